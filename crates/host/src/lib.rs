@@ -1,0 +1,7 @@
+//! What an agent may ask of its machine: the port, the Linux adapters, the fake.
+//!
+//! [`port::Host`] is the port; [`linux::LinuxHost`] asks a real machine; [`fake::FakeHost`] is a small machine with
+//! settable faults. Nothing here decides: a probe never changes the host, and an action does what its plan said or
+//! says what it did instead.
+
+pub mod port;

@@ -1,0 +1,276 @@
+//! The smallest things an adapter performs. Each declares what it disrupts, whether it may be repeated, and its time-out.
+
+use alloc::{format, string::String, vec::Vec};
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    id::{IncidentId, RunId, TargetId, UnitName},
+    operator::DrillKind,
+    probe::CommandLine,
+    text::Text,
+};
+
+/// What an adapter can do to a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Ask a validator whether a configuration is right. Changes nothing.
+    Validate {
+        /// The validator, as `nginx -t`.
+        command: CommandLine,
+    },
+    /// Keep a copy of a valid configuration as the last known good one.
+    SaveConfiguration {
+        /// The unit that the copy belongs to.
+        unit: UnitName,
+        /// Files and directories, absolute.
+        paths: Vec<String>,
+    },
+    /// Put the last known good configuration back; the broken one is kept beside it.
+    RestoreConfiguration {
+        /// The unit that the copy belongs to.
+        unit: UnitName,
+        /// Files and directories, absolute.
+        paths: Vec<String>,
+    },
+    /// Free a TCP port from leftovers of the unit itself. A foreign owner is refused and named, never killed.
+    FreePort {
+        /// The unit that should own the port.
+        unit: UnitName,
+        /// The port.
+        port: u16,
+    },
+    /// Put the declared files, directories and symbolic links right.
+    EnsureEnvironment {
+        /// What must be there.
+        entries: Vec<EnvironmentEntry>,
+    },
+    /// `systemctl reset-failed`.
+    ResetFailed {
+        /// Which unit.
+        unit: UnitName,
+    },
+    /// Start a unit, waiting for its job.
+    StartUnit {
+        /// Which unit.
+        unit: UnitName,
+    },
+    /// Restart a unit, waiting for its job.
+    RestartUnit {
+        /// Which unit.
+        unit: UnitName,
+    },
+    /// Reload a unit's configuration, waiting for its job.
+    ReloadUnit {
+        /// Which unit.
+        unit: UnitName,
+    },
+    /// Stop a unit, waiting for its job.
+    StopUnit {
+        /// Which unit.
+        unit: UnitName,
+    },
+    /// SIGKILL everything in the unit's cgroup.
+    KillUnit {
+        /// Which unit.
+        unit: UnitName,
+    },
+    /// Start a declared process (where no systemd runs).
+    StartProcess {
+        /// Its declaration.
+        process: ProcessDeclaration,
+    },
+    /// Stop a declared process: its stop command or TERM, then KILL.
+    StopProcess {
+        /// Its declaration.
+        process: ProcessDeclaration,
+    },
+    /// Inject a failure on purpose.
+    Drill {
+        /// Into which unit.
+        unit: UnitName,
+        /// Which failure.
+        kind: DrillKind,
+        /// The unit's declared port, for `port`.
+        port: Option<u16>,
+        /// The unit's declared configuration, for `configuration`.
+        paths: Vec<String>,
+    },
+    /// An operator's own remedy.
+    Exec {
+        /// The command.
+        command: CommandLine,
+        /// What the operator declared that it disrupts.
+        disruption: Disruption,
+    },
+}
+
+/// A process that ansai keeps running itself, where no systemd runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessDeclaration {
+    /// Its name.
+    pub name: String,
+    /// The command that is the process (or that starts it, when there is a pid file).
+    pub start: CommandLine,
+    /// The command that stops it; TERM when absent.
+    pub stop: Option<CommandLine>,
+    /// Where a process that goes into the background writes its pid.
+    pub pid_file: Option<String>,
+}
+
+/// A file, directory or link that a service needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvironmentEntry {
+    /// Absolute path.
+    pub path: String,
+    /// What it must be.
+    pub kind: EnvironmentKind,
+    /// Permission bits, when they matter.
+    pub mode: Option<u32>,
+    /// Owning user, when it matters.
+    pub owner: Option<String>,
+    /// Owning group, when it matters.
+    pub group: Option<String>,
+}
+
+/// What an entry of the environment must be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EnvironmentKind {
+    /// A file; created empty only when `create` is set.
+    File {
+        /// Whether it is created when it is missing.
+        create: bool,
+    },
+    /// A directory; created when it is missing.
+    Directory,
+    /// A symbolic link to this place; made anew when it points elsewhere.
+    Symlink(String),
+}
+
+/// How much of a service an action takes away while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Disruption {
+    /// None: it passes no budget.
+    None,
+    /// A moment: a reload, a start of what is down.
+    Brief,
+    /// The service is away: a restart, a stop, a kill.
+    Full,
+}
+
+impl Action {
+    /// What it disrupts.
+    #[must_use]
+    pub fn disruption(&self) -> Disruption {
+        match self {
+            Self::Validate { .. } | Self::SaveConfiguration { .. } | Self::ResetFailed { .. } => Disruption::None,
+            Self::RestoreConfiguration { .. } | Self::EnsureEnvironment { .. } | Self::FreePort { .. } => {
+                Disruption::Brief
+            }
+            Self::StartUnit { .. } | Self::ReloadUnit { .. } | Self::StartProcess { .. } => Disruption::Brief,
+            Self::RestartUnit { .. } | Self::StopUnit { .. } | Self::KillUnit { .. } | Self::StopProcess { .. } => {
+                Disruption::Full
+            }
+            Self::Drill { .. } => Disruption::Full,
+            Self::Exec { disruption, .. } => *disruption,
+        }
+    }
+
+    /// Whether doing it twice is the same as doing it once, so that it may be repeated after an unknown outcome.
+    #[must_use]
+    pub fn is_idempotent(&self) -> bool {
+        match self {
+            Self::Validate { .. } | Self::SaveConfiguration { .. } | Self::RestoreConfiguration { .. } => true,
+            Self::FreePort { .. } | Self::EnsureEnvironment { .. } | Self::ResetFailed { .. } => true,
+            Self::StartUnit { .. } | Self::ReloadUnit { .. } | Self::StopUnit { .. } => true,
+            Self::StartProcess { .. } | Self::StopProcess { .. } => true,
+            Self::RestartUnit { .. } | Self::KillUnit { .. } | Self::Drill { .. } | Self::Exec { .. } => false,
+        }
+    }
+
+    /// What it does, in words that continue "ansai will …".
+    #[must_use]
+    pub fn describe(&self) -> Text {
+        Text::new(match self {
+            Self::Validate { command } => format!("validate the configuration with `{}`", command.shown()),
+            Self::SaveConfiguration { unit, .. } => format!("keep the configuration of {unit} as last known good"),
+            Self::RestoreConfiguration { unit, .. } => format!("put the last known good configuration of {unit} back"),
+            Self::FreePort { unit, port } => format!("free port {port} from leftovers of {unit}"),
+            Self::EnsureEnvironment { entries } => format!("put {} declared paths right", entries.len()),
+            Self::ResetFailed { unit } => format!("reset the failed state of {unit}"),
+            Self::StartUnit { unit } => format!("start {unit}"),
+            Self::RestartUnit { unit } => format!("restart {unit}"),
+            Self::ReloadUnit { unit } => format!("reload {unit}"),
+            Self::StopUnit { unit } => format!("stop {unit}"),
+            Self::KillUnit { unit } => format!("kill all processes of {unit}"),
+            Self::StartProcess { process } => format!("start the process {}", process.name),
+            Self::StopProcess { process } => format!("stop the process {}", process.name),
+            Self::Drill { unit, kind, .. } => format!("inject a failure ({}) into {unit}", kind.as_str()),
+            Self::Exec { command, .. } => format!("run `{}`", command.shown()),
+        })
+    }
+}
+
+/// One run of an action: a decision that leaves no choice to whoever carries it out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActionRun {
+    /// Its idempotency key on this host.
+    pub id: RunId,
+    /// The incident that it is for; none when an operator asked for it.
+    pub incident: Option<IncidentId>,
+    /// What it acts on.
+    pub target: TargetId,
+    /// What is done.
+    pub action: Action,
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
+/// How an action ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ActionOutcome {
+    /// It did what its plan said; `note` says what.
+    Succeeded {
+        /// What was done, in words.
+        note: Text,
+    },
+    /// There was nothing to do; the rung does not apply.
+    NotNeeded {
+        /// Why not.
+        why: Text,
+    },
+    /// It was tried and did not work.
+    Failed {
+        /// Why, with the last lines of output.
+        why: Text,
+    },
+    /// It did not end in time and was stopped.
+    TimedOut {
+        /// After how long.
+        after: Duration,
+    },
+    /// It would have been wrong to do it, and nothing was done.
+    Refused {
+        /// Why.
+        why: Text,
+    },
+    /// Nobody knows: the agent or the bus went away in between.
+    Lost {
+        /// Why.
+        why: Text,
+    },
+}
+
+/// What an action would do, without doing it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActionPlan {
+    /// Each step in words.
+    pub steps: Vec<Text>,
+    /// What it disrupts.
+    pub disruption: Disruption,
+}

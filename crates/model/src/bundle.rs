@@ -1,0 +1,238 @@
+//! A bundle: the validated set of checks, rules, runbooks and policies that an agent applies as a whole.
+//! Reading it from files is `config`'s.
+
+use alloc::{collections::BTreeMap, string::String, vec::Vec};
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    action::ProcessDeclaration,
+    check::Check,
+    id::{CheckId, PolicyId, RouteId, RuleId, RunbookId, TargetId, UnitName},
+    notify::Route,
+    policy::{MaintenanceWindow, Policy},
+    rule::Rule,
+    runbook::{OnFailure, Runbook},
+    settings::Settings,
+};
+
+/// Something that is kept well.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// Its name.
+    pub id: TargetId,
+    /// Its unit, when it is one.
+    pub unit: Option<UnitName>,
+    /// Its declaration, when ansai itself starts and stops it.
+    pub process: Option<ProcessDeclaration>,
+    /// The port that it listens on, when declared.
+    pub port: Option<u16>,
+    /// Its configuration, for evidence and for the last known good copy.
+    pub configuration: Vec<String>,
+    /// Targets that must be well before this one is healed.
+    pub needs: Vec<TargetId>,
+    /// Whether a person must act now when it cannot be healed.
+    pub is_critical: bool,
+    /// Whether it is one of ansai's own ways of telling people, which no remedy restarts while it has not been told.
+    pub is_notifier: bool,
+}
+
+/// What an agent applies; every reference in it leads somewhere.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "BundleParts", into = "BundleParts")]
+pub struct Bundle(BundleParts);
+
+/// The parts of a bundle, before they are known to fit together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BundleParts {
+    /// Only grows; the older one loses.
+    pub generation: u64,
+    /// The agent's own settings.
+    pub settings: Settings,
+    /// What is kept well.
+    pub targets: BTreeMap<TargetId, Target>,
+    /// How it is looked at.
+    pub checks: BTreeMap<CheckId, Check>,
+    /// When what is run; the first that fits an incident wins, in the order of their names.
+    pub rules: BTreeMap<RuleId, Rule>,
+    /// What is run.
+    pub runbooks: BTreeMap<RunbookId, Runbook>,
+    /// Under which limits.
+    pub policies: BTreeMap<PolicyId, Policy>,
+    /// Planned times.
+    pub maintenance: Vec<MaintenanceWindow>,
+    /// Whom to tell.
+    pub routes: BTreeMap<RouteId, Route>,
+}
+
+/// Why parts do not fit together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BundleError {
+    /// What holds the wrong reference, as "rule app".
+    pub holder: String,
+    /// What is wrong, as "names the runbook `x`, which does not exist".
+    pub what: String,
+}
+
+impl fmt::Display for BundleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.holder, self.what)
+    }
+}
+impl core::error::Error for BundleError {}
+
+/// The most checks of one bundle.
+pub const CHECKS_MAX: usize = 20_000;
+/// The most rungs of one runbook.
+pub const RUNGS_MAX: usize = 32;
+
+impl Bundle {
+    /// Checks that every reference leads somewhere and that no limit is passed.
+    ///
+    /// # Errors
+    /// All that is wrong, at once.
+    pub fn new(parts: BundleParts) -> Result<Self, Vec<BundleError>> {
+        let mut errors = Vec::new();
+        let mut wrong = |holder: String, what: String| errors.push(BundleError { holder, what });
+        if parts.checks.len() > CHECKS_MAX {
+            wrong("the bundle".into(), alloc::format!("has {} checks; the limit is {CHECKS_MAX}", parts.checks.len()));
+        }
+        check_targets(&parts, &mut wrong);
+        check_rules(&parts, &mut wrong);
+        check_runbooks(&parts, &mut wrong);
+        for (id, route) in &parts.routes {
+            if let Some(fallback) = &route.fallback
+                && (!parts.routes.contains_key(fallback) || fallback == id)
+            {
+                wrong(
+                    alloc::format!("route {id}"),
+                    alloc::format!("falls back to `{fallback}`, which is no other route"),
+                );
+            }
+        }
+        if errors.is_empty() { Ok(Self(parts)) } else { Err(errors) }
+    }
+
+    /// A bundle that watches nothing.
+    #[must_use]
+    pub fn empty(settings: Settings) -> Self {
+        Self(BundleParts {
+            generation: 0,
+            settings,
+            targets: BTreeMap::new(),
+            checks: BTreeMap::new(),
+            rules: BTreeMap::new(),
+            runbooks: BTreeMap::new(),
+            policies: BTreeMap::new(),
+            maintenance: Vec::new(),
+            routes: BTreeMap::new(),
+        })
+    }
+
+    /// The parts, known to fit together.
+    #[must_use]
+    pub fn parts(&self) -> &BundleParts {
+        &self.0
+    }
+
+    /// The parts, to be changed and validated again.
+    #[must_use]
+    pub fn into_parts(self) -> BundleParts {
+        self.0
+    }
+}
+
+impl TryFrom<BundleParts> for Bundle {
+    type Error = BundleError;
+    fn try_from(parts: BundleParts) -> Result<Self, BundleError> {
+        Self::new(parts).map_err(|mut errors| errors.swap_remove(0))
+    }
+}
+impl From<Bundle> for BundleParts {
+    fn from(bundle: Bundle) -> Self {
+        bundle.0
+    }
+}
+
+fn check_targets(parts: &BundleParts, wrong: &mut dyn FnMut(String, String)) {
+    for (id, target) in &parts.targets {
+        for need in &target.needs {
+            if !parts.targets.contains_key(need) || need == id {
+                wrong(alloc::format!("target {id}"), alloc::format!("needs `{need}`, which is no other target"));
+            }
+        }
+        if is_on_cycle(parts, id) {
+            wrong(alloc::format!("target {id}"), "needs itself, through the targets that it needs".into());
+        }
+    }
+    for (id, check) in &parts.checks {
+        if !parts.targets.contains_key(&check.target) {
+            wrong(alloc::format!("check {id}"), alloc::format!("looks at `{}`, which is no target", check.target));
+        }
+        if check.every < Check::EVERY_MIN || check.fail_after == 0 || check.recover_after == 0 {
+            wrong(alloc::format!("check {id}"), "has a period or a threshold of nothing".into());
+        }
+    }
+}
+
+fn is_on_cycle(parts: &BundleParts, start: &TargetId) -> bool {
+    let mut seen = alloc::collections::BTreeSet::new();
+    let mut todo: Vec<&TargetId> = parts.targets.get(start).map(|t| t.needs.iter().collect()).unwrap_or_default();
+    while let Some(id) = todo.pop() {
+        if id == start {
+            return true;
+        }
+        if seen.insert(id)
+            && let Some(target) = parts.targets.get(id)
+        {
+            todo.extend(target.needs.iter());
+        }
+    }
+    false
+}
+
+fn check_rules(parts: &BundleParts, wrong: &mut dyn FnMut(String, String)) {
+    for (id, rule) in &parts.rules {
+        let holder = || alloc::format!("rule {id}");
+        if !parts.targets.contains_key(&rule.target) {
+            wrong(holder(), alloc::format!("heals `{}`, which is no target", rule.target));
+        }
+        if !parts.runbooks.contains_key(&rule.runbook) {
+            wrong(holder(), alloc::format!("names the runbook `{}`, which does not exist", rule.runbook));
+        }
+        if !parts.policies.contains_key(&rule.policy) {
+            wrong(holder(), alloc::format!("names the policy `{}`, which does not exist", rule.policy));
+        }
+        for check in &rule.checks {
+            match parts.checks.get(check) {
+                Some(found) if found.target == rule.target => {}
+                Some(_) => wrong(holder(), alloc::format!("names the check `{check}` of another target")),
+                None => wrong(holder(), alloc::format!("names the check `{check}`, which does not exist")),
+            }
+        }
+    }
+}
+
+fn check_runbooks(parts: &BundleParts, wrong: &mut dyn FnMut(String, String)) {
+    for (id, runbook) in &parts.runbooks {
+        let holder = || alloc::format!("runbook {id}");
+        if runbook.rungs.is_empty() || runbook.rungs.len() > RUNGS_MAX {
+            wrong(holder(), alloc::format!("has {} rungs; 1 to {RUNGS_MAX} are allowed", runbook.rungs.len()));
+        }
+        for (index, rung) in runbook.rungs.iter().enumerate() {
+            if runbook.rungs[..index].iter().any(|earlier| earlier.id == rung.id) {
+                wrong(holder(), alloc::format!("has two rungs named `{}`", rung.id));
+            }
+            if rung.steps.is_empty() || rung.attempts_max == 0 {
+                wrong(holder(), alloc::format!("has a rung `{}` without steps or attempts", rung.id));
+            }
+            // Only downwards, so that a ladder always ends.
+            if let OnFailure::Rung(next) = &rung.on_failure
+                && !runbook.rungs[index + 1..].iter().any(|later| later.id == *next)
+            {
+                wrong(holder(), alloc::format!("leads from `{}` to `{next}`, which is no later rung", rung.id));
+            }
+        }
+    }
+}

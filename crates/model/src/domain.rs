@@ -1,0 +1,6 @@
+//! The registry of domains: what ansai can watch and mend. One file a domain, one line here.
+
+pub mod service;
+
+/// Every domain, as it is written before the `/` of a target.
+pub const DOMAINS: &[&str] = &["service"];

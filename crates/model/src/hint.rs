@@ -1,0 +1,19 @@
+//! A wake-up: something may have changed. It carries no truth; the observation after it does.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{TargetId, UnitName};
+
+/// What may have changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hint {
+    /// A unit's properties or jobs.
+    Unit(UnitName),
+    /// Anything about a target.
+    Target(TargetId),
+    /// Units have come or gone: templates and globs are to be matched anew.
+    Units,
+    /// The source of hints was away: look at everything.
+    Everything,
+}

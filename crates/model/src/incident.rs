@@ -1,0 +1,271 @@
+//! An incident: the time from hard failing to resolved, one per target and check.
+//! How it moves from phase to phase is the engine's.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    action::ActionOutcome,
+    decision::Decision,
+    id::{CheckId, IncidentId, RuleId, RunId, RungId, TargetId},
+    observation::Observation,
+    rule::Severity,
+    text::Text,
+    time::Now,
+};
+
+/// Something that is broken, or was.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Incident {
+    /// Its number.
+    pub id: IncidentId,
+    /// What is broken.
+    pub target: TargetId,
+    /// The check that says so.
+    pub check: CheckId,
+    /// The rule that heals it, when one does.
+    pub rule: Option<RuleId>,
+    /// How soon a person must act.
+    pub severity: Severity,
+    /// The first failing result, from which downtime is counted.
+    pub failing_since: Now,
+    /// When it became an incident.
+    pub opened: Now,
+    /// The observation that opened it.
+    pub observation: Observation,
+    /// The incident of which this one is a symptom: same target, or a target that this one needs.
+    pub symptom_of: Option<IncidentId>,
+    /// Whether it was caused by a drill.
+    pub is_drill: bool,
+    /// Where it stands.
+    pub phase: Phase,
+    /// The last decision of the gates.
+    pub decision: Option<Decision>,
+    /// What happened, in order; at most [`Incident::STEPS_MAX`], later ones counted only.
+    pub steps: Vec<Step>,
+    /// Steps that did not fit.
+    pub steps_dropped: u32,
+    /// What was found out about it.
+    pub evidence: Vec<Evidence>,
+    /// When all its checks were first healthy again after the last failure.
+    pub healthy_since: Option<Now>,
+    /// When it ended.
+    pub ended: Option<Now>,
+}
+
+impl Incident {
+    /// Most steps kept.
+    pub const STEPS_MAX: usize = 64;
+    /// Most pieces of evidence kept.
+    pub const EVIDENCE_MAX: usize = 24;
+
+    /// Whether it has not ended.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.ended.is_none()
+    }
+
+    /// From the first failing result to the last recovery, when it has recovered.
+    #[must_use]
+    pub fn downtime(&self) -> Option<Duration> {
+        self.healthy_since.map(|healthy| healthy.mono.since(self.failing_since.mono))
+    }
+
+    /// Adds a step; counts it only when there are [`Incident::STEPS_MAX`].
+    pub fn record(&mut self, at: Now, kind: StepKind) {
+        if self.steps.len() < Self::STEPS_MAX {
+            self.steps.push(Step { at, kind });
+        } else {
+            self.steps_dropped = self.steps_dropped.saturating_add(1);
+        }
+    }
+}
+
+/// Where an incident stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Nothing is done yet; the decision says why.
+    Open,
+    /// Waits for `ansai approve`.
+    AwaitingApproval {
+        /// Until then.
+        expires: Now,
+    },
+    /// A runbook is being run.
+    Remediating,
+    /// A rung worked; it waits until it has stayed well.
+    Stabilizing {
+        /// Resolved then, when it stays well.
+        until: Now,
+    },
+    /// It is well again.
+    Resolved(Resolution),
+    /// A person has it; it is still watched, and resolved when it recovers.
+    Escalated {
+        /// Why.
+        why: Text,
+    },
+}
+
+/// How an incident was resolved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Resolution {
+    /// By a remedy of ours.
+    Healed {
+        /// The rung that did.
+        rung: RungId,
+    },
+    /// Without us.
+    ByItself,
+    /// By a person, after it had been escalated.
+    AfterEscalation,
+    /// An operator wants the target stopped, or it left the configuration.
+    Withdrawn {
+        /// Why.
+        why: Text,
+    },
+}
+
+/// Something that happened in an incident.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// When.
+    pub at: Now,
+    /// What.
+    pub kind: StepKind,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepKind {
+    /// The gates spoke.
+    Decided(Text),
+    /// A rung does not apply.
+    Skipped {
+        /// Which.
+        rung: RungId,
+        /// Why.
+        why: Text,
+    },
+    /// An action was begun.
+    Started {
+        /// For which rung.
+        rung: RungId,
+        /// Which run.
+        run: RunId,
+        /// What, in words.
+        what: Text,
+    },
+    /// An action ended.
+    Ended {
+        /// For which rung.
+        rung: RungId,
+        /// Which run.
+        run: RunId,
+        /// How.
+        outcome: ActionOutcome,
+        /// After how long.
+        took: Duration,
+    },
+    /// All checks are healthy after a rung.
+    Verified {
+        /// Which rung.
+        rung: RungId,
+        /// What the checks saw.
+        seen: Text,
+        /// How long after the action's end.
+        after: Duration,
+    },
+    /// The target did not become, or did not stay, healthy.
+    NotVerified {
+        /// Which rung.
+        rung: RungId,
+        /// Why.
+        why: Text,
+    },
+    /// A wait before the next attempt.
+    BackedOff {
+        /// How long.
+        wait: Duration,
+    },
+    /// An effect was taken back.
+    Undone {
+        /// What, in words.
+        what: Text,
+        /// How it ended.
+        outcome: ActionOutcome,
+    },
+    /// An operator allowed or refused.
+    Answered {
+        /// What and who.
+        text: Text,
+    },
+    /// Handed to a person.
+    Escalated {
+        /// Why.
+        why: Text,
+    },
+    /// It ended.
+    Resolved {
+        /// How, in words.
+        how: Text,
+    },
+    /// The agent or its host restarted in between.
+    Interrupted {
+        /// What is known.
+        what: Text,
+    },
+}
+
+/// A finding with its source, redacted before it is made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Where it is from, as `journalctl -u nginx.service`.
+    pub source: Text,
+    /// What kind of finding it is.
+    pub kind: EvidenceKind,
+    /// The finding; several lines are fine.
+    pub text: Text,
+}
+
+/// What a finding is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EvidenceKind {
+    /// The unit's own state.
+    Unit,
+    /// The last lines that it logged.
+    Log,
+    /// What it and the host use.
+    Resources,
+    /// What changed lately: packages, unit files, configuration.
+    Change,
+    /// Who listens on its port.
+    Port,
+    /// That something could not be looked at.
+    Missing,
+}
+
+/// What evidence is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvidenceRequest {
+    /// For which incident.
+    pub incident: IncidentId,
+    /// About what.
+    pub target: TargetId,
+    /// Its unit, when it has one.
+    pub unit: Option<crate::id::UnitName>,
+    /// Its port, when it has one.
+    pub port: Option<u16>,
+    /// Its configuration.
+    pub paths: Vec<alloc::string::String>,
+    /// Changes since then are of interest.
+    pub since: crate::time::WallTime,
+    /// Most lines of log.
+    pub lines_max: u32,
+}

@@ -1,0 +1,170 @@
+//! Whom to tell, how, and what a secret is called. Sending is the agent's.
+
+use alloc::{collections::BTreeMap, string::String, vec::Vec};
+use core::{fmt, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{id::RouteId, policy::Scope, probe::CommandLine, report::Report, rule::Severity, time::Now};
+
+/// A reference to a secret; the secret itself is never part of a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SecretRef {
+    /// The first line of a file.
+    File(String),
+    /// An environment variable of the agent.
+    Env(String),
+    /// A systemd credential (`LoadCredential=`).
+    Credential(String),
+}
+
+impl fmt::Display for SecretRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "file:{path}"),
+            Self::Env(name) => write!(f, "env:{name}"),
+            Self::Credential(name) => write!(f, "credential:{name}"),
+        }
+    }
+}
+
+/// A way to tell people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// Its name.
+    pub id: RouteId,
+    /// How.
+    pub channel: Channel,
+    /// Only about these targets.
+    pub scope: Scope,
+    /// Only what is at least this urgent (healed incidents have the severity of their rule).
+    pub severity_min: Severity,
+    /// Whether healed incidents are told as well; they are told anyway when there are too many.
+    pub tell_healed: bool,
+    /// Where messages go that this route could not deliver.
+    pub fallback: Option<RouteId>,
+    /// Messages within this time are sent as one when there are more than `digest_after`.
+    pub digest_window: Duration,
+    /// Most single messages within the digest window.
+    pub digest_after: u32,
+}
+
+/// How people are told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Channel {
+    /// By mail.
+    Email(Email),
+    /// By an HTTP POST.
+    Webhook(Webhook),
+    /// By a command that reads the report as JSON from its standard input.
+    Exec(CommandLine),
+}
+
+/// A mailbox and the server that leads to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Email {
+    /// Recipients; never empty.
+    pub to: Vec<String>,
+    /// Sender; `ansai@HOST` when absent.
+    pub from: Option<String>,
+    /// Server.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// How the connection is protected.
+    pub security: SmtpSecurity,
+    /// User, when the server wants one.
+    pub user: Option<String>,
+    /// Password, when the server wants one.
+    pub password: Option<SecretRef>,
+    /// A certificate authority to trust besides the host's own (PEM file).
+    pub ca_file: Option<String>,
+}
+
+/// How the connection to a mail server is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SmtpSecurity {
+    /// Not at all (`smtp://`); allowed without a password only.
+    None,
+    /// STARTTLS, required (`smtp+starttls://`).
+    Starttls,
+    /// TLS from the first byte (`smtps://`).
+    Tls,
+}
+
+/// A web hook.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Webhook {
+    /// Where to post, when the address is no secret.
+    pub url: WebhookUrl,
+    /// What the body looks like.
+    pub format: WebhookFormat,
+    /// Signs the body: HMAC-SHA256 in the header `X-Ansai-Signature`.
+    pub secret: Option<SecretRef>,
+    /// Headers to send.
+    pub headers: BTreeMap<String, String>,
+}
+
+/// The address of a web hook; many services put a secret into it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WebhookUrl {
+    /// Written out.
+    Plain(String),
+    /// By reference.
+    Secret(SecretRef),
+}
+
+/// What the body of a web hook looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WebhookFormat {
+    /// The report as JSON.
+    Generic,
+    /// Slack's blocks.
+    Slack,
+    /// Discord's embeds.
+    Discord,
+}
+
+/// Why somebody is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NoticeKind {
+    /// A person must see to it.
+    Escalated,
+    /// What was escalated has recovered.
+    Recovered,
+    /// It was healed.
+    Healed,
+    /// It is healed too often.
+    HealedTooOften,
+    /// What would be done, under autonomy `suggest`.
+    Suggested,
+    /// It waits for `ansai approve`.
+    ApprovalWanted,
+}
+
+impl NoticeKind {
+    /// Whether it is told even when nobody asked for healed incidents.
+    #[must_use]
+    pub fn is_loud(self) -> bool {
+        !matches!(self, Self::Healed)
+    }
+}
+
+/// A message to people, before routes are chosen; a route takes it when its scope, severity and wishes agree.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Notice {
+    /// When it was decided.
+    pub at: Now,
+    /// Why.
+    pub kind: NoticeKind,
+    /// The routes that take it.
+    pub routes: Vec<RouteId>,
+    /// About what.
+    pub report: Report,
+}

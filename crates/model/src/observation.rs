@@ -1,0 +1,132 @@
+//! What one probe run saw. Looking is `host`'s, drawing conclusions the engine's.
+
+use alloc::{boxed::Box, collections::BTreeMap};
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{condition::Value, domain::service::UnitSnapshot, id::NAME_BYTES_MAX, text::Text};
+
+/// The three values of health. `Unknown` never opens, never closes and never triggers anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Health {
+    /// As it should be.
+    Healthy,
+    /// Not as it should be.
+    Failing,
+    /// It could not be told.
+    #[default]
+    Unknown,
+}
+
+/// The figures behind an observation.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Details {
+    /// None.
+    #[default]
+    None,
+    /// A unit's state.
+    Unit(Box<UnitSnapshot>),
+    /// Named figures, as `latency` or a plugin's performance data; at most [`Observation::FIGURES_MAX`].
+    Figures(BTreeMap<Box<str>, Value>),
+}
+
+/// What one probe run saw.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Observation {
+    health: Health,
+    summary: Text,
+    details: Details,
+    took: Duration,
+}
+
+impl Observation {
+    /// The most figures of one observation; more are dropped.
+    pub const FIGURES_MAX: usize = 32;
+
+    fn new(health: Health, summary: Text) -> Self {
+        Self { health, summary, details: Details::None, took: Duration::ZERO }
+    }
+
+    /// All is well; `summary` says what was seen.
+    #[must_use]
+    pub fn healthy(summary: impl Into<Text>) -> Self {
+        Self::new(Health::Healthy, summary.into())
+    }
+
+    /// Not as it should be; `symptom` says how.
+    #[must_use]
+    pub fn failing(symptom: impl Into<Text>) -> Self {
+        Self::new(Health::Failing, symptom.into())
+    }
+
+    /// It could not be told; `cause` says why.
+    #[must_use]
+    pub fn unknown(cause: impl Into<Text>) -> Self {
+        Self::new(Health::Unknown, cause.into())
+    }
+
+    /// With the state of a unit or other details.
+    #[must_use]
+    pub fn with_details(mut self, details: Details) -> Self {
+        self.details = details;
+        self
+    }
+
+    /// With one more figure; dropped when there are [`Observation::FIGURES_MAX`] or its name is too long.
+    #[must_use]
+    pub fn with_figure(mut self, name: &str, value: Value) -> Self {
+        if matches!(self.details, Details::None) {
+            self.details = Details::Figures(BTreeMap::new());
+        }
+        if let Details::Figures(figures) = &mut self.details
+            && figures.len() < Self::FIGURES_MAX
+            && name.len() <= NAME_BYTES_MAX
+        {
+            figures.insert(Box::from(name), value);
+        }
+        self
+    }
+
+    /// With the time that the look took.
+    #[must_use]
+    pub fn with_took(mut self, took: Duration) -> Self {
+        self.took = took;
+        self
+    }
+
+    /// The health seen.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.health
+    }
+
+    /// What was seen, in words: a symptom when failing, a cause when unknown.
+    #[must_use]
+    pub fn summary(&self) -> &Text {
+        &self.summary
+    }
+
+    /// The figures.
+    #[must_use]
+    pub fn details(&self) -> &Details {
+        &self.details
+    }
+
+    /// The unit's state, when this was a look at a unit.
+    #[must_use]
+    pub fn unit(&self) -> Option<&UnitSnapshot> {
+        match &self.details {
+            Details::Unit(unit) => Some(unit),
+            Details::None | Details::Figures(_) => None,
+        }
+    }
+
+    /// How long the look took.
+    #[must_use]
+    pub fn took(&self) -> Duration {
+        self.took
+    }
+}

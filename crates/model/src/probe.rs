@@ -1,0 +1,135 @@
+//! How to look at a target once. Every probe is a value; carrying it out is `host`'s.
+
+use alloc::{collections::BTreeMap, string::String, vec::Vec};
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{domain::service::UnitExpectation, id::UnitName, text::Text, units::ByteSize};
+
+/// A look at a target.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Probe {
+    /// The state of a systemd unit, over D-Bus.
+    Unit {
+        /// Which unit.
+        unit: UnitName,
+        /// When it counts as well.
+        expect: UnitExpectation,
+    },
+    /// A TCP connection that must be accepted.
+    Tcp {
+        /// Host name or address.
+        host: String,
+        /// Port, 1 to 65535.
+        port: u16,
+    },
+    /// An HTTP or HTTPS request.
+    Http(HttpProbe),
+    /// A connection to a unix socket that must be accepted.
+    UnixSocket {
+        /// Absolute path.
+        path: String,
+    },
+    /// A command: exit code 0 is healthy, any other is failing.
+    Exec(CommandLine),
+    /// A Nagios-compatible plugin: 0 healthy, 1 and 2 failing, 3 unknown; performance data become figures.
+    Nagios(CommandLine),
+    /// A declared process that ansai starts and stops itself, where no systemd runs.
+    Process {
+        /// Its name among the declared processes.
+        name: String,
+    },
+    /// How many processes run an executable (by its resolved path, not by its name).
+    ProcessCount {
+        /// Absolute path of the executable.
+        executable: String,
+        /// Fewest that are healthy.
+        count_min: u32,
+        /// Most that are healthy.
+        count_max: u32,
+    },
+    /// A file that must exist and may be required to be fresh or not too large.
+    File {
+        /// Absolute path.
+        path: String,
+        /// Oldest that is healthy, by its modification time.
+        age_max: Option<Duration>,
+        /// Largest that is healthy.
+        size_max: Option<ByteSize>,
+    },
+}
+
+impl Probe {
+    /// The kind, in one word, as in the configuration.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Unit { .. } => "unit",
+            Self::Tcp { .. } => "tcp",
+            Self::Http(_) => "http",
+            Self::UnixSocket { .. } => "unix",
+            Self::Exec(_) => "exec",
+            Self::Nagios(_) => "nagios",
+            Self::Process { .. } => "process",
+            Self::ProcessCount { .. } => "process-count",
+            Self::File { .. } => "file",
+        }
+    }
+}
+
+/// An HTTP request and what its answer must be.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HttpProbe {
+    /// Whole URL, `http://` or `https://`.
+    pub url: String,
+    /// `GET`, `HEAD` or `POST` …
+    pub method: String,
+    /// Headers to send.
+    pub headers: BTreeMap<String, String>,
+    /// Status codes that are healthy, as inclusive ranges; never empty.
+    pub statuses: Vec<(u16, u16)>,
+    /// Text that the body (its first 64 KiB) must hold.
+    pub body_contains: Option<String>,
+    /// Headers that the answer must have, with this value.
+    pub answer_headers: BTreeMap<String, String>,
+    /// Slowest answer that is healthy.
+    pub within: Option<Duration>,
+    /// Whether the server's certificate is verified. For `https` only.
+    pub verify_certificate: bool,
+    /// A certificate authority to trust besides the host's own (PEM file).
+    pub ca_file: Option<String>,
+}
+
+/// A command with its arguments: no shell is involved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandLine {
+    /// Program and arguments; never empty. The program is an absolute path or looked up in the standard directories.
+    pub argv: Vec<String>,
+    /// Environment besides a minimal one.
+    pub environment: BTreeMap<String, String>,
+    /// User to run as; the agent's own when absent.
+    pub user: Option<String>,
+    /// Working directory; `/` when absent.
+    pub directory: Option<String>,
+}
+
+impl CommandLine {
+    /// A command with arguments, in the agent's own environment and name.
+    #[must_use]
+    pub fn new<I: IntoIterator<Item = S>, S: Into<String>>(argv: I) -> Self {
+        Self {
+            argv: argv.into_iter().map(Into::into).collect(),
+            environment: BTreeMap::new(),
+            user: None,
+            directory: None,
+        }
+    }
+
+    /// The command as a person would type it (for people to read, not for a shell).
+    #[must_use]
+    pub fn shown(&self) -> Text {
+        Text::new(self.argv.join(" "))
+    }
+}

@@ -1,0 +1,89 @@
+//! What is told of an incident: what was measured, and nothing else.
+//! Rendering it as text, HTML or JSON is the agent's and the program's.
+
+use alloc::{string::String, vec::Vec};
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    decision::Decision,
+    id::{CheckId, IncidentId, RuleId, TargetId},
+    incident::{Evidence, Phase, Step},
+    rule::Severity,
+    text::Text,
+    time::Now,
+};
+
+/// A report on one incident at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The incident.
+    pub incident: IncidentId,
+    /// The target.
+    pub target: TargetId,
+    /// The check that failed.
+    pub check: CheckId,
+    /// The rule that was applied, when one was.
+    pub rule: Option<RuleId>,
+    /// How soon a person must act, when it was not healed.
+    pub severity: Severity,
+    /// Whether it was a drill.
+    pub is_drill: bool,
+    /// When it was made.
+    pub at: Now,
+    /// One line: what happened.
+    pub headline: Text,
+    /// What broke: the symptom seen.
+    pub symptom: Text,
+    /// The first failing result.
+    pub failing_since: Now,
+    /// When it became an incident.
+    pub opened: Now,
+    /// Where it stands.
+    pub phase: Phase,
+    /// What was found, with sources.
+    pub evidence: Vec<Evidence>,
+    /// The probable cause with the rule that says so; none when no rule of ours applies.
+    pub cause: Option<Cause>,
+    /// Each step with its time and outcome.
+    pub steps: Vec<Step>,
+    /// Steps that did not fit.
+    pub steps_dropped: u32,
+    /// Why it was acted on or not.
+    pub decision: Option<Decision>,
+    /// How it was verified, when it was.
+    pub verified_by: Option<Text>,
+    /// From the first failing result to recovery, when it recovered.
+    pub downtime: Option<Duration>,
+    /// What the same failure cost before.
+    pub history: History,
+    /// What to change so that it does not come back.
+    pub advice: Vec<Text>,
+    /// Commands that a person may want next.
+    pub commands: Vec<String>,
+}
+
+/// The probable cause, and what makes us say so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    /// The cause in words.
+    pub text: Text,
+    /// The name of the rule of inference, for `docs/`.
+    pub rule: Text,
+    /// What it was seen in.
+    pub seen_in: Text,
+}
+
+/// What the same target and check cost before this incident, in the time that the ledger keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct History {
+    /// Earlier incidents.
+    pub incidents: u32,
+    /// Of these, healed by ansai.
+    pub healed: u32,
+    /// Their downtime together.
+    pub downtime: Duration,
+    /// When the last one opened.
+    pub last: Option<Now>,
+}

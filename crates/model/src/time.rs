@@ -1,0 +1,122 @@
+//! Time as the engine sees it: handed in as an argument, in two kinds that cannot be mixed up.
+//! There is no clock here, and no calendar: time zones are the shell's.
+
+use core::{fmt, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+/// A point on the agent's monotonic clock, in nanoseconds.
+///
+/// It goes on across restarts of the agent and of the host: the shell adds the wall time that passed while no agent
+/// ran, so that cooldowns and budgets outlive a reboot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct MonoTime(pub i64);
+
+/// A point in civil time, in milliseconds since 1970-01-01T00:00:00Z; it may jump.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct WallTime(pub i64);
+
+/// Both times of one moment: durations use `mono`, schedules and reports use `wall`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+pub struct Now {
+    /// For durations.
+    pub mono: MonoTime,
+    /// For schedules and for people.
+    pub wall: WallTime,
+}
+
+fn nanos(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}
+
+impl MonoTime {
+    /// This time plus `duration`; saturates at the end of time (292 years).
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(nanos(duration)))
+    }
+
+    /// This time minus `duration`; saturates.
+    #[must_use]
+    pub fn minus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(nanos(duration)))
+    }
+
+    /// How long after `earlier` this is; zero when it is not after it.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
+
+impl WallTime {
+    /// How long after `earlier` this is; zero when it is not after it.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// This time plus `duration`; saturates.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+    }
+}
+
+impl Now {
+    /// The moment `duration` later, on both clocks.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        Self { mono: self.mono.plus(duration), wall: self.wall.plus(duration) }
+    }
+}
+
+/// A duration as a person writes it: `150ms`, `1.5s`, `30s`, `10m`, `2h30m`, `3d`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown(pub Duration);
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (seconds, millis) = (self.0.as_secs(), self.0.subsec_millis());
+        match seconds {
+            0 if millis == 0 && !self.0.is_zero() => write!(f, "{}µs", self.0.subsec_micros()),
+            0 if millis == 0 => f.write_str("0s"),
+            0 => write!(f, "{millis}ms"),
+            1..10 if millis >= 100 => write!(f, "{seconds}.{}s", millis / 100),
+            1..60 => write!(f, "{seconds}s"),
+            60..3600 => pair(f, seconds / 60, "m", seconds % 60, "s"),
+            3600..86400 => pair(f, seconds / 3600, "h", seconds % 3600 / 60, "m"),
+            _ => pair(f, seconds / 86400, "d", seconds % 86400 / 3600, "h"),
+        }
+    }
+}
+
+fn pair(f: &mut fmt::Formatter<'_>, big: u64, unit: &str, small: u64, small_unit: &str) -> fmt::Result {
+    match small {
+        0 => write!(f, "{big}{unit}"),
+        _ => write!(f, "{big}{unit}{small}{small_unit}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn durations_read_as_people_write_them() {
+        let cases = [(0, "0s"), (150, "150ms"), (1500, "1.5s"), (30_000, "30s"), (90_000, "1m30s"), (7_200_000, "2h")];
+        for (millis, shown) in cases {
+            assert_eq!(Shown(Duration::from_millis(millis)).to_string(), shown);
+        }
+        assert_eq!(Shown(Duration::from_secs(86400 * 3 + 3600)).to_string(), "3d1h");
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_gives_zero_and_never_panics() {
+        assert_eq!(MonoTime(5).since(MonoTime(9)), Duration::ZERO);
+        assert_eq!(WallTime(i64::MIN).since(WallTime(i64::MAX)), Duration::ZERO);
+        assert_eq!(MonoTime(i64::MAX).plus(Duration::MAX), MonoTime(i64::MAX));
+    }
+}
