@@ -44,7 +44,7 @@ chroot "$root" apt-get clean
 rm -rf "$root"/var/lib/apt/lists/* "$root/etc/apt/sources.list" "$root"/etc/apt/sources.list.d/* "$root/etc/apt/apt.conf.d/00lab"
 rm -f "$root/usr/sbin/policy-rc.d" "$root/etc/machine-id" "$root/var/lib/dbus/machine-id" "$root/etc/resolv.conf"
 : > "$root/etc/machine-id"
-mkdir -p "$root/var/log/journal" "$root/usr/local/lib/ansai-lab"
+mkdir -p "$root/usr/local/lib/ansai-lab"
 umount "$root/proc"
 "#;
 
