@@ -1,1 +1,4 @@
-//! Skeleton.
+//! Runs the engine on one host: loop, ledger, journal, outbox, local API. It decides nothing.
+
+pub mod durable;
+pub mod ledger;

@@ -1,0 +1,203 @@
+//! A ledger that is killed anywhere still holds the state before the save, or the one that was saved.
+
+use std::{fs, time::Instant};
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn reload(store: MemoryStore) -> Result<Loaded<String>, LoadError> {
+    Ledger::load(store).map(|(_, loaded)| loaded)
+}
+
+/// A ledger that has saved each of the states.
+fn saved(states: &[&str]) -> Ledger<MemoryStore> {
+    let (mut ledger, loaded) = Ledger::load::<String>(MemoryStore::new()).unwrap();
+    assert_eq!(loaded, Loaded { state: None, torn: None, generation: 0 });
+    for state in states {
+        ledger.save(state).unwrap();
+    }
+    ledger
+}
+
+#[test]
+fn the_newest_state_is_loaded() {
+    for count in 1..5usize {
+        let states = &["one", "two", "three", "four"][..count];
+        let loaded = reload(saved(states).into_store()).unwrap();
+        assert_eq!(loaded.state.as_deref(), states.last().copied());
+        assert_eq!((loaded.torn, loaded.generation), (None, count as u64));
+    }
+}
+
+#[test]
+fn torn_at_every_byte_the_previous_state_is_loaded_and_the_tear_is_said() {
+    // The new state is shorter and longer than what lay in the slot before.
+    for (before, new) in [("a much longer state than the new one", "new"), ("x", "a new state that is longer")] {
+        let whole = {
+            let mut ledger = saved(&[before, "kept"]);
+            ledger.save(&new).unwrap();
+            ledger.frame_bytes()
+        };
+        for offset in 0..whole {
+            let mut ledger = saved(&[before, "kept"]);
+            ledger.store_mut().fail_next(Fault::TornAfter(offset));
+            ledger.save(&new).unwrap_err();
+            let loaded = reload(ledger.into_store()).unwrap();
+            assert_eq!(loaded.state.as_deref(), Some("kept"), "torn after {offset} bytes");
+            // Without a byte of the new frame, or with only those that are the same in both, the old slot is whole.
+            assert!(loaded.torn.is_some() || offset <= 12, "torn after {offset} bytes and not said");
+        }
+    }
+}
+
+#[test]
+fn the_first_save_torn_leaves_a_fresh_ledger_that_says_so() {
+    for offset in 1..30 {
+        let mut ledger = saved(&[]);
+        ledger.store_mut().fail_next(Fault::TornAfter(offset));
+        ledger.save(&"first").unwrap_err();
+        let loaded = reload(ledger.into_store()).unwrap();
+        assert_eq!(loaded.state, None);
+        assert!(loaded.torn.is_some());
+    }
+}
+
+#[test]
+fn both_torn_is_an_error_that_names_both_places() {
+    let mut store = saved(&["one", "two"]).into_store();
+    for slot in Slot::ALL {
+        store.slot_mut(slot).as_mut().unwrap()[20] ^= 1;
+    }
+    let error = reload(store).unwrap_err().to_string();
+    assert!(
+        error.contains("memory slot A") && error.contains("memory slot B") && error.contains("checksum"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_slot_that_was_removed_beside_a_torn_one_is_an_error() {
+    for (removed, torn) in [(Slot::A, Slot::B), (Slot::B, Slot::A)] {
+        let mut store = saved(&["one", "two"]).into_store();
+        *store.slot_mut(removed) = None;
+        store.slot_mut(torn).as_mut().unwrap()[30] ^= 1;
+        assert!(matches!(reload(store), Err(LoadError::NoneWhole { .. })));
+    }
+}
+
+#[test]
+fn after_a_full_disk_the_same_slot_is_tried_again() {
+    let mut ledger = saved(&["one", "two"]);
+    ledger.store_mut().fill();
+    for _ in 0..3 {
+        assert!(matches!(ledger.save(&"lost"), Err(SaveError::Write { .. })));
+    }
+    assert_eq!(reload(ledger.store_mut().clone()).unwrap().state.as_deref(), Some("two"));
+    ledger.store_mut().free();
+    ledger.save(&"three").unwrap();
+    assert_eq!(reload(ledger.into_store()).unwrap().state.as_deref(), Some("three"));
+}
+
+#[test]
+fn a_state_that_is_too_large_or_of_another_shape_is_refused() {
+    let mut ledger = saved(&["one"]);
+    let large = "x".repeat(PAYLOAD_BYTES_MAX + 1);
+    assert!(matches!(ledger.save(&large), Err(SaveError::TooLarge { .. })));
+    let store = ledger.into_store();
+    assert!(matches!(Ledger::load::<u64>(store), Err(LoadError::Unreadable { .. })));
+}
+
+proptest! {
+    #[test]
+    fn whatever_sectors_reach_the_disk_one_of_the_two_states_is_loaded(
+        states in prop::collection::vec(".{0,3000}", 1..6), new in ".{0,3000}", sectors: u64,
+    ) {
+        let (mut ledger, _) = Ledger::load::<String>(MemoryStore::new()).unwrap();
+        for state in &states {
+            ledger.save(state).unwrap();
+        }
+        ledger.store_mut().fail_next(Fault::Sectors(sectors));
+        let _ = ledger.save(&new);
+        let (mut ledger, loaded) = Ledger::load::<String>(ledger.into_store()).unwrap();
+        let state = loaded.state.unwrap();
+        prop_assert!(state == *states.last().unwrap() || state == new);
+        // And it goes on from there.
+        ledger.save(&"next").unwrap();
+        let again = reload(ledger.into_store()).unwrap();
+        prop_assert_eq!(again.state.as_deref(), Some("next"));
+    }
+
+    #[test]
+    fn no_bytes_make_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), magic: bool) {
+        let mut bytes = bytes;
+        if magic && bytes.len() >= 12 {
+            bytes[..8].copy_from_slice(b"ansaildg");
+            bytes[8..12].copy_from_slice(&1u32.to_le_bytes());
+        }
+        let _ = decode(&bytes);
+    }
+}
+
+#[test]
+fn files_keep_the_state_between_processes_and_are_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    for round in 0..4u64 {
+        let (mut ledger, loaded) = Ledger::load::<u64>(FileStore::open(&state).unwrap()).unwrap();
+        assert_eq!(loaded.state, round.checked_sub(1));
+        assert_eq!(loaded.torn, None);
+        ledger.save(&round).unwrap();
+    }
+    assert_eq!(fs::metadata(state.join("ledger.a")).unwrap().permissions().mode() & 0o777, 0o600);
+    let bytes = fs::read(state.join("ledger.b")).unwrap();
+    fs::write(state.join("ledger.b"), &bytes[..20]).unwrap();
+    let (_, loaded) = Ledger::load::<u64>(FileStore::open(&state).unwrap()).unwrap();
+    assert_eq!(loaded.state, Some(2));
+    assert!(loaded.torn.unwrap().place.ends_with("ledger.b"));
+}
+
+#[test]
+fn a_slot_grows_with_its_state() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut ledger, _) = Ledger::load::<String>(FileStore::open(dir.path()).unwrap()).unwrap();
+    for bytes in [10, 300 << 10, 3 << 20, 5] {
+        let state = "s".repeat(bytes);
+        ledger.save(&state).unwrap();
+        let (_, loaded) = Ledger::load::<String>(FileStore::open(dir.path()).unwrap()).unwrap();
+        assert_eq!(loaded.state.map(|state| state.len()), Some(bytes));
+    }
+}
+
+#[test]
+fn a_second_agent_is_refused_with_the_pid_of_the_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = StateLock::take(dir.path()).unwrap();
+    let error = StateLock::take(dir.path()).unwrap_err().to_string();
+    let expected = format!(
+        "another agent (pid {}) uses {}; stop it first or choose --state-dir",
+        std::process::id(),
+        dir.path().display()
+    );
+    assert_eq!(error, expected);
+    drop(first);
+    StateLock::take(dir.path()).unwrap();
+}
+
+/// Not a promise on any disk, so nothing is asserted of the time; `SPECIFICATION.md`'s figures come from the benches.
+#[test]
+fn a_save_of_ten_kibibytes_is_measured() {
+    let dir = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+    let (mut ledger, _) = Ledger::load::<String>(FileStore::open(dir.path()).unwrap()).unwrap();
+    let state = "s".repeat(10 << 10);
+    let mut times: Vec<_> = (0..200)
+        .map(|_| {
+            let begun = Instant::now();
+            ledger.save(&state).unwrap();
+            begun.elapsed()
+        })
+        .collect();
+    times.sort();
+    println!("save of 10 KiB: median {:?}, 99 % {:?}", times[100], times[198]);
+}
