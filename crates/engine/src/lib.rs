@@ -1,1 +1,32 @@
-//! Skeleton.
+//! The engine decides; shells act; nothing else.
+//!
+//! [`HostEngine::step`] takes one [`Input`] at one moment and returns [`Effect`]s.
+//! One way through and no way back: observation → check state ([`check`]) → incident ([`incident`]) → gates ([`gate`])
+//! → decision → remediation ([`remediation`]) → verification → report ([`report`]).
+//! There is no clock, no IO, no chance, no async and no logging here: the same state and the same input always give the
+//! same effects, so one engine serves the agent, `ansai test`, `ansai replay` and the simulator.
+#![no_std]
+
+extern crate alloc;
+
+pub mod cause;
+pub mod check;
+pub mod condition;
+pub mod effect;
+pub mod explain;
+pub mod gate;
+pub mod host_engine;
+pub mod incident;
+pub mod input;
+pub mod invariant;
+pub mod notice;
+pub mod operator;
+pub mod remediation;
+pub mod report;
+pub mod state;
+pub mod verification;
+
+pub use effect::Effect;
+pub use host_engine::HostEngine;
+pub use input::Input;
+pub use state::State;

@@ -1,0 +1,150 @@
+//! Probable causes: a table of small rules over what was observed, each named so that a report can say which one spoke.
+//! No rule guesses: when none applies, the report says nothing about a cause.
+
+use alloc::{format, string::String};
+
+use ansai_model::{
+    action::ActionOutcome,
+    domain::service::{Exit, LoadState, UnitResult, UnitSnapshot},
+    incident::{EvidenceKind, Incident, StepKind},
+    report::Cause,
+    text::Text,
+};
+
+/// One rule of inference.
+pub(crate) struct CauseRule {
+    pub(crate) name: &'static str,
+    pub(crate) text: &'static str,
+    advice: &'static str,
+    seen: fn(&Incident) -> Option<String>,
+}
+
+/// The surest first: the first that applies is reported.
+pub(crate) const RULES: &[CauseRule] = &[
+    CauseRule {
+        name: "configuration-invalid",
+        text: "its configuration is not valid",
+        advice: "validate the configuration before it is deployed, with the command that the report shows",
+        seen: |i| step_failed(i, "validate"),
+    },
+    CauseRule {
+        name: "port-held",
+        text: "another process holds its port",
+        advice: "stop the other process, or give one of the two another port",
+        seen: |i| step_failed(i, "free-port").or_else(|| logged(i, &["address already in use"])),
+    },
+    CauseRule {
+        name: "out-of-memory",
+        text: "the kernel took it because memory ran out",
+        advice: "raise its MemoryMax= or find what it keeps in memory",
+        seen: |i| unit(i, |u| u.result == UnitResult::OomKill),
+    },
+    CauseRule {
+        name: "disk-full",
+        text: "a filesystem that it needs is full",
+        advice: "make room first: a restart does not help while the disk is full",
+        seen: |i| logged(i, &["no space left on device"]),
+    },
+    CauseRule {
+        name: "unit-missing",
+        text: "its unit file is missing or cannot be read",
+        advice: "install the unit, mend it (`systemd-analyze verify`), or take it out of ansai's configuration",
+        seen: |i| unit(i, |u| matches!(u.load, LoadState::NotFound | LoadState::BadSetting | LoadState::Error)),
+    },
+    CauseRule {
+        name: "cannot-execute",
+        text: "systemd could not execute its program or prepare its surroundings",
+        advice: "look at ExecStart=, User= and the directories of the unit",
+        // Exit codes 200 to 243 are systemd's own, see systemd.exec(5).
+        seen: |i| unit(i, |u| matches!(u.exit, Some(Exit::Code(200..=243))) || u.result == UnitResult::Resources),
+    },
+    CauseRule {
+        name: "permission-denied",
+        text: "it may not read or write something that it needs",
+        advice: "declare the needed paths under `environment:` so that they are put right before a restart",
+        seen: |i| logged(i, &["permission denied"]),
+    },
+    CauseRule {
+        name: "watchdog",
+        text: "it stopped answering systemd's watchdog: it hung",
+        advice: "look for a deadlock or for slow calls at the time of the last log lines",
+        seen: |i| unit(i, |u| u.result == UnitResult::Watchdog),
+    },
+    CauseRule {
+        name: "start-limit",
+        text: "it was started too often within its start limit",
+        advice: "find out why it ends right after its start; the limit is StartLimitBurst= and StartLimitIntervalSec=",
+        seen: |i| unit(i, |u| u.result == UnitResult::StartLimitHit),
+    },
+    CauseRule {
+        name: "crashed",
+        text: "it crashed: a programming error, or a library that does not fit",
+        advice: "keep the core (`coredumpctl`) and report it to whoever makes the program",
+        seen: |i| unit(i, |u| matches!(u.exit, Some(Exit::Signal(4 | 6 | 7 | 8 | 11 | 31) | Exit::Dumped(_)))),
+    },
+    CauseRule {
+        name: "killed",
+        text: "somebody or something killed it with SIGKILL",
+        advice: "look for the sender in the audit log or the kernel's log (out-of-memory killer)",
+        seen: |i| unit(i, |u| matches!(u.exit, Some(Exit::Signal(9)))),
+    },
+    CauseRule {
+        name: "recent-change",
+        text: "something that it depends on was changed shortly before",
+        advice: "compare the change with the failure; take it back if they belong together",
+        seen: |i| {
+            let found = i.evidence.iter().find(|evidence| evidence.kind == EvidenceKind::Change)?;
+            Some(format!("{}: {}", found.source, first_line(found.text.as_str())))
+        },
+    },
+    CauseRule {
+        name: "ended-by-itself",
+        text: "it ended without an error although it should keep running",
+        advice: "if it may end, declare it with `expect: not-failed`; if not, ask its log why it ended",
+        seen: |i| unit(i, |u| u.exit == Some(Exit::Code(0)) && u.result == UnitResult::Success),
+    },
+    CauseRule {
+        name: "exit-code",
+        text: "it ended with an error of its own",
+        advice: "its last log lines, in the evidence, usually say why",
+        seen: |i| unit(i, |u| u.result == UnitResult::ExitCode),
+    },
+];
+
+/// The probable cause with what to change, when a rule applies.
+pub(crate) fn probable(incident: &Incident) -> Option<(Cause, &'static str)> {
+    RULES.iter().find_map(|rule| {
+        let seen_in = (rule.seen)(incident)?;
+        Some((Cause { text: rule.text.into(), rule: rule.name.into(), seen_in: Text::new(seen_in) }, rule.advice))
+    })
+}
+
+fn unit(incident: &Incident, is_it: fn(&UnitSnapshot) -> bool) -> Option<String> {
+    let unit = incident.observation.unit()?;
+    is_it(unit).then(|| format!("the unit's state: {}", incident.observation.summary()))
+}
+
+fn step_failed(incident: &Incident, rung_name: &str) -> Option<String> {
+    incident.steps.iter().find_map(|step| match &step.kind {
+        StepKind::Ended { rung, outcome: ActionOutcome::Failed { why } | ActionOutcome::Refused { why }, .. }
+            if rung.as_str() == rung_name =>
+        {
+            Some(format!("{rung}: {}", first_line(why.as_str())))
+        }
+        _ => None,
+    })
+}
+
+fn logged(incident: &Incident, words: &[&str]) -> Option<String> {
+    incident.evidence.iter().filter(|evidence| evidence.kind == EvidenceKind::Log).find_map(|evidence| {
+        let line = evidence.text.as_str().lines().rev().find(|line| {
+            let line = line.to_ascii_lowercase();
+            words.iter().any(|word| line.contains(word))
+        })?;
+        Some(format!("{}: {line}", evidence.source))
+    })
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}

@@ -1,0 +1,245 @@
+//! Check state: from single observations to a debounced, three-valued state.
+//! It opens no incident and asks for no action; it says what changed.
+
+use alloc::{collections::VecDeque, format};
+use core::time::Duration;
+
+use ansai_model::{
+    check::Check,
+    domain::service::{Intent, LoadState, UnitSnapshot},
+    observation::{Details, Health, Observation},
+    text::Text,
+    time::{MonoTime, Now, Shown},
+};
+
+/// What an observation changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing that matters outside.
+    None,
+    /// The state became hard failing.
+    Failed,
+    /// The state became hard healthy.
+    Recovered,
+}
+
+/// The state of one check. Rebuilt from observations after a restart.
+#[derive(Clone, Debug)]
+pub struct CheckState {
+    /// What is checked and how.
+    pub check: Check,
+    /// The hard state.
+    pub hard: Health,
+    /// Failing results in a row.
+    pub failures: u32,
+    /// Healthy results in a row.
+    pub successes: u32,
+    /// The first failing result of the current row.
+    pub failing_since: Option<Now>,
+    /// When the hard state last changed.
+    pub hard_since: Option<Now>,
+    /// What was last seen, and when.
+    pub last: Option<(Now, Observation)>,
+    /// When the look that gave `last` was begun.
+    pub looked_at: Option<MonoTime>,
+    /// When the look that is under way was begun.
+    pub in_flight: Option<MonoTime>,
+    /// Whether another look follows at once, since something happened during the one under way.
+    pub again: bool,
+    /// When the next look is due.
+    pub due: MonoTime,
+    /// When the hard state changed, for flapping.
+    changes: VecDeque<MonoTime>,
+    /// Restarts that systemd did by itself, for loops.
+    restarts: VecDeque<MonoTime>,
+    last_restarts: Option<u32>,
+    /// Whether the state changes too often.
+    pub is_flapping: bool,
+}
+
+const TIMES_MAX: usize = 64;
+
+impl CheckState {
+    /// A check that has not been looked at; due at once.
+    #[must_use]
+    pub fn new(check: Check, now: MonoTime) -> Self {
+        Self {
+            check,
+            hard: Health::Unknown,
+            failures: 0,
+            successes: 0,
+            failing_since: None,
+            hard_since: None,
+            last: None,
+            looked_at: None,
+            in_flight: None,
+            again: false,
+            due: now,
+            changes: VecDeque::new(),
+            restarts: VecDeque::new(),
+            last_restarts: None,
+            is_flapping: false,
+        }
+    }
+
+    /// The time until the next look: shorter while the last results point elsewhere than the hard state.
+    #[must_use]
+    pub fn period(&self) -> Duration {
+        let is_soft = match self.hard {
+            Health::Failing => self.successes > 0,
+            Health::Healthy | Health::Unknown => self.failures > 0,
+        };
+        if is_soft {
+            return self.check.every_soft;
+        }
+        self.check.every
+    }
+
+    /// Takes in what a look saw.
+    pub fn absorb(&mut self, now: Now, observation: Observation) -> Change {
+        let observation = self.count_restarts(now.mono, observation);
+        let change = match observation.health() {
+            Health::Unknown => Change::None,
+            Health::Healthy => self.absorb_healthy(now),
+            Health::Failing => self.absorb_failing(now),
+        };
+        self.last = Some((now, observation));
+        if change != Change::None {
+            push(&mut self.changes, now.mono);
+        }
+        self.update_flapping(now.mono);
+        change
+    }
+
+    fn absorb_healthy(&mut self, now: Now) -> Change {
+        self.failures = 0;
+        self.failing_since = None;
+        self.successes = self.successes.saturating_add(1);
+        match self.hard {
+            Health::Healthy => Change::None,
+            // Nothing was known before: one healthy look is enough, and no news.
+            Health::Unknown => self.become_hard(now, Health::Healthy, Change::None),
+            Health::Failing if self.successes >= self.check.recover_after => {
+                self.become_hard(now, Health::Healthy, Change::Recovered)
+            }
+            Health::Failing => Change::None,
+        }
+    }
+
+    fn absorb_failing(&mut self, now: Now) -> Change {
+        self.successes = 0;
+        self.failures = self.failures.saturating_add(1);
+        self.failing_since.get_or_insert(now);
+        match self.hard {
+            Health::Failing => Change::None,
+            Health::Healthy | Health::Unknown if self.failures >= self.check.fail_after => {
+                self.become_hard(now, Health::Failing, Change::Failed)
+            }
+            Health::Healthy | Health::Unknown => Change::None,
+        }
+    }
+
+    fn become_hard(&mut self, now: Now, health: Health, change: Change) -> Change {
+        self.hard = health;
+        self.hard_since = Some(now);
+        change
+    }
+
+    /// Takes over the hard state of an incident that the ledger remembers.
+    pub fn resume_failing(&mut self, since: Now) {
+        self.hard = Health::Failing;
+        self.failing_since = Some(since);
+        self.hard_since = Some(since);
+    }
+
+    /// Forgets the row of failures: the target was stopped on request, or acted upon.
+    pub fn forget(&mut self) {
+        self.hard = Health::Unknown;
+        self.failures = 0;
+        self.successes = 0;
+        self.failing_since = None;
+        self.restarts.clear();
+    }
+
+    /// Forgets restarts by systemd: an action of ours starts the count anew.
+    pub fn forget_restarts(&mut self) {
+        self.restarts.clear();
+        self.last_restarts = None;
+    }
+
+    /// Whether the hard state changes more often than its limit: set above it, cleared at half of it (hysteresis).
+    fn update_flapping(&mut self, now: MonoTime) {
+        if self.changes.is_empty() {
+            return;
+        }
+        let from = now.minus(self.check.flap.window);
+        while self.changes.front().is_some_and(|at| *at <= from) {
+            self.changes.pop_front();
+        }
+        let (count, limit) = (self.changes.len(), self.check.flap.changes_max as usize);
+        if count > limit {
+            self.is_flapping = true;
+        } else if count <= limit / 2 {
+            self.is_flapping = false;
+        }
+    }
+
+    /// A unit that systemd restarts again and again is failing, though each look may find it running.
+    fn count_restarts(&mut self, now: MonoTime, observation: Observation) -> Observation {
+        let Some(unit) = observation.unit() else { return observation };
+        let new = match self.last_restarts {
+            Some(before) => unit.restarts.saturating_sub(before).min(64),
+            None => 0,
+        };
+        self.last_restarts = Some(unit.restarts);
+        for _ in 0..new {
+            push(&mut self.restarts, now);
+        }
+        let from = now.minus(self.check.flap.window);
+        while self.restarts.front().is_some_and(|at| *at <= from) {
+            self.restarts.pop_front();
+        }
+        let count = self.restarts.len();
+        if count <= self.check.flap.changes_max as usize
+            || observation.health() == Health::Failing
+            || is_wanted_down(unit)
+        {
+            return observation;
+        }
+        let window = Shown(self.check.flap.window);
+        let text = format!("restart loop: systemd restarted it {count} times within {window}");
+        let took = observation.took();
+        Observation::failing(text).with_details(observation.details().clone()).with_took(took)
+    }
+
+    /// When the observed unit is down because somebody wants it so, in words.
+    #[must_use]
+    pub fn wanted_down(&self) -> Option<Text> {
+        let (_, observation) = self.last.as_ref()?;
+        let unit = observation.unit()?;
+        (observation.health() == Health::Unknown && is_wanted_down(unit)).then(|| observation.summary().clone())
+    }
+
+    /// When the unit is in a state in which its other probes cannot be believed, in words.
+    #[must_use]
+    pub fn in_transition(&self) -> Option<Text> {
+        let (_, observation) = self.last.as_ref()?;
+        match (observation.details(), observation.health()) {
+            (Details::Unit(_), Health::Unknown) => Some(observation.summary().clone()),
+            (Details::Unit(_) | Details::None | Details::Figures(_), _) => None,
+        }
+    }
+}
+
+/// Whether a unit is down because an operator wants it so.
+#[must_use]
+pub fn is_wanted_down(unit: &UnitSnapshot) -> bool {
+    unit.load == LoadState::Masked || unit.intent == Intent::Stopped
+}
+
+fn push(times: &mut VecDeque<MonoTime>, at: MonoTime) {
+    if times.len() >= TIMES_MAX {
+        times.pop_front();
+    }
+    times.push_back(at);
+}

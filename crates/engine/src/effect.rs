@@ -1,0 +1,68 @@
+//! Everything that the engine asks of its shell: complete values that leave no choice.
+
+use alloc::boxed::Box;
+
+use alloc::vec::Vec;
+use ansai_model::id::RouteId;
+use ansai_model::{
+    action::ActionRun, id::CheckId, incident::EvidenceRequest, notify::NoticeKind, report::Report, text::Text,
+};
+use serde::{Deserialize, Serialize};
+
+/// Something for the shell to do, after it has saved the ledger.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Effect {
+    /// Run the probe of a check and answer with `Input::Observed`.
+    Observe(CheckId),
+    /// Perform an action and answer with `Input::ActionEnded`.
+    Perform(Box<ActionRun>),
+    /// Collect evidence and answer with `Input::Gathered`.
+    Gather(Box<EvidenceRequest>),
+    /// Keep a report, queue its messages, and answer with `Input::Dispatched` once both are durable.
+    Dispatch(Box<Dispatch>),
+    /// Answer an operator.
+    Answer {
+        /// The number of the request.
+        request: u64,
+        /// What came of it.
+        answer: Answer,
+    },
+}
+
+/// A report to keep, with the routes that it is told on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Dispatch {
+    /// Its number; the same one may be dispatched again after a restart, and must then count once.
+    pub id: u64,
+    /// Why people are told.
+    pub kind: NoticeKind,
+    /// Who is told; nobody when empty, and the report is kept all the same.
+    pub routes: Vec<RouteId>,
+    /// Why nobody is told, when nobody is.
+    pub untold: Option<Text>,
+    /// The report.
+    pub report: Report,
+}
+
+/// What came of an operator's command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// It is done, or begun; in words.
+    Done(Text),
+    /// A gate refused it.
+    Refused {
+        /// Why.
+        why: Text,
+        /// What to do instead.
+        suggestion: Text,
+    },
+    /// It names something that does not exist.
+    NotFound {
+        /// What.
+        what: Text,
+        /// What to do instead.
+        suggestion: Text,
+    },
+}

@@ -1,0 +1,203 @@
+//! Why something was done, or not: for every target, at any moment.
+
+use alloc::{format, vec::Vec};
+
+use ansai_model::{
+    action::Disruption,
+    decision::Decision,
+    id::{CheckId, IncidentId, RuleId, TargetId},
+    incident::Phase,
+    observation::Health,
+    rule::Autonomy,
+    runbook::Runbook,
+    text::Text,
+    time::Now,
+};
+use serde::Serialize;
+
+use crate::{
+    gate::{self, Moment, Proposal, wishes},
+    host_engine::HostEngine,
+    state::BreakerState,
+};
+
+/// Everything that bears on a target now.
+#[derive(Clone, Debug, Serialize)]
+pub struct Explanation {
+    /// Which target.
+    pub target: TargetId,
+    /// What its checks say.
+    pub checks: Vec<CheckView>,
+    /// Its open incidents.
+    pub incidents: Vec<IncidentView>,
+    /// The rules that heal it.
+    pub rules: Vec<RuleView>,
+    /// Why it is held, when it is.
+    pub hold: Option<Text>,
+    /// Why it is in maintenance, when it is.
+    pub maintenance: Option<Text>,
+    /// Why nobody is told, when silenced.
+    pub silence: Option<Text>,
+    /// The circuit breaker.
+    pub breaker: Text,
+    /// Disruptive actions that it remembers.
+    pub actions: usize,
+    /// In one sentence: what is happening, or why nothing is.
+    pub summary: Text,
+}
+
+/// A check as it stands.
+#[derive(Clone, Debug, Serialize)]
+pub struct CheckView {
+    /// Its name.
+    pub id: CheckId,
+    /// The kind of its probe.
+    pub probe: &'static str,
+    /// The hard state.
+    pub hard: Health,
+    /// Since when.
+    pub since: Option<Now>,
+    /// Failing results in a row, and how many make it hard.
+    pub failures: (u32, u32),
+    /// Whether it flaps.
+    pub is_flapping: bool,
+    /// What was last seen.
+    pub last: Option<(Now, Health, Text)>,
+}
+
+/// An open incident as it stands.
+#[derive(Clone, Debug, Serialize)]
+pub struct IncidentView {
+    /// Its number.
+    pub id: IncidentId,
+    /// Where it stands.
+    pub phase: Phase,
+    /// The incident of which it is a symptom.
+    pub symptom_of: Option<IncidentId>,
+    /// What the gates last said.
+    pub decision: Option<Decision>,
+}
+
+/// A rule, and what the gates would say of it now.
+#[derive(Clone, Debug, Serialize)]
+pub struct RuleView {
+    /// Its name.
+    pub id: RuleId,
+    /// How freely it may act.
+    pub autonomy: Autonomy,
+    /// The rungs of its runbook, in order, in words.
+    pub ladder: Vec<Text>,
+}
+
+impl HostEngine {
+    /// Everything that bears on a target; `None` when there is no such target.
+    #[must_use]
+    pub fn explain(&self, now: Now, target: &TargetId) -> Option<Explanation> {
+        let index = self.targets.get(target)?;
+        let checks: Vec<_> = index.checks.iter().map(|slot| self.check_view(*slot)).collect();
+        let incidents: Vec<_> = index.open.iter().filter_map(|id| self.incident_view(now, *id)).collect();
+        let parts = self.bundle.parts();
+        let rules: Vec<_> = parts
+            .rules
+            .values()
+            .filter(|rule| rule.target == *target)
+            .map(|rule| RuleView {
+                id: rule.id.clone(),
+                autonomy: rule.autonomy,
+                ladder: parts.runbooks.get(&rule.runbook).map(ladder).unwrap_or_default(),
+            })
+            .collect();
+        let memory = self.state.targets.get(target);
+        let breaker = match memory.map(|memory| memory.breaker) {
+            Some(BreakerState::Open { until }) if until.mono > now.mono => "open",
+            Some(BreakerState::Open { .. }) => "half-open",
+            Some(BreakerState::Closed) | None => "closed",
+        };
+        let silence = self.state.silences.iter().find(|s| s.scope.holds(target) && now.wall < s.until);
+        Some(Explanation {
+            summary: summary(&checks, &incidents, rules.is_empty()),
+            target: target.clone(),
+            checks,
+            incidents,
+            rules,
+            hold: wishes::hold_on(self, target, now.wall).map(|(_, why)| why),
+            maintenance: wishes::maintenance_on(self, target, now.wall).map(|(_, why)| why),
+            silence: silence.map(|s| Text::new(format!("silenced by {} ({})", s.by, s.reason))),
+            breaker: breaker.into(),
+            actions: memory.map_or(0, |memory| memory.actions.len()),
+        })
+    }
+
+    fn check_view(&self, slot: usize) -> CheckView {
+        let state = &self.checks[slot];
+        CheckView {
+            id: state.check.id.clone(),
+            probe: state.check.probe.kind(),
+            hard: state.hard,
+            since: state.hard_since,
+            failures: (state.failures, state.check.fail_after),
+            is_flapping: state.is_flapping,
+            last: state.last.as_ref().map(|(at, seen)| (*at, seen.health(), seen.summary().clone())),
+        }
+    }
+
+    /// An open incident with what all gates say at this moment, whether or not they were asked.
+    fn incident_view(&self, now: Now, id: IncidentId) -> Option<IncidentView> {
+        let incident = self.state.incidents.get(&id)?;
+        let decision = match (self.state.remediations.get(&id), self.policy_of(id)) {
+            (None, Some(policy)) => {
+                let autonomy =
+                    incident.rule.as_ref().and_then(|rule| self.bundle.parts().rules.get(rule)).map(|r| r.autonomy);
+                let proposal = Proposal {
+                    now,
+                    engine: self,
+                    incident,
+                    policy,
+                    autonomy: autonomy.unwrap_or_default(),
+                    disruption: Disruption::Full,
+                    moment: Moment::Start,
+                };
+                Some(gate::evaluate(&proposal, "run its runbook".into()))
+            }
+            (Some(_), _) | (None, None) => incident.decision.clone(),
+        };
+        Some(IncidentView { id, phase: incident.phase.clone(), symptom_of: incident.symptom_of, decision })
+    }
+}
+
+fn ladder(runbook: &Runbook) -> Vec<Text> {
+    (0..runbook.rungs.len())
+        .map(|rung| Text::new(format!("{}: {}", runbook.rungs[rung].id, HostEngine::next_step_of(runbook, rung))))
+        .collect()
+}
+
+fn summary(checks: &[CheckView], incidents: &[IncidentView], is_ungoverned: bool) -> Text {
+    let Some(incident) = incidents.first() else {
+        let failing = checks.iter().find(|check| check.failures.0 > 0);
+        let unknown =
+            checks.iter().find(|check| check.last.as_ref().is_none_or(|(_, health, _)| *health == Health::Unknown));
+        return match (failing, unknown) {
+            (Some(check), _) => Text::new(format!(
+                "{} failed {} times in a row; an incident opens at {}",
+                check.id, check.failures.0, check.failures.1
+            )),
+            (None, Some(check)) => match &check.last {
+                Some((_, _, why)) => Text::new(format!("nothing is done: {why}")),
+                None => "it has not been looked at yet".into(),
+            },
+            (None, None) if is_ungoverned => "all checks are healthy; no rule would heal it".into(),
+            (None, None) => "all checks are healthy".into(),
+        };
+    };
+    let objection = incident.decision.as_ref().and_then(|decision| decision.objections().next());
+    match (&incident.phase, objection) {
+        (Phase::Escalated { why }, _) => Text::new(format!("a person must see to it: {why}")),
+        (Phase::Remediating, None) => Text::new(format!("it is being healed ({})", incident.id)),
+        (Phase::Stabilizing { .. }, _) => Text::new(format!("it was healed and must stay well ({})", incident.id)),
+        (_, Some(objection)) => Text::new(format!("nothing is done: {}: {}", objection.gate.as_str(), objection.why)),
+        (Phase::Open | Phase::AwaitingApproval { .. } | Phase::Resolved(_), None) => match incident.symptom_of {
+            Some(cause) => Text::new(format!("it is taken for a symptom of {cause}, which is healed first")),
+            None => Text::new(format!("incident {} is open", incident.id)),
+        },
+    }
+}

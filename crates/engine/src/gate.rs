@@ -1,0 +1,132 @@
+//! Gates: all of them are asked about every action, and all of their reasons are kept.
+//! A gate is a function of what is known; it changes nothing. To add one: a variant of `model::decision::Gate`, a
+//! function beside its kin in `gate/`, a line in [`evaluate`].
+
+use alloc::vec::Vec;
+
+use ansai_model::{
+    action::Disruption,
+    decision::{Choice, Decision, Gate, GateResult, Verdict},
+    incident::Incident,
+    policy::Policy,
+    rule::Autonomy,
+    text::Text,
+    time::{MonoTime, Now},
+};
+
+use crate::host_engine::HostEngine;
+
+mod limits;
+mod surroundings;
+pub(crate) mod wishes;
+
+/// What is proposed, and under what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Proposal<'a> {
+    pub(crate) now: Now,
+    pub(crate) engine: &'a HostEngine,
+    pub(crate) incident: &'a Incident,
+    pub(crate) policy: &'a Policy,
+    pub(crate) autonomy: Autonomy,
+    /// What the next action disrupts.
+    pub(crate) disruption: Disruption,
+    /// Whether this begins a remediation, or goes on with one.
+    pub(crate) moment: Moment,
+}
+
+/// Where in a remediation a proposal stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    Start,
+    Continue,
+}
+
+pub(crate) type Opinion = (Verdict, Text);
+
+pub(crate) fn allow(why: impl Into<Text>) -> Opinion {
+    (Verdict::Allow, why.into())
+}
+pub(crate) fn defer(until: Option<Now>, why: impl Into<Text>) -> Opinion {
+    (Verdict::Defer { until }, why.into())
+}
+pub(crate) fn deny(why: impl Into<Text>) -> Opinion {
+    (Verdict::Deny, why.into())
+}
+
+/// Asks every gate.
+pub(crate) fn evaluate(proposal: &Proposal<'_>, what: Text) -> Decision {
+    let gates: Vec<GateResult> = Gate::ALL
+        .into_iter()
+        .map(|gate| {
+            let (verdict, why) = match gate {
+                Gate::Hold => wishes::hold(proposal),
+                Gate::Maintenance => wishes::maintenance(proposal),
+                Gate::Intent => wishes::intent(proposal),
+                Gate::Autonomy => wishes::autonomy(proposal),
+                Gate::Cooldown => limits::cooldown(proposal),
+                Gate::TargetBudget => limits::target_budget(proposal),
+                Gate::HostBudget => limits::host_budget(proposal),
+                Gate::CircuitBreaker => limits::circuit_breaker(proposal),
+                Gate::BackOff => limits::back_off(proposal),
+                Gate::Ledger => surroundings::ledger(proposal),
+                Gate::Dependency => surroundings::dependency(proposal),
+                Gate::Concurrency => surroundings::concurrency(proposal),
+            };
+            GateResult { gate, verdict, why }
+        })
+        .collect();
+    let choice = choose(&gates);
+    let until = gates.iter().filter_map(|result| deferred_until(result.verdict)).max();
+    Decision { at: proposal.now, proposal: what, choice, until, gates }
+}
+
+/// One deferral defers, and a person is told only when nothing else will happen: a denial under a hold waits for it.
+fn choose(gates: &[GateResult]) -> Choice {
+    let is_deferred = gates.iter().any(|result| matches!(result.verdict, Verdict::Defer { .. }));
+    let denials = || gates.iter().filter(|result| result.verdict == Verdict::Deny);
+    let is_denied = denials().next().is_some();
+    if is_denied && denials().all(|result| result.gate == Gate::Autonomy) {
+        return Choice::Deny;
+    }
+    match (is_deferred, is_denied) {
+        (true, _) => Choice::Defer,
+        (false, true) => Choice::Escalate,
+        (false, false) => Choice::Act,
+    }
+}
+
+fn deferred_until(verdict: Verdict) -> Option<Now> {
+    match verdict {
+        Verdict::Defer { until } => until,
+        Verdict::Allow | Verdict::Deny => None,
+    }
+}
+
+/// The moment at which the monotonic clock will show `mono`.
+pub(crate) fn moment_at(now: Now, mono: MonoTime) -> Now {
+    now.plus(mono.since(now.mono))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(verdicts: &[(Gate, Verdict)], choice: Choice) {
+        let gates: Vec<_> = verdicts
+            .iter()
+            .map(|(gate, verdict)| GateResult { gate: *gate, verdict: *verdict, why: "".into() })
+            .collect();
+        assert_eq!(choose(&gates), choice);
+    }
+
+    #[test]
+    fn one_objection_is_enough_and_waiting_comes_before_telling() {
+        let defer = Verdict::Defer { until: None };
+        check(&[(Gate::Hold, Verdict::Allow)], Choice::Act);
+        check(&[(Gate::Hold, defer), (Gate::Cooldown, Verdict::Allow)], Choice::Defer);
+        check(&[(Gate::Autonomy, Verdict::Deny)], Choice::Deny);
+        check(&[(Gate::Autonomy, Verdict::Deny), (Gate::TargetBudget, Verdict::Deny)], Choice::Escalate);
+        check(&[(Gate::Hold, defer), (Gate::TargetBudget, Verdict::Deny)], Choice::Defer);
+    }
+}

@@ -1,0 +1,68 @@
+//! Gates that look around: the ledger, what the target needs, and what else is being done.
+
+use alloc::format;
+
+use ansai_model::{observation::Health, text::Text, time::Shown};
+
+use super::{Moment, Opinion, Proposal, allow, defer, deny, moment_at};
+
+pub(super) fn ledger(p: &Proposal<'_>) -> Opinion {
+    match &p.engine.ledger_trouble {
+        None => allow("the ledger is saved before every action"),
+        Some(why) => defer(None, Text::new(format!("the ledger cannot be saved, so nothing may be done: {why}"))),
+    }
+}
+
+/// A cause is healed before its symptom. What is needed is looked at once more before anything is disrupted.
+pub(super) fn dependency(p: &Proposal<'_>) -> Opinion {
+    let engine = p.engine;
+    if p.moment == Moment::Continue {
+        return allow("looked at when the remediation began");
+    }
+    let needs = engine.bundle.parts().targets.get(&p.incident.target).map(|t| t.needs.as_slice()).unwrap_or_default();
+    if needs.is_empty() {
+        return allow("it needs no other target");
+    }
+    let patience = p.incident.opened.mono.plus(p.policy.dependency_wait);
+    let mut pending = None;
+    for need in needs {
+        for check in
+            engine.targets.get(need).into_iter().flat_map(|index| &index.checks).map(|slot| &engine.checks[*slot])
+        {
+            if check.hard == Health::Failing || check.failures > 0 {
+                if patience <= p.now.mono {
+                    let waited = Shown(p.policy.dependency_wait);
+                    return deny(Text::new(format!("it needs {need}, which was not healed within {waited}")));
+                }
+                let why = format!("it needs {need}, which is failing and is healed first");
+                return defer(Some(moment_at(p.now, patience)), Text::new(why));
+            }
+            if check.looked_at.is_none_or(|at| at < p.incident.opened.mono) {
+                pending = Some(need);
+            }
+        }
+    }
+    match pending {
+        Some(need) if p.now.mono < patience => {
+            defer(Some(moment_at(p.now, patience)), Text::new(format!("looks at {need}, which it needs, first")))
+        }
+        Some(_) | None => allow("what it needs is well"),
+    }
+}
+
+pub(super) fn concurrency(p: &Proposal<'_>) -> Opinion {
+    if p.moment == Moment::Continue {
+        return allow("it is one of the remediations under way");
+    }
+    let state = &p.engine.state;
+    let others = || state.remediations.keys().filter(|id| **id != p.incident.id);
+    let same = others().find(|id| state.incidents.get(id).is_some_and(|other| other.target == p.incident.target));
+    if let Some(other) = same {
+        return defer(None, Text::new(format!("incident {other} is being healed on the same target")));
+    }
+    let (count, most) = (others().count(), p.engine.bundle.parts().settings.remediations_at_once_max as usize);
+    if count >= most {
+        return defer(None, Text::new(format!("{count} remediations are under way; at most {most} at once")));
+    }
+    allow(Text::new(format!("{count} of {most} remediations at once")))
+}

@@ -1,0 +1,97 @@
+//! Gates that keep what people want: hold, maintenance window, the operator's intent, autonomy.
+
+use alloc::format;
+
+use ansai_model::{
+    id::TargetId,
+    observation::Health,
+    rule::Autonomy,
+    text::Text,
+    time::{Now, WallTime},
+};
+
+use super::{Moment, Opinion, Proposal, allow, defer, deny};
+use crate::{host_engine::HostEngine, state::OperatorAnswer};
+
+/// Why automation is held for a target, and until when.
+pub(crate) fn hold_on(engine: &HostEngine, target: &TargetId, now: WallTime) -> Option<(Option<WallTime>, Text)> {
+    if let Some(text) = &engine.hold_file {
+        return Some((None, Text::new(format!("the HOLD file stops all action{}", quoted(text)))));
+    }
+    let hold = engine
+        .state
+        .holds
+        .iter()
+        .find(|hold| hold.scope.holds(target) && hold.until.is_none_or(|until| now < until))?;
+    Some((hold.until, Text::new(format!("held by {}{}", hold.by, quoted(&hold.reason)))))
+}
+
+/// Until when a maintenance window is open for a target, and why.
+pub(crate) fn maintenance_on(engine: &HostEngine, target: &TargetId, now: WallTime) -> Option<(WallTime, Text)> {
+    let planned = engine.bundle.parts().maintenance.iter().chain(&engine.state.maintenance);
+    planned
+        .filter(|window| window.scope.holds(target))
+        .filter_map(|window| {
+            Some((window.schedule.open_until(now)?, Text::new(format!("maintenance{}", quoted(&window.reason)))))
+        })
+        .max_by_key(|(until, _)| *until)
+}
+
+fn quoted(reason: impl core::fmt::Display) -> alloc::string::String {
+    match format!("{reason}") {
+        reason if reason.trim().is_empty() => reason,
+        reason => format!(" ({})", reason.trim()),
+    }
+}
+
+fn at_wall(now: Now, wall: WallTime) -> Now {
+    now.plus(wall.since(now.wall))
+}
+
+pub(super) fn hold(p: &Proposal<'_>) -> Opinion {
+    match hold_on(p.engine, &p.incident.target, p.now.wall) {
+        Some((until, why)) => defer(until.map(|until| at_wall(p.now, until)), why),
+        None => allow("nothing is held"),
+    }
+}
+
+pub(super) fn maintenance(p: &Proposal<'_>) -> Opinion {
+    match maintenance_on(p.engine, &p.incident.target, p.now.wall) {
+        Some((until, why)) => defer(Some(at_wall(p.now, until)), why),
+        None => allow("no maintenance window is open"),
+    }
+}
+
+/// Acts only on what is known to fail now, and never on what somebody wants stopped.
+pub(super) fn intent(p: &Proposal<'_>) -> Opinion {
+    let engine = p.engine;
+    let slots = engine.targets.get(&p.incident.target).map(|index| index.checks.as_slice()).unwrap_or_default();
+    if let Some(why) = slots.iter().find_map(|slot| engine.checks[*slot].wanted_down()) {
+        return deny(why);
+    }
+    if p.moment == Moment::Continue {
+        return allow("the operator wants it running");
+    }
+    let check = engine.check_index.get(&p.incident.check).and_then(|slot| engine.checks.get(*slot));
+    match check.and_then(|check| check.last.as_ref()) {
+        None => defer(None, "it has not been looked at yet"),
+        Some((_, seen)) => match seen.health() {
+            Health::Failing => allow("the operator wants it running"),
+            Health::Healthy => defer(None, "the last look found it healthy"),
+            Health::Unknown => defer(None, Text::new(format!("in doubt nothing is done: {}", seen.summary()))),
+        },
+    }
+}
+
+pub(super) fn autonomy(p: &Proposal<'_>) -> Opinion {
+    if p.moment == Moment::Continue {
+        return allow("the remediation was allowed when it began");
+    }
+    match (p.autonomy, p.engine.state.answers.get(&p.incident.id)) {
+        (_, Some(OperatorAnswer::Approved | OperatorAnswer::Forced)) => allow("an operator allowed it"),
+        (Autonomy::Act, None) => allow("the rule may act"),
+        (Autonomy::Approve, None) => defer(None, Text::new(format!("waits for `ansai approve {}`", p.incident.id))),
+        (Autonomy::Suggest, None) => deny("the rule may only suggest (autonomy: suggest)"),
+        (Autonomy::Observe, None) => deny("the rule may only observe (autonomy: observe)"),
+    }
+}

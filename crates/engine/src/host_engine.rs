@@ -1,0 +1,360 @@
+//! The engine itself: what it holds, how an input goes through it, and when it wants to be woken.
+//! What it decides stands in the modules named after each stage.
+
+use alloc::{
+    boxed::Box,
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
+use core::time::Duration;
+
+use ansai_model::{
+    bundle::Bundle,
+    condition::Value,
+    hint::Hint,
+    id::{CheckId, IncidentId, TargetId, UnitName},
+    observation::{Health, Observation},
+    probe::Probe,
+    text::Text,
+    time::{MonoTime, Now},
+};
+
+use crate::{
+    check::{Change, CheckState},
+    effect::Effect,
+    input::Input,
+    state::State,
+};
+
+/// Decides for one host. See the crate's page for its contract.
+#[derive(Clone, Debug)]
+pub struct HostEngine {
+    pub(crate) bundle: Bundle,
+    pub(crate) state: State,
+    pub(crate) checks: Vec<CheckState>,
+    pub(crate) check_index: BTreeMap<CheckId, usize>,
+    pub(crate) targets: BTreeMap<TargetId, TargetIndex>,
+    pub(crate) units: BTreeMap<UnitName, Vec<usize>>,
+    pub(crate) facts: BTreeMap<Box<str>, Value>,
+    pub(crate) hold_file: Option<Text>,
+    pub(crate) ledger_trouble: Option<Text>,
+    pub(crate) wakes: BTreeSet<(MonoTime, Wake)>,
+    pub(crate) effects: Vec<Effect>,
+    pub(crate) revision: u64,
+}
+
+/// What is looked up about a target on every observation.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TargetIndex {
+    pub(crate) checks: Vec<usize>,
+    pub(crate) open: BTreeSet<IncidentId>,
+}
+
+/// What becomes due. Stale wakes are harmless: what they wake reconciles state and takes no input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Wake {
+    Check(usize),
+    Incident(IncidentId),
+}
+
+/// Looks with a period of at least a second become due on this grid, so that many share one wake-up.
+const GRID: Duration = Duration::from_millis(50);
+/// How long after its time-out a look that never answered is given up.
+const LOOK_GRACE: Duration = Duration::from_secs(5);
+
+impl HostEngine {
+    /// An engine that continues from `state` under `bundle`. Give it [`Input::Started`] first.
+    #[must_use]
+    pub fn new(bundle: Bundle, state: State, now: Now) -> Self {
+        let mut engine = Self {
+            bundle: Bundle::empty(bundle.parts().settings.clone()),
+            state,
+            checks: Vec::new(),
+            check_index: BTreeMap::new(),
+            targets: BTreeMap::new(),
+            units: BTreeMap::new(),
+            facts: BTreeMap::new(),
+            hold_file: None,
+            ledger_trouble: None,
+            wakes: BTreeSet::new(),
+            effects: Vec::new(),
+            revision: 0,
+        };
+        engine.apply(now, bundle);
+        engine
+    }
+
+    /// Takes one input in and says what is to be done.
+    ///
+    /// When [`HostEngine::revision`] has changed, the shell saves [`HostEngine::state`] before it begins an effect.
+    pub fn step(&mut self, now: Now, input: Input) -> Vec<Effect> {
+        match input {
+            Input::Tick => {}
+            Input::Started => self.started(now),
+            Input::Hint(hint) => self.hinted(now, &hint),
+            Input::Observed { check, observation } => self.observed(now, &check, observation),
+            Input::ActionEnded { run, outcome } => self.action_ended(now, run, outcome),
+            Input::NotStarted { run, why } => self.action_not_started(now, run, why),
+            Input::Gathered { incident, evidence } => self.gathered(now, incident, evidence),
+            Input::Dispatched { dispatch } => {
+                if self.state.dispatches.remove(&dispatch).is_some() {
+                    self.changed(now);
+                }
+            }
+            Input::Operator { request, command } => self.operate(now, request, command),
+            Input::Apply(bundle) => {
+                self.apply(now, *bundle);
+                self.withdraw_unknown_targets(now);
+                self.reconcile_all(now);
+            }
+            Input::Facts(facts) => self.facts = facts,
+            Input::HoldFile(hold) => {
+                if self.hold_file != hold {
+                    self.hold_file = hold;
+                    self.reconcile_all(now);
+                }
+            }
+            Input::Ledger(trouble) => {
+                let changed = self.ledger_trouble.is_some() != trouble.is_some();
+                self.ledger_trouble = trouble;
+                if changed {
+                    self.reconcile_all(now);
+                }
+            }
+        }
+        self.run_due(now);
+        core::mem::take(&mut self.effects)
+    }
+
+    /// When the engine wants its next [`Input::Tick`], if ever.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<MonoTime> {
+        self.wakes.first().map(|(at, _)| *at)
+    }
+
+    /// The durable state.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Grows whenever the durable state has changed.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The bundle in force.
+    #[must_use]
+    pub fn bundle(&self) -> &Bundle {
+        &self.bundle
+    }
+
+    /// The check states, in the order of their names.
+    pub fn check_states(&self) -> impl Iterator<Item = &CheckState> {
+        self.check_index.values().filter_map(|slot| self.checks.get(*slot))
+    }
+
+    /// The probe of a check and its time-out, when the bundle has it.
+    #[must_use]
+    pub fn probe(&self, check: &CheckId) -> Option<(&Probe, Duration)> {
+        self.bundle.parts().checks.get(check).map(|check| (&check.probe, check.timeout))
+    }
+
+    pub(crate) fn changed(&mut self, now: Now) {
+        self.state.at = now;
+        self.revision += 1;
+    }
+
+    pub(crate) fn wake(&mut self, at: MonoTime, wake: Wake) {
+        self.wakes.insert((at, wake));
+    }
+
+    /// Takes over a bundle; check states whose check is unchanged are kept.
+    fn apply(&mut self, now: Now, bundle: Bundle) {
+        let mut old: BTreeMap<CheckId, CheckState> =
+            core::mem::take(&mut self.checks).into_iter().map(|state| (state.check.id.clone(), state)).collect();
+        self.check_index.clear();
+        self.targets.clear();
+        self.units.clear();
+        self.wakes.retain(|(_, wake)| matches!(wake, Wake::Incident(_)));
+        for id in bundle.parts().targets.keys() {
+            self.targets.insert(id.clone(), TargetIndex::default());
+        }
+        for (slot, (id, check)) in bundle.parts().checks.iter().enumerate() {
+            let state = match old.remove(id) {
+                Some(mut state) if state.check.probe == check.probe => {
+                    state.check = check.clone();
+                    state
+                }
+                Some(_) | None => CheckState::new(check.clone(), now.mono),
+            };
+            // Only a unit's own check is woken by a hint about the unit: the other probes have their own pace.
+            if let Probe::Unit { unit, .. } = &check.probe {
+                self.units.entry(unit.clone()).or_default().push(slot);
+            }
+            self.wakes.insert((state.due, Wake::Check(slot)));
+            self.checks.push(state);
+            self.check_index.insert(id.clone(), slot);
+            self.targets.entry(check.target.clone()).or_default().checks.push(slot);
+        }
+        self.bundle = bundle;
+        let open: Vec<_> =
+            self.state.incidents.values().map(|i| (i.id, i.target.clone(), i.check.clone(), i.failing_since)).collect();
+        for (id, target, check, since) in open {
+            self.targets.entry(target).or_default().open.insert(id);
+            if let Some(state) = self.check_index.get(&check).and_then(|slot| self.checks.get_mut(*slot))
+                && state.hard == Health::Unknown
+            {
+                state.resume_failing(since);
+            }
+            self.wake(now.mono, Wake::Incident(id));
+        }
+    }
+
+    fn hinted(&mut self, now: Now, hint: &Hint) {
+        match hint {
+            Hint::Unit(unit) => {
+                for slot in self.units.get(unit).cloned().unwrap_or_default() {
+                    self.look(now, slot);
+                }
+            }
+            Hint::Target(target) => self.look_at_target(now, &target.clone()),
+            Hint::Everything | Hint::Units => (0..self.checks.len()).for_each(|slot| self.look(now, slot)),
+        }
+    }
+
+    pub(crate) fn look_at_target(&mut self, now: Now, target: &TargetId) {
+        let slots = self.targets.get(target).map(|index| index.checks.clone()).unwrap_or_default();
+        for slot in slots {
+            self.look(now, slot);
+        }
+    }
+
+    /// Begins a look now, or another one as soon as the one under way has ended.
+    pub(crate) fn look(&mut self, now: Now, slot: usize) {
+        let Some(check) = self.checks.get_mut(slot) else { return };
+        if check.in_flight.is_some() {
+            check.again = true;
+            return;
+        }
+        check.in_flight = Some(now.mono);
+        let lost = now.mono.plus(check.check.timeout.saturating_add(LOOK_GRACE));
+        let (due, id) = (core::mem::replace(&mut check.due, lost), check.check.id.clone());
+        self.wakes.remove(&(due, Wake::Check(slot)));
+        self.wakes.insert((lost, Wake::Check(slot)));
+        self.effects.push(Effect::Observe(id));
+    }
+
+    fn observed(&mut self, now: Now, id: &CheckId, observation: Observation) {
+        let Some(&slot) = self.check_index.get(id) else { return };
+        let observation = self.believe(slot, observation);
+        let check = &mut self.checks[slot];
+        check.looked_at = Some(check.in_flight.take().unwrap_or(now.mono));
+        let change = check.absorb(now, observation);
+        let is_awaited = self
+            .targets
+            .get(&check.check.target)
+            .is_some_and(|index| index.open.iter().any(|id| self.state.remediations.contains_key(id)));
+        let period = if is_awaited { check.check.every_soft } else { check.period() };
+        let next = on_grid(now.mono.plus(period), period);
+        let due = core::mem::replace(&mut check.due, next);
+        let again = core::mem::take(&mut check.again);
+        if due != next {
+            self.wakes.remove(&(due, Wake::Check(slot)));
+            self.wakes.insert((next, Wake::Check(slot)));
+        }
+        if again {
+            self.look(now, slot);
+        }
+        self.follow_up(now, slot, change);
+    }
+
+    /// What follows from a check's new state. The quick way out is the everyday one: nothing changed, nothing is open.
+    fn follow_up(&mut self, now: Now, slot: usize, change: Change) {
+        let check = &self.checks[slot];
+        let target = check.check.target.clone();
+        let is_wanted_down = check.wanted_down();
+        let has_open = self.targets.get(&target).is_some_and(|index| !index.open.is_empty());
+        if change == Change::None && !has_open && check.hard != Health::Failing {
+            if is_wanted_down.is_some() {
+                self.forget_failures(&target);
+            }
+            return;
+        }
+        if let Some(why) = is_wanted_down {
+            self.withdraw_target(now, &target, &why);
+            self.forget_failures(&target);
+            return;
+        }
+        if self.checks[slot].hard == Health::Failing {
+            self.open_incident(now, slot);
+        }
+        self.reconcile_target(now, &target);
+        if change == Change::Recovered || change == Change::Failed {
+            self.reconcile_dependents(now, &target);
+        }
+    }
+
+    fn forget_failures(&mut self, target: &TargetId) {
+        for slot in self.targets.get(target).map(|index| index.checks.clone()).unwrap_or_default() {
+            if self.checks[slot].hard != Health::Healthy || self.checks[slot].failures > 0 {
+                self.checks[slot].forget();
+            }
+        }
+    }
+
+    /// A failing probe of a unit that is stopped on request, starting or in an unknown state says nothing.
+    fn believe(&self, slot: usize, observation: Observation) -> Observation {
+        let check = &self.checks[slot].check;
+        if observation.health() != Health::Failing || matches!(check.probe, Probe::Unit { .. }) {
+            return observation;
+        }
+        let siblings = self.targets.get(&check.target).map(|index| index.checks.as_slice()).unwrap_or_default();
+        let doubt = siblings.iter().find_map(|sibling| self.checks[*sibling].in_transition());
+        match doubt {
+            Some(why) => Observation::unknown(alloc::format!("{} (the unit: {why})", observation.summary())),
+            None => observation,
+        }
+    }
+
+    fn run_due(&mut self, now: Now) {
+        // Each turn removes a wake or moves it into the future, so this ends; the bound is a second safeguard.
+        for _ in 0..self.wakes.len().saturating_mul(2).saturating_add(16) {
+            let Some(&(at, wake)) = self.wakes.first() else { return };
+            if at > now.mono {
+                return;
+            }
+            self.wakes.pop_first();
+            match wake {
+                Wake::Check(slot) => self.check_due(now, slot),
+                Wake::Incident(id) => self.reconcile(now, id),
+            }
+        }
+    }
+
+    fn check_due(&mut self, now: Now, slot: usize) {
+        let Some(check) = self.checks.get_mut(slot) else { return };
+        if check.in_flight.is_none() {
+            self.look(now, slot);
+            return;
+        }
+        // The look never answered, although the shell has its own time-out: it is unknown, and looked at again.
+        let id = check.check.id.clone();
+        self.observed(now, &id, Observation::unknown("the probe gave no answer"));
+    }
+
+    fn started(&mut self, now: Now) {
+        self.resume(now);
+        let dispatches: Vec<_> = self.state.dispatches.values().cloned().collect();
+        self.effects.extend(dispatches.into_iter().map(|dispatch| Effect::Dispatch(Box::new(dispatch))));
+    }
+}
+
+fn on_grid(at: MonoTime, period: Duration) -> MonoTime {
+    if period < Duration::from_secs(1) {
+        return at;
+    }
+    let grid = i64::try_from(GRID.as_nanos()).unwrap_or(1);
+    MonoTime(at.0.div_euclid(grid).saturating_add(1).saturating_mul(grid))
+}

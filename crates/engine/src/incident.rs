@@ -1,0 +1,495 @@
+//! Incidents: when one opens, whose symptom it is, which rule applies, and how it ends.
+
+use alloc::{boxed::Box, format, vec::Vec};
+use core::time::Duration;
+
+use ansai_model::{
+    action::Disruption,
+    decision::{Choice, Decision, Gate},
+    id::{IncidentId, RuleId, TargetId},
+    incident::{Evidence, EvidenceRequest, Incident, Phase, Resolution, StepKind},
+    notify::NoticeKind,
+    observation::Health,
+    policy::Policy,
+    rule::{Autonomy, Rule, Severity},
+    text::Text,
+    time::Now,
+};
+
+use crate::{
+    condition::{self, Scene},
+    effect::Effect,
+    gate::{self, Moment, Proposal},
+    host_engine::{HostEngine, Wake},
+    remediation::Remediation,
+    state::{BreakerState, INCIDENTS_MAX, OperatorAnswer, PAST_MAX, PastIncident, TargetMemory},
+};
+
+/// Most turns of one reconciliation: a ladder has at most 32 rungs, and each turn makes progress on it.
+const TURNS_MAX: usize = 256;
+/// How long after a drill an incident counts as its doing.
+const DRILL_WINDOW: Duration = Duration::from_secs(120);
+/// How long an incident that no rule governs must be well until it is resolved.
+const STABLE_DEFAULT: Duration = Duration::from_secs(30);
+/// Changes in this time before an incident are evidence.
+const CHANGES_WITHIN: Duration = Duration::from_secs(3 * 86_400);
+
+/// What becomes of an incident for which a rule is sought.
+enum Governed {
+    By(RuleId),
+    /// A rule covers it, but its condition does not hold or cannot be known.
+    NotNow(Text),
+    Never,
+}
+
+impl HostEngine {
+    /// Opens an incident for a hard failing check, unless one is open.
+    pub(crate) fn open_incident(&mut self, now: Now, slot: usize) {
+        let check = &self.checks[slot];
+        let (id, target) = (check.check.id.clone(), check.check.target.clone());
+        let Some((_, observation)) = check.last.clone() else { return };
+        let failing_since = check.failing_since.unwrap_or(now);
+        let open: Vec<IncidentId> =
+            self.targets.get(&target).map(|i| i.open.iter().copied().collect()).unwrap_or_default();
+        let is_open =
+            open.iter().any(|open| self.state.incidents.get(open).is_some_and(|incident| incident.check == id));
+        if is_open || self.state.incidents.len() >= INCIDENTS_MAX || observation.health() != Health::Failing {
+            return;
+        }
+        self.state.incidents_counted += 1;
+        let number = IncidentId(self.state.incidents_counted);
+        let is_critical = self.bundle.parts().targets.get(&target).is_some_and(|target| target.is_critical);
+        let drilled = self.state.targets.get(&target).and_then(|memory| memory.drilled);
+        let incident = Incident {
+            id: number,
+            target: target.clone(),
+            check: id,
+            rule: None,
+            severity: if is_critical { Severity::Now } else { Severity::Day },
+            failing_since,
+            opened: now,
+            observation,
+            symptom_of: self.primary_of(&target),
+            is_drill: drilled.is_some_and(|at| now.mono.since(at) <= DRILL_WINDOW),
+            phase: Phase::Open,
+            decision: None,
+            steps: Vec::new(),
+            steps_dropped: 0,
+            evidence: Vec::new(),
+            healthy_since: None,
+            ended: None,
+        };
+        self.state.incidents.insert(number, incident);
+        self.targets.entry(target.clone()).or_default().open.insert(number);
+        let reset_after = self.policy_of(number).map(|policy| policy.backoff.reset_after);
+        if let Some(memory) = self.state.targets.get_mut(&target)
+            && memory.well_since.zip(reset_after).is_some_and(|(well, after)| now.mono.since(well) >= after)
+        {
+            memory.backoff_level = 0;
+        }
+        self.changed(now);
+        self.ask_for_evidence(now, number);
+        let needs = self.bundle.parts().targets.get(&target).map(|target| target.needs.clone()).unwrap_or_default();
+        for need in needs {
+            self.look_at_target(now, &need);
+        }
+    }
+
+    /// The open incident that is the likelier cause of a new one: of the same target, or of one that it needs.
+    fn primary_of(&self, target: &TargetId) -> Option<IncidentId> {
+        let needs = self.bundle.parts().targets.get(target).map(|target| target.needs.as_slice()).unwrap_or_default();
+        core::iter::once(target).chain(needs).find_map(|candidate| {
+            let open = &self.targets.get(candidate)?.open;
+            open.iter().find(|id| self.state.incidents.get(id).is_some_and(|i| i.symptom_of.is_none())).copied()
+        })
+    }
+
+    fn ask_for_evidence(&mut self, now: Now, id: IncidentId) {
+        let Some(incident) = self.state.incidents.get(&id) else { return };
+        let target = self.bundle.parts().targets.get(&incident.target);
+        let request = EvidenceRequest {
+            incident: id,
+            target: incident.target.clone(),
+            unit: target.and_then(|target| target.unit.clone()),
+            port: target.and_then(|target| target.port),
+            paths: target.map(|target| target.configuration.clone()).unwrap_or_default(),
+            since: ansai_model::time::WallTime(
+                now.wall.0.saturating_sub(i64::try_from(CHANGES_WITHIN.as_millis()).unwrap_or(0)),
+            ),
+            lines_max: self.bundle.parts().settings.evidence_lines_max,
+        };
+        self.effects.push(Effect::Gather(Box::new(request)));
+    }
+
+    pub(crate) fn gathered(&mut self, now: Now, id: IncidentId, evidence: Vec<Evidence>) {
+        let Some(incident) = self.state.incidents.get_mut(&id) else { return };
+        let room = Incident::EVIDENCE_MAX.saturating_sub(incident.evidence.len());
+        incident.evidence.extend(evidence.into_iter().take(room));
+        self.changed(now);
+    }
+
+    pub(crate) fn record(&mut self, now: Now, id: IncidentId, kind: StepKind) {
+        if let Some(incident) = self.state.incidents.get_mut(&id) {
+            incident.record(now, kind);
+            self.changed(now);
+        }
+    }
+
+    /// Does everything that is due for an incident.
+    pub(crate) fn reconcile(&mut self, now: Now, id: IncidentId) {
+        for _ in 0..TURNS_MAX {
+            let again = match self.state.remediations.contains_key(&id) {
+                true => self.advance(now, id),
+                false => self.advance_open(now, id),
+            };
+            if !again {
+                return;
+            }
+        }
+    }
+
+    pub(crate) fn reconcile_target(&mut self, now: Now, target: &TargetId) {
+        let open: Vec<_> = self.targets.get(target).map(|i| i.open.iter().copied().collect()).unwrap_or_default();
+        open.into_iter().for_each(|id| self.reconcile(now, id));
+    }
+
+    /// Reconciles what needs a target: it may have waited for it.
+    pub(crate) fn reconcile_dependents(&mut self, now: Now, target: &TargetId) {
+        let parts = self.bundle.parts();
+        let waiting: Vec<_> = self
+            .state
+            .incidents
+            .values()
+            .filter(|i| parts.targets.get(&i.target).is_some_and(|t| t.needs.contains(target)))
+            .map(|incident| incident.id)
+            .collect();
+        waiting.into_iter().for_each(|id| self.reconcile(now, id));
+    }
+
+    pub(crate) fn reconcile_all(&mut self, now: Now) {
+        let all: Vec<_> = self.state.incidents.keys().copied().collect();
+        all.into_iter().for_each(|id| self.reconcile(now, id));
+    }
+
+    /// An incident without a remediation: it may have recovered, wait, be decided on, or be with a person.
+    fn advance_open(&mut self, now: Now, id: IncidentId) -> bool {
+        let Some(incident) = self.state.incidents.get(&id) else { return false };
+        let Some(check) = self.check_index.get(&incident.check).and_then(|slot| self.checks.get(*slot)) else {
+            return false;
+        };
+        let (hard, hard_since, was_seen) = (check.hard, check.hard_since.unwrap_or(now), check.last.is_some());
+        if hard == Health::Healthy {
+            return self.recovering(now, id, hard_since);
+        }
+        if incident.healthy_since.is_some()
+            && let Some(incident) = self.state.incidents.get_mut(&id)
+        {
+            incident.healthy_since = None;
+        }
+        let Some(incident) = self.state.incidents.get(&id) else { return false };
+        let is_forced = self.state.answers.get(&id) == Some(&OperatorAnswer::Forced);
+        // After a restart of the agent the host is observed before anything is decided.
+        if !was_seen || (matches!(incident.phase, Phase::Escalated { .. }) && !is_forced) {
+            return false;
+        }
+        if let Some(cause) = incident.symptom_of {
+            if self.state.incidents.contains_key(&cause) && !is_forced {
+                return false;
+            }
+            if let Some(incident) = self.state.incidents.get_mut(&id) {
+                incident.symptom_of = None;
+            }
+        }
+        match self.governed(now, id) {
+            Governed::By(rule) => self.decide(now, id, &rule),
+            Governed::NotNow(why) => {
+                self.keep_decision(
+                    now,
+                    id,
+                    Decision { at: now, proposal: why, choice: Choice::Defer, until: None, gates: Vec::new() },
+                );
+                false
+            }
+            Governed::Never => {
+                self.escalate(now, id, "no rule heals this".into());
+                false
+            }
+        }
+    }
+
+    fn recovering(&mut self, now: Now, id: IncidentId, since: Now) -> bool {
+        let stable_for = self.policy_of(id).map_or(STABLE_DEFAULT, |policy| policy.stable_for);
+        let Some(incident) = self.state.incidents.get_mut(&id) else { return false };
+        incident.healthy_since.get_or_insert(since);
+        let until = since.mono.plus(stable_for);
+        if now.mono < until {
+            self.wake(until, Wake::Incident(id));
+            return false;
+        }
+        let is_flapping = self.check_index.get(&incident.check).is_some_and(|slot| self.checks[*slot].is_flapping);
+        if is_flapping {
+            return false;
+        }
+        let was_escalated = matches!(incident.phase, Phase::Escalated { .. });
+        let was_told = self.state.told.contains(&(id, NoticeKind::Escalated));
+        let resolution = if was_escalated { Resolution::AfterEscalation } else { Resolution::ByItself };
+        let kind = if was_told { NoticeKind::Recovered } else { NoticeKind::Healed };
+        self.end(now, id, resolution, kind);
+        false
+    }
+
+    /// The rule for an incident: the first, by name, that covers its check and whose condition holds.
+    fn governed(&self, now: Now, id: IncidentId) -> Governed {
+        let Some(incident) = self.state.incidents.get(&id) else { return Governed::Never };
+        let mut not_now = None;
+        for rule in self.rules_for(incident) {
+            let Some(condition) = &rule.condition else { return Governed::By(rule.id.clone()) };
+            let Some(check) = self.check_index.get(&incident.check).map(|slot| &self.checks[*slot]) else { continue };
+            match condition::holds(condition, Scene { check, facts: &self.facts, now }) {
+                Some(true) => return Governed::By(rule.id.clone()),
+                Some(false) => {
+                    not_now.get_or_insert_with(|| format!("rule {}: `{}` does not hold", rule.id, condition.source));
+                }
+                None => {
+                    not_now.get_or_insert_with(|| format!("rule {}: `{}` cannot be known", rule.id, condition.source));
+                }
+            }
+        }
+        not_now.map_or(Governed::Never, |why| Governed::NotNow(Text::new(why)))
+    }
+
+    fn rules_for<'a>(&'a self, incident: &'a Incident) -> impl Iterator<Item = &'a Rule> {
+        let rules = self.bundle.parts().rules.values();
+        rules.filter(|rule| rule.target == incident.target && rule.checks.contains(&incident.check))
+    }
+
+    /// The policy of an incident: that of its remediation, or of its rule.
+    pub(crate) fn policy_of(&self, id: IncidentId) -> Option<&Policy> {
+        if let Some(remediation) = self.state.remediations.get(&id) {
+            return Some(&remediation.policy);
+        }
+        let incident = self.state.incidents.get(&id)?;
+        let rule = match &incident.rule {
+            Some(rule) => self.bundle.parts().rules.get(rule),
+            None => self.rules_for(incident).next(),
+        }?;
+        self.bundle.parts().policies.get(&rule.policy)
+    }
+
+    fn decide(&mut self, now: Now, id: IncidentId, rule: &RuleId) -> bool {
+        let parts = self.bundle.parts();
+        let Some(rule) = parts.rules.get(rule).cloned() else { return false };
+        let Some((runbook, policy)) = parts.runbooks.get(&rule.runbook).zip(parts.policies.get(&rule.policy)) else {
+            return false;
+        };
+        let (runbook, policy) = (runbook.clone(), policy.clone());
+        let Some(incident) = self.state.incidents.get_mut(&id) else { return false };
+        incident.severity = incident.severity.max(rule.severity);
+        incident.rule = Some(rule.id.clone());
+        let Some(incident) = self.state.incidents.get(&id) else { return false };
+        let disruption = Disruption::Full;
+        let (engine, autonomy, moment) = (&*self, rule.autonomy, Moment::Start);
+        let proposal = Proposal { now, engine, incident, policy: &policy, autonomy, disruption, moment };
+        let what = Text::new(format!("run {}: {}", runbook.id, Self::next_step_of(&runbook, 0)));
+        let decision = gate::evaluate(&proposal, what);
+        let (choice, until) = (decision.choice, decision.until);
+        let wants_approval = only_autonomy_defers(&decision);
+        self.keep_decision(now, id, decision);
+        if let Some(until) = until {
+            self.wake(until.mono, Wake::Incident(id));
+        }
+        match choice {
+            Choice::Act => {
+                self.state.remediations.insert(id, Remediation::new(runbook, policy));
+                self.set_phase(now, id, Phase::Remediating);
+                true
+            }
+            Choice::Defer if wants_approval => self.await_approval(now, id, policy.approval_expires),
+            Choice::Defer => false,
+            Choice::Deny => {
+                if rule.autonomy == Autonomy::Suggest {
+                    self.tell(now, id, NoticeKind::Suggested);
+                }
+                false
+            }
+            Choice::Escalate => {
+                let why = self.objection(id);
+                self.escalate(now, id, why);
+                false
+            }
+        }
+    }
+
+    fn await_approval(&mut self, now: Now, id: IncidentId, expires_after: Duration) -> bool {
+        let Some(incident) = self.state.incidents.get(&id) else { return false };
+        match incident.phase {
+            Phase::AwaitingApproval { expires } if expires.mono <= now.mono => {
+                self.escalate(now, id, "nobody approved the proposal in time".into());
+            }
+            Phase::AwaitingApproval { expires } => self.wake(expires.mono, Wake::Incident(id)),
+            Phase::Open
+            | Phase::Remediating
+            | Phase::Stabilizing { .. }
+            | Phase::Resolved(_)
+            | Phase::Escalated { .. } => {
+                let expires = now.plus(expires_after);
+                self.set_phase(now, id, Phase::AwaitingApproval { expires });
+                self.wake(expires.mono, Wake::Incident(id));
+                self.tell(now, id, NoticeKind::ApprovalWanted);
+            }
+        }
+        false
+    }
+
+    pub(crate) fn set_phase(&mut self, now: Now, id: IncidentId, phase: Phase) {
+        if let Some(incident) = self.state.incidents.get_mut(&id) {
+            incident.phase = phase;
+            self.changed(now);
+        }
+    }
+
+    /// Keeps what the gates said; a step is recorded only when it says something else than before.
+    pub(crate) fn keep_decision(&mut self, now: Now, id: IncidentId, decision: Decision) {
+        let Some(incident) = self.state.incidents.get_mut(&id) else { return };
+        let is_news = incident.decision.as_ref().is_none_or(|before| {
+            let gates = |decision: &Decision| decision.objections().map(|objection| objection.gate).collect::<Vec<_>>();
+            before.choice != decision.choice || gates(before) != gates(&decision)
+        });
+        let text = match decision.objections().next() {
+            Some(objection) => Text::new(format!("{}: {}", objection.gate.as_str(), objection.why)),
+            None => decision.proposal.clone(),
+        };
+        incident.decision = Some(decision);
+        if is_news {
+            self.record(now, id, StepKind::Decided(text));
+        }
+    }
+
+    /// The words of the gates that denied, for an escalation.
+    pub(crate) fn objection(&self, id: IncidentId) -> Text {
+        let decision = self.state.incidents.get(&id).and_then(|incident| incident.decision.as_ref());
+        let words: Vec<_> = decision
+            .into_iter()
+            .flat_map(Decision::objections)
+            .map(|objection| format!("{}: {}", objection.gate.as_str(), objection.why))
+            .collect();
+        Text::new(words.join("; "))
+    }
+
+    /// A remedy of ours worked and has lasted.
+    pub(crate) fn healed(&mut self, now: Now, id: IncidentId) {
+        let Some(remediation) = self.state.remediations.remove(&id) else { return };
+        let Some(incident) = self.state.incidents.get(&id) else { return };
+        let target = incident.target.clone();
+        let memory = self.state.targets.entry(target).or_default();
+        memory.remediated = Some(now);
+        memory.breaker = BreakerState::Closed;
+        let is_too_often = too_often(memory, now, remediation.policy.loud_after);
+        let Some(rung) = remediation.current().map(|rung| rung.id.clone()) else { return };
+        let kind = if is_too_often { NoticeKind::HealedTooOften } else { NoticeKind::Healed };
+        self.end(now, id, Resolution::Healed { rung }, kind);
+    }
+
+    /// Hands an incident to a person; it is still watched, and resolved when it recovers.
+    pub(crate) fn escalate(&mut self, now: Now, id: IncidentId, why: Text) {
+        let Some(target) = self.state.incidents.get(&id).map(|incident| incident.target.clone()) else { return };
+        self.state.answers.remove(&id);
+        self.record(now, id, StepKind::Escalated { why: why.clone() });
+        self.set_phase(now, id, Phase::Escalated { why });
+        if let Some(remediation) = self.state.remediations.remove(&id)
+            && remediation.attempts > 0
+        {
+            let memory = self.state.targets.entry(target.clone()).or_default();
+            TargetMemory::push(&mut memory.failures, now.mono);
+            memory.remediated = Some(now);
+            let breaker = remediation.policy.breaker;
+            let failures = TargetMemory::within(&memory.failures, now.mono, breaker.window);
+            let was_half_open = matches!(memory.breaker, BreakerState::Open { .. });
+            if was_half_open || failures >= breaker.failures_max as usize {
+                memory.breaker = BreakerState::Open { until: now.plus(breaker.open_for) };
+            }
+        }
+        self.tell(now, id, NoticeKind::Escalated);
+        self.wake_waiting(now);
+    }
+
+    /// Ends an incident and says so.
+    pub(crate) fn end(&mut self, now: Now, id: IncidentId, resolution: Resolution, kind: NoticeKind) {
+        let how = match &resolution {
+            Resolution::Healed { rung } => Text::new(format!("healed by `{rung}`, and it has stayed well")),
+            Resolution::ByItself => "it recovered by itself".into(),
+            Resolution::AfterEscalation => "it recovered after it had been handed to a person".into(),
+            Resolution::Withdrawn { why } => Text::new(format!("withdrawn: {why}")),
+        };
+        let (was_healed, is_withdrawn) =
+            (matches!(resolution, Resolution::Healed { .. }), matches!(resolution, Resolution::Withdrawn { .. }));
+        self.record(now, id, StepKind::Resolved { how });
+        let Some(incident) = self.state.incidents.get_mut(&id) else { return };
+        incident.phase = Phase::Resolved(resolution);
+        incident.ended = Some(now);
+        let (target, check, opened, downtime) =
+            (incident.target.clone(), incident.check.clone(), incident.opened, incident.downtime().unwrap_or_default());
+        self.tell(now, id, kind);
+        self.state.incidents.remove(&id);
+        self.state.remediations.remove(&id);
+        self.state.answers.remove(&id);
+        self.state.told.retain(|(told, _)| *told != id);
+        self.state.runs.retain(|_, pending| pending.incident != Some(id));
+        if let Some(index) = self.targets.get_mut(&target) {
+            index.open.remove(&id);
+        }
+        let memory = self.state.targets.entry(target.clone()).or_default();
+        memory.well_since = Some(now.mono);
+        if !is_withdrawn {
+            let past = memory.past.entry(check).or_default();
+            if past.len() >= PAST_MAX {
+                past.pop_front();
+            }
+            past.push_back(PastIncident { opened, was_healed, downtime });
+        }
+        self.changed(now);
+        self.wake_waiting(now);
+    }
+
+    /// Others may have waited: symptoms of it, dependents, or those that were too many at once.
+    fn wake_waiting(&mut self, now: Now) {
+        let waiting: Vec<_> =
+            self.state.incidents.keys().filter(|id| !self.state.remediations.contains_key(id)).copied().collect();
+        waiting.into_iter().for_each(|id| self.wake(now.mono, Wake::Incident(id)));
+    }
+
+    /// Ends every incident of a target that somebody wants stopped.
+    pub(crate) fn withdraw_target(&mut self, now: Now, target: &TargetId, why: &Text) {
+        let open: Vec<_> = self.targets.get(target).map(|i| i.open.iter().copied().collect()).unwrap_or_default();
+        for id in open {
+            self.end(now, id, Resolution::Withdrawn { why: why.clone() }, NoticeKind::Healed);
+        }
+    }
+
+    /// Ends the incidents whose check has left the configuration.
+    pub(crate) fn withdraw_unknown_targets(&mut self, now: Now) {
+        let gone: Vec<_> =
+            self.state.incidents.values().filter(|i| !self.check_index.contains_key(&i.check)).map(|i| i.id).collect();
+        for id in gone {
+            let why = "its check is no longer configured".into();
+            self.end(now, id, Resolution::Withdrawn { why }, NoticeKind::Healed);
+        }
+    }
+}
+
+/// Whether all that is missing is an operator's word.
+fn only_autonomy_defers(decision: &Decision) -> bool {
+    let mut objections = decision.objections().peekable();
+    objections.peek().is_some() && objections.all(|objection| objection.gate == Gate::Autonomy)
+}
+
+fn too_often(memory: &TargetMemory, now: Now, loud_after: u32) -> bool {
+    const DAY: Duration = Duration::from_secs(86_400);
+    let healed = memory
+        .past
+        .values()
+        .flatten()
+        .filter(|past| past.was_healed && now.mono.since(past.opened.mono) <= DAY)
+        .count();
+    healed >= loud_after as usize
+}

@@ -1,0 +1,76 @@
+//! Everything that can make the engine change: one closed list.
+
+use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
+
+use ansai_model::{
+    action::ActionOutcome,
+    bundle::Bundle,
+    condition::Value,
+    hint::Hint,
+    id::{CheckId, IncidentId, RunId},
+    incident::Evidence,
+    observation::Observation,
+    operator::OperatorCommand,
+    text::Text,
+};
+use serde::{Deserialize, Serialize};
+
+/// One cause of change.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Input {
+    /// Time has passed.
+    Tick,
+    /// The agent has just started with the ledger that the engine was made from: what was in flight is unknown.
+    Started,
+    /// Something may have changed.
+    Hint(Hint),
+    /// A probe has answered.
+    Observed {
+        /// Which check asked.
+        check: CheckId,
+        /// What was seen.
+        observation: Observation,
+    },
+    /// An action has ended.
+    ActionEnded {
+        /// Which run.
+        run: RunId,
+        /// How.
+        outcome: ActionOutcome,
+    },
+    /// An action was decided but not begun, because the decision could not be saved.
+    NotStarted {
+        /// Which run.
+        run: RunId,
+        /// Why.
+        why: Text,
+    },
+    /// Evidence is there.
+    Gathered {
+        /// For which incident.
+        incident: IncidentId,
+        /// The findings.
+        evidence: Vec<Evidence>,
+    },
+    /// A report (and its messages) is durably in the shell's hands.
+    Dispatched {
+        /// Its number.
+        dispatch: u64,
+    },
+    /// An operator speaks.
+    Operator {
+        /// The shell's number for the answer.
+        request: u64,
+        /// What is asked.
+        command: OperatorCommand,
+    },
+    /// A new bundle is to be applied.
+    Apply(Box<Bundle>),
+    /// The host's `host.*` facts.
+    Facts(BTreeMap<Box<str>, Value>),
+    /// The file HOLD is there, with what it says, or is gone.
+    HoldFile(Option<Text>),
+    /// The ledger could be saved (`None`) or could not (why).
+    Ledger(Option<Text>),
+}

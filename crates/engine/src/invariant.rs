@@ -1,0 +1,190 @@
+//! The invariants of one host as named functions: used by the engine before it acts, by tests and by the simulator.
+//! They do not share code with the gates, so that one mistake is not made twice. In production a violation puts the
+//! target on hold.
+
+use alloc::{format, vec::Vec};
+
+use ansai_model::{
+    action::Disruption,
+    id::{IncidentId, TargetId},
+    incident::Phase,
+    policy::Scope,
+    text::Text,
+    time::Now,
+};
+
+use crate::{
+    effect::{Dispatch, Effect},
+    host_engine::HostEngine,
+    state::{DISPATCHES_MAX, Hold, INCIDENTS_MAX, SCOPES_MAX, State},
+};
+
+/// A broken invariant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which invariant, by the name of its function.
+    pub invariant: &'static str,
+    /// What was found.
+    pub what: Text,
+}
+
+fn violated(invariant: &'static str, what: impl Into<Text>) -> Result<(), Violation> {
+    Err(Violation { invariant, what: what.into() })
+}
+
+/// Whether an action may be begun: I2, I3, I5 and "at most one remediation a target", asked once more.
+pub(crate) fn before_action(
+    engine: &HostEngine,
+    now: Now,
+    target: &TargetId,
+    incident: Option<IncidentId>,
+    disruption: Disruption,
+) -> Result<(), Violation> {
+    nothing_acts_while_stopped(engine, now, target)?;
+    one_remediation_a_target(&engine.state)?;
+    one_action_a_target(&engine.state, target)?;
+    if disruption > Disruption::None {
+        budget_respected(engine, now, target, incident)?;
+    }
+    Ok(())
+}
+
+/// Every invariant of the state between two steps.
+///
+/// # Errors
+/// The first that is broken.
+pub fn of_state(engine: &HostEngine) -> Result<(), Violation> {
+    one_remediation_a_target(&engine.state)?;
+    attempts_bounded(&engine.state)?;
+    collections_bounded(&engine.state)?;
+    phases_consistent(&engine.state)
+}
+
+/// I5: in hold, in a maintenance window, or without a ledger nothing is begun.
+fn nothing_acts_while_stopped(engine: &HostEngine, now: Now, target: &TargetId) -> Result<(), Violation> {
+    const NAME: &str = "nothing_acts_while_stopped";
+    if engine.hold_file.is_some() {
+        return violated(NAME, "an action was about to begin although the HOLD file is there");
+    }
+    if engine.ledger_trouble.is_some() {
+        return violated(NAME, "an action was about to begin although the ledger cannot be saved");
+    }
+    for hold in &engine.state.holds {
+        if hold.scope.holds(target) && hold.until.is_none_or(|until| until > now.wall) {
+            return violated(NAME, format!("an action on {target} was about to begin although it is held"));
+        }
+    }
+    let windows = engine.bundle.parts().maintenance.iter().chain(&engine.state.maintenance);
+    for window in windows {
+        if window.scope.holds(target) && window.schedule.open_until(now.wall).is_some() {
+            return violated(NAME, format!("an action on {target} was about to begin in its maintenance window"));
+        }
+    }
+    Ok(())
+}
+
+/// At most one remediation a target.
+fn one_remediation_a_target(state: &State) -> Result<(), Violation> {
+    let mut targets: Vec<&TargetId> =
+        state.remediations.keys().filter_map(|id| state.incidents.get(id)).map(|incident| &incident.target).collect();
+    targets.sort();
+    match targets.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => violated("one_remediation_a_target", format!("{} is being healed twice at once", pair[0])),
+        None => Ok(()),
+    }
+}
+
+/// At most one action under way on a target.
+fn one_action_a_target(state: &State, target: &TargetId) -> Result<(), Violation> {
+    match state.runs.iter().find(|(_, run)| run.target == *target) {
+        Some((run, _)) => violated("one_action_a_target", format!("{run} is still under way on {target}")),
+        None => Ok(()),
+    }
+}
+
+/// I2: never more disruptive actions than the budgets of the target and of the host.
+fn budget_respected(
+    engine: &HostEngine,
+    now: Now,
+    target: &TargetId,
+    incident: Option<IncidentId>,
+) -> Result<(), Violation> {
+    const NAME: &str = "budget_respected";
+    let host = engine.bundle.parts().settings.host_budget;
+    let host_from = now.mono.minus(host.per);
+    let on_host = engine.state.host_actions.iter().filter(|at| **at > host_from).count();
+    if on_host >= host.actions_max as usize {
+        return violated(NAME, format!("{on_host} actions on the host already; the budget is {}", host.actions_max));
+    }
+    let policy = incident.and_then(|id| engine.state.remediations.get(&id)).map(|remediation| &remediation.policy);
+    if let (Some(policy), Some(memory)) = (policy, engine.state.targets.get(target)) {
+        let from = now.mono.minus(policy.target_budget.per);
+        let used = memory.actions.iter().filter(|at| **at > from).count();
+        if used >= policy.target_budget.actions_max as usize {
+            return violated(NAME, format!("{used} actions on {target} already; its budget is used up"));
+        }
+    }
+    Ok(())
+}
+
+/// Attempts never exceed the policy, so that each incident ends resolved or escalated.
+fn attempts_bounded(state: &State) -> Result<(), Violation> {
+    for (id, remediation) in &state.remediations {
+        if remediation.attempts > remediation.policy.attempts_max {
+            return violated("attempts_bounded", format!("{id} has had {} attempts", remediation.attempts));
+        }
+    }
+    Ok(())
+}
+
+/// Nothing in the state grows without bound.
+fn collections_bounded(state: &State) -> Result<(), Violation> {
+    let sizes = [
+        ("incidents", state.incidents.len(), INCIDENTS_MAX),
+        ("dispatches", state.dispatches.len(), DISPATCHES_MAX),
+        ("holds", state.holds.len(), SCOPES_MAX),
+        ("silences", state.silences.len(), SCOPES_MAX),
+        ("maintenance windows", state.maintenance.len(), SCOPES_MAX),
+        ("remediations", state.remediations.len(), state.incidents.len()),
+        ("pending runs", state.runs.len(), INCIDENTS_MAX * 2),
+    ];
+    match sizes.iter().find(|(_, size, most)| size > most) {
+        Some((what, size, most)) => violated("collections_bounded", format!("{size} {what}; at most {most}")),
+        None => Ok(()),
+    }
+}
+
+/// A remediation belongs to an open incident that is not with a person.
+fn phases_consistent(state: &State) -> Result<(), Violation> {
+    for id in state.remediations.keys() {
+        let phase = state.incidents.get(id).map(|incident| &incident.phase);
+        match phase {
+            Some(Phase::Remediating | Phase::Stabilizing { .. }) => {}
+            Some(Phase::Open | Phase::AwaitingApproval { .. } | Phase::Resolved(_) | Phase::Escalated { .. })
+            | None => {
+                return violated("phases_consistent", format!("{id} is being healed in phase {phase:?}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+impl HostEngine {
+    /// Puts a target on hold because an invariant was about to be broken: a healer fails safe.
+    pub(crate) fn hold_for_violation(&mut self, now: Now, target: &TargetId, violation: &Violation) {
+        let reason = Text::new(format!("invariant {} would have been broken: {}", violation.invariant, violation.what));
+        let scope = Scope::Matching(alloc::vec![target.as_str().into()]);
+        if self.state.holds.len() < SCOPES_MAX && !self.state.holds.iter().any(|hold| hold.scope == scope) {
+            self.state.holds.push(Hold { scope, by: "ansai itself".into(), reason, since: now, until: None });
+            self.changed(now);
+        }
+    }
+}
+
+/// For checkers: the dispatches among effects.
+pub fn dispatches(effects: &[Effect]) -> impl Iterator<Item = &Dispatch> {
+    effects.iter().filter_map(|effect| match effect {
+        Effect::Dispatch(dispatch) => Some(&**dispatch),
+        Effect::Observe(_) | Effect::Perform(_) | Effect::Gather(_) | Effect::Answer { .. } => None,
+    })
+}

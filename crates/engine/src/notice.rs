@@ -1,0 +1,83 @@
+//! Who is told what, and when silence, maintenance or quiet means that nobody is.
+//! Grouping into digests and delivery are the agent's.
+
+use alloc::{boxed::Box, format, vec::Vec};
+
+use ansai_model::{
+    id::{IncidentId, RouteId, TargetId},
+    incident::{Phase, Resolution},
+    notify::NoticeKind,
+    rule::Severity,
+    text::Text,
+    time::Now,
+};
+
+use crate::{
+    effect::{Dispatch, Effect},
+    gate::wishes,
+    host_engine::HostEngine,
+    state::DISPATCHES_MAX,
+};
+
+impl HostEngine {
+    /// Makes the report of an incident and hands it over for keeping and for telling, once for each kind.
+    pub(crate) fn tell(&mut self, now: Now, id: IncidentId, kind: NoticeKind) {
+        if !self.state.told.insert((id, kind)) {
+            return;
+        }
+        let Some(report) = self.report(now, id) else { return };
+        let untold = self.untold(now, &report.target, kind, &report.phase);
+        let routes = match untold {
+            Some(_) => Vec::new(),
+            None => self.routes_for(&report.target, kind, report.severity),
+        };
+        let untold = untold.or_else(|| routes.is_empty().then(|| "no route wants it".into()));
+        self.make_room();
+        self.state.dispatches_counted += 1;
+        let dispatch = Dispatch { id: self.state.dispatches_counted, kind, routes, untold, report };
+        self.state.dispatches.insert(dispatch.id, dispatch.clone());
+        self.changed(now);
+        self.effects.push(Effect::Dispatch(Box::new(dispatch)));
+    }
+
+    /// The least important waiting dispatch goes when there are too many: one that nobody is told of, else the oldest
+    /// quiet one, else the oldest.
+    fn make_room(&mut self) {
+        if self.state.dispatches.len() < DISPATCHES_MAX {
+            return;
+        }
+        let waiting = &self.state.dispatches;
+        let victim = waiting
+            .values()
+            .find(|dispatch| dispatch.routes.is_empty())
+            .or_else(|| waiting.values().find(|dispatch| !dispatch.kind.is_loud()))
+            .or_else(|| waiting.values().next())
+            .map(|dispatch| dispatch.id);
+        if let Some(victim) = victim {
+            self.state.dispatches.remove(&victim);
+            self.state.dispatches_dropped += 1;
+        }
+    }
+
+    /// Why nobody is told, when nobody is.
+    fn untold(&self, now: Now, target: &TargetId, kind: NoticeKind, phase: &Phase) -> Option<Text> {
+        if let Some(silence) = self.state.silences.iter().find(|s| s.scope.holds(target) && now.wall < s.until) {
+            return Some(Text::new(format!("silenced by {} ({})", silence.by, silence.reason)));
+        }
+        if let Some((_, why)) = wishes::maintenance_on(self, target, now.wall) {
+            return Some(why);
+        }
+        let is_quiet_end = kind == NoticeKind::Healed
+            && matches!(phase, Phase::Resolved(Resolution::ByItself | Resolution::Withdrawn { .. }));
+        is_quiet_end.then(|| "it ended without an action of ours".into())
+    }
+
+    fn routes_for(&self, target: &TargetId, kind: NoticeKind, severity: Severity) -> Vec<RouteId> {
+        let routes = self.bundle.parts().routes.values();
+        routes
+            .filter(|route| route.scope.holds(target) && severity >= route.severity_min)
+            .filter(|route| kind.is_loud() || route.tell_healed)
+            .map(|route| route.id.clone())
+            .collect()
+    }
+}

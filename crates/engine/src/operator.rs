@@ -1,0 +1,247 @@
+//! What operators say: holds, silences, maintenance, approvals, healing and drills on request.
+//! Every command is answered; what may disrupt passes the gates as well.
+
+use alloc::{boxed::Box, format, vec::Vec};
+use core::time::Duration;
+
+use ansai_model::{
+    action::Action,
+    id::{IncidentId, TargetId},
+    incident::{Phase, StepKind},
+    observation::Health,
+    operator::{DrillKind, Operation, OperatorCommand},
+    policy::{MaintenanceWindow, Scope, WindowSchedule},
+    text::Text,
+    time::{Now, Shown},
+};
+
+use crate::{
+    effect::{Answer, Effect},
+    gate::wishes,
+    host_engine::HostEngine,
+    invariant,
+    state::{BreakerState, Hold, OperatorAnswer, SCOPES_MAX, Silence},
+};
+
+const DRILL_TIMEOUT: Duration = Duration::from_secs(30);
+
+fn done(text: impl Into<Text>) -> Answer {
+    Answer::Done(text.into())
+}
+fn refused(why: impl Into<Text>, suggestion: impl Into<Text>) -> Answer {
+    Answer::Refused { why: why.into(), suggestion: suggestion.into() }
+}
+
+impl HostEngine {
+    pub(crate) fn operate(&mut self, now: Now, request: u64, command: OperatorCommand) {
+        let OperatorCommand { by, operation } = command;
+        let answer = match operation {
+            Operation::Hold { scope, reason, until } => self.hold(Hold { scope, by, reason, since: now, until }, now),
+            Operation::Release { scope } => self.release(now, &scope),
+            Operation::Silence { scope, reason, lasts } => {
+                self.silence(now, Silence { scope, by, reason, until: now.wall.plus(lasts) })
+            }
+            Operation::Unsilence { scope } => {
+                let before = self.state.silences.len();
+                self.state.silences.retain(|silence| scope != Scope::All && silence.scope != scope);
+                self.ended(now, before - self.state.silences.len(), "silence")
+            }
+            Operation::Maintenance { scope, reason, lasts } => self.open_maintenance(now, scope, &by, &reason, lasts),
+            Operation::EndMaintenance { scope } => {
+                let before = self.state.maintenance.len();
+                self.state.maintenance.retain(|window| scope != Scope::All && window.scope != scope);
+                self.ended(now, before - self.state.maintenance.len(), "maintenance window")
+            }
+            Operation::Approve { incident } => self.approve(now, incident, &by),
+            Operation::Reject { incident } => self.reject(now, incident, &by),
+            Operation::Heal { target } => self.heal(now, &target, &by),
+            Operation::Drill { target, kind } => self.drill(now, &target, kind),
+            Operation::CloseBreaker { target } => self.close_breaker(now, &target),
+        };
+        self.effects.push(Effect::Answer { request, answer });
+        self.reconcile_all(now);
+    }
+
+    fn hold(&mut self, hold: Hold, now: Now) -> Answer {
+        self.state
+            .holds
+            .retain(|before| before.until.is_none_or(|until| until > now.wall) && before.scope != hold.scope);
+        if self.state.holds.len() >= SCOPES_MAX {
+            return refused(
+                format!("there are {SCOPES_MAX} holds already"),
+                "release some, or hold everything with --all",
+            );
+        }
+        let targets = self.targets_in(&hold.scope).len();
+        let text = format!("held: {} ({targets} targets); nothing is done to them until `ansai release`", hold.scope);
+        self.state.holds.push(hold);
+        self.changed(now);
+        done(text)
+    }
+
+    fn release(&mut self, now: Now, scope: &Scope) -> Answer {
+        let before = self.state.holds.len();
+        self.state.holds.retain(|hold| *scope != Scope::All && hold.scope != *scope);
+        let ended = before - self.state.holds.len();
+        if self.hold_file.is_some() && *scope == Scope::All {
+            self.changed(now);
+            return refused("the HOLD file is still there", "remove /etc/ansai/HOLD to end that hold");
+        }
+        self.ended(now, ended, "hold")
+    }
+
+    fn ended(&mut self, now: Now, count: usize, what: &str) -> Answer {
+        self.changed(now);
+        match count {
+            0 => Answer::NotFound {
+                what: Text::new(format!("no {what} has this scope")),
+                suggestion: "`ansai status` lists them; --all ends every one".into(),
+            },
+            1 => done(format!("1 {what} ended")),
+            _ => done(format!("{count} {what}s ended")),
+        }
+    }
+
+    fn silence(&mut self, now: Now, silence: Silence) -> Answer {
+        self.state.silences.retain(|before| before.until > now.wall && before.scope != silence.scope);
+        if self.state.silences.len() >= SCOPES_MAX {
+            return refused(format!("there are {SCOPES_MAX} silences already"), "end some with `ansai unsilence`");
+        }
+        let text = format!("silenced: {}; healing goes on", silence.scope);
+        self.state.silences.push(silence);
+        self.changed(now);
+        done(text)
+    }
+
+    fn open_maintenance(&mut self, now: Now, scope: Scope, by: &Text, reason: &Text, lasts: Duration) -> Answer {
+        self.state.maintenance.retain(|window| window.schedule.open_until(now.wall).is_some() && window.scope != scope);
+        if self.state.maintenance.len() >= SCOPES_MAX {
+            return refused(format!("there are {SCOPES_MAX} maintenance windows already"), "end some first");
+        }
+        let schedule = WindowSchedule::Once { from: now.wall, until: now.wall.plus(lasts) };
+        let text = format!("maintenance for {}: {scope} is neither healed nor notified about", Shown(lasts));
+        self.state.maintenance.push(MaintenanceWindow { reason: format!("{reason}, by {by}"), scope, schedule });
+        self.changed(now);
+        done(text)
+    }
+
+    fn targets_in(&self, scope: &Scope) -> Vec<&TargetId> {
+        self.bundle.parts().targets.keys().filter(|target| scope.holds(target)).collect()
+    }
+
+    fn incident_not_found(id: IncidentId) -> Answer {
+        let what = Text::new(format!("no open incident {id}"));
+        Answer::NotFound { what, suggestion: "`ansai incidents` lists them".into() }
+    }
+
+    fn approve(&mut self, now: Now, id: IncidentId, by: &Text) -> Answer {
+        let Some(incident) = self.state.incidents.get(&id) else { return Self::incident_not_found(id) };
+        if !matches!(incident.phase, Phase::AwaitingApproval { .. }) {
+            return refused(
+                format!("{id} does not wait for an approval"),
+                format!("`ansai report {id}` says where it stands"),
+            );
+        }
+        self.state.answers.insert(id, OperatorAnswer::Approved);
+        self.record(now, id, StepKind::Answered { text: Text::new(format!("approved by {by}")) });
+        self.set_phase(now, id, Phase::Open);
+        done(format!("{id} is approved; healing begins when no other gate objects"))
+    }
+
+    fn reject(&mut self, now: Now, id: IncidentId, by: &Text) -> Answer {
+        let Some(incident) = self.state.incidents.get(&id) else { return Self::incident_not_found(id) };
+        if !matches!(incident.phase, Phase::AwaitingApproval { .. }) {
+            return refused(
+                format!("{id} does not wait for an approval"),
+                format!("`ansai report {id}` says where it stands"),
+            );
+        }
+        self.record(now, id, StepKind::Answered { text: Text::new(format!("rejected by {by}")) });
+        self.escalate(now, id, Text::new(format!("the proposal was rejected by {by}")));
+        done(format!("{id} is rejected; nothing will be done about it"))
+    }
+
+    fn target_not_found(target: &TargetId) -> Answer {
+        let what = Text::new(format!("no target {target}"));
+        Answer::NotFound { what, suggestion: "`ansai status` lists the targets".into() }
+    }
+
+    fn heal(&mut self, now: Now, target: &TargetId, by: &Text) -> Answer {
+        if !self.targets.contains_key(target) {
+            return Self::target_not_found(target);
+        }
+        let open = self.targets.get(target).map(|index| index.open.clone()).unwrap_or_default();
+        let Some(id) = open.iter().find(|id| !self.state.remediations.contains_key(id)).copied() else {
+            return match open.first() {
+                Some(id) => refused(format!("{target} is being healed already ({id})"), format!("`ansai report {id}`")),
+                None => refused(
+                    format!("nothing is known to be wrong with {target}"),
+                    "`ansai explain` says what the checks see; a stopped service is started with systemctl",
+                ),
+            };
+        };
+        if let Some((_, why)) = wishes::hold_on(self, target, now.wall) {
+            return refused(why, "release the hold first: `ansai release`");
+        }
+        if let Some((_, why)) = wishes::maintenance_on(self, target, now.wall) {
+            return refused(why, "end the maintenance window first: `ansai maintenance end`");
+        }
+        self.state.answers.insert(id, OperatorAnswer::Forced);
+        self.record(now, id, StepKind::Answered { text: Text::new(format!("healing asked for by {by}")) });
+        self.set_phase(now, id, Phase::Open);
+        self.reconcile(now, id);
+        match self.state.remediations.contains_key(&id) {
+            true => done(format!("healing of {target} has begun ({id})")),
+            false => refused(self.objection(id), format!("`ansai explain {target}` has every gate")),
+        }
+    }
+
+    fn drill(&mut self, now: Now, target: &TargetId, kind: DrillKind) -> Answer {
+        let Some(found) = self.bundle.parts().targets.get(target).cloned() else {
+            return Self::target_not_found(target);
+        };
+        let Some(unit) = found.unit else {
+            return refused(format!("{target} is no systemd unit"), "drills work on units");
+        };
+        if let Some((_, why)) = wishes::hold_on(self, target, now.wall) {
+            return refused(why, "a drill under a hold would break what nothing may mend; release it first");
+        }
+        if let Some((_, why)) = wishes::maintenance_on(self, target, now.wall) {
+            return refused(why, "a drill in a maintenance window would break what nothing may mend");
+        }
+        let slots = self.targets.get(target).map(|index| index.checks.clone()).unwrap_or_default();
+        if slots.iter().any(|slot| self.checks[*slot].hard != Health::Healthy) {
+            return refused(format!("{target} is not known to be well"), "a drill begins with a healthy target");
+        }
+        if kind == DrillKind::Port && found.port.is_none() {
+            return refused(format!("{target} declares no port"), "declare `port:` in its configuration");
+        }
+        if kind == DrillKind::Configuration && found.configuration.is_empty() {
+            return refused(
+                format!("{target} declares no configuration"),
+                "declare `configuration:` in its configuration",
+            );
+        }
+        let action = Action::Drill { unit, kind, port: found.port, paths: found.configuration };
+        if let Err(violation) = invariant::before_action(self, now, target, None, action.disruption()) {
+            return refused(violation.what, "`ansai explain` has every limit");
+        }
+        let what = action.describe();
+        let run = self.begin_run(now, None, target.clone(), action, DRILL_TIMEOUT);
+        self.state.targets.entry(target.clone()).or_default().drilled = Some(now.mono);
+        self.changed(now);
+        self.effects.push(Effect::Perform(Box::new(run)));
+        done(format!("drill: ansai will {what}"))
+    }
+
+    fn close_breaker(&mut self, now: Now, target: &TargetId) -> Answer {
+        let Some(memory) = self.state.targets.get_mut(target) else { return Self::target_not_found(target) };
+        if memory.breaker == BreakerState::Closed {
+            return refused(format!("the circuit breaker of {target} is closed"), "nothing is to be done");
+        }
+        memory.breaker = BreakerState::Closed;
+        memory.failures.clear();
+        self.changed(now);
+        done(format!("the circuit breaker of {target} is closed"))
+    }
+}

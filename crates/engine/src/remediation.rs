@@ -1,0 +1,485 @@
+//! Remediation: one climb of a runbook's ladder for one incident.
+//! `advance` reconciles: it looks at the stage and the clock and takes no other input, so it may be called at any time.
+
+use alloc::{boxed::Box, format, string::ToString};
+use core::time::Duration;
+
+use ansai_model::{
+    action::{ActionOutcome, ActionRun, Disruption},
+    decision::Choice,
+    id::{IncidentId, RunId, RungId},
+    incident::{Phase, StepKind},
+    policy::{Backoff, Policy},
+    rule::Autonomy,
+    runbook::{Entry, OnFailure, Runbook, Rung, Step, Then},
+    text::Text,
+    time::{MonoTime, Now, Shown},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    condition::{self, Scene},
+    effect::Effect,
+    gate::{self, Moment, Proposal},
+    host_engine::{HostEngine, Wake},
+    invariant,
+    state::{PendingRun, TargetMemory},
+    verification::Verification,
+};
+
+mod outcome;
+
+/// How long after its time-out an action that never answered is lost.
+const ACTION_GRACE: Duration = Duration::from_secs(15);
+
+/// A runbook being run. It keeps the runbook and the policy that it began with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Remediation {
+    /// The ladder.
+    pub runbook: Runbook,
+    /// The limits.
+    pub policy: Policy,
+    /// Which rung.
+    pub rung: usize,
+    /// Which step of it.
+    pub step: usize,
+    /// Whether the rung was reached by its name.
+    pub is_by_name: bool,
+    /// Whether a step of the rung has done something.
+    pub has_acted: bool,
+    /// Failed tries of this rung.
+    pub rung_attempts: u32,
+    /// Failed tries of all rungs.
+    pub attempts: u32,
+    /// Where it stands.
+    pub stage: Stage,
+}
+
+/// Where a remediation stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// The next step is to be proposed.
+    Ready,
+    /// An action is under way.
+    Acting {
+        /// Which run.
+        run: RunId,
+        /// Since when.
+        since: Now,
+    },
+    /// A declared wait.
+    Waiting {
+        /// Until then.
+        until: MonoTime,
+    },
+    /// Every check of the target must be seen healthy.
+    Verifying {
+        /// Only looks begun after this count.
+        since: Now,
+        /// Until then.
+        until: MonoTime,
+    },
+    /// It must stay healthy.
+    Stabilizing {
+        /// Until then.
+        until: MonoTime,
+    },
+    /// The wait before the next attempt.
+    BackingOff {
+        /// Until then.
+        until: MonoTime,
+    },
+    /// The rung's effect is taken back.
+    Undoing {
+        /// Which of its undo actions.
+        index: usize,
+        /// Which run.
+        run: RunId,
+        /// Since when.
+        since: Now,
+    },
+}
+
+impl Remediation {
+    /// At the foot of the ladder.
+    #[must_use]
+    pub fn new(runbook: Runbook, policy: Policy) -> Self {
+        Self {
+            runbook,
+            policy,
+            rung: 0,
+            step: 0,
+            is_by_name: false,
+            has_acted: false,
+            rung_attempts: 0,
+            attempts: 0,
+            stage: Stage::Ready,
+        }
+    }
+
+    /// The rung that it stands on, when it is not above the ladder.
+    #[must_use]
+    pub fn current(&self) -> Option<&Rung> {
+        self.runbook.rungs.get(self.rung)
+    }
+
+    fn climb_to(&mut self, rung: usize, is_by_name: bool) {
+        self.rung = rung;
+        self.step = 0;
+        self.rung_attempts = 0;
+        self.has_acted = false;
+        self.is_by_name = is_by_name;
+        self.stage = Stage::Ready;
+    }
+}
+
+/// The wait before attempt `level + 1`: `initial × factor^(level − 1)`, capped, plus a jitter that is a function of the
+/// incident and the level, since chance never enters.
+#[must_use]
+pub fn backoff_wait(backoff: &Backoff, level: u32, salt: u64) -> Duration {
+    let mut wait = backoff.initial;
+    for _ in 1..level.min(64) {
+        wait = wait.saturating_mul(backoff.factor.max(1)).min(backoff.wait_max);
+    }
+    let wait = wait.min(backoff.wait_max);
+    // FNV-1a over salt and level, see draft-eastlake-fnv.
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in salt.to_le_bytes().into_iter().chain(level.to_le_bytes()) {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    let percent = u32::try_from(hash % (u64::from(backoff.jitter_percent.min(100)) + 1)).unwrap_or(0);
+    wait.saturating_add(wait.saturating_mul(percent) / 100)
+}
+
+impl HostEngine {
+    /// Does what is due in a remediation; says whether something more may be due at once.
+    pub(crate) fn advance(&mut self, now: Now, id: IncidentId) -> bool {
+        let Some(remediation) = self.state.remediations.get(&id) else { return false };
+        match remediation.stage.clone() {
+            Stage::Ready => self.propose(now, id),
+            Stage::Acting { run, .. } | Stage::Undoing { run, .. } => self.await_run(now, run),
+            Stage::Waiting { until } => self.until(now, id, until, |remediation| {
+                remediation.step += 1;
+                remediation.stage = Stage::Ready;
+            }),
+            Stage::BackingOff { until } => self.until(now, id, until, |remediation| remediation.stage = Stage::Ready),
+            Stage::Verifying { since, until } => self.verify(now, id, since, until),
+            Stage::Stabilizing { until } => self.stabilize(now, id, until),
+        }
+    }
+
+    fn until(&mut self, now: Now, id: IncidentId, until: MonoTime, then: fn(&mut Remediation)) -> bool {
+        if now.mono < until {
+            self.wake(until, Wake::Incident(id));
+            return false;
+        }
+        self.change_remediation(now, id, then);
+        true
+    }
+
+    pub(crate) fn change_remediation(&mut self, now: Now, id: IncidentId, change: impl FnOnce(&mut Remediation)) {
+        if let Some(remediation) = self.state.remediations.get_mut(&id) {
+            change(remediation);
+            self.changed(now);
+        }
+    }
+
+    fn await_run(&mut self, now: Now, run: RunId) -> bool {
+        let Some(pending) = self.state.runs.get(&run) else { return false };
+        let (lost_after, incident) = (pending.lost_after, pending.incident);
+        if now.mono < lost_after {
+            if let Some(incident) = incident {
+                self.wake(lost_after, Wake::Incident(incident));
+            }
+            return false;
+        }
+        self.action_ended(now, run, ActionOutcome::Lost { why: "no outcome was reported in time".into() });
+        false
+    }
+
+    fn propose(&mut self, now: Now, id: IncidentId) -> bool {
+        let Some((remediation, rung)) = self.state.remediations.get(&id).and_then(|r| Some((r, r.current()?.clone())))
+        else {
+            self.escalate(now, id, "no rung of the runbook is left".into());
+            return false;
+        };
+        if remediation.step == 0
+            && remediation.rung_attempts == 0
+            && let Some(why) = self.does_not_apply(now, id, &rung)
+        {
+            self.skip(now, id, &rung.id, why);
+            return true;
+        }
+        let step = remediation.step;
+        match rung.steps.get(step) {
+            None => self.rung_done(now, id, &rung),
+            Some(Step::Wait(wait)) => {
+                let until = now.mono.plus(*wait);
+                self.change_remediation(now, id, |remediation| remediation.stage = Stage::Waiting { until });
+                true
+            }
+            Some(Step::Act { action, timeout }) => {
+                let (action, timeout) = (action.clone(), *timeout);
+                match self.ask_gates(now, id, action.disruption(), action.describe()) {
+                    Choice::Act => self.perform(now, id, &rung.id, action, timeout),
+                    Choice::Defer => false,
+                    Choice::Deny | Choice::Escalate => {
+                        let why = self.objection(id);
+                        self.escalate(now, id, why);
+                        false
+                    }
+                }
+            }
+        }
+    }
+
+    /// Asks the gates within a remediation, keeps what they say, and wakes the incident when they want to be asked again.
+    fn ask_gates(&mut self, now: Now, id: IncidentId, disruption: Disruption, what: Text) -> Choice {
+        let (Some(incident), Some(remediation)) = (self.state.incidents.get(&id), self.state.remediations.get(&id))
+        else {
+            return Choice::Deny;
+        };
+        let proposal = Proposal {
+            now,
+            engine: self,
+            incident,
+            policy: &remediation.policy,
+            autonomy: Autonomy::Act,
+            disruption,
+            moment: Moment::Continue,
+        };
+        let decision = gate::evaluate(&proposal, what);
+        let (choice, until) = (decision.choice, decision.until);
+        self.keep_decision(now, id, decision);
+        if let Some(until) = until {
+            self.wake(until.mono, Wake::Incident(id));
+        }
+        choice
+    }
+
+    fn does_not_apply(&self, now: Now, id: IncidentId, rung: &Rung) -> Option<Text> {
+        let remediation = self.state.remediations.get(&id)?;
+        if rung.entry == Entry::OnlyByName && !remediation.is_by_name {
+            return Some("only after another rung has failed".into());
+        }
+        let condition = rung.when.as_ref()?;
+        let incident = self.state.incidents.get(&id)?;
+        let check = self.checks.get(*self.check_index.get(&incident.check)?)?;
+        match condition::holds(condition, Scene { check, facts: &self.facts, now }) {
+            Some(true) => None,
+            Some(false) => Some(Text::new(format!("`{}` does not hold", condition.source))),
+            None => Some(Text::new(format!("`{}` cannot be known", condition.source))),
+        }
+    }
+
+    fn skip(&mut self, now: Now, id: IncidentId, rung: &RungId, why: Text) {
+        self.record(now, id, StepKind::Skipped { rung: rung.clone(), why });
+        self.change_remediation(now, id, |remediation| remediation.climb_to(remediation.rung + 1, false));
+    }
+
+    fn rung_done(&mut self, now: Now, id: IncidentId, rung: &Rung) -> bool {
+        let has_acted = self.state.remediations.get(&id).is_some_and(|remediation| remediation.has_acted);
+        match rung.then {
+            Then::Continue => {
+                self.change_remediation(now, id, |remediation| remediation.climb_to(remediation.rung + 1, false));
+            }
+            // Nothing was done, so nothing is to be verified.
+            Then::Verify if !has_acted => self.skip(now, id, &rung.id, "there was nothing to do".into()),
+            Then::Verify => self.begin_verification(now, id),
+        }
+        true
+    }
+
+    pub(crate) fn begin_verification(&mut self, now: Now, id: IncidentId) {
+        let Some(target) = self.state.incidents.get(&id).map(|incident| incident.target.clone()) else { return };
+        self.change_remediation(now, id, |remediation| {
+            let until = now.mono.plus(remediation.policy.verify_within);
+            remediation.stage = Stage::Verifying { since: now, until };
+        });
+        self.look_at_target(now, &target);
+    }
+
+    fn verify(&mut self, now: Now, id: IncidentId, since: Now, until: MonoTime) -> bool {
+        match self.verification(id, since.mono) {
+            Verification::Passed(seen) => {
+                self.passed(now, id, since, seen);
+                true
+            }
+            Verification::Failed(why) => {
+                self.attempt_failed(now, id, why);
+                true
+            }
+            Verification::Pending(why) if until <= now.mono => {
+                self.attempt_failed(now, id, Text::new(format!("not healthy within the time: {why}")));
+                true
+            }
+            Verification::Pending(_) => {
+                self.wake(until, Wake::Incident(id));
+                false
+            }
+        }
+    }
+
+    fn passed(&mut self, now: Now, id: IncidentId, since: Now, seen: Text) {
+        let Some(rung) = self.state.remediations.get(&id).and_then(|r| r.current()).map(|rung| rung.id.clone()) else {
+            return;
+        };
+        self.record(now, id, StepKind::Verified { rung, seen, after: now.mono.since(since.mono) });
+        let mut until = now;
+        self.change_remediation(now, id, |remediation| {
+            until = now.plus(remediation.policy.stable_for);
+            remediation.stage = Stage::Stabilizing { until: until.mono };
+        });
+        if let Some(incident) = self.state.incidents.get_mut(&id) {
+            incident.healthy_since = Some(now);
+            incident.phase = Phase::Stabilizing { until };
+        }
+    }
+
+    fn stabilize(&mut self, now: Now, id: IncidentId, until: MonoTime) -> bool {
+        if let Some(why) = self.fails_again(id) {
+            let lasted = self.state.incidents.get(&id).and_then(|i| i.healthy_since).map(|at| now.mono.since(at.mono));
+            let why = Text::new(format!("failed again after {}: {why}", Shown(lasted.unwrap_or_default())));
+            if let Some(incident) = self.state.incidents.get_mut(&id) {
+                incident.healthy_since = None;
+                incident.phase = Phase::Remediating;
+            }
+            self.attempt_failed(now, id, why);
+            return true;
+        }
+        if now.mono < until {
+            self.wake(until, Wake::Incident(id));
+        } else if self.is_well(id) {
+            self.healed(now, id);
+        }
+        // Not known to be well: unknown never closes, the next observation will tell.
+        false
+    }
+
+    fn perform(
+        &mut self,
+        now: Now,
+        id: IncidentId,
+        rung: &RungId,
+        action: ansai_model::action::Action,
+        timeout: Duration,
+    ) -> bool {
+        let Some(target) = self.state.incidents.get(&id).map(|incident| incident.target.clone()) else { return false };
+        if let Err(violation) = invariant::before_action(self, now, &target, Some(id), action.disruption()) {
+            self.hold_for_violation(now, &target, &violation);
+            return false;
+        }
+        let run = self.begin_run(now, Some(id), target, action, timeout);
+        let (what, run_id) = (run.action.describe(), run.id);
+        self.record(now, id, StepKind::Started { rung: rung.clone(), run: run_id, what });
+        self.change_remediation(now, id, |remediation| remediation.stage = Stage::Acting { run: run_id, since: now });
+        self.effects.push(Effect::Perform(Box::new(run)));
+        true
+    }
+
+    /// Counts an action against every budget and notes it as pending: the durable record before the action.
+    pub(crate) fn begin_run(
+        &mut self,
+        now: Now,
+        incident: Option<IncidentId>,
+        target: ansai_model::id::TargetId,
+        action: ansai_model::action::Action,
+        timeout: Duration,
+    ) -> ActionRun {
+        self.state.runs_counted += 1;
+        let id = RunId(self.state.runs_counted);
+        let disruption = action.disruption();
+        if disruption > Disruption::None {
+            let memory = self.state.targets.entry(target.clone()).or_default();
+            TargetMemory::push(&mut memory.actions, now.mono);
+            TargetMemory::push(&mut self.state.host_actions, now.mono);
+            if let Some(index) = self.targets.get(&target) {
+                for slot in index.checks.clone() {
+                    self.checks[slot].forget_restarts();
+                }
+            }
+        }
+        let lost_after = now.mono.plus(timeout.saturating_add(ACTION_GRACE));
+        let pending = PendingRun { incident, target: target.clone(), disruption, decided: now, lost_after };
+        self.state.runs.insert(id, pending);
+        self.changed(now);
+        ActionRun { id, incident, target, action, timeout }
+    }
+
+    /// A try of a rung did not heal: take its effect back, then wait and try again, climb, or hand over.
+    pub(crate) fn attempt_failed(&mut self, now: Now, id: IncidentId, why: Text) {
+        let Some(rung) = self.state.remediations.get(&id).and_then(|r| r.current()).cloned() else { return };
+        self.record(now, id, StepKind::NotVerified { rung: rung.id.clone(), why });
+        self.change_remediation(now, id, |remediation| {
+            remediation.attempts += 1;
+            remediation.rung_attempts += 1;
+        });
+        if !self.undo(now, id, &rung, 0) {
+            self.next_attempt(now, id, &rung);
+        }
+    }
+
+    fn next_attempt(&mut self, now: Now, id: IncidentId, rung: &Rung) {
+        let Some(remediation) = self.state.remediations.get(&id) else { return };
+        let (attempts, most) = (remediation.attempts, remediation.policy.attempts_max);
+        if attempts >= most {
+            self.escalate(now, id, Text::new(format!("{attempts} attempts did not heal it; the policy allows {most}")));
+            return;
+        }
+        let next = match (remediation.rung_attempts < rung.attempts_max, &rung.on_failure) {
+            (true, _) => remediation.rung,
+            (false, OnFailure::Escalate) => {
+                let why = format!("the rung `{}` did not heal it, and the runbook hands over then", rung.id);
+                return self.escalate(now, id, Text::new(why));
+            }
+            (false, OnFailure::Rung(name)) => {
+                return match remediation.runbook.rungs.iter().position(|rung| rung.id == *name) {
+                    Some(index) => self.back_off_to(now, id, index, true),
+                    None => self.escalate(now, id, "no rung of the runbook is left".into()),
+                };
+            }
+            (false, OnFailure::NextRung) => remediation.rung + 1,
+        };
+        if next >= remediation.runbook.rungs.len() {
+            return self.escalate(
+                now,
+                id,
+                Text::new(format!("no rung of the runbook is left after {attempts} attempts")),
+            );
+        }
+        self.back_off_to(now, id, next, false);
+    }
+
+    fn back_off_to(&mut self, now: Now, id: IncidentId, rung: usize, is_by_name: bool) {
+        let Some(target) = self.state.incidents.get(&id).map(|incident| incident.target.clone()) else { return };
+        let memory = self.state.targets.entry(target).or_default();
+        memory.backoff_level = memory.backoff_level.saturating_add(1);
+        let level = memory.backoff_level;
+        let Some(remediation) = self.state.remediations.get_mut(&id) else { return };
+        let wait = backoff_wait(&remediation.policy.backoff, level, id.0);
+        if remediation.rung == rung {
+            remediation.step = 0;
+            remediation.has_acted = false;
+        } else {
+            remediation.climb_to(rung, is_by_name);
+        }
+        remediation.stage = Stage::BackingOff { until: now.mono.plus(wait) };
+        self.record(now, id, StepKind::BackedOff { wait });
+        self.wake(now.mono.plus(wait), Wake::Incident(id));
+    }
+
+    /// What a remediation would do next, in words.
+    #[must_use]
+    pub(crate) fn next_step_of(runbook: &Runbook, rung: usize) -> Text {
+        let steps = runbook.rungs.get(rung).map(|rung| rung.steps.as_slice()).unwrap_or_default();
+        let words: alloc::vec::Vec<_> = steps
+            .iter()
+            .map(|step| match step {
+                Step::Act { action, .. } => action.describe().to_string(),
+                Step::Wait(wait) => format!("wait {}", Shown(*wait)),
+            })
+            .collect();
+        Text::new(words.join(", then "))
+    }
+}

@@ -1,0 +1,136 @@
+//! What follows from the outcome of an action, and from not knowing it.
+
+use alloc::{boxed::Box, format};
+use core::time::Duration;
+
+use ansai_model::{
+    action::{ActionOutcome, Disruption},
+    id::{IncidentId, RunId, TargetId},
+    incident::StepKind,
+    runbook::{OnFailure, Rung, Then},
+    text::Text,
+    time::{Now, Shown},
+};
+
+use super::Stage;
+use crate::{effect::Effect, host_engine::HostEngine};
+
+/// How long an undo action may take.
+const UNDO_TIMEOUT: Duration = Duration::from_secs(60);
+
+impl HostEngine {
+    pub(crate) fn action_ended(&mut self, now: Now, run: RunId, outcome: ActionOutcome) {
+        // An outcome that nobody waits for is a late or repeated one: the run was counted as lost already.
+        let Some(pending) = self.state.runs.remove(&run) else { return };
+        self.changed(now);
+        let Some(id) = pending.incident else { return self.look_at_target(now, &pending.target) };
+        let Some(remediation) = self.state.remediations.get(&id) else { return };
+        let Some(rung) = remediation.current().cloned() else { return };
+        match remediation.stage {
+            Stage::Acting { run: current, since } if current == run => {
+                let took = now.mono.since(since.mono);
+                self.record(now, id, StepKind::Ended { rung: rung.id.clone(), run, outcome: outcome.clone(), took });
+                self.outcome(now, id, &rung, outcome);
+            }
+            Stage::Undoing { run: current, index, .. } if current == run => {
+                let what = rung.undo.get(index).map(|action| action.describe()).unwrap_or_else(|| "undo".into());
+                self.record(now, id, StepKind::Undone { what, outcome });
+                if !self.undo(now, id, &rung, index + 1) {
+                    self.next_attempt(now, id, &rung);
+                }
+            }
+            Stage::Acting { .. } | Stage::Undoing { .. } | Stage::Ready | Stage::Waiting { .. } => {}
+            Stage::Verifying { .. } | Stage::Stabilizing { .. } | Stage::BackingOff { .. } => {}
+        }
+        self.reconcile(now, id);
+    }
+
+    fn outcome(&mut self, now: Now, id: IncidentId, rung: &Rung, outcome: ActionOutcome) {
+        let why = match outcome {
+            ActionOutcome::Succeeded { .. } => return self.step_done(now, id, true),
+            ActionOutcome::NotNeeded { .. } => return self.step_done(now, id, false),
+            // Nobody knows what it did: look before anything else is done.
+            ActionOutcome::Lost { .. } if rung.then == Then::Verify => return self.begin_verification(now, id),
+            ActionOutcome::Lost { why } => Text::new(format!("its outcome is unknown: {why}")),
+            ActionOutcome::Failed { why } => why,
+            ActionOutcome::TimedOut { after } => Text::new(format!("it did not end within {}", Shown(after))),
+            ActionOutcome::Refused { why } => why,
+        };
+        match (rung.then, &rung.on_failure) {
+            (_, OnFailure::Escalate) => self.escalate(now, id, Text::new(format!("{}: {why}", rung.id))),
+            (Then::Verify, _) => self.attempt_failed(now, id, why),
+            (Then::Continue, OnFailure::NextRung) => {
+                self.change_remediation(now, id, |remediation| remediation.climb_to(remediation.rung + 1, false));
+            }
+            (Then::Continue, OnFailure::Rung(name)) => self.change_remediation(now, id, |remediation| {
+                let rungs = &remediation.runbook.rungs;
+                let next = rungs.iter().position(|rung| rung.id == *name).unwrap_or(rungs.len());
+                remediation.climb_to(next, true);
+            }),
+        }
+    }
+
+    fn step_done(&mut self, now: Now, id: IncidentId, has_acted: bool) {
+        self.change_remediation(now, id, |remediation| {
+            remediation.step += 1;
+            remediation.has_acted |= has_acted;
+            remediation.stage = Stage::Ready;
+        });
+    }
+
+    /// The decision could not be saved, so the action was not begun: it is taken back as if it had not been made.
+    pub(crate) fn action_not_started(&mut self, now: Now, run: RunId, why: Text) {
+        let Some(pending) = self.state.runs.remove(&run) else { return };
+        self.changed(now);
+        if pending.disruption > Disruption::None {
+            if let Some(memory) = self.state.targets.get_mut(&pending.target) {
+                memory.actions.pop_back();
+            }
+            self.state.host_actions.pop_back();
+        }
+        let Some(id) = pending.incident else { return };
+        self.record(now, id, StepKind::Interrupted { what: Text::new(format!("not begun: {why}")) });
+        self.change_remediation(now, id, |remediation| match remediation.stage {
+            Stage::Acting { run: current, .. } if current == run => remediation.stage = Stage::Ready,
+            Stage::Undoing { run: current, .. } if current == run => remediation.stage = Stage::Ready,
+            Stage::Acting { .. } | Stage::Undoing { .. } | Stage::Ready | Stage::Waiting { .. } => {}
+            Stage::Verifying { .. } | Stage::Stabilizing { .. } | Stage::BackingOff { .. } => {}
+        });
+    }
+
+    /// Begins the undo action with this index; says whether there was one.
+    pub(super) fn undo(&mut self, now: Now, id: IncidentId, rung: &Rung, index: usize) -> bool {
+        let Some(action) = rung.undo.get(index).cloned() else { return false };
+        let Some(target) = self.state.incidents.get(&id).map(|incident| incident.target.clone()) else { return false };
+        if self.is_stopped(now, &target) {
+            let why = "not undone: nothing may be done now".into();
+            self.record(now, id, StepKind::Undone { what: action.describe(), outcome: ActionOutcome::Refused { why } });
+            return false;
+        }
+        let run = self.begin_run(now, Some(id), target, action, UNDO_TIMEOUT);
+        let stage = Stage::Undoing { index, run: run.id, since: now };
+        self.change_remediation(now, id, |remediation| remediation.stage = stage);
+        self.effects.push(Effect::Perform(Box::new(run)));
+        true
+    }
+
+    /// Whether no action at all may be begun on a target now.
+    fn is_stopped(&self, now: Now, target: &TargetId) -> bool {
+        crate::gate::wishes::hold_on(self, target, now.wall).is_some()
+            || crate::gate::wishes::maintenance_on(self, target, now.wall).is_some()
+            || self.ledger_trouble.is_some()
+    }
+
+    /// After a restart of the agent: what was in flight has an unknown outcome, and is observed before anything is done.
+    pub(crate) fn resume(&mut self, now: Now) {
+        let lost: alloc::vec::Vec<_> = self.state.runs.iter().map(|(run, pending)| (*run, pending.incident)).collect();
+        for (run, incident) in lost {
+            if let Some(id) = incident {
+                let what = Text::new(format!("the agent stopped while {run} was under way; its outcome is unknown"));
+                self.record(now, id, StepKind::Interrupted { what });
+            }
+            self.action_ended(now, run, ActionOutcome::Lost { why: "the agent was restarted".into() });
+        }
+        self.reconcile_all(now);
+    }
+}

@@ -1,0 +1,126 @@
+//! The report: what was measured and observed, and nothing else.
+
+use alloc::{format, string::String, vec, vec::Vec};
+
+use ansai_model::{
+    decision::Choice,
+    id::IncidentId,
+    incident::{Incident, Phase, Resolution, StepKind},
+    report::{History, Report},
+    text::Text,
+    time::{Now, Shown},
+};
+
+use crate::{cause, host_engine::HostEngine};
+
+impl HostEngine {
+    /// The report on an open incident as it stands at `now`.
+    #[must_use]
+    pub fn report(&self, now: Now, id: IncidentId) -> Option<Report> {
+        let incident = self.state.incidents.get(&id)?;
+        let unit = self.bundle.parts().targets.get(&incident.target).and_then(|target| target.unit.clone());
+        let found = cause::probable(incident);
+        let history = self.history(incident);
+        let mut commands: Vec<String> = Vec::new();
+        if let Some(unit) = &unit {
+            commands.push(format!("systemctl status {unit}"));
+            commands.push(format!("journalctl -u {unit} -n 100 --no-pager"));
+        }
+        commands.push(format!("ansai explain {}", incident.target));
+        if matches!(incident.phase, Phase::Escalated { .. }) {
+            commands.push(format!("ansai heal {}", incident.target));
+        }
+        if matches!(incident.phase, Phase::AwaitingApproval { .. }) {
+            commands.insert(0, format!("ansai approve {id}"));
+        }
+        Some(Report {
+            incident: id,
+            target: incident.target.clone(),
+            check: incident.check.clone(),
+            rule: incident.rule.clone(),
+            severity: incident.severity,
+            is_drill: incident.is_drill,
+            at: now,
+            headline: headline(incident),
+            symptom: incident.observation.summary().clone(),
+            failing_since: incident.failing_since,
+            opened: incident.opened,
+            phase: incident.phase.clone(),
+            evidence: incident.evidence.clone(),
+            advice: advice(found.as_ref().map(|(_, advice)| *advice), history),
+            cause: found.map(|(cause, _)| cause),
+            steps: incident.steps.clone(),
+            steps_dropped: incident.steps_dropped,
+            decision: incident.decision.clone(),
+            verified_by: verified_by(incident),
+            downtime: incident.downtime(),
+            history,
+            commands,
+        })
+    }
+
+    fn history(&self, incident: &Incident) -> History {
+        let past = self.state.targets.get(&incident.target).and_then(|memory| memory.past.get(&incident.check));
+        let mut history = History::default();
+        for past in past.into_iter().flatten() {
+            history.incidents += 1;
+            history.healed += u32::from(past.was_healed);
+            history.downtime += past.downtime;
+            history.last = Some(past.opened);
+        }
+        history
+    }
+}
+
+fn headline(incident: &Incident) -> Text {
+    let (name, symptom) = (incident.target.name(), incident.observation.summary());
+    Text::new(match &incident.phase {
+        Phase::Resolved(Resolution::Healed { rung }) => match incident.downtime() {
+            Some(downtime) => format!("{name} was healed by {rung} after {}", Shown(downtime)),
+            None => format!("{name} was healed by {rung}"),
+        },
+        Phase::Resolved(Resolution::ByItself) => format!("{name} recovered by itself"),
+        Phase::Resolved(Resolution::AfterEscalation) => format!("{name} has recovered"),
+        Phase::Resolved(Resolution::Withdrawn { why }) => format!("{name}: nothing to heal ({why})"),
+        Phase::Escalated { .. } => format!("{name} needs a person: {symptom}"),
+        Phase::AwaitingApproval { .. } => format!("{name} waits for your approval: {symptom}"),
+        Phase::Open => match &incident.decision {
+            Some(decision) if decision.choice == Choice::Deny => {
+                format!("{name} is failing and was left alone: {symptom}")
+            }
+            Some(_) | None => format!("{name} is failing: {symptom}"),
+        },
+        Phase::Remediating | Phase::Stabilizing { .. } => format!("{name} is being healed: {symptom}"),
+    })
+}
+
+fn verified_by(incident: &Incident) -> Option<Text> {
+    incident.steps.iter().rev().find_map(|step| match &step.kind {
+        StepKind::Verified { seen, .. } => Some(seen.clone()),
+        StepKind::NotVerified { .. } | StepKind::Decided(_) | StepKind::Skipped { .. } | StepKind::Started { .. } => {
+            None
+        }
+        StepKind::Ended { .. } | StepKind::BackedOff { .. } | StepKind::Undone { .. } | StepKind::Answered { .. } => {
+            None
+        }
+        StepKind::Escalated { .. } | StepKind::Resolved { .. } | StepKind::Interrupted { .. } => None,
+    })
+}
+
+fn advice(of_cause: Option<&'static str>, history: History) -> Vec<Text> {
+    let mut advice: Vec<Text> = of_cause.map(|text| vec![Text::from(text)]).unwrap_or_default();
+    if history.incidents >= 3 {
+        advice.push(Text::new(format!(
+            "this is incident {} of this check with {} of downtime so far: mend the cause rather than the symptom",
+            history.incidents + 1,
+            Shown(history.downtime)
+        )));
+    }
+    advice
+}
+
+/// For `docs/`: the names of the rules by which a cause is inferred.
+#[must_use]
+pub fn cause_rules() -> Vec<(&'static str, &'static str)> {
+    cause::RULES.iter().map(|rule| (rule.name, rule.text)).collect()
+}

@@ -1,0 +1,185 @@
+//! The durable state: what must outlive the process, and nothing that a look at the host can tell.
+//! How it is written to disk is the agent's ledger.
+
+use alloc::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    vec::Vec,
+};
+use core::time::Duration;
+
+use ansai_model::{
+    action::Disruption,
+    id::{CheckId, IncidentId, RunId, TargetId},
+    incident::Incident,
+    notify::NoticeKind,
+    policy::{MaintenanceWindow, Scope},
+    text::Text,
+    time::{MonoTime, Now, WallTime},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{effect::Dispatch, remediation::Remediation};
+
+/// Most open incidents; when there are more, the new one is not opened and the check says so.
+pub const INCIDENTS_MAX: usize = 1_000;
+/// Most dispatches that wait for the shell; when there are more, the oldest that nobody is told of goes.
+pub const DISPATCHES_MAX: usize = 256;
+/// Most holds, silences and maintenance windows each.
+pub const SCOPES_MAX: usize = 256;
+/// Most points in time kept for each budget and each breaker.
+pub const TIMES_MAX: usize = 256;
+/// Most past incidents kept a check.
+pub const PAST_MAX: usize = 32;
+
+/// What the ledger holds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// When the state was last changed; the shell continues the monotonic clock from it after a reboot.
+    pub at: Now,
+    /// Numbers given out so far.
+    pub incidents_counted: u64,
+    /// Numbers given out so far.
+    pub runs_counted: u64,
+    /// Numbers given out so far.
+    pub dispatches_counted: u64,
+    /// Incidents that have not ended.
+    pub incidents: BTreeMap<IncidentId, Incident>,
+    /// Runbooks that are being run.
+    pub remediations: BTreeMap<IncidentId, Remediation>,
+    /// What operators said about incidents.
+    pub answers: BTreeMap<IncidentId, OperatorAnswer>,
+    /// What people were told of open incidents, so that each thing is told once.
+    pub told: BTreeSet<(IncidentId, NoticeKind)>,
+    /// Actions decided and not known to have ended.
+    pub runs: BTreeMap<RunId, PendingRun>,
+    /// What is remembered of each target.
+    pub targets: BTreeMap<TargetId, TargetMemory>,
+    /// Disruptive actions on the host, oldest first.
+    pub host_actions: VecDeque<MonoTime>,
+    /// Automation stopped by a person.
+    pub holds: Vec<Hold>,
+    /// Notifications suppressed.
+    pub silences: Vec<Silence>,
+    /// Maintenance windows that operators opened by hand.
+    pub maintenance: Vec<MaintenanceWindow>,
+    /// Reports that the shell has not yet confirmed.
+    pub dispatches: BTreeMap<u64, Dispatch>,
+    /// Dispatches that had to be dropped.
+    pub dispatches_dropped: u64,
+}
+
+/// What an operator said about an incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OperatorAnswer {
+    /// `ansai approve`
+    Approved,
+    /// `ansai heal`: now, whatever autonomy, cooldown, back-off and circuit breaker say.
+    Forced,
+}
+
+/// An action that was decided and is not known to have ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingRun {
+    /// For which incident; none for a drill.
+    pub incident: Option<IncidentId>,
+    /// On which target.
+    pub target: TargetId,
+    /// What it disrupts.
+    pub disruption: Disruption,
+    /// When it was decided.
+    pub decided: Now,
+    /// After this time it counts as lost.
+    pub lost_after: MonoTime,
+}
+
+/// What is remembered of a target across incidents.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TargetMemory {
+    /// Disruptive actions, oldest first.
+    pub actions: VecDeque<MonoTime>,
+    /// Failed remediations, oldest first.
+    pub failures: VecDeque<MonoTime>,
+    /// The end of the last remediation.
+    pub remediated: Option<Now>,
+    /// Attempts since it was last well for the back-off's `reset_after`.
+    pub backoff_level: u32,
+    /// Since when all of its incidents are over.
+    pub well_since: Option<MonoTime>,
+    /// The circuit breaker.
+    pub breaker: BreakerState,
+    /// Past incidents, oldest first, by check.
+    pub past: BTreeMap<CheckId, VecDeque<PastIncident>>,
+    /// A failure was injected on purpose at this time.
+    pub drilled: Option<MonoTime>,
+}
+
+/// Where a circuit breaker stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BreakerState {
+    /// Healing goes on.
+    #[default]
+    Closed,
+    /// No healing until then; after that, half-open: one remediation may try.
+    Open {
+        /// Until then.
+        until: Now,
+    },
+}
+
+/// What an incident that ended cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PastIncident {
+    /// When it was opened.
+    pub opened: Now,
+    /// Whether ansai healed it.
+    pub was_healed: bool,
+    /// How long the target was down.
+    pub downtime: Duration,
+}
+
+/// Automation stopped for a scope.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Which targets.
+    pub scope: Scope,
+    /// Who.
+    pub by: Text,
+    /// Why.
+    pub reason: Text,
+    /// Since when.
+    pub since: Now,
+    /// When it ends by itself, if ever.
+    pub until: Option<WallTime>,
+}
+
+/// Notifications suppressed for a scope.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Silence {
+    /// Which targets.
+    pub scope: Scope,
+    /// Who.
+    pub by: Text,
+    /// Why.
+    pub reason: Text,
+    /// When it ends.
+    pub until: WallTime,
+}
+
+impl TargetMemory {
+    /// Adds a time and forgets the oldest above [`TIMES_MAX`].
+    pub fn push(times: &mut VecDeque<MonoTime>, at: MonoTime) {
+        if times.len() >= TIMES_MAX {
+            times.pop_front();
+        }
+        times.push_back(at);
+    }
+
+    /// How many times lie within `window` before `now`.
+    #[must_use]
+    pub fn within(times: &VecDeque<MonoTime>, now: MonoTime, window: Duration) -> usize {
+        let from = now.minus(window);
+        times.iter().rev().take_while(|at| **at > from).count()
+    }
+}

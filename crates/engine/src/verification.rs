@@ -1,0 +1,75 @@
+//! Verification: a succeeded action alone is not success; every check of the target must say so, and keep saying so.
+
+use alloc::{format, string::String, vec::Vec};
+
+use ansai_model::{id::IncidentId, observation::Health, probe::Probe, text::Text, time::MonoTime};
+
+use crate::{check::CheckState, host_engine::HostEngine};
+
+/// What the checks say after a remedy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verification {
+    /// All healthy; what they saw.
+    Passed(Text),
+    /// Waiting would not help.
+    Failed(Text),
+    /// Not all healthy yet; what is missing.
+    Pending(Text),
+}
+
+impl HostEngine {
+    fn checks_of(&self, id: IncidentId) -> Vec<&CheckState> {
+        let target = self.state.incidents.get(&id).map(|incident| &incident.target);
+        let slots = target.and_then(|target| self.targets.get(target)).map(|index| index.checks.as_slice());
+        slots.unwrap_or_default().iter().map(|slot| &self.checks[*slot]).collect()
+    }
+
+    /// What the checks of an incident's target say in looks begun after `since`.
+    pub(crate) fn verification(&self, id: IncidentId, since: MonoTime) -> Verification {
+        let checks = self.checks_of(id);
+        if checks.is_empty() {
+            return Verification::Failed("nothing looks at the target any more".into());
+        }
+        let mut seen: Vec<String> = Vec::new();
+        let mut pending = None;
+        for check in checks {
+            let name = check.check.id.name();
+            let Some((_, observation)) = check.last.as_ref().filter(|_| check.looked_at.is_some_and(|at| at >= since))
+            else {
+                pending.get_or_insert_with(|| Text::new(format!("{name} has not been looked at since")));
+                continue;
+            };
+            match observation.health() {
+                Health::Healthy => seen.push(format!("{name}: {}", observation.summary())),
+                // A unit that is down again will not come up by waiting.
+                Health::Failing if matches!(check.check.probe, Probe::Unit { .. } | Probe::Process { .. }) => {
+                    return Verification::Failed(observation.summary().clone());
+                }
+                Health::Failing | Health::Unknown => {
+                    pending.get_or_insert_with(|| Text::new(format!("{name}: {}", observation.summary())));
+                }
+            }
+        }
+        match pending {
+            Some(why) => Verification::Pending(why),
+            None => Verification::Passed(Text::new(seen.join("; "))),
+        }
+    }
+
+    /// Why a target that was verified is failing again, when it is.
+    pub(crate) fn fails_again(&self, id: IncidentId) -> Option<Text> {
+        self.checks_of(id).into_iter().find_map(|check| {
+            let (_, observation) = check.last.as_ref()?;
+            let is_enough = check.failures >= check.check.fail_after;
+            (observation.health() == Health::Failing && is_enough).then(|| observation.summary().clone())
+        })
+    }
+
+    /// Whether every check of an incident's target is hard healthy now, and none flaps.
+    pub(crate) fn is_well(&self, id: IncidentId) -> bool {
+        self.checks_of(id).into_iter().all(|check| {
+            let is_healthy = check.last.as_ref().is_some_and(|(_, seen)| seen.health() == Health::Healthy);
+            is_healthy && check.hard == Health::Healthy && !check.is_flapping
+        })
+    }
+}
