@@ -1,0 +1,140 @@
+//! A report in the words that a person reads at three in the morning: as text, as HTML, and as one line.
+//!
+//! What is said is made once, in [`document`], and laid out twice. Nothing is said that was not measured: a part that
+//! is not known is left out, or said to be unknown.
+
+use std::time::Duration;
+
+use ansai_model::{
+    notify::{Notice, NoticeKind},
+    report::Report,
+    time::{Shown, WallTime},
+};
+use jiff::{Timestamp, tz::TimeZone};
+
+mod document;
+#[cfg(test)]
+pub(crate) mod fixtures;
+mod html;
+mod layout;
+#[cfg(test)]
+mod tests;
+
+/// Whether escape codes for colors are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Color {
+    /// None: for mail, files and pipes.
+    #[default]
+    Never,
+    /// For a person at a terminal.
+    Always,
+}
+
+/// How a report is rendered.
+#[derive(Clone, Debug)]
+pub struct RenderOptions {
+    /// The name of the host.
+    pub host: String,
+    /// The time zone in which times are told.
+    pub time_zone: TimeZone,
+    /// Columns; at least 40 are used.
+    pub width: usize,
+    /// Colors.
+    pub color: Color,
+}
+
+impl RenderOptions {
+    /// For mail: 78 columns, no colors.
+    #[must_use]
+    pub fn new(host: impl Into<String>, time_zone: TimeZone) -> Self {
+        Self { host: host.into(), time_zone, width: 78, color: Color::Never }
+    }
+}
+
+/// Most reports in a digest that are shown; the rest are counted.
+pub const DIGEST_SHOWN_MAX: usize = 50;
+
+/// A report as plain text.
+#[must_use]
+pub fn text(report: &Report, options: &RenderOptions) -> String {
+    layout::document(&document::of(report, options), options)
+}
+
+/// A report as an HTML page with inline styles, readable on a telephone.
+#[must_use]
+pub fn html(report: &Report, options: &RenderOptions) -> String {
+    html::document(&document::of(report, options))
+}
+
+/// Several messages as one plain text.
+#[must_use]
+pub fn digest_text(notices: &[Notice], options: &RenderOptions) -> String {
+    layout::document(&document::of_digest(notices, options), options)
+}
+
+/// Several messages as one HTML page.
+#[must_use]
+pub fn digest_html(notices: &[Notice], options: &RenderOptions) -> String {
+    html::document(&document::of_digest(notices, options))
+}
+
+/// The word for why somebody is told.
+#[must_use]
+pub fn kind_word(kind: NoticeKind) -> &'static str {
+    match kind {
+        NoticeKind::Escalated => "needs you",
+        NoticeKind::Recovered => "recovered",
+        NoticeKind::Healed => "healed",
+        NoticeKind::HealedTooOften => "healed too often",
+        NoticeKind::Suggested => "suggestion",
+        NoticeKind::ApprovalWanted => "approval wanted",
+    }
+}
+
+/// The subject of a message: host, why, and the headline, on one line of at most 200 characters.
+#[must_use]
+pub fn subject(notice: &Notice, host: &str) -> String {
+    let drill = if notice.report.is_drill { "drill, " } else { "" };
+    let urgency = match notice.kind {
+        NoticeKind::Escalated | NoticeKind::ApprovalWanted => format!(", {}", notice.report.severity.as_str()),
+        NoticeKind::Recovered | NoticeKind::Healed | NoticeKind::HealedTooOften | NoticeKind::Suggested => {
+            String::new()
+        }
+    };
+    one_line(&format!("[{host}] {drill}{}{urgency}: {}", kind_word(notice.kind), notice.report.headline), 200)
+}
+
+/// The subject of a digest.
+#[must_use]
+pub fn digest_subject(notices: &[Notice], host: &str) -> String {
+    let urgent = notices.iter().filter(|notice| notice.kind == NoticeKind::Escalated).count();
+    one_line(&format!("[{host}] {} messages in one, {urgent} of them need you", notices.len()), 200)
+}
+
+/// Text on one line, without control characters, of at most `characters_max` characters.
+#[must_use]
+pub fn one_line(text: &str, characters_max: usize) -> String {
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    let line = words.collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(characters_max) {
+        None => line,
+        Some(_) => line.chars().take(characters_max.saturating_sub(1)).chain(['…']).collect(),
+    }
+}
+
+/// A moment for people, with its date and the zone's name.
+#[must_use]
+pub fn moment(at: WallTime, zone: &TimeZone) -> String {
+    formatted(at, zone, "%Y-%m-%d %H:%M:%S %Z")
+}
+
+fn formatted(at: WallTime, zone: &TimeZone, format: &str) -> String {
+    match Timestamp::from_millisecond(at.0) {
+        Ok(timestamp) => timestamp.to_zoned(zone.clone()).strftime(format).to_string(),
+        Err(_) => format!("{} ms since 1970", at.0),
+    }
+}
+
+fn shown(duration: Duration) -> String {
+    Shown(duration).to_string()
+}

@@ -1,0 +1,293 @@
+//! What a report says, in order, before it is laid out: sections of facts, timelines, quotes and commands.
+
+use ansai_model::{
+    action::ActionOutcome,
+    decision::{Choice, Verdict},
+    incident::{Phase, Resolution, Step, StepKind},
+    notify::Notice,
+    report::Report,
+    time::{Now, Shown},
+};
+use jiff::tz::TimeZone;
+
+use super::{DIGEST_SHOWN_MAX, RenderOptions, formatted, kind_word, moment, one_line, shown};
+
+/// How something went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tone {
+    Good,
+    Bad,
+    Plain,
+}
+
+/// A page.
+pub(super) struct Document {
+    pub(super) headline: String,
+    pub(super) tone: Tone,
+    pub(super) sections: Vec<Section>,
+    pub(super) footer: String,
+}
+
+/// A titled part of a page.
+pub(super) struct Section {
+    pub(super) title: &'static str,
+    pub(super) blocks: Vec<Block>,
+}
+
+/// A piece of a section.
+pub(super) enum Block {
+    /// Words.
+    Paragraph(String),
+    /// Named values.
+    Facts(Vec<(&'static str, String)>),
+    /// Lines with the time at which each happened.
+    Timeline(Vec<(String, Tone, String)>),
+    /// Points in no order of time.
+    Points(Vec<String>),
+    /// Lines from a source, as they are.
+    Quote { source: String, lines: Vec<String> },
+    /// Commands to copy.
+    Commands(Vec<String>),
+}
+
+/// The page of a report.
+pub(super) fn of(report: &Report, options: &RenderOptions) -> Document {
+    let zone = &options.time_zone;
+    let mut sections = Vec::new();
+    let mut add = |title, blocks: Vec<Block>| {
+        if !blocks.is_empty() {
+            sections.push(Section { title, blocks });
+        }
+    };
+    add("What broke", vec![Block::Facts(what_broke(report, options))]);
+    add("What was done", what_was_done(report, zone));
+    add("How it was verified", report.verified_by.iter().map(|by| Block::Paragraph(clean(by.as_str()))).collect());
+    add("Downtime", vec![Block::Paragraph(downtime(report))]);
+    add("Probable cause", cause(report));
+    add("Why it did not act", objections(report, zone));
+    add("Evidence", evidence(report));
+    add("What it cost before", history(report, zone));
+    add("What to change", points(report.advice.iter().map(|advice| clean(advice.as_str()))));
+    let commands: Vec<String> = report.commands.iter().map(|command| one_line(command, 400)).collect();
+    add("Next commands", if commands.is_empty() { vec![] } else { vec![Block::Commands(commands)] });
+    Document {
+        headline: one_line(report.headline.as_str(), 400),
+        tone: tone(&report.phase),
+        sections,
+        footer: format!("ansai on {}, incident {}, {}", options.host, report.incident, moment(report.at.wall, zone)),
+    }
+}
+
+/// The page of several messages.
+pub(super) fn of_digest(notices: &[Notice], options: &RenderOptions) -> Document {
+    let zone = &options.time_zone;
+    let line = |notice: &Notice| {
+        let tone = tone(&notice.report.phase);
+        let text = format!(
+            "{}: {} (ansai report {})",
+            kind_word(notice.kind),
+            one_line(notice.report.headline.as_str(), 300),
+            notice.report.incident
+        );
+        (formatted(notice.at.wall, zone, "%m-%d %H:%M:%S"), tone, text)
+    };
+    let mut blocks = vec![Block::Timeline(notices.iter().take(DIGEST_SHOWN_MAX).map(line).collect())];
+    if notices.len() > DIGEST_SHOWN_MAX {
+        blocks.push(Block::Paragraph(format!("And {} more.", notices.len() - DIGEST_SHOWN_MAX)));
+    }
+    let commands = vec!["ansai incidents".to_owned(), "ansai report INCIDENT".to_owned()];
+    Document {
+        headline: format!("{} messages from {}", notices.len(), options.host),
+        tone: Tone::Plain,
+        sections: vec![
+            Section { title: "Messages", blocks },
+            Section { title: "Next commands", blocks: vec![Block::Commands(commands)] },
+        ],
+        footer: format!("ansai on {}; sent as one because there were many", options.host),
+    }
+}
+
+fn tone(phase: &Phase) -> Tone {
+    match phase {
+        Phase::Resolved(_) => Tone::Good,
+        Phase::Escalated { .. } => Tone::Bad,
+        Phase::Open | Phase::AwaitingApproval { .. } | Phase::Remediating | Phase::Stabilizing { .. } => Tone::Plain,
+    }
+}
+
+fn what_broke(report: &Report, options: &RenderOptions) -> Vec<(&'static str, String)> {
+    let zone = &options.time_zone;
+    let mut facts = vec![
+        ("target", format!("{} on {}", report.target, options.host)),
+        ("symptom", clean(report.symptom.as_str())),
+        ("check", report.check.to_string()),
+        ("since", moment(report.failing_since.wall, zone)),
+        ("opened", moment(report.opened.wall, zone)),
+        ("now", phase(&report.phase, zone)),
+    ];
+    if report.rule.is_none() {
+        facts.push(("rule", "none applies: ansai only watches this".to_owned()));
+    }
+    if !matches!(report.phase, Phase::Resolved(_)) {
+        facts.push(("urgency", report.severity.as_str().to_owned()));
+    }
+    if report.is_drill {
+        facts.push(("drill", "this failure was injected on purpose".to_owned()));
+    }
+    facts
+}
+
+fn phase(phase: &Phase, zone: &TimeZone) -> String {
+    match phase {
+        Phase::Open => "open, nothing is done yet".to_owned(),
+        Phase::AwaitingApproval { expires } => {
+            format!("waits for approval until {}", moment(expires.wall, zone))
+        }
+        Phase::Remediating => "being healed".to_owned(),
+        Phase::Stabilizing { until } => format!("well again, watched until {}", moment(until.wall, zone)),
+        Phase::Resolved(Resolution::Healed { rung }) => format!("healed by the rung `{rung}`"),
+        Phase::Resolved(Resolution::ByItself) => "recovered without ansai".to_owned(),
+        Phase::Resolved(Resolution::AfterEscalation) => "recovered after it had been escalated".to_owned(),
+        Phase::Resolved(Resolution::Withdrawn { why }) => format!("withdrawn: {}", clean(why.as_str())),
+        Phase::Escalated { why } => format!("escalated: {}", clean(why.as_str())),
+    }
+}
+
+fn what_was_done(report: &Report, zone: &TimeZone) -> Vec<Block> {
+    if report.steps.is_empty() {
+        return vec![Block::Paragraph("Nothing.".to_owned())];
+    }
+    let line = |step: &Step| {
+        let (tone, text) = step_words(&step.kind);
+        (step_time(step.at, report.opened, zone), tone, clean(&text))
+    };
+    let mut blocks = vec![Block::Timeline(report.steps.iter().map(line).collect())];
+    if report.steps_dropped > 0 {
+        blocks.push(Block::Paragraph(format!("{} later steps are not kept.", report.steps_dropped)));
+    }
+    blocks
+}
+
+/// The time of day, with the date when it is not that of the opening.
+fn step_time(at: Now, opened: Now, zone: &TimeZone) -> String {
+    let is_same_day = formatted(at.wall, zone, "%F") == formatted(opened.wall, zone, "%F");
+    formatted(at.wall, zone, if is_same_day { "%H:%M:%S%.3f" } else { "%m-%d %H:%M:%S" })
+}
+
+fn step_words(kind: &StepKind) -> (Tone, String) {
+    match kind {
+        StepKind::Decided(text) => (Tone::Plain, format!("decided: {text}")),
+        StepKind::Skipped { rung, why } => (Tone::Plain, format!("{rung}: skipped, {why}")),
+        StepKind::Started { rung, run, what } => (Tone::Plain, format!("{rung}: {what} ({run})")),
+        StepKind::Ended { rung, outcome, took, .. } => {
+            let (tone, words) = outcome_words(outcome);
+            (tone, format!("{rung}: {words}, after {}", Shown(*took)))
+        }
+        StepKind::Verified { rung, seen, after } => {
+            (Tone::Good, format!("{rung}: verified {} later: {seen}", Shown(*after)))
+        }
+        StepKind::NotVerified { rung, why } => (Tone::Bad, format!("{rung}: not verified: {why}")),
+        StepKind::BackedOff { wait } => (Tone::Plain, format!("waited {} before the next attempt", Shown(*wait))),
+        StepKind::Undone { what, outcome } => {
+            let (tone, words) = outcome_words(outcome);
+            (tone, format!("undone: {what}: {words}"))
+        }
+        StepKind::Answered { text } => (Tone::Plain, format!("an operator answered: {text}")),
+        StepKind::Escalated { why } => (Tone::Bad, format!("escalated: {why}")),
+        StepKind::Resolved { how } => (Tone::Good, format!("resolved: {how}")),
+        StepKind::Interrupted { what } => (Tone::Bad, format!("interrupted: {what}")),
+    }
+}
+
+fn outcome_words(outcome: &ActionOutcome) -> (Tone, String) {
+    match outcome {
+        ActionOutcome::Succeeded { note } => (Tone::Good, format!("done: {note}")),
+        ActionOutcome::NotNeeded { why } => (Tone::Plain, format!("not needed: {why}")),
+        ActionOutcome::Failed { why } => (Tone::Bad, format!("failed: {why}")),
+        ActionOutcome::TimedOut { after } => {
+            (Tone::Bad, format!("stopped, since it did not end within {}", Shown(*after)))
+        }
+        ActionOutcome::Refused { why } => (Tone::Bad, format!("refused: {why}")),
+        ActionOutcome::Lost { why } => (Tone::Bad, format!("outcome unknown: {why}")),
+    }
+}
+
+fn downtime(report: &Report) -> String {
+    match report.downtime {
+        Some(downtime) => format!("{} from the first failing look to recovery, as measured.", shown(downtime)),
+        None => format!(
+            "{} so far: it had not recovered when this was written.",
+            shown(report.at.mono.since(report.failing_since.mono))
+        ),
+    }
+}
+
+fn cause(report: &Report) -> Vec<Block> {
+    let Some(cause) = &report.cause else {
+        return vec![Block::Paragraph("Not known: no rule of inference applies to the evidence.".to_owned())];
+    };
+    let text = format!("{} (rule `{}`, seen in {})", cause.text, cause.rule, cause.seen_in);
+    vec![Block::Paragraph(clean(&text))]
+}
+
+/// The gates that objected, when the decision was not to act.
+fn objections(report: &Report, zone: &TimeZone) -> Vec<Block> {
+    let Some(decision) = report.decision.as_ref().filter(|decision| decision.choice != Choice::Act) else {
+        return vec![];
+    };
+    let verdict = |verdict: Verdict| match verdict {
+        Verdict::Allow => "allows".to_owned(),
+        Verdict::Defer { until: None } => "not now".to_owned(),
+        Verdict::Defer { until: Some(until) } => format!("not before {}", moment(until.wall, zone)),
+        Verdict::Deny => "no".to_owned(),
+    };
+    let lines = decision
+        .objections()
+        .map(|result| clean(&format!("{}: {}: {}", result.gate.as_str(), verdict(result.verdict), result.why)));
+    let mut blocks = vec![Block::Paragraph(clean(&format!("Proposed was to {}.", decision.proposal)))];
+    blocks.extend(points(lines));
+    blocks
+}
+
+fn evidence(report: &Report) -> Vec<Block> {
+    let quote = |evidence: &ansai_model::incident::Evidence| Block::Quote {
+        source: one_line(evidence.source.as_str(), 200),
+        lines: evidence.text.as_str().lines().map(clean).collect(),
+    };
+    report.evidence.iter().map(quote).collect()
+}
+
+fn history(report: &Report, zone: &TimeZone) -> Vec<Block> {
+    let history = &report.history;
+    if history.incidents == 0 {
+        return vec![Block::Paragraph("Nothing that the ledger remembers: this is the first time.".to_owned())];
+    }
+    let last = history.last.map_or(String::new(), |last| format!("; the last one on {}", moment(last.wall, zone)));
+    let times = if history.incidents == 1 {
+        "one earlier incident".to_owned()
+    } else {
+        format!("{} earlier incidents", history.incidents)
+    };
+    vec![Block::Paragraph(format!(
+        "{times}, {} healed by ansai, {} of downtime together{last}.",
+        history.healed,
+        shown(history.downtime)
+    ))]
+}
+
+fn points(lines: impl Iterator<Item = String>) -> Vec<Block> {
+    let lines: Vec<String> = lines.collect();
+    if lines.is_empty() { vec![] } else { vec![Block::Points(lines)] }
+}
+
+/// Text from outside without escape codes and other control characters, which a terminal would obey.
+fn clean(text: &str) -> String {
+    text.chars()
+        .filter_map(|c| match c {
+            '\n' => Some(' '),
+            '\t' => Some(' '),
+            c if c.is_control() => None,
+            c => Some(c),
+        })
+        .collect()
+}

@@ -1,0 +1,79 @@
+//! What people read, as files to be read beside the code.
+
+use jiff::tz::{TimeZone, offset};
+
+use super::*;
+
+fn options() -> RenderOptions {
+    RenderOptions::new("web-01", TimeZone::fixed(offset(1)))
+}
+
+#[test]
+fn a_healed_incident_as_text() {
+    insta::assert_snapshot!(text(&fixtures::healed(), &options()));
+}
+
+#[test]
+fn an_escalated_incident_as_text() {
+    insta::assert_snapshot!(text(&fixtures::escalated(), &options()));
+}
+
+#[test]
+fn a_healed_incident_as_html() {
+    insta::assert_snapshot!(html(&fixtures::healed(), &options()));
+}
+
+#[test]
+fn many_messages_as_one() {
+    let notices = [
+        fixtures::notice(NoticeKind::Healed, fixtures::healed(), &["ops"]),
+        fixtures::notice(NoticeKind::Escalated, fixtures::escalated(), &["ops"]),
+    ];
+    insta::assert_snapshot!(digest_text(&notices, &options()));
+    assert_eq!(digest_subject(&notices, "web-01"), "[web-01] 2 messages in one, 1 of them need you");
+    assert!(digest_html(&notices, &options()).contains("ansai report i8"));
+}
+
+#[test]
+fn subjects_say_host_reason_and_urgency_on_one_line() {
+    let subject_of = |kind, report| subject(&fixtures::notice(kind, report, &[]), "web-01");
+    assert_eq!(
+        subject_of(NoticeKind::Healed, fixtures::healed()),
+        "[web-01] healed: nginx.service was killed and is running again"
+    );
+    assert_eq!(
+        subject_of(NoticeKind::Escalated, fixtures::escalated()),
+        "[web-01] needs you, act now: nginx.service is down and ansai may not act"
+    );
+    let mut drill = fixtures::healed();
+    drill.is_drill = true;
+    drill.headline = format!("a\r\nBcc: x@example.com {}", "x".repeat(300)).into();
+    let subject = subject_of(NoticeKind::Healed, drill);
+    assert!(subject.starts_with("[web-01] drill, healed: a Bcc: x@example.com x") && subject.ends_with('…'));
+    assert_eq!(subject.chars().count(), 200);
+}
+
+#[test]
+fn no_control_character_from_outside_reaches_a_terminal_or_a_page() {
+    let report = fixtures::healed();
+    for rendered in [text(&report, &options()), html(&report, &options())] {
+        assert!(!rendered.contains('\x1b') && !rendered.contains('\x07'));
+    }
+    assert!(html(&report, &options()).contains("[31m&lt;b&gt;&amp;"));
+    let colored = text(&report, &RenderOptions { color: Color::Always, ..options() });
+    assert!(colored.starts_with("\x1b[32mnginx.service was killed"));
+    assert!(!colored.contains("\x1b[31m<b>"));
+}
+
+#[test]
+fn lines_keep_to_the_width() {
+    for width in [40, 60, 100] {
+        let text = text(&fixtures::escalated(), &RenderOptions { width, ..options() });
+        assert!(text.lines().all(|line| line.chars().count() <= width.max(42)), "{width}:\n{text}");
+    }
+}
+
+#[test]
+fn a_time_out_of_range_is_told_as_it_is() {
+    assert_eq!(moment(WallTime(i64::MAX), &TimeZone::UTC), format!("{} ms since 1970", i64::MAX));
+}
