@@ -3,3 +3,4 @@
 pub mod durable;
 pub mod ledger;
 pub mod notify;
+pub mod outbox;

@@ -1,0 +1,292 @@
+//! The outbox: messages to people, each a file until it is delivered, so that a mail server that is down, a restart or
+//! a power cut loses none.
+//!
+//! What is to be done next is [`plan`]'s, a pure function; this file does it. How a message leaves the host is
+//! [`crate::notify`]'s, behind [`Deliver`].
+
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use ansai_model::{
+    id::{IncidentId, RouteId},
+    notify::{Notice, NoticeKind, Route},
+    time::Now,
+};
+use thiserror::Error;
+use tokio::sync::Notify;
+
+mod disk;
+pub mod plan;
+mod worker;
+
+use disk::{Disk, Stored};
+use plan::{MESSAGES_MAX, Queued, RouteState, is_dispensable};
+pub use worker::run;
+
+/// Why a message was not queued.
+#[derive(Debug, Error)]
+pub enum PutError {
+    /// It cannot be written.
+    #[error("{}: the message cannot be kept", path.display())]
+    Io {
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// Every place is taken by messages that may not be dropped for it.
+    #[error("{MESSAGES_MAX} messages wait that may not be dropped; is a route down? see `ansai doctor`")]
+    Full,
+}
+
+/// Why a message could not be delivered.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum DeliverError {
+    /// It may work later: no connection, a time-out, a temporary refusal.
+    #[error("{0}")]
+    Later(String),
+    /// It will never work as it is: an address that does not exist, a secret that is refused.
+    #[error("{0}")]
+    Never(String),
+}
+
+/// What is handed to a channel.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Message {
+    /// One notice.
+    One(Box<Notice>),
+    /// Several, as one message; at least two.
+    Digest(Vec<Notice>),
+}
+
+/// How a message leaves the host.
+pub trait Deliver: Send + Sync {
+    /// Delivers once; ends within a minute or so.
+    fn deliver(&self, route: &Route, message: &Message) -> impl Future<Output = Result<(), DeliverError>> + Send;
+}
+
+/// What became of a message, for logs, metrics and the status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// It arrived; `messages` is more than one for a digest.
+    Delivered {
+        /// On which route.
+        route: RouteId,
+        /// How many messages were in it.
+        messages: usize,
+        /// How long it took.
+        took: Duration,
+    },
+    /// It did not arrive and is tried again.
+    Retrying {
+        /// On which route.
+        route: RouteId,
+        /// Failures in a row.
+        failures: u32,
+        /// When it is tried again.
+        after: Duration,
+        /// Why it failed.
+        why: String,
+    },
+    /// It is sent on the fallback route instead.
+    Rerouted {
+        /// About which incident.
+        incident: IncidentId,
+        /// The route that failed.
+        from: RouteId,
+        /// The fallback.
+        to: RouteId,
+    },
+    /// It is given up and kept in `outbox/dead/`.
+    Dead {
+        /// About which incident, when that could be read.
+        incident: Option<IncidentId>,
+        /// Why.
+        why: String,
+    },
+    /// It gave its place to one that matters more.
+    Dropped {
+        /// About which incident.
+        incident: IncidentId,
+        /// Why people would have been told.
+        kind: NoticeKind,
+    },
+}
+
+impl Delivery {
+    /// A word for the metrics.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Delivered { .. } => "delivered",
+            Self::Retrying { .. } => "retrying",
+            Self::Rerouted { .. } => "rerouted",
+            Self::Dead { .. } => "dead",
+            Self::Dropped { .. } => "dropped",
+        }
+    }
+}
+
+/// Told of every [`Delivery`]; must not block.
+pub type Observer = Arc<dyn Fn(&Delivery) + Send + Sync>;
+
+/// A durable queue of messages. A clone is another handle to it.
+#[derive(Clone)]
+pub struct Outbox {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    changed: Notify,
+    observer: Observer,
+}
+
+struct State {
+    disk: Disk,
+    next_number: u64,
+    queued: BTreeMap<u64, Queued>,
+    routes: BTreeMap<RouteId, Route>,
+    route_states: BTreeMap<RouteId, RouteState>,
+}
+
+impl Outbox {
+    /// Opens the outbox in `dir` (made when missing) with the messages that wait in it. A file that cannot be read is
+    /// put aside into `dead/`, and told.
+    ///
+    /// # Errors
+    /// When the directory cannot be made or listed.
+    pub fn open(dir: &Path, routes: &[Route], observer: Observer) -> io::Result<Self> {
+        let disk = Disk::open(dir)?;
+        let (stored, unreadable) = disk.scan()?;
+        for why in unreadable {
+            observer(&Delivery::Dead { incident: None, why });
+        }
+        let queued: BTreeMap<u64, Queued> =
+            stored.iter().map(|(number, stored)| (*number, Queued::of(*number, stored))).collect();
+        let state = State {
+            disk,
+            next_number: queued.last_key_value().map_or(1, |(number, _)| number + 1),
+            queued,
+            routes: by_id(routes),
+            route_states: BTreeMap::new(),
+        };
+        Ok(Self { shared: Arc::new(Shared { state: Mutex::new(state), changed: Notify::new(), observer }) })
+    }
+
+    /// Takes over the routes of a new configuration. Messages on a route that is gone are delivered on what is left
+    /// of its name, or put into `dead/` after three days.
+    pub fn set_routes(&self, routes: &[Route]) {
+        self.lock().routes = by_id(routes);
+        self.shared.changed.notify_one();
+    }
+
+    /// Queues a notice once for each of its routes; durable when this returns. The same `dispatch` put again counts
+    /// once; a newer one of the same kind about the same incident takes the place of one that still waits.
+    ///
+    /// # Errors
+    /// When it cannot be kept; what was queued for other routes stays so, and putting it again is fine.
+    pub fn put(&self, dispatch: u64, notice: &Notice) -> Result<(), PutError> {
+        let mut dropped = Vec::new();
+        let result = self.lock().put(dispatch, notice, &mut dropped);
+        for delivery in &dropped {
+            (self.shared.observer)(delivery);
+        }
+        self.shared.changed.notify_one();
+        result
+    }
+
+    /// How many messages wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lock().queued.len()
+    }
+
+    /// Whether none waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No code panics while it holds the lock half-changed: every change is one insert or remove.
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn by_id(routes: &[Route]) -> BTreeMap<RouteId, Route> {
+    routes.iter().map(|route| (route.id.clone(), route.clone())).collect()
+}
+
+impl State {
+    fn put(&mut self, dispatch: u64, notice: &Notice, dropped: &mut Vec<Delivery>) -> Result<(), PutError> {
+        for route in &notice.routes {
+            let stored = Stored {
+                dispatch,
+                route: route.clone(),
+                tried: Vec::new(),
+                failures: 0,
+                notice: Notice { routes: vec![route.clone()], ..notice.clone() },
+            };
+            if self.disk.is_done(&stored) {
+                continue;
+            }
+            let number = match self.waiting(&stored) {
+                Some(number) => number,
+                None => {
+                    self.make_room(dropped)?;
+                    self.next_number
+                }
+            };
+            self.disk.write(number, &stored).map_err(|(path, source)| PutError::Io { path, source })?;
+            self.next_number = self.next_number.max(number + 1);
+            self.queued.insert(number, Queued::of(number, &stored));
+        }
+        Ok(())
+    }
+
+    /// The message that waits for the same route, incident and kind, so that the newer one takes its place.
+    fn waiting(&self, stored: &Stored) -> Option<u64> {
+        let same = |queued: &&Queued| {
+            queued.origin == stored.route
+                && queued.incident == stored.notice.report.incident
+                && queued.kind == stored.notice.kind
+                && !queued.is_in_flight
+        };
+        self.queued.values().find(same).map(|queued| queued.number)
+    }
+
+    /// The oldest healed notice goes first, then what else may go; an escalation never does.
+    fn make_room(&mut self, dropped: &mut Vec<Delivery>) -> Result<(), PutError> {
+        while self.queued.len() >= MESSAGES_MAX {
+            let find = |wanted: fn(NoticeKind) -> bool| {
+                self.queued
+                    .values()
+                    .find(|queued| wanted(queued.kind) && !queued.is_in_flight)
+                    .map(|queued| queued.number)
+            };
+            let Some(number) = find(|kind| kind == NoticeKind::Healed).or_else(|| find(is_dispensable)) else {
+                return Err(PutError::Full);
+            };
+            if let Some(queued) = self.queued.remove(&number) {
+                self.disk.remove(number);
+                dropped.push(Delivery::Dropped { incident: queued.incident, kind: queued.kind });
+            }
+        }
+        Ok(())
+    }
+
+    fn plan(&self, now: Now) -> plan::Plan {
+        plan::plan(now, &self.routes, &self.route_states, &self.queued)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,169 @@
+//! The files of the outbox: a message each, those that were given up, and a short memory of those that are done.
+
+use std::{
+    collections::VecDeque,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use ansai_model::{
+    id::{IncidentId, RouteId},
+    notify::Notice,
+    time::WallTime,
+};
+use serde::{Deserialize, Serialize};
+
+use super::plan::MESSAGES_MAX;
+use crate::durable::{create_private_dir, read_bounded, write_atomically};
+
+/// Largest message; a report with every part full has less than half of it.
+const MESSAGE_BYTES_MAX: u64 = 1 << 20;
+/// How many deliveries are remembered, so that a dispatch repeated after a crash counts once.
+const DONE_MAX: usize = 512;
+/// Most files kept in `dead/`; the oldest go.
+const DEAD_MAX: usize = 200;
+
+/// A message in its file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Stored {
+    /// The number under which the engine dispatched it.
+    pub(super) dispatch: u64,
+    /// The route on which it is sent now.
+    pub(super) route: RouteId,
+    /// Routes that failed it before.
+    pub(super) tried: Vec<RouteId>,
+    /// Failures on all routes.
+    pub(super) failures: u32,
+    /// The message.
+    pub(super) notice: Notice,
+}
+
+/// What makes a message the same one. The opening of the incident is part of it: numbers begin again when the ledger
+/// was moved away.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct DoneKey {
+    dispatch: u64,
+    route: RouteId,
+    incident: IncidentId,
+    opened: WallTime,
+}
+
+impl DoneKey {
+    fn of(stored: &Stored) -> Self {
+        Self {
+            dispatch: stored.dispatch,
+            route: stored.tried.first().unwrap_or(&stored.route).clone(),
+            incident: stored.notice.report.incident,
+            opened: stored.notice.report.opened.wall,
+        }
+    }
+}
+
+pub(super) struct Disk {
+    dir: PathBuf,
+    done: VecDeque<DoneKey>,
+}
+
+impl Disk {
+    pub(super) fn open(dir: &Path) -> io::Result<Self> {
+        create_private_dir(&dir.join("dead"))?;
+        // A memory that cannot be read is an empty one: the worst is a message told twice.
+        let done = read_bounded(&dir.join("done.json"), MESSAGE_BYTES_MAX)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_default();
+        Ok(Self { dir: dir.to_owned(), done })
+    }
+
+    /// The messages in order of their numbers, and why others could not be read.
+    pub(super) fn scan(&self) -> io::Result<(Vec<(u64, Stored)>, Vec<String>)> {
+        let mut numbers: Vec<u64> = Vec::new();
+        for entry in fs::read_dir(&self.dir)? {
+            let name = entry?.file_name();
+            if let Some(number) = name.to_str().and_then(number_of) {
+                numbers.push(number);
+            }
+        }
+        numbers.sort_unstable();
+        let (mut messages, mut unreadable) = (Vec::new(), Vec::new());
+        for number in numbers.into_iter().take(MESSAGES_MAX) {
+            match self.read(number) {
+                Ok(stored) => messages.push((number, stored)),
+                Err(why) => {
+                    self.bury(number);
+                    unreadable.push(why);
+                }
+            }
+        }
+        Ok((messages, unreadable))
+    }
+
+    pub(super) fn read(&self, number: u64) -> Result<Stored, String> {
+        let path = self.path(number);
+        let bytes = read_bounded(&path, MESSAGE_BYTES_MAX).map_err(|error| format!("{}: {error}", path.display()))?;
+        serde_json::from_slice(&bytes).map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    pub(super) fn write(&self, number: u64, stored: &Stored) -> Result<(), (PathBuf, io::Error)> {
+        let path = self.path(number);
+        let bytes = serde_json::to_vec(stored).map_err(|error| (path.clone(), error.into()))?;
+        write_atomically(&path, &bytes).map_err(|error| (path, error))
+    }
+
+    /// Takes a message away without remembering it.
+    pub(super) fn remove(&self, number: u64) {
+        // What cannot be removed is delivered again after a restart, which is better than not at all.
+        let _ = fs::remove_file(self.path(number));
+    }
+
+    /// Remembers messages as done and takes them away.
+    pub(super) fn finish(&mut self, messages: &[(u64, Stored)]) {
+        self.done.extend(messages.iter().map(|(_, stored)| DoneKey::of(stored)));
+        while self.done.len() > DONE_MAX {
+            self.done.pop_front();
+        }
+        if let Ok(bytes) = serde_json::to_vec(&self.done) {
+            // On a full disk the memory stays older; the worst is a message told twice.
+            let _ = write_atomically(&self.dir.join("done.json"), &bytes);
+        }
+        for (number, _) in messages {
+            self.remove(*number);
+        }
+    }
+
+    /// Whether a message was delivered or given up before.
+    pub(super) fn is_done(&self, stored: &Stored) -> bool {
+        self.done.contains(&DoneKey::of(stored))
+    }
+
+    /// Puts a message aside for a person to look at.
+    pub(super) fn bury(&self, number: u64) {
+        let dead = self.dir.join("dead");
+        if fs::rename(self.path(number), dead.join(file_name(number))).is_err() {
+            return self.remove(number);
+        }
+        let mut numbers: Vec<u64> = fs::read_dir(&dead)
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| number_of(entry.ok()?.file_name().to_str()?))
+            .collect();
+        numbers.sort_unstable();
+        let surplus = numbers.len().saturating_sub(DEAD_MAX);
+        for number in numbers.into_iter().take(surplus) {
+            let _ = fs::remove_file(dead.join(file_name(number)));
+        }
+    }
+
+    fn path(&self, number: u64) -> PathBuf {
+        self.dir.join(file_name(number))
+    }
+}
+
+fn file_name(number: u64) -> String {
+    format!("{number:012}.json")
+}
+
+fn number_of(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(".json")?;
+    if digits.bytes().all(|byte| byte.is_ascii_digit()) { digits.parse().ok() } else { None }
+}

@@ -1,0 +1,236 @@
+//! What the outbox does next: a pure function of the time, the routes and what waits.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use ansai_model::{
+    id::{IncidentId, RouteId},
+    notify::{NoticeKind, Route},
+    time::{MonoTime, Now, WallTime},
+};
+
+use super::disk::Stored;
+
+/// Most messages that wait.
+pub const MESSAGES_MAX: usize = 1000;
+/// Most messages in one digest.
+pub const DIGEST_MAX: usize = 50;
+/// After so many failures in a row of a route, its fallback is used.
+pub const FALLBACK_AFTER: u32 = 3;
+/// A message is given up when it is this old.
+pub const GIVE_UP_AFTER: Duration = Duration::from_secs(3 * 86_400);
+const RETRY_FIRST: Duration = Duration::from_secs(10);
+const RETRY_MAX: Duration = Duration::from_secs(15 * 60);
+
+/// What is known of a message without reading its file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queued {
+    /// Its place in the order.
+    pub number: u64,
+    /// The route on which it is sent now.
+    pub route: RouteId,
+    /// The route for which it was queued.
+    pub origin: RouteId,
+    /// Routes that failed it.
+    pub tried: Vec<RouteId>,
+    /// About which incident.
+    pub incident: IncidentId,
+    /// Why people are told.
+    pub kind: NoticeKind,
+    /// When it was decided.
+    pub at: WallTime,
+    /// Whether it is being delivered.
+    pub is_in_flight: bool,
+}
+
+impl Queued {
+    pub(super) fn of(number: u64, stored: &Stored) -> Self {
+        Self {
+            number,
+            route: stored.route.clone(),
+            origin: stored.tried.first().unwrap_or(&stored.route).clone(),
+            tried: stored.tried.clone(),
+            incident: stored.notice.report.incident,
+            kind: stored.notice.kind,
+            at: stored.notice.at.wall,
+            is_in_flight: false,
+        }
+    }
+}
+
+/// How a route has done lately.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct RouteState {
+    /// Failures in a row.
+    pub failures: u32,
+    /// Not tried before.
+    pub next_at: MonoTime,
+    /// When messages were delivered lately; at most as many as the route allows in its window.
+    pub sent: VecDeque<MonoTime>,
+    /// Whether a delivery is under way: one at a time, so that order is kept.
+    pub is_busy: bool,
+}
+
+/// The most delivery times kept of a route.
+const SENT_MAX: usize = 1024;
+
+impl RouteState {
+    /// Notes a delivery.
+    pub fn succeeded(&mut self, now: MonoTime) {
+        self.failures = 0;
+        self.next_at = now;
+        if self.sent.len() >= SENT_MAX {
+            self.sent.pop_front();
+        }
+        self.sent.push_back(now);
+    }
+
+    /// Notes a failure, and says how long the route rests.
+    pub fn failed(&mut self, now: MonoTime, route: &RouteId) -> Duration {
+        self.failures = self.failures.saturating_add(1);
+        let wait = retry_wait(self.failures, route);
+        self.next_at = now.plus(wait);
+        wait
+    }
+}
+
+/// The wait after so many failures in a row: 10 s, doubled up to 15 min, and up to a tenth more by the route's name,
+/// so that many hosts and routes do not knock at the same moment.
+#[must_use]
+pub fn retry_wait(failures: u32, route: &RouteId) -> Duration {
+    let doubled = RETRY_FIRST.saturating_mul(1u32 << failures.saturating_sub(1).min(10)).min(RETRY_MAX);
+    let hash = route.as_str().bytes().fold(u64::from(failures) ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    let tenth = u64::try_from(doubled.as_millis() / 10).unwrap_or(0).max(1);
+    doubled + Duration::from_millis(hash % tenth)
+}
+
+/// Whether a message may give its place to another one when the outbox is full.
+#[must_use]
+pub fn is_dispensable(kind: NoticeKind) -> bool {
+    match kind {
+        NoticeKind::Healed | NoticeKind::Recovered | NoticeKind::Suggested => true,
+        NoticeKind::Escalated | NoticeKind::HealedTooOften | NoticeKind::ApprovalWanted => false,
+    }
+}
+
+/// Something to do now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Deliver one message.
+    Send {
+        /// Which.
+        number: u64,
+        /// On which route.
+        route: RouteId,
+    },
+    /// Deliver several as one.
+    Digest {
+        /// Which, in order; at least two.
+        numbers: Vec<u64>,
+        /// On which route.
+        route: RouteId,
+    },
+    /// Send on the fallback route from now on.
+    Reroute {
+        /// Which.
+        number: u64,
+        /// The fallback.
+        to: RouteId,
+    },
+    /// Give it up.
+    Bury {
+        /// Which.
+        number: u64,
+        /// Why.
+        why: String,
+    },
+}
+
+/// What to do now, and when to ask again at the latest.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Plan {
+    /// In order.
+    pub steps: Vec<Step>,
+    /// When something is due that is not yet.
+    pub next_at: Option<MonoTime>,
+}
+
+/// Says what to do now.
+#[must_use]
+pub fn plan(
+    now: Now,
+    routes: &BTreeMap<RouteId, Route>,
+    states: &BTreeMap<RouteId, RouteState>,
+    queued: &BTreeMap<u64, Queued>,
+) -> Plan {
+    let mut plan = Plan::default();
+    let mut by_route: BTreeMap<&RouteId, Vec<&Queued>> = BTreeMap::new();
+    for message in queued.values().filter(|message| !message.is_in_flight) {
+        if now.wall.since(message.at) >= GIVE_UP_AFTER {
+            let why = format!("not delivered on {} within three days", message.route);
+            plan.steps.push(Step::Bury { number: message.number, why });
+        } else {
+            by_route.entry(&message.route).or_default().push(message);
+        }
+    }
+    for (id, messages) in by_route {
+        let fresh = RouteState::default();
+        let state = states.get(id).unwrap_or(&fresh);
+        match routes.get(id) {
+            Some(route) => of_route(now, route, state, &messages, routes, &mut plan),
+            // The route left the configuration: the message waits for it to come back, until it is given up.
+            None => plan.next_at = earlier(plan.next_at, now.mono.plus(RETRY_MAX)),
+        }
+    }
+    plan
+}
+
+fn of_route(
+    now: Now,
+    route: &Route,
+    state: &RouteState,
+    messages: &[&Queued],
+    routes: &BTreeMap<RouteId, Route>,
+    plan: &mut Plan,
+) {
+    if state.is_busy {
+        return;
+    }
+    if now.mono < state.next_at {
+        if let Some(fallback) = route.fallback.as_ref().filter(|_| state.failures >= FALLBACK_AFTER) {
+            let can_move = |message: &&&Queued| fallback != &route.id && !message.tried.contains(fallback);
+            let moved = messages.iter().filter(can_move).filter(|_| routes.contains_key(fallback));
+            plan.steps.extend(moved.map(|message| Step::Reroute { number: message.number, to: fallback.clone() }));
+        }
+        plan.next_at = earlier(plan.next_at, state.next_at);
+        return;
+    }
+    let window_began = now.mono.minus(route.digest_window);
+    let mut sent = state.sent.iter().filter(|at| **at > window_began);
+    let (first_sent, sent_count) = match sent.next() {
+        Some(first) => (Some(*first), 1 + sent.count()),
+        None => (None, 0),
+    };
+    let single_max = usize::try_from(route.digest_after).unwrap_or(usize::MAX);
+    let is_single = messages.len() == 1 && (sent_count == 0 || sent_count < single_max);
+    if is_single || messages.len().saturating_add(sent_count) <= single_max {
+        plan.steps.push(Step::Send { number: messages[0].number, route: route.id.clone() });
+    } else if let Some(first) = first_sent.filter(|_| sent_count >= single_max || messages.len() == 1) {
+        // The window is used up: what comes is gathered until it ends.
+        plan.next_at = earlier(plan.next_at, first.plus(route.digest_window));
+    } else {
+        let numbers = messages.iter().take(DIGEST_MAX).map(|message| message.number).collect();
+        plan.steps.push(Step::Digest { numbers, route: route.id.clone() });
+    }
+}
+
+fn earlier(known: Option<MonoTime>, other: MonoTime) -> Option<MonoTime> {
+    Some(known.map_or(other, |known| known.min(other)))
+}
+
+#[cfg(test)]
+mod tests;

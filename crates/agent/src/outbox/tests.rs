@@ -1,0 +1,240 @@
+//! The outbox with a real directory and a channel that fails as it is told; time is tokio's, paused.
+
+use ansai_model::{
+    incident::Phase,
+    notify::Channel,
+    policy::Scope,
+    probe::CommandLine,
+    rule::Severity,
+    time::{MonoTime, WallTime},
+};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::notify::render::fixtures;
+
+fn id(name: &str) -> RouteId {
+    RouteId::new(name).unwrap()
+}
+
+fn route(name: &str, fallback: Option<&str>) -> Route {
+    Route {
+        id: id(name),
+        channel: Channel::Exec(CommandLine::new(["true"])),
+        scope: Scope::All,
+        severity_min: Severity::Week,
+        tell_healed: true,
+        fallback: fallback.map(id),
+        digest_window: Duration::from_secs(60),
+        digest_after: 100,
+    }
+}
+
+/// What was handed to the channel, and what the channel answers.
+#[derive(Default)]
+struct Channels {
+    seen: Mutex<Vec<(String, Vec<u64>)>>,
+    answers: Mutex<BTreeMap<RouteId, DeliverError>>,
+}
+
+impl Channels {
+    fn answer(&self, route: &str, error: Option<DeliverError>) {
+        let mut answers = self.answers.lock().unwrap();
+        match error {
+            Some(error) => answers.insert(id(route), error),
+            None => answers.remove(&id(route)),
+        };
+    }
+
+    fn seen(&self) -> Vec<(String, Vec<u64>)> {
+        self.seen.lock().unwrap().clone()
+    }
+}
+
+impl Deliver for Channels {
+    async fn deliver(&self, route: &Route, message: &Message) -> Result<(), DeliverError> {
+        let incidents = match message {
+            Message::One(notice) => vec![notice.report.incident.0],
+            Message::Digest(notices) => notices.iter().map(|notice| notice.report.incident.0).collect(),
+        };
+        if let Some(error) = self.answers.lock().unwrap().get(&route.id) {
+            return Err(error.clone());
+        }
+        self.seen.lock().unwrap().push((route.id.to_string(), incidents));
+        Ok(())
+    }
+}
+
+fn notice(incident: u64, kind: NoticeKind, routes: &[&str]) -> Notice {
+    let mut notice = fixtures::notice(kind, fixtures::report(incident, Phase::Open), routes);
+    notice.at = Now::default();
+    notice
+}
+
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<Vec<Delivery>>>);
+
+impl Told {
+    fn observer(&self) -> Observer {
+        let told = self.0.clone();
+        Arc::new(move |delivery| told.lock().unwrap().push(delivery.clone()))
+    }
+
+    fn words(&self) -> Vec<&'static str> {
+        self.0.lock().unwrap().iter().map(Delivery::word).collect()
+    }
+}
+
+/// Runs the worker until `until` says so or `limit` has passed, in paused time.
+async fn run_until(outbox: &Outbox, channels: &Channels, limit: Duration, until: impl Fn() -> bool) {
+    let begun = Instant::now();
+    let clock = move || {
+        let passed = begun.elapsed();
+        Now { mono: MonoTime::default().plus(passed), wall: WallTime::default().plus(passed) }
+    };
+    let stop = CancellationToken::new();
+    let watch = async {
+        while begun.elapsed() < limit && !until() {
+            tokio::time::sleep(limit / 1000).await;
+        }
+        stop.cancel();
+    };
+    tokio::join!(run(outbox.clone(), channels, clock, stop.clone()), watch);
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[tokio::test(start_paused = true)]
+async fn a_message_is_kept_over_a_restart_and_told_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (channels, told) = (Channels::default(), Told::default());
+    let open = || Outbox::open(dir.path(), &[route("a", None), route("b", None)], told.observer()).unwrap();
+    open().put(1, &notice(7, NoticeKind::Escalated, &["a", "b"])).unwrap();
+    // Killed and started again; the engine dispatches it again since it does not know.
+    let outbox = open();
+    outbox.put(1, &notice(7, NoticeKind::Escalated, &["a", "b"])).unwrap();
+    assert_eq!(outbox.len(), 2);
+    run_until(&outbox, &channels, HOUR, || outbox.is_empty()).await;
+    assert_eq!(channels.seen(), [("a".into(), vec![7]), ("b".into(), vec![7])]);
+    // And once more after it was delivered.
+    open().put(1, &notice(7, NoticeKind::Escalated, &["a", "b"])).unwrap();
+    assert!(open().is_empty());
+    // Another message about the same incident is another message.
+    open().put(2, &notice(7, NoticeKind::Escalated, &["a"])).unwrap();
+    assert_eq!(open().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_newer_message_takes_the_place_of_one_that_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = Outbox::open(dir.path(), &[route("a", None)], Told::default().observer()).unwrap();
+    for dispatch in 1..5 {
+        outbox.put(dispatch, &notice(7, NoticeKind::Healed, &["a"])).unwrap();
+        outbox.put(dispatch, &notice(7, NoticeKind::Escalated, &["a"])).unwrap();
+    }
+    assert_eq!(outbox.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_route_that_is_down_is_tried_again_until_it_is_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let (channels, told) = (Channels::default(), Told::default());
+    let outbox = Outbox::open(dir.path(), &[route("a", None)], told.observer()).unwrap();
+    channels.answer("a", Some(DeliverError::Later("connection refused".into())));
+    outbox.put(1, &notice(1, NoticeKind::Escalated, &["a"])).unwrap();
+    outbox.put(2, &notice(2, NoticeKind::Escalated, &["a"])).unwrap();
+    run_until(&outbox, &channels, HOUR, || told.words().len() >= 4).await;
+    assert!(told.words().iter().all(|word| *word == "retrying"));
+    assert_eq!(outbox.len(), 2);
+    channels.answer("a", None);
+    run_until(&outbox, &channels, HOUR, || outbox.is_empty()).await;
+    assert_eq!(channels.seen(), [("a".into(), vec![1]), ("a".into(), vec![2])]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_fallback_has_what_the_route_cannot_deliver() {
+    let later = DeliverError::Later("down".into());
+    let never = DeliverError::Never("no such mailbox".into());
+    for (error, words) in [
+        (later, &["retrying", "retrying", "retrying", "rerouted", "delivered"][..]),
+        (never, &["rerouted", "delivered"][..]),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let (channels, told) = (Channels::default(), Told::default());
+        let routes = [route("a", Some("b")), route("b", None)];
+        let outbox = Outbox::open(dir.path(), &routes, told.observer()).unwrap();
+        channels.answer("a", Some(error));
+        outbox.put(1, &notice(1, NoticeKind::Escalated, &["a"])).unwrap();
+        run_until(&outbox, &channels, HOUR, || outbox.is_empty()).await;
+        assert_eq!(told.words(), words);
+        assert_eq!(channels.seen(), [("b".into(), vec![1])]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_takes_is_put_aside_and_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let (channels, told) = (Channels::default(), Told::default());
+    std::fs::write(dir.path().join("000000000001.json"), b"{torn").unwrap();
+    let outbox = Outbox::open(dir.path(), &[route("a", None)], told.observer()).unwrap();
+    assert_eq!((told.words(), outbox.len()), (vec!["dead"], 0));
+    channels.answer("a", Some(DeliverError::Later("down".into())));
+    outbox.put(1, &notice(2, NoticeKind::Escalated, &["a"])).unwrap();
+    run_until(&outbox, &channels, 100 * HOUR, || outbox.is_empty()).await;
+    assert_eq!(told.words().last(), Some(&"dead"));
+    assert_eq!(std::fs::read_dir(dir.path().join("dead")).unwrap().count(), 1);
+}
+
+#[test]
+fn a_full_outbox_drops_healed_notices_first_and_an_escalation_never() {
+    let dir = tempfile::tempdir().unwrap();
+    let told = Told::default();
+    let outbox = Outbox::open(dir.path(), &[], told.observer()).unwrap();
+    // The limit itself would be a thousand synced files: the state is filled without them.
+    {
+        let mut state = outbox.lock();
+        for number in 1..=MESSAGES_MAX as u64 {
+            let kind = match number {
+                500 => NoticeKind::Healed,
+                1 => NoticeKind::Recovered,
+                _ => NoticeKind::Escalated,
+            };
+            let stored = Stored {
+                dispatch: number,
+                route: id("a"),
+                tried: vec![],
+                failures: 0,
+                notice: notice(number, kind, &["a"]),
+            };
+            state.queued.insert(number, Queued::of(number, &stored));
+        }
+        state.next_number = 5000;
+    }
+    for incident in [2001, 2002] {
+        outbox.put(incident, &notice(incident, NoticeKind::Escalated, &["a"])).unwrap();
+    }
+    let dropped: Vec<u64> = told
+        .0
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|delivery| match delivery {
+            Delivery::Dropped { incident, .. } => incident.0,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(dropped, [500, 1]);
+    assert!(matches!(outbox.put(2003, &notice(2003, NoticeKind::Escalated, &["a"])), Err(PutError::Full)));
+    assert_eq!(outbox.len(), MESSAGES_MAX);
+}
+
+#[test]
+fn a_message_that_cannot_be_kept_is_an_error_with_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = Outbox::open(dir.path(), &[], Told::default().observer()).unwrap();
+    std::fs::remove_dir_all(dir.path()).unwrap();
+    let error = outbox.put(1, &notice(1, NoticeKind::Escalated, &["a"])).unwrap_err().to_string();
+    assert!(error.contains("000000000001.json: the message cannot be kept"), "{error}");
+    assert!(outbox.is_empty());
+}

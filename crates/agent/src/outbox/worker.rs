@@ -1,0 +1,188 @@
+//! Carries out what the plan says: one delivery a route at a time, routes beside each other.
+
+use std::time::Duration;
+
+use ansai_model::{
+    id::RouteId,
+    notify::{Notice, Route},
+    time::{Now, Shown},
+};
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Deliver, DeliverError, Delivery, Message, Outbox, State,
+    disk::Stored,
+    plan::{Plan, Queued, Step},
+};
+
+/// Longest time without a look at the queue.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+/// A delivery that takes longer is a failure, whatever its channel does.
+const DELIVERY_MAX: Duration = Duration::from_secs(90);
+
+/// A delivery to be made.
+struct Job {
+    route: Route,
+    messages: Vec<(u64, Stored)>,
+}
+
+/// A delivery that has ended.
+struct Ended {
+    job: Job,
+    took: Duration,
+    result: Result<(), DeliverError>,
+}
+
+/// Delivers until `stop`; what is under way then is dropped, and delivered after the next start.
+pub async fn run<D, C>(outbox: Outbox, deliver: &D, clock: C, stop: CancellationToken)
+where
+    D: Deliver,
+    C: Fn() -> Now + Send,
+{
+    let mut under_way = FuturesUnordered::new();
+    loop {
+        let now = clock();
+        let (jobs, told, next_at) = outbox.lock().begin(now);
+        for delivery in &told {
+            (outbox.shared.observer)(delivery);
+        }
+        let is_changed = !told.is_empty();
+        under_way.extend(jobs.into_iter().map(|job| carry_out(deliver, job)));
+        if is_changed {
+            // What was moved or put aside may make something else due.
+            continue;
+        }
+        let wait = next_at.map_or(IDLE_MAX, |next_at| next_at.since(now.mono).min(IDLE_MAX));
+        // Every arm can be dropped at any moment: a delivery that ended stays in the set until it is taken out.
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = outbox.shared.changed.notified() => {}
+            () = tokio::time::sleep(wait.max(Duration::from_millis(10))) => {}
+            Some(ended) = under_way.next() => {
+                let told = outbox.lock().end(clock(), ended);
+                for delivery in &told {
+                    (outbox.shared.observer)(delivery);
+                }
+            }
+        }
+    }
+}
+
+async fn carry_out<D: Deliver>(deliver: &D, job: Job) -> Ended {
+    let begun = Instant::now();
+    let mut notices: Vec<Notice> = job.messages.iter().map(|(_, stored)| stored.notice.clone()).collect();
+    let message = match notices.pop() {
+        Some(only) if notices.is_empty() => Message::One(Box::new(only)),
+        last => Message::Digest(notices.into_iter().chain(last).collect()),
+    };
+    let result = match tokio::time::timeout(DELIVERY_MAX, deliver.deliver(&job.route, &message)).await {
+        Ok(result) => result,
+        Err(_) => Err(DeliverError::Later(format!("no end after {}", Shown(DELIVERY_MAX)))),
+    };
+    Ended { job, took: begun.elapsed(), result }
+}
+
+impl State {
+    /// Does what is done at once, and says which deliveries to begin.
+    fn begin(&mut self, now: Now) -> (Vec<Job>, Vec<Delivery>, Option<ansai_model::time::MonoTime>) {
+        let Plan { steps, next_at } = self.plan(now);
+        let (mut jobs, mut told) = (Vec::new(), Vec::new());
+        for step in steps {
+            match step {
+                Step::Send { number, route } => jobs.extend(self.job(&[number], &route, &mut told)),
+                Step::Digest { numbers, route } => jobs.extend(self.job(&numbers, &route, &mut told)),
+                Step::Reroute { number, to } => told.extend(self.reroute(number, &to)),
+                Step::Bury { number, why } => told.extend(self.bury(number, why)),
+            }
+        }
+        (jobs, told, next_at)
+    }
+
+    /// Reads the messages of a delivery; one that cannot be read is put aside.
+    fn job(&mut self, numbers: &[u64], route: &RouteId, told: &mut Vec<Delivery>) -> Option<Job> {
+        let route = self.routes.get(route)?.clone();
+        let mut messages = Vec::with_capacity(numbers.len());
+        for number in numbers {
+            match self.disk.read(*number) {
+                Ok(stored) => messages.push((*number, stored)),
+                Err(why) => told.extend(self.bury(*number, why)),
+            }
+        }
+        if messages.is_empty() {
+            return None;
+        }
+        for (number, _) in &messages {
+            if let Some(queued) = self.queued.get_mut(number) {
+                queued.is_in_flight = true;
+            }
+        }
+        self.route_states.entry(route.id.clone()).or_default().is_busy = true;
+        Some(Job { route, messages })
+    }
+
+    /// Takes in how a delivery ended.
+    fn end(&mut self, now: Now, ended: Ended) -> Vec<Delivery> {
+        let Ended { job: Job { route, messages }, took, result } = ended;
+        let id = route.id.clone();
+        let state = self.route_states.entry(id.clone()).or_default();
+        state.is_busy = false;
+        let error = match result {
+            Ok(()) => {
+                state.succeeded(now.mono);
+                for (number, _) in &messages {
+                    self.queued.remove(number);
+                }
+                self.disk.finish(&messages);
+                return vec![Delivery::Delivered { route: id, messages: messages.len(), took }];
+            }
+            Err(error) => error,
+        };
+        let why = error.to_string();
+        let mut told = Vec::new();
+        if matches!(error, DeliverError::Later(_)) {
+            let after = state.failed(now.mono, &id);
+            told.push(Delivery::Retrying { route: id, failures: state.failures, after, why });
+            self.put_back(messages);
+            return told;
+        }
+        // It never arrives on this route: the fallback has it now, or nobody.
+        let fallback = route.fallback.filter(|fallback| *fallback != route.id && self.routes.contains_key(fallback));
+        let numbers: Vec<u64> = messages.iter().map(|(number, _)| *number).collect();
+        self.put_back(messages);
+        for number in numbers {
+            let is_tried = |fallback: &RouteId| self.queued.get(&number).is_some_and(|q| q.tried.contains(fallback));
+            match fallback.as_ref().filter(|fallback| !is_tried(fallback)) {
+                Some(fallback) => told.extend(self.reroute(number, fallback)),
+                None => told.extend(self.bury(number, why.clone())),
+            }
+        }
+        told
+    }
+
+    fn put_back(&mut self, messages: Vec<(u64, Stored)>) {
+        for (number, mut stored) in messages {
+            stored.failures = stored.failures.saturating_add(1);
+            // Only the count of failures would be lost.
+            let _ = self.disk.write(number, &stored);
+            self.queued.insert(number, Queued::of(number, &stored));
+        }
+    }
+
+    fn reroute(&mut self, number: u64, to: &RouteId) -> Option<Delivery> {
+        let mut stored = self.disk.read(number).ok()?;
+        let from = std::mem::replace(&mut stored.route, to.clone());
+        stored.tried.push(from.clone());
+        // When it cannot be written down, the old route is tried first after a restart.
+        let _ = self.disk.write(number, &stored);
+        self.queued.insert(number, Queued::of(number, &stored));
+        Some(Delivery::Rerouted { incident: stored.notice.report.incident, from, to: to.clone() })
+    }
+
+    fn bury(&mut self, number: u64, why: String) -> Option<Delivery> {
+        let queued = self.queued.remove(&number)?;
+        self.disk.bury(number);
+        Some(Delivery::Dead { incident: Some(queued.incident), why })
+    }
+}
