@@ -4,3 +4,4 @@ pub mod durable;
 pub mod ledger;
 pub mod notify;
 pub mod outbox;
+pub mod secrets;

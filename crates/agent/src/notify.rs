@@ -1,3 +1,72 @@
 //! Telling people: what is said, and by which channel it leaves the host. When it is said is the outbox's.
 
+use std::sync::Arc;
+
+use ansai_model::notify::{Channel, Route};
+use jiff::tz::TimeZone;
+
+use crate::{
+    outbox::{Deliver, DeliverError, Message},
+    secrets::{Resolver, SecretError},
+};
+
+pub mod email;
+pub mod exec;
+pub mod http;
+pub mod payload;
 pub mod render;
+pub mod webhook;
+
+use http::HttpClient;
+use render::RenderOptions;
+
+/// Sends messages by mail, web hook and command.
+#[derive(Clone)]
+pub struct Notifier<H> {
+    render: RenderOptions,
+    secrets: Resolver,
+    http: Arc<H>,
+}
+
+impl<H: HttpClient> Notifier<H> {
+    /// A notifier that speaks for `host`, with times in `time_zone`.
+    #[must_use]
+    pub fn new(host: impl Into<String>, time_zone: TimeZone, secrets: Resolver, http: Arc<H>) -> Self {
+        Self { render: RenderOptions::new(host, time_zone), secrets, http }
+    }
+}
+
+impl<H: HttpClient> Deliver for Notifier<H> {
+    async fn deliver(&self, route: &Route, message: &Message) -> Result<(), DeliverError> {
+        match &route.channel {
+            Channel::Email(email) => email::send(email, message, &self.render, &self.secrets).await,
+            Channel::Webhook(webhook) => {
+                webhook::send(webhook, message, &self.render, &self.secrets, &*self.http).await
+            }
+            Channel::Exec(command) => exec::send(command, message, &self.render).await,
+        }
+    }
+}
+
+impl From<SecretError> for DeliverError {
+    /// A secret that is not there now may be put there.
+    fn from(error: SecretError) -> Self {
+        Self::Later(chain(&error))
+    }
+}
+
+/// An error with all its causes, on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        // Some libraries repeat their cause in their own text.
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    render::one_line(&text, 1000)
+}

@@ -52,7 +52,8 @@ pub enum DeliverError {
     /// It may work later: no connection, a time-out, a temporary refusal.
     #[error("{0}")]
     Later(String),
-    /// It will never work as it is: an address that does not exist, a secret that is refused.
+    /// It will not work until somebody changes something: an address that does not exist, a secret that is refused.
+    /// A fallback has it at once; without one it is tried again.
     #[error("{0}")]
     Never(String),
 }

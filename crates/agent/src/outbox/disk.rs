@@ -59,6 +59,9 @@ impl DoneKey {
     }
 }
 
+/// The messages with their numbers, and why others could not be read.
+type Scanned = (Vec<(u64, Stored)>, Vec<String>);
+
 pub(super) struct Disk {
     dir: PathBuf,
     done: VecDeque<DoneKey>,
@@ -75,8 +78,8 @@ impl Disk {
         Ok(Self { dir: dir.to_owned(), done })
     }
 
-    /// The messages in order of their numbers, and why others could not be read.
-    pub(super) fn scan(&self) -> io::Result<(Vec<(u64, Stored)>, Vec<String>)> {
+    /// The messages in order of their numbers; what cannot be read is put aside.
+    pub(super) fn scan(&self) -> io::Result<Scanned> {
         let mut numbers: Vec<u64> = Vec::new();
         for entry in fs::read_dir(&self.dir)? {
             let name = entry?.file_name();

@@ -41,6 +41,8 @@ pub struct Queued {
     pub kind: NoticeKind,
     /// When it was decided.
     pub at: WallTime,
+    /// How often it failed; the others go first, so that one that never arrives holds none of them up.
+    pub failures: u32,
     /// Whether it is being delivered.
     pub is_in_flight: bool,
 }
@@ -55,6 +57,7 @@ impl Queued {
             incident: stored.notice.report.incident,
             kind: stored.notice.kind,
             at: stored.notice.at.wall,
+            failures: stored.failures,
             is_in_flight: false,
         }
     }
@@ -177,7 +180,8 @@ pub fn plan(
             by_route.entry(&message.route).or_default().push(message);
         }
     }
-    for (id, messages) in by_route {
+    for (id, mut messages) in by_route {
+        messages.sort_by_key(|message| (message.failures, message.number));
         let fresh = RouteState::default();
         let state = states.get(id).unwrap_or(&fresh);
         match routes.get(id) {

@@ -139,26 +139,19 @@ impl State {
             }
             Err(error) => error,
         };
-        let why = error.to_string();
-        let mut told = Vec::new();
-        if matches!(error, DeliverError::Later(_)) {
-            let after = state.failed(now.mono, &id);
-            told.push(Delivery::Retrying { route: id, failures: state.failures, after, why });
+        let fallback = route.fallback.filter(|fallback| *fallback != id && self.routes.contains_key(fallback));
+        let is_free = |(_, stored): &(u64, Stored)| fallback.as_ref().is_some_and(|to| !stored.tried.contains(to));
+        if let (DeliverError::Never(_), Some(to), true) = (&error, &fallback, messages.iter().all(is_free)) {
+            // It never arrives on this route, so there is nothing to wait for.
+            let numbers: Vec<u64> = messages.iter().map(|(number, _)| *number).collect();
             self.put_back(messages);
-            return told;
+            return numbers.into_iter().filter_map(|number| self.reroute(number, to)).collect();
         }
-        // It never arrives on this route: the fallback has it now, or nobody.
-        let fallback = route.fallback.filter(|fallback| *fallback != route.id && self.routes.contains_key(fallback));
-        let numbers: Vec<u64> = messages.iter().map(|(number, _)| *number).collect();
+        // Even what is refused for good is tried again while it may be mended: a person is waiting for it.
+        let after = state.failed(now.mono, &id);
+        let failures = state.failures;
         self.put_back(messages);
-        for number in numbers {
-            let is_tried = |fallback: &RouteId| self.queued.get(&number).is_some_and(|q| q.tried.contains(fallback));
-            match fallback.as_ref().filter(|fallback| !is_tried(fallback)) {
-                Some(fallback) => told.extend(self.reroute(number, fallback)),
-                None => told.extend(self.bury(number, why.clone())),
-            }
-        }
-        told
+        vec![Delivery::Retrying { route: id, failures, after, why: error.to_string() }]
     }
 
     fn put_back(&mut self, messages: Vec<(u64, Stored)>) {

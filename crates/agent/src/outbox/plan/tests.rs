@@ -32,6 +32,7 @@ fn queued(number: u64, route: &str) -> Queued {
         incident: IncidentId(number),
         kind: NoticeKind::Escalated,
         at: WallTime(0),
+        failures: 0,
         is_in_flight: false,
     }
 }
@@ -164,4 +165,11 @@ fn no_queue_is_left_without_a_step_or_a_time_to_look_again() {
             }
         }
     }
+}
+
+#[test]
+fn a_message_that_never_arrives_holds_no_other_up() {
+    let mut scene = Scene::new(vec![route("a", None, 9)], vec![queued(1, "a"), queued(2, "a")]);
+    scene.queued.get_mut(&1).unwrap().failures = 1;
+    assert_eq!(scene.at(0).steps, [send(2, "a")]);
 }

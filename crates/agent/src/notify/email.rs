@@ -1,0 +1,192 @@
+//! Mail: a report as plain text and HTML in one message, all messages of an incident in one thread.
+
+use std::{path::Path, time::Duration};
+
+use ansai_model::{
+    notify::{Email, Notice, SmtpSecurity},
+    time::Shown,
+};
+use lettre::{
+    AsyncSmtpTransport, AsyncTransport, Message as Mail, Tokio1Executor,
+    message::{
+        Mailbox, MultiPart,
+        header::{Header, HeaderName, HeaderValue},
+    },
+    transport::smtp::{
+        authentication::Credentials,
+        client::{Certificate, Tls, TlsParameters},
+        extension::ClientId,
+    },
+};
+use thiserror::Error;
+
+use super::{
+    chain, payload,
+    render::{self, RenderOptions},
+};
+use crate::{
+    durable::read_bounded,
+    outbox::{DeliverError, Message},
+    secrets::Resolver,
+};
+
+/// Each answer of the server within this time.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+/// The whole conversation within this time.
+const TIMEOUT: Duration = Duration::from_secs(60);
+const CA_BYTES_MAX: u64 = 1 << 20;
+
+/// Why a mail could not be written; another try gives the same.
+#[derive(Debug, Error)]
+pub enum BuildError {
+    /// An address is none.
+    #[error("`{address}` is not a mail address")]
+    Address {
+        /// What was written.
+        address: String,
+        /// What is wrong with it.
+        #[source]
+        source: lettre::address::AddressError,
+    },
+    /// The parts do not fit together.
+    #[error("the mail cannot be put together")]
+    Mail(#[source] lettre::error::Error),
+}
+
+/// Says that no person wrote it, so that no robot answers.
+#[derive(Clone)]
+struct AutoSubmitted;
+
+impl Header for AutoSubmitted {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("Auto-Submitted")
+    }
+
+    fn parse(_: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self)
+    }
+
+    fn display(&self) -> HeaderValue {
+        HeaderValue::new(Self::name(), "auto-generated".to_owned())
+    }
+}
+
+/// Sends a message by mail.
+pub(super) async fn send(
+    email: &Email,
+    message: &Message,
+    render: &RenderOptions,
+    secrets: &Resolver,
+) -> Result<(), DeliverError> {
+    let mail = build(email, message, render).map_err(|error| DeliverError::Never(chain(&error)))?;
+    let transport = transport(email, render, secrets)?;
+    match tokio::time::timeout(TIMEOUT, transport.send(mail)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) if error.is_permanent() => Err(DeliverError::Never(chain(&error))),
+        Ok(Err(error)) => Err(DeliverError::Later(chain(&error))),
+        Err(_) => Err(DeliverError::Later(format!("no end of the conversation within {}", Shown(TIMEOUT)))),
+    }
+}
+
+/// Puts a mail together.
+///
+/// # Errors
+/// When an address is none.
+pub fn build(email: &Email, message: &Message, render: &RenderOptions) -> Result<Mail, BuildError> {
+    let domain = domain(&render.host);
+    let from = match &email.from {
+        Some(from) => mailbox(from)?,
+        None => mailbox(&format!("ansai@{domain}"))?,
+    };
+    let (text, html) = match message {
+        Message::One(notice) => (render::text(&notice.report, render), render::html(&notice.report, render)),
+        Message::Digest(notices) => (render::digest_text(notices, render), render::digest_html(notices, render)),
+    };
+    let mut builder = Mail::builder()
+        .from(from)
+        .subject(payload::subject(message, render))
+        .message_id(Some(message_id(message, &domain)))
+        .header(AutoSubmitted);
+    for to in &email.to {
+        builder = builder.to(mailbox(to)?);
+    }
+    if let Message::One(notice) = message {
+        let root = thread_id(notice, &domain);
+        builder = builder.in_reply_to(root.clone()).references(root);
+    }
+    builder.multipart(MultiPart::alternative_plain_html(text, html)).map_err(BuildError::Mail)
+}
+
+fn mailbox(address: &str) -> Result<Mailbox, BuildError> {
+    address.parse().map_err(|source| BuildError::Address { address: address.to_owned(), source })
+}
+
+/// The host's name as the domain of an address; a name that is none becomes `localhost`.
+fn domain(host: &str) -> String {
+    let is_fine = |label: &str| {
+        let is_letter = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        !label.is_empty() && label.chars().all(is_letter) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    if host.len() <= 253 && host.split('.').all(is_fine) { host.to_owned() } else { "localhost".to_owned() }
+}
+
+/// The thread that all messages about an incident answer to. No message has this id itself: the first one that
+/// arrives may be any.
+fn thread_id(notice: &Notice, domain: &str) -> String {
+    format!("<ansai.{}.{}@{domain}>", notice.report.incident, notice.report.opened.wall.0)
+}
+
+/// The same for each try of a message, so that a receiver can drop one that arrived twice.
+fn message_id(message: &Message, domain: &str) -> String {
+    let of = |notice: &Notice| {
+        let kind = render::kind_word(notice.kind).replace(' ', "-");
+        format!("{}.{}.{kind}.{}", notice.report.incident, notice.report.opened.wall.0, notice.at.wall.0)
+    };
+    match message {
+        Message::One(notice) => format!("<ansai.{}@{domain}>", of(notice)),
+        Message::Digest(notices) => {
+            let ends = notices.first().into_iter().chain(notices.last()).map(of).collect::<Vec<_>>().join(".");
+            format!("<ansai.digest.{}.{ends}@{domain}>", notices.len())
+        }
+    }
+}
+
+fn transport(
+    email: &Email,
+    render: &RenderOptions,
+    secrets: &Resolver,
+) -> Result<AsyncSmtpTransport<Tokio1Executor>, DeliverError> {
+    let tls = match email.security {
+        SmtpSecurity::None => Tls::None,
+        SmtpSecurity::Starttls => Tls::Required(tls_parameters(email)?),
+        SmtpSecurity::Tls => Tls::Wrapper(tls_parameters(email)?),
+    };
+    let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(email.host.as_str())
+        .port(email.port)
+        .hello_name(ClientId::Domain(domain(&render.host)))
+        .timeout(Some(ANSWER_TIMEOUT))
+        .tls(tls);
+    if let (Some(user), Some(reference)) = (&email.user, &email.password) {
+        if email.security == SmtpSecurity::None {
+            // The configuration refuses it as well; a password in the clear is worth a second look.
+            return Err(DeliverError::Never("a password is not sent without TLS".to_owned()));
+        }
+        let password = secrets.resolve(reference)?;
+        builder = builder.credentials(Credentials::new(user.clone(), password.expose().to_owned()));
+    }
+    Ok(builder.build())
+}
+
+fn tls_parameters(email: &Email) -> Result<TlsParameters, DeliverError> {
+    let later = |error: &dyn std::error::Error| DeliverError::Later(format!("TLS: {}", chain(error)));
+    let mut builder = TlsParameters::builder(email.host.clone());
+    if let Some(path) = &email.ca_file {
+        let pem = read_bounded(Path::new(path), CA_BYTES_MAX)
+            .map_err(|error| DeliverError::Later(format!("{path}: {error}")))?;
+        builder = builder.add_root_certificate(Certificate::from_pem(&pem).map_err(|error| later(&error))?);
+    }
+    builder.build_rustls().map_err(|error| later(&error))
+}
+
+#[cfg(test)]
+mod tests;

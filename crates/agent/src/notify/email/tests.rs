@@ -1,0 +1,141 @@
+//! Mails as they are written, and what becomes of a server's refusals. A real server is in the lab.
+
+use ansai_model::notify::{NoticeKind, SecretRef};
+use jiff::tz::TimeZone;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    net::TcpListener,
+};
+
+use super::*;
+use crate::notify::render::fixtures;
+
+fn email(port: u16) -> Email {
+    Email {
+        to: vec!["Ops <ops@example.com>".into(), "second@example.com".into()],
+        from: None,
+        host: "127.0.0.1".into(),
+        port,
+        security: SmtpSecurity::None,
+        user: None,
+        password: None,
+        ca_file: None,
+    }
+}
+
+fn options() -> RenderOptions {
+    RenderOptions::new("web-01.example.com", TimeZone::UTC)
+}
+
+fn one(kind: NoticeKind) -> Message {
+    Message::One(Box::new(fixtures::notice(kind, fixtures::healed(), &["ops"])))
+}
+
+fn header<'mail>(mail: &'mail str, name: &str) -> Option<&'mail str> {
+    mail.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+}
+
+#[test]
+fn all_messages_about_an_incident_are_one_thread() {
+    let mails = [NoticeKind::Escalated, NoticeKind::Recovered]
+        .map(|kind| String::from_utf8(build(&email(25), &one(kind), &options()).unwrap().formatted()).unwrap());
+    let root = header(&mails[0], "References").unwrap();
+    assert_eq!(root, "<ansai.i7.1795226645002@web-01.example.com>");
+    for mail in &mails {
+        assert_eq!((header(mail, "References"), header(mail, "In-Reply-To")), (Some(root), Some(root)));
+        assert_eq!(header(mail, "Auto-Submitted"), Some("auto-generated"));
+        assert_eq!(header(mail, "From"), Some("ansai@web-01.example.com"));
+        assert_eq!(header(mail, "To"), Some("Ops <ops@example.com>, second@example.com"));
+        assert!(header(mail, "Date").is_some());
+        assert!(mail.contains("multipart/alternative") && mail.contains("text/plain") && mail.contains("text/html"));
+    }
+    assert_ne!(header(&mails[0], "Message-ID"), header(&mails[1], "Message-ID"));
+}
+
+#[test]
+fn a_headline_cannot_add_a_header() {
+    let mut report = fixtures::healed();
+    report.headline = "x\r\nBcc: thief@example.com".into();
+    let message = Message::One(Box::new(fixtures::notice(NoticeKind::Healed, report, &[])));
+    let mail = String::from_utf8(build(&email(25), &message, &options()).unwrap().formatted()).unwrap();
+    assert_eq!(header(&mail, "Bcc"), None);
+}
+
+#[test]
+fn a_wrong_address_is_named_and_a_strange_host_still_sends() {
+    let wrong = Email { to: vec!["nobody".into()], ..email(25) };
+    let error = build(&wrong, &one(NoticeKind::Healed), &options()).unwrap_err();
+    assert_eq!(error.to_string(), "`nobody` is not a mail address");
+    for host in ["web_01", "", "web 01", "-x", &"a".repeat(300)] {
+        let options = RenderOptions::new(host, TimeZone::UTC);
+        let mail = build(&email(25), &one(NoticeKind::Healed), &options).unwrap().formatted();
+        assert_eq!(header(&String::from_utf8(mail).unwrap(), "From"), Some("ansai@localhost"), "{host}");
+    }
+    let short = RenderOptions::new("web-01", TimeZone::UTC);
+    let mail = build(&email(25), &one(NoticeKind::Healed), &short).unwrap().formatted();
+    assert_eq!(header(&String::from_utf8(mail).unwrap(), "From"), Some("ansai@web-01"));
+}
+
+/// A server that answers the commands whose beginning is named as told, and everything else with 250; returns what it
+/// was sent.
+async fn converse(listener: TcpListener, answers: &[(&str, &str)]) -> String {
+    let (stream, _) = listener.accept().await.unwrap();
+    let mut stream = BufReader::new(stream);
+    let (mut seen, mut is_data) = (String::new(), false);
+    stream.write_all(b"220 test\r\n").await.unwrap();
+    loop {
+        let mut line = String::new();
+        if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
+            return seen;
+        }
+        seen.push_str(&line);
+        if is_data && line != ".\r\n" {
+            continue;
+        }
+        is_data = line.starts_with("DATA");
+        let told = answers.iter().find(|(begin, _)| line.starts_with(begin)).map(|(_, answer)| *answer);
+        let answer = told.unwrap_or(if is_data { "354 go on" } else { "250 fine" });
+        stream.write_all(format!("{answer}\r\n").as_bytes()).await.unwrap();
+    }
+}
+
+async fn send_to(answers: &[(&str, &str)]) -> (Result<(), DeliverError>, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let email = email(listener.local_addr().unwrap().port());
+    let (message, options, secrets) = (one(NoticeKind::Healed), options(), Resolver::default());
+    tokio::join!(send(&email, &message, &options, &secrets), converse(listener, answers))
+}
+
+#[tokio::test]
+async fn a_mail_is_handed_over() {
+    let (result, seen) = send_to(&[]).await;
+    result.unwrap();
+    assert!(seen.starts_with("EHLO web-01.example.com\r\n"), "{seen}");
+    assert!(seen.contains("RCPT TO:<ops@example.com>") && seen.contains("RCPT TO:<second@example.com>"));
+    assert!(seen.contains("Subject: [web-01.example.com] healed: nginx.service was killed"));
+}
+
+#[tokio::test]
+async fn refusals_for_now_and_for_good_are_told_apart() {
+    let (result, _) = send_to(&[("RCPT", "451 greylisted")]).await;
+    assert!(matches!(result, Err(DeliverError::Later(why)) if why.contains("451") || why.contains("greylisted")));
+    let (result, _) = send_to(&[("RCPT", "550 no such mailbox")]).await;
+    assert!(matches!(result, Err(DeliverError::Never(why)) if why.contains("no such mailbox")));
+}
+
+#[tokio::test]
+async fn without_a_server_or_a_certificate_authority_it_is_tried_later() {
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let ca = Email { security: SmtpSecurity::Tls, ca_file: Some("/nowhere/ca.pem".into()), ..email(port) };
+    for (email, expected) in [(email(port), "refused"), (ca, "/nowhere/ca.pem")] {
+        let result = send(&email, &one(NoticeKind::Healed), &options(), &Resolver::default()).await;
+        assert!(matches!(&result, Err(DeliverError::Later(why)) if why.contains(expected)), "{result:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_password_is_never_sent_in_the_clear() {
+    let email = Email { user: Some("u".into()), password: Some(SecretRef::Env("P".into())), ..email(1) };
+    let result = send(&email, &one(NoticeKind::Healed), &options(), &Resolver::default()).await;
+    assert!(matches!(result, Err(DeliverError::Never(_))));
+}

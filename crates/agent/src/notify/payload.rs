@@ -1,0 +1,190 @@
+//! What a web hook or a command is handed: the documented JSON of ansai, Slack's blocks, Discord's embeds.
+
+use ansai_model::{
+    incident::Phase,
+    notify::{Notice, NoticeKind, WebhookFormat},
+    report::Report,
+    time::{Shown, WallTime},
+};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::render::{self, RenderOptions, one_line};
+use crate::outbox::Message;
+
+/// The version of the generic JSON; it grows when a field changes its meaning or goes.
+pub const VERSION: u32 = 1;
+
+/// A message in a format.
+#[must_use]
+pub fn of(format: WebhookFormat, message: &Message, options: &RenderOptions) -> Value {
+    match format {
+        WebhookFormat::Generic => generic(message, options),
+        WebhookFormat::Slack => slack(message, options),
+        WebhookFormat::Discord => discord(message, options),
+    }
+}
+
+fn notices(message: &Message) -> &[Notice] {
+    match message {
+        Message::One(notice) => std::slice::from_ref(notice),
+        Message::Digest(notices) => notices,
+    }
+}
+
+/// The subject of a message, whatever it is.
+#[must_use]
+pub fn subject(message: &Message, options: &RenderOptions) -> String {
+    match message {
+        Message::One(notice) => render::subject(notice, &options.host),
+        Message::Digest(notices) => render::digest_subject(notices, &options.host),
+    }
+}
+
+/// `{version, host, subject, notices: [{kind, at, report}]}`; a digest has more than one notice.
+fn generic(message: &Message, options: &RenderOptions) -> Value {
+    let notice = |notice: &Notice| json!({"kind": notice.kind, "at": rfc3339(notice.at.wall), "report": notice.report});
+    json!({
+        "version": VERSION,
+        "host": options.host,
+        "subject": subject(message, options),
+        "notices": notices(message).iter().map(notice).collect::<Vec<_>>(),
+    })
+}
+
+fn rfc3339(at: WallTime) -> Option<String> {
+    Timestamp::from_millisecond(at.0).ok().map(|timestamp| timestamp.to_string())
+}
+
+/// The few facts that fit into a chat.
+fn facts(report: &Report, options: &RenderOptions) -> Vec<(&'static str, String)> {
+    let mut facts = vec![
+        ("Target", format!("{} on {}", report.target, options.host)),
+        ("Symptom", one_line(report.symptom.as_str(), 300)),
+        ("Since", render::moment(report.failing_since.wall, &options.time_zone)),
+    ];
+    facts.extend(report.downtime.map(|downtime| ("Downtime", Shown(downtime).to_string())));
+    facts.extend(report.verified_by.iter().map(|by| ("Verified by", one_line(by.as_str(), 300))));
+    if let Phase::Escalated { why } = &report.phase {
+        facts.push(("Why a person is needed", one_line(why.as_str(), 300)));
+    }
+    facts.extend(report.cause.iter().map(|cause| ("Probable cause", one_line(cause.text.as_str(), 300))));
+    facts.extend(report.advice.first().map(|advice| ("What to change", one_line(advice.as_str(), 300))));
+    facts.extend(report.commands.first().map(|command| ("Next", one_line(command, 200))));
+    facts
+}
+
+/// One line for each notice of a digest, as many as a chat shows.
+fn lines(notices: &[Notice]) -> impl Iterator<Item = String> {
+    notices.iter().take(20).map(|notice| {
+        let report = &notice.report;
+        format!("{} {}: {}", report.incident, render::kind_word(notice.kind), one_line(report.headline.as_str(), 120))
+    })
+}
+
+fn slack(message: &Message, options: &RenderOptions) -> Value {
+    let escaped = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let (title, body) = match message {
+        Message::One(notice) => {
+            let facts = facts(&notice.report, options);
+            let lines = facts.iter().map(|(label, value)| format!("*{label}*: {}", escaped(value)));
+            (one_line(notice.report.headline.as_str(), 150), lines.collect::<Vec<_>>())
+        }
+        Message::Digest(notices) => {
+            (format!("{} messages from {}", notices.len(), options.host), lines(notices).map(|l| escaped(&l)).collect())
+        }
+    };
+    let subject = subject(message, options);
+    json!({
+        "text": escaped(&subject),
+        "blocks": [
+            {"type": "header", "text": {"type": "plain_text", "text": title, "emoji": false}},
+            {"type": "section", "text": {"type": "mrkdwn", "text": cut(&body.join("\n"), 3000)}},
+            {"type": "context", "elements": [{"type": "mrkdwn", "text": cut(&escaped(&subject), 3000)}]},
+        ],
+    })
+}
+
+fn discord(message: &Message, options: &RenderOptions) -> Value {
+    let color = |kind: NoticeKind| match kind {
+        NoticeKind::Escalated | NoticeKind::HealedTooOften => 0xb3_261e,
+        NoticeKind::Recovered | NoticeKind::Healed => 0x2e_7d32,
+        NoticeKind::Suggested | NoticeKind::ApprovalWanted => 0x8a_6d00,
+    };
+    let embed = match message {
+        Message::One(notice) => {
+            let field = |(label, value): (&str, String)| json!({"name": label, "value": cut(&value, 1024)});
+            json!({
+                "title": one_line(notice.report.headline.as_str(), 256),
+                "color": color(notice.kind),
+                "timestamp": rfc3339(notice.at.wall),
+                "fields": facts(&notice.report, options).into_iter().map(field).collect::<Vec<_>>(),
+                "footer": {"text": format!("ansai on {}", one_line(&options.host, 200))},
+            })
+        }
+        Message::Digest(notices) => json!({
+            "title": format!("{} messages from {}", notices.len(), one_line(&options.host, 200)),
+            "description": cut(&lines(notices).collect::<Vec<_>>().join("\n"), 4096),
+        }),
+    };
+    // What a service logged must not call everybody on a server.
+    json!({
+        "content": subject(message, options),
+        "embeds": [embed],
+        "allowed_mentions": {"parse": []},
+    })
+}
+
+fn cut(text: &str, characters_max: usize) -> String {
+    match text.char_indices().nth(characters_max) {
+        None => text.to_owned(),
+        Some(_) => text.chars().take(characters_max - 1).chain(['…']).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+
+    use super::*;
+    use crate::notify::render::fixtures;
+
+    fn options() -> RenderOptions {
+        RenderOptions::new("web-01", TimeZone::UTC)
+    }
+
+    fn one(report: Report) -> Message {
+        Message::One(Box::new(fixtures::notice(NoticeKind::Healed, report, &["ops"])))
+    }
+
+    #[test]
+    fn each_format_as_it_is_sent() {
+        let message = one(fixtures::healed());
+        for (name, format) in
+            [("generic", WebhookFormat::Generic), ("slack", WebhookFormat::Slack), ("discord", WebhookFormat::Discord)]
+        {
+            let shown = serde_json::to_string_pretty(&of(format, &message, &options())).unwrap();
+            insta::assert_snapshot!(name, shown);
+        }
+    }
+
+    #[test]
+    fn chats_are_not_made_to_call_everybody_and_keep_to_their_limits() {
+        let mut report = fixtures::healed();
+        report.headline = "<!channel> @everyone ".repeat(100).into();
+        report.symptom = report.headline.clone();
+        let notices: Vec<Notice> =
+            (0..60).map(|_| fixtures::notice(NoticeKind::Healed, report.clone(), &["ops"])).collect();
+        for message in [one(report), Message::Digest(notices)] {
+            let slack = of(WebhookFormat::Slack, &message, &options());
+            assert!(!slack["text"].as_str().unwrap().contains("<!"));
+            assert!(!slack["blocks"][1]["text"]["text"].as_str().unwrap().contains("<!"));
+            assert!(slack["blocks"][0]["text"]["text"].as_str().unwrap().chars().count() <= 150);
+            assert!(slack["blocks"][1]["text"]["text"].as_str().unwrap().chars().count() <= 3000);
+            let discord = of(WebhookFormat::Discord, &message, &options());
+            assert_eq!(discord["allowed_mentions"], json!({"parse": []}));
+            assert!(discord["content"].as_str().unwrap().chars().count() <= 2000);
+            assert!(discord["embeds"][0]["title"].as_str().unwrap().chars().count() <= 256);
+        }
+    }
+}
