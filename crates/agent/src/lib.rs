@@ -1,7 +1,9 @@
 //! Runs the engine on one host: loop, ledger, journal, outbox, local API. It decides nothing.
 
 pub mod durable;
+pub mod journal;
 pub mod ledger;
 pub mod notify;
 pub mod outbox;
+pub mod reports;
 pub mod secrets;
