@@ -1,6 +1,8 @@
 //! The service domain's values: what a unit (or a declared process) looks like, and what its state means.
 //! Asking systemd is `host::linux::systemd`'s work; what to do about it is the engine's.
 
+pub mod validators;
+
 use alloc::{format, string::String};
 use core::fmt;
 

@@ -1,0 +1,172 @@
+//! A real Linux host: systemd over D-Bus, probes, commands.
+//!
+//! [`LinuxHost`] puts the adapters together behind the port; each adapter has its file.
+
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use ansai_model::{
+    action::{Action, ActionOutcome, ActionPlan, ActionRun},
+    hint::Hint,
+    id::UnitName,
+    incident::{Evidence, EvidenceRequest},
+    inventory::Inventory,
+    observation::Observation,
+    probe::Probe,
+};
+use futures_util::Stream;
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+
+use crate::port::Host;
+
+pub mod act;
+pub mod command;
+mod evidence;
+mod facts;
+mod packages;
+pub mod port_owner;
+pub mod probe;
+pub mod redact;
+pub mod systemd;
+pub mod tls;
+
+use systemd::{Address, Bus};
+
+/// Where the host's parts are.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where systemd listens, in order of preference; empty where no systemd runs.
+    pub addresses: Vec<Address>,
+    /// The root below which `/proc`, `/sys` and files are found; `/` for this machine.
+    pub root: PathBuf,
+    /// Where last known good configurations are kept.
+    pub state_dir: PathBuf,
+    /// Words whose values are redacted, besides the shipped ones.
+    pub redact: Vec<String>,
+}
+
+impl Options {
+    /// This machine: the system's manager as root, the user's own otherwise.
+    #[must_use]
+    pub fn this_machine(state_dir: PathBuf) -> Self {
+        let addresses = if rustix::process::geteuid().is_root() {
+            vec![Address::Private("/run/systemd/private".into()), Address::Bus("/run/dbus/system_bus_socket".into())]
+        } else {
+            let runtime = std::env::var_os("XDG_RUNTIME_DIR").map_or_else(
+                || PathBuf::from(format!("/run/user/{}", rustix::process::geteuid().as_raw())),
+                PathBuf::from,
+            );
+            vec![Address::Private(runtime.join("systemd/private")), Address::Bus(runtime.join("bus"))]
+        };
+        Self { addresses, root: "/".into(), state_dir, redact: Vec::new() }
+    }
+}
+
+/// A real Linux host. A clone is another handle to it.
+#[derive(Clone)]
+pub struct LinuxHost {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    options: Options,
+    bus: Option<Bus>,
+    hints: Mutex<Option<mpsc::Receiver<Hint>>>,
+    context: probe::Context,
+    redactor: redact::Redactor,
+}
+
+impl LinuxHost {
+    /// Begins to listen to the host; its background tasks run on `tasks`.
+    #[must_use]
+    pub fn new(options: Options, tasks: &TaskTracker) -> Self {
+        let (bus, hints) = match options.addresses.is_empty() {
+            true => (None, None),
+            false => {
+                let (bus, hints) = Bus::start(options.addresses.clone(), tasks);
+                (Some(bus), Some(hints))
+            }
+        };
+        let context = probe::Context::new(options.root.clone());
+        let redactor = redact::Redactor::new(&options.redact);
+        Self { inner: Arc::new(Inner { bus, hints: Mutex::new(hints), context, redactor, options }) }
+    }
+
+    /// Limits unit hints to these units; new units that match a pattern are hinted at as well.
+    pub fn watch(&self, units: BTreeSet<UnitName>, patterns: Vec<String>) {
+        if let Some(bus) = &self.inner.bus {
+            bus.with_tracker(|tracker| tracker.watch(units, patterns));
+        }
+    }
+
+    /// Whether a unit is up or on its way; `None` when systemd does not say.
+    pub(crate) async fn is_up(&self, unit: &UnitName) -> Option<bool> {
+        let bus = self.inner.bus.as_ref()?;
+        systemd::is_up(bus, unit).await.ok()
+    }
+
+    async fn look(&self, probe: &Probe, timeout: Duration) -> Observation {
+        match (probe, &self.inner.bus) {
+            (Probe::Unit { unit, expect }, Some(bus)) => {
+                systemd::observe(bus, &self.inner.options.root, unit, *expect, timeout).await
+            }
+            (Probe::Unit { .. }, None) => Observation::unknown("no systemd runs here"),
+            (other, _) => probe::observe(&self.inner.context, other, timeout).await,
+        }
+    }
+}
+
+impl Host for LinuxHost {
+    async fn observe(&self, probe: &Probe, timeout: Duration) -> Observation {
+        let begun = Instant::now();
+        self.look(probe, timeout).await.with_took(begun.elapsed())
+    }
+
+    async fn perform(&self, run: &ActionRun) -> ActionOutcome {
+        if let Some(bus) = &self.inner.bus
+            && let Some(outcome) = systemd::perform(bus, run).await
+        {
+            return outcome;
+        }
+        act::perform(self, run).await
+    }
+
+    async fn plan(&self, action: &Action) -> ActionPlan {
+        ActionPlan { steps: vec![action.describe()], disruption: action.disruption() }
+    }
+
+    async fn gather(&self, request: &EvidenceRequest) -> Vec<Evidence> {
+        evidence::gather(&self.inner.context, &self.inner.redactor, request).await
+    }
+
+    async fn inventory(&self) -> Inventory {
+        let units = match &self.inner.bus {
+            Some(bus) => systemd::inventory(bus).await.unwrap_or_default(),
+            None => Vec::new(),
+        };
+        facts::inventory(&self.inner.options.root, units)
+    }
+
+    fn hints(&self) -> impl Stream<Item = Hint> + Send + Unpin {
+        let receiver = self.inner.hints.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let host = self.clone();
+        Box::pin(futures_util::stream::unfold(receiver, move |receiver| {
+            let host = host.clone();
+            async move {
+                let mut receiver = receiver?;
+                let hint = receiver.recv().await?;
+                let has_lost = host
+                    .inner
+                    .bus
+                    .as_ref()
+                    .is_some_and(|bus| bus.with_tracker(|tracker| std::mem::take(&mut tracker.has_lost_hints)));
+                Some((if has_lost { Hint::Everything } else { hint }, Some(receiver)))
+            }
+        }))
+    }
+}

@@ -1,0 +1,72 @@
+//! Actions but for units: each kind has its file; this one chooses.
+
+mod configuration;
+mod environment;
+mod port;
+
+use ansai_model::{
+    action::{Action, ActionOutcome, ActionRun},
+    probe::CommandLine,
+    text::Text,
+};
+
+use super::{
+    LinuxHost,
+    command::{self, Ended},
+};
+
+/// Performs an action that is no unit's.
+pub async fn perform(host: &LinuxHost, run: &ActionRun) -> ActionOutcome {
+    let inner = &host.inner;
+    match &run.action {
+        Action::Validate { command } => validate(host, command, run).await,
+        Action::Exec { command, .. } => outcome(host, command, run, "ran").await,
+        Action::SaveConfiguration { unit, paths } => configuration::save(&inner.options.state_dir, unit, paths),
+        Action::RestoreConfiguration { unit, paths } => configuration::restore(&inner.options.state_dir, unit, paths),
+        Action::FreePort { unit, port } => match host.is_up(unit).await {
+            // A running unit holds its own port rightly, and what it must do about it is a restart's work.
+            Some(true) => {
+                ActionOutcome::NotNeeded { why: Text::new(format!("{unit} is running, so port {port} is its own")) }
+            }
+            Some(false) => port::free(&inner.options.root, unit, *port, run.timeout).await,
+            None => ActionOutcome::Refused { why: Text::new(format!("it is not known whether {unit} is running")) },
+        },
+        Action::EnsureEnvironment { entries } => environment::ensure(entries),
+        Action::StartProcess { process } => outcome(host, &process.start, run, "started").await,
+        Action::StopProcess { process } => match &process.stop {
+            Some(stop) => outcome(host, stop, run, "stopped").await,
+            None => ActionOutcome::Refused { why: "the process declares no stop command".into() },
+        },
+        Action::ResetFailed { .. }
+        | Action::StartUnit { .. }
+        | Action::RestartUnit { .. }
+        | Action::ReloadUnit { .. } => ActionOutcome::Refused { why: "no systemd runs here".into() },
+        Action::StopUnit { .. } | Action::KillUnit { .. } | Action::Drill { .. } => {
+            ActionOutcome::Refused { why: "no systemd runs here".into() }
+        }
+    }
+}
+
+async fn validate(host: &LinuxHost, command: &CommandLine, run: &ActionRun) -> ActionOutcome {
+    match outcome(host, command, run, "the configuration is valid").await {
+        ActionOutcome::Succeeded { .. } => ActionOutcome::Succeeded { note: "the configuration is valid".into() },
+        other => other,
+    }
+}
+
+async fn outcome(host: &LinuxHost, command_line: &CommandLine, run: &ActionRun, done: &str) -> ActionOutcome {
+    let finished = command::run(command_line, run.timeout).await;
+    let said = host.inner.redactor.redact(&command::said(&finished));
+    let failed = |what: String| ActionOutcome::Failed {
+        why: Text::new(if said.is_empty() { what } else { format!("{what}: {said}") }),
+    };
+    let shown = command_line.shown();
+    match finished.ended {
+        Ended::Code(0) => ActionOutcome::Succeeded { note: Text::new(format!("{done}: `{shown}`")) },
+        Ended::Code(code) => failed(format!("`{shown}` ended with code {code}")),
+        Ended::Signal(signal) => failed(format!("`{shown}` was ended by signal {signal}")),
+        Ended::TimedOut => ActionOutcome::TimedOut { after: run.timeout },
+        Ended::Missing => ActionOutcome::NotNeeded { why: Text::new(format!("there is no program `{shown}` here")) },
+        Ended::Failed(why) => ActionOutcome::Failed { why: Text::new(why) },
+    }
+}

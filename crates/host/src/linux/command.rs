@@ -1,0 +1,191 @@
+//! Runs a declared command: no shell, its own process group, a time-out with a grace, bounded output.
+
+use std::{process::Stdio, time::Duration};
+
+use ansai_model::probe::CommandLine;
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+/// Most bytes of output that are kept; the rest is read and thrown away.
+pub const OUTPUT_MAX: usize = 64 * 1024;
+/// Between TERM and KILL.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// How a command ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// By itself, with this code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+    /// It was stopped after its time.
+    TimedOut,
+    /// There is no such program.
+    Missing,
+    /// It could not be begun or waited for.
+    Failed(String),
+}
+
+/// What a command said, and how it ended.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// How.
+    pub ended: Ended,
+    /// Standard output, at most [`OUTPUT_MAX`] bytes.
+    pub output: String,
+    /// Standard error, likewise.
+    pub errors: String,
+}
+
+/// Ends the whole group when it is dropped before the command has ended.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn signal(&self, signal: Signal) {
+        if let Some(pid) = self.0 {
+            // It may have ended in between, which is what is wanted.
+            let _ = kill_process_group(pid, signal);
+        }
+    }
+}
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+    }
+}
+
+/// Runs a command to its end or its time-out.
+pub async fn run(command: &CommandLine, timeout: Duration) -> Finished {
+    let finished = |ended| Finished { ended, output: String::new(), errors: String::new() };
+    let Some((program, arguments)) = command.argv.split_first() else {
+        return finished(Ended::Failed("an empty command".into()));
+    };
+    let mut child = tokio::process::Command::new(program);
+    child
+        .args(arguments)
+        .env_clear()
+        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("LC_ALL", "C")
+        .envs(&command.environment)
+        .current_dir(command.directory.as_deref().unwrap_or("/"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true);
+    if let Some(user) = &command.user {
+        let Some((uid, gid)) = user_ids(user) else {
+            return finished(Ended::Failed(format!("there is no user `{user}`")));
+        };
+        child.uid(uid).gid(gid);
+    }
+    let mut child = match child.spawn() {
+        Ok(child) => child,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return finished(Ended::Missing),
+        Err(error) => return finished(Ended::Failed(format!("{program} could not be begun: {error}"))),
+    };
+    let mut group = Group(child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?)));
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    let mut output = Vec::new();
+    let mut errors = Vec::new();
+    let ended = {
+        let talk = async { tokio::join!(read(out, &mut output), read(err, &mut errors)) };
+        tokio::pin!(talk);
+        let whole = async {
+            // Children that keep the pipes open must not keep us: the leader's end counts, with a moment for the rest.
+            tokio::select! {
+                _ = &mut talk => child.wait().await,
+                status = child.wait() => {
+                    let _ = tokio::time::timeout(Duration::from_millis(200), &mut talk).await;
+                    status
+                }
+            }
+        };
+        tokio::time::timeout(timeout, whole).await
+    };
+    let ended = match ended {
+        Ok(Ok(status)) => {
+            use std::os::unix::process::ExitStatusExt;
+            status.code().map(Ended::Code).or_else(|| status.signal().map(Ended::Signal)).unwrap_or(Ended::TimedOut)
+        }
+        Ok(Err(error)) => Ended::Failed(error.to_string()),
+        Err(_) => {
+            group.signal(Signal::TERM);
+            let _ = tokio::time::timeout(GRACE, child.wait()).await;
+            Ended::TimedOut
+        }
+    };
+    if matches!(ended, Ended::Code(_) | Ended::Signal(_)) {
+        // A command that put something into the background on purpose keeps it.
+        group.0 = None;
+    }
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Finished { ended, output: text(output), errors: text(errors) }
+}
+
+async fn read(pipe: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
+    let Some(mut pipe) = pipe else { return };
+    let mut buffer = [0; 4096];
+    while let Ok(count @ 1..) = pipe.read(&mut buffer).await {
+        let room = OUTPUT_MAX - kept.len();
+        kept.extend_from_slice(&buffer[..count.min(room)]);
+    }
+}
+
+/// The user's and its group's number, from /etc/passwd.
+fn user_ids(name: &str) -> Option<(u32, u32)> {
+    let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
+    let line = passwd.lines().find(|line| line.split(':').next() == Some(name))?;
+    let mut fields = line.split(':').skip(2);
+    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+}
+
+/// The last lines of what a command said, errors first, for a symptom.
+#[must_use]
+pub fn said(finished: &Finished) -> String {
+    let text = if finished.errors.trim().is_empty() { &finished.output } else { &finished.errors };
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    lines[lines.len().saturating_sub(5)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    async fn check(argv: &[&str], timeout: Duration) -> Finished {
+        run(&CommandLine::new(argv.iter().copied()), timeout).await
+    }
+
+    #[tokio::test]
+    async fn output_is_bounded_and_the_end_is_told() {
+        let finished =
+            check(&["sh", "-c", "head -c 1000000 /dev/zero | tr '\\0' x; exit 3"], Duration::from_secs(20)).await;
+        assert_eq!((finished.ended, finished.output.len()), (Ended::Code(3), OUTPUT_MAX));
+        assert_eq!(check(&["/no/such/program"], Duration::from_secs(1)).await.ended, Ended::Missing);
+    }
+
+    #[tokio::test]
+    async fn a_command_that_never_ends_is_stopped_with_its_children() {
+        let begun = Instant::now();
+        let finished = check(&["sh", "-c", "sleep 1000 & echo $!; wait"], Duration::from_millis(300)).await;
+        assert_eq!(finished.ended, Ended::TimedOut);
+        assert!(begun.elapsed() < Duration::from_secs(8));
+        let child: u32 = finished.output.trim().parse().expect("a pid");
+        // The kernel ends it in its own time, and another process reaps it: its end is awaited, with a deadline.
+        let state = || std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+        while !(state().is_empty() || state().contains(") Z")) {
+            assert!(begun.elapsed() < Duration::from_secs(20), "the child still runs: {}", state());
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_child_that_keeps_the_pipe_does_not_keep_us() {
+        let begun = Instant::now();
+        let finished = check(&["sh", "-c", "sleep 5 & exit 0"], Duration::from_secs(10)).await;
+        assert_eq!(finished.ended, Ended::Code(0));
+        assert!(begun.elapsed() < Duration::from_secs(4));
+    }
+}

@@ -1,0 +1,159 @@
+//! Evidence: what is found out about a failure beside its remedy. Redacted, bounded, and honest about what is missing.
+
+use std::{fs, path::Path, time::Duration};
+
+use ansai_model::{
+    incident::{Evidence, EvidenceKind, EvidenceRequest},
+    probe::CommandLine,
+    text::Text,
+    time::WallTime,
+};
+
+use super::{
+    command::{self, Ended},
+    port_owner,
+    probe::Context,
+    redact::Redactor,
+};
+
+const LOG_TIMEOUT: Duration = Duration::from_secs(5);
+const PACKAGE_LOG_BYTES: u64 = 256 * 1024;
+const CHANGES_MAX: usize = 8;
+
+/// Collects the evidence of an incident.
+pub(super) async fn gather(context: &Context, redactor: &Redactor, request: &EvidenceRequest) -> Vec<Evidence> {
+    let mut found = Vec::new();
+    if let Some(unit) = &request.unit {
+        found.push(log(unit.as_str(), request.lines_max, redactor).await);
+        found.extend(unit_files(context, unit.as_str(), request.since));
+    }
+    found.extend(paths_changed(&request.paths, request.since));
+    found.extend(packages_changed(&context.root, request.since));
+    if let Some(port) = request.port {
+        found.push(port_evidence(context, port));
+    }
+    found.push(resources(&context.root));
+    found
+}
+
+fn evidence(source: impl Into<Text>, kind: EvidenceKind, text: impl Into<Text>) -> Evidence {
+    Evidence { source: source.into(), kind, text: text.into() }
+}
+
+async fn log(unit: &str, lines: u32, redactor: &Redactor) -> Evidence {
+    let count = lines.to_string();
+    let mut argv = vec!["journalctl", "-u", unit, "-n", &count, "--no-pager", "-o", "short-iso", "-q"];
+    if !rustix::process::geteuid().is_root() {
+        argv.insert(1, "--user");
+    }
+    let command = CommandLine::new(argv);
+    let source = format!("journalctl -u {unit}");
+    let finished = command::run(&command, LOG_TIMEOUT).await;
+    match finished.ended {
+        Ended::Code(0) if finished.output.trim().is_empty() => {
+            evidence(source, EvidenceKind::Missing, "it logged nothing")
+        }
+        Ended::Code(0) => {
+            evidence(source, EvidenceKind::Log, redactor.redact(last(&finished.output, Text::BYTES_MAX - 64)))
+        }
+        Ended::Missing => evidence(source, EvidenceKind::Missing, "there is no journalctl here"),
+        ended => evidence(source, EvidenceKind::Missing, format!("the log could not be read: {ended:?}")),
+    }
+}
+
+/// The end of a text, from the start of a line.
+fn last(text: &str, bytes: usize) -> &str {
+    if text.len() <= bytes {
+        return text;
+    }
+    let mut from = text.len() - bytes;
+    while !text.is_char_boundary(from) {
+        from += 1;
+    }
+    text[from..].split_once('\n').map_or(&text[from..], |(_, rest)| rest)
+}
+
+fn changed_since(path: &Path, since: WallTime) -> Option<String> {
+    let modified = fs::metadata(path).ok()?.modified().ok()?;
+    let at = modified.duration_since(std::time::UNIX_EPOCH).ok()?;
+    let at = i64::try_from(at.as_millis()).ok()?;
+    if at < since.0 {
+        return None;
+    }
+    let ago = modified.elapsed().unwrap_or_default();
+    Some(format!("{} was changed {} before", path.display(), ansai_model::time::Shown(ago)))
+}
+
+fn unit_files(context: &Context, unit: &str, since: WallTime) -> Option<Evidence> {
+    let folders = ["etc/systemd/system", "run/systemd/system", "usr/lib/systemd/system"];
+    let mut changes = Vec::new();
+    for folder in folders {
+        let file = context.root.join(folder).join(unit);
+        changes.extend(changed_since(&file, since));
+        if let Ok(entries) = fs::read_dir(context.root.join(folder).join(format!("{unit}.d"))) {
+            changes.extend(entries.flatten().take(CHANGES_MAX).filter_map(|entry| changed_since(&entry.path(), since)));
+        }
+    }
+    changes.truncate(CHANGES_MAX);
+    (!changes.is_empty()).then(|| evidence("unit files", EvidenceKind::Change, changes.join("\n")))
+}
+
+fn paths_changed(paths: &[String], since: WallTime) -> Option<Evidence> {
+    let mut changes = Vec::new();
+    for path in paths {
+        let path = Path::new(path);
+        if path.is_dir() {
+            let entries = fs::read_dir(path).into_iter().flatten().flatten().take(256);
+            changes.extend(entries.filter_map(|entry| changed_since(&entry.path(), since)).take(CHANGES_MAX));
+        } else {
+            changes.extend(changed_since(path, since));
+        }
+    }
+    changes.truncate(CHANGES_MAX);
+    (!changes.is_empty()).then(|| evidence("configuration", EvidenceKind::Change, changes.join("\n")))
+}
+
+/// The last installs, upgrades and removals in dpkg's log, when the log itself was written to since then.
+fn packages_changed(root: &Path, since: WallTime) -> Option<Evidence> {
+    use std::io::{Read, Seek, SeekFrom};
+    let path = root.join("var/log/dpkg.log");
+    changed_since(&path, since)?;
+    let mut file = fs::File::open(&path).ok()?;
+    let length = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(PACKAGE_LOG_BYTES))).ok()?;
+    let mut bytes = Vec::new();
+    file.take(PACKAGE_LOG_BYTES).read_to_end(&mut bytes).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    let words = [" install ", " upgrade ", " remove "];
+    let lines: Vec<&str> = text.lines().filter(|line| words.iter().any(|word| line.contains(word))).collect();
+    let lines = &lines[lines.len().saturating_sub(CHANGES_MAX)..];
+    (!lines.is_empty()).then(|| evidence("dpkg's log", EvidenceKind::Change, lines.join("\n")))
+}
+
+fn port_evidence(context: &Context, port: u16) -> Evidence {
+    let owners = port_owner::owners(&context.root, port);
+    let text = match owners.as_slice() {
+        [] => format!("nothing listens on port {port}"),
+        owners => owners
+            .iter()
+            .map(|owner| {
+                let unit = owner.unit.as_deref().unwrap_or("no unit");
+                format!("port {port} is held by pid {} ({}, {unit})", owner.pid, owner.name)
+            })
+            .collect::<Vec<_>>()
+            .join("\n"),
+    };
+    evidence("listening sockets", EvidenceKind::Port, text)
+}
+
+fn resources(root: &Path) -> Evidence {
+    let read = |path: &str| fs::read_to_string(root.join(path)).unwrap_or_default();
+    let memory: Vec<String> = read("proc/meminfo")
+        .lines()
+        .filter(|line| line.starts_with("MemTotal:") || line.starts_with("MemAvailable:"))
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    let load = read("proc/loadavg");
+    let load: Vec<&str> = load.split_whitespace().take(3).collect();
+    evidence("/proc", EvidenceKind::Resources, format!("{}; load {}", memory.join(", "), load.join(" ")))
+}

@@ -1,0 +1,43 @@
+//! Probes but for units: each kind has its file; this one chooses.
+
+mod exec;
+mod file;
+mod http;
+mod nagios;
+mod socket;
+
+use std::{path::PathBuf, time::Duration};
+
+use ansai_model::{observation::Observation, probe::Probe};
+
+/// What probes need to know of the machine.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The root below which files are found; `/` for this machine.
+    pub root: PathBuf,
+}
+
+impl Context {
+    /// A context for the machine with this root.
+    #[must_use]
+    pub fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+}
+
+/// Looks once, within `timeout`.
+pub async fn observe(context: &Context, probe: &Probe, timeout: Duration) -> Observation {
+    match probe {
+        Probe::Tcp { host, port } => socket::tcp(host, *port, timeout).await,
+        Probe::Http(http) => http::observe(http, timeout).await,
+        Probe::UnixSocket { path } => socket::unix(path, timeout).await,
+        Probe::Exec(command) => exec::observe(command, timeout).await,
+        Probe::Nagios(command) => nagios::observe(command, timeout).await,
+        Probe::ProcessCount { executable, count_min, count_max } => {
+            file::processes(context, executable, *count_min, *count_max)
+        }
+        Probe::File { path, age_max, size_max } => file::observe(path, *age_max, *size_max),
+        Probe::Process { name } => Observation::unknown(format!("the process {name} is not supervised here")),
+        Probe::Unit { .. } => Observation::unknown("units are looked at over D-Bus"),
+    }
+}

@@ -1,0 +1,116 @@
+//! Nagios-compatible plugins: exit codes 0 to 3 and performance data, after the Nagios Plugin Development Guidelines.
+
+use std::time::Duration;
+
+use ansai_model::{
+    condition::Value,
+    observation::Observation,
+    probe::CommandLine,
+    time::Shown,
+    units::{ByteSize, Percent},
+};
+
+use crate::linux::command::{self, Ended};
+
+/// Looks once.
+pub(super) async fn observe(command_line: &CommandLine, timeout: Duration) -> Observation {
+    let finished = command::run(command_line, timeout).await;
+    let first = finished.output.lines().next().unwrap_or_default();
+    let (text, data) = first.split_once('|').unwrap_or((first, ""));
+    let seen = match finished.ended {
+        Ended::Code(0) => Observation::healthy(text.trim()),
+        Ended::Code(1) => Observation::failing(format!("warning: {}", text.trim())),
+        Ended::Code(2) => Observation::failing(text.trim()),
+        Ended::Code(code) => Observation::unknown(format!("the plugin says unknown ({code}): {}", text.trim())),
+        Ended::Signal(signal) => Observation::unknown(format!("the plugin was ended by signal {signal}")),
+        Ended::TimedOut => Observation::failing(format!("the plugin did not end within {}", Shown(timeout))),
+        Ended::Missing => Observation::unknown(format!("there is no plugin `{}`", command_line.shown())),
+        Ended::Failed(why) => Observation::unknown(why),
+    };
+    figures(data).into_iter().fold(seen, |seen, (name, value)| seen.with_figure(&name, value))
+}
+
+/// Performance data: `'label'=value[unit];warn;crit;min;max`, separated by blanks.
+fn figures(data: &str) -> Vec<(String, Value)> {
+    let mut found = Vec::new();
+    let mut rest = data.trim_start();
+    while found.len() < Observation::FIGURES_MAX && !rest.is_empty() {
+        let (label, after) = match rest.strip_prefix('\'') {
+            Some(quoted) => match quoted.split_once("'=") {
+                Some((label, after)) => (label, after),
+                None => break,
+            },
+            None => match rest.split_once('=') {
+                Some((label, after)) => (label, after),
+                None => break,
+            },
+        };
+        let end = after.find(char::is_whitespace).unwrap_or(after.len());
+        if let Some(value) = after[..end].split(';').next().and_then(value) {
+            found.push((label.trim().to_owned(), value));
+        }
+        rest = after[end..].trim_start();
+    }
+    found
+}
+
+fn value(text: &str) -> Option<Value> {
+    let end = text.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '-' | '+'))).unwrap_or(text.len());
+    let number: f64 = text[..end].parse().ok()?;
+    let seconds = |factor: f64| Duration::try_from_secs_f64(number * factor).ok().map(Value::Duration);
+    // Sizes beyond what a float holds exactly do not occur on a host; negative ones are no sizes.
+    let bytes = |factor: f64| {
+        let size = number * factor;
+        (0.0..9e15)
+            .contains(&size)
+            .then(|| format!("{size:.0}").parse().ok().map(|size| Value::Bytes(ByteSize(size))))?
+    };
+    match &text[end..] {
+        "s" => seconds(1.0),
+        "ms" => seconds(1e-3),
+        "us" => seconds(1e-6),
+        "%" => {
+            let hundredths =
+                (0.0..=100.0).contains(&number).then(|| format!("{:.0}", number * 100.0).parse().ok())??;
+            Some(Value::Percent(Percent::of(hundredths, 10_000)))
+        }
+        "B" => bytes(1.0),
+        "KB" => bytes(1024.0),
+        "MB" => bytes(1024.0 * 1024.0),
+        "GB" => bytes(1024.0 * 1024.0 * 1024.0),
+        _ => Some(Value::Number(number)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ansai_model::observation::Health;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn performance_data_become_figures_with_units() {
+        let found = figures("time=0.5s;1;2 'free space'=50%;; used=2KB users=3 broken x=");
+        let names: Vec<_> = found.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["time", "free space", "used", "users"]);
+        assert_eq!(found[0].1, Value::Duration(Duration::from_millis(500)));
+        assert_eq!(found[1].1, Value::Percent(Percent::of(1, 2)));
+        assert_eq!(found[2].1, Value::Bytes(ByteSize(2048)));
+    }
+
+    #[tokio::test]
+    async fn exit_codes_have_their_meaning() {
+        for (code, health) in [(0, Health::Healthy), (1, Health::Failing), (2, Health::Failing), (3, Health::Unknown)] {
+            let command = CommandLine::new(["sh", "-c", &format!("echo 'OK | a=1'; exit {code}")]);
+            assert_eq!(observe(&command, Duration::from_secs(5)).await.health(), health);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_output_is_survived(data in "\\PC{0,300}") {
+            prop_assert!(figures(&data).len() <= Observation::FIGURES_MAX);
+        }
+    }
+}

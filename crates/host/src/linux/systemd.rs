@@ -1,0 +1,12 @@
+//! systemd over D-Bus: units are looked at, acted on, and their changes heard.
+
+mod act;
+mod bus;
+mod inventory;
+mod tracker;
+mod unit;
+
+pub use act::perform;
+pub use bus::{Address, Bus, CallError};
+pub use inventory::inventory;
+pub use unit::{active_state, is_up, object_path, observe};

@@ -1,0 +1,178 @@
+//! What is done to units: jobs are queued and waited for; processes are reached by cgroup and pidfd, never by name.
+
+use std::time::{Duration, Instant};
+
+use ansai_model::{
+    action::{Action, ActionOutcome, ActionRun},
+    id::UnitName,
+    operator::DrillKind,
+    text::Text,
+};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use super::{
+    bus::{Bus, CallError, MANAGER, MANAGER_PATH, UNIT},
+    unit::property,
+};
+
+/// Longest that a drill keeps a port taken.
+const PORT_DRILL: Duration = Duration::from_secs(15);
+/// How often a drill of kind `loop` kills the unit.
+const LOOP_KILLS: u32 = 3;
+
+/// Performs an action on a unit; `None` when the action is no unit's.
+pub async fn perform(bus: &Bus, run: &ActionRun) -> Option<ActionOutcome> {
+    let within = run.timeout;
+    Some(match &run.action {
+        Action::ResetFailed { unit } => reset_failed(bus, unit).await,
+        Action::StartUnit { unit } => job(bus, unit, "StartUnit", "started", within).await,
+        Action::RestartUnit { unit } => job(bus, unit, "RestartUnit", "restarted", within).await,
+        Action::ReloadUnit { unit } => job(bus, unit, "ReloadUnit", "reloaded", within).await,
+        Action::StopUnit { unit } => job(bus, unit, "StopUnit", "stopped", within).await,
+        Action::KillUnit { unit } => kill(bus, unit, within).await,
+        Action::Drill { unit, kind, port, paths } => drill(bus, unit, *kind, *port, paths).await,
+        Action::Validate { .. } | Action::SaveConfiguration { .. } | Action::RestoreConfiguration { .. } => {
+            return None;
+        }
+        Action::FreePort { .. } | Action::EnsureEnvironment { .. } | Action::Exec { .. } => return None,
+        Action::StartProcess { .. } | Action::StopProcess { .. } => return None,
+    })
+}
+
+async fn job(bus: &Bus, unit: &UnitName, method: &str, done: &str, within: Duration) -> ActionOutcome {
+    match bus.run_job(unit, method, within).await {
+        Ok(result) if result == "done" => ActionOutcome::Succeeded { note: Text::new(format!("{unit} {done}")) },
+        Ok(result) if result == "skipped" => {
+            ActionOutcome::NotNeeded { why: "systemd skipped the job: it does not apply in this state".into() }
+        }
+        Ok(result) => ActionOutcome::Failed { why: Text::new(format!("systemd's job ended with `{result}`")) },
+        Err(error) => failure(error, within),
+    }
+}
+
+fn failure(error: CallError, within: Duration) -> ActionOutcome {
+    match error {
+        CallError::Timeout => ActionOutcome::TimedOut { after: within },
+        CallError::Gone(why) => ActionOutcome::Lost { why: Text::new(why) },
+        CallError::Refused { text, .. } => ActionOutcome::Failed { why: Text::new(format!("systemd says: {text}")) },
+    }
+}
+
+async fn reset_failed(bus: &Bus, unit: &UnitName) -> ActionOutcome {
+    match bus.call(MANAGER_PATH, MANAGER, "ResetFailedUnit", &(unit.as_str(),)).await {
+        Ok(_) => ActionOutcome::Succeeded { note: Text::new(format!("failed state of {unit} reset")) },
+        Err(CallError::Refused { name, .. }) if name.ends_with("NoSuchUnit") => {
+            ActionOutcome::NotNeeded { why: "the unit is not loaded, so it has no failed state".into() }
+        }
+        Err(error) => failure(error, Duration::ZERO),
+    }
+}
+
+async fn kill(bus: &Bus, unit: &UnitName, within: Duration) -> ActionOutcome {
+    const SIGKILL: i32 = 9;
+    match bus.call(MANAGER_PATH, MANAGER, "KillUnit", &(unit.as_str(), "all", SIGKILL)).await {
+        Ok(_) => {}
+        Err(CallError::Refused { text, .. }) => {
+            return ActionOutcome::NotNeeded { why: Text::new(format!("nothing to kill: {text}")) };
+        }
+        Err(error) => return failure(error, within),
+    }
+    // The effect is awaited: the next step must not meet the old processes.
+    let begun = Instant::now();
+    while begun.elapsed() < within {
+        match main_pid(bus, unit).await {
+            Some(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            None => return ActionOutcome::Succeeded { note: Text::new(format!("all processes of {unit} killed")) },
+        }
+    }
+    ActionOutcome::TimedOut { after: within }
+}
+
+async fn main_pid(bus: &Bus, unit: &UnitName) -> Option<Pid> {
+    let value = property(bus, unit, "org.freedesktop.systemd1.Service", "MainPID").await.ok()?;
+    let pid = value.downcast_ref::<u32>().ok()?;
+    Pid::from_raw(i32::try_from(pid).ok()?)
+}
+
+/// Sends a signal to the unit's main process through a pidfd, having made sure that it still is the main process.
+async fn signal_main(bus: &Bus, unit: &UnitName, signal: Signal) -> Result<(), String> {
+    let pid = main_pid(bus, unit).await.ok_or_else(|| format!("{unit} has no main process"))?;
+    let fd =
+        pidfd_open(pid, PidfdFlags::empty()).map_err(|error| format!("process {pid:?} cannot be reached: {error}"))?;
+    if main_pid(bus, unit).await != Some(pid) {
+        return Err(format!("{unit} has just got another main process"));
+    }
+    pidfd_send_signal(&fd, signal).map_err(|error| format!("the signal could not be sent: {error}"))
+}
+
+async fn drill(bus: &Bus, unit: &UnitName, kind: DrillKind, port: Option<u16>, paths: &[String]) -> ActionOutcome {
+    let active = property(bus, unit, UNIT, "ActiveState").await;
+    if active.is_ok_and(|value| value.downcast_ref::<&str>().is_ok_and(|state| state != "active")) {
+        return ActionOutcome::Refused { why: "the unit is not active".into() };
+    }
+    if main_pid(bus, unit).await.and_then(|pid| u32::try_from(pid.as_raw_nonzero().get()).ok())
+        == Some(std::process::id())
+    {
+        return ActionOutcome::Refused { why: "this is ansai's own unit".into() };
+    }
+    let result = match kind {
+        DrillKind::Crash => signal_main(bus, unit, Signal::KILL).await,
+        DrillKind::Hang => signal_main(bus, unit, Signal::STOP).await,
+        DrillKind::Exit => signal_main(bus, unit, Signal::TERM).await,
+        DrillKind::Port => take_port(bus, unit, port).await,
+        DrillKind::Configuration => break_configuration(bus, unit, paths).await,
+        DrillKind::Loop => kill_repeatedly(bus, unit).await,
+    };
+    match result {
+        Ok(()) => {
+            ActionOutcome::Succeeded { note: Text::new(format!("drill `{}` injected into {unit}", kind.as_str())) }
+        }
+        Err(why) => ActionOutcome::Failed { why: Text::new(why) },
+    }
+}
+
+async fn take_port(bus: &Bus, unit: &UnitName, port: Option<u16>) -> Result<(), String> {
+    let port = port.ok_or_else(|| format!("{unit} declares no port"))?;
+    signal_main(bus, unit, Signal::KILL).await?;
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(5) {
+        if let Ok(listener) = tokio::net::TcpListener::bind(("127.0.0.1", port)).await {
+            tokio::time::sleep(PORT_DRILL).await;
+            drop(listener);
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Err(format!("port {port} could not be taken: the unit was back before"))
+}
+
+async fn break_configuration(bus: &Bus, unit: &UnitName, paths: &[String]) -> Result<(), String> {
+    let path =
+        paths.iter().find(|path| std::path::Path::new(path).is_file()).ok_or("no declared configuration file")?;
+    let text = std::fs::read(path).map_err(|error| format!("{path}: {error}"))?;
+    std::fs::write(format!("{path}.ansai-drill"), &text).map_err(|error| format!("{path}.ansai-drill: {error}"))?;
+    let mut broken = text;
+    broken.extend_from_slice(b"\n}}} ansai drill: this line is broken on purpose\n");
+    std::fs::write(path, broken).map_err(|error| format!("{path}: {error}"))?;
+    signal_main(bus, unit, Signal::KILL).await
+}
+
+async fn kill_repeatedly(bus: &Bus, unit: &UnitName) -> Result<(), String> {
+    let mut last = None;
+    for _ in 0..LOOP_KILLS {
+        let begun = Instant::now();
+        loop {
+            let pid = main_pid(bus, unit).await;
+            if pid.is_some() && pid != last {
+                last = pid;
+                break;
+            }
+            if begun.elapsed() > Duration::from_secs(8) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        signal_main(bus, unit, Signal::KILL).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,404 @@
+//! One D-Bus connection to systemd, kept up: calls, signals and the tracker of intents, in the order of the wire.
+//!
+//! One task reads every message in order, so that a reply is handed out only after all signals before it were taken in.
+//! It knows nothing of health; `unit.rs` does.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use ansai_model::{domain::service::ActiveState, hint::Hint, id::UnitName};
+use futures_util::StreamExt;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::TaskTracker;
+use zbus::{
+    Connection, MessageStream, ObjectPath, OwnedObjectPath, OwnedVariant,
+    message::{Message, Type},
+    zvariant::DynamicType,
+};
+
+use super::tracker::Tracker;
+
+/// Longest wait for a reply.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Most hints that wait; when there are more, everything is looked at.
+const HINTS_MAX: usize = 256;
+/// Most job results kept for callers that have not asked yet.
+const RESULTS_MAX: usize = 64;
+
+/// Where systemd's manager listens.
+#[derive(Clone, Debug)]
+pub enum Address {
+    /// systemd's own socket, without a message bus between: as root, or as the user for the user's manager.
+    Private(PathBuf),
+    /// A message bus on a unix socket.
+    Bus(PathBuf),
+}
+
+/// Why a call gave no answer.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CallError {
+    /// Not connected, or the connection ended.
+    #[error("systemd does not answer on D-Bus: {0}")]
+    Gone(String),
+    /// No reply in time.
+    #[error("systemd did not reply within {}s", CALL_TIMEOUT.as_secs())]
+    Timeout,
+    /// systemd refused.
+    #[error("{text}")]
+    Refused {
+        /// The error's D-Bus name.
+        name: String,
+        /// systemd's words.
+        text: String,
+    },
+}
+
+enum Waiter {
+    Reply(oneshot::Sender<Result<Message, CallError>>),
+    /// A call that answers with a job, which is then waited for.
+    Job {
+        unit: UnitName,
+        done: oneshot::Sender<Result<String, CallError>>,
+    },
+}
+
+#[derive(Default)]
+struct State {
+    connection: Option<Connection>,
+    trouble: String,
+    waiters: BTreeMap<u32, Waiter>,
+    jobs: BTreeMap<String, oneshot::Sender<Result<String, CallError>>>,
+    tracker: Tracker,
+    results: VecDeque<(String, String)>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    hints: mpsc::Sender<Hint>,
+    uses_bus: bool,
+}
+
+/// A handle to the connection.
+#[derive(Clone)]
+pub struct Bus {
+    shared: Arc<Shared>,
+}
+
+impl Bus {
+    /// Starts the task that keeps the connection up; hints arrive on the receiver.
+    pub fn start(addresses: Vec<Address>, tasks: &TaskTracker) -> (Self, mpsc::Receiver<Hint>) {
+        let (hints, receiver) = mpsc::channel(HINTS_MAX);
+        let uses_bus = !matches!(addresses.first(), Some(Address::Private(_)));
+        let state = Mutex::new(State { trouble: "not connected yet".into(), ..State::default() });
+        let bus = Self { shared: Arc::new(Shared { state, hints, uses_bus }) };
+        let background = bus.clone();
+        tasks.spawn(async move { background.keep_up(addresses).await });
+        (bus, receiver)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks into the tracker of intents.
+    pub fn with_tracker<T>(&self, look: impl FnOnce(&mut Tracker) -> T) -> T {
+        look(&mut self.state().tracker)
+    }
+
+    async fn keep_up(self, addresses: Vec<Address>) {
+        let mut wait = Duration::from_millis(100);
+        loop {
+            for address in &addresses {
+                match self.connect(address).await {
+                    Ok(stream) => {
+                        wait = Duration::from_millis(100);
+                        self.hint(Hint::Everything);
+                        self.read(stream).await;
+                        self.disconnected("the connection was closed");
+                        break;
+                    }
+                    Err(error) => self.disconnected(&error.to_string()),
+                }
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(Duration::from_secs(10));
+        }
+    }
+
+    async fn connect(&self, address: &Address) -> zbus::Result<MessageStream> {
+        let builder = match address {
+            Address::Private(path) => {
+                zbus::connection::Builder::address(format!("unix:path={}", path.display()).as_str()).p2p()
+            }
+            Address::Bus(path) => zbus::connection::Builder::address(format!("unix:path={}", path.display()).as_str()),
+        };
+        let connection = tokio::time::timeout(CALL_TIMEOUT, builder.max_queued(HINTS_QUEUE).build())
+            .await
+            .map_err(|_| zbus::Error::Failure("no answer while connecting".into()))??;
+        let stream = MessageStream::from(&connection);
+        {
+            let mut state = self.state();
+            state.tracker.reset();
+            state.connection = Some(connection.clone());
+        }
+        if matches!(address, Address::Bus(_)) {
+            for rule in MATCHES {
+                let body = &(*rule,);
+                connection
+                    .call_method(
+                        Some("org.freedesktop.DBus"),
+                        "/org/freedesktop/DBus",
+                        Some("org.freedesktop.DBus"),
+                        "AddMatch",
+                        body,
+                    )
+                    .await?;
+            }
+            connection.call_method(Some(SYSTEMD), MANAGER_PATH, Some(MANAGER), "Subscribe", &()).await?;
+        }
+        Ok(stream)
+    }
+
+    async fn read(&self, mut stream: MessageStream) {
+        while let Some(message) = stream.next().await {
+            match message {
+                Ok(message) => self.take_in(&message),
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn disconnected(&self, why: &str) {
+        let mut state = self.state();
+        state.connection = None;
+        state.trouble = why.to_owned();
+        state.tracker.reset();
+        state.results.clear();
+        let gone = || CallError::Gone(why.to_owned());
+        for (_, waiter) in std::mem::take(&mut state.waiters) {
+            // Nobody may be waiting any more, which is fine.
+            let _ = match waiter {
+                Waiter::Reply(reply) => reply.send(Err(gone())).is_ok(),
+                Waiter::Job { done, .. } => done.send(Err(gone())).is_ok(),
+            };
+        }
+        for (_, done) in std::mem::take(&mut state.jobs) {
+            let _ = done.send(Err(gone()));
+        }
+    }
+
+    fn take_in(&self, message: &Message) {
+        match message.message_type() {
+            Type::MethodReturn | Type::Error => self.reply(message),
+            Type::Signal => self.signal(message),
+            Type::MethodCall => {}
+        }
+    }
+
+    fn reply(&self, message: &Message) {
+        let Some(serial) = message.header().reply_serial() else { return };
+        let mut state = self.state();
+        let Some(waiter) = state.waiters.remove(&serial.get()) else { return };
+        let result = match message.message_type() {
+            Type::Error => Err(refusal(message)),
+            _ => Ok(message.clone()),
+        };
+        match (waiter, result) {
+            (Waiter::Reply(reply), result) => {
+                let _ = reply.send(result);
+            }
+            (Waiter::Job { done, .. }, Err(error)) => {
+                let _ = done.send(Err(error));
+            }
+            (Waiter::Job { unit, done }, Ok(message)) => match message.body().deserialize::<OwnedObjectPath>() {
+                Ok(path) => {
+                    state.tracker.job_is_ours(&unit, path.as_str());
+                    let position = state.results.iter().position(|(job, _)| job == path.as_str());
+                    match position.and_then(|position| state.results.remove(position)) {
+                        Some((_, result)) => {
+                            let _ = done.send(Ok(result));
+                        }
+                        None => {
+                            state.jobs.insert(path.as_str().to_owned(), done);
+                        }
+                    }
+                }
+                Err(error) => {
+                    let _ = done.send(Err(CallError::Gone(error.to_string())));
+                }
+            },
+        }
+    }
+
+    fn signal(&self, message: &Message) {
+        let header = message.header();
+        let Some(member) = header.member() else { return };
+        match member.as_str() {
+            "PropertiesChanged" => self.properties_changed(message),
+            "JobNew" => {
+                let body = message.body();
+                let Ok((_, job, unit)) = body.deserialize::<(u32, ObjectPath<'_>, &str)>() else { return };
+                if let Some(unit) = self.watched(unit) {
+                    self.state().tracker.job_new(&unit, job.as_str());
+                    self.hint(Hint::Unit(unit));
+                }
+            }
+            "JobRemoved" => {
+                let body = message.body();
+                let Ok((_, job, unit, result)) = body.deserialize::<(u32, ObjectPath<'_>, &str, &str)>() else {
+                    return;
+                };
+                self.job_removed(job.as_str(), unit, result);
+            }
+            "UnitNew" | "UnitRemoved" => {
+                let body = message.body();
+                let Ok((unit, _)) = body.deserialize::<(&str, ObjectPath<'_>)>() else { return };
+                if let Some(unit) = self.watched(unit) {
+                    self.hint(Hint::Unit(unit));
+                } else if unit.ends_with(".service") && self.state().tracker.may_match(unit) {
+                    self.hint(Hint::Units);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn job_removed(&self, job: &str, unit: &str, result: &str) {
+        let mut state = self.state();
+        match state.jobs.remove(job) {
+            Some(done) => {
+                let _ = done.send(Ok(result.to_owned()));
+            }
+            None => {
+                if state.results.len() >= RESULTS_MAX {
+                    state.results.pop_front();
+                }
+                state.results.push_back((job.to_owned(), result.to_owned()));
+            }
+        }
+        let watched = state.tracker.watched(unit);
+        if let Some(unit) = watched {
+            state.tracker.job_removed(&unit, job, result);
+            drop(state);
+            self.hint(Hint::Unit(unit));
+        }
+    }
+
+    fn properties_changed(&self, message: &Message) {
+        let header = message.header();
+        let Some(path) = header.path() else { return };
+        let Some(unit) = self.state().tracker.by_path(path.as_str()) else { return };
+        let body = message.body();
+        type Changed<'a> = (&'a str, std::collections::HashMap<&'a str, OwnedVariant>, Vec<&'a str>);
+        if let Ok((UNIT, changed, _)) = body.deserialize::<Changed<'_>>()
+            && let Some(Ok(active)) = changed.get("ActiveState").map(|value| value.downcast_ref::<&str>())
+        {
+            self.state().tracker.became(&unit, super::unit::active_state(active));
+        }
+        self.hint(Hint::Unit(unit));
+    }
+
+    fn watched(&self, unit: &str) -> Option<UnitName> {
+        self.state().tracker.watched(unit)
+    }
+
+    fn hint(&self, hint: Hint) {
+        // A full queue already wakes the reader; what is lost is made good by looking at everything.
+        if self.shared.hints.try_send(hint).is_err() {
+            self.state().tracker.has_lost_hints = true;
+        }
+    }
+
+    /// Calls a method of systemd and waits for its reply.
+    pub async fn call<B>(&self, path: &str, interface: &str, method: &str, body: &B) -> Result<Message, CallError>
+    where
+        B: serde::ser::Serialize + DynamicType + Sync,
+    {
+        let (reply, answer) = oneshot::channel();
+        let serial = self.send(path, interface, method, body, Waiter::Reply(reply)).await?;
+        self.answered(serial, answer, CALL_TIMEOUT).await
+    }
+
+    /// Calls a method that answers with a job, and waits for the job's result (`done`, `failed`, …).
+    pub async fn run_job(&self, unit: &UnitName, method: &str, within: Duration) -> Result<String, CallError> {
+        let (done, answer) = oneshot::channel();
+        let waiter = Waiter::Job { unit: unit.clone(), done };
+        let serial = self.send(MANAGER_PATH, MANAGER, method, &(unit.as_str(), "replace"), waiter).await?;
+        self.answered(serial, answer, within).await
+    }
+
+    async fn answered<T>(
+        &self,
+        serial: u32,
+        answer: oneshot::Receiver<Result<T, CallError>>,
+        within: Duration,
+    ) -> Result<T, CallError> {
+        match tokio::time::timeout(within, answer).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(CallError::Gone("the connection was closed".into())),
+            Err(_) => {
+                self.state().waiters.remove(&serial);
+                Err(CallError::Timeout)
+            }
+        }
+    }
+
+    async fn send<B>(
+        &self,
+        path: &str,
+        interface: &str,
+        method: &str,
+        body: &B,
+        waiter: Waiter,
+    ) -> Result<u32, CallError>
+    where
+        B: serde::ser::Serialize + DynamicType + Sync,
+    {
+        let gone = |error: zbus::Error| CallError::Gone(error.to_string());
+        let mut builder = Message::method_call(path, method).interface(interface);
+        if self.shared.uses_bus {
+            builder = builder.destination(SYSTEMD);
+        }
+        let message = builder.build(body).map_err(gone)?;
+        let serial = message.primary_header().serial_num().get();
+        let connection = {
+            let mut state = self.state();
+            let Some(connection) = state.connection.clone() else { return Err(CallError::Gone(state.trouble.clone())) };
+            state.waiters.insert(serial, waiter);
+            connection
+        };
+        if let Err(error) = connection.send(&message).await {
+            self.state().waiters.remove(&serial);
+            return Err(gone(error));
+        }
+        Ok(serial)
+    }
+
+    /// Notes a state that a look has found, so that the next transition is told apart from it.
+    pub fn saw(&self, unit: &UnitName, active: ActiveState) {
+        self.state().tracker.saw(unit, active);
+    }
+}
+
+fn refusal(message: &Message) -> CallError {
+    let name = message.header().error_name().map(|name| name.as_str().to_owned()).unwrap_or_default();
+    let text = message.body().deserialize::<&str>().map(str::to_owned).unwrap_or_else(|_| name.clone());
+    CallError::Refused { name, text }
+}
+
+pub(super) const SYSTEMD: &str = "org.freedesktop.systemd1";
+pub(super) const MANAGER: &str = "org.freedesktop.systemd1.Manager";
+pub(super) const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
+pub(super) const UNIT: &str = "org.freedesktop.systemd1.Unit";
+
+const HINTS_QUEUE: std::num::NonZeroUsize = std::num::NonZeroUsize::new(1024).expect("not zero");
+
+/// What a message bus must pass on to us.
+const MATCHES: &[&str] = &[
+    "type='signal',sender='org.freedesktop.systemd1',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged',path_namespace='/org/freedesktop/systemd1/unit'",
+    "type='signal',sender='org.freedesktop.systemd1',interface='org.freedesktop.systemd1.Manager'",
+];

@@ -1,0 +1,190 @@
+//! Who wanted what: the intent behind each unit's state, from the jobs on the bus in the order of their arrival.
+//! It is a pure state machine; nothing is guessed: what was not seen stays unknown.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ansai_model::{
+    domain::service::{ActiveState, Intent},
+    id::UnitName,
+    policy::matches,
+};
+
+/// Most of our own jobs remembered.
+const OURS_MAX: usize = 256;
+
+#[derive(Debug, Default)]
+struct Track {
+    intent: Intent,
+    active: Option<ActiveState>,
+    /// The job under way, when there is one.
+    job: Option<String>,
+}
+
+/// The intents of the watched units.
+#[derive(Debug, Default)]
+pub struct Tracker {
+    units: BTreeMap<UnitName, Track>,
+    paths: BTreeMap<String, UnitName>,
+    patterns: Vec<String>,
+    ours: BTreeSet<String>,
+    /// Set when a hint did not fit into the queue.
+    pub has_lost_hints: bool,
+}
+
+impl Tracker {
+    /// Sets which units are of interest, and which names of new units might be.
+    pub fn watch(&mut self, units: BTreeSet<UnitName>, patterns: Vec<String>) {
+        self.units.retain(|unit, _| units.contains(unit));
+        self.paths = units.iter().map(|unit| (super::unit::object_path(unit), unit.clone())).collect();
+        for unit in units {
+            self.units.entry(unit).or_default();
+        }
+        self.patterns = patterns;
+    }
+
+    /// Forgets everything that was seen: nobody was listening for a while.
+    pub fn reset(&mut self) {
+        self.units.values_mut().for_each(|track| *track = Track::default());
+        self.ours.clear();
+    }
+
+    /// The unit, when it is watched.
+    #[must_use]
+    pub fn watched(&self, unit: &str) -> Option<UnitName> {
+        let name = UnitName::new(unit).ok()?;
+        self.units.contains_key(&name).then_some(name)
+    }
+
+    /// The watched unit with this object path.
+    #[must_use]
+    pub fn by_path(&self, path: &str) -> Option<UnitName> {
+        self.paths.get(path).cloned()
+    }
+
+    /// Whether a new unit's name fits a declared pattern.
+    #[must_use]
+    pub fn may_match(&self, unit: &str) -> bool {
+        self.patterns.iter().any(|pattern| matches(pattern, unit))
+    }
+
+    /// What is known of why a unit is as it is.
+    #[must_use]
+    pub fn intent(&self, unit: &UnitName) -> Intent {
+        self.units.get(unit).map(|track| track.intent).unwrap_or_default()
+    }
+
+    /// A job of ours was queued for the unit.
+    pub fn job_is_ours(&mut self, _unit: &UnitName, job: &str) {
+        if self.ours.len() >= OURS_MAX {
+            self.ours.pop_first();
+        }
+        self.ours.insert(job.to_owned());
+    }
+
+    /// systemd announced a job.
+    pub fn job_new(&mut self, unit: &UnitName, job: &str) {
+        if let Some(track) = self.units.get_mut(unit) {
+            track.job = Some(job.to_owned());
+        }
+    }
+
+    /// A job ended. One that ended `done` and left the unit down was a stop; one that failed was none.
+    pub fn job_removed(&mut self, unit: &UnitName, job: &str, result: &str) {
+        let is_ours = self.ours.remove(job);
+        let Some(track) = self.units.get_mut(unit) else { return };
+        if track.job.as_deref() == Some(job) {
+            track.job = None;
+        }
+        if !track.active.is_some_and(is_down) {
+            return;
+        }
+        track.intent = match (result, is_ours) {
+            ("done", true) => Intent::Ours,
+            ("done", false) => Intent::Stopped,
+            _ => Intent::ByItself,
+        };
+    }
+
+    /// A signal says that the unit's state has changed.
+    pub fn became(&mut self, unit: &UnitName, active: ActiveState) {
+        let Some(track) = self.units.get_mut(unit) else { return };
+        let was_down = track.active.is_some_and(is_down);
+        track.active = Some(active);
+        if !is_down(active) {
+            if active != ActiveState::Deactivating {
+                track.intent = Intent::Unknown;
+            }
+            return;
+        }
+        // With a job under way the job's end decides; a change between two states of being down changes no intent.
+        if track.job.is_none() && !was_down {
+            track.intent = Intent::ByItself;
+        }
+    }
+
+    /// A look found this state. It sets the state only when none is known: signals are the record of changes.
+    pub fn saw(&mut self, unit: &UnitName, active: ActiveState) {
+        if let Some(track) = self.units.get_mut(unit)
+            && track.active.is_none()
+        {
+            track.active = Some(active);
+        }
+    }
+}
+
+fn is_down(active: ActiveState) -> bool {
+    matches!(active, ActiveState::Inactive | ActiveState::Failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    enum Event {
+        Became(ActiveState),
+        New(&'static str),
+        Ours(&'static str),
+        Removed(&'static str, &'static str),
+        Reset,
+    }
+    use ActiveState::{Activating, Active, Deactivating, Failed, Inactive};
+    use Event::{Became, New, Ours, Removed, Reset};
+
+    #[track_caller]
+    fn check(events: &[Event], intent: Intent) {
+        let unit = UnitName::new("a.service").expect("valid");
+        let mut tracker = Tracker::default();
+        tracker.watch([unit.clone()].into(), Vec::new());
+        tracker.saw(&unit, Active);
+        for event in events {
+            match event {
+                Became(active) => tracker.became(&unit, *active),
+                New(job) => tracker.job_new(&unit, job),
+                Ours(job) => tracker.job_is_ours(&unit, job),
+                Removed(job, result) => tracker.job_removed(&unit, job, result),
+                Reset => tracker.reset(),
+            }
+        }
+        assert_eq!(tracker.intent(&unit), intent);
+    }
+
+    #[test]
+    fn a_crash_has_no_job_and_a_stop_has_one() {
+        check(&[Became(Failed)], Intent::ByItself);
+        check(&[Became(Deactivating), Became(Inactive)], Intent::ByItself);
+        check(&[New("/1"), Became(Deactivating), Became(Inactive), Removed("/1", "done")], Intent::Stopped);
+        check(&[New("/1"), Became(Deactivating), Became(Failed), Removed("/1", "done")], Intent::Stopped);
+        check(&[Became(Failed), New("/1"), Removed("/1", "done")], Intent::Stopped);
+    }
+
+    #[test]
+    fn a_failed_start_is_no_stop_and_our_own_jobs_are_ours() {
+        check(
+            &[Became(Failed), New("/1"), Became(Activating), Became(Failed), Removed("/1", "failed")],
+            Intent::ByItself,
+        );
+        check(&[New("/1"), Ours("/1"), Became(Deactivating), Became(Inactive), Removed("/1", "done")], Intent::Ours);
+        check(&[Became(Failed), New("/1"), Became(Activating), Became(Active), Removed("/1", "done")], Intent::Unknown);
+        check(&[Became(Failed), Reset], Intent::Unknown);
+    }
+}

@@ -1,0 +1,104 @@
+//! The TLS settings for looking at HTTPS: the host's own authorities, loaded once, when first needed.
+
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+};
+
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+
+/// Why no TLS connection could be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// An authority's file could not be read.
+    #[error("cannot read the authority {path}: {why}")]
+    Authority {
+        /// The file.
+        path: String,
+        /// Why.
+        why: String,
+    },
+    /// The library refused the settings.
+    #[error("TLS cannot be set up: {0}")]
+    Settings(#[from] rustls::Error),
+}
+
+static SYSTEM: OnceLock<Arc<ClientConfig>> = OnceLock::new();
+
+/// Settings that verify against the host's authorities and `ca_file` when given.
+///
+/// # Errors
+/// When `ca_file` cannot be read, or the library refuses.
+pub fn verifying(ca_file: Option<&str>) -> Result<Arc<ClientConfig>, TlsError> {
+    if let (None, Some(config)) = (ca_file, SYSTEM.get()) {
+        return Ok(config.clone());
+    }
+    let mut roots = RootCertStore::empty();
+    // Single authorities that cannot be parsed are passed over, as every TLS client does.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if let Some(path) = ca_file {
+        let unreadable = |why: String| TlsError::Authority { path: path.to_owned(), why };
+        let certificates =
+            CertificateDer::pem_file_iter(Path::new(path)).map_err(|error| unreadable(error.to_string()))?;
+        for certificate in certificates {
+            roots.add(certificate.map_err(|error| unreadable(error.to_string()))?)?;
+        }
+    }
+    let config = Arc::new(builder()?.with_root_certificates(roots).with_no_client_auth());
+    Ok(if ca_file.is_none() { SYSTEM.get_or_init(|| config).clone() } else { config })
+}
+
+fn builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()
+}
+
+/// Settings that accept any certificate, for probes whose operator said so: nothing is sent that is secret.
+///
+/// # Errors
+/// When the library refuses.
+pub fn trusting_anything() -> Result<Arc<ClientConfig>, TlsError> {
+    let config = builder()?.dangerous().with_custom_certificate_verifier(Arc::new(Anything)).with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+#[derive(Debug)]
+struct Anything;
+
+impl rustls::client::danger::ServerCertVerifier for Anything {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &rustls::pki_types::ServerName<'_>,
+        _: &[u8],
+        _: rustls::pki_types::UnixTime,
+    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
+        Ok(rustls::client::danger::ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
+    }
+}
