@@ -73,8 +73,14 @@ impl HyperClient {
         Self::default()
     }
 
+    /// A client that trusts these certificate authorities and no others.
+    #[must_use]
+    pub fn trusting(roots: RootCertStore) -> Self {
+        Self { tls: OnceLock::from(tls_config(roots)) }
+    }
+
     fn tls(&self) -> Result<Arc<ClientConfig>, String> {
-        self.tls.get_or_init(tls_config).clone()
+        self.tls.get_or_init(|| tls_config(native_roots()?)).clone()
     }
 
     async fn exchange(&self, request: Request) -> Result<Response, String> {
@@ -113,13 +119,17 @@ impl HttpClient for HyperClient {
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
-fn tls_config() -> Result<Arc<ClientConfig>, String> {
+fn native_roots() -> Result<RootCertStore, String> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found.certs);
-    if roots.is_empty() {
-        return Err("the host has no certificate authorities; install ca-certificates".to_owned());
+    match roots.is_empty() {
+        true => Err("the host has no certificate authorities; install ca-certificates".to_owned()),
+        false => Ok(roots),
     }
+}
+
+fn tls_config(roots: RootCertStore) -> Result<Arc<ClientConfig>, String> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -178,3 +188,6 @@ async fn body(body: Incoming) -> String {
     }
     String::from_utf8_lossy(&bytes).into_owned()
 }
+
+#[cfg(test)]
+pub(crate) mod testing;

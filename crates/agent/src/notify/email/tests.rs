@@ -3,12 +3,12 @@
 use ansai_model::notify::{NoticeKind, SecretRef};
 use jiff::tz::TimeZone;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader},
     net::TcpListener,
 };
 
 use super::*;
-use crate::notify::render::fixtures;
+use crate::notify::{http::testing::TestCertificate, render::fixtures};
 
 fn email(port: u16) -> Email {
     Email {
@@ -80,6 +80,10 @@ fn a_wrong_address_is_named_and_a_strange_host_still_sends() {
 /// was sent.
 async fn converse(listener: TcpListener, answers: &[(&str, &str)]) -> String {
     let (stream, _) = listener.accept().await.unwrap();
+    speak(stream, answers).await
+}
+
+async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin, answers: &[(&str, &str)]) -> String {
     let mut stream = BufReader::new(stream);
     let (mut seen, mut is_data) = (String::new(), false);
     stream.write_all(b"220 test\r\n").await.unwrap();
@@ -138,4 +142,40 @@ async fn a_password_is_never_sent_in_the_clear() {
     let email = Email { user: Some("u".into()), password: Some(SecretRef::Env("P".into())), ..email(1) };
     let result = send(&email, &one(NoticeKind::Healed), &options(), &Resolver::default()).await;
     assert!(matches!(result, Err(DeliverError::Never(_))));
+}
+
+/// A conversation within TLS, with a client that trusts the authority in `ca`.
+async fn send_within_tls(server: &TestCertificate, ca: &TestCertificate) -> Result<(), DeliverError> {
+    let dir = tempfile::tempdir().unwrap();
+    let ca_file = dir.path().join("ca.pem");
+    std::fs::write(&ca_file, ca.pem()).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let email = Email {
+        host: "localhost".into(),
+        security: SmtpSecurity::Tls,
+        user: Some("ops".into()),
+        password: Some(SecretRef::Env("P".into())),
+        ca_file: Some(ca_file.display().to_string()),
+        ..email(listener.local_addr().unwrap().port())
+    };
+    let secrets = Resolver::with_environment(|_| Some("pass word".into()));
+    let (message, options) = (one(NoticeKind::Healed), options());
+    let server = async {
+        let (stream, _) = listener.accept().await.unwrap();
+        match server.acceptor().accept(stream).await {
+            Ok(stream) => speak(stream, &[("EHLO", "250-test\r\n250 AUTH PLAIN"), ("AUTH", "235 welcome")]).await,
+            Err(error) => error.to_string(),
+        }
+    };
+    let (result, seen) = tokio::join!(send(&email, &message, &options, &secrets), server);
+    // base64 of NUL, the user, NUL and the password.
+    assert_eq!(result.is_ok(), seen.contains("AUTH PLAIN AG9wcwBwYXNzIHdvcmQ="), "{seen}");
+    result
+}
+
+#[tokio::test]
+async fn a_password_is_sent_within_tls_to_whom_is_trusted() {
+    let (server, other) = (TestCertificate::new(), TestCertificate::new());
+    send_within_tls(&server, &server).await.unwrap();
+    assert!(matches!(send_within_tls(&server, &other).await, Err(DeliverError::Later(_))));
 }

@@ -10,7 +10,10 @@ use tokio::{
 };
 
 use super::*;
-use crate::notify::{http::HyperClient, render::fixtures};
+use crate::notify::{
+    http::{HyperClient, testing::TestCertificate},
+    render::fixtures,
+};
 
 /// Serves one request with an answer, and says what was asked.
 async fn serve_once(listener: TcpListener, answer: &str) -> String {
@@ -119,4 +122,40 @@ fn a_signature_is_the_one_that_others_compute() {
     // printf '1700000000.{"a":1}' | openssl dgst -sha256 -hmac key
     let expected = "sha256=a438e398bfafc57e4396bb7fc2304422f0f768e965d073ca313cb52e22e6ad03";
     assert_eq!(signature(b"key", 1_700_000_000, br#"{"a":1}"#), expected);
+}
+
+#[tokio::test]
+async fn tls_is_spoken_with_whom_is_trusted_and_with_nobody_else() {
+    let certificate = TestCertificate::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = async {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let Ok(mut stream) = certificate.acceptor().accept(stream).await else { continue };
+            let mut part = [0; 4096];
+            let _ = stream.read(&mut part).await;
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+        }
+    };
+    let client = async {
+        let request = |host: &str| Request {
+            method: Method::GET,
+            url: format!("https://{host}:{port}/"),
+            headers: vec![],
+            body: Bytes::new(),
+            timeout: Duration::from_secs(10),
+        };
+        let trusting = HyperClient::trusting(certificate.roots());
+        let answer = trusting.send(request("localhost")).await.unwrap();
+        assert_eq!(answer, Response { status: 200, body: "ok".into() });
+        // Another name than the certificate's, and an authority that nobody told of.
+        assert!(trusting.send(request("127.0.0.1")).await.unwrap_err().contains("TLS"));
+        let strange = HyperClient::trusting(TestCertificate::new().roots());
+        assert!(strange.send(request("localhost")).await.unwrap_err().contains("TLS"));
+    };
+    tokio::select! {
+        () = server => {}
+        () = client => {}
+    }
 }
