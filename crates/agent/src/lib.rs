@@ -1,5 +1,9 @@
 //! Runs the engine on one host: loop, ledger, journal, outbox, local API. It decides nothing.
 
+pub mod agent;
+mod answer;
+pub mod api;
+pub mod clock;
 pub mod durable;
 pub mod heartbeat;
 pub mod journal;
@@ -10,3 +14,6 @@ pub mod outbox;
 pub mod reports;
 pub mod secrets;
 pub mod selfwatch;
+pub mod shell;
+
+pub use agent::{Options, run};

@@ -1,2 +1,186 @@
-//! Skeleton.
-fn main() {}
+//! The ansai program: reads its arguments and hands over to one file a subcommand.
+
+mod client;
+mod command;
+mod exit;
+mod show;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use ansai_model::operator::DrillKind;
+use clap::{Args, Parser, Subcommand};
+
+/// Keeps a host healthy by itself, and says what it did.
+///
+/// Exit codes: 0 well; 1 something is failing, or went wrong; 2 wrong usage or configuration; 3 the agent cannot be
+/// reached; 4 a gate refused.
+#[derive(Parser)]
+#[command(name = "ansai", version, propagate_version = true)]
+struct Program {
+    #[command(flatten)]
+    places: Places,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Where things are.
+#[derive(Args, Clone)]
+struct Places {
+    /// The configuration: a file, or a folder of files.
+    #[arg(long, global = true, default_value = "/etc/ansai/ansai.yaml", env = "ANSAI_CONFIG")]
+    config: PathBuf,
+    /// Where state outlives the agent.
+    #[arg(long, global = true, default_value = "/var/lib/ansai", env = "ANSAI_STATE_DIR")]
+    state_dir: PathBuf,
+    /// Where the agent's socket is.
+    #[arg(long, global = true, default_value = "/run/ansai", env = "ANSAI_RUNTIME_DIR")]
+    runtime_dir: PathBuf,
+    /// The file that stops all action while it is there.
+    #[arg(long, global = true, default_value = "/etc/ansai/HOLD", env = "ANSAI_HOLD_FILE")]
+    hold_file: PathBuf,
+    /// Print JSON in its documented shape.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+/// Which targets, and why.
+#[derive(Args)]
+struct ScopeArgs {
+    /// Targets: names or patterns with * and ?.
+    #[arg(required_unless_present = "all")]
+    targets: Vec<String>,
+    /// Every target of the host.
+    #[arg(long, conflicts_with = "targets")]
+    all: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the agent: observe, heal, report.
+    Agent,
+    /// Write a first configuration from what this host runs; nothing is healed until it says so.
+    Init {
+        /// Where to write; `-` prints it.
+        #[arg(long, short)]
+        output: Option<PathBuf>,
+        /// Replace a configuration that is there; it is kept as .bak.
+        #[arg(long)]
+        force: bool,
+        /// Print it and write nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Say everything that is wrong with a configuration.
+    Check {
+        /// The configuration to check, instead of --config.
+        path: Option<PathBuf>,
+    },
+    /// Show the agent and its targets.
+    Status,
+    /// List open and past incidents.
+    Incidents,
+    /// Show the report on an incident.
+    Report {
+        /// The incident's number, as i7.
+        incident: String,
+    },
+    /// Say why something was done to a target, or not.
+    Explain {
+        /// The target: nginx, nginx.service or service/nginx.service.
+        target: String,
+    },
+    /// Allow what an incident proposes.
+    Approve {
+        /// The incident's number, as i7.
+        incident: String,
+    },
+    /// Refuse what an incident proposes; a person sees to it.
+    Reject {
+        /// The incident's number, as i7.
+        incident: String,
+    },
+    /// Stop all action on targets until they are released.
+    Hold {
+        #[command(flatten)]
+        scope: ScopeArgs,
+        /// Why; it is shown wherever the hold stops something.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// End holds.
+    Release {
+        #[command(flatten)]
+        scope: ScopeArgs,
+    },
+    /// Suppress notifications; healing goes on.
+    Silence {
+        #[command(flatten)]
+        scope: ScopeArgs,
+        /// For how long, as 2h.
+        #[arg(long = "for", default_value = "1h")]
+        lasts: String,
+        /// Why.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// End silences.
+    Unsilence {
+        #[command(flatten)]
+        scope: ScopeArgs,
+    },
+    /// Open a maintenance window: neither healed nor notified about; it ends by itself.
+    Maintenance {
+        #[command(flatten)]
+        scope: ScopeArgs,
+        /// For how long, as 2h; 0s ends windows on this scope.
+        #[arg(long = "for", default_value = "1h")]
+        lasts: String,
+        /// Why.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Run the runbook of a failing target now.
+    Heal {
+        /// The target.
+        target: String,
+        /// Say what would be done, and do nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Inject a failure on purpose, to see the healing work.
+    Drill {
+        /// The target.
+        target: String,
+        /// crash, hang, exit, port, configuration or loop.
+        #[arg(value_parser = drill_kind)]
+        kind: DrillKind,
+        /// Do it without asking.
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Look for what keeps ansai from working, and say what to do.
+    Doctor,
+    /// Print shell completions.
+    Completions {
+        /// bash, zsh, fish …
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page.
+    Man,
+}
+
+fn drill_kind(text: &str) -> Result<DrillKind, String> {
+    let found = DrillKind::ALL.into_iter().find(|kind| kind.as_str() == text);
+    found.ok_or_else(|| "write crash, hang, exit, port, configuration or loop".to_owned())
+}
+
+fn main() -> ExitCode {
+    let Program { places, command } = Program::parse();
+    match command::run(&places, command) {
+        Ok(code) => code.into(),
+        Err(error) => {
+            error.print();
+            error.code.into()
+        }
+    }
+}

@@ -143,6 +143,12 @@ impl Configuration {
         &self.files
     }
 
+    /// The agent's own settings.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// The patterns among the services: names of new units that would be watched.
     #[must_use]
     pub fn patterns(&self) -> Vec<String> {

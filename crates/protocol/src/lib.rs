@@ -1,1 +1,146 @@
-//! Skeleton.
+//! What crosses the local API: the documented, stable shapes of `--json`. Nothing here decides or does IO.
+
+use ansai_model::{
+    id::{IncidentId, TargetId},
+    incident::Phase,
+    observation::Health,
+    operator::Operation,
+    report::Report,
+    rule::Severity,
+    text::Text,
+};
+use serde::{Deserialize, Serialize};
+
+/// The version of all shapes here; it grows when one changes in a way that a reader must know.
+pub const SCHEMA: u32 = 1;
+
+/// What the agent says of itself and of its targets.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The agent's version.
+    pub version: String,
+    /// Its pid.
+    pub pid: u32,
+    /// The host's name.
+    pub host: String,
+    /// For how many seconds the agent has been running.
+    pub uptime_seconds: u64,
+    /// Which bundle is in force; grows with each reload.
+    pub generation: u64,
+    /// Why the newest configuration is not in force, when it is not.
+    pub configuration_error: Option<String>,
+    /// Why the ledger cannot be saved, when it cannot: nothing is done then.
+    pub ledger_error: Option<String>,
+    /// Why automation is held for everything, when it is.
+    pub held: Option<String>,
+    /// Holds in force.
+    pub holds: Vec<ScopeView>,
+    /// Silences in force.
+    pub silences: Vec<ScopeView>,
+    /// Messages that wait to be delivered.
+    pub messages_waiting: usize,
+    /// Every target, by name.
+    pub targets: Vec<TargetStatus>,
+}
+
+/// A hold or a silence.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ScopeView {
+    /// Which targets, in words.
+    pub scope: String,
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A target as it stands.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TargetStatus {
+    /// Its name.
+    pub target: TargetId,
+    /// The worst of its checks.
+    pub health: Health,
+    /// What the worst check last saw.
+    pub summary: Text,
+    /// Its open incident, when there is one.
+    pub incident: Option<IncidentId>,
+    /// In one sentence: what is happening, or why nothing is.
+    pub explanation: Text,
+}
+
+/// An incident in a line.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct IncidentSummary {
+    /// Its number.
+    pub id: IncidentId,
+    /// What it is about.
+    pub target: TargetId,
+    /// How soon a person must act.
+    pub severity: Severity,
+    /// Where it stands.
+    pub phase: Phase,
+    /// What happened, in a line.
+    pub headline: Text,
+    /// When it was opened, in milliseconds since 1970.
+    pub opened_ms: i64,
+    /// How long the target was down, in milliseconds, when it has recovered.
+    pub downtime_ms: Option<u64>,
+}
+
+/// Incidents, newest first.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Incidents {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The incidents.
+    pub incidents: Vec<IncidentSummary>,
+}
+
+/// A report.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ReportAnswer {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The host's name.
+    pub host: String,
+    /// The report.
+    pub report: Report,
+}
+
+/// What an operator asks for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Operate {
+    /// The operation.
+    pub operation: Operation,
+}
+
+/// It was done.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Done {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// In words.
+    pub text: Text,
+}
+
+/// It was not.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Problem {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Why.
+    pub what: Text,
+    /// What to do.
+    pub suggestion: Text,
+}
+
+impl Problem {
+    /// A problem with a suggestion.
+    #[must_use]
+    pub fn new(what: impl Into<Text>, suggestion: impl Into<Text>) -> Self {
+        Self { schema: SCHEMA, what: what.into(), suggestion: suggestion.into() }
+    }
+}

@@ -1,0 +1,340 @@
+//! The agent: puts the parts together, feeds the shell with inputs until it is told to stop, and reloads configuration.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use ansai_config::Configuration;
+use ansai_engine::{HostEngine, Input, State};
+use ansai_host::{
+    linux::{LinuxHost, Options as HostOptions},
+    port::Host,
+};
+use ansai_model::{bundle::Bundle, hint::Hint, id::UnitName, inventory::Inventory, notify::Route};
+use ansai_protocol::{Done, SCHEMA, Status};
+use anyhow::{Context, Result};
+use futures_util::StreamExt;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    answer,
+    api::{self, Asked, Query, Reply},
+    clock::Clock,
+    ledger::{FileStore, Ledger, StateLock},
+    notify::{Notifier, http::HyperClient},
+    outbox::{self, Delivery, Outbox},
+    reports::Reports,
+    secrets::Resolver,
+    shell::{Parts, Shell},
+};
+
+/// Most inputs that wait for the loop.
+const RESULTS_MAX: usize = 1024;
+/// Most questions that wait for the loop.
+const ASKED_MAX: usize = 32;
+/// How often files are looked at: configuration, HOLD.
+const FILES_EVERY: Duration = Duration::from_secs(1);
+/// Longest wait for systemd when the agent starts.
+const INVENTORY_WAIT: Duration = Duration::from_secs(2);
+/// Longest wait for actions under way when the agent stops.
+const STOP_WAIT: Duration = Duration::from_secs(20);
+
+/// Where the agent finds and keeps things.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// A configuration file, or a folder of them.
+    pub config: PathBuf,
+    /// Where state outlives the agent.
+    pub state_dir: PathBuf,
+    /// Where the socket is.
+    pub runtime_dir: PathBuf,
+    /// The file that stops all action.
+    pub hold_file: PathBuf,
+}
+
+struct Agent {
+    options: Options,
+    shell: Shell<LinuxHost, FileStore>,
+    host: LinuxHost,
+    configuration: Configuration,
+    configuration_error: Option<String>,
+    inventory: Inventory,
+    generation: u64,
+    stamp: Option<SystemTime>,
+    begun: Instant,
+    has_new_units: bool,
+}
+
+/// Runs the agent until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When it cannot start: no valid configuration, no usable state directory, or another agent has it.
+pub async fn run(options: Options) -> Result<()> {
+    let begun = Instant::now();
+    let configuration = ansai_config::load(&options.config)?;
+    let _lock = StateLock::take(&options.state_dir)?;
+    let store = FileStore::open(&options.state_dir).context("the ledger cannot be opened")?;
+    let (ledger, loaded) = Ledger::load::<State>(store)?;
+    if let Some(torn) = &loaded.torn {
+        tracing::warn!("{}: {}; the state before it is used", torn.place, torn.why);
+    }
+    let state = loaded.state.unwrap_or_default();
+    let clock = Clock::continuing(state.at);
+    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+    let mut host_options = HostOptions::this_machine(options.state_dir.clone());
+    host_options.redact.clone_from(&configuration.settings().redact);
+    let host = LinuxHost::new(host_options, &tasks);
+    let inventory = first_inventory(&host).await;
+    let bundle = configuration.bundle(&inventory, 1)?;
+    let outbox = open_outbox(&options.state_dir, &bundle)?;
+    spawn_delivery(&outbox, &inventory.hostname, clock, &tasks, &stop);
+    let (results, inputs) = mpsc::channel(RESULTS_MAX);
+    let (asked, questions) = mpsc::channel(ASKED_MAX);
+    let socket = options.runtime_dir.join("api.sock");
+    api::serve(&socket, asked, &tasks, stop.clone())
+        .with_context(|| format!("{}: the socket cannot be made", socket.display()))?;
+    watch(&host, &configuration, &bundle);
+    let engine = HostEngine::new(bundle, state, clock.now());
+    let shell = Shell::new(Parts {
+        engine,
+        clock,
+        ledger,
+        host: host.clone(),
+        outbox,
+        reports: Reports::open(&options.state_dir.join("reports"))?,
+        hold_file: options.hold_file.clone(),
+        tasks: tasks.clone(),
+        results,
+    });
+    let stamp = newest(&options.config);
+    let mut agent = Agent {
+        options,
+        shell,
+        host,
+        configuration,
+        configuration_error: None,
+        inventory,
+        generation: 1,
+        stamp,
+        begun,
+        has_new_units: false,
+    };
+    agent.shell.step(Input::Facts(agent.inventory.facts.clone()));
+    agent.shell.step(Input::Started);
+    agent.turn(inputs, questions).await?;
+    stop.cancel();
+    tasks.close();
+    Ok(())
+}
+
+async fn first_inventory(host: &LinuxHost) -> Inventory {
+    let begun = Instant::now();
+    loop {
+        let inventory = host.inventory().await;
+        // Without systemd there are no units, and nothing to wait for.
+        if !inventory.units.is_empty() || begun.elapsed() > INVENTORY_WAIT {
+            return inventory;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+fn open_outbox(state_dir: &Path, bundle: &Bundle) -> Result<Outbox> {
+    let observer = Arc::new(|delivery: &Delivery| match delivery {
+        Delivery::Delivered { route, messages, took } => {
+            tracing::info!("told {route}: {messages} messages in {took:?}")
+        }
+        Delivery::Retrying { route, failures, after, why } => {
+            tracing::warn!("{route} could not be told ({failures} times, again in {after:?}): {why}");
+        }
+        Delivery::Rerouted { incident, from, to } => tracing::warn!("{incident} is told on {to} instead of {from}"),
+        Delivery::Dead { why, .. } => tracing::error!("a message is given up: {why}"),
+        Delivery::Dropped { incident, .. } => tracing::warn!("a message about {incident} gave its place to another"),
+    });
+    Outbox::open(&state_dir.join("outbox"), &routes(bundle), observer).context("the outbox cannot be opened")
+}
+
+fn routes(bundle: &Bundle) -> Vec<Route> {
+    bundle.parts().routes.values().cloned().collect()
+}
+
+fn spawn_delivery(outbox: &Outbox, hostname: &str, clock: Clock, tasks: &TaskTracker, stop: &CancellationToken) {
+    let time_zone = jiff::tz::TimeZone::system();
+    let notifier = Notifier::new(hostname, time_zone, Resolver::default(), Arc::new(HyperClient::new()));
+    let (outbox, stop) = (outbox.clone(), stop.clone());
+    tasks.spawn(async move { outbox::run(outbox, &notifier, move || clock.now(), stop).await });
+}
+
+/// Limits hints to the units of interest.
+fn watch(host: &LinuxHost, configuration: &Configuration, bundle: &Bundle) {
+    let units: BTreeSet<UnitName> = bundle.parts().targets.values().filter_map(|target| target.unit.clone()).collect();
+    host.watch(units, configuration.patterns());
+}
+
+/// When the configuration was last written to.
+fn newest(path: &Path) -> Option<SystemTime> {
+    let modified = |path: &Path| std::fs::metadata(path).and_then(|meta| meta.modified()).ok();
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten().take(1_000);
+    entries.filter_map(|entry| modified(&entry.path())).chain(modified(path)).max()
+}
+
+impl Agent {
+    async fn turn(&mut self, mut inputs: mpsc::Receiver<Input>, mut questions: mpsc::Receiver<Asked>) -> Result<()> {
+        let host = self.host.clone();
+        let mut hints = host.hints();
+        let (mut terminate, mut interrupt, mut hangup) =
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
+        let mut files = tokio::time::interval(FILES_EVERY);
+        files.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        tracing::info!(targets = self.shell.engine.bundle().parts().targets.len(), "watching");
+        // Without a service manager nobody listens, which is fine.
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+        let mut has_hints = true;
+        loop {
+            let sleep = self.until_deadline();
+            // Every arm only receives: nothing is lost when another one is chosen first.
+            tokio::select! {
+                Some(input) = inputs.recv() => self.shell.step(input),
+                hint = hints.next(), if has_hints => match hint {
+                    Some(hint) => self.hinted(hint),
+                    None => has_hints = false,
+                },
+                Some(asked) = questions.recv() => self.answer(asked),
+                () = tokio::time::sleep(sleep) => self.shell.step(Input::Tick),
+                _ = files.tick() => self.look_at_files().await,
+                _ = hangup.recv() => drop(self.reload().await),
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+            }
+        }
+        self.stop(inputs).await;
+        Ok(())
+    }
+
+    fn until_deadline(&self) -> Duration {
+        let now = self.shell.clock.now().mono;
+        self.shell.engine.next_deadline().map_or(Duration::from_secs(3600), |deadline| deadline.since(now))
+    }
+
+    fn hinted(&mut self, hint: Hint) {
+        // New units change the bundle, which takes a moment: the next look at the files does it.
+        self.has_new_units |= matches!(hint, Hint::Units | Hint::Everything);
+        self.shell.step(Input::Hint(hint));
+    }
+
+    /// What only changes now and then: the configuration, new units, HOLD, and the watchdog that shows that we turn.
+    async fn look_at_files(&mut self) {
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+        if newest(&self.options.config) != self.stamp {
+            drop(self.reload().await);
+        } else if std::mem::take(&mut self.has_new_units) {
+            self.inventory = self.host.inventory().await;
+            self.apply_if_changed();
+        }
+        self.shell.step(Input::Tick);
+    }
+
+    /// Reads the configuration anew; an invalid one changes nothing.
+    async fn reload(&mut self) -> Result<(), String> {
+        self.stamp = newest(&self.options.config);
+        let loaded = ansai_config::load(&self.options.config).map_err(|error| error.to_string());
+        self.inventory = self.host.inventory().await;
+        let bundle = loaded.and_then(|configuration| {
+            let bundle =
+                configuration.bundle(&self.inventory, self.generation + 1).map_err(|error| error.to_string())?;
+            Ok((configuration, bundle))
+        });
+        match bundle {
+            Ok((configuration, bundle)) => {
+                self.configuration = configuration;
+                self.configuration_error = None;
+                self.apply(bundle);
+                tracing::info!(generation = self.generation, "configuration applied");
+                Ok(())
+            }
+            Err(error) => {
+                tracing::error!("the new configuration is not applied; the old one stays in force:\n{error}");
+                self.configuration_error = Some(error.clone());
+                Err(error)
+            }
+        }
+    }
+
+    fn apply_if_changed(&mut self) {
+        match self.configuration.bundle(&self.inventory, self.generation + 1) {
+            Ok(bundle) if bundle.parts().checks != self.shell.engine.bundle().parts().checks => self.apply(bundle),
+            Ok(_) => {}
+            Err(error) => tracing::error!("new units do not fit the configuration:\n{error}"),
+        }
+    }
+
+    fn apply(&mut self, bundle: Bundle) {
+        self.generation += 1;
+        watch(&self.host, &self.configuration, &bundle);
+        self.shell.outbox.set_routes(&routes(&bundle));
+        self.shell.step(Input::Apply(Box::new(bundle)));
+        self.shell.step(Input::Facts(self.inventory.facts.clone()));
+    }
+
+    fn answer(&mut self, asked: Asked) {
+        let now = self.shell.clock.now();
+        let reply = match asked.query {
+            Query::Operate(command) => return self.shell.operate(command, asked.reply),
+            Query::Status => self.status(),
+            Query::Incidents => answer::incidents(&self.shell.engine, &self.shell.reports, now),
+            Query::Report(id) => self.shell.report_on(id, &self.inventory.hostname),
+            Query::Explain(target) => self.shell.explain(&target),
+            Query::Reload => {
+                // The next look at the files reads it; what came of it stands in the status.
+                self.stamp = None;
+                answer::json(&Done { schema: SCHEMA, text: "the configuration is read within a second".into() })
+            }
+        };
+        // Whoever asked may have gone.
+        let _ = asked.reply.send(reply);
+    }
+
+    fn status(&self) -> Reply {
+        let (engine, now) = (&self.shell.engine, self.shell.clock.now());
+        let (holds, silences) = answer::scopes(engine, now);
+        let held =
+            self.options.hold_file.exists().then(|| format!("the file {} is there", self.options.hold_file.display()));
+        answer::json(&Status {
+            schema: SCHEMA,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            host: self.inventory.hostname.clone(),
+            uptime_seconds: self.begun.elapsed().as_secs(),
+            generation: self.generation,
+            configuration_error: self.configuration_error.clone(),
+            ledger_error: self.shell.ledger_error.clone(),
+            held,
+            holds,
+            silences,
+            messages_waiting: self.shell.outbox.len(),
+            targets: answer::targets(engine, now),
+        })
+    }
+
+    /// No new effects; what is under way may end, and its outcome is saved. A kill at any moment is safe too.
+    async fn stop(&mut self, mut inputs: mpsc::Receiver<Input>) {
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        tracing::info!("stopping");
+        let deadline = Instant::now() + STOP_WAIT;
+        while !self.shell.state().runs.is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match tokio::time::timeout(left, inputs.recv()).await {
+                Ok(Some(input @ Input::ActionEnded { .. })) => self.shell.settle(input),
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => break,
+            }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! From the engine's state to the shapes of the local API. Pure but for reading kept reports.
+
+use ansai_engine::{HostEngine, effect::Answer};
+use ansai_host::port::Host;
+use ansai_model::{
+    id::{IncidentId, TargetId},
+    observation::Health,
+    report::Report,
+    time::Now,
+};
+use ansai_protocol::{Done, IncidentSummary, Incidents, Problem, ReportAnswer, SCHEMA, ScopeView, TargetStatus};
+use hyper::StatusCode;
+use serde::Serialize;
+
+use crate::{api::Reply, ledger::Store, reports::Reports, shell::Shell};
+
+/// Most incidents in one list.
+const INCIDENTS_MAX: usize = 200;
+
+pub(crate) fn json(value: &impl Serialize) -> Reply {
+    serde_json::to_value(value).map_err(|error| {
+        (StatusCode::INTERNAL_SERVER_ERROR, Problem::new(error.to_string(), "please report this as a bug"))
+    })
+}
+
+/// What came of an operator's command.
+pub(crate) fn of_operator(answer: Answer) -> Reply {
+    match answer {
+        Answer::Done(text) => json(&Done { schema: SCHEMA, text }),
+        Answer::Refused { why, suggestion } => Err((StatusCode::CONFLICT, Problem::new(why, suggestion))),
+        Answer::NotFound { what, suggestion } => Err((StatusCode::NOT_FOUND, Problem::new(what, suggestion))),
+    }
+}
+
+/// Every target as it stands.
+pub(crate) fn targets(engine: &HostEngine, now: Now) -> Vec<TargetStatus> {
+    let rank = |health: Health| match health {
+        Health::Failing => 2,
+        Health::Unknown => 1,
+        Health::Healthy => 0,
+    };
+    let ids: Vec<TargetId> = engine.bundle().parts().targets.keys().cloned().collect();
+    ids.into_iter()
+        .filter_map(|target| engine.explain(now, &target))
+        .map(|explanation| {
+            let worst = explanation.checks.iter().max_by_key(|check| rank(check.hard));
+            let summary = worst.and_then(|check| check.last.as_ref()).map(|(_, _, text)| text.clone());
+            TargetStatus {
+                health: worst.map(|check| check.hard).unwrap_or_default(),
+                summary: summary.unwrap_or_else(|| "not looked at yet".into()),
+                incident: explanation.incidents.first().map(|incident| incident.id),
+                explanation: explanation.summary,
+                target: explanation.target,
+            }
+        })
+        .collect()
+}
+
+/// Holds and silences in words.
+pub(crate) fn scopes(engine: &HostEngine, now: Now) -> (Vec<ScopeView>, Vec<ScopeView>) {
+    let state = engine.state();
+    let view = |scope: String, by: &ansai_model::text::Text, reason: &ansai_model::text::Text| ScopeView {
+        scope,
+        by: by.as_str().to_owned(),
+        reason: reason.as_str().to_owned(),
+    };
+    let holds = state.holds.iter().filter(|hold| hold.until.is_none_or(|until| now.wall < until));
+    let silences = state.silences.iter().filter(|silence| now.wall < silence.until);
+    (
+        holds.map(|hold| view(hold.scope.to_string(), &hold.by, &hold.reason)).collect(),
+        silences.map(|silence| view(silence.scope.to_string(), &silence.by, &silence.reason)).collect(),
+    )
+}
+
+fn summary(report: &Report) -> IncidentSummary {
+    IncidentSummary {
+        id: report.incident,
+        target: report.target.clone(),
+        severity: report.severity,
+        phase: report.phase.clone(),
+        headline: report.headline.clone(),
+        opened_ms: report.opened.wall.0,
+        downtime_ms: report.downtime.map(|downtime| u64::try_from(downtime.as_millis()).unwrap_or(u64::MAX)),
+    }
+}
+
+/// Open incidents and kept reports, newest first.
+pub(crate) fn incidents(engine: &HostEngine, reports: &Reports, now: Now) -> Reply {
+    let open: Vec<IncidentId> = engine.state().incidents.keys().rev().copied().collect();
+    let mut incidents: Vec<IncidentSummary> =
+        open.iter().filter_map(|id| engine.report(now, *id)).map(|report| summary(&report)).collect();
+    let kept = reports.newest(INCIDENTS_MAX);
+    incidents.extend(kept.iter().filter(|report| !open.contains(&report.incident)).map(summary));
+    incidents.sort_by_key(|incident| core::cmp::Reverse(incident.id));
+    incidents.truncate(INCIDENTS_MAX);
+    json(&Incidents { schema: SCHEMA, incidents })
+}
+
+impl<H: Host, S: Store> Shell<H, S> {
+    /// The report on an incident: as it stands while it is open, as it was kept afterwards.
+    pub(crate) fn report_on(&self, id: IncidentId, host: &str) -> Reply {
+        let kept = || self.reports.get(id).ok().flatten();
+        match self.engine.report(self.clock.now(), id).or_else(kept) {
+            Some(report) => json(&ReportAnswer { schema: SCHEMA, host: host.to_owned(), report }),
+            None => {
+                let problem = Problem::new(format!("there is no incident {id}"), "`ansai incidents` lists them");
+                Err((StatusCode::NOT_FOUND, problem))
+            }
+        }
+    }
+
+    /// Everything about a target.
+    pub(crate) fn explain(&self, target: &TargetId) -> Reply {
+        match self.engine.explain(self.clock.now(), target) {
+            Some(explanation) => json(&explanation),
+            None => {
+                let problem = Problem::new(format!("there is no target {target}"), "`ansai status` lists them");
+                Err((StatusCode::NOT_FOUND, problem))
+            }
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The local API: HTTP and JSON on a unix socket, guarded by the socket's file permissions.
+//! It asks the loop and decides nothing.
+
+use std::{convert::Infallible, fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
+
+use ansai_model::{
+    id::{IncidentId, TargetId},
+    operator::{Operation, OperatorCommand},
+    text::Text,
+};
+use ansai_protocol::{Operate, Problem};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{Method, Request, Response, StatusCode, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    net::{UnixListener, UnixStream},
+    sync::{mpsc, oneshot},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Largest body of a request.
+const BODY_MAX: usize = 64 * 1024;
+/// Longest that one request may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Most connections at once.
+const CONNECTIONS_MAX: usize = 32;
+
+/// What can be asked of the loop.
+#[derive(Debug)]
+pub enum Query {
+    /// The agent and all targets.
+    Status,
+    /// Open and past incidents.
+    Incidents,
+    /// One report.
+    Report(IncidentId),
+    /// Everything about a target.
+    Explain(TargetId),
+    /// An operator's command.
+    Operate(OperatorCommand),
+    /// Read the configuration anew.
+    Reload,
+}
+
+/// The loop's answer: JSON, or a problem with its status code.
+pub type Reply = Result<serde_json::Value, (StatusCode, Problem)>;
+
+/// A question with the place for its answer.
+#[derive(Debug)]
+pub struct Asked {
+    /// What is asked.
+    pub query: Query,
+    /// Where the answer goes.
+    pub reply: oneshot::Sender<Reply>,
+}
+
+/// Listens on `path` until stopped.
+///
+/// # Errors
+/// When the socket cannot be made.
+pub fn serve(
+    path: &Path,
+    asked: mpsc::Sender<Asked>,
+    tasks: &TaskTracker,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    // The state directory's lock is held, so a socket that is left is nobody's.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        Err(_) | Ok(()) => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
+    let connections = tasks.clone();
+    tasks.spawn(async move {
+        let places = std::sync::Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
+        loop {
+            let accepted = tokio::select! {
+                () = stop.cancelled() => return,
+                accepted = listener.accept() => accepted,
+            };
+            let Ok((stream, _)) = accepted else { continue };
+            let Ok(place) = places.clone().try_acquire_owned() else { continue };
+            let (asked, stop) = (asked.clone(), stop.clone());
+            connections.spawn(async move {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = connection(stream, asked) => {}
+                }
+                drop(place);
+            });
+        }
+    });
+    Ok(())
+}
+
+async fn connection(stream: UnixStream, asked: mpsc::Sender<Asked>) {
+    let by = who(&stream);
+    let service = service_fn(move |request| {
+        let (asked, by) = (asked.clone(), by.clone());
+        async move { Ok::<_, Infallible>(respond(request, asked, by).await) }
+    });
+    // A client that breaks off has its reasons.
+    let _ = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_secs(10))
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
+
+/// Who is at the other end: the user's name, from the socket's credentials.
+fn who(stream: &UnixStream) -> Text {
+    let Ok(credentials) = stream.peer_cred() else { return "somebody".into() };
+    let uid = credentials.uid().to_string();
+    let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = passwd.lines().find(|line| line.split(':').nth(2) == Some(&uid)).and_then(|line| line.split(':').next());
+    Text::new(name.map_or_else(|| format!("user {uid}"), str::to_owned))
+}
+
+async fn respond(request: Request<Incoming>, asked: mpsc::Sender<Asked>, by: Text) -> Response<Full<Bytes>> {
+    let reply = match tokio::time::timeout(REQUEST_TIMEOUT, answer(request, asked, by)).await {
+        Ok(reply) => reply,
+        Err(_) => {
+            Err(problem(StatusCode::GATEWAY_TIMEOUT, "the agent did not answer in time", "try again; see its log"))
+        }
+    };
+    let (status, body) = match reply {
+        Ok(value) => (StatusCode::OK, value),
+        Err((status, problem)) => (status, serde_json::to_value(problem).unwrap_or_default()),
+    };
+    let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
+    *response.status_mut() = status;
+    response.headers_mut().insert("content-type", hyper::header::HeaderValue::from_static("application/json"));
+    response
+}
+
+fn problem(status: StatusCode, what: impl Into<Text>, suggestion: impl Into<Text>) -> (StatusCode, Problem) {
+    (status, Problem::new(what, suggestion))
+}
+
+async fn answer(request: Request<Incoming>, asked: mpsc::Sender<Asked>, by: Text) -> Reply {
+    let query = query(request, by).await?;
+    let (reply, answer) = oneshot::channel();
+    let gone = || problem(StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping", "try again when it is back");
+    asked.send(Asked { query, reply }).await.map_err(|_| gone())?;
+    answer.await.map_err(|_| gone())?
+}
+
+async fn query(request: Request<Incoming>, by: Text) -> Result<Query, (StatusCode, Problem)> {
+    let bad = |what: String| problem(StatusCode::BAD_REQUEST, what, "see docs/reference/api.md");
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    match (&method, path.as_str()) {
+        (&Method::GET, "/v1/status") => Ok(Query::Status),
+        (&Method::GET, "/v1/incidents") => Ok(Query::Incidents),
+        (&Method::POST, "/v1/reload") => Ok(Query::Reload),
+        (&Method::POST, "/v1/operate") => {
+            let body =
+                Limited::new(request.into_body(), BODY_MAX).collect().await.map_err(|error| bad(error.to_string()))?;
+            let operate: Operate = serde_json::from_slice(&body.to_bytes()).map_err(|error| bad(error.to_string()))?;
+            let operation: Operation = operate.operation;
+            Ok(Query::Operate(OperatorCommand { by, operation }))
+        }
+        (&Method::GET, path) => {
+            if let Some(id) = path.strip_prefix("/v1/reports/") {
+                return id.parse().map(Query::Report).map_err(|_| bad(format!("`{id}` is no incident")));
+            }
+            if let Some(target) = path.strip_prefix("/v1/explain/") {
+                return TargetId::new(target).map(Query::Explain).map_err(|error| bad(error.to_string()));
+            }
+            Err(problem(StatusCode::NOT_FOUND, format!("there is nothing at {path}"), "see docs/reference/api.md"))
+        }
+        _ => Err(problem(
+            StatusCode::NOT_FOUND,
+            format!("there is nothing at {method} {path}"),
+            "see docs/reference/api.md",
+        )),
+    }
+}

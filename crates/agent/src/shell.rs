@@ -1,0 +1,246 @@
+//! The shell: one loop that receives one input, steps the engine, saves the ledger, and then starts the effects.
+//! It decides nothing: what it does is what the engine said, in the engine's order.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use ansai_engine::{
+    Effect, HostEngine, Input, State,
+    effect::{Answer, Dispatch},
+};
+use ansai_host::port::Host;
+use ansai_model::{
+    action::{ActionOutcome, ActionRun},
+    id::{CheckId, RunId},
+    notify::Notice,
+    text::Text,
+};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    api::Reply,
+    clock::Clock,
+    ledger::{Ledger, Store},
+    notify::chain,
+    outbox::Outbox,
+    reports::Reports,
+};
+
+/// Most probes under way at once; more wait.
+const PROBES_MAX: usize = 128;
+
+/// The engine with everything that it needs to act.
+pub struct Shell<H, S> {
+    pub(crate) engine: HostEngine,
+    pub(crate) clock: Clock,
+    pub(crate) outbox: Outbox,
+    pub(crate) reports: Reports,
+    pub(crate) ledger_error: Option<String>,
+    ledger: Ledger<S>,
+    saved: u64,
+    host: H,
+    tasks: TaskTracker,
+    results: mpsc::Sender<Input>,
+    probes: Arc<Semaphore>,
+    hold_file: PathBuf,
+    waiting: BTreeMap<u64, oneshot::Sender<Reply>>,
+    requests: u64,
+}
+
+/// What a shell is made of.
+pub struct Parts<H, S> {
+    /// The engine.
+    pub engine: HostEngine,
+    /// The clocks.
+    pub clock: Clock,
+    /// The ledger.
+    pub ledger: Ledger<S>,
+    /// The host.
+    pub host: H,
+    /// Messages on their way to people.
+    pub outbox: Outbox,
+    /// Reports kept.
+    pub reports: Reports,
+    /// The file that stops all action.
+    pub hold_file: PathBuf,
+    /// Where tasks are tracked.
+    pub tasks: TaskTracker,
+    /// Where results arrive as inputs.
+    pub results: mpsc::Sender<Input>,
+}
+
+impl<H: Host, S: Store> Shell<H, S> {
+    /// A shell that has not done anything yet.
+    pub fn new(parts: Parts<H, S>) -> Self {
+        let Parts { engine, clock, ledger, host, outbox, reports, hold_file, tasks, results } = parts;
+        Self {
+            engine,
+            clock,
+            outbox,
+            reports,
+            ledger_error: None,
+            ledger,
+            // The first step saves, so that a state directory that cannot be written to is known before anything acts.
+            saved: u64::MAX,
+            host,
+            tasks,
+            results,
+            probes: Arc::new(Semaphore::new(PROBES_MAX)),
+            hold_file,
+            waiting: BTreeMap::new(),
+            requests: 0,
+        }
+    }
+
+    /// Takes one input in, and everything that follows from it at once.
+    pub fn step(&mut self, input: Input) {
+        let mut inputs = VecDeque::from([Input::HoldFile(self.read_hold_file()), input]);
+        while let Some(input) = inputs.pop_front() {
+            let effects = self.engine.step(self.clock.now(), input);
+            self.save(&mut inputs);
+            for effect in effects {
+                self.start(effect, &mut inputs);
+            }
+        }
+    }
+
+    /// Persist, then act: the state that holds the decision is durable before the effect begins.
+    fn save(&mut self, inputs: &mut VecDeque<Input>) {
+        let revision = self.engine.revision();
+        if revision == self.saved {
+            return;
+        }
+        match self.ledger.save(self.engine.state()) {
+            Ok(_) => {
+                self.saved = revision;
+                if self.ledger_error.take().is_some() {
+                    tracing::info!("the ledger can be saved again");
+                    inputs.push_back(Input::Ledger(None));
+                }
+            }
+            Err(error) => {
+                let why = chain(&error);
+                if self.ledger_error.is_none() {
+                    tracing::error!("the ledger cannot be saved, so nothing is done until it can be: {why}");
+                    inputs.push_back(Input::Ledger(Some(Text::new(&why))));
+                }
+                self.ledger_error = Some(why);
+            }
+        }
+    }
+
+    fn read_hold_file(&self) -> Option<Text> {
+        match std::fs::read_to_string(&self.hold_file) {
+            Ok(text) => Some(Text::new(text.trim())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            // It is there and cannot be read: in doubt nothing is done.
+            Err(error) => Some(Text::new(error.to_string())),
+        }
+    }
+
+    fn start(&mut self, effect: Effect, inputs: &mut VecDeque<Input>) {
+        match effect {
+            Effect::Observe(check) => self.observe(check),
+            Effect::Perform(run) => self.perform(*run, inputs),
+            Effect::Gather(request) => {
+                let (host, results) = (self.host.clone(), self.results.clone());
+                self.tasks.spawn(async move {
+                    let evidence = host.gather(&request).await;
+                    // The receiver is gone only when the agent stops.
+                    let _ = results.send(Input::Gathered { incident: request.incident, evidence }).await;
+                });
+            }
+            Effect::Dispatch(dispatch) => self.dispatch(*dispatch, inputs),
+            Effect::Answer { request, answer } => self.answer(request, answer),
+        }
+    }
+
+    fn observe(&self, check: CheckId) {
+        let Some((probe, timeout)) = self.engine.probe(&check).map(|(probe, timeout)| (probe.clone(), timeout)) else {
+            return;
+        };
+        let (host, results, probes) = (self.host.clone(), self.results.clone(), Arc::clone(&self.probes));
+        self.tasks.spawn(async move {
+            let Ok(_place) = probes.acquire_owned().await else { return };
+            let observation = host.observe(&probe, timeout).await;
+            let _ = results.send(Input::Observed { check, observation }).await;
+        });
+    }
+
+    fn perform(&mut self, run: ActionRun, inputs: &mut VecDeque<Input>) {
+        let id = run.id;
+        if let Some(why) = &self.ledger_error {
+            return inputs.push_back(not_started(id, format!("the ledger could not be saved: {why}")));
+        }
+        if let Some(text) = self.read_hold_file() {
+            inputs.push_back(not_started(id, "the HOLD file has appeared".into()));
+            return inputs.push_back(Input::HoldFile(Some(text)));
+        }
+        tracing::info!(run = %id, target = %run.target, "begins: {}", run.action.describe());
+        let (host, results) = (self.host.clone(), self.results.clone());
+        self.tasks.spawn(async move {
+            let limit = run.timeout.saturating_add(std::time::Duration::from_secs(10));
+            let outcome = match tokio::time::timeout(limit, host.perform(&run)).await {
+                Ok(outcome) => outcome,
+                Err(_) => ActionOutcome::TimedOut { after: limit },
+            };
+            tracing::info!(run = %run.id, target = %run.target, "ended: {outcome:?}");
+            let _ = results.send(Input::ActionEnded { run: run.id, outcome }).await;
+        });
+    }
+
+    fn dispatch(&mut self, dispatch: Dispatch, inputs: &mut VecDeque<Input>) {
+        let Dispatch { id, kind, routes, untold, report } = dispatch;
+        tracing::info!(incident = %report.incident, target = %report.target, "{}", report.headline);
+        if let Err(error) = self.reports.save(&report) {
+            return tracing::error!("the report on {} cannot be kept: {}", report.incident, chain(&error));
+        }
+        if let Some(why) = untold {
+            tracing::debug!(incident = %report.incident, "nobody is told: {why}");
+        } else if let Err(error) = self.outbox.put(id, &Notice { at: report.at, kind, routes, report }) {
+            return tracing::error!("a message cannot be queued: {}", chain(&error));
+        }
+        inputs.push_back(Input::Dispatched { dispatch: id });
+    }
+
+    /// Passes an operator's command on; the answer goes to `reply`.
+    pub fn operate(&mut self, command: ansai_model::operator::OperatorCommand, reply: oneshot::Sender<Reply>) {
+        self.requests += 1;
+        self.waiting.insert(self.requests, reply);
+        self.step(Input::Operator { request: self.requests, command });
+    }
+
+    fn answer(&mut self, request: u64, answer: Answer) {
+        let Some(reply) = self.waiting.remove(&request) else { return };
+        // Whoever asked may have gone.
+        let _ = reply.send(crate::answer::of_operator(answer));
+    }
+
+    /// Takes an outcome in while stopping: the state is saved, and nothing new is begun. What the engine decided anew is
+    /// found pending by the next start, which observes before it acts.
+    pub fn settle(&mut self, input: Input) {
+        let effects = self.engine.step(self.clock.now(), input);
+        let runs = effects.into_iter().filter_map(|effect| match effect {
+            Effect::Perform(run) => Some(run.id),
+            Effect::Observe(_) | Effect::Gather(_) | Effect::Dispatch(_) | Effect::Answer { .. } => None,
+        });
+        for run in runs.collect::<Vec<_>>() {
+            // Nothing is lost by it: the decision is taken back and made again after the start.
+            drop(self.engine.step(self.clock.now(), not_started(run, "the agent is stopping".into())));
+        }
+        self.save(&mut VecDeque::new());
+    }
+
+    /// The engine's state, for a last save.
+    pub fn state(&self) -> &State {
+        self.engine.state()
+    }
+}
+
+fn not_started(run: RunId, why: String) -> Input {
+    Input::NotStarted { run, why: Text::new(why) }
+}

@@ -1,0 +1,79 @@
+//! Talks to the agent over its socket. It knows addresses and errors, not what is shown.
+
+use std::{
+    io::{Read, Write},
+    os::unix::net::UnixStream,
+    time::Duration,
+};
+
+use ansai_model::operator::Operation;
+use ansai_protocol::{Done, Operate, Problem, Status};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::{
+    Places,
+    exit::{Code, Failure},
+};
+
+/// Longest answer that is read.
+const ANSWER_BYTES_MAX: u64 = 32 * 1024 * 1024;
+const TIMEOUT: Duration = Duration::from_secs(35);
+
+/// Asks for something to read.
+pub(crate) fn get(places: &Places, path: &str) -> Result<Value, Failure> {
+    ask(places, "GET", path, "")
+}
+
+/// Asks for something to be done.
+pub(crate) fn operate(places: &Places, operation: Operation) -> Result<Done, Failure> {
+    let body = serde_json::to_string(&Operate { operation }).map_err(|error| unreadable(&error))?;
+    read(ask(places, "POST", "/v1/operate", &body)?)
+}
+
+/// The agent's status.
+pub(crate) fn status(places: &Places) -> Result<Status, Failure> {
+    read(get(places, "/v1/status")?)
+}
+
+/// An answer in its shape.
+pub(crate) fn read<T: DeserializeOwned>(value: Value) -> Result<T, Failure> {
+    serde_json::from_value(value).map_err(|error| unreadable(&error))
+}
+
+fn unreadable(error: &dyn std::fmt::Display) -> Failure {
+    let what = format!("the agent's answer is not understood: {error}");
+    Failure::new(Code::Failing, what, "restart the agent after an upgrade: systemctl restart ansai")
+}
+
+// A request and an answer of HTTP/1.0 on a socket of this host: no client library is worth its start-up time here.
+fn ask(places: &Places, method: &str, path: &str, body: &str) -> Result<Value, Failure> {
+    let socket = places.runtime_dir.join("api.sock");
+    let unreachable = |error: std::io::Error| {
+        let what = format!("the agent does not answer at {}: {error}", socket.display());
+        let suggestion = match error.kind() {
+            std::io::ErrorKind::PermissionDenied => "sudo ansai …, or join the group that owns the socket",
+            _ => "is it running? systemctl status ansai",
+        };
+        Failure::new(Code::Unreachable, what, suggestion)
+    };
+    let mut stream = UnixStream::connect(&socket).map_err(unreachable)?;
+    stream.set_read_timeout(Some(TIMEOUT)).map_err(unreachable)?;
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nhost: ansai\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).map_err(unreachable)?;
+    let mut answer = Vec::new();
+    stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).map_err(unreachable)?;
+    let text = String::from_utf8_lossy(&answer);
+    let (head, body) = text.split_once("\r\n\r\n").ok_or_else(|| unreadable(&"no HTTP answer"))?;
+    let status: u16 = head.split_whitespace().nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+    let value: Value = serde_json::from_str(body).map_err(|error| unreadable(&error))?;
+    if status == 200 {
+        return Ok(value);
+    }
+    let problem: Problem = read(value)?;
+    let code = if status == 409 { Code::Refused } else { Code::Failing };
+    Err(Failure::new(code, problem.what.as_str(), problem.suggestion.as_str()))
+}

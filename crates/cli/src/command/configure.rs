@@ -1,0 +1,167 @@
+//! Commands about the configuration: init writes a first one, check says what is wrong with it.
+
+use std::{fmt::Write as _, path::PathBuf};
+
+use ansai_host::{
+    linux::{LinuxHost, Options, port_owner},
+    port::Host,
+};
+use ansai_model::{
+    domain::service::{ActiveState, validators},
+    inventory::UnitFacts,
+};
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    Places,
+    exit::{Code, Failure},
+    show,
+};
+
+/// Units that init leaves alone: the system's own plumbing.
+const PLUMBING: &[&str] = &[
+    "systemd-*",
+    "dbus*",
+    "getty@*",
+    "serial-getty@*",
+    "console-getty*",
+    "user@*",
+    "user-runtime-dir@*",
+    "ansai*",
+    "polkit*",
+    "emergency*",
+    "rescue*",
+    "initrd-*",
+    "plymouth*",
+    "container-getty@*",
+    "modprobe@*",
+    "kmod*",
+    "ifup@*",
+    "networking.service",
+    "keyboard-setup*",
+    "console-setup*",
+    "apt-*",
+    "dpkg-*",
+    "e2scrub*",
+    "fstrim*",
+    "logrotate*",
+    "man-db*",
+    "wtmp*",
+    "ldconfig*",
+    "proc-sys-*",
+    "dm-event*",
+    "lvm2-*",
+    "blk-availability*",
+    "*-init.service",
+];
+const PORTS_TRIED: &[u16] = &[80, 443, 8080, 8000, 3000, 5000, 5432, 3306, 6379, 25, 53, 22];
+
+pub(super) fn check(places: &Places, path: Option<PathBuf>) -> Result<Code, Failure> {
+    let path = path.unwrap_or_else(|| places.config.clone());
+    match ansai_config::load(&path) {
+        Ok(configuration) => {
+            let files = configuration.files().len();
+            match places.json {
+                true => show::print_json(&serde_json::json!({"schema": ansai_protocol::SCHEMA, "errors": []})),
+                false => show::print(&format!("{} is valid ({files} files)", path.display())),
+            }
+            Ok(Code::Ok)
+        }
+        Err(diagnostics) if places.json => {
+            show::print_json(&serde_json::json!({"schema": ansai_protocol::SCHEMA, "errors": diagnostics.0}));
+            Ok(Code::Usage)
+        }
+        Err(diagnostics) => Err(Failure::new(Code::Usage, diagnostics.to_string(), "")),
+    }
+}
+
+pub(super) fn init(places: &Places, output: Option<PathBuf>, force: bool, dry_run: bool) -> Result<Code, Failure> {
+    let failed = |what: String, todo: &str| Failure::new(Code::Failing, what, todo);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| failed(error.to_string(), ""))?;
+    let units = runtime.block_on(units(places));
+    runtime.shutdown_background();
+    let text = configuration(&units);
+    // What init writes must be valid, or it helps nobody.
+    let output = output.unwrap_or_else(|| places.config.clone());
+    ansai_config::parse(&[(output.clone(), text.clone())]).map_err(|error| {
+        failed(format!("the configuration that init made is not valid: {error}"), "please report this as a bug")
+    })?;
+    if dry_run || output.as_os_str() == "-" {
+        show::print(&text);
+        return Ok(Code::Ok);
+    }
+    if output.exists() {
+        if !force {
+            let what = format!("{} is there already and was not touched", output.display());
+            return Err(Failure::new(
+                Code::Usage,
+                what,
+                "--force replaces it and keeps a copy; --dry-run prints the new one",
+            ));
+        }
+        let backup = PathBuf::from(format!("{}.bak", output.display()));
+        std::fs::copy(&output, &backup).map_err(|error| failed(format!("{}: {error}", backup.display()), ""))?;
+    }
+    if let Some(parent) = output.parent() {
+        std::fs::create_dir_all(parent)
+            .map_err(|error| failed(format!("{}: {error}", parent.display()), "run it as root"))?;
+    }
+    std::fs::write(&output, text)
+        .map_err(|error| failed(format!("{}: {error}", output.display()), "run it as root"))?;
+    show::print(&format!(
+        "{} written: {} services, observed only.\nnext: read it, set `autonomy: act` where ansai may heal, then systemctl enable --now ansai",
+        output.display(),
+        units.len()
+    ));
+    Ok(Code::Ok)
+}
+
+async fn units(places: &Places) -> Vec<UnitFacts> {
+    let tasks = TaskTracker::new();
+    let host = LinuxHost::new(Options::this_machine(places.state_dir.clone()), &tasks);
+    let begun = std::time::Instant::now();
+    let inventory = loop {
+        let inventory = host.inventory().await;
+        if !inventory.units.is_empty() || begun.elapsed() > std::time::Duration::from_secs(2) {
+            break inventory;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    };
+    let is_plumbing =
+        |unit: &UnitFacts| PLUMBING.iter().any(|pattern| ansai_model::policy::matches(pattern, unit.name.as_str()));
+    let mut units = inventory.units;
+    units.retain(|unit| unit.active == ActiveState::Active && !unit.is_oneshot && !is_plumbing(unit));
+    units
+}
+
+fn configuration(units: &[UnitFacts]) -> String {
+    let mut text = String::from(
+        "# ansai.yaml, written by `ansai init` from what runs on this host.\n\
+         # `observe` records what would be done and does nothing; `act` heals. It can be set for each service as well.\n\
+         autonomy: observe\n\n\
+         # notify:\n#   email: {to: ops@example.com, smtp: \"smtp://127.0.0.1:25\"}\n\n",
+    );
+    text.push_str(if units.is_empty() { "services: {}\n" } else { "services:\n" });
+    let root = std::path::Path::new("/");
+    let mut ports = std::collections::BTreeMap::new();
+    for port in PORTS_TRIED {
+        for owner in port_owner::owners(root, *port) {
+            ports.entry(owner.unit.unwrap_or_default()).or_insert(*port);
+        }
+    }
+    for unit in units {
+        let name = unit.name.as_str();
+        let description = unit.description.as_str().replace(['\n', '\r'], " ");
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "  # {description}");
+        let validator =
+            validators::for_unit(name).map(|validator| format!("  # validated with `{}`", validator.argv.join(" ")));
+        let validator = validator.unwrap_or_default();
+        let _ = match ports.get(name) {
+            Some(port) => writeln!(text, "  \"{name}\": {{probe: \"tcp://127.0.0.1:{port}\"}}{validator}"),
+            None => writeln!(text, "  \"{name}\": {{}}{validator}"),
+        };
+    }
+    text
+}

@@ -1,0 +1,47 @@
+//! Exit codes and expected errors: each says what, and what to do.
+
+use std::process::ExitCode;
+
+/// How the program ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Code {
+    /// All is well.
+    Ok = 0,
+    /// Something is failing, or went wrong.
+    Failing = 1,
+    /// Wrong usage or configuration.
+    Usage = 2,
+    /// The agent cannot be reached.
+    Unreachable = 3,
+    /// A gate refused.
+    Refused = 4,
+}
+
+impl From<Code> for ExitCode {
+    fn from(code: Code) -> Self {
+        Self::from(code as u8)
+    }
+}
+
+/// An expected error.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) code: Code,
+    what: String,
+    suggestion: String,
+}
+
+impl Failure {
+    pub(crate) fn new(code: Code, what: impl Into<String>, suggestion: impl Into<String>) -> Self {
+        Self { code, what: what.into(), suggestion: suggestion.into() }
+    }
+
+    /// Says it to the person at the terminal.
+    #[expect(clippy::print_stderr, reason = "this is where the program speaks of its errors")]
+    pub(crate) fn print(&self) {
+        eprintln!("ansai: {}", self.what);
+        if !self.suggestion.is_empty() {
+            eprintln!("  try: {}", self.suggestion);
+        }
+    }
+}
