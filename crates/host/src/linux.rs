@@ -35,13 +35,13 @@ pub mod redact;
 pub mod systemd;
 pub mod tls;
 
-use systemd::{Address, Bus};
+use systemd::Bus;
 
 /// Where the host's parts are.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where systemd listens, in order of preference; empty where no systemd runs.
-    pub addresses: Vec<Address>,
+    /// Sockets of the message bus on which systemd answers, in order of preference; empty where no systemd runs.
+    pub buses: Vec<PathBuf>,
     /// The root below which `/proc`, `/sys` and files are found; `/` for this machine.
     pub root: PathBuf,
     /// Where last known good configurations are kept.
@@ -54,16 +54,16 @@ impl Options {
     /// This machine: the system's manager as root, the user's own otherwise.
     #[must_use]
     pub fn this_machine(state_dir: PathBuf) -> Self {
-        let addresses = if rustix::process::geteuid().is_root() {
-            vec![Address::Private("/run/systemd/private".into()), Address::Bus("/run/dbus/system_bus_socket".into())]
+        let buses = if rustix::process::geteuid().is_root() {
+            vec!["/run/dbus/system_bus_socket".into()]
         } else {
             let runtime = std::env::var_os("XDG_RUNTIME_DIR").map_or_else(
                 || PathBuf::from(format!("/run/user/{}", rustix::process::geteuid().as_raw())),
                 PathBuf::from,
             );
-            vec![Address::Private(runtime.join("systemd/private")), Address::Bus(runtime.join("bus"))]
+            vec![runtime.join("bus")]
         };
-        Self { addresses, root: "/".into(), state_dir, redact: Vec::new() }
+        Self { buses, root: "/".into(), state_dir, redact: Vec::new() }
     }
 }
 
@@ -85,10 +85,10 @@ impl LinuxHost {
     /// Begins to listen to the host; its background tasks run on `tasks`.
     #[must_use]
     pub fn new(options: Options, tasks: &TaskTracker) -> Self {
-        let (bus, hints) = match options.addresses.is_empty() {
+        let (bus, hints) = match options.buses.is_empty() {
             true => (None, None),
             false => {
-                let (bus, hints) = Bus::start(options.addresses.clone(), tasks);
+                let (bus, hints) = Bus::start(options.buses.clone(), tasks);
                 (Some(bus), Some(hints))
             }
         };

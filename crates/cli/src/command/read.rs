@@ -161,7 +161,7 @@ pub(super) fn doctor(places: &Places) -> Result<Code, Failure> {
             "mend it, or write one with `ansai init`",
         )),
     }
-    let systemd = std::path::Path::new("/run/systemd/private").exists();
+    let systemd = std::path::Path::new("/run/systemd/system").exists();
     findings.push((
         systemd,
         format!("systemd {} here", if systemd { "runs" } else { "does not run" }),

@@ -7,6 +7,6 @@ mod tracker;
 mod unit;
 
 pub use act::perform;
-pub use bus::{Address, Bus, CallError};
+pub use bus::{Bus, CallError};
 pub use inventory::inventory;
 pub use unit::{active_state, is_up, object_path, observe};

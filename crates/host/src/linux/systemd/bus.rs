@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -28,15 +28,6 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 const HINTS_MAX: usize = 256;
 /// Most job results kept for callers that have not asked yet.
 const RESULTS_MAX: usize = 64;
-
-/// Where systemd's manager listens.
-#[derive(Clone, Debug)]
-pub enum Address {
-    /// systemd's own socket, without a message bus between: as root, or as the user for the user's manager.
-    Private(PathBuf),
-    /// A message bus on a unix socket.
-    Bus(PathBuf),
-}
 
 /// Why a call gave no answer.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -79,7 +70,6 @@ struct State {
 struct Shared {
     state: Mutex<State>,
     hints: mpsc::Sender<Hint>,
-    uses_bus: bool,
 }
 
 /// A handle to the connection.
@@ -90,13 +80,12 @@ pub struct Bus {
 
 impl Bus {
     /// Starts the task that keeps the connection up; hints arrive on the receiver.
-    pub fn start(addresses: Vec<Address>, tasks: &TaskTracker) -> (Self, mpsc::Receiver<Hint>) {
+    pub fn start(sockets: Vec<PathBuf>, tasks: &TaskTracker) -> (Self, mpsc::Receiver<Hint>) {
         let (hints, receiver) = mpsc::channel(HINTS_MAX);
-        let uses_bus = !matches!(addresses.first(), Some(Address::Private(_)));
         let state = Mutex::new(State { trouble: "not connected yet".into(), ..State::default() });
-        let bus = Self { shared: Arc::new(Shared { state, hints, uses_bus }) };
+        let bus = Self { shared: Arc::new(Shared { state, hints }) };
         let background = bus.clone();
-        tasks.spawn(async move { background.keep_up(addresses).await });
+        tasks.spawn(async move { background.keep_up(sockets).await });
         (bus, receiver)
     }
 
@@ -109,16 +98,16 @@ impl Bus {
         look(&mut self.state().tracker)
     }
 
-    async fn keep_up(self, addresses: Vec<Address>) {
+    async fn keep_up(self, sockets: Vec<PathBuf>) {
         let mut wait = Duration::from_millis(100);
         loop {
-            for address in &addresses {
-                match self.connect(address).await {
+            for socket in &sockets {
+                match self.connect(socket).await {
                     Ok(stream) => {
                         wait = Duration::from_millis(100);
                         self.hint(Hint::Everything);
-                        self.read(stream).await;
-                        self.disconnected("the connection was closed");
+                        let why = self.read(stream).await;
+                        self.disconnected(&why);
                         break;
                     }
                     Err(error) => self.disconnected(&error.to_string()),
@@ -129,13 +118,9 @@ impl Bus {
         }
     }
 
-    async fn connect(&self, address: &Address) -> zbus::Result<MessageStream> {
-        let builder = match address {
-            Address::Private(path) => {
-                zbus::connection::Builder::address(format!("unix:path={}", path.display()).as_str()).p2p()
-            }
-            Address::Bus(path) => zbus::connection::Builder::address(format!("unix:path={}", path.display()).as_str()),
-        };
+    // systemd's own socket (/run/systemd/private) would spare a hop, but its messages carry a sender that zbus refuses.
+    async fn connect(&self, socket: &Path) -> zbus::Result<MessageStream> {
+        let builder = zbus::connection::Builder::address(format!("unix:path={}", socket.display()).as_str());
         let connection = tokio::time::timeout(CALL_TIMEOUT, builder.max_queued(HINTS_QUEUE).build())
             .await
             .map_err(|_| zbus::Error::Failure("no answer while connecting".into()))??;
@@ -145,36 +130,31 @@ impl Bus {
             state.tracker.reset();
             state.connection = Some(connection.clone());
         }
-        if matches!(address, Address::Bus(_)) {
-            for rule in MATCHES {
-                let body = &(*rule,);
-                connection
-                    .call_method(
-                        Some("org.freedesktop.DBus"),
-                        "/org/freedesktop/DBus",
-                        Some("org.freedesktop.DBus"),
-                        "AddMatch",
-                        body,
-                    )
-                    .await?;
-            }
-            connection.call_method(Some(SYSTEMD), MANAGER_PATH, Some(MANAGER), "Subscribe", &()).await?;
+        for rule in MATCHES {
+            let bus = "org.freedesktop.DBus";
+            connection.call_method(Some(bus), "/org/freedesktop/DBus", Some(bus), "AddMatch", &(*rule,)).await?;
         }
+        connection.call_method(Some(SYSTEMD), MANAGER_PATH, Some(MANAGER), "Subscribe", &()).await?;
         Ok(stream)
     }
 
-    async fn read(&self, mut stream: MessageStream) {
+    /// Reads until the connection ends; says why it did.
+    async fn read(&self, mut stream: MessageStream) -> String {
         while let Some(message) = stream.next().await {
             match message {
                 Ok(message) => self.take_in(&message),
-                Err(_) => return,
+                Err(error) => return error.to_string(),
             }
         }
+        "the connection was closed".into()
     }
 
     fn disconnected(&self, why: &str) {
         let mut state = self.state();
         state.connection = None;
+        if state.trouble != why {
+            tracing::warn!("no connection to systemd: {why}");
+        }
         state.trouble = why.to_owned();
         state.tracker.reset();
         state.results.clear();
@@ -359,10 +339,7 @@ impl Bus {
         B: serde::ser::Serialize + DynamicType + Sync,
     {
         let gone = |error: zbus::Error| CallError::Gone(error.to_string());
-        let mut builder = Message::method_call(path, method).interface(interface);
-        if self.shared.uses_bus {
-            builder = builder.destination(SYSTEMD);
-        }
+        let builder = Message::method_call(path, method).interface(interface).destination(SYSTEMD);
         let message = builder.build(body).map_err(gone)?;
         let serial = message.primary_header().serial_num().get();
         let connection = {

@@ -90,7 +90,12 @@ pub async fn observe(
 }
 
 /// The value of a property.
-pub(super) async fn property(bus: &Bus, unit: &UnitName, interface: &str, name: &str) -> Result<OwnedVariant, CallError> {
+pub(super) async fn property(
+    bus: &Bus,
+    unit: &UnitName,
+    interface: &str,
+    name: &str,
+) -> Result<OwnedVariant, CallError> {
     value(bus.call(&object_path(unit), PROPERTIES, "Get", &(interface, name)).await?)
 }
 
