@@ -21,7 +21,7 @@ autonomy: act
 notify:
   email: {to: root@localhost, smtp: \"smtp://127.0.0.1:25\", healed: true}
 policies:
-  default: {cooldown: 1s, stable_for: 2s, backoff: {initial: 500ms, max: 2s}, verify_within: 5s}
+  default: {cooldown: 1s, budget: {actions: 20}, stable_for: 2s, backoff: {initial: 500ms, max: 2s}, verify_within: 5s}
 services:
   app.service:
     probe: {http: \"http://127.0.0.1:5000/\", expect: {status: 200}, every: 1s, timeout: 1s, fail_after: 2}

@@ -13,7 +13,7 @@ use ansai_model::{
 };
 
 use super::Stage;
-use crate::{effect::Effect, host_engine::HostEngine};
+use crate::{effect::Effect, host_engine::HostEngine, state::PendingRun};
 
 /// How long an undo action may take.
 const UNDO_TIMEOUT: Duration = Duration::from_secs(60);
@@ -23,6 +23,9 @@ impl HostEngine {
         // An outcome that nobody waits for is a late or repeated one: the run was counted as lost already.
         let Some(pending) = self.state.runs.remove(&run) else { return };
         self.changed(now);
+        if matches!(outcome, ActionOutcome::NotNeeded { .. } | ActionOutcome::Refused { .. }) {
+            self.refund(&pending);
+        }
         let Some(id) = pending.incident else { return self.look_at_target(now, &pending.target) };
         let Some(remediation) = self.state.remediations.get(&id) else { return };
         let Some(rung) = remediation.current().cloned() else { return };
@@ -82,12 +85,7 @@ impl HostEngine {
     pub(crate) fn action_not_started(&mut self, now: Now, run: RunId, why: Text) {
         let Some(pending) = self.state.runs.remove(&run) else { return };
         self.changed(now);
-        if pending.disruption > Disruption::None {
-            if let Some(memory) = self.state.targets.get_mut(&pending.target) {
-                memory.actions.pop_back();
-            }
-            self.state.host_actions.pop_back();
-        }
+        self.refund(&pending);
         let Some(id) = pending.incident else { return };
         self.record(now, id, StepKind::Interrupted { what: Text::new(format!("not begun: {why}")) });
         self.change_remediation(now, id, |remediation| match remediation.stage {
@@ -96,6 +94,16 @@ impl HostEngine {
             Stage::Acting { .. } | Stage::Undoing { .. } | Stage::Ready | Stage::Waiting { .. } => {}
             Stage::Verifying { .. } | Stage::Stabilizing { .. } | Stage::BackingOff { .. } => {}
         });
+    }
+
+    /// What did nothing costs nothing. A target has one action under way at most, so its last one is this one.
+    fn refund(&mut self, pending: &PendingRun) {
+        if pending.disruption > Disruption::None {
+            if let Some(memory) = self.state.targets.get_mut(&pending.target) {
+                memory.actions.pop_back();
+            }
+            self.state.host_actions.pop_back();
+        }
     }
 
     /// Begins the undo action with this index; says whether there was one.
