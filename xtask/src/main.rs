@@ -1,2 +1,55 @@
-//! Skeleton.
-fn main() {}
+//! The project's own commands. Each does its own set-up on a fresh Debian machine, or says what is missing.
+
+mod bench;
+mod cargo;
+mod demo;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "\
+cargo xtask test              every test: formatting, lints, tidy, unit, contract, end to end on lab hosts
+cargo xtask demo [--keep]     a lab host, a real nginx and two services, broken and healed before your eyes
+cargo xtask bench heal        SIGKILL to healed, beside systemd's own restart and monit
+cargo xtask bench footprint   memory and processor time of the agent at rest and with 1,000 checks
+cargo xtask bench engine      observations per second on one core
+cargo xtask sim [--seeds N]   many simulated hosts under faults, invariants checked after each step
+cargo xtask tidy              the rules of the house
+cargo xtask setup             only the set-up of the lab";
+
+#[expect(clippy::print_stderr, reason = "this is a program for people at a terminal")]
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments.iter().map(String::as_str).collect::<Vec<_>>()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[&str]) -> Result<()> {
+    match arguments {
+        ["test"] => test::run(),
+        ["tidy"] => tidy::run(),
+        ["setup"] => ansai_lab::setup::prepare(),
+        ["demo"] => demo::run(demo::After::End),
+        ["demo", "--keep"] => demo::run(demo::After::Keep),
+        // What is measured is what is shipped: the lab takes programs from beside the one that runs.
+        ["bench", what @ ("heal" | "footprint")] if cfg!(debug_assertions) => {
+            cargo::run(&["run", "--release", "--quiet", "-p", "xtask", "--", "bench", what])
+        }
+        ["bench", "heal"] => bench::heal(),
+        ["bench", "footprint"] => bench::footprint(),
+        ["bench", "engine"] => cargo::run(&["run", "--release", "--quiet", "-p", "ansai-sim", "--", "bench"]),
+        ["sim"] => cargo::run(&["run", "--release", "--quiet", "-p", "ansai-sim", "--", "run", "10000"]),
+        ["sim", "--seeds", seeds] => {
+            cargo::run(&["run", "--release", "--quiet", "-p", "ansai-sim", "--", "run", seeds])
+        }
+        _ => bail!("there is no such command\n{USAGE}"),
+    }
+}

@@ -48,6 +48,8 @@ pub struct CheckState {
     pub again: bool,
     /// When the next look is due.
     pub due: MonoTime,
+    /// When the target's configuration was last kept as known good.
+    pub kept: Option<MonoTime>,
     /// When the hard state changed, for flapping.
     changes: VecDeque<MonoTime>,
     /// Restarts that systemd did by itself, for loops.
@@ -75,6 +77,7 @@ impl CheckState {
             in_flight: None,
             again: false,
             due: now,
+            kept: None,
             changes: VecDeque::new(),
             restarts: VecDeque::new(),
             last_restarts: None,

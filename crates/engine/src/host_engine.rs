@@ -276,6 +276,10 @@ impl HostEngine {
         let target = check.check.target.clone();
         let is_wanted_down = check.wanted_down();
         let has_open = self.targets.get(&target).is_some_and(|index| !index.open.is_empty());
+        if !has_open && check.hard == Health::Healthy {
+            self.keep_configuration(now, slot);
+        }
+        let check = &self.checks[slot];
         if change == Change::None && !has_open && check.hard != Health::Failing {
             if is_wanted_down.is_some() {
                 self.forget_failures(&target);

@@ -49,11 +49,10 @@ impl HostEngine {
         let (id, target) = (check.check.id.clone(), check.check.target.clone());
         let Some((_, observation)) = check.last.clone() else { return };
         let failing_since = check.failing_since.unwrap_or(now);
-        let open: Vec<IncidentId> =
-            self.targets.get(&target).map(|i| i.open.iter().copied().collect()).unwrap_or_default();
-        let is_open =
-            open.iter().any(|open| self.state.incidents.get(open).is_some_and(|incident| incident.check == id));
-        if is_open || self.state.incidents.len() >= INCIDENTS_MAX || observation.health() != Health::Failing {
+        // One failure of a target is one incident: its other checks are covered by it, and asked when it is verified.
+        let is_covered = self.targets.get(&target).is_some_and(|index| !index.open.is_empty());
+        let is_full = self.state.incidents.len() >= INCIDENTS_MAX;
+        if is_covered || is_full || observation.health() != Health::Failing {
             return;
         }
         self.state.incidents_counted += 1;
@@ -95,11 +94,11 @@ impl HostEngine {
         }
     }
 
-    /// The open incident that is the likelier cause of a new one: of the same target, or of one that it needs.
+    /// The open incident that is the likelier cause of a new one: that of a target that it needs.
     fn primary_of(&self, target: &TargetId) -> Option<IncidentId> {
         let needs = self.bundle.parts().targets.get(target).map(|target| target.needs.as_slice()).unwrap_or_default();
-        core::iter::once(target).chain(needs).find_map(|candidate| {
-            let open = &self.targets.get(candidate)?.open;
+        needs.iter().find_map(|need| {
+            let open = &self.targets.get(need)?.open;
             open.iter().find(|id| self.state.incidents.get(id).is_some_and(|i| i.symptom_of.is_none())).copied()
         })
     }

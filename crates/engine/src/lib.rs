@@ -19,6 +19,7 @@ pub mod host_engine;
 pub mod incident;
 pub mod input;
 pub mod invariant;
+mod known_good;
 pub mod notice;
 pub mod operator;
 pub mod remediation;

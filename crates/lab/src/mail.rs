@@ -17,8 +17,8 @@ const LIMIT: Duration = Duration::from_secs(20);
 const CONFIGURATION: &str = "\
 table aliases file:/etc/aliases
 listen on 127.0.0.1 port 25
-action local mbox alias <aliases>
-match from any for any action local
+action \"deliver\" mbox alias <aliases>
+match from any for any action \"deliver\"
 ";
 
 /// Configures and starts opensmtpd on 127.0.0.1:25; whatever the recipient's domain, mail to `ops` lands in one mailbox.

@@ -19,7 +19,7 @@ StateDirectory=app
 const CONFIGURATION: &str = "\
 autonomy: act
 notify:
-  email: {to: root@localhost, smtp: \"smtp://127.0.0.1:25\", healed: true}
+  email: {to: ops@lab.test, smtp: \"smtp://127.0.0.1:25\", healed: true}
 policies:
   default: {cooldown: 1s, budget: {actions: 20}, stable_for: 2s, backoff: {initial: 500ms, max: 2s}, verify_within: 5s}
 services:

@@ -21,12 +21,14 @@ pub enum Action {
         /// The validator, as `nginx -t`.
         command: CommandLine,
     },
-    /// Keep a copy of a valid configuration as the last known good one.
+    /// Keep a copy of a configuration as the last known good one, when its validator calls it valid.
     SaveConfiguration {
         /// The unit that the copy belongs to.
         unit: UnitName,
         /// Files and directories, absolute.
         paths: Vec<String>,
+        /// Who says whether it is valid.
+        validator: CommandLine,
     },
     /// Put the last known good configuration back; the broken one is kept beside it.
     RestoreConfiguration {

@@ -21,7 +21,10 @@ pub async fn perform(host: &LinuxHost, run: &ActionRun) -> ActionOutcome {
     match &run.action {
         Action::Validate { command } => validate(host, command, run).await,
         Action::Exec { command, .. } => outcome(host, command, run, "ran").await,
-        Action::SaveConfiguration { unit, paths } => configuration::save(&inner.options.state_dir, unit, paths),
+        Action::SaveConfiguration { unit, paths, validator } => match validate(host, validator, run).await {
+            ActionOutcome::Succeeded { .. } => configuration::save(&inner.options.state_dir, unit, paths),
+            invalid => invalid,
+        },
         Action::RestoreConfiguration { unit, paths } => configuration::restore(&inner.options.state_dir, unit, paths),
         Action::FreePort { unit, port } => match host.is_up(unit).await {
             // A running unit holds its own port rightly, and what it must do about it is a restart's work.

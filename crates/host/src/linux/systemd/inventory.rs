@@ -7,12 +7,16 @@ use ansai_model::{
     inventory::{Inventory, UnitFacts},
     text::Text,
 };
+use futures_util::{StreamExt, stream};
 use zbus::OwnedObjectPath;
 
 use super::{
     bus::{Bus, CallError, MANAGER, MANAGER_PATH, UNIT},
     unit::{active_state, property},
 };
+
+/// Most units that are asked about at once.
+const UNITS_AT_ONCE: usize = 32;
 
 type Listed = (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
 
@@ -41,18 +45,17 @@ pub async fn inventory(bus: &Bus) -> Result<Vec<UnitFacts>, CallError> {
             found.entry(unit).or_insert_with(|| (String::new(), "inactive".to_owned()));
         }
     }
-    let mut units = Vec::new();
-    for (name, (description, active)) in found.into_iter().take(Inventory::UNITS_MAX) {
-        units.push(facts(bus, name, &description, &active).await);
-    }
-    Ok(units)
+    let units = found.into_iter().take(Inventory::UNITS_MAX);
+    // Many at once: systemd answers as fast as it is asked, and a start of the agent waits for this.
+    let units = stream::iter(units).map(|(name, (description, active))| facts(bus, name, description, active));
+    Ok(units.buffered(UNITS_AT_ONCE).collect().await)
 }
 
 fn service(name: &str) -> Option<UnitName> {
     if name.ends_with(".service") { UnitName::new(name).ok() } else { None }
 }
 
-async fn facts(bus: &Bus, name: UnitName, description: &str, active: &str) -> UnitFacts {
+async fn facts(bus: &Bus, name: UnitName, description: String, active: String) -> UnitFacts {
     let service = "org.freedesktop.systemd1.Service";
     let (kind, remains, triggered, fragment) = tokio::join!(
         property(bus, &name, service, "Type"),
@@ -63,7 +66,7 @@ async fn facts(bus: &Bus, name: UnitName, description: &str, active: &str) -> Un
     let triggers: Vec<String> = triggered.ok().and_then(|value| value.try_into().ok()).unwrap_or_default();
     let fragment = fragment.ok().and_then(|value| value.downcast_ref::<&str>().map(str::to_owned).ok());
     UnitFacts {
-        active: active_state(active),
+        active: active_state(&active),
         description: Text::new(description),
         is_oneshot: kind.is_ok_and(|value| value.downcast_ref::<&str>().is_ok_and(|kind| kind == "oneshot")),
         remains_after_exit: remains.is_ok_and(|value| value.downcast_ref::<bool>().unwrap_or(false)),

@@ -18,6 +18,8 @@ struct Track {
     active: Option<ActiveState>,
     /// The job under way, when there is one.
     job: Option<String>,
+    /// Whether the unit was seen on its way up since that job was announced: then it is no stop.
+    is_starting: bool,
 }
 
 /// The intents of the watched units.
@@ -85,22 +87,31 @@ impl Tracker {
     pub fn job_new(&mut self, unit: &UnitName, job: &str) {
         if let Some(track) = self.units.get_mut(unit) {
             track.job = Some(job.to_owned());
+            track.is_starting = false;
         }
     }
 
-    /// A job ended. One that ended `done` and left the unit down was a stop; one that failed was none.
+    /// A job ended. One that ended `done` and left the unit down was a stop, unless the unit was on its way up meanwhile
+    /// (a one-shot that has run); one that failed was a start. A job that came to nothing says nothing.
+    ///
+    /// A stop that systemd itself adds for a failed dependency (`BindsTo=`) is a job like any other, so it counts as one
+    /// that was asked for: the dependency is what is to be healed.
     pub fn job_removed(&mut self, unit: &UnitName, job: &str, result: &str) {
         let is_ours = self.ours.remove(job);
         let Some(track) = self.units.get_mut(unit) else { return };
+        let was_start = track.is_starting && track.job.as_deref() == Some(job);
         if track.job.as_deref() == Some(job) {
             track.job = None;
+            track.is_starting = false;
         }
         if !track.active.is_some_and(is_down) {
             return;
         }
         track.intent = match (result, is_ours) {
+            ("done", _) if was_start => Intent::ByItself,
             ("done", true) => Intent::Ours,
             ("done", false) => Intent::Stopped,
+            ("canceled" | "skipped" | "invalid" | "collected" | "once", _) => return,
             _ => Intent::ByItself,
         };
     }
@@ -108,8 +119,10 @@ impl Tracker {
     /// A signal says that the unit's state has changed.
     pub fn became(&mut self, unit: &UnitName, active: ActiveState) {
         let Some(track) = self.units.get_mut(unit) else { return };
-        let was_down = track.active.is_some_and(is_down);
+        // systemd repeats the state with every change of a property, so only a state known before makes a transition.
+        let was_up = track.active.is_some_and(|active| !is_down(active));
         track.active = Some(active);
+        track.is_starting |= track.job.is_some() && active == ActiveState::Activating;
         if !is_down(active) {
             if active != ActiveState::Deactivating {
                 track.intent = Intent::Unknown;
@@ -117,7 +130,7 @@ impl Tracker {
             return;
         }
         // With a job under way the job's end decides; a change between two states of being down changes no intent.
-        if track.job.is_none() && !was_down {
+        if track.job.is_none() && was_up {
             track.intent = Intent::ByItself;
         }
     }
@@ -186,5 +199,24 @@ mod tests {
         check(&[New("/1"), Ours("/1"), Became(Deactivating), Became(Inactive), Removed("/1", "done")], Intent::Ours);
         check(&[Became(Failed), New("/1"), Became(Activating), Became(Active), Removed("/1", "done")], Intent::Unknown);
         check(&[Became(Failed), Reset], Intent::Unknown);
+    }
+
+    #[test]
+    fn a_repeated_state_is_no_transition_and_a_job_that_came_to_nothing_says_nothing() {
+        check(&[Reset, Became(Inactive)], Intent::Unknown);
+        check(&[Reset, Became(Inactive), Became(Inactive)], Intent::Unknown);
+        let stopped = [New("/1"), Became(Deactivating), Became(Inactive), Removed("/1", "done")];
+        let canceled = stopped.into_iter().chain([New("/2"), Removed("/2", "canceled")]).collect::<Vec<_>>();
+        check(&canceled, Intent::Stopped);
+    }
+
+    #[test]
+    fn a_one_shot_that_has_run_was_not_stopped() {
+        check(
+            &[Became(Inactive), New("/1"), Became(Activating), Became(Inactive), Removed("/1", "done")],
+            Intent::ByItself,
+        );
+        let restarted = [New("/1"), Became(Deactivating), Became(Inactive), Became(Activating), Became(Active)];
+        check(&restarted, Intent::Unknown);
     }
 }

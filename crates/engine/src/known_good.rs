@@ -1,0 +1,59 @@
+//! Keeping the last known good configuration: only while the target is well, and only when a runbook could put it back.
+
+use alloc::boxed::Box;
+use core::time::Duration;
+
+use ansai_model::{
+    action::Action,
+    probe::{CommandLine, Probe},
+    runbook::{Rung, Step},
+    time::Now,
+};
+
+use crate::{effect::Effect, host_engine::HostEngine, invariant};
+
+/// How often it is kept anew.
+const KEEP_EVERY: Duration = Duration::from_secs(600);
+const KEEP_TIMEOUT: Duration = Duration::from_secs(30);
+
+impl HostEngine {
+    /// Asks for a copy of the configuration of a healthy unit, when one is due.
+    pub(crate) fn keep_configuration(&mut self, now: Now, slot: usize) {
+        let check = &self.checks[slot];
+        let is_due = check.kept.is_none_or(|at| now.mono.since(at) >= KEEP_EVERY);
+        if !is_due || !matches!(check.check.probe, Probe::Unit { .. }) {
+            return;
+        }
+        let target = check.check.target.clone();
+        self.checks[slot].kept = Some(now.mono);
+        let Some(action) = self.keeping(&target) else { return };
+        // Nothing is begun in a hold: it is tried again when the next copy is due.
+        if invariant::before_action(self, now, &target, None, action.disruption()).is_err() {
+            return;
+        }
+        let run = self.begin_run(now, None, target, action, KEEP_TIMEOUT);
+        self.effects.push(Effect::Perform(Box::new(run)));
+    }
+
+    /// The action that keeps what the target's runbook could put back, with the validator of the same runbook.
+    fn keeping(&self, target: &ansai_model::id::TargetId) -> Option<Action> {
+        let parts = self.bundle.parts();
+        let rule = parts.rules.values().find(|rule| rule.target == *target)?;
+        let rungs = &parts.runbooks.get(&rule.runbook)?.rungs;
+        let validator = rungs.iter().find_map(validator_in)?;
+        rungs.iter().flat_map(|rung| &rung.steps).find_map(|step| match step {
+            Step::Act { action: Action::RestoreConfiguration { unit, paths }, .. } => {
+                let (unit, paths, validator) = (unit.clone(), paths.clone(), validator.clone());
+                Some(Action::SaveConfiguration { unit, paths, validator })
+            }
+            Step::Act { .. } | Step::Wait(_) => None,
+        })
+    }
+}
+
+fn validator_in(rung: &Rung) -> Option<CommandLine> {
+    rung.steps.iter().find_map(|step| match step {
+        Step::Act { action: Action::Validate { command }, .. } => Some(command.clone()),
+        Step::Act { .. } | Step::Wait(_) => None,
+    })
+}

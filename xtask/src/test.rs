@@ -1,0 +1,81 @@
+//! Every test, in stages that each print their time; one line at the end counts all tests.
+
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+
+use crate::{cargo, tidy};
+
+/// Runs every stage; all of them, so that one run shows everything that is wrong.
+pub(crate) fn run() -> Result<()> {
+    // The lab's image is built beside the compilation: both take about a minute, and neither waits for the other.
+    let setup = std::thread::spawn(ansai_lab::setup::prepare);
+    let mut failed = Vec::new();
+    stage("formatting", &mut failed, || cargo::run(&["fmt", "--all", "--check"]));
+    stage("tidy", &mut failed, tidy::run);
+    stage("lints", &mut failed, || {
+        cargo::run(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])
+    });
+    stage("build", &mut failed, || cargo::run(&["build", "--workspace", "--quiet"]));
+    stage("lab set-up", &mut failed, || match setup.join() {
+        Ok(result) => result,
+        Err(_) => bail!("the set-up panicked"),
+    });
+    let (mut passed, mut broken) = (0, 0);
+    let mut counted = |name: &str, arguments: &[&str]| {
+        stage(name, &mut failed, || {
+            let (is_well, output) = cargo::read(arguments)?;
+            show(&output);
+            let (well, wrong) = count(&output);
+            passed += well;
+            broken += wrong;
+            if is_well { Ok(()) } else { bail!("`cargo {}` failed", arguments.join(" ")) }
+        });
+    };
+    counted("unit and contract tests", &["test", "--workspace", "--exclude", "ansai-lab", "--no-fail-fast", "--quiet"]);
+    // Two hosts at once are what two cores carry.
+    counted("end-to-end tests", &["test", "-p", "ansai-lab", "--no-fail-fast", "--quiet", "--", "--test-threads", "2"]);
+    stage("simulation", &mut failed, || cargo::run(&["run", "--quiet", "-p", "ansai-sim", "--", "run", "500"]));
+    show(&format!("{passed} passed, {broken} failed\n"));
+    if failed.is_empty() { Ok(()) } else { bail!("failed: {}", failed.join(", ")) }
+}
+
+#[expect(clippy::print_stdout, reason = "this is a program for people at a terminal")]
+fn show(text: &str) {
+    print!("{text}");
+}
+
+fn stage(name: &str, failed: &mut Vec<String>, run: impl FnOnce() -> Result<()>) {
+    let begun = Instant::now();
+    let result = run();
+    let seconds = begun.elapsed().as_secs_f64();
+    match result {
+        Ok(()) => show(&format!("── {name}: ok, {seconds:.1} s\n")),
+        Err(error) => {
+            show(&format!("── {name}: FAILED, {seconds:.1} s\n{error:#}\n"));
+            failed.push(name.to_owned());
+        }
+    }
+}
+
+/// The passed and failed tests in the closing lines of test programs.
+fn count(output: &str) -> (u64, u64) {
+    let number = |line: &str, word: &str| -> u64 {
+        let before = line.split(word).next().unwrap_or_default();
+        before.split_whitespace().next_back().and_then(|number| number.parse().ok()).unwrap_or(0)
+    };
+    let lines = output.lines().filter(|line| line.starts_with("test result:"));
+    lines.fold((0, 0), |(passed, failed), line| (passed + number(line, " passed"), failed + number(line, " failed")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_are_counted_over_all_programs() {
+        let output =
+            "test result: ok. 3 passed; 0 failed; 0 ignored\nx\ntest result: FAILED. 1 passed; 2 failed; 0 ignored\n";
+        assert_eq!(count(output), (4, 2));
+    }
+}

@@ -1,0 +1,131 @@
+//! The rules of the house that no compiler knows: who may depend on whom, how files begin, what never stands in them.
+
+use std::{fs, path::Path, process::Command};
+
+use anyhow::{Context, Result, bail};
+
+use crate::cargo;
+
+/// Each crate with the crates of ours that it may depend on, as in ARCHITECTURE.md.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("ansai-model", &[]),
+    ("ansai-engine", &["ansai-model"]),
+    ("ansai-config", &["ansai-model"]),
+    ("ansai-protocol", &["ansai-model"]),
+    ("ansai-host", &["ansai-model"]),
+    ("ansai-agent", &["ansai-model", "ansai-engine", "ansai-config", "ansai-protocol", "ansai-host"]),
+    ("ansai-cli", &["ansai-model", "ansai-engine", "ansai-config", "ansai-protocol", "ansai-host", "ansai-agent"]),
+    ("ansai-sim", &["ansai-model", "ansai-engine", "ansai-config", "ansai-host", "ansai-agent"]),
+    ("ansai-lab", &[]),
+    ("xtask", &["ansai-lab"]),
+];
+
+const LINES_MAX: usize = 500;
+
+/// Words that no Rust file holds, and why; each is put together so that this file does not hold it.
+fn forbidden() -> Vec<(String, &'static str)> {
+    let joined = |parts: [&str; 2]| parts.concat();
+    vec![
+        (joined(["#[ign", "ore"]), "a test that is not run is no test: mend it or delete it"),
+        (joined(["#[should_", "panic"]), "return a result and check it"),
+        (joined(["todo", "!("]), "finish it, or leave it out"),
+        (joined(["unimplemen", "ted!("]), "finish it, or leave it out"),
+        (joined(["#[al", "low("]), "write #[expect(lint, reason = \"…\")]"),
+        (joined(["/wo", "rk/"]), "no paths of one machine"),
+    ]
+}
+
+/// Checks every rule; all findings at once.
+pub(crate) fn run() -> Result<()> {
+    let root = cargo::root();
+    let mut findings = Vec::new();
+    for file in files(&root)? {
+        let Ok(text) = fs::read_to_string(root.join(&file)) else { continue };
+        if file.ends_with(".rs") {
+            findings.extend(check_rust(&file, &text));
+        }
+        if file == "ARCHITECTURE.md" {
+            findings.extend(check_paths(&root, &text));
+        }
+    }
+    for (name, allowed) in LAYERS {
+        let folder =
+            if *name == "xtask" { "xtask".to_owned() } else { format!("crates/{}", name.trim_start_matches("ansai-")) };
+        let manifest = fs::read_to_string(root.join(&folder).join("Cargo.toml")).with_context(|| folder.clone())?;
+        findings.extend(check_layer(&format!("{folder}/Cargo.toml"), &manifest, allowed));
+    }
+    if findings.is_empty() {
+        return Ok(());
+    }
+    bail!("{}", findings.join("\n"))
+}
+
+/// The files that git knows or would add.
+fn files(root: &Path) -> Result<Vec<String>> {
+    let output = Command::new("git")
+        .args(["ls-files", "--cached", "--others", "--exclude-standard"])
+        .current_dir(root)
+        .output()
+        .context("git cannot be run")?;
+    Ok(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
+}
+
+fn check_rust(file: &str, text: &str) -> Vec<String> {
+    let mut findings = Vec::new();
+    if !text.starts_with("//!") {
+        findings.push(format!("{file}:1: does not say what it is for — begin with //!"));
+    }
+    let lines = text.lines().count();
+    if lines > LINES_MAX {
+        findings.push(format!("{file}: {lines} lines — split it, {LINES_MAX} are the limit"));
+    }
+    for (number, line) in text.lines().enumerate() {
+        for (word, why) in forbidden() {
+            if line.contains(&word) {
+                findings.push(format!("{file}:{}: `{word}` — {why}", number + 1));
+            }
+        }
+    }
+    findings
+}
+
+/// Every path in backticks that looks like one of ours must exist.
+fn check_paths(root: &Path, text: &str) -> Vec<String> {
+    let ours = ["crates/", "xtask/", "docs/", "packaging/"];
+    let quoted = text.split('`').skip(1).step_by(2);
+    quoted
+        .filter(|path| ours.iter().any(|start| path.starts_with(start)) && !path.contains(['*', ' ', '…']))
+        .filter(|path| !root.join(path).exists())
+        .map(|path| format!("ARCHITECTURE.md: `{path}` does not exist — mend the document"))
+        .collect()
+}
+
+fn check_layer(file: &str, manifest: &str, allowed: &[&str]) -> Vec<String> {
+    let dependencies = manifest.split("[dependencies]").nth(1).unwrap_or_default();
+    let dependencies = dependencies.split("\n[").next().unwrap_or_default();
+    dependencies
+        .lines()
+        .filter_map(|line| line.split(['.', ' ', '=']).next())
+        .filter(|name| name.starts_with("ansai-") && !allowed.contains(name))
+        .map(|name| format!("{file}: depends on {name} — the architecture does not allow that"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_rule_can_fail() {
+        assert_eq!(check_rust("a.rs", "//! A.\nfn a() {}\n"), Vec::<String>::new());
+        assert_eq!(check_rust("a.rs", "fn a() {}\n").len(), 1);
+        assert_eq!(check_rust("a.rs", &format!("//! A.\n{}", "\n".repeat(LINES_MAX))).len(), 1);
+        for (word, _) in forbidden() {
+            assert_eq!(check_rust("a.rs", &format!("//! A.\n{word}\n")).len(), 1, "{word}");
+        }
+        let manifest = "[dependencies]\nansai-engine.workspace = true\nserde.workspace = true\n[dev-dependencies]\nansai-lab.workspace = true\n";
+        assert_eq!(check_layer("Cargo.toml", manifest, &[]).len(), 1);
+        assert_eq!(check_layer("Cargo.toml", manifest, &["ansai-engine"]), Vec::<String>::new());
+        assert_eq!(check_paths(Path::new("/"), "see `crates/none/at/all.rs`").len(), 1);
+    }
+}
