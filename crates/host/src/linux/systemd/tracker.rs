@@ -120,9 +120,10 @@ impl Tracker {
     pub fn became(&mut self, unit: &UnitName, active: ActiveState) {
         let Some(track) = self.units.get_mut(unit) else { return };
         // systemd repeats the state with every change of a property, so only a state known before makes a transition.
-        let was_up = track.active.is_some_and(|active| !is_down(active));
-        track.active = Some(active);
-        track.is_starting |= track.job.is_some() && active == ActiveState::Activating;
+        let before = track.active.replace(active);
+        let was_up = before.is_some_and(|active| !is_down(active));
+        let begins = active == ActiveState::Activating && before.is_some_and(|before| before != active);
+        track.is_starting |= track.job.is_some() && begins;
         if !is_down(active) {
             if active != ActiveState::Deactivating {
                 track.intent = Intent::Unknown;
@@ -215,6 +216,11 @@ mod tests {
         check(
             &[Became(Inactive), New("/1"), Became(Activating), Became(Inactive), Removed("/1", "done")],
             Intent::ByItself,
+        );
+        // The stop of a unit that waits for its restart repeats that it was on its way up.
+        check(
+            &[Became(Activating), New("/1"), Became(Activating), Became(Inactive), Removed("/1", "done")],
+            Intent::Stopped,
         );
         let restarted = [New("/1"), Became(Deactivating), Became(Inactive), Became(Activating), Became(Active)];
         check(&restarted, Intent::Unknown);
