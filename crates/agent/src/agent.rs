@@ -318,6 +318,7 @@ impl Agent {
             held,
             holds,
             silences,
+            maintenance: answer::maintenance(engine, now),
             messages_waiting: self.shell.outbox.len(),
             targets: answer::targets(engine, now),
         })

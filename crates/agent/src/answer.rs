@@ -5,6 +5,7 @@ use ansai_host::port::Host;
 use ansai_model::{
     id::{IncidentId, TargetId},
     observation::Health,
+    policy::MaintenanceWindow,
     report::Report,
     time::Now,
 };
@@ -50,6 +51,7 @@ pub(crate) fn targets(engine: &HostEngine, now: Now) -> Vec<TargetStatus> {
                 summary: summary.unwrap_or_else(|| "not looked at yet".into()),
                 incident: explanation.incidents.first().map(|incident| incident.id),
                 explanation: explanation.summary,
+                is_critical: engine.bundle().parts().targets.get(&explanation.target).is_some_and(|t| t.is_critical),
                 target: explanation.target,
             }
         })
@@ -70,6 +72,19 @@ pub(crate) fn scopes(engine: &HostEngine, now: Now) -> (Vec<ScopeView>, Vec<Scop
         holds.map(|hold| view(hold.scope.to_string(), &hold.by, &hold.reason)).collect(),
         silences.map(|silence| view(silence.scope.to_string(), &silence.by, &silence.reason)).collect(),
     )
+}
+
+/// The maintenance windows in force that operators opened.
+pub(crate) fn maintenance(engine: &HostEngine, now: Now) -> Vec<ScopeView> {
+    let windows = engine.state().maintenance.iter();
+    let open = windows.filter(|window| window.schedule.open_until(now.wall).is_some());
+    let view = |window: &MaintenanceWindow| ScopeView {
+        scope: window.scope.to_string(),
+        // The engine keeps who opened it within the reason.
+        by: "operator".to_owned(),
+        reason: window.reason.clone(),
+    };
+    open.map(view).collect()
 }
 
 fn summary(report: &Report) -> IncidentSummary {
@@ -112,7 +127,10 @@ impl<H: Host, S: Store> Shell<H, S> {
     /// Everything about a target.
     pub(crate) fn explain(&self, target: &TargetId) -> Reply {
         match self.engine.explain(self.clock.now(), target) {
-            Some(explanation) => json(&explanation),
+            Some(explanation) => json(&explanation).map(|mut value| {
+                value["schema"] = SCHEMA.into();
+                value
+            }),
             None => {
                 let problem = Problem::new(format!("there is no target {target}"), "`ansai status` lists them");
                 Err((StatusCode::NOT_FOUND, problem))

@@ -26,6 +26,9 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Most connections at once.
 const CONNECTIONS_MAX: usize = 32;
 
+/// The group that may use the socket besides root.
+const GROUP: &str = "ansai";
+
 /// What can be asked of the loop.
 #[derive(Debug)]
 pub enum Query {
@@ -75,6 +78,10 @@ pub fn serve(
     }
     let listener = UnixListener::bind(path)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
+    if let Some(group) = group_id(&fs::read_to_string("/etc/group").unwrap_or_default()) {
+        // An agent that is not root keeps its own group on the socket.
+        let _ = std::os::unix::fs::chown(path, None, Some(group));
+    }
     let connections = tasks.clone();
     tasks.spawn(async move {
         let places = std::sync::Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
@@ -96,6 +103,11 @@ pub fn serve(
         }
     });
     Ok(())
+}
+
+/// The group whose members may talk to the agent, when the host has it.
+fn group_id(groups: &str) -> Option<u32> {
+    groups.lines().find(|line| line.split(':').next() == Some(GROUP))?.split(':').nth(2)?.parse().ok()
 }
 
 async fn connection(stream: UnixStream, asked: mpsc::Sender<Asked>) {
@@ -178,5 +190,18 @@ async fn query(request: Request<Incoming>, by: Text) -> Result<Query, (StatusCod
             format!("there is nothing at {method} {path}"),
             "see docs/reference/api.md",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_socket_goes_to_the_group_of_that_very_name() {
+        let groups = "root:x:0:\nansai-old:x:5:\nansai:x:998:alice\n";
+        assert_eq!(group_id(groups), Some(998));
+        assert_eq!(group_id("ansai:x:\nbroken\n"), None);
+        assert_eq!(group_id(""), None);
     }
 }

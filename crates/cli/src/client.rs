@@ -51,11 +51,12 @@ fn ask(places: &Places, method: &str, path: &str, body: &str) -> Result<Value, F
     let socket = places.runtime_dir.join("api.sock");
     let unreachable = |error: std::io::Error| {
         let what = format!("the agent does not answer at {}: {error}", socket.display());
-        let suggestion = match error.kind() {
-            std::io::ErrorKind::PermissionDenied => "sudo ansai …, or join the group that owns the socket",
-            _ => "is it running? systemctl status ansai",
-        };
-        Failure::new(Code::Unreachable, what, suggestion)
+        match error.kind() {
+            std::io::ErrorKind::PermissionDenied => {
+                Failure::new(Code::Forbidden, what, "sudo ansai …, or join the group `ansai`")
+            }
+            _ => Failure::new(Code::Unreachable, what, "is it running? systemctl status ansai"),
+        }
     };
     let mut stream = UnixStream::connect(&socket).map_err(unreachable)?;
     stream.set_read_timeout(Some(TIMEOUT)).map_err(unreachable)?;

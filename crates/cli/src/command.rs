@@ -1,64 +1,55 @@
-//! The subcommands, by what they do: run, read, operate, configure.
+//! The subcommands: one file each, and here only which one is meant.
 
-mod configure;
+mod agent;
+mod check;
+mod config;
+mod consent;
+mod docs;
+mod doctor;
+mod explain;
+mod incidents;
+mod init;
 mod operate;
-mod read;
+mod report;
+mod status;
+mod target;
 
-use ansai_agent::Options;
-use clap::CommandFactory;
-
+use self::operate::{Ended, Opened};
 use crate::{
-    Command, Places, Program,
+    Command, ConfigCommand, Places,
     exit::{Code, Failure},
-    show,
 };
 
 /// Runs a subcommand.
 pub(crate) fn run(places: &Places, command: Command) -> Result<Code, Failure> {
     match command {
-        Command::Agent => agent(places),
-        Command::Init { output, force, dry_run } => configure::init(places, output, force, dry_run),
-        Command::Check { path } => configure::check(places, path),
-        Command::Status => read::status(places),
-        Command::Incidents => read::incidents(places),
-        Command::Report { incident } => read::report(places, &incident),
-        Command::Explain { target } => read::explain(places, &target),
-        Command::Doctor => read::doctor(places),
-        Command::Completions { shell } => {
-            let mut out = Vec::new();
-            clap_complete::generate(shell, &mut Program::command(), "ansai", &mut out);
-            show::print(&String::from_utf8_lossy(&out));
-            Ok(Code::Ok)
+        Command::Agent => agent::agent(places),
+        Command::Init { output, force, dry_run } => init::init(places, output, force, dry_run),
+        Command::Check { path } => check::check(places, path),
+        Command::Config { show: ConfigCommand::Show { expanded: false } } => config::show(places),
+        Command::Config { show: ConfigCommand::Show { expanded: true } } => config::expanded(places),
+        Command::Config { show: ConfigCommand::Layers } => config::layers(places),
+        Command::Status { watch: true } => status::watch(places),
+        Command::Status { watch: false } => status::status(places),
+        Command::Incidents { open, limit } => incidents::incidents(places, open, limit),
+        Command::Report { incident } => report::report(places, &incident),
+        Command::Explain { target } => explain::explain(places, &target),
+        Command::Doctor => doctor::doctor(places),
+        Command::Completions { shell } => docs::completions(shell),
+        Command::Man { out } => docs::man(out),
+        Command::Reference => docs::reference(),
+        Command::Approve { incident } => operate::approve(places, &incident),
+        Command::Reject { incident } => operate::reject(places, &incident),
+        Command::Hold { scope, reason, until } => operate::hold(places, &scope, reason, until),
+        Command::Release { scope, consent } => operate::end(places, Ended::Hold, &scope, consent),
+        Command::Unsilence { scope } => operate::end(places, Ended::Silence, &scope, crate::ConsentArgs { yes: true }),
+        Command::Silence { scope, lasts, reason, consent } => {
+            operate::silence(places, Opened { scope, lasts, reason, consent })
         }
-        Command::Man => {
-            let mut out = Vec::new();
-            let made = clap_mangen::Man::new(Program::command()).render(&mut out);
-            made.map_err(|error| Failure::new(Code::Failing, format!("no manual page: {error}"), ""))?;
-            show::print(&String::from_utf8_lossy(&out));
-            Ok(Code::Ok)
+        Command::Maintenance { scope, lasts, reason, consent } => {
+            operate::maintenance(places, Opened { scope, lasts, reason, consent })
         }
-        other => operate::run(places, other),
-    }
-}
-
-fn agent(places: &Places) -> Result<Code, Failure> {
-    tracing_subscriber::fmt().with_target(false).with_ansi(false).without_time().with_writer(std::io::stderr).init();
-    let failed = |error: String, code: Code| Failure::new(code, error, "`ansai check` and `ansai doctor` say more");
-    // One thread is enough: the work is waiting, and memory is counted.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| failed(error.to_string(), Code::Failing))?;
-    let options = Options {
-        config: places.config.clone(),
-        state_dir: places.state_dir.clone(),
-        runtime_dir: places.runtime_dir.clone(),
-        hold_file: places.hold_file.clone(),
-    };
-    let result = runtime.block_on(ansai_agent::run(options));
-    // Tasks that are still under way (a drill, a slow probe) end with the process.
-    runtime.shutdown_background();
-    match result {
-        Ok(()) => Ok(Code::Ok),
-        Err(error) if error.is::<ansai_config::Diagnostics>() => Err(failed(format!("{error}"), Code::Usage)),
-        Err(error) => Err(failed(format!("the agent cannot run: {error:#}"), Code::Failing)),
+        Command::Heal { target, dry_run, consent } => operate::heal(places, &target, dry_run, consent),
+        Command::Drill { target, kind, consent } => operate::drill(places, &target, kind, consent),
     }
 }

@@ -13,8 +13,10 @@ pub(crate) enum Code {
     Usage = 2,
     /// The agent cannot be reached.
     Unreachable = 3,
-    /// A gate refused.
+    /// A gate refused, or nobody confirmed.
     Refused = 4,
+    /// The socket's permissions refuse.
+    Forbidden = 5,
 }
 
 impl From<Code> for ExitCode {
@@ -36,12 +38,27 @@ impl Failure {
         Self { code, what: what.into(), suggestion: suggestion.into() }
     }
 
+    /// What went wrong.
+    pub(crate) fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// What to do about it.
+    pub(crate) fn suggestion(&self) -> &str {
+        &self.suggestion
+    }
+
+    /// The lines for a person.
+    pub(crate) fn text(&self) -> String {
+        match self.suggestion.is_empty() {
+            true => format!("ansai: {}", self.what),
+            false => format!("ansai: {}\n  try: {}", self.what, self.suggestion),
+        }
+    }
+
     /// Says it to the person at the terminal.
     #[expect(clippy::print_stderr, reason = "this is where the program speaks of its errors")]
     pub(crate) fn print(&self) {
-        eprintln!("ansai: {}", self.what);
-        if !self.suggestion.is_empty() {
-            eprintln!("  try: {}", self.suggestion);
-        }
+        eprintln!("{}", self.text());
     }
 }

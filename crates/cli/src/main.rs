@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand};
 /// Keeps a host healthy by itself, and says what it did.
 ///
 /// Exit codes: 0 well; 1 something is failing, or went wrong; 2 wrong usage or configuration; 3 the agent cannot be
-/// reached; 4 a gate refused.
+/// reached; 4 a gate refused, or nobody confirmed; 5 not permitted.
 #[derive(Parser)]
 #[command(name = "ansai", version, propagate_version = true)]
 struct Program {
@@ -41,6 +41,32 @@ struct Places {
     /// Print JSON in its documented shape.
     #[arg(long, global = true)]
     json: bool,
+    /// Color the output: auto means when a person looks and NO_COLOR is not set.
+    #[arg(long, global = true, value_enum, default_value_t)]
+    color: ColorChoice,
+    /// Print nothing that is no error; the exit code says it all.
+    #[arg(long, short, global = true, conflicts_with = "json")]
+    quiet: bool,
+}
+
+/// When output is colored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum ColorChoice {
+    /// When a person looks.
+    #[default]
+    Auto,
+    /// Even into a pipe.
+    Always,
+    /// Not at all.
+    Never,
+}
+
+/// Whether the person has to be asked.
+#[derive(Args, Clone, Copy)]
+struct ConsentArgs {
+    /// Do it without asking.
+    #[arg(long, short)]
+    yes: bool,
 }
 
 /// Which targets, and why.
@@ -75,10 +101,26 @@ enum Command {
         /// The configuration to check, instead of --config.
         path: Option<PathBuf>,
     },
-    /// Show the agent and its targets.
-    Status,
+    /// Show the configuration.
+    Config {
+        #[command(subcommand)]
+        show: ConfigCommand,
+    },
+    /// Show the agent and its targets; exit code 1 when a target is failing.
+    Status {
+        /// Show it again each second, until interrupted.
+        #[arg(long, short)]
+        watch: bool,
+    },
     /// List open and past incidents.
-    Incidents,
+    Incidents {
+        /// Only those that have not ended.
+        #[arg(long)]
+        open: bool,
+        /// Show at most this many.
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+    },
     /// Show the report on an incident.
     Report {
         /// The incident's number, as i7.
@@ -106,11 +148,16 @@ enum Command {
         /// Why; it is shown wherever the hold stops something.
         #[arg(long, default_value = "")]
         reason: String,
+        /// When it ends by itself: for how long, as 2h, or a time, as 2030-01-31T08:00:00Z.
+        #[arg(long)]
+        until: Option<String>,
     },
     /// End holds.
     Release {
         #[command(flatten)]
         scope: ScopeArgs,
+        #[command(flatten)]
+        consent: ConsentArgs,
     },
     /// Suppress notifications; healing goes on.
     Silence {
@@ -122,6 +169,8 @@ enum Command {
         /// Why.
         #[arg(long, default_value = "")]
         reason: String,
+        #[command(flatten)]
+        consent: ConsentArgs,
     },
     /// End silences.
     Unsilence {
@@ -138,6 +187,8 @@ enum Command {
         /// Why.
         #[arg(long, default_value = "")]
         reason: String,
+        #[command(flatten)]
+        consent: ConsentArgs,
     },
     /// Run the runbook of a failing target now.
     Heal {
@@ -146,6 +197,8 @@ enum Command {
         /// Say what would be done, and do nothing.
         #[arg(long)]
         dry_run: bool,
+        #[command(flatten)]
+        consent: ConsentArgs,
     },
     /// Inject a failure on purpose, to see the healing work.
     Drill {
@@ -154,9 +207,8 @@ enum Command {
         /// crash, hang, exit, port, configuration or loop.
         #[arg(value_parser = drill_kind)]
         kind: DrillKind,
-        /// Do it without asking.
-        #[arg(long, short)]
-        yes: bool,
+        #[command(flatten)]
+        consent: ConsentArgs,
     },
     /// Look for what keeps ansai from working, and say what to do.
     Doctor,
@@ -166,7 +218,26 @@ enum Command {
         shell: clap_complete::Shell,
     },
     /// Print the manual page.
-    Man,
+    Man {
+        /// Write a page a subcommand into this folder instead.
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+    /// Print the reference of the command line as Markdown.
+    #[command(hide = true)]
+    Reference,
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Print the files, or what they are expanded to on this host.
+    Show {
+        /// Every check, rule, runbook and policy that follows from the files, as the agent applies them.
+        #[arg(long)]
+        expanded: bool,
+    },
+    /// List the layers, weakest first.
+    Layers,
 }
 
 fn drill_kind(text: &str) -> Result<DrillKind, String> {
@@ -176,6 +247,7 @@ fn drill_kind(text: &str) -> Result<DrillKind, String> {
 
 fn main() -> ExitCode {
     let Program { places, command } = Program::parse();
+    show::set_up(places.color, places.quiet);
     match command::run(&places, command) {
         Ok(code) => code.into(),
         Err(error) => {

@@ -39,13 +39,16 @@ pub struct Status {
     pub holds: Vec<ScopeView>,
     /// Silences in force.
     pub silences: Vec<ScopeView>,
+    /// Maintenance windows that operators opened, in force.
+    #[serde(default)]
+    pub maintenance: Vec<ScopeView>,
     /// Messages that wait to be delivered.
     pub messages_waiting: usize,
     /// Every target, by name.
     pub targets: Vec<TargetStatus>,
 }
 
-/// A hold or a silence.
+/// A hold, a silence or a maintenance window.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ScopeView {
     /// Which targets, in words.
@@ -69,6 +72,9 @@ pub struct TargetStatus {
     pub incident: Option<IncidentId>,
     /// In one sentence: what is happening, or why nothing is.
     pub explanation: Text,
+    /// Whether a person must act at once when it cannot be healed.
+    #[serde(default)]
+    pub is_critical: bool,
 }
 
 /// An incident in a line.

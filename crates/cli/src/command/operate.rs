@@ -1,56 +1,29 @@
 //! Commands that change something: each previews its targets, and the agent's gates have the last word.
+//!
+//! A hold asks nothing: it only stops action, and an emergency must not wait for an answer.
 
-use std::io::{IsTerminal, Write};
+use std::time::Duration;
 
 use ansai_model::{
     id::{IncidentId, TargetId},
-    operator::Operation,
+    operator::{DrillKind, Operation},
     policy::Scope,
     text::Text,
+    time::WallTime,
 };
 
-use super::read::resolve;
+use super::{
+    consent::{self, Proof},
+    target,
+};
 use crate::{
-    Command, Places, ScopeArgs, client,
+    ConsentArgs, Places, ScopeArgs, client,
     exit::{Code, Failure},
     show,
 };
 
-pub(super) fn run(places: &Places, command: Command) -> Result<Code, Failure> {
-    let operation = match command {
-        Command::Approve { incident } => Operation::Approve { incident: number(&incident)? },
-        Command::Reject { incident } => Operation::Reject { incident: number(&incident)? },
-        Command::Hold { scope, reason } => {
-            Operation::Hold { scope: scope_of(places, &scope)?, reason: Text::new(reason), until: None }
-        }
-        Command::Release { scope } => Operation::Release { scope: plain_scope(&scope) },
-        Command::Silence { scope, lasts, reason } => {
-            let (scope, lasts) = (scope_of(places, &scope)?, duration(&lasts)?);
-            Operation::Silence { scope, reason: Text::new(reason), lasts }
-        }
-        Command::Unsilence { scope } => Operation::Unsilence { scope: plain_scope(&scope) },
-        Command::Maintenance { scope, lasts, reason } => match duration(&lasts)? {
-            lasts if lasts.is_zero() => Operation::EndMaintenance { scope: plain_scope(&scope) },
-            lasts => Operation::Maintenance { scope: scope_of(places, &scope)?, reason: Text::new(reason), lasts },
-        },
-        Command::Heal { target, dry_run } => {
-            let target = target_id(places, &target)?;
-            if dry_run {
-                return super::read::explain(places, target.as_str());
-            }
-            Operation::Heal { target }
-        }
-        Command::Drill { target, kind, yes } => {
-            let target = target_id(places, &target)?;
-            confirm(&format!("inject a failure ({}) into {target}", kind.as_str()), yes)?;
-            Operation::Drill { target, kind }
-        }
-        Command::Agent | Command::Init { .. } | Command::Check { .. } | Command::Status | Command::Incidents => {
-            return Ok(Code::Ok);
-        }
-        Command::Report { .. } | Command::Explain { .. } | Command::Doctor => return Ok(Code::Ok),
-        Command::Completions { .. } | Command::Man => return Ok(Code::Ok),
-    };
+/// Asks the agent to do it, and says what came of it.
+pub(super) fn run(places: &Places, operation: Operation) -> Result<Code, Failure> {
     let done = client::operate(places, operation)?;
     match places.json {
         true => show::print_json(&serde_json::to_value(&done).unwrap_or_default()),
@@ -59,64 +32,144 @@ pub(super) fn run(places: &Places, command: Command) -> Result<Code, Failure> {
     Ok(Code::Ok)
 }
 
-fn number(text: &str) -> Result<IncidentId, Failure> {
-    let wrong = |_| {
-        Failure::new(
-            Code::Usage,
-            format!("`{text}` is no incident"),
-            "write its number as i7; `ansai incidents` lists them",
-        )
+pub(super) fn hold(places: &Places, scope: &ScopeArgs, reason: String, until: Option<String>) -> Result<Code, Failure> {
+    let until = until.map(|text| moment(&text)).transpose()?;
+    let (scope, targets) = target::scope(places, scope)?;
+    show::note(&consent::preview("hold", &targets));
+    run(places, Operation::Hold { scope, reason: Text::new(reason), until })
+}
+
+/// Which restraint is ended.
+#[derive(Clone, Copy)]
+pub(super) enum Ended {
+    /// A hold.
+    Hold,
+    /// A silence.
+    Silence,
+    /// A maintenance window.
+    Maintenance,
+}
+
+pub(super) fn end(places: &Places, ended: Ended, scope: &ScopeArgs, consent: ConsentArgs) -> Result<Code, Failure> {
+    let what = match ended {
+        Ended::Hold => "release",
+        Ended::Silence => "end silences on",
+        Ended::Maintenance => "end maintenance of",
     };
-    text.parse().map_err(wrong)
+    let scope = match target::scope(places, scope) {
+        Ok((scope, targets)) => {
+            consent::announce(what, &targets, &consent::proof_for(&targets), consent)?;
+            scope
+        }
+        // A target that has gone may have left a restraint behind: what was written is tried as it is.
+        Err(failure) if failure.code == Code::Usage => Scope::Matching(scope.targets.clone()),
+        Err(failure) => return Err(failure),
+    };
+    run(
+        places,
+        match ended {
+            Ended::Hold => Operation::Release { scope },
+            Ended::Silence => Operation::Unsilence { scope },
+            Ended::Maintenance => Operation::EndMaintenance { scope },
+        },
+    )
 }
 
-fn duration(text: &str) -> Result<std::time::Duration, Failure> {
-    ansai_config::units::duration(text).map_err(|error| Failure::new(Code::Usage, error, ""))
+/// How a silence or a maintenance window is opened.
+pub(super) struct Opened {
+    /// Which targets.
+    pub(super) scope: ScopeArgs,
+    /// For how long, as written.
+    pub(super) lasts: String,
+    /// Why.
+    pub(super) reason: String,
+    /// Whether to ask.
+    pub(super) consent: ConsentArgs,
 }
 
-fn target_id(places: &Places, name: &str) -> Result<TargetId, Failure> {
-    let name = resolve(places, name)?;
-    TargetId::new(&name).map_err(|error| Failure::new(Code::Usage, error.to_string(), "`ansai status` lists them"))
+pub(super) fn silence(places: &Places, opened: Opened) -> Result<Code, Failure> {
+    let lasts = duration(&opened.lasts)?;
+    let (scope, targets) = target::scope(places, &opened.scope)?;
+    consent::announce("silence", &targets, &consent::proof_for(&targets), opened.consent)?;
+    run(places, Operation::Silence { scope, reason: Text::new(opened.reason), lasts })
 }
 
-fn plain_scope(args: &ScopeArgs) -> Scope {
-    if args.all { Scope::All } else { Scope::Matching(args.targets.clone()) }
+pub(super) fn maintenance(places: &Places, opened: Opened) -> Result<Code, Failure> {
+    let lasts = duration(&opened.lasts)?;
+    if lasts.is_zero() {
+        return end(places, Ended::Maintenance, &opened.scope, opened.consent);
+    }
+    let (scope, targets) = target::scope(places, &opened.scope)?;
+    consent::announce("open maintenance of", &targets, &consent::proof_for(&targets), opened.consent)?;
+    run(places, Operation::Maintenance { scope, reason: Text::new(opened.reason), lasts })
 }
 
-/// The scope, which must hold something: a misspelled one would stop nothing.
-fn scope_of(places: &Places, args: &ScopeArgs) -> Result<Scope, Failure> {
-    let written = plain_scope(args);
+pub(super) fn approve(places: &Places, incident: &str) -> Result<Code, Failure> {
+    run(places, Operation::Approve { incident: number(incident)? })
+}
+
+pub(super) fn reject(places: &Places, incident: &str) -> Result<Code, Failure> {
+    run(places, Operation::Reject { incident: number(incident)? })
+}
+
+pub(super) fn heal(places: &Places, name: &str, dry_run: bool, consent: ConsentArgs) -> Result<Code, Failure> {
+    let target = target::target_id(places, name)?;
+    if dry_run {
+        return super::explain::explain(places, target.as_str());
+    }
+    consent::ask(&format!("run the runbook of {target}"), &Proof::Yes, consent)?;
+    run(places, Operation::Heal { target })
+}
+
+pub(super) fn drill(places: &Places, name: &str, kind: DrillKind, consent: ConsentArgs) -> Result<Code, Failure> {
+    let target = target::target_id(places, name)?;
+    let what = format!("inject a failure ({}) into {target}", kind.as_str());
+    consent::ask(&what, &drill_proof(places, &target)?, consent)?;
+    run(places, Operation::Drill { target, kind })
+}
+
+/// A critical target is broken only by whoever writes its name out.
+fn drill_proof(places: &Places, target: &TargetId) -> Result<Proof, Failure> {
     let status = client::status(places)?;
-    let holds = |scope: &Scope| status.targets.iter().filter(|target| scope.holds(&target.target)).count();
-    if holds(&written) > 0 || args.all {
-        return Ok(written);
-    }
-    let with_suffix = Scope::Matching(args.targets.iter().map(|name| format!("{name}.service")).collect());
-    if holds(&with_suffix) > 0 {
-        return Ok(with_suffix);
-    }
-    let what = format!("{written} holds none of the {} targets", status.targets.len());
-    Err(Failure::new(Code::Usage, what, "`ansai status` lists them; --all is every one"))
+    let is_critical = status.targets.iter().any(|status| status.target == *target && status.is_critical);
+    Ok(if is_critical { Proof::Text(target.name().to_owned()) } else { Proof::Yes })
 }
 
-#[expect(clippy::print_stderr, reason = "a question to the person at the terminal")]
-fn confirm(what: &str, yes: bool) -> Result<(), Failure> {
-    if yes {
-        return Ok(());
+fn number(text: &str) -> Result<IncidentId, Failure> {
+    text.parse().map_err(|_| {
+        let what = format!("`{text}` is no incident");
+        Failure::new(Code::Usage, what, "write its number as i7; `ansai incidents` lists them")
+    })
+}
+
+fn duration(text: &str) -> Result<Duration, Failure> {
+    ansai_config::units::duration(text).map_err(|error| Failure::new(Code::Usage, error, "write it as 30m or 2h"))
+}
+
+/// A moment, written as a time or as how long from now.
+fn moment(text: &str) -> Result<WallTime, Failure> {
+    let now = WallTime(jiff::Timestamp::now().as_millisecond());
+    if let Ok(lasts) = ansai_config::units::duration(text) {
+        return Ok(now.plus(lasts));
     }
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::new(
-            Code::Usage,
-            format!("ansai would {what}, and nobody is there to confirm it"),
-            "add --yes",
-        ));
-    }
-    eprint!("ansai will {what}. Go on? [y/N] ");
-    let _ = std::io::stderr().flush();
-    let mut answer = String::new();
-    let _ = std::io::stdin().read_line(&mut answer);
-    match answer.trim() {
-        "y" | "Y" | "yes" => Ok(()),
-        _ => Err(Failure::new(Code::Refused, "nothing was done", "")),
+    let wrong = |what: String| Failure::new(Code::Usage, what, "write it as 2h, or as 2030-01-31T08:00:00Z");
+    let at: jiff::Timestamp = text.parse().map_err(|_| wrong(format!("`{text}` is neither a duration nor a time")))?;
+    let at = WallTime(at.as_millisecond());
+    if at <= now { Err(wrong(format!("`{text}` is already over"))) } else { Ok(at) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_a_duration_or_a_time_to_come() {
+        let now = jiff::Timestamp::now().as_millisecond();
+        let in_two_hours = moment("2h").expect("a duration").0 - now;
+        assert!((7_200_000..7_260_000).contains(&in_two_hours), "{in_two_hours}");
+        assert_eq!(moment("9999-01-01T00:00:00Z").map(|at| at.0).ok(), Some(253_370_764_800_000));
+        for wrong in ["2020-01-01T00:00:00Z", "soon", ""] {
+            assert_eq!(moment(wrong).expect_err(wrong).code, Code::Usage);
+        }
     }
 }

@@ -1,16 +1,12 @@
-//! Commands about the configuration: init writes a first one, check says what is wrong with it.
+//! `ansai init`: a first configuration from what this host runs. It observes only, until the operator says otherwise.
 
 use std::{fmt::Write as _, path::PathBuf};
 
-use ansai_host::{
-    linux::{LinuxHost, Options, port_owner},
-    port::Host,
-};
+use ansai_host::linux::port_owner;
 use ansai_model::{
     domain::service::{ActiveState, validators},
-    inventory::UnitFacts,
+    inventory::{Inventory, UnitFacts},
 };
-use tokio_util::task::TaskTracker;
 
 use crate::{
     Places,
@@ -56,31 +52,9 @@ const PLUMBING: &[&str] = &[
 ];
 const PORTS_TRIED: &[u16] = &[80, 443, 8080, 8000, 3000, 5000, 5432, 3306, 6379, 25, 53, 22];
 
-pub(super) fn check(places: &Places, path: Option<PathBuf>) -> Result<Code, Failure> {
-    let path = path.unwrap_or_else(|| places.config.clone());
-    match ansai_config::load(&path) {
-        Ok(configuration) => {
-            let files = configuration.files().len();
-            match places.json {
-                true => show::print_json(&serde_json::json!({"schema": ansai_protocol::SCHEMA, "errors": []})),
-                false => show::print(&format!("{} is valid ({files} files)", path.display())),
-            }
-            Ok(Code::Ok)
-        }
-        Err(diagnostics) if places.json => {
-            show::print_json(&serde_json::json!({"schema": ansai_protocol::SCHEMA, "errors": diagnostics.0}));
-            Ok(Code::Usage)
-        }
-        Err(diagnostics) => Err(Failure::new(Code::Usage, diagnostics.to_string(), "")),
-    }
-}
-
 pub(super) fn init(places: &Places, output: Option<PathBuf>, force: bool, dry_run: bool) -> Result<Code, Failure> {
     let failed = |what: String, todo: &str| Failure::new(Code::Failing, what, todo);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| failed(error.to_string(), ""))?;
-    let units = runtime.block_on(units(places));
-    runtime.shutdown_background();
+    let units = units(super::config::inventory(places)?);
     let text = configuration(&units);
     // What init writes must be valid, or it helps nobody.
     let output = output.unwrap_or_else(|| places.config.clone());
@@ -117,17 +91,7 @@ pub(super) fn init(places: &Places, output: Option<PathBuf>, force: bool, dry_ru
     Ok(Code::Ok)
 }
 
-async fn units(places: &Places) -> Vec<UnitFacts> {
-    let tasks = TaskTracker::new();
-    let host = LinuxHost::new(Options::this_machine(places.state_dir.clone()), &tasks);
-    let begun = std::time::Instant::now();
-    let inventory = loop {
-        let inventory = host.inventory().await;
-        if !inventory.units.is_empty() || begun.elapsed() > std::time::Duration::from_secs(2) {
-            break inventory;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    };
+fn units(inventory: Inventory) -> Vec<UnitFacts> {
     let is_plumbing =
         |unit: &UnitFacts| PLUMBING.iter().any(|pattern| ansai_model::policy::matches(pattern, unit.name.as_str()));
     let mut units = inventory.units;

@@ -1,0 +1,91 @@
+//! `ansai config`: the configuration as it is written, in layers, and as the agent applies it on this host.
+
+use std::{path::PathBuf, time::Duration};
+
+use ansai_config::Configuration;
+use ansai_host::{
+    linux::{LinuxHost, Options},
+    port::Host,
+};
+use ansai_model::inventory::Inventory;
+use ansai_protocol::SCHEMA;
+use serde_json::json;
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    Places,
+    exit::{Code, Failure},
+    show,
+};
+
+/// Longest wait for the service manager.
+const UNITS_WAIT: Duration = Duration::from_secs(2);
+/// How often it is asked meanwhile.
+const UNITS_EVERY: Duration = Duration::from_millis(5);
+
+/// Reads the configuration, or says all that is wrong with it.
+pub(super) fn load(places: &Places) -> Result<Configuration, Failure> {
+    ansai_config::load(&places.config).map_err(|wrong| Failure::new(Code::Usage, wrong.to_string(), ""))
+}
+
+pub(super) fn show(places: &Places) -> Result<Code, Failure> {
+    let configuration = load(places)?;
+    let mut files = Vec::new();
+    for path in configuration.files().iter().filter(|path| path.exists()) {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Failure::new(Code::Failing, format!("{}: {error}", path.display()), ""))?;
+        files.push((path, text));
+    }
+    if places.json {
+        let files: Vec<_> = files.iter().map(|(path, text)| json!({"path": path, "text": text})).collect();
+        show::print_json(&json!({"schema": SCHEMA, "files": files}));
+        return Ok(Code::Ok);
+    }
+    for (path, text) in files {
+        show::print(&format!("# {}\n{text}", path.display()));
+    }
+    Ok(Code::Ok)
+}
+
+/// The bundle for this host. It is JSON in any case: its shape is the model's, and programs are what reads it whole.
+pub(super) fn expanded(places: &Places) -> Result<Code, Failure> {
+    let configuration = load(places)?;
+    let inventory = inventory(places)?;
+    let bundle = configuration.bundle(&inventory, 1);
+    let bundle = bundle.map_err(|wrong| Failure::new(Code::Usage, wrong.to_string(), ""))?;
+    show::print_json(&json!({"schema": SCHEMA, "host": inventory.hostname, "bundle": bundle}));
+    Ok(Code::Ok)
+}
+
+pub(super) fn layers(places: &Places) -> Result<Code, Failure> {
+    let configuration = load(places)?;
+    let layers: Vec<PathBuf> = configuration.files().to_vec();
+    if places.json {
+        show::print_json(&json!({"schema": SCHEMA, "layers": layers}));
+        return Ok(Code::Ok);
+    }
+    let lines = layers.iter().enumerate().map(|(index, path)| format!("{}  {}", index + 1, path.display()));
+    let lines: Vec<String> = std::iter::once("0  shipped defaults".to_owned()).chain(lines).collect();
+    show::print(&lines.join("\n"));
+    Ok(Code::Ok)
+}
+
+/// What this host has; without a service manager, it has no units.
+pub(super) fn inventory(places: &Places) -> Result<Inventory, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(Code::Failing, error.to_string(), ""))?;
+    let inventory = runtime.block_on(async {
+        let tasks = TaskTracker::new();
+        let host = LinuxHost::new(Options::this_machine(places.state_dir.clone()), &tasks);
+        let begun = std::time::Instant::now();
+        loop {
+            let inventory = host.inventory().await;
+            if !inventory.units.is_empty() || begun.elapsed() > UNITS_WAIT {
+                return inventory;
+            }
+            tokio::time::sleep(UNITS_EVERY).await;
+        }
+    });
+    runtime.shutdown_background();
+    Ok(inventory)
+}

@@ -1,0 +1,123 @@
+//! Before something is changed: its targets are shown, and a person agrees. What may be done at all is the gates'.
+
+use std::io::{BufRead, IsTerminal, Write};
+
+use crate::{
+    ConsentArgs,
+    exit::{Code, Failure},
+    show,
+};
+
+/// Above this many targets, their count is typed back.
+const TARGETS_MAX: usize = 5;
+/// Longest answer that is read.
+const ANSWER_BYTES_MAX: u64 = 256;
+
+/// What must be typed for something to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// Nothing: the preview is enough.
+    Nothing,
+    /// A yes.
+    Yes,
+    /// Exactly this, as the count or the name of what is changed.
+    Text(String),
+}
+
+/// The targets in a line each, the first few of them.
+pub(super) fn preview(what: &str, targets: &[String]) -> String {
+    let s = if targets.len() == 1 { "" } else { "s" };
+    let mut lines = vec![format!("{what}: {} target{s}", targets.len())];
+    lines.extend(targets.iter().take(TARGETS_MAX).map(|target| format!("  {target}")));
+    if targets.len() > TARGETS_MAX {
+        lines.push(format!("  and {} more", targets.len() - TARGETS_MAX));
+    }
+    lines.join("\n")
+}
+
+/// What a change of so many targets needs, when few of them need nothing.
+pub(super) fn proof_for(targets: &[String]) -> Proof {
+    if targets.len() > TARGETS_MAX { Proof::Text(targets.len().to_string()) } else { Proof::Nothing }
+}
+
+/// Asks the person at the terminal; without one, only `--yes` goes on.
+///
+/// # Errors
+/// When nobody agrees.
+pub(super) fn ask(what: &str, proof: &Proof, consent: ConsentArgs) -> Result<(), Failure> {
+    if consent.yes || *proof == Proof::Nothing {
+        return Ok(());
+    }
+    if !std::io::stdin().is_terminal() {
+        let what = format!("ansai would {what}, and nobody is there to confirm it");
+        return Err(Failure::new(Code::Refused, what, "add --yes"));
+    }
+    let question = match proof {
+        Proof::Text(text) => format!("ansai will {what}. Type {text} to go on: "),
+        Proof::Yes | Proof::Nothing => format!("ansai will {what}. Go on? [y/N] "),
+    };
+    let mut out = std::io::stderr();
+    // Whoever cannot see the question gives no answer, which is a no.
+    let _ = out.write_all(question.as_bytes()).and_then(|()| out.flush());
+    judge(proof, &answer(std::io::stdin().lock()))
+}
+
+fn answer(input: impl BufRead) -> String {
+    let mut line = String::new();
+    // What cannot be read is no agreement.
+    let _ = input.take(ANSWER_BYTES_MAX).read_line(&mut line);
+    line.trim().to_owned()
+}
+
+fn judge(proof: &Proof, answer: &str) -> Result<(), Failure> {
+    let agrees = match proof {
+        Proof::Nothing => true,
+        Proof::Yes => matches!(answer, "y" | "Y" | "yes"),
+        Proof::Text(text) => answer == text,
+    };
+    if agrees { Ok(()) } else { Err(Failure::new(Code::Refused, "nothing was done", "")) }
+}
+
+/// Says what is changed, then asks.
+///
+/// # Errors
+/// When nobody agrees.
+pub(super) fn announce(what: &str, targets: &[String], proof: &Proof, consent: ConsentArgs) -> Result<(), Failure> {
+    show::note(&preview(what, targets));
+    ask(what, proof, consent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(count: usize) -> Vec<String> {
+        (0..count).map(|number| format!("service/app@{number}.service")).collect()
+    }
+
+    #[test]
+    fn the_count_is_typed_back_above_five_targets() {
+        assert_eq!(proof_for(&names(5)), Proof::Nothing);
+        let proof = proof_for(&names(6));
+        assert_eq!(proof, Proof::Text("6".into()));
+        for (answer, agrees) in [("6", true), ("y", false), ("yes", false), ("5", false), ("", false)] {
+            assert_eq!(judge(&proof, answer).is_ok(), agrees, "{answer}");
+        }
+    }
+
+    #[test]
+    fn only_a_yes_is_a_yes() {
+        for (answer, agrees) in [("y", true), ("yes", true), ("", false), ("n", false), ("yikes", false)] {
+            assert_eq!(judge(&Proof::Yes, answer).is_ok(), agrees, "{answer}");
+        }
+        assert_eq!(answer(&b"  yes \nmore"[..]), "yes");
+    }
+
+    #[test]
+    fn a_preview_names_the_first_and_counts_the_rest() {
+        let expected = "hold: 7 targets\n  service/app@0.service\n  service/app@1.service\n  service/app@2.service\n  \
+                        service/app@3.service\n  service/app@4.service\n  and 2 more";
+        assert_eq!(preview("hold", &names(7)), expected);
+        assert_eq!(preview("hold", &names(1)), "hold: 1 target\n  service/app@0.service");
+    }
+}

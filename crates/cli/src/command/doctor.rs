@@ -1,0 +1,193 @@
+//! `ansai doctor`: what keeps ansai from working, and what to do about it. It changes nothing.
+
+use std::path::Path;
+
+use ansai_protocol::{SCHEMA, Status};
+use serde_json::json;
+
+use crate::{
+    Places, client,
+    exit::{Code, Failure},
+    show,
+};
+
+/// Messages that wait are a sign of trouble from this many on.
+const WAITING_MAX: usize = 10;
+/// The state directory should leave this much of its filesystem free, in bytes.
+const FREE_BYTES_MIN: u64 = 64 << 20;
+/// A clock before this moment, the end of 2023 in milliseconds since 1970, was never set.
+const CLOCK_MIN: i64 = 1_704_000_000_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Level {
+    Ok,
+    Warn,
+    Fail,
+}
+
+struct Finding {
+    level: Level,
+    what: String,
+    todo: String,
+}
+
+fn ok(what: impl Into<String>) -> Finding {
+    Finding { level: Level::Ok, what: what.into(), todo: String::new() }
+}
+
+fn warn(what: impl Into<String>, todo: impl Into<String>) -> Finding {
+    Finding { level: Level::Warn, what: what.into(), todo: todo.into() }
+}
+
+fn fail(what: impl Into<String>, todo: impl Into<String>) -> Finding {
+    Finding { level: Level::Fail, what: what.into(), todo: todo.into() }
+}
+
+pub(super) fn doctor(places: &Places) -> Result<Code, Failure> {
+    let mut findings = vec![configuration(places), service_manager(), bus(), clock(), state_dir(&places.state_dir)];
+    if places.hold_file.exists() {
+        let what = format!("{} is there and stops all action", places.hold_file.display());
+        findings.push(warn(what, "remove it when healing may go on"));
+    }
+    match client::status(places) {
+        Ok(status) => findings.extend(agent(&status)),
+        Err(failure) => findings.push(fail(failure.what(), failure.suggestion())),
+    }
+    match places.json {
+        true => show::print_json(&as_json(&findings)),
+        false => show::print(&rendered(&findings)),
+    }
+    let is_well = findings.iter().all(|finding| finding.level != Level::Fail);
+    Ok(if is_well { Code::Ok } else { Code::Failing })
+}
+
+fn configuration(places: &Places) -> Finding {
+    match ansai_config::load(&places.config) {
+        Ok(_) => ok(format!("the configuration {} is valid", places.config.display())),
+        Err(wrong) => fail(format!("the configuration is not valid\n{wrong}"), "mend it, or write one: ansai init"),
+    }
+}
+
+fn service_manager() -> Finding {
+    match Path::new("/run/systemd/system").exists() {
+        true => ok("systemd runs here"),
+        false => fail("systemd does not run here", "units can only be healed where it runs; processes can be declared"),
+    }
+}
+
+fn bus() -> Finding {
+    match std::os::unix::net::UnixStream::connect("/run/dbus/system_bus_socket") {
+        Ok(_) => ok("the system bus takes connections"),
+        Err(error) => fail(
+            format!("the system bus cannot be reached: {error}"),
+            "systemctl start dbus.socket; without it all units are unknown, and nothing is done",
+        ),
+    }
+}
+
+fn clock() -> Finding {
+    let now = jiff::Timestamp::now();
+    match now.as_millisecond() >= CLOCK_MIN {
+        true => ok("the clock has been set"),
+        false => warn(format!("the clock says {now}"), "set it; durations stay right, times in reports do not"),
+    }
+}
+
+fn state_dir(path: &Path) -> Finding {
+    let shown = path.display();
+    if !path.is_dir() {
+        return warn(format!("the state directory {shown} is missing"), "the agent makes it when it starts as root");
+    }
+    match free_bytes(path) {
+        Some(bytes) if bytes < FREE_BYTES_MIN => fail(
+            format!("the state directory {shown} has {} KiB left", bytes / 1024),
+            "free space: without a ledger nothing is done",
+        ),
+        Some(_) => ok(format!("the state directory {shown} is there, with space")),
+        None => warn(format!("the state directory {shown} cannot be read"), "run this as root"),
+    }
+}
+
+fn free_bytes(path: &Path) -> Option<u64> {
+    let stat = rustix::fs::statvfs(path).ok()?;
+    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+fn agent(status: &Status) -> Vec<Finding> {
+    let own = env!("CARGO_PKG_VERSION");
+    let count = status.targets.len();
+    let mut findings = vec![match status.version == own {
+        true => ok(format!("the agent {own} answers and watches {count} targets")),
+        false => warn(
+            format!("the agent is version {}, this program is {own}", status.version),
+            "restart the agent: systemctl restart ansai",
+        ),
+    }];
+    if count == 0 {
+        findings.push(warn("nothing is watched", "ansai init --dry-run shows what this host runs"));
+    }
+    findings.push(match &status.ledger_error {
+        None => ok("the ledger can be saved"),
+        Some(why) => fail(format!("the ledger cannot be saved: {why}"), "free space on its filesystem"),
+    });
+    if let Some(why) = &status.configuration_error {
+        findings.push(fail(format!("the newest configuration is not in force\n{why}"), "ansai check"));
+    }
+    findings.push(match status.messages_waiting < WAITING_MAX {
+        true => ok(format!("{} messages wait to be delivered", status.messages_waiting)),
+        false => warn(
+            format!("{} messages wait to be delivered", status.messages_waiting),
+            "journalctl -u ansai says why they cannot be",
+        ),
+    });
+    findings
+}
+
+fn as_json(findings: &[Finding]) -> serde_json::Value {
+    let word = |level| match level {
+        Level::Ok => "ok",
+        Level::Warn => "warn",
+        Level::Fail => "fail",
+    };
+    let list = findings.iter().map(|finding| {
+        json!({
+            "level": word(finding.level),
+            "ok": finding.level == Level::Ok,
+            "what": finding.what,
+            "suggestion": finding.todo,
+        })
+    });
+    json!({"schema": SCHEMA, "findings": list.collect::<Vec<_>>()})
+}
+
+fn rendered(findings: &[Finding]) -> String {
+    let lines = findings.iter().map(|Finding { level, what, todo }| {
+        let what = what.trim_end().replace('\n', "\n      ");
+        match level {
+            Level::Ok => format!("ok    {what}"),
+            Level::Warn => format!("warn  {what}\n      try: {todo}"),
+            Level::Fail => format!("FAIL  {what}\n      try: {todo}"),
+        }
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_finding_that_is_not_well_says_what_to_do() {
+        let text = rendered(&[ok("fine"), warn("odd", "look"), fail("bad\nworse", "mend it")]);
+        assert_eq!(text, "ok    fine\nwarn  odd\n      try: look\nFAIL  bad\n      worse\n      try: mend it");
+        let value = as_json(&[fail("bad", "mend it")]);
+        assert_eq!(value["findings"][0]["level"], "fail");
+    }
+
+    #[test]
+    fn a_missing_state_directory_is_told_and_not_made() {
+        let path = Path::new("/nonexistent/ansai");
+        assert_eq!(state_dir(path).level, Level::Warn);
+        assert!(!path.exists());
+    }
+}

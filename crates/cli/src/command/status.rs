@@ -1,0 +1,118 @@
+//! `ansai status`: the agent and its targets, what stops it first.
+
+use std::time::Duration;
+
+use ansai_model::{observation::Health, time::Shown};
+use ansai_protocol::Status;
+use comfy_table::Cell;
+
+use crate::{
+    Places, client,
+    exit::{Code, Failure},
+    show,
+};
+
+/// How often `--watch` looks.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+
+pub(super) fn status(places: &Places) -> Result<Code, Failure> {
+    let value = client::get(places, "/v1/status")?;
+    let status: Status = client::read(value.clone())?;
+    match places.json {
+        true => show::print_json(&value),
+        false => show::print(&rendered(&status)),
+    }
+    let is_failing = status.targets.iter().any(|target| target.health == Health::Failing);
+    Ok(if is_failing { Code::Failing } else { Code::Ok })
+}
+
+/// Shows it again and again until it is interrupted, or the agent is gone.
+pub(super) fn watch(places: &Places) -> Result<Code, Failure> {
+    loop {
+        let status = client::status(places)?;
+        show::next_picture();
+        show::print(&rendered(&status));
+        std::thread::sleep(WATCH_EVERY);
+    }
+}
+
+fn rendered(status: &Status) -> String {
+    let uptime = Shown(Duration::from_secs(status.uptime_seconds));
+    let Status { version, host, generation, .. } = status;
+    let mut lines = vec![format!("ansai {version} on {host}, up {uptime}, configuration {generation}")];
+    let problems = [
+        ("HELD", &status.held),
+        ("THE LEDGER CANNOT BE SAVED, nothing is done", &status.ledger_error),
+        ("THE NEW CONFIGURATION IS NOT APPLIED", &status.configuration_error),
+    ];
+    lines.extend(problems.into_iter().filter_map(|(what, why)| Some(format!("{what}: {}", why.as_ref()?))));
+    let restraints = [("hold", &status.holds), ("silence", &status.silences), ("maintenance", &status.maintenance)];
+    for (name, views) in restraints {
+        lines.extend(views.iter().map(|view| format!("{name} on {}, {}: {}", view.scope, view.by, view.reason)));
+    }
+    if status.messages_waiting > 0 {
+        lines.push(format!("{} messages wait to be delivered", status.messages_waiting));
+    }
+    lines.push(String::new());
+    let rows = status.targets.iter().map(|target| {
+        let incident = target.incident.map(|id| id.to_string()).unwrap_or_default();
+        let text = if target.health == Health::Healthy { &target.summary } else { &target.explanation };
+        vec![Cell::new(target.target.name()), show::health(target.health), Cell::new(incident), Cell::new(text)]
+    });
+    lines.push(show::table(&["TARGET", "HEALTH", "INCIDENT", ""], rows));
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use ansai_model::id::{IncidentId, TargetId};
+    use ansai_protocol::{SCHEMA, ScopeView, TargetStatus};
+
+    use super::*;
+
+    fn target(name: &str, health: Health, incident: Option<u64>) -> TargetStatus {
+        TargetStatus {
+            target: TargetId::new(name).expect("valid"),
+            health,
+            summary: "active (running)".into(),
+            incident: incident.map(IncidentId),
+            explanation: "waits 3s before the next attempt".into(),
+            is_critical: false,
+        }
+    }
+
+    #[test]
+    fn what_stops_it_stands_above_the_targets() {
+        let view = ScopeView { scope: "nginx.service".into(), by: "root".into(), reason: "moving".into() };
+        let status = Status {
+            schema: SCHEMA,
+            version: "1.0.0".into(),
+            pid: 1,
+            host: "web1".into(),
+            uptime_seconds: 3700,
+            generation: 2,
+            configuration_error: None,
+            ledger_error: Some("no space left".into()),
+            held: None,
+            holds: vec![view],
+            silences: vec![],
+            maintenance: vec![],
+            messages_waiting: 2,
+            targets: vec![
+                target("service/app.service", Health::Failing, Some(3)),
+                target("service/nginx.service", Health::Healthy, None),
+            ],
+        };
+        let expected = [
+            "ansai 1.0.0 on web1, up 1h1m, configuration 2",
+            "THE LEDGER CANNOT BE SAVED, nothing is done: no space left",
+            "hold on nginx.service, root: moving",
+            "2 messages wait to be delivered",
+            "",
+            " TARGET         HEALTH   INCIDENT",
+            " app.service    FAILING  i3        waits 3s before the next attempt",
+            " nginx.service  healthy            active (running)",
+        ];
+        assert_eq!(rendered(&status), expected.join("\n"));
+    }
+}
