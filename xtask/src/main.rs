@@ -3,6 +3,7 @@
 mod bench;
 mod cargo;
 mod demo;
+mod dist;
 mod test;
 mod tidy;
 
@@ -17,6 +18,7 @@ cargo xtask bench heal        SIGKILL to healed, beside systemd's own restart an
 cargo xtask bench footprint   memory and processor time of the agent at rest and with 1,000 checks
 cargo xtask bench engine      observations per second on one core
 cargo xtask sim [--seeds N]   many simulated hosts under faults, invariants checked after each step
+cargo xtask dist              the release build as a Debian package, in target/dist
 cargo xtask tidy              the rules of the house
 cargo xtask setup             only the set-up of the lab";
 
@@ -36,6 +38,7 @@ fn run(arguments: &[&str]) -> Result<()> {
     match arguments {
         ["test"] => test::run(),
         ["tidy"] => tidy::run(),
+        ["dist"] => dist::run(),
         ["setup"] => ansai_lab::setup::prepare(),
         ["demo"] => demo::run(demo::After::End),
         ["demo", "--keep"] => demo::run(demo::After::Keep),

@@ -1,0 +1,105 @@
+//! The package end to end: installed on a host, hardened and healing, upgraded with its state kept, removed, purged.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use ansai_lab::{Host, HostOptions, fixture, process};
+use anyhow::{Context as _, Result};
+use rustix::process::Signal;
+
+const LIMIT: Duration = Duration::from_secs(30);
+const BUILD_LIMIT: Duration = Duration::from_secs(120);
+/// Packages as the host sees them.
+const PACKAGES: &str = "/opt/packages";
+
+const APP: &str = "\
+[Service]
+Type=notify
+ExecStart=/usr/local/lib/ansai-lab/ansai-lab-service --port 5000 --state /var/lib/app
+StateDirectory=app
+";
+
+const CONFIGURATION: &str = "\
+autonomy: act
+policies:
+  default: {stable_for: 2s, verify_within: 5s}
+services:
+  app.service: {}
+";
+
+/// Builds the package of the built program in a folder of this test, and returns the folder.
+fn build() -> Result<PathBuf> {
+    let folder = fixture::bin_dir().join("package-test");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging/deb/build");
+    let mut command = Command::new(script);
+    command.arg(fixture::binary("ansai")?).arg(&folder);
+    process::run(&mut command, None, BUILD_LIMIT)?.ok()?;
+    Ok(folder)
+}
+
+fn install(host: &Host) -> Result<()> {
+    let script = format!("DEBIAN_FRONTEND=noninteractive dpkg --install {PACKAGES}/ansai_*.deb");
+    host.run_within(BUILD_LIMIT, &["sh", "-c", &script])?.ok()?;
+    Ok(())
+}
+
+fn status(host: &Host) -> Result<serde_json::Value> {
+    let output = host.run(&["ansai", "status", "--json"])?;
+    serde_json::from_str(&output.stdout).with_context(|| format!("{}{}", output.stdout, output.stderr))
+}
+
+fn wait_health(host: &Host, health: &str) -> Result<()> {
+    host.wait_until(&format!("app.service to be {health}"), LIMIT, || {
+        Ok(status(host).unwrap_or_default()["targets"][0]["health"] == health)
+    })
+    .with_context(|| host.evidence())
+}
+
+#[test]
+fn a_package_installs_heals_upgrades_with_its_state_and_goes() -> Result<()> {
+    let folder = build()?;
+    let host = Host::boot(&HostOptions::new("package").bind_read_only(&folder, PACKAGES))?;
+    host.install_unit("app.service", APP)?;
+    host.start("app.service")?;
+
+    install(&host)?;
+    host.wait_active("ansai.service", LIMIT).with_context(|| host.evidence())?;
+    assert!(host.read_file("/etc/ansai/ansai.yaml")?.contains("autonomy: observe"), "a first start only observes");
+    assert_eq!(host.run_ok(&["systemctl", "is-enabled", "ansai.service"])?.text(), "enabled");
+    assert_eq!(host.run_ok(&["stat", "-c", "%a %U %G", "/run/ansai/api.sock"])?.text(), "660 root ansai");
+    assert_eq!(host.run_ok(&["stat", "-c", "%a", "/var/lib/ansai"])?.text(), "750");
+
+    // Under all its hardening it still heals.
+    host.write_file("/etc/ansai/ansai.yaml", CONFIGURATION, 0o640)?;
+    host.run_ok(&["systemctl", "reload", "ansai"])?;
+    wait_health(&host, "healthy")?;
+    host.wait_until("the configuration to be applied", LIMIT, || Ok(status(&host)?["generation"] != 1))?;
+    let before = host.main_pid("app.service")?;
+    host.signal_main("app.service", Signal::KILL)?;
+    host.wait_until("app.service to be healed", LIMIT, || {
+        let pid = host.main_pid("app.service")?;
+        Ok(pid.is_some() && pid != before)
+    })
+    .with_context(|| host.evidence())?;
+    let incidents = || host.run_ok(&["ansai", "incidents", "--json"]);
+    host.wait_until("the incident to be resolved", LIMIT, || Ok(incidents()?.stdout.contains("healed")))?;
+
+    // An upgrade keeps configuration and state, and the agent runs afterwards.
+    let agent = host.main_pid("ansai.service")?;
+    install(&host)?;
+    host.wait_active("ansai.service", LIMIT)?;
+    assert_ne!(host.main_pid("ansai.service")?, agent, "the new program runs");
+    assert_eq!(host.read_file("/etc/ansai/ansai.yaml")?, CONFIGURATION);
+    assert!(incidents()?.stdout.contains("healed"), "what was healed before is still known");
+
+    host.run_ok(&["dpkg", "--remove", "ansai"])?;
+    assert!(!host.exists("/usr/bin/ansai") && !host.exists("/run/ansai/api.sock"));
+    assert!(host.is_active("app.service")?, "what it kept well stays");
+    assert!(host.exists("/var/lib/ansai") && host.exists("/etc/ansai/ansai.yaml"), "a removal keeps state");
+    host.run_ok(&["dpkg", "--purge", "ansai"])?;
+    assert!(!host.exists("/var/lib/ansai") && !host.exists("/etc/ansai"), "a purge takes it");
+    Ok(())
+}
