@@ -42,8 +42,9 @@ for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub
 done
 chroot "$root" apt-get clean
 rm -rf "$root"/var/lib/apt/lists/* "$root/etc/apt/sources.list" "$root"/etc/apt/sources.list.d/* "$root/etc/apt/apt.conf.d/00lab"
-rm -f "$root/usr/sbin/policy-rc.d" "$root/etc/machine-id" "$root/var/lib/dbus/machine-id" "$root/etc/resolv.conf"
+rm -f "$root/usr/sbin/policy-rc.d" "$root/etc/machine-id" "$root/var/lib/dbus/machine-id" "$root/etc/resolv.conf" "$root/etc/hostname"
 : > "$root/etc/machine-id"
+printf '127.0.0.1 localhost lab.test\n' > "$root/etc/hosts"
 mkdir -p "$root/usr/local/lib/ansai-lab"
 umount "$root/proc"
 "#;

@@ -2,6 +2,7 @@
 //!
 //! Nothing may outlive the process that booted it, so nspawn is started by a thread that lives as long as this process
 //! (the kernel's parent-death signal follows the *thread* that started a child) and carries that signal.
+//! nspawn alone is not enough: its process 1 was seen to survive it, so both live in a pid namespace that the kernel ends as one.
 //! It deliberately registers nothing with systemd-machined, which the machine may not run.
 
 use std::fs::{self, File};
@@ -21,12 +22,12 @@ use crate::process::{pid_of, wait_for_end};
 const START_LIMIT: Duration = Duration::from_secs(30);
 const END_LIMIT: Duration = Duration::from_secs(10);
 
-/// Joins the cgroups in `$1` (separated by spaces), then becomes nspawn: the process id stays the same.
-const ENTER: &str = r#"for c in $1; do echo $$ > "$c/cgroup.procs"; done; shift; exec setpriv --pdeathsig KILL -- systemd-nspawn "$@""#;
+/// Joins the cgroups in `$1` (separated by spaces), then becomes the keeper of a pid namespace with nspawn in it.
+const ENTER: &str = r#"for c in $1; do echo $$ > "$c/cgroup.procs"; done; shift; exec setpriv --pdeathsig KILL -- unshare --pid --fork --kill-child=KILL --mount-proc -- systemd-nspawn "$@""#;
 
 #[derive(Debug)]
 pub(super) struct Container {
-    nspawn: Child,
+    keeper: Child,
     leader: Option<Pid>,
     cgroups: Vec<PathBuf>,
     console: File,
@@ -44,11 +45,11 @@ impl Container {
         command.arg("--resolv-conf=off").arg("--timezone=off").arg("-D").arg(root);
         command.arg(format!("--machine={machine}")).arg(format!("--hostname={hostname}")).args(arguments);
         command.stdin(Stdio::null()).stdout(console.try_clone()?).stderr(console.try_clone()?);
-        let nspawn = spawn_for_life(command)?;
-        let mut container = Self { nspawn, leader: None, cgroups, console };
+        let keeper = spawn_for_life(command)?;
+        let mut container = Self { keeper, leader: None, cgroups, console };
         let leader = poll::until("the container's process 1", START_LIMIT, poll::INTERVAL_FAST, || {
             container.check_alive()?;
-            Ok(find_leader(container.nspawn.id()))
+            Ok(find_leader(container.keeper.id()))
         });
         container.leader = Some(leader.with_context(|| format!("starting systemd-nspawn\n{}", container.console()))?);
         Ok(container)
@@ -61,7 +62,7 @@ impl Container {
 
     /// An error when nspawn has ended.
     pub(super) fn check_alive(&self) -> Result<()> {
-        if wait_for_end(&self.nspawn, Duration::ZERO)? {
+        if wait_for_end(&self.keeper, Duration::ZERO)? {
             bail!("systemd-nspawn ended");
         }
         Ok(())
@@ -89,11 +90,11 @@ impl Drop for Container {
         if let Some(leader) = self.leader {
             rustix::process::kill_process(leader, Signal::KILL).ok();
         }
-        let has_ended = self.leader.is_some() && wait_for_end(&self.nspawn, END_LIMIT).unwrap_or(false);
-        if !has_ended && let Ok(pid) = pid_of(&self.nspawn) {
+        let has_ended = self.leader.is_some() && wait_for_end(&self.keeper, END_LIMIT).unwrap_or(false);
+        if !has_ended && let Ok(pid) = pid_of(&self.keeper) {
             rustix::process::kill_process(pid, Signal::KILL).ok();
         }
-        self.nspawn.wait().ok();
+        self.keeper.wait().ok();
         // The kernel lets go of a cgroup only after its last process is gone altogether.
         let gone = || Ok(self.cgroups.iter().all(|cgroup| remove_cgroup(cgroup)).then_some(()));
         poll::until("the host's cgroups to be empty", END_LIMIT, poll::INTERVAL, gone).ok();
@@ -118,17 +119,22 @@ fn spawn_for_life(command: Command) -> Result<Child> {
     receiver.recv().context("the spawning thread gave no answer")?.context("starting systemd-nspawn")
 }
 
-/// The child of nspawn that is process 1 of a pid namespace of its own and has become systemd.
-fn find_leader(nspawn: u32) -> Option<Pid> {
-    let children = fs::read_to_string(format!("/proc/{nspawn}/task/{nspawn}/children")).ok()?;
-    let is_leader = |pid: &&str| {
+/// The process below the keeper that is process 1 of a pid namespace of its own and has become systemd.
+fn find_leader(keeper: u32) -> Option<Pid> {
+    let nspawn = children(&keeper.to_string()).into_iter().next()?;
+    let is_leader = |pid: &String| {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         let inner = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
         let inner: Vec<&str> = inner.unwrap_or_default().split_whitespace().collect();
-        status.starts_with("Name:\tsystemd\n") && inner.len() > 1 && inner.last() == Some(&"1")
+        status.starts_with("Name:\tsystemd\n") && inner.len() > 2 && inner.last() == Some(&"1")
     };
-    let leader = children.split_whitespace().find(is_leader)?;
+    let leader = children(&nspawn).into_iter().find(is_leader)?;
     leader.parse().ok().and_then(Pid::from_raw)
+}
+
+fn children(pid: &str) -> Vec<String> {
+    let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    text.split_whitespace().map(str::to_owned).collect()
 }
 
 /// The hierarchies in which systemd sorts processes: v1's named one, the hybrid's v2 one, or v2 alone.
