@@ -141,7 +141,7 @@ impl Host for LinuxHost {
     }
 
     async fn gather(&self, request: &EvidenceRequest) -> Vec<Evidence> {
-        evidence::gather(&self.inner.context, &self.inner.redactor, request).await
+        evidence::gather(&self.inner.context, self.inner.bus.as_ref(), &self.inner.redactor, request).await
     }
 
     async fn inventory(&self) -> Inventory {

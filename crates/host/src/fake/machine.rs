@@ -143,10 +143,12 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// An empty machine at time zero.
+    /// An empty machine at time zero, whose bus has just been reached.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        let mut machine = Self::default();
+        machine.push_hint(Hint::Everything);
+        machine
     }
 
     /// Adds a unit that is running.

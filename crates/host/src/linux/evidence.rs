@@ -3,10 +3,12 @@
 use std::{fs, path::Path, time::Duration};
 
 use ansai_model::{
+    id::UnitName,
     incident::{Evidence, EvidenceKind, EvidenceRequest},
     probe::CommandLine,
     text::Text,
     time::WallTime,
+    units::Percent,
 };
 
 use super::{
@@ -14,6 +16,7 @@ use super::{
     port_owner,
     probe::Context,
     redact::Redactor,
+    systemd::{self, Bus},
 };
 
 const LOG_TIMEOUT: Duration = Duration::from_secs(5);
@@ -21,8 +24,16 @@ const PACKAGE_LOG_BYTES: u64 = 256 * 1024;
 const CHANGES_MAX: usize = 8;
 
 /// Collects the evidence of an incident.
-pub(super) async fn gather(context: &Context, redactor: &Redactor, request: &EvidenceRequest) -> Vec<Evidence> {
+pub(super) async fn gather(
+    context: &Context,
+    bus: Option<&Bus>,
+    redactor: &Redactor,
+    request: &EvidenceRequest,
+) -> Vec<Evidence> {
     let mut found = Vec::new();
+    if let (Some(unit), Some(bus)) = (&request.unit, bus) {
+        found.extend(unit_state(context, bus, unit).await);
+    }
     if let Some(unit) = &request.unit {
         found.push(log(unit.as_str(), request.lines_max, redactor).await);
         found.extend(unit_files(context, unit.as_str(), request.since));
@@ -38,6 +49,16 @@ pub(super) async fn gather(context: &Context, redactor: &Redactor, request: &Evi
 
 fn evidence(source: impl Into<Text>, kind: EvidenceKind, text: impl Into<Text>) -> Evidence {
     Evidence { source: source.into(), kind, text: text.into() }
+}
+
+async fn unit_state(context: &Context, bus: &Bus, unit: &UnitName) -> Vec<Evidence> {
+    match systemd::describe(bus, &context.root, unit).await {
+        Ok((state, usage)) => vec![
+            evidence("systemd", EvidenceKind::Unit, state),
+            evidence(format!("processes of {unit}"), EvidenceKind::Resources, usage),
+        ],
+        Err(error) => vec![evidence("systemd", EvidenceKind::Missing, error.to_string())],
+    }
 }
 
 async fn log(unit: &str, lines: u32, redactor: &Redactor) -> Evidence {
@@ -155,5 +176,17 @@ fn resources(root: &Path) -> Evidence {
         .collect();
     let load = read("proc/loadavg");
     let load: Vec<&str> = load.split_whitespace().take(3).collect();
-    evidence("/proc", EvidenceKind::Resources, format!("{}; load {}", memory.join(", "), load.join(" ")))
+    let mut text = format!("{}; load {}", memory.join(", "), load.join(" "));
+    for what in ["memory", "io", "cpu"] {
+        // Kernels without pressure figures have no such file.
+        let pressure = read(&format!("proc/pressure/{what}"));
+        if let Some(average) = pressure.lines().next().and_then(|line| line.split_whitespace().nth(1)) {
+            text.push_str(&format!("; {what} pressure {average}"));
+        }
+    }
+    if let Ok(disk) = rustix::fs::statvfs(root) {
+        let used = disk.f_blocks.saturating_sub(disk.f_bfree);
+        text.push_str(&format!("; root file system {} full", Percent::of(used, disk.f_blocks)));
+    }
+    evidence("/proc", EvidenceKind::Resources, text)
 }

@@ -12,7 +12,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::{
     bus::{Bus, CallError, MANAGER, MANAGER_PATH, UNIT},
-    unit::property,
+    unit::{processes, property},
 };
 
 /// Longest that a drill keeps a port taken.
@@ -70,22 +70,32 @@ async fn reset_failed(bus: &Bus, unit: &UnitName) -> ActionOutcome {
 
 async fn kill(bus: &Bus, unit: &UnitName, within: Duration) -> ActionOutcome {
     const SIGKILL: i32 = 9;
-    match bus.call(MANAGER_PATH, MANAGER, "KillUnit", &(unit.as_str(), "all", SIGKILL)).await {
+    match process_count(bus, unit).await {
+        Ok(0) => return ActionOutcome::NotNeeded { why: Text::new(format!("no process of {unit} is left")) },
         Ok(_) => {}
         Err(CallError::Refused { text, .. }) => {
             return ActionOutcome::NotNeeded { why: Text::new(format!("nothing to kill: {text}")) };
         }
         Err(error) => return failure(error, within),
     }
+    if let Err(error) = bus.call(MANAGER_PATH, MANAGER, "KillUnit", &(unit.as_str(), "all", SIGKILL)).await {
+        return failure(error, within);
+    }
     // The effect is awaited: the next step must not meet the old processes.
     let begun = Instant::now();
     while begun.elapsed() < within {
-        match main_pid(bus, unit).await {
-            Some(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-            None => return ActionOutcome::Succeeded { note: Text::new(format!("all processes of {unit} killed")) },
+        match process_count(bus, unit).await {
+            Ok(0) => return ActionOutcome::Succeeded { note: Text::new(format!("all processes of {unit} killed")) },
+            Ok(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            Err(error) => return failure(error, within),
         }
     }
     ActionOutcome::TimedOut { after: within }
+}
+
+/// How many processes are in the unit's cgroup.
+async fn process_count(bus: &Bus, unit: &UnitName) -> Result<usize, CallError> {
+    processes(bus, unit).await.map(|processes| processes.len())
 }
 
 async fn main_pid(bus: &Bus, unit: &UnitName) -> Option<Pid> {

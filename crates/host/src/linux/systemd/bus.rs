@@ -308,7 +308,20 @@ impl Bus {
         let (done, answer) = oneshot::channel();
         let waiter = Waiter::Job { unit: unit.clone(), done };
         let serial = self.send(MANAGER_PATH, MANAGER, method, &(unit.as_str(), "replace"), waiter).await?;
-        self.answered(serial, answer, within).await
+        let result = self.answered(serial, answer, within).await;
+        if matches!(result, Err(CallError::Timeout)) {
+            self.cancel(unit).await;
+        }
+        result
+    }
+
+    /// Cancels the unit's job when it is ours; another one is somebody else's wish.
+    async fn cancel(&self, unit: &UnitName) {
+        let Some(job) = self.with_tracker(|tracker| tracker.our_job(unit)) else { return };
+        // It may have ended in between, which is what is wanted.
+        if let Err(error) = self.call(&job, "org.freedesktop.systemd1.Job", "Cancel", &()).await {
+            tracing::debug!("the job {job} of {unit} was not canceled: {error}");
+        }
     }
 
     async fn answered<T>(

@@ -83,6 +83,12 @@ impl Tracker {
         self.ours.insert(job.to_owned());
     }
 
+    /// The job under way for the unit, when it is ours.
+    #[must_use]
+    pub fn our_job(&self, unit: &UnitName) -> Option<String> {
+        self.units.get(unit)?.job.clone().filter(|job| self.ours.contains(job))
+    }
+
     /// systemd announced a job.
     pub fn job_new(&mut self, unit: &UnitName, job: &str) {
         if let Some(track) = self.units.get_mut(unit) {

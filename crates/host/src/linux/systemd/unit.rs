@@ -15,7 +15,7 @@ use zbus::{OwnedObjectPath, OwnedVariant, message::Message};
 
 use super::bus::{Bus, CallError, MANAGER, MANAGER_PATH, UNIT};
 
-const SERVICE: &str = "org.freedesktop.systemd1.Service";
+pub(super) const SERVICE: &str = "org.freedesktop.systemd1.Service";
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 
 /// The object path of a unit: every byte that is no letter or digit, and a leading digit, becomes `_xx`.
@@ -108,6 +108,14 @@ pub async fn is_up(bus: &Bus, unit: &UnitName) -> Result<bool, CallError> {
     Ok(!matches!(active, ActiveState::Inactive | ActiveState::Failed))
 }
 
+/// The processes in the unit's cgroup.
+pub(super) async fn processes(bus: &Bus, unit: &UnitName) -> Result<Vec<u32>, CallError> {
+    let reply = bus.call(MANAGER_PATH, MANAGER, "GetUnitProcesses", &(unit.as_str(),)).await?;
+    let found: Vec<(String, u32, String)> =
+        reply.body().deserialize().map_err(|error| CallError::Gone(error.to_string()))?;
+    Ok(found.into_iter().map(|(_, pid, _)| pid).collect())
+}
+
 fn value(message: Message) -> Result<OwnedVariant, CallError> {
     message.body().deserialize::<OwnedVariant>().map_err(|error| CallError::Gone(error.to_string()))
 }
@@ -116,7 +124,11 @@ fn text(value: Result<OwnedVariant, CallError>) -> Result<String, CallError> {
     value.map(|value| value.downcast_ref::<&str>().map(str::to_owned).unwrap_or_default())
 }
 
-async fn snapshot(bus: &Bus, root: &Path, unit: &UnitName) -> Result<UnitSnapshot, CallError> {
+/// Everything that one look tells of a unit.
+///
+/// # Errors
+/// When systemd does not say.
+pub(super) async fn snapshot(bus: &Bus, root: &Path, unit: &UnitName) -> Result<UnitSnapshot, CallError> {
     let get = |name| property(bus, unit, UNIT, name);
     let service = |name| property(bus, unit, SERVICE, name);
     // All at once: they travel together and are answered in order.

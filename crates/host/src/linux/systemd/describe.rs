@@ -1,0 +1,76 @@
+//! A unit's own state and what it uses, in words, as evidence. It judges nothing.
+
+use std::{fmt::Write as _, path::Path};
+
+use ansai_model::{id::UnitName, units::ByteSize};
+
+use super::{
+    bus::{Bus, CallError},
+    unit::{SERVICE, processes, property, snapshot},
+};
+
+/// Most processes of a unit whose memory is summed.
+const PROCESSES_MAX: usize = 1024;
+
+/// The unit's state, and what it uses, each in words.
+///
+/// # Errors
+/// When systemd does not answer.
+pub async fn describe(bus: &Bus, root: &Path, unit: &UnitName) -> Result<(String, String), CallError> {
+    let seen = snapshot(bus, root, unit).await?;
+    let mut state = format!("{:?} ({}), result {}", seen.active, seen.sub, seen.result);
+    // Writing into a string cannot fail.
+    if let Some(exit) = seen.exit {
+        let _ = write!(state, "; main process {exit}");
+    }
+    let _ = write!(state, "; restarted by systemd {} times; intent {:?}", seen.restarts, seen.intent);
+    if let Some(pid) = seen.main_pid {
+        let _ = write!(state, "; main process {pid}");
+    }
+    let pids = processes(bus, unit).await.unwrap_or_default();
+    Ok((state, usage(bus, root, unit, &pids).await))
+}
+
+/// Memory and CPU time from systemd; where its controllers are absent, memory summed over the unit's processes.
+async fn usage(bus: &Bus, root: &Path, unit: &UnitName, pids: &[u32]) -> String {
+    let mut text = format!("{} processes", pids.len());
+    match figure(bus, unit, "MemoryCurrent").await {
+        Some(bytes) => {
+            let _ = write!(text, "; memory {}", ByteSize(bytes));
+        }
+        None if !pids.is_empty() => {
+            let kib: u64 = pids.iter().take(PROCESSES_MAX).filter_map(|pid| resident_kib(root, *pid)).sum();
+            let _ = write!(text, "; memory {} (summed over its processes)", ByteSize(kib.saturating_mul(1024)));
+        }
+        None => {}
+    }
+    if let Some(nanos) = figure(bus, unit, "CPUUsageNSec").await {
+        let _ = write!(text, "; CPU time {} ms", nanos / 1_000_000);
+    }
+    text
+}
+
+/// A figure that systemd has; it says the largest number when it has none.
+async fn figure(bus: &Bus, unit: &UnitName, name: &str) -> Option<u64> {
+    let value = property(bus, unit, SERVICE, name).await.ok()?;
+    value.downcast_ref::<u64>().ok().filter(|value| *value != u64::MAX)
+}
+
+fn resident_kib(root: &Path, pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(root.join(format!("proc/{pid}/status"))).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resident_memory_is_read_below_the_root() {
+        let root = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir_all(root.path().join("proc/7")).expect("made");
+        std::fs::write(root.path().join("proc/7/status"), "Name:\tx\nVmRSS:\t  2048 kB\n").expect("written");
+        assert_eq!(resident_kib(root.path(), 7), Some(2048));
+        assert_eq!(resident_kib(root.path(), 8), None);
+    }
+}
