@@ -22,6 +22,12 @@ const LAYERS: &[(&str, &[&str])] = &[
 
 const LINES_MAX: usize = 500;
 
+/// The files that may let time pass, with the reason; everyone else waits for a condition with a deadline.
+const SLEEPERS: &[(&str, &str)] = &[
+    ("crates/lab/src/poll.rs", "the lab's one way of waiting: a condition, an interval, a deadline"),
+    ("crates/cli/src/command/status.rs", "a screen for a person is drawn anew at an interval"),
+];
+
 /// Words that no Rust file holds, and why; each is put together so that this file does not hold it.
 fn forbidden() -> Vec<(String, &'static str)> {
     let joined = |parts: [&str; 2]| parts.concat();
@@ -79,7 +85,12 @@ fn check_rust(file: &str, text: &str) -> Vec<String> {
     if lines > LINES_MAX {
         findings.push(format!("{file}: {lines} lines — split it, {LINES_MAX} are the limit"));
     }
+    let sleep = ["thread::", "sleep"].concat();
+    let may_sleep = SLEEPERS.iter().any(|(name, _)| *name == file);
     for (number, line) in text.lines().enumerate() {
+        if line.contains(&sleep) && !may_sleep {
+            findings.push(format!("{file}:{}: `{sleep}` — wait for a condition with a deadline", number + 1));
+        }
         for (word, why) in forbidden() {
             if line.contains(&word) {
                 findings.push(format!("{file}:{}: `{word}` — {why}", number + 1));
@@ -123,6 +134,9 @@ mod tests {
         for (word, _) in forbidden() {
             assert_eq!(check_rust("a.rs", &format!("//! A.\n{word}\n")).len(), 1, "{word}");
         }
+        let sleeper = format!("//! A.\nstd::{}{}(x);\n", "thread::", "sleep");
+        assert_eq!(check_rust("a.rs", &sleeper).len(), 1);
+        assert_eq!(check_rust(SLEEPERS[0].0, &sleeper), Vec::<String>::new());
         let manifest = "[dependencies]\nansai-engine.workspace = true\nserde.workspace = true\n[dev-dependencies]\nansai-lab.workspace = true\n";
         assert_eq!(check_layer("Cargo.toml", manifest, &[]).len(), 1);
         assert_eq!(check_layer("Cargo.toml", manifest, &["ansai-engine"]), Vec::<String>::new());

@@ -85,7 +85,8 @@ impl Host {
         let machine = format!("ansai-lab-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let container = Container::start(image.root(), &machine, &options.name, &options.arguments)?;
         let mut host = Self { name: options.name.clone(), booted_in: Duration::ZERO, container, _image: image };
-        host.await_systemd().with_context(|| format!("booting lab host `{}`\n{}", host.name, host.container.console()))?;
+        host.await_systemd()
+            .with_context(|| format!("booting lab host `{}`\n{}", host.name, host.container.console()))?;
         host.run_ok(&["ip", "link", "set", "lo", "up"])?;
         host.booted_in = started.elapsed();
         Ok(host)
@@ -140,7 +141,8 @@ impl Host {
 
     /// Polls until `look` gives a value; when `limit` passes first, the error holds what was awaited and the host's evidence.
     pub fn wait_for<T>(&self, what: &str, limit: Duration, look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
-        poll::until(what, limit, poll::INTERVAL, look).with_context(|| format!("on lab host `{}`\n{}", self.name, self.evidence()))
+        poll::until(what, limit, poll::INTERVAL, look)
+            .with_context(|| format!("on lab host `{}`\n{}", self.name, self.evidence()))
     }
 
     /// What a person would look at first after a failed test: failed units, and the end of the agent's and the host's journal.
@@ -148,7 +150,10 @@ impl Host {
     pub fn evidence(&self) -> String {
         let questions: [(&str, &[&str]); 3] = [
             ("failed units", &["systemctl", "--failed", "--no-legend", "--plain"]),
-            ("journal of ansai.service", &["journalctl", "--no-pager", "-o", "short-precise", "-u", "ansai.service", "-n", "60"]),
+            (
+                "journal of ansai.service",
+                &["journalctl", "--no-pager", "-o", "short-precise", "-u", "ansai.service", "-n", "60"],
+            ),
             ("journal of the host", &["journalctl", "--no-pager", "-o", "short-precise", "-n", "30"]),
         ];
         let answers = questions.iter().map(|(title, command)| {

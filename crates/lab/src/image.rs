@@ -127,7 +127,8 @@ fn write_build_settings(root: &Path, sources: &[Source]) -> Result<()> {
     let dump = String::from_utf8_lossy(&dump.stdout);
     let wanted = ["Acquire::Check-Valid-Until", "Acquire::Check-Date", "Acquire::http", "Acquire::https"];
     let kept: Vec<&str> = dump.lines().filter(|line| wanted.iter().any(|key| line.starts_with(key))).collect();
-    fs::write(root.join("etc/apt/apt.conf.d/00lab"), kept.join("\n") + "\n").context("writing the image's apt settings")?;
+    fs::write(root.join("etc/apt/apt.conf.d/00lab"), kept.join("\n") + "\n")
+        .context("writing the image's apt settings")?;
     for file in ["etc/resolv.conf", "etc/hosts"] {
         fs::copy(Path::new("/").join(file), root.join(file)).ok();
     }
@@ -179,7 +180,8 @@ fn lock(beside: &Path, how: FlockOperation) -> Result<File> {
     let path = beside.with_extension("lock");
     let file = File::options().create(true).truncate(false).write(true).open(&path);
     let file = file.with_context(|| format!("opening {} (run `cargo xtask setup` as root first)", path.display()))?;
-    rustix::io::retry_on_intr(|| rustix::fs::flock(&file, how)).with_context(|| format!("locking {}", path.display()))?;
+    rustix::io::retry_on_intr(|| rustix::fs::flock(&file, how))
+        .with_context(|| format!("locking {}", path.display()))?;
     Ok(file)
 }
 

@@ -70,7 +70,8 @@ mod tests {
 
     #[test]
     fn an_mbox_is_split_into_messages() {
-        let mbox = "From a Sat\nSubject: one\n\ntext\nFrom here on\n\n>From quoted\n\nFrom b Sat\nSubject: two\n\nbody\n";
+        let mbox =
+            "From a Sat\nSubject: one\n\ntext\nFrom here on\n\n>From quoted\n\nFrom b Sat\nSubject: two\n\nbody\n";
         let subjects: Vec<&str> = split(mbox).iter().map(|m| if m.contains("two") { "two" } else { "one" }).collect();
         assert_eq!(subjects, ["one", "two"]);
     }

@@ -15,7 +15,12 @@ pub const INTERVAL_FAST: Duration = Duration::from_micros(200);
 /// Looks every `interval` until `look` returns a value or `limit` has passed.
 ///
 /// An error of `look` ends the wait at once: it means that looking is impossible, not that the condition is false.
-pub fn until<T>(what: &str, limit: Duration, interval: Duration, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+pub fn until<T>(
+    what: &str,
+    limit: Duration,
+    interval: Duration,
+    mut look: impl FnMut() -> Result<Option<T>>,
+) -> Result<T> {
     let started = Instant::now();
     loop {
         if let Some(value) = look()? {

@@ -46,7 +46,13 @@ impl Output {
         if self.is_success() {
             return Ok(self);
         }
-        bail!("`{}` exited with {}\nstdout: {}\nstderr: {}", self.command, self.code, self.stdout.trim(), self.stderr.trim())
+        bail!(
+            "`{}` exited with {}\nstdout: {}\nstderr: {}",
+            self.command,
+            self.code,
+            self.stdout.trim(),
+            self.stderr.trim()
+        )
     }
 }
 
@@ -73,7 +79,13 @@ pub fn run(command: &mut Command, input: Option<&[u8]>, limit: Duration) -> Resu
     };
     let output = Output { command: shown, code, stdout: collect(stdout), stderr: collect(stderr) };
     if !is_over {
-        bail!("`{}` was killed after {:.1} s\nstdout: {}\nstderr: {}", output.command, limit.as_secs_f64(), output.stdout, output.stderr);
+        bail!(
+            "`{}` was killed after {:.1} s\nstdout: {}\nstderr: {}",
+            output.command,
+            limit.as_secs_f64(),
+            output.stdout,
+            output.stderr
+        );
     }
     Ok(output)
 }
@@ -84,7 +96,8 @@ pub fn wait_for_end(child: &Child, limit: Duration) -> Result<bool> {
     let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty()).context("opening a pidfd")?;
     let timeout = Timespec::try_from(limit).context("a deadline out of range")?;
     let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
-    let ready = rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, Some(&timeout))).context("polling a pidfd")?;
+    let ready =
+        rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, Some(&timeout))).context("polling a pidfd")?;
     Ok(ready > 0)
 }
 

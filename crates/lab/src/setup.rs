@@ -49,7 +49,10 @@ pub fn prepare() -> Result<()> {
         return Ok(());
     }
     if !is_root() {
-        bail!("the lab is not ready on this machine, and only root can make it so; missing:\n  {}", findings.join("\n  "));
+        bail!(
+            "the lab is not ready on this machine, and only root can make it so; missing:\n  {}",
+            findings.join("\n  ")
+        );
     }
     install(&missing_packages())?;
     image::build()
@@ -81,7 +84,8 @@ pub fn install(packages: &[&str]) -> Result<()> {
 }
 
 fn missing_packages() -> Vec<&'static str> {
-    let mut packages: Vec<&str> = PROGRAMS.iter().filter(|(program, _)| !is_installed(program)).map(|(_, package)| *package).collect();
+    let mut packages: Vec<&str> =
+        PROGRAMS.iter().filter(|(program, _)| !is_installed(program)).map(|(_, package)| *package).collect();
     packages.dedup();
     packages
 }

@@ -38,7 +38,9 @@ pub fn of_release(apt: &Path, codename: &str) -> Result<Vec<Source>> {
     let all = read(apt)?;
     let mut found = Vec::new();
     for suite in [codename.to_owned(), format!("{codename}-updates"), format!("{codename}-security")] {
-        found.extend(all.iter().filter(|source| source.suite == suite && source.components.iter().any(|c| c == "main")).cloned());
+        found.extend(
+            all.iter().filter(|source| source.suite == suite && source.components.iter().any(|c| c == "main")).cloned(),
+        );
     }
     anyhow::ensure!(
         found.first().is_some_and(|source| source.suite == codename),
@@ -124,7 +126,8 @@ mod tests {
     use super::*;
 
     fn check(parsed: &[Source], expected: &[&str]) {
-        let shown: Vec<String> = parsed.iter().map(|s| format!("{} {} {}", s.uri, s.suite, s.components.join("+"))).collect();
+        let shown: Vec<String> =
+            parsed.iter().map(|s| format!("{} {} {}", s.uri, s.suite, s.components.join("+"))).collect();
         assert_eq!(shown, expected);
     }
 
@@ -132,7 +135,10 @@ mod tests {
     fn one_line_format() {
         let text = "# comment\ndeb http://a.example/debian bookworm main contrib # why\ndeb-src http://a.example/debian bookworm main\n\
                     deb [arch=amd64 signed-by=/k.gpg] https://b.example/x stable main\ndebx y z\n";
-        check(&parse_lines(text), &["http://a.example/debian bookworm main+contrib", "https://b.example/x stable main"]);
+        check(
+            &parse_lines(text),
+            &["http://a.example/debian bookworm main+contrib", "https://b.example/x stable main"],
+        );
     }
 
     #[test]
@@ -140,7 +146,10 @@ mod tests {
         let text = "Types: deb deb-src\n# a comment\nURIs: http://a.example/debian\nSuites: bookworm\n bookworm-updates\nComponents: main\n\n\
                     Types: deb\nEnabled: no\nURIs: http://off.example\nSuites: x\nComponents: main\n\n\
                     Types: deb-src\nURIs: http://src.example\nSuites: x\nComponents: main\n";
-        check(&parse_stanzas(text), &["http://a.example/debian bookworm main", "http://a.example/debian bookworm-updates main"]);
+        check(
+            &parse_stanzas(text),
+            &["http://a.example/debian bookworm main", "http://a.example/debian bookworm-updates main"],
+        );
     }
 
     #[test]

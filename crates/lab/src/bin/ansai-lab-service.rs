@@ -54,7 +54,11 @@ fn run() -> Result<ExitCode, String> {
     let listener = match TcpListener::bind(&address) {
         Ok(listener) => listener,
         Err(error) => {
-            std::io::Write::write_all(&mut std::io::stderr(), format!("cannot listen on {address}: {error}\n").as_bytes()).ok();
+            std::io::Write::write_all(
+                &mut std::io::stderr(),
+                format!("cannot listen on {address}: {error}\n").as_bytes(),
+            )
+            .ok();
             return Ok(ExitCode::FAILURE);
         }
     };
@@ -67,7 +71,16 @@ fn run() -> Result<ExitCode, String> {
     let shared = Arc::clone(&server);
     std::thread::spawn(move || shared.serve(&accepting));
     notify("READY=1");
-    Ok(Main { settings, server, listener, started: Instant::now(), die_after: None, leak_per_second: 0, leaked: Vec::new() }.run(&commands))
+    Ok(Main {
+        settings,
+        server,
+        listener,
+        started: Instant::now(),
+        die_after: None,
+        leak_per_second: 0,
+        leaked: Vec::new(),
+    }
+    .run(&commands))
 }
 
 /// The main loop's state: what happens over time.

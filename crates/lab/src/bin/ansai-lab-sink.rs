@@ -44,7 +44,8 @@ fn receive(stream: &TcpStream) -> std::io::Result<Request> {
 
 fn line(request: &Request, status: u16) -> String {
     let at_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    let headers: Vec<String> = request.headers.iter().map(|(name, value)| format!("{}:{}", json_string(name), json_string(value))).collect();
+    let headers: Vec<String> =
+        request.headers.iter().map(|(name, value)| format!("{}:{}", json_string(name), json_string(value))).collect();
     format!(
         "{{\"at_ms\":{at_ms},\"method\":{},\"path\":{},\"headers\":{{{}}},\"body\":{},\"answered\":{status}}}\n",
         json_string(&request.method),

@@ -69,7 +69,13 @@ impl Host {
         outer.args(["--target", &self.leader().as_raw_nonzero().to_string()]);
         outer.args(["--mount", "--uts", "--ipc", "--net", "--pid", "--"]).args(command);
         outer.env_clear().env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-        outer.envs([("HOME", "/root"), ("LC_ALL", "C"), ("SYSTEMD_COLORS", "0"), ("SYSTEMD_PAGER", "cat"), ("NO_COLOR", "1")]);
+        outer.envs([
+            ("HOME", "/root"),
+            ("LC_ALL", "C"),
+            ("SYSTEMD_COLORS", "0"),
+            ("SYSTEMD_PAGER", "cat"),
+            ("NO_COLOR", "1"),
+        ]);
         outer
     }
 

@@ -40,8 +40,18 @@ impl Container {
         let cgroups = create_cgroups(machine)?;
         let console = memory_file()?;
         let mut command = Command::new("sh");
-        command.args(["-e", "-c", ENTER, "lab"]).arg(cgroups.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" "));
-        command.args(["-q", "--volatile=overlay", "--boot", "--register=no", "--keep-unit", "--private-network", "--console=passive"]);
+        command
+            .args(["-e", "-c", ENTER, "lab"])
+            .arg(cgroups.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" "));
+        command.args([
+            "-q",
+            "--volatile=overlay",
+            "--boot",
+            "--register=no",
+            "--keep-unit",
+            "--private-network",
+            "--console=passive",
+        ]);
         command.arg("--resolv-conf=off").arg("--timezone=off").arg("-D").arg(root);
         command.arg(format!("--machine={machine}")).arg(format!("--hostname={hostname}")).args(arguments);
         command.stdin(Stdio::null()).stdout(console.try_clone()?).stderr(console.try_clone()?);

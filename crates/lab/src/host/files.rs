@@ -73,7 +73,9 @@ impl Host {
         let name = path.file_name().context("a path without a file name")?;
         match rustix::fs::unlinkat(&folder, name, rustix::fs::AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(error) => Err(error).with_context(|| format!("removing {} on lab host `{}`", path.display(), self.name)),
+            Err(error) => {
+                Err(error).with_context(|| format!("removing {} on lab host `{}`", path.display(), self.name))
+            }
         }
     }
 

@@ -68,7 +68,8 @@ impl Settings {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let (key, value) = line.split_once('=').ok_or_else(|| format!("{file}:{number}: expected `key = value`"))?;
+            let (key, value) =
+                line.split_once('=').ok_or_else(|| format!("{file}:{number}: expected `key = value`"))?;
             let value = value.trim().to_owned();
             match key.trim() {
                 "host" => self.host = value,
@@ -95,7 +96,10 @@ mod tests {
     #[test]
     fn a_bad_line_is_named() {
         let mut settings = Settings::from_arguments(std::iter::empty()).unwrap();
-        assert_eq!(settings.read("app.conf", "port = 80\n# fine\ngreetnig = x\n").unwrap_err(), "app.conf:3: unknown key `greetnig`");
+        assert_eq!(
+            settings.read("app.conf", "port = 80\n# fine\ngreetnig = x\n").unwrap_err(),
+            "app.conf:3: unknown key `greetnig`"
+        );
         assert_eq!(settings.read("app.conf", "port = high\n").unwrap_err(), "app.conf:1: `high` is no port");
         assert_eq!(settings.port, 80);
     }

@@ -1,0 +1,150 @@
+//! `bench heal`: SIGKILL of a main process to a new, active one, with the peers beside us in the same rounds.
+//!
+//! The contenders take turns within each round, so that a noisy machine is noisy for all of them.
+//! It deliberately judges nothing: the numbers promised stand in SPECIFICATION.md.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use ansai_lab::host::Background;
+use ansai_lab::{Host, HostOptions, agent, poll};
+use anyhow::{Context, Result, ensure};
+use rustix::process::{Pid, Signal};
+
+use super::{prepare, say};
+
+/// Kills of each contender.
+const KILLS: usize = 100;
+const LIMIT: Duration = Duration::from_secs(20);
+
+const SERVICE: &str = "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/sleep infinity\n";
+const MEND: &str = "[Unit]\nStartLimitIntervalSec=0\n\
+                    [Service]\nType=oneshot\nExecStart=/bin/systemctl restart onfailure.service\n";
+const MONIT: &str = "\
+set daemon 1
+set log /run/monit.log
+set pidfile /run/monit.pid
+set idfile /run/monit.id
+set statefile /run/monit.state
+check process m with pidfile /run/monitored.pid
+ start program = \"/bin/systemctl restart monitored.service\"
+ stop program = \"/bin/true\"
+";
+const CONFIGURATION: &str = "\
+autonomy: act
+policies:
+  default: {cooldown: 0s, stable_for: 1ms, budget: {actions: 250, per: 1h}, backoff: {initial: 1ms, max: 1ms, reset_after: 1ms}, loud_after: 1000}
+agent: {host_budget: {actions: 250, per: 1h}}
+services: {ours.service: {}}
+";
+
+struct Contender {
+    name: &'static str,
+    unit: &'static str,
+    times: Vec<Duration>,
+}
+
+/// Kills each contender's unit in turn and prints how long each took.
+pub(crate) fn run() -> Result<()> {
+    prepare()?;
+    let host = Host::boot(&HostOptions::new("bench"))?;
+    let mut contenders: Vec<Contender> = [
+        ("systemd Restart=always RestartSec=0", "zero.service"),
+        ("systemd OnFailure= unit", "onfailure.service"),
+        ("systemd RestartSec=100ms", "default.service"),
+        ("monit, 1 s cycle", "monitored.service"),
+        ("ansai (ledger, gates, verification)", "ours.service"),
+    ]
+    .map(|(name, unit)| Contender { name, unit, times: Vec::new() })
+    .into();
+    let _monit = install(&host, &contenders)?;
+    for round in 1..=KILLS {
+        for contender in &mut contenders {
+            let took = kill_and_wait(&host, contender.unit);
+            contender.times.push(took.with_context(|| format!("{} in round {round}", contender.name))?);
+        }
+        if round.is_multiple_of(10) {
+            say(&format!("   {round} of {KILLS} rounds"));
+        }
+    }
+    table(&mut contenders);
+    Ok(())
+}
+
+fn install(host: &Host, contenders: &[Contender]) -> Result<Background> {
+    let restart = |seconds: &str| format!("{SERVICE}Restart=always\nRestartSec={seconds}\n");
+    host.install_unit("zero.service", &restart("0"))?;
+    host.install_unit("default.service", &restart("100ms"))?;
+    host.install_unit("onfailure.service", &SERVICE.replace("[Service]", "OnFailure=mend.service\n[Service]"))?;
+    host.install_unit("mend.service", MEND)?;
+    let pid_file = "ExecStartPost=/bin/sh -c 'echo $MAINPID > /run/monitored.pid'\n";
+    host.install_unit("monitored.service", &format!("{SERVICE}{pid_file}"))?;
+    host.install_unit("ours.service", SERVICE)?;
+    for contender in contenders {
+        host.start(contender.unit)?;
+    }
+    host.write_file("/etc/monit.bench", MONIT, 0o600)?;
+    let monit = host.spawn(&["monit", "-I", "-c", "/etc/monit.bench"])?;
+    agent::install(host, CONFIGURATION)?;
+    agent::start(host)?;
+    Ok(monit)
+}
+
+/// Kills the main process and waits until the unit's cgroup holds another one, which systemd then confirms as active and main.
+fn kill_and_wait(host: &Host, unit: &str) -> Result<Duration> {
+    // Whoever healed the last round may still be at it.
+    host.wait_active(unit, LIMIT)?;
+    let file = host.unit_processes_file(unit)?;
+    let running = |except: Option<i32>| -> Option<i32> {
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        let mut pids = text.lines().filter_map(|line| line.parse().ok());
+        pids.find(|pid| Some(*pid) != except && comm(*pid) == "sleep")
+    };
+    let before = running(None).with_context(|| format!("{unit} runs no main process"))?;
+    let begun = Instant::now();
+    host.signal(Pid::from_raw(before).context("a pid")?, Signal::KILL)?;
+    let after = poll::until(&format!("{unit} to be back"), LIMIT, poll::INTERVAL_FAST, || Ok(running(Some(before))))?;
+    let took = begun.elapsed();
+    host.wait_active(unit, LIMIT)?;
+    let main = host.main_pid(unit)?.with_context(|| format!("{unit} lost its main process again"))?;
+    ensure!(host.outer_pid(main)?.as_raw_nonzero().get() == after, "{unit}: the process seen is not the main process");
+    Ok(took)
+}
+
+fn comm(pid: i32) -> String {
+    fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_owned()
+}
+
+fn table(contenders: &mut [Contender]) {
+    let head = ["n", "median", "90 %", "99 %", "max"];
+    say(&format!(
+        "{:<40} {:>4} {:>9} {:>9} {:>9} {:>9}",
+        "SIGKILL → ACTIVE AGAIN", head[0], head[1], head[2], head[3], head[4]
+    ));
+    for Contender { name, times, .. } in contenders {
+        times.sort();
+        let at = |share: usize| quantile(times, share).as_secs_f64() * 1e3;
+        let (median, p90, p99, max) = (at(50), at(90), at(99), at(100));
+        let n = times.len();
+        say(&format!("{name:<40} {n:>4} {median:>6.1} ms {p90:>6.1} ms {p99:>6.1} ms {max:>6.1} ms"));
+    }
+}
+
+/// The smallest of `sorted` that at least `share` percent do not exceed.
+fn quantile(sorted: &[Duration], share: usize) -> Duration {
+    let rank = (sorted.len() * share).div_ceil(100).max(1);
+    sorted.get(rank - 1).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quantile_is_one_of_the_values() {
+        let sorted: Vec<Duration> = (1..=100).map(Duration::from_millis).collect();
+        let at = |share| quantile(&sorted, share).as_millis();
+        assert_eq!((at(50), at(90), at(99), at(100)), (50, 90, 99, 100));
+        assert_eq!(quantile(&[], 50), Duration::ZERO);
+    }
+}
