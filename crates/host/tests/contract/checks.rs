@@ -19,6 +19,9 @@ use futures_util::{Stream, StreamExt};
 /// Longest wait for a hint or a look.
 const LIMIT: Duration = Duration::from_secs(10);
 
+/// How often a race is run.
+const ROUNDS: u32 = 20;
+
 /// What a unit of a check does.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -92,6 +95,7 @@ checks![
     a_plan_changes_nothing,
     the_inventory_knows_the_units,
     evidence_is_about_the_unit,
+    stops_and_exits_are_told_apart_each_time,
     a_bus_that_comes_back_says_everything,
 ];
 
@@ -349,6 +353,26 @@ impl<B: Bench> Course<'_, B> {
         let kinds: Vec<EvidenceKind> = found.iter().map(|found| found.kind).collect();
         assert!(kinds.contains(&EvidenceKind::Unit) && kinds.contains(&EvidenceKind::Port), "{found:?}");
         assert!(found.iter().all(|found| !found.source.as_str().is_empty() && !found.text.as_str().is_empty()));
+    }
+
+    /// Signals and answers race on a real bus; what is judged must not depend on who wins.
+    async fn stops_and_exits_are_told_apart_each_time(&mut self) {
+        let unit = self.unit("again", Kind::Daemon);
+        for _ in 0..ROUNDS {
+            self.until_health(&unit, Health::Healthy).await;
+            self.bench.do_now(&unit, Deed::Stop);
+            let is_down = |seen: &Observation| {
+                assert_ne!(seen.health(), Health::Failing, "{seen:?}");
+                seen.unit().is_some_and(|unit| unit.active == ActiveState::Inactive && unit.job.is_none())
+            };
+            self.until(&unit, is_down).await;
+            self.bench.do_now(&unit, Deed::Start);
+            self.until_health(&unit, Health::Healthy).await;
+            self.bench.do_now(&unit, Deed::Exit { code: 0 });
+            self.until_health(&unit, Health::Failing).await;
+            self.succeeds(Action::RestartUnit { unit: unit.clone() }).await;
+            assert_eq!(self.look(&unit).await.health(), Health::Healthy, "right after the action");
+        }
     }
 
     async fn a_bus_that_comes_back_says_everything(&mut self) {
