@@ -30,6 +30,7 @@ use crate::{
     ledger::{FileStore, Ledger, StateLock},
     notify::{Notifier, http::HyperClient},
     outbox::{self, Delivery, Outbox},
+    recorder::Recorder,
     reports::Reports,
     secrets::Resolver,
     shell::{Parts, Shell},
@@ -101,6 +102,8 @@ pub async fn run(options: Options) -> Result<()> {
     api::serve(&socket, asked, &tasks, stop.clone())
         .with_context(|| format!("{}: the socket cannot be made", socket.display()))?;
     watch(&host, &configuration, &bundle);
+    let journal_bytes_max = configuration.settings().journal_bytes_max;
+    let recorder = Recorder::open(&options.state_dir.join("journal"), journal_bytes_max.0);
     let engine = HostEngine::new(bundle, state, clock.now());
     let shell = Shell::new(Parts {
         engine,
@@ -109,6 +112,7 @@ pub async fn run(options: Options) -> Result<()> {
         host: host.clone(),
         outbox,
         reports: Reports::open(&options.state_dir.join("reports"))?,
+        recorder,
         hold_file: options.hold_file.clone(),
         tasks: tasks.clone(),
         results,
@@ -239,6 +243,8 @@ impl Agent {
             self.apply_if_changed();
         }
         self.shell.step(Input::Tick);
+        let now = self.shell.clock.now();
+        self.shell.recorder.flush(now);
     }
 
     /// Reads the configuration anew; an invalid one changes nothing.

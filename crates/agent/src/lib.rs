@@ -11,6 +11,7 @@ pub mod ledger;
 pub mod metrics;
 pub mod notify;
 pub mod outbox;
+pub mod recorder;
 pub mod reports;
 pub mod secrets;
 pub mod selfwatch;

@@ -27,6 +27,7 @@ use crate::{
     ledger::{Ledger, Store},
     notify::chain,
     outbox::Outbox,
+    recorder::Recorder,
     reports::Reports,
 };
 
@@ -40,6 +41,7 @@ pub struct Shell<H, S> {
     pub(crate) outbox: Outbox,
     pub(crate) reports: Reports,
     pub(crate) ledger_error: Option<String>,
+    pub(crate) recorder: Recorder,
     ledger: Ledger<S>,
     saved: u64,
     host: H,
@@ -65,6 +67,8 @@ pub struct Parts<H, S> {
     pub outbox: Outbox,
     /// Reports kept.
     pub reports: Reports,
+    /// The flight recorder.
+    pub recorder: Recorder,
     /// The file that stops all action.
     pub hold_file: PathBuf,
     /// Where tasks are tracked.
@@ -76,13 +80,14 @@ pub struct Parts<H, S> {
 impl<H: Host, S: Store> Shell<H, S> {
     /// A shell that has not done anything yet.
     pub fn new(parts: Parts<H, S>) -> Self {
-        let Parts { engine, clock, ledger, host, outbox, reports, hold_file, tasks, results } = parts;
+        let Parts { engine, clock, ledger, host, outbox, reports, recorder, hold_file, tasks, results } = parts;
         Self {
             engine,
             clock,
             outbox,
             reports,
             ledger_error: None,
+            recorder,
             ledger,
             // The first step saves, so that a state directory that cannot be written to is known before anything acts.
             saved: u64::MAX,
@@ -100,7 +105,9 @@ impl<H: Host, S: Store> Shell<H, S> {
     pub fn step(&mut self, input: Input) {
         let mut inputs = VecDeque::from([Input::HoldFile(self.read_hold_file()), input]);
         while let Some(input) = inputs.pop_front() {
-            let effects = self.engine.step(self.clock.now(), input);
+            let now = self.clock.now();
+            self.recorder.record(now, &input, &self.engine);
+            let effects = self.engine.step(now, input);
             self.save(&mut inputs);
             for effect in effects {
                 self.start(effect, &mut inputs);
@@ -216,6 +223,18 @@ impl<H: Host, S: Store> Shell<H, S> {
 
     fn answer(&mut self, request: u64, answer: Answer) {
         let Some(reply) = self.waiting.remove(&request) else { return };
+        // What is acknowledged is durable: a command that could not be saved is not answered with "done".
+        let answer = match (&self.ledger_error, answer) {
+            (Some(why), Answer::Done(text)) => Answer::Refused {
+                why: Text::new(format!(
+                    "{text}; but that could not be saved ({why}) and is forgotten when the agent restarts"
+                )),
+                suggestion:
+                    "free space on the ledger's filesystem; a hold that needs no ledger is the file /etc/ansai/HOLD"
+                        .into(),
+            },
+            (Some(_) | None, answer) => answer,
+        };
         // Whoever asked may have gone.
         let _ = reply.send(crate::answer::of_operator(answer));
     }
@@ -223,7 +242,10 @@ impl<H: Host, S: Store> Shell<H, S> {
     /// Takes an outcome in while stopping: the state is saved, and nothing new is begun. What the engine decided anew is
     /// found pending by the next start, which observes before it acts.
     pub fn settle(&mut self, input: Input) {
-        let effects = self.engine.step(self.clock.now(), input);
+        let now = self.clock.now();
+        self.recorder.record(now, &input, &self.engine);
+        self.recorder.flush(now);
+        let effects = self.engine.step(now, input);
         let runs = effects.into_iter().filter_map(|effect| match effect {
             Effect::Perform(run) => Some(run.id),
             Effect::Observe(_) | Effect::Gather(_) | Effect::Dispatch(_) | Effect::Answer { .. } => None,

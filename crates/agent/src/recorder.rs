@@ -1,0 +1,173 @@
+//! What of the loop goes into the journal, so that `ansai replay` can step through it: every input but time passing,
+//! and of healthy observations only the first of a row while nothing is open. It decides nothing and is asked nothing.
+
+use std::{cell::Cell, collections::BTreeMap, path::Path};
+
+use ansai_engine::{HostEngine, Input, State};
+use ansai_model::{
+    bundle::Bundle,
+    id::CheckId,
+    observation::{Details, Health},
+    text::Text,
+    time::Now,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::journal::{Journal, Notice, Reader};
+
+/// What happened, and when.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// When the engine was told.
+    pub at: Now,
+    /// What it was told.
+    pub input: Input,
+}
+
+#[derive(Serialize)]
+struct RecordedRef<'a> {
+    at: Now,
+    input: &'a Input,
+}
+
+/// What the engine was made of when a segment began. What its checks had seen is not in it: they begin unknown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// When.
+    pub at: Now,
+    /// The bundle in force.
+    pub bundle: Bundle,
+    /// The ledger's state.
+    pub state: State,
+}
+
+/// Reads a recorded journal, oldest first.
+pub type Records = Reader<Snapshot, Recorded>;
+
+/// Writes the inputs of one loop.
+#[derive(Debug)]
+pub struct Recorder {
+    journal: Journal,
+    healthy: BTreeMap<CheckId, Details>,
+    hold_file: Option<Text>,
+}
+
+impl Recorder {
+    /// A recorder with its journal in `dir`, of at most `bytes_max` bytes.
+    #[must_use]
+    pub fn open(dir: &Path, bytes_max: u64) -> Self {
+        Self { journal: Journal::open(dir, bytes_max), healthy: BTreeMap::new(), hold_file: None }
+    }
+
+    /// Records an input before the engine is told, when it can matter.
+    pub fn record(&mut self, now: Now, input: &Input, engine: &HostEngine) {
+        if !self.matters(input, engine) {
+            return;
+        }
+        let has_begun = Cell::new(false);
+        let snapshot = || {
+            has_begun.set(true);
+            Snapshot { at: now, bundle: engine.bundle().clone(), state: engine.state().clone() }
+        };
+        self.journal.append(now.mono, &RecordedRef { at: now, input }, snapshot);
+        if has_begun.get() {
+            // A segment can be read without those before it, so it tells anew who is healthy.
+            self.healthy.clear();
+        }
+    }
+
+    fn matters(&mut self, input: &Input, engine: &HostEngine) -> bool {
+        match input {
+            Input::Tick => false,
+            Input::HoldFile(text) => {
+                let has_changed = self.hold_file != *text;
+                self.hold_file.clone_from(text);
+                has_changed
+            }
+            Input::Observed { check, observation } => {
+                if observation.health() != Health::Healthy {
+                    self.healthy.remove(check);
+                    return true;
+                }
+                let is_known = self.healthy.get(check).is_some_and(|details| is_same(details, observation.details()));
+                if !is_known {
+                    self.healthy.insert(check.clone(), observation.details().clone());
+                }
+                !is_known || !engine.state().incidents.is_empty()
+            }
+            Input::Apply(_) => {
+                // Checks may have gone; those that are left tell once more.
+                self.healthy.clear();
+                true
+            }
+            Input::Started
+            | Input::Hint(_)
+            | Input::ActionEnded { .. }
+            | Input::NotStarted { .. }
+            | Input::Gathered { .. }
+            | Input::Dispatched { .. }
+            | Input::Operator { .. }
+            | Input::Facts(_)
+            | Input::Ledger(_) => true,
+        }
+    }
+
+    /// Writes out what is buffered; to be called about once a second, and at the end. What is wrong is logged once.
+    pub fn flush(&mut self, now: Now) {
+        match self.journal.flush(now.mono) {
+            None => {}
+            Some(Notice::Stopped { why }) => {
+                tracing::warn!("the journal records no more; healing goes on: {why}");
+            }
+            Some(Notice::Resumed { lost }) => tracing::info!("the journal records again; {lost} inputs are missing"),
+        }
+    }
+}
+
+/// Whether a healthy check saw the same again. Figures, as a latency, differ each time and mean nothing while healthy.
+fn is_same(before: &Details, now: &Details) -> bool {
+    match (before, now) {
+        (Details::Unit(before), Details::Unit(now)) => before == now,
+        (Details::None | Details::Figures(_), Details::None | Details::Figures(_)) => true,
+        (Details::Unit(_), _) | (_, Details::Unit(_)) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ansai_model::{inventory::Inventory, observation::Observation, time::MonoTime};
+
+    use super::*;
+    use crate::journal::{Entry, Item};
+
+    fn observed(health: Observation) -> Input {
+        Input::Observed { check: CheckId::new("service/a#unit").expect("valid"), observation: health }
+    }
+
+    #[test]
+    fn a_row_of_healthy_observations_is_told_once_and_failures_always() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let bundle = ansai_config::parse(&[]).and_then(|shipped| shipped.bundle(&Inventory::default(), 1));
+        let engine = HostEngine::new(bundle.expect("valid"), State::default(), Now::default());
+        let mut recorder = Recorder::open(folder.path(), 1 << 20);
+        let healthy = || observed(Observation::healthy("up"));
+        let failing = || observed(Observation::failing("down"));
+        let inputs =
+            [Input::Tick, healthy(), healthy(), failing(), failing(), healthy(), Input::HoldFile(None), healthy()];
+        for (second, input) in inputs.iter().enumerate() {
+            let mono = MonoTime(i64::try_from(second).expect("small") * 1_000_000_000);
+            recorder.record(Now { mono, ..Now::default() }, input, &engine);
+        }
+        recorder.flush(Now::default());
+        let records = Records::open(folder.path()).expect("a journal");
+        let kept: Vec<Input> = records
+            .filter_map(|item| match item {
+                Item::Entry(Entry::Record(record)) => Some(record.input),
+                Item::Entry(Entry::Snapshot(_)) => None,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        // The first healthy one opens the segment, which forgets who is healthy: it is told twice.
+        assert_eq!(kept, [healthy(), healthy(), failing(), failing(), healthy()]);
+    }
+}
