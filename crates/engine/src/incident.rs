@@ -433,7 +433,6 @@ impl HostEngine {
         self.state.remediations.remove(&id);
         self.state.answers.remove(&id);
         self.state.told.retain(|(told, _)| *told != id);
-        self.state.runs.retain(|_, pending| pending.incident != Some(id));
         if let Some(index) = self.targets.get_mut(&target) {
             index.open.remove(&id);
         }

@@ -42,7 +42,7 @@ pub(crate) fn before_action(
 ) -> Result<(), Violation> {
     nothing_acts_while_stopped(engine, now, target)?;
     one_remediation_a_target(&engine.state)?;
-    one_action_a_target(&engine.state, target)?;
+    one_action_a_target(&engine.state, now, target)?;
     if disruption > Disruption::None {
         budget_respected(engine, now, target, incident)?;
     }
@@ -95,8 +95,8 @@ fn one_remediation_a_target(state: &State) -> Result<(), Violation> {
 }
 
 /// At most one action under way on a target.
-fn one_action_a_target(state: &State, target: &TargetId) -> Result<(), Violation> {
-    match state.runs.iter().find(|(_, run)| run.target == *target) {
+fn one_action_a_target(state: &State, now: Now, target: &TargetId) -> Result<(), Violation> {
+    match state.runs.iter().find(|(_, run)| run.target == *target && run.lost_after > now.mono) {
         Some((run, _)) => violated("one_action_a_target", format!("{run} is still under way on {target}")),
         None => Ok(()),
     }

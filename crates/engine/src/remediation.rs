@@ -401,6 +401,8 @@ impl HostEngine {
             }
         }
         let lost_after = now.mono.plus(timeout.saturating_add(ACTION_GRACE));
+        // What was lost on this target gives its place to what follows it.
+        self.state.runs.retain(|_, run| run.target != target || run.lost_after > now.mono);
         let pending = PendingRun { incident, target: target.clone(), disruption, decided: now, lost_after };
         self.state.runs.insert(id, pending);
         self.changed(now);

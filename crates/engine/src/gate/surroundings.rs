@@ -51,6 +51,12 @@ pub(super) fn dependency(p: &Proposal<'_>) -> Opinion {
 }
 
 pub(super) fn concurrency(p: &Proposal<'_>) -> Opinion {
+    let under_way =
+        p.engine.state.runs.iter().find(|(_, run)| run.target == p.incident.target && run.lost_after > p.now.mono);
+    if let Some((run, pending)) = under_way {
+        let until = moment_at(p.now, pending.lost_after);
+        return defer(Some(until), Text::new(format!("{run} is still under way on this target")));
+    }
     if p.moment == Moment::Continue {
         return allow("it is one of the remediations under way");
     }

@@ -26,8 +26,12 @@ impl HostEngine {
         if matches!(outcome, ActionOutcome::NotNeeded { .. } | ActionOutcome::Refused { .. }) {
             self.refund(&pending);
         }
-        let Some(id) = pending.incident else { return self.look_at_target(now, &pending.target) };
-        let Some(remediation) = self.state.remediations.get(&id) else { return };
+        let remediation = pending.incident.and_then(|id| Some((id, self.state.remediations.get(&id)?)));
+        let Some((id, remediation)) = remediation else {
+            // A drill, a copy of a configuration, or an action whose incident is over: another may have waited for it.
+            self.look_at_target(now, &pending.target);
+            return self.reconcile_target(now, &pending.target);
+        };
         let Some(rung) = remediation.current().cloned() else { return };
         match remediation.stage {
             Stage::Acting { run: current, since } if current == run => {

@@ -1,0 +1,100 @@
+//! What must hold whatever happens. It keeps its own books from the effects that it sees, and trusts no state of the
+//! engine that it can count itself.
+
+use std::collections::BTreeMap;
+
+use ansai_engine::{HostEngine, invariant};
+use ansai_model::{
+    action::{ActionRun, Disruption},
+    id::{RunId, TargetId},
+    time::Now,
+};
+
+/// Books on one engine.
+#[derive(Debug, Default)]
+pub struct Checker {
+    actions: BTreeMap<TargetId, Vec<Now>>,
+    pending: BTreeMap<RunId, TargetId>,
+    all: Vec<Now>,
+    last_run: u64,
+}
+
+/// What the world knows that the engine must respect.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts {
+    /// A hold on everything is in force.
+    pub is_held: bool,
+    /// The ledger cannot be saved.
+    pub is_ledger_broken: bool,
+    /// The target was stopped by an operator, and the engine has seen it.
+    pub is_stopped_on_request: bool,
+    /// The ledger on disk already holds the decision.
+    pub is_recorded: bool,
+}
+
+impl Checker {
+    /// An action is about to begin.
+    ///
+    /// # Errors
+    /// The invariant that it breaks.
+    pub fn begins(&mut self, engine: &HostEngine, now: Now, run: &ActionRun, facts: Facts) -> Result<(), String> {
+        let target = &run.target;
+        if facts.is_held {
+            return Err(format!("nothing_acts_in_hold: {run:?}"));
+        }
+        if facts.is_ledger_broken || !facts.is_recorded {
+            return Err(format!("recorded_before_action: {run:?}"));
+        }
+        if facts.is_stopped_on_request {
+            return Err(format!("intent_respected: {run:?}"));
+        }
+        if run.id.0 <= self.last_run {
+            return Err(format!("no_run_twice: {run:?} after r{}", self.last_run));
+        }
+        self.last_run = run.id.0;
+        if let Some((other, _)) = self.pending.iter().find(|(_, pending)| *pending == target) {
+            return Err(format!("one_action_a_target: {run:?} while {other} is under way"));
+        }
+        self.pending.insert(run.id, target.clone());
+        if run.action.disruption() > Disruption::None {
+            let budget = engine.bundle().parts().policies.values().map(|policy| policy.target_budget).next();
+            let on_target = self.actions.entry(target.clone()).or_default();
+            on_target.push(now);
+            if let Some(budget) = budget {
+                let used = on_target.iter().filter(|at| now.mono.since(at.mono) < budget.per).count();
+                if used > budget.actions_max as usize {
+                    return Err(format!("target_budget_respected: {used} actions on {target}"));
+                }
+            }
+            let budget = engine.bundle().parts().settings.host_budget;
+            self.all.push(now);
+            let used = self.all.iter().filter(|at| now.mono.since(at.mono) < budget.per).count();
+            if used > budget.actions_max as usize {
+                return Err(format!("host_budget_respected: {used} actions"));
+            }
+        }
+        Ok(())
+    }
+
+    /// An action has ended; what did nothing is not counted.
+    pub fn ended(&mut self, run: RunId, did_nothing: bool) {
+        let Some(target) = self.pending.remove(&run) else { return };
+        if did_nothing {
+            self.actions.entry(target).or_default().pop();
+            self.all.pop();
+        }
+    }
+
+    /// The agent was killed: what was under way goes on or not, and nobody waits for it.
+    pub fn agent_killed(&mut self) {
+        self.pending.clear();
+    }
+
+    /// After each step.
+    ///
+    /// # Errors
+    /// The invariant that is broken.
+    pub fn after_step(&self, engine: &HostEngine) -> Result<(), String> {
+        invariant::of_state(engine).map_err(|violation| format!("{}: {}", violation.invariant, violation.what))
+    }
+}

@@ -1,0 +1,462 @@
+//! A small world: units that break in several ways, and everything that can go wrong around an agent.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ansai_engine::{Effect, HostEngine, Input, State};
+use ansai_model::{
+    action::{Action, ActionOutcome, ActionRun},
+    bundle::Bundle,
+    decision::Choice,
+    domain::service::{
+        ActiveState, Exit, HostActivity, Intent, LoadState, UnitExpectation, UnitResult, UnitSnapshot, judge,
+    },
+    hint::Hint,
+    id::{CheckId, TargetId, UnitName},
+    incident::Phase,
+    inventory::Inventory,
+    notify::NoticeKind,
+    observation::Observation,
+    operator::{Operation, OperatorCommand},
+    policy::Scope,
+    probe::Probe,
+    time::{MonoTime, Now, WallTime},
+};
+
+use crate::{
+    Totals,
+    checker::{Checker, Facts},
+    random::Random,
+};
+
+const STEPS: u32 = 60;
+/// How long the world is left in peace at the end: longer than every wait of the policy together.
+const PEACE: Duration = Duration::from_secs(20 * 60);
+
+/// The configuration under which every host runs.
+pub const CONFIGURATION: &str = "\
+autonomy: act
+policies:
+  default: {cooldown: 10s, budget: {actions: 6, per: 1h}, stable_for: 20s, verify_within: 15s, dependency_wait: 2m}
+services:
+  db.service: {probe: {tcp: \"127.0.0.1:5432\", every: 30s, fail_after: 2}}
+  app.service: {probe: {http: \"http://127.0.0.1:8000/\", every: 30s}, needs: [db.service]}
+  mail.service: {}
+";
+
+#[derive(Clone, Debug)]
+struct Unit {
+    state: ActiveState,
+    intent: Intent,
+    /// It answers its probes.
+    answers: bool,
+    /// It ends this long after each start.
+    dies_after: Option<Duration>,
+    started: MonoTime,
+    restarts: u32,
+}
+
+/// One simulated host.
+pub struct World {
+    random: Random,
+    now: Now,
+    units: BTreeMap<UnitName, Unit>,
+    engine: HostEngine,
+    bundle: Bundle,
+    /// What is on disk.
+    saved: State,
+    saved_revision: u64,
+    disk_is_full: bool,
+    /// The engine knows that the disk is full.
+    has_told_trouble: bool,
+    is_held: bool,
+    /// The operator was told that the hold is in force and saved.
+    has_acknowledged_hold: bool,
+    bus_is_gone: bool,
+    running: Vec<(MonoTime, ActionRun)>,
+    looking: Vec<CheckId>,
+    checker: Checker,
+    totals: Totals,
+}
+
+/// The bundle of [`CONFIGURATION`].
+///
+/// # Panics
+/// When the configuration above is not valid, which a test would show.
+#[must_use]
+pub fn bundle() -> Bundle {
+    let text = (std::path::PathBuf::from("sim.yaml"), CONFIGURATION.to_owned());
+    let configuration = ansai_config::parse(&[text]).expect("the simulator's configuration is valid");
+    configuration.bundle(&Inventory::default(), 1).expect("it makes a bundle")
+}
+
+thread_local! {
+    static BUNDLE: Bundle = bundle();
+}
+
+impl World {
+    /// A world in which all is well.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        let bundle = BUNDLE.with(Clone::clone);
+        let now = Now { mono: MonoTime(1_000_000_000_000), wall: WallTime(1_795_000_000_000) };
+        let names = ["db.service", "app.service", "mail.service"];
+        let units = names.iter().filter_map(|name| Some((UnitName::new(name).ok()?, Unit::well(now.mono)))).collect();
+        let engine = HostEngine::new(bundle.clone(), State::default(), now);
+        Self {
+            random: Random::new(seed),
+            now,
+            units,
+            engine,
+            bundle,
+            saved: State::default(),
+            saved_revision: 0,
+            disk_is_full: false,
+            has_told_trouble: false,
+            is_held: false,
+            has_acknowledged_hold: false,
+            bus_is_gone: false,
+            running: Vec::new(),
+            looking: Vec::new(),
+            checker: Checker::default(),
+            totals: Totals::default(),
+        }
+    }
+
+    /// Lets everything happen, then leaves the world in peace and asks whether it has come to rest.
+    ///
+    /// # Errors
+    /// The invariant that was broken.
+    pub fn run(mut self) -> Result<Totals, String> {
+        self.step(Input::Started)?;
+        for _ in 0..STEPS {
+            let millis = match self.random.below(10) {
+                0..5 => self.random.below(400),
+                5..9 => self.random.below(15_000),
+                _ => self.random.below(600_000),
+            };
+            self.pass(Duration::from_millis(millis))?;
+            if self.random.chance(30) {
+                self.something_happens()?;
+            }
+        }
+        self.make_peace()?;
+        let end = self.now.mono.plus(PEACE);
+        while self.now.mono < end {
+            self.pass(Duration::from_secs(30))?;
+        }
+        self.at_rest()?;
+        Ok(self.totals)
+    }
+
+    /// Safety is one half; the other is that it ends: nothing is being healed, and what is well has no incident.
+    fn at_rest(&self) -> Result<(), String> {
+        let state = self.engine.state();
+        if let Some(id) = state.remediations.keys().next() {
+            return Err(format!(
+                "goes_quiet: {id} is still being healed: {:?}: {:?}",
+                state.remediations.get(id).map(|r| &r.stage),
+                state.incidents.get(id).map(|i| &i.decision)
+            ));
+        }
+        for incident in state.incidents.values() {
+            let unit = self.units.iter().find(|(name, _)| name.as_str() == incident.target.name());
+            let is_well = unit.is_some_and(|(_, unit)| unit.state == ActiveState::Active && unit.answers);
+            let waits = incident.decision.as_ref().is_some_and(|decision| decision.choice == Choice::Defer);
+            if is_well {
+                return Err(format!("resolved_when_well: {} is {:?} though all is well", incident.id, incident.phase));
+            }
+            if !matches!(incident.phase, Phase::Escalated { .. }) && !waits && incident.symptom_of.is_none() {
+                return Err(format!(
+                    "resolved_or_escalated: {} is {:?}: {:?}",
+                    incident.id, incident.phase, incident.decision
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn make_peace(&mut self) -> Result<(), String> {
+        (self.disk_is_full, self.bus_is_gone) = (false, false);
+        for unit in self.units.values_mut() {
+            unit.dies_after = None;
+            unit.answers = true;
+        }
+        self.operate(Operation::Release { scope: Scope::All })?;
+        self.step(Input::Hint(Hint::Everything))
+    }
+
+    fn operate(&mut self, operation: Operation) -> Result<(), String> {
+        let is_hold = matches!(operation, Operation::Hold { .. });
+        let is_release = matches!(operation, Operation::Release { .. });
+        // The hold is in force from the step on that takes it in, not after it.
+        self.is_held = (self.is_held || is_hold) && !is_release;
+        let command = OperatorCommand { by: "sim".into(), operation };
+        self.step(Input::Operator { request: 1, command })?;
+        if self.engine.revision() == self.saved_revision {
+            self.has_acknowledged_hold = self.is_held;
+        }
+        Ok(())
+    }
+
+    fn something_happens(&mut self) -> Result<(), String> {
+        let names: Vec<UnitName> = self.units.keys().cloned().collect();
+        let index = usize::try_from(self.random.below(names.len() as u64)).unwrap_or(0);
+        let name = names[index].clone();
+        match self.random.below(14) {
+            0..4 => self.goes_down(&name, ActiveState::Failed, Intent::ByItself)?,
+            4 => self.goes_down(&name, ActiveState::Inactive, Intent::ByItself)?,
+            5 => self.goes_down(&name, ActiveState::Inactive, Intent::Stopped)?,
+            6 => self.change(&name, |unit| unit.answers = false),
+            7 => {
+                let after = Duration::from_millis(self.random.below(30_000));
+                self.change(&name, |unit| unit.dies_after = Some(after));
+            }
+            8 => self.change(&name, |unit| unit.dies_after = None),
+            9 if self.is_held => self.operate(Operation::Release { scope: Scope::All })?,
+            9 => self.operate(Operation::Hold { scope: Scope::All, reason: "sim".into(), until: None })?,
+            10 => self.disk_is_full = !self.disk_is_full,
+            11 => self.kill_agent()?,
+            12 => self.bus_is_gone = !self.bus_is_gone,
+            _ => {
+                self.now.wall =
+                    WallTime(self.now.wall.0 + i64::try_from(self.random.below(7_200_000)).unwrap_or(0) - 3_600_000)
+            }
+        }
+        Ok(())
+    }
+
+    fn change(&mut self, name: &UnitName, change: impl FnOnce(&mut Unit)) {
+        if let Some(unit) = self.units.get_mut(name) {
+            change(unit);
+        }
+    }
+
+    fn goes_down(&mut self, name: &UnitName, state: ActiveState, intent: Intent) -> Result<(), String> {
+        self.change(name, |unit| (unit.state, unit.intent) = (state, intent));
+        self.step(Input::Hint(Hint::Unit(name.clone())))
+    }
+
+    /// The agent is killed at any moment: only what was saved is known to the next one.
+    fn kill_agent(&mut self) -> Result<(), String> {
+        self.totals.restarts += 1;
+        self.looking.clear();
+        self.checker.agent_killed();
+        // What the killed agent had begun on the bus goes on without it.
+        for (_, run) in std::mem::take(&mut self.running) {
+            if self.random.chance(50) {
+                self.take_effect(&run);
+            }
+        }
+        self.engine = HostEngine::new(self.bundle.clone(), self.saved.clone(), self.now);
+        self.saved_revision = 0;
+        self.has_told_trouble = false;
+        let is_held = !self.engine.state().holds.is_empty();
+        if self.has_acknowledged_hold && !is_held {
+            return Err("acknowledged_hold_is_durable: a hold that was acknowledged is forgotten".into());
+        }
+        // A hold or a release that could not be saved was answered with that warning.
+        self.is_held = is_held;
+        self.step(Input::Started)
+    }
+
+    /// Time passes, with everything that becomes due in it.
+    fn pass(&mut self, duration: Duration) -> Result<(), String> {
+        let end = self.now.mono.plus(duration);
+        for _ in 0..10_000 {
+            self.answer_looks()?;
+            let due = [
+                self.engine.next_deadline(),
+                self.running.iter().map(|(at, _)| *at).min(),
+                self.units.values().filter_map(Unit::dies_at).min(),
+            ];
+            let next = due.into_iter().flatten().min().filter(|at| *at <= end);
+            let Some(next) = next else { break };
+            self.advance_to(next.max(self.now.mono));
+            self.units_die()?;
+            self.actions_end()?;
+            self.step(Input::Tick)?;
+        }
+        self.advance_to(end);
+        Ok(())
+    }
+
+    fn advance_to(&mut self, mono: MonoTime) {
+        let passed = mono.since(self.now.mono);
+        self.now = self.now.plus(passed);
+    }
+
+    fn units_die(&mut self) -> Result<(), String> {
+        let now = self.now.mono;
+        let dying: Vec<_> = self
+            .units
+            .iter()
+            .filter(|(_, unit)| unit.dies_at().is_some_and(|at| at <= now))
+            .map(|(name, _)| name.clone())
+            .collect();
+        dying.iter().try_for_each(|name| self.goes_down(name, ActiveState::Failed, Intent::ByItself))
+    }
+
+    fn actions_end(&mut self) -> Result<(), String> {
+        while let Some(index) = self.running.iter().position(|(at, _)| *at <= self.now.mono) {
+            let (_, run) = self.running.swap_remove(index);
+            let outcome = match self.random.below(20) {
+                0 => ActionOutcome::Failed { why: "sim".into() },
+                1 => ActionOutcome::Lost { why: "sim".into() },
+                _ => self.take_effect(&run),
+            };
+            self.checker
+                .ended(run.id, matches!(outcome, ActionOutcome::NotNeeded { .. } | ActionOutcome::Refused { .. }));
+            self.step(Input::ActionEnded { run: run.id, outcome })?;
+        }
+        Ok(())
+    }
+
+    fn take_effect(&mut self, run: &ActionRun) -> ActionOutcome {
+        let now = self.now.mono;
+        if let Action::RestartUnit { unit } | Action::StartUnit { unit } = &run.action {
+            self.change(unit, |unit| {
+                (unit.state, unit.intent, unit.started, unit.answers) =
+                    (ActiveState::Active, Intent::Unknown, now, true);
+            });
+        }
+        match run.action {
+            Action::FreePort { .. } => ActionOutcome::NotNeeded { why: "free".into() },
+            _ => ActionOutcome::Succeeded { note: "done".into() },
+        }
+    }
+
+    fn answer_looks(&mut self) -> Result<(), String> {
+        while let Some(check) = self.looking.pop() {
+            let Some((probe, _)) = self.engine.probe(&check) else { continue };
+            let (probe, target) = (probe.clone(), self.bundle.parts().checks[&check].target.clone());
+            let observation = self.observe(&probe, &target);
+            self.step(Input::Observed { check, observation })?;
+        }
+        Ok(())
+    }
+
+    fn observe(&self, probe: &Probe, target: &TargetId) -> Observation {
+        if self.bus_is_gone && matches!(probe, Probe::Unit { .. }) {
+            return Observation::unknown("the bus is gone");
+        }
+        let Some((_, unit)) = self.units.iter().find(|(name, _)| name.as_str() == target.name()) else {
+            return Observation::unknown("no such unit");
+        };
+        match probe {
+            Probe::Unit { .. } => judge(UnitExpectation::Running, unit.snapshot()),
+            _ if unit.state == ActiveState::Active && unit.answers => Observation::healthy("answers"),
+            _ => Observation::failing("does not answer"),
+        }
+    }
+
+    /// One step of the engine as the shell does it: save, then act; and after it the invariants.
+    fn step(&mut self, input: Input) -> Result<(), String> {
+        let mut inputs = std::collections::VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            self.totals.steps += 1;
+            let effects = self.engine.step(self.now, input);
+            let mut is_recorded = self.engine.revision() == self.saved_revision;
+            if !is_recorded && !self.disk_is_full {
+                self.saved = self.engine.state().clone();
+                self.saved_revision = self.engine.revision();
+                is_recorded = true;
+                self.has_acknowledged_hold &= self.is_held;
+                if std::mem::take(&mut self.has_told_trouble) {
+                    inputs.push_back(Input::Ledger(None));
+                }
+            } else if !is_recorded && !std::mem::replace(&mut self.has_told_trouble, true) {
+                inputs.push_back(Input::Ledger(Some("disk full".into())));
+            }
+            for effect in effects {
+                self.effect(effect, is_recorded, &mut inputs)?;
+            }
+            self.checker.after_step(&self.engine)?;
+        }
+        Ok(())
+    }
+
+    fn effect(
+        &mut self,
+        effect: Effect,
+        is_recorded: bool,
+        inputs: &mut std::collections::VecDeque<Input>,
+    ) -> Result<(), String> {
+        match effect {
+            Effect::Observe(check) => self.looking.push(check),
+            Effect::Perform(run) if !is_recorded => {
+                inputs.push_back(Input::NotStarted { run: run.id, why: "disk full".into() });
+            }
+            Effect::Perform(run) => {
+                let wanted_down = self
+                    .units
+                    .iter()
+                    .any(|(name, unit)| name.as_str() == run.target.name() && unit.intent == Intent::Stopped);
+                let facts = Facts {
+                    is_held: self.is_held,
+                    is_ledger_broken: self.disk_is_full,
+                    // What the engine could not see, it cannot respect: while the bus is gone it does not know.
+                    is_stopped_on_request: wanted_down
+                        && !self.bus_is_gone
+                        && self.looking.is_empty()
+                        && self.knows_stop(&run.target),
+                    is_recorded,
+                };
+                self.checker.begins(&self.engine, self.now, &run, facts)?;
+                self.totals.actions += 1;
+                let takes = Duration::from_millis(self.random.below(3_000));
+                self.running.push((self.now.mono.plus(takes), *run));
+            }
+            Effect::Gather(request) => {
+                inputs.push_back(Input::Gathered { incident: request.incident, evidence: Vec::new() })
+            }
+            Effect::Dispatch(dispatch) => {
+                self.totals.healed += u64::from(dispatch.kind == NoticeKind::Healed);
+                self.totals.escalated += u64::from(dispatch.kind == NoticeKind::Escalated);
+                inputs.push_back(Input::Dispatched { dispatch: dispatch.id });
+            }
+            Effect::Answer { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// Whether the engine's last look at the unit was after the stop.
+    fn knows_stop(&self, target: &TargetId) -> bool {
+        self.engine.check_states().any(|check| check.check.target == *target && check.wanted_down().is_some())
+    }
+}
+
+impl Unit {
+    fn well(now: MonoTime) -> Self {
+        Self {
+            state: ActiveState::Active,
+            intent: Intent::Unknown,
+            answers: true,
+            dies_after: None,
+            started: now,
+            restarts: 0,
+        }
+    }
+
+    fn dies_at(&self) -> Option<MonoTime> {
+        let after = self.dies_after.filter(|_| self.state == ActiveState::Active)?;
+        Some(self.started.plus(after))
+    }
+
+    fn snapshot(&self) -> UnitSnapshot {
+        UnitSnapshot {
+            load: LoadState::Loaded,
+            active: self.state,
+            sub: "sim".into(),
+            result: if self.state == ActiveState::Failed { UnitResult::Signal } else { UnitResult::Success },
+            exit: (self.state == ActiveState::Failed).then_some(Exit::Signal(9)),
+            main_pid: (self.state == ActiveState::Active).then_some(1),
+            restarts: self.restarts,
+            invocation: None,
+            since: None,
+            intent: self.intent,
+            job: None,
+            activity: HostActivity::Normal,
+        }
+    }
+}

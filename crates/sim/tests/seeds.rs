@@ -1,0 +1,16 @@
+//! A few hundred seeds on every test run; `cargo xtask sim --seeds N` runs more.
+
+#[test]
+fn invariants_hold_and_something_happens() {
+    let totals = ansai_sim::run(0, 300).unwrap_or_else(|broken| panic!("{broken}"));
+    assert!(
+        totals.healed > 100 && totals.escalated > 20 && totals.restarts > 100 && totals.actions > 200,
+        "{totals:?}"
+    );
+}
+
+#[test]
+fn a_seed_gives_the_same_run_twice() {
+    let run = || format!("{:?}", ansai_sim::run(7, 8).unwrap_or_else(|broken| panic!("{broken}")));
+    assert_eq!(run(), run());
+}
