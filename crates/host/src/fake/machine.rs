@@ -382,6 +382,12 @@ impl Machine {
         self.set(name, active, sub);
     }
 
+    /// Whether a job is under way for the unit.
+    #[must_use]
+    pub fn has_job(&self, unit: &UnitName) -> bool {
+        self.units.get(unit).is_some_and(|unit| unit.job.is_some())
+    }
+
     /// The next hint, when one waits. Nothing is heard while the bus is away.
     pub fn next_hint(&mut self) -> Option<Hint> {
         self.hints.pop_front()

@@ -56,6 +56,10 @@ impl Bench for FakeBench {
         self.host.with(|machine| machine.inject(Fault::BusBack));
     }
 
+    fn has_job(&self, unit: &UnitName) -> bool {
+        self.host.with(|machine| machine.has_job(unit))
+    }
+
     fn failing_command(&self) -> CommandLine {
         let command = CommandLine::new(["false"]);
         self.host.with(|machine| machine.fail_command(&command, "no"));

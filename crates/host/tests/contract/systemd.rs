@@ -48,7 +48,8 @@ impl Bench for SystemdBench {
             Kind::FailsToStart => FAILS_TO_START,
         };
         // Not in /etc, where it could not be masked.
-        fs::write(format!("/run/systemd/system/{unit}"), format!("[Service]\n{text}")).expect("written");
+        fs::write(format!("/run/systemd/system/{unit}"), format!("[Unit]\nStartLimitIntervalSec=0\n[Service]\n{text}"))
+            .expect("written");
         systemctl(&["daemon-reload"]);
         if kind == Kind::Daemon {
             systemctl(&["start", unit.as_str()]);
@@ -77,6 +78,11 @@ impl Bench for SystemdBench {
 
     fn restore_bus(&self) {
         systemctl(&["start", "dbus.service"]);
+    }
+
+    fn has_job(&self, unit: &UnitName) -> bool {
+        let jobs = Command::new("systemctl").args(["list-jobs", "--no-legend"]).output().expect("systemctl runs");
+        String::from_utf8_lossy(&jobs.stdout).contains(unit.as_str())
     }
 
     fn failing_command(&self) -> CommandLine {

@@ -18,6 +18,8 @@ struct Track {
     active: Option<ActiveState>,
     /// The job under way, when there is one.
     job: Option<String>,
+    /// Whether systemd was asked to keep the unit in mind for us.
+    is_referred_to: bool,
     /// Whether the unit was seen on its way up since that job was announced: then it is no stop.
     is_starting: bool,
 }
@@ -81,6 +83,11 @@ impl Tracker {
             self.ours.pop_first();
         }
         self.ours.insert(job.to_owned());
+    }
+
+    /// Whether systemd is yet to be asked to keep a watched unit in mind; says so once for each connection.
+    pub fn refer(&mut self, unit: &UnitName) -> bool {
+        self.units.get_mut(unit).is_some_and(|track| !std::mem::replace(&mut track.is_referred_to, true))
     }
 
     /// The job under way for the unit, when it is ours.

@@ -131,8 +131,16 @@ fn text(value: Result<OwnedVariant, CallError>) -> Result<String, CallError> {
 pub(super) async fn snapshot(bus: &Bus, root: &Path, unit: &UnitName) -> Result<UnitSnapshot, CallError> {
     let get = |name| property(bus, unit, UNIT, name);
     let service = |name| property(bus, unit, SERVICE, name);
+    // systemd forgets how an inactive unit ended as soon as nobody refers to it.
+    let refer = async {
+        if bus.with_tracker(|tracker| tracker.refer(unit)) {
+            // Without the reference the look is poorer, and still a look.
+            let _ = bus.call(MANAGER_PATH, MANAGER, "RefUnit", &(unit.as_str(),)).await;
+        }
+    };
     // All at once: they travel together and are answered in order.
-    let (load, active, sub, job, since, invocation, result, pid, code, status, restarts) = tokio::join!(
+    let ((), load, active, sub, job, since, invocation, result, pid, code, status, restarts) = tokio::join!(
+        refer,
         get("LoadState"),
         get("ActiveState"),
         get("SubState"),
