@@ -17,6 +17,8 @@ use super::{
 
 /// Longest that a drill keeps a port taken.
 const PORT_DRILL: Duration = Duration::from_secs(15);
+/// Longest wait for the port that it takes.
+const PORT_WAIT: Duration = Duration::from_secs(5);
 /// How often a drill of kind `loop` kills the unit.
 const LOOP_KILLS: u32 = 3;
 
@@ -141,17 +143,20 @@ async fn drill(bus: &Bus, unit: &UnitName, kind: DrillKind, port: Option<u16>, p
     }
 }
 
+/// Takes the port as soon as the killed unit has left it, and keeps it for a while after the action has ended.
 async fn take_port(bus: &Bus, unit: &UnitName, port: Option<u16>) -> Result<(), String> {
     let port = port.ok_or_else(|| format!("{unit} declares no port"))?;
     signal_main(bus, unit, Signal::KILL).await?;
     let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(5) {
+    while begun.elapsed() < PORT_WAIT {
         if let Ok(listener) = tokio::net::TcpListener::bind(("127.0.0.1", port)).await {
-            tokio::time::sleep(PORT_DRILL).await;
-            drop(listener);
+            bus.spawn(async move {
+                tokio::time::sleep(PORT_DRILL).await;
+                drop(listener);
+            });
             return Ok(());
         }
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
     Err(format!("port {port} could not be taken: the unit was back before"))
 }

@@ -69,6 +69,7 @@ struct State {
 
 struct Shared {
     state: Mutex<State>,
+    tasks: TaskTracker,
     hints: mpsc::Sender<Hint>,
 }
 
@@ -83,10 +84,15 @@ impl Bus {
     pub fn start(sockets: Vec<PathBuf>, tasks: &TaskTracker) -> (Self, mpsc::Receiver<Hint>) {
         let (hints, receiver) = mpsc::channel(HINTS_MAX);
         let state = Mutex::new(State { trouble: "not connected yet".into(), ..State::default() });
-        let bus = Self { shared: Arc::new(Shared { state, hints }) };
+        let bus = Self { shared: Arc::new(Shared { state, tasks: tasks.clone(), hints }) };
         let background = bus.clone();
         tasks.spawn(async move { background.keep_up(sockets).await });
         (bus, receiver)
+    }
+
+    /// Runs something beside; it must end by itself.
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.shared.tasks.spawn(work);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -120,22 +126,17 @@ impl Bus {
 
     // systemd's own socket (/run/systemd/private) would spare a hop, but its messages carry a sender that zbus refuses.
     async fn connect(&self, socket: &Path) -> zbus::Result<MessageStream> {
-        let builder = zbus::connection::Builder::address(format!("unix:path={}", socket.display()).as_str());
-        let connection = tokio::time::timeout(CALL_TIMEOUT, builder.max_queued(HINTS_QUEUE).build())
-            .await
-            .map_err(|_| zbus::Error::Failure("no answer while connecting".into()))??;
-        let stream = MessageStream::from(&connection);
-        {
-            let mut state = self.state();
-            state.tracker.reset();
-            state.connection = Some(connection.clone());
+        match tokio::time::timeout(CALL_TIMEOUT, subscribe(socket)).await {
+            Ok(connected) => {
+                let (connection, stream) = connected?;
+                let mut state = self.state();
+                // Nobody looks before all changes are heard: a look that misses one would misjudge the next.
+                state.tracker.reset();
+                state.connection = Some(connection);
+                Ok(stream)
+            }
+            Err(_) => Err(zbus::Error::Failure("no answer while connecting".into())),
         }
-        for rule in MATCHES {
-            let bus = "org.freedesktop.DBus";
-            connection.call_method(Some(bus), "/org/freedesktop/DBus", Some(bus), "AddMatch", &(*rule,)).await?;
-        }
-        connection.call_method(Some(SYSTEMD), MANAGER_PATH, Some(MANAGER), "Subscribe", &()).await?;
-        Ok(stream)
     }
 
     /// Reads until the connection ends; says why it did.
@@ -374,6 +375,18 @@ impl Bus {
     }
 }
 
+async fn subscribe(socket: &Path) -> zbus::Result<(Connection, MessageStream)> {
+    let builder = zbus::connection::Builder::address(format!("unix:path={}", socket.display()).as_str());
+    let connection = builder.max_queued(MESSAGES_MAX).build().await?;
+    let stream = MessageStream::from(&connection);
+    for rule in MATCHES {
+        let bus = "org.freedesktop.DBus";
+        connection.call_method(Some(bus), "/org/freedesktop/DBus", Some(bus), "AddMatch", &(*rule,)).await?;
+    }
+    connection.call_method(Some(SYSTEMD), MANAGER_PATH, Some(MANAGER), "Subscribe", &()).await?;
+    Ok((connection, stream))
+}
+
 fn refusal(message: &Message) -> CallError {
     let name = message.header().error_name().map(|name| name.as_str().to_owned()).unwrap_or_default();
     let text = message.body().deserialize::<&str>().map(str::to_owned).unwrap_or_else(|_| name.clone());
@@ -385,7 +398,8 @@ pub(super) const MANAGER: &str = "org.freedesktop.systemd1.Manager";
 pub(super) const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
 pub(super) const UNIT: &str = "org.freedesktop.systemd1.Unit";
 
-const HINTS_QUEUE: std::num::NonZeroUsize = std::num::NonZeroUsize::new(1024).expect("not zero");
+/// Most messages that wait to be taken in.
+const MESSAGES_MAX: std::num::NonZeroUsize = std::num::NonZeroUsize::new(1024).expect("not zero");
 
 /// What a message bus must pass on to us.
 const MATCHES: &[&str] = &[
