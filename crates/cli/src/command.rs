@@ -10,9 +10,13 @@ mod explain;
 mod incidents;
 mod init;
 mod operate;
+mod player;
+mod replay;
 mod report;
+mod scenario;
 mod status;
 mod target;
+mod test;
 
 use self::operate::{Ended, Opened};
 use crate::{
@@ -34,6 +38,9 @@ pub(crate) fn run(places: &Places, command: Command) -> Result<Code, Failure> {
         Command::Incidents { open, limit } => incidents::incidents(places, open, limit),
         Command::Report { incident } => report::report(places, &incident),
         Command::Explain { target } => explain::explain(places, &target),
+        Command::Test { path, bless: true } => test::bless(places, path),
+        Command::Test { path, bless: false } => test::test(places, path),
+        Command::Replay { journal, with } => replay::replay(places, &journal, with),
         Command::Doctor => doctor::doctor(places),
         Command::Completions { shell } => docs::completions(shell),
         Command::Man { out } => docs::man(out),

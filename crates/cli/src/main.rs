@@ -210,6 +210,22 @@ enum Command {
         #[command(flatten)]
         consent: ConsentArgs,
     },
+    /// Run the tests that stand beside a configuration: given these observations, expect these decisions.
+    Test {
+        /// A scenario, or a folder of them; the configuration's folder when it is left out.
+        path: Option<PathBuf>,
+        /// Write what happens now as what is expected.
+        #[arg(long)]
+        bless: bool,
+    },
+    /// Step through what a journal recorded.
+    Replay {
+        /// A journal's folder, or one file of it.
+        journal: PathBuf,
+        /// Say which decisions this configuration would have made differently.
+        #[arg(long)]
+        with: Option<PathBuf>,
+    },
     /// Look for what keeps ansai from working, and say what to do.
     Doctor,
     /// Print shell completions.

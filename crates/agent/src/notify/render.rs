@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use ansai_model::{
+    incident::StepKind,
     notify::{Notice, NoticeKind},
     report::Report,
     time::{Shown, WallTime},
@@ -120,6 +121,12 @@ pub fn one_line(text: &str, characters_max: usize) -> String {
         None => line,
         Some(_) => line.chars().take(characters_max.saturating_sub(1)).chain(['…']).collect(),
     }
+}
+
+/// A step in words, as reports show it; not cleaned of what came from outside.
+#[must_use]
+pub fn step(kind: &StepKind) -> String {
+    document::step_words(kind).1
 }
 
 /// A moment for people, with its date and the zone's name.

@@ -174,7 +174,7 @@ fn step_time(at: Now, opened: Now, zone: &TimeZone) -> String {
     formatted(at.wall, zone, if is_same_day { "%H:%M:%S%.3f" } else { "%m-%d %H:%M:%S" })
 }
 
-fn step_words(kind: &StepKind) -> (Tone, String) {
+pub(super) fn step_words(kind: &StepKind) -> (Tone, String) {
     match kind {
         StepKind::Decided(text) => (Tone::Plain, format!("decided: {text}")),
         StepKind::Skipped { rung, why } => (Tone::Plain, format!("{rung}: skipped, {why}")),

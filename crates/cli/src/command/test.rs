@@ -1,0 +1,137 @@
+//! `ansai test`: runs scenarios against a configuration and compares what the engine does with what is expected.
+
+use std::path::{Path, PathBuf};
+
+use ansai_model::inventory::Inventory;
+use ansai_protocol::SCHEMA;
+use serde_json::json;
+
+use super::{replay::running, scenario};
+use crate::{
+    Places,
+    exit::{Code, Failure},
+    show,
+};
+
+/// How the files of scenarios end.
+const ENDING: &str = "scenario";
+/// Largest scenario that is read, in bytes.
+const BYTES_MAX: u64 = 1 << 20;
+/// Most scenarios of one folder.
+const FILES_MAX: usize = 1_000;
+
+/// What came of one scenario.
+struct Outcome {
+    path: PathBuf,
+    text: String,
+    expected: Vec<String>,
+    result: Result<Vec<String>, String>,
+}
+
+impl Outcome {
+    fn is_well(&self) -> bool {
+        self.result.as_ref().is_ok_and(|happened| *happened == self.expected)
+    }
+}
+
+pub(super) fn test(places: &Places, path: Option<PathBuf>) -> Result<Code, Failure> {
+    let outcomes = outcomes(places, path)?;
+    let failed = outcomes.iter().filter(|outcome| !outcome.is_well()).count();
+    if places.json {
+        let tests = outcomes.iter().map(|outcome| {
+            let (happened, error) = match &outcome.result {
+                Ok(happened) => (happened.as_slice(), None),
+                Err(error) => (&[][..], Some(error)),
+            };
+            json!({"path": outcome.path, "ok": outcome.is_well(), "happened": happened, "error": error})
+        });
+        show::print_json(&json!({"schema": SCHEMA, "tests": tests.collect::<Vec<_>>()}));
+    } else {
+        outcomes.iter().for_each(|outcome| show::print(&rendered(outcome)));
+        show::print(&format!("{} passed, {failed} failed", outcomes.len() - failed));
+    }
+    Ok(if failed == 0 { Code::Ok } else { Code::Failing })
+}
+
+/// Writes what happens now as what is expected.
+pub(super) fn bless(places: &Places, path: Option<PathBuf>) -> Result<Code, Failure> {
+    for outcome in outcomes(places, path)? {
+        let shown = outcome.path.display();
+        let happened =
+            outcome.result.as_ref().map_err(|error| Failure::new(Code::Usage, format!("{shown}: {error}"), ""))?;
+        if outcome.is_well() {
+            continue;
+        }
+        let story: Vec<&str> = outcome.text.lines().take_while(|line| *line != "---").collect();
+        let text = format!("{}\n---\n{}\n", story.join("\n"), happened.join("\n"));
+        std::fs::write(&outcome.path, text)
+            .map_err(|error| Failure::new(Code::Failing, format!("{shown}: {error}"), "check its permissions"))?;
+        show::print(&format!("blessed {shown}; read it before you commit it"));
+    }
+    Ok(Code::Ok)
+}
+
+fn outcomes(places: &Places, path: Option<PathBuf>) -> Result<Vec<Outcome>, Failure> {
+    let path = path.unwrap_or_else(|| match places.config.is_dir() {
+        true => places.config.clone(),
+        false => places.config.parent().unwrap_or(Path::new(".")).to_owned(),
+    });
+    let files = files(&path)?;
+    if files.is_empty() {
+        let what = format!("there is no .{ENDING} file in {}", path.display());
+        return Err(Failure::new(Code::Usage, what, "docs/rules.md says how one is written"));
+    }
+    Ok(files.into_iter().map(|path| outcome(places, path)).collect())
+}
+
+fn files(path: &Path) -> Result<Vec<PathBuf>, Failure> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let entries = std::fs::read_dir(path)
+        .map_err(|error| Failure::new(Code::Usage, format!("{}: {error}", path.display()), "check its permissions"))?;
+    let is_scenario = |path: &PathBuf| path.extension().is_some_and(|ending| ending == ENDING);
+    let mut files: Vec<PathBuf> =
+        entries.flatten().map(|entry| entry.path()).filter(is_scenario).take(FILES_MAX).collect();
+    files.sort();
+    Ok(files)
+}
+
+fn outcome(places: &Places, path: PathBuf) -> Outcome {
+    let mut outcome = Outcome { path, text: String::new(), expected: Vec::new(), result: Ok(Vec::new()) };
+    outcome.result = run(places, &mut outcome);
+    outcome
+}
+
+fn run(places: &Places, outcome: &mut Outcome) -> Result<Vec<String>, String> {
+    let size = std::fs::metadata(&outcome.path).map_err(|error| error.to_string())?.len();
+    if size > BYTES_MAX {
+        return Err(format!("it has {size} bytes; at most {BYTES_MAX} are read"));
+    }
+    outcome.text = std::fs::read_to_string(&outcome.path).map_err(|error| error.to_string())?;
+    let scenario = scenario::parse(&outcome.text)?;
+    outcome.expected.clone_from(&scenario.expected);
+    let folder = outcome.path.parent().unwrap_or(Path::new("."));
+    let config = scenario.config.as_ref().map_or_else(|| places.config.clone(), |config| folder.join(config));
+    let configuration = ansai_config::load(&config).map_err(|wrong| wrong.to_string())?;
+    let units = scenario.units.iter().cloned().map(running).collect();
+    let inventory = Inventory { units, ..Inventory::default() };
+    let bundle = configuration.bundle(&inventory, 1).map_err(|wrong| wrong.to_string())?;
+    scenario.play(bundle)
+}
+
+/// A passed test in a line; a failed one with the lines that differ.
+fn rendered(outcome: &Outcome) -> String {
+    let shown = outcome.path.display();
+    match &outcome.result {
+        Ok(_) if outcome.is_well() => format!("ok    {shown}"),
+        Ok(happened) => {
+            let same = happened.iter().zip(&outcome.expected).take_while(|(now, then)| now == then).count();
+            let mut lines = vec![format!("FAIL  {shown}: it differs from line {} of what is expected", same + 1)];
+            lines.extend(outcome.expected.iter().skip(same).map(|line| format!("  - {line}")));
+            lines.extend(happened.iter().skip(same).map(|line| format!("  + {line}")));
+            lines.join("\n")
+        }
+        Err(error) => format!("FAIL  {shown}: {error}"),
+    }
+}

@@ -1,0 +1,154 @@
+//! The program as an operator meets it: exit codes, errors in their words, scenarios, replays. No agent is needed.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    time::Duration,
+};
+
+use ansai_agent::recorder::Recorder;
+use ansai_engine::{HostEngine, Input, State};
+use ansai_model::{
+    domain::service::ActiveState,
+    id::{CheckId, UnitName},
+    inventory::{Inventory, UnitFacts},
+    observation::Observation,
+    time::{Now, WallTime},
+};
+
+fn scenarios() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios")
+}
+
+fn ansai(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ansai"));
+    // No agent, no configuration and no state of this machine is seen.
+    command.env("ANSAI_RUNTIME_DIR", "/nonexistent/run").env("ANSAI_CONFIG", "/nonexistent/ansai.yaml");
+    command.env("ANSAI_STATE_DIR", "/nonexistent/state").env("ANSAI_HOLD_FILE", "/nonexistent/HOLD");
+    command.args(arguments).output().expect("the program runs")
+}
+
+fn check(arguments: &[&str], code: i32, expected: &str) {
+    let output = ansai(arguments);
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "{arguments:?} said {said}");
+    assert!(said.contains(expected), "{arguments:?} said {said}");
+}
+
+#[test]
+fn errors_say_what_and_what_to_do_with_their_exit_code() {
+    let unreachable = "ansai: the agent does not answer at /nonexistent/run/api.sock: No such file or directory (os error 2)\n  \
+                       try: is it running? systemctl status ansai\n";
+    for arguments in [&["status"][..], &["incidents"], &["explain", "nginx"], &["hold", "--all"], &["approve", "i1"]] {
+        check(arguments, 3, unreachable);
+    }
+    check(&["approve", "seven"], 2, "ansai: `seven` is no incident\n  try: write its number as i7");
+    check(&["silence", "--all", "--for", "soon"], 2, "soon");
+    check(&["hold"], 2, "<TARGETS>...");
+    check(&["drill", "nginx", "earthquake"], 2, "write crash, hang, exit, port, configuration or loop");
+    check(&["check"], 2, "help: `ansai init` writes one");
+    check(&["replay", "/nonexistent"], 2, "try: name a journal's folder");
+    check(&["test", "/nonexistent/x.scenario"], 1, "0 passed, 1 failed");
+}
+
+#[test]
+fn the_help_names_the_exit_codes() {
+    check(&["--help"], 0, "Exit codes: 0 well; 1 something is failing");
+    check(&["--version"], 0, concat!("ansai ", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn what_init_writes_is_valid_and_never_overwritten() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("ansai.yaml");
+    let path = path.to_str().expect("text");
+    check(&["init", "--output", path], 0, "observed only");
+    check(&["check", path], 0, "is valid");
+    check(&["init", "--output", path], 2, "is there already and was not touched");
+    check(&["init", "--output", path, "--force"], 0, "observed only");
+    assert!(folder.path().join("ansai.yaml.bak").exists());
+}
+
+#[test]
+fn quiet_prints_nothing_and_json_is_json() {
+    let path = scenarios().join("ansai.yaml");
+    let path = path.to_str().expect("text");
+    assert!(ansai(&["check", path, "--quiet"]).stdout.is_empty());
+    for arguments in
+        [&["check", path, "--json"][..], &["config", "show", "--expanded", "--config", path], &["doctor", "--json"]]
+    {
+        let value: serde_json::Value = serde_json::from_slice(&ansai(arguments).stdout).expect("JSON");
+        assert_eq!(value["schema"], 1, "{arguments:?}");
+    }
+}
+
+#[test]
+fn scenarios_pass_and_one_that_differs_fails_and_can_be_blessed() {
+    check(&["test", scenarios().to_str().expect("text")], 0, "4 passed, 0 failed");
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["ansai.yaml", "killed.scenario"] {
+        let text = std::fs::read_to_string(scenarios().join(name)).expect("a file");
+        // The service is now only observed, so nothing of what is expected happens.
+        let text = text.replace("autonomy: act", "autonomy: observe");
+        std::fs::write(folder.path().join(name), text).expect("written");
+    }
+    let path = folder.path().to_str().expect("text");
+    check(&["test", path], 1, "it differs from line 1 of what is expected\n  - 00:00:10.000");
+    check(&["test", path, "--bless"], 0, "blessed");
+    check(&["test", path], 0, "1 passed, 0 failed");
+}
+
+/// A journal in which a service is well, then killed.
+fn journal(folder: &Path) {
+    let configuration = ansai_config::load(&scenarios().join("ansai.yaml")).expect("valid");
+    let unit = UnitFacts {
+        name: UnitName::new("app.service").expect("valid"),
+        active: ActiveState::Active,
+        description: "".into(),
+        is_oneshot: false,
+        remains_after_exit: false,
+        is_socket_activated: false,
+        is_started_by_timer: false,
+        fragment: None,
+    };
+    let inventory = Inventory { units: vec![unit], ..Inventory::default() };
+    let bundle = configuration.bundle(&inventory, 1).expect("valid");
+    let start = Now { wall: WallTime(1_700_000_000_000), ..Now::default() };
+    let mut engine = HostEngine::new(bundle, State::default(), start);
+    let mut recorder = Recorder::open(folder, 1 << 20);
+    let check = CheckId::new("service/app.service#unit").expect("valid");
+    let observed = |observation| Input::Observed { check: check.clone(), observation };
+    let inputs = [
+        Input::Started,
+        observed(Observation::healthy("active (running)")),
+        observed(Observation::failing("the main process was killed by SIGKILL")),
+        observed(Observation::failing("the main process was killed by SIGKILL")),
+    ];
+    let mut now = start;
+    for input in inputs {
+        now = now.plus(Duration::from_secs(5));
+        recorder.record(now, &input, &engine);
+        drop(engine.step(now, input));
+    }
+    recorder.flush(now);
+}
+
+#[test]
+fn a_replay_tells_what_happened_and_what_another_configuration_would_have_decided() {
+    let folder = tempfile::tempdir().expect("a folder");
+    journal(folder.path());
+    let path = folder.path().to_str().expect("text");
+    check(&["replay", path], 0, "i1  app.service  decided: run service/app.service");
+    let own = scenarios().join("ansai.yaml");
+    check(
+        &["replay", path, "--with", own.to_str().expect("text")],
+        0,
+        "4 inputs; no decision would have been different",
+    );
+    let other = folder.path().join("other.yaml");
+    std::fs::write(&other, "autonomy: observe\nservices: {app.service: {}}\n").expect("written");
+    let difference = ansai(&["replay", path, "--with", other.to_str().expect("text")]);
+    let said = String::from_utf8_lossy(&difference.stdout);
+    assert!(said.starts_with("service/app.service\n  - run service/app.service"), "{said}");
+    assert!(said.contains("  + autonomy: the rule may only observe"), "{said}");
+}
