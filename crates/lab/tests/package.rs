@@ -87,6 +87,14 @@ fn a_package_installs_heals_upgrades_with_its_state_and_goes() -> Result<()> {
     let incidents = || host.run_ok(&["ansai", "incidents", "--json"]);
     host.wait_until("the incident to be resolved", LIMIT, || Ok(incidents()?.stdout.contains("healed")))?;
 
+    // The flight recorder tells the same, and nothing keeps ansai from working.
+    let told = || host.run_ok(&["ansai", "replay", "/var/lib/ansai/journal"]);
+    host.wait_until("the journal to be written", LIMIT, || Ok(told()?.stdout.contains("resolved: healed")))?;
+    let told = told()?.stdout;
+    assert!(told.contains("decided: run service/app.service") && !told.contains("flaw"), "{told}");
+    let doctor = host.run(&["ansai", "doctor"])?;
+    assert!(!doctor.stdout.contains("FAIL"), "{}", doctor.stdout);
+
     // An upgrade keeps configuration and state, and the agent runs afterwards.
     let agent = host.main_pid("ansai.service")?;
     install(&host)?;
