@@ -42,7 +42,8 @@ fn json(host: &Host, arguments: &[&str]) -> Result<serde_json::Value> {
     let mut all = arguments.to_vec();
     all.push("--json");
     let output = agent::ansai(host, &all)?;
-    serde_json::from_str(&output.stdout).with_context(|| format!("{arguments:?} said {}{}", output.stdout, output.stderr))
+    serde_json::from_str(&output.stdout)
+        .with_context(|| format!("{arguments:?} said {}{}", output.stdout, output.stderr))
 }
 
 fn wait_health(host: &Host, health: &str) -> Result<()> {
@@ -84,7 +85,9 @@ fn e3_a_stop_by_an_operator_is_left_alone_and_an_exit_by_itself_is_healed() -> R
     let host = boot("e3", CONFIGURATION)?;
     host.stop("app.service")?;
     host.wait_until("the agent to see the stop", LIMIT, || {
-        Ok(json(&host, &["status"])?["targets"][0]["explanation"].as_str().is_some_and(|text| text.contains("stopped on request")))
+        Ok(json(&host, &["status"])?["targets"][0]["explanation"]
+            .as_str()
+            .is_some_and(|text| text.contains("stopped on request")))
     })?;
     assert_eq!(incidents(&host)?, 0);
     assert!(!host.is_active("app.service")?);
@@ -115,7 +118,8 @@ fn e5_a_service_that_dies_after_each_start_is_escalated_once_within_its_attempts
     host.write_file("/var/lib/app/commands", "die-after 1000\n", 0o644)?;
     host.signal_main("app.service", Signal::KILL)?;
     let report = wait_report(&host, "i1", "escalated")?;
-    let starts = report["steps"].as_array().into_iter().flatten().filter(|step| step["kind"].get("not-verified").is_some());
+    let starts =
+        report["steps"].as_array().into_iter().flatten().filter(|step| step["kind"].get("not-verified").is_some());
     assert!(starts.count() <= 4, "{report:#}");
     assert_eq!(incidents(&host)?, 1);
     let messages = mail::wait_for(&host, 1, LIMIT)?;
@@ -127,7 +131,10 @@ fn e5_a_service_that_dies_after_each_start_is_escalated_once_within_its_attempts
 #[test]
 fn e11_a_foreign_owner_of_the_port_is_named_and_lives() -> Result<()> {
     let host = boot("e11", CONFIGURATION)?;
-    host.install_unit("squatter.service", &APP.replace("/var/lib/app", "/var/lib/squatter").replace("app\n", "squatter\n"))?;
+    host.install_unit(
+        "squatter.service",
+        &APP.replace("/var/lib/app", "/var/lib/squatter").replace("app\n", "squatter\n"),
+    )?;
     // Held, so that the squatter wins the port in peace.
     agent::ansai(&host, &["hold", "--all"])?.ok()?;
     host.signal_main("app.service", Signal::KILL)?;
@@ -162,7 +169,9 @@ fn s5_the_hold_file_stops_all_action_and_its_end_lets_healing_go_on() -> Result<
 fn e14_an_invalid_configuration_is_refused_and_the_old_one_stays() -> Result<()> {
     let host = boot("e14", CONFIGURATION)?;
     host.write_file(agent::CONFIGURATION, "services: {app.service: {prot: 5000}}\n", 0o640)?;
-    host.wait_until("the agent to refuse it", LIMIT, || Ok(json(&host, &["status"])?["configuration_error"].is_string()))?;
+    host.wait_until("the agent to refuse it", LIMIT, || {
+        Ok(json(&host, &["status"])?["configuration_error"].is_string())
+    })?;
     let checked = agent::ansai(&host, &["check"])?;
     assert_eq!(checked.code, 2);
     assert!(checked.stderr.contains("prot"), "{}", checked.stderr);

@@ -57,7 +57,9 @@ fn a_killed_unit_is_seen_dead() -> Result<()> {
     let host = boot_with_service("killed")?;
     assert_eq!(ask(&host, "/")?, 200);
     host.signal_main("app.service", Signal::KILL)?;
-    host.wait_until("app.service to have failed", LIMIT, || Ok(host.unit_property("app.service", "ActiveState")? == "failed"))?;
+    host.wait_until("app.service to have failed", LIMIT, || {
+        Ok(host.unit_property("app.service", "ActiveState")? == "failed")
+    })?;
     assert_eq!(host.unit_property("app.service", "Result")?, "signal");
     assert_eq!(host.main_pid("app.service")?, None);
     assert!(host.journal("app.service")?.contains("code=killed, status=9/KILL"));
@@ -127,7 +129,9 @@ fn an_orphan_keeps_the_port() -> Result<()> {
     host.install_unit("app.service", &format!("{SERVICE}KillMode=process\n"))?;
     host.start("app.service")?;
     ask(&host, "/control/orphan")?;
-    host.wait_until("app.service to have failed", LIMIT, || Ok(host.unit_property("app.service", "ActiveState")? == "failed"))?;
+    host.wait_until("app.service to have failed", LIMIT, || {
+        Ok(host.unit_property("app.service", "ActiveState")? == "failed")
+    })?;
     assert!(!host.run(&["systemctl", "start", "app.service"])?.is_success());
     assert!(host.journal("app.service")?.contains("Address already in use"));
     Ok(())
@@ -137,7 +141,8 @@ fn an_orphan_keeps_the_port() -> Result<()> {
 fn a_broken_configuration_is_refused_with_its_line() -> Result<()> {
     let host = boot("configuration")?;
     host.write_file("/etc/app.conf", "port = 5000\ngreetnig = hi\n", 0o644)?;
-    let check = host.run(&["/usr/local/lib/ansai-lab/ansai-lab-service", "--config", "/etc/app.conf", "--check-config"])?;
+    let check =
+        host.run(&["/usr/local/lib/ansai-lab/ansai-lab-service", "--config", "/etc/app.conf", "--check-config"])?;
     assert_eq!((check.code, check.stderr.trim()), (78, "/etc/app.conf:2: unknown key `greetnig`"));
     Ok(())
 }
@@ -146,8 +151,11 @@ fn a_broken_configuration_is_refused_with_its_line() -> Result<()> {
 fn the_sink_records_and_refuses_at_first() -> Result<()> {
     let host = boot("sink")?;
     let program = "/usr/local/lib/ansai-lab/ansai-lab-sink";
-    let _sink = host.spawn(&[program, "--listen", "127.0.0.1:9000", "--record", "/run/sink.jsonl", "--fail-first", "1"])?;
-    host.wait_until("the sink to listen", LIMIT, || Ok(host.exists("/run/sink.jsonl") && host.connect("127.0.0.1:9000").is_ok()))?;
+    let _sink =
+        host.spawn(&[program, "--listen", "127.0.0.1:9000", "--record", "/run/sink.jsonl", "--fail-first", "1"])?;
+    host.wait_until("the sink to listen", LIMIT, || {
+        Ok(host.exists("/run/sink.jsonl") && host.connect("127.0.0.1:9000").is_ok())
+    })?;
     assert_eq!(host.http("127.0.0.1:9000", "POST", "/hook", "{\"a\":1}")?.status, 500);
     assert_eq!(host.http("127.0.0.1:9000", "POST", "/hook", "two")?.status, 200);
     let record = host.read_file("/run/sink.jsonl")?;
@@ -159,7 +167,8 @@ fn the_sink_records_and_refuses_at_first() -> Result<()> {
 fn mail_arrives_in_the_mailbox() -> Result<()> {
     let host = boot("mail")?;
     mail::start(&host)?;
-    host.run_with_input(&["sendmail", "-f", "ansai@lab.test", mail::RECIPIENT], b"Subject: healed\n\nall is well\n")?.ok()?;
+    host.run_with_input(&["sendmail", "-f", "ansai@lab.test", mail::RECIPIENT], b"Subject: healed\n\nall is well\n")?
+        .ok()?;
     let messages = mail::wait_for(&host, 1, LIMIT)?;
     assert!(messages[0].contains("Subject: healed"), "{}", messages[0]);
     Ok(())

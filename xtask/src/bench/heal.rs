@@ -61,7 +61,7 @@ pub(crate) fn run() -> Result<()> {
     for round in 1..=KILLS {
         for contender in &mut contenders {
             let took = kill_and_wait(&host, contender.unit);
-            contender.times.push(took.with_context(|| format!("{} in round {round}", contender.name))?);
+            contender.times.push(took.with_context(|| failure(&host, contender, round))?);
         }
         if round.is_multiple_of(10) {
             say(&format!("   {round} of {KILLS} rounds"));
@@ -109,6 +109,12 @@ fn kill_and_wait(host: &Host, unit: &str) -> Result<Duration> {
     let main = host.main_pid(unit)?.with_context(|| format!("{unit} lost its main process again"))?;
     ensure!(host.outer_pid(main)?.as_raw_nonzero().get() == after, "{unit}: the process seen is not the main process");
     Ok(took)
+}
+
+/// What a person needs to see why a contender did not heal.
+fn failure(host: &Host, contender: &Contender, round: usize) -> String {
+    let explained = agent::ansai(host, &["explain", contender.unit]).map(|output| output.stdout).unwrap_or_default();
+    format!("{} in round {round}\n{explained}\n{}", contender.name, host.evidence())
 }
 
 fn comm(pid: i32) -> String {

@@ -18,13 +18,6 @@ pub struct Background {
     child: Child,
 }
 
-impl Background {
-    /// The process outside, for its streams and its end.
-    pub fn child(&mut self) -> &mut Child {
-        &mut self.child
-    }
-}
-
 impl Drop for Background {
     fn drop(&mut self) {
         if let Ok(pid) = process::pid_of(&self.child) {
@@ -55,11 +48,11 @@ impl Host {
         process::run(&mut self.command(command), Some(input), LIMIT).map(|output| self.shown(output, command))
     }
 
-    /// Starts a command and leaves it running until the handle is dropped; its streams go to this process's handle.
+    /// Starts a command and leaves it running until the handle is dropped; what it says is dropped too (a pipe nobody reads would stop it).
     pub fn spawn(&self, command: &[&str]) -> Result<Background> {
         use std::os::unix::process::CommandExt as _;
         let mut outer = self.command(command);
-        outer.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()).process_group(0);
+        outer.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         let child = outer.spawn().with_context(|| format!("starting `{}`", command.join(" ")))?;
         Ok(Background { child })
     }
