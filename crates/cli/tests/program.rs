@@ -152,3 +152,46 @@ fn a_replay_tells_what_happened_and_what_another_configuration_would_have_decide
     assert!(said.starts_with("service/app.service\n  - run service/app.service"), "{said}");
     assert!(said.contains("  + autonomy: the rule may only observe"), "{said}");
 }
+
+fn docs(name: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name)).expect("a page")
+}
+
+#[test]
+fn the_reference_page_is_what_the_program_says() {
+    let output = ansai(&["reference"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(docs("reference/cli.md") == said, "write it anew: ansai reference > docs/reference/cli.md");
+}
+
+#[test]
+fn the_page_on_json_names_every_key_of_a_status() {
+    let page = docs("reference/api.md");
+    let status = ansai_protocol::Status {
+        schema: ansai_protocol::SCHEMA,
+        version: String::new(),
+        pid: 1,
+        host: String::new(),
+        uptime_seconds: 1,
+        generation: 1,
+        configuration_error: None,
+        ledger_error: None,
+        held: None,
+        holds: vec![],
+        silences: vec![],
+        maintenance: vec![],
+        messages_waiting: 0,
+        targets: vec![],
+    };
+    let value = serde_json::to_value(status).expect("JSON");
+    for key in value.as_object().expect("an object").keys() {
+        assert!(page.contains(&format!("`{key}`")), "docs/reference/api.md does not name `{key}`");
+    }
+}
+
+#[test]
+fn the_operation_on_the_page_is_understood() {
+    let page = docs("reference/api.md");
+    let json = page.split("```json").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    serde_json::from_str::<ansai_protocol::Operate>(json).expect("an operation");
+}

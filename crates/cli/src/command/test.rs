@@ -79,7 +79,7 @@ fn outcomes(places: &Places, path: Option<PathBuf>) -> Result<Vec<Outcome>, Fail
     let files = files(&path)?;
     if files.is_empty() {
         let what = format!("there is no .{ENDING} file in {}", path.display());
-        return Err(Failure::new(Code::Usage, what, "docs/rules.md says how one is written"));
+        return Err(Failure::new(Code::Usage, what, "docs/scenarios.md says how one is written"));
     }
     Ok(files.into_iter().map(|path| outcome(places, path)).collect())
 }
