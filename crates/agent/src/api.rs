@@ -19,6 +19,9 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+#[cfg(test)]
+mod tests;
+
 /// Largest body of a request.
 const BODY_MAX: usize = 64 * 1024;
 /// Longest that one request may take.
@@ -190,18 +193,5 @@ async fn query(request: Request<Incoming>, by: Text) -> Result<Query, (StatusCod
             format!("there is nothing at {method} {path}"),
             "see docs/reference/api.md",
         )),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_socket_goes_to_the_group_of_that_very_name() {
-        let groups = "root:x:0:\nansai-old:x:5:\nansai:x:998:alice\n";
-        assert_eq!(group_id(groups), Some(998));
-        assert_eq!(group_id("ansai:x:\nbroken\n"), None);
-        assert_eq!(group_id(""), None);
     }
 }

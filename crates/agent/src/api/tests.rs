@@ -1,0 +1,132 @@
+//! The socket against what arrives on sockets: wrong paths, wrong bodies, too much, and too many.
+
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::*;
+
+/// A served socket whose loop answers each question with its words.
+struct Served {
+    path: PathBuf,
+    stop: CancellationToken,
+    _folder: TempDir,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+fn served(tasks: &TaskTracker) -> Served {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("deep/api.sock");
+    let (asked, mut questions) = mpsc::channel::<Asked>(4);
+    let stop = CancellationToken::new();
+    serve(&path, asked, tasks, stop.clone()).expect("a socket");
+    tasks.spawn(async move {
+        while let Some(asked) = questions.recv().await {
+            let _ = asked.reply.send(Ok(format!("{:?}", asked.query).into()));
+        }
+    });
+    Served { path, stop, _folder: folder }
+}
+
+/// Sends bytes, and returns the status code with the body of the answer.
+async fn ask(served: &Served, request: &[u8]) -> (u16, String) {
+    let mut stream = UnixStream::connect(&served.path).await.expect("connected");
+    // A server that has heard enough may close before everything is sent.
+    let _ = stream.write_all(request).await;
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let code = answer.split_whitespace().nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
+    (code, answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default())
+}
+
+fn request(method: &str, path: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!("{method} {path} HTTP/1.1\r\nhost: ansai\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}")
+        .into()
+}
+
+#[test]
+fn the_socket_goes_to_the_group_of_that_very_name() {
+    let groups = "root:x:0:\nansai-old:x:5:\nansai:x:998:alice\n";
+    assert_eq!(group_id(groups), Some(998));
+    assert_eq!(group_id("ansai:x:\nbroken\n"), None);
+    assert_eq!(group_id(""), None);
+}
+
+#[tokio::test]
+async fn each_path_asks_its_question_and_wrong_ones_say_so() {
+    let tasks = TaskTracker::new();
+    let served = served(&tasks);
+    let hold = r#"{"operation": {"hold": {"scope": "all", "reason": "x", "until": null}}}"#;
+    let cases = [
+        ("GET", "/v1/status", "", 200, "Status"),
+        ("GET", "/v1/incidents", "", 200, "Incidents"),
+        ("GET", "/v1/reports/i7", "", 200, "Report(i7)"),
+        ("GET", "/v1/explain/service/nginx.service", "", 200, "Explain(service/nginx.service)"),
+        ("POST", "/v1/reload", "", 200, "Reload"),
+        ("POST", "/v1/operate", hold, 200, "Hold"),
+        ("GET", "/v1/reports/seven", "", 400, "is no incident"),
+        ("GET", "/v1/explain/nginx", "", 400, "is not of the form domain/name"),
+        ("POST", "/v1/operate", "{", 400, "EOF"),
+        ("POST", "/v1/operate", r#"{"operation": {"explode": {}}}"#, 400, "unknown variant"),
+        ("GET", "/", "", 404, "there is nothing at /"),
+        ("DELETE", "/v1/status", "", 404, "there is nothing at DELETE /v1/status"),
+    ];
+    for (method, path, body, code, expected) in cases {
+        let (status, answer) = ask(&served, &request(method, path, body)).await;
+        assert_eq!(status, code, "{method} {path}: {answer}");
+        assert!(answer.contains(expected), "{method} {path}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn too_much_and_nonsense_are_refused_and_the_next_one_is_served() {
+    let tasks = TaskTracker::new();
+    let served = served(&tasks);
+    let body = "x".repeat(BODY_MAX + 1);
+    let (status, answer) = ask(&served, &request("POST", "/v1/operate", &body)).await;
+    assert!(status == 400 && answer.contains("length limit exceeded"), "{status} {answer}");
+    for nonsense in [&b"\0\0\0\r\n\r\n"[..], b"GET", &[b'a'; 100_000]] {
+        let mut request = nonsense.to_vec();
+        request.extend(b"\r\n\r\n");
+        let (status, answer) = ask(&served, &request).await;
+        assert_ne!(status, 200, "{answer}");
+    }
+    assert_eq!(ask(&served, &request("GET", "/v1/status", "")).await.0, 200);
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_are_closed_and_places_come_back() {
+    let tasks = TaskTracker::new();
+    let served = served(&tasks);
+    let mut idle = Vec::new();
+    for _ in 0..CONNECTIONS_MAX {
+        idle.push(UnixStream::connect(&served.path).await.expect("connected"));
+    }
+    let (status, _) = ask(&served, &request("GET", "/v1/status", "")).await;
+    assert_eq!(status, 0, "closed without an answer");
+    drop(idle);
+    // The places come back as soon as the ends have been noticed, which takes some turns of the runtime.
+    for _ in 0..10_000 {
+        if ask(&served, &request("GET", "/v1/status", "")).await.0 == 200 {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("no place came back");
+}
+
+#[tokio::test]
+async fn only_the_owner_and_the_group_may_use_the_socket() {
+    let tasks = TaskTracker::new();
+    let served = served(&tasks);
+    let mode = fs::metadata(&served.path).expect("there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o660);
+}
