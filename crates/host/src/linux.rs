@@ -146,7 +146,7 @@ impl Host for LinuxHost {
 
     async fn inventory(&self) -> Inventory {
         let units = match &self.inner.bus {
-            Some(bus) => systemd::inventory(bus).await.unwrap_or_default(),
+            Some(bus) => systemd::inventory(bus, &self.inner.options.root).await.unwrap_or_default(),
             None => Vec::new(),
         };
         facts::inventory(&self.inner.options.root, units)
