@@ -21,7 +21,13 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Runs cargo, shows its output, and returns it.
+/// Whether cargo has a command of that name here.
+pub(crate) fn is_there(subcommand: &str) -> bool {
+    let output = command(&[subcommand, "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    output.is_ok_and(|status| status.success())
+}
+
+/// Runs cargo and returns what it said on standard output.
 pub(crate) fn read(arguments: &[&str]) -> Result<(bool, String)> {
     let output = command(arguments).stdout(Stdio::piped()).output().context("cargo cannot be run")?;
     Ok((output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned()))

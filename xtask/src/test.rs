@@ -16,6 +16,7 @@ pub(crate) fn run() -> Result<()> {
     stage("lints", &mut failed, || {
         cargo::run(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])
     });
+    stage("licenses, bans, sources", &mut failed, deny);
     stage("build", &mut failed, || cargo::run(&["build", "--workspace", "--quiet"]));
     stage("lab set-up", &mut failed, || match setup.join() {
         Ok(result) => result,
@@ -38,6 +39,15 @@ pub(crate) fn run() -> Result<()> {
     stage("simulation", &mut failed, || cargo::run(&["run", "--quiet", "-p", "ansai-sim", "--", "run", "500"]));
     show(&format!("{passed} passed, {broken} failed\n"));
     if failed.is_empty() { Ok(()) } else { bail!("failed: {}", failed.join(", ")) }
+}
+
+/// What we depend on, as deny.toml allows it; said, not failed, where the tool is not installed (it takes minutes to build).
+fn deny() -> Result<()> {
+    if !cargo::is_there("deny") {
+        show("cargo-deny is not installed, so licenses are not checked: `cargo install --locked cargo-deny`\n");
+        return Ok(());
+    }
+    cargo::run(&["deny", "--offline", "check", "licenses", "bans", "sources"])
 }
 
 #[expect(clippy::print_stdout, reason = "this is a program for people at a terminal")]
