@@ -23,6 +23,7 @@ use crate::{
     check::{Change, CheckState},
     effect::Effect,
     input::Input,
+    remediation::Stage,
     state::State,
 };
 
@@ -249,13 +250,10 @@ impl HostEngine {
     fn observed(&mut self, now: Now, id: &CheckId, observation: Observation) {
         let Some(&slot) = self.check_index.get(id) else { return };
         let observation = self.believe(slot, observation);
+        let is_awaited = self.is_verifying(&self.checks[slot].check.target);
         let check = &mut self.checks[slot];
         check.looked_at = Some(check.in_flight.take().unwrap_or(now.mono));
         let change = check.absorb(now, observation);
-        let is_awaited = self
-            .targets
-            .get(&check.check.target)
-            .is_some_and(|index| index.open.iter().any(|id| self.state.remediations.contains_key(id)));
         let period = if is_awaited { check.check.every_soft } else { check.period() };
         let next = on_grid(now.mono.plus(period), period);
         let due = core::mem::replace(&mut check.due, next);
@@ -268,6 +266,13 @@ impl HostEngine {
             self.look(now, slot);
         }
         self.follow_up(now, slot, change);
+    }
+
+    /// Whether a remedy waits for what the target's checks say: they are looked at more often then.
+    fn is_verifying(&self, target: &TargetId) -> bool {
+        let open = self.targets.get(target).into_iter().flat_map(|index| &index.open);
+        open.filter_map(|id| self.state.remediations.get(id))
+            .any(|remediation| matches!(remediation.stage, Stage::Verifying { .. } | Stage::Stabilizing { .. }))
     }
 
     /// What follows from a check's new state. The quick way out is the everyday one: nothing changed, nothing is open.
