@@ -7,7 +7,7 @@ use ansai_lab::{Host, HostOptions, agent, mail};
 use anyhow::{Context as _, Result};
 use rustix::process::Signal;
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 
 const APP: &str = "\
 [Service]
