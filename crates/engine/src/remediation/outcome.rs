@@ -7,7 +7,7 @@ use ansai_model::{
     action::{ActionOutcome, Disruption},
     id::{IncidentId, RunId, TargetId},
     incident::StepKind,
-    runbook::{OnFailure, Rung, Then},
+    runbook::{OnFailure, Rung, Step, Then},
     text::Text,
     time::{Now, Shown},
 };
@@ -58,6 +58,13 @@ impl HostEngine {
             ActionOutcome::NotNeeded { .. } => return self.step_done(now, id, false),
             // Nobody knows what it did: look before anything else is done.
             ActionOutcome::Lost { .. } if rung.then == Then::Verify => return self.begin_verification(now, id),
+            // What prepares and may be done twice is done again: being interrupted is no failure of the remedy.
+            ActionOutcome::Lost { .. } if self.may_repeat(id) => {
+                return self.change_remediation(now, id, |remediation| {
+                    remediation.attempts += 1;
+                    remediation.stage = Stage::Ready;
+                });
+            }
             ActionOutcome::Lost { why } => Text::new(format!("its outcome is unknown: {why}")),
             ActionOutcome::Failed { why } => why,
             ActionOutcome::TimedOut { after } => Text::new(format!("it did not end within {}", Shown(after))),
@@ -75,6 +82,14 @@ impl HostEngine {
                 remediation.climb_to(next, true);
             }),
         }
+    }
+
+    /// Whether the action that was lost may be done twice, and an attempt is left for it.
+    fn may_repeat(&self, id: IncidentId) -> bool {
+        let Some(remediation) = self.state.remediations.get(&id) else { return false };
+        let step = remediation.current().and_then(|rung| rung.steps.get(remediation.step));
+        let is_idempotent = matches!(step, Some(Step::Act { action, .. }) if action.is_idempotent());
+        is_idempotent && remediation.attempts + 1 < remediation.policy.attempts_max
     }
 
     fn step_done(&mut self, now: Now, id: IncidentId, has_acted: bool) {
