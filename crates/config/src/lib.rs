@@ -4,6 +4,7 @@
 //! [`Configuration::bundle`] deduces checks, rules, runbooks and policies for the units that a host has.
 //! Nothing half-valid passes: wrong configuration gives [`Diagnostics`] and no configuration.
 
+pub mod condition;
 mod convert;
 mod deduce;
 mod diagnostics;

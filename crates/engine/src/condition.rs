@@ -12,7 +12,7 @@ use ansai_model::{
     time::Now,
 };
 
-use crate::check::CheckState;
+use crate::{check::CheckState, host_engine::HostEngine};
 
 /// What a condition may look at.
 #[derive(Clone, Copy, Debug)]
@@ -21,8 +21,17 @@ pub struct Scene<'a> {
     pub check: &'a CheckState,
     /// The host's facts.
     pub facts: &'a BTreeMap<Box<str>, Value>,
+    /// The host's role, when the configuration gives it one.
+    pub role: Option<&'a str>,
     /// The moment.
     pub now: Now,
+}
+
+impl HostEngine {
+    /// What a condition on this check may look at.
+    pub(crate) fn scene<'a>(&'a self, check: &'a CheckState, now: Now) -> Scene<'a> {
+        Scene { check, facts: &self.facts, role: self.bundle.parts().settings.role.as_deref(), now }
+    }
 }
 
 /// Whether the condition holds; `None` when that cannot be known.
@@ -103,6 +112,9 @@ fn compare(left: &Value, comparison: Comparison, right: &Value) -> Option<bool> 
 }
 
 fn field(name: &str, scene: Scene<'_>) -> Option<Value> {
+    if name == "host.role" {
+        return scene.role.map(|role| Value::Text(role.into()));
+    }
     if name.starts_with("host.") {
         return scene.facts.get(name).cloned();
     }
@@ -172,5 +184,127 @@ fn result_word(result: UnitResult) -> &'static str {
         UnitResult::Resources => "resources",
         UnitResult::Protocol => "protocol",
         UnitResult::Other => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use alloc::vec::Vec;
+    use core::time::Duration;
+
+    use ansai_model::{
+        check::{Check, Flap},
+        condition::{FIELDS, FieldSpec},
+        id::{CheckId, TargetId},
+        probe::Probe,
+        time::MonoTime,
+    };
+
+    use super::*;
+
+    fn check_state() -> CheckState {
+        let second = Duration::from_secs(1);
+        let check = Check {
+            id: CheckId::new("service/app.service#tcp").expect("valid"),
+            target: TargetId::new("service/app.service").expect("valid"),
+            probe: Probe::Tcp { host: "127.0.0.1".into(), port: 80 },
+            every: second,
+            every_soft: second,
+            timeout: second,
+            fail_after: 1,
+            recover_after: 1,
+            flap: Flap { changes_max: 1, window: second },
+        };
+        CheckState::new(check, MonoTime(0))
+    }
+
+    /// The truth of an expression when nothing has been seen yet.
+    fn blind(expression: &Expression, role: Option<&str>) -> Option<bool> {
+        let (check, facts) = (check_state(), BTreeMap::new());
+        truth(expression, Scene { check: &check, facts: &facts, role, now: Now::default() })
+    }
+
+    fn value_of(word: &str) -> Option<bool> {
+        match word {
+            "true" => Some(true),
+            "false" => Some(false),
+            other => {
+                assert_eq!(other, "unknown");
+                None
+            }
+        }
+    }
+
+    /// A number is no truth, so it is unknown, as a field is that has no value.
+    fn part(value: Option<bool>) -> Expression {
+        Expression::Literal(value.map_or(Value::Number(1.0), Value::Bool))
+    }
+
+    #[test]
+    fn the_truth_table_of_the_page_is_what_is_evaluated() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/conditions.md");
+        let page = std::fs::read_to_string(path).expect("the page on conditions");
+        let rows = page
+            .lines()
+            .filter(|line| line.starts_with("| true") || line.starts_with("| false") || line.starts_with("| unknown"));
+        let rows: Vec<Vec<Option<bool>>> =
+            rows.map(|row| row.trim_matches(['|', ' ']).split(" | ").map(value_of).collect()).collect();
+        assert_eq!(rows.len(), 9);
+        for row in rows {
+            let (a, b) = (row[0], row[1]);
+            let row_of = |expression| (a, b, blind(&expression, None));
+            assert_eq!(row_of(Expression::All([part(a), part(b)].into())), (a, b, row[2]), "and");
+            assert_eq!(row_of(Expression::Any([part(a), part(b)].into())), (a, b, row[3]), "or");
+            assert_eq!(row_of(Expression::Not(part(a).into())), (a, b, row[4]), "not");
+        }
+    }
+
+    #[test]
+    fn a_field_that_nobody_has_seen_is_unknown_in_every_comparison() {
+        for field in FIELDS {
+            let name = || Box::new(Expression::Field(field.name.into()));
+            let compared = Expression::Compare(name(), Comparison::NotEqual, name());
+            assert_eq!(blind(&compared, None), None, "{}", field.name);
+            assert_eq!(blind(&Expression::In(name(), Vec::new()), None), None, "{}", field.name);
+        }
+    }
+
+    #[test]
+    fn the_role_is_known_before_anything_is_seen() {
+        let web = Expression::Literal(Value::Text("web".into()));
+        let compared = Expression::Compare(Expression::Field("host.role".into()).into(), Comparison::Equal, web.into());
+        assert_eq!([Some("web"), Some("db"), None].map(|role| blind(&compared, role)), [Some(true), Some(false), None]);
+    }
+
+    fn words(name: &str) -> &'static [&'static str] {
+        let is_it = |field: &&FieldSpec| field.name == name;
+        FIELDS.iter().find(is_it).map(|field| field.words).unwrap_or_default()
+    }
+
+    /// A condition on a word that is missing there would be refused although it can hold.
+    #[test]
+    fn every_word_of_a_unit_is_one_that_a_condition_may_name() {
+        use ActiveState as A;
+        for state in [A::Active, A::Reloading, A::Inactive, A::Failed, A::Activating, A::Deactivating, A::Other] {
+            assert!(words("unit.state").contains(&state_word(state)), "{state:?}");
+        }
+        use UnitResult as R;
+        for result in [
+            R::Success,
+            R::ExitCode,
+            R::Signal,
+            R::CoreDump,
+            R::Watchdog,
+            R::StartLimitHit,
+            R::OomKill,
+            R::Timeout,
+            R::Resources,
+            R::Protocol,
+            R::Other,
+        ] {
+            assert!(words("unit.result").contains(&result_word(result)), "{result:?}");
+        }
     }
 }

@@ -17,7 +17,7 @@ use ansai_model::{
 };
 
 use crate::{
-    condition::{self, Scene},
+    condition,
     effect::Effect,
     gate::{self, Moment, Proposal},
     host_engine::{HostEngine, Wake},
@@ -244,7 +244,7 @@ impl HostEngine {
         for rule in self.rules_for(incident) {
             let Some(condition) = &rule.condition else { return Governed::By(rule.id.clone()) };
             let Some(check) = self.check_index.get(&incident.check).map(|slot| &self.checks[*slot]) else { continue };
-            match condition::holds(condition, Scene { check, facts: &self.facts, now }) {
+            match condition::holds(condition, self.scene(check, now)) {
                 Some(true) => return Governed::By(rule.id.clone()),
                 Some(false) => {
                     not_now.get_or_insert_with(|| format!("rule {}: `{}` does not hold", rule.id, condition.source));

@@ -18,7 +18,7 @@ use ansai_model::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    condition::{self, Scene},
+    condition,
     effect::Effect,
     gate::{self, Moment, Proposal},
     host_engine::{HostEngine, Wake},
@@ -266,7 +266,7 @@ impl HostEngine {
         let condition = rung.when.as_ref()?;
         let incident = self.state.incidents.get(&id)?;
         let check = self.checks.get(*self.check_index.get(&incident.check)?)?;
-        match condition::holds(condition, Scene { check, facts: &self.facts, now }) {
+        match condition::holds(condition, self.scene(check, now)) {
             Some(true) => None,
             Some(false) => Some(Text::new(format!("`{}` does not hold", condition.source))),
             None => Some(Text::new(format!("`{}` cannot be known", condition.source))),

@@ -1,6 +1,8 @@
 //! The typed condition language as a tree: what a rule may ask of an observation and of the host.
 //! Reading its text is `config`'s, evaluating it the engine's. It is total: no loops, no calls, bounded in size.
 
+mod text_form;
+
 use alloc::{boxed::Box, vec::Vec};
 use core::{fmt, time::Duration};
 
@@ -152,11 +154,35 @@ pub struct FieldSpec {
     pub value_type: ValueType,
     /// What it means, in one line for the reference.
     pub meaning: &'static str,
+    /// The only texts that it can be; empty when any can occur.
+    pub words: &'static [&'static str],
 }
 
 const fn field(name: &'static str, value_type: ValueType, meaning: &'static str) -> FieldSpec {
-    FieldSpec { name, value_type, meaning }
+    FieldSpec { name, value_type, meaning, words: &[] }
 }
+
+const fn one_of(name: &'static str, words: &'static [&'static str], meaning: &'static str) -> FieldSpec {
+    FieldSpec { name, value_type: ValueType::Text, meaning, words }
+}
+
+/// What `unit.state` can be.
+const UNIT_STATES: &[&str] = &["active", "reloading", "inactive", "failed", "activating", "deactivating", "other"];
+
+/// What `unit.result` can be.
+const UNIT_RESULTS: &[&str] = &[
+    "success",
+    "exit-code",
+    "signal",
+    "core-dump",
+    "watchdog",
+    "start-limit-hit",
+    "oom-kill",
+    "timeout",
+    "resources",
+    "protocol",
+    "other",
+];
 
 /// Every field that a condition may name, besides `figure.NAME` (a number that a probe or plugin reports).
 pub const FIELDS: &[FieldSpec] = &[
@@ -165,13 +191,9 @@ pub const FIELDS: &[FieldSpec] = &[
     field("failing_for", ValueType::Duration, "how long the check has been failing"),
     field("failures", ValueType::Number, "failing results in a row"),
     field("took", ValueType::Duration, "how long the last look took"),
-    field("unit.state", ValueType::Text, "`active`, `inactive`, `failed`, `activating`, `deactivating`, `reloading`"),
+    one_of("unit.state", UNIT_STATES, "the unit's state"),
     field("unit.sub", ValueType::Text, "the unit's finer state, as `running` or `auto-restart`"),
-    field(
-        "unit.result",
-        ValueType::Text,
-        "how its last run ended, as `exit-code`, `signal`, `oom-kill`, `start-limit-hit`",
-    ),
+    one_of("unit.result", UNIT_RESULTS, "how its last run ended"),
     field("unit.exit_code", ValueType::Number, "the exit code of its main process"),
     field("unit.signal", ValueType::Number, "the signal that ended its main process"),
     field("unit.restarts", ValueType::Number, "how often systemd restarted it by itself"),
