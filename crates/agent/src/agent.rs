@@ -14,9 +14,8 @@ use ansai_host::{
     port::Host,
 };
 use ansai_model::{bundle::Bundle, hint::Hint, id::UnitName, inventory::Inventory, notify::Route};
-use ansai_protocol::{Done, SCHEMA, Status};
+use ansai_protocol::Happening;
 use anyhow::{Context, Result};
-use futures_util::StreamExt;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
@@ -24,17 +23,28 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    answer,
-    api::{self, Asked, Query, Reply},
-    clock::Clock,
-    ledger::{FileStore, Ledger, StateLock},
+    api::{self, Asked},
+    clock::{Clock, TimeSource},
+    events::{Events, short},
+    ledger::{FileStore, Ledger, StateLock, Torn},
+    metrics::Metrics,
     notify::{Notifier, http::HyperClient},
     outbox::{self, Delivery, Outbox},
     recorder::Recorder,
     reports::Reports,
     secrets::Resolver,
     shell::{Parts, Shell},
+    sources::Sources,
+    warnings::{Topic, Warnings},
+    witness::Witness,
 };
+
+mod questions;
+mod sides;
+mod upkeep;
+
+use sides::Sides;
+use upkeep::Upkeep;
 
 /// Most inputs that wait for the loop.
 const RESULTS_MAX: usize = 1024;
@@ -71,6 +81,9 @@ struct Agent {
     stamp: Option<SystemTime>,
     begun: Instant,
     has_new_units: bool,
+    warnings: Warnings,
+    sides: Sides,
+    upkeep: Upkeep,
 }
 
 /// Runs the agent until SIGTERM or SIGINT.
@@ -83,23 +96,23 @@ pub async fn run(options: Options) -> Result<()> {
     let _lock = StateLock::take(&options.state_dir)?;
     let store = FileStore::open(&options.state_dir).context("the ledger cannot be opened")?;
     let (ledger, loaded) = Ledger::load::<State>(store)?;
-    if let Some(torn) = &loaded.torn {
-        tracing::warn!("{}: {}; the state before it is used", torn.place, torn.why);
-    }
     let state = loaded.state.unwrap_or_default();
-    let clock = Clock::continuing(state.at);
+    let clock = Clock::continuing(TimeSource::system(), state.at);
+    let (events, metrics) = (Events::new(), Arc::new(Metrics::new()));
+    let warnings = Warnings::new(events.clone());
+    tell_torn(&warnings, &clock, loaded.torn.as_ref());
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     let mut host_options = HostOptions::this_machine(options.state_dir.clone());
     host_options.redact.clone_from(&configuration.settings().redact);
     let host = LinuxHost::new(host_options, &tasks);
     let inventory = first_inventory(&host).await;
     let bundle = configuration.bundle(&inventory, 1)?;
-    let outbox = open_outbox(&options.state_dir, &bundle)?;
-    spawn_delivery(&outbox, &inventory.hostname, clock, &tasks, &stop);
+    let outbox = open_outbox(&options.state_dir, &bundle, &metrics)?;
+    spawn_delivery(&outbox, &inventory.hostname, clock.clone(), &tasks, &stop);
     let (results, inputs) = mpsc::channel(RESULTS_MAX);
     let (asked, questions) = mpsc::channel(ASKED_MAX);
     let socket = options.runtime_dir.join("api.sock");
-    api::serve(&socket, asked, &tasks, stop.clone())
+    api::serve(&socket, asked, events.clone(), &tasks, stop.clone())
         .with_context(|| format!("{}: the socket cannot be made", socket.display()))?;
     watch(&host, &configuration, &bundle);
     let journal_bytes_max = configuration.settings().journal_bytes_max;
@@ -107,12 +120,13 @@ pub async fn run(options: Options) -> Result<()> {
     let engine = HostEngine::new(bundle, state, clock.now());
     let shell = Shell::new(Parts {
         engine,
-        clock,
+        clock: clock.clone(),
         ledger,
         host: host.clone(),
         outbox,
         reports: Reports::open(&options.state_dir.join("reports"))?,
         recorder,
+        witness: Witness::new(metrics.clone(), events),
         hold_file: options.hold_file.clone(),
         tasks: tasks.clone(),
         results,
@@ -129,7 +143,11 @@ pub async fn run(options: Options) -> Result<()> {
         stamp,
         begun,
         has_new_units: false,
+        sides: Sides::new(metrics, warnings.clone(), clock.clone(), tasks.clone()),
+        warnings,
+        upkeep: Upkeep::new(clock.now()),
     };
+    agent.sides.apply(agent.configuration.settings());
     agent.shell.step(Input::Facts(agent.inventory.facts.clone()));
     agent.shell.step(Input::Started);
     agent.turn(inputs, questions).await?;
@@ -150,17 +168,31 @@ async fn first_inventory(host: &LinuxHost) -> Inventory {
     }
 }
 
-fn open_outbox(state_dir: &Path, bundle: &Bundle) -> Result<Outbox> {
-    let observer = Arc::new(|delivery: &Delivery| match delivery {
-        Delivery::Delivered { route, messages, took } => {
-            tracing::info!("told {route}: {messages} messages in {took:?}")
+/// A save that did not end before the last stop: what it held is lost, and said.
+fn tell_torn(warnings: &Warnings, clock: &Clock, torn: Option<&Torn>) {
+    if let Some(torn) = torn {
+        let text = format!("{}: {}; the state saved before it was used at the start", torn.place, torn.why);
+        warnings.raise(clock.now().wall, Topic::Ledger, text);
+    }
+}
+
+fn open_outbox(state_dir: &Path, bundle: &Bundle, metrics: &Arc<Metrics>) -> Result<Outbox> {
+    let metrics = metrics.clone();
+    let observer = Arc::new(move |delivery: &Delivery| {
+        metrics.delivery(delivery);
+        match delivery {
+            Delivery::Delivered { route, messages, took } => {
+                tracing::info!("told {route}: {messages} messages in {took:?}")
+            }
+            Delivery::Retrying { route, failures, after, why } => {
+                tracing::warn!("{route} could not be told ({failures} times, again in {after:?}): {why}");
+            }
+            Delivery::Rerouted { incident, from, to } => tracing::warn!("{incident} is told on {to} instead of {from}"),
+            Delivery::Dead { why, .. } => tracing::error!("a message is given up: {why}"),
+            Delivery::Dropped { incident, .. } => {
+                tracing::warn!("a message about {incident} gave its place to another");
+            }
         }
-        Delivery::Retrying { route, failures, after, why } => {
-            tracing::warn!("{route} could not be told ({failures} times, again in {after:?}): {why}");
-        }
-        Delivery::Rerouted { incident, from, to } => tracing::warn!("{incident} is told on {to} instead of {from}"),
-        Delivery::Dead { why, .. } => tracing::error!("a message is given up: {why}"),
-        Delivery::Dropped { incident, .. } => tracing::warn!("a message about {incident} gave its place to another"),
     });
     Outbox::open(&state_dir.join("outbox"), &routes(bundle), observer).context("the outbox cannot be opened")
 }
@@ -190,9 +222,9 @@ fn newest(path: &Path) -> Option<SystemTime> {
 }
 
 impl Agent {
-    async fn turn(&mut self, mut inputs: mpsc::Receiver<Input>, mut questions: mpsc::Receiver<Asked>) -> Result<()> {
+    async fn turn(&mut self, inputs: mpsc::Receiver<Input>, mut questions: mpsc::Receiver<Asked>) -> Result<()> {
         let host = self.host.clone();
-        let mut hints = host.hints();
+        let mut sources = Sources::new(inputs, host.hints());
         let (mut terminate, mut interrupt, mut hangup) =
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
         let mut files = tokio::time::interval(FILES_EVERY);
@@ -200,37 +232,31 @@ impl Agent {
         tracing::info!(targets = self.shell.engine.bundle().parts().targets.len(), "watching");
         // Without a service manager nobody listens, which is fine.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-        let mut has_hints = true;
         loop {
-            let sleep = self.until_deadline();
-            // Every arm only receives: nothing is lost when another one is chosen first.
+            let wait = self.shell.until_deadline();
+            // Every arm only receives: nothing is lost when another one is chosen first. One is chosen at random, so
+            // that none starves another: the watchdog hears of the loop only through the arm of the files.
             tokio::select! {
-                Some(input) = inputs.recv() => self.shell.step(input),
-                hint = hints.next(), if has_hints => match hint {
-                    Some(hint) => self.hinted(hint),
-                    None => has_hints = false,
-                },
+                input = sources.next(wait) => self.take_in(input),
                 Some(asked) = questions.recv() => self.answer(asked),
-                () = tokio::time::sleep(sleep) => self.shell.step(Input::Tick),
                 _ = files.tick() => self.look_at_files().await,
                 _ = hangup.recv() => drop(self.reload().await),
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
             }
         }
-        self.stop(inputs).await;
+        self.stop(sources.into_results()).await;
         Ok(())
     }
 
-    fn until_deadline(&self) -> Duration {
-        let now = self.shell.clock.now().mono;
-        self.shell.engine.next_deadline().map_or(Duration::from_secs(3600), |deadline| deadline.since(now))
-    }
-
-    fn hinted(&mut self, hint: Hint) {
-        // New units change the bundle, which takes a moment: the next look at the files does it.
-        self.has_new_units |= matches!(hint, Hint::Units | Hint::Everything);
-        self.shell.step(Input::Hint(hint));
+    fn take_in(&mut self, input: Input) {
+        match &input {
+            // New units change the bundle, which takes a moment: the next look at the files does it.
+            Input::Hint(hint) => self.has_new_units |= matches!(hint, Hint::Units | Hint::Everything),
+            Input::Tick => self.shell.notice_lag(),
+            _ => {}
+        }
+        self.shell.step(input);
     }
 
     /// What only changes now and then: the configuration, new units, HOLD, and the watchdog that shows that we turn.
@@ -243,8 +269,7 @@ impl Agent {
             self.apply_if_changed();
         }
         self.shell.step(Input::Tick);
-        let now = self.shell.clock.now();
-        self.shell.recorder.flush(now);
+        self.look_after_itself();
     }
 
     /// Reads the configuration anew; an invalid one changes nothing.
@@ -262,15 +287,30 @@ impl Agent {
                 self.configuration = configuration;
                 self.configuration_error = None;
                 self.apply(bundle);
+                self.apply_settings();
+                self.tell_configuration(None);
                 tracing::info!(generation = self.generation, "configuration applied");
                 Ok(())
             }
             Err(error) => {
                 tracing::error!("the new configuration is not applied; the old one stays in force:\n{error}");
                 self.configuration_error = Some(error.clone());
+                self.tell_configuration(Some(&error));
                 Err(error)
             }
         }
+    }
+
+    fn apply_settings(&mut self) {
+        let settings = self.configuration.settings();
+        self.shell.recorder.set_bytes_max(settings.journal_bytes_max.0);
+        self.sides.apply(settings);
+    }
+
+    fn tell_configuration(&self, error: Option<&str>) {
+        let error = error.map(|error| short(&error.into()));
+        let happening = Happening::Configuration { generation: self.generation, error };
+        self.shell.witness.events.tell(self.shell.clock.now().wall, happening);
     }
 
     fn apply_if_changed(&mut self) {
@@ -289,51 +329,11 @@ impl Agent {
         self.shell.step(Input::Facts(self.inventory.facts.clone()));
     }
 
-    fn answer(&mut self, asked: Asked) {
-        let now = self.shell.clock.now();
-        let reply = match asked.query {
-            Query::Operate(command) => return self.shell.operate(command, asked.reply),
-            Query::Status => self.status(),
-            Query::Incidents => answer::incidents(&self.shell.engine, &self.shell.reports, now),
-            Query::Report(id) => self.shell.report_on(id, &self.inventory.hostname),
-            Query::Explain(target) => self.shell.explain(&target),
-            Query::Reload => {
-                // The next look at the files reads it; what came of it stands in the status.
-                self.stamp = None;
-                answer::json(&Done { schema: SCHEMA, text: "the configuration is read within a second".into() })
-            }
-        };
-        // Whoever asked may have gone.
-        let _ = asked.reply.send(reply);
-    }
-
-    fn status(&self) -> Reply {
-        let (engine, now) = (&self.shell.engine, self.shell.clock.now());
-        let (holds, silences) = answer::scopes(engine, now);
-        let held =
-            self.options.hold_file.exists().then(|| format!("the file {} is there", self.options.hold_file.display()));
-        answer::json(&Status {
-            schema: SCHEMA,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: std::process::id(),
-            host: self.inventory.hostname.clone(),
-            uptime_seconds: self.begun.elapsed().as_secs(),
-            generation: self.generation,
-            configuration_error: self.configuration_error.clone(),
-            ledger_error: self.shell.ledger_error.clone(),
-            held,
-            holds,
-            silences,
-            maintenance: answer::maintenance(engine, now),
-            messages_waiting: self.shell.outbox.len(),
-            targets: answer::targets(engine, now),
-        })
-    }
-
     /// No new effects; what is under way may end, and its outcome is saved. A kill at any moment is safe too.
     async fn stop(&mut self, mut inputs: mpsc::Receiver<Input>) {
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         tracing::info!("stopping");
+        self.shell.witness.events.close();
         let deadline = Instant::now() + STOP_WAIT;
         while !self.shell.state().runs.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());

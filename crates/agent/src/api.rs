@@ -1,7 +1,7 @@
 //! The local API: HTTP and JSON on a unix socket, guarded by the socket's file permissions.
 //! It asks the loop and decides nothing.
 
-use std::{convert::Infallible, fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
+use std::{convert::Infallible, fs, os::unix::fs::PermissionsExt, path::Path, pin::Pin, time::Duration};
 
 use ansai_model::{
     id::{IncidentId, TargetId},
@@ -10,14 +10,22 @@ use ansai_model::{
 };
 use ansai_protocol::{Operate, Problem};
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Method, Request, Response, StatusCode, body::Incoming, server::conn::http1, service::service_fn};
+use futures_util::{Stream, StreamExt};
+use http_body_util::{BodyExt, Either, Full, Limited, StreamBody};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::{Frame, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{UnixListener, UnixStream},
     sync::{mpsc, oneshot},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::events::{CLOSING_MAX, Events, READERS_MAX};
 
 #[cfg(test)]
 mod tests;
@@ -31,6 +39,13 @@ const CONNECTIONS_MAX: usize = 32;
 
 /// The group that may use the socket besides root.
 const GROUP: &str = "ansai";
+
+/// Where the event stream is.
+const EVENTS_PATH: &str = "/v1/events";
+
+type Frames = Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, Infallible>> + Send>>;
+/// One answer, or a stream of lines.
+type Body = Either<Full<Bytes>, StreamBody<Frames>>;
 
 /// What can be asked of the loop.
 #[derive(Debug)]
@@ -68,6 +83,7 @@ pub struct Asked {
 pub fn serve(
     path: &Path,
     asked: mpsc::Sender<Asked>,
+    events: Events,
     tasks: &TaskTracker,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
@@ -95,11 +111,11 @@ pub fn serve(
             };
             let Ok((stream, _)) = accepted else { continue };
             let Ok(place) = places.clone().try_acquire_owned() else { continue };
-            let (asked, stop) = (asked.clone(), stop.clone());
+            let (asked, events, stop) = (asked.clone(), events.clone(), stop.clone());
             connections.spawn(async move {
                 tokio::select! {
                     () = stop.cancelled() => {}
-                    () = connection(stream, asked) => {}
+                    () = connection(stream, asked, events) => {}
                 }
                 drop(place);
             });
@@ -113,18 +129,28 @@ fn group_id(groups: &str) -> Option<u32> {
     groups.lines().find(|line| line.split(':').next() == Some(GROUP))?.split(':').nth(2)?.parse().ok()
 }
 
-async fn connection(stream: UnixStream, asked: mpsc::Sender<Asked>) {
+async fn connection(stream: UnixStream, asked: mpsc::Sender<Asked>, events: Events) {
     let by = who(&stream);
+    let slow = CancellationToken::new();
+    let dropped = slow.clone();
     let service = service_fn(move |request| {
-        let (asked, by) = (asked.clone(), by.clone());
-        async move { Ok::<_, Infallible>(respond(request, asked, by).await) }
+        let (asked, by, events, dropped) = (asked.clone(), by.clone(), events.clone(), dropped.clone());
+        async move { Ok::<_, Infallible>(respond(request, asked, by, &events, dropped).await) }
     });
-    // A client that breaks off has its reasons.
-    let _ = http1::Builder::new()
+    let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_secs(10))
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+        .serve_connection(TokioIo::new(stream), service);
+    let given_up = async {
+        slow.cancelled().await;
+        // What waits for the reader may still be read, with the line that says why it ends.
+        tokio::time::sleep(CLOSING_MAX).await;
+    };
+    tokio::select! {
+        // A client that breaks off has its reasons.
+        _ = served => {}
+        () = given_up => {}
+    }
 }
 
 /// Who is at the other end: the user's name, from the socket's credentials.
@@ -136,20 +162,51 @@ fn who(stream: &UnixStream) -> Text {
     Text::new(name.map_or_else(|| format!("user {uid}"), str::to_owned))
 }
 
-async fn respond(request: Request<Incoming>, asked: mpsc::Sender<Asked>, by: Text) -> Response<Full<Bytes>> {
-    let reply = match tokio::time::timeout(REQUEST_TIMEOUT, answer(request, asked, by)).await {
-        Ok(reply) => reply,
+async fn respond(
+    request: Request<Incoming>,
+    asked: mpsc::Sender<Asked>,
+    by: Text,
+    events: &Events,
+    dropped: CancellationToken,
+) -> Response<Body> {
+    if (request.method(), request.uri().path()) == (&Method::GET, EVENTS_PATH) {
+        return match events.listen(dropped) {
+            Some(lines) => {
+                response(StatusCode::OK, "application/x-ndjson", Body::Right(StreamBody::new(frames(lines))))
+            }
+            None => refusal(problem(
+                StatusCode::SERVICE_UNAVAILABLE,
+                format!("{READERS_MAX} readers listen already"),
+                "end one of them",
+            )),
+        };
+    }
+    match tokio::time::timeout(REQUEST_TIMEOUT, answer(request, asked, by)).await {
+        Ok(Ok(value)) => response(StatusCode::OK, "application/json", whole(&value)),
+        Ok(Err(problem)) => refusal(problem),
         Err(_) => {
-            Err(problem(StatusCode::GATEWAY_TIMEOUT, "the agent did not answer in time", "try again; see its log"))
+            refusal(problem(StatusCode::GATEWAY_TIMEOUT, "the agent did not answer in time", "try again; see its log"))
         }
-    };
-    let (status, body) = match reply {
-        Ok(value) => (StatusCode::OK, value),
-        Err((status, problem)) => (status, serde_json::to_value(problem).unwrap_or_default()),
-    };
-    let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
+    }
+}
+
+/// The lines as a body; it ends with them.
+fn frames(lines: impl Stream<Item = Bytes> + Send + 'static) -> Frames {
+    Box::pin(lines.map(|line| Ok(Frame::data(line))))
+}
+
+fn whole(value: &serde_json::Value) -> Body {
+    Body::Left(Full::new(Bytes::from(value.to_string())))
+}
+
+fn refusal((status, problem): (StatusCode, Problem)) -> Response<Body> {
+    response(status, "application/json", whole(&serde_json::to_value(problem).unwrap_or_default()))
+}
+
+fn response(status: StatusCode, kind: &'static str, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
     *response.status_mut() = status;
-    response.headers_mut().insert("content-type", hyper::header::HeaderValue::from_static("application/json"));
+    response.headers_mut().insert("content-type", hyper::header::HeaderValue::from_static(kind));
     response
 }
 

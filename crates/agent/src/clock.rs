@@ -1,63 +1,202 @@
 //! The agent's two clocks. The monotonic one goes on across restarts of the agent and of the host, so that cooldowns and
-//! budgets outlive them; the wall clock may jump.
+//! budgets outlive them; the wall clock may jump, and is watched for it.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering::Relaxed},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
-use ansai_model::time::{MonoTime, Now, WallTime};
+use ansai_model::time::{MonoTime, Now, Shown, WallTime};
 use rustix::time::{ClockId, clock_gettime};
+use tokio::time::Instant;
 
-/// Reads both times. A copy reads the same clocks.
-#[derive(Clone, Copy, Debug)]
+/// A wall clock that runs this much faster or slower between two looks has jumped; less is a clock being slewed.
+const JUMP_MIN: Duration = Duration::from_secs(2);
+
+/// Where times are read: of the system, or of tokio's clock, which a test may pause. A clone is the same source.
+#[derive(Clone, Debug, Default)]
+pub struct TimeSource(Option<Arc<Simulated>>);
+
+/// Times that are tokio's, and a wall clock that somebody may set.
+#[derive(Debug)]
+struct Simulated {
+    begun: Instant,
+    /// Nanoseconds of the boot clock when it began.
+    boot: AtomicI64,
+    /// Milliseconds since 1970 when it began.
+    wall: AtomicI64,
+}
+
+impl TimeSource {
+    /// The system's clocks.
+    #[must_use]
+    pub fn system() -> Self {
+        Self(None)
+    }
+
+    /// Tokio's clock, on a host that booted an hour ago.
+    #[must_use]
+    pub fn simulated(wall: WallTime) -> Self {
+        let boot = AtomicI64::new(3_600_000_000_000);
+        Self(Some(Arc::new(Simulated { begun: Instant::now(), boot, wall: AtomicI64::new(wall.0) })))
+    }
+
+    /// Somebody sets the wall clock, by this many milliseconds. The system's own is left alone.
+    pub fn jump(&self, milliseconds: i64) {
+        if let Some(simulated) = &self.0 {
+            simulated.wall.fetch_add(milliseconds, Relaxed);
+        }
+    }
+
+    /// The host reboots: its boot clock begins anew. The system's own does not.
+    pub fn reboot(&self) {
+        if let Some(simulated) = &self.0 {
+            simulated.boot.store(-nanos(simulated.begun.elapsed()), Relaxed);
+        }
+    }
+
+    /// Nanoseconds since the host started, time asleep included.
+    fn boot_time(&self) -> i64 {
+        match &self.0 {
+            Some(simulated) => simulated.boot.load(Relaxed).saturating_add(nanos(simulated.begun.elapsed())),
+            None => {
+                let time = clock_gettime(ClockId::Boottime);
+                time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec)
+            }
+        }
+    }
+
+    /// Time as on the wall.
+    #[must_use]
+    pub fn wall_time(&self) -> WallTime {
+        match &self.0 {
+            Some(simulated) => WallTime(simulated.wall.load(Relaxed)).plus(simulated.begun.elapsed()),
+            None => WallTime::default().plus(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()),
+        }
+    }
+}
+
+fn nanos(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// Reads both times. A clone reads the same clocks.
+#[derive(Clone, Debug)]
 pub struct Clock {
+    source: TimeSource,
     offset: i64,
 }
 
 impl Clock {
     /// A clock that continues from the last moment that the ledger knows, when it knows one.
     ///
-    /// Within one boot the system's clock is simply read on. After a reboot it has begun anew: the wall time that passed
+    /// Within one boot the source's clock is simply read on. After a reboot it has begun anew: the wall time that passed
     /// is added, and none when the wall clock went backwards, which only makes waits longer.
     #[must_use]
-    pub fn continuing(last: Now) -> Self {
-        let (system, wall) = (boot_time(), wall_time());
-        if last.mono.0 <= system {
-            return Self { offset: 0 };
+    pub fn continuing(source: TimeSource, last: Now) -> Self {
+        let (boot, wall) = (source.boot_time(), source.wall_time());
+        if last.mono.0 <= boot {
+            return Self { source, offset: 0 };
         }
-        let passed = i64::try_from(wall.since(last.wall).as_nanos()).unwrap_or(0);
-        Self { offset: last.mono.0.saturating_add(passed).saturating_sub(system) }
+        let offset = last.mono.0.saturating_add(nanos(wall.since(last.wall))).saturating_sub(boot);
+        Self { source, offset }
     }
 
     /// This moment.
     #[must_use]
     pub fn now(&self) -> Now {
-        Now { mono: MonoTime(boot_time().saturating_add(self.offset)), wall: wall_time() }
+        Now { mono: MonoTime(self.source.boot_time().saturating_add(self.offset)), wall: self.source.wall_time() }
     }
 }
 
-/// Nanoseconds since the host started, time asleep included.
-fn boot_time() -> i64 {
-    let time = clock_gettime(ClockId::Boottime);
-    time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec)
+/// Notices when somebody sets the wall clock.
+#[derive(Clone, Debug, Default)]
+pub struct JumpWatch {
+    last: Option<Now>,
 }
 
-fn wall_time() -> WallTime {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    WallTime(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+impl JumpWatch {
+    /// Says how the wall clock jumped since the last look, when it did.
+    pub fn look(&mut self, now: Now) -> Option<Jump> {
+        let last = self.last.replace(now)?;
+        Jump::between(last, now)
+    }
+}
+
+/// The wall clock was set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Jump {
+    /// By so much.
+    Forward(Duration),
+    /// By so much.
+    Back(Duration),
+}
+
+impl Jump {
+    /// How the wall clock was set between two moments, when it was.
+    #[must_use]
+    pub fn between(earlier: Now, later: Now) -> Option<Self> {
+        let passed = i64::try_from(later.mono.since(earlier.mono).as_millis()).unwrap_or(i64::MAX);
+        let shown = later.wall.0.saturating_sub(earlier.wall.0);
+        let by = Duration::from_millis(shown.abs_diff(passed));
+        (by >= JUMP_MIN).then_some(if shown > passed { Self::Forward(by) } else { Self::Back(by) })
+    }
+}
+
+impl std::fmt::Display for Jump {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Forward(by) => write!(f, "set forward by {}", Shown(*by)),
+            Self::Back(by) => write!(f, "set back by {}", Shown(*by)),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
 
     #[test]
     fn time_goes_on_after_a_reboot_and_never_back() {
-        let now = Clock::continuing(Now::default()).now();
+        let now = Clock::continuing(TimeSource::system(), Now::default()).now();
         let before = Now { mono: now.mono.plus(Duration::from_secs(1000)), wall: WallTime(now.wall.0 - 60_000) };
-        let after = Clock::continuing(before).now();
+        let after = Clock::continuing(TimeSource::system(), before).now();
         assert!(after.mono >= before.mono.plus(Duration::from_secs(60)), "{after:?}");
         let wall_went_back = Now { wall: WallTime(i64::MAX), ..before };
-        assert!(Clock::continuing(wall_went_back).now().mono >= before.mono);
+        assert!(Clock::continuing(TimeSource::system(), wall_went_back).now().mono >= before.mono);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_jump_of_the_wall_clock_moves_no_duration_and_is_noticed_once() {
+        let source = TimeSource::simulated(WallTime(1_700_000_000_000));
+        let clock = Clock::continuing(source.clone(), Now::default());
+        let (mut watch, begun) = (JumpWatch::default(), clock.now());
+        assert_eq!(watch.look(begun), None);
+        for (by, expected) in [(3 * HOUR, "set forward by 3h"), (5 * HOUR, "set back by 5h")] {
+            let by = i64::try_from(by.as_millis()).expect("hours");
+            source.jump(if expected.contains("forward") { by } else { -by });
+            tokio::time::advance(Duration::from_secs(1)).await;
+            assert_eq!(watch.look(clock.now()).map(|jump| jump.to_string()).as_deref(), Some(expected));
+            tokio::time::advance(Duration::from_secs(1)).await;
+            assert_eq!(watch.look(clock.now()), None);
+        }
+        assert_eq!(clock.now().mono.since(begun.mono), Duration::from_secs(4));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reboot_adds_the_time_that_passed() {
+        let source = TimeSource::simulated(WallTime(1_700_000_000_000));
+        let last = Clock::continuing(source.clone(), Now::default()).now();
+        tokio::time::advance(HOUR).await;
+        source.reboot();
+        let after = Clock::continuing(source.clone(), last).now();
+        assert_eq!(after.mono.since(last.mono), HOUR);
+        tokio::time::advance(HOUR).await;
+        assert_eq!(Clock::continuing(source, after).now().mono.since(last.mono), 2 * HOUR);
     }
 }

@@ -131,10 +131,17 @@ impl Journal {
     }
 
     /// Gives back the memory of the buffer, after writing it out.
-    pub fn shrink(&mut self, now: MonoTime) -> Option<Notice> {
-        let notice = self.flush(now);
+    pub fn shrink(&mut self, now: MonoTime) {
+        if let Err(error) = self.write_out() {
+            self.stop(now, &error);
+        }
         self.buffer = Vec::new();
-        notice
+    }
+
+    /// Stops recording for [`RETRY_AFTER`], as when the disk is full, but for another reason; what is buffered is kept.
+    pub fn pause(&mut self, now: MonoTime, why: &str) {
+        self.shrink(now);
+        self.stop(now, &io::Error::other(why));
     }
 
     /// Whether records are being lost.

@@ -5,6 +5,7 @@ mod answer;
 pub mod api;
 pub mod clock;
 pub mod durable;
+pub mod events;
 pub mod heartbeat;
 pub mod journal;
 pub mod ledger;
@@ -16,5 +17,8 @@ pub mod reports;
 pub mod secrets;
 pub mod selfwatch;
 pub mod shell;
+pub mod sources;
+pub mod warnings;
+pub mod witness;
 
 pub use agent::{Options, run};

@@ -112,15 +112,24 @@ impl Recorder {
         }
     }
 
-    /// Writes out what is buffered; to be called about once a second, and at the end. What is wrong is logged once.
-    pub fn flush(&mut self, now: Now) {
-        match self.journal.flush(now.mono) {
-            None => {}
-            Some(Notice::Stopped { why }) => {
-                tracing::warn!("the journal records no more; healing goes on: {why}");
-            }
-            Some(Notice::Resumed { lost }) => tracing::info!("the journal records again; {lost} inputs are missing"),
-        }
+    /// Writes out what is buffered; to be called about once a second, and at the end. Says what is to be told, once.
+    pub fn flush(&mut self, now: Now) -> Option<Notice> {
+        self.journal.flush(now.mono)
+    }
+
+    /// Takes over another limit of the journal on disk.
+    pub fn set_bytes_max(&mut self, bytes_max: u64) {
+        self.journal.set_bytes_max(bytes_max);
+    }
+
+    /// Gives back memory that is only kept to be used again.
+    pub fn shrink(&mut self, now: Now) {
+        self.journal.shrink(now.mono);
+    }
+
+    /// Records nothing for the next half minute; what follows begins a segment of its own.
+    pub fn pause(&mut self, now: Now, why: &str) {
+        self.journal.pause(now.mono, why);
     }
 }
 
@@ -158,7 +167,7 @@ mod tests {
             let mono = MonoTime(i64::try_from(second).expect("small") * 1_000_000_000);
             recorder.record(Now { mono, ..Now::default() }, input, &engine);
         }
-        recorder.flush(Now::default());
+        assert_eq!(recorder.flush(Now::default()), None);
         let records = Records::open(folder.path()).expect("a journal");
         let kept: Vec<Input> = records
             .filter_map(|item| match item {

@@ -5,6 +5,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     path::PathBuf,
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use ansai_engine::{
@@ -15,6 +16,7 @@ use ansai_host::port::Host;
 use ansai_model::{
     action::{ActionOutcome, ActionRun},
     id::{CheckId, RunId},
+    incident::{Evidence, EvidenceKind, EvidenceRequest},
     notify::Notice,
     text::Text,
 };
@@ -29,10 +31,14 @@ use crate::{
     outbox::Outbox,
     recorder::Recorder,
     reports::Reports,
+    witness::Witness,
 };
 
 /// Most probes under way at once; more wait.
 const PROBES_MAX: usize = 128;
+
+/// Longest wait for anything to happen; there is always a check that is due before.
+const IDLE_MAX: Duration = Duration::from_secs(3600);
 
 /// The engine with everything that it needs to act.
 pub struct Shell<H, S> {
@@ -42,6 +48,9 @@ pub struct Shell<H, S> {
     pub(crate) reports: Reports,
     pub(crate) ledger_error: Option<String>,
     pub(crate) recorder: Recorder,
+    pub(crate) witness: Witness,
+    /// Why nothing is begun that can wait, as gathering evidence; none when there is room.
+    pub(crate) shedding: Option<Text>,
     ledger: Ledger<S>,
     saved: u64,
     host: H,
@@ -69,6 +78,8 @@ pub struct Parts<H, S> {
     pub reports: Reports,
     /// The flight recorder.
     pub recorder: Recorder,
+    /// Figures, and the stream of what happens.
+    pub witness: Witness,
     /// The file that stops all action.
     pub hold_file: PathBuf,
     /// Where tasks are tracked.
@@ -80,7 +91,8 @@ pub struct Parts<H, S> {
 impl<H: Host, S: Store> Shell<H, S> {
     /// A shell that has not done anything yet.
     pub fn new(parts: Parts<H, S>) -> Self {
-        let Parts { engine, clock, ledger, host, outbox, reports, recorder, hold_file, tasks, results } = parts;
+        let Parts { engine, clock, ledger, host, outbox, reports, recorder, witness, hold_file, tasks, results } =
+            parts;
         Self {
             engine,
             clock,
@@ -88,6 +100,8 @@ impl<H: Host, S: Store> Shell<H, S> {
             reports,
             ledger_error: None,
             recorder,
+            witness,
+            shedding: None,
             ledger,
             // The first step saves, so that a state directory that cannot be written to is known before anything acts.
             saved: u64::MAX,
@@ -107,8 +121,10 @@ impl<H: Host, S: Store> Shell<H, S> {
         while let Some(input) = inputs.pop_front() {
             let now = self.clock.now();
             self.recorder.record(now, &input, &self.engine);
+            self.witness.sees(now, &input, &self.engine);
             let effects = self.engine.step(now, input);
             self.save(&mut inputs);
+            self.witness.follows(now, &self.engine);
             for effect in effects {
                 self.start(effect, &mut inputs);
             }
@@ -121,7 +137,10 @@ impl<H: Host, S: Store> Shell<H, S> {
         if revision == self.saved {
             return;
         }
-        match self.ledger.save(self.engine.state()) {
+        let begun = Instant::now();
+        let result = self.ledger.save(self.engine.state());
+        self.witness.saved(result.is_ok().then(|| begun.elapsed()));
+        match result {
             Ok(_) => {
                 self.saved = revision;
                 if self.ledger_error.take().is_some() {
@@ -153,6 +172,7 @@ impl<H: Host, S: Store> Shell<H, S> {
         match effect {
             Effect::Observe(check) => self.observe(check),
             Effect::Perform(run) => self.perform(*run, inputs),
+            Effect::Gather(request) if self.shedding.is_some() => inputs.push_back(self.not_gathered(&request)),
             Effect::Gather(request) => {
                 let (host, results) = (self.host.clone(), self.results.clone());
                 self.tasks.spawn(async move {
@@ -164,6 +184,12 @@ impl<H: Host, S: Store> Shell<H, S> {
             Effect::Dispatch(dispatch) => self.dispatch(*dispatch, inputs),
             Effect::Answer { request, answer } => self.answer(request, answer),
         }
+    }
+
+    fn not_gathered(&self, request: &EvidenceRequest) -> Input {
+        let text = self.shedding.clone().unwrap_or_else(|| "there was no room".into());
+        let missing = Evidence { source: "ansai".into(), kind: EvidenceKind::Missing, text };
+        Input::Gathered { incident: request.incident, evidence: vec![missing] }
     }
 
     fn observe(&self, check: CheckId) {
@@ -188,9 +214,10 @@ impl<H: Host, S: Store> Shell<H, S> {
             return inputs.push_back(Input::HoldFile(Some(text)));
         }
         tracing::info!(run = %id, target = %run.target, "begins: {}", run.action.describe());
+        self.witness.begins(self.clock.now().wall, &run);
         let (host, results) = (self.host.clone(), self.results.clone());
         self.tasks.spawn(async move {
-            let limit = run.timeout.saturating_add(std::time::Duration::from_secs(10));
+            let limit = run.timeout.saturating_add(Duration::from_secs(10));
             let outcome = match tokio::time::timeout(limit, host.perform(&run)).await {
                 Ok(outcome) => outcome,
                 Err(_) => ActionOutcome::TimedOut { after: limit },
@@ -201,6 +228,7 @@ impl<H: Host, S: Store> Shell<H, S> {
     }
 
     fn dispatch(&mut self, dispatch: Dispatch, inputs: &mut VecDeque<Input>) {
+        self.witness.reported(self.clock.now().wall, &dispatch);
         let Dispatch { id, kind, routes, untold, report } = dispatch;
         tracing::info!(incident = %report.incident, target = %report.target, "{}", report.headline);
         if let Err(error) = self.reports.save(&report) {
@@ -244,7 +272,9 @@ impl<H: Host, S: Store> Shell<H, S> {
     pub fn settle(&mut self, input: Input) {
         let now = self.clock.now();
         self.recorder.record(now, &input, &self.engine);
-        self.recorder.flush(now);
+        self.witness.sees(now, &input, &self.engine);
+        // The journal's last words; the status is not asked any more.
+        let _ = self.recorder.flush(now);
         let effects = self.engine.step(now, input);
         let runs = effects.into_iter().filter_map(|effect| match effect {
             Effect::Perform(run) => Some(run.id),
@@ -255,6 +285,31 @@ impl<H: Host, S: Store> Shell<H, S> {
             drop(self.engine.step(self.clock.now(), not_started(run, "the agent is stopping".into())));
         }
         self.save(&mut VecDeque::new());
+    }
+
+    /// How long until the engine wants to be woken.
+    #[must_use]
+    pub fn until_deadline(&self) -> Duration {
+        let now = self.clock.now().mono;
+        self.engine.next_deadline().map_or(IDLE_MAX, |deadline| deadline.since(now))
+    }
+
+    /// How late the loop comes to a deadline is a figure.
+    pub(crate) fn notice_lag(&self) {
+        if let Some(deadline) = self.engine.next_deadline() {
+            self.witness.metrics.loop_lagged(self.clock.now().mono.since(deadline));
+        }
+    }
+
+    /// How many probes are under way.
+    pub(crate) fn probes_in_flight(&self) -> usize {
+        PROBES_MAX - self.probes.available_permits()
+    }
+
+    /// Gives back memory that is only kept to be used again.
+    pub(crate) fn shrink(&mut self) {
+        self.ledger.shrink();
+        self.recorder.shrink(self.clock.now());
     }
 
     /// The engine's state, for a last save.

@@ -181,6 +181,8 @@ fn the_page_on_json_names_every_key_of_a_status() {
         silences: vec![],
         maintenance: vec![],
         messages_waiting: 0,
+        warnings: vec![],
+        own: None,
         targets: vec![],
     };
     let value = serde_json::to_value(status).expect("JSON");

@@ -11,6 +11,10 @@ use ansai_model::{
 };
 use serde::{Deserialize, Serialize};
 
+mod event;
+
+pub use event::{Event, Happening};
+
 /// The version of all shapes here; it grows when one changes in a way that a reader must know.
 pub const SCHEMA: u32 = 1;
 
@@ -44,8 +48,27 @@ pub struct Status {
     pub maintenance: Vec<ScopeView>,
     /// Messages that wait to be delivered.
     pub messages_waiting: usize,
+    /// What an operator should know of the agent and its configuration, and what stops nothing.
+    #[serde(default)]
+    pub warnings: Vec<Text>,
+    /// What the agent itself takes; none before its first look at itself.
+    #[serde(default)]
+    pub own: Option<Own>,
     /// Every target, by name.
     pub targets: Vec<TargetStatus>,
+}
+
+/// What the agent itself takes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Own {
+    /// Resident memory.
+    pub memory_bytes: u64,
+    /// Memory above which it drops what can wait.
+    pub memory_bytes_max: u64,
+    /// Processor time since it started, in milliseconds.
+    pub cpu_ms: u64,
+    /// Share of one processor over the last ten seconds or so, in percent; none at first.
+    pub cpu_percent: Option<f64>,
 }
 
 /// A hold, a silence or a maintenance window.

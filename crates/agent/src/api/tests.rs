@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use ansai_model::time::WallTime;
+use ansai_protocol::Happening;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -11,6 +13,7 @@ use super::*;
 struct Served {
     path: PathBuf,
     stop: CancellationToken,
+    events: Events,
     _folder: TempDir,
 }
 
@@ -25,13 +28,14 @@ fn served(tasks: &TaskTracker) -> Served {
     let path = folder.path().join("deep/api.sock");
     let (asked, mut questions) = mpsc::channel::<Asked>(4);
     let stop = CancellationToken::new();
-    serve(&path, asked, tasks, stop.clone()).expect("a socket");
+    let events = Events::new();
+    serve(&path, asked, events.clone(), tasks, stop.clone()).expect("a socket");
     tasks.spawn(async move {
         while let Some(asked) = questions.recv().await {
             let _ = asked.reply.send(Ok(format!("{:?}", asked.query).into()));
         }
     });
-    Served { path, stop, _folder: folder }
+    Served { path, stop, events, _folder: folder }
 }
 
 /// Sends bytes, and returns the status code with the body of the answer.
@@ -129,4 +133,67 @@ async fn only_the_owner_and_the_group_may_use_the_socket() {
     let served = served(&tasks);
     let mode = fs::metadata(&served.path).expect("there").permissions().mode();
     assert_eq!(mode & 0o777, 0o660);
+}
+
+/// A reader of the stream that has heard its first line.
+async fn listening(served: &Served) -> UnixStream {
+    let mut stream = UnixStream::connect(&served.path).await.expect("connected");
+    stream.write_all(&request("GET", EVENTS_PATH, "")).await.expect("asked");
+    let mut first = [0; 16];
+    let _ = stream.read_exact(&mut first).await.expect("an answer");
+    assert!(first.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&first));
+    stream
+}
+
+fn tell(served: &Served, text: &str) {
+    served.events.tell(WallTime(7), Happening::Warning { text: text.into() });
+}
+
+async fn rest(mut stream: UnixStream) -> String {
+    let mut lines = String::new();
+    let _ = stream.read_to_string(&mut lines).await.expect("lines");
+    lines
+}
+
+#[tokio::test]
+async fn the_stream_tells_what_happens_and_how_it_ends() {
+    let tasks = TaskTracker::new();
+    let served = served(&tasks);
+    let stream = listening(&served).await;
+    tell(&served, "the first");
+    tell(&served, "the second");
+    served.events.close();
+    let lines = rest(stream).await;
+    let places = ["x-ndjson", "alive", "the first", "the second", "the agent is stopping"].map(|word| lines.find(word));
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{lines}");
+}
+
+#[tokio::test]
+async fn a_reader_that_reads_nothing_is_let_go_and_told_so() {
+    let tasks = TaskTracker::new();
+    let served = served(&tasks);
+    let stream = listening(&served).await;
+    let text = "x".repeat(500);
+    let mut told = 0;
+    while served.events.is_heard() {
+        tell(&served, &text);
+        told += 1;
+        assert!(told < 100_000, "what waits for a reader is bounded");
+        // The server gets its turn to fill the socket.
+        tokio::task::yield_now().await;
+    }
+    let lines = rest(stream).await;
+    assert!(lines.contains("too slow"), "{}", &lines[lines.len().saturating_sub(300)..]);
+}
+
+#[tokio::test]
+async fn readers_beyond_the_limit_are_told_so() {
+    let tasks = TaskTracker::new();
+    let served = served(&tasks);
+    let mut readers = Vec::new();
+    for _ in 0..READERS_MAX {
+        readers.push(listening(&served).await);
+    }
+    let (status, answer) = ask(&served, &request("GET", EVENTS_PATH, "")).await;
+    assert!(status == 503 && answer.contains("listen already"), "{status} {answer}");
 }

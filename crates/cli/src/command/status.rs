@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use ansai_model::{observation::Health, time::Shown};
-use ansai_protocol::Status;
+use ansai_model::{observation::Health, time::Shown, units::ByteSize};
+use ansai_protocol::{Own, Status};
 use comfy_table::Cell;
 
 use crate::{
@@ -39,7 +39,8 @@ pub(super) fn watch(places: &Places) -> Result<Code, Failure> {
 fn rendered(status: &Status) -> String {
     let uptime = Shown(Duration::from_secs(status.uptime_seconds));
     let Status { version, host, generation, .. } = status;
-    let mut lines = vec![format!("ansai {version} on {host}, up {uptime}, configuration {generation}")];
+    let own = status.own.as_ref().map(own).unwrap_or_default();
+    let mut lines = vec![format!("ansai {version} on {host}, up {uptime}, configuration {generation}{own}")];
     let problems = [
         ("HELD", &status.held),
         ("THE LEDGER CANNOT BE SAVED, nothing is done", &status.ledger_error),
@@ -50,6 +51,7 @@ fn rendered(status: &Status) -> String {
     for (name, views) in restraints {
         lines.extend(views.iter().map(|view| format!("{name} on {}, {}: {}", view.scope, view.by, view.reason)));
     }
+    lines.extend(status.warnings.iter().map(|warning| format!("warning: {warning}")));
     if status.messages_waiting > 0 {
         lines.push(format!("{} messages wait to be delivered", status.messages_waiting));
     }
@@ -61,6 +63,12 @@ fn rendered(status: &Status) -> String {
     });
     lines.push(show::table(&["TARGET", "HEALTH", "INCIDENT", ""], rows));
     lines.join("\n")
+}
+
+/// What the agent takes, at the end of a line.
+fn own(own: &Own) -> String {
+    let load = own.cpu_percent.map(|percent| format!(", {percent:.1} % of a core"));
+    format!(", {} of memory{}", ByteSize(own.memory_bytes), load.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -98,15 +106,18 @@ mod tests {
             silences: vec![],
             maintenance: vec![],
             messages_waiting: 2,
+            warnings: vec!["the wall clock was set back by 5h".into()],
+            own: Some(Own { memory_bytes: 8 << 20, memory_bytes_max: 64 << 20, cpu_ms: 900, cpu_percent: Some(0.04) }),
             targets: vec![
                 target("service/app.service", Health::Failing, Some(3)),
                 target("service/nginx.service", Health::Healthy, None),
             ],
         };
         let expected = [
-            "ansai 1.0.0 on web1, up 1h1m, configuration 2",
+            "ansai 1.0.0 on web1, up 1h1m, configuration 2, 8.0 MiB of memory, 0.0 % of a core",
             "THE LEDGER CANNOT BE SAVED, nothing is done: no space left",
             "hold on nginx.service, root: moving",
+            "warning: the wall clock was set back by 5h",
             "2 messages wait to be delivered",
             "",
             " TARGET         HEALTH   INCIDENT",

@@ -1,0 +1,56 @@
+//! What the agent answers on its socket. Operators' commands go on to the engine; nothing is decided here.
+
+use ansai_protocol::{Done, SCHEMA, Status};
+
+use super::Agent;
+use crate::{
+    answer,
+    api::{Asked, Query, Reply},
+};
+
+impl Agent {
+    pub(super) fn answer(&mut self, asked: Asked) {
+        let now = self.shell.clock.now();
+        let reply = match asked.query {
+            Query::Operate(command) => return self.shell.operate(command, asked.reply),
+            Query::Status => self.status(),
+            Query::Incidents => answer::incidents(&self.shell.engine, &self.shell.reports, now),
+            Query::Report(id) => self.shell.report_on(id, &self.inventory.hostname),
+            Query::Explain(target) => self.shell.explain(&target),
+            Query::Reload => {
+                // The next look at the files reads it; what came of it stands in the status.
+                self.stamp = None;
+                answer::json(&Done { schema: SCHEMA, text: "the configuration is read within a second".into() })
+            }
+        };
+        // Whoever asked may have gone.
+        let _ = asked.reply.send(reply);
+    }
+
+    fn status(&mut self) -> Reply {
+        let now = self.shell.clock.now();
+        let own = self.upkeep.own(now, self.configuration.settings());
+        let engine = &self.shell.engine;
+        let (holds, silences) = answer::scopes(engine, now);
+        let held =
+            self.options.hold_file.exists().then(|| format!("the file {} is there", self.options.hold_file.display()));
+        answer::json(&Status {
+            schema: SCHEMA,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            host: self.inventory.hostname.clone(),
+            uptime_seconds: self.begun.elapsed().as_secs(),
+            generation: self.generation,
+            configuration_error: self.configuration_error.clone(),
+            ledger_error: self.shell.ledger_error.clone(),
+            held,
+            holds,
+            silences,
+            maintenance: answer::maintenance(engine, now),
+            messages_waiting: self.shell.outbox.len(),
+            warnings: self.warnings.all(),
+            own,
+            targets: answer::targets(engine, now),
+        })
+    }
+}

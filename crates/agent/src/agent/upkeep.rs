@@ -1,0 +1,205 @@
+//! What the agent does about itself, about once a second: tells that it turns, flushes its journal, watches its own
+//! memory and the wall clock, and lets old reports go. It decides nothing about targets.
+
+use std::time::Duration;
+
+use ansai_model::{
+    settings::Settings,
+    time::{MonoTime, Now},
+};
+use ansai_protocol::{Happening, Own};
+
+use super::Agent;
+use crate::{
+    clock::JumpWatch,
+    journal::Notice,
+    selfwatch::{Pressure, Reading, SelfWatch},
+    warnings::{Topic, Warnings},
+};
+
+/// How often the agent looks at its own memory and processor time.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// How often readers of the stream are told that nothing happened.
+const ALIVE_EVERY: Duration = Duration::from_secs(15);
+/// How often old reports are let go.
+const PRUNE_EVERY: Duration = Duration::from_secs(3600);
+/// How long a jump of the wall clock is shown.
+const JUMP_SHOWN: Duration = Duration::from_secs(3600);
+
+/// Something done again and again; the first time one period after the start.
+#[derive(Debug)]
+struct Every {
+    period: Duration,
+    due: MonoTime,
+}
+
+impl Every {
+    fn new(period: Duration, now: MonoTime) -> Self {
+        Self { period, due: now.plus(period) }
+    }
+
+    fn is_due(&mut self, now: MonoTime) -> bool {
+        if now < self.due {
+            return false;
+        }
+        self.due = now.plus(self.period);
+        true
+    }
+}
+
+/// What is due when.
+#[derive(Debug)]
+pub(super) struct Upkeep {
+    watch: SelfWatch,
+    jumps: JumpWatch,
+    jump_shown_until: Option<MonoTime>,
+    reading: Option<Reading>,
+    look: Every,
+    alive: Every,
+    prune: Every,
+}
+
+impl Upkeep {
+    pub(super) fn new(now: Now) -> Self {
+        let mut jumps = JumpWatch::default();
+        jumps.look(now);
+        Self {
+            watch: SelfWatch::default(),
+            jumps,
+            jump_shown_until: None,
+            reading: None,
+            look: Every::new(LOOK_EVERY, now.mono),
+            alive: Every::new(ALIVE_EVERY, now.mono),
+            prune: Every::new(PRUNE_EVERY, now.mono),
+        }
+    }
+
+    /// What the agent takes, for the status.
+    pub(super) fn own(&mut self, now: Now, settings: &Settings) -> Option<Own> {
+        if self.reading.is_none() {
+            self.reading = self.watch.look(now.mono, settings.memory_max).ok();
+        }
+        self.reading.map(|reading| Own {
+            memory_bytes: reading.rss.0,
+            memory_bytes_max: settings.memory_max.0,
+            cpu_ms: u64::try_from(reading.cpu.as_millis()).unwrap_or(u64::MAX),
+            cpu_percent: reading.load.map(ansai_model::units::Percent::as_f64),
+        })
+    }
+
+    fn clock(&mut self, now: Now, warnings: &Warnings) {
+        if let Some(jump) = self.jumps.look(now) {
+            let text = format!("the wall clock was {jump}; waits and budgets go on as if it had not been");
+            warnings.raise(now.wall, Topic::Clock, text);
+            self.jump_shown_until = Some(now.mono.plus(JUMP_SHOWN));
+        } else if self.jump_shown_until.is_some_and(|until| now.mono >= until) {
+            self.jump_shown_until = None;
+            warnings.end(Topic::Clock);
+        }
+    }
+}
+
+impl Agent {
+    /// To be called about once a second.
+    pub(super) fn look_after_itself(&mut self) {
+        let now = self.shell.clock.now();
+        self.upkeep.clock(now, &self.warnings);
+        match self.shell.recorder.flush(now) {
+            None => {}
+            Some(Notice::Stopped { why }) => {
+                let why = format!("the journal records no more, and healing goes on: {why}");
+                self.warnings.raise(now.wall, Topic::Journal, why);
+            }
+            Some(Notice::Resumed { lost }) => {
+                self.warnings.end(Topic::Journal);
+                tracing::info!("the journal records again; {lost} inputs are missing");
+            }
+        }
+        if self.upkeep.look.is_due(now.mono) {
+            self.look_at_itself(now);
+        }
+        if self.upkeep.prune.is_due(now.mono) {
+            let gone = self.shell.reports.prune(now.wall, self.configuration.settings().reports_kept_for);
+            if gone > 0 {
+                tracing::info!("{gone} old reports are let go");
+            }
+        }
+        if self.upkeep.alive.is_due(now.mono) {
+            self.shell.witness.events.tell(now.wall, Happening::Alive);
+        }
+        self.gauge();
+        let unwell = self.shell.ledger_error.as_ref().map(|why| format!("the ledger cannot be saved: {why}"));
+        let unwell = unwell.or_else(|| Some(self.shell.shedding.as_ref()?.as_str().to_owned()));
+        self.sides.alive(unwell.as_deref());
+    }
+
+    /// Above its limit the agent gives back what it can, then does without what can wait, and says so; it never stops
+    /// observing and healing for it.
+    fn look_at_itself(&mut self, now: Now) {
+        let memory_max = self.configuration.settings().memory_max;
+        let reading = match self.upkeep.watch.look(now.mono, memory_max) {
+            Ok(reading) => reading,
+            Err(error) => return tracing::debug!("the agent cannot look at itself: {error}"),
+        };
+        self.upkeep.reading = Some(reading);
+        self.shell.witness.metrics.set_own(&reading);
+        match reading.pressure {
+            Pressure::None => {
+                if self.shell.shedding.take().is_some() {
+                    self.warnings.end(Topic::Memory);
+                    tracing::info!("the agent takes {} again, which is within its limit", reading.rss);
+                }
+            }
+            Pressure::Shrink => {
+                tracing::info!("the agent takes {}, more than {memory_max}; buffers are given back", reading.rss);
+                self.shell.shrink();
+            }
+            Pressure::Degrade => {
+                let why = format!("the agent takes more memory than {memory_max}");
+                self.shell.shrink();
+                self.shell.recorder.pause(now, &why);
+                let text = format!("{why}, so it gathers no evidence and records no journal until it takes less");
+                self.warnings.raise(now.wall, Topic::Memory, text);
+                self.shell.shedding = Some(why.into());
+            }
+        }
+    }
+
+    fn gauge(&self) {
+        let (metrics, parts) = (&self.shell.witness.metrics, self.shell.engine.bundle().parts());
+        metrics.set_watched(parts.targets.len(), parts.checks.len());
+        metrics.set_probes_in_flight(self.shell.probes_in_flight());
+        metrics.set_outbox_length(self.shell.outbox.len());
+        metrics.set_holds(self.shell.engine.state().holds.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::Events;
+
+    fn at(seconds: u64, ahead_seconds: i64) -> Now {
+        let mut now = Now::default().plus(Duration::from_secs(seconds));
+        now.wall.0 += ahead_seconds * 1000;
+        now
+    }
+
+    #[test]
+    fn what_is_due_comes_once_a_period() {
+        let mut every = Every::new(Duration::from_secs(10), MonoTime::default());
+        let due: Vec<u64> = (0..35).filter(|second| every.is_due(at(*second, 0).mono)).collect();
+        assert_eq!(due, [10, 20, 30]);
+    }
+
+    #[test]
+    fn a_jump_is_warned_of_for_an_hour() {
+        let (mut upkeep, warnings) = (Upkeep::new(at(0, 0)), Warnings::new(Events::new()));
+        upkeep.clock(at(1, 7200), &warnings);
+        assert!(warnings.all()[0].as_str().contains("set forward by 2h"), "{:?}", warnings.all());
+        upkeep.clock(at(3600, 7200), &warnings);
+        assert_eq!(warnings.all().len(), 1);
+        upkeep.clock(at(3602, 7200), &warnings);
+        assert_eq!(warnings.all().len(), 0);
+    }
+}

@@ -1,0 +1,76 @@
+//! What the loop waits for besides people and signals: results of what it began, hints of the host, and time.
+//! Whoever drives a shell, the agent or the simulator, waits here.
+
+use std::time::Duration;
+
+use ansai_engine::Input;
+use ansai_model::hint::Hint;
+use futures_util::{Stream, StreamExt};
+use tokio::sync::mpsc;
+
+/// Where inputs come from.
+#[derive(Debug)]
+pub struct Sources<S> {
+    results: mpsc::Receiver<Input>,
+    /// None when the host hints no more.
+    hints: Option<S>,
+}
+
+impl<S: Stream<Item = Hint> + Unpin> Sources<S> {
+    /// Results of tasks, and the host's hints.
+    #[must_use]
+    pub fn new(results: mpsc::Receiver<Input>, hints: S) -> Self {
+        Self { results, hints: Some(hints) }
+    }
+
+    /// The next input; [`Input::Tick`] when there is none for `wait`. Nothing is lost when it is dropped.
+    pub async fn next(&mut self, wait: Duration) -> Input {
+        loop {
+            // Hints first: they are few, they are what hurries, and one that waits costs a look at most. Every arm only
+            // receives, so nothing is lost when another one is chosen.
+            tokio::select! {
+                biased;
+                hint = hinted(&mut self.hints) => match hint {
+                    Some(hint) => return Input::Hint(hint),
+                    None => self.hints = None,
+                },
+                Some(input) = self.results.recv() => return input,
+                () = tokio::time::sleep(wait) => return Input::Tick,
+            }
+        }
+    }
+
+    /// Only results from now on: what is under way may end.
+    #[must_use]
+    pub fn into_results(self) -> mpsc::Receiver<Input> {
+        self.results
+    }
+}
+
+async fn hinted<S: Stream<Item = Hint> + Unpin>(hints: &mut Option<S>) -> Option<Hint> {
+    match hints {
+        Some(hints) => hints.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn hints_come_first_results_next_and_time_last() {
+        let (tx, rx) = mpsc::channel(4);
+        let mut sources = Sources::new(rx, stream::iter([Hint::Everything]));
+        tx.send(Input::Started).await.unwrap();
+        let mut next = Vec::new();
+        for _ in 0..3 {
+            next.push(sources.next(Duration::from_secs(1)).await);
+        }
+        assert_eq!(next, [Input::Hint(Hint::Everything), Input::Started, Input::Tick]);
+        drop(tx);
+        assert_eq!(sources.next(Duration::from_secs(1)).await, Input::Tick);
+    }
+}
