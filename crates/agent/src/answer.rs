@@ -5,9 +5,10 @@ use ansai_host::port::Host;
 use ansai_model::{
     id::{IncidentId, TargetId},
     observation::Health,
-    policy::MaintenanceWindow,
+    policy::{MaintenanceWindow, Scope},
     report::Report,
-    time::Now,
+    text::Text,
+    time::{Now, WallTime},
 };
 use ansai_protocol::{Done, IncidentSummary, Incidents, Problem, ReportAnswer, SCHEMA, ScopeView, TargetStatus};
 use hyper::StatusCode;
@@ -61,30 +62,38 @@ pub(crate) fn targets(engine: &HostEngine, now: Now) -> Vec<TargetStatus> {
 /// Holds and silences in words.
 pub(crate) fn scopes(engine: &HostEngine, now: Now) -> (Vec<ScopeView>, Vec<ScopeView>) {
     let state = engine.state();
-    let view = |scope: String, by: &ansai_model::text::Text, reason: &ansai_model::text::Text| ScopeView {
-        scope,
+    let view = |scope: &Scope, by: &Text, reason: &Text, until: Option<WallTime>| ScopeView {
+        scope: scope.to_string(),
         by: by.as_str().to_owned(),
         reason: reason.as_str().to_owned(),
+        until_ms: until.map(|until| until.0),
     };
     let holds = state.holds.iter().filter(|hold| hold.until.is_none_or(|until| now.wall < until));
     let silences = state.silences.iter().filter(|silence| now.wall < silence.until);
     (
-        holds.map(|hold| view(hold.scope.to_string(), &hold.by, &hold.reason)).collect(),
-        silences.map(|silence| view(silence.scope.to_string(), &silence.by, &silence.reason)).collect(),
+        holds.map(|hold| view(&hold.scope, &hold.by, &hold.reason, hold.until)).collect(),
+        silences.map(|silence| view(&silence.scope, &silence.by, &silence.reason, Some(silence.until))).collect(),
     )
 }
 
-/// The maintenance windows in force that operators opened.
+/// The maintenance windows in force: those of the configuration, then those that operators opened.
 pub(crate) fn maintenance(engine: &HostEngine, now: Now) -> Vec<ScopeView> {
-    let windows = engine.state().maintenance.iter();
-    let open = windows.filter(|window| window.schedule.open_until(now.wall).is_some());
-    let view = |window: &MaintenanceWindow| ScopeView {
-        scope: window.scope.to_string(),
-        // The engine keeps who opened it within the reason.
-        by: "operator".to_owned(),
-        reason: window.reason.clone(),
+    let view = |window: &MaintenanceWindow, by: &str, reason: &str| {
+        Some(ScopeView {
+            scope: window.scope.to_string(),
+            by: by.to_owned(),
+            reason: reason.to_owned(),
+            until_ms: Some(window.schedule.open_until(now.wall)?.0),
+        })
     };
-    open.map(view).collect()
+    let planned = engine.bundle().parts().maintenance.iter();
+    let planned = planned.filter_map(|window| view(window, "configuration", &window.reason));
+    let opened = engine.state().maintenance.iter().filter_map(|window| {
+        // The engine keeps who opened it behind the reason.
+        let (reason, by) = window.reason.rsplit_once(", by ").unwrap_or((&window.reason, "operator"));
+        view(window, by, reason)
+    });
+    planned.chain(opened).collect()
 }
 
 fn summary(report: &Report) -> IncidentSummary {

@@ -1,8 +1,9 @@
 //! Talks to the agent over its socket. It knows addresses and errors, not what is shown.
 
 use std::{
-    io::{Read, Write},
+    io::{ErrorKind, Read, Write},
     os::unix::net::UnixStream,
+    path::Path,
     time::Duration,
 };
 
@@ -46,18 +47,18 @@ fn unreadable(error: &dyn std::fmt::Display) -> Failure {
     Failure::new(Code::Failing, what, "restart the agent after an upgrade: systemctl restart ansai")
 }
 
-// A request and an answer of HTTP/1.0 on a socket of this host: no client library is worth its start-up time here.
+fn unreachable(socket: &Path, error: &std::io::Error) -> Failure {
+    let what = format!("the agent does not answer at {}: {error}", socket.display());
+    match error.kind() {
+        ErrorKind::PermissionDenied => Failure::new(Code::Forbidden, what, "sudo ansai …, or join the group `ansai`"),
+        _ => Failure::new(Code::Unreachable, what, "is it running? systemctl status ansai"),
+    }
+}
+
+// A request and an answer of HTTP/1.1 on a socket of this host: no client library is worth its start-up time here.
 fn ask(places: &Places, method: &str, path: &str, body: &str) -> Result<Value, Failure> {
     let socket = places.runtime_dir.join("api.sock");
-    let unreachable = |error: std::io::Error| {
-        let what = format!("the agent does not answer at {}: {error}", socket.display());
-        match error.kind() {
-            std::io::ErrorKind::PermissionDenied => {
-                Failure::new(Code::Forbidden, what, "sudo ansai …, or join the group `ansai`")
-            }
-            _ => Failure::new(Code::Unreachable, what, "is it running? systemctl status ansai"),
-        }
-    };
+    let unreachable = |error| unreachable(&socket, &error);
     let mut stream = UnixStream::connect(&socket).map_err(unreachable)?;
     stream.set_read_timeout(Some(TIMEOUT)).map_err(unreachable)?;
     let request = format!(
@@ -77,4 +78,19 @@ fn ask(places: &Places, method: &str, path: &str, body: &str) -> Result<Value, F
     let problem: Problem = read(value)?;
     let code = if status == 409 { Code::Refused } else { Code::Failing };
     Err(Failure::new(code, problem.what.as_str(), problem.suggestion.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_that_is_away_is_told_from_one_that_may_not_be_asked() {
+        let path = Path::new("/run/ansai/api.sock");
+        let code = |kind: ErrorKind| unreachable(path, &kind.into()).code;
+        assert_eq!(code(ErrorKind::NotFound), Code::Unreachable);
+        assert_eq!(code(ErrorKind::ConnectionRefused), Code::Unreachable);
+        assert_eq!(code(ErrorKind::WouldBlock), Code::Unreachable);
+        assert_eq!(code(ErrorKind::PermissionDenied), Code::Forbidden);
+    }
 }

@@ -6,9 +6,11 @@ mod config;
 mod consent;
 mod docs;
 mod doctor;
+mod drill;
 mod explain;
 mod incidents;
 mod init;
+mod maintenance;
 mod operate;
 mod player;
 mod replay;
@@ -20,7 +22,7 @@ mod test;
 
 use self::operate::{Ended, Opened};
 use crate::{
-    Command, ConfigCommand, Places,
+    Command, ConfigCommand, ConsentArgs, MaintenanceCommand, Places,
     exit::{Code, Failure},
 };
 
@@ -45,18 +47,26 @@ pub(crate) fn run(places: &Places, command: Command) -> Result<Code, Failure> {
         Command::Completions { shell } => docs::completions(shell),
         Command::Man { out } => docs::man(out),
         Command::Reference => docs::reference(),
-        Command::Approve { incident } => operate::approve(places, &incident),
-        Command::Reject { incident } => operate::reject(places, &incident),
-        Command::Hold { scope, reason, until } => operate::hold(places, &scope, reason, until),
+        Command::Approve { incident, rehearsal } => operate::approve(places, &incident, rehearsal),
+        Command::Reject { incident, rehearsal } => operate::reject(places, &incident, rehearsal),
+        Command::Hold { scope, reason, until, rehearsal } => operate::hold(places, &scope, reason, until, rehearsal),
         Command::Release { scope, consent } => operate::end(places, Ended::Hold, &scope, consent),
-        Command::Unsilence { scope } => operate::end(places, Ended::Silence, &scope, crate::ConsentArgs { yes: true }),
+        Command::Unsilence { scope, rehearsal } => {
+            // An end of silence is never too much to ask for.
+            operate::end(places, Ended::Silence, &scope, ConsentArgs { yes: true, rehearsal })
+        }
         Command::Silence { scope, lasts, reason, consent } => {
             operate::silence(places, Opened { scope, lasts, reason, consent })
         }
-        Command::Maintenance { scope, lasts, reason, consent } => {
+        Command::Maintenance { what: MaintenanceCommand::Start { scope, lasts, reason, consent } } => {
             operate::maintenance(places, Opened { scope, lasts, reason, consent })
         }
-        Command::Heal { target, dry_run, consent } => operate::heal(places, &target, dry_run, consent),
-        Command::Drill { target, kind, consent } => operate::drill(places, &target, kind, consent),
+        Command::Maintenance { what: MaintenanceCommand::End { scope, consent } } => {
+            operate::end(places, Ended::Maintenance, &scope, consent)
+        }
+        Command::Maintenance { what: MaintenanceCommand::List } => maintenance::list(places),
+        Command::Heal { target, consent } => operate::heal(places, &target, consent),
+        Command::Drill { target, kind: Some(kind), consent, undo: _ } => drill::drill(places, &target, kind, consent),
+        Command::Drill { target, kind: None, consent, undo: _ } => drill::undo(places, &target, consent),
     }
 }

@@ -61,12 +61,22 @@ enum ColorChoice {
     Never,
 }
 
+/// Whether it is only rehearsed.
+#[derive(Args, Clone, Copy)]
+struct RehearsalArgs {
+    /// Say what would be changed, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
 /// Whether the person has to be asked.
 #[derive(Args, Clone, Copy)]
 struct ConsentArgs {
     /// Do it without asking.
     #[arg(long, short)]
     yes: bool,
+    #[command(flatten)]
+    rehearsal: RehearsalArgs,
 }
 
 /// Which targets, and why.
@@ -135,11 +145,15 @@ enum Command {
     Approve {
         /// The incident's number, as i7.
         incident: String,
+        #[command(flatten)]
+        rehearsal: RehearsalArgs,
     },
     /// Refuse what an incident proposes; a person sees to it.
     Reject {
         /// The incident's number, as i7.
         incident: String,
+        #[command(flatten)]
+        rehearsal: RehearsalArgs,
     },
     /// Stop all action on targets until they are released.
     Hold {
@@ -151,6 +165,8 @@ enum Command {
         /// When it ends by itself: for how long, as 2h, or a time, as 2030-01-31T08:00:00Z.
         #[arg(long)]
         until: Option<String>,
+        #[command(flatten)]
+        rehearsal: RehearsalArgs,
     },
     /// End holds.
     Release {
@@ -176,37 +192,31 @@ enum Command {
     Unsilence {
         #[command(flatten)]
         scope: ScopeArgs,
+        #[command(flatten)]
+        rehearsal: RehearsalArgs,
     },
-    /// Open a maintenance window: neither healed nor notified about; it ends by itself.
+    /// Plan work: in a maintenance window targets are neither healed nor notified about.
     Maintenance {
-        #[command(flatten)]
-        scope: ScopeArgs,
-        /// For how long, as 2h; 0s ends windows on this scope.
-        #[arg(long = "for", default_value = "1h")]
-        lasts: String,
-        /// Why.
-        #[arg(long, default_value = "")]
-        reason: String,
-        #[command(flatten)]
-        consent: ConsentArgs,
+        #[command(subcommand)]
+        what: MaintenanceCommand,
     },
     /// Run the runbook of a failing target now.
     Heal {
-        /// The target.
+        /// The target: nginx, nginx.service or service/nginx.service.
         target: String,
-        /// Say what would be done, and do nothing.
-        #[arg(long)]
-        dry_run: bool,
         #[command(flatten)]
         consent: ConsentArgs,
     },
     /// Inject a failure on purpose, to see the healing work.
     Drill {
-        /// The target.
+        /// The target: nginx, nginx.service or service/nginx.service.
         target: String,
         /// crash, hang, exit, port, configuration or loop.
-        #[arg(value_parser = drill_kind)]
-        kind: DrillKind,
+        #[arg(value_parser = drill_kind, required_unless_present = "undo")]
+        kind: Option<DrillKind>,
+        /// Put back the configuration that a drill broke, as far as nobody has changed it since.
+        #[arg(long, conflicts_with = "kind")]
+        undo: bool,
         #[command(flatten)]
         consent: ConsentArgs,
     },
@@ -242,6 +252,32 @@ enum Command {
     /// Print the reference of the command line as Markdown.
     #[command(hide = true)]
     Reference,
+}
+
+#[derive(Subcommand)]
+enum MaintenanceCommand {
+    /// Open a maintenance window; it ends by itself.
+    Start {
+        #[command(flatten)]
+        scope: ScopeArgs,
+        /// For how long, as 2h.
+        #[arg(long = "for", default_value = "1h")]
+        lasts: String,
+        /// Why; it is shown wherever the window stops something.
+        #[arg(long, default_value = "")]
+        reason: String,
+        #[command(flatten)]
+        consent: ConsentArgs,
+    },
+    /// End the maintenance windows that were opened on these targets.
+    End {
+        #[command(flatten)]
+        scope: ScopeArgs,
+        #[command(flatten)]
+        consent: ConsentArgs,
+    },
+    /// List the maintenance windows that are open, those of the configuration as well.
+    List,
 }
 
 #[derive(Subcommand)]

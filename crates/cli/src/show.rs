@@ -10,6 +10,7 @@ use ansai_model::{
     observation::Health,
 };
 use comfy_table::{Cell, Color, ContentArrangement, Table, presets::NOTHING};
+use jiff::tz::TimeZone;
 
 use crate::ColorChoice;
 
@@ -80,6 +81,12 @@ pub(crate) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<Cell>>) ->
         table.add_row(row);
     }
     table.to_string().lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+/// A moment, given in milliseconds since 1970, for people.
+pub(crate) fn moment(at_ms: i64, zone: &TimeZone) -> String {
+    let at = jiff::Timestamp::from_millisecond(at_ms).unwrap_or_default();
+    at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 /// A health in a word, colored when a person looks.

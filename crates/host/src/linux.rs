@@ -26,6 +26,7 @@ use crate::port::Host;
 
 pub mod act;
 pub mod command;
+pub mod drill;
 mod evidence;
 mod facts;
 mod packages;

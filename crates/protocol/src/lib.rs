@@ -43,7 +43,7 @@ pub struct Status {
     pub holds: Vec<ScopeView>,
     /// Silences in force.
     pub silences: Vec<ScopeView>,
-    /// Maintenance windows that operators opened, in force.
+    /// Maintenance windows in force: those of the configuration, and those that operators opened.
     #[serde(default)]
     pub maintenance: Vec<ScopeView>,
     /// Messages that wait to be delivered.
@@ -80,6 +80,9 @@ pub struct ScopeView {
     pub by: String,
     /// Why.
     pub reason: String,
+    /// When it ends by itself, in milliseconds since 1970; nothing when a person must end it.
+    #[serde(default)]
+    pub until_ms: Option<i64>,
 }
 
 /// A target as it stands.

@@ -2,8 +2,11 @@
 
 use std::io::{BufRead, IsTerminal, Write};
 
+use ansai_protocol::SCHEMA;
+use serde_json::json;
+
 use crate::{
-    ConsentArgs,
+    ConsentArgs, Places,
     exit::{Code, Failure},
     show,
 };
@@ -36,7 +39,7 @@ pub(super) fn preview(what: &str, targets: &[String]) -> String {
 }
 
 /// What a change of so many targets needs, when few of them need nothing.
-pub(super) fn proof_for(targets: &[String]) -> Proof {
+fn proof_for(targets: &[String]) -> Proof {
     if targets.len() > TARGETS_MAX { Proof::Text(targets.len().to_string()) } else { Proof::Nothing }
 }
 
@@ -78,13 +81,22 @@ fn judge(proof: &Proof, answer: &str) -> Result<(), Failure> {
     if agrees { Ok(()) } else { Err(Failure::new(Code::Refused, "nothing was done", "")) }
 }
 
-/// Says what is changed, then asks.
+/// Says what is changed, then asks when it is many targets.
 ///
 /// # Errors
 /// When nobody agrees.
-pub(super) fn announce(what: &str, targets: &[String], proof: &Proof, consent: ConsentArgs) -> Result<(), Failure> {
+pub(super) fn announce(what: &str, targets: &[String], consent: ConsentArgs) -> Result<(), Failure> {
     show::note(&preview(what, targets));
-    ask(what, proof, consent)
+    ask(what, &proof_for(targets), consent)
+}
+
+/// Says what would be changed. Nothing is.
+pub(super) fn rehearse(places: &Places, what: &str, targets: &[String]) -> Result<Code, Failure> {
+    match places.json {
+        true => show::print_json(&json!({"schema": SCHEMA, "would": what, "targets": targets})),
+        false => show::print(&format!("{}\nnothing was changed (--dry-run)", preview(what, targets))),
+    }
+    Ok(Code::Ok)
 }
 
 #[cfg(test)]

@@ -25,12 +25,10 @@ pub(super) fn incidents(places: &Places, open_only: bool, limit: usize) -> Resul
 
 fn rendered(incidents: &[IncidentSummary], zone: &TimeZone) -> String {
     let rows = incidents.iter().map(|incident| {
-        let opened = jiff::Timestamp::from_millisecond(incident.opened_ms).unwrap_or_default();
-        let opened = opened.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string();
         let downtime = incident.downtime_ms.map(|ms| Shown(std::time::Duration::from_millis(ms)).to_string());
         vec![
             Cell::new(incident.id),
-            Cell::new(opened),
+            Cell::new(show::moment(incident.opened_ms, zone)),
             Cell::new(show::phase(&incident.phase)),
             Cell::new(downtime.unwrap_or_default()),
             Cell::new(&incident.headline),

@@ -4,20 +4,14 @@
 
 use std::time::Duration;
 
-use ansai_model::{
-    id::{IncidentId, TargetId},
-    operator::{DrillKind, Operation},
-    policy::Scope,
-    text::Text,
-    time::WallTime,
-};
+use ansai_model::{id::IncidentId, operator::Operation, policy::Scope, text::Text, time::WallTime};
 
 use super::{
     consent::{self, Proof},
     target,
 };
 use crate::{
-    ConsentArgs, Places, ScopeArgs, client,
+    ConsentArgs, Places, RehearsalArgs, ScopeArgs, client,
     exit::{Code, Failure},
     show,
 };
@@ -32,9 +26,18 @@ pub(super) fn run(places: &Places, operation: Operation) -> Result<Code, Failure
     Ok(Code::Ok)
 }
 
-pub(super) fn hold(places: &Places, scope: &ScopeArgs, reason: String, until: Option<String>) -> Result<Code, Failure> {
+pub(super) fn hold(
+    places: &Places,
+    scope: &ScopeArgs,
+    reason: String,
+    until: Option<String>,
+    rehearsal: RehearsalArgs,
+) -> Result<Code, Failure> {
     let until = until.map(|text| moment(&text)).transpose()?;
     let (scope, targets) = target::scope(places, scope)?;
+    if rehearsal.dry_run {
+        return consent::rehearse(places, "hold", &targets);
+    }
     show::note(&consent::preview("hold", &targets));
     run(places, Operation::Hold { scope, reason: Text::new(reason), until })
 }
@@ -57,12 +60,15 @@ pub(super) fn end(places: &Places, ended: Ended, scope: &ScopeArgs, consent: Con
         Ended::Maintenance => "end maintenance of",
     };
     let scope = match target::scope(places, scope) {
+        Ok((_, targets)) if consent.rehearsal.dry_run => return consent::rehearse(places, what, &targets),
         Ok((scope, targets)) => {
-            consent::announce(what, &targets, &consent::proof_for(&targets), consent)?;
+            consent::announce(what, &targets, consent)?;
             scope
         }
         // A target that has gone may have left a restraint behind: what was written is tried as it is.
-        Err(failure) if failure.code == Code::Usage => Scope::Matching(scope.targets.clone()),
+        Err(failure) if failure.code == Code::Usage && !consent.rehearsal.dry_run => {
+            Scope::Matching(scope.targets.clone())
+        }
         Err(failure) => return Err(failure),
     };
     run(
@@ -90,49 +96,50 @@ pub(super) struct Opened {
 pub(super) fn silence(places: &Places, opened: Opened) -> Result<Code, Failure> {
     let lasts = duration(&opened.lasts)?;
     let (scope, targets) = target::scope(places, &opened.scope)?;
-    consent::announce("silence", &targets, &consent::proof_for(&targets), opened.consent)?;
+    if opened.consent.rehearsal.dry_run {
+        return consent::rehearse(places, "silence", &targets);
+    }
+    consent::announce("silence", &targets, opened.consent)?;
     run(places, Operation::Silence { scope, reason: Text::new(opened.reason), lasts })
 }
 
 pub(super) fn maintenance(places: &Places, opened: Opened) -> Result<Code, Failure> {
     let lasts = duration(&opened.lasts)?;
     if lasts.is_zero() {
-        return end(places, Ended::Maintenance, &opened.scope, opened.consent);
+        let what = "a maintenance window of no length changes nothing";
+        return Err(Failure::new(Code::Usage, what, "`ansai maintenance end` ends one; write --for 30m or --for 2h"));
     }
     let (scope, targets) = target::scope(places, &opened.scope)?;
-    consent::announce("open maintenance of", &targets, &consent::proof_for(&targets), opened.consent)?;
+    if opened.consent.rehearsal.dry_run {
+        return consent::rehearse(places, "open maintenance of", &targets);
+    }
+    consent::announce("open maintenance of", &targets, opened.consent)?;
     run(places, Operation::Maintenance { scope, reason: Text::new(opened.reason), lasts })
 }
 
-pub(super) fn approve(places: &Places, incident: &str) -> Result<Code, Failure> {
-    run(places, Operation::Approve { incident: number(incident)? })
+pub(super) fn approve(places: &Places, incident: &str, rehearsal: RehearsalArgs) -> Result<Code, Failure> {
+    let incident = number(incident)?;
+    if rehearsal.dry_run {
+        return super::report::report(places, &incident.to_string());
+    }
+    run(places, Operation::Approve { incident })
 }
 
-pub(super) fn reject(places: &Places, incident: &str) -> Result<Code, Failure> {
-    run(places, Operation::Reject { incident: number(incident)? })
+pub(super) fn reject(places: &Places, incident: &str, rehearsal: RehearsalArgs) -> Result<Code, Failure> {
+    let incident = number(incident)?;
+    if rehearsal.dry_run {
+        return super::report::report(places, &incident.to_string());
+    }
+    run(places, Operation::Reject { incident })
 }
 
-pub(super) fn heal(places: &Places, name: &str, dry_run: bool, consent: ConsentArgs) -> Result<Code, Failure> {
+pub(super) fn heal(places: &Places, name: &str, consent: ConsentArgs) -> Result<Code, Failure> {
     let target = target::target_id(places, name)?;
-    if dry_run {
+    if consent.rehearsal.dry_run {
         return super::explain::explain(places, target.as_str());
     }
     consent::ask(&format!("run the runbook of {target}"), &Proof::Yes, consent)?;
     run(places, Operation::Heal { target })
-}
-
-pub(super) fn drill(places: &Places, name: &str, kind: DrillKind, consent: ConsentArgs) -> Result<Code, Failure> {
-    let target = target::target_id(places, name)?;
-    let what = format!("inject a failure ({}) into {target}", kind.as_str());
-    consent::ask(&what, &drill_proof(places, &target)?, consent)?;
-    run(places, Operation::Drill { target, kind })
-}
-
-/// A critical target is broken only by whoever writes its name out.
-fn drill_proof(places: &Places, target: &TargetId) -> Result<Proof, Failure> {
-    let status = client::status(places)?;
-    let is_critical = status.targets.iter().any(|status| status.target == *target && status.is_critical);
-    Ok(if is_critical { Proof::Text(target.name().to_owned()) } else { Proof::Yes })
 }
 
 fn number(text: &str) -> Result<IncidentId, Failure> {

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use ansai_model::{observation::Health, time::Shown, units::ByteSize};
-use ansai_protocol::{Own, Status};
+use ansai_protocol::{Own, ScopeView, Status};
 use comfy_table::Cell;
+use jiff::tz::TimeZone;
 
 use crate::{
     Places, client,
@@ -20,7 +21,7 @@ pub(super) fn status(places: &Places) -> Result<Code, Failure> {
     let status: Status = client::read(value.clone())?;
     match places.json {
         true => show::print_json(&value),
-        false => show::print(&rendered(&status)),
+        false => show::print(&rendered(&status, &TimeZone::system())),
     }
     let is_failing = status.targets.iter().any(|target| target.health == Health::Failing);
     Ok(if is_failing { Code::Failing } else { Code::Ok })
@@ -31,12 +32,19 @@ pub(super) fn watch(places: &Places) -> Result<Code, Failure> {
     loop {
         let status = client::status(places)?;
         show::next_picture();
-        show::print(&rendered(&status));
+        show::print(&rendered(&status, &TimeZone::system()));
         std::thread::sleep(WATCH_EVERY);
     }
 }
 
-fn rendered(status: &Status) -> String {
+/// A hold, a silence or a maintenance window in a line.
+fn restraint(name: &str, view: &ScopeView, zone: &TimeZone) -> String {
+    let reason = if view.reason.is_empty() { String::new() } else { format!(": {}", view.reason) };
+    let until = view.until_ms.map_or(String::new(), |until| format!(" until {}", show::moment(until, zone)));
+    format!("{name} on {}{until}, by {}{reason}", view.scope, view.by)
+}
+
+fn rendered(status: &Status, zone: &TimeZone) -> String {
     let uptime = Shown(Duration::from_secs(status.uptime_seconds));
     let Status { version, host, generation, .. } = status;
     let own = status.own.as_ref().map(own).unwrap_or_default();
@@ -49,7 +57,7 @@ fn rendered(status: &Status) -> String {
     lines.extend(problems.into_iter().filter_map(|(what, why)| Some(format!("{what}: {}", why.as_ref()?))));
     let restraints = [("hold", &status.holds), ("silence", &status.silences), ("maintenance", &status.maintenance)];
     for (name, views) in restraints {
-        lines.extend(views.iter().map(|view| format!("{name} on {}, {}: {}", view.scope, view.by, view.reason)));
+        lines.extend(views.iter().map(|view| restraint(name, view, zone)));
     }
     lines.extend(status.warnings.iter().map(|warning| format!("warning: {warning}")));
     if status.messages_waiting > 0 {
@@ -74,7 +82,7 @@ fn own(own: &Own) -> String {
 #[cfg(test)]
 mod tests {
     use ansai_model::id::{IncidentId, TargetId};
-    use ansai_protocol::{SCHEMA, ScopeView, TargetStatus};
+    use ansai_protocol::{SCHEMA, TargetStatus};
 
     use super::*;
 
@@ -91,7 +99,12 @@ mod tests {
 
     #[test]
     fn what_stops_it_stands_above_the_targets() {
-        let view = ScopeView { scope: "nginx.service".into(), by: "root".into(), reason: "moving".into() };
+        let view = |reason: &str, until_ms| ScopeView {
+            scope: "nginx.service".into(),
+            by: "root".into(),
+            reason: reason.into(),
+            until_ms,
+        };
         let status = Status {
             schema: SCHEMA,
             version: "1.0.0".into(),
@@ -102,8 +115,8 @@ mod tests {
             configuration_error: None,
             ledger_error: Some("no space left".into()),
             held: None,
-            holds: vec![view],
-            silences: vec![],
+            holds: vec![view("moving", None)],
+            silences: vec![view("", Some(1_700_000_000_000))],
             maintenance: vec![],
             messages_waiting: 2,
             warnings: vec!["the wall clock was set back by 5h".into()],
@@ -116,7 +129,8 @@ mod tests {
         let expected = [
             "ansai 1.0.0 on web1, up 1h1m, configuration 2, 8.0 MiB of memory, 0.0 % of a core",
             "THE LEDGER CANNOT BE SAVED, nothing is done: no space left",
-            "hold on nginx.service, root: moving",
+            "hold on nginx.service, by root: moving",
+            "silence on nginx.service until 2023-11-14 22:13:20, by root",
             "warning: the wall clock was set back by 5h",
             "2 messages wait to be delivered",
             "",
@@ -124,6 +138,6 @@ mod tests {
             " app.service    FAILING  i3        waits 3s before the next attempt",
             " nginx.service  healthy            active (running)",
         ];
-        assert_eq!(rendered(&status), expected.join("\n"));
+        assert_eq!(rendered(&status, &TimeZone::UTC), expected.join("\n"));
     }
 }

@@ -23,7 +23,7 @@ fn names(status: &Status) -> Vec<String> {
 }
 
 /// The one of `all` that is meant by `name`.
-fn among(all: &[String], name: &str) -> Result<String, Failure> {
+pub(super) fn among(all: &[String], name: &str) -> Result<String, Failure> {
     let candidates = [name.to_owned(), format!("service/{name}"), format!("service/{name}.service")];
     if let Some(found) = candidates.into_iter().find(|candidate| all.contains(candidate)) {
         return Ok(found);

@@ -164,11 +164,7 @@ async fn take_port(bus: &Bus, unit: &UnitName, port: Option<u16>) -> Result<(), 
 async fn break_configuration(bus: &Bus, unit: &UnitName, paths: &[String]) -> Result<(), String> {
     let path =
         paths.iter().find(|path| std::path::Path::new(path).is_file()).ok_or("no declared configuration file")?;
-    let text = std::fs::read(path).map_err(|error| format!("{path}: {error}"))?;
-    std::fs::write(format!("{path}.ansai-drill"), &text).map_err(|error| format!("{path}.ansai-drill: {error}"))?;
-    let mut broken = text;
-    broken.extend_from_slice(b"\n}}} ansai drill: this line is broken on purpose\n");
-    std::fs::write(path, broken).map_err(|error| format!("{path}: {error}"))?;
+    crate::linux::drill::break_file(path.as_ref()).map_err(|error| format!("{path}: {error}"))?;
     signal_main(bus, unit, Signal::KILL).await
 }
 

@@ -1,0 +1,52 @@
+//! `ansai maintenance list`: the windows that are open. Opening and ending them stands in `operate.rs`.
+
+use ansai_protocol::{SCHEMA, ScopeView};
+use comfy_table::Cell;
+use jiff::tz::TimeZone;
+use serde_json::json;
+
+use crate::{
+    Places, client,
+    exit::{Code, Failure},
+    show,
+};
+
+pub(super) fn list(places: &Places) -> Result<Code, Failure> {
+    let windows = client::status(places)?.maintenance;
+    match places.json {
+        true => show::print_json(&json!({"schema": SCHEMA, "maintenance": windows})),
+        false if windows.is_empty() => show::print("no maintenance window is open"),
+        false => show::print(&rendered(&windows, &TimeZone::system())),
+    }
+    Ok(Code::Ok)
+}
+
+fn rendered(windows: &[ScopeView], zone: &TimeZone) -> String {
+    let rows = windows.iter().map(|window| {
+        let until = window.until_ms.map(|until| show::moment(until, zone)).unwrap_or_default();
+        vec![Cell::new(&window.scope), Cell::new(until), Cell::new(&window.by), Cell::new(&window.reason)]
+    });
+    show::table(&["SCOPE", "UNTIL", "OPENED BY", "REASON"], rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_are_a_line_each() {
+        let window = |scope: &str, by: &str, reason: &str| ScopeView {
+            scope: scope.into(),
+            by: by.into(),
+            reason: reason.into(),
+            until_ms: Some(1_700_000_000_000),
+        };
+        let windows = [window("*", "configuration", "backup"), window("service/app.service", "root", "")];
+        let expected = [
+            " SCOPE                UNTIL                OPENED BY      REASON",
+            " *                    2023-11-14 22:13:20  configuration  backup",
+            " service/app.service  2023-11-14 22:13:20  root",
+        ];
+        assert_eq!(rendered(&windows, &TimeZone::UTC), expected.join("\n"));
+    }
+}

@@ -1,0 +1,211 @@
+//! The program as an operator meets it while an agent answers: previews, rehearsals, what is asked of the agent, exit
+//! codes. The agent is a listener with fixed answers; what the real one does is tested in its crate and on lab hosts.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    os::unix::net::{UnixListener, UnixStream},
+    path::Path,
+    process::{Command, Output, Stdio},
+    sync::{Arc, Mutex},
+};
+
+use serde_json::{Value, json};
+
+/// An agent that watches some services and says yes to whatever is asked of it, but to drills.
+struct Agent {
+    folder: tempfile::TempDir,
+    asked: Arc<Mutex<Vec<Value>>>,
+}
+
+fn target(name: &str, health: &str) -> Value {
+    json!({
+        "target": format!("service/{name}.service"), "health": health, "summary": "active (running)",
+        "incident": null, "explanation": "nothing is to be done", "is_critical": name == "db",
+    })
+}
+
+fn status(names: &[&str]) -> Value {
+    let window =
+        json!({"scope": "nginx.service", "by": "root", "reason": "moving", "until_ms": 253_370_764_800_000i64});
+    json!({
+        "schema": 1, "version": env!("CARGO_PKG_VERSION"), "pid": 1, "host": "web1", "uptime_seconds": 60,
+        "generation": 1, "configuration_error": null, "ledger_error": null, "held": null, "holds": [],
+        "silences": [], "maintenance": [window], "messages_waiting": 0,
+        "targets": names.iter().map(|name| target(name, "healthy")).collect::<Vec<_>>(),
+    })
+}
+
+impl Agent {
+    fn new(names: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let listener = UnixListener::bind(folder.path().join("api.sock")).expect("a socket");
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let (status, told) = (status(names), asked.clone());
+        // It ends with the test's process.
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                answer(stream, &status, &told);
+            }
+        });
+        Self { folder, asked }
+    }
+
+    fn ansai(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ansai"));
+        command.env("ANSAI_RUNTIME_DIR", self.folder.path()).env("ANSAI_CONFIG", self.folder.path().join("ansai.yaml"));
+        command.env("ANSAI_STATE_DIR", self.folder.path()).env("ANSAI_HOLD_FILE", "/nonexistent/HOLD");
+        command.args(arguments).stdin(Stdio::null()).output().expect("the program runs")
+    }
+
+    #[track_caller]
+    fn check(&self, arguments: &[&str], code: i32, expected: &str) {
+        let output = self.ansai(arguments);
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(code), "{arguments:?} said {said}");
+        assert!(said.contains(expected), "{arguments:?} said {said}");
+    }
+
+    /// What was asked for since the last time.
+    fn asked(&self) -> Vec<Value> {
+        std::mem::take(&mut *self.asked.lock().expect("no panic holds it"))
+    }
+}
+
+fn answer(stream: UnixStream, status: &Value, asked: &Mutex<Vec<Value>>) {
+    let mut reader = BufReader::new(stream);
+    let (mut first, mut length) = (String::new(), 0);
+    reader.read_line(&mut first).expect("a request");
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).expect("a header");
+        if let Some(value) = line.strip_prefix("content-length: ") {
+            length = value.trim().parse().expect("a number");
+        }
+        if line.trim().is_empty() {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).expect("a body");
+    let (code, value) = if first.starts_with("GET /v1/status") {
+        (200, status.clone())
+    } else if first.starts_with("POST /v1/operate") {
+        let operation = serde_json::from_slice::<Value>(&body).expect("JSON")["operation"].clone();
+        let is_drill = operation.get("drill").is_some();
+        asked.lock().expect("no panic holds it").push(operation);
+        match is_drill {
+            true => (409, json!({"schema": 1, "what": "it is held", "suggestion": "release it"})),
+            false => (200, json!({"schema": 1, "text": "done"})),
+        }
+    } else {
+        (404, json!({"schema": 1, "what": "there is nothing", "suggestion": "look elsewhere"}))
+    };
+    let body = value.to_string();
+    let head = format!("HTTP/1.1 {code} so\r\ncontent-length: {}\r\n\r\n", body.len());
+    reader.into_inner().write_all(format!("{head}{body}").as_bytes()).expect("somebody reads");
+}
+
+const MANY: &[&str] = &["nginx", "db", "app1", "app2", "app3", "app4", "app5"];
+
+#[test]
+fn a_rehearsal_names_the_targets_and_asks_nothing_of_the_agent() {
+    let agent = Agent::new(MANY);
+    let nothing = "1 target\n  service/nginx.service\nnothing was changed (--dry-run)";
+    for arguments in [
+        &["hold", "nginx"][..],
+        &["release", "nginx"],
+        &["silence", "nginx"],
+        &["unsilence", "nginx"],
+        &["maintenance", "start", "nginx"],
+        &["maintenance", "end", "nginx"],
+        &["drill", "nginx", "crash"],
+    ] {
+        agent.check(&[arguments, &["--dry-run"]].concat(), 0, nothing);
+        let json = agent.ansai(&[arguments, &["--dry-run", "--json"]].concat());
+        let value: Value = serde_json::from_slice(&json.stdout).expect("JSON");
+        assert_eq!((&value["schema"], &value["targets"]), (&json!(1), &json!(["service/nginx.service"])));
+    }
+    agent.check(&["release", "gone", "--dry-run"], 2, "there is no target `gone`");
+    assert_eq!(agent.asked(), Vec::<Value>::new());
+}
+
+#[test]
+fn a_maintenance_window_is_opened_listed_and_ended() {
+    let agent = Agent::new(MANY);
+    agent.check(
+        &["maintenance", "start", "nginx", "--for", "2h", "--reason", "moving"],
+        0,
+        "open maintenance of: 1 target",
+    );
+    agent.check(&["maintenance", "end", "nginx"], 0, "done");
+    let scope = json!({"matching": ["service/nginx.service"]});
+    let lasts = json!({"secs": 7200, "nanos": 0});
+    let opened = json!({"maintenance": {"scope": scope, "reason": "moving", "lasts": lasts}});
+    assert_eq!(agent.asked(), [opened, json!({"end-maintenance": {"scope": scope}})]);
+    agent.check(&["maintenance", "list"], 0, "nginx.service  9999-01-0");
+    let value: Value = serde_json::from_slice(&agent.ansai(&["maintenance", "list", "--json"]).stdout).expect("JSON");
+    assert_eq!(value["maintenance"][0]["by"], "root");
+    agent.check(&["maintenance", "start", "nginx", "--for", "0s"], 2, "`ansai maintenance end` ends one");
+    agent.check(&["maintenance", "start"], 2, "<TARGETS>...");
+    assert_eq!(agent.asked(), Vec::<Value>::new());
+}
+
+#[test]
+fn what_changes_many_targets_or_breaks_something_wants_a_yes() {
+    let agent = Agent::new(MANY);
+    let unconfirmed = "nobody is there to confirm it\n  try: add --yes";
+    for arguments in [
+        &["silence", "--all"][..],
+        &["maintenance", "start", "--all"],
+        &["maintenance", "end", "--all"],
+        &["release", "--all"],
+        &["heal", "nginx"],
+        &["drill", "nginx", "crash"],
+    ] {
+        agent.check(arguments, 4, unconfirmed);
+        assert_eq!(agent.asked(), Vec::<Value>::new(), "{arguments:?}");
+    }
+    agent.check(&["silence", "--all", "--yes"], 0, "silence: 7 targets\n  service/nginx.service");
+    agent.check(&["drill", "nginx", "crash", "--yes"], 4, "ansai: it is held\n  try: release it");
+    // An emergency waits for no answer.
+    agent.check(&["hold", "--all"], 0, "done");
+    assert_eq!(agent.asked().len(), 3);
+}
+
+#[test]
+fn the_exit_codes_are_those_of_the_help() {
+    let agent = Agent::new(MANY);
+    agent.check(&["status"], 0, "maintenance on nginx.service until 9999-01-0");
+    agent.check(&["report", "i1"], 1, "ansai: there is nothing\n  try: look elsewhere");
+    agent.check(&["explain", "ngnix"], 2, "did you mean `nginx.service`?");
+    agent.check(&["drill", "nginx"], 2, "<KIND>");
+    agent.check(&["drill", "nginx", "crash", "--undo"], 2, "cannot be used with");
+}
+
+#[test]
+fn a_drill_on_a_configuration_is_undone() {
+    let agent = Agent::new(MANY);
+    let path = agent.folder.path().join("app.conf");
+    let shown = path.display().to_string();
+    let undo = |more: &[&'static str]| [&["drill", "app", "--undo"][..], more].concat();
+    let configuration = format!("services: {{app.service: {{configuration: [{shown}]}}}}\n");
+    std::fs::write(agent.folder.path().join("ansai.yaml"), configuration).expect("written");
+    std::fs::write(&path, "listen 80\n").expect("written");
+    agent.check(&undo(&[]), 0, "no drill has left a broken configuration of service/app.service");
+    ansai_host::linux::drill::break_file(&path).expect("broken");
+    agent.check(&undo(&["--dry-run"]), 0, &format!("put back {shown} from {shown}.ansai-drill\nnothing was changed"));
+    agent.check(&undo(&[]), 4, "ansai would undo the drill on service/app.service, and nobody");
+    assert!(text(&path).contains("ansai drill"));
+    agent.check(&undo(&["--yes"]), 0, "the drill is undone; `ansai heal service/app.service` heals it now");
+    assert_eq!(text(&path), "listen 80\n");
+    ansai_host::linux::drill::break_file(&path).expect("broken");
+    std::fs::write(&path, "listen 8080\n").expect("mended by hand");
+    let value = agent.ansai(&undo(&["--yes", "--json"])).stdout;
+    let value: Value = serde_json::from_slice(&value).expect("JSON");
+    assert_eq!(value["files"], json!([{"path": shown, "outcome": "copy-removed"}]));
+    assert_eq!(text(&path), "listen 8080\n");
+}
+
+fn text(path: &Path) -> String {
+    std::fs::read_to_string(path).expect("text")
+}

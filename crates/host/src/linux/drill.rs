@@ -1,0 +1,173 @@
+//! A broken line in a configuration file, for drills, and its end. The original waits beside the file until then.
+//!
+//! The file may lie where somebody less trusted can write: the copy is never made or read through a link.
+
+use std::{
+    ffi::OsString,
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+/// What is put behind the end of the file.
+const BROKEN_LINE: &[u8] = b"\n}}} ansai drill: this line is broken on purpose\n";
+/// Largest file that is broken.
+const BYTES_MAX: u64 = 16 << 20;
+
+/// What a drill has left of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remains {
+    /// Nothing: no drill was here, or it was undone.
+    Nothing,
+    /// The file is as the drill left it: broken.
+    Broken,
+    /// The file has been changed since, so only the copy of the original is left.
+    Copy,
+}
+
+/// Where the original is kept meanwhile.
+#[must_use]
+pub fn copy_of(path: &Path) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(".ansai-drill");
+    name.into()
+}
+
+/// Appends a line that no program understands, having kept the original.
+///
+/// # Errors
+/// When the file is broken by a drill already, is larger than 16 MiB, or the system refuses.
+pub fn break_file(path: &Path) -> io::Result<()> {
+    let copy = copy_of(path);
+    match remains(path)? {
+        Remains::Nothing => {}
+        Remains::Broken => {
+            return Err(io::Error::other("a drill has broken it already; `ansai drill --undo` mends it"));
+        }
+        Remains::Copy => fs::remove_file(&copy)?,
+    }
+    let mut text = read(path)?;
+    let mode = fs::metadata(path)?.permissions();
+    // A name that is there already, a link included, is an error.
+    let mut kept = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&copy)?;
+    kept.write_all(&text)?;
+    kept.set_permissions(mode)?;
+    kept.sync_all()?;
+    text.extend_from_slice(BROKEN_LINE);
+    overwrite(path, &text)
+}
+
+/// What a drill has left of a file.
+///
+/// # Errors
+/// When one of the two files cannot be read.
+pub fn remains(path: &Path) -> io::Result<Remains> {
+    let mut original = match read_copy(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Remains::Nothing),
+        original => original?,
+    };
+    original.extend_from_slice(BROKEN_LINE);
+    match read(path) {
+        Ok(text) if text == original => Ok(Remains::Broken),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(_) | Err(_) => Ok(Remains::Copy),
+    }
+}
+
+/// Ends a drill: puts the original back when the file is as the drill left it, and takes the copy away. What was there.
+///
+/// # Errors
+/// When the system refuses; the copy stays until the original is back.
+pub fn undo(path: &Path) -> io::Result<Remains> {
+    let found = remains(path)?;
+    if found == Remains::Broken {
+        overwrite(path, &read_copy(path)?)?;
+    }
+    if found != Remains::Nothing {
+        fs::remove_file(copy_of(path))?;
+    }
+    Ok(found)
+}
+
+/// Writes in place, so that owner, mode and links stay.
+fn overwrite(path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).truncate(true).open(path)?;
+    file.write_all(text)?;
+    file.sync_all()
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    bounded(File::open(path)?)
+}
+
+fn read_copy(path: &Path) -> io::Result<Vec<u8>> {
+    let no_link = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).map_err(io::Error::other)?;
+    bounded(OpenOptions::new().read(true).custom_flags(no_link).open(copy_of(path))?)
+}
+
+fn bounded(file: File) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    file.take(BYTES_MAX + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > BYTES_MAX {
+        return Err(io::Error::other(format!("it has more than {BYTES_MAX} bytes")));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    fn file(folder: &Path) -> PathBuf {
+        let path = folder.join("app.conf");
+        fs::write(&path, "listen 80\n").expect("written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("its mode");
+        path
+    }
+
+    #[test]
+    fn a_broken_file_is_put_back_as_it_was() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = file(folder.path());
+        assert_eq!(remains(&path).expect("readable"), Remains::Nothing);
+        break_file(&path).expect("broken");
+        assert!(fs::read_to_string(&path).expect("text").contains("}}} ansai drill"));
+        assert_eq!(remains(&path).expect("readable"), Remains::Broken);
+        assert!(break_file(&path).expect_err("twice").to_string().contains("already"));
+        assert_eq!(undo(&path).expect("undone"), Remains::Broken);
+        assert_eq!(fs::read_to_string(&path).expect("text"), "listen 80\n");
+        assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o640);
+        assert!(!copy_of(&path).exists());
+        assert_eq!(undo(&path).expect("again"), Remains::Nothing);
+    }
+
+    #[test]
+    fn what_somebody_changed_since_is_never_overwritten() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = file(folder.path());
+        break_file(&path).expect("broken");
+        fs::write(&path, "listen 8080\n").expect("mended by hand");
+        assert_eq!(undo(&path).expect("undone"), Remains::Copy);
+        assert_eq!(fs::read_to_string(&path).expect("text"), "listen 8080\n");
+        assert!(!copy_of(&path).exists());
+        // What an earlier drill left does not stand in the way of the next.
+        fs::write(copy_of(&path), "old").expect("written");
+        break_file(&path).expect("broken");
+        undo(&path).expect("undone");
+        assert_eq!(fs::read_to_string(&path).expect("text"), "listen 8080\n");
+    }
+
+    #[test]
+    fn a_copy_that_is_a_link_is_neither_read_nor_written_through() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, secret) = (file(folder.path()), folder.path().join("secret"));
+        fs::write(&secret, "secret").expect("written");
+        symlink(&secret, copy_of(&path)).expect("a link");
+        assert!(break_file(&path).is_err() && undo(&path).is_err());
+        assert_eq!(fs::read_to_string(&secret).expect("text"), "secret");
+        assert_eq!(fs::read_to_string(&path).expect("text"), "listen 80\n");
+    }
+}
