@@ -1,10 +1,11 @@
 //! ansai on a lab host: the built program installed as its package would, run as a systemd unit, and asked through its command line.
 //!
-//! It deliberately knows nothing of ansai but its paths, its unit and its commands.
+//! It deliberately knows nothing of ansai but its paths, its unit, its commands and what `--json` prints.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use serde_json::Value;
 
 use crate::fixture;
 use crate::host::BINARIES;
@@ -16,8 +17,17 @@ pub const UNIT: &str = "ansai.service";
 /// The configuration file that the agent reads.
 pub const CONFIGURATION: &str = "/etc/ansai/ansai.yaml";
 
+/// The beginning of a configuration that acts and whose waits are short, so that a test of healing takes seconds.
+pub const QUICK: &str = "\
+autonomy: act
+policies:
+  default: {cooldown: 1s, budget: {actions: 20}, stable_for: 2s, backoff: {initial: 500ms, max: 2s}, verify_within: 5s}
+";
+
 const PROGRAM: &str = "/usr/bin/ansai";
 const READY_LIMIT: Duration = Duration::from_secs(20);
+/// How long any single thing that a test awaits may take on a machine that compiles at the same time.
+const LIMIT: Duration = Duration::from_secs(60);
 
 const UNIT_TEXT: &str = "\
 [Unit]
@@ -59,4 +69,71 @@ pub fn ansai(host: &Host, arguments: &[&str]) -> Result<Output> {
     let mut command = vec![PROGRAM];
     command.extend(arguments);
     host.run(&command)
+}
+
+/// What an `ansai` command prints with `--json`.
+pub fn json(host: &Host, arguments: &[&str]) -> Result<Value> {
+    let mut all = arguments.to_vec();
+    all.push("--json");
+    let output = ansai(host, &all)?;
+    serde_json::from_str(&output.stdout)
+        .with_context(|| format!("{arguments:?} said {}{}", output.stdout, output.stderr))
+}
+
+/// What the agent says of a unit's target, and null when it knows none or does not answer yet.
+pub fn target(host: &Host, unit: &str) -> Value {
+    let status = json(host, &["status"]).unwrap_or_default();
+    let name = format!("service/{unit}");
+    let targets = status["targets"].as_array().cloned().unwrap_or_default();
+    targets.into_iter().find(|target| target["target"] == name.as_str()).unwrap_or_default()
+}
+
+/// Waits until the agent holds a unit for `healthy`, `failing` or `unknown`.
+pub fn wait_health(host: &Host, unit: &str, health: &str) -> Result<()> {
+    host.wait_until(&format!("{unit} to be {health}"), LIMIT, || Ok(target(host, unit)["health"] == health))
+        .with_context(|| format!("the agent says: {:#}", target(host, unit)))
+}
+
+/// Waits until what the agent says of a unit, in its one sentence or of its last look, holds `words`.
+pub fn wait_says(host: &Host, unit: &str, words: &str) -> Result<()> {
+    let says = || {
+        let target = target(host, unit);
+        let holds = |key: &str| target[key].as_str().is_some_and(|text| text.contains(words));
+        Ok(holds("explanation") || holds("summary"))
+    };
+    host.wait_until(&format!("the agent to say `{words}` of {unit}"), LIMIT, says)
+        .with_context(|| format!("the agent says: {:#}", target(host, unit)))
+}
+
+/// The report on an incident, and null when there is none yet.
+pub fn report(host: &Host, incident: &str) -> Value {
+    json(host, &["report", incident]).unwrap_or_default()["report"].clone()
+}
+
+/// Whether a report stands in a phase (`open`, `escalated`, …) or is resolved in a way (`healed`, `by-itself`, …).
+#[must_use]
+pub fn is_in(report: &Value, phase: &str) -> bool {
+    let found = &report["phase"];
+    let resolved = &found["resolved"];
+    found == phase || found.get(phase).is_some() || resolved == phase || resolved.get(phase).is_some()
+}
+
+/// Waits until an incident stands in a phase or is resolved in a way, and returns its report.
+pub fn wait_report(host: &Host, incident: &str, phase: &str) -> Result<Value> {
+    host.wait_for(&format!("{incident} to be {phase}"), LIMIT, || {
+        let report = report(host, incident);
+        Ok(is_in(&report, phase).then_some(report))
+    })
+    .with_context(|| format!("the report says: {:#}", report(host, incident)))
+}
+
+/// All incidents that the agent knows of, newest first.
+pub fn incidents(host: &Host) -> Result<Vec<Value>> {
+    Ok(json(host, &["incidents"])?["incidents"].as_array().cloned().unwrap_or_default())
+}
+
+/// The bodies of a report's steps of one kind (`started`, `ended`, `not-verified`, …), oldest first.
+#[must_use]
+pub fn steps<'a>(report: &'a Value, kind: &str) -> Vec<&'a Value> {
+    report["steps"].as_array().into_iter().flatten().filter_map(|step| step["kind"].get(kind)).collect()
 }

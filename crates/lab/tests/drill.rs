@@ -2,22 +2,13 @@
 
 use std::time::Duration;
 
-use ansai_lab::{Host, HostOptions, agent};
-use anyhow::{Context as _, Result, ensure};
+use ansai_lab::agent::QUICK;
+use ansai_lab::{Host, HostOptions, agent, fixture};
+use anyhow::{Result, ensure};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-const APP: &str = "\
-[Service]
-Type=notify
-ExecStart=/usr/local/lib/ansai-lab/ansai-lab-service --port 5000 --state /var/lib/app
-StateDirectory=app
-";
-
-const CONFIGURATION: &str = "\
-autonomy: act
-policies:
-  default: {cooldown: 1s, budget: {actions: 60}, stable_for: 2s, backoff: {initial: 500ms, max: 2s}, verify_within: 5s}
+const SERVICES: &str = "\
 services:
   app.service:
     port: 5000
@@ -25,45 +16,24 @@ services:
     probe: {http: \"http://127.0.0.1:5000/\", expect: {status: 200}, every: 1s, timeout: 1s, fail_after: 2}
 ";
 
-fn json(host: &Host, arguments: &[&str]) -> Result<serde_json::Value> {
-    let mut all = arguments.to_vec();
-    all.push("--json");
-    let output = agent::ansai(host, &all)?;
-    serde_json::from_str(&output.stdout)
-        .with_context(|| format!("{arguments:?} said {}{}", output.stdout, output.stderr))
-}
-
 /// A host of its own with a healthy app, into which the failure has been injected.
 fn begin(kind: &str) -> Result<Host> {
     let host = Host::boot(&HostOptions::new(kind))?;
-    host.install_unit("app.service", APP)?;
+    host.install_unit("app.service", &fixture::unit("app", 5000))?;
     host.write_file("/etc/app.conf", "fine\n", 0o644)?;
     host.start("app.service")?;
-    agent::install(&host, CONFIGURATION)?;
+    agent::install(&host, &format!("{QUICK}{SERVICES}"))?;
     agent::start(&host)?;
-    host.wait_until("the app to be healthy before", LIMIT, || {
-        Ok(json(&host, &["status"])?["targets"][0]["health"] == "healthy")
-    })?;
+    agent::wait_health(&host, "app.service", "healthy")?;
     agent::ansai(&host, &["drill", "app", kind, "--yes"])?.ok()?;
     Ok(host)
-}
-
-fn report(host: &Host) -> serde_json::Value {
-    json(host, &["report", "i1"]).unwrap_or_default()["report"].clone()
-}
-
-/// Waits until the incident stands in this phase.
-fn wait_phase(host: &Host, phase: &str) -> Result<()> {
-    let is_there = || Ok(report(host)["phase"].get(phase).is_some());
-    host.wait_until(&format!("the incident to be {phase}"), LIMIT, is_there)
-        .with_context(|| format!("{:#}", report(host)))
 }
 
 /// The failure is noticed and healed.
 fn check(kind: &str) -> Result<()> {
     let host = begin(kind)?;
-    wait_phase(&host, "resolved")?;
-    ensure!(host.is_active("app.service")?, "{:#}", report(&host));
+    let report = agent::wait_report(&host, "i1", "resolved")?;
+    ensure!(host.is_active("app.service")?, "{report:#}");
     Ok(())
 }
 
@@ -96,8 +66,8 @@ fn a_loop_is_healed_when_it_ends() -> Result<()> {
 #[test]
 fn a_taken_port_reaches_a_person_and_is_healed_when_it_is_free() -> Result<()> {
     let host = begin("port")?;
-    wait_phase(&host, "escalated")?;
-    ensure!(report(&host).to_string().contains("port 5000 is held by"), "{:#}", report(&host));
+    let report = agent::wait_report(&host, "i1", "escalated")?;
+    ensure!(report.to_string().contains("port 5000 is held by"), "{report:#}");
     host.wait_until("the drill to release the port", LIMIT, || {
         Ok(!host.run_ok(&["ss", "-Hltn"])?.stdout.contains(":5000"))
     })?;
