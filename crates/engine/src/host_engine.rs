@@ -289,6 +289,10 @@ impl HostEngine {
             if is_wanted_down.is_some() {
                 self.forget_failures(&target);
             }
+            // That nothing changed is what those wait for that need it.
+            if !self.state.incidents.is_empty() {
+                self.reconcile_dependents(now, &target);
+            }
             return;
         }
         if let Some(why) = is_wanted_down {

@@ -103,7 +103,7 @@ impl HostEngine {
         })
     }
 
-    fn ask_for_evidence(&mut self, now: Now, id: IncidentId) {
+    pub(crate) fn ask_for_evidence(&mut self, now: Now, id: IncidentId) {
         let Some(incident) = self.state.incidents.get(&id) else { return };
         let target = self.bundle.parts().targets.get(&incident.target);
         let request = EvidenceRequest {
@@ -122,8 +122,10 @@ impl HostEngine {
 
     pub(crate) fn gathered(&mut self, now: Now, id: IncidentId, evidence: Vec<Evidence>) {
         let Some(incident) = self.state.incidents.get_mut(&id) else { return };
+        // It is gathered again after a failed remedy; what is the same as before says nothing new.
+        let news: Vec<_> = evidence.into_iter().filter(|found| !incident.evidence.contains(found)).collect();
         let room = Incident::EVIDENCE_MAX.saturating_sub(incident.evidence.len());
-        incident.evidence.extend(evidence.into_iter().take(room));
+        incident.evidence.extend(news.into_iter().take(room));
         self.changed(now);
     }
 
@@ -450,7 +452,7 @@ impl HostEngine {
     }
 
     /// Others may have waited: symptoms of it, dependents, or those that were too many at once.
-    fn wake_waiting(&mut self, now: Now) {
+    pub(crate) fn wake_waiting(&mut self, now: Now) {
         let waiting: Vec<_> =
             self.state.incidents.keys().filter(|id| !self.state.remediations.contains_key(id)).copied().collect();
         waiting.into_iter().for_each(|id| self.wake(now.mono, Wake::Incident(id)));

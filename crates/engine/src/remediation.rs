@@ -335,6 +335,7 @@ impl HostEngine {
             incident.healthy_since = Some(now);
             incident.phase = Phase::Stabilizing { until };
         }
+        self.wake_waiting(now);
     }
 
     fn stabilize(&mut self, now: Now, id: IncidentId, until: MonoTime) -> bool {
@@ -417,6 +418,10 @@ impl HostEngine {
             remediation.attempts += 1;
             remediation.rung_attempts += 1;
         });
+        if self.state.remediations.get(&id).is_some_and(|remediation| remediation.attempts == 1) {
+            // Why it fails now may be another reason than why it broke: whoever it is handed to needs both.
+            self.ask_for_evidence(now, id);
+        }
         if !self.undo(now, id, &rung, 0) {
             self.next_attempt(now, id, &rung);
         }

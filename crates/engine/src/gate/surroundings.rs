@@ -2,9 +2,10 @@
 
 use alloc::format;
 
-use ansai_model::{observation::Health, text::Text, time::Shown};
+use ansai_model::{id::TargetId, observation::Health, text::Text, time::Shown};
 
 use super::{Moment, Opinion, Proposal, allow, defer, deny, moment_at};
+use crate::{host_engine::HostEngine, remediation::Stage};
 
 pub(super) fn ledger(p: &Proposal<'_>) -> Opinion {
     match &p.engine.ledger_trouble {
@@ -26,6 +27,13 @@ pub(super) fn dependency(p: &Proposal<'_>) -> Opinion {
     let patience = p.incident.opened.mono.plus(p.policy.dependency_wait);
     let mut pending = None;
     for need in needs {
+        // Its unit may run again while its service does not answer yet: only a verified remedy lets others begin.
+        if is_being_healed(engine, need) && p.now.mono < patience {
+            return defer(
+                Some(moment_at(p.now, patience)),
+                Text::new(format!("it needs {need}, which is being healed")),
+            );
+        }
         for check in
             engine.targets.get(need).into_iter().flat_map(|index| &index.checks).map(|slot| &engine.checks[*slot])
         {
@@ -37,7 +45,11 @@ pub(super) fn dependency(p: &Proposal<'_>) -> Opinion {
                 let why = format!("it needs {need}, which is failing and is healed first");
                 return defer(Some(moment_at(p.now, patience)), Text::new(why));
             }
-            if check.looked_at.is_none_or(|at| at < p.incident.opened.mono) {
+            // On its way up or down it is not known to be well, unless somebody wants it down.
+            let is_unknown = check.last.as_ref().is_some_and(|(_, seen)| seen.health() == Health::Unknown);
+            if check.looked_at.is_none_or(|at| at < p.incident.opened.mono)
+                || (is_unknown && check.wanted_down().is_none())
+            {
                 pending = Some(need);
             }
         }
@@ -48,6 +60,13 @@ pub(super) fn dependency(p: &Proposal<'_>) -> Opinion {
         }
         Some(_) | None => allow("what it needs is well"),
     }
+}
+
+/// Whether a remedy for a target is under way and not verified yet.
+fn is_being_healed(engine: &HostEngine, target: &TargetId) -> bool {
+    let open = engine.targets.get(target).into_iter().flat_map(|index| &index.open);
+    open.filter_map(|id| engine.state.remediations.get(id))
+        .any(|remediation| !matches!(remediation.stage, Stage::Stabilizing { .. }))
 }
 
 pub(super) fn concurrency(p: &Proposal<'_>) -> Opinion {
