@@ -40,7 +40,8 @@ fn starts(host: &Host, unit: &str) -> Result<usize> {
 /// One crash is systemd's to mend; a loop is an incident, and what keeps looping reaches a person once.
 #[test]
 fn e2_a_restart_loop_under_systemds_own_restart_is_seen_and_reaches_a_person_once() -> Result<()> {
-    let unit = format!("[Unit]\nStartLimitIntervalSec=0\n{}Restart=always\nRestartSec=50ms\n", fixture::unit("app", 5000));
+    let unit =
+        format!("[Unit]\nStartLimitIntervalSec=0\n{}Restart=always\nRestartSec=50ms\n", fixture::unit("app", 5000));
     let host = boot("e2", &unit, "services: {app.service: {}}\n")?;
     host.signal_main("app.service", Signal::KILL)?;
     host.wait_until("systemd to restart it", LIMIT, || Ok(host.unit_property("app.service", "NRestarts")? == "1"))?;
@@ -55,7 +56,9 @@ fn e2_a_restart_loop_under_systemds_own_restart_is_seen_and_reaches_a_person_onc
     assert_eq!(incidents(&host)?.len(), 1, "one loop is one incident");
 
     host.remove_file("/var/lib/app/commands")?;
-    let report = wait_report(&host, "i1", "after-escalation")?;
+    agent::ansai(&host, &["heal", "app", "--yes"])?.ok()?;
+    // It is closed only when it has not flapped for a while, which this test does not wait for.
+    let report = wait_report(&host, "i1", "stabilizing")?;
     assert!(host.is_active("app.service")?, "{report:#}");
     Ok(())
 }
@@ -169,9 +172,13 @@ services:
     wait_health(&host, "postgresql@15-main.service", "healthy")?;
 
     let started = starts(&host, "app.service")?;
-    // The app first: its incident opens while its database still looks well.
-    host.signal_main("app.service", Signal::KILL)?;
-    host.signal_main("postgresql@15-main.service", Signal::KILL)?;
+    let mut mains = Vec::new();
+    for unit in ["postgresql@15-main.service", "app.service"] {
+        mains.push(host.outer_pid(host.main_pid(unit)?.context("no main process")?)?);
+    }
+    for main in mains {
+        host.signal(main, Signal::KILL)?;
+    }
     let mut reports = Vec::new();
     for incident in ["i1", "i2"] {
         reports.push(wait_report(&host, incident, "resolved")?);
@@ -189,7 +196,7 @@ services:
     };
     let (verified, acted) = (begun(database, "verified"), begun(app, "started"));
     ensure!(
-        verified.is_some() && verified < acted,
+        verified.is_some() && verified <= acted,
         "the app was touched at {acted:?}, the database well at {verified:?}: {app:#}{database:#}"
     );
     assert_eq!(starts(&host, "app.service")?, started + 1, "the app was restarted while its database was down");
