@@ -28,7 +28,7 @@ use crate::{
     events::{Events, short},
     ledger::{FileStore, Ledger, StateLock, Torn},
     metrics::Metrics,
-    notify::{Notifier, http::HyperClient},
+    notify::{Notifier, http::HyperClient, trial::Trials},
     outbox::{self, Delivery, Outbox},
     recorder::Recorder,
     reports::Reports,
@@ -84,6 +84,7 @@ struct Agent {
     warnings: Warnings,
     sides: Sides,
     upkeep: Upkeep,
+    trials: Trials<Notifier<HyperClient>>,
 }
 
 /// Runs the agent until SIGTERM or SIGINT.
@@ -108,7 +109,8 @@ pub async fn run(options: Options) -> Result<()> {
     let inventory = first_inventory(&host).await;
     let bundle = configuration.bundle(&inventory, 1)?;
     let outbox = open_outbox(&options.state_dir, &bundle, &metrics)?;
-    spawn_delivery(&outbox, &inventory.hostname, clock.clone(), &tasks, &stop);
+    let notifier = notifier(&inventory.hostname);
+    spawn_delivery(&outbox, notifier.clone(), clock.clone(), &tasks, &stop);
     let (results, inputs) = mpsc::channel(RESULTS_MAX);
     let (asked, questions) = mpsc::channel(ASKED_MAX);
     let socket = options.runtime_dir.join("api.sock");
@@ -146,6 +148,7 @@ pub async fn run(options: Options) -> Result<()> {
         sides: Sides::new(metrics, warnings.clone(), clock.clone(), tasks.clone()),
         warnings,
         upkeep: Upkeep::new(clock.now()),
+        trials: Trials::new(notifier, tasks.clone()),
     };
     agent.sides.apply(agent.configuration.settings());
     agent.shell.step(Input::Facts(agent.inventory.facts.clone()));
@@ -201,11 +204,20 @@ fn routes(bundle: &Bundle) -> Vec<Route> {
     bundle.parts().routes.values().cloned().collect()
 }
 
-fn spawn_delivery(outbox: &Outbox, hostname: &str, clock: Clock, tasks: &TaskTracker, stop: &CancellationToken) {
+fn notifier(hostname: &str) -> Arc<Notifier<HyperClient>> {
     let time_zone = jiff::tz::TimeZone::system();
-    let notifier = Notifier::new(hostname, time_zone, Resolver::default(), Arc::new(HyperClient::new()));
+    Arc::new(Notifier::new(hostname, time_zone, Resolver::default(), Arc::new(HyperClient::new())))
+}
+
+fn spawn_delivery(
+    outbox: &Outbox,
+    notifier: Arc<Notifier<HyperClient>>,
+    clock: Clock,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) {
     let (outbox, stop) = (outbox.clone(), stop.clone());
-    tasks.spawn(async move { outbox::run(outbox, &notifier, move || clock.now(), stop).await });
+    tasks.spawn(async move { outbox::run(outbox, &*notifier, move || clock.now(), stop).await });
 }
 
 /// Limits hints to the units of interest.

@@ -62,6 +62,8 @@ pub enum Query {
     Operate(OperatorCommand),
     /// Read the configuration anew.
     Reload,
+    /// Send a test on every route, asked for by this person.
+    SendTest(Text),
 }
 
 /// The loop's answer: JSON, or a problem with its status code.
@@ -229,6 +231,7 @@ async fn query(request: Request<Incoming>, by: Text) -> Result<Query, (StatusCod
         (&Method::GET, "/v1/status") => Ok(Query::Status),
         (&Method::GET, "/v1/incidents") => Ok(Query::Incidents),
         (&Method::POST, "/v1/reload") => Ok(Query::Reload),
+        (&Method::POST, "/v1/send-test") => Ok(Query::SendTest(by)),
         (&Method::POST, "/v1/operate") => {
             let body =
                 Limited::new(request.into_body(), BODY_MAX).collect().await.map_err(|error| bad(error.to_string()))?;

@@ -15,6 +15,7 @@ pub mod exec;
 pub mod http;
 pub mod payload;
 pub mod render;
+pub mod trial;
 pub mod webhook;
 
 use http::HttpClient;

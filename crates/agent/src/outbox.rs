@@ -16,7 +16,8 @@ use std::{
 use ansai_model::{
     id::{IncidentId, RouteId},
     notify::{Notice, NoticeKind, Route},
-    time::Now,
+    text::Text,
+    time::{Now, WallTime},
 };
 use thiserror::Error;
 use tokio::sync::Notify;
@@ -65,6 +66,19 @@ pub enum Message {
     One(Box<Notice>),
     /// Several, as one message; at least two.
     Digest(Vec<Notice>),
+    /// A test that somebody asked for: nothing is wrong. It is never queued.
+    Test(TestNotice),
+}
+
+/// A message that only shows that messages arrive.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TestNotice {
+    /// When it was asked for.
+    pub at: WallTime,
+    /// Who asked for it.
+    pub by: Text,
+    /// The route that is tried.
+    pub route: RouteId,
 }
 
 /// How a message leaves the host.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use ansai_model::operator::Operation;
-use ansai_protocol::{Done, Operate, Problem, Status};
+use ansai_protocol::{Done, Operate, Problem, Status, TestSent};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -30,6 +30,11 @@ pub(crate) fn get(places: &Places, path: &str) -> Result<Value, Failure> {
 pub(crate) fn operate(places: &Places, operation: Operation) -> Result<Done, Failure> {
     let body = serde_json::to_string(&Operate { operation }).map_err(|error| unreadable(&error))?;
     read(ask(places, "POST", "/v1/operate", &body)?)
+}
+
+/// Sends a test on every route.
+pub(crate) fn send_test(places: &Places) -> Result<TestSent, Failure> {
+    read(ask(places, "POST", "/v1/send-test", "")?)
 }
 
 /// The agent's status.

@@ -237,7 +237,11 @@ enum Command {
         with: Option<PathBuf>,
     },
     /// Look for what keeps ansai from working, and say what to do.
-    Doctor,
+    Doctor {
+        /// Also send a test message on every route, and say of each what came of it.
+        #[arg(long)]
+        send_test: bool,
+    },
     /// Print shell completions.
     Completions {
         /// bash, zsh, fish …

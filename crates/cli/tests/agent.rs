@@ -97,6 +97,9 @@ fn answer(stream: UnixStream, status: &Value, asked: &Mutex<Vec<Value>>) {
             true => (409, json!({"schema": 1, "what": "it is held", "suggestion": "release it"})),
             false => (200, json!({"schema": 1, "text": "done"})),
         }
+    } else if first.starts_with("POST /v1/send-test") {
+        let route = |name: &str, error: Value| json!({"route": name, "way": format!("mail to {name}@example.com through localhost:25"), "took_ms": 12, "error": error});
+        (200, json!({"schema": 1, "routes": [route("ops", Value::Null), route("boss", json!("550 no such user"))]}))
     } else {
         (404, json!({"schema": 1, "what": "there is nothing", "suggestion": "look elsewhere"}))
     };
@@ -180,6 +183,19 @@ fn the_exit_codes_are_those_of_the_help() {
     agent.check(&["explain", "ngnix"], 2, "did you mean `nginx.service`?");
     agent.check(&["drill", "nginx"], 2, "<KIND>");
     agent.check(&["drill", "nginx", "crash", "--undo"], 2, "cannot be used with");
+}
+
+#[test]
+fn a_test_is_sent_on_every_route_and_a_route_that_fails_fails_the_doctor() {
+    let agent = Agent::new(MANY);
+    let arrived = "ok    route ops: mail to ops@example.com through localhost:25 took a test over in 12 ms";
+    agent.check(&["doctor", "--send-test"], 1, arrived);
+    let failed = "FAIL  route boss: mail to boss@example.com through localhost:25 did not take a test over: 550 no such user\n      \
+                  try: mend `notify.boss`";
+    agent.check(&["doctor", "--send-test"], 1, failed);
+    let value: Value = serde_json::from_slice(&agent.ansai(&["doctor", "--send-test", "--json"]).stdout).expect("JSON");
+    let last = value["findings"].as_array().and_then(|findings| findings.last()).expect("findings");
+    assert_eq!(last["level"], "fail");
 }
 
 #[test]

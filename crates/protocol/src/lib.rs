@@ -1,7 +1,7 @@
 //! What crosses the local API: the documented, stable shapes of `--json`. Nothing here decides or does IO.
 
 use ansai_model::{
-    id::{IncidentId, TargetId},
+    id::{IncidentId, RouteId, TargetId},
     incident::Phase,
     observation::Health,
     operator::Operation,
@@ -147,6 +147,28 @@ pub struct ReportAnswer {
 pub struct Operate {
     /// The operation.
     pub operation: Operation,
+}
+
+/// What came of a test on every route.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TestSent {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Each route, by name.
+    pub routes: Vec<RouteTrial>,
+}
+
+/// What came of a test on one route.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RouteTrial {
+    /// The route.
+    pub route: RouteId,
+    /// How it tells, in words.
+    pub way: String,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+    /// Why the test did not arrive; nothing when it was taken over.
+    pub error: Option<String>,
 }
 
 /// It was done.

@@ -2,7 +2,7 @@
 
 use ansai_protocol::{Done, SCHEMA, Status};
 
-use super::Agent;
+use super::{Agent, routes};
 use crate::{
     answer,
     api::{Asked, Query, Reply},
@@ -17,6 +17,9 @@ impl Agent {
             Query::Incidents => answer::incidents(&self.shell.engine, &self.shell.reports, now),
             Query::Report(id) => self.shell.report_on(id, &self.inventory.hostname),
             Query::Explain(target) => self.shell.explain(&target),
+            Query::SendTest(by) => {
+                return self.trials.begin(routes(self.shell.engine.bundle()), by, now.wall, asked.reply);
+            }
             Query::Reload => {
                 // The next look at the files reads it; what came of it stands in the status.
                 self.stamp = None;

@@ -101,6 +101,7 @@ pub fn build(email: &Email, message: &Message, render: &RenderOptions) -> Result
     let (text, html) = match message {
         Message::One(notice) => (render::text(&notice.report, render), render::html(&notice.report, render)),
         Message::Digest(notices) => (render::digest_text(notices, render), render::digest_html(notices, render)),
+        Message::Test(test) => (render::test_text(test, render), render::test_html(test, render)),
     };
     let mut builder = Mail::builder()
         .from(from)
@@ -148,6 +149,7 @@ fn message_id(message: &Message, domain: &str) -> String {
             let ends = notices.first().into_iter().chain(notices.last()).map(of).collect::<Vec<_>>().join(".");
             format!("<ansai.digest.{}.{ends}@{domain}>", notices.len())
         }
+        Message::Test(test) => format!("<ansai.test.{}@{domain}>", test.at.0),
     }
 }
 

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::render::{self, RenderOptions, one_line};
-use crate::outbox::Message;
+use crate::outbox::{Message, TestNotice};
 
 /// The version of the generic JSON; it grows when a field changes its meaning or goes.
 pub const VERSION: u32 = 1;
@@ -29,6 +29,7 @@ fn notices(message: &Message) -> &[Notice] {
     match message {
         Message::One(notice) => std::slice::from_ref(notice),
         Message::Digest(notices) => notices,
+        Message::Test(_) => &[],
     }
 }
 
@@ -38,16 +39,18 @@ pub fn subject(message: &Message, options: &RenderOptions) -> String {
     match message {
         Message::One(notice) => render::subject(notice, &options.host),
         Message::Digest(notices) => render::digest_subject(notices, &options.host),
+        Message::Test(test) => render::test_subject(test, &options.host),
     }
 }
 
-/// `{version, host, subject, notices: [{kind, at, report}]}`; a digest has more than one notice.
+/// `{version, host, subject, is_test, notices: [{kind, at, report}]}`; a digest has more than one notice, a test none.
 fn generic(message: &Message, options: &RenderOptions) -> Value {
     let notice = |notice: &Notice| json!({"kind": notice.kind, "at": rfc3339(notice.at.wall), "report": notice.report});
     json!({
         "version": VERSION,
         "host": options.host,
         "subject": subject(message, options),
+        "is_test": matches!(message, Message::Test(_)),
         "notices": notices(message).iter().map(notice).collect::<Vec<_>>(),
     })
 }
@@ -93,6 +96,9 @@ fn slack(message: &Message, options: &RenderOptions) -> Value {
         Message::Digest(notices) => {
             (format!("{} messages from {}", notices.len(), options.host), lines(notices).map(|l| escaped(&l)).collect())
         }
+        Message::Test(test) => {
+            (one_line(&format!("A test from {}", options.host), 150), vec![escaped(&asked_by(test))])
+        }
     };
     let subject = subject(message, options);
     json!({
@@ -126,6 +132,10 @@ fn discord(message: &Message, options: &RenderOptions) -> Value {
             "title": format!("{} messages from {}", notices.len(), one_line(&options.host, 200)),
             "description": cut(&lines(notices).collect::<Vec<_>>().join("\n"), 4096),
         }),
+        Message::Test(test) => json!({
+            "title": one_line(&format!("A test from {}", options.host), 256),
+            "description": asked_by(test),
+        }),
     };
     // What a service logged must not call everybody on a server.
     json!({
@@ -133,6 +143,10 @@ fn discord(message: &Message, options: &RenderOptions) -> Value {
         "embeds": [embed],
         "allowed_mentions": {"parse": []},
     })
+}
+
+fn asked_by(test: &TestNotice) -> String {
+    format!("Nothing is wrong: {} asked for this message.", one_line(test.by.as_str(), 100))
 }
 
 fn cut(text: &str, characters_max: usize) -> String {
@@ -144,6 +158,7 @@ fn cut(text: &str, characters_max: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use ansai_model::id::RouteId;
     use jiff::tz::TimeZone;
 
     use super::*;
@@ -166,6 +181,21 @@ mod tests {
             let shown = serde_json::to_string_pretty(&of(format, &message, &options())).unwrap();
             insta::assert_snapshot!(name, shown);
         }
+    }
+
+    #[test]
+    fn a_test_says_that_nothing_is_wrong_and_who_asked() {
+        let test =
+            TestNotice { at: fixtures::at(0).wall, by: "<!here> root".into(), route: RouteId::new("ops").unwrap() };
+        let message = Message::Test(test);
+        let slack = of(WebhookFormat::Slack, &message, &options());
+        assert_eq!(slack["text"], "[web-01] test: messages of the route ops arrive here");
+        let said = &slack["blocks"][1]["text"]["text"];
+        assert_eq!(said, "Nothing is wrong: &lt;!here&gt; root asked for this message.");
+        let discord = of(WebhookFormat::Discord, &message, &options());
+        assert_eq!(discord["embeds"][0]["title"], "A test from web-01");
+        let generic = of(WebhookFormat::Generic, &message, &options());
+        assert_eq!((&generic["is_test"], &generic["notices"]), (&json!(true), &json!([])));
     }
 
     #[test]

@@ -13,6 +13,8 @@ use ansai_model::{
 };
 use jiff::{Timestamp, tz::TimeZone};
 
+use crate::outbox::TestNotice;
+
 mod document;
 #[cfg(test)]
 pub(crate) mod fixtures;
@@ -110,6 +112,24 @@ pub fn subject(notice: &Notice, host: &str) -> String {
 pub fn digest_subject(notices: &[Notice], host: &str) -> String {
     let urgent = notices.iter().filter(|notice| notice.kind == NoticeKind::Escalated).count();
     one_line(&format!("[{host}] {} messages in one, {urgent} of them need you", notices.len()), 200)
+}
+
+/// A test as plain text.
+#[must_use]
+pub fn test_text(test: &TestNotice, options: &RenderOptions) -> String {
+    layout::document(&document::of_test(test, options), options)
+}
+
+/// A test as an HTML page.
+#[must_use]
+pub fn test_html(test: &TestNotice, options: &RenderOptions) -> String {
+    html::document(&document::of_test(test, options))
+}
+
+/// The subject of a test.
+#[must_use]
+pub fn test_subject(test: &TestNotice, host: &str) -> String {
+    one_line(&format!("[{host}] test: messages of the route {} arrive here", test.route), 200)
 }
 
 /// Text on one line, without control characters, of at most `characters_max` characters.

@@ -57,6 +57,7 @@ impl Deliver for Channels {
         let incidents = match message {
             Message::One(notice) => vec![notice.report.incident.0],
             Message::Digest(notices) => notices.iter().map(|notice| notice.report.incident.0).collect(),
+            Message::Test(_) => vec![],
         };
         if let Some(error) = self.answers.lock().unwrap().get(&route.id) {
             return Err(error.clone());

@@ -1,8 +1,9 @@
 //! `ansai doctor`: what keeps ansai from working, and what to do about it. It changes nothing.
+//! With `--send-test` people get a message; nothing else happens.
 
 use std::path::Path;
 
-use ansai_protocol::{SCHEMA, Status};
+use ansai_protocol::{RouteTrial, SCHEMA, Status};
 use serde_json::json;
 
 use crate::{
@@ -44,6 +45,36 @@ fn fail(what: impl Into<String>, todo: impl Into<String>) -> Finding {
 }
 
 pub(super) fn doctor(places: &Places) -> Result<Code, Failure> {
+    told(places, &findings(places))
+}
+
+/// Looks, and has the agent send a test: it is who must be able to tell, with the secrets that it has.
+pub(super) fn send_test(places: &Places) -> Result<Code, Failure> {
+    let mut findings = findings(places);
+    match client::send_test(places) {
+        Ok(sent) if sent.routes.is_empty() => {
+            findings.push(warn("there is no route, so nobody is told of anything", "add one under `notify:`"));
+        }
+        Ok(sent) => findings.extend(sent.routes.iter().map(trial)),
+        Err(failure) => {
+            findings.push(fail(format!("no test was sent: {}", failure.what()), failure.suggestion()));
+        }
+    }
+    told(places, &findings)
+}
+
+fn trial(trial: &RouteTrial) -> Finding {
+    let RouteTrial { route, way, took_ms, error } = trial;
+    match error {
+        None => ok(format!("route {route}: {way} took a test over in {took_ms} ms; see that it arrives")),
+        Some(why) => fail(
+            format!("route {route}: {way} did not take a test over: {why}"),
+            format!("mend `notify.{route}` or what it names, and send another test"),
+        ),
+    }
+}
+
+fn findings(places: &Places) -> Vec<Finding> {
     let mut findings = vec![configuration(places), service_manager(), bus(), clock(), state_dir(&places.state_dir)];
     if places.hold_file.exists() {
         let what = format!("{} is there and stops all action", places.hold_file.display());
@@ -53,9 +84,13 @@ pub(super) fn doctor(places: &Places) -> Result<Code, Failure> {
         Ok(status) => findings.extend(agent(&status)),
         Err(failure) => findings.push(fail(failure.what(), failure.suggestion())),
     }
+    findings
+}
+
+fn told(places: &Places, findings: &[Finding]) -> Result<Code, Failure> {
     match places.json {
-        true => show::print_json(&as_json(&findings)),
-        false => show::print(&rendered(&findings)),
+        true => show::print_json(&as_json(findings)),
+        false => show::print(&rendered(findings)),
     }
     let is_well = findings.iter().all(|finding| finding.level != Level::Fail);
     Ok(if is_well { Code::Ok } else { Code::Failing })

@@ -10,6 +10,8 @@ use ansai_model::{
 };
 use jiff::tz::TimeZone;
 
+use crate::outbox::TestNotice;
+
 use super::{DIGEST_SHOWN_MAX, RenderOptions, formatted, kind_word, moment, one_line, shown};
 
 /// How something went.
@@ -104,6 +106,21 @@ pub(super) fn of_digest(notices: &[Notice], options: &RenderOptions) -> Document
             Section { title: "Next commands", blocks: vec![Block::Commands(commands)] },
         ],
         footer: format!("ansai on {}; sent as one because there were many", options.host),
+    }
+}
+
+/// The page of a test.
+pub(super) fn of_test(test: &TestNotice, options: &RenderOptions) -> Document {
+    let by = one_line(test.by.as_str(), 100);
+    let words = [
+        format!("Nothing is wrong: {by} asked for this message with `ansai doctor --send-test`."),
+        format!("What is told on the route `{}` arrives here.", test.route),
+    ];
+    Document {
+        headline: format!("A test from {}", options.host),
+        tone: Tone::Plain,
+        sections: vec![Section { title: "What this is", blocks: words.map(Block::Paragraph).into() }],
+        footer: format!("ansai on {}, {}", options.host, moment(test.at, &options.time_zone)),
     }
 }
 

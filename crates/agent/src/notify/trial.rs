@@ -1,0 +1,139 @@
+//! A test on every route, because somebody asked: whether messages arrive is better learned before they matter.
+//!
+//! It goes past the outbox: each route is tried once, by itself, and what came of it is the answer.
+
+use std::{sync::Arc, time::Duration};
+
+use ansai_model::{
+    notify::{Channel, Route, WebhookFormat},
+    text::Text,
+    time::{Shown, WallTime},
+};
+use ansai_protocol::{Problem, RouteTrial, SCHEMA, TestSent};
+use futures_util::future::join_all;
+use hyper::StatusCode;
+use tokio::{
+    sync::{Semaphore, oneshot},
+    time::Instant,
+};
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    answer,
+    api::Reply,
+    outbox::{Deliver, DeliverError, Message, TestNotice},
+};
+
+/// Longest that a route may take; the one who asked waits for the answer.
+const TRIAL_MAX: Duration = Duration::from_secs(25);
+
+/// Tries routes beside the agent's loop, one trial at a time.
+pub(crate) struct Trials<D> {
+    deliver: Arc<D>,
+    place: Arc<Semaphore>,
+    tasks: TaskTracker,
+}
+
+impl<D: Deliver + 'static> Trials<D> {
+    pub(crate) fn new(deliver: Arc<D>, tasks: TaskTracker) -> Self {
+        Self { deliver, place: Arc::new(Semaphore::new(1)), tasks }
+    }
+
+    /// Sends a test on each route and answers when all have ended.
+    pub(crate) fn begin(&self, routes: Vec<Route>, by: Text, at: WallTime, reply: oneshot::Sender<Reply>) {
+        let Ok(place) = self.place.clone().try_acquire_owned() else {
+            let problem = Problem::new("a test is being sent already", "try again in half a minute");
+            // Whoever asked may have gone.
+            let _ = reply.send(Err((StatusCode::CONFLICT, problem)));
+            return;
+        };
+        let deliver = self.deliver.clone();
+        self.tasks.spawn(async move {
+            let trials = routes.iter().map(|route| try_out(&*deliver, route, &by, at));
+            let routes = join_all(trials).await;
+            let _ = reply.send(answer::json(&TestSent { schema: SCHEMA, routes }));
+            drop(place);
+        });
+    }
+}
+
+async fn try_out<D: Deliver>(deliver: &D, route: &Route, by: &Text, at: WallTime) -> RouteTrial {
+    let message = Message::Test(TestNotice { at, by: by.clone(), route: route.id.clone() });
+    let begun = Instant::now();
+    let error = match tokio::time::timeout(TRIAL_MAX, deliver.deliver(route, &message)).await {
+        Ok(Ok(())) => None,
+        Ok(Err(DeliverError::Later(why) | DeliverError::Never(why))) => Some(why),
+        Err(_) => Some(format!("no end after {}", Shown(TRIAL_MAX))),
+    };
+    let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    RouteTrial { route: route.id.clone(), way: way(&route.channel), took_ms, error }
+}
+
+/// How a route tells, in words; the address of a web hook is left out, for it may be a secret.
+fn way(channel: &Channel) -> String {
+    match channel {
+        Channel::Email(email) => format!("mail to {} through {}:{}", email.to.join(", "), email.host, email.port),
+        Channel::Webhook(webhook) => match webhook.format {
+            WebhookFormat::Generic => "web hook".to_owned(),
+            WebhookFormat::Slack => "web hook of Slack".to_owned(),
+            WebhookFormat::Discord => "web hook of Discord".to_owned(),
+        },
+        Channel::Exec(command) => format!("command {}", command.argv.first().map_or("", String::as_str)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use ansai_model::{id::RouteId, policy::Scope, probe::CommandLine, rule::Severity};
+
+    use super::*;
+
+    /// Delivers to `good`, refuses `bad`, and never ends on any other route.
+    #[derive(Default)]
+    struct Scripted(Mutex<Vec<Message>>);
+
+    impl Deliver for Scripted {
+        async fn deliver(&self, route: &Route, message: &Message) -> Result<(), DeliverError> {
+            self.0.lock().unwrap().push(message.clone());
+            match route.id.as_str() {
+                "good" => Ok(()),
+                "bad" => Err(DeliverError::Never("HTTP 403: no".into())),
+                _ => std::future::pending().await,
+            }
+        }
+    }
+
+    fn route(name: &str) -> Route {
+        Route {
+            id: RouteId::new(name).unwrap(),
+            channel: Channel::Exec(CommandLine::new(["/usr/bin/tell", "secret"])),
+            scope: Scope::All,
+            severity_min: Severity::Week,
+            tell_healed: false,
+            fallback: None,
+            digest_window: Duration::ZERO,
+            digest_after: 5,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_route_is_tried_once_and_a_second_trial_waits_for_the_first() {
+        let trials = Trials::new(Arc::new(Scripted::default()), TaskTracker::new());
+        let (first, answer) = oneshot::channel();
+        let routes = ["good", "bad", "mute"].map(route);
+        trials.begin(routes.to_vec(), "root".into(), WallTime(7), first);
+        let (second, refused) = oneshot::channel();
+        trials.begin(routes.to_vec(), "root".into(), WallTime(7), second);
+        assert_eq!(refused.await.unwrap().unwrap_err().0, StatusCode::CONFLICT);
+        let sent: TestSent = serde_json::from_value(answer.await.unwrap().unwrap()).unwrap();
+        let seen: Vec<_> = sent.routes.iter().map(|trial| (trial.route.as_str(), trial.error.as_deref())).collect();
+        assert_eq!(seen, [("good", None), ("bad", Some("HTTP 403: no")), ("mute", Some("no end after 25s"))]);
+        assert_eq!(sent.routes[0].way, "command /usr/bin/tell");
+        assert_eq!(trials.deliver.0.lock().unwrap().len(), 3);
+        let (third, answer) = oneshot::channel();
+        trials.begin(vec![route("good")], "root".into(), WallTime(9), third);
+        assert!(answer.await.unwrap().is_ok());
+    }
+}
