@@ -306,12 +306,10 @@ fn ladder(
         let steps = vec![act(Action::EnsureEnvironment { entries }, LOCAL_TIMEOUT)];
         rungs.extend(rung("environment", steps, Then::Continue, OnFailure::NextRung, 1));
     }
-    let reset = || act(Action::ResetFailed { unit: unit.clone() }, LOCAL_TIMEOUT);
-    let restart = vec![reset(), act(Action::RestartUnit { unit: unit.clone() }, JOB_TIMEOUT)];
+    let restart = vec![act(Action::RestartUnit { unit: unit.clone() }, JOB_TIMEOUT)];
     rungs.extend(rung("restart", restart, Then::Verify, OnFailure::NextRung, 2));
     let kill = vec![
         act(Action::KillUnit { unit: unit.clone() }, LOCAL_TIMEOUT),
-        reset(),
         act(Action::StartUnit { unit: unit.clone() }, JOB_TIMEOUT),
     ];
     rungs.extend(rung("kill-and-start", kill, Then::Verify, OnFailure::NextRung, 1));

@@ -13,6 +13,7 @@ use ansai_model::{
     condition::Value,
     hint::Hint,
     id::{CheckId, IncidentId, TargetId, UnitName},
+    notify::NoticeKind,
     observation::{Health, Observation},
     probe::Probe,
     text::Text,
@@ -22,6 +23,7 @@ use ansai_model::{
 use crate::{
     check::{Change, CheckState},
     effect::Effect,
+    evidence::Gathering,
     input::Input,
     remediation::Stage,
     state::State,
@@ -41,6 +43,10 @@ pub struct HostEngine {
     pub(crate) ledger_trouble: Option<Text>,
     pub(crate) wakes: BTreeSet<(MonoTime, Wake)>,
     pub(crate) effects: Vec<Effect>,
+    /// Where the evidence of an incident is, until it is there.
+    pub(crate) gathering: BTreeMap<IncidentId, Gathering>,
+    /// Notices that wait for evidence; those of the ledger's phases are found again after a restart.
+    pub(crate) held_back: BTreeSet<(IncidentId, NoticeKind)>,
     pub(crate) revision: u64,
 }
 
@@ -79,6 +85,8 @@ impl HostEngine {
             ledger_trouble: None,
             wakes: BTreeSet::new(),
             effects: Vec::new(),
+            gathering: BTreeMap::new(),
+            held_back: BTreeSet::new(),
             revision: 0,
         };
         engine.apply(now, bundle);
@@ -124,6 +132,9 @@ impl HostEngine {
             }
         }
         self.run_due(now);
+        if !self.gathering.is_empty() {
+            self.ask_for_due_evidence(now);
+        }
         core::mem::take(&mut self.effects)
     }
 
@@ -358,6 +369,7 @@ impl HostEngine {
     }
 
     fn started(&mut self, now: Now) {
+        self.resume_evidence(now);
         self.resume(now);
         let dispatches: Vec<_> = self.state.dispatches.values().cloned().collect();
         self.effects.extend(dispatches.into_iter().map(|dispatch| Effect::Dispatch(Box::new(dispatch))));

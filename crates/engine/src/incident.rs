@@ -1,13 +1,13 @@
 //! Incidents: when one opens, whose symptom it is, which rule applies, and how it ends.
 
-use alloc::{boxed::Box, format, vec::Vec};
+use alloc::{format, vec::Vec};
 use core::time::Duration;
 
 use ansai_model::{
     action::Disruption,
     decision::{Choice, Decision, Gate},
     id::{IncidentId, RuleId, TargetId},
-    incident::{Evidence, EvidenceRequest, Incident, Phase, Resolution, StepKind},
+    incident::{Incident, Phase, Resolution, StepKind},
     notify::NoticeKind,
     observation::Health,
     policy::Policy,
@@ -18,7 +18,6 @@ use ansai_model::{
 
 use crate::{
     condition,
-    effect::Effect,
     gate::{self, Moment, Proposal},
     host_engine::{HostEngine, Wake},
     remediation::Remediation,
@@ -31,8 +30,6 @@ const TURNS_MAX: usize = 256;
 const DRILL_WINDOW: Duration = Duration::from_secs(120);
 /// How long an incident that no rule governs must be well until it is resolved.
 const STABLE_DEFAULT: Duration = Duration::from_secs(30);
-/// Changes in this time before an incident are evidence.
-const CHANGES_WITHIN: Duration = Duration::from_secs(3 * 86_400);
 
 /// What becomes of an incident for which a rule is sought.
 enum Governed {
@@ -87,7 +84,7 @@ impl HostEngine {
             memory.backoff_level = 0;
         }
         self.changed(now);
-        self.ask_for_evidence(now, number);
+        self.begin_evidence(number);
         let needs = self.bundle.parts().targets.get(&target).map(|target| target.needs.clone()).unwrap_or_default();
         for need in needs {
             self.look_at_target(now, &need);
@@ -103,32 +100,6 @@ impl HostEngine {
         })
     }
 
-    pub(crate) fn ask_for_evidence(&mut self, now: Now, id: IncidentId) {
-        let Some(incident) = self.state.incidents.get(&id) else { return };
-        let target = self.bundle.parts().targets.get(&incident.target);
-        let request = EvidenceRequest {
-            incident: id,
-            target: incident.target.clone(),
-            unit: target.and_then(|target| target.unit.clone()),
-            port: target.and_then(|target| target.port),
-            paths: target.map(|target| target.configuration.clone()).unwrap_or_default(),
-            since: ansai_model::time::WallTime(
-                now.wall.0.saturating_sub(i64::try_from(CHANGES_WITHIN.as_millis()).unwrap_or(0)),
-            ),
-            lines_max: self.bundle.parts().settings.evidence_lines_max,
-        };
-        self.effects.push(Effect::Gather(Box::new(request)));
-    }
-
-    pub(crate) fn gathered(&mut self, now: Now, id: IncidentId, evidence: Vec<Evidence>) {
-        let Some(incident) = self.state.incidents.get_mut(&id) else { return };
-        // It is gathered again after a failed remedy; what is the same as before says nothing new.
-        let news: Vec<_> = evidence.into_iter().filter(|found| !incident.evidence.contains(found)).collect();
-        let room = Incident::EVIDENCE_MAX.saturating_sub(incident.evidence.len());
-        incident.evidence.extend(news.into_iter().take(room));
-        self.changed(now);
-    }
-
     pub(crate) fn record(&mut self, now: Now, id: IncidentId, kind: StepKind) {
         if let Some(incident) = self.state.incidents.get_mut(&id) {
             incident.record(now, kind);
@@ -138,6 +109,7 @@ impl HostEngine {
 
     /// Does everything that is due for an incident.
     pub(crate) fn reconcile(&mut self, now: Now, id: IncidentId) {
+        self.tell_what_waited(now, id);
         for _ in 0..TURNS_MAX {
             let again = match self.state.remediations.contains_key(&id) {
                 true => self.advance(now, id),
@@ -430,6 +402,8 @@ impl HostEngine {
         incident.ended = Some(now);
         let (target, check, opened, downtime) =
             (incident.target.clone(), incident.check.clone(), incident.opened, incident.downtime().unwrap_or_default());
+        self.gathering.remove(&id);
+        self.tell_what_waited(now, id);
         self.tell(now, id, kind);
         self.state.incidents.remove(&id);
         self.state.remediations.remove(&id);

@@ -13,6 +13,7 @@ pub mod cause;
 pub mod check;
 pub mod condition;
 pub mod effect;
+mod evidence;
 pub mod explain;
 pub mod gate;
 pub mod host_engine;

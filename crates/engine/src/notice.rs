@@ -21,7 +21,12 @@ use crate::{
 
 impl HostEngine {
     /// Makes the report of an incident and hands it over for keeping and for telling, once for each kind.
+    /// One that asks a person to act waits a little for the evidence.
     pub(crate) fn tell(&mut self, now: Now, id: IncidentId, kind: NoticeKind) {
+        if self.waits_for_evidence(now, id, kind) {
+            self.held_back.insert((id, kind));
+            return;
+        }
         if !self.state.told.insert((id, kind)) {
             return;
         }

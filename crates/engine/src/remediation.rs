@@ -420,7 +420,7 @@ impl HostEngine {
         });
         if self.state.remediations.get(&id).is_some_and(|remediation| remediation.attempts == 1) {
             // Why it fails now may be another reason than why it broke: whoever it is handed to needs both.
-            self.ask_for_evidence(now, id);
+            self.begin_evidence(id);
         }
         if !self.undo(now, id, &rung, 0) {
             self.next_attempt(now, id, &rung);

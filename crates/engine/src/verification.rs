@@ -18,7 +18,7 @@ pub(crate) enum Verification {
 }
 
 impl HostEngine {
-    fn checks_of(&self, id: IncidentId) -> Vec<&CheckState> {
+    pub(crate) fn checks_of(&self, id: IncidentId) -> Vec<&CheckState> {
         let target = self.state.incidents.get(&id).map(|incident| &incident.target);
         let slots = target.and_then(|target| self.targets.get(target)).map(|index| index.checks.as_slice());
         slots.unwrap_or_default().iter().map(|slot| &self.checks[*slot]).collect()

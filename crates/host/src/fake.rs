@@ -111,12 +111,10 @@ impl Host for FakeHost {
         let machine = self.machine();
         let evidence = |kind, text: String| Evidence { source: "the fake".into(), kind, text: Text::new(text) };
         let mut found = Vec::new();
-        if let Some(unit) = &request.unit {
-            found.push(match machine.snapshot(unit) {
-                Some(unit) => {
-                    evidence(EvidenceKind::Unit, format!("{:?} ({}), {}", unit.active, unit.sub, unit.result))
-                }
-                None => evidence(EvidenceKind::Missing, format!("the state of {unit} could not be read")),
+        if let Some(unit) = request.unit.as_ref().filter(|_| request.is_running) {
+            found.push(match machine.snapshot(unit).and_then(|unit| unit.main_pid) {
+                Some(_) => evidence(EvidenceKind::Resources, "1 processes".to_owned()),
+                None => evidence(EvidenceKind::Missing, format!("{unit} runs no process")),
             });
         }
         if let Some(port) = request.port {

@@ -101,7 +101,7 @@ impl LinuxHost {
     /// Limits unit hints to these units; new units that match a pattern are hinted at as well.
     pub fn watch(&self, units: BTreeSet<UnitName>, patterns: Vec<String>) {
         if let Some(bus) = &self.inner.bus {
-            bus.with_tracker(|tracker| tracker.watch(units, patterns));
+            bus.watch(units, patterns);
         }
     }
 

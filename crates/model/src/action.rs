@@ -54,12 +54,12 @@ pub enum Action {
         /// Which unit.
         unit: UnitName,
     },
-    /// Start a unit, waiting for its job.
+    /// Start a unit, waiting for its job; its failed state is reset before, so that systemd's start limit refuses nothing.
     StartUnit {
         /// Which unit.
         unit: UnitName,
     },
-    /// Restart a unit, waiting for its job.
+    /// Restart a unit, waiting for its job; its failed state is reset before, as for a start.
     RestartUnit {
         /// Which unit.
         unit: UnitName,

@@ -260,6 +260,8 @@ pub struct EvidenceRequest {
     pub target: TargetId,
     /// Its unit, when it has one.
     pub unit: Option<crate::id::UnitName>,
+    /// Whether it was running when it was seen: then its processes are evidence too.
+    pub is_running: bool,
     /// Its port, when it has one.
     pub port: Option<u16>,
     /// Its configuration.

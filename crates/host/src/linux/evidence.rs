@@ -31,8 +31,8 @@ pub(super) async fn gather(
     request: &EvidenceRequest,
 ) -> Vec<Evidence> {
     let mut found = Vec::new();
-    if let (Some(unit), Some(bus)) = (&request.unit, bus) {
-        found.extend(unit_state(context, bus, unit).await);
+    if let (Some(unit), Some(bus), true) = (&request.unit, bus, request.is_running) {
+        found.push(usage(context, bus, unit).await);
     }
     if let Some(unit) = &request.unit {
         found.push(log(unit.as_str(), request.lines_max, redactor).await);
@@ -51,13 +51,10 @@ fn evidence(source: impl Into<Text>, kind: EvidenceKind, text: impl Into<Text>) 
     Evidence { source: source.into(), kind, text: text.into() }
 }
 
-async fn unit_state(context: &Context, bus: &Bus, unit: &UnitName) -> Vec<Evidence> {
-    match systemd::describe(bus, &context.root, unit).await {
-        Ok((state, usage)) => vec![
-            evidence("systemd", EvidenceKind::Unit, state),
-            evidence(format!("processes of {unit}"), EvidenceKind::Resources, usage),
-        ],
-        Err(error) => vec![evidence("systemd", EvidenceKind::Missing, error.to_string())],
+async fn usage(context: &Context, bus: &Bus, unit: &UnitName) -> Evidence {
+    match systemd::usage(bus, &context.root, unit).await {
+        Ok(usage) => evidence(format!("processes of {unit}"), EvidenceKind::Resources, usage),
+        Err(error) => evidence("systemd", EvidenceKind::Missing, error.to_string()),
     }
 }
 

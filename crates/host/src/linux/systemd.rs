@@ -2,13 +2,14 @@
 
 mod act;
 mod bus;
-mod describe;
 mod inventory;
+mod told;
 mod tracker;
 mod unit;
+mod usage;
 
 pub use act::perform;
 pub use bus::{Bus, CallError};
-pub use describe::describe;
 pub use inventory::inventory;
 pub use unit::{active_state, is_up, object_path, observe};
+pub use usage::usage;

@@ -345,6 +345,7 @@ impl<B: Bench> Course<'_, B> {
             incident: IncidentId(1),
             target: TargetId::new("service/contract").expect("a valid name"),
             unit: Some(unit),
+            is_running: true,
             port: Some(1),
             paths: Vec::new(),
             since: WallTime(0),
@@ -352,7 +353,7 @@ impl<B: Bench> Course<'_, B> {
         };
         let found = self.bench.host().gather(&request).await;
         let kinds: Vec<EvidenceKind> = found.iter().map(|found| found.kind).collect();
-        assert!(kinds.contains(&EvidenceKind::Unit) && kinds.contains(&EvidenceKind::Port), "{found:?}");
+        assert!(kinds.contains(&EvidenceKind::Resources) && kinds.contains(&EvidenceKind::Port), "{found:?}");
         assert!(found.iter().all(|found| !found.source.as_str().is_empty() && !found.text.as_str().is_empty()));
     }
 

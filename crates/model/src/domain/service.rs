@@ -52,6 +52,20 @@ pub enum ActiveState {
     Other,
 }
 
+impl fmt::Display for ActiveState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Active => "active",
+            Self::Reloading => "reloading",
+            Self::Inactive => "inactive",
+            Self::Failed => "failed",
+            Self::Activating => "activating",
+            Self::Deactivating => "deactivating",
+            Self::Other => "in a state of another name",
+        })
+    }
+}
+
 /// `Result` of a service unit, of systemd.service(5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -214,6 +228,25 @@ pub struct UnitSnapshot {
     pub job: Option<Job>,
     /// What the host is busy with.
     pub activity: HostActivity,
+}
+
+impl fmt::Display for UnitSnapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}), result {}", self.active, self.sub, self.result)?;
+        if let Some(exit) = self.exit {
+            write!(f, "; main process {exit}")?;
+        }
+        if let Some(pid) = self.main_pid {
+            write!(f, "; main process {pid}")?;
+        }
+        write!(f, "; restarted by systemd {} times; ", self.restarts)?;
+        f.write_str(match self.intent {
+            Intent::Unknown => "nobody listened when it changed",
+            Intent::ByItself => "it changed by itself, without a job",
+            Intent::Stopped => "a job of somebody else stopped it",
+            Intent::Ours => "a job of ansai changed it",
+        })
+    }
 }
 
 /// When a unit counts as well.

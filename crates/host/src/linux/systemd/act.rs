@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use ansai_model::{
     action::{Action, ActionOutcome, ActionRun},
+    domain::service::ActiveState,
     id::UnitName,
     operator::DrillKind,
     text::Text,
@@ -27,8 +28,8 @@ pub async fn perform(bus: &Bus, run: &ActionRun) -> Option<ActionOutcome> {
     let within = run.timeout;
     Some(match &run.action {
         Action::ResetFailed { unit } => reset_failed(bus, unit).await,
-        Action::StartUnit { unit } => job(bus, unit, "StartUnit", "started", within).await,
-        Action::RestartUnit { unit } => job(bus, unit, "RestartUnit", "restarted", within).await,
+        Action::StartUnit { unit } => start(bus, unit, "StartUnit", "started", within).await,
+        Action::RestartUnit { unit } => start(bus, unit, "RestartUnit", "restarted", within).await,
         Action::ReloadUnit { unit } => job(bus, unit, "ReloadUnit", "reloaded", within).await,
         Action::StopUnit { unit } => job(bus, unit, "StopUnit", "stopped", within).await,
         Action::KillUnit { unit } => kill(bus, unit, within).await,
@@ -39,6 +40,17 @@ pub async fn perform(bus: &Bus, run: &ActionRun) -> Option<ActionOutcome> {
         Action::FreePort { .. } | Action::EnsureEnvironment { .. } | Action::Exec { .. } => return None,
         Action::StartProcess { .. } | Action::StopProcess { .. } => return None,
     })
+}
+
+/// Queues a job that starts a unit. A failed one is reset before: systemd refuses to start what was started too often,
+/// while how often it may be started here is decided by our own limits, which have been asked.
+async fn start(bus: &Bus, unit: &UnitName, method: &str, done: &str, within: Duration) -> ActionOutcome {
+    let start = job(bus, unit, method, done, within);
+    if bus.last_state(unit).is_some_and(|active| active != ActiveState::Failed) {
+        return start.await;
+    }
+    // Both are sent at once, and systemd takes them in order. A unit that cannot be reset says so when it is started.
+    tokio::join!(reset_failed(bus, unit), start).1
 }
 
 async fn job(bus: &Bus, unit: &UnitName, method: &str, done: &str, within: Duration) -> ActionOutcome {

@@ -4,10 +4,10 @@
 //! It knows nothing of health; `unit.rs` does.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ansai_model::{domain::service::ActiveState, hint::Hint, id::UnitName};
@@ -20,7 +20,10 @@ use zbus::{
     zvariant::DynamicType,
 };
 
-use super::tracker::Tracker;
+use super::{
+    told::{Properties, Told},
+    tracker::Tracker,
+};
 
 /// Longest wait for a reply.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -64,6 +67,7 @@ struct State {
     waiters: BTreeMap<u32, Waiter>,
     jobs: BTreeMap<String, oneshot::Sender<Result<String, CallError>>>,
     tracker: Tracker,
+    told: Told,
     results: VecDeque<(String, String)>,
 }
 
@@ -104,6 +108,38 @@ impl Bus {
         look(&mut self.state().tracker)
     }
 
+    /// Sets which units are of interest, and which names of new units might be.
+    pub fn watch(&self, units: BTreeSet<UnitName>, patterns: Vec<String>) {
+        let mut state = self.state();
+        state.told.watch(&units);
+        state.tracker.watch(units, patterns);
+    }
+
+    /// The unit's properties, when a signal has just told them.
+    pub(super) fn just_told(&self, unit: &UnitName) -> Option<Properties> {
+        self.state().told.fresh(unit, Instant::now()).cloned()
+    }
+
+    /// A number to pass to [`Bus::looked`].
+    pub(super) fn told_count(&self, unit: &UnitName) -> u64 {
+        self.state().told.count(unit)
+    }
+
+    /// A look that began at `count` has found these properties.
+    pub(super) fn looked(&self, unit: &UnitName, seen: &Properties, count: u64) {
+        let mut state = self.state();
+        state.told.looked(unit, seen, count);
+        // So that the next transition is told apart from this state.
+        if let Some(active) = seen.active {
+            state.tracker.saw(unit, active);
+        }
+    }
+
+    /// The unit's last known state.
+    pub(super) fn last_state(&self, unit: &UnitName) -> Option<ActiveState> {
+        self.state().told.active(unit)
+    }
+
     async fn keep_up(self, sockets: Vec<PathBuf>) {
         let mut wait = Duration::from_millis(100);
         loop {
@@ -128,10 +164,12 @@ impl Bus {
     async fn connect(&self, socket: &Path) -> zbus::Result<MessageStream> {
         match tokio::time::timeout(CALL_TIMEOUT, subscribe(socket)).await {
             Ok(connected) => {
-                let (connection, stream) = connected?;
+                let (connection, stream, is_shutting_down) = connected?;
                 let mut state = self.state();
                 // Nobody looks before all changes are heard: a look that misses one would misjudge the next.
                 state.tracker.reset();
+                state.told.reset();
+                state.tracker.said_of_shutdown(is_shutting_down);
                 state.connection = Some(connection);
                 Ok(stream)
             }
@@ -158,6 +196,7 @@ impl Bus {
         }
         state.trouble = why.to_owned();
         state.tracker.reset();
+        state.told.reset();
         state.results.clear();
         let gone = || CallError::Gone(why.to_owned());
         for (_, waiter) in std::mem::take(&mut state.waiters) {
@@ -223,6 +262,7 @@ impl Bus {
             "JobNew" => {
                 let body = message.body();
                 let Ok((_, job, unit)) = body.deserialize::<(u32, ObjectPath<'_>, &str)>() else { return };
+                self.state().tracker.any_job_new(unit, job.as_str());
                 if let Some(unit) = self.watched(unit) {
                     self.state().tracker.job_new(&unit, job.as_str());
                     self.hint(Hint::Unit(unit));
@@ -239,11 +279,14 @@ impl Bus {
                 let body = message.body();
                 let Ok((unit, _)) = body.deserialize::<(&str, ObjectPath<'_>)>() else { return };
                 if let Some(unit) = self.watched(unit) {
+                    self.state().told.forget(&unit);
                     self.hint(Hint::Unit(unit));
                 } else if unit.ends_with(".service") && self.state().tracker.may_match(unit) {
                     self.hint(Hint::Units);
                 }
             }
+            // Unit files are read anew: what was told before may no longer hold.
+            "Reloading" => self.state().told.reset(),
             _ => {}
         }
     }
@@ -261,6 +304,7 @@ impl Bus {
                 state.results.push_back((job.to_owned(), result.to_owned()));
             }
         }
+        state.tracker.any_job_removed(job, result);
         let watched = state.tracker.watched(unit);
         if let Some(unit) = watched {
             state.tracker.job_removed(&unit, job, result);
@@ -274,13 +318,20 @@ impl Bus {
         let Some(path) = header.path() else { return };
         let Some(unit) = self.state().tracker.by_path(path.as_str()) else { return };
         let body = message.body();
-        type Changed<'a> = (&'a str, std::collections::HashMap<&'a str, OwnedVariant>, Vec<&'a str>);
-        if let Ok((UNIT, changed, _)) = body.deserialize::<Changed<'_>>()
-            && let Some(Ok(active)) = changed.get("ActiveState").map(|value| value.downcast_ref::<&str>())
+        type Changed<'a> = (&'a str, HashMap<&'a str, OwnedVariant>, Vec<&'a str>);
+        let Ok((interface, changed, _)) = body.deserialize::<Changed<'_>>() else { return self.hint(Hint::Unit(unit)) };
+        let is_last = interface == UNIT;
         {
-            self.state().tracker.became(&unit, super::unit::active_state(active));
+            let mut state = self.state();
+            state.told.changed(&unit, &changed, is_last, Instant::now());
+            if is_last && let Some(Ok(active)) = changed.get("ActiveState").map(|value| value.downcast_ref::<&str>()) {
+                state.tracker.became(&unit, super::unit::active_state(active));
+            }
         }
-        self.hint(Hint::Unit(unit));
+        // systemd tells of the unit's type first and of the unit last: only then the news are whole.
+        if is_last {
+            self.hint(Hint::Unit(unit));
+        }
     }
 
     fn watched(&self, unit: &str) -> Option<UnitName> {
@@ -368,14 +419,10 @@ impl Bus {
         }
         Ok(serial)
     }
-
-    /// Notes a state that a look has found, so that the next transition is told apart from it.
-    pub fn saw(&self, unit: &UnitName, active: ActiveState) {
-        self.state().tracker.saw(unit, active);
-    }
 }
 
-async fn subscribe(socket: &Path) -> zbus::Result<(Connection, MessageStream)> {
+/// Connects and listens; says as well whether the host is going down already.
+async fn subscribe(socket: &Path) -> zbus::Result<(Connection, MessageStream, bool)> {
     let builder = zbus::connection::Builder::address(format!("unix:path={}", socket.display()).as_str());
     let connection = builder.max_queued(MESSAGES_MAX).build().await?;
     let stream = MessageStream::from(&connection);
@@ -384,7 +431,11 @@ async fn subscribe(socket: &Path) -> zbus::Result<(Connection, MessageStream)> {
         connection.call_method(Some(bus), "/org/freedesktop/DBus", Some(bus), "AddMatch", &(*rule,)).await?;
     }
     connection.call_method(Some(SYSTEMD), MANAGER_PATH, Some(MANAGER), "Subscribe", &()).await?;
-    Ok((connection, stream))
+    let get = (MANAGER, "SystemState");
+    let reply = connection.call_method(Some(SYSTEMD), MANAGER_PATH, Some(PROPERTIES), "Get", &get).await?;
+    let state = reply.body().deserialize::<OwnedVariant>()?;
+    let is_shutting_down = state.downcast_ref::<&str>().is_ok_and(|word| word == "stopping");
+    Ok((connection, stream, is_shutting_down))
 }
 
 fn refusal(message: &Message) -> CallError {
@@ -396,6 +447,7 @@ fn refusal(message: &Message) -> CallError {
 pub(super) const SYSTEMD: &str = "org.freedesktop.systemd1";
 pub(super) const MANAGER: &str = "org.freedesktop.systemd1.Manager";
 pub(super) const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
+pub(super) const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 pub(super) const UNIT: &str = "org.freedesktop.systemd1.Unit";
 
 /// Most messages that wait to be taken in.

@@ -11,6 +11,8 @@ use ansai_model::{
 
 /// Most of our own jobs remembered.
 const OURS_MAX: usize = 256;
+/// The target that every way of going down starts, see systemd.special(7).
+const SHUTDOWN: &str = "shutdown.target";
 
 #[derive(Debug, Default)]
 struct Track {
@@ -24,6 +26,17 @@ struct Track {
     is_starting: bool,
 }
 
+/// Whether the host is going down.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Shutdown {
+    /// Nobody has said yet.
+    #[default]
+    Unknown,
+    No,
+    /// Since before we listened, or with this job.
+    Yes(Option<String>),
+}
+
 /// The intents of the watched units.
 #[derive(Debug, Default)]
 pub struct Tracker {
@@ -31,6 +44,7 @@ pub struct Tracker {
     paths: BTreeMap<String, UnitName>,
     patterns: Vec<String>,
     ours: BTreeSet<String>,
+    shutdown: Shutdown,
     /// Set when a hint did not fit into the queue.
     pub has_lost_hints: bool,
 }
@@ -50,6 +64,41 @@ impl Tracker {
     pub fn reset(&mut self) {
         self.units.values_mut().for_each(|track| *track = Track::default());
         self.ours.clear();
+        self.shutdown = Shutdown::Unknown;
+    }
+
+    /// What systemd said when it was asked whether the host is going down.
+    pub fn said_of_shutdown(&mut self, is_shutting_down: bool) {
+        // A job announced meanwhile is later news.
+        if self.shutdown == Shutdown::Unknown {
+            self.shutdown = if is_shutting_down { Shutdown::Yes(None) } else { Shutdown::No };
+        }
+    }
+
+    /// Whether the host is going down, when that is known.
+    #[must_use]
+    pub fn is_shutting_down(&self) -> Option<bool> {
+        match &self.shutdown {
+            Shutdown::Unknown => None,
+            Shutdown::No => Some(false),
+            Shutdown::Yes(_) => Some(true),
+        }
+    }
+
+    /// A job for any unit: one for the shutdown target means that the host is going down, before any unit is stopped
+    /// for it, since systemd queues a transaction's jobs before it runs one.
+    pub fn any_job_new(&mut self, unit: &str, job: &str) {
+        if unit == SHUTDOWN {
+            self.shutdown = Shutdown::Yes(Some(job.to_owned()));
+        }
+    }
+
+    /// A job of any unit ended: a shutdown that was canceled is none.
+    pub fn any_job_removed(&mut self, job: &str, result: &str) {
+        let is_it = matches!(&self.shutdown, Shutdown::Yes(Some(shutdown)) if shutdown == job);
+        if is_it && result != "done" {
+            self.shutdown = Shutdown::No;
+        }
     }
 
     /// The unit, when it is watched.
@@ -222,6 +271,23 @@ mod tests {
         let stopped = [New("/1"), Became(Deactivating), Became(Inactive), Removed("/1", "done")];
         let canceled = stopped.into_iter().chain([New("/2"), Removed("/2", "canceled")]).collect::<Vec<_>>();
         check(&canceled, Intent::Stopped);
+    }
+
+    #[test]
+    fn a_host_that_goes_down_says_so_in_its_jobs() {
+        let mut tracker = Tracker::default();
+        assert_eq!(tracker.is_shutting_down(), None);
+        tracker.said_of_shutdown(false);
+        tracker.any_job_new("a.service", "/1");
+        assert_eq!(tracker.is_shutting_down(), Some(false));
+        tracker.any_job_new("shutdown.target", "/2");
+        tracker.any_job_removed("/1", "canceled");
+        tracker.said_of_shutdown(false);
+        assert_eq!(tracker.is_shutting_down(), Some(true));
+        tracker.any_job_removed("/2", "canceled");
+        assert_eq!(tracker.is_shutting_down(), Some(false));
+        tracker.reset();
+        assert_eq!(tracker.is_shutting_down(), None);
     }
 
     #[test]

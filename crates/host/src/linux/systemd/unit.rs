@@ -3,20 +3,22 @@
 use std::{path::Path, time::Duration};
 
 use ansai_model::{
-    domain::service::{
-        ActiveState, Exit, HostActivity, Job, LoadState, UnitExpectation, UnitResult, UnitSnapshot, judge,
-    },
+    domain::service::{ActiveState, HostActivity, Job, LoadState, UnitExpectation, UnitResult, UnitSnapshot, judge},
     id::UnitName,
     observation::Observation,
-    text::Text,
-    time::WallTime,
 };
-use zbus::{OwnedObjectPath, OwnedVariant, message::Message};
+use futures_util::future::join_all;
+use zbus::{OwnedVariant, message::Message};
 
-use super::bus::{Bus, CallError, MANAGER, MANAGER_PATH, UNIT};
+use super::{
+    bus::{Bus, CallError, MANAGER, MANAGER_PATH, PROPERTIES, UNIT},
+    told::Properties,
+};
 
 pub(super) const SERVICE: &str = "org.freedesktop.systemd1.Service";
-const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
+const UNIT_PROPERTIES: &[&str] =
+    &["LoadState", "ActiveState", "SubState", "Job", "StateChangeTimestamp", "InvocationID"];
+const SERVICE_PROPERTIES: &[&str] = &["Result", "MainPID", "ExecMainCode", "ExecMainStatus", "NRestarts"];
 
 /// The object path of a unit: every byte that is no letter or digit, and a leading digit, becomes `_xx`.
 #[must_use]
@@ -47,7 +49,7 @@ pub fn active_state(word: &str) -> ActiveState {
     }
 }
 
-fn load_state(word: &str) -> LoadState {
+pub(super) fn load_state(word: &str) -> LoadState {
     match word {
         "loaded" => LoadState::Loaded,
         "not-found" => LoadState::NotFound,
@@ -58,7 +60,7 @@ fn load_state(word: &str) -> LoadState {
     }
 }
 
-fn unit_result(word: &str) -> UnitResult {
+pub(super) fn unit_result(word: &str) -> UnitResult {
     match word {
         "success" => UnitResult::Success,
         "exit-code" => UnitResult::ExitCode,
@@ -126,11 +128,48 @@ fn text(value: Result<OwnedVariant, CallError>) -> Result<String, CallError> {
 
 /// Everything that one look tells of a unit.
 ///
+/// What a signal has just told is taken as it is; otherwise systemd is asked.
+///
 /// # Errors
 /// When systemd does not say.
 pub(super) async fn snapshot(bus: &Bus, root: &Path, unit: &UnitName) -> Result<UnitSnapshot, CallError> {
-    let get = |name| property(bus, unit, UNIT, name);
-    let service = |name| property(bus, unit, SERVICE, name);
+    let (seen, is_asked) = match bus.just_told(unit) {
+        Some(seen) => (seen, Asked::No),
+        None => (ask(bus, unit).await?, Asked::Yes),
+    };
+    let active = seen.active.ok_or_else(|| CallError::Gone("it gave no state of the unit".into()))?;
+    let is_down = matches!(active, ActiveState::Inactive | ActiveState::Failed);
+    let exit = seen.exit();
+    Ok(UnitSnapshot {
+        load: seen.load.unwrap_or(LoadState::Other),
+        active,
+        sub: seen.sub.unwrap_or_else(|| "".into()),
+        // Units of other types have no service properties.
+        result: seen.result.unwrap_or(UnitResult::Success),
+        exit,
+        main_pid: seen.main_pid,
+        restarts: seen.restarts,
+        invocation: seen.invocation,
+        since: seen.since,
+        intent: bus.with_tracker(|tracker| tracker.intent(unit)),
+        job: match seen.job.filter(|_| is_down) {
+            Some((_, path)) => Some(pending_job(bus, &path).await),
+            None => None,
+        },
+        activity: if is_down { activity(bus, root, is_asked).await } else { HostActivity::Normal },
+    })
+}
+
+/// Whether a look asks systemd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Yes,
+    No,
+}
+
+/// Asks systemd for a unit's properties.
+async fn ask(bus: &Bus, unit: &UnitName) -> Result<Properties, CallError> {
+    let count = bus.told_count(unit);
     // systemd forgets how an inactive unit ended as soon as nobody refers to it.
     let refer = async {
         if bus.with_tracker(|tracker| tracker.refer(unit)) {
@@ -138,78 +177,39 @@ pub(super) async fn snapshot(bus: &Bus, root: &Path, unit: &UnitName) -> Result<
             let _ = bus.call(MANAGER_PATH, MANAGER, "RefUnit", &(unit.as_str(),)).await;
         }
     };
+    let get =
+        |interface: &'static str, name: &'static str| async move { (name, property(bus, unit, interface, name).await) };
     // All at once: they travel together and are answered in order.
-    let ((), load, active, sub, job, since, invocation, result, pid, code, status, restarts) = tokio::join!(
-        refer,
-        get("LoadState"),
-        get("ActiveState"),
-        get("SubState"),
-        get("Job"),
-        get("StateChangeTimestamp"),
-        get("InvocationID"),
-        service("Result"),
-        service("MainPID"),
-        service("ExecMainCode"),
-        service("ExecMainStatus"),
-        service("NRestarts"),
-    );
-    let active = active_state(&text(active)?);
-    // Units of other types have no service properties: what is missing keeps its default.
-    let number = |value: Result<OwnedVariant, CallError>| value.ok().and_then(|value| value.downcast_ref::<u32>().ok());
-    let signed = |value: Result<OwnedVariant, CallError>| value.ok().and_then(|value| value.downcast_ref::<i32>().ok());
-    bus.saw(unit, active);
-    let is_down = matches!(active, ActiveState::Inactive | ActiveState::Failed);
-    Ok(UnitSnapshot {
-        load: load_state(&text(load)?),
-        active,
-        sub: Text::new(text(sub)?),
-        result: text(result).map_or(UnitResult::Success, |word| unit_result(&word)),
-        exit: exit(signed(code), signed(status)),
-        main_pid: number(pid).filter(|pid| *pid != 0),
-        restarts: number(restarts).unwrap_or(0),
-        invocation: invocation.ok().and_then(invocation_id),
-        since: since.ok().and_then(|value| value.downcast_ref::<u64>().ok()).and_then(wall_time),
-        intent: bus.with_tracker(|tracker| tracker.intent(unit)),
-        job: if is_down { pending_job(bus, job?).await } else { None },
-        activity: if is_down { activity(bus, root).await } else { HostActivity::Normal },
-    })
-}
-
-/// After siginfo's `si_code`: 1 exited, 2 killed, 3 dumped.
-fn exit(code: Option<i32>, status: Option<i32>) -> Option<Exit> {
-    match (code?, status?) {
-        (1, status) => Some(Exit::Code(status)),
-        (2, signal) => Some(Exit::Signal(signal)),
-        (3, signal) => Some(Exit::Dumped(signal)),
-        _ => None,
+    let of_unit = join_all(UNIT_PROPERTIES.iter().map(|name| get(UNIT, name)));
+    let of_service = join_all(SERVICE_PROPERTIES.iter().map(|name| get(SERVICE, name)));
+    let ((), of_unit, of_service) = tokio::join!(refer, of_unit, of_service);
+    let mut seen = Properties::default();
+    for (name, value) in of_unit {
+        seen.set(name, &value?);
     }
-}
-
-fn invocation_id(value: OwnedVariant) -> Option<Text> {
-    let bytes: Vec<u8> = value.try_into().ok()?;
-    let hex: String = bytes.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    (!hex.is_empty()).then(|| Text::new(hex))
-}
-
-fn wall_time(micros: u64) -> Option<WallTime> {
-    (micros > 0).then(|| WallTime(i64::try_from(micros / 1000).unwrap_or(i64::MAX)))
-}
-
-async fn pending_job(bus: &Bus, value: OwnedVariant) -> Option<Job> {
-    let (id, path): (u32, OwnedObjectPath) = value.try_into().ok()?;
-    if id == 0 {
-        return None;
+    for (name, value) in of_service {
+        match value {
+            Ok(value) => seen.set(name, &value),
+            // Units of other types have no such properties: what is missing keeps its default.
+            Err(CallError::Refused { .. }) => {}
+            Err(error) => return Err(error),
+        }
     }
-    let job = bus.call(path.as_str(), PROPERTIES, "Get", &("org.freedesktop.systemd1.Job", "JobType")).await;
+    bus.looked(unit, &seen, count);
+    Ok(seen)
+}
+
+async fn pending_job(bus: &Bus, path: &str) -> Job {
+    let job = bus.call(path, PROPERTIES, "Get", &("org.freedesktop.systemd1.Job", "JobType")).await;
     match job.and_then(value_text) {
-        Ok(word) => Some(match word.as_str() {
+        Ok(word) => match word.as_str() {
             "start" | "verify-active" => Job::Start,
             "stop" => Job::Stop,
             "restart" | "try-restart" => Job::Restart,
             _ => Job::Other,
-        }),
+        },
         // It ended while it was asked for: its end has been hinted at.
-        Err(_) => Some(Job::Other),
+        Err(_) => Job::Other,
     }
 }
 
@@ -217,10 +217,15 @@ fn value_text(message: Message) -> Result<String, CallError> {
     text(value(message))
 }
 
-/// What the host is busy with; asked only when a unit is down.
-async fn activity(bus: &Bus, root: &Path) -> HostActivity {
+/// What the host is busy with; of interest only when a unit is down.
+async fn activity(bus: &Bus, root: &Path, asked: Asked) -> HostActivity {
     if super::super::packages::is_changing(root) {
         return HostActivity::ChangingPackages;
+    }
+    if asked == Asked::No
+        && let Some(is_shutting_down) = bus.with_tracker(|tracker| tracker.is_shutting_down())
+    {
+        return if is_shutting_down { HostActivity::ShuttingDown } else { HostActivity::Normal };
     }
     let state = bus.call(MANAGER_PATH, PROPERTIES, "Get", &(MANAGER, "SystemState")).await;
     match state.and_then(value_text) {
@@ -239,12 +244,5 @@ mod tests {
         let path = |name: &str| object_path(&UnitName::new(name).expect("valid"));
         assert_eq!(path("nginx.service"), "/org/freedesktop/systemd1/unit/nginx_2eservice");
         assert_eq!(path("1-a@b.service"), "/org/freedesktop/systemd1/unit/_31_2da_40b_2eservice");
-    }
-
-    #[test]
-    fn exits_are_told_apart() {
-        assert_eq!(exit(Some(2), Some(9)), Some(Exit::Signal(9)));
-        assert_eq!(exit(Some(1), Some(0)), Some(Exit::Code(0)));
-        assert_eq!(exit(Some(0), Some(0)), None);
     }
 }

@@ -1,4 +1,4 @@
-//! A unit's own state and what it uses, in words, as evidence. It judges nothing.
+//! What a unit uses, in words, as evidence. It judges nothing.
 
 use std::{fmt::Write as _, path::Path};
 
@@ -6,36 +6,23 @@ use ansai_model::{id::UnitName, units::ByteSize};
 
 use super::{
     bus::{Bus, CallError},
-    unit::{SERVICE, processes, property, snapshot},
+    unit::{SERVICE, processes, property},
 };
 
 /// Most processes of a unit whose memory is summed.
 const PROCESSES_MAX: usize = 1024;
 
-/// The unit's state, and what it uses, each in words.
+/// What the unit's processes use now: memory and CPU time from systemd; where its controllers are absent, memory summed
+/// over the processes.
 ///
 /// # Errors
 /// When systemd does not answer.
-pub async fn describe(bus: &Bus, root: &Path, unit: &UnitName) -> Result<(String, String), CallError> {
-    let seen = snapshot(bus, root, unit).await?;
-    let mut state = format!("{:?} ({}), result {}", seen.active, seen.sub, seen.result);
-    // Writing into a string cannot fail.
-    if let Some(exit) = seen.exit {
-        let _ = write!(state, "; main process {exit}");
-    }
-    let _ = write!(state, "; restarted by systemd {} times; intent {:?}", seen.restarts, seen.intent);
-    if let Some(pid) = seen.main_pid {
-        let _ = write!(state, "; main process {pid}");
-    }
-    let pids = processes(bus, unit).await.unwrap_or_default();
-    Ok((state, usage(bus, root, unit, &pids).await))
-}
-
-/// Memory and CPU time from systemd; where its controllers are absent, memory summed over the unit's processes.
-async fn usage(bus: &Bus, root: &Path, unit: &UnitName, pids: &[u32]) -> String {
+pub async fn usage(bus: &Bus, root: &Path, unit: &UnitName) -> Result<String, CallError> {
+    let pids = processes(bus, unit).await?;
     let mut text = format!("{} processes", pids.len());
     match figure(bus, unit, "MemoryCurrent").await {
         Some(bytes) => {
+            // Writing into a string cannot fail.
             let _ = write!(text, "; memory {}", ByteSize(bytes));
         }
         None if !pids.is_empty() => {
@@ -47,7 +34,7 @@ async fn usage(bus: &Bus, root: &Path, unit: &UnitName, pids: &[u32]) -> String 
     if let Some(nanos) = figure(bus, unit, "CPUUsageNSec").await {
         let _ = write!(text, "; CPU time {} ms", nanos / 1_000_000);
     }
-    text
+    Ok(text)
 }
 
 /// A figure that systemd has; it says the largest number when it has none.

@@ -1,0 +1,151 @@
+//! When evidence is asked for, and which notices wait for it. What counts as evidence is found out by the host's adapter.
+
+use alloc::{boxed::Box, vec::Vec};
+use core::time::Duration;
+
+use ansai_model::{
+    domain::service::{ActiveState, UnitSnapshot},
+    id::IncidentId,
+    incident::{Evidence, EvidenceKind, EvidenceRequest, Incident, Phase},
+    notify::NoticeKind,
+    text::Text,
+    time::{MonoTime, Now, WallTime},
+};
+
+use crate::{
+    effect::Effect,
+    host_engine::{HostEngine, Wake},
+};
+
+/// Changes in this time before an incident are evidence.
+const CHANGES_WITHIN: Duration = Duration::from_secs(3 * 86_400);
+/// Longest that a notice waits for the evidence that belongs into it.
+const WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// Where the evidence of an incident is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gathering {
+    /// It is asked for as soon as no action is under way: a service that is down is started first.
+    Due,
+    /// It was asked for; nobody waits for it after this time.
+    Asked(MonoTime),
+}
+
+impl HostEngine {
+    /// Keeps what the last look at the unit has told, and has the rest gathered.
+    pub(crate) fn begin_evidence(&mut self, id: IncidentId) {
+        let text = self.unit_seen(id).map(|unit| Text::new(alloc::format!("{unit}")));
+        if let (Some(text), Some(incident)) = (text, self.state.incidents.get_mut(&id)) {
+            add(incident, [Evidence { source: "systemd".into(), kind: EvidenceKind::Unit, text }]);
+        }
+        self.gathering.insert(id, Gathering::Due);
+    }
+
+    /// What was last seen of the unit of an incident's target.
+    fn unit_seen(&self, id: IncidentId) -> Option<&UnitSnapshot> {
+        self.checks_of(id).into_iter().find_map(|check| check.last.as_ref()?.1.unit())
+    }
+
+    /// Asks for the evidence that is due. The traces of a unit that is down wait, while its remedy should not; a unit
+    /// that is up loses its own by a remedy.
+    pub(crate) fn ask_for_due_evidence(&mut self, now: Now) {
+        let due: Vec<_> =
+            self.gathering.iter().filter(|(_, stage)| **stage == Gathering::Due).map(|(id, _)| *id).collect();
+        for id in due {
+            let Some(incident) = self.state.incidents.get(&id) else {
+                self.gathering.remove(&id);
+                continue;
+            };
+            let is_running = self.unit_seen(id).is_none_or(is_up);
+            if !is_running && self.state.runs.values().any(|run| run.incident == Some(id)) {
+                continue;
+            }
+            let request = self.request(now, incident, is_running);
+            let until = now.mono.plus(WAIT_MAX);
+            self.gathering.insert(id, Gathering::Asked(until));
+            self.wake(until, Wake::Incident(id));
+            self.effects.push(Effect::Gather(Box::new(request)));
+        }
+    }
+
+    fn request(&self, now: Now, incident: &Incident, is_running: bool) -> EvidenceRequest {
+        let target = self.bundle.parts().targets.get(&incident.target);
+        let within = i64::try_from(CHANGES_WITHIN.as_millis()).unwrap_or(0);
+        EvidenceRequest {
+            incident: incident.id,
+            target: incident.target.clone(),
+            unit: target.and_then(|target| target.unit.clone()),
+            is_running,
+            port: target.and_then(|target| target.port),
+            paths: target.map(|target| target.configuration.clone()).unwrap_or_default(),
+            since: WallTime(now.wall.0.saturating_sub(within)),
+            lines_max: self.bundle.parts().settings.evidence_lines_max,
+        }
+    }
+
+    pub(crate) fn gathered(&mut self, now: Now, id: IncidentId, evidence: Vec<Evidence>) {
+        self.gathering.remove(&id);
+        if let Some(incident) = self.state.incidents.get_mut(&id) {
+            add(incident, evidence);
+            self.changed(now);
+        }
+        self.tell_what_waited(now, id);
+    }
+
+    /// Whether a notice should wait: a person who is asked to act needs the evidence.
+    pub(crate) fn waits_for_evidence(&self, now: Now, id: IncidentId, kind: NoticeKind) -> bool {
+        let asks = matches!(kind, NoticeKind::Escalated | NoticeKind::ApprovalWanted | NoticeKind::Suggested);
+        asks && match self.gathering.get(&id) {
+            Some(Gathering::Due) => true,
+            Some(Gathering::Asked(until)) => now.mono < *until,
+            None => false,
+        }
+    }
+
+    /// Tells what has waited for evidence that is there, or that nobody waits for any more.
+    pub(crate) fn tell_what_waited(&mut self, now: Now, id: IncidentId) {
+        let waiting: Vec<_> = self.held_back.iter().filter(|(held, _)| *held == id).copied().collect();
+        for (id, kind) in waiting {
+            if !self.waits_for_evidence(now, id, kind) {
+                self.held_back.remove(&(id, kind));
+                self.tell(now, id, kind);
+            }
+        }
+    }
+
+    /// After a restart of the agent: evidence that was not kept is asked for again, and notices that were not yet
+    /// made are made when it is there.
+    pub(crate) fn resume_evidence(&mut self, now: Now) {
+        let open: Vec<_> =
+            self.state.incidents.values().map(|incident| (incident.id, wanted(&incident.phase))).collect();
+        for (id, kind) in open {
+            let has_some = |incident: &Incident| incident.evidence.iter().any(|found| found.kind != EvidenceKind::Unit);
+            if !self.state.incidents.get(&id).is_some_and(has_some) {
+                self.gathering.insert(id, Gathering::Due);
+            }
+            if let Some(kind) = kind {
+                self.tell(now, id, kind);
+            }
+        }
+    }
+}
+
+/// What a person must have been told of an incident in this phase.
+fn wanted(phase: &Phase) -> Option<NoticeKind> {
+    match phase {
+        Phase::Escalated { .. } => Some(NoticeKind::Escalated),
+        Phase::AwaitingApproval { .. } => Some(NoticeKind::ApprovalWanted),
+        Phase::Open | Phase::Remediating | Phase::Stabilizing { .. } | Phase::Resolved(_) => None,
+    }
+}
+
+fn is_up(unit: &UnitSnapshot) -> bool {
+    !matches!(unit.active, ActiveState::Inactive | ActiveState::Failed)
+}
+
+/// It is gathered again after a failed remedy; what is the same as before says nothing new.
+fn add(incident: &mut Incident, evidence: impl IntoIterator<Item = Evidence>) {
+    let news: Vec<_> = evidence.into_iter().filter(|found| !incident.evidence.contains(found)).collect();
+    let room = Incident::EVIDENCE_MAX.saturating_sub(incident.evidence.len());
+    incident.evidence.extend(news.into_iter().take(room));
+}
