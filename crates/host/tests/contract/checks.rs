@@ -79,6 +79,7 @@ macro_rules! checks {
 
 checks![
     a_running_unit_is_healthy_and_a_missing_one_fails,
+    many_looks_at_once_are_all_answered,
     a_crash_is_seen_as_one,
     an_exit_by_itself_is_a_failure,
     a_stop_by_an_operator_is_none,
@@ -165,6 +166,13 @@ impl<B: Bench> Course<'_, B> {
         let seen = self.look(&missing).await;
         assert_eq!(seen.health(), Health::Failing);
         assert!(seen.summary().as_str().contains("does not exist"), "{seen:?}");
+    }
+
+    async fn many_looks_at_once_are_all_answered(&mut self) {
+        let unit = self.unit("many", Kind::Daemon);
+        for seen in futures_util::future::join_all((0..128).map(|_| self.look(&unit))).await {
+            assert_eq!(seen.health(), Health::Healthy, "{seen:?}");
+        }
     }
 
     async fn a_crash_is_seen_as_one(&mut self) {

@@ -12,7 +12,7 @@ use std::{
 
 use ansai_model::{domain::service::ActiveState, hint::Hint, id::UnitName};
 use futures_util::StreamExt;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 use zbus::{
     Connection, MessageStream, ObjectPath, OwnedObjectPath, OwnedVariant,
@@ -27,6 +27,9 @@ use super::{
 
 /// Longest wait for a reply.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Most calls that wait for their reply; the others wait their turn. The bus refuses what goes beyond 128 replies owed to
+/// one connection, and the calls that start jobs are not counted here.
+const CALLS_MAX: usize = 96;
 /// Most hints that wait; when there are more, everything is looked at.
 const HINTS_MAX: usize = 256;
 /// Most job results kept for callers that have not asked yet.
@@ -75,6 +78,7 @@ struct Shared {
     state: Mutex<State>,
     tasks: TaskTracker,
     hints: mpsc::Sender<Hint>,
+    calls: Semaphore,
 }
 
 /// A handle to the connection.
@@ -88,7 +92,8 @@ impl Bus {
     pub fn start(sockets: Vec<PathBuf>, tasks: &TaskTracker) -> (Self, mpsc::Receiver<Hint>) {
         let (hints, receiver) = mpsc::channel(HINTS_MAX);
         let state = Mutex::new(State { trouble: "not connected yet".into(), ..State::default() });
-        let bus = Self { shared: Arc::new(Shared { state, tasks: tasks.clone(), hints }) };
+        let bus =
+            Self { shared: Arc::new(Shared { state, tasks: tasks.clone(), hints, calls: Semaphore::new(CALLS_MAX) }) };
         let background = bus.clone();
         tasks.spawn(async move { background.keep_up(sockets).await });
         (bus, receiver)
@@ -350,6 +355,8 @@ impl Bus {
     where
         B: serde::ser::Serialize + DynamicType + Sync,
     {
+        // The semaphore is never closed.
+        let _turn = self.shared.calls.acquire().await;
         let (reply, answer) = oneshot::channel();
         let serial = self.send(path, interface, method, body, Waiter::Reply(reply)).await?;
         self.answered(serial, answer, CALL_TIMEOUT).await
