@@ -114,7 +114,8 @@ impl LinuxHost {
     async fn look(&self, probe: &Probe, timeout: Duration) -> Observation {
         match (probe, &self.inner.bus) {
             (Probe::Unit { unit, expect }, Some(bus)) => {
-                systemd::observe(bus, &self.inner.options.root, unit, *expect, timeout).await
+                // Boxed for the same reason as the larger probes.
+                Box::pin(systemd::observe(bus, &self.inner.options.root, unit, *expect, timeout)).await
             }
             (Probe::Unit { .. }, None) => Observation::unknown("no systemd runs here"),
             (other, _) => probe::observe(&self.inner.context, other, timeout).await,

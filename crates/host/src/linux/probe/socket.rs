@@ -7,10 +7,10 @@ use tokio::net::{TcpStream, UnixStream};
 
 /// Looks at a TCP port.
 pub(super) async fn tcp(host: &str, port: u16, timeout: Duration) -> Observation {
-    // An address needs no resolver, and no thread for it.
+    // An address needs no resolver, and no thread for it; boxed, a name costs the others no room.
     let connected = match host.parse() {
         Ok(ip) => tokio::time::timeout(timeout, TcpStream::connect(SocketAddr::new(ip, port))).await,
-        Err(_) => tokio::time::timeout(timeout, TcpStream::connect((host, port))).await,
+        Err(_) => Box::pin(tokio::time::timeout(timeout, TcpStream::connect((host, port)))).await,
     };
     match connected {
         Ok(Ok(stream)) => {
