@@ -41,6 +41,13 @@ pub struct Snapshot {
     pub state: State,
 }
 
+#[derive(Serialize)]
+struct SnapshotRef<'a> {
+    at: Now,
+    bundle: &'a Bundle,
+    state: &'a State,
+}
+
 /// Reads a recorded journal, oldest first.
 pub type Records = Reader<Snapshot, Recorded>;
 
@@ -67,7 +74,7 @@ impl Recorder {
         let has_begun = Cell::new(false);
         let snapshot = || {
             has_begun.set(true);
-            Snapshot { at: now, bundle: engine.bundle().clone(), state: engine.state().clone() }
+            SnapshotRef { at: now, bundle: engine.bundle(), state: engine.state() }
         };
         self.journal.append(now.mono, &RecordedRef { at: now, input }, snapshot);
         if has_begun.get() {

@@ -40,7 +40,7 @@ pub struct Target {
 
 /// What an agent applies; every reference in it leads somewhere.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "BundleParts", into = "BundleParts")]
+#[serde(try_from = "BundleParts")]
 pub struct Bundle(BundleParts);
 
 /// The parts of a bundle, before they are known to fit together.
@@ -147,11 +147,6 @@ impl TryFrom<BundleParts> for Bundle {
     type Error = BundleError;
     fn try_from(parts: BundleParts) -> Result<Self, BundleError> {
         Self::new(parts).map_err(|mut errors| errors.swap_remove(0))
-    }
-}
-impl From<Bundle> for BundleParts {
-    fn from(bundle: Bundle) -> Self {
-        bundle.0
     }
 }
 
