@@ -11,7 +11,7 @@ use ansai_lab::{Host, HostOptions, agent, poll};
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal};
 
-use super::{prepare, say};
+use super::{prepare, quantile, say};
 
 /// Kills of each contender.
 const KILLS: usize = 100;
@@ -152,24 +152,5 @@ fn table(contenders: &mut [Contender]) {
         let (median, p90, p99, max) = (at(50), at(90), at(99), at(100));
         let n = times.len();
         say(&format!("{name:<40} {n:>4} {median:>6.1} ms {p90:>6.1} ms {p99:>6.1} ms {max:>6.1} ms"));
-    }
-}
-
-/// The smallest of `sorted` that at least `share` percent do not exceed.
-fn quantile(sorted: &[Duration], share: usize) -> Duration {
-    let rank = (sorted.len() * share).div_ceil(100).max(1);
-    sorted.get(rank - 1).copied().unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_quantile_is_one_of_the_values() {
-        let sorted: Vec<Duration> = (1..=100).map(Duration::from_millis).collect();
-        let at = |share| quantile(&sorted, share).as_millis();
-        assert_eq!((at(50), at(90), at(99), at(100)), (50, 90, 99, 100));
-        assert_eq!(quantile(&[], 50), Duration::ZERO);
     }
 }

@@ -1,0 +1,169 @@
+//! `bench footprint`: what the agent costs while nothing happens, with monit beside it, and how soon it has seen all.
+//!
+//! Processor time is what the scheduler accounts (nanoseconds), not clock ticks: an idle agent takes less than a tick a second.
+//! It deliberately judges nothing: the numbers promised stand in SPECIFICATION.md.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use ansai_lab::{Host, HostOptions, agent, poll};
+use anyhow::{Context, Result};
+use rustix::time::{ClockId, clock_gettime};
+
+use super::{prepare, quantile, say};
+
+const UNITS: usize = 50;
+const CHECKS: usize = 1000;
+const STARTS: usize = 20;
+/// What happens at the start is not what is measured.
+const SETTLED: Duration = Duration::from_secs(5);
+const MEASURED: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(20);
+const ANSWER_BYTES_MAX: u64 = 4 << 20;
+
+const SERVICE: &str = "[Service]\nExecStart=/bin/sleep infinity\n";
+const APP: &str = "[Service]\nType=notify\nStateDirectory=app\n\
+                   ExecStart=/usr/local/lib/ansai-lab/ansai-lab-service --port 5000 --state /var/lib/app\n";
+const MONIT: &str = "\
+set daemon 1
+set log /run/monit.log
+set pidfile /run/monit.pid
+set idfile /run/monit.id
+set statefile /run/monit.state
+";
+
+/// Measures and prints.
+pub(crate) fn run() -> Result<()> {
+    prepare()?;
+    let host = Host::boot(&HostOptions::new("footprint"))?;
+    let mut idle = String::from("services:\n");
+    for number in 0..UNITS {
+        host.write_file(format!("/etc/systemd/system/idle-{number}.service"), SERVICE, 0o644)?;
+        idle.push_str(&format!("  idle-{number}.service: {{}}\n"));
+    }
+    host.install_unit("app.service", APP)?;
+    for number in 0..UNITS {
+        host.start(&format!("idle-{number}.service"))?;
+    }
+    host.start("app.service")?;
+    let (mut checks, mut monit) = (String::from("services:\n  app.service:\n    probes:\n"), MONIT.to_owned());
+    for number in 0..CHECKS {
+        checks.push_str(&format!("      t{number}: {{tcp: \"127.0.0.1:5000\", every: 1s}}\n"));
+        monit.push_str(&format!("check host t{number} with address 127.0.0.1\n if failed port 5000 then alert\n"));
+    }
+    let head = ["RSS", "anonymous", "of a core", "wake-ups", "threads"];
+    say(&format!("{:<40} {:>10} {:>12} {:>11} {:>11} {:>8}", "", head[0], head[1], head[2], head[3], head[4]));
+    agent::install(&host, &idle)?;
+    measure("50 units, event-driven and idle", restarted(&host)?)?;
+    let starts = cold_starts(&host)?;
+    agent::install(&host, &checks)?;
+    measure("1,000 TCP checks, each every second", restarted(&host)?)?;
+    host.run_ok(&["systemctl", "stop", agent::UNIT])?;
+    host.write_file("/etc/monit.bench", monit, 0o600)?;
+    let running = host.spawn(&["monit", "-I", "-c", "/etc/monit.bench"])?;
+    measure("the same with monit, 1 s cycle", find(&host, "monit")?)?;
+    drop(running);
+    let at = |share| quantile(&starts, share).as_secs_f64() * 1e3;
+    say(&format!(
+        "\ncold start to first full pass, 50 units, n = {STARTS}: median {:.1} ms, 90 % {:.1} ms, max {:.1} ms",
+        at(50),
+        at(90),
+        at(100)
+    ));
+    Ok(())
+}
+
+fn restarted(host: &Host) -> Result<i32> {
+    host.run_ok(&["systemctl", "stop", agent::UNIT])?;
+    agent::start(host)?;
+    let inner = host.main_pid(agent::UNIT)?.context("the agent runs")?;
+    Ok(host.outer_pid(inner)?.as_raw_nonzero().get())
+}
+
+/// A process of the host, by its name; as outside.
+fn find(host: &Host, name: &str) -> Result<i32> {
+    host.wait_for(&format!("a process {name}"), LIMIT, || {
+        let found = host.run(&["pidof", name])?;
+        let Some(inner) = found.text().split_whitespace().next().and_then(|pid| pid.parse().ok()) else {
+            return Ok(None);
+        };
+        Ok(Some(host.outer_pid(inner)?.as_raw_nonzero().get()))
+    })
+}
+
+fn measure(name: &str, pid: i32) -> Result<()> {
+    std::thread::park_timeout(SETTLED);
+    let (before, begun) = (Spent::of(pid)?, Instant::now());
+    std::thread::park_timeout(MEASURED);
+    let (after, seconds) = (Spent::of(pid)?, begun.elapsed().as_secs_f64());
+    let share = (after.nanoseconds - before.nanoseconds) / 1e9 / seconds * 100.0;
+    let woken = (after.switches - before.switches) / seconds;
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let megabytes = |key| field(&status, key).unwrap_or_default() / 1024.0;
+    let (rss, anonymous, threads) = (megabytes("VmRSS:"), megabytes("RssAnon:"), after.threads);
+    say(&format!("{name:<40} {rss:>7.1} MB {anonymous:>9.1} MB {share:>9.2} % {woken:>9.1}/s {threads:>8}"));
+    Ok(())
+}
+
+/// What all threads of a process have used so far.
+#[derive(Default)]
+struct Spent {
+    nanoseconds: f64,
+    switches: f64,
+    threads: usize,
+}
+
+impl Spent {
+    fn of(pid: i32) -> Result<Self> {
+        let mut spent = Self::default();
+        for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+            let task = task?.path();
+            // A thread may end in between.
+            let Ok(schedstat) = fs::read_to_string(task.join("schedstat")) else { continue };
+            let status = fs::read_to_string(task.join("status")).unwrap_or_default();
+            spent.nanoseconds += schedstat.split(' ').next().and_then(|text| text.parse().ok()).unwrap_or(0.0);
+            spent.switches += field(&status, "voluntary_ctxt_switches:").unwrap_or_default();
+            spent.threads += 1;
+        }
+        Ok(spent)
+    }
+}
+
+fn field(status: &str, key: &str) -> Option<f64> {
+    status.lines().find_map(|line| line.strip_prefix(key)?.split_whitespace().next()?.parse().ok())
+}
+
+/// From systemd's fork to the answer in which every unit has been looked at, sorted.
+fn cold_starts(host: &Host) -> Result<Vec<Duration>> {
+    let mut times = Vec::new();
+    for _ in 0..STARTS {
+        host.run_ok(&["systemctl", "stop", agent::UNIT])?;
+        let _starting = host.spawn(&["systemctl", "start", agent::UNIT])?;
+        poll::until("the first full pass", LIMIT, poll::INTERVAL_FAST, || {
+            Ok((seen(host).unwrap_or_default() == UNITS).then_some(()))
+        })?;
+        let now = clock_gettime(ClockId::Monotonic);
+        let now = Duration::new(u64::try_from(now.tv_sec)?, u32::try_from(now.tv_nsec)?);
+        let begun: u64 = host.unit_property(agent::UNIT, "ExecMainStartTimestampMonotonic")?.parse()?;
+        times.push(now.saturating_sub(Duration::from_micros(begun)));
+    }
+    times.sort();
+    Ok(times)
+}
+
+/// How many targets the agent has seen to be healthy.
+fn seen(host: &Host) -> Result<usize> {
+    let root = PathBuf::from(format!("/proc/{}/root", host.leader().as_raw_nonzero()));
+    let mut stream = UnixStream::connect(root.join("run/ansai/api.sock"))?;
+    stream.set_read_timeout(Some(LIMIT))?;
+    stream.write_all(b"GET /v1/status HTTP/1.0\r\nHost: ansai\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer)?;
+    let (_, body) = answer.split_once("\r\n\r\n").context("an answer")?;
+    let status: serde_json::Value = serde_json::from_str(body)?;
+    let targets = status["targets"].as_array().context("targets")?;
+    Ok(targets.iter().filter(|target| target["health"] == "healthy").count())
+}
