@@ -110,6 +110,9 @@ enum Command {
     Check {
         /// The configuration to check, instead of --config.
         path: Option<PathBuf>,
+        /// End with exit code 2 when something is allowed but dangerous.
+        #[arg(long)]
+        strict: bool,
     },
     /// Show the configuration.
     Config {
@@ -294,6 +297,11 @@ enum ConfigCommand {
     },
     /// List the layers, weakest first.
     Layers,
+    /// Print the JSON schema of a configuration file, for editors.
+    Schema,
+    /// Print the reference of every key as Markdown.
+    #[command(hide = true)]
+    Reference,
 }
 
 fn drill_kind(text: &str) -> Result<DrillKind, String> {

@@ -1,38 +1,112 @@
-//! What is wrong with a configuration: each finding with its place and a suggestion.
+//! What is wrong, or dangerous, in a configuration: each finding with its place, the line, and a suggestion.
+//!
+//! A line that may hold a secret is shown with stars in its place.
 
 use std::fmt;
 
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet, renderer::DecorStyle};
 use serde::Serialize;
+
+use crate::{
+    document::{FormError, Node, Place, line_of, line_range},
+    layer::Sources,
+};
+
+/// The most findings that are kept; what is more is counted.
+const FINDINGS_MAX: usize = 200;
+/// The longest line that is shown.
+const LINE_BYTES_MAX: usize = 400;
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Gravity {
+    /// The configuration is refused.
+    Error,
+    /// It is allowed, and dangerous.
+    Warning,
+}
 
 /// One finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Diagnostic {
-    /// The file, when it is known.
+    /// Error or warning.
+    pub gravity: Gravity,
+    /// The file; empty when it concerns none.
     pub file: String,
-    /// The key, as `services.nginx.service.probe`.
+    /// The line, from 1; 0 when it is not known.
+    pub line: usize,
+    /// The column in characters, from 1; 0 when it is not known.
+    pub column: usize,
+    /// The key, as `services.nginx.service.probe`; empty when it concerns none.
     pub key: String,
-    /// What is wrong; several lines when a snippet belongs to it.
+    /// What is wrong.
     pub what: String,
     /// What to do.
     pub suggestion: Option<String>,
+    /// The line as it stands in the file, secrets starred out.
+    pub snippet: Option<String>,
+    /// The bytes of the snippet that are meant.
+    #[serde(skip)]
+    pub(crate) marked: (usize, usize),
 }
 
 /// Everything that is wrong, at once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Diagnostics(pub Vec<Diagnostic>);
 
+impl Diagnostic {
+    /// An error that concerns a whole file, or none.
+    pub(crate) fn of_file(file: impl Into<String>, what: impl Into<String>, suggestion: &str) -> Self {
+        Self {
+            gravity: Gravity::Error,
+            file: file.into(),
+            line: 0,
+            column: 0,
+            key: String::new(),
+            what: what.into(),
+            suggestion: (!suggestion.is_empty()).then(|| suggestion.to_owned()),
+            snippet: None,
+            marked: (0, 0),
+        }
+    }
+
+    fn place(&self) -> Option<String> {
+        match (self.file.is_empty(), self.line, self.key.is_empty()) {
+            (true, _, true) => None,
+            (true, _, false) => Some(self.key.clone()),
+            (false, 0, true) => Some(self.file.clone()),
+            (false, 0, false) => Some(format!("{}: {}", self.file, self.key)),
+            (false, line, _) => Some(format!("{}:{line}:{}", self.file, self.column)),
+        }
+    }
+}
+
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: {}", self.what)?;
-        if !self.key.is_empty() {
-            write!(f, "\n  --> {}: {}", self.file, self.key)?;
-        } else if !self.file.is_empty() {
-            write!(f, "\n  --> {}", self.file)?;
+        let level = match self.gravity {
+            Gravity::Error => Level::ERROR,
+            Gravity::Warning => Level::WARNING,
+        };
+        let Some(line) = &self.snippet else {
+            let word = if self.gravity == Gravity::Error { "error" } else { "warning" };
+            write!(f, "{word}: {}", self.what)?;
+            if let Some(place) = self.place() {
+                write!(f, "\n  --> {place}")?;
+            }
+            return self.suggestion.as_ref().map_or(Ok(()), |help| write!(f, "\n  = help: {help}"));
+        };
+        let (start, end) = self.marked;
+        let snippet = Snippet::source(line.as_str())
+            .line_start(self.line)
+            .path(self.file.as_str())
+            .annotation(AnnotationKind::Primary.span(start..end));
+        let mut group = level.primary_title(self.what.as_str()).element(snippet);
+        if let Some(help) = &self.suggestion {
+            group = group.element(Level::HELP.message(help.as_str()));
         }
-        match &self.suggestion {
-            Some(suggestion) => write!(f, "\n  help: {suggestion}"),
-            None => Ok(()),
-        }
+        let renderer = Renderer::plain().decor_style(DecorStyle::Ascii);
+        f.write_str(&renderer.render(&[group]))
     }
 }
 
@@ -47,31 +121,206 @@ impl fmt::Display for Diagnostics {
 }
 impl std::error::Error for Diagnostics {}
 
-/// Collects findings with the key under which they were found.
-#[derive(Debug, Default)]
-pub(crate) struct Findings {
-    pub(crate) file: String,
-    pub(crate) list: Vec<Diagnostic>,
+/// Collects findings with the places at which they were found.
+#[derive(Debug)]
+pub(crate) struct Findings<'s> {
+    sources: &'s Sources,
+    list: Vec<Diagnostic>,
+    more: usize,
 }
 
-impl Findings {
-    pub(crate) fn add(&mut self, key: &str, what: impl Into<String>, suggestion: Option<String>) {
-        let (file, key, what) = (self.file.clone(), key.to_owned(), what.into());
-        self.list.push(Diagnostic { file, key, what, suggestion });
+impl<'s> Findings<'s> {
+    pub(crate) fn new(sources: &'s Sources) -> Self {
+        Self { sources, list: Vec::new(), more: 0 }
     }
 
-    /// The value, or a finding and `None`.
-    pub(crate) fn take<T>(&mut self, key: &str, result: Result<T, String>) -> Option<T> {
-        result.map_err(|what| self.add(key, what, None)).ok()
+    /// An error at a place.
+    pub(crate) fn error(&mut self, place: Place, key: &str, what: impl Into<String>, help: impl Into<Option<String>>) {
+        self.add(Gravity::Error, place, key, what.into(), help.into());
     }
+
+    /// Something that is allowed and dangerous.
+    pub(crate) fn warning(
+        &mut self,
+        place: Place,
+        key: &str,
+        what: impl Into<String>,
+        help: impl Into<Option<String>>,
+    ) {
+        self.add(Gravity::Warning, place, key, what.into(), help.into());
+    }
+
+    /// The place of a part of a text value: exact when the text stands in the file as it is read.
+    pub(crate) fn within(&self, place: Place, text: &str, offset: usize, length: usize) -> Place {
+        let raw = self.sources.get(place.source).and_then(|source| source.text.get(place.start..));
+        let raw = raw.and_then(|raw| raw.get(..place.length));
+        match raw.and_then(|raw| raw.find(text)) {
+            Some(at) => Place { start: place.start + at + offset, length: length.max(1), ..place },
+            None => place,
+        }
+    }
+
+    /// A text that is no document.
+    pub(crate) fn form(&mut self, source: usize, error: FormError) {
+        let place = Place { source, start: error.start, length: error.length };
+        self.add(Gravity::Error, place, "", error.what, error.help);
+    }
+
+    /// A finding that concerns a whole file, or none.
+    pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
+        if self.list.len() < FINDINGS_MAX {
+            self.list.push(diagnostic);
+        } else {
+            self.more += 1;
+        }
+    }
+
+    fn add(&mut self, gravity: Gravity, place: Place, key: &str, what: String, suggestion: Option<String>) {
+        if self.list.len() >= FINDINGS_MAX {
+            self.more += 1;
+            return;
+        }
+        let diagnostic = self.sources.get(place.source).map(|source| {
+            let text = source.text.as_str();
+            let (begin, end) = line_range(text, place.start);
+            let line = text[begin..end].trim_end_matches('\r');
+            let start = place.start.min(text.len()).saturating_sub(begin).min(line.len());
+            let stop = (start + place.length.max(1)).min(line.len().max(start));
+            let column = line.get(..start).map_or(1, |before| before.chars().count() + 1);
+            let (snippet, marked) = shown(line, start, stop);
+            (source.name.clone(), line_of(text, place.start), column, snippet, marked)
+        });
+        let (file, line, column, snippet, marked) = diagnostic.map_or_else(
+            || (String::new(), 0, 0, None, (0, 0)),
+            |(file, line, column, snippet, marked)| (file, line, column, Some(snippet), marked),
+        );
+        let key = key.to_owned();
+        self.list.push(Diagnostic { gravity, file, line, column, key, what, suggestion, snippet, marked });
+    }
+
+    /// Whether no error was found.
+    pub(crate) fn is_valid(&self) -> bool {
+        self.list.iter().all(|found| found.gravity != Gravity::Error)
+    }
+
+    /// The warnings, or everything that is wrong, in the order of the files and lines.
+    pub(crate) fn finish(mut self) -> Result<Vec<Diagnostic>, Diagnostics> {
+        if self.is_valid() {
+            return Ok(self.list);
+        }
+        self.list.retain(|found| found.gravity == Gravity::Error);
+        let order = |file: &str| self.sources.position(file);
+        self.list.sort_by_key(|found| (order(&found.file), found.line, found.column));
+        self.list.dedup();
+        if self.more > 0 {
+            let what = format!("{} more findings are not shown", self.more);
+            self.list.push(Diagnostic::of_file("", what, "mend these first"));
+        }
+        Err(Diagnostics(self.list))
+    }
+}
+
+/// The part of a line that is shown, secrets starred out, and which of its bytes are meant.
+fn shown(line: &str, start: usize, stop: usize) -> (String, (usize, usize)) {
+    let masked = masked(line);
+    if masked.len() <= LINE_BYTES_MAX {
+        return (masked, (start, stop));
+    }
+    let mut begin = start.saturating_sub(LINE_BYTES_MAX / 4);
+    let mut end = (begin + LINE_BYTES_MAX).min(masked.len());
+    while !masked.is_char_boundary(begin) {
+        begin -= 1;
+    }
+    while !masked.is_char_boundary(end) {
+        end -= 1;
+    }
+    let part = masked[begin..end].to_owned();
+    let length = part.len();
+    (part, (start - begin, (stop - begin).min(length)))
+}
+
+/// Keys whose values may be secrets.
+const SECRET_WORDS: &[&str] = &["password", "secret", "token", "passwd", "api_key", "apikey"];
+
+/// The line with stars for whatever may be a secret: the rest after a telling key, and what stands before the `@` of an
+/// address. Characters keep their place in bytes.
+fn masked(line: &str) -> String {
+    let mut hidden = vec![false; line.len()];
+    let lower = line.to_ascii_lowercase();
+    for word in SECRET_WORDS {
+        for (at, _) in lower.match_indices(word) {
+            let after = lower[at + word.len()..].trim_start_matches(['"', '\'', ' ']);
+            let Some(value) = after.strip_prefix([':', '=']) else { continue };
+            let value = value.trim_start_matches([' ', '"', '\'']);
+            if ["file:", "env:", "credential:"].iter().any(|reference| value.starts_with(reference)) {
+                continue;
+            }
+            hidden[line.len() - value.len()..].fill(true);
+        }
+    }
+    for (at, _) in line.match_indices("://") {
+        let rest = &line[at + 3..];
+        let authority = &rest[..rest.find(['/', ' ', '"', '\'', '}', ',']).unwrap_or(rest.len())];
+        if let Some((credentials, _)) = authority.rsplit_once('@')
+            && let Some(colon) = credentials.find(':')
+        {
+            hidden[at + 3 + colon + 1..at + 3 + credentials.len()].fill(true);
+        }
+    }
+    let star = |(at, c): (usize, char)| match hidden[at] && !c.is_whitespace() {
+        true => "*".repeat(c.len_utf8()),
+        false => c.to_string(),
+    };
+    line.char_indices().map(star).collect()
 }
 
 /// The nearest of some names, when one is near enough to be meant.
 pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    nearest_name(name, known).map(|candidate| format!("did you mean `{candidate}`?"))
+}
+
+/// The same, as the bare name.
+pub(crate) fn nearest_name<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if name.len() > 256 {
+        return None;
+    }
     known
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
         .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
         .min()
-        .map(|(_, candidate)| format!("did you mean `{candidate}`?"))
+        .map(|(_, candidate)| candidate)
+}
+
+/// Where a key's value stands, or its mapping when the key is not there.
+pub(crate) fn place_of(node: &Node, key: &str) -> Place {
+    node.get(key).map_or(node.place, |node| node.place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_starred_out_and_references_are_not() {
+        assert_eq!(masked("  password: hunter2 # so"), "  password: ******* * **");
+        assert_eq!(masked("{\"token\": \"ab c\", x: 1}"), "{\"token\": \"** *** ** **");
+        assert_eq!(masked("secret: file:/etc/x"), "secret: file:/etc/x");
+        assert_eq!(masked("smtp: smtps://me:wörd@mail:465"), "smtp: smtps://me:*****@mail:465");
+        assert_eq!(masked("probe: http://me@host/"), "probe: http://me@host/");
+    }
+
+    #[test]
+    fn a_long_line_is_cut_around_the_place() {
+        let line = format!("{}x{}", "ä".repeat(1_000), "ö".repeat(1_000));
+        let (part, (start, stop)) = shown(&line, 2_000, 2_001);
+        assert!(part.len() <= LINE_BYTES_MAX);
+        assert_eq!(&part[start..stop], "x");
+    }
+
+    #[test]
+    fn the_nearest_name_is_near() {
+        assert_eq!(nearest_name("evry", ["every", "exec"]), Some("every"));
+        assert_eq!(nearest_name("frobnicate", ["every", "exec"]), None);
+    }
 }

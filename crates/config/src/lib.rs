@@ -3,15 +3,26 @@
 //! [`load`] reads one file, or every file of a folder in the order of their names, over the shipped defaults;
 //! [`Configuration::bundle`] deduces checks, rules, runbooks and policies for the units that a host has.
 //! Nothing half-valid passes: wrong configuration gives [`Diagnostics`] and no configuration.
+//!
+//! A text becomes a tree (`document`), is held against the table of all keys (`keys`, `form`), is merged over the weaker
+//! layers (`layer`), and is read into values (`read`), from which what is not written is deduced (`deduce`).
 
 pub mod condition;
-mod convert;
 mod deduce;
 mod diagnostics;
+mod document;
+mod form;
+mod keys;
+mod layer;
+mod lint;
 mod load;
-mod notify;
-mod raw;
+mod read;
+mod reference;
+mod schema;
 pub mod units;
 
-pub use diagnostics::{Diagnostic, Diagnostics};
+pub use diagnostics::{Diagnostic, Diagnostics, Gravity};
+pub use layer::Layer;
 pub use load::{Configuration, load, parse};
+pub use reference::reference;
+pub use schema::schema;

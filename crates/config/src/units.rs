@@ -1,36 +1,71 @@
 //! Durations and sizes as people write them: `500ms`, `5s`, `10m`, `2h`, `7d`; `512B`, `64KiB`, `16MiB`, `2GiB`.
+//! What is read is exact, and what is shown is read back as the same value.
 
 use std::time::Duration;
 
 use ansai_model::units::ByteSize;
+
+/// How a duration is written.
+pub(crate) const DURATION_HELP: &str = "write a number and a unit, as in 500ms, 5s, 10m, 2h or 7d";
+/// How a size is written.
+pub(crate) const SIZE_HELP: &str = "write a number and a unit, as in 512B, 64KiB, 16MiB or 2GiB";
+/// The most characters that a duration or a size has.
+const BYTES_MAX: usize = 64;
+const UNITS: &[(&str, u128)] = &[
+    ("ms", 1_000_000),
+    ("s", 1_000_000_000),
+    ("m", 60_000_000_000),
+    ("min", 60_000_000_000),
+    ("h", 3_600_000_000_000),
+    ("d", 86_400_000_000_000),
+];
+const SIZES: &[(&str, u64)] = &[
+    ("TiB", 1 << 40),
+    ("GiB", 1 << 30),
+    ("MiB", 1 << 20),
+    ("KiB", 1 << 10),
+    ("B", 1),
+    ("kB", 1_000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+];
 
 /// Reads a duration.
 ///
 /// # Errors
 /// A sentence that says what was expected.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is no duration; write a number and a unit, as in 500ms, 5s, 10m, 2h or 7d");
+    read_duration(text).ok_or_else(|| format!("`{text}` is no duration; {DURATION_HELP}"))
+}
+
+pub(crate) fn read_duration(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
-    if rest.is_empty() {
-        return Err(wrong());
+    if rest.is_empty() || rest.len() > BYTES_MAX {
+        return None;
     }
-    let mut total = Duration::ZERO;
+    let mut nanos: u128 = 0;
     while !rest.is_empty() {
-        let digits = rest.find(|c: char| !(c.is_ascii_digit() || c == '.')).ok_or_else(wrong)?;
-        let number: f64 = rest[..digits].parse().map_err(|_| wrong())?;
-        let unit_end = rest[digits..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |at| digits + at);
-        let seconds = match rest[digits..unit_end].trim() {
-            "ms" => number / 1000.0,
-            "s" => number,
-            "m" | "min" => number * 60.0,
-            "h" => number * 3600.0,
-            "d" => number * 86_400.0,
-            _ => return Err(wrong()),
-        };
-        total = total.saturating_add(Duration::try_from_secs_f64(seconds).map_err(|_| wrong())?);
-        rest = rest[unit_end..].trim_start();
+        let digits = rest.find(|c: char| !(c.is_ascii_digit() || c == '.'))?;
+        let end = rest[digits..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |at| digits + at);
+        let unit = rest[digits..end].trim();
+        let (_, factor) = UNITS.iter().find(|(name, _)| *name == unit)?;
+        nanos = nanos.checked_add(times(&rest[..digits], *factor)?)?;
+        rest = rest[end..].trim_start();
     }
-    Ok(total)
+    let seconds = u64::try_from(nanos / 1_000_000_000).ok()?;
+    Some(Duration::new(seconds, u32::try_from(nanos % 1_000_000_000).ok()?))
+}
+
+/// A decimal number times a whole one, without rounding on the way.
+fn times(number: &str, factor: u128) -> Option<u128> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if (whole.is_empty() && fraction.is_empty()) || fraction.len() > 18 {
+        return None;
+    }
+    let whole: u128 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+    let parts: u128 = if fraction.is_empty() { 0 } else { fraction.parse().ok()? };
+    let scale = 10u128.pow(u32::try_from(fraction.len()).ok()?);
+    whole.checked_mul(factor)?.checked_add(parts.checked_mul(factor)? / scale)
 }
 
 /// Reads a size.
@@ -38,22 +73,37 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 /// # Errors
 /// A sentence that says what was expected.
 pub fn bytes(text: &str) -> Result<ByteSize, String> {
-    let wrong = || format!("`{text}` is no size; write a number and a unit, as in 512B, 64KiB, 16MiB or 2GiB");
+    read_bytes(text).ok_or_else(|| format!("`{text}` is no size; {SIZE_HELP}"))
+}
+
+pub(crate) fn read_bytes(text: &str) -> Option<ByteSize> {
     let text = text.trim();
-    let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
-    let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
-    let factor = match text[digits..].trim() {
-        "B" => 1,
-        "kB" => 1000,
-        "KiB" => 1 << 10,
-        "MB" => 1_000_000,
-        "MiB" => 1 << 20,
-        "GB" => 1_000_000_000,
-        "GiB" => 1 << 30,
-        "TiB" => 1 << 40,
-        _ => return Err(wrong()),
-    };
-    number.checked_mul(factor).map(ByteSize).ok_or_else(wrong)
+    let digits = text.find(|c: char| !c.is_ascii_digit())?;
+    let number: u64 = text[..digits].parse().ok()?;
+    let unit = text[digits..].trim();
+    let (_, factor) = SIZES.iter().find(|(name, _)| *name == unit)?;
+    number.checked_mul(*factor).map(ByteSize)
+}
+
+/// A duration that is read back as the same one.
+pub(crate) fn shown_duration(duration: Duration) -> String {
+    let (seconds, nanos) = (duration.as_secs(), duration.subsec_nanos());
+    if nanos % 1_000_000 != 0 {
+        return format!("{seconds}.{nanos:09}s").replace("000s", "s");
+    }
+    if nanos != 0 {
+        return format!("{}ms", duration.as_millis());
+    }
+    let units = [(86_400, "d"), (3_600, "h"), (60, "m")];
+    let found = units.iter().find(|(size, _)| seconds != 0 && seconds.is_multiple_of(*size));
+    found.map_or_else(|| format!("{seconds}s"), |(size, unit)| format!("{}{unit}", seconds / size))
+}
+
+/// A size that is read back as the same one.
+#[cfg(test)]
+pub(crate) fn shown_bytes(size: ByteSize) -> String {
+    let found = SIZES.iter().find(|(_, factor)| size.0 != 0 && size.0.is_multiple_of(*factor));
+    found.map_or_else(|| format!("{}B", size.0), |(unit, factor)| format!("{}{unit}", size.0 / factor))
 }
 
 #[cfg(test)]
@@ -64,8 +114,26 @@ mod tests {
     fn units_are_understood_and_wrong_ones_are_refused() {
         assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("1.5h"), Ok(Duration::from_secs(5_400)));
         assert!(duration("5").is_err() && duration("").is_err() && duration("5 parsecs").is_err());
+        assert!(
+            duration(".s").is_err() && duration("99999999999999999999999d").is_err() && duration("1.2.3s").is_err()
+        );
         assert_eq!(bytes("16MiB"), Ok(ByteSize(16 << 20)));
         assert!(bytes("16").is_err() && bytes("99999999999TiB").is_err());
+    }
+
+    #[test]
+    fn what_is_shown_is_read_back() {
+        let nanos =
+            [0, 1, 1_000, 1_500_000, 250_000_000, 1_500_000_000, 90_000_000_000, 86_400_000_000_000, 123_456_789_012];
+        for duration in nanos.map(Duration::from_nanos) {
+            assert_eq!(read_duration(&shown_duration(duration)), Some(duration), "{}", shown_duration(duration));
+        }
+        for size in [0, 1, 1_000, 1_024, 1 << 30, 1_025].map(ByteSize) {
+            assert_eq!(read_bytes(&shown_bytes(size)), Some(size));
+        }
+        assert_eq!(shown_duration(Duration::from_secs(120)), "2m");
+        assert_eq!(shown_bytes(ByteSize(16 << 20)), "16MiB");
     }
 }

@@ -1,6 +1,8 @@
-//! `ansai check`: everything that is wrong with a configuration, at once.
+//! `ansai check`: everything that is wrong with a configuration, or dangerous in it, at once.
 
 use std::path::PathBuf;
+
+use serde_json::json;
 
 use crate::{
     Places,
@@ -8,21 +10,41 @@ use crate::{
     show,
 };
 
-pub(super) fn check(places: &Places, path: Option<PathBuf>) -> Result<Code, Failure> {
+/// What a warning means for the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Warnings {
+    /// They are said.
+    Said,
+    /// They are as bad as errors.
+    Refused,
+}
+
+pub(super) fn check(places: &Places, path: Option<PathBuf>, warnings: Warnings) -> Result<Code, Failure> {
     let path = path.unwrap_or_else(|| places.config.clone());
-    match ansai_config::load(&path) {
-        Ok(configuration) => {
-            let files = configuration.files().len();
-            match places.json {
-                true => show::print_json(&serde_json::json!({"schema": ansai_protocol::SCHEMA, "errors": []})),
-                false => show::print(&format!("{} is valid ({files} files)", path.display())),
-            }
-            Ok(Code::Ok)
+    let configuration = match ansai_config::load(&path) {
+        Ok(configuration) => configuration,
+        Err(wrong) if places.json => {
+            let answer = json!({"schema": ansai_protocol::SCHEMA, "errors": wrong.0, "warnings": []});
+            show::print_json(&answer);
+            return Ok(Code::Usage);
         }
-        Err(diagnostics) if places.json => {
-            show::print_json(&serde_json::json!({"schema": ansai_protocol::SCHEMA, "errors": diagnostics.0}));
-            Ok(Code::Usage)
-        }
-        Err(diagnostics) => Err(Failure::new(Code::Usage, diagnostics.to_string(), "")),
+        Err(wrong) => return Err(Failure::new(Code::Usage, wrong.to_string(), "")),
+    };
+    let found = configuration.warnings();
+    let code = if warnings == Warnings::Refused && !found.is_empty() { Code::Usage } else { Code::Ok };
+    if places.json {
+        show::print_json(&json!({"schema": ansai_protocol::SCHEMA, "errors": [], "warnings": found}));
+        return Ok(code);
     }
+    for warning in found {
+        show::note(&format!("{warning}\n"));
+    }
+    let files = configuration.files().len();
+    let said = match found.len() {
+        0 => String::new(),
+        1 => ", 1 warning".to_owned(),
+        many => format!(", {many} warnings"),
+    };
+    show::print(&format!("{} is valid ({files} files{said})", path.display()));
+    Ok(code)
 }

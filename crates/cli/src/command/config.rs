@@ -73,6 +73,17 @@ pub(super) fn layers(places: &Places) -> Result<Code, Failure> {
     Ok(Code::Ok)
 }
 
+pub(super) fn schema() -> Result<Code, Failure> {
+    show::print_json(&ansai_config::schema());
+    Ok(Code::Ok)
+}
+
+/// Prints `docs/reference/configuration.md`.
+pub(super) fn reference() -> Result<Code, Failure> {
+    show::print(&ansai_config::reference());
+    Ok(Code::Ok)
+}
+
 /// What this host has; without a service manager, it has no units.
 pub(super) fn inventory(places: &Places) -> Result<Inventory, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -1,0 +1,127 @@
+//! Layers: which texts there are, which is stronger, and how they become one tree. Nothing is checked but clashes.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::{
+    diagnostics::Findings,
+    document::{Entry, Node, Value, line_of},
+    form::joined,
+};
+
+/// Where a text belongs, the weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layer {
+    /// Ansai's own defaults.
+    Shipped,
+    /// What holds for every host of an operator.
+    Site,
+    /// What holds for hosts of one role.
+    Role,
+    /// What holds for this host.
+    Host,
+    /// What holds for a short time, above everything.
+    Emergency,
+}
+
+impl Layer {
+    /// Its name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Shipped => "shipped",
+            Self::Site => "site",
+            Self::Role => "role",
+            Self::Host => "host",
+            Self::Emergency => "emergency",
+        }
+    }
+}
+
+/// One text that was read.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    pub(crate) name: String,
+    pub(crate) text: String,
+    pub(crate) layer: Layer,
+}
+
+/// All texts, in the order in which they were read.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sources(pub(crate) Vec<Source>);
+
+impl Sources {
+    pub(crate) fn get(&self, index: usize) -> Option<&Source> {
+        self.0.get(index)
+    }
+
+    /// The place of a file in the order of reading.
+    pub(crate) fn position(&self, name: &str) -> usize {
+        self.0.iter().position(|source| source.name == name).unwrap_or(usize::MAX)
+    }
+}
+
+/// Keys whose entries are written in one file of a layer, whole.
+const ENTRIES: &[&str] = &["services", "processes", "notify", "policies", "targets", "checks", "rules", "runbooks"];
+
+/// Puts a file over what was read before it. Mappings are merged; anything else replaces what is weaker.
+/// Within one layer nothing replaces anything: lists are joined, and what is written twice is an error.
+pub(crate) fn merge(findings: &mut Findings<'_>, sources: &Sources, below: &mut Node, above: Node, key: &str) {
+    if above.is_null() {
+        return;
+    }
+    let layer = |node: &Node| sources.get(node.place.source).map(|source| source.layer);
+    let is_one_layer = layer(below) == layer(&above);
+    let Node { value, place, .. } = above;
+    let value = match (&mut below.value, value) {
+        (Value::Map(map), Value::Map(stronger)) => {
+            below.place = place;
+            return merge_maps(findings, sources, map, stronger, key);
+        }
+        (Value::List(list), Value::List(mut more)) if is_one_layer => return list.append(&mut more),
+        (_, value) => value,
+    };
+    let is_said = !below.is_null();
+    if is_said && is_one_layer {
+        twice(findings, sources, below, place, key);
+    }
+    let mut weaker = std::mem::replace(below, Node::new(value, place));
+    below.shadowed = std::mem::take(&mut weaker.shadowed);
+    if is_said {
+        below.shadowed.push(weaker);
+    }
+}
+
+fn merge_maps(
+    findings: &mut Findings<'_>,
+    sources: &Sources,
+    map: &mut BTreeMap<String, Entry>,
+    stronger: BTreeMap<String, Entry>,
+    key: &str,
+) {
+    let layer = |entry: &Entry| sources.get(entry.key.source).map(|source| source.layer);
+    for (name, entry) in stronger {
+        let path = joined(key, &name);
+        match map.get_mut(&name) {
+            None => {
+                map.insert(name, entry);
+            }
+            Some(there) if ENTRIES.contains(&key) && layer(there) == layer(&entry) => {
+                twice(findings, sources, &Node { place: there.key, ..there.node.clone() }, entry.key, &path);
+            }
+            Some(there) => {
+                there.key = entry.key;
+                merge(findings, sources, &mut there.node, entry.node, &path);
+            }
+        }
+    }
+}
+
+fn twice(findings: &mut Findings<'_>, sources: &Sources, first: &Node, place: crate::document::Place, key: &str) {
+    let help = sources.get(first.place.source).map(|source| {
+        format!("{}:{} says it already; keep one of the two", source.name, line_of(&source.text, first.place.start))
+    });
+    findings.error(place, key, format!("`{key}` is configured in two files of one layer"), help);
+}

@@ -1,0 +1,157 @@
+//! What is legal and dangerous: warnings, never errors.
+
+use std::time::Duration;
+
+use ansai_model::{
+    notify::{Channel, WebhookUrl},
+    probe::Probe,
+    rule::Autonomy,
+};
+
+use crate::{
+    diagnostics::{Findings, place_of},
+    document::Node,
+    form::joined,
+    load::Configuration,
+    read::service::Service,
+};
+
+/// More disruptive actions an hour than this are no limit.
+const ACTIONS_PER_HOUR_MAX: f64 = 60.0;
+/// Addresses of these services are secrets themselves.
+const SECRET_ADDRESSES: &[&str] =
+    &["hooks.slack.com/", "discord.com/api/webhooks/", "discordapp.com/api/webhooks/", "api.telegram.org/bot"];
+
+/// Looks at everything that was understood.
+pub(crate) fn lint(findings: &mut Findings<'_>, configuration: &Configuration, root: &Node) {
+    for (name, _, node) in root.named("policies") {
+        policy(findings, node, &format!("policies.{name}"));
+    }
+    if let Some(agent) = root.section("agent") {
+        budget(findings, agent, "host_budget", "agent");
+    }
+    for section in ["services", "processes"] {
+        for (name, place, node) in root.named(section) {
+            let key = format!("{section}.{name}");
+            if section == "services" && name.trim_end_matches(".service").chars().all(|c| matches!(c, '*' | '?')) {
+                let what = format!("`{name}` watches every service of the host");
+                findings.warning(place, &key, what, "name the services, or a part of their names".to_owned());
+            }
+            if let Some(node) = node.section("policy") {
+                policy(findings, node, &joined(&key, "policy"));
+            }
+            let known = if section == "services" { &configuration.services } else { &configuration.processes };
+            if let Some(found) = known.get(name) {
+                service(findings, configuration, found, node);
+            }
+        }
+    }
+    routes(findings, configuration, root);
+    long(findings, configuration, root);
+}
+
+fn policy(findings: &mut Findings<'_>, node: &Node, key: &str) {
+    if node.duration_at("cooldown").is_some_and(|cooldown| cooldown.is_zero()) {
+        let what = "without a cooldown remedies follow each other without a pause";
+        findings.warning(place_of(node, "cooldown"), &joined(key, "cooldown"), what, "write 10s or more".to_owned());
+    }
+    if node.duration_at("stable_for").is_some_and(|stable| stable.is_zero()) {
+        let what = "without a time of stability a service that dies again counts as healed";
+        findings.warning(
+            place_of(node, "stable_for"),
+            &joined(key, "stable_for"),
+            what,
+            "write 10s or more".to_owned(),
+        );
+    }
+    budget(findings, node, "budget", key);
+}
+
+fn budget(findings: &mut Findings<'_>, parent: &Node, name: &str, key: &str) {
+    let Some(node) = parent.section(name) else { return };
+    let (Some(actions), Some(per)) = (node.count_at("actions"), node.duration_at("per")) else { return };
+    let hours = per.as_secs_f64() / 3_600.0;
+    if f64::from(actions) > ACTIONS_PER_HOUR_MAX * hours {
+        let what = format!("{actions} actions in {} are no limit", crate::units::shown_duration(per));
+        findings.warning(
+            place_of(node, "actions"),
+            &joined(key, name),
+            what,
+            "write as {actions: 6, per: 1h}".to_owned(),
+        );
+    }
+}
+
+fn service(findings: &mut Findings<'_>, configuration: &Configuration, service: &Service, node: &Node) {
+    let autonomy = service.autonomy.unwrap_or(configuration.autonomy);
+    if service.is_critical && autonomy == Autonomy::Observe {
+        let help = "write autonomy: act or approve here, or leave critical out".to_owned();
+        let what = "it is critical, and nothing is done when it fails: its autonomy is `observe`";
+        findings.warning(place_of(node, "critical"), &joined(&service.key, "critical"), what, help);
+    }
+    for (_, look) in &service.looks {
+        let (every, timeout) = configuration.probe_defaults.times(&look.schedule);
+        too_slow(findings, look.place, &look.key, every, timeout);
+        if let Probe::Http(http) = &look.probe {
+            header(findings, look.place, &look.key, http.headers.keys());
+        }
+    }
+}
+
+fn too_slow(findings: &mut Findings<'_>, place: crate::document::Place, key: &str, every: Duration, timeout: Duration) {
+    if every < timeout {
+        let [every, timeout] = [every, timeout].map(crate::units::shown_duration);
+        let what = format!("it looks every {every} and may wait {timeout} for one answer");
+        findings.warning(place, key, what, format!("write timeout: {every}, or a longer period"));
+    }
+}
+
+fn header<'h>(
+    findings: &mut Findings<'_>,
+    place: crate::document::Place,
+    key: &str,
+    headers: impl Iterator<Item = &'h String>,
+) {
+    let is_secret = |name: &&String| {
+        let name = name.to_ascii_lowercase();
+        ["authorization", "cookie", "token", "api-key", "apikey"].iter().any(|word| name.contains(word))
+    };
+    if let Some(name) = headers.into_iter().find(is_secret) {
+        let what = format!("the header `{name}` may be a secret in plain text");
+        let help = "let the service answer this host without one, or probe it with a command that reads it from a file";
+        findings.warning(place, key, what, help.to_owned());
+    }
+}
+
+fn routes(findings: &mut Findings<'_>, configuration: &Configuration, root: &Node) {
+    for (id, route) in &configuration.routes {
+        let Channel::Webhook(hook) = &route.channel else { continue };
+        let Some(node) = root.section("notify").and_then(|notify| notify.get(id.as_str())) else { continue };
+        let key = format!("notify.{id}");
+        if let WebhookUrl::Plain(url) = &hook.url
+            && SECRET_ADDRESSES.iter().any(|known| url.contains(known))
+        {
+            let what = "this address is a secret itself, in plain text";
+            let help = "put it into a file that only root can read and write webhook: file:/etc/ansai/NAME".to_owned();
+            findings.warning(place_of(node, "webhook"), &joined(&key, "webhook"), what, help);
+        }
+        header(findings, place_of(node, "headers"), &joined(&key, "headers"), hook.headers.keys());
+    }
+}
+
+fn long(findings: &mut Findings<'_>, configuration: &Configuration, root: &Node) {
+    for (name, _, node) in root.named("checks") {
+        let found = configuration.long.checks.iter().find(|(id, _)| id.as_str() == name);
+        if let Some((_, check)) = found {
+            too_slow(findings, place_of(node, "probe"), &format!("checks.{name}"), check.every, check.timeout);
+        }
+    }
+    for (name, _, node) in root.named("rules") {
+        let found = configuration.long.rules.iter().find(|(id, _)| id.as_str() == name);
+        if found.is_some_and(|(_, rule)| rule.checks.is_empty()) {
+            let what = "this rule names no check, so nothing triggers it";
+            let help = "write checks: [unit]".to_owned();
+            findings.warning(place_of(node, "checks"), &format!("rules.{name}.checks"), what, help);
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! What must be there around a service: files, directories, links; and the places of its configuration.
+
+use ansai_model::action::{EnvironmentEntry, EnvironmentKind};
+
+use super::mode;
+use crate::{
+    diagnostics::{Findings, place_of},
+    document::Node,
+    form::{cut, joined},
+};
+
+const KINDS: &[&str] = &["file", "directory", "symlink"];
+
+/// The entries of a list.
+pub(crate) fn entries(findings: &mut Findings<'_>, parent: &Node, name: &str, key: &str) -> Vec<EnvironmentEntry> {
+    let items = parent.items(name).iter().enumerate();
+    items.filter_map(|(index, node)| entry(findings, node, &format!("{}[{index}]", joined(key, name)))).collect()
+}
+
+fn entry(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<EnvironmentEntry> {
+    node.map()?;
+    let kinds: Vec<&str> = KINDS.iter().copied().filter(|kind| node.has(kind)).collect();
+    let [kind] = kinds[..] else {
+        let help = "write {file: /PATH}, {directory: /PATH} or {symlink: /PATH, to: PLACE}".to_owned();
+        findings.error(node.place, key, "an entry is exactly one of file, directory or symlink", help);
+        return None;
+    };
+    for (name, owner) in [("to", "symlink"), ("create", "file")] {
+        if node.has(name) && kind != owner {
+            let what = format!("`{name}` says nothing about a {kind}");
+            findings.error(
+                place_of(node, name),
+                &joined(key, name),
+                what,
+                format!("it belongs to `{owner}`; delete it"),
+            );
+        }
+    }
+    let made = match kind {
+        "file" => EnvironmentKind::File { create: node.truth_at("create").unwrap_or_default() },
+        "directory" => EnvironmentKind::Directory,
+        _ => match node.string_at("to") {
+            Some(to) => EnvironmentKind::Symlink(to),
+            None => {
+                findings.error(node.place, key, "a link leads somewhere", "write to: PLACE beside symlink".to_owned());
+                return None;
+            }
+        },
+    };
+    Some(EnvironmentEntry {
+        path: node.path_at(kind)?,
+        kind: made,
+        mode: node.text_at("mode").and_then(mode),
+        owner: node.string_at("owner"),
+        group: node.string_at("group"),
+    })
+}
+
+/// Absolute paths under a key.
+pub(crate) fn paths(findings: &mut Findings<'_>, node: &Node, name: &str, key: &str) -> Vec<String> {
+    let mut paths = Vec::new();
+    for (path, place) in node.texts_at(name) {
+        if path.starts_with('/') {
+            paths.push(path);
+            continue;
+        }
+        let what = format!("`{}` is no absolute path", cut(&path));
+        findings.error(place, &joined(key, name), what, format!("write /…/{}", cut(&path)));
+    }
+    paths
+}

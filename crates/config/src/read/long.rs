@@ -1,0 +1,176 @@
+//! The long form: targets, checks, rules and runbooks as the bundle holds them. What is written here wins over what is
+//! deduced under the same name.
+
+use std::collections::BTreeMap;
+
+use ansai_model::{
+    action::ProcessDeclaration,
+    bundle::Target,
+    check::{Check, Flap},
+    id::{CheckId, PolicyId, RuleId, RunbookId, TargetId, UnitName},
+    rule::{Autonomy, Rule, Severity},
+    runbook::Runbook,
+};
+
+use super::{
+    environment,
+    policy::flap,
+    probe::{look, schedule, unit},
+    rung,
+    service::{condition, declaration},
+};
+use crate::{
+    diagnostics::{Findings, nearest, place_of},
+    document::{Node, Place},
+    form::joined,
+    load::ProbeDefaults,
+};
+
+/// Everything that is written in the long form.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Long {
+    pub(crate) targets: BTreeMap<TargetId, Target>,
+    pub(crate) checks: BTreeMap<CheckId, Check>,
+    pub(crate) rules: BTreeMap<RuleId, Rule>,
+    pub(crate) runbooks: BTreeMap<RunbookId, Runbook>,
+}
+
+/// What the long form falls back to.
+pub(crate) struct Fallback {
+    pub(crate) probes: ProbeDefaults,
+    pub(crate) flap: Flap,
+    pub(crate) autonomy: Autonomy,
+}
+
+pub(crate) fn long(findings: &mut Findings<'_>, root: &Node, fallback: &Fallback) -> Long {
+    let mut long = Long::default();
+    for (name, place, node) in root.named("targets") {
+        let key = format!("targets.{name}");
+        let Some(id) = name_of(findings, TargetId::new(name), place, &key) else { continue };
+        long.targets.insert(id.clone(), target(findings, node, &key, id));
+    }
+    let processes = processes(root, &long.targets);
+    for (name, place, node) in root.named("checks") {
+        let key = format!("checks.{name}");
+        let Some(id) = name_of(findings, CheckId::new(name), place, &key) else { continue };
+        long.checks.extend(check(findings, node, &key, id.clone(), fallback).map(|check| (id, check)));
+    }
+    for (name, place, node) in root.named("rules") {
+        let key = format!("rules.{name}");
+        let Some(id) = name_of(findings, RuleId::new(name), place, &key) else { continue };
+        long.rules.extend(rule(findings, node, &key, id.clone(), fallback).map(|rule| (id, rule)));
+    }
+    for (name, place, node) in root.named("runbooks") {
+        let key = format!("runbooks.{name}");
+        let Some(id) = name_of(findings, RunbookId::new(name), place, &key) else { continue };
+        let items = node.list().unwrap_or_default().iter().enumerate();
+        let rungs = items
+            .filter_map(|(index, node)| rung::rung(findings, node, &format!("{key}[{index}]"), &processes))
+            .collect();
+        long.runbooks.insert(id.clone(), Runbook { id, rungs });
+    }
+    long
+}
+
+fn name_of<T, E: ToString>(findings: &mut Findings<'_>, made: Result<T, E>, place: Place, key: &str) -> Option<T> {
+    made.map_err(|error| findings.error(place, key, error.to_string(), None)).ok()
+}
+
+/// Every declared process by its name.
+fn processes(root: &Node, targets: &BTreeMap<TargetId, Target>) -> BTreeMap<String, ProcessDeclaration> {
+    // What is wrong with a declaration is said where it is read for its own sake.
+    let nothing = crate::layer::Sources::default();
+    let mut unheard = Findings::new(&nothing);
+    let short = root.named("processes").filter_map(|(name, _, node)| declaration(&mut unheard, node, "", name));
+    let mut found: BTreeMap<_, _> = short.map(|process| (process.name.clone(), process)).collect();
+    found.extend(targets.values().filter_map(|target| target.process.clone()).map(|it| (it.name.clone(), it)));
+    found
+}
+
+fn target(findings: &mut Findings<'_>, node: &Node, key: &str, id: TargetId) -> Target {
+    let process =
+        node.section("process").and_then(|process| declaration(findings, process, &joined(key, "process"), id.name()));
+    let written = node.get("unit").filter(|unit| unit.text().is_some());
+    let unit = match written {
+        Some(written) => unit(findings, written, &joined(key, "unit")),
+        None if process.is_none() && !node.has("process") => UnitName::new(id.name()).ok(),
+        None => None,
+    };
+    let needs = node.texts_at("needs").into_iter();
+    let needs = needs.filter_map(|(need, place)| name_of(findings, TargetId::new(need), place, &joined(key, "needs")));
+    Target {
+        unit,
+        process,
+        port: node.whole_at::<u16>("port").filter(|port| *port != 0),
+        needs: needs.collect(),
+        configuration: environment::paths(findings, node, "configuration", key),
+        is_critical: node.truth_at("critical").unwrap_or_default(),
+        is_notifier: node.truth_at("notifier").unwrap_or_default(),
+        id,
+    }
+}
+
+fn check(findings: &mut Findings<'_>, node: &Node, key: &str, id: CheckId, fallback: &Fallback) -> Option<Check> {
+    let target = id.as_str().split_once('#').map_or("", |(target, _)| target);
+    let target = TargetId::new(target).ok()?;
+    let Some(probe) = node.get("probe").filter(|probe| !probe.is_null()) else {
+        let help = "write probe: http://…, or probe: {exec: [...]}".to_owned();
+        findings.error(node.place, key, "a check needs its probe", help);
+        return None;
+    };
+    let mut look = look(findings, probe, &joined(key, "probe"))?;
+    let own = schedule(findings, node, key);
+    look.schedule.every = own.every.or(look.schedule.every);
+    look.schedule.every_soft = own.every_soft.or(look.schedule.every_soft);
+    look.schedule.timeout = own.timeout.or(look.schedule.timeout);
+    look.schedule.fail_after = own.fail_after.or(look.schedule.fail_after);
+    look.schedule.recover_after = own.recover_after.or(look.schedule.recover_after);
+    Some(fallback.probes.check(id, target, &look, flap(node, fallback.flap)))
+}
+
+fn rule(findings: &mut Findings<'_>, node: &Node, key: &str, id: RuleId, fallback: &Fallback) -> Option<Rule> {
+    let mut is_whole = true;
+    for (name, help) in [("target", "service/NAME"), ("checks", "[unit]"), ("runbook", "NAME")] {
+        if !node.has(name) {
+            let what = format!("a rule needs `{name}`");
+            findings.error(node.place, key, what, format!("write {name}: {help}"));
+            is_whole = false;
+        }
+    }
+    if !is_whole {
+        return None;
+    }
+    let target =
+        name_of(findings, TargetId::new(node.text_at("target")?), place_of(node, "target"), &joined(key, "target"))?;
+    let mut checks = Vec::new();
+    for (name, place) in node.texts_at("checks") {
+        let made = if name.contains('#') { CheckId::new(&name) } else { CheckId::of(&target, &name) };
+        checks.extend(name_of(findings, made, place, &joined(key, "checks")));
+    }
+    let runbook = RunbookId::new(node.text_at("runbook")?);
+    let runbook = name_of(findings, runbook, place_of(node, "runbook"), &joined(key, "runbook"))?;
+    let policy = node.text_at("policy").unwrap_or("default");
+    let policy = name_of(findings, PolicyId::new(policy), place_of(node, "policy"), &joined(key, "policy"))?;
+    Some(Rule {
+        id,
+        target,
+        checks,
+        condition: condition(findings, node, key),
+        runbook,
+        policy,
+        autonomy: node.autonomy_at("autonomy").unwrap_or(fallback.autonomy),
+        severity: node.severity_at("severity").unwrap_or(Severity::Day),
+    })
+}
+
+/// References of rules to runbooks and policies, checked where they are written.
+pub(crate) fn references(findings: &mut Findings<'_>, root: &Node, long: &Long, policies: &[&str], runbooks: &[&str]) {
+    for (name, _, node) in root.named("rules").filter(|(name, ..)| long.rules.keys().any(|id| id.as_str() == *name)) {
+        for (what, known) in [("policy", policies), ("runbook", runbooks)] {
+            let Some(text) = node.text_at(what).filter(|text| !known.contains(text)) else { continue };
+            let help = nearest(text, known.iter().copied());
+            let message = format!("there is no {what} `{}`", crate::form::cut(text));
+            findings.error(place_of(node, what), &format!("rules.{name}.{what}"), message, help);
+        }
+    }
+}

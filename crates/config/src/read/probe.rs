@@ -1,0 +1,210 @@
+//! Probes: how to look, from a short text or a mapping.
+
+use std::time::Duration;
+
+use ansai_model::{
+    domain::service::UnitExpectation,
+    id::UnitName,
+    probe::{HttpProbe, Probe},
+};
+
+use super::{check_command, statuses};
+use crate::{
+    diagnostics::{Findings, place_of},
+    document::{Node, Place, Value},
+    form::{cut, joined},
+};
+
+/// A probe with its schedule, as far as it was written.
+#[derive(Clone, Debug)]
+pub(crate) struct Look {
+    pub(crate) probe: Probe,
+    pub(crate) schedule: Schedule,
+    /// Where it is written.
+    pub(crate) place: Place,
+    pub(crate) key: String,
+}
+
+/// When to look, as far as it was written.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Schedule {
+    pub(crate) every: Option<Duration>,
+    pub(crate) every_soft: Option<Duration>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) fail_after: Option<u32>,
+    pub(crate) recover_after: Option<u32>,
+}
+
+/// The keys that say how to look.
+const WAYS: &[&str] = &["http", "tcp", "unix", "exec", "nagios", "file", "executable", "unit", "process"];
+/// Keys that belong to one way only, and that way.
+const BELONGS: &[(&str, &str)] = &[
+    ("method", "http"),
+    ("headers", "http"),
+    ("expect", "http"),
+    ("insecure", "http"),
+    ("ca", "http"),
+    ("age_max", "file"),
+    ("size_max", "file"),
+    ("count_min", "executable"),
+    ("count_max", "executable"),
+    ("state", "unit"),
+];
+
+pub(crate) fn look(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Look> {
+    let place = node.place;
+    let made = |probe, schedule| Look { probe, schedule, place, key: key.to_owned() };
+    match &node.value {
+        Value::Scalar(_) => short(findings, node, key).map(|probe| made(probe, Schedule::default())),
+        Value::Map(_) => {
+            let probe = long(findings, node, key)?;
+            Some(made(probe, schedule(findings, node, key)))
+        }
+        Value::List(_) => None,
+    }
+}
+
+/// When to look.
+pub(crate) fn schedule(findings: &mut Findings<'_>, node: &Node, key: &str) -> Schedule {
+    for name in ["every", "every_soft"] {
+        if node.duration_at(name).is_some_and(|every| every < ansai_model::check::Check::EVERY_MIN) {
+            let help = "write 100ms or more".to_owned();
+            findings.error(place_of(node, name), &joined(key, name), "the period is too short", help);
+        }
+    }
+    if node.duration_at("timeout").is_some_and(|timeout| timeout.is_zero()) {
+        let help = "write a time in which an answer can come, as 3s".to_owned();
+        findings.error(place_of(node, "timeout"), &joined(key, "timeout"), "a look needs some time", help);
+    }
+    Schedule {
+        every: node.duration_at("every"),
+        every_soft: node.duration_at("every_soft"),
+        timeout: node.duration_at("timeout"),
+        fail_after: node.count_at("fail_after"),
+        recover_after: node.count_at("recover_after"),
+    }
+}
+
+fn short(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Probe> {
+    let text = node.text()?;
+    if text.starts_with("http://") || text.starts_with("https://") {
+        return http(findings, node, key, text);
+    }
+    if let Some(text) = text.strip_prefix("tcp://") {
+        return tcp(findings, node.place, key, text);
+    }
+    if let Some(path) = text.strip_prefix("unix:") {
+        let path = path.strip_prefix("//").unwrap_or(path);
+        if path.starts_with('/') {
+            return Some(Probe::UnixSocket { path: path.to_owned() });
+        }
+        let help = format!("write unix:/…/{}", cut(path));
+        findings.error(node.place, key, format!("`{}` is no absolute path", cut(path)), help);
+        return None;
+    }
+    let help = "write http://…, https://…, tcp://HOST:PORT, unix:/PATH, or a mapping as {exec: [...]}".to_owned();
+    findings.error(node.place, key, format!("`{}` is no probe", cut(text)), help);
+    None
+}
+
+fn long(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Probe> {
+    let ways: Vec<&str> = WAYS.iter().copied().filter(|way| node.has(way)).collect();
+    let [way] = ways[..] else {
+        let what = match ways.as_slice() {
+            [] => "it does not say how to look".to_owned(),
+            several => format!("a probe looks in one way; this one has {}", several.join(" and ")),
+        };
+        let help = "name exactly one of http, tcp, unix, exec, nagios, file, executable, unit, process".to_owned();
+        findings.error(ways.get(1).map_or(node.place, |way| place_of(node, way)), key, what, help);
+        return None;
+    };
+    for (name, owner) in BELONGS.iter().filter(|(name, owner)| node.has(name) && *owner != way) {
+        let what = format!("`{name}` says nothing about a probe by `{way}`");
+        findings.error(place_of(node, name), &joined(key, name), what, format!("it belongs to `{owner}`; delete it"));
+    }
+    let (value, place, key) = (node.get(way)?, place_of(node, way), joined(key, way));
+    let text = || value.text().map(str::to_owned);
+    let path = || text().filter(|path| path.starts_with('/'));
+    check_command(findings, node, way, &key);
+    Some(match way {
+        "http" => return http(findings, node, &key, value.text()?),
+        "tcp" => return tcp(findings, place, &key, value.text()?),
+        "unix" => Probe::UnixSocket { path: path()? },
+        "exec" => Probe::Exec(node.command_at(way)?),
+        "nagios" => Probe::Nagios(node.command_at(way)?),
+        "file" => {
+            Probe::File { path: path()?, age_max: node.duration_at("age_max"), size_max: node.size_at("size_max") }
+        }
+        "executable" => Probe::ProcessCount {
+            executable: path()?,
+            count_min: node.whole_at("count_min").unwrap_or(1),
+            count_max: node.whole_at("count_max").unwrap_or(u32::MAX),
+        },
+        "process" => Probe::Process { name: text()? },
+        _ => Probe::Unit { unit: unit(findings, value, &key)?, expect: expectation(node.text_at("state")) },
+    })
+}
+
+pub(crate) fn expectation(text: Option<&str>) -> UnitExpectation {
+    match text {
+        Some("not-failed") => UnitExpectation::NotFailed,
+        Some(_) | None => UnitExpectation::Running,
+    }
+}
+
+/// The name of a unit.
+pub(crate) fn unit(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<UnitName> {
+    let made = UnitName::new(node.text()?);
+    made.map_err(|error| findings.error(node.place, key, error.to_string(), None)).ok()
+}
+
+fn tcp(findings: &mut Findings<'_>, place: Place, key: &str, text: &str) -> Option<Probe> {
+    let parsed = text.rsplit_once(':').and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
+    match parsed {
+        Some((host, port)) if !host.is_empty() && port != 0 => Some(Probe::Tcp { host, port }),
+        Some(_) | None => {
+            let help = "write HOST:PORT, as in 127.0.0.1:5432".to_owned();
+            findings.error(place, key, format!("`{}` is no address", cut(text)), help);
+            None
+        }
+    }
+}
+
+/// The probe of a web address; `node` is the mapping around it, or the text itself.
+fn http(findings: &mut Findings<'_>, node: &Node, key: &str, url: &str) -> Option<Probe> {
+    let place = place_of(node, "http");
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    let Some(rest) = rest.filter(|rest| !rest.is_empty() && !rest.starts_with('/')) else {
+        findings.error(
+            place,
+            key,
+            format!("`{}` is no web address", cut(url)),
+            "write http://HOST/… or https://HOST/…".to_owned(),
+        );
+        return None;
+    };
+    if url.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        findings.error(place, key, "a web address holds no blanks", "write %20 for a blank".to_owned());
+        return None;
+    }
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':')) {
+        let help = "leave the password out; a probe needs an address that answers without one".to_owned();
+        findings.error(place, key, "a password must not stand in the configuration", help);
+        return None;
+    }
+    let expect = node.section("expect");
+    let found: Vec<_> = expect.map(|expect| expect.strings_at("status")).unwrap_or_default();
+    let found: Vec<_> = found.iter().filter_map(|text| statuses(text)).collect();
+    Some(Probe::Http(HttpProbe {
+        url: url.to_owned(),
+        method: node.string_at("method").unwrap_or_else(|| "GET".into()),
+        headers: node.table_at("headers"),
+        statuses: if found.is_empty() { vec![(200, 399)] } else { found },
+        body_contains: expect.and_then(|expect| expect.string_at("body")),
+        answer_headers: expect.map(|expect| expect.table_at("header")).unwrap_or_default(),
+        within: expect.and_then(|expect| expect.duration_at("within")),
+        verify_certificate: !node.truth_at("insecure").unwrap_or_default(),
+        ca_file: node.path_at("ca"),
+    }))
+}

@@ -1,0 +1,174 @@
+//! Services and declared processes as they are written; what they are expanded to stands in `deduce.rs`.
+
+use std::collections::BTreeMap;
+
+use ansai_model::{
+    action::{EnvironmentEntry, ProcessDeclaration},
+    check::Flap,
+    condition::Condition,
+    domain::service::UnitExpectation,
+    id::PolicyId,
+    policy::Policy,
+    probe::CommandLine,
+    rule::{Autonomy, Severity},
+};
+
+use super::{
+    check_command, environment,
+    policy::{flap, policy},
+    probe::{Look, expectation, look},
+};
+use crate::{
+    diagnostics::{Findings, nearest, place_of},
+    document::{Node, Place},
+    form::{cut, joined},
+};
+
+/// A service, a pattern over units, or a declared process.
+#[derive(Clone, Debug)]
+pub(crate) struct Service {
+    /// Where it is written, as `services.nginx.service`.
+    pub(crate) key: String,
+    pub(crate) place: Place,
+    /// Its probes, those under `probes` with their names.
+    pub(crate) looks: Vec<(Option<String>, Look)>,
+    pub(crate) needs: Vec<(String, Place)>,
+    pub(crate) port: Option<u16>,
+    pub(crate) is_critical: bool,
+    pub(crate) configuration: Vec<String>,
+    pub(crate) validator: Option<CommandLine>,
+    pub(crate) restores_configuration: bool,
+    pub(crate) environment: Vec<EnvironmentEntry>,
+    pub(crate) autonomy: Option<Autonomy>,
+    pub(crate) policy: Limits,
+    pub(crate) severity: Option<Severity>,
+    pub(crate) expect: Option<UnitExpectation>,
+    pub(crate) condition: Option<Condition>,
+    pub(crate) flap: Flap,
+    pub(crate) is_notifier: Option<bool>,
+    /// Its commands, when ansai itself keeps it running.
+    pub(crate) process: Option<ProcessDeclaration>,
+}
+
+/// The limits of a service.
+#[derive(Clone, Debug)]
+pub(crate) enum Limits {
+    /// A policy by its name.
+    Named(PolicyId),
+    /// Limits written out, over the policy `default`; each unit gets them under its own name.
+    Own(Box<Policy>),
+}
+
+/// What services are read against.
+pub(crate) struct Known<'k> {
+    pub(crate) policies: &'k BTreeMap<PolicyId, Policy>,
+    pub(crate) default: &'k Policy,
+    pub(crate) flap: Flap,
+}
+
+/// Everything under `services` or `processes`.
+pub(crate) fn services(
+    findings: &mut Findings<'_>,
+    root: &Node,
+    section: &'static str,
+    known: &Known<'_>,
+) -> BTreeMap<String, Service> {
+    let mut services = BTreeMap::new();
+    for (name, place, node) in root.named(section) {
+        let key = format!("{section}.{name}");
+        let mut read = service(findings, node, &key, known);
+        read.place = place;
+        if section == "processes" {
+            read.process = declaration(findings, node, &key, name);
+        }
+        services.insert(name.to_owned(), read);
+    }
+    services
+}
+
+fn service(findings: &mut Findings<'_>, node: &Node, key: &str, known: &Known<'_>) -> Service {
+    let single = node.get("probe").filter(|node| !node.is_null()).map(|node| (None, joined(key, "probe"), node));
+    let named =
+        node.named("probes").map(|(name, _, node)| (Some(name.to_owned()), format!("{key}.probes.{name}"), node));
+    let looks: Vec<_> = single
+        .into_iter()
+        .chain(named)
+        .filter_map(|(name, key, node)| look(findings, node, &key).map(|look| (name, look)))
+        .collect();
+    check_command(findings, node, "validate", &joined(key, "validate"));
+    Service {
+        key: key.to_owned(),
+        place: node.place,
+        looks,
+        needs: node.texts_at("needs"),
+        port: node.whole_at::<u16>("port").filter(|port| *port != 0),
+        is_critical: node.truth_at("critical").unwrap_or_default(),
+        configuration: environment::paths(findings, node, "configuration", key),
+        validator: node.command_at("validate"),
+        restores_configuration: node.truth_at("restore_configuration").unwrap_or_default(),
+        environment: environment::entries(findings, node, "environment", key),
+        autonomy: node.autonomy_at("autonomy"),
+        policy: limits(findings, node, key, known),
+        severity: node.severity_at("severity"),
+        expect: node.text_at("expect").map(|text| expectation(Some(text))),
+        condition: condition(findings, node, key),
+        flap: flap(node, known.flap),
+        is_notifier: node.truth_at("notifier"),
+        process: None,
+    }
+}
+
+fn limits(findings: &mut Findings<'_>, node: &Node, key: &str, known: &Known<'_>) -> Limits {
+    let default = || Limits::Named(known.default.id.clone());
+    let Some(written) = node.get("policy") else { return default() };
+    if let Some(text) = written.text() {
+        if let Some((id, _)) = known.policies.iter().find(|(id, _)| id.as_str() == text) {
+            return Limits::Named(id.clone());
+        }
+        let help = nearest(text, known.policies.keys().map(PolicyId::as_str));
+        let help = help.unwrap_or_else(|| format!("define it under `policies: {{{}: …}}`", cut(text)));
+        let what = format!("there is no policy `{}`", cut(text));
+        findings.error(written.place, &joined(key, "policy"), what, help);
+        return default();
+    }
+    match written.map() {
+        Some(_) => Limits::Own(Box::new(policy(written, known.default, known.default.id.clone()))),
+        None => default(),
+    }
+}
+
+/// The condition under `when`.
+pub(crate) fn condition(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Condition> {
+    let text = node.text_at("when")?;
+    match crate::condition::parse(text) {
+        Ok(condition) => Some(condition),
+        Err(wrong) => {
+            let place = findings.within(place_of(node, "when"), text, wrong.offset, wrong.length);
+            findings.error(place, &joined(key, "when"), wrong.message, wrong.suggestion);
+            None
+        }
+    }
+}
+
+/// The commands of a declared process.
+pub(crate) fn declaration(
+    findings: &mut Findings<'_>,
+    node: &Node,
+    key: &str,
+    name: &str,
+) -> Option<ProcessDeclaration> {
+    for name in ["start", "stop"] {
+        check_command(findings, node, name, &joined(key, name));
+    }
+    if !node.has("start") {
+        let help = "write start: [program, argument, …]".to_owned();
+        findings.error(node.place, key, "a process needs the command that starts it", help);
+        return None;
+    }
+    Some(ProcessDeclaration {
+        name: name.to_owned(),
+        start: node.command_at("start")?,
+        stop: node.command_at("stop"),
+        pid_file: node.path_at("pid_file"),
+    })
+}

@@ -1,0 +1,115 @@
+//! The reference page, made from the table of keys. It is compared with the one in `docs/` by a test.
+
+use std::fmt::Write as _;
+
+use crate::{
+    document::{self, Form, Node, Value},
+    form::expected,
+    keys::{CONFIG, Key, Kind, Shape},
+    load::DEFAULTS,
+};
+
+/// Where the defaults of a shape stand in the shipped layer.
+const DEFAULTS_AT: &[(&str, &[&str])] = &[
+    ("The file", &[]),
+    ("A policy", &["policies", "default"]),
+    ("A circuit breaker", &["policies", "default", "breaker"]),
+    ("A back-off", &["policies", "default", "backoff"]),
+    ("Defaults of probes", &["probe_defaults"]),
+    ("A probe", &["probe_defaults"]),
+    ("Long form: a check", &["probe_defaults"]),
+    ("Flapping", &["flap"]),
+    ("The agent", &["agent"]),
+];
+
+/// The reference of every key, as Markdown.
+#[must_use]
+pub fn reference() -> String {
+    let shipped = document::read(DEFAULTS, Form::Yaml, 0).unwrap_or_else(|_| Node::null(document::Place::default()));
+    let mut text = String::from(INTRODUCTION);
+    for shape in shapes() {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "\n## {}\n\n| key | value | default | meaning |\n|---|---|---|---|\n", shape.title);
+        let defaults = DEFAULTS_AT.iter().find(|(title, _)| *title == shape.title);
+        let defaults = defaults.and_then(|(_, path)| path.iter().try_fold(&shipped, |node, name| node.get(name)));
+        for key in shape.keys {
+            let default = defaults.and_then(|node| node.get(key.name)).and_then(flow);
+            let default = match default {
+                Some(shown) => format!("`{shown}`"),
+                None => key.default.to_owned(),
+            };
+            let example = if key.example.is_empty() { String::new() } else { format!(", as `{}`", key.example) };
+            let (name, kind, meaning) = (key.name, kind(&key.kind), key.meaning);
+            let _ = writeln!(text, "| `{name}` | {kind} | {default} | {meaning}{example} |");
+        }
+    }
+    text
+}
+
+const INTRODUCTION: &str = "\
+# The configuration
+
+This page is made from the table of keys that also checks every file; do not edit it.
+`ansai config schema` prints the same as a JSON schema for editors.
+
+Files are YAML, TOML (`.toml`) or JSON5 (`.json`, `.json5`), up to 1 MiB each.
+Durations are written as `500ms`, `5s`, `10m`, `2h` or `7d`, sizes as `512B`, `64KiB`, `16MiB` or `2GiB`.
+A key that is not listed here is refused, with the nearest name.
+Secrets are written as references: `file:/PATH`, `env:NAME` or `credential:NAME`.
+";
+
+/// Every shape, in the order in which a reader meets it.
+pub(crate) fn shapes() -> Vec<&'static Shape> {
+    fn inner(kind: &Kind) -> Option<&'static Shape> {
+        match kind {
+            Kind::Shape(shape) | Kind::Short(_, shape) => Some(shape),
+            Kind::Named(kind) | Kind::List(kind) => inner(kind),
+            _ => None,
+        }
+    }
+    let mut shapes: Vec<&'static Shape> = vec![&CONFIG];
+    let mut next = 0;
+    while let Some(shape) = shapes.get(next).copied() {
+        for found in shape.keys.iter().filter_map(|key: &Key| inner(&key.kind)) {
+            if !shapes.iter().any(|known| known.title == found.title) {
+                shapes.push(found);
+            }
+        }
+        next += 1;
+    }
+    shapes
+}
+
+/// A link to a shape's section.
+fn link(shape: &Shape) -> String {
+    let letters = shape.title.to_lowercase();
+    let anchor: String = letters.chars().filter(|c| c.is_alphanumeric() || *c == ' ').collect();
+    format!("[{}](#{})", shape.title.to_lowercase(), anchor.replace(' ', "-"))
+}
+
+fn kind(kind_of: &Kind) -> String {
+    match kind_of {
+        Kind::Word(_, words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
+        Kind::Whole { min, max } if *max == u64::from(u32::MAX) => format!("a whole number, {min} or more"),
+        Kind::Whole { min, max } => format!("a whole number from {min} to {max}"),
+        Kind::Argv => "a list of words".into(),
+        Kind::Shape(shape) => link(shape),
+        Kind::Short(short, shape) => format!("{}, or {}", kind(short), link(shape)),
+        Kind::Named(inner) => format!("names, each with {}", kind(inner)),
+        Kind::List(inner) => format!("a list of {}", kind(inner)),
+        leaf => expected(leaf).to_owned(),
+    }
+}
+
+/// A default in one line; a mapping of mappings is shown in its own sections.
+fn flow(node: &Node) -> Option<String> {
+    match &node.value {
+        Value::Scalar(_) => node.text().map(str::to_owned),
+        Value::List(list) => Some(format!("[{}]", list.iter().filter_map(flow).collect::<Vec<_>>().join(", "))),
+        Value::Map(map) if map.values().any(|entry| entry.node.map().is_some()) => None,
+        Value::Map(map) => {
+            let entries = map.iter().filter_map(|(name, entry)| Some(format!("{name}: {}", flow(&entry.node)?)));
+            Some(format!("{{{}}}", entries.collect::<Vec<_>>().join(", ")))
+        }
+    }
+}
