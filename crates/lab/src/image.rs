@@ -18,7 +18,8 @@ use crate::sources::{self, Source};
 const PACKAGES_BASE: &[&str] = &["systemd", "dbus", "systemd-sysv", "iproute2", "procps", "ca-certificates"];
 
 /// What is added in the root: the real servers and the peers that tests and benchmarks need.
-const PACKAGES_ADDED: &[&str] = &["nginx-light", "postgresql", "opensmtpd", "monit", "openssl"];
+const PACKAGES_ADDED: &[&str] =
+    &["nginx-light", "postgresql", "postfix", "sasl2-bin", "libsasl2-modules", "monit", "openssl"];
 
 /// Run in the mount namespace of the build, with the root as `$1` and the packages as the rest.
 const RECIPE: &str = r#"
@@ -30,10 +31,10 @@ chmod 755 "$root/usr/sbin/policy-rc.d"
 echo force-unsafe-io > "$root/etc/dpkg/dpkg.cfg.d/lab"
 printf 'path-exclude /usr/share/doc/*\npath-exclude /usr/share/man/*\npath-exclude /usr/share/locale/*\n' >> "$root/etc/dpkg/dpkg.cfg.d/lab"
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C HOME=/root
-echo 'opensmtpd opensmtpd/mailname string lab.test' | chroot "$root" debconf-set-selections
+echo 'postfix postfix/main_mailer_type select No configuration' | chroot "$root" debconf-set-selections
 chroot "$root" apt-get -q -o Acquire::Languages=none update
 chroot "$root" apt-get -q -y --no-install-recommends install "$@"
-for unit in nginx postgresql opensmtpd monit e2scrub_reap; do
+for unit in nginx postgresql postfix saslauthd monit e2scrub_reap; do
     chroot "$root" systemctl -q disable "$unit.service" 2>/dev/null || true
 done
 for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer logrotate.timer \

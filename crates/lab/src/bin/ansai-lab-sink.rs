@@ -1,6 +1,6 @@
 //! A fixture that receives webhooks and dead-man's pings: each request becomes one JSON line of a file, and the first N can be refused.
 //!
-//! It deliberately understands nothing of what it receives, and speaks no SMTP (a real opensmtpd does).
+//! It deliberately understands nothing of what it receives, and speaks no SMTP (a real postfix does).
 
 use std::error::Error;
 use std::fs::File;
