@@ -8,6 +8,7 @@ mod docs;
 mod doctor;
 mod drill;
 mod explain;
+mod import;
 mod incidents;
 mod init;
 mod maintenance;
@@ -22,7 +23,7 @@ mod test;
 
 use self::operate::{Ended, Opened};
 use crate::{
-    Command, ConfigCommand, ConsentArgs, MaintenanceCommand, Places,
+    Command, ConfigCommand, ConsentArgs, ImportCommand, MaintenanceCommand, Places,
     exit::{Code, Failure},
 };
 
@@ -46,6 +47,9 @@ pub(crate) fn run(places: &Places, command: Command) -> Result<Code, Failure> {
         Command::Test { path, bless: true } => test::bless(places, path),
         Command::Test { path, bless: false } => test::test(places, path),
         Command::Replay { journal, with } => replay::replay(places, &journal, with),
+        Command::Import { from: ImportCommand::Ansai { file, output, force } } => {
+            import::predecessor(places, &file, output, force)
+        }
         Command::Doctor { send_test: false } => doctor::doctor(places),
         Command::Doctor { send_test: true } => doctor::send_test(places),
         Command::Completions { shell } => docs::completions(shell),

@@ -239,6 +239,11 @@ enum Command {
         #[arg(long)]
         with: Option<PathBuf>,
     },
+    /// Carry over the configuration of another program.
+    Import {
+        #[command(subcommand)]
+        from: ImportCommand,
+    },
     /// Look for what keeps ansai from working, and say what to do.
     Doctor {
         /// Also send a test message on every route, and say of each what came of it.
@@ -259,6 +264,22 @@ enum Command {
     /// Print the reference of the command line as Markdown.
     #[command(hide = true)]
     Reference,
+}
+
+#[derive(Subcommand)]
+enum ImportCommand {
+    /// The predecessor of the same name: its YAML becomes ours, and what does not is listed with its line. Exit codes:
+    /// 0 all is carried over; 1 it is written, and some of it a person must see to; 2 nothing is written.
+    Ansai {
+        /// The predecessor's YAML; `-` reads the standard input.
+        file: PathBuf,
+        /// Where to write; printed when it is left out.
+        #[arg(long, short)]
+        output: Option<PathBuf>,
+        /// Replace a file that is there; it is kept as .bak.
+        #[arg(long, requires = "output")]
+        force: bool,
+    },
 }
 
 #[derive(Subcommand)]

@@ -70,6 +70,31 @@ fn what_init_writes_is_valid_and_never_overwritten() {
 }
 
 #[test]
+fn the_predecessor_is_imported_with_an_exit_code_that_tells_whether_something_is_left_to_do() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = |name: &str| folder.path().join(name).display().to_string();
+    let (old, out) = (place("old.yml"), place("ansai.yaml"));
+    std::fs::write(&old, "self_healing_enabled: true\nmonitored_services: [{name: nginx, port: 80}]\n")
+        .expect("written");
+    check(&["import", "ansai", &old], 0, "\"nginx.service\":");
+    check(&["import", "ansai", &old, "-o", &out], 0, "written: everything is carried over");
+    check(&["check", &out], 0, "is valid");
+    check(&["import", "ansai", &old, "-o", &out], 2, "is there already and was not touched");
+    std::fs::write(&old, "owner_email: a@b.c\nsmtp_user: a\nsmtp_password: hunter2\nhealthcheck_grace: 60\n")
+        .expect("written");
+    check(&["import", "ansai", &old, "-o", &out, "--force"], 1, "2 keys of the old file need a look");
+    let value: serde_json::Value =
+        serde_json::from_slice(&ansai(&["import", "ansai", &old, "--json"]).stdout).expect("JSON");
+    let note = &value["notes"][0];
+    assert_eq!((&note["line"], &note["key"], &note["fate"]), (&3.into(), &"smtp_password".into(), &"wanted".into()));
+    std::fs::write(&old, "owner_email: [\n").expect("written");
+    check(&["import", "ansai", &old], 2, "nothing was written\n  try: mend the old file");
+    std::fs::write(&old, b"owner_email: \xff\n").expect("written");
+    check(&["import", "ansai", &old], 2, "byte 13 is no UTF-8");
+    check(&["import", "ansai", "/nonexistent"], 2, "name the predecessor's YAML file");
+}
+
+#[test]
 fn quiet_prints_nothing_and_json_is_json() {
     let path = scenarios().join("ansai.yaml");
     let path = path.to_str().expect("text");

@@ -12,6 +12,7 @@ mod deduce;
 mod diagnostics;
 mod document;
 mod form;
+pub mod import;
 mod keys;
 mod layer;
 mod lint;

@@ -1,6 +1,9 @@
 //! `ansai init`: a first configuration from what this host runs. It observes only, until the operator says otherwise.
 
-use std::{fmt::Write as _, path::PathBuf};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 use ansai_host::linux::port_owner;
 use ansai_model::{
@@ -65,30 +68,36 @@ pub(super) fn init(places: &Places, output: Option<PathBuf>, force: bool, dry_ru
         show::print(&text);
         return Ok(Code::Ok);
     }
-    if output.exists() {
-        if !force {
-            let what = format!("{} is there already and was not touched", output.display());
-            return Err(Failure::new(
-                Code::Usage,
-                what,
-                "--force replaces it and keeps a copy; --dry-run prints the new one",
-            ));
-        }
-        let backup = PathBuf::from(format!("{}.bak", output.display()));
-        std::fs::copy(&output, &backup).map_err(|error| failed(format!("{}: {error}", backup.display()), ""))?;
-    }
-    if let Some(parent) = output.parent() {
-        std::fs::create_dir_all(parent)
-            .map_err(|error| failed(format!("{}: {error}", parent.display()), "run it as root"))?;
-    }
-    std::fs::write(&output, text)
-        .map_err(|error| failed(format!("{}: {error}", output.display()), "run it as root"))?;
+    write(&output, &text, force)?;
     show::print(&format!(
         "{} written: {} services, observed only.\nnext: read it, set `autonomy: act` where ansai may heal, then systemctl enable --now ansai",
         output.display(),
         units.len()
     ));
     Ok(Code::Ok)
+}
+
+/// Writes a configuration; one that is there is replaced only by force, and then kept as `.bak`.
+pub(super) fn write(output: &Path, text: &str, force: bool) -> Result<(), Failure> {
+    let failed = |path: &Path, error: std::io::Error| {
+        let what = format!("{}: {error}", path.display());
+        match error.kind() {
+            std::io::ErrorKind::PermissionDenied => Failure::new(Code::Forbidden, what, "run it as root"),
+            _ => Failure::new(Code::Failing, what, "name another place with --output"),
+        }
+    };
+    if output.exists() {
+        if !force {
+            let what = format!("{} is there already and was not touched", output.display());
+            return Err(Failure::new(Code::Usage, what, "--force replaces it, and keeps it as .bak"));
+        }
+        let backup = PathBuf::from(format!("{}.bak", output.display()));
+        std::fs::copy(output, &backup).map_err(|error| failed(&backup, error))?;
+    }
+    if let Some(parent) = output.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        std::fs::create_dir_all(parent).map_err(|error| failed(parent, error))?;
+    }
+    std::fs::write(output, text).map_err(|error| failed(output, error))
 }
 
 fn units(inventory: Inventory) -> Vec<UnitFacts> {
@@ -107,7 +116,7 @@ fn configuration(units: &[UnitFacts]) -> String {
          # notify:\n#   email: {to: ops@example.com, smtp: \"smtp://127.0.0.1:25\"}\n\n",
     );
     text.push_str(if units.is_empty() { "services: {}\n" } else { "services:\n" });
-    let root = std::path::Path::new("/");
+    let root = Path::new("/");
     let mut ports = std::collections::BTreeMap::new();
     for port in PORTS_TRIED {
         for owner in port_owner::owners(root, *port) {

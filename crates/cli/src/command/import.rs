@@ -1,0 +1,89 @@
+//! `ansai import ansai`: the predecessor's configuration becomes ours. What becomes of each key is `config`'s.
+
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use ansai_config::import::{self, BYTES_MAX, Imported};
+use ansai_protocol::SCHEMA;
+use serde_json::json;
+
+use super::init;
+use crate::{
+    Places,
+    exit::{Code, Failure},
+    show,
+};
+
+pub(super) fn predecessor(places: &Places, file: &Path, output: Option<PathBuf>, force: bool) -> Result<Code, Failure> {
+    let text = read(file)?;
+    let imported = match import::predecessor(file, &text) {
+        Ok(imported) => imported,
+        Err(wrong) if places.json => {
+            show::print_json(&json!({"schema": SCHEMA, "errors": wrong.0}));
+            return Ok(Code::Usage);
+        }
+        Err(wrong) => {
+            let mut lines: Vec<String> = wrong.0.iter().map(|wrong| format!("{wrong}\n")).collect();
+            lines.push("nothing was written".to_owned());
+            return Err(Failure::new(Code::Usage, lines.join("\n"), "mend the old file, and import it again"));
+        }
+    };
+    let name = output.clone().unwrap_or_else(|| PathBuf::from("ansai.yaml"));
+    // What is written must be valid, or it helps nobody.
+    ansai_config::parse(&[(name, imported.configuration.clone())]).map_err(|wrong| {
+        let what = format!("the configuration that was made is not valid: {wrong}");
+        Failure::new(Code::Failing, what, "please report this as a bug")
+    })?;
+    if let Some(output) = &output {
+        init::write(output, &imported.configuration, force)?;
+    }
+    told(places, &imported, output.as_deref());
+    Ok(if imported.is_incomplete() { Code::Failing } else { Code::Ok })
+}
+
+fn read(file: &Path) -> Result<String, Failure> {
+    let failed = |error: std::io::Error| {
+        let what = format!("{}: {error}", file.display());
+        match error.kind() {
+            std::io::ErrorKind::PermissionDenied => Failure::new(Code::Forbidden, what, "run it as root"),
+            _ => Failure::new(Code::Usage, what, "name the predecessor's YAML file"),
+        }
+    };
+    let source: Box<dyn Read> = match file.as_os_str() == "-" {
+        true => Box::new(std::io::stdin()),
+        false => Box::new(File::open(file).map_err(failed)?),
+    };
+    let mut bytes = Vec::new();
+    // One byte more than is read shows that there is more.
+    source.take(BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+    String::from_utf8(bytes).map_err(|error| {
+        let what = format!("{}: byte {} is no UTF-8", file.display(), error.utf8_error().valid_up_to());
+        Failure::new(Code::Usage, what, "is it the predecessor's YAML file?")
+    })
+}
+
+fn told(places: &Places, imported: &Imported, output: Option<&Path>) {
+    let Imported { configuration, notes } = imported;
+    if places.json {
+        let text = configuration;
+        return show::print_json(&json!({"schema": SCHEMA, "written": output, "configuration": text, "notes": notes}));
+    }
+    let s = if notes.len() == 1 { "" } else { "s" };
+    let listed = match notes.len() {
+        0 => "everything is carried over".to_owned(),
+        count => format!("{count} key{s} of the old file need a look: they are listed at the end, with their lines"),
+    };
+    match output {
+        None => {
+            show::print(configuration);
+            show::note(&listed);
+        }
+        Some(output) => {
+            let path = output.display();
+            show::print(&format!("{path} written: {listed}\nnext: read it, then: ansai check {path}"));
+        }
+    }
+}
