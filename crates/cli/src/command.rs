@@ -37,6 +37,7 @@ pub(crate) fn run(places: &Places, command: Command) -> Result<Code, Failure> {
         Command::Config { show: ConfigCommand::Show { expanded: false } } => config::show(places),
         Command::Config { show: ConfigCommand::Show { expanded: true } } => config::expanded(places),
         Command::Config { show: ConfigCommand::Layers } => config::layers(places),
+        Command::Config { show: ConfigCommand::Explain { key } } => config::explain(places, &key),
         Command::Config { show: ConfigCommand::Schema } => config::schema(),
         Command::Config { show: ConfigCommand::Reference } => config::reference(),
         Command::Status { watch: true } => status::watch(places),

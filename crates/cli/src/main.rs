@@ -316,8 +316,13 @@ enum ConfigCommand {
         #[arg(long)]
         expanded: bool,
     },
-    /// List the layers, weakest first.
+    /// List the layers and their files, weakest first.
     Layers,
+    /// Say what holds under a key, which layer and line set it, and what it replaced.
+    Explain {
+        /// The key, as services.nginx.service.policy.cooldown or agent.host_budget.
+        key: String,
+    },
     /// Print the JSON schema of a configuration file, for editors.
     Schema,
     /// Print the reference of every key as Markdown.

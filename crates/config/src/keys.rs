@@ -7,7 +7,7 @@ mod long;
 mod short;
 
 pub(crate) use long::{ACTION, COMMAND};
-pub(crate) use short::CONFIG;
+pub(crate) use short::{CONFIG, POLICY, SERVICE};
 
 /// One key of a mapping.
 #[derive(Clone, Copy, Debug)]

@@ -1,6 +1,7 @@
 //! Everything as code: files to diagnostics or a validated bundle.
 //!
-//! [`load`] reads one file, or every file of a folder in the order of their names, over the shipped defaults;
+//! [`load`] reads one file, or every file of a folder in the order of their names, with the layers beside it, over the
+//! shipped defaults;
 //! [`Configuration::bundle`] deduces checks, rules, runbooks and policies for the units that a host has.
 //! Nothing half-valid passes: wrong configuration gives [`Diagnostics`] and no configuration.
 //!
@@ -11,6 +12,7 @@ pub mod condition;
 mod deduce;
 mod diagnostics;
 mod document;
+mod explain;
 mod form;
 pub mod import;
 mod keys;
@@ -23,7 +25,8 @@ mod schema;
 pub mod units;
 
 pub use diagnostics::{Diagnostic, Diagnostics, Gravity};
+pub use explain::{Explained, Explanation, NoKey, Origin};
 pub use layer::Layer;
-pub use load::{Configuration, load, parse};
+pub use load::{Configuration, LayerFile, changed_at, load, load_at, parse};
 pub use reference::reference;
 pub use schema::schema;

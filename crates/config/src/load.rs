@@ -1,11 +1,12 @@
-//! From texts to a configuration: read, held against the table, merged, read into values. Files are found by `files`.
+//! From files to a configuration: `files` finds them, `stack` makes one tree of them, and here it is understood.
 
 mod files;
+mod stack;
 
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use ansai_model::{
@@ -17,15 +18,16 @@ use ansai_model::{
     policy::{MaintenanceWindow, Policy},
     rule::Autonomy,
     settings::Settings,
+    time::WallTime,
 };
 
+pub use self::stack::LayerFile;
+use self::stack::{Input, Stack};
 use crate::{
     deduce,
     diagnostics::{Diagnostic, Diagnostics, Findings},
-    document::{self, Form, Node, Place},
-    form,
-    keys::{CONFIG, Kind},
-    layer::{self, Layer, Source, Sources},
+    document::{Node, Place},
+    layer::{Layer, Sources},
     lint,
     read::{
         long::{self, Fallback, Long},
@@ -55,7 +57,7 @@ pub struct Configuration {
     pub(crate) tree: Node,
     pub(crate) sources: Sources,
     warnings: Vec<Diagnostic>,
-    files: Vec<PathBuf>,
+    files: Vec<LayerFile>,
 }
 
 /// What holds for a probe that does not say otherwise.
@@ -104,20 +106,27 @@ impl ProbeDefaults {
     }
 }
 
-/// Reads a file, or the files of a folder, over the shipped defaults.
+/// Reads a file, or the files of a folder, and the layers beside it, over the shipped defaults.
 ///
 /// # Errors
 /// Everything that is wrong.
 pub fn load(path: &Path) -> Result<Configuration, Diagnostics> {
-    let mut texts = Vec::new();
-    let mut errors = Vec::new();
-    for file in files::list(path)? {
-        match files::read(&file) {
-            Ok(text) => texts.push((file, text)),
-            Err(wrong) => errors.extend(wrong.0),
-        }
-    }
-    if errors.is_empty() { parse(&texts) } else { Err(Diagnostics(errors)) }
+    load_at(path, WallTime(jiff::Timestamp::now().as_millisecond()))
+}
+
+/// The same at a given time, which decides whether an emergency layer still holds.
+///
+/// # Errors
+/// Everything that is wrong.
+pub fn load_at(path: &Path, now: WallTime) -> Result<Configuration, Diagnostics> {
+    let (inputs, unreadable) = files::inputs(path)?;
+    read(inputs, unreadable, now)
+}
+
+/// When a file or folder of a configuration was last changed, so that it is read anew; nothing when none is there.
+#[must_use]
+pub fn changed_at(path: &Path) -> Option<SystemTime> {
+    files::changed_at(path)
 }
 
 /// Reads texts with the names of their files as the host's layer, over the shipped defaults.
@@ -125,39 +134,30 @@ pub fn load(path: &Path) -> Result<Configuration, Diagnostics> {
 /// # Errors
 /// Everything that is wrong.
 pub fn parse(texts: &[(PathBuf, String)]) -> Result<Configuration, Diagnostics> {
-    let shipped = Source { name: SHIPPED.into(), text: DEFAULTS.into(), layer: Layer::Shipped };
-    let own = texts.iter().map(|(path, text)| Source {
-        name: path.display().to_string(),
-        text: text.clone(),
-        layer: Layer::Host,
-    });
-    let sources = Sources(std::iter::once(shipped).chain(own).collect());
-    let mut configuration = read(sources)?;
-    configuration.files = texts.iter().map(|(path, _)| path.clone()).collect();
-    Ok(configuration)
+    let input = |(file, text): &(PathBuf, String)| {
+        let (layer, file, text) = (Layer::Host, file.clone(), text.clone());
+        Input { layer, role: None, file, text }
+    };
+    read(texts.iter().map(input).collect(), Diagnostics(Vec::new()), WallTime(0))
 }
 
-fn read(sources: Sources) -> Result<Configuration, Diagnostics> {
+fn read(mut inputs: Vec<Input>, unreadable: Diagnostics, now: WallTime) -> Result<Configuration, Diagnostics> {
+    let (file, text) = (PathBuf::from(SHIPPED), DEFAULTS.to_owned());
+    inputs.insert(0, Input { layer: Layer::Shipped, role: None, file, text });
+    let sources = stack::sources(&inputs);
     let mut findings = Findings::new(&sources);
-    let mut tree = Node::null(Place::default());
-    for (index, source) in sources.0.iter().enumerate() {
-        match document::read(&source.text, Form::of(Path::new(&source.name)), index) {
-            Ok(node) => {
-                form::check(&mut findings, &node, &Kind::Shape(&CONFIG), "");
-                layer::merge(&mut findings, &sources, &mut tree, node, "");
-            }
-            Err(error) => findings.form(index, error),
-        }
-    }
+    unreadable.0.into_iter().for_each(|diagnostic| findings.push(diagnostic));
+    let Stack { tree, files } = stack::stack(&mut findings, &sources, &inputs, now);
     let mut configuration = understand(&mut findings, &tree);
+    (configuration.tree, configuration.files) = (tree, files);
+    // What depends on several keys is checked against a host without units.
+    let parts = configuration.assemble(&mut findings, &Inventory::default(), 1);
     if findings.is_valid() {
-        lint::lint(&mut findings, &configuration, &tree);
+        lint::lint(&mut findings, &configuration, &configuration.tree);
+        configuration.fit(&mut findings, parts);
     }
     configuration.warnings = findings.finish()?;
-    configuration.tree = tree;
     configuration.sources = sources;
-    // What depends on several keys is checked against a host without units.
-    configuration.bundle(&Inventory::default(), 1)?;
     Ok(configuration)
 }
 
@@ -216,10 +216,22 @@ fn default_policy(policies: &BTreeMap<PolicyId, Policy>) -> Policy {
 }
 
 impl Configuration {
-    /// The files that it was read from, in order.
+    /// The files that hold, the weakest first.
     #[must_use]
-    pub fn files(&self) -> &[PathBuf] {
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.files.iter().filter(|found| found.ignored.is_none()).map(|found| found.file.clone()).collect()
+    }
+
+    /// Every file that was read, the weakest layer first, those included that do not hold.
+    #[must_use]
+    pub fn layers(&self) -> &[LayerFile] {
         &self.files
+    }
+
+    /// When an emergency layer ends, so that the files must be read anew.
+    #[must_use]
+    pub fn expires(&self) -> Option<WallTime> {
+        self.files.iter().filter(|found| found.ignored.is_none()).filter_map(|found| found.expires).min()
     }
 
     /// The agent's own settings.
@@ -251,6 +263,13 @@ impl Configuration {
     /// Everything that does not fit together.
     pub fn bundle(&self, inventory: &Inventory, generation: u64) -> Result<Bundle, Diagnostics> {
         let mut findings = Findings::new(&self.sources);
+        let parts = self.assemble(&mut findings, inventory, generation);
+        let bundle = if findings.is_valid() { self.fit(&mut findings, parts) } else { None };
+        findings.finish()?;
+        bundle.ok_or_else(|| Diagnostics(Vec::new()))
+    }
+
+    fn assemble(&self, findings: &mut Findings<'_>, inventory: &Inventory, generation: u64) -> BundleParts {
         let mut parts = BundleParts {
             generation,
             settings: self.settings.clone(),
@@ -262,16 +281,20 @@ impl Configuration {
             maintenance: self.maintenance.clone(),
             routes: self.routes.clone(),
         };
-        deduce::services(&mut findings, self, inventory, &mut parts);
-        self.add_long(&mut findings, &mut parts);
-        findings.finish()?;
-        Bundle::new(parts).map_err(|errors| {
-            let mut findings = Findings::new(&self.sources);
-            for error in errors {
-                self.misfit(&mut findings, error);
+        deduce::services(findings, self, inventory, &mut parts);
+        self.add_long(findings, &mut parts);
+        parts
+    }
+
+    /// The parts as a bundle, when they fit together.
+    fn fit(&self, findings: &mut Findings<'_>, parts: BundleParts) -> Option<Bundle> {
+        match Bundle::new(parts) {
+            Ok(bundle) => Some(bundle),
+            Err(errors) => {
+                errors.into_iter().for_each(|error| self.misfit(findings, error));
+                None
             }
-            findings.finish().err().unwrap_or(Diagnostics(Vec::new()))
-        })
+        }
     }
 
     /// What is written in the long form goes over what is deduced.

@@ -33,7 +33,7 @@ pub fn reference() -> String {
         let defaults = DEFAULTS_AT.iter().find(|(title, _)| *title == shape.title);
         let defaults = defaults.and_then(|(_, path)| path.iter().try_fold(&shipped, |node, name| node.get(name)));
         for key in shape.keys {
-            let default = defaults.and_then(|node| node.get(key.name)).and_then(flow);
+            let default = defaults.and_then(|node| node.get(key.name)).filter(|node| !holds_maps(node)).and_then(flow);
             let default = match default {
                 Some(shown) => format!("`{shown}`"),
                 None => key.default.to_owned(),
@@ -101,12 +101,16 @@ fn kind(kind_of: &Kind) -> String {
     }
 }
 
-/// A default in one line; a mapping of mappings is shown in its own sections.
-fn flow(node: &Node) -> Option<String> {
+/// A mapping of mappings is shown in its own sections.
+fn holds_maps(node: &Node) -> bool {
+    node.map().is_some_and(|map| map.values().any(|entry| entry.node.map().is_some()))
+}
+
+/// A value in one line.
+pub(crate) fn flow(node: &Node) -> Option<String> {
     match &node.value {
         Value::Scalar(_) => node.text().map(str::to_owned),
         Value::List(list) => Some(format!("[{}]", list.iter().filter_map(flow).collect::<Vec<_>>().join(", "))),
-        Value::Map(map) if map.values().any(|entry| entry.node.map().is_some()) => None,
         Value::Map(map) => {
             let entries = map.iter().filter_map(|(name, entry)| Some(format!("{name}: {}", flow(&entry.node)?)));
             Some(format!("{{{}}}", entries.collect::<Vec<_>>().join(", ")))

@@ -1,17 +1,15 @@
 //! `ansai config`: the configuration as it is written, in layers, and as the agent applies it on this host.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
-use ansai_config::Configuration;
+use ansai_config::{Configuration, Origin};
 use ansai_host::{
     linux::{LinuxHost, Options},
     port::Host,
 };
 use ansai_model::inventory::Inventory;
 use ansai_protocol::SCHEMA;
+use comfy_table::Cell;
 use serde_json::json;
 use tokio_util::task::TaskTracker;
 
@@ -34,8 +32,8 @@ pub(super) fn load(places: &Places) -> Result<Configuration, Failure> {
 pub(super) fn show(places: &Places) -> Result<Code, Failure> {
     let configuration = load(places)?;
     let mut files = Vec::new();
-    for path in configuration.files().iter().filter(|path| path.exists()) {
-        let text = std::fs::read_to_string(path)
+    for path in configuration.files() {
+        let text = std::fs::read_to_string(&path)
             .map_err(|error| Failure::new(Code::Failing, format!("{}: {error}", path.display()), ""))?;
         files.push((path, text));
     }
@@ -60,15 +58,54 @@ pub(super) fn expanded(places: &Places) -> Result<Code, Failure> {
     Ok(Code::Ok)
 }
 
+/// Every layer with its files, the weakest first, those included that do not hold.
 pub(super) fn layers(places: &Places) -> Result<Code, Failure> {
     let configuration = load(places)?;
-    let layers: Vec<PathBuf> = configuration.files().to_vec();
     if places.json {
-        show::print_json(&json!({"schema": SCHEMA, "layers": layers}));
+        show::print_json(&json!({"schema": SCHEMA, "layers": configuration.layers()}));
         return Ok(Code::Ok);
     }
-    let lines = layers.iter().enumerate().map(|(index, path)| format!("{}  {}", index + 1, path.display()));
-    let lines: Vec<String> = std::iter::once("0  shipped defaults".to_owned()).chain(lines).collect();
+    let rows = configuration.layers().iter().map(|found| {
+        let until = found.expires.and_then(|at| jiff::Timestamp::from_millisecond(at.0).ok());
+        let state = match (&found.ignored, until) {
+            (Some(why), _) => format!("ignored: {why}"),
+            (None, Some(until)) => format!("holds until {until}"),
+            (None, None) => "holds".to_owned(),
+        };
+        vec![Cell::new(found.layer.as_str()), Cell::new(found.file.display()), Cell::new(state)]
+    });
+    let shipped = vec![Cell::new("shipped"), Cell::new("(in the program)"), Cell::new("holds")];
+    show::print(&show::table(&["LAYER", "FILE", "STATE"], std::iter::once(shipped).chain(rows)));
+    Ok(Code::Ok)
+}
+
+/// What holds under a key, who set it, and what it replaced.
+pub(super) fn explain(places: &Places, key: &str) -> Result<Code, Failure> {
+    let configuration = load(places)?;
+    let explained =
+        configuration.explain(key).map_err(|wrong| Failure::new(Code::Usage, wrong.what, wrong.suggestion))?;
+    if places.json {
+        show::print_json(&json!({"schema": SCHEMA, "explained": explained}));
+        return Ok(Code::Ok);
+    }
+    let mut lines = Vec::new();
+    if !explained.meaning.is_empty() {
+        lines.push(format!("# {}: {}", explained.key, explained.meaning));
+    }
+    if let Some(holds) = &explained.holds {
+        lines.push(format!("# it is not written; `{holds}` holds"));
+    }
+    let origin = |origin: &Origin| format!("{} {}:{}", origin.layer.as_str(), origin.file, origin.line);
+    for value in &explained.values {
+        lines.push(format!("{} = {}", value.key, value.set.value));
+        lines.push(format!("    set by   {}", origin(&value.set)));
+        let shadowed = value.shadowed.iter().map(|weaker| format!("    replaces {}: {}", origin(weaker), weaker.value));
+        lines.extend(shadowed);
+    }
+    if explained.values.is_empty() {
+        let default = explained.default.as_deref().unwrap_or("nothing");
+        lines.push(format!("{} is not written; what holds: {default}", explained.key));
+    }
     show::print(&lines.join("\n"));
     Ok(Code::Ok)
 }

@@ -1,61 +1,171 @@
-//! Which files make a configuration, and their texts: bounded in number and size.
+//! Which files make a configuration, in which layers, and their texts: bounded in number and size.
+//!
+//! A file, or the files of a folder, are the host's layer. Beside it may stand a folder `layers/` with `site`,
+//! `role-NAME` and `emergency`, each a file or a folder of files.
 
 use std::{
     io::Read,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
+use super::stack::Input;
 use crate::{
-    diagnostics::{Diagnostic, Diagnostics},
+    diagnostics::{Diagnostic, Diagnostics, nearest},
     document::ENDINGS,
+    layer::Layer,
 };
 
 /// The largest file that is read.
 pub(crate) const FILE_BYTES_MAX: u64 = 1 << 20;
-/// The most files of a configuration.
+/// The most bytes of all files together.
+const ALL_BYTES_MAX: usize = 16 << 20;
+/// The most files of a folder.
 const FILES_MAX: usize = 1_000;
+/// The most folders among the layers that are looked at for changes.
+const FOLDERS_MAX: usize = 64;
+/// The name of the folder with the other layers.
+const LAYERS: &str = "layers";
 
-fn problem(file: &Path, what: impl Into<String>, help: &str) -> Diagnostics {
-    Diagnostics(vec![Diagnostic::of_file(file.display().to_string(), what, help)])
+/// A file that belongs to a configuration.
+type Found = (Layer, Option<String>, PathBuf);
+
+fn problem(file: &Path, what: impl Into<String>, help: &str) -> Diagnostic {
+    Diagnostic::of_file(file.display().to_string(), what, help)
 }
 
-/// The files of a folder in the order of their names, or the one file.
-pub(super) fn list(path: &Path) -> Result<Vec<PathBuf>, Diagnostics> {
+/// Every text of a configuration from the weakest layer to the strongest, and what could not be read.
+///
+/// # Errors
+/// When there is nothing to read.
+pub(super) fn inputs(path: &Path) -> Result<(Vec<Input>, Diagnostics), Diagnostics> {
     let meta = std::fs::metadata(path).map_err(|error| {
-        problem(path, format!("the configuration cannot be read: {error}"), "`ansai init` writes one")
+        Diagnostics(vec![problem(
+            path,
+            format!("the configuration cannot be read: {error}"),
+            "`ansai init` writes one",
+        )])
     })?;
-    if !meta.is_dir() {
-        return Ok(vec![path.to_owned()]);
+    let mut wrong = Diagnostics(Vec::new());
+    let own = if meta.is_dir() { folder(path, &mut wrong) } else { vec![path.to_owned()] };
+    let mut found: Vec<Found> = own.into_iter().map(|file| (Layer::Host, None, file)).collect();
+    let base = if meta.is_dir() { Some(path) } else { path.parent() };
+    if let Some(layers) = base.map(|base| base.join(LAYERS)).filter(|layers| layers.is_dir()) {
+        found.extend(others(&layers, &mut wrong));
     }
-    folder(path)
+    // The sort is stable: within a layer the order of the names stays.
+    found.sort_by_key(|(layer, ..)| *layer);
+    let (mut inputs, mut bytes) = (Vec::new(), 0);
+    for (layer, role, file) in found {
+        if bytes > ALL_BYTES_MAX {
+            let what = format!("the files have more than {ALL_BYTES_MAX} bytes together");
+            wrong.0.push(problem(&file, what, "a host needs less than that"));
+            break;
+        }
+        match read(&file) {
+            Ok(text) => {
+                bytes += text.len();
+                inputs.push(Input { layer, role, file, text });
+            }
+            Err(diagnostic) => wrong.0.push(*diagnostic),
+        }
+    }
+    Ok((inputs, wrong))
 }
 
-fn folder(path: &Path) -> Result<Vec<PathBuf>, Diagnostics> {
-    let entries = std::fs::read_dir(path).map_err(|error| problem(path, error.to_string(), "check its permissions"))?;
-    let is_ours = |path: &PathBuf| path.extension().is_some_and(|ending| ENDINGS.iter().any(|known| ending == *known));
-    let mut files: Vec<PathBuf> =
-        entries.flatten().map(|entry| entry.path()).filter(is_ours).take(FILES_MAX + 1).collect();
-    if files.len() > FILES_MAX {
-        let what = format!("it has more than {FILES_MAX} files");
-        return Err(problem(path, what, "join some of them"));
+/// The files of the layers besides the host's.
+fn others(layers: &Path, wrong: &mut Diagnostics) -> Vec<Found> {
+    let mut found = Vec::new();
+    for path in entries(layers, wrong).into_iter().filter(|path| path.is_dir() || is_ours(path)) {
+        let name = if path.is_dir() { path.file_name() } else { path.file_stem() };
+        let name = name.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let (layer, role) = match (name.as_str(), name.strip_prefix("role-")) {
+            ("site", _) => (Layer::Site, None),
+            ("emergency", _) => (Layer::Emergency, None),
+            (_, Some(role)) if !role.is_empty() => (Layer::Role, Some(role.to_owned())),
+            _ => {
+                let help = nearest(&name, ["site", "emergency"]);
+                let help =
+                    help.unwrap_or_else(|| "name it site, role-NAME or emergency; the host's layer is outside".into());
+                wrong.0.push(problem(&path, format!("there is no layer `{name}`"), &help));
+                continue;
+            }
+        };
+        let files = if path.is_dir() { folder(&path, wrong) } else { vec![path] };
+        found.extend(files.into_iter().map(|file| (layer, role.clone(), file)));
     }
-    files.sort();
-    Ok(files)
+    found
+}
+
+fn is_ours(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ENDINGS.iter().any(|known| ending == *known))
+}
+
+/// The files of a folder that are read.
+fn folder(path: &Path, wrong: &mut Diagnostics) -> Vec<PathBuf> {
+    entries(path, wrong).into_iter().filter(|path| is_ours(path) && !path.is_dir()).collect()
+}
+
+/// What stands in a folder, in the order of the names.
+fn entries(path: &Path, wrong: &mut Diagnostics) -> Vec<PathBuf> {
+    let entries = match std::fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) => {
+            wrong.0.push(problem(path, format!("cannot be read: {error}"), "check its permissions"));
+            return Vec::new();
+        }
+    };
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).take(FILES_MAX + 1).collect();
+    if paths.len() > FILES_MAX {
+        wrong.0.push(problem(path, format!("it has more than {FILES_MAX} files"), "join some of them"));
+    }
+    paths.sort();
+    paths
+}
+
+/// The latest change of a file or folder that a configuration is made of; nothing when there is none.
+pub(super) fn changed_at(path: &Path) -> Option<SystemTime> {
+    let is_folder = path.is_dir();
+    let layers = (if is_folder { Some(path) } else { path.parent() }).map(|base| base.join(LAYERS));
+    let mut unheard = Diagnostics(Vec::new());
+    let mut paths = vec![path.to_owned()];
+    if is_folder {
+        paths.extend(entries(path, &mut unheard));
+    }
+    if let Some(layers) = layers.filter(|layers| layers.is_dir()) {
+        let found = entries(&layers, &mut unheard);
+        let folders: Vec<PathBuf> = found.iter().filter(|path| path.is_dir()).cloned().collect();
+        let inner =
+            folders.iter().take(FOLDERS_MAX).flat_map(|folder| entries(folder, &mut unheard)).collect::<Vec<_>>();
+        paths.extend([layers].into_iter().chain(found).chain(inner));
+    }
+    paths.iter().filter_map(|path| std::fs::metadata(path).and_then(|meta| meta.modified()).ok()).max()
 }
 
 /// The text of a file.
-pub(super) fn read(file: &Path) -> Result<String, Diagnostics> {
-    let failed = |error: std::io::Error| problem(file, format!("cannot be read: {error}"), "check its permissions");
+fn read(file: &Path) -> Result<String, Box<Diagnostic>> {
+    let failed = |error: std::io::Error| {
+        let help = if error.kind() == std::io::ErrorKind::NotFound {
+            "`ansai init` writes one"
+        } else {
+            "check its permissions"
+        };
+        Box::new(problem(file, format!("cannot be read: {error}"), help))
+    };
+    // Opening a pipe would wait for whoever writes into it.
+    if !std::fs::metadata(file).map_err(failed)?.is_file() {
+        return Err(Box::new(problem(file, "it is no file", "name a file or a folder of files")));
+    }
     let opened = std::fs::File::open(file).map_err(failed)?;
     let mut bytes = Vec::new();
     // The size is not asked beforehand: a file may grow, and some have no size.
     opened.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(problem(file, format!("it has more than {FILE_BYTES_MAX} bytes"), "split it"));
+        return Err(Box::new(problem(file, format!("it has more than {FILE_BYTES_MAX} bytes"), "split it")));
     }
     String::from_utf8(bytes).map_err(|error| {
-        let line =
-            1 + error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
-        problem(file, format!("it is not written in UTF-8, from line {line} on"), "save it as UTF-8")
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
+        Box::new(problem(file, format!("line {line} is not written in UTF-8"), "save the file as UTF-8"))
     })
 }

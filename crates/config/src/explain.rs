@@ -1,0 +1,279 @@
+//! `ansai config explain KEY`: the value that holds, who set it, what it replaced, and what holds where nothing is said.
+
+use std::fmt;
+
+use ansai_model::policy::matches;
+use serde::Serialize;
+
+use crate::{
+    diagnostics::nearest_name,
+    document::{Node, Value, line_of},
+    form::{cut, joined},
+    keys::{CONFIG, Kind, POLICY, SERVICE, Shape},
+    layer::Layer,
+    load::Configuration,
+    reference::flow,
+};
+
+/// The most values that one answer lists.
+const VALUES_MAX: usize = 1_000;
+/// The longest key that is looked for, in bytes.
+const KEY_BYTES_MAX: usize = 1_024;
+/// The most keys that one falls back to another.
+const STEPS_MAX: usize = 8;
+
+/// What a key means here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Explained {
+    /// The key, written out.
+    pub key: String,
+    /// The key that holds in its place, when it is not written itself.
+    pub holds: Option<String>,
+    /// What the key means.
+    pub meaning: String,
+    /// The values under it; one, when it is a single value. Empty when nothing says anything.
+    pub values: Vec<Explanation>,
+    /// What follows when nothing is written, in words.
+    pub default: Option<String>,
+}
+
+/// One value and where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// Its key.
+    pub key: String,
+    /// What holds.
+    pub set: Origin,
+    /// What it replaced, the strongest first.
+    pub shadowed: Vec<Origin>,
+}
+
+/// A value in a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Origin {
+    /// The value in one line.
+    pub value: String,
+    /// Its layer.
+    pub layer: Layer,
+    /// Its file.
+    pub file: String,
+    /// Its line, from 1.
+    pub line: usize,
+}
+
+/// There is no such key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NoKey {
+    /// What is wrong.
+    pub what: String,
+    /// What may be meant.
+    pub suggestion: String,
+}
+
+impl fmt::Display for NoKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+impl std::error::Error for NoKey {}
+
+/// A key that the table knows, as far as the tree has it.
+struct Found<'t> {
+    key: String,
+    node: Option<&'t Node>,
+    meaning: &'static str,
+    default: &'static str,
+}
+
+impl Configuration {
+    /// Says what holds under a key, as `services.nginx.service.policy.cooldown`, and why.
+    ///
+    /// # Errors
+    /// When there is no such key, with the nearest one.
+    pub fn explain(&self, key: &str) -> Result<Explained, NoKey> {
+        let asked = self.find(key)?;
+        let mut explained = Explained {
+            key: asked.key.clone(),
+            holds: None,
+            meaning: asked.meaning.to_owned(),
+            values: Vec::new(),
+            default: (!asked.default.is_empty()).then(|| asked.default.to_owned()),
+        };
+        let mut found = asked;
+        for _ in 0..STEPS_MAX {
+            if let Some(node) = found.node.filter(|node| !node.is_null()) {
+                self.list(node, &found.key, &mut explained.values);
+                explained.holds = (found.key != explained.key).then_some(found.key);
+                break;
+            }
+            let Some(next) = self.fallback(&found.key).and_then(|next| self.find(&next).ok()) else { break };
+            found = next;
+        }
+        Ok(explained)
+    }
+
+    /// The key that holds when this one is not written.
+    fn fallback(&self, key: &str) -> Option<String> {
+        let (section, rest) = key.split_once('.')?;
+        let last = rest.rsplit('.').next()?;
+        match section {
+            "services" | "processes" => {
+                let map = self.tree.get(section).and_then(Node::map)?;
+                let name =
+                    map.keys().filter(|name| rest.starts_with(&format!("{name}."))).max_by_key(|name| name.len())?;
+                let rest = &rest[name.len() + 1..];
+                if let Some(limit) = rest.strip_prefix("policy.") {
+                    let named = self.tree.get(section)?.get(name)?.text_at("policy").unwrap_or("default");
+                    return Some(format!("policies.{named}.{limit}"));
+                }
+                let is_probe = rest.starts_with("probe.") || rest.starts_with("probes.");
+                match rest {
+                    "autonomy" => Some("autonomy".into()),
+                    rest if rest.starts_with("flap") => Some(rest.to_owned()),
+                    _ if is_probe => Some(format!("probe_defaults.{last}")),
+                    _ => None,
+                }
+            }
+            "policies" => {
+                let name = self.tree.get("policies").and_then(Node::map)?.keys();
+                let name = name.filter(|name| rest.starts_with(&format!("{name}."))).max_by_key(|name| name.len())?;
+                (name != "default").then(|| format!("policies.default.{}", &rest[name.len() + 1..]))
+            }
+            "checks" if rest.contains(".flap.") => Some(format!("flap.{last}")),
+            "checks" => Some(format!("probe_defaults.{last}")),
+            "rules" if last == "autonomy" => Some("autonomy".into()),
+            _ => None,
+        }
+    }
+
+    /// Every single value under a node, with its origin.
+    fn list(&self, node: &Node, key: &str, values: &mut Vec<Explanation>) {
+        if values.len() >= VALUES_MAX {
+            return;
+        }
+        let Value::Map(map) = &node.value else {
+            let shadowed = node.shadowed.iter().rev().map(|node| self.origin(node)).collect();
+            values.push(Explanation { key: key.to_owned(), set: self.origin(node), shadowed });
+            return;
+        };
+        for (name, entry) in map {
+            self.list(&entry.node, &joined(key, name), values);
+        }
+    }
+
+    fn origin(&self, node: &Node) -> Origin {
+        let source = self.sources.get(node.place.source);
+        Origin {
+            value: flow(node).unwrap_or_else(|| "{…}".into()),
+            layer: source.map_or(Layer::Shipped, |source| source.layer),
+            file: source.map(|source| source.name.clone()).unwrap_or_default(),
+            line: source.map_or(0, |source| line_of(&source.text, node.place.start)),
+        }
+    }
+
+    /// Finds a key by the table, and by the tree where names are the operator's.
+    fn find(&self, key: &str) -> Result<Found<'_>, NoKey> {
+        if key.len() > KEY_BYTES_MAX {
+            return Err(NoKey {
+                what: "this key is too long".into(),
+                suggestion: "write as services.nginx.service".into(),
+            });
+        }
+        let mut found = Found { key: String::new(), node: Some(&self.tree), meaning: "everything", default: "" };
+        let (mut kind, mut rest) = (Kind::Shape(&CONFIG), key.trim_matches('.'));
+        while !rest.is_empty() {
+            rest = match kind {
+                Kind::Shape(shape) | Kind::Short(_, shape) => self.step_shape(&mut found, &mut kind, shape, rest)?,
+                Kind::Named(inner) => {
+                    kind = *inner;
+                    step_name(&mut found, rest)?
+                }
+                Kind::List(inner) => {
+                    kind = *inner;
+                    step_index(&mut found, rest)?
+                }
+                _ => {
+                    let what = format!("`{}` is a single value, without `{}`", found.key, cut(rest));
+                    return Err(NoKey { what, suggestion: format!("ansai config explain {}", found.key) });
+                }
+            };
+        }
+        Ok(found)
+    }
+
+    /// One key of a mapping whose keys the table knows.
+    fn step_shape<'r>(
+        &self,
+        found: &mut Found<'_>,
+        kind: &mut Kind,
+        shape: &'static Shape,
+        rest: &'r str,
+    ) -> Result<&'r str, NoKey> {
+        let end = rest.find(['.', '[']).unwrap_or(rest.len());
+        let (name, tail) = (&rest[..end], rest[end..].trim_start_matches('.'));
+        let Some(key) = shape.key(name) else {
+            // The limits of a service may be asked for without `policy`.
+            if shape.title == SERVICE.title && POLICY.key(name).is_some() {
+                found.node = found.node.and_then(|node| node.get("policy"));
+                found.key = joined(&found.key, "policy");
+                *kind = Kind::Shape(&POLICY);
+                return Ok(rest);
+            }
+            let names = shape.keys.iter().map(|key| key.name);
+            let limits = POLICY.keys.iter().map(|key| key.name).filter(|_| shape.title == SERVICE.title);
+            let suggestion = match nearest_name(name, names.clone().chain(limits)) {
+                Some(near) => format!("ansai config explain {}", joined(&found.key, near)),
+                None => format!("known here: {}", names.collect::<Vec<_>>().join(", ")),
+            };
+            let whole = joined(&found.key, name);
+            return Err(NoKey { what: format!("there is no key `{}`", cut(&whole)), suggestion });
+        };
+        found.node = found.node.and_then(|node| node.get(name));
+        found.key = joined(&found.key, name);
+        (found.meaning, found.default, *kind) = (key.meaning, key.default, key.kind);
+        Ok(tail)
+    }
+}
+
+/// One name of the operator's: the longest that is there, or a pattern that matches it.
+fn step_name<'r>(found: &mut Found<'_>, rest: &'r str) -> Result<&'r str, NoKey> {
+    let map = found.node.and_then(Node::map);
+    let names = || map.into_iter().flat_map(|map| map.keys());
+    let ends: Vec<usize> = rest.match_indices('.').map(|(at, _)| at).chain([rest.len()]).collect();
+    let full = |part: &str| [part.to_owned(), format!("{part}.service")];
+    let written = |part: &str| full(part).into_iter().find(|name| map.is_some_and(|map| map.contains_key(name)));
+    let like = |part: &str| names().find(|name| name.contains('*') && matches(name, part)).cloned();
+    let hit = ends.iter().rev().find_map(|end| Some((*end, written(&rest[..*end])?)));
+    // The shortest part, as a pattern matches whatever follows as well.
+    let hit = hit.or_else(|| ends.iter().find_map(|end| Some((*end, like(&rest[..*end])?))));
+    let hit = hit.or_else(|| ends.iter().find_map(|end| Some((*end, like(&format!("{}.service", &rest[..*end]))?))));
+    let Some((end, name)) = hit else {
+        let near = ends.iter().rev().find_map(|end| nearest_name(&rest[..*end], names().map(String::as_str)));
+        let suggestion = match near {
+            Some(near) => format!("ansai config explain {}", joined(&found.key, near)),
+            None if names().next().is_none() => format!("nothing is written under `{}`", found.key),
+            None => format!("known here: {}", names().take(20).cloned().collect::<Vec<_>>().join(", ")),
+        };
+        return Err(NoKey { what: format!("there is no `{}` under `{}`", cut(rest), found.key), suggestion });
+    };
+    found.node = map.and_then(|map| map.get(&name)).map(|entry| &entry.node);
+    found.key = joined(&found.key, &name);
+    Ok(rest[end..].trim_start_matches('.'))
+}
+
+/// One item of a list, as `[0]`.
+fn step_index<'r>(found: &mut Found<'_>, rest: &'r str) -> Result<&'r str, NoKey> {
+    let (number, tail) = match rest.strip_prefix('[') {
+        Some(rest) => rest.split_once(']').unwrap_or((rest, "")),
+        None => rest.split_once('.').unwrap_or((rest, "")),
+    };
+    let list = found.node.and_then(Node::list).unwrap_or_default();
+    let item = number.parse::<usize>().ok().and_then(|index| list.get(index));
+    let Some(item) = item else {
+        let suggestion = format!("write {}[0] to {}[{}]", found.key, found.key, list.len().saturating_sub(1));
+        return Err(NoKey { what: format!("`{}` has no item `{}`", found.key, cut(number)), suggestion });
+    };
+    found.node = Some(item);
+    found.key = format!("{}[{number}]", found.key);
+    Ok(tail.trim_start_matches('.'))
+}

@@ -1,0 +1,153 @@
+//! From texts in layers to one tree: each is read and held against the table, the stronger ones are put over the weaker.
+//! Which role layer holds follows from the role, and an emergency layer holds until it expires.
+
+use std::path::{Path, PathBuf};
+
+use ansai_model::time::WallTime;
+use serde::Serialize;
+
+use crate::{
+    diagnostics::{Findings, nearest, place_of},
+    document::{self, Form, Node, Place, Value},
+    form,
+    keys::{CONFIG, Kind},
+    layer::{Layer, Source, Sources, merge},
+};
+
+/// One file of a configuration, and whether it holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LayerFile {
+    /// Its layer.
+    pub layer: Layer,
+    /// Where it is.
+    pub file: PathBuf,
+    /// Why it does not hold, when it does not.
+    pub ignored: Option<String>,
+    /// When it ends by itself.
+    pub expires: Option<WallTime>,
+}
+
+/// A text before it is read.
+#[derive(Clone, Debug)]
+pub(crate) struct Input {
+    pub(crate) layer: Layer,
+    /// The role that a role layer is for.
+    pub(crate) role: Option<String>,
+    pub(crate) file: PathBuf,
+    pub(crate) text: String,
+}
+
+/// The texts as sources; their order is that of the inputs, which is from the weakest to the strongest.
+pub(super) fn sources(inputs: &[Input]) -> Sources {
+    let source = |input: &Input| {
+        let (name, text) = (input.file.display().to_string(), input.text.clone());
+        Source { name, text, layer: input.layer }
+    };
+    Sources(inputs.iter().map(source).collect())
+}
+
+/// What came of the layers.
+pub(super) struct Stack {
+    pub(super) tree: Node,
+    pub(super) files: Vec<LayerFile>,
+}
+
+pub(super) fn stack(findings: &mut Findings<'_>, sources: &Sources, inputs: &[Input], now: WallTime) -> Stack {
+    let mut documents: Vec<Option<Node>> = Vec::new();
+    for (index, source) in sources.0.iter().enumerate() {
+        match document::read(&source.text, Form::of(Path::new(&source.name)), index) {
+            Ok(node) => {
+                form::check(findings, &node, &Kind::Shape(&CONFIG), "");
+                documents.push(Some(node));
+            }
+            Err(error) => {
+                findings.form(index, error);
+                documents.push(None);
+            }
+        }
+    }
+    let role = role(findings, inputs, &documents);
+    let mut stack = Stack { tree: Node::null(Place::default()), files: Vec::new() };
+    for (index, (input, document)) in inputs.iter().zip(documents).enumerate() {
+        let Some(mut node) = document else { continue };
+        let expires = expires(findings, &mut node, input.layer, index);
+        let ignored = match &input.role {
+            Some(own) if role.as_deref() != Some(own.as_str()) => Some(format!("the role of this host is not `{own}`")),
+            Some(_) | None => match expires {
+                Some(at) if at <= now => Some("it has expired".to_owned()),
+                Some(_) | None => None,
+            },
+        };
+        if ignored.is_none() {
+            merge(findings, sources, &mut stack.tree, node, "");
+        }
+        let (layer, file) = (input.layer, input.file.clone());
+        if input.layer != Layer::Shipped {
+            stack.files.push(LayerFile { layer, file, ignored, expires });
+        }
+    }
+    for (index, input) in inputs.iter().enumerate() {
+        let found = stack.files.iter().find(|found| found.file == input.file);
+        if let Some(at) = found.filter(|found| found.ignored.is_some()).and_then(|found| found.expires) {
+            expired(findings, sources, index, at);
+        }
+    }
+    stack
+}
+
+/// The role of this host, from the strongest layer that says it.
+fn role(findings: &mut Findings<'_>, inputs: &[Input], documents: &[Option<Node>]) -> Option<String> {
+    let said = inputs.iter().zip(documents).rev().filter(|(input, _)| input.role.is_none());
+    let role = said
+        .filter_map(|(_, node)| node.as_ref()?.section("agent")?.get("role"))
+        .find_map(|node| node.text().map(|text| (text.to_owned(), node.place)));
+    let known: Vec<&str> = inputs.iter().filter_map(|input| input.role.as_deref()).collect();
+    match &role {
+        None if !known.is_empty() => {
+            let what = "there are role layers, and this host has no role";
+            let place = Place { source: inputs.iter().position(|input| input.role.is_some())?, ..Place::default() };
+            findings.warning(place, "agent.role", what, format!("write agent: {{role: {}}}", known[0]));
+        }
+        Some((role, place)) if !known.is_empty() && !known.contains(&role.as_str()) => {
+            let what = format!("there is no layer for the role `{}`", form::cut(role));
+            findings.warning(*place, "agent.role", what, nearest(role, known.iter().copied()));
+        }
+        Some(_) | None => {}
+    }
+    role.map(|(role, _)| role)
+}
+
+/// Takes `expires` out of a document: an emergency layer must have it, any other must not.
+fn expires(findings: &mut Findings<'_>, node: &mut Node, layer: Layer, source: usize) -> Option<WallTime> {
+    let (place, at) = (place_of(node, "expires"), node.moment_at("expires"));
+    let is_there = node.has("expires");
+    if let Value::Map(map) = &mut node.value {
+        map.remove("expires");
+    }
+    match (layer, is_there) {
+        (Layer::Emergency, true) => at,
+        (Layer::Emergency, false) => {
+            let what = "an emergency layer must say when it ends";
+            let help = "write expires: with a moment, as 2030-01-31T08:00:00Z".to_owned();
+            findings.error(Place { source, ..Place::default() }, "expires", what, help);
+            None
+        }
+        (_, true) => {
+            let help = format!(
+                "delete it, or put the file into layers/emergency; this one is of the {} layer",
+                layer.as_str()
+            );
+            findings.error(place, "expires", "only an emergency layer expires", help);
+            None
+        }
+        (_, false) => None,
+    }
+}
+
+fn expired(findings: &mut Findings<'_>, sources: &Sources, index: usize, at: WallTime) {
+    let found = sources.get(index).and_then(|source| Some((source, source.text.find("expires")?)));
+    let place = Place { source: index, start: found.map_or(0, |(_, start)| start), length: "expires".len() };
+    let when = jiff::Timestamp::from_millisecond(at.0).map(|at| at.to_string()).unwrap_or_default();
+    let what = format!("this emergency layer ended at {when} and is ignored");
+    findings.warning(place, "expires", what, "delete the file, or set a later time".to_owned());
+}

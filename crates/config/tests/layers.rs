@@ -1,0 +1,196 @@
+//! Layers over layers: what holds, who set it, what it replaced, and when an emergency ends.
+
+use std::{fs, path::Path};
+
+use ansai_config::{Configuration, Diagnostics, Explained, Layer, load_at};
+use ansai_model::{inventory::Inventory, time::WallTime};
+
+/// 2030-01-01T00:00:00Z.
+const END: i64 = 1_893_456_000_000;
+
+fn write(folder: &Path, files: &[(&str, &str)]) {
+    for (name, text) in files {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        fs::write(path, text).expect("written");
+    }
+}
+
+fn loaded(files: &[(&str, &str)], now: i64) -> Result<Configuration, Diagnostics> {
+    let folder = tempfile::tempdir().expect("a folder");
+    write(folder.path(), files);
+    load_at(&folder.path().join("ansai.yaml"), WallTime(now))
+}
+
+const ALL: &[(&str, &str)] = &[
+    (
+        "ansai.yaml",
+        "agent: {role: web}\nservices:\n  nginx.service:\n    probe: {http: \"http://127.0.0.1/\"}\n  worker@*.service: {}\n",
+    ),
+    (
+        "layers/site.toml",
+        "autonomy = \"act\"\n[policies.default]\ncooldown = \"1m\"\n[services.\"nginx.service\"]\nprobe = {every = \"20s\"}\n",
+    ),
+    (
+        "layers/role-web.json5",
+        "{policies: {default: {cooldown: '45s'}}, services: {\"nginx.service\": {probe: {every: '15s'}}}}",
+    ),
+    ("layers/role-db.yaml", "policies: {default: {cooldown: 9m}}\n"),
+    ("layers/emergency/all.yaml", "autonomy: observe\nexpires: 2030-01-01T00:00:00Z\n"),
+];
+
+/// Each value as `key = value (layer file:line; weaker, …)`, and the key that holds in its place.
+fn shown(explained: &Explained) -> String {
+    let name =
+        |file: &str| Path::new(file).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let values = explained.values.iter().map(|value| {
+        let set = format!("{} {}:{}", value.set.layer.as_str(), name(&value.set.file), value.set.line);
+        let weaker = value.shadowed.iter().map(|weaker| format!(", {} {}", weaker.layer.as_str(), weaker.value));
+        format!("{} = {} ({set}{})", value.key, value.set.value, weaker.collect::<String>())
+    });
+    let values = values.collect::<Vec<_>>().join("; ");
+    match (&explained.holds, &explained.default) {
+        (Some(holds), _) => format!("{} -> {holds}: {values}", explained.key),
+        (None, Some(default)) if values.is_empty() => format!("{}: {default}", explained.key),
+        (None, _) => values,
+    }
+}
+
+#[track_caller]
+fn check(key: &str, expect: &str) {
+    let configuration = loaded(ALL, END - 1).expect("valid");
+    let said = match configuration.explain(key) {
+        Ok(explained) => shown(&explained),
+        Err(wrong) => format!("{}; {}", wrong.what, wrong.suggestion),
+    };
+    assert_eq!(said, expect);
+}
+
+#[test]
+fn each_value_names_its_layer_and_line_and_what_it_replaced() {
+    check("autonomy", "autonomy = observe (emergency all.yaml:1, site act, shipped observe)");
+    check(
+        "services.nginx.service.probe.every",
+        "services.nginx.service.probe.every = 15s (role role-web.json5:1, site 20s)",
+    );
+    check(
+        "nginx",
+        "there is no key `nginx`; known here: autonomy, services, processes, notify, policies, maintenance, \
+        probe_defaults, flap, heartbeat, agent, targets, checks, rules, runbooks, expires",
+    );
+}
+
+#[test]
+fn what_is_not_written_is_led_to_what_holds() {
+    let cooldown = "policies.default.cooldown = 45s (role role-web.json5:1, site 1m, shipped 30s)";
+    let said = format!("services.nginx.service.policy.cooldown -> policies.default.cooldown: {cooldown}");
+    check("services.nginx.service.cooldown", &said);
+    check("services.nginx.policy.cooldown", &said);
+    let said = format!("services.worker@*.service.policy.cooldown -> policies.default.cooldown: {cooldown}");
+    check("services.worker@3.service.cooldown", &said);
+    check("services.worker@3.cooldown", &said);
+    check("services.nginx.port", "services.nginx.service.port: the port of a probe on this host");
+    check(
+        "agent.host_budget",
+        "agent.host_budget.actions = 20 (shipped the shipped defaults:18); \
+         agent.host_budget.per = 1h (shipped the shipped defaults:18)",
+    );
+}
+
+#[test]
+fn an_unknown_key_gets_the_nearest_one() {
+    check(
+        "services.nginx.service.colldown",
+        "there is no key `services.nginx.service.colldown`; ansai config explain services.nginx.service.cooldown",
+    );
+    check(
+        "services.ngnx.service",
+        "there is no `ngnx.service` under `services`; ansai config explain services.nginx.service",
+    );
+    check("autonomy.x", "`autonomy` is a single value, without `x`; ansai config explain autonomy");
+}
+
+#[test]
+fn an_emergency_ends_by_itself_and_that_is_said() {
+    let before = loaded(ALL, END - 1).expect("valid");
+    assert_eq!((before.expires(), before.warnings().len()), (Some(WallTime(END)), 0));
+    let after = loaded(ALL, END).expect("valid");
+    assert_eq!(after.expires(), None);
+    let warning = after.warnings().first().map(ToString::to_string).expect("a warning");
+    assert!(warning.contains("ended at 2030-01-01T00:00:00Z and is ignored"), "{warning}");
+    assert!(warning.contains("2 | expires: 2030"), "{warning}");
+    let ignored: Vec<_> =
+        after.layers().iter().filter(|found| found.ignored.is_some()).map(|found| found.layer).collect();
+    assert_eq!(ignored, [Layer::Role, Layer::Emergency]);
+}
+
+#[track_caller]
+fn check_error(files: &[(&str, &str)], expect: &[&str]) {
+    let wrong = loaded(files, 0).expect_err("it is wrong").to_string();
+    for part in expect {
+        assert!(wrong.contains(part), "{wrong}");
+    }
+}
+
+#[test]
+fn a_layer_that_is_none_and_an_emergency_without_end_are_refused() {
+    check_error(
+        &[
+            ("ansai.yaml", "expires: 2030-01-01T00:00:00Z\n"),
+            ("layers/emergency.yaml", "autonomy: act\n"),
+            ("layers/siet.yaml", ""),
+        ],
+        &[
+            "only an emergency layer expires",
+            "must say when it ends",
+            "there is no layer `siet`",
+            "did you mean `site`?",
+        ],
+    );
+}
+
+#[test]
+fn all_errors_of_all_files_come_at_once() {
+    check_error(
+        &[
+            ("ansai.yaml", "autonomy: akt\nservices: {a.service: {needs: [b]}}\n"),
+            ("layers/site.yaml", "polices: {}\n"),
+            ("layers/role-x.json5", "{autonomy: }"),
+        ],
+        &[
+            "did you mean `act`?",
+            "there is no service `b.service`",
+            "did you mean `policies`?",
+            "role-x.json5:1:12",
+            "4 errors",
+        ],
+    );
+}
+
+#[test]
+fn files_of_one_layer_are_joined_and_nothing_is_said_twice() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let window = "maintenance: [{scope: a, from: 2030-01-01T00:00:00Z, until: 2030-01-02T00:00:00Z}]\n";
+    write(folder.path(), &[("1.yaml", &format!("services: {{a.service: {{}}}}\n{window}")), ("2.yaml", window)]);
+    write(folder.path(), &[("3.toml", "[services.\"b.service\"]\n"), ("notes.txt", "no configuration")]);
+    let configuration = load_at(folder.path(), WallTime(0)).expect("valid");
+    let bundle = configuration.bundle(&Inventory::default(), 1).expect("valid");
+    assert_eq!((bundle.parts().targets.len(), bundle.parts().maintenance.len()), (2, 2));
+    assert_eq!(configuration.files().len(), 3);
+    write(folder.path(), &[("4.yaml", "services: {a.service: {}}\n")]);
+    let wrong = load_at(folder.path(), WallTime(0)).expect_err("twice").to_string();
+    assert!(wrong.contains("`services.a.service` is configured in two files of one layer"), "{wrong}");
+    assert!(wrong.contains("1.yaml:1 says it already"), "{wrong}");
+}
+
+#[test]
+fn a_change_in_a_layer_is_seen() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("ansai.yaml");
+    assert_eq!(ansai_config::changed_at(&path), None);
+    write(folder.path(), &[("ansai.yaml", ""), ("layers/emergency/a.yaml", "")]);
+    let file = fs::File::options().append(true).open(folder.path().join("layers/emergency/a.yaml")).expect("a file");
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(3_600);
+    file.set_modified(later).expect("a time");
+    assert_eq!(ansai_config::changed_at(&path), Some(later));
+}
