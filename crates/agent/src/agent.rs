@@ -133,7 +133,7 @@ pub async fn run(options: Options) -> Result<()> {
         tasks: tasks.clone(),
         results,
     });
-    let stamp = newest(&options.config);
+    let stamp = ansai_config::changed_at(&options.config);
     let mut agent = Agent {
         options,
         shell,
@@ -151,6 +151,7 @@ pub async fn run(options: Options) -> Result<()> {
         trials: Trials::new(notifier, tasks.clone()),
     };
     agent.sides.apply(agent.configuration.settings());
+    agent.warn_of_configuration();
     agent.shell.step(Input::Facts(agent.inventory.facts.clone()));
     agent.shell.step(Input::Started);
     agent.turn(inputs, questions).await?;
@@ -226,13 +227,6 @@ fn watch(host: &LinuxHost, configuration: &Configuration, bundle: &Bundle) {
     host.watch(units, configuration.patterns());
 }
 
-/// When the configuration was last written to.
-fn newest(path: &Path) -> Option<SystemTime> {
-    let modified = |path: &Path| std::fs::metadata(path).and_then(|meta| meta.modified()).ok();
-    let entries = std::fs::read_dir(path).into_iter().flatten().flatten().take(1_000);
-    entries.filter_map(|entry| modified(&entry.path())).chain(modified(path)).max()
-}
-
 impl Agent {
     async fn turn(&mut self, inputs: mpsc::Receiver<Input>, mut questions: mpsc::Receiver<Asked>) -> Result<()> {
         let host = self.host.clone();
@@ -274,7 +268,7 @@ impl Agent {
     /// What only changes now and then: the configuration, new units, HOLD, and the watchdog that shows that we turn.
     async fn look_at_files(&mut self) {
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
-        if newest(&self.options.config) != self.stamp {
+        if ansai_config::changed_at(&self.options.config) != self.stamp || self.has_expired() {
             drop(self.reload().await);
         } else if std::mem::take(&mut self.has_new_units) {
             self.inventory = self.host.inventory().await;
@@ -284,9 +278,15 @@ impl Agent {
         self.look_after_itself();
     }
 
+    /// Whether an emergency layer has ended, so that what is below it holds again.
+    fn has_expired(&self) -> bool {
+        let now = self.shell.clock.now().wall;
+        self.configuration_error.is_none() && self.configuration.expires().is_some_and(|at| at <= now)
+    }
+
     /// Reads the configuration anew; an invalid one changes nothing.
     async fn reload(&mut self) -> Result<(), String> {
-        self.stamp = newest(&self.options.config);
+        self.stamp = ansai_config::changed_at(&self.options.config);
         let loaded = ansai_config::load(&self.options.config).map_err(|error| error.to_string());
         self.inventory = self.host.inventory().await;
         let bundle = loaded.and_then(|configuration| {
@@ -317,6 +317,22 @@ impl Agent {
         let settings = self.configuration.settings();
         self.shell.recorder.set_bytes_max(settings.journal_bytes_max.0);
         self.sides.apply(settings);
+        self.warn_of_configuration();
+    }
+
+    /// What is allowed and dangerous in the configuration stands in the status for as long as it is so.
+    fn warn_of_configuration(&self) {
+        let warnings = self.configuration.warnings();
+        let Some(first) = warnings.first() else {
+            self.warnings.end(Topic::Configuration);
+            return;
+        };
+        let more = match warnings.len() {
+            1 => String::new(),
+            many => format!(", and {} more", many - 1),
+        };
+        let text = format!("the configuration: {}{more}; `ansai check` shows where", first.what);
+        self.warnings.raise(self.shell.clock.now().wall, Topic::Configuration, text);
     }
 
     fn tell_configuration(&self, error: Option<&str>) {

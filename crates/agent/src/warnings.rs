@@ -26,6 +26,8 @@ pub enum Topic {
     Heartbeat,
     /// The metrics cannot be served.
     Metrics,
+    /// Something in the configuration is allowed and dangerous, or has expired.
+    Configuration,
 }
 
 /// The warnings in force. A clone is another handle.
