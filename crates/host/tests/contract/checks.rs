@@ -48,6 +48,8 @@ pub(crate) trait Bench {
     type Host: Host;
     fn host(&self) -> &Self::Host;
     fn install(&self, unit: &UnitName, kind: Kind);
+    /// Watches a unit that does not exist.
+    fn watch_missing(&self, unit: &UnitName);
     fn do_now(&self, unit: &UnitName, deed: Deed);
     fn cut_bus(&self);
     fn restore_bus(&self);
@@ -79,6 +81,7 @@ macro_rules! checks {
 
 checks![
     a_running_unit_is_healthy_and_a_missing_one_fails,
+    looks_at_a_missing_unit_are_no_news,
     many_looks_at_once_are_all_answered,
     a_crash_is_seen_as_one,
     an_exit_by_itself_is_a_failure,
@@ -173,6 +176,31 @@ impl<B: Bench> Course<'_, B> {
         for seen in futures_util::future::join_all((0..128).map(|_| self.look(&unit))).await {
             assert_eq!(seen.health(), Health::Healthy, "{seen:?}");
         }
+    }
+
+    /// A look that hints at what it looks at would be followed by another, without end.
+    async fn looks_at_a_missing_unit_are_no_news(&mut self) {
+        let missing = UnitName::new("contract-nobody.service").expect("valid");
+        self.bench.watch_missing(&missing);
+        self.look(&missing).await;
+        self.hints_until_now("before-missing").await;
+        for _ in 0..5 {
+            assert_eq!(self.look(&missing).await.health(), Health::Failing);
+        }
+        let hints = self.hints_until_now("after-missing").await;
+        assert!(!hints.contains(&Hint::Unit(missing)), "looks at a unit that does not exist hint at it");
+    }
+
+    /// Every hint so far: they end with the first one about a unit that was not there before.
+    async fn hints_until_now(&mut self, name: &str) -> Vec<Hint> {
+        let unit = self.unit(name, Kind::Daemon);
+        self.bench.do_now(&unit, Deed::Crash);
+        let mut hints = Vec::new();
+        while hints.last() != Some(&Hint::Unit(unit.clone())) {
+            let hint = tokio::time::timeout(LIMIT, self.hints.next()).await.expect("a hint in time");
+            hints.extend(hint);
+        }
+        hints
     }
 
     async fn a_crash_is_seen_as_one(&mut self) {

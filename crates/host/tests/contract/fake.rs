@@ -36,6 +36,8 @@ impl Bench for FakeBench {
         });
     }
 
+    fn watch_missing(&self, _unit: &UnitName) {}
+
     fn do_now(&self, unit: &UnitName, deed: Deed) {
         let unit = unit.clone();
         self.host.with(|machine| match deed {

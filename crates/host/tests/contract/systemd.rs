@@ -59,6 +59,12 @@ impl Bench for SystemdBench {
         self.host.watch(units.clone(), Vec::new());
     }
 
+    fn watch_missing(&self, unit: &UnitName) {
+        let mut units = self.units.lock().expect("no panic before");
+        units.insert(unit.clone());
+        self.host.watch(units.clone(), Vec::new());
+    }
+
     fn do_now(&self, unit: &UnitName, deed: Deed) {
         let kill = |signal| systemctl(&["kill", "--kill-who=main", "-s", signal, unit.as_str()]);
         match deed {

@@ -284,8 +284,13 @@ impl Bus {
                 let body = message.body();
                 let Ok((unit, _)) = body.deserialize::<(&str, ObjectPath<'_>)>() else { return };
                 if let Some(unit) = self.watched(unit) {
-                    self.state().told.forget(&unit);
-                    self.hint(Hint::Unit(unit));
+                    let mut state = self.state();
+                    state.told.forget(&unit);
+                    let is_news = state.tracker.is_loading_news(&unit);
+                    drop(state);
+                    if is_news {
+                        self.hint(Hint::Unit(unit));
+                    }
                 } else if unit.ends_with(".service") && self.state().tracker.may_match(unit) {
                     self.hint(Hint::Units);
                 }

@@ -24,6 +24,8 @@ struct Track {
     is_referred_to: bool,
     /// Whether the unit was seen on its way up since that job was announced: then it is no stop.
     is_starting: bool,
+    /// Whether the last look found no such unit, and no job for it was announced since.
+    is_missing: bool,
 }
 
 /// Whether the host is going down.
@@ -139,6 +141,27 @@ impl Tracker {
         self.units.get_mut(unit).is_some_and(|track| !std::mem::replace(&mut track.is_referred_to, true))
     }
 
+    /// systemd would not keep the unit in mind, since it does not exist: it is asked again at the next look.
+    pub fn not_referred(&mut self, unit: &UnitName) {
+        if let Some(track) = self.units.get_mut(unit) {
+            track.is_referred_to = false;
+        }
+    }
+
+    /// A look found the unit, or found that there is none.
+    pub fn found(&mut self, unit: &UnitName, is_missing: bool) {
+        if let Some(track) = self.units.get_mut(unit) {
+            track.is_missing = is_missing;
+        }
+    }
+
+    /// Whether systemd's loading or dropping the unit is news. Each look at a unit that does not exist makes systemd do
+    /// both, and looking again because of it would never end.
+    #[must_use]
+    pub fn is_loading_news(&self, unit: &UnitName) -> bool {
+        self.units.get(unit).is_some_and(|track| !track.is_missing)
+    }
+
     /// The job under way for the unit, when it is ours.
     #[must_use]
     pub fn our_job(&self, unit: &UnitName) -> Option<String> {
@@ -150,6 +173,8 @@ impl Tracker {
         if let Some(track) = self.units.get_mut(unit) {
             track.job = Some(job.to_owned());
             track.is_starting = false;
+            // Whoever has a job for it has found it.
+            track.is_missing = false;
         }
     }
 

@@ -174,7 +174,9 @@ async fn ask(bus: &Bus, unit: &UnitName) -> Result<Properties, CallError> {
     let refer = async {
         if bus.with_tracker(|tracker| tracker.refer(unit)) {
             // Without the reference the look is poorer, and still a look.
-            let _ = bus.call(MANAGER_PATH, MANAGER, "RefUnit", &(unit.as_str(),)).await;
+            if bus.call(MANAGER_PATH, MANAGER, "RefUnit", &(unit.as_str(),)).await.is_err() {
+                bus.with_tracker(|tracker| tracker.not_referred(unit));
+            }
         }
     };
     let get =
@@ -196,6 +198,7 @@ async fn ask(bus: &Bus, unit: &UnitName) -> Result<Properties, CallError> {
         }
     }
     bus.looked(unit, &seen, count);
+    bus.with_tracker(|tracker| tracker.found(unit, seen.load == Some(LoadState::NotFound)));
     Ok(seen)
 }
 
