@@ -99,9 +99,11 @@ fn quiet_prints_nothing_and_json_is_json() {
     let path = scenarios().join("ansai.yaml");
     let path = path.to_str().expect("text");
     assert!(ansai(&["check", path, "--quiet"]).stdout.is_empty());
-    for arguments in
-        [&["check", path, "--json"][..], &["config", "show", "--expanded", "--config", path], &["doctor", "--json"]]
-    {
+    for arguments in [
+        &["check", path, "--json"][..],
+        &["config", "show", "--expanded", "--json", "--config", path],
+        &["doctor", "--json"],
+    ] {
         let value: serde_json::Value = serde_json::from_slice(&ansai(arguments).stdout).expect("JSON");
         assert_eq!(value["schema"], 1, "{arguments:?}");
     }

@@ -4,7 +4,7 @@
 use crate::{
     diagnostics::{Findings, nearest_name},
     document::{Node, Value},
-    keys::{Key, Kind, Shape},
+    keys::{COMMAND, Key, Kind, Shape},
     units,
 };
 
@@ -58,6 +58,10 @@ fn check_shape(findings: &mut Findings<'_>, node: &Node, shape: &Shape, key: &st
         findings.error(node.place, key, what, format!("write {{KEY: VALUE}} with keys as {}", known.join(", ")));
         return;
     };
+    if shape.title == COMMAND.title && !map.contains_key("argv") {
+        let help = "write argv: [program, argument, …]".to_owned();
+        findings.error(node.place, key, "a command needs its program", help);
+    }
     for (name, entry) in map {
         let path = joined(key, name);
         match shape.key(name) {

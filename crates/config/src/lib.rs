@@ -12,6 +12,7 @@ pub mod condition;
 mod deduce;
 mod diagnostics;
 mod document;
+mod expand;
 mod explain;
 mod form;
 pub mod import;
@@ -25,6 +26,7 @@ mod schema;
 pub mod units;
 
 pub use diagnostics::{Diagnostic, Diagnostics, Gravity};
+pub use expand::expanded;
 pub use explain::{Explained, Explanation, NoKey, Origin};
 pub use layer::Layer;
 pub use load::{Configuration, LayerFile, changed_at, load, load_at, parse};

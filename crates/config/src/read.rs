@@ -20,7 +20,6 @@ use ansai_model::{
 };
 
 use crate::{
-    diagnostics::Findings,
     document::{Node, Place, Value},
     units,
 };
@@ -147,15 +146,6 @@ fn command(node: &Node) -> Option<CommandLine> {
             directory: node.path_at("directory"),
         }),
         Value::Scalar(_) => None,
-    }
-}
-
-/// Says that the long form of a command names no program.
-pub(crate) fn check_command(findings: &mut Findings<'_>, parent: &Node, name: &str, key: &str) {
-    if let Some(node) = parent.section(name)
-        && !node.has("argv")
-    {
-        findings.error(node.place, key, "a command needs its program", "write argv: [program, argument, …]".to_owned());
     }
 }
 

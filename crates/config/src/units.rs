@@ -100,7 +100,6 @@ pub(crate) fn shown_duration(duration: Duration) -> String {
 }
 
 /// A size that is read back as the same one.
-#[cfg(test)]
 pub(crate) fn shown_bytes(size: ByteSize) -> String {
     let found = SIZES.iter().find(|(_, factor)| size.0 != 0 && size.0.is_multiple_of(*factor));
     found.map_or_else(|| format!("{}B", size.0), |(unit, factor)| format!("{}{unit}", size.0 / factor))

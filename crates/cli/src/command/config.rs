@@ -48,13 +48,16 @@ pub(super) fn show(places: &Places) -> Result<Code, Failure> {
     Ok(Code::Ok)
 }
 
-/// The bundle for this host. It is JSON in any case: its shape is the model's, and programs are what reads it whole.
+/// What follows from the files on this host, in the long form, which is a configuration as well; as JSON the bundle.
 pub(super) fn expanded(places: &Places) -> Result<Code, Failure> {
     let configuration = load(places)?;
     let inventory = inventory(places)?;
     let bundle = configuration.bundle(&inventory, 1);
     let bundle = bundle.map_err(|wrong| Failure::new(Code::Usage, wrong.to_string(), ""))?;
-    show::print_json(&json!({"schema": SCHEMA, "host": inventory.hostname, "bundle": bundle}));
+    match places.json {
+        true => show::print_json(&json!({"schema": SCHEMA, "host": inventory.hostname, "bundle": bundle})),
+        false => show::print(&ansai_config::expanded(&bundle)),
+    }
     Ok(Code::Ok)
 }
 

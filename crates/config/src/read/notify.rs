@@ -9,7 +9,6 @@ use ansai_model::{
     rule::Severity,
 };
 
-use super::check_command;
 use crate::{
     diagnostics::{Findings, nearest, place_of},
     document::Node,
@@ -139,7 +138,6 @@ fn channel(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Channe
         let what = format!("`{name}` says nothing about a route by `{way}`");
         findings.error(place_of(node, name), &joined(key, name), what, format!("it belongs to `{owner}`; delete it"));
     }
-    check_command(findings, node, way, &joined(key, way));
     match way {
         "smtp" => email(findings, node, key).map(Channel::Email),
         "webhook" => Some(Channel::Webhook(Webhook {

@@ -8,7 +8,7 @@ use ansai_model::{
     probe::{HttpProbe, Probe},
 };
 
-use super::{check_command, statuses};
+use super::statuses;
 use crate::{
     diagnostics::{Findings, place_of},
     document::{Node, Place, Value},
@@ -125,7 +125,6 @@ fn long(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Probe> {
     let (value, place, key) = (node.get(way)?, place_of(node, way), joined(key, way));
     let text = || value.text().map(str::to_owned);
     let path = || text().filter(|path| path.starts_with('/'));
-    check_command(findings, node, way, &key);
     Some(match way {
         "http" => return http(findings, node, &key, value.text()?),
         "tcp" => return tcp(findings, place, &key, value.text()?),

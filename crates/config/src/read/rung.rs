@@ -8,7 +8,7 @@ use ansai_model::{
     runbook::{Entry, OnFailure, Rung, Step, Then},
 };
 
-use super::{check_command, environment, probe::unit, service::condition};
+use super::{environment, probe::unit, service::condition};
 use crate::{
     deduce::ladder::{JOB_TIMEOUT, LOCAL_TIMEOUT},
     diagnostics::{Findings, nearest, place_of},
@@ -32,6 +32,10 @@ pub(super) fn rung(findings: &mut Findings<'_>, node: &Node, key: &str, processe
             return None;
         }
     };
+    if matches!(name, "next-rung" | "escalate") {
+        let what = format!("`{name}` is what `on_failure` may say, and no name");
+        findings.error(place_of(node, "name"), &joined(key, "name"), what, "write another name".to_owned());
+    }
     if node.items("steps").is_empty() {
         let help = "write steps: [{restart_unit: app.service}]".to_owned();
         findings.error(node.place, key, format!("the rung `{id}` has no steps"), help);
@@ -100,7 +104,6 @@ fn action(findings: &mut Findings<'_>, node: &Node, key: &str, processes: &Proce
         findings.error(place_of(node, "disruption"), &joined(key, "disruption"), what, "delete it".to_owned());
     }
     let (value, key) = (node.get(name)?, joined(key, name));
-    check_command(findings, node, name, &key);
     let mut unit = || unit(findings, value, &key);
     Some(match name {
         "validate" => Action::Validate { command: node.command_at(name)? },

@@ -14,7 +14,7 @@ use ansai_model::{
 };
 
 use super::{
-    check_command, environment,
+    environment,
     policy::{flap, policy},
     probe::{Look, expectation, look},
 };
@@ -95,7 +95,6 @@ fn service(findings: &mut Findings<'_>, node: &Node, key: &str, known: &Known<'_
         .chain(named)
         .filter_map(|(name, key, node)| look(findings, node, &key).map(|look| (name, look)))
         .collect();
-    check_command(findings, node, "validate", &joined(key, "validate"));
     Service {
         key: key.to_owned(),
         place: node.place,
@@ -157,9 +156,6 @@ pub(crate) fn declaration(
     key: &str,
     name: &str,
 ) -> Option<ProcessDeclaration> {
-    for name in ["start", "stop"] {
-        check_command(findings, node, name, &joined(key, name));
-    }
     if !node.has("start") {
         let help = "write start: [program, argument, …]".to_owned();
         findings.error(node.place, key, "a process needs the command that starts it", help);

@@ -1,0 +1,62 @@
+//! The long form says the same as the short one: what is expanded is accepted, and gives the same bundle.
+
+use std::{fs, path::Path};
+
+use ansai_config::{expanded, parse};
+use ansai_model::{
+    bundle::Bundle,
+    domain::service::ActiveState,
+    id::UnitName,
+    inventory::{Inventory, UnitFacts},
+};
+
+fn inventory() -> Inventory {
+    let unit = |name: &str, is_oneshot| UnitFacts {
+        name: UnitName::new(name).expect("valid"),
+        active: ActiveState::Active,
+        description: "".into(),
+        is_oneshot,
+        remains_after_exit: false,
+        is_socket_activated: false,
+        is_started_by_timer: false,
+        fragment: None,
+    };
+    let units = vec![unit("nginx.service", false), unit("worker@7.service", false), unit("worker@8.service", true)];
+    Inventory { units, ..Inventory::default() }
+}
+
+#[track_caller]
+fn check(name: &str, text: &str) -> Bundle {
+    let read = |name: &str, text: &str| match parse(&[(name.into(), text.to_owned())]) {
+        Ok(configuration) => configuration,
+        Err(wrong) => panic!("{wrong}\n{text}"),
+    };
+    let bundle = read(name, text).bundle(&inventory(), 7).expect("it fits together");
+    let long = expanded(&bundle);
+    let again = read("expanded.yaml", &long).bundle(&Inventory::default(), 7).expect("it fits together");
+    assert_eq!(again, bundle, "{long}");
+    assert_eq!(expanded(&again), long);
+    bundle
+}
+
+#[test]
+fn every_key_survives_the_long_form() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/valid");
+    for name in ["short.yaml", "long.yaml"] {
+        let bundle = check(name, &fs::read_to_string(folder.join(name)).expect("a file"));
+        assert!(bundle.parts().checks.len() >= 5, "{name}");
+    }
+}
+
+#[test]
+fn an_empty_configuration_has_a_long_form() {
+    check("empty.yaml", "");
+}
+
+#[test]
+fn what_is_written_in_the_long_form_wins_over_what_is_deduced() {
+    let text = "services: {app.service: {}}\nrunbooks: {service/app.service: [{name: only, steps: [{reload_unit: app.service}]}]}\n";
+    let bundle = check("own.yaml", text);
+    let runbook = bundle.parts().runbooks.values().next().expect("one");
+    assert_eq!(runbook.rungs.len(), 1);
+}
