@@ -357,19 +357,10 @@ impl Agent {
         self.shell.step(Input::Facts(self.inventory.facts.clone()));
     }
 
-    /// No new effects; what is under way may end, and its outcome is saved. A kill at any moment is safe too.
-    async fn stop(&mut self, mut inputs: mpsc::Receiver<Input>) {
+    async fn stop(&mut self, results: mpsc::Receiver<Input>) {
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         tracing::info!("stopping");
         self.shell.witness.events.close();
-        let deadline = Instant::now() + STOP_WAIT;
-        while !self.shell.state().runs.is_empty() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match tokio::time::timeout(left, inputs.recv()).await {
-                Ok(Some(input @ Input::ActionEnded { .. })) => self.shell.settle(input),
-                Ok(Some(_)) => {}
-                Ok(None) | Err(_) => break,
-            }
-        }
+        self.shell.wind_down(results, STOP_WAIT).await;
     }
 }

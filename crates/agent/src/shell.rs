@@ -9,7 +9,7 @@ use std::{
 };
 
 use ansai_engine::{
-    Effect, HostEngine, Input, State,
+    Effect, HostEngine, Input,
     effect::{Answer, Dispatch},
 };
 use ansai_host::port::Host;
@@ -267,9 +267,22 @@ impl<H: Host, S: Store> Shell<H, S> {
         let _ = reply.send(crate::answer::of_operator(answer));
     }
 
+    /// No new effects for at most `wait`; what is under way may end, and its outcome is saved. A kill at any moment is
+    /// safe too.
+    pub async fn wind_down(&mut self, mut results: mpsc::Receiver<Input>, wait: Duration) {
+        let deadline = tokio::time::Instant::now() + wait;
+        while !self.engine.state().runs.is_empty() {
+            match tokio::time::timeout_at(deadline, results.recv()).await {
+                Ok(Some(input @ Input::ActionEnded { .. })) => self.settle(input),
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => break,
+            }
+        }
+    }
+
     /// Takes an outcome in while stopping: the state is saved, and nothing new is begun. What the engine decided anew is
     /// found pending by the next start, which observes before it acts.
-    pub fn settle(&mut self, input: Input) {
+    fn settle(&mut self, input: Input) {
         let now = self.clock.now();
         self.recorder.record(now, &input, &self.engine);
         self.witness.sees(now, &input, &self.engine);
@@ -312,9 +325,16 @@ impl<H: Host, S: Store> Shell<H, S> {
         self.recorder.shrink(self.clock.now());
     }
 
-    /// The engine's state, for a last save.
-    pub fn state(&self) -> &State {
-        self.engine.state()
+    /// What decides, to be looked at only.
+    #[must_use]
+    pub fn engine(&self) -> &HostEngine {
+        &self.engine
+    }
+
+    /// Why the ledger cannot be saved, when it cannot; nothing is done then.
+    #[must_use]
+    pub fn ledger_error(&self) -> Option<&str> {
+        self.ledger_error.as_deref()
     }
 }
 

@@ -8,6 +8,7 @@ use ansai_model::{
     check::Check,
     domain::service::{Intent, LoadState, UnitSnapshot},
     observation::{Details, Health, Observation},
+    probe::Probe,
     text::Text,
     time::{MonoTime, Now, Shown},
 };
@@ -221,6 +222,22 @@ impl CheckState {
         let (_, observation) = self.last.as_ref()?;
         let unit = observation.unit()?;
         (observation.health() == Health::Unknown && is_wanted_down(unit)).then(|| observation.summary().clone())
+    }
+
+    /// When it is the check of a unit and nothing is known of the unit, in words: not looked at since the start, or the
+    /// bus is gone. Nobody can say then whether somebody stopped it.
+    #[must_use]
+    pub fn is_blind(&self) -> Option<Text> {
+        if !matches!(self.check.probe, Probe::Unit { .. }) {
+            return None;
+        }
+        match &self.last {
+            None => Some("the unit has not been looked at yet".into()),
+            Some((_, seen)) if seen.health() == Health::Unknown && seen.unit().is_none() => {
+                Some(seen.summary().clone())
+            }
+            Some(_) => None,
+        }
     }
 
     /// When the unit is in a state in which its other probes cannot be believed, in words.

@@ -204,6 +204,10 @@ impl HostEngine {
             self.escalate(now, id, "no rung of the runbook is left".into());
             return false;
         };
+        if !remediation.has_acted && self.is_well(id) {
+            self.leave_alone(now, id);
+            return true;
+        }
         if remediation.step == 0
             && remediation.rung_attempts == 0
             && let Some(why) = self.does_not_apply(now, id, &rung)
@@ -232,6 +236,20 @@ impl HostEngine {
                 }
             }
         }
+    }
+
+    /// The target became well while nothing of this rung was done: by itself, by a person, late after the rung before,
+    /// or while the agent was away. What is well is not acted on.
+    fn leave_alone(&mut self, now: Now, id: IncidentId) {
+        let what = "it is well again, so nothing more is done".into();
+        self.record(now, id, StepKind::Interrupted { what });
+        self.state.remediations.remove(&id);
+        if let Some(incident) = self.state.incidents.get_mut(&id) {
+            incident.phase = Phase::Open;
+            self.state.targets.entry(incident.target.clone()).or_default().remediated = Some(now);
+        }
+        self.changed(now);
+        self.wake_waiting(now);
     }
 
     /// Asks the gates within a remediation, keeps what they say, and wakes the incident when they want to be asked again.

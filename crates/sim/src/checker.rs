@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use ansai_engine::{HostEngine, invariant};
 use ansai_model::{
     action::{ActionRun, Disruption},
+    bundle::Bundle,
     id::{RunId, TargetId},
     time::Now,
 };
@@ -37,7 +38,7 @@ impl Checker {
     ///
     /// # Errors
     /// The invariant that it breaks.
-    pub fn begins(&mut self, engine: &HostEngine, now: Now, run: &ActionRun, facts: Facts) -> Result<(), String> {
+    pub fn begins(&mut self, bundle: &Bundle, now: Now, run: &ActionRun, facts: Facts) -> Result<(), String> {
         let target = &run.target;
         if facts.is_held {
             return Err(format!("nothing_acts_in_hold: {run:?}"));
@@ -57,7 +58,7 @@ impl Checker {
         }
         self.pending.insert(run.id, target.clone());
         if run.action.disruption() > Disruption::None {
-            let budget = engine.bundle().parts().policies.values().map(|policy| policy.target_budget).next();
+            let budget = bundle.parts().policies.values().map(|policy| policy.target_budget).next();
             let on_target = self.actions.entry(target.clone()).or_default();
             on_target.push(now);
             if let Some(budget) = budget {
@@ -66,7 +67,7 @@ impl Checker {
                     return Err(format!("target_budget_respected: {used} actions on {target}"));
                 }
             }
-            let budget = engine.bundle().parts().settings.host_budget;
+            let budget = bundle.parts().settings.host_budget;
             self.all.push(now);
             let used = self.all.iter().filter(|at| now.mono.since(at.mono) < budget.per).count();
             if used > budget.actions_max as usize {

@@ -402,7 +402,7 @@ impl World {
                         && self.knows_stop(&run.target),
                     is_recorded,
                 };
-                self.checker.begins(&self.engine, self.now, &run, facts)?;
+                self.checker.begins(&self.bundle, self.now, &run, facts)?;
                 self.totals.actions += 1;
                 let takes = Duration::from_millis(self.random.below(3_000));
                 self.running.push((self.now.mono.plus(takes), *run));

@@ -69,7 +69,11 @@ pub(super) fn intent(p: &Proposal<'_>) -> Opinion {
     if let Some(why) = slots.iter().find_map(|slot| engine.checks[*slot].wanted_down()) {
         return deny(why);
     }
-    if p.moment == Moment::Continue {
+    if let Some(doubt) = slots.iter().find_map(|slot| engine.checks[*slot].is_blind()) {
+        return defer(None, Text::new(format!("in doubt nothing is done: {doubt}")));
+    }
+    let has_acted = engine.state.remediations.get(&p.incident.id).is_some_and(|remediation| remediation.has_acted);
+    if p.moment == Moment::Continue && has_acted {
         return allow("the operator wants it running");
     }
     let check = engine.check_index.get(&p.incident.check).and_then(|slot| engine.checks.get(*slot));
@@ -78,6 +82,8 @@ pub(super) fn intent(p: &Proposal<'_>) -> Opinion {
         Some((_, seen)) => match seen.health() {
             Health::Failing => allow("the operator wants it running"),
             Health::Healthy => defer(None, "the last look found it healthy"),
+            // What is done so far is why: between two steps a unit is stopped, or starting.
+            Health::Unknown if p.moment == Moment::Continue => allow("the operator wanted it running when it began"),
             Health::Unknown => defer(None, Text::new(format!("in doubt nothing is done: {}", seen.summary()))),
         },
     }

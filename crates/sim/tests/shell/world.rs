@@ -1,0 +1,540 @@
+//! A host that outlives its agents: a fake machine, a disk, clocks, and what happens to them. Each life of an agent ends
+//! at a moment that the seed chooses; the next one has only what is on the disk.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use ansai_agent::{
+    clock::{Clock, TimeSource},
+    ledger::Ledger,
+    outbox::Outbox,
+    recorder::Recorder,
+    reports::Reports,
+    shell::{Parts, Shell},
+    sources::Sources,
+    witness::Witness,
+};
+use ansai_engine::{HostEngine, Input, State};
+use ansai_host::{
+    fake::{FakeHost, Fault, Machine, Order, UnitSpec},
+    port::Host,
+};
+use ansai_model::{
+    bundle::Bundle,
+    id::UnitName,
+    operator::{Operation, OperatorCommand},
+    policy::Scope,
+    time::WallTime,
+};
+use ansai_sim::random::Random;
+use futures_util::FutureExt;
+use tempfile::TempDir;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    books::Books,
+    disk::{Cut, Disk, Killed},
+    host::{Moment, SimHost},
+};
+
+/// Lives of an agent that a host sees before it is left in peace.
+pub(crate) const LIVES: u64 = 20;
+/// No life of an agent is longer, until the last one.
+const LIFE_MAX: Duration = Duration::from_secs(90);
+/// How long the host is left in peace at the end: all is well then, and it only has to be seen for long enough.
+const PEACE: Duration = Duration::from_secs(180);
+/// Most turns of the loop at one moment: a loop that never sleeps eats a processor.
+const TURNS_MAX: u32 = 1_000;
+const JOURNAL_BYTES_MAX: u64 = 1 << 20;
+
+/// How a life ends.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    /// Amid a save.
+    Disk(u32, Cut),
+    /// On the host's side.
+    Host(Moment),
+    /// Between two inputs.
+    Inputs(u32),
+    /// At a time.
+    After(Duration),
+    /// Stopped in good order.
+    Stop(Duration),
+}
+
+/// What happened in all runs together: a simulation in which nothing happens proves nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    pub(crate) steps: u64,
+    pub(crate) saves: u64,
+    pub(crate) killed: u64,
+    pub(crate) killed_in_save: u64,
+    pub(crate) killed_in_action: u64,
+    pub(crate) stopped: u64,
+    pub(crate) torn: u64,
+    pub(crate) interrupted: u64,
+    pub(crate) actions: u64,
+    pub(crate) incidents: u64,
+    pub(crate) trace: u64,
+}
+
+impl Totals {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.steps += other.steps;
+        self.saves += other.saves;
+        self.killed += other.killed;
+        self.killed_in_save += other.killed_in_save;
+        self.killed_in_action += other.killed_in_action;
+        self.stopped += other.stopped;
+        self.torn += other.torn;
+        self.interrupted += other.interrupted;
+        self.actions += other.actions;
+        self.incidents += other.incidents;
+        self.trace = self.trace.rotate_left(7) ^ other.trace;
+    }
+}
+
+pub(crate) struct World {
+    random: Random,
+    fake: FakeHost,
+    disk: Disk,
+    books: Arc<Mutex<Books>>,
+    time: TimeSource,
+    folder: TempDir,
+    bundle: Bundle,
+    units: Vec<UnitName>,
+    bus_is_gone: bool,
+    disk_is_full: bool,
+    totals: Totals,
+}
+
+/// A life that goes on.
+struct Life {
+    shell: Shell<SimHost, Disk>,
+    host: SimHost,
+    tasks: TaskTracker,
+}
+
+impl World {
+    /// Inside of a runtime whose clock is paused.
+    pub(crate) fn new(seed: u64) -> Self {
+        let bundle = ansai_sim::world::bundle();
+        let name = |name: &str| UnitName::new(name).expect("valid");
+        let units = ["db.service", "app.service", "mail.service"].map(name);
+        let mut machine = Machine::new();
+        machine.add(UnitSpec::new(units[0].clone()).port(5432).starts_in(Duration::from_millis(300)));
+        machine.add(UnitSpec::new(units[1].clone()).port(8000).needs(vec![units[0].clone()]));
+        machine.add(UnitSpec::new(units[2].clone()).starts_in(Duration::from_secs(2)));
+        let disk = Disk::new();
+        Self {
+            random: Random::new(seed),
+            fake: FakeHost::new(machine),
+            books: Arc::new(Mutex::new(Books::new(bundle.clone(), disk.clone()))),
+            disk,
+            time: TimeSource::simulated(WallTime(1_795_000_000_000)),
+            folder: folder(),
+            bundle,
+            units: units.to_vec(),
+            bus_is_gone: false,
+            disk_is_full: false,
+            totals: Totals::default(),
+        }
+    }
+
+    /// Lets agents live and die, then leaves the host in peace and asks whether it has come to rest.
+    ///
+    /// # Errors
+    /// The invariant that was broken.
+    pub(crate) async fn run(mut self) -> Result<Totals, String> {
+        let outcome = self.run_to_rest().await;
+        outcome.map_err(|broken| format!("{broken}\n{}", self.books().story()))
+    }
+
+    async fn run_to_rest(&mut self) -> Result<Totals, String> {
+        for _ in 0..LIVES {
+            let end = self.some_end();
+            self.life(end, Turmoil::Yes).await?;
+            self.between_lives().await;
+        }
+        self.make_peace().await;
+        self.life(End::After(PEACE), Turmoil::No).await?;
+        self.at_rest()?;
+        let books = self.books();
+        let totals = Totals {
+            actions: books.actions,
+            incidents: books.incidents(),
+            saves: self.disk.saves(),
+            trace: books.trace(),
+            ..self.totals
+        };
+        Ok(totals)
+    }
+
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn below(&mut self, limit: u32) -> u32 {
+        u32::try_from(self.random.below(u64::from(limit))).unwrap_or(0)
+    }
+
+    fn some_end(&mut self) -> End {
+        match self.below(20) {
+            0..7 => {
+                let cut = match self.below(4) {
+                    0 => Cut::Before,
+                    1 => Cut::Torn(usize::try_from(self.random.bits() >> 8).unwrap_or(0)),
+                    2 => Cut::Sectors(self.random.bits()),
+                    _ => Cut::After,
+                };
+                End::Disk(self.below(12), cut)
+            }
+            7..10 => End::Host(Moment::BeforeAction(self.below(3))),
+            10..13 => End::Host(Moment::InAction(self.below(3))),
+            13 => End::Host(Moment::Look(self.below(30))),
+            14..16 => End::Inputs(self.below(80)),
+            16..19 => End::After(Duration::from_millis(self.random.below(60_000))),
+            _ => End::Stop(Duration::from_millis(self.random.below(60_000))),
+        }
+    }
+
+    fn begin(&mut self, end: End) -> Result<(Life, mpsc::Receiver<Input>), String> {
+        let (ledger, loaded) =
+            Ledger::load::<State>(self.disk.clone()).map_err(|error| format!("ledger_readable: {error}"))?;
+        self.disk.loaded(loaded.generation)?;
+        let state = loaded.state.unwrap_or_default();
+        let reports = Reports::open(&self.folder.path().join("reports")).map_err(|error| error.to_string())?;
+        self.books().begins_life(&state, &reports)?;
+        self.totals.torn += u64::from(loaded.torn.is_some());
+        self.totals.interrupted += state.runs.len() as u64;
+        let clock = Clock::continuing(self.time.clone(), state.at);
+        let moment = if let End::Host(moment) = end { Some(moment) } else { None };
+        if let End::Disk(saves, cut) = end {
+            self.disk.kill_after(saves, cut);
+        }
+        let host = SimHost::new(self.fake.clone(), clock.clone(), self.books.clone(), moment);
+        let (results, inputs) = mpsc::channel(1024);
+        let tasks = TaskTracker::new();
+        let outbox = Outbox::open(&self.folder.path().join("outbox"), &[], Arc::new(|_| {}));
+        let shell = Shell::new(Parts {
+            engine: HostEngine::new(self.bundle.clone(), state, clock.now()),
+            clock,
+            ledger,
+            host: host.clone(),
+            outbox: outbox.map_err(|error| error.to_string())?,
+            reports,
+            recorder: Recorder::open(&self.folder.path().join("journal"), JOURNAL_BYTES_MAX),
+            witness: Witness::default(),
+            hold_file: self.folder.path().join("HOLD"),
+            tasks: tasks.clone(),
+            results,
+        });
+        Ok((Life { shell, host, tasks }, inputs))
+    }
+
+    async fn life(&mut self, end: End, turmoil: Turmoil) -> Result<(), String> {
+        let (mut life, inputs) = self.begin(end)?;
+        let lived = self.live(&mut life, inputs, end, turmoil).await;
+        life.host.killed().cancel();
+        let Life { shell, tasks, .. } = life;
+        drop(shell);
+        tasks.close();
+        tasks.wait().await;
+        self.books().note(|| format!("the agent ends: {lived:?}, {end:?}"));
+        self.books().verdict()?;
+        self.count(end, lived?);
+        Ok(())
+    }
+
+    fn count(&mut self, end: End, outcome: Outcome) {
+        match (outcome, end) {
+            (Outcome::Stopped, _) => self.totals.stopped += 1,
+            (Outcome::Killed, End::Disk(..)) => {
+                self.totals.killed_in_save += 1;
+                self.totals.killed += 1;
+            }
+            (Outcome::Killed, End::Host(Moment::InAction(_) | Moment::BeforeAction(_))) => {
+                self.totals.killed_in_action += 1;
+                self.totals.killed += 1;
+            }
+            // It lived to its end, or the moment never came.
+            (Outcome::Killed | Outcome::Old, _) => self.totals.killed += 1,
+        }
+    }
+
+    async fn live(
+        &mut self,
+        life: &mut Life,
+        inputs: mpsc::Receiver<Input>,
+        end: End,
+        turmoil: Turmoil,
+    ) -> Result<Outcome, String> {
+        let (begun, fake) = (Instant::now(), self.fake.clone());
+        let mut sources = Sources::new(inputs, fake.hints());
+        let ends = begun
+            + match end {
+                End::After(after) | End::Stop(after) => after,
+                End::Disk(..) | End::Host(_) | End::Inputs(_) => LIFE_MAX,
+            };
+        let mut left = if let End::Inputs(inputs) = end { inputs } else { u32::MAX };
+        let mut next = self.next_event(turmoil);
+        for input in [Input::Facts(self.fake.inventory().await.facts), Input::Started] {
+            if self.step(life, input)? == Alive::No {
+                return Ok(Outcome::Killed);
+            }
+        }
+        if turmoil == Turmoil::No && self.release(life)? == Alive::No {
+            return Ok(Outcome::Killed);
+        }
+        let (mut at, mut turns) = (begun, 0_u32);
+        loop {
+            turns = if at == Instant::now() { turns + 1 } else { 0 };
+            at = Instant::now();
+            if turns > TURNS_MAX {
+                return Err(format!("time_goes_on: {turns} turns of the loop at {:?}", at - begun));
+            }
+            let wait = life.shell.until_deadline();
+            // In this order, so that a seed always gives the same run.
+            tokio::select! {
+                biased;
+                () = life.host.killed().cancelled() => return Ok(Outcome::Killed),
+                () = tokio::time::sleep_until(ends) => break,
+                () = tokio::time::sleep_until(next) => {
+                    if self.something_happens(life).await? == Alive::No {
+                        return Ok(Outcome::Killed);
+                    }
+                    next = self.next_event(turmoil);
+                }
+                input = sources.next(wait) => {
+                    if left == 0 || self.step(life, input)? == Alive::No {
+                        return Ok(Outcome::Killed);
+                    }
+                    left -= 1;
+                }
+            }
+        }
+        if let End::Stop(_) = end {
+            return self.stop(life, sources.into_results()).await;
+        }
+        Ok(Outcome::Old)
+    }
+
+    async fn stop(&mut self, life: &mut Life, results: mpsc::Receiver<Input>) -> Result<Outcome, String> {
+        let wound_down = life.shell.wind_down(results, Duration::from_secs(20));
+        let outcome = AssertUnwindSafe(wound_down).catch_unwind().await;
+        if survived(outcome)? == Alive::No {
+            return Ok(Outcome::Killed);
+        }
+        self.books().follow(&life.shell)?;
+        Ok(Outcome::Stopped)
+    }
+
+    fn step(&mut self, life: &mut Life, input: Input) -> Result<Alive, String> {
+        self.totals.steps += 1;
+        let stepped = survived(catch_unwind(AssertUnwindSafe(|| life.shell.step(input))))?;
+        if stepped == Alive::Yes {
+            self.books().follow(&life.shell)?;
+        }
+        Ok(stepped)
+    }
+
+    fn next_event(&mut self, turmoil: Turmoil) -> Instant {
+        match turmoil {
+            Turmoil::Yes => Instant::now() + Duration::from_millis(self.random.below(15_000)),
+            Turmoil::No => Instant::now() + 2 * PEACE,
+        }
+    }
+
+    async fn something_happens(&mut self, life: &mut Life) -> Result<Alive, String> {
+        let_begun_reach_host().await;
+        if life.host.killed().is_cancelled() {
+            return Ok(Alive::No);
+        }
+        let name = self.units[usize::try_from(self.random.below(self.units.len() as u64)).unwrap_or(0)].clone();
+        let what = self.below(24);
+        self.books().note(|| format!("event {what} at {name}"));
+        match what {
+            0..8 => self.inject(Fault::Crash { unit: name, signal: 9 }),
+            8 => self.inject(Fault::Exit { unit: name, code: 0 }),
+            9 | 10 => self.inject(Fault::Hang(name)),
+            11 => {
+                let after = Duration::from_millis(self.random.below(20_000));
+                let times = self.below(4);
+                self.inject(Fault::Loop { unit: name, after, times });
+            }
+            12 => self.inject(Fault::LosesNextOutcome),
+            13 => self.fake.with(|machine| machine.order(Order::Stop(name))),
+            14 => self.fake.with(|machine| machine.order(Order::Start(name))),
+            15 => {
+                self.bus_is_gone = !self.bus_is_gone;
+                self.inject(if self.bus_is_gone { Fault::BusGone } else { Fault::BusBack });
+            }
+            16 | 17 if self.disk_is_full => self.fill_disk(false),
+            16 => self.fill_disk(true),
+            17 => self.time.jump(i64::try_from(self.random.below(14_400_000)).unwrap_or(0) - 7_200_000),
+            18..21 if self.hold_file().exists() => self.turn_hold_file(),
+            18 => self.turn_hold_file(),
+            19 => return self.turn_hold(life).await,
+            20 => {
+                let slow = Duration::from_millis(self.random.below(3_000));
+                self.inject(Fault::Slow(slow));
+            }
+            21 => self.inject(Fault::Slow(Duration::ZERO)),
+            22 => self.inject(Fault::PortTaken(5432)),
+            _ => self.inject(Fault::PortReleased(5432)),
+        }
+        Ok(Alive::Yes)
+    }
+
+    fn fill_disk(&mut self, is_full: bool) {
+        self.disk_is_full = is_full;
+        self.disk.set_full(is_full);
+    }
+
+    fn inject(&self, fault: Fault) {
+        self.fake.with(|machine| machine.inject(fault));
+    }
+
+    fn hold_file(&self) -> std::path::PathBuf {
+        self.folder.path().join("HOLD")
+    }
+
+    fn turn_hold_file(&self) {
+        let file = self.hold_file();
+        match file.exists() {
+            true => std::fs::remove_file(&file).expect("it is there"),
+            false => std::fs::write(&file, "sim").expect("a file"),
+        }
+        self.tell_held();
+    }
+
+    fn tell_held(&self) {
+        let has_file = self.hold_file().exists();
+        let mut books = self.books();
+        books.is_held = books.has_acknowledged_hold || has_file;
+    }
+
+    /// An operator holds everything, or releases it; only what is answered with "done" counts.
+    async fn turn_hold(&mut self, life: &mut Life) -> Result<Alive, String> {
+        if self.books().has_acknowledged_hold {
+            return self.release(life);
+        }
+        let hold = Operation::Hold { scope: Scope::All, reason: "sim".into(), until: None };
+        let (alive, is_done) = operate(life, hold)?;
+        let_begun_reach_host().await;
+        if is_done {
+            self.books().has_acknowledged_hold = true;
+            self.tell_held();
+        }
+        Ok(alive)
+    }
+
+    fn release(&mut self, life: &mut Life) -> Result<Alive, String> {
+        self.books().has_acknowledged_hold = false;
+        self.tell_held();
+        let (alive, _) = operate(life, Operation::Release { scope: Scope::All })?;
+        Ok(alive)
+    }
+
+    async fn between_lives(&mut self) {
+        if self.random.chance(60) {
+            tokio::time::advance(Duration::from_secs(self.random.below(3_600))).await;
+        }
+        if self.random.chance(8) {
+            self.time.reboot();
+        }
+    }
+
+    /// All faults end, everything is started by hand, and nothing is held.
+    async fn make_peace(&mut self) {
+        self.fill_disk(false);
+        let faults = [Fault::BusBack, Fault::Slow(Duration::ZERO), Fault::PortReleased(5432)];
+        faults.into_iter().for_each(|fault| self.inject(fault));
+        if self.hold_file().exists() {
+            std::fs::remove_file(self.hold_file()).expect("it is there");
+        }
+        self.tell_held();
+        // Whoever dies again and again has done so by then.
+        for _ in 0..8 {
+            for unit in self.units.clone() {
+                self.fake.with(|machine| machine.order(Order::Restart(unit)));
+                tokio::time::advance(Duration::from_secs(30)).await;
+            }
+        }
+    }
+
+    /// Safety is one half; the other is that it ends: all is well, so nothing is open, and all that was is reported.
+    fn at_rest(&mut self) -> Result<(), String> {
+        let (_, loaded) =
+            Ledger::load::<State>(self.disk.clone()).map_err(|error| format!("ledger_readable: {error}"))?;
+        let state = loaded.state.unwrap_or_default();
+        let reports = Reports::open(&self.folder.path().join("reports")).map_err(|error| error.to_string())?;
+        self.books().begins_life(&state, &reports)?;
+        if let Some(incident) = state.incidents.values().next() {
+            return Err(format!("goes_quiet: {} on {} is {:?}", incident.id, incident.target, incident.phase));
+        }
+        if let Some(id) = state.remediations.keys().next() {
+            return Err(format!("goes_quiet: {id} is still being healed"));
+        }
+        let waiting = (state.runs.len(), state.dispatches.len());
+        if waiting == (0, 0) { Ok(()) } else { Err(format!("goes_quiet: (runs, dispatches) left: {waiting:?}")) }
+    }
+}
+
+/// Whether things go on happening to the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turmoil {
+    Yes,
+    No,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Alive {
+    Yes,
+    No,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// At its moment.
+    Killed,
+    /// Killed when its time was over.
+    Old,
+    /// In good order.
+    Stopped,
+}
+
+/// An operator asks for something; says whether it is done, and saved.
+fn operate(life: &mut Life, operation: Operation) -> Result<(Alive, bool), String> {
+    let (reply, mut answer) = oneshot::channel();
+    let command = OperatorCommand { by: "sim".into(), operation };
+    let alive = survived(catch_unwind(AssertUnwindSafe(|| life.shell.operate(command, reply))))?;
+    Ok((alive, matches!(answer.try_recv(), Ok(Ok(_)))))
+}
+
+/// What was begun in a step before is no new action.
+async fn let_begun_reach_host() {
+    tokio::task::yield_now().await;
+    tokio::task::yield_now().await;
+}
+
+/// Whether the agent was killed in it; a panic is one, and goes on.
+fn survived(result: std::thread::Result<()>) -> Result<Alive, String> {
+    match result {
+        Ok(()) => Ok(Alive::Yes),
+        Err(payload) if payload.is::<Killed>() => Ok(Alive::No),
+        Err(payload) => resume_unwind(payload),
+    }
+}
+
+/// In memory where that is to be had: reports are synced, which is not what is tried here.
+fn folder() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder")
+}
