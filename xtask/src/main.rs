@@ -49,10 +49,14 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["bench", "heal"] => bench::heal(),
         ["bench", "footprint"] => bench::footprint(),
         ["bench", "engine"] => cargo::run(&["run", "--release", "--quiet", "-p", "ansai-sim", "--", "bench"]),
-        ["sim"] => cargo::run(&["run", "--release", "--quiet", "-p", "ansai-sim", "--", "run", "10000"]),
-        ["sim", "--seeds", seeds] => {
-            cargo::run(&["run", "--release", "--quiet", "-p", "ansai-sim", "--", "run", seeds])
-        }
+        ["sim"] => sim("10000"),
+        ["sim", "--seeds", seeds] => sim(seeds),
         _ => bail!("there is no such command\n{USAGE}"),
     }
+}
+
+/// The engine alone under many seeds, then the agent's shell, killed 10,000 times.
+fn sim(seeds: &str) -> Result<()> {
+    cargo::run(&["run", "--release", "--quiet", "-p", "ansai-sim", "--", "run", seeds])?;
+    cargo::run(&["test", "--quiet", "-p", "ansai-sim", "--test", "shell", "--", "--nocapture"])
 }
