@@ -90,7 +90,8 @@ pub(crate) fn maintenance(engine: &HostEngine, now: Now) -> Vec<ScopeView> {
     let planned = planned.filter_map(|window| view(window, "configuration", &window.reason));
     let opened = engine.state().maintenance.iter().filter_map(|window| {
         // The engine keeps who opened it behind the reason.
-        let (reason, by) = window.reason.rsplit_once(", by ").unwrap_or((&window.reason, "operator"));
+        let alone = || window.reason.strip_prefix("by ").map(|by| ("", by));
+        let (reason, by) = window.reason.rsplit_once(", by ").or_else(alone).unwrap_or((&window.reason, "operator"));
         view(window, by, reason)
     });
     planned.chain(opened).collect()

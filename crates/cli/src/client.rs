@@ -1,14 +1,14 @@
 //! Talks to the agent over its socket. It knows addresses and errors, not what is shown.
 
 use std::{
-    io::{ErrorKind, Read, Write},
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
     os::unix::net::UnixStream,
     path::Path,
     time::Duration,
 };
 
-use ansai_model::operator::Operation;
-use ansai_protocol::{Done, Operate, Problem, Status, TestSent};
+use ansai_model::{operator::Operation, time::Shown};
+use ansai_protocol::{Done, Event, Operate, Problem, Status, TestSent};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -19,6 +19,8 @@ use crate::{
 
 /// Longest answer that is read.
 const ANSWER_BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// Longest line of the stream of events that is read.
+const EVENT_BYTES_MAX: u64 = 256 * 1024;
 const TIMEOUT: Duration = Duration::from_secs(35);
 
 /// Asks for something to read.
@@ -42,6 +44,29 @@ pub(crate) fn status(places: &Places) -> Result<Status, Failure> {
     read(get(places, "/v1/status")?)
 }
 
+/// What happens from now on, a line each, until the agent says nothing for a while. Lines that are not understood are
+/// passed over.
+pub(crate) fn events(places: &Places) -> Result<impl Iterator<Item = Event>, Failure> {
+    let socket = places.runtime_dir.join("api.sock");
+    let unreachable = |error| unreachable(&socket, &error);
+    let mut stream = UnixStream::connect(&socket).map_err(unreachable)?;
+    stream.set_read_timeout(Some(TIMEOUT)).map_err(unreachable)?;
+    // An answer to HTTP/1.0 ends with the connection, so its lines come as they are.
+    stream.write_all(b"GET /v1/events HTTP/1.0\r\nhost: ansai\r\n\r\n").map_err(unreachable)?;
+    let mut reader = BufReader::new(stream);
+    let mut lines = std::iter::from_fn(move || {
+        let mut line = Vec::new();
+        // What is cut off is not understood, and so passed over.
+        let read = reader.by_ref().take(EVENT_BYTES_MAX).read_until(b'\n', &mut line).ok()?;
+        (read > 0).then_some(line)
+    });
+    match lines.next() {
+        Some(line) if line.split(|byte| *byte == b' ').nth(1) == Some(b"200") => {}
+        Some(_) | None => return Err(unreadable(&"no stream of events")),
+    }
+    Ok(lines.filter_map(|line| serde_json::from_slice(&line).ok()))
+}
+
 /// An answer in its shape.
 pub(crate) fn read<T: DeserializeOwned>(value: Value) -> Result<T, Failure> {
     serde_json::from_value(value).map_err(|error| unreadable(&error))
@@ -53,10 +78,24 @@ fn unreadable(error: &dyn std::fmt::Display) -> Failure {
 }
 
 fn unreachable(socket: &Path, error: &std::io::Error) -> Failure {
-    let what = format!("the agent does not answer at {}: {error}", socket.display());
+    let socket = socket.display();
+    let run = "start it: systemctl start ansai; journalctl -u ansai says why it ended";
     match error.kind() {
-        ErrorKind::PermissionDenied => Failure::new(Code::Forbidden, what, "sudo ansai …, or join the group `ansai`"),
-        _ => Failure::new(Code::Unreachable, what, "is it running? systemctl status ansai"),
+        ErrorKind::PermissionDenied => {
+            let what = format!("you may not talk to the agent: {socket}: permission denied");
+            Failure::new(Code::Forbidden, what, "sudo ansai …, or join the group `ansai`")
+        }
+        ErrorKind::NotFound => {
+            Failure::new(Code::Unreachable, format!("no agent runs here: there is no socket {socket}"), run)
+        }
+        ErrorKind::ConnectionRefused => {
+            Failure::new(Code::Unreachable, format!("no agent runs here: nobody listens at {socket}"), run)
+        }
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+            let what = format!("the agent gave no answer within {} at {socket}", Shown(TIMEOUT));
+            Failure::new(Code::Unreachable, what, "journalctl -u ansai says what it is doing")
+        }
+        _ => Failure::new(Code::Unreachable, format!("the agent cannot be asked at {socket}: {error}"), run),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use ansai_config::Diagnostics;
+
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Code {
@@ -38,6 +40,11 @@ impl Failure {
         Self { code, what: what.into(), suggestion: suggestion.into() }
     }
 
+    /// Everything that is wrong with a configuration, in its own words.
+    pub(crate) fn wrong(diagnostics: &Diagnostics) -> Self {
+        Self::new(Code::Usage, diagnostics.to_string(), "")
+    }
+
     /// What went wrong.
     pub(crate) fn what(&self) -> &str {
         &self.what
@@ -50,9 +57,11 @@ impl Failure {
 
     /// The lines for a person.
     pub(crate) fn text(&self) -> String {
+        // Diagnostics say by themselves what they are.
+        let name = if self.what.starts_with("error: ") { "" } else { "ansai: " };
         match self.suggestion.is_empty() {
-            true => format!("ansai: {}", self.what),
-            false => format!("ansai: {}\n  try: {}", self.what, self.suggestion),
+            true => format!("{name}{}", self.what),
+            false => format!("{name}{}\n  try: {}", self.what, self.suggestion),
         }
     }
 

@@ -91,12 +91,35 @@ fn answer(stream: UnixStream, status: &Value, asked: &Mutex<Vec<Value>>) {
         (200, status.clone())
     } else if first.starts_with("POST /v1/operate") {
         let operation = serde_json::from_slice::<Value>(&body).expect("JSON")["operation"].clone();
-        let is_drill = operation.get("drill").is_some();
+        let is_refused = operation["drill"]["target"] == "service/nginx.service";
         asked.lock().expect("no panic holds it").push(operation);
-        match is_drill {
+        match is_refused {
             true => (409, json!({"schema": 1, "what": "it is held", "suggestion": "release it"})),
             false => (200, json!({"schema": 1, "text": "done"})),
         }
+    } else if first.starts_with("GET /v1/events") {
+        // Two drills: one that succeeds and one that does not, told to whoever listens.
+        let event = |happening: Value| json!({"schema": 1, "at_ms": 1, "happening": happening});
+        let begun = |run: u32, name: &str| {
+            event(
+                json!({"action-begun": {"run": run, "incident": null, "target": format!("service/{name}.service"), "what": "x"}}),
+            )
+        };
+        let ended =
+            |run: u32, outcome: Value| event(json!({"action-ended": {"run": run, "target": null, "outcome": outcome}}));
+        let lines = [
+            event(json!("alive")),
+            json!({"schema": 1, "at_ms": 1, "happening": {"something-new": 7}}),
+            begun(1, "app1"),
+            begun(2, "app2"),
+            ended(2, json!({"failed": {"why": "app2.service declares no port"}})),
+            ended(1, json!({"succeeded": {"note": "drill `crash` injected into app1.service"}})),
+        ];
+        let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let head = "HTTP/1.0 200 OK\r\ncontent-type: application/x-ndjson\r\n\r\n";
+        // Who only wanted to ask has gone.
+        let _ = reader.into_inner().write_all(format!("{head}{lines}").as_bytes());
+        return;
     } else if first.starts_with("POST /v1/send-test") {
         let route = |name: &str, error: Value| json!({"route": name, "way": format!("mail to {name}@example.com through localhost:25"), "took_ms": 12, "error": error});
         (200, json!({"schema": 1, "routes": [route("ops", Value::Null), route("boss", json!("550 no such user"))]}))
@@ -156,7 +179,7 @@ fn a_maintenance_window_is_opened_listed_and_ended() {
 #[test]
 fn what_changes_many_targets_or_breaks_something_wants_a_yes() {
     let agent = Agent::new(MANY);
-    let unconfirmed = "nobody is there to confirm it\n  try: add --yes";
+    let unconfirmed = "ansai: nothing was done: nobody is there to confirm this: ";
     for arguments in [
         &["silence", "--all"][..],
         &["maintenance", "start", "--all"],
@@ -170,9 +193,20 @@ fn what_changes_many_targets_or_breaks_something_wants_a_yes() {
     }
     agent.check(&["silence", "--all", "--yes"], 0, "silence: 7 targets\n  service/nginx.service");
     agent.check(&["drill", "nginx", "crash", "--yes"], 4, "ansai: it is held\n  try: release it");
+    agent.check(
+        &["drill", "app1", "crash", "--yes"],
+        0,
+        "drill `crash` injected into app1.service; `ansai status --watch`",
+    );
+    agent.check(
+        &["drill", "app2", "port", "--yes"],
+        1,
+        "the drill on service/app2.service failed: app2.service declares no port",
+    );
+    agent.check(&["drill", "app3", "crash", "--yes"], 0, "done");
     // An emergency waits for no answer.
     agent.check(&["hold", "--all"], 0, "done");
-    assert_eq!(agent.asked().len(), 3);
+    assert_eq!(agent.asked().len(), 6);
 }
 
 #[test]
@@ -210,7 +244,7 @@ fn a_drill_on_a_configuration_is_undone() {
     agent.check(&undo(&[]), 0, "no drill has left a broken configuration of service/app.service");
     ansai_host::linux::drill::break_file(&path).expect("broken");
     agent.check(&undo(&["--dry-run"]), 0, &format!("put back {shown} from {shown}.ansai-drill\nnothing was changed"));
-    agent.check(&undo(&[]), 4, "ansai would undo the drill on service/app.service, and nobody");
+    agent.check(&undo(&[]), 4, "nobody is there to confirm this: undo the drill on service/app.service");
     assert!(text(&path).contains("ansai drill"));
     agent.check(&undo(&["--yes"]), 0, "the drill is undone; `ansai heal service/app.service` heals it now");
     assert_eq!(text(&path), "listen 80\n");

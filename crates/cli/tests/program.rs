@@ -37,8 +37,8 @@ fn check(arguments: &[&str], code: i32, expected: &str) {
 
 #[test]
 fn errors_say_what_and_what_to_do_with_their_exit_code() {
-    let unreachable = "ansai: the agent does not answer at /nonexistent/run/api.sock: No such file or directory (os error 2)\n  \
-                       try: is it running? systemctl status ansai\n";
+    let unreachable = "ansai: no agent runs here: there is no socket /nonexistent/run/api.sock\n  \
+                       try: start it: systemctl start ansai; journalctl -u ansai says why it ended\n";
     for arguments in [&["status"][..], &["incidents"], &["explain", "nginx"], &["hold", "--all"], &["approve", "i1"]] {
         check(arguments, 3, unreachable);
     }

@@ -73,7 +73,8 @@ impl HostEngine {
             );
         }
         let targets = self.targets_in(&hold.scope).len();
-        let text = format!("held: {} ({targets} targets); nothing is done to them until `ansai release`", hold.scope);
+        let s = if targets == 1 { "" } else { "s" };
+        let text = format!("held: {} ({targets} target{s}); nothing is done there until `ansai release`", hold.scope);
         self.state.holds.push(hold);
         self.changed(now);
         done(text)
@@ -94,8 +95,8 @@ impl HostEngine {
         self.changed(now);
         match count {
             0 => Answer::NotFound {
-                what: Text::new(format!("no {what} has this scope")),
-                suggestion: "`ansai status` lists them; --all ends every one".into(),
+                what: Text::new(format!("there is no {what} on exactly this scope")),
+                suggestion: "`ansai status` lists them with their scopes; --all ends every one".into(),
             },
             1 => done(format!("1 {what} ended")),
             _ => done(format!("{count} {what}s ended")),
@@ -120,7 +121,8 @@ impl HostEngine {
         }
         let schedule = WindowSchedule::Once { from: now.wall, until: now.wall.plus(lasts) };
         let text = format!("maintenance for {}: {scope} is neither healed nor notified about", Shown(lasts));
-        self.state.maintenance.push(MaintenanceWindow { reason: format!("{reason}, by {by}"), scope, schedule });
+        let reason = if reason.as_str().is_empty() { format!("by {by}") } else { format!("{reason}, by {by}") };
+        self.state.maintenance.push(MaintenanceWindow { reason, scope, schedule });
         self.changed(now);
         done(text)
     }
@@ -191,7 +193,7 @@ impl HostEngine {
         self.set_phase(now, id, Phase::Open);
         self.reconcile(now, id);
         match self.state.remediations.contains_key(&id) {
-            true => done(format!("healing of {target} has begun ({id})")),
+            true => done(format!("healing of {target} has begun; `ansai report {id}` says how it goes")),
             false => refused(self.objection(id), format!("`ansai explain {target}` has every gate")),
         }
     }

@@ -53,8 +53,16 @@ fn e3_an_exit_past_systemd_is_healed() -> Result<()> {
 }
 
 #[test]
-fn a_broken_configuration_is_healed() -> Result<()> {
-    check("configuration")
+fn a_broken_configuration_is_healed_and_the_drill_undone() -> Result<()> {
+    let host = begin("configuration")?;
+    agent::wait_report(&host, "i1", "resolved")?;
+    let read = || host.run_ok(&["cat", "/etc/app.conf"]).map(|output| output.stdout);
+    ensure!(read()?.contains("ansai drill"), "the drill broke nothing");
+    agent::ansai(&host, &["drill", "app", "--undo", "--dry-run"])?.ok()?;
+    ensure!(read()?.contains("ansai drill"), "a rehearsal changed something");
+    agent::ansai(&host, &["drill", "app", "--undo", "--yes"])?.ok()?;
+    ensure!(read()? == "fine\n", "{}", read()?);
+    Ok(())
 }
 
 #[test]

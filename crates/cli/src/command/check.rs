@@ -28,7 +28,7 @@ pub(super) fn check(places: &Places, path: Option<PathBuf>, warnings: Warnings) 
             show::print_json(&answer);
             return Ok(Code::Usage);
         }
-        Err(wrong) => return Err(Failure::new(Code::Usage, wrong.to_string(), "")),
+        Err(wrong) => return Err(Failure::wrong(&wrong)),
     };
     let found = configuration.warnings();
     let code = if warnings == Warnings::Refused && !found.is_empty() { Code::Usage } else { Code::Ok };
@@ -39,12 +39,15 @@ pub(super) fn check(places: &Places, path: Option<PathBuf>, warnings: Warnings) 
     for warning in found {
         show::note(&format!("{warning}\n"));
     }
-    let files = configuration.files().len();
+    let files = match configuration.files().len() {
+        1 => "1 file".to_owned(),
+        many => format!("{many} files"),
+    };
     let said = match found.len() {
         0 => String::new(),
         1 => ", 1 warning".to_owned(),
         many => format!(", {many} warnings"),
     };
-    show::print(&format!("{} is valid ({files} files{said})", path.display()));
+    show::print(&format!("{} is valid ({files}{said})", path.display()));
     Ok(code)
 }

@@ -26,7 +26,7 @@ const UNITS_EVERY: Duration = Duration::from_millis(5);
 
 /// Reads the configuration, or says all that is wrong with it.
 pub(super) fn load(places: &Places) -> Result<Configuration, Failure> {
-    ansai_config::load(&places.config).map_err(|wrong| Failure::new(Code::Usage, wrong.to_string(), ""))
+    ansai_config::load(&places.config).map_err(|wrong| Failure::wrong(&wrong))
 }
 
 pub(super) fn show(places: &Places) -> Result<Code, Failure> {
@@ -53,7 +53,7 @@ pub(super) fn expanded(places: &Places) -> Result<Code, Failure> {
     let configuration = load(places)?;
     let inventory = inventory(places)?;
     let bundle = configuration.bundle(&inventory, 1);
-    let bundle = bundle.map_err(|wrong| Failure::new(Code::Usage, wrong.to_string(), ""))?;
+    let bundle = bundle.map_err(|wrong| Failure::wrong(&wrong))?;
     match places.json {
         true => show::print_json(&json!({"schema": SCHEMA, "host": inventory.hostname, "bundle": bundle})),
         false => show::print(&ansai_config::expanded(&bundle)),

@@ -52,12 +52,12 @@ pub(super) fn ask(what: &str, proof: &Proof, consent: ConsentArgs) -> Result<(),
         return Ok(());
     }
     if !std::io::stdin().is_terminal() {
-        let what = format!("ansai would {what}, and nobody is there to confirm it");
-        return Err(Failure::new(Code::Refused, what, "add --yes"));
+        let what = format!("nothing was done: nobody is there to confirm this: {what}");
+        return Err(Failure::new(Code::Refused, what, "add --yes; --dry-run says what would be changed"));
     }
     let question = match proof {
-        Proof::Text(text) => format!("ansai will {what}. Type {text} to go on: "),
-        Proof::Yes | Proof::Nothing => format!("ansai will {what}. Go on? [y/N] "),
+        Proof::Text(text) => format!("{what}: type {text} to go on: "),
+        Proof::Yes | Proof::Nothing => format!("{what}: go on? [y/N] "),
     };
     let mut out = std::io::stderr();
     // Whoever cannot see the question gives no answer, which is a no.

@@ -28,9 +28,7 @@ pub(super) fn man(out: Option<PathBuf>) -> Result<Code, Failure> {
     std::fs::create_dir_all(&folder).map_err(failed)?;
     let mut program = Program::command();
     program.build();
-    let subcommands = program.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
-    let subcommands: Vec<Command> = subcommands.filter(|command| command.get_name() != "help").collect();
-    for command in subcommands.into_iter().chain([Program::command()]) {
+    for command in below(&program).into_iter().chain([Program::command()]) {
         // A built subcommand is displayed as `ansai-status`, which is the name of its page as well.
         let name = command.get_display_name().unwrap_or("ansai").to_owned();
         let path = folder.join(format!("{name}.1"));
@@ -38,6 +36,13 @@ pub(super) fn man(out: Option<PathBuf>) -> Result<Code, Failure> {
         show::print(&path.display().to_string());
     }
     Ok(Code::Ok)
+}
+
+/// Every subcommand at any depth that is shown.
+fn below(command: &Command) -> Vec<Command> {
+    let is_shown = |command: &&Command| !command.is_hide_set() && command.get_name() != "help";
+    let subcommands = command.get_subcommands().filter(is_shown);
+    subcommands.flat_map(|command| std::iter::once(command.clone()).chain(below(command))).collect()
 }
 
 fn page(command: Command) -> io::Result<Vec<u8>> {

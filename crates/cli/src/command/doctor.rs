@@ -56,6 +56,10 @@ pub(super) fn send_test(places: &Places) -> Result<Code, Failure> {
             findings.push(warn("there is no route, so nobody is told of anything", "add one under `notify:`"));
         }
         Ok(sent) => findings.extend(sent.routes.iter().map(trial)),
+        // That it cannot be asked has just been said.
+        Err(failure) if matches!(failure.code, Code::Unreachable | Code::Forbidden) => {
+            findings.push(fail("no test was sent: it is the agent who sends it", "mend what is said above first"));
+        }
         Err(failure) => {
             findings.push(fail(format!("no test was sent: {}", failure.what()), failure.suggestion()));
         }
@@ -97,9 +101,18 @@ fn told(places: &Places, findings: &[Finding]) -> Result<Code, Failure> {
 }
 
 fn configuration(places: &Places) -> Finding {
+    let path = places.config.display();
+    if !places.config.exists() {
+        return fail(format!("there is no configuration {path}"), "write one from what runs here: ansai init");
+    }
     match ansai_config::load(&places.config) {
-        Ok(_) => ok(format!("the configuration {} is valid", places.config.display())),
-        Err(wrong) => fail(format!("the configuration is not valid\n{wrong}"), "mend it, or write one: ansai init"),
+        Ok(configuration) if configuration.warnings().is_empty() => ok(format!("the configuration {path} is valid")),
+        Ok(configuration) => {
+            let count = configuration.warnings().len();
+            let s = if count == 1 { "" } else { "s" };
+            warn(format!("the configuration {path} is valid, with {count} warning{s}"), "ansai check")
+        }
+        Err(wrong) => fail(format!("the configuration {path} is not valid\n{wrong}"), "mend it; ansai check"),
     }
 }
 
@@ -166,7 +179,8 @@ fn agent(status: &Status) -> Vec<Finding> {
         Some(why) => fail(format!("the ledger cannot be saved: {why}"), "free space on its filesystem"),
     });
     if let Some(why) = &status.configuration_error {
-        findings.push(fail(format!("the newest configuration is not in force\n{why}"), "ansai check"));
+        let first = why.lines().next().unwrap_or_default();
+        findings.push(fail(format!("the agent keeps the configuration before it: {first}"), "ansai check"));
     }
     findings.push(match status.messages_waiting < WAITING_MAX {
         true => ok(format!("{} messages wait to be delivered", status.messages_waiting)),

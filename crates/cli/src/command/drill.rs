@@ -2,21 +2,27 @@
 //!
 //! What a drill broke is put back without the agent, which may be what does not run.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use ansai_host::linux::drill::{self, Remains};
 use ansai_model::{
+    action::ActionOutcome,
     bundle::Bundle,
     id::TargetId,
     operator::{DrillKind, Operation},
+    text::Text,
+    time::Shown,
 };
-use ansai_protocol::SCHEMA;
+use ansai_protocol::{Event, Happening, SCHEMA};
 use serde_json::json;
 
 use super::{
     config,
     consent::{self, Proof},
-    operate::run,
     target,
 };
 use crate::{
@@ -25,14 +31,67 @@ use crate::{
     show,
 };
 
+/// Longest wait for the end of a drill; one of kind `loop` takes longest.
+const OUTCOME_MAX: Duration = Duration::from_secs(40);
+/// Most events that are heard meanwhile.
+const EVENTS_MAX: usize = 100_000;
+
 pub(super) fn drill(places: &Places, name: &str, kind: DrillKind, consent: ConsentArgs) -> Result<Code, Failure> {
     let target = target::target_id(places, name)?;
-    let what = format!("inject a failure ({}) into {target}", kind.as_str());
+    let does = what_it_does(kind);
     if consent.rehearsal.dry_run {
-        return consent::rehearse(places, &what, &[target.to_string()]);
+        return consent::rehearse(places, &format!("drill {}, {does}", kind.as_str()), &[target.to_string()]);
     }
-    consent::ask(&what, &proof(places, &target)?, consent)?;
-    run(places, Operation::Drill { target, kind })
+    consent::ask(&format!("drill on {target}, {does}"), &proof(places, &target)?, consent)?;
+    // Whoever cannot listen still hears whether the drill was taken on.
+    let events = client::events(places).ok();
+    let done = client::operate(places, Operation::Drill { target: target.clone(), kind })?;
+    let outcome = events.and_then(|events| outcome(events, &target));
+    let text = match outcome {
+        None => done.text,
+        Some(ActionOutcome::Succeeded { note } | ActionOutcome::NotNeeded { why: note }) => {
+            Text::new(format!("{note}; `ansai status --watch` shows what becomes of it"))
+        }
+        Some(ActionOutcome::Failed { why } | ActionOutcome::Refused { why } | ActionOutcome::Lost { why }) => {
+            let what = format!("the drill on {target} failed: {why}");
+            return Err(Failure::new(Code::Failing, what, "`ansai explain` says how it stands"));
+        }
+        Some(ActionOutcome::TimedOut { after }) => {
+            let what = format!("the drill on {target} did not end within {}", Shown(after));
+            return Err(Failure::new(Code::Failing, what, "`ansai explain` says how it stands"));
+        }
+    };
+    match places.json {
+        true => show::print_json(&json!({"schema": SCHEMA, "text": text})),
+        false => show::print(text.as_str()),
+    }
+    Ok(Code::Ok)
+}
+
+/// What will happen, before it does.
+fn what_it_does(kind: DrillKind) -> &'static str {
+    match kind {
+        DrillKind::Crash => "which kills its main process",
+        DrillKind::Hang => "which stops its main process with SIGSTOP",
+        DrillKind::Exit => "which ends its main process with SIGTERM, past systemd",
+        DrillKind::Port => "which kills it and holds its port for 15 seconds",
+        DrillKind::Configuration => "which breaks its configuration and kills it; `ansai drill --undo` mends that",
+        DrillKind::Loop => "which kills it three times, after each start",
+    }
+}
+
+/// How the drill ended, as the agent tells it; nothing when that was not heard in time.
+fn outcome(events: impl Iterator<Item = Event>, target: &TargetId) -> Option<ActionOutcome> {
+    let begun = Instant::now();
+    let mut drill = None;
+    for event in events.take(EVENTS_MAX).take_while(|_| begun.elapsed() < OUTCOME_MAX) {
+        match event.happening {
+            Happening::ActionBegun { run, incident: None, target: of, .. } if of == *target => drill = Some(run),
+            Happening::ActionEnded { run, outcome, .. } if drill == Some(run) => return Some(outcome),
+            _ => {}
+        }
+    }
+    None
 }
 
 /// A critical target is broken only by whoever writes its name out.
@@ -45,15 +104,13 @@ fn proof(places: &Places, target: &TargetId) -> Result<Proof, Failure> {
 pub(super) fn undo(places: &Places, name: &str, consent: ConsentArgs) -> Result<Code, Failure> {
     let configuration = config::load(places)?;
     let bundle = configuration.bundle(&config::inventory(places)?, 1);
-    let bundle = bundle.map_err(|wrong| Failure::new(Code::Usage, wrong.to_string(), ""))?;
+    let bundle = bundle.map_err(|wrong| Failure::wrong(&wrong))?;
     let all: Vec<String> = bundle.parts().targets.keys().map(ToString::to_string).collect();
     let name = target::among(&all, name)?;
     let mut found = Vec::new();
-    for path in paths(&bundle, &name) {
-        match drill::remains(&path).map_err(|error| failed(&path, &error))? {
-            Remains::Nothing => {}
-            remains => found.push((path, remains)),
-        }
+    for path in drill::left_behind(&declared(&bundle, &name)) {
+        let remains = drill::remains(&path).map_err(|error| failed(&path, &error))?;
+        found.push((path, remains));
     }
     let lines: Vec<String> = found.iter().map(|(path, remains)| line(path, *remains)).collect();
     if found.is_empty() {
@@ -74,9 +131,9 @@ pub(super) fn undo(places: &Places, name: &str, consent: ConsentArgs) -> Result<
 }
 
 /// Where a drill may have broken something.
-fn paths(bundle: &Bundle, name: &str) -> Vec<PathBuf> {
+fn declared(bundle: &Bundle, name: &str) -> Vec<String> {
     let target = bundle.parts().targets.iter().find(|(id, _)| id.as_str() == name);
-    target.map(|(_, target)| target.configuration.iter().map(PathBuf::from).collect()).unwrap_or_default()
+    target.map(|(_, target)| target.configuration.clone()).unwrap_or_default()
 }
 
 fn line(path: &std::path::Path, remains: Remains) -> String {

@@ -50,7 +50,9 @@ fn explanation(value: &serde_json::Value) -> String {
         limits
             .iter()
             .filter(|(key, _)| value[*key].is_string())
-            .map(|(key, name)| format!("{name}: {}", text(&value[*key]))),
+            .map(|(key, name)| (name, text(&value[*key])))
+            // Some say by themselves what they are.
+            .map(|(name, why)| if why.starts_with(name) { why } else { format!("{name}: {why}") }),
     );
     lines.join("\n")
 }

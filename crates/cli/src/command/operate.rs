@@ -59,6 +59,7 @@ pub(super) fn end(places: &Places, ended: Ended, scope: &ScopeArgs, consent: Con
         Ended::Silence => "end silences on",
         Ended::Maintenance => "end maintenance of",
     };
+    let mut misspelled = None;
     let scope = match target::scope(places, scope) {
         Ok((_, targets)) if consent.rehearsal.dry_run => return consent::rehearse(places, what, &targets),
         Ok((scope, targets)) => {
@@ -67,18 +68,17 @@ pub(super) fn end(places: &Places, ended: Ended, scope: &ScopeArgs, consent: Con
         }
         // A target that has gone may have left a restraint behind: what was written is tried as it is.
         Err(failure) if failure.code == Code::Usage && !consent.rehearsal.dry_run => {
+            misspelled = Some(failure);
             Scope::Matching(scope.targets.clone())
         }
         Err(failure) => return Err(failure),
     };
-    run(
-        places,
-        match ended {
-            Ended::Hold => Operation::Release { scope },
-            Ended::Silence => Operation::Unsilence { scope },
-            Ended::Maintenance => Operation::EndMaintenance { scope },
-        },
-    )
+    let operation = match ended {
+        Ended::Hold => Operation::Release { scope },
+        Ended::Silence => Operation::Unsilence { scope },
+        Ended::Maintenance => Operation::EndMaintenance { scope },
+    };
+    run(places, operation).map_err(|failure| misspelled.unwrap_or(failure))
 }
 
 /// How a silence or a maintenance window is opened.
@@ -136,7 +136,9 @@ pub(super) fn reject(places: &Places, incident: &str, rehearsal: RehearsalArgs) 
 pub(super) fn heal(places: &Places, name: &str, consent: ConsentArgs) -> Result<Code, Failure> {
     let target = target::target_id(places, name)?;
     if consent.rehearsal.dry_run {
-        return super::explain::explain(places, target.as_str());
+        let code = super::explain::explain(places, target.as_str())?;
+        show::note("\nnothing was changed (--dry-run)");
+        return Ok(code);
     }
     consent::ask(&format!("run the runbook of {target}"), &Proof::Yes, consent)?;
     run(places, Operation::Heal { target })

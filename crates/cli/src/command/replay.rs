@@ -65,7 +65,7 @@ pub(super) fn replay(places: &Places, journal: &Path, with: Option<PathBuf>) -> 
         return Ok(show_story(places, &recorded));
     };
     let other = ansai_config::load(&path);
-    let other = other.map_err(|wrong| Failure::new(Code::Usage, wrong.to_string(), ""))?;
+    let other = other.map_err(|wrong| Failure::wrong(&wrong))?;
     let other = play(journal, Some(&other))?;
     Ok(show_difference(places, &recorded, &other))
 }
@@ -131,7 +131,7 @@ fn begin(snapshot: Snapshot, other: Option<&Configuration>) -> Result<Player<Rec
         None => snapshot.bundle,
         Some(other) => {
             let bundle = other.bundle(&inventory(&snapshot.bundle), snapshot.bundle.parts().generation);
-            bundle.map_err(|wrong| Failure::new(Code::Usage, wrong.to_string(), ""))?
+            bundle.map_err(|wrong| Failure::wrong(&wrong))?
         }
     };
     Ok(Player::new(bundle, snapshot.state, snapshot.at, Recording::default()))

@@ -64,12 +64,13 @@ async fn outcome(host: &LinuxHost, command_line: &CommandLine, run: &ActionRun, 
         why: Text::new(if said.is_empty() { what } else { format!("{what}: {said}") }),
     };
     let shown = command_line.shown();
+    let program = command_line.argv.first().map_or("", String::as_str);
     match finished.ended {
         Ended::Code(0) => ActionOutcome::Succeeded { note: Text::new(format!("{done}: `{shown}`")) },
         Ended::Code(code) => failed(format!("`{shown}` ended with code {code}")),
         Ended::Signal(signal) => failed(format!("`{shown}` was ended by signal {signal}")),
         Ended::TimedOut => ActionOutcome::TimedOut { after: run.timeout },
-        Ended::Missing => ActionOutcome::NotNeeded { why: Text::new(format!("there is no program `{shown}` here")) },
+        Ended::Missing => ActionOutcome::NotNeeded { why: Text::new(format!("there is no program `{program}` here")) },
         Ended::Failed(why) => ActionOutcome::Failed { why: Text::new(why) },
     }
 }

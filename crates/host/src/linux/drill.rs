@@ -26,11 +26,49 @@ pub enum Remains {
     Copy,
 }
 
+/// Most entries of a directory that are looked at.
+const ENTRIES_MAX: usize = 1_000;
+/// How a copy's name ends.
+const ENDING: &str = ".ansai-drill";
+
+/// The file that a drill breaks: the first declared one, or the main file of the first declared directory, as
+/// `/etc/nginx/nginx.conf`. Files further down may be read by their pattern, and a copy beside one would be as well.
+#[must_use]
+pub fn file_to_break(paths: &[String]) -> Option<PathBuf> {
+    paths.iter().map(Path::new).find_map(|path| {
+        if path.is_file() {
+            return Some(path.to_owned());
+        }
+        let name = path.file_name()?.to_str()?;
+        let main = [format!("{name}.conf"), format!("{name}d_config"), "main.cf".into(), "named.conf".into()];
+        main.iter().map(|name| path.join(name)).find(|file| file.is_file())
+    })
+}
+
+/// The files beside which a drill has left a copy, among declared files and directly in declared directories.
+#[must_use]
+pub fn left_behind(paths: &[String]) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for path in paths.iter().map(PathBuf::from) {
+        if !path.is_dir() {
+            files.push(path);
+            continue;
+        }
+        let entries = fs::read_dir(path).into_iter().flatten().flatten().take(ENTRIES_MAX).map(|entry| entry.path());
+        files.extend(entries.filter_map(|path| Some(PathBuf::from(path.to_str()?.strip_suffix(ENDING)?))));
+    }
+    // A link is looked at as well: that it may not be read is said.
+    files.retain(|path| fs::symlink_metadata(copy_of(path)).is_ok());
+    files.sort();
+    files.dedup();
+    files
+}
+
 /// Where the original is kept meanwhile.
 #[must_use]
 pub fn copy_of(path: &Path) -> PathBuf {
     let mut name = OsString::from(path);
-    name.push(".ansai-drill");
+    name.push(ENDING);
     name.into()
 }
 
@@ -158,6 +196,22 @@ mod tests {
         break_file(&path).expect("broken");
         undo(&path).expect("undone");
         assert_eq!(fs::read_to_string(&path).expect("text"), "listen 8080\n");
+    }
+
+    #[test]
+    fn the_main_file_of_a_directory_is_broken_and_found_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let nginx = folder.path().join("nginx");
+        fs::create_dir(&nginx).expect("made");
+        let declared = [folder.path().join("gone"), nginx.clone()].map(|path| path.display().to_string());
+        assert_eq!(file_to_break(&declared), None);
+        fs::write(nginx.join("mime.types"), "").expect("written");
+        fs::write(nginx.join("nginx.conf"), "").expect("written");
+        let main = file_to_break(&declared).expect("there");
+        assert_eq!(main, nginx.join("nginx.conf"));
+        assert!(left_behind(&declared).is_empty());
+        break_file(&main).expect("broken");
+        assert_eq!(left_behind(&declared), [main]);
     }
 
     #[test]

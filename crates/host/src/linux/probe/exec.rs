@@ -17,7 +17,10 @@ pub(super) async fn observe(command_line: &CommandLine, timeout: Duration) -> Ob
         Ended::Signal(signal) => Observation::failing(with(format!("ended by signal {signal}"))),
         Ended::TimedOut => Observation::failing(with(format!("did not end within {}", Shown(timeout)))),
         // A probe that cannot be run says nothing of its target.
-        Ended::Missing => Observation::unknown(format!("there is no program `{}`", command_line.shown())),
+        Ended::Missing => Observation::unknown(format!(
+            "there is no program `{}`",
+            command_line.argv.first().map_or("", String::as_str)
+        )),
         Ended::Failed(why) => Observation::unknown(why),
     }
 }

@@ -11,6 +11,8 @@ use ansai_model::{
 };
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+use crate::linux::drill::{break_file, file_to_break};
+
 use super::{
     bus::{Bus, CallError, MANAGER, MANAGER_PATH, UNIT},
     unit::{processes, property},
@@ -68,7 +70,10 @@ fn failure(error: CallError, within: Duration) -> ActionOutcome {
     match error {
         CallError::Timeout => ActionOutcome::TimedOut { after: within },
         CallError::Gone(why) => ActionOutcome::Lost { why: Text::new(why) },
-        CallError::Refused { text, .. } => ActionOutcome::Failed { why: Text::new(format!("systemd says: {text}")) },
+        CallError::Refused { text, .. } => ActionOutcome::Failed {
+            // It ends its sentences, and ours goes on.
+            why: Text::new(format!("systemd says: {}", text.trim_end_matches('.'))),
+        },
     }
 }
 
@@ -174,9 +179,8 @@ async fn take_port(bus: &Bus, unit: &UnitName, port: Option<u16>) -> Result<(), 
 }
 
 async fn break_configuration(bus: &Bus, unit: &UnitName, paths: &[String]) -> Result<(), String> {
-    let path =
-        paths.iter().find(|path| std::path::Path::new(path).is_file()).ok_or("no declared configuration file")?;
-    crate::linux::drill::break_file(path.as_ref()).map_err(|error| format!("{path}: {error}"))?;
+    let path = file_to_break(paths).ok_or_else(|| format!("{} is no file that could be broken", paths.join(", ")))?;
+    break_file(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     signal_main(bus, unit, Signal::KILL).await
 }
 
