@@ -238,20 +238,6 @@ impl HostEngine {
         }
     }
 
-    /// The target became well while nothing of this rung was done: by itself, by a person, late after the rung before,
-    /// or while the agent was away. What is well is not acted on.
-    fn leave_alone(&mut self, now: Now, id: IncidentId) {
-        let what = "it is well again, so nothing more is done".into();
-        self.record(now, id, StepKind::Interrupted { what });
-        self.state.remediations.remove(&id);
-        if let Some(incident) = self.state.incidents.get_mut(&id) {
-            incident.phase = Phase::Open;
-            self.state.targets.entry(incident.target.clone()).or_default().remediated = Some(now);
-        }
-        self.changed(now);
-        self.wake_waiting(now);
-    }
-
     /// Asks the gates within a remediation, keeps what they say, and wakes the incident when they want to be asked again.
     fn ask_gates(&mut self, now: Now, id: IncidentId, disruption: Disruption, what: Text) -> Choice {
         let (Some(incident), Some(remediation)) = (self.state.incidents.get(&id), self.state.remediations.get(&id))

@@ -1,4 +1,4 @@
-//! What follows from the outcome of an action, and from not knowing it.
+//! What follows from the outcome of an action, from not knowing it, and from being well without one.
 
 use alloc::{boxed::Box, format};
 use core::time::Duration;
@@ -6,7 +6,7 @@ use core::time::Duration;
 use ansai_model::{
     action::{ActionOutcome, Disruption},
     id::{IncidentId, RunId, TargetId},
-    incident::StepKind,
+    incident::{Phase, StepKind},
     runbook::{OnFailure, Rung, Step, Then},
     text::Text,
     time::{Now, Shown},
@@ -82,6 +82,20 @@ impl HostEngine {
                 remediation.climb_to(next, true);
             }),
         }
+    }
+
+    /// The target became well while nothing of this rung was done: by itself, by a person, late after the rung before,
+    /// or while the agent was away. What is well is not acted on.
+    pub(super) fn leave_alone(&mut self, now: Now, id: IncidentId) {
+        let what = "it is well again, so nothing more is done".into();
+        self.record(now, id, StepKind::Interrupted { what });
+        self.state.remediations.remove(&id);
+        if let Some(incident) = self.state.incidents.get_mut(&id) {
+            incident.phase = Phase::Open;
+            self.state.targets.entry(incident.target.clone()).or_default().remediated = Some(now);
+        }
+        self.changed(now);
+        self.wake_waiting(now);
     }
 
     /// Whether the action that was lost may be done twice, and an attempt is left for it.
