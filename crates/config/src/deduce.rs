@@ -9,7 +9,7 @@ use ansai_model::{
     bundle::{BundleParts, Target},
     check::Check,
     domain::service::{UnitExpectation, validators},
-    id::{CheckId, PolicyId, RuleId, RunbookId, TargetId, UnitName},
+    id::{CheckId, NameError, PolicyId, RuleId, RunbookId, TargetId, UnitName},
     inventory::{Inventory, UnitFacts},
     notify::Channel,
     policy::{Policy, matches},
@@ -80,8 +80,8 @@ fn is_named(configuration: &Configuration, unit: &str) -> bool {
     configuration.services.contains_key(unit) || short.is_some_and(|short| configuration.services.contains_key(short))
 }
 
-fn valid<T, E: ToString>(findings: &mut Findings<'_>, service: &Service, made: Result<T, E>) -> Option<T> {
-    made.map_err(|error| findings.error(service.place, &service.key, error.to_string(), None)).ok()
+fn valid<T>(findings: &mut Findings<'_>, service: &Service, made: Result<T, NameError>) -> Option<T> {
+    made.map_err(|error| findings.name(service.place, &service.key, &error)).ok()
 }
 
 /// What a target needs, with the place where that is written.
@@ -215,7 +215,7 @@ fn checks(
         let id = match CheckId::of(target, &name) {
             Ok(id) => id,
             Err(error) => {
-                findings.error(look.place, &look.key, error.to_string(), None);
+                findings.name(look.place, &look.key, &error);
                 continue;
             }
         };

@@ -5,6 +5,7 @@
 use std::fmt;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet, renderer::DecorStyle};
+use ansai_model::{domain::DOMAINS, id::NameError};
 use serde::Serialize;
 
 use crate::{
@@ -139,6 +140,19 @@ impl<'s> Findings<'s> {
         self.add(Gravity::Error, place, key, what.into(), help.into());
     }
 
+    /// A name that is none.
+    pub(crate) fn name(&mut self, place: Place, key: &str, error: &NameError) {
+        let help = match error {
+            NameError::Empty => "write a name".to_owned(),
+            NameError::TooLong(_) => "write a shorter one".to_owned(),
+            NameError::Character(_) => "write the name as the system knows it, as in nginx.service".to_owned(),
+            NameError::Domain(text) if text.contains('/') => format!("known domains: {}", DOMAINS.join(", ")),
+            NameError::Domain(text) => format!("did you mean `service/{text}`?"),
+            NameError::Check(text) => format!("write the name of the check behind it, as in {text}#http"),
+        };
+        self.error(place, key, error.to_string(), help);
+    }
+
     /// Something that is allowed and dangerous.
     pub(crate) fn warning(
         &mut self,
@@ -184,9 +198,10 @@ impl<'s> Findings<'s> {
             let text = source.text.as_str();
             let (begin, end) = line_range(text, place.start);
             let line = text[begin..end].trim_end_matches('\r');
-            let start = place.start.min(text.len()).saturating_sub(begin).min(line.len());
-            let stop = (start + place.length.max(1)).min(line.len().max(start));
-            let column = line.get(..start).map_or(1, |before| before.chars().count() + 1);
+            // A parser may name a byte within a character.
+            let start = line.floor_char_boundary(place.start.min(text.len()).saturating_sub(begin));
+            let stop = line.ceil_char_boundary(start.saturating_add(place.length.max(1)));
+            let column = line[..start].chars().count() + 1;
             let (snippet, marked) = shown(line, start, stop);
             (source.name.clone(), line_of(text, place.start), column, snippet, marked)
         });
@@ -205,13 +220,14 @@ impl<'s> Findings<'s> {
 
     /// The warnings, or everything that is wrong, in the order of the files and lines.
     pub(crate) fn finish(mut self) -> Result<Vec<Diagnostic>, Diagnostics> {
-        if self.is_valid() {
-            return Ok(self.list);
-        }
-        self.list.retain(|found| found.gravity == Gravity::Error);
+        let is_valid = self.is_valid();
         let order = |file: &str| self.sources.position(file);
         self.list.sort_by_key(|found| (order(&found.file), found.line, found.column));
         self.list.dedup();
+        if is_valid {
+            return Ok(self.list);
+        }
+        self.list.retain(|found| found.gravity == Gravity::Error);
         if self.more > 0 {
             let what = format!("{} more findings are not shown", self.more);
             self.list.push(Diagnostic::of_file("", what, "mend these first"));
@@ -281,15 +297,26 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
 
 /// The same, as the bare name.
 pub(crate) fn nearest_name<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    if name.len() > 256 {
+    if name.len() > 256 || name.is_empty() {
         return None;
     }
-    known
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
-        .min()
-        .map(|(_, candidate)| candidate)
+    // What nearly every name ends with says nothing about which one is meant.
+    let stem = |name: &str| name.strip_suffix(".service").unwrap_or(name).to_owned();
+    let asked = stem(name);
+    let distance = |candidate: &str| {
+        let known = stem(candidate);
+        let is_near =
+            |distance: usize, length: usize| distance <= 1 + length / 4 && distance * 2 <= length.max(asked.len());
+        let short =
+            Some(strsim::damerau_levenshtein(&asked, &known)).filter(|distance| is_near(*distance, known.len()));
+        // A mistake may be in the ending.
+        let whole = (asked == name).then(|| strsim::damerau_levenshtein(name, candidate));
+        short.or(whole.filter(|distance| is_near(*distance, candidate.len())))
+    };
+    let known: Vec<&str> = known.into_iter().collect();
+    let near = known.iter().filter_map(|candidate| Some((distance(candidate)?, *candidate))).min();
+    let begins = || known.iter().copied().find(|candidate| name.len() >= 3 && candidate.starts_with(name));
+    near.map(|(_, candidate)| candidate).or_else(begins)
 }
 
 /// Where a key's value stands, or its mapping when the key is not there.

@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, path::Path};
 
 /// The most levels of lists and mappings within each other.
 pub(crate) const DEPTH_MAX: usize = 32;
+pub(crate) const DEPTH_HELP: &str = "check the brackets; no key needs so many";
 /// The most values of one file, those repeated by aliases included.
 pub(crate) const NODES_MAX: usize = 1_000_000;
 

@@ -26,7 +26,7 @@ pub(crate) fn check(findings: &mut Findings<'_>, node: &Node, kind: &Kind, key: 
                     check(findings, &entry.node, inner, &joined(key, name));
                 }
             }
-            None => wrong_kind(findings, node, "a mapping from names to values", key),
+            None => wrong_kind(findings, node, kind, key),
         },
         Kind::List(inner) => match node.list() {
             Some(list) => {
@@ -34,7 +34,7 @@ pub(crate) fn check(findings: &mut Findings<'_>, node: &Node, kind: &Kind, key: 
                     check(findings, item, inner, &format!("{key}[{index}]"));
                 }
             }
-            None => wrong_kind(findings, node, "a list", key),
+            None => wrong_kind(findings, node, kind, key),
         },
         Kind::Texts | Kind::Statuses => check_texts(findings, node, kind, key),
         Kind::Argv => check_argv(findings, node, key),
@@ -47,17 +47,49 @@ pub(crate) fn joined(key: &str, name: &str) -> String {
     if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") }
 }
 
-fn wrong_kind(findings: &mut Findings<'_>, node: &Node, expected: &str, key: &str) {
-    findings.error(node.place, key, format!("{expected} is expected here; this is {}", node.kind()), None);
+fn wrong_kind(findings: &mut Findings<'_>, node: &Node, kind: &Kind, key: &str) {
+    let what = format!("{} is expected here; this is {}", expected(kind), node.kind());
+    findings.error(node.place, key, what, how(kind));
 }
 
-fn check_shape(findings: &mut Findings<'_>, node: &Node, shape: &Shape, key: &str) {
-    let Some(map) = node.map() else {
-        let known: Vec<_> = shape.keys.iter().take(6).map(|key| key.name).collect();
-        let what = format!("a mapping is expected here; this is {}", node.kind());
-        findings.error(node.place, key, what, format!("write {{KEY: VALUE}} with keys as {}", known.join(", ")));
-        return;
-    };
+/// How a kind is written.
+fn how(kind: &Kind) -> String {
+    match kind {
+        Kind::Truth => "write true or false".into(),
+        Kind::Word(_, words) => format!("write {}", any_of(words)),
+        Kind::Whole { min, max } if *max == u64::from(u32::MAX) => format!("write a whole number, {min} or more"),
+        Kind::Whole { min, max } => format!("write a whole number from {min} to {max}"),
+        Kind::Duration => units::DURATION_HELP.into(),
+        Kind::Size => units::SIZE_HELP.into(),
+        Kind::Moment => "write it with its time zone, as in 2030-01-31T08:00:00Z".into(),
+        Kind::TimeOfDay => "write hour and minute in quotes, as in \"03:30\"".into(),
+        Kind::Path => "write /PATH".into(),
+        Kind::Mode => "write \"0640\", with quotes".into(),
+        Kind::Secret => "write file:/PATH, env:NAME or credential:NAME".into(),
+        Kind::Address => "write https://…, or a reference as file:/etc/ansai/NAME".into(),
+        Kind::Server => "write smtp://HOST, smtp+starttls://HOST or smtps://HOST".into(),
+        Kind::ProbeText => {
+            "write http://…, https://…, tcp://HOST:PORT, unix:/PATH, or a mapping as {exec: [...]}".into()
+        }
+        Kind::Condition => "write one text, as in \"failing_for > 10s\"".into(),
+        Kind::Text => "write one text, in quotes when it holds other characters than letters and digits".into(),
+        Kind::Texts => "write TEXT or [TEXT, TEXT]".into(),
+        Kind::Statuses => "write 200, or 200-299".into(),
+        Kind::Argv => "write a list: [program, argument, …]".into(),
+        Kind::Short(short, _) => how(short),
+        Kind::Shape(shape) => {
+            let known: Vec<_> = shape.keys.iter().take(6).map(|key| key.name).collect();
+            format!("write {{KEY: VALUE}} with keys as {}", known.join(", "))
+        }
+        Kind::Named(_) => {
+            "write NAME: VALUE on a line of its own, with a blank after the colon and no dash before".into()
+        }
+        Kind::List(_) => "write [ITEM, ITEM], or each item behind a dash on a line of its own".into(),
+    }
+}
+
+fn check_shape(findings: &mut Findings<'_>, node: &Node, shape: &'static Shape, key: &str) {
+    let Some(map) = node.map() else { return wrong_kind(findings, node, &Kind::Shape(shape), key) };
     if shape.title == COMMAND.title && !map.contains_key("argv") {
         let help = "write argv: [program, argument, …]".to_owned();
         findings.error(node.place, key, "a command needs its program", help);
@@ -86,16 +118,16 @@ fn check_texts(findings: &mut Findings<'_>, node: &Node, kind: &Kind, key: &str)
             for (index, item) in list.iter().enumerate() {
                 match item.text() {
                     Some(_) => check_leaf(findings, item, leaf, &format!("{key}[{index}]")),
-                    None => wrong_kind(findings, item, "a text", &format!("{key}[{index}]")),
+                    None => wrong_kind(findings, item, leaf, &format!("{key}[{index}]")),
                 }
             }
         }
-        Value::Map(_) => wrong_kind(findings, node, "a text or a list of texts", key),
+        Value::Map(_) => wrong_kind(findings, node, kind, key),
     }
 }
 
 fn check_argv(findings: &mut Findings<'_>, node: &Node, key: &str) {
-    let help = || Some("write a list: [program, argument, …]".to_owned());
+    let help = || Some(how(&Kind::Argv));
     let Some(list) = node.list() else {
         let what = format!("a command is a list; this is {}", node.kind());
         let words = node.text().map(|text| text.split_whitespace().collect::<Vec<_>>().join(", "));
@@ -108,13 +140,13 @@ fn check_argv(findings: &mut Findings<'_>, node: &Node, key: &str) {
     }
     for item in list {
         if !matches!(item.value, Value::Scalar(_)) {
-            wrong_kind(findings, item, "a word of a command", key);
+            wrong_kind(findings, item, &Kind::Text, key);
         }
     }
 }
 
 fn check_leaf(findings: &mut Findings<'_>, node: &Node, kind: &Kind, key: &str) {
-    let Some(text) = node.text() else { return wrong_kind(findings, node, expected(kind), key) };
+    let Some(text) = node.text() else { return wrong_kind(findings, node, kind, key) };
     if text.len() > TEXT_BYTES_MAX {
         let what = format!("this text has {} bytes; at most {TEXT_BYTES_MAX} are read", text.len());
         findings.error(node.place, key, what, None);
@@ -129,14 +161,14 @@ fn check_leaf(findings: &mut Findings<'_>, node: &Node, kind: &Kind, key: &str) 
 pub(crate) fn expected(kind: &Kind) -> &'static str {
     match kind {
         Kind::Truth => "true or false",
-        Kind::Word(..) => "a word",
+        Kind::Word(..) => "one word",
         Kind::Whole { .. } => "a whole number",
         Kind::Duration => "a duration",
         Kind::Size => "a size",
         Kind::Moment => "a moment",
         Kind::TimeOfDay => "a time of the day",
         Kind::Path => "an absolute path",
-        Kind::Mode => "permission bits",
+        Kind::Mode => "a mode",
         Kind::Secret => "a reference to a secret",
         Kind::Address => "a web address",
         Kind::Server => "a mail server",
@@ -154,54 +186,43 @@ pub(crate) fn expected(kind: &Kind) -> &'static str {
 
 /// What is wrong with a value, and what to do; nothing when it is right.
 fn wrong(node: &Node, text: &str, kind: &Kind) -> Option<(String, String)> {
-    let no = |help: &str| Some((format!("`{}` is no {}", cut(text), bare(kind)), help.to_owned()));
-    let is_text = node.plain().is_none();
+    let no = |is_right: bool| (!is_right).then(|| (format!("`{}` is no {}", cut(text), bare(kind)), how(kind)));
     match kind {
-        Kind::Truth if !is_text && matches!(text, "true" | "false") => None,
-        Kind::Truth => {
-            let word = match text.to_ascii_lowercase().as_str() {
-                "yes" | "on" | "true" | "y" => "write true",
-                "no" | "off" | "false" | "n" => "write false",
-                _ => "write true or false",
-            };
-            Some((format!("`{}` is neither true nor false", cut(text)), word.to_owned()))
-        }
+        Kind::Truth => wrong_truth(node, text),
         Kind::Word(_, words) if words.contains(&text) => None,
         Kind::Word(what, words) => {
-            let help = match nearest_name(text, words.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("write {}", any_of(words)),
-            };
-            Some((format!("`{}` is no {what}", cut(text)), help))
+            let near = nearest_name(text, words.iter().copied()).map(|near| format!("did you mean `{near}`?"));
+            Some((format!("`{}` is no {what}", cut(text)), near.unwrap_or_else(|| how(kind))))
         }
-        Kind::Whole { min, max } => wrong_whole(text, is_text, *min, *max),
-        Kind::Duration if units::read_duration(text).is_some() => None,
-        Kind::Duration => no(units::DURATION_HELP),
-        Kind::Size if units::read_bytes(text).is_some() => None,
-        Kind::Size => no(units::SIZE_HELP),
-        Kind::Moment => match text.parse::<jiff::Timestamp>() {
-            Ok(_) => None,
-            Err(_) => no("write it with its time zone, as in 2030-01-31T08:00:00Z"),
-        },
-        Kind::TimeOfDay if crate::read::time_of_day(text).is_some() => None,
-        Kind::TimeOfDay => no("write hour and minute in quotes, as in \"03:30\""),
+        Kind::Whole { min, max } => wrong_whole(text, node.plain().is_none(), (*min, *max), how(kind)),
+        Kind::Duration => no(units::read_duration(text).is_some()),
+        Kind::Size => no(units::read_bytes(text).is_some()),
+        Kind::Moment => no(text.parse::<jiff::Timestamp>().is_ok()),
+        Kind::TimeOfDay => no(crate::read::time_of_day(text).is_some()),
         Kind::Path if text.starts_with('/') => None,
         Kind::Path => Some((format!("`{}` is no absolute path", cut(text)), format!("write /…/{}", cut(text)))),
-        Kind::Mode if crate::read::mode(text).is_some() => None,
-        Kind::Mode => no("write \"0640\", with quotes"),
-        Kind::Statuses if crate::read::statuses(text).is_some() => None,
-        Kind::Statuses => no("write 200, or 200-299"),
+        Kind::Mode => no(crate::read::mode(text).is_some()),
+        Kind::Statuses => no(crate::read::statuses(text).is_some()),
         // The text of a secret is not repeated; who reads it says what is wrong.
         Kind::Secret | Kind::Address | Kind::Server | Kind::ProbeText | Kind::Condition | Kind::Text => None,
         Kind::Texts | Kind::Argv | Kind::Shape(_) | Kind::Short(..) | Kind::Named(_) | Kind::List(_) => None,
     }
 }
 
-fn wrong_whole(text: &str, is_text: bool, min: u64, max: u64) -> Option<(String, String)> {
-    let range = match (min, max) {
-        (min, max) if max == u64::from(u32::MAX) => format!("write a whole number, {min} or more"),
-        (min, max) => format!("write a whole number from {min} to {max}"),
+fn wrong_truth(node: &Node, text: &str) -> Option<(String, String)> {
+    let is_truth = matches!(text, "true" | "false");
+    if node.plain().is_none() && is_truth {
+        return Some((format!("`{text}` is a text here, in its quotes"), format!("write {text}, without quotes")));
+    }
+    let help = match text.to_ascii_lowercase().as_str() {
+        "yes" | "on" | "true" | "y" => "write true",
+        "no" | "off" | "false" | "n" => "write false",
+        _ => "write true or false",
     };
+    (!is_truth).then(|| (format!("`{}` is neither true nor false", cut(text)), help.to_owned()))
+}
+
+fn wrong_whole(text: &str, is_text: bool, (min, max): (u64, u64), range: String) -> Option<(String, String)> {
     match text.parse::<u64>() {
         Ok(_) if is_text => {
             Some((format!("`{text}` is a text, not a number"), format!("write {text}, without quotes")))

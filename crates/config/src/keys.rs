@@ -6,7 +6,7 @@
 mod long;
 mod short;
 
-pub(crate) use long::{ACTION, COMMAND};
+pub(crate) use long::{ACTION, COMMAND, STEP};
 pub(crate) use short::{CONFIG, POLICY, SERVICE};
 
 /// One key of a mapping.

@@ -93,7 +93,9 @@ fn service(findings: &mut Findings<'_>, configuration: &Configuration, service: 
         let (every, timeout) = configuration.probe_defaults.times(&look.schedule);
         too_slow(findings, look.place, &look.key, every, timeout);
         if let Probe::Http(http) = &look.probe {
-            header(findings, look.place, &look.key, http.headers.keys());
+            let help =
+                "let the service answer this host without one, or probe it with a command that reads it from a file";
+            header(findings, look.place, &look.key, http.headers.keys(), help);
         }
     }
 }
@@ -111,6 +113,7 @@ fn header<'h>(
     place: crate::document::Place,
     key: &str,
     headers: impl Iterator<Item = &'h String>,
+    help: &str,
 ) {
     let is_secret = |name: &&String| {
         let name = name.to_ascii_lowercase();
@@ -118,7 +121,6 @@ fn header<'h>(
     };
     if let Some(name) = headers.into_iter().find(is_secret) {
         let what = format!("the header `{name}` may be a secret in plain text");
-        let help = "let the service answer this host without one, or probe it with a command that reads it from a file";
         findings.warning(place, key, what, help.to_owned());
     }
 }
@@ -135,7 +137,8 @@ fn routes(findings: &mut Findings<'_>, configuration: &Configuration, root: &Nod
             let help = "put it into a file that only root can read and write webhook: file:/etc/ansai/NAME".to_owned();
             findings.warning(place_of(node, "webhook"), &joined(&key, "webhook"), what, help);
         }
-        header(findings, place_of(node, "headers"), &joined(&key, "headers"), hook.headers.keys());
+        let help = "sign the body instead: secret: file:/etc/ansai/NAME";
+        header(findings, place_of(node, "headers"), &joined(&key, "headers"), hook.headers.keys(), help);
     }
 }
 

@@ -15,7 +15,7 @@ use ansai_model::{
     id::{CheckId, PolicyId, RouteId, TargetId},
     inventory::Inventory,
     notify::Route,
-    policy::{MaintenanceWindow, Policy},
+    policy::{MaintenanceWindow, Policy, matches},
     rule::Autonomy,
     settings::Settings,
     time::WallTime,
@@ -203,7 +203,7 @@ fn policies(findings: &mut Findings<'_>, tree: &Node) -> BTreeMap<PolicyId, Poli
             Ok(other) => {
                 policies.insert(other.clone(), policy::policy(node, &default, other));
             }
-            Err(error) => findings.error(place, &format!("policies.{name}"), error.to_string(), None),
+            Err(error) => findings.name(place, &format!("policies.{name}"), &error),
         }
     }
     policies.insert(id, default);
@@ -297,15 +297,20 @@ impl Configuration {
         }
     }
 
-    /// What is written in the long form goes over what is deduced.
+    /// What is written in the long form goes over what is deduced. What concerns a unit that a pattern waits for is left
+    /// out until the host has the unit.
     fn add_long(&self, findings: &mut Findings<'_>, parts: &mut BundleParts) {
         parts.targets.extend(self.long.targets.clone());
-        parts.checks.extend(self.long.checks.clone());
-        parts.rules.extend(self.long.rules.clone());
-        parts.runbooks.extend(self.long.runbooks.clone());
-        let policies: Vec<&str> = parts.policies.keys().map(PolicyId::as_str).collect();
-        let runbooks: Vec<&str> = parts.runbooks.keys().map(|id| id.as_str()).collect();
-        long::references(findings, &self.tree, &self.long, &policies, &runbooks);
+        let patterns = self.patterns();
+        let is_pattern = |target: &TargetId| patterns.iter().any(|pattern| matches(pattern, target.name()));
+        let awaited = |target: &TargetId| !parts.targets.contains_key(target) && is_pattern(target);
+        let mut long = self.long.clone();
+        long.checks.retain(|_, check| !awaited(&check.target));
+        long.rules.retain(|_, rule| !awaited(&rule.target));
+        parts.checks.extend(long.checks.clone());
+        parts.rules.extend(long.rules.clone());
+        parts.runbooks.extend(long.runbooks.clone());
+        long::references(findings, &self.tree, parts, &long);
     }
 
     /// Something that does not fit together, at the place of what holds it.
@@ -327,7 +332,14 @@ impl Configuration {
         });
         let what = format!("{} {}", error.holder, error.what);
         match found {
-            Some((place, key)) => findings.error(place, &key, what, None),
+            Some((place, key)) => {
+                let help = if what.contains("needs itself") {
+                    "delete one of the needs on the way round"
+                } else {
+                    "see docs/rules.md"
+                };
+                findings.error(place, &key, what, help.to_owned());
+            }
             None => findings.push(Diagnostic::of_file("", what, "")),
         }
     }

@@ -60,3 +60,11 @@ fn what_is_written_in_the_long_form_wins_over_what_is_deduced() {
     let runbook = bundle.parts().runbooks.values().next().expect("one");
     assert_eq!(runbook.rungs.len(), 1);
 }
+
+#[test]
+fn a_rule_for_a_unit_that_a_pattern_waits_for_holds_once_the_unit_is_there() {
+    let text = "services: {worker@*.service: {}}\nrules: {w: {target: service/worker@7.service, checks: [unit], \
+        runbook: service/app.service}}\n";
+    let text = text.replace("service/app.service", "own") + "runbooks: {own: [{name: a, steps: [{wait: 1s}]}]}\n";
+    assert!(check("pattern.yaml", &text).parts().rules.keys().any(|id| id.as_str() == "w"));
+}

@@ -72,7 +72,7 @@ impl Reader<'_> {
     fn value(&mut self, depth: usize) -> Read<Node> {
         self.nodes += 1;
         if depth >= DEPTH_MAX {
-            return self.wrong(self.at, format!("more than {DEPTH_MAX} levels within each other"), "");
+            return self.wrong(self.at, format!("more than {DEPTH_MAX} levels within each other"), super::DEPTH_HELP);
         }
         if self.nodes > NODES_MAX {
             return self.wrong(self.at, format!("more than {NODES_MAX} values"), "split the file");
@@ -86,7 +86,7 @@ impl Reader<'_> {
                 Ok(Node::new(Value::Scalar(Scalar { text, is_text: true }), self.place(start)))
             }
             Some(_) => self.bare(),
-            None => self.wrong(self.at, "a value is missing at the end", ""),
+            None => self.wrong(self.at, "a value is missing at the end", "write it, or delete what asks for it"),
         }
     }
 
@@ -109,7 +109,7 @@ impl Reader<'_> {
             let key = self.place(key_at);
             self.skip()?;
             if self.peek() != Some(':') {
-                return self.wrong(self.at, "a `:` is missing after the key", "");
+                return self.wrong(self.at, "a `:` is missing after the key", "write KEY: VALUE");
             }
             self.next();
             self.skip()?;
@@ -146,8 +146,8 @@ impl Reader<'_> {
                 Ok(())
             }
             Some(c) if c == close => Ok(()),
-            Some(_) => self.wrong(self.at, format!("a `,` or `{close}` is missing here"), ""),
-            None => self.wrong(start, format!("this has no end: `{close}` is missing"), ""),
+            Some(_) => self.wrong(self.at, format!("a `,` or `{close}` is missing here"), "write it before this place"),
+            None => self.wrong(start, format!("this has no end: `{close}` is missing"), "write it where this ends"),
         }
     }
 
@@ -200,7 +200,9 @@ impl Reader<'_> {
                 Some('\\') => self.escape(at, &mut text)?,
                 Some('\n') => return self.wrong(at, "the text has no end in its line", "write \\n for a new line"),
                 Some(c) => text.push(c),
-                None => return self.wrong(start, "the text has no end", ""),
+                None => {
+                    return self.wrong(start, "the text has no end", "write the same quote once more where it ends");
+                }
             }
         }
     }
@@ -225,7 +227,7 @@ impl Reader<'_> {
                 return Ok(());
             }
             Some(c) => c,
-            None => return self.wrong(start, "the text has no end", ""),
+            None => return self.wrong(start, "the text has no end", "write the same quote once more where it ends"),
         };
         text.push(c);
         Ok(())
@@ -238,30 +240,39 @@ impl Reader<'_> {
                 self.at += digits;
                 Ok(code)
             }
-            None => self.wrong(start, format!("{digits} hexadecimal digits are missing after the backslash"), ""),
+            None => self.wrong(
+                start,
+                format!("{digits} hexadecimal digits are missing after the backslash"),
+                "write \\\\ for a backslash",
+            ),
         }
     }
 
     fn code(&mut self, start: usize, digits: usize) -> Read<char> {
         let code = self.number(start, digits)?;
-        char::from_u32(code).map_or_else(|| self.wrong(start, "this is no character", ""), Ok)
+        char::from_u32(code)
+            .map_or_else(|| self.wrong(start, "this is no character", "write \\u and four hexadecimal digits"), Ok)
     }
 
     /// `\uXXXX`, or two of them that stand for one character.
     fn unicode(&mut self, start: usize) -> Read<char> {
         let high = self.number(start, 4)?;
         if !(0xd800..0xdc00).contains(&high) {
-            return char::from_u32(high).map_or_else(|| self.wrong(start, "this is no character", ""), Ok);
+            return char::from_u32(high).map_or_else(
+                || self.wrong(start, "this is no character", "write \\u and four hexadecimal digits"),
+                Ok,
+            );
         }
         if !self.text[self.at..].starts_with("\\u") {
-            return self.wrong(start, "this is half a character", "");
+            return self.wrong(start, "this is half a character", "write both halves, as \\ud83d\\ude00");
         }
         self.at += 2;
         let low = self.number(start, 4)?.wrapping_sub(0xdc00);
         if low >= 0x400 {
-            return self.wrong(start, "this is half a character", "");
+            return self.wrong(start, "this is half a character", "write both halves, as \\ud83d\\ude00");
         }
         let code = 0x10000 + ((high - 0xd800) << 10) + low;
-        char::from_u32(code).map_or_else(|| self.wrong(start, "this is no character", ""), Ok)
+        char::from_u32(code)
+            .map_or_else(|| self.wrong(start, "this is no character", "write \\u and four hexadecimal digits"), Ok)
     }
 }

@@ -10,10 +10,20 @@ pub(super) fn read(text: &str, source: usize) -> Result<Node, FormError> {
     let table = DeTable::parse(text).map_err(|error| {
         let span = error.span().unwrap_or(0..0);
         let what = error.message().trim().replace('\n', ", ");
-        FormError { start: span.start.min(text.len()), length: span.len(), what, help: None }
+        FormError { start: span.start.min(text.len()), length: span.len(), help: Some(help(&what).to_owned()), what }
     })?;
     let range = table.span();
     convert_table(table.get_ref(), range, source, 0)
+}
+
+fn help(what: &str) -> &'static str {
+    if what.contains("duplicate key") {
+        return "keep one of the two";
+    }
+    if what.contains("must be quoted") {
+        return "write it in quotes";
+    }
+    "check the quotes and the brackets up to this place"
 }
 
 fn place(range: Range<usize>, source: usize) -> Place {
@@ -32,7 +42,12 @@ fn convert_table(table: &DeTable<'_>, range: Range<usize>, source: usize, depth:
 fn convert(value: &DeValue<'_>, range: Range<usize>, source: usize, depth: usize) -> Result<Node, FormError> {
     if depth > DEPTH_MAX {
         let what = format!("more than {DEPTH_MAX} levels within each other");
-        return Err(FormError { start: range.start, length: range.len(), what, help: None });
+        return Err(FormError {
+            start: range.start,
+            length: range.len(),
+            what,
+            help: Some(super::DEPTH_HELP.to_owned()),
+        });
     }
     let scalar =
         |text: String, is_text| Ok(Node::new(Value::Scalar(Scalar { text, is_text }), place(range.clone(), source)));

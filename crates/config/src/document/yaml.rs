@@ -43,15 +43,20 @@ pub(super) fn read(text: &str, source: usize) -> Result<Node, FormError> {
 
 fn scan_error(text: &str, error: &granit_parser::ScanError) -> FormError {
     let start = offset(text, *error.marker());
-    let what = error.info();
-    let help = if text[super::line_range(text, start).0..].starts_with('\t') || what.contains("tab") {
-        Some("YAML is indented with spaces, not with tabs".to_owned())
-    } else if what.contains("simple key") {
-        Some("a key is followed by a colon and a space, as in `every: 5s`".to_owned())
+    let info = error.info();
+    let line = &text[super::line_range(text, start).0..];
+    let (what, help) = if line.starts_with('\t') || info.contains("tab") {
+        ("a tab stands where YAML wants blanks".to_owned(), "YAML is indented with spaces, not with tabs")
+    } else if info.contains("unknown anchor") {
+        ("this alias stands for nothing".to_owned(), "write &NAME before the value that *NAME stands for")
+    } else if info.contains("unclosed quote") {
+        ("this quote has no end".to_owned(), "write the same quote once more where the text ends")
+    } else if info.contains("simple key") {
+        (info, "a key is followed by a colon and a space, as in `every: 5s`")
     } else {
-        None
+        (info, "check the indentation, the quotes and the brackets up to this place")
     };
-    FormError { start, length: 0, what, help }
+    FormError { start, length: 0, what, help: Some(help.to_owned()) }
 }
 
 /// The byte that a marker stands at.
@@ -106,10 +111,14 @@ impl Reader<'_> {
             Event::SequenceEnd | Event::MappingEnd => self.close(place)?,
             Event::Alias(anchor) => {
                 let Some((node, depth)) = self.anchors.get(&anchor) else {
-                    return self.wrong(place, "this alias is part of what it stands for", "");
+                    return self.wrong(place, "this alias is part of what it stands for", "write out what is meant");
                 };
                 if self.open.len() + depth > DEPTH_MAX {
-                    return self.wrong(place, format!("more than {DEPTH_MAX} levels within each other"), "");
+                    return self.wrong(
+                        place,
+                        format!("more than {DEPTH_MAX} levels within each other"),
+                        super::DEPTH_HELP,
+                    );
                 }
                 let node = node.clone();
                 self.nodes = self.nodes.saturating_add(node.count());
@@ -122,7 +131,7 @@ impl Reader<'_> {
 
     fn open(&mut self, place: Place, anchor: usize, content: Content) -> Result<(), FormError> {
         if self.open.len() >= DEPTH_MAX {
-            return self.wrong(place, format!("more than {DEPTH_MAX} levels within each other"), "");
+            return self.wrong(place, format!("more than {DEPTH_MAX} levels within each other"), super::DEPTH_HELP);
         }
         if let Some(Open { content: Content::Map { key: None, .. }, .. }) = self.open.last() {
             return self.wrong(place, "a key must be a text", "quote a key that begins with { or [");
@@ -170,7 +179,7 @@ impl Reader<'_> {
             Some(Content::List(list)) => list.push(node),
             Some(Content::Map { key: key @ None, .. }) => match node.value {
                 Value::Scalar(scalar) => *key = Some((scalar.text, node.place)),
-                Value::List(_) | Value::Map(_) => return self.wrong(node.place, "a key must be a text", ""),
+                Value::List(_) | Value::Map(_) => return self.wrong(node.place, "a key must be a text", "quote it"),
             },
             Some(Content::Map { map, merges, key: key @ Some(_) }) => {
                 let (name, place) = key.take().unwrap_or_default();

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use ansai_model::{
     action::ProcessDeclaration,
-    bundle::Target,
+    bundle::{BundleParts, Target},
     check::{Check, Flap},
-    id::{CheckId, PolicyId, RuleId, RunbookId, TargetId, UnitName},
+    id::{CheckId, NameError, PolicyId, RuleId, RunbookId, TargetId, UnitName},
     rule::{Autonomy, Rule, Severity},
-    runbook::Runbook,
+    runbook::{OnFailure, Runbook, Rung},
 };
 
 use super::{
@@ -64,16 +64,20 @@ pub(crate) fn long(findings: &mut Findings<'_>, root: &Node, fallback: &Fallback
         let key = format!("runbooks.{name}");
         let Some(id) = name_of(findings, RunbookId::new(name), place, &key) else { continue };
         let items = node.list().unwrap_or_default().iter().enumerate();
-        let rungs = items
-            .filter_map(|(index, node)| rung::rung(findings, node, &format!("{key}[{index}]"), &processes))
+        let rungs: Vec<_> = items
+            .filter_map(|(index, node)| {
+                Some((rung::rung(findings, node, &format!("{key}[{index}]"), &processes)?, node))
+            })
             .collect();
+        check_ladder(findings, node, &key, &rungs);
+        let rungs = rungs.into_iter().map(|(rung, _)| rung).collect();
         long.runbooks.insert(id.clone(), Runbook { id, rungs });
     }
     long
 }
 
-fn name_of<T, E: ToString>(findings: &mut Findings<'_>, made: Result<T, E>, place: Place, key: &str) -> Option<T> {
-    made.map_err(|error| findings.error(place, key, error.to_string(), None)).ok()
+fn name_of<T>(findings: &mut Findings<'_>, made: Result<T, NameError>, place: Place, key: &str) -> Option<T> {
+    made.map_err(|error| findings.name(place, key, &error)).ok()
 }
 
 /// Every declared process by its name.
@@ -163,14 +167,74 @@ fn rule(findings: &mut Findings<'_>, node: &Node, key: &str, id: RuleId, fallbac
     })
 }
 
-/// References of rules to runbooks and policies, checked where they are written.
-pub(crate) fn references(findings: &mut Findings<'_>, root: &Node, long: &Long, policies: &[&str], runbooks: &[&str]) {
-    for (name, _, node) in root.named("rules").filter(|(name, ..)| long.rules.keys().any(|id| id.as_str() == *name)) {
-        for (what, known) in [("policy", policies), ("runbook", runbooks)] {
-            let Some(text) = node.text_at(what).filter(|text| !known.contains(text)) else { continue };
-            let help = nearest(text, known.iter().copied());
-            let message = format!("there is no {what} `{}`", crate::form::cut(text));
-            findings.error(place_of(node, what), &format!("rules.{name}.{what}"), message, help);
+/// References of rules and checks, held against everything that there is.
+pub(crate) fn references(findings: &mut Findings<'_>, root: &Node, parts: &BundleParts, long: &Long) {
+    let policies: Vec<&str> = parts.policies.keys().map(PolicyId::as_str).collect();
+    let runbooks: Vec<&str> = parts.runbooks.keys().map(RunbookId::as_str).collect();
+    let targets: Vec<&str> = parts.targets.keys().map(TargetId::as_str).collect();
+    for (name, _, node) in root.named("rules") {
+        let Some((_, rule)) = long.rules.iter().find(|(id, _)| id.as_str() == name) else { continue };
+        let written = [
+            ("target", rule.target.as_str(), &targets),
+            ("policy", rule.policy.as_str(), &policies),
+            ("runbook", rule.runbook.as_str(), &runbooks),
+        ];
+        for (what, text, known) in written {
+            exists(findings, place_of(node, what), &format!("rules.{name}.{what}"), (what, text), known);
+        }
+        if !parts.targets.contains_key(&rule.target) {
+            continue;
+        }
+        let of_target = parts.checks.values().filter(|check| check.target == rule.target);
+        let known: Vec<&str> = of_target.map(|check| check.id.as_str()).collect();
+        let places = node.texts_at("checks").into_iter().map(|(_, place)| place);
+        for (check, place) in rule.checks.iter().zip(places) {
+            exists(findings, place, &format!("rules.{name}.checks"), ("check", check.as_str()), &known);
+        }
+    }
+    for (name, place, _) in root.named("checks") {
+        let Some((_, check)) = long.checks.iter().find(|(id, _)| id.as_str() == name) else { continue };
+        exists(findings, place, &format!("checks.{name}"), ("target", check.target.as_str()), &targets);
+    }
+    for (name, _, node) in root.named("targets") {
+        let key = format!("targets.{name}.needs");
+        for (need, place) in node.texts_at("needs").into_iter().filter(|(need, _)| TargetId::new(need).is_ok()) {
+            let others: Vec<&str> = targets.iter().copied().filter(|other| *other != name).collect();
+            exists(findings, place, &key, ("other target", &need), &others);
+        }
+    }
+}
+
+fn exists(findings: &mut Findings<'_>, place: Place, key: &str, (what, text): (&str, &str), known: &[&str]) {
+    if known.contains(&text) {
+        return;
+    }
+    let help = nearest(text, known.iter().copied()).unwrap_or_else(|| match known {
+        [] => format!("no {what} is there at all"),
+        known => format!("known here: {}", known.iter().take(20).copied().collect::<Vec<_>>().join(", ")),
+    });
+    findings.error(place, key, format!("there is no {what} `{}`", crate::form::cut(text)), help);
+}
+
+/// What must be right in a ladder as a whole.
+fn check_ladder(findings: &mut Findings<'_>, node: &Node, key: &str, rungs: &[(Rung, &Node)]) {
+    if node.list().is_some_and(<[Node]>::is_empty) {
+        let help = "write its rungs: [{name: restart, steps: [{restart_unit: app.service}]}]".to_owned();
+        findings.error(node.place, key, "this runbook has no rungs", help);
+    }
+    for (index, (rung, node)) in rungs.iter().enumerate() {
+        if rungs[..index].iter().any(|(earlier, _)| earlier.id == rung.id) {
+            let what = format!("there are two rungs `{}`", rung.id);
+            findings.error(place_of(node, "name"), key, what, "give one of them another name".to_owned());
+        }
+        let OnFailure::Rung(next) = &rung.on_failure else { continue };
+        // Only downwards, so that a ladder always ends.
+        let later: Vec<&str> = rungs[index + 1..].iter().map(|(later, _)| later.id.as_str()).collect();
+        if !later.contains(&next.as_str()) {
+            let help = nearest(next.as_str(), later)
+                .unwrap_or_else(|| "write next-rung, escalate, or the name of a later rung".into());
+            let what = format!("there is no later rung `{}`", crate::form::cut(next.as_str()));
+            findings.error(place_of(node, "on_failure"), key, what, help);
         }
     }
 }

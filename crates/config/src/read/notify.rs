@@ -80,7 +80,7 @@ pub(crate) fn routes(findings: &mut Findings<'_>, root: &Node) -> BTreeMap<Route
         let id = match RouteId::new(name) {
             Ok(id) => id,
             Err(error) => {
-                findings.error(place, &key, error.to_string(), None);
+                findings.name(place, &key, &error);
                 continue;
             }
         };

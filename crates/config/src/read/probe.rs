@@ -154,7 +154,7 @@ pub(crate) fn expectation(text: Option<&str>) -> UnitExpectation {
 /// The name of a unit.
 pub(crate) fn unit(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<UnitName> {
     let made = UnitName::new(node.text()?);
-    made.map_err(|error| findings.error(node.place, key, error.to_string(), None)).ok()
+    made.map_err(|error| findings.name(node.place, key, &error)).ok()
 }
 
 fn tcp(findings: &mut Findings<'_>, place: Place, key: &str, text: &str) -> Option<Probe> {

@@ -14,7 +14,7 @@ use crate::{
     diagnostics::{Findings, nearest, place_of},
     document::Node,
     form::{cut, joined},
-    keys::ACTION,
+    keys::{ACTION, STEP},
 };
 
 type Processes = BTreeMap<String, ProcessDeclaration>;
@@ -28,7 +28,7 @@ pub(super) fn rung(findings: &mut Findings<'_>, node: &Node, key: &str, processe
     let id = match RungId::new(name) {
         Ok(id) => id,
         Err(error) => {
-            findings.error(place_of(node, "name"), &joined(key, "name"), error.to_string(), None);
+            findings.name(place_of(node, "name"), &joined(key, "name"), &error);
             return None;
         }
     };
@@ -93,6 +93,10 @@ fn names() -> impl Iterator<Item = &'static str> + Clone {
 fn action(findings: &mut Findings<'_>, node: &Node, key: &str, processes: &Processes) -> Option<Action> {
     node.map()?;
     let found: Vec<&str> = names().filter(|name| node.has(name)).collect();
+    if found.is_empty() && node.map()?.keys().any(|name| STEP.key(name).is_none()) {
+        // A key that is none was reported with the nearest one, which is what was meant.
+        return None;
+    }
     let [name] = found[..] else {
         let what = if found.is_empty() { "this does nothing" } else { "these are two actions in one" };
         let help = format!("name exactly one of {}", names().collect::<Vec<_>>().join(", "));
@@ -151,7 +155,7 @@ fn needs(findings: &mut Findings<'_>, node: &Node, key: &str, names: &[&str]) ->
     if missing.is_empty() {
         return Some(());
     }
-    let what = format!("{} is missing", missing.join(" and "));
+    let what = format!("`{}` is missing", missing.join("` and `"));
     findings.error(node.place, key, what, format!("write {{{}}}", names.join(": …, ") + ": …"));
     None
 }
