@@ -233,7 +233,8 @@ impl Agent {
         let mut sources = Sources::new(inputs, host.hints());
         let (mut terminate, mut interrupt, mut hangup) =
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
-        let mut files = tokio::time::interval(FILES_EVERY);
+        // What was read at the start is new enough, and the first looks come first.
+        let mut files = tokio::time::interval_at(tokio::time::Instant::now() + FILES_EVERY, FILES_EVERY);
         files.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         tracing::info!(targets = self.shell.engine.bundle().parts().targets.len(), "watching");
         // Without a service manager nobody listens, which is fine.

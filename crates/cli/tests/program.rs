@@ -136,7 +136,6 @@ fn journal(folder: &Path) {
         remains_after_exit: false,
         is_socket_activated: false,
         is_started_by_timer: false,
-        fragment: None,
     };
     let inventory = Inventory { units: vec![unit], ..Inventory::default() };
     let bundle = configuration.bundle(&inventory, 1).expect("valid");

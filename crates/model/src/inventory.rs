@@ -41,6 +41,4 @@ pub struct UnitFacts {
     pub is_socket_activated: bool,
     /// Whether a timer starts it.
     pub is_started_by_timer: bool,
-    /// Where its unit file is.
-    pub fragment: Option<String>,
 }

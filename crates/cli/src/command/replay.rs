@@ -153,7 +153,6 @@ pub(super) fn running(name: ansai_model::id::UnitName) -> UnitFacts {
         remains_after_exit: false,
         is_socket_activated: false,
         is_started_by_timer: false,
-        fragment: None,
     }
 }
 

@@ -111,7 +111,6 @@ impl Machine {
             remains_after_exit: false,
             is_socket_activated: false,
             is_started_by_timer: false,
-            fragment: Some(format!("/etc/systemd/system/{name}")),
         };
         let units = if self.is_bus_gone { Vec::new() } else { self.units.iter().map(facts).collect() };
         let uptime: (Box<str>, Value) = ("host.uptime".into(), Value::Duration(self.now));

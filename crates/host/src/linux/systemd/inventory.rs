@@ -75,14 +75,12 @@ fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
 
 async fn facts(bus: &Bus, name: UnitName, description: String, active: String) -> UnitFacts {
     let service = "org.freedesktop.systemd1.Service";
-    let (kind, remains, triggered, fragment) = tokio::join!(
+    let (kind, remains, triggered) = tokio::join!(
         property(bus, &name, service, "Type"),
         property(bus, &name, service, "RemainAfterExit"),
         property(bus, &name, UNIT, "TriggeredBy"),
-        property(bus, &name, UNIT, "FragmentPath"),
     );
     let triggers: Vec<String> = triggered.ok().and_then(|value| value.try_into().ok()).unwrap_or_default();
-    let fragment = fragment.ok().and_then(|value| value.downcast_ref::<&str>().map(str::to_owned).ok());
     UnitFacts {
         active: active_state(&active),
         description: Text::new(description),
@@ -90,7 +88,6 @@ async fn facts(bus: &Bus, name: UnitName, description: String, active: String) -
         remains_after_exit: remains.is_ok_and(|value| value.downcast_ref::<bool>().unwrap_or(false)),
         is_socket_activated: triggers.iter().any(|trigger| trigger.ends_with(".socket")),
         is_started_by_timer: triggers.iter().any(|trigger| trigger.ends_with(".timer")),
-        fragment: fragment.filter(|path| !path.is_empty()),
         name,
     }
 }

@@ -1,6 +1,6 @@
 //! One look at one unit: a handful of properties asked for at once, and what they mean in the words of the model.
 
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use ansai_model::{
     domain::service::{ActiveState, HostActivity, Job, LoadState, UnitExpectation, UnitResult, UnitSnapshot, judge},
@@ -16,9 +16,10 @@ use super::{
 };
 
 pub(super) const SERVICE: &str = "org.freedesktop.systemd1.Service";
-const UNIT_PROPERTIES: &[&str] =
-    &["LoadState", "ActiveState", "SubState", "Job", "StateChangeTimestamp", "InvocationID"];
-const SERVICE_PROPERTIES: &[&str] = &["Result", "MainPID", "ExecMainCode", "ExecMainStatus", "NRestarts"];
+/// What is of interest whatever the unit's state.
+const ALWAYS: &[&str] = &["MainPID", "NRestarts"];
+/// How the last run ended: systemd clears it when the next one begins.
+const ENDED: &[&str] = &["Result", "ExecMainCode", "ExecMainStatus"];
 
 /// The object path of a unit: every byte that is no letter or digit, and a leading digit, becomes `_xx`.
 #[must_use]
@@ -179,27 +180,43 @@ async fn ask(bus: &Bus, unit: &UnitName) -> Result<Properties, CallError> {
             }
         }
     };
-    let get =
-        |interface: &'static str, name: &'static str| async move { (name, property(bus, unit, interface, name).await) };
-    // All at once: they travel together and are answered in order.
-    let of_unit = join_all(UNIT_PROPERTIES.iter().map(|name| get(UNIT, name)));
-    let of_service = join_all(SERVICE_PROPERTIES.iter().map(|name| get(SERVICE, name)));
-    let ((), of_unit, of_service) = tokio::join!(refer, of_unit, of_service);
+    // All at once: they travel together and are answered in order. A unit's own properties are asked for together, which
+    // takes systemd as long as two alone; those of a service are many and dear, so that only a few are asked for.
+    let ((), of_unit, always) = tokio::join!(refer, properties(bus, unit), each(bus, unit, ALWAYS));
     let mut seen = Properties::default();
-    for (name, value) in of_unit {
-        seen.set(name, &value?);
+    of_unit?.iter().for_each(|(name, value)| seen.set(name, value));
+    set(&mut seen, always)?;
+    if !matches!(seen.active, Some(ActiveState::Active | ActiveState::Reloading)) {
+        set(&mut seen, each(bus, unit, ENDED).await)?;
     }
-    for (name, value) in of_service {
-        match value {
+    bus.looked(unit, &seen, count);
+    bus.with_tracker(|tracker| tracker.found(unit, seen.load == Some(LoadState::NotFound)));
+    Ok(seen)
+}
+
+/// The properties that every unit has.
+async fn properties(bus: &Bus, unit: &UnitName) -> Result<BTreeMap<String, OwnedVariant>, CallError> {
+    let reply = bus.call(&object_path(unit), PROPERTIES, "GetAll", &UNIT).await?;
+    reply.body().deserialize().map_err(|error| CallError::Gone(error.to_string()))
+}
+
+type Answers = Vec<(&'static str, Result<OwnedVariant, CallError>)>;
+
+/// Some properties of a service.
+async fn each(bus: &Bus, unit: &UnitName, names: &'static [&'static str]) -> Answers {
+    join_all(names.iter().map(|name| async move { (*name, property(bus, unit, SERVICE, name).await) })).await
+}
+
+fn set(seen: &mut Properties, answers: Answers) -> Result<(), CallError> {
+    for (name, answer) in answers {
+        match answer {
             Ok(value) => seen.set(name, &value),
             // Units of other types have no such properties: what is missing keeps its default.
             Err(CallError::Refused { .. }) => {}
             Err(error) => return Err(error),
         }
     }
-    bus.looked(unit, &seen, count);
-    bus.with_tracker(|tracker| tracker.found(unit, seen.load == Some(LoadState::NotFound)));
-    Ok(seen)
+    Ok(())
 }
 
 async fn pending_job(bus: &Bus, path: &str) -> Job {
