@@ -16,6 +16,7 @@ use ansai_host::{
 use ansai_model::{bundle::Bundle, hint::Hint, id::UnitName, inventory::Inventory, notify::Route};
 use ansai_protocol::Happening;
 use anyhow::{Context, Result};
+use futures_util::{FutureExt, StreamExt};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
@@ -106,7 +107,7 @@ pub async fn run(options: Options) -> Result<()> {
     let mut host_options = HostOptions::this_machine(options.state_dir.clone());
     host_options.redact.clone_from(&configuration.settings().redact);
     let host = LinuxHost::new(host_options, &tasks);
-    let inventory = first_inventory(&host).await;
+    let inventory = first_inventory(&host, &configuration).await;
     let bundle = configuration.bundle(&inventory, 1)?;
     let outbox = open_outbox(&options.state_dir, &bundle, &metrics)?;
     let notifier = notifier(&inventory.hostname);
@@ -160,10 +161,10 @@ pub async fn run(options: Options) -> Result<()> {
     Ok(())
 }
 
-async fn first_inventory(host: &LinuxHost) -> Inventory {
+async fn first_inventory(host: &LinuxHost, configuration: &Configuration) -> Inventory {
     let begun = Instant::now();
     loop {
-        let inventory = host.inventory().await;
+        let inventory = host.inventory_of(|unit| configuration.concerns(unit.as_str())).await;
         // Without systemd there are no units, and nothing to wait for.
         if !inventory.units.is_empty() || begun.elapsed() > INVENTORY_WAIT {
             return inventory;
@@ -230,7 +231,12 @@ fn watch(host: &LinuxHost, configuration: &Configuration, bundle: &Bundle) {
 impl Agent {
     async fn turn(&mut self, inputs: mpsc::Receiver<Input>, mut questions: mpsc::Receiver<Asked>) -> Result<()> {
         let host = self.host.clone();
-        let mut sources = Sources::new(inputs, host.hints());
+        let mut hints = host.hints();
+        // Every first look is still to begin: what was hinted at until now would only have it begun twice.
+        while let Some(Some(hint)) = hints.next().now_or_never() {
+            self.note(&hint);
+        }
+        let mut sources = Sources::new(inputs, hints);
         let (mut terminate, mut interrupt, mut hangup) =
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
         // What was read at the start is new enough, and the first looks come first.
@@ -258,12 +264,16 @@ impl Agent {
 
     fn take_in(&mut self, input: Input) {
         match &input {
-            // New units change the bundle, which takes a moment: the next look at the files does it.
-            Input::Hint(hint) => self.has_new_units |= matches!(hint, Hint::Units | Hint::Everything),
+            Input::Hint(hint) => self.note(hint),
             Input::Tick => self.shell.notice_lag(),
             _ => {}
         }
         self.shell.step(input);
+    }
+
+    /// New units change the bundle, which takes a moment: the next look at the files does it.
+    fn note(&mut self, hint: &Hint) {
+        self.has_new_units |= matches!(hint, Hint::Units | Hint::Everything);
     }
 
     /// What only changes now and then: the configuration, new units, HOLD, and the watchdog that shows that we turn.
@@ -272,7 +282,7 @@ impl Agent {
         if ansai_config::changed_at(&self.options.config) != self.stamp || self.has_expired() {
             drop(self.reload().await);
         } else if std::mem::take(&mut self.has_new_units) {
-            self.inventory = self.host.inventory().await;
+            self.inventory = self.host.inventory_of(|unit| self.configuration.concerns(unit.as_str())).await;
             self.apply_if_changed();
         }
         self.shell.step(Input::Tick);
@@ -289,7 +299,8 @@ impl Agent {
     async fn reload(&mut self) -> Result<(), String> {
         self.stamp = ansai_config::changed_at(&self.options.config);
         let loaded = ansai_config::load(&self.options.config).map_err(|error| error.to_string());
-        self.inventory = self.host.inventory().await;
+        let concerns = |unit: &UnitName| loaded.as_ref().is_ok_and(|loaded| loaded.concerns(unit.as_str()));
+        self.inventory = self.host.inventory_of(concerns).await;
         let bundle = loaded.and_then(|configuration| {
             let bundle =
                 configuration.bundle(&self.inventory, self.generation + 1).map_err(|error| error.to_string())?;

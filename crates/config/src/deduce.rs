@@ -75,7 +75,7 @@ fn with_suffix(name: &str) -> String {
     if name.contains('.') { name.to_owned() } else { format!("{name}.service") }
 }
 
-fn is_named(configuration: &Configuration, unit: &str) -> bool {
+pub(crate) fn is_named(configuration: &Configuration, unit: &str) -> bool {
     let short = unit.strip_suffix(".service").filter(|short| !short.contains('.'));
     configuration.services.contains_key(unit) || short.is_some_and(|short| configuration.services.contains_key(short))
 }

@@ -252,6 +252,12 @@ impl Configuration {
         self.services.keys().filter(|name| name.contains(['*', '?'])).cloned().collect()
     }
 
+    /// Whether a unit is, or fits, one of the services.
+    #[must_use]
+    pub fn concerns(&self, unit: &str) -> bool {
+        deduce::is_named(self, unit) || self.services.keys().any(|name| ansai_model::policy::matches(name, unit))
+    }
+
     pub(crate) fn policy_named(&self, name: &str) -> Policy {
         let found = self.policies.iter().find(|(id, _)| id.as_str() == name).map(|(_, policy)| policy.clone());
         found.unwrap_or_else(|| default_policy(&self.policies))

@@ -111,6 +111,17 @@ impl LinuxHost {
         systemd::is_up(bus, unit).await.ok()
     }
 
+    /// The inventory, with all facts of those units only that are of interest: asking takes systemd a while, and whoever
+    /// starts waits for it.
+    pub async fn inventory_of(&self, is_of_interest: impl Fn(&UnitName) -> bool) -> Inventory {
+        let root = &self.inner.options.root;
+        let units = match &self.inner.bus {
+            Some(bus) => systemd::inventory(bus, root, is_of_interest).await.unwrap_or_default(),
+            None => Vec::new(),
+        };
+        facts::inventory(root, units)
+    }
+
     async fn look(&self, probe: &Probe, timeout: Duration) -> Observation {
         match (probe, &self.inner.bus) {
             (Probe::Unit { unit, expect }, Some(bus)) => {
@@ -147,11 +158,7 @@ impl Host for LinuxHost {
     }
 
     async fn inventory(&self) -> Inventory {
-        let units = match &self.inner.bus {
-            Some(bus) => systemd::inventory(bus, &self.inner.options.root).await.unwrap_or_default(),
-            None => Vec::new(),
-        };
-        facts::inventory(&self.inner.options.root, units)
+        self.inventory_of(|_| true).await
     }
 
     fn hints(&self) -> impl Stream<Item = Hint> + Send + Unpin {

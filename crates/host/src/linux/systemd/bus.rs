@@ -16,7 +16,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 use zbus::{
     Connection, MessageStream, ObjectPath, OwnedObjectPath, OwnedVariant,
-    message::{Message, Type},
+    message::{Flags, Message, Type},
     zvariant::DynamicType,
 };
 
@@ -363,15 +363,20 @@ impl Bus {
         // The semaphore is never closed.
         let _turn = self.shared.calls.acquire().await;
         let (reply, answer) = oneshot::channel();
-        let serial = self.send(path, interface, method, body, Waiter::Reply(reply)).await?;
+        let serial = self.send(path, interface, method, body, Some(Waiter::Reply(reply))).await?;
         self.answered(serial, answer, CALL_TIMEOUT).await
+    }
+
+    /// Calls a method of the manager on a unit, and does not ask what came of it.
+    pub(super) async fn tell(&self, method: &str, unit: &UnitName) -> Result<(), CallError> {
+        self.send(MANAGER_PATH, MANAGER, method, &(unit.as_str(),), None).await.map(drop)
     }
 
     /// Calls a method that answers with a job, and waits for the job's result (`done`, `failed`, …).
     pub async fn run_job(&self, unit: &UnitName, method: &str, within: Duration) -> Result<String, CallError> {
         let (done, answer) = oneshot::channel();
         let waiter = Waiter::Job { unit: unit.clone(), done };
-        let serial = self.send(MANAGER_PATH, MANAGER, method, &(unit.as_str(), "replace"), waiter).await?;
+        let serial = self.send(MANAGER_PATH, MANAGER, method, &(unit.as_str(), "replace"), Some(waiter)).await?;
         let result = self.answered(serial, answer, within).await;
         if matches!(result, Err(CallError::Timeout)) {
             self.cancel(unit).await;
@@ -410,19 +415,22 @@ impl Bus {
         interface: &str,
         method: &str,
         body: &B,
-        waiter: Waiter,
+        waiter: Option<Waiter>,
     ) -> Result<u32, CallError>
     where
         B: serde::ser::Serialize + DynamicType + Sync,
     {
         let gone = |error: zbus::Error| CallError::Gone(error.to_string());
-        let builder = Message::method_call(path, method).interface(interface).destination(SYSTEMD);
+        let mut builder = Message::method_call(path, method).interface(interface).destination(SYSTEMD);
+        if waiter.is_none() {
+            builder = builder.with_flags(Flags::NO_REPLY_EXPECTED);
+        }
         let message = builder.build(body).map_err(gone)?;
         let serial = message.primary_header().serial_num().get();
         let connection = {
             let mut state = self.state();
             let Some(connection) = state.connection.clone() else { return Err(CallError::Gone(state.trouble.clone())) };
-            state.waiters.insert(serial, waiter);
+            state.waiters.extend(waiter.map(|waiter| (serial, waiter)));
             connection
         };
         if let Err(error) = connection.send(&message).await {

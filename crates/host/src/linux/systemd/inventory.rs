@@ -16,7 +16,7 @@ use zbus::OwnedObjectPath;
 
 use super::{
     bus::{Bus, CallError, MANAGER, MANAGER_PATH, UNIT},
-    unit::{active_state, property},
+    unit::{SERVICE, active_state, property},
 };
 
 /// Most units that are asked about at once.
@@ -24,11 +24,16 @@ const UNITS_AT_ONCE: usize = 32;
 
 type Listed = (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
 
-/// Every loaded service unit and every enabled one, sorted by name.
+/// Every loaded service unit and every enabled one, sorted by name; of those that are not of interest only what the
+/// list of units says.
 ///
 /// # Errors
 /// When systemd does not answer.
-pub async fn inventory(bus: &Bus, root: &Path) -> Result<Vec<UnitFacts>, CallError> {
+pub async fn inventory(
+    bus: &Bus,
+    root: &Path,
+    is_of_interest: impl Fn(&UnitName) -> bool,
+) -> Result<Vec<UnitFacts>, CallError> {
     let gone = |error: zbus::Error| CallError::Gone(error.to_string());
     let reply = bus.call(MANAGER_PATH, MANAGER, "ListUnits", &()).await?;
     let listed: Vec<Listed> = reply.body().deserialize().map_err(gone)?;
@@ -46,8 +51,17 @@ pub async fn inventory(bus: &Bus, root: &Path) -> Result<Vec<UnitFacts>, CallErr
     }
     let units = found.into_iter().take(Inventory::UNITS_MAX);
     // Many at once: systemd answers as fast as it is asked, and a start of the agent waits for this.
-    let units = stream::iter(units).map(|(name, (description, active))| facts(bus, name, description, active));
-    Ok(units.buffered(UNITS_AT_ONCE).collect().await)
+    let facts = stream::iter(units).map(|(name, (description, active))| {
+        let listed = as_listed(name, &description, &active);
+        let bus = is_of_interest(&listed.name).then_some(bus);
+        async move {
+            match bus {
+                Some(bus) => asked(bus, listed).await,
+                None => listed,
+            }
+        }
+    });
+    Ok(facts.buffered(UNITS_AT_ONCE).collect().await)
 }
 
 fn service(name: &str) -> Option<UnitName> {
@@ -73,22 +87,32 @@ fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     entries.filter_map(|entry| Some(entry.ok()?.path()))
 }
 
-async fn facts(bus: &Bus, name: UnitName, description: String, active: String) -> UnitFacts {
-    let service = "org.freedesktop.systemd1.Service";
+fn as_listed(name: UnitName, description: &str, active: &str) -> UnitFacts {
+    UnitFacts {
+        name,
+        active: active_state(active),
+        description: Text::new(description),
+        is_oneshot: false,
+        remains_after_exit: false,
+        is_socket_activated: false,
+        is_started_by_timer: false,
+    }
+}
+
+async fn asked(bus: &Bus, listed: UnitFacts) -> UnitFacts {
+    let name = &listed.name;
     let (kind, remains, triggered) = tokio::join!(
-        property(bus, &name, service, "Type"),
-        property(bus, &name, service, "RemainAfterExit"),
-        property(bus, &name, UNIT, "TriggeredBy"),
+        property(bus, name, SERVICE, "Type"),
+        property(bus, name, SERVICE, "RemainAfterExit"),
+        property(bus, name, UNIT, "TriggeredBy"),
     );
     let triggers: Vec<String> = triggered.ok().and_then(|value| value.try_into().ok()).unwrap_or_default();
     UnitFacts {
-        active: active_state(&active),
-        description: Text::new(description),
         is_oneshot: kind.is_ok_and(|value| value.downcast_ref::<&str>().is_ok_and(|kind| kind == "oneshot")),
         remains_after_exit: remains.is_ok_and(|value| value.downcast_ref::<bool>().unwrap_or(false)),
         is_socket_activated: triggers.iter().any(|trigger| trigger.ends_with(".socket")),
         is_started_by_timer: triggers.iter().any(|trigger| trigger.ends_with(".timer")),
-        name,
+        ..listed
     }
 }
 

@@ -141,17 +141,11 @@ impl Tracker {
         self.units.get_mut(unit).is_some_and(|track| !std::mem::replace(&mut track.is_referred_to, true))
     }
 
-    /// systemd would not keep the unit in mind, since it does not exist: it is asked again at the next look.
-    pub fn not_referred(&mut self, unit: &UnitName) {
-        if let Some(track) = self.units.get_mut(unit) {
-            track.is_referred_to = false;
-        }
-    }
-
-    /// A look found the unit, or found that there is none.
+    /// A look found the unit, or found that there is none: then systemd keeps nothing in mind, and is asked again.
     pub fn found(&mut self, unit: &UnitName, is_missing: bool) {
         if let Some(track) = self.units.get_mut(unit) {
             track.is_missing = is_missing;
+            track.is_referred_to &= !is_missing;
         }
     }
 

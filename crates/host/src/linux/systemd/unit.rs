@@ -175,9 +175,7 @@ async fn ask(bus: &Bus, unit: &UnitName) -> Result<Properties, CallError> {
     let refer = async {
         if bus.with_tracker(|tracker| tracker.refer(unit)) {
             // Without the reference the look is poorer, and still a look.
-            if bus.call(MANAGER_PATH, MANAGER, "RefUnit", &(unit.as_str(),)).await.is_err() {
-                bus.with_tracker(|tracker| tracker.not_referred(unit));
-            }
+            let _ = bus.tell("RefUnit", unit).await;
         }
     };
     // All at once: they travel together and are answered in order. A unit's own properties are asked for together, which
@@ -190,7 +188,8 @@ async fn ask(bus: &Bus, unit: &UnitName) -> Result<Properties, CallError> {
         set(&mut seen, each(bus, unit, ENDED).await)?;
     }
     bus.looked(unit, &seen, count);
-    bus.with_tracker(|tracker| tracker.found(unit, seen.load == Some(LoadState::NotFound)));
+    let is_missing = seen.load == Some(LoadState::NotFound);
+    bus.with_tracker(|tracker| tracker.found(unit, is_missing));
     Ok(seen)
 }
 
