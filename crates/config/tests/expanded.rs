@@ -19,7 +19,6 @@ fn inventory() -> Inventory {
         remains_after_exit: false,
         is_socket_activated: false,
         is_started_by_timer: false,
-        fragment: None,
     };
     let units = vec![unit("nginx.service", false), unit("worker@7.service", false), unit("worker@8.service", true)];
     Inventory { units, ..Inventory::default() }

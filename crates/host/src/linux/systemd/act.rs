@@ -79,7 +79,11 @@ fn failure(error: CallError, within: Duration) -> ActionOutcome {
 
 async fn reset_failed(bus: &Bus, unit: &UnitName) -> ActionOutcome {
     match bus.call(MANAGER_PATH, MANAGER, "ResetFailedUnit", &(unit.as_str(),)).await {
-        Ok(_) => ActionOutcome::Succeeded { note: Text::new(format!("failed state of {unit} reset")) },
+        Ok(_) => {
+            // The reply overtakes the signal: what signals told before is out of date.
+            bus.forget(unit);
+            ActionOutcome::Succeeded { note: Text::new(format!("failed state of {unit} reset")) }
+        }
         Err(CallError::Refused { name, .. }) if name.ends_with("NoSuchUnit") => {
             ActionOutcome::NotNeeded { why: "the unit is not loaded, so it has no failed state".into() }
         }

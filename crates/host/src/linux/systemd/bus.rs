@@ -140,6 +140,11 @@ impl Bus {
         }
     }
 
+    /// The next look asks, whatever signals have told.
+    pub(super) fn forget(&self, unit: &UnitName) {
+        self.state().told.forget(unit);
+    }
+
     /// The unit's last known state.
     pub(super) fn last_state(&self, unit: &UnitName) -> Option<ActiveState> {
         self.state().told.active(unit)
