@@ -3,6 +3,8 @@
 use std::process::ExitCode;
 
 use ansai_config::Diagnostics;
+use ansai_protocol::SCHEMA;
+use serde_json::json;
 
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +65,11 @@ impl Failure {
             true => format!("{name}{}", self.what),
             false => format!("{name}{}\n  try: {}", self.what, self.suggestion),
         }
+    }
+
+    /// The same for programs, in the shape in which the agent says what went wrong.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        json!({"schema": SCHEMA, "what": self.what, "suggestion": self.suggestion})
     }
 
     /// Says it to the person at the terminal.

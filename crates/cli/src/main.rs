@@ -341,7 +341,10 @@ fn main() -> ExitCode {
     match command::run(&places, command) {
         Ok(code) => code.into(),
         Err(error) => {
-            error.print();
+            match places.json {
+                true => show::print_json(&error.json()),
+                false => error.print(),
+            }
             error.code.into()
         }
     }

@@ -42,6 +42,8 @@ fn errors_say_what_and_what_to_do_with_their_exit_code() {
     for arguments in [&["status"][..], &["incidents"], &["explain", "nginx"], &["hold", "--all"], &["approve", "i1"]] {
         check(arguments, 3, unreachable);
     }
+    let problem: serde_json::Value = serde_json::from_slice(&ansai(&["status", "--json"]).stdout).expect("JSON");
+    assert_eq!(problem["what"], "no agent runs here: there is no socket /nonexistent/run/api.sock");
     check(&["approve", "seven"], 2, "ansai: `seven` is no incident\n  try: write its number as i7");
     check(&["silence", "--all", "--for", "soon"], 2, "soon");
     check(&["hold"], 2, "<TARGETS>...");
@@ -62,10 +64,10 @@ fn what_init_writes_is_valid_and_never_overwritten() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("ansai.yaml");
     let path = path.to_str().expect("text");
-    check(&["init", "--output", path], 0, "observed only");
+    check(&["init", "--output", path], 0, "ansai.yaml written: ");
     check(&["check", path], 0, "is valid");
     check(&["init", "--output", path], 2, "is there already and was not touched");
-    check(&["init", "--output", path, "--force"], 0, "observed only");
+    check(&["init", "--output", path, "--force"], 0, "ansai.yaml written: ");
     assert!(folder.path().join("ansai.yaml.bak").exists());
 }
 
@@ -103,6 +105,7 @@ fn quiet_prints_nothing_and_json_is_json() {
         &["check", path, "--json"][..],
         &["config", "show", "--expanded", "--json", "--config", path],
         &["doctor", "--json"],
+        &["init", "--dry-run", "--json"],
     ] {
         let value: serde_json::Value = serde_json::from_slice(&ansai(arguments).stdout).expect("JSON");
         assert_eq!(value["schema"], 1, "{arguments:?}");

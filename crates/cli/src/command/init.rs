@@ -10,6 +10,8 @@ use ansai_model::{
     domain::service::{ActiveState, validators},
     inventory::{Inventory, UnitFacts},
 };
+use ansai_protocol::SCHEMA;
+use serde_json::json;
 
 use crate::{
     Places,
@@ -64,16 +66,24 @@ pub(super) fn init(places: &Places, output: Option<PathBuf>, force: bool, dry_ru
     ansai_config::parse(&[(output.clone(), text.clone())]).map_err(|error| {
         failed(format!("the configuration that init made is not valid: {error}"), "please report this as a bug")
     })?;
-    if dry_run || output.as_os_str() == "-" {
-        show::print(&text);
-        return Ok(Code::Ok);
+    let is_printed = dry_run || output.as_os_str() == "-";
+    if !is_printed {
+        write(&output, &text, force)?;
     }
-    write(&output, &text, force)?;
-    show::print(&format!(
-        "{} written: {} services, observed only.\nnext: read it, set `autonomy: act` where ansai may heal, then systemctl enable --now ansai",
-        output.display(),
-        units.len()
-    ));
+    if places.json {
+        let written = (!is_printed).then_some(&output);
+        show::print_json(&json!({"schema": SCHEMA, "written": written, "configuration": text}));
+    } else if is_printed {
+        show::print(&text);
+    } else {
+        let count = match units.len() {
+            0 => "no service runs here but the system's own".to_owned(),
+            1 => "1 service, observed only".to_owned(),
+            many => format!("{many} services, observed only"),
+        };
+        let next = "read it, set `autonomy: act` where ansai may heal, then systemctl enable --now ansai";
+        show::print(&format!("{} written: {count}\nnext: {next}", output.display()));
+    }
     Ok(Code::Ok)
 }
 

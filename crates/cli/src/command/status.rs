@@ -30,9 +30,14 @@ pub(super) fn status(places: &Places) -> Result<Code, Failure> {
 /// Shows it again and again until it is interrupted, or the agent is gone.
 pub(super) fn watch(places: &Places) -> Result<Code, Failure> {
     loop {
-        let status = client::status(places)?;
-        show::next_picture();
-        show::print(&rendered(&status, &TimeZone::system()));
+        let value = client::get(places, "/v1/status")?;
+        if places.json {
+            // A line each, so that a program knows where one ends.
+            show::print(&value.to_string());
+        } else {
+            show::next_picture();
+            show::print(&rendered(&client::read(value)?, &TimeZone::system()));
+        }
         std::thread::sleep(WATCH_EVERY);
     }
 }
