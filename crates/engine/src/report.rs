@@ -27,7 +27,9 @@ impl HostEngine {
             commands.push(format!("journalctl -u {unit} -n 100 --no-pager"));
         }
         commands.push(format!("ansai explain {}", incident.target));
-        if matches!(incident.phase, Phase::Escalated { .. }) {
+        let is_left_alone = incident.phase == Phase::Open
+            && incident.decision.as_ref().is_some_and(|decision| decision.choice == Choice::Deny);
+        if is_left_alone || matches!(incident.phase, Phase::Escalated { .. }) {
             commands.push(format!("ansai heal {}", incident.target));
         }
         if matches!(incident.phase, Phase::AwaitingApproval { .. }) {

@@ -1,0 +1,101 @@
+//! An operator's commands end to end: what they do to a real agent, what they say, and how they end.
+
+use std::time::Duration;
+
+use ansai_lab::agent::{QUICK, ansai, json, wait_health, wait_report};
+use ansai_lab::{Host, HostOptions, agent, fixture, mail};
+use anyhow::{Context as _, Result, ensure};
+use rustix::process::Signal;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A host with the app and the agent, both running; `more` is put behind the service's own keys.
+fn boot(name: &str, head: &str, more: &str) -> Result<Host> {
+    let host = Host::boot(&HostOptions::new(name))?;
+    host.install_unit("app.service", &fixture::unit("app", 5000))?;
+    host.start("app.service")?;
+    agent::install(&host, &format!("{QUICK}{head}services:\n  app.service: {{{more}}}\n"))?;
+    agent::start(&host)?;
+    wait_health(&host, "app.service", "healthy")?;
+    Ok(host)
+}
+
+/// A command ends so and says this.
+#[track_caller]
+fn check(host: &Host, arguments: &[&str], code: i32, words: &str) -> Result<()> {
+    let output = ansai(host, arguments)?;
+    let said = format!("{}{}", output.stdout, output.stderr);
+    ensure!(output.code == code && said.contains(words), "{arguments:?} ended with {}: {said}", output.code);
+    Ok(())
+}
+
+fn kill(host: &Host) -> Result<()> {
+    host.signal_main("app.service", Signal::KILL)
+}
+
+#[test]
+fn what_waits_for_approval_is_healed_after_it_and_what_is_suggested_on_request() -> Result<()> {
+    let host = boot("approve", "", "autonomy: approve")?;
+    kill(&host)?;
+    wait_report(&host, "i1", "awaiting-approval")?;
+    check(&host, &["approve", "i1", "--dry-run"], 0, "$ ansai approve i1")?;
+    ensure!(!host.is_active("app.service")?, "a rehearsal healed it");
+    check(&host, &["approve", "i1"], 0, "i1 is approved")?;
+    wait_report(&host, "i1", "healed")?;
+    check(&host, &["approve", "i1"], 1, "no open incident i1")?;
+    host.write_file(agent::CONFIGURATION, format!("{QUICK}services:\n  app.service: {{autonomy: suggest}}\n"), 0o640)?;
+    host.wait_until("the new configuration", LIMIT, || Ok(json(&host, &["status"])?["generation"] == 2))?;
+    wait_health(&host, "app.service", "healthy")?;
+    kill(&host)?;
+    agent::wait_says(&host, "app.service", "may only suggest")?;
+    check(&host, &["report", "i2"], 0, "$ ansai heal service/app.service")?;
+    check(&host, &["heal", "app"], 4, "nobody is there to confirm this")?;
+    check(&host, &["heal", "app", "--yes"], 0, "`ansai report i2` says how it goes")?;
+    wait_report(&host, "i2", "healed")?;
+    Ok(())
+}
+
+#[test]
+fn nothing_is_done_in_maintenance_and_it_is_when_it_ends() -> Result<()> {
+    let host = boot("maintenance", "", "port: 5000")?;
+    check(&host, &["maintenance", "start", "app", "--for", "1h", "--reason", "new disk"], 0, "maintenance for 1h")?;
+    check(&host, &["maintenance", "list"], 0, "root       new disk")?;
+    check(&host, &["drill", "app", "crash", "--yes"], 4, "maintenance (new disk, by root)")?;
+    kill(&host)?;
+    agent::wait_says(&host, "app.service", "maintenance")?;
+    ensure!(!host.is_active("app.service")?);
+    check(&host, &["maintenance", "end", "app"], 0, "1 maintenance window ended")?;
+    host.wait_active("app.service", LIMIT)?;
+    check(&host, &["maintenance", "list"], 0, "no maintenance window is open")?;
+    check(&host, &["maintenance", "end", "app"], 1, "there is no maintenance window on exactly this scope")
+}
+
+#[test]
+fn a_hold_stops_everything_until_it_is_released() -> Result<()> {
+    let host = boot("hold", "", "")?;
+    check(&host, &["hold", "app", "--reason", "moving"], 0, "held: service/app.service (1 target)")?;
+    kill(&host)?;
+    agent::wait_says(&host, "app.service", "held by root (moving)")?;
+    check(&host, &["heal", "app", "--yes"], 4, "release the hold first")?;
+    ensure!(!host.is_active("app.service")?);
+    check(&host, &["release", "app"], 0, "1 hold ended")?;
+    host.wait_active("app.service", LIMIT)?;
+    host.write_file("/etc/ansai/HOLD", "", 0o644)?;
+    host.wait_until("the HOLD file to be seen", LIMIT, || Ok(json(&host, &["status"])?["held"].is_string()))?;
+    check(&host, &["release", "--all", "--yes"], 4, "remove /etc/ansai/HOLD to end that hold")?;
+    check(&host, &["doctor"], 0, "warn  /etc/ansai/HOLD is there and stops all action")
+}
+
+#[test]
+fn a_test_reaches_people_and_a_route_that_does_not_is_named() -> Result<()> {
+    let routes = "notify:\n  email: {to: ops@lab.test, smtp: \"smtp://127.0.0.1:25\"}\n  \
+                  hook: {webhook: \"http://127.0.0.1:9/\"}\n";
+    let host = boot("send-test", routes, "")?;
+    mail::start(&host)?;
+    check(&host, &["doctor", "--send-test"], 1, "ok    route email: mail to ops@lab.test through 127.0.0.1:25")?;
+    let messages = mail::wait_for(&host, 1, LIMIT)?;
+    let message = messages.first().context("a message")?;
+    ensure!(message.contains("messages of the route email arrive here"), "{message}");
+    ensure!(message.contains("Nothing is wrong: root asked for this message"), "{message}");
+    check(&host, &["doctor", "--send-test"], 1, "FAIL  route hook: web hook did not take a test over")
+}
