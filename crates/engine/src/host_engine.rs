@@ -48,6 +48,8 @@ pub struct HostEngine {
     /// Notices that wait for evidence; those of the ledger's phases are found again after a restart.
     pub(crate) held_back: BTreeSet<(IncidentId, NoticeKind)>,
     pub(crate) revision: u64,
+    /// Whether [`Input::Started`] has come: before it what was in flight is not known to be lost, so nothing is decided.
+    pub(crate) has_started: bool,
 }
 
 /// What is looked up about a target on every observation.
@@ -70,7 +72,7 @@ const GRID: Duration = Duration::from_millis(50);
 const LOOK_GRACE: Duration = Duration::from_secs(5);
 
 impl HostEngine {
-    /// An engine that continues from `state` under `bundle`. Give it [`Input::Started`] first.
+    /// An engine that continues from `state` under `bundle`. It decides nothing before [`Input::Started`].
     #[must_use]
     pub fn new(bundle: Bundle, state: State, now: Now) -> Self {
         let mut engine = Self {
@@ -88,6 +90,7 @@ impl HostEngine {
             gathering: BTreeMap::new(),
             held_back: BTreeSet::new(),
             revision: 0,
+            has_started: false,
         };
         engine.apply(now, bundle);
         engine
@@ -130,6 +133,9 @@ impl HostEngine {
                     self.reconcile_all(now);
                 }
             }
+        }
+        if !self.has_started {
+            return core::mem::take(&mut self.effects);
         }
         self.run_due(now);
         if !self.gathering.is_empty() {
@@ -369,6 +375,7 @@ impl HostEngine {
     }
 
     fn started(&mut self, now: Now) {
+        self.has_started = true;
         self.resume_evidence(now);
         self.resume(now);
         let dispatches: Vec<_> = self.state.dispatches.values().cloned().collect();

@@ -109,6 +109,9 @@ impl HostEngine {
 
     /// Does everything that is due for an incident.
     pub(crate) fn reconcile(&mut self, now: Now, id: IncidentId) {
+        if !self.has_started {
+            return;
+        }
         self.tell_what_waited(now, id);
         for _ in 0..TURNS_MAX {
             let again = match self.state.remediations.contains_key(&id) {
@@ -150,16 +153,19 @@ impl HostEngine {
         let Some(check) = self.check_index.get(&incident.check).and_then(|slot| self.checks.get(*slot)) else {
             return false;
         };
-        let (hard, hard_since, was_seen) = (check.hard, check.hard_since.unwrap_or(now), check.last.is_some());
-        if hard == Health::Healthy {
-            return self.recovering(now, id, hard_since);
+        let was_seen = check.last.is_some();
+        // The incident is the target's: that the check which opened it is content again is not enough.
+        if self.is_well(id) {
+            let since = self.checks_of(id).into_iter().filter_map(|check| check.hard_since).max_by_key(|at| at.mono);
+            return self.recovering(now, id, since.unwrap_or(now));
         }
-        if incident.healthy_since.is_some()
-            && let Some(incident) = self.state.incidents.get_mut(&id)
-        {
-            incident.healthy_since = None;
+        let is_failing = self.checks_of(id).into_iter().any(|check| check.hard == Health::Failing);
+        let Some(incident) = self.state.incidents.get_mut(&id) else { return false };
+        incident.healthy_since = None;
+        // Neither well nor known to fail: the next looks will tell.
+        if !is_failing {
+            return false;
         }
-        let Some(incident) = self.state.incidents.get(&id) else { return false };
         let is_forced = self.state.answers.get(&id) == Some(&OperatorAnswer::Forced);
         // After a restart of the agent the host is observed before anything is decided.
         if !was_seen || (matches!(incident.phase, Phase::Escalated { .. }) && !is_forced) {
@@ -197,10 +203,6 @@ impl HostEngine {
         let until = since.mono.plus(stable_for);
         if now.mono < until {
             self.wake(until, Wake::Incident(id));
-            return false;
-        }
-        let is_flapping = self.check_index.get(&incident.check).is_some_and(|slot| self.checks[*slot].is_flapping);
-        if is_flapping {
             return false;
         }
         let was_escalated = matches!(incident.phase, Phase::Escalated { .. });

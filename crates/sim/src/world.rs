@@ -8,11 +8,9 @@ use ansai_model::{
     action::{Action, ActionOutcome, ActionRun},
     bundle::Bundle,
     decision::Choice,
-    domain::service::{
-        ActiveState, Exit, HostActivity, Intent, LoadState, UnitExpectation, UnitResult, UnitSnapshot, judge,
-    },
+    domain::service::{ActiveState, Intent, UnitExpectation, judge},
     hint::Hint,
-    id::{CheckId, TargetId, UnitName},
+    id::{CheckId, IncidentId, TargetId, UnitName},
     incident::Phase,
     inventory::Inventory,
     notify::NoticeKind,
@@ -29,6 +27,10 @@ use crate::{
     random::Random,
 };
 
+mod unit;
+
+use unit::Unit;
+
 const STEPS: u32 = 60;
 /// How long the world is left in peace at the end: longer than every wait of the policy together.
 const PEACE: Duration = Duration::from_secs(20 * 60);
@@ -44,18 +46,6 @@ services:
   mail.service: {}
 ";
 
-#[derive(Clone, Debug)]
-struct Unit {
-    state: ActiveState,
-    intent: Intent,
-    /// It answers its probes.
-    answers: bool,
-    /// It ends this long after each start.
-    dies_after: Option<Duration>,
-    started: MonoTime,
-    restarts: u32,
-}
-
 /// One simulated host.
 pub struct World {
     random: Random,
@@ -70,11 +60,14 @@ pub struct World {
     /// The engine knows that the disk is full.
     has_told_trouble: bool,
     is_held: bool,
+    has_hold_file: bool,
     /// The operator was told that the hold is in force and saved.
     has_acknowledged_hold: bool,
     bus_is_gone: bool,
     running: Vec<(MonoTime, ActionRun)>,
     looking: Vec<CheckId>,
+    /// Evidence on its way; some of it comes later than anybody waits for it.
+    gathering: Vec<(MonoTime, IncidentId)>,
     checker: Checker,
     totals: Totals,
 }
@@ -114,10 +107,12 @@ impl World {
             disk_is_full: false,
             has_told_trouble: false,
             is_held: false,
+            has_hold_file: false,
             has_acknowledged_hold: false,
             bus_is_gone: false,
             running: Vec::new(),
             looking: Vec::new(),
+            gathering: Vec::new(),
             checker: Checker::default(),
             totals: Totals::default(),
         }
@@ -152,6 +147,7 @@ impl World {
     /// Safety is one half; the other is that it ends: nothing is being healed, and what is well has no incident.
     fn at_rest(&self) -> Result<(), String> {
         let state = self.engine.state();
+        self.checker.none_lost(state)?;
         if let Some(id) = state.remediations.keys().next() {
             return Err(format!(
                 "goes_quiet: {id} is still being healed: {:?}: {:?}",
@@ -182,8 +178,14 @@ impl World {
             unit.dies_after = None;
             unit.answers = true;
         }
+        self.set_hold_file(false)?;
         self.operate(Operation::Release { scope: Scope::All })?;
         self.step(Input::Hint(Hint::Everything))
+    }
+
+    fn set_hold_file(&mut self, is_there: bool) -> Result<(), String> {
+        self.has_hold_file = is_there;
+        self.step(Input::HoldFile(is_there.then(|| "sim".into())))
     }
 
     fn operate(&mut self, operation: Operation) -> Result<(), String> {
@@ -203,7 +205,7 @@ impl World {
         let names: Vec<UnitName> = self.units.keys().cloned().collect();
         let index = usize::try_from(self.random.below(names.len() as u64)).unwrap_or(0);
         let name = names[index].clone();
-        match self.random.below(14) {
+        match self.random.below(15) {
             0..4 => self.goes_down(&name, ActiveState::Failed, Intent::ByItself)?,
             4 => self.goes_down(&name, ActiveState::Inactive, Intent::ByItself)?,
             5 => self.goes_down(&name, ActiveState::Inactive, Intent::Stopped)?,
@@ -218,6 +220,7 @@ impl World {
             10 => self.disk_is_full = !self.disk_is_full,
             11 => self.kill_agent()?,
             12 => self.bus_is_gone = !self.bus_is_gone,
+            13 => self.set_hold_file(!self.has_hold_file)?,
             _ => {
                 self.now.wall =
                     WallTime(self.now.wall.0 + i64::try_from(self.random.below(7_200_000)).unwrap_or(0) - 3_600_000)
@@ -233,7 +236,8 @@ impl World {
     }
 
     fn goes_down(&mut self, name: &UnitName, state: ActiveState, intent: Intent) -> Result<(), String> {
-        self.change(name, |unit| (unit.state, unit.intent) = (state, intent));
+        let now = self.now.mono;
+        self.change(name, |unit| (unit.state, unit.intent, unit.changed) = (state, intent, now));
         self.step(Input::Hint(Hint::Unit(name.clone())))
     }
 
@@ -241,6 +245,7 @@ impl World {
     fn kill_agent(&mut self) -> Result<(), String> {
         self.totals.restarts += 1;
         self.looking.clear();
+        self.gathering.clear();
         self.checker.agent_killed();
         // What the killed agent had begun on the bus goes on without it.
         for (_, run) in std::mem::take(&mut self.running) {
@@ -257,6 +262,7 @@ impl World {
         }
         // A hold or a release that could not be saved was answered with that warning.
         self.is_held = is_held;
+        self.set_hold_file(self.has_hold_file)?;
         self.step(Input::Started)
     }
 
@@ -268,6 +274,7 @@ impl World {
             let due = [
                 self.engine.next_deadline(),
                 self.running.iter().map(|(at, _)| *at).min(),
+                self.gathering.iter().map(|(at, _)| *at).min(),
                 self.units.values().filter_map(Unit::dies_at).min(),
             ];
             let next = due.into_iter().flatten().min().filter(|at| *at <= end);
@@ -275,6 +282,7 @@ impl World {
             self.advance_to(next.max(self.now.mono));
             self.units_die()?;
             self.actions_end()?;
+            self.evidence_comes()?;
             self.step(Input::Tick)?;
         }
         self.advance_to(end);
@@ -308,6 +316,14 @@ impl World {
             self.checker
                 .ended(run.id, matches!(outcome, ActionOutcome::NotNeeded { .. } | ActionOutcome::Refused { .. }));
             self.step(Input::ActionEnded { run: run.id, outcome })?;
+        }
+        Ok(())
+    }
+
+    fn evidence_comes(&mut self) -> Result<(), String> {
+        while let Some(index) = self.gathering.iter().position(|(at, _)| *at <= self.now.mono) {
+            let (_, incident) = self.gathering.swap_remove(index);
+            self.step(Input::Gathered { incident, evidence: Vec::new() })?;
         }
         Ok(())
     }
@@ -359,6 +375,7 @@ impl World {
             let mut is_recorded = self.engine.revision() == self.saved_revision;
             if !is_recorded && !self.disk_is_full {
                 self.saved = self.engine.state().clone();
+                self.checker.saved(&self.saved);
                 self.saved_revision = self.engine.revision();
                 is_recorded = true;
                 self.has_acknowledged_hold &= self.is_held;
@@ -393,7 +410,7 @@ impl World {
                     .iter()
                     .any(|(name, unit)| name.as_str() == run.target.name() && unit.intent == Intent::Stopped);
                 let facts = Facts {
-                    is_held: self.is_held,
+                    is_held: self.is_held || self.has_hold_file,
                     is_ledger_broken: self.disk_is_full,
                     // What the engine could not see, it cannot respect: while the bus is gone it does not know.
                     is_stopped_on_request: wanted_down
@@ -408,9 +425,15 @@ impl World {
                 self.running.push((self.now.mono.plus(takes), *run));
             }
             Effect::Gather(request) => {
-                inputs.push_back(Input::Gathered { incident: request.incident, evidence: Vec::new() })
+                let takes = Duration::from_millis(self.random.below(15_000));
+                self.gathering.push((self.now.mono.plus(takes), request.incident));
             }
             Effect::Dispatch(dispatch) => {
+                self.checker.ended_with(&dispatch);
+                if is_recorded {
+                    let down_for = self.down_for(&dispatch.report.target);
+                    self.checker.dispatched(&dispatch, down_for)?;
+                }
                 self.totals.healed += u64::from(dispatch.kind == NoticeKind::Healed);
                 self.totals.escalated += u64::from(dispatch.kind == NoticeKind::Escalated);
                 inputs.push_back(Input::Dispatched { dispatch: dispatch.id });
@@ -420,43 +443,15 @@ impl World {
         Ok(())
     }
 
+    /// How long the engine can have known that a target's unit is down.
+    fn down_for(&self, target: &TargetId) -> Option<Duration> {
+        let (_, unit) = self.units.iter().find(|(name, _)| name.as_str() == target.name())?;
+        let is_known = unit.state != ActiveState::Active && unit.intent == Intent::ByItself && !self.bus_is_gone;
+        is_known.then(|| self.now.mono.since(unit.changed))
+    }
+
     /// Whether the engine's last look at the unit was after the stop.
     fn knows_stop(&self, target: &TargetId) -> bool {
         self.engine.check_states().any(|check| check.check.target == *target && check.wanted_down().is_some())
-    }
-}
-
-impl Unit {
-    fn well(now: MonoTime) -> Self {
-        Self {
-            state: ActiveState::Active,
-            intent: Intent::Unknown,
-            answers: true,
-            dies_after: None,
-            started: now,
-            restarts: 0,
-        }
-    }
-
-    fn dies_at(&self) -> Option<MonoTime> {
-        let after = self.dies_after.filter(|_| self.state == ActiveState::Active)?;
-        Some(self.started.plus(after))
-    }
-
-    fn snapshot(&self) -> UnitSnapshot {
-        UnitSnapshot {
-            load: LoadState::Loaded,
-            active: self.state,
-            sub: "sim".into(),
-            result: if self.state == ActiveState::Failed { UnitResult::Signal } else { UnitResult::Success },
-            exit: (self.state == ActiveState::Failed).then_some(Exit::Signal(9)),
-            main_pid: (self.state == ActiveState::Active).then_some(1),
-            restarts: self.restarts,
-            invocation: None,
-            since: None,
-            intent: self.intent,
-            job: None,
-            activity: HostActivity::Normal,
-        }
     }
 }
