@@ -23,6 +23,33 @@ pub(crate) enum Code {
     Forbidden = 5,
 }
 
+impl Code {
+    /// Every code, with its meaning and when it is met.
+    pub(crate) const ALL: &[(Self, &str, &str)] = &[
+        (Self::Ok, "well", "it was done; what was asked about is well"),
+        (
+            Self::Failing,
+            "something is failing, or went wrong",
+            "`status` found a failing target, `doctor` something amiss, `test` a difference, `import` something left to do; \
+             a drill failed; there is no such incident or restraint",
+        ),
+        (
+            Self::Usage,
+            "wrong usage or configuration",
+            "an argument is missing or not understood; the configuration or a file is wrong; no target has this name; \
+             with `check --strict` a warning",
+        ),
+        (Self::Unreachable, "the agent cannot be reached", "it does not run, or gives no answer"),
+        (
+            Self::Refused,
+            "a gate refused, or nobody confirmed",
+            "a hold, a maintenance window or another gate is in the way; a question was answered with no, or nobody was \
+             there to answer it and `--yes` is missing",
+        ),
+        (Self::Forbidden, "not permitted", "the socket, the configuration or a place to write belongs to others"),
+    ];
+}
+
 impl From<Code> for ExitCode {
     fn from(code: Code) -> Self {
         Self::from(code as u8)

@@ -10,14 +10,22 @@ use std::{path::PathBuf, process::ExitCode};
 use ansai_model::operator::DrillKind;
 use clap::{Args, Parser, Subcommand};
 
+/// What a new operator does first.
+const BEGIN: &str = "\
+Begin:
+  ansai init                     writes a first configuration, which only observes
+  ansai check                    says whether it is right
+  systemctl enable --now ansai   starts the agent
+  ansai status                   shows what it sees; ansai doctor says what is amiss";
+
 /// Keeps a host healthy by itself, and says what it did.
 ///
 /// Exit codes: 0 well; 1 something is failing, or went wrong; 2 wrong usage or configuration; 3 the agent cannot be
 /// reached; 4 a gate refused, or nobody confirmed; 5 not permitted.
 #[derive(Parser)]
-#[command(name = "ansai", version, propagate_version = true)]
+#[command(name = "ansai", version, propagate_version = true, after_help = BEGIN)]
 struct Program {
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Options of every command")]
     places: Places,
     #[command(subcommand)]
     command: Command,
@@ -27,16 +35,44 @@ struct Program {
 #[derive(Args, Clone)]
 struct Places {
     /// The configuration: a file, or a folder of files.
-    #[arg(long, global = true, default_value = "/etc/ansai/ansai.yaml", env = "ANSAI_CONFIG")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        default_value = "/etc/ansai/ansai.yaml",
+        env = "ANSAI_CONFIG",
+        hide_env_values = true
+    )]
     config: PathBuf,
     /// Where state outlives the agent.
-    #[arg(long, global = true, default_value = "/var/lib/ansai", env = "ANSAI_STATE_DIR")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        default_value = "/var/lib/ansai",
+        env = "ANSAI_STATE_DIR",
+        hide_env_values = true
+    )]
     state_dir: PathBuf,
     /// Where the agent's socket is.
-    #[arg(long, global = true, default_value = "/run/ansai", env = "ANSAI_RUNTIME_DIR")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        default_value = "/run/ansai",
+        env = "ANSAI_RUNTIME_DIR",
+        hide_env_values = true
+    )]
     runtime_dir: PathBuf,
     /// The file that stops all action while it is there.
-    #[arg(long, global = true, default_value = "/etc/ansai/HOLD", env = "ANSAI_HOLD_FILE")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        default_value = "/etc/ansai/HOLD",
+        env = "ANSAI_HOLD_FILE",
+        hide_env_values = true
+    )]
     hold_file: PathBuf,
     /// Print JSON in its documented shape.
     #[arg(long, global = true)]
@@ -97,7 +133,7 @@ enum Command {
     /// Write a first configuration from what this host runs; nothing is healed until it says so.
     Init {
         /// Where to write; `-` prints it.
-        #[arg(long, short)]
+        #[arg(long, short, value_name = "PATH")]
         output: Option<PathBuf>,
         /// Replace a configuration that is there; it is kept as .bak.
         #[arg(long)]
@@ -163,10 +199,10 @@ enum Command {
         #[command(flatten)]
         scope: ScopeArgs,
         /// Why; it is shown wherever the hold stops something.
-        #[arg(long, default_value = "")]
+        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
         reason: String,
         /// When it ends by itself: for how long, as 2h, or a time, as 2030-01-31T08:00:00Z.
-        #[arg(long)]
+        #[arg(long, value_name = "WHEN")]
         until: Option<String>,
         #[command(flatten)]
         rehearsal: RehearsalArgs,
@@ -183,10 +219,10 @@ enum Command {
         #[command(flatten)]
         scope: ScopeArgs,
         /// For how long, as 2h.
-        #[arg(long = "for", default_value = "1h")]
+        #[arg(long = "for", value_name = "DURATION", default_value = "1h")]
         lasts: String,
         /// Why.
-        #[arg(long, default_value = "")]
+        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
         reason: String,
         #[command(flatten)]
         consent: ConsentArgs,
@@ -236,7 +272,7 @@ enum Command {
         /// A journal's folder, or one file of it.
         journal: PathBuf,
         /// Say which decisions this configuration would have made differently.
-        #[arg(long)]
+        #[arg(long, value_name = "PATH")]
         with: Option<PathBuf>,
     },
     /// Carry over the configuration of another program.
@@ -258,7 +294,7 @@ enum Command {
     /// Print the manual page.
     Man {
         /// Write a page a subcommand into this folder instead.
-        #[arg(long)]
+        #[arg(long, value_name = "FOLDER")]
         out: Option<PathBuf>,
     },
     /// Print the reference of the command line as Markdown.
@@ -274,7 +310,7 @@ enum ImportCommand {
         /// The predecessor's YAML; `-` reads the standard input.
         file: PathBuf,
         /// Where to write; printed when it is left out.
-        #[arg(long, short)]
+        #[arg(long, short, value_name = "PATH")]
         output: Option<PathBuf>,
         /// Replace a file that is there; it is kept as .bak.
         #[arg(long, requires = "output")]
@@ -289,10 +325,10 @@ enum MaintenanceCommand {
         #[command(flatten)]
         scope: ScopeArgs,
         /// For how long, as 2h.
-        #[arg(long = "for", default_value = "1h")]
+        #[arg(long = "for", value_name = "DURATION", default_value = "1h")]
         lasts: String,
         /// Why; it is shown wherever the window stops something.
-        #[arg(long, default_value = "")]
+        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
         reason: String,
         #[command(flatten)]
         consent: ConsentArgs,

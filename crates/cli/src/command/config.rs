@@ -24,8 +24,20 @@ const UNITS_WAIT: Duration = Duration::from_secs(2);
 /// How often it is asked meanwhile.
 const UNITS_EVERY: Duration = Duration::from_millis(5);
 
+/// Whether the configuration may be read: what is secret from a person is not missing.
+pub(super) fn permitted(path: &Path) -> Result<(), Failure> {
+    match std::fs::metadata(path).and_then(|_| std::fs::File::open(path)) {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            let what = format!("you may not read the configuration {}", path.display());
+            Err(Failure::new(Code::Forbidden, what, "run it as root"))
+        }
+        Err(_) | Ok(_) => Ok(()),
+    }
+}
+
 /// Reads the configuration, or says all that is wrong with it.
 pub(super) fn load(places: &Places) -> Result<Configuration, Failure> {
+    permitted(&places.config)?;
     ansai_config::load(&places.config).map_err(|wrong| Failure::wrong(&wrong))
 }
 

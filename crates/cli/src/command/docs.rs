@@ -62,6 +62,10 @@ fn markdown() -> String {
     program.build();
     let mut text = String::from("# The command line\n\nThis page is made by `ansai reference`; do not edit it.\n");
     section(&mut text, &program, "ansai", 2);
+    text.push_str("\n## Exit codes\n\n| code | meaning | for example |\n|---|---|---|\n");
+    for (code, meaning, example) in Code::ALL {
+        let _ = writeln!(text, "| {} | {meaning} | {example} |", *code as u8);
+    }
     text
 }
 
@@ -83,7 +87,9 @@ fn section(text: &mut String, command: &Command, name: &str, level: usize) {
         let default = default.join(" ");
         let has_default = !default.is_empty() && argument.get_action().takes_values();
         let default = if has_default { format!(". Default: `{default}`.") } else { String::new() };
-        let _ = writeln!(text, "| `{}` | {help}{default} |", argument.to_string().replace('|', "\\|"));
+        let variable = argument.get_env().map(|name| format!(" Environment: `{}`.", name.to_string_lossy()));
+        let (shown, variable) = (argument.to_string().replace('|', "\\|"), variable.unwrap_or_default());
+        let _ = writeln!(text, "| `{shown}` | {help}{default}{variable} |");
     }
     let is_shown = |command: &&Command| !command.is_hide_set() && command.get_name() != "help";
     for subcommand in command.get_subcommands().filter(is_shown) {
@@ -112,6 +118,14 @@ mod tests {
         let mut program = Program::command();
         program.build();
         check(&program);
+    }
+
+    #[test]
+    fn the_help_names_every_exit_code() {
+        let help = Program::command().get_long_about().map(ToString::to_string).unwrap_or_default();
+        for (code, meaning, _) in Code::ALL {
+            assert!(help.contains(&format!("{} {meaning}", *code as u8)), "{help} lacks {meaning}");
+        }
     }
 
     #[test]

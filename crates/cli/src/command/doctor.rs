@@ -102,6 +102,9 @@ fn told(places: &Places, findings: &[Finding]) -> Result<Code, Failure> {
 
 fn configuration(places: &Places) -> Finding {
     let path = places.config.display();
+    if let Err(failure) = super::config::permitted(&places.config) {
+        return warn(failure.what(), failure.suggestion());
+    }
     if !places.config.exists() {
         return fail(format!("there is no configuration {path}"), "write one from what runs here: ansai init");
     }
