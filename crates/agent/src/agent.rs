@@ -94,7 +94,7 @@ struct Agent {
 /// When it cannot start: no valid configuration, no usable state directory, or another agent has it.
 pub async fn run(options: Options) -> Result<()> {
     let begun = Instant::now();
-    let configuration = ansai_config::load(&options.config)?;
+    let mut configuration = ansai_config::load(&options.config)?;
     let _lock = StateLock::take(&options.state_dir)?;
     let store = FileStore::open(&options.state_dir).context("the ledger cannot be opened")?;
     let (ledger, loaded) = Ledger::load::<State>(store)?;
@@ -109,6 +109,7 @@ pub async fn run(options: Options) -> Result<()> {
     let host = LinuxHost::new(host_options, &tasks);
     let inventory = first_inventory(&host, &configuration).await;
     let bundle = configuration.bundle(&inventory, 1)?;
+    configuration.forget_texts();
     let outbox = open_outbox(&options.state_dir, &bundle, &metrics)?;
     let notifier = notifier(&inventory.hostname);
     spawn_delivery(&outbox, notifier.clone(), clock.clone(), &tasks, &stop);
@@ -289,10 +290,10 @@ impl Agent {
         self.look_after_itself();
     }
 
-    /// Whether an emergency layer has ended, so that what is below it holds again.
+    /// Whether an emergency layer has ended, or the civil time has changed: the same files say something else now.
     fn has_expired(&self) -> bool {
         let now = self.shell.clock.now().wall;
-        self.configuration_error.is_none() && self.configuration.expires().is_some_and(|at| at <= now)
+        self.configuration_error.is_none() && self.configuration.holds_until().is_some_and(|at| at <= now)
     }
 
     /// Reads the configuration anew; an invalid one changes nothing.
@@ -301,9 +302,10 @@ impl Agent {
         let loaded = ansai_config::load(&self.options.config).map_err(|error| error.to_string());
         let concerns = |unit: &UnitName| loaded.as_ref().is_ok_and(|loaded| loaded.concerns(unit.as_str()));
         self.inventory = self.host.inventory_of(concerns).await;
-        let bundle = loaded.and_then(|configuration| {
+        let bundle = loaded.and_then(|mut configuration| {
             let bundle =
                 configuration.bundle(&self.inventory, self.generation + 1).map_err(|error| error.to_string())?;
+            configuration.forget_texts();
             Ok((configuration, bundle))
         });
         match bundle {

@@ -23,6 +23,8 @@ use ansai_model::{
 
 pub use self::stack::LayerFile;
 use self::stack::{Input, Stack};
+use jiff::tz::TimeZone;
+
 use crate::{
     deduce,
     diagnostics::{Diagnostic, Diagnostics, Findings},
@@ -56,6 +58,8 @@ pub struct Configuration {
     pub(crate) long: Long,
     pub(crate) tree: Node,
     pub(crate) sources: Sources,
+    /// When the host's civil time changes, if that matters.
+    civil_change: Option<WallTime>,
     warnings: Vec<Diagnostic>,
     files: Vec<LayerFile>,
 }
@@ -111,7 +115,7 @@ impl ProbeDefaults {
 /// # Errors
 /// Everything that is wrong.
 pub fn load(path: &Path) -> Result<Configuration, Diagnostics> {
-    load_at(path, WallTime(jiff::Timestamp::now().as_millisecond()))
+    load_at(path, wall_now())
 }
 
 /// The same at a given time, which decides whether an emergency layer still holds.
@@ -138,7 +142,11 @@ pub fn parse(texts: &[(PathBuf, String)]) -> Result<Configuration, Diagnostics> 
         let (layer, file, text) = (Layer::Host, file.clone(), text.clone());
         Input { layer, role: None, file, text }
     };
-    read(texts.iter().map(input).collect(), Diagnostics(Vec::new()), WallTime(0))
+    read(texts.iter().map(input).collect(), Diagnostics(Vec::new()), wall_now())
+}
+
+fn wall_now() -> WallTime {
+    WallTime(jiff::Timestamp::now().as_millisecond())
 }
 
 fn read(mut inputs: Vec<Input>, unreadable: Diagnostics, now: WallTime) -> Result<Configuration, Diagnostics> {
@@ -148,7 +156,10 @@ fn read(mut inputs: Vec<Input>, unreadable: Diagnostics, now: WallTime) -> Resul
     let mut findings = Findings::new(&sources);
     unreadable.0.into_iter().for_each(|diagnostic| findings.push(diagnostic));
     let Stack { tree, files } = stack::stack(&mut findings, &sources, &inputs, now);
+    let zone = TimeZone::system();
     let mut configuration = understand(&mut findings, &tree);
+    configuration.maintenance = policy::windows(&mut findings, &tree, &zone, now);
+    configuration.civil_change = policy::next_change(&configuration.maintenance, &zone, now);
     (configuration.tree, configuration.files) = (tree, files);
     // What depends on several keys is checked against a host without units.
     let parts = configuration.assemble(&mut findings, &Inventory::default(), 1);
@@ -170,14 +181,12 @@ fn understand(findings: &mut Findings<'_>, tree: &Node) -> Configuration {
     let known = Known { policies: &policies, default: &default, flap };
     let (autonomy, probes) = (tree.autonomy_at("autonomy").unwrap_or_default(), ProbeDefaults::read(tree));
     let long = long::long(findings, tree, &Fallback { probes, flap, autonomy });
-    let windows = tree.items("maintenance").iter().enumerate();
-    let maintenance =
-        windows.filter_map(|(index, node)| policy::window(findings, node, &format!("maintenance[{index}]"))).collect();
     Configuration {
         autonomy,
         services: services(findings, tree, "services", &known),
         processes: services(findings, tree, "processes", &known),
-        maintenance,
+        maintenance: Vec::new(),
+        civil_change: None,
         routes: notify::routes(findings, tree),
         settings,
         probe_defaults: probes,
@@ -228,10 +237,19 @@ impl Configuration {
         &self.files
     }
 
-    /// When an emergency layer ends, so that the files must be read anew.
+    /// Until when it holds as it was read: then an emergency layer ends, or the host's civil time changes under a window
+    /// that opens each week, and the files must be read anew.
     #[must_use]
-    pub fn expires(&self) -> Option<WallTime> {
-        self.files.iter().filter(|found| found.ignored.is_none()).filter_map(|found| found.expires).min()
+    pub fn holds_until(&self) -> Option<WallTime> {
+        let ends = self.files.iter().filter(|found| found.ignored.is_none()).filter_map(|found| found.expires);
+        ends.chain(self.civil_change).min()
+    }
+
+    /// Forgets the texts that it was read from: an agent that runs for months needs only what they mean. Errors that are
+    /// found later name their keys without lines, and nothing can be explained any more.
+    pub fn forget_texts(&mut self) {
+        self.tree = Node::null(Place::default());
+        self.sources = Sources::default();
     }
 
     /// The agent's own settings.

@@ -113,9 +113,9 @@ fn an_unknown_key_gets_the_nearest_one() {
 #[test]
 fn an_emergency_ends_by_itself_and_that_is_said() {
     let before = loaded(ALL, END - 1).expect("valid");
-    assert_eq!((before.expires(), before.warnings().len()), (Some(WallTime(END)), 0));
+    assert_eq!((before.holds_until(), before.warnings().len()), (Some(WallTime(END)), 0));
     let after = loaded(ALL, END).expect("valid");
-    assert_eq!(after.expires(), None);
+    assert_eq!(after.holds_until(), None);
     let warning = after.warnings().first().map(ToString::to_string).expect("a warning");
     assert!(warning.contains("ended at 2030-01-01T00:00:00Z and is ignored"), "{warning}");
     assert!(warning.contains("2 | expires: 2030"), "{warning}");

@@ -8,7 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ansai_config::parse;
+use ansai_config::{expanded, parse};
+use ansai_model::inventory::Inventory;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -30,9 +31,12 @@ fn below(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
 
 #[track_caller]
 fn check(name: &str, text: &str) {
-    if let Err(wrong) = parse(&[(name.into(), text.to_owned())]) {
-        panic!("{wrong}\n{text}");
-    }
+    let read = |name: &str, text: &str| match parse(&[(name.into(), text.to_owned())]) {
+        Ok(configuration) => configuration.bundle(&Inventory::default(), 1).expect("it fits together"),
+        Err(wrong) => panic!("{wrong}\n{text}"),
+    };
+    let bundle = read(name, text);
+    assert_eq!(read("expanded.yaml", &expanded(&bundle)), bundle, "the long form says the same");
 }
 
 /// The blocks of a page that are whole configurations, with the numbers of their first lines.

@@ -6,7 +6,9 @@ use ansai_model::{
     check::Flap,
     id::PolicyId,
     policy::{Backoff, Breaker, Budget, MaintenanceWindow, Policy, Scope, WindowSchedule},
+    time::WallTime,
 };
+use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
     diagnostics::{Findings, place_of},
@@ -85,8 +87,31 @@ pub(crate) fn strictest(id: PolicyId) -> Policy {
     }
 }
 
+/// Every maintenance window; those that open each week in the civil time of a zone as it is now.
+pub(crate) fn windows(
+    findings: &mut Findings<'_>,
+    root: &Node,
+    zone: &TimeZone,
+    now: WallTime,
+) -> Vec<MaintenanceWindow> {
+    let now = Timestamp::from_millisecond(now.0).unwrap_or(Timestamp::UNIX_EPOCH);
+    let offset = zone.to_offset(now).seconds();
+    let items = root.items("maintenance").iter().enumerate();
+    items.filter_map(|(index, node)| window(findings, node, &format!("maintenance[{index}]"), offset)).collect()
+}
+
+/// When the civil time of the zone changes next, when a window depends on it.
+pub(crate) fn next_change(windows: &[MaintenanceWindow], zone: &TimeZone, now: WallTime) -> Option<WallTime> {
+    let is_weekly = |window: &MaintenanceWindow| matches!(window.schedule, WindowSchedule::Weekly { .. });
+    if !windows.iter().any(is_weekly) {
+        return None;
+    }
+    let change = zone.following(Timestamp::from_millisecond(now.0).ok()?).next()?;
+    Some(WallTime(change.timestamp().as_millisecond()))
+}
+
 /// A maintenance window: one with two ends, or one that opens each week.
-pub(crate) fn window(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<MaintenanceWindow> {
+fn window(findings: &mut Findings<'_>, node: &Node, key: &str, offset: i32) -> Option<MaintenanceWindow> {
     node.map()?;
     let mut needs = |name: &str, help: &str| {
         let is_there = node.has(name);
@@ -113,14 +138,9 @@ pub(crate) fn window(findings: &mut Findings<'_>, node: &Node, key: &str) -> Opt
     if !has_scope || !is_whole {
         return None;
     }
-    let schedule = if is_weekly { weekly(findings, node, key)? } else { once(findings, node, key)? };
-    let scope = scope(node);
+    let schedule = if is_weekly { weekly(findings, node, key, offset)? } else { once(findings, node, key)? };
+    let scope = Scope::Matching(node.strings_at("scope"));
     Some(MaintenanceWindow { reason: node.string_at("reason").unwrap_or_default(), scope, schedule })
-}
-
-/// The targets under `scope`; `*` alone is every one.
-pub(crate) fn scope(node: &Node) -> Scope {
-    Scope::Matching(node.strings_at("scope"))
 }
 
 fn once(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<WindowSchedule> {
@@ -133,7 +153,7 @@ fn once(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<WindowSch
     Some(WindowSchedule::Once { from, until })
 }
 
-fn weekly(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<WindowSchedule> {
+fn weekly(findings: &mut Findings<'_>, node: &Node, key: &str, utc_offset_seconds: i32) -> Option<WindowSchedule> {
     let lasts = node.duration_at("lasts")?;
     if lasts.is_zero() || lasts > WEEK {
         let help = "write a time of up to 7d".to_owned();
@@ -148,8 +168,38 @@ fn weekly(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<WindowS
         findings.error(place_of(node, "days"), &joined(key, "days"), "the window opens on no day", help);
         return None;
     }
-    let now = jiff::Timestamp::now();
-    let utc_offset_seconds = jiff::tz::TimeZone::system().to_offset(now).seconds();
     let from_minute = super::time_of_day(node.text_at("at")?)?;
     Some(WindowSchedule::Weekly { days, from_minute, lasts, utc_offset_seconds })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        document::{Form, read},
+        layer::Sources,
+    };
+
+    #[test]
+    fn a_weekly_window_follows_the_civil_time_of_the_host() {
+        let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").expect("a zone");
+        let at = |text: &str| WallTime(text.parse::<Timestamp>().expect("a moment").as_millisecond());
+        let text = "maintenance: [{scope: '*', days: [sun, mon], at: '03:30', lasts: 2h}]";
+        let root = read(text, Form::Yaml, 0).expect("valid");
+        let offset = |now| {
+            let sources = Sources::default();
+            let windows = windows(&mut Findings::new(&sources), &root, &zone, now);
+            match windows.first().map(|window| window.schedule) {
+                Some(WindowSchedule::Weekly { days, from_minute, utc_offset_seconds, .. }) => {
+                    assert_eq!((days, from_minute), (0b100_0001, 210));
+                    (utc_offset_seconds, next_change(&windows, &zone, now))
+                }
+                other => panic!("{other:?}"),
+            }
+        };
+        let (winter, summer) = (at("2026-01-10T00:00:00Z"), at("2026-07-10T00:00:00Z"));
+        assert_eq!(offset(winter), (3_600, Some(at("2026-03-29T01:00:00Z"))));
+        assert_eq!(offset(summer), (7_200, Some(at("2026-10-25T01:00:00Z"))));
+        assert_eq!(next_change(&[], &zone, winter), None);
+    }
 }
