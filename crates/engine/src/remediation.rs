@@ -47,6 +47,9 @@ pub struct Remediation {
     pub is_by_name: bool,
     /// Whether a step of the rung has done something.
     pub has_acted: bool,
+    /// Whether an action of this try was lost, so that its failure says nothing of the rung.
+    #[serde(default)]
+    pub was_interrupted: bool,
     /// Failed tries of this rung.
     pub rung_attempts: u32,
     /// Failed tries of all rungs.
@@ -112,6 +115,7 @@ impl Remediation {
             step: 0,
             is_by_name: false,
             has_acted: false,
+            was_interrupted: false,
             rung_attempts: 0,
             attempts: 0,
             stage: Stage::Ready,
@@ -129,6 +133,7 @@ impl Remediation {
         self.step = 0;
         self.rung_attempts = 0;
         self.has_acted = false;
+        self.was_interrupted = false;
         self.is_by_name = is_by_name;
         self.stage = Stage::Ready;
     }
@@ -333,6 +338,7 @@ impl HostEngine {
         let mut until = now;
         self.change_remediation(now, id, |remediation| {
             until = now.plus(remediation.policy.stable_for);
+            remediation.was_interrupted = false;
             remediation.stage = Stage::Stabilizing { until: until.mono };
         });
         if let Some(incident) = self.state.incidents.get_mut(&id) {
@@ -420,7 +426,7 @@ impl HostEngine {
         self.record(now, id, StepKind::NotVerified { rung: rung.id.clone(), why });
         self.change_remediation(now, id, |remediation| {
             remediation.attempts += 1;
-            remediation.rung_attempts += 1;
+            remediation.rung_attempts += u32::from(!core::mem::take(&mut remediation.was_interrupted));
         });
         if self.state.remediations.get(&id).is_some_and(|remediation| remediation.attempts == 1) {
             // Why it fails now may be another reason than why it broke: whoever it is handed to needs both.

@@ -57,7 +57,10 @@ impl HostEngine {
             ActionOutcome::Succeeded { .. } => return self.step_done(now, id, true),
             ActionOutcome::NotNeeded { .. } => return self.step_done(now, id, false),
             // Nobody knows what it did: look before anything else is done.
-            ActionOutcome::Lost { .. } if rung.then == Then::Verify => return self.begin_verification(now, id),
+            ActionOutcome::Lost { .. } if rung.then == Then::Verify => {
+                self.change_remediation(now, id, |remediation| remediation.was_interrupted = true);
+                return self.begin_verification(now, id);
+            }
             // What prepares and may be done twice is done again: being interrupted is no failure of the remedy.
             ActionOutcome::Lost { .. } if self.may_repeat(id) => {
                 return self.change_remediation(now, id, |remediation| {
