@@ -331,13 +331,11 @@ impl HostEngine {
     }
 
     fn passed(&mut self, now: Now, id: IncidentId, since: Now, seen: Text) {
-        let Some(rung) = self.state.remediations.get(&id).and_then(|r| r.current()).map(|rung| rung.id.clone()) else {
-            return;
-        };
+        let Some(remediation) = self.state.remediations.get(&id) else { return };
+        let (Some(rung), until) = (remediation.current(), now.plus(remediation.policy.stable_for)) else { return };
+        let rung = rung.id.clone();
         self.record(now, id, StepKind::Verified { rung, seen, after: now.mono.since(since.mono) });
-        let mut until = now;
         self.change_remediation(now, id, |remediation| {
-            until = now.plus(remediation.policy.stable_for);
             remediation.was_interrupted = false;
             remediation.stage = Stage::Stabilizing { until: until.mono };
         });
