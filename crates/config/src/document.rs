@@ -10,7 +10,9 @@ use std::{collections::BTreeMap, path::Path};
 pub(crate) const DEPTH_MAX: usize = 32;
 pub(crate) const DEPTH_HELP: &str = "check the brackets; no key needs so many";
 /// The most values of one file, those repeated by aliases included.
-pub(crate) const NODES_MAX: usize = 1_000_000;
+pub(crate) const NODES_MAX: usize = 250_000;
+/// The most values of all files together.
+pub(crate) const ALL_NODES_MAX: usize = 500_000;
 
 /// Where something stands: a range of bytes in one of the texts that were read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,10 +4,13 @@
 use crate::{
     diagnostics::{Findings, nearest_name},
     document::{Node, Value},
-    keys::{COMMAND, Key, Kind, Shape},
+    keys::{COMMAND, CONFIG, Key, Kind, Shape},
     units,
 };
 
+/// Keys by which a file of the predecessor is known.
+const OLD_KEYS: &[&str] =
+    &["monitored_services", "owner_email", "smtp_server", "check_interval", "self_healing_enabled"];
 /// The longest text of a single value, in bytes.
 const TEXT_BYTES_MAX: usize = 64 << 10;
 
@@ -99,14 +102,29 @@ fn check_shape(findings: &mut Findings<'_>, node: &Node, shape: &'static Shape, 
         match shape.key(name) {
             Some(Key { kind, .. }) => check(findings, &entry.node, kind, &path),
             None => {
-                let names = shape.keys.iter().map(|key| key.name);
-                let help = match nearest_name(name, names.clone()) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("known here: {}", names.collect::<Vec<_>>().join(", ")),
-                };
-                findings.error(entry.key, &path, format!("there is no key `{}` here", cut(name)), help);
+                let what = format!("there is no key `{}` here", cut(name));
+                findings.error(entry.key, &path, what, meant(shape, name));
             }
         }
+    }
+}
+
+/// What may be meant by a key that is none here: one that belongs further in, one with nearly this name, or any.
+fn meant(shape: &Shape, name: &str) -> String {
+    if shape.title == CONFIG.title && OLD_KEYS.contains(&name) {
+        return "this is the predecessor's form; `ansai import ansai FILE` translates it".to_owned();
+    }
+    let inner = shape.keys.iter().find(|key| match key.kind {
+        Kind::Shape(inner) | Kind::Short(_, inner) => inner.key(name).is_some(),
+        _ => false,
+    });
+    if let Some(inner) = inner {
+        return format!("it belongs into `{}`: write {0}: {{{name}: …}}", inner.name);
+    }
+    let names = shape.keys.iter().map(|key| key.name);
+    match nearest_name(name, names.clone()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("known here: {}", names.collect::<Vec<_>>().join(", ")),
     }
 }
 

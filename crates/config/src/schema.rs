@@ -71,33 +71,4 @@ fn of(kind: &Kind) -> Value {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_reference_of_the_schema_leads_somewhere() {
-        fn references(value: &Value, found: &mut Vec<String>) {
-            match value {
-                Value::Object(map) => {
-                    found.extend(map.get("$ref").and_then(Value::as_str).map(str::to_owned));
-                    map.values().for_each(|value| references(value, found));
-                }
-                Value::Array(list) => list.iter().for_each(|value| references(value, found)),
-                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-            }
-        }
-        let schema = schema();
-        let mut found = Vec::new();
-        references(&schema, &mut found);
-        assert!(found.len() > 30);
-        for reference in found {
-            assert!(schema.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
-        }
-        let service = &schema["$defs"]["a-service"]["properties"];
-        assert_eq!(
-            service["port"],
-            json!({"type": "integer", "minimum": 1, "maximum": 65535,
-            "description": "The TCP port that it listens on."})
-        );
-    }
-}
+mod tests;

@@ -40,6 +40,10 @@ pub(super) fn check(places: &Places, path: Option<PathBuf>, warnings: Warnings) 
     for warning in found {
         show::note(&format!("{warning}\n"));
     }
+    if code == Code::Usage {
+        let what = format!("{}: --strict allows no warnings, and there are {}", path.display(), found.len());
+        return Err(Failure::new(code, what, "mend them, or leave --strict out"));
+    }
     let files = match configuration.files().len() {
         1 => "1 file".to_owned(),
         many => format!("{many} files"),

@@ -19,7 +19,7 @@ use crate::{
 /// The largest file that is read.
 pub(crate) const FILE_BYTES_MAX: u64 = 1 << 20;
 /// The most bytes of all files together.
-const ALL_BYTES_MAX: usize = 16 << 20;
+const ALL_BYTES_MAX: usize = 8 << 20;
 /// The most files of a folder.
 const FILES_MAX: usize = 1_000;
 /// The most folders among the layers that are looked at for changes.

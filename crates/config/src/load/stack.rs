@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{
     diagnostics::{Findings, nearest, place_of},
-    document::{self, Form, Node, Place, Value},
+    document::{self, ALL_NODES_MAX, Form, Node, Place, Value},
     form,
     keys::{CONFIG, Kind},
     layer::{Layer, Source, Sources, merge},
@@ -54,9 +54,17 @@ pub(super) struct Stack {
 
 pub(super) fn stack(findings: &mut Findings<'_>, sources: &Sources, inputs: &[Input], now: WallTime) -> Stack {
     let mut documents: Vec<Option<Node>> = Vec::new();
+    let mut values = 0;
     for (index, source) in sources.0.iter().enumerate() {
         match document::read(&source.text, Form::of(Path::new(&source.name)), index) {
             Ok(node) => {
+                values += node.count();
+                if values > ALL_NODES_MAX {
+                    let what = format!("the files up to this one have more than {ALL_NODES_MAX} values together");
+                    let help = "a host needs less than that; use fewer aliases".to_owned();
+                    findings.error(Place { source: index, ..Place::default() }, "", what, help);
+                    break;
+                }
                 form::check(findings, &node, &Kind::Shape(&CONFIG), "");
                 documents.push(Some(node));
             }

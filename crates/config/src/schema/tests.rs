@@ -1,0 +1,119 @@
+//! The schema for editors accepts what is valid, and does not know what the program does not know.
+//! It is judged here by the part of JSON Schema that it uses; patterns and formats are left to editors.
+
+use serde_json::{Map, Value, json};
+
+use super::schema;
+use crate::document::{self, Form, Node, read};
+
+/// What is wrong with a value, at its path.
+fn judge(root: &Value, schema: &Value, value: &Value, path: &str) -> Result<(), String> {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let target = root.pointer(reference.trim_start_matches('#')).ok_or("a lost reference")?;
+        return judge(root, target, value, path);
+    }
+    if let Some(choices) = schema["anyOf"].as_array() {
+        let is_one = choices.iter().any(|choice| judge(root, choice, value, path).is_ok());
+        return if is_one { Ok(()) } else { Err(format!("{path} is nothing of what it may be")) };
+    }
+    if let Some(words) = schema["enum"].as_array() {
+        return if words.contains(value) { Ok(()) } else { Err(format!("{path} is none of the words")) };
+    }
+    let own = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_u64() => "integer",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    let may_be = |kind: &Value| kind == own || (kind == "number" && own == "integer");
+    let kinds = &schema["type"];
+    if !may_be(kinds) && !kinds.as_array().is_some_and(|kinds| kinds.iter().any(may_be)) {
+        return Err(format!("{path} is {own}"));
+    }
+    for (index, item) in value.as_array().into_iter().flatten().enumerate() {
+        judge(root, &schema["items"], item, &format!("{path}[{index}]"))?;
+    }
+    for (name, inner) in value.as_object().into_iter().flatten() {
+        let path = format!("{path}.{name}");
+        match (schema["properties"].get(name), &schema["additionalProperties"]) {
+            (Some(known), _) => judge(root, known, inner, &path)?,
+            (None, Value::Object(any)) => judge(root, &Value::Object(any.clone()), inner, &path)?,
+            (None, _) => return Err(format!("{path} is unknown")),
+        }
+    }
+    Ok(())
+}
+
+#[track_caller]
+fn check(value: &Value, expect: Result<(), &str>) {
+    let schema = schema();
+    assert_eq!(judge(&schema, &schema, value, ""), expect.map_err(str::to_owned));
+}
+
+/// A document as an editor sees it.
+fn as_json(node: &Node) -> Value {
+    match &node.value {
+        document::Value::List(list) => Value::Array(list.iter().map(as_json).collect()),
+        document::Value::Map(map) => {
+            let entries = map.iter().map(|(name, entry)| (name.clone(), as_json(&entry.node)));
+            Value::Object(entries.collect::<Map<_, _>>())
+        }
+        document::Value::Scalar(_) if node.is_null() => Value::Null,
+        document::Value::Scalar(scalar) => match (scalar.is_text, scalar.text.as_str(), scalar.text.parse::<u64>()) {
+            (false, "true", _) => Value::Bool(true),
+            (false, "false", _) => Value::Bool(false),
+            (false, _, Ok(number)) => number.into(),
+            (_, text, _) => text.into(),
+        },
+    }
+}
+
+#[test]
+fn every_valid_file_fits_the_schema() {
+    for text in [include_str!("../../tests/valid/short.yaml"), include_str!("../../tests/valid/long.yaml")] {
+        check(&as_json(&read(text, Form::Yaml, 0).expect("valid")), Ok(()));
+    }
+    check(&as_json(&read(crate::load::DEFAULTS, Form::Yaml, 0).expect("valid")), Ok(()));
+}
+
+#[test]
+fn what_is_unknown_or_of_another_kind_does_not_fit() {
+    check(&json!({"servces": {}}), Err(".servces is unknown"));
+    check(&json!({"services": {"app.service": {"port": "80"}}}), Err(".services.app.service.port is string"));
+    check(&json!({"autonomy": "akt"}), Err(".autonomy is none of the words"));
+    check(
+        &json!({"services": {"app.service": {"probe": {"tpc": "x"}}}}),
+        Err(".services.app.service.probe is nothing of what it may be"),
+    );
+    check(&json!({"services": {"app.service": null}, "heartbeat": null}), Ok(()));
+}
+
+#[test]
+fn every_reference_of_the_schema_leads_somewhere() {
+    fn references(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(map) => {
+                found.extend(map.get("$ref").and_then(Value::as_str).map(str::to_owned));
+                map.values().for_each(|value| references(value, found));
+            }
+            Value::Array(list) => list.iter().for_each(|value| references(value, found)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    let schema = schema();
+    let mut found = Vec::new();
+    references(&schema, &mut found);
+    assert!(found.len() > 30);
+    for reference in found {
+        assert!(schema.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
+    }
+    let service = &schema["$defs"]["a-service"]["properties"];
+    assert_eq!(
+        service["port"],
+        json!({"type": "integer", "minimum": 1, "maximum": 65535,
+        "description": "The TCP port that it listens on."})
+    );
+}
