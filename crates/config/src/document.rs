@@ -292,6 +292,10 @@ mod tests {
         }
         let error = read(&bomb, Form::Yaml, 0).expect_err("a bomb");
         assert!(error.what.contains("more than"), "{error:?}");
+        // Many aliases of one large value, of which none has a name of its own.
+        let wide = format!("a: &a [{}]\nb: [{}]\n", "x, ".repeat(1_000), "*a, ".repeat(1_000));
+        let error = read(&wide, Form::Yaml, 0).expect_err("a bomb");
+        assert!(error.what.contains("more than"), "{error:?}");
         let chain: String = (1..5_000).map(|level| format!("a{level}: &a{level} [*a{}]\n", level - 1)).collect();
         let error = read(&format!("a0: &a0 x\n{chain}"), Form::Yaml, 0).expect_err("a chain");
         assert!(error.what.contains("levels"), "{error:?}");
