@@ -18,6 +18,7 @@ use serde::Serialize;
 use crate::{
     gate::{self, Moment, Proposal, wishes},
     host_engine::HostEngine,
+    incident::Governed,
     state::BreakerState,
 };
 
@@ -76,6 +77,8 @@ pub struct IncidentView {
     pub symptom_of: Option<IncidentId>,
     /// What the gates last said.
     pub decision: Option<Decision>,
+    /// Why no rule applies at this moment, when none does.
+    pub no_rule: Option<Text>,
 }
 
 /// A rule, and what the gates would say of it now.
@@ -144,10 +147,14 @@ impl HostEngine {
     /// An open incident with what all gates say at this moment, whether or not they were asked.
     fn incident_view(&self, now: Now, id: IncidentId) -> Option<IncidentView> {
         let incident = self.state.incidents.get(&id)?;
+        let (rule, no_rule) = match self.governed(now, id) {
+            Governed::By(rule) => (Some(rule), None),
+            Governed::NotNow(why) => (incident.rule.clone(), Some(why)),
+            Governed::Never => (incident.rule.clone(), None),
+        };
         let decision = match (self.state.remediations.get(&id), self.policy_of(id)) {
             (None, Some(policy)) => {
-                let autonomy =
-                    incident.rule.as_ref().and_then(|rule| self.bundle.parts().rules.get(rule)).map(|r| r.autonomy);
+                let autonomy = rule.and_then(|rule| self.bundle.parts().rules.get(&rule)).map(|rule| rule.autonomy);
                 let proposal = Proposal {
                     now,
                     engine: self,
@@ -161,7 +168,8 @@ impl HostEngine {
             }
             (Some(_), _) | (None, None) => incident.decision.clone(),
         };
-        Some(IncidentView { id, phase: incident.phase.clone(), symptom_of: incident.symptom_of, decision })
+        let (phase, symptom_of) = (incident.phase.clone(), incident.symptom_of);
+        Some(IncidentView { id, phase, symptom_of, decision, no_rule })
     }
 }
 
@@ -194,6 +202,9 @@ fn summary(checks: &[CheckView], incidents: &[IncidentView], is_ungoverned: bool
         (Phase::Escalated { why }, _) => Text::new(format!("a person must see to it: {why}")),
         (Phase::Remediating, None) => Text::new(format!("it is being healed ({})", incident.id)),
         (Phase::Stabilizing { .. }, _) => Text::new(format!("it was healed and must stay well ({})", incident.id)),
+        (Phase::Open, _) if incident.no_rule.is_some() => {
+            Text::new(format!("nothing is done: {}", incident.no_rule.as_ref().map_or("", Text::as_str)))
+        }
         (_, Some(objection)) => Text::new(format!("nothing is done: {}: {}", objection.gate.as_str(), objection.why)),
         (Phase::Open | Phase::AwaitingApproval { .. } | Phase::Resolved(_), None) => match incident.symptom_of {
             Some(cause) => Text::new(format!("it is taken for a symptom of {cause}, which is healed first")),

@@ -119,7 +119,11 @@ impl HostEngine {
                 self.withdraw_unknown_targets(now);
                 self.reconcile_all(now);
             }
-            Input::Facts(facts) => self.facts = facts,
+            Input::Facts(facts) => {
+                self.facts = facts;
+                // A rule whose condition did not hold may apply now.
+                self.reconcile_all(now);
+            }
             Input::HoldFile(hold) => {
                 if self.hold_file != hold {
                     self.hold_file = hold;

@@ -32,7 +32,7 @@ const DRILL_WINDOW: Duration = Duration::from_secs(120);
 const STABLE_DEFAULT: Duration = Duration::from_secs(30);
 
 /// What becomes of an incident for which a rule is sought.
-enum Governed {
+pub(crate) enum Governed {
     By(RuleId),
     /// A rule covers it, but its condition does not hold or cannot be known.
     NotNow(Text),
@@ -214,7 +214,7 @@ impl HostEngine {
     }
 
     /// The rule for an incident: the first, by name, that covers its check and whose condition holds.
-    fn governed(&self, now: Now, id: IncidentId) -> Governed {
+    pub(crate) fn governed(&self, now: Now, id: IncidentId) -> Governed {
         let Some(incident) = self.state.incidents.get(&id) else { return Governed::Never };
         let mut not_now = None;
         for rule in self.rules_for(incident) {
@@ -343,6 +343,10 @@ impl HostEngine {
     /// The words of the gates that denied, for an escalation.
     pub(crate) fn objection(&self, id: IncidentId) -> Text {
         let decision = self.state.incidents.get(&id).and_then(|incident| incident.decision.as_ref());
+        // No gate was asked when no rule applies: the decision itself says why.
+        if let Some(decision) = decision.filter(|decision| decision.gates.is_empty()) {
+            return decision.proposal.clone();
+        }
         let words: Vec<_> = decision
             .into_iter()
             .flat_map(Decision::objections)

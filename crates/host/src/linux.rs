@@ -3,7 +3,7 @@
 //! [`LinuxHost`] puts the adapters together behind the port; each adapter has its file.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -11,6 +11,7 @@ use std::{
 
 use ansai_model::{
     action::{Action, ActionOutcome, ActionPlan, ActionRun},
+    condition::Value,
     hint::Hint,
     id::UnitName,
     incident::{Evidence, EvidenceRequest},
@@ -120,6 +121,12 @@ impl LinuxHost {
             None => Vec::new(),
         };
         facts::inventory(root, units)
+    }
+
+    /// The host's figures at this moment, as conditions name them; what cannot be read is left out.
+    #[must_use]
+    pub fn figures(&self) -> BTreeMap<Box<str>, Value> {
+        facts::figures(&self.inner.options.root)
     }
 
     async fn look(&self, probe: &Probe, timeout: Duration) -> Observation {

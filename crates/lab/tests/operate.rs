@@ -99,3 +99,32 @@ fn a_test_reaches_people_and_a_route_that_does_not_is_named() -> Result<()> {
     ensure!(message.contains("Nothing is wrong: root asked for this message"), "{message}");
     check(&host, &["doctor", "--send-test"], 1, "FAIL  route hook: web hook did not take a test over")
 }
+
+#[test]
+fn a_rule_whose_condition_does_not_hold_says_so_and_does_nothing() -> Result<()> {
+    let host = boot("condition", "", "when: 'unit.result == \"oom-kill\"'")?;
+    kill(&host)?;
+    let why = "rule service/app.service: `unit.result == \"oom-kill\"` does not hold";
+    agent::wait_says(&host, "app.service", why)?;
+    check(&host, &["explain", "app"], 0, &format!("no rule applies: {why}"))?;
+    check(&host, &["heal", "app", "--yes"], 4, why)?;
+    ensure!(!host.is_active("app.service")?);
+    let other = format!("{QUICK}services:\n  app.service: {{when: unit.signal == 9 and host.uptime > 1ms}}\n");
+    host.write_file(agent::CONFIGURATION, other, 0o640)?;
+    host.wait_active("app.service", LIMIT)
+}
+
+#[test]
+fn a_condition_on_the_host_is_judged_by_how_the_host_is_now() -> Result<()> {
+    let host = boot("figures", "", "")?;
+    let uptime = host.run_ok(&["cat", "/proc/uptime"])?.stdout;
+    let uptime: f64 = uptime.split_whitespace().next().context("an uptime")?.parse()?;
+    let later = format!("{:.0}s", uptime + 20.0);
+    let text = format!("{QUICK}services:\n  app.service: {{when: host.uptime > {later}}}\n");
+    host.write_file(agent::CONFIGURATION, text, 0o640)?;
+    host.wait_until("the new configuration", LIMIT, || Ok(json(&host, &["status"])?["generation"] == 2))?;
+    kill(&host)?;
+    agent::wait_says(&host, "app.service", "does not hold")?;
+    ensure!(!host.is_active("app.service")?);
+    host.wait_active("app.service", LIMIT)
+}

@@ -120,6 +120,25 @@ pub enum Expression {
     In(Box<Expression>, Vec<Value>),
 }
 
+impl Expression {
+    /// Whether a field for which this holds is named anywhere in it.
+    pub fn names(&self, is_meant: fn(&str) -> bool) -> bool {
+        match self {
+            Self::Literal(_) => false,
+            Self::Field(name) => is_meant(name),
+            Self::Not(inner) | Self::In(inner, _) => inner.names(is_meant),
+            Self::All(parts) | Self::Any(parts) => parts.iter().any(|part| part.names(is_meant)),
+            Self::Compare(left, _, right) => left.names(is_meant) || right.names(is_meant),
+        }
+    }
+}
+
+/// Whether a field's value comes from the host and changes by itself, so that it must be read again and again.
+#[must_use]
+pub fn is_host_figure(field: &str) -> bool {
+    field.starts_with("host.") && field != "host.role"
+}
+
 /// How two values are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -1,9 +1,12 @@
 //! What the agent does about itself, about once a second: tells that it turns, flushes its journal, watches its own
-//! memory and the wall clock, and lets old reports go. It decides nothing about targets.
+//! memory and the wall clock, reads the host's figures, and lets old reports go. It decides nothing about targets.
 
 use std::time::Duration;
 
+use ansai_engine::Input;
 use ansai_model::{
+    bundle::Bundle,
+    condition::is_host_figure,
     settings::Settings,
     time::{MonoTime, Now},
 };
@@ -23,6 +26,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 const ALIVE_EVERY: Duration = Duration::from_secs(15);
 /// How often old reports are let go.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
+/// How often the host's figures are read, while a condition names one.
+const FIGURES_EVERY: Duration = Duration::from_secs(5);
 /// How long a jump of the wall clock is shown.
 const JUMP_SHOWN: Duration = Duration::from_secs(3600);
 
@@ -57,6 +62,7 @@ pub(super) struct Upkeep {
     look: Every,
     alive: Every,
     prune: Every,
+    figures: Every,
 }
 
 impl Upkeep {
@@ -71,6 +77,7 @@ impl Upkeep {
             look: Every::new(LOOK_EVERY, now.mono),
             alive: Every::new(ALIVE_EVERY, now.mono),
             prune: Every::new(PRUNE_EVERY, now.mono),
+            figures: Every::new(FIGURES_EVERY, now.mono),
         }
     }
 
@@ -99,6 +106,14 @@ impl Upkeep {
     }
 }
 
+/// Whether a condition is about the host's figures; reading them for nobody would only wake the host.
+fn names_figures(bundle: &Bundle) -> bool {
+    let parts = bundle.parts();
+    let of_rules = parts.rules.values().filter_map(|rule| rule.condition.as_ref());
+    let of_rungs = parts.runbooks.values().flat_map(|runbook| &runbook.rungs).filter_map(|rung| rung.when.as_ref());
+    of_rules.chain(of_rungs).any(|condition| condition.expression.names(is_host_figure))
+}
+
 impl Agent {
     /// To be called about once a second.
     pub(super) fn look_after_itself(&mut self) {
@@ -123,6 +138,10 @@ impl Agent {
             if gone > 0 {
                 tracing::info!("{gone} old reports are let go");
             }
+        }
+        if self.upkeep.figures.is_due(now.mono) && names_figures(self.shell.engine.bundle()) {
+            self.inventory.facts = self.host.figures();
+            self.shell.step(Input::Facts(self.inventory.facts.clone()));
         }
         if self.upkeep.alive.is_due(now.mono) {
             self.shell.witness.events.tell(now.wall, Happening::Alive);

@@ -30,6 +30,7 @@ fn explanation(value: &serde_json::Value) -> String {
     }
     for incident in list(&value["incidents"]) {
         lines.extend([String::new(), format!("incident i{}", incident["id"])]);
+        lines.extend(incident["no_rule"].as_str().map(|why| format!("  no rule applies: {why}")));
         for gate in list(&incident["decision"]["gates"]) {
             let verdict = match &gate["verdict"] {
                 serde_json::Value::String(word) => word.clone(),

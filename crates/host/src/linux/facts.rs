@@ -8,9 +8,8 @@ use ansai_model::{
     units::Percent,
 };
 
-/// The inventory with these units; facts that cannot be read are left out.
-#[must_use]
-pub(super) fn inventory(root: &Path, units: Vec<UnitFacts>) -> Inventory {
+/// Memory, load and uptime at this moment; what cannot be read is left out.
+pub(super) fn figures(root: &Path) -> BTreeMap<Box<str>, Value> {
     let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap_or_default();
     let mut facts: BTreeMap<Box<str>, Value> = BTreeMap::new();
     if let Some(share) = memory_available(&read("proc/meminfo")) {
@@ -24,11 +23,18 @@ pub(super) fn inventory(root: &Path, units: Vec<UnitFacts>) -> Inventory {
     if let Some(seconds) = first_number(&read("proc/uptime")).filter(|seconds| *seconds >= 0.0 && *seconds < 1e10) {
         facts.insert("host.uptime".into(), Value::Duration(Duration::from_secs_f64(seconds)));
     }
+    facts
+}
+
+/// The inventory with these units.
+#[must_use]
+pub(super) fn inventory(root: &Path, units: Vec<UnitFacts>) -> Inventory {
+    let boot_id = std::fs::read_to_string(root.join("proc/sys/kernel/random/boot_id")).unwrap_or_default();
     Inventory {
         hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-        boot_id: read("proc/sys/kernel/random/boot_id").trim().to_owned(),
+        boot_id: boot_id.trim().to_owned(),
         units,
-        facts,
+        facts: figures(root),
     }
 }
 
