@@ -8,6 +8,7 @@ mod docs;
 mod doctor;
 mod drill;
 mod explain;
+mod follow;
 mod import;
 mod incidents;
 mod init;
@@ -42,7 +43,8 @@ pub(crate) fn run(places: &Places, command: Command) -> Result<Code, Failure> {
         Command::Config { show: ConfigCommand::Reference } => config::reference(),
         Command::Status { watch: true } => status::watch(places),
         Command::Status { watch: false } => status::status(places),
-        Command::Incidents { open, limit } => incidents::incidents(places, open, limit),
+        Command::Incidents { watch: true, .. } => follow::follow(places),
+        Command::Incidents { open, limit, watch: false } => incidents::incidents(places, open, limit),
         Command::Report { incident } => report::report(places, &incident),
         Command::Explain { target } => explain::explain(places, &target),
         Command::Test { path, bless: true } => test::bless(places, path),

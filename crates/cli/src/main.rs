@@ -169,6 +169,9 @@ enum Command {
         /// Show at most this many.
         #[arg(long, default_value_t = 50)]
         limit: usize,
+        /// Tell what happens from now on instead, a line each, until interrupted.
+        #[arg(long, short, conflicts_with_all = ["open", "limit"])]
+        watch: bool,
     },
     /// Show the report on an incident.
     Report {
