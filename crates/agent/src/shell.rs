@@ -18,6 +18,7 @@ use ansai_model::{
     id::{CheckId, RunId},
     incident::{Evidence, EvidenceKind, EvidenceRequest},
     notify::Notice,
+    observation::Observation,
     text::Text,
 };
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -36,6 +37,12 @@ use crate::{
 
 /// Most probes under way at once; more wait.
 const PROBES_MAX: usize = 128;
+
+/// How much longer than its time-out a look may take; the engine asks anew a few seconds later.
+const LOOK_GRACE: Duration = Duration::from_secs(2);
+
+/// Longest search for evidence.
+const GATHER_MAX: Duration = Duration::from_secs(60);
 
 /// Longest wait for anything to happen; there is always a check that is due before.
 const IDLE_MAX: Duration = Duration::from_secs(3600);
@@ -176,7 +183,8 @@ impl<H: Host, S: Store> Shell<H, S> {
             Effect::Gather(request) => {
                 let (host, results) = (self.host.clone(), self.results.clone());
                 self.tasks.spawn(async move {
-                    let evidence = host.gather(&request).await;
+                    let evidence = tokio::time::timeout(GATHER_MAX, host.gather(&request)).await;
+                    let evidence = evidence.unwrap_or_else(|_| vec![missing("the search for evidence did not end")]);
                     // The receiver is gone only when the agent stops.
                     let _ = results.send(Input::Gathered { incident: request.incident, evidence }).await;
                 });
@@ -188,8 +196,7 @@ impl<H: Host, S: Store> Shell<H, S> {
 
     fn not_gathered(&self, request: &EvidenceRequest) -> Input {
         let text = self.shedding.clone().unwrap_or_else(|| "there was no room".into());
-        let missing = Evidence { source: "ansai".into(), kind: EvidenceKind::Missing, text };
-        Input::Gathered { incident: request.incident, evidence: vec![missing] }
+        Input::Gathered { incident: request.incident, evidence: vec![missing(text)] }
     }
 
     fn observe(&self, check: CheckId) {
@@ -199,7 +206,9 @@ impl<H: Host, S: Store> Shell<H, S> {
         let (host, results, probes) = (self.host.clone(), self.results.clone(), Arc::clone(&self.probes));
         self.tasks.spawn(async move {
             let Ok(_place) = probes.acquire_owned().await else { return };
-            let observation = host.observe(&probe, timeout).await;
+            // A look ends by itself in time; one that does not must not keep its place for good.
+            let looked = tokio::time::timeout(timeout.saturating_add(LOOK_GRACE), host.observe(&probe, timeout)).await;
+            let observation = looked.unwrap_or_else(|_| Observation::unknown("the look did not end"));
             let _ = results.send(Input::Observed { check, observation }).await;
         });
     }
@@ -338,6 +347,13 @@ impl<H: Host, S: Store> Shell<H, S> {
     }
 }
 
+fn missing(text: impl Into<Text>) -> Evidence {
+    Evidence { source: "ansai".into(), kind: EvidenceKind::Missing, text: text.into() }
+}
+
 fn not_started(run: RunId, why: String) -> Input {
     Input::NotStarted { run, why: Text::new(why) }
 }
+
+#[cfg(test)]
+mod tests;

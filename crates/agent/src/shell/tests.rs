@@ -1,0 +1,246 @@
+//! The shell on a fake host with paused time, under each fault that must not turn it over: a clock that is set, a disk
+//! that is full, a look and a search for evidence that never end.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+use ansai_host::fake::{FakeHost, Fault, Machine, UnitSpec};
+use ansai_model::{
+    action::{Action, ActionPlan},
+    bundle::Bundle,
+    hint::Hint,
+    id::UnitName,
+    incident::Phase,
+    inventory::Inventory,
+    observation::{Health, Observation},
+    probe::Probe,
+    report::Report,
+    time::WallTime,
+};
+use futures_util::Stream;
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+use super::*;
+use crate::{clock::TimeSource, ledger::MemoryStore, sources::Sources};
+
+const HOUR_MS: i64 = 3_600_000;
+
+/// A fake host that counts what is done to it, and whose looks may never end.
+#[derive(Clone)]
+struct Watched {
+    fake: FakeHost,
+    is_stuck: bool,
+    begun: Arc<AtomicUsize>,
+    looking: Arc<AtomicUsize>,
+}
+
+/// Counts down when a look ends, however it does.
+struct Looking(Arc<AtomicUsize>);
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Host for Watched {
+    async fn observe(&self, probe: &Probe, timeout: Duration) -> Observation {
+        self.looking.fetch_add(1, Relaxed);
+        let _looking = Looking(self.looking.clone());
+        if self.is_stuck {
+            std::future::pending::<()>().await;
+        }
+        self.fake.observe(probe, timeout).await
+    }
+
+    async fn perform(&self, run: &ActionRun) -> ActionOutcome {
+        self.begun.fetch_add(1, Relaxed);
+        self.fake.perform(run).await
+    }
+
+    async fn plan(&self, action: &Action) -> ActionPlan {
+        self.fake.plan(action).await
+    }
+
+    async fn gather(&self, _: &EvidenceRequest) -> Vec<Evidence> {
+        std::future::pending().await
+    }
+
+    async fn inventory(&self) -> Inventory {
+        self.fake.inventory().await
+    }
+
+    fn hints(&self) -> impl Stream<Item = Hint> + Send + Unpin {
+        self.fake.hints()
+    }
+}
+
+/// An agent's shell for one unit, `app.service`.
+struct Small {
+    shell: Shell<Watched, MemoryStore>,
+    host: Watched,
+    inputs: Option<mpsc::Receiver<Input>>,
+    time: TimeSource,
+    _folder: TempDir,
+}
+
+fn app() -> UnitName {
+    UnitName::new("app.service").expect("valid")
+}
+
+fn bundle() -> Bundle {
+    let text = "autonomy: act\n\
+        policies: {default: {cooldown: 10m, budget: {actions: 2, per: 1h}, stable_for: 5s}}\n\
+        services: {app.service: {}}\n";
+    let configuration = ansai_config::parse(&[("small.yaml".into(), text.to_owned())]).expect("valid");
+    configuration.bundle(&Inventory::default(), 1).expect("a bundle")
+}
+
+impl Small {
+    fn new() -> Self {
+        Self::on(|fake| Watched { fake, is_stuck: false, begun: Arc::default(), looking: Arc::default() })
+    }
+
+    fn on(host: impl FnOnce(FakeHost) -> Watched) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut machine = Machine::new();
+        machine.add(UnitSpec::new(app()));
+        let host = host(FakeHost::new(machine));
+        let time = TimeSource::simulated(WallTime(1_795_000_000_000));
+        let clock = Clock::continuing(time.clone(), ansai_model::time::Now::default());
+        let (results, inputs) = mpsc::channel(64);
+        let (ledger, _) = Ledger::load::<ansai_engine::State>(MemoryStore::new()).expect("memory");
+        let path = |name: &str| Path::join(folder.path(), name);
+        let mut shell = Shell::new(Parts {
+            engine: HostEngine::new(bundle(), ansai_engine::State::default(), clock.now()),
+            clock,
+            ledger,
+            host: host.clone(),
+            outbox: Outbox::open(&path("outbox"), &[], Arc::new(|_| {})).expect("a folder"),
+            reports: Reports::open(&path("reports")).expect("a folder"),
+            recorder: Recorder::open(&path("journal"), 1 << 20),
+            witness: Witness::default(),
+            hold_file: path("HOLD"),
+            tasks: TaskTracker::new(),
+            results,
+        });
+        shell.step(Input::Started);
+        Self { shell, host, inputs: Some(inputs), time, _folder: folder }
+    }
+
+    /// Lets the loop go round for so long.
+    async fn goes_on(&mut self, wait: Duration) {
+        let fake = self.host.fake.clone();
+        let mut sources = Sources::new(self.inputs.take().expect("the loop stands"), fake.hints());
+        let end = Instant::now() + wait;
+        loop {
+            let deadline = self.shell.until_deadline();
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep_until(end) => break,
+                input = sources.next(deadline) => self.shell.step(input),
+            }
+        }
+        self.inputs = Some(sources.into_results());
+    }
+
+    fn crash(&self) {
+        self.host.fake.with(|machine| machine.inject(Fault::Crash { unit: app(), signal: 9 }));
+    }
+
+    fn begun(&self) -> usize {
+        self.host.begun.load(Relaxed)
+    }
+
+    fn health(&self) -> Health {
+        self.shell.engine.check_states().next().map(|check| check.hard).expect("a check")
+    }
+
+    fn reports(&self) -> Vec<Report> {
+        self.shell.reports.newest(10)
+    }
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_moves_no_cooldown_no_budget_and_no_downtime() {
+    let mut small = Small::new();
+    small.goes_on(seconds(1)).await;
+    small.crash();
+    small.time.jump(5 * HOUR_MS);
+    small.goes_on(seconds(30)).await;
+    let actions = small.begun();
+    let reports = small.reports();
+    let report = reports.first().expect("healed");
+    assert!(matches!(report.phase, Phase::Resolved(_)), "{report:?}");
+    assert!(report.downtime.is_some_and(|downtime| downtime < seconds(10)), "{:?}", report.downtime);
+    // Ten minutes of cooldown have not passed, though the wall clock says that a day has, or that none was.
+    for jump in [24 * HOUR_MS, -48 * HOUR_MS] {
+        small.crash();
+        small.time.jump(jump);
+        small.goes_on(seconds(60)).await;
+        assert_eq!(small.begun(), actions, "nothing is done within the cooldown");
+        assert_eq!(small.health(), Health::Failing);
+    }
+    small.goes_on(seconds(600)).await;
+    assert!(small.begun() > actions && small.health() == Health::Healthy);
+    // The budget of two an hour is used up: a clock that is set does not give it back, an hour does.
+    let actions = small.begun();
+    small.goes_on(seconds(700)).await;
+    small.crash();
+    small.time.jump(5 * HOUR_MS);
+    small.goes_on(seconds(900)).await;
+    assert_eq!(small.begun(), actions, "the budget is used up");
+    small.host.fake.with(|machine| machine.order(ansai_host::fake::Order::Restart(app())));
+    small.goes_on(seconds(3600)).await;
+    small.crash();
+    small.goes_on(seconds(30)).await;
+    assert!(small.begun() > actions, "an hour has passed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn on_a_full_disk_it_observes_says_so_does_nothing_and_goes_on_when_there_is_room() {
+    let mut small = Small::new();
+    small.goes_on(seconds(1)).await;
+    assert_eq!((small.health(), small.shell.ledger_error()), (Health::Healthy, None));
+    small.shell.ledger.store_mut().fill();
+    small.crash();
+    small.goes_on(seconds(60)).await;
+    assert_eq!((small.health(), small.begun()), (Health::Failing, 0));
+    assert!(small.shell.ledger_error().is_some_and(|why| why.contains("not saved")), "{:?}", small.shell.ledger_error);
+    small.shell.ledger.store_mut().free();
+    small.goes_on(seconds(60)).await;
+    assert_eq!((small.health(), small.shell.ledger_error()), (Health::Healthy, None));
+    assert!(small.begun() > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_never_ends_is_unknown_and_none_pile_up() {
+    let stuck = |fake| Watched { fake, is_stuck: true, begun: Arc::default(), looking: Arc::default() };
+    let mut small = Small::on(stuck);
+    small.crash();
+    small.goes_on(seconds(3600)).await;
+    assert_eq!((small.health(), small.begun()), (Health::Unknown, 0));
+    assert!(small.host.looking.load(Relaxed) <= 1, "{} looks are under way", small.host.looking.load(Relaxed));
+    let (_, last) = small.shell.engine.check_states().next().and_then(|check| check.last.clone()).expect("looked at");
+    assert!(last.summary().as_str().contains("did not end"), "{last:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn evidence_that_never_comes_is_missing_and_keeps_nothing_up() {
+    let mut small = Small::new();
+    small.goes_on(seconds(1)).await;
+    small.crash();
+    small.goes_on(seconds(200)).await;
+    assert_eq!(small.health(), Health::Healthy);
+    assert_eq!(small.shell.tasks.len(), 0, "the search was given up");
+}
