@@ -22,7 +22,7 @@ use ansai_host::{
     fake::{FakeHost, Machine, UnitSpec},
     port::Host,
 };
-use ansai_model::{bundle::Bundle, id::UnitName, time::WallTime};
+use ansai_model::{bundle::Bundle, id::UnitName, inventory::Inventory, time::WallTime};
 use ansai_sim::random::Random;
 use futures_util::FutureExt;
 use tempfile::TempDir;
@@ -118,7 +118,7 @@ struct Life {
 impl World {
     /// Inside of a runtime whose clock is paused.
     pub(crate) fn new(seed: u64) -> Self {
-        let bundle = ansai_sim::world::bundle();
+        let bundle = bundle();
         let name = |name: &str| UnitName::new(name).expect("valid");
         let units = ["db.service", "app.service", "mail.service"].map(name);
         let mut machine = Machine::new();
@@ -393,6 +393,14 @@ fn survived(result: std::thread::Result<()>) -> Result<Alive, String> {
         Err(payload) if payload.is::<Killed>() => Ok(Alive::No),
         Err(payload) => resume_unwind(payload),
     }
+}
+
+/// The simulator's configuration, with budgets that are soon used up.
+fn bundle() -> Bundle {
+    let text = ansai_sim::world::CONFIGURATION.replace("actions: 6", "actions: 4");
+    let text = format!("{text}agent: {{host_budget: {{actions: 7, per: 1h}}}}\n");
+    let configuration = ansai_config::parse(&[("sim.yaml".into(), text)]).expect("the configuration is valid");
+    configuration.bundle(&Inventory::default(), 1).expect("it makes a bundle")
 }
 
 /// In memory where that is to be had: reports are synced, which is not what is tried here.

@@ -108,7 +108,7 @@ impl World {
 
     pub(super) async fn between_lives(&mut self) {
         if self.random.chance(60) {
-            tokio::time::advance(Duration::from_secs(self.random.below(3_600))).await;
+            tokio::time::advance(Duration::from_secs(self.random.below(1_200))).await;
         }
         if self.random.chance(8) {
             self.time.reboot();
