@@ -57,8 +57,7 @@ pub(crate) fn services(
             vec![(unit, facts)]
         };
         for (unit, facts) in units {
-            // A unit named for itself wins over a glob that matches it.
-            if is_pattern && is_named(configuration, unit.as_str()) {
+            if is_pattern && is_overruled(configuration, name, unit.as_str()) {
                 continue;
             }
             let name = unit.as_str().to_owned();
@@ -78,6 +77,15 @@ fn with_suffix(name: &str) -> String {
 pub(crate) fn is_named(configuration: &Configuration, unit: &str) -> bool {
     let short = unit.strip_suffix(".service").filter(|short| !short.contains('.'));
     configuration.services.contains_key(unit) || short.is_some_and(|short| configuration.services.contains_key(short))
+}
+
+/// Whether a unit is named for itself, or another pattern says more of its name; of two that say as much, the first by
+/// name wins.
+fn is_overruled(configuration: &Configuration, pattern: &str, unit: &str) -> bool {
+    let said = |pattern: &str| pattern.chars().filter(|c| !matches!(c, '*' | '?')).count();
+    let is_stronger = |other: &str| (said(other), pattern) > (said(pattern), other) && matches(other, unit);
+    is_named(configuration, unit)
+        || configuration.services.keys().any(|other| other.contains(['*', '?']) && is_stronger(other))
 }
 
 fn valid<T>(findings: &mut Findings<'_>, service: &Service, made: Result<T, NameError>) -> Option<T> {

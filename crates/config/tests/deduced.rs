@@ -4,18 +4,34 @@ use ansai_config::parse;
 use ansai_model::{
     action::Action,
     bundle::{BundleParts, Target},
-    id::{CheckId, TargetId},
-    inventory::Inventory,
+    domain::service::ActiveState,
+    id::{CheckId, TargetId, UnitName},
+    inventory::{Inventory, UnitFacts},
     rule::Severity,
     runbook::Step,
 };
 
 fn parts(text: &str) -> BundleParts {
+    parts_on(text, &[])
+}
+
+/// What follows on a host with these units.
+fn parts_on(text: &str, units: &[&str]) -> BundleParts {
+    let units = units.iter().map(|name| UnitFacts {
+        name: UnitName::new(name).expect("valid"),
+        active: ActiveState::Active,
+        description: "".into(),
+        is_oneshot: false,
+        remains_after_exit: false,
+        is_socket_activated: false,
+        is_started_by_timer: false,
+    });
+    let inventory = Inventory { units: units.collect(), ..Inventory::default() };
     let configuration = match parse(&[("ansai.yaml".into(), text.to_owned())]) {
         Ok(configuration) => configuration,
         Err(wrong) => panic!("{wrong}"),
     };
-    configuration.bundle(&Inventory::default(), 1).expect("it fits together").into_parts()
+    configuration.bundle(&inventory, 1).expect("it fits together").into_parts()
 }
 
 fn target(parts: &BundleParts, name: &str) -> Target {
@@ -99,4 +115,14 @@ fn a_condition_is_read_and_kept_with_its_text() {
     let parts = parts("services: {a: {when: unit.restarts < 3}}");
     let rule = parts.rules.values().next().expect("one");
     assert_eq!(rule.condition.as_ref().map(|condition| condition.source.as_str()), Some("unit.restarts < 3"));
+}
+
+#[test]
+fn of_several_patterns_the_one_that_says_most_of_a_name_wins_and_a_name_wins_over_all() {
+    let text = "services: {\"*.service\": {port: 1}, worker@*.service: {port: 2}, \"worker@?.service\": {port: 3}, worker@9: {port: 4}}";
+    let units = ["app.service", "worker@12.service", "worker@7.service", "worker@9.service"];
+    let parts = parts_on(text, &units);
+    // Two patterns say as much of worker@7: the first by name is the one with the star.
+    assert_eq!(units.map(|name| target(&parts, name).port), [Some(1), Some(2), Some(2), Some(4)]);
+    assert_eq!(parts.targets.len(), 4);
 }
