@@ -6,7 +6,7 @@ use core::cmp::Ordering;
 
 use ansai_model::{
     condition::{Comparison, Condition, Expression, Value},
-    domain::service::{ActiveState, Exit, UnitResult},
+    domain::service::{ActiveState, Exit, UnitResult, UnitSnapshot},
     observation::{Details, Observation},
     text::Text,
     time::Now,
@@ -21,6 +21,8 @@ pub struct Scene<'a> {
     pub check: &'a CheckState,
     /// The host's facts.
     pub facts: &'a BTreeMap<Box<str>, Value>,
+    /// What was last seen of the target's unit, by this check or by the one that looks at it.
+    pub unit: Option<&'a UnitSnapshot>,
     /// The host's role, when the configuration gives it one.
     pub role: Option<&'a str>,
     /// The moment.
@@ -30,7 +32,10 @@ pub struct Scene<'a> {
 impl HostEngine {
     /// What a condition on this check may look at.
     pub(crate) fn scene<'a>(&'a self, check: &'a CheckState, now: Now) -> Scene<'a> {
-        Scene { check, facts: &self.facts, role: self.bundle.parts().settings.role.as_deref(), now }
+        let siblings = self.targets.get(&check.check.target).into_iter().flat_map(|index| &index.checks);
+        let seen = core::iter::once(check).chain(siblings.map(|slot| &self.checks[*slot]));
+        let unit = seen.filter_map(|check| check.last.as_ref()).find_map(|(_, seen)| seen.unit());
+        Scene { check, facts: &self.facts, unit, role: self.bundle.parts().settings.role.as_deref(), now }
     }
 }
 
@@ -128,7 +133,7 @@ fn field(name: &str, scene: Scene<'_>) -> Option<Value> {
         "took" => Some(Value::Duration(observation.took())),
         _ => match name.strip_prefix("figure.") {
             Some(figure) => figure_value(observation, figure),
-            None => unit_field(name, observation),
+            None => unit_field(name, scene.unit?),
         },
     }
 }
@@ -140,8 +145,7 @@ fn figure_value(observation: &Observation, name: &str) -> Option<Value> {
     }
 }
 
-fn unit_field(name: &str, observation: &Observation) -> Option<Value> {
-    let unit = observation.unit()?;
+fn unit_field(name: &str, unit: &UnitSnapshot) -> Option<Value> {
     match name {
         "unit.state" => Some(Value::Text(state_word(unit.active).into())),
         "unit.sub" => Some(Value::Text(unit.sub.clone())),
@@ -223,7 +227,7 @@ mod tests {
     /// The truth of an expression when nothing has been seen yet.
     fn blind(expression: &Expression, role: Option<&str>) -> Option<bool> {
         let (check, facts) = (check_state(), BTreeMap::new());
-        truth(expression, Scene { check: &check, facts: &facts, role, now: Now::default() })
+        truth(expression, Scene { check: &check, facts: &facts, unit: None, role, now: Now::default() })
     }
 
     fn value_of(word: &str) -> Option<bool> {

@@ -328,7 +328,9 @@ impl HostEngine {
         let Some(incident) = self.state.incidents.get_mut(&id) else { return };
         let is_news = incident.decision.as_ref().is_none_or(|before| {
             let gates = |decision: &Decision| decision.objections().map(|objection| objection.gate).collect::<Vec<_>>();
-            before.choice != decision.choice || gates(before) != gates(&decision)
+            // Without gates the proposal says why nothing is decided.
+            let is_other_reason = decision.gates.is_empty() && before.proposal != decision.proposal;
+            before.choice != decision.choice || gates(before) != gates(&decision) || is_other_reason
         });
         let text = match decision.objections().next() {
             Some(objection) => Text::new(format!("{}: {}", objection.gate.as_str(), objection.why)),

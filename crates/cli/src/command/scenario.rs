@@ -12,6 +12,8 @@
 //! 00:00:10.000  i1  nginx.service  decided: …
 //! ```
 
+mod details;
+
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use ansai_engine::{Effect, Input, State};
@@ -24,6 +26,7 @@ use ansai_model::{
     time::WallTime,
 };
 
+use self::details::Fields;
 use super::player::{Player, World, moment};
 
 /// The line above what is expected.
@@ -40,12 +43,21 @@ const ACTION: Duration = Duration::from_millis(20);
 const LINES_MAX: usize = 2_000;
 
 /// What happens at one moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 struct Happening {
     at: Duration,
-    check: CheckId,
-    word: Word,
-    text: String,
+    what: What,
+}
+
+/// What can happen.
+#[derive(Clone, Debug, PartialEq)]
+enum What {
+    /// A check sees something else.
+    Seen { check: CheckId, word: Word, text: String },
+    /// From now on the looks of a check hold these.
+    Has { check: CheckId, fields: Fields },
+    /// The host's figures are these.
+    Host(Fields),
 }
 
 /// What a check sees from then on.
@@ -57,7 +69,7 @@ enum Word {
 }
 
 /// A scenario as it is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Scenario {
     /// The configuration, relative to the scenario's folder; the program's own when it is left out.
     pub(super) config: Option<PathBuf>,
@@ -115,22 +127,37 @@ impl Scenario {
     /// Plays it, and says what happened, a line each.
     pub(super) fn play(&self, bundle: Bundle) -> Result<Vec<String>, String> {
         let known = |check: &CheckId| bundle.parts().checks.contains_key(check);
-        if let Some(wrong) = self.happenings.iter().find(|happening| !known(&happening.check)) {
+        let named = self.happenings.iter().filter_map(|happening| match &happening.what {
+            What::Seen { check, .. } | What::Has { check, .. } => Some(check),
+            What::Host(_) => None,
+        });
+        if let Some(wrong) = named.into_iter().find(|check| !known(check)) {
             let checks: Vec<_> = bundle.parts().checks.keys().map(CheckId::as_str).collect();
-            return Err(format!("there is no check `{}`; there are: {}", wrong.check, checks.join(", ")));
+            return Err(format!("there is no check `{wrong}`; there are: {}", checks.join(", ")));
         }
-        let world = Script { sees: BTreeMap::new(), mends: self.mends.clone() };
+        let world = Script { sees: BTreeMap::new(), has: BTreeMap::new(), mends: self.mends.clone() };
         let mut player = Player::new(bundle, State::default(), moment(Duration::ZERO), world);
         player.feed(moment(Duration::ZERO), Input::Started);
-        for Happening { at, check, word, text } in &self.happenings {
+        let mut figures = BTreeMap::new();
+        for Happening { at, what } in &self.happenings {
             player.pass_each(moment(*at));
-            let observation = match word {
-                Word::Healthy => Observation::healthy(text.as_str()),
-                Word::Failing => Observation::failing(text.as_str()),
-                Word::Unknown => Observation::unknown(text.as_str()),
-            };
-            player.world.sees.insert(check.clone(), observation.clone());
-            player.feed(moment(*at), Input::Observed { check: check.clone(), observation });
+            match what {
+                What::Seen { check, word, text } => {
+                    let observation = match word {
+                        Word::Healthy => Observation::healthy(text.as_str()),
+                        Word::Failing => Observation::failing(text.as_str()),
+                        Word::Unknown => Observation::unknown(text.as_str()),
+                    };
+                    player.world.sees.insert(check.clone(), observation);
+                    let observation = player.world.look(check);
+                    player.feed(moment(*at), Input::Observed { check: check.clone(), observation });
+                }
+                What::Has { check, fields } => drop(player.world.has.insert(check.clone(), fields.clone())),
+                What::Host(fields) => {
+                    figures.extend(fields.iter().cloned());
+                    player.feed(moment(*at), Input::Facts(figures.clone()));
+                }
+            }
         }
         player.pass_each(moment(self.until));
         let lines = player.take_lines();
@@ -152,15 +179,40 @@ fn happening(text: &str) -> Result<Happening, String> {
     let (Some(at), Some(check), Some(word)) = (words.next(), words.next(), words.next()) else {
         return Err(form.into());
     };
+    let (at, rest) = (duration(at)?, words.next());
+    if check == "host" {
+        return host(word, rest.unwrap_or_default()).map(|fields| Happening { at, what: What::Host(fields) });
+    }
+    let check = CheckId::new(check).or_else(|_| CheckId::new(format!("service/{check}")));
+    let check = check.map_err(|error| error.to_string())?;
     let word = match word {
+        "has" => {
+            let fields = details::parse(rest.unwrap_or_default())?;
+            return match fields.iter().find(|(name, _)| name.starts_with("host.")) {
+                Some((name, _)) => Err(format!("`{name}` is the host's: write `at 10s host has {name} == …`")),
+                None => Ok(Happening { at, what: What::Has { check, fields } }),
+            };
+        }
         "healthy" => Word::Healthy,
         "failing" => Word::Failing,
         "unknown" => Word::Unknown,
-        other => return Err(format!("`{other}` is none of healthy, failing, unknown: {form}")),
+        other => return Err(format!("`{other}` is none of healthy, failing, unknown, has: {form}")),
     };
-    let check = CheckId::new(check).or_else(|_| CheckId::new(format!("service/{check}")));
-    let check = check.map_err(|error| error.to_string())?;
-    Ok(Happening { at: duration(at)?, check, word, text: words.next().unwrap_or("as the scenario says").to_owned() })
+    let text = rest.unwrap_or("as the scenario says").to_owned();
+    Ok(Happening { at, what: What::Seen { check, word, text } })
+}
+
+/// The host's figures, as in `host has host.load == 5`.
+fn host(word: &str, rest: &str) -> Result<Fields, String> {
+    let form = "write `at 10s host has host.load == 5`";
+    if word != "has" {
+        return Err(form.into());
+    }
+    let fields = details::parse(rest)?;
+    match fields.iter().find(|(name, _)| !name.starts_with("host.")) {
+        Some((name, _)) => Err(format!("`{name}` is no figure of the host: {form}")),
+        None => Ok(fields),
+    }
 }
 
 /// The time since the beginning, as a clock shows it.
@@ -172,6 +224,7 @@ fn clock(at: WallTime) -> String {
 /// The world of a scenario: each check sees what was last said of it, and each action succeeds.
 struct Script {
     sees: BTreeMap<CheckId, Observation>,
+    has: BTreeMap<CheckId, Fields>,
     mends: Vec<String>,
 }
 
@@ -179,6 +232,15 @@ impl Script {
     fn mend(&mut self, target: &TargetId) {
         let prefix = format!("{target}#");
         self.sees.retain(|check, _| !check.as_str().starts_with(&prefix));
+        self.has.retain(|check, _| !check.as_str().starts_with(&prefix));
+    }
+
+    fn look(&self, check: &CheckId) -> Observation {
+        let seen = self.sees.get(check).cloned().unwrap_or_else(|| Observation::healthy("well"));
+        match self.has.get(check) {
+            Some(fields) => details::with(seen, fields),
+            None => seen,
+        }
     }
 }
 
@@ -186,8 +248,7 @@ impl World for Script {
     fn answer(&mut self, effect: &Effect, _has_open: bool) -> Option<(Duration, Input)> {
         match effect {
             Effect::Observe(check) => {
-                let observation = self.sees.get(check).cloned().unwrap_or_else(|| Observation::healthy("well"));
-                Some((LOOK, Input::Observed { check: check.clone(), observation }))
+                Some((LOOK, Input::Observed { check: check.clone(), observation: self.look(check) }))
             }
             Effect::Perform(run) => {
                 let what = run.action.describe();
@@ -218,9 +279,22 @@ mod tests {
             ("at 10s", "line 1: write `at 10s nginx.service#unit failing why`"),
             (
                 "at 1s a.service#unit broken",
-                "line 1: `broken` is none of healthy, failing, unknown: write `at 10s nginx.service#unit failing why`",
+                "line 1: `broken` is none of healthy, failing, unknown, has: write `at 10s nginx.service#unit failing why`",
             ),
             ("mend", "line 1: write which action mends, as in `mend restart`"),
+            ("at 1s host load 5", "line 1: write `at 10s host has host.load == 5`"),
+            (
+                "at 1s host has unit.signal == 9",
+                "line 1: `unit.signal` is no figure of the host: write `at 10s host has host.load == 5`",
+            ),
+            (
+                "at 1s a.service#unit has host.load == 5",
+                "line 1: `host.load` is the host's: write `at 10s host has host.load == …`",
+            ),
+            (
+                "at 1s a.service#unit has unit.restarts == 5s",
+                "line 1: `unit.restarts` is a number, but `5s` is a duration: write a number, as 3 or 0.5",
+            ),
         ];
         for (text, expected) in cases {
             assert_eq!(parse(text).expect_err(text), expected);
@@ -231,7 +305,7 @@ mod tests {
     fn happenings_are_in_the_order_of_time_and_expectations_below_the_ruler() {
         let text = "at 20s a.service#unit healthy\nat 10s a.service#unit failing it died\nuntil 1m\n---\nx\n\ny\n";
         let scenario = parse(text).expect("valid");
-        assert_eq!(scenario.happenings[0].text, "it died");
+        assert!(matches!(&scenario.happenings[0].what, What::Seen { text, .. } if text == "it died"));
         assert_eq!(scenario.until, Duration::from_secs(60));
         assert_eq!(scenario.expected, ["x", "", "y"]);
         assert_eq!(clock(WallTime(3_723_004)), "01:02:03.004");
