@@ -166,7 +166,7 @@ async fn first_inventory(host: &LinuxHost, configuration: &Configuration) -> Inv
     let begun = Instant::now();
     loop {
         let inventory = host.inventory_of(|unit| configuration.concerns(unit.as_str())).await;
-        // Without systemd there are no units, and nothing to wait for.
+        // Without systemd there are no units, and nothing to wait for. Units that are heard of later are added then.
         if !inventory.units.is_empty() || begun.elapsed() > INVENTORY_WAIT {
             return inventory;
         }
@@ -179,6 +179,15 @@ fn tell_torn(warnings: &Warnings, clock: &Clock, torn: Option<&Torn>) {
     if let Some(torn) = torn {
         let text = format!("{}: {}; the state saved before it was used at the start", torn.place, torn.why);
         warnings.raise(clock.now().wall, Topic::Ledger, text);
+    }
+}
+
+/// A systemd that says nothing has not lost its units: the templates' instances stay, and so do their incidents.
+fn known(before: &Inventory, asked: Option<Inventory>) -> Inventory {
+    match asked {
+        None => before.clone(),
+        Some(now) if now.units.is_empty() => Inventory { units: before.units.clone(), ..now },
+        Some(now) => now,
     }
 }
 
@@ -283,11 +292,17 @@ impl Agent {
         if ansai_config::changed_at(&self.options.config) != self.stamp || self.has_expired() {
             drop(self.reload().await);
         } else if std::mem::take(&mut self.has_new_units) {
-            self.inventory = self.host.inventory_of(|unit| self.configuration.concerns(unit.as_str())).await;
+            self.inventory = self.ask_for_units(|unit| self.configuration.concerns(unit.as_str())).await;
             self.apply_if_changed();
         }
         self.shell.step(Input::Tick);
         self.look_after_itself();
+    }
+
+    /// The units as they are now, or as they were known when systemd does not say.
+    async fn ask_for_units(&self, is_of_interest: impl Fn(&UnitName) -> bool) -> Inventory {
+        let asked = tokio::time::timeout(INVENTORY_WAIT, self.host.inventory_of(is_of_interest)).await;
+        known(&self.inventory, asked.ok())
     }
 
     /// Whether an emergency layer has ended, or the civil time has changed: the same files say something else now.
@@ -301,7 +316,7 @@ impl Agent {
         self.stamp = ansai_config::changed_at(&self.options.config);
         let loaded = ansai_config::load(&self.options.config).map_err(|error| error.to_string());
         let concerns = |unit: &UnitName| loaded.as_ref().is_ok_and(|loaded| loaded.concerns(unit.as_str()));
-        self.inventory = self.host.inventory_of(concerns).await;
+        self.inventory = self.ask_for_units(concerns).await;
         let bundle = loaded.and_then(|mut configuration| {
             let bundle =
                 configuration.bundle(&self.inventory, self.generation + 1).map_err(|error| error.to_string())?;
@@ -376,5 +391,57 @@ impl Agent {
         tracing::info!("stopping");
         self.shell.witness.events.close();
         self.shell.wind_down(results, STOP_WAIT).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ansai_model::{domain::service::ActiveState, inventory::UnitFacts, time::WallTime};
+
+    use super::*;
+
+    fn inventory(units: &[&str], boot_id: &str) -> Inventory {
+        let unit = |name: &&str| UnitFacts {
+            name: UnitName::new(name).expect("valid"),
+            active: ActiveState::Active,
+            description: "".into(),
+            is_oneshot: false,
+            remains_after_exit: false,
+            is_socket_activated: false,
+            is_started_by_timer: false,
+        };
+        Inventory { units: units.iter().map(unit).collect(), boot_id: boot_id.into(), ..Inventory::default() }
+    }
+
+    #[test]
+    fn units_stay_known_while_systemd_says_nothing() {
+        let before = inventory(&["worker@1.service"], "one");
+        assert_eq!(known(&before, None), before);
+        assert_eq!(known(&before, Some(inventory(&[], "two"))), inventory(&["worker@1.service"], "two"));
+        let fewer = inventory(&["worker@2.service"], "one");
+        assert_eq!(known(&before, Some(fewer.clone())), fewer);
+    }
+
+    #[test]
+    fn a_torn_ledger_is_warned_of_and_the_state_before_it_is_used() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = || FileStore::open(folder.path()).expect("a folder");
+        let (mut ledger, _) = Ledger::load::<u64>(store()).expect("fresh");
+        for state in [1_u64, 2] {
+            ledger.save(&state).expect("room");
+        }
+        let newest = folder.path().join("ledger.b");
+        let mut bytes = std::fs::read(&newest).expect("it is there");
+        bytes[16] ^= 0xff;
+        std::fs::write(&newest, bytes).expect("room");
+        let (_, loaded) = Ledger::load::<u64>(store()).expect("one is whole");
+        assert_eq!(loaded.state, Some(1));
+        let warnings = Warnings::new(Events::new());
+        let clock = Clock::continuing(TimeSource::system(), ansai_model::time::Now::default());
+        tell_torn(&warnings, &clock, loaded.torn.as_ref());
+        let said = warnings.all();
+        assert!(clock.now().wall > WallTime(0) && said.len() == 1, "{said:?}");
+        assert!(said[0].as_str().contains("ledger.b: its checksum is wrong"), "{said:?}");
+        assert!(said[0].as_str().contains("the state saved before it was used"), "{said:?}");
     }
 }
