@@ -238,17 +238,39 @@ impl<H: Host, S: Store> Shell<H, S> {
 
     fn dispatch(&mut self, dispatch: Dispatch, inputs: &mut VecDeque<Input>) {
         self.witness.reported(self.clock.now().wall, &dispatch);
-        let Dispatch { id, kind, routes, untold, report } = dispatch;
+        let report = &dispatch.report;
         tracing::info!(incident = %report.incident, target = %report.target, "{}", report.headline);
+        let id = dispatch.id;
+        match self.hand_over(dispatch) {
+            Ok(()) => inputs.push_back(Input::Dispatched { dispatch: id }),
+            Err(why) => tracing::error!("{why}; it is tried again until it can be"),
+        }
+    }
+
+    /// Keeps a report and queues its messages; doing it again is fine.
+    fn hand_over(&self, dispatch: Dispatch) -> Result<(), String> {
+        let Dispatch { id, kind, routes, untold, report } = dispatch;
         if let Err(error) = self.reports.save(&report) {
-            return tracing::error!("the report on {} cannot be kept: {}", report.incident, chain(&error));
+            return Err(format!("the report on {} cannot be kept: {}", report.incident, chain(&error)));
         }
         if let Some(why) = untold {
             tracing::debug!(incident = %report.incident, "nobody is told: {why}");
-        } else if let Err(error) = self.outbox.put(id, &Notice { at: report.at, kind, routes, report }) {
-            return tracing::error!("a message cannot be queued: {}", chain(&error));
+            return Ok(());
         }
-        inputs.push_back(Input::Dispatched { dispatch: id });
+        let notice = Notice { at: report.at, kind, routes, report };
+        self.outbox.put(id, &notice).map_err(|error| format!("a message cannot be queued: {}", chain(&error)))
+    }
+
+    /// Tries once more what could not be handed over, oldest first; says why when it still cannot be.
+    pub fn hand_over_rest(&mut self) -> Option<String> {
+        while let Some((id, dispatch)) = self.engine.state().dispatches.first_key_value() {
+            let (id, dispatch) = (*id, dispatch.clone());
+            if let Err(why) = self.hand_over(dispatch) {
+                return Some(why);
+            }
+            self.step(Input::Dispatched { dispatch: id });
+        }
+        None
     }
 
     /// Passes an operator's command on; the answer goes to `reply`.

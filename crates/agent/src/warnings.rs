@@ -20,6 +20,8 @@ pub enum Topic {
     Memory,
     /// The wall clock jumped.
     Clock,
+    /// A report cannot be kept, or a message not be queued.
+    Reports,
     /// The flight recorder records nothing.
     Journal,
     /// The dead-man's switch cannot be pinged.

@@ -130,6 +130,10 @@ impl Agent {
                 tracing::info!("the journal records again; {lost} inputs are missing");
             }
         }
+        match self.shell.hand_over_rest() {
+            Some(why) => self.warnings.raise(now.wall, Topic::Reports, why),
+            None => drop(self.warnings.end(Topic::Reports)),
+        }
         if self.upkeep.look.is_due(now.mono) {
             self.look_at_itself(now);
         }
