@@ -18,6 +18,8 @@ pub enum Topic {
     Ledger,
     /// The agent takes more memory than it should.
     Memory,
+    /// The agent takes more processor time than it should.
+    Processor,
     /// The wall clock jumped.
     Clock,
     /// A report cannot be kept, or a message not be queued.

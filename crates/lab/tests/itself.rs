@@ -67,3 +67,18 @@ fn a_loop_that_hangs_is_killed_by_the_watchdog_and_heals_again() -> Result<()> {
     assert!(host.journal(agent::UNIT)?.contains("Watchdog timeout"), "{}", host.journal(agent::UNIT)?);
     Ok(())
 }
+
+#[test]
+fn above_its_memory_limit_it_says_so_does_without_evidence_and_still_heals() -> Result<()> {
+    let host = boot("memory", "agent: {memory_max: 1MiB}\n")?;
+    agent::start(&host)?;
+    agent::wait_health(&host, "app.service", "healthy")?;
+    host.wait_until("a warning", LIMIT, || {
+        let warnings = json(&host, &["status"]).unwrap_or_default()["warnings"].to_string();
+        Ok(warnings.contains("takes more memory than 1.0 MiB") && warnings.contains("gathers no evidence"))
+    })?;
+    host.signal_main("app.service", Signal::KILL)?;
+    let report = agent::wait_report(&host, "i1", "healed")?;
+    assert!(report["evidence"].to_string().contains("takes more memory"), "{report:#}");
+    Ok(())
+}

@@ -32,7 +32,10 @@ impl Agent {
 
     fn status(&mut self) -> Reply {
         let now = self.shell.clock.now();
-        let own = self.upkeep.own(now, self.configuration.settings());
+        if !self.upkeep.has_looked() {
+            self.look_at_itself(now);
+        }
+        let own = self.upkeep.own(self.configuration.settings());
         let engine = &self.shell.engine;
         let (holds, silences) = answer::scopes(engine, now);
         let held =

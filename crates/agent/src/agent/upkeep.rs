@@ -9,6 +9,7 @@ use ansai_model::{
     condition::is_host_figure,
     settings::Settings,
     time::{MonoTime, Now},
+    units::Percent,
 };
 use ansai_protocol::{Happening, Own};
 
@@ -22,6 +23,9 @@ use crate::{
 
 /// How often the agent looks at its own memory and processor time.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// A share of a processor that is more than an agent should take, for so many looks in a row.
+const BUSY_PERCENT: f64 = 50.0;
+const BUSY_LOOKS: u32 = 6;
 /// How often readers of the stream are told that nothing happened.
 const ALIVE_EVERY: Duration = Duration::from_secs(15);
 /// How often old reports are let go.
@@ -59,6 +63,7 @@ pub(super) struct Upkeep {
     jumps: JumpWatch,
     jump_shown_until: Option<MonoTime>,
     reading: Option<Reading>,
+    busy_looks: u32,
     look: Every,
     alive: Every,
     prune: Every,
@@ -74,6 +79,7 @@ impl Upkeep {
             jumps,
             jump_shown_until: None,
             reading: None,
+            busy_looks: 0,
             look: Every::new(LOOK_EVERY, now.mono),
             alive: Every::new(ALIVE_EVERY, now.mono),
             prune: Every::new(PRUNE_EVERY, now.mono),
@@ -81,17 +87,37 @@ impl Upkeep {
         }
     }
 
+    /// Whether it is known what the agent takes.
+    pub(super) fn has_looked(&self) -> bool {
+        self.reading.is_some()
+    }
+
     /// What the agent takes, for the status.
-    pub(super) fn own(&mut self, now: Now, settings: &Settings) -> Option<Own> {
-        if self.reading.is_none() {
-            self.reading = self.watch.look(now.mono, settings.memory_max).ok();
-        }
+    pub(super) fn own(&self, settings: &Settings) -> Option<Own> {
         self.reading.map(|reading| Own {
             memory_bytes: reading.rss.0,
             memory_bytes_max: settings.memory_max.0,
             cpu_ms: u64::try_from(reading.cpu.as_millis()).unwrap_or(u64::MAX),
-            cpu_percent: reading.load.map(ansai_model::units::Percent::as_f64),
+            cpu_percent: reading.load.map(Percent::as_f64),
         })
+    }
+
+    /// Much work for a moment is everyday; for a minute it is not, and nothing but a person can say why.
+    fn processor(&mut self, now: Now, load: Option<Percent>, warnings: &Warnings) {
+        let Some(load) = load else { return };
+        if load.as_f64() < BUSY_PERCENT {
+            self.busy_looks = 0;
+            warnings.end(Topic::Processor);
+            return;
+        }
+        self.busy_looks = self.busy_looks.saturating_add(1);
+        if self.busy_looks == BUSY_LOOKS {
+            let text = format!(
+                "the agent has taken {BUSY_PERCENT:.0} % of a processor or more for a minute; `ansai status` says what \
+                 it takes now; fewer checks or longer periods take less"
+            );
+            warnings.raise(now.wall, Topic::Processor, text);
+        }
     }
 
     fn clock(&mut self, now: Now, warnings: &Warnings) {
@@ -165,6 +191,7 @@ impl Agent {
             Err(error) => return tracing::debug!("the agent cannot look at itself: {error}"),
         };
         self.upkeep.reading = Some(reading);
+        self.upkeep.processor(now, reading.load, &self.warnings);
         self.shell.witness.metrics.set_own(&reading);
         match reading.pressure {
             Pressure::None => {
@@ -223,6 +250,19 @@ mod tests {
         upkeep.clock(at(3600, 7200), &warnings);
         assert_eq!(warnings.all().len(), 1);
         upkeep.clock(at(3602, 7200), &warnings);
+        assert_eq!(warnings.all().len(), 0);
+    }
+    #[test]
+    fn a_minute_of_much_work_is_warned_of_until_it_ends() {
+        let (mut upkeep, warnings) = (Upkeep::new(at(0, 0)), Warnings::new(Events::new()));
+        let mut look = |percent| upkeep.processor(at(0, 0), Some(Percent::of(percent, 100)), &warnings);
+        (0..5).for_each(|_| look(90));
+        look(3);
+        (0..5).for_each(|_| look(90));
+        assert_eq!(warnings.all().len(), 0);
+        look(50);
+        assert!(warnings.all()[0].as_str().contains("for a minute"), "{:?}", warnings.all());
+        look(49);
         assert_eq!(warnings.all().len(), 0);
     }
 }

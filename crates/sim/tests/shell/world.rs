@@ -40,7 +40,7 @@ mod turmoil;
 /// Lives of an agent that a host sees before it is left in peace.
 pub(crate) const LIVES: u64 = 20;
 /// No life of an agent is longer, until the last one.
-const LIFE_MAX: Duration = Duration::from_secs(90);
+const LIFE_MAX: Duration = Duration::from_secs(60);
 /// How long the host is left in peace at the end: all is well then, and it only has to be seen for long enough.
 const PEACE: Duration = Duration::from_secs(180);
 /// Most turns of the loop at one moment: a loop that never sleeps eats a processor.
@@ -193,8 +193,8 @@ impl World {
             10..13 => End::Host(Moment::InAction(self.below(3))),
             13 => End::Host(Moment::Look(self.below(30))),
             14..16 => End::Inputs(self.below(80)),
-            16..19 => End::After(Duration::from_millis(self.random.below(60_000))),
-            _ => End::Stop(Duration::from_millis(self.random.below(60_000))),
+            16..19 => End::After(Duration::from_millis(self.random.below(30_000))),
+            _ => End::Stop(Duration::from_millis(self.random.below(30_000))),
         }
     }
 

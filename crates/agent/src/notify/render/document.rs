@@ -10,7 +10,7 @@ use ansai_model::{
 };
 use jiff::tz::TimeZone;
 
-use crate::outbox::TestNotice;
+use crate::{clock::Jump, outbox::TestNotice};
 
 use super::{DIGEST_SHOWN_MAX, RenderOptions, formatted, kind_word, moment, one_line, shown};
 
@@ -178,7 +178,17 @@ fn what_was_done(report: &Report, zone: &TimeZone) -> Vec<Block> {
         let (tone, text) = step_words(&step.kind);
         (step_time(step.at, report.opened, zone), tone, clean(&text))
     };
-    let mut blocks = vec![Block::Timeline(report.steps.iter().map(line).collect())];
+    let mut lines = Vec::new();
+    let mut before = report.opened;
+    for step in &report.steps {
+        // Times of day that do not follow each other would look like a mistake; durations are right all the same.
+        if let Some(jump) = Jump::between(before, step.at) {
+            lines.push((step_time(step.at, report.opened, zone), Tone::Plain, format!("the wall clock was {jump}")));
+        }
+        lines.push(line(step));
+        before = step.at;
+    }
+    let mut blocks = vec![Block::Timeline(lines)];
     if report.steps_dropped > 0 {
         blocks.push(Block::Paragraph(format!("{} later steps are not kept.", report.steps_dropped)));
     }

@@ -77,3 +77,13 @@ fn lines_keep_to_the_width() {
 fn a_time_out_of_range_is_told_as_it_is() {
     assert_eq!(moment(WallTime(i64::MAX), &TimeZone::UTC), format!("{} ms since 1970", i64::MAX));
 }
+
+#[test]
+fn a_wall_clock_that_was_set_stands_between_the_steps() {
+    let mut report = fixtures::healed();
+    for step in report.steps.iter_mut().skip(1) {
+        step.at.wall.0 -= 5 * 3_600_000;
+    }
+    let text = text(&report, &options());
+    assert_eq!(text.matches("the wall clock was set back by 5h").count(), 1, "{text}");
+}
