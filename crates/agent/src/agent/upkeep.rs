@@ -184,7 +184,7 @@ impl Agent {
 
     /// Above its limit the agent gives back what it can, then does without what can wait, and says so; it never stops
     /// observing and healing for it.
-    fn look_at_itself(&mut self, now: Now) {
+    pub(super) fn look_at_itself(&mut self, now: Now) {
         let memory_max = self.configuration.settings().memory_max;
         let reading = match self.upkeep.watch.look(now.mono, memory_max) {
             Ok(reading) => reading,
