@@ -34,6 +34,8 @@ pub(super) struct Properties {
     pub(super) result: Option<UnitResult>,
     pub(super) main_pid: Option<u32>,
     pub(super) restarts: u32,
+    /// Whether systemd may restart the unit by itself (`Restart=`).
+    restarts_itself: bool,
     exit_code: i32,
     exit_status: i32,
 }
@@ -55,11 +57,17 @@ impl Properties {
             "StateChangeTimestamp" => self.since = value.downcast_ref::<u64>().ok().and_then(wall_time),
             "InvocationID" => self.invocation = invocation_id(value),
             "MainPID" => self.main_pid = value.downcast_ref::<u32>().ok().filter(|pid| *pid != 0),
+            "Restart" => self.restarts_itself = word().is_some_and(|word| word != "no"),
             "NRestarts" => self.restarts = value.downcast_ref::<u32>().unwrap_or(self.restarts),
             "ExecMainCode" => self.exit_code = value.downcast_ref::<i32>().unwrap_or(self.exit_code),
             "ExecMainStatus" => self.exit_status = value.downcast_ref::<i32>().unwrap_or(self.exit_status),
             _ => {}
         }
+    }
+
+    /// Whether systemd passes through this state on its way to a restart of its own, and tells of it when it has gone on.
+    fn may_be_passing(&self) -> bool {
+        self.restarts_itself && matches!(self.active, Some(ActiveState::Failed | ActiveState::Inactive))
     }
 
     /// How the main process ended, after siginfo's `si_code`: 1 exited, 2 killed, 3 dumped.
@@ -149,9 +157,9 @@ impl Told {
         }
     }
 
-    /// The unit's properties, when a signal has just told them.
+    /// The unit's properties, when a signal has just told them and they are a state to stay in.
     pub(super) fn fresh(&self, unit: &UnitName, now: Instant) -> Option<&Properties> {
-        let entry = self.units.get(unit).filter(|entry| entry.is_complete)?;
+        let entry = self.units.get(unit).filter(|entry| entry.is_complete && !entry.properties.may_be_passing())?;
         (now.saturating_duration_since(entry.at?) <= FRESH).then_some(&entry.properties)
     }
 
@@ -206,6 +214,18 @@ mod tests {
         assert_eq!(told.fresh(&unit(), now + FRESH * 2), None);
         told.reset();
         assert_eq!(told.fresh(&unit(), now), None);
+    }
+
+    #[test]
+    fn a_failure_that_systemd_may_be_mending_is_asked_about() {
+        let (mut told, now) = (watching(), Instant::now());
+        let mut seen = Properties::default();
+        seen.set("Restart", &variant("on-failure"));
+        told.looked(&unit(), &seen, told.count(&unit()));
+        told.changed(&unit(), &HashMap::from([("ActiveState", variant("failed"))]), true, now);
+        assert_eq!(told.fresh(&unit(), now), None);
+        told.changed(&unit(), &HashMap::from([("ActiveState", variant("active"))]), true, now);
+        assert!(told.fresh(&unit(), now).is_some());
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::{
 
 pub(super) const SERVICE: &str = "org.freedesktop.systemd1.Service";
 /// What is of interest whatever the unit's state.
-const ALWAYS: &[&str] = &["MainPID", "NRestarts"];
+const ALWAYS: &[&str] = &["MainPID", "NRestarts", "Restart"];
 /// How the last run ended: systemd clears it when the next one begins.
 const ENDED: &[&str] = &["Result", "ExecMainCode", "ExecMainStatus"];
 
