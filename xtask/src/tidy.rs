@@ -1,10 +1,13 @@
-//! The rules of the house that no compiler knows: who may depend on whom, how files begin, what never stands in them.
+//! The rules of the house that no compiler knows: who may depend on whom, how files begin, what never stands in them, and
+//! that documents keep true. It changes nothing.
 
 use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, bail};
 
 use crate::cargo;
+
+mod documents;
 
 /// Each crate with the crates of ours that it may depend on, as in ARCHITECTURE.md.
 const LAYERS: &[(&str, &[&str])] = &[
@@ -28,6 +31,9 @@ const SLEEPERS: &[(&str, &str)] = &[
     ("crates/cli/src/command/status.rs", "a screen for a person is drawn anew at an interval"),
 ];
 
+/// The files whose words are not ours, or are the list of those that we do not use.
+const WORDLESS: &[&str] = &["Cargo.lock", "LICENSE", "CONTRIBUTING.md"];
+
 /// Words that no Rust file holds, and why; each is put together so that this file does not hold it.
 fn forbidden() -> Vec<(String, &'static str)> {
     let joined = |parts: [&str; 2]| parts.concat();
@@ -37,7 +43,6 @@ fn forbidden() -> Vec<(String, &'static str)> {
         (joined(["todo", "!("]), "finish it, or leave it out"),
         (joined(["unimplemen", "ted!("]), "finish it, or leave it out"),
         (joined(["#[al", "low("]), "write #[expect(lint, reason = \"…\")]"),
-        (joined(["/wo", "rk/"]), "no paths of one machine"),
     ]
 }
 
@@ -45,15 +50,23 @@ fn forbidden() -> Vec<(String, &'static str)> {
 pub(crate) fn run() -> Result<()> {
     let root = cargo::root();
     let mut findings = Vec::new();
-    for file in files(&root)? {
-        let Ok(text) = fs::read_to_string(root.join(&file)) else { continue };
+    let files = files(&root)?;
+    let read = |name: &str| fs::read_to_string(root.join(name)).with_context(|| name.to_owned());
+    let words = documents::words(&read("CONTRIBUTING.md")?);
+    for file in &files {
+        let Ok(text) = fs::read_to_string(root.join(file)) else { continue };
         if file.ends_with(".rs") {
-            findings.extend(check_rust(&file, &text));
+            findings.extend(check_rust(file, &text));
         }
-        if file == "ARCHITECTURE.md" {
-            findings.extend(check_paths(&root, &text));
+        if file.ends_with(".md") {
+            findings.extend(documents::check_paths(&root, file, &text));
+            findings.extend(documents::check_links(&root, file, &text));
+        }
+        if !WORDLESS.contains(&file.as_str()) {
+            findings.extend(documents::check_words(file, &text, &words));
         }
     }
+    findings.extend(documents::check_map(&read("ARCHITECTURE.md")?, &files));
     for (name, allowed) in LAYERS {
         let folder =
             if *name == "xtask" { "xtask".to_owned() } else { format!("crates/{}", name.trim_start_matches("ansai-")) };
@@ -100,17 +113,6 @@ fn check_rust(file: &str, text: &str) -> Vec<String> {
     findings
 }
 
-/// Every path in backticks that looks like one of ours must exist.
-fn check_paths(root: &Path, text: &str) -> Vec<String> {
-    let ours = ["crates/", "xtask/", "docs/", "packaging/"];
-    let quoted = text.split('`').skip(1).step_by(2);
-    quoted
-        .filter(|path| ours.iter().any(|start| path.starts_with(start)) && !path.contains(['*', ' ', '…']))
-        .filter(|path| !root.join(path).exists())
-        .map(|path| format!("ARCHITECTURE.md: `{path}` does not exist — mend the document"))
-        .collect()
-}
-
 fn check_layer(file: &str, manifest: &str, allowed: &[&str]) -> Vec<String> {
     let dependencies = manifest.split("[dependencies]").nth(1).unwrap_or_default();
     let dependencies = dependencies.split("\n[").next().unwrap_or_default();
@@ -140,6 +142,5 @@ mod tests {
         let manifest = "[dependencies]\nansai-engine.workspace = true\nserde.workspace = true\n[dev-dependencies]\nansai-lab.workspace = true\n";
         assert_eq!(check_layer("Cargo.toml", manifest, &[]).len(), 1);
         assert_eq!(check_layer("Cargo.toml", manifest, &["ansai-engine"]), Vec::<String>::new());
-        assert_eq!(check_paths(Path::new("/"), "see `crates/none/at/all.rs`").len(), 1);
     }
 }

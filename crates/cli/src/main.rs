@@ -2,6 +2,8 @@
 
 mod client;
 mod command;
+#[cfg(test)]
+mod documents;
 mod exit;
 mod show;
 

@@ -83,7 +83,7 @@ pub(crate) fn shapes() -> Vec<&'static Shape> {
 /// A link to a shape's section.
 fn link(shape: &Shape) -> String {
     let letters = shape.title.to_lowercase();
-    let anchor: String = letters.chars().filter(|c| c.is_alphanumeric() || *c == ' ').collect();
+    let anchor: String = letters.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-')).collect();
     format!("[{}](#{})", shape.title.to_lowercase(), anchor.replace(' ', "-"))
 }
 

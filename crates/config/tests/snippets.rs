@@ -1,7 +1,7 @@
 //! Every configuration that stands in the documents, in the end-to-end tests or in the demo is valid.
 //!
-//! In the documents it is each block of YAML, TOML or JSON5 whose first line names `ansai.yaml` in a comment; in the code
-//! each text of several lines that has a section `services:`.
+//! In the documents it is each block of YAML, TOML or JSON5; in the code each text of several lines that has a section
+//! `services:`.
 
 use std::{
     fs,
@@ -39,7 +39,7 @@ fn check(name: &str, text: &str) {
     assert_eq!(read("expanded.yaml", &expanded(&bundle)), bundle, "the long form says the same");
 }
 
-/// The blocks of a page that are whole configurations, with the numbers of their first lines.
+/// The blocks of a page that are configurations, with the numbers of their first lines.
 fn blocks(page: &str) -> Vec<(usize, &'static str, String)> {
     let mut blocks = Vec::new();
     let mut lines = page.lines().enumerate();
@@ -51,11 +51,9 @@ fn blocks(page: &str) -> Vec<(usize, &'static str, String)> {
             _ => continue,
         };
         let block: Vec<_> = lines.by_ref().take_while(|(_, line)| line.trim() != "```").collect();
-        let Some((number, first)) = block.first() else { continue };
-        if first.starts_with("# ansai.") || first.starts_with("// ansai.") {
-            let text: String = block.iter().map(|(_, line)| format!("{line}\n")).collect();
-            blocks.push((number + 1, ending, text));
-        }
+        let Some((number, _)) = block.first() else { continue };
+        let text: String = block.iter().map(|(_, line)| format!("{line}\n")).collect();
+        blocks.push((number + 1, ending, text));
     }
     blocks
 }
@@ -73,7 +71,7 @@ fn every_configuration_in_the_documents_is_valid() {
             count += 1;
         }
     }
-    assert!(count >= 3, "{count} configurations were found");
+    assert!(count >= 12, "{count} configurations were found");
 }
 
 /// The texts of several lines in a Rust file, escapes resolved.
@@ -122,7 +120,7 @@ fn every_configuration_of_the_tests_and_the_demo_is_valid() {
 fn blocks_and_texts_are_found() {
     let page = "a\n```yaml\n# ansai.yaml\na: b\n```\n```yaml\nother: {}\n```\n```toml\n# ansai.toml\n```\n";
     let found = blocks(page);
-    assert_eq!(found.len(), 2);
+    assert_eq!(found.len(), 3);
     assert_eq!(found[0], (3, "yaml", "# ansai.yaml\na: b\n".to_owned()));
     assert_eq!(texts("const A: &str = \"\\\nservices:\n  a: \\\"b\\\"\n\";"), ["services:\n  a: \"b\"\n"]);
 }

@@ -1,0 +1,233 @@
+//! What the documents say of the program is what the program does: commands are understood, JSON is JSON, and the pages that
+//! list every probe, action, gate and exit code do. It judges no prose, and runs no command; `crates/lab` does that.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use ansai_model::{decision::Gate, operator::DrillKind};
+use clap::{CommandFactory, error::ErrorKind};
+
+use crate::{Program, exit::Code};
+
+/// A page below the project's root.
+fn page(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Every page for readers, by its name below the project's root.
+fn pages() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut names = vec!["README.md".to_owned(), "ARCHITECTURE.md".into(), "SPECIFICATION.md".into()];
+    let mut folders = vec![PathBuf::from("docs")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(root.join(&folder)).expect("a folder") {
+            let path = folder.join(entry.expect("an entry").file_name());
+            match root.join(&path).is_dir() {
+                true => folders.push(path),
+                false => names.push(path.to_string_lossy().into_owned()),
+            }
+        }
+    }
+    names.sort();
+    names.retain(|name| name.ends_with(".md"));
+    names.into_iter().map(|name| (name.clone(), page(&name))).collect()
+}
+
+/// Where a command stands: within a sentence it may be only named, in a block a reader copies it as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    Sentence,
+    Block,
+}
+
+/// The commands of a page that begin with `ansai`, and the blocks of JSON, each with its line.
+#[derive(Default)]
+struct Contents {
+    commands: Vec<(usize, Found, String)>,
+    json: Vec<(usize, String)>,
+}
+
+fn contents(page: &str) -> Contents {
+    let mut contents = Contents::default();
+    let mut fence: Option<String> = None;
+    let mut block = String::new();
+    for (index, line) in page.lines().enumerate() {
+        let number = index + 1;
+        if let Some(kind) = line.trim_start().strip_prefix("```") {
+            match fence.take() {
+                Some(kind) if kind == "json" => contents.json.push((number, std::mem::take(&mut block))),
+                Some(_) => {}
+                None => fence = Some(kind.to_owned()),
+            }
+            block.clear();
+            continue;
+        }
+        if fence.is_some() {
+            block.push_str(line);
+            block.push('\n');
+            let command = line.trim_start_matches("$ ");
+            if command.starts_with("ansai ") && matches!(fence.as_deref(), Some("console" | "sh")) {
+                contents.commands.push((number, Found::Block, command.to_owned()));
+            }
+            continue;
+        }
+        for span in line.split('`').skip(1).step_by(2).filter(|span| span.starts_with("ansai ")) {
+            contents.commands.push((number, Found::Sentence, span.to_owned()));
+        }
+    }
+    contents
+}
+
+/// A command's words as a shell would give them, without its comment; names in capitals become something that fits.
+fn words(command: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut rest = command.split(" #").next().unwrap_or_default().split([';', '|', '>']).next().unwrap_or_default();
+    while !rest.trim_start().is_empty() {
+        rest = rest.trim_start();
+        let (word, after) = match rest.strip_prefix(['"', '\'']) {
+            Some(quoted) => quoted.split_once(['"', '\'']).unwrap_or((quoted, "")),
+            None => rest.split_once(' ').unwrap_or((rest, "")),
+        };
+        words.push(match word {
+            "KIND" => "crash".to_owned(),
+            "SHELL" => "bash".to_owned(),
+            word => word.to_owned(),
+        });
+        rest = after;
+    }
+    words.retain(|word| word != "…");
+    words
+}
+
+/// Why the program would not understand a command.
+fn misunderstood(found: Found, command: &str) -> Option<String> {
+    let error = Program::command().try_get_matches_from(words(command)).err()?;
+    let is_incomplete = matches!(
+        error.kind(),
+        ErrorKind::MissingRequiredArgument
+            | ErrorKind::MissingSubcommand
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    );
+    let is_help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    let is_fine = is_help || (found == Found::Sentence && is_incomplete);
+    (!is_fine).then(|| error.to_string())
+}
+
+#[test]
+fn every_command_in_the_documents_is_understood() {
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for (name, text) in pages() {
+        // That page is made from the same description.
+        let written = contents(&text).commands.into_iter().filter(|_| name != "docs/reference/cli.md");
+        for (line, found, command) in written {
+            count += 1;
+            wrong.extend(misunderstood(found, &command).map(|why| format!("{name}:{line}: `{command}`: {why}")));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(count >= 50, "{count} commands were found");
+}
+
+#[test]
+fn a_command_that_is_none_is_noticed() {
+    let text =
+        "Say `ansai hold` or `ansai hodl`.\n```console\n$ ansai drill app crash --yes  # now\n$ ansai drill\n```\n";
+    let commands = contents(text).commands;
+    let wrong: Vec<usize> =
+        commands.iter().filter(|(_, found, text)| misunderstood(*found, text).is_some()).map(|c| c.0).collect();
+    assert_eq!((commands.len(), wrong), (4, vec![1, 4]));
+    assert_eq!(words("ansai hold \"a b\" KIND … # why"), ["ansai", "hold", "a b", "crash"]);
+}
+
+#[test]
+fn every_json_in_the_documents_is_json() {
+    let mut count = 0;
+    for (name, text) in pages() {
+        for (line, block) in contents(&text).json {
+            let read = serde_json::from_str::<serde_json::Value>(&block);
+            assert!(read.is_ok(), "{name} up to line {line}: {read:?}");
+            count += 1;
+        }
+    }
+    assert!(count >= 1, "no JSON was found");
+}
+
+/// The names of an enumeration's variants, as they are serialized.
+fn variants(code: &str, name: &str) -> Vec<String> {
+    let body = code.split(&format!("pub enum {name} {{\n")).nth(1).and_then(|rest| rest.split("\n}\n").next());
+    let lines = body.unwrap_or_default().lines().filter_map(|line| line.strip_prefix("    "));
+    let names = lines.filter(|line| line.starts_with(|c: char| c.is_ascii_uppercase()));
+    names
+        .map(|line| {
+            let word: String = line.chars().take_while(char::is_ascii_alphanumeric).collect();
+            let mut kebab = String::new();
+            for c in word.chars() {
+                if c.is_ascii_uppercase() && !kebab.is_empty() {
+                    kebab.push('-');
+                }
+                kebab.push(c.to_ascii_lowercase());
+            }
+            kebab
+        })
+        .collect()
+}
+
+/// The names of a section's keys on the page of the configuration, which another test compares with the table.
+fn keys(section: &str) -> Vec<String> {
+    let page = page("docs/reference/configuration.md");
+    let rows = page.split(&format!("\n## {section}\n")).nth(1).and_then(|rest| rest.split("\n## ").next());
+    let rows = rows.unwrap_or_default().lines().filter_map(|line| line.strip_prefix("| `"));
+    rows.filter_map(|row| Some(row.split_once('`')?.0.to_owned())).collect()
+}
+
+#[test]
+fn every_probe_and_its_keys_are_described() {
+    let page = page("docs/reference/probes.md");
+    let variants = variants(include_str!("../../model/src/probe.rs"), "Probe");
+    assert!(variants.len() >= 9, "{variants:?}");
+    for name in variants {
+        assert!(page.contains(&format!("\n## `{name}`")), "docs/reference/probes.md has no section `{name}`");
+    }
+    let (probe, expect) = (keys("A probe"), keys("What an answer must be"));
+    assert!(probe.len() > 15 && expect.len() >= 4, "{probe:?} {expect:?}");
+    let expect = expect.into_iter().map(|key| format!("expect.{key}"));
+    for key in probe.into_iter().filter(|key| key != "expect").chain(expect) {
+        let is_named = [format!("`{key}`"), format!("`{key}: "), format!("{{{key}: ")].iter().any(|n| page.contains(n));
+        assert!(is_named, "docs/reference/probes.md does not name the key `{key}`");
+    }
+}
+
+#[test]
+fn every_action_and_every_drill_is_described() {
+    let page = page("docs/reference/actions.md");
+    let variants = variants(include_str!("../../model/src/action.rs"), "Action");
+    assert!(variants.len() >= 15, "{variants:?}");
+    for name in variants.iter().map(|name| name.replace('-', "_")) {
+        let section = page.split(&format!("\n### `{name}`\n")).nth(1).and_then(|rest| rest.split("\n### ").next());
+        let section = section.unwrap_or_else(|| panic!("docs/reference/actions.md has no section `{name}`"));
+        for said in ["Disruption: ", "twice: ", "undo: "] {
+            assert!(section.contains(said), "docs/reference/actions.md does not say `{said}` of `{name}`");
+        }
+    }
+    for kind in DrillKind::ALL {
+        let row = format!("\n| {} |", kind.as_str());
+        assert!(page.contains(&row), "docs/reference/actions.md does not describe the drill {}", kind.as_str());
+    }
+}
+
+#[test]
+fn every_gate_and_exit_code_is_explained() {
+    let (rules, trouble) = (page("docs/rules.md"), page("docs/troubleshooting.md"));
+    for gate in Gate::ALL {
+        let row = format!("\n| {} |", gate.as_str());
+        assert!(rules.contains(&row), "docs/rules.md does not explain the gate: {}", gate.as_str());
+    }
+    for (code, meaning, _) in Code::ALL {
+        let row = format!("\n| {} | {meaning} |", *code as u8);
+        assert!(trouble.contains(&row), "docs/troubleshooting.md does not explain the exit code: {meaning}");
+    }
+}

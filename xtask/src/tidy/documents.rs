@@ -1,0 +1,161 @@
+//! What documents say of the workspace: their paths and links lead somewhere, every crate and module stands on the map, and
+//! words that the house does not use stand nowhere. Commands and configurations in them are tested where they are read.
+
+use std::{fs, path::Path};
+
+/// Folders in which a path in backticks is one of ours.
+const OURS: &[&str] = &["crates/", "xtask/", "docs/", "packaging/"];
+
+/// Every path in backticks that looks like one of ours must exist.
+pub(super) fn check_paths(root: &Path, file: &str, text: &str) -> Vec<String> {
+    let quoted = text.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+    quoted
+        .filter(|path| OURS.iter().any(|start| path.starts_with(start)) && !path.contains(['*', ' ', '…', '{']))
+        .filter(|path| !root.join(path).exists())
+        .map(|path| format!("{file}: `{path}` does not exist — mend the document"))
+        .collect()
+}
+
+/// Every link to a file leads to one, and every anchor to a heading.
+pub(super) fn check_links(root: &Path, file: &str, text: &str) -> Vec<String> {
+    let folder = Path::new(file).parent().unwrap_or(Path::new(""));
+    let links = prose(text).flat_map(|line| line.split("](").skip(1)).filter_map(|rest| rest.split_once(')'));
+    links
+        .map(|(link, _)| link)
+        .filter(|link| !link.contains("://"))
+        .filter_map(|link| {
+            let (name, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let page = if name.is_empty() { root.join(file) } else { root.join(folder).join(name) };
+            if !page.exists() {
+                return Some(format!("{file}: the link to {link} leads nowhere"));
+            }
+            let headings = fs::read_to_string(page).unwrap_or_default();
+            let is_there =
+                anchor.is_empty() || prose(&headings).any(|line| self::anchor(line) == Some(anchor.to_owned()));
+            (!is_there).then(|| format!("{file}: the link to {link} finds no such heading"))
+        })
+        .collect()
+}
+
+/// The lines of a page but for its blocks of code.
+fn prose(text: &str) -> impl Iterator<Item = &str> {
+    let mut is_block = false;
+    text.lines().filter(move |line| {
+        let is_fence = line.trim_start().starts_with("```");
+        is_block ^= is_fence;
+        !is_block && !is_fence
+    })
+}
+
+/// The anchor that a heading has, when the line is one.
+fn anchor(line: &str) -> Option<String> {
+    let title = line.strip_prefix('#')?.trim_start_matches('#').strip_prefix(' ')?.to_lowercase();
+    Some(title.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).collect::<String>().replace(' ', "-"))
+}
+
+/// Every crate of the workspace and every module at its top stands in the map.
+pub(super) fn check_map(map: &str, files: &[String]) -> Vec<String> {
+    let mut findings = Vec::new();
+    for file in files {
+        let Some((krate, module)) = top_level(file) else { continue };
+        let line = map.lines().find(|line| line.starts_with(&format!("- `{krate}`")));
+        let Some(line) = line else {
+            findings.push(format!("ARCHITECTURE.md: the modules of `{krate}` are missing"));
+            continue;
+        };
+        if !line.contains(&format!("`{module}`")) {
+            findings.push(format!("ARCHITECTURE.md: `{file}` is not named among the modules of `{krate}`"));
+        }
+    }
+    findings.dedup();
+    findings
+}
+
+/// The crate's folder and the module's name of a file that is one at the top of a crate.
+fn top_level(file: &str) -> Option<(&str, &str)> {
+    let (krate, module) = file.strip_suffix(".rs")?.split_once("/src/")?;
+    let is_module = !module.contains('/') && !matches!(module, "lib" | "main");
+    is_module.then_some((krate, module))
+}
+
+/// The words of the table in CONTRIBUTING.md, each with what is written instead.
+pub(super) fn words(contributing: &str) -> Vec<(String, String)> {
+    let table = contributing.split("\n| not | but |\n").nth(1).unwrap_or_default();
+    let rows = table.lines().skip(1).map_while(|line| line.strip_prefix("| ")?.strip_suffix(" |")?.split_once(" | "));
+    // A verb is refused in all its forms.
+    rows.map(|(word, instead)| (word.strip_suffix('e').filter(|stem| stem.ends_with("is")).unwrap_or(word), instead))
+        .map(|(word, instead)| (word.to_owned(), instead.to_owned()))
+        .collect()
+}
+
+/// No word that the house does not use, and nothing that names one machine or where it gets its packages.
+pub(super) fn check_words(file: &str, text: &str, words: &[(String, String)]) -> Vec<String> {
+    let mut findings = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let (number, lower) = (index + 1, line.to_lowercase());
+        for (word, instead) in words.iter().filter(|(word, _)| lower.contains(word.as_str())) {
+            findings.push(format!("{file}:{number}: `{word}` — write {instead}"));
+        }
+        for place in places().iter().filter(|place| line.contains(place.as_str())) {
+            findings.push(format!("{file}:{number}: `{place}` — nothing names one machine or registry"));
+        }
+    }
+    findings
+}
+
+/// Paths of one machine and hosts of package registries; each is put together so that this file does not hold it.
+fn places() -> Vec<String> {
+    const PARTS: &[[&str; 2]] = &[
+        ["/wo", "rk/"],
+        ["/tmp/", "wt"],
+        ["index.crates", ".io"],
+        ["static.crates", ".io"],
+        ["registry.npmjs", ".org"],
+        ["files.python", "hosted.org"],
+        ["pypi", ".org"],
+        ["deb.debian", ".org"],
+        ["proxy.golang", ".org"],
+        ["registry-1.docker", ".io"],
+    ];
+    PARTS.iter().map(|parts| parts.concat()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_and_links_that_lead_nowhere_are_found() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("b.md"), "# Title\n\n## A back-off `x`\n").expect("written");
+        let check = |text: &str| check_links(folder.path(), "a.md", text).len();
+        fs::write(folder.path().join("a.md"), "## Here\n").expect("written");
+        assert_eq!(check("[b](b.md) [b](b.md#a-back-off-x) [a](#here) [w](https://example.com/#x)"), 0);
+        assert_eq!(check("[c](c.md)"), 1);
+        assert_eq!(check("[b](b.md#a-backoff)"), 1);
+        assert_eq!(check("```\n[c](c.md)\n```\n"), 0);
+        assert_eq!(check_paths(Path::new("/"), "a.md", "see `crates/none/at/all.rs`").len(), 1);
+    }
+
+    #[test]
+    fn a_module_that_is_on_no_map_is_found() {
+        let map = "- `crates/a`: `one`, `two`.\n";
+        let check = |files: &[&str]| check_map(map, &files.iter().map(|f| (*f).to_owned()).collect::<Vec<_>>()).len();
+        assert_eq!(check(&["crates/a/src/lib.rs", "crates/a/src/one.rs", "crates/a/src/one/deep.rs", "docs/x.md"]), 0);
+        assert_eq!(check(&["crates/a/src/three.rs"]), 1);
+        assert_eq!(check(&["crates/b/src/one.rs", "crates/b/src/two.rs"]), 1);
+    }
+
+    #[test]
+    fn each_word_and_place_can_be_found() {
+        let words = words("x\n| not | but |\n|---|---|\n| grey | gray |\n| realise | realize |\n\n| a | b |\n");
+        assert_eq!(words.len(), 2);
+        for text in ["The Grey.", "realised"] {
+            assert_eq!(check_words("a.md", text, &words).len(), 1, "{text}");
+        }
+        assert_eq!(check_words("a.md", "gray, realized", &words), Vec::<String>::new());
+        for place in places() {
+            assert_eq!(check_words("a.md", &place, &words).len(), 1, "{place}");
+        }
+    }
+}
