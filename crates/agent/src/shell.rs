@@ -309,6 +309,8 @@ impl<H: Host, S: Store> Shell<H, S> {
                 Ok(None) | Err(_) => break,
             }
         }
+        // The journal's last words; the status is not asked any more.
+        let _ = self.recorder.flush(self.clock.now());
     }
 
     /// Takes an outcome in while stopping: the state is saved, and nothing new is begun. What the engine decided anew is
@@ -317,8 +319,6 @@ impl<H: Host, S: Store> Shell<H, S> {
         let now = self.clock.now();
         self.recorder.record(now, &input, &self.engine);
         self.witness.sees(now, &input, &self.engine);
-        // The journal's last words; the status is not asked any more.
-        let _ = self.recorder.flush(now);
         let effects = self.engine.step(now, input);
         let runs = effects.into_iter().filter_map(|effect| match effect {
             Effect::Perform(run) => Some(run.id),

@@ -105,3 +105,24 @@ async fn what_others_could_reach_is_refused() {
     let again = listen(&taken.local_addr().unwrap().to_string()).await;
     assert!(matches!(again, Err(ListenError::Bind { .. })));
 }
+
+#[test]
+fn the_page_for_operators_names_every_figure_as_it_is_served() {
+    let page = include_str!("../../../../docs/watching.md");
+    let served = Metrics::new().text();
+    let mut lines = served.lines().filter_map(|line| line.strip_prefix("# ")).peekable();
+    let mut figures = 0;
+    while let (Some(help), Some(kind)) = (lines.next(), lines.next()) {
+        let (name, help) = help.strip_prefix("HELP ").and_then(|rest| rest.split_once(' ')).expect("a help line");
+        let kind = kind.rsplit(' ').next().expect("a kind");
+        let row = format!("| `{name}` | {kind} | {help} |\n");
+        assert!(page.contains(&row), "docs/watching.md lacks: {row}");
+        figures += 1;
+    }
+    assert_eq!(page.matches("| `").count(), figures, "docs/watching.md names what is not served");
+    let yaml = |part: &str| part.split("```").next().map(str::to_owned);
+    for (at, text) in page.split("```yaml\n").skip(1).filter_map(yaml).enumerate() {
+        let parsed = ansai_config::parse(&[(format!("snippet-{at}.yaml").into(), text.clone())]);
+        assert!(parsed.is_ok(), "{text}: {:?}", parsed.err().map(|error| error.to_string()));
+    }
+}
