@@ -3,7 +3,8 @@
 
 use std::{fs, path::Path, path::PathBuf};
 
-use ansai_config::{Diagnostics, Gravity, parse};
+use ansai_config::{Diagnostics, Gravity, expanded, parse};
+use ansai_model::inventory::Inventory;
 use proptest::prelude::*;
 
 fn folder(name: &str) -> PathBuf {
@@ -81,10 +82,20 @@ fn mutated() -> impl Strategy<Value = (String, String)> {
     })
 }
 
-/// Reading ends with a configuration or with errors that can be shown.
+/// Reading ends with errors that can be shown, or with a configuration whose long form says the same.
 fn check_ends(name: &str, text: String) {
     match parse(&[(name.into(), text)]) {
-        Ok(configuration) => configuration.warnings().iter().for_each(|warning| drop(warning.to_string())),
+        Ok(configuration) => {
+            configuration.warnings().iter().for_each(|warning| drop(warning.to_string()));
+            let bundle = configuration.bundle(&Inventory::default(), 1).expect("it was checked");
+            let long = expanded(&bundle);
+            match parse(&[("expanded.yaml".into(), long.clone())]) {
+                Ok(again) => {
+                    assert_eq!(again.bundle(&Inventory::default(), 1).expect("it was checked"), bundle, "{long}")
+                }
+                Err(wrong) => panic!("{wrong}\n{long}"),
+            }
+        }
         Err(wrong) => assert!(!wrong.0.is_empty() && !wrong.to_string().is_empty()),
     }
 }

@@ -20,7 +20,7 @@ fn an_emergency_layer_stops_healing_until_it_expires() -> Result<()> {
     agent::wait_health(&host, "app.service", "healthy")?;
     let end = host.run_ok(&["date", "-u", "-d", "+20 seconds", "+%Y-%m-%dT%H:%M:%SZ"])?;
     host.run_ok(&["mkdir", "-p", "/etc/ansai/layers"])?;
-    host.write_file(EMERGENCY, &format!("autonomy: observe\nexpires: {}\n", end.stdout.trim()), 0o640)?;
+    host.write_file(EMERGENCY, format!("autonomy: observe\nexpires: {}\n", end.stdout.trim()), 0o640)?;
     host.wait_until("the agent to read the layer", LIMIT, || Ok(json(&host, &["status"])?["generation"] == 2))?;
     let explained = json(&host, &["config", "explain", "autonomy"])?;
     assert_eq!(explained["explained"]["values"][0]["set"]["layer"], "emergency", "{explained:#}");
