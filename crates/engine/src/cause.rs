@@ -49,7 +49,12 @@ pub(crate) const RULES: &[CauseRule] = &[
         name: "unit-missing",
         text: "its unit file is missing or cannot be read",
         advice: "install the unit, mend it (`systemd-analyze verify`), or take it out of ansai's configuration",
-        seen: |i| unit(i, |u| matches!(u.load, LoadState::NotFound | LoadState::BadSetting | LoadState::Error)),
+        seen: |i| {
+            let is_missing =
+                |u: &UnitSnapshot| matches!(u.load, LoadState::NotFound | LoadState::BadSetting | LoadState::Error);
+            // It may also vanish while it is healed.
+            unit(i, is_missing).or_else(|| step_said(i, &["Unit ", " not found"]))
+        },
     },
     CauseRule {
         name: "cannot-execute",
@@ -128,6 +133,18 @@ fn step_failed(incident: &Incident, rung_name: &str) -> Option<String> {
     incident.steps.iter().find_map(|step| match &step.kind {
         StepKind::Ended { rung, outcome: ActionOutcome::Failed { why } | ActionOutcome::Refused { why }, .. }
             if rung.as_str() == rung_name =>
+        {
+            Some(format!("{rung}: {}", first_line(why.as_str())))
+        }
+        _ => None,
+    })
+}
+
+/// A failed step whose reason has all these words.
+fn step_said(incident: &Incident, words: &[&str]) -> Option<String> {
+    incident.steps.iter().find_map(|step| match &step.kind {
+        StepKind::Ended { rung, outcome: ActionOutcome::Failed { why }, .. }
+            if words.iter().all(|word| why.as_str().contains(word)) =>
         {
             Some(format!("{rung}: {}", first_line(why.as_str())))
         }
