@@ -1,6 +1,6 @@
 //! From the engine's state to the shapes of the local API. Pure but for reading kept reports.
 
-use ansai_engine::{HostEngine, effect::Answer};
+use ansai_engine::{HostEngine, effect::Answer, explain::CheckView};
 use ansai_host::port::Host;
 use ansai_model::{
     id::{IncidentId, TargetId},
@@ -41,14 +41,19 @@ pub(crate) fn targets(engine: &HostEngine, now: Now) -> Vec<TargetStatus> {
         Health::Unknown => 1,
         Health::Healthy => 0,
     };
+    // What cannot be seen now is not shown as healthy because it once was.
+    let shown = |check: &CheckView| match check.last {
+        Some((_, Health::Unknown, _)) if check.hard == Health::Healthy => Health::Unknown,
+        Some(_) | None => check.hard,
+    };
     let ids: Vec<TargetId> = engine.bundle().parts().targets.keys().cloned().collect();
     ids.into_iter()
         .filter_map(|target| engine.explain(now, &target))
         .map(|explanation| {
-            let worst = explanation.checks.iter().max_by_key(|check| rank(check.hard));
+            let worst = explanation.checks.iter().max_by_key(|check| rank(shown(check)));
             let summary = worst.and_then(|check| check.last.as_ref()).map(|(_, _, text)| text.clone());
             TargetStatus {
-                health: worst.map(|check| check.hard).unwrap_or_default(),
+                health: worst.map(shown).unwrap_or_default(),
                 summary: summary.unwrap_or_else(|| "not looked at yet".into()),
                 incident: explanation.incidents.first().map(|incident| incident.id),
                 explanation: explanation.summary,
