@@ -309,8 +309,10 @@ enum Command {
 
 #[derive(Subcommand)]
 enum ImportCommand {
-    /// The predecessor of the same name: its YAML becomes ours, and what does not is listed with its line. Exit codes:
-    /// 0 all is carried over; 1 it is written, and some of it a person must see to; 2 nothing is written.
+    /// Carry over the YAML of the predecessor of the same name.
+    ///
+    /// What has no counterpart is listed at the end of what is written, with its line and what to do instead. Exit
+    /// codes: 0 all is carried over; 1 it is written, and some of it a person must see to; 2 nothing is written.
     Ansai {
         /// The predecessor's YAML; `-` reads the standard input.
         file: PathBuf,

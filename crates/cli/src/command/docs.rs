@@ -19,11 +19,15 @@ pub(super) fn completions(shell: clap_complete::Shell) -> Result<Code, Failure> 
 
 /// Prints the page of the program, or writes it and one for each subcommand into a folder.
 pub(super) fn man(out: Option<PathBuf>) -> Result<Code, Failure> {
-    let failed = |error: io::Error| Failure::new(Code::Failing, format!("no manual page: {error}"), "");
     let Some(folder) = out else {
-        let page = page(Program::command()).map_err(failed)?;
+        let unmade = |error: io::Error| Failure::new(Code::Failing, format!("no manual page: {error}"), "");
+        let page = page(Program::command()).map_err(unmade)?;
         show::print(&String::from_utf8_lossy(&page));
         return Ok(Code::Ok);
+    };
+    let failed = |error: io::Error| {
+        let what = format!("no manual page in {}: {error}", folder.display());
+        Failure::new(Code::Failing, what, "name a folder that can be written to")
     };
     std::fs::create_dir_all(&folder).map_err(failed)?;
     let mut program = Program::command();

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ansai_config::import::{self, BYTES_MAX, Imported};
+use ansai_config::import::{self, BYTES_MAX, Fate, Imported, Note};
 use ansai_protocol::SCHEMA;
 use serde_json::json;
 
@@ -65,17 +65,30 @@ fn read(file: &Path) -> Result<String, Failure> {
     })
 }
 
+/// How much of the old file became what.
+fn summary(notes: &[Note]) -> String {
+    let kinds = [
+        (Fate::Wanted, "to be completed by you"),
+        (Fate::NotYet, "not done by ansai yet"),
+        (Fate::Dropped, "not carried over"),
+        (Fate::Changed, "carried over differently"),
+    ];
+    let count = |fate| notes.iter().filter(|note| note.fate == fate).count();
+    let counts = kinds.iter().map(|(fate, words)| (count(*fate), words)).filter(|(count, _)| *count > 0);
+    let parts: Vec<String> = counts.map(|(count, words)| format!("{count} {words}")).collect();
+    match parts.is_empty() {
+        true => "everything is carried over".to_owned(),
+        false => format!("carried over, but for what is listed at its end: {}", parts.join(", ")),
+    }
+}
+
 fn told(places: &Places, imported: &Imported, output: Option<&Path>) {
     let Imported { configuration, notes } = imported;
     if places.json {
         let text = configuration;
         return show::print_json(&json!({"schema": SCHEMA, "written": output, "configuration": text, "notes": notes}));
     }
-    let s = if notes.len() == 1 { "" } else { "s" };
-    let listed = match notes.len() {
-        0 => "everything is carried over".to_owned(),
-        count => format!("{count} key{s} of the old file need a look: they are listed at the end, with their lines"),
-    };
+    let listed = summary(notes);
     match output {
         None => {
             show::print(configuration);
