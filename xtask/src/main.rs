@@ -1,6 +1,7 @@
 //! The project's own commands. Each does its own set-up on a fresh Debian machine, or says what is missing.
 
 mod bench;
+mod breaks;
 mod cargo;
 mod demo;
 mod dist;
@@ -18,6 +19,7 @@ cargo xtask bench heal        SIGKILL to healed, beside systemd's own restart an
 cargo xtask bench footprint   memory and processor time of the agent at rest and with 1,000 checks
 cargo xtask bench engine      observations per second on one core
 cargo xtask sim [--seeds N]   many simulated hosts under faults, invariants checked after each step
+cargo xtask breaks            the engine broken on purpose in many ways: the simulation must notice each
 cargo xtask dist              the release build as a Debian package, in target/dist
 cargo xtask tidy              the rules of the house
 cargo xtask setup             only the set-up of the lab";
@@ -49,6 +51,7 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["bench", "heal"] => bench::heal(),
         ["bench", "footprint"] => bench::footprint(),
         ["bench", "engine"] => cargo::run(&["run", "--release", "--quiet", "-p", "ansai-sim", "--", "bench"]),
+        ["breaks"] => breaks::run(),
         ["sim"] => sim("10000"),
         ["sim", "--seeds", seeds] => sim(seeds),
         _ => bail!("there is no such command\n{USAGE}"),

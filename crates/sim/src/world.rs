@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ansai_engine::{Effect, HostEngine, Input, State};
+use ansai_engine::{Effect, HostEngine, Input, State, check::CheckState};
 use ansai_model::{
     action::{Action, ActionOutcome, ActionRun},
     bundle::Bundle,
@@ -452,6 +452,7 @@ impl World {
 
     /// Whether the engine's last look at the unit was after the stop.
     fn knows_stop(&self, target: &TargetId) -> bool {
-        self.engine.check_states().any(|check| check.check.target == *target && check.wanted_down().is_some())
+        let last = |check: &CheckState| check.last.as_ref().and_then(|(_, seen)| seen.unit()).map(|unit| unit.intent);
+        self.engine.check_states().any(|check| check.check.target == *target && last(check) == Some(Intent::Stopped))
     }
 }

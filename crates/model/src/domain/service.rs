@@ -313,7 +313,8 @@ fn stopped(expect: UnitExpectation, unit: &UnitSnapshot) -> Verdict {
     match unit.activity {
         HostActivity::ShuttingDown => return Verdict::Unknown("the host is shutting down".into()),
         HostActivity::ChangingPackages => return Verdict::Unknown("a package operation is in progress".into()),
-        HostActivity::Normal | HostActivity::Unknown => {}
+        HostActivity::Unknown => return Verdict::Unknown("whether the host is going down is not known".into()),
+        HostActivity::Normal => {}
     }
     if unit.intent == Intent::Stopped {
         return Verdict::Unknown("stopped on request, not by a failure".into());

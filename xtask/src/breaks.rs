@@ -1,0 +1,206 @@
+//! `breaks`: the engine is broken on purpose in several ways, one at a time, and the simulation must notice each.
+//!
+//! It works on a copy of the sources below `target/`; the project itself is never changed. A break that no longer fits
+//! the code fails a test here, so the list cannot rot.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::cargo;
+
+/// Seeds that each broken engine is run with.
+const SEEDS: &str = "3000";
+
+/// One way to break the engine.
+struct Break {
+    /// What is broken, in words.
+    what: &'static str,
+    file: &'static str,
+    /// Occurs exactly once in the file.
+    find: &'static str,
+    replace: &'static str,
+}
+
+const BREAKS: &[Break] = &[
+    Break {
+        what: "actions are not counted against the target's budget",
+        file: "crates/engine/src/remediation.rs",
+        find: "TargetMemory::push(&mut memory.actions, now.mono);",
+        replace: "let _ = memory;",
+    },
+    Break {
+        what: "actions are not counted against the host's budget",
+        file: "crates/engine/src/remediation.rs",
+        find: "TargetMemory::push(&mut self.state.host_actions, now.mono);",
+        replace: "",
+    },
+    Break {
+        what: "the HOLD file is overlooked by the gate",
+        file: "crates/engine/src/gate/wishes.rs",
+        find: "if let Some(text) = &engine.hold_file {",
+        replace: "if let Some(text) = engine.hold_file.as_ref().filter(|_| false) {",
+    },
+    Break {
+        what: "a stop on request is taken for a failure",
+        file: "crates/model/src/domain/service.rs",
+        find: "    if unit.intent == Intent::Stopped {\n        return Verdict::Unknown(\"stopped on request, not by a failure\".into());",
+        replace: "    if unit.intent == Intent::Stopped {\n        return Verdict::Failing(\"stopped\".into());",
+    },
+    Break {
+        what: "a change of the state is not marked, so that it is not saved before the action",
+        file: "crates/engine/src/host_engine.rs",
+        find: "        self.revision += 1;",
+        replace: "",
+    },
+    Break {
+        what: "a target counts as well without a look",
+        file: "crates/engine/src/verification.rs",
+        find: "is_healthy && check.hard == Health::Healthy && !check.is_flapping",
+        replace: "is_healthy || check.hard != Health::Unknown",
+    },
+    Break {
+        what: "attempts are not limited",
+        file: "crates/engine/src/remediation.rs",
+        find: "if attempts >= most {",
+        replace: "if attempts >= most && most == 0 {",
+    },
+    Break {
+        what: "numbers of runs are given out twice",
+        file: "crates/engine/src/remediation.rs",
+        find: "self.state.runs_counted += 1;",
+        replace: "self.state.runs_counted = self.state.runs_counted.max(1);",
+    },
+    Break {
+        what: "a target gets a second incident while one is open",
+        file: "crates/engine/src/incident.rs",
+        find: "if is_covered || is_full",
+        replace: "if is_covered && is_full",
+    },
+    Break {
+        what: "an incident ends without a word",
+        file: "crates/engine/src/incident.rs",
+        find: "        self.tell(now, id, kind);\n        self.state.incidents.remove(&id);",
+        replace: "        let _ = kind;\n        self.state.incidents.remove(&id);",
+    },
+    Break {
+        what: "people are told the same thing again and again",
+        file: "crates/engine/src/notice.rs",
+        find: "if !self.state.told.insert((id, kind)) {",
+        replace: "if !self.state.told.insert((id, kind)) && kind != NoticeKind::Escalated {",
+    },
+    Break {
+        what: "what a killed agent had under way is forgotten",
+        file: "crates/engine/src/remediation/outcome.rs",
+        find: "        for (run, incident) in lost {",
+        replace: "        self.state.runs.clear();\n        for (run, incident) in lost {",
+    },
+    Break {
+        what: "the engine decides before it has been told that the agent started",
+        file: "crates/engine/src/host_engine.rs",
+        find: "            has_started: false,",
+        replace: "            has_started: true,",
+    },
+];
+
+/// Breaks the engine in each way, and prints what noticed it.
+pub(crate) fn run() -> Result<()> {
+    let copy = cargo::root().join("target/breaks/source");
+    copy_sources(&copy)?;
+    // Whole, it must pass: otherwise what follows proves nothing.
+    let whole = simulate(&copy)?;
+    ensure!(whole.is_none(), "the engine fails without being broken: {}", whole.unwrap_or_default());
+    say(&format!("{:<78} NOTICED BY", "BROKEN ON PURPOSE"));
+    let mut unnoticed = 0;
+    for broken in BREAKS {
+        let path = copy.join(broken.file);
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        fs::write(&path, text.replacen(broken.find, broken.replace, 1))?;
+        let noticed = simulate(&copy)?;
+        fs::write(&path, text)?;
+        unnoticed += usize::from(noticed.is_none());
+        say(&format!("{:<78} {}", broken.what, noticed.as_deref().unwrap_or("NOBODY")));
+    }
+    ensure!(unnoticed == 0, "{unnoticed} of {} breaks were not noticed", BREAKS.len());
+    Ok(())
+}
+
+/// Copies what the simulator is built from.
+fn copy_sources(to: &Path) -> Result<()> {
+    let root = cargo::root();
+    if to.exists() {
+        fs::remove_dir_all(to)?;
+    }
+    fs::create_dir_all(to)?;
+    let (listed, names) = git(&["ls-files", "-z", "Cargo.toml", "Cargo.lock", "crates", "xtask", ".cargo"])?;
+    ensure!(listed, "git cannot list the project's files");
+    for name in names.split('\0').filter(|name| !name.is_empty()) {
+        let (from, to) = (root.join(name), to.join(name));
+        if let Some(folder) = to.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        // A file that is listed and gone was deleted just now.
+        if from.is_file() {
+            fs::copy(&from, &to).with_context(|| from.display().to_string())?;
+        }
+    }
+    Ok(())
+}
+
+/// The invariant that the simulation found broken, if any.
+fn simulate(source: &Path) -> Result<Option<String>> {
+    let target: PathBuf = cargo::root().join("target/breaks/build");
+    let output = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()))
+        .args(["run", "--release", "--quiet", "-p", "ansai-sim", "--", "run", SEEDS])
+        .current_dir(source)
+        .env("CARGO_TARGET_DIR", target)
+        // It is built once for each break: a quick build counts more than quick code.
+        .envs([("CARGO_PROFILE_RELEASE_LTO", "off"), ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")])
+        .stdin(Stdio::null())
+        .output()
+        .context("cargo cannot be run")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() {
+        return Ok(None);
+    }
+    match said.lines().find_map(|line| line.strip_prefix("sim: seed ")) {
+        Some(broken) => Ok(Some(broken.chars().take(100).collect())),
+        None => bail!("the broken engine cannot be run:\n{said}"),
+    }
+}
+
+fn git(arguments: &[&str]) -> Result<(bool, String)> {
+    let output =
+        Command::new("git").args(arguments).current_dir(cargo::root()).output().context("git cannot be run")?;
+    Ok((output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned()))
+}
+
+#[expect(clippy::print_stdout, reason = "this is a program for people at a terminal")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_break_fits_the_code() {
+        for broken in BREAKS {
+            let text = fs::read_to_string(cargo::root().join(broken.file)).expect("the file is there");
+            assert_eq!(text.matches(broken.find).count(), 1, "{}: `{}`", broken.file, broken.find);
+        }
+    }
+
+    #[test]
+    fn the_page_lists_every_break() {
+        let page = fs::read_to_string(cargo::root().join("docs/develop/breaks.md")).expect("the page is there");
+        for broken in BREAKS {
+            assert!(page.contains(broken.what), "docs/develop/breaks.md does not name: {}", broken.what);
+        }
+    }
+}
