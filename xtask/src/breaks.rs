@@ -99,12 +99,6 @@ const BREAKS: &[Break] = &[
         find: "        for (run, incident) in lost {",
         replace: "        self.state.runs.clear();\n        for (run, incident) in lost {",
     },
-    Break {
-        what: "the engine decides before it has been told that the agent started",
-        file: "crates/engine/src/host_engine.rs",
-        find: "            has_started: false,",
-        replace: "            has_started: true,",
-    },
 ];
 
 /// Breaks the engine in each way, and prints what noticed it.

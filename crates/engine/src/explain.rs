@@ -11,7 +11,7 @@ use ansai_model::{
     rule::Autonomy,
     runbook::Runbook,
     text::Text,
-    time::Now,
+    time::{MonoTime, Now, Shown},
 };
 use serde::Serialize;
 
@@ -19,7 +19,9 @@ use crate::{
     gate::{self, Moment, Proposal, wishes},
     host_engine::HostEngine,
     incident::Governed,
+    remediation::{Remediation, Stage},
     state::BreakerState,
+    verification::Verification,
 };
 
 /// Everything that bears on a target now.
@@ -73,6 +75,8 @@ pub struct IncidentView {
     pub id: IncidentId,
     /// Where it stands.
     pub phase: Phase,
+    /// What its remediation does at this moment, when there is one.
+    pub doing: Option<Text>,
     /// The incident of which it is a symptom.
     pub symptom_of: Option<IncidentId>,
     /// What the gates last said.
@@ -168,8 +172,40 @@ impl HostEngine {
             }
             (Some(_), _) | (None, None) => incident.decision.clone(),
         };
+        let doing = self.state.remediations.get(&id).map(|remediation| self.doing(now, id, remediation));
         let (phase, symptom_of) = (incident.phase.clone(), incident.symptom_of);
-        Some(IncidentView { id, phase, symptom_of, decision, no_rule })
+        Some(IncidentView { id, phase, doing, symptom_of, decision, no_rule })
+    }
+
+    /// What a remediation does or waits for at this moment, in words.
+    fn doing(&self, now: Now, id: IncidentId, remediation: &Remediation) -> Text {
+        let rung = remediation.current().map_or("none", |rung| rung.id.as_str());
+        let left = |until: MonoTime| Shown(until.since(now.mono));
+        Text::new(match &remediation.stage {
+            Stage::Ready => format!("the next step of `{rung}` waits for the gates"),
+            Stage::Acting { run, since } => {
+                format!("`{rung}` has been under way for {} ({run})", Shown(now.mono.since(since.mono)))
+            }
+            Stage::Waiting { until } => format!("`{rung}` waits for another {}", left(*until)),
+            Stage::Verifying { since, until } => match self.verification(id, since.mono) {
+                Verification::Pending(why) => {
+                    format!("`{rung}` is done, and its success is awaited for another {}: {why}", left(*until))
+                }
+                Verification::Passed(_) | Verification::Failed(_) => format!("`{rung}` is done and being verified"),
+            },
+            Stage::Stabilizing { until } if now.mono < *until => {
+                format!("`{rung}` worked; it must stay well for another {}", left(*until))
+            }
+            Stage::Stabilizing { .. } => match self.checks_of(id).into_iter().find(|check| check.is_flapping) {
+                Some(check) => format!(
+                    "`{rung}` worked, but {} changes too often, so it is not called healed before it has settled",
+                    check.check.id
+                ),
+                None => format!("`{rung}` worked; that all is well is not known at this moment"),
+            },
+            Stage::BackingOff { until } => format!("the next attempt (`{rung}`) comes in {}", left(*until)),
+            Stage::Undoing { run, .. } => format!("`{rung}` is being taken back ({run})"),
+        })
     }
 }
 
@@ -200,8 +236,10 @@ fn summary(checks: &[CheckView], incidents: &[IncidentView], is_ungoverned: bool
     let objection = incident.decision.as_ref().and_then(|decision| decision.objections().next());
     match (&incident.phase, objection) {
         (Phase::Escalated { why }, _) => Text::new(format!("a person must see to it: {why}")),
-        (Phase::Remediating, None) => Text::new(format!("it is being healed ({})", incident.id)),
-        (Phase::Stabilizing { .. }, _) => Text::new(format!("it was healed and must stay well ({})", incident.id)),
+        (Phase::Remediating, None) | (Phase::Stabilizing { .. }, _) => match &incident.doing {
+            Some(doing) => Text::new(format!("it is being healed ({}): {doing}", incident.id)),
+            None => Text::new(format!("it is being healed ({})", incident.id)),
+        },
         (Phase::Open, _) if incident.no_rule.is_some() => {
             Text::new(format!("nothing is done: {}", incident.no_rule.as_ref().map_or("", Text::as_str)))
         }

@@ -40,10 +40,11 @@ pub const CONFIGURATION: &str = "\
 autonomy: act
 policies:
   default: {cooldown: 10s, budget: {actions: 6, per: 1h}, stable_for: 20s, verify_within: 15s, dependency_wait: 2m}
+agent: {host_budget: {actions: 10, per: 1h}}
 services:
   db.service: {probe: {tcp: \"127.0.0.1:5432\", every: 30s, fail_after: 2}}
   app.service: {probe: {http: \"http://127.0.0.1:8000/\", every: 30s}, needs: [db.service]}
-  mail.service: {}
+  mail.service: {policy: {attempts: 2}}
 ";
 
 /// One simulated host.
