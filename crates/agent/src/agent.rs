@@ -166,8 +166,8 @@ async fn first_inventory(host: &LinuxHost, configuration: &Configuration) -> Inv
     let begun = Instant::now();
     loop {
         let inventory = host.inventory_of(|unit| configuration.concerns(unit.as_str())).await;
-        // Without systemd there are no units, and nothing to wait for. Units that are heard of later are added then.
-        if !inventory.units.is_empty() || begun.elapsed() > INVENTORY_WAIT {
+        // Units that are heard of later are added then.
+        if !inventory.units.is_empty() || !host.has_systemd() || begun.elapsed() > INVENTORY_WAIT {
             return inventory;
         }
         tokio::time::sleep(Duration::from_millis(2)).await;

@@ -241,7 +241,14 @@ impl HostEngine {
                     self.look(now, slot);
                 }
             }
-            Hint::Target(target) => self.look_at_target(now, &target.clone()),
+            Hint::Process(name) => {
+                let is_it = |probe: &Probe| matches!(probe, Probe::Process { name: watched } if **watched == **name);
+                for slot in
+                    (0..self.checks.len()).filter(|slot| is_it(&self.checks[*slot].check.probe)).collect::<Vec<_>>()
+                {
+                    self.look(now, slot);
+                }
+            }
             Hint::Everything | Hint::Units => (0..self.checks.len()).for_each(|slot| self.look(now, slot)),
         }
     }

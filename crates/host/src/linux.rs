@@ -33,11 +33,16 @@ mod facts;
 mod packages;
 pub mod port_owner;
 pub mod probe;
+mod processes;
 pub mod redact;
 pub mod systemd;
 pub mod tls;
 
+use processes::Processes;
 use systemd::Bus;
+
+/// Most hints that wait; when there are more, everything is looked at.
+const HINTS_MAX: usize = 256;
 
 /// Where the host's parts are.
 #[derive(Clone, Debug)]
@@ -53,10 +58,13 @@ pub struct Options {
 }
 
 impl Options {
-    /// This machine: the system's manager as root, the user's own otherwise.
+    /// This machine: the system's manager as root, the user's own otherwise, and none where systemd does not run, which
+    /// is told as by sd_booted(3).
     #[must_use]
     pub fn this_machine(state_dir: PathBuf) -> Self {
-        let buses = if rustix::process::geteuid().is_root() {
+        let buses = if !std::path::Path::new("/run/systemd/system").is_dir() {
+            Vec::new()
+        } else if rustix::process::geteuid().is_root() {
             vec!["/run/dbus/system_bus_socket".into()]
         } else {
             let runtime = std::env::var_os("XDG_RUNTIME_DIR").map_or_else(
@@ -78,6 +86,7 @@ pub struct LinuxHost {
 struct Inner {
     options: Options,
     bus: Option<Bus>,
+    processes: Processes,
     hints: Mutex<Option<mpsc::Receiver<Hint>>>,
     context: probe::Context,
     redactor: redact::Redactor,
@@ -87,16 +96,13 @@ impl LinuxHost {
     /// Begins to listen to the host; its background tasks run on `tasks`.
     #[must_use]
     pub fn new(options: Options, tasks: &TaskTracker) -> Self {
-        let (bus, hints) = match options.buses.is_empty() {
-            true => (None, None),
-            false => {
-                let (bus, hints) = Bus::start(options.buses.clone(), tasks);
-                (Some(bus), Some(hints))
-            }
-        };
+        let (sender, hints) = mpsc::channel(HINTS_MAX);
+        let bus = (!options.buses.is_empty()).then(|| Bus::start(options.buses.clone(), tasks, sender.clone()));
+        let processes = Processes::new(&options.state_dir, sender, tasks);
         let context = probe::Context::new(options.root.clone());
         let redactor = redact::Redactor::new(&options.redact);
-        Self { inner: Arc::new(Inner { bus, hints: Mutex::new(hints), context, redactor, options }) }
+        let hints = Mutex::new(Some(hints));
+        Self { inner: Arc::new(Inner { bus, processes, hints, context, redactor, options }) }
     }
 
     /// Limits unit hints to these units; new units that match a pattern are hinted at as well.
@@ -104,6 +110,12 @@ impl LinuxHost {
         if let Some(bus) = &self.inner.bus {
             bus.watch(units, patterns);
         }
+    }
+
+    /// Whether a service manager is there to be asked.
+    #[must_use]
+    pub fn has_systemd(&self) -> bool {
+        self.inner.bus.is_some()
     }
 
     /// Whether a unit is up or on its way; `None` when systemd does not say.
@@ -135,6 +147,7 @@ impl LinuxHost {
                 // Boxed for the same reason as the larger probes.
                 Box::pin(systemd::observe(bus, &self.inner.options.root, unit, *expect, timeout)).await
             }
+            (Probe::Process { name }, _) => self.inner.processes.observe(name),
             (Probe::Unit { .. }, None) => Observation::unknown("no systemd runs here"),
             (other, _) => probe::observe(&self.inner.context, other, timeout).await,
         }

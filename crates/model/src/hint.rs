@@ -1,8 +1,10 @@
 //! A wake-up: something may have changed. It carries no truth; the observation after it does.
 
+use alloc::boxed::Box;
+
 use serde::{Deserialize, Serialize};
 
-use crate::id::{TargetId, UnitName};
+use crate::id::UnitName;
 
 /// What may have changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,8 +12,8 @@ use crate::id::{TargetId, UnitName};
 pub enum Hint {
     /// A unit's properties or jobs.
     Unit(UnitName),
-    /// Anything about a target.
-    Target(TargetId),
+    /// A declared process, by its name: it has ended.
+    Process(Box<str>),
     /// Units have come or gone: templates and globs are to be matched anew.
     Units,
     /// The source of hints was away: look at everything.

@@ -44,7 +44,7 @@ agent: {host_budget: {actions: 10, per: 1h}}
 services:
   db.service: {probe: {tcp: \"127.0.0.1:5432\", every: 30s, fail_after: 2}}
   app.service: {probe: {http: \"http://127.0.0.1:8000/\", every: 30s}, needs: [db.service]}
-  mail.service: {policy: {attempts: 2}}
+  mail.service: {policy: {attempts: 1}}
 ";
 
 /// One simulated host.

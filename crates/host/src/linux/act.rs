@@ -35,11 +35,8 @@ pub async fn perform(host: &LinuxHost, run: &ActionRun) -> ActionOutcome {
             None => ActionOutcome::Refused { why: Text::new(format!("it is not known whether {unit} is running")) },
         },
         Action::EnsureEnvironment { entries } => environment::ensure(entries),
-        Action::StartProcess { process } => outcome(host, &process.start, run, "started").await,
-        Action::StopProcess { process } => match &process.stop {
-            Some(stop) => outcome(host, stop, run, "stopped").await,
-            None => ActionOutcome::Refused { why: "the process declares no stop command".into() },
-        },
+        Action::StartProcess { process } => inner.processes.start(process, run.timeout).await,
+        Action::StopProcess { process } => inner.processes.stop(process, run.timeout).await,
         Action::ResetFailed { .. }
         | Action::StartUnit { .. }
         | Action::RestartUnit { .. }

@@ -54,12 +54,12 @@ impl Drop for Group {
     }
 }
 
-/// Runs a command to its end or its time-out.
-pub async fn run(command: &CommandLine, timeout: Duration) -> Finished {
-    let finished = |ended| Finished { ended, output: String::new(), errors: String::new() };
-    let Some((program, arguments)) = command.argv.split_first() else {
-        return finished(Ended::Failed("an empty command".into()));
-    };
+/// The command with its environment, directory and user, in its own process group.
+///
+/// # Errors
+/// When it is empty, or its user does not exist.
+pub(super) fn prepare(command: &CommandLine) -> Result<tokio::process::Command, String> {
+    let (program, arguments) = command.argv.split_first().ok_or("an empty command")?;
     let mut child = tokio::process::Command::new(program);
     child
         .args(arguments)
@@ -68,17 +68,23 @@ pub async fn run(command: &CommandLine, timeout: Duration) -> Finished {
         .env("LC_ALL", "C")
         .envs(&command.environment)
         .current_dir(command.directory.as_deref().unwrap_or("/"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true);
+        .process_group(0);
     if let Some(user) = &command.user {
-        let Some((uid, gid)) = user_ids(user) else {
-            return finished(Ended::Failed(format!("there is no user `{user}`")));
-        };
+        let (uid, gid) = user_ids(user).ok_or_else(|| format!("there is no user `{user}`"))?;
         child.uid(uid).gid(gid);
     }
+    Ok(child)
+}
+
+/// Runs a command to its end or its time-out.
+pub async fn run(command: &CommandLine, timeout: Duration) -> Finished {
+    let finished = |ended| Finished { ended, output: String::new(), errors: String::new() };
+    let mut child = match prepare(command) {
+        Ok(child) => child,
+        Err(why) => return finished(Ended::Failed(why)),
+    };
+    child.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let program = command.argv.first().map_or("", String::as_str);
     let mut child = match child.spawn() {
         Ok(child) => child,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return finished(Ended::Missing),

@@ -40,7 +40,7 @@ pub async fn observe(context: &Context, probe: &Probe, timeout: Duration) -> Obs
             file::processes(context, executable, *count_min, *count_max)
         }
         Probe::File { path, age_max, size_max } => file::observe(path, *age_max, *size_max),
-        Probe::Process { name } => Observation::unknown(format!("the process {name} is not supervised here")),
+        Probe::Process { name } => Observation::unknown(format!("the process {name} is asked elsewhere")),
         Probe::Unit { .. } => Observation::unknown("units are looked at over D-Bus"),
     }
 }

@@ -30,8 +30,6 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// Most calls that wait for their reply; the others wait their turn. The bus refuses what goes beyond 128 replies owed to
 /// one connection, and the calls that start jobs are not counted here.
 const CALLS_MAX: usize = 96;
-/// Most hints that wait; when there are more, everything is looked at.
-const HINTS_MAX: usize = 256;
 /// Most job results kept for callers that have not asked yet.
 const RESULTS_MAX: usize = 64;
 
@@ -88,15 +86,14 @@ pub struct Bus {
 }
 
 impl Bus {
-    /// Starts the task that keeps the connection up; hints arrive on the receiver.
-    pub fn start(sockets: Vec<PathBuf>, tasks: &TaskTracker) -> (Self, mpsc::Receiver<Hint>) {
-        let (hints, receiver) = mpsc::channel(HINTS_MAX);
+    /// Starts the task that keeps the connection up, and hints at what changes.
+    pub fn start(sockets: Vec<PathBuf>, tasks: &TaskTracker, hints: mpsc::Sender<Hint>) -> Self {
         let state = Mutex::new(State { trouble: "not connected yet".into(), ..State::default() });
         let bus =
             Self { shared: Arc::new(Shared { state, tasks: tasks.clone(), hints, calls: Semaphore::new(CALLS_MAX) }) };
         let background = bus.clone();
         tasks.spawn(async move { background.keep_up(sockets).await });
-        (bus, receiver)
+        bus
     }
 
     /// Runs something beside; it must end by itself.
