@@ -397,8 +397,7 @@ fn survived(result: std::thread::Result<()>) -> Result<Alive, String> {
 
 /// The simulator's configuration, with budgets that are soon used up.
 fn bundle() -> Bundle {
-    let text = ansai_sim::world::CONFIGURATION.replace("actions: 6", "actions: 4");
-    let text = format!("{text}agent: {{host_budget: {{actions: 7, per: 1h}}}}\n");
+    let text = ansai_sim::world::CONFIGURATION.replace("actions: 6", "actions: 4").replace("actions: 10", "actions: 7");
     let configuration = ansai_config::parse(&[("sim.yaml".into(), text)]).expect("the configuration is valid");
     configuration.bundle(&Inventory::default(), 1).expect("it makes a bundle")
 }
