@@ -20,6 +20,12 @@ services:
     probe: {http: \"http://127.0.0.1:5000/\", expect: {status: 200}, every: 1s, timeout: 1s, fail_after: 2}
 ";
 
+const SINK: &str = "\
+[Service]
+Type=notify
+ExecStart=/usr/local/lib/ansai-lab/ansai-lab-sink --listen 127.0.0.1:9000 --record /run/sink.jsonl
+";
+
 /// A host with the app as this unit and the agent, both running.
 fn boot(name: &str, unit: &str, services: &str) -> Result<Host> {
     let host = Host::boot(&HostOptions::new(name))?;
@@ -232,4 +238,60 @@ fn a_full_disk_is_named_as_the_cause_and_not_restarted_against_again_and_again()
     agent::ansai(&host, &["heal", "app", "--yes"])?.ok()?;
     host.wait_active("app.service", LIMIT)?;
     host.wait_until("the incident to be closed", LIMIT, || Ok(agent::is_in(&self::report(&host, "i1"), "resolved")))
+}
+
+/// E15: a file of the predecessor is carried over to a configuration that is valid and heals; a misspelled strategy, which
+/// it accepted and ignored, is an error with the right word.
+#[test]
+fn e15_its_configuration_is_carried_over_and_a_misspelled_strategy_is_refused() -> Result<()> {
+    let host = Host::boot(&HostOptions::new("e15"))?;
+    host.install_unit("app.service", &fixture::unit("app", 5000))?;
+    host.start("app.service")?;
+    agent::install(&host, "")?;
+    host.remove_file(agent::CONFIGURATION)?;
+    let old = |strategy: &str| {
+        format!(
+            "monitored_services:
+  - name: app
+    port: 5000
+    healing_strategies: [{strategy}, port_conflict]
+check_interval: 1
+failure_threshold: 3
+self_healing_enabled: true
+"
+        )
+    };
+    let import = |strategy: &str| -> Result<ansai_lab::Output> {
+        host.write_file("/root/ansai.yml", old(strategy), 0o644)?;
+        agent::ansai(&host, &["import", "ansai", "/root/ansai.yml", "-o", agent::CONFIGURATION])
+    };
+    let refused = import("servise_restart")?;
+    assert_eq!(refused.code, 2, "a misspelled strategy is accepted: {}{}", refused.stdout, refused.stderr);
+    assert!(refused.stderr.contains("service_restart"), "the right word is not named: {}", refused.stderr);
+    assert!(!host.exists(agent::CONFIGURATION), "something was written all the same");
+
+    let carried = import("service_restart")?;
+    assert!(carried.code <= 1, "{}{}", carried.stdout, carried.stderr);
+    agent::ansai(&host, &["check"])?.ok()?;
+    agent::start(&host)?;
+    wait_health(&host, "app.service", "healthy")?;
+    host.signal_main("app.service", Signal::KILL)?;
+    wait_report(&host, "i1", "stabilizing")?;
+    host.wait_active("app.service", LIMIT)
+}
+
+/// E20: a dead-man's switch that cannot be pinged is said, and said no more when it can.
+#[test]
+fn e20_a_heartbeat_that_fails_is_said_and_no_success() -> Result<()> {
+    let head = "heartbeat: {url: \"http://127.0.0.1:9000/ping\", every: 5s}\nservices: {app.service: {}}\n";
+    let host = boot("e20", &fixture::unit("app", 5000), head)?;
+    let warned =
+        || Ok(agent::json(&host, &["status"])?["warnings"].to_string().contains("the heartbeat does not get through"));
+    host.wait_until("the status to say so", LIMIT, warned)?;
+    host.install_unit("sink.service", SINK)?;
+    host.start("sink.service")?;
+    host.wait_until("the warning to end", LIMIT, || Ok(!warned()?))?;
+    let pings = host.read_file("/run/sink.jsonl")?;
+    assert!(pings.contains("/ping"), "the warning ended without a ping: {pings}");
+    Ok(())
 }
