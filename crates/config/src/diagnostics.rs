@@ -209,7 +209,8 @@ impl<'s> Findings<'s> {
             || (String::new(), 0, 0, None, (0, 0)),
             |(file, line, column, snippet, marked)| (file, line, column, Some(snippet), marked),
         );
-        let key = key.to_owned();
+        // A message may repeat a part of the line.
+        let (key, what) = (key.to_owned(), masked(&what));
         self.list.push(Diagnostic { gravity, file, line, column, key, what, suggestion, snippet, marked });
     }
 
@@ -256,7 +257,11 @@ fn shown(line: &str, start: usize, stop: usize) -> (String, (usize, usize)) {
 }
 
 /// Keys whose values may be secrets.
-const SECRET_WORDS: &[&str] = &["password", "secret", "token", "passwd", "api_key", "apikey"];
+const SECRET_WORDS: &[&str] =
+    &["password", "secret", "token", "passwd", "api_key", "api-key", "apikey", "authorization", "cookie"];
+/// Addresses of these services are secrets themselves.
+pub(crate) const SECRET_ADDRESSES: &[&str] =
+    &["hooks.slack.com/", "discord.com/api/webhooks/", "discordapp.com/api/webhooks/", "api.telegram.org/bot"];
 
 /// The line with stars for whatever may be a secret: the rest after a telling key, and what stands before the `@` of an
 /// address. Characters keep their place in bytes.
@@ -274,13 +279,21 @@ fn masked(line: &str) -> String {
             hidden[line.len() - value.len()..].fill(true);
         }
     }
-    for (at, _) in line.match_indices("://") {
-        let rest = &line[at + 3..];
-        let authority = &rest[..rest.find(['/', ' ', '"', '\'', '}', ',']).unwrap_or(rest.len())];
-        if let Some((credentials, _)) = authority.rsplit_once('@')
-            && let Some(colon) = credentials.find(':')
+    for known in SECRET_ADDRESSES {
+        for (at, _) in line.match_indices(known) {
+            let begin = at + known.len();
+            let length = line[begin..].find([' ', '"', '\'', '}', ',']).unwrap_or(line.len() - begin);
+            hidden[begin..begin + length].fill(true);
+        }
+    }
+    for (at, _) in line.match_indices('@') {
+        let word = line[..at].rfind([' ', '"', '\'', '{', ',', '[', '`']).map_or(0, |found| found + 1);
+        let login = line[word..at].find("://").map_or(word, |found| word + found + 3);
+        if let Some(colon) = line[login..at].find(':')
+            && colon > 0
+            && !line[login..at].contains('/')
         {
-            hidden[at + 3 + colon + 1..at + 3 + credentials.len()].fill(true);
+            hidden[login + colon + 1..at].fill(true);
         }
     }
     let star = |(at, c): (usize, char)| match hidden[at] && !c.is_whitespace() {
@@ -335,6 +348,9 @@ mod tests {
         assert_eq!(masked("secret: file:/etc/x"), "secret: file:/etc/x");
         assert_eq!(masked("smtp: smtps://me:wörd@mail:465"), "smtp: smtps://me:*****@mail:465");
         assert_eq!(masked("probe: http://me@host/"), "probe: http://me@host/");
+        assert_eq!(masked("smtp: me:word@mail, to: ops@x"), "smtp: me:****@mail, to: ops@x");
+        assert_eq!(masked("probe: unix:/run/app@1.sock"), "probe: unix:/run/app@1.sock");
+        assert_eq!(masked("x: https://hooks.slack.com/T0/B0"), "x: https://hooks.slack.com/*****");
     }
 
     #[test]

@@ -4,24 +4,19 @@ use std::time::Duration;
 
 use ansai_model::{
     notify::{Channel, WebhookUrl},
-    probe::Probe,
     rule::Autonomy,
 };
 
 use crate::{
-    diagnostics::{Findings, place_of},
-    document::Node,
-    form::joined,
+    diagnostics::{Findings, SECRET_ADDRESSES, place_of},
+    document::{Node, Value},
+    form::{cut, joined},
     load::Configuration,
     read::service::Service,
 };
 
 /// More disruptive actions an hour than this are no limit.
 const ACTIONS_PER_HOUR_MAX: f64 = 60.0;
-/// Addresses of these services are secrets themselves.
-const SECRET_ADDRESSES: &[&str] =
-    &["hooks.slack.com/", "discord.com/api/webhooks/", "discordapp.com/api/webhooks/", "api.telegram.org/bot"];
-
 /// Looks at everything that was understood.
 pub(crate) fn lint(findings: &mut Findings<'_>, configuration: &Configuration, root: &Node) {
     for (name, _, node) in root.named("policies") {
@@ -47,6 +42,7 @@ pub(crate) fn lint(findings: &mut Findings<'_>, configuration: &Configuration, r
         }
     }
     routes(findings, configuration, root);
+    secrets(findings, root, "");
     long(findings, configuration, root);
 }
 
@@ -92,11 +88,6 @@ fn service(findings: &mut Findings<'_>, configuration: &Configuration, service: 
     for (_, look) in &service.looks {
         let (every, timeout) = configuration.probe_defaults.times(&look.schedule);
         too_slow(findings, look.place, &look.key, every, timeout);
-        if let Probe::Http(http) = &look.probe {
-            let help =
-                "let the service answer this host without one, or probe it with a command that reads it from a file";
-            header(findings, look.place, &look.key, http.headers.keys(), help);
-        }
     }
 }
 
@@ -108,21 +99,53 @@ fn too_slow(findings: &mut Findings<'_>, place: crate::document::Place, key: &st
     }
 }
 
-fn header<'h>(
-    findings: &mut Findings<'_>,
-    place: crate::document::Place,
-    key: &str,
-    headers: impl Iterator<Item = &'h String>,
-    help: &str,
-) {
-    let is_secret = |name: &&String| {
-        let name = name.to_ascii_lowercase();
-        ["authorization", "cookie", "token", "api-key", "apikey"].iter().any(|word| name.contains(word))
-    };
-    if let Some(name) = headers.into_iter().find(is_secret) {
-        let what = format!("the header `{name}` may be a secret in plain text");
-        findings.warning(place, key, what, help.to_owned());
+/// Values that may be secrets by the names that they have, wherever they stand.
+fn secrets(findings: &mut Findings<'_>, node: &Node, key: &str) {
+    match &node.value {
+        Value::List(list) => {
+            for (index, item) in list.iter().enumerate() {
+                secrets(findings, item, &format!("{key}[{index}]"));
+            }
+        }
+        Value::Map(map) => {
+            let section = key.rsplit('.').next().unwrap_or_default();
+            for (name, entry) in map {
+                let path = joined(key, name);
+                let help = match section {
+                    "headers" if key.starts_with("notify.") => "sign the body instead: secret: file:/etc/ansai/NAME",
+                    "headers" => {
+                        "let the service answer this host without one, or probe it with a command that reads it"
+                    }
+                    "environment" => "let the command read it from a file that only it can read",
+                    _ => "",
+                };
+                if !help.is_empty() && entry.node.text().is_some() && sounds_secret(name) {
+                    let what = format!("`{}` may be a secret in plain text", cut(name));
+                    findings.warning(entry.key, &path, what, help.to_owned());
+                }
+                secrets(findings, &entry.node, &path);
+            }
+        }
+        Value::Scalar(scalar) => {
+            let query = scalar.text.split_once("://").and_then(|(_, rest)| rest.split_once('?'));
+            let names = query.into_iter().flat_map(|(_, query)| query.split('&'));
+            if let Some(name) =
+                names.filter_map(|pair| pair.split_once('=')).map(|(name, _)| name).find(|name| sounds_secret(name))
+            {
+                let what = format!("`{}` in this address may be a secret in plain text", cut(name));
+                let help =
+                    "where a reference is understood write file:/etc/ansai/NAME; elsewhere leave it out".to_owned();
+                findings.warning(node.place, key, what, help);
+            }
+        }
     }
+}
+
+fn sounds_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase().replace(['-', '_'], "");
+    ["authorization", "cookie", "token", "apikey", "password", "passwd", "secret"]
+        .iter()
+        .any(|word| name.contains(word))
 }
 
 fn routes(findings: &mut Findings<'_>, configuration: &Configuration, root: &Node) {
@@ -137,8 +160,6 @@ fn routes(findings: &mut Findings<'_>, configuration: &Configuration, root: &Nod
             let help = "put it into a file that only root can read and write webhook: file:/etc/ansai/NAME".to_owned();
             findings.warning(place_of(node, "webhook"), &joined(&key, "webhook"), what, help);
         }
-        let help = "sign the body instead: secret: file:/etc/ansai/NAME";
-        header(findings, place_of(node, "headers"), &joined(&key, "headers"), hook.headers.keys(), help);
     }
 }
 

@@ -56,6 +56,42 @@ Files are YAML, TOML (`.toml`) or JSON5 (`.json`, `.json5`), up to 1 MiB each.
 Durations are written as `500ms`, `5s`, `10m`, `2h` or `7d`, sizes as `512B`, `64KiB`, `16MiB` or `2GiB`.
 A key that is not listed here is refused, with the nearest name.
 Secrets are written as references: `file:/PATH`, `env:NAME` or `credential:NAME`.
+
+[rules.md](../rules.md) says how a service is healed, how layers are put over each other and what the long form is for; [probes.md](probes.md), [actions.md](actions.md) and [conditions.md](../conditions.md) go into their parts.
+
+The same in the three forms:
+
+```yaml
+# ansai.yaml
+autonomy: act
+services:
+  app.service: {probe: \"http://127.0.0.1:5000/\", needs: [db.service]}
+  db.service: {port: 5432, policy: {cooldown: 5m}}
+```
+
+```toml
+# ansai.toml
+autonomy = \"act\"
+
+[services.\"app.service\"]
+probe = \"http://127.0.0.1:5000/\"
+needs = [\"db.service\"]
+
+[services.\"db.service\"]
+port = 5432
+policy = {cooldown = \"5m\"}
+```
+
+```json5
+// ansai.json5
+{
+  autonomy: 'act',
+  services: {
+    'app.service': {probe: 'http://127.0.0.1:5000/', needs: ['db.service']},
+    'db.service': {port: 5432, policy: {cooldown: '5m'}},
+  },
+}
+```
 ";
 
 /// Every shape, in the order in which a reader meets it.

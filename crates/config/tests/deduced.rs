@@ -126,3 +126,25 @@ fn of_several_patterns_the_one_that_says_most_of_a_name_wins_and_a_name_wins_ove
     assert_eq!(units.map(|name| target(&parts, name).port), [Some(1), Some(2), Some(2), Some(4)]);
     assert_eq!(parts.targets.len(), 4);
 }
+
+#[test]
+fn three_forms_say_the_same() {
+    let of = |name: &str, text: &str| match parse(&[(name.into(), text.to_owned())]) {
+        Ok(configuration) => configuration.bundle(&Inventory::default(), 1).expect("it fits together"),
+        Err(wrong) => panic!("{wrong}"),
+    };
+    let yaml = of(
+        "a.yaml",
+        "autonomy: act\nservices: {app: {port: 5000, probe: {tcp: \"db:1\", every: 5s}, environment: [{file: /x, mode: \"0640\"}]}}\n",
+    );
+    let toml = of(
+        "a.toml",
+        "autonomy = 'act'\n[services.app]\nport = 0x1388\nprobe = {tcp = 'db:1', every = '5s'}\nenvironment = [{file = '/x', mode = 0o640}]\n",
+    );
+    let json5 = of(
+        "a.json5",
+        "{autonomy: 'act', services: {app: {port: 0x1388, probe: {tcp: 'db:1', every: '5s'}, environment: [{file: '/x', mode: '0640'}]}}}",
+    );
+    assert_eq!(yaml, toml);
+    assert_eq!(yaml, json5);
+}

@@ -53,6 +53,8 @@ fn convert(value: &DeValue<'_>, range: Range<usize>, source: usize, depth: usize
         |text: String, is_text| Ok(Node::new(Value::Scalar(Scalar { text, is_text }), place(range.clone(), source)));
     match value {
         DeValue::String(text) => scalar(text.to_string(), true),
+        // Octal digits are permission bits, and stay as they are.
+        DeValue::Integer(number) if number.radix() == 8 => scalar(format!("0o{}", number.as_str()), false),
         DeValue::Integer(number) => {
             let decimal = i64::from_str_radix(number.as_str(), number.radix());
             scalar(decimal.map_or_else(|_| number.to_string(), |decimal| decimal.to_string()), false)
