@@ -69,6 +69,7 @@ pub(crate) fn evaluate(proposal: &Proposal<'_>, what: Text) -> Decision {
                 Gate::CircuitBreaker => limits::circuit_breaker(proposal),
                 Gate::BackOff => limits::back_off(proposal),
                 Gate::Ledger => surroundings::ledger(proposal),
+                Gate::Existence => surroundings::existence(proposal),
                 Gate::Dependency => surroundings::dependency(proposal),
                 Gate::Concurrency => surroundings::concurrency(proposal),
             };

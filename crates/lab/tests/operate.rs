@@ -128,3 +128,22 @@ fn a_condition_on_the_host_is_judged_by_how_the_host_is_now() -> Result<()> {
     ensure!(!host.is_active("app.service")?);
     host.wait_active("app.service", LIMIT)
 }
+
+/// What was configured and never installed: no remedy makes a unit file, so none is tried and a person is told at once.
+#[test]
+fn a_unit_that_does_not_exist_reaches_a_person_without_a_try() -> Result<()> {
+    let host = boot("missing", "", "")?;
+    host.write_file(
+        agent::CONFIGURATION,
+        format!("{QUICK}services: {{app.service: {{}}, ghost.service: {{}}}}\n"),
+        0o640,
+    )?;
+    let report = wait_report(&host, "i1", "escalated")?;
+    ensure!(agent::steps(&report, "started").is_empty(), "something was tried: {report:#}");
+    ensure!(report["cause"]["rule"] == "unit-missing", "{report:#}");
+    check(&host, &["explain", "ghost"], 0, "deny   existence        the unit does not exist")?;
+    host.install_unit("ghost.service", &fixture::unit("ghost", 5001))?;
+    check(&host, &["heal", "ghost", "--yes"], 0, "healing of service/ghost.service has begun")?;
+    wait_report(&host, "i1", "healed")?;
+    host.wait_active("ghost.service", LIMIT)
+}

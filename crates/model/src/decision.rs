@@ -18,6 +18,8 @@ pub enum Gate {
     Maintenance,
     /// What the operator wants of the target.
     Intent,
+    /// Whether there is anything to act on.
+    Existence,
     /// How freely the rule may act.
     Autonomy,
     /// Least time between remediations.
@@ -38,11 +40,12 @@ pub enum Gate {
 
 impl Gate {
     /// Every gate, in the order in which they are shown.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Hold,
         Self::Ledger,
         Self::Maintenance,
         Self::Intent,
+        Self::Existence,
         Self::Autonomy,
         Self::Cooldown,
         Self::TargetBudget,
@@ -61,6 +64,7 @@ impl Gate {
             Self::Ledger => "ledger",
             Self::Maintenance => "maintenance window",
             Self::Intent => "operator's intent",
+            Self::Existence => "existence",
             Self::Autonomy => "autonomy",
             Self::Cooldown => "cooldown",
             Self::TargetBudget => "budget of the target",

@@ -19,7 +19,7 @@ fn memory<'a>(p: &Proposal<'a>) -> Option<&'a TargetMemory> {
     p.engine.state.targets.get(&p.incident.target)
 }
 
-fn is_forced(p: &Proposal<'_>) -> bool {
+pub(super) fn is_forced(p: &Proposal<'_>) -> bool {
     p.engine.state.answers.get(&p.incident.id) == Some(&OperatorAnswer::Forced)
 }
 

@@ -2,15 +2,33 @@
 
 use alloc::format;
 
-use ansai_model::{id::TargetId, observation::Health, text::Text, time::Shown};
+use ansai_model::{
+    domain::service::{ActiveState, LoadState},
+    id::TargetId,
+    observation::Health,
+    text::Text,
+    time::Shown,
+};
 
-use super::{Moment, Opinion, Proposal, allow, defer, deny, moment_at};
+use super::{Moment, Opinion, Proposal, allow, defer, deny, limits::is_forced, moment_at};
 use crate::{host_engine::HostEngine, remediation::Stage};
 
 pub(super) fn ledger(p: &Proposal<'_>) -> Opinion {
     match &p.engine.ledger_trouble {
         None => allow("the ledger is saved before every action"),
         Some(why) => defer(None, Text::new(format!("the ledger cannot be saved, so nothing may be done: {why}"))),
+    }
+}
+
+/// No remedy makes a unit file. A person who asks for healing may have made it since the last look.
+pub(super) fn existence(p: &Proposal<'_>) -> Opinion {
+    let check = p.engine.check_index.get(&p.incident.check).and_then(|slot| p.engine.checks.get(*slot));
+    let unit = check.and_then(|check| p.engine.scene(check, p.now).unit);
+    match unit.map(|unit| (unit.load, unit.active)) {
+        _ if p.moment == Moment::Continue || is_forced(p) => allow("asked when the remediation began"),
+        Some((LoadState::NotFound, active)) if active != ActiveState::Active => deny("the unit does not exist"),
+        Some((LoadState::BadSetting | LoadState::Error, _)) => deny("systemd cannot read the unit file"),
+        Some(_) | None => allow("nothing speaks against its existence"),
     }
 }
 

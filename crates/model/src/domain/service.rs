@@ -291,6 +291,10 @@ fn verdict(expect: UnitExpectation, unit: &UnitSnapshot) -> Verdict {
         LoadState::Loaded => {}
         LoadState::Masked => return Verdict::Unknown("masked by an operator".into()),
         LoadState::NotFound if unit.active == ActiveState::Active => {}
+        // A package that is being replaced takes its unit away for a while.
+        LoadState::NotFound if unit.activity == HostActivity::ChangingPackages => {
+            return Verdict::Unknown("the unit does not exist, and a package operation is in progress".into());
+        }
         LoadState::NotFound => return Verdict::Failing("the unit does not exist".into()),
         LoadState::BadSetting | LoadState::Error => {
             return Verdict::Failing("systemd cannot read the unit file".into());
@@ -407,5 +411,11 @@ mod tests {
         );
         check(UnitExpectation::Running, UnitSnapshot { job: Some(Job::Restart), ..failed() }, Health::Unknown);
         check(UnitExpectation::Running, UnitSnapshot { load: LoadState::NotFound, ..failed() }, Health::Failing);
+        let activity = HostActivity::ChangingPackages;
+        check(
+            UnitExpectation::Running,
+            UnitSnapshot { load: LoadState::NotFound, activity, ..failed() },
+            Health::Unknown,
+        );
     }
 }
