@@ -207,6 +207,8 @@ impl HostEngine {
             let state = match old.remove(id) {
                 Some(mut state) if state.check.probe == check.probe => {
                     state.check = check.clone();
+                    // What could be put back may be something else now, and its copy should not wait for the next one's time.
+                    state.kept = None;
                     state
                 }
                 Some(_) | None => CheckState::new(check.clone(), now.mono),
