@@ -1,0 +1,216 @@
+//! What the README, the first page and the page of the local API tell a reader to do, done on a host that is as they say.
+//!
+//! It deliberately knows no command of them: they stand in the pages. A line `$ …` is run and must end with 0; the lines below
+//! it must be in what it prints, `…` being anything.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use ansai_lab::{Host, HostOptions, agent, fixture, mail, process};
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+const LIMIT: Duration = Duration::from_secs(60);
+/// For what packs or unpacks the program.
+const PACKAGE_LIMIT: Duration = Duration::from_secs(120);
+/// Where the host has the package, and where commands are run.
+const FOLDER: &str = "/root/packages";
+
+fn page(name: &str) -> Result<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name);
+    fs::read_to_string(&path).with_context(|| path.display().to_string())
+}
+
+/// The blocks of one language, in order.
+fn blocks(page: &str, language: &str) -> Vec<String> {
+    let fence = format!("```{language}\n");
+    let found = page.split(&fence).skip(1).filter_map(|rest| rest.split("```").next());
+    found.map(str::to_owned).collect()
+}
+
+/// A command of a page, with the lines that it is said to print.
+struct Step {
+    command: String,
+    prints: Vec<String>,
+}
+
+fn steps(block: &str) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    for line in block.lines() {
+        match (line.strip_prefix("$ "), steps.last_mut()) {
+            (Some(command), _) => steps.push(Step { command: command.to_owned(), prints: Vec::new() }),
+            (None, Some(step)) => step.prints.push(line.to_owned()),
+            (None, None) => {}
+        }
+    }
+    steps
+}
+
+/// Whether a line of `printed` is as a page shows it, but for blanks and what stands for `…`.
+fn is_printed(printed: &str, shown: &str) -> bool {
+    let plain = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let is_it = |line: &str| {
+        let mut rest = line;
+        shown.split('…').map(plain).filter(|part| !part.is_empty()).all(|part| {
+            let found = rest.split_once(part.as_str()).map(|(_, after)| after);
+            rest = found.unwrap_or_default();
+            found.is_some()
+        })
+    };
+    printed.lines().any(|line| is_it(&plain(line)))
+}
+
+fn run(host: &Host, step: &Step) -> Result<()> {
+    let script = format!("cd {FOLDER} && {}", step.command);
+    let output = host.run_within(PACKAGE_LIMIT, &["sh", "-c", &script])?.ok()?;
+    for line in &step.prints {
+        ensure!(is_printed(&output.stdout, line), "`{}` does not print `{line}` but\n{}", step.command, output.stdout);
+    }
+    after(host, &step.command)
+}
+
+/// What a reader sees in time before going on.
+fn after(host: &Host, command: &str) -> Result<()> {
+    let is_held = || Ok(agent::json(host, &["status"])?["held"].is_string());
+    match command.split(" --").next().unwrap_or_default() {
+        "dpkg" => agent::wait_health(host, "nginx.service", "healthy"),
+        "systemctl reload ansai" => {
+            host.wait_until("the new configuration", LIMIT, || Ok(agent::json(host, &["status"])?["generation"] != 1))?;
+            agent::wait_health(host, "nginx.service", "healthy")?;
+            agent::wait_health(host, "app.service", "healthy")?;
+            host.wait_until("the last known good configuration", LIMIT, || {
+                Ok(host.exists("/var/lib/ansai/configurations/nginx.service"))
+            })
+        }
+        "ansai drill app crash" => healed(host, "i1", "restart"),
+        "ansai drill nginx configuration" => healed(host, "i2", "restore-configuration"),
+        "touch /etc/ansai/HOLD" => host.wait_until("the HOLD file to be seen", LIMIT, is_held),
+        "rm /etc/ansai/HOLD" => host.wait_until("the end of it to be seen", LIMIT, || Ok(!is_held()?)),
+        _ => Ok(()),
+    }
+}
+
+/// A drill is healed by the rung that the page names.
+fn healed(host: &Host, incident: &str, rung: &str) -> Result<()> {
+    let report = agent::wait_report(host, incident, "healed")?;
+    let is_by = agent::steps(&report, "ended").iter().any(|step| step["rung"] == rung);
+    ensure!(is_by, "{incident} was not healed by {rung}: {report:#}");
+    Ok(())
+}
+
+/// Builds the package of the built program in a folder of this test, and returns the folder.
+fn package() -> Result<PathBuf> {
+    let folder = fixture::bin_dir().join("docs-test");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging/deb/build");
+    let mut command = Command::new(script);
+    command.arg(fixture::binary("ansai")?).arg(&folder);
+    process::run(&mut command, None, PACKAGE_LIMIT)?.ok()?;
+    Ok(folder)
+}
+
+/// Asks the local API from outside, and returns what it answers; of a stream, its first line.
+fn ask(host: &Host, socket: &str, method: &str, path: &str, body: &str) -> Result<Value> {
+    let outside = format!("/proc/{}/root{socket}", host.leader().as_raw_nonzero());
+    let mut stream = UnixStream::connect(&outside).with_context(|| outside.clone())?;
+    stream.set_read_timeout(Some(LIMIT))?;
+    let length = body.len();
+    write!(stream, "{method} {path} HTTP/1.0\r\nhost: ansai\r\ncontent-length: {length}\r\n\r\n{body}")?;
+    let mut reader = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        ensure!(reader.read_line(&mut head)? > 0, "{method} {path}: {head}");
+    }
+    ensure!(head.split(' ').nth(1) == Some("200"), "{method} {path}: {head}");
+    let mut text = String::new();
+    match path.ends_with("/events") {
+        true => reader.read_line(&mut text).map(|_| ())?,
+        false => reader.read_to_string(&mut text).map(|_| ())?,
+    }
+    let value: Value = serde_json::from_str(&text).with_context(|| format!("{method} {path}: {text}"))?;
+    ensure!(value["schema"] == 1, "{method} {path}: {value}");
+    Ok(value)
+}
+
+/// Does what a command of curl would do, which a host need not have.
+fn curl(host: &Host, command: &str) -> Result<Value> {
+    let (before, body) = command.split_once(" --data ").unwrap_or((command, ""));
+    let words: Vec<&str> = before.split_whitespace().collect();
+    let ["curl", "--unix-socket", socket, address] = words[..] else { anyhow::bail!("`{command}` is not understood") };
+    let path = address.strip_prefix("http://ansai").with_context(|| address.to_owned())?;
+    let method = if body.is_empty() { "GET" } else { "POST" };
+    ask(host, socket, method, path, body.trim_matches('\''))
+}
+
+/// Every request on the page of the local API is answered with a document, and its examples do what they say.
+fn check_api(host: &Host) -> Result<()> {
+    let text = page("docs/reference/api.md")?;
+    let body = blocks(&text, "json").into_iter().next().context("an example of an operation")?;
+    let prose = text.split('`').filter_map(|span| span.split_once(' '));
+    let requests: Vec<_> =
+        prose.filter(|(method, path)| matches!(*method, "GET" | "POST") && path.starts_with('/')).collect();
+    ensure!(requests.len() >= 8, "{requests:?}");
+    for (method, path) in requests {
+        let body = if path.ends_with("/operate") { body.as_str() } else { "" };
+        ask(host, "/run/ansai/api.sock", method, &path.replace("i7", "i1"), body)?;
+    }
+    ensure!(
+        !agent::json(host, &["status"])?["holds"].as_array().context("holds")?.is_empty(),
+        "the example holds nothing"
+    );
+    for step in blocks(&text, "console").iter().flat_map(|block| steps(block)) {
+        curl(host, &step.command)?;
+    }
+    ensure!(agent::json(host, &["status"])?["holds"] == Value::Array(Vec::new()), "the example releases nothing");
+    Ok(())
+}
+
+#[test]
+fn the_first_pages_and_the_local_api_do_what_they_say() -> Result<()> {
+    let folder = package()?;
+    let host = Host::boot(&HostOptions::new("docs").bind_read_only(&folder, FOLDER))?;
+    host.install_unit("app.service", &fixture::unit("app", 5000))?;
+    host.start("app.service")?;
+    host.start("nginx.service")?;
+    mail::start(&host)?;
+    let first = blocks(&page("README.md")?, "console");
+    let text = page("docs/start.md")?;
+    ensure!(!first.is_empty() && blocks(&text, "console").len() >= 6, "the pages have no commands");
+    for step in first.iter().flat_map(|block| steps(block)) {
+        run(&host, &step)?;
+    }
+    ensure!(host.read_file(agent::CONFIGURATION)?.contains("autonomy: observe"), "a first start only observes");
+    let configuration = blocks(&text, "yaml").into_iter().next().context("a configuration")?;
+    for block in text.split("```").skip(1).step_by(2) {
+        if block.starts_with("yaml") {
+            // A mail for the page's recipient would leave the host.
+            let own = configuration.replace("ops@example.com", mail::RECIPIENT);
+            host.write_file(agent::CONFIGURATION, own, 0o640)?;
+        }
+        for step in steps(block.strip_prefix("console\n").unwrap_or_default()) {
+            run(&host, &step)?;
+        }
+    }
+    let messages = mail::wait_for(&host, 3, LIMIT)?;
+    let is_told = |words: &str| messages.iter().any(|message| message.contains(words));
+    ensure!(is_told("app.service was healed by restart"), "{messages:?}");
+    check_api(&host)
+}
+
+#[test]
+fn what_a_page_shows_is_compared_but_for_blanks_and_gaps() {
+    let printed = " TARGET   HEALTH\n app.service   healthy    active\n";
+    for shown in ["app.service healthy active", "… app.service … active", "TARGET HEALTH"] {
+        assert!(is_printed(printed, shown), "{shown}");
+    }
+    for shown in ["app.service failing", "… active … app.service", "TARGET app.service"] {
+        assert!(!is_printed(printed, shown), "{shown}");
+    }
+    let found = steps("$ ansai status\nfine\n$ ansai check\n");
+    assert_eq!((found.len(), found[0].prints.len(), found[1].prints.len()), (2, 1, 0));
+}
