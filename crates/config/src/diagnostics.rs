@@ -265,7 +265,7 @@ pub(crate) const SECRET_ADDRESSES: &[&str] =
 
 /// The line with stars for whatever may be a secret: the rest after a telling key, and what stands before the `@` of an
 /// address. Characters keep their place in bytes.
-fn masked(line: &str) -> String {
+pub(crate) fn masked(line: &str) -> String {
     let mut hidden = vec![false; line.len()];
     let lower = line.to_ascii_lowercase();
     for word in SECRET_WORDS {

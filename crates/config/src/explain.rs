@@ -6,7 +6,7 @@ use ansai_model::policy::matches;
 use serde::Serialize;
 
 use crate::{
-    diagnostics::nearest_name,
+    diagnostics::{masked, nearest_name},
     document::{Node, Value, line_of},
     form::{cut, joined},
     keys::{CONFIG, Kind, POLICY, SERVICE, Shape},
@@ -152,8 +152,8 @@ impl Configuration {
             return;
         }
         let Value::Map(map) = &node.value else {
-            let shadowed = node.shadowed.iter().rev().map(|node| self.origin(node)).collect();
-            values.push(Explanation { key: key.to_owned(), set: self.origin(node), shadowed });
+            let shadowed = node.shadowed.iter().rev().map(|node| self.origin(node, key)).collect();
+            values.push(Explanation { key: key.to_owned(), set: self.origin(node, key), shadowed });
             return;
         };
         for (name, entry) in map {
@@ -161,10 +161,13 @@ impl Configuration {
         }
     }
 
-    fn origin(&self, node: &Node) -> Origin {
+    /// What may be a secret is starred out, as it is in messages.
+    fn origin(&self, node: &Node, key: &str) -> Origin {
+        let begin = format!("{}: ", key.rsplit('.').next().unwrap_or_default());
+        let value = masked(&format!("{begin}{}", flow(node).unwrap_or_default()));
         let source = self.sources.get(node.place.source);
         Origin {
-            value: flow(node).unwrap_or_else(|| "{…}".into()),
+            value: value.get(begin.len()..).unwrap_or_default().to_owned(),
             layer: source.map_or(Layer::Shipped, |source| source.layer),
             file: source.map(|source| source.name.clone()).unwrap_or_default(),
             line: source.map_or(0, |source| line_of(&source.text, node.place.start)),

@@ -194,3 +194,27 @@ fn a_change_in_a_layer_is_seen() {
     file.set_modified(later).expect("a time");
     assert_eq!(ansai_config::changed_at(&path), Some(later));
 }
+
+#[test]
+fn what_has_expired_says_nothing_of_the_role_and_nulls_say_nothing_at_all() {
+    let files = [
+        ("ansai.yaml", "agent: {role: web}\nservices: {a.service: , b.service: {port: 80}}\n"),
+        ("layers/site.yaml", "services: {a.service: {port: 81}, b.service: {port: 82}}\n"),
+        ("layers/role-web.yaml", "autonomy: act\n"),
+        ("layers/role-db.yaml", "autonomy: approve\n"),
+        ("layers/emergency.yaml", "expires: 2030-01-01T00:00:00Z\nagent: {role: db}\n"),
+    ];
+    let said = |now, key| shown(&loaded(&files, now).expect("valid").explain(key).expect("a key"));
+    assert_eq!(said(END - 1, "autonomy"), "autonomy = approve (role role-db.yaml:1, shipped observe)");
+    assert_eq!(said(END, "autonomy"), "autonomy = act (role role-web.yaml:1, shipped observe)");
+    assert_eq!(said(END, "services.a.port"), "services.a.service.port = 81 (site site.yaml:1)");
+    assert_eq!(said(END, "services.b.port"), "services.b.service.port = 80 (host ansai.yaml:2, site 82)");
+}
+
+#[test]
+fn an_explanation_repeats_no_secret() {
+    let hook = "notify: {a: {webhook: \"https://example.com/\", headers: {Authorization: Bearer 0123}}}\n";
+    let configuration = loaded(&[("ansai.yaml", hook)], 0).expect("valid");
+    let said = shown(&configuration.explain("notify.a.headers").expect("a key"));
+    assert_eq!(said, "notify.a.headers.Authorization = ****** **** (host ansai.yaml:1)");
+}

@@ -74,22 +74,26 @@ pub(super) fn stack(findings: &mut Findings<'_>, sources: &Sources, inputs: &[In
             }
         }
     }
-    let role = role(findings, inputs, &documents);
+    let expirations: Vec<Option<WallTime>> = inputs
+        .iter()
+        .zip(&mut documents)
+        .enumerate()
+        .map(|(index, (input, document))| expires(findings, document.as_mut()?, input.layer, index))
+        .collect();
+    // What has expired says nothing any more, not even of the role.
+    let holds = |index: usize| expirations.get(index).copied().flatten().is_none_or(|at| at > now);
+    let role = role(findings, inputs, &documents, &holds);
     let mut stack = Stack { tree: Node::null(Place::default()), files: Vec::new() };
     for (index, (input, document)) in inputs.iter().zip(documents).enumerate() {
-        let Some(mut node) = document else { continue };
-        let expires = expires(findings, &mut node, input.layer, index);
+        let Some(node) = document else { continue };
         let ignored = match &input.role {
             Some(own) if role.as_deref() != Some(own.as_str()) => Some(format!("the role of this host is not `{own}`")),
-            Some(_) | None => match expires {
-                Some(at) if at <= now => Some("it has expired".to_owned()),
-                Some(_) | None => None,
-            },
+            Some(_) | None => (!holds(index)).then(|| "it has expired".to_owned()),
         };
         if ignored.is_none() {
             merge(findings, sources, &mut stack.tree, node, "");
         }
-        let (layer, file) = (input.layer, input.file.clone());
+        let (layer, file, expires) = (input.layer, input.file.clone(), expirations.get(index).copied().flatten());
         if input.layer != Layer::Shipped {
             stack.files.push(LayerFile { layer, file, ignored, expires });
         }
@@ -104,10 +108,16 @@ pub(super) fn stack(findings: &mut Findings<'_>, sources: &Sources, inputs: &[In
 }
 
 /// The role of this host, from the strongest layer that says it.
-fn role(findings: &mut Findings<'_>, inputs: &[Input], documents: &[Option<Node>]) -> Option<String> {
-    let said = inputs.iter().zip(documents).rev().filter(|(input, _)| input.role.is_none());
+fn role(
+    findings: &mut Findings<'_>,
+    inputs: &[Input],
+    documents: &[Option<Node>],
+    holds: &dyn Fn(usize) -> bool,
+) -> Option<String> {
+    let said = inputs.iter().zip(documents).enumerate().rev();
     let role = said
-        .filter_map(|(_, node)| node.as_ref()?.section("agent")?.get("role"))
+        .filter(|(index, (input, _))| input.role.is_none() && holds(*index))
+        .filter_map(|(_, (_, node))| node.as_ref()?.section("agent")?.get("role"))
         .find_map(|node| node.text().map(|text| (text.to_owned(), node.place)));
     let known: Vec<&str> = inputs.iter().filter_map(|input| input.role.as_deref()).collect();
     match &role {
