@@ -1,6 +1,7 @@
 //! The program as an operator meets it: exit codes, errors in their words, scenarios, replays. No agent is needed.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     process::{Command, Output},
     time::Duration,
@@ -10,7 +11,7 @@ use ansai_agent::recorder::Recorder;
 use ansai_engine::{HostEngine, Input, State};
 use ansai_model::{
     domain::service::ActiveState,
-    id::{CheckId, UnitName},
+    id::{CheckId, TargetId, UnitName},
     inventory::{Inventory, UnitFacts},
     observation::Observation,
     time::{Now, WallTime},
@@ -132,8 +133,12 @@ fn scenarios_pass_and_one_that_differs_fails_and_can_be_blessed() {
     check(&["test", path], 0, "1 passed, 0 failed");
 }
 
-/// A journal in which a service is well, then killed.
-fn journal(folder: &Path) {
+fn start() -> Now {
+    Now { wall: WallTime(1_700_000_000_000), ..Now::default() }
+}
+
+/// An engine for a host that runs the service.
+fn engine() -> HostEngine {
     let configuration = ansai_config::load(&scenarios().join("ansai.yaml")).expect("valid");
     let unit = UnitFacts {
         name: UnitName::new("app.service").expect("valid"),
@@ -145,9 +150,12 @@ fn journal(folder: &Path) {
         is_started_by_timer: false,
     };
     let inventory = Inventory { units: vec![unit], ..Inventory::default() };
-    let bundle = configuration.bundle(&inventory, 1).expect("valid");
-    let start = Now { wall: WallTime(1_700_000_000_000), ..Now::default() };
-    let mut engine = HostEngine::new(bundle, State::default(), start);
+    HostEngine::new(configuration.bundle(&inventory, 1).expect("valid"), State::default(), start())
+}
+
+/// A journal in which a service is well, then killed.
+fn journal(folder: &Path) {
+    let mut engine = engine();
     let mut recorder = Recorder::open(folder, 1 << 20);
     let check = CheckId::new("service/app.service#unit").expect("valid");
     let observed = |observation| Input::Observed { check: check.clone(), observation };
@@ -157,7 +165,7 @@ fn journal(folder: &Path) {
         observed(Observation::failing("the main process was killed by SIGKILL")),
         observed(Observation::failing("the main process was killed by SIGKILL")),
     ];
-    let mut now = start;
+    let mut now = start();
     for input in inputs {
         now = now.plus(Duration::from_secs(5));
         recorder.record(now, &input, &engine);
@@ -221,6 +229,88 @@ fn the_page_on_json_names_every_key_of_a_status() {
     let value = serde_json::to_value(status).expect("JSON");
     for key in value.as_object().expect("an object").keys() {
         assert!(page.contains(&format!("`{key}`")), "docs/reference/api.md does not name `{key}`");
+    }
+}
+
+/// The name of every key, at any depth; a bundle's are the model's own.
+fn keys(value: &serde_json::Value, found: &mut BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(map) => {
+            for (key, value) in map {
+                found.insert(key.clone());
+                if key != "bundle" {
+                    keys(value, found);
+                }
+            }
+        }
+        serde_json::Value::Array(list) => list.iter().for_each(|value| keys(value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_page_on_json_names_every_key_that_is_printed_without_an_agent() {
+    let folder = tempfile::tempdir().expect("a folder");
+    journal(folder.path());
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        path.display().to_string()
+    };
+    let journal = folder.path().display().to_string();
+    let [tests, own] = [scenarios(), scenarios().join("ansai.yaml")].map(|path| path.display().to_string());
+    let wrong = write("wrong.yaml", "services: {app.service: {prob: 1}}\n");
+    let old = write("old.yml", "monitored_services: [{name: nginx, domain: a.example.com}]\n");
+    let page = docs("reference/api.md");
+    for arguments in [
+        &["check", &wrong][..],
+        &["check", &own],
+        &["config", "show", "--config", &own],
+        &["config", "show", "--expanded", "--config", &own],
+        &["config", "layers", "--config", &own],
+        &["config", "explain", "autonomy", "--config", &own],
+        &["doctor"],
+        &["init", "--dry-run"],
+        &["import", "ansai", &old],
+        &["test", &tests],
+        &["replay", &journal],
+        &["replay", &journal, "--with", &own],
+        &["status"],
+    ] {
+        let output = ansai(&[arguments, &["--json"]].concat());
+        let value: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let mut found = BTreeSet::new();
+        keys(&value, &mut found);
+        assert!(found.remove("schema"), "{arguments:?} has no schema");
+        for key in found {
+            assert!(page.contains(&format!("`{key}`")), "docs/reference/api.md lacks `{key}` of {arguments:?}");
+        }
+    }
+}
+
+#[test]
+fn the_page_on_json_names_every_key_of_an_explanation() {
+    let page = docs("reference/api.md");
+    let mut engine = engine();
+    let (check, mut now) = (CheckId::new("service/app.service#unit").expect("valid"), start());
+    for observation in [None, Some("killed"), Some("killed")] {
+        now = now.plus(Duration::from_secs(5));
+        drop(engine.step(
+            now,
+            observation.map_or(Input::Started, |why| Input::Observed {
+                check: check.clone(),
+                observation: Observation::failing(why),
+            }),
+        ));
+    }
+    let target = TargetId::new("service/app.service").expect("valid");
+    let value = serde_json::to_value(engine.explain(now, &target)).expect("JSON");
+    assert!(value["incidents"][0]["decision"]["gates"].is_array(), "{value:#}");
+    let mut found = BTreeSet::new();
+    keys(&value, &mut found);
+    // Times and durations are described once, for all documents.
+    for key in found {
+        assert!(page.contains(&format!("`{key}`")), "docs/reference/api.md lacks `{key}` of an explanation");
     }
 }
 
