@@ -5,12 +5,14 @@ mod command;
 #[cfg(test)]
 mod documents;
 mod exit;
+mod places;
 mod show;
 
 use std::{path::PathBuf, process::ExitCode};
 
 use ansai_model::operator::DrillKind;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use places::Places;
 
 /// What a new operator does first.
 const BEGIN: &str = "\
@@ -31,60 +33,6 @@ struct Program {
     places: Places,
     #[command(subcommand)]
     command: Command,
-}
-
-/// Where things are.
-#[derive(Args, Clone)]
-struct Places {
-    /// The configuration: a file, or a folder of files.
-    #[arg(
-        long,
-        global = true,
-        value_name = "PATH",
-        default_value = "/etc/ansai/ansai.yaml",
-        env = "ANSAI_CONFIG",
-        hide_env_values = true
-    )]
-    config: PathBuf,
-    /// Where state outlives the agent.
-    #[arg(
-        long,
-        global = true,
-        value_name = "PATH",
-        default_value = "/var/lib/ansai",
-        env = "ANSAI_STATE_DIR",
-        hide_env_values = true
-    )]
-    state_dir: PathBuf,
-    /// Where the agent's socket is.
-    #[arg(
-        long,
-        global = true,
-        value_name = "PATH",
-        default_value = "/run/ansai",
-        env = "ANSAI_RUNTIME_DIR",
-        hide_env_values = true
-    )]
-    runtime_dir: PathBuf,
-    /// The file that stops all action while it is there.
-    #[arg(
-        long,
-        global = true,
-        value_name = "PATH",
-        default_value = "/etc/ansai/HOLD",
-        env = "ANSAI_HOLD_FILE",
-        hide_env_values = true
-    )]
-    hold_file: PathBuf,
-    /// Print JSON in its documented shape.
-    #[arg(long, global = true)]
-    json: bool,
-    /// Color the output: auto means when a person looks and NO_COLOR is not set.
-    #[arg(long, global = true, value_enum, default_value_t)]
-    color: ColorChoice,
-    /// Print nothing that is no error; the exit code says it all.
-    #[arg(long, short, global = true, conflicts_with = "json")]
-    quiet: bool,
 }
 
 /// When output is colored.
@@ -379,12 +327,16 @@ fn drill_kind(text: &str) -> Result<DrillKind, String> {
 }
 
 fn main() -> ExitCode {
-    let Program { places, command } = Program::parse();
+    let given = Program::command().get_matches();
+    // What the command line's own definition refuses has ended the program by now.
+    let Program { places, command } = Program::from_arg_matches(&given).unwrap_or_else(|error| error.exit());
     show::set_up(places.color, places.quiet);
-    match command::run(&places, command) {
+    let is_json = places.json;
+    let done = places.resolved(&given).and_then(|places| command::run(&places, command));
+    match done {
         Ok(code) => code.into(),
         Err(error) => {
-            match places.json {
+            match is_json {
                 true => show::print_json(&error.json()),
                 false => error.print(),
             }

@@ -51,6 +51,8 @@ pub struct Options {
     pub buses: Vec<PathBuf>,
     /// The root below which `/proc`, `/sys` and files are found; `/` for this machine.
     pub root: PathBuf,
+    /// Folders of unit files, the strongest first, below the root.
+    pub unit_folders: Vec<PathBuf>,
     /// Where last known good configurations are kept.
     pub state_dir: PathBuf,
     /// Words whose values are redacted, besides the shipped ones.
@@ -62,18 +64,27 @@ impl Options {
     /// is told as by sd_booted(3).
     #[must_use]
     pub fn this_machine(state_dir: PathBuf) -> Self {
-        let buses = if !std::path::Path::new("/run/systemd/system").is_dir() {
-            Vec::new()
-        } else if rustix::process::geteuid().is_root() {
-            vec!["/run/dbus/system_bus_socket".into()]
+        let uid = rustix::process::geteuid();
+        let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let (bus, unit_folders) = if uid.is_root() {
+            let folders = ["/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system"];
+            ("/run/dbus/system_bus_socket".into(), folders.map(PathBuf::from).into())
         } else {
-            let runtime = std::env::var_os("XDG_RUNTIME_DIR").map_or_else(
-                || PathBuf::from(format!("/run/user/{}", rustix::process::geteuid().as_raw())),
-                PathBuf::from,
-            );
-            vec![runtime.join("bus")]
+            let runtime =
+                folder("XDG_RUNTIME_DIR").unwrap_or_else(|| PathBuf::from(format!("/run/user/{}", uid.as_raw())));
+            let own = folder("XDG_CONFIG_HOME").or_else(|| Some(folder("HOME")?.join(".config")));
+            let shared = ["/etc/systemd/user", "/usr/lib/systemd/user"].map(PathBuf::from);
+            let own = [own.unwrap_or_default().join("systemd/user"), runtime.join("systemd/user")];
+            (runtime.join("bus"), own.into_iter().chain(shared).collect())
         };
-        Self { buses, root: "/".into(), state_dir, redact: Vec::new() }
+        let is_booted = std::path::Path::new("/run/systemd/system").is_dir();
+        let buses = if is_booted { vec![bus] } else { Vec::new() };
+        Self { buses, root: "/".into(), unit_folders, state_dir, redact: Vec::new() }
+    }
+
+    /// The folders of unit files as they are found.
+    fn unit_folders(&self) -> Vec<PathBuf> {
+        self.unit_folders.iter().map(|folder| self.root.join(folder.strip_prefix("/").unwrap_or(folder))).collect()
     }
 }
 
@@ -99,7 +110,8 @@ impl LinuxHost {
         let (sender, hints) = mpsc::channel(HINTS_MAX);
         let bus = (!options.buses.is_empty()).then(|| Bus::start(options.buses.clone(), tasks, sender.clone()));
         let processes = Processes::new(&options.state_dir, sender, tasks);
-        let context = probe::Context::new(options.root.clone());
+        let context =
+            probe::Context { unit_folders: options.unit_folders(), ..probe::Context::new(options.root.clone()) };
         let redactor = redact::Redactor::new(&options.redact);
         let hints = Mutex::new(Some(hints));
         Self { inner: Arc::new(Inner { bus, processes, hints, context, redactor, options }) }
@@ -129,7 +141,9 @@ impl LinuxHost {
     pub async fn inventory_of(&self, is_of_interest: impl Fn(&UnitName) -> bool) -> Inventory {
         let root = &self.inner.options.root;
         let units = match &self.inner.bus {
-            Some(bus) => systemd::inventory(bus, root, is_of_interest).await.unwrap_or_default(),
+            Some(bus) => {
+                systemd::inventory(bus, &self.inner.context.unit_folders, is_of_interest).await.unwrap_or_default()
+            }
             None => Vec::new(),
         };
         facts::inventory(root, units)

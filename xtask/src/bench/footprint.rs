@@ -148,9 +148,10 @@ fn cold_starts(host: &Host) -> Result<Vec<Duration>> {
         host.remove_file(SOCKET)?;
         let begun = Instant::now();
         let running = host.spawn(&["/usr/bin/ansai", "agent"])?;
-        poll::until("the first full pass", LIMIT, ASKED_EVERY, || {
+        let seen_all = poll::until("the first full pass", LIMIT, ASKED_EVERY, || {
             Ok((seen(host).unwrap_or_default() == UNITS).then_some(()))
-        })?;
+        });
+        seen_all.with_context(|| format!("{:?}", agent::ansai(host, &["status"]).map(|output| output.stdout)))?;
         times.push(begun.elapsed());
         drop(running);
         // The next one refuses to start while this one has its lock, which it gives back before its socket.

@@ -103,12 +103,10 @@ fn changed_since(path: &Path, since: WallTime) -> Option<String> {
 }
 
 fn unit_files(context: &Context, unit: &str, since: WallTime) -> Option<Evidence> {
-    let folders = ["etc/systemd/system", "run/systemd/system", "usr/lib/systemd/system"];
     let mut changes = Vec::new();
-    for folder in folders {
-        let file = context.root.join(folder).join(unit);
-        changes.extend(changed_since(&file, since));
-        if let Ok(entries) = fs::read_dir(context.root.join(folder).join(format!("{unit}.d"))) {
+    for folder in &context.unit_folders {
+        changes.extend(changed_since(&folder.join(unit), since));
+        if let Ok(entries) = fs::read_dir(folder.join(format!("{unit}.d"))) {
             changes.extend(entries.flatten().take(CHANGES_MAX).filter_map(|entry| changed_since(&entry.path(), since)));
         }
     }

@@ -15,13 +15,15 @@ use ansai_model::{observation::Observation, probe::Probe};
 pub struct Context {
     /// The root below which files are found; `/` for this machine.
     pub root: PathBuf,
+    /// Folders of unit files, the strongest first.
+    pub unit_folders: Vec<PathBuf>,
 }
 
 impl Context {
     /// A context for the machine with this root.
     #[must_use]
     pub fn new(root: PathBuf) -> Self {
-        Self { root }
+        Self { root, unit_folders: Vec::new() }
     }
 }
 

@@ -31,7 +31,7 @@ type Listed = (String, String, String, String, String, String, OwnedObjectPath, 
 /// When systemd does not answer.
 pub async fn inventory(
     bus: &Bus,
-    root: &Path,
+    unit_folders: &[PathBuf],
     is_of_interest: impl Fn(&UnitName) -> bool,
 ) -> Result<Vec<UnitFacts>, CallError> {
     let gone = |error: zbus::Error| CallError::Gone(error.to_string());
@@ -46,7 +46,7 @@ pub async fn inventory(
             found.insert(unit, (description, active));
         }
     }
-    for unit in enabled(root) {
+    for unit in enabled(unit_folders) {
         found.entry(unit).or_insert_with(|| (String::new(), "inactive".to_owned()));
     }
     let units = found.into_iter().take(Inventory::UNITS_MAX);
@@ -71,9 +71,10 @@ fn service(name: &str) -> Option<UnitName> {
 /// The services that some target wants, loaded or not.
 ///
 /// systemd could list them, and would do nothing else for a fifth of a second; so their links are read.
-fn enabled(root: &Path) -> BTreeSet<UnitName> {
-    let folders = ["etc/systemd/system", "run/systemd/system"];
-    let wants = folders.into_iter().flat_map(|folder| entries(&root.join(folder))).filter(|path| {
+fn enabled(folders: &[PathBuf]) -> BTreeSet<UnitName> {
+    // What a distribution has enabled for every host is plumbing.
+    let own = folders.iter().filter(|folder| !folder.to_string_lossy().contains("/usr/lib/systemd/"));
+    let wants = own.flat_map(|folder| entries(folder)).filter(|path| {
         let kind = path.extension().unwrap_or_default();
         kind == "wants" || kind == "requires"
     });
@@ -123,14 +124,14 @@ mod tests {
     #[test]
     fn enabled_services_are_read_from_the_links_of_targets() {
         let root = tempfile::tempdir().expect("a folder");
-        let wants = root.path().join("etc/systemd/system/multi-user.target.wants");
+        let wants = root.path().join("multi-user.target.wants");
         fs::create_dir_all(&wants).expect("made");
         for name in ["db@main.service", "web.service", "clean.timer", "not a name.service"] {
             std::os::unix::fs::symlink("/nowhere", wants.join(name)).expect("linked");
         }
-        fs::write(root.path().join("etc/systemd/system/loose.service"), "").expect("written");
-        let found: Vec<String> = enabled(root.path()).iter().map(ToString::to_string).collect();
+        fs::write(root.path().join("loose.service"), "").expect("written");
+        let found: Vec<String> = enabled(&[root.path().to_owned()]).iter().map(ToString::to_string).collect();
         assert_eq!(found, ["db@main.service", "web.service"]);
-        assert!(enabled(Path::new("/no/such/root")).is_empty());
+        assert!(enabled(&["/no/such/root".into()]).is_empty());
     }
 }

@@ -1,0 +1,148 @@
+//! Where things are: on the host, or, with `--user`, in the folders of the person who asks.
+//! Nothing is guessed: without `--user` the places are the host's, whoever asks.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
+use clap::{ArgMatches, Args, parser::ValueSource};
+
+use crate::{
+    ColorChoice,
+    exit::{Code, Failure},
+};
+
+/// Where things are.
+#[derive(Args, Clone)]
+pub(crate) struct Places {
+    /// The configuration: a file, or a folder of files.
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        default_value = "/etc/ansai/ansai.yaml",
+        env = "ANSAI_CONFIG",
+        hide_env_values = true
+    )]
+    pub(crate) config: PathBuf,
+    /// Where state outlives the agent.
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        default_value = "/var/lib/ansai",
+        env = "ANSAI_STATE_DIR",
+        hide_env_values = true
+    )]
+    pub(crate) state_dir: PathBuf,
+    /// Where the agent's socket is.
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        default_value = "/run/ansai",
+        env = "ANSAI_RUNTIME_DIR",
+        hide_env_values = true
+    )]
+    pub(crate) runtime_dir: PathBuf,
+    /// The file that stops all action while it is there.
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        default_value = "/etc/ansai/HOLD",
+        env = "ANSAI_HOLD_FILE",
+        hide_env_values = true
+    )]
+    pub(crate) hold_file: PathBuf,
+    /// Your own services instead of the host's: the agent of your own systemd, with its files in your home.
+    #[arg(long, global = true)]
+    pub(crate) user: bool,
+    /// Print JSON in its documented shape.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Color the output: auto means when a person looks and NO_COLOR is not set.
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub(crate) color: ColorChoice,
+    /// Print nothing that is no error; the exit code says it all.
+    #[arg(long, short, global = true, conflicts_with = "json")]
+    pub(crate) quiet: bool,
+}
+
+impl Places {
+    /// The places meant: with `--user` those that were not named are the person's own.
+    ///
+    /// # Errors
+    /// `--user` as root, or without a home.
+    pub(crate) fn resolved(mut self, given: &ArgMatches) -> Result<Self, Failure> {
+        if !self.user {
+            return Ok(self);
+        }
+        let uid = rustix::process::geteuid();
+        let home = Home::of(|name| std::env::var_os(name), uid.as_raw())?;
+        if uid.is_root() {
+            let what = "root's services are the host's";
+            return Err(Failure::new(Code::Usage, what, "leave --user out, or ask as the user that is meant"));
+        }
+        let is_default = |name: &str| given.value_source(name) == Some(ValueSource::DefaultValue);
+        let own = [
+            ("config", &mut self.config, home.config.join("ansai.yaml")),
+            ("state_dir", &mut self.state_dir, home.state),
+            ("runtime_dir", &mut self.runtime_dir, home.runtime),
+            ("hold_file", &mut self.hold_file, home.config.join("HOLD")),
+        ];
+        for (name, place, own) in own {
+            if is_default(name) {
+                *place = own;
+            }
+        }
+        Ok(self)
+    }
+}
+
+/// A person's folders, after the XDG base directory specification.
+#[derive(Debug, PartialEq, Eq)]
+struct Home {
+    config: PathBuf,
+    state: PathBuf,
+    runtime: PathBuf,
+}
+
+impl Home {
+    fn of(variable: impl Fn(&str) -> Option<OsString>, uid: u32) -> Result<Self, Failure> {
+        // The specification: a path that is not absolute is as none.
+        let absolute = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let home = absolute("HOME");
+        let within = |name: &str, below: &str| absolute(name).or_else(|| Some(home.as_ref()?.join(below)));
+        let (Some(config), Some(state)) =
+            (within("XDG_CONFIG_HOME", ".config"), within("XDG_STATE_HOME", ".local/state"))
+        else {
+            return Err(Failure::new(Code::Usage, "HOME is not set, so --user has no place", "set HOME"));
+        };
+        let runtime = absolute("XDG_RUNTIME_DIR").unwrap_or_else(|| Path::new("/run/user").join(uid.to_string()));
+        Ok(Self { config: config.join("ansai"), state: state.join("ansai"), runtime: runtime.join("ansai") })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(variables: &[(&str, &str)]) -> Option<Home> {
+        let variable = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into());
+        Home::of(variable, 1000).ok()
+    }
+
+    #[test]
+    fn a_persons_folders_follow_the_specification() {
+        let home = of(&[("HOME", "/home/a"), ("XDG_STATE_HOME", "relative")]).expect("a home");
+        assert_eq!(home.config, Path::new("/home/a/.config/ansai"));
+        assert_eq!(home.state, Path::new("/home/a/.local/state/ansai"));
+        assert_eq!(home.runtime, Path::new("/run/user/1000/ansai"));
+        let set = [("XDG_CONFIG_HOME", "/c"), ("XDG_STATE_HOME", "/s"), ("XDG_RUNTIME_DIR", "/r")];
+        let home = of(&set).expect("nothing of the home is needed");
+        assert_eq!((home.config, home.state, home.runtime), ("/c/ansai".into(), "/s/ansai".into(), "/r/ansai".into()));
+        assert_eq!(of(&[]), None);
+    }
+}
