@@ -1,6 +1,8 @@
 //! Is a document of the right form? Every key and value is held against the table; everything wrong is collected.
 //! What values mean together is checked by whoever reads them.
 
+use std::time::Duration;
+
 use crate::{
     diagnostics::{Findings, nearest_name},
     document::{Node, Value},
@@ -8,6 +10,8 @@ use crate::{
     units,
 };
 
+/// The longest duration, so that no sum of some of them leaves the range of time.
+const DURATION_MAX: Duration = Duration::from_secs(3_650 * 86_400);
 /// Keys by which a file of the predecessor is known.
 const OLD_KEYS: &[&str] =
     &["monitored_services", "owner_email", "smtp_server", "check_interval", "self_healing_enabled"];
@@ -213,6 +217,9 @@ fn wrong(node: &Node, text: &str, kind: &Kind) -> Option<(String, String)> {
             Some((format!("`{}` is no {what}", cut(text)), near.unwrap_or_else(|| how(kind))))
         }
         Kind::Whole { min, max } => wrong_whole(text, node.plain().is_none(), (*min, *max), how(kind)),
+        Kind::Duration if units::read_duration(text).is_some_and(|found| found > DURATION_MAX) => {
+            Some((format!("`{}` is too long", cut(text)), "write 3650d or less".to_owned()))
+        }
         Kind::Duration => no(units::read_duration(text).is_some()),
         Kind::Size => no(units::read_bytes(text).is_some()),
         Kind::Moment => no(text.parse::<jiff::Timestamp>().is_ok()),

@@ -15,6 +15,8 @@ use crate::{
     read::service::Service,
 };
 
+/// More attempts of one remediation are no limit.
+const ATTEMPTS_MAX: u32 = 20;
 /// More disruptive actions an hour than this are no limit.
 const ACTIONS_PER_HOUR_MAX: f64 = 60.0;
 /// Looks at everything that was understood.
@@ -59,6 +61,10 @@ fn policy(findings: &mut Findings<'_>, node: &Node, key: &str) {
             what,
             "write 10s or more".to_owned(),
         );
+    }
+    if let Some(attempts) = node.count_at("attempts").filter(|attempts| *attempts > ATTEMPTS_MAX) {
+        let what = format!("{attempts} attempts are no limit: a person is told too late");
+        findings.warning(place_of(node, "attempts"), &joined(key, "attempts"), what, "write 10 or less".to_owned());
     }
     budget(findings, node, "budget", key);
 }

@@ -218,3 +218,18 @@ fn an_explanation_repeats_no_secret() {
     let said = shown(&configuration.explain("notify.a.headers").expect("a key"));
     assert_eq!(said, "notify.a.headers.Authorization = ****** **** (host ansai.yaml:1)");
 }
+
+#[test]
+fn what_is_too_large_or_no_text_is_refused_together_with_all_other_errors() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let large = format!("# {}\n", "x".repeat(1 << 20));
+    write(folder.path(), &[("large.yaml", &large), ("wrong.yaml", "autonomy: akt\n")]);
+    fs::write(folder.path().join("latin.yaml"), b"autonomy: act\n# \xe4\n").expect("written");
+    fs::create_dir(folder.path().join("folder.yaml")).expect("made");
+    let wrong = load_at(folder.path(), WallTime(0)).expect_err("wrong").to_string();
+    for part in ["more than 1048576 bytes", "line 2 is not written in UTF-8", "did you mean `act`?", "3 errors"] {
+        assert!(wrong.contains(part), "{wrong}");
+    }
+    let wrong = load_at(&folder.path().join("none.yaml"), WallTime(0)).expect_err("nothing").to_string();
+    assert!(wrong.contains("`ansai init` writes one"), "{wrong}");
+}
