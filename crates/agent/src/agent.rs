@@ -154,8 +154,7 @@ pub async fn run(options: Options) -> Result<()> {
     };
     agent.sides.apply(agent.configuration.settings());
     agent.warn_of_configuration();
-    agent.shell.step(Input::Facts(agent.inventory.facts.clone()));
-    agent.shell.step(Input::Started);
+    agent.shell.start(&agent.inventory);
     agent.turn(inputs, questions).await?;
     stop.cancel();
     tasks.close();

@@ -16,7 +16,8 @@ use ansai_host::port::Host;
 use ansai_model::{
     action::{ActionOutcome, ActionRun},
     id::{CheckId, RunId},
-    incident::{Evidence, EvidenceKind, EvidenceRequest},
+    incident::{Evidence, EvidenceKind, EvidenceRequest, Incident},
+    inventory::Inventory,
     notify::Notice,
     observation::Observation,
     text::Text,
@@ -122,6 +123,18 @@ impl<H: Host, S: Store> Shell<H, S> {
         }
     }
 
+    /// The first inputs of all. What the ledger knows of a check that has left the configuration while no agent ran
+    /// ends then; not while systemd is silent, when the instances of templates are only unknown.
+    pub fn start(&mut self, inventory: &Inventory) {
+        self.step(Input::Facts(inventory.facts.clone()));
+        self.step(Input::Started);
+        let checks = &self.engine.bundle().parts().checks;
+        let has_left = |incident: &Incident| !checks.contains_key(&incident.check);
+        if !inventory.units.is_empty() && self.engine.state().incidents.values().any(has_left) {
+            self.step(Input::Apply(Box::new(self.engine.bundle().clone())));
+        }
+    }
+
     /// Takes one input in, and everything that follows from it at once.
     pub fn step(&mut self, input: Input) {
         let mut inputs = VecDeque::from([Input::HoldFile(self.read_hold_file()), input]);
@@ -133,7 +146,7 @@ impl<H: Host, S: Store> Shell<H, S> {
             self.save(&mut inputs);
             self.witness.follows(now, &self.engine);
             for effect in effects {
-                self.start(effect, &mut inputs);
+                self.begin(effect, &mut inputs);
             }
         }
     }
@@ -175,7 +188,7 @@ impl<H: Host, S: Store> Shell<H, S> {
         }
     }
 
-    fn start(&mut self, effect: Effect, inputs: &mut VecDeque<Input>) {
+    fn begin(&mut self, effect: Effect, inputs: &mut VecDeque<Input>) {
         match effect {
             Effect::Observe(check) => self.observe(check),
             Effect::Perform(run) => self.perform(*run, inputs),

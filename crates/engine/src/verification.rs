@@ -65,11 +65,13 @@ impl HostEngine {
         })
     }
 
-    /// Whether every check of an incident's target is hard healthy now, and none flaps.
+    /// Whether every check of an incident's target is hard healthy now, and none flaps. What nobody looks at is not well.
     pub(crate) fn is_well(&self, id: IncidentId) -> bool {
-        self.checks_of(id).into_iter().all(|check| {
+        let checks = self.checks_of(id);
+        let is_well = |check: &CheckState| {
             let is_healthy = check.last.as_ref().is_some_and(|(_, seen)| seen.health() == Health::Healthy);
             is_healthy && check.hard == Health::Healthy && !check.is_flapping
-        })
+        };
+        !checks.is_empty() && checks.into_iter().all(is_well)
     }
 }

@@ -101,10 +101,14 @@ pub(crate) struct World {
     books: Arc<Mutex<Books>>,
     time: TimeSource,
     folder: TempDir,
+    /// In force, as the files say it: the one with `mail.service` or the one without.
     bundle: Bundle,
+    bundles: (Bundle, Bundle),
+    has_mail: bool,
     units: Vec<UnitName>,
     bus_is_gone: bool,
     disk_is_full: bool,
+    is_port_taken: bool,
     totals: Totals,
 }
 
@@ -118,7 +122,10 @@ struct Life {
 impl World {
     /// Inside of a runtime whose clock is paused.
     pub(crate) fn new(seed: u64) -> Self {
-        let bundle = bundle();
+        let all = configuration();
+        let without_mail: Vec<&str> = all.lines().filter(|line| !line.contains("mail.service")).collect();
+        let bundles = (bundle(&all), bundle(&without_mail.join("\n")));
+        let bundle = bundles.0.clone();
         let name = |name: &str| UnitName::new(name).expect("valid");
         let units = ["db.service", "app.service", "mail.service"].map(name);
         let mut machine = Machine::new();
@@ -134,9 +141,12 @@ impl World {
             time: TimeSource::simulated(WallTime(1_795_000_000_000)),
             folder: folder(),
             bundle,
+            bundles,
+            has_mail: true,
             units: units.to_vec(),
             bus_is_gone: false,
             disk_is_full: false,
+            is_port_taken: false,
             totals: Totals::default(),
         }
     }
@@ -278,10 +288,9 @@ impl World {
             };
         let mut left = if let End::Inputs(inputs) = end { inputs } else { u32::MAX };
         let mut next = self.next_event(turmoil);
-        for input in [Input::Facts(self.fake.inventory().await.facts), Input::Started] {
-            if self.step(life, input)? == Alive::No {
-                return Ok(Outcome::Killed);
-            }
+        let inventory = fake.inventory().await;
+        if self.drive(life, |shell| shell.start(&inventory))? == Alive::No {
+            return Ok(Outcome::Killed);
         }
         if turmoil == Turmoil::No && self.release(life)? == Alive::No {
             return Ok(Outcome::Killed);
@@ -330,8 +339,12 @@ impl World {
     }
 
     fn step(&mut self, life: &mut Life, input: Input) -> Result<Alive, String> {
+        self.drive(life, |shell| shell.step(input))
+    }
+
+    fn drive(&mut self, life: &mut Life, drive: impl FnOnce(&mut Shell<SimHost, Disk>)) -> Result<Alive, String> {
         self.totals.steps += 1;
-        let stepped = survived(catch_unwind(AssertUnwindSafe(|| life.shell.step(input))))?;
+        let stepped = survived(catch_unwind(AssertUnwindSafe(|| drive(&mut life.shell))))?;
         if stepped == Alive::Yes {
             self.books().follow(&life.shell)?;
         }
@@ -396,9 +409,12 @@ fn survived(result: std::thread::Result<()>) -> Result<Alive, String> {
 }
 
 /// The simulator's configuration, with budgets that are soon used up.
-fn bundle() -> Bundle {
-    let text = ansai_sim::world::CONFIGURATION.replace("actions: 6", "actions: 4").replace("actions: 10", "actions: 7");
-    let configuration = ansai_config::parse(&[("sim.yaml".into(), text)]).expect("the configuration is valid");
+fn configuration() -> String {
+    ansai_sim::world::CONFIGURATION.replace("actions: 6", "actions: 4").replace("actions: 10", "actions: 7")
+}
+
+fn bundle(text: &str) -> Bundle {
+    let configuration = ansai_config::parse(&[("sim.yaml".into(), text.to_owned())]).expect("it is valid");
     configuration.bundle(&Inventory::default(), 1).expect("it makes a bundle")
 }
 

@@ -5,9 +5,11 @@ use std::{
     time::Duration,
 };
 
+use ansai_engine::Input;
 use ansai_host::fake::{Fault, Order};
 use ansai_model::{
-    operator::{Operation, OperatorCommand},
+    id::{TargetId, UnitName},
+    operator::{DrillKind, Operation, OperatorCommand},
     policy::Scope,
 };
 use tokio::sync::oneshot;
@@ -21,10 +23,15 @@ impl World {
             return Ok(Alive::No);
         }
         let name = self.units[usize::try_from(self.random.below(self.units.len() as u64)).unwrap_or(0)].clone();
-        let what = self.below(24);
+        let what = self.below(32);
         self.books().note(|| format!("event {what} at {name}"));
         match what {
             0..8 => self.inject(Fault::Crash { unit: name, signal: 9 }),
+            // What stops everything does not last long, or nothing else would be seen.
+            8..16 if self.bus_is_gone => {
+                self.bus_is_gone = false;
+                self.inject(Fault::BusBack);
+            }
             8 => self.inject(Fault::Exit { unit: name, code: 0 }),
             9 | 10 => self.inject(Fault::Hang(name)),
             11 => {
@@ -36,8 +43,8 @@ impl World {
             13 => self.fake.with(|machine| machine.order(Order::Stop(name))),
             14 => self.fake.with(|machine| machine.order(Order::Start(name))),
             15 => {
-                self.bus_is_gone = !self.bus_is_gone;
-                self.inject(if self.bus_is_gone { Fault::BusGone } else { Fault::BusBack });
+                self.bus_is_gone = true;
+                self.inject(Fault::BusGone);
             }
             16 | 17 if self.disk_is_full => self.fill_disk(false),
             16 => self.fill_disk(true),
@@ -49,11 +56,41 @@ impl World {
                 let slow = Duration::from_millis(self.random.below(3_000));
                 self.inject(Fault::Slow(slow));
             }
+            21 | 22 if self.is_port_taken => self.take_port(false),
             21 => self.inject(Fault::Slow(Duration::ZERO)),
-            22 => self.inject(Fault::PortTaken(5432)),
-            _ => self.inject(Fault::PortReleased(5432)),
+            22 => self.take_port(true),
+            24 => self.inject(Fault::InvalidConfiguration(name)),
+            23 => self.fake.with(|machine| machine.order(Order::MendConfiguration(name))),
+            26 => self.inject(Fault::Crash { unit: name, signal: 11 }),
+            27 => self.inject(Fault::WrongAnswer { unit: name, status: 500 }),
+            28 => self.fake.with(|machine| machine.order(Order::BeginPackages)),
+            25 | 29 => self.fake.with(|machine| machine.order(Order::EndPackages)),
+            30 => return self.apply_other_configuration(life),
+            _ => return self.ask_for(life, &name),
         }
         Ok(Alive::Yes)
+    }
+
+    /// The configuration is read anew, and a target has left it or is there again.
+    fn apply_other_configuration(&mut self, life: &mut Life) -> Result<Alive, String> {
+        self.bundle = if self.has_mail { self.bundles.1.clone() } else { self.bundles.0.clone() };
+        self.has_mail = !self.has_mail;
+        self.step(life, Input::Apply(Box::new(self.bundle.clone())))
+    }
+
+    /// An operator wants something healed, or broken, now.
+    fn ask_for(&mut self, life: &mut Life, unit: &UnitName) -> Result<Alive, String> {
+        let target = TargetId::new(format!("service/{unit}")).map_err(|error| error.to_string())?;
+        let operation = match self.random.chance(50) {
+            true => Operation::Heal { target },
+            false => Operation::Drill { target, kind: DrillKind::Crash },
+        };
+        Ok(operate(life, operation)?.0)
+    }
+
+    fn take_port(&mut self, is_taken: bool) {
+        self.is_port_taken = is_taken;
+        self.inject(if is_taken { Fault::PortTaken(5432) } else { Fault::PortReleased(5432) });
     }
 
     fn fill_disk(&mut self, is_full: bool) {
@@ -118,6 +155,10 @@ impl World {
     /// All faults end, everything is started by hand, and nothing is held.
     pub(super) async fn make_peace(&mut self) {
         self.fill_disk(false);
+        self.fake.with(|machine| machine.order(Order::EndPackages));
+        for unit in self.units.clone() {
+            self.fake.with(|machine| machine.order(Order::MendConfiguration(unit)));
+        }
         let faults = [Fault::BusBack, Fault::Slow(Duration::ZERO), Fault::PortReleased(5432)];
         faults.into_iter().for_each(|fault| self.inject(fault));
         if self.hold_file().exists() {
