@@ -118,6 +118,18 @@ fn quiet_prints_nothing_and_json_is_json() {
 }
 
 #[test]
+fn the_scenario_in_the_documents_passes() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/scenarios.md");
+    let page = std::fs::read_to_string(page).expect("the page");
+    let folder = tempfile::tempdir().expect("a folder");
+    for (language, name) in [("yaml", "ansai.yaml"), ("scenario", "app.scenario")] {
+        let block = page.split(&format!("```{language}\n")).nth(1).and_then(|rest| rest.split("```").next());
+        std::fs::write(folder.path().join(name), block.expect("a block")).expect("written");
+    }
+    check(&["test", folder.path().to_str().expect("text")], 0, "1 passed, 0 failed");
+}
+
+#[test]
 fn scenarios_pass_and_one_that_differs_fails_and_can_be_blessed() {
     check(&["test", scenarios().to_str().expect("text")], 0, "6 passed, 0 failed");
     let folder = tempfile::tempdir().expect("a folder");

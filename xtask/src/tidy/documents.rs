@@ -78,6 +78,16 @@ fn top_level(file: &str) -> Option<(&str, &str)> {
     is_module.then_some((krate, module))
 }
 
+/// Every file of end-to-end tests stands on the page of tests.
+pub(super) fn check_tests(page: &str, files: &[String]) -> Vec<String> {
+    let names =
+        files.iter().filter_map(|file| file.strip_prefix("crates/lab/tests/")).filter(|name| !name.contains('/'));
+    names
+        .filter(|name| !page.contains(&format!("`{name}`")))
+        .map(|name| format!("docs/develop/testing.md: `{name}` is not named — say what it shows"))
+        .collect()
+}
+
 /// The words of the table in CONTRIBUTING.md, each with what is written instead.
 pub(super) fn words(contributing: &str) -> Vec<(String, String)> {
     let table = contributing.split("\n| not | but |\n").nth(1).unwrap_or_default();
@@ -144,6 +154,9 @@ mod tests {
         assert_eq!(check(&["crates/a/src/lib.rs", "crates/a/src/one.rs", "crates/a/src/one/deep.rs", "docs/x.md"]), 0);
         assert_eq!(check(&["crates/a/src/three.rs"]), 1);
         assert_eq!(check(&["crates/b/src/one.rs", "crates/b/src/two.rs"]), 1);
+        let tests = ["crates/lab/tests/a.rs".to_owned(), "crates/lab/tests/deep/b.rs".to_owned()];
+        assert_eq!(check_tests("`a.rs`", &tests), Vec::<String>::new());
+        assert_eq!(check_tests("`b.rs`", &tests).len(), 1);
     }
 
     #[test]
