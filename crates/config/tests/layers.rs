@@ -2,8 +2,9 @@
 
 use std::{fs, path::Path};
 
-use ansai_config::{Configuration, Diagnostics, Explained, Layer, load_at};
+use ansai_config::{Configuration, Diagnostics, Explained, Layer, load_at, parse};
 use ansai_model::{inventory::Inventory, time::WallTime};
+use proptest::prelude::*;
 
 /// 2030-01-01T00:00:00Z.
 const END: i64 = 1_893_456_000_000;
@@ -232,4 +233,20 @@ fn what_is_too_large_or_no_text_is_refused_together_with_all_other_errors() {
     }
     let wrong = load_at(&folder.path().join("none.yaml"), WallTime(0)).expect_err("nothing").to_string();
     assert!(wrong.contains("`ansai init` writes one"), "{wrong}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_key_is_explained_or_refused(
+        key in "((services|policies|checks|maintenance|nginx|app|service|policy|probes?|every|flap|worker@7|\\*|default|ä|0|1)|[.\\[\\]]){0,12}",
+    ) {
+        let text = include_str!("valid/short.yaml").to_owned();
+        let configuration = parse(&[("short.yaml".into(), text)]).expect("valid");
+        match configuration.explain(&key) {
+            Ok(explained) => prop_assert!(explained.values.iter().all(|value| value.set.line > 0)),
+            Err(wrong) => prop_assert!(!wrong.what.is_empty() && !wrong.suggestion.is_empty()),
+        }
+    }
 }
