@@ -1,4 +1,5 @@
-//! `breaks`: the engine is broken on purpose in several ways, one at a time, and the simulation must notice each.
+//! `breaks`: the engine and the shell are broken on purpose in several ways, one at a time, and the simulation must
+//! notice each.
 //!
 //! It works on a copy of the sources below `target/`; the project itself is never changed. A break that no longer fits
 //! the code fails a test here, so the list cannot rot.
@@ -12,6 +13,8 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::cargo;
+
+mod shell;
 
 /// Seeds that each broken engine is run with.
 const SEEDS: &str = "3000";
@@ -101,26 +104,37 @@ const BREAKS: &[Break] = &[
     },
 ];
 
-/// Breaks the engine in each way, and prints what noticed it.
+/// How what is broken is tried: the invariant that was found broken, if any.
+type Simulation = fn(&Path) -> Result<Option<String>>;
+
+/// Breaks the engine, and then the shell, in each way, and prints what noticed it.
 pub(crate) fn run() -> Result<()> {
     let copy = cargo::root().join("target/breaks/source");
     copy_sources(&copy)?;
-    // Whole, it must pass: otherwise what follows proves nothing.
-    let whole = simulate(&copy)?;
-    ensure!(whole.is_none(), "the engine fails without being broken: {}", whole.unwrap_or_default());
     say(&format!("{:<78} NOTICED BY", "BROKEN ON PURPOSE"));
+    let of_engine = unnoticed(&copy, BREAKS, simulate_engine)?;
+    let of_shell = unnoticed(&copy, shell::BREAKS, simulate_shell)?;
+    let (count, all) = (of_engine + of_shell, BREAKS.len() + shell::BREAKS.len());
+    ensure!(count == 0, "{count} of {all} breaks were not noticed");
+    Ok(())
+}
+
+/// How many of these breaks nobody notices.
+fn unnoticed(copy: &Path, breaks: &[Break], simulate: Simulation) -> Result<usize> {
+    // Whole, it must pass: otherwise what follows proves nothing.
+    let whole = simulate(copy)?;
+    ensure!(whole.is_none(), "it fails without being broken: {}", whole.unwrap_or_default());
     let mut unnoticed = 0;
-    for broken in BREAKS {
+    for broken in breaks {
         let path = copy.join(broken.file);
         let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         fs::write(&path, text.replacen(broken.find, broken.replace, 1))?;
-        let noticed = simulate(&copy)?;
+        let noticed = simulate(copy)?;
         fs::write(&path, text)?;
         unnoticed += usize::from(noticed.is_none());
         say(&format!("{:<78} {}", broken.what, noticed.as_deref().unwrap_or("NOBODY")));
     }
-    ensure!(unnoticed == 0, "{unnoticed} of {} breaks were not noticed", BREAKS.len());
-    Ok(())
+    Ok(unnoticed)
 }
 
 /// Copies what the simulator is built from.
@@ -145,11 +159,20 @@ fn copy_sources(to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The invariant that the simulation found broken, if any.
-fn simulate(source: &Path) -> Result<Option<String>> {
+/// Many engines, each under a seed.
+fn simulate_engine(source: &Path) -> Result<Option<String>> {
+    simulate(source, &["run", "--release", "--quiet", "-p", "ansai-sim", "--", "run", SEEDS])
+}
+
+/// Agents whose shell is killed at any moment.
+fn simulate_shell(source: &Path) -> Result<Option<String>> {
+    simulate(source, &["test", "--quiet", "-p", "ansai-sim", "--test", "shell", "killed", "--", "--nocapture"])
+}
+
+fn simulate(source: &Path, arguments: &[&str]) -> Result<Option<String>> {
     let target: PathBuf = cargo::root().join("target/breaks/build");
     let output = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()))
-        .args(["run", "--release", "--quiet", "-p", "ansai-sim", "--", "run", SEEDS])
+        .args(arguments)
         .current_dir(source)
         .env("CARGO_TARGET_DIR", target)
         // It is built once for each break: a quick build counts more than quick code.
@@ -157,13 +180,14 @@ fn simulate(source: &Path) -> Result<Option<String>> {
         .stdin(Stdio::null())
         .output()
         .context("cargo cannot be run")?;
-    let said = String::from_utf8_lossy(&output.stderr);
     if output.status.success() {
         return Ok(None);
     }
-    match said.lines().find_map(|line| line.strip_prefix("sim: seed ")) {
+    let said = String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
+    let broken = said.lines().find_map(|line| line.trim_start_matches("sim: ").strip_prefix("seed "));
+    match broken {
         Some(broken) => Ok(Some(broken.chars().take(100).collect())),
-        None => bail!("the broken engine cannot be run:\n{said}"),
+        None => bail!("what is broken cannot be run:\n{said}"),
     }
 }
 
@@ -184,7 +208,7 @@ mod tests {
 
     #[test]
     fn every_break_fits_the_code() {
-        for broken in BREAKS {
+        for broken in BREAKS.iter().chain(shell::BREAKS) {
             let text = fs::read_to_string(cargo::root().join(broken.file)).expect("the file is there");
             assert_eq!(text.matches(broken.find).count(), 1, "{}: `{}`", broken.file, broken.find);
         }
@@ -193,7 +217,7 @@ mod tests {
     #[test]
     fn the_page_lists_every_break() {
         let page = fs::read_to_string(cargo::root().join("docs/develop/breaks.md")).expect("the page is there");
-        for broken in BREAKS {
+        for broken in BREAKS.iter().chain(shell::BREAKS) {
             assert!(page.contains(broken.what), "docs/develop/breaks.md does not name: {}", broken.what);
         }
     }

@@ -19,7 +19,7 @@ cargo xtask bench heal        SIGKILL to healed, beside systemd's own restart an
 cargo xtask bench footprint   memory and processor time of the agent at rest and with 1,000 checks
 cargo xtask bench engine      observations per second on one core
 cargo xtask sim [--seeds N]   many simulated hosts under faults, invariants checked after each step
-cargo xtask breaks            the engine broken on purpose in many ways: the simulation must notice each
+cargo xtask breaks            engine and shell broken on purpose in many ways: the simulation must notice each
 cargo xtask dist              the release build as a Debian package, in target/dist
 cargo xtask tidy              the rules of the house
 cargo xtask setup             only the set-up of the lab";

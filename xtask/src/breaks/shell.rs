@@ -1,0 +1,73 @@
+//! Ways to break the agent's shell, and what of the engine only a shell that is killed can show. How each is tried
+//! stands beside the engine's.
+
+use super::Break;
+
+pub(super) const BREAKS: &[Break] = &[
+    Break {
+        what: "effects begin before the ledger is saved",
+        file: "crates/agent/src/shell.rs",
+        find: "            self.save(&mut inputs);\n            self.witness.follows(now, &self.engine);\n            for effect in effects {\n                self.begin(effect, &mut inputs);\n            }",
+        replace: "            for effect in effects {\n                self.begin(effect, &mut inputs);\n            }\n            self.save(&mut inputs);\n            self.witness.follows(now, &self.engine);",
+    },
+    Break {
+        what: "actions begin though the ledger could not be saved",
+        file: "crates/agent/src/shell.rs",
+        find: "        if let Some(why) = &self.ledger_error {\n            return inputs",
+        replace: "        if let Some(why) = self.ledger_error.as_ref().filter(|_| false) {\n            return inputs",
+    },
+    Break {
+        what: "a report is confirmed without being kept",
+        file: "crates/agent/src/shell.rs",
+        find: "if let Err(error) = self.reports.save(&report) {",
+        replace: "if let Err(error) = Ok::<(), crate::reports::ReportError>(()) {",
+    },
+    Break {
+        what: "a hold that could not be saved is answered with \"done\"",
+        file: "crates/agent/src/shell.rs",
+        find: "(Some(why), Answer::Done(text)) => Answer::Refused",
+        replace: "(Some(why), Answer::Done(text)) if text.as_str().is_empty() => Answer::Refused",
+    },
+    Break {
+        what: "the older of two whole slots is loaded",
+        file: "crates/agent/src/ledger.rs",
+        find: "let a_is_newer = a_generation > b_generation;",
+        replace: "let a_is_newer = a_generation < b_generation;",
+    },
+    Break {
+        what: "the checksum of a slot is not looked at",
+        file: "crates/agent/src/ledger/frame.rs",
+        find: "if checksum(&header",
+        replace: "if false && checksum(&header",
+    },
+    Break {
+        what: "the host's actions are not in the ledger",
+        file: "crates/engine/src/state.rs",
+        find: "    pub host_actions: VecDeque<MonoTime>,",
+        replace: "    #[serde(skip)]\n    pub host_actions: VecDeque<MonoTime>,",
+    },
+    Break {
+        what: "a target's actions are not in the ledger",
+        file: "crates/engine/src/state.rs",
+        find: "    pub actions: VecDeque<MonoTime>,",
+        replace: "    #[serde(skip)]\n    pub actions: VecDeque<MonoTime>,",
+    },
+    Break {
+        what: "numbers of actions begin anew after a restart",
+        file: "crates/engine/src/state.rs",
+        find: "    pub runs_counted: u64,",
+        replace: "    #[serde(skip)]\n    pub runs_counted: u64,",
+    },
+    Break {
+        what: "the gate that asks whether the unit was seen is gone",
+        file: "crates/engine/src/gate/wishes.rs",
+        find: "if let Some(doubt) = slots.iter().find_map(|slot| engine.checks[*slot].is_blind()) {",
+        replace: "if let Some(doubt) = slots.iter().find_map(|slot| engine.checks[*slot].is_blind()).filter(|_| false) {",
+    },
+    Break {
+        what: "what left the configuration while no agent ran stays open",
+        file: "crates/agent/src/shell.rs",
+        find: "if !inventory.units.is_empty() && self",
+        replace: "if false && self",
+    },
+];
