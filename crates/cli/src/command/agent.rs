@@ -9,7 +9,13 @@ use crate::{
 
 pub(super) fn agent(places: &Places) -> Result<Code, Failure> {
     tracing_subscriber::fmt().with_target(false).with_ansi(false).without_time().with_writer(std::io::stderr).init();
-    let failed = |error: String, code: Code| Failure::new(code, error, "`ansai check` and `ansai doctor` say more");
+    let is_root = rustix::process::geteuid().is_root();
+    let next = if is_root || places.user {
+        "`ansai check` and `ansai doctor` say more"
+    } else {
+        "the host's agent runs as root; `ansai --user agent` looks after your own services"
+    };
+    let failed = |error: String, code: Code| Failure::new(code, error, next);
     // One thread is enough: the work is waiting, and memory is counted.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| failed(error.to_string(), Code::Failing))?;
