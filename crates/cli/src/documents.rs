@@ -17,11 +17,10 @@ fn page(name: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Every page for readers, by its name below the project's root.
-fn pages() -> Vec<(String, String)> {
+/// The files with this ending at and below a folder, by their names below the project's root.
+fn below(folder: &str, ending: &str) -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let mut names = vec!["README.md".to_owned(), "ARCHITECTURE.md".into(), "SPECIFICATION.md".into()];
-    let mut folders = vec![PathBuf::from("docs")];
+    let (mut names, mut folders) = (Vec::new(), vec![PathBuf::from(folder)]);
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(root.join(&folder)).expect("a folder") {
             let path = folder.join(entry.expect("an entry").file_name());
@@ -31,8 +30,15 @@ fn pages() -> Vec<(String, String)> {
             }
         }
     }
+    names.retain(|name| name.ends_with(ending));
     names.sort();
-    names.retain(|name| name.ends_with(".md"));
+    names
+}
+
+/// Every page for readers, by its name below the project's root.
+fn pages() -> Vec<(String, String)> {
+    let mut names = vec!["README.md".to_owned(), "ARCHITECTURE.md".into(), "SPECIFICATION.md".into()];
+    names.extend(below("docs", ".md"));
     names.into_iter().map(|name| (name.clone(), page(&name))).collect()
 }
 
@@ -230,4 +236,68 @@ fn every_gate_and_exit_code_is_explained() {
         let row = format!("\n| {} | {meaning} |", *code as u8);
         assert!(trouble.contains(&row), "docs/troubleshooting.md does not explain the exit code: {meaning}");
     }
+}
+
+#[test]
+fn every_operation_and_every_event_of_the_local_api_is_described() {
+    let page = page("docs/reference/api.md");
+    let operations = variants(include_str!("../../model/src/operator.rs"), "Operation");
+    let events = variants(include_str!("../../protocol/src/event.rs"), "Happening");
+    assert!(operations.len() >= 11 && events.len() >= 10, "{operations:?} {events:?}");
+    for (section, names) in [("Operate", operations), ("Events", events)] {
+        let text = page.split(&format!("\n## {section}\n")).nth(1).and_then(|rest| rest.split("\n## ").next());
+        let rows: Vec<&str> = text.unwrap_or_default().lines().filter(|line| line.starts_with("| `")).collect();
+        for name in names {
+            let is_named =
+                rows.iter().any(|row| row.split(" | ").next().is_some_and(|c| c.contains(&format!("`{name}`"))));
+            assert!(is_named, "docs/reference/api.md does not describe `{name}` under {section}");
+        }
+    }
+}
+
+/// The parts of a quotation that stand in the program as they are: what is put in between is a number, a name in capitals,
+/// or follows a colon.
+fn quoted_parts(quotation: &str) -> Vec<String> {
+    let is_put_in = |word: &&str| !word.chars().any(char::is_lowercase);
+    let mut parts = vec![String::new()];
+    for word in quotation.split_whitespace() {
+        match is_put_in(&word) {
+            true => parts.push(String::new()),
+            false => {
+                let part = parts.last_mut().expect("there is one");
+                part.push_str(if part.is_empty() { "" } else { " " });
+                part.push_str(word.trim_end_matches(':'));
+            }
+        }
+        if word.ends_with(':') {
+            parts.push(String::new());
+        }
+    }
+    parts.retain(|part| !part.is_empty());
+    parts
+}
+
+#[test]
+fn what_the_program_says_is_quoted_as_it_says_it() {
+    let code: String = below("crates", ".rs")
+        .iter()
+        .filter(|name| name.contains("/src/") && !name.ends_with("documents.rs"))
+        .map(|name| page(name))
+        .collect();
+    let mut count = 0;
+    for (name, text) in pages() {
+        let mut is_quoting = false;
+        for line in text.lines() {
+            is_quoting = line.starts_with("| it says |") || (is_quoting && line.starts_with('|'));
+            let cell = line.split('|').nth(1).filter(|_| is_quoting).unwrap_or_default();
+            // A command that is named beside a quotation is none.
+            let quotations = cell.split('`').skip(1).step_by(2).filter(|quotation| !quotation.starts_with("ansai "));
+            for part in quotations.flat_map(quoted_parts) {
+                assert!(code.contains(&part), "{name} quotes `{part}`, which the program does not say");
+                count += 1;
+            }
+        }
+    }
+    assert!(count >= 15, "{count} quotations were found");
+    assert_eq!(quoted_parts("done: failed 1 times in CONDITION now"), ["done", "failed", "times in", "now"]);
 }
