@@ -40,9 +40,11 @@ fn check(arguments: &[&str], code: i32, expected: &str) {
 fn errors_say_what_and_what_to_do_with_their_exit_code() {
     let unreachable = "ansai: no agent runs here: there is no socket /nonexistent/run/api.sock\n  \
                        try: start it: systemctl start ansai; journalctl -u ansai says why it ended\n";
-    for arguments in [&["status"][..], &["incidents"], &["explain", "nginx"], &["hold", "--all"], &["approve", "i1"]] {
+    for arguments in [&["status"][..], &["incidents"], &["explain", "nginx"], &["release", "--all"], &["approve", "i1"]]
+    {
         check(arguments, 3, unreachable);
     }
+    check(&["hold", "--all"], 3, "try: nothing is done while no agent runs; touch /nonexistent/HOLD holds the next");
     let problem: serde_json::Value = serde_json::from_slice(&ansai(&["status", "--json"]).stdout).expect("JSON");
     assert_eq!(problem["what"], "no agent runs here: there is no socket /nonexistent/run/api.sock");
     check(&["approve", "seven"], 2, "ansai: `seven` is no incident\n  try: write its number as i7");

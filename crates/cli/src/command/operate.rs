@@ -34,7 +34,15 @@ pub(super) fn hold(
     rehearsal: RehearsalArgs,
 ) -> Result<Code, Failure> {
     let until = until.map(|text| moment(&text)).transpose()?;
-    let (scope, targets) = target::scope(places, scope)?;
+    let (scope, targets) = target::scope(places, scope).map_err(|failure| match failure.code {
+        // Whoever wants everything to stop is not sent to start something.
+        Code::Unreachable => {
+            let instead =
+                format!("nothing is done while no agent runs; touch {} holds the next", places.hold_file.display());
+            Failure::new(Code::Unreachable, failure.what(), instead)
+        }
+        _ => failure,
+    })?;
     if rehearsal.dry_run {
         return consent::rehearse(places, "hold", &targets);
     }
