@@ -5,3 +5,4 @@ mod host;
 mod words;
 
 mod checks;
+mod enemy;

@@ -1,0 +1,32 @@
+//! Sequences made to break a promise of safety, each one found by looking for it: what an operator would be angry about.
+
+use ansai_engine::Input;
+use ansai_model::{
+    action::ActionOutcome,
+    decision::Gate,
+    domain::service::{ActiveState, Intent},
+    observation::Observation,
+    operator::{DrillKind, Operation},
+    policy::Scope,
+    time::Shown,
+};
+
+use crate::host::{Host, PLAIN, failed, judged, only, secs, succeeded, target, unit};
+
+/// [`PLAIN`] with another policy or service, written over it.
+fn changed(from: &str, to: &str) -> String {
+    assert!(PLAIN.contains(from), "{from}");
+    PLAIN.replace(from, to)
+}
+
+#[test]
+fn what_left_the_configuration_while_the_agent_was_away_is_not_acted_on() {
+    let mut host = Host::plain().actions_end(succeeded());
+    host.fails("app.service#unit");
+    let before = host.begun.len();
+    host.restart(Some(&changed("app.service: {}", "other.service: {}")));
+    host.pass(secs(3600));
+    assert_eq!(host.begun.len(), before, "{:?}", host.begun);
+    assert_eq!(host.phase("app.service"), "none");
+    assert_eq!(host.last_step(1), "resolved: withdrawn: its check is no longer configured");
+}
