@@ -39,6 +39,8 @@ pub(crate) struct Proposal<'a> {
 pub(crate) enum Moment {
     Start,
     Continue,
+    /// The effect of a rung is taken back.
+    Undo,
 }
 
 pub(crate) type Opinion = (Verdict, Text);

@@ -11,7 +11,7 @@ use ansai_model::{
     incident::{Phase, StepKind},
     policy::{Backoff, Policy},
     rule::Autonomy,
-    runbook::{Entry, OnFailure, Runbook, Rung, Step, Then},
+    runbook::{Entry, Runbook, Rung, Step, Then},
     text::Text,
     time::{MonoTime, Now, Shown},
 };
@@ -27,6 +27,7 @@ use crate::{
     verification::Verification,
 };
 
+mod attempt;
 mod outcome;
 
 /// How long after its time-out an action that never answered is lost.
@@ -126,6 +127,30 @@ impl Remediation {
     #[must_use]
     pub fn current(&self) -> Option<&Rung> {
         self.runbook.rungs.get(self.rung)
+    }
+
+    /// How many disruptive actions the rung still has from its next step on.
+    #[must_use]
+    pub(crate) fn needed(&self) -> usize {
+        self.disruptive_from(self.step)
+    }
+
+    /// How many disruptive actions follow in a rung that was begun: a service that was stopped must be started again.
+    #[must_use]
+    pub(crate) fn owed(&self) -> usize {
+        match self.stage {
+            Stage::Acting { .. } => self.disruptive_from(self.step + 1),
+            Stage::Ready | Stage::Waiting { .. } if self.step > 0 => self.disruptive_from(self.step),
+            Stage::Ready | Stage::Waiting { .. } | Stage::Verifying { .. } | Stage::Stabilizing { .. } => 0,
+            Stage::BackingOff { .. } | Stage::Undoing { .. } => 0,
+        }
+    }
+
+    fn disruptive_from(&self, step: usize) -> usize {
+        let steps = self.current().and_then(|rung| rung.steps.get(step..)).unwrap_or_default();
+        let disrupts =
+            |step: &&Step| matches!(step, Step::Act { action, .. } if action.disruption() > Disruption::None);
+        steps.iter().filter(disrupts).count()
     }
 
     fn climb_to(&mut self, rung: usize, is_by_name: bool) {
@@ -416,72 +441,6 @@ impl HostEngine {
         self.state.runs.insert(id, pending);
         self.changed(now);
         ActionRun { id, incident, target, action, timeout }
-    }
-
-    /// A try of a rung did not heal: take its effect back, then wait and try again, climb, or hand over.
-    pub(crate) fn attempt_failed(&mut self, now: Now, id: IncidentId, why: Text) {
-        let Some(rung) = self.state.remediations.get(&id).and_then(|r| r.current()).cloned() else { return };
-        self.record(now, id, StepKind::NotVerified { rung: rung.id.clone(), why });
-        self.change_remediation(now, id, |remediation| {
-            remediation.attempts += 1;
-            remediation.rung_attempts += u32::from(!core::mem::take(&mut remediation.was_interrupted));
-        });
-        if self.state.remediations.get(&id).is_some_and(|remediation| remediation.attempts == 1) {
-            // Why it fails now may be another reason than why it broke: whoever it is handed to needs both.
-            self.begin_evidence(id);
-        }
-        if !self.undo(now, id, &rung, 0) {
-            self.next_attempt(now, id, &rung);
-        }
-    }
-
-    fn next_attempt(&mut self, now: Now, id: IncidentId, rung: &Rung) {
-        let Some(remediation) = self.state.remediations.get(&id) else { return };
-        let (attempts, most) = (remediation.attempts, remediation.policy.attempts_max);
-        if attempts >= most {
-            self.escalate(now, id, Text::new(format!("{attempts} attempts did not heal it; the policy allows {most}")));
-            return;
-        }
-        let next = match (remediation.rung_attempts < rung.attempts_max, &rung.on_failure) {
-            (true, _) => remediation.rung,
-            (false, OnFailure::Escalate) => {
-                let why = format!("the rung `{}` did not heal it, and the runbook hands over then", rung.id);
-                return self.escalate(now, id, Text::new(why));
-            }
-            (false, OnFailure::Rung(name)) => {
-                return match remediation.runbook.rungs.iter().position(|rung| rung.id == *name) {
-                    Some(index) => self.back_off_to(now, id, index, true),
-                    None => self.escalate(now, id, "no rung of the runbook is left".into()),
-                };
-            }
-            (false, OnFailure::NextRung) => remediation.rung + 1,
-        };
-        if next >= remediation.runbook.rungs.len() {
-            return self.escalate(
-                now,
-                id,
-                Text::new(format!("no rung of the runbook is left after {attempts} attempts")),
-            );
-        }
-        self.back_off_to(now, id, next, false);
-    }
-
-    fn back_off_to(&mut self, now: Now, id: IncidentId, rung: usize, is_by_name: bool) {
-        let Some(target) = self.state.incidents.get(&id).map(|incident| incident.target.clone()) else { return };
-        let memory = self.state.targets.entry(target).or_default();
-        memory.backoff_level = memory.backoff_level.saturating_add(1);
-        let level = memory.backoff_level;
-        let Some(remediation) = self.state.remediations.get_mut(&id) else { return };
-        let wait = backoff_wait(&remediation.policy.backoff, level, id.0);
-        if remediation.rung == rung {
-            remediation.step = 0;
-            remediation.has_acted = false;
-        } else {
-            remediation.climb_to(rung, is_by_name);
-        }
-        remediation.stage = Stage::BackingOff { until: now.mono.plus(wait) };
-        self.record(now, id, StepKind::BackedOff { wait });
-        self.wake(now.mono.plus(wait), Wake::Incident(id));
     }
 
     /// What a remediation would do next, in words.

@@ -11,7 +11,7 @@ use ansai_model::{
 
 use super::{Moment, Opinion, Proposal, allow, defer, deny, moment_at};
 use crate::{
-    remediation::backoff_wait,
+    remediation::{Remediation, backoff_wait},
     state::{BreakerState, OperatorAnswer, TargetMemory},
 };
 
@@ -24,7 +24,7 @@ pub(super) fn is_forced(p: &Proposal<'_>) -> bool {
 }
 
 pub(super) fn cooldown(p: &Proposal<'_>) -> Opinion {
-    if p.moment == Moment::Continue {
+    if p.moment != Moment::Start {
         return allow("within a remediation the back-off counts");
     }
     if is_forced(p) {
@@ -42,25 +42,36 @@ pub(super) fn cooldown(p: &Proposal<'_>) -> Opinion {
 
 pub(super) fn target_budget(p: &Proposal<'_>) -> Opinion {
     match memory(p) {
-        Some(memory) => budget(p, &memory.actions, p.policy.target_budget, "this target"),
+        Some(memory) => budget(p, &memory.actions, 0, p.policy.target_budget, "this target"),
         None => allow("no action on this target before"),
     }
 }
 
 pub(super) fn host_budget(p: &Proposal<'_>) -> Opinion {
-    budget(p, &p.engine.state.host_actions, p.engine.bundle.parts().settings.host_budget, "this host")
+    let others = p.engine.state.remediations.iter().filter(|(id, _)| **id != p.incident.id);
+    let owed = others.map(|(_, remediation)| remediation.owed()).sum();
+    budget(p, &p.engine.state.host_actions, owed, p.engine.bundle.parts().settings.host_budget, "this host")
 }
 
-fn budget(p: &Proposal<'_>, times: &VecDeque<MonoTime>, budget: Budget, whose: &str) -> Opinion {
-    let used = TargetMemory::within(times, p.now.mono, budget.per);
-    let share = format!("{used} of {} actions on {whose} within {} are used", budget.actions_max, Shown(budget.per));
+/// What a service that was killed still needs is kept for it: a rung begins when there is room for all of it.
+fn budget(p: &Proposal<'_>, times: &VecDeque<MonoTime>, owed: usize, budget: Budget, whose: &str) -> Opinion {
+    let used = TargetMemory::within(times, p.now.mono, budget.per).saturating_add(owed);
+    let needed = match p.moment {
+        Moment::Start | Moment::Undo => 1,
+        Moment::Continue => p.engine.state.remediations.get(&p.incident.id).map_or(1, Remediation::needed).max(1),
+    };
+    let mut share =
+        format!("{used} of {} actions on {whose} within {} are used", budget.actions_max, Shown(budget.per));
+    if needed > 1 {
+        share.push_str(&format!("; the rung needs {needed}"));
+    }
     // The bound of the memory is a limit as well: a budget that could not be counted would be none.
     let most = (budget.actions_max as usize).min(crate::state::TIMES_MAX);
-    if used < most {
+    if used.saturating_add(needed) <= most {
         return allow(share);
     }
     // A remediation that only prepares would stop halfway: it is not begun either.
-    if p.disruption == Disruption::None && p.moment == Moment::Continue {
+    if p.disruption == Disruption::None && p.moment != Moment::Start {
         return allow(format!("{share}; this step disrupts nothing"));
     }
     deny(share)
@@ -69,7 +80,7 @@ fn budget(p: &Proposal<'_>, times: &VecDeque<MonoTime>, budget: Budget, whose: &
 pub(super) fn circuit_breaker(p: &Proposal<'_>) -> Opinion {
     match memory(p).map(|memory| memory.breaker) {
         None | Some(BreakerState::Closed) => allow("closed"),
-        Some(BreakerState::Open { .. }) if p.moment == Moment::Continue => allow("half-open: this remediation may try"),
+        Some(BreakerState::Open { .. }) if p.moment != Moment::Start => allow("half-open: this remediation may try"),
         Some(BreakerState::Open { .. }) if is_forced(p) => allow("open, but an operator asked for it now"),
         Some(BreakerState::Open { until }) if until.mono <= p.now.mono => allow("half-open: one remediation may try"),
         Some(BreakerState::Open { until }) => {
@@ -81,7 +92,7 @@ pub(super) fn circuit_breaker(p: &Proposal<'_>) -> Opinion {
 
 pub(super) fn back_off(p: &Proposal<'_>) -> Opinion {
     let Some(memory) = memory(p) else { return allow("first attempt") };
-    if p.moment == Moment::Continue || is_forced(p) {
+    if p.moment != Moment::Start || is_forced(p) {
         return allow("no wait is left");
     }
     let (Some(last), level) = (memory.remediated, memory.backoff_level) else { return allow("first attempt") };

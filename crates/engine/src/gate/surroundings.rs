@@ -35,7 +35,7 @@ pub(super) fn existence(p: &Proposal<'_>) -> Opinion {
 /// A cause is healed before its symptom. What is needed is looked at once more before anything is disrupted.
 pub(super) fn dependency(p: &Proposal<'_>) -> Opinion {
     let engine = p.engine;
-    if p.moment == Moment::Continue {
+    if p.moment != Moment::Start {
         return allow("looked at when the remediation began");
     }
     let needs = engine.bundle.parts().targets.get(&p.incident.target).map(|t| t.needs.as_slice()).unwrap_or_default();
@@ -94,7 +94,7 @@ pub(super) fn concurrency(p: &Proposal<'_>) -> Opinion {
         let until = moment_at(p.now, pending.lost_after);
         return defer(Some(until), Text::new(format!("{run} is still under way on this target")));
     }
-    if p.moment == Moment::Continue {
+    if p.moment != Moment::Start {
         return allow("it is one of the remediations under way");
     }
     let state = &p.engine.state;

@@ -73,7 +73,7 @@ pub(super) fn intent(p: &Proposal<'_>) -> Opinion {
         return defer(None, Text::new(format!("in doubt nothing is done: {doubt}")));
     }
     let has_acted = engine.state.remediations.get(&p.incident.id).is_some_and(|remediation| remediation.has_acted);
-    if p.moment == Moment::Continue && has_acted {
+    if p.moment != Moment::Start && has_acted {
         return allow("the operator wants it running");
     }
     let check = engine.check_index.get(&p.incident.check).and_then(|slot| engine.checks.get(*slot));
@@ -83,14 +83,14 @@ pub(super) fn intent(p: &Proposal<'_>) -> Opinion {
             Health::Failing => allow("the operator wants it running"),
             Health::Healthy => defer(None, "the last look found it healthy"),
             // What is done so far is why: between two steps a unit is stopped, or starting.
-            Health::Unknown if p.moment == Moment::Continue => allow("the operator wanted it running when it began"),
+            Health::Unknown if p.moment != Moment::Start => allow("the operator wanted it running when it began"),
             Health::Unknown => defer(None, Text::new(format!("in doubt nothing is done: {}", seen.summary()))),
         },
     }
 }
 
 pub(super) fn autonomy(p: &Proposal<'_>) -> Opinion {
-    if p.moment == Moment::Continue {
+    if p.moment != Moment::Start {
         return allow("the remediation was allowed when it began");
     }
     match (p.autonomy, p.engine.state.answers.get(&p.incident.id)) {

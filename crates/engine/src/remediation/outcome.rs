@@ -4,16 +4,23 @@ use alloc::{boxed::Box, format};
 use core::time::Duration;
 
 use ansai_model::{
-    action::{ActionOutcome, Disruption},
-    id::{IncidentId, RunId, TargetId},
+    action::{Action, ActionOutcome, Disruption},
+    id::{IncidentId, RunId},
     incident::{Phase, StepKind},
+    rule::Autonomy,
     runbook::{OnFailure, Rung, Step, Then},
     text::Text,
     time::{Now, Shown},
 };
 
 use super::Stage;
-use crate::{effect::Effect, host_engine::HostEngine, state::PendingRun};
+use crate::{
+    effect::Effect,
+    gate::{self, Moment, Proposal},
+    host_engine::HostEngine,
+    invariant,
+    state::PendingRun,
+};
 
 /// How long an undo action may take.
 const UNDO_TIMEOUT: Duration = Duration::from_secs(60);
@@ -146,8 +153,8 @@ impl HostEngine {
     pub(super) fn undo(&mut self, now: Now, id: IncidentId, rung: &Rung, index: usize) -> bool {
         let Some(action) = rung.undo.get(index).cloned() else { return false };
         let Some(target) = self.state.incidents.get(&id).map(|incident| incident.target.clone()) else { return false };
-        if self.is_stopped(now, &target) {
-            let why = "not undone: nothing may be done now".into();
+        if let Some(why) = self.objection_to_undo(now, id, &action) {
+            let why = Text::new(format!("not undone: {why}"));
             self.record(now, id, StepKind::Undone { what: action.describe(), outcome: ActionOutcome::Refused { why } });
             return false;
         }
@@ -158,11 +165,24 @@ impl HostEngine {
         true
     }
 
-    /// Whether no action at all may be begun on a target now.
-    fn is_stopped(&self, now: Now, target: &TargetId) -> bool {
-        crate::gate::wishes::hold_on(self, target, now.wall).is_some()
-            || crate::gate::wishes::maintenance_on(self, target, now.wall).is_some()
-            || self.ledger_trouble.is_some()
+    /// Why an effect may not be taken back now: it is an action like any other, and nobody waits for it to be allowed.
+    fn objection_to_undo(&self, now: Now, id: IncidentId, action: &Action) -> Option<Text> {
+        let (incident, remediation) = (self.state.incidents.get(&id)?, self.state.remediations.get(&id)?);
+        let proposal = Proposal {
+            now,
+            engine: self,
+            incident,
+            policy: &remediation.policy,
+            autonomy: Autonomy::Act,
+            disruption: action.disruption(),
+            moment: Moment::Undo,
+        };
+        let decision = gate::evaluate(&proposal, action.describe());
+        if let Some(objection) = decision.objections().next() {
+            return Some(Text::new(format!("{}: {}", objection.gate.as_str(), objection.why)));
+        }
+        let violation = invariant::before_action(self, now, &incident.target, Some(id), action.disruption()).err()?;
+        Some(violation.what)
     }
 
     /// After a restart of the agent: what was in flight has an unknown outcome, and is observed before anything is done.

@@ -30,3 +30,27 @@ fn what_left_the_configuration_while_the_agent_was_away_is_not_acted_on() {
     assert_eq!(host.phase("app.service"), "none");
     assert_eq!(host.last_step(1), "resolved: withdrawn: its check is no longer configured");
 }
+
+#[test]
+fn taking_an_effect_back_counts_against_the_budget_like_any_action() {
+    let ladder = "
+runbooks:
+  service/app.service:
+    - {name: restart, steps: [{restart_unit: app.service}], undo: [{stop_unit: app.service}]}
+";
+    let yaml = changed("actions: 6", "actions: 1") + ladder;
+    let mut host = Host::new(&yaml).actions_end(succeeded());
+    host.fails("app.service#unit");
+    host.pass(secs(600));
+    assert_eq!(host.done(), ["restart app.service"]);
+    assert_eq!(host.phase("app.service"), "escalated");
+}
+
+#[test]
+fn a_service_is_not_killed_when_the_budget_has_no_room_to_start_it() {
+    let mut host = Host::new(&changed("actions: 6", "actions: 3")).actions_end(succeeded());
+    host.fails("app.service#unit");
+    host.pass(secs(600));
+    assert_eq!(host.done(), ["restart app.service", "restart app.service"]);
+    assert_eq!(host.phase("app.service"), "escalated");
+}

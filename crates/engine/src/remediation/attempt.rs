@@ -1,0 +1,82 @@
+//! When a try of a rung did not heal: taking its effect back, waiting, climbing, or handing over.
+
+use alloc::format;
+
+use ansai_model::{
+    id::IncidentId,
+    incident::StepKind,
+    runbook::{OnFailure, Rung},
+    text::Text,
+    time::Now,
+};
+
+use super::{Stage, backoff_wait};
+use crate::host_engine::{HostEngine, Wake};
+
+impl HostEngine {
+    /// A try of a rung did not heal: take its effect back, then wait and try again, climb, or hand over.
+    pub(crate) fn attempt_failed(&mut self, now: Now, id: IncidentId, why: Text) {
+        let Some(rung) = self.state.remediations.get(&id).and_then(|r| r.current()).cloned() else { return };
+        self.record(now, id, StepKind::NotVerified { rung: rung.id.clone(), why });
+        self.change_remediation(now, id, |remediation| {
+            remediation.attempts += 1;
+            remediation.rung_attempts += u32::from(!core::mem::take(&mut remediation.was_interrupted));
+        });
+        if self.state.remediations.get(&id).is_some_and(|remediation| remediation.attempts == 1) {
+            // Why it fails now may be another reason than why it broke: whoever it is handed to needs both.
+            self.begin_evidence(id);
+        }
+        if !self.undo(now, id, &rung, 0) {
+            self.next_attempt(now, id, &rung);
+        }
+    }
+
+    pub(super) fn next_attempt(&mut self, now: Now, id: IncidentId, rung: &Rung) {
+        let Some(remediation) = self.state.remediations.get(&id) else { return };
+        let (attempts, most) = (remediation.attempts, remediation.policy.attempts_max);
+        if attempts >= most {
+            self.escalate(now, id, Text::new(format!("{attempts} attempts did not heal it; the policy allows {most}")));
+            return;
+        }
+        let next = match (remediation.rung_attempts < rung.attempts_max, &rung.on_failure) {
+            (true, _) => remediation.rung,
+            (false, OnFailure::Escalate) => {
+                let why = format!("the rung `{}` did not heal it, and the runbook hands over then", rung.id);
+                return self.escalate(now, id, Text::new(why));
+            }
+            (false, OnFailure::Rung(name)) => {
+                return match remediation.runbook.rungs.iter().position(|rung| rung.id == *name) {
+                    Some(index) => self.back_off_to(now, id, index, true),
+                    None => self.escalate(now, id, "no rung of the runbook is left".into()),
+                };
+            }
+            (false, OnFailure::NextRung) => remediation.rung + 1,
+        };
+        if next >= remediation.runbook.rungs.len() {
+            return self.escalate(
+                now,
+                id,
+                Text::new(format!("no rung of the runbook is left after {attempts} attempts")),
+            );
+        }
+        self.back_off_to(now, id, next, false);
+    }
+
+    fn back_off_to(&mut self, now: Now, id: IncidentId, rung: usize, is_by_name: bool) {
+        let Some(target) = self.state.incidents.get(&id).map(|incident| incident.target.clone()) else { return };
+        let memory = self.state.targets.entry(target).or_default();
+        memory.backoff_level = memory.backoff_level.saturating_add(1);
+        let level = memory.backoff_level;
+        let Some(remediation) = self.state.remediations.get_mut(&id) else { return };
+        let wait = backoff_wait(&remediation.policy.backoff, level, id.0);
+        if remediation.rung == rung {
+            remediation.step = 0;
+            remediation.has_acted = false;
+        } else {
+            remediation.climb_to(rung, is_by_name);
+        }
+        remediation.stage = Stage::BackingOff { until: now.mono.plus(wait) };
+        self.record(now, id, StepKind::BackedOff { wait });
+        self.wake(now.mono.plus(wait), Wake::Incident(id));
+    }
+}
