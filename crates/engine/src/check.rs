@@ -224,6 +224,12 @@ impl CheckState {
         (observation.health() == Health::Unknown && is_wanted_down(unit)).then(|| observation.summary().clone())
     }
 
+    /// Whether it is hard failing and the last look says so too.
+    #[must_use]
+    pub fn is_known_to_fail(&self) -> bool {
+        self.hard == Health::Failing && self.last.as_ref().is_some_and(|(_, seen)| seen.health() == Health::Failing)
+    }
+
     /// When it is the check of a unit and nothing is known of the unit, in words: not looked at since the start, or the
     /// bus is gone. Nobody can say then whether somebody stopped it.
     #[must_use]

@@ -76,6 +76,10 @@ pub(super) fn intent(p: &Proposal<'_>) -> Opinion {
     if p.moment != Moment::Start && has_acted {
         return allow("the operator wants it running");
     }
+    // An incident is the target's: another check may fail when the one that opened it is content again.
+    if slots.iter().any(|slot| engine.checks[*slot].is_known_to_fail()) {
+        return allow("the operator wants it running");
+    }
     let check = engine.check_index.get(&p.incident.check).and_then(|slot| engine.checks.get(*slot));
     match check.and_then(|check| check.last.as_ref()) {
         None => defer(None, "it has not been looked at yet"),

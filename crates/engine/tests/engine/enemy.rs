@@ -54,3 +54,18 @@ fn a_service_is_not_killed_when_the_budget_has_no_room_to_start_it() {
     assert_eq!(host.done(), ["restart app.service", "restart app.service"]);
     assert_eq!(host.phase("app.service"), "escalated");
 }
+
+#[test]
+fn another_check_of_the_target_that_fails_is_healed_though_the_first_is_content_again() {
+    let probe = "app.service: {probe: {tcp: \"127.0.0.1:80\", fail_after: 1}}";
+    let mut host = Host::new(&changed("app.service: {}", probe)).mended_by("restart");
+    host.operator(Operation::Hold { scope: Scope::All, reason: "wait".into(), until: None });
+    host.fails("app.service#unit");
+    host.fails("app.service#tcp");
+    host.is_well("app.service#unit");
+    host.pass(secs(10));
+    host.operator(Operation::Release { scope: Scope::All });
+    host.pass(secs(120));
+    assert_eq!(host.begun.iter().filter(|(_, what)| what.starts_with("restart")).count(), 1, "{:?}", host.story(1));
+    assert_eq!(host.phase("app.service"), "none");
+}
