@@ -78,10 +78,11 @@ impl HostEngine {
         self.state.incidents.insert(number, incident);
         self.targets.entry(target.clone()).or_default().open.insert(number);
         let reset_after = self.policy_of(number).map(|policy| policy.backoff.reset_after);
-        if let Some(memory) = self.state.targets.get_mut(&target)
-            && memory.well_since.zip(reset_after).is_some_and(|(well, after)| now.mono.since(well) >= after)
-        {
-            memory.backoff_level = 0;
+        if let Some(memory) = self.state.targets.get_mut(&target) {
+            let well_since = memory.well_since.take();
+            if well_since.zip(reset_after).is_some_and(|(well, after)| now.mono.since(well) >= after) {
+                memory.backoff_level = 0;
+            }
         }
         self.changed(now);
         self.begin_evidence(number);

@@ -104,7 +104,7 @@ pub struct TargetMemory {
     pub remediated: Option<Now>,
     /// Attempts since it was last well for the back-off's `reset_after`.
     pub backoff_level: u32,
-    /// Since when all of its incidents are over.
+    /// Since when all of its incidents are over; nothing while one is open.
     pub well_since: Option<MonoTime>,
     /// The circuit breaker.
     pub breaker: BreakerState,
@@ -174,6 +174,13 @@ impl TargetMemory {
             times.pop_front();
         }
         times.push_back(at);
+    }
+
+    /// Forgets one time, when it is remembered.
+    pub fn take_back(times: &mut VecDeque<MonoTime>, at: MonoTime) {
+        if let Some(index) = times.iter().rposition(|time| *time == at) {
+            times.remove(index);
+        }
     }
 
     /// How many times lie within `window` before `now`.

@@ -21,7 +21,8 @@ const SEEN_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub struct Checker {
     actions: BTreeMap<TargetId, Vec<Now>>,
-    pending: BTreeMap<RunId, TargetId>,
+    /// Where it acts, and when it began if it disrupts.
+    pending: BTreeMap<RunId, (TargetId, Option<Now>)>,
     all: Vec<Now>,
     last_run: u64,
     /// Incidents that were on disk.
@@ -65,11 +66,12 @@ impl Checker {
             return Err(format!("no_run_twice: {run:?} after r{}", self.last_run));
         }
         self.last_run = run.id.0;
-        if let Some((other, _)) = self.pending.iter().find(|(_, pending)| *pending == target) {
+        if let Some((other, _)) = self.pending.iter().find(|(_, (pending, _))| pending == target) {
             return Err(format!("one_action_a_target: {run:?} while {other} is under way"));
         }
-        self.pending.insert(run.id, target.clone());
-        if run.action.disruption() > Disruption::None {
+        let disrupts = run.action.disruption() > Disruption::None;
+        self.pending.insert(run.id, (target.clone(), disrupts.then_some(now)));
+        if disrupts {
             let budget = bundle.parts().policies.values().map(|policy| policy.target_budget).next();
             let on_target = self.actions.entry(target.clone()).or_default();
             on_target.push(now);
@@ -91,10 +93,11 @@ impl Checker {
 
     /// An action has ended; what did nothing is not counted.
     pub fn ended(&mut self, run: RunId, did_nothing: bool) {
-        let Some(target) = self.pending.remove(&run) else { return };
+        let Some((target, Some(begun))) = self.pending.remove(&run) else { return };
         if did_nothing {
-            self.actions.entry(target).or_default().pop();
-            self.all.pop();
+            for times in [self.actions.entry(target).or_default(), &mut self.all] {
+                times.iter().rposition(|at| *at == begun).map(|index| times.remove(index));
+            }
         }
     }
 

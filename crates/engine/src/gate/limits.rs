@@ -96,8 +96,7 @@ pub(super) fn back_off(p: &Proposal<'_>) -> Opinion {
         return allow("no wait is left");
     }
     let (Some(last), level) = (memory.remediated, memory.backoff_level) else { return allow("first attempt") };
-    let is_reset = memory.well_since.is_some_and(|well| p.now.mono.since(well) >= p.policy.backoff.reset_after);
-    if level == 0 || is_reset {
+    if level == 0 {
         return allow("no attempt lately");
     }
     let wait = backoff_wait(&p.policy.backoff, level, p.incident.id.0);

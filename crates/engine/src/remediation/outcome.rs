@@ -19,7 +19,7 @@ use crate::{
     gate::{self, Moment, Proposal},
     host_engine::HostEngine,
     invariant,
-    state::PendingRun,
+    state::{PendingRun, TargetMemory},
 };
 
 /// How long an undo action may take.
@@ -139,13 +139,13 @@ impl HostEngine {
         });
     }
 
-    /// What did nothing costs nothing. A target has one action under way at most, so its last one is this one.
+    /// What did nothing costs nothing; what was begun after it counts from its own beginning.
     fn refund(&mut self, pending: &PendingRun) {
         if pending.disruption > Disruption::None {
             if let Some(memory) = self.state.targets.get_mut(&pending.target) {
-                memory.actions.pop_back();
+                TargetMemory::take_back(&mut memory.actions, pending.decided.mono);
             }
-            self.state.host_actions.pop_back();
+            TargetMemory::take_back(&mut self.state.host_actions, pending.decided.mono);
         }
     }
 

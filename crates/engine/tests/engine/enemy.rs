@@ -69,3 +69,40 @@ fn another_check_of_the_target_that_fails_is_healed_though_the_first_is_content_
     assert_eq!(host.begun.iter().filter(|(_, what)| what.starts_with("restart")).count(), 1, "{:?}", host.story(1));
     assert_eq!(host.phase("app.service"), "none");
 }
+
+#[test]
+fn an_action_that_did_nothing_gives_back_its_own_place_in_the_budget_and_no_later_one() {
+    let settings = "agent: {host_budget: {actions: 6, per: 1h}}\nservices:\n  b.service: {}\n";
+    let mut host = Host::new(&changed("services:\n", settings));
+    host.fails("app.service#unit");
+    let first = host.under_way.remove(0).id;
+    host.pass(secs(60));
+    host.fails("b.service#unit");
+    let begun = host.now.mono;
+    host.pass(secs(5));
+    host.step(Input::ActionEnded { run: first, outcome: ActionOutcome::NotNeeded { why: "it runs".into() } });
+    assert!(host.engine.state().host_actions.contains(&begun), "b's action still counts from when it began");
+}
+
+#[test]
+fn back_off_still_counts_when_the_target_was_well_for_a_moment_in_between() {
+    let mut host = Host::plain().mended_by("restart");
+    host.fails("app.service#unit");
+    host.pass(secs(60));
+    assert_eq!(host.phase("app.service"), "none");
+    host.pass(secs(3600));
+    // Two attempts fail, then it is well for a moment before the third.
+    host.set_mending(None);
+    host.fails("app.service#unit");
+    host.pass(secs(6));
+    host.is_well("app.service#unit");
+    host.pass(secs(15));
+    host.fails("app.service#unit");
+    host.pass(secs(0));
+    assert!(
+        host.gate("app.service", Gate::BackOff).starts_with("defer"),
+        "{}\n{:#?}",
+        host.gate("app.service", Gate::BackOff),
+        host.story(2)
+    );
+}
