@@ -31,6 +31,9 @@ const DRILL_WINDOW: Duration = Duration::from_secs(120);
 /// How long an incident that no rule governs must be well until it is resolved.
 const STABLE_DEFAULT: Duration = Duration::from_secs(30);
 
+/// How long a symptom that no rule governs waits for its cause.
+const PATIENCE_DEFAULT: Duration = Duration::from_secs(300);
+
 /// What becomes of an incident for which a rule is sought.
 pub(crate) enum Governed {
     By(RuleId),
@@ -173,7 +176,7 @@ impl HostEngine {
             return false;
         }
         if let Some(cause) = incident.symptom_of {
-            if self.state.incidents.contains_key(&cause) && !is_forced {
+            if !is_forced && self.is_seen_to(now, id, cause) {
                 return false;
             }
             if let Some(incident) = self.state.incidents.get_mut(&id) {
@@ -195,6 +198,23 @@ impl HostEngine {
                 false
             }
         }
+    }
+
+    /// Whether a symptom is left to its cause: a person knows of that, or there is still time for it to be healed.
+    fn is_seen_to(&mut self, now: Now, id: IncidentId, cause: IncidentId) -> bool {
+        let Some(primary) = self.state.incidents.get(&cause) else { return false };
+        if matches!(primary.phase, Phase::Escalated { .. }) {
+            return true;
+        }
+        let patience = self.policy_of(id).map_or(PATIENCE_DEFAULT, |policy| policy.dependency_wait);
+        let Some(until) = self.state.incidents.get(&id).map(|incident| incident.opened.mono.plus(patience)) else {
+            return false;
+        };
+        if now.mono < until {
+            self.wake(until, Wake::Incident(id));
+            return true;
+        }
+        false
     }
 
     fn recovering(&mut self, now: Now, id: IncidentId, since: Now) -> bool {

@@ -63,9 +63,9 @@ impl HostEngine {
     }
 
     fn hold(&mut self, hold: Hold, now: Now) -> Answer {
-        self.state
-            .holds
-            .retain(|before| before.until.is_none_or(|until| until > now.wall) && before.scope != hold.scope);
+        // A person may change their own hold; that of another is released, not shortened.
+        let is_same = |before: &Hold| before.scope == hold.scope && before.by == hold.by;
+        self.state.holds.retain(|before| before.until.is_none_or(|until| until > now.wall) && !is_same(before));
         if self.state.holds.len() >= SCOPES_MAX {
             return refused(
                 format!("there are {SCOPES_MAX} holds already"),
@@ -188,14 +188,24 @@ impl HostEngine {
         if let Some((_, why)) = wishes::maintenance_on(self, target, now.wall) {
             return refused(why, "end the maintenance window first: `ansai maintenance end`");
         }
+        let before = self.state.incidents.get(&id).map(|incident| incident.phase.clone());
         self.state.answers.insert(id, OperatorAnswer::Forced);
         self.record(now, id, StepKind::Answered { text: Text::new(format!("healing asked for by {by}")) });
         self.set_phase(now, id, Phase::Open);
         self.reconcile(now, id);
-        match self.state.remediations.contains_key(&id) {
-            true => done(format!("healing of {target} has begun; `ansai report {id}` says how it goes")),
-            false => refused(self.objection(id), format!("`ansai explain {target}` has every gate")),
+        if self.state.remediations.contains_key(&id) {
+            return done(format!("healing of {target} has begun; `ansai report {id}` says how it goes"));
         }
+        // What was refused is not done later, when nobody expects it any more.
+        self.state.answers.remove(&id);
+        let why = self.objection(id);
+        if let (Some(before), Some(incident)) = (before, self.state.incidents.get_mut(&id))
+            && incident.phase == Phase::Open
+        {
+            incident.phase = before;
+        }
+        self.changed(now);
+        refused(why, format!("`ansai explain {target}` has every gate"))
     }
 
     fn drill(&mut self, now: Now, target: &TargetId, kind: DrillKind) -> Answer {

@@ -7,7 +7,7 @@ use ansai_model::{
     observation::Health,
     rule::Autonomy,
     text::Text,
-    time::{Now, WallTime},
+    time::{MonoTime, Now, WallTime},
 };
 
 use super::{Moment, Opinion, Proposal, allow, defer, deny};
@@ -22,7 +22,8 @@ pub(crate) fn hold_on(engine: &HostEngine, target: &TargetId, now: WallTime) -> 
         .state
         .holds
         .iter()
-        .find(|hold| hold.scope.holds(target) && hold.until.is_none_or(|until| now < until))?;
+        .filter(|hold| hold.scope.holds(target) && hold.until.is_none_or(|until| now < until))
+        .max_by_key(|hold| (hold.until.is_none(), hold.until))?;
     Some((hold.until, Text::new(format!("held by {}{}", hold.by, quoted(&hold.reason)))))
 }
 
@@ -44,8 +45,12 @@ fn quoted(reason: impl core::fmt::Display) -> alloc::string::String {
     }
 }
 
+/// When the wall clock will show `wall`, as far as that is known: up to the whole second, so that each look at the
+/// same limit, on two clocks that drift, asks for the same wake-up.
 fn at_wall(now: Now, wall: WallTime) -> Now {
-    now.plus(wall.since(now.wall))
+    const SECOND: i64 = 1_000_000_000;
+    let seconds = now.mono.plus(wall.since(now.wall)).0.div_euclid(SECOND).saturating_add(1);
+    Now { mono: MonoTime(seconds.saturating_mul(SECOND)), wall }
 }
 
 pub(super) fn hold(p: &Proposal<'_>) -> Opinion {

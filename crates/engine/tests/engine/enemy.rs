@@ -106,3 +106,64 @@ fn back_off_still_counts_when_the_target_was_well_for_a_moment_in_between() {
         host.story(2)
     );
 }
+
+#[test]
+fn a_heal_that_was_refused_is_not_done_later() {
+    let yaml = changed("autonomy: act", "autonomy: observe")
+        .replace("app.service: {}", "app.service: {needs: [db.service]}\n  db.service: {}");
+    let mut host = Host::new(&yaml).actions_end(succeeded());
+    host.fails("app.service#unit");
+    host.fails("db.service#unit");
+    let answer = host.operator(Operation::Heal { target: target("app.service") });
+    assert!(answer.starts_with("refused: dependency"), "{answer}");
+    host.is_well("db.service#unit");
+    host.pass(secs(600));
+    assert_eq!(host.done(), Vec::<&str>::new());
+}
+
+#[test]
+fn a_hold_of_one_person_is_not_shortened_by_another() {
+    let mut host = Host::plain().actions_end(succeeded());
+    let forever = Operation::Hold { scope: Scope::All, reason: "the disk is being copied".into(), until: None };
+    host.operator(forever);
+    let until = Some(host.now.plus(secs(60)).wall);
+    let short = Operation::Hold { scope: Scope::All, reason: "a moment".into(), until };
+    let command = ansai_model::operator::OperatorCommand { by: "bob".into(), operation: short };
+    host.step(Input::Operator { request: 2, command });
+    host.fails("app.service#unit");
+    host.pass(secs(600));
+    assert_eq!(host.done(), Vec::<&str>::new());
+}
+
+#[test]
+fn a_symptom_is_told_when_nobody_is_told_of_its_cause() {
+    let services = "app.service: {needs: [db.service], critical: true}\n  db.service: {autonomy: observe}";
+    let mut host = Host::new(&changed("app.service: {}", services)).actions_end(succeeded());
+    host.fails("db.service#unit");
+    host.fails("app.service#unit");
+    host.pass(secs(299));
+    assert_eq!(host.phase("app.service"), "open");
+    host.pass(secs(3));
+    assert_eq!(host.phase("app.service"), "escalated", "{}", host.summary("app.service"));
+}
+
+#[test]
+fn a_long_hold_leaves_one_deadline_and_not_one_for_each_look() {
+    let mut host = Host::plain();
+    let until = host.now.plus(secs(7200)).wall;
+    host.operator(Operation::Hold { scope: Scope::All, reason: "wait".into(), until: Some(until) });
+    host.fails("app.service#unit");
+    for _ in 0..1000 {
+        // Odd times, as a real clock has them.
+        host.pass(secs(3) + std::time::Duration::from_nanos(123_457));
+    }
+    host.pass(until.since(host.now.wall) - secs(2));
+    let end = host.now.plus(secs(3));
+    let mut deadlines = 0;
+    while let Some(at) = host.engine.next_deadline().filter(|at| *at <= end.mono) {
+        host.now = host.now.plus(at.since(host.now.mono));
+        host.step(Input::Tick);
+        deadlines += 1;
+    }
+    assert!(deadlines < 20, "{deadlines}");
+}
