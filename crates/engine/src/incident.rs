@@ -432,7 +432,8 @@ impl HostEngine {
         let (target, check, opened, downtime) =
             (incident.target.clone(), incident.check.clone(), incident.opened, incident.downtime().unwrap_or_default());
         self.gathering.remove(&id);
-        self.tell_what_waited(now, id);
+        // Nobody is asked any more for what is over.
+        self.held_back.retain(|(held, _)| *held != id);
         self.tell(now, id, kind);
         self.state.incidents.remove(&id);
         self.state.remediations.remove(&id);

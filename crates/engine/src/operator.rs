@@ -20,7 +20,7 @@ use crate::{
     gate::wishes,
     host_engine::HostEngine,
     invariant,
-    state::{BreakerState, Hold, OperatorAnswer, SCOPES_MAX, Silence},
+    state::{BreakerState, Hold, OperatorAnswer, SCOPES_MAX, Silence, TargetMemory},
 };
 
 const DRILL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -221,9 +221,8 @@ impl HostEngine {
         if let Some((_, why)) = wishes::maintenance_on(self, target, now.wall) {
             return refused(why, "a drill in a maintenance window would break what nothing may mend");
         }
-        let slots = self.targets.get(target).map(|index| index.checks.clone()).unwrap_or_default();
-        if slots.iter().any(|slot| self.checks[*slot].hard != Health::Healthy) {
-            return refused(format!("{target} is not known to be well"), "a drill begins with a healthy target");
+        if let Some(refusal) = self.objection_to_drill(now, target) {
+            return refusal;
         }
         if kind == DrillKind::Port && found.port.is_none() {
             return refused(format!("{target} declares no port"), "declare `port:` in its configuration");
@@ -244,6 +243,37 @@ impl HostEngine {
         self.changed(now);
         self.effects.push(Effect::Perform(Box::new(run)));
         done(format!("drill: ansai will {what}"))
+    }
+
+    /// A drill begins with a healthy target, and leaves room in the budgets for the remedy.
+    fn objection_to_drill(&self, now: Now, target: &TargetId) -> Option<Answer> {
+        let index = self.targets.get(target)?;
+        if index.checks.iter().any(|slot| self.checks[*slot].hard != Health::Healthy) {
+            return Some(refused(format!("{target} is not known to be well"), "a drill begins with a healthy target"));
+        }
+        if let Some(id) = index.open.first() {
+            return Some(refused(
+                format!("{id} is still open"),
+                "a drill begins when the incidents before it are over",
+            ));
+        }
+        let parts = self.bundle.parts();
+        let rule = parts.rules.values().find(|rule| rule.target == *target);
+        let of_target = rule.and_then(|rule| parts.policies.get(&rule.policy)).map(|policy| policy.target_budget);
+        let memory = self.state.targets.get(target).map(|memory| &memory.actions);
+        let budgets = of_target.zip(memory).into_iter().chain([(parts.settings.host_budget, &self.state.host_actions)]);
+        for (budget, times) in budgets {
+            let used = TargetMemory::within(times, now.mono, budget.per);
+            if used.saturating_add(2) > budget.actions_max as usize {
+                let why = format!(
+                    "{used} of {} actions within {} are used: no room for a failure and its remedy",
+                    budget.actions_max,
+                    Shown(budget.per)
+                );
+                return Some(refused(why, "wait, or raise the budget"));
+            }
+        }
+        None
     }
 
     fn close_breaker(&mut self, now: Now, target: &TargetId) -> Answer {

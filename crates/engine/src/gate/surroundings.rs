@@ -98,8 +98,12 @@ pub(super) fn concurrency(p: &Proposal<'_>) -> Opinion {
         return allow("it is one of the remediations under way");
     }
     let state = &p.engine.state;
-    let others = || state.remediations.keys().filter(|id| **id != p.incident.id);
-    let same = others().find(|id| state.incidents.get(id).is_some_and(|other| other.target == p.incident.target));
+    // What has only to be seen well once more, and cannot be seen, does not keep the others waiting.
+    let is_over = |stage: &Stage| matches!(stage, Stage::Stabilizing { until } if *until <= p.now.mono);
+    let others = || state.remediations.iter().filter(|(id, other)| **id != p.incident.id && !is_over(&other.stage));
+    let same = others()
+        .map(|(id, _)| id)
+        .find(|id| state.incidents.get(id).is_some_and(|other| other.target == p.incident.target));
     if let Some(other) = same {
         return defer(None, Text::new(format!("incident {other} is being healed on the same target")));
     }

@@ -99,10 +99,14 @@ pub(super) fn intent(p: &Proposal<'_>) -> Opinion {
 }
 
 pub(super) fn autonomy(p: &Proposal<'_>) -> Opinion {
-    if p.moment != Moment::Start {
-        return allow("the remediation was allowed when it began");
-    }
-    match (p.autonomy, p.engine.state.answers.get(&p.incident.id)) {
+    // What is under way keeps its runbook and its limits, but not more freedom than it has by now.
+    let rule = p.incident.rule.as_ref().and_then(|rule| p.engine.bundle.parts().rules.get(rule));
+    let autonomy = match (p.moment, rule) {
+        (Moment::Start, _) => p.autonomy,
+        (Moment::Continue | Moment::Undo, Some(rule)) => rule.autonomy,
+        (Moment::Continue | Moment::Undo, None) => return deny("its rule is no longer configured"),
+    };
+    match (autonomy, p.engine.state.answers.get(&p.incident.id)) {
         (_, Some(OperatorAnswer::Approved | OperatorAnswer::Forced)) => allow("an operator allowed it"),
         (Autonomy::Act, None) => allow("the rule may act"),
         (Autonomy::Approve, None) => defer(None, Text::new(format!("waits for `ansai approve {}`", p.incident.id))),

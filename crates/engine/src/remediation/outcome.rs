@@ -81,8 +81,9 @@ impl HostEngine {
             ActionOutcome::Refused { why } => why,
         };
         match (rung.then, &rung.on_failure) {
-            (_, OnFailure::Escalate) => self.escalate(now, id, Text::new(format!("{}: {why}", rung.id))),
+            // A try like any other: taken back, counted, and handed over when it was the last.
             (Then::Verify, _) => self.attempt_failed(now, id, why),
+            (Then::Continue, OnFailure::Escalate) => self.escalate(now, id, Text::new(format!("{}: {why}", rung.id))),
             (Then::Continue, OnFailure::NextRung) => {
                 self.change_remediation(now, id, |remediation| remediation.climb_to(remediation.rung + 1, false));
             }
@@ -131,12 +132,20 @@ impl HostEngine {
         self.refund(&pending);
         let Some(id) = pending.incident else { return };
         self.record(now, id, StepKind::Interrupted { what: Text::new(format!("not begun: {why}")) });
-        self.change_remediation(now, id, |remediation| match remediation.stage {
-            Stage::Acting { run: current, .. } if current == run => remediation.stage = Stage::Ready,
-            Stage::Undoing { run: current, .. } if current == run => remediation.stage = Stage::Ready,
+        let Some(remediation) = self.state.remediations.get(&id) else { return };
+        match remediation.stage {
+            Stage::Acting { run: current, .. } if current == run => {
+                self.change_remediation(now, id, |remediation| remediation.stage = Stage::Ready);
+            }
+            // The try that it belongs to has failed already; it is not begun again.
+            Stage::Undoing { run: current, .. } if current == run => {
+                if let Some(rung) = remediation.current().cloned() {
+                    self.next_attempt(now, id, &rung);
+                }
+            }
             Stage::Acting { .. } | Stage::Undoing { .. } | Stage::Ready | Stage::Waiting { .. } => {}
             Stage::Verifying { .. } | Stage::Stabilizing { .. } | Stage::BackingOff { .. } => {}
-        });
+        }
     }
 
     /// What did nothing costs nothing; what was begun after it counts from its own beginning.

@@ -167,3 +167,106 @@ fn a_long_hold_leaves_one_deadline_and_not_one_for_each_look() {
     }
     assert!(deadlines < 20, "{deadlines}");
 }
+
+#[test]
+fn an_undo_that_could_not_be_saved_does_not_give_its_attempt_a_second_life() {
+    let ladder = "
+runbooks:
+  service/app.service:
+    - {name: restart, steps: [{restart_unit: app.service}], undo: [{stop_unit: app.service}]}
+    - {name: start, steps: [{start_unit: app.service}]}
+";
+    let yaml = changed("attempts: 4", "attempts: 2") + ladder;
+    let mut host = Host::new(&yaml);
+    host.fails("app.service#unit");
+    host.action_ends(failed());
+    let undo = host.under_way.remove(0);
+    assert_eq!(undo.action.describe().as_str(), "stop app.service");
+    host.step(Input::Ledger(Some("the disk is full".into())));
+    host.step(Input::NotStarted { run: undo.id, why: "the disk is full".into() });
+    host.step(Input::Ledger(None));
+    assert_eq!(host.under_way.len(), 0, "nothing before the back-off: {:#?}", host.story(1));
+    host.pass(secs(5));
+    assert_eq!(host.under_way[0].action.describe().as_str(), "start app.service");
+}
+
+#[test]
+fn a_rung_that_hands_over_is_undone_and_counted_before_it_does() {
+    let ladder = "
+runbooks:
+  service/app.service:
+    - {name: restart, steps: [{restart_unit: app.service}], undo: [{start_unit: app.service}], on_failure: escalate}
+";
+    let mut host = Host::new(&(PLAIN.to_owned() + ladder));
+    host.next_actions_end([failed(), succeeded()]);
+    host.fails("app.service#unit");
+    assert_eq!(host.done(), ["restart app.service", "start app.service"], "{:#?}", host.story(1));
+    assert_eq!(host.phase("app.service"), "escalated");
+    // It recovers and breaks again: the cooldown knows of the remedy.
+    host.is_well("app.service#unit");
+    host.pass(secs(31));
+    assert_eq!(host.phase("app.service"), "none");
+    let memory = &host.engine.state().targets[&target("app.service")];
+    assert_eq!((memory.failures.len(), memory.remediated.is_some()), (1, true));
+}
+
+#[test]
+fn lowering_the_autonomy_stops_what_is_under_way() {
+    let mut host = Host::plain();
+    host.fails("app.service#unit");
+    host.apply(&changed("autonomy: act", "autonomy: observe"));
+    host.action_ends(succeeded());
+    host.pass(secs(600));
+    assert_eq!(host.begun.len(), 1, "{:#?}", host.story(1));
+}
+
+#[test]
+fn nobody_is_asked_for_what_is_over() {
+    for (autonomy, kind) in [("approve", "ApprovalWanted"), ("suggest", "Suggested")] {
+        let mut host = Host::new(&changed("autonomy: act", &format!("autonomy: {autonomy}")));
+        host.has_evidence = false;
+        host.fails("app.service#unit");
+        host.pass(secs(2));
+        let stopped = unit(ActiveState::Inactive, Intent::Stopped);
+        host.sees("app.service#unit", judged(stopped));
+        host.pass(secs(60));
+        assert!(!host.told().iter().any(|told| told.starts_with(kind)), "{:?}", host.told());
+    }
+}
+
+#[test]
+fn one_that_cannot_be_seen_after_its_remedy_does_not_keep_the_others_waiting_for_ever() {
+    let services = "app.service: {}\n  b.service: {}\n  c.service: {}";
+    let mut host = Host::new(&changed("app.service: {}", services)).mended_by("restart");
+    for name in ["app", "b"] {
+        host.fails(&format!("{name}.service#unit"));
+        host.pass(secs(5));
+        host.sees(&format!("{name}.service#unit"), Observation::unknown("the bus does not answer"));
+    }
+    host.pass(secs(600));
+    assert_eq!(host.phase("app.service"), "stabilizing");
+    host.fails("c.service#unit");
+    host.pass(secs(60));
+    assert_eq!(host.phase("c.service"), "none", "{}", host.summary("c.service"));
+    let _ = (only("x"), Shown(secs(1)));
+}
+
+#[test]
+fn a_drill_leaves_room_for_the_remedy() {
+    let mut host = Host::new(&changed("actions: 6", "actions: 2")).mended_by("restart");
+    host.fails("app.service#unit");
+    host.pass(secs(60));
+    let drill = || Operation::Drill { target: target("app.service"), kind: DrillKind::Crash };
+    let answer = host.operator(drill());
+    assert!(answer.starts_with("refused"), "{answer}");
+}
+
+#[test]
+fn a_drill_begins_with_a_target_that_has_no_open_incident() {
+    let mut host = Host::plain().mended_by("restart");
+    host.fails("app.service#unit");
+    host.pass(secs(5));
+    assert_eq!(host.phase("app.service"), "stabilizing", "{:#?}", host.story(1));
+    let answer = host.operator(Operation::Drill { target: target("app.service"), kind: DrillKind::Crash });
+    assert!(answer.starts_with("refused"), "{answer}");
+}
