@@ -11,13 +11,7 @@ use ansai_model::{
     time::Shown,
 };
 
-use crate::host::{Host, PLAIN, failed, judged, only, secs, succeeded, target, unit};
-
-/// [`PLAIN`] with another policy or service, written over it.
-fn changed(from: &str, to: &str) -> String {
-    assert!(PLAIN.contains(from), "{from}");
-    PLAIN.replace(from, to)
-}
+use crate::host::{Host, PLAIN, changed, failed, judged, only, secs, succeeded, target, unit};
 
 #[test]
 fn what_left_the_configuration_while_the_agent_was_away_is_not_acted_on() {

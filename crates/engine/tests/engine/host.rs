@@ -397,3 +397,9 @@ pub(crate) enum Direction {
     Forward,
     Back,
 }
+
+/// [`PLAIN`] with something written otherwise.
+pub(crate) fn changed(from: &str, to: &str) -> String {
+    assert!(PLAIN.contains(from), "{from}");
+    PLAIN.replace(from, to)
+}

@@ -6,3 +6,5 @@ mod words;
 
 mod checks;
 mod enemy;
+mod gates;
+mod outcomes;
