@@ -68,7 +68,7 @@ const BREAKS: &[Break] = &[
     },
     Break {
         what: "attempts are not limited",
-        file: "crates/engine/src/remediation.rs",
+        file: "crates/engine/src/remediation/attempt.rs",
         find: "if attempts >= most {",
         replace: "if attempts >= most && most == 0 {",
     },

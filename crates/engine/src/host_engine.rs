@@ -391,8 +391,6 @@ impl HostEngine {
         self.has_started = true;
         let dispatches: Vec<_> = self.state.dispatches.values().cloned().collect();
         self.effects.extend(dispatches.into_iter().map(|dispatch| Effect::Dispatch(Box::new(dispatch))));
-        // The configuration may have changed while no agent ran: what it no longer names is not acted on.
-        self.withdraw_unknown_targets(now);
         self.resume_evidence(now);
         self.resume(now);
     }

@@ -25,7 +25,7 @@ pub(super) fn existence(p: &Proposal<'_>) -> Opinion {
     let check = p.engine.check_index.get(&p.incident.check).and_then(|slot| p.engine.checks.get(*slot));
     let unit = check.and_then(|check| p.engine.scene(check, p.now).unit);
     match unit.map(|unit| (unit.load, unit.active)) {
-        _ if p.moment == Moment::Continue || is_forced(p) => allow("asked when the remediation began"),
+        _ if p.moment != Moment::Start || is_forced(p) => allow("asked when the remediation began"),
         Some((LoadState::NotFound, active)) if active != ActiveState::Active => deny("the unit does not exist"),
         Some((LoadState::BadSetting | LoadState::Error, _)) => deny("systemd cannot read the unit file"),
         Some(_) | None => allow("nothing speaks against its existence"),

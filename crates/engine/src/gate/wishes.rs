@@ -71,6 +71,10 @@ pub(super) fn maintenance(p: &Proposal<'_>) -> Opinion {
 pub(super) fn intent(p: &Proposal<'_>) -> Opinion {
     let engine = p.engine;
     let slots = engine.targets.get(&p.incident.target).map(|index| index.checks.as_slice()).unwrap_or_default();
+    // It left the configuration while no agent ran, or is an instance that nobody knows of yet.
+    if slots.is_empty() {
+        return defer(None, "nothing looks at the target any more");
+    }
     if let Some(why) = slots.iter().find_map(|slot| engine.checks[*slot].wanted_down()) {
         return deny(why);
     }

@@ -15,14 +15,26 @@ use crate::host::{Host, PLAIN, changed, failed, judged, only, secs, succeeded, t
 
 #[test]
 fn what_left_the_configuration_while_the_agent_was_away_is_not_acted_on() {
-    let mut host = Host::plain().actions_end(succeeded());
-    host.fails("app.service#unit");
-    let before = host.begun.len();
-    host.restart(Some(&changed("app.service: {}", "other.service: {}")));
-    host.pass(secs(3600));
-    assert_eq!(host.begun.len(), before, "{:?}", host.begun);
-    assert_eq!(host.phase("app.service"), "none");
-    assert_eq!(host.last_step(1), "resolved: withdrawn: its check is no longer configured");
+    let kill = "
+runbooks:
+  service/app.service:
+    - {name: kill, steps: [{kill_unit: app.service}, {wait: 1m}, {start_unit: app.service}], undo: [{stop_unit: app.service}]}
+";
+    let with_kill = PLAIN.to_owned() + kill;
+    let without = changed("app.service: {}", "other.service: {}");
+    // Killed while an action is under way, and between two of them.
+    for ends_before in [None, Some(succeeded())] {
+        let mut host = Host::new(&with_kill);
+        host.fails("app.service#unit");
+        ends_before.into_iter().for_each(|outcome| host.action_ends(outcome));
+        host.restart(Some(&without));
+        host.pass(secs(3600));
+        assert_eq!(host.done(), ["kill all processes of app.service"], "{:#?}", host.story(1));
+        // That it has left, and is not only unknown yet, is said by a bundle.
+        host.apply(&without);
+        assert_eq!(host.phase("app.service"), "none");
+        assert_eq!(host.last_step(1), "resolved: withdrawn: its check is no longer configured");
+    }
 }
 
 #[test]

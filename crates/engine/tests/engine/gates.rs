@@ -3,7 +3,7 @@
 use ansai_engine::Input;
 use ansai_model::{
     decision::Gate,
-    domain::service::{ActiveState, Intent},
+    domain::service::{ActiveState, Intent, LoadState},
     observation::Observation,
     operator::Operation,
     policy::Scope,
@@ -23,6 +23,7 @@ fn when_nothing_objects_every_gate_says_why_it_allows() {
         (Gate::Hold, "allow: nothing is held"),
         (Gate::Ledger, "allow: the ledger is saved before every action"),
         (Gate::Maintenance, "allow: no maintenance window is open"),
+        (Gate::Existence, "allow: asked when the remediation began"),
         (Gate::Intent, "allow: the operator wants it running"),
         (Gate::Autonomy, "allow: the rule may act"),
         (Gate::Cooldown, "allow: within a remediation the back-off counts"),
@@ -144,6 +145,18 @@ fn what_somebody_stopped_is_not_started_and_the_incident_is_withdrawn() {
         assert_eq!((host.phase("app.service"), host.done()), ("none", vec![]));
         assert_eq!(host.summary("app.service"), format!("nothing is done: {why}"));
     }
+}
+
+#[test]
+fn a_unit_that_does_not_exist_goes_to_a_person_who_may_have_it_healed_once_it_does() {
+    let mut host = Host::plain();
+    let mut missing = unit(ActiveState::Inactive, Intent::ByItself);
+    missing.load = LoadState::NotFound;
+    host.sees("app.service#unit", judged(missing));
+    assert_eq!(host.last_step(1), "escalated: existence: the unit does not exist");
+    assert_eq!(host.told(), ["Escalated to 1"]);
+    assert!(host.operator(Operation::Heal { target: target("app.service") }).starts_with("done"));
+    assert_eq!(host.done(), ["restart app.service"]);
 }
 
 #[test]

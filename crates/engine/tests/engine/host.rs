@@ -250,11 +250,8 @@ impl Host {
 
     /// From now on the check sees this; looked at once.
     pub(crate) fn sees(&mut self, name: &str, observation: Observation) {
-        let check = check(name);
-        let (target, _) = check.as_str().split_once('#').expect("a check");
-        let target = TargetId::new(target).expect("a target");
-        self.sees.insert(check, observation);
-        self.step(Input::Hint(Hint::Target(target)));
+        self.sees.insert(check(name), observation);
+        self.step(Input::Hint(Hint::Everything));
     }
 
     /// The check sees a failure from now on.
