@@ -34,7 +34,7 @@ pub struct Target {
     pub needs: Vec<TargetId>,
     /// Whether a person must act now when it cannot be healed.
     pub is_critical: bool,
-    /// Whether it is one of ansai's own ways of telling people, which no remedy restarts while it has not been told.
+    /// Whether it is one of ansai's own ways of telling people, which no remedy touches before a person has approved.
     pub is_notifier: bool,
 }
 

@@ -107,7 +107,12 @@ pub(crate) static TARGET: Shape = Shape {
         key("configuration", Kind::Texts, "Its configuration, absolute paths"),
         key("needs", Kind::Texts, "Ids of targets that must be well before it is healed"),
         key("critical", Kind::Truth, "Whether a person must act now when it cannot be healed").default("false"),
-        key("notifier", Kind::Truth, "Whether it carries our own notifications").default("false"),
+        key(
+            "notifier",
+            Kind::Truth,
+            "Whether it carries our own messages: a remedy for it then waits for a person's approval",
+        )
+        .default("false"),
     ],
 };
 

@@ -67,7 +67,7 @@ macro_rules! watched {
             key("when", Kind::Condition, "What must hold besides a failing check; unknown does not heal")
                 .example("failing_for > 10s and host.memory_available > 5%"),
             key("flap", Kind::Shape(&FLAP), "When its checks count as flapping").default("that of the file"),
-            key("notifier", Kind::Truth, "Whether it carries our own notifications")
+            key("notifier", Kind::Truth, "Whether it carries our own messages: a remedy for it then waits for a person's approval")
                 .default("true for a mail server of this host that a route uses"),
         ]
     };

@@ -102,6 +102,10 @@ pub(super) fn intent(p: &Proposal<'_>) -> Opinion {
     }
 }
 
+fn is_notifier(p: &Proposal<'_>) -> bool {
+    p.engine.bundle.parts().targets.get(&p.incident.target).is_some_and(|target| target.is_notifier)
+}
+
 pub(super) fn autonomy(p: &Proposal<'_>) -> Opinion {
     // What is under way keeps its runbook and its limits, but not more freedom than it has by now.
     let rule = p.incident.rule.as_ref().and_then(|rule| p.engine.bundle.parts().rules.get(rule));
@@ -112,6 +116,14 @@ pub(super) fn autonomy(p: &Proposal<'_>) -> Opinion {
     };
     match (autonomy, p.engine.state.answers.get(&p.incident.id)) {
         (_, Some(OperatorAnswer::Approved | OperatorAnswer::Forced)) => allow("an operator allowed it"),
+        // The way of telling people is never restarted by the healer alone: who would say what went wrong with it?
+        (Autonomy::Act, None) if is_notifier(p) => defer(
+            None,
+            Text::new(format!(
+                "it carries ansai's own messages, so it waits for `ansai approve {}` (notifier: true)",
+                p.incident.id
+            )),
+        ),
         (Autonomy::Act, None) => allow("the rule may act"),
         (Autonomy::Approve, None) => defer(None, Text::new(format!("waits for `ansai approve {}`", p.incident.id))),
         (Autonomy::Suggest, None) => deny("the rule may only suggest (autonomy: suggest)"),
