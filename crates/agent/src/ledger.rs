@@ -198,7 +198,7 @@ impl<S: Store> Ledger<S> {
         Ok(self.generation)
     }
 
-    /// The bytes of the last frame saved, for the metrics.
+    /// The bytes of the last frame saved.
     #[must_use]
     pub fn frame_bytes(&self) -> usize {
         self.buffer.len()

@@ -104,7 +104,10 @@ impl Witness {
         if !is_known {
             seen.decision = Some((decision.choice, decision.proposal.clone()));
             self.metrics.decided(decision.choice);
-            self.events.tell(at, told(incident, decision));
+            // Its reasons are many texts, made for nobody most of the time.
+            if self.events.is_heard() {
+                self.events.tell(at, told(incident, decision));
+            }
         }
     }
 
