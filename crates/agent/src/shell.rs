@@ -39,8 +39,9 @@ use crate::{
 /// Most probes under way at once; more wait.
 const PROBES_MAX: usize = 128;
 
-/// How much longer than its time-out a look may take; the engine asks anew a few seconds later.
-const LOOK_GRACE: Duration = Duration::from_secs(2);
+/// How much longer than its time-out a look may take: longer than the two seconds in which a command that was told to end
+/// may do so, so that it is seen failing rather than not seen; the engine asks anew a second later.
+const LOOK_GRACE: Duration = Duration::from_secs(4);
 
 /// Longest search for evidence.
 const GATHER_MAX: Duration = Duration::from_secs(60);
