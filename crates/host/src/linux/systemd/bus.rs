@@ -157,6 +157,8 @@ impl Bus {
                         self.hint(Hint::Everything);
                         let why = self.read(stream).await;
                         self.disconnected(&why);
+                        // Nothing is known any more, and nobody should go on believing what was.
+                        self.hint(Hint::Everything);
                         break;
                     }
                     Err(error) => self.disconnected(&error.to_string()),
