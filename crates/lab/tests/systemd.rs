@@ -29,7 +29,7 @@ fn without_the_bus_targets_are_unknown_and_nothing_acts_until_it_is_back() -> Re
     // Whatever probe there is: without the unit's state none is believed.
     host.signal_main("app.service", Signal::KILL)?;
     wait_health(&host, "app.service", "unknown")?;
-    wait_says(&host, "app.service", "bus")?;
+    wait_says(&host, "app.service", "D-Bus")?;
     assert!(!host.is_active("app.service")?, "something acted on what it could not see");
     assert!(incidents(&host)?.is_empty(), "not knowing is no incident");
     host.run_ok(&["systemctl", "start", "dbus.socket", "dbus.service"])?;
