@@ -243,6 +243,10 @@ fn a_drill_on_a_configuration_is_undone() {
     std::fs::write(&path, "listen 80\n").expect("written");
     agent.check(&undo(&[]), 0, "no drill has left a broken configuration of service/app.service");
     ansai_host::linux::drill::break_file(&path).expect("broken");
+    // Whether this machine is well is another question.
+    let doctor = String::from_utf8(agent.ansai(&["doctor"]).stdout).expect("text");
+    let warning = format!("warn  a drill has left {shown}.ansai-drill\n      try: ansai drill app.service --undo");
+    assert!(doctor.contains(&warning), "{doctor}");
     agent.check(&undo(&["--dry-run"]), 0, &format!("put back {shown} from {shown}.ansai-drill\nnothing was changed"));
     agent.check(&undo(&[]), 4, "nobody is there to confirm this: undo the drill on service/app.service");
     assert!(text(&path).contains("ansai drill"));

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use ansai_host::linux::drill;
 use ansai_protocol::{RouteTrial, SCHEMA, Status};
 use serde_json::json;
 
@@ -84,11 +85,29 @@ fn findings(places: &Places) -> Vec<Finding> {
         let what = format!("{} is there and stops all action", places.hold_file.display());
         findings.push(warn(what, "remove it when healing may go on"));
     }
+    findings.extend(drills(places));
     match client::status(places) {
         Ok(status) => findings.extend(agent(&status)),
         Err(failure) => findings.push(fail(failure.what(), failure.suggestion())),
     }
     findings
+}
+
+/// What drills have left behind; nothing when that cannot be known.
+fn drills(places: &Places) -> Vec<Finding> {
+    let Ok(configuration) = super::config::load(places) else { return Vec::new() };
+    let Some(bundle) = super::config::inventory(places).ok().and_then(|units| configuration.bundle(&units, 1).ok())
+    else {
+        return Vec::new();
+    };
+    let left = bundle.parts().targets.values().flat_map(|target| {
+        let files = drill::left_behind(&target.configuration);
+        files.into_iter().map(|file| {
+            let what = format!("a drill has left {}", drill::copy_of(&file).display());
+            warn(what, format!("ansai drill {} --undo", target.id.name()))
+        })
+    });
+    left.collect()
 }
 
 fn told(places: &Places, findings: &[Finding]) -> Result<Code, Failure> {
