@@ -226,6 +226,16 @@ fn every_action_and_every_drill_is_described() {
 }
 
 #[test]
+fn every_kind_of_notice_is_described() {
+    let page = page("docs/telling.md");
+    let kinds = variants(include_str!("../../model/src/notify.rs"), "NoticeKind");
+    assert!(kinds.len() >= 6, "{kinds:?}");
+    for kind in kinds {
+        assert!(page.contains(&format!("\n| `{kind}` |")), "docs/telling.md does not describe `{kind}`");
+    }
+}
+
+#[test]
 fn every_gate_and_exit_code_is_explained() {
     let (rules, trouble) = (page("docs/rules.md"), page("docs/troubleshooting.md"));
     for gate in Gate::ALL {

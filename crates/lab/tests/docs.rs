@@ -170,6 +170,16 @@ fn check_api(host: &Host) -> Result<()> {
     Ok(())
 }
 
+/// The signature that the page on telling people has a reader compute is the one that is sent.
+fn check_signature(host: &Host) -> Result<()> {
+    // The same body, time and key as in the test of the agent's own.
+    const SIGNATURE: &str = "a438e398bfafc57e4396bb7fc2304422f0f768e965d073ca313cb52e22e6ad03";
+    let snippet = blocks(&page("docs/telling.md")?, "sh").into_iter().next().context("a command")?;
+    let output = host.run_ok(&["env", "timestamp=1700000000", "body={\"a\":1}", "secret=key", "sh", "-c", &snippet])?;
+    ensure!(output.stdout.contains(SIGNATURE), "{}", output.stdout);
+    Ok(())
+}
+
 #[test]
 fn the_first_pages_and_the_local_api_do_what_they_say() -> Result<()> {
     let folder = package()?;
@@ -199,6 +209,7 @@ fn the_first_pages_and_the_local_api_do_what_they_say() -> Result<()> {
     let messages = mail::wait_for(&host, 3, LIMIT)?;
     let is_told = |words: &str| messages.iter().any(|message| message.contains(words));
     ensure!(is_told("app.service was healed by restart"), "{messages:?}");
+    check_signature(&host)?;
     check_api(&host)
 }
 

@@ -184,6 +184,23 @@ mod tests {
     }
 
     #[test]
+    fn the_page_shows_the_generic_body() {
+        let page = include_str!("../../../../docs/telling.md");
+        let block = page.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let shown: Value = serde_json::from_str(block).unwrap();
+        let sent = of(WebhookFormat::Generic, &one(fixtures::healed()), &options());
+        let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!(keys(&shown), keys(&sent));
+        assert_eq!(keys(&shown["notices"][0]), keys(&sent["notices"][0]));
+        for key in ["version", "host", "subject", "is_test"] {
+            assert_eq!(shown[key], sent[key], "{key}");
+        }
+        for header in [super::super::webhook::SIGNATURE_HEADER, super::super::webhook::TIMESTAMP_HEADER] {
+            assert!(page.contains(&format!("`{header}`")), "docs/telling.md does not name {header}");
+        }
+    }
+
+    #[test]
     fn a_test_says_that_nothing_is_wrong_and_who_asked() {
         let test =
             TestNotice { at: fixtures::at(0).wall, by: "<!here> root".into(), route: RouteId::new("ops").unwrap() };
