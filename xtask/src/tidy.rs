@@ -67,6 +67,7 @@ pub(crate) fn run() -> Result<()> {
         }
     }
     findings.extend(documents::check_map(&read("ARCHITECTURE.md")?, &files));
+    findings.extend(documents::check_reach(&root, &files));
     findings.extend(documents::check_tests(&read("docs/develop/testing.md")?, &files));
     for (name, allowed) in LAYERS {
         let folder =

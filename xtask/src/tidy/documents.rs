@@ -78,6 +78,42 @@ fn top_level(file: &str) -> Option<(&str, &str)> {
     is_module.then_some((krate, module))
 }
 
+/// Every page for operators can be found from the README, link by link. What is for developers lies in a folder of its own.
+pub(super) fn check_reach(root: &Path, files: &[String]) -> Vec<String> {
+    let (mut found, mut next) = (vec!["README.md".to_owned()], 0);
+    while let Some(file) = found.get(next).cloned() {
+        next += 1;
+        let text = fs::read_to_string(root.join(&file)).unwrap_or_default();
+        let folder = file.rsplit_once('/').map_or("", |(folder, _)| folder);
+        for link in
+            prose(&text).flat_map(|line| line.split("](").skip(1)).filter_map(|rest| rest.split([')', '#']).next())
+        {
+            let page = joined(folder, link);
+            if link.ends_with(".md") && !found.contains(&page) {
+                found.push(page);
+            }
+        }
+    }
+    let pages = files.iter().filter(|file| file.starts_with("docs/") && file.ends_with(".md"));
+    pages
+        .filter(|file| !file.starts_with("docs/develop/") && !found.contains(file))
+        .map(|file| format!("{file}: no link from README.md leads there, over other pages neither"))
+        .collect()
+}
+
+/// The name below the root of what a page in `folder` calls `link`.
+fn joined(folder: &str, link: &str) -> String {
+    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+    for part in link.split('/') {
+        match part {
+            ".." => drop(parts.pop()),
+            "." | "" => {}
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
 /// Every file of end-to-end tests stands on the page of tests.
 pub(super) fn check_tests(page: &str, files: &[String]) -> Vec<String> {
     let names =
@@ -145,6 +181,20 @@ mod tests {
         assert_eq!(check("[b](b.md#a-backoff)"), 1);
         assert_eq!(check("```\n[c](c.md)\n```\n"), 0);
         assert_eq!(check_paths(Path::new("/"), "a.md", "see `crates/none/at/all.rs`").len(), 1);
+    }
+
+    #[test]
+    fn a_page_that_nobody_finds_is_found() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::create_dir_all(folder.path().join("docs/deep")).expect("made");
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("written");
+        write("README.md", "[a](docs/a.md#x)");
+        write("docs/a.md", "[b](deep/b.md)");
+        write("docs/deep/b.md", "[a](../a.md) [c](../c.md)");
+        let check =
+            |files: &[&str]| check_reach(folder.path(), &files.iter().map(|f| (*f).to_owned()).collect::<Vec<_>>());
+        assert_eq!(check(&["docs/a.md", "docs/deep/b.md", "docs/c.md", "docs/develop/x.md"]), Vec::<String>::new());
+        assert_eq!(check(&["docs/d.md"]).len(), 1);
     }
 
     #[test]
