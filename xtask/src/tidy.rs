@@ -61,6 +61,7 @@ pub(crate) fn run() -> Result<()> {
         if file.ends_with(".md") {
             findings.extend(documents::check_paths(&root, file, &text));
             findings.extend(documents::check_links(&root, file, &text));
+            findings.extend(documents::check_commands(file, &text, crate::USAGE));
         }
         if !WORDLESS.contains(&file.as_str()) {
             findings.extend(documents::check_words(file, &text, &words));

@@ -114,6 +114,22 @@ fn joined(folder: &str, link: &str) -> String {
     parts.join("/")
 }
 
+/// Every command of the project that a page names is one; `usage` has a line for each.
+pub(super) fn check_commands(file: &str, text: &str, usage: &str) -> Vec<String> {
+    const START: &str = "cargo xtask ";
+    let is_word = |word: &&str| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase());
+    let words = |rest: &'_ str| -> Vec<String> {
+        let command = rest.split(['`', '#']).next().unwrap_or_default().split(' ').take_while(is_word);
+        command.map(str::to_owned).collect()
+    };
+    let known: Vec<_> = usage.lines().filter_map(|line| Some(words(line.strip_prefix(START)?))).collect();
+    let named = text.split(START).skip(1).map(|rest| words(rest.lines().next().unwrap_or_default()));
+    named
+        .filter(|named| !known.iter().any(|known| !named.is_empty() && known.starts_with(named)))
+        .map(|named| format!("{file}: there is no `{START}{}`", named.join(" ")))
+        .collect()
+}
+
 /// Every file of end-to-end tests stands on the page of tests.
 pub(super) fn check_tests(page: &str, files: &[String]) -> Vec<String> {
     let names =
@@ -181,6 +197,14 @@ mod tests {
         assert_eq!(check("[b](b.md#a-backoff)"), 1);
         assert_eq!(check("```\n[c](c.md)\n```\n"), 0);
         assert_eq!(check_paths(Path::new("/"), "a.md", "see `crates/none/at/all.rs`").len(), 1);
+    }
+
+    #[test]
+    fn a_command_that_there_is_not_is_found() {
+        let usage = "cargo xtask test              every test\ncargo xtask bench heal        how long\n";
+        let check = |text: &str| check_commands("a.md", text, usage).len();
+        assert_eq!(check("`cargo xtask test`\ncargo xtask bench heal   # slow\n`cargo xtask bench`"), 0);
+        assert_eq!(check("`cargo xtask tests`, `cargo xtask bench hael`"), 2);
     }
 
     #[test]
