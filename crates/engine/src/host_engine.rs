@@ -196,6 +196,8 @@ impl HostEngine {
     fn apply(&mut self, now: Now, bundle: Bundle) {
         let mut old: BTreeMap<CheckId, CheckState> =
             core::mem::take(&mut self.checks).into_iter().map(|state| (state.check.id.clone(), state)).collect();
+        // Room for all at once: growing would leave as much again behind.
+        self.checks.reserve_exact(bundle.parts().checks.len());
         self.check_index.clear();
         self.targets.clear();
         self.units.clear();
