@@ -49,7 +49,8 @@ pub(crate) enum Value {
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) key: Place,
-    pub(crate) node: Node,
+    /// Boxed, since a map keeps room for eleven entries and most have two.
+    pub(crate) node: Box<Node>,
 }
 
 /// A single value.
@@ -157,7 +158,7 @@ impl Node {
 
     /// The value of a key.
     pub(crate) fn get(&self, key: &str) -> Option<&Node> {
-        self.map().and_then(|map| map.get(key)).map(|entry| &entry.node)
+        self.map().and_then(|map| map.get(key)).map(|entry| &*entry.node)
     }
 
     /// What it is, in words that follow "this is".
@@ -210,7 +211,7 @@ pub(crate) fn insert(
             help,
         });
     }
-    map.insert(name, Entry { key, node });
+    map.insert(name, Entry { key, node: Box::new(node) });
     Ok(())
 }
 

@@ -259,7 +259,7 @@ fn step_name<'r>(found: &mut Found<'_>, rest: &'r str) -> Result<&'r str, NoKey>
         };
         return Err(NoKey { what: format!("there is no `{}` under `{}`", cut(rest), found.key), suggestion });
     };
-    found.node = map.and_then(|map| map.get(&name)).map(|entry| &entry.node);
+    found.node = map.and_then(|map| map.get(&name)).map(|entry| &*entry.node);
     found.key = joined(&found.key, &name);
     Ok(rest[end..].trim_start_matches('.'))
 }

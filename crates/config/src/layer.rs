@@ -109,11 +109,11 @@ fn merge_maps(
                 map.insert(name, entry);
             }
             Some(there) if ENTRIES.contains(&key) && layer(there) == layer(&entry) => {
-                twice(findings, sources, &Node { place: there.key, ..there.node.clone() }, entry.key, &path);
+                twice(findings, sources, &Node { place: there.key, ..(*there.node).clone() }, entry.key, &path);
             }
             Some(there) => {
                 there.key = entry.key;
-                merge(findings, sources, &mut there.node, entry.node, &path);
+                merge(findings, sources, &mut there.node, *entry.node, &path);
             }
         }
     }

@@ -33,7 +33,7 @@ impl Node {
     /// Names and values of the mapping under a key.
     pub(crate) fn named(&self, name: &str) -> impl Iterator<Item = (&str, Place, &Node)> + Clone {
         let map = self.get(name).and_then(Node::map);
-        map.into_iter().flatten().map(|(name, entry)| (name.as_str(), entry.key, &entry.node))
+        map.into_iter().flatten().map(|(name, entry)| (name.as_str(), entry.key, &*entry.node))
     }
 
     /// The items of the list under a key.

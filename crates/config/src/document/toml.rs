@@ -34,7 +34,7 @@ fn convert_table(table: &DeTable<'_>, range: Range<usize>, source: usize, depth:
     let mut map = BTreeMap::new();
     for (key, value) in table {
         let node = convert(value.get_ref(), value.span(), source, depth + 1)?;
-        map.insert(key.get_ref().to_string(), Entry { key: place(key.span(), source), node });
+        map.insert(key.get_ref().to_string(), Entry { key: place(key.span(), source), node: Box::new(node) });
     }
     Ok(Node::new(Value::Map(map), place(range, source)))
 }
