@@ -143,9 +143,19 @@ fn is_up(unit: &UnitSnapshot) -> bool {
     !matches!(unit.active, ActiveState::Inactive | ActiveState::Failed)
 }
 
-/// It is gathered again after a failed remedy; what is the same as before says nothing new.
+/// It is gathered again after a failed remedy; lines that the same source has said before say nothing new.
 fn add(incident: &mut Incident, evidence: impl IntoIterator<Item = Evidence>) {
-    let news: Vec<_> = evidence.into_iter().filter(|found| !incident.evidence.contains(found)).collect();
-    let room = Incident::EVIDENCE_MAX.saturating_sub(incident.evidence.len());
-    incident.evidence.extend(news.into_iter().take(room));
+    for found in evidence {
+        if incident.evidence.len() >= Incident::EVIDENCE_MAX {
+            return;
+        }
+        let before: Vec<&Evidence> = incident.evidence.iter().filter(|kept| kept.source == found.source).collect();
+        let is_old = |line: &str| before.iter().any(|kept| kept.text.as_str().lines().any(|said| said == line));
+        let news: Vec<&str> = found.text.as_str().lines().filter(|line| !is_old(line)).collect();
+        if news.is_empty() {
+            continue;
+        }
+        let text = Text::new(news.join("\n"));
+        incident.evidence.push(Evidence { text, ..found });
+    }
 }

@@ -98,8 +98,8 @@ fn changed_since(path: &Path, since: WallTime) -> Option<String> {
     if at < since.0 {
         return None;
     }
-    let ago = modified.elapsed().unwrap_or_default();
-    Some(format!("{} was changed {} before", path.display(), ansai_model::time::Shown(ago)))
+    let when = jiff::Timestamp::try_from(modified).ok()?.strftime("%F %T UTC");
+    Some(format!("{} was changed at {when}", path.display()))
 }
 
 fn unit_files(context: &Context, unit: &str, since: WallTime) -> Option<Evidence> {
