@@ -74,11 +74,13 @@ fn relink(path: &Path, to: &str, is_link: bool) -> Result<Vec<String>, String> {
     if !is_link {
         return Err("is no symbolic link".into());
     }
-    if fs::read_link(path).is_ok_and(|now| now == Path::new(to)) {
+    let was = fs::read_link(path).map_err(|error| error.to_string())?;
+    if was == Path::new(to) {
         return Ok(Vec::new());
     }
     fs::remove_file(path).and_then(|()| symlink(to, path)).map_err(|error| error.to_string())?;
-    Ok(vec![format!("pointed the link {} to {to}", path.display())])
+    // Whoever wants it back must know what it was.
+    Ok(vec![format!("pointed the link {} to {to} (was {})", path.display(), was.display())])
 }
 
 fn give_to(entry: &EnvironmentEntry, path: &Path) -> Result<Option<String>, String> {
@@ -93,7 +95,7 @@ fn give_to(entry: &EnvironmentEntry, path: &Path) -> Result<Option<String>, Stri
         return Ok(None);
     }
     std::os::unix::fs::lchown(path, owner, group).map_err(|error| error.to_string())?;
-    Ok(Some(format!("set the owner of {}", entry.path)))
+    Ok(Some(format!("set the owner of {} (was {}:{})", entry.path, meta.uid(), meta.gid())))
 }
 
 fn number(file: &str, name: &str) -> Option<u32> {
@@ -118,6 +120,9 @@ mod tests {
         ];
         assert!(matches!(ensure(&entries), ActionOutcome::Succeeded { .. }));
         assert!(matches!(ensure(&entries), ActionOutcome::NotNeeded { .. }));
+        let entries = [entry(path("link"), EnvironmentKind::Symlink(path("run/app")), None)];
+        let ActionOutcome::Succeeded { note } = ensure(&entries) else { panic!("the link was not made anew") };
+        assert!(note.as_str().ends_with(&format!("(was {})", path("run"))), "{note}");
         let mode = fs::metadata(path("run/app")).expect("there").permissions().mode();
         assert_eq!(mode & 0o7777, 0o750);
         let wrong = [entry(path("run"), EnvironmentKind::File { create: true }, None)];
