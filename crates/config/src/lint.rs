@@ -1,5 +1,7 @@
 //! What is legal and dangerous: warnings, never errors.
 
+mod figures;
+
 use std::time::Duration;
 
 use ansai_model::{
@@ -90,6 +92,10 @@ fn service(findings: &mut Findings<'_>, configuration: &Configuration, service: 
         let help = "write autonomy: act or approve here, or leave critical out".to_owned();
         let what = "it is critical, and nothing is done when it fails: its autonomy is `observe`";
         findings.warning(place_of(node, "critical"), &joined(&service.key, "critical"), what, help);
+    }
+    if let Some(condition) = &service.condition {
+        let probes = service.looks.iter().map(|(_, look)| &look.probe);
+        figures::check(findings, node, &service.key, condition, probes);
     }
     for (_, look) in &service.looks {
         let (every, timeout) = configuration.probe_defaults.times(&look.schedule);
@@ -182,6 +188,14 @@ fn long(findings: &mut Findings<'_>, configuration: &Configuration, root: &Node)
             let what = "this rule names no check, so nothing triggers it";
             let help = "write checks: [unit]".to_owned();
             findings.warning(place_of(node, "checks"), &format!("rules.{name}.checks"), what, help);
+        }
+        let Some((_, rule)) = found else { continue };
+        let checks = &configuration.long.checks;
+        // The checks of a service stand elsewhere, and what they report is not looked up.
+        let is_known = rule.checks.iter().all(|check| checks.contains_key(check));
+        if let Some(condition) = rule.condition.as_ref().filter(|_| is_known) {
+            let probes = rule.checks.iter().filter_map(|check| checks.get(check)).map(|check| &check.probe);
+            figures::check(findings, node, &format!("rules.{name}"), condition, probes);
         }
     }
 }

@@ -65,6 +65,21 @@ impl Value {
     }
 }
 
+impl ValueType {
+    /// How a value of this type is written, in words that follow a comma.
+    #[must_use]
+    pub fn written_as(self) -> &'static str {
+        match self {
+            Self::Bool => "as true or false",
+            Self::Number => "as 3 or 0.5",
+            Self::Text => "in quotes",
+            Self::Duration => "as in 30s, 5m or 2h",
+            Self::Bytes => "as in 64KiB, 16MiB or 2GiB",
+            Self::Percent => "as in 90%",
+        }
+    }
+}
+
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{domain::service::UnitExpectation, id::UnitName, text::Text, units::ByteSize};
+use crate::{condition::ValueType, domain::service::UnitExpectation, id::UnitName, text::Text, units::ByteSize};
 
 /// A look at a target.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -75,6 +75,23 @@ impl Probe {
             Self::Process { .. } => "process",
             Self::ProcessCount { .. } => "process-count",
             Self::File { .. } => "file",
+        }
+    }
+}
+
+impl Probe {
+    /// The figures that it reports, as conditions name them behind `figure.`; `None` when only it knows.
+    #[must_use]
+    pub fn figures(&self) -> Option<&'static [(&'static str, ValueType)]> {
+        match self {
+            Self::Unit { .. } | Self::Tcp { .. } | Self::UnixSocket { .. } | Self::Exec(_) | Self::Process { .. } => {
+                Some(&[])
+            }
+            Self::Http(_) => Some(&[("http.status", ValueType::Number), ("latency", ValueType::Duration)]),
+            Self::ProcessCount { .. } => Some(&[("processes", ValueType::Number)]),
+            Self::File { age_max: None, .. } => Some(&[("size", ValueType::Bytes)]),
+            Self::File { .. } => Some(&[("size", ValueType::Bytes), ("age", ValueType::Duration)]),
+            Self::Nagios(_) => None,
         }
     }
 }

@@ -248,9 +248,9 @@ impl Parser<'_> {
         let (first, second) = (self.shown(&left.place), self.shown(&right.place));
         let help = match &right.expression {
             Expression::Literal(Value::Number(_)) if wanted != ValueType::Bool && wanted != ValueType::Text => {
-                format!("write its unit, {}", written_as(wanted))
+                format!("write its unit, {}", wanted.written_as())
             }
-            Expression::Literal(_) => format!("write {wanted}, {}", written_as(wanted)),
+            Expression::Literal(_) => format!("write {wanted}, {}", wanted.written_as()),
             _ => "only values of one type can be compared".to_owned(),
         };
         Err(error(right.place.clone(), format!("`{first}` is {wanted}, but `{second}` is {found}"), help))
@@ -382,17 +382,6 @@ fn field_type(word: &str, place: &Range<usize>, left: Option<&Typed>) -> Result<
 fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let near = known.map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate));
     near.filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4).min().map(|(_, name)| name)
-}
-
-fn written_as(value_type: ValueType) -> &'static str {
-    match value_type {
-        ValueType::Bool => "as true or false",
-        ValueType::Number => "as 3 or 0.5",
-        ValueType::Text => "in quotes",
-        ValueType::Duration => "as in 30s, 5m or 2h",
-        ValueType::Bytes => "as in 64KiB, 16MiB or 2GiB",
-        ValueType::Percent => "as in 90%",
-    }
 }
 
 fn example(value_type: Option<ValueType>) -> &'static str {

@@ -49,6 +49,11 @@ pub async fn observe(context: &Context, probe: &Probe, timeout: Duration) -> Obs
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use ansai_model::{observation::Details, probe::HttpProbe};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
     use super::*;
 
     #[test]
@@ -57,5 +62,43 @@ mod tests {
         let probe = Probe::Tcp { host: "127.0.0.1".into(), port: 1 };
         let bytes = size_of_val(&observe(&context, &probe, Duration::ZERO));
         assert!(bytes <= 1024, "{bytes} bytes, a thousand times");
+    }
+
+    /// Every figure that was seen is one that the probe is known to report, in its type, and none is missing.
+    async fn check(probe: Probe) {
+        let seen = observe(&Context::new("/".into()), &probe, Duration::from_secs(10)).await;
+        let Details::Figures(figures) = seen.details() else { panic!("{probe:?} reported no figures: {seen:?}") };
+        let mut seen: Vec<_> = figures.iter().map(|(name, value)| (name.as_ref(), value.value_type())).collect();
+        let mut known = probe.figures().expect("no plugin").to_vec();
+        seen.sort_by_key(|(name, _)| *name);
+        known.sort_by_key(|(name, _)| *name);
+        assert_eq!(seen, known, "{probe:?}");
+    }
+
+    #[tokio::test]
+    async fn probes_report_the_figures_that_conditions_may_name() {
+        let path = std::env::current_exe().expect("known").display().to_string();
+        check(Probe::File { path: path.clone(), age_max: None, size_max: None }).await;
+        check(Probe::File { path: path.clone(), age_max: Some(Duration::from_secs(1)), size_max: None }).await;
+        check(Probe::ProcessCount { executable: path, count_min: 1, count_max: 9 }).await;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let url = format!("http://{}/", listener.local_addr().expect("an address"));
+        let serve = async {
+            let (mut stream, _) = listener.accept().await.expect("accepted");
+            let _ = stream.read(&mut [0; 1024]).await;
+            stream.write_all(b"HTTP/1.1 503 no\r\ncontent-length: 0\r\n\r\n").await.expect("written");
+        };
+        let http = HttpProbe {
+            url,
+            method: "GET".into(),
+            headers: BTreeMap::new(),
+            statuses: vec![(200, 299)],
+            body_contains: None,
+            answer_headers: BTreeMap::new(),
+            within: None,
+            verify_certificate: true,
+            ca_file: None,
+        };
+        tokio::join!(serve, check(Probe::Http(http)));
     }
 }
