@@ -9,6 +9,7 @@ pub mod events;
 pub mod heartbeat;
 pub mod journal;
 pub mod ledger;
+mod looks;
 pub mod metrics;
 pub mod notify;
 pub mod outbox;

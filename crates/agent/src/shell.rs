@@ -4,7 +4,6 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     path::PathBuf,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -15,20 +14,21 @@ use ansai_engine::{
 use ansai_host::port::Host;
 use ansai_model::{
     action::{ActionOutcome, ActionRun},
-    id::{CheckId, RunId},
+    id::RunId,
     incident::{Evidence, EvidenceKind, EvidenceRequest, Incident},
     inventory::Inventory,
     notify::Notice,
     observation::Observation,
     text::Text,
 };
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
 use crate::{
     api::Reply,
     clock::Clock,
     ledger::{Ledger, Store},
+    looks::Looks,
     notify::chain,
     outbox::Outbox,
     recorder::Recorder,
@@ -65,7 +65,7 @@ pub struct Shell<H, S> {
     host: H,
     tasks: TaskTracker,
     results: mpsc::Sender<Input>,
-    probes: Arc<Semaphore>,
+    looks: Looks,
     hold_file: PathBuf,
     waiting: BTreeMap<u64, oneshot::Sender<Reply>>,
     requests: u64,
@@ -117,7 +117,7 @@ impl<H: Host, S: Store> Shell<H, S> {
             host,
             tasks,
             results,
-            probes: Arc::new(Semaphore::new(PROBES_MAX)),
+            looks: Looks::new(PROBES_MAX),
             hold_file,
             waiting: BTreeMap::new(),
             requests: 0,
@@ -150,6 +150,7 @@ impl<H: Host, S: Store> Shell<H, S> {
                 self.begin(effect, &mut inputs);
             }
         }
+        self.look();
     }
 
     /// Persist, then act: the state that holds the decision is durable before the effect begins.
@@ -191,7 +192,7 @@ impl<H: Host, S: Store> Shell<H, S> {
 
     fn begin(&mut self, effect: Effect, inputs: &mut VecDeque<Input>) {
         match effect {
-            Effect::Observe(check) => self.observe(check),
+            Effect::Observe(check) => self.looks.ask(check),
             Effect::Perform(run) => self.perform(*run, inputs),
             Effect::Gather(request) if self.shedding.is_some() => inputs.push_back(self.not_gathered(&request)),
             Effect::Gather(request) => {
@@ -213,18 +214,24 @@ impl<H: Host, S: Store> Shell<H, S> {
         Input::Gathered { incident: request.incident, evidence: vec![missing(text)] }
     }
 
-    fn observe(&self, check: CheckId) {
-        let Some((probe, timeout)) = self.engine.probe(&check).map(|(probe, timeout)| (probe.clone(), timeout)) else {
-            return;
-        };
-        let (host, results, probes) = (self.host.clone(), self.results.clone(), Arc::clone(&self.probes));
-        self.tasks.spawn(async move {
-            let Ok(_place) = probes.acquire_owned().await else { return };
-            // A look ends by itself in time; one that does not must not keep its place for good.
-            let looked = tokio::time::timeout(timeout.saturating_add(LOOK_GRACE), host.observe(&probe, timeout)).await;
-            let observation = looked.unwrap_or_else(|_| Observation::unknown("the look did not end"));
-            let _ = results.send(Input::Observed { check, observation }).await;
-        });
+    /// Begins the looks that have a place.
+    fn look(&mut self) {
+        while let Some((check, place)) = self.looks.next() {
+            let Some((probe, timeout)) = self.engine.probe(&check).map(|(probe, timeout)| (probe.clone(), timeout))
+            else {
+                continue;
+            };
+            let (host, results) = (self.host.clone(), self.results.clone());
+            self.tasks.spawn(async move {
+                // A look ends by itself in time; one that does not must not keep its place for good.
+                let limit = timeout.saturating_add(LOOK_GRACE);
+                let looked = tokio::time::timeout(limit, host.observe(&probe, timeout)).await;
+                let observation = looked.unwrap_or_else(|_| Observation::unknown("the look did not end"));
+                // Whoever hears of it begins the next one.
+                drop(place);
+                let _ = results.send(Input::Observed { check, observation }).await;
+            });
+        }
     }
 
     fn perform(&mut self, run: ActionRun, inputs: &mut VecDeque<Input>) {
@@ -361,7 +368,7 @@ impl<H: Host, S: Store> Shell<H, S> {
 
     /// How many probes are under way.
     pub(crate) fn probes_in_flight(&self) -> usize {
-        PROBES_MAX - self.probes.available_permits()
+        self.looks.under_way()
     }
 
     /// Gives back memory that is only kept to be used again.
