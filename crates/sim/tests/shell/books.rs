@@ -2,8 +2,9 @@
 //! count itself: actions are counted where they reach the host, and what is durable is read from the disk.
 
 use std::{
-    collections::{BTreeSet, VecDeque, hash_map::DefaultHasher},
+    collections::{BTreeMap, BTreeSet, VecDeque, hash_map::DefaultHasher},
     hash::{Hash, Hasher},
+    path::Path,
 };
 
 use ansai_agent::{ledger::Store, reports::Reports, shell::Shell};
@@ -35,6 +36,8 @@ pub(crate) struct Books {
     looked: BTreeSet<String>,
     /// Incidents that were durable once.
     known: BTreeSet<IncidentId>,
+    /// Incidents that were durably handed to a person once.
+    escalated: BTreeSet<IncidentId>,
     /// Why everything is held, as far as anybody was told.
     pub(crate) is_held: bool,
     /// Somebody was told that a hold is in force and saved.
@@ -55,6 +58,7 @@ impl Books {
             disk,
             looked: BTreeSet::new(),
             known: BTreeSet::new(),
+            escalated: BTreeSet::new(),
             is_held: false,
             has_acknowledged_hold: false,
             actions: 0,
@@ -149,9 +153,34 @@ impl Books {
     pub(crate) fn follow<H: Host, S: Store>(&mut self, shell: &Shell<H, S>) -> Result<(), String> {
         self.checker.after_step(shell.engine())?;
         if shell.ledger_error().is_none() {
-            self.known.extend(shell.engine().state().incidents.keys());
+            let incidents = &shell.engine().state().incidents;
+            self.known.extend(incidents.keys());
+            let escalated = incidents.values().filter(|incident| matches!(incident.phase, Phase::Escalated { .. }));
+            self.escalated.extend(escalated.map(|incident| incident.id));
         }
         self.verdict()
+    }
+
+    /// At the end: each incident that was handed to a person is told in a message, once.
+    ///
+    /// # Errors
+    /// The one that is not.
+    pub(crate) fn all_told(&self, outbox: &Path) -> Result<(), String> {
+        let mut told: BTreeMap<u64, usize> = BTreeMap::new();
+        for entry in std::fs::read_dir(outbox).map_err(|error| error.to_string())?.flatten() {
+            let Ok(bytes) = std::fs::read(entry.path()) else { continue };
+            let message: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
+            if let (Some("escalated"), Some(incident)) =
+                (message["notice"]["kind"].as_str(), message["notice"]["report"]["incident"].as_u64())
+            {
+                *told.entry(incident).or_default() += 1;
+            }
+        }
+        let wrong = self.escalated.iter().find(|id| told.get(&id.0) != Some(&1));
+        match wrong {
+            Some(id) => Err(format!("told_once: {id} was handed to a person in {:?} messages", told.get(&id.0))),
+            None => Ok(()),
+        }
     }
 
     /// What was found broken where nobody could be told.
