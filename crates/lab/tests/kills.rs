@@ -101,7 +101,9 @@ fn boot() -> Result<Host> {
     let host = Host::boot(&HostOptions::new("kills"))?;
     for (index, unit) in APPS.iter().enumerate() {
         let name = unit.trim_end_matches(".service");
-        host.install_unit(unit, &fixture::unit(name, 5001 + u16::try_from(index)?))?;
+        // A start that takes its time is found half done by the next life of the agent.
+        let slow = format!("ExecStartPre=/bin/sleep 0.{index}\n");
+        host.install_unit(unit, &(fixture::unit(name, 5001 + u16::try_from(index)?) + &slow))?;
         host.start(unit)?;
     }
     agent::install(&host, CONFIGURATION)?;
