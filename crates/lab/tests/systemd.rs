@@ -28,6 +28,9 @@ fn without_the_bus_targets_are_unknown_and_nothing_acts_until_it_is_back() -> Re
     host.run_ok(&["systemctl", "stop", "dbus.socket", "dbus.service"])?;
     // Whatever probe there is: without the unit's state none is believed.
     host.signal_main("app.service", Signal::KILL)?;
+    host.wait_until("systemd to see it dead", LIMIT, || {
+        Ok(host.unit_property("app.service", "ActiveState")? == "failed")
+    })?;
     wait_health(&host, "app.service", "unknown")?;
     wait_says(&host, "app.service", "D-Bus")?;
     assert!(!host.is_active("app.service")?, "something acted on what it could not see");
