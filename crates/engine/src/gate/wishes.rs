@@ -3,8 +3,11 @@
 use alloc::format;
 
 use ansai_model::{
+    action::ActionOutcome,
+    domain::service::{ActiveState, Intent},
     id::TargetId,
-    observation::Health,
+    incident::{Step, StepKind},
+    observation::{Health, Observation},
     rule::Autonomy,
     text::Text,
     time::{MonoTime, Now, WallTime},
@@ -95,6 +98,7 @@ pub(super) fn intent(p: &Proposal<'_>) -> Opinion {
         Some((_, seen)) => match seen.health() {
             Health::Failing => allow("the operator wants it running"),
             Health::Healthy => defer(None, "the last look found it healthy"),
+            Health::Unknown if p.moment != Moment::Start && is_unseen_stop(p, seen) => deny(seen.summary().clone()),
             // What is done so far is why: between two steps a unit is stopped, or starting.
             Health::Unknown if p.moment != Moment::Start => allow("the operator wanted it running when it began"),
             Health::Unknown => defer(None, Text::new(format!("in doubt nothing is done: {}", seen.summary()))),
@@ -104,6 +108,16 @@ pub(super) fn intent(p: &Proposal<'_>) -> Opinion {
 
 fn is_notifier(p: &Proposal<'_>) -> bool {
     p.engine.bundle.parts().targets.get(&p.incident.target).is_some_and(|target| target.is_notifier)
+}
+
+/// Whether the unit was stopped while nobody listened, and no lost action of ours may be why: a person must say then
+/// whether it should run.
+fn is_unseen_stop(p: &Proposal<'_>, seen: &Observation) -> bool {
+    let is_unseen =
+        seen.unit().is_some_and(|unit| unit.intent == Intent::Unknown && unit.active == ActiveState::Inactive);
+    let last = p.incident.steps.iter().rev().find(|step| matches!(step.kind, StepKind::Ended { .. }));
+    let was_lost = |step: &Step| matches!(step.kind, StepKind::Ended { outcome: ActionOutcome::Lost { .. }, .. });
+    is_unseen && !last.is_some_and(was_lost)
 }
 
 pub(super) fn autonomy(p: &Proposal<'_>) -> Opinion {

@@ -4,7 +4,12 @@
 mod host;
 mod words;
 
+mod autonomy;
 mod checks;
 mod enemy;
 mod gates;
 mod outcomes;
+mod reload;
+mod restart;
+mod telling;
+mod verifying;

@@ -1,0 +1,200 @@
+//! How freely a rule may act, and what operators say to an incident.
+
+use ansai_model::{
+    decision::Gate,
+    id::IncidentId,
+    operator::{DrillKind, Operation},
+    policy::Scope,
+};
+
+use crate::host::{Host, PLAIN, changed, secs, succeeded, target};
+
+fn with(autonomy: &str) -> Host {
+    Host::new(&changed("autonomy: act", &format!("autonomy: {autonomy}"))).mended_by("restart")
+}
+
+fn approve(host: &mut Host, id: u64) -> String {
+    host.operator(Operation::Approve { incident: IncidentId(id) })
+}
+
+#[test]
+fn observe_records_what_it_would_have_done_and_tells_nobody() {
+    let mut host = with("observe");
+    host.fails("app.service#unit");
+    host.pass(secs(3600));
+    assert_eq!(host.phase("app.service"), "open");
+    assert_eq!(host.gate("app.service", Gate::Autonomy), "deny: the rule may only observe (autonomy: observe)");
+    assert_eq!((host.done(), host.told()), (vec![], vec![]));
+    let incident = host.open("app.service").expect("open");
+    let decision = incident.decision.as_ref().expect("a decision");
+    assert_eq!(decision.proposal.as_str(), "run service/app.service: restart app.service");
+    host.is_well("app.service#unit");
+    host.pass(secs(31));
+    assert_eq!(host.told(), ["Healed to nobody: it ended without an action of ours"]);
+}
+
+#[test]
+fn suggest_tells_once_what_it_would_do() {
+    let mut host = with("suggest");
+    host.fails("app.service#unit");
+    host.pass(secs(3600));
+    assert_eq!((host.phase("app.service"), host.done()), ("open", vec![]));
+    assert_eq!(host.told(), ["Suggested to 1"]);
+    let commands = &host.dispatches[0].report.commands;
+    assert!(commands.iter().any(|command| command == "ansai heal service/app.service"), "{commands:?}");
+}
+
+#[test]
+fn approve_waits_for_an_operator_and_then_acts() {
+    let mut host = with("approve");
+    host.fails("app.service#unit");
+    assert_eq!((host.phase("app.service"), host.told()), ("awaiting approval", vec!["ApprovalWanted to 1".into()]));
+    assert_eq!(host.gate("app.service", Gate::Autonomy), "defer: waits for `ansai approve i1`");
+    assert_eq!(host.dispatches[0].report.commands[0], "ansai approve i1");
+    host.pass(secs(1800));
+    assert_eq!(host.done(), Vec::<&str>::new());
+    assert_eq!(approve(&mut host, 1), "done: i1 is approved; healing begins when no other gate objects");
+    assert_eq!(host.done(), ["restart app.service"]);
+    host.pass(secs(60));
+    assert_eq!(host.phase("app.service"), "none");
+}
+
+#[test]
+fn an_approval_that_nobody_gives_expires_and_a_person_is_told() {
+    let mut host = with("approve");
+    host.fails("app.service#unit");
+    host.pass(secs(3599));
+    assert_eq!(host.phase("app.service"), "awaiting approval");
+    host.pass(secs(2));
+    assert_eq!(host.last_step(1), "escalated: nobody approved the proposal in time");
+    assert_eq!(host.told(), ["ApprovalWanted to 1", "Escalated to 1"]);
+    assert_eq!(approve(&mut host, 1), "refused: i1 does not wait for an approval");
+    assert_eq!(host.done(), Vec::<&str>::new());
+}
+
+#[test]
+fn what_was_approved_still_passes_the_other_gates() {
+    let mut host = with("approve");
+    host.fails("app.service#unit");
+    host.hold_file(Some("no"));
+    approve(&mut host, 1);
+    host.pass(secs(60));
+    assert_eq!(host.done(), Vec::<&str>::new());
+    host.hold_file(None);
+    assert_eq!(host.done(), ["restart app.service"]);
+}
+
+#[test]
+fn a_rejected_proposal_goes_to_the_person_and_is_not_done() {
+    let mut host = with("approve");
+    host.fails("app.service#unit");
+    let answer = host.operator(Operation::Reject { incident: IncidentId(1) });
+    assert_eq!(answer, "done: i1 is rejected; nothing will be done about it");
+    assert_eq!(host.last_step(1), "escalated: the proposal was rejected by ann");
+    host.pass(secs(7200));
+    assert_eq!(host.done(), Vec::<&str>::new());
+}
+
+#[test]
+fn an_approval_is_for_one_incident() {
+    let mut host = with("approve");
+    host.fails("app.service#unit");
+    approve(&mut host, 1);
+    host.pass(secs(60));
+    host.fails("app.service#unit");
+    host.pass(secs(60));
+    assert_eq!((host.phase("app.service"), host.done().len()), ("awaiting approval", 1));
+    assert_eq!(approve(&mut host, 1), "not found: no open incident i1");
+}
+
+#[test]
+fn heal_acts_whatever_autonomy_and_cooldown_say_but_not_past_a_hold_or_a_window() {
+    let heal = || Operation::Heal { target: target("app.service") };
+    let mut host = with("observe");
+    assert_eq!(host.operator(heal()), "refused: nothing is known to be wrong with service/app.service");
+    host.fails("app.service#unit");
+    host.hold_file(Some("no"));
+    assert_eq!(host.operator(heal()), "refused: the HOLD file stops all action (no)");
+    host.hold_file(None);
+    let window = Operation::Maintenance { scope: Scope::All, reason: "x".into(), lasts: secs(60) };
+    host.operator(window);
+    assert_eq!(host.operator(heal()), "refused: maintenance (x, by ann)");
+    host.operator(Operation::EndMaintenance { scope: Scope::All });
+    assert_eq!(host.done(), Vec::<&str>::new());
+    assert!(host.operator(heal()).starts_with("done: healing of service/app.service has begun"));
+    assert_eq!(host.done(), ["restart app.service"]);
+    host.pass(secs(40));
+    // Within the cooldown.
+    host.fails("app.service#unit");
+    assert!(host.operator(heal()).starts_with("done"));
+    assert_eq!(host.done().len(), 2);
+}
+
+#[test]
+fn heal_does_not_go_past_a_budget_or_a_second_time_at_once() {
+    let heal = || Operation::Heal { target: target("app.service") };
+    let mut host = Host::new(&changed("actions: 6", "actions: 1"));
+    host.fails("app.service#unit");
+    assert_eq!(host.operator(heal()), "refused: service/app.service is being healed already (i1)");
+    host.is_well("app.service#unit");
+    host.action_ends(succeeded());
+    host.pass(secs(60));
+    host.fails("app.service#unit");
+    let why = "budget of the target: 1 of 1 actions on this target within 1h are used";
+    assert_eq!(host.operator(heal()), format!("refused: {why}"));
+    assert_eq!(host.begun.len(), 1);
+}
+
+#[test]
+fn what_an_operator_names_wrongly_is_said_to_be_missing() {
+    let mut host = Host::plain();
+    let nobody = target("nobody.service");
+    let table = [
+        Operation::Heal { target: nobody.clone() },
+        Operation::Drill { target: nobody.clone(), kind: DrillKind::Crash },
+        Operation::CloseBreaker { target: nobody },
+        Operation::Approve { incident: IncidentId(7) },
+        Operation::Reject { incident: IncidentId(7) },
+        Operation::Unsilence { scope: Scope::All },
+        Operation::EndMaintenance { scope: Scope::All },
+        Operation::Release { scope: Scope::All },
+    ];
+    for operation in table {
+        let answer = host.operator(operation.clone());
+        assert!(answer.starts_with("not found: "), "{operation:?}: {answer}");
+    }
+}
+
+#[test]
+fn a_drill_is_refused_where_nothing_could_mend_it() {
+    let drill = |kind| Operation::Drill { target: target("app.service"), kind };
+    let mut host = Host::plain();
+    assert_eq!(host.operator(drill(DrillKind::Port)), "refused: service/app.service declares no port");
+    assert_eq!(
+        host.operator(drill(DrillKind::Configuration)),
+        "refused: service/app.service declares no configuration"
+    );
+    host.hold_file(Some("no"));
+    assert_eq!(host.operator(drill(DrillKind::Crash)), "refused: the HOLD file stops all action (no)");
+    host.hold_file(None);
+    host.step(ansai_engine::Input::Ledger(Some("full".into())));
+    assert!(host.operator(drill(DrillKind::Crash)).starts_with("refused"));
+    host.step(ansai_engine::Input::Ledger(None));
+    host.fails("app.service#unit");
+    assert_eq!(host.operator(drill(DrillKind::Crash)), "refused: service/app.service is not known to be well");
+}
+
+#[test]
+fn what_a_drill_broke_is_healed_and_marked_as_its_doing() {
+    let mut host = Host::new(PLAIN).mended_by("restart");
+    let answer = host.operator(Operation::Drill { target: target("app.service"), kind: DrillKind::Crash });
+    assert_eq!(answer, "done: drill: ansai will inject a failure (crash) into app.service");
+    host.fails("app.service#unit");
+    host.pass(secs(60));
+    assert_eq!(host.done(), ["inject a failure (crash) into app.service", "restart app.service"]);
+    assert!(host.dispatches.last().expect("told").report.is_drill);
+    host.pass(secs(600));
+    host.fails("app.service#unit");
+    host.pass(secs(60));
+    assert!(!host.dispatches.last().expect("told").report.is_drill, "that of ten minutes later is not");
+}

@@ -1,0 +1,91 @@
+//! A new configuration while something is going on.
+
+use ansai_model::decision::Gate;
+
+use crate::host::{Host, PLAIN, changed, failed, secs, succeeded};
+
+#[test]
+fn a_check_that_is_taken_out_while_it_is_healed_ends_its_incident() {
+    let mut host = Host::plain();
+    host.fails("app.service#unit");
+    host.apply(&changed("app.service: {}", "other.service: {}"));
+    assert_eq!((host.phase("app.service"), host.engine.state().remediations.len()), ("none", 0));
+    assert_eq!(host.last_step(1), "resolved: withdrawn: its check is no longer configured");
+    assert_eq!(host.told(), ["Healed to nobody: it ended without an action of ours"]);
+    // The action under way ends, and nothing follows from it.
+    host.action_ends(failed());
+    host.pass(secs(600));
+    assert_eq!(host.begun.len(), 1);
+    assert_eq!(host.engine.state().runs.len(), 0);
+}
+
+#[test]
+fn what_is_taken_out_and_put_back_has_not_lost_its_limits() {
+    let mut host = Host::new(&changed("actions: 6", "actions: 1"));
+    host.fails("app.service#unit");
+    host.apply(&changed("app.service: {}", "other.service: {}"));
+    host.action_ends(succeeded());
+    host.apply(&changed("actions: 6", "actions: 1"));
+    host.pass(secs(60));
+    assert_eq!(host.begun.len(), 1);
+    assert!(host.last_step(2).starts_with("escalated: budget of the target"), "{}", host.last_step(2));
+}
+
+#[test]
+fn an_action_under_way_of_a_check_that_was_put_back_is_waited_for() {
+    let mut host = Host::plain();
+    host.fails("app.service#unit");
+    host.apply(&changed("app.service: {}", "other.service: {}"));
+    host.apply(PLAIN);
+    host.pass(secs(1));
+    let said = host.gate("app.service", Gate::Concurrency);
+    assert!(said.ends_with("r1 is still under way on this target"), "{said}");
+    assert_eq!(host.begun.len(), 1);
+    host.action_ends(failed());
+    host.pass(secs(1));
+    assert_eq!(host.begun.len(), 2, "{:?}", host.story(2));
+}
+
+#[test]
+fn a_remediation_keeps_the_runbook_and_the_limits_that_it_began_with() {
+    let mut host = Host::plain();
+    host.fails("app.service#unit");
+    let other = "runbooks:\n  service/app.service:\n    - {name: other, steps: [{stop_unit: app.service}]}\n";
+    host.apply(&(changed("attempts: 4", "attempts: 1") + other));
+    host.action_ends(failed());
+    host.pass(secs(6));
+    assert_eq!(host.done(), ["restart app.service", "restart app.service"]);
+}
+
+#[test]
+fn an_unchanged_check_keeps_its_state_and_a_changed_one_begins_unknown() {
+    let probe = |port| {
+        changed(
+            "app.service: {}",
+            &format!("app.service: {{autonomy: observe, probe: {{tcp: \"127.0.0.1:{port}\", fail_after: 3}}}}"),
+        )
+    };
+    let failures = |host: &Host| host.explain("app.service").checks[0].failures.0;
+    let mut host = Host::new(&probe(80));
+    host.fails("app.service#tcp");
+    assert_eq!(failures(&host), 1);
+    host.apply(&probe(80));
+    assert_eq!(failures(&host), 1);
+    host.hanging.insert(crate::host::check("app.service#tcp"));
+    host.apply(&probe(81));
+    assert_eq!(failures(&host), 0);
+    assert_eq!(host.summary("app.service"), "it has not been looked at yet");
+}
+
+#[test]
+fn a_window_that_a_new_configuration_opens_stops_what_is_under_way() {
+    let mut host = Host::plain();
+    host.fails("app.service#unit");
+    // A window of a week on every day is always open.
+    let days = "[mon, tue, wed, thu, fri, sat, sun]";
+    let window = format!("maintenance: [{{reason: night, scope: \"*\", days: {days}, at: \"00:00\", lasts: 24h}}]\n");
+    host.apply(&(PLAIN.to_owned() + &window));
+    host.action_ends(failed());
+    host.pass(secs(60));
+    assert_eq!(host.begun.len(), 1, "{:?}", host.story(1));
+}

@@ -1,0 +1,126 @@
+//! Who is told what, when, and why nobody is. Delivery and digests are the agent's.
+
+use ansai_model::{operator::Operation, policy::Scope, rule::Severity};
+
+use crate::host::{Host, PLAIN, changed, only, secs, succeeded};
+
+fn healed(host: &mut Host) {
+    host.fails("app.service#unit");
+    host.pass(secs(120));
+    assert_eq!(host.phase("app.service"), "none", "{:?}", host.story(1));
+}
+
+#[test]
+fn what_was_healed_is_quiet_unless_a_route_asks_for_it() {
+    let mut host = Host::plain().mended_by("restart");
+    healed(&mut host);
+    assert_eq!(host.told(), ["Healed to nobody: no route wants it"]);
+    let mut host = Host::new(&changed("smtp: \"smtp://127.0.0.1:25\"", "smtp: \"smtp://127.0.0.1:25\", healed: true"))
+        .mended_by("restart");
+    healed(&mut host);
+    assert_eq!(host.told(), ["Healed to 1"]);
+}
+
+#[test]
+fn what_is_healed_too_often_is_loud() {
+    let mut host = Host::plain().mended_by("restart");
+    for _ in 0..4 {
+        healed(&mut host);
+        host.pass(secs(3600));
+    }
+    let quiet = "Healed to nobody: no route wants it";
+    assert_eq!(host.told(), [quiet, quiet, quiet, "HealedTooOften to 1"]);
+    let report = &host.dispatches[3].report;
+    assert_eq!((report.history.incidents, report.history.healed), (3, 3));
+    assert!(report.advice.iter().any(|text| text.as_str().starts_with("this is incident 4 of this check")));
+    // A day later it is quiet again.
+    host.pass(secs(2 * 86_400));
+    healed(&mut host);
+    assert_eq!(host.told()[4], quiet);
+}
+
+#[test]
+fn an_escalation_is_told_once_with_its_evidence() {
+    let mut host = Host::plain().actions_end(succeeded());
+    host.fails("app.service#unit");
+    host.pass(secs(86_400));
+    assert_eq!(host.told(), ["Escalated to 1"]);
+    let report = &host.dispatches[0].report;
+    assert_eq!(report.evidence.iter().map(|found| found.text.as_str()).collect::<Vec<_>>(), ["it died"]);
+    assert_eq!(report.headline.as_str(), "app.service needs a person: it died");
+    assert!(report.commands.iter().any(|command| command == "journalctl -u app.service -n 100 --no-pager"));
+}
+
+#[test]
+fn an_escalation_waits_for_evidence_but_not_for_ever() {
+    let mut host = Host::new(&changed("actions: 6", "actions: 1")).mended_by("restart");
+    healed(&mut host);
+    host.has_evidence = false;
+    host.fails("app.service#unit");
+    host.pass(secs(9));
+    assert_eq!((host.phase("app.service"), host.told().len()), ("escalated", 1));
+    host.pass(secs(2));
+    assert_eq!(host.told()[1..], ["Escalated to 1"]);
+}
+
+#[test]
+fn a_silence_tells_nobody_and_heals_on_and_ends_by_itself() {
+    let mut host = Host::plain().actions_end(succeeded());
+    let silence = Operation::Silence { scope: only("app.service"), reason: "known".into(), lasts: secs(3600) };
+    assert_eq!(host.operator(silence), "done: silenced: app.service; healing goes on");
+    host.fails("app.service#unit");
+    host.pass(secs(120));
+    assert_eq!(host.told(), ["Escalated to nobody: silenced by ann (known)"]);
+    assert_eq!(
+        host.explain("app.service").silence.map(|why| why.to_string()).as_deref(),
+        Some("silenced by ann (known)")
+    );
+    assert!(host.begun.len() > 1, "healing went on");
+    host.pass(secs(3600));
+    host.is_well("app.service#unit");
+    host.pass(secs(60));
+    assert_eq!(host.told()[1..], ["Recovered to 1"]);
+    assert!(
+        host.operator(Operation::Unsilence { scope: Scope::All }).starts_with("not found")
+            || host.explain("app.service").silence.is_none()
+    );
+}
+
+#[test]
+fn in_a_maintenance_window_nobody_is_told() {
+    let mut host = Host::new(&changed("autonomy: act", "autonomy: suggest"));
+    host.operator(Operation::Maintenance { scope: Scope::All, reason: "disks".into(), lasts: secs(600) });
+    host.fails("app.service#unit");
+    host.pass(secs(300));
+    assert_eq!(host.told(), ["Suggested to nobody: maintenance (disks, by ann)"]);
+}
+
+#[test]
+fn a_route_takes_what_is_urgent_enough_for_it() {
+    for (critical, severity, told) in [("", Severity::Day, 1), ("critical: true", Severity::Now, 2)] {
+        let routes = "notify: {mail: {to: a@example.com, smtp: \"smtp://127.0.0.1:25\"}, \
+                      pager: {exec: [/bin/page], severity: now}}";
+        let yaml = changed("notify: {mail: {to: a@example.com, smtp: \"smtp://127.0.0.1:25\"}}", routes)
+            .replace("app.service: {}", &format!("app.service: {{{critical}}}"));
+        let mut host = Host::new(&yaml).actions_end(succeeded());
+        host.fails("app.service#unit");
+        host.pass(secs(600));
+        assert_eq!(host.told(), [format!("Escalated to {told}")]);
+        assert_eq!(host.dispatches[0].report.severity, severity);
+    }
+}
+
+#[test]
+fn a_failure_that_no_rule_heals_goes_to_a_person() {
+    let host = || {
+        let long =
+            "checks:\n  service/app.service#extra: {probe: {tcp: \"127.0.0.1:81\", fail_after: 1}, fail_after: 1}\n";
+        Host::new(&(PLAIN.to_owned() + long)).actions_end(succeeded())
+    };
+    let mut host = host();
+    host.fails("app.service#extra");
+    host.pass(secs(60));
+    assert_eq!((host.phase("app.service"), host.told()), ("escalated", vec!["Escalated to 1".into()]));
+    assert_eq!(host.last_step(1), "escalated: no rule heals this");
+    assert_eq!(host.done(), Vec::<&str>::new());
+}

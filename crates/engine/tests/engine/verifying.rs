@@ -1,0 +1,139 @@
+//! A succeeded action alone is not success: verification, staying well, failing again, and recovering without us.
+
+use ansai_model::observation::Observation;
+
+use crate::host::{Host, PLAIN, changed, check, secs, succeeded};
+
+/// A service with a command that asks it, believed after one look either way.
+fn with_probe() -> Host {
+    let probe = "probe: {exec: [/bin/ask], every: 10s, every_soft: 1s, fail_after: 1, recover_after: 1}";
+    Host::new(&changed("app.service: {}", &format!("app.service: {{{probe}}}")))
+}
+
+#[test]
+fn a_remedy_is_verified_by_every_check_and_done_when_it_has_stayed_well() {
+    let mut host = with_probe();
+    host.fails("app.service#exec");
+    host.is_well("app.service#exec");
+    host.action_ends(succeeded());
+    assert_eq!(host.last_step(1), "restart verified: exec: well; unit: well");
+    assert_eq!(host.phase("app.service"), "stabilizing");
+    let summary = "it is being healed (i1): `restart` worked; it must stay well for another 30s";
+    assert_eq!(host.summary("app.service"), summary);
+    host.pass(secs(29));
+    assert_eq!(host.told(), Vec::<String>::new());
+    host.pass(secs(2));
+    assert_eq!(host.last_step(1), "resolved: healed by `restart`, and it has stayed well");
+    let report = &host.dispatches[0].report;
+    assert_eq!(report.verified_by.as_ref().map(|by| by.to_string()).as_deref(), Some("exec: well; unit: well"));
+}
+
+#[test]
+fn only_looks_that_were_begun_after_the_action_count() {
+    let mut host = Host::plain();
+    host.fails("app.service#unit");
+    // A look that began before the action ended, and is answered after it.
+    host.hanging.insert(check("app.service#unit"));
+    host.is_well("app.service#unit");
+    host.pass(secs(1));
+    host.action_ends(succeeded());
+    assert_eq!(host.phase("app.service"), "remediating");
+    host.hanging.clear();
+    let observation = Observation::healthy("before the action");
+    host.step(ansai_engine::Input::Observed { check: check("app.service#unit"), observation });
+    assert_eq!(host.last_step(1), "restart verified: unit: well", "the look after it says so");
+}
+
+#[test]
+fn an_answer_may_take_its_time_but_not_longer_than_the_policy_says() {
+    let mut host = with_probe();
+    host.fails("app.service#exec");
+    host.action_ends(succeeded());
+    host.pass(secs(10));
+    assert_eq!(host.last_step(1), "restart succeeded", "what does not answer may still come up");
+    host.pass(secs(11));
+    assert_eq!(host.story(1)[3], "restart not verified: not healthy within the time: exec: it died");
+    let mut host = with_probe();
+    host.fails("app.service#exec");
+    host.action_ends(succeeded());
+    host.pass(secs(10));
+    host.is_well("app.service#exec");
+    assert_eq!(host.phase("app.service"), "stabilizing", "in time");
+}
+
+#[test]
+fn what_is_not_known_after_an_action_is_not_taken_for_well() {
+    let mut host = with_probe();
+    host.fails("app.service#exec");
+    host.sees("app.service#exec", Observation::unknown("no answer yet"));
+    host.action_ends(succeeded());
+    host.pass(secs(21));
+    assert_eq!(host.story(1)[3], "restart not verified: not healthy within the time: exec: no answer yet");
+    // Never looked at is no better.
+    let mut host = Host::plain();
+    host.fails("app.service#unit");
+    host.hanging.insert(check("app.service#unit"));
+    host.pass(secs(1));
+    host.action_ends(succeeded());
+    host.pass(secs(21));
+    assert!(host.story(1)[3].starts_with("restart not verified: not healthy within the time"), "{:?}", host.story(1));
+}
+
+#[test]
+fn unknown_while_it_must_stay_well_closes_nothing() {
+    let mut host = Host::plain();
+    host.fails("app.service#unit");
+    host.is_well("app.service#unit");
+    host.action_ends(succeeded());
+    host.sees("app.service#unit", Observation::unknown("the bus does not answer"));
+    host.pass(secs(600));
+    assert_eq!((host.phase("app.service"), host.told()), ("stabilizing", vec![]));
+    host.is_well("app.service#unit");
+    assert_eq!(host.phase("app.service"), "none");
+}
+
+#[test]
+fn what_fails_again_while_it_must_stay_well_counts_as_not_healed() {
+    let mut host = Host::plain().mended_by("restart");
+    host.fails("app.service#unit");
+    host.pass(secs(10));
+    host.fails("app.service#unit");
+    let story = host.story(1);
+    assert!(story[4].starts_with("restart not verified: failed again after 1"), "{story:?}");
+    assert_eq!((story[5].as_str(), host.phase("app.service")), ("waits 5s", "remediating"));
+    host.pass(secs(6));
+    assert_eq!(host.phase("app.service"), "stabilizing");
+    // The downtime is counted up to the last recovery.
+    host.pass(secs(31));
+    let downtime = host.dispatches[0].report.downtime.expect("measured");
+    assert!(downtime >= secs(15) && downtime < secs(16), "{downtime:?}");
+}
+
+#[test]
+fn what_becomes_well_by_itself_before_anything_was_done_is_left_alone() {
+    let mut host = Host::plain().actions_end(succeeded());
+    host.fails("app.service#unit");
+    host.pass(secs(2));
+    assert_eq!(host.done(), ["restart app.service"]);
+    // Between two attempts.
+    host.is_well("app.service#unit");
+    host.pass(secs(60));
+    assert_eq!(host.done(), ["restart app.service"]);
+    let story = host.story(1);
+    assert_eq!(
+        story[5..],
+        ["interrupted: it is well again, so nothing more is done", "resolved: it recovered by itself"]
+    );
+}
+
+#[test]
+fn what_was_handed_over_is_still_watched_and_its_recovery_is_told() {
+    let mut host = Host::new(PLAIN).actions_end(succeeded());
+    host.fails("app.service#unit");
+    host.pass(secs(600));
+    assert_eq!(host.phase("app.service"), "escalated");
+    host.is_well("app.service#unit");
+    host.pass(secs(31));
+    assert_eq!(host.last_step(1), "resolved: it recovered after it had been handed to a person");
+    assert_eq!(host.told(), ["Escalated to 1", "Recovered to 1"]);
+}
