@@ -9,6 +9,7 @@ mod checks;
 mod enemy;
 mod gates;
 mod outcomes;
+mod random;
 mod reload;
 mod restart;
 mod telling;
