@@ -94,19 +94,19 @@ impl HostEngine {
 
     /// Whether a notice should wait: a person who is asked to act needs the evidence.
     pub(crate) fn waits_for_evidence(&self, now: Now, id: IncidentId, kind: NoticeKind) -> bool {
-        let asks = matches!(kind, NoticeKind::Escalated | NoticeKind::ApprovalWanted | NoticeKind::Suggested);
-        asks && match self.gathering.get(&id) {
-            Some(Gathering::Due) => true,
-            Some(Gathering::Asked(until)) => now.mono < *until,
-            None => false,
-        }
+        kind.asks()
+            && match self.gathering.get(&id) {
+                Some(Gathering::Due) => true,
+                Some(Gathering::Asked(until)) => now.mono < *until,
+                None => false,
+            }
     }
 
     /// Tells what has waited for evidence that is there, or that nobody waits for any more.
     pub(crate) fn tell_what_waited(&mut self, now: Now, id: IncidentId) {
         let waiting: Vec<_> = self.held_back.iter().filter(|(held, _)| *held == id).copied().collect();
         for (id, kind) in waiting {
-            if !self.waits_for_evidence(now, id, kind) {
+            if !self.waits_for_evidence(now, id, kind) && !self.waits_for_silence(now, id, kind) {
                 self.held_back.remove(&(id, kind));
                 self.tell(now, id, kind);
             }

@@ -388,7 +388,12 @@ impl HostEngine {
         memory.breaker = BreakerState::Closed;
         let is_too_often = too_often(memory, now, remediation.policy.loud_after);
         let Some(rung) = remediation.current().map(|rung| rung.id.clone()) else { return };
-        let kind = if is_too_often { NoticeKind::HealedTooOften } else { NoticeKind::Healed };
+        let kind = match is_too_often {
+            true => NoticeKind::HealedTooOften,
+            // Whoever was told that a person is needed is told that none is needed any more.
+            false if self.state.told.contains(&(id, NoticeKind::Escalated)) => NoticeKind::Recovered,
+            false => NoticeKind::Healed,
+        };
         self.end(now, id, Resolution::Healed { rung }, kind);
     }
 

@@ -15,7 +15,7 @@ use ansai_model::{
 use crate::{
     effect::{Dispatch, Effect},
     gate::wishes,
-    host_engine::HostEngine,
+    host_engine::{HostEngine, Wake},
     state::DISPATCHES_MAX,
 };
 
@@ -23,7 +23,7 @@ impl HostEngine {
     /// Makes the report of an incident and hands it over for keeping and for telling, once for each kind.
     /// One that asks a person to act waits a little for the evidence.
     pub(crate) fn tell(&mut self, now: Now, id: IncidentId, kind: NoticeKind) {
-        if self.waits_for_evidence(now, id, kind) {
+        if self.waits_for_evidence(now, id, kind) || self.waits_for_silence(now, id, kind) {
             self.held_back.insert((id, kind));
             return;
         }
@@ -43,6 +43,20 @@ impl HostEngine {
         self.state.dispatches.insert(dispatch.id, dispatch.clone());
         self.changed(now);
         self.effects.push(Effect::Dispatch(Box::new(dispatch)));
+    }
+
+    /// Whether a person who is asked to act is asked later, when a silence or a maintenance window is over: what is
+    /// still broken then must not stay unsaid.
+    pub(crate) fn waits_for_silence(&mut self, now: Now, id: IncidentId, kind: NoticeKind) -> bool {
+        let Some(target) = self.state.incidents.get(&id).map(|incident| incident.target.clone()) else { return false };
+        if !kind.asks() {
+            return false;
+        }
+        let silences = self.state.silences.iter().filter(|s| s.scope.holds(&target) && now.wall < s.until);
+        let window = wishes::maintenance_on(self, &target, now.wall).map(|(until, _)| until);
+        let Some(until) = silences.map(|silence| silence.until).chain(window).max() else { return false };
+        self.wake(wishes::at_wall(now, until).mono, Wake::Incident(id));
+        true
     }
 
     /// The least important waiting dispatch goes when there are too many: one that nobody is told of, else the oldest

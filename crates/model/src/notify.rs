@@ -149,6 +149,12 @@ pub enum NoticeKind {
 }
 
 impl NoticeKind {
+    /// Whether it asks a person to act.
+    #[must_use]
+    pub fn asks(self) -> bool {
+        matches!(self, Self::Escalated | Self::ApprovalWanted | Self::Suggested)
+    }
+
     /// Whether it is told even when nobody asked for healed incidents.
     #[must_use]
     pub fn is_loud(self) -> bool {

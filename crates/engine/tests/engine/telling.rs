@@ -64,35 +64,57 @@ fn an_escalation_waits_for_evidence_but_not_for_ever() {
 }
 
 #[test]
-fn a_silence_tells_nobody_and_heals_on_and_ends_by_itself() {
+fn a_silence_heals_on_and_what_is_still_broken_at_its_end_is_told_then() {
     let mut host = Host::plain().actions_end(succeeded());
     let silence = Operation::Silence { scope: only("app.service"), reason: "known".into(), lasts: secs(3600) };
     assert_eq!(host.operator(silence), "done: silenced: app.service; healing goes on");
     host.fails("app.service#unit");
     host.pass(secs(120));
-    assert_eq!(host.told(), ["Escalated to nobody: silenced by ann (known)"]);
-    assert_eq!(
-        host.explain("app.service").silence.map(|why| why.to_string()).as_deref(),
-        Some("silenced by ann (known)")
-    );
-    assert!(host.begun.len() > 1, "healing went on");
-    host.pass(secs(3600));
+    assert_eq!((host.phase("app.service"), host.told()), ("escalated", vec![]));
+    let silence = host.explain("app.service").silence.map(|why| why.to_string());
+    assert_eq!(silence.as_deref(), Some("silenced by ann (known)"));
+    // A restart of the agent does not bring it out.
+    host.restart(None);
+    host.pass(secs(3400));
+    assert_eq!(host.told(), Vec::<String>::new());
+    host.pass(secs(90));
+    assert_eq!(host.told(), ["Escalated to 1"]);
     host.is_well("app.service#unit");
     host.pass(secs(60));
     assert_eq!(host.told()[1..], ["Recovered to 1"]);
-    assert!(
-        host.operator(Operation::Unsilence { scope: Scope::All }).starts_with("not found")
-            || host.explain("app.service").silence.is_none()
-    );
 }
 
 #[test]
-fn in_a_maintenance_window_nobody_is_told() {
+fn what_recovers_within_a_silence_is_never_told() {
+    let mut host = Host::plain().actions_end(succeeded());
+    host.operator(Operation::Silence { scope: Scope::All, reason: "known".into(), lasts: secs(3600) });
+    host.fails("app.service#unit");
+    host.pass(secs(120));
+    host.is_well("app.service#unit");
+    host.pass(secs(7200));
+    assert_eq!(host.told(), ["Healed to nobody: silenced by ann (known)"]);
+}
+
+#[test]
+fn what_broke_in_a_maintenance_window_is_told_when_it_is_over() {
     let mut host = Host::new(&changed("autonomy: act", "autonomy: suggest"));
     host.operator(Operation::Maintenance { scope: Scope::All, reason: "disks".into(), lasts: secs(600) });
     host.fails("app.service#unit");
-    host.pass(secs(300));
-    assert_eq!(host.told(), ["Suggested to nobody: maintenance (disks, by ann)"]);
+    host.pass(secs(599));
+    assert_eq!(host.told(), Vec::<String>::new());
+    host.pass(secs(2));
+    assert_eq!(host.told(), ["Suggested to 1"]);
+}
+
+#[test]
+fn who_was_told_that_a_person_is_needed_is_told_when_the_person_had_it_healed() {
+    let mut host = Host::new(&changed("actions: 6", "actions: 8")).actions_end(succeeded());
+    host.fails("app.service#unit");
+    host.pass(secs(600));
+    host.set_mending(Some("restart"));
+    host.operator(Operation::Heal { target: crate::host::target("app.service") });
+    host.pass(secs(60));
+    assert_eq!(host.told(), ["Escalated to 1", "Recovered to 1"]);
 }
 
 #[test]
