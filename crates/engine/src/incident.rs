@@ -24,15 +24,14 @@ use crate::{
     state::{BreakerState, INCIDENTS_MAX, OperatorAnswer, PAST_MAX, PastIncident, TargetMemory},
 };
 
+mod symptom;
+
 /// Most turns of one reconciliation: a ladder has at most 32 rungs, and each turn makes progress on it.
 const TURNS_MAX: usize = 256;
 /// How long after a drill an incident counts as its doing.
 const DRILL_WINDOW: Duration = Duration::from_secs(120);
 /// How long an incident that no rule governs must be well until it is resolved.
 const STABLE_DEFAULT: Duration = Duration::from_secs(30);
-
-/// How long a symptom that no rule governs waits for its cause.
-const PATIENCE_DEFAULT: Duration = Duration::from_secs(300);
 
 /// What becomes of an incident for which a rule is sought.
 pub(crate) enum Governed {
@@ -93,15 +92,6 @@ impl HostEngine {
         for need in needs {
             self.look_at_target(now, &need);
         }
-    }
-
-    /// The open incident that is the likelier cause of a new one: that of a target that it needs.
-    fn primary_of(&self, target: &TargetId) -> Option<IncidentId> {
-        let needs = self.bundle.parts().targets.get(target).map(|target| target.needs.as_slice()).unwrap_or_default();
-        needs.iter().find_map(|need| {
-            let open = &self.targets.get(need)?.open;
-            open.iter().find(|id| self.state.incidents.get(id).is_some_and(|i| i.symptom_of.is_none())).copied()
-        })
     }
 
     pub(crate) fn record(&mut self, now: Now, id: IncidentId, kind: StepKind) {
@@ -198,23 +188,6 @@ impl HostEngine {
                 false
             }
         }
-    }
-
-    /// Whether a symptom is left to its cause: a person knows of that, or there is still time for it to be healed.
-    fn is_seen_to(&mut self, now: Now, id: IncidentId, cause: IncidentId) -> bool {
-        let Some(primary) = self.state.incidents.get(&cause) else { return false };
-        if matches!(primary.phase, Phase::Escalated { .. }) {
-            return true;
-        }
-        let patience = self.policy_of(id).map_or(PATIENCE_DEFAULT, |policy| policy.dependency_wait);
-        let Some(until) = self.state.incidents.get(&id).map(|incident| incident.opened.mono.plus(patience)) else {
-            return false;
-        };
-        if now.mono < until {
-            self.wake(until, Wake::Incident(id));
-            return true;
-        }
-        false
     }
 
     fn recovering(&mut self, now: Now, id: IncidentId, since: Now) -> bool {

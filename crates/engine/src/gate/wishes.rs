@@ -88,9 +88,6 @@ pub(super) fn intent(p: &Proposal<'_>) -> Opinion {
     if p.moment != Moment::Start && has_acted {
         return allow("the operator wants it running");
     }
-    if let Some(why) = carries_our_words(p) {
-        return deny(why);
-    }
     // An incident is the target's: another check may fail when the one that opened it is content again.
     if slots.iter().any(|slot| engine.checks[*slot].is_known_to_fail()) {
         return allow("the operator wants it running");
@@ -121,19 +118,6 @@ fn is_unseen_stop(p: &Proposal<'_>, seen: &Observation) -> bool {
     let last = p.incident.steps.iter().rev().find(|step| matches!(step.kind, StepKind::Ended { .. }));
     let was_lost = |step: &Step| matches!(step.kind, StepKind::Ended { outcome: ActionOutcome::Lost { .. }, .. });
     is_unseen && !last.is_some_and(was_lost)
-}
-
-/// Why a target that carries our own notifications is not taken away while it runs: nobody could be told of what
-/// follows. One that is down is started like any other, and an operator may ask for more.
-fn carries_our_words(p: &Proposal<'_>) -> Option<Text> {
-    let target = p.engine.bundle.parts().targets.get(&p.incident.target).filter(|target| target.is_notifier)?;
-    let unit = p.engine.targets.get(&target.id)?.checks.iter().find_map(|slot| {
-        let (_, seen) = p.engine.checks[*slot].last.as_ref()?;
-        seen.unit()
-    })?;
-    let is_running = !matches!(unit.active, ActiveState::Inactive | ActiveState::Failed);
-    let is_asked_for = p.engine.state.answers.contains_key(&p.incident.id);
-    (is_running && !is_asked_for).then(|| "it runs and carries our own notifications: a person restarts it".into())
 }
 
 pub(super) fn autonomy(p: &Proposal<'_>) -> Opinion {

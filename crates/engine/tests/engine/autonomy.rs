@@ -198,3 +198,14 @@ fn what_a_drill_broke_is_healed_and_marked_as_its_doing() {
     host.pass(secs(60));
     assert!(!host.dispatches.last().expect("told").report.is_drill, "that of ten minutes later is not");
 }
+
+#[test]
+fn what_carries_our_own_messages_waits_for_a_person_though_its_rule_may_act() {
+    let mut host = Host::new(&changed("app.service: {}", "app.service: {notifier: true}")).mended_by("restart");
+    host.fails("app.service#unit");
+    host.pass(secs(60));
+    assert_eq!((host.phase("app.service"), host.done()), ("awaiting approval", vec![]));
+    approve(&mut host, 1);
+    host.pass(secs(60));
+    assert_eq!((host.phase("app.service"), host.done()), ("none", vec!["restart app.service"]));
+}

@@ -276,19 +276,3 @@ fn a_drill_begins_with_a_target_that_has_no_open_incident() {
     let answer = host.operator(Operation::Drill { target: target("app.service"), kind: DrillKind::Crash });
     assert!(answer.starts_with("refused"), "{answer}");
 }
-
-#[test]
-fn what_carries_our_own_notifications_is_not_taken_away_while_it_runs() {
-    let service = "app.service: {notifier: true, probe: {exec: [/bin/ask], fail_after: 1}}";
-    let mut host = Host::new(&changed("app.service: {}", service)).actions_end(succeeded());
-    host.sees("app.service#unit", judged(unit(ActiveState::Active, Intent::ByItself)));
-    host.fails("app.service#exec");
-    let why = "operator's intent: it runs and carries our own notifications: a person restarts it";
-    assert_eq!(host.last_step(1), format!("escalated: {why}"));
-    assert_eq!((host.done(), host.told()), (vec![], vec!["Escalated to 1".into()]));
-    assert!(host.operator(Operation::Heal { target: target("app.service") }).starts_with("done"));
-    // One that is down takes nothing away when it is started.
-    let mut host = Host::new(&changed("app.service: {}", service)).actions_end(succeeded());
-    host.sees("app.service#unit", judged(unit(ActiveState::Failed, Intent::ByItself)));
-    assert_eq!(host.done(), ["restart app.service"]);
-}
