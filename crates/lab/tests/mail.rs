@@ -51,7 +51,7 @@ fn e10_no_report_is_lost_while_the_mail_server_is_down() -> Result<()> {
     host.install_unit("sink.service", SINK)?;
     host.start("sink.service")?;
     break_for_good(&host)?;
-    assert_eq!(waiting(&host)?, 2, "the report does not wait on both routes");
+    host.wait_until("the report to wait on both routes", LIMIT, || Ok(waiting(&host)? == 2))?;
     host.signal_main(agent::UNIT, Signal::KILL)?;
     host.wait_until("the agent to be back with both messages", LIMIT, || Ok(waiting(&host).unwrap_or(0) == 2))?;
 
