@@ -7,6 +7,7 @@ mod words;
 mod autonomy;
 mod checks;
 mod enemy;
+mod explaining;
 mod gates;
 mod outcomes;
 mod random;

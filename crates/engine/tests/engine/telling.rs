@@ -100,6 +100,8 @@ fn what_broke_in_a_maintenance_window_is_told_when_it_is_over() {
     let mut host = Host::new(&changed("autonomy: act", "autonomy: suggest"));
     host.operator(Operation::Maintenance { scope: Scope::All, reason: "disks".into(), lasts: secs(600) });
     host.fails("app.service#unit");
+    // No look reminds it of the end.
+    host.hanging.insert(crate::host::check("app.service#unit"));
     host.pass(secs(599));
     assert_eq!(host.told(), Vec::<String>::new());
     host.pass(secs(2));

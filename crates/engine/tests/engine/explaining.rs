@@ -1,0 +1,146 @@
+//! Whatever state a target is in, its explanation names the reason in one sentence.
+
+use ansai_engine::Input;
+use ansai_model::{
+    domain::service::{ActiveState, Intent},
+    observation::Observation,
+    operator::Operation,
+    policy::Scope,
+};
+
+use crate::host::{Host, PLAIN, changed, check, failed, judged, only, secs, succeeded, unit};
+
+type Deed = fn(&mut Host);
+
+/// What app needs, and a rung that can be taken back.
+const MORE: &str = "\
+runbooks:
+  service/app.service:
+    - {name: restart, steps: [{restart_unit: app.service}], undo: [{stop_unit: app.service}]}
+    - {name: slow, steps: [{wait: 9s}, {start_unit: app.service}]}
+";
+
+fn fails(host: &mut Host) {
+    host.fails("app.service#unit");
+}
+
+/// What is said after each deed begins so.
+#[track_caller]
+fn says(table: &[(Deed, &str)]) {
+    for (deed, expected) in table {
+        let mut host = Host::new(&(PLAIN.to_owned() + MORE));
+        deed(&mut host);
+        let summary = host.summary("app.service");
+        assert!(summary.starts_with(expected), "{expected}\n{summary}");
+    }
+}
+
+#[test]
+fn every_stage_of_a_remediation_says_what_it_does_or_waits_for() {
+    says(&[
+        (|_| {}, "all checks are healthy"),
+        (fails, "it is being healed (i1): `restart` has been under way for 0s (r1)"),
+        (
+            |host| {
+                fails(host);
+                host.action_ends(failed());
+            },
+            "it is being healed (i1): `restart` is being taken back (r2)",
+        ),
+        (
+            |host| {
+                fails(host);
+                host.action_ends(failed());
+                host.action_ends(succeeded());
+            },
+            "it is being healed (i1): the next attempt (`slow`) comes in 5s",
+        ),
+        (
+            |host| {
+                fails(host);
+                host.action_ends(failed());
+                host.action_ends(succeeded());
+                host.pass(secs(7));
+            },
+            "it is being healed (i1): `slow` waits for another 7s",
+        ),
+        (
+            |host| {
+                fails(host);
+                host.sees("app.service#unit", Observation::unknown("starting"));
+                host.pass(secs(1));
+                host.action_ends(succeeded());
+            },
+            "it is being healed (i1): `restart` is done, and its success is awaited for another 20s: unit: starting",
+        ),
+    ]);
+}
+
+#[test]
+fn what_stands_in_the_way_is_named() {
+    says(&[
+        (
+            |host| {
+                host.hold_file(Some(""));
+                fails(host);
+            },
+            "nothing is done: hold: the HOLD file stops all action",
+        ),
+        (
+            |host| {
+                fails(host);
+                host.hold_file(Some("stop"));
+                host.action_ends(failed());
+                host.pass(secs(20));
+            },
+            "nothing is done: hold: the HOLD file stops all action (stop)",
+        ),
+        (
+            |host| {
+                host.step(Input::Ledger(Some("the disk is full".into())));
+                fails(host);
+            },
+            "nothing is done: ledger: the ledger cannot be saved, so nothing may be done: the disk is full",
+        ),
+        (
+            |host| {
+                host.operator(Operation::Maintenance { scope: Scope::All, reason: "disks".into(), lasts: secs(60) });
+                fails(host);
+            },
+            "nothing is done: maintenance window: maintenance (disks, by ann)",
+        ),
+        (
+            |host| host.sees("app.service#unit", judged(unit(ActiveState::Inactive, Intent::Stopped))),
+            "nothing is done: stopped on request, not by a failure",
+        ),
+        (
+            |host| host.sees("app.service#unit", Observation::unknown("the bus does not answer")),
+            "nothing is done: the bus does not answer",
+        ),
+        (
+            |host| {
+                host.operator(Operation::Hold { scope: only("app.service"), reason: "me".into(), until: None });
+                fails(host);
+                host.is_well("app.service#unit");
+                host.hanging.insert(check("app.service#unit"));
+            },
+            "nothing is done: hold: held by ann (me)",
+        ),
+    ]);
+}
+
+#[test]
+fn a_symptom_a_condition_and_a_service_without_a_rule_are_explained() {
+    let mut host = Host::new(&changed("app.service: {}", "app.service: {needs: [db.service]}\n  db.service: {}"));
+    host.fails("db.service#unit");
+    fails(&mut host);
+    let said = host.summary("app.service");
+    assert!(said.contains("service/db.service"), "{said}");
+    let when = "app.service: {when: host.memory_available > 10%}";
+    let mut host = Host::new(&changed("app.service: {}", when));
+    fails(&mut host);
+    let said = "nothing is done: rule service/app.service: `host.memory_available > 10%` cannot be known";
+    assert_eq!(host.summary("app.service"), said);
+    assert_eq!(host.done(), Vec::<&str>::new(), "what cannot be known does not heal");
+    assert!(host.engine.explain(host.now, &crate::host::target("nobody.service")).is_none());
+}
