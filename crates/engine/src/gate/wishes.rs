@@ -126,6 +126,10 @@ pub(super) fn autonomy(p: &Proposal<'_>) -> Opinion {
     let autonomy = match (p.moment, rule) {
         (Moment::Start, _) => p.autonomy,
         (Moment::Continue | Moment::Undo, Some(rule)) => rule.autonomy,
+        // An instance of a template is not known before its units are; what has left is withdrawn by its bundle.
+        (Moment::Continue | Moment::Undo, None) if !p.engine.check_index.contains_key(&p.incident.check) => {
+            return defer(None, "its rule is not known at this moment");
+        }
         (Moment::Continue | Moment::Undo, None) => return deny("its rule is no longer configured"),
     };
     match (autonomy, p.engine.state.answers.get(&p.incident.id)) {

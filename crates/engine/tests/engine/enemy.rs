@@ -30,7 +30,8 @@ runbooks:
         host.restart(Some(&without));
         host.pass(secs(3600));
         assert_eq!(host.done(), ["kill all processes of app.service"], "{:#?}", host.story(1));
-        // That it has left, and is not only unknown yet, is said by a bundle.
+        // That it has left, and is not only unknown yet, is said by a bundle: nobody is called before.
+        assert_eq!(host.phase("app.service"), "remediating", "{:#?}", host.story(1));
         host.apply(&without);
         assert_eq!(host.phase("app.service"), "none");
         assert_eq!(host.last_step(1), "resolved: withdrawn: its check is no longer configured");
