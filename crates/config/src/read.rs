@@ -13,6 +13,7 @@ pub(crate) mod settings;
 use std::{collections::BTreeMap, time::Duration};
 
 use ansai_model::{
+    policy::Scope,
     probe::CommandLine,
     rule::{Autonomy, Severity},
     time::WallTime,
@@ -23,6 +24,13 @@ use crate::{
     document::{Node, Place, Value},
     units,
 };
+
+/// Which targets a part is about: all of them when nothing is written, or `*`, or the word `all`.
+pub(crate) fn scope(node: &Node) -> Scope {
+    let patterns = node.strings_at("scope");
+    let is_all = |pattern: &String| pattern == "*" || pattern == "all";
+    if !node.has("scope") || patterns.iter().any(is_all) { Scope::All } else { Scope::Matching(patterns) }
+}
 
 impl Node {
     /// The mapping under a key, when there is one.

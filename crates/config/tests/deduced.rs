@@ -7,6 +7,7 @@ use ansai_model::{
     domain::service::ActiveState,
     id::{CheckId, TargetId, UnitName},
     inventory::{Inventory, UnitFacts},
+    policy::Scope,
     rule::Severity,
     runbook::Step,
 };
@@ -147,4 +148,17 @@ fn three_forms_say_the_same() {
     );
     assert_eq!(yaml, toml);
     assert_eq!(yaml, json5);
+}
+
+#[test]
+fn a_window_for_all_is_one_for_every_target() {
+    let window = |scope: &str| {
+        let text = format!(
+            "services: {{app: {{}}}}\nmaintenance:\n  - {{scope: {scope}, days: [sun], at: \"03:00\", lasts: 2h}}\n"
+        );
+        parts(&text).maintenance.remove(0).scope
+    };
+    assert_eq!(window("all"), Scope::All);
+    assert_eq!(window("\"*\""), Scope::All);
+    assert_eq!(window("\"web*\""), Scope::Matching(vec!["web*".to_owned()]));
 }

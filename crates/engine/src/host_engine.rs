@@ -26,7 +26,7 @@ use crate::{
     evidence::Gathering,
     input::Input,
     remediation::Stage,
-    state::State,
+    state::{FORMER_TARGETS_MAX, State},
 };
 
 /// Decides for one host. See the crate's page for its contract.
@@ -225,6 +225,7 @@ impl HostEngine {
             self.targets.entry(check.target.clone()).or_default().checks.push(slot);
         }
         self.bundle = bundle;
+        self.forget_former_targets(now);
         let open: Vec<_> =
             self.state.incidents.values().map(|i| (i.id, i.target.clone(), i.check.clone(), i.failing_since)).collect();
         for (id, target, check, since) in open {
@@ -236,6 +237,22 @@ impl HostEngine {
             }
             self.wake(now.mono, Wake::Incident(id));
         }
+    }
+
+    /// Instances come and go: of targets that are configured no more only the latest are remembered.
+    fn forget_former_targets(&mut self, now: Now) {
+        let configured = &self.bundle.parts().targets;
+        let former = self.state.targets.iter().filter(|(id, _)| !configured.contains_key(*id));
+        let mut former: Vec<_> = former.map(|(id, memory)| (memory.last_event(), id.clone())).collect();
+        let too_many = former.len().saturating_sub(FORMER_TARGETS_MAX);
+        if too_many == 0 {
+            return;
+        }
+        former.sort();
+        for (_, id) in former.into_iter().take(too_many) {
+            self.state.targets.remove(&id);
+        }
+        self.changed(now);
     }
 
     fn hinted(&mut self, now: Now, hint: &Hint) {

@@ -28,6 +28,8 @@ pub const DISPATCHES_MAX: usize = 256;
 pub const SCOPES_MAX: usize = 256;
 /// Most points in time kept for each budget and each breaker.
 pub const TIMES_MAX: usize = 256;
+/// Most targets remembered that are configured no more.
+pub const FORMER_TARGETS_MAX: usize = 1_000;
 /// Most past incidents kept a check.
 pub const PAST_MAX: usize = 32;
 
@@ -168,6 +170,19 @@ pub struct Silence {
 }
 
 impl TargetMemory {
+    /// When something was last noted of the target, if ever.
+    #[must_use]
+    pub fn last_event(&self) -> Option<MonoTime> {
+        let times = [
+            self.actions.back().copied(),
+            self.failures.back().copied(),
+            self.remediated.map(|at| at.mono),
+            self.well_since,
+            self.drilled,
+        ];
+        times.into_iter().flatten().max()
+    }
+
     /// Adds a time and forgets the oldest above [`TIMES_MAX`].
     pub fn push(times: &mut VecDeque<MonoTime>, at: MonoTime) {
         if times.len() >= TIMES_MAX {

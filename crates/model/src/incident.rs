@@ -43,7 +43,7 @@ pub struct Incident {
     pub phase: Phase,
     /// The last decision of the gates.
     pub decision: Option<Decision>,
-    /// What happened, in order; at most [`Incident::STEPS_MAX`], later ones counted only.
+    /// What happened, in order; at most [`Incident::STEPS_MAX`], of those in the middle the others are counted only.
     pub steps: Vec<Step>,
     /// Steps that did not fit.
     pub steps_dropped: u32,
@@ -73,13 +73,14 @@ impl Incident {
         self.healthy_since.map(|healthy| healthy.mono.since(self.failing_since.mono))
     }
 
-    /// Adds a step; counts it only when there are [`Incident::STEPS_MAX`].
+    /// Adds a step. When there are [`Incident::STEPS_MAX`], one from the middle gives its place: how it began and how it
+    /// ended is the story.
     pub fn record(&mut self, at: Now, kind: StepKind) {
-        if self.steps.len() < Self::STEPS_MAX {
-            self.steps.push(Step { at, kind });
-        } else {
+        if self.steps.len() >= Self::STEPS_MAX {
+            self.steps.remove(Self::STEPS_MAX / 2);
             self.steps_dropped = self.steps_dropped.saturating_add(1);
         }
+        self.steps.push(Step { at, kind });
     }
 }
 
@@ -270,4 +271,45 @@ pub struct EvidenceRequest {
     pub since: crate::time::WallTime,
     /// Most lines of log.
     pub lines_max: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        id::CheckId,
+        time::{MonoTime, WallTime},
+    };
+
+    #[test]
+    fn a_long_story_keeps_its_beginning_and_its_end() {
+        let at = Now { mono: MonoTime(0), wall: WallTime(0) };
+        let target = TargetId::new("service/a.service").expect("valid");
+        let mut incident = Incident {
+            id: IncidentId(1),
+            check: CheckId::of(&target, "unit").expect("valid"),
+            target,
+            rule: None,
+            severity: Severity::Day,
+            failing_since: at,
+            opened: at,
+            observation: Observation::failing("down"),
+            symptom_of: None,
+            is_drill: false,
+            phase: Phase::Open,
+            decision: None,
+            steps: Vec::new(),
+            steps_dropped: 0,
+            evidence: Vec::new(),
+            healthy_since: None,
+            ended: None,
+        };
+        for number in 0..100 {
+            incident.record(at, StepKind::Decided(Text::new(alloc::format!("{number}"))));
+        }
+        let said = |index: usize| incident.steps.get(index).map(|step| step.kind.clone());
+        assert_eq!((incident.steps.len(), incident.steps_dropped), (Incident::STEPS_MAX, 36));
+        assert_eq!(said(0), Some(StepKind::Decided("0".into())));
+        assert_eq!(said(Incident::STEPS_MAX - 1), Some(StepKind::Decided("99".into())));
+    }
 }

@@ -101,7 +101,7 @@ static CHANNEL: Shape = Shape {
         key("headers", Kind::Named(&Kind::Text), "Headers to send").example("{X-Team: ops}"),
         key("exec", COMMAND_LINE, "A command that reads the report from its standard input")
             .example("[/usr/local/bin/tell]"),
-        key("scope", Kind::Texts, "Only about these targets, patterns with * and ?")
+        key("scope", Kind::Texts, "Only about these targets, patterns with * and ?; all is every one")
             .default("every target")
             .example("[\"db*\"]"),
         key("severity", SEVERITIES, "Only what is at least this urgent").default("week"),
@@ -166,7 +166,7 @@ static BACKOFF: Shape = Shape {
 static WINDOW: Shape = Shape {
     title: "A maintenance window",
     keys: &[
-        key("scope", Kind::Texts, "Which targets, patterns with * and ?").example("\"*\""),
+        key("scope", Kind::Texts, "Which targets, patterns with * and ?; all is every one").example("\"*\""),
         key("reason", Kind::Text, "What it is for"),
         key("from", Kind::Moment, "The first moment, of a window that opens once").example("2030-01-31T08:00:00Z"),
         key("until", Kind::Moment, "The first moment after it").example("2030-01-31T10:00:00Z"),

@@ -5,7 +5,6 @@ use std::{collections::BTreeMap, time::Duration};
 use ansai_model::{
     id::RouteId,
     notify::{Channel, Email, Route, SecretRef, SmtpSecurity, Webhook, WebhookFormat, WebhookUrl},
-    policy::Scope,
     rule::Severity,
 };
 
@@ -102,7 +101,7 @@ fn route(findings: &mut Findings<'_>, root: &Node, node: &Node, key: &str, id: R
     Some(Route {
         channel: channel(findings, node, key)?,
         id,
-        scope: if node.has("scope") { Scope::Matching(node.strings_at("scope")) } else { Scope::All },
+        scope: super::scope(node),
         severity_min: node.severity_at("severity").unwrap_or(Severity::Week),
         tell_healed: node.truth_at("healed").unwrap_or_default(),
         fallback: node.text_at("fallback").and_then(|name| RouteId::new(name).ok()),

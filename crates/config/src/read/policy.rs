@@ -5,7 +5,7 @@ use std::time::Duration;
 use ansai_model::{
     check::Flap,
     id::PolicyId,
-    policy::{Backoff, Breaker, Budget, MaintenanceWindow, Policy, Scope, WindowSchedule},
+    policy::{Backoff, Breaker, Budget, MaintenanceWindow, Policy, WindowSchedule},
     time::WallTime,
 };
 use jiff::{Timestamp, tz::TimeZone};
@@ -139,7 +139,7 @@ fn window(findings: &mut Findings<'_>, node: &Node, key: &str, offset: i32) -> O
         return None;
     }
     let schedule = if is_weekly { weekly(findings, node, key, offset)? } else { once(findings, node, key)? };
-    let scope = Scope::Matching(node.strings_at("scope"));
+    let scope = super::scope(node);
     Some(MaintenanceWindow { reason: node.string_at("reason").unwrap_or_default(), scope, schedule })
 }
 

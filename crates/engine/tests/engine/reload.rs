@@ -1,6 +1,10 @@
 //! A new configuration while something is going on.
 
-use ansai_model::decision::Gate;
+use ansai_engine::{
+    HostEngine,
+    state::{FORMER_TARGETS_MAX, TargetMemory},
+};
+use ansai_model::{decision::Gate, id::TargetId, time::MonoTime};
 
 use crate::host::{Host, PLAIN, changed, failed, secs, succeeded};
 
@@ -88,4 +92,19 @@ fn a_window_that_a_new_configuration_opens_stops_what_is_under_way() {
     host.action_ends(failed());
     host.pass(secs(60));
     assert_eq!(host.begun.len(), 1, "{:?}", host.story(1));
+}
+
+#[test]
+fn of_instances_that_came_and_went_only_the_latest_are_remembered() {
+    let mut host = Host::plain();
+    let mut state = host.engine.state().clone();
+    for number in 0..FORMER_TARGETS_MAX + 10 {
+        let memory = TargetMemory { well_since: Some(MonoTime(number as i64)), ..TargetMemory::default() };
+        state.targets.insert(TargetId::new(format!("service/old-{number}.service")).expect("valid"), memory);
+    }
+    host.engine = HostEngine::new(host.engine.bundle().clone(), state, host.now);
+    let left = &host.engine.state().targets;
+    assert_eq!(left.len(), FORMER_TARGETS_MAX);
+    assert!(left.keys().all(|id| id.as_str() != "service/old-9.service"));
+    assert!(left.keys().any(|id| id.as_str() == "service/old-10.service"));
 }

@@ -190,7 +190,7 @@ fn what_was_done(report: &Report, zone: &TimeZone) -> Vec<Block> {
     }
     let mut blocks = vec![Block::Timeline(lines)];
     if report.steps_dropped > 0 {
-        blocks.push(Block::Paragraph(format!("{} later steps are not kept.", report.steps_dropped)));
+        blocks.push(Block::Paragraph(format!("{} steps in the middle are not kept.", report.steps_dropped)));
     }
     blocks
 }
