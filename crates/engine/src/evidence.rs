@@ -149,6 +149,13 @@ fn add(incident: &mut Incident, evidence: impl IntoIterator<Item = Evidence>) {
         if incident.evidence.len() >= Incident::EVIDENCE_MAX {
             return;
         }
+        // How something is now replaces how it was: a port that was free then may be held by somebody now.
+        let is_state = matches!(found.kind, EvidenceKind::Port | EvidenceKind::Resources);
+        let same = |kept: &&mut Evidence| kept.source == found.source && kept.kind == found.kind;
+        if let Some(kept) = incident.evidence.iter_mut().find(same).filter(|_| is_state) {
+            kept.text = found.text;
+            continue;
+        }
         let before: Vec<&Evidence> = incident.evidence.iter().filter(|kept| kept.source == found.source).collect();
         let is_old = |line: &str| before.iter().any(|kept| kept.text.as_str().lines().any(|said| said == line));
         let news: Vec<&str> = found.text.as_str().lines().filter(|line| !is_old(line)).collect();

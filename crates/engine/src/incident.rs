@@ -376,9 +376,12 @@ impl HostEngine {
         self.state.answers.remove(&id);
         self.record(now, id, StepKind::Escalated { why: why.clone() });
         self.set_phase(now, id, Phase::Escalated { why });
-        if let Some(remediation) = self.state.remediations.remove(&id)
-            && remediation.attempts > 0
-        {
+        let remediation = self.state.remediations.remove(&id);
+        if remediation.is_some() {
+            // Whoever takes over needs to know how it is now, not only how it broke.
+            self.begin_evidence(id);
+        }
+        if let Some(remediation) = remediation.filter(|remediation| remediation.attempts > 0) {
             let memory = self.state.targets.entry(target.clone()).or_default();
             TargetMemory::push(&mut memory.failures, now.mono);
             memory.remediated = Some(now);

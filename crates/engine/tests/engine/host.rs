@@ -77,6 +77,8 @@ pub(crate) struct Host {
     pub(crate) begun: Vec<(Duration, String)>,
     pub(crate) dispatches: Vec<Dispatch>,
     pub(crate) has_evidence: bool,
+    /// Who listens on the port, as evidence says.
+    pub(crate) port_owner: &'static str,
     answers: Vec<Answer>,
     hold_file: Option<Text>,
 }
@@ -162,6 +164,7 @@ impl Host {
             begun: Vec::new(),
             dispatches: Vec::new(),
             has_evidence: true,
+            port_owner: "nobody",
             answers: Vec::new(),
             hold_file: None,
         };
@@ -218,7 +221,9 @@ impl Host {
             Effect::Perform(run) => self.perform(*run),
             Effect::Gather(request) if self.has_evidence => {
                 let evidence = Evidence { source: "journal".into(), kind: EvidenceKind::Log, text: "it died".into() };
-                Some(Input::Gathered { incident: request.incident, evidence: vec![evidence] })
+                let (source, text) = ("sockets".into(), self.port_owner.into());
+                let port = Evidence { source, kind: EvidenceKind::Port, text };
+                Some(Input::Gathered { incident: request.incident, evidence: vec![evidence, port] })
             }
             Effect::Gather(_) => None,
             Effect::Dispatch(dispatch) => {

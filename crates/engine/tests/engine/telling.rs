@@ -1,6 +1,6 @@
 //! Who is told what, when, and why nobody is. Delivery and digests are the agent's.
 
-use ansai_model::{operator::Operation, policy::Scope, rule::Severity};
+use ansai_model::{action::ActionOutcome, incident::EvidenceKind, operator::Operation, policy::Scope, rule::Severity};
 
 use crate::host::{Host, PLAIN, changed, only, secs, succeeded};
 
@@ -46,7 +46,7 @@ fn an_escalation_is_told_once_with_its_evidence() {
     host.pass(secs(86_400));
     assert_eq!(host.told(), ["Escalated to 1"]);
     let report = &host.dispatches[0].report;
-    assert_eq!(report.evidence.iter().map(|found| found.text.as_str()).collect::<Vec<_>>(), ["it died"]);
+    assert_eq!(report.evidence.iter().map(|found| found.text.as_str()).collect::<Vec<_>>(), ["it died", "nobody"]);
     assert_eq!(report.headline.as_str(), "app.service needs a person: it died");
     assert!(report.commands.iter().any(|command| command == "journalctl -u app.service -n 100 --no-pager"));
 }
@@ -150,4 +150,19 @@ fn a_failure_that_no_rule_heals_goes_to_a_person() {
     assert_eq!((host.phase("app.service"), host.told()), ("escalated", vec!["Escalated to 1".into()]));
     assert_eq!(host.last_step(1), "escalated: no rule heals this");
     assert_eq!(host.done(), Vec::<&str>::new());
+}
+
+#[test]
+fn whoever_takes_over_is_told_how_it_is_now() {
+    let mut host = Host::new(&changed("app.service: {}", "app.service: {port: 5000}"));
+    // While it is held back, somebody else takes the port that was free when it broke.
+    host.operator(Operation::Hold { scope: Scope::All, reason: "later".into(), until: None });
+    host.fails("app.service#unit");
+    host.port_owner = "somebody else";
+    host.operator(Operation::Release { scope: Scope::All });
+    host.action_ends(ActionOutcome::Refused { why: "it is no leftover".into() });
+    let report = &host.dispatches.last().expect("a person is told").report;
+    let owners =
+        report.evidence.iter().filter(|found| found.kind == EvidenceKind::Port).map(|found| found.text.as_str());
+    assert_eq!(owners.collect::<Vec<_>>(), ["somebody else"]);
 }
