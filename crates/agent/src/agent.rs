@@ -400,15 +400,7 @@ mod tests {
     use super::*;
 
     fn inventory(units: &[&str], boot_id: &str) -> Inventory {
-        let unit = |name: &&str| UnitFacts {
-            name: UnitName::new(name).expect("valid"),
-            active: ActiveState::Active,
-            description: "".into(),
-            is_oneshot: false,
-            remains_after_exit: false,
-            is_socket_activated: false,
-            is_started_by_timer: false,
-        };
+        let unit = |name: &&str| UnitFacts::plain(UnitName::new(name).expect("valid"), ActiveState::Active);
         Inventory { units: units.iter().map(unit).collect(), boot_id: boot_id.into(), ..Inventory::default() }
     }
 

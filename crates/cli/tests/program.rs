@@ -154,15 +154,7 @@ fn start() -> Now {
 /// An engine for a host that runs the service.
 fn engine() -> HostEngine {
     let configuration = ansai_config::load(&scenarios().join("ansai.yaml")).expect("valid");
-    let unit = UnitFacts {
-        name: UnitName::new("app.service").expect("valid"),
-        active: ActiveState::Active,
-        description: "".into(),
-        is_oneshot: false,
-        remains_after_exit: false,
-        is_socket_activated: false,
-        is_started_by_timer: false,
-    };
+    let unit = UnitFacts::plain(UnitName::new("app.service").expect("valid"), ActiveState::Active);
     let inventory = Inventory { units: vec![unit], ..Inventory::default() };
     HostEngine::new(configuration.bundle(&inventory, 1).expect("valid"), State::default(), start())
 }

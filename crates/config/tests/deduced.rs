@@ -18,15 +18,8 @@ fn parts(text: &str) -> BundleParts {
 
 /// What follows on a host with these units.
 fn parts_on(text: &str, units: &[&str]) -> BundleParts {
-    let units = units.iter().map(|name| UnitFacts {
-        name: UnitName::new(name).expect("valid"),
-        active: ActiveState::Active,
-        description: "".into(),
-        is_oneshot: false,
-        remains_after_exit: false,
-        is_socket_activated: false,
-        is_started_by_timer: false,
-    });
+    let name = |name: &&str| UnitName::new(name).expect("valid");
+    let units = units.iter().map(|unit| UnitFacts::plain(name(unit), ActiveState::Active));
     let inventory = Inventory { units: units.collect(), ..Inventory::default() };
     let configuration = match parse(&[("ansai.yaml".into(), text.to_owned())]) {
         Ok(configuration) => configuration,

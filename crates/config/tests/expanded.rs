@@ -12,13 +12,8 @@ use ansai_model::{
 
 fn inventory() -> Inventory {
     let unit = |name: &str, is_oneshot| UnitFacts {
-        name: UnitName::new(name).expect("valid"),
-        active: ActiveState::Active,
-        description: "".into(),
         is_oneshot,
-        remains_after_exit: false,
-        is_socket_activated: false,
-        is_started_by_timer: false,
+        ..UnitFacts::plain(UnitName::new(name).expect("valid"), ActiveState::Active)
     };
     let units = vec![unit("nginx.service", false), unit("worker@7.service", false), unit("worker@8.service", true)];
     Inventory { units, ..Inventory::default() }

@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use ansai_model::{
     action::{ActionOutcome, ActionRun, Disruption},
-    decision::Choice,
+    decision::{Choice, Decision},
     id::{IncidentId, RunId, RungId},
     incident::{Phase, StepKind},
     policy::{Backoff, Policy},
@@ -270,26 +270,30 @@ impl HostEngine {
 
     /// Asks the gates within a remediation, keeps what they say, and wakes the incident when they want to be asked again.
     fn ask_gates(&mut self, now: Now, id: IncidentId, disruption: Disruption, what: Text) -> Choice {
-        let (Some(incident), Some(remediation)) = (self.state.incidents.get(&id), self.state.remediations.get(&id))
-        else {
+        let Some(decision) = self.decision_within(now, id, disruption, Moment::Continue, what) else {
             return Choice::Deny;
         };
-        let proposal = Proposal {
-            now,
-            engine: self,
-            incident,
-            policy: &remediation.policy,
-            autonomy: Autonomy::Act,
-            disruption,
-            moment: Moment::Continue,
-        };
-        let decision = gate::evaluate(&proposal, what);
         let (choice, until) = (decision.choice, decision.until);
         self.keep_decision(now, id, decision);
         if let Some(until) = until {
             self.wake(until.mono, Wake::Incident(id));
         }
         choice
+    }
+
+    /// What the gates say of an action within a remediation; the rule's autonomy was asked when it began.
+    fn decision_within(
+        &self,
+        now: Now,
+        id: IncidentId,
+        disruption: Disruption,
+        moment: Moment,
+        what: Text,
+    ) -> Option<Decision> {
+        let (incident, remediation) = (self.state.incidents.get(&id)?, self.state.remediations.get(&id)?);
+        let (policy, autonomy) = (&remediation.policy, Autonomy::Act);
+        let proposal = Proposal { now, engine: self, incident, policy, autonomy, disruption, moment };
+        Some(gate::evaluate(&proposal, what))
     }
 
     fn does_not_apply(&self, now: Now, id: IncidentId, rung: &Rung) -> Option<Text> {

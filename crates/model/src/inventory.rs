@@ -42,3 +42,19 @@ pub struct UnitFacts {
     /// Whether a timer starts it.
     pub is_started_by_timer: bool,
 }
+
+impl UnitFacts {
+    /// A unit of which no more is known than its name and its state: started by itself, with a process that stays.
+    #[must_use]
+    pub fn plain(name: UnitName, active: ActiveState) -> Self {
+        Self {
+            name,
+            active,
+            description: "".into(),
+            is_oneshot: false,
+            remains_after_exit: false,
+            is_socket_activated: false,
+            is_started_by_timer: false,
+        }
+    }
+}

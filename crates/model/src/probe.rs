@@ -119,6 +119,24 @@ pub struct HttpProbe {
     pub ca_file: Option<String>,
 }
 
+impl HttpProbe {
+    /// A plain request; any status from 200 to 399 is healthy.
+    #[must_use]
+    pub fn get(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            method: "GET".into(),
+            headers: BTreeMap::new(),
+            statuses: alloc::vec![(200, 399)],
+            body_contains: None,
+            answer_headers: BTreeMap::new(),
+            within: None,
+            verify_certificate: true,
+            ca_file: None,
+        }
+    }
+}
+
 /// A command with its arguments: no shell is involved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommandLine {

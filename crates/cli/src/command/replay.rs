@@ -145,15 +145,7 @@ fn inventory(bundle: &Bundle) -> Inventory {
 
 /// A running service of which nothing else is known.
 pub(super) fn running(name: ansai_model::id::UnitName) -> UnitFacts {
-    UnitFacts {
-        name,
-        active: ActiveState::Active,
-        description: "".into(),
-        is_oneshot: false,
-        remains_after_exit: false,
-        is_socket_activated: false,
-        is_started_by_timer: false,
-    }
+    UnitFacts::plain(name, ActiveState::Active)
 }
 
 fn shown(at: WallTime) -> String {

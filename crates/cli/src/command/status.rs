@@ -38,6 +38,7 @@ pub(super) fn watch(places: &Places) -> Result<Code, Failure> {
             show::next_picture();
             show::print(&rendered(&client::read(value)?, &TimeZone::system()));
         }
+        // Nothing is waited for: it is how often a person can look at a picture, and the agent be asked for one.
         std::thread::sleep(WATCH_EVERY);
     }
 }

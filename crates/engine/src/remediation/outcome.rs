@@ -7,7 +7,6 @@ use ansai_model::{
     action::{Action, ActionOutcome, Disruption},
     id::{IncidentId, RunId},
     incident::{Phase, StepKind},
-    rule::Autonomy,
     runbook::{OnFailure, Rung, Step, Then},
     text::Text,
     time::{Now, Shown},
@@ -16,7 +15,7 @@ use ansai_model::{
 use super::Stage;
 use crate::{
     effect::Effect,
-    gate::{self, Moment, Proposal},
+    gate::Moment,
     host_engine::HostEngine,
     invariant,
     state::{PendingRun, TargetMemory},
@@ -176,17 +175,8 @@ impl HostEngine {
 
     /// Why an effect may not be taken back now: it is an action like any other, and nobody waits for it to be allowed.
     fn objection_to_undo(&self, now: Now, id: IncidentId, action: &Action) -> Option<Text> {
-        let (incident, remediation) = (self.state.incidents.get(&id)?, self.state.remediations.get(&id)?);
-        let proposal = Proposal {
-            now,
-            engine: self,
-            incident,
-            policy: &remediation.policy,
-            autonomy: Autonomy::Act,
-            disruption: action.disruption(),
-            moment: Moment::Undo,
-        };
-        let decision = gate::evaluate(&proposal, action.describe());
+        let incident = self.state.incidents.get(&id)?;
+        let decision = self.decision_within(now, id, action.disruption(), Moment::Undo, action.describe())?;
         if let Some(objection) = decision.objections().next() {
             return Some(Text::new(format!("{}: {}", objection.gate.as_str(), objection.why)));
         }

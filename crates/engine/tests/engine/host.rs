@@ -16,9 +16,7 @@ use ansai_model::{
     action::{ActionOutcome, ActionRun},
     bundle::Bundle,
     decision::Gate,
-    domain::service::{
-        ActiveState, Exit, HostActivity, Intent, LoadState, UnitExpectation, UnitResult, UnitSnapshot, judge,
-    },
+    domain::service::{ActiveState, Exit, Intent, UnitExpectation, UnitResult, UnitSnapshot, judge},
     hint::Hint,
     id::{CheckId, IncidentId, TargetId},
     incident::{Evidence, EvidenceKind, Incident},
@@ -127,18 +125,11 @@ pub(crate) fn bundle(yaml: &str) -> Bundle {
 pub(crate) fn unit(active: ActiveState, intent: Intent) -> UnitSnapshot {
     let is_up = active == ActiveState::Active;
     UnitSnapshot {
-        load: LoadState::Loaded,
-        active,
-        sub: if is_up { "running".into() } else { "dead".into() },
         result: if active == ActiveState::Failed { UnitResult::Signal } else { UnitResult::Success },
         exit: (!is_up).then_some(Exit::Signal(9)),
         main_pid: is_up.then_some(4711),
-        restarts: 0,
-        invocation: None,
-        since: None,
         intent,
-        job: None,
-        activity: HostActivity::Normal,
+        ..UnitSnapshot::plain(active)
     }
 }
 

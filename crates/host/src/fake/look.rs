@@ -104,13 +104,8 @@ impl Machine {
     #[must_use]
     pub fn inventory(&self) -> Inventory {
         let facts = |(name, unit): (&UnitName, &Unit)| UnitFacts {
-            name: name.clone(),
-            active: unit.active,
             description: "a unit of the fake".into(),
-            is_oneshot: false,
-            remains_after_exit: false,
-            is_socket_activated: false,
-            is_started_by_timer: false,
+            ..UnitFacts::plain(name.clone(), unit.active)
         };
         let units = if self.is_bus_gone { Vec::new() } else { self.units.iter().map(facts).collect() };
         let uptime: (Box<str>, Value) = ("host.uptime".into(), Value::Duration(self.now));

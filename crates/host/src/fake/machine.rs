@@ -431,18 +431,5 @@ impl Machine {
 }
 
 fn missing() -> UnitSnapshot {
-    UnitSnapshot {
-        load: LoadState::NotFound,
-        active: ActiveState::Inactive,
-        sub: "dead".into(),
-        result: UnitResult::Success,
-        exit: None,
-        main_pid: None,
-        restarts: 0,
-        invocation: None,
-        since: None,
-        intent: Intent::Unknown,
-        job: None,
-        activity: HostActivity::Normal,
-    }
+    UnitSnapshot { load: LoadState::NotFound, ..UnitSnapshot::plain(ActiveState::Inactive) }
 }

@@ -49,7 +49,6 @@ pub async fn observe(context: &Context, probe: &Probe, timeout: Duration) -> Obs
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
 
     use ansai_model::{observation::Details, probe::HttpProbe};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -88,17 +87,7 @@ mod tests {
             let _ = stream.read(&mut [0; 1024]).await;
             stream.write_all(b"HTTP/1.1 503 no\r\ncontent-length: 0\r\n\r\n").await.expect("written");
         };
-        let http = HttpProbe {
-            url,
-            method: "GET".into(),
-            headers: BTreeMap::new(),
-            statuses: vec![(200, 299)],
-            body_contains: None,
-            answer_headers: BTreeMap::new(),
-            within: None,
-            verify_certificate: true,
-            ca_file: None,
-        };
+        let http = HttpProbe { statuses: vec![(200, 299)], ..HttpProbe::get(url) };
         tokio::join!(serve, check(Probe::Http(http)));
     }
 }

@@ -16,9 +16,7 @@ use std::{
 
 use ansai_model::{
     action::{ActionOutcome, ProcessDeclaration},
-    domain::service::{
-        ActiveState, Exit, HostActivity, Intent, LoadState, UnitExpectation, UnitResult, UnitSnapshot, judge,
-    },
+    domain::service::{ActiveState, Exit, Intent, UnitExpectation, UnitResult, UnitSnapshot, judge},
     hint::Hint,
     observation::Observation,
     text::Text,
@@ -98,28 +96,18 @@ impl Processes {
 
     /// Looks whether a process runs.
     pub(super) fn observe(&self, name: &str) -> Observation {
-        let snapshot = |active, sub: &str, pid: Option<Pid>, exit, intent| UnitSnapshot {
-            load: LoadState::Loaded,
-            active,
-            sub: Text::new(sub),
-            result: if active == ActiveState::Failed { UnitResult::ExitCode } else { UnitResult::Success },
-            exit,
-            main_pid: pid.and_then(|pid| u32::try_from(pid.as_raw_nonzero().get()).ok()),
-            restarts: 0,
-            invocation: None,
-            since: None,
-            intent,
-            job: None,
-            activity: HostActivity::Normal,
-        };
         let seen = match self.standing(name) {
-            Some(Standing::Running { identity, .. }) => {
-                snapshot(ActiveState::Active, "running", Some(identity.pid), None, Intent::Unknown)
-            }
+            Some(Standing::Running { identity, .. }) => UnitSnapshot {
+                main_pid: u32::try_from(identity.pid.as_raw_nonzero().get()).ok(),
+                ..UnitSnapshot::plain(ActiveState::Active)
+            },
             Some(Standing::Ended { exit: exit @ (None | Some(Exit::Code(0))), intent }) => {
-                snapshot(ActiveState::Inactive, "dead", None, exit, intent)
+                UnitSnapshot { exit, intent, ..UnitSnapshot::plain(ActiveState::Inactive) }
             }
-            Some(Standing::Ended { exit, intent }) => snapshot(ActiveState::Failed, "dead", None, exit, intent),
+            Some(Standing::Ended { exit, intent }) => {
+                let result = UnitResult::ExitCode;
+                UnitSnapshot { result, exit, intent, ..UnitSnapshot::plain(ActiveState::Failed) }
+            }
             None => return Observation::failing(format!("the process {name} does not run")),
         };
         judge(UnitExpectation::Running, seen)

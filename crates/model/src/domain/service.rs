@@ -230,6 +230,27 @@ pub struct UnitSnapshot {
     pub activity: HostActivity,
 }
 
+impl UnitSnapshot {
+    /// A loaded unit of which no more is known than its state; on a host that is busy with nothing else.
+    #[must_use]
+    pub fn plain(active: ActiveState) -> Self {
+        Self {
+            load: LoadState::Loaded,
+            active,
+            sub: if active == ActiveState::Active { "running".into() } else { "dead".into() },
+            result: UnitResult::Success,
+            exit: None,
+            main_pid: None,
+            restarts: 0,
+            invocation: None,
+            since: None,
+            intent: Intent::Unknown,
+            job: None,
+            activity: HostActivity::Normal,
+        }
+    }
+}
+
 impl fmt::Display for UnitSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({}), result {}", self.active, self.sub, self.result)?;
@@ -361,20 +382,7 @@ mod tests {
     use crate::observation::Health;
 
     fn unit(active: ActiveState, intent: Intent) -> UnitSnapshot {
-        UnitSnapshot {
-            load: LoadState::Loaded,
-            active,
-            sub: "dead".into(),
-            result: UnitResult::Success,
-            exit: Some(Exit::Code(0)),
-            main_pid: None,
-            restarts: 0,
-            invocation: None,
-            since: None,
-            intent,
-            job: None,
-            activity: HostActivity::Normal,
-        }
+        UnitSnapshot { exit: Some(Exit::Code(0)), intent, ..UnitSnapshot::plain(active) }
     }
 
     #[track_caller]

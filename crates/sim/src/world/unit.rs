@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ansai_model::{
-    domain::service::{ActiveState, Exit, HostActivity, Intent, LoadState, UnitResult, UnitSnapshot},
+    domain::service::{ActiveState, Exit, Intent, UnitResult, UnitSnapshot},
     time::MonoTime,
 };
 
@@ -41,18 +41,13 @@ impl Unit {
 
     pub(super) fn snapshot(&self) -> UnitSnapshot {
         UnitSnapshot {
-            load: LoadState::Loaded,
-            active: self.state,
             sub: "sim".into(),
             result: if self.state == ActiveState::Failed { UnitResult::Signal } else { UnitResult::Success },
             exit: (self.state == ActiveState::Failed).then_some(Exit::Signal(9)),
             main_pid: (self.state == ActiveState::Active).then_some(1),
             restarts: self.restarts,
-            invocation: None,
-            since: None,
             intent: self.intent,
-            job: None,
-            activity: HostActivity::Normal,
+            ..UnitSnapshot::plain(self.state)
         }
     }
 }

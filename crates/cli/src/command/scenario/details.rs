@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ansai_model::{
     condition::{Comparison, Expression, Value},
-    domain::service::{ActiveState, Exit, HostActivity, Intent, LoadState, UnitResult, UnitSnapshot},
+    domain::service::{ActiveState, Exit, Intent, UnitSnapshot},
     observation::{Details, Health, Observation},
     text::Text,
 };
@@ -66,20 +66,8 @@ pub(super) fn with(mut seen: Observation, fields: &Fields) -> Observation {
 /// A unit as it is when nothing else is said of it.
 fn snapshot(health: Health) -> UnitSnapshot {
     let active = if health == Health::Healthy { ActiveState::Active } else { ActiveState::Failed };
-    UnitSnapshot {
-        load: LoadState::Loaded,
-        active,
-        sub: Text::new(if active == ActiveState::Active { "running" } else { "failed" }),
-        result: UnitResult::Success,
-        exit: None,
-        main_pid: None,
-        restarts: 0,
-        invocation: None,
-        since: None,
-        intent: Intent::ByItself,
-        job: None,
-        activity: HostActivity::Normal,
-    }
+    let sub = if active == ActiveState::Active { "running".into() } else { "failed".into() };
+    UnitSnapshot { sub, intent: Intent::ByItself, ..UnitSnapshot::plain(active) }
 }
 
 // The types of all fields were checked when the line was read.
@@ -108,6 +96,8 @@ fn whole(number: f64) -> i32 {
 
 #[cfg(test)]
 mod tests {
+    use ansai_model::domain::service::UnitResult;
+
     use super::*;
 
     #[test]

@@ -158,7 +158,6 @@ async fn read(response: Response<Incoming>, wants_body: bool) -> Result<Answer, 
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
 
     use ansai_model::observation::Health;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -166,17 +165,7 @@ mod tests {
     use super::*;
 
     fn probe(port: u16) -> HttpProbe {
-        HttpProbe {
-            url: format!("http://127.0.0.1:{port}/health"),
-            method: "GET".into(),
-            headers: BTreeMap::new(),
-            statuses: vec![(200, 299)],
-            body_contains: None,
-            answer_headers: BTreeMap::new(),
-            within: None,
-            verify_certificate: true,
-            ca_file: None,
-        }
+        HttpProbe { statuses: vec![(200, 299)], ..HttpProbe::get(format!("http://127.0.0.1:{port}/health")) }
     }
 
     async fn check(answer: &'static str, change: fn(&mut HttpProbe), health: Health, says: &str) {

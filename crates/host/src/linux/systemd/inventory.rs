@@ -89,15 +89,7 @@ fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
 }
 
 fn as_listed(name: UnitName, description: &str, active: &str) -> UnitFacts {
-    UnitFacts {
-        name,
-        active: active_state(active),
-        description: Text::new(description),
-        is_oneshot: false,
-        remains_after_exit: false,
-        is_socket_activated: false,
-        is_started_by_timer: false,
-    }
+    UnitFacts { description: Text::new(description), ..UnitFacts::plain(name, active_state(active)) }
 }
 
 async fn asked(bus: &Bus, listed: UnitFacts) -> UnitFacts {
