@@ -148,6 +148,7 @@ fn one(
         port,
         configuration: paths,
         needs: Vec::new(),
+        waits_for: Vec::new(),
         is_critical: service.is_critical,
         is_notifier: service.is_notifier.unwrap_or_else(|| carries_mail(configuration, name)),
     };

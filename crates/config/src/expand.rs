@@ -10,7 +10,7 @@ use ansai_model::{
     check::{Check, Flap},
     domain::service::UnitExpectation,
     notify::{Channel, Email, Route, SmtpSecurity, WebhookFormat, WebhookUrl},
-    policy::{Budget, MaintenanceWindow, Policy, Scope, WindowSchedule},
+    policy::{Budget, MaintenanceWindow, Policy, QuietHours, Scope, WindowSchedule},
     probe::{CommandLine, HttpProbe, Probe},
     rule::{Rule, Severity},
     settings::Settings,
@@ -143,6 +143,7 @@ fn policy(policy: &Policy) -> Written {
         .time("stable_for", policy.stable_for)
         .time("approval_expires", policy.approval_expires)
         .time("dependency_wait", policy.dependency_wait)
+        .maybe("quiet", policy.quiet.map(quiet))
         .put("loud_after", Written::plain(policy.loud_after))
         .done()
 }
@@ -164,11 +165,21 @@ fn window(window: &MaintenanceWindow) -> Written {
     let fields = fields.put("reason", Written::text(&window.reason));
     match window.schedule {
         WindowSchedule::Once { from, until } => fields.put("from", moment(from)).put("until", moment(until)).done(),
-        WindowSchedule::Weekly { days, from_minute, lasts, .. } => {
-            let days = DAYS.iter().enumerate().filter(|(day, _)| days >> day & 1 == 1).map(|(_, name)| name);
-            let at = format!("{:02}:{:02}", from_minute / 60, from_minute % 60);
-            fields.put("days", Written::texts(days)).put("at", Written::Text(at)).time("lasts", lasts).done()
-        }
+        WindowSchedule::Weekly { .. } => weekly(fields, window.schedule).done(),
+    }
+}
+
+fn weekly(fields: Fields, schedule: WindowSchedule) -> Fields {
+    let WindowSchedule::Weekly { days, from_minute, lasts, .. } = schedule else { return fields };
+    let days = DAYS.iter().enumerate().filter(|(day, _)| days >> day & 1 == 1).map(|(_, name)| name);
+    let at = format!("{:02}:{:02}", from_minute / 60, from_minute % 60);
+    fields.put("days", Written::texts(days)).put("at", Written::Text(at)).time("lasts", lasts)
+}
+
+fn quiet(hours: QuietHours) -> Written {
+    match hours {
+        QuietHours::Declared(schedule) => weekly(Fields::default(), schedule).done(),
+        QuietHours::Learned => Written::text("learned"),
     }
 }
 
@@ -249,6 +260,7 @@ fn target(target: &Target) -> Written {
         .maybe("port", target.port.map(Written::plain))
         .put("configuration", Written::texts(&target.configuration))
         .put("needs", Written::texts(&target.needs))
+        .maybe("waits_for", (!target.waits_for.is_empty()).then(|| Written::texts(&target.waits_for)))
         .only_if("critical", target.is_critical)
         .only_if("notifier", target.is_notifier)
         .done()

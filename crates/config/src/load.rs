@@ -35,7 +35,7 @@ use crate::{
         long::{self, Fallback, Long},
         notify, policy,
         probe::{Look, Schedule},
-        service::{Known, Service, services},
+        service::{Known, Limits, Service, services},
         settings,
     },
 };
@@ -159,7 +159,7 @@ fn read(mut inputs: Vec<Input>, unreadable: Diagnostics, now: WallTime) -> Resul
     let zone = TimeZone::system();
     let mut configuration = understand(&mut findings, &tree);
     configuration.maintenance = policy::windows(&mut findings, &tree, &zone, now);
-    configuration.civil_change = policy::next_change(&configuration.maintenance, &zone, now);
+    configuration.place_in_civil_time(&zone, now);
     (configuration.tree, configuration.files) = (tree, files);
     // What depends on several keys is checked against a host without units.
     let parts = configuration.assemble(&mut findings, &Inventory::default(), 1);
@@ -225,6 +225,21 @@ fn default_policy(policies: &BTreeMap<PolicyId, Policy>) -> Policy {
 }
 
 impl Configuration {
+    /// What follows the clock on the wall: windows that open each week, and quiet hours.
+    fn place_in_civil_time(&mut self, zone: &TimeZone, now: WallTime) {
+        let own = self.services.values_mut().chain(self.processes.values_mut());
+        let own = own.filter_map(|service| match &mut service.policy {
+            Limits::Own(policy) => Some(&mut **policy),
+            Limits::Named(_) => None,
+        });
+        let mut depends = self.maintenance.iter().any(policy::is_weekly);
+        for limits in self.policies.values_mut().chain(own) {
+            policy::in_civil_time(limits, zone, now);
+            depends |= limits.quiet.is_some();
+        }
+        self.civil_change = depends.then(|| policy::next_change(zone, now)).flatten();
+    }
+
     /// The files that hold, the weakest first.
     #[must_use]
     pub fn files(&self) -> Vec<PathBuf> {

@@ -74,6 +74,7 @@ impl HostEngine {
         EvidenceRequest {
             incident: incident.id,
             target: incident.target.clone(),
+            probe: self.bundle.parts().checks.get(&incident.check).map(|check| check.probe.clone()),
             unit: target.and_then(|target| target.unit.clone()),
             is_running,
             port: target.and_then(|target| target.port),

@@ -17,6 +17,7 @@ use ansai_model::{
 use crate::host_engine::HostEngine;
 
 mod limits;
+mod quiet;
 mod surroundings;
 pub(crate) mod wishes;
 
@@ -73,6 +74,7 @@ pub(crate) fn evaluate(proposal: &Proposal<'_>, what: Text) -> Decision {
                 Gate::Ledger => surroundings::ledger(proposal),
                 Gate::Existence => surroundings::existence(proposal),
                 Gate::Dependency => surroundings::dependency(proposal),
+                Gate::Quiet => quiet::quiet(proposal),
                 Gate::Concurrency => surroundings::concurrency(proposal),
             };
             GateResult { gate, verdict, why }

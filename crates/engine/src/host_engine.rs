@@ -56,6 +56,8 @@ pub struct HostEngine {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TargetIndex {
     pub(crate) checks: Vec<usize>,
+    /// Whether its checks are governed by different rules, so that they fail and are healed apart.
+    pub(crate) is_divided: bool,
     pub(crate) open: BTreeSet<IncidentId>,
 }
 
@@ -225,6 +227,7 @@ impl HostEngine {
             self.targets.entry(check.target.clone()).or_default().checks.push(slot);
         }
         self.bundle = bundle;
+        self.divide_targets();
         self.forget_former_targets(now);
         let open: Vec<_> =
             self.state.incidents.values().map(|i| (i.id, i.target.clone(), i.check.clone(), i.failing_since)).collect();

@@ -49,7 +49,7 @@ impl HostEngine {
         let Some((_, observation)) = check.last.clone() else { return };
         let failing_since = check.failing_since.unwrap_or(now);
         // One failure of a target is one incident: its other checks are covered by it, and asked when it is verified.
-        let is_covered = self.targets.get(&target).is_some_and(|index| !index.open.is_empty());
+        let is_covered = self.open_on(&target, &id).is_some();
         let is_full = self.state.incidents.len() >= INCIDENTS_MAX;
         if is_covered || is_full || observation.health() != Health::Failing {
             return;
@@ -67,7 +67,7 @@ impl HostEngine {
             failing_since,
             opened: now,
             observation,
-            symptom_of: self.primary_of(&target),
+            symptom_of: None,
             is_drill: drilled.is_some_and(|at| now.mono.since(at) <= DRILL_WINDOW),
             phase: Phase::Open,
             decision: None,
@@ -88,9 +88,15 @@ impl HostEngine {
         }
         self.changed(now);
         self.begin_evidence(number);
-        let needs = self.bundle.parts().targets.get(&target).map(|target| target.needs.clone()).unwrap_or_default();
+        self.give_way(now, &target, number);
+        self.link_to_cause(now, number);
+        let Some(target) = self.bundle.parts().targets.get(&target) else { return };
+        let (needs, causes) = (target.needs.clone(), target.waits_for.clone());
         for need in needs {
             self.look_at_target(now, &need);
+        }
+        for slot in causes.iter().filter_map(|check| self.check_index.get(check).copied()).collect::<Vec<_>>() {
+            self.look(now, slot);
         }
     }
 
@@ -130,7 +136,7 @@ impl HostEngine {
             .state
             .incidents
             .values()
-            .filter(|i| parts.targets.get(&i.target).is_some_and(|t| t.needs.contains(target)))
+            .filter(|i| parts.targets.get(&i.target).is_some_and(|t| t.waits_on(target)))
             .map(|incident| incident.id)
             .collect();
         waiting.into_iter().for_each(|id| self.reconcile(now, id));
@@ -165,6 +171,10 @@ impl HostEngine {
         if !was_seen || (matches!(incident.phase, Phase::Escalated { .. }) && !is_forced) {
             return false;
         }
+        if incident.symptom_of.is_none() && !is_forced {
+            self.link_to_cause(now, id);
+        }
+        let Some(incident) = self.state.incidents.get(&id) else { return false };
         if let Some(cause) = incident.symptom_of {
             if !is_forced && self.is_seen_to(now, id, cause) {
                 return false;
@@ -268,6 +278,10 @@ impl HostEngine {
             self.wake(until.mono, Wake::Incident(id));
         }
         match choice {
+            _ if runbook.rungs.is_empty() => {
+                self.escalate(now, id, "nothing heals this by itself".into());
+                false
+            }
             Choice::Act => {
                 self.state.remediations.insert(id, Remediation::new(runbook, policy));
                 self.set_phase(now, id, Phase::Remediating);
@@ -374,6 +388,7 @@ impl HostEngine {
     pub(crate) fn escalate(&mut self, now: Now, id: IncidentId, why: Text) {
         let Some(target) = self.state.incidents.get(&id).map(|incident| incident.target.clone()) else { return };
         self.state.answers.remove(&id);
+        self.tell_symptoms(now, id, &Text::new(format!("handed to a person: {why}")));
         self.record(now, id, StepKind::Escalated { why: why.clone() });
         self.set_phase(now, id, Phase::Escalated { why });
         let remediation = self.state.remediations.remove(&id);

@@ -16,6 +16,7 @@ use ansai_model::{
 use crate::{
     effect::{Dispatch, Effect},
     host_engine::HostEngine,
+    remediation::{Remediation, Stage},
     state::{DISPATCHES_MAX, Hold, INCIDENTS_MAX, SCOPES_MAX, State},
 };
 
@@ -83,10 +84,12 @@ fn nothing_acts_while_stopped(engine: &HostEngine, now: Now, target: &TargetId) 
     Ok(())
 }
 
-/// At most one remediation a target.
+/// At most one remediation a target; one whose remedy worked and that is only watched does not count.
 fn one_remediation_a_target(state: &State) -> Result<(), Violation> {
+    let is_watched = |remediation: &Remediation| matches!(remediation.stage, Stage::Stabilizing { .. });
+    let climbing = state.remediations.iter().filter(|(_, remediation)| !is_watched(remediation));
     let mut targets: Vec<&TargetId> =
-        state.remediations.keys().filter_map(|id| state.incidents.get(id)).map(|incident| &incident.target).collect();
+        climbing.filter_map(|(id, _)| state.incidents.get(id)).map(|incident| &incident.target).collect();
     targets.sort();
     match targets.windows(2).find(|pair| pair[0] == pair[1]) {
         Some(pair) => violated("one_remediation_a_target", format!("{} is being healed twice at once", pair[0])),

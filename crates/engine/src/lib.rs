@@ -16,6 +16,7 @@ pub mod effect;
 mod evidence;
 pub mod explain;
 pub mod gate;
+mod group;
 pub mod host_engine;
 pub mod incident;
 pub mod input;

@@ -363,6 +363,7 @@ impl HostEngine {
         let Some(remediation) = self.state.remediations.get(&id) else { return };
         let (Some(rung), until) = (remediation.current(), now.plus(remediation.policy.stable_for)) else { return };
         let rung = rung.id.clone();
+        self.tell_symptoms(now, id, &Text::new(format!("{rung}: verified: {seen}")));
         self.record(now, id, StepKind::Verified { rung, seen, after: now.mono.since(since.mono) });
         self.change_remediation(now, id, |remediation| {
             remediation.was_interrupted = false;
@@ -382,6 +383,10 @@ impl HostEngine {
             if let Some(incident) = self.state.incidents.get_mut(&id) {
                 incident.healthy_since = None;
                 incident.phase = Phase::Remediating;
+            }
+            if self.is_healed_elsewhere(id) {
+                self.leave(now, id, Text::new(format!("{why}; another failure of the target is being healed")));
+                return false;
             }
             self.attempt_failed(now, id, why);
             return true;

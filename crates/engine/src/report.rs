@@ -102,9 +102,11 @@ fn verified_by(incident: &Incident) -> Option<Text> {
         StepKind::NotVerified { .. } | StepKind::Decided(_) | StepKind::Skipped { .. } | StepKind::Started { .. } => {
             None
         }
-        StepKind::Ended { .. } | StepKind::BackedOff { .. } | StepKind::Undone { .. } | StepKind::Answered { .. } => {
-            None
-        }
+        StepKind::Cause { .. }
+        | StepKind::Ended { .. }
+        | StepKind::BackedOff { .. }
+        | StepKind::Undone { .. }
+        | StepKind::Answered { .. } => None,
         StepKind::Escalated { .. } | StepKind::Resolved { .. } | StepKind::Interrupted { .. } => None,
     })
 }

@@ -18,12 +18,6 @@ pub(crate) enum Verification {
 }
 
 impl HostEngine {
-    pub(crate) fn checks_of(&self, id: IncidentId) -> Vec<&CheckState> {
-        let target = self.state.incidents.get(&id).map(|incident| &incident.target);
-        let slots = target.and_then(|target| self.targets.get(target)).map(|index| index.checks.as_slice());
-        slots.unwrap_or_default().iter().map(|slot| &self.checks[*slot]).collect()
-    }
-
     /// What the checks of an incident's target say in looks begun after `since`.
     pub(crate) fn verification(&self, id: IncidentId, since: MonoTime) -> Verification {
         let checks = self.checks_of(id);

@@ -1,7 +1,7 @@
 //! The smallest things an adapter performs. Each declares what it disrupts, whether it may be repeated, and its time-out.
 
 use alloc::{format, string::String, vec::Vec};
-use core::time::Duration;
+use core::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +10,7 @@ use crate::{
     operator::DrillKind,
     probe::CommandLine,
     text::Text,
+    time::Shown,
 };
 
 /// What an adapter can do to a host.
@@ -266,6 +267,19 @@ pub enum ActionOutcome {
         /// Why.
         why: Text,
     },
+}
+
+impl fmt::Display for ActionOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Succeeded { note } => write!(f, "done: {note}"),
+            Self::NotNeeded { why } => write!(f, "not needed: {why}"),
+            Self::Failed { why } => write!(f, "failed: {why}"),
+            Self::TimedOut { after } => write!(f, "stopped, since it did not end within {}", Shown(*after)),
+            Self::Refused { why } => write!(f, "refused: {why}"),
+            Self::Lost { why } => write!(f, "outcome unknown: {why}"),
+        }
+    }
 }
 
 /// What an action would do, without doing it.

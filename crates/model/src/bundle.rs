@@ -32,10 +32,22 @@ pub struct Target {
     pub configuration: Vec<String>,
     /// Targets that must be well before this one is healed.
     pub needs: Vec<TargetId>,
+    /// Checks of other targets that explain a failure of this one, as a full filesystem: while one fails, this target
+    /// waits for it as long as its policy says, and is then healed all the same.
+    #[serde(default)]
+    pub waits_for: Vec<CheckId>,
     /// Whether a person must act now when it cannot be healed.
     pub is_critical: bool,
     /// Whether it is one of ansai's own ways of telling people, which no remedy touches before a person has approved.
     pub is_notifier: bool,
+}
+
+impl Target {
+    /// Whether a failure of `other` may be the cause of one of this target.
+    #[must_use]
+    pub fn waits_on(&self, other: &TargetId) -> bool {
+        self.needs.contains(other) || self.waits_for.iter().any(|check| check.target() == other.as_str())
+    }
 }
 
 /// What an agent applies; every reference in it leads somewhere.
@@ -157,6 +169,11 @@ fn check_targets(parts: &BundleParts, wrong: &mut dyn FnMut(String, String)) {
                 wrong(alloc::format!("target {id}"), alloc::format!("needs `{need}`, which is no other target"));
             }
         }
+        for check in &target.waits_for {
+            if parts.checks.get(check).is_none_or(|found| found.target == *id) {
+                wrong(alloc::format!("target {id}"), alloc::format!("waits for `{check}`, which is no other's check"));
+            }
+        }
         if is_on_cycle(parts, id) {
             wrong(alloc::format!("target {id}"), "needs itself, through the targets that it needs".into());
         }
@@ -212,8 +229,8 @@ fn check_rules(parts: &BundleParts, wrong: &mut dyn FnMut(String, String)) {
 fn check_runbooks(parts: &BundleParts, wrong: &mut dyn FnMut(String, String)) {
     for (id, runbook) in &parts.runbooks {
         let holder = || alloc::format!("runbook {id}");
-        if runbook.rungs.is_empty() || runbook.rungs.len() > RUNGS_MAX {
-            wrong(holder(), alloc::format!("has {} rungs; 1 to {RUNGS_MAX} are allowed", runbook.rungs.len()));
+        if runbook.rungs.len() > RUNGS_MAX {
+            wrong(holder(), alloc::format!("has {} rungs; at most {RUNGS_MAX} are allowed", runbook.rungs.len()));
         }
         for (index, rung) in runbook.rungs.iter().enumerate() {
             if runbook.rungs[..index].iter().any(|earlier| earlier.id == rung.id) {

@@ -36,11 +36,13 @@ pub enum Gate {
     Concurrency,
     /// The wait before the next attempt.
     BackOff,
+    /// A quieter hour is near enough.
+    Quiet,
 }
 
 impl Gate {
     /// Every gate, in the order in which they are shown.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Hold,
         Self::Ledger,
         Self::Maintenance,
@@ -54,6 +56,7 @@ impl Gate {
         Self::Dependency,
         Self::Concurrency,
         Self::BackOff,
+        Self::Quiet,
     ];
 
     /// Its name for people.
@@ -73,6 +76,7 @@ impl Gate {
             Self::Dependency => "dependency",
             Self::Concurrency => "concurrency",
             Self::BackOff => "back-off",
+            Self::Quiet => "quiet hours",
         }
     }
 }

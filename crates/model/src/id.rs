@@ -178,6 +178,12 @@ impl TargetId {
 }
 
 impl CheckId {
+    /// The part before the `#`: its target.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        self.0.split_once('#').map_or("", |(target, _)| target)
+    }
+
     /// The check `name` of `target`.
     ///
     /// # Errors

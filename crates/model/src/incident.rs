@@ -11,6 +11,7 @@ use crate::{
     decision::Decision,
     id::{CheckId, IncidentId, RuleId, RunId, RungId, TargetId},
     observation::Observation,
+    probe::Probe,
     rule::Severity,
     text::Text,
     time::Now,
@@ -194,6 +195,13 @@ pub enum StepKind {
         /// How long.
         wait: Duration,
     },
+    /// What happened in the incident of which this one is a symptom.
+    Cause {
+        /// That incident.
+        incident: IncidentId,
+        /// What, in words.
+        what: Text,
+    },
     /// An effect was taken back.
     Undone {
         /// What, in words.
@@ -253,12 +261,14 @@ pub enum EvidenceKind {
 }
 
 /// What evidence is asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EvidenceRequest {
     /// For which incident.
     pub incident: IncidentId,
     /// About what.
     pub target: TargetId,
+    /// The look that found it failing, when its check is configured: a domain knows by it what else is worth looking at.
+    pub probe: Option<Probe>,
     /// Its unit, when it has one.
     pub unit: Option<crate::id::UnitName>,
     /// Whether it was running when it was seen: then its processes are evidence too.

@@ -4,7 +4,9 @@ use alloc::{boxed::Box, collections::BTreeMap, string::String, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{condition::Value, domain::service::ActiveState, id::UnitName, text::Text};
+use crate::{
+    condition::Value, domain::service::ActiveState, id::UnitName, text::Text, time::WallTime, units::ByteSize,
+};
 
 /// One look at the host.
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
@@ -15,6 +17,12 @@ pub struct Inventory {
     pub boot_id: String,
     /// Its units that can be services, loaded or installed, sorted by name; at most [`Inventory::UNITS_MAX`].
     pub units: Vec<UnitFacts>,
+    /// Its real filesystems, sorted by mount point; at most [`Inventory::MOUNTS_MAX`].
+    pub mounts: Vec<MountFacts>,
+    /// Certificates found in files in the usual places; at most [`Inventory::CERTIFICATES_MAX`].
+    pub certificates: Vec<CertificateFacts>,
+    /// Listening sockets of this host that speak TLS; at most [`Inventory::LISTENERS_MAX`].
+    pub tls_listeners: Vec<TlsListener>,
     /// The `host.*` fields of the condition language that could be read.
     pub facts: BTreeMap<Box<str>, Value>,
 }
@@ -22,6 +30,51 @@ pub struct Inventory {
 impl Inventory {
     /// Most units kept.
     pub const UNITS_MAX: usize = 10_000;
+    /// Most filesystems kept.
+    pub const MOUNTS_MAX: usize = 256;
+    /// Most certificates kept.
+    pub const CERTIFICATES_MAX: usize = 512;
+    /// Most listening sockets kept.
+    pub const LISTENERS_MAX: usize = 128;
+}
+
+/// A mounted filesystem that holds data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MountFacts {
+    /// Where it is mounted, absolute; bytes that are no UTF-8 are escaped as in `/proc/self/mountinfo`.
+    pub path: String,
+    /// What is mounted, as `/dev/sda1`.
+    pub source: String,
+    /// Its type, as `ext4`.
+    pub kind: String,
+    /// Whether it is mounted for reading only.
+    pub is_read_only: bool,
+    /// Its size.
+    pub size: ByteSize,
+}
+
+/// A certificate in a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateFacts {
+    /// The file, absolute.
+    pub path: String,
+    /// Its key, where one lies beside it.
+    pub key: Option<String>,
+    /// The names that it is for, the first one being its name for people.
+    pub names: Vec<String>,
+    /// When it ends.
+    pub expires: WallTime,
+}
+
+/// A listening socket that answers with a certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TlsListener {
+    /// How it is reached from this host, as `https://127.0.0.1:443`.
+    pub endpoint: String,
+    /// The names of its certificate.
+    pub names: Vec<String>,
+    /// The unit that it belongs to, when known.
+    pub unit: Option<UnitName>,
 }
 
 /// What is known of a unit without looking at its health.

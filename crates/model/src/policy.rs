@@ -30,8 +30,21 @@ pub struct Policy {
     pub approval_expires: Duration,
     /// How long a failing target waits for a failed dependency before it is escalated.
     pub dependency_wait: Duration,
+    /// When disruptive actions are welcome, for failures that are foreseen and can wait.
+    #[serde(default)]
+    pub quiet: Option<QuietHours>,
     /// When more healed incidents than this within a day make a healed one loud.
     pub loud_after: u32,
+}
+
+/// When a disruptive action is least felt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum QuietHours {
+    /// As declared.
+    Declared(WindowSchedule),
+    /// The hour in which the host has had the least load, once that is known (`host.quiet_hour`).
+    Learned,
 }
 
 /// Most disruptive actions within a time.

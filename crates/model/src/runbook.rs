@@ -11,12 +11,13 @@ use crate::{
     id::{RunbookId, RungId},
 };
 
-/// Ordered rungs for one host. The last resort, escalation, is not a rung: it follows when no rung is left.
+/// Ordered rungs for one host. The last resort, escalation, is not a rung: it follows when no rung is left, and at once
+/// when there is none: such a runbook only tells.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Runbook {
     /// Its name.
     pub id: RunbookId,
-    /// Gentlest first; never empty; names differ.
+    /// Gentlest first; names differ.
     pub rungs: Vec<Rung>,
 }
 

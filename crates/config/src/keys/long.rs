@@ -106,6 +106,8 @@ pub(crate) static TARGET: Shape = Shape {
         key("port", PORT, "The TCP port that it listens on"),
         key("configuration", Kind::Texts, "Its configuration, absolute paths"),
         key("needs", Kind::Texts, "Ids of targets that must be well before it is healed"),
+        key("waits_for", Kind::Texts, "Ids of other targets' checks that explain its failure while they fail")
+            .example("[\"disk//var#full\"]"),
         key("critical", Kind::Truth, "Whether a person must act now when it cannot be healed").default("false"),
         key(
             "notifier",

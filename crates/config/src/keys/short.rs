@@ -131,7 +131,23 @@ pub(crate) static POLICY: Shape = Shape {
         key("stable_for", Kind::Duration, "How long all checks must then stay healthy"),
         key("approval_expires", Kind::Duration, "How long a decision waits for `ansai approve`"),
         key("dependency_wait", Kind::Duration, "How long it waits for a failed dependency before a person is told"),
+        key(
+            "quiet",
+            Kind::Short(&Kind::Word("quiet hours", &["learned", "none"]), &QUIET),
+            "When disruptive actions are least felt; what is foreseen and can wait is done then",
+        )
+        .default("none")
+        .example("{at: \"02:00\", lasts: 2h}"),
         key("loud_after", COUNT, "How many healed incidents a day are told only when asked for"),
+    ],
+};
+
+static QUIET: Shape = Shape {
+    title: "Quiet hours",
+    keys: &[
+        key("at", Kind::TimeOfDay, "When they begin, in the host's civil time").example("\"02:00\""),
+        key("lasts", Kind::Duration, "How long they last").default("2h"),
+        key("days", Kind::List(&Kind::Word("day", DAYS)), "On which days").default("every day").example("[sat, sun]"),
     ],
 };
 

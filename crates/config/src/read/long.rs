@@ -100,6 +100,10 @@ fn target(findings: &mut Findings<'_>, node: &Node, key: &str, id: TargetId) -> 
         None if process.is_none() && !node.has("process") => UnitName::new(id.name()).ok(),
         None => None,
     };
+    let causes = node.texts_at("waits_for").into_iter();
+    let waits_for =
+        causes.filter_map(|(check, place)| name_of(findings, CheckId::new(check), place, &joined(key, "waits_for")));
+    let waits_for = waits_for.collect();
     let needs = node.texts_at("needs").into_iter();
     let needs = needs.filter_map(|(need, place)| name_of(findings, TargetId::new(need), place, &joined(key, "needs")));
     Target {
@@ -107,6 +111,7 @@ fn target(findings: &mut Findings<'_>, node: &Node, key: &str, id: TargetId) -> 
         process,
         port: node.whole_at::<u16>("port").filter(|port| *port != 0),
         needs: needs.collect(),
+        waits_for,
         configuration: environment::paths(findings, node, "configuration", key),
         is_critical: node.truth_at("critical").unwrap_or_default(),
         is_notifier: node.truth_at("notifier").unwrap_or_default(),
@@ -218,8 +223,9 @@ fn exists(findings: &mut Findings<'_>, place: Place, key: &str, (what, text): (&
 
 /// What must be right in a ladder as a whole.
 fn check_ladder(findings: &mut Findings<'_>, node: &Node, key: &str, rungs: &[(Rung, &Node)]) {
-    if node.list().is_some_and(<[Node]>::is_empty) {
-        let help = "write its rungs: [{name: restart, steps: [{restart_unit: app.service}]}]".to_owned();
+    if node.is_null() {
+        let help = "write its rungs: [{name: restart, steps: [{restart_unit: app.service}]}], or [] when it only tells";
+        let help = help.to_owned();
         findings.error(node.place, key, "this runbook has no rungs", help);
     }
     for (index, (rung, node)) in rungs.iter().enumerate() {

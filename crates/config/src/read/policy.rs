@@ -5,7 +5,7 @@ use std::time::Duration;
 use ansai_model::{
     check::Flap,
     id::PolicyId,
-    policy::{Backoff, Breaker, Budget, MaintenanceWindow, Policy, WindowSchedule},
+    policy::{Backoff, Breaker, Budget, MaintenanceWindow, Policy, QuietHours, WindowSchedule},
     time::WallTime,
 };
 use jiff::{Timestamp, tz::TimeZone};
@@ -19,6 +19,10 @@ use crate::{
 
 /// The longest that a weekly window stays open.
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
+/// How long quiet hours last that do not say it.
+const QUIET_FOR: Duration = Duration::from_secs(2 * 3_600);
+/// Bit 0 is Monday.
+const EVERY_DAY: u8 = 0x7f;
 
 /// A policy: what is written over what stands below it.
 pub(crate) fn policy(node: &Node, base: &Policy, id: PolicyId) -> Policy {
@@ -48,8 +52,38 @@ pub(crate) fn policy(node: &Node, base: &Policy, id: PolicyId) -> Policy {
         stable_for: time(here, "stable_for", base.stable_for),
         approval_expires: time(here, "approval_expires", base.approval_expires),
         dependency_wait: time(here, "dependency_wait", base.dependency_wait),
+        quiet: quiet(node).unwrap_or(base.quiet),
         loud_after: count(here, "loud_after", base.loud_after),
     }
+}
+
+/// Quiet hours as far as they are written: every day, unless days are named; in UTC until [`in_civil_time`].
+fn quiet(parent: &Node) -> Option<Option<QuietHours>> {
+    let node = parent.get("quiet")?;
+    match node.text() {
+        Some("learned") => return Some(Some(QuietHours::Learned)),
+        Some("none") => return Some(None),
+        Some(_) | None => {}
+    }
+    let days = days(node);
+    Some(Some(QuietHours::Declared(WindowSchedule::Weekly {
+        days: if days == 0 { EVERY_DAY } else { days },
+        from_minute: super::time_of_day(node.text_at("at")?)?,
+        lasts: node.duration_at("lasts").unwrap_or(QUIET_FOR).min(WEEK),
+        utc_offset_seconds: 0,
+    })))
+}
+
+/// The quiet hours of a policy in the civil time of the host.
+pub(crate) fn in_civil_time(policy: &mut Policy, zone: &TimeZone, now: WallTime) {
+    if let Some(QuietHours::Declared(WindowSchedule::Weekly { utc_offset_seconds, .. })) = &mut policy.quiet {
+        *utc_offset_seconds = offset_at(zone, now);
+    }
+}
+
+fn offset_at(zone: &TimeZone, now: WallTime) -> i32 {
+    let now = Timestamp::from_millisecond(now.0).unwrap_or(Timestamp::UNIX_EPOCH);
+    zone.to_offset(now).seconds()
 }
 
 pub(crate) fn budget(parent: &Node, name: &str, base: Budget) -> Budget {
@@ -83,6 +117,7 @@ pub(crate) fn strictest(id: PolicyId) -> Policy {
         stable_for: hour,
         approval_expires: hour,
         dependency_wait: hour,
+        quiet: None,
         loud_after: 1,
     }
 }
@@ -94,18 +129,18 @@ pub(crate) fn windows(
     zone: &TimeZone,
     now: WallTime,
 ) -> Vec<MaintenanceWindow> {
-    let now = Timestamp::from_millisecond(now.0).unwrap_or(Timestamp::UNIX_EPOCH);
-    let offset = zone.to_offset(now).seconds();
+    let offset = offset_at(zone, now);
     let items = root.items("maintenance").iter().enumerate();
     items.filter_map(|(index, node)| window(findings, node, &format!("maintenance[{index}]"), offset)).collect()
 }
 
-/// When the civil time of the zone changes next, when a window depends on it.
-pub(crate) fn next_change(windows: &[MaintenanceWindow], zone: &TimeZone, now: WallTime) -> Option<WallTime> {
-    let is_weekly = |window: &MaintenanceWindow| matches!(window.schedule, WindowSchedule::Weekly { .. });
-    if !windows.iter().any(is_weekly) {
-        return None;
-    }
+/// Whether a window opens each week, and so depends on the civil time of the host.
+pub(crate) fn is_weekly(window: &MaintenanceWindow) -> bool {
+    matches!(window.schedule, WindowSchedule::Weekly { .. })
+}
+
+/// When the civil time of the zone changes next.
+pub(crate) fn next_change(zone: &TimeZone, now: WallTime) -> Option<WallTime> {
     let change = zone.following(Timestamp::from_millisecond(now.0).ok()?).next()?;
     Some(WallTime(change.timestamp().as_millisecond()))
 }
@@ -160,9 +195,7 @@ fn weekly(findings: &mut Findings<'_>, node: &Node, key: &str, utc_offset_second
         findings.error(place_of(node, "lasts"), &joined(key, "lasts"), "a weekly window lasts up to a week", help);
         return None;
     }
-    let days = node.strings_at("days");
-    let days = days.iter().filter_map(|day| DAYS.iter().position(|known| known == day));
-    let days = days.fold(0, |bits, day| bits | 1 << day);
+    let days = days(node);
     if days == 0 {
         let help = format!("write at least one of {}", any_of(DAYS));
         findings.error(place_of(node, "days"), &joined(key, "days"), "the window opens on no day", help);
@@ -170,6 +203,12 @@ fn weekly(findings: &mut Findings<'_>, node: &Node, key: &str, utc_offset_second
     }
     let from_minute = super::time_of_day(node.text_at("at")?)?;
     Some(WindowSchedule::Weekly { days, from_minute, lasts, utc_offset_seconds })
+}
+
+fn days(node: &Node) -> u8 {
+    let days = node.strings_at("days");
+    let days = days.iter().filter_map(|day| DAYS.iter().position(|known| known == day));
+    days.fold(0, |bits, day| bits | 1 << day)
 }
 
 #[cfg(test)]
@@ -192,7 +231,7 @@ mod tests {
             match windows.first().map(|window| window.schedule) {
                 Some(WindowSchedule::Weekly { days, from_minute, utc_offset_seconds, .. }) => {
                     assert_eq!((days, from_minute), (0b100_0001, 210));
-                    (utc_offset_seconds, next_change(&windows, &zone, now))
+                    (utc_offset_seconds, next_change(&zone, now))
                 }
                 other => panic!("{other:?}"),
             }
@@ -200,6 +239,6 @@ mod tests {
         let (winter, summer) = (at("2026-01-10T00:00:00Z"), at("2026-07-10T00:00:00Z"));
         assert_eq!(offset(winter), (3_600, Some(at("2026-03-29T01:00:00Z"))));
         assert_eq!(offset(summer), (7_200, Some(at("2026-10-25T01:00:00Z"))));
-        assert_eq!(next_change(&[], &zone, winter), None);
+        assert_eq!(next_change(&TimeZone::UTC, winter), None);
     }
 }

@@ -4,10 +4,11 @@ use alloc::format;
 
 use ansai_model::{
     domain::service::{ActiveState, LoadState},
-    id::TargetId,
+    id::{CheckId, IncidentId, TargetId},
     observation::Health,
+    probe::Probe,
     text::Text,
-    time::Shown,
+    time::{MonoTime, Shown},
 };
 
 use super::{Moment, Opinion, Proposal, allow, defer, deny, limits::is_forced, moment_at};
@@ -39,10 +40,15 @@ pub(super) fn dependency(p: &Proposal<'_>) -> Opinion {
         return allow("looked at when the remediation began");
     }
     let needs = engine.bundle.parts().targets.get(&p.incident.target).map(|t| t.needs.as_slice()).unwrap_or_default();
-    if needs.is_empty() {
+    let target = engine.bundle.parts().targets.get(&p.incident.target);
+    let causes = target.map(|target| target.waits_for.as_slice()).unwrap_or_default();
+    if needs.is_empty() && causes.is_empty() {
         return allow("it needs no other target");
     }
     let patience = p.incident.opened.mono.plus(p.policy.dependency_wait);
+    if let Some(opinion) = causes.iter().find_map(|cause| awaited(p, cause, patience)) {
+        return opinion;
+    }
     let mut pending = None;
     for need in needs {
         // Its unit may run again while its service does not answer yet: only a verified remedy lets others begin.
@@ -80,11 +86,45 @@ pub(super) fn dependency(p: &Proposal<'_>) -> Opinion {
     }
 }
 
+/// What a check that may explain the failure asks for: a look at it, and time for it to be mended. It never forbids: a
+/// service that was down for another reason must not stay down for it.
+fn awaited(p: &Proposal<'_>, cause: &CheckId, patience: MonoTime) -> Option<Opinion> {
+    let check = p.engine.check_index.get(cause).and_then(|slot| p.engine.checks.get(*slot))?;
+    if patience <= p.now.mono || is_forced(p) {
+        return None;
+    }
+    let until = Some(moment_at(p.now, patience));
+    if p.engine.is_failing(cause) {
+        let seen = check.last.as_ref().map_or("it fails", |(_, seen)| seen.summary().as_str());
+        return Some(defer(until, Text::new(format!("waits for {cause}, which is mended first: {seen}"))));
+    }
+    let is_seen = check.looked_at.is_some_and(|at| at >= p.incident.opened.mono);
+    (!is_seen).then(|| defer(until, Text::new(format!("looks at {cause} first, which would explain the failure"))))
+}
+
 /// Whether a remedy for a target is under way and not verified yet.
 fn is_being_healed(engine: &HostEngine, target: &TargetId) -> bool {
     let open = engine.targets.get(target).into_iter().flat_map(|index| &index.open);
     open.filter_map(|id| engine.state.remediations.get(id))
         .any(|remediation| !matches!(remediation.stage, Stage::Stabilizing { .. }))
+}
+
+/// The incident that says that the target itself is down, when this one is another matter of it.
+fn down_first(p: &Proposal<'_>) -> Option<IncidentId> {
+    let is_own = |id: &IncidentId| {
+        let check = p.engine.state.incidents.get(id).and_then(|incident| p.engine.check_index.get(&incident.check));
+        let probe = check.and_then(|slot| p.engine.checks.get(*slot)).map(|state| &state.check.probe);
+        matches!(probe, Some(Probe::Unit { .. } | Probe::Process { .. }))
+    };
+    let open = &p.engine.targets.get(&p.incident.target)?.open;
+    if open.len() < 2 || is_own(&p.incident.id) {
+        return None;
+    }
+    let is_over = |id: &IncidentId| {
+        let remediation = p.engine.state.remediations.get(id);
+        remediation.is_some_and(|remediation| matches!(remediation.stage, Stage::Stabilizing { .. }))
+    };
+    open.iter().copied().find(|id| *id != p.incident.id && is_own(id) && !is_over(id))
 }
 
 pub(super) fn concurrency(p: &Proposal<'_>) -> Opinion {
@@ -97,11 +137,16 @@ pub(super) fn concurrency(p: &Proposal<'_>) -> Opinion {
     if p.moment != Moment::Start {
         return allow("it is one of the remediations under way");
     }
+    if let Some(other) = down_first(p) {
+        return defer(None, Text::new(format!("incident {other} comes first: the target itself is down")));
+    }
     let state = &p.engine.state;
     // What has only to be seen well once more, and cannot be seen, does not keep the others waiting.
     let is_over = |stage: &Stage| matches!(stage, Stage::Stabilizing { until } if *until <= p.now.mono);
     let others = || state.remediations.iter().filter(|(id, other)| **id != p.incident.id && !is_over(&other.stage));
+    // Nor does another matter of the same target that is watched for a while after its remedy.
     let same = others()
+        .filter(|(_, other)| !matches!(other.stage, Stage::Stabilizing { .. }))
         .map(|(id, _)| id)
         .find(|id| state.incidents.get(id).is_some_and(|other| other.target == p.incident.target));
     if let Some(other) = same {

@@ -14,7 +14,7 @@ use ansai_model::{
 };
 
 use super::{Moment, Opinion, Proposal, allow, defer, deny};
-use crate::{host_engine::HostEngine, state::OperatorAnswer};
+use crate::{check::CheckState, host_engine::HostEngine, state::OperatorAnswer};
 
 /// Why automation is held for a target, and until when.
 pub(crate) fn hold_on(engine: &HostEngine, target: &TargetId, now: WallTime) -> Option<(Option<WallTime>, Text)> {
@@ -89,7 +89,7 @@ pub(super) fn intent(p: &Proposal<'_>) -> Opinion {
         return allow("the operator wants it running");
     }
     // An incident is the target's: another check may fail when the one that opened it is content again.
-    if slots.iter().any(|slot| engine.checks[*slot].is_known_to_fail()) {
+    if engine.checks_of(p.incident.id).into_iter().any(CheckState::is_known_to_fail) {
         return allow("the operator wants it running");
     }
     let check = engine.check_index.get(&p.incident.check).and_then(|slot| engine.checks.get(*slot));

@@ -42,6 +42,7 @@ impl HostEngine {
         match remediation.stage {
             Stage::Acting { run: current, since } if current == run => {
                 let took = now.mono.since(since.mono);
+                self.tell_symptoms(now, id, &Text::new(format!("{}: {outcome}", rung.id)));
                 self.record(now, id, StepKind::Ended { rung: rung.id.clone(), run, outcome: outcome.clone(), took });
                 self.outcome(now, id, &rung, outcome);
             }
@@ -97,15 +98,21 @@ impl HostEngine {
     /// The target became well while nothing of this rung was done: by itself, by a person, late after the rung before,
     /// or while the agent was away. What is well is not acted on.
     pub(super) fn leave_alone(&mut self, now: Now, id: IncidentId) {
-        let what = "it is well again, so nothing more is done".into();
+        self.leave(now, id, "it is well again, so nothing more is done".into());
+        if let Some(incident) = self.state.incidents.get(&id) {
+            self.state.targets.entry(incident.target.clone()).or_default().remediated = Some(now);
+        }
+        self.wake_waiting(now);
+    }
+
+    /// Ends a remediation that has nothing under way; its incident stays open and is decided on anew.
+    pub(crate) fn leave(&mut self, now: Now, id: IncidentId, what: Text) {
         self.record(now, id, StepKind::Interrupted { what });
         self.state.remediations.remove(&id);
         if let Some(incident) = self.state.incidents.get_mut(&id) {
             incident.phase = Phase::Open;
-            self.state.targets.entry(incident.target.clone()).or_default().remediated = Some(now);
         }
         self.changed(now);
-        self.wake_waiting(now);
     }
 
     /// Whether the action that was lost may be done twice, and an attempt is left for it.

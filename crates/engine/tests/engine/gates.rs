@@ -33,6 +33,7 @@ fn when_nothing_objects_every_gate_says_why_it_allows() {
         (Gate::Dependency, "allow: looked at when the remediation began"),
         (Gate::Concurrency, "allow: it is one of the remediations under way"),
         (Gate::BackOff, "allow: first attempt"),
+        (Gate::Quiet, "allow: no quiet hours are asked for"),
     ];
     assert_eq!(table.len(), Gate::ALL.len());
     for (gate, said) in table {

@@ -9,6 +9,7 @@ mod checks;
 mod enemy;
 mod explaining;
 mod gates;
+mod groups;
 mod outcomes;
 mod random;
 mod reload;

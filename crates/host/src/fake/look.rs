@@ -115,6 +115,7 @@ impl Machine {
             boot_id: "00000000-0000-0000-0000-000000000001".into(),
             units,
             facts: BTreeMap::from([uptime, memory]),
+            ..Inventory::default()
         }
     }
 }

@@ -380,6 +380,7 @@ impl<B: Bench> Course<'_, B> {
         let request = EvidenceRequest {
             incident: IncidentId(1),
             target: TargetId::new("service/contract").expect("a valid name"),
+            probe: None,
             unit: Some(unit),
             is_running: true,
             port: Some(1),

@@ -207,18 +207,15 @@ pub(super) fn step_words(kind: &StepKind) -> (Tone, String) {
         StepKind::Skipped { rung, why } => (Tone::Plain, format!("{rung}: skipped, {why}")),
         StepKind::Started { rung, run, what } => (Tone::Plain, format!("{rung}: {what} ({run})")),
         StepKind::Ended { rung, outcome, took, .. } => {
-            let (tone, words) = outcome_words(outcome);
-            (tone, format!("{rung}: {words}, after {}", Shown(*took)))
+            (outcome_tone(outcome), format!("{rung}: {outcome}, after {}", Shown(*took)))
         }
         StepKind::Verified { rung, seen, after } => {
             (Tone::Good, format!("{rung}: verified {} later: {seen}", Shown(*after)))
         }
         StepKind::NotVerified { rung, why } => (Tone::Bad, format!("{rung}: not verified: {why}")),
+        StepKind::Cause { incident, what } => (Tone::Plain, format!("its cause, {incident}: {what}")),
         StepKind::BackedOff { wait } => (Tone::Plain, format!("waited {} before the next attempt", Shown(*wait))),
-        StepKind::Undone { what, outcome } => {
-            let (tone, words) = outcome_words(outcome);
-            (tone, format!("undone: {what}: {words}"))
-        }
+        StepKind::Undone { what, outcome } => (outcome_tone(outcome), format!("undone: {what}: {outcome}")),
         StepKind::Answered { text } => (Tone::Plain, format!("an operator answered: {text}")),
         StepKind::Escalated { why } => (Tone::Bad, format!("escalated: {why}")),
         StepKind::Resolved { how } => (Tone::Good, format!("resolved: {how}")),
@@ -226,16 +223,12 @@ pub(super) fn step_words(kind: &StepKind) -> (Tone, String) {
     }
 }
 
-fn outcome_words(outcome: &ActionOutcome) -> (Tone, String) {
+fn outcome_tone(outcome: &ActionOutcome) -> Tone {
     match outcome {
-        ActionOutcome::Succeeded { note } => (Tone::Good, format!("done: {note}")),
-        ActionOutcome::NotNeeded { why } => (Tone::Plain, format!("not needed: {why}")),
-        ActionOutcome::Failed { why } => (Tone::Bad, format!("failed: {why}")),
-        ActionOutcome::TimedOut { after } => {
-            (Tone::Bad, format!("stopped, since it did not end within {}", Shown(*after)))
-        }
-        ActionOutcome::Refused { why } => (Tone::Bad, format!("refused: {why}")),
-        ActionOutcome::Lost { why } => (Tone::Bad, format!("outcome unknown: {why}")),
+        ActionOutcome::Succeeded { .. } => Tone::Good,
+        ActionOutcome::NotNeeded { .. } => Tone::Plain,
+        ActionOutcome::Failed { .. } | ActionOutcome::TimedOut { .. } => Tone::Bad,
+        ActionOutcome::Refused { .. } | ActionOutcome::Lost { .. } => Tone::Bad,
     }
 }
 
