@@ -12,6 +12,7 @@ pub mod condition;
 mod deduce;
 mod diagnostics;
 mod document;
+mod domain;
 mod expand;
 mod explain;
 mod form;

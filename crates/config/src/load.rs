@@ -29,6 +29,7 @@ use crate::{
     deduce,
     diagnostics::{Diagnostic, Diagnostics, Findings},
     document::{Node, Place},
+    domain::{self, Domains},
     layer::{Layer, Sources},
     lint,
     read::{
@@ -55,6 +56,7 @@ pub struct Configuration {
     pub(crate) routes: BTreeMap<RouteId, Route>,
     pub(crate) settings: Settings,
     pub(crate) probe_defaults: ProbeDefaults,
+    pub(crate) domains: Domains,
     pub(crate) long: Long,
     pub(crate) tree: Node,
     pub(crate) sources: Sources,
@@ -190,6 +192,7 @@ fn understand(findings: &mut Findings<'_>, tree: &Node) -> Configuration {
         routes: notify::routes(findings, tree),
         settings,
         probe_defaults: probes,
+        domains: domain::read(findings, tree),
         long,
         policies,
         tree: Node::null(Place::default()),
@@ -321,6 +324,7 @@ impl Configuration {
             routes: self.routes.clone(),
         };
         deduce::services(findings, self, inventory, &mut parts);
+        domain::deduce(findings, self, inventory, &mut parts);
         self.add_long(findings, &mut parts);
         parts
     }
