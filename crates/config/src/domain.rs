@@ -35,7 +35,6 @@ pub(crate) fn deduce(
     let _ = (findings, &configuration.domains, inventory, parts);
 }
 
-#[expect(dead_code, reason = "the first domain comes with the next commits")]
 /// One matter of a target: checks that fail together, and what is done about them. Without rungs people are only told.
 pub(crate) struct Matter<'a> {
     /// Its name beside those of the other matters of the target, as `space`.
