@@ -15,8 +15,17 @@ pub(crate) use heal::run as heal;
 /// The lab with the release program: what is measured is what is shipped.
 fn prepare() -> Result<()> {
     ansai_lab::setup::prepare()?;
-    cargo::run(&["build", "--quiet", "--release", "-p", "ansai-cli", "-p", "ansai-lab"])
+    cargo::run(&["build", "--release", "-p", "ansai-cli", "-p", "ansai-lab"])
 }
+
+/// The head of monit's control file: one look a second, its own files out of the way.
+const MONIT: &str = "\
+set daemon 1
+set log /run/monit.log
+set pidfile /run/monit.pid
+set idfile /run/monit.id
+set statefile /run/monit.state
+";
 
 #[expect(clippy::print_stdout, reason = "this is a program for people at a terminal")]
 fn say(text: &str) {

@@ -1,6 +1,7 @@
 //! Calls cargo in the project's root.
 
 use std::{
+    io::{Read, Write},
     path::PathBuf,
     process::{Command, Stdio},
 };
@@ -27,10 +28,24 @@ pub(crate) fn is_there(subcommand: &str) -> bool {
     output.is_ok_and(|status| status.success())
 }
 
-/// Runs cargo and returns what it said on standard output.
+/// Runs cargo and returns what it said on standard output, which is shown as it comes.
 pub(crate) fn read(arguments: &[&str]) -> Result<(bool, String)> {
-    let output = command(arguments).stdout(Stdio::piped()).output().context("cargo cannot be run")?;
-    Ok((output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned()))
+    let mut child = command(arguments).stdout(Stdio::piped()).spawn().context("cargo cannot be run")?;
+    let mut said = Vec::new();
+    let mut output = child.stdout.take().context("cargo has no output")?;
+    let mut part = [0; 4096];
+    loop {
+        let length = output.read(&mut part).context("cargo's output cannot be read")?;
+        if length == 0 {
+            break;
+        }
+        let mut shown = std::io::stdout().lock();
+        // A terminal that has gone is no reason to stop testing.
+        let _ = shown.write_all(&part[..length]).and_then(|()| shown.flush());
+        said.extend_from_slice(&part[..length]);
+    }
+    let status = child.wait().context("cargo cannot be waited for")?;
+    Ok((status.success(), String::from_utf8_lossy(&said).into_owned()))
 }
 
 fn command(arguments: &[&str]) -> Command {

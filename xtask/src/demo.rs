@@ -8,6 +8,12 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 use serde_json::Value;
 
+mod failures;
+mod show;
+
+use failures::{CONFIGURATION, FAILURES, Failure, unit};
+use show::{Row, say, step_words, table};
+
 use crate::cargo;
 
 /// What becomes of the host.
@@ -19,72 +25,11 @@ pub(crate) enum After {
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-fn unit(name: &str, port: u16) -> String {
-    format!(
-        "[Service]\nType=notify\nNotifyAccess=all\nKillMode=process\nStateDirectory={name}\n\
-         ExecStart=/usr/local/lib/ansai-lab/ansai-lab-service --port {port} --state /var/lib/{name}\n"
-    )
-}
-
-const CONFIGURATION: &str = "\
-autonomy: act
-policies:
-  default: {cooldown: 1s, stable_for: 2s, verify_within: 10s, budget: {actions: 20}, backoff: {initial: 1s, max: 5s}}
-agent: {host_budget: {actions: 60}}
-services:
-  nginx.service: {probe: {http: \"http://127.0.0.1/\", every: 1s, fail_after: 2}, restore_configuration: true}
-  shop.service: {probe: {http: \"http://127.0.0.1:5000/\", expect: {status: 200}, every: 1s, timeout: 1s, fail_after: 2}}
-  mailer.service: {probe: {http: \"http://127.0.0.1:5001/\", expect: {status: 200}, every: 1s, timeout: 1s, fail_after: 2}, critical: true}
-";
-
-struct Failure {
-    what: &'static str,
-    target: &'static str,
-    break_it: fn(&Host) -> Result<()>,
-}
-
-const FAILURES: &[Failure] = &[
-    Failure {
-        what: "the shop is killed (SIGKILL)",
-        target: "shop.service",
-        break_it: |h| h.signal_main("shop.service", Signal::KILL),
-    },
-    Failure {
-        what: "the mailer ends by itself with code 0",
-        target: "mailer.service",
-        break_it: |h| tell(h, 5001, "exit/0"),
-    },
-    Failure {
-        what: "the shop hangs (SIGSTOP)",
-        target: "shop.service",
-        break_it: |h| h.signal_main("shop.service", Signal::STOP),
-    },
-    Failure { what: "the mailer answers 500", target: "mailer.service", break_it: |h| tell(h, 5001, "error/500") },
-    Failure { what: "nginx: configuration broken, then killed", target: "nginx.service", break_it: break_nginx },
-    Failure {
-        what: "the shop dies, a leftover keeps its port",
-        target: "shop.service",
-        break_it: |h| tell(h, 5000, "orphan"),
-    },
-];
-
-/// Commands that end the service cannot be answered, so no answer is expected.
-fn tell(host: &Host, port: u16, command: &str) -> Result<()> {
-    drop(host.http(&format!("127.0.0.1:{port}"), "GET", &format!("/control/{command}"), ""));
-    Ok(())
-}
-
-fn break_nginx(host: &Host) -> Result<()> {
-    let text = host.read_file("/etc/nginx/nginx.conf")?;
-    host.write_file("/etc/nginx/nginx.conf", format!("{text}\nlisten 80 somewhere;\n"), 0o644)?;
-    host.signal_main("nginx.service", Signal::KILL)
-}
-
 /// Runs the demo.
 pub(crate) fn run(after: After) -> Result<()> {
     say("1. set-up: the lab's image and the program");
     ansai_lab::setup::prepare()?;
-    cargo::run(&["build", "--quiet", "-p", "ansai-cli", "-p", "ansai-lab"])?;
+    cargo::run(&["build", "-p", "ansai-cli", "-p", "ansai-lab"])?;
     say("2. a host with a real systemd");
     let host = boot()?;
     say(&format!("   booted in {} ms", host.booted_in().as_millis()));
@@ -95,7 +40,9 @@ pub(crate) fn run(after: After) -> Result<()> {
     }
     say("4. a seventh that cannot be healed safely: somebody else's service holds the shop's port");
     rows.push(escalate(&host)?);
-    say("\n5. what happened\n");
+    say("\n5. the reports, as `ansai report` prints them");
+    rows.iter().for_each(|row| say(&format!("\n{}", row.report.trim_end())));
+    say("\n6. what happened\n");
     table(&rows);
     let healed = rows.iter().filter(|row| row.is_healed).count();
     ensure!(healed == FAILURES.len(), "only {healed} of {} were healed", FAILURES.len());
@@ -135,14 +82,6 @@ fn json(host: &Host, arguments: &[&str]) -> Result<Value> {
     serde_json::from_str(&output.stdout).with_context(|| format!("ansai {arguments:?}: {}", output.stderr))
 }
 
-struct Row {
-    what: String,
-    noticed: String,
-    healed: String,
-    verified: String,
-    is_healed: bool,
-}
-
 fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
@@ -172,26 +111,6 @@ fn follow(host: &Host, last: u64, phases: &[&str]) -> Result<Value> {
     })
 }
 
-fn step_words(kind: &Value) -> String {
-    let Some((name, value)) = kind.as_object().and_then(|map| map.iter().next()) else { return kind.to_string() };
-    let text = |key: &str| value[key].as_str().unwrap_or_default().to_owned();
-    match name.as_str() {
-        "started" => format!("begins: {}", text("what")),
-        "ended" => {
-            let outcome = value["outcome"].as_object().and_then(|map| map.iter().next());
-            outcome
-                .map(|(how, why)| {
-                    format!("{how}: {}", why["note"].as_str().or(why["why"].as_str()).unwrap_or_default())
-                })
-                .unwrap_or_default()
-        }
-        "verified" => format!("verified: {}", text("seen")),
-        "not-verified" | "skipped" | "escalated" => format!("{name}: {}", text("why")),
-        "resolved" => text("how"),
-        _ => format!("{name}: {}", value.as_str().unwrap_or_default()),
-    }
-}
-
 fn heal(host: &Host, number: usize, failure: &Failure) -> Result<Row> {
     say(&format!("\n   {number}. {}", failure.what));
     let last = newest(host)?;
@@ -201,14 +120,20 @@ fn heal(host: &Host, number: usize, failure: &Failure) -> Result<Row> {
     let is_healed = report["phase"]["resolved"].get("healed").is_some();
     let downtime = millis(&report["downtime"]);
     let healed = report["failing_since"]["wall"].as_i64().unwrap_or(0) - broken + downtime;
-    ensure!(host.is_active(failure.target)?, "{} is not active", failure.target);
+    ensure!(host.is_active(failure.unit)?, "{} is not active", failure.unit);
     Ok(Row {
         what: failure.what.to_owned(),
         noticed: format!("{} ms", report["opened"]["wall"].as_i64().unwrap_or(0) - broken),
         healed: if is_healed { format!("{healed} ms") } else { "not".into() },
         verified: report["verified_by"].as_str().unwrap_or("-").to_owned(),
         is_healed,
+        report: printed(host, &report)?,
     })
+}
+
+/// The report as a person reads it.
+fn printed(host: &Host, report: &Value) -> Result<String> {
+    Ok(agent::ansai(host, &["report", &format!("i{}", report["incident"])])?.ok()?.stdout)
 }
 
 /// Milliseconds of a duration as serde writes it.
@@ -233,21 +158,7 @@ fn escalate(host: &Host) -> Result<Row> {
         bail!("it was healed, though only a person may: {report:#}");
     }
     ensure!(host.is_active("squatter.service")?, "the foreign service was touched");
-    let text = agent::ansai(host, &["report", &format!("i{}", report["incident"])])?;
-    say(&format!("\n{}", text.stdout));
     let noticed = format!("{} ms", report["opened"]["wall"].as_i64().unwrap_or(0) - broken);
-    Ok(Row { what: what.into(), noticed, healed: "escalated".into(), verified: "-".into(), is_healed: false })
-}
-
-fn table(rows: &[Row]) {
-    let line = |a: &str, b: &str, c: &str, d: &str| say(&format!("{a:<46} {b:>13} {c:>13}  {d}"));
-    line("BROKEN", "NOTICED AFTER", "HEALED AFTER", "VERIFIED BY");
-    for row in rows {
-        line(&row.what, &row.noticed, &row.healed, &row.verified);
-    }
-}
-
-#[expect(clippy::print_stdout, reason = "this is a program for people at a terminal")]
-fn say(text: &str) {
-    println!("{text}");
+    let (healed, verified, report) = ("escalated".into(), "-".into(), printed(host, &report)?);
+    Ok(Row { what: what.into(), noticed, healed, verified, is_healed: false, report })
 }

@@ -13,11 +13,9 @@ pub(crate) fn run() -> Result<()> {
     let mut failed = Vec::new();
     stage("formatting", &mut failed, || cargo::run(&["fmt", "--all", "--check"]));
     stage("tidy", &mut failed, tidy::run);
-    stage("lints", &mut failed, || {
-        cargo::run(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])
-    });
+    stage("lints", &mut failed, || cargo::run(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]));
     stage("licenses, bans, sources", &mut failed, deny);
-    stage("build", &mut failed, || cargo::run(&["build", "--workspace", "--quiet"]));
+    stage("build", &mut failed, || cargo::run(&["build", "--workspace"]));
     stage("lab set-up", &mut failed, || match setup.join() {
         Ok(result) => result,
         Err(_) => bail!("the set-up panicked"),
@@ -26,17 +24,19 @@ pub(crate) fn run() -> Result<()> {
     let mut counted = |name: &str, arguments: &[&str]| {
         stage(name, &mut failed, || {
             let (is_well, output) = cargo::read(arguments)?;
-            show(&output);
             let (well, wrong) = count(&output);
             passed += well;
             broken += wrong;
             if is_well { Ok(()) } else { bail!("`cargo {}` failed", arguments.join(" ")) }
         });
     };
-    counted("unit and contract tests", &["test", "--workspace", "--exclude", "ansai-lab", "--no-fail-fast", "--quiet"]);
+    counted(
+        "unit and contract tests",
+        &["test", "--workspace", "--exclude", "ansai-lab", "--no-fail-fast", "--", "--quiet"],
+    );
     // Two hosts at once are what two cores carry.
-    counted("end-to-end tests", &["test", "-p", "ansai-lab", "--no-fail-fast", "--quiet", "--", "--test-threads", "2"]);
-    stage("simulation", &mut failed, || cargo::run(&["run", "--quiet", "-p", "ansai-sim", "--", "run", "500"]));
+    counted("end-to-end tests", &["test", "-p", "ansai-lab", "--no-fail-fast", "--", "--quiet", "--test-threads", "2"]);
+    stage("simulation", &mut failed, || cargo::run(&["run", "-p", "ansai-sim", "--", "run", "500"]));
     show(&format!("{passed} passed, {broken} failed\n"));
     if failed.is_empty() { Ok(()) } else { bail!("failed: {}", failed.join(", ")) }
 }
@@ -56,6 +56,7 @@ fn show(text: &str) {
 }
 
 fn stage(name: &str, failed: &mut Vec<String>, run: impl FnOnce() -> Result<()>) {
+    show(&format!("── {name} …\n"));
     let begun = Instant::now();
     let result = run();
     let seconds = begun.elapsed().as_secs_f64();

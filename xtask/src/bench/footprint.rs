@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use ansai_lab::{Host, HostOptions, agent, poll};
 use anyhow::{Context, Result};
 
-use super::{prepare, quantile, say};
+use super::{MONIT, prepare, quantile, say};
 
 const UNITS: usize = 50;
 const CHECKS: usize = 1000;
@@ -29,13 +29,6 @@ const ANSWER_BYTES_MAX: u64 = 4 << 20;
 const SERVICE: &str = "[Service]\nExecStart=/bin/sleep infinity\n";
 const APP: &str = "[Service]\nType=notify\nStateDirectory=app\n\
                    ExecStart=/usr/local/lib/ansai-lab/ansai-lab-service --port 5000 --state /var/lib/app\n";
-const MONIT: &str = "\
-set daemon 1
-set log /run/monit.log
-set pidfile /run/monit.pid
-set idfile /run/monit.id
-set statefile /run/monit.state
-";
 
 /// Measures and prints.
 pub(crate) fn run() -> Result<()> {

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal};
 use rustix::time::{ClockId, clock_gettime};
 
-use super::{prepare, quantile, say};
+use super::{MONIT, prepare, quantile, say};
 
 /// Kills of each contender.
 const KILLS: usize = 100;
@@ -23,12 +23,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 const SERVICE: &str = "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/sleep infinity\n";
 const MEND: &str = "[Unit]\nStartLimitIntervalSec=0\n\
                     [Service]\nType=oneshot\nExecStart=/bin/systemctl restart onfailure.service\n";
-const MONIT: &str = "\
-set daemon 1
-set log /run/monit.log
-set pidfile /run/monit.pid
-set idfile /run/monit.id
-set statefile /run/monit.state
+const MONITORED: &str = "\
 check process m with pidfile /run/monitored.pid
  start program = \"/bin/systemctl restart monitored.service\"
  stop program = \"/bin/true\"
@@ -130,7 +125,7 @@ fn install(host: &Host) -> Result<Background> {
     for unit in (0..OURS).map(ours).chain(peers.map(str::to_owned)) {
         host.start(&unit)?;
     }
-    host.write_file("/etc/monit.bench", MONIT, 0o600)?;
+    host.write_file("/etc/monit.bench", format!("{MONIT}{MONITORED}"), 0o600)?;
     let monit = host.spawn(&["monit", "-I", "-c", "/etc/monit.bench"])?;
     agent::install(host, &configuration)?;
     agent::start(host)?;
