@@ -215,6 +215,7 @@ fn checks(
             fail_after: 1,
             recover_after: 1,
             flap: service.flap,
+            trend: None,
         };
         checks.insert(id, check);
     }

@@ -108,6 +108,7 @@ impl ProbeDefaults {
             fail_after: schedule.fail_after.unwrap_or(self.fail_after),
             recover_after: schedule.recover_after.unwrap_or(self.recover_after),
             flap,
+            trend: None,
         }
     }
 }

@@ -220,6 +220,7 @@ mod tests {
             fail_after: 1,
             recover_after: 1,
             flap: Flap { changes_max: 1, window: second },
+            trend: None,
         };
         CheckState::new(check, MonoTime(0))
     }

@@ -27,6 +27,7 @@ pub mod operator;
 pub mod remediation;
 pub mod report;
 pub mod state;
+pub mod trend;
 pub mod verification;
 
 pub use effect::Effect;

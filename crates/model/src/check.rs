@@ -1,5 +1,6 @@
 //! A check: a probe with its schedule and thresholds.
 
+use alloc::boxed::Box;
 use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,9 @@ pub struct Check {
     pub recover_after: u32,
     /// When the check flaps.
     pub flap: Flap,
+    /// What of it is followed over time, so that it fails before its limit is reached.
+    #[serde(default)]
+    pub trend: Option<Trend>,
 }
 
 impl Check {
@@ -44,4 +48,33 @@ pub struct Flap {
     pub changes_max: u32,
     /// The window in which they are counted.
     pub window: Duration,
+}
+
+/// A figure of a check's observations that is followed over time, and the figure that it must not reach.
+///
+/// The engine adds what it forecasts to each observation, and lets a healthy one fail when the limit is nearer than
+/// the horizon.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trend {
+    /// The name of the figure that is followed, a size in bytes.
+    pub figure: Box<str>,
+    /// The name of the figure that it must not reach, a size in bytes.
+    pub limit: Box<str>,
+    /// The name of a figure that changes when what is followed begins anew, as a process does that was restarted.
+    pub life: Option<Box<str>>,
+    /// What kind of growth is looked for.
+    pub kind: TrendKind,
+    /// The check fails when the limit is forecast to be reached within this time.
+    pub horizon: Duration,
+}
+
+/// What kind of growth is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TrendKind {
+    /// Something fills up, for whatever reason: a filesystem.
+    Fill,
+    /// Something grows that has no reason to: memory that is never given back.
+    /// Warm-up, a cache that fills and the rhythm of day and week are no leak.
+    Leak,
 }

@@ -1,0 +1,192 @@
+//! Figures followed over time: when a disk will be full, whether a service leaks, and when the host is quiet.
+//!
+//! Pure arithmetic on a bounded [`Series`]: no clock, no chance, no IO. The shell keeps one series a check, and passes
+//! each observation through [`follow`] before it becomes an input, so that the engine, its tests and a replay see
+//! forecasts as figures like any other. How well it tells leaks and forecasts disks is in `docs/design/trends.md`.
+
+mod fill;
+mod leak;
+mod quiet;
+mod robust;
+mod series;
+
+use alloc::format;
+use core::time::Duration;
+
+use ansai_model::{
+    check::{Trend, TrendKind},
+    condition::Value,
+    observation::{Details, Health, Observation},
+    text::Text,
+    time::{Now, Shown, WallTime},
+    units::{ByteSize, Percent},
+};
+
+pub use fill::fill;
+pub use leak::leak;
+pub use quiet::Quiet;
+pub use series::{Past, Series};
+
+/// From this confidence on a forecast is believed, and an observation fails for it.
+pub const CONFIDENCE_MIN: f64 = 0.8;
+/// The farthest that is forecast.
+const AHEAD_MAX: Duration = Duration::from_secs(365 * 86_400);
+
+/// When a limit will be reached.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Forecast {
+    /// Growth in the figure's unit an hour; above zero.
+    pub slope_per_hour: f64,
+    /// The time until the limit is reached, at most a year.
+    pub reached_in: Duration,
+    /// It is hardly reached before this.
+    pub earliest: Duration,
+    /// It is hardly reached after this.
+    pub latest: Duration,
+    /// For how long it has grown like this.
+    pub growing_for: Duration,
+    /// How sure this is, from 0 to 1; believed from [`CONFIDENCE_MIN`] on.
+    pub confidence: f64,
+}
+
+impl Forecast {
+    /// From hours; the interval is put in order.
+    fn new(slope: f32, middle: f32, (earliest, latest): (f32, f32), growing_for: f32, confidence: f32) -> Self {
+        Self {
+            slope_per_hour: f64::from(slope),
+            reached_in: hours(middle),
+            earliest: hours(earliest.min(middle)),
+            latest: hours(latest.max(middle)),
+            growing_for: hours(growing_for),
+            confidence: f64::from(confidence),
+        }
+    }
+
+    /// Whether it is sure enough to be believed.
+    #[must_use]
+    pub fn is_believed(&self) -> bool {
+        self.confidence >= CONFIDENCE_MIN
+    }
+}
+
+fn hours(hours: f32) -> Duration {
+    Duration::try_from_secs_f32(hours.max(0.0) * 3600.0).unwrap_or(AHEAD_MAX).min(AHEAD_MAX)
+}
+
+/// A figure with the seven digits that a trend needs.
+#[expect(clippy::cast_possible_truncation, reason = "seven digits of a size tell its trend, in half the memory")]
+fn narrow(value: f64) -> f32 {
+    value as f32
+}
+
+/// Adds what is forecast to an observation, and the observation's figure to the series.
+///
+/// A healthy observation fails when the limit is forecast within the horizon and the forecast is believed.
+/// A failing or unknown one keeps its health; one without the figure passes as it is.
+#[must_use]
+pub fn follow(trend: &Trend, series: &mut Series, now: Now, observation: Observation) -> Observation {
+    let Some(value) = size(&observation, &trend.figure) else { return observation };
+    if let Some(life) = trend.life.as_deref().and_then(|name| number(&observation, name)) {
+        series.live(life);
+    }
+    series.push(now.mono, value);
+    let Some(limit) = size(&observation, &trend.limit) else { return observation };
+    let forecast = match trend.kind {
+        TrendKind::Fill => fill(series, limit, now.mono),
+        TrendKind::Leak => leak(series, limit, now.mono),
+    };
+    let Some(forecast) = forecast else { return observation };
+    let observation = judged(trend, now.wall, limit, &forecast, observation);
+    with_figures(observation, now.wall, &forecast)
+}
+
+/// The observation with the health that follows from the forecast.
+fn judged(trend: &Trend, now: WallTime, limit: f64, forecast: &Forecast, observation: Observation) -> Observation {
+    let reached = forecast.is_believed() && forecast.reached_in <= trend.horizon;
+    match observation.health() {
+        Health::Failing | Health::Unknown => observation,
+        Health::Healthy if !reached => observation,
+        Health::Healthy => {
+            let symptom = told(now, limit, forecast);
+            Observation::failing(symptom).with_details(observation.details().clone()).with_took(observation.took())
+        }
+    }
+}
+
+/// The forecast in words: "grows by 50.0 MiB an hour since 04:10; reaches its limit of 2.0 GiB in 6h (5h to 8h)".
+fn told(now: WallTime, limit: f64, forecast: &Forecast) -> Text {
+    let since = now.0.saturating_sub(i64::try_from(forecast.growing_for.as_millis()).unwrap_or(i64::MAX));
+    Text::from(format!(
+        "grows by {} an hour since {}; reaches its limit of {} in {} ({} to {})",
+        bytes(forecast.slope_per_hour),
+        Moment { at: WallTime(since), now },
+        bytes(limit),
+        Shown(forecast.reached_in),
+        Shown(forecast.earliest),
+        Shown(forecast.latest),
+    ))
+}
+
+/// A time of day in UTC, with "N days ago" when it is not of the last day; the calendar is the shell's.
+struct Moment {
+    at: WallTime,
+    now: WallTime,
+}
+
+impl core::fmt::Display for Moment {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let minutes = self.at.0.div_euclid(60_000).rem_euclid(1440);
+        write!(f, "{:02}:{:02} UTC", minutes / 60, minutes % 60)?;
+        match self.now.since(self.at).as_secs() / 86_400 {
+            0 => Ok(()),
+            1 => f.write_str(" a day ago"),
+            days => write!(f, " {days} days ago"),
+        }
+    }
+}
+
+/// The observation with the forecast as figures.
+fn with_figures(observation: Observation, now: WallTime, forecast: &Forecast) -> Observation {
+    let since = now.0.saturating_sub(i64::try_from(forecast.growing_for.as_millis()).unwrap_or(i64::MAX));
+    let confidence = Percent::of(whole(forecast.confidence * 10_000.0), 10_000);
+    observation
+        .with_figure("forecast.in", Value::Duration(forecast.reached_in))
+        .with_figure("forecast.earliest", Value::Duration(forecast.earliest))
+        .with_figure("forecast.latest", Value::Duration(forecast.latest))
+        .with_figure("forecast.growing", Value::Duration(forecast.growing_for))
+        .with_figure("forecast.since", Value::Text(Text::from(format!("{}", Moment { at: WallTime(since), now }))))
+        .with_figure("forecast.slope", Value::Bytes(ByteSize(whole(forecast.slope_per_hour))))
+        .with_figure("forecast.confidence", Value::Percent(confidence))
+}
+
+/// The figure `name` of an observation, when it is a size.
+fn size(observation: &Observation, name: &str) -> Option<f64> {
+    match figure(observation, name)? {
+        Value::Bytes(size) => Some(size.0 as f64),
+        Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::Duration(_) | Value::Percent(_) => None,
+    }
+}
+
+/// The figure `name` of an observation, when it is a number.
+fn number(observation: &Observation, name: &str) -> Option<f64> {
+    match figure(observation, name)? {
+        Value::Number(number) => Some(*number),
+        Value::Bool(_) | Value::Bytes(_) | Value::Text(_) | Value::Duration(_) | Value::Percent(_) => None,
+    }
+}
+
+fn figure<'a>(observation: &'a Observation, name: &str) -> Option<&'a Value> {
+    match observation.details() {
+        Details::Figures(figures) => figures.get(name),
+        Details::None | Details::Unit(_) => None,
+    }
+}
+
+fn bytes(size: f64) -> ByteSize {
+    ByteSize(whole(size))
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates, which is meant")]
+fn whole(value: f64) -> u64 {
+    value.max(0.0) as u64
+}
