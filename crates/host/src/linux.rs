@@ -26,6 +26,7 @@ use tokio_util::task::TaskTracker;
 use crate::port::Host;
 
 pub mod act;
+pub mod certificate;
 pub mod command;
 pub mod drill;
 mod evidence;

@@ -6,6 +6,7 @@ use core::{fmt, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    domain::certificate::CertificateAction,
     id::{IncidentId, RunId, TargetId, UnitName},
     operator::DrillKind,
     probe::CommandLine,
@@ -108,6 +109,8 @@ pub enum Action {
         /// What the operator declared that it disrupts.
         disruption: Disruption,
     },
+    /// About a certificate.
+    Certificate(CertificateAction),
 }
 
 /// A process that ansai keeps running itself, where no systemd runs.
@@ -180,6 +183,7 @@ impl Action {
             }
             Self::Drill { .. } => Disruption::Full,
             Self::Exec { disruption, .. } => *disruption,
+            Self::Certificate(action) => action.disruption(),
         }
     }
 
@@ -192,6 +196,7 @@ impl Action {
             Self::StartUnit { .. } | Self::ReloadUnit { .. } | Self::StopUnit { .. } => true,
             Self::StartProcess { .. } | Self::StopProcess { .. } => true,
             Self::RestartUnit { .. } | Self::KillUnit { .. } | Self::Drill { .. } | Self::Exec { .. } => false,
+            Self::Certificate(action) => action.is_idempotent(),
         }
     }
 
@@ -214,6 +219,7 @@ impl Action {
             Self::StopProcess { process } => format!("stop the process {}", process.name),
             Self::Drill { unit, kind, .. } => format!("inject a failure ({}) into {unit}", kind.as_str()),
             Self::Exec { command, .. } => format!("run `{}`", command.shown()),
+            Self::Certificate(action) => action.describe(),
         })
     }
 }

@@ -5,7 +5,10 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{condition::ValueType, domain::service::UnitExpectation, id::UnitName, text::Text, units::ByteSize};
+use crate::{
+    condition::ValueType, domain::certificate::CertificateProbe, domain::service::UnitExpectation, id::UnitName,
+    text::Text, units::ByteSize,
+};
 
 /// A look at a target.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -59,6 +62,8 @@ pub enum Probe {
         /// Largest that is healthy.
         size_max: Option<ByteSize>,
     },
+    /// A certificate in a file or in a handshake.
+    Certificate(CertificateProbe),
 }
 
 impl Probe {
@@ -75,6 +80,7 @@ impl Probe {
             Self::Process { .. } => "process",
             Self::ProcessCount { .. } => "process-count",
             Self::File { .. } => "file",
+            Self::Certificate(probe) => probe.kind(),
         }
     }
 }
@@ -91,6 +97,7 @@ impl Probe {
             Self::ProcessCount { .. } => Some(&[("processes", ValueType::Number)]),
             Self::File { age_max: None, .. } => Some(&[("size", ValueType::Bytes)]),
             Self::File { .. } => Some(&[("size", ValueType::Bytes), ("age", ValueType::Duration)]),
+            Self::Certificate(probe) => Some(probe.figures()),
             Self::Nagios(_) => None,
         }
     }

@@ -88,6 +88,9 @@ impl Machine {
                 true => succeeded(format!("{} stopped", process.name)),
                 false => not_needed("it does not run"),
             },
+            Action::Certificate(_) => {
+                Some(ActionOutcome::Refused { why: "the fake machine has no certificates".into() })
+            }
             Action::Drill { unit, kind, port, .. } => {
                 let (kind, port) = (*kind, *port);
                 self.unit_action(unit, |machine, unit| machine.drill_action(unit, kind, port))

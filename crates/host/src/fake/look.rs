@@ -56,7 +56,7 @@ impl Machine {
                 true => Observation::healthy("running"),
                 false => Observation::failing(format!("the process {name} does not run")),
             },
-            Probe::UnixSocket { .. } | Probe::ProcessCount { .. } | Probe::File { .. } => {
+            Probe::UnixSocket { .. } | Probe::ProcessCount { .. } | Probe::File { .. } | Probe::Certificate(_) => {
                 Observation::unknown("the fake machine has no files and no executables")
             }
         }

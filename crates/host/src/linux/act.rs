@@ -41,6 +41,7 @@ pub async fn perform(host: &LinuxHost, run: &ActionRun) -> ActionOutcome {
         | Action::StartUnit { .. }
         | Action::RestartUnit { .. }
         | Action::ReloadUnit { .. } => ActionOutcome::Refused { why: "no systemd runs here".into() },
+        Action::Certificate(_) => ActionOutcome::Refused { why: "not yet".into() },
         Action::StopUnit { .. } | Action::KillUnit { .. } | Action::Drill { .. } => {
             ActionOutcome::Refused { why: "no systemd runs here".into() }
         }

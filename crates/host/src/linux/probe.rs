@@ -6,6 +6,8 @@ mod http;
 mod nagios;
 mod socket;
 
+pub(super) use socket::in_words;
+
 use std::{path::PathBuf, time::Duration};
 
 use ansai_model::{observation::Observation, probe::Probe};
@@ -42,6 +44,7 @@ pub async fn observe(context: &Context, probe: &Probe, timeout: Duration) -> Obs
             file::processes(context, executable, *count_min, *count_max)
         }
         Probe::File { path, age_max, size_max } => file::observe(path, *age_max, *size_max),
+        Probe::Certificate(probe) => Box::pin(super::certificate::observe(context, probe, timeout)).await,
         Probe::Process { name } => Observation::unknown(format!("the process {name} is asked elsewhere")),
         Probe::Unit { .. } => Observation::unknown("units are looked at over D-Bus"),
     }

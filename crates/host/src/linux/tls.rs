@@ -27,6 +27,41 @@ pub enum TlsError {
 }
 
 static SYSTEM: OnceLock<Arc<ClientConfig>> = OnceLock::new();
+static SYSTEM_ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
+
+/// The host's authorities, loaded once, and those of `ca_file` when given.
+///
+/// # Errors
+/// When `ca_file` cannot be read.
+pub fn roots(ca_file: Option<&str>) -> Result<Arc<RootCertStore>, TlsError> {
+    let system = SYSTEM_ROOTS.get_or_init(|| {
+        let mut roots = RootCertStore::empty();
+        // Single authorities that cannot be parsed are passed over, as every TLS client does.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        Arc::new(roots)
+    });
+    match ca_file {
+        None => Ok(Arc::clone(system)),
+        Some(path) => Ok(Arc::new(add_file(RootCertStore::clone(system), path)?)),
+    }
+}
+
+/// The authorities of a file alone.
+///
+/// # Errors
+/// When it cannot be read, or holds none.
+pub fn roots_of_file(path: &str) -> Result<RootCertStore, TlsError> {
+    add_file(RootCertStore::empty(), path)
+}
+
+fn add_file(mut roots: RootCertStore, path: &str) -> Result<RootCertStore, TlsError> {
+    let unreadable = |why: String| TlsError::Authority { path: path.to_owned(), why };
+    let certificates = CertificateDer::pem_file_iter(Path::new(path)).map_err(|error| unreadable(error.to_string()))?;
+    for certificate in certificates {
+        roots.add(certificate.map_err(|error| unreadable(error.to_string()))?)?;
+    }
+    Ok(roots)
+}
 
 /// Settings that verify against the host's authorities and `ca_file` when given.
 ///
@@ -36,22 +71,12 @@ pub fn verifying(ca_file: Option<&str>) -> Result<Arc<ClientConfig>, TlsError> {
     if let (None, Some(config)) = (ca_file, SYSTEM.get()) {
         return Ok(config.clone());
     }
-    let mut roots = RootCertStore::empty();
-    // Single authorities that cannot be parsed are passed over, as every TLS client does.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if let Some(path) = ca_file {
-        let unreadable = |why: String| TlsError::Authority { path: path.to_owned(), why };
-        let certificates =
-            CertificateDer::pem_file_iter(Path::new(path)).map_err(|error| unreadable(error.to_string()))?;
-        for certificate in certificates {
-            roots.add(certificate.map_err(|error| unreadable(error.to_string()))?)?;
-        }
-    }
-    let config = Arc::new(builder()?.with_root_certificates(roots).with_no_client_auth());
+    let config = Arc::new(builder()?.with_root_certificates(roots(ca_file)?).with_no_client_auth());
     Ok(if ca_file.is_none() { SYSTEM.get_or_init(|| config).clone() } else { config })
 }
 
-fn builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, rustls::Error> {
+/// What every connection of ansai begins with: one provider of cryptography, and the safe protocol versions.
+pub(super) fn builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, rustls::Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()
 }

@@ -34,7 +34,7 @@ pub(super) async fn unix(path: &str, timeout: Duration) -> Observation {
 }
 
 /// An error of connecting as a person says it.
-pub(super) fn in_words(error: &std::io::Error) -> String {
+pub(in crate::linux) fn in_words(error: &std::io::Error) -> String {
     match error.kind() {
         ErrorKind::ConnectionRefused => "connection refused: nothing listens there".to_owned(),
         ErrorKind::ConnectionReset => "the connection was reset".to_owned(),

@@ -1,0 +1,128 @@
+//! Certificates on Linux: looked at in files and in handshakes, renewed, put in place, put back and revoked.
+//!
+//! A look never changes the host. What is done is in files of their own; what it all means is
+//! `ansai_model::domain::certificate`'s.
+
+mod chain;
+mod dialog;
+pub mod discover;
+mod handshake;
+mod read;
+mod seen;
+
+use std::{
+    path::Path,
+    time::{Duration, SystemTime},
+};
+
+use ansai_model::{
+    action::{ActionOutcome, ActionRun},
+    domain::certificate::{CertificateAction, CertificateProbe, FileProbe, KeyMatch, Sameness, ServedProbe, judge},
+    incident::{Evidence, EvidenceKind},
+    observation::Observation,
+    text::Text,
+    time::WallTime,
+};
+use rustls::pki_types::CertificateDer;
+
+use super::{LinuxHost, probe::Context};
+use handshake::HandshakeError;
+use read::LoadError;
+
+/// The time by the host's clock.
+pub(super) fn wall_now() -> WallTime {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    WallTime(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Looks once, within `timeout`.
+pub(super) async fn observe(context: &Context, probe: &CertificateProbe, timeout: Duration) -> Observation {
+    match probe {
+        CertificateProbe::File(file) => observe_file(&context.root, file, wall_now()),
+        CertificateProbe::Served(served) => observe_served(&context.root, served, timeout).await,
+    }
+}
+
+/// Looks at a file as of a moment.
+fn observe_file(root: &Path, probe: &FileProbe, now: WallTime) -> Observation {
+    let loaded = match read::certificates(root, &probe.path) {
+        Ok(chain) => chain,
+        // A certificate that is declared and is not there is due: the first one is issued like any other.
+        Err(LoadError::Missing) => return absent(format!("{} does not exist", probe.path)),
+        Err(LoadError::NoCertificate(why)) => return absent(format!("{} holds no certificate: {why}", probe.path)),
+        Err(LoadError::Unreadable(why)) => {
+            return Observation::unknown(format!("{} cannot be read: {why}", probe.path));
+        }
+    };
+    let key = match probe.expect.end_only {
+        true => KeyMatch::NotAsked,
+        false => read::key_match(root, probe.key.as_deref().unwrap_or(&probe.path), &loaded),
+    };
+    judged(root, &probe.path, &probe.expect, &loaded, key, probe.same_as.as_deref(), now)
+}
+
+fn absent(why: String) -> Observation {
+    use ansai_model::condition::Value;
+    Observation::failing(why)
+        .with_figure("certificate.expires_in", Value::Duration(Duration::ZERO))
+        .with_figure("certificate.lifetime", Value::Duration(Duration::ZERO))
+        .with_figure("certificate.is_due", Value::Bool(true))
+        .with_figure("certificate.is_stale", Value::Bool(false))
+}
+
+async fn observe_served(root: &Path, probe: &ServedProbe, timeout: Duration) -> Observation {
+    let endpoint = &probe.endpoint;
+    let chain = match handshake::shake(endpoint, timeout).await {
+        Ok(chain) => chain,
+        // A server that is down is its service's incident: no renewal would bring it back.
+        Err(error @ (HandshakeError::Connect(_) | HandshakeError::TimedOut(_))) => {
+            return Observation::unknown(format!("{endpoint}: {error}"));
+        }
+        Err(error @ (HandshakeError::Offer(_) | HandshakeError::Tls(_))) => {
+            return Observation::failing(format!("{endpoint}: {error}"));
+        }
+    };
+    let place = endpoint.to_string();
+    judged(root, &place, &probe.expect, &chain, KeyMatch::NotAsked, probe.same_as.as_deref(), wall_now())
+}
+
+fn judged(
+    root: &Path,
+    place: &str,
+    expect: &ansai_model::domain::certificate::Expectation,
+    chain: &[CertificateDer<'static>],
+    key: KeyMatch,
+    same_as: Option<&str>,
+    now: WallTime,
+) -> Observation {
+    let sameness = match same_as {
+        Some(file) if !expect.end_only => sameness(root, file, chain),
+        Some(_) | None => Sameness::NotAsked,
+    };
+    match seen::seen(chain, expect, now, key, sameness) {
+        Ok(seen) => judge(place, expect, &seen, now),
+        Err(why) => Observation::failing(format!("{place} is no certificate that can be understood: {why}")),
+    }
+}
+
+fn sameness(root: &Path, file: &str, chain: &[CertificateDer<'static>]) -> Sameness {
+    match read::certificates(root, file) {
+        Ok(other) if other.first() == chain.first() => Sameness::Same,
+        Ok(_) => Sameness::Differs { file: file.into() },
+        Err(error) => Sameness::Unreadable(Text::new(format!("{file}: {error}"))),
+    }
+}
+
+/// The evidence of a certificate: whose it is, from when to when, for which names, and who signed it.
+#[must_use]
+pub(super) fn gather(root: &Path, paths: &[String]) -> Vec<Evidence> {
+    let described = paths.iter().filter_map(|path| {
+        let chain = read::certificates(root, path).ok()?;
+        let text = seen::described(chain.first()?)?;
+        Some(Evidence { source: path.as_str().into(), kind: EvidenceKind::Unit, text: Text::new(text) })
+    });
+    described.take(4).collect()
+}
+
+#[cfg(test)]
+mod tests;

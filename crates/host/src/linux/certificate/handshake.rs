@@ -1,0 +1,146 @@
+//! One TLS handshake, to see which certificate a server shows. The server's proof that it has the key is verified; whether
+//! the certificate is good is judged elsewhere. Nothing is sent after the handshake.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use ansai_model::{
+    domain::certificate::{CHAIN_MAX, Endpoint, EndpointProtocol},
+    time::Shown,
+};
+use rustls::{
+    ClientConfig, DigitallySignedStruct, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
+    pki_types::{CertificateDer, ServerName, UnixTime},
+};
+use tokio::net::TcpStream;
+
+use super::dialog;
+use crate::linux::{probe::in_words, tls};
+
+/// Why no certificate was seen.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum HandshakeError {
+    /// Nobody answered; the certificate is not to blame.
+    #[error("{0}")]
+    Connect(String),
+    /// It took too long.
+    #[error("no certificate within {}", Shown(*.0))]
+    TimedOut(Duration),
+    /// The server answered, and offers no TLS.
+    #[error("{0}")]
+    Offer(String),
+    /// The handshake failed.
+    #[error("the TLS handshake fails: {0}")]
+    Tls(String),
+}
+
+/// The chain that the server shows, its own certificate first; never empty.
+///
+/// # Errors
+/// When nobody answers, no TLS is offered, or the handshake fails.
+pub(super) async fn shake(
+    endpoint: &Endpoint,
+    timeout: Duration,
+) -> Result<Vec<CertificateDer<'static>>, HandshakeError> {
+    match tokio::time::timeout(timeout, Box::pin(connect(endpoint))).await {
+        Ok(result) => result,
+        Err(_) => Err(HandshakeError::TimedOut(timeout)),
+    }
+}
+
+async fn connect(endpoint: &Endpoint) -> Result<Vec<CertificateDer<'static>>, HandshakeError> {
+    let host = endpoint.host.as_str();
+    let connected = match host.parse() {
+        Ok(ip) => TcpStream::connect(SocketAddr::new(ip, endpoint.port)).await,
+        Err(_) => TcpStream::connect((host, endpoint.port)).await,
+    };
+    let mut stream = connected.map_err(|error| HandshakeError::Connect(in_words(&error)))?;
+    match endpoint.protocol {
+        EndpointProtocol::Tls => {}
+        EndpointProtocol::Smtp => dialog::smtp(&mut stream).await.map_err(HandshakeError::Offer)?,
+        EndpointProtocol::Imap => dialog::imap(&mut stream).await.map_err(HandshakeError::Offer)?,
+        EndpointProtocol::Postgresql => dialog::postgresql(&mut stream).await.map_err(HandshakeError::Offer)?,
+    }
+    let name = endpoint.server_name.as_deref().unwrap_or(host).to_owned();
+    let name = ServerName::try_from(name).map_err(|error| HandshakeError::Tls(error.to_string()))?;
+    let witness = Arc::new(Witness::new());
+    let config = tls::builder().map_err(|error| HandshakeError::Tls(error.to_string()))?;
+    let config: ClientConfig =
+        config.dangerous().with_custom_certificate_verifier(Arc::clone(&witness) as _).with_no_client_auth();
+    let shaken = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+    let chain = std::mem::take(&mut *witness.chain.lock().unwrap_or_else(PoisonError::into_inner));
+    match shaken {
+        Ok(_) if !chain.is_empty() => Ok(chain),
+        Ok(_) => Err(HandshakeError::Tls("the server showed no certificate".into())),
+        // A server that asks clients for a certificate of their own has shown its own before it refuses ours.
+        Err(error) if !chain.is_empty() && is_refusal_of_ours(&error) => Ok(chain),
+        Err(error) => Err(HandshakeError::Tls(error.to_string())),
+    }
+}
+
+fn is_refusal_of_ours(error: &std::io::Error) -> bool {
+    use rustls::AlertDescription as Alert;
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(
+        inner,
+        Some(rustls::Error::AlertReceived(
+            Alert::CertificateRequired | Alert::BadCertificate | Alert::AccessDenied | Alert::NoCertificate
+        ))
+    )
+}
+
+/// Keeps the chain that it is shown, and verifies only that the server has its key.
+#[derive(Debug)]
+struct Witness {
+    provider: CryptoProvider,
+    chain: Mutex<Vec<CertificateDer<'static>>>,
+}
+
+impl Witness {
+    fn new() -> Self {
+        Self { provider: rustls::crypto::aws_lc_rs::default_provider(), chain: Mutex::new(Vec::new()) }
+    }
+}
+
+impl ServerCertVerifier for Witness {
+    fn verify_server_cert(
+        &self,
+        own: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let shown = std::iter::once(own).chain(others).take(CHAIN_MAX);
+        *self.chain.lock().unwrap_or_else(PoisonError::into_inner) =
+            shown.map(|certificate| certificate.clone().into_owned()).collect();
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,148 @@
+//! The certificate domain's values: how a certificate is looked at, what a look means, and what is done about it.
+//!
+//! Reading files, shaking hands and asking an issuer is `host::linux::certificate`'s work. [`judge`] has no clock: the
+//! time is an argument, so that tests and replays see tomorrow.
+
+mod action;
+mod endpoint;
+mod judge;
+
+pub use action::{
+    AcmeIssuer, CertificateAction, Deployment, KeyPlace, Pair, Place, PutBack, Renewal, RenewalReason, Renewer,
+    Revocation, Solver,
+};
+pub use endpoint::{Endpoint, EndpointError, EndpointProtocol};
+pub use judge::{CertificateSeen, ChainState, Expectation, KeyMatch, Sameness, Strength, covers, judge};
+
+use alloc::{format, string::String, vec::Vec};
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::condition::ValueType;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// How long before its end a certificate should be renewed, when nothing else is declared.
+pub const RENEW_BEFORE: Duration = DAY.saturating_mul(30);
+
+/// How long before its end people are told again, each time more urgently, when nothing else is declared.
+pub const TELL_BEFORE: [Duration; 4] =
+    [DAY.saturating_mul(14), DAY.saturating_mul(7), DAY.saturating_mul(3), DAY.saturating_mul(1)];
+
+/// Most bytes of a certificate or key file that are read.
+pub const FILE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Most certificates of one file or handshake that are looked at.
+pub const CHAIN_MAX: usize = 16;
+
+/// One way of looking at a certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CertificateProbe {
+    /// A file: PEM or DER, alone, with its chain, or with its key.
+    File(FileProbe),
+    /// What a server shows in a handshake.
+    Served(ServedProbe),
+}
+
+/// A look at a certificate in a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileProbe {
+    /// Absolute path.
+    pub path: String,
+    /// Where its key is; looked for in the file itself when absent.
+    pub key: Option<String>,
+    /// What it must be.
+    pub expect: Expectation,
+    /// Another file that must hold the same certificate: this one is a copy of it.
+    pub same_as: Option<String>,
+}
+
+/// A look at a certificate in a handshake.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServedProbe {
+    /// Who is asked.
+    pub endpoint: Endpoint,
+    /// What it must be.
+    pub expect: Expectation,
+    /// The file that must hold the same certificate; otherwise the server has not read its renewed one.
+    pub same_as: Option<String>,
+}
+
+/// Whose word a chain must lead to.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trust {
+    /// One of the authorities that the host trusts.
+    #[default]
+    Host,
+    /// One of the authorities in this file (PEM).
+    File(String),
+    /// Nobody's: for self-signed certificates.
+    Nobody,
+}
+
+impl CertificateProbe {
+    /// The kind, in one word, as in the configuration.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        "certificate"
+    }
+
+    /// The figures that it reports, as conditions name them behind `figure.`.
+    #[must_use]
+    pub fn figures(&self) -> &'static [(&'static str, ValueType)] {
+        &[
+            ("certificate.expires_in", ValueType::Duration),
+            ("certificate.is_due", ValueType::Bool),
+            ("certificate.is_stale", ValueType::Bool),
+            ("certificate.lifetime", ValueType::Duration),
+        ]
+    }
+
+    /// What is looked at, in words.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match self {
+            Self::File(file) => file.path.clone(),
+            Self::Served(served) => format!("{}", served.endpoint),
+        }
+    }
+}
+
+/// Where the key of a certificate file lies by custom, the likeliest first.
+#[must_use]
+pub fn keys_beside(certificate: &str) -> Vec<String> {
+    let (folder, name) = certificate.rsplit_once('/').unwrap_or(("", certificate));
+    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    let in_folder = |name: &str| format!("{folder}/{name}");
+    match stem {
+        // What certbot and the ACME clients after it write.
+        "fullchain" | "cert" | "chain" => ["privkey.pem", "key.pem"].map(in_folder).into(),
+        stem => {
+            let mut places = Vec::from([in_folder(&format!("{stem}.key"))]);
+            if let Some(parent) = folder.strip_suffix("/certs") {
+                // What Debian's ssl-cert does.
+                places.push(format!("{parent}/private/{stem}.key"));
+            }
+            places.extend([in_folder(&format!("{stem}-key.pem")), in_folder(&format!("{stem}.key.pem"))]);
+            places
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_looked_for_where_they_are_kept() {
+        assert_eq!(keys_beside("/etc/nginx/ssl/api.pem")[0], "/etc/nginx/ssl/api.key");
+        assert_eq!(keys_beside("/etc/letsencrypt/live/a/fullchain.pem")[0], "/etc/letsencrypt/live/a/privkey.pem");
+        assert!(
+            keys_beside("/etc/ssl/certs/ssl-cert-snakeoil.pem")
+                .contains(&String::from("/etc/ssl/private/ssl-cert-snakeoil.key"))
+        );
+    }
+}

@@ -1,0 +1,248 @@
+//! What a look at a certificate means, in the three values of health. Pure: raw findings and a time in, words and
+//! figures out. Everything that is wrong is said at once, so that one renewal mends it all.
+
+use alloc::{format, string::String, vec::Vec};
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{RENEW_BEFORE, Trust};
+use crate::{
+    condition::Value,
+    observation::Observation,
+    text::Text,
+    time::{Shown, WallTime},
+};
+
+/// Certificates that live shorter than this are renewed, and told of, proportionally later.
+const LIFETIME_USUAL: Duration = Duration::from_secs(90 * 86_400);
+
+/// What a certificate must be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expectation {
+    /// Names that it must cover, as `api.example.com` or an address; none are asked for when empty.
+    pub names: Vec<String>,
+    /// Whose word its chain must lead to.
+    pub trust: Trust,
+    /// How long before its end it fails. Of one that lives shorter than 90 days, the same share of its life: 30 days
+    /// are a third.
+    pub renew_before: Duration,
+    /// Whether its end alone is judged: for looks that only tell people how near it is.
+    pub end_only: bool,
+}
+
+impl Expectation {
+    /// The usual: trusted by the host, renewed [`RENEW_BEFORE`] its end.
+    #[must_use]
+    pub fn of(names: Vec<String>) -> Self {
+        Self { names, trust: Trust::Host, renew_before: RENEW_BEFORE, end_only: false }
+    }
+
+    /// How long before its end a certificate of this lifetime is due.
+    #[must_use]
+    pub fn due_before(&self, lifetime: Duration) -> Duration {
+        if lifetime >= LIFETIME_USUAL {
+            return self.renew_before.min(lifetime);
+        }
+        let share = self.renew_before.as_secs_f64() / LIFETIME_USUAL.as_secs_f64();
+        lifetime.mul_f64(share.min(1.0))
+    }
+}
+
+/// Whether a signature or a key resists today's attacks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strength {
+    /// It does.
+    Strong,
+    /// It does not; what it is, as `signed with SHA-1`.
+    Weak(Text),
+}
+
+/// Whether the chain leads to a trusted authority.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChainState {
+    /// It does.
+    Trusted,
+    /// It does not, and why.
+    Broken(Text),
+    /// The authorities could not be read, so it cannot be told.
+    Unreadable(Text),
+    /// Nobody asked.
+    NotAsked,
+}
+
+/// Whether the key belongs to the certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyMatch {
+    /// It does.
+    Matches,
+    /// It belongs to another one.
+    Differs,
+    /// It is not where it should be.
+    Missing(Text),
+    /// It cannot be read (no leave, or encrypted).
+    Unreadable(Text),
+    /// No key was asked for.
+    NotAsked,
+}
+
+/// Whether this is the same certificate as the one in the declared file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sameness {
+    /// It is.
+    Same,
+    /// It is another one.
+    Differs {
+        /// The file.
+        file: Text,
+    },
+    /// The file could not be read; its own check says so.
+    Unreadable(Text),
+    /// Nobody asked.
+    NotAsked,
+}
+
+/// One look at one certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateSeen {
+    /// Whom it is for.
+    pub subject: Text,
+    /// Who signed it.
+    pub issuer: Text,
+    /// Hexadecimal.
+    pub serial: Text,
+    /// Valid from then.
+    pub not_before: WallTime,
+    /// Valid until then.
+    pub not_after: WallTime,
+    /// DNS names and addresses that it covers.
+    pub names: Vec<String>,
+    /// Its signatures, those of the chain included, and its key.
+    pub strength: Strength,
+    /// Its chain.
+    pub chain: ChainState,
+    /// Its key.
+    pub key: KeyMatch,
+    /// Compared with the file that it should be equal to.
+    pub sameness: Sameness,
+}
+
+/// Whether one of the names of a certificate covers a wanted one; `*.` stands for exactly one label (RFC 6125).
+#[must_use]
+pub fn covers(names: &[String], wanted: &str) -> bool {
+    let wanted = wanted.trim_end_matches('.');
+    names.iter().any(|name| {
+        let name = name.trim_end_matches('.');
+        match name.strip_prefix("*.") {
+            Some(parent) => {
+                wanted
+                .split_once('.')
+                .is_some_and(|(label, rest)| !label.is_empty() && label != "*" && rest.eq_ignore_ascii_case(parent))
+                // A wanted wildcard is covered by itself only.
+                || wanted.eq_ignore_ascii_case(name)
+            }
+            None => name.eq_ignore_ascii_case(wanted),
+        }
+    })
+}
+
+/// What a look means. `place` says what was looked at: a path or an address.
+#[must_use]
+pub fn judge(place: &str, expect: &Expectation, seen: &CertificateSeen, now: WallTime) -> Observation {
+    let lifetime = seen.not_after.since(seen.not_before);
+    let expires_in = seen.not_after.since(now);
+    let mut of_itself = end_problems(expect, seen, now);
+    if !expect.end_only {
+        of_itself.extend(own_problems(expect, seen));
+    }
+    let is_stale = !expect.end_only && matches!(seen.sameness, Sameness::Differs { .. });
+    let is_due = !of_itself.is_empty() && !is_stale;
+    let figures = |observation: Observation| {
+        observation
+            .with_figure("certificate.expires_in", Value::Duration(expires_in))
+            .with_figure("certificate.lifetime", Value::Duration(lifetime))
+            .with_figure("certificate.is_due", Value::Bool(is_due))
+            .with_figure("certificate.is_stale", Value::Bool(is_stale))
+    };
+    let mut problems = of_itself;
+    if let (false, Sameness::Differs { file }) = (expect.end_only, &seen.sameness) {
+        let text = format!("is not the certificate in {file}: renewed there, but not taken over here");
+        problems.insert(0, text);
+    }
+    if !problems.is_empty() {
+        return figures(Observation::failing(format!("{place} {}", problems.join("; "))));
+    }
+    if let Some(why) = doubt(expect, seen) {
+        return figures(Observation::unknown(format!("{place}: {why}")));
+    }
+    figures(Observation::healthy(format!("{place} is good for {}", Shown(expires_in))))
+}
+
+/// What is wrong with its time.
+fn end_problems(expect: &Expectation, seen: &CertificateSeen, now: WallTime) -> Vec<String> {
+    let lifetime = seen.not_after.since(seen.not_before);
+    let expires_in = seen.not_after.since(now);
+    if seen.not_after <= now {
+        return Vec::from([format!("expired {} ago", Shown(now.since(seen.not_after)))]);
+    }
+    if now < seen.not_before {
+        let wait = Shown(seen.not_before.since(now));
+        return Vec::from([format!("is not valid yet, only in {wait}: is the clock of this host right?")]);
+    }
+    let due_before = expect.due_before(lifetime);
+    if expires_in > due_before {
+        return Vec::new();
+    }
+    let expected = match expect.end_only {
+        true => format!("less than {}", Shown(due_before)),
+        false => format!("it should be renewed {} before its end", Shown(due_before)),
+    };
+    Vec::from([format!("expires in {} ({expected})", Shown(expires_in))])
+}
+
+/// What is wrong with it whatever the time.
+fn own_problems(expect: &Expectation, seen: &CertificateSeen) -> Vec<String> {
+    let mut problems = Vec::new();
+    match &seen.key {
+        KeyMatch::Differs => problems.push(String::from("does not belong to its key")),
+        KeyMatch::Missing(why) => problems.push(format!("has no key: {why}")),
+        KeyMatch::Matches | KeyMatch::Unreadable(_) | KeyMatch::NotAsked => {}
+    }
+    let missing: Vec<&str> =
+        expect.names.iter().filter(|name| !covers(&seen.names, name)).map(String::as_str).collect();
+    if !missing.is_empty() {
+        let names = if seen.names.is_empty() { String::from("no name") } else { seen.names.join(", ") };
+        problems.push(format!("does not cover {} (it covers {names})", missing.join(", ")));
+    }
+    if let ChainState::Broken(why) = &seen.chain {
+        problems.push(format!("is not trusted: {why}"));
+    }
+    if let Strength::Weak(what) = &seen.strength {
+        problems.push(format!("is weak: {what}"));
+    }
+    problems
+}
+
+/// What could not be told, when nothing that could be told is wrong.
+fn doubt(expect: &Expectation, seen: &CertificateSeen) -> Option<String> {
+    if expect.end_only {
+        return None;
+    }
+    if let KeyMatch::Unreadable(why) = &seen.key {
+        return Some(format!("its key cannot be read: {why}"));
+    }
+    if let ChainState::Unreadable(why) = &seen.chain {
+        return Some(format!("its chain cannot be followed: {why}"));
+    }
+    match &seen.sameness {
+        Sameness::Unreadable(why) => Some(format!("it cannot be compared with its file: {why}")),
+        Sameness::Same | Sameness::Differs { .. } | Sameness::NotAsked => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

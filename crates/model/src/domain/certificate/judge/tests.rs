@@ -1,0 +1,125 @@
+//! Table tests of what a look at a certificate means, on days before, at and after its end.
+
+use alloc::vec;
+
+use super::*;
+use crate::observation::{Details, Health};
+
+const DAY: i64 = 86_400_000;
+
+fn seen(lifetime_days: i64) -> CertificateSeen {
+    CertificateSeen {
+        subject: "CN=api.example.com".into(),
+        issuer: "CN=Test".into(),
+        serial: "01".into(),
+        not_before: WallTime(0),
+        not_after: WallTime(lifetime_days * DAY),
+        names: vec!["api.example.com".into(), "*.web.example.com".into(), "127.0.0.1".into()],
+        strength: Strength::Strong,
+        chain: ChainState::Trusted,
+        key: KeyMatch::Matches,
+        sameness: Sameness::Same,
+    }
+}
+
+fn expect() -> Expectation {
+    Expectation::of(vec!["api.example.com".into()])
+}
+
+#[track_caller]
+fn check(expect: &Expectation, seen: &CertificateSeen, day: i64, health: Health, says: &str) -> Observation {
+    let judged = judge("/a.pem", expect, seen, WallTime(day * DAY));
+    assert_eq!(judged.health(), health, "{}", judged.summary());
+    assert!(judged.summary().as_str().contains(says), "{}", judged.summary());
+    judged
+}
+
+fn figure(observation: &Observation, name: &str) -> Option<Value> {
+    match observation.details() {
+        Details::Figures(figures) => figures.get(name).cloned(),
+        Details::None | Details::Unit(_) => None,
+    }
+}
+
+#[test]
+fn its_end_is_judged_by_the_days_that_are_left() {
+    let year = seen(365);
+    check(&expect(), &year, 334, Health::Healthy, "good for 31d");
+    check(&expect(), &year, 335, Health::Failing, "expires in 30d (it should be renewed 30d before its end)");
+    check(&expect(), &year, 364, Health::Failing, "expires in 1d");
+    check(&expect(), &year, 365, Health::Failing, "expired 0s ago");
+    check(&expect(), &year, 367, Health::Failing, "expired 2d ago");
+    check(&expect(), &year, -1, Health::Failing, "not valid yet, only in 1d");
+    let told = Expectation { renew_before: Duration::from_secs(7 * 86_400), end_only: true, ..expect() };
+    check(&told, &year, 350, Health::Healthy, "good for 15d");
+    check(&told, &year, 359, Health::Failing, "expires in 6d (less than 7d)");
+}
+
+#[test]
+fn a_short_life_is_renewed_after_two_thirds_of_it() {
+    check(&expect(), &seen(6), 3, Health::Healthy, "good for 3d");
+    check(&expect(), &seen(6), 4, Health::Failing, "expires in 2d (it should be renewed 2d before its end)");
+    check(&expect(), &seen(90), 59, Health::Healthy, "");
+    check(&expect(), &seen(90), 60, Health::Failing, "30d before");
+    let told = Expectation { renew_before: Duration::from_secs(14 * 86_400), end_only: true, ..expect() };
+    check(&told, &seen(6), 5, Health::Healthy, "good for 1d");
+}
+
+#[test]
+fn everything_that_is_wrong_is_said_at_once() {
+    let wrong = CertificateSeen {
+        names: vec!["old.example.com".into()],
+        strength: Strength::Weak("signed with SHA-1".into()),
+        chain: ChainState::Broken("unknown issuer".into()),
+        key: KeyMatch::Differs,
+        ..seen(365)
+    };
+    let judged = check(&expect(), &wrong, 364, Health::Failing, "expires in 1d");
+    for words in ["does not belong to its key", "does not cover api.example.com (it covers old", "SHA-1", "not trusted"]
+    {
+        assert!(judged.summary().as_str().contains(words), "{}", judged.summary());
+    }
+    assert_eq!(figure(&judged, "certificate.is_due"), Some(Value::Bool(true)));
+    assert_eq!(figure(&judged, "certificate.is_stale"), Some(Value::Bool(false)));
+    assert_eq!(figure(&judged, "certificate.expires_in"), Some(Value::Duration(Duration::from_secs(86_400))));
+    let told = Expectation { renew_before: Duration::from_secs(86_400), end_only: true, ..expect() };
+    check(&told, &wrong, 300, Health::Healthy, "");
+}
+
+#[test]
+fn a_copy_that_differs_is_stale_and_not_due() {
+    let stale = CertificateSeen { sameness: Sameness::Differs { file: "/b.pem".into() }, ..seen(365) };
+    let judged = check(&expect(), &stale, 364, Health::Failing, "not the certificate in /b.pem");
+    assert_eq!(figure(&judged, "certificate.is_due"), Some(Value::Bool(false)));
+    assert_eq!(figure(&judged, "certificate.is_stale"), Some(Value::Bool(true)));
+}
+
+#[test]
+fn what_cannot_be_told_is_unknown_but_hides_no_failure() {
+    let unreadable = CertificateSeen { key: KeyMatch::Unreadable("no leave".into()), ..seen(365) };
+    check(&expect(), &unreadable, 1, Health::Unknown, "no leave");
+    check(&expect(), &unreadable, 365, Health::Failing, "expired");
+    let unreadable = CertificateSeen { sameness: Sameness::Unreadable("gone".into()), ..seen(365) };
+    check(&expect(), &unreadable, 1, Health::Unknown, "gone");
+    let unreadable = CertificateSeen { chain: ChainState::Unreadable("no roots".into()), ..seen(365) };
+    check(&expect(), &unreadable, 1, Health::Unknown, "no roots");
+}
+
+#[test]
+fn a_wildcard_stands_for_one_label() {
+    let names = seen(1).names;
+    for (wanted, is_covered) in [
+        ("API.example.com", true),
+        ("api.example.com.", true),
+        ("a.web.example.com", true),
+        ("*.web.example.com", true),
+        ("a.b.web.example.com", false),
+        ("web.example.com", false),
+        (".web.example.com", false),
+        ("*.example.com", false),
+        ("127.0.0.1", true),
+        ("127.0.0.2", false),
+    ] {
+        assert_eq!(covers(&names, wanted), is_covered, "{wanted}");
+    }
+}
