@@ -70,7 +70,7 @@ pub(crate) fn services(
     needs_exist(findings, configuration, parts, needs);
 }
 
-fn with_suffix(name: &str) -> String {
+pub(crate) fn with_suffix(name: &str) -> String {
     if name.contains('.') { name.to_owned() } else { format!("{name}.service") }
 }
 
@@ -252,7 +252,7 @@ fn loopback_port(checks: &BTreeMap<CheckId, Check>) -> Option<u16> {
             is_local(host).then_some(port)
         }
         Probe::Tcp { .. } | Probe::Unit { .. } | Probe::UnixSocket { .. } | Probe::Exec(_) | Probe::Nagios(_) => None,
-        Probe::Process { .. } | Probe::ProcessCount { .. } | Probe::File { .. } => None,
+        Probe::Process { .. } | Probe::ProcessCount { .. } | Probe::File { .. } | Probe::Certificate(_) => None,
     })
 }
 

@@ -2,6 +2,8 @@
 //! them) and the long form of its probes and actions. Here stand the registry, and what all of them deduce alike.
 //! Services have their own files, since everything else was made for them first.
 
+pub(crate) mod certificate;
+
 use ansai_model::{
     bundle::{BundleParts, Target},
     check::Check,

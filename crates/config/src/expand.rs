@@ -18,24 +18,26 @@ use ansai_model::{
     units::ByteSize,
 };
 
-use self::yaml::{Written, document};
+pub(crate) use self::yaml::Written;
+use self::yaml::document;
 use crate::{
+    domain,
     keys::DAYS,
     units::{shown_bytes, shown_duration},
 };
 
 /// A mapping that is being written.
 #[derive(Default)]
-struct Fields(Vec<(String, Written)>);
+pub(crate) struct Fields(Vec<(String, Written)>);
 
 impl Fields {
-    fn put(mut self, key: &str, value: Written) -> Self {
+    pub(crate) fn put(mut self, key: &str, value: Written) -> Self {
         self.0.push((key.to_owned(), value));
         self
     }
 
     /// Only when there is something.
-    fn maybe(self, key: &str, value: Option<Written>) -> Self {
+    pub(crate) fn maybe(self, key: &str, value: Option<Written>) -> Self {
         match value {
             Some(value) => self.put(key, value),
             None => self,
@@ -43,20 +45,20 @@ impl Fields {
     }
 
     /// Only when it is so.
-    fn only_if(self, key: &str, is_so: bool) -> Self {
+    pub(crate) fn only_if(self, key: &str, is_so: bool) -> Self {
         self.maybe(key, is_so.then(|| Written::plain(true)))
     }
 
-    fn time(self, key: &str, duration: std::time::Duration) -> Self {
+    pub(crate) fn time(self, key: &str, duration: std::time::Duration) -> Self {
         self.put(key, time(duration))
     }
 
-    fn done(self) -> Written {
+    pub(crate) fn done(self) -> Written {
         Written::Map(self.0)
     }
 }
 
-fn time(duration: std::time::Duration) -> Written {
+pub(crate) fn time(duration: std::time::Duration) -> Written {
     Written::Plain(shown_duration(duration))
 }
 
@@ -240,7 +242,7 @@ fn email(mail: &Email) -> Fields {
         .maybe("ca", mail.ca_file.as_ref().map(Written::text))
 }
 
-fn command(line: &CommandLine) -> Written {
+pub(crate) fn command(line: &CommandLine) -> Written {
     let argv = Written::texts(&line.argv);
     if line.environment.is_empty() && line.user.is_none() && line.directory.is_none() {
         return argv;
@@ -312,6 +314,7 @@ fn probe(probe: &Probe) -> Written {
             .put("file", Written::text(path))
             .maybe("age_max", age_max.map(time))
             .maybe("size_max", size_max.map(size)),
+        Probe::Certificate(probe) => domain::certificate::write::probe(probe),
     }
     .done()
 }

@@ -82,16 +82,16 @@ impl Shape {
     }
 }
 
-const fn key(name: &'static str, kind: Kind, meaning: &'static str) -> Key {
+pub(crate) const fn key(name: &'static str, kind: Kind, meaning: &'static str) -> Key {
     Key { name, kind, meaning, default: "", example: "" }
 }
 
 impl Key {
-    const fn default(self, default: &'static str) -> Self {
+    pub(crate) const fn default(self, default: &'static str) -> Self {
         Self { default, ..self }
     }
 
-    const fn example(self, example: &'static str) -> Self {
+    pub(crate) const fn example(self, example: &'static str) -> Self {
         Self { example, ..self }
     }
 }
@@ -106,7 +106,7 @@ const COUNT: Kind = Kind::Whole { min: 1, max: ANY };
 const PORT: Kind = Kind::Whole { min: 1, max: 65_535 };
 const AUTONOMIES: Kind = Kind::Word("autonomy", AUTONOMY);
 const SEVERITIES: Kind = Kind::Word("severity", SEVERITY);
-const COMMAND_LINE: Kind = Kind::Short(&Kind::Argv, &COMMAND);
+pub(crate) const COMMAND_LINE: Kind = Kind::Short(&Kind::Argv, &COMMAND);
 
 #[cfg(test)]
 mod tests {

@@ -133,6 +133,11 @@ impl Node {
     pub(crate) fn command_at(&self, name: &str) -> Option<CommandLine> {
         self.get(name).and_then(command)
     }
+
+    /// A command, as this node.
+    pub(crate) fn command(&self) -> Option<CommandLine> {
+        command(self)
+    }
 }
 
 fn command(node: &Node) -> Option<CommandLine> {

@@ -78,6 +78,7 @@ fn action(action: &Action) -> Fields {
             };
             fields.put("exec", command(line)).put("disruption", Written::text(disruption))
         }
+        Action::Certificate(action) => crate::domain::certificate::write::action(action),
     }
 }
 

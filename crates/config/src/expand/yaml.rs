@@ -7,7 +7,7 @@ const LINE_MAX: usize = 100;
 
 /// A value to be written.
 #[derive(Clone, Debug)]
-pub(super) enum Written {
+pub(crate) enum Written {
     /// A number, a truth value, a duration: read back by its look.
     Plain(String),
     Text(String),
@@ -16,15 +16,15 @@ pub(super) enum Written {
 }
 
 impl Written {
-    pub(super) fn text(text: impl ToString) -> Self {
+    pub(crate) fn text(text: impl ToString) -> Self {
         Self::Text(text.to_string())
     }
 
-    pub(super) fn plain(value: impl ToString) -> Self {
+    pub(crate) fn plain(value: impl ToString) -> Self {
         Self::Plain(value.to_string())
     }
 
-    pub(super) fn texts<T: ToString>(texts: impl IntoIterator<Item = T>) -> Self {
+    pub(crate) fn texts<T: ToString>(texts: impl IntoIterator<Item = T>) -> Self {
         Self::List(texts.into_iter().map(Self::text).collect())
     }
 

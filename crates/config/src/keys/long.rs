@@ -1,5 +1,7 @@
 //! The keys of the long form: what the short form is deduced into, and the pieces that both share.
 
+use crate::domain::certificate;
+
 use super::{ANY, AUTONOMIES, COMMAND_LINE, COUNT, Key, Kind, PORT, SEVERITIES, Shape, key};
 
 const SCHEDULE: [Key; 5] = [
@@ -33,6 +35,8 @@ pub(super) static PROBE: Shape = Shape {
         key("state", Kind::Word("expectation", &["running", "not-failed"]), "When the unit counts as well")
             .default("running"),
         key("process", Kind::Text, "A declared process").example("worker"),
+        key("certificate", Kind::Shape(&certificate::keys::PROBE), "A certificate, in a file or as a server shows it")
+            .example("{endpoint: \"https://127.0.0.1\"}"),
         SCHEDULE[0],
         SCHEDULE[1],
         SCHEDULE[2],
@@ -182,6 +186,7 @@ macro_rules! actions {
             key("start_process", Kind::Text, "Starts a declared process").example("worker"),
             key("stop_process", Kind::Text, "Stops a declared process").example("worker"),
             key("exec", COMMAND_LINE, "A remedy of your own").example("[/usr/local/bin/mend]"),
+            key("certificate", Kind::Shape(&certificate::keys::ACTION), "Renews a certificate, puts it in place or back, or has it revoked"),
             key("disruption", Kind::Word("disruption", &["none", "brief", "full"]), "What `exec` takes away while it runs")
                 .default("full"),
             $($extra,)*

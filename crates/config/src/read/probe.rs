@@ -12,6 +12,7 @@ use super::statuses;
 use crate::{
     diagnostics::{Findings, place_of},
     document::{Node, Place, Value},
+    domain::certificate,
     form::{cut, joined},
 };
 
@@ -36,7 +37,8 @@ pub(crate) struct Schedule {
 }
 
 /// The keys that say how to look.
-const WAYS: &[&str] = &["http", "tcp", "unix", "exec", "nagios", "file", "executable", "unit", "process"];
+const WAYS: &[&str] =
+    &["http", "tcp", "unix", "exec", "nagios", "file", "executable", "unit", "process", "certificate"];
 /// Keys that belong to one way only, and that way.
 const BELONGS: &[(&str, &str)] = &[
     ("method", "http"),
@@ -114,7 +116,8 @@ fn long(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Probe> {
             [] => "it does not say how to look".to_owned(),
             several => format!("a probe looks in one way; this one has {}", several.join(" and ")),
         };
-        let help = "name exactly one of http, tcp, unix, exec, nagios, file, executable, unit, process".to_owned();
+        let help = "name exactly one of http, tcp, unix, exec, nagios, file, executable, unit, process, certificate"
+            .to_owned();
         findings.error(ways.get(1).map_or(node.place, |way| place_of(node, way)), key, what, help);
         return None;
     };
@@ -140,6 +143,7 @@ fn long(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Probe> {
             count_max: node.whole_at("count_max").unwrap_or(u32::MAX),
         },
         "process" => Probe::Process { name: text()? },
+        "certificate" => Probe::Certificate(certificate::read::probe(findings, value, &key)?),
         _ => Probe::Unit { unit: unit(findings, value, &key)?, expect: expectation(node.text_at("state")) },
     })
 }

@@ -13,6 +13,7 @@ use crate::{
     deduce::ladder::{JOB_TIMEOUT, LOCAL_TIMEOUT},
     diagnostics::{Findings, nearest, place_of},
     document::Node,
+    domain::certificate,
     form::{cut, joined},
     keys::{ACTION, STEP},
 };
@@ -81,6 +82,7 @@ fn step(findings: &mut Findings<'_>, node: &Node, key: &str, processes: &Process
         }
         Action::FreePort { .. } | Action::EnsureEnvironment { .. } | Action::ResetFailed { .. } => LOCAL_TIMEOUT,
         Action::KillUnit { .. } | Action::Drill { .. } | Action::Exec { .. } => LOCAL_TIMEOUT,
+        Action::Certificate(action) => certificate::timeout(action),
     });
     Some(Step::Act { action, timeout })
 }
@@ -125,6 +127,7 @@ fn action(findings: &mut Findings<'_>, node: &Node, key: &str, processes: &Proce
         "kill_unit" => Action::KillUnit { unit: unit()? },
         "start_process" => Action::StartProcess { process: process(findings, value, &key, processes)? },
         "stop_process" => Action::StopProcess { process: process(findings, value, &key, processes)? },
+        "certificate" => Action::Certificate(certificate::read::action(findings, value, &key)?),
         _ => Action::Exec { command: node.command_at("exec")?, disruption: disruption(node.text_at("disruption")) },
     })
 }

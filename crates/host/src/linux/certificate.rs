@@ -16,8 +16,7 @@ use std::{
 };
 
 use ansai_model::{
-    action::{ActionOutcome, ActionRun},
-    domain::certificate::{CertificateAction, CertificateProbe, FileProbe, KeyMatch, Sameness, ServedProbe, judge},
+    domain::certificate::{CertificateProbe, FileProbe, KeyMatch, Sameness, ServedProbe, judge},
     incident::{Evidence, EvidenceKind},
     observation::Observation,
     text::Text,
@@ -25,7 +24,7 @@ use ansai_model::{
 };
 use rustls::pki_types::CertificateDer;
 
-use super::{LinuxHost, probe::Context};
+use super::probe::Context;
 use handshake::HandshakeError;
 use read::LoadError;
 
@@ -113,15 +112,20 @@ fn sameness(root: &Path, file: &str, chain: &[CertificateDer<'static>]) -> Samen
     }
 }
 
-/// The evidence of a certificate: whose it is, from when to when, for which names, and who signed it.
+/// The evidence of a certificate: whose it is, from when to when, for which names, and who signed it. The certificate
+/// that it should be the same as stands beside it.
 #[must_use]
-pub(super) fn gather(root: &Path, paths: &[String]) -> Vec<Evidence> {
-    let described = paths.iter().filter_map(|path| {
+pub(super) fn gather(root: &Path, probe: &CertificateProbe) -> Vec<Evidence> {
+    let paths = match probe {
+        CertificateProbe::File(file) => [Some(&file.path), file.same_as.as_ref()],
+        CertificateProbe::Served(served) => [served.same_as.as_ref(), None],
+    };
+    let described = paths.into_iter().flatten().filter_map(|path| {
         let chain = read::certificates(root, path).ok()?;
         let text = seen::described(chain.first()?)?;
         Some(Evidence { source: path.as_str().into(), kind: EvidenceKind::Unit, text: Text::new(text) })
     });
-    described.take(4).collect()
+    described.collect()
 }
 
 #[cfg(test)]

@@ -5,13 +5,14 @@ use std::{fs, path::Path, time::Duration};
 use ansai_model::{
     id::UnitName,
     incident::{Evidence, EvidenceKind, EvidenceRequest},
-    probe::CommandLine,
+    probe::{CommandLine, Probe},
     text::Text,
     time::WallTime,
     units::Percent,
 };
 
 use super::{
+    certificate,
     command::{self, Ended},
     port_owner,
     probe::Context,
@@ -40,6 +41,9 @@ pub(super) async fn gather(
     }
     found.extend(paths_changed(&request.paths, request.since));
     found.extend(packages_changed(&context.root, request.since));
+    if let Some(Probe::Certificate(probe)) = &request.probe {
+        found.extend(certificate::gather(&context.root, probe));
+    }
     if let Some(port) = request.port {
         found.push(port_evidence(context, port));
     }

@@ -1,0 +1,126 @@
+//! The keys of certificates: of their probes, of their actions, and of what both share with the short form.
+
+use crate::keys::{COMMAND_LINE, Key, Kind, Shape, key};
+
+const NAMES: Key = key("names", Kind::Texts, "Names that it must cover").example("[api.example.com]");
+const TRUST: Key = key(
+    "trust",
+    Kind::Text,
+    "Whose word its chain must lead to: `host`, a file of authorities (PEM), or `nobody` for one that signed itself",
+)
+.default("host");
+const RENEW_BEFORE: Key = key(
+    "renew_before",
+    Kind::Duration,
+    "How long before its end it is renewed; of one that lives shorter than 90 days the same share of its life",
+)
+.default("30d");
+const NAME: Key = key("name", Kind::Text, "The certificate's name").example("api.example.com");
+const UNITS: Key = key("units", Kind::Texts, "Who uses it, and is reloaded when it changed").example("[nginx.service]");
+
+pub(crate) static PROBE: Shape = Shape {
+    title: "A look at a certificate",
+    keys: &[
+        key("file", Kind::Path, "The file that it is in: PEM or DER, with its chain").example("/etc/nginx/ssl/api.pem"),
+        key("key", Kind::Path, "The file of its key").default("the same file").example("/etc/nginx/ssl/api.key"),
+        key("endpoint", Kind::Text, "A server that shows it: https, tls, smtp(s), imap(s) or postgresql")
+            .example("https://127.0.0.1"),
+        key("server_name", Kind::Text, "The name that the server is asked for").default("its host"),
+        NAMES,
+        TRUST,
+        RENEW_BEFORE,
+        key("end_only", Kind::Truth, "Whether nothing but its end is judged").default("false"),
+        key("same_as", Kind::Path, "A file that must hold the same certificate").example("/etc/nginx/ssl/api.pem"),
+    ],
+};
+
+pub(crate) static ACTION: Shape = Shape {
+    title: "Something about a certificate",
+    keys: &[
+        key("renew", Kind::Shape(&RENEWAL), "Gets a new one from its issuer"),
+        key("deploy", Kind::Shape(&DEPLOYMENT), "Puts the new one wherever it is used, validates, and reloads"),
+        key("put_back", Kind::Shape(&PUT_BACK), "Puts back what was replaced last, and reloads"),
+        key("revoke", Kind::Shape(&REVOCATION), "Has the one that was replaced last revoked by its issuer"),
+    ],
+};
+
+static RENEWAL: Shape = Shape {
+    title: "A renewal",
+    keys: &[
+        NAME,
+        key("file", Kind::Path, "The file of the present one").example("/etc/nginx/ssl/api.pem"),
+        key("key", Kind::Path, "The file of its key").default("the same file"),
+        NAMES,
+        TRUST,
+        RENEW_BEFORE,
+        key("by", Kind::Shape(&RENEWER), "Who renews it").example("{certbot: api.example.com}"),
+        key("asked", Kind::Truth, "Whether it is renewed though it is not due").default("false"),
+    ],
+};
+
+pub(crate) static RENEWER: Shape = Shape {
+    title: "Who renews a certificate",
+    keys: &[
+        key("certbot", Kind::Text, "certbot, by its name of the certificate").example("api.example.com"),
+        key("exec", COMMAND_LINE, "A command that writes the files itself").example("[/usr/local/bin/renew]"),
+        key("acme", Kind::Shape(&ACME), "An issuer that speaks ACME, asked by ansai itself"),
+    ],
+};
+
+static ACME: Shape = Shape {
+    title: "An ACME issuer",
+    keys: &[
+        key("directory", Kind::Text, "The address of its directory")
+            .default("https://acme-v02.api.letsencrypt.org/directory"),
+        key("contact", Kind::Texts, "Mail addresses for its account").example("ops@example.com"),
+        key("trust", Kind::Text, "Whose word its own HTTPS is taken on: `host`, or a file of authorities (PEM)")
+            .default("host"),
+        key("webroot", Kind::Path, "A directory that a web server serves on port 80 of the names (HTTP-01)")
+            .example("/var/www/acme"),
+        key("listen", Kind::Text, "An address to answer on ourselves, reached by port 80 of the names (HTTP-01)")
+            .example("0.0.0.0:80"),
+        key("dns", Kind::Shape(&DNS), "Commands that set and remove a record (DNS-01)"),
+    ],
+};
+
+static DNS: Shape = Shape {
+    title: "A record in the DNS",
+    keys: &[
+        key("set", COMMAND_LINE, "Sets the TXT record ANSAI_ACME_RECORD to ANSAI_ACME_VALUE")
+            .example("[/usr/local/bin/dns-set]"),
+        key("clear", COMMAND_LINE, "Removes it").example("[/usr/local/bin/dns-clear]"),
+        key("wait", Kind::Duration, "How long it takes to be seen everywhere").default("30s"),
+    ],
+};
+
+static DEPLOYMENT: Shape = Shape {
+    title: "A deployment",
+    keys: &[
+        NAME,
+        key("source", Kind::Shape(&PLACE), "The declared file").example("{certificate: /etc/nginx/ssl/api.pem}"),
+        key("copies", Kind::List(&Kind::Shape(&PLACE)), "The other places where it is used"),
+        key("validators", Kind::List(&COMMAND_LINE), "Asked before anything is reloaded").example("[[nginx, -t]]"),
+        UNITS,
+    ],
+};
+
+pub(crate) static PLACE: Shape = Shape {
+    title: "A place of a certificate",
+    keys: &[
+        key("certificate", Kind::Path, "The certificate with its chain").example("/etc/postfix/certs/api.pem"),
+        key("key", Kind::Path, "Its key").example("/etc/postfix/certs/api.key"),
+        key("bundle", Kind::Truth, "Whether the key stands behind the certificate in the same file").default("false"),
+        key("owner", Kind::Text, "The user of both").default("as it is, or root").example("root"),
+        key("group", Kind::Text, "The group of both").default("as it is, or root").example("postfix"),
+        key("mode", Kind::Mode, "The permission bits of both; a key is never for all to read")
+            .default("as they are, or 0644, and 0600 of a key")
+            .example("\"0640\""),
+    ],
+};
+
+static PUT_BACK: Shape = Shape { title: "What is put back", keys: &[NAME, UNITS] };
+
+static REVOCATION: Shape = Shape {
+    title: "A revocation",
+    keys: &[NAME, key("by", Kind::Shape(&RENEWER), "Who issued it").example("{certbot: api.example.com}")],
+};

@@ -1,0 +1,253 @@
+//! Reads looks at certificates, what is done about them, and the parts that the short form shares with these.
+
+use std::time::Duration;
+
+use ansai_model::{
+    domain::certificate::{
+        AcmeIssuer, CertificateAction, CertificateProbe, Deployment, Endpoint, Expectation, FileProbe, KeyPlace, Pair,
+        Place, PutBack, RENEW_BEFORE, Renewal, RenewalReason, Renewer, Revocation, ServedProbe, Solver, Trust,
+    },
+    id::UnitName,
+    probe::CommandLine,
+};
+
+use crate::{
+    diagnostics::{Findings, place_of},
+    document::Node,
+    form::{cut, joined},
+};
+
+const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
+const DNS_WAIT: Duration = Duration::from_secs(30);
+
+/// A look at a certificate.
+pub(crate) fn probe(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<CertificateProbe> {
+    node.map()?;
+    let expect = Expectation { end_only: node.truth_at("end_only").unwrap_or_default(), ..expect(findings, node, key) };
+    let same_as = node.path_at("same_as");
+    match (node.path_at("file"), node.has("endpoint")) {
+        (Some(path), false) => {
+            if node.has("server_name") {
+                let help = "it belongs to `endpoint`; delete it".to_owned();
+                let what = "`server_name` says nothing about a file";
+                findings.error(place_of(node, "server_name"), &joined(key, "server_name"), what, help);
+            }
+            Some(CertificateProbe::File(FileProbe { path, key: node.path_at("key"), expect, same_as }))
+        }
+        (None, true) => {
+            let (value, key) = (node.get("endpoint")?, joined(key, "endpoint"));
+            let endpoint = endpoint(findings, value, &key)?;
+            let endpoint = Endpoint { server_name: node.string_at("server_name"), ..endpoint };
+            Some(CertificateProbe::Served(ServedProbe { endpoint, expect, same_as }))
+        }
+        (_, is_served) => {
+            let what = if is_served { "a look is at a file or at a server" } else { "it does not say where to look" };
+            findings.error(node.place, key, what, "write one of file: /PATH and endpoint: https://HOST".to_owned());
+            None
+        }
+    }
+}
+
+/// A server's address.
+pub(crate) fn endpoint(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Endpoint> {
+    let text = node.text()?;
+    let parsed = text.parse::<Endpoint>();
+    let told =
+        |error| findings.error(node.place, key, format!("`{}` is no endpoint", cut(text)), format!("it {error}"));
+    parsed.map_err(told).ok()
+}
+
+/// What a certificate must be.
+pub(crate) fn expect(findings: &mut Findings<'_>, node: &Node, key: &str) -> Expectation {
+    Expectation {
+        names: node.strings_at("names"),
+        trust: trust(findings, node, key),
+        renew_before: node.duration_at("renew_before").unwrap_or(RENEW_BEFORE),
+        end_only: false,
+    }
+}
+
+fn trust(findings: &mut Findings<'_>, node: &Node, key: &str) -> Trust {
+    match node.text_at("trust") {
+        None | Some("host") => Trust::Host,
+        Some("nobody") => Trust::Nobody,
+        Some(path) if path.starts_with('/') => Trust::File(path.to_owned()),
+        Some(other) => {
+            let what = format!("`{}` is nobody whose word can be taken", cut(other));
+            let help = "write host, nobody, or a file of authorities as /etc/ssl/company.pem".to_owned();
+            findings.error(place_of(node, "trust"), &joined(key, "trust"), what, help);
+            Trust::Host
+        }
+    }
+}
+
+/// Says that a key is missing.
+fn need<'a>(findings: &mut Findings<'_>, node: &'a Node, key: &str, name: &str) -> Option<&'a Node> {
+    let found = node.get(name);
+    if found.is_none() {
+        findings.error(node.place, key, format!("`{name}` is missing"), format!("write {name}: …"));
+    }
+    found
+}
+
+/// What is done about a certificate.
+pub(crate) fn action(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<CertificateAction> {
+    node.map()?;
+    let names = ["renew", "deploy", "put_back", "revoke"];
+    let found: Vec<&str> = names.into_iter().filter(|name| node.has(name)).collect();
+    let [what] = found[..] else {
+        let help = "write exactly one of renew, deploy, put_back and revoke".to_owned();
+        findings.error(node.place, key, "this says not, or not clearly, what is done", help);
+        return None;
+    };
+    let (node, key) = (node.get(what)?, joined(key, what));
+    node.map()?;
+    let name = need(findings, node, &key, "name")?.text()?.to_owned();
+    if !is_name(&name) {
+        let help = "letters, digits and .-_ are fine".to_owned();
+        findings.error(place_of(node, "name"), &joined(&key, "name"), format!("`{}` is no name", cut(&name)), help);
+        return None;
+    }
+    Some(match what {
+        "renew" => {
+            let certificate = need(findings, node, &key, "file").and_then(|_| node.path_at("file"))?;
+            let reason = match node.truth_at("asked") {
+                Some(true) => RenewalReason::Asked,
+                Some(false) | None => RenewalReason::Due,
+            };
+            let by = need(findings, node, &key, "by")?;
+            CertificateAction::Renew(Renewal {
+                name,
+                current: Pair { certificate, key: node.path_at("key") },
+                expect: expect(findings, node, &key),
+                by: renewer(findings, by, &joined(&key, "by"))?,
+                reason,
+            })
+        }
+        "deploy" => {
+            let source = need(findings, node, &key, "source")?;
+            CertificateAction::Deploy(Deployment {
+                name,
+                source: place(findings, source, &joined(&key, "source"))?,
+                copies: places(findings, node, "copies", &key),
+                validators: commands(node, "validators"),
+                units: units(findings, node, "units", &key),
+            })
+        }
+        "put_back" => CertificateAction::PutBack(PutBack { name, units: units(findings, node, "units", &key) }),
+        _ => {
+            let by = need(findings, node, &key, "by")?;
+            CertificateAction::Revoke(Revocation { name, by: renewer(findings, by, &joined(&key, "by"))? })
+        }
+    })
+}
+
+/// A name becomes a folder of the state directory, so it must not lead anywhere else.
+pub(crate) fn is_name(text: &str) -> bool {
+    let is_fine = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    !text.is_empty() && text.len() <= 100 && !text.starts_with('.') && text.chars().all(is_fine)
+}
+
+/// Commands in a list.
+pub(crate) fn commands(node: &Node, name: &str) -> Vec<CommandLine> {
+    node.items(name).iter().filter_map(Node::command).collect()
+}
+
+/// Names of units in a list.
+pub(crate) fn units(findings: &mut Findings<'_>, node: &Node, name: &str, key: &str) -> Vec<UnitName> {
+    let mut units = Vec::new();
+    for (text, place) in node.texts_at(name) {
+        match UnitName::new(crate::deduce::with_suffix(&text)) {
+            Ok(unit) => units.push(unit),
+            Err(error) => findings.name(place, &joined(key, name), &error),
+        }
+    }
+    units
+}
+
+/// The places in a list.
+pub(crate) fn places(findings: &mut Findings<'_>, node: &Node, name: &str, key: &str) -> Vec<Place> {
+    let items = node.items(name).iter().enumerate();
+    items.filter_map(|(index, item)| place(findings, item, &format!("{}[{index}]", joined(key, name)))).collect()
+}
+
+fn place(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Place> {
+    node.map()?;
+    let certificate = need(findings, node, key, "certificate").and_then(|_| node.path_at("certificate"))?;
+    let key_place = match (node.path_at("key"), node.truth_at("bundle").unwrap_or_default()) {
+        (Some(_), true) => {
+            let help = "write either key: /PATH or bundle: true".to_owned();
+            findings.error(place_of(node, "bundle"), key, "the key cannot be in two places", help);
+            return None;
+        }
+        (Some(path), false) => KeyPlace::Apart(path),
+        (None, true) => KeyPlace::Inside,
+        (None, false) => KeyPlace::Nowhere,
+    };
+    let mode = node.text_at("mode").and_then(crate::read::mode);
+    if mode.is_some_and(|mode| mode & 0o7 != 0) && key_place != KeyPlace::Nowhere {
+        let help = "write \"0640\", and give the group leave".to_owned();
+        findings.error(place_of(node, "mode"), &joined(key, "mode"), "a key must not be for all to read", help);
+    }
+    let (owner, group) = (node.string_at("owner"), node.string_at("group"));
+    Some(Place { certificate, key: key_place, owner, group, mode })
+}
+
+/// Who renews a certificate.
+pub(crate) fn renewer(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Renewer> {
+    node.map()?;
+    let found: Vec<&str> = ["certbot", "exec", "acme"].into_iter().filter(|name| node.has(name)).collect();
+    match found[..] {
+        ["certbot"] => {
+            let lineage = node.string_at("certbot")?;
+            if is_name(&lineage) {
+                return Some(Renewer::Certbot { lineage });
+            }
+            let help = "`certbot certificates` lists them".to_owned();
+            let what = format!("`{}` is no name of a certificate", cut(&lineage));
+            findings.error(place_of(node, "certbot"), &joined(key, "certbot"), what, help);
+            None
+        }
+        ["exec"] => Some(Renewer::Exec(node.command_at("exec")?)),
+        ["acme"] => acme(findings, node.get("acme")?, &joined(key, "acme")).map(Renewer::Acme),
+        _ => {
+            let help = "write exactly one of certbot: NAME, exec: [PROGRAM, …] and acme: {…}".to_owned();
+            findings.error(node.place, key, "this says not, or not clearly, who renews it", help);
+            None
+        }
+    }
+}
+
+fn acme(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<AcmeIssuer> {
+    node.map()?;
+    let directory = node.string_at("directory").unwrap_or_else(|| LETS_ENCRYPT.into());
+    if !directory.starts_with("https://") || directory.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        let help = "an issuer is asked by https:// only".to_owned();
+        let what = format!("`{}` is no directory of an issuer", cut(&directory));
+        findings.error(place_of(node, "directory"), &joined(key, "directory"), what, help);
+    }
+    let found: Vec<&str> = ["webroot", "listen", "dns"].into_iter().filter(|name| node.has(name)).collect();
+    let solver = match found[..] {
+        ["webroot"] => Solver::Webroot { path: node.path_at("webroot")? },
+        ["listen"] => {
+            let address = node.string_at("listen")?;
+            if address.parse::<std::net::SocketAddr>().is_err() {
+                let what = format!("`{}` is no address with a port", cut(&address));
+                findings.error(place_of(node, "listen"), &joined(key, "listen"), what, "write 0.0.0.0:80".to_owned());
+            }
+            Solver::Listen { address }
+        }
+        ["dns"] => {
+            let (dns, key) = (node.get("dns")?, joined(key, "dns"));
+            need(findings, dns, &key, "set")?;
+            let wait = dns.duration_at("wait").unwrap_or(DNS_WAIT);
+            Solver::Hook { set: dns.command_at("set")?, clear: dns.command_at("clear"), wait }
+        }
+        _ => {
+            let help = "write exactly one of webroot: /PATH, listen: ADDRESS:80 and dns: {set: […]}".to_owned();
+            findings.error(node.place, key, "this says not, or not clearly, how the names are shown to be ours", help);
+            return None;
+        }
+    };
+    Some(AcmeIssuer { directory, contacts: node.strings_at("contact"), trust: trust(findings, node, key), solver })
+}

@@ -1,0 +1,126 @@
+//! The long form of looks at certificates and of what is done about them, as it is written out.
+
+use ansai_model::domain::certificate::{
+    AcmeIssuer, CertificateAction, CertificateProbe, Expectation, KeyPlace, Place, RenewalReason, Renewer, Solver,
+    Trust,
+};
+
+use crate::expand::{Fields, Written, command, time};
+
+fn trust(trust: &Trust) -> Written {
+    match trust {
+        Trust::Host => Written::text("host"),
+        Trust::File(path) => Written::text(path),
+        Trust::Nobody => Written::text("nobody"),
+    }
+}
+
+fn expectation(fields: Fields, expect: &Expectation) -> Fields {
+    fields
+        .maybe("names", (!expect.names.is_empty()).then(|| Written::texts(&expect.names)))
+        .put("trust", trust(&expect.trust))
+        .time("renew_before", expect.renew_before)
+}
+
+/// A look.
+pub(crate) fn probe(probe: &CertificateProbe) -> Fields {
+    let fields = Fields::default();
+    let written = match probe {
+        CertificateProbe::File(file) => {
+            let fields =
+                fields.put("file", Written::text(&file.path)).maybe("key", file.key.as_ref().map(Written::text));
+            expectation(fields, &file.expect)
+                .only_if("end_only", file.expect.end_only)
+                .maybe("same_as", file.same_as.as_ref().map(Written::text))
+        }
+        CertificateProbe::Served(served) => {
+            let fields = fields
+                .put("endpoint", Written::text(&served.endpoint))
+                .maybe("server_name", served.endpoint.server_name.as_ref().map(Written::text));
+            expectation(fields, &served.expect)
+                .only_if("end_only", served.expect.end_only)
+                .maybe("same_as", served.same_as.as_ref().map(Written::text))
+        }
+    };
+    Fields::default().put("certificate", written.done())
+}
+
+/// An action.
+pub(crate) fn action(action: &CertificateAction) -> Fields {
+    let named = Fields::default().put("name", Written::text(action.name()));
+    let fields = Fields::default();
+    let written = match action {
+        CertificateAction::Renew(renewal) => {
+            let named = named
+                .put("file", Written::text(&renewal.current.certificate))
+                .maybe("key", renewal.current.key.as_ref().map(Written::text));
+            let written = expectation(named, &renewal.expect)
+                .put("by", renewer(&renewal.by))
+                .only_if("asked", renewal.reason == RenewalReason::Asked);
+            fields.put("renew", written.done())
+        }
+        CertificateAction::Deploy(deployment) => {
+            let (copies, validators) = (&deployment.copies, &deployment.validators);
+            let written = named
+                .put("source", place(&deployment.source))
+                .maybe("copies", list(copies.iter().map(place)))
+                .maybe("validators", list(validators.iter().map(command)))
+                .maybe("units", list(deployment.units.iter().map(Written::text)));
+            fields.put("deploy", written.done())
+        }
+        CertificateAction::PutBack(put_back) => {
+            let written = named.maybe("units", list(put_back.units.iter().map(Written::text)));
+            fields.put("put_back", written.done())
+        }
+        CertificateAction::Revoke(revocation) => fields.put("revoke", named.put("by", renewer(&revocation.by)).done()),
+    };
+    Fields::default().put("certificate", written.done())
+}
+
+fn list(items: impl Iterator<Item = Written>) -> Option<Written> {
+    let items: Vec<Written> = items.collect();
+    (!items.is_empty()).then_some(Written::List(items))
+}
+
+fn place(place: &Place) -> Written {
+    let fields = Fields::default().put("certificate", Written::text(&place.certificate));
+    let fields = match &place.key {
+        KeyPlace::Apart(path) => fields.put("key", Written::text(path)),
+        KeyPlace::Inside => fields.only_if("bundle", true),
+        KeyPlace::Nowhere => fields,
+    };
+    fields
+        .maybe("owner", place.owner.as_ref().map(Written::text))
+        .maybe("group", place.group.as_ref().map(Written::text))
+        .maybe("mode", place.mode.map(|mode| Written::Text(format!("0{mode:o}"))))
+        .done()
+}
+
+fn renewer(by: &Renewer) -> Written {
+    let fields = Fields::default();
+    match by {
+        Renewer::Certbot { lineage } => fields.put("certbot", Written::text(lineage)),
+        Renewer::Exec(line) => fields.put("exec", command(line)),
+        Renewer::Acme(issuer) => fields.put("acme", acme(issuer)),
+    }
+    .done()
+}
+
+fn acme(issuer: &AcmeIssuer) -> Written {
+    let fields = Fields::default()
+        .put("directory", Written::text(&issuer.directory))
+        .maybe("contact", (!issuer.contacts.is_empty()).then(|| Written::texts(&issuer.contacts)))
+        .put("trust", trust(&issuer.trust));
+    match &issuer.solver {
+        Solver::Webroot { path } => fields.put("webroot", Written::text(path)),
+        Solver::Listen { address } => fields.put("listen", Written::text(address)),
+        Solver::Hook { set, clear, wait } => {
+            let dns = Fields::default()
+                .put("set", command(set))
+                .maybe("clear", clear.as_ref().map(command))
+                .put("wait", time(*wait));
+            fields.put("dns", dns.done())
+        }
+    }
+    .done()
+}
