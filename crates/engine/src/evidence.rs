@@ -43,7 +43,7 @@ impl HostEngine {
 
     /// What was last seen of the unit of an incident's target.
     fn unit_seen(&self, id: IncidentId) -> Option<&UnitSnapshot> {
-        self.checks_of(id).into_iter().find_map(|check| check.last.as_ref()?.1.unit())
+        self.checks_to_verify(id).into_iter().find_map(|check| check.last.as_ref()?.1.unit())
     }
 
     /// Asks for the evidence that is due. The traces of a unit that is down wait, while its remedy should not; a unit

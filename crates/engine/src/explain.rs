@@ -196,7 +196,7 @@ impl HostEngine {
             Stage::Stabilizing { until } if now.mono < *until => {
                 format!("`{rung}` worked; it must stay well for another {}", left(*until))
             }
-            Stage::Stabilizing { .. } => match self.checks_of(id).into_iter().find(|check| check.is_flapping) {
+            Stage::Stabilizing { .. } => match self.checks_to_verify(id).into_iter().find(|check| check.is_flapping) {
                 Some(check) => format!(
                     "`{rung}` worked, but {} changes too often, so it is not called healed before it has settled",
                     check.check.id

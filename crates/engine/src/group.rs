@@ -2,10 +2,12 @@
 //! are verified together; those of different rules, as a filesystem's space and its errors, are not.
 //! It decides nothing about incidents; it says what belongs to one.
 
-use alloc::{collections::BTreeSet, vec::Vec};
+use alloc::{collections::BTreeSet, format, vec::Vec};
 
 use ansai_model::{
     id::{CheckId, IncidentId, TargetId},
+    probe::Probe,
+    text::Text,
     time::Now,
 };
 
@@ -48,6 +50,42 @@ impl HostEngine {
         checks.filter(|check| self.are_together(&incident.target, &incident.check, &check.check.id)).collect()
     }
 
+    /// The checks that must be well before an incident may be called over: its own, and those that are one matter with the
+    /// target's unit or process, since a remedy for one matter must not break the whole.
+    pub(crate) fn checks_to_verify(&self, id: IncidentId) -> Vec<&CheckState> {
+        let Some(incident) = self.state.incidents.get(&id) else { return Vec::new() };
+        let target = &incident.target;
+        let slots = self.targets.get(target).map(|index| index.checks.as_slice()).unwrap_or_default();
+        let own = self.own_check(target);
+        let checks = slots.iter().map(|slot| &self.checks[*slot]);
+        checks
+            .filter(|check| {
+                let is_with = |other: &CheckId| self.are_together(target, other, &check.check.id);
+                is_with(&incident.check) || own.is_some_and(is_with)
+            })
+            .collect()
+    }
+
+    /// The check that says whether a target runs at all, when it has one.
+    fn own_check(&self, target: &TargetId) -> Option<&CheckId> {
+        let slots = self.targets.get(target)?.checks.iter();
+        let is_own = |check: &&CheckState| matches!(check.check.probe, Probe::Unit { .. } | Probe::Process { .. });
+        slots.map(|slot| &self.checks[*slot]).find(is_own).map(|check| &check.check.id)
+    }
+
+    /// The incident that says that the target itself is down, when this one is about another matter of it.
+    pub(crate) fn down_first(&self, id: IncidentId) -> Option<IncidentId> {
+        let incident = self.state.incidents.get(&id)?;
+        let target = &incident.target;
+        if self.targets.get(target)?.open.len() < 2 {
+            return None;
+        }
+        let own = self.own_check(target).filter(|own| !self.are_together(target, own, &incident.check))?;
+        let other = self.open_on(target, own)?;
+        let is_watched = |remediation: &Remediation| matches!(remediation.stage, Stage::Stabilizing { .. });
+        (!self.state.remediations.get(&other).is_some_and(is_watched)).then_some(other)
+    }
+
     /// The open incident that covers a check, when there is one.
     pub(crate) fn open_on(&self, target: &TargetId, check: &CheckId) -> Option<IncidentId> {
         let open = &self.targets.get(target)?.open;
@@ -72,6 +110,20 @@ impl HostEngine {
         others
             .filter_map(|other| self.state.remediations.get(other))
             .any(|remediation| !matches!(remediation.stage, Stage::Stabilizing { .. }))
+    }
+
+    /// Ends a remediation of another matter while the target itself is down: that comes first, and this one waits for it
+    /// as its symptom. Says whether it did.
+    pub(crate) fn gives_way_to_itself(&mut self, now: Now, id: IncidentId) -> bool {
+        let Some(other) = self.down_first(id) else { return false };
+        let what = Text::new(format!("the target itself is down, which comes first ({other})"));
+        self.leave(now, id, what);
+        if let Some(incident) = self.state.incidents.get_mut(&id) {
+            incident.healthy_since = None;
+            incident.symptom_of = Some(other);
+        }
+        self.wake_waiting(now);
+        true
     }
 
     /// What is under way on a target for another matter and has begun nothing yet gives way to a new failure of it: a

@@ -156,7 +156,8 @@ impl HostEngine {
         let was_seen = check.last.is_some();
         // The incident is the target's: that the check which opened it is content again is not enough.
         if self.is_well(id) {
-            let since = self.checks_of(id).into_iter().filter_map(|check| check.hard_since).max_by_key(|at| at.mono);
+            let since =
+                self.checks_to_verify(id).into_iter().filter_map(|check| check.hard_since).max_by_key(|at| at.mono);
             return self.recovering(now, id, since.unwrap_or(now));
         }
         let is_failing = self.checks_of(id).into_iter().any(|check| check.hard == Health::Failing);

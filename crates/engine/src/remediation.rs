@@ -395,6 +395,8 @@ impl HostEngine {
             self.wake(until, Wake::Incident(id));
         } else if self.is_well(id) {
             self.healed(now, id);
+        } else {
+            self.gives_way_to_itself(now, id);
         }
         // Not known to be well: unknown never closes, the next observation will tell.
         false

@@ -20,7 +20,7 @@ pub(crate) enum Verification {
 impl HostEngine {
     /// What the checks of an incident's target say in looks begun after `since`.
     pub(crate) fn verification(&self, id: IncidentId, since: MonoTime) -> Verification {
-        let checks = self.checks_of(id);
+        let checks = self.checks_to_verify(id);
         if checks.is_empty() {
             return Verification::Failed("nothing looks at the target any more".into());
         }
@@ -61,7 +61,7 @@ impl HostEngine {
 
     /// Whether every check of an incident's target is hard healthy now, and none flaps. What nobody looks at is not well.
     pub(crate) fn is_well(&self, id: IncidentId) -> bool {
-        let checks = self.checks_of(id);
+        let checks = self.checks_to_verify(id);
         let is_well = |check: &CheckState| {
             let is_healthy = check.last.as_ref().is_some_and(|(_, seen)| seen.health() == Health::Healthy);
             is_healthy && check.hard == Health::Healthy && !check.is_flapping

@@ -7,6 +7,7 @@ use ansai_engine::{Effect, HostEngine, Input, State, check::CheckState};
 use ansai_model::{
     action::{Action, ActionOutcome, ActionRun},
     bundle::Bundle,
+    condition::Value,
     decision::Choice,
     domain::service::{ActiveState, Intent, UnitExpectation, judge},
     hint::Hint,
@@ -39,12 +40,23 @@ const PEACE: Duration = Duration::from_secs(20 * 60);
 pub const CONFIGURATION: &str = "\
 autonomy: act
 policies:
+  memory: {stable_for: 2m, quiet: {at: '00:00', lasts: 1h}}
   default: {cooldown: 10s, budget: {actions: 6, per: 1h}, stable_for: 20s, verify_within: 15s, dependency_wait: 2m}
 agent: {host_budget: {actions: 10, per: 1h}}
 services:
   db.service: {probe: {tcp: \"127.0.0.1:5432\", every: 30s, fail_after: 2}}
   app.service: {probe: {http: \"http://127.0.0.1:8000/\", every: 30s}, needs: [db.service]}
   mail.service: {policy: {attempts: 1}}
+targets:
+  service/mail.service: {unit: mail.service, waits_for: ['service/db.service#tcp']}
+checks:
+  service/app.service#memory: {probe: {exec: [/bin/memory]}, every: 30s, fail_after: 1, recover_after: 1}
+rules:
+  memory: {target: service/app.service, checks: ['service/app.service#memory'], runbook: memory, policy: memory}
+runbooks:
+  memory:
+    - {name: release, steps: [{exec: [/bin/release], disruption: none}]}
+    - {name: restart, steps: [{restart_unit: app.service}]}
 ";
 
 /// One simulated host.
@@ -65,6 +77,8 @@ pub struct World {
     /// The operator was told that the hold is in force and saved.
     has_acknowledged_hold: bool,
     bus_is_gone: bool,
+    /// How soon what grows reaches its limit.
+    limit_in: Duration,
     running: Vec<(MonoTime, ActionRun)>,
     looking: Vec<CheckId>,
     /// Evidence on its way; some of it comes later than anybody waits for it.
@@ -111,6 +125,7 @@ impl World {
             has_hold_file: false,
             has_acknowledged_hold: false,
             bus_is_gone: false,
+            limit_in: Duration::from_secs(100_000),
             running: Vec::new(),
             looking: Vec::new(),
             gathering: Vec::new(),
@@ -178,6 +193,7 @@ impl World {
         for unit in self.units.values_mut() {
             unit.dies_after = None;
             unit.answers = true;
+            unit.grows = false;
         }
         self.set_hold_file(false)?;
         self.operate(Operation::Release { scope: Scope::All })?;
@@ -206,7 +222,10 @@ impl World {
         let names: Vec<UnitName> = self.units.keys().cloned().collect();
         let index = usize::try_from(self.random.below(names.len() as u64)).unwrap_or(0);
         let name = names[index].clone();
-        match self.random.below(15) {
+        match self.random.below(17) {
+            // It grows, and may wait for the night or not.
+            15 => self.change(&name, |unit| unit.grows = true),
+            16 => self.limit_in = Duration::from_secs(self.random.below(200_000)),
             0..4 => self.goes_down(&name, ActiveState::Failed, Intent::ByItself)?,
             4 => self.goes_down(&name, ActiveState::Inactive, Intent::ByItself)?,
             5 => self.goes_down(&name, ActiveState::Inactive, Intent::Stopped)?,
@@ -335,6 +354,7 @@ impl World {
             self.change(unit, |unit| {
                 (unit.state, unit.intent, unit.started, unit.answers) =
                     (ActiveState::Active, Intent::Unknown, now, true);
+                unit.grows = false;
             });
         }
         match run.action {
@@ -362,6 +382,11 @@ impl World {
         };
         match probe {
             Probe::Unit { .. } => judge(UnitExpectation::Running, unit.snapshot()),
+            Probe::Exec(_) if unit.state != ActiveState::Active => Observation::unknown("it does not run"),
+            Probe::Exec(_) if unit.grows => {
+                Observation::failing("grows").with_figure("forecast.earliest", Value::Duration(self.limit_in))
+            }
+            Probe::Exec(_) => Observation::healthy("is as large as it was"),
             _ if unit.state == ActiveState::Active && unit.answers => Observation::healthy("answers"),
             _ => Observation::failing("does not answer"),
         }

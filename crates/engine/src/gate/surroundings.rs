@@ -4,9 +4,8 @@ use alloc::format;
 
 use ansai_model::{
     domain::service::{ActiveState, LoadState},
-    id::{CheckId, IncidentId, TargetId},
+    id::{CheckId, TargetId},
     observation::Health,
-    probe::Probe,
     text::Text,
     time::{MonoTime, Shown},
 };
@@ -109,24 +108,6 @@ fn is_being_healed(engine: &HostEngine, target: &TargetId) -> bool {
         .any(|remediation| !matches!(remediation.stage, Stage::Stabilizing { .. }))
 }
 
-/// The incident that says that the target itself is down, when this one is another matter of it.
-fn down_first(p: &Proposal<'_>) -> Option<IncidentId> {
-    let is_own = |id: &IncidentId| {
-        let check = p.engine.state.incidents.get(id).and_then(|incident| p.engine.check_index.get(&incident.check));
-        let probe = check.and_then(|slot| p.engine.checks.get(*slot)).map(|state| &state.check.probe);
-        matches!(probe, Some(Probe::Unit { .. } | Probe::Process { .. }))
-    };
-    let open = &p.engine.targets.get(&p.incident.target)?.open;
-    if open.len() < 2 || is_own(&p.incident.id) {
-        return None;
-    }
-    let is_over = |id: &IncidentId| {
-        let remediation = p.engine.state.remediations.get(id);
-        remediation.is_some_and(|remediation| matches!(remediation.stage, Stage::Stabilizing { .. }))
-    };
-    open.iter().copied().find(|id| *id != p.incident.id && is_own(id) && !is_over(id))
-}
-
 pub(super) fn concurrency(p: &Proposal<'_>) -> Opinion {
     let under_way =
         p.engine.state.runs.iter().find(|(_, run)| run.target == p.incident.target && run.lost_after > p.now.mono);
@@ -137,7 +118,7 @@ pub(super) fn concurrency(p: &Proposal<'_>) -> Opinion {
     if p.moment != Moment::Start {
         return allow("it is one of the remediations under way");
     }
-    if let Some(other) = down_first(p) {
+    if let Some(other) = p.engine.down_first(p.incident.id) {
         return defer(None, Text::new(format!("incident {other} comes first: the target itself is down")));
     }
     let state = &p.engine.state;

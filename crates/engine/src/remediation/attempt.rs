@@ -18,6 +18,9 @@ impl HostEngine {
     pub(crate) fn attempt_failed(&mut self, now: Now, id: IncidentId, why: Text) {
         let Some(rung) = self.state.remediations.get(&id).and_then(|r| r.current()).cloned() else { return };
         self.record(now, id, StepKind::NotVerified { rung: rung.id.clone(), why });
+        if self.gives_way_to_itself(now, id) {
+            return;
+        }
         self.change_remediation(now, id, |remediation| {
             remediation.attempts += 1;
             remediation.rung_attempts += u32::from(!core::mem::take(&mut remediation.was_interrupted));

@@ -13,6 +13,8 @@ pub(super) struct Unit {
     pub(super) intent: Intent,
     /// It answers its probes.
     pub(super) answers: bool,
+    /// Its memory grows until it is restarted.
+    pub(super) grows: bool,
     /// It ends this long after each start.
     pub(super) dies_after: Option<Duration>,
     pub(super) started: MonoTime,
@@ -27,6 +29,7 @@ impl Unit {
             state: ActiveState::Active,
             intent: Intent::Unknown,
             answers: true,
+            grows: false,
             dies_after: None,
             started: now,
             changed: now,
