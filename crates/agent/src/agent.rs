@@ -36,6 +36,7 @@ use crate::{
     secrets::Resolver,
     shell::{Parts, Shell},
     sources::Sources,
+    trends::Trends,
     warnings::{Topic, Warnings},
     witness::Witness,
 };
@@ -131,6 +132,7 @@ pub async fn run(options: Options) -> Result<()> {
         reports: Reports::open(&options.state_dir.join("reports"))?,
         recorder,
         witness: Witness::new(metrics.clone(), events),
+        trends: Trends::open(options.state_dir.join("trends.json"), clock.now().mono),
         hold_file: options.hold_file.clone(),
         tasks: tasks.clone(),
         results,

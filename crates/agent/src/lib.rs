@@ -19,6 +19,7 @@ pub mod secrets;
 pub mod selfwatch;
 pub mod shell;
 pub mod sources;
+pub mod trends;
 pub mod warnings;
 pub mod witness;
 

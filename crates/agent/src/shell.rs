@@ -33,6 +33,7 @@ use crate::{
     outbox::Outbox,
     recorder::Recorder,
     reports::Reports,
+    trends::Trends,
     witness::Witness,
 };
 
@@ -58,6 +59,7 @@ pub struct Shell<H, S> {
     pub(crate) ledger_error: Option<String>,
     pub(crate) recorder: Recorder,
     pub(crate) witness: Witness,
+    pub(crate) trends: Trends,
     /// Why nothing is begun that can wait, as gathering evidence; none when there is room.
     pub(crate) shedding: Option<Text>,
     ledger: Ledger<S>,
@@ -89,6 +91,8 @@ pub struct Parts<H, S> {
     pub recorder: Recorder,
     /// Figures, and the stream of what happens.
     pub witness: Witness,
+    /// What the figures were before.
+    pub trends: Trends,
     /// The file that stops all action.
     pub hold_file: PathBuf,
     /// Where tasks are tracked.
@@ -100,8 +104,20 @@ pub struct Parts<H, S> {
 impl<H: Host, S: Store> Shell<H, S> {
     /// A shell that has not done anything yet.
     pub fn new(parts: Parts<H, S>) -> Self {
-        let Parts { engine, clock, ledger, host, outbox, reports, recorder, witness, hold_file, tasks, results } =
-            parts;
+        let Parts {
+            engine,
+            clock,
+            ledger,
+            host,
+            outbox,
+            reports,
+            recorder,
+            witness,
+            trends,
+            hold_file,
+            tasks,
+            results,
+        } = parts;
         Self {
             engine,
             clock,
@@ -110,6 +126,7 @@ impl<H: Host, S: Store> Shell<H, S> {
             ledger_error: None,
             recorder,
             witness,
+            trends,
             shedding: None,
             ledger,
             // The first step saves, so that a state directory that cannot be written to is known before anything acts.
@@ -141,6 +158,7 @@ impl<H: Host, S: Store> Shell<H, S> {
         let mut inputs = VecDeque::from([Input::HoldFile(self.read_hold_file()), input]);
         while let Some(input) = inputs.pop_front() {
             let now = self.clock.now();
+            let input = self.trends.follow(now, input, &self.engine);
             self.recorder.record(now, &input, &self.engine);
             self.witness.sees(now, &input, &self.engine);
             let effects = self.engine.step(now, input);
@@ -330,6 +348,9 @@ impl<H: Host, S: Store> Shell<H, S> {
                 Ok(None) | Err(_) => break,
             }
         }
+        if let Err(error) = self.trends.save(&self.engine) {
+            tracing::warn!("what the figures were is not kept over this stop: {error}");
+        }
         // The journal's last words; the status is not asked any more.
         let _ = self.recorder.flush(self.clock.now());
     }
@@ -369,6 +390,11 @@ impl<H: Host, S: Store> Shell<H, S> {
     /// How many probes are under way.
     pub(crate) fn probes_in_flight(&self) -> usize {
         self.looks.under_way()
+    }
+
+    /// Saves what the figures were, for a start that comes without a stop.
+    pub(crate) fn save_trends(&mut self) -> std::io::Result<()> {
+        self.trends.save(&self.engine)
     }
 
     /// Gives back memory that is only kept to be used again.

@@ -7,7 +7,7 @@ mod yaml;
 use ansai_model::{
     action::ProcessDeclaration,
     bundle::{Bundle, BundleParts, Target},
-    check::{Check, Flap},
+    check::{Check, Flap, Trend, TrendKind},
     domain::service::UnitExpectation,
     notify::{Channel, Email, Route, SmtpSecurity, WebhookFormat, WebhookUrl},
     policy::{Budget, MaintenanceWindow, Policy, QuietHours, Scope, WindowSchedule},
@@ -287,6 +287,21 @@ fn check(check: &Check) -> Written {
         .put("fail_after", Written::plain(check.fail_after))
         .put("recover_after", Written::plain(check.recover_after))
         .put("flap", flap.done())
+        .maybe("trend", check.trend.as_ref().map(trend))
+        .done()
+}
+
+fn trend(trend: &Trend) -> Written {
+    let kind = match trend.kind {
+        TrendKind::Fill => "fill",
+        TrendKind::Leak => "leak",
+    };
+    Fields::default()
+        .put("figure", Written::text(&trend.figure))
+        .put("limit", Written::text(&trend.limit))
+        .maybe("life", trend.life.as_ref().map(Written::text))
+        .put("kind", Written::text(kind))
+        .time("horizon", trend.horizon)
         .done()
 }
 

@@ -6,6 +6,7 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    condition::ValueType,
     id::{CheckId, TargetId},
     probe::Probe,
 };
@@ -66,6 +67,19 @@ pub struct Trend {
     pub kind: TrendKind,
     /// The check fails when the limit is forecast to be reached within this time.
     pub horizon: Duration,
+}
+
+impl Trend {
+    /// The figures that a forecast adds to an observation.
+    pub const FIGURES: &[(&str, ValueType)] = &[
+        ("forecast.in", ValueType::Duration),
+        ("forecast.earliest", ValueType::Duration),
+        ("forecast.latest", ValueType::Duration),
+        ("forecast.growing", ValueType::Duration),
+        ("forecast.since", ValueType::Text),
+        ("forecast.slope", ValueType::Bytes),
+        ("forecast.confidence", ValueType::Percent),
+    ];
 }
 
 /// What kind of growth is looked for.

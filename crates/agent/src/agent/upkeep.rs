@@ -6,7 +6,7 @@ use std::time::Duration;
 use ansai_engine::Input;
 use ansai_model::{
     bundle::Bundle,
-    condition::is_host_figure,
+    condition::{Value, is_host_figure},
     settings::Settings,
     time::{MonoTime, Now},
     units::Percent,
@@ -18,6 +18,7 @@ use crate::{
     clock::JumpWatch,
     journal::Notice,
     selfwatch::{Pressure, Reading, SelfWatch},
+    trends::Trends,
     warnings::{Topic, Warnings},
 };
 
@@ -32,6 +33,12 @@ const ALIVE_EVERY: Duration = Duration::from_secs(15);
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 /// How often the host's figures are read, while a condition names one.
 const FIGURES_EVERY: Duration = Duration::from_secs(5);
+/// The fact that says when quiet hours begin that were learned.
+const QUIET_HOUR: &str = "host.quiet_hour";
+/// How often the series of figures are saved.
+const TRENDS_EVERY: Duration = Duration::from_secs(600);
+/// How often the host's load is taken in, while quiet hours are learned.
+const LOAD_EVERY: Duration = Duration::from_secs(60);
 /// How long a jump of the wall clock is shown.
 const JUMP_SHOWN: Duration = Duration::from_secs(3600);
 
@@ -68,6 +75,10 @@ pub(super) struct Upkeep {
     alive: Every,
     prune: Every,
     figures: Every,
+    trends: Every,
+    load: Every,
+    /// What was last said of the quiet hour.
+    quiet_hour: Option<Value>,
 }
 
 impl Upkeep {
@@ -84,6 +95,9 @@ impl Upkeep {
             alive: Every::new(ALIVE_EVERY, now.mono),
             prune: Every::new(PRUNE_EVERY, now.mono),
             figures: Every::new(FIGURES_EVERY, now.mono),
+            trends: Every::new(TRENDS_EVERY, now.mono),
+            load: Every::new(LOAD_EVERY, now.mono),
+            quiet_hour: None,
         }
     }
 
@@ -171,7 +185,16 @@ impl Agent {
         }
         if self.upkeep.figures.is_due(now.mono) && names_figures(self.shell.engine.bundle()) {
             self.inventory.facts = self.host.figures();
+            self.inventory.facts.extend(self.upkeep.quiet_hour.clone().map(|hour| (QUIET_HOUR.into(), hour)));
             self.shell.step(Input::Facts(self.inventory.facts.clone()));
+        }
+        if self.upkeep.load.is_due(now.mono) && Trends::is_learning(&self.shell.engine) {
+            self.learn_quiet_hour(now);
+        }
+        if self.upkeep.trends.is_due(now.mono)
+            && let Err(error) = self.shell.save_trends()
+        {
+            tracing::warn!("what the figures were cannot be kept: {error}");
         }
         if self.upkeep.alive.is_due(now.mono) {
             self.shell.witness.events.tell(now.wall, Happening::Alive);
@@ -180,6 +203,23 @@ impl Agent {
         let unwell = self.shell.ledger_error.as_ref().map(|why| format!("the ledger cannot be saved: {why}"));
         let unwell = unwell.or_else(|| Some(self.shell.shedding.as_ref()?.as_str().to_owned()));
         self.sides.alive(unwell.as_deref());
+    }
+
+    /// The hour in which the host is least busy changes seldom; the engine is told when it does.
+    fn learn_quiet_hour(&mut self, now: Now) {
+        if let Some(Value::Number(load)) = self.host.figures().get("host.load") {
+            self.shell.trends.load(now.wall, *load);
+        }
+        let hour = self.shell.trends.quiet_hour(now.wall);
+        if hour == self.upkeep.quiet_hour {
+            return;
+        }
+        match hour.clone() {
+            Some(hour) => drop(self.inventory.facts.insert(QUIET_HOUR.into(), hour)),
+            None => drop(self.inventory.facts.remove(QUIET_HOUR)),
+        }
+        self.upkeep.quiet_hour = hour;
+        self.shell.step(Input::Facts(self.inventory.facts.clone()));
     }
 
     /// Above its limit the agent gives back what it can, then does without what can wait, and says so; it never stops

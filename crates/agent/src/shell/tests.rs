@@ -126,6 +126,7 @@ impl Small {
             reports: Reports::open(&path("reports")).expect("a folder"),
             recorder: Recorder::open(&path("journal"), 1 << 20),
             witness: Witness::default(),
+            trends: crate::trends::Trends::default(),
             hold_file: path("HOLD"),
             tasks: TaskTracker::new(),
             results,

@@ -132,6 +132,28 @@ pub(crate) static CHECK: Shape = Shape {
         SCHEDULE[3],
         SCHEDULE[4],
         key("flap", Kind::Shape(&FLAP), "When it counts as flapping").default("that of the file"),
+        key(
+            "trend",
+            Kind::Shape(&TREND),
+            "What of it is followed over time, so that it fails before its limit is reached",
+        ),
+    ],
+};
+
+static TREND: Shape = Shape {
+    title: "Long form: a trend",
+    keys: &[
+        key("figure", Kind::Text, "The figure that is followed, a size").example("size"),
+        key("limit", Kind::Text, "The figure that it must not reach, a size").example("limit"),
+        key("life", Kind::Text, "A figure that changes when what is followed begins anew"),
+        key(
+            "kind",
+            Kind::Word("kind of growth", &["fill", "leak"]),
+            "Whether anything that fills up counts, or only what is never given back",
+        )
+        .default("fill"),
+        key("horizon", Kind::Duration, "It fails when the limit is forecast to be reached within this time")
+            .default("1d"),
     ],
 };
 

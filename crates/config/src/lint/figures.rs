@@ -2,6 +2,7 @@
 //! never acts. What a plugin reports only the plugin knows.
 
 use ansai_model::{
+    check::Trend,
     condition::{Condition, Expression, Value, ValueType},
     probe::Probe,
 };
@@ -34,7 +35,8 @@ pub(super) fn check<'p>(
         let at = source.find(name).unwrap_or_default();
         let place = findings.within(place_of(node, "when"), source, at, name.len());
         let figure = name.trim_start_matches("figure.");
-        let Some((_, found)) = reported.iter().find(|(known, _)| *known == figure) else {
+        let mut known = reported.iter().chain(Trend::FIGURES);
+        let Some((_, found)) = known.find(|(known, _)| *known == figure) else {
             let names = reported.iter().map(|(name, _)| *name);
             let help = match nearest_name(figure, names.clone()) {
                 Some(near) => format!("did you mean `figure.{near}`?"),

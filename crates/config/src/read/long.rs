@@ -1,12 +1,12 @@
 //! The long form: targets, checks, rules and runbooks as the bundle holds them. What is written here wins over what is
 //! deduced under the same name.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use ansai_model::{
     action::ProcessDeclaration,
     bundle::{BundleParts, Target},
-    check::{Check, Flap},
+    check::{Check, Flap, Trend, TrendKind},
     id::{CheckId, NameError, PolicyId, RuleId, RunbookId, TargetId, UnitName},
     rule::{Autonomy, Rule, Severity},
     runbook::{OnFailure, Runbook, Rung},
@@ -25,6 +25,9 @@ use crate::{
     form::joined,
     load::ProbeDefaults,
 };
+
+/// How far a forecast looks ahead that does not say it.
+const HORIZON: Duration = Duration::from_secs(86_400);
 
 /// Everything that is written in the long form.
 #[derive(Clone, Debug, Default)]
@@ -134,7 +137,23 @@ fn check(findings: &mut Findings<'_>, node: &Node, key: &str, id: CheckId, fallb
     look.schedule.timeout = own.timeout.or(look.schedule.timeout);
     look.schedule.fail_after = own.fail_after.or(look.schedule.fail_after);
     look.schedule.recover_after = own.recover_after.or(look.schedule.recover_after);
-    Some(fallback.probes.check(id, target, &look, flap(node, fallback.flap)))
+    let trend = trend(findings, node, key);
+    Some(Check { trend, ..fallback.probes.check(id, target, &look, flap(node, fallback.flap)) })
+}
+
+fn trend(findings: &mut Findings<'_>, parent: &Node, key: &str) -> Option<Trend> {
+    let (node, key) = (parent.section("trend")?, joined(key, "trend"));
+    for name in ["figure", "limit"].into_iter().filter(|name| !node.has(name)) {
+        let help = format!("write {name}: the name of a figure that the probe reports");
+        findings.error(node.place, &key, format!("a trend needs its `{name}`"), help);
+    }
+    Some(Trend {
+        figure: node.text_at("figure")?.into(),
+        limit: node.text_at("limit")?.into(),
+        life: node.text_at("life").map(Into::into),
+        kind: if node.text_at("kind") == Some("leak") { TrendKind::Leak } else { TrendKind::Fill },
+        horizon: node.duration_at("horizon").unwrap_or(HORIZON),
+    })
 }
 
 fn rule(findings: &mut Findings<'_>, node: &Node, key: &str, id: RuleId, fallback: &Fallback) -> Option<Rule> {

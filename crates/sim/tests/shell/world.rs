@@ -236,6 +236,7 @@ impl World {
             reports,
             recorder: Recorder::open(&self.folder.path().join("journal"), JOURNAL_BYTES_MAX),
             witness: Witness::default(),
+            trends: ansai_agent::trends::Trends::default(),
             hold_file: self.folder.path().join("HOLD"),
             tasks: tasks.clone(),
             results,
