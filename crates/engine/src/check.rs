@@ -58,6 +58,8 @@ pub struct CheckState {
     last_restarts: Option<u32>,
     /// Whether the state changes too often.
     pub is_flapping: bool,
+    /// Which of its target's rules cover it, a bit each; set only where several rules divide a target.
+    pub(crate) rules: u64,
 }
 
 const TIMES_MAX: usize = 64;
@@ -83,6 +85,7 @@ impl CheckState {
             restarts: VecDeque::new(),
             last_restarts: None,
             is_flapping: false,
+            rules: 0,
         }
     }
 

@@ -2,11 +2,12 @@
 //! are verified together; those of different rules, as a filesystem's space and its errors, are not.
 //! It decides nothing about incidents; it says what belongs to one.
 
-use alloc::{collections::BTreeSet, format, vec::Vec};
+use alloc::{collections::BTreeMap, format, vec::Vec};
 
 use ansai_model::{
     id::{CheckId, IncidentId, TargetId},
     probe::Probe,
+    rule::Rule,
     text::Text,
     time::Now,
 };
@@ -18,14 +19,22 @@ use crate::{
 };
 
 impl HostEngine {
-    /// Marks the targets that more than one rule divides; of the others, which are nearly all, nothing has to be asked.
+    /// Notes which rules cover which checks of the targets that more than one rule divides; of the others, which are nearly
+    /// all, nothing has to be asked.
     pub(crate) fn divide_targets(&mut self) {
-        let rules = self.bundle.parts().rules.values();
-        let mut seen: BTreeSet<&TargetId> = BTreeSet::new();
-        let divided: Vec<_> = rules.map(|rule| &rule.target).filter(|target| !seen.insert(*target)).collect();
-        for target in divided {
-            if let Some(index) = self.targets.get_mut(target) {
-                index.is_divided = true;
+        let mut rules: BTreeMap<&TargetId, Vec<&Rule>> = BTreeMap::new();
+        for rule in self.bundle.parts().rules.values() {
+            rules.entry(&rule.target).or_default().push(rule);
+        }
+        for (target, rules) in rules.into_iter().filter(|(_, rules)| rules.len() > 1) {
+            let Some(index) = self.targets.get_mut(target) else { continue };
+            index.is_divided = true;
+            for slot in &index.checks {
+                let Some(state) = self.checks.get_mut(*slot) else { continue };
+                let covers = |rule: &&Rule| rule.checks.contains(&state.check.id);
+                // Beyond the last bit all rules are one: what is not told apart is healed together.
+                let bits = rules.iter().enumerate().filter(|(_, rule)| covers(rule)).map(|(bit, _)| 1 << bit.min(63));
+                state.rules = bits.fold(0, |all, bit: u64| all | bit);
             }
         }
     }
@@ -35,11 +44,9 @@ impl HostEngine {
         if one == other || self.targets.get(target).is_none_or(|index| !index.is_divided) {
             return true;
         }
-        let rules = || self.bundle.parts().rules.values().filter(|rule| rule.target == *target);
-        let is_ruled = |check: &CheckId| rules().any(|rule| rule.checks.contains(check));
-        rules().any(|rule| rule.checks.contains(one) && rule.checks.contains(other))
-            || !is_ruled(one)
-            || !is_ruled(other)
+        let rules = |check| self.check_index.get(check).map_or(0, |slot| self.checks[*slot].rules);
+        let (one, other) = (rules(one), rules(other));
+        one == 0 || other == 0 || one & other != 0
     }
 
     /// The checks that an incident is about: all of its target, or of these the ones that are one matter with its own.

@@ -211,6 +211,7 @@ impl HostEngine {
             let state = match old.remove(id) {
                 Some(mut state) if state.check.probe == check.probe => {
                     state.check = check.clone();
+                    state.rules = 0;
                     // What could be put back may be something else now, and its copy should not wait for the next one's time.
                     state.kept = None;
                     state
