@@ -252,7 +252,8 @@ fn loopback_port(checks: &BTreeMap<CheckId, Check>) -> Option<u16> {
             is_local(host).then_some(port)
         }
         Probe::Tcp { .. } | Probe::Unit { .. } | Probe::UnixSocket { .. } | Probe::Exec(_) | Probe::Nagios(_) => None,
-        Probe::Process { .. } | Probe::ProcessCount { .. } | Probe::File { .. } | Probe::Certificate(_) => None,
+        Probe::Process { .. } | Probe::ProcessCount { .. } | Probe::File { .. } => None,
+        Probe::Certificate(_) | Probe::Disk(_) => None,
     })
 }
 

@@ -3,6 +3,7 @@
 //! Services have their own files, since everything else was made for them first.
 
 pub(crate) mod certificate;
+pub(crate) mod disk;
 
 use ansai_model::{
     bundle::{BundleParts, Target},

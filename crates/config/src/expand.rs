@@ -62,7 +62,7 @@ pub(crate) fn time(duration: std::time::Duration) -> Written {
     Written::Plain(shown_duration(duration))
 }
 
-fn size(size: ByteSize) -> Written {
+pub(crate) fn size(size: ByteSize) -> Written {
     Written::Plain(shown_bytes(size))
 }
 
@@ -330,6 +330,7 @@ fn probe(probe: &Probe) -> Written {
             .maybe("age_max", age_max.map(time))
             .maybe("size_max", size_max.map(size)),
         Probe::Certificate(probe) => domain::certificate::write::probe(probe),
+        Probe::Disk(probe) => fields.put("disk", domain::disk::written_probe(probe)),
     }
     .done()
 }

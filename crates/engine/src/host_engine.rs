@@ -274,7 +274,9 @@ impl HostEngine {
                     self.look(now, slot);
                 }
             }
-            Hint::Everything | Hint::Units => (0..self.checks.len()).for_each(|slot| self.look(now, slot)),
+            Hint::Everything | Hint::Units | Hint::Mounts => {
+                (0..self.checks.len()).for_each(|slot| self.look(now, slot))
+            }
         }
     }
 

@@ -28,6 +28,7 @@ use crate::port::Host;
 pub mod act;
 pub mod certificate;
 pub mod command;
+pub mod disk;
 pub mod drill;
 mod evidence;
 mod facts;
@@ -110,6 +111,7 @@ impl LinuxHost {
     pub fn new(options: Options, tasks: &TaskTracker) -> Self {
         let (sender, hints) = mpsc::channel(HINTS_MAX);
         let bus = (!options.buses.is_empty()).then(|| Bus::start(options.buses.clone(), tasks, sender.clone()));
+        tasks.spawn(disk::mounts::watch(options.root.clone(), sender.clone()));
         let processes = Processes::new(&options.state_dir, sender, tasks);
         let context =
             probe::Context { unit_folders: options.unit_folders(), ..probe::Context::new(options.root.clone()) };

@@ -6,7 +6,7 @@ use core::{fmt, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    domain::certificate::CertificateAction,
+    domain::{certificate::CertificateAction, disk::DiskAction},
     id::{IncidentId, RunId, TargetId, UnitName},
     operator::DrillKind,
     probe::CommandLine,
@@ -111,6 +111,8 @@ pub enum Action {
     },
     /// About a certificate.
     Certificate(CertificateAction),
+    /// Something about a filesystem.
+    Disk(DiskAction),
 }
 
 /// A process that ansai keeps running itself, where no systemd runs.
@@ -184,6 +186,7 @@ impl Action {
             Self::Drill { .. } => Disruption::Full,
             Self::Exec { disruption, .. } => *disruption,
             Self::Certificate(action) => action.disruption(),
+            Self::Disk(disk) => disk.disruption(),
         }
     }
 
@@ -197,6 +200,7 @@ impl Action {
             Self::StartProcess { .. } | Self::StopProcess { .. } => true,
             Self::RestartUnit { .. } | Self::KillUnit { .. } | Self::Drill { .. } | Self::Exec { .. } => false,
             Self::Certificate(action) => action.is_idempotent(),
+            Self::Disk(disk) => disk.is_idempotent(),
         }
     }
 
@@ -220,6 +224,7 @@ impl Action {
             Self::Drill { unit, kind, .. } => format!("inject a failure ({}) into {unit}", kind.as_str()),
             Self::Exec { command, .. } => format!("run `{}`", command.shown()),
             Self::Certificate(action) => action.describe(),
+            Self::Disk(disk) => return disk.describe(),
         })
     }
 }

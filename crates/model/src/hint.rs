@@ -16,6 +16,8 @@ pub enum Hint {
     Process(Box<str>),
     /// Units have come or gone: templates and globs are to be matched anew.
     Units,
+    /// Filesystems have been mounted or unmounted.
+    Mounts,
     /// The source of hints was away: look at everything.
     Everything,
 }

@@ -6,8 +6,11 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    condition::ValueType, domain::certificate::CertificateProbe, domain::service::UnitExpectation, id::UnitName,
-    text::Text, units::ByteSize,
+    condition::ValueType,
+    domain::{certificate::CertificateProbe, disk::DiskProbe, service::UnitExpectation},
+    id::UnitName,
+    text::Text,
+    units::ByteSize,
 };
 
 /// A look at a target.
@@ -64,6 +67,8 @@ pub enum Probe {
     },
     /// A certificate in a file or in a handshake.
     Certificate(CertificateProbe),
+    /// A mounted filesystem.
+    Disk(DiskProbe),
 }
 
 impl Probe {
@@ -81,6 +86,7 @@ impl Probe {
             Self::ProcessCount { .. } => "process-count",
             Self::File { .. } => "file",
             Self::Certificate(probe) => probe.kind(),
+            Self::Disk(disk) => disk.kind(),
         }
     }
 }
@@ -98,6 +104,7 @@ impl Probe {
             Self::File { age_max: None, .. } => Some(&[("size", ValueType::Bytes)]),
             Self::File { .. } => Some(&[("size", ValueType::Bytes), ("age", ValueType::Duration)]),
             Self::Certificate(probe) => Some(probe.figures()),
+            Self::Disk(disk) => Some(disk.figures()),
             Self::Nagios(_) => None,
         }
     }

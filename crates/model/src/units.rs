@@ -40,6 +40,12 @@ impl Percent {
         (percent <= 100).then(|| Self(u16::from(percent) * 100))
     }
 
+    /// In hundredths of a percent.
+    #[must_use]
+    pub fn hundredths(self) -> u16 {
+        self.0
+    }
+
     /// In percent, with the fraction.
     #[must_use]
     pub fn as_f64(self) -> f64 {

@@ -81,6 +81,7 @@ fn step(findings: &mut Findings<'_>, node: &Node, key: &str, processes: &Process
             LOCAL_TIMEOUT
         }
         Action::FreePort { .. } | Action::EnsureEnvironment { .. } | Action::ResetFailed { .. } => LOCAL_TIMEOUT,
+        Action::Disk(_) => crate::domain::disk::TIMEOUT,
         Action::KillUnit { .. } | Action::Drill { .. } | Action::Exec { .. } => LOCAL_TIMEOUT,
         Action::Certificate(action) => certificate::timeout(action),
     });

@@ -91,6 +91,7 @@ impl Machine {
             Action::Certificate(_) => {
                 Some(ActionOutcome::Refused { why: "the fake machine has no certificates".into() })
             }
+            Action::Disk(_) => refused("the fake machine has no filesystems"),
             Action::Drill { unit, kind, port, .. } => {
                 let (kind, port) = (*kind, *port);
                 self.unit_action(unit, |machine, unit| machine.drill_action(unit, kind, port))

@@ -56,7 +56,10 @@ impl Machine {
                 true => Observation::healthy("running"),
                 false => Observation::failing(format!("the process {name} does not run")),
             },
-            Probe::UnixSocket { .. } | Probe::ProcessCount { .. } | Probe::File { .. } | Probe::Certificate(_) => {
+            Probe::UnixSocket { .. } | Probe::ProcessCount { .. } | Probe::File { .. } => {
+                Observation::unknown("the fake machine has no files and no executables")
+            }
+            Probe::Certificate(_) | Probe::Disk(_) => {
                 Observation::unknown("the fake machine has no files and no executables")
             }
         }

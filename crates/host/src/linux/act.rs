@@ -35,6 +35,7 @@ pub async fn perform(host: &LinuxHost, run: &ActionRun) -> ActionOutcome {
             None => ActionOutcome::Refused { why: Text::new(format!("it is not known whether {unit} is running")) },
         },
         Action::EnsureEnvironment { entries } => environment::ensure(entries),
+        Action::Disk(disk) => super::disk::perform(host, disk, run).await,
         Action::StartProcess { process } => inner.processes.start(process, run.timeout).await,
         Action::StopProcess { process } => inner.processes.stop(process, run.timeout).await,
         Action::ResetFailed { .. }

@@ -35,6 +35,7 @@ pub(super) fn inventory(root: &Path, units: Vec<UnitFacts>) -> Inventory {
         boot_id: boot_id.trim().to_owned(),
         units,
         facts: figures(root),
+        mounts: super::disk::mounts::facts(root),
         ..Inventory::default()
     }
 }

@@ -40,7 +40,7 @@ pub async fn perform(bus: &Bus, run: &ActionRun) -> Option<ActionOutcome> {
             return None;
         }
         Action::FreePort { .. } | Action::EnsureEnvironment { .. } | Action::Exec { .. } => return None,
-        Action::Certificate(_) => return None,
+        Action::Certificate(_) | Action::Disk(_) => return None,
         Action::StartProcess { .. } | Action::StopProcess { .. } => return None,
     })
 }

@@ -1,0 +1,77 @@
+//! Probes and actions of disks in their long form.
+
+use ansai_model::{
+    domain::disk::{CleanRule, Cleaning, DiskAction, DiskProbe, Images},
+    units::Percent,
+};
+
+use crate::expand::{Fields, Written, command, size, time};
+
+/// A share as it is read back: with at most two digits behind the point.
+fn share(share: Percent) -> Written {
+    let (whole, rest) = (share.hundredths() / 100, share.hundredths() % 100);
+    Written::Plain(match rest {
+        0 => format!("{whole}%"),
+        rest => format!("{whole}.{rest:02}%"),
+    })
+}
+
+/// A look at a filesystem.
+pub(crate) fn written_probe(probe: &DiskProbe) -> Written {
+    let look =
+        |name: &str| Fields::default().put("mount", Written::text(probe.mount())).put("look", Written::text(name));
+    match probe {
+        DiskProbe::Space { fails_at, .. } => look("space").put("fails_at", share(*fails_at)),
+        DiskProbe::Inodes { fails_at, .. } => look("inodes").put("fails_at", share(*fails_at)),
+        DiskProbe::Full { available_min, .. } => look("full").put("available_min", size(*available_min)),
+        DiskProbe::ReadOnly { .. } => look("read-only"),
+        DiskProbe::Errors { within, .. } => look("errors").put("within", time(*within)),
+    }
+    .done()
+}
+
+/// An action on a filesystem.
+pub(crate) fn written_action(action: &DiskAction) -> Written {
+    let fields = Fields::default().put("mount", Written::text(action.mount()));
+    match action {
+        DiskAction::Measure { below, .. } => fields.put("measure", share(*below)),
+        DiskAction::Clean { goal, what, protect, .. } => {
+            let fields = fields.put("goal", share(*goal));
+            let fields = match what {
+                Cleaning::PackageCache => fields.put("clean", Written::text("packages")),
+                Cleaning::Journal { keep } => fields.put("clean", Written::text("journal")).put("keep", size(*keep)),
+                Cleaning::Logs { rules } => {
+                    fields.put("clean", Written::text("logs")).put("rules", written_rules(rules))
+                }
+                Cleaning::Temporary { rules } => {
+                    fields.put("clean", Written::text("temporary")).put("rules", written_rules(rules))
+                }
+                Cleaning::Containers { images } => {
+                    let images = match images {
+                        Images::Dangling => "dangling",
+                        Images::Unused => "unused",
+                    };
+                    fields.put("clean", Written::text("containers")).put("images", Written::text(images))
+                }
+                Cleaning::Grow { command: line } => {
+                    fields.put("clean", Written::text("grow")).put("command", command(line))
+                }
+            };
+            fields.maybe("protect", (!protect.is_empty()).then(|| Written::texts(protect)))
+        }
+    }
+    .done()
+}
+
+fn written_rules(rules: &[CleanRule]) -> Written {
+    let rule = |rule: &CleanRule| {
+        Fields::default()
+            .put("path", Written::text(&rule.path))
+            .put("pattern", Written::text(&rule.pattern))
+            .time("older_than", rule.older_than)
+            .maybe("threshold", rule.threshold.map(share))
+            .put("strategy", Written::text(rule.strategy.as_str()))
+            .done()
+    };
+    Written::List(rules.iter().map(rule).collect())
+}

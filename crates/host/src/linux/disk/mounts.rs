@@ -1,0 +1,209 @@
+//! The mounted filesystems, from `/proc/self/mountinfo`, and a wake-up whenever they change.
+//!
+//! Which of them hold data is told by their type: what lives in memory, in the kernel, on another machine or in layers of
+//! a container is watched only where somebody names it.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
+
+use ansai_model::{
+    domain::disk::Writable,
+    hint::Hint,
+    inventory::{Inventory, MountFacts},
+    units::ByteSize,
+};
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    sync::mpsc,
+};
+
+/// Most bytes of mountinfo that are read: some ten thousand mounts.
+const BYTES_MAX: u64 = 4 << 20;
+
+/// Types that keep data of this host on a device of this host, and can be written to.
+const REAL: &[&str] = &[
+    "ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "bcachefs", "jfs", "nilfs2", "reiserfs", "gfs2", "ocfs2",
+    "vfat", "exfat", "ntfs3", "hfsplus",
+];
+
+/// One line of mountinfo.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// Its number, which no other mount has while it is there.
+    pub id: u64,
+    /// Major and minor number of the device.
+    pub device: (u32, u32),
+    /// What of the filesystem is mounted: `/` is all of it.
+    pub top: String,
+    /// Where it is mounted; bytes that are no UTF-8 stay escaped.
+    pub path: String,
+    /// Its type.
+    pub kind: String,
+    /// What is mounted, as `/dev/sda1`.
+    pub source: String,
+    /// Whether it can be written to.
+    pub writable: Writable,
+}
+
+impl Mount {
+    /// Whether it keeps data of this host, by its type.
+    #[must_use]
+    pub fn is_real(&self) -> bool {
+        REAL.contains(&self.kind.as_str())
+    }
+}
+
+/// All mounts that can be reached, in the order in which they were made; one that another hides is left out.
+///
+/// # Errors
+/// When mountinfo cannot be read.
+pub fn read(root: &Path) -> io::Result<Vec<Mount>> {
+    let mut bytes = Vec::new();
+    File::open(root.join("proc/self/mountinfo"))?.take(BYTES_MAX).read_to_end(&mut bytes)?;
+    Ok(parse(&String::from_utf8_lossy(&bytes)))
+}
+
+fn parse(text: &str) -> Vec<Mount> {
+    let mut mounts: Vec<Mount> = Vec::new();
+    for mount in text.lines().filter_map(parse_line) {
+        // What was mounted later at the same place, or above it, is what a path leads to.
+        mounts.retain(|earlier| !Path::new(&earlier.path).starts_with(&mount.path) || mount.path == "/");
+        mounts.retain(|earlier| earlier.path != mount.path);
+        mounts.push(mount);
+    }
+    mounts
+}
+
+/// `36 35 98:0 /top /path rw,noatime master:1 - ext4 /dev/root rw,errors=continue`, after proc_pid_mountinfo(5).
+fn parse_line(line: &str) -> Option<Mount> {
+    let (left, right) = line.split_once(" - ")?;
+    let left: Vec<&str> = left.split(' ').take(6).collect();
+    let right: Vec<&str> = right.split(' ').take(3).collect();
+    let (major, minor) = left.get(2)?.split_once(':')?;
+    Some(Mount {
+        id: left.first()?.parse().ok()?,
+        device: (major.parse().ok()?, minor.parse().ok()?),
+        top: unescaped(left.get(3)?),
+        path: unescaped(left.get(4)?),
+        kind: (*right.first()?).to_owned(),
+        source: unescaped(right.get(1)?),
+        writable: super::writable(left.get(5)?, right.get(2)?),
+    })
+}
+
+/// The text without the octal escapes of mountinfo; as it is when they make no UTF-8.
+fn unescaped(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let escape = if *first == b'\\' { after.get(..3).and_then(octal) } else { None };
+        bytes.push(escape.unwrap_or(*first));
+        rest = if escape.is_some() { &after[3..] } else { after };
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
+}
+
+fn octal(digits: &[u8]) -> Option<u8> {
+    u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok()
+}
+
+/// The filesystems that hold data of this host, each once: where all of it is mounted, at the shortest path.
+#[must_use]
+pub fn real(mounts: &[Mount]) -> Vec<&Mount> {
+    let mut found: BTreeMap<(u32, u32), &Mount> = BTreeMap::new();
+    let rank = |mount: &Mount| (mount.top != "/", mount.path.len(), mount.path.clone());
+    for mount in mounts.iter().filter(|mount| mount.is_real()) {
+        let best = found.entry(mount.device).or_insert(mount);
+        if rank(mount) < rank(best) {
+            *best = mount;
+        }
+    }
+    let mut found: Vec<&Mount> = found.into_values().collect();
+    found.sort_by(|one, other| one.path.cmp(&other.path));
+    found
+}
+
+/// The filesystems for the inventory.
+#[must_use]
+pub(crate) fn facts(root: &Path) -> Vec<MountFacts> {
+    let Ok(mounts) = read(root) else { return Vec::new() };
+    let facts = |mount: &Mount| MountFacts {
+        path: mount.path.clone(),
+        source: mount.source.clone(),
+        kind: mount.kind.clone(),
+        is_read_only: mount.writable != Writable::Yes,
+        size: super::usage::read(root, mount).map_or(ByteSize(0), |usage| usage.size),
+    };
+    real(&mounts).into_iter().take(Inventory::MOUNTS_MAX).map(facts).collect()
+}
+
+/// Says [`Hint::Mounts`] whenever a filesystem is mounted or unmounted, until nobody listens; the kernel wakes it.
+pub(crate) async fn watch(root: std::path::PathBuf, hints: mpsc::Sender<Hint>) {
+    let file = match File::open(root.join("proc/self/mountinfo")) {
+        Ok(file) => file,
+        Err(error) => return tracing::debug!(%error, "mounts are not watched"),
+    };
+    #[expect(deprecated, reason = "it owns the descriptor, which is what its successor wants promised in unsafe code")]
+    let mounts = match AsyncFd::with_interest(file, Interest::PRIORITY) {
+        Ok(mounts) => mounts,
+        Err(error) => return tracing::debug!(%error, "mounts are not watched"),
+    };
+    // Readiness is told once for what was there before anybody looked; a hint too many does no harm.
+    while let Ok(mut ready) = mounts.ready(Interest::PRIORITY).await {
+        ready.clear_ready();
+        if hints.send(Hint::Mounts).await.is_err() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOUNTS: &str = "\
+22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw,errors=remount-ro
+23 22 0:21 / /proc rw,nosuid - proc proc rw
+24 22 0:22 / /dev/shm rw - tmpfs tmpfs rw
+25 22 254:1 / /srv/old\\040data rw - xfs /dev/vdb ro
+26 22 254:1 /sub /a rw - xfs /dev/vdb ro
+27 22 254:0 /var/lib /bind rw - ext4 /dev/vda rw
+28 22 7:1 / /snap/core ro - squashfs /dev/loop1 ro
+29 22 0:40 /@home /home rw - btrfs /dev/vdc rw
+30 22 0:40 /@ /b rw - btrfs /dev/vdc rw
+31 22 0:50 / /over rw - overlay overlay rw
+32 22 0:51 / /net rw - nfs4 server:/x rw
+33 22 254:2 / /hidden rw - ext4 /dev/vdd rw
+34 22 0:52 / /hidden rw - tmpfs tmpfs rw
+35 22 254:3 / /stopped rw - ext4 /dev/vde rw,emergency_ro
+not a line at all
+36 x 254:4 / /odd\\377 rw - ext4 /dev/vdf rw
+";
+
+    #[test]
+    fn real_filesystems_are_found_once_and_hidden_ones_are_not() {
+        let mounts = parse(MOUNTS);
+        let paths: Vec<&str> = real(&mounts).iter().map(|mount| mount.path.as_str()).collect();
+        assert_eq!(paths, ["/", "/b", "/odd\\377", "/srv/old data", "/stopped"]);
+    }
+
+    #[test]
+    fn what_the_kernel_stopped_is_told_from_what_was_mounted_so() {
+        let mounts = parse(MOUNTS);
+        let writable = |path: &str| mounts.iter().find(|mount| mount.path == path).map(|mount| mount.writable);
+        assert_eq!(writable("/"), Some(Writable::Yes));
+        assert_eq!(writable("/srv/old data"), Some(Writable::StoppedByKernel));
+        assert_eq!(writable("/stopped"), Some(Writable::StoppedByKernel));
+        assert_eq!(writable("/snap/core"), Some(Writable::ReadOnlyByMount));
+    }
+
+    #[test]
+    fn this_machines_mounts_are_read() {
+        let mounts = read(Path::new("/")).expect("read");
+        assert!(mounts.iter().any(|mount| mount.path == "/"), "{mounts:?}");
+    }
+}

@@ -1,0 +1,199 @@
+//! How room is made on a filesystem: the actions of the domain as values, gentlest first in [`Cleaning`].
+//! Which files may be touched is said here in full; that nothing else is, is `host::linux::disk`'s promise.
+
+use alloc::{format, string::String, vec::Vec};
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    action::Disruption,
+    probe::CommandLine,
+    text::Text,
+    units::{ByteSize, Percent},
+};
+
+/// What can be done about a filesystem.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DiskAction {
+    /// Make room, until at most `goal` of the bytes and of the inodes are used; nothing when that is so already.
+    Clean {
+        /// The mount point. What lies on another filesystem is left alone.
+        mount: String,
+        /// Where it stops.
+        goal: Percent,
+        /// What is given up for it.
+        what: Cleaning,
+        /// Paths that are left alone with all below them, besides the built-in ones.
+        protect: Vec<String>,
+    },
+    /// Look at what the cleaning brought: a failure while `below` or more is used. Changes nothing.
+    Measure {
+        /// The mount point.
+        mount: String,
+        /// The share that is too much.
+        below: Percent,
+    },
+}
+
+/// What is given up to make room, gentlest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cleaning {
+    /// Packages that were downloaded to be installed, which can be downloaded again.
+    PackageCache,
+    /// The oldest of systemd's journal.
+    Journal {
+        /// How much of it is kept.
+        keep: ByteSize,
+    },
+    /// Logs that are no longer written to, compressed before they are deleted.
+    Logs {
+        /// Which, in order.
+        rules: Vec<CleanRule>,
+    },
+    /// Temporary files that nobody has touched for long.
+    Temporary {
+        /// Which, in order.
+        rules: Vec<CleanRule>,
+    },
+    /// Images that no container uses.
+    Containers {
+        /// Which images.
+        images: Images,
+    },
+    /// A declared command that makes the filesystem larger.
+    Grow {
+        /// The command.
+        command: CommandLine,
+    },
+}
+
+/// Which images of a container engine are given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Images {
+    /// Those without a name: layers left behind by builds and pulls.
+    Dangling,
+    /// All that no container was made from.
+    Unused,
+}
+
+/// Which files below one directory may be given up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CleanRule {
+    /// The directory, absolute; directories below it on the same filesystem are looked into.
+    pub path: String,
+    /// Which names: `*`, `?` and `[a-z]` as in a shell; a name that begins with a dot is matched like any other.
+    pub pattern: String,
+    /// How long a file has not been touched: a log not written, a temporary file neither used nor changed.
+    pub older_than: Duration,
+    /// The rule applies only while at least this share is used.
+    pub threshold: Option<Percent>,
+    /// What becomes of the files.
+    pub strategy: Strategy,
+}
+
+/// What becomes of files that a rule gives up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strategy {
+    /// They are compressed and kept.
+    Compress,
+    /// They are compressed; the oldest are deleted when that was not enough.
+    CompressThenDelete,
+    /// The oldest are deleted until there is room.
+    Delete,
+}
+
+impl Strategy {
+    /// The word for it in the configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Compress => "compress",
+            Self::CompressThenDelete => "compress-then-delete",
+            Self::Delete => "delete",
+        }
+    }
+
+    /// Whether files are compressed.
+    #[must_use]
+    pub fn compresses(self) -> bool {
+        match self {
+            Self::Compress | Self::CompressThenDelete => true,
+            Self::Delete => false,
+        }
+    }
+
+    /// Whether files are deleted.
+    #[must_use]
+    pub fn deletes(self) -> bool {
+        match self {
+            Self::Delete | Self::CompressThenDelete => true,
+            Self::Compress => false,
+        }
+    }
+}
+
+impl Cleaning {
+    /// What is given up, in words that follow "clean".
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::PackageCache => "the package caches",
+            Self::Journal { .. } => "the journal",
+            Self::Logs { .. } => "old logs",
+            Self::Temporary { .. } => "old temporary files",
+            Self::Containers { images: Images::Dangling } => "container images without a name",
+            Self::Containers { images: Images::Unused } => "container images that nothing uses",
+            Self::Grow { .. } => "by growing it",
+        }
+    }
+}
+
+impl DiskAction {
+    /// What it disrupts: making room takes no service away; a declared command may.
+    #[must_use]
+    pub fn disruption(&self) -> Disruption {
+        match self {
+            Self::Clean { what: Cleaning::Grow { .. }, .. } => Disruption::Brief,
+            Self::Clean { .. } | Self::Measure { .. } => Disruption::None,
+        }
+    }
+
+    /// Whether doing it twice is the same as doing it once; a declared command may make it larger each time.
+    #[must_use]
+    pub fn is_idempotent(&self) -> bool {
+        match self {
+            Self::Clean { what: Cleaning::Grow { .. }, .. } => false,
+            Self::Clean { .. } | Self::Measure { .. } => true,
+        }
+    }
+
+    /// What it does, in words that continue "ansai will …".
+    #[must_use]
+    pub fn describe(&self) -> Text {
+        Text::new(match self {
+            Self::Clean { mount, goal, what: Cleaning::Grow { command }, .. } => {
+                format!("make {mount} larger with `{}`, unless at most {goal} is used", command.shown())
+            }
+            Self::Clean { mount, goal, what: Cleaning::Journal { keep }, .. } => {
+                format!("shorten the journal to {keep}, until at most {goal} of {mount} is used")
+            }
+            Self::Clean { mount, goal, what, .. } => {
+                format!("clean {}, until at most {goal} of {mount} is used", what.as_str())
+            }
+            Self::Measure { mount, below } => format!("look whether less than {below} of {mount} is used"),
+        })
+    }
+
+    /// The mount point that it is about.
+    #[must_use]
+    pub fn mount(&self) -> &str {
+        match self {
+            Self::Clean { mount, .. } | Self::Measure { mount, .. } => mount,
+        }
+    }
+}
