@@ -76,6 +76,11 @@ pub(crate) fn run() -> Result<()> {
         let manifest = fs::read_to_string(root.join(&folder).join("Cargo.toml")).with_context(|| folder.clone())?;
         findings.extend(check_layer(&format!("{folder}/Cargo.toml"), &manifest, allowed));
     }
+    let (_, second_provider) = cargo::read(&["tree", "--workspace", "--target", "all", "--quiet", "-i", "ring"])?;
+    if !second_provider.trim().is_empty() {
+        findings
+            .push(format!("Cargo.lock: a second TLS provider came in — turn default features off\n{second_provider}"));
+    }
     if findings.is_empty() {
         return Ok(());
     }

@@ -187,7 +187,11 @@ impl Host for LinuxHost {
     }
 
     async fn plan(&self, action: &Action) -> ActionPlan {
-        ActionPlan { steps: vec![action.describe()], disruption: action.disruption() }
+        let steps = match action {
+            Action::Certificate(action) => certificate::plan(self, action),
+            other => vec![other.describe()],
+        };
+        ActionPlan { steps, disruption: action.disruption() }
     }
 
     async fn gather(&self, request: &EvidenceRequest) -> Vec<Evidence> {

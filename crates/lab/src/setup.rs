@@ -22,6 +22,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("unshare", "util-linux"),
     ("chroot", "coreutils"),
     ("mount", "mount"),
+    ("openssl", "openssl"),
+    ("pebble", "pebble"),
 ];
 
 const APT_LIMIT: Duration = Duration::from_secs(600);

@@ -4,6 +4,8 @@ mod configuration;
 mod environment;
 mod port;
 
+pub(super) use environment::number;
+
 use ansai_model::{
     action::{Action, ActionOutcome, ActionRun},
     probe::CommandLine,
@@ -42,7 +44,7 @@ pub async fn perform(host: &LinuxHost, run: &ActionRun) -> ActionOutcome {
         | Action::StartUnit { .. }
         | Action::RestartUnit { .. }
         | Action::ReloadUnit { .. } => ActionOutcome::Refused { why: "no systemd runs here".into() },
-        Action::Certificate(_) => ActionOutcome::Refused { why: "not yet".into() },
+        Action::Certificate(action) => Box::pin(super::certificate::perform(host, action, run)).await,
         Action::StopUnit { .. } | Action::KillUnit { .. } | Action::Drill { .. } => {
             ActionOutcome::Refused { why: "no systemd runs here".into() }
         }

@@ -3,12 +3,22 @@
 //! A look never changes the host. What is done is in files of their own; what it all means is
 //! `ansai_model::domain::certificate`'s.
 
+mod acme;
 mod chain;
+mod deploy;
 mod dialog;
 pub mod discover;
 mod handshake;
+mod history;
+mod http;
+mod kept;
+mod pem;
+mod place;
 mod read;
+mod renew;
 mod seen;
+mod solver;
+mod store;
 
 use std::{
     path::Path,
@@ -16,7 +26,8 @@ use std::{
 };
 
 use ansai_model::{
-    domain::certificate::{CertificateProbe, FileProbe, KeyMatch, Sameness, ServedProbe, judge},
+    action::{ActionOutcome, ActionRun},
+    domain::certificate::{CertificateAction, CertificateProbe, FileProbe, KeyMatch, Sameness, ServedProbe, judge},
     incident::{Evidence, EvidenceKind},
     observation::Observation,
     text::Text,
@@ -24,7 +35,7 @@ use ansai_model::{
 };
 use rustls::pki_types::CertificateDer;
 
-use super::probe::Context;
+use super::{LinuxHost, probe::Context};
 use handshake::HandshakeError;
 use read::LoadError;
 
@@ -110,6 +121,28 @@ fn sameness(root: &Path, file: &str, chain: &[CertificateDer<'static>]) -> Samen
         Ok(_) => Sameness::Differs { file: file.into() },
         Err(error) => Sameness::Unreadable(Text::new(format!("{file}: {error}"))),
     }
+}
+
+/// Does something about a certificate.
+pub(super) async fn perform(host: &LinuxHost, action: &CertificateAction, run: &ActionRun) -> ActionOutcome {
+    match action {
+        CertificateAction::Renew(renewal) => Box::pin(renew::renew(host, renewal, run)).await,
+        CertificateAction::Deploy(deployment) => Box::pin(deploy::deploy(host, deployment, run)).await,
+        CertificateAction::PutBack(what) => Box::pin(deploy::put_back(host, what, run)).await,
+        CertificateAction::Revoke(revocation) => Box::pin(renew::revoke(host, revocation, run)).await,
+    }
+}
+
+/// What an action would do, step by step, without doing it.
+#[must_use]
+pub(super) fn plan(host: &LinuxHost, action: &CertificateAction) -> Vec<Text> {
+    let steps = match action {
+        CertificateAction::Renew(renewal) => renew::plan(host, renewal),
+        CertificateAction::Deploy(deployment) => deploy::plan(host, deployment),
+        CertificateAction::PutBack(what) => deploy::plan_put_back(host, what),
+        CertificateAction::Revoke(_) => Vec::new(),
+    };
+    std::iter::once(Text::new(action.describe())).chain(steps.into_iter().map(Text::new)).collect()
 }
 
 /// The evidence of a certificate: whose it is, from when to when, for which names, and who signed it. The certificate

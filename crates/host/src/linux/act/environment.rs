@@ -98,7 +98,8 @@ fn give_to(entry: &EnvironmentEntry, path: &Path) -> Result<Option<String>, Stri
     Ok(Some(format!("set the owner of {} (was {}:{})", entry.path, meta.uid(), meta.gid())))
 }
 
-fn number(file: &str, name: &str) -> Option<u32> {
+/// The number of a user or a group by its name, from `/etc/passwd` or `/etc/group`.
+pub(in crate::linux) fn number(file: &str, name: &str) -> Option<u32> {
     let text = fs::read_to_string(file).ok()?;
     let line = text.lines().find(|line| line.split(':').next() == Some(name))?;
     line.split(':').nth(2)?.parse().ok()

@@ -15,6 +15,8 @@ use tokio::{
 
 use super::*;
 
+mod changes;
+
 const DAY: u64 = 86_400;
 
 /// An authority, a folder, and what it takes to make certificates in it.

@@ -1,0 +1,281 @@
+//! Puts a certificate wherever it is used, validates, and reloads who uses it. What was there is kept, and is put back at
+//! once when a validator or a reload says no.
+
+use std::path::{Path, PathBuf};
+
+use ansai_model::{
+    action::{Action, ActionOutcome, ActionRun},
+    domain::certificate::{Deployment, KeyMatch, KeyPlace, Place, PutBack},
+    id::UnitName,
+    text::Text,
+};
+
+use super::{
+    kept::{self, By},
+    pem,
+    place::{self, Now, Ownership, Prepared},
+    read,
+    store::Store,
+};
+use crate::linux::{LinuxHost, act, command, systemd};
+
+/// A file that must have these bytes.
+struct Wanted {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    ownership: Ownership,
+}
+
+/// A certificate with its key, as PEM.
+struct Material {
+    chain: String,
+    key: Option<String>,
+    /// Whether it waits in the store, and is not in the declared file yet.
+    is_staged: bool,
+}
+
+/// Puts a certificate in place.
+pub(super) async fn deploy(host: &LinuxHost, deployment: &Deployment, run: &ActionRun) -> ActionOutcome {
+    let refused = |why: String| ActionOutcome::Refused { why: Text::new(why) };
+    let store = match Store::open(&host.inner.options.state_dir, &deployment.name) {
+        Ok(store) => store,
+        Err(why) => return refused(why),
+    };
+    let root = &host.inner.options.root;
+    let prepared = material(root, &store, deployment).and_then(|material| {
+        let wanted = wanted(root, deployment, &material)?;
+        Ok((material.is_staged, wanted))
+    });
+    let (is_staged, wanted) = match prepared {
+        Ok(prepared) => prepared,
+        Err(why) => return refused(why),
+    };
+    if wanted.is_empty() {
+        // What was kept belongs to an earlier deployment: nothing of this one could be put back by it.
+        let _ = kept::forget(&store, By::Deployment);
+        if is_staged {
+            let _ = store.unstage();
+        }
+        return ActionOutcome::NotNeeded { why: "every place has this certificate already".into() };
+    }
+    let changed: Vec<String> = wanted.iter().map(|file| file.path.display().to_string()).collect();
+    if let Err(why) = put(&store, wanted) {
+        return ActionOutcome::Failed { why: Text::new(why) };
+    }
+    match settle(host, deployment, run).await {
+        Ok(reloaded) => {
+            if is_staged {
+                let _ = store.unstage();
+            }
+            ActionOutcome::Succeeded { note: Text::new(format!("put in place: {}; {reloaded}", changed.join(", "))) }
+        }
+        Err((why, reloaded)) => {
+            let back = match kept::put_back(&store, By::Deployment) {
+                Ok(_) => "the earlier certificate is back in its places".to_owned(),
+                Err(error) => format!("THE EARLIER ONE COULD NOT BE PUT BACK: {error}"),
+            };
+            let again = reload(host, &reloaded, run).await.err().map(|(why, _)| format!("; {why}")).unwrap_or_default();
+            ActionOutcome::Failed { why: Text::new(format!("{why}; {back}{again}")) }
+        }
+    }
+}
+
+/// Keeps what is there, then puts everything in place: all is written and flushed before the first is renamed.
+fn put(store: &Store, wanted: Vec<Wanted>) -> Result<(), String> {
+    let paths: Vec<PathBuf> = wanted.iter().map(|file| file.path.clone()).collect();
+    let prepared: Result<Vec<Prepared>, String> =
+        wanted.iter().map(|file| Prepared::new(&file.path, &file.bytes, file.ownership)).collect();
+    let prepared = prepared?;
+    kept::keep(store, By::Deployment, &paths)?;
+    for file in prepared {
+        if let Err(why) = file.commit() {
+            return Err(match kept::put_back(store, By::Deployment) {
+                Ok(_) => format!("{why}; nothing was changed"),
+                Err(error) => format!("{why}; AND WHAT WAS CHANGED COULD NOT BE PUT BACK: {error}"),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Validates and reloads. The error says why not, and who was reloaded already.
+async fn settle(host: &LinuxHost, deployment: &Deployment, run: &ActionRun) -> Result<String, (String, Vec<UnitName>)> {
+    for validator in &deployment.validators {
+        let finished = command::run(validator, run.timeout).await;
+        if finished.ended != command::Ended::Code(0) {
+            let said = host.inner.redactor.redact(&command::said(&finished));
+            return Err((format!("`{}` says no: {said}", validator.shown()), Vec::new()));
+        }
+    }
+    reload(host, &deployment.units, run).await
+}
+
+/// Reloads the units that run. The error says why one was not, and which were.
+async fn reload(host: &LinuxHost, units: &[UnitName], run: &ActionRun) -> Result<String, (String, Vec<UnitName>)> {
+    let mut reloaded = Vec::new();
+    let mut notes = Vec::new();
+    for unit in units {
+        match host.is_up(unit).await {
+            Some(true) => {}
+            Some(false) => {
+                notes.push(format!("{unit} does not run, and reads it when it starts"));
+                continue;
+            }
+            None => return Err((format!("it is not known whether {unit} runs"), reloaded)),
+        }
+        let Some(bus) = &host.inner.bus else { return Err(("no systemd runs here".into(), reloaded)) };
+        let reload = ActionRun { action: Action::ReloadUnit { unit: unit.clone() }, ..run.clone() };
+        match systemd::perform(bus, &reload).await {
+            Some(ActionOutcome::Succeeded { .. } | ActionOutcome::NotNeeded { .. }) => {
+                reloaded.push(unit.clone());
+                notes.push(format!("{unit} reloaded"));
+            }
+            Some(other) => return Err((format!("{unit} was not reloaded: {other}"), reloaded)),
+            None => return Err((format!("{unit} cannot be reloaded"), reloaded)),
+        }
+    }
+    Ok(if notes.is_empty() { "nobody to reload".into() } else { notes.join(", ") })
+}
+
+/// What is to be put in place: the renewed one that waits, or the one in the declared file.
+fn material(root: &Path, store: &Store, deployment: &Deployment) -> Result<Material, String> {
+    let source = &deployment.source;
+    let material = match store.staged() {
+        Some((chain, key)) => Material {
+            chain: String::from_utf8_lossy(&chain).into_owned(),
+            key: Some(String::from_utf8_lossy(&key).into_owned()),
+            is_staged: true,
+        },
+        None => {
+            let text = |path: &str| match read::bytes(&read::below(root, path)) {
+                Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+                Err(error) => Err(format!("{path}: {error}")),
+            };
+            let whole = text(&source.certificate)?;
+            let key = match &source.key {
+                KeyPlace::Apart(path) => Some(text(path)?),
+                KeyPlace::Inside => Some(pem::keys(&whole)),
+                KeyPlace::Nowhere => None,
+            };
+            Material { chain: pem::certificates(&whole), key, is_staged: false }
+        }
+    };
+    let chain = read::parse(material.chain.clone().into_bytes()).map_err(|error| error.to_string())?;
+    if let Some(key) = &material.key {
+        let key = read::parse_key(key.as_bytes()).map_err(|error| format!("the key: {error}"))?;
+        if read::belongs(key, &chain)? != KeyMatch::Matches {
+            return Err("the certificate does not belong to its key: nothing is put in place".into());
+        }
+    }
+    Ok(material)
+}
+
+/// The files that are not as they should be.
+fn wanted(root: &Path, deployment: &Deployment, material: &Material) -> Result<Vec<Wanted>, String> {
+    let source = material.is_staged.then_some(&deployment.source);
+    let mut wanted = Vec::new();
+    for place in source.into_iter().chain(&deployment.copies) {
+        files(root, place, material, &mut wanted)?;
+    }
+    wanted.retain(|file| {
+        let is_same = read::bytes(&file.path).is_ok_and(|found| found == file.bytes);
+        !is_same || place::now(&file.path) != Ok(Now::File(file.ownership))
+    });
+    Ok(wanted)
+}
+
+/// The files of a place: the key first, so that a server that starts in between finds no certificate without its key.
+fn files(root: &Path, place: &Place, material: &Material, wanted: &mut Vec<Wanted>) -> Result<(), String> {
+    let key = || material.key.as_deref().ok_or_else(|| "the declared file has no key to be put in place".to_owned());
+    let mut certificate = material.chain.clone();
+    if let KeyPlace::Apart(path) = &place.key {
+        let path = read::below(root, path);
+        wanted.push(Wanted { bytes: key()?.as_bytes().to_vec(), ownership: ownership(place, &path, true)?, path });
+    }
+    let holds_key = place.key == KeyPlace::Inside;
+    if holds_key {
+        certificate.push_str(key()?);
+    }
+    let path = read::below(root, &place.certificate);
+    let ownership = ownership(place, &path, holds_key)?;
+    wanted.push(Wanted { bytes: certificate.into_bytes(), ownership, path });
+    Ok(())
+}
+
+/// As declared, or as it is, or root's; a key is never for all to read.
+fn ownership(place: &Place, path: &Path, holds_key: bool) -> Result<Ownership, String> {
+    let now = match place::now(path)? {
+        Now::File(now) => Some(now),
+        Now::Nothing | Now::Link(_) | Now::Other => None,
+    };
+    let number = |name: &Option<String>, file: &str, now: Option<u32>, own: u32| match name {
+        Some(name) => act::number(file, name).ok_or_else(|| format!("`{name}` is not in {file}")),
+        None => Ok(now.unwrap_or(own)),
+    };
+    let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let usual = if holds_key { 0o600 } else { 0o644 };
+    let mode = place.mode.or(now.map(|now| now.mode)).unwrap_or(usual);
+    Ok(Ownership {
+        uid: number(&place.owner, "/etc/passwd", now.map(|now| now.uid), uid)?,
+        gid: number(&place.group, "/etc/group", now.map(|now| now.gid), gid)?,
+        mode: if holds_key { mode & 0o770 } else { mode },
+    })
+}
+
+/// Puts back what was replaced.
+pub(super) async fn put_back(host: &LinuxHost, what: &PutBack, run: &ActionRun) -> ActionOutcome {
+    let failed = |why: String| ActionOutcome::Failed { why: Text::new(why) };
+    let store = match Store::open(&host.inner.options.state_dir, &what.name) {
+        Ok(store) => store,
+        Err(why) => return failed(why),
+    };
+    let mut changed = Vec::new();
+    for by in [By::Deployment, By::Renewal] {
+        match kept::put_back(&store, by) {
+            Ok(paths) => changed.extend(paths),
+            Err(why) => return failed(format!("THE EARLIER CERTIFICATE COULD NOT BE PUT BACK: {why}")),
+        }
+    }
+    if changed.is_empty() {
+        return ActionOutcome::NotNeeded { why: "nothing was replaced".into() };
+    }
+    match reload(host, &what.units, run).await {
+        Ok(reloaded) => {
+            ActionOutcome::Succeeded { note: Text::new(format!("put back: {}; {reloaded}", changed.join(", "))) }
+        }
+        Err((why, _)) => failed(format!("put back: {}; {why}", changed.join(", "))),
+    }
+}
+
+/// What a deployment would do.
+pub(super) fn plan(host: &LinuxHost, deployment: &Deployment) -> Vec<String> {
+    let root = &host.inner.options.root;
+    let prepared = Store::open(&host.inner.options.state_dir, &deployment.name)
+        .and_then(|store| material(root, &store, deployment))
+        .and_then(|material| wanted(root, deployment, &material));
+    let files = match prepared {
+        Ok(files) if files.is_empty() => return vec!["nothing: every place has this certificate already".into()],
+        Ok(files) => files,
+        Err(why) => return vec![format!("nothing: {why}")],
+    };
+    let written = files.iter().map(|file| {
+        let Ownership { uid, gid, mode } = file.ownership;
+        format!("write {} (owner {uid}:{gid}, mode 0{mode:o}), keeping what is there", file.path.display())
+    });
+    let validated = deployment.validators.iter().map(|line| format!("run `{}`", line.shown()));
+    let reloaded = deployment.units.iter().map(|unit| format!("reload {unit}, when it runs"));
+    written.chain(validated).chain(reloaded).collect()
+}
+
+/// What putting back would do.
+pub(super) fn plan_put_back(host: &LinuxHost, what: &PutBack) -> Vec<String> {
+    let kept = Store::open(&host.inner.options.state_dir, &what.name).and_then(|store| kept::paths(&store));
+    match kept {
+        Ok(paths) if paths.is_empty() => vec!["nothing: nothing was replaced".into()],
+        Ok(paths) => {
+            let reloaded = what.units.iter().map(|unit| format!("reload {unit}, when it runs"));
+            paths.iter().map(|path| format!("put {} back", path.display())).chain(reloaded).collect()
+        }
+        Err(why) => vec![format!("nothing: {why}")],
+    }
+}

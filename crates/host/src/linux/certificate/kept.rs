@@ -1,0 +1,172 @@
+//! What was in the places before something else was put there, so that it can be put back: files with their owner and mode,
+//! links with where they led, and places where nothing was.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    place::{self, Now, Ownership, Prepared},
+    read,
+    store::{self, Store},
+};
+
+/// Most places of one certificate.
+pub(super) const PLACES_MAX: usize = 128;
+
+/// By which step something was replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    /// A renewer that writes the files itself.
+    Renewal,
+    /// Our deployment.
+    Deployment,
+}
+
+impl By {
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Renewal => "kept-renewal",
+            Self::Deployment => "kept-deployment",
+        }
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Entry {
+    path: PathBuf,
+    was: Was,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Was {
+    Nothing,
+    File { uid: u32, gid: u32, mode: u32 },
+    Link { to: PathBuf },
+}
+
+/// Keeps what is in these places now; what was kept by the same step before is forgotten.
+pub(super) fn keep(store: &Store, by: By, paths: &[PathBuf]) -> Result<(), String> {
+    if paths.len() > PLACES_MAX {
+        return Err(format!("{} places are more than the {PLACES_MAX} that are kept", paths.len()));
+    }
+    let fresh = store.path("kept.new");
+    store::remove_dir(&fresh)?;
+    store::private_dir(&fresh)?;
+    let mut entries = Vec::new();
+    for (index, path) in paths.iter().enumerate() {
+        let was = match place::now(path)? {
+            Now::Nothing => Was::Nothing,
+            Now::Link(to) => Was::Link { to },
+            Now::Other => return Err(format!("{} is there and is no file", path.display())),
+            Now::File(Ownership { uid, gid, mode }) => {
+                let bytes = read::bytes(path).map_err(|error| format!("{}: {error}", path.display()))?;
+                store::write_private(&fresh.join(index.to_string()), &bytes)?;
+                Was::File { uid, gid, mode }
+            }
+        };
+        entries.push(Entry { path: path.clone(), was });
+    }
+    let index = serde_json::to_vec(&entries).map_err(|error| error.to_string())?;
+    store::write_private(&fresh.join("index.json"), &index)?;
+    forget(store, by)?;
+    store::rename(&fresh, &store.path(by.folder()))
+}
+
+/// Forgets what was kept.
+pub(super) fn forget(store: &Store, by: By) -> Result<(), String> {
+    store::remove_dir(&store.path(by.folder()))
+}
+
+fn entries(folder: &Path) -> Result<Vec<Entry>, String> {
+    match read::bytes(&folder.join("index.json")) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| format!("{}: {error}", folder.display())),
+        Err(read::LoadError::Missing) => Ok(Vec::new()),
+        Err(error) => Err(format!("{}: {error}", folder.display())),
+    }
+}
+
+/// What was in a place, or where it led, before one of the steps replaced it.
+pub(super) fn replaced(store: &Store, path: &Path) -> Option<Replaced> {
+    [By::Deployment, By::Renewal].into_iter().find_map(|by| {
+        let folder = store.path(by.folder());
+        let entries = entries(&folder).ok()?;
+        let index = entries.iter().position(|entry| entry.path == path)?;
+        match &entries[index].was {
+            Was::Nothing => None,
+            Was::File { .. } => read::bytes(&folder.join(index.to_string())).ok().map(Replaced::Bytes),
+            Was::Link { to } => Some(Replaced::Link(path.parent()?.join(to))),
+        }
+    })
+}
+
+/// What was in a place.
+#[derive(Debug)]
+pub(super) enum Replaced {
+    /// A file with these bytes.
+    Bytes(Vec<u8>),
+    /// A link to this file.
+    Link(PathBuf),
+}
+
+/// Puts everything back that a step replaced, and forgets it. Says which places changed.
+pub(super) fn put_back(store: &Store, by: By) -> Result<Vec<String>, String> {
+    let folder = store.path(by.folder());
+    let mut prepared = Vec::new();
+    let mut removed = Vec::new();
+    for (index, entry) in entries(&folder)?.iter().enumerate() {
+        let path = &entry.path;
+        match (&entry.was, place::now(path)?) {
+            (Was::Nothing, Now::Nothing) => {}
+            (Was::Nothing, Now::File(_) | Now::Link(_)) => removed.push(path.clone()),
+            (Was::Link { to }, Now::Link(now)) if *to == now => {}
+            (Was::Link { to }, _) => prepared.push(Prepared::link(path, to)?),
+            (Was::File { uid, gid, mode }, now) => {
+                let kept = folder.join(index.to_string());
+                let bytes = read::bytes(&kept).map_err(|error| format!("{}: {error}", kept.display()))?;
+                let ownership = Ownership { uid: *uid, gid: *gid, mode: *mode };
+                let is_same = now == Now::File(ownership) && read::bytes(path).is_ok_and(|found| found == bytes);
+                if !is_same {
+                    prepared.push(Prepared::new(path, &bytes, ownership)?);
+                }
+            }
+            (Was::Nothing, Now::Other) => return Err(format!("{} is there and is no file", path.display())),
+        }
+    }
+    let mut changed = Vec::new();
+    for file in prepared {
+        changed.push(file.path().display().to_string());
+        file.commit()?;
+    }
+    for path in removed {
+        std::fs::remove_file(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        changed.push(path.display().to_string());
+    }
+    forget(store, by)?;
+    Ok(changed)
+}
+
+/// The certificate that was replaced last, and its place: the first kept file that holds one.
+pub(super) fn replaced_certificate(store: &Store) -> Option<(PathBuf, Replaced)> {
+    [By::Deployment, By::Renewal].into_iter().find_map(|by| {
+        let entries = entries(&store.path(by.folder())).ok()?;
+        entries.into_iter().find_map(|entry| {
+            let replaced = replaced(store, &entry.path)?;
+            let bytes = match &replaced {
+                Replaced::Bytes(bytes) => bytes.clone(),
+                Replaced::Link(to) => read::bytes(to).ok()?,
+            };
+            read::parse(bytes).ok().map(|_| (entry.path, replaced))
+        })
+    })
+}
+
+/// The places of which something is kept.
+pub(super) fn paths(store: &Store) -> Result<Vec<PathBuf>, String> {
+    let mut paths = Vec::new();
+    for by in [By::Deployment, By::Renewal] {
+        paths.extend(entries(&store.path(by.folder()))?.into_iter().map(|entry| entry.path));
+    }
+    Ok(paths)
+}
