@@ -35,7 +35,10 @@ pub(super) fn existence(p: &Proposal<'_>) -> Opinion {
 /// A cause is healed before its symptom. What is needed is looked at once more before anything is disrupted.
 pub(super) fn dependency(p: &Proposal<'_>) -> Opinion {
     let engine = p.engine;
-    if p.moment != Moment::Start {
+    // Each try asks anew: what it needs may have been found down only after the first.
+    let remediation = engine.state.remediations.get(&p.incident.id);
+    let begins_a_try = remediation.is_some_and(|remediation| remediation.attempts > 0 && remediation.step == 0);
+    if p.moment == Moment::Undo || (p.moment == Moment::Continue && !begins_a_try) {
         return allow("looked at when the remediation began");
     }
     let needs = engine.bundle.parts().targets.get(&p.incident.target).map(|t| t.needs.as_slice()).unwrap_or_default();

@@ -356,6 +356,23 @@ fn what_is_needed_is_looked_at_before_anything_is_disrupted() {
 }
 
 #[test]
+fn each_try_asks_anew_whether_what_it_needs_is_well() {
+    let mut host = with_a_need();
+    host.fails("app.service#unit");
+    assert_eq!(host.done(), ["restart app.service"]);
+    host.action_ends(failed());
+    // What it needs is found down only now.
+    host.fails("db.service#unit");
+    host.pass(secs(20));
+    assert_eq!(host.done(), ["restart app.service", "restart db.service"]);
+    host.is_well("db.service#unit");
+    host.pass(secs(1));
+    host.action_ends(succeeded());
+    host.pass(secs(40));
+    assert_eq!(host.done().last(), Some(&"restart app.service"), "{:?}", host.done());
+}
+
+#[test]
 fn a_need_that_somebody_stopped_is_no_reason_to_wait() {
     let mut host = with_a_need();
     host.sees("db.service#unit", judged(unit(ActiveState::Inactive, Intent::Stopped)));
