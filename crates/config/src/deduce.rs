@@ -21,6 +21,7 @@ use ansai_model::{
 use crate::{
     diagnostics::{Findings, nearest},
     document::Place,
+    domain::memory,
     form::joined,
     load::Configuration,
     read::service::{Limits, Service},
@@ -153,6 +154,10 @@ fn one(
         is_notifier: service.is_notifier.unwrap_or_else(|| carries_mail(configuration, name)),
     };
     parts.targets.insert(target.clone(), made);
+    if let Subject::Unit(unit, facts) = subject {
+        let stays = expectation(service, *facts) == UnitExpectation::Running;
+        memory::of_service(findings, configuration, service, (&target, unit, stays), parts);
+    }
     let needs = service.needs.iter().map(|(need, place)| (need.clone(), *place));
     needs.map(|(need, place)| (target.clone(), need, place, joined(&service.key, "needs"))).collect()
 }
@@ -253,7 +258,7 @@ fn loopback_port(checks: &BTreeMap<CheckId, Check>) -> Option<u16> {
         }
         Probe::Tcp { .. } | Probe::Unit { .. } | Probe::UnixSocket { .. } | Probe::Exec(_) | Probe::Nagios(_) => None,
         Probe::Process { .. } | Probe::ProcessCount { .. } | Probe::File { .. } => None,
-        Probe::Certificate(_) | Probe::Disk(_) => None,
+        Probe::Certificate(_) | Probe::Disk(_) | Probe::Memory(_) => None,
     })
 }
 

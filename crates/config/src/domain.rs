@@ -4,6 +4,7 @@
 
 pub(crate) mod certificate;
 pub(crate) mod disk;
+pub(crate) mod memory;
 
 use ansai_model::{
     bundle::{BundleParts, Target},
@@ -19,12 +20,14 @@ use crate::{diagnostics::Findings, document::Node, load::Configuration};
 
 /// What the short forms of all domains say.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Domains {}
+pub(crate) struct Domains {
+    /// Of all services; each adds its own where it is read.
+    pub(crate) memory: memory::Memory,
+}
 
 /// Reads the sections of all domains.
 pub(crate) fn read(findings: &mut Findings<'_>, tree: &Node) -> Domains {
-    let _ = (findings, tree);
-    Domains {}
+    Domains { memory: memory::read(findings, tree, "") }
 }
 
 /// Adds what every domain watches on a host with this inventory. Services are there already, so that they can be told
@@ -67,7 +70,6 @@ pub(crate) fn target(id: TargetId) -> Target {
     }
 }
 
-#[expect(dead_code, reason = "the first domain comes with the next commits")]
 /// Adds a matter with its rule, its runbook and its policy to a target that is among the parts.
 ///
 /// # Errors

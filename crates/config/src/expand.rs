@@ -329,6 +329,7 @@ fn probe(probe: &Probe) -> Written {
             .put("file", Written::text(path))
             .maybe("age_max", age_max.map(time))
             .maybe("size_max", size_max.map(size)),
+        Probe::Memory(probe) => fields.put("memory", domain::memory::long::written_probe(probe)),
         Probe::Certificate(probe) => domain::certificate::write::probe(probe),
         Probe::Disk(probe) => fields.put("disk", domain::disk::written_probe(probe)),
     }

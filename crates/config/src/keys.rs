@@ -7,7 +7,7 @@ mod long;
 mod short;
 
 pub(crate) use long::{ACTION, COMMAND, STEP};
-pub(crate) use short::{CONFIG, POLICY, SERVICE};
+pub(crate) use short::{CONFIG, POLICY, QUIET_HOURS, SERVICE};
 
 /// One key of a mapping.
 #[derive(Clone, Copy, Debug)]
@@ -104,8 +104,8 @@ const ANY: u64 = u32::MAX as u64;
 /// A count of which at least one is needed.
 const COUNT: Kind = Kind::Whole { min: 1, max: ANY };
 const PORT: Kind = Kind::Whole { min: 1, max: 65_535 };
-const AUTONOMIES: Kind = Kind::Word("autonomy", AUTONOMY);
-const SEVERITIES: Kind = Kind::Word("severity", SEVERITY);
+pub(crate) const AUTONOMIES: Kind = Kind::Word("autonomy", AUTONOMY);
+pub(crate) const SEVERITIES: Kind = Kind::Word("severity", SEVERITY);
 pub(crate) const COMMAND_LINE: Kind = Kind::Short(&Kind::Argv, &COMMAND);
 
 #[cfg(test)]

@@ -232,14 +232,18 @@ impl Configuration {
     /// What follows the clock on the wall: windows that open each week, and quiet hours.
     fn place_in_civil_time(&mut self, zone: &TimeZone, now: WallTime) {
         let own = self.services.values_mut().chain(self.processes.values_mut());
-        let own = own.filter_map(|service| match &mut service.policy {
-            Limits::Own(policy) => Some(&mut **policy),
-            Limits::Named(_) => None,
+        let own = own.flat_map(|service| {
+            let limits = match &mut service.policy {
+                Limits::Own(policy) => Some(&mut policy.quiet),
+                Limits::Named(_) => None,
+            };
+            limits.into_iter().chain(&mut service.memory.quiet)
         });
+        let named = self.policies.values_mut().map(|policy| &mut policy.quiet);
         let mut depends = self.maintenance.iter().any(policy::is_weekly);
-        for limits in self.policies.values_mut().chain(own) {
-            policy::in_civil_time(limits, zone, now);
-            depends |= limits.quiet.is_some();
+        for quiet in named.chain(own).chain(&mut self.domains.memory.quiet) {
+            policy::in_civil_time(quiet, zone, now);
+            depends |= quiet.is_some();
         }
         self.civil_change = depends.then(|| policy::next_change(zone, now)).flatten();
     }

@@ -155,3 +155,46 @@ fn a_window_for_all_is_one_for_every_target() {
     assert_eq!(window("\"*\""), Scope::All);
     assert_eq!(window("\"web*\""), Scope::Matching(vec!["web*".to_owned()]));
 }
+
+/// The memory of a service: how it is looked at, its ladder, its policy's quiet hours, its autonomy and severity.
+fn memory_of(parts: &BundleParts, name: &str) -> Option<String> {
+    let id = CheckId::new(format!("service/{name}#memory")).expect("valid");
+    let check = parts.checks.get(&id)?;
+    let rule = parts.rules.values().find(|rule| rule.checks.contains(&id)).expect("a rule of its own");
+    let trend = check.trend.as_ref().expect("it is followed");
+    let policy = parts.policies.get(&rule.policy).expect("it is there");
+    let quiet = if policy.quiet.is_some() { "quiet" } else { "any time" };
+    let (autonomy, severity) = (rule.autonomy.as_str(), rule.severity.as_str());
+    let (every, horizon) = (check.every.as_secs(), trend.horizon.as_secs() / 3600);
+    let ladder = ladder(parts, &format!("{name}#memory")).join("; ");
+    Some(format!("{every}s {horizon}h {}, {quiet}, {autonomy}, {severity}: {ladder}", rule.policy))
+}
+
+#[test]
+fn a_service_s_memory_is_a_matter_of_its_own() {
+    let text = "services: {app.service: {autonomy: act, memory: {limit: 1GiB, release: SIGUSR1, high: 900MiB}}, b.service: {}}";
+    let parts = parts(text);
+    let said = "60s 24h memory, any time, act, act today: release: ask app.service to give memory back, by SIGUSR1; \
+                restart: restart app.service; limit: set MemoryHigh=900.0 MiB on app.service until the next boot";
+    assert_eq!(memory_of(&parts, "app.service").as_deref(), Some(said));
+    assert_eq!(memory_of(&parts, "b.service"), None);
+    let of_unit = parts.rules.values().find(|rule| rule.id.as_str() == "service/app.service").expect("one");
+    assert!(of_unit.checks.iter().all(|check| check.name() == "unit"), "{:?}", of_unit.checks);
+}
+
+#[test]
+fn what_is_said_of_all_memory_holds_for_services_that_stay_and_say_nothing_else() {
+    let text = "memory: {horizon: 2d, quiet: {at: '02:00'}, autonomy: suggest}\nservices: {a.service: {autonomy: act}, \
+                b.service: {memory: {every: 5s, quiet: none}, critical: true}, c.service: {memory: false}, \
+                d.service: {expect: not-failed}, 'w@*.service': {}}\n";
+    let parts = parts_on(text, &["w@1.service"]);
+    let table = [
+        ("a.service", "60s 48h service/a.service#memory, quiet, suggest, act today: restart: restart a.service"),
+        ("b.service", "5s 48h service/b.service#memory, any time, suggest, act now: restart: restart b.service"),
+        ("w@1.service", "60s 48h service/w@1.service#memory, quiet, suggest, act today: restart: restart w@1.service"),
+    ];
+    for (name, said) in table {
+        assert_eq!(memory_of(&parts, name).as_deref(), Some(said));
+    }
+    assert_eq!([memory_of(&parts, "c.service"), memory_of(&parts, "d.service")], [None, None]);
+}

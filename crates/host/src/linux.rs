@@ -32,6 +32,7 @@ pub mod disk;
 pub mod drill;
 mod evidence;
 mod facts;
+mod memory;
 mod packages;
 pub mod port_owner;
 pub mod probe;
@@ -102,6 +103,7 @@ struct Inner {
     processes: Processes,
     hints: Mutex<Option<mpsc::Receiver<Hint>>>,
     context: probe::Context,
+    memory: memory::Seen,
     redactor: redact::Redactor,
 }
 
@@ -117,7 +119,8 @@ impl LinuxHost {
             probe::Context { unit_folders: options.unit_folders(), ..probe::Context::new(options.root.clone()) };
         let redactor = redact::Redactor::new(&options.redact);
         let hints = Mutex::new(Some(hints));
-        Self { inner: Arc::new(Inner { bus, processes, hints, context, redactor, options }) }
+        let memory = memory::Seen::default();
+        Self { inner: Arc::new(Inner { bus, processes, hints, context, memory, redactor, options }) }
     }
 
     /// Limits unit hints to these units; new units that match a pattern are hinted at as well.
@@ -165,6 +168,10 @@ impl LinuxHost {
                 Box::pin(systemd::observe(bus, &self.inner.options.root, unit, *expect, timeout)).await
             }
             (Probe::Process { name }, _) => self.inner.processes.observe(name),
+            (Probe::Memory(probe), bus) => {
+                let (context, seen) = (&self.inner.context, &self.inner.memory);
+                Box::pin(memory::observe(context, seen, bus.as_ref(), probe, timeout)).await
+            }
             (Probe::Unit { .. }, None) => Observation::unknown("no systemd runs here"),
             (other, _) => probe::observe(&self.inner.context, other, timeout).await,
         }
@@ -189,6 +196,7 @@ impl Host for LinuxHost {
     async fn plan(&self, action: &Action) -> ActionPlan {
         let steps = match action {
             Action::Certificate(action) => certificate::plan(self, action),
+            Action::Memory(action) => memory::plan(action),
             other => vec![other.describe()],
         };
         ActionPlan { steps, disruption: action.disruption() }

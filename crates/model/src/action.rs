@@ -6,7 +6,7 @@ use core::{fmt, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    domain::{certificate::CertificateAction, disk::DiskAction},
+    domain::{certificate::CertificateAction, disk::DiskAction, memory::MemoryAction},
     id::{IncidentId, RunId, TargetId, UnitName},
     operator::DrillKind,
     probe::CommandLine,
@@ -113,6 +113,8 @@ pub enum Action {
     Certificate(CertificateAction),
     /// Something about a filesystem.
     Disk(DiskAction),
+    /// Something about a unit's memory.
+    Memory(MemoryAction),
 }
 
 /// A process that ansai keeps running itself, where no systemd runs.
@@ -187,6 +189,7 @@ impl Action {
             Self::Exec { disruption, .. } => *disruption,
             Self::Certificate(action) => action.disruption(),
             Self::Disk(disk) => disk.disruption(),
+            Self::Memory(action) => action.disruption(),
         }
     }
 
@@ -201,6 +204,7 @@ impl Action {
             Self::RestartUnit { .. } | Self::KillUnit { .. } | Self::Drill { .. } | Self::Exec { .. } => false,
             Self::Certificate(action) => action.is_idempotent(),
             Self::Disk(disk) => disk.is_idempotent(),
+            Self::Memory(action) => action.is_idempotent(),
         }
     }
 
@@ -225,6 +229,7 @@ impl Action {
             Self::Exec { command, .. } => format!("run `{}`", command.shown()),
             Self::Certificate(action) => action.describe(),
             Self::Disk(disk) => return disk.describe(),
+            Self::Memory(action) => return action.describe(),
         })
     }
 }

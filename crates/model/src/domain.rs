@@ -2,6 +2,7 @@
 
 pub mod certificate;
 pub mod disk;
+pub mod memory;
 pub mod service;
 
 /// Every domain, as it is written before the `/` of a target.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     condition::ValueType,
-    domain::{certificate::CertificateProbe, disk::DiskProbe, service::UnitExpectation},
+    domain::{certificate::CertificateProbe, disk::DiskProbe, memory::MemoryProbe, service::UnitExpectation},
     id::UnitName,
     text::Text,
     units::ByteSize,
@@ -69,6 +69,8 @@ pub enum Probe {
     Certificate(CertificateProbe),
     /// A mounted filesystem.
     Disk(DiskProbe),
+    /// What a unit's processes hold in memory.
+    Memory(MemoryProbe),
 }
 
 impl Probe {
@@ -87,6 +89,7 @@ impl Probe {
             Self::File { .. } => "file",
             Self::Certificate(probe) => probe.kind(),
             Self::Disk(disk) => disk.kind(),
+            Self::Memory(probe) => probe.kind(),
         }
     }
 }
@@ -105,6 +108,7 @@ impl Probe {
             Self::File { .. } => Some(&[("size", ValueType::Bytes), ("age", ValueType::Duration)]),
             Self::Certificate(probe) => Some(probe.figures()),
             Self::Disk(disk) => Some(disk.figures()),
+            Self::Memory(probe) => Some(probe.figures()),
             Self::Nagios(_) => None,
         }
     }

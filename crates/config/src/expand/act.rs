@@ -79,6 +79,7 @@ fn action(action: &Action) -> Fields {
             };
             fields.put("exec", command(line)).put("disruption", Written::text(disruption))
         }
+        Action::Memory(action) => fields.put("memory", crate::domain::memory::long::written_action(action)),
         Action::Certificate(action) => crate::domain::certificate::write::action(action),
     }
 }

@@ -1,6 +1,6 @@
 //! The keys of the long form: what the short form is deduced into, and the pieces that both share.
 
-use crate::domain::certificate;
+use crate::domain::{certificate, memory};
 
 use super::{ANY, AUTONOMIES, COMMAND_LINE, COUNT, Key, Kind, PORT, SEVERITIES, Shape, key};
 
@@ -35,6 +35,8 @@ pub(super) static PROBE: Shape = Shape {
         key("state", Kind::Word("expectation", &["running", "not-failed"]), "When the unit counts as well")
             .default("running"),
         key("process", Kind::Text, "A declared process").example("worker"),
+        key("memory", Kind::Shape(&memory::keys::PROBE), "What the processes of a unit hold in memory")
+            .example("{unit: app.service}"),
         key("certificate", Kind::Shape(&certificate::keys::PROBE), "A certificate, in a file or as a server shows it")
             .example("{endpoint: \"https://127.0.0.1\"}"),
         SCHEDULE[0],
@@ -208,6 +210,8 @@ macro_rules! actions {
             key("start_process", Kind::Text, "Starts a declared process").example("worker"),
             key("stop_process", Kind::Text, "Stops a declared process").example("worker"),
             key("exec", COMMAND_LINE, "A remedy of your own").example("[/usr/local/bin/mend]"),
+            key("memory", Kind::Shape(&memory::keys::ACTION), "Asks a unit to give memory back, or has the kernel slow it down")
+                .example("{unit: app.service, release: SIGUSR1}"),
             key("certificate", Kind::Shape(&certificate::keys::ACTION), "Renews a certificate, puts it in place or back, or has it revoked"),
             key("disruption", Kind::Word("disruption", &["none", "brief", "full"]), "What `exec` takes away while it runs")
                 .default("full"),

@@ -4,6 +4,7 @@ use super::{
     ANY, AUTONOMIES, COMMAND_LINE, COUNT, DAYS, Kind, PORT, SEVERITIES, Shape, key,
     long::{CHECK, ENVIRONMENT, FLAP, PROBE, PROCESS_KEYS, RULE, RUNG, TARGET},
 };
+use crate::domain::memory;
 
 pub(crate) static CONFIG: Shape = Shape {
     title: "The file",
@@ -32,6 +33,12 @@ pub(crate) static CONFIG: Shape = Shape {
         key("flap", Kind::Shape(&FLAP), "When a check counts as flapping, unless a service says otherwise"),
         key("heartbeat", Kind::Shape(&HEARTBEAT), "The dead-man's switch: an outside service that misses our pings"),
         key("agent", Kind::Shape(&AGENT), "The agent's own settings and limits"),
+        key(
+            "memory",
+            Kind::Short(&Kind::Truth, &memory::keys::DEFAULTS),
+            "The memory of every service that has a process which stays, unless the service says otherwise",
+        )
+        .default("false"),
         key("targets", Kind::Named(&Kind::Shape(&TARGET)), "Long form: targets by id, as service/nginx.service"),
         key("checks", Kind::Named(&Kind::Shape(&CHECK)), "Long form: checks by id, as service/nginx.service#http"),
         key("rules", Kind::Named(&Kind::Shape(&RULE)), "Long form: when a check fails, run a runbook under a policy"),
@@ -42,9 +49,9 @@ pub(crate) static CONFIG: Shape = Shape {
 };
 
 macro_rules! watched {
-    ($($extra:expr),* $(,)?) => {
+    ($($first:expr),* $(,)? ; $($last:expr),* $(,)?) => {
         &[
-            $($extra,)*
+            $($first,)*
             key("probe", Kind::Short(&Kind::ProbeText, &PROBE), "How to look whether it answers").example("http://127.0.0.1/health"),
             key("probes", Kind::Named(&Kind::Short(&Kind::ProbeText, &PROBE)), "Several probes, each by its name")
                 .example("{api: \"http://127.0.0.1:5000/\", data: {file: /run/fresh, age_max: 1h}}"),
@@ -69,6 +76,7 @@ macro_rules! watched {
             key("flap", Kind::Shape(&FLAP), "When its checks count as flapping").default("that of the file"),
             key("notifier", Kind::Truth, "Whether it carries our own messages: a remedy for it then waits for a person's approval")
                 .default("true for a mail server of this host that a route uses"),
+            $($last,)*
         ]
     };
 }
@@ -77,12 +85,19 @@ pub(crate) static SERVICE: Shape = Shape {
     title: "A service",
     keys: watched![
         key("expect", Kind::Word("expectation", &["running", "not-failed"]), "When its unit counts as well")
-            .default("running; not-failed for what a socket or timer starts and for one-shot units"),
+            .default("running; not-failed for what a socket or timer starts and for one-shot units");
+        key(
+            "memory",
+            Kind::Short(&Kind::Truth, &memory::keys::SERVICE),
+            "Whether its memory is watched, and what is done when it grows without end"
+        )
+        .default("what `memory` of the file says")
+        .example("{limit: 512MiB, release: SIGUSR1}"),
     ],
 };
 
 pub(crate) static PROCESS: Shape =
-    Shape { title: "A declared process", keys: watched![PROCESS_KEYS[0], PROCESS_KEYS[1], PROCESS_KEYS[2]] };
+    Shape { title: "A declared process", keys: watched![PROCESS_KEYS[0], PROCESS_KEYS[1], PROCESS_KEYS[2];] };
 
 static CHANNEL: Shape = Shape {
     title: "A route",
@@ -131,16 +146,15 @@ pub(crate) static POLICY: Shape = Shape {
         key("stable_for", Kind::Duration, "How long all checks must then stay healthy"),
         key("approval_expires", Kind::Duration, "How long a decision waits for `ansai approve`"),
         key("dependency_wait", Kind::Duration, "How long it waits for a failed dependency before a person is told"),
-        key(
-            "quiet",
-            Kind::Short(&Kind::Word("quiet hours", &["learned", "none"]), &QUIET),
-            "When disruptive actions are least felt; what is foreseen and can wait is done then",
-        )
-        .default("none")
-        .example("{at: \"02:00\", lasts: 2h}"),
+        key("quiet", QUIET_HOURS, "When disruptive actions are least felt; what is foreseen and can wait is done then")
+            .default("none")
+            .example("{at: \"02:00\", lasts: 2h}"),
         key("loud_after", COUNT, "How many healed incidents a day are told only when asked for"),
     ],
 };
+
+/// Quiet hours: a word, or when they are.
+pub(crate) const QUIET_HOURS: Kind = Kind::Short(&Kind::Word("quiet hours", &["learned", "none"]), &QUIET);
 
 static QUIET: Shape = Shape {
     title: "Quiet hours",

@@ -58,7 +58,7 @@ pub(crate) fn policy(node: &Node, base: &Policy, id: PolicyId) -> Policy {
 }
 
 /// Quiet hours as far as they are written: every day, unless days are named; in UTC until [`in_civil_time`].
-fn quiet(parent: &Node) -> Option<Option<QuietHours>> {
+pub(crate) fn quiet(parent: &Node) -> Option<Option<QuietHours>> {
     let node = parent.get("quiet")?;
     match node.text() {
         Some("learned") => return Some(Some(QuietHours::Learned)),
@@ -74,9 +74,9 @@ fn quiet(parent: &Node) -> Option<Option<QuietHours>> {
     })))
 }
 
-/// The quiet hours of a policy in the civil time of the host.
-pub(crate) fn in_civil_time(policy: &mut Policy, zone: &TimeZone, now: WallTime) {
-    if let Some(QuietHours::Declared(WindowSchedule::Weekly { utc_offset_seconds, .. })) = &mut policy.quiet {
+/// Quiet hours in the civil time of the host.
+pub(crate) fn in_civil_time(quiet: &mut Option<QuietHours>, zone: &TimeZone, now: WallTime) {
+    if let Some(QuietHours::Declared(WindowSchedule::Weekly { utc_offset_seconds, .. })) = quiet {
         *utc_offset_seconds = offset_at(zone, now);
     }
 }

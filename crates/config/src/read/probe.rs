@@ -12,7 +12,7 @@ use super::statuses;
 use crate::{
     diagnostics::{Findings, place_of},
     document::{Node, Place, Value},
-    domain::certificate,
+    domain::{certificate, memory},
     form::{cut, joined},
 };
 
@@ -38,7 +38,7 @@ pub(crate) struct Schedule {
 
 /// The keys that say how to look.
 const WAYS: &[&str] =
-    &["http", "tcp", "unix", "exec", "nagios", "file", "executable", "unit", "process", "certificate"];
+    &["http", "tcp", "unix", "exec", "nagios", "file", "executable", "unit", "process", "certificate", "memory"];
 /// Keys that belong to one way only, and that way.
 const BELONGS: &[(&str, &str)] = &[
     ("method", "http"),
@@ -116,8 +116,9 @@ fn long(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Probe> {
             [] => "it does not say how to look".to_owned(),
             several => format!("a probe looks in one way; this one has {}", several.join(" and ")),
         };
-        let help = "name exactly one of http, tcp, unix, exec, nagios, file, executable, unit, process, certificate"
-            .to_owned();
+        let help =
+            "name exactly one of http, tcp, unix, exec, nagios, file, executable, unit, process, certificate, memory"
+                .to_owned();
         findings.error(ways.get(1).map_or(node.place, |way| place_of(node, way)), key, what, help);
         return None;
     };
@@ -143,6 +144,7 @@ fn long(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Probe> {
             count_max: node.whole_at("count_max").unwrap_or(u32::MAX),
         },
         "process" => Probe::Process { name: text()? },
+        "memory" => Probe::Memory(memory::long::probe(findings, value, &key)?),
         "certificate" => Probe::Certificate(certificate::read::probe(findings, value, &key)?),
         _ => Probe::Unit { unit: unit(findings, value, &key)?, expect: expectation(node.text_at("state")) },
     })

@@ -13,7 +13,7 @@ use crate::{
     deduce::ladder::{JOB_TIMEOUT, LOCAL_TIMEOUT},
     diagnostics::{Findings, nearest, place_of},
     document::Node,
-    domain::certificate,
+    domain::{certificate, memory},
     form::{cut, joined},
     keys::{ACTION, STEP},
 };
@@ -84,6 +84,7 @@ fn step(findings: &mut Findings<'_>, node: &Node, key: &str, processes: &Process
         Action::Disk(_) => crate::domain::disk::TIMEOUT,
         Action::KillUnit { .. } | Action::Drill { .. } | Action::Exec { .. } => LOCAL_TIMEOUT,
         Action::Certificate(action) => certificate::timeout(action),
+        Action::Memory(_) => LOCAL_TIMEOUT,
     });
     Some(Step::Act { action, timeout })
 }
@@ -128,6 +129,7 @@ fn action(findings: &mut Findings<'_>, node: &Node, key: &str, processes: &Proce
         "kill_unit" => Action::KillUnit { unit: unit()? },
         "start_process" => Action::StartProcess { process: process(findings, value, &key, processes)? },
         "stop_process" => Action::StopProcess { process: process(findings, value, &key, processes)? },
+        "memory" => Action::Memory(memory::long::action(findings, value, &key)?),
         "certificate" => Action::Certificate(certificate::read::action(findings, value, &key)?),
         _ => Action::Exec { command: node.command_at("exec")?, disruption: disruption(node.text_at("disruption")) },
     })

@@ -21,6 +21,7 @@ use super::{
 use crate::{
     diagnostics::{Findings, nearest, place_of},
     document::{Node, Place},
+    domain::memory::{self, Memory},
     form::{cut, joined},
 };
 
@@ -46,6 +47,8 @@ pub(crate) struct Service {
     pub(crate) condition: Option<Condition>,
     pub(crate) flap: Flap,
     pub(crate) is_notifier: Option<bool>,
+    /// What is said of its memory; of a process that ansai itself keeps, nothing can be.
+    pub(crate) memory: Memory,
     /// Its commands, when ansai itself keeps it running.
     pub(crate) process: Option<ProcessDeclaration>,
 }
@@ -113,6 +116,7 @@ fn service(findings: &mut Findings<'_>, node: &Node, key: &str, known: &Known<'_
         condition: condition(findings, node, key),
         flap: flap(node, known.flap),
         is_notifier: node.truth_at("notifier"),
+        memory: memory::read(findings, node, key),
         process: None,
     }
 }

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use ansai_model::{
     action::{Action, ActionOutcome, ActionRun},
-    domain::service::{ActiveState, Exit, HostActivity, Intent, LoadState, UnitResult},
+    domain::{
+        memory::MemoryAction,
+        service::{ActiveState, Exit, HostActivity, Intent, LoadState, UnitResult},
+    },
     hint::Hint,
     id::{RunId, UnitName},
     operator::DrillKind,
@@ -80,6 +83,13 @@ impl Machine {
                 machine.end(unit, Exit::Signal(9));
                 succeeded(format!("all processes of {unit} killed"))
             }),
+            Action::Memory(action) => {
+                let (MemoryAction::Release { unit, .. } | MemoryAction::Limit { unit, .. }) = action;
+                self.unit_action(unit, |machine, unit| match machine.active(unit) {
+                    ActiveState::Active => succeeded(action.describe()),
+                    _ => refused(format!("{unit} has no main process")),
+                })
+            }
             Action::StartProcess { process } => {
                 self.processes.insert(process.name.clone());
                 succeeded(format!("{} started", process.name))

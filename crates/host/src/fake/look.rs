@@ -4,15 +4,21 @@ use std::{collections::BTreeMap, time::Duration};
 
 use ansai_model::{
     condition::Value,
-    domain::service::{ActiveState, judge},
+    domain::{
+        memory::{self, LimitKind, MemoryLimit, MemoryProbe, MemorySnapshot},
+        service::{ActiveState, judge},
+    },
     id::UnitName,
     inventory::{Inventory, UnitFacts},
     observation::Observation,
     probe::{HttpProbe, Probe},
-    units::Percent,
+    units::{ByteSize, Percent},
 };
 
 use super::machine::{Machine, Unit};
+
+/// What every unit holds in memory.
+const HELD: ByteSize = ByteSize(64 << 20);
 
 /// Who answers on a port.
 enum Answers {
@@ -42,6 +48,7 @@ impl Machine {
                 Some(snapshot) => judge(*expect, snapshot),
                 None => Observation::unknown("systemd does not answer on D-Bus: the connection was closed"),
             },
+            Probe::Memory(_) if is_late => Observation::unknown("systemd did not answer in time"),
             _ if is_late => Observation::failing("no answer in time"),
             Probe::Tcp { port, .. } => match self.answers(Some(*port)) {
                 Answers::Nobody => Observation::failing(format!("nothing listens on port {port}")),
@@ -56,6 +63,7 @@ impl Machine {
                 true => Observation::healthy("running"),
                 false => Observation::failing(format!("the process {name} does not run")),
             },
+            Probe::Memory(probe) => self.memory(probe),
             Probe::UnixSocket { .. } | Probe::ProcessCount { .. } | Probe::File { .. } => {
                 Observation::unknown("the fake machine has no files and no executables")
             }
@@ -63,6 +71,22 @@ impl Machine {
                 Observation::unknown("the fake machine has no files and no executables")
             }
         }
+    }
+
+    /// A unit that runs holds the same always.
+    fn memory(&self, probe: &MemoryProbe) -> Observation {
+        if self.is_bus_gone {
+            return Observation::unknown("systemd does not answer on D-Bus: the connection was closed");
+        }
+        let runs = |unit: &&Unit| unit.active == ActiveState::Active;
+        let seen = self.units.get(&probe.unit).filter(runs).map(|unit| MemorySnapshot {
+            resident: HELD,
+            used: HELD,
+            limits: probe.limit.map(|at| MemoryLimit { at, kind: LimitKind::Declared }).into_iter().collect(),
+            life: Some(u64::from(unit.runs)),
+            ..MemorySnapshot::default()
+        });
+        memory::judge(seen.as_ref())
     }
 
     fn http(&self, http: &HttpProbe) -> Observation {

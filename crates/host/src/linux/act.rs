@@ -15,6 +15,7 @@ use ansai_model::{
 use super::{
     LinuxHost,
     command::{self, Ended},
+    memory,
 };
 
 /// Performs an action that is no unit's.
@@ -45,6 +46,7 @@ pub async fn perform(host: &LinuxHost, run: &ActionRun) -> ActionOutcome {
         | Action::RestartUnit { .. }
         | Action::ReloadUnit { .. } => ActionOutcome::Refused { why: "no systemd runs here".into() },
         Action::Certificate(action) => Box::pin(super::certificate::perform(host, action, run)).await,
+        Action::Memory(action) => memory::perform(host, action, run).await,
         Action::StopUnit { .. } | Action::KillUnit { .. } | Action::Drill { .. } => {
             ActionOutcome::Refused { why: "no systemd runs here".into() }
         }
@@ -58,7 +60,13 @@ async fn validate(host: &LinuxHost, command: &CommandLine, run: &ActionRun) -> A
     }
 }
 
-async fn outcome(host: &LinuxHost, command_line: &CommandLine, run: &ActionRun, done: &str) -> ActionOutcome {
+/// Runs a command, and says how it ended.
+pub(super) async fn outcome(
+    host: &LinuxHost,
+    command_line: &CommandLine,
+    run: &ActionRun,
+    done: &str,
+) -> ActionOutcome {
     let finished = command::run(command_line, run.timeout).await;
     let said = host.inner.redactor.redact(&command::said(&finished));
     let failed = |what: String| ActionOutcome::Failed {

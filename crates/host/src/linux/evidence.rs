@@ -14,7 +14,7 @@ use ansai_model::{
 use super::{
     certificate,
     command::{self, Ended},
-    port_owner,
+    memory, port_owner,
     probe::Context,
     redact::Redactor,
     systemd::{self, Bus},
@@ -34,6 +34,9 @@ pub(super) async fn gather(
     let mut found = Vec::new();
     if let (Some(unit), Some(bus), true) = (&request.unit, bus, request.is_running) {
         found.push(usage(context, bus, unit).await);
+    }
+    if let Some(Probe::Memory(probe)) = &request.probe {
+        found.extend(memory::gather(context, bus, probe, request.since).await);
     }
     if let Some(unit) = &request.unit {
         found.push(log(unit.as_str(), request.lines_max, redactor).await);

@@ -47,7 +47,7 @@ pub async fn observe(context: &Context, probe: &Probe, timeout: Duration) -> Obs
         Probe::Certificate(probe) => Box::pin(super::certificate::observe(context, probe, timeout)).await,
         Probe::Disk(disk) => Box::pin(super::disk::observe(context, disk, timeout)).await,
         Probe::Process { name } => Observation::unknown(format!("the process {name} is asked elsewhere")),
-        Probe::Unit { .. } => Observation::unknown("units are looked at over D-Bus"),
+        Probe::Unit { .. } | Probe::Memory(_) => Observation::unknown("units are looked at over D-Bus"),
     }
 }
 

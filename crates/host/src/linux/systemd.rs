@@ -3,13 +3,15 @@
 mod act;
 mod bus;
 mod inventory;
+mod life;
 mod told;
 mod tracker;
 mod unit;
 mod usage;
 
-pub use act::perform;
+pub use act::{perform, signal_main_if};
 pub use bus::{Bus, CallError};
 pub use inventory::inventory;
-pub use unit::{active_state, is_up, object_path, observe};
+pub use life::{control_group, figure, invocation, set_memory_high};
+pub use unit::{active_state, is_up, object_path, observe, processes};
 pub use usage::usage;

@@ -41,7 +41,7 @@ pub async fn perform(bus: &Bus, run: &ActionRun) -> Option<ActionOutcome> {
         }
         Action::FreePort { .. } | Action::EnsureEnvironment { .. } | Action::Exec { .. } => return None,
         Action::Certificate(_) | Action::Disk(_) => return None,
-        Action::StartProcess { .. } | Action::StopProcess { .. } => return None,
+        Action::StartProcess { .. } | Action::StopProcess { .. } | Action::Memory(_) => return None,
     })
 }
 
@@ -128,14 +128,29 @@ async fn main_pid(bus: &Bus, unit: &UnitName) -> Option<Pid> {
     Pid::from_raw(i32::try_from(pid).ok()?)
 }
 
-/// Sends a signal to the unit's main process through a pidfd, having made sure that it still is the main process.
+/// Sends a signal to the unit's main process.
 async fn signal_main(bus: &Bus, unit: &UnitName, signal: Signal) -> Result<(), String> {
+    signal_main_if(bus, unit, signal, |_| Ok(())).await
+}
+
+/// Sends a signal to the unit's main process through a pidfd, having made sure that it still is the main process, and
+/// that nothing speaks against it.
+///
+/// # Errors
+/// Why it was not sent.
+pub async fn signal_main_if(
+    bus: &Bus,
+    unit: &UnitName,
+    signal: Signal,
+    check: impl Fn(Pid) -> Result<(), String>,
+) -> Result<(), String> {
     let pid = main_pid(bus, unit).await.ok_or_else(|| format!("{unit} has no main process"))?;
     let fd =
         pidfd_open(pid, PidfdFlags::empty()).map_err(|error| format!("process {pid:?} cannot be reached: {error}"))?;
     if main_pid(bus, unit).await != Some(pid) {
         return Err(format!("{unit} has just got another main process"));
     }
+    check(pid)?;
     pidfd_send_signal(&fd, signal).map_err(|error| format!("the signal could not be sent: {error}"))
 }
 

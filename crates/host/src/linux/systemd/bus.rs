@@ -122,6 +122,11 @@ impl Bus {
         self.state().told.fresh(unit, Instant::now()).cloned()
     }
 
+    /// The unit's properties as the last look has found them and signals have kept them.
+    pub(super) fn known(&self, unit: &UnitName) -> Option<Properties> {
+        self.state().told.known(unit).cloned()
+    }
+
     /// A number to pass to [`Bus::looked`].
     pub(super) fn told_count(&self, unit: &UnitName) -> u64 {
         self.state().told.count(unit)

@@ -163,6 +163,11 @@ impl Told {
         (now.saturating_duration_since(entry.at?) <= FRESH).then_some(&entry.properties)
     }
 
+    /// The unit's properties, when a look has given them all.
+    pub(super) fn known(&self, unit: &UnitName) -> Option<&Properties> {
+        self.units.get(unit).filter(|entry| entry.is_complete).map(|entry| &entry.properties)
+    }
+
     /// The unit's last known state.
     pub(super) fn active(&self, unit: &UnitName) -> Option<ActiveState> {
         self.units.get(unit)?.properties.active

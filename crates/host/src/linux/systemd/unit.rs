@@ -112,7 +112,10 @@ pub async fn is_up(bus: &Bus, unit: &UnitName) -> Result<bool, CallError> {
 }
 
 /// The processes in the unit's cgroup.
-pub(super) async fn processes(bus: &Bus, unit: &UnitName) -> Result<Vec<u32>, CallError> {
+///
+/// # Errors
+/// When systemd does not say.
+pub async fn processes(bus: &Bus, unit: &UnitName) -> Result<Vec<u32>, CallError> {
     let reply = bus.call(MANAGER_PATH, MANAGER, "GetUnitProcesses", &(unit.as_str(),)).await?;
     let found: Vec<(String, u32, String)> =
         reply.body().deserialize().map_err(|error| CallError::Gone(error.to_string()))?;
@@ -169,7 +172,7 @@ enum Asked {
 }
 
 /// Asks systemd for a unit's properties.
-async fn ask(bus: &Bus, unit: &UnitName) -> Result<Properties, CallError> {
+pub(super) async fn ask(bus: &Bus, unit: &UnitName) -> Result<Properties, CallError> {
     let count = bus.told_count(unit);
     // systemd forgets how an inactive unit ended as soon as nobody refers to it.
     let refer = async {

@@ -6,7 +6,8 @@ use ansai_model::{id::UnitName, units::ByteSize};
 
 use super::{
     bus::{Bus, CallError},
-    unit::{SERVICE, processes, property},
+    life::figure,
+    unit::processes,
 };
 
 /// Most processes of a unit whose memory is summed.
@@ -35,12 +36,6 @@ pub async fn usage(bus: &Bus, root: &Path, unit: &UnitName) -> Result<String, Ca
         let _ = write!(text, "; CPU time {} ms", nanos / 1_000_000);
     }
     Ok(text)
-}
-
-/// A figure that systemd has; it says the largest number when it has none.
-async fn figure(bus: &Bus, unit: &UnitName, name: &str) -> Option<u64> {
-    let value = property(bus, unit, SERVICE, name).await.ok()?;
-    value.downcast_ref::<u64>().ok().filter(|value| *value != u64::MAX)
 }
 
 fn resident_kib(root: &Path, pid: u32) -> Option<u64> {

@@ -1,0 +1,182 @@
+//! The memory of services in the configuration: what a service says under `memory:`, what `memory:` at the top says for
+//! all of them, the check and the ladder that are deduced from both, and the long form of the probe and the actions.
+
+pub(crate) mod keys;
+pub(crate) mod long;
+
+use std::time::Duration;
+
+use ansai_model::{
+    action::Action,
+    bundle::BundleParts,
+    check::{Check, Trend, TrendKind},
+    condition::Condition,
+    domain::memory::{ANONYMOUS, KILLED_LATELY, LIFE, LIMIT, MemoryAction, MemoryProbe, Release},
+    id::{CheckId, PolicyId, RungId, TargetId, UnitName},
+    policy::{Policy, QuietHours},
+    probe::Probe,
+    rule::{Autonomy, Severity},
+    runbook::{Rung, Step},
+    units::ByteSize,
+};
+
+use super::{Matter, add};
+use crate::{
+    deduce::ladder::{JOB_TIMEOUT, LOCAL_TIMEOUT},
+    diagnostics::Findings,
+    document::Node,
+    form::joined,
+    load::Configuration,
+    read::{policy::quiet, probe::schedule, service::Service},
+};
+
+/// The name of the check, of its rule beside that of the unit, and of its policy.
+const NAME: &str = "memory";
+const EVERY: Duration = Duration::from_secs(60);
+const EVERY_SOFT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(5);
+const HORIZON: Duration = Duration::from_secs(24 * 3_600);
+const FAIL_AFTER: u32 = 3;
+const RECOVER_AFTER: u32 = 2;
+/// How often a service is restarted for one leak before a person is asked.
+const RESTARTS_MAX: u32 = 3;
+
+/// What is said of a service's memory, or of that of all services.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Memory {
+    /// Whether it is watched, when that is said.
+    is_watched: Option<bool>,
+    limit: Option<ByteSize>,
+    release: Option<Release>,
+    high: Option<ByteSize>,
+    horizon: Option<Duration>,
+    every: Option<Duration>,
+    pub(crate) quiet: Option<Option<QuietHours>>,
+    autonomy: Option<Autonomy>,
+    severity: Option<Severity>,
+}
+
+/// Reads what stands under `memory`.
+pub(crate) fn read(findings: &mut Findings<'_>, parent: &Node, key: &str) -> Memory {
+    let key = joined(key, "memory");
+    let Some(node) = parent.get("memory").filter(|node| !node.is_null()) else { return Memory::default() };
+    if node.map().is_none() {
+        return Memory { is_watched: parent.truth_at("memory"), ..Memory::default() };
+    }
+    Memory {
+        is_watched: Some(true),
+        limit: node.size_at("limit"),
+        release: long::release(findings, node, &key),
+        high: node.size_at("high"),
+        horizon: node.duration_at("horizon"),
+        every: schedule(findings, node, &key).every,
+        quiet: quiet(node),
+        autonomy: node.autonomy_at("autonomy"),
+        severity: node.severity_at("severity"),
+    }
+}
+
+impl Memory {
+    /// This, and where it says nothing, that.
+    fn over(&self, below: &Self) -> Self {
+        let above = self.clone();
+        Self {
+            is_watched: above.is_watched.or(below.is_watched),
+            limit: above.limit.or(below.limit),
+            release: above.release.or_else(|| below.release.clone()),
+            high: above.high.or(below.high),
+            horizon: above.horizon.or(below.horizon),
+            every: above.every.or(below.every),
+            quiet: above.quiet.or(below.quiet),
+            autonomy: above.autonomy.or(below.autonomy),
+            severity: above.severity.or(below.severity),
+        }
+    }
+}
+
+/// Adds the memory of a unit as a matter of its service, when it is to be watched: when the service says so, or when it is
+/// said of all and the unit has a process that stays.
+pub(crate) fn of_service(
+    findings: &mut Findings<'_>,
+    configuration: &Configuration,
+    service: &Service,
+    (target, unit, stays): (&TargetId, &UnitName, bool),
+    parts: &mut BundleParts,
+) {
+    let memory = service.memory.over(&configuration.domains.memory);
+    let is_watched = service.memory.is_watched.unwrap_or(stays && memory.is_watched == Some(true));
+    let (Ok(id), true) = (CheckId::of(target, NAME), is_watched) else { return };
+    if parts.checks.contains_key(&id) {
+        let what = format!("there are two checks `{NAME}`");
+        let help = "give the other one another name under `probes:`".to_owned();
+        findings.error(service.place, &joined(&service.key, NAME), what, help);
+        return;
+    }
+    let policy = memory.quiet.map(|quiet| Policy { quiet, ..configuration.policy_named(NAME) });
+    let named = format!("{target}#{NAME}");
+    if let (Some(policy), Ok(id)) = (&policy, PolicyId::new(&named)) {
+        parts.policies.insert(id.clone(), Policy { id, ..policy.clone() });
+    }
+    let severity = if service.is_critical { Severity::Now } else { Severity::Day };
+    let matter = Matter {
+        name: NAME,
+        checks: vec![check(id, target, unit, service, &memory)],
+        rungs: ladder(unit, &memory),
+        policy: if policy.is_some() { &named } else { NAME },
+        condition: None,
+        autonomy: memory.autonomy.or(service.autonomy).unwrap_or(configuration.autonomy),
+        severity: memory.severity.or(service.severity).unwrap_or(severity),
+    };
+    if let Err(error) = add(configuration, parts, target, matter) {
+        findings.name(service.place, &joined(&service.key, NAME), &error);
+    }
+}
+
+fn check(id: CheckId, target: &TargetId, unit: &UnitName, service: &Service, memory: &Memory) -> Check {
+    let every = memory.every.unwrap_or(EVERY);
+    let trend = Trend {
+        figure: ANONYMOUS.into(),
+        limit: LIMIT.into(),
+        life: Some(LIFE.into()),
+        kind: TrendKind::Leak,
+        horizon: memory.horizon.unwrap_or(HORIZON),
+    };
+    Check {
+        id,
+        target: target.clone(),
+        probe: Probe::Memory(MemoryProbe { unit: unit.clone(), limit: memory.limit }),
+        every,
+        every_soft: EVERY_SOFT.min(every),
+        timeout: TIMEOUT,
+        fail_after: FAIL_AFTER,
+        recover_after: RECOVER_AFTER,
+        flap: service.flap,
+        trend: Some(trend),
+    }
+}
+
+/// Asked to give memory back, then restarted, then slowed down before a person is asked. When the restart is done is for
+/// the policy's quiet hours and the forecast to say.
+fn ladder(unit: &UnitName, memory: &Memory) -> Vec<Rung> {
+    let act = |action, timeout| vec![Step::Act { action, timeout }];
+    let mut rungs = Vec::new();
+    if let (Some(how), Ok(id)) = (&memory.release, RungId::new("release")) {
+        let release = MemoryAction::Release { unit: unit.clone(), how: how.clone() };
+        rungs.push(Rung::healing(id, act(Action::Memory(release), LOCAL_TIMEOUT), 1));
+    }
+    if let Ok(id) = RungId::new("restart") {
+        let restart = act(Action::RestartUnit { unit: unit.clone() }, JOB_TIMEOUT);
+        rungs.push(Rung { when: still_whole(), ..Rung::healing(id, restart, RESTARTS_MAX) });
+    }
+    if let (Some(high), Ok(id)) = (memory.high, RungId::new("limit")) {
+        let limit = Action::Memory(MemoryAction::Limit { unit: unit.clone(), high });
+        rungs.push(Rung::preparing(id, limit, LOCAL_TIMEOUT));
+    }
+    rungs
+}
+
+/// A service that lives on without one of its processes is not restarted for that: what there was to lose is lost, and
+/// why is for a person to find out.
+fn still_whole() -> Option<Condition> {
+    crate::condition::parse(&format!("not figure.{KILLED_LATELY}")).ok()
+}

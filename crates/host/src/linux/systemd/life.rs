@@ -1,0 +1,48 @@
+//! What else systemd knows of a unit that runs: which run it is, where its processes are, and a limit to set on it.
+
+use ansai_model::{domain::service::ActiveState, id::UnitName};
+use zbus::Variant;
+
+use super::{
+    bus::{Bus, CallError, MANAGER, MANAGER_PATH},
+    told::Properties,
+    unit::{SERVICE, ask, property},
+};
+
+/// Which run of the unit this is; `None` when it does not run. What signals have kept current is not asked for again.
+///
+/// # Errors
+/// When systemd does not say.
+pub async fn invocation(bus: &Bus, unit: &UnitName) -> Result<Option<String>, CallError> {
+    let seen: Properties = match bus.known(unit) {
+        Some(seen) => seen,
+        None => ask(bus, unit).await?,
+    };
+    let runs = matches!(seen.active, Some(ActiveState::Active | ActiveState::Reloading));
+    Ok(runs.then(|| seen.invocation.map(|invocation| invocation.as_str().to_owned()).unwrap_or_default()))
+}
+
+/// The unit's control group, from the root of the hierarchy on; empty when it has none.
+///
+/// # Errors
+/// When systemd does not say.
+pub async fn control_group(bus: &Bus, unit: &UnitName) -> Result<String, CallError> {
+    let value = property(bus, unit, SERVICE, "ControlGroup").await?;
+    Ok(value.downcast_ref::<&str>().map(str::to_owned).unwrap_or_default())
+}
+
+/// A figure of a service that systemd has; it says the largest number when it has none.
+pub async fn figure(bus: &Bus, unit: &UnitName, name: &str) -> Option<u64> {
+    let value = property(bus, unit, SERVICE, name).await.ok()?;
+    value.downcast_ref::<u64>().ok().filter(|value| *value != u64::MAX)
+}
+
+/// Sets `MemoryHigh=` until the next boot.
+///
+/// # Errors
+/// When systemd refuses, or does not answer.
+pub async fn set_memory_high(bus: &Bus, unit: &UnitName, bytes: u64) -> Result<(), CallError> {
+    let properties = vec![("MemoryHigh", Variant::from(bytes))];
+    let is_runtime = true;
+    bus.call(MANAGER_PATH, MANAGER, "SetUnitProperties", &(unit.as_str(), is_runtime, properties)).await.map(drop)
+}
