@@ -105,6 +105,13 @@ pub fn wait_says(host: &Host, unit: &str, words: &str) -> Result<()> {
         .with_context(|| format!("the agent says: {:#}", target(host, unit)))
 }
 
+/// Asks for healing until it is begun: for a moment a job of systemd may be in the way.
+pub fn heal(host: &Host, target: &str) -> Result<()> {
+    host.wait_until(&format!("`ansai heal {target}` to be accepted"), LIMIT, || {
+        Ok(ansai(host, &["heal", target, "--yes"])?.is_success())
+    })
+}
+
 /// The report on an incident, and null when there is none yet.
 pub fn report(host: &Host, incident: &str) -> Value {
     json(host, &["report", incident]).unwrap_or_default()["report"].clone()

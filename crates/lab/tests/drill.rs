@@ -79,6 +79,6 @@ fn a_taken_port_reaches_a_person_and_is_healed_when_it_is_free() -> Result<()> {
     host.wait_until("the drill to release the port", LIMIT, || {
         Ok(!host.run_ok(&["ss", "-Hltn"])?.stdout.contains(":5000"))
     })?;
-    agent::ansai(&host, &["heal", "app", "--yes"])?.ok()?;
+    agent::heal(&host, "app")?;
     host.wait_active("app.service", LIMIT)
 }

@@ -62,7 +62,7 @@ fn e2_a_restart_loop_under_systemds_own_restart_is_seen_and_reaches_a_person_onc
     assert_eq!(incidents(&host)?.len(), 1, "one loop is one incident");
 
     host.remove_file("/var/lib/app/commands")?;
-    agent::ansai(&host, &["heal", "app", "--yes"])?.ok()?;
+    agent::heal(&host, "app")?;
     // It is closed only when it has not flapped for a while, which this test does not wait for.
     let report = wait_report(&host, "i1", "stabilizing")?;
     assert!(host.is_active("app.service")?, "{report:#}");
@@ -92,7 +92,7 @@ fn e12_a_freed_port_is_not_taken_for_a_healed_service() -> Result<()> {
     assert!(evidence.contains("unknown key `greetnig`"), "the reason is not in the evidence: {evidence}");
 
     host.write_file("/etc/app.conf", "greeting = hello\n", 0o644)?;
-    agent::ansai(&host, &["heal", "app", "--yes"])?.ok()?;
+    agent::heal(&host, "app")?;
     host.wait_active("app.service", LIMIT)
 }
 
@@ -203,7 +203,7 @@ services:
     // On a busy machine systemd may hear of the app's end first; what counts is the try that worked.
     let tries = app["steps"].as_array().into_iter().flatten();
     let acted =
-        tries.filter(|step| step["kind"].get("started").is_some()).map(|step| step["at"]["mono"].as_i64()).last();
+        tries.filter(|step| step["kind"].get("started").is_some()).map(|step| step["at"]["mono"].as_i64()).next_back();
     let (verified, acted) = (begun(database, "verified"), acted.flatten());
     ensure!(
         verified.is_some() && verified <= acted,
@@ -239,7 +239,7 @@ fn a_full_disk_is_named_as_the_cause_and_not_restarted_against_again_and_again()
     assert!(report["advice"].to_string().contains("make room first"), "{report:#}");
 
     host.remove_file("/var/lib/app/fill")?;
-    agent::ansai(&host, &["heal", "app", "--yes"])?.ok()?;
+    agent::heal(&host, "app")?;
     host.wait_active("app.service", LIMIT)?;
     host.wait_until("the incident to be closed", LIMIT, || Ok(agent::is_in(&self::report(&host, "i1"), "resolved")))
 }

@@ -186,6 +186,19 @@ pub enum Job {
     Other,
 }
 
+impl Job {
+    /// In words that stand before "job".
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+            Self::Other => "reload or other",
+        }
+    }
+}
+
 /// What the host as a whole is busy with, which makes a stopped unit no failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -345,7 +358,7 @@ fn stopped(expect: UnitExpectation, unit: &UnitSnapshot) -> Verdict {
         return Verdict::Unknown("stopped on request, not by a failure".into());
     }
     if let Some(job) = unit.job {
-        return Verdict::Unknown(Text::new(format!("systemd has a {job:?} job for it")));
+        return Verdict::Unknown(Text::new(format!("systemd has a {} job for it", job.as_str())));
     }
     if unit.active == ActiveState::Failed {
         return Verdict::Failing(how_it_failed(unit));
