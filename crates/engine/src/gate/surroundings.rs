@@ -1,10 +1,11 @@
 //! Gates that look around: the ledger, what the target needs, and what else is being done.
 
 use alloc::format;
+use core::time::Duration;
 
 use ansai_model::{
     domain::service::{ActiveState, LoadState},
-    id::{CheckId, TargetId},
+    id::{CheckId, IncidentId, TargetId},
     observation::Health,
     text::Text,
     time::{MonoTime, Shown},
@@ -12,6 +13,9 @@ use ansai_model::{
 
 use super::{Moment, Opinion, Proposal, allow, defer, deny, limits::is_forced, moment_at};
 use crate::{host_engine::HostEngine, remediation::Stage};
+
+/// How long a remedy that worked is watched before others may begin though there are many: a leak is watched for hours.
+const WATCHED_MAX: Duration = Duration::from_secs(60);
 
 pub(super) fn ledger(p: &Proposal<'_>) -> Opinion {
     match &p.engine.ledger_trouble {
@@ -125,9 +129,16 @@ pub(super) fn concurrency(p: &Proposal<'_>) -> Opinion {
         return defer(None, Text::new(format!("incident {other} comes first: the target itself is down")));
     }
     let state = &p.engine.state;
-    // What has only to be seen well once more, and cannot be seen, does not keep the others waiting.
-    let is_over = |stage: &Stage| matches!(stage, Stage::Stabilizing { until } if *until <= p.now.mono);
-    let others = || state.remediations.iter().filter(|(id, other)| **id != p.incident.id && !is_over(&other.stage));
+    // What has been well for a while, or has only to be seen well once more, does not keep the others waiting.
+    let is_over = |id: &IncidentId, stage: &Stage| match stage {
+        Stage::Stabilizing { until } => {
+            let healthy = state.incidents.get(id).and_then(|incident| incident.healthy_since);
+            *until <= p.now.mono || healthy.is_some_and(|at| p.now.mono.since(at.mono) >= WATCHED_MAX)
+        }
+        Stage::Ready | Stage::Acting { .. } | Stage::Waiting { .. } | Stage::Verifying { .. } => false,
+        Stage::BackingOff { .. } | Stage::Undoing { .. } => false,
+    };
+    let others = || state.remediations.iter().filter(|(id, other)| **id != p.incident.id && !is_over(id, &other.stage));
     // Nor does another matter of the same target that is watched for a while after its remedy.
     let same = others()
         .filter(|(_, other)| !matches!(other.stage, Stage::Stabilizing { .. }))

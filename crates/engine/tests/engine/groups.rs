@@ -10,13 +10,13 @@ const TWO_MATTERS: &str = "
 checks:
   'service/app.service#memory': {probe: {exec: [/bin/mem]}, every: 10s, every_soft: 1s, fail_after: 1, recover_after: 1}
 rules:
-  memory: {target: service/app.service, checks: ['service/app.service#memory'], runbook: memory, policy: memory, autonomy: act}
+  memory: {target: service/app.service, checks: ['service/app.service#memory'], runbook: memory, policy: leak, autonomy: act}
 runbooks:
   memory:
     - {name: release, steps: [{exec: [/bin/release], disruption: none}], then: verify}
     - {name: restart, steps: [{restart_unit: app.service}], then: verify}
 ";
-const QUIET: &str = "  memory: {stable_for: 10m, quiet: {at: '09:00', lasts: 1h}}\nnotify:";
+const QUIET: &str = "  leak: {stable_for: 10m, quiet: {at: '09:00', lasts: 1h}}\nnotify:";
 
 fn with_memory() -> Host {
     // The clock of the test stands at 2026-11-18T11:06:40Z.
@@ -89,6 +89,20 @@ fn what_waits_for_a_quiet_hour_does_not_keep_a_crashed_service_down() {
     host.pass(secs(1));
     assert_eq!(host.done(), ["run `/bin/release`", "restart app.service"]);
     assert!(host.story(1).iter().any(|step| step.starts_with("interrupted: another failure of the same target")));
+}
+
+#[test]
+fn a_remedy_that_is_watched_for_hours_keeps_no_other_from_being_healed() {
+    let yaml = (PLAIN.replace("notify:", QUIET) + TWO_MATTERS).replace("stable_for: 10m", "stable_for: 6h");
+    let yaml = yaml.replace("app.service: {}", "app.service: {}\n  other.service: {}");
+    let mut host = Host::new(&(yaml + "agent: {remediations_at_once: 1}\n"));
+    host.sees("app.service#memory", grows(60));
+    host.is_well("app.service#memory");
+    host.action_ends(succeeded());
+    host.pass(secs(61));
+    assert_eq!(host.phase("app.service"), "stabilizing");
+    host.fails("other.service#unit");
+    assert_eq!(host.done().last(), Some(&"restart other.service"), "{:?}", host.done());
 }
 
 #[test]
@@ -167,7 +181,7 @@ fn what_it_waits_for_never_keeps_it_down_for_good() {
 #[test]
 fn a_runbook_without_rungs_only_tells() {
     let yaml = PLAIN.to_owned() + TWO_MATTERS + "  nothing: []\n";
-    let mut host = Host::new(&yaml.replace("runbook: memory, policy: memory", "runbook: nothing, policy: default"));
+    let mut host = Host::new(&yaml.replace("runbook: memory, policy: leak", "runbook: nothing, policy: default"));
     host.sees("app.service#memory", grows(60));
     assert_eq!((host.phase("app.service"), host.done().len()), ("escalated", 0));
     assert_eq!(host.last_step(1), "escalated: nothing heals this by itself");
