@@ -18,6 +18,8 @@ cargo xtask demo [--keep]     a lab host, a real nginx and two services, broken 
 cargo xtask bench heal        SIGKILL to healed, beside systemd's own restart and monit
 cargo xtask bench footprint   memory and processor time of the agent at rest and with 1,000 checks
 cargo xtask bench engine      observations per second on one core
+cargo xtask bench leaks       which of the labelled series are called leaks, and how early
+cargo xtask bench forecast    error of the time at which disks are full, beside least squares
 cargo xtask sim [--seeds N]   many simulated hosts under faults, invariants checked after each step
 cargo xtask breaks            engine and shell broken on purpose in many ways: the simulation must notice each
 cargo xtask dist              the release build as a Debian package, in target/dist
@@ -51,11 +53,19 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["bench", "heal"] => bench::heal(),
         ["bench", "footprint"] => bench::footprint(),
         ["bench", "engine"] => cargo::run(&["run", "--release", "--quiet", "-p", "ansai-sim", "--", "bench"]),
+        ["bench", "leaks"] => judged("leaks::"),
+        ["bench", "forecast"] => judged("forecast::"),
         ["breaks"] => breaks::run(),
         ["sim"] => sim("10000"),
         ["sim", "--seeds", seeds] => sim(seeds),
         _ => bail!("there is no such command\n{USAGE}"),
     }
+}
+
+/// The tables of the tests that judge trends, printed.
+fn judged(tests: &str) -> Result<()> {
+    let command = ["test", "--release", "--quiet", "-p", "ansai-engine", "--test", "trend"];
+    cargo::run(&[&command[..], &["--", "--nocapture", "--test-threads", "1", tests]].concat())
 }
 
 /// The engine alone under many seeds, then the agent's shell, killed 10,000 times.

@@ -73,6 +73,11 @@ fn hours(hours: f32) -> Duration {
     Duration::try_from_secs_f32(hours.max(0.0) * 3600.0).unwrap_or(AHEAD_MAX).min(AHEAD_MAX)
 }
 
+/// Zero at `none` and below, one at `all` and above; the other way round when `all` is less.
+fn ramp(value: f32, none: f32, all: f32) -> f32 {
+    ((value - none) / (all - none)).clamp(0.0, 1.0)
+}
+
 /// A figure with the seven digits that a trend needs.
 #[expect(clippy::cast_possible_truncation, reason = "seven digits of a size tell its trend, in half the memory")]
 fn narrow(value: f64) -> f32 {

@@ -2,16 +2,16 @@
 //!
 //! One growth is looked for over several stretches of the past, in the floors of the figure, which garbage that comes and
 //! goes does not move. Each stretch must pass every test: the floors rise one after the other, on a line, without bending
-//! towards a plateau below the limit, not in one jump, above what was seen before, and by a good part of what is left:
-//! the nearer the limit, the less evidence is needed, for then there is less time to gather more.
+//! towards a plateau below the limit, above what was seen before, and by a good part of what is left: the nearer the
+//! limit, the less evidence is needed, for then there is less time to gather more.
 
 use alloc::vec::Vec;
 
 use ansai_model::time::MonoTime;
 
 use super::{
-    Forecast, Series,
-    robust::{Slopes, median, quantile, slopes},
+    Forecast, Series, ramp,
+    robust::{Slopes, median, slopes},
     series::Bucket,
 };
 
@@ -69,7 +69,6 @@ pub fn leak(series: &Series, limit: f64, now: MonoTime) -> Option<Forecast> {
     if fine_span < span * 0.1 {
         consider(stretch(&life, &fine, fine_span, &mut scratch));
     }
-    consider(days(&life, span, &mut scratch));
     let (confidence, growth) = best?;
     forecast(&growth, onset(&life, &growth), limit, confidence)
 }
@@ -120,64 +119,6 @@ fn stretch(life: &[Seen], values: &[Seen], hours: f32, scratch: &mut Vec<f32>) -
     Some(Growth { slopes, hours, floors, rise, top, outlasts_day })
 }
 
-/// The growth from day to day at the same hour, which no daily rhythm moves.
-fn days(life: &[Seen], span: f32, scratch: &mut Vec<f32>) -> Option<Growth> {
-    // The first eighth is warm-up.
-    let span = span * 0.875;
-    let mut left = span;
-    let mut count = 0;
-    while left >= DAY && count < 15 {
-        left -= DAY;
-        count += 1;
-    }
-    if count < 2 {
-        return None;
-    }
-    let hours = DAY * count as f32;
-    let start = life.partition_point(|seen| seen.at < -hours);
-    let values = life.get(start..)?;
-    let mut floors = Vec::with_capacity(count);
-    for day in (0..count).rev() {
-        let (from, to) = (-DAY * (day + 1) as f32, -DAY * day as f32);
-        scratch.clear();
-        scratch.extend(values.iter().filter(|seen| seen.at >= from && seen.at < to + 0.001).map(|seen| seen.low));
-        floors.push((to - DAY / 2.0, median(scratch)?));
-    }
-    let slopes = seasonal(values, count, scratch)?;
-    let grown = (slopes.middle * hours).min(ends(&floors)? * count as f32 / (count as f32 - 1.0));
-    let top = top(values, hours);
-    Some(Growth { slopes, hours, floors, rise: grown, top, outlasts_day: true })
-}
-
-/// The slopes of all pairs that are whole days apart.
-fn seasonal(values: &[Seen], days: usize, scratch: &mut Vec<f32>) -> Option<Slopes> {
-    scratch.clear();
-    let near = values.windows(2).map(|pair| pair[1].at - pair[0].at).fold(0.02f32, f32::max).min(3.0) * 0.6;
-    let (mut rising, mut falling) = (0u32, 0u32);
-    for lag in 1..days {
-        let apart = DAY * lag as f32;
-        let mut later = 0;
-        for value in values {
-            while values.get(later).is_some_and(|other| other.at < value.at + apart - near) {
-                later += 1;
-            }
-            let Some(other) = values.get(later) else { break };
-            if other.at > value.at + apart + near {
-                continue;
-            }
-            rising += u32::from(other.low > value.low);
-            falling += u32::from(other.low < value.low);
-            scratch.push((other.low - value.low) / apart);
-        }
-    }
-    if scratch.len() < 8 {
-        return None;
-    }
-    let tau = (rising as f32 - falling as f32) / scratch.len() as f32;
-    let middle = median(scratch)?;
-    Some(Slopes { middle, low: quantile(scratch, 0.2)?, high: quantile(scratch, 0.8)?, tau })
-}
-
 /// How much the last third lies above the first, carried on to the whole stretch.
 fn ends(floors: &[(f32, f32)]) -> Option<f32> {
     let (early, _, late) = thirds(floors)?;
@@ -200,11 +141,6 @@ fn top(values: &[Seen], hours: f32) -> f32 {
     values.iter().filter(|seen| seen.at >= -latest).map(|seen| seen.high).fold(f32::MIN, f32::max)
 }
 
-/// Zero at `none` and below, one at `all` and above; the other way round when `all` is less.
-fn ramp(value: f32, none: f32, all: f32) -> f32 {
-    ((value - none) / (all - none)).clamp(0.0, 1.0)
-}
-
 /// How sure it is that this growth is a leak which will reach `limit`, from 0 to 1: as weak as its weakest test.
 fn confidence(growth: &Growth, limit: f32) -> f32 {
     let Some((early, mid, late)) = thirds(&growth.floors) else { return 0.0 };
@@ -215,16 +151,13 @@ fn confidence(growth: &Growth, limit: f32) -> f32 {
     }
     let monotone = ramp(growth.slopes.tau, 0.5, 0.85);
     let line = ramp(spread(growth), 0.16, 0.07);
-    let jump = growth.floors.windows(2).map(|pair| pair[1].1 - pair[0].1).fold(0.0, f32::max) / (growth.rise * 0.92);
-    let smooth = if growth.floors.len() < 4 { 1.0 } else { ramp(jump, 0.65, 0.4) };
     let bend = last / first;
     // Each third adds `bend` times what the one before it added: when that is less than one, it ends at a plateau.
     let ahead = if bend >= 0.97 { f32::MAX } else { last * bend / (1.0 - bend) };
     let endless = ramp(ahead / headroom, 0.5, 1.0);
-    let goes_on = ramp(bend, 0.3, 0.55);
     let enough = if growth.outlasts_day { 0.6 } else { 1.1 };
     let large = ramp(growth.rise / headroom, enough * 0.5, enough);
-    [monotone, line, smooth, endless, goes_on, large].into_iter().fold(1.0, f32::min)
+    [monotone, line, endless, large].into_iter().fold(1.0, f32::min)
 }
 
 /// How far the floors are from their line, in the middle, as a share of the rise.

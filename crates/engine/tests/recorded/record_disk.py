@@ -11,6 +11,7 @@ import json, os, pathlib, random, shutil, signal, subprocess, sys, tempfile, thr
 STEP, READINGS = 0.5, 600
 OUT, ONLY = pathlib.Path(sys.argv[1]), set(sys.argv[2:])
 HERE = pathlib.Path(tempfile.mkdtemp(prefix="record-disk-")); os.chmod(HERE, 0o755)
+SUFFIX = os.environ.get("SUFFIX", "")  # a second recording with other chance has another name
 BEGAN, END = [0.0], threading.Event()
 now = lambda: time.monotonic() - BEGAN[0]
 wait = lambda seconds: END.wait(seconds)
@@ -158,7 +159,7 @@ def main():
         subprocess.run(["mkfs.ext4", "-q", "-m", "0", str(image)], check=True)
         subprocess.run(["mount", "-o", "loop", str(image), str(place)], check=True); (place / "lost+found").rmdir(); places[name] = place
     values = {name: [] for name in chosen}; BEGAN[0] = time.monotonic()
-    threads = [threading.Thread(target=run, args=(places[name], random.Random(name))) for name, run in chosen.items()]
+    threads = [threading.Thread(target=run, args=(places[name], random.Random(name + SUFFIX))) for name, run in chosen.items()]
     for t in threads: t.start()
     for reading in range(READINGS):
         time.sleep(max(0, BEGAN[0] + (reading + 1) * STEP - time.monotonic()))
@@ -168,8 +169,8 @@ def main():
     for t in threads: t.join(30)
     OUT.mkdir(parents=True, exist_ok=True)
     for name, kib in values.items():
-        record = {"name": name, "step_seconds": STEP, "unit": "KiB", "values": [v - kib[0] for v in kib]}
-        (OUT / f"{name}.json").write_text(json.dumps(record, separators=(",", ":")) + "\n")
+        record = {"name": name + SUFFIX, "step_seconds": STEP, "unit": "KiB", "values": [v - kib[0] for v in kib]}
+        (OUT / f"{name}{SUFFIX}.json").write_text(json.dumps(record, separators=(",", ":")) + "\n")
     for place in places.values(): subprocess.run(["umount", "-l", str(place)])
     shutil.rmtree(HERE, ignore_errors=True); os._exit(0)
 
