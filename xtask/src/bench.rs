@@ -1,14 +1,18 @@
 //! Benches on lab hosts: they print tables with the peers beside us in the same run, and judge nothing.
 
+mod domains;
 mod footprint;
 mod heal;
+mod spent;
 
 use std::time::Duration;
 
-use anyhow::Result;
+use ansai_lab::{Host, agent};
+use anyhow::{Context, Result};
 
 use crate::cargo;
 
+pub(crate) use domains::run as domains;
 pub(crate) use footprint::run as footprint;
 pub(crate) use heal::run as heal;
 
@@ -26,6 +30,14 @@ set pidfile /run/monit.pid
 set idfile /run/monit.id
 set statefile /run/monit.state
 ";
+
+/// Starts the agent anew; its process, as outside.
+fn restarted(host: &Host) -> Result<i32> {
+    host.run_ok(&["systemctl", "stop", agent::UNIT])?;
+    agent::start(host)?;
+    let inner = host.main_pid(agent::UNIT)?.context("the agent runs")?;
+    Ok(host.outer_pid(inner)?.as_raw_nonzero().get())
+}
 
 #[expect(clippy::print_stdout, reason = "this is a program for people at a terminal")]
 fn say(text: &str) {

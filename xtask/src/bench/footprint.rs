@@ -3,7 +3,6 @@
 //! Processor time is what the scheduler accounts (nanoseconds), not clock ticks: an idle agent takes less than a tick a second.
 //! It deliberately judges nothing: the numbers promised stand in SPECIFICATION.md.
 
-use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -12,7 +11,10 @@ use std::time::{Duration, Instant};
 use ansai_lab::{Host, HostOptions, agent, poll};
 use anyhow::{Context, Result};
 
-use super::{MONIT, prepare, quantile, say};
+use super::{
+    MONIT, prepare, quantile, restarted, say,
+    spent::{self, Usage},
+};
 
 const UNITS: usize = 50;
 const CHECKS: usize = 1000;
@@ -71,13 +73,6 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-fn restarted(host: &Host) -> Result<i32> {
-    host.run_ok(&["systemctl", "stop", agent::UNIT])?;
-    agent::start(host)?;
-    let inner = host.main_pid(agent::UNIT)?.context("the agent runs")?;
-    Ok(host.outer_pid(inner)?.as_raw_nonzero().get())
-}
-
 /// A process of the host, by its name; as outside.
 fn find(host: &Host, name: &str) -> Result<i32> {
     host.wait_for(&format!("a process {name}"), LIMIT, || {
@@ -91,44 +86,9 @@ fn find(host: &Host, name: &str) -> Result<i32> {
 
 fn measure(name: &str, pid: i32) -> Result<()> {
     std::thread::park_timeout(SETTLED);
-    let (before, begun) = (Spent::of(pid)?, Instant::now());
-    std::thread::park_timeout(MEASURED);
-    let (after, seconds) = (Spent::of(pid)?, begun.elapsed().as_secs_f64());
-    let share = (after.nanoseconds - before.nanoseconds) / 1e9 / seconds * 100.0;
-    let woken = (after.switches - before.switches) / seconds;
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let megabytes = |key| field(&status, key).unwrap_or_default() / 1024.0;
-    let (rss, anonymous, threads) = (megabytes("VmRSS:"), megabytes("RssAnon:"), after.threads);
+    let Usage { rss, anonymous, share, woken, threads } = spent::over(pid, MEASURED)?;
     say(&format!("{name:<40} {rss:>7.1} MB {anonymous:>9.1} MB {share:>9.2} % {woken:>9.1}/s {threads:>8}"));
     Ok(())
-}
-
-/// What all threads of a process have used so far.
-#[derive(Default)]
-struct Spent {
-    nanoseconds: f64,
-    switches: f64,
-    threads: usize,
-}
-
-impl Spent {
-    fn of(pid: i32) -> Result<Self> {
-        let mut spent = Self::default();
-        for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-            let task = task?.path();
-            // A thread may end in between.
-            let Ok(schedstat) = fs::read_to_string(task.join("schedstat")) else { continue };
-            let status = fs::read_to_string(task.join("status")).unwrap_or_default();
-            spent.nanoseconds += schedstat.split(' ').next().and_then(|text| text.parse().ok()).unwrap_or(0.0);
-            spent.switches += field(&status, "voluntary_ctxt_switches:").unwrap_or_default();
-            spent.threads += 1;
-        }
-        Ok(spent)
-    }
-}
-
-fn field(status: &str, key: &str) -> Option<f64> {
-    status.lines().find_map(|line| line.strip_prefix(key)?.split_whitespace().next()?.parse().ok())
 }
 
 /// From the program's start to the answer in which every unit has been looked at, sorted. Nothing of systemd's own work
