@@ -23,11 +23,12 @@ use crate::{diagnostics::Findings, document::Node, load::Configuration};
 pub(crate) struct Domains {
     /// Of all services; each adds its own where it is read.
     pub(crate) memory: memory::Memory,
+    pub(crate) certificates: Vec<certificate::Certificate>,
 }
 
 /// Reads the sections of all domains.
 pub(crate) fn read(findings: &mut Findings<'_>, tree: &Node) -> Domains {
-    Domains { memory: memory::read(findings, tree, "") }
+    Domains { memory: memory::read(findings, tree, ""), certificates: certificate::read_all(findings, tree) }
 }
 
 /// Adds what every domain watches on a host with this inventory. Services are there already, so that they can be told
@@ -38,7 +39,8 @@ pub(crate) fn deduce(
     inventory: &Inventory,
     parts: &mut BundleParts,
 ) {
-    let _ = (findings, &configuration.domains, inventory, parts);
+    let _ = inventory;
+    certificate::deduce(findings, configuration, parts);
 }
 
 /// One matter of a target: checks that fail together, and what is done about them. Without rungs people are only told.
@@ -54,7 +56,6 @@ pub(crate) struct Matter<'a> {
     pub(crate) severity: Severity,
 }
 
-#[expect(dead_code, reason = "the first domain comes with the next commits")]
 /// A target of a domain, which has no unit.
 pub(crate) fn target(id: TargetId) -> Target {
     Target {

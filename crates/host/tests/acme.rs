@@ -170,8 +170,12 @@ impl Bench {
 
     /// How the certificate in its file is.
     async fn check(&self, health: Health, says: &str) {
-        let file =
-            FileProbe { path: self.path("a.pem"), key: Some(self.path("a.key")), expect: self.expect(), same_as: None };
+        let file = FileProbe {
+            path: self.path("a.pem"),
+            key: KeyPlace::Apart(self.path("a.key")),
+            expect: self.expect(),
+            same_as: None,
+        };
         let seen = self.host.observe(&Probe::Certificate(CertificateProbe::File(file)), PATIENCE).await;
         assert_eq!(seen.health(), health, "{}", seen.summary());
         assert!(seen.summary().as_str().contains(says), "{}", seen.summary());

@@ -1,13 +1,47 @@
-//! Certificates in the configuration: their keys, and the long form of their probes and actions.
+//! Certificates in the configuration: what stands under `certificates:`, the checks and the ladder that are deduced from it,
+//! and the long form of the probe and the actions.
 
 pub(crate) mod keys;
+mod ladder;
 pub(crate) mod read;
 pub(crate) mod write;
 
 use std::time::Duration;
 
-use ansai_model::domain::certificate::CertificateAction;
+use ansai_model::{
+    bundle::BundleParts,
+    check::{Check, Flap},
+    domain::{
+        certificate::{
+            Aspect, CertificateAction, CertificateProbe, Endpoint, Expectation, FileProbe, KeyPlace, Place, Renewer,
+            ServedProbe, TELL_BEFORE, keys_beside,
+        },
+        service::validators,
+    },
+    id::{CheckId, TargetId, UnitName},
+    probe::{CommandLine, Probe},
+    rule::{Autonomy, Severity},
+};
 
+use super::{Matter, add, target};
+use crate::{
+    diagnostics::{Findings, place_of},
+    document::{self, Node},
+    form::{cut, joined},
+    load::Configuration,
+};
+
+/// The name of the policy, and that of the matter of everything that renewing, deploying or reloading mends.
+const POLICY: &str = "certificate";
+const MATTER: &str = "good";
+const EVERY: Duration = Duration::from_secs(3_600);
+const EVERY_SOFT: Duration = Duration::from_secs(2);
+/// People are told how near the end is only when it is as near for a while: what is renewed at once is no news.
+const TOLD_EVERY_SOFT: Duration = Duration::from_secs(1_800);
+const FILE_TIMEOUT: Duration = Duration::from_secs(5);
+const SERVED_TIMEOUT: Duration = Duration::from_secs(10);
+/// A server may be reloading when it is asked.
+const SERVED_FAIL_AFTER: u32 = 3;
 /// An issuer that looks at several names and waits for a record in the DNS takes its time.
 const RENEWAL_TIMEOUT: Duration = Duration::from_secs(300);
 /// Validators and reloads.
@@ -19,4 +53,262 @@ pub(crate) fn timeout(action: &CertificateAction) -> Duration {
         CertificateAction::Renew(_) | CertificateAction::Revoke(_) => RENEWAL_TIMEOUT,
         CertificateAction::Deploy(_) | CertificateAction::PutBack(_) => DEPLOYMENT_TIMEOUT,
     }
+}
+
+/// A certificate as it is declared.
+#[derive(Clone, Debug)]
+pub(crate) struct Certificate {
+    name: String,
+    key: String,
+    place: document::Place,
+    /// The declared file, when there is one.
+    source: Option<Place>,
+    expect: Expectation,
+    endpoints: Vec<Endpoint>,
+    tell_before: Vec<Duration>,
+    renewer: Option<Renewer>,
+    copies: Vec<Place>,
+    units: Vec<UnitName>,
+    validators: Vec<CommandLine>,
+    every: Duration,
+    autonomy: Option<Autonomy>,
+    severity: Option<Severity>,
+}
+
+/// Everything under `certificates`.
+pub(crate) fn read_all(findings: &mut Findings<'_>, tree: &Node) -> Vec<Certificate> {
+    let named = tree.named("certificates").map(|(name, place, node)| (name.to_owned(), place, node));
+    named.collect::<Vec<_>>().into_iter().filter_map(|(name, place, node)| one(findings, name, place, node)).collect()
+}
+
+fn one(findings: &mut Findings<'_>, name: String, at: document::Place, node: &Node) -> Option<Certificate> {
+    let key = format!("certificates.{name}");
+    if !read::is_name(&name) {
+        let help = "letters, digits and .-_ are fine; write the certificate's names under `names:`".to_owned();
+        findings.error(at, &key, format!("`{}` is no name of a certificate", cut(&name)), help);
+        return None;
+    }
+    let mut expect = read::expect(findings, node, &key);
+    if expect.names.is_empty() && name.contains('.') {
+        expect.names.push(name.clone());
+    }
+    let source = source(findings, node, &key);
+    let server_name = node.string_at("server_name");
+    let server_name = server_name.or_else(|| expect.names.iter().find(|name| !name.starts_with('*')).cloned());
+    let endpoints = endpoints(findings, node, &key, server_name.as_deref());
+    if source.is_none() && endpoints.is_empty() && !node.has("file") && !node.has("endpoints") {
+        let help = "write file: /PATH, or endpoints: [\"https://HOST\"]".to_owned();
+        findings.error(at, &key, "there is nothing to look at", help);
+        return None;
+    }
+    let renewer = node.get("renew").and_then(|renew| read::renewer(findings, renew, &joined(&key, "renew")));
+    for name in
+        ["renew", "deploy", "services", "validate"].into_iter().filter(|name| !node.has("file") && node.has(name))
+    {
+        let what = format!("`{name}` needs the file of the certificate");
+        findings.error(place_of(node, name), &joined(&key, name), what, "write file: /PATH".to_owned());
+    }
+    names_for_acme(findings, node, &key, &expect, renewer.as_ref());
+    let units = read::units(findings, node, "services", &key);
+    let validators = match node.has("validate") {
+        true => read::commands(node, "validate"),
+        false => known_validators(&units),
+    };
+    let mut tell_before: Vec<Duration> = node.items("tell_before").iter().filter_map(duration).collect();
+    if !node.has("tell_before") {
+        tell_before.extend(TELL_BEFORE);
+    }
+    tell_before.sort_unstable_by(|a, b| b.cmp(a));
+    tell_before.dedup();
+    Some(Certificate {
+        copies: read::places(findings, node, "deploy", &key),
+        every: crate::read::probe::schedule(findings, node, &key).every.unwrap_or(EVERY),
+        autonomy: node.autonomy_at("autonomy"),
+        severity: node.severity_at("severity"),
+        place: at,
+        name,
+        key,
+        source,
+        expect,
+        endpoints,
+        tell_before,
+        renewer,
+        units,
+        validators,
+    })
+}
+
+fn duration(node: &Node) -> Option<Duration> {
+    crate::units::read_duration(node.text()?)
+}
+
+/// The declared file with its key.
+fn source(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Place> {
+    let certificate = node.path_at("file")?;
+    let key_place = match (node.path_at("key"), node.truth_at("bundle").unwrap_or_default()) {
+        (Some(_), true) => {
+            let help = "write either key: /PATH or bundle: true".to_owned();
+            findings.error(place_of(node, "bundle"), key, "the key cannot be in two places", help);
+            return None;
+        }
+        (Some(path), false) => KeyPlace::Apart(path),
+        (None, true) => KeyPlace::Inside,
+        (None, false) => KeyPlace::Apart(keys_beside(&certificate).swap_remove(0)),
+    };
+    let mode = read::private_mode(findings, node, key, &key_place);
+    let (owner, group) = (node.string_at("owner"), node.string_at("group"));
+    Some(Place { certificate, key: key_place, owner, group, mode })
+}
+
+fn endpoints(findings: &mut Findings<'_>, node: &Node, key: &str, server_name: Option<&str>) -> Vec<Endpoint> {
+    let key = joined(key, "endpoints");
+    let texts = match node.get("endpoints") {
+        Some(list) if list.list().is_some() => list.list().unwrap_or_default().iter().collect(),
+        Some(one) if !one.is_null() => vec![one],
+        Some(_) | None => Vec::new(),
+    };
+    let read = texts.into_iter().filter_map(|text| read::endpoint(findings, text, &key));
+    read.map(|endpoint| Endpoint { server_name: server_name.map(str::to_owned), ..endpoint }).collect()
+}
+
+/// An issuer must be told for which names.
+fn names_for_acme(findings: &mut Findings<'_>, node: &Node, key: &str, expect: &Expectation, by: Option<&Renewer>) {
+    use ansai_model::domain::certificate::Solver;
+    let Some(Renewer::Acme(issuer)) = by else { return };
+    if expect.names.is_empty() {
+        let help = "write names: [api.example.com]".to_owned();
+        findings.error(place_of(node, "renew"), &joined(key, "renew"), "an issuer needs names to sign", help);
+    }
+    let wildcard = expect.names.iter().find(|name| name.starts_with("*."));
+    if let (Some(name), Solver::Webroot { .. } | Solver::Listen { .. }) = (wildcard, &issuer.solver) {
+        let what = format!("`{}` can only be proven by a record in the DNS", cut(name));
+        findings.error(place_of(node, "renew"), &joined(key, "renew"), what, "write dns: {set: […]}".to_owned());
+    }
+}
+
+fn known_validators(units: &[UnitName]) -> Vec<CommandLine> {
+    let known = units.iter().filter_map(|unit| validators::for_unit(unit.as_str()));
+    let mut lines: Vec<CommandLine> = known.map(|known| CommandLine::new(known.argv.iter().copied())).collect();
+    lines.dedup();
+    lines
+}
+
+/// Adds the declared certificates.
+pub(crate) fn deduce(findings: &mut Findings<'_>, configuration: &Configuration, parts: &mut BundleParts) {
+    for certificate in &configuration.domains.certificates {
+        if let Err(error) = add_one(configuration, certificate, parts) {
+            findings.name(certificate.place, &certificate.key, &error);
+        }
+    }
+}
+
+fn add_one(
+    configuration: &Configuration,
+    certificate: &Certificate,
+    parts: &mut BundleParts,
+) -> Result<(), ansai_model::id::NameError> {
+    let id = TargetId::of("certificate", &certificate.name)?;
+    let files = certificate.source.iter().chain(&certificate.copies).map(|place| place.certificate.clone());
+    let made = ansai_model::bundle::Target { configuration: files.collect(), ..target(id.clone()) };
+    parts.targets.insert(id.clone(), made);
+    let autonomy = certificate.autonomy.unwrap_or(configuration.autonomy);
+    let severity = certificate.severity.unwrap_or(Severity::Day);
+    let matter = Matter {
+        name: MATTER,
+        checks: checks(certificate, &id)?,
+        rungs: ladder::rungs(certificate),
+        policy: POLICY,
+        condition: None,
+        autonomy,
+        severity,
+    };
+    add(configuration, parts, &id, matter)?;
+    for (index, before) in certificate.tell_before.iter().enumerate() {
+        let until = certificate.tell_before.get(index + 1).copied().unwrap_or_default();
+        let name = format!("end-{}", crate::units::shown_duration(*before));
+        let is_last = index + 1 == certificate.tell_before.len();
+        let matter = Matter {
+            name: &name,
+            checks: vec![told(certificate, &id, &name, *before, until)?],
+            rungs: Vec::new(),
+            policy: POLICY,
+            condition: None,
+            autonomy,
+            severity: if is_last { Severity::Now } else { severity },
+        };
+        add(configuration, parts, &id, matter)?;
+    }
+    Ok(())
+}
+
+fn check(certificate: &Certificate, id: CheckId, target: &TargetId, probe: CertificateProbe) -> Check {
+    let (timeout, fail_after) = match &probe {
+        CertificateProbe::File(_) => (FILE_TIMEOUT, 1),
+        CertificateProbe::Served(_) => (SERVED_TIMEOUT, SERVED_FAIL_AFTER),
+    };
+    Check {
+        id,
+        target: target.clone(),
+        probe: Probe::Certificate(probe),
+        every: certificate.every,
+        every_soft: EVERY_SOFT.min(certificate.every),
+        timeout,
+        fail_after,
+        recover_after: 1,
+        flap: Flap { changes_max: 5, window: Duration::from_secs(600) },
+        trend: None,
+    }
+}
+
+/// The file, its copies, and the servers that show it.
+fn checks(certificate: &Certificate, target: &TargetId) -> Result<Vec<Check>, ansai_model::id::NameError> {
+    let mut checks = Vec::new();
+    let mut push =
+        |name: &str, probe| CheckId::of(target, name).map(|id| checks.push(check(certificate, id, target, probe)));
+    let file = |place: &Place, same_as| {
+        let (path, key, expect) = (place.certificate.clone(), place.key.clone(), certificate.expect.clone());
+        CertificateProbe::File(FileProbe { path, key, expect, same_as })
+    };
+    let source = certificate.source.as_ref().map(|source| source.certificate.clone());
+    if let Some(place) = &certificate.source {
+        push("file", file(place, None))?;
+    }
+    for (index, place) in certificate.copies.iter().enumerate() {
+        push(&format!("copy-{}", index + 1), file(place, source.clone()))?;
+    }
+    for endpoint in &certificate.endpoints {
+        let name = format!("{}-{}:{}", endpoint.protocol.as_str(), endpoint.host.replace('%', "-"), endpoint.port);
+        let (endpoint, expect) = (endpoint.clone(), certificate.expect.clone());
+        push(&name, CertificateProbe::Served(ServedProbe { endpoint, expect, same_as: source.clone() }))?;
+    }
+    Ok(checks)
+}
+
+/// A look that only tells people how near the end is: at the file, or else at the first server.
+fn told(
+    certificate: &Certificate,
+    target: &TargetId,
+    name: &str,
+    before: Duration,
+    until: Duration,
+) -> Result<Check, ansai_model::id::NameError> {
+    let expect = Expectation {
+        renew_before: before,
+        aspect: Aspect::EndUntil(until),
+        names: Vec::new(),
+        ..certificate.expect.clone()
+    };
+    let probe = match (&certificate.source, certificate.endpoints.first()) {
+        (None, Some(endpoint)) => {
+            CertificateProbe::Served(ServedProbe { endpoint: endpoint.clone(), expect, same_as: None })
+        }
+        (Some(place), _) => {
+            let (path, key) = (place.certificate.clone(), KeyPlace::Nowhere);
+            CertificateProbe::File(FileProbe { path, key, expect, same_as: None })
+        }
+        // A certificate without both is refused where it is read.
+        (None, None) => return Err(ansai_model::id::NameError::Empty),
+    };
+    let check = check(certificate, CheckId::of(target, name)?, target, probe);
+    Ok(Check { every_soft: TOLD_EVERY_SOFT.min(certificate.every), fail_after: 2, ..check })
 }

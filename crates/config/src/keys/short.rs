@@ -4,7 +4,7 @@ use super::{
     ANY, AUTONOMIES, COMMAND_LINE, COUNT, DAYS, Kind, PORT, SEVERITIES, Shape, key,
     long::{CHECK, ENVIRONMENT, FLAP, PROBE, PROCESS_KEYS, RULE, RUNG, TARGET},
 };
-use crate::domain::memory;
+use crate::domain::{certificate, memory};
 
 pub(crate) static CONFIG: Shape = Shape {
     title: "The file",
@@ -19,6 +19,12 @@ pub(crate) static CONFIG: Shape = Shape {
         .example("{nginx.service: {probe: \"http://127.0.0.1/\"}}"),
         key("processes", Kind::Named(&Kind::Shape(&PROCESS)), "Processes to keep running where no systemd runs")
             .example("{worker: {start: [/usr/bin/worker]}}"),
+        key(
+            "certificates",
+            Kind::Named(&Kind::Shape(&certificate::keys::CERTIFICATE)),
+            "Certificates to keep good, each by its name",
+        )
+        .example("{api.example.com: {file: /etc/nginx/ssl/api.pem, services: [nginx.service]}}"),
         key("notify", Kind::Named(&Kind::Shape(&CHANNEL)), "Whom to tell, and how; each route by its name")
             .example("{email: {to: ops@example.com, smtp: \"smtp://127.0.0.1:25\"}}"),
         key(

@@ -100,7 +100,7 @@ fn target(findings: &mut Findings<'_>, node: &Node, key: &str, id: TargetId) -> 
     let written = node.get("unit").filter(|unit| unit.text().is_some());
     let unit = match written {
         Some(written) => unit(findings, written, &joined(key, "unit")),
-        None if process.is_none() && !node.has("process") => UnitName::new(id.name()).ok(),
+        None if id.domain() == "service" && !node.has("process") => UnitName::new(id.name()).ok(),
         None => None,
     };
     let causes = node.texts_at("waits_for").into_iter();

@@ -27,7 +27,9 @@ use std::{
 
 use ansai_model::{
     action::{ActionOutcome, ActionRun},
-    domain::certificate::{CertificateAction, CertificateProbe, FileProbe, KeyMatch, Sameness, ServedProbe, judge},
+    domain::certificate::{
+        Aspect, CertificateAction, CertificateProbe, FileProbe, KeyMatch, KeyPlace, Sameness, ServedProbe, judge,
+    },
     incident::{Evidence, EvidenceKind},
     observation::Observation,
     text::Text,
@@ -64,9 +66,10 @@ fn observe_file(root: &Path, probe: &FileProbe, now: WallTime) -> Observation {
             return Observation::unknown(format!("{} cannot be read: {why}", probe.path));
         }
     };
-    let key = match probe.expect.end_only {
-        true => KeyMatch::NotAsked,
-        false => read::key_match(root, probe.key.as_deref().unwrap_or(&probe.path), &loaded),
+    let key = match (probe.expect.aspect, &probe.key) {
+        (Aspect::EndUntil(_), _) | (_, KeyPlace::Nowhere) => KeyMatch::NotAsked,
+        (Aspect::Everything, KeyPlace::Apart(path)) => read::key_match(root, path, &loaded),
+        (Aspect::Everything, KeyPlace::Inside) => read::key_match(root, &probe.path, &loaded),
     };
     judged(root, &probe.path, &probe.expect, &loaded, key, probe.same_as.as_deref(), now)
 }
@@ -106,7 +109,7 @@ fn judged(
     now: WallTime,
 ) -> Observation {
     let sameness = match same_as {
-        Some(file) if !expect.end_only => sameness(root, file, chain),
+        Some(file) if expect.aspect == Aspect::Everything => sameness(root, file, chain),
         Some(_) | None => Sameness::NotAsked,
     };
     match seen::seen(chain, expect, now, key, sameness) {

@@ -12,7 +12,7 @@ pub use action::{
     Revocation, Solver,
 };
 pub use endpoint::{Endpoint, EndpointError, EndpointProtocol};
-pub use judge::{CertificateSeen, ChainState, Expectation, KeyMatch, Sameness, Strength, covers, judge};
+pub use judge::{Aspect, CertificateSeen, ChainState, Expectation, KeyMatch, Sameness, Strength, covers, judge};
 
 use alloc::{format, string::String, vec::Vec};
 use core::time::Duration;
@@ -51,8 +51,8 @@ pub enum CertificateProbe {
 pub struct FileProbe {
     /// Absolute path.
     pub path: String,
-    /// Where its key is; looked for in the file itself when absent.
-    pub key: Option<String>,
+    /// Where its key is.
+    pub key: KeyPlace,
     /// What it must be.
     pub expect: Expectation,
     /// Another file that must hold the same certificate: this one is a copy of it.

@@ -1,6 +1,6 @@
 //! The keys of certificates: of their probes, of their actions, and of what both share with the short form.
 
-use crate::keys::{COMMAND_LINE, Key, Kind, Shape, key};
+use crate::keys::{AUTONOMIES, COMMAND_LINE, Key, Kind, SEVERITIES, Shape, key};
 
 const NAMES: Key = key("names", Kind::Texts, "Names that it must cover").example("[api.example.com]");
 const TRUST: Key = key(
@@ -18,18 +18,63 @@ const RENEW_BEFORE: Key = key(
 const NAME: Key = key("name", Kind::Text, "The certificate's name").example("api.example.com");
 const UNITS: Key = key("units", Kind::Texts, "Who uses it, and is reloaded when it changed").example("[nginx.service]");
 
+pub(crate) static CERTIFICATE: Shape = Shape {
+    title: "A certificate",
+    keys: &[
+        key("file", Kind::Path, "Its file, with its chain").example("/etc/nginx/ssl/api.pem"),
+        key("key", Kind::Path, "The file of its key")
+            .default("where it lies by custom")
+            .example("/etc/nginx/ssl/api.key"),
+        key("bundle", Kind::Truth, "Whether its key stands behind it in the same file").default("false"),
+        key("owner", Kind::Text, "The user of both files").default("as it is, or root"),
+        key("group", Kind::Text, "The group of both files").default("as it is, or root"),
+        key("mode", Kind::Mode, "The permission bits of both files; a key is never for all to read")
+            .default("as they are, or 0644, and 0600 of a key"),
+        key("names", Kind::Texts, "Names that it must cover").default("its name here").example("[api.example.com]"),
+        key("endpoints", Kind::Texts, "Servers that show it: https, tls, smtp(s), imap(s) or postgresql")
+            .example("[\"https://127.0.0.1\", \"smtp://127.0.0.1:25\"]"),
+        key("server_name", Kind::Text, "The name that they are asked for").default("the first of its names"),
+        TRUST,
+        RENEW_BEFORE,
+        key(
+            "tell_before",
+            Kind::List(&Kind::Duration),
+            "How long before its end people are told, each time more urgently",
+        )
+        .default("14d, 7d, 3d and 1d"),
+        key("renew", Kind::Shape(&RENEWER), "Who renews it; nobody, and people are told, when it is absent")
+            .example("{certbot: api.example.com}"),
+        key("deploy", Kind::List(&Kind::Shape(&PLACE)), "The other places where it is used")
+            .example("[{certificate: /etc/postfix/certs/api.pem, key: /etc/postfix/certs/api.key, group: postfix}]"),
+        key("services", Kind::Texts, "Who uses it: validated, then reloaded, and only when it changed")
+            .example("[nginx.service, postfix.service]"),
+        key("validate", Kind::List(&COMMAND_LINE), "Asked before anything is reloaded")
+            .default("the known validators of the services")
+            .example("[[nginx, -t]]"),
+        key("every", Kind::Duration, "How often it is looked at").default("1h"),
+        key("autonomy", AUTONOMIES, "How much may be done by itself").default("that of the file"),
+        key("severity", SEVERITIES, "How soon a person must act when it cannot be renewed").default("day"),
+    ],
+};
+
 pub(crate) static PROBE: Shape = Shape {
     title: "A look at a certificate",
     keys: &[
         key("file", Kind::Path, "The file that it is in: PEM or DER, with its chain").example("/etc/nginx/ssl/api.pem"),
         key("key", Kind::Path, "The file of its key").default("the same file").example("/etc/nginx/ssl/api.key"),
+        key("keyless", Kind::Truth, "Whether no key belongs to the file").default("false"),
         key("endpoint", Kind::Text, "A server that shows it: https, tls, smtp(s), imap(s) or postgresql")
             .example("https://127.0.0.1"),
         key("server_name", Kind::Text, "The name that the server is asked for").default("its host"),
         NAMES,
         TRUST,
         RENEW_BEFORE,
-        key("end_only", Kind::Truth, "Whether nothing but its end is judged").default("false"),
+        key(
+            "end_until",
+            Kind::Duration,
+            "Judges nothing but its end, and only until so much is left; 0s is to the last",
+        )
+        .example("7d"),
         key("same_as", Kind::Path, "A file that must hold the same certificate").example("/etc/nginx/ssl/api.pem"),
     ],
 };

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use ansai_model::{
     domain::certificate::{
-        AcmeIssuer, CertificateAction, CertificateProbe, Deployment, Endpoint, Expectation, FileProbe, KeyPlace, Pair,
-        Place, PutBack, RENEW_BEFORE, Renewal, RenewalReason, Renewer, Revocation, ServedProbe, Solver, Trust,
+        AcmeIssuer, Aspect, CertificateAction, CertificateProbe, Deployment, Endpoint, Expectation, FileProbe,
+        KeyPlace, Pair, Place, PutBack, RENEW_BEFORE, Renewal, RenewalReason, Renewer, Revocation, ServedProbe, Solver,
+        Trust,
     },
     id::UnitName,
     probe::CommandLine,
@@ -23,7 +24,8 @@ const DNS_WAIT: Duration = Duration::from_secs(30);
 /// A look at a certificate.
 pub(crate) fn probe(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<CertificateProbe> {
     node.map()?;
-    let expect = Expectation { end_only: node.truth_at("end_only").unwrap_or_default(), ..expect(findings, node, key) };
+    let aspect = node.duration_at("end_until").map_or(Aspect::Everything, Aspect::EndUntil);
+    let expect = Expectation { aspect, ..expect(findings, node, key) };
     let same_as = node.path_at("same_as");
     match (node.path_at("file"), node.has("endpoint")) {
         (Some(path), false) => {
@@ -32,7 +34,7 @@ pub(crate) fn probe(findings: &mut Findings<'_>, node: &Node, key: &str) -> Opti
                 let what = "`server_name` says nothing about a file";
                 findings.error(place_of(node, "server_name"), &joined(key, "server_name"), what, help);
             }
-            Some(CertificateProbe::File(FileProbe { path, key: node.path_at("key"), expect, same_as }))
+            Some(CertificateProbe::File(FileProbe { path, key: key_place(findings, node, key)?, expect, same_as }))
         }
         (None, true) => {
             let (value, key) = (node.get("endpoint")?, joined(key, "endpoint"));
@@ -45,6 +47,19 @@ pub(crate) fn probe(findings: &mut Findings<'_>, node: &Node, key: &str) -> Opti
             findings.error(node.place, key, what, "write one of file: /PATH and endpoint: https://HOST".to_owned());
             None
         }
+    }
+}
+
+fn key_place(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<KeyPlace> {
+    match (node.path_at("key"), node.truth_at("keyless").unwrap_or_default()) {
+        (Some(_), true) => {
+            let help = "write either key: /PATH or keyless: true".to_owned();
+            findings.error(place_of(node, "keyless"), &joined(key, "keyless"), "it has a key or none", help);
+            None
+        }
+        (Some(path), false) => Some(KeyPlace::Apart(path)),
+        (None, true) => Some(KeyPlace::Nowhere),
+        (None, false) => Some(KeyPlace::Inside),
     }
 }
 
@@ -63,7 +78,7 @@ pub(crate) fn expect(findings: &mut Findings<'_>, node: &Node, key: &str) -> Exp
         names: node.strings_at("names"),
         trust: trust(findings, node, key),
         renew_before: node.duration_at("renew_before").unwrap_or(RENEW_BEFORE),
-        end_only: false,
+        aspect: Aspect::Everything,
     }
 }
 
@@ -184,13 +199,19 @@ fn place(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Place> {
         (None, true) => KeyPlace::Inside,
         (None, false) => KeyPlace::Nowhere,
     };
+    let mode = private_mode(findings, node, key, &key_place);
+    let (owner, group) = (node.string_at("owner"), node.string_at("group"));
+    Some(Place { certificate, key: key_place, owner, group, mode })
+}
+
+/// The declared permission bits; those of a key must not be for all.
+pub(crate) fn private_mode(findings: &mut Findings<'_>, node: &Node, key: &str, at: &KeyPlace) -> Option<u32> {
     let mode = node.text_at("mode").and_then(crate::read::mode);
-    if mode.is_some_and(|mode| mode & 0o7 != 0) && key_place != KeyPlace::Nowhere {
+    if mode.is_some_and(|mode| mode & 0o7 != 0) && *at != KeyPlace::Nowhere {
         let help = "write \"0640\", and give the group leave".to_owned();
         findings.error(place_of(node, "mode"), &joined(key, "mode"), "a key must not be for all to read", help);
     }
-    let (owner, group) = (node.string_at("owner"), node.string_at("group"));
-    Some(Place { certificate, key: key_place, owner, group, mode })
+    mode
 }
 
 /// Who renews a certificate.

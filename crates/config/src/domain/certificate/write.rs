@@ -1,8 +1,8 @@
 //! The long form of looks at certificates and of what is done about them, as it is written out.
 
 use ansai_model::domain::certificate::{
-    AcmeIssuer, CertificateAction, CertificateProbe, Expectation, KeyPlace, Place, RenewalReason, Renewer, Solver,
-    Trust,
+    AcmeIssuer, Aspect, CertificateAction, CertificateProbe, Expectation, KeyPlace, Place, RenewalReason, Renewer,
+    Solver, Trust,
 };
 
 use crate::expand::{Fields, Written, command, time};
@@ -20,6 +20,21 @@ fn expectation(fields: Fields, expect: &Expectation) -> Fields {
         .maybe("names", (!expect.names.is_empty()).then(|| Written::texts(&expect.names)))
         .put("trust", trust(&expect.trust))
         .time("renew_before", expect.renew_before)
+        .maybe(
+            "end_until",
+            match expect.aspect {
+                Aspect::Everything => None,
+                Aspect::EndUntil(until) => Some(time(until)),
+            },
+        )
+}
+
+fn key(fields: Fields, key: &KeyPlace) -> Fields {
+    match key {
+        KeyPlace::Apart(path) => fields.put("key", Written::text(path)),
+        KeyPlace::Inside => fields,
+        KeyPlace::Nowhere => fields.only_if("keyless", true),
+    }
 }
 
 /// A look.
@@ -27,19 +42,14 @@ pub(crate) fn probe(probe: &CertificateProbe) -> Fields {
     let fields = Fields::default();
     let written = match probe {
         CertificateProbe::File(file) => {
-            let fields =
-                fields.put("file", Written::text(&file.path)).maybe("key", file.key.as_ref().map(Written::text));
-            expectation(fields, &file.expect)
-                .only_if("end_only", file.expect.end_only)
-                .maybe("same_as", file.same_as.as_ref().map(Written::text))
+            let fields = key(fields.put("file", Written::text(&file.path)), &file.key);
+            expectation(fields, &file.expect).maybe("same_as", file.same_as.as_ref().map(Written::text))
         }
         CertificateProbe::Served(served) => {
             let fields = fields
                 .put("endpoint", Written::text(&served.endpoint))
                 .maybe("server_name", served.endpoint.server_name.as_ref().map(Written::text));
-            expectation(fields, &served.expect)
-                .only_if("end_only", served.expect.end_only)
-                .maybe("same_as", served.same_as.as_ref().map(Written::text))
+            expectation(fields, &served.expect).maybe("same_as", served.same_as.as_ref().map(Written::text))
         }
     };
     Fields::default().put("certificate", written.done())

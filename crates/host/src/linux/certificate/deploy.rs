@@ -15,7 +15,7 @@ use super::{
     pem,
     place::{self, Now, Ownership, Prepared},
     read,
-    store::Store,
+    store::{Mark, Store},
 };
 use crate::linux::{LinuxHost, act, command, systemd};
 
@@ -42,7 +42,13 @@ pub(super) async fn deploy(host: &LinuxHost, deployment: &Deployment, run: &Acti
         Err(why) => return refused(why),
     };
     let root = &host.inner.options.root;
-    let prepared = material(root, &store, deployment).and_then(|material| {
+    let is_renewed = store.marked(Mark::Renewed).is_some();
+    // What was kept belongs to an earlier deployment, and must not be put back by whoever takes this one back.
+    let forgotten = kept::forget(&store, By::Deployment).and_then(|()| match is_renewed {
+        true => Ok(()),
+        false => kept::forget(&store, By::Renewal),
+    });
+    let prepared = forgotten.and_then(|()| material(root, &store, deployment)).and_then(|material| {
         let wanted = wanted(root, deployment, &material)?;
         Ok((material.is_staged, wanted))
     });
@@ -50,32 +56,31 @@ pub(super) async fn deploy(host: &LinuxHost, deployment: &Deployment, run: &Acti
         Ok(prepared) => prepared,
         Err(why) => return refused(why),
     };
-    if wanted.is_empty() {
-        // What was kept belongs to an earlier deployment: nothing of this one could be put back by it.
-        let _ = kept::forget(&store, By::Deployment);
+    if wanted.is_empty() && !is_renewed {
         if is_staged {
             let _ = store.unstage();
         }
         return ActionOutcome::NotNeeded { why: "every place has this certificate already".into() };
     }
     let changed: Vec<String> = wanted.iter().map(|file| file.path.display().to_string()).collect();
+    let changed = if changed.is_empty() { "where it was renewed".to_owned() } else { changed.join(", ") };
     if let Err(why) = put(&store, wanted) {
         return ActionOutcome::Failed { why: Text::new(why) };
     }
-    match settle(host, deployment, run).await {
+    let settled = settle(host, deployment, run).await;
+    let unmarked = store.unmark(Mark::Renewed).and_then(|()| if is_staged { store.unstage() } else { Ok(()) });
+    let left = unmarked.err().map(|why| format!("; {why}")).unwrap_or_default();
+    match settled {
         Ok(reloaded) => {
-            if is_staged {
-                let _ = store.unstage();
-            }
-            ActionOutcome::Succeeded { note: Text::new(format!("put in place: {}; {reloaded}", changed.join(", "))) }
+            ActionOutcome::Succeeded { note: Text::new(format!("put in place: {changed}; {reloaded}{left}")) }
         }
         Err((why, reloaded)) => {
-            let back = match kept::put_back(&store, By::Deployment) {
+            let back = match put_back_all(&store) {
                 Ok(_) => "the earlier certificate is back in its places".to_owned(),
                 Err(error) => format!("THE EARLIER ONE COULD NOT BE PUT BACK: {error}"),
             };
             let again = reload(host, &reloaded, run).await.err().map(|(why, _)| format!("; {why}")).unwrap_or_default();
-            ActionOutcome::Failed { why: Text::new(format!("{why}; {back}{again}")) }
+            ActionOutcome::Failed { why: Text::new(format!("{why}; {back}{again}{left}")) }
         }
     }
 }
@@ -222,6 +227,18 @@ fn ownership(place: &Place, path: &Path, holds_key: bool) -> Result<Ownership, S
     })
 }
 
+/// Puts back what our deployment replaced, then what the renewer did; says which places changed.
+fn put_back_all(store: &Store) -> Result<Vec<String>, String> {
+    let mut changed = Vec::new();
+    for by in [By::Deployment, By::Renewal] {
+        changed.extend(kept::put_back(store, by)?);
+    }
+    if !changed.is_empty() {
+        store.mark(Mark::PutBack, &super::wall_now().0.to_string())?;
+    }
+    Ok(changed)
+}
+
 /// Puts back what was replaced.
 pub(super) async fn put_back(host: &LinuxHost, what: &PutBack, run: &ActionRun) -> ActionOutcome {
     let failed = |why: String| ActionOutcome::Failed { why: Text::new(why) };
@@ -229,13 +246,10 @@ pub(super) async fn put_back(host: &LinuxHost, what: &PutBack, run: &ActionRun) 
         Ok(store) => store,
         Err(why) => return failed(why),
     };
-    let mut changed = Vec::new();
-    for by in [By::Deployment, By::Renewal] {
-        match kept::put_back(&store, by) {
-            Ok(paths) => changed.extend(paths),
-            Err(why) => return failed(format!("THE EARLIER CERTIFICATE COULD NOT BE PUT BACK: {why}")),
-        }
-    }
+    let changed = match put_back_all(&store) {
+        Ok(changed) => changed,
+        Err(why) => return failed(format!("THE EARLIER CERTIFICATE COULD NOT BE PUT BACK: {why}")),
+    };
     if changed.is_empty() {
         return ActionOutcome::NotNeeded { why: "nothing was replaced".into() };
     }

@@ -10,11 +10,13 @@ use ansai_model::{
     action::{ActionOutcome, ActionRun},
     condition::Value,
     domain::certificate::{
-        CertificateSeen, Expectation, FileProbe, KeyMatch, Renewal, RenewalReason, Renewer, Revocation, Sameness, judge,
+        CertificateSeen, Expectation, FileProbe, KeyMatch, KeyPlace, Renewal, RenewalReason, Renewer, Revocation,
+        Sameness, judge,
     },
     observation::{Details, Health, Observation},
     probe::CommandLine,
     text::Text,
+    time::{Shown, WallTime},
 };
 use rustls::pki_types::CertificateDer;
 
@@ -23,13 +25,16 @@ use super::{
     history::History,
     kept::{self, By, Replaced},
     observe_file, read, seen,
-    store::Store,
+    store::{Mark, Store},
     wall_now,
 };
 use crate::linux::{
     LinuxHost,
     command::{self, Ended},
 };
+
+/// After a renewed certificate had to be put back, no other is asked for by ourselves for so long.
+const PUT_BACK_WAIT: Duration = Duration::from_secs(86_400);
 
 /// Gets a new certificate, when it is due or asked for.
 pub(super) async fn renew(host: &LinuxHost, renewal: &Renewal, run: &ActionRun) -> ActionOutcome {
@@ -45,6 +50,10 @@ pub(super) async fn renew(host: &LinuxHost, renewal: &Renewal, run: &ActionRun) 
         Err(why) => return refused(why),
     };
     let is_asked = renewal.reason == RenewalReason::Asked;
+    // What was kept belongs to an earlier renewal, and must not be put back by whoever takes this one back.
+    if let Err(why) = forget_kept(&store, is_asked) {
+        return refused(why);
+    }
     if let (false, Renewer::Acme(_), Some((chain, key))) = (is_asked, &renewal.by, store.staged())
         && let Ok(note) = good(&chain, &key, &renewal.expect)
     {
@@ -56,6 +65,8 @@ pub(super) async fn renew(host: &LinuxHost, renewal: &Renewal, run: &ActionRun) 
     if let Err(why) = history.begin(&store, wall_now()) {
         return refused(format!("that the issuer is asked could not be written down: {why}"));
     }
+    // What had to be put back belongs to the attempt before.
+    let _ = store.unmark(Mark::PutBack);
     let renewed = match &renewal.by {
         Renewer::Acme(issuer) => {
             let asked = acme::order(host, issuer, &renewal.expect.names, run.timeout).await;
@@ -79,6 +90,21 @@ pub(super) async fn renew(host: &LinuxHost, renewal: &Renewal, run: &ActionRun) 
             ActionOutcome::Succeeded { note: Text::new(format!("{note}; that could not be written down: {why}")) }
         }
         (Err(why), _) => ActionOutcome::Failed { why: Text::new(why) },
+    }
+}
+
+/// Forgets what was kept. The error says that the renewed one had to be put back lately, and another one like it would
+/// hardly fare better.
+fn forget_kept(store: &Store, is_asked: bool) -> Result<(), String> {
+    kept::forget(store, By::Deployment)?;
+    kept::forget(store, By::Renewal)?;
+    let put_back = store.marked(Mark::PutBack).and_then(|text| text.parse().ok()).map(WallTime);
+    match put_back.map(|at| wall_now().since(at)).filter(|ago| *ago < PUT_BACK_WAIT && !is_asked) {
+        None => Ok(()),
+        Some(ago) => Err(format!(
+            "the certificate that was renewed {} ago did not work where it is used and was put back: mend that first, then run `ansai certificate renew`",
+            Shown(ago)
+        )),
     }
 }
 
@@ -112,7 +138,7 @@ pub(super) fn plan(host: &LinuxHost, renewal: &Renewal) -> Vec<String> {
 fn look(root: &Path, renewal: &Renewal) -> Observation {
     let probe = FileProbe {
         path: renewal.current.certificate.clone(),
-        key: renewal.current.key.clone(),
+        key: renewal.current.key.clone().map_or(KeyPlace::Inside, KeyPlace::Apart),
         expect: renewal.expect.clone(),
         same_as: None,
     };
@@ -175,6 +201,7 @@ async fn by_command(
     if before.as_ref().and_then(|chain| chain.first()) == after.first() {
         return Err(failed(format!("`{shown}` ended well, but {path} is still the same")));
     }
+    store.mark(Mark::Renewed, path)?;
     let now = look(root, renewal);
     match now.health() {
         Health::Healthy => Ok(format!("`{shown}`: {}", now.summary())),

@@ -1,7 +1,7 @@
 //! From the bytes of a certificate to what the model judges: names, times, strength. No decision is made here.
 
 use ansai_model::{
-    domain::certificate::{CertificateSeen, ChainState, Expectation, KeyMatch, Sameness, Strength},
+    domain::certificate::{Aspect, CertificateSeen, ChainState, Expectation, KeyMatch, Sameness, Strength},
     text::Text,
     time::WallTime,
 };
@@ -36,9 +36,9 @@ pub(super) fn seen(
 ) -> Result<CertificateSeen, String> {
     let first = chain.first().ok_or("there is none")?;
     let own = parse(first)?;
-    let chain_state = match expect.end_only {
-        true => ChainState::NotAsked,
-        false => chain::follow(chain, &expect.trust, within(&own, now)),
+    let chain_state = match expect.aspect {
+        Aspect::EndUntil(_) => ChainState::NotAsked,
+        Aspect::Everything => chain::follow(chain, &expect.trust, within(&own, now)),
     };
     Ok(CertificateSeen {
         subject: Text::new(own.subject().to_string()),

@@ -51,9 +51,48 @@ impl Store {
         Some((read("fullchain.pem")?, read("privkey.pem")?))
     }
 
+    /// Notes that a renewer has replaced the declared file, which nobody has taken over yet.
+    pub(super) fn mark(&self, mark: Mark, text: &str) -> Result<(), String> {
+        write_private(&self.path(mark.file()), text.as_bytes())
+    }
+
+    /// What a mark says, when it is there.
+    pub(super) fn marked(&self, mark: Mark) -> Option<String> {
+        let bytes = super::read::bytes(&self.path(mark.file())).ok()?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Takes a mark away.
+    pub(super) fn unmark(&self, mark: Mark) -> Result<(), String> {
+        let path = self.path(mark.file());
+        match fs::remove_file(&path) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(words(&path, &error)),
+        }
+    }
+
     /// Forgets the renewed certificate that waits.
     pub(super) fn unstage(&self) -> Result<(), String> {
         remove_dir(&self.path("staged"))
+    }
+}
+
+/// Something that is remembered of a certificate between two actions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// A renewer replaced the declared file, and nobody has taken it over yet.
+    Renewed,
+    /// The one that was renewed last had to be put back, at this time (milliseconds since 1970).
+    PutBack,
+}
+
+impl Mark {
+    fn file(self) -> &'static str {
+        match self {
+            Self::Renewed => "renewed",
+            Self::PutBack => "put-back",
+        }
     }
 }
 

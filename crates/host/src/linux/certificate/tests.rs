@@ -68,7 +68,7 @@ impl Workshop {
     fn probe(&self, name: &str) -> FileProbe {
         FileProbe {
             path: self.path(&format!("{name}.pem")),
-            key: Some(self.path(&format!("{name}.key"))),
+            key: KeyPlace::Apart(self.path(&format!("{name}.key"))),
             expect: self.expect(&["api.example.com"]),
             same_as: None,
         }
@@ -98,9 +98,9 @@ fn a_file_is_judged_with_its_key_its_chain_and_its_names() {
     check(&workshop.probe("ending"), Health::Failing, "expires in 19d");
     check(&workshop.probe("other"), Health::Failing, "does not cover api.example.com (it covers www.example.com)");
     check(&workshop.probe("none"), Health::Failing, "does not exist");
-    let other_key = FileProbe { key: Some(workshop.path("other.key")), ..good.clone() };
+    let other_key = FileProbe { key: KeyPlace::Apart(workshop.path("other.key")), ..good.clone() };
     check(&other_key, Health::Failing, "does not belong to its key");
-    let no_key = FileProbe { key: Some(workshop.path("no.key")), ..good.clone() };
+    let no_key = FileProbe { key: KeyPlace::Apart(workshop.path("no.key")), ..good.clone() };
     check(&no_key, Health::Failing, "has no key");
     let untrusted = FileProbe { expect: Expectation { trust: Trust::Host, ..good.expect.clone() }, ..good.clone() };
     check(&untrusted, Health::Failing, "is its chain missing?");
@@ -117,7 +117,7 @@ fn files_come_as_pem_as_der_in_bundles_and_as_nonsense() {
     let (certificate, key) = workshop.pair(&["api.example.com"], 365);
     let probe = |name: &str| FileProbe {
         path: workshop.path(name),
-        key: None,
+        key: KeyPlace::Inside,
         expect: workshop.expect(&["api.example.com"]),
         same_as: None,
     };
@@ -129,10 +129,10 @@ fn files_come_as_pem_as_der_in_bundles_and_as_nonsense() {
     let der = read::parse(certificate.clone().into_bytes()).expect("a certificate").remove(0);
     write("a.der", &der);
     write("a.key", key.as_bytes());
-    check(&FileProbe { key: Some(workshop.path("a.key")), ..probe("a.der") }, Health::Healthy, "good");
+    check(&FileProbe { key: KeyPlace::Apart(workshop.path("a.key")), ..probe("a.der") }, Health::Healthy, "good");
     let der_key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("a key");
     write("a.key.der", der_key.secret_der());
-    check(&FileProbe { key: Some(workshop.path("a.key.der")), ..probe("a.der") }, Health::Healthy, "good");
+    check(&FileProbe { key: KeyPlace::Apart(workshop.path("a.key.der")), ..probe("a.der") }, Health::Healthy, "good");
     write("key.pem", key.as_bytes());
     check(&probe("key.pem"), Health::Failing, "PEM of another kind");
     write("nonsense.pem", &[0xff; 1000]);
@@ -145,7 +145,11 @@ fn files_come_as_pem_as_der_in_bundles_and_as_nonsense() {
     rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).expect("a pipe");
     check(&probe("fifo.pem"), Health::Unknown, "no regular file");
     write("locked.key", b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n");
-    check(&FileProbe { key: Some(workshop.path("locked.key")), ..probe("alone.pem") }, Health::Unknown, "encrypted");
+    check(
+        &FileProbe { key: KeyPlace::Apart(workshop.path("locked.key")), ..probe("alone.pem") },
+        Health::Unknown,
+        "encrypted",
+    );
 }
 
 proptest::proptest! {

@@ -27,26 +27,47 @@ pub struct Expectation {
     /// How long before its end it fails. Of one that lives shorter than 90 days, the same share of its life: 30 days
     /// are a third.
     pub renew_before: Duration,
-    /// Whether its end alone is judged: for looks that only tell people how near it is.
-    pub end_only: bool,
+    /// What of it is judged.
+    pub aspect: Aspect,
+}
+
+/// What of a certificate is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Aspect {
+    /// Everything.
+    #[default]
+    Everything,
+    /// Its end alone, and only until this much is left of it: then a more urgent look tells people, and this one neither
+    /// opens nor closes anything.
+    EndUntil(Duration),
 }
 
 impl Expectation {
     /// The usual: trusted by the host, renewed [`RENEW_BEFORE`] its end.
     #[must_use]
     pub fn of(names: Vec<String>) -> Self {
-        Self { names, trust: Trust::Host, renew_before: RENEW_BEFORE, end_only: false }
+        Self { names, trust: Trust::Host, renew_before: RENEW_BEFORE, aspect: Aspect::Everything }
     }
 
     /// How long before its end a certificate of this lifetime is due.
     #[must_use]
     pub fn due_before(&self, lifetime: Duration) -> Duration {
-        if lifetime >= LIFETIME_USUAL {
-            return self.renew_before.min(lifetime);
-        }
-        let share = self.renew_before.as_secs_f64() / LIFETIME_USUAL.as_secs_f64();
-        lifetime.mul_f64(share.min(1.0))
+        of_lifetime(self.renew_before, lifetime)
     }
+
+    fn is_of_everything(&self) -> bool {
+        self.aspect == Aspect::Everything
+    }
+}
+
+/// A time before the end, shortened for a certificate that lives shorter than usual.
+fn of_lifetime(before: Duration, lifetime: Duration) -> Duration {
+    if lifetime >= LIFETIME_USUAL {
+        return before.min(lifetime);
+    }
+    let share = before.as_secs_f64() / LIFETIME_USUAL.as_secs_f64();
+    lifetime.mul_f64(share.min(1.0))
 }
 
 /// Whether a signature or a key resists today's attacks.
@@ -156,10 +177,10 @@ pub fn judge(place: &str, expect: &Expectation, seen: &CertificateSeen, now: Wal
     let lifetime = seen.not_after.since(seen.not_before);
     let expires_in = seen.not_after.since(now);
     let mut of_itself = end_problems(expect, seen, now);
-    if !expect.end_only {
+    if expect.is_of_everything() {
         of_itself.extend(own_problems(expect, seen));
     }
-    let is_stale = !expect.end_only && matches!(seen.sameness, Sameness::Differs { .. });
+    let is_stale = expect.is_of_everything() && matches!(seen.sameness, Sameness::Differs { .. });
     let is_due = !of_itself.is_empty() && !is_stale;
     let figures = |observation: Observation| {
         observation
@@ -168,8 +189,15 @@ pub fn judge(place: &str, expect: &Expectation, seen: &CertificateSeen, now: Wal
             .with_figure("certificate.is_due", Value::Bool(is_due))
             .with_figure("certificate.is_stale", Value::Bool(is_stale))
     };
+    if let Aspect::EndUntil(until) = expect.aspect
+        && expires_in <= of_lifetime(until, lifetime)
+        && !until.is_zero()
+    {
+        let why = format!("{place} expires in {}, of which a more urgent look tells", Shown(expires_in));
+        return figures(Observation::unknown(why));
+    }
     let mut problems = of_itself;
-    if let (false, Sameness::Differs { file }) = (expect.end_only, &seen.sameness) {
+    if let (true, Sameness::Differs { file }) = (expect.is_of_everything(), &seen.sameness) {
         let text = format!("is not the certificate in {file}: renewed there, but not taken over here");
         problems.insert(0, text);
     }
@@ -197,9 +225,9 @@ fn end_problems(expect: &Expectation, seen: &CertificateSeen, now: WallTime) -> 
     if expires_in > due_before {
         return Vec::new();
     }
-    let expected = match expect.end_only {
-        true => format!("less than {}", Shown(due_before)),
-        false => format!("it should be renewed {} before its end", Shown(due_before)),
+    let expected = match expect.aspect {
+        Aspect::EndUntil(_) => format!("less than {}", Shown(due_before)),
+        Aspect::Everything => format!("it should be renewed {} before its end", Shown(due_before)),
     };
     Vec::from([format!("expires in {} ({expected})", Shown(expires_in))])
 }
@@ -229,7 +257,7 @@ fn own_problems(expect: &Expectation, seen: &CertificateSeen) -> Vec<String> {
 
 /// What could not be told, when nothing that could be told is wrong.
 fn doubt(expect: &Expectation, seen: &CertificateSeen) -> Option<String> {
-    if expect.end_only {
+    if !expect.is_of_everything() {
         return None;
     }
     if let KeyMatch::Unreadable(why) = &seen.key {

@@ -190,8 +190,15 @@ async fn a_command_renews_what_is_due_and_nothing_else() {
     let asked = Renewal { reason: RenewalReason::Asked, ..bench.renewal(take) };
     succeeded(bench.perform(CertificateAction::Renew(asked)).await, "good for");
     assert_eq!(bench.read("a.pem"), bench.read("new.pem"));
+    let validator = CommandLine::new(["true"]);
+    let deployment = Deployment { validators: vec![validator], ..bench.deployment(Vec::new()) };
+    succeeded(bench.perform(CertificateAction::Deploy(deployment.clone())).await, "where it was renewed; nobody to");
     succeeded(bench.put_back().await, "a.pem");
     assert_eq!(bench.read("a.pem"), old, "the renewal is put back as well");
+    refused(bench.perform(CertificateAction::Renew(bench.renewal(take))).await, "was put back: mend that first");
+    assert!(matches!(bench.put_back().await, ActionOutcome::NotNeeded { .. }));
+    let again = bench.perform(CertificateAction::Deploy(deployment)).await;
+    assert!(matches!(again, ActionOutcome::NotNeeded { .. }), "{again:?}");
 }
 
 #[tokio::test]
