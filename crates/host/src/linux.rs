@@ -32,6 +32,7 @@ pub mod disk;
 pub mod drill;
 mod evidence;
 mod facts;
+mod kernel;
 mod memory;
 mod packages;
 pub mod port_owner;
@@ -197,6 +198,7 @@ impl Host for LinuxHost {
         let steps = match action {
             Action::Certificate(action) => certificate::plan(self, action),
             Action::Memory(action) => memory::plan(action),
+            Action::Disk(disk) => disk::plan(self, disk).await,
             other => vec![other.describe()],
         };
         ActionPlan { steps, disruption: action.disruption() }

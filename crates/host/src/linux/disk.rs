@@ -3,6 +3,7 @@
 //! Looking reads the kernel's own words (mountinfo, statvfs, the kernel log) and changes nothing. What they mean is said
 //! in `model`'s disk domain.
 
+pub mod clean;
 pub mod mounts;
 mod usage;
 
@@ -12,6 +13,7 @@ use ansai_model::{
     action::{ActionOutcome, ActionRun},
     domain::disk::{DiskAction, DiskProbe, Writable, judge_usage, judge_writable},
     observation::Observation,
+    text::Text,
 };
 
 use self::mounts::Mount;
@@ -36,8 +38,13 @@ pub(super) async fn observe(context: &Context, probe: &DiskProbe, timeout: Durat
 }
 
 /// Performs an action on a filesystem.
-pub(super) async fn perform(_host: &LinuxHost, _action: &DiskAction, _run: &ActionRun) -> ActionOutcome {
-    ActionOutcome::Refused { why: "nothing is cleaned yet".into() }
+pub(super) async fn perform(host: &LinuxHost, action: &DiskAction, run: &ActionRun) -> ActionOutcome {
+    clean::perform(host, action, run).await
+}
+
+/// Says what an action would do, without doing it.
+pub(super) async fn plan(host: &LinuxHost, action: &DiskAction) -> Vec<Text> {
+    clean::plan(host, action).await
 }
 
 /// The filesystem that is mounted here, or what lies here instead.

@@ -1,0 +1,256 @@
+//! Files are given up by rules: compressed first, then deleted, the oldest first, until the goal is reached.
+
+use std::{
+    fs::{File, OpenOptions},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+use ansai_model::{
+    action::ActionOutcome,
+    domain::disk::{CleanRule, Cleaning, DiskUsage},
+    text::Text,
+    time::Shown,
+    units::{ByteSize, Percent},
+};
+use rustix::fs::{FlockOperation, fcntl_lock};
+
+use super::{
+    Need, Pace, brought, package_caches,
+    scope::{Declared, Scope},
+    seen::Touched,
+    sweep::{Pass, Progress, Sweep},
+    tally::{Tally, left_alone},
+};
+use crate::linux::{disk::find, packages};
+
+/// How often it is gone on when the filesystem says that less became free than was counted.
+const ROUNDS_MAX: usize = 3;
+/// What apt locks while it uses its cache.
+const APT_LOCK: &str = "var/cache/apt/archives/lock";
+
+/// Files to be given up on one filesystem.
+pub struct Job {
+    /// The root below which the filesystems are found.
+    pub root: PathBuf,
+    /// The mount point.
+    pub mount: String,
+    /// Where it stops.
+    pub goal: Percent,
+    /// What is given up.
+    pub what: Cleaning,
+    /// What is protected, besides what always is.
+    pub protect: Vec<String>,
+    /// When it ends at the latest.
+    pub deadline: Instant,
+    /// Set when nobody waits for it any more.
+    pub cancelled: Arc<AtomicBool>,
+    /// How many threads work.
+    pub threads: usize,
+    /// How much the rest of the host may feel of it.
+    pub pace: Pace,
+}
+
+impl Job {
+    /// Gives files up until the goal is reached.
+    pub fn clean(&self) -> ActionOutcome {
+        match self.try_clean() {
+            Ok(outcome) => outcome,
+            Err(why) => ActionOutcome::Refused { why: Text::new(why) },
+        }
+    }
+
+    fn try_clean(&self) -> Result<ActionOutcome, String> {
+        let scope = self.scope()?;
+        let _lock = self.lock()?;
+        let before = scope.usage()?;
+        let (mut tally, mut after, mut is_late, mut is_vain) = (Tally::default(), before, false, false);
+        for _ in 0..ROUNDS_MAX {
+            let need = self.need(&after);
+            let progress = Progress::new(need, self.pace, self.deadline, self.cancelled.clone(), Some(after.used.0));
+            let mut round = Tally::default();
+            self.round(&scope, &progress, &after, &mut round);
+            tally.remarks.clear();
+            tally.join_again(round);
+            scope.settle();
+            after = scope.usage()?;
+            (is_late, is_vain) = (progress.is_late(), progress.is_vain.load(Ordering::Relaxed));
+            let may_go_on = progress.is_met() && progress.freed() != (0, 0) && !is_late && !is_vain;
+            if super::is_reached(&after, self.goal) || !may_go_on {
+                break;
+            }
+        }
+        if is_vain {
+            tally.remarks.push(
+                "stopped: what was deleted did not become free; a snapshot keeps it, or something writes as fast"
+                    .into(),
+            );
+        }
+        if is_late {
+            tally.remarks.push("stopped: its time was over".into());
+        }
+        Ok(self.outcome(&before, &after, &tally))
+    }
+
+    /// Gives files up until this much is free, whatever the filesystem says; for measuring.
+    ///
+    /// # Errors
+    /// When the filesystem cannot be opened.
+    pub fn free(&self, need: Need) -> Result<(u64, u64), String> {
+        let scope = self.scope()?;
+        let progress = Progress::new(need, self.pace, self.deadline, self.cancelled.clone(), None);
+        let mut tally = Tally::default();
+        self.round(&scope, &progress, &scope.usage()?, &mut tally);
+        match tally.remarks.first() {
+            Some(why) if tally.files() == 0 => Err(why.clone()),
+            _ => Ok(progress.freed()),
+        }
+    }
+
+    fn scope(&self) -> Result<Scope, String> {
+        Scope::open(&self.root, &find(&self.root, &self.mount)?, &self.protect)
+    }
+
+    fn need(&self, usage: &DiskUsage) -> Need {
+        Need { bytes: usage.bytes_above(self.goal), inodes: usage.inodes_above(self.goal) }
+    }
+
+    fn rules(&self) -> Vec<CleanRule> {
+        match &self.what {
+            Cleaning::PackageCache => package_caches(),
+            Cleaning::Logs { rules } | Cleaning::Temporary { rules } => rules.clone(),
+            Cleaning::Journal { .. } | Cleaning::Containers { .. } | Cleaning::Grow { .. } => Vec::new(),
+        }
+    }
+
+    /// The rules that apply now, with their directories opened. What cannot be cleaned is remarked upon.
+    fn applicable(&self, scope: &Scope, usage: &DiskUsage, remarks: &mut Vec<String>) -> Vec<(CleanRule, Declared)> {
+        let mut found = Vec::new();
+        for rule in self.rules() {
+            let share = usage.used_share().max(usage.inodes_share());
+            if rule.threshold.is_some_and(|threshold| share < threshold) {
+                continue;
+            }
+            match scope.declared(&rule.path) {
+                Ok(Some(declared)) => found.push((rule, declared)),
+                Ok(None) => {}
+                // Where package managers keep their caches is nobody's declaration.
+                Err(_) if self.what == Cleaning::PackageCache => {}
+                Err(why) => remarks.push(why),
+            }
+        }
+        found
+    }
+
+    /// Every rule once: all compress before any deletes.
+    fn round(&self, scope: &Scope, progress: &Progress, usage: &DiskUsage, tally: &mut Tally) {
+        let rules = self.applicable(scope, usage, &mut tally.remarks);
+        let sweeps: Vec<Sweep<'_>> = rules.iter().map(|(rule, declared)| self.sweep(scope, rule, declared)).collect();
+        for sweep in sweeps.iter().filter(|sweep| sweep.rule.strategy.compresses()) {
+            if let Err(why) = sweep.compress(progress, tally) {
+                tally.remarks.push(why);
+            }
+        }
+        for sweep in sweeps.iter().filter(|sweep| sweep.rule.strategy.deletes()) {
+            if progress.must_end() {
+                return;
+            }
+            if let Err(why) = sweep.delete(progress, tally) {
+                tally.remarks.push(why);
+            }
+        }
+    }
+
+    fn sweep<'a>(&self, scope: &'a Scope, rule: &'a CleanRule, declared: &'a Declared) -> Sweep<'a> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        Sweep {
+            scope,
+            declared,
+            rule,
+            touched: Touched::of(&self.what),
+            now: i64::try_from(now).unwrap_or(i64::MAX),
+            threads: self.threads,
+        }
+    }
+
+    /// No package manager may be at work while its cache is emptied, and none begins meanwhile.
+    fn lock(&self) -> Result<Option<File>, String> {
+        if self.what != Cleaning::PackageCache {
+            return Ok(None);
+        }
+        if packages::is_changing(&self.root) {
+            return Err("a package manager is at work".into());
+        }
+        lock(&self.root.join(APT_LOCK))
+    }
+
+    fn outcome(&self, before: &DiskUsage, after: &DiskUsage, tally: &Tally) -> ActionOutcome {
+        let lines = tally.lines();
+        if tally.files() > 0 {
+            let note = [vec![brought(&self.mount, before, after)], lines].concat().join("; ");
+            return ActionOutcome::Succeeded { note: Text::new(note) };
+        }
+        let nothing = format!("there is nothing to give up of {}", self.what.as_str());
+        ActionOutcome::NotNeeded { why: Text::new([vec![nothing], lines].concat().join("; ")) }
+    }
+
+    /// What would be given up, with sizes; touches nothing.
+    ///
+    /// # Errors
+    /// When the filesystem cannot be opened.
+    pub fn plan(&self) -> Result<Vec<String>, String> {
+        let scope = self.scope()?;
+        let usage = scope.usage()?;
+        let mut rest = self.need(&usage);
+        let mut lines =
+            vec![format!("{} of {} used; {} must become free", usage.used_share(), self.mount, ByteSize(rest.bytes))];
+        let progress = Progress::new(
+            Need { bytes: u64::MAX, inodes: u64::MAX },
+            self.pace,
+            self.deadline,
+            self.cancelled.clone(),
+            None,
+        );
+        for (rule, declared) in self.applicable(&scope, &usage, &mut lines) {
+            let sweep = self.sweep(&scope, &rule, &declared);
+            if rule.strategy.compresses() {
+                let (count, bytes) = sweep.survey(&progress, Pass::Compress)?.from(0);
+                lines.push(format!("{}: compress {count} files of {}", rule.path, ByteSize(bytes)));
+            }
+            if rule.strategy.deletes() {
+                let survey = sweep.survey(&progress, Pass::Delete)?;
+                let (count, bytes) = survey.from(survey.bucket_for(rest));
+                let (all, all_bytes) = survey.from(0);
+                lines.push(format!(
+                    "{}: delete {count} of {all} files that may go, {} of {}, the oldest first:",
+                    rule.path,
+                    ByteSize(bytes),
+                    ByteSize(all_bytes)
+                ));
+                let named = usize::try_from(count).unwrap_or(usize::MAX);
+                for std::cmp::Reverse((age, bytes, name)) in
+                    survey.oldest.clone().into_sorted_vec().into_iter().take(named)
+                {
+                    let age = std::time::Duration::from_secs(age);
+                    lines.push(format!("  {name} ({}, {} old)", ByteSize(bytes), Shown(age)));
+                }
+                lines.extend(left_alone(&survey.left));
+                rest = Need { bytes: rest.bytes.saturating_sub(bytes), inodes: rest.inodes.saturating_sub(count) };
+            }
+        }
+        Ok(lines)
+    }
+}
+
+/// Takes a package manager's lock as it does itself; nothing to take where there is no such file.
+fn lock(path: &Path) -> Result<Option<File>, String> {
+    let Ok(file) = OpenOptions::new().write(true).open(path) else { return Ok(None) };
+    match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(_) => Err("apt is at work in its cache".into()),
+    }
+}

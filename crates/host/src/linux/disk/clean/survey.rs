@@ -1,0 +1,153 @@
+//! What a rule would give up: how many files of which age and size, and the oldest of them by name. It touches nothing.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
+    ffi::CStr,
+    time::Duration,
+};
+
+use super::{
+    scope::{Dir, Left},
+    sweep::{Need, Pass, Sweep},
+    walk::Visit,
+};
+
+/// Most files that are named.
+const NAMED_MAX: usize = 16;
+/// Steps of ages within each doubling.
+const STEPS: usize = 64;
+const BUCKETS: usize = 64 * STEPS;
+
+/// Ages of files: how many of which age, and how large together.
+#[derive(Clone, Debug)]
+pub(super) struct Histogram {
+    /// Count and bytes by age, the youngest first.
+    buckets: Vec<(u64, u64)>,
+    /// The oldest by name: their age in seconds, their size and their name.
+    pub(super) oldest: BinaryHeap<Reverse<(u64, u64, String)>>,
+    /// Directories that are not entered, and why.
+    pub(super) left: BTreeMap<Left, (u64, String)>,
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self { buckets: vec![(0, 0); BUCKETS], oldest: BinaryHeap::new(), left: BTreeMap::new() }
+    }
+}
+
+impl Histogram {
+    /// Where an age stands among the ages: steps of about one percent.
+    pub(super) fn bucket(age: Duration) -> usize {
+        let seconds = age.as_secs() + 1;
+        let power = seconds.ilog2() as usize;
+        let step = if power >= 6 { (seconds >> (power - 6)) & 63 } else { (seconds << (6 - power)) & 63 };
+        power * STEPS + usize::try_from(step).unwrap_or(0)
+    }
+
+    fn add(&mut self, age: Duration, bytes: u64) {
+        let (count, sum) = &mut self.buckets[Self::bucket(age)];
+        *count += 1;
+        *sum = sum.saturating_add(bytes);
+    }
+
+    /// How old (by its place) a file must be to go, so that enough becomes free; all when that is not enough.
+    pub(super) fn bucket_for(&self, need: Need) -> usize {
+        let (mut bytes, mut inodes) = (0_u64, 0);
+        for (bucket, (count, sum)) in self.buckets.iter().enumerate().rev() {
+            bytes = bytes.saturating_add(*sum);
+            inodes += count;
+            if need.is_met_by(bytes, inodes) {
+                return bucket;
+            }
+        }
+        0
+    }
+
+    /// How many files from this place on, and how large together.
+    pub(super) fn from(&self, bucket: usize) -> (u64, u64) {
+        let from = self.buckets.get(bucket..).unwrap_or_default();
+        from.iter().fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1))
+    }
+
+    /// Both together.
+    pub(super) fn with(mut self, other: Self) -> Self {
+        for (mine, theirs) in self.buckets.iter_mut().zip(other.buckets) {
+            *mine = (mine.0 + theirs.0, mine.1.saturating_add(theirs.1));
+        }
+        self.oldest.extend(other.oldest);
+        while self.oldest.len() > NAMED_MAX {
+            self.oldest.pop();
+        }
+        for (why, (count, example)) in other.left {
+            self.left.entry(why).or_insert((0, example)).0 += count;
+        }
+        self
+    }
+}
+
+/// A thread's part of the survey.
+pub(super) struct Survey<'a> {
+    sweep: &'a Sweep<'a>,
+    pass: Pass,
+    pub(super) histogram: Histogram,
+}
+
+impl<'a> Survey<'a> {
+    pub(super) fn new(sweep: &'a Sweep<'a>, pass: Pass) -> Self {
+        Self { sweep, pass, histogram: Histogram::default() }
+    }
+}
+
+impl Visit for Survey<'_> {
+    fn file(&mut self, dir: &Dir, name: &CStr) {
+        let Some((seen, age)) = self.sweep.candidate(dir, name, self.pass) else { return };
+        if seen.links != 1 {
+            return;
+        }
+        self.histogram.add(age, seen.bytes);
+        let oldest = &mut self.histogram.oldest;
+        let is_old =
+            oldest.len() < NAMED_MAX || oldest.peek().is_some_and(|Reverse((least, ..))| age.as_secs() > *least);
+        if is_old {
+            oldest.push(Reverse((age.as_secs(), seen.bytes, self.sweep.declared.shown(dir, name))));
+            if oldest.len() > NAMED_MAX {
+                oldest.pop();
+            }
+        }
+    }
+
+    fn left(&mut self, dir: &Dir, name: &CStr, why: Left) {
+        super::walk::count(&mut self.histogram.left, why, || self.sweep.declared.shown(dir, name));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_in_order_and_exact_to_about_one_percent() {
+        let mut last = 0;
+        for seconds in (0..2000).chain((2000..40_000_000).step_by(997)).chain([u64::MAX - 1]) {
+            let bucket = Histogram::bucket(Duration::from_secs(seconds));
+            assert!(bucket >= last && bucket < BUCKETS, "{seconds}: {bucket} after {last}");
+            last = bucket;
+        }
+        let day = |days: u64| Histogram::bucket(Duration::from_secs(days * 86_400));
+        assert!(day(30) > day(29) && day(29) > day(28));
+    }
+
+    #[test]
+    fn the_oldest_go_first_and_no_more_than_are_needed() {
+        let mut all = Histogram::default();
+        for days in 1..=10 {
+            all.add(Duration::from_secs(days * 86_400), 100);
+        }
+        let from = |bytes, inodes| all.from(all.bucket_for(Need { bytes, inodes }));
+        assert_eq!(from(250, 0), (3, 300));
+        assert_eq!(from(0, 4), (4, 400));
+        assert_eq!(from(100, 1), (1, 100));
+        assert_eq!(from(5000, 0), (10, 1000));
+    }
+}

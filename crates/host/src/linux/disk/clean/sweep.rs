@@ -1,0 +1,300 @@
+//! One rule carried out over its tree: the files that it gives up are surveyed, and then compressed or deleted, the oldest
+//! first, until enough is free.
+//!
+//! Memory does not grow with the tree: the survey keeps a histogram of ages, exact to about one percent of the age, from
+//! which follows how old a file must be to go.
+
+use std::{
+    ffi::CStr,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
+
+use ansai_model::domain::disk::{CleanRule, Strategy};
+
+use super::{
+    pattern,
+    scope::{Declared, Dir, Left, Scope},
+    seen::{Seen, Touched},
+    survey::{Histogram, Survey},
+    take::{self, Taken},
+    tally::Tally,
+    walk::{Visit, walk},
+};
+
+/// After how much freed by our count it is looked whether the filesystem says so too.
+const TRUST_BYTES_MIN: u64 = 256 << 20;
+/// How often a rule is carried out anew when files that were to go had to be left alone.
+const TRIES_MAX: usize = 3;
+
+/// How much the rest of the host may feel of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Last in line for the disk and the processor.
+    Idle,
+    /// As any program.
+    Full,
+}
+
+/// How much must become free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// Bytes.
+    pub bytes: u64,
+    /// Inodes.
+    pub inodes: u64,
+}
+
+impl Need {
+    /// Whether so much is enough.
+    pub(super) fn is_met_by(&self, bytes: u64, inodes: u64) -> bool {
+        bytes >= self.bytes && inodes >= self.inodes
+    }
+}
+
+/// What all threads of a cleaning share.
+pub(super) struct Progress {
+    pub(super) pace: Pace,
+    deadline: Instant,
+    cancelled: std::sync::Arc<AtomicBool>,
+    need: Need,
+    freed: AtomicU64,
+    gone: AtomicU64,
+    is_met: AtomicBool,
+    /// Freed by our count, the filesystem says nothing of it.
+    pub(super) is_vain: AtomicBool,
+    /// How much was used before, when that is watched, and when it is looked at again.
+    used_before: Option<u64>,
+    look_at: AtomicU64,
+    /// How many files were read whole.
+    pub(super) looked: AtomicU64,
+}
+
+impl Progress {
+    /// A beginning.
+    pub(super) fn new(
+        need: Need,
+        pace: Pace,
+        deadline: Instant,
+        cancelled: std::sync::Arc<AtomicBool>,
+        used_before: Option<u64>,
+    ) -> Self {
+        Self {
+            pace,
+            deadline,
+            cancelled,
+            need,
+            freed: AtomicU64::new(0),
+            gone: AtomicU64::new(0),
+            is_met: AtomicBool::new(need.is_met_by(0, 0)),
+            is_vain: AtomicBool::new(false),
+            used_before,
+            look_at: AtomicU64::new((need.bytes / 8).max(TRUST_BYTES_MIN)),
+            looked: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether nothing more is to be done, for whatever reason.
+    pub(super) fn must_end(&self) -> bool {
+        self.is_met() || self.is_vain.load(Ordering::Relaxed) || self.is_late()
+    }
+
+    /// Whether enough is free by our count.
+    pub(super) fn is_met(&self) -> bool {
+        self.is_met.load(Ordering::Relaxed)
+    }
+
+    /// Whether its time is over, or nobody waits for it any more.
+    pub(super) fn is_late(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed) || Instant::now() >= self.deadline
+    }
+
+    /// Bytes and inodes freed by our count.
+    pub(super) fn freed(&self) -> (u64, u64) {
+        (self.freed.load(Ordering::Relaxed), self.gone.load(Ordering::Relaxed))
+    }
+
+    /// What still must become free.
+    fn rest(&self) -> Need {
+        let (bytes, inodes) = self.freed();
+        Need { bytes: self.need.bytes.saturating_sub(bytes), inodes: self.need.inodes.saturating_sub(inodes) }
+    }
+
+    fn add(&self, scope: &Scope, bytes: u64, inodes: u64) {
+        let freed = self.freed.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let gone = self.gone.fetch_add(inodes, Ordering::Relaxed) + inodes;
+        if self.need.is_met_by(freed, gone) {
+            self.is_met.store(true, Ordering::Relaxed);
+        }
+        let look_at = self.look_at.load(Ordering::Relaxed);
+        let next = look_at.saturating_add((self.need.bytes / 8).max(TRUST_BYTES_MIN));
+        let is_our_turn = || self.look_at.compare_exchange(look_at, next, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        if freed >= look_at && is_our_turn() {
+            self.compare(scope, freed);
+        }
+    }
+
+    /// What was deleted and still takes its room (a snapshot keeps it) is deleted in vain: then nothing more is.
+    fn compare(&self, scope: &Scope, freed: u64) {
+        let Some(before) = self.used_before else { return };
+        let is_seen = || scope.usage().is_ok_and(|usage| before.saturating_sub(usage.used.0) >= freed / 4);
+        if !is_seen() {
+            scope.settle();
+            if !is_seen() {
+                self.is_vain.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// One rule over one tree.
+pub(super) struct Sweep<'a> {
+    pub(super) scope: &'a Scope,
+    pub(super) declared: &'a Declared,
+    pub(super) rule: &'a CleanRule,
+    pub(super) touched: Touched,
+    /// The second at which it began.
+    pub(super) now: i64,
+    pub(super) threads: usize,
+}
+
+impl Sweep<'_> {
+    /// What a file is, when the rule gives it up.
+    pub(super) fn candidate(&self, dir: &Dir, name: &CStr, pass: Pass) -> Option<(Seen, Duration)> {
+        let bytes = name.to_bytes();
+        let pattern = self.rule.pattern.as_bytes();
+        let is_meant = match (pass, self.rule.strategy) {
+            (Pass::Compress, _) => !pattern::is_compressed(bytes) && pattern::matches(pattern, bytes),
+            (Pass::Delete, Strategy::CompressThenDelete) => {
+                pattern::matches(pattern, bytes) || pattern::matches(pattern, pattern::uncompressed(bytes))
+            }
+            (Pass::Delete, Strategy::Delete | Strategy::Compress) => pattern::matches(pattern, bytes),
+        };
+        if !is_meant {
+            return None;
+        }
+        let seen = Seen::at(dir, name).ok().filter(Seen::is_file)?;
+        let age = seen.age(self.now, self.touched);
+        (age >= self.rule.older_than).then_some((seen, age))
+    }
+
+    /// Compresses what the rule gives up, until enough is free.
+    pub(super) fn compress(&self, progress: &Progress, tally: &mut Tally) -> Result<(), String> {
+        self.run(progress, tally, Pass::Compress, &Cut::nothing())
+    }
+
+    /// Deletes what the rule gives up, the oldest first, until enough is free.
+    pub(super) fn delete(&self, progress: &Progress, all: &mut Tally) -> Result<(), String> {
+        let mut tally = Tally::default();
+        // What had to be left alone is made up for by younger files.
+        for _ in 0..TRIES_MAX {
+            let before = progress.freed();
+            let survey = self.survey(progress, Pass::Delete)?;
+            let mut tried = Tally::default();
+            self.run(progress, &mut tried, Pass::Delete, &Cut::of(&survey, progress.rest()))?;
+            tally.join_again(tried);
+            if progress.must_end() || progress.freed() == before {
+                break;
+            }
+        }
+        all.join(tally);
+        Ok(())
+    }
+
+    /// Looks at all that the rule gives up, and touches nothing.
+    pub(super) fn survey(&self, progress: &Progress, pass: Pass) -> Result<Histogram, String> {
+        let surveys = (0..self.threads.max(1)).map(|_| Survey::new(self, pass)).collect();
+        let surveys = walk(self.scope, self.declared, progress, surveys)?;
+        Ok(surveys.into_iter().fold(Histogram::default(), |all, survey| all.with(survey.histogram)))
+    }
+
+    fn run(&self, progress: &Progress, tally: &mut Tally, pass: Pass, cut: &Cut) -> Result<(), String> {
+        let worker = || Worker { sweep: self, progress, pass, cut, tally: Tally::default() };
+        let workers = (0..self.threads.max(1)).map(|_| worker()).collect();
+        for worker in walk(self.scope, self.declared, progress, workers)? {
+            tally.join(worker.tally);
+        }
+        Ok(())
+    }
+}
+
+/// What is done in one walk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pass {
+    Compress,
+    Delete,
+}
+
+/// Which files must go: all older ones, and of those as old as the last one as many as are still needed.
+struct Cut {
+    bucket: usize,
+    /// What is needed of the youngest that go.
+    quota: Need,
+    bytes: AtomicU64,
+    inodes: AtomicU64,
+}
+
+impl Cut {
+    fn nothing() -> Self {
+        let all = Need { bytes: u64::MAX, inodes: u64::MAX };
+        Self { bucket: 0, quota: all, bytes: AtomicU64::new(0), inodes: AtomicU64::new(0) }
+    }
+
+    fn of(survey: &Histogram, need: Need) -> Self {
+        let bucket = survey.bucket_for(need);
+        let (count, bytes) = survey.from(bucket + 1);
+        let quota = Need { bytes: need.bytes.saturating_sub(bytes), inodes: need.inodes.saturating_sub(count) };
+        Self { bucket, quota, bytes: AtomicU64::new(0), inodes: AtomicU64::new(0) }
+    }
+
+    /// Whether a file of this age and size goes.
+    fn admits(&self, age: Duration, bytes: u64) -> bool {
+        let bucket = Histogram::bucket(age);
+        if bucket != self.bucket {
+            return bucket > self.bucket;
+        }
+        // Taken into account at once: two threads must not both take the last one.
+        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        !self.quota.is_met_by(before, self.inodes.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+struct Worker<'a> {
+    sweep: &'a Sweep<'a>,
+    progress: &'a Progress,
+    pass: Pass,
+    cut: &'a Cut,
+    tally: Tally,
+}
+
+impl Visit for Worker<'_> {
+    fn file(&mut self, dir: &Dir, name: &CStr) {
+        let Some((seen, age)) = self.sweep.candidate(dir, name, self.pass) else { return };
+        if !self.cut.admits(age, seen.bytes) {
+            return;
+        }
+        let shown = || self.sweep.declared.shown(dir, name);
+        match self.pass {
+            Pass::Compress => match take::compress(self.sweep.declared, dir, name, &seen, self.progress) {
+                Ok(Some(bytes)) => {
+                    self.progress.add(self.sweep.scope, bytes, 0);
+                    self.tally.compressed(bytes, shown);
+                }
+                Ok(None) => {}
+                Err(why) => self.tally.left(why, shown),
+            },
+            Pass::Delete => match take::delete(self.sweep.declared, dir, name, &seen) {
+                Ok(Taken::Gone(bytes)) => {
+                    self.progress.add(self.sweep.scope, bytes, 1);
+                    self.tally.deleted(bytes, age, shown);
+                }
+                Ok(Taken::Replaced) => self.tally.replaced(shown),
+                Err(why) => self.tally.left(why, shown),
+            },
+        }
+    }
+
+    fn left(&mut self, dir: &Dir, name: &CStr, why: Left) {
+        self.tally.left(why, || self.sweep.declared.shown(dir, name));
+    }
+}

@@ -1,0 +1,77 @@
+//! Two questions to the kernel that no safe crate asks: whether anybody has a file open, and to be the last in line for
+//! the disk. Nothing else of the project is unsafe code.
+
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd},
+};
+
+/// Which signal tells of a lease, in asm-generic/fcntl.h; libc lacks it for glibc.
+const F_SETSIG: libc::c_int = 10;
+
+/// Whether somebody besides `file` has it open, mapped or in use by the kernel itself (a loop device, a swap file, a
+/// file server), as the kernel counts it: it grants a write lease only to a sole holder.
+///
+/// While the lease is held, whoever opens the file waits for us: close it soon, or give it back with [`give_back`].
+///
+/// # Errors
+/// `WouldBlock` when somebody has it open; any other when the kernel does not say.
+pub(super) fn take_alone(file: impl AsFd) -> io::Result<()> {
+    // The kernel tells the holder of a lease that somebody waits by a signal, which by default would end the program.
+    // This one is ignored by default; we do not need to be told.
+    fcntl(&file, F_SETSIG, libc::SIGURG)?;
+    fcntl(&file, libc::F_SETLEASE, libc::F_WRLCK)
+}
+
+/// Gives back what [`take_alone`] took, with the file still open.
+///
+/// # Errors
+/// When the kernel refuses.
+pub(super) fn give_back(file: impl AsFd) -> io::Result<()> {
+    fcntl(&file, libc::F_SETLEASE, libc::F_UNLCK)
+}
+
+#[expect(unsafe_code, reason = "the call takes an open descriptor, which is borrowed, and two numbers")]
+fn fcntl(file: &impl AsFd, operation: libc::c_int, argument: libc::c_int) -> io::Result<()> {
+    // SAFETY: the descriptor is open for the whole call, and these operations read no memory of ours.
+    match unsafe { libc::fcntl(file.as_fd().as_raw_fd(), operation, argument) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// Makes this thread the last in line for the disk and for the processor. What the kernel refuses is not needed.
+#[expect(unsafe_code, reason = "the call takes three numbers")]
+pub(super) fn become_idle() {
+    const WHO_PROCESS: libc::c_int = 1;
+    const CLASS_IDLE: libc::c_int = 3 << 13;
+    // SAFETY: the call takes three numbers and reads no memory of ours; 0 is this thread.
+    unsafe { libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, 0, CLASS_IDLE) };
+    let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 19);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_somebody_has_open_is_not_ours_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("file");
+        std::fs::write(&path, "x").expect("written");
+        let ours = File::open(&path).expect("opened");
+        let theirs = File::open(&path).expect("opened");
+        assert_eq!(take_alone(&ours).expect_err("open").kind(), io::ErrorKind::WouldBlock);
+        drop(theirs);
+        take_alone(&ours).expect("alone");
+        give_back(&ours).expect("given back");
+    }
+
+    #[test]
+    fn a_thread_that_works_in_the_background_is_idle_for_itself_only() {
+        std::thread::spawn(become_idle).join().expect("ended");
+        assert_eq!(rustix::process::getpriority_process(None).expect("known"), 0);
+    }
+}

@@ -1,0 +1,319 @@
+//! Cleaning does no harm: whatever a tree looks like, and whatever is done to it meanwhile, only what was declared goes.
+//!
+//! Every tree is a real one on the filesystem of the temporary folder. It needs no privileges; with them, bind mounts
+//! are part of it.
+
+mod tree;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    os::unix::fs::symlink,
+    path::Path,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use ansai_host::linux::disk::{
+    clean::{Need, Pace, files::Job},
+    mounts,
+};
+use ansai_model::{
+    action::ActionOutcome,
+    domain::disk::{CleanRule, Cleaning, Strategy},
+    units::Percent,
+};
+use proptest::{prelude::*, strategy::Strategy as Generated};
+
+use tree::{Entry, Kind, Tree};
+
+const DAY: u64 = 86_400;
+const ALL: Need = Need { bytes: u64::MAX, inodes: 0 };
+
+fn rule(path: &Path, pattern: &str, days: u64, strategy: Strategy) -> CleanRule {
+    CleanRule {
+        path: path.to_str().expect("text").to_owned(),
+        pattern: pattern.to_owned(),
+        older_than: Duration::from_secs(days * DAY),
+        threshold: None,
+        strategy,
+    }
+}
+
+fn job(rules: Vec<CleanRule>, protect: Vec<String>) -> Job {
+    let path = Path::new(&rules[0].path).to_owned();
+    let mounts = mounts::read(Path::new("/")).expect("mounts");
+    let mount = mounts.iter().filter(|mount| path.starts_with(&mount.path)).max_by_key(|mount| mount.path.len());
+    Job {
+        root: "/".into(),
+        mount: mount.expect("mounted").path.clone(),
+        goal: Percent::new(0).expect("a share"),
+        what: Cleaning::Logs { rules },
+        protect,
+        deadline: Instant::now() + Duration::from_secs(60),
+        cancelled: Arc::default(),
+        threads: 2,
+        pace: Pace::Full,
+    }
+}
+
+fn delete(tree: &Tree, pattern: &str, days: u64, need: Need, protect: &[String]) -> (u64, u64) {
+    let rules = vec![rule(&tree.scope(), pattern, days, Strategy::Delete)];
+    job(rules, protect.to_vec()).free(need).expect("cleaned")
+}
+
+fn names() -> impl Generated<Value = Vec<u8>> {
+    let byte = any::<u8>().prop_filter("not in names", |byte| *byte != 0 && *byte != b'/');
+    let odd = prop::collection::vec(byte, 1..12).prop_filter("special", |name| name != b"." && name != b"..");
+    prop_oneof![Just(b"a.log".to_vec()), Just(b"b.log".to_vec()), Just(b"c.txt".to_vec()), Just(b".log".to_vec()), odd]
+}
+
+fn kinds() -> impl Generated<Value = Kind> {
+    let file = (0..3_u64, 0..40_000_usize, prop::bool::weighted(0.2), prop::bool::weighted(0.2));
+    prop_oneof![
+        8 => file.prop_map(|(age, size, is_open, is_linked)| Kind::File { days: age * 20, size, is_open, is_linked }),
+        1 => Just(Kind::LinkToFile),
+        1 => Just(Kind::LinkToFolder),
+        1 => Just(Kind::Pipe),
+        1 => Just(Kind::Folder),
+    ]
+}
+
+fn entries() -> impl Generated<Value = Vec<Entry>> {
+    let place = prop::collection::vec(prop_oneof![Just("x"), Just("y"), Just("keep")], 0..4);
+    let entry = (place, names(), kinds()).prop_map(|(place, name, kind)| Entry { place, name, kind });
+    prop::collection::vec(entry, 1..40)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
+
+    /// All that may go is gone, and everything else in and around the scope is as it was, byte for byte.
+    #[test]
+    fn what_may_go_goes_and_all_else_stays(entries in entries(), by_name in any::<bool>()) {
+        let tree = Tree::plant(&entries);
+        let pattern = if by_name { "*.log" } else { "*" };
+        let protect = [tree.scope().join("keep").to_str().expect("text").to_owned()];
+        let before = tree.seen();
+        let is_kept = |path: &Path| path.starts_with(tree.scope().join("keep"));
+        let going: BTreeSet<_> = before.keys().filter(|path| tree.may_go(path, pattern, 10) && !is_kept(path)).collect();
+        delete(&tree, pattern, 10, ALL, &protect);
+        let after = tree.seen();
+        for (path, seen) in &before {
+            match going.contains(path) {
+                true => prop_assert!(!after.contains_key(path), "{path:?} is still there"),
+                false => prop_assert_eq!(after.get(path), Some(seen), "{:?}", path),
+            }
+        }
+        prop_assert!(after.keys().all(|path| before.contains_key(path)));
+    }
+
+    /// It stops as soon as enough is free, and what went is older than what stayed.
+    #[test]
+    fn the_oldest_go_and_no_more_than_needed(ages in prop::collection::vec(1_u64..300, 2..30), share in 1_usize..100) {
+        let entries: Vec<Entry> = ages.iter().enumerate().map(|(index, days)| Entry {
+            place: vec![["x", "y"][index % 2]],
+            name: format!("{index}.log").into_bytes(),
+            kind: Kind::File { days: *days, size: 8192, is_open: false, is_linked: false },
+        }).collect();
+        let tree = Tree::plant(&entries);
+        let wanted = u64::try_from((ages.len() * share).div_ceil(100)).expect("small");
+        let (_, gone) = delete(&tree, "*", 0, Need { bytes: 0, inodes: wanted }, &[]);
+        // Two threads may each have one in hand.
+        prop_assert!((wanted..=wanted + 1).contains(&gone), "{gone} of {wanted}");
+        let left = tree.seen();
+        let days = |is_left: bool| entries.iter().filter_map(|entry| match entry.kind {
+            Kind::File { days, .. } if left.contains_key(&tree.path(entry)) == is_left => Some(days),
+            _ => None,
+        }).collect::<Vec<_>>();
+        let (stayed, went) = (days(true), days(false));
+        if let (Some(oldest_left), Some(youngest_gone)) = (stayed.iter().max(), went.iter().min()) {
+            // Ages are told apart to about two percent.
+            prop_assert!(*oldest_left * 97 / 100 <= youngest_gone + 1, "{stayed:?} stayed, {went:?} went");
+        }
+    }
+}
+
+#[test]
+fn while_others_rename_and_swap_folders_for_links_nothing_outside_changes() {
+    for seed in 0..12_u32 {
+        let entries: Vec<Entry> = (0..300_u32)
+            .map(|index| Entry {
+                place: vec![["x", "y"][(index % 2) as usize], ["x", "y", "z"][(index % 3) as usize]],
+                name: format!("{index}").into_bytes(),
+                kind: Kind::File { days: 50, size: 10, is_open: false, is_linked: false },
+            })
+            .collect();
+        let tree = Tree::plant(&entries);
+        // The same names outside, as old: whoever follows a link deletes them.
+        for index in 0..300 {
+            tree.plant_outside(&format!("{index}"), 50);
+        }
+        let outside = |tree: &Tree| -> BTreeMap<_, _> {
+            tree.seen().into_iter().filter(|(path, _)| path.starts_with(tree.outside())).collect()
+        };
+        let before = outside(&tree);
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|threads| {
+            threads.spawn(|| {
+                let (scope, mut turn) = (tree.scope(), seed);
+                while !stop.load(Ordering::Relaxed) {
+                    turn += 1;
+                    let place = scope.join(["x/x", "x/y", "y/x", "y/z", "x", "y"][(turn % 6) as usize]);
+                    let aside = scope.join("aside");
+                    if fs::rename(&place, &aside).is_ok() {
+                        let _ = symlink(tree.outside(), &place);
+                        std::thread::yield_now();
+                        let _ = fs::remove_file(&place);
+                        let _ = fs::rename(&aside, &place);
+                    }
+                }
+            });
+            delete(&tree, "*", 10, ALL, &[]);
+            stop.store(true, Ordering::Relaxed);
+        });
+        assert_eq!(outside(&tree), before);
+    }
+}
+
+#[test]
+fn a_file_that_is_opened_or_written_to_meanwhile_is_not_lost() {
+    let entries: Vec<Entry> = (0..400_u32)
+        .map(|index| Entry {
+            place: vec!["x"],
+            name: format!("{index}").into_bytes(),
+            kind: Kind::File { days: 50, size: 10, is_open: index % 2 == 0, is_linked: false },
+        })
+        .collect();
+    let tree = Tree::plant(&entries);
+    let mut kept = 0;
+    let (_, gone) = delete(&tree, "*", 10, ALL, &[]);
+    for entry in &entries {
+        let Kind::File { is_open, .. } = entry.kind else { continue };
+        assert_eq!(tree.path(entry).exists(), is_open);
+        kept += u32::from(is_open);
+    }
+    assert_eq!((gone, kept), (200, 200));
+}
+
+/// Something mounted into the scope, unmounted in the end.
+struct Bound<'a>(&'a Path);
+
+impl<'a> Bound<'a> {
+    fn bind(from: &Path, to: &'a Path) -> Option<Self> {
+        let done = Command::new("mount").arg("--bind").arg(from).arg(to).status().ok()?;
+        done.success().then_some(Self(to))
+    }
+}
+
+impl Drop for Bound<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0).status();
+    }
+}
+
+#[test]
+fn what_is_mounted_into_the_scope_stays() {
+    let file = |place: Vec<&'static str>, name: &str| Entry {
+        place,
+        name: name.as_bytes().to_vec(),
+        kind: Kind::File { days: 50, size: 10, is_open: false, is_linked: false },
+    };
+    let tree = Tree::plant(&[file(vec!["x"], "gone"), file(vec!["y"], "under"), file(vec!["x"], "file")]);
+    tree.plant_outside("data", 50);
+    let (folder, name) = (tree.scope().join("y"), tree.scope().join("x/file"));
+    let single = tree.outside().join("data");
+    // Without privileges nothing can be mounted, and nothing is to be seen.
+    let Some(_folder) = Bound::bind(&tree.outside(), &folder) else { return };
+    let Some(_file) = Bound::bind(&single, &name) else { return };
+    let (_, gone) = delete(&tree, "*", 10, ALL, &[]);
+    assert_eq!(gone, 1);
+    assert!(single.exists() && folder.join("data").exists() && name.exists());
+}
+
+#[test]
+fn logs_are_compressed_before_any_is_deleted_and_keep_their_date_and_mode() {
+    let log = |name: &str, days| Entry {
+        place: vec![],
+        name: name.as_bytes().to_vec(),
+        kind: Kind::File { days, size: 100_000, is_open: false, is_linked: false },
+    };
+    let tree = Tree::plant(&[log("a.log", 40), log("b.log", 50), log("young.log", 1)]);
+    let compress = || vec![rule(&tree.scope(), "*.log", 10, Strategy::CompressThenDelete)];
+    let before = fs::metadata(tree.scope().join("a.log")).expect("there");
+    let (freed, gone) = job(compress(), vec![]).free(Need { bytes: 150_000, inodes: 0 }).expect("cleaned");
+    assert!(freed >= 150_000 && gone == 0, "{freed} {gone}");
+    let after = fs::metadata(tree.scope().join("a.log.gz")).expect("compressed");
+    assert_eq!((after.modified().ok(), after.permissions()), (before.modified().ok(), before.permissions()));
+    let unpacked = Command::new("gzip").arg("-dc").arg(tree.scope().join("b.log.gz")).output().expect("unpacked");
+    assert_eq!(unpacked.stdout.len(), 100_000);
+    assert!(!tree.scope().join("a.log").exists() && tree.scope().join("young.log").exists());
+    // Only when that is not enough, the oldest goes.
+    let (_, gone) = job(compress(), vec![]).free(Need { bytes: 1, inodes: 1 }).expect("cleaned");
+    assert_eq!(
+        (gone, tree.scope().join("b.log.gz").exists(), tree.scope().join("a.log.gz").exists()),
+        (1, false, true)
+    );
+}
+
+#[test]
+fn what_may_not_be_cleaned_is_refused_with_its_reason() {
+    let tree = Tree::plant(&[]);
+    symlink(tree.outside(), tree.scope().join("link")).expect("linked");
+    fs::create_dir(tree.scope().join("base")).expect("made");
+    fs::write(tree.scope().join("base/PG_VERSION"), "15").expect("written");
+    fs::write(tree.scope().join("base/16384"), "rows").expect("written");
+    for (path, reason) in [
+        (tree.scope().join("link"), "symbolic link"),
+        (tree.scope().join("base"), "database"),
+        (tree.scope().join("../outside"), "no absolute path"),
+        (Path::new("/etc/cron.d").to_owned(), "protected"),
+        (Path::new("/var/lib/mysql/data").to_owned(), "protected"),
+        (Path::new("/").to_owned(), "as a whole"),
+        (Path::new("/proc/1").to_owned(), "protected"),
+    ] {
+        let rules = vec![rule(&tree.scope(), "none", 0, Strategy::Delete), rule(&path, "*", 0, Strategy::Delete)];
+        let why = job(rules, vec![]).free(ALL).expect_err("refused");
+        assert!(why.contains(reason), "{}: {why}", path.display());
+    }
+    delete(&tree, "*", 0, ALL, &[]);
+    assert!(tree.scope().join("base/16384").exists());
+}
+
+#[test]
+fn a_plan_names_what_would_go_and_touches_nothing() {
+    let file = |name: &str, days| Entry {
+        place: vec![],
+        name: name.as_bytes().to_vec(),
+        kind: Kind::File { days, size: 8192, is_open: false, is_linked: false },
+    };
+    let tree = Tree::plant(&[file("old\n.log", 40), file("young.log", 1)]);
+    let before = tree.seen();
+    let lines = job(vec![rule(&tree.scope(), "*", 10, Strategy::Delete)], vec![]).plan().expect("planned");
+    let text = lines.join("\n");
+    assert!(text.contains("delete 1 of 1 files") && text.contains("old\\n.log (8.0 KiB, 40d"), "{text}");
+    assert_eq!(tree.seen(), before);
+}
+
+#[test]
+fn the_outcome_says_what_became_free_and_names_the_files() {
+    let file = |name: &str| Entry {
+        place: vec![],
+        name: name.as_bytes().to_vec(),
+        kind: Kind::File { days: 40, size: 8192, is_open: name == "held.log", is_linked: false },
+    };
+    let tree = Tree::plant(&[file("a.log"), file("held.log")]);
+    // The whole machine's filesystem is above a goal of nothing, so that everything declared goes.
+    let rules = vec![rule(&tree.scope(), "*", 10, Strategy::Delete)];
+    let ActionOutcome::Succeeded { note } = job(rules, vec![]).clean() else { panic!("nothing was done") };
+    let note = note.as_str();
+    assert!(note.contains("1 file deleted: 8.0 KiB") && note.contains("a.log (8.0 KiB, 40d"), "{note}");
+    assert!(note.contains("in use by somebody: 1, as ") && note.contains("held.log"), "{note}");
+    let rules = vec![rule(&tree.scope(), "*", 10, Strategy::Delete)];
+    let ActionOutcome::NotNeeded { why } = job(rules, vec![]).clean() else { panic!("something was done") };
+    assert!(why.as_str().contains("in use by somebody"), "{why}");
+}
