@@ -9,7 +9,7 @@ use ansai_model::{
     inventory::{Inventory, UnitFacts},
     policy::Scope,
     rule::Severity,
-    runbook::Step,
+    runbook::{Rung, Step},
 };
 
 fn parts(text: &str) -> BundleParts {
@@ -42,7 +42,12 @@ fn ladder(parts: &BundleParts, name: &str) -> Vec<String> {
         Step::Wait(_) => "wait".to_owned(),
     };
     let rungs = runbook.rungs.iter();
-    rungs.map(|rung| format!("{}: {}", rung.id, rung.steps.iter().map(words).collect::<Vec<_>>().join(", "))).collect()
+    let when = |rung: &Rung| rung.when.as_ref().map(|when| format!(" if {}", when.source)).unwrap_or_default();
+    rungs
+        .map(|rung| {
+            format!("{}{}: {}", rung.id, when(rung), rung.steps.iter().map(words).collect::<Vec<_>>().join(", "))
+        })
+        .collect()
 }
 
 #[test]
@@ -174,8 +179,8 @@ fn memory_of(parts: &BundleParts, name: &str) -> Option<String> {
 fn a_service_s_memory_is_a_matter_of_its_own() {
     let text = "services: {app.service: {autonomy: act, memory: {limit: 1GiB, release: SIGUSR1, high: 900MiB}}, b.service: {}}";
     let parts = parts(text);
-    let said = "60s 24h memory, any time, act, act today: release: ask app.service to give memory back, by SIGUSR1; \
-                restart: restart app.service; limit: set MemoryHigh=900.0 MiB on app.service until the next boot";
+    let said = "60s 24h memory, quiet, act, act today: release: ask app.service to give memory back, by SIGUSR1; \
+                restart if figure.memory.killed_lately == false: restart app.service; limit: set MemoryHigh=900.0 MiB on app.service until the next boot";
     assert_eq!(memory_of(&parts, "app.service").as_deref(), Some(said));
     assert_eq!(memory_of(&parts, "b.service"), None);
     let of_unit = parts.rules.values().find(|rule| rule.id.as_str() == "service/app.service").expect("one");
@@ -189,12 +194,13 @@ fn what_is_said_of_all_memory_holds_for_services_that_stay_and_say_nothing_else(
                 d.service: {expect: not-failed}, 'w@*.service': {}}\n";
     let parts = parts_on(text, &["w@1.service"]);
     let table = [
-        ("a.service", "60s 48h service/a.service#memory, quiet, suggest, act today: restart: restart a.service"),
-        ("b.service", "5s 48h service/b.service#memory, any time, suggest, act now: restart: restart b.service"),
-        ("w@1.service", "60s 48h service/w@1.service#memory, quiet, suggest, act today: restart: restart w@1.service"),
+        ("a.service", "60s 48h service/a.service#memory, quiet, suggest, act today: {restart} a.service"),
+        ("b.service", "5s 48h service/b.service#memory, any time, suggest, act now: {restart} b.service"),
+        ("w@1.service", "60s 48h service/w@1.service#memory, quiet, suggest, act today: {restart} w@1.service"),
     ];
     for (name, said) in table {
-        assert_eq!(memory_of(&parts, name).as_deref(), Some(said));
+        let said = said.replace("{restart}", "restart if figure.memory.killed_lately == false: restart");
+        assert_eq!(memory_of(&parts, name), Some(said));
     }
     assert_eq!([memory_of(&parts, "c.service"), memory_of(&parts, "d.service")], [None, None]);
 }

@@ -5,7 +5,11 @@ use alloc::{format, string::String};
 
 use ansai_model::{
     action::ActionOutcome,
-    domain::service::{Exit, LoadState, UnitResult, UnitSnapshot},
+    condition::Value,
+    domain::{
+        memory::{ANONYMOUS, KILLED_LATELY},
+        service::{Exit, LoadState, UnitResult, UnitSnapshot},
+    },
     incident::{EvidenceKind, Incident, StepKind},
     report::Cause,
     text::Text,
@@ -22,6 +26,18 @@ pub(crate) struct CauseRule {
 /// The surest first: the first that applies is reported.
 pub(crate) const RULES: &[CauseRule] = &[
     CauseRule {
+        name: "leak-since-change",
+        text: "it keeps memory that it never gives back, and something was changed not long before that began",
+        advice: "compare the change with the moment since when its memory grows, and take it back if they belong together",
+        seen: |i| grows(i).and(changed(i)),
+    },
+    CauseRule {
+        name: "leak",
+        text: "it keeps memory that it never gives back: a leak, or a cache without a bound",
+        advice: "find what it keeps with a heap profile while it is large: a restart only buys time",
+        seen: grows,
+    },
+    CauseRule {
         name: "configuration-invalid",
         text: "its configuration is not valid",
         advice: "validate the configuration before it is deployed, with the command that the report shows",
@@ -37,7 +53,20 @@ pub(crate) const RULES: &[CauseRule] = &[
         name: "out-of-memory",
         text: "the kernel took it because memory ran out",
         advice: "raise its MemoryMax= or find what it keeps in memory",
-        seen: |i| unit(i, |u| u.result == UnitResult::OomKill),
+        seen: |i| {
+            let lately = i.observation.figure(KILLED_LATELY) == Some(&Value::Bool(true));
+            let seen = lately.then(|| format!("its check: {}", i.observation.summary()));
+            seen.or_else(|| unit(i, |u| u.result == UnitResult::OomKill))
+        },
+    },
+    CauseRule {
+        name: "memory-limit",
+        text: "it holds as much memory as it is allowed to",
+        advice: "raise MemoryMax= or `limit:`, or have it hold less; if it grows without end, the next report says since when",
+        seen: |i| {
+            let holds_too_much = i.observation.figure(ANONYMOUS).is_some() && !i.is_foreseen();
+            holds_too_much.then(|| format!("its check: {}", i.observation.summary()))
+        },
     },
     CauseRule {
         name: "disk-full",
@@ -97,10 +126,7 @@ pub(crate) const RULES: &[CauseRule] = &[
         name: "recent-change",
         text: "something that it depends on was changed shortly before",
         advice: "compare the change with the failure; take it back if they belong together",
-        seen: |i| {
-            let found = i.evidence.iter().find(|evidence| evidence.kind == EvidenceKind::Change)?;
-            Some(format!("{}: {}", found.source, first_line(found.text.as_str())))
-        },
+        seen: changed,
     },
     CauseRule {
         name: "ended-by-itself",
@@ -127,6 +153,17 @@ pub(crate) fn probable(incident: &Incident) -> Option<(Cause, &'static str)> {
 fn unit(incident: &Incident, is_it: fn(&UnitSnapshot) -> bool) -> Option<String> {
     let unit = incident.observation.unit()?;
     is_it(unit).then(|| format!("the unit's state: {}", incident.observation.summary()))
+}
+
+/// The growth of a service's memory, when that is what was foreseen.
+fn grows(incident: &Incident) -> Option<String> {
+    let is_memory = incident.is_foreseen() && incident.observation.figure(ANONYMOUS).is_some();
+    is_memory.then(|| format!("its memory: {}", incident.observation.summary()))
+}
+
+fn changed(incident: &Incident) -> Option<String> {
+    let found = incident.evidence.iter().find(|evidence| evidence.kind == EvidenceKind::Change)?;
+    Some(format!("{}: {}", found.source, first_line(found.text.as_str())))
 }
 
 fn step_failed(incident: &Incident, rung_name: &str) -> Option<String> {

@@ -4,6 +4,8 @@ use alloc::{boxed::Box, vec::Vec};
 use core::time::Duration;
 
 use ansai_model::{
+    check::Trend,
+    condition::Value,
     domain::service::{ActiveState, UnitSnapshot},
     id::IncidentId,
     incident::{Evidence, EvidenceKind, EvidenceRequest, Incident, Phase},
@@ -19,6 +21,8 @@ use crate::{
 
 /// Changes in this time before an incident are evidence.
 const CHANGES_WITHIN: Duration = Duration::from_secs(3 * 86_400);
+/// So long before something began to grow a change may be why.
+const CHANGES_BEFORE_GROWTH: Duration = Duration::from_secs(86_400);
 /// Longest that a notice waits for the evidence that belongs into it.
 const WAIT_MAX: Duration = Duration::from_secs(10);
 
@@ -70,7 +74,12 @@ impl HostEngine {
 
     fn request(&self, now: Now, incident: &Incident, is_running: bool) -> EvidenceRequest {
         let target = self.bundle.parts().targets.get(&incident.target);
-        let within = i64::try_from(CHANGES_WITHIN.as_millis()).unwrap_or(0);
+        // What grows may have begun to with a change of long ago.
+        let growing = match incident.observation.figure(Trend::GROWING) {
+            Some(Value::Duration(growing)) => growing.saturating_add(CHANGES_BEFORE_GROWTH),
+            Some(_) | None => Duration::ZERO,
+        };
+        let within = i64::try_from(CHANGES_WITHIN.max(growing).as_millis()).unwrap_or(0);
         EvidenceRequest {
             incident: incident.id,
             target: incident.target.clone(),
@@ -93,9 +102,9 @@ impl HostEngine {
         self.tell_what_waited(now, id);
     }
 
-    /// Whether a notice should wait: a person who is asked to act needs the evidence.
+    /// Whether a notice should wait: a person who is asked to act needs the evidence, and who is told early has the time.
     pub(crate) fn waits_for_evidence(&self, now: Now, id: IncidentId, kind: NoticeKind) -> bool {
-        kind.asks()
+        (kind.asks() || kind == NoticeKind::Foreseen)
             && match self.gathering.get(&id) {
                 Some(Gathering::Due) => true,
                 Some(Gathering::Asked(until)) => now.mono < *until,
@@ -117,8 +126,7 @@ impl HostEngine {
     /// After a restart of the agent: evidence that was not kept is asked for again, and notices that were not yet
     /// made are made when it is there.
     pub(crate) fn resume_evidence(&mut self, now: Now) {
-        let open: Vec<_> =
-            self.state.incidents.values().map(|incident| (incident.id, wanted(&incident.phase))).collect();
+        let open: Vec<_> = self.state.incidents.values().map(|incident| (incident.id, wanted(incident))).collect();
         for (id, kind) in open {
             let has_some = |incident: &Incident| incident.evidence.iter().any(|found| found.kind != EvidenceKind::Unit);
             if !self.state.incidents.get(&id).is_some_and(has_some) {
@@ -131,11 +139,12 @@ impl HostEngine {
     }
 }
 
-/// What a person must have been told of an incident in this phase.
-fn wanted(phase: &Phase) -> Option<NoticeKind> {
-    match phase {
+/// What a person must have been told of an incident as it stands.
+fn wanted(incident: &Incident) -> Option<NoticeKind> {
+    match incident.phase {
         Phase::Escalated { .. } => Some(NoticeKind::Escalated),
         Phase::AwaitingApproval { .. } => Some(NoticeKind::ApprovalWanted),
+        Phase::Remediating if incident.is_foreseen() => Some(NoticeKind::Foreseen),
         Phase::Open | Phase::Remediating | Phase::Stabilizing { .. } | Phase::Resolved(_) => None,
     }
 }

@@ -286,10 +286,14 @@ impl HostEngine {
             Choice::Act => {
                 self.state.remediations.insert(id, Remediation::new(runbook, policy));
                 self.set_phase(now, id, Phase::Remediating);
+                self.tell_what_is_foreseen(now, id);
                 true
             }
             Choice::Defer if wants_approval => self.await_approval(now, id, policy.approval_expires),
-            Choice::Defer => false,
+            Choice::Defer => {
+                self.tell_what_is_foreseen(now, id);
+                false
+            }
             Choice::Deny => {
                 if rule.autonomy == Autonomy::Suggest {
                     self.tell(now, id, NoticeKind::Suggested);

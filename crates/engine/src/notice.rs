@@ -5,7 +5,7 @@ use alloc::{boxed::Box, format, vec::Vec};
 
 use ansai_model::{
     id::{IncidentId, RouteId, TargetId},
-    incident::{Phase, Resolution},
+    incident::{Incident, Phase, Resolution},
     notify::NoticeKind,
     rule::Severity,
     text::Text,
@@ -43,6 +43,13 @@ impl HostEngine {
         self.state.dispatches.insert(dispatch.id, dispatch.clone());
         self.changed(now);
         self.effects.push(Effect::Dispatch(Box::new(dispatch)));
+    }
+
+    /// Tells of what will break if nothing is done, and what is about to be done: there may be time for a better remedy.
+    pub(crate) fn tell_what_is_foreseen(&mut self, now: Now, id: IncidentId) {
+        if self.state.incidents.get(&id).is_some_and(Incident::is_foreseen) {
+            self.tell(now, id, NoticeKind::Foreseen);
+        }
     }
 
     /// Whether a person who is asked to act is asked later, when a silence or a maintenance window is over: what is

@@ -42,6 +42,7 @@ impl HostEngine {
             rule: incident.rule.clone(),
             severity: incident.severity,
             is_drill: incident.is_drill,
+            is_foreseen: incident.is_foreseen(),
             at: now,
             headline: headline(incident),
             symptom: incident.observation.summary().clone(),
@@ -49,7 +50,7 @@ impl HostEngine {
             opened: incident.opened,
             phase: incident.phase.clone(),
             evidence: incident.evidence.clone(),
-            advice: advice(found.as_ref().map(|(_, advice)| *advice), history),
+            advice: advice(found.as_ref().map(|(_, advice)| *advice), history, incident.is_foreseen()),
             cause: found.map(|(cause, _)| cause),
             steps: incident.steps.clone(),
             steps_dropped: incident.steps_dropped,
@@ -76,7 +77,11 @@ impl HostEngine {
 
 fn headline(incident: &Incident) -> Text {
     let (name, symptom) = (incident.target.name(), incident.observation.summary());
+    let is_foreseen = incident.is_foreseen();
     Text::new(match &incident.phase {
+        Phase::Resolved(Resolution::Healed { rung }) if is_foreseen => {
+            format!("{name} was healed by {rung} before it failed")
+        }
         Phase::Resolved(Resolution::Healed { rung }) => match incident.downtime() {
             Some(downtime) => format!("{name} was healed by {rung} after {}", Shown(downtime)),
             None => format!("{name} was healed by {rung}"),
@@ -92,6 +97,7 @@ fn headline(incident: &Incident) -> Text {
             }
             Some(_) | None => format!("{name} is failing: {symptom}"),
         },
+        Phase::Remediating if is_foreseen => format!("{name} will fail if nothing is done: {symptom}"),
         Phase::Remediating | Phase::Stabilizing { .. } => format!("{name} is being healed: {symptom}"),
     })
 }
@@ -111,9 +117,14 @@ fn verified_by(incident: &Incident) -> Option<Text> {
     })
 }
 
-fn advice(of_cause: Option<&'static str>, history: History) -> Vec<Text> {
+fn advice(of_cause: Option<&'static str>, history: History, is_foreseen: bool) -> Vec<Text> {
     let mut advice: Vec<Text> = of_cause.map(|text| vec![Text::from(text)]).unwrap_or_default();
-    if history.incidents >= 3 {
+    if is_foreseen && history.incidents >= 1 {
+        advice.push(Text::new(format!(
+            "it was foreseen or seen {} times before: what is done about it buys time, and the cause is still there",
+            history.incidents
+        )));
+    } else if history.incidents >= 3 {
         advice.push(Text::new(format!(
             "this is incident {} of this check with {} of downtime so far: mend the cause rather than the symptom",
             history.incidents + 1,

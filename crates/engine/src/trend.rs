@@ -113,7 +113,8 @@ fn judged(trend: &Trend, now: WallTime, limit: f64, forecast: &Forecast, observa
         Health::Healthy if !reached => observation,
         Health::Healthy => {
             let symptom = told(now, limit, forecast);
-            Observation::failing(symptom).with_details(observation.details().clone()).with_took(observation.took())
+            let failing = Observation::failing(symptom).with_details(observation.details().clone());
+            failing.with_figure(Trend::FORESEEN, Value::Bool(true)).with_took(observation.took())
         }
     }
 }
@@ -158,7 +159,7 @@ fn with_figures(observation: Observation, now: WallTime, forecast: &Forecast) ->
         .with_figure("forecast.in", Value::Duration(forecast.reached_in))
         .with_figure("forecast.earliest", Value::Duration(forecast.earliest))
         .with_figure("forecast.latest", Value::Duration(forecast.latest))
-        .with_figure("forecast.growing", Value::Duration(forecast.growing_for))
+        .with_figure(Trend::GROWING, Value::Duration(forecast.growing_for))
         .with_figure("forecast.since", Value::Text(Text::from(format!("{}", Moment { at: WallTime(since), now }))))
         .with_figure("forecast.slope", Value::Bytes(ByteSize(whole(forecast.slope_per_hour))))
         .with_figure("forecast.confidence", Value::Percent(confidence))

@@ -75,11 +75,16 @@ impl Trend {
         ("forecast.in", ValueType::Duration),
         ("forecast.earliest", ValueType::Duration),
         ("forecast.latest", ValueType::Duration),
-        ("forecast.growing", ValueType::Duration),
+        (Self::GROWING, ValueType::Duration),
         ("forecast.since", ValueType::Text),
         ("forecast.slope", ValueType::Bytes),
         ("forecast.confidence", ValueType::Percent),
+        (Self::FORESEEN, ValueType::Bool),
     ];
+    /// The figure of an observation that fails for its forecast alone: nothing is broken yet.
+    pub const FORESEEN: &str = "forecast.alone";
+    /// The figure that says for how long it has grown.
+    pub const GROWING: &str = "forecast.growing";
 }
 
 /// What kind of growth is looked for.

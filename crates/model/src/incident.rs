@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     action::ActionOutcome,
+    check::Trend,
+    condition::Value,
     decision::Decision,
     id::{CheckId, IncidentId, RuleId, RunId, RungId, TargetId},
     observation::Observation,
@@ -68,10 +70,17 @@ impl Incident {
         self.ended.is_none()
     }
 
-    /// From the first failing result to the last recovery, when it has recovered.
+    /// Whether it was opened by a forecast alone: nothing was broken then.
+    #[must_use]
+    pub fn is_foreseen(&self) -> bool {
+        self.observation.figure(Trend::FORESEEN) == Some(&Value::Bool(true))
+    }
+
+    /// From the first failing result to the last recovery, when it has recovered; nothing of what was only foreseen.
     #[must_use]
     pub fn downtime(&self) -> Option<Duration> {
-        self.healthy_since.map(|healthy| healthy.mono.since(self.failing_since.mono))
+        let since = |healthy: Now| healthy.mono.since(self.failing_since.mono);
+        self.healthy_since.map(|healthy| if self.is_foreseen() { Duration::ZERO } else { since(healthy) })
     }
 
     /// Adds a step. When there are [`Incident::STEPS_MAX`], one from the middle gives its place: how it began and how it

@@ -146,6 +146,8 @@ pub enum NoticeKind {
     Suggested,
     /// It waits for `ansai approve`.
     ApprovalWanted,
+    /// Nothing is broken yet, and something will be done before it is.
+    Foreseen,
 }
 
 impl NoticeKind {

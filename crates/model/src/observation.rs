@@ -124,6 +124,15 @@ impl Observation {
         }
     }
 
+    /// The figure of this name.
+    #[must_use]
+    pub fn figure(&self, name: &str) -> Option<&Value> {
+        match &self.details {
+            Details::Figures(figures) => figures.get(name),
+            Details::None | Details::Unit(_) => None,
+        }
+    }
+
     /// How long the look took.
     #[must_use]
     pub fn took(&self) -> Duration {

@@ -30,6 +30,9 @@ pub struct Report {
     pub severity: Severity,
     /// Whether it was a drill.
     pub is_drill: bool,
+    /// Whether nothing was broken when it was opened: a forecast said that it would be.
+    #[serde(default)]
+    pub is_foreseen: bool,
     /// When it was made.
     pub at: Now,
     /// One line: what happened.

@@ -40,7 +40,7 @@ const PEACE: Duration = Duration::from_secs(20 * 60);
 pub const CONFIGURATION: &str = "\
 autonomy: act
 policies:
-  memory: {stable_for: 2m, quiet: {at: '00:00', lasts: 1h}}
+  own: {stable_for: 2m, quiet: {at: '00:00', lasts: 1h}}
   default: {cooldown: 10s, budget: {actions: 6, per: 1h}, stable_for: 20s, verify_within: 15s, dependency_wait: 2m}
 agent: {host_budget: {actions: 10, per: 1h}}
 services:
@@ -52,7 +52,7 @@ targets:
 checks:
   service/app.service#memory: {probe: {exec: [/bin/memory]}, every: 30s, fail_after: 1, recover_after: 1}
 rules:
-  memory: {target: service/app.service, checks: ['service/app.service#memory'], runbook: memory, policy: memory}
+  memory: {target: service/app.service, checks: ['service/app.service#memory'], runbook: memory, policy: own}
 runbooks:
   memory:
     - {name: release, steps: [{exec: [/bin/release], disruption: none}]}

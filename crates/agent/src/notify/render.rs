@@ -90,6 +90,7 @@ pub fn kind_word(kind: NoticeKind) -> &'static str {
         NoticeKind::Healed => "healed",
         NoticeKind::HealedTooOften => "healed too often",
         NoticeKind::Suggested => "suggestion",
+        NoticeKind::Foreseen => "foreseen",
         NoticeKind::ApprovalWanted => "approval wanted",
     }
 }
@@ -100,9 +101,11 @@ pub fn subject(notice: &Notice, host: &str) -> String {
     let drill = if notice.report.is_drill { "drill, " } else { "" };
     let urgency = match notice.kind {
         NoticeKind::Escalated | NoticeKind::ApprovalWanted => format!(", {}", notice.report.severity.as_str()),
-        NoticeKind::Recovered | NoticeKind::Healed | NoticeKind::HealedTooOften | NoticeKind::Suggested => {
-            String::new()
-        }
+        NoticeKind::Recovered
+        | NoticeKind::Healed
+        | NoticeKind::HealedTooOften
+        | NoticeKind::Suggested
+        | NoticeKind::Foreseen => String::new(),
     };
     one_line(&format!("[{host}] {drill}{}{urgency}: {}", kind_word(notice.kind), notice.report.headline), 200)
 }

@@ -115,7 +115,7 @@ pub fn retry_wait(failures: u32, route: &RouteId) -> Duration {
 #[must_use]
 pub fn is_dispensable(kind: NoticeKind) -> bool {
     match kind {
-        NoticeKind::Healed | NoticeKind::Recovered | NoticeKind::Suggested => true,
+        NoticeKind::Healed | NoticeKind::Recovered | NoticeKind::Suggested | NoticeKind::Foreseen => true,
         NoticeKind::Escalated | NoticeKind::HealedTooOften | NoticeKind::ApprovalWanted => false,
     }
 }

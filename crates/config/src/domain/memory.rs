@@ -166,7 +166,7 @@ fn ladder(unit: &UnitName, memory: &Memory) -> Vec<Rung> {
     }
     if let Ok(id) = RungId::new("restart") {
         let restart = act(Action::RestartUnit { unit: unit.clone() }, JOB_TIMEOUT);
-        rungs.push(Rung { when: still_whole(), ..Rung::healing(id, restart, RESTARTS_MAX) });
+        rungs.push(Rung { when: Some(still_whole()), ..Rung::healing(id, restart, RESTARTS_MAX) });
     }
     if let (Some(high), Ok(id)) = (memory.high, RungId::new("limit")) {
         let limit = Action::Memory(MemoryAction::Limit { unit: unit.clone(), high });
@@ -177,6 +177,6 @@ fn ladder(unit: &UnitName, memory: &Memory) -> Vec<Rung> {
 
 /// A service that lives on without one of its processes is not restarted for that: what there was to lose is lost, and
 /// why is for a person to find out.
-fn still_whole() -> Option<Condition> {
-    crate::condition::parse(&format!("not figure.{KILLED_LATELY}")).ok()
+fn still_whole() -> Condition {
+    crate::condition::parse(&format!("figure.{KILLED_LATELY} == false")).expect("a condition on a figure")
 }

@@ -4,6 +4,7 @@ use alloc::format;
 use core::time::Duration;
 
 use ansai_model::{
+    decision::Gate,
     domain::service::{ActiveState, LoadState},
     id::{CheckId, IncidentId, TargetId},
     observation::Health,
@@ -16,6 +17,9 @@ use crate::{host_engine::HostEngine, remediation::Stage};
 
 /// How long a remedy that worked is watched before others may begin though there are many: a leak is watched for hours.
 const WATCHED_MAX: Duration = Duration::from_secs(60);
+
+/// When a remediation whose quiet hours have come asks again for a place.
+const ASKED_AGAIN: Duration = Duration::from_secs(10);
 
 pub(super) fn ledger(p: &Proposal<'_>) -> Opinion {
     match &p.engine.ledger_trouble {
@@ -122,7 +126,9 @@ pub(super) fn concurrency(p: &Proposal<'_>) -> Opinion {
         let until = moment_at(p.now, pending.lost_after);
         return defer(Some(until), Text::new(format!("{run} is still under way on this target")));
     }
-    if p.moment != Moment::Start {
+    let is_counted =
+        p.engine.state.remediations.contains_key(&p.incident.id) && !waits_its_turn(p.engine, p.incident.id);
+    if p.moment != Moment::Start && is_counted {
         return allow("it is one of the remediations under way");
     }
     if let Some(other) = p.engine.down_first(p.incident.id) {
@@ -147,9 +153,23 @@ pub(super) fn concurrency(p: &Proposal<'_>) -> Opinion {
     if let Some(other) = same {
         return defer(None, Text::new(format!("incident {other} is being healed on the same target")));
     }
-    let (count, most) = (others().count(), p.engine.bundle.parts().settings.remediations_at_once_max as usize);
+    let count = others().filter(|(id, _)| !waits_its_turn(p.engine, **id)).count();
+    let most = p.engine.bundle.parts().settings.remediations_at_once_max as usize;
     if count >= most {
-        return defer(None, Text::new(format!("{count} remediations are under way; at most {most} at once")));
+        // One that has waited for its quiet hours is woken by nobody else's end.
+        let again = (p.moment != Moment::Start).then(|| moment_at(p.now, p.now.mono.plus(ASKED_AGAIN)));
+        return defer(again, Text::new(format!("{count} remediations are under way; at most {most} at once")));
     }
     allow(Text::new(format!("{count} of {most} remediations at once")))
+}
+
+/// Whether a remediation stands before a rung that waits for quiet hours, or for its turn when they have come: it does
+/// nothing, so it keeps nobody waiting.
+fn waits_its_turn(engine: &HostEngine, id: IncidentId) -> bool {
+    let decision = engine.state.incidents.get(&id).and_then(|incident| incident.decision.as_ref());
+    let waits = decision.is_some_and(|decision| {
+        decision.objections().any(|objection| matches!(objection.gate, Gate::Quiet | Gate::Concurrency))
+    });
+    let remediation = engine.state.remediations.get(&id);
+    waits && remediation.is_some_and(|own| own.stage == Stage::Ready && own.step == 0)
 }

@@ -8,6 +8,7 @@ mod autonomy;
 mod checks;
 mod enemy;
 mod explaining;
+mod foreseen;
 mod gates;
 mod groups;
 mod outcomes;

@@ -234,6 +234,7 @@ fn outcome_tone(outcome: &ActionOutcome) -> Tone {
 
 fn downtime(report: &Report) -> String {
     match report.downtime {
+        _ if report.is_foreseen => "None: it was foreseen, and nothing was broken when this began.".to_owned(),
         Some(downtime) => format!("{} from the first failing look to recovery, as measured.", shown(downtime)),
         None => format!(
             "{} so far: it had not recovered when this was written.",
