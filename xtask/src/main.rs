@@ -19,6 +19,7 @@ cargo xtask bench heal        SIGKILL to healed, beside systemd's own restart an
 cargo xtask bench footprint   memory and processor time of the agent at rest and with 1,000 checks
 cargo xtask bench domains     what watching filesystems, certificates, TLS sockets and memory takes on top
 cargo xtask bench engine      observations per second on one core
+cargo xtask bench clean       a tree of 1,000,000 files cleaned to a goal, beside find -delete
 cargo xtask bench leaks       which of the labelled series are called leaks, and how early
 cargo xtask bench forecast    error of the time at which disks are full, beside least squares
 cargo xtask sim [--seeds N]   many simulated hosts under faults, invariants checked after each step
@@ -57,6 +58,7 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["bench", "engine"] => cargo::run(&["run", "--release", "--quiet", "-p", "ansai-sim", "--", "bench"]),
         ["bench", "leaks"] => judged("leaks::"),
         ["bench", "forecast"] => judged("forecast::"),
+        ["bench", "clean"] => cargo::run(&["bench", "--quiet", "-p", "ansai-host", "--bench", "clean"]),
         ["breaks"] => breaks::run(),
         ["sim"] => sim("10000"),
         ["sim", "--seeds", seeds] => sim(seeds),

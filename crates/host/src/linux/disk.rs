@@ -4,20 +4,38 @@
 //! in `model`'s disk domain.
 
 pub mod clean;
+mod folders;
+mod holders;
+mod kernel_log;
 pub mod mounts;
 mod usage;
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use ansai_model::{
     action::{ActionOutcome, ActionRun},
-    domain::disk::{DiskAction, DiskProbe, Writable, judge_usage, judge_writable},
+    domain::disk::{DiskAction, DiskProbe, Writable, judge_errors, judge_usage, judge_writable},
+    incident::{Evidence, EvidenceKind},
     observation::Observation,
     text::Text,
 };
 
 use self::mounts::Mount;
-use super::{LinuxHost, probe::Context};
+use super::{LinuxHost, kernel, probe::Context};
+
+/// How far back the kernel log is evidence.
+const ERRORS_WITHIN: Duration = Duration::from_secs(24 * 3600);
+/// How long a filesystem is walked over to see where its room went.
+const WALK_TIME: Duration = Duration::from_secs(5);
+/// How long evidence is waited for, while others walk too.
+const GATHER_TIME: Duration = Duration::from_secs(15);
+
+/// Held by whoever walks over a filesystem.
+static WALK: Mutex<()> = Mutex::new(());
 
 /// Looks at a filesystem once.
 pub(super) async fn observe(context: &Context, probe: &DiskProbe, timeout: Duration) -> Observation {
@@ -27,7 +45,10 @@ pub(super) async fn observe(context: &Context, probe: &DiskProbe, timeout: Durat
     };
     match probe {
         DiskProbe::ReadOnly { .. } => judge_writable(&mount.path, mount.writable),
-        DiskProbe::Errors { .. } => Observation::unknown("the kernel log is not read yet"),
+        DiskProbe::Errors { within, .. } => match kernel_log::errors(&context.root, &mount, *within, timeout).await {
+            Ok(errors) => judge_errors(&mount.path, *within, &errors),
+            Err(why) => Observation::unknown(why),
+        },
         DiskProbe::Space { .. } | DiskProbe::Inodes { .. } | DiskProbe::Full { .. } => {
             match usage::ask(&context.root, &mount, timeout).await {
                 Ok(usage) => judge_usage(probe, &usage).unwrap_or_else(|| Observation::unknown("no look at its room")),
@@ -45,6 +66,65 @@ pub(super) async fn perform(host: &LinuxHost, action: &DiskAction, run: &ActionR
 /// Says what an action would do, without doing it.
 pub(super) async fn plan(host: &LinuxHost, action: &DiskAction) -> Vec<Text> {
     clean::plan(host, action).await
+}
+
+/// What takes the room of a filesystem, or what the kernel said of it.
+pub(super) async fn gather(context: &Context, probe: &DiskProbe) -> Vec<Evidence> {
+    let root = &context.root;
+    let mount = match find(root, probe.mount()) {
+        Ok(mount) => mount,
+        Err(why) => return vec![missing("/proc/self/mountinfo", why)],
+    };
+    match probe {
+        DiskProbe::ReadOnly { .. } | DiskProbe::Errors { .. } => {
+            match kernel_log::errors(root, &mount, ERRORS_WITHIN, GATHER_TIME).await {
+                Ok(errors) if errors.count == 0 => Vec::new(),
+                Ok(errors) => {
+                    let lines: Vec<&str> = errors.last.iter().map(Text::as_str).collect();
+                    vec![Evidence {
+                        source: "kernel log".into(),
+                        kind: EvidenceKind::Log,
+                        text: lines.join("\n").into(),
+                    }]
+                }
+                Err(why) => vec![missing("kernel log", why)],
+            }
+        }
+        DiskProbe::Space { .. } | DiskProbe::Inodes { .. } | DiskProbe::Full { .. } => {
+            what_takes_room(root, &mount).await
+        }
+    }
+}
+
+fn missing(source: &str, why: String) -> Evidence {
+    Evidence { source: source.into(), kind: EvidenceKind::Missing, text: why.into() }
+}
+
+/// Deleted files that are still open, and the largest directories.
+async fn what_takes_room(root: &Path, mount: &Mount) -> Vec<Evidence> {
+    let (root, place, path) = (root.to_owned(), usage::place(root, mount), mount.path.clone());
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let begun = std::thread::Builder::new().name("ansai-folders".into()).spawn(move || {
+        kernel::become_idle();
+        let found = {
+            // One walk at a time, however many filesystems fill up at once.
+            let _alone = WALK.lock().unwrap_or_else(PoisonError::into_inner);
+            let held = holders::told(&holders::held(&root, &place));
+            (held, folders::look(&place, Instant::now() + WALK_TIME).told())
+        };
+        // Nobody may be waiting any more.
+        let _ = sender.send(found);
+    });
+    let found = match begun {
+        Ok(_) => tokio::time::timeout(GATHER_TIME, receiver).await,
+        Err(error) => return vec![missing("folders", format!("no thread could be begun: {error}"))],
+    };
+    let Ok(Ok((held, largest))) = found else { return vec![missing("folders", "the walk took too long".into())] };
+    let told = |source: String, text: Option<String>| {
+        text.map(|text| Evidence { source: source.into(), kind: EvidenceKind::Resources, text: text.into() })
+    };
+    let held = told(format!("deleted files of {path}"), held);
+    held.into_iter().chain(told(format!("folders of {path}"), largest)).collect()
 }
 
 /// The filesystem that is mounted here, or what lies here instead.

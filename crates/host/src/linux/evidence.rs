@@ -14,7 +14,7 @@ use ansai_model::{
 use super::{
     certificate,
     command::{self, Ended},
-    memory, port_owner,
+    disk, memory, port_owner,
     probe::Context,
     redact::Redactor,
     systemd::{self, Bus},
@@ -44,6 +44,9 @@ pub(super) async fn gather(
     }
     found.extend(paths_changed(&request.paths, request.since));
     found.extend(packages_changed(&context.root, request.since));
+    if let Some(Probe::Disk(probe)) = &request.probe {
+        found.extend(disk::gather(context, probe).await);
+    }
     if let Some(Probe::Certificate(probe)) = &request.probe {
         found.extend(certificate::gather(&context.root, probe));
     }

@@ -41,7 +41,8 @@ pub fn owners(root: &Path, port: u16) -> Vec<Owner> {
     owners
 }
 
-fn owner(dir: &Path, pid: u32) -> Owner {
+/// A process by its folder below /proc.
+pub(super) fn owner(dir: &Path, pid: u32) -> Owner {
     let name = std::fs::read_to_string(dir.join("comm")).unwrap_or_default().trim().to_owned();
     Owner { pid, name, unit: unit_of(&dir.join("cgroup")) }
 }

@@ -54,7 +54,7 @@ pub async fn observe(context: &Context, probe: &Probe, timeout: Duration) -> Obs
 #[cfg(test)]
 mod tests {
 
-    use ansai_model::{observation::Details, probe::HttpProbe};
+    use ansai_model::{domain::disk::DiskProbe, observation::Details, probe::HttpProbe, units::ByteSize};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
@@ -83,6 +83,8 @@ mod tests {
         let path = std::env::current_exe().expect("known").display().to_string();
         check(Probe::File { path: path.clone(), age_max: None, size_max: None }).await;
         check(Probe::File { path: path.clone(), age_max: Some(Duration::from_secs(1)), size_max: None }).await;
+        let mount = String::from("/");
+        check(Probe::Disk(DiskProbe::Full { mount, available_min: ByteSize(1) })).await;
         check(Probe::ProcessCount { executable: path, count_min: 1, count_max: 9 }).await;
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let url = format!("http://{}/", listener.local_addr().expect("an address"));

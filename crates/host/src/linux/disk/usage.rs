@@ -24,7 +24,8 @@ pub(super) fn read(root: &Path, mount: &Mount) -> io::Result<DiskUsage> {
     Ok(usage(&rustix::fs::statvfs(place(root, mount))?))
 }
 
-fn place(root: &Path, mount: &Mount) -> PathBuf {
+/// Where a mount point is found.
+pub(super) fn place(root: &Path, mount: &Mount) -> PathBuf {
     root.join(mount.path.trim_start_matches('/'))
 }
 

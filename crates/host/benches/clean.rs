@@ -1,0 +1,144 @@
+//! A tree of a million files cleaned to a goal, beside `find … -delete` over a tree of the same kind, in the same run.
+//! It prints both times, their ratio and the most memory that was resident, and judges nothing.
+//!
+//! Both run at normal priority, so that they can be compared; in the agent, cleaning is the last in line for the disk and
+//! the processor.
+
+use std::{
+    fs::{self, File},
+    io::Write,
+    path::Path,
+    process::Command,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use ansai_host::linux::disk::{
+    clean::{Need, Pace, files::Job},
+    mounts,
+};
+use ansai_model::{
+    domain::disk::{CleanRule, Cleaning, Strategy},
+    units::{ByteSize, Percent},
+};
+use anyhow::{Context, Result, ensure};
+
+const FILES: u64 = 1_000_000;
+const FOLDERS: u64 = 1_000;
+/// Files are 1 to 100 days old; those of more than 10 are to go.
+const AGES: u64 = 100;
+const YOUNG: u64 = 10;
+const DAY: u64 = 86_400;
+const THREADS: usize = 2;
+const ROUNDS: usize = 2;
+
+fn main() -> Result<()> {
+    let place = std::env::var_os("CARGO_TARGET_TMPDIR").map_or_else(std::env::temp_dir, Into::into);
+    say(&format!(
+        "{FILES} files in {FOLDERS} folders, every fourth with 1 KiB, below {}; the {} % oldest are to go",
+        place.display(),
+        100 - YOUNG
+    ));
+    let (mut ours, mut theirs, mut resident) = (Vec::new(), Vec::new(), 0);
+    for round in 0..ROUNDS {
+        for who in [round % 2 == 0, round % 2 != 0] {
+            let dir = tempfile::tempdir_in(&place).context("a folder")?;
+            plant(dir.path())?;
+            if who {
+                let (took, peak) = clean(dir.path())?;
+                resident = resident.max(peak);
+                ours.push(took);
+            } else {
+                theirs.push(find(dir.path())?);
+            }
+            let left = count(dir.path())?;
+            ensure!(left == FILES * YOUNG / AGES, "{left} files are left");
+        }
+    }
+    let seconds = |all: &[Duration]| all.iter().map(|took| format!("{:.1} s", took.as_secs_f64())).collect::<Vec<_>>();
+    let best = |all: &[Duration]| all.iter().min().copied().unwrap_or_default().as_secs_f64();
+    say(&format!("ansai, {THREADS} threads, the oldest first, to its goal: {}", seconds(&ours).join(", ")));
+    say(&format!("find … -mtime +{YOUNG} -delete:                       {}", seconds(&theirs).join(", ")));
+    say(&format!("best of each: ansai takes {:.2} of find's time", best(&ours) / best(&theirs)));
+    say(&format!("most memory resident while ansai cleaned: {}", ByteSize(resident)));
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "this is a program for people at a terminal")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+/// Plants the tree and waits until it is on the disk.
+fn plant(dir: &Path) -> Result<()> {
+    let now = SystemTime::now();
+    let content = [b'x'; 1024];
+    for folder in 0..FOLDERS {
+        let folder_path = dir.join(format!("folder-{folder}"));
+        fs::create_dir(&folder_path)?;
+        for index in 0..FILES / FOLDERS {
+            let number = folder * (FILES / FOLDERS) + index;
+            let mut file = File::create(folder_path.join(format!("entry-{number}.log")))?;
+            if number % 4 == 0 {
+                file.write_all(&content)?;
+            }
+            // Spread over all folders, in no order; half a day away from any border.
+            let age = (number * 7919 % AGES + 1) * DAY + DAY / 2;
+            file.set_modified(now - Duration::from_secs(age))?;
+        }
+    }
+    let top = File::open(dir)?;
+    rustix::fs::syncfs(&top)?;
+    Ok(())
+}
+
+fn clean(dir: &Path) -> Result<(Duration, u64)> {
+    let mounts = mounts::read(Path::new("/"))?;
+    let mount = mounts.iter().filter(|mount| dir.starts_with(&mount.path)).max_by_key(|mount| mount.path.len());
+    let rule = CleanRule {
+        path: dir.to_str().context("text")?.to_owned(),
+        pattern: "*.log".into(),
+        older_than: Duration::ZERO,
+        threshold: None,
+        strategy: Strategy::Delete,
+    };
+    let job = Job {
+        root: "/".into(),
+        mount: mount.context("a mount")?.path.clone(),
+        goal: Percent::new(0).context("a share")?,
+        what: Cleaning::Logs { rules: vec![rule] },
+        protect: Vec::new(),
+        deadline: Instant::now() + Duration::from_secs(600),
+        cancelled: Arc::default(),
+        threads: THREADS,
+        pace: Pace::Full,
+    };
+    // From here on the most memory is counted anew.
+    fs::write("/proc/self/clear_refs", "5")?;
+    let begun = Instant::now();
+    let need = Need { bytes: 0, inodes: FILES * (AGES - YOUNG) / AGES };
+    let (_, gone) = job.free(need).map_err(anyhow::Error::msg)?;
+    let took = begun.elapsed();
+    ensure!(gone == need.inodes, "{gone} files are gone");
+    let status = fs::read_to_string("/proc/self/status")?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("VmHWM")?;
+    let peak: u64 = peak.split_whitespace().next().context("a figure")?.parse()?;
+    Ok((took, peak * 1024))
+}
+
+fn find(dir: &Path) -> Result<Duration> {
+    let begun = Instant::now();
+    let days = format!("+{YOUNG}");
+    let done =
+        Command::new("find").arg(dir).args(["-type", "f", "-name", "*.log", "-mtime", &days, "-delete"]).status()?;
+    ensure!(done.success(), "find ended with {done}");
+    Ok(begun.elapsed())
+}
+
+fn count(dir: &Path) -> Result<u64> {
+    let mut count = 0;
+    for folder in fs::read_dir(dir)? {
+        count += u64::try_from(fs::read_dir(folder?.path())?.count())?;
+    }
+    Ok(count)
+}

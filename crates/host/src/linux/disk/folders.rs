@@ -1,0 +1,152 @@
+//! Where the room went: the largest directories of a filesystem, and those in which most was written lately.
+//! A walk that is last in line for the disk, ends after a while, and stays on its filesystem.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    time::{Duration, Instant, SystemTime},
+};
+
+use ansai_model::{time::Shown, units::ByteSize};
+use rustix::fs::{AtFlags, StatxFlags, statx};
+
+/// Most entries that are looked at.
+const ENTRIES_MAX: u64 = 2_000_000;
+/// Directories that lie deeper are counted to the one above.
+const DEPTH_MAX: usize = 5;
+/// Most directories that are told apart; others are counted to the one above.
+const FOLDERS_MAX: usize = 20_000;
+/// Directories nested deeper are not looked into.
+const NESTING_MAX: usize = 64;
+/// Most directories that are named.
+const NAMED_MAX: usize = 6;
+/// What counts as lately.
+const LATELY: Duration = Duration::from_secs(24 * 3600);
+
+/// What was found below a mount point.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Folders {
+    /// Bytes in each directory and below, and those in files that were written to lately.
+    sums: BTreeMap<PathBuf, (u64, u64)>,
+    entries: u64,
+    /// Whether the walk ended before it had seen all.
+    is_cut: bool,
+}
+
+struct Walk {
+    folders: Folders,
+    top: PathBuf,
+    mount: u64,
+    now: SystemTime,
+    deadline: Instant,
+}
+
+/// Looks where the room went, until `deadline`. It blocks: give it a thread of its own.
+pub(super) fn look(top: &Path, deadline: Instant) -> Folders {
+    let mount = mount_of(top).unwrap_or(0);
+    let now = SystemTime::now();
+    let mut walk = Walk { folders: Folders::default(), top: top.to_owned(), mount, now, deadline };
+    walk.folder(top, 0);
+    walk.folders
+}
+
+fn mount_of(folder: &Path) -> Option<u64> {
+    let flags = AtFlags::SYMLINK_NOFOLLOW;
+    statx(rustix::fs::CWD, folder, flags, StatxFlags::MNT_ID).ok().map(|stat| stat.stx_mnt_id)
+}
+
+impl Walk {
+    /// The bytes in a directory and below, and those written lately.
+    fn folder(&mut self, folder: &Path, depth: usize) -> (u64, u64) {
+        let mut sum = (0_u64, 0_u64);
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            self.folders.entries += 1;
+            if self.folders.entries >= ENTRIES_MAX || Instant::now() >= self.deadline {
+                self.folders.is_cut = true;
+                break;
+            }
+            let Ok(meta) = entry.metadata() else { continue };
+            let bytes = meta.blocks().saturating_mul(512);
+            let inner = if meta.is_dir() && depth < NESTING_MAX && mount_of(&entry.path()) == Some(self.mount) {
+                let inner = self.folder(&entry.path(), depth + 1);
+                (inner.0 + bytes, inner.1)
+            } else if meta.is_file() {
+                // One of several names takes its share only.
+                let bytes = bytes / meta.nlink().max(1);
+                let age = meta.modified().ok().and_then(|at| self.now.duration_since(at).ok()).unwrap_or_default();
+                (bytes, if age < LATELY { bytes } else { 0 })
+            } else {
+                (0, 0)
+            };
+            sum = (sum.0 + inner.0, sum.1 + inner.1);
+        }
+        if depth <= DEPTH_MAX && self.folders.sums.len() < FOLDERS_MAX && folder != self.top {
+            self.folders.sums.insert(folder.to_owned(), sum);
+        }
+        sum
+    }
+}
+
+impl Folders {
+    /// In words: the largest, and those in which most was written lately; `None` when there is nothing to tell.
+    pub(super) fn told(&self) -> Option<String> {
+        let largest = self.top(|sum| sum.0);
+        let lately = self.top(|sum| sum.1);
+        if largest.is_empty() {
+            return None;
+        }
+        let list = |found: Vec<(&PathBuf, u64)>| {
+            let named = found.into_iter().map(|(path, bytes)| format!("{} {}", ByteSize(bytes), path.display()));
+            named.collect::<Vec<_>>().join(", ")
+        };
+        let cut = if self.is_cut { "; the walk was cut short, so there may be larger ones" } else { "" };
+        let mut text = format!("largest: {}{cut}", list(largest));
+        if !lately.is_empty() {
+            text.push_str(&format!("\nin files written to within {}: {}", Shown(LATELY), list(lately)));
+        }
+        Some(text)
+    }
+
+    /// The largest directories by this figure. One that is large only for what a single one in it holds is not named,
+    /// but that one.
+    fn top(&self, figure: impl Fn(&(u64, u64)) -> u64) -> Vec<(&PathBuf, u64)> {
+        let heir = |path: &Path, bytes: u64| {
+            let mut inside = self.sums.range(path.to_owned()..).take_while(|(inner, _)| inner.starts_with(path));
+            inside.any(|(inner, sum)| inner.parent() == Some(path) && figure(sum) >= bytes / 10 * 8)
+        };
+        let mut found: Vec<(&PathBuf, u64)> = self.sums.iter().map(|(path, sum)| (path, figure(sum))).collect();
+        found.retain(|(path, bytes)| *bytes >= 1 << 20 && !heir(path, *bytes));
+        found.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
+        found.truncate(NAMED_MAX);
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_are_named_where_the_room_is_taken_and_not_all_above() {
+        let top = tempfile::tempdir().expect("a folder");
+        let write = |path: &str, size: usize, days: u64| {
+            let path = top.path().join(path);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+            fs::write(&path, vec![b'x'; size]).expect("written");
+            let at = SystemTime::now() - Duration::from_secs(days * 86_400);
+            fs::File::options().write(true).open(&path).and_then(|file| file.set_modified(at)).expect("aged");
+        };
+        write("log/app/deep/a.log", 4 << 20, 30);
+        write("log/app/deep/b.log", 4 << 20, 30);
+        write("cache/new", 3 << 20, 0);
+        write("small/file", 1000, 0);
+        let told = look(top.path(), Instant::now() + Duration::from_secs(60)).told().expect("something");
+        let (largest, lately) = told.split_once('\n').expect("two lines");
+        assert!(largest.starts_with("largest: 8.0 MiB") && largest.contains("log/app/deep,"), "{told}");
+        assert!(!largest.contains("small") && !lately.contains("deep") && lately.contains("cache"), "{told}");
+        let cut = look(top.path(), Instant::now());
+        assert!(cut.is_cut && cut.told().is_none());
+    }
+}
