@@ -48,6 +48,9 @@ use systemd::Bus;
 /// Most hints that wait; when there are more, everything is looked at.
 const HINTS_MAX: usize = 256;
 
+/// Longest wait for one of the host's own servers when certificates are searched for.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Where the host's parts are.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -154,6 +157,15 @@ impl LinuxHost {
             None => Vec::new(),
         };
         facts::inventory(root, units)
+    }
+
+    /// The inventory with the certificates of this host, in files and as its own sockets show them. It takes seconds, and
+    /// each server is asked.
+    pub async fn survey(&self) -> Inventory {
+        let root = &self.inner.options.root;
+        let certificates = certificate::discover::files(root);
+        let tls_listeners = Box::pin(certificate::discover::sockets(root, &certificates, HANDSHAKE_TIMEOUT)).await;
+        Inventory { certificates, tls_listeners, ..self.inventory().await }
     }
 
     /// The host's figures at this moment, as conditions name them; what cannot be read is left out.

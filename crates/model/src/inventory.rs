@@ -5,7 +5,12 @@ use alloc::{boxed::Box, collections::BTreeMap, string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    condition::Value, domain::service::ActiveState, id::UnitName, text::Text, time::WallTime, units::ByteSize,
+    condition::Value,
+    domain::{certificate::Endpoint, service::ActiveState},
+    id::UnitName,
+    text::Text,
+    time::WallTime,
+    units::ByteSize,
 };
 
 /// One look at the host.
@@ -19,9 +24,9 @@ pub struct Inventory {
     pub units: Vec<UnitFacts>,
     /// Its real filesystems, sorted by mount point; at most [`Inventory::MOUNTS_MAX`].
     pub mounts: Vec<MountFacts>,
-    /// Certificates found in files in the usual places; at most [`Inventory::CERTIFICATES_MAX`].
+    /// Certificates found with their keys in the usual places, sorted by path, when they were asked for; at most [`Inventory::CERTIFICATES_MAX`].
     pub certificates: Vec<CertificateFacts>,
-    /// Listening sockets of this host that speak TLS; at most [`Inventory::LISTENERS_MAX`].
+    /// Listening sockets of this host that speak TLS, when they were asked for; at most [`Inventory::LISTENERS_MAX`].
     pub tls_listeners: Vec<TlsListener>,
     /// The `host.*` fields of the condition language that could be read.
     pub facts: BTreeMap<Box<str>, Value>,
@@ -53,26 +58,49 @@ pub struct MountFacts {
     pub size: ByteSize,
 }
 
-/// A certificate in a file.
+/// Whose certificate it is and until when; copies of one certificate have the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CertificateFacts {
-    /// The file, absolute.
-    pub path: String,
-    /// Its key, where one lies beside it.
-    pub key: Option<String>,
+pub struct CertificateIdentity {
     /// The names that it is for, the first one being its name for people.
     pub names: Vec<String>,
     /// When it ends.
     pub expires: WallTime,
+    /// Who signed it.
+    pub signer: Signer,
+    /// SHA-256 of the certificate, hexadecimal.
+    pub digest: String,
+}
+
+/// Who signed a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Signer {
+    /// An authority that this host trusts.
+    Trusted,
+    /// Itself.
+    Itself,
+    /// An authority that this host does not know, or none to which its chain leads.
+    Unknown,
+}
+
+/// A certificate in a file, which has its key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateFacts {
+    /// The file, absolute.
+    pub path: String,
+    /// Its key, where that lies in a file of its own; otherwise it is in the same one.
+    pub key: Option<String>,
+    /// Which certificate.
+    pub certificate: CertificateIdentity,
 }
 
 /// A listening socket that answers with a certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TlsListener {
-    /// How it is reached from this host, as `https://127.0.0.1:443`.
-    pub endpoint: String,
-    /// The names of its certificate.
-    pub names: Vec<String>,
+    /// How it is reached from this host.
+    pub endpoint: Endpoint,
+    /// Which certificate it shows when it is asked for [`Endpoint::server_name`].
+    pub certificate: CertificateIdentity,
     /// The unit that it belongs to, when known.
     pub unit: Option<UnitName>,
 }

@@ -1,7 +1,8 @@
 //! From the bytes of a certificate to what the model judges: names, times, strength. No decision is made here.
 
 use ansai_model::{
-    domain::certificate::{Aspect, CertificateSeen, ChainState, Expectation, KeyMatch, Sameness, Strength},
+    domain::certificate::{Aspect, CertificateSeen, ChainState, Expectation, KeyMatch, Sameness, Strength, Trust},
+    inventory::{CertificateIdentity, Signer},
     text::Text,
     time::WallTime,
 };
@@ -129,22 +130,21 @@ pub(super) fn described(der: &CertificateDer<'_>) -> Option<String> {
     ))
 }
 
-/// What discovery wants to know.
-pub(super) struct Facts {
-    /// What it covers.
-    pub(super) names: Vec<String>,
-    /// Whether it signed itself.
-    pub(super) is_self_signed: bool,
-}
-
-/// What discovery wants to know, when the certificate can be understood.
-pub(super) fn facts(der: &CertificateDer<'_>) -> Option<Facts> {
-    let own = parse(der).ok()?;
-    Some(Facts { names: names(&own), is_self_signed: own.subject() == own.issuer() })
+/// What the inventory says of a certificate, when it can be understood.
+pub(super) fn identity(chain: &[CertificateDer<'static>], now: WallTime) -> Option<CertificateIdentity> {
+    let first = chain.first()?;
+    let own = parse(first).ok()?;
+    let signer = match chain::follow(chain, &Trust::Host, within(&own, now)) {
+        ChainState::Trusted => Signer::Trusted,
+        _ if own.subject() == own.issuer() => Signer::Itself,
+        ChainState::NotAsked | ChainState::Unreadable(_) | ChainState::Broken(_) => Signer::Unknown,
+    };
+    let expires = WallTime(own.validity().not_after.timestamp().saturating_mul(1000));
+    Some(CertificateIdentity { names: names(&own), expires, signer, digest: digest(first) })
 }
 
 /// SHA-256, hexadecimal.
-pub(super) fn digest(der: &CertificateDer<'_>) -> String {
+fn digest(der: &CertificateDer<'_>) -> String {
     use sha2::Digest;
     sha2::Sha256::digest(der.as_ref()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
