@@ -130,7 +130,7 @@ enum Command {
     },
     /// Say why something was done to a target, or not.
     Explain {
-        /// The target: nginx, nginx.service or service/nginx.service.
+        /// The target: nginx for service/nginx.service, /var for disk//var, api.example.com for certificate/api.example.com.
         target: String,
     },
     /// Allow what an incident proposes.
@@ -194,7 +194,7 @@ enum Command {
     },
     /// Run the runbook of a failing target now.
     Heal {
-        /// The target: nginx, nginx.service or service/nginx.service.
+        /// The target: nginx for service/nginx.service, /var for disk//var, api.example.com for certificate/api.example.com.
         target: String,
         #[command(flatten)]
         consent: ConsentArgs,

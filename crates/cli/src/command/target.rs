@@ -1,5 +1,7 @@
 //! From what a person writes to targets and scopes: `nginx` is enough when it is unique, and near names are suggested.
 
+use std::path::Path;
+
 use ansai_model::{id::TargetId, policy::Scope};
 use ansai_protocol::Status;
 
@@ -22,19 +24,28 @@ fn names(status: &Status) -> Vec<String> {
     status.targets.iter().map(|target| target.target.to_string()).collect()
 }
 
-/// The one of `all` that is meant by `name`.
+/// The one of `all` that is meant by `name`: its whole name, its name without the domain, or a part of it that no other
+/// one has. A filesystem is meant by the place where it is mounted, a service also without the ending of its unit.
 pub(super) fn among(all: &[String], name: &str) -> Result<String, Failure> {
-    let candidates = [name.to_owned(), format!("service/{name}"), format!("service/{name}.service")];
-    if let Some(found) = candidates.into_iter().find(|candidate| all.contains(candidate)) {
-        return Ok(found);
+    let name = without_last_slash(name);
+    if let Some(found) = all.iter().find(|target| *target == name) {
+        return Ok(found.clone());
     }
+    let is_meant = |target: &&str| {
+        bare(target) == name
+            || bare(target).strip_suffix(".service") == Some(name)
+            || target.strip_prefix("disk/").is_some_and(|path| name.strip_prefix("disk") == Some(path))
+    };
+    let whole: Vec<&str> = all.iter().map(String::as_str).filter(is_meant).collect();
     let part: Vec<&str> = all.iter().map(String::as_str).filter(|target| target.contains(name)).collect();
-    match part.as_slice() {
+    let found = if whole.is_empty() { part } else { whole };
+    match found.as_slice() {
         [one] => Ok((*one).to_owned()),
         [] => {
-            let suggestion = match nearest(all, name) {
-                Some(near) => format!("did you mean `{near}`? `ansai status` lists them"),
-                None => "`ansai status` lists them".to_owned(),
+            let suggestion = match (nearest(all, name), holder(all, name)) {
+                (Some(near), _) => format!("did you mean `{near}`? `ansai status` lists them"),
+                (None, Some(holder)) => format!("it lies on the filesystem `{holder}`"),
+                (None, None) => "`ansai status` lists them".to_owned(),
             };
             Err(Failure::new(Code::Usage, format!("there is no target `{name}`"), suggestion))
         }
@@ -45,9 +56,25 @@ pub(super) fn among(all: &[String], name: &str) -> Result<String, Failure> {
     }
 }
 
+/// What stands behind the domain: the name of a unit, the place of a filesystem.
+fn bare(target: &str) -> &str {
+    target.split_once('/').map_or(target, |(_, name)| name)
+}
+
+fn without_last_slash(name: &str) -> &str {
+    let is_whole = matches!(name, "/" | "disk/" | "disk//");
+    name.strip_suffix('/').filter(|_| !is_whole).unwrap_or(name)
+}
+
+/// The filesystem that a path lies on, as far as it is watched.
+fn holder<'a>(all: &'a [String], path: &str) -> Option<&'a str> {
+    let places = all.iter().filter_map(|target| target.strip_prefix("disk/"));
+    let holders = places.filter(|place| path.starts_with('/') && Path::new(path).starts_with(place));
+    holders.max_by_key(|place| place.len())
+}
+
 /// The name that is nearest to what was written, when it is near enough to be meant.
 fn nearest<'a>(all: &'a [String], name: &str) -> Option<&'a str> {
-    let bare = |text: &'a str| text.rsplit('/').next().unwrap_or(text);
     let distance = |target: &'a str| {
         let stem = bare(target).trim_end_matches(".service");
         strsim::damerau_levenshtein(name, bare(target)).min(strsim::damerau_levenshtein(name, stem))
@@ -82,8 +109,18 @@ mod tests {
     use super::*;
 
     fn check(name: &str) -> String {
-        let all: Vec<String> =
-            ["service/nginx.service", "service/app@1.service", "service/app@2.service"].map(str::to_owned).into();
+        let all = [
+            "certificate/api.example.com",
+            "certificate/shop",
+            "disk//",
+            "disk//var",
+            "disk//var/lib",
+            "service/app@1.service",
+            "service/app@2.service",
+            "service/nginx.service",
+            "service/shop.service",
+        ];
+        let all: Vec<String> = all.map(str::to_owned).into();
         among(&all, name).unwrap_or_else(|failure| failure.text())
     }
 
@@ -96,6 +133,36 @@ mod tests {
             check("app"),
             "ansai: `app` could be service/app@1.service, service/app@2.service\n  try: write more of the name"
         );
+    }
+
+    #[test]
+    fn a_filesystem_is_meant_by_its_place_and_a_certificate_by_its_name() {
+        for (name, target) in [
+            ("/", "disk//"),
+            ("disk/", "disk//"),
+            ("disk//", "disk//"),
+            ("/var", "disk//var"),
+            ("/var/", "disk//var"),
+            ("disk/var", "disk//var"),
+            ("disk//var/", "disk//var"),
+            ("/var/lib", "disk//var/lib"),
+            ("var/lib", "disk//var/lib"),
+            ("api.example.com", "certificate/api.example.com"),
+            ("certificate/api.example.com", "certificate/api.example.com"),
+            ("api", "certificate/api.example.com"),
+            ("shop.service", "service/shop.service"),
+        ] {
+            assert_eq!(check(name), target, "{name}");
+        }
+        assert_eq!(
+            check("shop"),
+            "ansai: `shop` could be certificate/shop, service/shop.service\n  try: write more of the name"
+        );
+        assert_eq!(
+            check("/var/library/x"),
+            "ansai: there is no target `/var/library/x`\n  try: it lies on the filesystem `/var`"
+        );
+        assert!(check("/vat").contains("did you mean `/var`?"), "{}", check("/vat"));
     }
 
     #[test]
