@@ -14,6 +14,14 @@ fn checks(parts: &BundleParts, name: &str) -> Vec<String> {
     parts.checks.keys().filter(of_it).map(|id| id.name().to_owned()).collect()
 }
 
+/// The rungs that apply only when something holds, with what that is.
+fn conditions(parts: &BundleParts, name: &str) -> Vec<String> {
+    let runbook = parts.runbooks.iter().find(|(id, _)| id.as_str() == format!("certificate/{name}#good"));
+    let rungs = runbook.map(|(_, runbook)| runbook.rungs.as_slice()).unwrap_or_default();
+    let said = |rung: &ansai_model::runbook::Rung| Some(format!("{}: {}", rung.id, rung.when.as_ref()?.source));
+    rungs.iter().filter_map(said).collect()
+}
+
 fn ladder(parts: &BundleParts, name: &str) -> Vec<(String, Vec<String>)> {
     let (_, runbook) = parts
         .runbooks
@@ -37,6 +45,8 @@ fn files_copies_and_servers_are_looked_at_and_people_told_in_time() {
     assert_eq!(checks(&parts, "wild"), ["end-10d", "end-2d", "file"]);
     assert_eq!(checks(&parts, "shop.example.com"), ["file"]);
     assert_eq!(checks(&parts, "partner"), ["end-14d", "end-1d", "end-3d", "end-7d", "tls-partner.example.com:443"]);
+    let told = parts.rules.values().filter(|rule| rule.checks[0].name().starts_with("end-"));
+    assert!(told.clone().count() == 14 && told.into_iter().all(|rule| rule.condition.is_some()), "not at once");
     let severities: Vec<_> = parts
         .rules
         .values()
@@ -58,6 +68,11 @@ fn what_is_renewed_is_only_taken_over_and_what_is_due_is_renewed() {
     assert_eq!(names("live"), ["reload", "renew", "take-over", "renew-later"]);
     assert_eq!(names("shop.example.com"), ["renew", "take-over", "renew-later"]);
     assert!(names("partner").is_empty(), "people are told");
+    let (stale, due) = ("figure.certificate.is_stale == true", "figure.certificate.is_due == true");
+    assert_eq!(
+        conditions(&parts, "api.example.com"),
+        [format!("deploy: {stale}"), format!("reload: {stale}"), format!("renew: {due}")]
+    );
     let steps = ladder(&parts, "api.example.com");
     assert_eq!(
         steps[1].1,

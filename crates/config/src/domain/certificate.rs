@@ -37,7 +37,7 @@ const MATTER: &str = "good";
 const EVERY: Duration = Duration::from_secs(3_600);
 const EVERY_SOFT: Duration = Duration::from_secs(2);
 /// People are told how near the end is only when it is as near for a while: what is renewed at once is no news.
-const TOLD_EVERY_SOFT: Duration = Duration::from_secs(1_800);
+const TOLD_WHEN: &str = "failing_for > 15m";
 const FILE_TIMEOUT: Duration = Duration::from_secs(5);
 const SERVED_TIMEOUT: Duration = Duration::from_secs(10);
 /// A server may be reloading when it is asked.
@@ -232,7 +232,7 @@ fn add_one(
             checks: vec![told(certificate, &id, &name, *before, until)?],
             rungs: Vec::new(),
             policy: POLICY,
-            condition: None,
+            condition: crate::condition::parse(TOLD_WHEN).ok(),
             autonomy,
             severity: if is_last { Severity::Now } else { severity },
         };
@@ -309,6 +309,5 @@ fn told(
         // A certificate without both is refused where it is read.
         (None, None) => return Err(ansai_model::id::NameError::Empty),
     };
-    let check = check(certificate, CheckId::of(target, name)?, target, probe);
-    Ok(Check { every_soft: TOLD_EVERY_SOFT.min(certificate.every), fail_after: 2, ..check })
+    Ok(check(certificate, CheckId::of(target, name)?, target, probe))
 }

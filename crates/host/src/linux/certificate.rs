@@ -28,10 +28,11 @@ use std::{
 use ansai_model::{
     action::{ActionOutcome, ActionRun},
     domain::certificate::{
-        Aspect, CertificateAction, CertificateProbe, FileProbe, KeyMatch, KeyPlace, Sameness, ServedProbe, judge,
+        Aspect, CertificateAction, CertificateProbe, Expectation, FileProbe, KeyMatch, KeyPlace, Sameness, ServedProbe,
+        judge,
     },
     incident::{Evidence, EvidenceKind},
-    observation::Observation,
+    observation::{Health, Observation},
     text::Text,
     time::WallTime,
 };
@@ -60,8 +61,10 @@ fn observe_file(root: &Path, probe: &FileProbe, now: WallTime) -> Observation {
     let loaded = match read::certificates(root, &probe.path) {
         Ok(chain) => chain,
         // A certificate that is declared and is not there is due: the first one is issued like any other.
-        Err(LoadError::Missing) => return absent(format!("{} does not exist", probe.path)),
-        Err(LoadError::NoCertificate(why)) => return absent(format!("{} holds no certificate: {why}", probe.path)),
+        Err(LoadError::Missing) => return absent(root, probe, now, "does not exist"),
+        Err(LoadError::NoCertificate(why)) => {
+            return absent(root, probe, now, &format!("holds no certificate: {why}"));
+        }
         Err(LoadError::Unreadable(why)) => {
             return Observation::unknown(format!("{} cannot be read: {why}", probe.path));
         }
@@ -74,13 +77,22 @@ fn observe_file(root: &Path, probe: &FileProbe, now: WallTime) -> Observation {
     judged(root, &probe.path, &probe.expect, &loaded, key, probe.same_as.as_deref(), now)
 }
 
-fn absent(why: String) -> Observation {
+/// A copy that is missing is stale while what it is a copy of is good; anything else that is missing is due.
+fn absent(root: &Path, probe: &FileProbe, now: WallTime, why: &str) -> Observation {
     use ansai_model::condition::Value;
-    Observation::failing(why)
+    let source = probe.same_as.as_ref().and_then(|file| read::certificates(root, file).ok());
+    let is_stale = source.is_some_and(|chain| !is_due(&chain, &probe.expect, now));
+    Observation::failing(format!("{} {why}", probe.path))
         .with_figure("certificate.expires_in", Value::Duration(Duration::ZERO))
         .with_figure("certificate.lifetime", Value::Duration(Duration::ZERO))
-        .with_figure("certificate.is_due", Value::Bool(true))
-        .with_figure("certificate.is_stale", Value::Bool(false))
+        .with_figure("certificate.is_due", Value::Bool(!is_stale))
+        .with_figure("certificate.is_stale", Value::Bool(is_stale))
+}
+
+/// Whether a certificate would be called failing if it stood alone.
+fn is_due(chain: &[CertificateDer<'static>], expect: &Expectation, now: WallTime) -> bool {
+    let seen = seen::seen(chain, expect, now, KeyMatch::NotAsked, Sameness::NotAsked);
+    seen.is_ok_and(|seen| judge("", expect, &seen, now).health() == Health::Failing)
 }
 
 async fn observe_served(root: &Path, probe: &ServedProbe, timeout: Duration) -> Observation {
@@ -102,14 +114,14 @@ async fn observe_served(root: &Path, probe: &ServedProbe, timeout: Duration) -> 
 fn judged(
     root: &Path,
     place: &str,
-    expect: &ansai_model::domain::certificate::Expectation,
+    expect: &Expectation,
     chain: &[CertificateDer<'static>],
     key: KeyMatch,
     same_as: Option<&str>,
     now: WallTime,
 ) -> Observation {
     let sameness = match same_as {
-        Some(file) if expect.aspect == Aspect::Everything => sameness(root, file, chain),
+        Some(file) if expect.aspect == Aspect::Everything => sameness(root, file, chain, expect, now),
         Some(_) | None => Sameness::NotAsked,
     };
     match seen::seen(chain, expect, now, key, sameness) {
@@ -118,10 +130,16 @@ fn judged(
     }
 }
 
-fn sameness(root: &Path, file: &str, chain: &[CertificateDer<'static>]) -> Sameness {
+fn sameness(
+    root: &Path,
+    file: &str,
+    chain: &[CertificateDer<'static>],
+    expect: &Expectation,
+    now: WallTime,
+) -> Sameness {
     match read::certificates(root, file) {
         Ok(other) if other.first() == chain.first() => Sameness::Same,
-        Ok(_) => Sameness::Differs { file: file.into() },
+        Ok(other) => Sameness::Differs { file: file.into(), is_due: is_due(&other, expect, now) },
         Err(error) => Sameness::Unreadable(Text::new(format!("{file}: {error}"))),
     }
 }

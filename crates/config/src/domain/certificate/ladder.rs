@@ -28,8 +28,8 @@ pub(super) fn rungs(certificate: &Certificate) -> Vec<Rung> {
         validators: certificate.validators.clone(),
         units: certificate.units.clone(),
     });
-    let stale = crate::condition::parse("figure.certificate.is_stale").ok();
-    let due = crate::condition::parse("figure.certificate.is_due").ok();
+    let stale = crate::condition::parse("figure.certificate.is_stale == true").ok();
+    let due = crate::condition::parse("figure.certificate.is_due == true").ok();
     let mut rungs = Vec::new();
     if !certificate.copies.is_empty() {
         let steps = vec![act(deploy.clone())];

@@ -120,6 +120,8 @@ pub enum Sameness {
     Differs {
         /// The file.
         file: Text,
+        /// Whether the one in the file is itself in need of being renewed: then taking it over would mend nothing.
+        is_due: bool,
     },
     /// The file could not be read; its own check says so.
     Unreadable(Text),
@@ -180,8 +182,12 @@ pub fn judge(place: &str, expect: &Expectation, seen: &CertificateSeen, now: Wal
     if expect.is_of_everything() {
         of_itself.extend(own_problems(expect, seen));
     }
-    let is_stale = expect.is_of_everything() && matches!(seen.sameness, Sameness::Differs { .. });
-    let is_due = !of_itself.is_empty() && !is_stale;
+    let differs = match &seen.sameness {
+        Sameness::Differs { file, is_due } if expect.is_of_everything() => Some((file, *is_due)),
+        Sameness::Differs { .. } | Sameness::Same | Sameness::Unreadable(_) | Sameness::NotAsked => None,
+    };
+    let is_stale = differs.is_some_and(|(_, is_due)| !is_due);
+    let is_due = !is_stale && (differs.is_some() || !of_itself.is_empty());
     let figures = |observation: Observation| {
         observation
             .with_figure("certificate.expires_in", Value::Duration(expires_in))
@@ -197,9 +203,9 @@ pub fn judge(place: &str, expect: &Expectation, seen: &CertificateSeen, now: Wal
         return figures(Observation::unknown(why));
     }
     let mut problems = of_itself;
-    if let (true, Sameness::Differs { file }) = (expect.is_of_everything(), &seen.sameness) {
-        let text = format!("is not the certificate in {file}: renewed there, but not taken over here");
-        problems.insert(0, text);
+    if let Some((file, is_due)) = differs {
+        let why = if is_due { "" } else { ": renewed there, but not taken over here" };
+        problems.insert(0, format!("is not the certificate in {file}{why}"));
     }
     if !problems.is_empty() {
         return figures(Observation::failing(format!("{place} {}", problems.join("; "))));

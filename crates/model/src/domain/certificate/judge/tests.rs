@@ -94,10 +94,15 @@ fn everything_that_is_wrong_is_said_at_once() {
 
 #[test]
 fn a_copy_that_differs_is_stale_and_not_due() {
-    let stale = CertificateSeen { sameness: Sameness::Differs { file: "/b.pem".into() }, ..seen(365) };
+    let differs = |is_due| Sameness::Differs { file: "/b.pem".into(), is_due };
+    let stale = CertificateSeen { sameness: differs(false), ..seen(365) };
     let judged = check(&expect(), &stale, 364, Health::Failing, "not the certificate in /b.pem");
     assert_eq!(figure(&judged, "certificate.is_due"), Some(Value::Bool(false)));
     assert_eq!(figure(&judged, "certificate.is_stale"), Some(Value::Bool(true)));
+    let judged =
+        check(&expect(), &CertificateSeen { sameness: differs(true), ..seen(365) }, 1, Health::Failing, "not the");
+    assert_eq!(figure(&judged, "certificate.is_due"), Some(Value::Bool(true)), "taking it over would mend nothing");
+    assert_eq!(figure(&judged, "certificate.is_stale"), Some(Value::Bool(false)));
 }
 
 #[test]

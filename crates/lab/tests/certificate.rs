@@ -1,0 +1,224 @@
+//! Certificates end to end: a real nginx and PostgreSQL serve them, and a real ACME server, Debian's pebble, renews them.
+
+use std::{path::Path, time::Duration, time::SystemTime};
+
+use ansai_lab::agent::{QUICK, json, wait_report};
+use ansai_lab::{Host, HostOptions, agent};
+use anyhow::{Context as _, Result, ensure};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+
+const LIMIT: Duration = Duration::from_secs(60);
+const NAME: &str = "api.lab.test";
+const DAY: u64 = 86_400;
+
+/// The folder of the programs of the machine that are lent to a host.
+const LENT: &str = "/usr/local/bin";
+
+const PEBBLE: &str = r#"{"pebble": {"listenAddress": "127.0.0.1:14000", "managementListenAddress": "127.0.0.1:15000",
+"certificate": "/etc/pebble/server.pem", "privateKey": "/etc/pebble/server.key", "httpPort": 80, "tlsPort": 1,
+"ocspResponderURL": "", "externalAccountBindingRequired": false}}"#;
+
+const PEBBLE_UNITS: [(&str, &str); 2] = [
+    (
+        "pebble-dns.service",
+        "[Service]\nExecStart=/usr/local/bin/pebble-challtestsrv -dns01 127.0.0.1:8053 -management 127.0.0.1:8055 \
+         -http01= -https01= -tlsalpn01= -defaultIPv4=127.0.0.1 -defaultIPv6=\n",
+    ),
+    (
+        "pebble.service",
+        "[Service]\nEnvironment=PEBBLE_VA_NOSLEEP=1\n\
+         ExecStart=/usr/local/bin/pebble -config /etc/pebble/pebble.json -dnsserver 127.0.0.1:8053\n",
+    ),
+];
+
+const NGINX: &str = "\
+server { listen 80; root /var/www/acme; }
+server { listen 443 ssl; ssl_certificate /etc/nginx/ssl/api.pem; ssl_certificate_key /etc/nginx/ssl/api.key; }
+";
+
+/// Makes certificates.
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    fn new() -> Result<Self> {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(rcgen::DnType::CommonName, "Lab");
+        Ok(Self(CertifiedIssuer::self_signed(params, KeyPair::generate()?)?))
+    }
+
+    /// A certificate a year old, and its key, with so many days left.
+    fn pair(&self, names: &[&str], days_left: u64) -> Result<(String, String)> {
+        let key = KeyPair::generate()?;
+        let mut params = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())?;
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
+        let at = |seconds: u64| rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds);
+        (params.not_before, params.not_after) = (at(now - 365 * DAY), at(now + days_left * DAY));
+        Ok((params.signed_by(&key, &self.0)?.pem(), key.serialize_pem()))
+    }
+}
+
+/// A host with an ACME server, and with nginx serving a certificate one day from its end.
+fn boot(name: &str, nginx: &str) -> Result<Host> {
+    let host = Host::boot(&HostOptions::new(name))?;
+    let authority = Authority::new()?;
+    for program in ["pebble", "pebble-challtestsrv"] {
+        host.copy_in(&Path::new("/usr/bin").join(program), Path::new(LENT).join(program), 0o755)?;
+    }
+    let (certificate, key) = authority.pair(&["localhost", "127.0.0.1"], 90)?;
+    host.write_file("/etc/pebble/pebble.json", PEBBLE, 0o644)?;
+    host.write_file("/etc/pebble/server.pem", certificate, 0o644)?;
+    host.write_file("/etc/pebble/server.key", key, 0o600)?;
+    host.write_file("/etc/ansai/issuer.pem", authority.0.as_ref().pem(), 0o644)?;
+    for (unit, text) in PEBBLE_UNITS {
+        host.install_unit(unit, text)?;
+        host.start(unit)?;
+    }
+    let root = host.wait_for("pebble's root", LIMIT, || root(&host))?;
+    host.write_file("/etc/ansai/roots.pem", root + &authority.0.as_ref().pem(), 0o644)?;
+    let (certificate, key) = authority.pair(&[NAME], 1)?;
+    for folder in ["/etc/nginx/ssl", "/etc/other"] {
+        host.write_file(format!("{folder}/api.pem"), &certificate, 0o644)?;
+        host.write_file(format!("{folder}/api.key"), &key, 0o600)?;
+    }
+    host.run_ok(&["mkdir", "-p", "/var/www/acme"])?;
+    host.remove_file("/etc/nginx/sites-enabled/default")?;
+    host.write_file("/etc/nginx/conf.d/lab.conf", nginx, 0o644)?;
+    host.start("nginx.service")?;
+    Ok(host)
+}
+
+/// The authority that this run of pebble signs with, once it is there.
+fn root(host: &Host) -> Result<Option<String>> {
+    let ask = ["openssl", "s_client", "-quiet", "-connect", "127.0.0.1:15000"];
+    let said = host.run_with_input(&ask, b"GET /roots/0 HTTP/1.0\r\n\r\n")?.stdout;
+    Ok(said.find("-----BEGIN").map(|begin| said[begin..].to_owned()))
+}
+
+fn configuration(endpoints: &str) -> String {
+    format!(
+        "{QUICK}  certificate: {{cooldown: 1s, verify_within: 20s, stable_for: 2s, backoff: {{initial: 1s}}}}\n\
+certificates:
+  {NAME}:
+    file: /etc/nginx/ssl/api.pem
+    trust: /etc/ansai/roots.pem
+    endpoints: {endpoints}
+    renew: {{acme: {{directory: \"https://localhost:14000/dir\", trust: /etc/ansai/issuer.pem, webroot: /var/www/acme}}}}
+    deploy: [{{certificate: /etc/postfix/certs/api.pem, key: /etc/postfix/certs/api.key, group: postfix, mode: \"0640\"}}]
+    services: [nginx.service]
+    every: 10s
+"
+    )
+}
+
+/// The serial number of the certificate that a port shows.
+fn serial(host: &Host, port: u16) -> Result<String> {
+    let script = format!(
+        "openssl s_client -connect 127.0.0.1:{port} -servername {NAME} </dev/null 2>/dev/null | openssl x509 -noout -serial"
+    );
+    Ok(host.run_ok(&["sh", "-c", &script])?.text().to_owned())
+}
+
+fn serial_of_file(host: &Host, path: &str) -> Result<String> {
+    Ok(host.run_ok(&["openssl", "x509", "-noout", "-serial", "-in", path])?.text().to_owned())
+}
+
+/// What the agent says of the certificate.
+fn target(host: &Host) -> serde_json::Value {
+    let status = json(host, &["status"]).unwrap_or_default();
+    let name = format!("certificate/{NAME}");
+    let targets = status["targets"].as_array().cloned().unwrap_or_default();
+    targets.into_iter().find(|target| target["target"] == name.as_str()).unwrap_or_default()
+}
+
+#[test]
+fn a_certificate_one_day_from_its_end_is_renewed_put_in_place_and_verified_on_its_socket() -> Result<()> {
+    let host = boot("renewed", NGINX)?;
+    for kind in ["pem", "key"] {
+        let text = host.read_file(format!("/etc/other/api.{kind}"))?;
+        host.write_file(format!("/etc/postfix/certs/api.{kind}"), text, 0o600)?;
+    }
+    let old = serial(&host, 443)?;
+    let worker = host.main_pid("nginx.service")?;
+    agent::install(&host, &configuration("[\"https://127.0.0.1\"]"))?;
+    agent::start(&host)?;
+    let report = wait_report(&host, "i1", "healed")?;
+    assert!(report["symptom"].as_str().is_some_and(|text| text.contains("expires in 23h")), "{report:#}");
+    let new = serial(&host, 443)?;
+    assert_ne!(new, old, "nginx serves the new one");
+    for file in ["/etc/nginx/ssl/api.pem", "/etc/postfix/certs/api.pem"] {
+        assert_eq!(serial_of_file(&host, file)?, new, "{file}");
+    }
+    assert_eq!(host.main_pid("nginx.service")?, worker, "it was reloaded, not restarted");
+    let listed = host.run_ok(&["stat", "-c", "%a %G", "/etc/postfix/certs/api.key", "/etc/nginx/ssl/api.key"])?;
+    assert_eq!(listed.text(), "640 postfix\n600 root");
+    let verified = agent::steps(&report, "verified");
+    assert!(format!("{verified:?}").contains("tls-127.0.0.1:443"), "{report:#}");
+    // What is renewed behind our back is only taken over.
+    host.write_file("/etc/postfix/certs/api.pem", host.read_file("/etc/other/api.pem")?, 0o640)?;
+    // The second incident only waited to tell how near the end was, and ended with the first.
+    let report = wait_report(&host, "i3", "healed")?;
+    assert!(report["symptom"].as_str().is_some_and(|text| text.contains("is not the certificate in")), "{report:#}");
+    assert!(agent::is_in(&agent::report(&host, "i2"), "by-itself"));
+    assert_eq!(serial_of_file(&host, "/etc/postfix/certs/api.pem")?, new, "the same one, without asking the issuer");
+    Ok(())
+}
+
+#[test]
+fn a_renewed_certificate_that_a_server_does_not_take_is_put_back_and_escalated() -> Result<()> {
+    // The second server reads another file, which nobody declared: it never shows the new certificate.
+    let other =
+        "server { listen 8443 ssl; ssl_certificate /etc/other/api.pem; ssl_certificate_key /etc/other/api.key; }\n";
+    let host = boot("putback", &format!("{NGINX}{other}"))?;
+    host.run_ok(&["mkdir", "-p", "/etc/postfix/certs"])?;
+    let old = serial(&host, 443)?;
+    agent::install(&host, &configuration("[\"https://127.0.0.1\", \"https://127.0.0.1:8443\"]"))?;
+    agent::start(&host)?;
+    let report = wait_report(&host, "i1", "escalated")?;
+    let undone = agent::steps(&report, "undone");
+    assert!(format!("{undone:?}").contains("put back: /etc/nginx/ssl/api"), "{report:#}");
+    let why = agent::steps(&report, "not-verified");
+    assert!(format!("{why:?}").contains("tls-127.0.0.1:8443"), "{report:#}");
+    assert_eq!(serial_of_file(&host, "/etc/nginx/ssl/api.pem")?, old);
+    host.wait_until("nginx to serve the earlier certificate", LIMIT, || Ok(serial(&host, 443)? == old))?;
+    assert!(!host.exists("/etc/postfix/certs/api.pem"), "where nothing was, nothing is left");
+    Ok(())
+}
+
+#[test]
+fn postgresql_that_has_not_read_its_renewed_certificate_reads_it() -> Result<()> {
+    let host = Host::boot(&HostOptions::new("pgtls"))?;
+    let authority = Authority::new()?;
+    host.write_file("/etc/ansai/roots.pem", authority.0.as_ref().pem(), 0o644)?;
+    let put = || -> Result<()> {
+        let (certificate, key) = authority.pair(&[NAME], 200)?;
+        host.write_file("/etc/postgresql/tls/db.pem", certificate, 0o644)?;
+        host.write_file("/etc/postgresql/tls/db.key", key, 0o600)?;
+        host.run_ok(&["chown", "postgres", "/etc/postgresql/tls/db.key"]).map(drop)
+    };
+    put()?;
+    let settings =
+        "ssl = on\nssl_cert_file = '/etc/postgresql/tls/db.pem'\nssl_key_file = '/etc/postgresql/tls/db.key'\n";
+    host.write_file("/etc/postgresql/15/main/conf.d/tls.conf", settings, 0o644)?;
+    host.start("postgresql@15-main.service")?;
+    let text = format!(
+        "{QUICK}  certificate: {{cooldown: 1s, verify_within: 20s, stable_for: 2s}}\n\
+certificates:
+  {NAME}:
+    file: /etc/postgresql/tls/db.pem
+    trust: /etc/ansai/roots.pem
+    endpoints: \"postgresql://127.0.0.1\"
+    services: [postgresql@15-main.service]
+    every: 1s
+"
+    );
+    agent::install(&host, &text)?;
+    agent::start(&host)?;
+    host.wait_until("the certificate to be healthy", LIMIT, || Ok(target(&host)["health"] == "healthy"))
+        .with_context(|| format!("{:#}", target(&host)))?;
+    put()?;
+    let report = wait_report(&host, "i1", "healed")?;
+    let symptom = report["symptom"].as_str().unwrap_or_default();
+    ensure!(symptom.contains("postgresql://127.0.0.1:5432 is not the certificate in"), "{report:#}");
+    Ok(())
+}
