@@ -232,7 +232,7 @@ fn add_one(
             checks: vec![told(certificate, &id, &name, *before, until)?],
             rungs: Vec::new(),
             policy: POLICY,
-            condition: crate::condition::parse(TOLD_WHEN).ok(),
+            condition: Some(crate::condition::parse(TOLD_WHEN).expect("a condition on a field")),
             autonomy,
             severity: if is_last { Severity::Now } else { severity },
         };

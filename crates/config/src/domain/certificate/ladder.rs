@@ -28,8 +28,9 @@ pub(super) fn rungs(certificate: &Certificate) -> Vec<Rung> {
         validators: certificate.validators.clone(),
         units: certificate.units.clone(),
     });
-    let stale = crate::condition::parse("figure.certificate.is_stale == true").ok();
-    let due = crate::condition::parse("figure.certificate.is_due == true").ok();
+    let condition = |text| Some(crate::condition::parse(text).expect("a condition on a figure"));
+    let stale = condition("figure.certificate.is_stale == true");
+    let due = condition("figure.certificate.is_due == true");
     let mut rungs = Vec::new();
     if !certificate.copies.is_empty() {
         let steps = vec![act(deploy.clone())];
