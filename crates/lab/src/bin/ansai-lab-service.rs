@@ -2,7 +2,8 @@
 //!
 //! The commands (`ansai_lab_service/command` below) are the same as a flag (`--do "slow 500"`), as a line of the state directory's
 //! file `commands`, and as a request (`/control/slow/500`); what a request sets is gone after a restart, what a file or flag says stays.
-//! It deliberately handles no signals (systemd's default ends it) and serves at most 64 connections at once.
+//! It deliberately handles no signals but the one that `catch` names (systemd's default ends it), and serves at most 64 connections at
+//! once.
 
 #[path = "ansai_lab_service/command.rs"]
 mod command;
@@ -15,7 +16,7 @@ use std::net::TcpListener;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::process::{Command as Process, ExitCode, Stdio};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use ansai_lab::fixture::notify::{notify, watchdog_interval};
@@ -26,6 +27,10 @@ use server::{Mode, Server};
 
 /// How often the main loop looks at its clocks and at the file of commands.
 const TICK: Duration = Duration::from_millis(100);
+
+/// How often memory is kept.
+const LEAKS_PER_SECOND: usize = 5;
+const LEAK_EVERY: Duration = Duration::from_millis(200);
 
 /// The exit code for a bad configuration (`EX_CONFIG`).
 const EXIT_CONFIG: u8 = 78;
@@ -66,7 +71,7 @@ fn run() -> Result<ExitCode, String> {
         std::fs::write(path, std::process::id().to_string()).map_err(|error| format!("writing {path}: {error}"))?;
     }
     let (sender, commands) = sync_channel(16);
-    let server = Arc::new(Server::new(settings.greeting.clone(), sender));
+    let server = Arc::new(Server::new(settings.greeting.clone(), sender.clone()));
     let accepting = listener.try_clone().map_err(|error| format!("sharing the listener: {error}"))?;
     let shared = Arc::clone(&server);
     std::thread::spawn(move || shared.serve(&accepting));
@@ -77,7 +82,8 @@ fn run() -> Result<ExitCode, String> {
         listener,
         started: Instant::now(),
         die_after: None,
-        leak_per_second: 0,
+        sender,
+        leak: (0, 0),
         leaked: Vec::new(),
     }
     .run(&commands))
@@ -90,7 +96,10 @@ struct Main {
     listener: TcpListener,
     started: Instant,
     die_after: Option<Duration>,
-    leak_per_second: usize,
+    /// For what comes as a signal.
+    sender: SyncSender<Command>,
+    /// Bytes a second, and at most.
+    leak: (usize, usize),
     leaked: Vec<Vec<u8>>,
 }
 
@@ -135,9 +144,8 @@ impl Main {
                 notify("WATCHDOG=1");
                 last_ping = Instant::now();
             }
-            if self.leak_per_second > 0 && last_leak.elapsed() >= Duration::from_secs(1) {
-                // Written, not only reserved: only touched pages count as memory.
-                self.leaked.push(vec![1; self.leak_per_second]);
+            if last_leak.elapsed() >= LEAK_EVERY {
+                self.leak_on();
                 last_leak = Instant::now();
             }
         }
@@ -153,13 +161,26 @@ impl Main {
             Command::Exit(code) => return Some(ExitCode::from(code)),
             Command::Crash => std::process::abort(),
             Command::DieAfter(limit) => self.die_after = Some(limit),
-            Command::Leak(bytes) => self.leak_per_second = bytes,
+            Command::Leak(bytes, most) => self.leak = (bytes, most),
+            Command::Catch => catch(self.sender.clone()),
+            Command::Release => self.leaked = Vec::new(),
             Command::Orphan => {
                 self.leave_orphan();
                 return Some(ExitCode::FAILURE);
             }
         }
         None
+    }
+
+    /// Keeps some more, unless that is enough.
+    fn leak_on(&mut self) {
+        let (per_second, most) = self.leak;
+        let kept: usize = self.leaked.iter().map(Vec::len).sum();
+        let more = (per_second / LEAKS_PER_SECOND).min(most.saturating_sub(kept));
+        if more > 0 {
+            // Written, not only reserved: only touched pages count as memory.
+            self.leaked.push(vec![1; more]);
+        }
     }
 
     /// Starts a child that inherits the listening socket as its standard input and keeps it.
@@ -169,6 +190,19 @@ impl Main {
         let child = Process::new(program).arg("--orphan").stdin(Stdio::from(socket)).spawn();
         drop(child);
     }
+}
+
+/// Passes SIGUSR1 on as the command to release, from a thread of its own.
+fn catch(commands: SyncSender<Command>) {
+    std::thread::spawn(move || {
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else { return };
+        runtime.block_on(async move {
+            let Ok(mut signals) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::user_defined1()) else {
+                return;
+            };
+            while signals.recv().await.is_some() && commands.try_send(Command::Release).is_ok() {}
+        });
+    });
 }
 
 /// The orphan: holds the inherited port, accepts, and never answers.

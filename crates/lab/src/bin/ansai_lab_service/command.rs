@@ -21,8 +21,12 @@ pub(crate) enum Command {
     Crash,
     /// `die-after MILLISECONDS`: end with 1 that long after the start.
     DieAfter(Duration),
-    /// `leak BYTES`: keep that many more bytes each second.
-    Leak(usize),
+    /// `leak BYTES [MOST]`: keep that many more bytes each second, for ever or up to a limit, as a cache does.
+    Leak(usize, usize),
+    /// `catch`: from now on SIGUSR1 asks to give all of that back.
+    Catch,
+    /// `release`: give back what was kept; it goes on to grow.
+    Release,
     /// `orphan`: end with 1 and leave a child that keeps the port.
     Orphan,
 }
@@ -41,7 +45,12 @@ impl Command {
             ["exit", code] => Self::Exit(code.parse().map_err(|_| unknown())?),
             ["crash"] => Self::Crash,
             ["die-after", ms] => Self::DieAfter(Duration::from_millis(ms.parse().map_err(|_| unknown())?)),
-            ["leak", bytes] => Self::Leak(bytes.parse().map_err(|_| unknown())?),
+            ["leak", bytes] => Self::Leak(bytes.parse().map_err(|_| unknown())?, usize::MAX),
+            ["leak", bytes, most] => {
+                Self::Leak(bytes.parse().map_err(|_| unknown())?, most.parse().map_err(|_| unknown())?)
+            }
+            ["catch"] => Self::Catch,
+            ["release"] => Self::Release,
             ["orphan"] => Self::Orphan,
             _ => return Err(unknown()),
         };
