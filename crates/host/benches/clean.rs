@@ -108,6 +108,7 @@ fn clean(dir: &Path) -> Result<(Duration, u64)> {
         goal: Percent::new(0).context("a share")?,
         what: Cleaning::Logs { rules: vec![rule] },
         protect: Vec::new(),
+        now: SystemTime::now(),
         deadline: Instant::now() + Duration::from_secs(600),
         cancelled: Arc::default(),
         threads: THREADS,

@@ -13,9 +13,9 @@ use std::{
     process::Command,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use ansai_host::linux::disk::{
@@ -54,6 +54,7 @@ fn job(rules: Vec<CleanRule>, protect: Vec<String>) -> Job {
         goal: Percent::new(0).expect("a share"),
         what: Cleaning::Logs { rules },
         protect,
+        now: SystemTime::now(),
         deadline: Instant::now() + Duration::from_secs(60),
         cancelled: Arc::default(),
         threads: 2,
@@ -90,7 +91,7 @@ fn entries() -> impl Generated<Value = Vec<Entry>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
 
     /// All that may go is gone, and everything else in and around the scope is as it was, byte for byte.
     #[test]
@@ -138,33 +139,40 @@ proptest! {
     }
 }
 
+/// Folders that somebody swaps for links, names of files in each.
+const SWAPPED: usize = 48;
+
+fn swapped(index: usize) -> &'static str {
+    const NAMES: [&str; SWAPPED / 8] = ["a", "b", "c", "d", "e", "f"];
+    NAMES[index % NAMES.len()]
+}
+
 #[test]
 fn while_others_rename_and_swap_folders_for_links_nothing_outside_changes() {
-    for seed in 0..12_u32 {
-        let entries: Vec<Entry> = (0..300_u32)
-            .map(|index| Entry {
-                place: vec![["x", "y"][(index % 2) as usize], ["x", "y", "z"][(index % 3) as usize]],
-                name: format!("{index}").into_bytes(),
-                kind: Kind::File { days: 50, size: 10, is_open: false, is_linked: false },
-            })
-            .collect();
+    const INNER: [&str; 8] = ["0", "1", "2", "3", "4", "5", "6", "7"];
+    for _ in 0..10 {
+        let file = |index: usize, name: usize| Entry {
+            place: vec![swapped(index), INNER[index / 6 % 8]],
+            name: name.to_string().into_bytes(),
+            kind: Kind::File { days: 50, size: 10, is_open: false, is_linked: false },
+        };
+        let entries: Vec<Entry> = (0..SWAPPED * 8).map(|index| file(index % SWAPPED, index / SWAPPED)).collect();
         let tree = Tree::plant(&entries);
         // The same names outside, as old: whoever follows a link deletes them.
-        for index in 0..300 {
-            tree.plant_outside(&format!("{index}"), 50);
+        for name in 0..8 {
+            tree.plant_outside(&name.to_string(), 50);
         }
         let outside = |tree: &Tree| -> BTreeMap<_, _> {
             tree.seen().into_iter().filter(|(path, _)| path.starts_with(tree.outside())).collect()
         };
         let before = outside(&tree);
-        let stop = AtomicBool::new(false);
+        let (stop, turns) = (AtomicBool::new(false), AtomicUsize::new(0));
         std::thread::scope(|threads| {
             threads.spawn(|| {
-                let (scope, mut turn) = (tree.scope(), seed);
+                let (scope, aside) = (tree.scope(), tree.scope().join("aside"));
                 while !stop.load(Ordering::Relaxed) {
-                    turn += 1;
-                    let place = scope.join(["x/x", "x/y", "y/x", "y/z", "x", "y"][(turn % 6) as usize]);
-                    let aside = scope.join("aside");
+                    let turn = turns.fetch_add(1, Ordering::Relaxed);
+                    let place = scope.join(swapped(turn)).join(INNER[turn / 6 % 8]);
                     if fs::rename(&place, &aside).is_ok() {
                         let _ = symlink(tree.outside(), &place);
                         std::thread::yield_now();
@@ -173,7 +181,13 @@ fn while_others_rename_and_swap_folders_for_links_nothing_outside_changes() {
                     }
                 }
             });
-            delete(&tree, "*", 10, ALL, &[]);
+            while turns.load(Ordering::Relaxed) == 0 {
+                std::thread::yield_now();
+            }
+            // What was aside when it was looked for is found the next time.
+            for _ in 0..8 {
+                delete(&tree, "*", 10, ALL, &[]);
+            }
             stop.store(true, Ordering::Relaxed);
         });
         assert_eq!(outside(&tree), before);
@@ -316,4 +330,89 @@ fn the_outcome_says_what_became_free_and_names_the_files() {
     let rules = vec![rule(&tree.scope(), "*", 10, Strategy::Delete)];
     let ActionOutcome::NotNeeded { why } = job(rules, vec![]).clean() else { panic!("something was done") };
     assert!(why.as_str().contains("in use by somebody"), "{why}");
+}
+
+/// A machine with package caches, whose only filesystem is that of the temporary folder.
+fn machine() -> (tempfile::TempDir, Job) {
+    let root = tempfile::tempdir().expect("a folder");
+    let mounts = mounts::read(Path::new("/")).expect("mounts");
+    let mount = mounts.iter().filter(|mount| root.path().starts_with(&mount.path)).max_by_key(|m| m.path.len());
+    let id = mount.expect("mounted").id;
+    for folder in ["proc/self", "var/cache/apt/archives/partial", "var/cache/dnf/base/packages", "var/lib/dpkg"] {
+        fs::create_dir_all(root.path().join(folder)).expect("made");
+    }
+    let line = format!("{id} 1 0:1 / / rw - ext4 /dev/x rw\n");
+    fs::write(root.path().join("proc/self/mountinfo"), line).expect("written");
+    for file in ["apt/archives/a.deb", "apt/archives/lock", "apt/archives/note.txt", "dnf/base/packages/b.rpm"] {
+        fs::write(root.path().join("var/cache").join(file), "x").expect("written");
+    }
+    fs::write(root.path().join("var/lib/dpkg/lock-frontend"), "").expect("written");
+    let what = Cleaning::PackageCache;
+    let job = job(vec![rule(root.path(), "*", 0, Strategy::Delete)], vec![]);
+    let job = Job { root: root.path().to_owned(), mount: "/".into(), what, ..job };
+    (root, job)
+}
+
+/// Somebody who holds a lock as a package manager does.
+struct Locker(std::process::Child);
+
+impl Locker {
+    fn lock(path: &Path) -> Self {
+        let script = "import fcntl, sys\nf = open(sys.argv[1], 'w')\nfcntl.lockf(f, fcntl.LOCK_EX)\nprint('held', \
+                      flush=True)\nsys.stdin.read()";
+        let mut child = Command::new("python3")
+            .args(["-c", script])
+            .arg(path)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("python3");
+        let mut said = [0; 4];
+        std::io::Read::read_exact(child.stdout.as_mut().expect("piped"), &mut said).expect("held");
+        Self(child)
+    }
+}
+
+impl Drop for Locker {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn package_caches_are_emptied_of_packages_unless_a_package_manager_is_at_work() {
+    let (root, job) = machine();
+    for lock in ["var/cache/apt/archives/lock", "var/lib/dpkg/lock-frontend"] {
+        let _held = Locker::lock(&root.path().join(lock));
+        let ActionOutcome::Refused { why } = job.clean() else { panic!("cleaned while {lock} is held") };
+        assert!(why.as_str().contains("at work"), "{why}");
+    }
+    // What was fetched within the hour may be wanted in a moment.
+    let ActionOutcome::NotNeeded { why } = job.clean() else { panic!("cleaned what is new") };
+    assert!(why.as_str().contains("package caches"), "{why}");
+    let left = || {
+        let files = ["apt/archives/a.deb", "apt/archives/lock", "apt/archives/note.txt", "dnf/base/packages/b.rpm"];
+        files.map(|file| root.path().join("var/cache").join(file).exists())
+    };
+    assert_eq!(left(), [true; 4]);
+    let later = Job { now: SystemTime::now() + Duration::from_secs(2 * 3600), ..job };
+    let ActionOutcome::Succeeded { note } = later.clean() else { panic!("nothing was done") };
+    assert!(note.as_str().contains("2 files deleted"), "{note}");
+    assert_eq!(left(), [false, true, true, false]);
+}
+
+#[test]
+fn a_temporary_file_is_as_old_as_its_last_use_and_not_as_its_date() {
+    let unpacked = Entry {
+        place: vec![],
+        name: b"unpacked".to_vec(),
+        kind: Kind::File { days: 300, size: 10, is_open: false, is_linked: false },
+    };
+    let tree = Tree::plant(&[unpacked]);
+    let rules = || vec![rule(&tree.scope(), "*", 7, Strategy::Delete)];
+    let temporary = |now| Job { what: Cleaning::Temporary { rules: rules() }, now, ..job(rules(), vec![]) };
+    assert_eq!(temporary(SystemTime::now()).free(ALL), Ok((0, 0)));
+    let in_a_week = SystemTime::now() + Duration::from_secs(8 * DAY);
+    assert_eq!(temporary(in_a_week).free(ALL).map(|(_, gone)| gone), Ok(1));
 }

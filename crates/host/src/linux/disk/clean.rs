@@ -20,7 +20,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use ansai_model::{
@@ -68,6 +68,7 @@ impl<'a> Order<'a> {
             goal: self.goal,
             what: self.what.clone(),
             protect: self.protect.clone(),
+            now: SystemTime::now(),
             deadline: Instant::now() + within,
             cancelled: Arc::default(),
             threads: THREADS,

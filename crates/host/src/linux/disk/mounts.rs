@@ -206,4 +206,29 @@ not a line at all
         let mounts = read(Path::new("/")).expect("read");
         assert!(mounts.iter().any(|mount| mount.path == "/"), "{mounts:?}");
     }
+    #[tokio::test]
+    async fn a_filesystem_that_is_mounted_or_unmounted_is_hinted_at() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let run = |program: &str, arguments: &[&str]| {
+            let done = std::process::Command::new(program).args(arguments).arg(folder.path()).status();
+            done.is_ok_and(|done| done.success())
+        };
+        let (sender, mut hints) = mpsc::channel(16);
+        let watch = watch("/".into(), sender);
+        let change = async {
+            // Without privileges nothing can be mounted, and nothing is to be seen.
+            for (program, arguments) in [("mount", &["-t", "tmpfs", "none"][..]), ("umount", &[])] {
+                while hints.try_recv().is_ok() {}
+                if !run(program, arguments) {
+                    return;
+                }
+                let hint = tokio::time::timeout(std::time::Duration::from_secs(20), hints.recv()).await;
+                assert_eq!(hint, Ok(Some(Hint::Mounts)), "{program}");
+            }
+        };
+        tokio::select! {
+            () = watch => panic!("it ended"),
+            () = change => {}
+        }
+    }
 }

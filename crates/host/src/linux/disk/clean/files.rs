@@ -45,6 +45,8 @@ pub struct Job {
     pub what: Cleaning,
     /// What is protected, besides what always is.
     pub protect: Vec<String>,
+    /// The moment at which files are as old as they are.
+    pub now: SystemTime,
     /// When it ends at the latest.
     pub deadline: Instant,
     /// Set when nobody waits for it any more.
@@ -166,7 +168,7 @@ impl Job {
     }
 
     fn sweep<'a>(&self, scope: &'a Scope, rule: &'a CleanRule, declared: &'a Declared) -> Sweep<'a> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let now = self.now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         Sweep {
             scope,
             declared,
