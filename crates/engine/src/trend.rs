@@ -5,6 +5,7 @@
 //! forecasts as figures like any other. How well it tells leaks and forecasts disks is in `docs/design/trends.md`.
 
 mod fill;
+mod held;
 mod leak;
 mod quiet;
 mod robust;
@@ -47,6 +48,8 @@ pub struct Forecast {
     pub growing_for: Duration,
     /// How sure this is, from 0 to 1; believed from [`CONFIDENCE_MIN`] on.
     pub confidence: f64,
+    /// When the figure falls below this, what grew has been given back, and nothing of this holds any more.
+    given_back_below: f64,
 }
 
 impl Forecast {
@@ -59,7 +62,12 @@ impl Forecast {
             latest: hours(latest.max(middle)),
             growing_for: hours(growing_for),
             confidence: f64::from(confidence),
+            given_back_below: 0.0,
         }
+    }
+
+    fn given_back_below(self, value: f32) -> Self {
+        Self { given_back_below: f64::from(value), ..self }
     }
 
     /// Whether it is sure enough to be believed.
@@ -84,9 +92,9 @@ fn narrow(value: f64) -> f32 {
     value as f32
 }
 
-/// Adds what is forecast to an observation, and the observation's figure to the series.
+/// Adds what is forecast to an observation, if it is believed, and the observation's figure to the series.
 ///
-/// A healthy observation fails when the limit is forecast within the horizon and the forecast is believed.
+/// A healthy observation fails when the limit is forecast within the horizon.
 /// A failing or unknown one keeps its health; one without the figure passes as it is.
 #[must_use]
 pub fn follow(trend: &Trend, series: &mut Series, now: Now, observation: Observation) -> Observation {
@@ -96,27 +104,23 @@ pub fn follow(trend: &Trend, series: &mut Series, now: Now, observation: Observa
     }
     series.push(now.mono, value);
     let Some(limit) = size(&observation, &trend.limit) else { return observation };
-    let forecast = match trend.kind {
+    let fresh = match trend.kind {
         TrendKind::Fill => fill(series, limit, now.mono),
         TrendKind::Leak => leak(series, limit, now.mono),
     };
-    let Some(forecast) = forecast else { return observation };
-    let observation = judged(trend, now.wall, limit, &forecast, observation);
+    let Some(forecast) = held::believed(trend.kind, series, now.mono, value, fresh) else { return observation };
+    let is_near = held::is_near(series, trend.horizon, forecast.reached_in);
+    let observation = match observation.health() {
+        Health::Healthy if is_near => failing(now.wall, limit, &forecast, &observation),
+        Health::Healthy | Health::Failing | Health::Unknown => observation,
+    };
     with_figures(observation, now.wall, &forecast)
 }
 
-/// The observation with the health that follows from the forecast.
-fn judged(trend: &Trend, now: WallTime, limit: f64, forecast: &Forecast, observation: Observation) -> Observation {
-    let reached = forecast.is_believed() && forecast.reached_in <= trend.horizon;
-    match observation.health() {
-        Health::Failing | Health::Unknown => observation,
-        Health::Healthy if !reached => observation,
-        Health::Healthy => {
-            let symptom = told(now, limit, forecast);
-            let failing = Observation::failing(symptom).with_details(observation.details().clone());
-            failing.with_figure(Trend::FORESEEN, Value::Bool(true)).with_took(observation.took())
-        }
-    }
+fn failing(now: WallTime, limit: f64, forecast: &Forecast, healthy: &Observation) -> Observation {
+    let symptom = told(now, limit, forecast);
+    let failing = Observation::failing(symptom).with_details(healthy.details().clone());
+    failing.with_figure(Trend::FORESEEN, Value::Bool(true)).with_took(healthy.took())
 }
 
 /// The forecast in words: "grows by 50.0 MiB an hour since 04:10; reaches its limit of 2.0 GiB in 6h (5h to 8h)".

@@ -18,6 +18,8 @@ const HALF_LIVES: (f32, f32) = (0.4, 0.25);
 const OTHERS: [f32; 5] = [0.1, 0.2, 0.4, 0.8, 2.0];
 /// A drop was for good when so much of the rise before it is not regained in so much of the past.
 const FOR_GOOD: (f32, f32) = (0.3, 0.15);
+/// A drop so many times as large as any before is no rotation: somebody cleaned.
+const UNHEARD_OF: f32 = 1.5;
 /// A stretch of the past tells the future as far as this share of it.
 const NEAR: f32 = 0.25;
 /// With fewer values nothing is forecast.
@@ -38,6 +40,8 @@ struct Growth {
     high: f32,
     /// Between the high-water mark and the latest value: what reaches the limit may be either.
     level: f32,
+    /// A value below this means that somebody cleaned.
+    cleaned_below: f32,
 }
 
 /// When `limit` is reached, if `series` grows towards it at all.
@@ -52,8 +56,12 @@ pub fn fill(series: &Series, limit: f64, now: MonoTime) -> Option<Forecast> {
     let fine = series.fine().iter().map(|point| Seen { at: hours(point.at), high: point.value });
     let past: Vec<Seen> = coarse.chain(fine).collect();
     let span = -past.first()?.at;
+    // From the latest values on, each stretch four times as long as the one before; sixteen are more than a lifetime.
     let mut stretch = -hours(fine_from);
-    while stretch < span {
+    for _ in 0..16 {
+        if stretch >= span {
+            break;
+        }
         let recent = growth(past.get(past.partition_point(|seen| seen.at < -stretch)..)?);
         if let Some(recent) = recent.filter(|growth| left(growth, limit) <= growth.slope * stretch * NEAR) {
             return Some(forecast(&recent, limit));
@@ -84,8 +92,27 @@ fn growth(past: &[Seen]) -> Option<Growth> {
         low = low.min(other);
         high = high.max(other);
     }
-    let mark = past.iter().map(|seen| seen.high).fold(f32::MIN, f32::max);
-    Some(Growth { hours, slope, low, high, level: (mark + last.high) / 2.0 })
+    let (level, cleaned_below) = level(past)?;
+    Some(Growth { hours, slope, low, high, level, cleaned_below })
+}
+
+/// From where it grows: between the high-water mark and the latest value, for what reaches the limit may be either;
+/// after a drop larger than all before, somebody cleaned, and it is the latest value. Then what tells such a drop.
+fn level(past: &[Seen]) -> Option<(f32, f32)> {
+    let last = past.last()?.high;
+    let (mut mark, mut drop, mut drop_before) = (f32::MIN, 0.0f32, 0.0f32);
+    for seen in past {
+        if seen.high >= mark {
+            mark = seen.high;
+            drop_before = drop_before.max(drop);
+            drop = 0.0;
+        }
+        drop = drop.max(mark - seen.high);
+    }
+    // A tenth of the rise at least: a figure that never fell may do so a little.
+    let lowest = past.iter().map(|seen| seen.high).fold(f32::MAX, f32::min);
+    let cleaned_below = mark - (drop_before * UNHEARD_OF).max((mark - lowest) * 0.1);
+    Some((if last < cleaned_below { last } else { f32::midpoint(mark, last) }, cleaned_below))
 }
 
 /// The growth of the high-water mark an hour; what is `half_life` hours older counts half.
@@ -176,7 +203,8 @@ fn forecast(growth: &Growth, limit: f32) -> Forecast {
     let evidence = ramp(growth.hours / reached_in.max(0.001), 0.05, 0.25);
     let steadiness = ramp(growth.low / growth.high, 0.05, 0.3);
     let confidence = evidence.min(steadiness);
-    Forecast::new(growth.slope, reached_in, (left / soon, left / late), growth.hours, confidence)
+    let forecast = Forecast::new(growth.slope, reached_in, (left / soon, left / late), growth.hours, confidence);
+    forecast.given_back_below(growth.cleaned_below)
 }
 
 #[cfg(test)]

@@ -20,6 +20,9 @@ const DAY: f32 = 24.0;
 /// Floors of one stretch: enough to tell a line from a bend, few enough that a sawtooth's teeth are within one.
 const FLOORS: usize = 12;
 
+/// A leak whose figure falls below this share of its rise was given back.
+const GIVEN_BACK: f32 = 0.3;
+
 /// One value at one time, in hours before now (so never above zero).
 #[derive(Clone, Copy)]
 struct Seen {
@@ -39,6 +42,8 @@ struct Growth {
     rise: f32,
     /// Where it may be by now at most.
     top: f32,
+    /// The latest value.
+    last: f32,
     /// Whether the rhythm of a day cannot look like this.
     outlasts_day: bool,
 }
@@ -115,8 +120,8 @@ fn stretch(life: &[Seen], values: &[Seen], hours: f32, scratch: &mut Vec<f32>) -
         Some(before) if !outlasts_day => grown.min(floors.last()?.1 - before),
         Some(_) | None => grown,
     };
-    let top = top(values, hours);
-    Some(Growth { slopes, hours, floors, rise, top, outlasts_day })
+    let (top, last) = (top(values, hours), values.last()?.low);
+    Some(Growth { slopes, hours, floors, rise, top, last, outlasts_day })
 }
 
 /// How much the last third lies above the first, carried on to the whole stretch.
@@ -151,13 +156,15 @@ fn confidence(growth: &Growth, limit: f32) -> f32 {
     }
     let monotone = ramp(growth.slopes.tau, 0.5, 0.85);
     let line = ramp(spread(growth), 0.16, 0.07);
+    // What was given back, on request or by itself, is no leak any more.
+    let kept = ramp(growth.last - early, GIVEN_BACK * growth.rise, 2.0 * GIVEN_BACK * growth.rise);
     let bend = last / first;
     // Each third adds `bend` times what the one before it added: when that is less than one, it ends at a plateau.
     let ahead = if bend >= 0.97 { f32::MAX } else { last * bend / (1.0 - bend) };
     let endless = ramp(ahead / headroom, 0.5, 1.0);
     let enough = if growth.outlasts_day { 0.6 } else { 1.1 };
     let large = ramp(growth.rise / headroom, enough * 0.5, enough);
-    [monotone, line, endless, large].into_iter().fold(1.0, f32::min)
+    [monotone, line, endless, large, kept].into_iter().fold(1.0, f32::min)
 }
 
 /// How far the floors are from their line, in the middle, as a share of the rise.
@@ -177,11 +184,13 @@ fn forecast(growth: &Growth, growing_for: f32, limit: f32, confidence: f32) -> O
     let floor = growth.floors.last()?.1.min(growth.top);
     let (near, far) = ((limit - growth.top).max(0.0), (limit - floor).max(0.0));
     let slow = growth.slopes.low.max(slope * 0.5);
-    Some(Forecast::new(
+    let (early, _, _) = thirds(&growth.floors)?;
+    let forecast = Forecast::new(
         slope,
         near / slope,
         (near / growth.slopes.high.max(slope * 1.05), far / slow),
         growing_for,
         confidence,
-    ))
+    );
+    Some(forecast.given_back_below(early + GIVEN_BACK * growth.rise))
 }

@@ -7,6 +7,8 @@ use core::time::Duration;
 use ansai_model::time::MonoTime;
 use serde::{Deserialize, Serialize};
 
+use super::held::Held;
+
 /// The most latest values that are kept one by one.
 const FINE_MAX: usize = 96;
 /// The most buckets of a life.
@@ -56,6 +58,11 @@ pub struct Series {
     fine: Vec<Point>,
     life: Vec<Bucket>,
     past: Vec<Past>,
+    #[serde(default)]
+    pub(super) held: Option<Held>,
+    /// Whether the limit was within the horizon at the latest look.
+    #[serde(default)]
+    pub(super) was_near: bool,
 }
 
 impl Past {
@@ -120,6 +127,8 @@ impl Series {
         self.fine.clear();
         self.life.clear();
         self.shift = 0;
+        self.held = None;
+        self.was_near = false;
     }
 
     /// Ends the life when `mark`, which names it, is not the one seen before.

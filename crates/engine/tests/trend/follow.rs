@@ -15,7 +15,7 @@ const MIB: u64 = 1 << 20;
 /// 2026-11-21, 04:10 UTC.
 const BEGIN: i64 = 1_795_234_200_000;
 
-fn trend(kind: TrendKind) -> Trend {
+pub(crate) fn trend(kind: TrendKind) -> Trend {
     let horizon = Duration::from_secs(24 * 3600);
     Trend { figure: "memory.anonymous".into(), limit: "memory.limit".into(), life: Some("life".into()), kind, horizon }
 }
@@ -24,7 +24,7 @@ fn now(minute: u64) -> Now {
     Now { mono: MonoTime(0), wall: WallTime(BEGIN) }.plus(Duration::from_secs(minute * 60))
 }
 
-fn seen(used: u64, life: f64) -> Observation {
+pub(crate) fn seen(used: u64, life: f64) -> Observation {
     Observation::healthy("fine")
         .with_figure("memory.anonymous", Value::Bytes(ByteSize(used)))
         .with_figure("memory.limit", Value::Bytes(ByteSize(2048 * MIB)))
@@ -104,5 +104,73 @@ fn what_does_not_grow_has_no_forecast() {
     for minute in 0..500 {
         let observation = follow(&trend, &mut series, now(minute), seen(900 * MIB, 1.0));
         assert_eq!((observation.health(), figure(&observation, "forecast.in")), (Health::Healthy, None));
+    }
+}
+
+#[test]
+fn what_is_given_back_ends_the_incident_at_once_and_what_only_comes_and_goes_does_not() {
+    let (trend, mut series) = (trend(TrendKind::Leak), Series::new());
+    assert_eq!(grown(&trend, &mut series, 800).health(), Health::Failing);
+    let mut unsure = series.clone();
+    let lower = follow(&trend, &mut unsure, now(801), seen(1400 * MIB, 1.0));
+    assert_eq!(lower.health(), Health::Failing, "some of it went, most did not");
+    let released = follow(&trend, &mut series, now(801), seen(950 * MIB, 1.0));
+    assert_eq!((released.health(), figure(&released, "forecast.in")), (Health::Healthy, None));
+}
+
+#[test]
+fn a_disk_that_was_cleaned_is_healthy_at_once() {
+    let (trend, mut series) = (trend(TrendKind::Fill), Series::new());
+    assert_eq!(grown(&trend, &mut series, 300).health(), Health::Failing);
+    let cleaned = follow(&trend, &mut series, now(301), seen(100 * MIB, 1.0));
+    assert_eq!(cleaned.health(), Health::Healthy, "{cleaned:?}");
+}
+
+#[test]
+fn a_limit_at_the_edge_of_the_horizon_does_not_come_and_go() {
+    let (trend, mut series) = (trend(TrendKind::Fill), Series::new());
+    let mut changes = 0;
+    let mut before = Health::Healthy;
+    for minute in 0..1000u64 {
+        // At 600 MiB it takes about the horizon, a little more or a little less.
+        let used = if minute < 300 { 300 + minute } else { 600 + (minute - 300) / 4 + minute % 3 };
+        let health = follow(&trend, &mut series, now(minute), seen(used * MIB, 1.0)).health();
+        changes += usize::from(health != before);
+        before = health;
+    }
+    assert!(changes <= 2, "{changes}");
+}
+
+#[test]
+fn any_values_at_any_times_are_followed_without_a_panic() {
+    let values = proptest::collection::vec((proptest::num::i64::ANY, proptest::num::u64::ANY, 0u8..3), 0..120);
+    let kinds = [TrendKind::Fill, TrendKind::Leak];
+    let config = proptest::test_runner::Config { failure_persistence: None, cases: 64, ..Default::default() };
+    let mut runner = proptest::test_runner::TestRunner::new(config);
+    let result = runner.run(&values, |values| {
+        for kind in kinds {
+            let (trend, mut series) = (trend(kind), Series::new());
+            for (at, used, life) in &values {
+                let now = Now { mono: MonoTime(*at), wall: WallTime(*at) };
+                let _ = follow(&trend, &mut series, now, seen(*used, f64::from(*life)));
+            }
+            let stored = serde_json::to_string(&series).expect("it is written");
+            let read: Series = serde_json::from_str(&stored).expect("it is read");
+            assert_eq!(read, series);
+        }
+        Ok(())
+    });
+    result.expect("no panic");
+}
+
+#[test]
+fn a_series_that_was_tampered_with_does_no_harm() {
+    let mut series = Series::new();
+    let _ = grown(&trend(TrendKind::Leak), &mut series, 300);
+    let stored = serde_json::to_string(&series).expect("it is written");
+    let spoilt = stored.replace("\"shift\":7", "\"shift\":255").replace("\"at\":1", "\"at\":4");
+    let mut series: Series = serde_json::from_str(&spoilt).expect("it is read");
+    for kind in [TrendKind::Fill, TrendKind::Leak] {
+        let _ = grown(&trend(kind), &mut series, 300);
     }
 }

@@ -13,7 +13,7 @@ use crate::{
 
 /// Seeds that thresholds may be chosen on; those after it are for judging alone.
 const TUNE: std::ops::Range<u64> = 1..13;
-const JUDGE: std::ops::Range<u64> = 201..213;
+pub(crate) const JUDGE: std::ops::Range<u64> = 201..213;
 const LIMIT: f64 = 2.0 * (1u64 << 30) as f64;
 /// At most so many looks at a series are judged, evenly over its time.
 const LOOKS: usize = 250;
@@ -59,7 +59,7 @@ fn called(labelled: &Labelled, teller: &Teller) -> Option<f64> {
 
 /// The recorded programs as series: a reading stands for a minute; where a program's day was 72 s, for ten.
 /// A leak's limit is where its recording ended, any other's twice the most that it used.
-fn recorded() -> Vec<Labelled> {
+pub(crate) fn recorded() -> Vec<Labelled> {
     let labelled = |curve: recorded::Recorded| {
         let hours = if curve.name.contains("rhythm") { 1.0 / 6.0 } else { 1.0 / 60.0 };
         let top = curve.values.iter().copied().fold(1.0, f64::max);

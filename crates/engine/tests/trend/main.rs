@@ -8,3 +8,4 @@ mod leaks;
 mod random;
 mod recorded;
 mod rejected;
+mod stays;
