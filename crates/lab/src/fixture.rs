@@ -2,6 +2,7 @@
 //!
 //! It deliberately holds no test logic: the fixtures misbehave on command, and the test says when.
 
+pub mod acme;
 pub mod http;
 pub mod notify;
 

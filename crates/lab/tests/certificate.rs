@@ -1,81 +1,27 @@
 //! Certificates end to end: a real nginx and PostgreSQL serve them, and a real ACME server, Debian's pebble, renews them.
 
-use std::{path::Path, time::Duration, time::SystemTime};
+use std::time::Duration;
 
 use ansai_lab::agent::{QUICK, json, wait_report};
-use ansai_lab::{Host, HostOptions, agent};
+use ansai_lab::{
+    Host, HostOptions, agent,
+    fixture::acme::{self, Authority},
+};
 use anyhow::{Context as _, Result, ensure};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const NAME: &str = "api.lab.test";
-const DAY: u64 = 86_400;
-
-/// The folder of the programs of the machine that are lent to a host.
-const LENT: &str = "/usr/local/bin";
-
-const PEBBLE: &str = r#"{"pebble": {"listenAddress": "127.0.0.1:14000", "managementListenAddress": "127.0.0.1:15000",
-"certificate": "/etc/pebble/server.pem", "privateKey": "/etc/pebble/server.key", "httpPort": 80, "tlsPort": 1,
-"ocspResponderURL": "", "externalAccountBindingRequired": false}}"#;
-
-const PEBBLE_UNITS: [(&str, &str); 2] = [
-    (
-        "pebble-dns.service",
-        "[Service]\nExecStart=/usr/local/bin/pebble-challtestsrv -dns01 127.0.0.1:8053 -management 127.0.0.1:8055 \
-         -http01= -https01= -tlsalpn01= -defaultIPv4=127.0.0.1 -defaultIPv6=\n",
-    ),
-    (
-        "pebble.service",
-        "[Service]\nEnvironment=PEBBLE_VA_NOSLEEP=1\n\
-         ExecStart=/usr/local/bin/pebble -config /etc/pebble/pebble.json -dnsserver 127.0.0.1:8053\n",
-    ),
-];
 
 const NGINX: &str = "\
 server { listen 80; root /var/www/acme; }
 server { listen 443 ssl; ssl_certificate /etc/nginx/ssl/api.pem; ssl_certificate_key /etc/nginx/ssl/api.key; }
 ";
 
-/// Makes certificates.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-impl Authority {
-    fn new() -> Result<Self> {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(rcgen::DnType::CommonName, "Lab");
-        Ok(Self(CertifiedIssuer::self_signed(params, KeyPair::generate()?)?))
-    }
-
-    /// A certificate a year old, and its key, with so many days left.
-    fn pair(&self, names: &[&str], days_left: u64) -> Result<(String, String)> {
-        let key = KeyPair::generate()?;
-        let mut params = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())?;
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
-        let at = |seconds: u64| rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds);
-        (params.not_before, params.not_after) = (at(now - 365 * DAY), at(now + days_left * DAY));
-        Ok((params.signed_by(&key, &self.0)?.pem(), key.serialize_pem()))
-    }
-}
-
 /// A host with an ACME server, and with nginx serving a certificate one day from its end.
 fn boot(name: &str, nginx: &str) -> Result<Host> {
     let host = Host::boot(&HostOptions::new(name))?;
     let authority = Authority::new()?;
-    for program in ["pebble", "pebble-challtestsrv"] {
-        host.copy_in(&Path::new("/usr/bin").join(program), Path::new(LENT).join(program), 0o755)?;
-    }
-    let (certificate, key) = authority.pair(&["localhost", "127.0.0.1"], 90)?;
-    host.write_file("/etc/pebble/pebble.json", PEBBLE, 0o644)?;
-    host.write_file("/etc/pebble/server.pem", certificate, 0o644)?;
-    host.write_file("/etc/pebble/server.key", key, 0o600)?;
-    host.write_file("/etc/ansai/issuer.pem", authority.0.as_ref().pem(), 0o644)?;
-    for (unit, text) in PEBBLE_UNITS {
-        host.install_unit(unit, text)?;
-        host.start(unit)?;
-    }
-    let root = host.wait_for("pebble's root", LIMIT, || root(&host))?;
-    host.write_file("/etc/ansai/roots.pem", root + &authority.0.as_ref().pem(), 0o644)?;
+    acme::install(&host, &authority)?;
     let (certificate, key) = authority.pair(&[NAME], 1)?;
     for folder in ["/etc/nginx/ssl", "/etc/other"] {
         host.write_file(format!("{folder}/api.pem"), &certificate, 0o644)?;
@@ -86,13 +32,6 @@ fn boot(name: &str, nginx: &str) -> Result<Host> {
     host.write_file("/etc/nginx/conf.d/lab.conf", nginx, 0o644)?;
     host.start("nginx.service")?;
     Ok(host)
-}
-
-/// The authority that this run of pebble signs with, once it is there.
-fn root(host: &Host) -> Result<Option<String>> {
-    let ask = ["openssl", "s_client", "-quiet", "-connect", "127.0.0.1:15000"];
-    let said = host.run_with_input(&ask, b"GET /roots/0 HTTP/1.0\r\n\r\n")?.stdout;
-    Ok(said.find("-----BEGIN").map(|begin| said[begin..].to_owned()))
 }
 
 fn configuration(endpoints: &str) -> String {
@@ -189,7 +128,7 @@ fn a_renewed_certificate_that_a_server_does_not_take_is_put_back_and_escalated()
 fn postgresql_that_has_not_read_its_renewed_certificate_reads_it() -> Result<()> {
     let host = Host::boot(&HostOptions::new("pgtls"))?;
     let authority = Authority::new()?;
-    host.write_file("/etc/ansai/roots.pem", authority.0.as_ref().pem(), 0o644)?;
+    host.write_file("/etc/ansai/roots.pem", authority.pem(), 0o644)?;
     let put = || -> Result<()> {
         let (certificate, key) = authority.pair(&[NAME], 200)?;
         host.write_file("/etc/postgresql/tls/db.pem", certificate, 0o644)?;
