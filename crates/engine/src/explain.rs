@@ -115,11 +115,15 @@ impl HostEngine {
             })
             .collect();
         let memory = self.state.targets.get(target);
-        let breaker = match memory.map(|memory| memory.breaker) {
-            Some(BreakerState::Open { until }) if until.mono > now.mono => "open",
-            Some(BreakerState::Open { .. }) => "half-open",
-            Some(BreakerState::Closed) | None => "closed",
-        };
+        // Of the breakers of all its matters the one that stops most is shown.
+        let all = memory.into_iter().flat_map(|memory| memory.matters.values().chain([memory]));
+        let breaker = all.map(|memory| match memory.breaker {
+            BreakerState::Open { until } if until.mono > now.mono => "open",
+            BreakerState::Open { .. } => "half-open",
+            BreakerState::Closed => "closed",
+        });
+        // By the alphabet "open" comes last and "closed" first.
+        let breaker = breaker.max().unwrap_or("closed");
         let silence = self.state.silences.iter().find(|s| s.scope.holds(target) && now.wall < s.until);
         Some(Explanation {
             summary: summary(&checks, &incidents, rules.is_empty()),

@@ -2,14 +2,12 @@
 //! are verified together; those of different rules, as a filesystem's space and its errors, are not.
 //! It decides nothing about incidents; it says what belongs to one.
 
-use alloc::{collections::BTreeMap, format, vec::Vec};
+use alloc::{collections::BTreeMap, vec::Vec};
 
 use ansai_model::{
     id::{CheckId, IncidentId, TargetId},
     probe::Probe,
     rule::Rule,
-    text::Text,
-    time::Now,
 };
 
 use crate::{
@@ -17,6 +15,9 @@ use crate::{
     host_engine::HostEngine,
     remediation::{Remediation, Stage},
 };
+
+mod aside;
+mod memory;
 
 impl HostEngine {
     /// Notes which rules cover which checks of the targets that more than one rule divides; of the others, which are nearly
@@ -80,6 +81,22 @@ impl HostEngine {
         slots.map(|slot| &self.checks[*slot]).find(is_own).map(|check| &check.check.id)
     }
 
+    /// The checks that say whether a target is there for others: those of its unit or process, or all when it has none.
+    pub(crate) fn checks_of_itself(&self, target: &TargetId) -> impl Iterator<Item = &CheckState> {
+        let own = self.own_check(target);
+        let slots = self.targets.get(target).map(|index| index.checks.as_slice()).unwrap_or_default();
+        let checks = slots.iter().map(|slot| &self.checks[*slot]);
+        checks.filter(move |check| own.is_none_or(|own| self.are_together(target, own, &check.check.id)))
+    }
+
+    /// Whether an incident says that its target itself is down; any of a target does that has no unit or process.
+    pub(crate) fn is_about_itself(&self, id: IncidentId) -> bool {
+        self.state.incidents.get(&id).is_some_and(|incident| {
+            let own = self.own_check(&incident.target);
+            own.is_none_or(|own| self.are_together(&incident.target, own, &incident.check))
+        })
+    }
+
     /// The incident that says that the target itself is down, when this one is about another matter of it.
     pub(crate) fn down_first(&self, id: IncidentId) -> Option<IncidentId> {
         let incident = self.state.incidents.get(&id)?;
@@ -117,34 +134,5 @@ impl HostEngine {
         others
             .filter_map(|other| self.state.remediations.get(other))
             .any(|remediation| !matches!(remediation.stage, Stage::Stabilizing { .. }))
-    }
-
-    /// Ends a remediation of another matter while the target itself is down: that comes first, and this one waits for it
-    /// as its symptom. Says whether it did.
-    pub(crate) fn gives_way_to_itself(&mut self, now: Now, id: IncidentId) -> bool {
-        let Some(other) = self.down_first(id) else { return false };
-        let what = Text::new(format!("the target itself is down, which comes first ({other})"));
-        self.leave(now, id, what);
-        if let Some(incident) = self.state.incidents.get_mut(&id) {
-            incident.healthy_since = None;
-            incident.symptom_of = Some(other);
-        }
-        self.wake_waiting(now);
-        true
-    }
-
-    /// What is under way on a target for another matter and has begun nothing yet gives way to a new failure of it: a
-    /// restart that waits for a quiet hour must not keep a service down that has crashed.
-    pub(crate) fn give_way(&mut self, now: Now, target: &TargetId, to: IncidentId) {
-        let open: Vec<_> =
-            self.targets.get(target).map(|index| index.open.iter().copied().collect()).unwrap_or_default();
-        let waits = |remediation: &Remediation| {
-            matches!(remediation.stage, Stage::Ready | Stage::BackingOff { .. }) && remediation.step == 0
-        };
-        for id in open.into_iter().filter(|id| *id != to) {
-            if self.state.remediations.get(&id).is_some_and(waits) {
-                self.leave(now, id, "another failure of the same target comes first".into());
-            }
-        }
     }
 }

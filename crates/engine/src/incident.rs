@@ -20,7 +20,6 @@ use crate::{
     condition,
     gate::{self, Moment, Proposal},
     host_engine::{HostEngine, Wake},
-    remediation::Remediation,
     state::{BreakerState, INCIDENTS_MAX, OperatorAnswer, PAST_MAX, PastIncident, TargetMemory},
 };
 
@@ -80,7 +79,7 @@ impl HostEngine {
         self.state.incidents.insert(number, incident);
         self.targets.entry(target.clone()).or_default().open.insert(number);
         let reset_after = self.policy_of(number).map(|policy| policy.backoff.reset_after);
-        if let Some(memory) = self.state.targets.get_mut(&target) {
+        if let Some(memory) = self.known_memory_of_mut(number) {
             let well_since = memory.well_since.take();
             if well_since.zip(reset_after).is_some_and(|(well, after)| now.mono.since(well) >= after) {
                 memory.backoff_level = 0;
@@ -184,6 +183,7 @@ impl HostEngine {
                 incident.symptom_of = None;
             }
         }
+        self.come_first(now, id);
         match self.governed(now, id) {
             Governed::By(rule) => self.decide(now, id, &rule),
             Governed::NotNow(why) => {
@@ -238,7 +238,7 @@ impl HostEngine {
         not_now.map_or(Governed::Never, |why| Governed::NotNow(Text::new(why)))
     }
 
-    fn rules_for<'a>(&'a self, incident: &'a Incident) -> impl Iterator<Item = &'a Rule> {
+    pub(crate) fn rules_for<'a>(&'a self, incident: &'a Incident) -> impl Iterator<Item = &'a Rule> {
         let rules = self.bundle.parts().rules.values();
         rules.filter(|rule| rule.target == incident.target && rule.checks.contains(&incident.check))
     }
@@ -284,7 +284,8 @@ impl HostEngine {
                 false
             }
             Choice::Act => {
-                self.state.remediations.insert(id, Remediation::new(runbook, policy));
+                let remediation = self.remediation_for(id, runbook, policy);
+                self.state.remediations.insert(id, remediation);
                 self.set_phase(now, id, Phase::Remediating);
                 self.tell_what_is_foreseen(now, id);
                 true
@@ -374,11 +375,12 @@ impl HostEngine {
     pub(crate) fn healed(&mut self, now: Now, id: IncidentId) {
         let Some(remediation) = self.state.remediations.remove(&id) else { return };
         let Some(incident) = self.state.incidents.get(&id) else { return };
-        let target = incident.target.clone();
-        let memory = self.state.targets.entry(target).or_default();
-        memory.remediated = Some(now);
-        memory.breaker = BreakerState::Closed;
+        let memory = self.state.targets.entry(incident.target.clone()).or_default();
         let is_too_often = too_often(memory, now, remediation.policy.loud_after);
+        if let Some(memory) = self.memory_of_mut(id) {
+            memory.remediated = Some(now);
+            memory.breaker = BreakerState::Closed;
+        }
         let Some(rung) = remediation.current().map(|rung| rung.id.clone()) else { return };
         let kind = match is_too_often {
             true => NoticeKind::HealedTooOften,
@@ -391,8 +393,11 @@ impl HostEngine {
 
     /// Hands an incident to a person; it is still watched, and resolved when it recovers.
     pub(crate) fn escalate(&mut self, now: Now, id: IncidentId, why: Text) {
-        let Some(target) = self.state.incidents.get(&id).map(|incident| incident.target.clone()) else { return };
+        if !self.state.incidents.contains_key(&id) {
+            return;
+        }
         self.state.answers.remove(&id);
+        self.state.set_aside.remove(&id);
         self.tell_symptoms(now, id, &Text::new(format!("handed to a person: {why}")));
         self.record(now, id, StepKind::Escalated { why: why.clone() });
         self.set_phase(now, id, Phase::Escalated { why });
@@ -402,7 +407,7 @@ impl HostEngine {
             self.begin_evidence(id);
         }
         if let Some(remediation) = remediation.filter(|remediation| remediation.attempts > 0) {
-            let memory = self.state.targets.entry(target.clone()).or_default();
+            let Some(memory) = self.memory_of_mut(id) else { return };
             TargetMemory::push(&mut memory.failures, now.mono);
             memory.remediated = Some(now);
             let breaker = remediation.policy.breaker;
@@ -432,19 +437,23 @@ impl HostEngine {
         incident.ended = Some(now);
         let (target, check, opened, downtime) =
             (incident.target.clone(), incident.check.clone(), incident.opened, incident.downtime().unwrap_or_default());
+        self.state.targets.entry(target.clone()).or_default();
+        if let Some(memory) = self.known_memory_of_mut(id) {
+            memory.well_since = Some(now.mono);
+        }
         self.gathering.remove(&id);
         // Nobody is asked any more for what is over.
         self.held_back.retain(|(held, _)| *held != id);
         self.tell(now, id, kind);
         self.state.incidents.remove(&id);
         self.state.remediations.remove(&id);
+        self.state.set_aside.remove(&id);
         self.state.answers.remove(&id);
         self.state.told.retain(|(told, _)| *told != id);
         if let Some(index) = self.targets.get_mut(&target) {
             index.open.remove(&id);
         }
-        let memory = self.state.targets.entry(target.clone()).or_default();
-        memory.well_since = Some(now.mono);
+        let memory = self.state.targets.entry(target).or_default();
         if !is_withdrawn {
             let past = memory.past.entry(check).or_default();
             if past.len() >= PAST_MAX {

@@ -149,6 +149,7 @@ fn collections_bounded(state: &State) -> Result<(), Violation> {
         ("silences", state.silences.len(), SCOPES_MAX),
         ("maintenance windows", state.maintenance.len(), SCOPES_MAX),
         ("remediations", state.remediations.len(), state.incidents.len()),
+        ("remediations set aside", state.set_aside.len(), state.incidents.len()),
         ("pending runs", state.runs.len(), INCIDENTS_MAX * 2),
     ];
     match sizes.iter().find(|(_, size, most)| size > most) {

@@ -278,11 +278,16 @@ impl HostEngine {
 
     fn close_breaker(&mut self, now: Now, target: &TargetId) -> Answer {
         let Some(memory) = self.state.targets.get_mut(target) else { return Self::target_not_found(target) };
-        if memory.breaker == BreakerState::Closed {
+        let is_open = |memory: &TargetMemory| memory.breaker != BreakerState::Closed;
+        if !is_open(memory) && !memory.matters.values().any(is_open) {
             return refused(format!("the circuit breaker of {target} is closed"), "nothing is to be done");
         }
         memory.breaker = BreakerState::Closed;
         memory.failures.clear();
+        for matter in memory.matters.values_mut() {
+            matter.breaker = BreakerState::Closed;
+            matter.failures.clear();
+        }
         self.changed(now);
         done(format!("the circuit breaker of {target} is closed"))
     }

@@ -384,8 +384,9 @@ impl HostEngine {
                 incident.healthy_since = None;
                 incident.phase = Phase::Remediating;
             }
+            self.come_first(now, id);
             if self.is_healed_elsewhere(id) {
-                self.leave(now, id, Text::new(format!("{why}; another failure of the target is being healed")));
+                self.set_aside(now, id, Text::new(format!("{why}; another failure of the target is being healed")));
                 return false;
             }
             self.attempt_failed(now, id, why);

@@ -9,7 +9,7 @@ use core::time::Duration;
 
 use ansai_model::{
     action::Disruption,
-    id::{CheckId, IncidentId, RunId, TargetId},
+    id::{CheckId, IncidentId, RuleId, RunId, TargetId},
     incident::Incident,
     notify::NoticeKind,
     policy::{MaintenanceWindow, Scope},
@@ -30,6 +30,8 @@ pub const SCOPES_MAX: usize = 256;
 pub const TIMES_MAX: usize = 256;
 /// Most targets remembered that are configured no more.
 pub const FORMER_TARGETS_MAX: usize = 1_000;
+/// Most matters of one target that are remembered apart.
+pub const MATTERS_MAX: usize = 64;
 /// Most past incidents kept a check.
 pub const PAST_MAX: usize = 32;
 
@@ -48,6 +50,9 @@ pub struct State {
     pub incidents: BTreeMap<IncidentId, Incident>,
     /// Runbooks that are being run.
     pub remediations: BTreeMap<IncidentId, Remediation>,
+    /// Runbooks that gave way to another matter of their target, and go on after it.
+    #[serde(default)]
+    pub set_aside: BTreeMap<IncidentId, Remediation>,
     /// What operators said about incidents.
     pub answers: BTreeMap<IncidentId, OperatorAnswer>,
     /// What people were told of open incidents, so that each thing is told once.
@@ -114,6 +119,9 @@ pub struct TargetMemory {
     pub past: BTreeMap<CheckId, VecDeque<PastIncident>>,
     /// A failure was injected on purpose at this time.
     pub drilled: Option<MonoTime>,
+    /// The failures, waits and breakers of its other matters, by their rule; budgets are the target's.
+    #[serde(default)]
+    pub matters: BTreeMap<RuleId, TargetMemory>,
 }
 
 /// Where a circuit breaker stands.

@@ -15,8 +15,9 @@ use crate::{
     state::{BreakerState, OperatorAnswer, TargetMemory},
 };
 
+/// What is remembered of the matter that fails.
 fn memory<'a>(p: &Proposal<'a>) -> Option<&'a TargetMemory> {
-    p.engine.state.targets.get(&p.incident.target)
+    p.engine.memory_of(p.incident.id)
 }
 
 pub(super) fn is_forced(p: &Proposal<'_>) -> bool {
@@ -41,7 +42,7 @@ pub(super) fn cooldown(p: &Proposal<'_>) -> Opinion {
 }
 
 pub(super) fn target_budget(p: &Proposal<'_>) -> Opinion {
-    match memory(p) {
+    match p.engine.state.targets.get(&p.incident.target) {
         Some(memory) => budget(p, &memory.actions, 0, p.policy.target_budget, "this target"),
         None => allow("no action on this target before"),
     }

@@ -14,7 +14,7 @@ use ansai_model::{
 };
 
 use super::{Moment, Opinion, Proposal, allow, defer, limits::is_forced, wishes::at_wall};
-use crate::host_engine::HostEngine;
+use crate::{check::CheckState, host_engine::HostEngine};
 
 /// The figure by which a check says how soon its limit may be reached at the earliest.
 pub(crate) const EARLIEST: &str = "forecast.earliest";
@@ -23,6 +23,8 @@ const MARGIN: Duration = Duration::from_secs(600);
 /// How long learned quiet hours last.
 const LEARNED_FOR: Duration = Duration::from_secs(3600);
 const DAY: i64 = 86_400_000;
+/// While the quiet hours of a host are not known, a day is left for them to be learned and to come.
+const LEFT_MIN: Duration = Duration::from_secs(86_400);
 
 /// Defers a disruptive action until the quiet hours, unless the limit is reached before, or nothing says when it is.
 pub(super) fn quiet(p: &Proposal<'_>) -> Opinion {
@@ -33,20 +35,36 @@ pub(super) fn quiet(p: &Proposal<'_>) -> Opinion {
     if is_forced(p) {
         return allow("an operator asked for it now");
     }
-    let Some(opens) = opens_at(p.engine, hours, p.now.wall) else {
-        return allow("the quiet hours of this host are not known yet");
-    };
-    if opens <= p.now.wall {
+    let opens = opens_at(p.engine, hours, p.now.wall);
+    if opens.is_some_and(|opens| opens <= p.now.wall) {
         return allow("these are quiet hours");
     }
+    let Some(left) = limit_in(p) else {
+        if p.engine.checks_of(p.incident.id).into_iter().any(CheckState::is_known_to_fail) {
+            return allow("nothing says that it can wait");
+        }
+        // A look that failed says nothing of the time that is left.
+        let until = opens.map(|opens| at_wall(p.now, opens));
+        return defer(until, "waits for the quiet hours; how long it can wait is not known");
+    };
+    let Some(opens) = opens else { return while_unknown(left) };
     let wait = opens.since(p.now.wall);
-    let Some(left) = limit_in(p) else { return allow("nothing says that it can wait") };
     if left < wait.saturating_add(MARGIN) {
         let (left, wait) = (Shown(left), Shown(wait));
         return allow(Text::new(format!("the limit may be reached in {left}, before the quiet hours in {wait}")));
     }
     let why = format!("waits for the quiet hours, in {}; the limit is not reached before {}", Shown(wait), Shown(left));
     defer(Some(at_wall(p.now, opens)), Text::new(why))
+}
+
+/// Of a host whose quiet hours are not known it is only known that they come once a day. The next look asks again.
+fn while_unknown(left: Duration) -> Opinion {
+    if left <= LEFT_MIN {
+        return allow("the quiet hours of this host are not known yet, and the limit is near");
+    }
+    let why =
+        format!("the quiet hours of this host are not known yet; the limit is not reached before {}", Shown(left));
+    defer(None, Text::new(why))
 }
 
 /// The least time until one of the incident's checks may reach its limit, counted from now.

@@ -68,9 +68,7 @@ pub(super) fn dependency(p: &Proposal<'_>) -> Opinion {
                 Text::new(format!("it needs {need}, which is being healed")),
             );
         }
-        for check in
-            engine.targets.get(need).into_iter().flat_map(|index| &index.checks).map(|slot| &engine.checks[*slot])
-        {
+        for check in engine.checks_of_itself(need) {
             if check.hard == Health::Failing || check.failures > 0 {
                 if patience <= p.now.mono {
                     let waited = Shown(p.policy.dependency_wait);
@@ -112,11 +110,16 @@ fn awaited(p: &Proposal<'_>, cause: &CheckId, patience: MonoTime) -> Option<Opin
     (!is_seen).then(|| defer(until, Text::new(format!("looks at {cause} first, which would explain the failure"))))
 }
 
-/// Whether a remedy for a target is under way and not verified yet.
+/// Whether a remedy for a target is under way and not verified yet. One for another matter of it counts while it acts.
 fn is_being_healed(engine: &HostEngine, target: &TargetId) -> bool {
     let open = engine.targets.get(target).into_iter().flat_map(|index| &index.open);
-    open.filter_map(|id| engine.state.remediations.get(id))
-        .any(|remediation| !matches!(remediation.stage, Stage::Stabilizing { .. }))
+    open.filter_map(|id| Some((*id, engine.state.remediations.get(id)?))).any(|(id, remediation)| {
+        match remediation.stage {
+            Stage::Stabilizing { .. } => false,
+            Stage::Acting { .. } | Stage::Verifying { .. } | Stage::Undoing { .. } => true,
+            Stage::Ready | Stage::Waiting { .. } | Stage::BackingOff { .. } => engine.is_about_itself(id),
+        }
+    })
 }
 
 pub(super) fn concurrency(p: &Proposal<'_>) -> Opinion {

@@ -42,7 +42,8 @@ impl HostEngine {
         let needs = &self.bundle.parts().targets.get(target)?.needs;
         needs.iter().find_map(|need| {
             let open = &self.targets.get(need)?.open;
-            open.iter().copied().find(|id| self.is_primary(*id))
+            // That it leaks, as long as it runs, is no reason for another to be down.
+            open.iter().copied().find(|id| self.is_primary(*id) && self.is_about_itself(*id))
         })
     }
 

@@ -18,9 +18,6 @@ impl HostEngine {
     pub(crate) fn attempt_failed(&mut self, now: Now, id: IncidentId, why: Text) {
         let Some(rung) = self.state.remediations.get(&id).and_then(|r| r.current()).cloned() else { return };
         self.record(now, id, StepKind::NotVerified { rung: rung.id.clone(), why });
-        if self.gives_way_to_itself(now, id) {
-            return;
-        }
         self.change_remediation(now, id, |remediation| {
             remediation.attempts += 1;
             remediation.rung_attempts += u32::from(!core::mem::take(&mut remediation.was_interrupted));
@@ -28,6 +25,12 @@ impl HostEngine {
         if self.state.remediations.get(&id).is_some_and(|remediation| remediation.attempts == 1) {
             // Why it fails now may be another reason than why it broke: whoever it is handed to needs both.
             self.begin_evidence(id);
+        }
+        // A try that left the target down counts as well; what follows it waits until the target is up again.
+        if self.down_first(id).is_some() {
+            self.next_attempt(now, id, &rung);
+            self.gives_way_to_itself(now, id);
+            return;
         }
         if !self.undo(now, id, &rung, 0) {
             self.next_attempt(now, id, &rung);
@@ -66,8 +69,7 @@ impl HostEngine {
     }
 
     fn back_off_to(&mut self, now: Now, id: IncidentId, rung: usize, is_by_name: bool) {
-        let Some(target) = self.state.incidents.get(&id).map(|incident| incident.target.clone()) else { return };
-        let memory = self.state.targets.entry(target).or_default();
+        let Some(memory) = self.memory_of_mut(id) else { return };
         memory.backoff_level = memory.backoff_level.saturating_add(1);
         let level = memory.backoff_level;
         let Some(remediation) = self.state.remediations.get_mut(&id) else { return };

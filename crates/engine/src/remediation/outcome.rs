@@ -99,8 +99,8 @@ impl HostEngine {
     /// or while the agent was away. What is well is not acted on.
     pub(super) fn leave_alone(&mut self, now: Now, id: IncidentId) {
         self.leave(now, id, "it is well again, so nothing more is done".into());
-        if let Some(incident) = self.state.incidents.get(&id) {
-            self.state.targets.entry(incident.target.clone()).or_default().remediated = Some(now);
+        if let Some(memory) = self.memory_of_mut(id) {
+            memory.remediated = Some(now);
         }
         self.wake_waiting(now);
     }

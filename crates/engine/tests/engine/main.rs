@@ -11,6 +11,7 @@ mod explaining;
 mod foreseen;
 mod gates;
 mod groups;
+mod matters;
 mod outcomes;
 mod random;
 mod reload;

@@ -1,0 +1,53 @@
+//! What is remembered of each matter: a leak that could not be healed opens the circuit breaker of the leak, and not that
+//! of the service, which is healed all the same when it crashes. Budgets stay those of the whole target.
+
+use ansai_model::id::{IncidentId, RuleId, TargetId};
+
+use crate::{
+    host_engine::HostEngine,
+    state::{MATTERS_MAX, TargetMemory},
+};
+
+impl HostEngine {
+    /// What is remembered of an incident's matter, if anything is.
+    pub(crate) fn memory_of(&self, id: IncidentId) -> Option<&TargetMemory> {
+        let (target, matter) = self.matter_of(id)?;
+        let memory = self.state.targets.get(&target)?;
+        match matter {
+            Some(rule) => memory.matters.get(&rule),
+            None => Some(memory),
+        }
+    }
+
+    /// The same, to be changed where something is remembered already.
+    pub(crate) fn known_memory_of_mut(&mut self, id: IncidentId) -> Option<&mut TargetMemory> {
+        let (target, matter) = self.matter_of(id)?;
+        let memory = self.state.targets.get_mut(&target)?;
+        match matter {
+            Some(rule) => memory.matters.get_mut(&rule),
+            None => Some(memory),
+        }
+    }
+
+    /// The same, begun when there is nothing yet; nothing when the incident is unknown.
+    pub(crate) fn memory_of_mut(&mut self, id: IncidentId) -> Option<&mut TargetMemory> {
+        let (target, matter) = self.matter_of(id)?;
+        let memory = self.state.targets.entry(target).or_default();
+        let Some(rule) = matter else { return Some(memory) };
+        if memory.matters.len() >= MATTERS_MAX && !memory.matters.contains_key(&rule) {
+            memory.matters.pop_first();
+        }
+        Some(memory.matters.entry(rule).or_default())
+    }
+
+    /// The target of an incident, and the rule by which its matter is told from the target itself.
+    fn matter_of(&self, id: IncidentId) -> Option<(TargetId, Option<RuleId>)> {
+        let incident = self.state.incidents.get(&id)?;
+        let is_divided = self.targets.get(&incident.target).is_some_and(|index| index.is_divided);
+        if !is_divided || (self.own_check(&incident.target).is_some() && self.is_about_itself(id)) {
+            return Some((incident.target.clone(), None));
+        }
+        let rule = incident.rule.clone().or_else(|| self.rules_for(incident).next().map(|rule| rule.id.clone()));
+        Some((incident.target.clone(), rule))
+    }
+}

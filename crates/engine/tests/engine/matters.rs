@@ -1,0 +1,170 @@
+//! What one matter of a target must not do to another: keep it waiting, use up its tries, or stop what needs the target.
+
+use ansai_engine::Input;
+use ansai_model::{condition::Value, decision::Gate, observation::Observation};
+
+use crate::host::{Host, PLAIN, failed, secs, succeeded};
+
+/// A service whose memory is a matter of its own: released, and then restarted when few notice.
+const MEMORY: &str = "
+checks:
+  'service/app.service#memory': {probe: {exec: [/bin/mem]}, every: 10s, every_soft: 1s, fail_after: 1, recover_after: 1}
+rules:
+  memory: {target: service/app.service, checks: ['service/app.service#memory'], runbook: memory, policy: leak, autonomy: act}
+runbooks:
+  memory:
+    - {name: release, steps: [{exec: [/bin/release], disruption: none}], then: verify}
+    - {name: restart, steps: [{restart_unit: app.service}], then: verify}
+";
+/// The clock of the test stands at 2026-11-18T11:06:40Z, so these hours are 21 h 53 min away.
+const QUIET: &str = "  leak: {stable_for: 10m, quiet: {at: '09:00', lasts: 1h}}\nnotify:";
+const RESTART: &str = "restart app.service";
+
+fn yaml() -> String {
+    PLAIN.replace("notify:", QUIET) + MEMORY
+}
+
+fn grows(earliest: u64) -> Observation {
+    Observation::failing("grows by 50 MiB an hour").with_figure("forecast.earliest", Value::Duration(secs(earliest)))
+}
+
+/// A host whose service leaks slowly: release did not help, and the restart waits for the quiet hours.
+fn waits_for_quiet_hours(yaml: &str) -> Host {
+    let mut host = Host::new(yaml);
+    host.sees("app.service#memory", grows(30 * 3_600));
+    host.action_ends(failed());
+    host.pass(secs(60));
+    assert_eq!(host.done(), ["run `/bin/release`"]);
+    host
+}
+
+#[test]
+fn a_rung_that_stands_still_halfway_keeps_no_crashed_service_down() {
+    let halfway = "
+    - {name: all, steps: [{exec: [/bin/release], disruption: none}, {restart_unit: app.service}], then: verify}
+";
+    let at = MEMORY.find("\n    - {name: release").expect("the ladder");
+    let mut host = Host::new(&(PLAIN.replace("notify:", QUIET) + &MEMORY[..at] + halfway));
+    host.sees("app.service#memory", grows(30 * 3_600));
+    host.action_ends(succeeded());
+    host.pass(secs(60));
+    assert_eq!(host.done(), ["run `/bin/release`"]);
+    host.fails("app.service#unit");
+    host.pass(secs(60));
+    assert_eq!(host.done(), ["run `/bin/release`", RESTART], "{:?}", host.story(2));
+}
+
+#[test]
+fn what_began_to_wait_while_a_restart_was_watched_keeps_no_service_down_that_fails_again() {
+    let mut host = Host::new(&yaml());
+    host.fails("app.service#unit");
+    host.is_well("app.service#unit");
+    host.action_ends(succeeded());
+    assert_eq!(host.phase("app.service"), "stabilizing");
+    host.sees("app.service#memory", grows(30 * 3_600));
+    host.pass(secs(20));
+    host.under_way.clear();
+    let run = host.engine.state().runs.keys().copied().next();
+    if let Some(run) = run {
+        host.step(Input::ActionEnded { run, outcome: failed() });
+    }
+    host.pass(secs(8));
+    assert_eq!(host.phase("app.service"), "stabilizing");
+    host.fails("app.service#unit");
+    host.pass(secs(600));
+    assert!(host.done().iter().filter(|done| **done == RESTART).count() > 1, "{:?} {:?}", host.done(), host.story(1));
+}
+
+#[test]
+fn a_look_that_failed_does_not_end_the_wait_for_quiet_hours() {
+    let mut host = waits_for_quiet_hours(&yaml());
+    host.sees("app.service#memory", Observation::unknown("the probe gave no answer"));
+    host.pass(secs(60));
+    assert_eq!(host.done(), ["run `/bin/release`"], "{}", host.gate_said("app.service", Gate::Quiet));
+    host.sees("app.service#memory", grows(300));
+    assert_eq!(host.done(), ["run `/bin/release`", RESTART]);
+}
+
+#[test]
+fn quiet_hours_that_are_not_learned_yet_are_waited_for_while_there_is_time() {
+    let mut host = Host::new(&yaml().replace("{at: '09:00', lasts: 1h}", "learned"));
+    host.sees("app.service#memory", grows(5 * 86_400));
+    host.action_ends(failed());
+    host.pass(secs(3_600));
+    host.sees("app.service#memory", Observation::unknown("the probe gave no answer"));
+    host.pass(secs(60));
+    assert_eq!(host.done(), ["run `/bin/release`"]);
+    host.sees("app.service#memory", grows(23 * 3_600));
+    assert_eq!(host.done(), ["run `/bin/release`", RESTART]);
+}
+
+const NEEDED: &str = "  app.service: {}\n  web.service: {needs: [app.service]}";
+
+#[test]
+fn a_target_that_leaks_but_runs_keeps_nobody_down_that_needs_it() {
+    let mut host = waits_for_quiet_hours(&yaml().replace("  app.service: {}", NEEDED));
+    host.fails("web.service#unit");
+    host.pass(secs(1));
+    assert_eq!(host.done(), ["run `/bin/release`", "restart web.service"], "{:?}", host.story(2));
+}
+
+#[test]
+fn a_leak_that_a_person_was_told_of_keeps_nobody_down_that_needs_the_target() {
+    let yaml = yaml().replace("  app.service: {}", NEEDED) + "  nothing: []\n";
+    let mut host = Host::new(&yaml.replace("runbook: memory", "runbook: nothing"));
+    host.sees("app.service#memory", grows(30 * 3_600));
+    assert_eq!(host.phase("app.service"), "escalated");
+    host.fails("web.service#unit");
+    host.pass(secs(1));
+    assert_eq!(host.done(), ["restart web.service"], "{:?}", host.story(2));
+}
+
+#[test]
+fn a_matter_that_could_not_be_healed_does_not_stop_the_healing_of_a_crash() {
+    let yaml = yaml().replace("leak: {", "leak: {attempts: 1, breaker: {failures: 1, within: 1d, open_for: 12h}, ");
+    let mut host = Host::new(&yaml);
+    host.sees("app.service#memory", grows(30 * 3_600));
+    host.action_ends(failed());
+    assert_eq!(host.phase("app.service"), "escalated");
+    host.fails("app.service#unit");
+    assert_eq!(host.done(), ["run `/bin/release`", RESTART], "{:?}", host.story(2));
+    // Its own breaker is open all the same.
+    host.is_well("app.service#unit");
+    host.action_ends(succeeded());
+    host.pass(secs(60));
+    host.is_well("app.service#memory");
+    host.pass(secs(700));
+    host.sees("app.service#memory", grows(30 * 3_600));
+    assert_eq!(host.phase("app.service"), "escalated");
+    assert_eq!(host.done(), ["run `/bin/release`", RESTART]);
+}
+
+#[test]
+fn a_matter_that_comes_and_goes_gives_a_crash_loop_no_more_tries() {
+    let yaml = yaml().replace("  leak: {", "  leak: {cooldown: 0s, ").replace("stable_for: 10m", "stable_for: 1s");
+    let mut host = Host::new(&yaml).actions_end(succeeded());
+    host.fails("app.service#unit");
+    for _ in 0..40 {
+        host.sees("app.service#memory", grows(30 * 3_600));
+        host.pass(secs(2));
+        host.is_well("app.service#memory");
+        host.pass(secs(3));
+    }
+    assert!(host.done().iter().filter(|done| **done == RESTART).count() <= 4, "{:?}", host.begun);
+}
+
+#[test]
+fn a_service_that_crashes_now_and_then_does_not_begin_the_ladder_of_its_leak_anew() {
+    let mut host = waits_for_quiet_hours(&yaml());
+    for _ in 0..5 {
+        host.fails("app.service#unit");
+        host.is_well("app.service#unit");
+        host.action_ends(succeeded());
+        host.pass(secs(3_600));
+        if !host.under_way.is_empty() {
+            host.action_ends(failed());
+        }
+        host.pass(secs(600));
+    }
+    assert_eq!(host.done().iter().filter(|done| **done == "run `/bin/release`").count(), 1, "{:?}", host.begun);
+}
