@@ -146,11 +146,16 @@ impl Remediation {
         }
     }
 
+    /// Whether a step of this try has disrupted the target: what was stopped is not left so.
+    #[must_use]
+    pub(crate) fn has_disrupted(&self) -> bool {
+        let steps = self.current().map(|rung| rung.steps.iter().take(self.step));
+        steps.into_iter().flatten().any(disrupts)
+    }
+
     fn disruptive_from(&self, step: usize) -> usize {
         let steps = self.current().and_then(|rung| rung.steps.get(step..)).unwrap_or_default();
-        let disrupts =
-            |step: &&Step| matches!(step, Step::Act { action, .. } if action.disruption() > Disruption::None);
-        steps.iter().filter(disrupts).count()
+        steps.iter().filter(|step| disrupts(step)).count()
     }
 
     fn climb_to(&mut self, rung: usize, is_by_name: bool) {
@@ -162,6 +167,10 @@ impl Remediation {
         self.is_by_name = is_by_name;
         self.stage = Stage::Ready;
     }
+}
+
+fn disrupts(step: &Step) -> bool {
+    matches!(step, Step::Act { action, .. } if action.disruption() > Disruption::None)
 }
 
 /// The wait before attempt `level + 1`: `initial × factor^(level − 1)`, capped, plus a jitter that is a function of the

@@ -14,7 +14,7 @@ use ansai_model::{
 };
 
 use super::{Moment, Opinion, Proposal, allow, defer, limits::is_forced, wishes::at_wall};
-use crate::{check::CheckState, host_engine::HostEngine};
+use crate::{check::CheckState, host_engine::HostEngine, remediation::Remediation};
 
 /// The figure by which a check says how soon its limit may be reached at the earliest.
 pub(crate) const EARLIEST: &str = "forecast.earliest";
@@ -34,6 +34,9 @@ pub(super) fn quiet(p: &Proposal<'_>) -> Opinion {
     }
     if is_forced(p) {
         return allow("an operator asked for it now");
+    }
+    if p.engine.state.remediations.get(&p.incident.id).is_some_and(Remediation::has_disrupted) {
+        return allow("what has begun to disrupt is brought to its end");
     }
     let opens = opens_at(p.engine, hours, p.now.wall);
     if opens.is_some_and(|opens| opens <= p.now.wall) {

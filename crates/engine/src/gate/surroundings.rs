@@ -174,5 +174,5 @@ fn waits_its_turn(engine: &HostEngine, id: IncidentId) -> bool {
         decision.objections().any(|objection| matches!(objection.gate, Gate::Quiet | Gate::Concurrency))
     });
     let remediation = engine.state.remediations.get(&id);
-    waits && remediation.is_some_and(|own| own.stage == Stage::Ready && own.step == 0)
+    waits && remediation.is_some_and(|own| own.stage == Stage::Ready && !own.has_disrupted())
 }

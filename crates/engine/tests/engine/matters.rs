@@ -168,3 +168,33 @@ fn a_service_that_crashes_now_and_then_does_not_begin_the_ladder_of_its_leak_ane
     }
     assert_eq!(host.done().iter().filter(|done| **done == "run `/bin/release`").count(), 1, "{:?}", host.begun);
 }
+
+#[test]
+fn what_was_stopped_in_the_quiet_hours_is_started_again_after_them() {
+    let at = MEMORY.find("\n    - {name: release").expect("the ladder");
+    let ladder = "
+    - {name: all, steps: [{stop_unit: app.service}, {wait: 30m}, {restart_unit: app.service}], then: verify}
+";
+    // They are open from 10:30 to 11:30, and it is 11:06.
+    let yaml = PLAIN.replace("notify:", QUIET).replace("'09:00'", "'10:30'") + &MEMORY[..at] + ladder;
+    let mut host = Host::new(&yaml).actions_end(succeeded());
+    host.sees("app.service#memory", grows(30 * 3_600));
+    assert_eq!(host.done(), ["stop app.service"]);
+    host.pass(secs(3_600));
+    assert_eq!(host.done(), ["stop app.service", RESTART], "{}", host.gate_said("app.service", Gate::Quiet));
+}
+
+#[test]
+fn leaks_that_wait_for_quiet_hours_halfway_keep_no_other_target_waiting() {
+    let at = MEMORY.find("\n    - {name: release").expect("the ladder");
+    let ladder = "
+    - {name: all, steps: [{exec: [/bin/release], disruption: none}, {restart_unit: app.service}], then: verify}
+agent: {remediations_at_once: 1}
+";
+    let yaml = PLAIN.replace("notify:", QUIET).replace("app.service: {}", "app.service: {}\n  other.service: {}");
+    let mut host = Host::new(&(yaml + &MEMORY[..at] + ladder)).actions_end(succeeded());
+    host.sees("app.service#memory", grows(30 * 3_600));
+    host.pass(secs(60));
+    host.fails("other.service#unit");
+    assert_eq!(host.done(), ["run `/bin/release`", "restart other.service"]);
+}

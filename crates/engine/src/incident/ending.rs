@@ -1,0 +1,124 @@
+//! How an incident ends, or is handed over, and what is remembered of it.
+
+use alloc::format;
+use core::time::Duration;
+
+use ansai_model::{
+    id::IncidentId,
+    incident::{Phase, Resolution, StepKind},
+    notify::NoticeKind,
+    text::Text,
+    time::Now,
+};
+
+use crate::{
+    host_engine::HostEngine,
+    state::{BreakerState, PAST_MAX, PastIncident, TargetMemory},
+};
+
+impl HostEngine {
+    /// A remedy of ours worked and has lasted.
+    pub(crate) fn healed(&mut self, now: Now, id: IncidentId) {
+        let Some(remediation) = self.state.remediations.remove(&id) else { return };
+        let Some(incident) = self.state.incidents.get(&id) else { return };
+        let memory = self.state.targets.entry(incident.target.clone()).or_default();
+        let is_too_often = too_often(memory, now, remediation.policy.loud_after);
+        if let Some(memory) = self.memory_of_mut(id) {
+            memory.remediated = Some(now);
+            memory.breaker = BreakerState::Closed;
+        }
+        let Some(rung) = remediation.current().map(|rung| rung.id.clone()) else { return };
+        let kind = match is_too_often {
+            true => NoticeKind::HealedTooOften,
+            // Whoever was told that a person is needed is told that none is needed any more.
+            false if self.state.told.contains(&(id, NoticeKind::Escalated)) => NoticeKind::Recovered,
+            false => NoticeKind::Healed,
+        };
+        self.end(now, id, Resolution::Healed { rung }, kind);
+    }
+
+    /// Hands an incident to a person; it is still watched, and resolved when it recovers.
+    pub(crate) fn escalate(&mut self, now: Now, id: IncidentId, why: Text) {
+        if !self.state.incidents.contains_key(&id) {
+            return;
+        }
+        self.state.answers.remove(&id);
+        self.state.set_aside.remove(&id);
+        self.tell_symptoms(now, id, &Text::new(format!("handed to a person: {why}")));
+        self.record(now, id, StepKind::Escalated { why: why.clone() });
+        self.set_phase(now, id, Phase::Escalated { why });
+        let remediation = self.state.remediations.remove(&id);
+        if remediation.is_some() {
+            // Whoever takes over needs to know how it is now, not only how it broke.
+            self.begin_evidence(id);
+        }
+        if let Some(remediation) = remediation.filter(|remediation| remediation.attempts > 0) {
+            let Some(memory) = self.memory_of_mut(id) else { return };
+            TargetMemory::push(&mut memory.failures, now.mono);
+            memory.remediated = Some(now);
+            let breaker = remediation.policy.breaker;
+            let failures = TargetMemory::within(&memory.failures, now.mono, breaker.window);
+            let was_half_open = matches!(memory.breaker, BreakerState::Open { .. });
+            if was_half_open || failures >= breaker.failures_max as usize {
+                memory.breaker = BreakerState::Open { until: now.plus(breaker.open_for) };
+            }
+        }
+        self.tell(now, id, NoticeKind::Escalated);
+        self.wake_waiting(now);
+    }
+
+    /// Ends an incident and says so.
+    pub(crate) fn end(&mut self, now: Now, id: IncidentId, resolution: Resolution, kind: NoticeKind) {
+        let how = match &resolution {
+            Resolution::Healed { rung } => Text::new(format!("healed by `{rung}`, and it has stayed well")),
+            Resolution::ByItself => "it recovered by itself".into(),
+            Resolution::AfterEscalation => "it recovered after it had been handed to a person".into(),
+            Resolution::Withdrawn { why } => Text::new(format!("withdrawn: {why}")),
+        };
+        let (was_healed, is_withdrawn) =
+            (matches!(resolution, Resolution::Healed { .. }), matches!(resolution, Resolution::Withdrawn { .. }));
+        self.record(now, id, StepKind::Resolved { how });
+        let Some(incident) = self.state.incidents.get_mut(&id) else { return };
+        incident.phase = Phase::Resolved(resolution);
+        incident.ended = Some(now);
+        let (target, check, opened, downtime) =
+            (incident.target.clone(), incident.check.clone(), incident.opened, incident.downtime().unwrap_or_default());
+        self.state.targets.entry(target.clone()).or_default();
+        if let Some(memory) = self.known_memory_of_mut(id) {
+            memory.well_since = Some(now.mono);
+        }
+        self.gathering.remove(&id);
+        // Nobody is asked any more for what is over.
+        self.held_back.retain(|(held, _)| *held != id);
+        self.tell(now, id, kind);
+        self.state.incidents.remove(&id);
+        self.state.remediations.remove(&id);
+        self.state.set_aside.remove(&id);
+        self.state.answers.remove(&id);
+        self.state.told.retain(|(told, _)| *told != id);
+        if let Some(index) = self.targets.get_mut(&target) {
+            index.open.remove(&id);
+        }
+        let memory = self.state.targets.entry(target).or_default();
+        if !is_withdrawn {
+            let past = memory.past.entry(check).or_default();
+            if past.len() >= PAST_MAX {
+                past.pop_front();
+            }
+            past.push_back(PastIncident { opened, was_healed, downtime });
+        }
+        self.changed(now);
+        self.wake_waiting(now);
+    }
+}
+
+fn too_often(memory: &TargetMemory, now: Now, loud_after: u32) -> bool {
+    const DAY: Duration = Duration::from_secs(86_400);
+    let healed = memory
+        .past
+        .values()
+        .flatten()
+        .filter(|past| past.was_healed && now.mono.since(past.opened.mono) <= DAY)
+        .count();
+    healed >= loud_after as usize
+}
