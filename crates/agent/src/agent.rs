@@ -295,6 +295,7 @@ impl Agent {
         } else if std::mem::take(&mut self.has_new_units) {
             self.inventory = self.ask_for_units(|unit| self.configuration.concerns(unit.as_str())).await;
             self.apply_if_changed();
+            self.warn_of_configuration();
         }
         self.shell.step(Input::Tick);
         self.look_after_itself();
@@ -352,7 +353,10 @@ impl Agent {
 
     /// What is allowed and dangerous in the configuration stands in the status for as long as it is so.
     fn warn_of_configuration(&self) {
-        let warnings = self.configuration.warnings();
+        let warnings = self.configuration.warnings().iter().map(|warning| warning.what.clone());
+        let nameless = self.configuration.nameless_disks(&self.inventory).into_iter();
+        let nameless = nameless.map(|mount| format!("the disk {mount:?} is not watched: its name holds what none may"));
+        let warnings: Vec<String> = warnings.chain(nameless).collect();
         let Some(first) = warnings.first() else {
             self.warnings.end(Topic::Configuration);
             return;
@@ -361,7 +365,7 @@ impl Agent {
             1 => String::new(),
             many => format!(", and {} more", many - 1),
         };
-        let text = format!("the configuration: {}{more}; `ansai check` shows where", first.what);
+        let text = format!("the configuration: {first}{more}; `ansai check` shows where");
         self.warnings.raise(self.shell.clock.now().wall, Topic::Configuration, text);
     }
 

@@ -21,7 +21,10 @@ use ansai_model::{
 use crate::{
     diagnostics::{Findings, nearest},
     document::Place,
-    domain::memory,
+    domain::{
+        disk::{self, Needed},
+        memory,
+    },
     form::joined,
     load::Configuration,
     read::service::{Limits, Service},
@@ -68,7 +71,7 @@ pub(crate) fn services(
     for (name, service) in configuration.processes.iter().filter(|(_, service)| service.process.is_some()) {
         needs.extend(one(findings, configuration, service, name, &Subject::Process, parts));
     }
-    needs_exist(findings, configuration, parts, needs);
+    needs_exist(findings, configuration, inventory, parts, needs);
 }
 
 pub(crate) fn with_suffix(name: &str) -> String {
@@ -263,8 +266,27 @@ fn loopback_port(checks: &BTreeMap<CheckId, Check>) -> Option<u16> {
 }
 
 /// A need that only a glob provides does not exist before the host has its unit: it is dropped with what needs it kept.
-fn needs_exist(findings: &mut Findings<'_>, configuration: &Configuration, parts: &mut BundleParts, needs: Vec<Needs>) {
+fn needs_exist(
+    findings: &mut Findings<'_>,
+    configuration: &Configuration,
+    inventory: &Inventory,
+    parts: &mut BundleParts,
+    needs: Vec<Needs>,
+) {
     for (target, need, place, key) in needs {
+        if let Some(found) = disk::needed(configuration, inventory, &need) {
+            match (found, parts.targets.get_mut(&target)) {
+                (Needed::Disk(check), Some(target)) => target.waits_for.push(check),
+                (Needed::Nowhere, _) => {
+                    let mount = need.trim_start_matches("disk/");
+                    let what = format!("nothing watches the disk `{}`", crate::form::cut(mount));
+                    let help = format!("add `{}: {{}}` under `disks:`", crate::form::cut(mount));
+                    findings.error(place, &key, what, help);
+                }
+                (Needed::Disk(_), None) | (Needed::NotYet, _) => {}
+            }
+            continue;
+        }
         let names = [need.clone(), with_suffix(&need)];
         let found = names.iter().find_map(|name| {
             let id = TargetId::of("service", name).ok()?;

@@ -16,19 +16,26 @@ use ansai_model::{
     runbook::{Runbook, Rung},
 };
 
-use crate::{diagnostics::Findings, document::Node, load::Configuration};
+use crate::{diagnostics::Findings, document::Node, load::Configuration, read::service::Known};
 
 /// What the short forms of all domains say.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Domains {
     /// Of all services; each adds its own where it is read.
     pub(crate) memory: memory::Memory,
+    pub(crate) disks: disk::Disks,
     pub(crate) certificates: Vec<certificate::Certificate>,
 }
 
 /// Reads the sections of all domains.
-pub(crate) fn read(findings: &mut Findings<'_>, tree: &Node) -> Domains {
-    Domains { memory: memory::read(findings, tree, ""), certificates: certificate::read_all(findings, tree) }
+pub(crate) fn read(findings: &mut Findings<'_>, tree: &Node, known: &Known<'_>) -> Domains {
+    let disk =
+        known.policies.iter().find(|(id, _)| id.as_str() == disk::POLICY).map_or(known.default, |(_, disk)| disk);
+    Domains {
+        memory: memory::read(findings, tree, ""),
+        disks: disk::read(findings, tree, &Known { default: disk, ..*known }),
+        certificates: certificate::read_all(findings, tree),
+    }
 }
 
 /// Adds what every domain watches on a host with this inventory. Services are there already, so that they can be told
@@ -39,7 +46,7 @@ pub(crate) fn deduce(
     inventory: &Inventory,
     parts: &mut BundleParts,
 ) {
-    let _ = inventory;
+    disk::deduce(findings, configuration, inventory, parts);
     certificate::deduce(findings, configuration, parts);
 }
 

@@ -68,6 +68,7 @@ fn how(kind: &Kind) -> String {
         Kind::Whole { min, max } => format!("write a whole number from {min} to {max}"),
         Kind::Duration => units::DURATION_HELP.into(),
         Kind::Size => units::SIZE_HELP.into(),
+        Kind::Percent => units::PERCENT_HELP.into(),
         Kind::Moment => "write it with its time zone, as in 2030-01-31T08:00:00Z".into(),
         Kind::TimeOfDay => "write hour and minute in quotes, as in \"03:30\"".into(),
         Kind::Path => "write /PATH".into(),
@@ -187,6 +188,7 @@ pub(crate) fn expected(kind: &Kind) -> &'static str {
         Kind::Whole { .. } => "a whole number",
         Kind::Duration => "a duration",
         Kind::Size => "a size",
+        Kind::Percent => "a share",
         Kind::Moment => "a moment",
         Kind::TimeOfDay => "a time of the day",
         Kind::Path => "an absolute path",
@@ -222,6 +224,7 @@ fn wrong(node: &Node, text: &str, kind: &Kind) -> Option<(String, String)> {
         }
         Kind::Duration => no(units::read_duration(text).is_some()),
         Kind::Size => no(units::read_bytes(text).is_some()),
+        Kind::Percent => no(units::read_percent(text).is_some()),
         Kind::Moment => no(text.parse::<jiff::Timestamp>().is_ok()),
         Kind::TimeOfDay => no(crate::read::time_of_day(text).is_some()),
         Kind::Path if text.starts_with('/') => None,

@@ -34,6 +34,8 @@ pub(crate) enum Kind {
     },
     Duration,
     Size,
+    /// A share, as `80%`.
+    Percent,
     /// A moment, as `2030-01-31T08:00:00Z`.
     Moment,
     /// A time of the day, as `03:30`.

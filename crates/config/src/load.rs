@@ -193,7 +193,7 @@ fn understand(findings: &mut Findings<'_>, tree: &Node) -> Configuration {
         routes: notify::routes(findings, tree),
         settings,
         probe_defaults: probes,
-        domains: domain::read(findings, tree),
+        domains: domain::read(findings, tree, &known),
         long,
         policies,
         tree: Node::null(Place::default()),
@@ -241,7 +241,8 @@ impl Configuration {
         });
         let named = self.policies.values_mut().map(|policy| &mut policy.quiet);
         let mut depends = self.maintenance.iter().any(policy::is_weekly);
-        for quiet in named.chain(own).chain(&mut self.domains.memory.quiet) {
+        let domains = self.domains.disks.quiet().chain(&mut self.domains.memory.quiet);
+        for quiet in named.chain(own).chain(domains) {
             policy::in_civil_time(quiet, zone, now);
             depends |= quiet.is_some();
         }
@@ -291,6 +292,12 @@ impl Configuration {
     #[must_use]
     pub fn patterns(&self) -> Vec<String> {
         self.services.keys().filter(|name| name.contains(['*', '?'])).cloned().collect()
+    }
+
+    /// Mount points of a host that a pattern fits and that cannot be watched: names hold no such characters.
+    #[must_use]
+    pub fn nameless_disks(&self, inventory: &Inventory) -> Vec<String> {
+        self.domains.disks.nameless(inventory).map(str::to_owned).collect()
     }
 
     /// Whether a unit is, or fits, one of the services.
@@ -351,7 +358,9 @@ impl Configuration {
         parts.targets.extend(self.long.targets.clone());
         let patterns = self.patterns();
         let is_pattern = |target: &TargetId| patterns.iter().any(|pattern| matches(pattern, target.name()));
-        let awaited = |target: &TargetId| !parts.targets.contains_key(target) && is_pattern(target);
+        let is_disk = |target: &TargetId| target.domain() == "disk" && self.domains.disks.awaits(target.name());
+        let awaited =
+            |target: &TargetId| !parts.targets.contains_key(target) && (is_pattern(target) || is_disk(target));
         let mut long = self.long.clone();
         long.checks.retain(|_, check| !awaited(&check.target));
         long.rules.retain(|_, rule| !awaited(&rule.target));
@@ -364,11 +373,11 @@ impl Configuration {
     /// Something that does not fit together, at the place of what holds it.
     fn misfit(&self, findings: &mut Findings<'_>, error: BundleError) {
         let (kind, name) = error.holder.split_once(' ').unwrap_or(("", &error.holder));
-        let short = name.split('#').next().unwrap_or(name).trim_start_matches("service/");
+        let short = name.split('#').next().unwrap_or(name).trim_start_matches("service/").trim_start_matches("disk/");
         let sections: &[&str] = match kind {
-            "target" | "check" => &["targets", "checks", "services", "processes"],
-            "rule" => &["rules", "services", "processes"],
-            "runbook" => &["runbooks", "services", "processes"],
+            "target" | "check" => &["targets", "checks", "services", "processes", "disks"],
+            "rule" => &["rules", "services", "processes", "disks"],
+            "runbook" => &["runbooks", "services", "processes", "disks"],
             "route" => &["notify"],
             _ => &[],
         };

@@ -17,7 +17,7 @@ use ansai_model::{
     probe::CommandLine,
     rule::{Autonomy, Severity},
     time::WallTime,
-    units::ByteSize,
+    units::{ByteSize, Percent},
 };
 
 use crate::{
@@ -82,6 +82,10 @@ impl Node {
 
     pub(crate) fn size_at(&self, name: &str) -> Option<ByteSize> {
         self.text_at(name).and_then(units::read_bytes)
+    }
+
+    pub(crate) fn percent_at(&self, name: &str) -> Option<Percent> {
+        self.text_at(name).and_then(units::read_percent)
     }
 
     pub(crate) fn moment_at(&self, name: &str) -> Option<WallTime> {

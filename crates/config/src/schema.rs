@@ -48,6 +48,7 @@ fn of(kind: &Kind) -> Value {
         Kind::Whole { min, max } => json!({"type": "integer", "minimum": min, "maximum": max}),
         Kind::Duration => json!({"type": "string", "pattern": r"^([0-9.]+ *(ms|s|m|min|h|d) *)+$"}),
         Kind::Size => json!({"type": "string", "pattern": "^[0-9]+ *(B|kB|KiB|MB|MiB|GB|GiB|TiB)$"}),
+        Kind::Percent => json!({"type": "string", "pattern": r"^[0-9]{1,3}(\.[0-9]{1,2})? *%$"}),
         Kind::Moment => json!({"type": "string", "format": "date-time"}),
         Kind::TimeOfDay => json!({"type": "string", "pattern": "^[0-9]{1,2}:[0-9]{2}$"}),
         Kind::Path => json!({"type": "string", "pattern": "^/"}),

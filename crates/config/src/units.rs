@@ -1,14 +1,17 @@
-//! Durations and sizes as people write them: `500ms`, `5s`, `10m`, `2h`, `7d`; `512B`, `64KiB`, `16MiB`, `2GiB`.
+//! Durations, sizes and shares as people write them: `500ms`, `5s`, `10m`, `2h`, `7d`; `512B`, `64KiB`, `16MiB`, `2GiB`;
+//! `80%`.
 //! What is read is exact, and what is shown is read back as the same value.
 
 use std::time::Duration;
 
-use ansai_model::units::ByteSize;
+use ansai_model::units::{ByteSize, Percent};
 
 /// How a duration is written.
 pub(crate) const DURATION_HELP: &str = "write a number and a unit, as in 500ms, 5s, 10m, 2h or 7d";
 /// How a size is written.
 pub(crate) const SIZE_HELP: &str = "write a number and a unit, as in 512B, 64KiB, 16MiB or 2GiB";
+/// How a share is written.
+pub(crate) const PERCENT_HELP: &str = "write a number from 0 to 100 and the sign, as in 80%";
 /// The most characters that a duration or a size has.
 const BYTES_MAX: usize = 64;
 const UNITS: &[(&str, u128)] = &[
@@ -85,6 +88,26 @@ pub(crate) fn read_bytes(text: &str) -> Option<ByteSize> {
     number.checked_mul(*factor).map(ByteSize)
 }
 
+/// A share with at most two digits behind the point.
+pub(crate) fn read_percent(text: &str) -> Option<Percent> {
+    let number = text.trim().strip_suffix('%')?.trim_end();
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    let is_number = |text: &str, most| (1..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    if !is_number(whole, 3) || !is_number(fraction, 2) {
+        return None;
+    }
+    let hundredths = whole.parse::<u64>().ok()? * 100 + format!("{fraction:0<2}").parse::<u64>().ok()?;
+    (hundredths <= 10_000).then(|| Percent::of(hundredths, 10_000))
+}
+
+/// A share that is read back as the same one.
+pub(crate) fn shown_percent(share: Percent) -> String {
+    match (share.hundredths() / 100, share.hundredths() % 100) {
+        (whole, 0) => format!("{whole}%"),
+        (whole, rest) => format!("{whole}.{rest:02}%"),
+    }
+}
+
 /// A duration that is read back as the same one.
 pub(crate) fn shown_duration(duration: Duration) -> String {
     let (seconds, nanos) = (duration.as_secs(), duration.subsec_nanos());
@@ -120,6 +143,18 @@ mod tests {
         );
         assert_eq!(bytes("16MiB"), Ok(ByteSize(16 << 20)));
         assert!(bytes("16").is_err() && bytes("99999999999TiB").is_err());
+    }
+
+    #[test]
+    fn shares_are_read_and_shown() {
+        for (text, hundredths) in [("80%", 8_000), (" 92.5 % ", 9_250), ("0.05%", 5), ("100%", 10_000), ("0%", 0)] {
+            let share = read_percent(text);
+            assert_eq!(share.map(Percent::hundredths), Some(hundredths), "{text}");
+            assert_eq!(share.map(shown_percent).as_deref().and_then(read_percent), share);
+        }
+        for text in ["80", "%", "100.01%", "1.234%", ".5%", "5.%", "-1%", "1000%"] {
+            assert_eq!(read_percent(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -76,7 +76,7 @@ fn each_value_names_its_layer_and_line_and_what_it_replaced() {
     );
     check(
         "nginx",
-        "there is no key `nginx`; known here: autonomy, services, processes, certificates, notify, policies, \
+        "there is no key `nginx`; known here: autonomy, services, processes, disks, certificates, notify, policies, \
          maintenance, probe_defaults, flap, heartbeat, agent, memory, targets, checks, rules, runbooks, expires",
     );
 }
@@ -93,8 +93,8 @@ fn what_is_not_written_is_led_to_what_holds() {
     check("services.nginx.port", "services.nginx.service.port: the port of a probe on this host");
     check(
         "agent.host_budget",
-        "agent.host_budget.actions = 20 (shipped the shipped defaults:38); \
-         agent.host_budget.per = 1h (shipped the shipped defaults:38)",
+        "agent.host_budget.actions = 20 (shipped the shipped defaults:47); \
+         agent.host_budget.per = 1h (shipped the shipped defaults:47)",
     );
 }
 

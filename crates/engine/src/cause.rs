@@ -71,7 +71,7 @@ pub(crate) const RULES: &[CauseRule] = &[
     CauseRule {
         name: "disk-full",
         text: "a filesystem that it needs is full",
-        advice: "make room first: a restart does not help while the disk is full",
+        advice: "make room first: a restart does not help while the disk is full; watched under `disks:`, room is made in time",
         seen: |i| logged(i, &["no space left on device"]),
     },
     CauseRule {

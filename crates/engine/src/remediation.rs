@@ -48,6 +48,9 @@ pub struct Remediation {
     pub is_by_name: bool,
     /// Whether a step of the rung has done something.
     pub has_acted: bool,
+    /// Whether a rung that helps in part has done something: what it did is verified with the last of them.
+    #[serde(default)]
+    pub has_helped: bool,
     /// Whether an action of this try was lost, so that its failure says nothing of the rung.
     #[serde(default)]
     pub was_interrupted: bool,
@@ -116,6 +119,7 @@ impl Remediation {
             step: 0,
             is_by_name: false,
             has_acted: false,
+            has_helped: false,
             was_interrupted: false,
             rung_attempts: 0,
             attempts: 0,
@@ -243,7 +247,7 @@ impl HostEngine {
             self.escalate(now, id, "no rung of the runbook is left".into());
             return false;
         };
-        if !remediation.has_acted && self.is_well(id) {
+        if !remediation.has_acted && !remediation.has_helped && self.is_well(id) {
             self.leave_alone(now, id);
             return true;
         }
@@ -326,13 +330,18 @@ impl HostEngine {
     }
 
     fn rung_done(&mut self, now: Now, id: IncidentId, rung: &Rung) -> bool {
-        let has_acted = self.state.remediations.get(&id).is_some_and(|remediation| remediation.has_acted);
+        let Some(remediation) = self.state.remediations.get(&id) else { return false };
+        let (has_acted, has_helped) = (remediation.has_acted, remediation.has_helped);
         match rung.then {
             Then::Continue => {
                 self.change_remediation(now, id, |remediation| remediation.climb_to(remediation.rung + 1, false));
             }
+            Then::AddUp => self.change_remediation(now, id, |remediation| {
+                remediation.has_helped |= has_acted;
+                remediation.climb_to(remediation.rung + 1, false);
+            }),
             // Nothing was done, so nothing is to be verified.
-            Then::Verify if !has_acted => self.skip(now, id, &rung.id, "there was nothing to do".into()),
+            Then::Verify if !has_acted && !has_helped => self.skip(now, id, &rung.id, "there was nothing to do".into()),
             Then::Verify => self.begin_verification(now, id),
         }
         true

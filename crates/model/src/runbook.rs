@@ -76,6 +76,9 @@ pub enum Then {
     Verify,
     /// The rung prepared: go on with the next one.
     Continue,
+    /// The rung helped in part: go on with the next one even when the target is well by now, and verify all together with
+    /// the last.
+    AddUp,
 }
 
 /// What follows a rung of which a step failed.

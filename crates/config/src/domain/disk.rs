@@ -1,11 +1,249 @@
-//! Disks: the short form (which filesystems are watched, and how room is made on them), and the long form of their probes
-//! and actions.
+//! Disks in the configuration: what stands under `disks:` and is wrong with it. What follows from it stands in `deduce`,
+//! which services wait for a disk in `waits`, and the long form of the probe and the action in `long` and `write`.
 
+mod deduce;
+pub(crate) mod keys;
+pub(crate) mod long;
+mod waits;
 mod write;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
+use ansai_model::{
+    check::{Check, Flap},
+    domain::disk::{CleanRule, Images},
+    inventory::Inventory,
+    policy::{QuietHours, matches},
+    probe::CommandLine,
+    rule::{Autonomy, Severity},
+    units::{ByteSize, Percent},
+};
+
+pub(crate) use deduce::deduce;
+pub(crate) use waits::{Needed, needed};
 pub(crate) use write::{written_action, written_probe};
+
+use self::long::Files;
+use crate::{
+    diagnostics::{Findings, place_of},
+    document::{Node, Place},
+    form::{cut, joined},
+    read::service::{Known, Limits, limits},
+    units::{read_bytes, shown_percent},
+};
 
 /// How long one cleaning may take where nothing else is written: millions of files are.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(15 * 60);
+/// The name of the policy.
+pub(crate) const POLICY: &str = "disk";
+const WARN_AT: u8 = 80;
+const ACT_AT: u8 = 90;
+const URGENT_AT: u8 = 95;
+const HORIZON: Duration = Duration::from_secs(3 * 86_400);
+const EVERY: Duration = Duration::from_secs(30);
+/// How much of the journal is kept.
+const JOURNAL: ByteSize = ByteSize(100_000_000);
+
+/// What stands under `disks`, by mount point or pattern.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Disks(BTreeMap<String, Disk>);
+
+/// One of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Disk {
+    key: String,
+    place: Place,
+    is_watched: bool,
+    warn_at: Percent,
+    act_at: Percent,
+    urgent_at: Percent,
+    goal: Percent,
+    horizon: Duration,
+    every: Duration,
+    clean: Clean,
+    protect: Vec<String>,
+    autonomy: Option<Autonomy>,
+    severity: Option<Severity>,
+    policy: Limits,
+    flap: Flap,
+}
+
+/// What is given up to make room.
+#[derive(Clone, Debug, Default)]
+struct Clean {
+    packages: bool,
+    journal: Option<ByteSize>,
+    rotated: bool,
+    logs: Vec<CleanRule>,
+    temporary: Vec<CleanRule>,
+    images: Option<Images>,
+    grow: Option<CommandLine>,
+}
+
+/// Everything under `disks`.
+pub(crate) fn read(findings: &mut Findings<'_>, tree: &Node, known: &Known<'_>) -> Disks {
+    let mut disks = BTreeMap::new();
+    for (name, place, node) in tree.named("disks") {
+        let key = joined("disks", name);
+        if !is_pattern(name)
+            && let Some(what) = long::no_mount(name)
+        {
+            let help = format!("{}, or \"*\" for every real filesystem", long::meant(name));
+            findings.error(place, &key, what, help);
+            continue;
+        }
+        let disk = disk(findings, node, (name, place, key), known);
+        disks.insert(name.to_owned(), disk);
+    }
+    Disks(disks)
+}
+
+fn is_pattern(name: &str) -> bool {
+    name.contains(['*', '?'])
+}
+
+fn disk(
+    findings: &mut Findings<'_>,
+    node: &Node,
+    (name, place, key): (&str, Place, String),
+    known: &Known<'_>,
+) -> Disk {
+    let whole = |percent: u8| Percent::new(percent).unwrap_or_default();
+    let at = |name: &str| node.percent_at(name);
+    let act_at = at("act_at").unwrap_or(whole(ACT_AT));
+    let warn_at = at("warn_at").unwrap_or(whole(WARN_AT).min(act_at));
+    let goal = at("goal").unwrap_or(warn_at.min(act_at));
+    let urgent_at = at("urgent_at").unwrap_or(whole(URGENT_AT).max(act_at));
+    let every = node.duration_at("every").unwrap_or(EVERY);
+    if every < Check::EVERY_MIN {
+        let help = "write 100ms or more".to_owned();
+        findings.error(place_of(node, "every"), &joined(&key, "every"), "the period is too short", help);
+    }
+    let disk = Disk {
+        is_watched: node.plain().is_none_or(|text| text != "false"),
+        warn_at,
+        act_at,
+        urgent_at,
+        goal,
+        horizon: node.duration_at("horizon").unwrap_or(HORIZON),
+        every,
+        clean: clean(findings, node, (name, &key)),
+        protect: long::protect(findings, node, &key),
+        autonomy: node.autonomy_at("autonomy"),
+        severity: node.severity_at("severity"),
+        policy: limits(findings, node, &key, known),
+        flap: known.flap,
+        key,
+        place,
+    };
+    disk.in_order(findings, node);
+    disk
+}
+
+impl Disk {
+    /// Says which shares do not follow each other.
+    fn in_order(&self, findings: &mut Findings<'_>, node: &Node) {
+        let order = [
+            (("warn_at", self.warn_at), ("act_at", self.act_at), "people are told before room is made"),
+            (("act_at", self.act_at), ("urgent_at", self.urgent_at), "room is made before a person must act"),
+            (("goal", self.goal), ("act_at", self.act_at), "cleaning would have nothing to do"),
+        ];
+        for ((low, below), (high, above), why) in order.into_iter().filter(|((_, below), (_, above), _)| below > above)
+        {
+            let written = if node.has(low) { low } else { high };
+            let what =
+                format!("{low} is {}, above the {} of {high}: {why}", shown_percent(below), shown_percent(above));
+            let help = match written == low {
+                true => format!("write {low}: {} or less", shown_percent(above)),
+                false => format!("write {high}: {} or more", shown_percent(below)),
+            };
+            findings.error(place_of(node, written), &joined(&self.key, written), what, help);
+        }
+        if self.act_at == Percent::default() {
+            let help = "write act_at: 90%".to_owned();
+            findings.error(
+                place_of(node, "act_at"),
+                &joined(&self.key, "act_at"),
+                "every disk is as full as that",
+                help,
+            );
+        }
+    }
+}
+
+fn clean(findings: &mut Findings<'_>, parent: &Node, (name, key): (&str, &str)) -> Clean {
+    let whole = Clean { packages: true, journal: Some(JOURNAL), rotated: true, ..Clean::default() };
+    let Some(node) = parent.get("clean").filter(|node| !node.is_null()) else { return whole };
+    if node.map().is_none() {
+        return if parent.truth_at("clean") == Some(false) { Clean::default() } else { whole };
+    }
+    let key = joined(key, "clean");
+    let mut files = |list, files| {
+        let rules = long::rules(findings, node, list, &key, files);
+        for (index, (rule, place)) in rules.iter().enumerate() {
+            if !is_pattern(name) && !std::path::Path::new(&rule.path).starts_with(name) {
+                let what = format!("{} does not lie below {}", cut(&rule.path), cut(name));
+                let help = "write it under the disk that it lies on; nothing else is touched".to_owned();
+                findings.error(*place, &format!("{key}.{list}[{index}].path"), what, help);
+            }
+        }
+        rules.into_iter().map(|(rule, _)| rule).collect()
+    };
+    let (logs, temporary) = (files("logs", Files::Logs), files("temporary", Files::Temporary));
+    Clean {
+        packages: node.truth_at("packages").unwrap_or(true),
+        journal: journal(findings, node, &key),
+        rotated: node.truth_at("rotated").unwrap_or(true),
+        logs,
+        temporary,
+        images: long::images(node.text_at("containers")),
+        grow: node.command_at("grow"),
+    }
+}
+
+/// How much of the journal is kept; nothing when it is not shortened.
+fn journal(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<ByteSize> {
+    let Some(text) = node.text_at("journal") else { return Some(JOURNAL) };
+    if text == "none" {
+        return None;
+    }
+    let size = read_bytes(text);
+    if size.is_none() {
+        let help = "write how much is kept, as 100MB, or none".to_owned();
+        let what = format!("`{}` is no size", cut(text));
+        findings.error(place_of(node, "journal"), &joined(key, "journal"), what, help);
+    }
+    size
+}
+
+impl Disks {
+    /// The mount points that are watched on a host, each with what is said of it: those that are named, mounted or not, and
+    /// those that the host has and a pattern fits. Of several patterns the one that says most of a name wins.
+    fn on<'a>(&'a self, inventory: &'a Inventory) -> BTreeMap<&'a str, &'a Disk> {
+        let named = self.0.iter().filter(|(name, _)| !is_pattern(name)).map(|(name, disk)| (name.as_str(), disk));
+        let found =
+            inventory.mounts.iter().filter_map(|mount| Some((mount.path.as_str(), self.by_pattern(&mount.path)?)));
+        // What is named comes last, and stands over what a pattern says.
+        let all: BTreeMap<&str, &Disk> = found.chain(named).collect();
+        all.into_iter().filter(|(_, disk)| disk.is_watched).collect()
+    }
+
+    fn by_pattern(&self, mount: &str) -> Option<&Disk> {
+        let said = |pattern: &str| pattern.chars().filter(|c| !matches!(c, '*' | '?')).count();
+        let fitting = self.0.iter().filter(|(name, _)| is_pattern(name) && matches(name, mount));
+        fitting.rev().max_by_key(|(name, _)| said(name)).map(|(_, disk)| disk)
+    }
+
+    /// Whether a mount point would be watched once it is there.
+    pub(crate) fn awaits(&self, mount: &str) -> bool {
+        !self.0.contains_key(mount) && self.by_pattern(mount).is_some_and(|disk| disk.is_watched)
+    }
+
+    /// The quiet hours in limits of their own.
+    pub(crate) fn quiet(&mut self) -> impl Iterator<Item = &mut Option<QuietHours>> {
+        self.0.values_mut().filter_map(|disk| match &mut disk.policy {
+            Limits::Own(policy) => Some(&mut policy.quiet),
+            Limits::Named(_) => None,
+        })
+    }
+}

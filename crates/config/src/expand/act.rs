@@ -16,6 +16,7 @@ pub(super) fn rung(rung: &Rung) -> Written {
     let then = match rung.then {
         Then::Verify => "verify",
         Then::Continue => "continue",
+        Then::AddUp => "add-up",
     };
     let on_failure = match &rung.on_failure {
         OnFailure::NextRung => Written::text("next-rung"),

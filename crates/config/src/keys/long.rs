@@ -1,6 +1,6 @@
 //! The keys of the long form: what the short form is deduced into, and the pieces that both share.
 
-use crate::domain::{certificate, memory};
+use crate::domain::{certificate, disk, memory};
 
 use super::{ANY, AUTONOMIES, COMMAND_LINE, COUNT, Key, Kind, PORT, SEVERITIES, Shape, key};
 
@@ -39,6 +39,8 @@ pub(super) static PROBE: Shape = Shape {
             .example("{unit: app.service}"),
         key("certificate", Kind::Shape(&certificate::keys::PROBE), "A certificate, in a file or as a server shows it")
             .example("{endpoint: \"https://127.0.0.1\"}"),
+        key("disk", Kind::Shape(&disk::keys::PROBE), "How full a filesystem is, or whether it can be written to")
+            .example("{mount: /var, look: space, fails_at: 90%}"),
         SCHEDULE[0],
         SCHEDULE[1],
         SCHEDULE[2],
@@ -180,8 +182,12 @@ pub(crate) static RUNG: Shape = Shape {
         key("entry", Kind::Word("entry", &["in-order", "only-by-name"]), "How it is reached").default("in-order"),
         key("steps", Kind::List(&Kind::Shape(&STEP)), "What is done, in order")
             .example("[{reset_failed: app.service}, {restart_unit: app.service, timeout: 100s}]"),
-        key("then", Kind::Word("follow-up", &["verify", "continue"]), "What follows when all steps succeeded")
-            .default("verify"),
+        key(
+            "then",
+            Kind::Word("follow-up", &["verify", "continue", "add-up"]),
+            "What follows when all steps succeeded",
+        )
+        .default("verify"),
         key(
             "on_failure",
             Kind::Text,
@@ -213,6 +219,8 @@ macro_rules! actions {
             key("memory", Kind::Shape(&memory::keys::ACTION), "Asks a unit to give memory back, or has the kernel slow it down")
                 .example("{unit: app.service, release: SIGUSR1}"),
             key("certificate", Kind::Shape(&certificate::keys::ACTION), "Renews a certificate, puts it in place or back, or has it revoked"),
+            key("disk", Kind::Shape(&disk::keys::ACTION), "Makes room on a filesystem, or looks whether there is enough")
+                .example("{mount: /var, clean: packages, goal: 80%}"),
             key("disruption", Kind::Word("disruption", &["none", "brief", "full"]), "What `exec` takes away while it runs")
                 .default("full"),
             $($extra,)*

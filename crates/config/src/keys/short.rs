@@ -4,7 +4,7 @@ use super::{
     ANY, AUTONOMIES, COMMAND_LINE, COUNT, DAYS, Kind, PORT, SEVERITIES, Shape, key,
     long::{CHECK, ENVIRONMENT, FLAP, PROBE, PROCESS_KEYS, RULE, RUNG, TARGET},
 };
-use crate::domain::{certificate, memory};
+use crate::domain::{certificate, disk, memory};
 
 pub(crate) static CONFIG: Shape = Shape {
     title: "The file",
@@ -19,6 +19,12 @@ pub(crate) static CONFIG: Shape = Shape {
         .example("{nginx.service: {probe: \"http://127.0.0.1/\"}}"),
         key("processes", Kind::Named(&Kind::Shape(&PROCESS)), "Processes to keep running where no systemd runs")
             .example("{worker: {start: [/usr/bin/worker]}}"),
+        key(
+            "disks",
+            Kind::Named(&Kind::Short(&Kind::Truth, &disk::keys::DISK)),
+            "Filesystems to keep room on, by mount point or by a pattern with * and ?; false is not watched",
+        )
+        .example("{\"*\": {}, /var: {act_at: 85%}}"),
         key(
             "certificates",
             Kind::Named(&Kind::Shape(&certificate::keys::CERTIFICATE)),

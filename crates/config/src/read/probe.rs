@@ -12,7 +12,7 @@ use super::statuses;
 use crate::{
     diagnostics::{Findings, place_of},
     document::{Node, Place, Value},
-    domain::{certificate, memory},
+    domain::{certificate, disk, memory},
     form::{cut, joined},
 };
 
@@ -37,8 +37,20 @@ pub(crate) struct Schedule {
 }
 
 /// The keys that say how to look.
-const WAYS: &[&str] =
-    &["http", "tcp", "unix", "exec", "nagios", "file", "executable", "unit", "process", "certificate", "memory"];
+const WAYS: &[&str] = &[
+    "http",
+    "tcp",
+    "unix",
+    "exec",
+    "nagios",
+    "file",
+    "executable",
+    "unit",
+    "process",
+    "certificate",
+    "memory",
+    "disk",
+];
 /// Keys that belong to one way only, and that way.
 const BELONGS: &[(&str, &str)] = &[
     ("method", "http"),
@@ -117,7 +129,7 @@ fn long(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Probe> {
             several => format!("a probe looks in one way; this one has {}", several.join(" and ")),
         };
         let help =
-            "name exactly one of http, tcp, unix, exec, nagios, file, executable, unit, process, certificate, memory"
+            "name exactly one of http, tcp, unix, exec, nagios, file, executable, unit, process, certificate, memory, disk"
                 .to_owned();
         findings.error(ways.get(1).map_or(node.place, |way| place_of(node, way)), key, what, help);
         return None;
@@ -145,6 +157,7 @@ fn long(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Probe> {
         },
         "process" => Probe::Process { name: text()? },
         "memory" => Probe::Memory(memory::long::probe(findings, value, &key)?),
+        "disk" => Probe::Disk(disk::long::probe(findings, value, &key)?),
         "certificate" => Probe::Certificate(certificate::read::probe(findings, value, &key)?),
         _ => Probe::Unit { unit: unit(findings, value, &key)?, expect: expectation(node.text_at("state")) },
     })

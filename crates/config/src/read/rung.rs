@@ -13,7 +13,7 @@ use crate::{
     deduce::ladder::{JOB_TIMEOUT, LOCAL_TIMEOUT},
     diagnostics::{Findings, nearest, place_of},
     document::Node,
-    domain::{certificate, memory},
+    domain::{certificate, disk, memory},
     form::{cut, joined},
     keys::{ACTION, STEP},
 };
@@ -56,7 +56,11 @@ pub(super) fn rung(findings: &mut Findings<'_>, node: &Node, key: &str, processe
         when: condition(findings, node, key),
         entry: if node.text_at("entry") == Some("only-by-name") { Entry::OnlyByName } else { Entry::InOrder },
         steps,
-        then: if node.text_at("then") == Some("continue") { Then::Continue } else { Then::Verify },
+        then: match node.text_at("then") {
+            Some("continue") => Then::Continue,
+            Some("add-up") => Then::AddUp,
+            Some(_) | None => Then::Verify,
+        },
         on_failure,
         attempts_max: node.count_at("attempts").unwrap_or(1),
         undo,
@@ -81,7 +85,7 @@ fn step(findings: &mut Findings<'_>, node: &Node, key: &str, processes: &Process
             LOCAL_TIMEOUT
         }
         Action::FreePort { .. } | Action::EnsureEnvironment { .. } | Action::ResetFailed { .. } => LOCAL_TIMEOUT,
-        Action::Disk(_) => crate::domain::disk::TIMEOUT,
+        Action::Disk(_) => disk::TIMEOUT,
         Action::KillUnit { .. } | Action::Drill { .. } | Action::Exec { .. } => LOCAL_TIMEOUT,
         Action::Certificate(action) => certificate::timeout(action),
         Action::Memory(_) => LOCAL_TIMEOUT,
@@ -129,6 +133,7 @@ fn action(findings: &mut Findings<'_>, node: &Node, key: &str, processes: &Proce
         "kill_unit" => Action::KillUnit { unit: unit()? },
         "start_process" => Action::StartProcess { process: process(findings, value, &key, processes)? },
         "stop_process" => Action::StopProcess { process: process(findings, value, &key, processes)? },
+        "disk" => Action::Disk(disk::long::action(findings, value, &key)?),
         "memory" => Action::Memory(memory::long::action(findings, value, &key)?),
         "certificate" => Action::Certificate(certificate::read::action(findings, value, &key)?),
         _ => Action::Exec { command: node.command_at("exec")?, disruption: disruption(node.text_at("disruption")) },

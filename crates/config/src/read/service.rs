@@ -121,7 +121,8 @@ fn service(findings: &mut Findings<'_>, node: &Node, key: &str, known: &Known<'_
     }
 }
 
-fn limits(findings: &mut Findings<'_>, node: &Node, key: &str, known: &Known<'_>) -> Limits {
+/// The limits that stand under `policy`: a name, or limits over the usual ones.
+pub(crate) fn limits(findings: &mut Findings<'_>, node: &Node, key: &str, known: &Known<'_>) -> Limits {
     let default = || Limits::Named(known.default.id.clone());
     let Some(written) = node.get("policy") else { return default() };
     if let Some(text) = written.text() {

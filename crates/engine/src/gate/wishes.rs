@@ -84,7 +84,8 @@ pub(super) fn intent(p: &Proposal<'_>) -> Opinion {
     if let Some(doubt) = slots.iter().find_map(|slot| engine.checks[*slot].is_blind()) {
         return defer(None, Text::new(format!("in doubt nothing is done: {doubt}")));
     }
-    let has_acted = engine.state.remediations.get(&p.incident.id).is_some_and(|remediation| remediation.has_acted);
+    let remediation = engine.state.remediations.get(&p.incident.id);
+    let has_acted = remediation.is_some_and(|remediation| remediation.has_acted || remediation.has_helped);
     if p.moment != Moment::Start && has_acted {
         return allow("the operator wants it running");
     }

@@ -83,11 +83,13 @@ impl HostEngine {
         match (rung.then, &rung.on_failure) {
             // A try like any other: taken back, counted, and handed over when it was the last.
             (Then::Verify, _) => self.attempt_failed(now, id, why),
-            (Then::Continue, OnFailure::Escalate) => self.escalate(now, id, Text::new(format!("{}: {why}", rung.id))),
-            (Then::Continue, OnFailure::NextRung) => {
+            (Then::Continue | Then::AddUp, OnFailure::Escalate) => {
+                self.escalate(now, id, Text::new(format!("{}: {why}", rung.id)))
+            }
+            (Then::Continue | Then::AddUp, OnFailure::NextRung) => {
                 self.change_remediation(now, id, |remediation| remediation.climb_to(remediation.rung + 1, false));
             }
-            (Then::Continue, OnFailure::Rung(name)) => self.change_remediation(now, id, |remediation| {
+            (Then::Continue | Then::AddUp, OnFailure::Rung(name)) => self.change_remediation(now, id, |remediation| {
                 let rungs = &remediation.runbook.rungs;
                 let next = rungs.iter().position(|rung| rung.id == *name).unwrap_or(rungs.len());
                 remediation.climb_to(next, true);

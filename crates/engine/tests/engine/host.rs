@@ -105,6 +105,10 @@ pub(crate) fn failed() -> ActionOutcome {
     ActionOutcome::Failed { why: "it said no".into() }
 }
 
+pub(crate) fn not_needed() -> ActionOutcome {
+    ActionOutcome::NotNeeded { why: "there is nothing to do".into() }
+}
+
 pub(crate) fn lost() -> ActionOutcome {
     ActionOutcome::Lost { why: "the bus went away".into() }
 }

@@ -2,7 +2,7 @@
 
 use ansai_model::observation::Observation;
 
-use crate::host::{Host, PLAIN, changed, check, secs, succeeded};
+use crate::host::{Host, PLAIN, changed, check, failed, not_needed, secs, succeeded};
 
 /// A service with a command that asks it, believed after one look either way.
 fn with_probe() -> Host {
@@ -136,4 +136,59 @@ fn what_was_handed_over_is_still_watched_and_its_recovery_is_told() {
     host.pass(secs(31));
     assert_eq!(host.last_step(1), "resolved: it recovered after it had been handed to a person");
     assert_eq!(host.told(), ["Escalated to 1", "Recovered to 1"]);
+}
+
+/// A matter of its own that several remedies mend together, as cleaning makes room on a disk.
+const PARTS: &str = "
+checks:
+  'service/app.service#room': {probe: {exec: [/bin/room]}, every: 10s, every_soft: 1s, fail_after: 1, recover_after: 1}
+rules:
+  room: {target: service/app.service, checks: ['service/app.service#room'], runbook: room, policy: default, autonomy: act}
+runbooks:
+  room:
+    - {name: one, steps: [{exec: [/bin/one], disruption: none}], then: add-up}
+    - {name: two, steps: [{exec: [/bin/two], disruption: none}], then: add-up}
+    - {name: enough, steps: [{exec: [/bin/enough], disruption: none}]}
+";
+
+fn with_parts() -> Host {
+    let mut host = Host::new(&(PLAIN.to_owned() + PARTS));
+    host.fails("app.service#room");
+    assert_eq!(host.done(), ["run `/bin/one`"]);
+    host
+}
+
+#[test]
+fn remedies_that_add_up_are_all_done_and_verified_together() {
+    let mut host = with_parts();
+    // It is well after the first of them, which is not all that was to be reached.
+    host.is_well("app.service#room");
+    host.action_ends(succeeded());
+    host.action_ends(not_needed());
+    assert_eq!(host.done(), ["run `/bin/one`", "run `/bin/two`", "run `/bin/enough`"]);
+    host.action_ends(succeeded());
+    assert_eq!(host.last_step(1), "enough verified: room: well; unit: well");
+    host.pass(secs(31));
+    assert_eq!(host.last_step(1), "resolved: healed by `enough`, and it has stayed well");
+}
+
+#[test]
+fn of_remedies_that_add_up_one_that_fails_is_followed_by_the_next_and_too_little_is_handed_over() {
+    let mut host = with_parts();
+    host.action_ends(failed());
+    host.action_ends(succeeded());
+    host.action_ends(failed());
+    assert_eq!(host.done(), ["run `/bin/one`", "run `/bin/two`", "run `/bin/enough`"]);
+    assert_eq!(host.phase("app.service"), "escalated");
+    assert_eq!(host.last_step(1), "escalated: no rung of the runbook is left after 1 attempts");
+}
+
+#[test]
+fn what_became_well_before_any_of_them_did_something_is_left_alone() {
+    let mut host = with_parts();
+    host.is_well("app.service#room");
+    host.action_ends(not_needed());
+    assert_eq!(host.done(), ["run `/bin/one`"]);
+    host.pass(secs(31));
+    assert_eq!(host.last_step(1), "resolved: it recovered by itself");
 }

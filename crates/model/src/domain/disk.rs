@@ -57,9 +57,15 @@ pub enum DiskProbe {
     },
 }
 
+/// The figure that is followed over time.
+pub const USED: &str = "disk.used_bytes";
+/// The figure that it must not reach: all that ordinary users can use.
+pub const USABLE: &str = "disk.usable";
+
 const USAGE_FIGURES: &[(&str, ValueType)] = &[
     ("disk.used", ValueType::Percent),
-    ("disk.used_bytes", ValueType::Bytes),
+    (USED, ValueType::Bytes),
+    (USABLE, ValueType::Bytes),
     ("disk.available", ValueType::Bytes),
     ("disk.size", ValueType::Bytes),
     ("disk.inodes_used", ValueType::Percent),
@@ -172,7 +178,8 @@ pub fn judge_usage(probe: &DiskProbe, usage: &DiskUsage) -> Option<Observation> 
     let seen = if is_failing { Observation::failing(text) } else { Observation::healthy(text) };
     Some(
         seen.with_figure("disk.used", Value::Percent(usage.used_share()))
-            .with_figure("disk.used_bytes", Value::Bytes(usage.used))
+            .with_figure(USED, Value::Bytes(usage.used))
+            .with_figure(USABLE, Value::Bytes(ByteSize(usage.used.0.saturating_add(usage.available.0))))
             .with_figure("disk.available", Value::Bytes(usage.available))
             .with_figure("disk.size", Value::Bytes(usage.size))
             .with_figure("disk.inodes_used", Value::Percent(usage.inodes_share()))

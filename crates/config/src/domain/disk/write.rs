@@ -5,15 +5,14 @@ use ansai_model::{
     units::Percent,
 };
 
-use crate::expand::{Fields, Written, command, size, time};
+use crate::{
+    expand::{Fields, Written, command, size, time},
+    units::shown_percent,
+};
 
-/// A share as it is read back: with at most two digits behind the point.
+/// A share as it is read back.
 fn share(share: Percent) -> Written {
-    let (whole, rest) = (share.hundredths() / 100, share.hundredths() % 100);
-    Written::Plain(match rest {
-        0 => format!("{whole}%"),
-        rest => format!("{whole}.{rest:02}%"),
-    })
+    Written::Plain(shown_percent(share))
 }
 
 /// A look at a filesystem.

@@ -1,0 +1,299 @@
+//! From a disk to its matters: what is only told, what is cleaned, and the ladder by which room is made.
+
+use std::time::Duration;
+
+use ansai_model::{
+    action::Action,
+    bundle::BundleParts,
+    check::{Check, Trend, TrendKind},
+    condition::Condition,
+    domain::disk::{CleanRule, Cleaning, DiskAction, DiskProbe, Strategy, USABLE, USED},
+    id::{CheckId, NameError, PolicyId, RungId, TargetId},
+    inventory::Inventory,
+    policy::Policy,
+    probe::Probe,
+    rule::Severity,
+    runbook::{Rung, Step, Then},
+    units::{ByteSize, Percent},
+};
+
+use super::{
+    Disk, Disks, TIMEOUT,
+    long::{AVAILABLE_MIN, ERRORS_WITHIN},
+    waits,
+};
+use crate::{
+    diagnostics::Findings,
+    domain::{Matter, add, target},
+    load::Configuration,
+    read::service::Limits,
+    units::shown_percent,
+};
+
+/// Growth shows in minutes, not in seconds.
+const TREND_EVERY: Duration = Duration::from_secs(60);
+const STATE_EVERY: Duration = Duration::from_secs(60);
+const EVERY_SOFT: Duration = Duration::from_secs(2);
+const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
+/// A declared command may wait for a volume manager.
+const GROW_TIMEOUT: Duration = Duration::from_secs(300);
+/// What is cleaned at once is no news: people are told of what stays.
+const STAYS: &str = "failing_for > 5m";
+/// How old a rotation must be.
+const ROTATED_AGE: Duration = Duration::from_secs(30 * 86_400);
+/// Where logrotate leaves rotations.
+const LOG_ROOT: &str = "/var/log";
+/// What logrotate calls them, compressed or not: by number, or by date behind `.log`. Anything else that lies there may be
+/// somebody's, as a dump of a database is.
+const COMPRESSED: &[&str] = &["*.[1-9].gz", "*.[1-9][0-9].gz", "*.log-20[0-9][0-9][0-9][0-9][0-9][0-9].gz"];
+const NOT_COMPRESSED: &[&str] = &["*.[1-9]", "*.[1-9][0-9]", "*.log-20[0-9][0-9][0-9][0-9][0-9][0-9]"];
+/// Where package managers keep what they downloaded.
+const PACKAGE_CACHES: &[&str] =
+    &["/var/cache/apt", "/var/cache/dnf", "/var/cache/yum", "/var/cache/zypp", "/var/cache/pacman", "/var/cache/apk"];
+const JOURNAL_ROOT: &str = "/var/log/journal";
+
+/// Adds every disk of a host, and what services wait for.
+pub(crate) fn deduce(
+    findings: &mut Findings<'_>,
+    configuration: &Configuration,
+    inventory: &Inventory,
+    parts: &mut BundleParts,
+) {
+    let disks = &configuration.domains.disks;
+    let known = waits::mounts(disks, inventory);
+    for (mount, disk) in disks.on(inventory) {
+        // A name that was found rather than written cannot be mended in the configuration.
+        let is_written = disks.0.contains_key(mount);
+        if let Err(error) = one(configuration, disk, mount, &known, parts)
+            && is_written
+        {
+            findings.name(disk.place, &disk.key, &error);
+        }
+    }
+    waits::for_room(&known, parts);
+}
+
+impl Disks {
+    /// Mount points of a host that would be watched if they had a name: one with a blank, as `/srv/old data`.
+    pub(crate) fn nameless<'a>(&'a self, inventory: &'a Inventory) -> impl Iterator<Item = &'a str> {
+        self.on(inventory).into_keys().filter(|mount| TargetId::of("disk", mount).is_err())
+    }
+}
+
+fn one(
+    configuration: &Configuration,
+    disk: &Disk,
+    mount: &str,
+    known: &[&str],
+    parts: &mut BundleParts,
+) -> Result<(), NameError> {
+    let id = TargetId::of("disk", mount)?;
+    let policy = match &disk.policy {
+        Limits::Named(id) => id.clone(),
+        Limits::Own(own) => {
+            let id = PolicyId::new(id.as_str())?;
+            parts.policies.insert(id.clone(), Policy { id: id.clone(), ..(**own).clone() });
+            id
+        }
+    };
+    let made = Made { disk, mount, id: &id };
+    let matters = made.matters(configuration, policy.as_str(), &made.ladder(known))?;
+    parts.targets.insert(id.clone(), target(id.clone()));
+    matters.into_iter().try_for_each(|matter| add(configuration, parts, &id, matter))
+}
+
+/// A disk under the name that it has on a host.
+struct Made<'a> {
+    disk: &'a Disk,
+    mount: &'a str,
+    id: &'a TargetId,
+}
+
+impl Made<'_> {
+    fn matters<'p>(
+        &self,
+        configuration: &Configuration,
+        policy: &'p str,
+        ladder: &[Rung],
+    ) -> Result<Vec<Matter<'p>>, NameError> {
+        let disk = self.disk;
+        let autonomy = disk.autonomy.unwrap_or(configuration.autonomy);
+        let told = |name: &'static str, checks, condition, severity| {
+            let rungs = Vec::new();
+            Matter { name, checks, rungs, policy, condition, autonomy, severity }
+        };
+        let severity = disk.severity.unwrap_or(Severity::Day);
+        let forecast = self.forecast()?;
+        let space = vec![
+            self.look("space", self.space(disk.act_at))?,
+            self.look("inodes", self.inodes(disk.act_at))?,
+            Check { fail_after: 1, ..self.look("full", self.full(AVAILABLE_MIN))? },
+        ];
+        let mut matters = vec![
+            told(
+                "warn",
+                vec![
+                    self.look("warn", self.space(disk.warn_at))?,
+                    self.look("warn-inodes", self.inodes(disk.warn_at))?,
+                ],
+                condition(STAYS),
+                Severity::Week,
+            ),
+            Matter {
+                name: "space",
+                checks: space,
+                rungs: ladder.to_vec(),
+                policy,
+                condition: None,
+                autonomy,
+                severity,
+            },
+            told(
+                "urgent",
+                vec![
+                    self.look("urgent", self.space(disk.urgent_at))?,
+                    self.look("urgent-inodes", self.inodes(disk.urgent_at))?,
+                ],
+                condition(STAYS),
+                Severity::Now,
+            ),
+            told("forecast-told", vec![forecast.clone()], None, severity),
+            told(
+                "read-only",
+                vec![self.state("read-only", DiskProbe::ReadOnly { mount: self.mount.into() })?],
+                None,
+                Severity::Now,
+            ),
+            told(
+                "errors",
+                vec![self.state("errors", DiskProbe::Errors { mount: self.mount.into(), within: ERRORS_WITHIN })?],
+                None,
+                Severity::Now,
+            ),
+        ];
+        // Of what is foreseen people are told in any case; where room may be made, and there is some to make, it is made
+        // first. The rule is asked before the one that tells, by its name.
+        if autonomy == ansai_model::rule::Autonomy::Act && !ladder.is_empty() {
+            let above_goal = condition(&format!("figure.disk.used > {}", shown_percent(disk.goal)));
+            let rungs = ladder.to_vec();
+            let checks = vec![forecast];
+            matters.push(Matter { name: "forecast", checks, rungs, policy, condition: above_goal, autonomy, severity });
+        }
+        Ok(matters)
+    }
+
+    fn space(&self, fails_at: Percent) -> DiskProbe {
+        DiskProbe::Space { mount: self.mount.into(), fails_at }
+    }
+
+    fn inodes(&self, fails_at: Percent) -> DiskProbe {
+        DiskProbe::Inodes { mount: self.mount.into(), fails_at }
+    }
+
+    fn full(&self, available_min: ByteSize) -> DiskProbe {
+        DiskProbe::Full { mount: self.mount.into(), available_min }
+    }
+
+    /// A look at how full it is.
+    fn look(&self, name: &str, probe: DiskProbe) -> Result<Check, NameError> {
+        let every = self.disk.every;
+        Ok(Check {
+            id: CheckId::of(self.id, name)?,
+            target: self.id.clone(),
+            probe: Probe::Disk(probe),
+            every,
+            every_soft: EVERY_SOFT.min(every),
+            timeout: LOOK_TIMEOUT,
+            fail_after: 2,
+            recover_after: 1,
+            flap: self.disk.flap,
+            trend: None,
+        })
+    }
+
+    /// A look at what changes seldom.
+    fn state(&self, name: &str, probe: DiskProbe) -> Result<Check, NameError> {
+        let every = STATE_EVERY.max(self.disk.every);
+        Ok(Check { every, fail_after: 1, ..self.look(name, probe)? })
+    }
+
+    /// When it will be full; that it is full is another check's word.
+    fn forecast(&self) -> Result<Check, NameError> {
+        let trend = Trend {
+            figure: USED.into(),
+            limit: USABLE.into(),
+            life: None,
+            kind: TrendKind::Fill,
+            horizon: self.disk.horizon,
+        };
+        let every = TREND_EVERY.max(self.disk.every);
+        let look = self.look("forecast", self.full(ByteSize(0)))?;
+        Ok(Check { every, every_soft: every.min(Duration::from_secs(10)), trend: Some(trend), ..look })
+    }
+
+    /// Gentlest first, each until the goal is reached; then it is measured what all of them brought, and verified.
+    fn ladder(&self, known: &[&str]) -> Vec<Rung> {
+        let (disk, clean) = (self.disk, &self.disk.clean);
+        let is_here = |path: &str| waits::holder(known, path) == Some(self.mount);
+        let mut rungs = Vec::new();
+        let mut give_up = |name: &str, what, goal, timeout| {
+            let (mount, protect) = (self.mount.to_owned(), disk.protect.clone());
+            rungs.extend(rung(name, DiskAction::Clean { mount, goal, what, protect }, timeout, Then::AddUp));
+        };
+        if clean.packages && PACKAGE_CACHES.iter().any(|path| is_here(path)) {
+            give_up("packages", Cleaning::PackageCache, disk.goal, TIMEOUT);
+        }
+        if let Some(keep) = clean.journal.filter(|_| is_here(JOURNAL_ROOT)) {
+            give_up("journal", Cleaning::Journal { keep }, disk.goal, TIMEOUT);
+        }
+        if clean.rotated && is_here(LOG_ROOT) {
+            give_up("rotated", Cleaning::Logs { rules: rotations() }, disk.goal, TIMEOUT);
+        }
+        let below = |rules: &[CleanRule]| rules.iter().filter(|rule| is_here(&rule.path)).cloned().collect::<Vec<_>>();
+        let (logs, temporary) = (below(&clean.logs), below(&clean.temporary));
+        if !logs.is_empty() {
+            give_up("logs", Cleaning::Logs { rules: logs }, disk.goal, TIMEOUT);
+        }
+        if !temporary.is_empty() {
+            give_up("temporary", Cleaning::Temporary { rules: temporary }, disk.goal, TIMEOUT);
+        }
+        if let Some(images) = clean.images {
+            give_up("containers", Cleaning::Containers { images }, disk.goal, TIMEOUT);
+        }
+        // It is not made larger for the sake of the goal.
+        if let Some(command) = clean.grow.clone() {
+            give_up("grow", Cleaning::Grow { command }, disk.act_at, GROW_TIMEOUT);
+        }
+        if !rungs.is_empty() {
+            let measure = DiskAction::Measure { mount: self.mount.to_owned(), below: disk.act_at };
+            rungs.extend(rung("cleaning", measure, LOOK_TIMEOUT, Then::Verify));
+        }
+        rungs
+    }
+}
+
+fn rung(name: &str, action: DiskAction, timeout: Duration, then: Then) -> Option<Rung> {
+    let id = RungId::new(name).ok()?;
+    let steps = vec![Step::Act { action: Action::Disk(action), timeout }];
+    Some(Rung { then, ..Rung::healing(id, steps, 1) })
+}
+
+/// What logrotate left, the compressed first.
+fn rotations() -> Vec<CleanRule> {
+    let rule = |strategy: Strategy| {
+        move |pattern: &&str| CleanRule {
+            path: LOG_ROOT.to_owned(),
+            pattern: (*pattern).to_owned(),
+            older_than: ROTATED_AGE,
+            threshold: None,
+            strategy,
+        }
+    };
+    let compressed = COMPRESSED.iter().map(rule(Strategy::Delete));
+    compressed.chain(NOT_COMPRESSED.iter().map(rule(Strategy::CompressThenDelete))).collect()
+}
+
+/// Ours are well formed, as a test holds.
+fn condition(text: &str) -> Option<Condition> {
+    crate::condition::parse(text).ok()
+}

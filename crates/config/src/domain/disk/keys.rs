@@ -1,0 +1,99 @@
+//! The keys of disks: of the short form, of the probe and of the action.
+
+use crate::keys::{AUTONOMIES, COMMAND_LINE, Key, Kind, POLICY, SEVERITIES, Shape, key};
+
+const MOUNT: Key = key("mount", Kind::Text, "Its mount point").example("/var");
+const PROTECT: Key =
+    key("protect", Kind::Texts, "Paths that are left alone with all below them, besides the built-in ones")
+        .example("[/var/lib/precious]");
+const GOAL: Key = key("goal", Kind::Percent, "Room is made until at most this share is used");
+
+/// A disk in the short form.
+pub(crate) static DISK: Shape = Shape {
+    title: "A disk",
+    keys: &[
+        key("warn_at", Kind::Percent, "The used share, of bytes or inodes, of which people are told").default("80%"),
+        key("act_at", Kind::Percent, "The used share from which room is made").default("90%"),
+        key("urgent_at", Kind::Percent, "The used share that a person must act on now when it stays").default("95%"),
+        GOAL.default("the same as `warn_at`"),
+        key("horizon", Kind::Duration, "It fails when it is forecast to be full within this time").default("3d"),
+        key("every", Kind::Duration, "The period, at least 100ms").default("30s"),
+        key("clean", Kind::Short(&Kind::Truth, &CLEAN), "What is given up to make room; with false nothing is")
+            .default("true"),
+        PROTECT,
+        key("autonomy", AUTONOMIES, "How much may be done about it").default("that of the file"),
+        key("policy", Kind::Short(&Kind::Text, &POLICY), "Its limits: the name of a policy, or limits over `disk`")
+            .default("disk"),
+        key("severity", SEVERITIES, "How soon a person must act when cleaning makes too little room").default("day"),
+    ],
+};
+
+static CLEAN: Shape = Shape {
+    title: "What is given up to make room",
+    keys: &[
+        key("packages", Kind::Truth, "Downloaded packages, which can be downloaded again").default("true"),
+        key("journal", Kind::Text, "How much of systemd's journal is kept, or none: it is not shortened")
+            .default("100MB")
+            .example("500MB"),
+        key("rotated", Kind::Truth, "Rotations below /var/log that logrotate made and that are older than 30 days")
+            .default("true"),
+        key("logs", Kind::List(&Kind::Shape(&RULE)), "Logs of your own, compressed and then deleted")
+            .example("[{path: /var/log/app, pattern: \"*.log\", older_than: 30d}]"),
+        key("temporary", Kind::List(&Kind::Shape(&RULE)), "Temporary files of your own, deleted")
+            .example("[{path: /var/tmp/scratch, older_than: 7d}]"),
+        key("containers", Kind::Word("kind of image", &["unused", "dangling", "none"]), "Container images without use")
+            .default("none"),
+        key("grow", COMMAND_LINE, "A command that makes the filesystem larger when all that was not enough")
+            .example("[/usr/sbin/lvextend, --resizefs, -L, +5G, vg/var]"),
+    ],
+};
+
+static RULE: Shape = Shape {
+    title: "Files that may be given up",
+    keys: &[
+        key("path", Kind::Path, "The directory; those below it on the same filesystem are looked into")
+            .example("/var/log/app"),
+        key("pattern", Kind::Text, "Which names, with *, ? and [a-z] as in a shell").default("*").example("\"*.log\""),
+        key("older_than", Kind::Duration, "How long a file has not been touched")
+            .default("30d for logs, 7d for temporary files"),
+        key("threshold", Kind::Percent, "It applies only while at least this share is used").example("85%"),
+        key(
+            "strategy",
+            Kind::Word("strategy", &["compress", "compress-then-delete", "delete"]),
+            "What becomes of the files",
+        )
+        .default("compress-then-delete for logs, delete for temporary files"),
+    ],
+};
+
+/// The long form of a look.
+pub(crate) static PROBE: Shape = Shape {
+    title: "A look at a disk",
+    keys: &[
+        MOUNT,
+        key("look", Kind::Word("look", &["space", "inodes", "full", "read-only", "errors"]), "What is looked at"),
+        key("fails_at", Kind::Percent, "The used share that is failing, for `space` and `inodes`").example("90%"),
+        key("available_min", Kind::Size, "Less room for ordinary users is failing, for `full`").default("64KiB"),
+        key("within", Kind::Duration, "How long an error is held against it, for `errors`").default("1h"),
+    ],
+};
+
+/// The long form of what is done.
+pub(crate) static ACTION: Shape = Shape {
+    title: "Something about a disk",
+    keys: &[
+        MOUNT,
+        key(
+            "clean",
+            Kind::Word("kind of room", &["packages", "journal", "logs", "temporary", "containers", "grow"]),
+            "What is given up",
+        ),
+        GOAL.example("80%"),
+        key("keep", Kind::Size, "How much is kept, for `journal`").example("100MB"),
+        key("rules", Kind::List(&Kind::Shape(&RULE)), "Which files, for `logs` and `temporary`"),
+        key("images", Kind::Word("kind of image", &["unused", "dangling"]), "Which images, for `containers`"),
+        key("command", COMMAND_LINE, "What makes it larger, for `grow`"),
+        PROTECT,
+        key("measure", Kind::Percent, "Fails while at least this share is used, and cleans nothing").example("90%"),
+    ],
+};

@@ -1,0 +1,241 @@
+//! Looks at disks and what is done about them in their long form, and the rules about files that both forms share: read.
+
+use std::{path::Path, time::Duration};
+
+use ansai_model::{
+    domain::disk::{CleanRule, Cleaning, DiskAction, DiskProbe, Images, Strategy},
+    units::ByteSize,
+};
+
+use crate::{
+    diagnostics::{Findings, place_of},
+    document::{Node, Place},
+    form::{cut, joined},
+};
+
+/// Less room than this is none: a file of one block and its directory.
+pub(crate) const AVAILABLE_MIN: ByteSize = ByteSize(64 << 10);
+/// How long an error of the kernel is held against a disk.
+pub(crate) const ERRORS_WITHIN: Duration = Duration::from_secs(3_600);
+/// What holds for logs and for temporary files that do not say how old they must be.
+const LOGS_AGE: Duration = Duration::from_secs(30 * 86_400);
+const TEMPORARY_AGE: Duration = Duration::from_secs(7 * 86_400);
+
+/// Which kind of files a rule is about; it says what holds where the rule says nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Files {
+    Logs,
+    Temporary,
+}
+
+/// A look.
+pub(crate) fn probe(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<DiskProbe> {
+    let mount = mount(findings, node, key)?;
+    let look = need(findings, node, key, "look")?.text()?;
+    let belongs = match look {
+        "space" | "inodes" => Some("fails_at"),
+        "full" => Some("available_min"),
+        "errors" => Some("within"),
+        _ => None,
+    };
+    only(findings, node, key, look, &["fails_at", "available_min", "within"], belongs.as_slice());
+    let fails_at = |findings: &mut Findings<'_>| {
+        need(findings, node, key, "fails_at")?;
+        node.percent_at("fails_at")
+    };
+    Some(match look {
+        "space" => DiskProbe::Space { mount, fails_at: fails_at(findings)? },
+        "inodes" => DiskProbe::Inodes { mount, fails_at: fails_at(findings)? },
+        "full" => DiskProbe::Full { mount, available_min: node.size_at("available_min").unwrap_or(AVAILABLE_MIN) },
+        "read-only" => DiskProbe::ReadOnly { mount },
+        "errors" => DiskProbe::Errors { mount, within: node.duration_at("within").unwrap_or(ERRORS_WITHIN) },
+        _ => return None,
+    })
+}
+
+/// What is done.
+pub(crate) fn action(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<DiskAction> {
+    const OWN: &[&str] = &["goal", "keep", "rules", "images", "command", "protect"];
+    let mount = mount(findings, node, key)?;
+    match (node.has("measure"), node.has("clean")) {
+        (true, false) => {
+            only(findings, node, key, "measure", OWN, &[]);
+            Some(DiskAction::Measure { mount, below: node.percent_at("measure")? })
+        }
+        (false, true) => {
+            let what = node.text_at("clean")?;
+            let belongs: &[&str] = match what {
+                "journal" => &["goal", "protect", "keep"],
+                "logs" | "temporary" => &["goal", "protect", "rules"],
+                "containers" => &["goal", "protect", "images"],
+                "grow" => &["goal", "protect", "command"],
+                _ => &["goal", "protect"],
+            };
+            only(findings, node, key, what, OWN, belongs);
+            for name in belongs.iter().filter(|name| **name != "protect") {
+                need(findings, node, key, name)?;
+            }
+            let what = cleaning(findings, node, key, what)?;
+            Some(DiskAction::Clean {
+                mount,
+                goal: node.percent_at("goal")?,
+                what,
+                protect: protect(findings, node, key),
+            })
+        }
+        (true, true) | (false, false) => {
+            let help = "write exactly one of clean: packages and measure: 90%".to_owned();
+            findings.error(node.place, key, "this says not, or not clearly, what is done", help);
+            None
+        }
+    }
+}
+
+fn cleaning(findings: &mut Findings<'_>, node: &Node, key: &str, what: &str) -> Option<Cleaning> {
+    Some(match what {
+        "packages" => Cleaning::PackageCache,
+        "journal" => Cleaning::Journal { keep: node.size_at("keep")? },
+        "logs" => Cleaning::Logs { rules: plain(rules(findings, node, "rules", key, Files::Logs)) },
+        "temporary" => Cleaning::Temporary { rules: plain(rules(findings, node, "rules", key, Files::Temporary)) },
+        "containers" => Cleaning::Containers { images: images(node.text_at("images"))? },
+        "grow" => Cleaning::Grow { command: node.command_at("command")? },
+        _ => return None,
+    })
+}
+
+fn plain(rules: Vec<(CleanRule, Place)>) -> Vec<CleanRule> {
+    rules.into_iter().map(|(rule, _)| rule).collect()
+}
+
+/// Which images are meant; `None` for none.
+pub(crate) fn images(text: Option<&str>) -> Option<Images> {
+    match text? {
+        "unused" => Some(Images::Unused),
+        "dangling" => Some(Images::Dangling),
+        _ => None,
+    }
+}
+
+/// The rules in a list, each with the place of its path.
+pub(crate) fn rules(
+    findings: &mut Findings<'_>,
+    node: &Node,
+    name: &str,
+    key: &str,
+    files: Files,
+) -> Vec<(CleanRule, Place)> {
+    let (age, strategy) = match files {
+        Files::Logs => (LOGS_AGE, Strategy::CompressThenDelete),
+        Files::Temporary => (TEMPORARY_AGE, Strategy::Delete),
+    };
+    let mut rules = Vec::new();
+    for (index, item) in node.items(name).iter().enumerate().filter(|(_, item)| item.map().is_some()) {
+        let key = format!("{}[{index}]", joined(key, name));
+        if need(findings, item, &key, "path").is_none() {
+            continue;
+        }
+        let Some(path) = item.path_at("path").and_then(|path| below(findings, item, "path", &key, &path)) else {
+            continue;
+        };
+        let pattern = item.string_at("pattern").unwrap_or_else(|| "*".to_owned());
+        if pattern.is_empty() || pattern.contains('/') {
+            let help = "write a pattern of names, as \"*.log\"; directories below are looked into anyway".to_owned();
+            let what = format!("`{}` is no pattern of a name", cut(&pattern));
+            findings.error(place_of(item, "pattern"), &joined(&key, "pattern"), what, help);
+        }
+        let rule = CleanRule {
+            path,
+            pattern,
+            older_than: item.duration_at("older_than").unwrap_or(age),
+            threshold: item.percent_at("threshold"),
+            strategy: match item.text_at("strategy") {
+                Some("compress") => Strategy::Compress,
+                Some("compress-then-delete") => Strategy::CompressThenDelete,
+                Some("delete") => Strategy::Delete,
+                Some(_) | None => strategy,
+            },
+        };
+        rules.push((rule, place_of(item, "path")));
+    }
+    rules
+}
+
+/// Paths that are left alone.
+pub(crate) fn protect(findings: &mut Findings<'_>, node: &Node, key: &str) -> Vec<String> {
+    let mut paths = Vec::new();
+    for (path, place) in node.texts_at("protect") {
+        if is_plain(&path) {
+            paths.push(path);
+        } else {
+            not_plain(findings, place, &joined(key, "protect"), &path);
+        }
+    }
+    paths
+}
+
+/// A directory that may be declared as one whose files are given up, without a slash at its end.
+fn below(findings: &mut Findings<'_>, node: &Node, name: &str, key: &str, path: &str) -> Option<String> {
+    let (place, key) = (place_of(node, name), joined(key, name));
+    if path == "/" {
+        let help = "name the directory that holds what may be given up, as /var/tmp/scratch".to_owned();
+        findings.error(place, &key, "the whole host is never cleaned", help);
+        return None;
+    }
+    if !is_plain(path) {
+        not_plain(findings, place, &key, path);
+        return None;
+    }
+    Some(path.trim_end_matches('/').to_owned())
+}
+
+/// Absolute, and no way back in it.
+pub(crate) fn is_plain(path: &str) -> bool {
+    path.starts_with('/') && !path.contains("//") && path.split('/').all(|part| !matches!(part, "." | ".."))
+}
+
+fn not_plain(findings: &mut Findings<'_>, place: Place, key: &str, path: &str) {
+    let help = "write it from / on, without . and ..".to_owned();
+    findings.error(place, key, format!("`{}` is no plain absolute path", cut(path)), help);
+}
+
+/// The mount point.
+fn mount(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<String> {
+    node.map()?;
+    let mount = need(findings, node, key, "mount")?.text()?;
+    if let Some(what) = no_mount(mount) {
+        findings.error(place_of(node, "mount"), &joined(key, "mount"), what, meant(mount));
+        return None;
+    }
+    Some(mount.to_owned())
+}
+
+/// Why a text is no mount point as the kernel writes it; nothing when it is one.
+pub(crate) fn no_mount(text: &str) -> Option<String> {
+    let is_one = text == "/" || (is_plain(text) && !text.ends_with('/'));
+    (!is_one).then(|| format!("`{}` is no mount point", cut(text)))
+}
+
+/// The mount point that is meant.
+pub(crate) fn meant(text: &str) -> String {
+    let parts = Path::new(text).components().filter_map(|part| match part {
+        std::path::Component::Normal(part) => part.to_str(),
+        _ => None,
+    });
+    format!("write /{}", cut(&parts.collect::<Vec<_>>().join("/")))
+}
+
+fn need<'a>(findings: &mut Findings<'_>, node: &'a Node, key: &str, name: &str) -> Option<&'a Node> {
+    let found = node.get(name).filter(|found| !found.is_null());
+    if found.is_none() {
+        findings.error(node.place, key, format!("`{name}` is missing"), format!("write {name}: …"));
+    }
+    found
+}
+
+/// Says which of some keys mean nothing beside what is looked at or done.
+fn only(findings: &mut Findings<'_>, node: &Node, key: &str, what: &str, of: &[&str], belongs: &[&str]) {
+    for name in of.iter().filter(|name| node.has(name) && !belongs.contains(name)) {
+        let text = format!("`{name}` says nothing about `{}`", cut(what));
+        findings.error(place_of(node, name), &joined(key, name), text, "delete it".to_owned());
+    }
+}

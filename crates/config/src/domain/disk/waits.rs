@@ -1,0 +1,67 @@
+//! Cause before symptom: which services wait for room on which disk before they are healed.
+
+use std::{collections::BTreeSet, path::Path};
+
+use ansai_model::{
+    bundle::BundleParts,
+    id::{CheckId, TargetId},
+    inventory::Inventory,
+};
+
+use super::Disks;
+use crate::load::Configuration;
+
+/// Where nearly every service writes.
+const EVERYBODY: &[&str] = &["/", "/var", "/var/lib", "/var/log", "/tmp"];
+
+/// The mount points that are known on a host: those that it has, and those that are named.
+pub(super) fn mounts<'a>(disks: &'a Disks, inventory: &'a Inventory) -> Vec<&'a str> {
+    let named = disks.0.keys().map(String::as_str).filter(|name| !super::is_pattern(name));
+    let found = inventory.mounts.iter().map(|mount| mount.path.as_str());
+    named.chain(found).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// The filesystem that a path lies on.
+pub(super) fn holder<'a>(known: &[&'a str], path: &str) -> Option<&'a str> {
+    let holders = known.iter().copied().filter(|mount| Path::new(path).starts_with(mount));
+    holders.max_by_key(|mount| mount.len())
+}
+
+/// The check that says that nobody can write to a disk any more.
+fn full(mount: &str) -> Option<CheckId> {
+    CheckId::of(&TargetId::of("disk", mount).ok()?, "full").ok()
+}
+
+/// Lets every service wait for the disks that it lives on, as far as they are watched.
+pub(super) fn for_room(known: &[&str], parts: &mut BundleParts) {
+    let checks = &parts.checks;
+    for target in parts.targets.values_mut().filter(|target| target.id.domain() == "service") {
+        let own = target.configuration.iter().map(String::as_str);
+        let disks = EVERYBODY.iter().copied().chain(own).filter_map(|path| full(holder(known, path)?));
+        let disks: BTreeSet<CheckId> = disks.filter(|check| checks.contains_key(check)).collect();
+        let news: Vec<CheckId> = disks.into_iter().filter(|check| !target.waits_for.contains(check)).collect();
+        target.waits_for.extend(news);
+    }
+}
+
+/// What a need for a disk means, as `disk//data` among a service's needs.
+pub(crate) enum Needed {
+    /// It is one, and this check says whether there is room.
+    Disk(CheckId),
+    /// A pattern fits it, and the host does not have it yet.
+    NotYet,
+    /// Nothing watches it.
+    Nowhere,
+}
+
+/// Looks for the disk that a need names; `None` when it names none.
+pub(crate) fn needed(configuration: &Configuration, inventory: &Inventory, need: &str) -> Option<Needed> {
+    let mount = need.strip_prefix("disk/")?;
+    let disks = &configuration.domains.disks;
+    let found = disks.on(inventory).contains_key(mount).then(|| full(mount)).flatten();
+    Some(match found {
+        Some(check) => Needed::Disk(check),
+        None if disks.awaits(mount) => Needed::NotYet,
+        None => Needed::Nowhere,
+    })
+}
