@@ -41,7 +41,7 @@ fn main() -> Result<()> {
     ));
     let (mut ours, mut theirs, mut resident) = (Vec::new(), Vec::new(), 0);
     for round in 0..ROUNDS {
-        for who in [round % 2 == 0, round % 2 != 0] {
+        for who in [round == 0, round != 0] {
             let dir = tempfile::tempdir_in(&place).context("a folder")?;
             plant(dir.path())?;
             if who {
@@ -79,7 +79,7 @@ fn plant(dir: &Path) -> Result<()> {
         for index in 0..FILES / FOLDERS {
             let number = folder * (FILES / FOLDERS) + index;
             let mut file = File::create(folder_path.join(format!("entry-{number}.log")))?;
-            if number % 4 == 0 {
+            if number.is_multiple_of(4) {
                 file.write_all(&content)?;
             }
             // Spread over all folders, in no order; half a day away from any border.

@@ -102,6 +102,9 @@ fn missing(source: &str, why: String) -> Evidence {
 
 /// Deleted files that are still open, and the largest directories.
 async fn what_takes_room(root: &Path, mount: &Mount) -> Vec<Evidence> {
+    if mount.is_remote() {
+        return vec![missing("folders", "it lies on another machine, where it is not walked over".into())];
+    }
     let (root, place, path) = (root.to_owned(), usage::place(root, mount), mount.path.clone());
     let (sender, receiver) = tokio::sync::oneshot::channel();
     let begun = std::thread::Builder::new().name("ansai-folders".into()).spawn(move || {

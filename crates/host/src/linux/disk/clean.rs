@@ -15,7 +15,6 @@ mod tally;
 mod walk;
 
 use std::{
-    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -32,8 +31,7 @@ use ansai_model::{
 
 pub use sweep::{Need, Pace};
 
-use self::{files::Job, scope::Scope};
-use super::find;
+use self::files::Job;
 use crate::linux::LinuxHost;
 
 /// Two threads keep a disk as busy as it gets, and leave the other processors alone.
@@ -50,20 +48,14 @@ struct Order<'a> {
 }
 
 impl<'a> Order<'a> {
-    fn of(host: &LinuxHost, action: &'a DiskAction) -> Option<Self> {
-        let DiskAction::Clean { mount, goal, what, protect } = action else { return None };
+    fn of(host: &LinuxHost, mount: &'a str, goal: Percent, what: &'a Cleaning, protect: &[String]) -> Self {
         let own = host.inner.options.state_dir.display().to_string();
-        Some(Self { mount, goal: *goal, what, protect: protect.iter().cloned().chain([own]).collect() })
+        Self { mount, goal, what, protect: protect.iter().cloned().chain([own]).collect() }
     }
 
-    fn scope(&self, host: &LinuxHost) -> Result<Scope, String> {
-        let root = &host.inner.options.root;
-        Scope::open(root, &find(root, self.mount)?, &self.protect)
-    }
-
-    fn job(&self, root: PathBuf, within: Duration, pace: Pace) -> Job {
+    fn job(&self, host: &LinuxHost, within: Duration) -> Job {
         Job {
-            root,
+            root: host.inner.options.root.clone(),
             mount: self.mount.to_owned(),
             goal: self.goal,
             what: self.what.clone(),
@@ -72,62 +64,42 @@ impl<'a> Order<'a> {
             deadline: Instant::now() + within,
             cancelled: Arc::default(),
             threads: THREADS,
-            pace,
+            pace: Pace::Idle,
         }
     }
 }
 
 /// Makes room, or measures it.
 pub(super) async fn perform(host: &LinuxHost, action: &DiskAction, run: &ActionRun) -> ActionOutcome {
-    let root = host.inner.options.root.clone();
-    let Some(order) = Order::of(host, action) else { return measure(host, action) };
-    let before = match order.scope(host).and_then(|scope| scope.usage()) {
-        Ok(usage) => usage,
-        Err(why) => return ActionOutcome::Refused { why: Text::new(why) },
+    let order = match action {
+        DiskAction::Clean { mount, goal, what, protect } => Order::of(host, mount, *goal, what, protect),
+        DiskAction::Measure { mount, below } => return measure(host, mount, *below, run.timeout).await,
     };
-    if is_reached(&before, order.goal) {
-        return ActionOutcome::NotNeeded { why: Text::new(enough(order.mount, &before, order.goal)) };
-    }
-    match order.what {
+    let done = match order.what {
         Cleaning::PackageCache | Cleaning::Logs { .. } | Cleaning::Temporary { .. } => {
-            in_background(order.job(root, run.timeout, Pace::Idle), Job::clean).await
+            in_background(order.job(host, run.timeout), Job::clean).await
         }
         Cleaning::Journal { keep } => programs::journal(host, &order, *keep, run.timeout).await,
         Cleaning::Containers { images } => programs::images(host, &order, *images, run.timeout).await,
         Cleaning::Grow { command } => programs::grow(host, &order, command, run.timeout).await,
-    }
+    };
+    done.unwrap_or_else(|why| ActionOutcome::Refused { why: Text::new(why) })
 }
 
 /// What would be done, file by file as far as there is room for it; nothing is touched.
 pub(super) async fn plan(host: &LinuxHost, action: &DiskAction) -> Vec<Text> {
-    let words = vec![action.describe()];
-    let Some(order) = Order::of(host, action) else { return words };
-    let before = match order.scope(host).and_then(|scope| scope.usage()) {
-        Ok(usage) => usage,
-        Err(why) => return vec![action.describe(), Text::new(why)],
-    };
-    if is_reached(&before, order.goal) {
-        return vec![Text::new(format!("nothing: {}", enough(order.mount, &before, order.goal)))];
-    }
-    match order.what {
-        Cleaning::PackageCache | Cleaning::Logs { .. } | Cleaning::Temporary { .. } => {
-            let job = order.job(host.inner.options.root.clone(), PLAN_TIME, Pace::Idle);
-            let lines = in_background(job, |job| match job.plan() {
-                Ok(lines) => lines,
-                Err(why) => vec![why],
-            });
-            words.into_iter().chain(lines.await.into_iter().map(Text::new)).collect()
-        }
-        Cleaning::Journal { .. } | Cleaning::Containers { .. } | Cleaning::Grow { .. } => words,
+    let DiskAction::Clean { mount, goal, what, protect } = action else { return vec![action.describe()] };
+    let order = Order::of(host, mount, *goal, what, protect);
+    match in_background(order.job(host, PLAN_TIME), Job::plan).await {
+        Ok(lines) => [action.describe()].into_iter().chain(lines.into_iter().map(Text::new)).collect(),
+        Err(why) => vec![action.describe(), Text::new(format!("but now it would be refused: {why}"))],
     }
 }
 
-fn measure(host: &LinuxHost, action: &DiskAction) -> ActionOutcome {
-    let DiskAction::Measure { mount, below } = action else {
-        return ActionOutcome::Refused { why: "this is no measuring".into() };
-    };
-    let root = &host.inner.options.root;
-    match find(root, mount).and_then(|found| Scope::open(root, &found, &[])).and_then(|scope| scope.usage()) {
+async fn measure(host: &LinuxHost, mount: &str, below: Percent, within: Duration) -> ActionOutcome {
+    let nothing = Cleaning::PackageCache;
+    let order = Order { mount, goal: below, what: &nothing, protect: Vec::new() };
+    match in_background(order.job(host, within), |job| job.usage()).await {
         Err(why) => ActionOutcome::Failed { why: Text::new(why) },
         Ok(usage) => {
             let said = format!(
@@ -136,7 +108,7 @@ fn measure(host: &LinuxHost, action: &DiskAction) -> ActionOutcome {
                 usage.inodes_share(),
                 usage.available
             );
-            match usage.used_share() < *below && usage.inodes_share() < *below {
+            match usage.used_share() < below && usage.inodes_share() < below {
                 true => ActionOutcome::Succeeded { note: Text::new(said) },
                 false => ActionOutcome::Failed {
                     why: Text::new(format!(
@@ -170,11 +142,12 @@ fn brought(mount: &str, before: &DiskUsage, after: &DiskUsage) -> String {
     format!("{freed} freed on {mount}: {} → {} used{inodes}", before.used_share(), after.used_share())
 }
 
-/// Does the work on a thread of its own, which ends soon after nobody waits for it any more.
-async fn in_background<T>(job: Job, work: impl FnOnce(&Job) -> T + Send + 'static) -> T
-where
-    T: From<Broken> + Send + 'static,
-{
+/// Does the work on a thread of its own, which ends soon after nobody waits for it any more: a disk that does not answer
+/// must not keep the agent waiting.
+async fn in_background<T: Send + 'static>(
+    job: Job,
+    work: impl FnOnce(&Job) -> Result<T, String> + Send + 'static,
+) -> Result<T, String> {
     struct Cancel(Arc<AtomicBool>);
     impl Drop for Cancel {
         fn drop(&mut self) {
@@ -188,23 +161,8 @@ where
         let _ = sender.send(work(&job));
     });
     match begun {
-        Ok(_) => receiver.await.unwrap_or_else(|_| T::from(Broken("the cleaning broke off".into()))),
-        Err(error) => T::from(Broken(format!("no thread could be begun: {error}"))),
-    }
-}
-
-/// Why work in the background has no result.
-struct Broken(String);
-
-impl From<Broken> for ActionOutcome {
-    fn from(broken: Broken) -> Self {
-        Self::Failed { why: Text::new(broken.0) }
-    }
-}
-
-impl From<Broken> for Vec<String> {
-    fn from(broken: Broken) -> Self {
-        vec![broken.0]
+        Ok(_) => receiver.await.unwrap_or_else(|_| Err("the cleaning broke off".into())),
+        Err(error) => Err(format!("no thread could be begun: {error}")),
     }
 }
 

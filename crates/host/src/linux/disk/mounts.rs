@@ -30,6 +30,9 @@ const REAL: &[&str] = &[
     "vfat", "exfat", "ntfs3", "hfsplus",
 ];
 
+/// Beginnings of types that another machine or a program answers for, which may be away.
+const REMOTE: &[&str] = &["nfs", "cifs", "smb", "fuse", "9p", "ceph", "gluster", "afs", "autofs", "virtiofs", "lustre"];
+
 /// One line of mountinfo.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
@@ -54,6 +57,12 @@ impl Mount {
     #[must_use]
     pub fn is_real(&self) -> bool {
         REAL.contains(&self.kind.as_str())
+    }
+
+    /// Whether somebody else answers for it, who may be away.
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        REMOTE.iter().any(|kind| self.kind.starts_with(kind))
     }
 }
 

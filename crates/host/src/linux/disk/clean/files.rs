@@ -20,7 +20,7 @@ use ansai_model::{
 use rustix::fs::{FlockOperation, fcntl_lock};
 
 use super::{
-    Need, Pace, brought, package_caches,
+    Need, Pace, brought, enough, is_reached, package_caches,
     scope::{Declared, Scope},
     seen::Touched,
     sweep::{Pass, Progress, Sweep},
@@ -59,17 +59,16 @@ pub struct Job {
 
 impl Job {
     /// Gives files up until the goal is reached.
-    pub fn clean(&self) -> ActionOutcome {
-        match self.try_clean() {
-            Ok(outcome) => outcome,
-            Err(why) => ActionOutcome::Refused { why: Text::new(why) },
-        }
-    }
-
-    fn try_clean(&self) -> Result<ActionOutcome, String> {
+    ///
+    /// # Errors
+    /// When nothing may be touched, in words.
+    pub fn clean(&self) -> Result<ActionOutcome, String> {
         let scope = self.scope()?;
         let _lock = self.lock()?;
         let before = scope.usage()?;
+        if is_reached(&before, self.goal) {
+            return Ok(ActionOutcome::NotNeeded { why: Text::new(enough(&self.mount, &before, self.goal)) });
+        }
         let (mut tally, mut after, mut is_late, mut is_vain) = (Tally::default(), before, false, false);
         for _ in 0..ROUNDS_MAX {
             let need = self.need(&after);
@@ -78,11 +77,14 @@ impl Job {
             self.round(&scope, &progress, &after, &mut round);
             tally.remarks.clear();
             tally.join_again(round);
-            scope.settle();
+            // Writing out takes its time, which there must be.
+            if !progress.is_late() {
+                scope.settle();
+            }
             after = scope.usage()?;
             (is_late, is_vain) = (progress.is_late(), progress.is_vain.load(Ordering::Relaxed));
             let may_go_on = progress.is_met() && progress.freed() != (0, 0) && !is_late && !is_vain;
-            if super::is_reached(&after, self.goal) || !may_go_on {
+            if is_reached(&after, self.goal) || !may_go_on {
                 break;
             }
         }
@@ -113,8 +115,30 @@ impl Job {
         }
     }
 
+    /// How full the filesystem is.
+    pub(super) fn usage(&self) -> Result<DiskUsage, String> {
+        self.scope()?.usage()
+    }
+
+    /// How full it is, when one of these directories lies on it.
+    pub(super) fn usage_if(&self, paths: &[String]) -> Result<Option<DiskUsage>, String> {
+        let scope = self.scope()?;
+        if paths.iter().any(|path| scope.holds(path)) { scope.usage().map(Some) } else { Ok(None) }
+    }
+
+    /// How full it is once all that waits is written out.
+    pub(super) fn usage_settled(&self) -> Result<DiskUsage, String> {
+        let scope = self.scope()?;
+        scope.settle();
+        scope.usage()
+    }
+
     fn scope(&self) -> Result<Scope, String> {
-        Scope::open(&self.root, &find(&self.root, &self.mount)?, &self.protect)
+        let mount = find(&self.root, &self.mount)?;
+        if mount.is_remote() {
+            return Err(format!("{} lies on another machine ({}); it is cleaned there", self.mount, mount.kind));
+        }
+        Scope::open(&self.root, &mount, &self.protect)
     }
 
     fn need(&self, usage: &DiskUsage) -> Need {
@@ -207,6 +231,9 @@ impl Job {
     pub fn plan(&self) -> Result<Vec<String>, String> {
         let scope = self.scope()?;
         let usage = scope.usage()?;
+        if is_reached(&usage, self.goal) {
+            return Ok(vec![format!("nothing is needed: {}", enough(&self.mount, &usage, self.goal))]);
+        }
         let mut rest = self.need(&usage);
         let mut lines =
             vec![format!("{} of {} used; {} must become free", usage.used_share(), self.mount, ByteSize(rest.bytes))];

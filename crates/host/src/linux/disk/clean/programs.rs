@@ -9,11 +9,14 @@ use ansai_model::{
     units::ByteSize,
 };
 
-use super::{Order, brought};
+use super::{Order, brought, enough, in_background, is_reached};
 use crate::linux::{
     LinuxHost,
     command::{self, Ended, Finished},
 };
+
+/// How it ended, or why it was refused.
+type Done = Result<ActionOutcome, String>;
 
 /// Where the journal may lie.
 const JOURNALS: &[&str] = &["/var/log/journal", "/run/log/journal"];
@@ -23,26 +26,26 @@ const ENGINES: &[(&str, &str)] = &[("podman", "/var/lib/containers/storage"), ("
 const FOLDERS: &[&str] = &["usr/local/sbin", "usr/local/bin", "usr/sbin", "usr/bin", "sbin", "bin"];
 
 /// Shortens the journal.
-pub(super) async fn journal(host: &LinuxHost, order: &Order<'_>, keep: ByteSize, within: Duration) -> ActionOutcome {
-    let before = match usage_if(host, order, JOURNALS) {
-        Ok(Some(usage)) => usage,
-        Ok(None) => return not_needed(format!("the journal does not lie on {}", order.mount)),
-        Err(why) => return ActionOutcome::Refused { why: Text::new(why) },
+pub(super) async fn journal(host: &LinuxHost, order: &Order<'_>, keep: ByteSize, within: Duration) -> Done {
+    let before = match usage_if(host, order, JOURNALS, within).await? {
+        Room::Wanted(usage) => usage,
+        Room::Reached(why) => return Ok(not_needed(why)),
+        Room::Elsewhere => return Ok(not_needed(format!("the journal does not lie on {}", order.mount))),
     };
     let size = format!("--vacuum-size={}", keep.0);
     let command = CommandLine::new(["journalctl", "--quiet", "--rotate", size.as_str()]);
     let finished = command::run(&command, within).await;
-    concluded(host, order, &before, &command, finished, within)
+    concluded(host, order, &before, &command, finished, within).await
 }
 
 /// Gives up images that no container uses, of the engines that are here.
-pub(super) async fn images(host: &LinuxHost, order: &Order<'_>, images: Images, within: Duration) -> ActionOutcome {
+pub(super) async fn images(host: &LinuxHost, order: &Order<'_>, images: Images, within: Duration) -> Done {
     let mut last = not_needed(format!("no container engine keeps its images on {}", order.mount));
     for (engine, store) in ENGINES {
-        let before = match usage_if(host, order, &[*store]) {
-            Ok(Some(usage)) if is_installed(&host.inner.options.root, engine) => usage,
-            Ok(_) => continue,
-            Err(why) => return ActionOutcome::Refused { why: Text::new(why) },
+        let before = match usage_if(host, order, &[store], within).await? {
+            Room::Wanted(usage) if is_installed(&host.inner.options.root, engine) => usage,
+            Room::Reached(why) => return Ok(not_needed(why)),
+            Room::Wanted(_) | Room::Elsewhere => continue,
         };
         let mut argv = vec![*engine, "image", "prune", "--force", "--filter", "until=24h"];
         if images == Images::Unused {
@@ -50,84 +53,86 @@ pub(super) async fn images(host: &LinuxHost, order: &Order<'_>, images: Images, 
         }
         let command = CommandLine::new(argv);
         let finished = command::run(&apart(host, &command, within), within).await;
-        last = concluded(host, order, &before, &command, finished, within);
+        last = concluded(host, order, &before, &command, finished, within).await?;
         if !matches!(last, ActionOutcome::NotNeeded { .. }) {
-            return last;
+            break;
         }
     }
-    last
+    Ok(last)
 }
 
 /// Makes the filesystem larger with the declared command.
-pub(super) async fn grow(
-    host: &LinuxHost,
-    order: &Order<'_>,
-    command: &CommandLine,
-    within: Duration,
-) -> ActionOutcome {
-    let before = match order.scope(host).and_then(|scope| scope.usage()) {
-        Ok(usage) => usage,
-        Err(why) => return ActionOutcome::Refused { why: Text::new(why) },
+pub(super) async fn grow(host: &LinuxHost, order: &Order<'_>, command: &CommandLine, within: Duration) -> Done {
+    let before = match usage_if(host, order, &[order.mount], within).await? {
+        Room::Wanted(usage) => usage,
+        Room::Reached(why) => return Ok(not_needed(why)),
+        Room::Elsewhere => return Err(format!("nothing is mounted at {}", order.mount)),
     };
     let finished = command::run(&apart(host, command, within), within).await;
-    let Some(failure) = failed(host, command, &finished, within) else {
-        return match order.scope(host).and_then(|scope| scope.usage()) {
-            Ok(after) if after.size > before.size => ActionOutcome::Succeeded {
-                note: Text::new(format!(
-                    "{} grew from {} to {}: {} → {} used",
-                    order.mount,
-                    before.size,
-                    after.size,
-                    before.used_share(),
-                    after.used_share()
-                )),
-            },
-            Ok(after) => ActionOutcome::Failed {
-                why: Text::new(format!(
-                    "`{}` ended well, and {} is as large as before, {}",
-                    command.shown(),
-                    order.mount,
-                    after.size
-                )),
-            },
-            Err(why) => ActionOutcome::Failed { why: Text::new(why) },
-        };
-    };
-    failure
+    if let Some(failure) = failed(host, command, &finished, within) {
+        return Ok(failure);
+    }
+    let after = in_background(order.job(host, within), |job| job.usage()).await?;
+    let mount = order.mount;
+    Ok(match after.size > before.size {
+        true => ActionOutcome::Succeeded {
+            note: Text::new(format!(
+                "{mount} grew from {} to {}: {} → {} used",
+                before.size,
+                after.size,
+                before.used_share(),
+                after.used_share()
+            )),
+        },
+        false => ActionOutcome::Failed {
+            why: Text::new(format!(
+                "`{}` ended well, and {mount} is as large as before, {}",
+                command.shown(),
+                after.size
+            )),
+        },
+    })
 }
 
-/// The usage, when one of the paths lies on this filesystem.
-fn usage_if(host: &LinuxHost, order: &Order<'_>, paths: &[&str]) -> Result<Option<DiskUsage>, String> {
-    let scope = order.scope(host)?;
-    if paths.iter().any(|path| scope.holds(path)) { scope.usage().map(Some) } else { Ok(None) }
+/// Whether there is anything to be done on this filesystem.
+enum Room {
+    /// The goal is reached.
+    Reached(String),
+    /// What could be given up does not lie on it.
+    Elsewhere,
+    /// This is how full it is.
+    Wanted(DiskUsage),
+}
+
+async fn usage_if(host: &LinuxHost, order: &Order<'_>, paths: &[&str], within: Duration) -> Result<Room, String> {
+    let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
+    let usage = in_background(order.job(host, within), move |job| job.usage_if(&paths)).await?;
+    Ok(match usage {
+        Some(usage) if is_reached(&usage, order.goal) => Room::Reached(enough(order.mount, &usage, order.goal)),
+        Some(usage) => Room::Wanted(usage),
+        None => Room::Elsewhere,
+    })
 }
 
 /// What a tool brought, by the filesystem's own word.
-fn concluded(
+async fn concluded(
     host: &LinuxHost,
     order: &Order<'_>,
     before: &DiskUsage,
     command: &CommandLine,
     finished: Finished,
     within: Duration,
-) -> ActionOutcome {
+) -> Done {
     if let Some(failure) = failed(host, command, &finished, within) {
-        return failure;
+        return Ok(failure);
     }
-    let after = match order.scope(host) {
-        Ok(scope) => {
-            scope.settle();
-            scope.usage()
-        }
-        Err(why) => Err(why),
-    };
-    match after {
-        Ok(after) if after.used < before.used => ActionOutcome::Succeeded {
+    let after = in_background(order.job(host, within), |job| job.usage_settled()).await?;
+    Ok(match after.used < before.used {
+        true => ActionOutcome::Succeeded {
             note: Text::new(format!("{}, by `{}`", brought(order.mount, before, &after), command.shown())),
         },
-        Ok(_) => not_needed(format!("`{}` found nothing to give up", command.shown())),
-        Err(why) => ActionOutcome::Failed { why: Text::new(why) },
-    }
+        false => not_needed(format!("`{}` found nothing to give up", command.shown())),
+    })
 }
 
 fn failed(host: &LinuxHost, command: &CommandLine, finished: &Finished, within: Duration) -> Option<ActionOutcome> {

@@ -202,8 +202,9 @@ impl Scope {
 
     /// Whether a directory lies on this filesystem.
     pub(super) fn holds(&self, path: &str) -> bool {
-        let below = Path::new(path).strip_prefix(&self.path);
-        below.is_ok_and(|below| openat2(&self.top, below, directory(), Mode::empty(), BENEATH).is_ok())
+        let Ok(below) = Path::new(path).strip_prefix(&self.path) else { return false };
+        let below = if below.as_os_str().is_empty() { Path::new(".") } else { below };
+        openat2(&self.top, below, directory(), Mode::empty(), BENEATH).is_ok()
     }
 
     /// Opens a declared directory; `None` when it does not exist.

@@ -66,8 +66,6 @@ pub(super) struct Progress {
     /// How much was used before, when that is watched, and when it is looked at again.
     used_before: Option<u64>,
     look_at: AtomicU64,
-    /// How many files were read whole.
-    pub(super) looked: AtomicU64,
 }
 
 impl Progress {
@@ -90,7 +88,6 @@ impl Progress {
             is_vain: AtomicBool::new(false),
             used_before,
             look_at: AtomicU64::new((need.bytes / 8).max(TRUST_BYTES_MIN)),
-            looked: AtomicU64::new(0),
         }
     }
 

@@ -9,7 +9,6 @@ use std::{
     fs::File,
     io::{self, Read, Write},
     os::fd::{AsFd, OwnedFd},
-    sync::atomic::Ordering,
 };
 
 use flate2::{Compression, write::GzEncoder};
@@ -143,7 +142,6 @@ fn copied(dir: &Dir, file: OwnedFd, seen: &Seen, progress: &Progress) -> Result<
     }
     let copy = encoder.finish().map_err(|_| Left::Refused)?;
     put_on(&copy, &file, seen).map_err(|_| Left::Refused)?;
-    progress.looked.fetch_add(1, Ordering::Relaxed);
     Ok(Some(copy))
 }
 
