@@ -11,7 +11,7 @@ use ansai_model::{
     bundle::BundleParts,
     check::{Check, Trend, TrendKind},
     condition::Condition,
-    domain::memory::{ANONYMOUS, KILLED_LATELY, LIFE, LIMIT, MemoryAction, MemoryProbe, Release},
+    domain::memory::{ANONYMOUS, KILLED_LATELY, LIFE, LIMIT, MemoryAction, MemoryProbe, NEAR_LIMIT, Release},
     id::{CheckId, PolicyId, RungId, TargetId, UnitName},
     policy::{Policy, QuietHours},
     probe::Probe,
@@ -166,7 +166,7 @@ fn ladder(unit: &UnitName, memory: &Memory) -> Vec<Rung> {
     }
     if let Ok(id) = RungId::new("restart") {
         let restart = act(Action::RestartUnit { unit: unit.clone() }, JOB_TIMEOUT);
-        rungs.push(Rung { when: Some(still_whole()), ..Rung::healing(id, restart, RESTARTS_MAX) });
+        rungs.push(Rung { when: Some(grows()), ..Rung::healing(id, restart, RESTARTS_MAX) });
     }
     if let (Some(high), Ok(id)) = (memory.high, RungId::new("limit")) {
         let limit = Action::Memory(MemoryAction::Limit { unit: unit.clone(), high });
@@ -176,7 +176,11 @@ fn ladder(unit: &UnitName, memory: &Memory) -> Vec<Rung> {
 }
 
 /// A service that lives on without one of its processes is not restarted for that: what there was to lose is lost, and
-/// why is for a person to find out.
-fn still_whole() -> Condition {
-    crate::condition::parse(&format!("figure.{KILLED_LATELY} == false")).expect("a condition on a figure")
+/// why is for a person to find out. Neither is one that is near its limit and does not grow: it may have been so for
+/// weeks, and would be so again after a restart.
+fn grows() -> Condition {
+    let text = format!(
+        "figure.{KILLED_LATELY} == false and (figure.{NEAR_LIMIT} == false or figure.forecast.confidence >= 50%)"
+    );
+    crate::condition::parse(&text).expect("a condition on figures")
 }

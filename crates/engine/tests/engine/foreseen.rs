@@ -4,12 +4,12 @@ use ansai_engine::Input;
 use ansai_model::{
     check::Trend,
     condition::Value,
-    domain::memory::{ANONYMOUS, KILLED_LATELY},
+    domain::memory::{ANONYMOUS, KILLED_LATELY, NEAR_LIMIT},
     incident::{Evidence, EvidenceKind},
     notify::NoticeKind,
     observation::Observation,
     report::Report,
-    units::ByteSize,
+    units::{ByteSize, Percent},
 };
 
 use crate::host::{Host, PLAIN, failed, secs, succeeded};
@@ -36,6 +36,7 @@ fn grows(earliest: u64) -> Observation {
     Observation::failing("grows by 50 MiB an hour since 04:10 UTC")
         .with_figure(ANONYMOUS, Value::Bytes(ByteSize(1 << 30)))
         .with_figure(KILLED_LATELY, Value::Bool(false))
+        .with_figure(NEAR_LIMIT, Value::Bool(false))
         .with_figure("forecast.earliest", Value::Duration(secs(earliest)))
         .with_figure(Trend::GROWING, Value::Duration(secs(5 * 24 * HOUR)))
         .with_figure(Trend::FORESEEN, Value::Bool(true))
@@ -143,6 +144,30 @@ fn a_service_that_lost_a_process_to_the_kernel_is_left_running_and_a_person_is_t
     assert_eq!(host.phase("app.service"), "escalated");
     let report = told(&host, NoticeKind::Escalated)[0];
     assert_eq!(report.cause.as_ref().expect("one").rule.as_str(), "out-of-memory");
+}
+
+#[test]
+fn a_service_near_its_limit_is_restarted_when_it_grows_and_told_of_when_it_does_not() {
+    let near = |confidence: Option<u8>| {
+        let seen = Observation::failing("holds 490.0 MiB of its limit of 512.0 MiB (95.7 %)")
+            .with_figure(ANONYMOUS, Value::Bytes(ByteSize(490 << 20)))
+            .with_figure(KILLED_LATELY, Value::Bool(false))
+            .with_figure(NEAR_LIMIT, Value::Bool(true));
+        match confidence.and_then(Percent::new) {
+            Some(confidence) => seen.with_figure("forecast.confidence", Value::Percent(confidence)),
+            None => seen,
+        }
+    };
+    for (confidence, done) in [(None, 0), (Some(20), 0), (Some(60), 1)] {
+        let mut host = mending();
+        host.sees("app.service#memory", near(confidence));
+        host.pass(secs(60));
+        assert_eq!(host.done().len(), done, "{confidence:?}");
+        if done == 0 {
+            let report = told(&host, NoticeKind::Escalated)[0];
+            assert_eq!(report.cause.as_ref().expect("one").rule.as_str(), "memory-limit");
+        }
+    }
 }
 
 #[test]

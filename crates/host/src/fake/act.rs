@@ -5,7 +5,7 @@ use std::time::Duration;
 use ansai_model::{
     action::{Action, ActionOutcome, ActionRun},
     domain::{
-        memory::MemoryAction,
+        memory::{MemoryAction, Release, ReleaseSignal},
         service::{ActiveState, Exit, HostActivity, Intent, LoadState, UnitResult},
     },
     hint::Hint,
@@ -85,9 +85,12 @@ impl Machine {
             }),
             Action::Memory(action) => {
                 let (MemoryAction::Release { unit, .. } | MemoryAction::Limit { unit, .. }) = action;
-                self.unit_action(unit, |machine, unit| match machine.active(unit) {
-                    ActiveState::Active => succeeded(action.describe()),
-                    _ => refused(format!("{unit} has no main process")),
+                self.unit_action(unit, |machine, unit| match (machine.active(unit), action) {
+                    (ActiveState::Active, MemoryAction::Release { how: Release::Signal(ReleaseSignal::Winch), .. }) => {
+                        refused(format!("the main process of {unit} does not catch SIGWINCH, so it was not sent"))
+                    }
+                    (ActiveState::Active, _) => succeeded(action.describe()),
+                    (_, _) => refused(format!("{unit} has no main process")),
                 })
             }
             Action::StartProcess { process } => {

@@ -57,10 +57,14 @@ impl MemoryProbe {
             ("memory.host_pressure", ValueType::Percent),
             ("memory.oom_kills", ValueType::Number),
             (KILLED_LATELY, ValueType::Bool),
+            (NEAR_LIMIT, ValueType::Bool),
             (LIFE, ValueType::Number),
         ]
     }
 }
+
+/// The name of the figure that says that a limit of its own is near.
+pub const NEAR_LIMIT: &str = "memory.near_limit";
 
 /// From this share of a limit of its own on a unit is about to reach it.
 const NEAR: u64 = 95;
@@ -159,13 +163,18 @@ fn symptom(seen: &MemorySnapshot) -> Option<String> {
             "the kernel has just ended a process of it for lack of memory ({count} since it was started)"
         ));
     }
-    let near = |limit: &&MemoryLimit| {
-        u128::from(seen.resident.0) * 100 >= u128::from(limit.at.0) * u128::from(NEAR) && limit.kind.threat().is_some()
-    };
-    let limit = seen.limits.iter().filter(near).min_by_key(|limit| limit.at)?;
+    let limit = near(seen)?;
     let share = Percent::of(seen.resident.0, limit.at.0);
     let threat = limit.kind.threat()?;
     Some(format!("holds {} of its limit of {} ({share}): {threat}", seen.resident, limit.at))
+}
+
+/// The tightest limit of its own that it is about to reach.
+fn near(seen: &MemorySnapshot) -> Option<&MemoryLimit> {
+    let is_near = |limit: &&MemoryLimit| {
+        u128::from(seen.resident.0) * 100 >= u128::from(limit.at.0) * u128::from(NEAR) && limit.kind.threat().is_some()
+    };
+    seen.limits.iter().filter(is_near).min_by_key(|limit| limit.at)
 }
 
 fn summary(seen: &MemorySnapshot) -> String {
@@ -185,7 +194,8 @@ fn with_figures(made: Observation, seen: &MemorySnapshot) -> Observation {
         .with_figure(ANONYMOUS, Value::Bytes(seen.anonymous()))
         .with_figure("memory.cache", Value::Bytes(seen.cache))
         .with_figure("memory.used", Value::Bytes(seen.used))
-        .with_figure(KILLED_LATELY, Value::Bool(seen.is_killed_lately));
+        .with_figure(KILLED_LATELY, Value::Bool(seen.is_killed_lately))
+        .with_figure(NEAR_LIMIT, Value::Bool(near(seen).is_some()));
     let number = |number: u64| Value::Number(approximate(number));
     let some = [
         (LIMIT, seen.limit().map(|limit| Value::Bytes(limit.at))),
@@ -386,6 +396,7 @@ mod tests {
         let unit = UnitName::new("app.service").expect("valid");
         let mut known = MemoryProbe { unit, limit: None }.figures().to_vec();
         known.sort_by_key(|(name, _)| *name);
+        assert_eq!(judged.figure(NEAR_LIMIT), Some(&Value::Bool(false)));
         let found: Vec<_> = figures.iter().map(|(name, value)| (name.as_ref(), value.value_type())).collect();
         assert_eq!(found, known);
     }
