@@ -44,10 +44,11 @@ pub(super) async fn deploy(host: &LinuxHost, deployment: &Deployment, run: &Acti
     let root = &host.inner.options.root;
     let is_renewed = store.marked(Mark::Renewed).is_some();
     // What was kept belongs to an earlier deployment, and must not be put back by whoever takes this one back.
-    let forgotten = kept::forget(&store, By::Deployment).and_then(|()| match is_renewed {
-        true => Ok(()),
-        false => kept::forget(&store, By::Renewal),
-    });
+    let forgotten =
+        kept::recover(&store).and_then(|()| kept::forget(&store, By::Deployment)).and_then(|()| match is_renewed {
+            true => Ok(()),
+            false => kept::forget(&store, By::Renewal),
+        });
     let prepared = forgotten.and_then(|()| material(root, &store, deployment)).and_then(|material| {
         let wanted = wanted(root, deployment, &material)?;
         Ok((material.is_staged, wanted))
@@ -69,15 +70,19 @@ pub(super) async fn deploy(host: &LinuxHost, deployment: &Deployment, run: &Acti
     }
     let settled = settle(host, deployment, run).await;
     let unmarked = store.unmark(Mark::Renewed).and_then(|()| if is_staged { store.unstage() } else { Ok(()) });
+    // Until all is back, it is known to be halfway.
+    let back = settled.is_err().then(|| put_back_all(&store));
+    let is_whole = back.as_ref().is_none_or(Result::is_ok);
+    let unmarked = unmarked.and_then(|()| if is_whole { store.unmark(Mark::Deploying) } else { Ok(()) });
     let left = unmarked.err().map(|why| format!("; {why}")).unwrap_or_default();
     match settled {
         Ok(reloaded) => {
             ActionOutcome::Succeeded { note: Text::new(format!("put in place: {changed}; {reloaded}{left}")) }
         }
         Err((why, reloaded)) => {
-            let back = match put_back_all(&store) {
-                Ok(_) => "the earlier certificate is back in its places".to_owned(),
-                Err(error) => format!("THE EARLIER ONE COULD NOT BE PUT BACK: {error}"),
+            let back = match back {
+                Some(Ok(_)) | None => "the earlier certificate is back in its places".to_owned(),
+                Some(Err(error)) => format!("THE EARLIER ONE COULD NOT BE PUT BACK: {error}"),
             };
             let again = reload(host, &reloaded, run).await.err().map(|(why, _)| format!("; {why}")).unwrap_or_default();
             ActionOutcome::Failed { why: Text::new(format!("{why}; {back}{again}{left}")) }
@@ -92,10 +97,14 @@ fn put(store: &Store, wanted: Vec<Wanted>) -> Result<(), String> {
         wanted.iter().map(|file| Prepared::new(&file.path, &file.bytes, file.ownership)).collect();
     let prepared = prepared?;
     kept::keep(store, By::Deployment, &paths)?;
+    store.mark(Mark::Deploying, "")?;
     for file in prepared {
         if let Err(why) = file.commit() {
             return Err(match kept::put_back(store, By::Deployment) {
-                Ok(_) => format!("{why}; nothing was changed"),
+                Ok(_) => {
+                    let _ = store.unmark(Mark::Deploying);
+                    format!("{why}; nothing was changed")
+                }
                 Err(error) => format!("{why}; AND WHAT WAS CHANGED COULD NOT BE PUT BACK: {error}"),
             });
         }
@@ -246,7 +255,10 @@ pub(super) async fn put_back(host: &LinuxHost, what: &PutBack, run: &ActionRun) 
         Ok(store) => store,
         Err(why) => return failed(why),
     };
-    let changed = match put_back_all(&store) {
+    let back = put_back_all(&store).and_then(|changed| {
+        store.unmark(Mark::Deploying).and_then(|()| store.unmark(Mark::Renewing)).map(|()| changed)
+    });
+    let changed = match back {
         Ok(changed) => changed,
         Err(why) => return failed(format!("THE EARLIER CERTIFICATE COULD NOT BE PUT BACK: {why}")),
     };

@@ -47,6 +47,17 @@ impl History {
         store::write_private(&store.path("history.json"), &bytes)
     }
 
+    /// What was written down under a clock that has been set back since then counts from now on; it would keep the issuer
+    /// from being asked for as long as that clock was ahead.
+    pub(super) fn set_right(&mut self, store: &Store, now: WallTime) -> Result<(), String> {
+        let mut ahead = self.issued.iter_mut().chain(&mut self.failed).filter(|at| **at > now).peekable();
+        if ahead.peek().is_none() {
+            return Ok(());
+        }
+        ahead.for_each(|at| *at = now);
+        self.save(store)
+    }
+
     /// Why the issuer must not be asked now, when it must not. What an operator asks for waits for no back-off, but
     /// passes no limit either.
     pub(super) fn objection(&self, now: WallTime, is_asked: bool) -> Option<String> {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     place::{self, Now, Ownership, Prepared},
     read,
-    store::{self, Store},
+    store::{self, Mark, Store},
 };
 
 /// Most places of one certificate.
@@ -72,6 +72,18 @@ pub(super) fn keep(store: &Store, by: By, paths: &[PathBuf]) -> Result<(), Strin
     store::write_private(&fresh.join("index.json"), &index)?;
     forget(store, by)?;
     store::rename(&fresh, &store.path(by.folder()))
+}
+
+/// Puts back what was left halfway when the host or the agent went down in the middle. Without this it would be taken for
+/// what was there before, and the certificate that worked would be forgotten.
+pub(super) fn recover(store: &Store) -> Result<(), String> {
+    for (mark, by) in [(Mark::Deploying, By::Deployment), (Mark::Renewing, By::Renewal)] {
+        if store.marked(mark).is_some() {
+            put_back(store, by)?;
+            store.unmark(mark)?;
+        }
+    }
+    Ok(())
 }
 
 /// Forgets what was kept.

@@ -50,6 +50,9 @@ pub(super) async fn renew(host: &LinuxHost, renewal: &Renewal, run: &ActionRun) 
         Err(why) => return refused(why),
     };
     let is_asked = renewal.reason == RenewalReason::Asked;
+    if let Err(why) = kept::recover(&store).and_then(|()| history.set_right(&store, wall_now())) {
+        return refused(why);
+    }
     // What was kept belongs to an earlier renewal, and must not be put back by whoever takes this one back.
     if let Err(why) = forget_kept(&store, is_asked) {
         return refused(why);
@@ -98,7 +101,12 @@ pub(super) async fn renew(host: &LinuxHost, renewal: &Renewal, run: &ActionRun) 
 fn forget_kept(store: &Store, is_asked: bool) -> Result<(), String> {
     kept::forget(store, By::Deployment)?;
     kept::forget(store, By::Renewal)?;
-    let put_back = store.marked(Mark::PutBack).and_then(|text| text.parse().ok()).map(WallTime);
+    let mut put_back = store.marked(Mark::PutBack).and_then(|text| text.parse().ok()).map(WallTime);
+    // By a clock that was ahead: the wait begins now, or it would not end before that clock's time.
+    if put_back.is_some_and(|at| at > wall_now()) {
+        put_back = Some(wall_now());
+        store.mark(Mark::PutBack, &wall_now().0.to_string())?;
+    }
     match put_back.map(|at| wall_now().since(at)).filter(|ago| *ago < PUT_BACK_WAIT && !is_asked) {
         None => Ok(()),
         Some(ago) => Err(format!(
@@ -182,9 +190,42 @@ async fn by_command(
     timeout: Duration,
 ) -> Result<String, String> {
     let root = &host.inner.options.root;
+    let was_usable = is_usable(&look(root, renewal));
+    kept::keep(store, By::Renewal, &written_by_renewer(root, renewal))?;
+    store.mark(Mark::Renewing, "")?;
+    let renewed = commanded(host, renewal, store, line, timeout).await;
+    let renewed = match renewed {
+        Err(why) if was_usable => {
+            // What the renewer left may not be what works.
+            let _ = store.unmark(Mark::Renewed);
+            Err(match kept::put_back(store, By::Renewal) {
+                Ok(changed) if changed.is_empty() => why,
+                Ok(_) => format!("{why}; the earlier one is back in its place"),
+                Err(error) => return Err(format!("{why}; THE EARLIER ONE COULD NOT BE PUT BACK: {error}")),
+            })
+        }
+        renewed => renewed,
+    };
+    store.unmark(Mark::Renewing)?;
+    renewed
+}
+
+/// Whether a certificate that is due still serves: it has not ended.
+fn is_usable(seen: &Observation) -> bool {
+    let Details::Figures(figures) = seen.details() else { return false };
+    matches!(figures.get("certificate.expires_in"), Some(Value::Duration(left)) if !left.is_zero())
+}
+
+async fn commanded(
+    host: &LinuxHost,
+    renewal: &Renewal,
+    store: &Store,
+    line: &CommandLine,
+    timeout: Duration,
+) -> Result<String, String> {
+    let root = &host.inner.options.root;
     let path = &renewal.current.certificate;
     let before = read::certificates(root, path).ok();
-    kept::keep(store, By::Renewal, &written_by_renewer(root, renewal))?;
     let finished = command::run(line, timeout).await;
     let said = host.inner.redactor.redact(&command::said(&finished));
     let failed = |what: String| if said.is_empty() { what } else { format!("{what}: {said}") };

@@ -85,6 +85,10 @@ pub(super) enum Mark {
     Renewed,
     /// The one that was renewed last had to be put back, at this time (milliseconds since 1970).
     PutBack,
+    /// A deployment is under way: what was kept before it is not back, and it is not known to work.
+    Deploying,
+    /// A renewer is under way, which writes the files itself.
+    Renewing,
 }
 
 impl Mark {
@@ -92,6 +96,8 @@ impl Mark {
         match self {
             Self::Renewed => "renewed",
             Self::PutBack => "put-back",
+            Self::Deploying => "deploying",
+            Self::Renewing => "renewing",
         }
     }
 }

@@ -12,7 +12,10 @@ use ansai_model::{
 };
 use tokio_util::task::TaskTracker;
 
-use super::*;
+use super::{
+    super::store::{Mark, Store},
+    *,
+};
 use crate::{linux::Options, port::Host};
 
 /// A workshop with a host whose state is in it.
@@ -207,11 +210,24 @@ async fn a_renewer_that_writes_something_bad_is_told_of() {
     bench.workshop.make("a", &["api.example.com"], 1);
     bench.workshop.make("other", &["www.example.com"], 300);
     let wrong = bench.renewal("cp other.pem a.pem; cp other.key a.key");
-    failed(bench.perform(CertificateAction::Renew(wrong)).await, "does not cover api.example.com");
+    let old = (bench.read("a.pem"), bench.read("a.key"));
+    let outcome = bench.perform(CertificateAction::Renew(wrong)).await;
+    failed(outcome.clone(), "does not cover api.example.com");
+    failed(outcome, "the earlier one is back");
+    assert_eq!((bench.read("a.pem"), bench.read("a.key")), old, "what works is not given for what does not");
+    let bench = Bench::new();
+    bench.workshop.make("a", &["api.example.com"], 1);
+    let old = bench.read("a.key");
+    failed(bench.perform(CertificateAction::Renew(bench.renewal("echo half > a.key; exit 1"))).await, "code 1");
+    assert_eq!(bench.read("a.key"), old, "a renewer that gives up halfway leaves nothing halfway");
     let bench = Bench::new();
     bench.workshop.make("a", &["api.example.com"], 1);
     failed(bench.perform(CertificateAction::Renew(bench.renewal("echo quota >&2; exit 3"))).await, "code 3: quota");
     let revocation = Revocation { name: "a".into(), by: bench.renewal("true").by };
+    let outcome = bench.perform(CertificateAction::Revoke(revocation.clone())).await;
+    refused(outcome, "no certificate was replaced");
+    let store = Store::open(&bench.path("state"), "a").expect("made");
+    kept::keep(&store, kept::By::Deployment, &[bench.path("a.pem")]).expect("kept");
     refused(bench.perform(CertificateAction::Revoke(revocation)).await, "the one in use");
 }
 
@@ -235,4 +251,64 @@ fn a_deployment_that_is_cut_off_leaves_the_old_or_the_new() {
     place::Prepared::new(&path, b"new", ownership).expect("prepared").commit().expect("committed");
     assert_eq!(fs::read_to_string(&path).expect("there"), "new");
     assert_eq!(fs::read_to_string(folder.path().join("other")).expect("there"), "other");
+}
+
+/// The places and what they hold when a deployment was cut off after its first file.
+fn cut_off(bench: &Bench) -> (String, String) {
+    bench.workshop.make("a", &["api.example.com"], 300);
+    bench.workshop.make("b", &["api.example.com"], 1);
+    let old = (bench.read("b.pem"), bench.read("b.key"));
+    let store = Store::open(&bench.path("state"), "a").expect("made");
+    kept::keep(&store, kept::By::Deployment, &[bench.path("b.key"), bench.path("b.pem")]).expect("kept");
+    store.mark(Mark::Deploying, "").expect("marked");
+    fs::copy(bench.path("a.key"), bench.path("b.key")).expect("copied");
+    old
+}
+
+#[tokio::test]
+async fn a_deployment_that_was_cut_off_and_is_done_again_can_still_be_put_back_whole() {
+    let bench = Bench::new();
+    let old = cut_off(&bench);
+    let validator = CommandLine::new(["false"]);
+    let deployment = Deployment { validators: vec![validator], ..bench.deployment(vec![bench.place("b")]) };
+    failed(bench.perform(CertificateAction::Deploy(deployment)).await, "is back in its places");
+    assert_eq!((bench.read("b.pem"), bench.read("b.key")), old, "not one file of each");
+    let bench = Bench::new();
+    let old = cut_off(&bench);
+    bench.workshop.make("a", &["api.example.com"], 1);
+    let _ = bench.perform(CertificateAction::Renew(bench.renewal("exit 1"))).await;
+    assert_eq!((bench.read("b.pem"), bench.read("b.key")), old, "what was kept is not forgotten before it is back");
+}
+
+#[tokio::test]
+async fn a_renewal_that_was_cut_off_is_put_back_before_the_next() {
+    let bench = Bench::new();
+    bench.workshop.make("a", &["api.example.com"], 1);
+    let old = bench.read("a.key");
+    let store = Store::open(&bench.path("state"), "a").expect("made");
+    kept::keep(&store, kept::By::Renewal, &[bench.path("a.pem"), bench.path("a.key")]).expect("kept");
+    store.mark(Mark::Renewing, "").expect("marked");
+    fs::write(bench.path("a.key"), "half").expect("written");
+    failed(bench.perform(CertificateAction::Renew(bench.renewal("exit 1"))).await, "code 1");
+    assert_eq!(bench.read("a.key"), old);
+}
+
+#[tokio::test]
+async fn what_was_tried_under_a_clock_that_was_years_ahead_keeps_nothing_from_being_renewed_for_years() {
+    let bench = Bench::new();
+    let store = Store::open(&bench.path("state"), "a").expect("made");
+    let now = wall_now();
+    let ahead = now.plus(Duration::from_secs(10 * 365 * 86_400));
+    let mut history = history::History::default();
+    history.begin(&store, ahead).expect("saved");
+    let mut history = history::History::load(&store).expect("saved");
+    history.set_right(&store, now).expect("saved");
+    assert!(history.objection(now, false).is_some(), "it counts as just now");
+    let history = history::History::load(&store).expect("saved");
+    assert_eq!(history.objection(now.plus(Duration::from_secs(301)), false), None);
+    store.mark(Mark::PutBack, &ahead.0.to_string()).expect("marked");
+    bench.workshop.make("a", &["api.example.com"], 1);
+    refused(bench.perform(CertificateAction::Renew(bench.renewal("true"))).await, "was put back");
+    let at: i64 = store.marked(Mark::PutBack).expect("marked").parse().expect("a time");
+    assert!(at < ahead.0, "the wait of a day has begun");
 }
