@@ -4,6 +4,8 @@
 //! It reads one text and makes another. Secrets are never repeated: they become references, and a note says where to put
 //! them.
 
+mod certificate;
+mod disk;
 mod old;
 mod service;
 mod write;

@@ -143,6 +143,15 @@ pub(super) fn reference() -> Result<Code, Failure> {
 
 /// What this host has; without a service manager, it has no units.
 pub(super) fn inventory(places: &Places) -> Result<Inventory, Failure> {
+    asked(places, async |host| host.inventory().await)
+}
+
+/// What this host has, its certificates included; it takes seconds, and its servers are asked.
+pub(super) fn survey(places: &Places) -> Result<Inventory, Failure> {
+    asked(places, async |host| host.survey().await)
+}
+
+fn asked(places: &Places, ask: impl AsyncFn(&LinuxHost) -> Inventory) -> Result<Inventory, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(Code::Failing, error.to_string(), ""))?;
     let inventory = runtime.block_on(async {
@@ -150,7 +159,7 @@ pub(super) fn inventory(places: &Places) -> Result<Inventory, Failure> {
         let host = LinuxHost::new(Options::this_machine(places.state_dir.clone()), &tasks);
         let begun = std::time::Instant::now();
         loop {
-            let inventory = host.inventory().await;
+            let inventory = ask(&host).await;
             let is_awaited = Path::new("/run/systemd/system").exists() && begun.elapsed() < UNITS_WAIT;
             if !inventory.units.is_empty() || !is_awaited {
                 return inventory;

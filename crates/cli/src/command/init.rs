@@ -1,16 +1,15 @@
 //! `ansai init`: a first configuration from what this host runs. It observes only, until the operator says otherwise.
 
-use std::{
-    fmt::Write as _,
-    path::{Path, PathBuf},
-};
+mod certificates;
+mod disks;
 
-use ansai_host::linux::port_owner;
-use ansai_model::{
-    domain::service::{ActiveState, validators},
-    inventory::{Inventory, UnitFacts},
-};
+mod found;
+mod services;
+
+use std::path::{Path, PathBuf};
+
 use ansai_protocol::SCHEMA;
+use found::Found;
 use serde_json::json;
 
 use crate::{
@@ -19,51 +18,17 @@ use crate::{
     show,
 };
 
-/// Units that init leaves alone: the system's own plumbing.
-const PLUMBING: &[&str] = &[
-    "systemd-*",
-    "dbus*",
-    "getty@*",
-    "serial-getty@*",
-    "console-getty*",
-    "user@*",
-    "user-runtime-dir@*",
-    "ansai*",
-    "polkit*",
-    "emergency*",
-    "rescue*",
-    "initrd-*",
-    "plymouth*",
-    "container-getty@*",
-    "modprobe@*",
-    "kmod*",
-    "ifup@*",
-    "networking.service",
-    "keyboard-setup*",
-    "console-setup*",
-    "apt-*",
-    "dpkg-*",
-    "e2scrub*",
-    "fstrim*",
-    "logrotate*",
-    "man-db*",
-    "wtmp*",
-    "ldconfig*",
-    "proc-sys-*",
-    "dm-event*",
-    "lvm2-*",
-    "blk-availability*",
-    "*-init.service",
-];
-const PORTS_TRIED: &[u16] = &[80, 443, 8080, 8000, 3000, 5000, 5432, 3306, 6379, 25, 53, 22];
+/// Most characters of a text of this host that are repeated in a comment.
+const TEXT_MAX: usize = 100;
 
 pub(super) fn init(places: &Places, output: Option<PathBuf>, force: bool, dry_run: bool) -> Result<Code, Failure> {
     let failed = |what: String, todo: &str| Failure::new(Code::Failing, what, todo);
-    let units = units(super::config::inventory(places)?);
-    let text = configuration(&units);
+    let found = found::on_this_host(super::config::survey(places)?);
+    let text = proposal(&found);
     // What init writes must be valid, or it helps nobody.
     let output = output.unwrap_or_else(|| places.config.clone());
-    ansai_config::parse(&[(output.clone(), text.clone())]).map_err(|error| {
+    let read = ansai_config::parse(&[(output.clone(), text.clone())]);
+    read.and_then(|configuration| configuration.bundle(&found.inventory, 1)).map_err(|error| {
         failed(format!("the configuration that init made is not valid: {error}"), "please report this as a bug")
     })?;
     let is_printed = dry_run || output.as_os_str() == "-";
@@ -76,13 +41,9 @@ pub(super) fn init(places: &Places, output: Option<PathBuf>, force: bool, dry_ru
     } else if is_printed {
         show::print(&text);
     } else {
-        let count = match units.len() {
-            0 => "no service runs here but the system's own".to_owned(),
-            1 => "1 service, observed only".to_owned(),
-            many => format!("{many} services, observed only"),
-        };
+        let counts = found.counts();
         let next = "read it, set `autonomy: act` where ansai may heal, then systemctl enable --now ansai";
-        show::print(&format!("{} written: {count}\nnext: {next}", output.display()));
+        show::print(&format!("{} written: {counts}, observed only\nnext: {next}", output.display()));
     }
     Ok(Code::Ok)
 }
@@ -110,41 +71,41 @@ pub(super) fn write(output: &Path, text: &str, force: bool) -> Result<(), Failur
     std::fs::write(output, text).map_err(|error| failed(output, error))
 }
 
-fn units(inventory: Inventory) -> Vec<UnitFacts> {
-    let is_plumbing =
-        |unit: &UnitFacts| PLUMBING.iter().any(|pattern| ansai_model::policy::matches(pattern, unit.name.as_str()));
-    let mut units = inventory.units;
-    units.retain(|unit| unit.active == ActiveState::Active && !unit.is_oneshot && !is_plumbing(unit));
-    units
-}
-
-fn configuration(units: &[UnitFacts]) -> String {
+/// The whole file. The same host gives the same text.
+fn proposal(found: &Found) -> String {
     let mut text = String::from(
-        "# ansai.yaml, written by `ansai init` from what runs on this host.\n\
-         # `observe` records what would be done and does nothing; `act` heals. It can be set for each service as well.\n\
+        "# ansai.yaml, written by `ansai init` from what is on this host.\n\
+         # `observe` records what would be done and does nothing; `act` heals. It can be set for each service, filesystem\n\
+         # and certificate as well.\n\
          autonomy: observe\n\n\
          # notify:\n#   email: {to: ops@example.com, smtp: \"smtp://127.0.0.1:25\"}\n\n",
     );
-    text.push_str(if units.is_empty() { "services: {}\n" } else { "services:\n" });
-    let root = Path::new("/");
-    let mut ports = std::collections::BTreeMap::new();
-    for port in PORTS_TRIED {
-        for owner in port_owner::owners(root, *port) {
-            ports.entry(owner.unit.unwrap_or_default()).or_insert(*port);
-        }
-    }
-    for unit in units {
-        let name = unit.name.as_str();
-        let description = unit.description.as_str().replace(['\n', '\r'], " ");
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "  # {description}");
-        let validator =
-            validators::for_unit(name).map(|validator| format!("  # validated with `{}`", validator.argv.join(" ")));
-        let validator = validator.unwrap_or_default();
-        let _ = match ports.get(name) {
-            Some(port) => writeln!(text, "  \"{name}\": {{probe: \"tcp://127.0.0.1:{port}\"}}{validator}"),
-            None => writeln!(text, "  \"{name}\": {{}}{validator}"),
-        };
+    for section in [services::proposal, memory, disks::proposal, certificates::proposal] {
+        section(found, &mut text);
+        text.push('\n');
     }
     text
 }
+
+fn memory(_: &Found, text: &mut String) {
+    text.push_str(
+        "# The memory of each service above is followed. One that leaks is told of, and restarted in these hours as long\n\
+         # as its forecast allows to wait; `learned` is the hour in which this host has the least load.\n\
+         memory: {quiet: {at: \"02:00\", lasts: 2h}}\n",
+    );
+}
+
+/// Text of this host as it may stand in a comment: on one line, and not long.
+fn shown(text: &str) -> String {
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(TEXT_MAX).collect();
+    if text.chars().nth(TEXT_MAX).is_some() { format!("{line}…") } else { line }
+}
+
+/// A text between quotes.
+fn quoted(text: &str) -> String {
+    // What JSON writes, YAML reads.
+    serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests;

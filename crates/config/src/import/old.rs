@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{
     Fate, Notes,
+    certificate::{self, Certificate},
+    disk::{self, Disks},
     service::{self, Service},
     shown,
 };
@@ -37,9 +39,9 @@ const KEYS: &[&str] = &[
     "healthcheck_grace",
     "ai_analysis_enabled",
     "ansai_cluster",
-    "disk_monitoring",
-    "disk_cleanup_rules",
-    "managed_certificates",
+    disk::MONITORING,
+    disk::RULES,
+    certificate::KEY,
 ];
 
 /// The keys that only mail needs.
@@ -61,6 +63,8 @@ pub(super) struct Old {
     /// Failures before a probe is failing.
     pub(super) fail_after: Option<u64>,
     pub(super) services: Vec<Service>,
+    pub(super) disks: Option<Disks>,
+    pub(super) certificates: Vec<Certificate>,
 }
 
 /// Mail, as it was set up.
@@ -215,6 +219,8 @@ pub(super) fn read(findings: &mut Findings<'_>, notes: &mut Notes<'_>, root: &No
     not_yet(&reader, notes);
     let heals = old.heals == Some(true);
     old.services = service::all(findings, notes, root, heals);
+    old.disks = disk::read(findings, notes, root);
+    old.certificates = certificate::all(findings, notes, root, &old.services);
     if old.services.iter().all(|service| !service.has_probe()) {
         for key in ["check_interval", "failure_threshold"] {
             if let Some(entry) = map.get(key).filter(|entry| !entry.node.is_null()) {
@@ -374,31 +380,17 @@ fn language_model(reader: &mut Reader<'_, '_, '_>, notes: &mut Notes<'_>) {
     }
 }
 
-/// Whole domains that are not read yet, one note for each part of them.
+/// What is not read yet, one note for each part of it.
 fn not_yet(reader: &Reader<'_, '_, '_>, notes: &mut Notes<'_>) {
-    let cluster = ("fleets of hosts are not managed yet", "install ansai on each host; it heals alone");
-    let disk = ("disks are neither watched nor cleaned yet", "keep what watches and cleans them today");
-    let certificate = (
-        "certificates are not renewed or distributed yet",
-        "keep what renews them today; a probe of https://… notices one that is not accepted",
-    );
-    let domains = [
-        ("ansai_cluster", cluster),
-        ("disk_monitoring", disk),
-        ("disk_cleanup_rules", disk),
-        ("managed_certificates", certificate),
-    ];
-    for (key, (why, instead)) in domains {
-        let Some(node) = reader.value(key) else { continue };
-        let mut parts: Vec<(Place, String)> = Vec::new();
-        parts.extend(node.map().into_iter().flatten().map(|(name, entry)| (entry.key, format!("{key}.{name}"))));
-        let items = node.list().unwrap_or_default().iter().enumerate();
-        parts.extend(items.map(|(index, item)| (item.place, format!("{key}[{index}]"))));
-        if parts.is_empty() {
-            parts.push((reader.key_place(key), key.to_owned()));
-        }
-        for (place, key) in parts {
-            notes.add(Fate::NotYet, place, &key, why, instead);
-        }
+    let key = "ansai_cluster";
+    let Some(node) = reader.value(key) else { return };
+    let parts = node.map().into_iter().flatten().map(|(name, entry)| (entry.key, format!("{key}.{name}")));
+    let mut parts: Vec<(Place, String)> = parts.collect();
+    if parts.is_empty() {
+        parts.push((reader.key_place(key), key.to_owned()));
+    }
+    for (place, key) in parts {
+        let why = "fleets of hosts are not managed yet";
+        notes.add(Fate::NotYet, place, &key, why, "install ansai on each host; it heals alone");
     }
 }

@@ -107,11 +107,6 @@ fn one(findings: &mut Findings<'_>, notes: &mut Notes<'_>, node: &Node, key: &st
         notes.add(Fate::Changed, reader.key_place("port"), &format!("{key}.port"), why, instead);
         service.port = None;
     }
-    if service.url.as_ref().is_some_and(|url| url.starts_with("https://")) {
-        let why = "how many days a certificate is still good is not watched yet";
-        let instead = "nothing; the probe of the domain notices a certificate that is not accepted";
-        notes.add(Fate::NotYet, reader.key_place("domain"), &format!("{key}.domain"), why, instead);
-    }
     if let Some((strategies, place)) = strategies {
         service.is_only_suggested = heals && !strategies.contains(&"service_restart");
         let key = format!("{key}.healing_strategies");
@@ -130,14 +125,19 @@ fn unit(reader: &mut Reader<'_, '_, '_>) -> Option<String> {
         return None;
     };
     let place = reader.value("name").map_or(reader.node.place, |node| node.place);
+    unit_name(reader, "name", &name, place)
+}
+
+/// The unit that is meant by a name of the file, or what is wrong with it.
+pub(super) fn unit_name(reader: &mut Reader<'_, '_, '_>, key: &str, name: &str, place: Place) -> Option<String> {
     let is_unit = name.rsplit_once('.').is_some_and(|(stem, ending)| !stem.is_empty() && UNIT_TYPES.contains(&ending));
-    let unit = if is_unit { name.clone() } else { format!("{name}.service") };
+    let unit = if is_unit { name.to_owned() } else { format!("{name}.service") };
     let is_fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_' | '.' | '\\' | '@');
     if name.len() <= NAME_BYTES_MAX && name.chars().all(is_fine) && UnitName::new(&unit).is_ok() {
         return Some(unit);
     }
     let help = "write the name as `systemctl status NAME` takes it";
-    reader.wrong(place, "name", format!("`{}` is no name of a unit", shown(&name)), help);
+    reader.wrong(place, key, format!("`{}` is no name of a unit", shown(name)), help);
     None
 }
 

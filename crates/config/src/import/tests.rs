@@ -40,7 +40,7 @@ fn check(imported: &Imported) {
 #[test]
 fn each_file_becomes_a_valid_configuration() {
     let files = files();
-    assert!(files.len() >= 6);
+    assert!(files.len() >= 8);
     for (name, text) in files {
         let imported = import(&name, &text);
         check(&imported);
@@ -72,6 +72,9 @@ fn every_key_is_carried_over_or_has_a_note_with_its_line() {
                     | "monitored_services"
                     | "owner_email"
                     | "alert_on_success"
+                    | "disk_monitoring"
+                    | "disk_cleanup_rules"
+                    | "managed_certificates"
             );
             assert!(is_noted || is_nothing || plain || is_translated, "{name}: {key} is lost");
         }
@@ -118,6 +121,10 @@ fn wrong_files_are_refused_with_every_place() {
         "owner_email: a@b.c\nowner_email: d@e.f\n",
         "- hosts: all\n  tasks: []\n",
         "replicas: 3\nimage: nginx\n",
+        "disk_monitoring:\n  thresholds: {warning: 90, critical: 80, emergency: 101}\n  auto_cleanup: {logs_older_then: 3d, temp_files_older_than: a while, package_cache: perhaps, docker_images: unsued, journal_size: 100T}\n",
+        "disk_cleanup_rules:\n  - {path: /, strategy: delete_all, age: 7}\n  - {path: /a/../b, pattern: a/b, strategy: agressive_delete, threshold_percent: 0}\n  - {pattern: \"*\"}\n  - /tmp\n",
+        "disk_monitoring: [80, 90]\ndisk_cleanup_rules: {path: /tmp}\nmanaged_certificates: api.example.com\n",
+        "managed_certificates:\n  - {domain: api.example.com, provider: letsencrpyt, services: [a b], deploy_to: [etc/ssl]}\n  - {domain: localhost, services: {nginx: 1}}\n  - {provider: letsencrypt}\n  - api.example.com\n  - {domain: x.example.com, provider: letsencrypt}\n  - {domain: \"*.x.example.com\", provider: letsencrypt}\n",
         "",
     ];
     let said: Vec<String> = wrong

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, path::Path};
 use ansai_model::domain::service::validators;
 
 use super::{
-    Fate, Note,
+    Fate, Note, certificate, disk,
     old::{Mail, Old},
     service::Service,
     shown,
@@ -28,6 +28,10 @@ pub(super) fn configuration(old: &Old, notes: &[Note], file: &Path) -> String {
         let _ = writeln!(text, "heartbeat: {{url: \"file:/etc/ansai/heartbeat-url\"{every}}}");
     }
     services(&mut text, old);
+    if let Some(disks) = &old.disks {
+        disk::write(&mut text, disks);
+    }
+    certificate::write(&mut text, &old.certificates);
     lost(&mut text, notes);
     text
 }
@@ -162,13 +166,13 @@ fn lost(text: &mut String, notes: &[Note]) {
 }
 
 /// Seconds in the largest unit that holds them whole.
-fn duration(seconds: u64) -> String {
+pub(super) fn duration(seconds: u64) -> String {
     let units = [("d", 86_400), ("h", 3_600), ("m", 60)];
     let found = units.iter().find(|(_, size)| seconds.is_multiple_of(*size));
     found.map_or_else(|| format!("{seconds}s"), |(unit, size)| format!("{}{unit}", seconds / size))
 }
 
 /// A text between quotes; it holds no control characters.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }

@@ -135,8 +135,9 @@ pub(super) fn identity(chain: &[CertificateDer<'static>], now: WallTime) -> Opti
     let first = chain.first()?;
     let own = parse(first).ok()?;
     let signer = match chain::follow(chain, &Trust::Host, within(&own, now)) {
-        ChainState::Trusted => Signer::Trusted,
+        // It stands for itself also where it was put among the authorities, as Debian does with its example.
         _ if own.subject() == own.issuer() => Signer::Itself,
+        ChainState::Trusted => Signer::Trusted,
         ChainState::NotAsked | ChainState::Unreadable(_) | ChainState::Broken(_) => Signer::Unknown,
     };
     let expires = WallTime(own.validity().not_after.timestamp().saturating_mul(1000));

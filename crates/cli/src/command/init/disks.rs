@@ -1,0 +1,39 @@
+//! The filesystems of this host as `ansai init` proposes to watch them: all of them, those of tomorrow as well. What may be
+//! deleted is never proposed, only shown as an example.
+
+use std::fmt::Write as _;
+
+use super::{Found, shown};
+
+/// What an operator can add.
+const EXAMPLE: &[&str] = &[
+    "  # What else may be given up on one of them is yours to say, as here:",
+    "  # /var:",
+    "  #   clean:",
+    "  #     logs: [{path: /var/log/app, pattern: \"*.log\", older_than: 30d}]",
+    "  #     temporary: [{path: /var/tmp/scratch, older_than: 7d}]",
+];
+
+// Writing to a string cannot fail, so the results are dropped throughout.
+pub(super) fn proposal(found: &Found, text: &mut String) {
+    text.push_str(
+        "# Filesystems: people are told when one is 80 % full, and before it will be full. From 90 % on room is made of\n\
+         # what nobody misses: downloaded packages, the journal above 100 MB, what logrotate left more than 30 days ago.\n",
+    );
+    text.push_str("disks:\n");
+    if found.inventory.mounts.is_empty() {
+        text.push_str(
+            "  # No filesystem of this host lies on a disk of its own; one that is mounted later is watched.\n",
+        );
+    }
+    for mount in &found.inventory.mounts {
+        let used = found.used.get(&mount.path).map_or(String::new(), |used| format!(", {used} used"));
+        let read_only = if mount.is_read_only { ", for reading only" } else { "" };
+        let (path, source) = (shown(&mount.path), shown(&mount.source));
+        let _ = writeln!(text, "  # {path}: {} on {source}, {}{used}{read_only}", mount.kind, mount.size);
+    }
+    text.push_str("  \"*\": {}\n");
+    EXAMPLE.iter().for_each(|line| {
+        let _ = writeln!(text, "{line}");
+    });
+}

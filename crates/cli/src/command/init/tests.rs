@@ -1,0 +1,160 @@
+//! What is proposed for hosts of the fixtures: word for word, valid, and without a warning.
+
+use ansai_model::{
+    domain::{certificate::Endpoint, service::ActiveState},
+    id::UnitName,
+    inventory::{CertificateFacts, CertificateIdentity, Inventory, MountFacts, Signer, TlsListener, UnitFacts},
+    time::WallTime,
+    units::{ByteSize, Percent},
+};
+
+use super::*;
+
+/// The first of January 2030, in milliseconds since 1970.
+const NEW_YEAR: i64 = 1_893_456_000_000;
+
+fn unit(name: &str, description: &str) -> UnitFacts {
+    let unit = UnitFacts::plain(UnitName::new(name).expect("valid"), ActiveState::Active);
+    UnitFacts { description: description.into(), ..unit }
+}
+
+fn mount(path: &str, kind: &str, source: &str, gib: u64) -> MountFacts {
+    let (path, kind, source) = (path.to_owned(), kind.to_owned(), source.to_owned());
+    MountFacts { path, kind, source, is_read_only: false, size: ByteSize(gib << 30) }
+}
+
+fn certificate(digest: &str, names: &[&str], signer: Signer) -> CertificateIdentity {
+    let names = names.iter().map(|name| (*name).to_owned()).collect();
+    CertificateIdentity { names, expires: WallTime(NEW_YEAR), signer, digest: digest.to_owned() }
+}
+
+fn file(path: &str, key: Option<&str>, certificate: &CertificateIdentity) -> CertificateFacts {
+    CertificateFacts { path: path.to_owned(), key: key.map(str::to_owned), certificate: certificate.clone() }
+}
+
+fn listener(endpoint: &str, unit: &str, certificate: &CertificateIdentity) -> TlsListener {
+    let endpoint: Endpoint = endpoint.parse().expect("an endpoint");
+    TlsListener { endpoint, certificate: certificate.clone(), unit: UnitName::new(unit).ok() }
+}
+
+fn asked_for(name: &str) -> Endpoint {
+    Endpoint { server_name: Some(name.to_owned()), ..("tls://[::1]:8443".parse().expect("an endpoint")) }
+}
+
+/// A host that has some of everything.
+fn full() -> Found {
+    let site = certificate("a", &["www.example.com", "example.com"], Signer::Trusted);
+    let mail = certificate("b", &["mail.example.com"], Signer::Trusted);
+    let snakeoil = certificate("c", &["host-1"], Signer::Itself);
+    let inside = certificate("d", &["*.corp.test", "10.0.0.2"], Signer::Unknown);
+    let other = certificate("e", &["www.example.com"], Signer::Unknown);
+    let old = certificate("f", &["old.example.com"], Signer::Trusted);
+    let nameless = certificate("g", &[], Signer::Itself);
+    let live = "/etc/letsencrypt/live/www.example.com";
+    let inventory = Inventory {
+        units: vec![
+            unit("app.service", "An app\nof two lines"),
+            unit("nginx.service", "A high performance web server"),
+            unit("systemd-journald.service", "Journal Service"),
+        ],
+        mounts: vec![
+            mount("/", "ext4", "/dev/vda1", 40),
+            MountFacts { is_read_only: true, ..mount("/srv/old data", "xfs", "/dev/vdb", 2048) },
+        ],
+        certificates: vec![
+            file("/etc/haproxy/corp.pem", None, &inside),
+            file(&format!("{live}/fullchain.pem"), Some(&format!("{live}/privkey.pem")), &site),
+            file("/etc/nginx/ssl/mail.crt", Some("/etc/nginx/ssl/mail.key"), &mail),
+            file("/etc/nginx/ssl/old.pem", Some("/etc/nginx/ssl/old.key"), &old),
+            file("/etc/postfix/site.pem", Some("/etc/postfix/site-key.pem"), &site),
+            file("/etc/ssl/certs/snakeoil.pem", Some("/etc/ssl/private/snakeoil.key"), &snakeoil),
+            file("/var/lib/app/server.v2.crt", Some("/var/lib/app/server.v2.key"), &nameless),
+        ],
+        tls_listeners: vec![
+            listener("https://127.0.0.1", "nginx.service", &site),
+            listener("smtp://127.0.0.1:25", "postfix.service", &site),
+            listener("https://127.0.0.1", "nginx.service", &mail),
+            listener("imaps://127.0.0.1", "dovecot.service", &mail),
+            listener("postgresql://127.0.0.1:5432", "postgresql@15-main.service", &snakeoil),
+            TlsListener { endpoint: asked_for("www.corp.test"), ..listener("tls://[::1]:8443", "", &inside) },
+            listener("tls://127.0.0.1:9443", "app.service", &other),
+            listener("tls://127.0.0.1:9444", "app.service", &nameless),
+        ],
+        ..Inventory::default()
+    };
+    Found {
+        ports: [("nginx.service".to_owned(), 80)].into(),
+        used: [("/".to_owned(), Percent::of(63, 100))].into(),
+        renewals: ["www.example.com".to_owned()].into(),
+        inventory,
+    }
+}
+
+#[track_caller]
+fn check(found: &Found, golden: &str, expected: &str) {
+    let text = proposal(found);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/init").join(golden);
+    if text != expected {
+        std::fs::write(path.with_extension("yaml.new"), &text).expect("written");
+        panic!("it differs from {golden}; what is made now stands beside it:\n{text}");
+    }
+    let read = ansai_config::parse(&[("ansai.yaml".into(), text)]).unwrap_or_else(|wrong| panic!("{wrong}"));
+    assert!(read.warnings().is_empty(), "{:?}", read.warnings());
+    let bundle = read.bundle(&found.inventory, 1).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let is_observed = bundle.parts().rules.values().all(|rule| rule.autonomy == ansai_model::rule::Autonomy::Observe);
+    assert!(is_observed, "nothing is done before somebody says so");
+}
+
+#[test]
+fn what_is_found_is_proposed_to_be_observed() {
+    check(&full(), "full.yaml", include_str!("../../../tests/init/full.yaml"));
+    assert_eq!(full().counts(), "2 services, 2 filesystems, 6 certificates");
+}
+
+#[test]
+fn what_stands_in_comments_is_valid_once_it_is_uncommented() {
+    let text = proposal(&full());
+    let (before, example) = text.split_once("  # /var:\n").expect("an example");
+    let (example, after) = example.split_once("\n\n").expect("its end");
+    let example = example.replace("  # ", "  ");
+    let uncommented = format!("{before}  /var:\n{example}\n\n{after}");
+    let read = ansai_config::parse(&[("ansai.yaml".into(), uncommented)]).unwrap_or_else(|wrong| panic!("{wrong}"));
+    assert!(read.warnings().is_empty(), "{:?}", read.warnings());
+    for example in ["renew: {acme", "renew: {exec"] {
+        let uncommented = text.replace(&format!("    # {example}"), &format!("    {example}"));
+        assert_ne!(text, uncommented);
+        let read = ansai_config::parse(&[("ansai.yaml".into(), uncommented)]).unwrap_or_else(|wrong| panic!("{wrong}"));
+        assert!(read.warnings().is_empty(), "{:?}", read.warnings());
+    }
+}
+
+#[test]
+fn a_host_with_nothing_gets_a_valid_file_as_well() {
+    check(&Found::default(), "empty.yaml", include_str!("../../../tests/init/empty.yaml"));
+    assert_eq!(Found::default().counts(), "no service but the system's own, 0 filesystems, 0 certificates");
+}
+
+#[test]
+fn nothing_that_a_host_says_of_itself_breaks_out_of_its_place() {
+    let evil = "a\"b\\\n  autonomy: act #";
+    let mut found = full();
+    for mount in &mut found.inventory.mounts {
+        mount.source = evil.to_owned();
+        mount.path.push_str(evil);
+    }
+    for unit in &mut found.inventory.units {
+        unit.description = evil.into();
+    }
+    for file in &mut found.inventory.certificates {
+        file.path.push_str(evil);
+    }
+    for listener in &mut found.inventory.tls_listeners {
+        listener.certificate.names = vec![evil.to_owned(), "x\u{202e}y".repeat(100)];
+    }
+    let text = proposal(&found);
+    let read =
+        ansai_config::parse(&[("ansai.yaml".into(), text.clone())]).unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));
+    assert!(
+        !ansai_config::expanded(&read.bundle(&Inventory::default(), 1).expect("valid")).contains("autonomy: act\n")
+    );
+}
