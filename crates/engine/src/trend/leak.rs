@@ -20,6 +20,8 @@ const DAY: f32 = 24.0;
 /// Floors of one stretch: enough to tell a line from a bend, few enough that a sawtooth's teeth are within one.
 const FLOORS: usize = 12;
 
+/// An earlier life that ended above this share of the limit may have ended by it, and shows no need.
+const OWN_END: f32 = 0.85;
 /// A leak whose figure falls below this share of its rise was given back.
 const GIVEN_BACK: f32 = 0.3;
 
@@ -60,8 +62,12 @@ pub fn leak(series: &Series, limit: f64, now: MonoTime) -> Option<Forecast> {
     let mut best: Option<(f32, Growth)> = None;
     let mut scratch = Vec::new();
     let span = -life.first()?.at;
+    let needed = series.needed_before(limit * OWN_END);
     let mut consider = |growth: Option<Growth>| {
-        let Some(growth) = growth else { return };
+        let Some(mut growth) = growth else { return };
+        if let Some(needed) = needed {
+            growth.rise = growth.rise.min(growth.last - needed);
+        }
         let confidence = confidence(&growth, limit);
         if best.as_ref().is_none_or(|(known, _)| confidence > *known) {
             best = Some((confidence, growth));

@@ -43,6 +43,9 @@ pub struct Past {
     seconds: u32,
     first: f32,
     last: f32,
+    /// Whether it ended while its growth was believed to lead to the limit.
+    #[serde(default)]
+    is_cut_short: bool,
 }
 
 /// The history of one figure, of at most 4 KiB.
@@ -122,7 +125,8 @@ impl Series {
             let seconds = last.at.saturating_sub(first.at) / TICKS;
             let surplus = (self.past.len() + 1).saturating_sub(PAST_MAX);
             self.past.drain(..surplus);
-            self.past.push(Past { seconds, first: first.last, last: last.last });
+            let is_cut_short = self.held.is_some();
+            self.past.push(Past { seconds, first: first.last, last: last.last, is_cut_short });
         }
         self.fine.clear();
         self.life.clear();
@@ -152,6 +156,12 @@ impl Series {
             (Some(first), Some(last)) => Duration::from_millis(u64::from(last.at.saturating_sub(first.at)) * 100),
             (None, _) | (_, None) => Duration::ZERO,
         }
+    }
+
+    /// What earlier lives needed that ended below `most`, and for other reasons than their growth: so much is no leak.
+    pub(super) fn needed_before(&self, most: f32) -> Option<f32> {
+        let sound = self.past.iter().filter(|past| !past.is_cut_short && past.last < most);
+        sound.map(|past| past.last).max_by(f32::total_cmp)
     }
 
     pub(super) fn fine(&self) -> &[Point] {

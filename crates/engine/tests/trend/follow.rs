@@ -118,6 +118,28 @@ fn what_is_given_back_ends_the_incident_at_once_and_what_only_comes_and_goes_doe
     assert_eq!((released.health(), figure(&released, "forecast.in")), (Health::Healthy, None));
 }
 
+/// The health after 900 minutes of growth to `to` MiB on a straight line, in the given life.
+fn filled(trend: &Trend, series: &mut Series, (begin, life): (u64, f64), to: u64) -> Health {
+    let mut last = Health::Unknown;
+    for minute in 0..=900 {
+        let used = 100 + (to - 100) * minute / 900;
+        last = follow(trend, series, now(begin + minute), seen(used * MIB, life)).health();
+    }
+    last
+}
+
+#[test]
+fn what_an_earlier_life_needed_is_no_leak_of_the_next() {
+    let (trend, mut series) = (trend(TrendKind::Leak), Series::new());
+    assert_eq!(filled(&trend, &mut series, (0, 1.0), 1500), Health::Failing, "nobody knows better yet");
+    for minute in 901..9000 {
+        let _ = follow(&trend, &mut series, now(minute), seen(1500 * MIB, 1.0));
+    }
+    assert_eq!(filled(&trend, &mut series, (9000, 2.0), 1500), Health::Healthy, "the cache is as large as before");
+    assert_eq!(filled(&trend, &mut series, (10_000, 3.0), 1980), Health::Failing, "this is more than before");
+    assert_eq!(filled(&trend, &mut series, (11_000, 4.0), 1980), Health::Failing, "that one ended by its growth");
+}
+
 #[test]
 fn a_disk_that_was_cleaned_is_healthy_at_once() {
     let (trend, mut series) = (trend(TrendKind::Fill), Series::new());

@@ -13,7 +13,7 @@ use crate::{
 
 /// Seeds that thresholds may be chosen on; those after it are for judging alone.
 const TUNE: std::ops::Range<u64> = 1..13;
-pub(crate) const JUDGE: std::ops::Range<u64> = 201..213;
+pub(crate) const JUDGE: std::ops::Range<u64> = 301..313;
 const LIMIT: f64 = 2.0 * (1u64 << 30) as f64;
 /// At most so many looks at a series are judged, evenly over its time.
 const LOOKS: usize = 250;
