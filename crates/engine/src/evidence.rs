@@ -100,6 +100,9 @@ impl HostEngine {
             self.changed(now);
         }
         self.tell_what_waited(now, id);
+        if self.state.incidents.get(&id).is_some_and(Incident::is_foreseen) {
+            self.reconcile(now, id);
+        }
     }
 
     /// Whether a notice should wait: a person who is asked to act needs the evidence, and who is told early has the time.

@@ -113,6 +113,11 @@ impl HostEngine {
             return;
         }
         self.tell_what_waited(now, id);
+        self.take_turns(now, id);
+        self.tell_what_is_foreseen(now, id);
+    }
+
+    fn take_turns(&mut self, now: Now, id: IncidentId) {
         for _ in 0..TURNS_MAX {
             let again = match self.state.remediations.contains_key(&id) {
                 true => self.advance(now, id),
@@ -284,18 +289,16 @@ impl HostEngine {
                 self.escalate(now, id, "nothing heals this by itself".into());
                 false
             }
+            // What is foreseen leaves the time to look first: a remedy would take the traces away.
+            Choice::Act if self.is_foreseen_and_looked_into(now, id) => false,
             Choice::Act => {
                 let remediation = self.remediation_for(id, runbook, policy);
                 self.state.remediations.insert(id, remediation);
                 self.set_phase(now, id, Phase::Remediating);
-                self.tell_what_is_foreseen(now, id);
                 true
             }
             Choice::Defer if wants_approval => self.await_approval(now, id, policy.approval_expires),
-            Choice::Defer => {
-                self.tell_what_is_foreseen(now, id);
-                false
-            }
+            Choice::Defer => false,
             Choice::Deny => {
                 if rule.autonomy == Autonomy::Suggest {
                     self.tell(now, id, NoticeKind::Suggested);

@@ -4,6 +4,7 @@
 use alloc::{boxed::Box, format, vec::Vec};
 
 use ansai_model::{
+    decision::Choice,
     id::{IncidentId, RouteId, TargetId},
     incident::{Incident, Phase, Resolution},
     notify::NoticeKind,
@@ -47,9 +48,17 @@ impl HostEngine {
 
     /// Tells of what will break if nothing is done, and what is about to be done: there may be time for a better remedy.
     pub(crate) fn tell_what_is_foreseen(&mut self, now: Now, id: IncidentId) {
-        if self.state.incidents.get(&id).is_some_and(Incident::is_foreseen) {
+        let Some(incident) = self.state.incidents.get(&id).filter(|incident| incident.is_foreseen()) else { return };
+        let is_deferred = incident.decision.as_ref().is_some_and(|decision| decision.choice == Choice::Defer);
+        if incident.phase == Phase::Remediating || (incident.phase == Phase::Open && is_deferred) {
             self.tell(now, id, NoticeKind::Foreseen);
         }
+    }
+
+    /// Whether evidence is awaited on something that is not broken yet.
+    pub(crate) fn is_foreseen_and_looked_into(&self, now: Now, id: IncidentId) -> bool {
+        self.state.incidents.get(&id).is_some_and(Incident::is_foreseen)
+            && self.waits_for_evidence(now, id, NoticeKind::Foreseen)
     }
 
     /// Whether a person who is asked to act is asked later, when a silence or a maintenance window is over: what is

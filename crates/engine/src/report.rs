@@ -91,6 +91,7 @@ fn headline(incident: &Incident) -> Text {
         Phase::Resolved(Resolution::Withdrawn { why }) => format!("{name}: nothing to heal ({why})"),
         Phase::Escalated { .. } => format!("{name} needs a person: {symptom}"),
         Phase::AwaitingApproval { .. } => format!("{name} waits for your approval: {symptom}"),
+        Phase::Open if is_foreseen => format!("{name} will fail if nothing is done: {symptom}"),
         Phase::Open => match &incident.decision {
             Some(decision) if decision.choice == Choice::Deny => {
                 format!("{name} is failing and was left alone: {symptom}")

@@ -122,11 +122,13 @@ fn what_was_changed_before_it_began_to_grow_is_the_cause_and_is_told() {
     host.sees("app.service#memory", grows(30 * HOUR));
     host.pass(secs(25));
     assert!(told(&host, NoticeKind::Foreseen).is_empty(), "it waits a little for the evidence");
+    assert_eq!(host.phase("app.service"), "open", "and nothing takes the traces away meanwhile");
     let (source, text) = ("dpkg's log".into(), "2026-11-13 10:00:00 upgrade app 1.0 1.1".into());
     let evidence = vec![Evidence { source, kind: EvidenceKind::Change, text }];
     let incident = host.open("app.service").expect("open").id;
     host.step(Input::Gathered { incident, evidence });
     let report = told(&host, NoticeKind::Foreseen)[0];
+    assert!(report.steps.iter().any(|step| format!("{step:?}").contains("waits for the quiet hours")), "{report:?}");
     let cause = report.cause.as_ref().expect("one");
     assert_eq!(cause.rule.as_str(), "leak-since-change");
     assert_eq!(cause.seen_in.as_str(), "dpkg's log: 2026-11-13 10:00:00 upgrade app 1.0 1.1");
