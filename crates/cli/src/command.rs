@@ -1,6 +1,7 @@
 //! The subcommands: one file each, and here only which one is meant.
 
 mod agent;
+mod certificate;
 mod check;
 mod config;
 mod consent;
@@ -24,7 +25,7 @@ mod test;
 
 use self::operate::{Ended, Opened};
 use crate::{
-    Command, ConfigCommand, ConsentArgs, ImportCommand, MaintenanceCommand, Places,
+    CertificateCommand, Command, ConfigCommand, ConsentArgs, ImportCommand, MaintenanceCommand, Places,
     exit::{Code, Failure},
 };
 
@@ -76,6 +77,13 @@ pub(crate) fn run(places: &Places, command: Command) -> Result<Code, Failure> {
             operate::end(places, Ended::Maintenance, &scope, consent)
         }
         Command::Maintenance { what: MaintenanceCommand::List } => maintenance::list(places),
+        Command::Certificate { what: CertificateCommand::List } => certificate::list(places),
+        Command::Certificate { what: CertificateCommand::Renew { name, consent } } => {
+            certificate::ask(places, certificate::Asked::Renew, &name, consent)
+        }
+        Command::Certificate { what: CertificateCommand::Revoke { name, consent } } => {
+            certificate::ask(places, certificate::Asked::Revoke, &name, consent)
+        }
         Command::Heal { target, consent } => operate::heal(places, &target, consent),
         Command::Drill { target, kind: Some(kind), consent, undo: _ } => drill::drill(places, &target, kind, consent),
         Command::Drill { target, kind: None, consent, undo: _ } => drill::undo(places, &target, consent),

@@ -199,6 +199,11 @@ enum Command {
         #[command(flatten)]
         consent: ConsentArgs,
     },
+    /// List the declared certificates, or have one replaced everywhere.
+    Certificate {
+        #[command(subcommand)]
+        what: CertificateCommand,
+    },
     /// Inject a failure on purpose, to see the healing work.
     Drill {
         /// The target: nginx, nginx.service or service/nginx.service.
@@ -270,6 +275,26 @@ enum ImportCommand {
         /// Replace a file that is there; it is kept as .bak.
         #[arg(long, requires = "output")]
         force: bool,
+    },
+}
+
+#[derive(Subcommand)]
+enum CertificateCommand {
+    /// List the declared certificates as they stand.
+    List,
+    /// Replace a certificate everywhere, though it may not be due: renewed, put in place, seen on every server.
+    Renew {
+        /// The certificate, by its name in the configuration.
+        name: String,
+        #[command(flatten)]
+        consent: ConsentArgs,
+    },
+    /// Replace a certificate everywhere, and have the present one revoked by its issuer.
+    Revoke {
+        /// The certificate, by its name in the configuration.
+        name: String,
+        #[command(flatten)]
+        consent: ConsentArgs,
     },
 }
 

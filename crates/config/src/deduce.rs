@@ -155,6 +155,7 @@ fn one(
         waits_for: Vec::new(),
         is_critical: service.is_critical,
         is_notifier: service.is_notifier.unwrap_or_else(|| carries_mail(configuration, name)),
+        requests: BTreeMap::new(),
     };
     parts.targets.insert(target.clone(), made);
     if let Subject::Unit(unit, facts) = subject {

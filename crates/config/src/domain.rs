@@ -75,6 +75,7 @@ pub(crate) fn target(id: TargetId) -> Target {
         waits_for: Vec::new(),
         is_critical: false,
         is_notifier: false,
+        requests: Default::default(),
     }
 }
 

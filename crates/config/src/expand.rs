@@ -265,6 +265,7 @@ fn target(target: &Target) -> Written {
         .maybe("waits_for", (!target.waits_for.is_empty()).then(|| Written::texts(&target.waits_for)))
         .only_if("critical", target.is_critical)
         .only_if("notifier", target.is_notifier)
+        .maybe("requests", (!target.requests.is_empty()).then(|| named(&target.requests, act::request)))
         .done()
 }
 

@@ -56,6 +56,7 @@ impl HostEngine {
             Operation::Reject { incident } => self.reject(now, incident, &by),
             Operation::Heal { target } => self.heal(now, &target, &by),
             Operation::Drill { target, kind } => self.drill(now, &target, kind),
+            Operation::Request { target, name } => self.requested(now, &target, &name, &by),
             Operation::CloseBreaker { target } => self.close_breaker(now, &target),
         };
         self.effects.push(Effect::Answer { request, answer });
@@ -243,6 +244,40 @@ impl HostEngine {
         self.changed(now);
         self.effects.push(Effect::Perform(Box::new(run)));
         done(format!("drill: ansai will {what}"))
+    }
+
+    /// Does what a target offers, though nothing may be wrong with it.
+    fn requested(&mut self, now: Now, target: &TargetId, name: &Text, by: &Text) -> Answer {
+        let Some(found) = self.bundle.parts().targets.get(target) else { return Self::target_not_found(target) };
+        let Some(request) = found.requests.get(name.as_str()).cloned() else {
+            let known: Vec<&str> = found.requests.keys().map(|name| name.as_str()).collect();
+            let known = if known.is_empty() { "nothing".into() } else { known.join(", ") };
+            return Answer::NotFound {
+                what: Text::new(format!("{target} does not offer to `{name}`")),
+                suggestion: Text::new(format!("it offers {known}; `ansai config show --expanded` has its declaration")),
+            };
+        };
+        if let Some((_, why)) = wishes::hold_on(self, target, now.wall) {
+            return refused(why, "release the hold first: `ansai release`");
+        }
+        if let Some((_, why)) = wishes::maintenance_on(self, target, now.wall) {
+            return refused(why, "end the maintenance window first: `ansai maintenance end`");
+        }
+        let open = self.targets.get(target).map(|index| index.open.clone()).unwrap_or_default();
+        if let Some(id) = open.iter().find(|id| self.state.remediations.contains_key(id)) {
+            return refused(
+                format!("{target} is being healed ({id})"),
+                format!("`ansai report {id}` says how it goes"),
+            );
+        }
+        if let Err(violation) = invariant::before_action(self, now, target, None, request.action.disruption()) {
+            return refused(violation.what, "`ansai explain` has every limit");
+        }
+        let what = request.action.describe();
+        let run = self.begin_run(now, None, target.clone(), request.action, request.timeout);
+        self.changed(now);
+        self.effects.push(Effect::Perform(Box::new(run)));
+        done(format!("asked for by {by}: ansai will {what}"))
     }
 
     /// A drill begins with a healthy target, and leaves room in the budgets for the remedy.

@@ -19,7 +19,7 @@ use ansai_model::{
     action::{Action, ActionOutcome, ActionRun},
     domain::certificate::{
         AcmeIssuer, CertificateAction, CertificateProbe, Deployment, Expectation, FileProbe, KeyPlace, Pair, Place,
-        PutBack, Renewal, RenewalReason, Renewer, Revocation, Solver, Trust,
+        PutBack, Renewal, RenewalReason, Renewer, Replacement, Revocation, Solver, Trust,
     },
     id::{RunId, TargetId},
     observation::Health,
@@ -150,12 +150,16 @@ impl Bench {
             incident: None,
             target: TargetId::new("certificate/api").expect("valid"),
             action: Action::Certificate(action),
-            timeout: Duration::from_secs(60),
+            timeout: Duration::from_secs(40),
         };
         self.host.perform(&run).await
     }
 
     async fn deploy(&self) -> ActionOutcome {
+        self.perform(CertificateAction::Deploy(self.deployment())).await
+    }
+
+    fn deployment(&self) -> Deployment {
         let source = Place {
             certificate: self.path("a.pem"),
             key: KeyPlace::Apart(self.path("a.key")),
@@ -164,8 +168,7 @@ impl Bench {
             mode: None,
         };
         let (copies, validators, units) = (Vec::new(), Vec::new(), Vec::new());
-        self.perform(CertificateAction::Deploy(Deployment { name: "api".into(), source, copies, validators, units }))
-            .await
+        Deployment { name: "api".into(), source, copies, validators, units }
     }
 
     /// How the certificate in its file is.
@@ -302,6 +305,31 @@ async fn serve_files(listener: tokio::net::TcpListener, folder: std::path::PathB
         let _ = stream.write_all(&body).await;
         let _ = stream.shutdown().await;
     }
+}
+
+#[tokio::test]
+async fn a_replacement_that_no_server_shows_is_put_back_and_nothing_is_revoked() {
+    let bench = Bench::new();
+    succeeded(bench.perform(CertificateAction::Renew(bench.renewal(bench.listen()))).await, "good for");
+    succeeded(bench.deploy().await, "a.pem");
+    let before = fs::read(bench.path("a.pem")).expect("there");
+    let replacement = |endpoints: Vec<String>| {
+        let endpoints = endpoints.iter().map(|text| text.parse().expect("an endpoint")).collect();
+        let renewal = Renewal { reason: RenewalReason::Asked, ..bench.renewal(bench.listen()) };
+        CertificateAction::Replace(Box::new(Replacement {
+            renewal,
+            deployment: bench.deployment(),
+            endpoints,
+            revokes: true,
+        }))
+    };
+    // The issuer's own server shows another certificate, for ever.
+    let outcome = bench.perform(replacement(vec![format!("tls://127.0.0.1:{}", bench.directory_port)])).await;
+    let ActionOutcome::Failed { why } = &outcome else { panic!("{outcome:?}") };
+    assert!(why.as_str().contains("still shows another certificate") && why.as_str().contains("put back"), "{why}");
+    assert_eq!(fs::read(bench.path("a.pem")).expect("there"), before);
+    succeeded(bench.perform(replacement(Vec::new())).await, "the replaced certificate is revoked");
+    assert_ne!(fs::read(bench.path("a.pem")).expect("there"), before);
 }
 
 #[tokio::test]

@@ -100,6 +100,19 @@ fn a_certificate_one_day_from_its_end_is_renewed_put_in_place_and_verified_on_it
     assert!(report["symptom"].as_str().is_some_and(|text| text.contains("is not the certificate in")), "{report:#}");
     assert!(agent::is_in(&agent::report(&host, "i2"), "by-itself"));
     assert_eq!(serial_of_file(&host, "/etc/postfix/certs/api.pem")?, new, "the same one, without asking the issuer");
+    // A key that others may know: nobody confirms, then somebody does.
+    let refused = agent::ansai(&host, &["certificate", "revoke", NAME])?;
+    assert_eq!(refused.code, 4, "{}", refused.stderr);
+    let plan = agent::ansai(&host, &["certificate", "revoke", NAME, "--dry-run"])?.ok()?;
+    assert!(plan.stdout.contains("- see it on tls://127.0.0.1:443, or put the earlier one back"), "{}", plan.stdout);
+    assert_eq!(serial(&host, 443)?, new, "a plan changes nothing");
+    let revoked = agent::ansai(&host, &["certificate", "revoke", NAME, "--yes"])?.ok()?;
+    assert!(revoked.stdout.contains("shown by 1 servers; the replaced certificate is revoked"), "{}", revoked.stdout);
+    let replaced = serial(&host, 443)?;
+    assert_ne!(replaced, new);
+    assert_eq!(serial_of_file(&host, "/etc/postfix/certs/api.pem")?, replaced);
+    let listed = json(&host, &["certificate", "list"])?;
+    assert_eq!(listed["certificates"][0]["target"], format!("certificate/{NAME}"), "{listed:#}");
     Ok(())
 }
 

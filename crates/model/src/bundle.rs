@@ -2,12 +2,12 @@
 //! Reading it from files is `config`'s.
 
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
-use core::fmt;
+use core::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    action::ProcessDeclaration,
+    action::{Action, ProcessDeclaration},
     check::Check,
     id::{CheckId, PolicyId, RouteId, RuleId, RunbookId, TargetId, UnitName},
     notify::Route,
@@ -40,6 +40,18 @@ pub struct Target {
     pub is_critical: bool,
     /// Whether it is one of ansai's own ways of telling people, which no remedy touches before a person has approved.
     pub is_notifier: bool,
+    /// What an operator may ask for by name though nothing is wrong, as `renew` for a certificate.
+    #[serde(default)]
+    pub requests: BTreeMap<String, Request>,
+}
+
+/// Something that is done when an operator asks for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// What.
+    pub action: Action,
+    /// How long it may take.
+    pub timeout: Duration,
 }
 
 impl Target {

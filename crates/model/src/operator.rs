@@ -88,6 +88,13 @@ pub enum Operation {
         /// Which.
         kind: DrillKind,
     },
+    /// Do what the target offers under this name. Holds, maintenance and budgets still apply.
+    Request {
+        /// Of which target.
+        target: TargetId,
+        /// Under which name.
+        name: Text,
+    },
     /// Close the circuit breaker of a target by hand.
     CloseBreaker {
         /// Which target.

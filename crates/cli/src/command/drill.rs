@@ -46,7 +46,7 @@ pub(super) fn drill(places: &Places, name: &str, kind: DrillKind, consent: Conse
     // Whoever cannot listen still hears whether the drill was taken on.
     let events = client::events(places).ok();
     let done = client::operate(places, Operation::Drill { target: target.clone(), kind })?;
-    let outcome = events.and_then(|events| outcome(events, &target));
+    let outcome = events.and_then(|events| outcome(events, &target, OUTCOME_MAX));
     let text = match outcome {
         None => done.text,
         Some(ActionOutcome::Succeeded { note } | ActionOutcome::NotNeeded { why: note }) => {
@@ -80,11 +80,15 @@ fn what_it_does(kind: DrillKind) -> &'static str {
     }
 }
 
-/// How the drill ended, as the agent tells it; nothing when that was not heard in time.
-fn outcome(events: impl Iterator<Item = Event>, target: &TargetId) -> Option<ActionOutcome> {
+/// How something that an operator asked for ended, as the agent tells it; nothing when that was not heard in time.
+pub(super) fn outcome(
+    events: impl Iterator<Item = Event>,
+    target: &TargetId,
+    longest: Duration,
+) -> Option<ActionOutcome> {
     let begun = Instant::now();
     let mut drill = None;
-    for event in events.take(EVENTS_MAX).take_while(|_| begun.elapsed() < OUTCOME_MAX) {
+    for event in events.take(EVENTS_MAX).take_while(|_| begun.elapsed() < longest) {
         match event.happening {
             Happening::ActionBegun { run, incident: None, target: of, .. } if of == *target => drill = Some(run),
             Happening::ActionEnded { run, outcome, .. } if drill == Some(run) => return Some(outcome),

@@ -44,6 +44,8 @@ const SERVED_TIMEOUT: Duration = Duration::from_secs(10);
 const SERVED_FAIL_AFTER: u32 = 3;
 /// An issuer that looks at several names and waits for a record in the DNS takes its time.
 const RENEWAL_TIMEOUT: Duration = Duration::from_secs(300);
+/// All of it, and the servers seen to show it.
+const REPLACEMENT_TIMEOUT: Duration = Duration::from_secs(480);
 /// Validators and reloads.
 const DEPLOYMENT_TIMEOUT: Duration = Duration::from_secs(100);
 
@@ -52,6 +54,7 @@ pub(crate) fn timeout(action: &CertificateAction) -> Duration {
     match action {
         CertificateAction::Renew(_) | CertificateAction::Revoke(_) => RENEWAL_TIMEOUT,
         CertificateAction::Deploy(_) | CertificateAction::PutBack(_) => DEPLOYMENT_TIMEOUT,
+        CertificateAction::Replace(_) => REPLACEMENT_TIMEOUT,
     }
 }
 
@@ -95,7 +98,7 @@ fn one(findings: &mut Findings<'_>, name: String, at: document::Place, node: &No
     let source = source(findings, node, &key);
     let server_name = node.string_at("server_name");
     let server_name = server_name.or_else(|| expect.names.iter().find(|name| !name.starts_with('*')).cloned());
-    let endpoints = endpoints(findings, node, &key, server_name.as_deref());
+    let endpoints = read::endpoints(findings, node, &key, server_name.as_deref());
     if source.is_none() && endpoints.is_empty() && !node.has("file") && !node.has("endpoints") {
         let help = "write file: /PATH, or endpoints: [\"https://HOST\"]".to_owned();
         findings.error(at, &key, "there is nothing to look at", help);
@@ -160,17 +163,6 @@ fn source(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Place> 
     Some(Place { certificate, key: key_place, owner, group, mode })
 }
 
-fn endpoints(findings: &mut Findings<'_>, node: &Node, key: &str, server_name: Option<&str>) -> Vec<Endpoint> {
-    let key = joined(key, "endpoints");
-    let texts = match node.get("endpoints") {
-        Some(list) if list.list().is_some() => list.list().unwrap_or_default().iter().collect(),
-        Some(one) if !one.is_null() => vec![one],
-        Some(_) | None => Vec::new(),
-    };
-    let read = texts.into_iter().filter_map(|text| read::endpoint(findings, text, &key));
-    read.map(|endpoint| Endpoint { server_name: server_name.map(str::to_owned), ..endpoint }).collect()
-}
-
 /// An issuer must be told for which names.
 fn names_for_acme(findings: &mut Findings<'_>, node: &Node, key: &str, expect: &Expectation, by: Option<&Renewer>) {
     use ansai_model::domain::certificate::Solver;
@@ -209,7 +201,11 @@ fn add_one(
 ) -> Result<(), ansai_model::id::NameError> {
     let id = TargetId::of("certificate", &certificate.name)?;
     let files = certificate.source.iter().chain(&certificate.copies).map(|place| place.certificate.clone());
-    let made = ansai_model::bundle::Target { configuration: files.collect(), ..target(id.clone()) };
+    let made = ansai_model::bundle::Target {
+        configuration: files.collect(),
+        requests: ladder::requests(certificate),
+        ..target(id.clone())
+    };
     parts.targets.insert(id.clone(), made);
     let autonomy = certificate.autonomy.unwrap_or(configuration.autonomy);
     let severity = certificate.severity.unwrap_or(Severity::Day);

@@ -2,6 +2,7 @@
 
 use ansai_model::{
     action::{Action, Disruption, EnvironmentEntry, EnvironmentKind},
+    bundle::Request,
     id::UnitName,
     runbook::{Entry, OnFailure, Rung, Step, Then},
 };
@@ -34,6 +35,11 @@ pub(super) fn rung(rung: &Rung) -> Written {
         .put("attempts", Written::plain(rung.attempts_max))
         .maybe("undo", undo.map(Written::List))
         .done()
+}
+
+/// What an operator may ask for.
+pub(super) fn request(request: &Request) -> Written {
+    action(&request.action).time("timeout", request.timeout).done()
 }
 
 fn step(step: &Step) -> Written {

@@ -118,6 +118,11 @@ pub(crate) static TARGET: Shape = Shape {
             .example("[\"disk//var#full\"]"),
         key("critical", Kind::Truth, "Whether a person must act now when it cannot be healed").default("false"),
         key(
+            "requests",
+            Kind::Named(&Kind::Shape(&STEP)),
+            "What is done when an operator asks for it by this name, though nothing is wrong",
+        ),
+        key(
             "notifier",
             Kind::Truth,
             "Whether it carries our own messages: a remedy for it then waits for a person's approval",

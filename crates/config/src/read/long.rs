@@ -53,6 +53,14 @@ pub(crate) fn long(findings: &mut Findings<'_>, root: &Node, fallback: &Fallback
         long.targets.insert(id.clone(), target(findings, node, &key, id));
     }
     let processes = processes(root, &long.targets);
+    for (name, _, node) in root.named("targets") {
+        let Some(target) = TargetId::new(name).ok().and_then(|id| long.targets.get_mut(&id)) else { continue };
+        for (request, _, node) in node.named("requests") {
+            let key = format!("targets.{name}.requests.{request}");
+            let read = rung::request(findings, node, &key, &processes);
+            target.requests.extend(read.map(|read| (request.to_owned(), read)));
+        }
+    }
     for (name, place, node) in root.named("checks") {
         let key = format!("checks.{name}");
         let Some(id) = name_of(findings, CheckId::new(name), place, &key) else { continue };
@@ -118,6 +126,7 @@ fn target(findings: &mut Findings<'_>, node: &Node, key: &str, id: TargetId) -> 
         configuration: environment::paths(findings, node, "configuration", key),
         is_critical: node.truth_at("critical").unwrap_or_default(),
         is_notifier: node.truth_at("notifier").unwrap_or_default(),
+        requests: BTreeMap::new(),
         id,
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use ansai_model::{
     action::{Action, Disruption, ProcessDeclaration},
+    bundle::Request,
     id::RungId,
     runbook::{Entry, OnFailure, Rung, Step, Then},
 };
@@ -65,6 +66,18 @@ pub(super) fn rung(findings: &mut Findings<'_>, node: &Node, key: &str, processe
         attempts_max: node.count_at("attempts").unwrap_or(1),
         undo,
     })
+}
+
+/// What an operator may ask for.
+pub(super) fn request(findings: &mut Findings<'_>, node: &Node, key: &str, processes: &Processes) -> Option<Request> {
+    match step(findings, node, key, processes)? {
+        Step::Act { action, timeout } => Some(Request { action, timeout }),
+        Step::Wait(_) => {
+            let help = "write an action, as {reload_unit: app.service}".to_owned();
+            findings.error(node.place, key, "nobody asks for a wait", help);
+            None
+        }
+    }
 }
 
 fn step(findings: &mut Findings<'_>, node: &Node, key: &str, processes: &Processes) -> Option<Step> {

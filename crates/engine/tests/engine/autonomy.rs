@@ -152,6 +152,7 @@ fn what_an_operator_names_wrongly_is_said_to_be_missing() {
     let table = [
         Operation::Heal { target: nobody.clone() },
         Operation::Drill { target: nobody.clone(), kind: DrillKind::Crash },
+        Operation::Request { target: nobody.clone(), name: "renew".into() },
         Operation::CloseBreaker { target: nobody },
         Operation::Approve { incident: IncidentId(7) },
         Operation::Reject { incident: IncidentId(7) },
@@ -163,6 +164,21 @@ fn what_an_operator_names_wrongly_is_said_to_be_missing() {
         let answer = host.operator(operation.clone());
         assert!(answer.starts_with("not found: "), "{operation:?}: {answer}");
     }
+}
+
+#[test]
+fn what_a_target_offers_is_done_when_it_is_asked_for_and_nothing_forbids_it() {
+    let ask = |name: &str| Operation::Request { target: target("app.service"), name: name.into() };
+    let offer = "targets:\n  service/app.service: {requests: {again: {reload_unit: app.service}}}\n";
+    let mut host = Host::new(&format!("{PLAIN}{offer}"));
+    assert!(host.operator(ask("other")).starts_with("not found: service/app.service does not offer to `other`"));
+    host.hold_file(Some("no"));
+    assert_eq!(host.operator(ask("again")), "refused: the HOLD file stops all action (no)");
+    host.hold_file(None);
+    assert!(host.operator(ask("again")).ends_with("ansai will reload app.service"));
+    assert!(host.operator(ask("again")).starts_with("refused"), "one at a time");
+    host.action_ends(succeeded());
+    assert_eq!(host.begun.len(), 1);
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod pem;
 mod place;
 mod read;
 mod renew;
+mod replace;
 mod seen;
 mod solver;
 mod store;
@@ -151,6 +152,7 @@ pub(super) async fn perform(host: &LinuxHost, action: &CertificateAction, run: &
         CertificateAction::Deploy(deployment) => Box::pin(deploy::deploy(host, deployment, run)).await,
         CertificateAction::PutBack(what) => Box::pin(deploy::put_back(host, what, run)).await,
         CertificateAction::Revoke(revocation) => Box::pin(renew::revoke(host, revocation, run)).await,
+        CertificateAction::Replace(replacement) => Box::pin(replace::replace(host, replacement, run)).await,
     }
 }
 
@@ -162,6 +164,7 @@ pub(super) fn plan(host: &LinuxHost, action: &CertificateAction) -> Vec<Text> {
         CertificateAction::Deploy(deployment) => deploy::plan(host, deployment),
         CertificateAction::PutBack(what) => deploy::plan_put_back(host, what),
         CertificateAction::Revoke(_) => Vec::new(),
+        CertificateAction::Replace(replacement) => replace::plan(host, replacement),
     };
     std::iter::once(Text::new(action.describe())).chain(steps.into_iter().map(Text::new)).collect()
 }

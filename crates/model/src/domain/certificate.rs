@@ -9,7 +9,7 @@ mod judge;
 
 pub use action::{
     AcmeIssuer, CertificateAction, Deployment, KeyPlace, Pair, Place, PutBack, Renewal, RenewalReason, Renewer,
-    Revocation, Solver,
+    Replacement, Revocation, Solver,
 };
 pub use endpoint::{Endpoint, EndpointError, EndpointProtocol};
 pub use judge::{Aspect, CertificateSeen, ChainState, Expectation, KeyMatch, Sameness, Strength, covers, judge};

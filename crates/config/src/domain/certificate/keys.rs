@@ -86,6 +86,11 @@ pub(crate) static ACTION: Shape = Shape {
         key("deploy", Kind::Shape(&DEPLOYMENT), "Puts the new one wherever it is used, validates, and reloads"),
         key("put_back", Kind::Shape(&PUT_BACK), "Puts back what was replaced last, and reloads"),
         key("revoke", Kind::Shape(&REVOCATION), "Has the one that was replaced last revoked by its issuer"),
+        key(
+            "replace",
+            Kind::Shape(&REPLACEMENT),
+            "Renews it, puts it in place and sees it on every server, or puts it back",
+        ),
     ],
 };
 
@@ -168,4 +173,15 @@ static PUT_BACK: Shape = Shape { title: "What is put back", keys: &[NAME, UNITS]
 static REVOCATION: Shape = Shape {
     title: "A revocation",
     keys: &[NAME, key("by", Kind::Shape(&RENEWER), "Who issued it").example("{certbot: api.example.com}")],
+};
+
+static REPLACEMENT: Shape = Shape {
+    title: "A replacement",
+    keys: &[
+        key("renew", Kind::Shape(&RENEWAL), "Who renews it"),
+        key("deploy", Kind::Shape(&DEPLOYMENT), "Where it goes"),
+        key("endpoints", Kind::Texts, "Servers that must show it afterwards").example("[\"https://127.0.0.1\"]"),
+        key("server_name", Kind::Text, "The name that they are asked for").default("their host"),
+        key("revokes", Kind::Truth, "Whether the one before is then revoked").default("false"),
+    ],
 };

@@ -1,12 +1,15 @@
 //! The ladder of a certificate. What is renewed already is only taken over: put in place, or read anew by who serves it.
 //! What is due is renewed, put in place and verified on every declared server, and put back when that fails.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use ansai_model::{
     action::Action,
+    bundle::Request,
     condition::Condition,
-    domain::certificate::{CertificateAction, Deployment, KeyPlace, Pair, Place, PutBack, Renewal, RenewalReason},
+    domain::certificate::{
+        CertificateAction, Deployment, KeyPlace, Pair, Place, PutBack, Renewal, RenewalReason, Renewer, Replacement,
+    },
     id::RungId,
     runbook::{Entry, OnFailure, Rung, Step, Then},
 };
@@ -21,13 +24,7 @@ const RENEWAL_WAIT: Duration = Duration::from_secs(360);
 
 pub(super) fn rungs(certificate: &Certificate) -> Vec<Rung> {
     let Some(source) = &certificate.source else { return Vec::new() };
-    let deploy = CertificateAction::Deploy(Deployment {
-        name: certificate.name.clone(),
-        source: source.clone(),
-        copies: certificate.copies.clone(),
-        validators: certificate.validators.clone(),
-        units: certificate.units.clone(),
-    });
+    let deploy = CertificateAction::Deploy(deployment(certificate, source));
     let condition = |text| Some(crate::condition::parse(text).expect("a condition on a figure"));
     let stale = condition("figure.certificate.is_stale == true");
     let due = condition("figure.certificate.is_due == true");
@@ -40,7 +37,7 @@ pub(super) fn rungs(certificate: &Certificate) -> Vec<Rung> {
         let steps = reload(certificate);
         rungs.extend(rung("reload", steps, 1, Vec::new()).map(|rung| Rung { when: stale, ..rung }));
     }
-    if let Some(renew) = renewal(certificate, source) {
+    if let Some(renew) = renewal(certificate, source).map(CertificateAction::Renew) {
         rungs.extend(renewed(due, renew, deploy, &put_back(certificate)));
     }
     rungs
@@ -93,16 +90,46 @@ fn reload(certificate: &Certificate) -> Vec<Step> {
     validate.chain(reload.map(|action| Step::Act { action, timeout: JOB_TIMEOUT })).collect()
 }
 
-fn renewal(certificate: &Certificate, source: &Place) -> Option<CertificateAction> {
+fn deployment(certificate: &Certificate, source: &Place) -> Deployment {
+    Deployment {
+        name: certificate.name.clone(),
+        source: source.clone(),
+        copies: certificate.copies.clone(),
+        validators: certificate.validators.clone(),
+        units: certificate.units.clone(),
+    }
+}
+
+/// What an operator may ask for: a new one everywhere, and the present one revoked besides.
+pub(super) fn requests(certificate: &Certificate) -> BTreeMap<String, Request> {
+    let Some(source) = &certificate.source else { return BTreeMap::new() };
+    let Some(renewal) = renewal(certificate, source) else { return BTreeMap::new() };
+    let renewal = Renewal { reason: RenewalReason::Asked, ..renewal };
+    let request = |name: &str, revokes| {
+        let (deployment, endpoints) = (deployment(certificate, source), certificate.endpoints.clone());
+        let replacement = Replacement { renewal: renewal.clone(), deployment, endpoints, revokes };
+        let action = CertificateAction::Replace(Box::new(replacement));
+        let request = Request { timeout: timeout(&action), action: Action::Certificate(action) };
+        (name.to_owned(), request)
+    };
+    let revoke = match certificate.renewer {
+        // Only the issuer can revoke it, and a command does not say who that is.
+        Some(Renewer::Exec(_)) | None => None,
+        Some(Renewer::Certbot { .. } | Renewer::Acme(_)) => Some(request("revoke", true)),
+    };
+    std::iter::once(request("renew", false)).chain(revoke).collect()
+}
+
+fn renewal(certificate: &Certificate, source: &Place) -> Option<Renewal> {
     let key = match &source.key {
         KeyPlace::Apart(path) => Some(path.clone()),
         KeyPlace::Inside | KeyPlace::Nowhere => None,
     };
-    Some(CertificateAction::Renew(Renewal {
+    Some(Renewal {
         name: certificate.name.clone(),
         current: Pair { certificate: source.certificate.clone(), key },
         expect: certificate.expect.clone(),
         by: certificate.renewer.clone()?,
         reason: RenewalReason::Due,
-    }))
+    })
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use ansai_model::{
     domain::certificate::{
         AcmeIssuer, Aspect, CertificateAction, CertificateProbe, Deployment, Endpoint, Expectation, FileProbe,
-        KeyPlace, Pair, Place, PutBack, RENEW_BEFORE, Renewal, RenewalReason, Renewer, Revocation, ServedProbe, Solver,
-        Trust,
+        KeyPlace, Pair, Place, PutBack, RENEW_BEFORE, Renewal, RenewalReason, Renewer, Replacement, Revocation,
+        ServedProbe, Solver, Trust,
     },
     id::UnitName,
     probe::CommandLine,
@@ -108,53 +108,93 @@ fn need<'a>(findings: &mut Findings<'_>, node: &'a Node, key: &str, name: &str) 
 /// What is done about a certificate.
 pub(crate) fn action(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<CertificateAction> {
     node.map()?;
-    let names = ["renew", "deploy", "put_back", "revoke"];
+    let names = ["renew", "deploy", "put_back", "revoke", "replace"];
     let found: Vec<&str> = names.into_iter().filter(|name| node.has(name)).collect();
     let [what] = found[..] else {
-        let help = "write exactly one of renew, deploy, put_back and revoke".to_owned();
+        let help = "write exactly one of renew, deploy, put_back, revoke and replace".to_owned();
         findings.error(node.place, key, "this says not, or not clearly, what is done", help);
         return None;
     };
     let (node, key) = (node.get(what)?, joined(key, what));
     node.map()?;
-    let name = need(findings, node, &key, "name")?.text()?.to_owned();
-    if !is_name(&name) {
-        let help = "letters, digits and .-_ are fine".to_owned();
-        findings.error(place_of(node, "name"), &joined(&key, "name"), format!("`{}` is no name", cut(&name)), help);
-        return None;
-    }
     Some(match what {
-        "renew" => {
-            let certificate = need(findings, node, &key, "file").and_then(|_| node.path_at("file"))?;
-            let reason = match node.truth_at("asked") {
-                Some(true) => RenewalReason::Asked,
-                Some(false) | None => RenewalReason::Due,
-            };
-            let by = need(findings, node, &key, "by")?;
-            CertificateAction::Renew(Renewal {
-                name,
-                current: Pair { certificate, key: node.path_at("key") },
-                expect: expect(findings, node, &key),
-                by: renewer(findings, by, &joined(&key, "by"))?,
-                reason,
-            })
+        "renew" => CertificateAction::Renew(renewal(findings, node, &key)?),
+        "deploy" => CertificateAction::Deploy(deployment(findings, node, &key)?),
+        "put_back" => {
+            let name = name(findings, node, &key)?;
+            CertificateAction::PutBack(PutBack { name, units: units(findings, node, "units", &key) })
         }
-        "deploy" => {
-            let source = need(findings, node, &key, "source")?;
-            CertificateAction::Deploy(Deployment {
-                name,
-                source: place(findings, source, &joined(&key, "source"))?,
-                copies: places(findings, node, "copies", &key),
-                validators: commands(node, "validators"),
-                units: units(findings, node, "units", &key),
-            })
-        }
-        "put_back" => CertificateAction::PutBack(PutBack { name, units: units(findings, node, "units", &key) }),
-        _ => {
-            let by = need(findings, node, &key, "by")?;
+        "revoke" => {
+            let (name, by) = (name(findings, node, &key)?, need(findings, node, &key, "by")?);
             CertificateAction::Revoke(Revocation { name, by: renewer(findings, by, &joined(&key, "by"))? })
         }
+        _ => {
+            let (renew, deploy) = (need(findings, node, &key, "renew")?, need(findings, node, &key, "deploy")?);
+            CertificateAction::Replace(Box::new(Replacement {
+                renewal: renewal(findings, renew, &joined(&key, "renew"))?,
+                deployment: deployment(findings, deploy, &joined(&key, "deploy"))?,
+                endpoints: endpoints(findings, node, &key, node.text_at("server_name")),
+                revokes: node.truth_at("revokes").unwrap_or_default(),
+            }))
+        }
     })
+}
+
+fn name(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<String> {
+    let name = need(findings, node, key, "name")?.text()?.to_owned();
+    if is_name(&name) {
+        return Some(name);
+    }
+    let help = "letters, digits and .-_ are fine".to_owned();
+    findings.error(place_of(node, "name"), &joined(key, "name"), format!("`{}` is no name", cut(&name)), help);
+    None
+}
+
+fn renewal(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Renewal> {
+    node.map()?;
+    let name = name(findings, node, key)?;
+    let certificate = need(findings, node, key, "file").and_then(|_| node.path_at("file"))?;
+    let by = need(findings, node, key, "by")?;
+    Some(Renewal {
+        name,
+        current: Pair { certificate, key: node.path_at("key") },
+        expect: expect(findings, node, key),
+        by: renewer(findings, by, &joined(key, "by"))?,
+        reason: match node.truth_at("asked") {
+            Some(true) => RenewalReason::Asked,
+            Some(false) | None => RenewalReason::Due,
+        },
+    })
+}
+
+fn deployment(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Deployment> {
+    node.map()?;
+    let name = name(findings, node, key)?;
+    let source = need(findings, node, key, "source")?;
+    Some(Deployment {
+        name,
+        source: place(findings, source, &joined(key, "source"))?,
+        copies: places(findings, node, "copies", key),
+        validators: commands(node, "validators"),
+        units: units(findings, node, "units", key),
+    })
+}
+
+/// The servers under `endpoints`, all asked for one name.
+pub(crate) fn endpoints(
+    findings: &mut Findings<'_>,
+    node: &Node,
+    key: &str,
+    server_name: Option<&str>,
+) -> Vec<Endpoint> {
+    let key = joined(key, "endpoints");
+    let texts = match node.get("endpoints") {
+        Some(list) if list.list().is_some() => list.list().unwrap_or_default().iter().collect(),
+        Some(one) if !one.is_null() => vec![one],
+        Some(_) | None => Vec::new(),
+    };
+    let read = texts.into_iter().filter_map(|text| endpoint(findings, text, &key));
+    read.map(|endpoint| Endpoint { server_name: server_name.map(str::to_owned), ..endpoint }).collect()
 }
 
 /// A name becomes a folder of the state directory, so it must not lead anywhere else.

@@ -1,8 +1,8 @@
 //! The long form of looks at certificates and of what is done about them, as it is written out.
 
 use ansai_model::domain::certificate::{
-    AcmeIssuer, Aspect, CertificateAction, CertificateProbe, Expectation, KeyPlace, Place, RenewalReason, Renewer,
-    Solver, Trust,
+    AcmeIssuer, Aspect, CertificateAction, CertificateProbe, Deployment, Expectation, KeyPlace, Place, Renewal,
+    RenewalReason, Renewer, Solver, Trust,
 };
 
 use crate::expand::{Fields, Written, command, time};
@@ -60,31 +60,44 @@ pub(crate) fn action(action: &CertificateAction) -> Fields {
     let named = Fields::default().put("name", Written::text(action.name()));
     let fields = Fields::default();
     let written = match action {
-        CertificateAction::Renew(renewal) => {
-            let named = named
-                .put("file", Written::text(&renewal.current.certificate))
-                .maybe("key", renewal.current.key.as_ref().map(Written::text));
-            let written = expectation(named, &renewal.expect)
-                .put("by", renewer(&renewal.by))
-                .only_if("asked", renewal.reason == RenewalReason::Asked);
-            fields.put("renew", written.done())
-        }
-        CertificateAction::Deploy(deployment) => {
-            let (copies, validators) = (&deployment.copies, &deployment.validators);
-            let written = named
-                .put("source", place(&deployment.source))
-                .maybe("copies", list(copies.iter().map(place)))
-                .maybe("validators", list(validators.iter().map(command)))
-                .maybe("units", list(deployment.units.iter().map(Written::text)));
-            fields.put("deploy", written.done())
-        }
+        CertificateAction::Renew(renewal) => fields.put("renew", renewed(renewal)),
+        CertificateAction::Deploy(deployment) => fields.put("deploy", deployed(deployment)),
         CertificateAction::PutBack(put_back) => {
             let written = named.maybe("units", list(put_back.units.iter().map(Written::text)));
             fields.put("put_back", written.done())
         }
         CertificateAction::Revoke(revocation) => fields.put("revoke", named.put("by", renewer(&revocation.by)).done()),
+        CertificateAction::Replace(replacement) => {
+            let server_name = replacement.endpoints.first().and_then(|endpoint| endpoint.server_name.as_ref());
+            let written = Fields::default()
+                .put("renew", renewed(&replacement.renewal))
+                .put("deploy", deployed(&replacement.deployment))
+                .maybe("endpoints", list(replacement.endpoints.iter().map(Written::text)))
+                .maybe("server_name", server_name.map(Written::text))
+                .only_if("revokes", replacement.revokes);
+            fields.put("replace", written.done())
+        }
     };
     Fields::default().put("certificate", written.done())
+}
+
+fn renewed(renewal: &Renewal) -> Written {
+    let fields = Fields::default()
+        .put("name", Written::text(&renewal.name))
+        .put("file", Written::text(&renewal.current.certificate))
+        .maybe("key", renewal.current.key.as_ref().map(Written::text));
+    let fields = expectation(fields, &renewal.expect).put("by", renewer(&renewal.by));
+    fields.only_if("asked", renewal.reason == RenewalReason::Asked).done()
+}
+
+fn deployed(deployment: &Deployment) -> Written {
+    Fields::default()
+        .put("name", Written::text(&deployment.name))
+        .put("source", place(&deployment.source))
+        .maybe("copies", list(deployment.copies.iter().map(place)))
+        .maybe("validators", list(deployment.validators.iter().map(command)))
+        .maybe("units", list(deployment.units.iter().map(Written::text)))
+        .done()
 }
 
 fn list(items: impl Iterator<Item = Written>) -> Option<Written> {

@@ -5,7 +5,9 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Trust;
+use alloc::boxed::Box;
+
+use super::{Endpoint, Trust};
 use crate::{action::Disruption, domain::certificate::Expectation, id::UnitName, probe::CommandLine};
 
 /// Something that is done about a certificate.
@@ -22,6 +24,9 @@ pub enum CertificateAction {
     PutBack(PutBack),
     /// Have the issuer revoke the certificate that was replaced last.
     Revoke(Revocation),
+    /// All of it at once, because an operator asks: renewed, put in place, seen on every server (and put back when it is
+    /// not), and the one before revoked when that is asked for too.
+    Replace(Box<Replacement>),
 }
 
 /// A certificate file with the file of its key.
@@ -164,6 +169,19 @@ pub struct PutBack {
     pub units: Vec<UnitName>,
 }
 
+/// Replacing a certificate everywhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replacement {
+    /// Who renews it.
+    pub renewal: Renewal,
+    /// Where it goes.
+    pub deployment: Deployment,
+    /// Who must show it afterwards.
+    pub endpoints: Vec<Endpoint>,
+    /// Whether the one before is revoked once the new one is shown.
+    pub revokes: bool,
+}
+
 /// Having a certificate revoked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revocation {
@@ -191,7 +209,7 @@ impl CertificateAction {
     pub fn disruption(&self) -> Disruption {
         match self {
             Self::Renew(_) | Self::Revoke(_) => Disruption::None,
-            Self::Deploy(_) | Self::PutBack(_) => Disruption::Brief,
+            Self::Deploy(_) | Self::PutBack(_) | Self::Replace(_) => Disruption::Brief,
         }
     }
 
@@ -202,6 +220,8 @@ impl CertificateAction {
         match self {
             Self::Renew(renewal) => renewal.reason == RenewalReason::Due,
             Self::Deploy(_) | Self::PutBack(_) | Self::Revoke(_) => true,
+            // Each time the issuer would be asked for another one.
+            Self::Replace(_) => false,
         }
     }
 
@@ -213,6 +233,7 @@ impl CertificateAction {
             Self::Deploy(deployment) => &deployment.name,
             Self::PutBack(put_back) => &put_back.name,
             Self::Revoke(revocation) => &revocation.name,
+            Self::Replace(replacement) => &replacement.renewal.name,
         }
     }
 
@@ -240,6 +261,13 @@ impl CertificateAction {
             }
             Self::Revoke(revocation) => {
                 format!("have the replaced certificate {} revoked by {}", revocation.name, revocation.by.shown())
+            }
+            Self::Replace(replacement) => {
+                let revoked = if replacement.revokes { ", and have the one before revoked" } else { "" };
+                let (name, places) = (&replacement.renewal.name, replacement.deployment.copies.len() + 1);
+                let by = replacement.renewal.by.shown();
+                let units = reloaded(&replacement.deployment.units);
+                format!("replace the certificate {name} in every place ({places}) by {by}{units}{revoked}")
             }
         }
     }

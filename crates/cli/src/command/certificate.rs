@@ -1,0 +1,145 @@
+//! `ansai certificate`: the certificates as they stand, and what an operator may ask for: a new one everywhere, and the
+//! present one revoked besides. The agent does it, and its gates have the last word.
+
+use std::time::Duration;
+
+use ansai_host::{
+    linux::{LinuxHost, Options},
+    port::Host,
+};
+use ansai_model::{action::ActionOutcome, bundle::Request, id::TargetId, operator::Operation, text::Text, time::Shown};
+use ansai_protocol::{SCHEMA, TargetStatus};
+use comfy_table::Cell;
+use serde_json::json;
+use tokio_util::task::TaskTracker;
+
+use super::{
+    config,
+    consent::{self, Proof},
+    drill, target,
+};
+use crate::{
+    ConsentArgs, Places, client,
+    exit::{Code, Failure},
+    show,
+};
+
+/// Longest wait for the end of a replacement, above what the action itself may take.
+const OUTCOME_MAX: Duration = Duration::from_secs(600);
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// A new one everywhere.
+    Renew,
+    /// And the present one revoked.
+    Revoke,
+}
+
+impl Asked {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Renew => "renew",
+            Self::Revoke => "revoke",
+        }
+    }
+}
+
+pub(super) fn list(places: &Places) -> Result<Code, Failure> {
+    let mut targets = client::status(places)?.targets;
+    targets.retain(|target| target.target.domain() == "certificate");
+    match places.json {
+        true => show::print_json(&json!({"schema": SCHEMA, "certificates": targets})),
+        false if targets.is_empty() => show::print("no certificate is declared; `certificates:` declares them"),
+        false => show::print(&rendered(&targets)),
+    }
+    Ok(Code::Ok)
+}
+
+fn rendered(targets: &[TargetStatus]) -> String {
+    let rows = targets.iter().map(|target| {
+        let incident = target.incident.map(|id| id.to_string()).unwrap_or_default();
+        let (name, summary) = (Cell::new(target.target.name()), Cell::new(target.summary.as_str()));
+        vec![name, show::health(target.health), Cell::new(incident), summary]
+    });
+    show::table(&["CERTIFICATE", "HEALTH", "INCIDENT", "LAST LOOK"], rows)
+}
+
+/// Asks the agent for a new certificate, and waits for what comes of it.
+pub(super) fn ask(places: &Places, asked: Asked, name: &str, consent: ConsentArgs) -> Result<Code, Failure> {
+    let target = certificate(places, name)?;
+    if consent.rehearsal.dry_run {
+        return rehearse(places, asked, &target);
+    }
+    let (what, proof) = match asked {
+        Asked::Renew => (format!("replace the certificate {} everywhere", target.name()), Proof::Yes),
+        Asked::Revoke => (
+            format!("replace the certificate {} everywhere and have the present one revoked", target.name()),
+            Proof::Text(target.name().to_owned()),
+        ),
+    };
+    consent::ask(&what, &proof, consent)?;
+    // Whoever cannot listen still hears whether it was taken on.
+    let events = client::events(places).ok();
+    let done = client::operate(places, Operation::Request { target: target.clone(), name: asked.as_str().into() })?;
+    show::note(done.text.as_str());
+    let failed =
+        |what: String| Failure::new(Code::Failing, what, format!("`ansai explain {target}` says how it stands"));
+    let text: Text = match events.and_then(|events| drill::outcome(events, &target, OUTCOME_MAX)) {
+        None => done.text,
+        Some(ActionOutcome::Succeeded { note } | ActionOutcome::NotNeeded { why: note }) => note,
+        Some(ActionOutcome::Refused { why }) => {
+            return Err(Failure::new(Code::Refused, why.to_string(), "nothing was changed"));
+        }
+        Some(ActionOutcome::Failed { why } | ActionOutcome::Lost { why }) => return Err(failed(why.to_string())),
+        Some(ActionOutcome::TimedOut { after }) => {
+            return Err(failed(format!("it did not end within {}", Shown(after))));
+        }
+    };
+    match places.json {
+        true => show::print_json(&json!({"schema": SCHEMA, "text": text})),
+        false => show::print(text.as_str()),
+    }
+    Ok(Code::Ok)
+}
+
+/// The certificate of the running agent that is meant.
+fn certificate(places: &Places, name: &str) -> Result<TargetId, Failure> {
+    let all: Vec<String> = client::status(places)?
+        .targets
+        .iter()
+        .filter(|status| status.target.domain() == "certificate")
+        .map(|status| status.target.to_string())
+        .collect();
+    let found = target::among(&all, name)?;
+    TargetId::new(found).map_err(|error| Failure::new(Code::Usage, error.to_string(), ""))
+}
+
+/// Says step by step what would be done.
+fn rehearse(places: &Places, asked: Asked, target: &TargetId) -> Result<Code, Failure> {
+    let bundle = config::load(places)?.bundle(&config::inventory(places)?, 1);
+    let bundle = bundle.map_err(|wrong| Failure::wrong(&wrong))?;
+    let offered = bundle.parts().targets.get(target).and_then(|target| target.requests.get(asked.as_str()));
+    let Some(Request { action, .. }) = offered else {
+        let what = format!("nothing declares who could {} {target}", asked.as_str());
+        return Err(Failure::new(Code::Usage, what, "declare `renew:` in its configuration"));
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(Code::Failing, error.to_string(), ""))?;
+    let plan = runtime.block_on(async {
+        let options = Options { buses: Vec::new(), ..Options::this_machine(places.state_dir.clone()) };
+        LinuxHost::new(options, &TaskTracker::new()).plan(action).await
+    });
+    runtime.shutdown_background();
+    match places.json {
+        true => show::print_json(
+            &json!({"schema": SCHEMA, "would": asked.as_str(), "targets": [target], "steps": plan.steps}),
+        ),
+        false => {
+            let lines: Vec<String> = plan.steps.iter().map(|step| format!("- {step}")).collect();
+            show::print(&lines.join("\n"));
+            show::note("nothing was changed (--dry-run)");
+        }
+    }
+    Ok(Code::Ok)
+}
