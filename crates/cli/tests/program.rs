@@ -133,7 +133,7 @@ fn the_scenario_in_the_documents_passes() {
 
 #[test]
 fn scenarios_pass_and_one_that_differs_fails_and_can_be_blessed() {
-    check(&["test", scenarios().to_str().expect("text")], 0, "14 passed, 0 failed");
+    check(&["test", scenarios().to_str().expect("text")], 0, "15 passed, 0 failed");
     let folder = tempfile::tempdir().expect("a folder");
     for name in ["ansai.yaml", "killed.scenario"] {
         let text = std::fs::read_to_string(scenarios().join(name)).expect("a file");

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use ansai_host::linux::drill;
+use ansai_model::{bundle::Bundle, inventory::Inventory, probe::Probe};
 use ansai_protocol::{RouteTrial, SCHEMA, Status};
 use serde_json::json;
 
@@ -85,7 +86,10 @@ fn findings(places: &Places) -> Vec<Finding> {
         let what = format!("{} is there and stops all action", places.hold_file.display());
         findings.push(warn(what, "remove it when healing may go on"));
     }
-    findings.extend(drills(places));
+    if let Some((inventory, bundle)) = bundle(places) {
+        findings.extend(watched(&inventory, &bundle));
+        findings.extend(drills(&bundle));
+    }
     match client::status(places) {
         Ok(status) => findings.extend(agent(&status)),
         Err(failure) => findings.push(fail(failure.what(), failure.suggestion())),
@@ -93,13 +97,34 @@ fn findings(places: &Places) -> Vec<Finding> {
     findings
 }
 
-/// What drills have left behind; nothing when that cannot be known.
-fn drills(places: &Places) -> Vec<Finding> {
-    let Ok(configuration) = super::config::load(places) else { return Vec::new() };
-    let Some(bundle) = super::config::inventory(places).ok().and_then(|units| configuration.bundle(&units, 1).ok())
-    else {
-        return Vec::new();
-    };
+/// What is watched on this host; nothing when that cannot be known.
+fn bundle(places: &Places) -> Option<(Inventory, Bundle)> {
+    let configuration = super::config::load(places).ok()?;
+    let inventory = super::config::inventory(places).ok()?;
+    let bundle = configuration.bundle(&inventory, 1).ok()?;
+    Some((inventory, bundle))
+}
+
+/// How much is watched of what there is.
+fn watched(inventory: &Inventory, bundle: &Bundle) -> Vec<Finding> {
+    let parts = bundle.parts();
+    let count = |domain: &str| parts.targets.keys().filter(|target| target.domain() == domain).count();
+    let memory = parts.checks.values().filter(|check| matches!(check.probe, Probe::Memory(_))).count();
+    let disks = count("disk");
+    let (services, certificates) = (count("service"), count("certificate"));
+    let watched = format!(
+        "watched are services: {services} (memory: {memory}), filesystems: {disks}, certificates: {certificates}"
+    );
+    let mut findings = vec![ok(watched)];
+    if disks == 0 && !inventory.mounts.is_empty() {
+        let todo = "write `disks: {\"*\": {}}`; ansai init --dry-run shows what else there is to watch";
+        findings.push(warn("no filesystem is watched, and a full one makes every service fail", todo));
+    }
+    findings
+}
+
+/// What drills have left behind.
+fn drills(bundle: &Bundle) -> Vec<Finding> {
     let left = bundle.parts().targets.values().flat_map(|target| {
         let files = drill::left_behind(&target.configuration);
         files.into_iter().map(|file| {
@@ -253,6 +278,30 @@ mod tests {
         assert_eq!(text, "ok    fine\nwarn  odd\n      try: look\nFAIL  bad\n      worse\n      try: mend it");
         let value = as_json(&[fail("bad", "mend it")]);
         assert_eq!(value["findings"][0]["level"], "fail");
+    }
+
+    #[test]
+    fn filesystems_that_nobody_watches_are_told_of() {
+        use ansai_model::{inventory::MountFacts, units::ByteSize};
+        let mount = MountFacts {
+            path: "/".to_owned(),
+            source: "/dev/vda".to_owned(),
+            kind: "ext4".to_owned(),
+            is_read_only: false,
+            size: ByteSize(1 << 30),
+        };
+        let inventory = Inventory { mounts: vec![mount], ..Inventory::default() };
+        let found = |text: &str, inventory: &Inventory| {
+            let read = ansai_config::parse(&[("ansai.yaml".into(), text.to_owned())]).expect("valid");
+            rendered(&watched(inventory, &read.bundle(inventory, 1).expect("valid")))
+        };
+        let text = "memory: true\nservices: {app.service: {memory: true}}\n";
+        let counts = "ok    watched are services: 1 (memory: 1)";
+        let told = found(text, &inventory);
+        assert!(told.starts_with(&format!("{counts}, filesystems: 0, certificates: 0\nwarn  no filesystem")), "{told}");
+        let text = format!("{text}disks: {{\"*\": {{}}}}\n");
+        assert_eq!(found(&text, &inventory), format!("{counts}, filesystems: 1, certificates: 0"));
+        assert!(!found("services: {}\n", &Inventory::default()).contains("warn"));
     }
 
     #[test]
