@@ -162,6 +162,10 @@ fn grows(incident: &Incident) -> Option<String> {
 }
 
 fn changed(incident: &Incident) -> Option<String> {
+    // What fills a disk is hardly what was installed on it.
+    if incident.target.domain() == "disk" {
+        return None;
+    }
     let found = incident.evidence.iter().find(|evidence| evidence.kind == EvidenceKind::Change)?;
     Some(format!("{}: {}", found.source, first_line(found.text.as_str())))
 }

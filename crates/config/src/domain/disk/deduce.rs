@@ -30,6 +30,8 @@ use crate::{
     units::shown_percent,
 };
 
+/// Less room than this is none on any disk: what asks for more at once, as a database does for its log, fails already.
+const AVAILABLE_MAX: ByteSize = ByteSize(16 << 20);
 /// Growth shows in minutes, not in seconds.
 const TREND_EVERY: Duration = Duration::from_secs(60);
 const STATE_EVERY: Duration = Duration::from_secs(60);
@@ -64,7 +66,8 @@ pub(crate) fn deduce(
     for (mount, disk) in disks.on(inventory) {
         // A name that was found rather than written cannot be mended in the configuration.
         let is_written = disks.0.contains_key(mount);
-        if let Err(error) = one(configuration, disk, mount, &known, parts)
+        let size = inventory.mounts.iter().find(|facts| facts.path == mount).map_or(ByteSize(0), |facts| facts.size);
+        if let Err(error) = one(configuration, (disk, size), mount, &known, parts)
             && is_written
         {
             findings.name(disk.place, &disk.key, &error);
@@ -82,7 +85,7 @@ impl Disks {
 
 fn one(
     configuration: &Configuration,
-    disk: &Disk,
+    (disk, size): (&Disk, ByteSize),
     mount: &str,
     known: &[&str],
     parts: &mut BundleParts,
@@ -96,7 +99,8 @@ fn one(
             id
         }
     };
-    let made = Made { disk, mount, id: &id };
+    let available_min = ByteSize((size.0 / 100).clamp(AVAILABLE_MIN.0, AVAILABLE_MAX.0));
+    let made = Made { disk, mount, id: &id, available_min };
     let matters = made.matters(configuration, policy.as_str(), &made.ladder(known))?;
     parts.targets.insert(id.clone(), target(id.clone()));
     matters.into_iter().try_for_each(|matter| add(configuration, parts, &id, matter))
@@ -107,6 +111,8 @@ struct Made<'a> {
     disk: &'a Disk,
     mount: &'a str,
     id: &'a TargetId,
+    /// With less it is full: one percent of it, within bounds.
+    available_min: ByteSize,
 }
 
 impl Made<'_> {
@@ -127,7 +133,7 @@ impl Made<'_> {
         let space = vec![
             self.look("space", self.space(disk.act_at))?,
             self.look("inodes", self.inodes(disk.act_at))?,
-            Check { fail_after: 1, ..self.look("full", self.full(AVAILABLE_MIN))? },
+            Check { fail_after: 1, ..self.look("full", self.full(self.available_min))? },
         ];
         let mut matters = vec![
             told(

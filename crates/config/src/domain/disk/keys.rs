@@ -73,7 +73,7 @@ pub(crate) static PROBE: Shape = Shape {
         MOUNT,
         key("look", Kind::Word("look", &["space", "inodes", "full", "read-only", "errors"]), "What is looked at"),
         key("fails_at", Kind::Percent, "The used share that is failing, for `space` and `inodes`").example("90%"),
-        key("available_min", Kind::Size, "Less room for ordinary users is failing, for `full`").default("64KiB"),
+        key("available_min", Kind::Size, "Less room for ordinary users is failing, for `full`").default("1MiB"),
         key("within", Kind::Duration, "How long an error is held against it, for `errors`").default("1h"),
     ],
 };

@@ -13,8 +13,8 @@ use crate::{
     form::{cut, joined},
 };
 
-/// Less room than this is none: a file of one block and its directory.
-pub(crate) const AVAILABLE_MIN: ByteSize = ByteSize(64 << 10);
+/// Less room than this is none: a filesystem keeps some for itself, and says that it is available.
+pub(crate) const AVAILABLE_MIN: ByteSize = ByteSize(1 << 20);
 /// How long an error of the kernel is held against a disk.
 pub(crate) const ERRORS_WITHIN: Duration = Duration::from_secs(3_600);
 /// What holds for logs and for temporary files that do not say how old they must be.

@@ -1,0 +1,253 @@
+//! Disks end to end, on real filesystems: one that fills up is cleaned to its goal and nothing else on it changes, a service
+//! that failed for lack of room is healed after it, one that the kernel stops writing to is told, one that is mounted later
+//! is watched.
+//!
+//! Each filesystem is an ext4 in a file of the lab host, on a loop device.
+
+use std::time::Duration;
+
+use ansai_lab::agent::{QUICK, is_in, steps, wait_report};
+use ansai_lab::{Host, HostOptions, agent, mail};
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+const LIMIT: Duration = Duration::from_secs(60);
+/// Waits of seconds where there are minutes.
+const POLICY: &str = "  disk: {cooldown: 1s, budget: {actions: 20}, breaker: {failures: 20}, stable_for: 2s, \
+                      verify_within: 5s, backoff: {initial: 500ms, max: 2s}}\n";
+
+/// Mounts an ext4 of 100 MiB that reserves nothing for root.
+fn mount(host: &Host, at: &str) -> Result<()> {
+    let image = format!("/root{}.img", at.replace('/', "-"));
+    let script = format!(
+        "set -e
+         [ -e /dev/loop-control ] || mknod /dev/loop-control c 10 237
+         for n in $(seq 0 63); do [ -e /dev/loop$n ] || mknod /dev/loop$n b 7 $n; done
+         truncate -s 100M {image}
+         mkfs.ext4 -q -F -m 0 {image}
+         mkdir -p {at}
+         mount -o loop,errors=remount-ro {image} {at}"
+    );
+    host.run_ok(&["sh", "-c", &script])?;
+    Ok(())
+}
+
+/// Used and available bytes.
+fn room(host: &Host, at: &str) -> Result<(u64, u64)> {
+    let output = host.run_ok(&["df", "-B1", "--output=used,avail", at])?;
+    let line = output.stdout.lines().nth(1).context("a line of figures")?;
+    let mut numbers = line.split_whitespace().map(str::parse);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(used)), Some(Ok(available))) => Ok((used, available)),
+        _ => anyhow::bail!("df says {line}"),
+    }
+}
+
+/// How many percent are used.
+fn share(host: &Host, at: &str) -> Result<u64> {
+    let (used, available) = room(host, at)?;
+    Ok(used * 100 / (used + available))
+}
+
+/// Takes room with a file until this many percent are used.
+fn fill(host: &Host, at: &str, file: &str, percent: u64) -> Result<()> {
+    let (used, available) = room(host, at)?;
+    let bytes = (used + available) * percent / 100 - used;
+    host.run_ok(&["fallocate", "-l", &bytes.to_string(), &format!("{at}/{file}")])?;
+    Ok(())
+}
+
+/// Old logs of a megabyte each, and one that is being written.
+fn write_logs(host: &Host, at: &str, count: u64) -> Result<()> {
+    let script = format!(
+        "set -e
+         mkdir -p {at}/log/deep
+         for n in $(seq 1 {count}); do
+           head -c 1048576 /dev/urandom > {at}/log/deep/app-$n.log
+           touch -d '40 days ago' {at}/log/deep/app-$n.log
+         done
+         date > {at}/log/new.log"
+    );
+    host.run_ok(&["sh", "-c", &script])?;
+    Ok(())
+}
+
+/// What must not change: other files, of any age, also where links lead to them from the scope, and names beside it.
+fn write_precious(host: &Host, at: &str) -> Result<()> {
+    let script = format!(
+        "set -e
+         mkdir -p {at}/precious {at}/logs /root/elsewhere
+         for n in 1 2 3; do head -c 3000000 /dev/urandom > {at}/precious/$n.log; done
+         date > {at}/logs/app-1.log
+         date > /root/elsewhere/app.log
+         date > {at}/log/other.txt
+         ln -s {at}/precious {at}/log/a-link
+         ln -s {at}/precious/1.log {at}/log/b.log
+         ln {at}/precious/2.log {at}/log/c.log
+         touch -h -d '50 days ago' {at}/log/b.log {at}/log/c.log {at}/log/other.txt {at}/precious/* {at}/logs/* /root/elsewhere/*"
+    );
+    host.run_ok(&["sh", "-c", &script])?;
+    Ok(())
+}
+
+/// The sums of all files but the old logs, and where the links lead.
+fn sums(host: &Host, at: &str) -> Result<String> {
+    let script = format!(
+        "find {at} /root/elsewhere -type f ! -path '{at}/log/deep/*' -print0 | sort -z | xargs -0 sha256sum; \
+         find {at} -type l -printf '%p %l\\n' | sort"
+    );
+    Ok(host.run_ok(&["sh", "-c", &script])?.stdout)
+}
+
+fn disk(at: &str, more: &str) -> String {
+    format!(
+        "disks:\n  {at}:\n    every: 500ms\n{more}    clean: {{logs: [{{path: {at}/log, pattern: \"*.log\", \
+         older_than: 30d, strategy: delete}}]}}\n"
+    )
+}
+
+fn install(host: &Host, text: &str) -> Result<()> {
+    mail::start(host)?;
+    let notify = "notify:\n  email: {to: ops@lab.test, smtp: \"smtp://127.0.0.1:25\", healed: true}\n";
+    agent::install(host, &format!("{QUICK}{POLICY}{notify}{text}"))?;
+    agent::start(host)
+}
+
+/// The newest incident that a check of this name opened, when there is one.
+fn incident(host: &Host, check: &str) -> Option<String> {
+    let incidents = agent::incidents(host).unwrap_or_default();
+    let ids = incidents.iter().filter_map(|incident| Some(format!("i{}", incident["id"].as_u64()?)));
+    ids.into_iter().find(|id| agent::report(host, id)["check"] == check)
+}
+
+fn wait_incident(host: &Host, check: &str) -> Result<String> {
+    host.wait_for(&format!("an incident of {check}"), LIMIT, || Ok(incident(host, check)))
+        .with_context(|| format!("{:#?}", agent::incidents(host)))
+}
+
+/// The text of a report's steps.
+fn words(report: &Value) -> String {
+    report["steps"].to_string()
+}
+
+#[test]
+fn a_disk_that_fills_up_is_brought_below_its_goal_and_nothing_else_changes() -> Result<()> {
+    let host = Host::boot(&HostOptions::new("disk"))?;
+    mount(&host, "/data")?;
+    write_logs(&host, "/data", 30)?;
+    write_precious(&host, "/data")?;
+    install(&host, &disk("/data", ""))?;
+    host.wait_until("the disk to be watched", LIMIT, || Ok(!disk_target(&host, "/data").is_null()))?;
+    fill(&host, "/data", "precious/fill", 96)?;
+    let before = sums(&host, "/data")?;
+    let id = wait_incident(&host, "disk//data#space")?;
+    let report = wait_report(&host, &id, "healed")?;
+    let share = share(&host, "/data")?;
+    assert!((75..=80).contains(&share), "to its goal and no further: {share} %\n{report:#}");
+    assert_eq!(sums(&host, "/data")?, before, "nothing outside of the scope has changed");
+    assert_eq!(report["phase"]["resolved"]["healed"]["rung"], "cleaning", "{report:#}");
+    assert!(report["cause"].is_null(), "nothing is claimed that was not observed: {report:#}");
+    let ended = steps(&report, "ended");
+    let cleaned = ended.first().context("a step")?["outcome"]["succeeded"]["note"].as_str().unwrap_or_default();
+    assert!(cleaned.contains("MiB freed on /data: 96.") && cleaned.contains("app-"), "{report:#}");
+    let messages = mail::wait_for(&host, 1, LIMIT)?;
+    assert!(messages[0].contains("MiB freed on /data"), "{}", messages[0]);
+    // Oldest first and no more than needed: some are left.
+    let left = host.run_ok(&["sh", "-c", "ls /data/log/deep | wc -l"])?;
+    assert!((5..25).contains(&left.text().parse::<u64>()?), "{}", left.text());
+    Ok(())
+}
+
+#[test]
+fn a_service_that_failed_for_lack_of_room_is_healed_after_its_disk_in_one_report() -> Result<()> {
+    const APP: &str =
+        "[Service]\nExecStart=/bin/sh -c 'head -c 262144 /dev/zero > /data/app.state && exec sleep infinity'\n";
+    let host = Host::boot(&HostOptions::new("full"))?;
+    mount(&host, "/data")?;
+    write_logs(&host, "/data", 30)?;
+    host.install_unit("app.service", APP)?;
+    host.start("app.service")?;
+    let services = "services:\n  app.service: {needs: [disk//data]}\n";
+    install(&host, &format!("{}{services}", disk("/data", "")))?;
+    agent::wait_health(&host, "app.service", "healthy")?;
+    // Nobody makes room before the service has failed.
+    agent::ansai(&host, &["hold", "disk//data", "--reason", "test"])?.ok()?;
+    host.run(&["sh", "-c", "rm /data/app.state; cat /dev/zero > /data/fill"])?;
+    let left = room(&host, "/data")?;
+    assert!(left.1 < 1 << 20, "it is full: {left:?} {:#?}", agent::incidents(&host)?);
+    wait_incident(&host, "disk//data#full").or_else(|_| wait_incident(&host, "disk//data#space"))?;
+    host.run_ok(&["systemctl", "kill", "-s", "KILL", "app.service"])?;
+    let id = wait_incident(&host, "service/app.service#unit")?;
+    host.wait_until("the service to wait for its disk", LIMIT, || {
+        Ok(!steps(&agent::report(&host, &id), "cause").is_empty())
+    })?;
+    assert!(steps(&agent::report(&host, &id), "started").is_empty(), "nothing is done to it before there is room");
+    agent::ansai(&host, &["release", "disk//data"])?.ok()?;
+    let report = wait_report(&host, &id, "healed")?;
+    let told = words(&report);
+    let order = [
+        "disk//data: /data: ",
+        "MiB freed on /data",
+        "cleaning: verified",
+        "restart app.service",
+        "healed by `restart`",
+    ];
+    let places: Vec<_> = order.iter().map(|words| told.find(words)).collect();
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{places:?} {report:#}");
+    assert!(host.is_active("app.service")? && share(&host, "/data")? <= 80);
+    Ok(())
+}
+
+#[test]
+fn a_disk_that_the_kernel_stops_writing_to_is_told_and_one_that_is_remounted_is_not() -> Result<()> {
+    let host = Host::boot(&HostOptions::new("read-only"))?;
+    mount(&host, "/data")?;
+    mount(&host, "/other")?;
+    install(&host, "disks:\n  /data: {every: 500ms}\n  /other: {every: 500ms}\n")?;
+    host.run_ok(&["mount", "-o", "remount,ro", "/other"])?;
+    let source = host.run_ok(&["findmnt", "-no", "SOURCE", "/data"])?;
+    let device = source.text().trim_start_matches("/dev/");
+    // The kernel's own way to find an error; it lies outside of what the host may write to.
+    std::fs::write(format!("/sys/fs/ext4/{device}/trigger_fs_error"), "1").context("an error of the filesystem")?;
+    let id = host
+        .wait_for("the disk to be told of", Duration::from_secs(90), || Ok(incident(&host, "disk//data#read-only")))?;
+    let report = wait_report(&host, &id, "escalated")?;
+    let symptom = report["symptom"].as_str().unwrap_or_default();
+    assert!(symptom.contains("the kernel made /data read-only after an error"), "{report:#}");
+    assert_eq!(report["severity"], "now", "{report:#}");
+    assert_eq!(incident(&host, "disk//other#read-only"), None);
+    assert!(agent::report(&host, &id)["steps"].to_string().contains("nothing heals this by itself"));
+    Ok(())
+}
+
+/// What the agent says of a disk, and null when it watches none there.
+fn disk_target(host: &Host, at: &str) -> Value {
+    let status = agent::json(host, &["status"]).unwrap_or_default();
+    let name = format!("disk/{at}");
+    let targets = status["targets"].as_array().cloned().unwrap_or_default();
+    targets.into_iter().find(|target| target["target"] == name.as_str()).unwrap_or_default()
+}
+
+#[test]
+fn a_disk_that_is_mounted_later_is_watched_and_one_that_is_gone_is_not() -> Result<()> {
+    let host = Host::boot(&HostOptions::new("later"))?;
+    install(&host, "disks:\n  \"/srv/*\": {every: 500ms}\n")?;
+    assert!(disk_target(&host, "/srv/late").is_null());
+    mount(&host, "/srv/late")?;
+    host.wait_until(
+        "the new disk to be watched",
+        LIMIT,
+        || Ok(disk_target(&host, "/srv/late")["health"] == "healthy"),
+    )?;
+    mount(&host, "/elsewhere")?;
+    fill(&host, "/srv/late", "fill", 97)?;
+    let id = wait_incident(&host, "disk//srv/late#space")?;
+    // Nothing may be given up there, so people are told.
+    let report = wait_report(&host, &id, "escalated")?;
+    assert!(is_in(&report, "escalated"), "{report:#}");
+    assert!(disk_target(&host, "/elsewhere").is_null(), "no pattern fits it");
+    // For a moment somebody may still look at what takes its room.
+    host.wait_until("the disk to be let go", LIMIT, || Ok(host.run(&["umount", "/srv/late"])?.is_success()))?;
+    host.wait_until("the disk to be forgotten", LIMIT, || Ok(disk_target(&host, "/srv/late").is_null()))?;
+    Ok(())
+}
