@@ -72,6 +72,8 @@ pub(crate) enum Wake {
 const GRID: Duration = Duration::from_millis(50);
 /// How long after its time-out a look that never answered is given up.
 const LOOK_GRACE: Duration = Duration::from_secs(5);
+/// How long a remedy that worked is looked at more often; a policy may want to see it well for hours.
+const WATCHED_CLOSELY: Duration = Duration::from_secs(60);
 
 impl HostEngine {
     /// An engine that continues from `state` under `bundle`. It decides nothing before [`Input::Started`].
@@ -305,7 +307,7 @@ impl HostEngine {
     fn observed(&mut self, now: Now, id: &CheckId, observation: Observation) {
         let Some(&slot) = self.check_index.get(id) else { return };
         let observation = self.believe(slot, observation);
-        let is_awaited = self.is_verifying(&self.checks[slot].check.target);
+        let is_awaited = self.is_verifying(now, &self.checks[slot].check.target);
         let check = &mut self.checks[slot];
         check.looked_at = Some(check.in_flight.take().unwrap_or(now.mono));
         let change = check.absorb(now, observation);
@@ -323,11 +325,18 @@ impl HostEngine {
         self.follow_up(now, slot, change);
     }
 
-    /// Whether a remedy waits for what the target's checks say: they are looked at more often then.
-    fn is_verifying(&self, target: &TargetId) -> bool {
+    /// Whether a remedy waits for what the target's checks say, or has just worked: they are looked at more often then.
+    fn is_verifying(&self, now: Now, target: &TargetId) -> bool {
         let open = self.targets.get(target).into_iter().flat_map(|index| &index.open);
-        open.filter_map(|id| self.state.remediations.get(id))
-            .any(|remediation| matches!(remediation.stage, Stage::Verifying { .. } | Stage::Stabilizing { .. }))
+        open.into_iter().any(|id| match self.state.remediations.get(id).map(|remediation| &remediation.stage) {
+            Some(Stage::Verifying { .. }) => true,
+            Some(Stage::Stabilizing { .. }) => {
+                let healthy = self.state.incidents.get(id).and_then(|incident| incident.healthy_since);
+                healthy.is_none_or(|since| now.mono.since(since.mono) < WATCHED_CLOSELY)
+            }
+            Some(Stage::Ready | Stage::Acting { .. } | Stage::Waiting { .. }) => false,
+            Some(Stage::BackingOff { .. } | Stage::Undoing { .. }) | None => false,
+        })
     }
 
     /// What follows from a check's new state. The quick way out is the everyday one: nothing changed, nothing is open.

@@ -180,3 +180,16 @@ fn a_restart_that_fails_is_tried_again_without_waiting_for_another_night() {
     host.pass(secs(22 * HOUR));
     assert_eq!(host.done(), ["restart app.service", "restart app.service"]);
 }
+
+#[test]
+fn a_remedy_that_is_watched_for_hours_is_not_looked_at_four_times_a_second() {
+    let mut host = mending();
+    leaks(&mut host, "app.service", HOUR);
+    host.pass(secs(120));
+    assert_eq!(host.phase("app.service"), "stabilizing");
+    let before = host.looks;
+    host.pass(secs(600));
+    // The unit each half minute, its memory each minute.
+    let services = 4;
+    assert!(host.looks - before <= 600 / 30 * services + 600 / 60 * services, "{} looks", host.looks - before);
+}

@@ -75,6 +75,8 @@ pub(crate) struct Host {
     pub(crate) begun: Vec<(Duration, String)>,
     pub(crate) dispatches: Vec<Dispatch>,
     pub(crate) has_evidence: bool,
+    /// How often anything was looked at.
+    pub(crate) looks: u64,
     /// Who listens on the port, as evidence says.
     pub(crate) port_owner: &'static str,
     answers: Vec<Answer>,
@@ -159,6 +161,7 @@ impl Host {
             begun: Vec::new(),
             dispatches: Vec::new(),
             has_evidence: true,
+            looks: 0,
             port_owner: "nobody",
             answers: Vec::new(),
             hold_file: None,
@@ -210,6 +213,7 @@ impl Host {
         match effect {
             Effect::Observe(check) if self.hanging.contains(&check) => None,
             Effect::Observe(check) => {
+                self.looks += 1;
                 let observation = self.sees.get(&check).cloned().unwrap_or_else(|| Observation::healthy("well"));
                 Some(Input::Observed { check, observation })
             }
