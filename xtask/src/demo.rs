@@ -1,9 +1,12 @@
-//! The demo: a lab host with a real nginx and two small services, broken one after another and healed before your eyes.
-//! It asserts what it shows: six of six healed and verified, a seventh escalated.
+//! The demo: a lab host with a real nginx, a real ACME server and three small services, broken one after another and healed before your eyes.
+//! It asserts what it shows: nine of nine healed and verified, a tenth escalated.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ansai_lab::{Host, HostOptions, agent};
+use ansai_lab::{
+    Host, HostOptions, agent,
+    fixture::acme::{self, Authority},
+};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -11,7 +14,7 @@ use serde_json::Value;
 mod failures;
 mod show;
 
-use failures::{CONFIGURATION, FAILURES, Failure, unit};
+use failures::{ANY, DATA, FAILURES, Failure, NGINX, configuration, put_certificates, unit};
 use show::{Row, say, step_words, table};
 
 use crate::cargo;
@@ -23,7 +26,7 @@ pub(crate) enum After {
     Keep,
 }
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// Runs the demo.
 pub(crate) fn run(after: After) -> Result<()> {
@@ -33,12 +36,12 @@ pub(crate) fn run(after: After) -> Result<()> {
     say("2. a host with a real systemd");
     let host = boot()?;
     say(&format!("   booted in {} ms", host.booted_in().as_millis()));
-    say("3. six failures");
+    say("3. nine failures");
     let mut rows = Vec::new();
     for (index, failure) in FAILURES.iter().enumerate() {
         rows.push(heal(&host, index + 1, failure)?);
     }
-    say("4. a seventh that cannot be healed safely: somebody else's service holds the shop's port");
+    say("4. a tenth that cannot be healed safely: somebody else's service holds the shop's port");
     rows.push(escalate(&host)?);
     say("\n5. the reports, as `ansai report` prints them");
     rows.iter().for_each(|row| say(&format!("\n{}", row.report.trim_end())));
@@ -55,13 +58,18 @@ pub(crate) fn run(after: After) -> Result<()> {
 }
 
 fn boot() -> Result<Host> {
-    let host = Host::boot(&HostOptions::new("demo"))?;
-    host.install_unit("shop.service", &unit("shop", 5000))?;
-    host.install_unit("mailer.service", &unit("mailer", 5001))?;
-    for unit in ["shop.service", "mailer.service", "nginx.service"] {
-        host.start(unit)?;
+    let host = Host::boot(&HostOptions::new("demo").tmpfs(DATA, "64M"))?;
+    for (name, port) in [("shop", 5000), ("mailer", 5001), ("worker", 5002)] {
+        let name_of_unit = format!("{name}.service");
+        host.install_unit(&name_of_unit, &unit(name, port))?;
+        host.start(&name_of_unit)?;
     }
-    agent::install(&host, CONFIGURATION)?;
+    let authority = Authority::new()?;
+    acme::install(&host, &authority)?;
+    put_certificates(&host, &authority)?;
+    host.write_file("/etc/nginx/conf.d/shop.conf", NGINX, 0o644)?;
+    host.start("nginx.service")?;
+    agent::install(&host, &configuration())?;
     agent::start(&host)?;
     host.wait_until("all targets to be healthy", LIMIT, || {
         let status = json(&host, &["status"])?;
@@ -88,13 +96,22 @@ fn now_ms() -> i64 {
 }
 
 fn newest(host: &Host) -> Result<u64> {
-    let list = json(host, &["incidents"])?;
-    Ok(list["incidents"][0]["id"].as_u64().unwrap_or(0))
+    Ok(incidents(host)?.first().map_or(0, |(id, _)| *id))
 }
 
-/// Waits for the incident after `last` to stand in one of these phases; shows its steps as they come.
-fn follow(host: &Host, last: u64, phases: &[&str]) -> Result<Value> {
-    let incident = host.wait_for("a new incident", LIMIT, || Ok(Some(newest(host)?).filter(|id| *id > last)))?;
+/// Numbers and checks of the incidents, newest first.
+fn incidents(host: &Host) -> Result<Vec<(u64, String)>> {
+    let list = json(host, &["incidents"])?;
+    let all = list["incidents"].as_array().into_iter().flatten();
+    let one = |incident: &Value| Some((incident["id"].as_u64()?, incident["check"].as_str()?.to_owned()));
+    Ok(all.filter_map(one).collect())
+}
+
+/// Waits for the incident after `last` of one of these checks to stand in one of these phases; shows its steps as they come.
+fn follow(host: &Host, last: u64, checks: &[&str], phases: &[&str]) -> Result<Value> {
+    let is_it = |(id, of): &(u64, String)| *id > last && checks.iter().any(|check| of.ends_with(check));
+    let found = || Ok(incidents(host)?.into_iter().find(is_it).map(|(id, _)| id));
+    let incident = host.wait_for("a new incident", LIMIT, found)?;
     let mut shown = 0;
     host.wait_for(&format!("i{incident} to be {phases:?}"), LIMIT, || {
         let report = json(host, &["report", &format!("i{incident}")])?["report"].clone();
@@ -116,10 +133,11 @@ fn heal(host: &Host, number: usize, failure: &Failure) -> Result<Row> {
     let last = newest(host)?;
     let broken = now_ms();
     (failure.break_it)(host)?;
-    let report = follow(host, last, &["healed", "escalated"])?;
+    let report = follow(host, last, failure.checks, &["healed", "escalated"])?;
     let is_healed = report["phase"]["resolved"].get("healed").is_some();
-    let downtime = millis(&report["downtime"]);
-    let healed = report["failing_since"]["wall"].as_i64().unwrap_or(0) - broken + downtime;
+    let steps = report["steps"].as_array().cloned().unwrap_or_default();
+    let verified = steps.iter().rev().find(|step| step["kind"].get("verified").is_some());
+    let healed = verified.map_or(0, |step| step["at"]["wall"].as_i64().unwrap_or(0) - broken);
     ensure!(host.is_active(failure.unit)?, "{} is not active", failure.unit);
     Ok(Row {
         what: failure.what.to_owned(),
@@ -136,11 +154,6 @@ fn printed(host: &Host, report: &Value) -> Result<String> {
     Ok(agent::ansai(host, &["report", &format!("i{}", report["incident"])])?.ok()?.stdout)
 }
 
-/// Milliseconds of a duration as serde writes it.
-fn millis(value: &Value) -> i64 {
-    value["secs"].as_i64().unwrap_or(0) * 1000 + value["nanos"].as_i64().unwrap_or(0) / 1_000_000
-}
-
 fn escalate(host: &Host) -> Result<Row> {
     let what = "the shop's port is held by a foreign service";
     host.install_unit("squatter.service", &unit("squatter", 5000))?;
@@ -152,8 +165,8 @@ fn escalate(host: &Host) -> Result<Row> {
         host.run(&["systemctl", "restart", "squatter.service"])?;
         host.is_active("squatter.service")
     })?;
-    agent::ansai(host, &["release", "--all"])?.ok()?;
-    let report = follow(host, last, &["escalated", "healed"])?;
+    agent::ansai(host, &["release", "--all", "--yes"])?.ok()?;
+    let report = follow(host, last, ANY, &["escalated", "healed"])?;
     if report["phase"].get("escalated").is_none() {
         bail!("it was healed, though only a person may: {report:#}");
     }

@@ -14,7 +14,7 @@ use anyhow::{Result, bail};
 
 const USAGE: &str = "\
 cargo xtask test              every test: formatting, lints, tidy, unit, contract, end to end on lab hosts
-cargo xtask demo [--keep]     a lab host, a real nginx and two services, broken and healed before your eyes
+cargo xtask demo [--keep]     a lab host, broken in nine ways and healed before your eyes
 cargo xtask bench heal        SIGKILL to healed, beside systemd's own restart and monit
 cargo xtask bench footprint   memory and processor time of the agent at rest and with 1,000 checks
 cargo xtask bench domains     what watching filesystems, certificates, TLS sockets and memory takes on top

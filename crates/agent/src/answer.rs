@@ -104,6 +104,7 @@ pub(crate) fn maintenance(engine: &HostEngine, now: Now) -> Vec<ScopeView> {
 
 fn summary(report: &Report) -> IncidentSummary {
     IncidentSummary {
+        check: report.check.clone(),
         id: report.incident,
         target: report.target.clone(),
         severity: report.severity,

@@ -1,7 +1,7 @@
 //! What crosses the local API: the documented, stable shapes of `--json`. Nothing here decides or does IO.
 
 use ansai_model::{
-    id::{IncidentId, RouteId, TargetId},
+    id::{CheckId, IncidentId, RouteId, TargetId},
     incident::Phase,
     observation::Health,
     operator::Operation,
@@ -110,6 +110,8 @@ pub struct IncidentSummary {
     pub id: IncidentId,
     /// What it is about.
     pub target: TargetId,
+    /// The check that opened it: of one target several matters may be open.
+    pub check: CheckId,
     /// How soon a person must act.
     pub severity: Severity,
     /// Where it stands.

@@ -36,11 +36,15 @@ pub(super) fn step_words(kind: &Value) -> String {
     words.trim_end().replace('\n', "\n       ")
 }
 
+/// Most characters of what verified it; the report has it whole.
+const VERIFIED_MAX: usize = 60;
+
 pub(super) fn table(rows: &[Row]) {
     let line = |a: &str, b: &str, c: &str, d: &str| say(&format!("{a:<46} {b:>13} {c:>13}  {d}"));
     line("BROKEN", "NOTICED AFTER", "HEALED AFTER", "VERIFIED BY");
     for row in rows {
-        line(&row.what, &row.noticed, &row.healed, &row.verified);
+        let verified: String = row.verified.chars().take(VERIFIED_MAX).collect();
+        line(&row.what, &row.noticed, &row.healed, &verified);
     }
 }
 

@@ -40,7 +40,7 @@ fn rendered(incidents: &[IncidentSummary], zone: &TimeZone) -> String {
 #[cfg(test)]
 mod tests {
     use ansai_model::{
-        id::{IncidentId, RungId, TargetId},
+        id::{CheckId, IncidentId, RungId, TargetId},
         incident::Resolution,
         rule::Severity,
     };
@@ -52,6 +52,7 @@ mod tests {
         let incident = |id, phase, downtime_ms| IncidentSummary {
             id: IncidentId(id),
             target: TargetId::new("service/nginx.service").expect("valid"),
+            check: CheckId::new("service/nginx.service#unit").expect("valid"),
             severity: Severity::Now,
             phase,
             headline: "nginx.service was killed".into(),
