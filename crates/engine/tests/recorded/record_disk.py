@@ -6,7 +6,7 @@ second for five minutes and written as one JSON file a program. Nothing here jud
 
 Usage: record_disk.py FOLDER [NAME…]    (root, python3, gcc, git, sqlite3 and PostgreSQL's server programs are needed)
 """
-import json, os, pathlib, random, shutil, signal, subprocess, sys, tempfile, threading, time, math, sqlite3, gzip
+import json, os, pathlib, random, shutil, subprocess, sys, tempfile, threading, time, math, sqlite3, gzip
 
 STEP, READINGS = 0.5, 600
 OUT, ONLY = pathlib.Path(sys.argv[1]), set(sys.argv[2:])
@@ -64,7 +64,7 @@ def postgres(workload, extra=()):
         n = 0
         while not END.is_set():
             psql.stdin.write(workload(n, r) + "\n"); psql.stdin.flush(); n += 1; wait(0.5)
-        psql.kill(); server.send_signal(signal.SIGQUIT); server.wait()
+        psql.kill(); user(binaries / "pg_ctl", "stop", "-m", "immediate", "-D", data); server.wait()
     return run
 insert = lambda rows: f"insert into t(k, b) select (random()*1e6)::int, repeat(md5(random()::text), 8) from generate_series(1, {rows});"
 pg_inserts = postgres(lambda n, r: insert(900))
