@@ -262,9 +262,10 @@ fn certificates_with_their_keys_are_found_and_others_are_not() {
     write("etc/letsencrypt/live/a/privkey.pem", &key);
     write("etc/haproxy/all.pem", &format!("{certificate}{key}"));
     // Paths that lead to the same file are no copies of it, and a certificate among authorities is found by its key.
-    std::os::unix::fs::symlink("live/a/fullchain.pem", root.path().join("etc/letsencrypt/link.pem")).expect("linked");
-    std::os::unix::fs::symlink("../letsencrypt/live/a/fullchain.pem", root.path().join("etc/nginx/link.pem"))
-        .expect("linked");
+    for (part, link) in [("fullchain.pem", "link.pem"), ("privkey.pem", "link.key")] {
+        let link = root.path().join("etc/nginx").join(link);
+        std::os::unix::fs::symlink(format!("../letsencrypt/live/a/{part}"), link).expect("linked");
+    }
     write("etc/ssl/certs/authority.pem", &certificate);
     write("etc/ssl/certs/own.pem", &certificate);
     write("etc/ssl/private/own.key", &key);
