@@ -103,6 +103,28 @@ fn the_predecessor_is_imported_with_an_exit_code_that_tells_whether_something_is
     check(&["import", "ansai", "/nonexistent"], 2, "name the predecessor's YAML file");
 }
 
+/// What bash offers behind these words, with an agent that has some targets.
+fn completed(words: &str) -> String {
+    let script = r#"
+        ansai() { printf '{\n  "targets": [\n    {\n      "target": "%s",\n    },\n' service/app.service disk//var certificate/a.b; }
+        COMP_WORDS=($1); COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+        $(complete -p ansai | sed 's/.*-F \([^ ]*\) .*/\1/') ansai "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
+        printf '%s ' "${COMPREPLY[@]}""#;
+    let generated = String::from_utf8(ansai(&["completions", "bash"]).stdout).expect("text");
+    let output = Command::new("bash").args(["-c", &format!("{generated}\n{script}"), "bash", words]).output();
+    let output = output.expect("bash runs");
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text").trim().to_owned()
+}
+
+#[test]
+fn bash_completes_commands_and_the_names_of_targets() {
+    assert_eq!(completed("ansai expl"), "explain");
+    assert_eq!(completed("ansai explain /v"), "/var");
+    assert_eq!(completed("ansai --json hold a"), "app.service a.b");
+    assert_eq!(completed("ansai report a"), "");
+}
+
 #[test]
 fn quiet_prints_nothing_and_json_is_json() {
     let path = scenarios().join("ansai.yaml");

@@ -10,9 +10,15 @@ use crate::{
     show,
 };
 
+/// What only the running agent knows, in the one shell that nearly every server has.
+const TARGETS: &str = include_str!("docs/targets.bash");
+
 pub(super) fn completions(shell: clap_complete::Shell) -> Result<Code, Failure> {
     let mut out = Vec::new();
     clap_complete::generate(shell, &mut Program::command(), "ansai", &mut out);
+    if shell == clap_complete::Shell::Bash {
+        out.extend_from_slice(TARGETS.as_bytes());
+    }
     show::print(&String::from_utf8_lossy(&out));
     Ok(Code::Ok)
 }
