@@ -287,7 +287,9 @@ pub(super) async fn revoke(host: &LinuxHost, revocation: &Revocation, run: &Acti
     }
     let revoked = match (&revocation.by, &old) {
         (Renewer::Acme(issuer), _) => acme::revoke(host, issuer, &chain, run.timeout).await,
-        (Renewer::Certbot { .. }, Replaced::Link(to)) => certbot_revoke(host, to, run.timeout).await,
+        (Renewer::Certbot { lineage }, Replaced::Link(to)) => {
+            certbot_revoke(host, to, issuer_of(&path, lineage), run.timeout).await
+        }
         (Renewer::Certbot { .. }, Replaced::Bytes(_)) => Err("it is no certificate of certbot's".into()),
         (Renewer::Exec(_), _) => Err("a command renews it, and only its issuer can revoke it: ask there".into()),
     };
@@ -305,10 +307,27 @@ pub(super) async fn revoke(host: &LinuxHost, revocation: &Revocation, run: &Acti
     }
 }
 
-async fn certbot_revoke(host: &LinuxHost, path: &Path, timeout: Duration) -> Result<(), String> {
+/// The issuer that certbot notes for a certificate, beside the folder of its links: asked by a path it would ask the
+/// usual one.
+pub(super) fn issuer_of(link: &Path, lineage: &str) -> Option<String> {
+    let folder = link.parent()?.parent()?.parent()?;
+    let noted = read::bytes(&folder.join("renewal").join(format!("{lineage}.conf"))).ok()?;
+    let noted = String::from_utf8_lossy(&noted).into_owned();
+    let server = noted.lines().find_map(|line| line.strip_prefix("server")?.trim_start().strip_prefix('='))?.trim();
+    server.starts_with("https://").then(|| server.to_owned())
+}
+
+async fn certbot_revoke(
+    host: &LinuxHost,
+    path: &Path,
+    issuer: Option<String>,
+    timeout: Duration,
+) -> Result<(), String> {
     let path = path.display().to_string();
     let argv = ["certbot", "revoke", "--cert-path", &path, "--reason", "keycompromise", "--non-interactive"];
-    let line = CommandLine::new(argv.into_iter().chain(["--no-delete-after-revoke"]));
+    let argv = argv.into_iter().chain(["--no-delete-after-revoke"]);
+    let argv = argv.chain(issuer.as_deref().into_iter().flat_map(|issuer| ["--server", issuer]));
+    let line = CommandLine::new(argv);
     let finished = command::run(&line, timeout).await;
     match finished.ended {
         Ended::Code(0) => Ok(()),

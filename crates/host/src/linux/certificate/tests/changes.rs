@@ -205,6 +205,35 @@ async fn a_command_renews_what_is_due_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn links_that_a_renewer_moves_are_moved_back() {
+    let bench = Bench::new();
+    bench.workshop.make("first", &["api.example.com"], 1);
+    bench.workshop.make("second", &["api.example.com"], 300);
+    for kind in ["pem", "key"] {
+        std::os::unix::fs::symlink(format!("first.{kind}"), bench.path(&format!("a.{kind}"))).expect("linked");
+    }
+    let renewal = bench.renewal("ln -sfn second.pem a.pem; ln -sfn second.key a.key");
+    succeeded(bench.perform(CertificateAction::Renew(renewal)).await, "good for");
+    let link = |name: &str| fs::read_link(bench.path(name)).expect("a link");
+    assert_eq!(link("a.pem"), PathBuf::from("second.pem"));
+    succeeded(bench.put_back().await, "a.pem");
+    assert_eq!((link("a.pem"), link("a.key")), (PathBuf::from("first.pem"), PathBuf::from("first.key")));
+}
+
+#[test]
+fn certbots_issuer_is_read_from_its_notes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |text: &str| fs::write(folder.path().join("renewal/a.conf"), text).expect("written");
+    fs::create_dir(folder.path().join("renewal")).expect("made");
+    let link = folder.path().join("live/a/cert.pem");
+    assert_eq!(renew::issuer_of(&link, "a"), None);
+    write("[renewalparams]\naccount = x\nserver = https://issuer.test/dir\n");
+    assert_eq!(renew::issuer_of(&link, "a").as_deref(), Some("https://issuer.test/dir"));
+    write("server = file:///etc/passwd\n");
+    assert_eq!(renew::issuer_of(&link, "a"), None);
+}
+
+#[tokio::test]
 async fn a_renewer_that_writes_something_bad_is_told_of() {
     let bench = Bench::new();
     bench.workshop.make("a", &["api.example.com"], 1);
