@@ -205,6 +205,26 @@ async fn a_command_renews_what_is_due_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_renewal_that_fails_puts_nothing_of_an_earlier_deployment_back() {
+    let bench = Bench::new();
+    bench.workshop.make("b", &["api.example.com"], 1);
+    bench.workshop.make("a", &["api.example.com"], 20);
+    let deployment = bench.deployment(vec![bench.place("b")]);
+    succeeded(bench.perform(CertificateAction::Deploy(deployment.clone())).await, "b.pem");
+    failed(bench.perform(CertificateAction::Renew(bench.renewal("exit 1"))).await, "code 1");
+    let outcome = bench.put_back().await;
+    assert!(matches!(outcome, ActionOutcome::NotNeeded { .. }), "{outcome:?}");
+    assert_eq!(bench.read("b.pem"), bench.read("a.pem"), "what was replaced weeks ago has ended by now");
+    // Neither does a deployment that is refused.
+    fs::copy(bench.path("b.key"), bench.path("c.key")).expect("copied");
+    bench.workshop.make("a", &["api.example.com"], 300);
+    succeeded(bench.perform(CertificateAction::Deploy(deployment.clone())).await, "b.pem");
+    fs::copy(bench.path("c.key"), bench.path("a.key")).expect("copied");
+    refused(bench.perform(CertificateAction::Deploy(deployment)).await, "does not belong");
+    assert!(matches!(bench.put_back().await, ActionOutcome::NotNeeded { .. }));
+}
+
+#[tokio::test]
 async fn links_that_a_renewer_moves_are_moved_back() {
     let bench = Bench::new();
     bench.workshop.make("first", &["api.example.com"], 1);
