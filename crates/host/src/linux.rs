@@ -49,7 +49,7 @@ use systemd::Bus;
 const HINTS_MAX: usize = 256;
 
 /// Longest wait for one of the host's own servers when certificates are searched for.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(1);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Where the host's parts are.
 #[derive(Clone, Debug)]

@@ -64,7 +64,7 @@ async fn each_certificate_that_a_socket_shows_is_found_with_the_name_that_it_is_
     let files = ["a", "b", "unused"].map(file);
 
     let found = tokio::select! {
-        found = discover::sockets(root.path(), &files, Duration::from_millis(500)) => found,
+        found = discover::sockets(root.path(), &files, Duration::from_secs(3)) => found,
         () = serve(sites, tls) => panic!("the server ended"),
     };
     let shown = |listener: &TlsListener| {
