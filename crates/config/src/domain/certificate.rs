@@ -148,16 +148,8 @@ fn duration(node: &Node) -> Option<Duration> {
 /// The declared file with its key.
 fn source(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Place> {
     let certificate = node.path_at("file")?;
-    let key_place = match (node.path_at("key"), node.truth_at("bundle").unwrap_or_default()) {
-        (Some(_), true) => {
-            let help = "write either key: /PATH or bundle: true".to_owned();
-            findings.error(place_of(node, "bundle"), key, "the key cannot be in two places", help);
-            return None;
-        }
-        (Some(path), false) => KeyPlace::Apart(path),
-        (None, true) => KeyPlace::Inside,
-        (None, false) => KeyPlace::Apart(keys_beside(&certificate).swap_remove(0)),
-    };
+    let beside = KeyPlace::Apart(keys_beside(&certificate).swap_remove(0));
+    let key_place = read::place_of_key(findings, node, key, beside)?;
     let mode = read::private_mode(findings, node, key, &key_place);
     let (owner, group) = (node.string_at("owner"), node.string_at("group"));
     Some(Place { certificate, key: key_place, owner, group, mode })

@@ -3,20 +3,7 @@
 use ansai_engine::Input;
 use ansai_model::{condition::Value, decision::Gate, observation::Observation, operator::Operation};
 
-use crate::host::{Host, PLAIN, failed, secs, succeeded, target};
-
-/// A service with a matter of its own beside its unit: its memory, which is released, and then the service restarted.
-const TWO_MATTERS: &str = "
-checks:
-  'service/app.service#memory': {probe: {exec: [/bin/mem]}, every: 10s, every_soft: 1s, fail_after: 1, recover_after: 1}
-rules:
-  memory: {target: service/app.service, checks: ['service/app.service#memory'], runbook: memory, policy: leak, autonomy: act}
-runbooks:
-  memory:
-    - {name: release, steps: [{exec: [/bin/release], disruption: none}], then: verify}
-    - {name: restart, steps: [{restart_unit: app.service}], then: verify}
-";
-const QUIET: &str = "  leak: {stable_for: 10m, quiet: {at: '09:00', lasts: 1h}}\nnotify:";
+use crate::host::{Host, PLAIN, QUIET, TWO_MATTERS, failed, secs, succeeded, target};
 
 fn with_memory() -> Host {
     // The clock of the test stands at 2026-11-18T11:06:40Z.

@@ -54,6 +54,20 @@ services:
   app.service: {}
 ";
 
+/// A service with a matter of its own beside its unit: its memory, which is released, and then the service restarted.
+pub(crate) const TWO_MATTERS: &str = "
+checks:
+  'service/app.service#memory': {probe: {exec: [/bin/mem]}, every: 10s, every_soft: 1s, fail_after: 1, recover_after: 1}
+rules:
+  memory: {target: service/app.service, checks: ['service/app.service#memory'], runbook: memory, policy: leak, autonomy: act}
+runbooks:
+  memory:
+    - {name: release, steps: [{exec: [/bin/release], disruption: none}], then: verify}
+    - {name: restart, steps: [{restart_unit: app.service}], then: verify}
+";
+/// The policy of that matter; the clock of the test stands at 2026-11-18T11:06:40Z, so its hours are 21 h 53 min away.
+pub(crate) const QUIET: &str = "  leak: {stable_for: 10m, quiet: {at: '09:00', lasts: 1h}}\nnotify:";
+
 /// A host with one engine.
 pub(crate) struct Host {
     pub(crate) engine: HostEngine,

@@ -3,25 +3,12 @@
 use ansai_engine::Input;
 use ansai_model::{condition::Value, decision::Gate, observation::Observation};
 
-use crate::host::{Host, PLAIN, failed, secs, succeeded};
+use crate::host::{Host, PLAIN, QUIET, TWO_MATTERS, failed, secs, succeeded};
 
-/// A service whose memory is a matter of its own: released, and then restarted when few notice.
-const MEMORY: &str = "
-checks:
-  'service/app.service#memory': {probe: {exec: [/bin/mem]}, every: 10s, every_soft: 1s, fail_after: 1, recover_after: 1}
-rules:
-  memory: {target: service/app.service, checks: ['service/app.service#memory'], runbook: memory, policy: leak, autonomy: act}
-runbooks:
-  memory:
-    - {name: release, steps: [{exec: [/bin/release], disruption: none}], then: verify}
-    - {name: restart, steps: [{restart_unit: app.service}], then: verify}
-";
-/// The clock of the test stands at 2026-11-18T11:06:40Z, so these hours are 21 h 53 min away.
-const QUIET: &str = "  leak: {stable_for: 10m, quiet: {at: '09:00', lasts: 1h}}\nnotify:";
 const RESTART: &str = "restart app.service";
 
 fn yaml() -> String {
-    PLAIN.replace("notify:", QUIET) + MEMORY
+    PLAIN.replace("notify:", QUIET) + TWO_MATTERS
 }
 
 fn grows(earliest: u64) -> Observation {
@@ -43,8 +30,8 @@ fn a_rung_that_stands_still_halfway_keeps_no_crashed_service_down() {
     let halfway = "
     - {name: all, steps: [{exec: [/bin/release], disruption: none}, {restart_unit: app.service}], then: verify}
 ";
-    let at = MEMORY.find("\n    - {name: release").expect("the ladder");
-    let mut host = Host::new(&(PLAIN.replace("notify:", QUIET) + &MEMORY[..at] + halfway));
+    let at = TWO_MATTERS.find("\n    - {name: release").expect("the ladder");
+    let mut host = Host::new(&(PLAIN.replace("notify:", QUIET) + &TWO_MATTERS[..at] + halfway));
     host.sees("app.service#memory", grows(30 * 3_600));
     host.action_ends(succeeded());
     host.pass(secs(60));
@@ -171,12 +158,12 @@ fn a_service_that_crashes_now_and_then_does_not_begin_the_ladder_of_its_leak_ane
 
 #[test]
 fn what_was_stopped_in_the_quiet_hours_is_started_again_after_them() {
-    let at = MEMORY.find("\n    - {name: release").expect("the ladder");
+    let at = TWO_MATTERS.find("\n    - {name: release").expect("the ladder");
     let ladder = "
     - {name: all, steps: [{stop_unit: app.service}, {wait: 30m}, {restart_unit: app.service}], then: verify}
 ";
     // They are open from 10:30 to 11:30, and it is 11:06.
-    let yaml = PLAIN.replace("notify:", QUIET).replace("'09:00'", "'10:30'") + &MEMORY[..at] + ladder;
+    let yaml = PLAIN.replace("notify:", QUIET).replace("'09:00'", "'10:30'") + &TWO_MATTERS[..at] + ladder;
     let mut host = Host::new(&yaml).actions_end(succeeded());
     host.sees("app.service#memory", grows(30 * 3_600));
     assert_eq!(host.done(), ["stop app.service"]);
@@ -186,13 +173,13 @@ fn what_was_stopped_in_the_quiet_hours_is_started_again_after_them() {
 
 #[test]
 fn leaks_that_wait_for_quiet_hours_halfway_keep_no_other_target_waiting() {
-    let at = MEMORY.find("\n    - {name: release").expect("the ladder");
+    let at = TWO_MATTERS.find("\n    - {name: release").expect("the ladder");
     let ladder = "
     - {name: all, steps: [{exec: [/bin/release], disruption: none}, {restart_unit: app.service}], then: verify}
 agent: {remediations_at_once: 1}
 ";
     let yaml = PLAIN.replace("notify:", QUIET).replace("app.service: {}", "app.service: {}\n  other.service: {}");
-    let mut host = Host::new(&(yaml + &MEMORY[..at] + ladder)).actions_end(succeeded());
+    let mut host = Host::new(&(yaml + &TWO_MATTERS[..at] + ladder)).actions_end(succeeded());
     host.sees("app.service#memory", grows(30 * 3_600));
     host.pass(secs(60));
     host.fails("other.service#unit");

@@ -226,19 +226,29 @@ pub(crate) fn places(findings: &mut Findings<'_>, node: &Node, name: &str, key: 
     items.filter_map(|(index, item)| place(findings, item, &format!("{}[{index}]", joined(key, name)))).collect()
 }
 
-fn place(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Place> {
-    node.map()?;
-    let certificate = need(findings, node, key, "certificate").and_then(|_| node.path_at("certificate"))?;
-    let key_place = match (node.path_at("key"), node.truth_at("bundle").unwrap_or_default()) {
+/// Where the key of a certificate lies, or where it does when nothing is written.
+pub(super) fn place_of_key(
+    findings: &mut Findings<'_>,
+    node: &Node,
+    key: &str,
+    unwritten: KeyPlace,
+) -> Option<KeyPlace> {
+    match (node.path_at("key"), node.truth_at("bundle").unwrap_or_default()) {
         (Some(_), true) => {
             let help = "write either key: /PATH or bundle: true".to_owned();
             findings.error(place_of(node, "bundle"), key, "the key cannot be in two places", help);
-            return None;
+            None
         }
-        (Some(path), false) => KeyPlace::Apart(path),
-        (None, true) => KeyPlace::Inside,
-        (None, false) => KeyPlace::Nowhere,
-    };
+        (Some(path), false) => Some(KeyPlace::Apart(path)),
+        (None, true) => Some(KeyPlace::Inside),
+        (None, false) => Some(unwritten),
+    }
+}
+
+fn place(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Place> {
+    node.map()?;
+    let certificate = need(findings, node, key, "certificate").and_then(|_| node.path_at("certificate"))?;
+    let key_place = place_of_key(findings, node, key, KeyPlace::Nowhere)?;
     let mode = private_mode(findings, node, key, &key_place);
     let (owner, group) = (node.string_at("owner"), node.string_at("group"));
     Some(Place { certificate, key: key_place, owner, group, mode })
