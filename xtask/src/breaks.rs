@@ -102,6 +102,42 @@ const BREAKS: &[Break] = &[
         find: "        for (run, incident) in lost {",
         replace: "        self.state.runs.clear();\n        for (run, incident) in lost {",
     },
+    Break {
+        what: "disruptive actions do not wait for the quiet hours",
+        file: "crates/engine/src/gate/quiet.rs",
+        find: "if opens.is_some_and(|opens| opens <= p.now.wall) {",
+        replace: "if opens.is_some() {",
+    },
+    Break {
+        what: "a look that failed ends the wait for the quiet hours",
+        file: "crates/engine/src/gate/quiet.rs",
+        find: "        return defer(until, \"waits for the quiet hours; how long it can wait is not known\");",
+        replace: "        return allow(until.map_or(\"\", |_| \"\"));",
+    },
+    Break {
+        what: "quiet hours are waited for though the limit comes before",
+        file: "crates/engine/src/gate/quiet.rs",
+        find: "if left < wait.saturating_add(MARGIN) {",
+        replace: "if left < wait.saturating_add(MARGIN) && left.is_zero() {",
+    },
+    Break {
+        what: "a leak that waits for quiet hours keeps its service down that has crashed",
+        file: "crates/engine/src/group/aside.rs",
+        find: "if waits && !(has_own",
+        replace: "if waits && id == to && !(has_own",
+    },
+    Break {
+        what: "another matter of a target is healed while the target itself is down",
+        file: "crates/engine/src/group.rs",
+        find: "!self.state.remediations.get(&other).is_some_and(is_watched)",
+        replace: "self.state.remediations.get(&other).is_some_and(is_watched)",
+    },
+    Break {
+        what: "a symptom waits for its cause without end",
+        file: "crates/engine/src/gate/surroundings.rs",
+        find: "if patience <= p.now.mono || is_forced(p) {",
+        replace: "if is_forced(p) {",
+    },
 ];
 
 /// How what is broken is tried: the invariant that was found broken, if any.

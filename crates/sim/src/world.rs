@@ -28,8 +28,10 @@ use crate::{
     random::Random,
 };
 
+mod matters;
 mod unit;
 
+use matters::Matters;
 use unit::Unit;
 
 const STEPS: u32 = 60;
@@ -79,6 +81,9 @@ pub struct World {
     bus_is_gone: bool,
     /// How soon what grows reaches its limit.
     limit_in: Duration,
+    /// Looks at what grows see nothing.
+    looks_fail: bool,
+    matters: Matters,
     running: Vec<(MonoTime, ActionRun)>,
     looking: Vec<CheckId>,
     /// Evidence on its way; some of it comes later than anybody waits for it.
@@ -126,6 +131,8 @@ impl World {
             has_acknowledged_hold: false,
             bus_is_gone: false,
             limit_in: Duration::from_secs(100_000),
+            looks_fail: false,
+            matters: Matters::default(),
             running: Vec::new(),
             looking: Vec::new(),
             gathering: Vec::new(),
@@ -189,7 +196,7 @@ impl World {
     }
 
     fn make_peace(&mut self) -> Result<(), String> {
-        (self.disk_is_full, self.bus_is_gone) = (false, false);
+        (self.disk_is_full, self.bus_is_gone, self.looks_fail) = (false, false, false);
         for unit in self.units.values_mut() {
             unit.dies_after = None;
             unit.answers = true;
@@ -222,10 +229,11 @@ impl World {
         let names: Vec<UnitName> = self.units.keys().cloned().collect();
         let index = usize::try_from(self.random.below(names.len() as u64)).unwrap_or(0);
         let name = names[index].clone();
-        match self.random.below(17) {
+        match self.random.below(18) {
             // It grows, and may wait for the night or not.
             15 => self.change(&name, |unit| unit.grows = true),
             16 => self.limit_in = Duration::from_secs(self.random.below(200_000)),
+            17 => self.looks_fail = !self.looks_fail,
             0..4 => self.goes_down(&name, ActiveState::Failed, Intent::ByItself)?,
             4 => self.goes_down(&name, ActiveState::Inactive, Intent::ByItself)?,
             5 => self.goes_down(&name, ActiveState::Inactive, Intent::Stopped)?,
@@ -368,6 +376,7 @@ impl World {
             let Some((probe, _)) = self.engine.probe(&check) else { continue };
             let (probe, target) = (probe.clone(), self.bundle.parts().checks[&check].target.clone());
             let observation = self.observe(&probe, &target);
+            self.was_shown(&observation);
             self.step(Input::Observed { check, observation })?;
         }
         Ok(())
@@ -383,6 +392,7 @@ impl World {
         match probe {
             Probe::Unit { .. } => judge(UnitExpectation::Running, unit.snapshot()),
             Probe::Exec(_) if unit.state != ActiveState::Active => Observation::unknown("it does not run"),
+            Probe::Exec(_) if self.looks_fail => Observation::unknown("nobody answers"),
             Probe::Exec(_) if unit.grows => {
                 Observation::failing("grows").with_figure("forecast.earliest", Value::Duration(self.limit_in))
             }
@@ -415,6 +425,7 @@ impl World {
                 self.effect(effect, is_recorded, &mut inputs)?;
             }
             self.checker.after_step(&self.engine)?;
+            self.matters_hold()?;
         }
         Ok(())
     }
@@ -445,6 +456,7 @@ impl World {
                         && self.knows_stop(&run.target),
                     is_recorded,
                 };
+                self.begins_for(&run)?;
                 self.checker.begins(&self.bundle, self.now, &run, facts)?;
                 self.totals.actions += 1;
                 let takes = Duration::from_millis(self.random.below(3_000));
