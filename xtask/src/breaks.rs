@@ -86,7 +86,7 @@ const BREAKS: &[Break] = &[
     },
     Break {
         what: "an incident ends without a word",
-        file: "crates/engine/src/incident.rs",
+        file: "crates/engine/src/incident/ending.rs",
         find: "        self.tell(now, id, kind);\n        self.state.incidents.remove(&id);",
         replace: "        let _ = kind;\n        self.state.incidents.remove(&id);",
     },

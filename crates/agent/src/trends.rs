@@ -90,6 +90,7 @@ impl Trends {
     /// Takes the host's load in.
     pub fn load(&mut self, at: WallTime, load: f64) {
         self.kept.quiet.push(at, load);
+        self.is_new = true;
     }
 
     /// The hour of the day, in UTC, in which the host is least busy, once that is known: the fact `host.quiet_hour`.

@@ -211,7 +211,8 @@ impl Agent {
             self.shell.trends.load(now.wall, *load);
         }
         let hour = self.shell.trends.quiet_hour(now.wall);
-        if hour == self.upkeep.quiet_hour {
+        // Facts that were asked for anew do not hold it.
+        if hour == self.upkeep.quiet_hour && self.inventory.facts.get(QUIET_HOUR) == hour.as_ref() {
             return;
         }
         match hour.clone() {
