@@ -50,8 +50,11 @@ fn main() -> Result<()> {
                 let (took, peak) = clean(&dir)?;
                 resident = resident.max(peak);
                 ours.push(took);
+                say(&format!("  ansai {:.1} s", took.as_secs_f64()));
             } else {
-                theirs.push(find(&dir)?);
+                let took = find(&dir)?;
+                theirs.push(took);
+                say(&format!("  find  {:.1} s", took.as_secs_f64()));
             }
             let left = count(&dir)?;
             ensure!(left == FILES * YOUNG / AGES, "{left} files are left");

@@ -247,11 +247,11 @@ impl Job {
         for (rule, declared) in self.applicable(&scope, &usage, &mut lines) {
             let sweep = self.sweep(&scope, &rule, &declared);
             if rule.strategy.compresses() {
-                let (count, bytes) = sweep.survey(&progress, Pass::Compress)?.from(0);
+                let (count, bytes) = sweep.survey(&progress, Pass::Compress)?.0.from(0);
                 lines.push(format!("{}: compress {count} files of {}", rule.path, ByteSize(bytes)));
             }
             if rule.strategy.deletes() {
-                let survey = sweep.survey(&progress, Pass::Delete)?;
+                let (survey, _) = sweep.survey(&progress, Pass::Delete)?;
                 let (count, bytes) = survey.from(survey.bucket_for(rest));
                 let (all, all_bytes) = survey.from(0);
                 lines.push(format!(

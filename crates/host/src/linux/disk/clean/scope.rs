@@ -129,6 +129,8 @@ pub(super) enum Left {
     Open,
     /// It has other names, so that nothing would become free.
     Linked,
+    /// It is younger than those that must go.
+    Young,
     /// It became another one while we worked.
     Changed,
     /// Something is mounted there, or it lies on another filesystem.
@@ -151,6 +153,7 @@ impl Left {
         match self {
             Self::Open => "in use by somebody",
             Self::Linked => "with other names, so that nothing would become free",
+            Self::Young => "younger than those that must go",
             Self::Changed => "changed while they were looked at",
             Self::Mount => "on another filesystem",
             Self::Protected => "protected",

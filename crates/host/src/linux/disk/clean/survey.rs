@@ -4,6 +4,7 @@ use std::{
     cmp::Reverse,
     collections::{BTreeMap, BinaryHeap},
     ffi::CStr,
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -19,6 +20,36 @@ const NAMED_MAX: usize = 16;
 const STEPS: usize = 64;
 const BUCKETS: usize = 64 * STEPS;
 
+/// Bits of [`Approved`]: two mebibytes of memory.
+const BITS: usize = 1 << 24;
+
+/// Which files may go, by inode, in a fixed amount of memory: what it does not know may not; what it knows is looked at
+/// once more, since another file may share its bit.
+pub(super) struct Approved(Vec<AtomicU64>);
+
+impl Approved {
+    pub(super) fn none() -> Self {
+        Self((0..BITS / 64).map(|_| AtomicU64::new(0)).collect())
+    }
+
+    fn place(inode: u64) -> (usize, u64) {
+        // Multiplied by a large odd number, the upper bits depend on all of the inode's.
+        let hash = inode.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
+        let bit = usize::try_from(hash).unwrap_or(0) % BITS;
+        (bit / 64, 1 << (bit % 64))
+    }
+
+    fn add(&self, inode: u64) {
+        let (word, bit) = Self::place(inode);
+        self.0[word].fetch_or(bit, Ordering::Relaxed);
+    }
+
+    pub(super) fn may_go(&self, inode: u64) -> bool {
+        let (word, bit) = Self::place(inode);
+        self.0[word].load(Ordering::Relaxed) & bit != 0
+    }
+}
+
 /// Ages of files: how many of which age, and how large together.
 #[derive(Clone, Debug)]
 pub(super) struct Histogram {
@@ -26,7 +57,7 @@ pub(super) struct Histogram {
     buckets: Vec<(u64, u64)>,
     /// The oldest by name: their age in seconds, their size and their name.
     pub(super) oldest: BinaryHeap<Reverse<(u64, u64, String)>>,
-    /// Directories that are not entered, and why.
+    /// What is left alone, and why.
     pub(super) left: BTreeMap<Left, (u64, String)>,
 }
 
@@ -90,21 +121,23 @@ impl Histogram {
 pub(super) struct Survey<'a> {
     sweep: &'a Sweep<'a>,
     pass: Pass,
+    approved: &'a Approved,
     pub(super) histogram: Histogram,
 }
 
 impl<'a> Survey<'a> {
-    pub(super) fn new(sweep: &'a Sweep<'a>, pass: Pass) -> Self {
-        Self { sweep, pass, histogram: Histogram::default() }
+    pub(super) fn new(sweep: &'a Sweep<'a>, pass: Pass, approved: &'a Approved) -> Self {
+        Self { sweep, pass, approved, histogram: Histogram::default() }
     }
 }
 
 impl Visit for Survey<'_> {
-    fn file(&mut self, dir: &Dir, name: &CStr) {
+    fn file(&mut self, dir: &Dir, name: &CStr, inode: u64) {
         let Some((seen, age)) = self.sweep.candidate(dir, name, self.pass) else { return };
         if seen.links != 1 {
-            return;
+            return self.left(dir, name, Left::Linked);
         }
+        self.approved.add(inode);
         self.histogram.add(age, seen.bytes);
         let oldest = &mut self.histogram.oldest;
         let is_old =
@@ -136,6 +169,15 @@ mod tests {
         }
         let day = |days: u64| Histogram::bucket(Duration::from_secs(days * 86_400));
         assert!(day(30) > day(29) && day(29) > day(28));
+    }
+
+    #[test]
+    fn what_was_approved_is_known_and_nearly_nothing_else() {
+        let approved = Approved::none();
+        (0..100_000).for_each(|inode| approved.add(inode * 3));
+        assert!((0..100_000).all(|inode| approved.may_go(inode * 3)));
+        let others = (0..100_000).filter(|inode| approved.may_go(inode * 3 + 1)).count();
+        assert!(others < 2000, "{others}");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::{
     pattern,
     scope::{Declared, Dir, Left, Scope},
     seen::{Seen, Touched},
-    survey::{Histogram, Survey},
+    survey::{Approved, Histogram, Survey},
     take::{self, Taken},
     tally::Tally,
     walk::{Visit, walk},
@@ -156,18 +156,21 @@ pub(super) struct Sweep<'a> {
 }
 
 impl Sweep<'_> {
-    /// What a file is, when the rule gives it up.
-    pub(super) fn candidate(&self, dir: &Dir, name: &CStr, pass: Pass) -> Option<(Seen, Duration)> {
-        let bytes = name.to_bytes();
-        let pattern = self.rule.pattern.as_bytes();
-        let is_meant = match (pass, self.rule.strategy) {
+    /// Whether the rule means files of this name.
+    fn is_meant(&self, name: &CStr, pass: Pass) -> bool {
+        let (bytes, pattern) = (name.to_bytes(), self.rule.pattern.as_bytes());
+        match (pass, self.rule.strategy) {
             (Pass::Compress, _) => !pattern::is_compressed(bytes) && pattern::matches(pattern, bytes),
             (Pass::Delete, Strategy::CompressThenDelete) => {
                 pattern::matches(pattern, bytes) || pattern::matches(pattern, pattern::uncompressed(bytes))
             }
             (Pass::Delete, Strategy::Delete | Strategy::Compress) => pattern::matches(pattern, bytes),
-        };
-        if !is_meant {
+        }
+    }
+
+    /// What a file is, when the rule gives it up.
+    pub(super) fn candidate(&self, dir: &Dir, name: &CStr, pass: Pass) -> Option<(Seen, Duration)> {
+        if !self.is_meant(name, pass) {
             return None;
         }
         let seen = Seen::at(dir, name).ok().filter(Seen::is_file)?;
@@ -177,7 +180,7 @@ impl Sweep<'_> {
 
     /// Compresses what the rule gives up, until enough is free.
     pub(super) fn compress(&self, progress: &Progress, tally: &mut Tally) -> Result<(), String> {
-        self.run(progress, tally, Pass::Compress, &Cut::nothing())
+        self.run(progress, tally, Work::Compress)
     }
 
     /// Deletes what the rule gives up, the oldest first, until enough is free.
@@ -186,9 +189,10 @@ impl Sweep<'_> {
         // What had to be left alone is made up for by younger files.
         for _ in 0..TRIES_MAX {
             let before = progress.freed();
-            let survey = self.survey(progress, Pass::Delete)?;
+            let (survey, approved) = self.survey(progress, Pass::Delete)?;
             let mut tried = Tally::default();
-            self.run(progress, &mut tried, Pass::Delete, &Cut::of(&survey, progress.rest()))?;
+            tried.left_by(&survey);
+            self.run(progress, &mut tried, Work::Delete(&approved, &Cut::of(&survey, progress.rest())))?;
             tally.join_again(tried);
             if progress.must_end() || progress.freed() == before {
                 break;
@@ -199,14 +203,15 @@ impl Sweep<'_> {
     }
 
     /// Looks at all that the rule gives up, and touches nothing.
-    pub(super) fn survey(&self, progress: &Progress, pass: Pass) -> Result<Histogram, String> {
-        let surveys = (0..self.threads.max(1)).map(|_| Survey::new(self, pass)).collect();
+    pub(super) fn survey(&self, progress: &Progress, pass: Pass) -> Result<(Histogram, Approved), String> {
+        let approved = Approved::none();
+        let surveys = (0..self.threads.max(1)).map(|_| Survey::new(self, pass, &approved)).collect();
         let surveys = walk(self.scope, self.declared, progress, surveys)?;
-        Ok(surveys.into_iter().fold(Histogram::default(), |all, survey| all.with(survey.histogram)))
+        Ok((surveys.into_iter().fold(Histogram::default(), |all, survey| all.with(survey.histogram)), approved))
     }
 
-    fn run(&self, progress: &Progress, tally: &mut Tally, pass: Pass, cut: &Cut) -> Result<(), String> {
-        let worker = || Worker { sweep: self, progress, pass, cut, tally: Tally::default() };
+    fn run(&self, progress: &Progress, tally: &mut Tally, work: Work<'_>) -> Result<(), String> {
+        let worker = || Worker { sweep: self, progress, work, tally: Tally::default() };
         let workers = (0..self.threads.max(1)).map(|_| worker()).collect();
         for worker in walk(self.scope, self.declared, progress, workers)? {
             tally.join(worker.tally);
@@ -232,11 +237,6 @@ struct Cut {
 }
 
 impl Cut {
-    fn nothing() -> Self {
-        let all = Need { bytes: u64::MAX, inodes: u64::MAX };
-        Self { bucket: 0, quota: all, bytes: AtomicU64::new(0), inodes: AtomicU64::new(0) }
-    }
-
     fn of(survey: &Histogram, need: Need) -> Self {
         let bucket = survey.bucket_for(need);
         let (count, bytes) = survey.from(bucket + 1);
@@ -256,42 +256,72 @@ impl Cut {
     }
 }
 
+/// What the walk is for.
+#[derive(Clone, Copy)]
+enum Work<'a> {
+    Compress,
+    /// Of those that the survey approved, the ones that must go.
+    Delete(&'a Approved, &'a Cut),
+}
+
 struct Worker<'a> {
     sweep: &'a Sweep<'a>,
     progress: &'a Progress,
-    pass: Pass,
-    cut: &'a Cut,
+    work: Work<'a>,
     tally: Tally,
 }
 
-impl Visit for Worker<'_> {
-    fn file(&mut self, dir: &Dir, name: &CStr) {
-        let Some((seen, age)) = self.sweep.candidate(dir, name, self.pass) else { return };
-        if !self.cut.admits(age, seen.bytes) {
+impl Worker<'_> {
+    fn compress(&mut self, dir: &Dir, name: &CStr) {
+        let Some((seen, _)) = self.sweep.candidate(dir, name, Pass::Compress) else { return };
+        let shown = || self.sweep.declared.shown(dir, name);
+        match take::compress(self.sweep.declared, dir, name, &seen, self.progress) {
+            Ok(Some(bytes)) => {
+                self.progress.add(self.sweep.scope, bytes, 0);
+                self.tally.compressed(bytes, shown);
+            }
+            Ok(None) => {}
+            Err(why) => self.tally.left(why, shown),
+        }
+    }
+
+    /// The name alone says whether it is meant, and the survey whether it may go; the open file says the rest.
+    fn delete(&mut self, dir: &Dir, name: &CStr, cut: &Cut) {
+        let sweep = self.sweep;
+        if !sweep.is_meant(name, Pass::Delete) {
             return;
         }
-        let shown = || self.sweep.declared.shown(dir, name);
-        match self.pass {
-            Pass::Compress => match take::compress(self.sweep.declared, dir, name, &seen, self.progress) {
-                Ok(Some(bytes)) => {
-                    self.progress.add(self.sweep.scope, bytes, 0);
-                    self.tally.compressed(bytes, shown);
-                }
-                Ok(None) => {}
-                Err(why) => self.tally.left(why, shown),
-            },
-            Pass::Delete => match take::delete(self.sweep.declared, dir, name, &seen) {
-                Ok(Taken::Gone(bytes)) => {
-                    self.progress.add(self.sweep.scope, bytes, 1);
-                    self.tally.deleted(bytes, age, shown);
-                }
-                Ok(Taken::Replaced) => self.tally.replaced(shown),
-                Err(why) => self.tally.left(why, shown),
-            },
+        let accept = |seen: &Seen| {
+            let age = seen.age(sweep.now, sweep.touched);
+            let goes = age >= sweep.rule.older_than && cut.admits(age, seen.bytes);
+            if goes { Ok(()) } else { Err(Left::Young) }
+        };
+        let shown = || sweep.declared.shown(dir, name);
+        match take::delete(sweep.declared, dir, name, accept) {
+            Ok(Taken::Gone(seen)) => {
+                self.progress.add(sweep.scope, seen.bytes, 1);
+                self.tally.deleted(seen.bytes, seen.age(sweep.now, sweep.touched), shown);
+            }
+            Ok(Taken::Replaced) => self.tally.replaced(shown),
+            Err(Left::Young) => {}
+            Err(why) => self.tally.left(why, shown),
+        }
+    }
+}
+
+impl Visit for Worker<'_> {
+    fn file(&mut self, dir: &Dir, name: &CStr, inode: u64) {
+        match self.work {
+            Work::Compress => self.compress(dir, name),
+            Work::Delete(approved, cut) if approved.may_go(inode) => self.delete(dir, name, cut),
+            Work::Delete(..) => {}
         }
     }
 
     fn left(&mut self, dir: &Dir, name: &CStr, why: Left) {
-        self.tally.left(why, || self.sweep.declared.shown(dir, name));
+        // A survey has told of it already.
+        if matches!(self.work, Work::Compress) && !self.sweep.rule.strategy.deletes() {
+            self.tally.left(why, || self.sweep.declared.shown(dir, name));
+        }
     }
 }

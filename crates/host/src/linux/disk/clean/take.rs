@@ -13,7 +13,10 @@ use std::{
 
 use flate2::{Compression, write::GzEncoder};
 use rustix::{
-    fs::{AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, Uid, fchmod, fchown, futimens, linkat, openat, unlinkat},
+    fs::{
+        AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, Uid, fchmod, fchown, fstat, futimens, linkat, openat,
+        unlinkat,
+    },
     io::Errno,
 };
 
@@ -32,19 +35,24 @@ const CHUNK: usize = 128 * 1024;
 /// What became of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Taken {
-    /// It is gone, and this many bytes are free.
-    Gone(u64),
+    /// It is gone, and this is what it was.
+    Gone(Seen),
     /// The name is gone, but in that very moment it had become another file's.
     Replaced,
 }
 
-/// Deletes a file that is still what was seen.
-pub(super) fn delete(declared: &Declared, dir: &Dir, name: &CStr, seen: &Seen) -> Result<Taken, Left> {
-    let file = open_unchanged(declared, dir, name, seen)?;
-    alone(&file)?;
-    if !Seen::at(dir, name).is_ok_and(|now| now.is_still(seen)) {
-        return Err(Left::Changed);
-    }
+/// Deletes a file that nobody else has open, when `accept` takes what it is in that moment.
+///
+/// It was opened by this name, has no other, and is not read by anybody: the open file says all that has to be known, in
+/// one question, right before it goes.
+pub(super) fn delete(
+    declared: &Declared,
+    dir: &Dir,
+    name: &CStr,
+    accept: impl FnOnce(&Seen) -> Result<(), Left>,
+) -> Result<Taken, Left> {
+    let (file, seen) = open_alone(declared, dir, name)?;
+    accept(&seen)?;
     match unlinkat(dir, name, AtFlags::empty()) {
         Ok(()) => {}
         Err(Errno::NOENT) => return Err(Left::Changed),
@@ -52,29 +60,25 @@ pub(super) fn delete(declared: &Declared, dir: &Dir, name: &CStr, seen: &Seen) -
         Err(Errno::BUSY) => return Err(Left::Mount),
         Err(_) => return Err(Left::Refused),
     }
-    match Seen::open(&file) {
-        Ok(after) if after.links == 0 => Ok(Taken::Gone(seen.bytes)),
+    match fstat(&file) {
+        Ok(after) if after.st_nlink == 0 => Ok(Taken::Gone(seen)),
         _ => Ok(Taken::Replaced),
     }
 }
 
-fn open_unchanged(declared: &Declared, dir: &Dir, name: &CStr, seen: &Seen) -> Result<OwnedFd, Left> {
-    if seen.links != 1 {
-        return Err(Left::Linked);
-    }
+/// Opens a regular file with one name that nobody else has open, and says what it is.
+fn open_alone(declared: &Declared, dir: &Dir, name: &CStr) -> Result<(OwnedFd, Seen), Left> {
     let file = declared.open_file(dir, name)?;
-    match Seen::open(&file) {
-        Ok(now) if now.is_still(seen) => Ok(file),
-        Ok(_) => Err(Left::Changed),
-        Err(_) => Err(Left::Refused),
+    match kernel::take_alone(&file) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(Left::Open),
+        Err(_) => return Err(Left::Unsure),
     }
-}
-
-fn alone(file: &OwnedFd) -> Result<(), Left> {
-    match kernel::take_alone(file) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(Left::Open),
-        Err(_) => Err(Left::Unsure),
+    match Seen::open(&file) {
+        Ok(seen) if !seen.is_file() => Err(Left::Changed),
+        Ok(seen) if seen.links != 1 => Err(Left::Linked),
+        Ok(seen) => Ok((file, seen)),
+        Err(_) => Err(Left::Refused),
     }
 }
 
@@ -92,8 +96,8 @@ pub(super) fn compress(
         return Ok(None);
     }
     let Ok(copy_name) = CString::new([name.to_bytes(), b".gz"].concat()) else { return Ok(None) };
-    let file = open_unchanged(declared, dir, name, seen)?;
-    alone(&file)?;
+    let (file, now) = open_alone(declared, dir, name)?;
+    unchanged(&now, seen)?;
     // Whoever wants to open it while it is read must not wait for us: it is looked at again before it goes.
     kernel::give_back(&file).map_err(|_| Left::Unsure)?;
     let Some(copy) = copied(dir, file, seen, progress)? else { return Ok(None) };
@@ -108,8 +112,8 @@ pub(super) fn compress(
         Err(Errno::EXIST) => return Ok(None),
         Err(_) => return Err(Left::Refused),
     }
-    match delete(declared, dir, name, seen) {
-        Ok(Taken::Gone(bytes)) => Ok(Some(bytes.saturating_sub(copied.bytes))),
+    match delete(declared, dir, name, |now| unchanged(now, seen)) {
+        Ok(Taken::Gone(gone)) => Ok(Some(gone.bytes.saturating_sub(copied.bytes))),
         Ok(Taken::Replaced) => Err(Left::Changed),
         Err(left) => {
             if Seen::at(dir, &copy_name).is_ok_and(|now| now.inode == copied.inode && now.device == copied.device) {
@@ -119,6 +123,10 @@ pub(super) fn compress(
             Err(left)
         }
     }
+}
+
+fn unchanged(now: &Seen, seen: &Seen) -> Result<(), Left> {
+    if now.is_still(seen) { Ok(()) } else { Err(Left::Changed) }
 }
 
 /// The compressed copy without a name, on the disk, with the owner, the mode and the time of the file.
@@ -146,7 +154,7 @@ fn copied(dir: &Dir, file: OwnedFd, seen: &Seen, progress: &Progress) -> Result<
 }
 
 fn put_on(copy: &File, file: &File, seen: &Seen) -> io::Result<()> {
-    let stat = rustix::fs::fstat(file.as_fd())?;
+    let stat = fstat(file.as_fd())?;
     fchown(copy, Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)))?;
     fchmod(copy, Mode::from_raw_mode(stat.st_mode & 0o777))?;
     let at = |(seconds, nanos): (i64, u32)| Timespec { tv_sec: seconds, tv_nsec: nanos.into() };

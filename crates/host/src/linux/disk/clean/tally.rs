@@ -6,6 +6,7 @@ use ansai_model::{time::Shown, units::ByteSize};
 
 use super::{
     scope::Left,
+    survey::Histogram,
     walk::{Leftovers, count},
 };
 
@@ -47,6 +48,13 @@ impl Tally {
 
     pub(super) fn left(&mut self, why: Left, shown: impl FnOnce() -> String) {
         count(&mut self.left, why, shown);
+    }
+
+    /// What a survey saw and left alone.
+    pub(super) fn left_by(&mut self, survey: &Histogram) {
+        for (why, (many, example)) in &survey.left {
+            self.left.entry(*why).or_insert_with(|| (0, example.clone())).0 += many;
+        }
     }
 
     fn name(&mut self, line: impl FnOnce() -> String) {

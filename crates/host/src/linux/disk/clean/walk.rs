@@ -26,8 +26,8 @@ const BUFFER: usize = 32 * 1024;
 
 /// What is done with each file; each thread has its own.
 pub(super) trait Visit: Send {
-    /// A name that is a regular file or may be one.
-    fn file(&mut self, dir: &Dir, name: &CStr);
+    /// A name that is a regular file or may be one, with its inode as the directory has it.
+    fn file(&mut self, dir: &Dir, name: &CStr, inode: u64);
 
     /// A directory that is not entered.
     fn left(&mut self, dir: &Dir, name: &CStr, why: Left);
@@ -129,11 +129,11 @@ impl<V: Visit> Walker<'_, V> {
             }
             match entry.file_type() {
                 FileType::Directory => self.enter(dir, name),
-                FileType::RegularFile => self.visitor.file(dir, name),
+                FileType::RegularFile => self.visitor.file(dir, name, entry.ino()),
                 // Some filesystems do not say it in the directory.
                 FileType::Unknown => match Seen::at(dir, name) {
                     Ok(seen) if seen.is_directory() => self.enter(dir, name),
-                    _ => self.visitor.file(dir, name),
+                    _ => self.visitor.file(dir, name, entry.ino()),
                 },
                 FileType::Symlink | FileType::Fifo | FileType::Socket => {}
                 FileType::CharacterDevice | FileType::BlockDevice => {}
