@@ -236,6 +236,8 @@ not a line at all
             }
         };
         tokio::select! {
+            // Whoever watches begins first: what was mounted before it looks is no change to it.
+            biased;
             () = watch => panic!("it ended"),
             () = change => {}
         }
