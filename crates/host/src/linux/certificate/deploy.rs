@@ -248,6 +248,11 @@ fn put_back_all(store: &Store) -> Result<Vec<String>, String> {
     Ok(changed)
 }
 
+/// Notes that nothing is halfway any more.
+fn finish(store: &Store) -> Result<(), String> {
+    store.unmark(Mark::Deploying).and_then(|()| store.unmark(Mark::Renewing))
+}
+
 /// Puts back what was replaced.
 pub(super) async fn put_back(host: &LinuxHost, what: &PutBack, run: &ActionRun) -> ActionOutcome {
     let failed = |why: String| ActionOutcome::Failed { why: Text::new(why) };
@@ -255,9 +260,15 @@ pub(super) async fn put_back(host: &LinuxHost, what: &PutBack, run: &ActionRun) 
         Ok(store) => store,
         Err(why) => return failed(why),
     };
-    let back = put_back_all(&store).and_then(|changed| {
-        store.unmark(Mark::Deploying).and_then(|()| store.unmark(Mark::Renewing)).map(|()| changed)
-    });
+    // A first certificate cannot be worse than none: whoever could not start without it must find it.
+    if kept::is_of_nothing(&store) {
+        let forgotten = kept::forget(&store, By::Deployment).and_then(|()| kept::forget(&store, By::Renewal));
+        return match forgotten.and_then(|()| finish(&store)) {
+            Ok(()) => ActionOutcome::NotNeeded { why: "no certificate was there before, so the new one stays".into() },
+            Err(why) => failed(why),
+        };
+    }
+    let back = put_back_all(&store).and_then(|changed| finish(&store).map(|()| changed));
     let changed = match back {
         Ok(changed) => changed,
         Err(why) => return failed(format!("THE EARLIER CERTIFICATE COULD NOT BE PUT BACK: {why}")),

@@ -174,6 +174,14 @@ pub(super) fn replaced_certificate(store: &Store) -> Option<(PathBuf, Replaced)>
     })
 }
 
+/// Whether something was put where nothing was before, and nothing else was done.
+pub(super) fn is_of_nothing(store: &Store) -> bool {
+    let of = |by: By| entries(&store.path(by.folder()));
+    let (Ok(deployed), Ok(renewed)) = (of(By::Deployment), of(By::Renewal)) else { return false };
+    let mut entries = deployed.iter().chain(&renewed).peekable();
+    entries.peek().is_some() && entries.all(|entry| matches!(entry.was, Was::Nothing))
+}
+
 /// The places of which something is kept.
 pub(super) fn paths(store: &Store) -> Result<Vec<PathBuf>, String> {
     let mut paths = Vec::new();

@@ -225,6 +225,20 @@ async fn a_renewal_that_fails_puts_nothing_of_an_earlier_deployment_back() {
 }
 
 #[tokio::test]
+async fn a_first_certificate_stays_though_nobody_shows_it_yet() {
+    let bench = Bench::new();
+    bench.workshop.make("a", &["api.example.com"], 300);
+    let deployment = bench.deployment(vec![bench.place("b")]);
+    succeeded(bench.perform(CertificateAction::Deploy(deployment.clone())).await, "b.pem");
+    let outcome = bench.put_back().await;
+    let ActionOutcome::NotNeeded { why } = &outcome else { panic!("{outcome:?}") };
+    assert!(why.as_str().contains("the new one stays"), "{why}");
+    assert_eq!(bench.read("b.pem"), bench.read("a.pem"));
+    let again = bench.perform(CertificateAction::Deploy(deployment)).await;
+    assert!(matches!(again, ActionOutcome::NotNeeded { .. }), "and nothing of it is halfway: {again:?}");
+}
+
+#[tokio::test]
 async fn links_that_a_renewer_moves_are_moved_back() {
     let bench = Bench::new();
     bench.workshop.make("first", &["api.example.com"], 1);
