@@ -45,6 +45,7 @@ pub(crate) fn lint(findings: &mut Findings<'_>, configuration: &Configuration, r
             }
         }
     }
+    configuration.domains.disks.lint(findings);
     routes(findings, configuration, root);
     secrets(findings, root, "");
     long(findings, configuration, root);

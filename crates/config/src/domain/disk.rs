@@ -41,6 +41,8 @@ const ACT_AT: u8 = 90;
 const URGENT_AT: u8 = 95;
 const HORIZON: Duration = Duration::from_secs(3 * 86_400);
 const EVERY: Duration = Duration::from_secs(30);
+/// What is younger may be in use by somebody who does not have it open just now.
+const AGE_MIN: Duration = Duration::from_secs(3_600);
 /// How much of the journal is kept.
 const JOURNAL: ByteSize = ByteSize(100_000_000);
 
@@ -232,6 +234,20 @@ impl Disks {
         let said = |pattern: &str| pattern.chars().filter(|c| !matches!(c, '*' | '?')).count();
         let fitting = self.0.iter().filter(|(name, _)| is_pattern(name) && matches(name, mount));
         fitting.rev().max_by_key(|(name, _)| said(name)).map(|(_, disk)| disk)
+    }
+
+    /// What is allowed and dangerous: rules that give up what is hardly old.
+    pub(crate) fn lint(&self, findings: &mut Findings<'_>) {
+        for disk in self.0.values() {
+            let lists = [("logs", &disk.clean.logs), ("temporary", &disk.clean.temporary)];
+            let rules = lists.into_iter().flat_map(|(list, rules)| rules.iter().map(move |rule| (list, rule)));
+            for (list, rule) in rules.filter(|(_, rule)| rule.older_than < AGE_MIN) {
+                let age = crate::units::shown_duration(rule.older_than);
+                let what = format!("files below {} are given up {age} after they were touched last", cut(&rule.path));
+                let help = "write older_than: 1d or more, unless nobody comes back to them".to_owned();
+                findings.warning(disk.place, &format!("{}.clean.{list}", disk.key), what, help);
+            }
+        }
     }
 
     /// Whether a mount point would be watched once it is there.

@@ -8,7 +8,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use clean::{CleanRule, Cleaning, DiskAction, Images, Strategy};
+pub use clean::{CleanRule, Cleaning, DiskAction, Images, PROTECTED, Strategy, TOO_WIDE};
 
 use crate::{
     condition::{Value, ValueType},

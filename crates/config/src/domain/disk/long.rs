@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use ansai_model::{
-    domain::disk::{CleanRule, Cleaning, DiskAction, DiskProbe, Images, Strategy},
+    domain::disk::{CleanRule, Cleaning, DiskAction, DiskProbe, Images, PROTECTED, Strategy, TOO_WIDE},
     units::ByteSize,
 };
 
@@ -176,16 +176,26 @@ pub(crate) fn protect(findings: &mut Findings<'_>, node: &Node, key: &str) -> Ve
 /// A directory that may be declared as one whose files are given up, without a slash at its end.
 fn below(findings: &mut Findings<'_>, node: &Node, name: &str, key: &str, path: &str) -> Option<String> {
     let (place, key) = (place_of(node, name), joined(key, name));
-    if path == "/" {
-        let help = "name the directory that holds what may be given up, as /var/tmp/scratch".to_owned();
-        findings.error(place, &key, "the whole host is never cleaned", help);
-        return None;
-    }
     if !is_plain(path) {
         not_plain(findings, place, &key, path);
         return None;
     }
-    Some(path.trim_end_matches('/').to_owned())
+    let path = if path == "/" { path } else { path.trim_end_matches('/') };
+    let help = || "name the directory that holds what may be given up, as /var/tmp/scratch".to_owned();
+    if TOO_WIDE.contains(&path) {
+        findings.error(place, &key, format!("{path} as a whole is never cleaned"), help());
+        return None;
+    }
+    if let Some(by) = PROTECTED.iter().find(|protected| Path::new(path).starts_with(protected)) {
+        findings.error(
+            place,
+            &key,
+            format!("{} is never cleaned: {by} and all below it is protected", cut(path)),
+            help(),
+        );
+        return None;
+    }
+    Some(path.to_owned())
 }
 
 /// Absolute, and no way back in it.

@@ -14,7 +14,7 @@ use std::{
     path::{Component, Path},
 };
 
-use ansai_model::domain::disk::DiskUsage;
+use ansai_model::domain::disk::{DiskUsage, PROTECTED, TOO_WIDE};
 use rustix::{
     fs::{AtFlags, Mode, OFlags, ResolveFlags, StatxFlags, fstatvfs, openat2, statx},
     io::Errno,
@@ -22,72 +22,6 @@ use rustix::{
 
 use super::seen::Seen;
 use crate::linux::disk::{mounts::Mount, usage};
-
-/// Never touched, with all below: configuration, programs, people's and programs' own data, what the kernel shows as
-/// files. A configuration can add to it, and take nothing away.
-const PROTECTED: &[&str] = &[
-    "/bin",
-    "/boot",
-    "/dev",
-    "/efi",
-    "/etc",
-    "/home",
-    "/lib",
-    "/lib32",
-    "/lib64",
-    "/libx32",
-    "/nix",
-    "/proc",
-    "/root",
-    "/run",
-    "/sbin",
-    "/sys",
-    "/usr",
-    "/var/backups",
-    "/var/lib/ansai",
-    "/var/lib/apt",
-    "/var/lib/cassandra",
-    "/var/lib/clickhouse",
-    "/var/lib/consul",
-    "/var/lib/containerd",
-    "/var/lib/containers",
-    "/var/lib/couchdb",
-    "/var/lib/docker",
-    "/var/lib/dpkg",
-    "/var/lib/elasticsearch",
-    "/var/lib/etcd",
-    "/var/lib/grafana",
-    "/var/lib/influxdb",
-    "/var/lib/kafka",
-    "/var/lib/kubelet",
-    "/var/lib/ldap",
-    "/var/lib/libvirt",
-    "/var/lib/lxc",
-    "/var/lib/lxd",
-    "/var/lib/mariadb",
-    "/var/lib/mongo",
-    "/var/lib/mongodb",
-    "/var/lib/mysql",
-    "/var/lib/neo4j",
-    "/var/lib/opensearch",
-    "/var/lib/pacman",
-    "/var/lib/pgsql",
-    "/var/lib/postgresql",
-    "/var/lib/prometheus",
-    "/var/lib/rabbitmq",
-    "/var/lib/redis",
-    "/var/lib/rpm",
-    "/var/lib/snapd",
-    "/var/lib/systemd",
-    "/var/lib/vault",
-    "/var/lib/victoria-metrics",
-    "/var/lib/zookeeper",
-    "/var/mail",
-    "/var/spool",
-];
-
-/// Too much to be declared as a whole; a directory below them may be.
-const TOO_WIDE: &[&str] = &["/", "/var", "/var/lib", "/opt", "/srv", "/mnt", "/media"];
 
 /// Names that only a database's data directory holds.
 const DATA_MARKS: &[&CStr] = &[c"PG_VERSION", c"ibdata1", c"WiredTiger", c"appendonlydir"];
