@@ -6,6 +6,7 @@
 //! measured; without them, in the temporary folder.
 
 use std::{
+    fmt,
     fs::{self, File},
     io::Write,
     path::{Path, PathBuf},
@@ -50,21 +51,22 @@ fn main() -> Result<()> {
                 let (took, peak) = clean(&dir)?;
                 resident = resident.max(peak);
                 ours.push(took);
-                say(&format!("  ansai {:.1} s", took.as_secs_f64()));
+                say(&format!("  ansai {took}"));
             } else {
                 let took = find(&dir)?;
                 theirs.push(took);
-                say(&format!("  find  {:.1} s", took.as_secs_f64()));
+                say(&format!("  find  {took}"));
             }
             let left = count(&dir)?;
             ensure!(left == FILES * YOUNG / AGES, "{left} files are left");
         }
     }
-    let seconds = |all: &[Duration]| all.iter().map(|took| format!("{:.1} s", took.as_secs_f64())).collect::<Vec<_>>();
-    let best = |all: &[Duration]| all.iter().min().copied().unwrap_or_default().as_secs_f64();
-    say(&format!("ansai, {THREADS} threads, the oldest first, to its goal: {}", seconds(&ours).join(", ")));
-    say(&format!("find … -mtime +{YOUNG} -delete:                       {}", seconds(&theirs).join(", ")));
-    say(&format!("best of each: ansai takes {:.2} of find's time", best(&ours) / best(&theirs)));
+    let best = |all: &[Took]| all.iter().min_by_key(|took| took.elapsed).copied().context("a round");
+    let (ours, theirs) = (best(&ours)?, best(&theirs)?);
+    say(&format!("ansai, {THREADS} threads, the oldest first, to its goal: {ours}"));
+    say(&format!("find … -mtime +{YOUNG} -delete: {theirs}"));
+    let share = ours.elapsed.as_secs_f64() / theirs.elapsed.as_secs_f64();
+    say(&format!("best of {ROUNDS} rounds each: ansai takes {share:.2} of find's time"));
     say(&format!("most memory resident while ansai cleaned: {}", ByteSize(resident)));
     Ok(())
 }
@@ -136,7 +138,7 @@ fn plant(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-fn clean(dir: &Path) -> Result<(Duration, u64)> {
+fn clean(dir: &Path) -> Result<(Took, u64)> {
     let mounts = mounts::read(Path::new("/"))?;
     let mount = mounts.iter().filter(|mount| dir.starts_with(&mount.path)).max_by_key(|mount| mount.path.len());
     let rule = CleanRule {
@@ -160,10 +162,10 @@ fn clean(dir: &Path) -> Result<(Duration, u64)> {
     };
     // From here on the most memory is counted anew.
     fs::write("/proc/self/clear_refs", "5")?;
-    let begun = Instant::now();
+    let (begun, worked) = (Instant::now(), processor_time()?);
     let need = Need { bytes: 0, inodes: FILES * (AGES - YOUNG) / AGES };
     let (_, gone) = job.free(need).map_err(anyhow::Error::msg)?;
-    let took = begun.elapsed();
+    let took = Took { elapsed: begun.elapsed(), worked: processor_time()? - worked };
     ensure!(gone == need.inodes, "{gone} files are gone");
     let status = fs::read_to_string("/proc/self/status")?;
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("VmHWM")?;
@@ -171,13 +173,35 @@ fn clean(dir: &Path) -> Result<(Duration, u64)> {
     Ok((took, peak * 1024))
 }
 
-fn find(dir: &Path) -> Result<Duration> {
-    let begun = Instant::now();
+fn find(dir: &Path) -> Result<Took> {
+    let (begun, worked) = (Instant::now(), processor_time()?);
     let days = format!("+{YOUNG}");
     let done =
         Command::new("find").arg(dir).args(["-type", "f", "-name", "*.log", "-mtime", &days, "-delete"]).status()?;
     ensure!(done.success(), "find ended with {done}");
-    Ok(begun.elapsed())
+    Ok(Took { elapsed: begun.elapsed(), worked: processor_time()? - worked })
+}
+
+/// How long something took, on the clock and on the processors.
+#[derive(Clone, Copy)]
+struct Took {
+    elapsed: Duration,
+    worked: Duration,
+}
+
+impl fmt::Display for Took {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.1} s ({:.1} s of a processor)", self.elapsed.as_secs_f64(), self.worked.as_secs_f64())
+    }
+}
+
+/// What this process and the children that it waited for took of the processors: fields 14 to 17 of its stat, in ticks of
+/// 10 ms.
+fn processor_time() -> Result<Duration> {
+    let stat = fs::read_to_string("/proc/self/stat")?;
+    let fields = stat.rsplit(") ").next().context("fields")?.split_whitespace().skip(11).take(4);
+    let ticks: u64 = fields.filter_map(|field| field.parse::<u64>().ok()).sum();
+    Ok(Duration::from_millis(ticks * 10))
 }
 
 fn count(dir: &Path) -> Result<u64> {
