@@ -1,4 +1,4 @@
-//! Certificates end to end: a real nginx and PostgreSQL serve them, and a real ACME server, Debian's pebble, renews them.
+//! Certificates end to end: a real nginx, PostgreSQL and postfix serve them, and a real ACME server, Debian's pebble, renews them.
 
 use std::time::Duration;
 
@@ -6,6 +6,7 @@ use ansai_lab::agent::{QUICK, json, wait_report};
 use ansai_lab::{
     Host, HostOptions, agent,
     fixture::acme::{self, Authority},
+    mail,
 };
 use anyhow::{Context as _, Result, ensure};
 
@@ -62,10 +63,10 @@ fn serial_of_file(host: &Host, path: &str) -> Result<String> {
     Ok(host.run_ok(&["openssl", "x509", "-noout", "-serial", "-in", path])?.text().to_owned())
 }
 
-/// What the agent says of the certificate.
-fn target(host: &Host) -> serde_json::Value {
+/// What the agent says of a certificate.
+fn target(host: &Host, name: &str) -> serde_json::Value {
     let status = json(host, &["status"]).unwrap_or_default();
-    let name = format!("certificate/{NAME}");
+    let name = format!("certificate/{name}");
     let targets = status["targets"].as_array().cloned().unwrap_or_default();
     targets.into_iter().find(|target| target["target"] == name.as_str()).unwrap_or_default()
 }
@@ -166,11 +167,37 @@ certificates:
     );
     agent::install(&host, &text)?;
     agent::start(&host)?;
-    host.wait_until("the certificate to be healthy", LIMIT, || Ok(target(&host)["health"] == "healthy"))
-        .with_context(|| format!("{:#}", target(&host)))?;
+    host.wait_until("the certificate to be healthy", LIMIT, || Ok(target(&host, NAME)["health"] == "healthy"))
+        .with_context(|| format!("{:#}", target(&host, NAME)))?;
     put()?;
     let report = wait_report(&host, "i1", "healed")?;
     let symptom = report["symptom"].as_str().unwrap_or_default();
     ensure!(symptom.contains("postgresql://127.0.0.1:5432 is not the certificate in"), "{report:#}");
+    Ok(())
+}
+
+#[test]
+fn a_mail_server_is_seen_by_starttls_and_by_tls() -> Result<()> {
+    let host = Host::boot(&HostOptions::new("mailtls"))?;
+    mail::start(&host)?;
+    let text = format!(
+        "{QUICK}certificates:
+  mail:
+    file: /etc/ssl/lab/server.pem
+    trust: nobody
+    endpoints: [\"smtp://127.0.0.1:587\", \"smtps://127.0.0.1\"]
+    every: 1s
+"
+    );
+    agent::install(&host, &text)?;
+    agent::start(&host)?;
+    host.wait_until("the certificate to be healthy", LIMIT, || Ok(target(&host, "mail")["health"] == "healthy"))
+        .with_context(|| format!("{:#}", target(&host, "mail")))?;
+    // What is read anew by nobody, and not declared to be read by anybody, is told.
+    let (certificate, key) = Authority::new()?.pair(&["lab.test"], 200)?;
+    host.write_file("/etc/ssl/lab/server.key", key, 0o600)?;
+    host.write_file("/etc/ssl/lab/server.pem", certificate, 0o644)?;
+    let report = wait_report(&host, "i1", "escalated")?;
+    assert!(report["symptom"].as_str().is_some_and(|text| text.contains("is not the certificate in")), "{report:#}");
     Ok(())
 }
