@@ -64,8 +64,14 @@ pub(super) fn walk<V: Visit>(
         visitor
     };
     std::thread::scope(|threads| {
-        let running: Vec<_> = visitors.into_iter().map(|visitor| threads.spawn(|| work(visitor))).collect();
-        running.into_iter().map(|thread| thread.join().map_err(|_| "the walk broke off".to_owned())).collect()
+        let begin =
+            |visitor| std::thread::Builder::new().name("ansai-clean".into()).spawn_scoped(threads, || work(visitor));
+        let running: Vec<_> = visitors.into_iter().map(begin).collect();
+        let ended = |thread: std::io::Result<std::thread::ScopedJoinHandle<'_, V>>| {
+            let thread = thread.map_err(|error| format!("no thread could be begun: {error}"))?;
+            thread.join().map_err(|_| "the walk broke off".to_owned())
+        };
+        running.into_iter().map(ended).collect()
     })
 }
 
