@@ -49,7 +49,10 @@ pub(crate) fn run() -> Result<()> {
             true => format!(", endpoints: [\"https://127.0.0.1:{}\"]", FIRST_PORT + number),
             false => String::new(),
         };
-        writeln!(domains, "  c{number}.example.com: {{file: /etc/bench/c{number}.pem, trust: nobody{endpoint}}}")?;
+        writeln!(
+            domains,
+            "  c{number}.example.com: {{file: /etc/bench/c{number}.pem, bundle: true, trust: nobody{endpoint}}}"
+        )?;
     }
     let after = measure(&host, "with 20 filesystems, 200 certificates, 50 sockets, memory", &domains)?;
     say(&format!(
