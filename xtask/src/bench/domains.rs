@@ -4,7 +4,7 @@
 use std::{fmt::Write, time::Duration};
 
 use ansai_lab::{Host, HostOptions, agent};
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use super::{
     prepare, restarted, say,
@@ -120,6 +120,14 @@ fn serve(host: &Host) -> Result<()> {
     host.start("nginx.service")
 }
 
+/// What is not seen well, in a few lines.
+fn unwell(host: &Host) -> String {
+    let status = agent::json(host, &["status"]).unwrap_or_default();
+    let targets = status["targets"].as_array().cloned().unwrap_or_default();
+    let unwell = targets.into_iter().filter(|target| target["health"] != "healthy").take(3);
+    unwell.map(|target| format!("{target:#}")).collect::<Vec<_>>().join("\n")
+}
+
 /// What the agent uses at rest, and the seconds of processor time until it was so.
 fn measure(host: &Host, name: &str, configuration: &str) -> Result<(Usage, f64)> {
     agent::install(host, configuration)?;
@@ -129,7 +137,7 @@ fn measure(host: &Host, name: &str, configuration: &str) -> Result<(Usage, f64)>
         let targets = status["targets"].as_array().cloned().unwrap_or_default();
         Ok(targets.len() >= SERVICES && targets.iter().all(|target| target["health"] == "healthy"))
     };
-    host.wait_until("everything to be seen well", LIMIT, is_well)?;
+    host.wait_until("everything to be seen well", LIMIT, is_well).with_context(|| unwell(host))?;
     std::thread::park_timeout(SETTLED);
     let first = spent::seconds(pid)?;
     let usage = spent::over(pid, MEASURED)?;

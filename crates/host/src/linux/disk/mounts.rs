@@ -59,6 +59,12 @@ impl Mount {
         REAL.contains(&self.kind.as_str())
     }
 
+    /// Whether it lies in memory, so that it answers at once.
+    #[must_use]
+    pub fn is_in_memory(&self) -> bool {
+        matches!(self.kind.as_str(), "tmpfs" | "ramfs")
+    }
+
     /// Whether somebody else answers for it, who may be away.
     #[must_use]
     pub fn is_remote(&self) -> bool {
