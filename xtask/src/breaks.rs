@@ -122,13 +122,13 @@ const BREAKS: &[Break] = &[
     },
     Break {
         what: "a leak that waits for quiet hours keeps its service down that has crashed",
-        file: "crates/engine/src/group/aside.rs",
+        file: "crates/engine/src/matter/aside.rs",
         find: "if waits && !(has_own",
         replace: "if waits && id == to && !(has_own",
     },
     Break {
         what: "another matter of a target is healed while the target itself is down",
-        file: "crates/engine/src/group.rs",
+        file: "crates/engine/src/matter.rs",
         find: "!self.state.remediations.get(&other).is_some_and(is_watched)",
         replace: "self.state.remediations.get(&other).is_some_and(is_watched)",
     },

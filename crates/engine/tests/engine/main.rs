@@ -5,12 +5,12 @@ mod host;
 mod words;
 
 mod autonomy;
+mod between_matters;
 mod checks;
 mod enemy;
 mod explaining;
 mod foreseen;
 mod gates;
-mod groups;
 mod matters;
 mod outcomes;
 mod random;

@@ -1,4 +1,4 @@
-//! Groups: which checks of a target are one matter. Checks that one rule covers fail together, are healed together and
+//! Matters: which checks of a target belong together. Checks that one rule covers fail together, are healed together and
 //! are verified together; those of different rules, as a filesystem's space and its errors, are not.
 //! It decides nothing about incidents; it says what belongs to one.
 
