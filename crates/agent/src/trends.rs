@@ -143,7 +143,7 @@ mod tests {
         let text = "services: {app.service: {probe: {exec: [/bin/size], every: 1m}}}";
         let configuration = ansai_config::parse(&[("a.yaml".into(), text.to_owned())]).expect("valid");
         let mut parts: BundleParts = configuration.bundle(&Inventory::default(), 1).expect("a bundle").parts().clone();
-        parts.checks.values_mut().for_each(|check| check.trend.clone_from(&trend));
+        parts.checks.values_mut().for_each(|check| std::sync::Arc::make_mut(check).trend.clone_from(&trend));
         Bundle::new(parts).expect("a bundle")
     }
 

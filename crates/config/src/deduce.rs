@@ -144,7 +144,7 @@ fn one(
     };
     parts.rules.insert(rule, made);
     parts.policies.insert(policy.id.clone(), policy);
-    parts.checks.extend(checks);
+    parts.checks.extend(checks.into_iter().map(|(id, check)| (id, check.into())));
     let made = Target {
         id: target.clone(),
         unit,

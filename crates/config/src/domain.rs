@@ -106,6 +106,6 @@ pub(crate) fn add(
         severity: matter.severity,
     };
     parts.rules.insert(rule, made);
-    parts.checks.extend(matter.checks.into_iter().map(|check| (check.id.clone(), check)));
+    parts.checks.extend(matter.checks.into_iter().map(|check| (check.id.clone(), check.into())));
     Ok(())
 }

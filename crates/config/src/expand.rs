@@ -95,7 +95,7 @@ pub fn expanded(bundle: &Bundle) -> String {
         .put("maintenance", Written::List(parts.maintenance.iter().map(window).collect()))
         .put("policies", named(&parts.policies, policy))
         .put("targets", named(&parts.targets, target))
-        .put("checks", named(&parts.checks, check))
+        .put("checks", named(&parts.checks, |it| check(it)))
         .put("rules", named(&parts.rules, rule))
         .put(
             "runbooks",
@@ -258,7 +258,7 @@ pub(crate) fn command(line: &CommandLine) -> Written {
 fn target(target: &Target) -> Written {
     Fields::default()
         .maybe("unit", target.unit.as_ref().map(Written::text))
-        .maybe("process", target.process.as_ref().map(process))
+        .maybe("process", target.process.as_deref().map(process))
         .maybe("port", target.port.map(Written::plain))
         .put("configuration", Written::texts(&target.configuration))
         .put("needs", Written::texts(&target.needs))

@@ -1,7 +1,7 @@
 //! Check state: from single observations to a debounced, three-valued state.
 //! It opens no incident and asks for no action; it says what changed.
 
-use alloc::{collections::VecDeque, format};
+use alloc::{collections::VecDeque, format, sync::Arc};
 use core::time::Duration;
 
 use ansai_model::{
@@ -28,7 +28,7 @@ pub enum Change {
 #[derive(Clone, Debug)]
 pub struct CheckState {
     /// What is checked and how.
-    pub check: Check,
+    pub check: Arc<Check>,
     /// The hard state.
     pub hard: Health,
     /// Failing results in a row.
@@ -67,7 +67,7 @@ const TIMES_MAX: usize = 64;
 impl CheckState {
     /// A check that has not been looked at; due at once.
     #[must_use]
-    pub fn new(check: Check, now: MonoTime) -> Self {
+    pub fn new(check: Arc<Check>, now: MonoTime) -> Self {
         Self {
             check,
             hard: Health::Unknown,

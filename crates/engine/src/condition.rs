@@ -222,7 +222,7 @@ mod tests {
             flap: Flap { changes_max: 1, window: second },
             trend: None,
         };
-        CheckState::new(check, MonoTime(0))
+        CheckState::new(check.into(), MonoTime(0))
     }
 
     /// The truth of an expression when nothing has been seen yet.

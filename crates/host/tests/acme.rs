@@ -149,7 +149,7 @@ impl Bench {
             id: RunId(1),
             incident: None,
             target: TargetId::new("certificate/api").expect("valid"),
-            action: Action::Certificate(action),
+            action: Action::Certificate(Box::new(action)),
             timeout: Duration::from_secs(40),
         };
         self.host.perform(&run).await

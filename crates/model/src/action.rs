@@ -1,6 +1,6 @@
 //! The smallest things an adapter performs. Each declares what it disrupts, whether it may be repeated, and its time-out.
 
-use alloc::{format, string::String, vec::Vec};
+use alloc::{boxed::Box, format, string::String, vec::Vec};
 use core::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
@@ -84,12 +84,12 @@ pub enum Action {
     /// Start a declared process (where no systemd runs).
     StartProcess {
         /// Its declaration.
-        process: ProcessDeclaration,
+        process: Box<ProcessDeclaration>,
     },
     /// Stop a declared process: its stop command or TERM, then KILL.
     StopProcess {
         /// Its declaration.
-        process: ProcessDeclaration,
+        process: Box<ProcessDeclaration>,
     },
     /// Inject a failure on purpose.
     Drill {
@@ -110,7 +110,7 @@ pub enum Action {
         disruption: Disruption,
     },
     /// About a certificate.
-    Certificate(CertificateAction),
+    Certificate(Box<CertificateAction>),
     /// Something about a filesystem.
     Disk(DiskAction),
     /// Something about a unit's memory.

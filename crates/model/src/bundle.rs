@@ -1,7 +1,7 @@
 //! A bundle: the validated set of checks, rules, runbooks and policies that an agent applies as a whole.
 //! Reading it from files is `config`'s.
 
-use alloc::{collections::BTreeMap, string::String, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeMap, string::String, sync::Arc, vec::Vec};
 use core::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
@@ -25,7 +25,7 @@ pub struct Target {
     /// Its unit, when it is one.
     pub unit: Option<UnitName>,
     /// Its declaration, when ansai itself starts and stops it.
-    pub process: Option<ProcessDeclaration>,
+    pub process: Option<Box<ProcessDeclaration>>,
     /// The port that it listens on, when declared.
     pub port: Option<u16>,
     /// Its configuration, for evidence and for the last known good copy.
@@ -76,8 +76,8 @@ pub struct BundleParts {
     pub settings: Settings,
     /// What is kept well.
     pub targets: BTreeMap<TargetId, Target>,
-    /// How it is looked at.
-    pub checks: BTreeMap<CheckId, Check>,
+    /// How it is looked at; shared with what follows the state of each.
+    pub checks: BTreeMap<CheckId, Arc<Check>>,
     /// When what is run; the first that fits an incident wins, in the order of their names.
     pub rules: BTreeMap<RuleId, Rule>,
     /// What is run.
@@ -116,7 +116,7 @@ impl Bundle {
     ///
     /// # Errors
     /// All that is wrong, at once.
-    pub fn new(parts: BundleParts) -> Result<Self, Vec<BundleError>> {
+    pub fn new(mut parts: BundleParts) -> Result<Self, Vec<BundleError>> {
         let mut errors = Vec::new();
         let mut wrong = |holder: String, what: String| errors.push(BundleError { holder, what });
         if parts.checks.len() > CHECKS_MAX {
@@ -135,7 +135,11 @@ impl Bundle {
                 );
             }
         }
-        if errors.is_empty() { Ok(Self(parts)) } else { Err(errors) }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        parts.pack();
+        Ok(Self(parts))
     }
 
     /// A bundle that watches nothing.
@@ -164,6 +168,19 @@ impl Bundle {
     #[must_use]
     pub fn into_parts(self) -> BundleParts {
         self.0
+    }
+}
+
+impl BundleParts {
+    /// Builds the larger maps anew: one that grew in the order of its names is half empty, one that is made at once is full.
+    fn pack(&mut self) {
+        fn packed<K: Ord, V>(map: &mut BTreeMap<K, V>) {
+            *map = core::mem::take(map).into_iter().collect();
+        }
+        packed(&mut self.targets);
+        packed(&mut self.checks);
+        packed(&mut self.rules);
+        packed(&mut self.runbooks);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The long form: targets, checks, rules and runbooks as the bundle holds them. What is written here wins over what is
 //! deduced under the same name.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use ansai_model::{
     action::ProcessDeclaration,
@@ -33,7 +33,7 @@ const HORIZON: Duration = Duration::from_secs(86_400);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Long {
     pub(crate) targets: BTreeMap<TargetId, Target>,
-    pub(crate) checks: BTreeMap<CheckId, Check>,
+    pub(crate) checks: BTreeMap<CheckId, Arc<Check>>,
     pub(crate) rules: BTreeMap<RuleId, Rule>,
     pub(crate) runbooks: BTreeMap<RunbookId, Runbook>,
 }
@@ -64,7 +64,7 @@ pub(crate) fn long(findings: &mut Findings<'_>, root: &Node, fallback: &Fallback
     for (name, place, node) in root.named("checks") {
         let key = format!("checks.{name}");
         let Some(id) = name_of(findings, CheckId::new(name), place, &key) else { continue };
-        long.checks.extend(check(findings, node, &key, id.clone(), fallback).map(|check| (id, check)));
+        long.checks.extend(check(findings, node, &key, id.clone(), fallback).map(|check| (id, check.into())));
     }
     for (name, place, node) in root.named("rules") {
         let key = format!("rules.{name}");
@@ -92,7 +92,7 @@ fn name_of<T>(findings: &mut Findings<'_>, made: Result<T, NameError>, place: Pl
 }
 
 /// Every declared process by its name.
-fn processes(root: &Node, targets: &BTreeMap<TargetId, Target>) -> BTreeMap<String, ProcessDeclaration> {
+fn processes(root: &Node, targets: &BTreeMap<TargetId, Target>) -> BTreeMap<String, Box<ProcessDeclaration>> {
     // What is wrong with a declaration is said where it is read for its own sake.
     let nothing = crate::layer::Sources::default();
     let mut unheard = Findings::new(&nothing);

@@ -19,7 +19,7 @@ use crate::{
     keys::{ACTION, STEP},
 };
 
-type Processes = BTreeMap<String, ProcessDeclaration>;
+type Processes = BTreeMap<String, Box<ProcessDeclaration>>;
 
 pub(super) fn rung(findings: &mut Findings<'_>, node: &Node, key: &str, processes: &Processes) -> Option<Rung> {
     node.map()?;
@@ -148,7 +148,7 @@ fn action(findings: &mut Findings<'_>, node: &Node, key: &str, processes: &Proce
         "stop_process" => Action::StopProcess { process: process(findings, value, &key, processes)? },
         "disk" => Action::Disk(disk::long::action(findings, value, &key)?),
         "memory" => Action::Memory(memory::long::action(findings, value, &key)?),
-        "certificate" => Action::Certificate(certificate::read::action(findings, value, &key)?),
+        "certificate" => Action::Certificate(Box::new(certificate::read::action(findings, value, &key)?)),
         _ => Action::Exec { command: node.command_at("exec")?, disruption: disruption(node.text_at("disruption")) },
     })
 }
@@ -162,7 +162,12 @@ fn disruption(text: Option<&str>) -> Disruption {
     }
 }
 
-fn process(findings: &mut Findings<'_>, node: &Node, key: &str, processes: &Processes) -> Option<ProcessDeclaration> {
+fn process(
+    findings: &mut Findings<'_>,
+    node: &Node,
+    key: &str,
+    processes: &Processes,
+) -> Option<Box<ProcessDeclaration>> {
     let name = node.text()?;
     let found = processes.get(name);
     if found.is_none() {

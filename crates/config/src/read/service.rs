@@ -50,7 +50,7 @@ pub(crate) struct Service {
     /// What is said of its memory; of a process that ansai itself keeps, nothing can be.
     pub(crate) memory: Memory,
     /// Its commands, when ansai itself keeps it running.
-    pub(crate) process: Option<ProcessDeclaration>,
+    pub(crate) process: Option<Box<ProcessDeclaration>>,
 }
 
 /// The limits of a service.
@@ -160,16 +160,12 @@ pub(crate) fn declaration(
     node: &Node,
     key: &str,
     name: &str,
-) -> Option<ProcessDeclaration> {
+) -> Option<Box<ProcessDeclaration>> {
     if !node.has("start") {
         let help = "write start: [program, argument, …]".to_owned();
         findings.error(node.place, key, "a process needs the command that starts it", help);
         return None;
     }
-    Some(ProcessDeclaration {
-        name: name.to_owned(),
-        start: node.command_at("start")?,
-        stop: node.command_at("stop"),
-        pid_file: node.path_at("pid_file"),
-    })
+    let (start, stop) = (node.command_at("start")?, node.command_at("stop"));
+    Some(Box::new(ProcessDeclaration { name: name.to_owned(), start, stop, pid_file: node.path_at("pid_file") }))
 }

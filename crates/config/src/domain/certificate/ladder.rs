@@ -44,7 +44,7 @@ pub(super) fn rungs(certificate: &Certificate) -> Vec<Rung> {
 }
 
 fn act(action: CertificateAction) -> Step {
-    Step::Act { timeout: timeout(&action), action: Action::Certificate(action) }
+    Step::Act { timeout: timeout(&action), action: Action::Certificate(Box::new(action)) }
 }
 
 fn rung(name: &str, steps: Vec<Step>, attempts_max: u32, undo: Vec<Action>) -> Option<Rung> {
@@ -80,7 +80,7 @@ fn renewed(
 
 fn put_back(certificate: &Certificate) -> Vec<Action> {
     let (name, units) = (certificate.name.clone(), certificate.units.clone());
-    vec![Action::Certificate(CertificateAction::PutBack(PutBack { name, units }))]
+    vec![Action::Certificate(Box::new(CertificateAction::PutBack(PutBack { name, units })))]
 }
 
 fn reload(certificate: &Certificate) -> Vec<Step> {
@@ -109,7 +109,7 @@ pub(super) fn requests(certificate: &Certificate) -> BTreeMap<String, Request> {
         let (deployment, endpoints) = (deployment(certificate, source), certificate.endpoints.clone());
         let replacement = Replacement { renewal: renewal.clone(), deployment, endpoints, revokes };
         let action = CertificateAction::Replace(Box::new(replacement));
-        let request = Request { timeout: timeout(&action), action: Action::Certificate(action) };
+        let request = Request { timeout: timeout(&action), action: Action::Certificate(Box::new(action)) };
         (name.to_owned(), request)
     };
     let revoke = match certificate.renewer {

@@ -77,7 +77,7 @@ impl Bench {
             id: RunId(1),
             incident: None,
             target: TargetId::new("certificate/a").expect("valid"),
-            action: Action::Certificate(action),
+            action: Action::Certificate(Box::new(action)),
             timeout: Duration::from_secs(30),
         };
         self.host.perform(&run).await
