@@ -38,15 +38,15 @@ fn ladder(parts: &BundleParts, name: &str) -> Vec<(String, Vec<String>)> {
 #[test]
 fn files_copies_and_servers_are_looked_at_and_people_told_in_time() {
     let parts = parts();
-    let mut expected = ["file", "copy-1", "copy-2", "copy-3", "end-14d", "end-7d", "end-3d", "end-1d"].to_vec();
+    let mut expected = ["file", "copy-1", "copy-2", "copy-3", "end"].to_vec();
     expected.extend(["tls-127.0.0.1:443", "smtp-127.0.0.1:25", "postgresql-::1:5432"]);
     expected.sort_unstable();
     assert_eq!(checks(&parts, "api.example.com"), expected);
-    assert_eq!(checks(&parts, "wild"), ["end-10d", "end-2d", "file"]);
+    assert_eq!(checks(&parts, "wild"), ["end", "file"]);
     assert_eq!(checks(&parts, "shop.example.com"), ["file"]);
-    assert_eq!(checks(&parts, "partner"), ["end-14d", "end-1d", "end-3d", "end-7d", "tls-partner.example.com:443"]);
-    let told = parts.rules.values().filter(|rule| rule.checks[0].name().starts_with("end-"));
-    assert!(told.clone().count() == 14 && told.into_iter().all(|rule| rule.condition.is_some()), "not at once");
+    assert_eq!(checks(&parts, "partner"), ["end", "tls-partner.example.com:443"]);
+    let told = parts.rules.values().filter(|rule| rule.checks[0].name() == "end");
+    assert!(told.clone().count() == 4 && told.into_iter().all(|rule| rule.condition.is_some()), "not at once");
     let severities: Vec<_> = parts
         .rules
         .values()
@@ -54,10 +54,7 @@ fn files_copies_and_servers_are_looked_at_and_people_told_in_time() {
         .map(|rule| (rule.checks[0].name().to_owned(), rule.severity))
         .collect();
     let at = |name: &str| severities.iter().find(|(check, _)| check == name).map(|(_, severity)| *severity);
-    assert_eq!(
-        (at("file"), at("end-7d"), at("end-1d")),
-        (Some(Severity::Day), Some(Severity::Day), Some(Severity::Now))
-    );
+    assert_eq!((at("file"), at("end")), (Some(Severity::Day), Some(Severity::Day)),);
 }
 
 #[test]

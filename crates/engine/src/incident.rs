@@ -165,6 +165,7 @@ impl HostEngine {
                 self.checks_to_verify(id).into_iter().filter_map(|check| check.hard_since).max_by_key(|at| at.mono);
             return self.recovering(now, id, since.unwrap_or(now));
         }
+        self.tell_of_the_next_step(now, id);
         let is_failing = self.checks_of(id).into_iter().any(|check| check.hard == Health::Failing);
         let Some(incident) = self.state.incidents.get_mut(&id) else { return false };
         incident.healthy_since = None;
@@ -269,8 +270,10 @@ impl HostEngine {
             return false;
         };
         let (runbook, policy) = (runbook.clone(), policy.clone());
+        let is_critical = parts.targets.get(&rule.target).is_some_and(|target| target.is_critical);
         let Some(incident) = self.state.incidents.get_mut(&id) else { return false };
-        incident.severity = incident.severity.max(rule.severity);
+        let is_urgent = is_critical || incident.observation.is_last_step();
+        incident.severity = if is_urgent { Severity::Now } else { rule.severity };
         incident.rule = Some(rule.id.clone());
         let Some(incident) = self.state.incidents.get(&id) else { return false };
         let disruption = Disruption::Full;

@@ -6,7 +6,7 @@ use alloc::{boxed::Box, format, vec::Vec};
 use ansai_model::{
     decision::Choice,
     id::{IncidentId, RouteId, TargetId},
-    incident::{Incident, Phase, Resolution},
+    incident::{Incident, Phase, Resolution, StepKind},
     notify::NoticeKind,
     rule::Severity,
     text::Text,
@@ -53,6 +53,29 @@ impl HostEngine {
         if incident.phase == Phase::Remediating || (incident.phase == Phase::Open && is_deferred) {
             self.tell(now, id, NoticeKind::Foreseen);
         }
+    }
+
+    /// What is told in steps is told again when one more has come, to whoever has it in hand: not a month ahead and never
+    /// again. At the last one somebody must know at once.
+    pub(crate) fn tell_of_the_next_step(&mut self, now: Now, id: IncidentId) {
+        let Some(incident) = self.state.incidents.get(&id) else { return };
+        let check = self.check_index.get(&incident.check).and_then(|slot| self.checks.get(*slot));
+        let Some((_, seen)) = check.filter(|check| check.is_known_to_fail()).and_then(|check| check.last.clone())
+        else {
+            return;
+        };
+        let is_with_a_person = matches!(incident.phase, Phase::Escalated { .. });
+        if !is_with_a_person || seen.step() <= incident.observation.step() {
+            return;
+        }
+        let Some(incident) = self.state.incidents.get_mut(&id) else { return };
+        if seen.is_last_step() {
+            incident.severity = Severity::Now;
+        }
+        incident.record(now, StepKind::Escalated { why: Text::new(format!("it is nearer: {}", seen.summary())) });
+        incident.observation = seen;
+        self.state.told.remove(&(id, NoticeKind::Escalated));
+        self.tell(now, id, NoticeKind::Escalated);
     }
 
     /// Whether evidence is awaited on something that is not broken yet.

@@ -45,6 +45,11 @@ pub struct Observation {
 impl Observation {
     /// The most figures of one observation; more are dropped.
     pub const FIGURES_MAX: usize = 32;
+    /// The figure that says how urgent it is, counted from 1: when it grows while a person has it in hand, the person is
+    /// told again.
+    pub const STEP: &str = "told.step";
+    /// The figure that says whether that step is the last one, of which somebody must know at once.
+    pub const IS_LAST_STEP: &str = "told.is_last";
 
     fn new(health: Health, summary: Text) -> Self {
         Self { health, summary, details: Details::None, took: Duration::ZERO }
@@ -131,6 +136,21 @@ impl Observation {
             Details::Figures(figures) => figures.get(name),
             Details::None | Details::Unit(_) => None,
         }
+    }
+
+    /// How urgent it is, counted from 1; 0 for what is not told in steps.
+    #[must_use]
+    pub fn step(&self) -> f64 {
+        match self.figure(Self::STEP) {
+            Some(Value::Number(step)) => *step,
+            Some(_) | None => 0.0,
+        }
+    }
+
+    /// Whether it is at the last of the steps in which it is told.
+    #[must_use]
+    pub fn is_last_step(&self) -> bool {
+        self.figure(Self::IS_LAST_STEP) == Some(&Value::Bool(true))
     }
 
     /// How long the look took.

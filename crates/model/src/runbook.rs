@@ -55,7 +55,6 @@ pub enum Entry {
 /// One step of a rung.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[expect(clippy::large_enum_variant, reason = "a runbook has a few steps, nearly all of them actions")]
 pub enum Step {
     /// Perform an action.
     Act {

@@ -34,6 +34,8 @@ use crate::{
 /// The name of the policy, and that of the matter of everything that renewing, deploying or reloading mends.
 const POLICY: &str = "certificate";
 const MATTER: &str = "good";
+/// The matter of its end, of which people are told, and its check.
+const END: &str = "end";
 const EVERY: Duration = Duration::from_secs(3_600);
 const EVERY_SOFT: Duration = Duration::from_secs(2);
 /// People are told how near the end is only when it is as near for a while: what is renewed at once is no news.
@@ -117,12 +119,7 @@ fn one(findings: &mut Findings<'_>, name: String, at: document::Place, node: &No
         true => read::commands(node, "validate"),
         false => known_validators(&units),
     };
-    let mut tell_before: Vec<Duration> = node.items("tell_before").iter().filter_map(duration).collect();
-    if !node.has("tell_before") {
-        tell_before.extend(TELL_BEFORE);
-    }
-    tell_before.sort_unstable_by(|a, b| b.cmp(a));
-    tell_before.dedup();
+    let tell_before = if node.has("tell_before") { read::tell_before(node) } else { TELL_BEFORE.to_vec() };
     Some(Certificate {
         copies: read::places(findings, node, "deploy", &key),
         every: crate::read::probe::schedule(findings, node, &key).every.unwrap_or(EVERY),
@@ -139,10 +136,6 @@ fn one(findings: &mut Findings<'_>, name: String, at: document::Place, node: &No
         units,
         validators,
     })
-}
-
-fn duration(node: &Node) -> Option<Duration> {
-    crate::units::read_duration(node.text()?)
 }
 
 /// The declared file with its key.
@@ -211,22 +204,19 @@ fn add_one(
         severity,
     };
     add(configuration, parts, &id, matter)?;
-    for (index, before) in certificate.tell_before.iter().enumerate() {
-        let until = certificate.tell_before.get(index + 1).copied().unwrap_or_default();
-        let name = format!("end-{}", crate::units::shown_duration(*before));
-        let is_last = index + 1 == certificate.tell_before.len();
-        let matter = Matter {
-            name: &name,
-            checks: vec![told(certificate, &id, &name, *before, until)?],
-            rungs: Vec::new(),
-            policy: POLICY,
-            condition: Some(crate::condition::parse(TOLD_WHEN).expect("a condition on a field")),
-            autonomy,
-            severity: if is_last { Severity::Now } else { severity },
-        };
-        add(configuration, parts, &id, matter)?;
+    if certificate.tell_before.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let matter = Matter {
+        name: END,
+        checks: vec![told(certificate, &id)?],
+        rungs: Vec::new(),
+        policy: POLICY,
+        condition: Some(crate::condition::parse(TOLD_WHEN).expect("a condition on a field")),
+        autonomy,
+        severity,
+    };
+    add(configuration, parts, &id, matter)
 }
 
 fn check(certificate: &Certificate, id: CheckId, target: &TargetId, probe: CertificateProbe) -> Check {
@@ -273,19 +263,9 @@ fn checks(certificate: &Certificate, target: &TargetId) -> Result<Vec<Check>, an
 }
 
 /// A look that only tells people how near the end is: at the file, or else at the first server.
-fn told(
-    certificate: &Certificate,
-    target: &TargetId,
-    name: &str,
-    before: Duration,
-    until: Duration,
-) -> Result<Check, ansai_model::id::NameError> {
-    let expect = Expectation {
-        renew_before: before,
-        aspect: Aspect::EndUntil(until),
-        names: Vec::new(),
-        ..certificate.expect.clone()
-    };
+fn told(certificate: &Certificate, target: &TargetId) -> Result<Check, ansai_model::id::NameError> {
+    let aspect = Aspect::EndInSteps(certificate.tell_before.as_slice().into());
+    let expect = Expectation { aspect, names: Vec::new(), ..certificate.expect.clone() };
     let probe = match (&certificate.source, certificate.endpoints.first()) {
         (None, Some(endpoint)) => {
             CertificateProbe::Served(ServedProbe { endpoint: endpoint.clone(), expect, same_as: None })
@@ -297,5 +277,5 @@ fn told(
         // A certificate without both is refused where it is read.
         (None, None) => return Err(ansai_model::id::NameError::Empty),
     };
-    Ok(check(certificate, CheckId::of(target, name)?, target, probe))
+    Ok(check(certificate, CheckId::of(target, END)?, target, probe))
 }

@@ -102,7 +102,8 @@ pub(crate) fn target(name: &str) -> TargetId {
 }
 
 pub(crate) fn check(name: &str) -> CheckId {
-    CheckId::new(format!("service/{name}")).expect("a check")
+    let domain = if name.contains('/') { "" } else { "service/" };
+    CheckId::new(format!("{domain}{name}")).expect("a check")
 }
 
 pub(crate) fn only(name: &str) -> Scope {

@@ -1,6 +1,9 @@
 //! Who is told what, when, and why nobody is. Delivery and digests are the agent's.
 
-use ansai_model::{action::ActionOutcome, incident::EvidenceKind, operator::Operation, policy::Scope, rule::Severity};
+use ansai_model::{
+    action::ActionOutcome, condition::Value, incident::EvidenceKind, notify::NoticeKind, observation::Observation,
+    operator::Operation, policy::Scope, rule::Severity,
+};
 
 use crate::host::{Host, PLAIN, changed, only, secs, succeeded};
 
@@ -49,6 +52,42 @@ fn an_escalation_is_told_once_with_its_evidence() {
     assert_eq!(report.evidence.iter().map(|found| found.text.as_str()).collect::<Vec<_>>(), ["it died", "nobody"]);
     assert_eq!(report.headline.as_str(), "app.service needs a person: it died");
     assert!(report.commands.iter().any(|command| command == "journalctl -u app.service -n 100 --no-pager"));
+}
+
+/// The end of a certificate, which is told in steps.
+fn ends(step: f64, is_last: bool) -> Observation {
+    Observation::failing(format!("/a.pem expires at step {step}"))
+        .with_figure(Observation::STEP, Value::Number(step))
+        .with_figure(Observation::IS_LAST_STEP, Value::Bool(is_last))
+}
+
+#[test]
+fn what_comes_nearer_is_told_again_at_each_step_and_is_one_incident() {
+    let certificate = "certificates: {api: {file: /a.pem, trust: nobody, severity: week}}\n";
+    let mut host = Host::new(&(PLAIN.to_owned() + certificate)).actions_end(succeeded());
+    let headlines = |host: &Host| -> Vec<String> {
+        let told = host.dispatches.iter().filter(|dispatch| dispatch.report.incident.0 == 1);
+        told.map(|dispatch| format!("{:?}: {}", dispatch.report.severity, dispatch.report.headline)).collect()
+    };
+    let first = "Week: api needs a person: /a.pem expires at step 1".to_owned();
+    host.sees("certificate/api#end", ends(1.0, false));
+    host.pass(secs(7_200));
+    assert_eq!(headlines(&host), [first.as_str()], "{:?}", host.story(1));
+    // The same step again is no news, nor is a look that cannot tell.
+    host.sees("certificate/api#end", ends(1.0, false));
+    host.sees("certificate/api#end", Observation::unknown("no leave"));
+    host.pass(secs(86_400));
+    assert_eq!(headlines(&host), [first.as_str()]);
+    host.sees("certificate/api#end", ends(2.0, false));
+    host.sees("certificate/api#end", ends(3.0, true));
+    host.pass(secs(86_400));
+    let next = |severity, step| format!("{severity}: api needs a person: /a.pem expires at step {step}");
+    assert_eq!(headlines(&host), [first.clone(), next("Week", 2), next("Now", 3)]);
+    assert_eq!(host.last_step(1), "escalated: it is nearer: /a.pem expires at step 3");
+    host.is_well("certificate/api#end");
+    host.pass(secs(86_400));
+    assert_eq!(host.told().last().map(String::as_str), Some("Recovered to 1"));
+    assert_eq!(host.dispatches.iter().filter(|dispatch| dispatch.kind == NoticeKind::Recovered).count(), 1);
 }
 
 #[test]

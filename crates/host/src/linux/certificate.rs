@@ -70,8 +70,8 @@ fn observe_file(root: &Path, probe: &FileProbe, now: WallTime) -> Observation {
             return Observation::unknown(format!("{} cannot be read: {why}", probe.path));
         }
     };
-    let key = match (probe.expect.aspect, &probe.key) {
-        (Aspect::EndUntil(_), _) | (_, KeyPlace::Nowhere) => KeyMatch::NotAsked,
+    let key = match (&probe.expect.aspect, &probe.key) {
+        (Aspect::EndInSteps(_), _) | (_, KeyPlace::Nowhere) => KeyMatch::NotAsked,
         (Aspect::Everything, KeyPlace::Apart(path)) => read::key_match(root, path, &loaded),
         (Aspect::Everything, KeyPlace::Inside) => read::key_match(root, &probe.path, &loaded),
     };
@@ -122,7 +122,7 @@ fn judged(
     now: WallTime,
 ) -> Observation {
     let sameness = match same_as {
-        Some(file) if expect.aspect == Aspect::Everything => sameness(root, file, chain, expect, now),
+        Some(file) if expect.is_of_everything() => sameness(root, file, chain, expect, now),
         Some(_) | None => Sameness::NotAsked,
     };
     match seen::seen(chain, expect, now, key, sameness) {

@@ -19,7 +19,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::condition::ValueType;
+use crate::{condition::ValueType, observation::Observation};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -93,12 +93,16 @@ impl CertificateProbe {
     /// The figures that it reports, as conditions name them behind `figure.`.
     #[must_use]
     pub fn figures(&self) -> &'static [(&'static str, ValueType)] {
-        &[
+        let (Self::File(FileProbe { expect, .. }) | Self::Served(ServedProbe { expect, .. })) = self;
+        let all: &[_] = &[
             ("certificate.expires_in", ValueType::Duration),
             ("certificate.is_due", ValueType::Bool),
             ("certificate.is_stale", ValueType::Bool),
             ("certificate.lifetime", ValueType::Duration),
-        ]
+            (Observation::IS_LAST_STEP, ValueType::Bool),
+            (Observation::STEP, ValueType::Number),
+        ];
+        if expect.is_of_everything() { &all[..4] } else { all }
     }
 
     /// What is looked at, in words.

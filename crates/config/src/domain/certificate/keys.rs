@@ -70,11 +70,11 @@ pub(crate) static PROBE: Shape = Shape {
         TRUST,
         RENEW_BEFORE,
         key(
-            "end_until",
-            Kind::Duration,
-            "Judges nothing but its end, and only until so much is left; 0s is to the last",
+            "tell_before",
+            Kind::List(&Kind::Duration),
+            "Judges nothing but its end, and tells of it at each of these times before it",
         )
-        .example("7d"),
+        .example("[14d, 3d]"),
         key("same_as", Kind::Path, "A file that must hold the same certificate").example("/etc/nginx/ssl/api.pem"),
     ],
 };

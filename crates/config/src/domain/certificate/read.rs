@@ -24,7 +24,8 @@ const DNS_WAIT: Duration = Duration::from_secs(30);
 /// A look at a certificate.
 pub(crate) fn probe(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<CertificateProbe> {
     node.map()?;
-    let aspect = node.duration_at("end_until").map_or(Aspect::Everything, Aspect::EndUntil);
+    let steps = tell_before(node);
+    let aspect = if steps.is_empty() { Aspect::Everything } else { Aspect::EndInSteps(steps.into()) };
     let expect = Expectation { aspect, ..expect(findings, node, key) };
     let same_as = node.path_at("same_as");
     match (node.path_at("file"), node.has("endpoint")) {
@@ -48,6 +49,15 @@ pub(crate) fn probe(findings: &mut Findings<'_>, node: &Node, key: &str) -> Opti
             None
         }
     }
+}
+
+/// When people are told of the end: the longest time before it first, each once.
+pub(crate) fn tell_before(node: &Node) -> Vec<Duration> {
+    let read = |node: &Node| crate::units::read_duration(node.text()?);
+    let mut before: Vec<Duration> = node.items("tell_before").iter().filter_map(read).collect();
+    before.sort_unstable_by(|a, b| b.cmp(a));
+    before.dedup();
+    before
 }
 
 fn key_place(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<KeyPlace> {

@@ -21,10 +21,10 @@ fn expectation(fields: Fields, expect: &Expectation) -> Fields {
         .put("trust", trust(&expect.trust))
         .time("renew_before", expect.renew_before)
         .maybe(
-            "end_until",
-            match expect.aspect {
+            "tell_before",
+            match &expect.aspect {
                 Aspect::Everything => None,
-                Aspect::EndUntil(until) => Some(time(until)),
+                Aspect::EndInSteps(steps) => Some(Written::List(steps.iter().map(|before| time(*before)).collect())),
             },
         )
 }

@@ -37,8 +37,8 @@ pub(super) fn seen(
 ) -> Result<CertificateSeen, String> {
     let first = chain.first().ok_or("there is none")?;
     let own = parse(first)?;
-    let chain_state = match expect.aspect {
-        Aspect::EndUntil(_) => ChainState::NotAsked,
+    let chain_state = match &expect.aspect {
+        Aspect::EndInSteps(_) => ChainState::NotAsked,
         Aspect::Everything => chain::follow(chain, &expect.trust, within(&own, now)),
     };
     Ok(CertificateSeen {

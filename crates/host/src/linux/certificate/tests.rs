@@ -111,6 +111,13 @@ fn a_file_is_judged_with_its_key_its_chain_and_its_names() {
     let copy = FileProbe { same_as: Some(workshop.path("other.pem")), ..good.clone() };
     check(&copy, Health::Failing, "is not the certificate in");
     check(&FileProbe { same_as: Some(good.path.clone()), ..good.clone() }, Health::Healthy, "");
+    let in_steps = |probe: FileProbe| {
+        let aspect = Aspect::EndInSteps([30, 10].map(|days| Duration::from_secs(days * 86_400)).into());
+        FileProbe { expect: Expectation { aspect, ..probe.expect }, ..probe }
+    };
+    check(&in_steps(good), Health::Healthy, "");
+    check(&in_steps(workshop.probe("ending")), Health::Failing, "expires in 19d");
+    check(&in_steps(workshop.probe("other")), Health::Healthy, "good for");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What a look at a certificate means, in the three values of health. Pure: raw findings and a time in, words and
 //! figures out. Everything that is wrong is said at once, so that one renewal mends it all.
 
-use alloc::{format, string::String, vec::Vec};
+use alloc::{boxed::Box, format, string::String, vec::Vec};
 use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -32,15 +32,14 @@ pub struct Expectation {
 }
 
 /// What of a certificate is judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Aspect {
     /// Everything.
     #[default]
     Everything,
-    /// Its end alone, and only until this much is left of it: then a more urgent look tells people, and this one neither
-    /// opens nor closes anything.
-    EndUntil(Duration),
+    /// Its end alone, which is told in steps: at each of these times before it, the longest first, more urgently.
+    EndInSteps(Box<[Duration]>),
 }
 
 impl Expectation {
@@ -56,8 +55,17 @@ impl Expectation {
         of_lifetime(self.renew_before, lifetime)
     }
 
-    fn is_of_everything(&self) -> bool {
+    /// Whether more than its end is judged.
+    #[must_use]
+    pub fn is_of_everything(&self) -> bool {
         self.aspect == Aspect::Everything
+    }
+
+    /// How many of the times before its end, at which people are told, have come; nothing when it is not told in steps.
+    fn steps_taken(&self, seen: &CertificateSeen, now: WallTime) -> Option<(usize, usize)> {
+        let Aspect::EndInSteps(steps) = &self.aspect else { return None };
+        let (left, lifetime) = (seen.not_after.since(now), seen.lifetime());
+        Some((steps.iter().filter(|before| left <= of_lifetime(**before, lifetime)).count(), steps.len()))
     }
 }
 
@@ -154,6 +162,12 @@ pub struct CertificateSeen {
     pub sameness: Sameness,
 }
 
+impl CertificateSeen {
+    fn lifetime(&self) -> Duration {
+        self.not_after.since(self.not_before)
+    }
+}
+
 /// Whether one of the names of a certificate covers a wanted one; `*.` stands for exactly one label (RFC 6125).
 #[must_use]
 pub fn covers(names: &[String], wanted: &str) -> bool {
@@ -176,8 +190,6 @@ pub fn covers(names: &[String], wanted: &str) -> bool {
 /// What a look means. `place` says what was looked at: a path or an address.
 #[must_use]
 pub fn judge(place: &str, expect: &Expectation, seen: &CertificateSeen, now: WallTime) -> Observation {
-    let lifetime = seen.not_after.since(seen.not_before);
-    let expires_in = seen.not_after.since(now);
     let mut of_itself = end_problems(expect, seen, now);
     if expect.is_of_everything() {
         of_itself.extend(own_problems(expect, seen));
@@ -188,20 +200,19 @@ pub fn judge(place: &str, expect: &Expectation, seen: &CertificateSeen, now: Wal
     };
     let is_stale = differs.is_some_and(|(_, is_due)| !is_due);
     let is_due = !is_stale && (differs.is_some() || !of_itself.is_empty());
+    let expires_in = seen.not_after.since(now);
     let figures = |observation: Observation| {
-        observation
+        let observation = observation
             .with_figure("certificate.expires_in", Value::Duration(expires_in))
-            .with_figure("certificate.lifetime", Value::Duration(lifetime))
+            .with_figure("certificate.lifetime", Value::Duration(seen.lifetime()))
             .with_figure("certificate.is_due", Value::Bool(is_due))
-            .with_figure("certificate.is_stale", Value::Bool(is_stale))
+            .with_figure("certificate.is_stale", Value::Bool(is_stale));
+        let Some((step, steps)) = expect.steps_taken(seen, now) else { return observation };
+        let number = u32::try_from(step).map_or(f64::MAX, f64::from);
+        observation
+            .with_figure(Observation::STEP, Value::Number(number))
+            .with_figure(Observation::IS_LAST_STEP, Value::Bool(step == steps))
     };
-    if let Aspect::EndUntil(until) = expect.aspect
-        && expires_in <= of_lifetime(until, lifetime)
-        && !until.is_zero()
-    {
-        let why = format!("{place} expires in {}, of which a more urgent look tells", Shown(expires_in));
-        return figures(Observation::unknown(why));
-    }
     let mut problems = of_itself;
     if let Some((file, is_due)) = differs {
         let why = if is_due { "" } else { ": renewed there, but not taken over here" };
@@ -218,7 +229,6 @@ pub fn judge(place: &str, expect: &Expectation, seen: &CertificateSeen, now: Wal
 
 /// What is wrong with its time.
 fn end_problems(expect: &Expectation, seen: &CertificateSeen, now: WallTime) -> Vec<String> {
-    let lifetime = seen.not_after.since(seen.not_before);
     let expires_in = seen.not_after.since(now);
     if seen.not_after <= now {
         return Vec::from([format!("expired {} ago", Shown(now.since(seen.not_after)))]);
@@ -227,15 +237,15 @@ fn end_problems(expect: &Expectation, seen: &CertificateSeen, now: WallTime) -> 
         let wait = Shown(seen.not_before.since(now));
         return Vec::from([format!("is not valid yet, only in {wait}: is the clock of this host right?")]);
     }
-    let due_before = expect.due_before(lifetime);
+    if let Some((steps, _)) = expect.steps_taken(seen, now) {
+        return if steps > 0 { Vec::from([format!("expires in {}", Shown(expires_in))]) } else { Vec::new() };
+    }
+    let due_before = expect.due_before(seen.lifetime());
     if expires_in > due_before {
         return Vec::new();
     }
-    let expected = match expect.aspect {
-        Aspect::EndUntil(_) => format!("less than {}", Shown(due_before)),
-        Aspect::Everything => format!("it should be renewed {} before its end", Shown(due_before)),
-    };
-    Vec::from([format!("expires in {} ({expected})", Shown(expires_in))])
+    let (left, due) = (Shown(expires_in), Shown(due_before));
+    Vec::from([format!("expires in {left} (it should be renewed {due} before its end)")])
 }
 
 /// What is wrong with it whatever the time.

@@ -26,8 +26,9 @@ fn expect() -> Expectation {
     Expectation::of(vec!["api.example.com".into()])
 }
 
-fn end(days: u64) -> Aspect {
-    Aspect::EndUntil(Duration::from_secs(days * 86_400))
+fn told(days: &[u64]) -> Expectation {
+    let steps = days.iter().map(|days| Duration::from_secs(days * 86_400)).collect();
+    Expectation { aspect: Aspect::EndInSteps(steps), ..expect() }
 }
 
 #[track_caller]
@@ -54,11 +55,20 @@ fn its_end_is_judged_by_the_days_that_are_left() {
     check(&expect(), &year, 365, Health::Failing, "expired 0s ago");
     check(&expect(), &year, 367, Health::Failing, "expired 2d ago");
     check(&expect(), &year, -1, Health::Failing, "not valid yet, only in 1d");
-    let told = Expectation { renew_before: Duration::from_secs(7 * 86_400), aspect: end(3), ..expect() };
-    check(&told, &year, 350, Health::Healthy, "good for 15d");
-    check(&told, &year, 359, Health::Failing, "expires in 6d (less than 7d)");
-    check(&told, &year, 362, Health::Unknown, "of which a more urgent look tells");
-    check(&Expectation { aspect: end(0), ..told }, &year, 366, Health::Failing, "expired 1d ago");
+}
+
+#[test]
+fn its_end_is_told_in_steps_of_which_the_last_is_urgent() {
+    let (year, told) = (seen(365), told(&[7, 3]));
+    let at = |day, health, says| {
+        let judged = check(&told, &year, day, health, says);
+        (judged.step(), judged.is_last_step())
+    };
+    assert_eq!(at(350, Health::Healthy, "good for 15d"), (0.0, false));
+    assert_eq!(at(358, Health::Failing, "expires in 7d"), (1.0, false));
+    assert_eq!(at(361, Health::Failing, "expires in 4d"), (1.0, false));
+    assert_eq!(at(362, Health::Failing, "expires in 3d"), (2.0, true));
+    assert_eq!(at(366, Health::Failing, "expired 1d ago"), (2.0, true));
 }
 
 #[test]
@@ -67,8 +77,7 @@ fn a_short_life_is_renewed_after_two_thirds_of_it() {
     check(&expect(), &seen(6), 4, Health::Failing, "expires in 2d (it should be renewed 2d before its end)");
     check(&expect(), &seen(90), 59, Health::Healthy, "");
     check(&expect(), &seen(90), 60, Health::Failing, "30d before");
-    let told = Expectation { renew_before: Duration::from_secs(14 * 86_400), aspect: end(0), ..expect() };
-    check(&told, &seen(6), 5, Health::Healthy, "good for 1d");
+    check(&told(&[14]), &seen(6), 5, Health::Healthy, "good for 1d");
 }
 
 #[test]
@@ -88,8 +97,7 @@ fn everything_that_is_wrong_is_said_at_once() {
     assert_eq!(figure(&judged, "certificate.is_due"), Some(Value::Bool(true)));
     assert_eq!(figure(&judged, "certificate.is_stale"), Some(Value::Bool(false)));
     assert_eq!(figure(&judged, "certificate.expires_in"), Some(Value::Duration(Duration::from_secs(86_400))));
-    let told = Expectation { renew_before: Duration::from_secs(86_400), aspect: end(0), ..expect() };
-    check(&told, &wrong, 300, Health::Healthy, "");
+    check(&told(&[1]), &wrong, 300, Health::Healthy, "");
 }
 
 #[test]
