@@ -4,7 +4,7 @@ use std::{
     cmp::Reverse,
     collections::{BTreeMap, BinaryHeap},
     ffi::CStr,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicU8, Ordering},
     time::Duration,
 };
 
@@ -20,33 +20,38 @@ const NAMED_MAX: usize = 16;
 const STEPS: usize = 64;
 const BUCKETS: usize = 64 * STEPS;
 
-/// Bits of [`Approved`]: two mebibytes of memory.
-const BITS: usize = 1 << 24;
+/// Places of [`Approved`], a byte each: two mebibytes of memory.
+const PLACES: usize = 1 << 21;
+/// Inodes that follow each other share a run of places, which is fetched into the processor's cache at once.
+const RUN: u64 = 64;
 
-/// Which files may go, by inode, in a fixed amount of memory: what it does not know may not; what it knows is looked at
-/// once more, since another file may share its bit.
-pub(super) struct Approved(Vec<AtomicU64>);
+/// Which files may go and about how old they are, by inode, in a fixed amount of memory: what it does not know may not;
+/// what it knows is looked at once more, since another file may share its place. The older one counts.
+pub(super) struct Approved(Vec<AtomicU8>);
 
 impl Approved {
     pub(super) fn none() -> Self {
-        Self((0..BITS / 64).map(|_| AtomicU64::new(0)).collect())
+        Self((0..PLACES).map(|_| AtomicU8::new(0)).collect())
     }
 
-    fn place(inode: u64) -> (usize, u64) {
-        // Multiplied by a large odd number, the upper bits depend on all of the inode's.
-        let hash = inode.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
-        let bit = usize::try_from(hash).unwrap_or(0) % BITS;
-        (bit / 64, 1 << (bit % 64))
+    fn place(inode: u64) -> usize {
+        // Multiplied by a large odd number, the upper bits depend on all of the number of the run.
+        let run = (inode / RUN).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+        usize::try_from(run * RUN + inode % RUN).unwrap_or(0) % PLACES
     }
 
-    fn add(&self, inode: u64) {
-        let (word, bit) = Self::place(inode);
-        self.0[word].fetch_or(bit, Ordering::Relaxed);
+    /// What stands for an age, given by its bucket: steps of about ten percent, from 1 on.
+    fn step(bucket: usize) -> u8 {
+        u8::try_from(bucket / 8 + 1).unwrap_or(u8::MAX)
     }
 
-    pub(super) fn may_go(&self, inode: u64) -> bool {
-        let (word, bit) = Self::place(inode);
-        self.0[word].load(Ordering::Relaxed) & bit != 0
+    fn add(&self, inode: u64, bucket: usize) {
+        self.0[Self::place(inode)].fetch_max(Self::step(bucket), Ordering::Relaxed);
+    }
+
+    /// Whether a file may go that was as old as this bucket, or older.
+    pub(super) fn may_go(&self, inode: u64, bucket: usize) -> bool {
+        self.0[Self::place(inode)].load(Ordering::Relaxed) >= Self::step(bucket)
     }
 }
 
@@ -76,8 +81,8 @@ impl Histogram {
         power * STEPS + usize::try_from(step).unwrap_or(0)
     }
 
-    fn add(&mut self, age: Duration, bytes: u64) {
-        let (count, sum) = &mut self.buckets[Self::bucket(age)];
+    fn add(&mut self, bucket: usize, bytes: u64) {
+        let (count, sum) = &mut self.buckets[bucket];
         *count += 1;
         *sum = sum.saturating_add(bytes);
     }
@@ -137,8 +142,9 @@ impl Visit for Survey<'_> {
         if seen.links != 1 {
             return self.left(dir, name, Left::Linked);
         }
-        self.approved.add(inode);
-        self.histogram.add(age, seen.bytes);
+        let bucket = Histogram::bucket(age);
+        self.approved.add(inode, bucket);
+        self.histogram.add(bucket, seen.bytes);
         let oldest = &mut self.histogram.oldest;
         let is_old =
             oldest.len() < NAMED_MAX || oldest.peek().is_some_and(|Reverse((least, ..))| age.as_secs() > *least);
@@ -174,17 +180,24 @@ mod tests {
     #[test]
     fn what_was_approved_is_known_and_nearly_nothing_else() {
         let approved = Approved::none();
-        (0..100_000).for_each(|inode| approved.add(inode * 3));
-        assert!((0..100_000).all(|inode| approved.may_go(inode * 3)));
-        let others = (0..100_000).filter(|inode| approved.may_go(inode * 3 + 1)).count();
-        assert!(others < 2000, "{others}");
+        let bucket = |days: u64| Histogram::bucket(Duration::from_secs(days * 86_400));
+        (0..100_000).for_each(|inode| approved.add(inode * 3, bucket(20)));
+        assert!((0..100_000).all(|inode| approved.may_go(inode * 3, bucket(20))));
+        let may_go = |inode: &u64| approved.may_go(*inode, 0);
+        let others = (0..100_000).filter(|inode| may_go(&(inode * 3 + 1))).count();
+        let scattered = (0..100_000).filter(|inode| may_go(&(inode * 8191 + (1 << 40)))).count();
+        assert!(others < 2000 && scattered < 10_000, "{others} {scattered}");
+        // A little less old is told apart, and as old as it gets is the oldest.
+        assert!((0..100_000).all(|inode| !approved.may_go(inode * 3, bucket(24))));
+        approved.add(3, BUCKETS - 1);
+        assert!(approved.may_go(3, BUCKETS - 1) && !approved.may_go(6, BUCKETS - 1));
     }
 
     #[test]
     fn the_oldest_go_first_and_no_more_than_are_needed() {
         let mut all = Histogram::default();
         for days in 1..=10 {
-            all.add(Duration::from_secs(days * 86_400), 100);
+            all.add(Histogram::bucket(Duration::from_secs(days * 86_400)), 100);
         }
         let from = |bytes, inodes| all.from(all.bucket_for(Need { bytes, inodes }));
         assert_eq!(from(250, 0), (3, 300));

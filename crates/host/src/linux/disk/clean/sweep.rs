@@ -93,7 +93,12 @@ impl Progress {
 
     /// Whether nothing more is to be done, for whatever reason.
     pub(super) fn must_end(&self) -> bool {
-        self.is_met() || self.is_vain.load(Ordering::Relaxed) || self.is_late()
+        self.is_over() || self.is_late()
+    }
+
+    /// As [`Self::must_end`], without a look at the clock.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_met() || self.is_vain.load(Ordering::Relaxed) || self.cancelled.load(Ordering::Relaxed)
     }
 
     /// Whether enough is free by our count.
@@ -313,7 +318,7 @@ impl Visit for Worker<'_> {
     fn file(&mut self, dir: &Dir, name: &CStr, inode: u64) {
         match self.work {
             Work::Compress => self.compress(dir, name),
-            Work::Delete(approved, cut) if approved.may_go(inode) => self.delete(dir, name, cut),
+            Work::Delete(approved, cut) if approved.may_go(inode, cut.bucket) => self.delete(dir, name, cut),
             Work::Delete(..) => {}
         }
     }

@@ -23,6 +23,10 @@ const DEPTH_MAX: usize = 64;
 const WAITING_MAX: usize = 32;
 /// How much of a directory is read at once.
 const BUFFER: usize = 32 * 1024;
+/// Most files that are put in order at once.
+const BATCH: usize = 2048;
+/// After how many files it is asked whether the time is over.
+const CLOCK: usize = 16;
 
 /// What is done with each file; each thread has its own.
 pub(super) trait Visit: Send {
@@ -56,7 +60,7 @@ pub(super) fn walk<V: Visit>(
         if progress.pace == Pace::Idle {
             kernel::become_idle();
         }
-        let mut walker = Walker { scope, declared, progress, queue, visitor: &mut visitor };
+        let mut walker = Walker { scope, declared, progress, queue, visitor: &mut visitor, batch: Batch::default() };
         while let Some(dir) = queue.take() {
             let _at_work = AtWork(queue);
             walker.directory(&dir);
@@ -113,38 +117,81 @@ impl Drop for AtWork<'_> {
     }
 }
 
+/// Files of one directory, which are visited in the order of their inodes: a directory names them in no order, but their
+/// inodes lie side by side, on the disk as in memory.
+#[derive(Default)]
+struct Batch {
+    /// The inode, and where the name begins.
+    files: Vec<(u64, usize)>,
+    /// The names, each with its end.
+    names: Vec<u8>,
+}
+
+impl Batch {
+    fn add(&mut self, inode: u64, name: &CStr) {
+        self.files.push((inode, self.names.len()));
+        self.names.extend_from_slice(name.to_bytes_with_nul());
+    }
+
+    fn clear(&mut self) {
+        self.files.clear();
+        self.names.clear();
+    }
+}
+
 struct Walker<'a, V> {
     scope: &'a Scope,
     declared: &'a Declared,
     progress: &'a Progress,
     queue: &'a Queue,
     visitor: &'a mut V,
+    batch: Batch,
 }
 
 impl<V: Visit> Walker<'_, V> {
     fn directory(&mut self, dir: &Dir) {
         let mut buffer = vec![MaybeUninit::uninit(); BUFFER];
         let mut entries = RawDir::new(&dir.fd, &mut buffer);
-        while let Some(Ok(entry)) = entries.next() {
-            if self.progress.must_end() {
-                return;
+        loop {
+            if entries.is_buffer_empty() && self.progress.must_end() {
+                break;
             }
+            let Some(Ok(entry)) = entries.next() else { break };
             let name = entry.file_name();
             if matches!(name.to_bytes(), b"." | b"..") {
                 continue;
             }
             match entry.file_type() {
                 FileType::Directory => self.enter(dir, name),
-                FileType::RegularFile => self.visitor.file(dir, name, entry.ino()),
+                FileType::RegularFile => self.batch.add(entry.ino(), name),
                 // Some filesystems do not say it in the directory.
                 FileType::Unknown => match Seen::at(dir, name) {
                     Ok(seen) if seen.is_directory() => self.enter(dir, name),
-                    _ => self.visitor.file(dir, name, entry.ino()),
+                    _ => self.batch.add(entry.ino(), name),
                 },
                 FileType::Symlink | FileType::Fifo | FileType::Socket => {}
                 FileType::CharacterDevice | FileType::BlockDevice => {}
             }
+            if self.batch.files.len() >= BATCH {
+                self.files(dir);
+            }
         }
+        self.files(dir);
+    }
+
+    /// Visits the files of this directory that were read so far.
+    fn files(&mut self, dir: &Dir) {
+        self.batch.files.sort_unstable();
+        for (index, (inode, from)) in self.batch.files.iter().enumerate() {
+            // The clock is looked at now and then only: it takes a part of what a look at a file takes.
+            if self.progress.is_over() || index.is_multiple_of(CLOCK) && self.progress.must_end() {
+                break;
+            }
+            if let Ok(name) = CStr::from_bytes_until_nul(&self.batch.names[*from..]) {
+                self.visitor.file(dir, name, *inode);
+            }
+        }
+        self.batch.clear();
     }
 
     fn enter(&mut self, dir: &Dir, name: &CStr) {
@@ -155,6 +202,7 @@ impl<V: Visit> Walker<'_, V> {
             Err(why) => self.visitor.left(dir, name, why),
             Ok(inner) => {
                 if let Some(inner) = self.queue.offer(inner) {
+                    self.files(dir);
                     self.directory(&inner);
                 }
             }
