@@ -389,6 +389,7 @@ impl Agent {
         self.shell.outbox.set_routes(&routes(&bundle));
         self.shell.step(Input::Apply(Box::new(bundle)));
         self.shell.step(Input::Facts(self.inventory.facts.clone()));
+        self.upkeep.applied(self.shell.clock.now());
     }
 
     async fn stop(&mut self, results: mpsc::Receiver<Input>) {

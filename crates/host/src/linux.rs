@@ -34,6 +34,7 @@ mod evidence;
 mod facts;
 mod kernel;
 mod memory;
+pub mod own_memory;
 mod packages;
 pub mod port_owner;
 pub mod probe;

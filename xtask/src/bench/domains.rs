@@ -37,7 +37,10 @@ pub(crate) fn run() -> Result<()> {
     for number in 0..SERVICES {
         writeln!(services, "  idle-{number}.service: {{}}")?;
     }
-    say(&format!("{:<58} {:>10} {:>11} {:>11} {:>14}", "", "RSS", "of a core", "wake-ups", "first looks"));
+    say(&format!(
+        "{:<58} {:>10} {:>12} {:>11} {:>11} {:>14}",
+        "", "RSS", "anonymous", "of a core", "wake-ups", "first looks"
+    ));
     let before = measure(&host, "200 services", &services)?;
     let mut domains = services + "memory: true\ndisks:\n";
     for number in 0..FILESYSTEMS {
@@ -56,9 +59,10 @@ pub(crate) fn run() -> Result<()> {
     }
     let after = measure(&host, "with 20 filesystems, 200 certificates, 50 sockets, memory", &domains)?;
     say(&format!(
-        "{:<58} {:>7.1} MB {:>9.2} % {:>9.1}/s {:>11.1} ms",
+        "{:<58} {:>7.1} MB {:>9.1} MB {:>9.2} % {:>9.1}/s {:>11.1} ms",
         "on top",
         after.0.rss - before.0.rss,
+        after.0.anonymous - before.0.anonymous,
         after.0.share - before.0.share,
         after.0.woken - before.0.woken,
         (after.1 - before.1) * 1e3
@@ -142,7 +146,10 @@ fn measure(host: &Host, name: &str, configuration: &str) -> Result<(Usage, f64)>
     let first = spent::seconds(pid)?;
     let usage = spent::over(pid, MEASURED)?;
     ensure!(is_well()?, "something has failed meanwhile: {:#}", agent::json(host, &["incidents"])?);
-    let Usage { rss, share, woken, .. } = usage;
-    say(&format!("{name:<58} {rss:>7.1} MB {share:>9.2} % {woken:>9.1}/s {:>11.1} ms", first * 1e3));
+    let Usage { rss, anonymous, share, woken, .. } = usage;
+    say(&format!(
+        "{name:<58} {rss:>7.1} MB {anonymous:>9.1} MB {share:>9.2} % {woken:>9.1}/s {:>11.1} ms",
+        first * 1e3
+    ));
     Ok((usage, first))
 }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use ansai_engine::Input;
+use ansai_host::linux::own_memory;
 use ansai_model::{
     bundle::Bundle,
     condition::{Value, is_host_figure},
@@ -39,6 +40,10 @@ const QUIET_HOUR: &str = "host.quiet_hour";
 const TRENDS_EVERY: Duration = Duration::from_secs(600);
 /// How often the host's load is taken in, while quiet hours are learned.
 const LOAD_EVERY: Duration = Duration::from_secs(60);
+/// How often memory that is not needed is given back, and how soon after a start or a new configuration, which take more
+/// than they leave.
+const GIVE_BACK_EVERY: Duration = Duration::from_secs(600);
+const GIVE_BACK_SOON: Duration = Duration::from_secs(10);
 /// How long a jump of the wall clock is shown.
 const JUMP_SHOWN: Duration = Duration::from_secs(3600);
 
@@ -77,6 +82,7 @@ pub(super) struct Upkeep {
     figures: Every,
     trends: Every,
     load: Every,
+    give_back: Every,
     /// What was last said of the quiet hour.
     quiet_hour: Option<Value>,
 }
@@ -97,8 +103,14 @@ impl Upkeep {
             figures: Every::new(FIGURES_EVERY, now.mono),
             trends: Every::new(TRENDS_EVERY, now.mono),
             load: Every::new(LOAD_EVERY, now.mono),
+            give_back: Every { period: GIVE_BACK_EVERY, due: now.mono.plus(GIVE_BACK_SOON) },
             quiet_hour: None,
         }
+    }
+
+    /// A new configuration was taken over.
+    pub(super) fn applied(&mut self, now: Now) {
+        self.give_back.due = now.mono.plus(GIVE_BACK_SOON);
     }
 
     /// Whether it is known what the agent takes.
@@ -196,6 +208,9 @@ impl Agent {
         {
             tracing::warn!("what the figures were cannot be kept: {error}");
         }
+        if self.upkeep.give_back.is_due(now.mono) {
+            own_memory::give_back();
+        }
         if self.upkeep.alive.is_due(now.mono) {
             self.shell.witness.events.tell(now.wall, Happening::Alive);
         }
@@ -244,6 +259,7 @@ impl Agent {
             Pressure::Shrink => {
                 tracing::info!("the agent takes {}, more than {memory_max}; buffers are given back", reading.rss);
                 self.shell.shrink();
+                own_memory::give_back();
             }
             Pressure::Degrade => {
                 let why = format!("the agent takes more memory than {memory_max}");

@@ -16,6 +16,7 @@ pub(super) fn agent(places: &Places) -> Result<Code, Failure> {
         "the host's agent runs as root; `ansai --user agent` looks after your own services"
     };
     let failed = |error: String, code: Code| Failure::new(code, error, next);
+    ansai_host::linux::own_memory::share_one_heap();
     // One thread is enough: the work is waiting, and memory is counted.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| failed(error.to_string(), Code::Failing))?;

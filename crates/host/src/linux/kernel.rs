@@ -1,5 +1,5 @@
-//! Two questions to the kernel that no safe crate asks: whether anybody has a file open, and to be the last in line for
-//! the disk. Nothing else of the project is unsafe code.
+//! What no safe crate asks: the kernel, whether anybody has a file open, to be the last in line for the disk, and to take
+//! pages back; the C library, to keep one heap and to trim it. Nothing else of the project is unsafe code.
 
 use std::{
     io,
@@ -48,6 +48,35 @@ pub(super) fn become_idle() {
     // SAFETY: the call takes three numbers and reads no memory of ours; 0 is this thread.
     unsafe { libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, 0, CLASS_IDLE) };
     let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 19);
+}
+
+/// Keeps one heap instead of one for each thread that allocates at the same time.
+#[expect(unsafe_code, reason = "the call takes two numbers")]
+pub(super) fn share_one_heap() {
+    // SAFETY: a setting of the allocator, two numbers; it may be called at any time. Other C libraries have no such call.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1)
+    };
+}
+
+/// Gives the free pages of the heap back.
+#[expect(unsafe_code, reason = "the call takes one number")]
+pub(super) fn trim_heap() {
+    // SAFETY: it touches memory that is free, under the allocator's own lock. Other C libraries have no such call.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::malloc_trim(0)
+    };
+}
+
+/// Lets the kernel forget the pages of a private mapping. Whoever calls has seen that the mapping is of a file, may not be
+/// written, and holds no page that was written: a page that is touched again is the file's.
+#[expect(unsafe_code, reason = "the call takes an address that the kernel gave")]
+pub(super) fn forget_pages(from: usize, to: usize) {
+    // SAFETY: the pages hold what their file holds, so that it makes no difference to the program whether they are mapped
+    // now or when they are touched; what is mapped there by now is of the same kind, or is refused.
+    unsafe { libc::madvise(from as *mut libc::c_void, to.saturating_sub(from), libc::MADV_DONTNEED) };
 }
 
 #[cfg(test)]

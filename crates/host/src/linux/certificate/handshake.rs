@@ -70,8 +70,10 @@ async fn connect(endpoint: &Endpoint) -> Result<Vec<CertificateDer<'static>>, Ha
     let name = ServerName::try_from(name).map_err(|error| HandshakeError::Tls(error.to_string()))?;
     let witness = Arc::new(Witness::new());
     let config = tls::builder().map_err(|error| HandshakeError::Tls(error.to_string()))?;
-    let config: ClientConfig =
+    let mut config: ClientConfig =
         config.dangerous().with_custom_certificate_verifier(Arc::clone(&witness) as _).with_no_client_auth();
+    // Each look is a whole handshake, in which the server has to show what it has now.
+    config.resumption = rustls::client::Resumption::disabled();
     let shaken = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await;
     let chain = std::mem::take(&mut *witness.chain.lock().unwrap_or_else(PoisonError::into_inner));
     match shaken {
