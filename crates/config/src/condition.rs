@@ -45,7 +45,7 @@ pub fn parse(text: &str) -> Result<Condition, ConditionError> {
         });
     }
     let expression = parser::parse(text)?;
-    Ok(Condition { source: Text::new(text), expression })
+    Ok(Condition { source: Text::new(text), expression: expression.into() })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 mod text_form;
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
@@ -111,8 +111,8 @@ impl fmt::Display for ValueType {
 pub struct Condition {
     /// As the operator wrote it.
     pub source: Text,
-    /// Its meaning; of type [`ValueType::Bool`].
-    pub expression: Expression,
+    /// Its meaning; of type [`ValueType::Bool`]. Shared: many rungs of one bundle ask the same.
+    pub expression: Arc<Expression>,
 }
 
 /// A node of a condition.

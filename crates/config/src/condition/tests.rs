@@ -51,7 +51,7 @@ fn words_values_and_signs_are_understood() {
 #[test]
 fn and_binds_closer_than_or_and_not_closer_than_both() {
     let condition = parse("not failures > 1 and took > 1s or check == \"unit\"").expect("valid");
-    let Expression::Any(parts) = &condition.expression else { panic!("{condition:?}") };
+    let Expression::Any(parts) = &*condition.expression else { panic!("{condition:?}") };
     let Expression::All(both) = &parts[0] else { panic!("{condition:?}") };
     assert!(matches!(&both[0], Expression::Not(_)));
     check("not (failures > 1 or took > 1s)", "not (failures > 1 or took > 1s)");
@@ -298,7 +298,7 @@ proptest! {
         let text = expression.to_string();
         prop_assume!(text.len() <= BYTES_MAX);
         match parse(&text) {
-            Ok(condition) => prop_assert_eq!(condition.expression, expression, "{}", text),
+            Ok(condition) => prop_assert_eq!(&*condition.expression, &expression, "{}", text),
             Err(wrong) => prop_assert!(false, "{}", shown(&text, &wrong)),
         }
     }

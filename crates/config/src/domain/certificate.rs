@@ -6,11 +6,12 @@ mod ladder;
 pub(crate) mod read;
 pub(crate) mod write;
 
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
 use ansai_model::{
     bundle::BundleParts,
     check::{Check, Flap},
+    condition::Condition,
     domain::{
         certificate::{
             Aspect, CertificateAction, CertificateProbe, Endpoint, Expectation, FileProbe, KeyPlace, Place, Renewer,
@@ -39,7 +40,8 @@ const END: &str = "end";
 const EVERY: Duration = Duration::from_secs(3_600);
 const EVERY_SOFT: Duration = Duration::from_secs(2);
 /// People are told how near the end is only when it is as near for a while: what is renewed at once is no news.
-const TOLD_WHEN: &str = "failing_for > 15m";
+static TOLD_WHEN: LazyLock<Condition> =
+    LazyLock::new(|| crate::condition::parse("failing_for > 15m").expect("a condition on a field"));
 const FILE_TIMEOUT: Duration = Duration::from_secs(5);
 const SERVED_TIMEOUT: Duration = Duration::from_secs(10);
 /// A server may be reloading when it is asked.
@@ -71,7 +73,7 @@ pub(crate) struct Certificate {
     expect: Expectation,
     endpoints: Vec<Endpoint>,
     tell_before: Vec<Duration>,
-    renewer: Option<Renewer>,
+    renewer: Option<Box<Renewer>>,
     copies: Vec<Place>,
     units: Vec<UnitName>,
     validators: Vec<CommandLine>,
@@ -132,7 +134,7 @@ fn one(findings: &mut Findings<'_>, name: String, at: document::Place, node: &No
         expect,
         endpoints,
         tell_before,
-        renewer,
+        renewer: renewer.map(Box::new),
         units,
         validators,
     })
@@ -212,7 +214,7 @@ fn add_one(
         checks: vec![told(certificate, &id)?],
         rungs: Vec::new(),
         policy: POLICY,
-        condition: Some(crate::condition::parse(TOLD_WHEN).expect("a condition on a field")),
+        condition: Some(TOLD_WHEN.clone()),
         autonomy,
         severity,
     };

@@ -4,7 +4,7 @@
 pub(crate) mod keys;
 pub(crate) mod long;
 
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
 use ansai_model::{
     action::Action,
@@ -166,7 +166,7 @@ fn ladder(unit: &UnitName, memory: &Memory) -> Vec<Rung> {
     }
     if let Ok(id) = RungId::new("restart") {
         let restart = act(Action::RestartUnit { unit: unit.clone() }, JOB_TIMEOUT);
-        rungs.push(Rung { when: Some(grows()), ..Rung::healing(id, restart, RESTARTS_MAX) });
+        rungs.push(Rung { when: Some(GROWS.clone()), ..Rung::healing(id, restart, RESTARTS_MAX) });
     }
     if let (Some(high), Ok(id)) = (memory.high, RungId::new("limit")) {
         let limit = Action::Memory(MemoryAction::Limit { unit: unit.clone(), high });
@@ -178,9 +178,9 @@ fn ladder(unit: &UnitName, memory: &Memory) -> Vec<Rung> {
 /// A service that lives on without one of its processes is not restarted for that: what there was to lose is lost, and
 /// why is for a person to find out. Neither is one that is near its limit and does not grow: it may have been so for
 /// weeks, and would be so again after a restart.
-fn grows() -> Condition {
+static GROWS: LazyLock<Condition> = LazyLock::new(|| {
     let text = format!(
         "figure.{KILLED_LATELY} == false and (figure.{NEAR_LIMIT} == false or figure.forecast.confidence >= 50%)"
     );
     crate::condition::parse(&text).expect("a condition on figures")
-}
+});

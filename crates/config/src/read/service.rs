@@ -86,7 +86,8 @@ pub(crate) fn services(
         }
         services.insert(name.to_owned(), read);
     }
-    services
+    // A map that grew in the order of its names is half empty, and this one is kept.
+    services.into_iter().collect()
 }
 
 fn service(findings: &mut Findings<'_>, node: &Node, key: &str, known: &Known<'_>) -> Service {

@@ -26,7 +26,7 @@ pub(super) fn parse(text: &str) -> Result<Fields, String> {
         Some(help) => format!("{}: {help}", wrong.message),
         None => wrong.message,
     })?;
-    let parts = match condition.expression {
+    let parts = match std::sync::Arc::unwrap_or_clone(condition.expression) {
         Expression::All(parts) => parts,
         one => vec![one],
     };

@@ -1,7 +1,7 @@
 //! The ladder of a certificate. What is renewed already is only taken over: put in place, or read anew by who serves it.
 //! What is due is renewed, put in place and verified on every declared server, and put back when that fails.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::LazyLock, time::Duration};
 
 use ansai_model::{
     action::Action,
@@ -17,17 +17,21 @@ use ansai_model::{
 use super::{Certificate, timeout};
 use crate::deduce::ladder::{JOB_TIMEOUT, LOCAL_TIMEOUT};
 
+static STALE: LazyLock<Condition> = LazyLock::new(|| condition("figure.certificate.is_stale == true"));
+static DUE: LazyLock<Condition> = LazyLock::new(|| condition("figure.certificate.is_due == true"));
 /// How often an issuer is asked before a person is: with the policy's back-off that is about a day.
 const RENEWALS_MAX: u32 = 7;
 /// Longer than an issuer is left alone after a first failure.
 const RENEWAL_WAIT: Duration = Duration::from_secs(360);
 
+fn condition(text: &str) -> Condition {
+    crate::condition::parse(text).expect("a condition on a figure")
+}
+
 pub(super) fn rungs(certificate: &Certificate) -> Vec<Rung> {
     let Some(source) = &certificate.source else { return Vec::new() };
     let deploy = CertificateAction::Deploy(deployment(certificate, source));
-    let condition = |text| Some(crate::condition::parse(text).expect("a condition on a figure"));
-    let stale = condition("figure.certificate.is_stale == true");
-    let due = condition("figure.certificate.is_due == true");
+    let (stale, due) = (Some(STALE.clone()), Some(DUE.clone()));
     let mut rungs = Vec::new();
     if !certificate.copies.is_empty() {
         let steps = vec![act(deploy.clone())];
@@ -112,7 +116,7 @@ pub(super) fn requests(certificate: &Certificate) -> BTreeMap<String, Request> {
         let request = Request { timeout: timeout(&action), action: Action::Certificate(Box::new(action)) };
         (name.to_owned(), request)
     };
-    let revoke = match certificate.renewer {
+    let revoke = match certificate.renewer.as_deref() {
         // Only the issuer can revoke it, and a command does not say who that is.
         Some(Renewer::Exec(_)) | None => None,
         Some(Renewer::Certbot { .. } | Renewer::Acme(_)) => Some(request("revoke", true)),
@@ -129,7 +133,7 @@ fn renewal(certificate: &Certificate, source: &Place) -> Option<Renewal> {
         name: certificate.name.clone(),
         current: Pair { certificate: source.certificate.clone(), key },
         expect: certificate.expect.clone(),
-        by: certificate.renewer.clone()?,
+        by: certificate.renewer.as_deref()?.clone(),
         reason: RenewalReason::Due,
     })
 }
