@@ -130,7 +130,7 @@ impl WindowSchedule {
                 let today = local.div_euclid(DAY);
                 let lasts = i64::try_from(lasts.as_millis()).unwrap_or(DAY * 7).min(DAY * 7);
                 // A window may have opened on an earlier day and still be open.
-                (0..=7).find_map(|back| {
+                (0..=lasts / DAY + 1).find_map(|back| {
                     let day = today - back;
                     // 1970-01-01 was a Thursday, the day with index 3.
                     let weekday = (day + 3).rem_euclid(7);

@@ -8,21 +8,54 @@ pub mod checker;
 pub mod random;
 pub mod world;
 
-use anyhow::{Result, bail};
+use std::{
+    num::NonZero,
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+};
 
-/// Runs the seeds in `from..until`; stops at the first that breaks an invariant.
+use anyhow::{Result, anyhow, bail};
+
+/// Runs the seeds in `from..until` on all processors; stops at the first that breaks an invariant.
 ///
 /// # Errors
-/// The seed with what it broke.
+/// The lowest such seed with what it broke: every seed below it has been run and is clean.
 pub fn run(from: u64, until: u64) -> Result<Totals> {
+    let (next, broken) = (AtomicU64::new(from), AtomicU64::new(until));
+    let workers = thread::available_parallelism().map_or(1, NonZero::get);
+    let parts: Vec<_> = thread::scope(|scope| {
+        let begun: Vec<_> = (0..workers).map(|_| scope.spawn(|| run_some(&next, &broken))).collect();
+        begun.into_iter().map(thread::ScopedJoinHandle::join).collect()
+    });
     let mut totals = Totals::default();
-    for seed in from..until {
+    let mut first: Option<(u64, String)> = None;
+    for part in parts {
+        let (part, found) = part.map_err(|_| anyhow!("a run panicked; the message above says where"))?;
+        totals.add(&part);
+        first = first.into_iter().chain(found).min_by_key(|(seed, _)| *seed);
+    }
+    match first {
+        Some((seed, what)) => bail!("seed {seed}: {what}"),
+        None => Ok(totals),
+    }
+}
+
+/// Runs seeds as they come, until there are none or one below is broken.
+fn run_some(next: &AtomicU64, broken: &AtomicU64) -> (Totals, Option<(u64, String)>) {
+    let mut totals = Totals::default();
+    loop {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
+        if seed >= broken.load(Ordering::Relaxed) {
+            return (totals, None);
+        }
         match world::World::new(seed).run() {
-            Ok(run) => totals.add(&run),
-            Err(broken) => bail!("seed {seed}: {broken}"),
+            Ok(run) => totals.add(&Totals { seeds: 1, ..run }),
+            Err(what) => {
+                broken.fetch_min(seed, Ordering::Relaxed);
+                return (totals, Some((seed, what)));
+            }
         }
     }
-    Ok(totals)
 }
 
 /// What happened in all runs together: a simulation in which nothing happens proves nothing.
@@ -44,7 +77,7 @@ pub struct Totals {
 
 impl Totals {
     fn add(&mut self, other: &Self) {
-        self.seeds += 1;
+        self.seeds += other.seeds;
         self.steps += other.steps;
         self.actions += other.actions;
         self.healed += other.healed;

@@ -31,7 +31,8 @@ fn run() -> Result<()> {
             let begun = Instant::now();
             let totals = ansai_sim::run(0, seeds)?;
             let rate = totals.seeds as f64 / begun.elapsed().as_secs_f64();
-            println!("{totals:#?}\n{rate:.0} seeds/s; every invariant held");
+            let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+            println!("{totals:#?}\n{rate:.0} seeds/s on {workers} processors; every invariant held");
             Ok(())
         }
         ["seed", seed] => {
