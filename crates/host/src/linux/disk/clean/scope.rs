@@ -32,6 +32,9 @@ const BENEATH: ResolveFlags = ResolveFlags::BENEATH
     .union(ResolveFlags::NO_MAGICLINKS)
     .union(ResolveFlags::NO_XDEV);
 
+/// Longer ways to a file are put together in memory of their own.
+const WAY: usize = 256;
+
 /// One filesystem, opened at its mount point.
 pub(super) struct Scope {
     top: OwnedFd,
@@ -209,8 +212,23 @@ impl Declared {
     /// Opens a file by its whole way from the declared directory: it lies beneath it at this moment.
     pub(super) fn open_file(&self, dir: &Dir, name: &CStr) -> Result<OwnedFd, Left> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
-        let below = joined(&dir.below, name);
-        openat2(&self.fd, below.as_slice(), flags, Mode::empty(), BENEATH).map_err(left)
+        let (mut place, long): ([u8; WAY], Vec<u8>);
+        let length = dir.below.len() + 1 + name.count_bytes();
+        // Each of a million files is opened once: a way that is not long needs no memory of its own.
+        let way = if dir.below.is_empty() {
+            name.to_bytes()
+        } else if length <= WAY {
+            place = [0; WAY];
+            let (before, after) = place[..length].split_at_mut(dir.below.len());
+            before.copy_from_slice(&dir.below);
+            after[0] = b'/';
+            after[1..].copy_from_slice(name.to_bytes());
+            &place[..length]
+        } else {
+            long = joined(&dir.below, name);
+            &long
+        };
+        openat2(&self.fd, way, flags, Mode::empty(), BENEATH).map_err(left)
     }
 
     /// A file's path as people are shown it.

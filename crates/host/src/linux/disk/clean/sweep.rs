@@ -26,6 +26,8 @@ use super::{
 const TRUST_BYTES_MIN: u64 = 256 << 20;
 /// How often a rule is carried out anew when files that were to go had to be left alone.
 const TRIES_MAX: usize = 3;
+/// After how many files a thread tells the others: a number that two processors write to all the time slows both.
+const COUNTED_AT_ONCE: u64 = 16;
 
 /// How much the rest of the host may feel of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -216,7 +218,7 @@ impl Sweep<'_> {
     }
 
     fn run(&self, progress: &Progress, tally: &mut Tally, work: Work<'_>) -> Result<(), String> {
-        let worker = || Worker { sweep: self, progress, work, tally: Tally::default() };
+        let worker = || Worker { sweep: self, progress, work, tally: Tally::default(), uncounted: (0, 0) };
         let workers = (0..self.threads.max(1)).map(|_| worker()).collect();
         for worker in walk(self.scope, self.declared, progress, workers)? {
             tally.join(worker.tally);
@@ -274,6 +276,8 @@ struct Worker<'a> {
     progress: &'a Progress,
     work: Work<'a>,
     tally: Tally,
+    /// Bytes and inodes that were freed and are not counted by all yet.
+    uncounted: (u64, u64),
 }
 
 impl Worker<'_> {
@@ -290,6 +294,12 @@ impl Worker<'_> {
         }
     }
 
+    /// Counts for all what this thread freed.
+    fn count(&mut self) {
+        let (bytes, inodes) = std::mem::take(&mut self.uncounted);
+        self.progress.add(self.sweep.scope, bytes, inodes);
+    }
+
     /// The name alone says whether it is meant, and the survey whether it may go; the open file says the rest.
     fn delete(&mut self, dir: &Dir, name: &CStr, cut: &Cut) {
         let sweep = self.sweep;
@@ -304,7 +314,11 @@ impl Worker<'_> {
         let shown = || sweep.declared.shown(dir, name);
         match take::delete(sweep.declared, dir, name, accept) {
             Ok(Taken::Gone(seen)) => {
-                self.progress.add(sweep.scope, seen.bytes, 1);
+                // No more are taken than the cut admits, counted or not.
+                self.uncounted = (self.uncounted.0.saturating_add(seen.bytes), self.uncounted.1 + 1);
+                if self.uncounted.1 >= COUNTED_AT_ONCE {
+                    self.count();
+                }
                 self.tally.deleted(seen.bytes, seen.age(sweep.now, sweep.touched), shown);
             }
             Ok(Taken::Replaced) => self.tally.replaced(shown),
@@ -321,6 +335,10 @@ impl Visit for Worker<'_> {
             Work::Delete(approved, cut) if approved.may_go(inode, cut.bucket) => self.delete(dir, name, cut),
             Work::Delete(..) => {}
         }
+    }
+
+    fn pause(&mut self) {
+        self.count();
     }
 
     fn left(&mut self, dir: &Dir, name: &CStr, why: Left) {

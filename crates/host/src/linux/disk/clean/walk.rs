@@ -33,6 +33,9 @@ pub(super) trait Visit: Send {
     /// A name that is a regular file or may be one, with its inode as the directory has it.
     fn file(&mut self, dir: &Dir, name: &CStr, inode: u64);
 
+    /// The files of a directory that were read so far are done.
+    fn pause(&mut self) {}
+
     /// A directory that is not entered.
     fn left(&mut self, dir: &Dir, name: &CStr, why: Left);
 }
@@ -192,6 +195,7 @@ impl<V: Visit> Walker<'_, V> {
             }
         }
         self.batch.clear();
+        self.visitor.pause();
     }
 
     fn enter(&mut self, dir: &Dir, name: &CStr) {
