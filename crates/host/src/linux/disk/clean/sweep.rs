@@ -28,6 +28,8 @@ const TRUST_BYTES_MIN: u64 = 256 << 20;
 const TRIES_MAX: usize = 3;
 /// After how many files a thread tells the others: a number that two processors write to all the time slows both.
 const COUNTED_AT_ONCE: u64 = 16;
+/// So many bytes are told at once, however few files they are: whoever stops at a goal of bytes must not miss it by much.
+const UNCOUNTED_MAX: u64 = 1 << 20;
 
 /// How much the rest of the host may feel of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -218,7 +220,8 @@ impl Sweep<'_> {
     }
 
     fn run(&self, progress: &Progress, tally: &mut Tally, work: Work<'_>) -> Result<(), String> {
-        let worker = || Worker { sweep: self, progress, work, tally: Tally::default(), uncounted: (0, 0) };
+        let worker =
+            || Worker { sweep: self, progress, work, tally: Tally::default(), uncounted: Uncounted::default() };
         let workers = (0..self.threads.max(1)).map(|_| worker()).collect();
         for worker in walk(self.scope, self.declared, progress, workers)? {
             tally.join(worker.tally);
@@ -271,13 +274,28 @@ enum Work<'a> {
     Delete(&'a Approved, &'a Cut),
 }
 
+/// What a thread freed and the others do not know yet. No more is taken than the cut admits, counted or not.
+#[derive(Default)]
+struct Uncounted {
+    bytes: u64,
+    inodes: u64,
+}
+
+impl Uncounted {
+    /// One more file of this size; whether the others must know now.
+    fn must_be_told(&mut self, bytes: u64) -> bool {
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.inodes += 1;
+        self.inodes >= COUNTED_AT_ONCE || self.bytes >= UNCOUNTED_MAX
+    }
+}
+
 struct Worker<'a> {
     sweep: &'a Sweep<'a>,
     progress: &'a Progress,
     work: Work<'a>,
     tally: Tally,
-    /// Bytes and inodes that were freed and are not counted by all yet.
-    uncounted: (u64, u64),
+    uncounted: Uncounted,
 }
 
 impl Worker<'_> {
@@ -296,7 +314,7 @@ impl Worker<'_> {
 
     /// Counts for all what this thread freed.
     fn count(&mut self) {
-        let (bytes, inodes) = std::mem::take(&mut self.uncounted);
+        let Uncounted { bytes, inodes } = std::mem::take(&mut self.uncounted);
         self.progress.add(self.sweep.scope, bytes, inodes);
     }
 
@@ -314,9 +332,7 @@ impl Worker<'_> {
         let shown = || sweep.declared.shown(dir, name);
         match take::delete(sweep.declared, dir, name, accept) {
             Ok(Taken::Gone(seen)) => {
-                // No more are taken than the cut admits, counted or not.
-                self.uncounted = (self.uncounted.0.saturating_add(seen.bytes), self.uncounted.1 + 1);
-                if self.uncounted.1 >= COUNTED_AT_ONCE {
+                if self.uncounted.must_be_told(seen.bytes) {
                     self.count();
                 }
                 self.tally.deleted(seen.bytes, seen.age(sweep.now, sweep.touched), shown);
@@ -346,5 +362,21 @@ impl Visit for Worker<'_> {
         if matches!(self.work, Work::Compress) && !self.sweep.rule.strategy.deletes() {
             self.tally.left(why, || self.sweep.declared.shown(dir, name));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_files_are_told_by_the_sixteen_and_large_ones_at_once() {
+        let told_after = |bytes| {
+            let mut uncounted = Uncounted::default();
+            (1..100).find(|_| uncounted.must_be_told(bytes))
+        };
+        assert_eq!(told_after(4096), Some(16));
+        assert_eq!(told_after(UNCOUNTED_MAX / 4), Some(4));
+        assert_eq!(told_after(u64::MAX), Some(1));
     }
 }
