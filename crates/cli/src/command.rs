@@ -46,7 +46,7 @@ pub(crate) fn run(places: &Places, command: Command) -> Result<Code, Failure> {
         Command::Status { watch: false } => status::status(places),
         Command::Incidents { watch: true, .. } => follow::follow(places),
         Command::Incidents { open, limit, watch: false } => incidents::incidents(places, open, limit),
-        Command::Report { incident } => report::report(places, &incident),
+        Command::Report { incident } => report::report(places, incident.as_deref()),
         Command::Explain { target } => explain::explain(places, &target),
         Command::Test { path, bless: true } => test::bless(places, path),
         Command::Test { path, bless: false } => test::test(places, path),

@@ -123,10 +123,10 @@ enum Command {
         #[arg(long, short, conflicts_with_all = ["open", "limit"])]
         watch: bool,
     },
-    /// Show the report on an incident.
+    /// Show the report on an incident, or on the latest.
     Report {
         /// The incident's number, as i7.
-        incident: String,
+        incident: Option<String>,
     },
     /// Say why something was done to a target, or not.
     Explain {

@@ -92,6 +92,8 @@ pub struct RuleView {
     pub id: RuleId,
     /// How freely it may act.
     pub autonomy: Autonomy,
+    /// When it applies, as it was written; nothing when it always does.
+    pub when: Option<Text>,
     /// The rungs of its runbook, in order, in words.
     pub ladder: Vec<Text>,
 }
@@ -111,6 +113,7 @@ impl HostEngine {
             .map(|rule| RuleView {
                 id: rule.id.clone(),
                 autonomy: rule.autonomy,
+                when: rule.condition.as_ref().map(|condition| condition.source.clone()),
                 ladder: parts.runbooks.get(&rule.runbook).map(ladder).unwrap_or_default(),
             })
             .collect();

@@ -41,8 +41,12 @@ fn explanation(value: &serde_json::Value) -> String {
         }
     }
     for rule in list(&value["rules"]) {
-        lines.extend([String::new(), format!("rule {} (autonomy: {})", text(&rule["id"]), text(&rule["autonomy"]))]);
-        lines.extend(list(&rule["ladder"]).iter().map(|rung| format!("  {}", text(rung))));
+        let when = rule["when"].as_str().map(|when| format!(", when: {when}")).unwrap_or_default();
+        let (id, autonomy) = (text(&rule["id"]), text(&rule["autonomy"]));
+        lines.extend([String::new(), format!("rule {id} (autonomy: {autonomy}{when})")]);
+        let ladder = list(&rule["ladder"]);
+        lines.extend(ladder.is_empty().then(|| "  people are told; nothing is done".to_owned()));
+        lines.extend(ladder.iter().map(|rung| format!("  {}", text(rung))));
     }
     let limits =
         [("hold", "hold"), ("maintenance", "maintenance"), ("silence", "silence"), ("breaker", "circuit breaker")];

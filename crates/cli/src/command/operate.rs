@@ -128,7 +128,7 @@ pub(super) fn maintenance(places: &Places, opened: Opened) -> Result<Code, Failu
 pub(super) fn approve(places: &Places, incident: &str, rehearsal: RehearsalArgs) -> Result<Code, Failure> {
     let incident = number(incident)?;
     if rehearsal.dry_run {
-        return super::report::report(places, &incident.to_string());
+        return super::report::report(places, Some(&incident.to_string()));
     }
     run(places, Operation::Approve { incident })
 }
@@ -136,7 +136,7 @@ pub(super) fn approve(places: &Places, incident: &str, rehearsal: RehearsalArgs)
 pub(super) fn reject(places: &Places, incident: &str, rehearsal: RehearsalArgs) -> Result<Code, Failure> {
     let incident = number(incident)?;
     if rehearsal.dry_run {
-        return super::report::report(places, &incident.to_string());
+        return super::report::report(places, Some(&incident.to_string()));
     }
     run(places, Operation::Reject { incident })
 }

@@ -1,7 +1,7 @@
 //! `ansai report`: the report on one incident, in the words of the mail.
 
 use ansai_agent::notify::render::{self, RenderOptions};
-use ansai_protocol::ReportAnswer;
+use ansai_protocol::{Incidents, ReportAnswer};
 
 use crate::{
     Places, client,
@@ -9,7 +9,11 @@ use crate::{
     show,
 };
 
-pub(super) fn report(places: &Places, incident: &str) -> Result<Code, Failure> {
+pub(super) fn report(places: &Places, incident: Option<&str>) -> Result<Code, Failure> {
+    let incident = match incident {
+        Some(incident) => incident.to_owned(),
+        None => latest(places)?,
+    };
     let value = client::get(places, &format!("/v1/reports/{incident}"))?;
     if places.json {
         show::print_json(&value);
@@ -19,4 +23,11 @@ pub(super) fn report(places: &Places, incident: &str) -> Result<Code, Failure> {
     let options = RenderOptions::new(answer.host, jiff::tz::TimeZone::system());
     show::print(&render::text(&answer.report, &options));
     Ok(Code::Ok)
+}
+
+/// The incident that was opened last.
+fn latest(places: &Places) -> Result<String, Failure> {
+    let list: Incidents = client::read(client::get(places, "/v1/incidents")?)?;
+    let latest = list.incidents.iter().max_by_key(|incident| incident.id).map(|incident| incident.id.to_string());
+    latest.ok_or_else(|| Failure::new(Code::Failing, "there has been no incident", "`ansai status` says how it is now"))
 }

@@ -1,6 +1,6 @@
 //! When a try of a rung did not heal: taking its effect back, waiting, climbing, or handing over.
 
-use alloc::format;
+use alloc::{format, string::String};
 
 use ansai_model::{
     id::IncidentId,
@@ -59,13 +59,21 @@ impl HostEngine {
             (false, OnFailure::NextRung) => remediation.rung + 1,
         };
         if next >= remediation.runbook.rungs.len() {
-            return self.escalate(
-                now,
-                id,
-                Text::new(format!("no rung of the runbook is left after {attempts} attempts")),
-            );
+            let plural = if attempts == 1 { "" } else { "s" };
+            let why = format!("nothing is left to try after {attempts} attempt{plural}{}", self.last_failure(id));
+            return self.escalate(now, id, Text::new(why));
         }
         self.back_off_to(now, id, next, false);
+    }
+
+    /// How the last attempt failed, to follow what is made of it.
+    fn last_failure(&self, id: IncidentId) -> String {
+        let steps = self.state.incidents.get(&id).map(|incident| incident.steps.as_slice()).unwrap_or_default();
+        let last = steps.iter().rev().find_map(|step| {
+            let StepKind::NotVerified { why, .. } = &step.kind else { return None };
+            Some(why)
+        });
+        last.map(|why| format!("; the last one: {why}")).unwrap_or_default()
     }
 
     fn back_off_to(&mut self, now: Now, id: IncidentId, rung: usize, is_by_name: bool) {

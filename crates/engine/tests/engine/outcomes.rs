@@ -146,7 +146,7 @@ fn every_attempt_is_verified_and_the_last_one_hands_over_once() {
     let story = host.story(1);
     let count = |what: &str| story.iter().filter(|step| step.contains(what)).count();
     assert_eq!((count("not verified"), count("escalated"), count("waits")), (3, 1, 2), "{story:#?}");
-    assert_eq!(host.last_step(1), "escalated: no rung of the runbook is left after 3 attempts");
+    assert_eq!(host.last_step(1), "escalated: nothing is left to try after 3 attempts; the last one: it died");
     assert_eq!(host.told(), ["Escalated to 1"]);
 }
 

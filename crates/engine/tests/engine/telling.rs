@@ -91,6 +91,22 @@ fn what_comes_nearer_is_told_again_at_each_step_and_is_one_incident() {
 }
 
 #[test]
+fn what_is_only_told_of_and_mended_before_its_time_is_no_incident() {
+    let certificate = "certificates: {api: {file: /a.pem, trust: nobody}}\n";
+    let mut host = Host::new(&(PLAIN.to_owned() + certificate));
+    host.sees("certificate/api#end", ends(1.0, false));
+    host.pass(secs(600));
+    assert_eq!(host.engine.state().incidents_counted, 0, "{:?}", host.story(1));
+    host.is_well("certificate/api#end");
+    host.pass(secs(7_200));
+    host.sees("certificate/api#end", ends(1.0, false));
+    host.pass(secs(7_200));
+    assert_eq!((host.engine.state().incidents_counted, host.told().len()), (1, 1));
+    let report = &host.dispatches[0].report;
+    assert!(report.opened.mono.since(report.failing_since.mono) > secs(15 * 60), "{report:?}");
+}
+
+#[test]
 fn an_escalation_waits_for_evidence_but_not_for_ever() {
     let mut host = Host::new(&changed("actions: 6", "actions: 1")).mended_by("restart");
     healed(&mut host);

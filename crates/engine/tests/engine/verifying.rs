@@ -180,7 +180,7 @@ fn of_remedies_that_add_up_one_that_fails_is_followed_by_the_next_and_too_little
     host.action_ends(failed());
     assert_eq!(host.done(), ["run `/bin/one`", "run `/bin/two`", "run `/bin/enough`"]);
     assert_eq!(host.phase("app.service"), "escalated");
-    assert_eq!(host.last_step(1), "escalated: no rung of the runbook is left after 1 attempts");
+    assert_eq!(host.last_step(1), "escalated: nothing is left to try after 1 attempt; the last one: it said no");
 }
 
 #[test]

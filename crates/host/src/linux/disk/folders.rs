@@ -1,8 +1,9 @@
-//! Where the room went: the largest directories of a filesystem, and those in which most was written lately.
+//! Where the room went: the largest directories and files of a filesystem, and where most was written lately.
 //! A walk that is last in line for the disk, ends after a while, and stays on its filesystem.
 
 use std::{
-    collections::BTreeMap,
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -20,8 +21,10 @@ const DEPTH_MAX: usize = 5;
 const FOLDERS_MAX: usize = 20_000;
 /// Directories nested deeper are not looked into.
 const NESTING_MAX: usize = 64;
-/// Most directories that are named.
+/// Most directories, and most files, that are named.
 const NAMED_MAX: usize = 6;
+/// What is smaller is not named.
+const BYTES_MIN: u64 = 1 << 20;
 /// What counts as lately.
 const LATELY: Duration = Duration::from_secs(24 * 3600);
 
@@ -30,6 +33,8 @@ const LATELY: Duration = Duration::from_secs(24 * 3600);
 pub(super) struct Folders {
     /// Bytes in each directory and below, and those in files that were written to lately.
     sums: BTreeMap<PathBuf, (u64, u64)>,
+    /// The largest files, the least of them on top.
+    files: BinaryHeap<Reverse<(u64, PathBuf)>>,
     entries: u64,
     /// Whether the walk ended before it had seen all.
     is_cut: bool,
@@ -75,6 +80,7 @@ impl Walk {
             } else if meta.is_file() {
                 // One of several names takes its share only.
                 let bytes = bytes / meta.nlink().max(1);
+                self.folders.file(bytes, &entry);
                 let age = meta.modified().ok().and_then(|at| self.now.duration_since(at).ok()).unwrap_or_default();
                 (bytes, if age < LATELY { bytes } else { 0 })
             } else {
@@ -90,23 +96,36 @@ impl Walk {
 }
 
 impl Folders {
+    /// Keeps a file if it is among the largest.
+    fn file(&mut self, bytes: u64, entry: &fs::DirEntry) {
+        let least = self.files.peek().map_or(0, |Reverse((least, _))| *least);
+        if bytes < BYTES_MIN || (self.files.len() >= NAMED_MAX && bytes <= least) {
+            return;
+        }
+        self.files.push(Reverse((bytes, entry.path())));
+        if self.files.len() > NAMED_MAX {
+            self.files.pop();
+        }
+    }
+
     /// In words: the largest, and those in which most was written lately; `None` when there is nothing to tell.
     pub(super) fn told(&self) -> Option<String> {
         let largest = self.top(|sum| sum.0);
         let lately = self.top(|sum| sum.1);
-        if largest.is_empty() {
-            return None;
-        }
+        let mut files: Vec<_> = self.files.iter().map(|Reverse((bytes, path))| (path, *bytes)).collect();
+        files.sort_by_key(|(_, bytes)| Reverse(*bytes));
         let list = |found: Vec<(&PathBuf, u64)>| {
             let named = found.into_iter().map(|(path, bytes)| format!("{} {}", ByteSize(bytes), path.display()));
             named.collect::<Vec<_>>().join(", ")
         };
-        let cut = if self.is_cut { "; the walk was cut short, so there may be larger ones" } else { "" };
-        let mut text = format!("largest: {}{cut}", list(largest));
-        if !lately.is_empty() {
-            text.push_str(&format!("\nin files written to within {}: {}", Shown(LATELY), list(lately)));
+        let lately_in = format!("in files written to within {}", Shown(LATELY));
+        let lines = [("largest folders", largest), ("largest files", files), (&lately_in, lately)];
+        let told = lines.into_iter().filter(|(_, found)| !found.is_empty());
+        let mut told: Vec<String> = told.map(|(what, found)| format!("{what}: {}", list(found))).collect();
+        if self.is_cut && !told.is_empty() {
+            told.push("the walk was cut short, so there may be larger ones".to_owned());
         }
-        Some(text)
+        (!told.is_empty()).then(|| told.join("\n"))
     }
 
     /// The largest directories by this figure. One that is large only for what a single one in it holds is not named,
@@ -117,8 +136,8 @@ impl Folders {
             inside.any(|(inner, sum)| inner.parent() == Some(path) && figure(sum) >= bytes / 10 * 8)
         };
         let mut found: Vec<(&PathBuf, u64)> = self.sums.iter().map(|(path, sum)| (path, figure(sum))).collect();
-        found.retain(|(path, bytes)| *bytes >= 1 << 20 && !heir(path, *bytes));
-        found.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
+        found.retain(|(path, bytes)| *bytes >= BYTES_MIN && !heir(path, *bytes));
+        found.sort_by_key(|(_, bytes)| Reverse(*bytes));
         found.truncate(NAMED_MAX);
         found
     }
@@ -142,10 +161,14 @@ mod tests {
         write("log/app/deep/b.log", 4 << 20, 30);
         write("cache/new", 3 << 20, 0);
         write("small/file", 1000, 0);
+        write("video", 5 << 20, 0);
         let told = look(top.path(), Instant::now() + Duration::from_secs(60)).told().expect("something");
-        let (largest, lately) = told.split_once('\n').expect("two lines");
-        assert!(largest.starts_with("largest: 8.0 MiB") && largest.contains("log/app/deep,"), "{told}");
+        let lines: Vec<&str> = told.lines().collect();
+        let [largest, files, lately] = lines[..] else { panic!("{told}") };
+        assert!(largest.starts_with("largest folders: 8.0 MiB") && largest.contains("log/app/deep,"), "{told}");
         assert!(!largest.contains("small") && !lately.contains("deep") && lately.contains("cache"), "{told}");
+        assert!(files.starts_with("largest files: 5.0 MiB") && files.contains("/video, 4.0 MiB"), "{told}");
+        assert!(!files.contains("small"), "{told}");
         let cut = look(top.path(), Instant::now());
         assert!(cut.is_cut && cut.told().is_none());
     }

@@ -33,9 +33,14 @@ pub(super) fn held(root: &Path, place: &Path) -> Vec<Held> {
     let Ok(top) = statx(rustix::fs::CWD, place, AtFlags::empty(), StatxFlags::BASIC_STATS) else { return Vec::new() };
     let device = (top.stx_dev_major, top.stx_dev_minor);
     let mut found: BTreeMap<u64, Held> = BTreeMap::new();
+    let own = fs::canonicalize(root.join("proc/self")).ok();
     let processes = fs::read_dir(root.join("proc")).into_iter().flatten().flatten().take(PROCESSES_MAX);
     for dir in processes.filter(|entry| entry.file_name().to_str().is_some_and(|name| name.parse::<u32>().is_ok())) {
         let dir = dir.path();
+        // What we hold open ourselves is a copy that is being compressed at this moment.
+        if fs::canonicalize(&dir).ok() == own {
+            continue;
+        }
         let open = fs::read_dir(dir.join("fd")).into_iter().flatten().flatten().take(OPEN_MAX);
         for descriptor in open {
             let Some((inode, bytes, name)) = deleted(&descriptor.path(), device) else { continue };
@@ -82,7 +87,7 @@ pub(super) fn told(held: &[Held]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::{io::Write, process::Command};
 
     use super::*;
 
@@ -94,11 +99,14 @@ mod tests {
         file.write_all(&[b'x'; 100_000]).and_then(|()| file.sync_all()).expect("written");
         assert!(!held(Path::new("/"), folder.path()).iter().any(|held| held.name == path));
         fs::remove_file(&path).expect("deleted");
+        assert!(held(Path::new("/"), folder.path()).is_empty(), "what we hold open ourselves is no news");
+        let mut holder = Command::new("sleep").arg("600").stdin(file).spawn().expect("begun");
         let found = held(Path::new("/"), folder.path());
-        let ours = found.iter().find(|held| held.name == path).expect("found");
-        assert_eq!(ours.holder.pid, std::process::id());
-        assert!(ours.bytes >= 100_000, "{ours:?}");
-        let told = told(std::slice::from_ref(ours)).expect("worth telling");
+        holder.kill().and_then(|()| holder.wait()).expect("ended");
+        let theirs = found.iter().find(|held| held.name == path).expect("found");
+        assert_eq!(theirs.holder.pid, holder.id());
+        assert!(theirs.bytes >= 100_000, "{theirs:?}");
+        let told = told(std::slice::from_ref(theirs)).expect("worth telling");
         assert!(told.contains("gone.log, held open by pid"), "{told}");
     }
 }
