@@ -51,8 +51,7 @@ impl HostEngine {
         // One failure of a target is one incident: its other checks are covered by it, and asked when it is verified.
         let is_covered = self.open_on(&target, &id).is_some();
         let is_full = self.state.incidents.len() >= INCIDENTS_MAX;
-        let is_failing = observation.health() == Health::Failing;
-        if is_covered || is_full || !is_failing || self.is_told_later(now, slot) {
+        if is_covered || is_full || observation.health() != Health::Failing {
             return;
         }
         self.state.incidents_counted += 1;
@@ -99,19 +98,6 @@ impl HostEngine {
         for slot in causes.iter().filter_map(|check| self.check_index.get(check).copied()).collect::<Vec<_>>() {
             self.look(now, slot);
         }
-    }
-
-    /// Whether people would only be told of it, and not yet: what is mended before that is no incident of its own.
-    fn is_told_later(&self, now: Now, slot: usize) -> bool {
-        let (check, parts) = (&self.checks[slot], self.bundle.parts());
-        let covers = |rule: &&Rule| rule.target == check.check.target && rule.checks.contains(&check.check.id);
-        let mut rules = parts.rules.values().filter(covers).peekable();
-        let is_later = |rule: &Rule| {
-            let only_tells = parts.runbooks.get(&rule.runbook).is_some_and(|runbook| runbook.rungs.is_empty());
-            let holds = rule.condition.as_ref().map(|condition| condition::holds(condition, self.scene(check, now)));
-            only_tells && holds == Some(Some(false))
-        };
-        rules.peek().is_some() && rules.all(is_later)
     }
 
     pub(crate) fn record(&mut self, now: Now, id: IncidentId, kind: StepKind) {
@@ -285,9 +271,16 @@ impl HostEngine {
         };
         let (runbook, policy) = (runbook.clone(), policy.clone());
         let is_critical = parts.targets.get(&rule.target).is_some_and(|target| target.is_critical);
+        let nearer = self.seen_in_steps(id).cloned();
         let Some(incident) = self.state.incidents.get_mut(&id) else { return false };
+        // While it waited it may have come nearer.
+        if let Some(nearer) = nearer {
+            incident.observation = nearer;
+        }
         let is_urgent = is_critical || incident.observation.is_last_step();
-        incident.severity = if is_urgent { Severity::Now } else { rule.severity };
+        let severity = if is_urgent { Severity::Now } else { rule.severity };
+        // Whoever was told once is told how it goes on, whatever rule applies by then.
+        incident.severity = if incident.rule.is_none() { severity } else { severity.max(incident.severity) };
         incident.rule = Some(rule.id.clone());
         let Some(incident) = self.state.incidents.get(&id) else { return false };
         let disruption = Disruption::Full;

@@ -8,6 +8,7 @@ use ansai_model::{
     id::{IncidentId, RouteId, TargetId},
     incident::{Incident, Phase, Resolution, StepKind},
     notify::NoticeKind,
+    observation::Observation,
     rule::Severity,
     text::Text,
     time::Now,
@@ -56,26 +57,37 @@ impl HostEngine {
     }
 
     /// What is told in steps is told again when one more has come, to whoever has it in hand: not a month ahead and never
-    /// again. At the last one somebody must know at once.
+    /// again. At the last one somebody must know at once. When it is less near than before, as with another certificate
+    /// that ends soon as well, the steps are told anew.
     pub(crate) fn tell_of_the_next_step(&mut self, now: Now, id: IncidentId) {
-        let Some(incident) = self.state.incidents.get(&id) else { return };
-        let check = self.check_index.get(&incident.check).and_then(|slot| self.checks.get(*slot));
-        let Some((_, seen)) = check.filter(|check| check.is_known_to_fail()).and_then(|check| check.last.clone())
-        else {
-            return;
-        };
-        let is_with_a_person = matches!(incident.phase, Phase::Escalated { .. });
-        if !is_with_a_person || seen.step() <= incident.observation.step() {
-            return;
-        }
+        let Some(seen) = self.seen_in_steps(id).cloned() else { return };
         let Some(incident) = self.state.incidents.get_mut(&id) else { return };
-        if seen.is_last_step() {
-            incident.severity = Severity::Now;
+        let told = &incident.observation;
+        let is_nearer = seen.step() > told.step() || (seen.is_last_step() && !told.is_last_step());
+        let is_less_near = seen.step() < told.step() && !is_nearer;
+        if !matches!(incident.phase, Phase::Escalated { .. }) || !(is_nearer || is_less_near) {
+            return;
         }
-        incident.record(now, StepKind::Escalated { why: Text::new(format!("it is nearer: {}", seen.summary())) });
+        if is_nearer {
+            if seen.is_last_step() {
+                incident.severity = Severity::Now;
+            }
+            incident.record(now, StepKind::Escalated { why: Text::new(format!("it is nearer: {}", seen.summary())) });
+        }
         incident.observation = seen;
-        self.state.told.remove(&(id, NoticeKind::Escalated));
-        self.tell(now, id, NoticeKind::Escalated);
+        self.changed(now);
+        if is_nearer {
+            self.state.told.remove(&(id, NoticeKind::Escalated));
+            self.tell(now, id, NoticeKind::Escalated);
+        }
+    }
+
+    /// What is seen of an incident's check now, when it is known to fail and is told in steps.
+    pub(crate) fn seen_in_steps(&self, id: IncidentId) -> Option<&Observation> {
+        let check = self.state.incidents.get(&id).and_then(|incident| self.check_index.get(&incident.check))?;
+        let check = self.checks.get(*check).filter(|check| check.is_known_to_fail())?;
+        let (_, seen) = check.last.as_ref()?;
+        (seen.step() > 0.0).then_some(seen)
     }
 
     /// Whether evidence is awaited on something that is not broken yet.

@@ -10,6 +10,7 @@ pub mod world;
 
 use std::{
     num::NonZero,
+    panic,
     sync::atomic::{AtomicU64, Ordering},
     thread,
 };
@@ -30,7 +31,7 @@ pub fn run(from: u64, until: u64) -> Result<Totals> {
     let mut totals = Totals::default();
     let mut first: Option<(u64, String)> = None;
     for part in parts {
-        let (part, found) = part.map_err(|_| anyhow!("a run panicked; the message above says where"))?;
+        let (part, found) = part.map_err(|_| anyhow!("a thread that runs seeds panicked"))?;
         totals.add(&part);
         first = first.into_iter().chain(found).min_by_key(|(seed, _)| *seed);
     }
@@ -48,7 +49,9 @@ fn run_some(next: &AtomicU64, broken: &AtomicU64) -> (Totals, Option<(u64, Strin
         if seed >= broken.load(Ordering::Relaxed) {
             return (totals, None);
         }
-        match world::World::new(seed).run() {
+        // A panic is one more way to break, and its seed is worth as much.
+        let run = panic::catch_unwind(|| world::World::new(seed).run());
+        match run.unwrap_or_else(|_| Err("it panicked; the message above says where".to_owned())) {
             Ok(run) => totals.add(&Totals { seeds: 1, ..run }),
             Err(what) => {
                 broken.fetch_min(seed, Ordering::Relaxed);

@@ -40,10 +40,10 @@ const QUIET_HOUR: &str = "host.quiet_hour";
 const TRENDS_EVERY: Duration = Duration::from_secs(600);
 /// How often the host's load is taken in, while quiet hours are learned.
 const LOAD_EVERY: Duration = Duration::from_secs(60);
-/// How often memory that is not needed is given back, and how soon after a start or a new configuration, which take more
-/// than they leave.
-const GIVE_BACK_EVERY: Duration = Duration::from_secs(600);
-const GIVE_BACK_SOON: Duration = Duration::from_secs(10);
+/// How often memory that lies free is given back.
+const TRIM_EVERY: Duration = Duration::from_secs(600);
+/// How long after a start or a new configuration, which need more than they leave, it and their code are given back.
+const SETTLED: Duration = Duration::from_secs(10);
 /// How long a jump of the wall clock is shown.
 const JUMP_SHOWN: Duration = Duration::from_secs(3600);
 
@@ -82,7 +82,8 @@ pub(super) struct Upkeep {
     figures: Every,
     trends: Every,
     load: Every,
-    give_back: Every,
+    trim: Every,
+    forget_start_at: Option<MonoTime>,
     /// What was last said of the quiet hour.
     quiet_hour: Option<Value>,
 }
@@ -103,14 +104,16 @@ impl Upkeep {
             figures: Every::new(FIGURES_EVERY, now.mono),
             trends: Every::new(TRENDS_EVERY, now.mono),
             load: Every::new(LOAD_EVERY, now.mono),
-            give_back: Every { period: GIVE_BACK_EVERY, due: now.mono.plus(GIVE_BACK_SOON) },
+            trim: Every { period: TRIM_EVERY, due: now.mono.plus(SETTLED) },
+            forget_start_at: Some(now.mono.plus(SETTLED)),
             quiet_hour: None,
         }
     }
 
     /// A new configuration was taken over.
     pub(super) fn applied(&mut self, now: Now) {
-        self.give_back.due = now.mono.plus(GIVE_BACK_SOON);
+        self.trim.due = now.mono.plus(SETTLED);
+        self.forget_start_at = Some(now.mono.plus(SETTLED));
     }
 
     /// Whether it is known what the agent takes.
@@ -208,8 +211,15 @@ impl Agent {
         {
             tracing::warn!("what the figures were cannot be kept: {error}");
         }
-        if self.upkeep.give_back.is_due(now.mono) {
-            own_memory::give_back();
+        if self.upkeep.trim.is_due(now.mono) {
+            own_memory::trim();
+        }
+        if self.upkeep.forget_start_at.is_some_and(|at| now.mono >= at) {
+            self.upkeep.forget_start_at = None;
+            // While something is broken, the code that mends it stays where it is: its disk may be what is broken.
+            if self.shell.engine.state().incidents.is_empty() {
+                own_memory::forget_start();
+            }
         }
         if self.upkeep.alive.is_due(now.mono) {
             self.shell.witness.events.tell(now.wall, Happening::Alive);
@@ -259,11 +269,12 @@ impl Agent {
             Pressure::Shrink => {
                 tracing::info!("the agent takes {}, more than {memory_max}; buffers are given back", reading.rss);
                 self.shell.shrink();
-                own_memory::give_back();
+                own_memory::trim();
             }
             Pressure::Degrade => {
                 let why = format!("the agent takes more memory than {memory_max}");
                 self.shell.shrink();
+                own_memory::trim();
                 self.shell.recorder.pause(now, &why);
                 let text = format!("{why}, so it gathers no evidence and records no journal until it takes less");
                 self.warnings.raise(now.wall, Topic::Memory, text);

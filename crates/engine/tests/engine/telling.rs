@@ -91,19 +91,36 @@ fn what_comes_nearer_is_told_again_at_each_step_and_is_one_incident() {
 }
 
 #[test]
-fn what_is_only_told_of_and_mended_before_its_time_is_no_incident() {
-    let certificate = "certificates: {api: {file: /a.pem, trust: nobody}}\n";
-    let mut host = Host::new(&(PLAIN.to_owned() + certificate));
-    host.sees("certificate/api#end", ends(1.0, false));
-    host.pass(secs(600));
-    assert_eq!(host.engine.state().incidents_counted, 0, "{:?}", host.story(1));
-    host.is_well("certificate/api#end");
+fn the_steps_are_told_anew_when_it_was_less_near_and_go_on_after_a_restart() {
+    let certificate = "certificates: {api: {file: /a.pem, trust: nobody, severity: week}}\n";
+    let mut host = Host::new(&(PLAIN.to_owned() + certificate)).actions_end(succeeded());
+    let told = |host: &Host| {
+        let told = host.dispatches.iter().filter(|dispatch| dispatch.kind == NoticeKind::Escalated);
+        told.map(|dispatch| (dispatch.report.severity, dispatch.report.symptom.to_string())).collect::<Vec<_>>()
+    };
+    let at = |severity, step| (severity, format!("/a.pem expires at step {step}"));
+    host.sees("certificate/api#end", ends(3.0, false));
     host.pass(secs(7_200));
+    host.restart(None);
+    host.pass(secs(7_200));
+    assert_eq!(told(&host), [at(Severity::Week, 3)], "a restart is no news");
+    // Another certificate, which ends soon as well: that it is less near is no news, what comes after it is.
     host.sees("certificate/api#end", ends(1.0, false));
     host.pass(secs(7_200));
-    assert_eq!((host.engine.state().incidents_counted, host.told().len()), (1, 1));
-    let report = &host.dispatches[0].report;
-    assert!(report.opened.mono.since(report.failing_since.mono) > secs(15 * 60), "{report:?}");
+    assert_eq!(told(&host), [at(Severity::Week, 3)]);
+    host.restart(None);
+    host.sees("certificate/api#end", ends(2.0, false));
+    host.pass(secs(7_200));
+    assert_eq!(told(&host), [at(Severity::Week, 3), at(Severity::Week, 2)]);
+    // Fewer steps are configured by now, and this is the last of them.
+    host.sees("certificate/api#end", ends(2.0, true));
+    host.pass(secs(7_200));
+    assert_eq!(told(&host).last(), Some(&at(Severity::Now, 2)));
+    // The file is gone: that is told by the other matter, and nothing comes twice when it is back.
+    host.sees("certificate/api#end", Observation::failing("/a.pem does not exist"));
+    host.sees("certificate/api#end", ends(2.0, true));
+    host.pass(secs(7_200));
+    assert_eq!(told(&host).len(), 3);
 }
 
 #[test]

@@ -51,7 +51,7 @@ pub(super) fn become_idle() {
 }
 
 /// Keeps one heap instead of one for each thread that allocates at the same time.
-#[expect(unsafe_code, reason = "the call takes two numbers")]
+#[cfg_attr(target_env = "gnu", expect(unsafe_code, reason = "the call takes two numbers"))]
 pub(super) fn share_one_heap() {
     // SAFETY: a setting of the allocator, two numbers; it may be called at any time. Other C libraries have no such call.
     #[cfg(target_env = "gnu")]
@@ -61,7 +61,7 @@ pub(super) fn share_one_heap() {
 }
 
 /// Gives the free pages of the heap back.
-#[expect(unsafe_code, reason = "the call takes one number")]
+#[cfg_attr(target_env = "gnu", expect(unsafe_code, reason = "the call takes one number"))]
 pub(super) fn trim_heap() {
     // SAFETY: it touches memory that is free, under the allocator's own lock. Other C libraries have no such call.
     #[cfg(target_env = "gnu")]

@@ -25,6 +25,11 @@ const DNS_WAIT: Duration = Duration::from_secs(30);
 pub(crate) fn probe(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<CertificateProbe> {
     node.map()?;
     let steps = tell_before(node);
+    if steps.is_empty() && node.has("tell_before") {
+        let help = "write when people are told, as [14d, 3d]; without the key everything is judged".to_owned();
+        let what = "a look that tells of the end at no time tells nothing";
+        findings.error(place_of(node, "tell_before"), &joined(key, "tell_before"), what, help);
+    }
     let aspect = if steps.is_empty() { Aspect::Everything } else { Aspect::EndInSteps(steps.into()) };
     let expect = Expectation { aspect, ..expect(findings, node, key) };
     let same_as = node.path_at("same_as");
