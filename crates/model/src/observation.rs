@@ -1,9 +1,9 @@
 //! What one probe run saw. Looking is `host`'s, drawing conclusions the engine's.
 
-use alloc::{boxed::Box, collections::BTreeMap};
+use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
 use core::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{condition::Value, domain::service::UnitSnapshot, id::NAME_BYTES_MAX, text::Text};
 
@@ -30,7 +30,53 @@ pub enum Details {
     /// A unit's state.
     Unit(Box<UnitSnapshot>),
     /// Named figures, as `latency` or a plugin's performance data; at most [`Observation::FIGURES_MAX`].
-    Figures(BTreeMap<Box<str>, Value>),
+    Figures(Figures),
+}
+
+/// Named figures in the order of their names. The latest of every check is kept, and most have a handful: a list takes a
+/// third of what a tree does.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Figures(Vec<(Box<str>, Value)>);
+
+impl Figures {
+    /// The figure of this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.place(name).ok().map(|index| &self.0[index].1)
+    }
+
+    /// All, in the order of their names.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
+        self.0.iter().map(|(name, value)| (name.as_ref(), value))
+    }
+
+    fn insert(&mut self, name: &str, value: Value) {
+        match self.place(name) {
+            Ok(index) => self.0[index].1 = value,
+            Err(index) => {
+                self.0.reserve_exact(1);
+                self.0.insert(index, (name.into(), value));
+            }
+        }
+    }
+
+    fn place(&self, name: &str) -> Result<usize, usize> {
+        self.0.binary_search_by(|(known, _)| known.as_ref().cmp(name))
+    }
+}
+
+impl Serialize for Figures {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for Figures {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // The tree puts them in order, whoever wrote them.
+        let read = BTreeMap::<Box<str>, Value>::deserialize(deserializer)?;
+        Ok(Self(read.into_iter().collect()))
+    }
 }
 
 /// What one probe run saw.
@@ -84,13 +130,13 @@ impl Observation {
     #[must_use]
     pub fn with_figure(mut self, name: &str, value: Value) -> Self {
         if matches!(self.details, Details::None) {
-            self.details = Details::Figures(BTreeMap::new());
+            self.details = Details::Figures(Figures::default());
         }
         if let Details::Figures(figures) = &mut self.details
-            && figures.len() < Self::FIGURES_MAX
+            && figures.0.len() < Self::FIGURES_MAX
             && name.len() <= NAME_BYTES_MAX
         {
-            figures.insert(Box::from(name), value);
+            figures.insert(name, value);
         }
         self
     }
@@ -157,5 +203,29 @@ impl Observation {
     #[must_use]
     pub fn took(&self) -> Duration {
         self.took
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_in_the_order_of_their_names_and_the_last_of_one_name_counts() {
+        let number = |value: f64| Value::Number(value);
+        let seen = Observation::healthy("well").with_figure("b", number(1.0)).with_figure("a", number(2.0));
+        let seen = seen.with_figure("c", number(3.0)).with_figure("b", number(4.0));
+        let Details::Figures(figures) = seen.details() else { panic!("{seen:?}") };
+        assert!(figures.iter().eq([("a", &number(2.0)), ("b", &number(4.0)), ("c", &number(3.0))]));
+        assert_eq!((seen.figure("b"), seen.figure("d")), (Some(&number(4.0)), None));
+    }
+
+    #[test]
+    fn no_more_figures_are_kept_than_there_may_be() {
+        let names: Vec<_> = (0..100).map(|number| alloc::format!("figure-{number}")).collect();
+        let seen =
+            names.iter().fold(Observation::healthy("well"), |seen, name| seen.with_figure(name, Value::Bool(true)));
+        let Details::Figures(figures) = seen.details() else { panic!("{seen:?}") };
+        assert_eq!(figures.iter().len(), Observation::FIGURES_MAX);
     }
 }

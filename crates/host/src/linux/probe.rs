@@ -71,7 +71,7 @@ mod tests {
     async fn check(probe: Probe) {
         let seen = observe(&Context::new("/".into()), &probe, Duration::from_secs(10)).await;
         let Details::Figures(figures) = seen.details() else { panic!("{probe:?} reported no figures: {seen:?}") };
-        let mut seen: Vec<_> = figures.iter().map(|(name, value)| (name.as_ref(), value.value_type())).collect();
+        let mut seen: Vec<_> = figures.iter().map(|(name, value)| (name, value.value_type())).collect();
         let mut known = probe.figures().expect("no plugin").to_vec();
         seen.sort_by_key(|(name, _)| *name);
         known.sort_by_key(|(name, _)| *name);

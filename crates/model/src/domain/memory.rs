@@ -397,7 +397,7 @@ mod tests {
         let mut known = MemoryProbe { unit, limit: None }.figures().to_vec();
         known.sort_by_key(|(name, _)| *name);
         assert_eq!(judged.figure(NEAR_LIMIT), Some(&Value::Bool(false)));
-        let found: Vec<_> = figures.iter().map(|(name, value)| (name.as_ref(), value.value_type())).collect();
+        let found: Vec<_> = figures.iter().map(|(name, value)| (name, value.value_type())).collect();
         assert_eq!(found, known);
     }
 }

@@ -109,7 +109,7 @@ mod tests {
         let fields = parse("figure.latency == 2s and took == 2100ms").expect("valid");
         let seen = with(Observation::failing("slow"), &fields);
         assert_eq!(seen.took(), Duration::from_millis(2100));
-        assert!(matches!(seen.details(), Details::Figures(figures) if figures.len() == 1));
+        assert!(matches!(seen.details(), Details::Figures(figures) if figures.iter().len() == 1));
     }
 
     #[test]
