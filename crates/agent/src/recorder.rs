@@ -5,11 +5,7 @@ use std::{cell::Cell, collections::BTreeMap, path::Path};
 
 use ansai_engine::{HostEngine, Input, State};
 use ansai_model::{
-    bundle::Bundle,
-    id::CheckId,
-    observation::{Details, Health},
-    text::Text,
-    time::Now,
+    bundle::Bundle, domain::service::UnitSnapshot, id::CheckId, observation::Health, text::Text, time::Now,
 };
 use serde::{Deserialize, Serialize};
 
@@ -51,11 +47,15 @@ struct SnapshotRef<'a> {
 /// Reads a recorded journal, oldest first.
 pub type Records = Reader<Snapshot, Recorded>;
 
+/// What of a healthy observation must be the same for the next one to be left out: the state of a unit. Figures, as a
+/// latency, differ each time and mean nothing while healthy.
+type Known = Option<Box<UnitSnapshot>>;
+
 /// Writes the inputs of one loop.
 #[derive(Debug)]
 pub struct Recorder {
     journal: Journal,
-    healthy: BTreeMap<CheckId, Details>,
+    healthy: BTreeMap<CheckId, Known>,
     hold_file: Option<Text>,
 }
 
@@ -96,9 +96,10 @@ impl Recorder {
                     self.healthy.remove(check);
                     return true;
                 }
-                let is_known = self.healthy.get(check).is_some_and(|details| is_same(details, observation.details()));
+                let unit = observation.unit();
+                let is_known = self.healthy.get(check).is_some_and(|known| known.as_deref() == unit);
                 if !is_known {
-                    self.healthy.insert(check.clone(), observation.details().clone());
+                    self.healthy.insert(check.clone(), unit.cloned().map(Box::new));
                 }
                 !is_known || !engine.state().incidents.is_empty()
             }
@@ -140,18 +141,15 @@ impl Recorder {
     }
 }
 
-/// Whether a healthy check saw the same again. Figures, as a latency, differ each time and mean nothing while healthy.
-fn is_same(before: &Details, now: &Details) -> bool {
-    match (before, now) {
-        (Details::Unit(before), Details::Unit(now)) => before == now,
-        (Details::None | Details::Figures(_), Details::None | Details::Figures(_)) => true,
-        (Details::Unit(_), _) | (_, Details::Unit(_)) => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use ansai_model::{inventory::Inventory, observation::Observation, time::MonoTime};
+    use ansai_model::{
+        condition::Value,
+        domain::service::ActiveState,
+        inventory::Inventory,
+        observation::{Details, Observation},
+        time::MonoTime,
+    };
 
     use super::*;
     use crate::journal::{Entry, Item};
@@ -160,30 +158,46 @@ mod tests {
         Input::Observed { check: CheckId::new("service/a#unit").expect("valid"), observation: health }
     }
 
-    #[test]
-    fn a_row_of_healthy_observations_is_told_once_and_failures_always() {
+    /// What is written of these inputs, one a second.
+    fn kept(inputs: &[Input]) -> Vec<Input> {
         let folder = tempfile::tempdir().expect("a folder");
         let bundle = ansai_config::parse(&[]).and_then(|shipped| shipped.bundle(&Inventory::default(), 1));
         let engine = HostEngine::new(bundle.expect("valid"), State::default(), Now::default());
         let mut recorder = Recorder::open(folder.path(), 1 << 20);
-        let healthy = || observed(Observation::healthy("up"));
-        let failing = || observed(Observation::failing("down"));
-        let inputs =
-            [Input::Tick, healthy(), healthy(), failing(), failing(), healthy(), Input::HoldFile(None), healthy()];
         for (second, input) in inputs.iter().enumerate() {
             let mono = MonoTime(i64::try_from(second).expect("small") * 1_000_000_000);
             recorder.record(Now { mono, ..Now::default() }, input, &engine);
         }
         assert_eq!(recorder.flush(Now::default()), None);
         let records = Records::open(folder.path()).expect("a journal");
-        let kept: Vec<Input> = records
+        records
             .filter_map(|item| match item {
                 Item::Entry(Entry::Record(record)) => Some(record.input),
                 Item::Entry(Entry::Snapshot(_)) => None,
                 other => panic!("{other:?}"),
             })
-            .collect();
+            .collect()
+    }
+
+    #[test]
+    fn a_row_of_healthy_observations_is_told_once_and_failures_always() {
+        let healthy = || observed(Observation::healthy("up"));
+        let failing = || observed(Observation::failing("down"));
+        let inputs =
+            [Input::Tick, healthy(), healthy(), failing(), failing(), healthy(), Input::HoldFile(None), healthy()];
         // The first healthy one opens the segment, which forgets who is healthy: it is told twice.
-        assert_eq!(kept, [healthy(), healthy(), failing(), failing(), healthy()]);
+        assert_eq!(kept(&inputs), [healthy(), healthy(), failing(), failing(), healthy()]);
+    }
+
+    #[test]
+    fn figures_differ_each_time_and_a_unit_only_when_something_happened() {
+        let latency = |value| observed(Observation::healthy("up").with_figure("latency", Value::Number(value)));
+        let run = |main_pid| {
+            let unit = UnitSnapshot { main_pid: Some(main_pid), ..UnitSnapshot::plain(ActiveState::Active) };
+            observed(Observation::healthy("up").with_details(Details::Unit(Box::new(unit))))
+        };
+        let inputs = [latency(1.0), latency(2.0), latency(3.0), run(7), run(7), run(8), latency(4.0)];
+        // The first opens the segment, as above.
+        assert_eq!(kept(&inputs), [latency(1.0), latency(2.0), run(7), run(8), latency(4.0)]);
     }
 }
