@@ -74,7 +74,7 @@ impl Trends {
     #[must_use]
     pub fn follow(&mut self, now: Now, input: Input, engine: &HostEngine) -> Input {
         let Input::Observed { check, observation } = input else { return input };
-        let trend = engine.bundle().parts().checks.get(&check).and_then(|check| check.trend.as_ref());
+        let trend = engine.bundle().parts().checks.get(&check).and_then(|check| check.trend.as_deref());
         let Some(trend) = trend else { return Input::Observed { check, observation } };
         let is_known = self.kept.series.contains_key(&check);
         if !is_known && self.kept.series.len() >= SERIES_MAX {
@@ -140,6 +140,7 @@ mod tests {
     const MEBI: u64 = 1 << 20;
 
     fn bundle(trend: Option<Trend>) -> Bundle {
+        let trend = trend.map(Box::new);
         let text = "services: {app.service: {probe: {exec: [/bin/size], every: 1m}}}";
         let configuration = ansai_config::parse(&[("a.yaml".into(), text.to_owned())]).expect("valid");
         let mut parts: BundleParts = configuration.bundle(&Inventory::default(), 1).expect("a bundle").parts().clone();

@@ -288,7 +288,7 @@ fn check(check: &Check) -> Written {
         .put("fail_after", Written::plain(check.fail_after))
         .put("recover_after", Written::plain(check.recover_after))
         .put("flap", flap.done())
-        .maybe("trend", check.trend.as_ref().map(trend))
+        .maybe("trend", check.trend.as_deref().map(trend))
         .done()
 }
 

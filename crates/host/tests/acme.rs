@@ -179,7 +179,7 @@ impl Bench {
             expect: self.expect(),
             same_as: None,
         };
-        let seen = self.host.observe(&Probe::Certificate(CertificateProbe::File(file)), PATIENCE).await;
+        let seen = self.host.observe(&Probe::Certificate(Box::new(CertificateProbe::File(file))), PATIENCE).await;
         assert_eq!(seen.health(), health, "{}", seen.summary());
         assert!(seen.summary().as_str().contains(says), "{}", seen.summary());
     }

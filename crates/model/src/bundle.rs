@@ -173,6 +173,7 @@ impl Bundle {
 
 impl BundleParts {
     /// Builds the larger maps anew: one that grew in the order of its names is half empty, one that is made at once is full.
+    /// Lists are as long as what they hold: the shortest that grow have room for four.
     fn pack(&mut self) {
         fn packed<K: Ord, V>(map: &mut BTreeMap<K, V>) {
             *map = core::mem::take(map).into_iter().collect();
@@ -181,6 +182,16 @@ impl BundleParts {
         packed(&mut self.checks);
         packed(&mut self.rules);
         packed(&mut self.runbooks);
+        for target in self.targets.values_mut() {
+            target.configuration.shrink_to_fit();
+            target.needs.shrink_to_fit();
+            target.waits_for.shrink_to_fit();
+        }
+        self.rules.values_mut().for_each(|rule| rule.checks.shrink_to_fit());
+        for runbook in self.runbooks.values_mut() {
+            runbook.rungs.shrink_to_fit();
+            runbook.rungs.iter_mut().for_each(|rung| rung.steps.shrink_to_fit());
+        }
     }
 }
 

@@ -34,7 +34,7 @@ pub struct Check {
     pub flap: Flap,
     /// What of it is followed over time, so that it fails before its limit is reached.
     #[serde(default)]
-    pub trend: Option<Trend>,
+    pub trend: Option<Box<Trend>>,
 }
 
 impl Check {

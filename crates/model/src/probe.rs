@@ -1,6 +1,6 @@
 //! How to look at a target once. Every probe is a value; carrying it out is `host`'s.
 
-use alloc::{collections::BTreeMap, string::String, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeMap, string::String, vec::Vec};
 use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -32,16 +32,16 @@ pub enum Probe {
         port: u16,
     },
     /// An HTTP or HTTPS request.
-    Http(HttpProbe),
+    Http(Box<HttpProbe>),
     /// A connection to a unix socket that must be accepted.
     UnixSocket {
         /// Absolute path.
         path: String,
     },
     /// A command: exit code 0 is healthy, any other is failing.
-    Exec(CommandLine),
+    Exec(Box<CommandLine>),
     /// A Nagios-compatible plugin: 0 healthy, 1 and 2 failing, 3 unknown; performance data become figures.
-    Nagios(CommandLine),
+    Nagios(Box<CommandLine>),
     /// A declared process that ansai starts and stops itself, where no systemd runs.
     Process {
         /// Its name among the declared processes.
@@ -66,7 +66,7 @@ pub enum Probe {
         size_max: Option<ByteSize>,
     },
     /// A certificate in a file or in a handshake.
-    Certificate(CertificateProbe),
+    Certificate(Box<CertificateProbe>),
     /// A mounted filesystem.
     Disk(DiskProbe),
     /// What a unit's processes hold in memory.

@@ -229,7 +229,7 @@ fn check(certificate: &Certificate, id: CheckId, target: &TargetId, probe: Certi
     Check {
         id,
         target: target.clone(),
-        probe: Probe::Certificate(probe),
+        probe: Probe::Certificate(Box::new(probe)),
         every: certificate.every,
         every_soft: EVERY_SOFT.min(certificate.every),
         timeout,

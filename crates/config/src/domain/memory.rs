@@ -151,7 +151,7 @@ fn check(id: CheckId, target: &TargetId, unit: &UnitName, service: &Service, mem
         fail_after: FAIL_AFTER,
         recover_after: RECOVER_AFTER,
         flap: service.flap,
-        trend: Some(trend),
+        trend: Some(Box::new(trend)),
     }
 }
 

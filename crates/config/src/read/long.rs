@@ -146,7 +146,7 @@ fn check(findings: &mut Findings<'_>, node: &Node, key: &str, id: CheckId, fallb
     look.schedule.timeout = own.timeout.or(look.schedule.timeout);
     look.schedule.fail_after = own.fail_after.or(look.schedule.fail_after);
     look.schedule.recover_after = own.recover_after.or(look.schedule.recover_after);
-    let trend = trend(findings, node, key);
+    let trend = trend(findings, node, key).map(Box::new);
     Some(Check { trend, ..fallback.probes.check(id, target, &look, flap(node, fallback.flap)) })
 }
 

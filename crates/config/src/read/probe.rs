@@ -145,8 +145,8 @@ fn long(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Probe> {
         "http" => return http(findings, node, &key, value.text()?),
         "tcp" => return tcp(findings, place, &key, value.text()?),
         "unix" => Probe::UnixSocket { path: path()? },
-        "exec" => Probe::Exec(node.command_at(way)?),
-        "nagios" => Probe::Nagios(node.command_at(way)?),
+        "exec" => Probe::Exec(Box::new(node.command_at(way)?)),
+        "nagios" => Probe::Nagios(Box::new(node.command_at(way)?)),
         "file" => {
             Probe::File { path: path()?, age_max: node.duration_at("age_max"), size_max: node.size_at("size_max") }
         }
@@ -158,7 +158,7 @@ fn long(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Probe> {
         "process" => Probe::Process { name: text()? },
         "memory" => Probe::Memory(memory::long::probe(findings, value, &key)?),
         "disk" => Probe::Disk(disk::long::probe(findings, value, &key)?),
-        "certificate" => Probe::Certificate(certificate::read::probe(findings, value, &key)?),
+        "certificate" => Probe::Certificate(Box::new(certificate::read::probe(findings, value, &key)?)),
         _ => Probe::Unit { unit: unit(findings, value, &key)?, expect: expectation(node.text_at("state")) },
     })
 }
@@ -214,7 +214,7 @@ fn http(findings: &mut Findings<'_>, node: &Node, key: &str, url: &str) -> Optio
     let expect = node.section("expect");
     let found: Vec<_> = expect.map(|expect| expect.strings_at("status")).unwrap_or_default();
     let found: Vec<_> = found.iter().filter_map(|text| statuses(text)).collect();
-    Some(Probe::Http(HttpProbe {
+    Some(Probe::Http(Box::new(HttpProbe {
         url: url.to_owned(),
         method: node.string_at("method").unwrap_or_else(|| "GET".into()),
         headers: node.table_at("headers"),
@@ -224,5 +224,5 @@ fn http(findings: &mut Findings<'_>, node: &Node, key: &str, url: &str) -> Optio
         within: expect.and_then(|expect| expect.duration_at("within")),
         verify_certificate: !node.truth_at("insecure").unwrap_or_default(),
         ca_file: node.path_at("ca"),
-    }))
+    })))
 }

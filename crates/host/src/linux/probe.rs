@@ -94,6 +94,6 @@ mod tests {
             stream.write_all(b"HTTP/1.1 503 no\r\ncontent-length: 0\r\n\r\n").await.expect("written");
         };
         let http = HttpProbe { statuses: vec![(200, 299)], ..HttpProbe::get(url) };
-        tokio::join!(serve, check(Probe::Http(http)));
+        tokio::join!(serve, check(Probe::Http(http.into())));
     }
 }

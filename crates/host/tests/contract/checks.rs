@@ -380,7 +380,7 @@ impl<B: Bench> Course<'_, B> {
         let command = self.bench.failing_command();
         let why = self.fails(Action::Validate { command: command.clone() }).await;
         assert!(why.contains("code 1"), "{why}");
-        assert_eq!(self.bench.host().observe(&Probe::Exec(command), LIMIT).await.health(), Health::Failing);
+        assert_eq!(self.bench.host().observe(&Probe::Exec(command.into()), LIMIT).await.health(), Health::Failing);
     }
 
     async fn drills_break_and_are_refused_for_what_is_down(&mut self) {

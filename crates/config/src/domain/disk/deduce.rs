@@ -234,7 +234,7 @@ impl Made<'_> {
         };
         let every = TREND_EVERY.max(self.disk.every);
         let look = self.look("forecast", self.full(ByteSize(0)))?;
-        Ok(Check { every, every_soft: every.min(Duration::from_secs(10)), trend: Some(trend), ..look })
+        Ok(Check { every, every_soft: every.min(Duration::from_secs(10)), trend: Some(Box::new(trend)), ..look })
     }
 
     /// Gentlest first, each until the goal is reached; then it is measured what all of them brought, and verified.
