@@ -18,7 +18,7 @@ use ansai_model::{
     incident::{Evidence, EvidenceKind, EvidenceRequest, Incident},
     inventory::Inventory,
     notify::Notice,
-    observation::Observation,
+    observation::{Health, Observation},
     text::Text,
 };
 use tokio::sync::{mpsc, oneshot};
@@ -155,10 +155,14 @@ impl<H: Host, S: Store> Shell<H, S> {
 
     /// Takes one input in, and everything that follows from it at once.
     pub fn step(&mut self, input: Input) {
-        let mut inputs = VecDeque::from([Input::HoldFile(self.read_hold_file()), input]);
+        let input = self.trends.follow(self.clock.now(), input, &self.engine);
+        let mut inputs = VecDeque::new();
+        if !self.is_calm(&input) {
+            inputs.push_back(Input::HoldFile(self.read_hold_file()));
+        }
+        inputs.push_back(input);
         while let Some(input) = inputs.pop_front() {
             let now = self.clock.now();
-            let input = self.trends.follow(now, input, &self.engine);
             self.recorder.record(now, &input, &self.engine);
             self.witness.sees(now, &input, &self.engine);
             let effects = self.engine.step(now, input);
@@ -169,6 +173,14 @@ impl<H: Host, S: Store> Shell<H, S> {
             }
         }
         self.look();
+    }
+
+    /// Whether nothing is done about this input, so that HOLD need not be asked for: nothing is wrong, and nothing was. It is
+    /// asked for each second anyway, and again before every action.
+    fn is_calm(&self, input: &Input) -> bool {
+        let is_healthy =
+            matches!(input, Input::Observed { observation, .. } if observation.health() == Health::Healthy);
+        is_healthy && self.engine.state().incidents.is_empty()
     }
 
     /// Persist, then act: the state that holds the decision is durable before the effect begins.
