@@ -283,3 +283,61 @@ impl AsFd for Dir {
         self.fd.as_fd()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink};
+
+    use super::*;
+
+    /// A folder that is declared, with `a/file` and `b/file`, and one beside it with the same names.
+    fn planted() -> (tempfile::TempDir, Scope, Declared) {
+        let top = tempfile::tempdir().expect("a folder");
+        for place in ["scope/a", "scope/b", "outside/a"] {
+            fs::create_dir_all(top.path().join(place)).expect("made");
+            fs::write(top.path().join(place).join("file"), "kept").expect("written");
+        }
+        fs::write(top.path().join("outside/file"), "kept").expect("written");
+        let opened = rustix::fs::open(top.path(), directory(), Mode::empty()).expect("opened");
+        let (protected, protected_inodes) = (Vec::new(), BTreeSet::new());
+        let scope = Scope { top: opened, path: "/srv".into(), protected, protected_inodes };
+        let declared = scope.declared("/srv/scope").expect("may be cleaned").expect("is there");
+        (top, scope, declared)
+    }
+
+    #[test]
+    fn a_folder_that_became_a_link_after_it_was_entered_leads_nowhere() {
+        let (top, scope, declared) = planted();
+        let begin = declared.begin().expect("opened");
+        let a = scope.enter(&declared, &begin, c"a").expect("entered");
+        assert!(declared.open_file(&a, c"file").is_ok());
+        fs::rename(top.path().join("scope/a"), top.path().join("scope/aside")).expect("moved");
+        for target in ["../outside/a".into(), top.path().join("outside/a"), "b".into()] {
+            symlink(&target, top.path().join("scope/a")).expect("linked");
+            assert_eq!(declared.open_file(&a, c"file").err(), Some(Left::Changed), "{target:?}");
+            assert_eq!(scope.enter(&declared, &begin, c"a").err(), Some(Left::Changed), "{target:?}");
+            fs::remove_file(top.path().join("scope/a")).expect("removed");
+        }
+    }
+
+    #[test]
+    fn a_folder_that_was_moved_out_after_it_was_entered_is_left_alone() {
+        let (top, scope, declared) = planted();
+        let b = scope.enter(&declared, &declared.begin().expect("opened"), c"b").expect("entered");
+        fs::rename(top.path().join("scope/b"), top.path().join("outside/b")).expect("moved");
+        assert_eq!(declared.open_file(&b, c"file").err(), Some(Left::Changed));
+    }
+
+    #[test]
+    fn no_name_leads_up_and_no_link_is_followed() {
+        let (top, scope, declared) = planted();
+        let begin = declared.begin().expect("opened");
+        assert!(scope.enter(&declared, &begin, c"..").is_err());
+        assert!(declared.open_file(&begin, c"../outside/file").is_err());
+        symlink("../outside/file", top.path().join("scope/link")).expect("linked");
+        assert_eq!(declared.open_file(&begin, c"link").err(), Some(Left::Changed));
+        symlink("scope", top.path().join("other")).expect("linked");
+        assert!(scope.declared("/srv/other").err().is_some_and(|why| why.contains("symbolic link")));
+        assert!(!scope.holds("/srv/other") && scope.holds("/srv/scope/a"));
+    }
+}
