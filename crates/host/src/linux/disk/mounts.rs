@@ -221,20 +221,37 @@ not a line at all
         let mounts = read(Path::new("/")).expect("read");
         assert!(mounts.iter().any(|mount| mount.path == "/"), "{mounts:?}");
     }
+
+    /// What was mounted on a folder goes with it, also when a test fails.
+    struct Mounted(tempfile::TempDir);
+
+    impl Mounted {
+        fn run(&self, program: &str, arguments: &[&str]) -> bool {
+            let done = std::process::Command::new(program).args(arguments).arg(self.0.path()).status();
+            done.is_ok_and(|done| done.success())
+        }
+    }
+
+    impl Drop for Mounted {
+        fn drop(&mut self) {
+            let is_mounted = read(Path::new("/"))
+                .is_ok_and(|mounts| mounts.iter().any(|mount| Path::new(&mount.path) == self.0.path()));
+            if is_mounted {
+                self.run("umount", &[]);
+            }
+        }
+    }
+
     #[tokio::test]
     async fn a_filesystem_that_is_mounted_or_unmounted_is_hinted_at() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let run = |program: &str, arguments: &[&str]| {
-            let done = std::process::Command::new(program).args(arguments).arg(folder.path()).status();
-            done.is_ok_and(|done| done.success())
-        };
+        let folder = Mounted(tempfile::tempdir().expect("a folder"));
         let (sender, mut hints) = mpsc::channel(16);
         let watch = watch("/".into(), sender);
         let change = async {
             // Without privileges nothing can be mounted, and nothing is to be seen.
             for (program, arguments) in [("mount", &["-t", "tmpfs", "none"][..]), ("umount", &[])] {
                 while hints.try_recv().is_ok() {}
-                if !run(program, arguments) {
+                if !folder.run(program, arguments) {
                     return;
                 }
                 let hint = tokio::time::timeout(std::time::Duration::from_secs(20), hints.recv()).await;
