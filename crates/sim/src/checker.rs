@@ -72,14 +72,15 @@ impl Checker {
         let disrupts = run.action.disruption() > Disruption::None;
         self.pending.insert(run.id, (target.clone(), disrupts.then_some(now)));
         if disrupts {
-            let budget = bundle.parts().policies.values().map(|policy| policy.target_budget).next();
+            // What is simulated has this policy, or one that says nothing else about the budget.
+            let policy = bundle.parts().policies.iter().find(|(id, _)| id.as_str() == "default");
+            let (_, policy) = policy.ok_or("there is no policy `default`")?;
+            let budget = policy.target_budget;
             let on_target = self.actions.entry(target.clone()).or_default();
             on_target.push(now);
-            if let Some(budget) = budget {
-                let used = on_target.iter().filter(|at| now.mono.since(at.mono) < budget.per).count();
-                if used > budget.actions_max as usize {
-                    return Err(format!("target_budget_respected: {used} actions on {target}"));
-                }
+            let used = on_target.iter().filter(|at| now.mono.since(at.mono) < budget.per).count();
+            if used > budget.actions_max as usize {
+                return Err(format!("target_budget_respected: {used} actions on {target}"));
             }
             let budget = bundle.parts().settings.host_budget;
             self.all.push(now);
@@ -160,5 +161,33 @@ impl Checker {
             return Err(hold.reason.to_string());
         }
         invariant::of_state(engine).map_err(|violation| format!("{}: {}", violation.invariant, violation.what))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ansai_model::{action::Action, id::UnitName, time::MonoTime};
+
+    use super::*;
+
+    #[test]
+    fn one_action_more_than_the_budget_of_a_target_is_noticed() {
+        let bundle = crate::world::bundle();
+        let unit = UnitName::new("db.service").expect("a name");
+        let facts = Facts { is_held: false, is_ledger_broken: false, is_stopped_on_request: false, is_recorded: true };
+        let mut checker = Checker::default();
+        let mut begin = |number: i64| {
+            let (mono, id) = (MonoTime(number * 60_000_000_000), RunId(u64::try_from(number).expect("small")));
+            let target = TargetId::of("service", "db.service").expect("a name");
+            let action = Action::RestartUnit { unit: unit.clone() };
+            let run = ActionRun { id, incident: None, target, action, timeout: Duration::from_secs(1) };
+            let begun = checker.begins(&bundle, Now { mono, ..Now::default() }, &run, facts);
+            checker.ended(id, false);
+            begun
+        };
+        assert!((1..=6).all(|number| begin(number).is_ok()));
+        assert_eq!(begin(7), Err("target_budget_respected: 7 actions on service/db.service".to_owned()));
+        // An hour after the first ones there is room again.
+        assert_eq!(begin(63), Ok(()));
     }
 }
