@@ -17,9 +17,9 @@ use crate::sources::{self, Source};
 /// What debootstrap installs: the least that boots a systemd.
 const PACKAGES_BASE: &[&str] = &["systemd", "dbus", "systemd-sysv", "iproute2", "procps", "ca-certificates"];
 
-/// What is added in the root: the real servers and the peers that tests and benchmarks need.
+/// What is added in the root: the real servers, engines and peers that tests and benchmarks need.
 const PACKAGES_ADDED: &[&str] =
-    &["nginx-light", "postgresql", "postfix", "sasl2-bin", "libsasl2-modules", "monit", "openssl"];
+    &["nginx-light", "postgresql", "postfix", "sasl2-bin", "libsasl2-modules", "monit", "openssl", "podman", "runc"];
 
 /// Run in the mount namespace of the build, with the root as `$1` and the packages as the rest.
 const RECIPE: &str = r#"
@@ -39,6 +39,9 @@ for unit in nginx postgresql postfix saslauthd monit e2scrub_reap; do
 done
 for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer logrotate.timer \
     getty@.service console-getty.service systemd-logind.service systemd-networkd.service systemd-resolved.service; do
+    ln -sf /dev/null "$root/etc/systemd/system/$unit"
+done
+for unit in podman.service podman.socket podman-restart.service podman-auto-update.service podman-auto-update.timer; do
     ln -sf /dev/null "$root/etc/systemd/system/$unit"
 done
 chroot "$root" apt-get clean

@@ -1,6 +1,6 @@
 //! Disks end to end, on real filesystems: one that fills up is cleaned to its goal and nothing else on it changes, a service
 //! that failed for lack of room is healed after it, one that the kernel stops writing to is told, one that is mounted later
-//! is watched.
+//! is watched, and a real podman gives up the images that nobody needs.
 //!
 //! Each filesystem is an ext4 in a file of the lab host, on a loop device.
 
@@ -249,5 +249,51 @@ fn a_disk_that_is_mounted_later_is_watched_and_one_that_is_gone_is_not() -> Resu
     // For a moment somebody may still look at what takes its room.
     host.wait_until("the disk to be let go", LIMIT, || Ok(host.run(&["umount", "/srv/late"])?.is_success()))?;
     host.wait_until("the disk to be forgotten", LIMIT, || Ok(disk_target(&host, "/srv/late").is_null()))?;
+    Ok(())
+}
+
+/// Loads images into podman, of these megabytes and these tags, made on this day.
+const IMAGES: &str = r#"
+set -e
+mkdir -p /etc/containers
+printf '[storage]\ndriver = "vfs"\nrunroot = "/run/containers/storage"\ngraphroot = "/var/lib/containers/storage"\n' \
+    > /etc/containers/storage.conf
+load() {
+    cd "$(mktemp -d)"
+    head -c "$1"000000 /dev/urandom > blob
+    tar cf layer.tar blob
+    printf '{"architecture":"amd64","os":"linux","created":"%s","config":{},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' \
+        "$3" "$(sha256sum layer.tar | cut -d' ' -f1)" > config.json
+    printf '[{"Config":"config.json","RepoTags":%s,"Layers":["layer.tar"]}]' "$2" > manifest.json
+    tar cf image.tar manifest.json config.json layer.tar
+    podman load -q -i image.tar
+}
+load 3 '["localhost/used:1"]' 2020-01-01T00:00:00Z
+load 20 '["localhost/spare:1"]' 2020-01-01T00:00:00Z
+load 20 null 2020-01-01T00:00:00Z
+load 3 '["localhost/new:1"]' "$(date -u +%FT%TZ)"
+podman --cgroup-manager=cgroupfs create --network=none --name keeper localhost/used:1 /blob
+"#;
+
+#[test]
+fn images_that_no_container_was_made_from_are_given_up_by_their_engine() -> Result<()> {
+    const AT: &str = "/var/lib/containers";
+    let host = Host::boot(&HostOptions::new("images"))?;
+    mount(&host, AT)?;
+    host.run_ok(&["sh", "-c", IMAGES])?;
+    let images = |format: &str| host.run_ok(&["podman", "images", "--all", "--sort=size", "--format", format]);
+    assert_eq!(images("{{.Repository}}")?.stdout.lines().count(), 4);
+    install(&host, &format!("disks:\n  {AT}: {{every: 500ms, clean: {{containers: unused}}}}\n"))?;
+    host.wait_until("the disk to be watched", LIMIT, || Ok(!disk_target(&host, AT).is_null()))?;
+    fill(&host, AT, "fill", 96)?;
+    let id = wait_incident(&host, &format!("disk/{AT}#space"))?;
+    let report = wait_report(&host, &id, "healed")?;
+    let mut left: Vec<_> = images("{{.Repository}}")?.stdout.lines().map(str::to_owned).collect();
+    left.sort();
+    assert_eq!(left, ["localhost/new", "localhost/used"], "{report:#}");
+    assert!(share(&host, AT)? <= 80, "{report:#}");
+    let told = words(&report);
+    assert!(told.contains("freed on /var/lib/containers: 96."), "{report:#}");
+    assert!(told.contains("by `podman image prune --force --filter until=24h --all`"), "{report:#}");
     Ok(())
 }
