@@ -1,6 +1,7 @@
 //! HTTP and HTTPS: one request, and what its answer must be. Redirects are answers like others.
 
 use std::{
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -10,13 +11,11 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{Request, Response, Uri, body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-};
+use rustls::{ClientConfig, pki_types::ServerName};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsConnector;
 
-use super::socket::in_words;
+use super::socket::{Why, addresses, to_any, within};
 use crate::linux::tls;
 
 /// Most bytes of a body that are looked at.
@@ -25,10 +24,9 @@ const BODY_MAX: usize = 64 * 1024;
 /// Looks once.
 pub(super) async fn observe(probe: &HttpProbe, timeout: Duration) -> Observation {
     let begun = Instant::now();
-    match tokio::time::timeout(timeout, ask(probe)).await {
-        Ok(Ok(answer)) => judge(probe, &answer, begun.elapsed()),
-        Ok(Err(why)) => Observation::failing(format!("{}: {why}", probe.url)),
-        Err(_) => Observation::failing(format!("{}: no answer within {}", probe.url, Shown(timeout))),
+    match ask(probe, timeout, begun).await {
+        Ok(answer) => judge(probe, &answer, begun.elapsed()),
+        Err(why) => why.seen(&probe.url),
     }
 }
 
@@ -71,23 +69,40 @@ fn judge(probe: &HttpProbe, answer: &Answer, took: Duration) -> Observation {
     figures(Observation::healthy(format!("answered {} in {}", answer.status, Shown(took))))
 }
 
-async fn ask(probe: &HttpProbe) -> Result<Answer, String> {
-    let uri: Uri = probe.url.parse().map_err(|error| format!("not a valid address: {error}"))?;
-    let host = uri.host().ok_or("the address has no host")?.trim_matches(['[', ']']).to_owned();
+async fn ask(probe: &HttpProbe, timeout: Duration, begun: Instant) -> Result<Answer, Why> {
+    let uri: Uri = probe.url.parse().map_err(|error| Why::Ours(format!("not a valid address: {error}")))?;
+    let host = uri.host().ok_or_else(|| Why::Ours("the address has no host".into()))?.trim_matches(['[', ']']);
     let is_tls = uri.scheme_str() == Some("https");
     let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
-    let stream = TcpStream::connect((host.as_str(), port)).await.map_err(|error| in_words(&error))?;
-    if !is_tls {
-        return talk(stream, probe, &uri).await;
-    }
-    let config = match probe.verify_certificate {
-        true => tls::verifying(probe.ca_file.as_deref()),
-        false => tls::trusting_anything(),
+    let addresses = addresses(host, port, timeout).await?;
+    let connector = match (is_tls, probe.verify_certificate) {
+        (false, _) => None,
+        (true, true) => Some(tls::verifying(probe.ca_file.as_deref())),
+        (true, false) => Some(tls::trusting_anything()),
     };
-    let connector = tokio_rustls::TlsConnector::from(Arc::clone(&config.map_err(|error| error.to_string())?));
-    let name = ServerName::try_from(host).map_err(|error| error.to_string())?;
-    let stream = connector.connect(name, stream).await.map_err(|error| format!("TLS: {error}"))?;
-    talk(stream, probe, &uri).await
+    // A file of authorities that cannot be read is ours.
+    let connector = connector.transpose().map_err(|error| Why::Ours(error.to_string()))?;
+    within(timeout, begun, exchange(probe, &uri, host, &addresses, connector)).await
+}
+
+async fn exchange(
+    probe: &HttpProbe,
+    uri: &Uri,
+    host: &str,
+    addresses: &[SocketAddr],
+    tls: Option<Arc<ClientConfig>>,
+) -> Result<Answer, Why> {
+    let stream = to_any(addresses).await?;
+    let answer = match tls {
+        None => talk(stream, probe, uri).await,
+        Some(config) => {
+            let name = ServerName::try_from(host.to_owned()).map_err(|error| Why::Ours(error.to_string()))?;
+            let connecting = TlsConnector::from(config).connect(name, stream).await;
+            let stream = connecting.map_err(|error| Why::Theirs(format!("TLS: {error}")))?;
+            talk(stream, probe, uri).await
+        }
+    };
+    answer.map_err(Why::Theirs)
 }
 
 async fn talk(
@@ -182,6 +197,16 @@ mod tests {
         let (seen, ()) = tokio::join!(observe(&probe, Duration::from_secs(2)), serve);
         assert_eq!(seen.health(), health, "{}", seen.summary());
         assert!(seen.summary().as_str().contains(says), "{}", seen.summary());
+    }
+
+    #[tokio::test]
+    async fn a_file_of_ours_that_is_missing_says_nothing_of_the_service() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let url = format!("https://{}/", listener.local_addr().expect("an address"));
+        let without = HttpProbe { ca_file: Some("/no/such/ca.pem".into()), ..HttpProbe::get(url) };
+        let seen = observe(&without, Duration::from_secs(2)).await;
+        assert_eq!(seen.health(), Health::Unknown, "{}", seen.summary());
+        assert!(seen.summary().as_str().contains("/no/such/ca.pem"), "{}", seen.summary());
     }
 
     #[tokio::test]

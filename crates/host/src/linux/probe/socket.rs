@@ -1,32 +1,102 @@
 //! TCP and unix sockets: a connection must be accepted. Nothing is sent.
 
 use std::{
+    fmt::Display,
     io::{self, ErrorKind},
     net::SocketAddr,
     os::fd::{AsFd, OwnedFd},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ansai_model::{observation::Observation, time::Shown};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    io::Errno,
+    io::{Errno, retry_on_intr},
     net::{AddressFamily, SocketFlags, SocketType, connect, socket_with, sockopt},
 };
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpStream, UnixStream, lookup_host};
+
+/// Why nobody was reached.
+pub(super) enum Why {
+    /// Of who was asked.
+    Theirs(String),
+    /// Of this host, as without a descriptor, or of what it was told: it says nothing of who was asked.
+    Ours(String),
+}
+
+impl Why {
+    /// What a look says of it.
+    pub(super) fn seen(self, who: impl Display) -> Observation {
+        match self {
+            Self::Theirs(why) => Observation::failing(format!("{who}: {why}")),
+            Self::Ours(why) => Observation::unknown(format!("{who}: {why}")),
+        }
+    }
+}
+
+impl From<io::Error> for Why {
+    fn from(error: io::Error) -> Self {
+        if is_of_this_host(&error) { Self::Ours(in_words(&error)) } else { Self::Theirs(in_words(&error)) }
+    }
+}
 
 /// Looks at a TCP port.
 pub(super) async fn tcp(host: &str, port: u16, timeout: Duration) -> Observation {
+    let begun = Instant::now();
     // An address needs no resolver, and no thread for it; boxed, a name costs the others no room.
     let connected = match host.parse() {
-        Ok(ip) => tokio::time::timeout(timeout, to_address(SocketAddr::new(ip, port))).await,
-        Err(_) => Box::pin(tokio::time::timeout(timeout, to_name(host, port))).await,
+        Ok(ip) => within(timeout, begun, to_address(SocketAddr::new(ip, port))).await,
+        Err(_) => Box::pin(to_name(host, port, timeout, begun)).await,
     };
     match connected {
-        Ok(Ok(())) => Observation::healthy(format!("{host}:{port} accepts connections")),
-        Ok(Err(error)) => Observation::failing(format!("{host}:{port}: {}", in_words(&error))),
-        Err(_) => Observation::failing(format!("{host}:{port}: no answer within {}", Shown(timeout))),
+        Ok(()) => Observation::healthy(format!("{host}:{port} accepts connections")),
+        Err(why) => why.seen(format_args!("{host}:{port}")),
     }
+}
+
+/// What comes of it within this time of a look that has begun then.
+pub(super) async fn within<T, E>(
+    timeout: Duration,
+    begun: Instant,
+    asked: impl Future<Output = Result<T, E>>,
+) -> Result<T, Why>
+where
+    Why: From<E>,
+{
+    match tokio::time::timeout(timeout.saturating_sub(begun.elapsed()), asked).await {
+        Ok(ended) => Ok(ended?),
+        Err(_) => Err(Why::Theirs(format!("no answer within {}", Shown(timeout)))),
+    }
+}
+
+/// The addresses of a name. One that is not found, or not in time, says nothing of who has it: a look-up asks others, who
+/// may be away for every service at once.
+pub(super) async fn addresses(host: &str, port: u16, timeout: Duration) -> Result<Vec<SocketAddr>, Why> {
+    match tokio::time::timeout(timeout, lookup_host((host, port))).await {
+        Ok(Ok(found)) => Ok(found.collect()),
+        Ok(Err(error)) => Err(Why::Ours(format!("its name is not found: {error}"))),
+        Err(_) => Err(Why::Ours(format!("its name is not found within {}", Shown(timeout)))),
+    }
+}
+
+/// Connects to the first of these addresses that accepts. When none does, the word of one that was reached counts before
+/// what this host lacked for another.
+pub(super) async fn to_any(addresses: &[SocketAddr]) -> Result<TcpStream, Why> {
+    let mut first = None;
+    for address in addresses {
+        match TcpStream::connect(address).await.map_err(Why::from) {
+            Ok(stream) => return Ok(stream),
+            Err(why) if matches!((&first, &why), (None, _) | (Some(Why::Ours(_)), Why::Theirs(_))) => first = Some(why),
+            Err(_) => {}
+        }
+    }
+    Err(first.unwrap_or_else(|| Why::Ours("its name has no address".into())))
+}
+
+async fn to_name(host: &str, port: u16, timeout: Duration, begun: Instant) -> Result<(), Why> {
+    let addresses = addresses(host, port, timeout).await?;
+    part(&within(timeout, begun, to_any(&addresses)).await?);
+    Ok(())
 }
 
 /// A port of this host has answered by the time that it is asked for: that is seen at once, without the loop's help, which
@@ -45,14 +115,9 @@ async fn to_address(address: SocketAddr) -> io::Result<()> {
     Ok(())
 }
 
-async fn to_name(host: &str, port: u16) -> io::Result<()> {
-    part(&TcpStream::connect((host, port)).await?);
-    Ok(())
-}
-
 fn has_answered(socket: &OwnedFd) -> io::Result<bool> {
     let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-    Ok(poll(&mut [PollFd::new(socket, PollFlags::OUT)], Some(&at_once))? > 0)
+    Ok(retry_on_intr(|| poll(&mut [PollFd::new(socket, PollFlags::OUT)], Some(&at_once)))? > 0)
 }
 
 /// Waits until a connection that was begun is there, or is refused.
@@ -70,18 +135,26 @@ fn part(socket: impl AsFd) {
 
 /// Looks at a unix socket.
 pub(super) async fn unix(path: &str, timeout: Duration) -> Observation {
-    match tokio::time::timeout(timeout, UnixStream::connect(path)).await {
-        Ok(Ok(_)) => Observation::healthy(format!("{path} accepts connections")),
-        Ok(Err(error)) if error.kind() == ErrorKind::NotFound => Observation::failing(format!("{path} does not exist")),
-        Ok(Err(error)) => Observation::failing(format!("{path}: {}", in_words(&error))),
-        Err(_) => Observation::failing(format!("{path}: no answer within {}", Shown(timeout))),
+    match within(timeout, Instant::now(), UnixStream::connect(path)).await {
+        Ok(_) => Observation::healthy(format!("{path} accepts connections")),
+        Err(why) => why.seen(path),
     }
+}
+
+/// Whether this host lacks what a connection takes: descriptors, memory, an address or a port of its own. That says
+/// nothing of who was to be reached, and would be seen of every service at once.
+fn is_of_this_host(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    errno.is_some_and(|errno| {
+        [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOBUFS, Errno::ADDRNOTAVAIL].contains(&errno)
+    })
 }
 
 /// An error of connecting as a person says it.
 pub(in crate::linux) fn in_words(error: &std::io::Error) -> String {
     match error.kind() {
         ErrorKind::ConnectionRefused => "connection refused: nothing listens there".to_owned(),
+        ErrorKind::NotFound => "it does not exist".to_owned(),
         ErrorKind::ConnectionReset => "the connection was reset".to_owned(),
         ErrorKind::TimedOut => "no answer".to_owned(),
         ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => "no route to it".to_owned(),
@@ -106,7 +179,7 @@ mod tests {
         let seen = tcp("127.0.0.1", port, SECOND).await;
         assert_eq!(seen.health(), Health::Failing);
         assert!(seen.summary().as_str().contains("refused"), "{}", seen.summary());
-        assert_eq!(unix("/no/such/socket", SECOND).await.summary().as_str(), "/no/such/socket does not exist");
+        assert_eq!(unix("/no/such/socket", SECOND).await.summary().as_str(), "/no/such/socket: it does not exist");
     }
 
     #[tokio::test]
@@ -114,7 +187,16 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("[::1]:0").await.expect("bound");
         let port = listener.local_addr().expect("an address").port();
         assert_eq!(tcp("::1", port, SECOND).await.health(), Health::Healthy);
-        assert_eq!(tcp("localhost", 0, SECOND).await.health(), Health::Failing);
+    }
+
+    #[test]
+    fn what_this_host_lacks_says_nothing_of_the_service() {
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOBUFS, Errno::ADDRNOTAVAIL] {
+            assert!(is_of_this_host(&errno.into()), "{errno}");
+        }
+        for errno in [Errno::CONNREFUSED, Errno::CONNRESET, Errno::HOSTUNREACH, Errno::ACCESS] {
+            assert!(!is_of_this_host(&errno.into()), "{errno}");
+        }
     }
 
     #[tokio::test]
