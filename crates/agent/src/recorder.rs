@@ -78,8 +78,9 @@ impl Recorder {
         };
         self.journal.append(now.mono, &RecordedRef { at: now, input }, snapshot);
         if has_begun.get() {
-            // A segment can be read without those before it, so it tells anew who is healthy.
+            // A segment can be read without those before it, so it tells anew who is healthy and whether HOLD is there.
             self.healthy.clear();
+            self.hold_file = None;
         }
     }
 
@@ -187,6 +188,16 @@ mod tests {
             [Input::Tick, healthy(), healthy(), failing(), failing(), healthy(), Input::HoldFile(None), healthy()];
         // The first healthy one opens the segment, which forgets who is healthy: it is told twice.
         assert_eq!(kept(&inputs), [healthy(), healthy(), failing(), failing(), healthy()]);
+    }
+
+    #[test]
+    fn a_hold_file_is_told_when_it_comes_or_goes_and_in_each_segment() {
+        let held = || Input::HoldFile(Some("by hand".into()));
+        let (gone, failing) = (|| Input::HoldFile(None), || observed(Observation::failing("down")));
+        // The first record opens the segment, as above.
+        let inputs = [failing(), held(), held(), gone(), gone(), held()];
+        assert_eq!(kept(&inputs), [failing(), held(), gone(), held()]);
+        assert_eq!(kept(&[held(), held(), held()]), [held(), held()]);
     }
 
     #[test]

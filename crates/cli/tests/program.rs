@@ -174,32 +174,40 @@ fn start() -> Now {
 }
 
 /// An engine for a host that runs the service.
-fn engine() -> HostEngine {
+fn engine(state: State) -> HostEngine {
     let configuration = ansai_config::load(&scenarios().join("ansai.yaml")).expect("valid");
     let unit = UnitFacts::plain(UnitName::new("app.service").expect("valid"), ActiveState::Active);
     let inventory = Inventory { units: vec![unit], ..Inventory::default() };
-    HostEngine::new(configuration.bundle(&inventory, 1).expect("valid"), State::default(), start())
+    HostEngine::new(configuration.bundle(&inventory, 1).expect("valid"), state, start())
 }
 
 /// A journal in which a service is well, then killed.
 fn journal(folder: &Path) {
-    let mut engine = engine();
+    live(folder, start(), None, State::default());
+}
+
+/// What an agent that starts then, with this state and this HOLD file, adds to a journal while a service is well, then
+/// killed; the state that it leaves.
+fn live(folder: &Path, from: Now, hold: Option<&str>, state: State) -> State {
+    let mut engine = engine(state);
     let mut recorder = Recorder::open(folder, 1 << 20);
     let check = CheckId::new("service/app.service#unit").expect("valid");
     let observed = |observation| Input::Observed { check: check.clone(), observation };
     let inputs = [
+        Input::HoldFile(hold.map(Into::into)),
         Input::Started,
         observed(Observation::healthy("active (running)")),
         observed(Observation::failing("the main process was killed by SIGKILL")),
         observed(Observation::failing("the main process was killed by SIGKILL")),
     ];
-    let mut now = start();
+    let mut now = from;
     for input in inputs {
         now = now.plus(Duration::from_secs(5));
         recorder.record(now, &input, &engine);
         drop(engine.step(now, input));
     }
     recorder.flush(now);
+    engine.state().clone()
 }
 
 #[test]
@@ -220,6 +228,19 @@ fn a_replay_tells_what_happened_and_what_another_configuration_would_have_decide
     let said = String::from_utf8_lossy(&difference.stdout);
     assert!(said.starts_with("service/app.service\n  - run service/app.service"), "{said}");
     assert!(said.contains("  + autonomy: the rule may only observe"), "{said}");
+}
+
+#[test]
+fn a_hold_file_from_before_an_agents_start_holds_in_its_replay() {
+    let told = |hold| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let left = live(folder.path(), start(), Some("by hand"), State::default());
+        live(folder.path(), start().plus(Duration::from_secs(60)), hold, left);
+        let output = ansai(&["replay", folder.path().to_str().expect("text")]);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let (held, free) = (told(Some("by hand")), told(None));
+    assert!(!held.contains("(r1)") && free.contains("(r1)"), "{held}\n{free}");
 }
 
 fn docs(name: &str) -> String {
@@ -319,7 +340,7 @@ fn the_page_on_json_names_every_key_that_is_printed_without_an_agent() {
 #[test]
 fn the_page_on_json_names_every_key_of_an_explanation() {
     let page = docs("reference/api.md");
-    let mut engine = engine();
+    let mut engine = engine(State::default());
     let (check, mut now) = (CheckId::new("service/app.service#unit").expect("valid"), start());
     for observation in [None, Some("killed"), Some("killed")] {
         now = now.plus(Duration::from_secs(5));

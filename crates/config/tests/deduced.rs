@@ -8,6 +8,7 @@ use ansai_model::{
     id::{CheckId, TargetId, UnitName},
     inventory::{Inventory, UnitFacts},
     policy::Scope,
+    probe::Probe,
     rule::Severity,
     runbook::{Rung, Step},
 };
@@ -48,6 +49,14 @@ fn ladder(parts: &BundleParts, name: &str) -> Vec<String> {
             format!("{}{}: {}", rung.id, when(rung), rung.steps.iter().map(words).collect::<Vec<_>>().join(", "))
         })
         .collect()
+}
+
+#[test]
+fn an_address_in_brackets_is_the_one_within() {
+    let parts = parts("services: {db.service: {probe: 'tcp://[::1]:5432'}}");
+    let probes: Vec<_> = parts.checks.values().map(|check| &check.probe).collect();
+    let expected = Probe::Tcp { host: "::1".into(), port: 5432 };
+    assert!(probes.contains(&&expected), "{probes:?}");
 }
 
 #[test]

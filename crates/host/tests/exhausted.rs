@@ -30,11 +30,13 @@ async fn without_descriptors_nothing_is_known_of_any_service() {
     let port = listener.local_addr().expect("an address").port();
     let tcp = |host: &str| Probe::Tcp { host: host.into(), port };
     let http = Probe::Http(HttpProbe::get(format!("http://127.0.0.1:{port}/")).into());
+    let https = Probe::Http(HttpProbe::get(format!("https://127.0.0.1:{port}/")).into());
     let executable = std::env::current_exe().expect("known").display().to_string();
     let probes = [
         tcp("127.0.0.1"),
         tcp("localhost"),
         http,
+        https,
         Probe::UnixSocket { path: path.display().to_string() },
         Probe::Exec(CommandLine::new(["/bin/true"]).into()),
         Probe::ProcessCount { executable, count_min: 1, count_max: 9 },

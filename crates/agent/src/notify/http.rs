@@ -63,7 +63,7 @@ const ANSWER_BYTES_MAX: usize = 4096;
 /// A client on TCP and TLS.
 #[derive(Default)]
 pub struct HyperClient {
-    tls: OnceLock<Result<Arc<ClientConfig>, String>>,
+    tls: OnceLock<Arc<ClientConfig>>,
 }
 
 impl HyperClient {
@@ -76,11 +76,17 @@ impl HyperClient {
     /// A client that trusts these certificate authorities and no others.
     #[must_use]
     pub fn trusting(roots: RootCertStore) -> Self {
-        Self { tls: OnceLock::from(tls_config(roots)) }
+        let config = tls_config(roots).expect("the provider knows the safe protocol versions");
+        Self { tls: OnceLock::from(config) }
     }
 
     fn tls(&self) -> Result<Arc<ClientConfig>, String> {
-        self.tls.get_or_init(|| tls_config(native_roots()?)).clone()
+        if let Some(known) = self.tls.get() {
+            return Ok(Arc::clone(known));
+        }
+        // What cannot be read now may be at the next try.
+        let config = tls_config(native_roots()?)?;
+        Ok(Arc::clone(self.tls.get_or_init(|| config)))
     }
 
     async fn exchange(&self, request: Request) -> Result<Response, String> {

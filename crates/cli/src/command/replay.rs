@@ -78,12 +78,12 @@ fn play(journal: &Path, other: Option<&Configuration>) -> Result<Told, Failure> 
     let mut told = Told { lines: Vec::new(), inputs: 0, flaws: Vec::new() };
     let mut player: Option<Player<Recording>> = None;
     let mut latest = None;
-    let mut facts = None;
+    let (mut facts, mut hold) = (None, None);
     for item in records {
         match item {
             Item::Entry(Entry::Snapshot(snapshot)) if player.is_none() => player = Some(begin(snapshot, other)?),
             // Later segments go on where the one before ended, unless the agent was started in between.
-            Item::Entry(Entry::Snapshot(snapshot)) => latest = Some(snapshot),
+            Item::Entry(Entry::Snapshot(snapshot)) => (latest, hold) = (Some(snapshot), None),
             Item::Entry(Entry::Record(record)) => {
                 let Some(player) = player.as_mut() else { continue };
                 told.inputs += 1;
@@ -94,9 +94,14 @@ fn play(journal: &Path, other: Option<&Configuration>) -> Result<Told, Failure> 
                         facts = Some(known.clone());
                         player.feed(record.at, Input::Facts(known));
                     }
+                    Input::HoldFile(text) => {
+                        hold.clone_from(&text);
+                        player.feed(record.at, Input::HoldFile(text));
+                    }
                     Input::Started => {
                         if let Some(Snapshot { at, bundle, state }) = latest.take().filter(|_| other.is_none()) {
                             player.restart(bundle, state, at);
+                            player.feed(at, Input::HoldFile(hold.clone()));
                             player.feed(at, Input::Facts(facts.clone().unwrap_or_default()));
                         }
                         player.feed(record.at, Input::Started);

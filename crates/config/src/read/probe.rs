@@ -177,7 +177,9 @@ pub(crate) fn unit(findings: &mut Findings<'_>, node: &Node, key: &str) -> Optio
 }
 
 fn tcp(findings: &mut Findings<'_>, place: Place, key: &str, text: &str) -> Option<Probe> {
-    let parsed = text.rsplit_once(':').and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
+    // An address of the newer protocol may stand in brackets, as in a web address.
+    let bare = |host: &str| host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).to_owned();
+    let parsed = text.rsplit_once(':').and_then(|(host, port)| Some((bare(host), port.parse().ok()?)));
     match parsed {
         Some((host, port)) if !host.is_empty() && port != 0 => Some(Probe::Tcp { host, port }),
         Some(_) | None => {
@@ -186,6 +188,50 @@ fn tcp(findings: &mut Findings<'_>, place: Place, key: &str, text: &str) -> Opti
             None
         }
     }
+}
+
+/// Whether the probe can ask this: the address, the method and the headers are read as it will read them.
+fn is_asked_for(findings: &mut Findings<'_>, node: &Node, place: Place, key: &str, url: &str) -> bool {
+    let why = match url.parse::<http::Uri>() {
+        Ok(uri) => {
+            let (host, all) = (uri.host().unwrap_or_default(), uri.authority().map_or("", |all| all.as_str()));
+            let has_port = uri.port_u16().is_some_and(|port| port != 0);
+            match (host.is_empty(), has_port || all.ends_with(host)) {
+                (true, _) => Some("it names no host".to_owned()),
+                (false, false) => Some("its port is none from 1 to 65535".to_owned()),
+                (false, true) => None,
+            }
+        }
+        Err(error) => Some(error.to_string()),
+    };
+    if let Some(why) = &why {
+        let help = "write http://HOST:PORT/PATH, a name as xn--… and other characters as %XX".to_owned();
+        findings.error(place, key, format!("`{}` is no web address: {why}", cut(url)), help);
+    }
+    let around = key.strip_suffix(".http").unwrap_or(key);
+    let method = node.string_at("method").unwrap_or_default();
+    let is_method = method.is_empty() || http::Method::from_bytes(method.as_bytes()).is_ok();
+    if !is_method {
+        let what = format!("`{}` is no method", cut(&method));
+        findings.error(
+            place_of(node, "method"),
+            &joined(around, "method"),
+            what,
+            "write GET, HEAD or OPTIONS".to_owned(),
+        );
+    }
+    let headers = node.table_at("headers");
+    let is_header = |name: &str, value: &str| {
+        http::HeaderName::from_bytes(name.as_bytes()).is_ok() && http::HeaderValue::from_str(value).is_ok()
+    };
+    let odd = headers.iter().find(|(name, value)| !is_header(name, value)).map(|(name, _)| name);
+    if let Some(name) = odd {
+        // The value may be a secret.
+        let what = format!("`{}` with its value is no header", cut(name));
+        let help = "write a name of letters, digits and -, and a value of one line of ASCII".to_owned();
+        findings.error(place_of(node, "headers"), &joined(around, "headers"), what, help);
+    }
+    why.is_none() && is_method && odd.is_none()
 }
 
 /// The probe of a web address; `node` is the mapping around it, or the text itself.
@@ -209,6 +255,9 @@ fn http(findings: &mut Findings<'_>, node: &Node, key: &str, url: &str) -> Optio
     if authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':')) {
         let help = "leave the password out; a probe needs an address that answers without one".to_owned();
         findings.error(place, key, "a password must not stand in the configuration", help);
+        return None;
+    }
+    if !is_asked_for(findings, node, place, key, url) {
         return None;
     }
     let expect = node.section("expect");

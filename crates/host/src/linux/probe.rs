@@ -6,7 +6,7 @@ mod http;
 mod nagios;
 mod socket;
 
-pub(super) use socket::in_words;
+pub(super) use socket::{in_words, is_of_this_host};
 
 use std::{path::PathBuf, time::Duration};
 

@@ -9,6 +9,9 @@ use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, pem::PemObject},
 };
+use rustls_native_certs::ErrorKind;
+
+use super::probe::is_of_this_host;
 
 /// Why no TLS connection could be set up.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +24,12 @@ pub enum TlsError {
         /// Why.
         why: String,
     },
+    /// The host's authorities could not be read now.
+    #[error("cannot read the authorities that this host trusts: {0}")]
+    Unread(String),
+    /// There is nobody to vouch for anyone.
+    #[error("this host trusts no authority (is ca-certificates installed?)")]
+    Nobody,
     /// The library refused the settings.
     #[error("TLS cannot be set up: {0}")]
     Settings(#[from] rustls::Error),
@@ -29,21 +38,37 @@ pub enum TlsError {
 static SYSTEM: OnceLock<Arc<ClientConfig>> = OnceLock::new();
 static SYSTEM_ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
 
-/// The host's authorities, loaded once, and those of `ca_file` when given.
+/// The host's authorities, loaded once there are any, and those of `ca_file` when given.
 ///
 /// # Errors
-/// When `ca_file` cannot be read.
+/// When `ca_file` cannot be read, or this host lacks what reading takes.
 pub fn roots(ca_file: Option<&str>) -> Result<Arc<RootCertStore>, TlsError> {
-    let system = SYSTEM_ROOTS.get_or_init(|| {
-        let mut roots = RootCertStore::empty();
-        // Single authorities that cannot be parsed are passed over, as every TLS client does.
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        Arc::new(roots)
-    });
+    let system = system_roots()?;
     match ca_file {
-        None => Ok(Arc::clone(system)),
-        Some(path) => Ok(Arc::new(add_file(RootCertStore::clone(system), path)?)),
+        None => Ok(system),
+        Some(path) => Ok(Arc::new(add_file(RootCertStore::clone(&system), path)?)),
     }
+}
+
+fn system_roots() -> Result<Arc<RootCertStore>, TlsError> {
+    if let Some(known) = SYSTEM_ROOTS.get() {
+        return Ok(Arc::clone(known));
+    }
+    let found = rustls_native_certs::load_native_certs();
+    // What is missing now, for want of a descriptor, would be missing until the agent is started anew.
+    let lacking = found.errors.iter().find(|error| match &error.kind {
+        ErrorKind::Io { inner, .. } => is_of_this_host(inner),
+        _ => false,
+    });
+    if let Some(lacking) = lacking {
+        return Err(TlsError::Unread(lacking.to_string()));
+    }
+    let mut roots = RootCertStore::empty();
+    // Single authorities that cannot be parsed are passed over, as every TLS client does.
+    roots.add_parsable_certificates(found.certs);
+    let roots = Arc::new(roots);
+    // They may yet be installed.
+    Ok(if roots.is_empty() { roots } else { Arc::clone(SYSTEM_ROOTS.get_or_init(|| roots)) })
 }
 
 /// The authorities of a file alone.
@@ -66,12 +91,16 @@ fn add_file(mut roots: RootCertStore, path: &str) -> Result<RootCertStore, TlsEr
 /// Settings that verify against the host's authorities and `ca_file` when given.
 ///
 /// # Errors
-/// When `ca_file` cannot be read, or the library refuses.
+/// When `ca_file` or the host's authorities cannot be read, there are none, or the library refuses.
 pub fn verifying(ca_file: Option<&str>) -> Result<Arc<ClientConfig>, TlsError> {
     if let (None, Some(config)) = (ca_file, SYSTEM.get()) {
         return Ok(config.clone());
     }
-    let config = Arc::new(builder()?.with_root_certificates(roots(ca_file)?).with_no_client_auth());
+    let roots = roots(ca_file)?;
+    if roots.is_empty() {
+        return Err(TlsError::Nobody);
+    }
+    let config = Arc::new(builder()?.with_root_certificates(roots).with_no_client_auth());
     Ok(if ca_file.is_none() { SYSTEM.get_or_init(|| config).clone() } else { config })
 }
 

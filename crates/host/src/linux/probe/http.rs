@@ -2,7 +2,6 @@
 
 use std::{
     net::SocketAddr,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -11,7 +10,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{Request, Response, Uri, body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
-use rustls::{ClientConfig, pki_types::ServerName};
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 
@@ -23,9 +22,8 @@ const BODY_MAX: usize = 64 * 1024;
 
 /// Looks once.
 pub(super) async fn observe(probe: &HttpProbe, timeout: Duration) -> Observation {
-    let begun = Instant::now();
-    match ask(probe, timeout, begun).await {
-        Ok(answer) => judge(probe, &answer, begun.elapsed()),
+    match ask(probe, timeout).await {
+        Ok((answer, took)) => judge(probe, &answer, took),
         Err(why) => why.seen(&probe.url),
     }
 }
@@ -69,20 +67,17 @@ fn judge(probe: &HttpProbe, answer: &Answer, took: Duration) -> Observation {
     figures(Observation::healthy(format!("answered {} in {}", answer.status, Shown(took))))
 }
 
-async fn ask(probe: &HttpProbe, timeout: Duration, begun: Instant) -> Result<Answer, Why> {
+/// The answer, and how long it took once the name was found.
+async fn ask(probe: &HttpProbe, timeout: Duration) -> Result<(Answer, Duration), Why> {
+    let begun = Instant::now();
     let uri: Uri = probe.url.parse().map_err(|error| Why::Ours(format!("not a valid address: {error}")))?;
     let host = uri.host().ok_or_else(|| Why::Ours("the address has no host".into()))?.trim_matches(['[', ']']);
     let is_tls = uri.scheme_str() == Some("https");
     let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
     let addresses = addresses(host, port, timeout).await?;
-    let connector = match (is_tls, probe.verify_certificate) {
-        (false, _) => None,
-        (true, true) => Some(tls::verifying(probe.ca_file.as_deref())),
-        (true, false) => Some(tls::trusting_anything()),
-    };
-    // A file of authorities that cannot be read is ours.
-    let connector = connector.transpose().map_err(|error| Why::Ours(error.to_string()))?;
-    within(timeout, begun, exchange(probe, &uri, host, &addresses, connector)).await
+    let found = Instant::now();
+    let answer = within(timeout, begun, exchange(probe, &uri, host, &addresses, is_tls)).await?;
+    Ok((answer, found.elapsed()))
 }
 
 async fn exchange(
@@ -90,27 +85,26 @@ async fn exchange(
     uri: &Uri,
     host: &str,
     addresses: &[SocketAddr],
-    tls: Option<Arc<ClientConfig>>,
+    is_tls: bool,
 ) -> Result<Answer, Why> {
+    let request = request(probe, uri).map_err(|error| Why::Ours(format!("no valid request: {error}")))?;
     let stream = to_any(addresses).await?;
-    let answer = match tls {
-        None => talk(stream, probe, uri).await,
-        Some(config) => {
-            let name = ServerName::try_from(host.to_owned()).map_err(|error| Why::Ours(error.to_string()))?;
-            let connecting = TlsConnector::from(config).connect(name, stream).await;
-            let stream = connecting.map_err(|error| Why::Theirs(format!("TLS: {error}")))?;
-            talk(stream, probe, uri).await
-        }
+    if !is_tls {
+        return talk(stream, probe, request).await.map_err(Why::Theirs);
+    }
+    let config = match probe.verify_certificate {
+        true => tls::verifying(probe.ca_file.as_deref()),
+        false => tls::trusting_anything(),
     };
-    answer.map_err(Why::Theirs)
+    // Authorities that cannot be read are ours.
+    let config = config.map_err(|error| Why::Ours(error.to_string()))?;
+    let name = ServerName::try_from(host.to_owned()).map_err(|error| Why::Ours(error.to_string()))?;
+    let connecting = TlsConnector::from(config).connect(name, stream).await;
+    let stream = connecting.map_err(|error| Why::Theirs(format!("TLS: {error}")))?;
+    talk(stream, probe, request).await.map_err(Why::Theirs)
 }
 
-async fn talk(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    probe: &HttpProbe,
-    uri: &Uri,
-) -> Result<Answer, String> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
+fn request(probe: &HttpProbe, uri: &Uri) -> Result<Request<Empty<Bytes>>, hyper::http::Error> {
     let mut request = Request::builder()
         .method(probe.method.as_str())
         .uri(uri.path_and_query().map_or("/", |path| path.as_str()))
@@ -120,7 +114,15 @@ async fn talk(
     for (name, value) in &probe.headers {
         request = request.header(name, value);
     }
-    let request = request.body(Empty::<Bytes>::new()).map_err(|error| error.to_string())?;
+    request.body(Empty::new())
+}
+
+async fn talk(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    probe: &HttpProbe,
+    request: Request<Empty<Bytes>>,
+) -> Result<Answer, String> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
     let exchange = async {
         let response = sender.send_request(request).await.map_err(|error| hyper_words(&error))?;
         read(response, probe.body_contains.is_some()).await

@@ -16,6 +16,21 @@ use rustix::{
 };
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 
+/// How often a unix socket with a full queue is asked anew.
+const QUEUE_ASKED_EVERY: Duration = Duration::from_millis(50);
+
+/// What a connection fails with when this host lacks what it takes.
+const LACKING: &[Errno] = &[
+    Errno::MFILE,
+    Errno::NFILE,
+    Errno::NOMEM,
+    Errno::NOBUFS,
+    Errno::NOSPC,
+    Errno::ADDRNOTAVAIL,
+    Errno::AFNOSUPPORT,
+    Errno::NETDOWN,
+];
+
 /// Why nobody was reached.
 pub(super) enum Why {
     /// Of who was asked.
@@ -63,8 +78,13 @@ pub(super) async fn within<T, E>(
 where
     Why: From<E>,
 {
-    match tokio::time::timeout(timeout.saturating_sub(begun.elapsed()), asked).await {
+    let left = timeout.saturating_sub(begun.elapsed());
+    match tokio::time::timeout(left, asked).await {
         Ok(ended) => Ok(ended?),
+        // Who had the smaller part of the time is not to blame.
+        Err(_) if left < timeout / 2 => {
+            Err(Why::Ours(format!("no answer within {}, most of which went to finding its name", Shown(timeout))))
+        }
         Err(_) => Err(Why::Theirs(format!("no answer within {}", Shown(timeout)))),
     }
 }
@@ -135,19 +155,26 @@ fn part(socket: impl AsFd) {
 
 /// Looks at a unix socket.
 pub(super) async fn unix(path: &str, timeout: Duration) -> Observation {
-    match within(timeout, Instant::now(), UnixStream::connect(path)).await {
+    let connected = async {
+        loop {
+            match UnixStream::connect(path).await {
+                // Its queue is full, which the kernel says at once and of which it tells no end.
+                Err(error) if error.kind() == ErrorKind::WouldBlock => tokio::time::sleep(QUEUE_ASKED_EVERY).await,
+                ended => return ended,
+            }
+        }
+    };
+    match within(timeout, Instant::now(), connected).await {
         Ok(_) => Observation::healthy(format!("{path} accepts connections")),
         Err(why) => why.seen(path),
     }
 }
 
-/// Whether this host lacks what a connection takes: descriptors, memory, an address or a port of its own. That says
-/// nothing of who was to be reached, and would be seen of every service at once.
-fn is_of_this_host(error: &io::Error) -> bool {
+/// Whether this host lacks what a connection takes: descriptors, watches, memory, a network, an address or a port of its
+/// own. That says nothing of who was to be reached, and would be seen of every service at once.
+pub(in crate::linux) fn is_of_this_host(error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw_os_error);
-    errno.is_some_and(|errno| {
-        [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOBUFS, Errno::ADDRNOTAVAIL].contains(&errno)
-    })
+    errno.is_some_and(|errno| LACKING.contains(&errno))
 }
 
 /// An error of connecting as a person says it.
@@ -189,11 +216,34 @@ mod tests {
         assert_eq!(tcp("::1", port, SECOND).await.health(), Health::Healthy);
     }
 
+    #[tokio::test]
+    async fn a_unix_socket_whose_queue_is_full_is_waited_for() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("socket").display().to_string();
+        let socket = tokio::net::UnixSocket::new_stream().expect("a socket");
+        socket.bind(&path).expect("bound");
+        let listener = socket.listen(0).expect("listening");
+        let waits = UnixStream::connect(&path).await.expect("the one that there is room for");
+        let seen = unix(&path, Duration::from_millis(200)).await;
+        assert_eq!(seen.summary().as_str(), format!("{path}: no answer within 200ms"));
+        let accept = async { drop(listener.accept().await.expect("accepted")) };
+        let (seen, ()) = tokio::join!(unix(&path, 30 * SECOND), accept);
+        assert_eq!(seen.health(), Health::Healthy, "{}", seen.summary());
+        drop(waits);
+    }
+
+    #[tokio::test]
+    async fn who_had_the_smaller_part_of_the_time_is_not_to_blame() {
+        let silent = || std::future::pending::<io::Result<()>>();
+        let timeout = Duration::from_millis(100);
+        let now = Instant::now();
+        assert!(matches!(within(timeout, now, silent()).await, Err(Why::Theirs(_))));
+        assert!(matches!(within(timeout, now, silent()).await, Err(Why::Ours(_))));
+    }
+
     #[test]
     fn what_this_host_lacks_says_nothing_of_the_service() {
-        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOBUFS, Errno::ADDRNOTAVAIL] {
-            assert!(is_of_this_host(&errno.into()), "{errno}");
-        }
+        assert!(is_of_this_host(&Errno::MFILE.into()));
         for errno in [Errno::CONNREFUSED, Errno::CONNRESET, Errno::HOSTUNREACH, Errno::ACCESS] {
             assert!(!is_of_this_host(&errno.into()), "{errno}");
         }
