@@ -176,7 +176,7 @@ impl<H: Host, S: Store> Shell<H, S> {
     }
 
     /// Whether nothing is mended after this input, so that HOLD need not be asked for: nothing is wrong, and nothing was.
-    /// It is asked for each second anyway, and again before every action, as the copy of a configuration that is well.
+    /// It is asked for each second anyway, and again before every action: the copy of a configuration that is well is one.
     fn is_calm(&self, input: &Input) -> bool {
         let is_healthy =
             matches!(input, Input::Observed { observation, .. } if observation.health() == Health::Healthy);

@@ -3,13 +3,9 @@
 //! One request, one connection: they are rare, and a connection kept open for an hour is one that broke unnoticed.
 //! Redirections are not followed, so that a message never goes where nobody sent it.
 
-use std::{
-    future::Future,
-    pin::Pin,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
+use ansai_host::linux::tls;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
@@ -63,7 +59,8 @@ const ANSWER_BYTES_MAX: usize = 4096;
 /// A client on TCP and TLS.
 #[derive(Default)]
 pub struct HyperClient {
-    tls: OnceLock<Arc<ClientConfig>>,
+    /// When not the authorities of the host are trusted.
+    trusting: Option<Arc<ClientConfig>>,
 }
 
 impl HyperClient {
@@ -76,17 +73,14 @@ impl HyperClient {
     /// A client that trusts these certificate authorities and no others.
     #[must_use]
     pub fn trusting(roots: RootCertStore) -> Self {
-        let config = tls_config(roots).expect("the provider knows the safe protocol versions");
-        Self { tls: OnceLock::from(config) }
+        Self { trusting: Some(tls::trusting(roots).expect("the provider knows the safe protocol versions")) }
     }
 
     fn tls(&self) -> Result<Arc<ClientConfig>, String> {
-        if let Some(known) = self.tls.get() {
-            return Ok(Arc::clone(known));
+        match &self.trusting {
+            Some(config) => Ok(Arc::clone(config)),
+            None => tls::verifying(None).map_err(|error| error.to_string()),
         }
-        // What cannot be read now may be at the next try.
-        let config = tls_config(native_roots()?)?;
-        Ok(Arc::clone(self.tls.get_or_init(|| config)))
     }
 
     async fn exchange(&self, request: Request) -> Result<Response, String> {
@@ -124,26 +118,6 @@ impl HttpClient for HyperClient {
 
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
-
-fn native_roots() -> Result<RootCertStore, String> {
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(found.certs);
-    match roots.is_empty() {
-        true => Err("the host has no certificate authorities; install ca-certificates".to_owned()),
-        false => Ok(roots),
-    }
-}
-
-fn tls_config(roots: RootCertStore) -> Result<Arc<ClientConfig>, String> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| format!("TLS: {error}"))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
-}
 
 async fn talk(stream: Box<dyn Stream>, uri: &Uri, request: Request) -> Result<Response, String> {
     let (mut sender, connection) =

@@ -190,20 +190,23 @@ fn tcp(findings: &mut Findings<'_>, place: Place, key: &str, text: &str) -> Opti
     }
 }
 
-/// Whether the probe can ask this: the address, the method and the headers are read as it will read them.
-fn is_asked_for(findings: &mut Findings<'_>, node: &Node, place: Place, key: &str, url: &str) -> bool {
-    let why = match url.parse::<http::Uri>() {
-        Ok(uri) => {
-            let (host, all) = (uri.host().unwrap_or_default(), uri.authority().map_or("", |all| all.as_str()));
-            let has_port = uri.port_u16().is_some_and(|port| port != 0);
-            match (host.is_empty(), has_port || all.ends_with(host)) {
-                (true, _) => Some("it names no host".to_owned()),
-                (false, false) => Some("its port is none from 1 to 65535".to_owned()),
-                (false, true) => None,
-            }
-        }
-        Err(error) => Some(error.to_string()),
+/// Why the probe cannot ask this address, which is read as it will read it.
+fn unaskable(url: &str) -> Option<String> {
+    let uri = match url.parse::<http::Uri>() {
+        Ok(uri) => uri,
+        Err(error) => return Some(error.to_string()),
     };
+    let (host, all) = (uri.host().unwrap_or_default(), uri.authority().map_or("", |all| all.as_str()));
+    if host.is_empty() {
+        return Some("it names no host".to_owned());
+    }
+    let has_port = uri.port_u16().is_some_and(|port| port != 0);
+    (!has_port && !all.ends_with(host)).then(|| "its port is none from 1 to 65535".to_owned())
+}
+
+/// Whether the probe can send this: the address, the method and the headers are read as it will read them.
+fn can_be_sent(findings: &mut Findings<'_>, node: &Node, place: Place, key: &str, url: &str) -> bool {
+    let why = unaskable(url);
     if let Some(why) = &why {
         let help = "write http://HOST:PORT/PATH, a name as xn--… and other characters as %XX".to_owned();
         findings.error(place, key, format!("`{}` is no web address: {why}", cut(url)), help);
@@ -257,7 +260,7 @@ fn http(findings: &mut Findings<'_>, node: &Node, key: &str, url: &str) -> Optio
         findings.error(place, key, "a password must not stand in the configuration", help);
         return None;
     }
-    if !is_asked_for(findings, node, place, key, url) {
+    if !can_be_sent(findings, node, place, key, url) {
         return None;
     }
     let expect = node.section("expect");

@@ -4,9 +4,10 @@ mod exec;
 mod file;
 mod http;
 mod nagios;
+mod reach;
 mod socket;
 
-pub(super) use socket::{in_words, is_of_this_host};
+pub(super) use reach::{in_words, is_of_this_host};
 
 use std::{path::PathBuf, time::Duration};
 

@@ -38,15 +38,16 @@ pub enum TlsError {
 static SYSTEM: OnceLock<Arc<ClientConfig>> = OnceLock::new();
 static SYSTEM_ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
 
-/// The host's authorities, loaded once there are any, and those of `ca_file` when given.
+/// The host's authorities, loaded once there are any, and those of `ca_file` when given; never none.
 ///
 /// # Errors
-/// When `ca_file` cannot be read, or this host lacks what reading takes.
+/// When `ca_file` cannot be read, this host lacks what reading takes, or there are none.
 pub fn roots(ca_file: Option<&str>) -> Result<Arc<RootCertStore>, TlsError> {
-    let system = system_roots()?;
-    match ca_file {
-        None => Ok(system),
-        Some(path) => Ok(Arc::new(add_file(RootCertStore::clone(&system), path)?)),
+    match (system_roots(), ca_file) {
+        (system, None) => system,
+        (Ok(system), Some(path)) => Ok(Arc::new(add_file(RootCertStore::clone(&system), path)?)),
+        (Err(TlsError::Nobody), Some(path)) => Ok(Arc::new(roots_of_file(path)?)),
+        (Err(error), Some(_)) => Err(error),
     }
 }
 
@@ -66,9 +67,11 @@ fn system_roots() -> Result<Arc<RootCertStore>, TlsError> {
     let mut roots = RootCertStore::empty();
     // Single authorities that cannot be parsed are passed over, as every TLS client does.
     roots.add_parsable_certificates(found.certs);
-    let roots = Arc::new(roots);
-    // They may yet be installed.
-    Ok(if roots.is_empty() { roots } else { Arc::clone(SYSTEM_ROOTS.get_or_init(|| roots)) })
+    if roots.is_empty() {
+        // They may yet be installed.
+        return Err(TlsError::Nobody);
+    }
+    Ok(Arc::clone(SYSTEM_ROOTS.get_or_init(|| Arc::new(roots))))
 }
 
 /// The authorities of a file alone.
@@ -82,10 +85,12 @@ pub fn roots_of_file(path: &str) -> Result<RootCertStore, TlsError> {
 fn add_file(mut roots: RootCertStore, path: &str) -> Result<RootCertStore, TlsError> {
     let unreadable = |why: String| TlsError::Authority { path: path.to_owned(), why };
     let certificates = CertificateDer::pem_file_iter(Path::new(path)).map_err(|error| unreadable(error.to_string()))?;
+    let mut is_empty = true;
     for certificate in certificates {
         roots.add(certificate.map_err(|error| unreadable(error.to_string()))?)?;
+        is_empty = false;
     }
-    Ok(roots)
+    if is_empty { Err(unreadable("it holds no certificate".into())) } else { Ok(roots) }
 }
 
 /// Settings that verify against the host's authorities and `ca_file` when given.
@@ -96,12 +101,16 @@ pub fn verifying(ca_file: Option<&str>) -> Result<Arc<ClientConfig>, TlsError> {
     if let (None, Some(config)) = (ca_file, SYSTEM.get()) {
         return Ok(config.clone());
     }
-    let roots = roots(ca_file)?;
-    if roots.is_empty() {
-        return Err(TlsError::Nobody);
-    }
-    let config = Arc::new(builder()?.with_root_certificates(roots).with_no_client_auth());
+    let config = trusting(roots(ca_file)?)?;
     Ok(if ca_file.is_none() { SYSTEM.get_or_init(|| config).clone() } else { config })
+}
+
+/// Settings that verify against these authorities and no others.
+///
+/// # Errors
+/// When the library refuses.
+pub fn trusting(roots: impl Into<Arc<RootCertStore>>) -> Result<Arc<ClientConfig>, TlsError> {
+    Ok(Arc::new(builder()?.with_root_certificates(roots).with_no_client_auth()))
 }
 
 /// What every connection of ansai begins with: one provider of cryptography, and the safe protocol versions.
@@ -154,5 +163,21 @@ impl rustls::client::danger::ServerCertVerifier for Anything {
 
     fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
         rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_a_certificate_vouches_for_nobody() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("ca.pem");
+        std::fs::write(&path, "no certificate").expect("written");
+        let path = path.to_str().expect("text");
+        for refused in [roots_of_file(path).err(), verifying(Some(path)).err()] {
+            assert!(refused.is_some_and(|why| why.to_string().contains("it holds no certificate")));
+        }
     }
 }

@@ -29,8 +29,7 @@ impl Client {
     pub(super) fn new(trust: &Trust) -> Result<Self, String> {
         let config = match trust {
             Trust::Host => tls::verifying(None),
-            Trust::File(path) => tls::roots_of_file(path)
-                .and_then(|roots| Ok(Arc::new(tls::builder()?.with_root_certificates(roots).with_no_client_auth()))),
+            Trust::File(path) => tls::roots_of_file(path).and_then(tls::trusting),
             Trust::Nobody => return Err("an issuer that nobody vouches for is not asked".into()),
         };
         config.map(|config| Self { config }).map_err(|error| error.to_string())

@@ -14,7 +14,7 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 
-use super::socket::{Why, addresses, to_any, within};
+use super::reach::{Why, addresses, to_any, within};
 use crate::linux::tls;
 
 /// Most bytes of a body that are looked at.
