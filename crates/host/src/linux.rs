@@ -36,6 +36,7 @@ mod kernel;
 mod memory;
 pub mod own_memory;
 mod packages;
+mod permission;
 pub mod port_owner;
 pub mod probe;
 mod processes;

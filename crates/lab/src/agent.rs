@@ -29,32 +29,31 @@ const READY_LIMIT: Duration = Duration::from_secs(20);
 /// How long any single thing that a test awaits may take on a machine that compiles at the same time.
 const LIMIT: Duration = Duration::from_secs(60);
 
-const UNIT_TEXT: &str = "\
-[Unit]
-Description=ansai agent (lab)
-StartLimitIntervalSec=0
+/// What the package ships. The lab has no unit and no drop-in of its own: lab hosts can do all that the unit asks for.
+const UNIT_TEXT: &str = include_str!("../../../packaging/ansai.service");
+const GROUP_TEXT: &str = include_str!("../../../packaging/ansai.sysusers");
 
-[Service]
-Type=notify
-ExecStart=/usr/bin/ansai agent
-StateDirectory=ansai
-RuntimeDirectory=ansai
-WatchdogSec=30
-Restart=always
-RestartSec=100ms
-
-[Install]
-WantedBy=multi-user.target
-";
-
-/// Puts the built program, the unit and a configuration on the host, and starts nothing.
+/// Puts the built program, the package's unit and group, and a configuration on the host, and starts nothing.
 ///
-/// The program is a link into the folder of built binaries, so that a host starts in no time; the package test installs the real thing.
+/// The program is a link into the folder of built binaries, so that a host starts in no time; what runs the package's own
+/// scripts are the tests of the package.
 pub fn install(host: &Host, configuration: &str) -> Result<()> {
     fixture::binary("ansai")?;
     host.run_ok(&["ln", "-sf", &format!("{BINARIES}/ansai"), PROGRAM])?;
+    host.write_file("/usr/lib/sysusers.d/ansai.conf", GROUP_TEXT, 0o644)?;
+    host.run_ok(&["systemd-sysusers", "ansai.conf"])?;
+    host.run_ok(&["mkdir", "-p", "-m", "0750", "/etc/ansai"])?;
     host.write_file(CONFIGURATION, configuration, 0o640)?;
-    host.install_unit(UNIT, UNIT_TEXT)
+    host.write_file(format!("/usr/lib/systemd/system/{UNIT}"), UNIT_TEXT, 0o644)?;
+    host.run_ok(&["systemctl", "daemon-reload"])?;
+    Ok(())
+}
+
+/// Changes the unit as an operator does with `systemctl edit`; it counts from the next start on.
+pub fn edit(host: &Host, section: &str) -> Result<()> {
+    host.write_file(format!("/etc/systemd/system/{UNIT}.d/override.conf"), format!("[Service]\n{section}\n"), 0o644)?;
+    host.run_ok(&["systemctl", "daemon-reload"])?;
+    Ok(())
 }
 
 /// Starts the agent and waits until it says that it is ready.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ansai_lab::agent::QUICK;
 use ansai_lab::host::BINARIES;
 use ansai_lab::{Host, HostOptions, Output, fixture};
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 const LIMIT: Duration = Duration::from_secs(30);
 const HOME: &str = "/home/maria";
@@ -41,7 +41,10 @@ fn boot() -> Result<Host> {
     host.write_file("/etc/systemd/user/dbus.socket", BUS_SOCKET, 0o644)?;
     host.write_file("/etc/systemd/user/dbus.service", BUS, 0o644)?;
     let units = format!("{HOME}/.config/systemd/user");
-    let agent = format!("[Service]\nType=notify\nExecStart={BINARIES}/ansai --user agent\n");
+    // The unit that the page gives her, with the program where the package has it.
+    let page = include_str!("../../../docs/start.md");
+    let agent = page.split("```ini\n").nth(1).and_then(|rest| rest.split("```").next()).context("a unit")?;
+    host.run_ok(&["ln", "-sf", &format!("{BINARIES}/ansai"), "/usr/bin/ansai"])?;
     host.write_file(format!("{units}/app.service"), APP, 0o644)?;
     host.write_file(format!("{units}/ansai.service"), agent, 0o644)?;
     let configuration = format!("{QUICK}services:\n  app.service: {{}}\n");
@@ -63,8 +66,7 @@ fn maria(host: &Host, command: &[&str]) -> Result<Output> {
 }
 
 fn says(host: &Host, arguments: &[&str], words: &str) -> Result<()> {
-    let program = format!("{BINARIES}/ansai");
-    let mut command = vec![program.as_str(), "--user"];
+    let mut command = vec!["ansai", "--user"];
     command.extend(arguments);
     host.wait_until(&format!("{arguments:?} to say `{words}`"), LIMIT, || {
         let output = maria(host, &command)?;

@@ -14,8 +14,8 @@ use ansai_model::{
 
 use super::{
     LinuxHost,
-    command::{self, Ended},
-    memory,
+    command::{self, Ended, Finished},
+    memory, permission,
 };
 
 /// Performs an action that is no unit's.
@@ -53,10 +53,22 @@ pub async fn perform(host: &LinuxHost, run: &ActionRun) -> ActionOutcome {
     }
 }
 
-async fn validate(host: &LinuxHost, command: &CommandLine, run: &ActionRun) -> ActionOutcome {
-    match outcome(host, command, run, "the configuration is valid").await {
-        ActionOutcome::Succeeded { .. } => ActionOutcome::Succeeded { note: "the configuration is valid".into() },
-        other => other,
+/// A validator that could not be run, or was not allowed to look, has not said that a configuration is wrong: nothing is
+/// put back because of it.
+async fn validate(host: &LinuxHost, command_line: &CommandLine, run: &ActionRun) -> ActionOutcome {
+    let finished = command::run(command_line, run.timeout).await;
+    let unable = match &finished.ended {
+        Ended::Code(0) => return ActionOutcome::Succeeded { note: "the configuration is valid".into() },
+        Ended::Failed(why) => Some(why.clone()),
+        _ => permission::why_refused(&finished),
+    };
+    match unable {
+        Some(why) => {
+            let why = host.inner.redactor.redact(&why);
+            let why = format!("`{}` could not say whether the configuration is valid: {why}", command_line.shown());
+            ActionOutcome::NotNeeded { why: Text::new(why) }
+        }
+        None => concluded(host, command_line, run, finished, ""),
     }
 }
 
@@ -68,6 +80,16 @@ pub(super) async fn outcome(
     done: &str,
 ) -> ActionOutcome {
     let finished = command::run(command_line, run.timeout).await;
+    concluded(host, command_line, run, finished, done)
+}
+
+fn concluded(
+    host: &LinuxHost,
+    command_line: &CommandLine,
+    run: &ActionRun,
+    finished: Finished,
+    done: &str,
+) -> ActionOutcome {
     let said = host.inner.redactor.redact(&command::said(&finished));
     let failed = |what: String| ActionOutcome::Failed {
         why: Text::new(if said.is_empty() { what } else { format!("{what}: {said}") }),
@@ -81,5 +103,41 @@ pub(super) async fn outcome(
         Ended::TimedOut => ActionOutcome::TimedOut { after: run.timeout },
         Ended::Missing => ActionOutcome::NotNeeded { why: Text::new(format!("there is no program `{program}` here")) },
         Ended::Failed(why) => ActionOutcome::Failed { why: Text::new(why) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use ansai_model::id::{RunId, TargetId};
+    use tokio_util::task::TaskTracker;
+
+    use super::*;
+    use crate::linux::Options;
+
+    async fn validated(command: CommandLine) -> ActionOutcome {
+        let state = tempfile::tempdir().expect("a folder");
+        let options = Options { buses: Vec::new(), ..Options::this_machine(state.path().to_owned()) };
+        let host = LinuxHost::new(options, &TaskTracker::new());
+        let action = Action::Validate { command };
+        let target = TargetId::new("service/app.service").expect("valid");
+        let timeout = Duration::from_secs(20);
+        perform(&host, &ActionRun { id: RunId(1), incident: None, target, action, timeout }).await
+    }
+
+    #[tokio::test]
+    async fn a_validator_that_could_not_look_has_not_called_a_configuration_wrong() {
+        let sh = |script: &str| CommandLine::new(["sh", "-c", script]);
+        let refused = "echo '[emerg] bind() to 0.0.0.0:80 failed (13: Permission denied)' >&2; exit 1";
+        for command in [sh(refused), sh("exit 127"), CommandLine { user: Some("nobody-at-all".into()), ..sh("exit 0") }]
+        {
+            let outcome = validated(command.clone()).await;
+            let ActionOutcome::NotNeeded { why } = &outcome else { panic!("{command:?}: {outcome:?}") };
+            assert!(why.as_str().contains("could not say whether the configuration is valid"), "{why}");
+        }
+        let outcome = validated(sh("echo 'unknown directive'; exit 1")).await;
+        assert!(matches!(outcome, ActionOutcome::Failed { .. }), "{outcome:?}");
+        assert!(matches!(validated(sh("exit 0")).await, ActionOutcome::Succeeded { .. }));
     }
 }

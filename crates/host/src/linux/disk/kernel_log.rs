@@ -73,6 +73,10 @@ async fn read(within: Duration, timeout: Duration) -> Result<String, String> {
     let command = CommandLine::new(argv.into_iter().chain([since.as_str(), "--lines", LINES_MAX]));
     let finished = command::run(&command, timeout).await;
     match &finished.ended {
+        // It ends well when it was shown nothing at all.
+        Ended::Code(0) if finished.errors.contains("insufficient permissions") => {
+            Err("the kernel log may not be read: root and the group `systemd-journal` may".into())
+        }
         Ended::Code(0) => {
             let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
             *last = Some((within, Instant::now(), finished.output.clone()));

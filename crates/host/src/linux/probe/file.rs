@@ -5,6 +5,7 @@ use std::{io::ErrorKind, path::Path, time::Duration};
 use ansai_model::{condition::Value, observation::Observation, time::Shown, units::ByteSize};
 
 use super::Context;
+use crate::linux::permission;
 
 /// Looks at a file.
 pub(super) fn observe(path: &str, age_max: Option<Duration>, size_max: Option<ByteSize>) -> Observation {
@@ -39,15 +40,30 @@ pub(super) fn processes(context: &Context, executable: &str, least: u32, most: u
         Ok(entries) => entries,
         Err(error) => return Observation::unknown(format!("/proc cannot be read: {error}")),
     };
-    let is_it = |dir: &Path| std::fs::read_link(dir.join("exe")).is_ok_and(|exe| exe == Path::new(executable));
-    let count = entries.flatten().filter(|entry| is_it(&entry.path())).count();
-    let count = u32::try_from(count).unwrap_or(u32::MAX);
+    let (mut count, mut hidden) = (0_u32, 0_u32);
+    for entry in entries.flatten() {
+        match std::fs::read_link(entry.path().join("exe")) {
+            Ok(exe) => count += u32::from(exe == Path::new(executable)),
+            Err(error) => hidden += u32::from(permission::is_refused(&error) && may_run(&entry.path(), executable)),
+        }
+    }
     let text = format!("{count} processes run {executable}");
     let seen = match (least..=most).contains(&count) {
         true => Observation::healthy(text),
+        false if count < least && count + hidden >= least => {
+            let why = "are named so, and what they run may not be seen";
+            return Observation::unknown(format!("{text}; {hidden} more {why}"));
+        }
         false => Observation::failing(format!("{text}; {least} to {most} should")),
     };
     seen.with_figure("processes", Value::Number(f64::from(count)))
+}
+
+/// Whether a process may be one that runs this, by the name that everybody may see: the first 15 bytes of the file's.
+fn may_run(process: &Path, executable: &str) -> bool {
+    let name = Path::new(executable).file_name().unwrap_or_default().as_encoded_bytes();
+    let comm = std::fs::read(process.join("comm")).unwrap_or_default();
+    comm.trim_ascii_end() == &name[..name.len().min(15)]
 }
 
 #[cfg(test)]
@@ -68,6 +84,15 @@ mod tests {
         let old = std::time::SystemTime::now() - Duration::from_secs(3600);
         std::fs::File::open(&path).and_then(|file| file.set_modified(old)).expect("aged");
         assert_eq!(observe(name, Some(Duration::from_secs(60)), None).health(), Health::Failing);
+    }
+
+    #[test]
+    fn a_process_that_may_not_be_seen_is_told_by_the_name_that_everybody_may_see() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("comm"), "a-program-with-\n").expect("written");
+        assert!(may_run(folder.path(), "/opt/a-program-with-a-long-name"));
+        assert!(!may_run(folder.path(), "/opt/another"));
+        assert!(!may_run(&folder.path().join("gone"), "/opt/a-program-with-a-long-name"));
     }
 
     #[test]

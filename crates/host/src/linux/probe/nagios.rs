@@ -10,14 +10,21 @@ use ansai_model::{
     units::{ByteSize, Percent},
 };
 
-use crate::linux::command::{self, Ended};
+use crate::linux::{
+    command::{self, Ended},
+    permission,
+};
 
 /// Looks once.
 pub(super) async fn observe(command_line: &CommandLine, timeout: Duration) -> Observation {
     let finished = command::run(command_line, timeout).await;
     let first = finished.output.lines().next().unwrap_or_default();
     let (text, data) = first.split_once('|').unwrap_or((first, ""));
+    let refused = permission::why_refused(&finished);
     let seen = match finished.ended {
+        _ if refused.is_some() => {
+            Observation::unknown(format!("the plugin could not look: {}", refused.unwrap_or_default()))
+        }
         Ended::Code(0) => Observation::healthy(text.trim()),
         Ended::Code(1) => Observation::failing(format!("warning: {}", text.trim())),
         Ended::Code(2) => Observation::failing(text.trim()),
@@ -104,6 +111,18 @@ mod tests {
         for (code, health) in [(0, Health::Healthy), (1, Health::Failing), (2, Health::Failing), (3, Health::Unknown)] {
             let command = CommandLine::new(["sh", "-c", &format!("echo 'OK | a=1'; exit {code}")]);
             assert_eq!(observe(&command, Duration::from_secs(5)).await.health(), health);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_plugin_that_was_not_allowed_to_look_is_unknown_whatever_it_ends_with() {
+        for (script, health) in [
+            ("echo 'CRITICAL - socket: Operation not permitted | a=1'; exit 2", Health::Unknown),
+            ("echo 'check_ping: Permission denied' >&2; exit 1", Health::Unknown),
+            ("echo 'CRITICAL - connection refused'; exit 2", Health::Failing),
+        ] {
+            let seen = observe(&CommandLine::new(["sh", "-c", script]), Duration::from_secs(20)).await;
+            assert_eq!(seen.health(), health, "{script}: {}", seen.summary());
         }
     }
 

@@ -12,6 +12,8 @@ use ansai_model::{observation::Observation, time::Shown};
 use rustix::io::Errno;
 use tokio::net::{TcpStream, lookup_host};
 
+use crate::linux::permission;
+
 /// What a connection fails with when this host lacks what it takes.
 const LACKING: &[Errno] = &[
     Errno::MFILE,
@@ -44,7 +46,8 @@ impl Why {
 
 impl From<io::Error> for Why {
     fn from(error: io::Error) -> Self {
-        if is_of_this_host(&error) { Self::Ours(in_words(&error)) } else { Self::Theirs(in_words(&error)) }
+        let is_ours = is_of_this_host(&error) || permission::is_refused(&error);
+        if is_ours { Self::Ours(in_words(&error)) } else { Self::Theirs(in_words(&error)) }
     }
 }
 
@@ -122,6 +125,14 @@ mod tests {
         let earlier = now.checked_sub(timeout * 2 / 3).expect("the machine is up for longer");
         assert!(matches!(within(timeout, now, silent()).await, Err(Why::Theirs(_))));
         assert!(matches!(within(timeout, earlier, silent()).await, Err(Why::Ours(_))));
+    }
+
+    #[test]
+    fn what_the_agent_may_not_do_says_nothing_of_the_service() {
+        for errno in [Errno::PERM, Errno::ACCESS, Errno::AFNOSUPPORT, Errno::NOSYS] {
+            assert!(matches!(Why::from(io::Error::from(errno)), Why::Ours(_)), "{errno}");
+        }
+        assert!(matches!(Why::from(io::Error::from(Errno::CONNREFUSED)), Why::Theirs(_)));
     }
 
     #[test]
