@@ -12,12 +12,16 @@ mod documents;
 /// Each crate with the crates of ours that it may depend on, as in ARCHITECTURE.md.
 const LAYERS: &[(&str, &[&str])] = &[
     ("ansai-model", &[]),
+    ("ansai-files", &[]),
     ("ansai-engine", &["ansai-model"]),
-    ("ansai-config", &["ansai-model"]),
+    ("ansai-config", &["ansai-model", "ansai-files"]),
     ("ansai-protocol", &["ansai-model"]),
-    ("ansai-host", &["ansai-model"]),
-    ("ansai-agent", &["ansai-model", "ansai-engine", "ansai-config", "ansai-protocol", "ansai-host"]),
-    ("ansai-cli", &["ansai-model", "ansai-engine", "ansai-config", "ansai-protocol", "ansai-host", "ansai-agent"]),
+    ("ansai-host", &["ansai-model", "ansai-files"]),
+    ("ansai-agent", &["ansai-model", "ansai-files", "ansai-engine", "ansai-config", "ansai-protocol", "ansai-host"]),
+    (
+        "ansai-cli",
+        &["ansai-model", "ansai-files", "ansai-engine", "ansai-config", "ansai-protocol", "ansai-host", "ansai-agent"],
+    ),
     ("ansai-sim", &["ansai-model", "ansai-engine", "ansai-config", "ansai-host", "ansai-agent"]),
     ("ansai-lab", &[]),
     ("xtask", &["ansai-lab"]),

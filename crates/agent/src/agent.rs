@@ -99,8 +99,9 @@ pub async fn run(options: Options) -> Result<()> {
     let _lock = StateLock::take(&options.state_dir)?;
     let store = FileStore::open(&options.state_dir).context("the ledger cannot be opened")?;
     let (ledger, loaded) = Ledger::load::<State>(store)?;
-    let state = loaded.state.unwrap_or_default();
-    let clock = Clock::continuing(TimeSource::system(), state.at);
+    let mut state = loaded.state.unwrap_or_default();
+    let clock = Clock::continuing(TimeSource::system(), state.at, state.boot.as_ref());
+    state.boot = clock.boot();
     let (events, metrics) = (Events::new(), Arc::new(Metrics::new()));
     let warnings = Warnings::new(events.clone());
     tell_torn(&warnings, &clock, loaded.torn.as_ref());
@@ -435,7 +436,7 @@ mod tests {
         let (_, loaded) = Ledger::load::<u64>(store()).expect("one is whole");
         assert_eq!(loaded.state, Some(1));
         let warnings = Warnings::new(Events::new());
-        let clock = Clock::continuing(TimeSource::system(), ansai_model::time::Now::default());
+        let clock = Clock::continuing(TimeSource::system(), ansai_model::time::Now::default(), None);
         tell_torn(&warnings, &clock, loaded.torn.as_ref());
         let said = warnings.all();
         assert!(clock.now().wall > WallTime(0) && said.len() == 1, "{said:?}");

@@ -5,7 +5,7 @@ use ansai_host::port::Host;
 use ansai_model::{
     id::{IncidentId, TargetId},
     observation::Health,
-    policy::{MaintenanceWindow, Scope},
+    policy::Scope,
     report::Report,
     text::Text,
     time::{Now, WallTime},
@@ -73,31 +73,30 @@ pub(crate) fn scopes(engine: &HostEngine, now: Now) -> (Vec<ScopeView>, Vec<Scop
         reason: reason.as_str().to_owned(),
         until_ms: until.map(|until| until.0),
     };
-    let holds = state.holds.iter().filter(|hold| hold.until.is_none_or(|until| now.wall < until));
-    let silences = state.silences.iter().filter(|silence| now.wall < silence.until);
+    let holds = state.holds.iter().filter(|hold| hold.is_on(now));
+    let silences = state.silences.iter().filter_map(|silence| Some((silence, silence.end(now)?.wall)));
     (
-        holds.map(|hold| view(&hold.scope, &hold.by, &hold.reason, hold.until)).collect(),
-        silences.map(|silence| view(&silence.scope, &silence.by, &silence.reason, Some(silence.until))).collect(),
+        holds.map(|hold| view(&hold.scope, &hold.by, &hold.reason, hold.end(now).map(|end| end.wall))).collect(),
+        silences.map(|(silence, end)| view(&silence.scope, &silence.by, &silence.reason, Some(end))).collect(),
     )
 }
 
 /// The maintenance windows in force: those of the configuration, then those that operators opened.
 pub(crate) fn maintenance(engine: &HostEngine, now: Now) -> Vec<ScopeView> {
-    let view = |window: &MaintenanceWindow, by: &str, reason: &str| {
-        Some(ScopeView {
-            scope: window.scope.to_string(),
-            by: by.to_owned(),
-            reason: reason.to_owned(),
-            until_ms: Some(window.schedule.open_until(now.wall)?.0),
-        })
+    let view = |scope: &Scope, by: &str, reason: &str, until: WallTime| ScopeView {
+        scope: scope.to_string(),
+        by: by.to_owned(),
+        reason: reason.to_owned(),
+        until_ms: Some(until.0),
     };
-    let planned = engine.bundle().parts().maintenance.iter();
-    let planned = planned.filter_map(|window| view(window, "configuration", &window.reason));
+    let planned = engine.bundle().parts().maintenance.iter().filter_map(|window| {
+        Some(view(&window.scope, "configuration", &window.reason, window.schedule.open_until(now.wall)?))
+    });
     let opened = engine.state().maintenance.iter().filter_map(|window| {
         // The engine keeps who opened it behind the reason.
         let alone = || window.reason.strip_prefix("by ").map(|by| ("", by));
         let (reason, by) = window.reason.rsplit_once(", by ").or_else(alone).unwrap_or((&window.reason, "operator"));
-        view(window, by, reason)
+        Some(view(&window.scope, by, reason, window.end(now)?.wall))
     });
     planned.chain(opened).collect()
 }

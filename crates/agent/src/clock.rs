@@ -2,6 +2,7 @@
 //! budgets outlive them; the wall clock may jump, and is watched for it.
 
 use std::{
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering::Relaxed},
@@ -9,12 +10,21 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use ansai_model::time::{MonoTime, Now, Shown, WallTime};
+use ansai_engine::state::Boot;
+use ansai_model::{
+    text::Text,
+    time::{MonoTime, Now, Shown, WallTime},
+};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
 
 /// A wall clock that runs this much faster or slower between two looks has jumped; less is a clock being slewed.
 const JUMP_MIN: Duration = Duration::from_secs(2);
+
+/// A host that says that it was off for longer had its clock set: that time is not believed, so waits are longer.
+const OFF_MAX: Duration = Duration::from_secs(30 * 86_400);
+/// The kernel's name for this boot has 36 characters.
+const BOOT_ID_BYTES_MAX: u64 = 128;
 
 /// Where times are read: of the system, or of tokio's clock, which a test may pause. A clone is the same source.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +38,8 @@ struct Simulated {
     boot: AtomicI64,
     /// Milliseconds since 1970 when it began.
     wall: AtomicI64,
+    /// How often the host has booted.
+    boots: AtomicI64,
 }
 
 impl TimeSource {
@@ -41,7 +53,12 @@ impl TimeSource {
     #[must_use]
     pub fn simulated(wall: WallTime) -> Self {
         let boot = AtomicI64::new(3_600_000_000_000);
-        Self(Some(Arc::new(Simulated { begun: Instant::now(), boot, wall: AtomicI64::new(wall.0) })))
+        Self(Some(Arc::new(Simulated {
+            begun: Instant::now(),
+            boot,
+            wall: AtomicI64::new(wall.0),
+            boots: AtomicI64::new(1),
+        })))
     }
 
     /// Somebody sets the wall clock, by this many milliseconds. The system's own is left alone.
@@ -55,6 +72,7 @@ impl TimeSource {
     pub fn reboot(&self) {
         if let Some(simulated) = &self.0 {
             simulated.boot.store(-nanos(simulated.begun.elapsed()), Relaxed);
+            simulated.boots.fetch_add(1, Relaxed);
         }
     }
 
@@ -69,12 +87,26 @@ impl TimeSource {
         }
     }
 
-    /// Time as on the wall.
+    /// A name for this boot, that no other has; none when it cannot be known.
+    fn boot_id(&self) -> Option<Text> {
+        match &self.0 {
+            Some(simulated) => Some(Text::new(simulated.boots.load(Relaxed).to_string())),
+            None => {
+                let id = ansai_files::text(Path::new("/proc/sys/kernel/random/boot_id"), BOOT_ID_BYTES_MAX).ok()?;
+                Some(Text::new(id.trim())).filter(|id| !id.as_str().is_empty())
+            }
+        }
+    }
+
+    /// Time as on the wall; before 1970 it is negative.
     #[must_use]
     pub fn wall_time(&self) -> WallTime {
         match &self.0 {
             Some(simulated) => WallTime(simulated.wall.load(Relaxed)).plus(simulated.begun.elapsed()),
-            None => WallTime::default().plus(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()),
+            None => match SystemTime::now().duration_since(UNIX_EPOCH) {
+                Ok(since) => WallTime::default().plus(since),
+                Err(before) => WallTime(i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms)),
+            },
         }
     }
 }
@@ -88,21 +120,33 @@ fn nanos(duration: Duration) -> i64 {
 pub struct Clock {
     source: TimeSource,
     offset: i64,
+    boot_id: Option<Text>,
 }
 
 impl Clock {
-    /// A clock that continues from the last moment that the ledger knows, when it knows one.
+    /// A clock that continues from the last moment that a state knows, when it knows one.
     ///
-    /// Within one boot the source's clock is simply read on. After a reboot it has begun anew: the wall time that passed
-    /// is added, and none when the wall clock went backwards, which only makes waits longer.
+    /// Within one boot the source's clock is simply read on, whatever the clock on the wall was set to meanwhile. After a
+    /// reboot it has begun anew: the wall time that passed is added, and none when the wall clock went backwards, or says
+    /// that the host was off for more than thirty days; both only make waits longer.
     #[must_use]
-    pub fn continuing(source: TimeSource, last: Now) -> Self {
-        let (boot, wall) = (source.boot_time(), source.wall_time());
-        if last.mono.0 <= boot {
-            return Self { source, offset: 0 };
-        }
-        let offset = last.mono.0.saturating_add(nanos(wall.since(last.wall))).saturating_sub(boot);
-        Self { source, offset }
+    pub fn continuing(source: TimeSource, last: Now, boot: Option<&Boot>) -> Self {
+        let (time, wall, boot_id) = (source.boot_time(), source.wall_time(), source.boot_id());
+        let same = boot.filter(|boot| Some(&boot.id) == boot_id.as_ref()).map(|boot| boot.offset);
+        let goes_on = |offset: i64| last.mono.0 <= time.saturating_add(offset);
+        // What an older version left says nothing of its boot.
+        let same = same.or_else(|| boot.is_none().then_some(0)).filter(|offset| goes_on(*offset));
+        let offset = same.unwrap_or_else(|| {
+            let off = Some(wall.since(last.wall)).filter(|off| *off <= OFF_MAX).unwrap_or_default();
+            last.mono.0.saturating_add(nanos(off)).saturating_sub(time)
+        });
+        Self { source, offset, boot_id }
+    }
+
+    /// What the next start needs to know to go on without the clock on the wall.
+    #[must_use]
+    pub fn boot(&self) -> Option<Boot> {
+        Some(Boot { id: self.boot_id.clone()?, offset: self.offset })
     }
 
     /// This moment.
@@ -163,18 +207,18 @@ mod tests {
 
     #[test]
     fn time_goes_on_after_a_reboot_and_never_back() {
-        let now = Clock::continuing(TimeSource::system(), Now::default()).now();
+        let now = Clock::continuing(TimeSource::system(), Now::default(), None).now();
         let before = Now { mono: now.mono.plus(Duration::from_secs(1000)), wall: WallTime(now.wall.0 - 60_000) };
-        let after = Clock::continuing(TimeSource::system(), before).now();
+        let after = Clock::continuing(TimeSource::system(), before, None).now();
         assert!(after.mono >= before.mono.plus(Duration::from_secs(60)), "{after:?}");
         let wall_went_back = Now { wall: WallTime(i64::MAX), ..before };
-        assert!(Clock::continuing(TimeSource::system(), wall_went_back).now().mono >= before.mono);
+        assert!(Clock::continuing(TimeSource::system(), wall_went_back, None).now().mono >= before.mono);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_jump_of_the_wall_clock_moves_no_duration_and_is_noticed_once() {
         let source = TimeSource::simulated(WallTime(1_700_000_000_000));
-        let clock = Clock::continuing(source.clone(), Now::default());
+        let clock = Clock::continuing(source.clone(), Now::default(), None);
         let (mut watch, begun) = (JumpWatch::default(), clock.now());
         assert_eq!(watch.look(begun), None);
         for (by, expected) in [(3 * HOUR, "set forward by 3h"), (5 * HOUR, "set back by 5h")] {
@@ -191,12 +235,70 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_reboot_adds_the_time_that_passed() {
         let source = TimeSource::simulated(WallTime(1_700_000_000_000));
-        let last = Clock::continuing(source.clone(), Now::default()).now();
+        let last = Clock::continuing(source.clone(), Now::default(), None).now();
         tokio::time::advance(HOUR).await;
         source.reboot();
-        let after = Clock::continuing(source.clone(), last).now();
+        let after = Clock::continuing(source.clone(), last, None).now();
         assert_eq!(after.mono.since(last.mono), HOUR);
         tokio::time::advance(HOUR).await;
-        assert_eq!(Clock::continuing(source, after).now().mono.since(last.mono), 2 * HOUR);
+        assert_eq!(Clock::continuing(source, after, None).now().mono.since(last.mono), 2 * HOUR);
+    }
+
+    /// Agents that come one after the other, each with what the one before it has left.
+    struct Lives {
+        source: TimeSource,
+        clock: Clock,
+    }
+
+    impl Lives {
+        fn new() -> Self {
+            let source = TimeSource::simulated(WallTime(1_700_000_000_000));
+            Self { clock: Clock::continuing(source.clone(), Now::default(), None), source }
+        }
+
+        /// What passes between the last moment of one agent and the first of the next, during which this happens.
+        fn passes(&mut self, happens: impl FnOnce(&TimeSource)) -> Duration {
+            let (last, boot) = (self.clock.now(), self.clock.boot());
+            happens(&self.source);
+            self.clock = Clock::continuing(self.source.clone(), last, boot.as_ref());
+            self.clock.now().mono.since(last.mono)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wall_clock_that_is_set_between_two_agents_moves_nothing_within_one_boot() {
+        const YEAR_MS: i64 = 365 * 86_400_000;
+        let mut lives = Lives::new();
+        for jump in [9 * YEAR_MS, -60 * YEAR_MS, 2 * 3_600_000] {
+            assert_eq!(lives.passes(|source| source.jump(jump)), Duration::ZERO);
+        }
+        // After a reboot the times since the boot are smaller than those before it: nor is a new agent misled then.
+        lives.passes(TimeSource::reboot);
+        for jump in [9 * YEAR_MS, -60 * YEAR_MS, 2 * 3_600_000] {
+            assert_eq!(lives.passes(|source| source.jump(jump)), Duration::ZERO);
+        }
+        tokio::time::advance(HOUR).await;
+        assert_eq!(lives.passes(|source| source.jump(YEAR_MS)), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reboot_believes_a_month_and_no_year() {
+        let day_ms = 86_400_000;
+        let mut lives = Lives::new();
+        for (jump, expected) in
+            [(29 * day_ms, 29 * 24 * HOUR), (31 * day_ms, Duration::ZERO), (-day_ms, Duration::ZERO)]
+        {
+            let passed = lives.passes(|source| {
+                source.reboot();
+                source.jump(jump);
+            });
+            assert_eq!(passed, expected, "{jump}");
+        }
+    }
+
+    #[test]
+    fn the_machines_own_boot_has_a_name() {
+        let clock = Clock::continuing(TimeSource::system(), Now::default(), None);
+        assert_eq!(clock.boot().map(|boot| boot.id.as_str().len()), Some(36));
     }
 }

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod durable;
 pub mod events;
 pub mod heartbeat;
+pub mod hold_file;
 pub mod journal;
 pub mod ledger;
 mod looks;

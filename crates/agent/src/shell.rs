@@ -27,6 +27,7 @@ use tokio_util::task::TaskTracker;
 use crate::{
     api::Reply,
     clock::Clock,
+    hold_file::HoldFile,
     ledger::{Ledger, Store},
     looks::Looks,
     notify::chain,
@@ -68,7 +69,7 @@ pub struct Shell<H, S> {
     tasks: TaskTracker,
     results: mpsc::Sender<Input>,
     looks: Looks,
-    hold_file: PathBuf,
+    hold_file: HoldFile,
     waiting: BTreeMap<u64, oneshot::Sender<Reply>>,
     requests: u64,
 }
@@ -135,7 +136,7 @@ impl<H: Host, S: Store> Shell<H, S> {
             tasks,
             results,
             looks: Looks::new(PROBES_MAX),
-            hold_file,
+            hold_file: HoldFile::new(hold_file),
             waiting: BTreeMap::new(),
             requests: 0,
         }
@@ -158,7 +159,7 @@ impl<H: Host, S: Store> Shell<H, S> {
         let input = self.trends.follow(self.clock.now(), input, &self.engine);
         let mut inputs = VecDeque::new();
         if !self.is_calm(&input) {
-            inputs.push_back(Input::HoldFile(self.read_hold_file()));
+            inputs.push_back(Input::HoldFile(self.hold_file.look()));
         }
         inputs.push_back(input);
         while let Some(input) = inputs.pop_front() {
@@ -211,13 +212,9 @@ impl<H: Host, S: Store> Shell<H, S> {
         }
     }
 
-    fn read_hold_file(&self) -> Option<Text> {
-        match std::fs::read_to_string(&self.hold_file) {
-            Ok(text) => Some(Text::new(text.trim())),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            // It is there and cannot be read: in doubt nothing is done.
-            Err(error) => Some(Text::new(error.to_string())),
-        }
+    /// What HOLD says at this moment, or what it is; none when it is not there.
+    pub(crate) fn look_at_hold_file(&mut self) -> Option<Text> {
+        self.hold_file.look()
     }
 
     fn begin(&mut self, effect: Effect, inputs: &mut VecDeque<Input>) {
@@ -269,7 +266,7 @@ impl<H: Host, S: Store> Shell<H, S> {
         if let Some(why) = &self.ledger_error {
             return inputs.push_back(not_started(id, format!("the ledger could not be saved: {why}")));
         }
-        if let Some(text) = self.read_hold_file() {
+        if let Some(text) = self.hold_file.look() {
             inputs.push_back(not_started(id, "the HOLD file has appeared".into()));
             return inputs.push_back(Input::HoldFile(Some(text)));
         }

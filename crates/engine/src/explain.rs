@@ -127,15 +127,15 @@ impl HostEngine {
         });
         // By the alphabet "open" comes last and "closed" first.
         let breaker = breaker.max().unwrap_or("closed");
-        let silence = self.state.silences.iter().find(|s| s.scope.holds(target) && now.wall < s.until);
+        let silence = wishes::silence_on(self, target, now).map(|(_, silence)| silence);
         Some(Explanation {
             summary: summary(&checks, &incidents, rules.is_empty()),
             target: target.clone(),
             checks,
             incidents,
             rules,
-            hold: wishes::hold_on(self, target, now.wall).map(|(_, why)| why),
-            maintenance: wishes::maintenance_on(self, target, now.wall).map(|(_, why)| why),
+            hold: wishes::hold_on(self, target, now).map(|(_, why)| why),
+            maintenance: wishes::maintenance_on(self, target, now).map(|(_, why)| why),
             silence: silence.map(|s| Text::new(format!("silenced by {} ({})", s.by, s.reason))),
             breaker: breaker.into(),
             actions: memory.map_or(0, |memory| memory.actions.len()),

@@ -78,7 +78,8 @@ const WATCHED_CLOSELY: Duration = Duration::from_secs(60);
 impl HostEngine {
     /// An engine that continues from `state` under `bundle`. It decides nothing before [`Input::Started`].
     #[must_use]
-    pub fn new(bundle: Bundle, state: State, now: Now) -> Self {
+    pub fn new(bundle: Bundle, mut state: State, now: Now) -> Self {
+        state.settle_ends();
         let mut engine = Self {
             bundle: Bundle::empty(bundle.parts().settings.clone()),
             state,

@@ -71,17 +71,17 @@ fn nothing_acts_while_stopped(engine: &HostEngine, now: Now, target: &TargetId) 
         return violated(NAME, "an action was about to begin although the ledger cannot be saved");
     }
     for hold in &engine.state.holds {
-        if hold.scope.holds(target) && hold.until.is_none_or(|until| until > now.wall) {
+        if hold.scope.holds(target) && hold.is_on(now) {
             return violated(NAME, format!("an action on {target} was about to begin although it is held"));
         }
     }
-    let windows = engine.bundle.parts().maintenance.iter().chain(&engine.state.maintenance);
-    for window in windows {
-        if window.scope.holds(target) && window.schedule.open_until(now.wall).is_some() {
-            return violated(NAME, format!("an action on {target} was about to begin in its maintenance window"));
-        }
+    let planned = engine.bundle.parts().maintenance.iter();
+    let planned = planned.map(|window| (&window.scope, window.schedule.open_until(now.wall).is_some()));
+    let opened = engine.state.maintenance.iter().map(|window| (&window.scope, window.end(now).is_some()));
+    match planned.chain(opened).any(|(scope, is_open)| is_open && scope.holds(target)) {
+        true => violated(NAME, format!("an action on {target} was about to begin in its maintenance window")),
+        false => Ok(()),
     }
-    Ok(())
 }
 
 /// At most one remediation a target; one whose remedy worked and that is only watched does not count.
@@ -179,7 +179,7 @@ impl HostEngine {
         let reason = Text::new(format!("invariant {} would have been broken: {}", violation.invariant, violation.what));
         let scope = Scope::Matching(alloc::vec![target.as_str().into()]);
         if self.state.holds.len() < SCOPES_MAX && !self.state.holds.iter().any(|hold| hold.scope == scope) {
-            self.state.holds.push(Hold { scope, by: "ansai itself".into(), reason, since: now, until: None });
+            self.state.holds.push(Hold::new(scope, "ansai itself".into(), reason, now, None));
             self.changed(now);
         }
     }

@@ -103,10 +103,10 @@ impl HostEngine {
         if !kind.asks() {
             return false;
         }
-        let silences = self.state.silences.iter().filter(|s| s.scope.holds(&target) && now.wall < s.until);
-        let window = wishes::maintenance_on(self, &target, now.wall).map(|(until, _)| until);
-        let Some(until) = silences.map(|silence| silence.until).chain(window).max() else { return false };
-        self.wake(wishes::at_wall(now, until).mono, Wake::Incident(id));
+        let silence = wishes::silence_on(self, &target, now).map(|(until, _)| until.mono);
+        let window = wishes::maintenance_on(self, &target, now).map(|(until, _)| until.mono);
+        let Some(until) = silence.into_iter().chain(window).max() else { return false };
+        self.wake(until, Wake::Incident(id));
         true
     }
 
@@ -131,10 +131,10 @@ impl HostEngine {
 
     /// Why nobody is told, when nobody is.
     fn untold(&self, now: Now, target: &TargetId, kind: NoticeKind, phase: &Phase) -> Option<Text> {
-        if let Some(silence) = self.state.silences.iter().find(|s| s.scope.holds(target) && now.wall < s.until) {
+        if let Some((_, silence)) = wishes::silence_on(self, target, now) {
             return Some(Text::new(format!("silenced by {} ({})", silence.by, silence.reason)));
         }
-        if let Some((_, why)) = wishes::maintenance_on(self, target, now.wall) {
+        if let Some((_, why)) = wishes::maintenance_on(self, target, now) {
             return Some(why);
         }
         let is_quiet_end = kind == NoticeKind::Healed

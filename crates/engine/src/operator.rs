@@ -10,7 +10,7 @@ use ansai_model::{
     incident::{Phase, StepKind},
     observation::Health,
     operator::{DrillKind, Operation, OperatorCommand},
-    policy::{MaintenanceWindow, Scope, WindowSchedule},
+    policy::Scope,
     text::Text,
     time::{Now, Shown},
 };
@@ -20,7 +20,7 @@ use crate::{
     gate::wishes,
     host_engine::HostEngine,
     invariant,
-    state::{BreakerState, Hold, OperatorAnswer, SCOPES_MAX, Silence, TargetMemory},
+    state::{BreakerState, Hold, OpenedWindow, OperatorAnswer, SCOPES_MAX, Silence, TargetMemory},
 };
 
 const DRILL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -36,10 +36,10 @@ impl HostEngine {
     pub(crate) fn operate(&mut self, now: Now, request: u64, command: OperatorCommand) {
         let OperatorCommand { by, operation } = command;
         let answer = match operation {
-            Operation::Hold { scope, reason, until } => self.hold(Hold { scope, by, reason, since: now, until }, now),
+            Operation::Hold { scope, reason, until } => self.hold(Hold::new(scope, by, reason, now, until), now),
             Operation::Release { scope } => self.release(now, &scope),
             Operation::Silence { scope, reason, lasts } => {
-                self.silence(now, Silence { scope, by, reason, until: now.wall.plus(lasts) })
+                self.silence(now, Silence::new(scope, by, reason, now, lasts))
             }
             Operation::Unsilence { scope } => {
                 let before = self.state.silences.len();
@@ -66,7 +66,7 @@ impl HostEngine {
     fn hold(&mut self, hold: Hold, now: Now) -> Answer {
         // A person may change their own hold; that of another is released, not shortened.
         let is_same = |before: &Hold| before.scope == hold.scope && before.by == hold.by;
-        self.state.holds.retain(|before| before.until.is_none_or(|until| until > now.wall) && !is_same(before));
+        self.state.holds.retain(|before| before.is_on(now) && !is_same(before));
         if self.state.holds.len() >= SCOPES_MAX {
             return refused(
                 format!("there are {SCOPES_MAX} holds already"),
@@ -105,7 +105,7 @@ impl HostEngine {
     }
 
     fn silence(&mut self, now: Now, silence: Silence) -> Answer {
-        self.state.silences.retain(|before| before.until > now.wall && before.scope != silence.scope);
+        self.state.silences.retain(|before| before.end(now).is_some() && before.scope != silence.scope);
         if self.state.silences.len() >= SCOPES_MAX {
             return refused(format!("there are {SCOPES_MAX} silences already"), "end some with `ansai unsilence`");
         }
@@ -116,14 +116,13 @@ impl HostEngine {
     }
 
     fn open_maintenance(&mut self, now: Now, scope: Scope, by: &Text, reason: &Text, lasts: Duration) -> Answer {
-        self.state.maintenance.retain(|window| window.schedule.open_until(now.wall).is_some() && window.scope != scope);
+        self.state.maintenance.retain(|window| window.end(now).is_some() && window.scope != scope);
         if self.state.maintenance.len() >= SCOPES_MAX {
             return refused(format!("there are {SCOPES_MAX} maintenance windows already"), "end some first");
         }
-        let schedule = WindowSchedule::Once { from: now.wall, until: now.wall.plus(lasts) };
         let text = format!("maintenance for {}: {scope} is neither healed nor notified about", Shown(lasts));
         let reason = if reason.as_str().is_empty() { format!("by {by}") } else { format!("{reason}, by {by}") };
-        self.state.maintenance.push(MaintenanceWindow { reason, scope, schedule });
+        self.state.maintenance.push(OpenedWindow::new(scope, reason, now, lasts));
         self.changed(now);
         done(text)
     }
@@ -183,10 +182,10 @@ impl HostEngine {
                 ),
             };
         };
-        if let Some((_, why)) = wishes::hold_on(self, target, now.wall) {
+        if let Some((_, why)) = wishes::hold_on(self, target, now) {
             return refused(why, "release the hold first: `ansai release`");
         }
-        if let Some((_, why)) = wishes::maintenance_on(self, target, now.wall) {
+        if let Some((_, why)) = wishes::maintenance_on(self, target, now) {
             return refused(why, "end the maintenance window first: `ansai maintenance end`");
         }
         let before = self.state.incidents.get(&id).map(|incident| incident.phase.clone());
@@ -216,10 +215,10 @@ impl HostEngine {
         let Some(unit) = found.unit else {
             return refused(format!("{target} is no systemd unit"), "drills work on units");
         };
-        if let Some((_, why)) = wishes::hold_on(self, target, now.wall) {
+        if let Some((_, why)) = wishes::hold_on(self, target, now) {
             return refused(why, "a drill under a hold would break what nothing may mend; release it first");
         }
-        if let Some((_, why)) = wishes::maintenance_on(self, target, now.wall) {
+        if let Some((_, why)) = wishes::maintenance_on(self, target, now) {
             return refused(why, "a drill in a maintenance window would break what nothing may mend");
         }
         if let Some(refusal) = self.objection_to_drill(now, target) {
@@ -257,10 +256,10 @@ impl HostEngine {
                 suggestion: Text::new(format!("it offers {known}; `ansai config show --expanded` has its declaration")),
             };
         };
-        if let Some((_, why)) = wishes::hold_on(self, target, now.wall) {
+        if let Some((_, why)) = wishes::hold_on(self, target, now) {
             return refused(why, "release the hold first: `ansai release`");
         }
-        if let Some((_, why)) = wishes::maintenance_on(self, target, now.wall) {
+        if let Some((_, why)) = wishes::maintenance_on(self, target, now) {
             return refused(why, "end the maintenance window first: `ansai maintenance end`");
         }
         let open = self.targets.get(target).map(|index| index.open.clone()).unwrap_or_default();

@@ -3,6 +3,7 @@
 
 use alloc::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    string::String,
     vec::Vec,
 };
 use core::time::Duration;
@@ -12,7 +13,7 @@ use ansai_model::{
     id::{CheckId, IncidentId, RuleId, RunId, TargetId},
     incident::Incident,
     notify::NoticeKind,
-    policy::{MaintenanceWindow, Scope},
+    policy::{Scope, WindowSchedule},
     text::Text,
     time::{MonoTime, Now, WallTime},
 };
@@ -40,6 +41,9 @@ pub const PAST_MAX: usize = 32;
 pub struct State {
     /// When the state was last changed; the shell continues the monotonic clock from it after a reboot.
     pub at: Now,
+    /// In which boot of the host that was; the shell's, so that within one boot no wall clock is needed to go on.
+    #[serde(default)]
+    pub boot: Option<Boot>,
     /// Numbers given out so far.
     pub incidents_counted: u64,
     /// Numbers given out so far.
@@ -68,11 +72,20 @@ pub struct State {
     /// Notifications suppressed.
     pub silences: Vec<Silence>,
     /// Maintenance windows that operators opened by hand.
-    pub maintenance: Vec<MaintenanceWindow>,
+    pub maintenance: Vec<OpenedWindow>,
     /// Reports that the shell has not yet confirmed.
     pub dispatches: BTreeMap<u64, Dispatch>,
     /// Dispatches that had to be dropped.
     pub dispatches_dropped: u64,
+}
+
+/// Which boot of the host the monotonic times are counted through, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Boot {
+    /// The kernel's name for it.
+    pub id: Text,
+    /// What is added to the time since it, in nanoseconds.
+    pub offset: i64,
 }
 
 /// What an operator said about an incident.
@@ -160,8 +173,11 @@ pub struct Hold {
     pub reason: Text,
     /// Since when.
     pub since: Now,
-    /// When it ends by itself, if ever.
+    /// When it ends by itself, if ever, as it was asked for.
     pub until: Option<WallTime>,
+    /// The same moment on the clock that nobody sets, which is what counts; absent in states of older versions.
+    #[serde(default)]
+    pub ends: Option<MonoTime>,
 }
 
 /// Notifications suppressed for a scope.
@@ -173,8 +189,113 @@ pub struct Silence {
     pub by: Text,
     /// Why.
     pub reason: Text,
-    /// When it ends.
+    /// When it ends, as the clock on the wall was when it began.
     pub until: WallTime,
+    /// The same moment on the clock that nobody sets, which is what counts; absent in states of older versions.
+    #[serde(default)]
+    pub ends: Option<MonoTime>,
+}
+
+/// A maintenance window that an operator opened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenedWindow {
+    /// Why, and by whom.
+    pub reason: String,
+    /// Which targets.
+    pub scope: Scope,
+    /// From when until when, as the clock on the wall was when it began.
+    pub schedule: WindowSchedule,
+    /// Its end on the clock that nobody sets, which is what counts; absent in states of older versions.
+    #[serde(default)]
+    pub ends: Option<MonoTime>,
+}
+
+/// A moment of the wall clock as one of the monotonic clock, seen from `now`.
+fn ends(now: Now, until: WallTime) -> MonoTime {
+    now.mono.plus(until.since(now.wall))
+}
+
+/// What the wall clock will show at `ends`. It is `until`, to the millisecond and at each look, unless it was set since.
+fn shown(now: Now, ends: MonoTime, until: WallTime) -> WallTime {
+    const JUMP_MILLIS: u64 = 2_000;
+    let shown = now.wall.plus(ends.since(now.mono));
+    if shown.0.abs_diff(until.0) < JUMP_MILLIS {
+        until
+    } else {
+        WallTime(shown.0.div_euclid(1_000).saturating_mul(1_000))
+    }
+}
+
+impl Hold {
+    /// From now until then, or until it is released.
+    #[must_use]
+    pub fn new(scope: Scope, by: Text, reason: Text, now: Now, until: Option<WallTime>) -> Self {
+        Self { scope, by, reason, since: now, until, ends: until.map(|until| ends(now, until)) }
+    }
+
+    /// Whether it is in force.
+    #[must_use]
+    pub fn is_on(&self, now: Now) -> bool {
+        self.ends.is_none_or(|ends| now.mono < ends)
+    }
+
+    /// When it ends by itself, on both clocks as they are now.
+    #[must_use]
+    pub fn end(&self, now: Now) -> Option<Now> {
+        let (ends, until) = self.ends.zip(self.until)?;
+        Some(Now { mono: ends, wall: shown(now, ends, until) })
+    }
+}
+
+impl Silence {
+    /// From now, for so long.
+    #[must_use]
+    pub fn new(scope: Scope, by: Text, reason: Text, now: Now, lasts: Duration) -> Self {
+        let end = now.plus(lasts);
+        Self { scope, by, reason, until: end.wall, ends: Some(end.mono) }
+    }
+
+    /// When it ends, on both clocks as they are now; none when it is over.
+    #[must_use]
+    pub fn end(&self, now: Now) -> Option<Now> {
+        let ends = self.ends.filter(|ends| now.mono < *ends)?;
+        Some(Now { mono: ends, wall: shown(now, ends, self.until) })
+    }
+}
+
+impl OpenedWindow {
+    /// From now, for so long.
+    #[must_use]
+    pub fn new(scope: Scope, reason: String, now: Now, lasts: Duration) -> Self {
+        let end = now.plus(lasts);
+        Self { reason, scope, schedule: WindowSchedule::Once { from: now.wall, until: end.wall }, ends: Some(end.mono) }
+    }
+
+    /// When it ends, on both clocks as they are now; none when it is over.
+    #[must_use]
+    pub fn end(&self, now: Now) -> Option<Now> {
+        let ends = self.ends.filter(|ends| now.mono < *ends)?;
+        let WindowSchedule::Once { until, .. } = self.schedule else { return None };
+        Some(Now { mono: ends, wall: shown(now, ends, until) })
+    }
+}
+
+impl State {
+    /// Gives what an older version left without it its end on the clock that nobody sets, as it was when that was saved.
+    pub(crate) fn settle_ends(&mut self) {
+        let at = self.at;
+        for hold in &mut self.holds {
+            hold.ends = hold.ends.or(hold.until.map(|until| ends(at, until)));
+        }
+        for silence in &mut self.silences {
+            silence.ends.get_or_insert(ends(at, silence.until));
+        }
+        for window in &mut self.maintenance {
+            if let WindowSchedule::Once { until, .. } = window.schedule {
+                window.ends.get_or_insert(ends(at, until));
+            }
+        }
+    }
 }
 
 impl TargetMemory {

@@ -86,6 +86,37 @@ fn a_hold_stops_everything_until_it_is_released() -> Result<()> {
     check(&host, &["doctor"], 0, "warn  /etc/ansai/HOLD is there and stops all action")
 }
 
+/// Whatever is at the place of HOLD holds, is shown as what it is, and takes neither time nor memory.
+#[test]
+fn whatever_lies_at_the_place_of_hold_holds_and_is_named() -> Result<()> {
+    const HOLD: &str = "/etc/ansai/HOLD";
+    let host = boot("hold-kinds", "", "")?;
+    let kinds: [(&[&str], &str); 8] = [
+        (&["mkfifo", HOLD], "it is a named pipe"),
+        (&["mknod", HOLD, "c", "1", "5"], "it is a device"),
+        (&["mkdir", HOLD], "it is a directory"),
+        (&["ln", "-s", HOLD, HOLD], "it is a loop of links"),
+        (&["ln", "-s", "/nowhere", HOLD], "it is a link to nothing"),
+        (&["ln", "-s", "/dev/zero", HOLD], "it is a device"),
+        (&["ln", "-s", "/run/dbus/system_bus_socket", HOLD], "it is a socket"),
+        (&["sh", "-c", "yes because | head -c 10M > /etc/ansai/HOLD"], "because because …"),
+    ];
+    for (make, words) in kinds {
+        host.run_ok(make)?;
+        check(&host, &["status"], 0, words)?;
+        check(&host, &["doctor"], 0, words)?;
+        let explained = || Ok(ansai(&host, &["explain", "app"])?.stdout.contains(words));
+        host.wait_until(&format!("`{words}` to be explained"), LIMIT, explained)?;
+        host.run_ok(&["rm", "-rf", HOLD])?;
+    }
+    host.run_ok(&["ln", "-s", "/nowhere", HOLD])?;
+    kill(&host)?;
+    agent::wait_says(&host, "app.service", "the HOLD file stops all action (it is a link to nothing)")?;
+    ensure!(!host.is_active("app.service")?, "something was done in a hold");
+    host.remove_file(HOLD)?;
+    host.wait_active("app.service", LIMIT)
+}
+
 #[test]
 fn a_test_reaches_people_and_a_route_that_does_not_is_named() -> Result<()> {
     let routes = "notify:\n  email: {to: ops@lab.test, smtp: \"smtp://127.0.0.1:25\"}\n  \

@@ -1,5 +1,8 @@
 //! What the agent answers on its socket. Operators' commands go on to the engine; nothing is decided here.
 
+use std::path::Path;
+
+use ansai_model::text::Text;
 use ansai_protocol::{Done, SCHEMA, Status};
 
 use super::{Agent, routes};
@@ -36,10 +39,9 @@ impl Agent {
             self.look_at_itself(now);
         }
         let own = self.upkeep.own(self.configuration.settings());
+        let held = self.shell.look_at_hold_file().map(|text| held_by_file(&self.options.hold_file, &text));
         let engine = &self.shell.engine;
         let (holds, silences) = answer::scopes(engine, now);
-        let held =
-            self.options.hold_file.exists().then(|| format!("the file {} is there", self.options.hold_file.display()));
         answer::json(&Status {
             schema: SCHEMA,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -59,4 +61,10 @@ impl Agent {
             targets: answer::targets(engine, now),
         })
     }
+}
+
+/// That everything is held by the file HOLD, with what it says or is.
+fn held_by_file(file: &Path, text: &Text) -> String {
+    let says = if text.as_str().is_empty() { String::new() } else { format!(" ({text})") };
+    format!("the file {} is there{says}; remove it when healing may go on", file.display())
 }

@@ -113,7 +113,7 @@ impl Small {
         machine.add(UnitSpec::new(app()));
         let host = host(FakeHost::new(machine));
         let time = TimeSource::simulated(WallTime(1_795_000_000_000));
-        let clock = Clock::continuing(time.clone(), ansai_model::time::Now::default());
+        let clock = Clock::continuing(time.clone(), ansai_model::time::Now::default(), None);
         let (results, inputs) = mpsc::channel(64);
         let (ledger, _) = Ledger::load::<ansai_engine::State>(MemoryStore::new()).expect("memory");
         let path = |name: &str| Path::join(folder.path(), name);

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use ansai_agent::hold_file::HoldFile;
 use ansai_host::linux::drill;
 use ansai_model::{bundle::Bundle, inventory::Inventory, probe::Probe};
 use ansai_protocol::{RouteTrial, SCHEMA, Status};
@@ -82,8 +83,9 @@ fn trial(trial: &RouteTrial) -> Finding {
 
 fn findings(places: &Places) -> Vec<Finding> {
     let mut findings = vec![configuration(places), service_manager(), bus(), clock(), state_dir(&places.state_dir)];
-    if places.hold_file.exists() {
-        let what = format!("{} is there and stops all action", places.hold_file.display());
+    if let Some(text) = HoldFile::new(places.hold_file.clone()).look() {
+        let says = if text.as_str().is_empty() { String::new() } else { format!(" ({text})") };
+        let what = format!("{} is there{says} and stops all action", places.hold_file.display());
         findings.push(warn(what, "remove it when healing may go on"));
     }
     if let Some((inventory, bundle)) = bundle(places) {

@@ -14,10 +14,14 @@ use ansai_model::{
 };
 
 use super::{Moment, Opinion, Proposal, allow, defer, deny};
-use crate::{check::CheckState, host_engine::HostEngine, state::OperatorAnswer};
+use crate::{
+    check::CheckState,
+    host_engine::HostEngine,
+    state::{OperatorAnswer, Silence},
+};
 
 /// Why automation is held for a target, and until when.
-pub(crate) fn hold_on(engine: &HostEngine, target: &TargetId, now: WallTime) -> Option<(Option<WallTime>, Text)> {
+pub(crate) fn hold_on(engine: &HostEngine, target: &TargetId, now: Now) -> Option<(Option<Now>, Text)> {
     if let Some(text) = &engine.hold_file {
         return Some((None, Text::new(format!("the HOLD file stops all action{}", quoted(text)))));
     }
@@ -25,20 +29,27 @@ pub(crate) fn hold_on(engine: &HostEngine, target: &TargetId, now: WallTime) -> 
         .state
         .holds
         .iter()
-        .filter(|hold| hold.scope.holds(target) && hold.until.is_none_or(|until| now < until))
-        .max_by_key(|hold| (hold.until.is_none(), hold.until))?;
-    Some((hold.until, Text::new(format!("held by {}{}", hold.by, quoted(&hold.reason)))))
+        .filter(|hold| hold.scope.holds(target) && hold.is_on(now))
+        .max_by_key(|hold| (hold.ends.is_none(), hold.ends))?;
+    Some((hold.end(now), Text::new(format!("held by {}{}", hold.by, quoted(&hold.reason)))))
 }
 
-/// Until when a maintenance window is open for a target, and why.
-pub(crate) fn maintenance_on(engine: &HostEngine, target: &TargetId, now: WallTime) -> Option<(WallTime, Text)> {
-    let planned = engine.bundle.parts().maintenance.iter().chain(&engine.state.maintenance);
-    planned
-        .filter(|window| window.scope.holds(target))
-        .filter_map(|window| {
-            Some((window.schedule.open_until(now)?, Text::new(format!("maintenance{}", quoted(&window.reason)))))
-        })
-        .max_by_key(|(until, _)| *until)
+/// Until when a maintenance window is open for a target, and why: one of the configuration, by the clock on the wall, or
+/// one that an operator opened, for as long as was said.
+pub(crate) fn maintenance_on(engine: &HostEngine, target: &TargetId, now: Now) -> Option<(Now, Text)> {
+    let planned = engine.bundle.parts().maintenance.iter().filter(|window| window.scope.holds(target));
+    let planned =
+        planned.filter_map(|window| Some((at_wall(now, window.schedule.open_until(now.wall)?), &window.reason)));
+    let opened = engine.state.maintenance.iter().filter(|window| window.scope.holds(target));
+    let opened = opened.filter_map(|window| Some((window.end(now)?, &window.reason)));
+    let (until, reason) = planned.chain(opened).max_by_key(|(until, _)| until.mono)?;
+    Some((until, Text::new(format!("maintenance{}", quoted(reason)))))
+}
+
+/// Until when nobody is told of a target, and by whose silence.
+pub(crate) fn silence_on<'a>(engine: &'a HostEngine, target: &TargetId, now: Now) -> Option<(Now, &'a Silence)> {
+    let silences = engine.state.silences.iter().filter(|silence| silence.scope.holds(target));
+    silences.filter_map(|silence| Some((silence.end(now)?, silence))).max_by_key(|(until, _)| until.mono)
 }
 
 fn quoted(reason: impl core::fmt::Display) -> alloc::string::String {
@@ -57,15 +68,15 @@ pub(crate) fn at_wall(now: Now, wall: WallTime) -> Now {
 }
 
 pub(super) fn hold(p: &Proposal<'_>) -> Opinion {
-    match hold_on(p.engine, &p.incident.target, p.now.wall) {
-        Some((until, why)) => defer(until.map(|until| at_wall(p.now, until)), why),
+    match hold_on(p.engine, &p.incident.target, p.now) {
+        Some((until, why)) => defer(until, why),
         None => allow("nothing is held"),
     }
 }
 
 pub(super) fn maintenance(p: &Proposal<'_>) -> Opinion {
-    match maintenance_on(p.engine, &p.incident.target, p.now.wall) {
-        Some((until, why)) => defer(Some(at_wall(p.now, until)), why),
+    match maintenance_on(p.engine, &p.incident.target, p.now) {
+        Some((until, why)) => defer(Some(until), why),
         None => allow("no maintenance window is open"),
     }
 }

@@ -16,5 +16,6 @@ mod outcomes;
 mod random;
 mod reload;
 mod restart;
+mod restraints;
 mod telling;
 mod verifying;

@@ -212,12 +212,13 @@ impl World {
         let (ledger, loaded) =
             Ledger::load::<State>(self.disk.clone()).map_err(|error| format!("ledger_readable: {error}"))?;
         self.disk.loaded(loaded.generation)?;
-        let state = loaded.state.unwrap_or_default();
+        let mut state = loaded.state.unwrap_or_default();
         let reports = Reports::open(&self.folder.path().join("reports")).map_err(|error| error.to_string())?;
         self.books().begins_life(&state, &reports)?;
         self.totals.torn += u64::from(loaded.torn.is_some());
         self.totals.interrupted += state.runs.len() as u64;
-        let clock = Clock::continuing(self.time.clone(), state.at);
+        let clock = Clock::continuing(self.time.clone(), state.at, state.boot.as_ref());
+        state.boot = clock.boot();
         let moment = if let End::Host(moment) = end { Some(moment) } else { None };
         if let End::Disk(saves, cut) = end {
             self.disk.kill_after(saves, cut);

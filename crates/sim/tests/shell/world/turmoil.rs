@@ -16,6 +16,9 @@ use tokio::sync::oneshot;
 
 use super::{Alive, Life, World, survived};
 
+/// How long a hold is that ends by itself.
+const HOLD_LASTS: Duration = Duration::from_secs(400 * 86_400);
+
 impl World {
     pub(super) async fn something_happens(&mut self, life: &mut Life) -> Result<Alive, String> {
         let_begun_reach_host().await;
@@ -48,7 +51,11 @@ impl World {
             }
             16 | 17 if self.disk_is_full => self.fill_disk(false),
             16 => self.fill_disk(true),
-            17 => self.time.jump(i64::try_from(self.random.below(14_400_000)).unwrap_or(0) - 7_200_000),
+            // By hours, as somebody sets it; by years, as a host does whose battery is empty.
+            17 => {
+                let hours = i64::try_from(self.random.below(14_400_000)).unwrap_or(0) - 7_200_000;
+                self.time.jump(if self.random.chance(50) { hours } else { 8_766 * hours });
+            }
             18..21 if self.hold_file().exists() => self.turn_hold_file(),
             18 => self.turn_hold_file(),
             19 => return self.turn_hold(life).await,
@@ -126,7 +133,9 @@ impl World {
         if self.books().has_acknowledged_hold {
             return self.release(life);
         }
-        let hold = Operation::Hold { scope: Scope::All, reason: "sim".into(), until: None };
+        // Longer than all lives together: whatever the wall clock is set to, it does not end before it is released.
+        let until = self.random.chance(50).then(|| self.time.wall_time().plus(HOLD_LASTS));
+        let hold = Operation::Hold { scope: Scope::All, reason: "sim".into(), until };
         let (alive, is_done) = operate(life, hold)?;
         let_begun_reach_host().await;
         if is_done {
