@@ -26,6 +26,7 @@ use tokio_util::task::TaskTracker;
 use crate::port::Host;
 
 pub mod act;
+pub mod aside;
 pub mod certificate;
 pub mod command;
 pub mod disk;
@@ -44,11 +45,15 @@ pub mod redact;
 pub mod systemd;
 pub mod tls;
 
+use aside::{Kind, Work};
 use processes::Processes;
 use systemd::Bus;
 
 /// Most hints that wait; when there are more, everything is looked at.
 const HINTS_MAX: usize = 256;
+
+/// Longest search for certificates in files.
+const FILES_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Longest wait for one of the host's own servers when certificates are searched for.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -158,14 +163,16 @@ impl LinuxHost {
             }
             None => Vec::new(),
         };
-        facts::inventory(root, units)
+        facts::inventory(root, units).await
     }
 
     /// The inventory with the certificates of this host, in files and as its own sockets show them. It takes seconds, and
     /// each server is asked.
     pub async fn survey(&self) -> Inventory {
         let root = &self.inner.options.root;
-        let certificates = certificate::discover::files(root);
+        let (folders, work) = (root.clone(), Work::new(Kind::Gather, "the folders of certificates"));
+        let files = aside::run(work, FILES_TIMEOUT, move || certificate::discover::files(&folders)).await;
+        let certificates = files.unwrap_or_default();
         let tls_listeners = Box::pin(certificate::discover::sockets(root, &certificates, HANDSHAKE_TIMEOUT)).await;
         Inventory { certificates, tls_listeners, ..self.inventory().await }
     }
@@ -210,7 +217,7 @@ impl Host for LinuxHost {
 
     async fn plan(&self, action: &Action) -> ActionPlan {
         let steps = match action {
-            Action::Certificate(action) => certificate::plan(self, action),
+            Action::Certificate(action) => act::plan_certificate(self, action).await,
             Action::Memory(action) => memory::plan(action),
             Action::Disk(disk) => disk::plan(self, disk).await,
             other => vec![other.describe()],

@@ -6,17 +6,24 @@ mod port;
 
 pub(super) use environment::number;
 
+use std::time::Duration;
+
 use ansai_model::{
     action::{Action, ActionOutcome, ActionRun},
+    domain::certificate::CertificateAction,
     probe::CommandLine,
     text::Text,
 };
 
 use super::{
     LinuxHost,
+    aside::{self, Kind, Late, Work},
     command::{self, Ended, Finished},
     memory, permission,
 };
+
+/// Longest wait for a plan.
+const PLAN_TIME: Duration = Duration::from_secs(20);
 
 /// Performs an action that is no unit's.
 pub async fn perform(host: &LinuxHost, run: &ActionRun) -> ActionOutcome {
@@ -25,19 +32,31 @@ pub async fn perform(host: &LinuxHost, run: &ActionRun) -> ActionOutcome {
         Action::Validate { command } => validate(host, command, run).await,
         Action::Exec { command, .. } => outcome(host, command, run, "ran").await,
         Action::SaveConfiguration { unit, paths, validator } => match validate(host, validator, run).await {
-            ActionOutcome::Succeeded { .. } => configuration::save(&inner.options.state_dir, unit, paths),
+            ActionOutcome::Succeeded { .. } => {
+                let (state_dir, unit, paths) = (inner.options.state_dir.clone(), unit.clone(), paths.clone());
+                aside(run, move || configuration::save(&state_dir, &unit, &paths)).await
+            }
             invalid => invalid,
         },
-        Action::RestoreConfiguration { unit, paths } => configuration::restore(&inner.options.state_dir, unit, paths),
+        Action::RestoreConfiguration { unit, paths } => {
+            let (state_dir, unit, paths) = (inner.options.state_dir.clone(), unit.clone(), paths.clone());
+            aside(run, move || configuration::restore(&state_dir, &unit, &paths)).await
+        }
         Action::FreePort { unit, port } => match host.is_up(unit).await {
             // A running unit holds its own port rightly, and what it must do about it is a restart's work.
             Some(true) => {
                 ActionOutcome::NotNeeded { why: Text::new(format!("{unit} is running, so port {port} is its own")) }
             }
-            Some(false) => port::free(&inner.options.root, unit, *port, run.timeout).await,
+            Some(false) => {
+                let (root, unit, port, within) = (inner.options.root.clone(), unit.clone(), *port, run.timeout);
+                aside_future(run, move || async move { port::free(&root, &unit, port, within).await }).await
+            }
             None => ActionOutcome::Refused { why: Text::new(format!("it is not known whether {unit} is running")) },
         },
-        Action::EnsureEnvironment { entries } => environment::ensure(entries),
+        Action::EnsureEnvironment { entries } => {
+            let entries = entries.clone();
+            aside(run, move || environment::ensure(&entries)).await
+        }
         Action::Disk(disk) => super::disk::perform(host, disk, run).await,
         Action::StartProcess { process } => inner.processes.start(process, run.timeout).await,
         Action::StopProcess { process } => inner.processes.stop(process, run.timeout).await,
@@ -45,12 +64,48 @@ pub async fn perform(host: &LinuxHost, run: &ActionRun) -> ActionOutcome {
         | Action::StartUnit { .. }
         | Action::RestartUnit { .. }
         | Action::ReloadUnit { .. } => ActionOutcome::Refused { why: "no systemd runs here".into() },
-        Action::Certificate(action) => Box::pin(super::certificate::perform(host, action, run)).await,
+        Action::Certificate(action) => {
+            let (host, action, whole) = (host.clone(), action.clone(), run.clone());
+            let perform = move || async move { super::certificate::perform(&host, &action, &whole).await };
+            aside_future(run, perform).await
+        }
         Action::Memory(action) => memory::perform(host, action, run).await,
         Action::StopUnit { .. } | Action::KillUnit { .. } | Action::Drill { .. } => {
             ActionOutcome::Refused { why: "no systemd runs here".into() }
         }
     }
+}
+
+/// What is done aside ends by itself within its time, and this much is left to it for telling so.
+const MARGIN: Duration = Duration::from_secs(8);
+
+/// Work on what an action names, one at a time for each target: what the one before has not let go of is not begun anew.
+fn work(run: &ActionRun) -> Work {
+    Work::new(Kind::Act, format!("{} ({})", run.target, run.action.describe())).on_what_it_names(&run.action)
+}
+
+async fn aside(run: &ActionRun, does: impl FnOnce() -> ActionOutcome + Send + 'static) -> ActionOutcome {
+    aside::run(work(run), run.timeout, does).await.unwrap_or_else(|late| given_up(&late))
+}
+
+async fn aside_future<F: Future<Output = ActionOutcome>>(
+    run: &ActionRun,
+    does: impl FnOnce() -> F + Send + 'static,
+) -> ActionOutcome {
+    let within = run.timeout.saturating_add(MARGIN);
+    Box::pin(aside::run_future(work(run), within, does)).await.unwrap_or_else(|late| given_up(&late))
+}
+
+fn given_up(late: &Late) -> ActionOutcome {
+    ActionOutcome::Failed { why: Text::new(late.to_string()) }
+}
+
+/// What an action on a certificate would do.
+pub(super) async fn plan_certificate(host: &LinuxHost, action: &CertificateAction) -> Vec<Text> {
+    let work = Work::new(Kind::Gather, action.describe()).on_what_it_names(action);
+    let (asked, does) = (host.clone(), action.clone());
+    let planned = aside::run(work, PLAN_TIME, move || super::certificate::plan(&asked, &does)).await;
+    planned.unwrap_or_else(|late| vec![Text::new(action.describe()), Text::new(late.to_string())])
 }
 
 /// A validator that could not be run, or was not allowed to look, has not said that a configuration is wrong: nothing is

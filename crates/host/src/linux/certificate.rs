@@ -39,7 +39,11 @@ use ansai_model::{
 };
 use rustls::pki_types::CertificateDer;
 
-use super::{LinuxHost, probe::Context};
+use super::{
+    LinuxHost,
+    aside::{self, Kind, Work},
+    probe::{self, Context},
+};
 use handshake::HandshakeError;
 use read::LoadError;
 
@@ -51,9 +55,14 @@ pub(super) fn wall_now() -> WallTime {
 
 /// Looks once, within `timeout`.
 pub(super) async fn observe(context: &Context, probe: &CertificateProbe, timeout: Duration) -> Observation {
+    let root = context.root.clone();
     match probe {
-        CertificateProbe::File(file) => observe_file(&context.root, file, wall_now()),
-        CertificateProbe::Served(served) => observe_served(&context.root, served, timeout).await,
+        CertificateProbe::File(file) => {
+            let file = file.clone();
+            let work = Work::new(Kind::Look, &file.path).on_what_it_names(&file);
+            probe::seen(aside::run(work, timeout, move || observe_file(&root, &file, wall_now())).await)
+        }
+        CertificateProbe::Served(served) => observe_served(&root, served, timeout).await,
     }
 }
 
@@ -108,8 +117,12 @@ async fn observe_served(root: &Path, probe: &ServedProbe, timeout: Duration) -> 
             return Observation::failing(format!("{endpoint}: {error}"));
         }
     };
-    let place = endpoint.to_string();
-    judged(root, &place, &probe.expect, &chain, KeyMatch::NotAsked, probe.same_as.as_deref(), wall_now())
+    let (root, place, probe) = (root.to_owned(), endpoint.to_string(), probe.clone());
+    // What it is compared with lies in files.
+    let work = Work::new(Kind::Look, &place).on_what_it_names(&probe);
+    let judges =
+        move || judged(&root, &place, &probe.expect, &chain, KeyMatch::NotAsked, probe.same_as.as_deref(), wall_now());
+    probe::seen(aside::run(work, timeout, judges).await)
 }
 
 fn judged(

@@ -1,13 +1,29 @@
 //! Runs a declared command: no shell, its own process group, a time-out with a grace, bounded output.
+//!
+//! Its start is done aside: a program or a folder on a server that is away keeps whoever begins it waiting. One that was
+//! killed and cannot end is not begun again.
 
-use std::{process::Stdio, time::Duration};
+mod lingering;
 
-use ansai_model::probe::CommandLine;
+use std::{
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use ansai_model::{probe::CommandLine, time::Shown};
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    process::Child,
+    runtime::Handle,
+};
+
+use super::aside::{self, Kind, Work};
 
 /// Most bytes of output that are kept; the rest is read and thrown away.
 pub const OUTPUT_MAX: usize = 64 * 1024;
+/// Where programs are looked for.
+const FOLDERS: &[&str] = &["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 /// Between TERM and KILL.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -38,33 +54,91 @@ pub struct Finished {
 }
 
 /// Ends the whole group when it is dropped before the command has ended.
-struct Group(Option<Pid>);
+struct Group<'a> {
+    command: &'a CommandLine,
+    pid: Option<Pid>,
+}
 
-impl Group {
+impl Group<'_> {
     fn signal(&self, signal: Signal) {
-        if let Some(pid) = self.0 {
+        if let Some(pid) = self.pid {
             // It may have ended in between, which is what is wanted.
             let _ = kill_process_group(pid, signal);
         }
     }
 }
-impl Drop for Group {
+
+impl Drop for Group<'_> {
     fn drop(&mut self) {
         self.signal(Signal::KILL);
+        if let Some(pid) = self.pid {
+            lingering::remember(self.command, pid);
+        }
     }
+}
+
+fn pid_of(child: &Child) -> Option<Pid> {
+    child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?))
+}
+
+/// What the three streams of a command are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Streams {
+    /// Its output is read.
+    Read,
+    /// It writes where the agent does.
+    Ours,
+}
+
+/// Begins a command, and waits for at most `within` until its program runs.
+///
+/// # Errors
+/// How it ended before it began: it is missing, cannot be begun, hangs, or an earlier one cannot end.
+pub(super) async fn begin(command: &CommandLine, streams: Streams, within: Duration) -> Result<Child, Ended> {
+    let shown = command.shown();
+    if let Some(lasts) = lingering::lingers(command) {
+        let lasts = Shown(lasts);
+        return Err(Ended::Failed(format!(
+            "`{shown}` was killed {lasts} ago and has not ended: it waits for a disk or a \
+            server, and is not begun again before it has"
+        )));
+    }
+    let program = command.argv.first().cloned().unwrap_or_default();
+    let paths = command.directory.iter().chain([&program]).filter(|path| path.starts_with('/')).cloned();
+    let folders = FOLDERS.iter().filter(|_| !program.contains('/')).map(|folder| (*folder).to_owned());
+    let work = Work::new(Kind::Start, format!("the start of `{shown}`")).on(paths.chain(folders));
+    // The child belongs to who waits for it, not to the thread that begins it.
+    let (command, runtime) = (command.clone(), Handle::current());
+    let begins = move || {
+        let _inside = runtime.enter();
+        let mut child = prepare(&command).map_err(Ended::Failed)?;
+        match streams {
+            Streams::Read => child.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true),
+            Streams::Ours => child.stdout(Stdio::inherit()).stderr(Stdio::inherit()),
+        };
+        let begun = child.stdin(Stdio::null()).spawn().map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => Ended::Missing,
+            _ => Ended::Failed(format!("{program} could not be begun: {error}")),
+        })?;
+        if let (false, Some(pid)) = (aside::is_awaited(), pid_of(&begun)) {
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
+        Ok(begun)
+    };
+    aside::run(work, within, begins).await.unwrap_or_else(|late| Err(Ended::Failed(late.to_string())))
 }
 
 /// The command with its environment, directory and user, in its own process group.
 ///
 /// # Errors
 /// When it is empty, or its user does not exist.
-pub(super) fn prepare(command: &CommandLine) -> Result<tokio::process::Command, String> {
+fn prepare(command: &CommandLine) -> Result<tokio::process::Command, String> {
     let (program, arguments) = command.argv.split_first().ok_or("an empty command")?;
     let mut child = tokio::process::Command::new(program);
     child
         .args(arguments)
         .env_clear()
-        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("PATH", FOLDERS.join(":"))
         .env("LC_ALL", "C")
         .envs(&command.environment)
         .current_dir(command.directory.as_deref().unwrap_or("/"))
@@ -79,18 +153,12 @@ pub(super) fn prepare(command: &CommandLine) -> Result<tokio::process::Command, 
 /// Runs a command to its end or its time-out.
 pub async fn run(command: &CommandLine, timeout: Duration) -> Finished {
     let finished = |ended| Finished { ended, output: String::new(), errors: String::new() };
-    let mut child = match prepare(command) {
+    let begun = Instant::now();
+    let mut child = match begin(command, Streams::Read, timeout).await {
         Ok(child) => child,
-        Err(why) => return finished(Ended::Failed(why)),
+        Err(ended) => return finished(ended),
     };
-    child.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    let program = command.argv.first().map_or("", String::as_str);
-    let mut child = match child.spawn() {
-        Ok(child) => child,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return finished(Ended::Missing),
-        Err(error) => return finished(Ended::Failed(format!("{program} could not be begun: {error}"))),
-    };
-    let mut group = Group(child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?)));
+    let mut group = Group { command, pid: pid_of(&child) };
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let mut output = Vec::new();
     let mut errors = Vec::new();
@@ -107,7 +175,7 @@ pub async fn run(command: &CommandLine, timeout: Duration) -> Finished {
                 }
             }
         };
-        tokio::time::timeout(timeout, whole).await
+        tokio::time::timeout(timeout.saturating_sub(begun.elapsed()), whole).await
     };
     let ended = match ended {
         Ok(Ok(status)) => {
@@ -123,7 +191,7 @@ pub async fn run(command: &CommandLine, timeout: Duration) -> Finished {
     };
     if matches!(ended, Ended::Code(_) | Ended::Signal(_)) {
         // A command that put something into the background on purpose keeps it.
-        group.0 = None;
+        group.pid = None;
     }
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Finished { ended, output: text(output), errors: text(errors) }

@@ -25,7 +25,12 @@ use ansai_model::{
 };
 
 use self::mounts::Mount;
-use super::{LinuxHost, kernel, probe::Context};
+use super::{
+    LinuxHost,
+    aside::{self, Kind, Work},
+    kernel,
+    probe::Context,
+};
 
 /// How far back the kernel log is evidence.
 const ERRORS_WITHIN: Duration = Duration::from_secs(24 * 3600);
@@ -106,23 +111,18 @@ async fn what_takes_room(root: &Path, mount: &Mount) -> Vec<Evidence> {
         return vec![missing("folders", "it lies on another machine, where it is not walked over".into())];
     }
     let (root, place, path) = (root.to_owned(), usage::place(root, mount), mount.path.clone());
-    let (sender, receiver) = tokio::sync::oneshot::channel();
-    let begun = std::thread::Builder::new().name("ansai-folders".into()).spawn(move || {
-        kernel::become_idle();
-        let found = {
-            // One walk at a time, however many filesystems fill up at once.
-            let _alone = WALK.lock().unwrap_or_else(PoisonError::into_inner);
-            let held = holders::told(&holders::held(&root, &place));
-            (held, folders::look(&place, Instant::now() + WALK_TIME).told())
-        };
-        // Nobody may be waiting any more.
-        let _ = sender.send(found);
-    });
-    let found = match begun {
-        Ok(_) => tokio::time::timeout(GATHER_TIME, receiver).await,
-        Err(error) => return vec![missing("folders", format!("no thread could be begun: {error}"))],
+    let work = Work::new(Kind::Gather, format!("the walk over {path}")).on([&place]);
+    let walk = move || {
+        // One walk at a time, however many filesystems fill up at once.
+        let _alone = WALK.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = holders::told(&holders::held(&root, &place));
+        (held, folders::look(&place, Instant::now() + WALK_TIME).told())
     };
-    let Ok(Ok((held, largest))) = found else { return vec![missing("folders", "the walk took too long".into())] };
+    let (held, largest) = match aside::run(work, GATHER_TIME, move || kernel::idly(walk)).await {
+        Ok(Ok(found)) => found,
+        Ok(Err(error)) => return vec![missing("folders", format!("no thread could be begun: {error}"))],
+        Err(late) => return vec![missing("folders", late.to_string())],
+    };
     let told = |source: String, text: Option<String>| {
         text.map(|text| Evidence { source: source.into(), kind: EvidenceKind::Resources, text: text.into() })
     };

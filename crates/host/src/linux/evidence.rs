@@ -12,6 +12,7 @@ use ansai_model::{
 };
 
 use super::{
+    aside::{self, Kind, Work},
     certificate,
     command::{self, Ended},
     disk, memory, port_owner,
@@ -21,6 +22,8 @@ use super::{
 };
 
 const LOG_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest wait for one kind of evidence that lies in files.
+const PART_TIMEOUT: Duration = Duration::from_secs(5);
 const PACKAGE_LOG_BYTES: u64 = 256 * 1024;
 const CHANGES_MAX: usize = 8;
 
@@ -40,21 +43,48 @@ pub(super) async fn gather(
     }
     if let Some(unit) = &request.unit {
         found.push(log(unit.as_str(), request.lines_max, redactor).await);
-        found.extend(unit_files(context, unit.as_str(), request.since));
+        found.extend(of_unit_files(context, unit, request.since).await);
     }
-    found.extend(paths_changed(&request.paths, request.since));
-    found.extend(packages_changed(&context.root, request.since));
+    if !request.paths.is_empty() {
+        let (paths, since) = (request.paths.clone(), request.since);
+        let work = Work::new(Kind::Gather, format!("the configuration of {}", request.target)).on(&paths);
+        found.extend(beside(work, move || paths_changed(&paths, since)).await);
+    }
+    let (root, since) = (context.root.clone(), request.since);
+    let work = Work::new(Kind::Gather, "dpkg's log").on(["/var/log/dpkg.log"]);
+    found.extend(beside(work, move || packages_changed(&root, since)).await);
     if let Some(Probe::Disk(probe)) = &request.probe {
         found.extend(disk::gather(context, probe).await);
     }
     if let Some(Probe::Certificate(probe)) = &request.probe {
-        found.extend(certificate::gather(&context.root, probe));
+        let (root, asked) = (context.root.clone(), probe.clone());
+        let work = Work::new(Kind::Gather, format!("the certificate of {}", request.target)).on_what_it_names(probe);
+        found.extend(beside(work, move || certificate::gather(&root, &asked)).await);
     }
     if let Some(port) = request.port {
-        found.push(port_evidence(context, port));
+        let root = context.root.clone();
+        let work = Work::new(Kind::Gather, format!("port {port}"));
+        found.extend(beside(work, move || Some(port_evidence(&root, port))).await);
     }
     found.push(resources(&context.root));
     found
+}
+
+/// What is found beside; when it does not come in time, that is said in its place.
+async fn beside<F>(work: Work, finds: impl FnOnce() -> F + Send + 'static) -> Vec<Evidence>
+where
+    F: IntoIterator<Item = Evidence> + Send + 'static,
+{
+    match aside::run(work, PART_TIMEOUT, finds).await {
+        Ok(found) => found.into_iter().collect(),
+        Err(late) => vec![evidence("files", EvidenceKind::Missing, late.to_string())],
+    }
+}
+
+async fn of_unit_files(context: &Context, unit: &UnitName, since: WallTime) -> Vec<Evidence> {
+    let work = Work::new(Kind::Gather, format!("the files of {unit}")).on(&context.unit_folders);
+    let (context, unit) = (context.clone(), unit.clone());
+    beside(work, move || unit_files(&context, unit.as_str(), since)).await
 }
 
 fn evidence(source: impl Into<Text>, kind: EvidenceKind, text: impl Into<Text>) -> Evidence {
@@ -156,8 +186,8 @@ fn packages_changed(root: &Path, since: WallTime) -> Option<Evidence> {
     (!lines.is_empty()).then(|| evidence("dpkg's log", EvidenceKind::Change, lines.join("\n")))
 }
 
-fn port_evidence(context: &Context, port: u16) -> Evidence {
-    let owners = port_owner::owners(&context.root, port);
+fn port_evidence(root: &Path, port: u16) -> Evidence {
+    let owners = port_owner::owners(root, port);
     let text = match owners.as_slice() {
         [] => format!("nothing listens on port {port}"),
         owners => owners

@@ -28,14 +28,14 @@ pub(super) fn figures(root: &Path) -> BTreeMap<Box<str>, Value> {
 
 /// The inventory with these units.
 #[must_use]
-pub(super) fn inventory(root: &Path, units: Vec<UnitFacts>) -> Inventory {
+pub(super) async fn inventory(root: &Path, units: Vec<UnitFacts>) -> Inventory {
     let boot_id = std::fs::read_to_string(root.join("proc/sys/kernel/random/boot_id")).unwrap_or_default();
     Inventory {
         hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         boot_id: boot_id.trim().to_owned(),
         units,
         facts: figures(root),
-        mounts: super::disk::mounts::facts(root),
+        mounts: super::disk::mounts::facts(root).await,
         ..Inventory::default()
     }
 }
@@ -55,12 +55,12 @@ fn memory_available(meminfo: &str) -> Option<Percent> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn facts_are_read_and_missing_ones_left_out() {
+    #[tokio::test]
+    async fn facts_are_read_and_missing_ones_left_out() {
         let root = tempfile::tempdir().expect("a folder");
         std::fs::create_dir(root.path().join("proc")).expect("made");
         std::fs::write(root.path().join("proc/meminfo"), "MemTotal: 1000 kB\nMemAvailable: 250 kB\n").expect("written");
-        let facts = inventory(root.path(), Vec::new()).facts;
+        let facts = inventory(root.path(), Vec::new()).await.facts;
         assert_eq!(facts.get("host.memory_available"), Some(&Value::Percent(Percent::of(1, 4))));
         assert!(!facts.contains_key("host.uptime"));
     }

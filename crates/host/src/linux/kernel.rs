@@ -50,6 +50,18 @@ pub(super) fn become_idle() {
     let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 19);
 }
 
+/// Does work on a thread that is the last in line, and that ends with it: no thread gets its old place in the line back.
+pub(super) fn idly<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
+    let idle = || {
+        become_idle();
+        work()
+    };
+    std::thread::scope(|threads| {
+        let thread = std::thread::Builder::new().name("ansai-idle".into()).spawn_scoped(threads, idle)?;
+        thread.join().map_err(|_| io::Error::other("it broke off"))
+    })
+}
+
 /// Keeps one heap instead of one for each thread that allocates at the same time.
 #[cfg_attr(target_env = "gnu", expect(unsafe_code, reason = "the call takes two numbers"))]
 pub(super) fn share_one_heap() {

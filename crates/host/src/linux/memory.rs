@@ -22,6 +22,7 @@ use ansai_model::{
 };
 
 use super::{
+    aside::{self, Kind, Work},
     probe::Context,
     systemd::{self, Bus, CallError},
 };
@@ -33,6 +34,8 @@ pub(super) use evidence::gather;
 const LATELY: Duration = Duration::from_secs(600);
 /// Most units of which it is known where their processes are.
 const UNITS_MAX: usize = 10_000;
+/// Longest wait for the sum over the processes of a unit.
+const SUM_TIME: Duration = Duration::from_secs(5);
 /// Digits of an invocation that make a number: 52 bits, which a figure holds exactly.
 const LIFE_DIGITS: usize = 13;
 
@@ -120,7 +123,7 @@ async fn look(
         Some(found) => found,
         None => {
             let pids = systemd::processes(bus, unit).await?;
-            let Some(mut found) = sum::of(&context.root, &pids) else { return Ok(None) };
+            let Some(mut found) = summed(context, unit, pids).await? else { return Ok(None) };
             // Nobody enforces them here, and they are what somebody thought of as its share all the same.
             let (max, high) =
                 tokio::join!(systemd::figure(bus, unit, "MemoryMax"), systemd::figure(bus, unit, "MemoryHigh"));
@@ -137,6 +140,13 @@ async fn look(
     found.life = life(&invocation);
     seen.keep(unit, known);
     Ok(Some(found))
+}
+
+/// The sum over these processes: a process that waits for a disk may keep whoever asks for its pages waiting as well.
+async fn summed(context: &Context, unit: &UnitName, pids: Vec<u32>) -> Result<Option<MemorySnapshot>, CallError> {
+    let root = context.root.clone();
+    let work = Work::new(Kind::Look, format!("the memory of {unit}"));
+    aside::run(work, SUM_TIME, move || sum::of(&root, &pids)).await.map_err(|late| CallError::Gone(late.to_string()))
 }
 
 /// A number for an invocation.

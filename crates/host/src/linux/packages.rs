@@ -5,15 +5,20 @@ use std::{
     io::{self, ErrorKind, Read},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use rustix::process::{Flock, FlockOffsetType, FlockType, fcntl_getlk};
+
+use super::aside::{self, Kind, Work};
 
 /// Lock files of package managers, below the root.
 const LOCKS: &[&str] =
     &["var/lib/dpkg/lock-frontend", "var/lib/dpkg/lock", "var/lib/rpm/.rpm.lock", "usr/lib/sysimage/rpm/.rpm.lock"];
 /// pacman's lock is a file that exists only while it works.
 const PRESENCE: &[&str] = &["var/lib/pacman/db.lck"];
+/// Longest wait for an answer.
+const LOCKS_TIME: Duration = Duration::from_secs(2);
 const LOCKS_BYTES_MAX: u64 = 256 * 1024;
 
 /// Whether a package operation is in progress on the machine with this root.
@@ -24,6 +29,14 @@ const LOCKS_BYTES_MAX: u64 = 256 * 1024;
 pub(super) fn is_changing(root: &Path) -> bool {
     PRESENCE.iter().any(|path| root.join(path).exists())
         || LOCKS.iter().any(|path| is_locked(root, &root.join(path)).unwrap_or(false))
+}
+
+/// The same, beside; a lock that nobody answers for keeps nothing from being mended.
+pub(super) async fn is_changing_now(root: &Path) -> bool {
+    let root = root.to_owned();
+    let paths: Vec<PathBuf> = PRESENCE.iter().chain(LOCKS).map(|path| root.join(path)).collect();
+    let work = Work::new(Kind::Look, "the package managers' locks").on(paths);
+    aside::run(work, LOCKS_TIME, move || is_changing(&root)).await.unwrap_or(false)
 }
 
 fn is_locked(root: &Path, path: &PathBuf) -> io::Result<bool> {

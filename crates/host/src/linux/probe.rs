@@ -7,11 +7,16 @@ mod nagios;
 mod reach;
 mod socket;
 
-pub(super) use reach::{in_words, is_of_this_host};
+pub(super) use reach::{Why, addresses, is_of_this_host, to_any};
 
 use std::{path::PathBuf, time::Duration};
 
 use ansai_model::{observation::Observation, probe::Probe};
+
+use super::aside::{self, Kind, Late, Work};
+
+/// What is begun aside ends by itself within its time, and this much is left to it for telling so.
+const MARGIN: Duration = Duration::from_millis(500);
 
 /// What probes need to know of the machine.
 #[derive(Clone, Debug)]
@@ -38,18 +43,34 @@ pub async fn observe(context: &Context, probe: &Probe, timeout: Duration) -> Obs
     match probe {
         Probe::Tcp { host, port } => socket::tcp(host, *port, timeout).await,
         Probe::Http(http) => Box::pin(http::observe(http, timeout)).await,
-        Probe::UnixSocket { path } => socket::unix(path, timeout).await,
+        Probe::UnixSocket { path } => {
+            let (work, path) = (Work::new(Kind::Look, path).on([path]), path.clone());
+            let ends = timeout.saturating_add(MARGIN);
+            let look = aside::run_future(work, ends, move || async move { socket::unix(&path, timeout).await });
+            seen(Box::pin(look).await)
+        }
         Probe::Exec(command) => Box::pin(exec::observe(command, timeout)).await,
         Probe::Nagios(command) => Box::pin(nagios::observe(command, timeout)).await,
         Probe::ProcessCount { executable, count_min, count_max } => {
-            file::processes(context, executable, *count_min, *count_max)
+            let (context, wanted, least, most) = (context.clone(), executable.clone(), *count_min, *count_max);
+            let work = Work::new(Kind::Look, format!("a count of {executable}"));
+            seen(aside::run(work, timeout, move || file::processes(&context, &wanted, least, most)).await)
         }
-        Probe::File { path, age_max, size_max } => file::observe(path, *age_max, *size_max),
+        Probe::File { path, age_max, size_max } => {
+            let (file, age_max, size_max) = (path.clone(), *age_max, *size_max);
+            let work = Work::new(Kind::Look, path).on([path]);
+            seen(aside::run(work, timeout, move || file::observe(&file, age_max, size_max)).await)
+        }
         Probe::Certificate(probe) => Box::pin(super::certificate::observe(context, probe, timeout)).await,
         Probe::Disk(disk) => Box::pin(super::disk::observe(context, disk, timeout)).await,
         Probe::Process { name } => Observation::unknown(format!("the process {name} is asked elsewhere")),
         Probe::Unit { .. } | Probe::Memory(_) => Observation::unknown("units are looked at over D-Bus"),
     }
+}
+
+/// What was seen, and unknown when it did not come.
+pub(super) fn seen(looked: Result<Observation, Late>) -> Observation {
+    looked.unwrap_or_else(|late| Observation::unknown(late.to_string()))
 }
 
 #[cfg(test)]

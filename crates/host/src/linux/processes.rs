@@ -9,7 +9,7 @@ use std::{
     fs,
     os::{fd::OwnedFd, unix::process::ExitStatusExt},
     path::{Path, PathBuf},
-    process::{ExitStatus, Stdio},
+    process::ExitStatus,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -28,7 +28,7 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-use super::command::{self, Ended};
+use super::command::{self, Ended, Streams};
 
 /// Between TERM and KILL.
 const GRACE: Duration = Duration::from_secs(10);
@@ -120,7 +120,7 @@ impl Processes {
         }
         let started = match &process.pid_file {
             Some(pid_file) => self.start_daemon(process, Path::new(pid_file), timeout).await,
-            None => self.spawn(process),
+            None => self.spawn(process, timeout).await,
         };
         match started {
             Ok(identity) => {
@@ -132,11 +132,13 @@ impl Processes {
     }
 
     /// The command is the process.
-    fn spawn(&self, process: &ProcessDeclaration) -> Result<Identity, String> {
-        let mut command = command::prepare(&process.start)?;
-        command.stdin(Stdio::null()).stdout(Stdio::inherit()).stderr(Stdio::inherit());
+    async fn spawn(&self, process: &ProcessDeclaration, timeout: Duration) -> Result<Identity, String> {
         let shown = process.start.shown();
-        let mut child = command.spawn().map_err(|error| format!("`{shown}` could not be begun: {error}"))?;
+        let mut child = command::begin(&process.start, Streams::Ours, timeout).await.map_err(|ended| match ended {
+            Ended::Failed(why) => why,
+            Ended::Missing => format!("`{shown}` could not be begun: there is no such program"),
+            other => format!("`{shown}` could not be begun: {other:?}"),
+        })?;
         let pid = child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
         let identity = pid.and_then(identity_of).ok_or_else(|| format!("`{shown}` ended at once"))?;
         let (done, ended) = watch::channel(false);

@@ -2,7 +2,6 @@
 //! the certificate is good is judged elsewhere. Nothing is sent after the handshake.
 
 use std::{
-    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -17,10 +16,12 @@ use rustls::{
     crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
-use tokio::net::TcpStream;
 
 use super::dialog;
-use crate::linux::{probe::in_words, tls};
+use crate::linux::{
+    probe::{Why, addresses, to_any},
+    tls,
+};
 
 /// Why no certificate was seen.
 #[derive(Debug, thiserror::Error)]
@@ -47,19 +48,17 @@ pub(super) async fn shake(
     endpoint: &Endpoint,
     timeout: Duration,
 ) -> Result<Vec<CertificateDer<'static>>, HandshakeError> {
-    match tokio::time::timeout(timeout, Box::pin(connect(endpoint))).await {
+    match tokio::time::timeout(timeout, Box::pin(connect(endpoint, timeout))).await {
         Ok(result) => result,
         Err(_) => Err(HandshakeError::TimedOut(timeout)),
     }
 }
 
-async fn connect(endpoint: &Endpoint) -> Result<Vec<CertificateDer<'static>>, HandshakeError> {
+async fn connect(endpoint: &Endpoint, timeout: Duration) -> Result<Vec<CertificateDer<'static>>, HandshakeError> {
     let host = endpoint.host.as_str();
-    let connected = match host.parse() {
-        Ok(ip) => TcpStream::connect(SocketAddr::new(ip, endpoint.port)).await,
-        Err(_) => TcpStream::connect((host, endpoint.port)).await,
-    };
-    let mut stream = connected.map_err(|error| HandshakeError::Connect(in_words(&error)))?;
+    let unreached = |(Why::Theirs(why) | Why::Ours(why))| HandshakeError::Connect(why);
+    let addresses = addresses(host, endpoint.port, timeout).await.map_err(unreached)?;
+    let mut stream = to_any(&addresses).await.map_err(unreached)?;
     match endpoint.protocol {
         EndpointProtocol::Tls => {}
         EndpointProtocol::Smtp => dialog::smtp(&mut stream).await.map_err(HandshakeError::Offer)?,

@@ -32,12 +32,17 @@ use ansai_model::{
 pub use sweep::{Need, Pace};
 
 use self::files::Job;
-use crate::linux::LinuxHost;
+use crate::linux::{
+    LinuxHost,
+    aside::{self, Kind, Work},
+};
 
 /// Two threads keep a disk as busy as it gets, and leave the other processors alone.
 const THREADS: usize = 2;
 /// How long a plan may be looked for.
 const PLAN_TIME: Duration = Duration::from_secs(60);
+/// How much longer than its deadline a cleaning may take to say what it did.
+const END_TIME: Duration = Duration::from_secs(5);
 
 /// What cleaning one filesystem means, put together.
 struct Order<'a> {
@@ -142,7 +147,7 @@ fn brought(mount: &str, before: &DiskUsage, after: &DiskUsage) -> String {
     format!("{freed} freed on {mount}: {} → {} used{inodes}", before.used_share(), after.used_share())
 }
 
-/// Does the work on a thread of its own, which ends soon after nobody waits for it any more: a disk that does not answer
+/// Does the work aside, on a thread which ends soon after nobody waits for it any more: a disk that does not answer
 /// must not keep the agent waiting.
 async fn in_background<T: Send + 'static>(
     job: Job,
@@ -155,15 +160,9 @@ async fn in_background<T: Send + 'static>(
         }
     }
     let _cancel = Cancel(job.cancelled.clone());
-    let (sender, receiver) = tokio::sync::oneshot::channel();
-    let begun = std::thread::Builder::new().name("ansai-clean".into()).spawn(move || {
-        // Nobody may be waiting any more.
-        let _ = sender.send(work(&job));
-    });
-    match begun {
-        Ok(_) => receiver.await.unwrap_or_else(|_| Err("the cleaning broke off".into())),
-        Err(error) => Err(format!("no thread could be begun: {error}")),
-    }
+    let within = job.deadline.saturating_duration_since(Instant::now()).saturating_add(END_TIME);
+    let named = Work::new(Kind::Act, format!("room on {}", job.mount)).on([&job.mount]);
+    aside::run(named, within, move || work(&job)).await.unwrap_or_else(|late| Err(late.to_string()))
 }
 
 /// The package managers' caches: what was downloaded can be downloaded again.

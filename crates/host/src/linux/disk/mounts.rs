@@ -8,6 +8,7 @@ use std::{
     fs::File,
     io::{self, Read},
     path::Path,
+    time::Duration,
 };
 
 use ansai_model::{
@@ -21,8 +22,13 @@ use tokio::{
     sync::mpsc,
 };
 
+use crate::linux::aside::{self, Kind, Work};
+
 /// Most bytes of mountinfo that are read: some ten thousand mounts.
 const BYTES_MAX: u64 = 4 << 20;
+
+/// Longest wait for the sizes of all of them.
+const SIZES_TIME: Duration = Duration::from_millis(500);
 
 /// Types that keep data of this host on a device of this host, and can be written to.
 const REAL: &[&str] = &[
@@ -144,16 +150,23 @@ pub fn real(mounts: &[Mount]) -> Vec<&Mount> {
 
 /// The filesystems for the inventory.
 #[must_use]
-pub(crate) fn facts(root: &Path) -> Vec<MountFacts> {
+pub(crate) async fn facts(root: &Path) -> Vec<MountFacts> {
     let Ok(mounts) = read(root) else { return Vec::new() };
-    let facts = |mount: &Mount| MountFacts {
-        path: mount.path.clone(),
-        source: mount.source.clone(),
-        kind: mount.kind.clone(),
+    let found: Vec<Mount> = real(&mounts).into_iter().take(Inventory::MOUNTS_MAX).cloned().collect();
+    let (root, asked) = (root.to_owned(), found.clone());
+    let size = move |mount: &Mount| super::usage::read(&root, mount).map_or(ByteSize(0), |usage| usage.size);
+    let sizes = move || asked.iter().map(size).collect::<Vec<_>>();
+    // A disk that does not answer has no size, and is there all the same.
+    let sizes = aside::run(Work::new(Kind::Gather, "the sizes of the disks"), SIZES_TIME, sizes).await;
+    let sizes = sizes.unwrap_or_else(|_| vec![ByteSize(0); found.len()]);
+    let facts = |(mount, size): (Mount, ByteSize)| MountFacts {
         is_read_only: mount.writable != Writable::Yes,
-        size: super::usage::read(root, mount).map_or(ByteSize(0), |usage| usage.size),
+        path: mount.path,
+        source: mount.source,
+        kind: mount.kind,
+        size,
     };
-    real(&mounts).into_iter().take(Inventory::MOUNTS_MAX).map(facts).collect()
+    found.into_iter().zip(sizes).map(facts).collect()
 }
 
 /// Says [`Hint::Mounts`] whenever a filesystem is mounted or unmounted, until nobody listens; the kernel wakes it.

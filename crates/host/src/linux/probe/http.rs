@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -10,12 +11,15 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{Request, Response, Uri, body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 
 use super::reach::{Why, addresses, to_any, within};
-use crate::linux::tls;
+use crate::linux::{
+    aside::{self, Kind, Work},
+    tls,
+};
 
 /// Most bytes of a body that are looked at.
 const BODY_MAX: usize = 64 * 1024;
@@ -76,7 +80,7 @@ async fn ask(probe: &HttpProbe, timeout: Duration) -> Result<(Answer, Duration),
     let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
     let addresses = addresses(host, port, timeout).await?;
     let found = Instant::now();
-    let answer = within(timeout, begun, exchange(probe, &uri, host, &addresses, is_tls)).await?;
+    let answer = within(timeout, begun, exchange(probe, &uri, host, &addresses, timeout)).await?;
     Ok((answer, found.elapsed()))
 }
 
@@ -85,23 +89,33 @@ async fn exchange(
     uri: &Uri,
     host: &str,
     addresses: &[SocketAddr],
-    is_tls: bool,
+    timeout: Duration,
 ) -> Result<Answer, Why> {
     let request = request(probe, uri).map_err(|error| Why::Ours(format!("no valid request: {error}")))?;
     let stream = to_any(addresses).await?;
-    if !is_tls {
+    if uri.scheme_str() != Some("https") {
         return talk(stream, probe, request).await.map_err(Why::Theirs);
     }
     let config = match probe.verify_certificate {
-        true => tls::verifying(probe.ca_file.as_deref()),
-        false => tls::trusting_anything(),
+        true => verifying(probe.ca_file.as_deref(), timeout).await?,
+        false => tls::trusting_anything().map_err(|error| Why::Ours(error.to_string()))?,
     };
-    // Authorities that cannot be read are ours.
-    let config = config.map_err(|error| Why::Ours(error.to_string()))?;
     let name = ServerName::try_from(host.to_owned()).map_err(|error| Why::Ours(error.to_string()))?;
     let connecting = TlsConnector::from(config).connect(name, stream).await;
     let stream = connecting.map_err(|error| Why::Theirs(format!("TLS: {error}")))?;
     talk(stream, probe, request).await.map_err(Why::Theirs)
+}
+
+/// The settings that verify; authorities that cannot be read are ours.
+async fn verifying(ca_file: Option<&str>, timeout: Duration) -> Result<Arc<ClientConfig>, Why> {
+    let config = match ca_file.map(str::to_owned) {
+        None => Ok(tls::verifying(None)),
+        Some(file) => {
+            let work = Work::new(Kind::Look, format!("the authorities of {file}")).on([&file]);
+            aside::run(work, timeout, move || tls::verifying(Some(&file))).await
+        }
+    };
+    config.map_err(|late| Why::Ours(late.to_string()))?.map_err(|error| Why::Ours(error.to_string()))
 }
 
 fn request(probe: &HttpProbe, uri: &Uri) -> Result<Request<Empty<Bytes>>, hyper::http::Error> {

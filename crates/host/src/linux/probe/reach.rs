@@ -4,13 +4,15 @@
 use std::{
     fmt::Display,
     io::{self, ErrorKind},
-    net::SocketAddr,
+    net::{SocketAddr, ToSocketAddrs},
     time::{Duration, Instant},
 };
 
 use ansai_model::{observation::Observation, time::Shown};
 use rustix::io::Errno;
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
+
+use crate::linux::aside::{self, Kind, Late, Work};
 
 use crate::linux::permission;
 
@@ -27,7 +29,7 @@ const LACKING: &[Errno] = &[
 ];
 
 /// Why nobody was reached.
-pub(super) enum Why {
+pub(in crate::linux) enum Why {
     /// Of who was asked.
     Theirs(String),
     /// Of this host, as without a descriptor, or of what it was told: it says nothing of who was asked.
@@ -73,17 +75,24 @@ where
 
 /// The addresses of a name. One that is not found, or not in time, says nothing of who has it: a look-up asks others, who
 /// may be away for every service at once.
-pub(super) async fn addresses(host: &str, port: u16, timeout: Duration) -> Result<Vec<SocketAddr>, Why> {
-    match tokio::time::timeout(timeout, lookup_host((host, port))).await {
-        Ok(Ok(found)) => Ok(found.collect()),
+pub(in crate::linux) async fn addresses(host: &str, port: u16, timeout: Duration) -> Result<Vec<SocketAddr>, Why> {
+    // An address needs no resolver.
+    if let Ok(ip) = host.parse() {
+        return Ok(vec![SocketAddr::new(ip, port)]);
+    }
+    let asked = host.to_owned();
+    let look_up = move || (asked.as_str(), port).to_socket_addrs().map(Iterator::collect);
+    match aside::run(Work::new(Kind::Name, host), timeout, look_up).await {
+        Ok(Ok(found)) => Ok(found),
         Ok(Err(error)) => Err(Why::Ours(format!("its name is not found: {error}"))),
+        Err(Late::Broke { why, .. }) => Err(Why::Ours(format!("its name is not found: {why}"))),
         Err(_) => Err(Why::Ours(format!("its name is not found within {}", Shown(timeout)))),
     }
 }
 
 /// Connects to the first of these addresses that accepts. When none does, the word of one that was reached counts before
 /// what this host lacked for another.
-pub(super) async fn to_any(addresses: &[SocketAddr]) -> Result<TcpStream, Why> {
+pub(in crate::linux) async fn to_any(addresses: &[SocketAddr]) -> Result<TcpStream, Why> {
     let mut first = None;
     for address in addresses {
         match TcpStream::connect(address).await.map_err(Why::from) {
@@ -103,7 +112,7 @@ pub(in crate::linux) fn is_of_this_host(error: &io::Error) -> bool {
 }
 
 /// An error of connecting as a person says it.
-pub(in crate::linux) fn in_words(error: &std::io::Error) -> String {
+fn in_words(error: &std::io::Error) -> String {
     match error.kind() {
         ErrorKind::ConnectionRefused => "connection refused: nothing listens there".to_owned(),
         ErrorKind::NotFound => "it does not exist".to_owned(),

@@ -11,7 +11,10 @@ use ansai_model::{
 };
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use crate::linux::drill::{break_file, file_to_break};
+use crate::linux::{
+    aside::{self, Kind, Work},
+    drill::{break_file, file_to_break},
+};
 
 use super::{
     bus::{Bus, CallError, MANAGER, MANAGER_PATH, UNIT},
@@ -24,6 +27,8 @@ const PORT_DRILL: Duration = Duration::from_secs(15);
 const PORT_WAIT: Duration = Duration::from_secs(5);
 /// How often a drill of kind `loop` kills the unit.
 const LOOP_KILLS: u32 = 3;
+/// Longest wait for a file that is broken on purpose.
+const BREAK_TIME: Duration = Duration::from_secs(10);
 
 /// Performs an action on a unit; `None` when the action is no unit's.
 pub async fn perform(bus: &Bus, run: &ActionRun) -> Option<ActionOutcome> {
@@ -199,8 +204,14 @@ async fn take_port(bus: &Bus, unit: &UnitName, port: Option<u16>) -> Result<(), 
 }
 
 async fn break_configuration(bus: &Bus, unit: &UnitName, paths: &[String]) -> Result<(), String> {
-    let path = file_to_break(paths).ok_or_else(|| format!("{} is no file that could be broken", paths.join(", ")))?;
-    break_file(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let work = Work::new(Kind::Act, format!("the configuration of {unit}")).on(paths);
+    let paths = paths.to_owned();
+    let breaks = move || {
+        let path =
+            file_to_break(&paths).ok_or_else(|| format!("{} is no file that could be broken", paths.join(", ")))?;
+        break_file(&path).map_err(|error| format!("{}: {error}", path.display()))
+    };
+    aside::run(work, BREAK_TIME, breaks).await.map_err(|late| late.to_string())??;
     signal_main(bus, unit, Signal::KILL).await
 }
 

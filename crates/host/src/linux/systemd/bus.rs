@@ -12,7 +12,10 @@ use std::{
 
 use ansai_model::{domain::service::ActiveState, hint::Hint, id::UnitName};
 use futures_util::StreamExt;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::{
+    runtime::Handle,
+    sync::{Semaphore, mpsc, oneshot},
+};
 use tokio_util::task::TaskTracker;
 use zbus::{
     Connection, MessageStream, ObjectPath, OwnedObjectPath, OwnedVariant,
@@ -75,6 +78,8 @@ struct State {
 struct Shared {
     state: Mutex<State>,
     tasks: TaskTracker,
+    /// The runtime of the agent: what is begun beside outlives the work that begins it.
+    runtime: Handle,
     hints: mpsc::Sender<Hint>,
     calls: Semaphore,
 }
@@ -89,8 +94,8 @@ impl Bus {
     /// Starts the task that keeps the connection up, and hints at what changes.
     pub fn start(sockets: Vec<PathBuf>, tasks: &TaskTracker, hints: mpsc::Sender<Hint>) -> Self {
         let state = Mutex::new(State { trouble: "not connected yet".into(), ..State::default() });
-        let bus =
-            Self { shared: Arc::new(Shared { state, tasks: tasks.clone(), hints, calls: Semaphore::new(CALLS_MAX) }) };
+        let (runtime, calls) = (Handle::current(), Semaphore::new(CALLS_MAX));
+        let bus = Self { shared: Arc::new(Shared { state, tasks: tasks.clone(), runtime, hints, calls }) };
         let background = bus.clone();
         tasks.spawn(async move { background.keep_up(sockets).await });
         bus
@@ -98,7 +103,7 @@ impl Bus {
 
     /// Runs something beside; it must end by itself.
     pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
-        self.shared.tasks.spawn(work);
+        self.shared.tasks.spawn_on(work, &self.shared.runtime);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

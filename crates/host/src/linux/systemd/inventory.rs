@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use ansai_model::{
@@ -14,6 +15,8 @@ use ansai_model::{
 use futures_util::{StreamExt, stream};
 use zbus::OwnedObjectPath;
 
+use crate::linux::aside::{self, Kind, Work};
+
 use super::{
     bus::{Bus, CallError, MANAGER, MANAGER_PATH, UNIT},
     unit::{SERVICE, active_state, property},
@@ -21,6 +24,8 @@ use super::{
 
 /// Most units that are asked about at once.
 const UNITS_AT_ONCE: usize = 32;
+/// Longest wait for the folders of unit files.
+const FOLDERS_TIME: Duration = Duration::from_secs(1);
 
 type Listed = (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
 
@@ -46,7 +51,10 @@ pub async fn inventory(
             found.insert(unit, (description, active));
         }
     }
-    for unit in enabled(unit_folders) {
+    let folders = unit_folders.to_vec();
+    let work = Work::new(Kind::Gather, "the folders of units").on(&folders);
+    // Units that only a folder knows are found by the next look at it.
+    for unit in aside::run(work, FOLDERS_TIME, move || enabled(&folders)).await.unwrap_or_default() {
         found.entry(unit).or_insert_with(|| (String::new(), "inactive".to_owned()));
     }
     let units = found.into_iter().take(Inventory::UNITS_MAX);

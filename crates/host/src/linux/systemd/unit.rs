@@ -241,7 +241,7 @@ fn value_text(message: Message) -> Result<String, CallError> {
 
 /// What the host is busy with; of interest only when a unit is down.
 async fn activity(bus: &Bus, root: &Path, asked: Asked) -> HostActivity {
-    if super::super::packages::is_changing(root) {
+    if super::super::packages::is_changing_now(root).await {
         return HostActivity::ChangingPackages;
     }
     if asked == Asked::No
