@@ -126,8 +126,7 @@ impl LinuxHost {
         let bus = (!options.buses.is_empty()).then(|| Bus::start(options.buses.clone(), tasks, sender.clone()));
         tasks.spawn(disk::mounts::watch(options.root.clone(), sender.clone()));
         let processes = Processes::new(&options.state_dir, sender, tasks);
-        let context =
-            probe::Context { unit_folders: options.unit_folders(), ..probe::Context::new(options.root.clone()) };
+        let context = probe::Context::new(options.root.clone()).with_unit_folders(options.unit_folders());
         let redactor = redact::Redactor::new(&options.redact);
         let hints = Mutex::new(Some(hints));
         let memory = memory::Seen::default();

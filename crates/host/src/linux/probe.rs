@@ -4,12 +4,13 @@ mod exec;
 mod file;
 mod http;
 mod nagios;
+mod parting;
 mod reach;
 mod socket;
 
 pub(super) use reach::{Why, addresses, is_of_this_host, to_any};
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use ansai_model::{observation::Observation, probe::Probe};
 
@@ -25,13 +26,21 @@ pub struct Context {
     pub root: PathBuf,
     /// Folders of unit files, the strongest first.
     pub unit_folders: Vec<PathBuf>,
+    /// Connections of earlier looks on their way out.
+    partings: Arc<parting::Partings>,
 }
 
 impl Context {
     /// A context for the machine with this root.
     #[must_use]
     pub fn new(root: PathBuf) -> Self {
-        Self { root, unit_folders: Vec::new() }
+        Self { root, unit_folders: Vec::new(), partings: Arc::default() }
+    }
+
+    /// The same with these folders of unit files, the strongest first.
+    #[must_use]
+    pub fn with_unit_folders(self, unit_folders: Vec<PathBuf>) -> Self {
+        Self { unit_folders, ..self }
     }
 }
 
@@ -41,12 +50,13 @@ impl Context {
 /// take the room of a TLS handshake otherwise.
 pub async fn observe(context: &Context, probe: &Probe, timeout: Duration) -> Observation {
     match probe {
-        Probe::Tcp { host, port } => socket::tcp(host, *port, timeout).await,
+        Probe::Tcp { host, port } => socket::tcp(&context.partings, host, *port, timeout).await,
         Probe::Http(http) => Box::pin(http::observe(http, timeout)).await,
         Probe::UnixSocket { path } => {
             let (work, path) = (Work::new(Kind::Look, path).on([path]), path.clone());
-            let ends = timeout.saturating_add(MARGIN);
-            let look = aside::run_future(work, ends, move || async move { socket::unix(&path, timeout).await });
+            let (ends, partings) = (timeout.saturating_add(MARGIN), context.partings.clone());
+            let look =
+                aside::run_future(work, ends, move || async move { socket::unix(&partings, &path, timeout).await });
             seen(Box::pin(look).await)
         }
         Probe::Exec(command) => Box::pin(exec::observe(command, timeout)).await,

@@ -2,7 +2,10 @@
 //! the certificate is good is judged elsewhere. Nothing is sent after the handshake.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -78,21 +81,17 @@ async fn connect(endpoint: &Endpoint, timeout: Duration) -> Result<Vec<Certifica
     match shaken {
         Ok(_) if !chain.is_empty() => Ok(chain),
         Ok(_) => Err(HandshakeError::Tls("the server showed no certificate".into())),
-        // A server that asks clients for a certificate of their own has shown its own before it refuses ours.
-        Err(error) if !chain.is_empty() && is_refusal_of_ours(&error) => Ok(chain),
+        // A server that asks clients for a certificate of their own has shown and proven its own before it refuses ours;
+        // TLS 1.2 refuses with any alert that its library fancies.
+        Err(error) if !chain.is_empty() && witness.has_proof() && is_refusal(&error) => Ok(chain),
         Err(error) => Err(HandshakeError::Tls(error.to_string())),
     }
 }
 
-fn is_refusal_of_ours(error: &std::io::Error) -> bool {
-    use rustls::AlertDescription as Alert;
+/// Whether the server ended the handshake with an alert of its own.
+fn is_refusal(error: &std::io::Error) -> bool {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    matches!(
-        inner,
-        Some(rustls::Error::AlertReceived(
-            Alert::CertificateRequired | Alert::BadCertificate | Alert::AccessDenied | Alert::NoCertificate
-        ))
-    )
+    matches!(inner, Some(rustls::Error::AlertReceived(_)))
 }
 
 /// Keeps the chain that it is shown, and verifies only that the server has its key.
@@ -100,11 +99,27 @@ fn is_refusal_of_ours(error: &std::io::Error) -> bool {
 struct Witness {
     provider: CryptoProvider,
     chain: Mutex<Vec<CertificateDer<'static>>>,
+    /// Whether the server has signed with the key of the certificate that it showed.
+    has_proof: AtomicBool,
 }
 
 impl Witness {
     fn new() -> Self {
-        Self { provider: rustls::crypto::aws_lc_rs::default_provider(), chain: Mutex::new(Vec::new()) }
+        Self {
+            provider: rustls::crypto::aws_lc_rs::default_provider(),
+            chain: Mutex::new(Vec::new()),
+            has_proof: AtomicBool::new(false),
+        }
+    }
+
+    fn has_proof(&self) -> bool {
+        self.has_proof.load(Ordering::Relaxed)
+    }
+
+    /// Notes a signature that was found to be right.
+    fn proven(&self, valid: HandshakeSignatureValid) -> HandshakeSignatureValid {
+        self.has_proof.store(true, Ordering::Relaxed);
+        valid
     }
 }
 
@@ -129,7 +144,8 @@ impl ServerCertVerifier for Witness {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms).map(|valid| self.proven(valid))
     }
 
     fn verify_tls13_signature(
@@ -138,7 +154,8 @@ impl ServerCertVerifier for Witness {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms).map(|valid| self.proven(valid))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -10,7 +10,7 @@ use ansai_model::{
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, pem::PemObject};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
 };
 
@@ -290,4 +290,37 @@ fn certificates_with_their_keys_are_found_and_others_are_not() {
     let first = &found[0].certificate;
     assert!(found.iter().all(|file| file.certificate == *first));
     assert_eq!((&first.names[..], first.signer), (&["api.example.com".to_owned()][..], Signer::Unknown));
+}
+
+#[tokio::test]
+async fn a_server_that_wants_a_certificate_of_ours_has_shown_its_own() {
+    let workshop = Workshop::new();
+    workshop.make("server", &["api.example.com"], 80);
+    for version in ["-tls1_2", "-tls1_3"] {
+        // Port 0: the program says which one it took.
+        let mut server = tokio::process::Command::new("openssl")
+            .args(["s_server", "-accept", "127.0.0.1:0", version, "-Verify", "1", "-verify_return_error"])
+            .args(["-cert", &workshop.path("server.pem"), "-key", &workshop.path("server.key")])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("started");
+        let mut lines = tokio::io::BufReader::new(server.stdout.take().expect("piped")).lines();
+        let port = loop {
+            let line = lines.next_line().await.expect("read").expect("the port is said");
+            if let Some(address) = line.strip_prefix("ACCEPT ") {
+                break address.rsplit_once(':').expect("an address").1.parse().expect("a port");
+            }
+        };
+        let endpoint = Endpoint {
+            host: "127.0.0.1".into(),
+            port,
+            server_name: Some("api.example.com".into()),
+            protocol: EndpointProtocol::Tls,
+        };
+        let chain = handshake::shake(&endpoint, Duration::from_secs(10)).await;
+        assert!(chain.as_ref().is_ok_and(|chain| !chain.is_empty()), "{version}: {chain:?}");
+    }
 }

@@ -1,9 +1,9 @@
-//! TCP and unix sockets: a connection must be accepted. Nothing is sent.
+//! TCP and unix sockets: a connection must be accepted. Nothing is sent, and it is closed in good order (`parting`).
 
 use std::{
     io::{self, ErrorKind},
     net::SocketAddr,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::OwnedFd,
     time::{Duration, Instant},
 };
 
@@ -15,13 +15,16 @@ use rustix::{
 };
 use tokio::net::{TcpStream, UnixStream};
 
-use super::reach::{Why, addresses, to_any, within};
+use super::{
+    parting::Partings,
+    reach::{Why, addresses, to_any, within},
+};
 
 /// How often a unix socket with a full queue is asked anew.
 const QUEUE_ASKED_EVERY: Duration = Duration::from_millis(50);
 
 /// Looks at a TCP port.
-pub(super) async fn tcp(host: &str, port: u16, timeout: Duration) -> Observation {
+pub(super) async fn tcp(partings: &Partings, host: &str, port: u16, timeout: Duration) -> Observation {
     let begun = Instant::now();
     // An address needs no resolver, and no thread for it; boxed, a name costs the others no room.
     let connected = match host.parse() {
@@ -29,20 +32,23 @@ pub(super) async fn tcp(host: &str, port: u16, timeout: Duration) -> Observation
         Err(_) => Box::pin(to_name(host, port, timeout, begun)).await,
     };
     match connected {
-        Ok(()) => Observation::healthy(format!("{host}:{port} accepts connections")),
+        Ok(socket) => {
+            partings.part(socket);
+            Observation::healthy(format!("{host}:{port} accepts connections"))
+        }
         Err(why) => why.seen(format_args!("{host}:{port}")),
     }
 }
 
-async fn to_name(host: &str, port: u16, timeout: Duration, begun: Instant) -> Result<(), Why> {
+async fn to_name(host: &str, port: u16, timeout: Duration, begun: Instant) -> Result<OwnedFd, Why> {
     let addresses = addresses(host, port, timeout).await?;
-    part(&within(timeout, begun, to_any(&addresses)).await?);
-    Ok(())
+    let stream = within(timeout, begun, to_any(&addresses)).await?;
+    Ok(stream.into_std()?.into())
 }
 
 /// A port of this host has answered by the time that it is asked for: that is seen at once, without the loop's help, which
 /// would cost a thousand looks a second as much again as connecting does.
-async fn to_address(address: SocketAddr) -> io::Result<()> {
+async fn to_address(address: SocketAddr) -> io::Result<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(family, SocketType::STREAM, flags, None)?;
@@ -52,8 +58,7 @@ async fn to_address(address: SocketAddr) -> io::Result<()> {
         Err(Errno::INPROGRESS) => return answered(TcpStream::from_std(socket.into())?).await,
         Err(error) => return Err(error.into()),
     }
-    part(&socket);
-    Ok(())
+    Ok(socket)
 }
 
 fn has_answered(socket: &OwnedFd) -> io::Result<bool> {
@@ -62,31 +67,28 @@ fn has_answered(socket: &OwnedFd) -> io::Result<bool> {
 }
 
 /// Waits until a connection that was begun is there, or is refused.
-async fn answered(stream: TcpStream) -> io::Result<()> {
+async fn answered(stream: TcpStream) -> io::Result<OwnedFd> {
     stream.writable().await?;
     stream.take_error()?.map_or(Ok(()), Err)?;
-    part(&stream);
-    Ok(())
-}
-
-/// Reset instead of a farewell: no socket lingers after a thousand looks a second.
-fn part(socket: impl AsFd) {
-    let _ = sockopt::set_socket_linger(socket, Some(Duration::ZERO));
+    Ok(stream.into_std()?.into())
 }
 
 /// Looks at a unix socket.
-pub(super) async fn unix(path: &str, timeout: Duration) -> Observation {
+pub(super) async fn unix(partings: &Partings, path: &str, timeout: Duration) -> Observation {
     let connected = async {
         loop {
             match UnixStream::connect(path).await {
                 // Its queue is full, which the kernel says at once and of which it tells no end.
                 Err(error) if error.kind() == ErrorKind::WouldBlock => tokio::time::sleep(QUEUE_ASKED_EVERY).await,
-                ended => return ended,
+                ended => return ended.and_then(UnixStream::into_std),
             }
         }
     };
     match within(timeout, Instant::now(), connected).await {
-        Ok(_) => Observation::healthy(format!("{path} accepts connections")),
+        Ok(stream) => {
+            partings.part(stream.into());
+            Observation::healthy(format!("{path} accepts connections"))
+        }
         Err(why) => why.seen(path),
     }
 }
@@ -101,47 +103,54 @@ mod tests {
 
     #[tokio::test]
     async fn a_listening_port_is_healthy_and_a_closed_one_fails() {
+        let partings = Partings::default();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let port = listener.local_addr().expect("an address").port();
-        assert_eq!(tcp("127.0.0.1", port, SECOND).await.health(), Health::Healthy);
+        assert_eq!(tcp(&partings, "127.0.0.1", port, SECOND).await.health(), Health::Healthy);
         drop(listener);
-        let seen = tcp("127.0.0.1", port, SECOND).await;
+        let seen = tcp(&partings, "127.0.0.1", port, SECOND).await;
         assert_eq!(seen.health(), Health::Failing);
         assert!(seen.summary().as_str().contains("refused"), "{}", seen.summary());
-        assert_eq!(unix("/no/such/socket", SECOND).await.summary().as_str(), "/no/such/socket: it does not exist");
+        assert_eq!(
+            unix(&partings, "/no/such/socket", SECOND).await.summary().as_str(),
+            "/no/such/socket: it does not exist"
+        );
     }
 
     #[tokio::test]
     async fn a_port_of_the_newer_protocol_is_looked_at_alike() {
+        let partings = Partings::default();
         let listener = tokio::net::TcpListener::bind("[::1]:0").await.expect("bound");
         let port = listener.local_addr().expect("an address").port();
-        assert_eq!(tcp("::1", port, SECOND).await.health(), Health::Healthy);
+        assert_eq!(tcp(&partings, "::1", port, SECOND).await.health(), Health::Healthy);
     }
 
     #[tokio::test]
     async fn a_unix_socket_whose_queue_is_full_is_waited_for() {
+        let partings = Partings::default();
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("socket").display().to_string();
         let socket = tokio::net::UnixSocket::new_stream().expect("a socket");
         socket.bind(&path).expect("bound");
         let listener = socket.listen(0).expect("listening");
         let waits = UnixStream::connect(&path).await.expect("the one that there is room for");
-        let seen = unix(&path, Duration::from_millis(200)).await;
+        let seen = unix(&partings, &path, Duration::from_millis(200)).await;
         assert_eq!(seen.summary().as_str(), format!("{path}: no answer within 200ms"));
         let accept = async { drop(listener.accept().await.expect("accepted")) };
-        let (seen, ()) = tokio::join!(unix(&path, 30 * SECOND), accept);
+        let (seen, ()) = tokio::join!(unix(&partings, &path, 30 * SECOND), accept);
         assert_eq!(seen.health(), Health::Healthy, "{}", seen.summary());
         drop(waits);
     }
 
     #[tokio::test]
     async fn a_port_that_has_no_room_is_waited_for_as_long_as_it_may_take() {
+        let partings = Partings::default();
         let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
         socket.bind("127.0.0.1:0".parse().expect("an address")).expect("bound");
         let listener = socket.listen(0).expect("listening");
         let address = listener.local_addr().expect("an address");
         let waits = TcpStream::connect(address).await.expect("the one that there is room for");
-        let seen = tcp("127.0.0.1", address.port(), Duration::from_millis(200)).await;
+        let seen = tcp(&partings, "127.0.0.1", address.port(), Duration::from_millis(200)).await;
         assert_eq!(seen.summary().as_str(), format!("{address}: no answer within 200ms"));
         // Once there is room, the kernel's next try succeeds while the look still waits.
         let accept = async {
@@ -149,7 +158,7 @@ mod tests {
                 drop(listener.accept().await.expect("accepted"));
             }
         };
-        let (seen, ()) = tokio::join!(tcp("127.0.0.1", address.port(), 30 * SECOND), accept);
+        let (seen, ()) = tokio::join!(tcp(&partings, "127.0.0.1", address.port(), 30 * SECOND), accept);
         assert_eq!(seen.health(), Health::Healthy);
         drop(waits);
     }
