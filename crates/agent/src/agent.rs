@@ -26,11 +26,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     api::{self, Asked},
     clock::{Clock, TimeSource},
+    deliveries,
     events::{Events, short},
     ledger::{FileStore, Ledger, StateLock, Torn},
     metrics::Metrics,
     notify::{Notifier, http::HyperClient, trial::Trials},
-    outbox::{self, Delivery, Outbox},
+    outbox::{self, Observer, Outbox},
     recorder::Recorder,
     reports::Reports,
     secrets::Resolver,
@@ -112,7 +113,7 @@ pub async fn run(options: Options) -> Result<()> {
     let inventory = first_inventory(&host, &configuration).await;
     let bundle = configuration.bundle(&inventory, 1)?;
     configuration.forget_texts();
-    let outbox = open_outbox(&options.state_dir, &bundle, &metrics)?;
+    let outbox = open_outbox(&options.state_dir, &bundle, deliveries::observer(&metrics, &warnings, &clock))?;
     let notifier = notifier(&inventory.hostname);
     spawn_delivery(&outbox, notifier.clone(), clock.clone(), &tasks, &stop);
     let (results, inputs) = mpsc::channel(RESULTS_MAX);
@@ -193,25 +194,8 @@ fn known(before: &Inventory, asked: Option<Inventory>) -> Inventory {
     }
 }
 
-fn open_outbox(state_dir: &Path, bundle: &Bundle, metrics: &Arc<Metrics>) -> Result<Outbox> {
-    let metrics = metrics.clone();
-    let observer = Arc::new(move |delivery: &Delivery| {
-        metrics.delivery(delivery);
-        match delivery {
-            Delivery::Delivered { route, messages, took } => {
-                tracing::info!("told {route}: {messages} messages in {took:?}")
-            }
-            Delivery::Retrying { route, failures, after, why } => {
-                tracing::warn!("{route} could not be told ({failures} times, again in {after:?}): {why}");
-            }
-            Delivery::Rerouted { incident, from, to } => tracing::warn!("{incident} is told on {to} instead of {from}"),
-            Delivery::Dead { why, .. } => tracing::error!("a message is given up: {why}"),
-            Delivery::Dropped { incident, .. } => {
-                tracing::warn!("a message about {incident} gave its place to another");
-            }
-        }
-    });
-    Outbox::open(&state_dir.join("outbox"), &routes(bundle), observer).context("the outbox cannot be opened")
+fn open_outbox(state_dir: &Path, bundle: &Bundle, deliveries: Observer) -> Result<Outbox> {
+    Outbox::open(&state_dir.join("outbox"), &routes(bundle), deliveries).context("the outbox cannot be opened")
 }
 
 fn routes(bundle: &Bundle) -> Vec<Route> {

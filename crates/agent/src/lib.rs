@@ -4,6 +4,7 @@ pub mod agent;
 mod answer;
 pub mod api;
 pub mod clock;
+mod deliveries;
 pub mod durable;
 pub mod events;
 pub mod heartbeat;

@@ -21,7 +21,7 @@ const BUCKETS: [u64; 12] = [50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 50_0
 const HEALTHS: [&str; 3] = ["healthy", "failing", "unknown"];
 const OUTCOMES: [&str; 6] = ["succeeded", "not-needed", "failed", "timed-out", "refused", "lost"];
 const CHOICES: [&str; 4] = ["act", "defer", "deny", "escalate"];
-const DELIVERIES: [&str; 5] = ["delivered", "retrying", "rerouted", "dead", "dropped"];
+const DELIVERIES: [&str; 6] = ["delivered", "retrying", "rerouted", "dead", "dropped", "refused"];
 const SAVES: [&str; 2] = ["saved", "failed"];
 const PHASES: [&str; 5] = ["open", "awaiting-approval", "remediating", "stabilizing", "escalated"];
 
@@ -131,6 +131,7 @@ impl Metrics {
             Delivery::Rerouted { .. } => (2, 1),
             Delivery::Dead { .. } => (3, 1),
             Delivery::Dropped { .. } => (4, 1),
+            Delivery::Refused { recipients, .. } => (5, recipients.len() as u64),
         };
         self.deliveries[at].fetch_add(count, Relaxed);
     }

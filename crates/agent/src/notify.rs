@@ -6,7 +6,7 @@ use ansai_model::notify::{Channel, Route};
 use jiff::tz::TimeZone;
 
 use crate::{
-    outbox::{Deliver, DeliverError, Message},
+    outbox::{Deliver, DeliverError, Message, Receipt},
     secrets::{Resolver, SecretError},
 };
 
@@ -38,14 +38,15 @@ impl<H: HttpClient> Notifier<H> {
 }
 
 impl<H: HttpClient> Deliver for Notifier<H> {
-    async fn deliver(&self, route: &Route, message: &Message) -> Result<(), DeliverError> {
-        match &route.channel {
-            Channel::Email(email) => email::send(email, message, &self.render, &self.secrets).await,
+    async fn deliver(&self, route: &Route, message: &Message, done: &[String]) -> Result<Receipt, DeliverError> {
+        let delivered = match &route.channel {
+            Channel::Email(email) => return email::send(email, message, &self.render, &self.secrets, done).await,
             Channel::Webhook(webhook) => {
                 webhook::send(webhook, message, &self.render, &self.secrets, &*self.http).await
             }
             Channel::Exec(command) => exec::send(command, message, &self.render).await,
-        }
+        };
+        delivered.map(|()| Receipt::default())
     }
 }
 

@@ -59,6 +59,18 @@ pub enum DeliverError {
     Never(String),
 }
 
+/// What became of a message that a channel took over, where it goes to several recipients: one who is refused keeps it from
+/// nobody else.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Receipt {
+    /// Who has it.
+    pub served: Vec<String>,
+    /// Who never gets it, and why.
+    pub refused: Vec<(String, String)>,
+    /// Who may get it later, and why not now.
+    pub waiting: Vec<(String, String)>,
+}
+
 /// What is handed to a channel.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Message {
@@ -83,8 +95,13 @@ pub struct TestNotice {
 
 /// How a message leaves the host.
 pub trait Deliver: Send + Sync {
-    /// Delivers once; ends within a minute or so.
-    fn deliver(&self, route: &Route, message: &Message) -> impl Future<Output = Result<(), DeliverError>> + Send;
+    /// Delivers once to all recipients but `done`, of whom nothing is left to do; ends within a minute or so.
+    fn deliver(
+        &self,
+        route: &Route,
+        message: &Message,
+        done: &[String],
+    ) -> impl Future<Output = Result<Receipt, DeliverError>> + Send;
 }
 
 /// What became of a message, for logs, metrics and the status.
@@ -98,6 +115,13 @@ pub enum Delivery {
         messages: usize,
         /// How long it took.
         took: Duration,
+    },
+    /// It arrived, but not at all recipients of the route; empty when it did at all of them.
+    Refused {
+        /// On which route.
+        route: RouteId,
+        /// Who did not get it, and why.
+        recipients: Vec<(String, String)>,
     },
     /// It did not arrive and is tried again.
     Retrying {
@@ -141,6 +165,7 @@ impl Delivery {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Delivered { .. } => "delivered",
+            Self::Refused { .. } => "refused",
             Self::Retrying { .. } => "retrying",
             Self::Rerouted { .. } => "rerouted",
             Self::Dead { .. } => "dead",
@@ -248,6 +273,7 @@ impl State {
                 route: route.clone(),
                 tried: Vec::new(),
                 failures: 0,
+                done: Vec::new(),
                 notice: Notice { routes: vec![route.clone()], ..notice.clone() },
             };
             if self.disk.is_done(&stored) {

@@ -24,6 +24,8 @@ pub enum Topic {
     Clock,
     /// A report cannot be kept, or a message not be queued.
     Reports,
+    /// Recipients of messages that do not get them.
+    Recipients,
     /// The flight recorder records nothing.
     Journal,
     /// The dead-man's switch cannot be pinged.

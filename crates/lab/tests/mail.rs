@@ -17,9 +17,12 @@ const SINK: &str = "[Service]\nType=notify\nExecStart=/usr/local/lib/ansai-lab/a
 /// A host with a healthy app, the agent, and these routes.
 fn boot(name: &str, routes: &str) -> Result<Host> {
     let host = Host::boot(&HostOptions::new(name))?;
-    host.install_unit("app.service", &fixture::unit("app", 5000))?;
-    host.start("app.service")?;
-    agent::install(&host, &format!("{QUICK}notify:\n{routes}services: {{app.service: {{}}}}\n"))?;
+    for (name, port) in [("app", 5000), ("other", 5001)] {
+        let unit = format!("{name}.service");
+        host.install_unit(&unit, &fixture::unit(name, port))?;
+        host.start(&unit)?;
+    }
+    agent::install(&host, &format!("{QUICK}notify:\n{routes}services: {{app.service: {{}}, other.service: {{}}}}\n"))?;
     agent::start(&host)?;
     agent::wait_health(&host, "app.service", "healthy")?;
     Ok(host)
@@ -119,5 +122,33 @@ fn a_refused_password_and_an_untrusted_certificate_are_told_and_lose_nothing() -
     host.write_file("/etc/ansai/smtp", mail::PASSWORD, 0o600)?;
     let messages = mail::wait_for(&host, 1, LIMIT)?;
     assert_eq!(messages.len(), 1, "{messages:?}");
+    Ok(())
+}
+
+/// W10: a recipient whom the server refuses or puts off keeps the mail from nobody else, and is named.
+#[test]
+fn w10_one_bad_recipient_silences_nobody_else() -> Result<()> {
+    let route = "  email: {to: [ops@lab.test, gone@lab.test], smtp: \"smtp://127.0.0.1:25\", healed: true}\n";
+    let host = boot("w10", route)?;
+    mail::start(&host)?;
+    break_for_good(&host)?;
+    let messages = mail::wait_for(&host, 1, LIMIT)?;
+    assert!(messages[0].contains("needs a person"), "{}", messages[0]);
+    let warns_of = |words: &str| Ok(agent::ansai(&host, &["status"])?.stdout.contains(words));
+    host.wait_until("the refused one to be named", LIMIT, || warns_of("no mail reaches gone@lab.test"))?;
+    assert!(agent::ansai(&host, &["doctor"])?.stdout.contains("gone@lab.test"));
+    assert_eq!(waiting(&host)?, 0, "what is refused for good is not tried again");
+
+    // Put off instead of refused: the same mail goes to nobody twice, and reaches the other one when it may.
+    host.run_ok(&["sh", "-c", "echo unknown_local_recipient_reject_code=450 >> /etc/postfix/main.cf"])?;
+    host.run_ok(&["systemctl", "reload", mail::UNIT])?;
+    host.signal_main("other.service", Signal::KILL)?;
+    wait_report(&host, "i2", "healed")?;
+    let before = mail::wait_for(&host, 2, LIMIT)?.len();
+    host.run_ok(&["useradd", "--create-home", "gone"])?;
+    host.wait_until("the other one to have it", LIMIT, || Ok(host.exists("/var/mail/gone")))?;
+    host.wait_until("nothing to wait", LIMIT, || Ok(waiting(&host)? == 0))?;
+    host.wait_until("nobody to be named", LIMIT, || Ok(!warns_of("no mail reaches")?))?;
+    assert_eq!(mail::messages(&host)?.len(), before, "who had it has it once");
     Ok(())
 }

@@ -7,7 +7,8 @@ use ansai_model::{
     time::Shown,
 };
 use lettre::{
-    AsyncSmtpTransport, AsyncTransport, Message as Mail, Tokio1Executor,
+    Address, AsyncSmtpTransport, AsyncTransport, Message as Mail, Tokio1Executor,
+    address::Envelope,
     message::{
         Mailbox, MultiPart,
         header::{Header, HeaderName, HeaderValue},
@@ -19,6 +20,7 @@ use lettre::{
     },
 };
 use thiserror::Error;
+use tokio::time::Instant;
 
 use super::{
     chain, payload,
@@ -26,7 +28,7 @@ use super::{
 };
 use crate::{
     durable::read_bounded,
-    outbox::{DeliverError, Message},
+    outbox::{DeliverError, Message, Receipt},
     secrets::Resolver,
 };
 
@@ -35,6 +37,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 /// The whole conversation within this time.
 const TIMEOUT: Duration = Duration::from_secs(60);
 const CA_BYTES_MAX: u64 = 1 << 20;
+
+type Transport = AsyncSmtpTransport<Tokio1Executor>;
 
 /// Why a mail could not be written; another try gives the same.
 #[derive(Debug, Error)]
@@ -71,20 +75,77 @@ impl Header for AutoSubmitted {
     }
 }
 
-/// Sends a message by mail.
+/// Sends a message by mail to all recipients but `done`. Where the server has something against one of them, each is asked for
+/// alone: one who is refused must keep the mail from nobody else.
 pub(super) async fn send(
     email: &Email,
     message: &Message,
     render: &RenderOptions,
     secrets: &Resolver,
-) -> Result<(), DeliverError> {
-    let mail = build(email, message, render).map_err(|error| DeliverError::Never(chain(&error)))?;
+    done: &[String],
+) -> Result<Receipt, DeliverError> {
+    let never = |error: BuildError| DeliverError::Never(chain(&error));
+    let mail = build(email, message, render).map_err(never)?;
     let transport = transport(email, render, secrets)?;
-    match tokio::time::timeout(TIMEOUT, transport.send(mail)).await {
+    let left: Vec<&String> = email.to.iter().filter(|to| !done.contains(to)).collect();
+    let deadline = Instant::now() + TIMEOUT;
+    match hand_over(&transport, &mail, &left, deadline).await {
+        Ok(()) => Ok(Receipt { served: left.into_iter().cloned().collect(), ..Receipt::default() }),
+        Err(refusal) if refusal.is_of_a_recipient && left.len() > 1 => alone(&transport, &mail, &left, deadline).await,
+        Err(refusal) => Err(refusal.error),
+    }
+}
+
+/// Hands a mail over to each recipient by itself.
+async fn alone(
+    transport: &Transport,
+    mail: &Mail,
+    recipients: &[&String],
+    deadline: Instant,
+) -> Result<Receipt, DeliverError> {
+    let mut receipt = Receipt::default();
+    for recipient in recipients {
+        match hand_over(transport, mail, &[recipient], deadline).await.map_err(|refusal| refusal.error) {
+            Ok(()) => receipt.served.push((*recipient).clone()),
+            Err(DeliverError::Never(why)) => receipt.refused.push(((*recipient).clone(), why)),
+            Err(DeliverError::Later(why)) => receipt.waiting.push(((*recipient).clone(), why)),
+        }
+    }
+    // Nobody was told: that is the route's failure, which a fallback may mend.
+    let nobody = |refused: &[(String, String)]| {
+        refused.iter().map(|(who, why)| format!("{who}: {why}")).collect::<Vec<_>>().join("; ")
+    };
+    match (receipt.served.is_empty(), receipt.waiting.is_empty()) {
+        (false, _) => Ok(receipt),
+        (true, true) => Err(DeliverError::Never(nobody(&receipt.refused))),
+        (true, false) => Err(DeliverError::Later(nobody(&receipt.waiting))),
+    }
+}
+
+/// Why a mail was not taken over.
+struct Refusal {
+    error: DeliverError,
+    /// Whether it may be said of one recipient and not of another (RFC 5321, section 4.3.2; 450 to 452 and 550 to 555).
+    is_of_a_recipient: bool,
+}
+
+async fn hand_over(transport: &Transport, mail: &Mail, to: &[&String], deadline: Instant) -> Result<(), Refusal> {
+    let plain = |error| Refusal { error, is_of_a_recipient: false };
+    let never = |error: BuildError| plain(DeliverError::Never(chain(&error)));
+    let mailboxes = to.iter().map(|to| mailbox(to).map(|mailbox| mailbox.email));
+    let addresses = mailboxes.collect::<Result<Vec<Address>, _>>().map_err(never)?;
+    let envelope = Envelope::new(mail.envelope().from().cloned(), addresses);
+    let envelope = envelope.map_err(|error| plain(DeliverError::Never(chain(&error))))?;
+    match tokio::time::timeout_at(deadline, transport.send_raw(&envelope, &mail.formatted())).await {
         Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) if error.is_permanent() => Err(DeliverError::Never(chain(&error))),
-        Ok(Err(error)) => Err(DeliverError::Later(chain(&error))),
-        Err(_) => Err(DeliverError::Later(format!("no end of the conversation within {}", Shown(TIMEOUT)))),
+        Ok(Err(error)) => {
+            let code = error.status().map(u16::from);
+            let is_of_a_recipient = code.is_some_and(|code| matches!(code, 450..=452 | 550..=555));
+            let (is_permanent, why) = (error.is_permanent(), chain(&error));
+            let error = if is_permanent { DeliverError::Never(why) } else { DeliverError::Later(why) };
+            Err(Refusal { error, is_of_a_recipient })
+        }
+        Err(_) => Err(plain(DeliverError::Later(format!("no end of the conversation within {}", Shown(TIMEOUT))))),
     }
 }
 
@@ -153,17 +214,13 @@ fn message_id(message: &Message, domain: &str) -> String {
     }
 }
 
-fn transport(
-    email: &Email,
-    render: &RenderOptions,
-    secrets: &Resolver,
-) -> Result<AsyncSmtpTransport<Tokio1Executor>, DeliverError> {
+fn transport(email: &Email, render: &RenderOptions, secrets: &Resolver) -> Result<Transport, DeliverError> {
     let tls = match email.security {
         SmtpSecurity::None => Tls::None,
         SmtpSecurity::Starttls => Tls::Required(tls_parameters(email)?),
         SmtpSecurity::Tls => Tls::Wrapper(tls_parameters(email)?),
     };
-    let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(email.host.as_str())
+    let mut builder = Transport::builder_dangerous(email.host.as_str())
         .port(email.port)
         .hello_name(ClientId::Domain(domain(&render.host)))
         .timeout(Some(ANSWER_TIMEOUT))

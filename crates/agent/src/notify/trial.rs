@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 use crate::{
     answer,
     api::Reply,
-    outbox::{Deliver, DeliverError, Message, TestNotice},
+    outbox::{Deliver, DeliverError, Message, Receipt, TestNotice},
 };
 
 /// Longest that a route may take; the one who asked waits for the answer.
@@ -60,13 +60,20 @@ impl<D: Deliver + 'static> Trials<D> {
 async fn try_out<D: Deliver>(deliver: &D, route: &Route, by: &Text, at: WallTime) -> RouteTrial {
     let message = Message::Test(TestNotice { at, by: by.clone(), route: route.id.clone() });
     let begun = Instant::now();
-    let error = match tokio::time::timeout(TRIAL_MAX, deliver.deliver(route, &message)).await {
-        Ok(Ok(())) => None,
+    let error = match tokio::time::timeout(TRIAL_MAX, deliver.deliver(route, &message, &[])).await {
+        Ok(Ok(receipt)) => refusals(&receipt),
         Ok(Err(DeliverError::Later(why) | DeliverError::Never(why))) => Some(why),
         Err(_) => Some(format!("no end after {}", Shown(TRIAL_MAX))),
     };
     let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     RouteTrial { route: route.id.clone(), way: way(&route.channel), took_ms, error }
+}
+
+/// Who did not get the test, and why.
+fn refusals(receipt: &Receipt) -> Option<String> {
+    let all = receipt.refused.iter().chain(&receipt.waiting);
+    let said: Vec<String> = all.map(|(who, why)| format!("{who} did not get it: {why}")).collect();
+    (!said.is_empty()).then(|| said.join("; "))
 }
 
 /// How a route tells, in words; the address of a web hook is left out, for it may be a secret.
@@ -95,10 +102,10 @@ mod tests {
     struct Scripted(Mutex<Vec<Message>>);
 
     impl Deliver for Scripted {
-        async fn deliver(&self, route: &Route, message: &Message) -> Result<(), DeliverError> {
+        async fn deliver(&self, route: &Route, message: &Message, _: &[String]) -> Result<Receipt, DeliverError> {
             self.0.lock().unwrap().push(message.clone());
             match route.id.as_str() {
-                "good" => Ok(()),
+                "good" => Ok(Receipt::default()),
                 "bad" => Err(DeliverError::Never("HTTP 403: no".into())),
                 _ => std::future::pending().await,
             }

@@ -34,6 +34,9 @@ pub(super) struct Stored {
     pub(super) tried: Vec<RouteId>,
     /// Failures on all routes.
     pub(super) failures: u32,
+    /// Recipients of whom nothing is left to do: they have it, or never will.
+    #[serde(default)]
+    pub(super) done: Vec<String>,
     /// The message.
     pub(super) notice: Notice,
 }

@@ -22,7 +22,10 @@ pub const FALLBACK_AFTER: u32 = 3;
 /// A message is given up when it is this old.
 pub const GIVE_UP_AFTER: Duration = Duration::from_secs(3 * 86_400);
 const RETRY_FIRST: Duration = Duration::from_secs(10);
-const RETRY_MAX: Duration = Duration::from_secs(15 * 60);
+/// What could not be reached is asked again often: messages go as soon as it is back.
+const RETRY_MAX: Duration = Duration::from_secs(60);
+/// Who refused for good is asked again seldom: only a person mends that.
+const RETRY_REFUSED_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// What is known of a message without reading its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +48,10 @@ pub struct Queued {
     pub failures: u32,
     /// Whether it is being delivered.
     pub is_in_flight: bool,
+    /// Whether some of its recipients have it already; it is then sent by itself.
+    pub is_partly_delivered: bool,
+    /// Not tried before.
+    pub next_at: MonoTime,
 }
 
 impl Queued {
@@ -59,6 +66,8 @@ impl Queued {
             at: stored.notice.at.wall,
             failures: stored.failures,
             is_in_flight: false,
+            is_partly_delivered: !stored.done.is_empty(),
+            next_at: MonoTime::default(),
         }
     }
 }
@@ -74,6 +83,8 @@ pub struct RouteState {
     pub sent: VecDeque<MonoTime>,
     /// Whether a delivery is under way: one at a time, so that order is kept.
     pub is_busy: bool,
+    /// Whether the last delivery did not reach all recipients.
+    pub has_refusals: bool,
 }
 
 /// The most delivery times kept of a route.
@@ -91,19 +102,32 @@ impl RouteState {
     }
 
     /// Notes a failure, and says how long the route rests.
-    pub fn failed(&mut self, now: MonoTime, route: &RouteId) -> Duration {
+    pub fn failed(&mut self, now: MonoTime, route: &RouteId, how: Failure) -> Duration {
         self.failures = self.failures.saturating_add(1);
-        let wait = retry_wait(self.failures, route);
+        let wait = retry_wait(self.failures, route, how);
         self.next_at = now.plus(wait);
         wait
     }
 }
 
-/// The wait after so many failures in a row: 10 s, doubled up to 15 min, and up to a tenth more by the route's name,
-/// so that many hosts and routes do not knock at the same moment.
+/// How a route failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// It may work the next time.
+    ForNow,
+    /// It was refused until somebody changes something.
+    ForGood,
+}
+
+/// The wait after so many failures in a row: 10 s, doubled up to a minute (up to an hour after a refusal for good), and up
+/// to a tenth more by the route's name, so that many hosts and routes do not knock at the same moment.
 #[must_use]
-pub fn retry_wait(failures: u32, route: &RouteId) -> Duration {
-    let doubled = RETRY_FIRST.saturating_mul(1u32 << failures.saturating_sub(1).min(10)).min(RETRY_MAX);
+pub fn retry_wait(failures: u32, route: &RouteId, how: Failure) -> Duration {
+    let wait_max = match how {
+        Failure::ForNow => RETRY_MAX,
+        Failure::ForGood => RETRY_REFUSED_MAX,
+    };
+    let doubled = RETRY_FIRST.saturating_mul(1u32 << failures.saturating_sub(1).min(10)).min(wait_max);
     let hash = route.as_str().bytes().fold(u64::from(failures) ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });
@@ -213,6 +237,15 @@ fn of_route(
         plan.next_at = earlier(plan.next_at, state.next_at);
         return;
     }
+    let (messages, later): (Vec<&Queued>, Vec<&Queued>) =
+        messages.iter().copied().partition(|message| message.next_at <= now.mono);
+    plan.next_at = later.iter().fold(plan.next_at, |next_at, message| earlier(next_at, message.next_at));
+    let Some(first) = messages.first() else { return };
+    // What is left of it goes to other recipients than the rest.
+    if let Some(message) = messages.iter().find(|message| message.is_partly_delivered) {
+        plan.steps.push(Step::Send { number: message.number, route: route.id.clone() });
+        return;
+    }
     let window_began = now.mono.minus(route.digest_window);
     let mut sent = state.sent.iter().filter(|at| **at > window_began);
     let (first_sent, sent_count) = match sent.next() {
@@ -222,7 +255,7 @@ fn of_route(
     let single_max = usize::try_from(route.digest_after).unwrap_or(usize::MAX);
     let is_single = messages.len() == 1 && (sent_count == 0 || sent_count < single_max);
     if is_single || messages.len().saturating_add(sent_count) <= single_max {
-        plan.steps.push(Step::Send { number: messages[0].number, route: route.id.clone() });
+        plan.steps.push(Step::Send { number: first.number, route: route.id.clone() });
     } else if let Some(first) = first_sent.filter(|_| sent_count >= single_max || messages.len() == 1) {
         // The window is used up: what comes is gathered until it ends.
         plan.next_at = earlier(plan.next_at, first.plus(route.digest_window));

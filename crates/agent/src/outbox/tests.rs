@@ -36,6 +36,9 @@ fn route(name: &str, fallback: Option<&str>) -> Route {
 struct Channels {
     seen: Mutex<Vec<(String, Vec<u64>)>>,
     answers: Mutex<BTreeMap<RouteId, DeliverError>>,
+    /// What is answered first, instead, and of whom nothing was left to do each time.
+    receipts: Mutex<Vec<Receipt>>,
+    done: Mutex<Vec<Vec<String>>>,
 }
 
 impl Channels {
@@ -53,7 +56,7 @@ impl Channels {
 }
 
 impl Deliver for Channels {
-    async fn deliver(&self, route: &Route, message: &Message) -> Result<(), DeliverError> {
+    async fn deliver(&self, route: &Route, message: &Message, done: &[String]) -> Result<Receipt, DeliverError> {
         let incidents = match message {
             Message::One(notice) => vec![notice.report.incident.0],
             Message::Digest(notices) => notices.iter().map(|notice| notice.report.incident.0).collect(),
@@ -63,7 +66,8 @@ impl Deliver for Channels {
             return Err(error.clone());
         }
         self.seen.lock().unwrap().push((route.id.to_string(), incidents));
-        Ok(())
+        self.done.lock().unwrap().push(done.to_vec());
+        Ok(self.receipts.lock().unwrap().pop().unwrap_or_default())
     }
 }
 
@@ -206,6 +210,7 @@ fn a_full_outbox_drops_healed_notices_first_and_an_escalation_never() {
                 route: id("a"),
                 tried: vec![],
                 failures: 0,
+                done: vec![],
                 notice: notice(number, kind, &["a"]),
             };
             state.queued.insert(number, Queued::of(number, &stored));
@@ -238,4 +243,30 @@ fn a_message_that_cannot_be_kept_is_an_error_with_its_place() {
     let error = outbox.put(1, &notice(1, NoticeKind::Escalated, &["a"])).unwrap_err().to_string();
     assert!(error.contains("000000000001.json: the message cannot be kept"), "{error}");
     assert!(outbox.is_empty());
+}
+
+/// W10: who is refused never keeps a message from the others, and who must wait has it later, alone.
+#[tokio::test(start_paused = true)]
+async fn who_is_refused_or_must_wait_keeps_nobody_else_waiting() {
+    let dir = tempfile::tempdir().unwrap();
+    let (channels, told) = (Channels::default(), Told::default());
+    let outbox = Outbox::open(dir.path(), &[route("a", None)], told.observer()).unwrap();
+    let because = |who: &str, why: &str| vec![(who.to_owned(), why.to_owned())];
+    channels.receipts.lock().unwrap().push(Receipt {
+        served: vec!["alice".into()],
+        refused: because("gone", "550"),
+        waiting: because("slow", "450"),
+    });
+    outbox.put(1, &notice(1, NoticeKind::Escalated, &["a"])).unwrap();
+    outbox.put(2, &notice(2, NoticeKind::Escalated, &["a"])).unwrap();
+    run_until(&outbox, &channels, HOUR, || outbox.is_empty()).await;
+    let seen: Vec<_> = channels.seen().into_iter().map(|(_, incidents)| incidents).collect();
+    assert_eq!(seen, [vec![1], vec![2], vec![1]], "the second message waits for nobody");
+    assert_eq!(*channels.done.lock().unwrap(), [vec![], vec![], vec!["alice".to_owned(), "gone".to_owned()]]);
+    let refused = |delivery: &Delivery| match delivery {
+        Delivery::Refused { recipients, .. } => Some(recipients.len()),
+        _ => None,
+    };
+    let named: Vec<_> = told.0.lock().unwrap().iter().filter_map(refused).collect();
+    assert_eq!(named, [2, 0], "named once, and once that all have it");
 }

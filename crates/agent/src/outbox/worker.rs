@@ -12,9 +12,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Deliver, DeliverError, Delivery, Message, Outbox, State,
+    Deliver, DeliverError, Delivery, Message, Outbox, Receipt, State,
     disk::Stored,
-    plan::{Plan, Queued, Step},
+    plan::{Failure, Plan, Queued, Step, retry_wait},
 };
 
 /// Longest time without a look at the queue.
@@ -32,7 +32,7 @@ struct Job {
 struct Ended {
     job: Job,
     took: Duration,
-    result: Result<(), DeliverError>,
+    result: Result<Receipt, DeliverError>,
 }
 
 /// Delivers until `stop`; what is under way then is dropped, and delivered after the next start.
@@ -77,7 +77,9 @@ async fn carry_out<D: Deliver>(deliver: &D, job: Job) -> Ended {
         Some(only) if notices.is_empty() => Message::One(Box::new(only)),
         last => Message::Digest(notices.into_iter().chain(last).collect()),
     };
-    let result = match tokio::time::timeout(DELIVERY_MAX, deliver.deliver(&job.route, &message)).await {
+    // Messages in one digest have the same recipients: what was delivered to some of them goes by itself.
+    let done = job.messages.first().map(|(_, stored)| stored.done.clone()).unwrap_or_default();
+    let result = match tokio::time::timeout(DELIVERY_MAX, deliver.deliver(&job.route, &message, &done)).await {
         Ok(result) => result,
         Err(_) => Err(DeliverError::Later(format!("no end after {}", Shown(DELIVERY_MAX)))),
     };
@@ -129,13 +131,9 @@ impl State {
         let state = self.route_states.entry(id.clone()).or_default();
         state.is_busy = false;
         let error = match result {
-            Ok(()) => {
+            Ok(receipt) => {
                 state.succeeded(now.mono);
-                for (number, _) in &messages {
-                    self.queued.remove(number);
-                }
-                self.disk.finish(&messages);
-                return vec![Delivery::Delivered { route: id, messages: messages.len(), took }];
+                return self.delivered(now, Job { route, messages }, took, receipt);
             }
             Err(error) => error,
         };
@@ -148,10 +146,46 @@ impl State {
             return numbers.into_iter().filter_map(|number| self.reroute(number, to)).collect();
         }
         // Even what is refused for good is tried again while it may be mended: a person is waiting for it.
-        let after = state.failed(now.mono, &id);
+        let how = match &error {
+            DeliverError::Later(_) => Failure::ForNow,
+            DeliverError::Never(_) => Failure::ForGood,
+        };
+        let after = state.failed(now.mono, &id, how);
         let failures = state.failures;
         self.put_back(messages);
         vec![Delivery::Retrying { route: id, failures, after, why: error.to_string() }]
+    }
+
+    /// Takes in that a message has arrived, at least at some of its recipients. Those who could not have it now get it later,
+    /// by itself; the route works, so nothing else waits for them.
+    fn delivered(&mut self, now: Now, job: Job, took: Duration, receipt: Receipt) -> Vec<Delivery> {
+        let Job { route, mut messages } = job;
+        let id = route.id;
+        let delivered = Delivery::Delivered { route: id.clone(), messages: messages.len(), took };
+        let Receipt { served, refused, waiting } = receipt;
+        if waiting.is_empty() {
+            for (number, _) in &messages {
+                self.queued.remove(number);
+            }
+            self.disk.finish(&messages);
+        } else {
+            let done: Vec<String> = served.into_iter().chain(refused.iter().map(|(who, _)| who.clone())).collect();
+            for (_, stored) in &mut messages {
+                stored.done.extend(done.iter().cloned());
+            }
+            let numbers: Vec<u64> = messages.iter().map(|(number, _)| *number).collect();
+            self.put_back(messages);
+            for number in numbers {
+                if let Some(queued) = self.queued.get_mut(&number) {
+                    queued.next_at = now.mono.plus(retry_wait(queued.failures, &id, Failure::ForNow));
+                }
+            }
+        }
+        let recipients: Vec<_> = refused.into_iter().chain(waiting).collect();
+        let state = self.route_states.entry(id.clone()).or_default();
+        let had_refusals = std::mem::replace(&mut state.has_refusals, !recipients.is_empty());
+        let refused = Delivery::Refused { route: id, recipients };
+        if had_refusals || state.has_refusals { vec![delivered, refused] } else { vec![delivered] }
     }
 
     fn put_back(&mut self, messages: Vec<(u64, Stored)>) {
@@ -167,6 +201,7 @@ impl State {
         let mut stored = self.disk.read(number).ok()?;
         let from = std::mem::replace(&mut stored.route, to.clone());
         stored.tried.push(from.clone());
+        stored.done.clear();
         // When it cannot be written down, the old route is tried first after a restart.
         let _ = self.disk.write(number, &stored);
         self.queued.insert(number, Queued::of(number, &stored));

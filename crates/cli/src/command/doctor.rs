@@ -238,6 +238,8 @@ fn agent(status: &Status) -> Vec<Finding> {
             "journalctl -u ansai says why they cannot be",
         ),
     });
+    let standing = status.warnings.iter().map(|text| warn(text.to_string(), "journalctl -u ansai says since when"));
+    findings.extend(standing);
     findings
 }
 

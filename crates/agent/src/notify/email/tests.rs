@@ -76,13 +76,7 @@ fn a_wrong_address_is_named_and_a_strange_host_still_sends() {
     assert_eq!(header(&String::from_utf8(mail).unwrap(), "From"), Some("ansai@web-01"));
 }
 
-/// A server that answers the commands whose beginning is named as told, and everything else with 250; returns what it
-/// was sent.
-async fn converse(listener: TcpListener, answers: &[(&str, &str)]) -> String {
-    let (stream, _) = listener.accept().await.unwrap();
-    speak(stream, answers).await
-}
-
+/// Answers the commands whose beginning is named as told, and everything else with 250; returns what was sent.
 async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin, answers: &[(&str, &str)]) -> String {
     let mut stream = BufReader::new(stream);
     let (mut seen, mut is_data) = (String::new(), false);
@@ -103,11 +97,33 @@ async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin, answers: &[(&str, &s
     }
 }
 
-async fn send_to(answers: &[(&str, &str)]) -> (Result<(), DeliverError>, String) {
+/// Sends to a server that takes one connection after another, all but those in `done`; returns what it was sent in all of them.
+async fn send_besides(done: &[String], answers: &[(&str, &str)]) -> (Result<Receipt, DeliverError>, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let email = email(listener.local_addr().unwrap().port());
     let (message, options, secrets) = (one(NoticeKind::Healed), options(), Resolver::default());
-    tokio::join!(send(&email, &message, &options, &secrets), converse(listener, answers))
+    let (finished, mut is_over) = tokio::sync::oneshot::channel();
+    let client = async {
+        let result = send(&email, &message, &options, &secrets, done).await;
+        finished.send(()).unwrap();
+        result
+    };
+    let server = async {
+        let mut seen = String::new();
+        loop {
+            // A conversation that has begun is heard to its end.
+            tokio::select! {
+                biased;
+                accepted = listener.accept() => seen.push_str(&speak(accepted.unwrap().0, answers).await),
+                _ = &mut is_over => return seen,
+            }
+        }
+    };
+    tokio::join!(client, server)
+}
+
+async fn send_to(answers: &[(&str, &str)]) -> (Result<Receipt, DeliverError>, String) {
+    send_besides(&[], answers).await
 }
 
 #[tokio::test]
@@ -132,7 +148,7 @@ async fn without_a_server_or_a_certificate_authority_it_is_tried_later() {
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let ca = Email { security: SmtpSecurity::Tls, ca_file: Some("/nowhere/ca.pem".into()), ..email(port) };
     for (email, expected) in [(email(port), "refused"), (ca, "/nowhere/ca.pem")] {
-        let result = send(&email, &one(NoticeKind::Healed), &options(), &Resolver::default()).await;
+        let result = send(&email, &one(NoticeKind::Healed), &options(), &Resolver::default(), &[]).await;
         assert!(matches!(&result, Err(DeliverError::Later(why)) if why.contains(expected)), "{result:?}");
     }
 }
@@ -140,12 +156,12 @@ async fn without_a_server_or_a_certificate_authority_it_is_tried_later() {
 #[tokio::test]
 async fn a_password_is_never_sent_in_the_clear() {
     let email = Email { user: Some("u".into()), password: Some(SecretRef::Env("P".into())), ..email(1) };
-    let result = send(&email, &one(NoticeKind::Healed), &options(), &Resolver::default()).await;
+    let result = send(&email, &one(NoticeKind::Healed), &options(), &Resolver::default(), &[]).await;
     assert!(matches!(result, Err(DeliverError::Never(_))));
 }
 
 /// A conversation within TLS, with a client that trusts the authority in `ca`.
-async fn send_within_tls(server: &TestCertificate, ca: &TestCertificate) -> Result<(), DeliverError> {
+async fn send_within_tls(server: &TestCertificate, ca: &TestCertificate) -> Result<Receipt, DeliverError> {
     let dir = tempfile::tempdir().unwrap();
     let ca_file = dir.path().join("ca.pem");
     std::fs::write(&ca_file, ca.pem()).unwrap();
@@ -167,7 +183,7 @@ async fn send_within_tls(server: &TestCertificate, ca: &TestCertificate) -> Resu
             Err(error) => error.to_string(),
         }
     };
-    let (result, seen) = tokio::join!(send(&email, &message, &options, &secrets), server);
+    let (result, seen) = tokio::join!(send(&email, &message, &options, &secrets, &[]), server);
     // base64 of NUL, the user, NUL and the password.
     assert_eq!(result.is_ok(), seen.contains("AUTH PLAIN AG9wcwBwYXNzIHdvcmQ="), "{seen}");
     result
@@ -178,4 +194,22 @@ async fn a_password_is_sent_within_tls_to_whom_is_trusted() {
     let (server, other) = (TestCertificate::new(), TestCertificate::new());
     send_within_tls(&server, &server).await.unwrap();
     assert!(matches!(send_within_tls(&server, &other).await, Err(DeliverError::Later(_))));
+}
+
+/// W10.
+#[tokio::test]
+async fn one_bad_recipient_keeps_the_mail_from_nobody_else() {
+    for (refusal, is_final) in [("550 5.1.1 no such user", true), ("450 4.2.0 greylisted", false), ("552 full", true)] {
+        let (result, seen) = send_to(&[("RCPT TO:<ops@", refusal)]).await;
+        let receipt = result.unwrap();
+        assert_eq!(receipt.served, ["second@example.com"], "{refusal}");
+        let refused = if is_final { &receipt.refused } else { &receipt.waiting };
+        assert_eq!(refused.len(), 1, "{receipt:?}");
+        assert!(refused[0].0 == "Ops <ops@example.com>" && refused[0].1.contains(&refusal[4..]), "{receipt:?}");
+        assert_eq!(seen.matches("DATA\r\n").count(), 1, "the mail was sent once");
+    }
+    let (result, _) = send_besides(&["second@example.com".into()], &[("RCPT TO:<ops@", "450 later")]).await;
+    assert!(matches!(result, Err(DeliverError::Later(_))), "{result:?}");
+    let (result, _) = send_to(&[("RCPT TO:<ops@", "421 too busy")]).await;
+    assert!(matches!(result, Err(DeliverError::Later(_))), "what is not of a recipient is of the route: {result:?}");
 }

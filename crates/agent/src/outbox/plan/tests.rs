@@ -34,6 +34,8 @@ fn queued(number: u64, route: &str) -> Queued {
         at: WallTime(0),
         failures: 0,
         is_in_flight: false,
+        is_partly_delivered: false,
+        next_at: MonoTime::default(),
     }
 }
 
@@ -84,19 +86,24 @@ fn messages_go_in_order_one_at_a_time_a_route_and_routes_beside_each_other() {
 #[test]
 fn a_route_that_failed_rests_and_then_tries_its_oldest() {
     let mut scene = Scene::new(vec![route("a", None, 9)], vec![queued(1, "a"), queued(2, "a")]);
-    let wait = scene.states.entry(id("a")).or_default().failed(MonoTime::default(), &id("a"));
+    let wait = scene.states.entry(id("a")).or_default().failed(MonoTime::default(), &id("a"), Failure::ForNow);
     assert_eq!(scene.at(5).steps, []);
     assert_eq!(scene.at(5).next_at, Some(MonoTime::default().plus(wait)));
     assert_eq!(scene.at(wait.as_secs() + 1).steps, [send(1, "a")]);
 }
 
 #[test]
-fn the_wait_doubles_up_to_a_quarter_of_an_hour_with_a_little_more() {
-    let waits: Vec<u64> = (1..12).map(|failures| retry_wait(failures, &id("a")).as_secs()).collect();
-    for (wait, least) in waits.iter().zip([10, 20, 40, 80, 160, 320, 640, 900, 900, 900, 900]) {
-        assert!((least..=least + least / 10).contains(wait), "{waits:?}");
+fn the_wait_doubles_up_to_a_minute_or_an_hour_with_a_little_more() {
+    let waits = |how| -> Vec<u64> { (1..12).map(|failures| retry_wait(failures, &id("a"), how).as_secs()).collect() };
+    let limits = [
+        (Failure::ForNow, [10, 20, 40, 60, 60, 60, 60, 60, 60, 60, 60]),
+        (Failure::ForGood, [10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600]),
+    ];
+    for (how, least) in limits {
+        let waits = waits(how);
+        assert!(waits.iter().zip(least).all(|(wait, least)| (least..=least + least / 10).contains(wait)), "{waits:?}");
     }
-    assert_ne!(retry_wait(8, &id("a")), retry_wait(8, &id("b")));
+    assert_ne!(retry_wait(8, &id("a"), Failure::ForNow), retry_wait(8, &id("b"), Failure::ForNow));
 }
 
 #[test]
@@ -104,10 +111,10 @@ fn after_three_failures_the_fallback_has_the_messages_once() {
     let mut scene = Scene::new(vec![route("a", Some("b"), 9), route("b", Some("a"), 9)], vec![queued(1, "a")]);
     let state = scene.states.entry(id("a")).or_default();
     for _ in 0..2 {
-        state.failed(MonoTime::default(), &id("a"));
+        state.failed(MonoTime::default(), &id("a"), Failure::ForNow);
     }
     assert_eq!(scene.at(1).steps, []);
-    scene.states.get_mut(&id("a")).unwrap().failed(MonoTime::default(), &id("a"));
+    scene.states.get_mut(&id("a")).unwrap().failed(MonoTime::default(), &id("a"), Failure::ForNow);
     assert_eq!(scene.at(1).steps, [Step::Reroute { number: 1, to: id("b") }]);
     // A message that was on the fallback already does not go round in a circle.
     scene.queued.get_mut(&1).unwrap().tried = vec![id("b")];
@@ -172,4 +179,15 @@ fn a_message_that_never_arrives_holds_no_other_up() {
     let mut scene = Scene::new(vec![route("a", None, 9)], vec![queued(1, "a"), queued(2, "a")]);
     scene.queued.get_mut(&1).unwrap().failures = 1;
     assert_eq!(scene.at(0).steps, [send(2, "a")]);
+}
+
+#[test]
+fn what_some_have_already_goes_by_itself_and_keeps_nothing_waiting() {
+    let mut scene = Scene::new(vec![route("a", None, 1)], (1..=4).map(|number| queued(number, "a")).collect());
+    let rest = scene.queued.get_mut(&2).unwrap();
+    (rest.is_partly_delivered, rest.next_at) = (true, MonoTime::default().plus(MINUTE));
+    let before = scene.at(0);
+    assert_eq!(before.steps, [Step::Digest { numbers: vec![1, 3, 4], route: id("a") }]);
+    assert_eq!(before.next_at, Some(MonoTime::default().plus(MINUTE)));
+    assert_eq!(scene.at(60).steps, [send(2, "a")]);
 }

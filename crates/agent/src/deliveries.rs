@@ -1,0 +1,68 @@
+//! What becomes of messages, told in the log, the metrics and, where people do not get what others do, the status. It delivers
+//! nothing.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use ansai_model::id::RouteId;
+
+use crate::{
+    clock::Clock,
+    metrics::Metrics,
+    outbox::{Delivery, Observer},
+    warnings::{Topic, Warnings},
+};
+
+/// Who does not get the messages of a route, and why.
+type Refused = BTreeMap<RouteId, Vec<(String, String)>>;
+
+/// Tells of each delivery.
+pub(crate) fn observer(metrics: &Arc<Metrics>, warnings: &Warnings, clock: &Clock) -> Observer {
+    let (metrics, warnings, clock) = (metrics.clone(), warnings.clone(), clock.clone());
+    let refused = Mutex::new(Refused::new());
+    Arc::new(move |delivery: &Delivery| {
+        metrics.delivery(delivery);
+        log(delivery);
+        if let Delivery::Refused { route, recipients } = delivery {
+            // Every change is one insert or remove.
+            let mut refused = refused.lock().unwrap_or_else(PoisonError::into_inner);
+            match recipients.is_empty() {
+                true => drop(refused.remove(route)),
+                false => drop(refused.insert(route.clone(), recipients.clone())),
+            }
+            match words(&refused) {
+                Some(words) => warnings.raise(clock.now().wall, Topic::Recipients, words),
+                None => drop(warnings.end(Topic::Recipients)),
+            }
+        }
+    })
+}
+
+fn log(delivery: &Delivery) {
+    match delivery {
+        Delivery::Delivered { route, messages, took } => {
+            tracing::info!("told {route}: {messages} messages in {took:?}");
+        }
+        // The warning says it.
+        Delivery::Refused { .. } => {}
+        Delivery::Retrying { route, failures, after, why } => {
+            tracing::warn!("{route} could not be told ({failures} times, again in {after:?}): {why}");
+        }
+        Delivery::Rerouted { incident, from, to } => tracing::warn!("{incident} is told on {to} instead of {from}"),
+        Delivery::Dead { why, .. } => tracing::error!("a message is given up: {why}"),
+        Delivery::Dropped { incident, .. } => {
+            tracing::warn!("a message about {incident} gave its place to another");
+        }
+    }
+}
+
+fn words(refused: &Refused) -> Option<String> {
+    let of = |(route, who): (&RouteId, &Vec<(String, String)>)| {
+        let each: Vec<String> = who.iter().map(|(who, why)| format!("{who} ({why})")).collect();
+        format!("{} of the route {route}", each.join(", "))
+    };
+    let all: Vec<String> = refused.iter().map(of).collect();
+    (!all.is_empty()).then(|| format!("no mail reaches {}; the others have it", all.join("; ")))
+}
