@@ -3,6 +3,7 @@
 mod domains;
 mod footprint;
 mod heal;
+mod hosts;
 mod spent;
 
 use std::time::Duration;
@@ -15,6 +16,7 @@ use crate::cargo;
 pub(crate) use domains::run as domains;
 pub(crate) use footprint::run as footprint;
 pub(crate) use heal::run as heal;
+pub(crate) use hosts::run as hosts;
 
 /// The lab with the release program: what is measured is what is shipped.
 fn prepare() -> Result<()> {

@@ -17,6 +17,7 @@ cargo xtask test              every test: formatting, lints, tidy, unit, contrac
 cargo xtask demo [--keep]     a lab host, broken in nine ways and healed before your eyes
 cargo xtask bench heal        SIGKILL to healed, beside systemd's own restart and monit
 cargo xtask bench footprint   memory and processor time of the agent at rest and with 1,000 checks
+cargo xtask bench hosts       large hosts: memory, processor time, bytes written and the time of a status, beside their limits
 cargo xtask bench domains     what watching filesystems, certificates, TLS sockets and memory takes on top
 cargo xtask bench engine      observations per second on one core
 cargo xtask bench clean       a tree of 1,000,000 files cleaned to a goal, beside find -delete
@@ -49,11 +50,12 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["demo"] => demo::run(demo::After::End),
         ["demo", "--keep"] => demo::run(demo::After::Keep),
         // What is measured is what is shipped: the lab takes programs from beside the one that runs.
-        ["bench", what @ ("heal" | "footprint" | "domains")] if cfg!(debug_assertions) => {
+        ["bench", what @ ("heal" | "footprint" | "domains" | "hosts")] if cfg!(debug_assertions) => {
             cargo::run(&["run", "--release", "--quiet", "-p", "xtask", "--", "bench", what])
         }
         ["bench", "heal"] => bench::heal(),
         ["bench", "domains"] => bench::domains(),
+        ["bench", "hosts"] => bench::hosts(),
         ["bench", "footprint"] => bench::footprint(),
         ["bench", "engine"] => cargo::run(&["run", "--release", "--quiet", "-p", "ansai-sim", "--", "bench"]),
         ["bench", "leaks"] => judged("leaks::"),

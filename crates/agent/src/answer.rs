@@ -3,6 +3,7 @@
 use ansai_engine::{HostEngine, effect::Answer, explain::CheckView};
 use ansai_host::port::Host;
 use ansai_model::{
+    bundle::Target,
     id::{IncidentId, TargetId},
     observation::Health,
     policy::Scope,
@@ -46,22 +47,21 @@ pub(crate) fn targets(engine: &HostEngine, now: Now) -> Vec<TargetStatus> {
         Some((_, Health::Unknown, _)) if check.hard == Health::Healthy => Health::Unknown,
         Some(_) | None => check.hard,
     };
-    let ids: Vec<TargetId> = engine.bundle().parts().targets.keys().cloned().collect();
-    ids.into_iter()
-        .filter_map(|target| engine.explain(now, &target))
-        .map(|explanation| {
-            let worst = explanation.checks.iter().max_by_key(|check| rank(shown(check)));
-            let summary = worst.and_then(|check| check.last.as_ref()).map(|(_, _, text)| text.clone());
-            TargetStatus {
-                health: worst.map(shown).unwrap_or_default(),
-                summary: summary.unwrap_or_else(|| "not looked at yet".into()),
-                incident: explanation.incidents.first().map(|incident| incident.id),
-                explanation: explanation.summary,
-                is_critical: engine.bundle().parts().targets.get(&explanation.target).is_some_and(|t| t.is_critical),
-                target: explanation.target,
-            }
+    let targets = engine.bundle().parts().targets.iter();
+    let status = |(id, target): (&TargetId, &Target)| {
+        let standing = engine.standing(now, id)?;
+        let worst = standing.checks.iter().max_by_key(|check| rank(shown(check)));
+        let summary = worst.and_then(|check| check.last.as_ref()).map(|(_, _, text)| text.clone());
+        Some(TargetStatus {
+            health: worst.map(shown).unwrap_or_default(),
+            summary: summary.unwrap_or_else(|| "not looked at yet".into()),
+            incident: standing.incidents.first().map(|incident| incident.id),
+            explanation: standing.summary,
+            is_critical: target.is_critical,
+            target: id.clone(),
         })
-        .collect()
+    };
+    targets.filter_map(status).collect()
 }
 
 /// Holds and silences in words.

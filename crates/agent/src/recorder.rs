@@ -1,23 +1,33 @@
-//! What of the loop goes into the journal, so that `ansai replay` can step through it: every input but time passing,
-//! and of healthy observations only the first of a row while nothing is open. It decides nothing and is asked nothing.
+//! What of the loop goes into the journal, so that `ansai replay` can step through it: every input but time passing, and
+//! of what says nothing new only the first of a row, unless an open incident waits for it. It decides nothing and is asked
+//! nothing.
+//!
+//! A bundle is as large as its host: it stands in a file of its own, to which snapshots and inputs refer.
 
-use std::{cell::Cell, collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use ansai_engine::{HostEngine, Input, State};
 use ansai_model::{
-    bundle::Bundle, domain::service::UnitSnapshot, id::CheckId, observation::Health, text::Text, time::Now,
+    domain::service::UnitSnapshot,
+    id::CheckId,
+    observation::{Health, Observation},
+    text::Text,
+    time::Now,
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::journal::{Journal, Notice, Reader};
+use crate::journal::{Journal, Next, Notice, Weight};
 
-/// What happened, and when.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Recorded {
-    /// When the engine was told.
-    pub at: Now,
-    /// What it was told.
-    pub input: Input,
+mod records;
+
+pub use records::{Recorded, Records, Snapshot};
+
+#[derive(Serialize)]
+struct SnapshotRef<'a> {
+    at: Now,
+    /// The attachment with the bundle in force.
+    bundle_file: u64,
+    state: &'a State,
 }
 
 #[derive(Serialize)]
@@ -26,36 +36,46 @@ struct RecordedRef<'a> {
     input: &'a Input,
 }
 
-/// What the engine was made of when a segment began. What its checks had seen is not in it: they begin unknown.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Snapshot {
-    /// When.
-    pub at: Now,
-    /// The bundle in force.
-    pub bundle: Bundle,
-    /// The ledger's state.
-    pub state: State,
-}
-
+/// In place of [`Input::Apply`].
 #[derive(Serialize)]
-struct SnapshotRef<'a> {
+struct AppliedRef {
     at: Now,
-    bundle: &'a Bundle,
-    state: &'a State,
+    apply_file: u64,
 }
 
-/// Reads a recorded journal, oldest first.
-pub type Records = Reader<Snapshot, Recorded>;
+/// What was last told of a check that does not fail.
+#[derive(Debug)]
+struct Told {
+    /// In which segment.
+    segment: u64,
+    health: Health,
+    /// What of it must be the same for the next one to be left out: the state of a unit, or why nothing is known. Figures,
+    /// as a latency, differ each time and mean nothing while healthy.
+    unit: Option<Box<UnitSnapshot>>,
+    why: Option<Text>,
+}
 
-/// What of a healthy observation must be the same for the next one to be left out: the state of a unit. Figures, as a
-/// latency, differ each time and mean nothing while healthy.
-type Known = Option<Box<UnitSnapshot>>;
+impl Told {
+    fn says(&self, observation: &Observation) -> bool {
+        self.health == observation.health()
+            && self.unit.as_deref() == observation.unit()
+            && self.why.as_ref() == why(observation)
+    }
+}
+
+fn why(observation: &Observation) -> Option<&Text> {
+    (observation.health() == Health::Unknown).then(|| observation.summary())
+}
 
 /// Writes the inputs of one loop.
 #[derive(Debug)]
 pub struct Recorder {
     journal: Journal,
-    healthy: BTreeMap<CheckId, Known>,
+    /// How many segments this recorder has begun.
+    segment: u64,
+    /// The attachment with the bundle in force, when there is one.
+    bundle: Option<u64>,
+    told: BTreeMap<CheckId, Told>,
     hold_file: Option<Text>,
 }
 
@@ -63,51 +83,83 @@ impl Recorder {
     /// A recorder with its journal in `dir`, of at most `bytes_max` bytes.
     #[must_use]
     pub fn open(dir: &Path, bytes_max: u64) -> Self {
-        Self { journal: Journal::open(dir, bytes_max), healthy: BTreeMap::new(), hold_file: None }
+        let journal = Journal::open(dir, bytes_max);
+        Self { journal, segment: 0, bundle: None, told: BTreeMap::new(), hold_file: None }
     }
 
     /// Records an input before the engine is told, when it can matter.
     pub fn record(&mut self, now: Now, input: &Input, engine: &HostEngine) {
-        if !self.matters(input, engine) {
-            return;
+        let Some(weight) = self.weight(input, engine) else { return };
+        match self.journal.next(now.mono) {
+            Next::Record => {}
+            Next::Segment => self.begin(now, engine),
+            Next::Lost => return self.lose(input),
         }
-        let has_begun = Cell::new(false);
-        let snapshot = || {
-            has_begun.set(true);
-            SnapshotRef { at: now, bundle: engine.bundle(), state: engine.state() }
-        };
-        self.journal.append(now.mono, &RecordedRef { at: now, input }, snapshot);
-        if has_begun.get() {
-            // A segment can be read without those before it, so it tells anew who is healthy and whether HOLD is there.
-            self.healthy.clear();
-            self.hold_file = None;
+        match input {
+            Input::Apply(bundle) => {
+                self.bundle = self.journal.attach(now.mono, &**bundle);
+                if let Some(apply_file) = self.bundle {
+                    self.journal.append(now.mono, &AppliedRef { at: now, apply_file }, weight);
+                }
+            }
+            input => self.journal.append(now.mono, &RecordedRef { at: now, input }, weight),
+        }
+        if let Input::Observed { check, observation } = input {
+            self.tell(check, observation);
         }
     }
 
-    fn matters(&mut self, input: &Input, engine: &HostEngine) -> bool {
+    /// A segment can be read without those before it, so in it is told anew who is healthy and whether HOLD is there.
+    fn begin(&mut self, now: Now, engine: &HostEngine) {
+        self.segment += 1;
+        self.hold_file = None;
+        self.bundle = self.bundle.or_else(|| self.journal.attach(now.mono, engine.bundle()));
+        if let Some(bundle_file) = self.bundle {
+            self.journal.begin(now.mono, &SnapshotRef { at: now, bundle_file, state: engine.state() });
+        }
+    }
+
+    /// What is lost may have been a bundle, and a smaller one may fit.
+    fn lose(&mut self, input: &Input) {
+        if matches!(input, Input::Apply(_)) {
+            self.bundle = None;
+            self.journal.try_again();
+        }
+    }
+
+    fn tell(&mut self, check: &CheckId, observation: &Observation) {
+        if observation.health() == Health::Failing {
+            self.told.remove(check);
+            return;
+        }
+        let (segment, health) = (self.segment, observation.health());
+        let (unit, why) = (observation.unit().cloned().map(Box::new), why(observation).cloned());
+        self.told.insert(check.clone(), Told { segment, health, unit, why });
+    }
+
+    /// What an input is to the journal; nothing when it is left out.
+    fn weight(&mut self, input: &Input, engine: &HostEngine) -> Option<Weight> {
         match input {
-            Input::Tick => false,
+            Input::Tick => None,
             Input::HoldFile(text) => {
                 let has_changed = self.hold_file != *text;
                 self.hold_file.clone_from(text);
-                has_changed
+                has_changed.then_some(Weight::New)
             }
             Input::Observed { check, observation } => {
-                if observation.health() != Health::Healthy {
-                    self.healthy.remove(check);
-                    return true;
+                let Some(told) = self.told.get(check).filter(|told| told.says(observation)) else {
+                    return Some(Weight::New);
+                };
+                if engine.bears_on_incident(check) {
+                    return Some(Weight::New);
                 }
-                let unit = observation.unit();
-                let is_known = self.healthy.get(check).is_some_and(|known| known.as_deref() == unit);
-                if !is_known {
-                    self.healthy.insert(check.clone(), unit.cloned().map(Box::new));
-                }
-                !is_known || !engine.state().incidents.is_empty()
+                (told.segment != self.segment).then_some(Weight::Repeated)
             }
-            Input::Apply(_) => {
-                // Checks may have gone; those that are left tell once more.
-                self.healthy.clear();
-                true
+            Input::Apply(bundle) => {
+                // What is looked at in another way has said nothing yet.
+                let (old, new) = (&engine.bundle().parts().checks, &bundle.parts().checks);
+                self.told.retain(|id, _| old.get(id).map(|check| &check.probe) == new.get(id).map(|check| &check.probe));
+                Some(Weight::New)
             }
             Input::Started
             | Input::Hint(_)
@@ -117,7 +169,7 @@ impl Recorder {
             | Input::Dispatched { .. }
             | Input::Operator { .. }
             | Input::Facts(_)
-            | Input::Ledger(_) => true,
+            | Input::Ledger(_) => Some(Weight::New),
         }
     }
 

@@ -49,6 +49,17 @@ pub struct Explanation {
     pub summary: Text,
 }
 
+/// A target as it stands, without what might be done about it: what is said of each target at once.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// What its checks say.
+    pub checks: Vec<CheckView>,
+    /// Its open incidents.
+    pub incidents: Vec<IncidentView>,
+    /// In one sentence: what is happening, or why nothing is.
+    pub summary: Text,
+}
+
 /// A check as it stands.
 #[derive(Clone, Debug, Serialize)]
 pub struct CheckView {
@@ -99,17 +110,23 @@ pub struct RuleView {
 }
 
 impl HostEngine {
-    /// Everything that bears on a target; `None` when there is no such target.
+    /// How a target stands; `None` when there is no such target.
     #[must_use]
-    pub fn explain(&self, now: Now, target: &TargetId) -> Option<Explanation> {
+    pub fn standing(&self, now: Now, target: &TargetId) -> Option<Standing> {
         let index = self.targets.get(target)?;
         let checks: Vec<_> = index.checks.iter().map(|slot| self.check_view(*slot)).collect();
         let incidents: Vec<_> = index.open.iter().filter_map(|id| self.incident_view(now, *id)).collect();
+        let summary = summary(&checks, &incidents, index.rules.is_empty());
+        Some(Standing { checks, incidents, summary })
+    }
+
+    /// Everything that bears on a target; `None` when there is no such target.
+    #[must_use]
+    pub fn explain(&self, now: Now, target: &TargetId) -> Option<Explanation> {
+        let Standing { checks, incidents, summary } = self.standing(now, target)?;
         let parts = self.bundle.parts();
-        let rules: Vec<_> = parts
-            .rules
-            .values()
-            .filter(|rule| rule.target == *target)
+        let rules: Vec<_> = self
+            .rules_of(target)
             .map(|rule| RuleView {
                 id: rule.id.clone(),
                 autonomy: rule.autonomy,
@@ -129,7 +146,7 @@ impl HostEngine {
         let breaker = breaker.max().unwrap_or("closed");
         let silence = wishes::silence_on(self, target, now).map(|(_, silence)| silence);
         Some(Explanation {
-            summary: summary(&checks, &incidents, rules.is_empty()),
+            summary,
             target: target.clone(),
             checks,
             incidents,

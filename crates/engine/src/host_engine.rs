@@ -12,7 +12,7 @@ use ansai_model::{
     bundle::Bundle,
     condition::Value,
     hint::Hint,
-    id::{CheckId, IncidentId, TargetId, UnitName},
+    id::{CheckId, IncidentId, RuleId, TargetId, UnitName},
     notify::NoticeKind,
     observation::{Health, Observation},
     probe::Probe,
@@ -56,6 +56,8 @@ pub struct HostEngine {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TargetIndex {
     pub(crate) checks: Vec<usize>,
+    /// Its rules, in the order of their names.
+    pub(crate) rules: Box<[RuleId]>,
     /// Whether its checks are governed by different rules, so that they fail and are healed apart.
     pub(crate) is_divided: bool,
     pub(crate) open: BTreeSet<IncidentId>,
@@ -186,6 +188,16 @@ impl HostEngine {
     #[must_use]
     pub fn probe(&self, check: &CheckId) -> Option<(&Probe, Duration)> {
         self.bundle.parts().checks.get(check).map(|check| (&check.probe, check.timeout))
+    }
+
+    /// Whether an open incident waits for what a check says next: it is about the check's target, or about one that waits on
+    /// it. For every other a look that says what the last one said changes nothing.
+    #[must_use]
+    pub fn bears_on_incident(&self, check: &CheckId) -> bool {
+        let Some(check) = self.bundle.parts().checks.get(check) else { return false };
+        let targets = &self.bundle.parts().targets;
+        let waits = |target: &TargetId| targets.get(target).is_some_and(|target| target.waits_on(&check.target));
+        self.state.incidents.values().any(|incident| incident.target == check.target || waits(&incident.target))
     }
 
     pub(crate) fn changed(&mut self, now: Now) {

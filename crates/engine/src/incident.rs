@@ -246,8 +246,7 @@ impl HostEngine {
     }
 
     pub(crate) fn rules_for<'a>(&'a self, incident: &'a Incident) -> impl Iterator<Item = &'a Rule> {
-        let rules = self.bundle.parts().rules.values();
-        rules.filter(|rule| rule.target == incident.target && rule.checks.contains(&incident.check))
+        self.rules_of(&incident.target).filter(|rule| rule.checks.contains(&incident.check))
     }
 
     /// The policy of an incident: that of its remediation, or of its rule.

@@ -38,7 +38,7 @@ impl HostEngine {
     /// The action that keeps what the target's runbook could put back, with the validator of the same runbook.
     fn keeping(&self, target: &ansai_model::id::TargetId) -> Option<Action> {
         let parts = self.bundle.parts();
-        let rule = parts.rules.values().find(|rule| rule.target == *target)?;
+        let rule = self.rules_of(target).next()?;
         let rungs = &parts.runbooks.get(&rule.runbook)?.rungs;
         let validator = rungs.iter().find_map(validator_in)?;
         rungs.iter().flat_map(|rung| &rung.steps).find_map(|step| match step {

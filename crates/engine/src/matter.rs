@@ -20,15 +20,19 @@ mod aside;
 mod memory;
 
 impl HostEngine {
-    /// Notes which rules cover which checks of the targets that more than one rule divides; of the others, which are nearly
-    /// all, nothing has to be asked.
+    /// Notes the rules of each target, and of those that more than one rule divides which rules cover which checks; of the
+    /// others, which are nearly all, nothing has to be asked.
     pub(crate) fn divide_targets(&mut self) {
         let mut rules: BTreeMap<&TargetId, Vec<&Rule>> = BTreeMap::new();
         for rule in self.bundle.parts().rules.values() {
             rules.entry(&rule.target).or_default().push(rule);
         }
-        for (target, rules) in rules.into_iter().filter(|(_, rules)| rules.len() > 1) {
+        for (target, rules) in rules {
             let Some(index) = self.targets.get_mut(target) else { continue };
+            index.rules = rules.iter().map(|rule| rule.id.clone()).collect();
+            if rules.len() < 2 {
+                continue;
+            }
             index.is_divided = true;
             for slot in &index.checks {
                 let Some(state) = self.checks.get_mut(*slot) else { continue };
@@ -38,6 +42,12 @@ impl HostEngine {
                 state.rules = bits.fold(0, |all, bit: u64| all | bit);
             }
         }
+    }
+
+    /// The rules of a target, in the order of their names.
+    pub(crate) fn rules_of(&self, target: &TargetId) -> impl Iterator<Item = &Rule> {
+        let rules = self.targets.get(target).into_iter().flat_map(|index| &index.rules);
+        rules.filter_map(|rule| self.bundle.parts().rules.get(rule))
     }
 
     /// Whether two checks of a target are one matter: one rule covers both, or no rule covers one of them.

@@ -292,7 +292,7 @@ impl HostEngine {
             ));
         }
         let parts = self.bundle.parts();
-        let rule = parts.rules.values().find(|rule| rule.target == *target);
+        let rule = self.rules_of(target).next();
         let of_target = rule.and_then(|rule| parts.policies.get(&rule.policy)).map(|policy| policy.target_budget);
         let memory = self.state.targets.get(target).map(|memory| &memory.actions);
         let budgets = of_target.zip(memory).into_iter().chain([(parts.settings.host_budget, &self.state.host_actions)]);

@@ -2,15 +2,15 @@
 
 use std::{
     collections::VecDeque,
-    fs::File,
-    io::{self, BufRead, BufReader, Read},
+    fmt,
+    io::{self, BufRead, Read},
     marker::PhantomData,
     path::{Path, PathBuf},
 };
 
 use serde::de::DeserializeOwned;
 
-use super::{Entry, LINE_BYTES_MAX, numbers, path};
+use super::{Entry, LINE_BYTES_MAX, attachment, files};
 
 /// Something found in a journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,11 +36,25 @@ pub enum Item<S, R> {
 }
 
 /// A journal that is being read, oldest first. It ends after the last segment that was there when it was opened.
-#[derive(Debug)]
 pub struct Reader<S, R> {
+    dir: PathBuf,
     segments: VecDeque<PathBuf>,
-    current: Option<(PathBuf, BufReader<File>, u64)>,
+    current: Option<Current>,
     entries: PhantomData<fn() -> (S, R)>,
+}
+
+/// The segment that is being read.
+struct Current {
+    path: PathBuf,
+    file: Box<dyn BufRead>,
+    /// The last line that was read, from 1.
+    line: u64,
+}
+
+impl<S, R> fmt::Debug for Reader<S, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").field("segments", &self.segments).finish_non_exhaustive()
+    }
 }
 
 impl<S: DeserializeOwned, R: DeserializeOwned> Reader<S, R> {
@@ -49,24 +63,40 @@ impl<S: DeserializeOwned, R: DeserializeOwned> Reader<S, R> {
     /// # Errors
     /// When there is nothing of that name, or no segment in it.
     pub fn open(place: &Path) -> io::Result<Self> {
-        let segments: VecDeque<PathBuf> = match place.metadata()?.is_dir() {
-            true => numbers(place).into_iter().map(|number| path(place, number)).collect(),
-            false => VecDeque::from([place.to_owned()]),
+        let (dir, segments) = if place.metadata()?.is_dir() {
+            let segments = files::list(place).into_iter().filter(files::Found::is_segment);
+            (place.to_owned(), segments.map(|file| file.path).collect())
+        } else {
+            (place.parent().unwrap_or(Path::new("")).to_owned(), VecDeque::from([place.to_owned()]))
         };
         if segments.is_empty() {
             return Err(io::Error::new(io::ErrorKind::NotFound, "there is no journal in it"));
         }
-        Ok(Self { segments, current: None, entries: PhantomData })
+        Ok(Self { dir, segments, current: None, entries: PhantomData })
+    }
+
+    /// What a line refers to by its number.
+    ///
+    /// # Errors
+    /// When it is not beside the segment, or cannot be read.
+    pub fn attachment<T: DeserializeOwned>(&self, number: u64) -> io::Result<T> {
+        attachment::read(&self.dir, number)
+    }
+
+    /// Where the line stands that was read last, for whoever cannot make sense of it.
+    #[must_use]
+    pub fn place(&self) -> (PathBuf, u64) {
+        self.current.as_ref().map_or_else(Default::default, |current| (current.path.clone(), current.line))
     }
 
     /// The next line of the current segment; none at its end.
     fn line(&mut self) -> Option<Item<S, R>> {
-        let (path, file, line) = self.current.as_mut()?;
-        *line += 1;
-        let (path, line) = (path.clone(), *line);
+        let current = self.current.as_mut()?;
+        current.line += 1;
+        let (path, line, file) = (current.path.clone(), current.line, &mut *current.file);
         let mut bytes = Vec::new();
         let limit = LINE_BYTES_MAX as u64 + 1;
-        match file.take(limit).read_until(b'\n', &mut bytes) {
+        match (&mut *file).take(limit).read_until(b'\n', &mut bytes) {
             Ok(0) => None,
             Ok(_) if bytes.last() == Some(&b'\n') => Some(match serde_json::from_slice(&bytes) {
                 Ok(entry) => Item::Entry(entry),
@@ -83,7 +113,10 @@ impl<S: DeserializeOwned, R: DeserializeOwned> Reader<S, R> {
             Err(error) => {
                 // Nothing says where the next line would begin.
                 self.current = None;
-                Some(Item::Unreadable { path, line, why: error.to_string() })
+                Some(match error.kind() {
+                    io::ErrorKind::UnexpectedEof => Item::Torn { path, line },
+                    _ => Item::Unreadable { path, line, why: error.to_string() },
+                })
             }
         }
     }
@@ -98,8 +131,8 @@ impl<S: DeserializeOwned, R: DeserializeOwned> Iterator for Reader<S, R> {
                 return Some(item);
             }
             let path = self.segments.pop_front()?;
-            match File::open(&path) {
-                Ok(file) => self.current = Some((path, BufReader::new(file), 0)),
+            match files::open(&path) {
+                Ok(file) => self.current = Some(Current { path, file, line: 0 }),
                 // The agent that is still writing has removed it: the oldest go.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {

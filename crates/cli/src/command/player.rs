@@ -22,8 +22,8 @@ const ANSWERS_MAX: usize = 100_000;
 
 /// What stands for the host.
 pub(super) trait World {
-    /// What comes of an effect, and how long after it; `None` when nothing does.
-    fn answer(&mut self, effect: &Effect, has_open: bool) -> Option<(Duration, Input)>;
+    /// What comes of an effect of this engine, and how long after it; `None` when nothing does.
+    fn answer(&mut self, effect: &Effect, engine: &HostEngine) -> Option<(Duration, Input)>;
 }
 
 /// A line of the story: a step of an incident.
@@ -114,8 +114,8 @@ impl<W: World> Player<W> {
             let Some(input) = inputs.pop_front() else { return };
             let effects = self.engine.step(self.now, input);
             self.tell(&effects);
-            let has_open = self.has_open();
-            for (after, input) in effects.iter().filter_map(|effect| self.world.answer(effect, has_open)) {
+            let (world, engine) = (&mut self.world, &self.engine);
+            for (after, input) in effects.iter().filter_map(|effect| world.answer(effect, engine)) {
                 if after.is_zero() {
                     inputs.push_back(input);
                 } else {

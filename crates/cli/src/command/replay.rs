@@ -15,7 +15,7 @@ use ansai_agent::{
     recorder::{Records, Snapshot},
 };
 use ansai_config::Configuration;
-use ansai_engine::{Effect, Input};
+use ansai_engine::{Effect, HostEngine, Input};
 use ansai_model::{
     bundle::Bundle,
     domain::service::ActiveState,
@@ -38,16 +38,16 @@ use crate::{
 /// Most lines of a story; a journal of gigabytes is told from its beginning.
 const LINES_MAX: usize = 100_000;
 
-/// The world as it was recorded: only rows of healthy observations were left out, and are filled in.
+/// The world as it was recorded: what said nothing new and no incident waited for was left out, and is filled in.
 #[derive(Default)]
 struct Recording {
-    healthy: BTreeMap<CheckId, Observation>,
+    last: BTreeMap<CheckId, Observation>,
 }
 
 impl World for Recording {
-    fn answer(&mut self, effect: &Effect, has_open: bool) -> Option<(Duration, Input)> {
+    fn answer(&mut self, effect: &Effect, engine: &HostEngine) -> Option<(Duration, Input)> {
         let Effect::Observe(check) = effect else { return None };
-        let observation = self.healthy.get(check).filter(|_| !has_open)?.clone();
+        let observation = self.last.get(check).filter(|_| !engine.bears_on_incident(check))?.clone();
         Some((Duration::ZERO, Input::Observed { check: check.clone(), observation }))
     }
 }
@@ -124,8 +124,8 @@ fn play(journal: &Path, other: Option<&Configuration>) -> Result<Told, Failure> 
 fn feed(player: &mut Player<Recording>, at: ansai_model::time::Now, input: Input) {
     if let Input::Observed { check, observation } = &input {
         match observation.health() {
-            Health::Healthy => player.world.healthy.insert(check.clone(), observation.clone()),
-            Health::Failing | Health::Unknown => player.world.healthy.remove(check),
+            Health::Healthy | Health::Unknown => player.world.last.insert(check.clone(), observation.clone()),
+            Health::Failing => player.world.last.remove(check),
         };
     }
     player.feed(at, input);

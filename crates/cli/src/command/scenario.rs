@@ -16,7 +16,7 @@ mod details;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use ansai_engine::{Effect, Input, State};
+use ansai_engine::{Effect, HostEngine, Input, State};
 use ansai_model::{
     action::ActionOutcome,
     bundle::Bundle,
@@ -245,7 +245,7 @@ impl Script {
 }
 
 impl World for Script {
-    fn answer(&mut self, effect: &Effect, _has_open: bool) -> Option<(Duration, Input)> {
+    fn answer(&mut self, effect: &Effect, _engine: &HostEngine) -> Option<(Duration, Input)> {
         match effect {
             Effect::Observe(check) => {
                 Some((LOOK, Input::Observed { check: check.clone(), observation: self.look(check) }))

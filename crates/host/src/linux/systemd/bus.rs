@@ -23,10 +23,14 @@ use zbus::{
     zvariant::DynamicType,
 };
 
+use self::crowd::ServiceKind;
 use super::{
     told::{Properties, Told},
     tracker::Tracker,
 };
+
+mod connect;
+pub(super) mod crowd;
 
 /// Longest wait for a reply.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -72,6 +76,8 @@ struct State {
     jobs: BTreeMap<String, oneshot::Sender<Result<String, CallError>>>,
     tracker: Tracker,
     told: Told,
+    /// Of units that were asked once, until systemd reads its files anew.
+    kinds: BTreeMap<UnitName, ServiceKind>,
     results: VecDeque<(String, String)>,
 }
 
@@ -82,6 +88,8 @@ struct Shared {
     runtime: Handle,
     hints: mpsc::Sender<Hint>,
     calls: Semaphore,
+    /// Held by whoever asks for a list of all units.
+    lists: tokio::sync::Mutex<()>,
 }
 
 /// A handle to the connection.
@@ -94,8 +102,8 @@ impl Bus {
     /// Starts the task that keeps the connection up, and hints at what changes.
     pub fn start(sockets: Vec<PathBuf>, tasks: &TaskTracker, hints: mpsc::Sender<Hint>) -> Self {
         let state = Mutex::new(State { trouble: "not connected yet".into(), ..State::default() });
-        let (runtime, calls) = (Handle::current(), Semaphore::new(CALLS_MAX));
-        let bus = Self { shared: Arc::new(Shared { state, tasks: tasks.clone(), runtime, hints, calls }) };
+        let (runtime, calls, lists) = (Handle::current(), Semaphore::new(CALLS_MAX), tokio::sync::Mutex::new(()));
+        let bus = Self { shared: Arc::new(Shared { state, tasks: tasks.clone(), runtime, hints, calls, lists }) };
         let background = bus.clone();
         tasks.spawn(async move { background.keep_up(sockets).await });
         bus
@@ -119,7 +127,18 @@ impl Bus {
     pub fn watch(&self, units: BTreeSet<UnitName>, patterns: Vec<String>) {
         let mut state = self.state();
         state.told.watch(&units);
-        state.tracker.watch(units, patterns);
+        let dropped = state.tracker.watch(units, patterns);
+        drop(state);
+        if dropped.is_empty() {
+            return;
+        }
+        let bus = self.clone();
+        self.spawn(async move {
+            for unit in dropped {
+                // It may be gone, and then so is the reference.
+                let _ = bus.tell("UnrefUnit", &unit).await;
+            }
+        });
     }
 
     /// The unit's properties, when a signal has just told them.
@@ -140,7 +159,7 @@ impl Bus {
     /// A look that began at `count` has found these properties.
     pub(super) fn looked(&self, unit: &UnitName, seen: &Properties, count: u64) {
         let mut state = self.state();
-        state.told.looked(unit, seen, count);
+        state.told.looked(unit, seen, count, Instant::now());
         // So that the next transition is told apart from this state.
         if let Some(active) = seen.active {
             state.tracker.saw(unit, active);
@@ -181,13 +200,14 @@ impl Bus {
 
     // systemd's own socket (/run/systemd/private) would spare a hop, but its messages carry a sender that zbus refuses.
     async fn connect(&self, socket: &Path) -> zbus::Result<MessageStream> {
-        match tokio::time::timeout(CALL_TIMEOUT, subscribe(socket)).await {
+        match tokio::time::timeout(CALL_TIMEOUT, connect::subscribe(socket)).await {
             Ok(connected) => {
                 let (connection, stream, is_shutting_down) = connected?;
                 let mut state = self.state();
                 // Nobody looks before all changes are heard: a look that misses one would misjudge the next.
                 state.tracker.reset();
                 state.told.reset();
+                state.kinds.clear();
                 state.tracker.said_of_shutdown(is_shutting_down);
                 state.connection = Some(connection);
                 Ok(stream)
@@ -284,6 +304,7 @@ impl Bus {
                 self.state().tracker.any_job_new(unit, job.as_str());
                 if let Some(unit) = self.watched(unit) {
                     self.state().tracker.job_new(&unit, job.as_str());
+                    self.state().told.heard(&unit);
                     self.hint(Hint::Unit(unit));
                 }
             }
@@ -298,10 +319,14 @@ impl Bus {
                 let body = message.body();
                 let Ok((unit, _)) = body.deserialize::<(&str, ObjectPath<'_>)>() else { return };
                 if let Some(unit) = self.watched(unit) {
-                    let mut state = self.state();
-                    state.told.forget(&unit);
-                    let is_news = state.tracker.is_loading_news(&unit);
-                    drop(state);
+                    let is_news = {
+                        let mut state = self.state();
+                        let is_news = state.tracker.is_loading_news(&unit);
+                        if is_news {
+                            state.told.forget(&unit);
+                        }
+                        is_news
+                    };
                     if is_news {
                         self.hint(Hint::Unit(unit));
                     }
@@ -310,7 +335,11 @@ impl Bus {
                 }
             }
             // Unit files are read anew: what was told before may no longer hold.
-            "Reloading" => self.state().told.reset(),
+            "Reloading" => {
+                let mut state = self.state();
+                state.told.reset();
+                state.kinds.clear();
+            }
             _ => {}
         }
     }
@@ -332,6 +361,7 @@ impl Bus {
         let watched = state.tracker.watched(unit);
         if let Some(unit) = watched {
             state.tracker.job_removed(&unit, job, result);
+            state.told.heard(&unit);
             drop(state);
             self.hint(Hint::Unit(unit));
         }
@@ -455,23 +485,6 @@ impl Bus {
     }
 }
 
-/// Connects and listens; says as well whether the host is going down already.
-async fn subscribe(socket: &Path) -> zbus::Result<(Connection, MessageStream, bool)> {
-    let builder = zbus::connection::Builder::address(format!("unix:path={}", socket.display()).as_str());
-    let connection = builder.max_queued(MESSAGES_MAX).build().await?;
-    let stream = MessageStream::from(&connection);
-    for rule in MATCHES {
-        let bus = "org.freedesktop.DBus";
-        connection.call_method(Some(bus), "/org/freedesktop/DBus", Some(bus), "AddMatch", &(*rule,)).await?;
-    }
-    connection.call_method(Some(SYSTEMD), MANAGER_PATH, Some(MANAGER), "Subscribe", &()).await?;
-    let get = (MANAGER, "SystemState");
-    let reply = connection.call_method(Some(SYSTEMD), MANAGER_PATH, Some(PROPERTIES), "Get", &get).await?;
-    let state = reply.body().deserialize::<OwnedVariant>()?;
-    let is_shutting_down = state.downcast_ref::<&str>().is_ok_and(|word| word == "stopping");
-    Ok((connection, stream, is_shutting_down))
-}
-
 fn refusal(message: &Message) -> CallError {
     let name = message.header().error_name().map(|name| name.as_str().to_owned()).unwrap_or_default();
     let text = message.body().deserialize::<&str>().map(str::to_owned).unwrap_or_else(|_| name.clone());
@@ -483,12 +496,3 @@ pub(super) const MANAGER: &str = "org.freedesktop.systemd1.Manager";
 pub(super) const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
 pub(super) const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 pub(super) const UNIT: &str = "org.freedesktop.systemd1.Unit";
-
-/// Most messages that wait to be taken in.
-const MESSAGES_MAX: std::num::NonZeroUsize = std::num::NonZeroUsize::new(1024).expect("not zero");
-
-/// What a message bus must pass on to us.
-const MATCHES: &[&str] = &[
-    "type='signal',sender='org.freedesktop.systemd1',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged',path_namespace='/org/freedesktop/systemd1/unit'",
-    "type='signal',sender='org.freedesktop.systemd1',interface='org.freedesktop.systemd1.Manager'",
-];

@@ -13,12 +13,14 @@ use ansai_model::{
     text::Text,
 };
 use futures_util::{StreamExt, stream};
-use zbus::OwnedObjectPath;
 
 use crate::linux::aside::{self, Kind, Work};
 
 use super::{
-    bus::{Bus, CallError, MANAGER, MANAGER_PATH, UNIT},
+    bus::{
+        Bus, CallError, UNIT,
+        crowd::{Listed, ServiceKind},
+    },
     unit::{SERVICE, active_state, property},
 };
 
@@ -26,8 +28,6 @@ use super::{
 const UNITS_AT_ONCE: usize = 32;
 /// Longest wait for the folders of unit files.
 const FOLDERS_TIME: Duration = Duration::from_secs(1);
-
-type Listed = (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
 
 /// Every loaded service unit and every enabled one, sorted by name; of those that are not of interest only what the
 /// list of units says.
@@ -40,27 +40,29 @@ pub async fn inventory(
     is_of_interest: impl Fn(&UnitName) -> bool,
 ) -> Result<Vec<UnitFacts>, CallError> {
     let gone = |error: zbus::Error| CallError::Gone(error.to_string());
-    let reply = bus.call(MANAGER_PATH, MANAGER, "ListUnits", &()).await?;
-    let listed: Vec<Listed> = reply.body().deserialize().map_err(gone)?;
-    let mut found: BTreeMap<UnitName, (String, String)> = BTreeMap::new();
-    for (name, description, load, active, ..) in listed {
-        // Units that others mention and that nobody installed are listed as well.
-        if load != "not-found"
-            && let Some(unit) = service(&name)
-        {
-            found.insert(unit, (description, active));
+    let mut found: BTreeMap<UnitName, UnitFacts> = BTreeMap::new();
+    {
+        let reply = bus.list().await?;
+        let body = reply.body();
+        let listed: Vec<Listed<'_>> = body.deserialize().map_err(gone)?;
+        for (name, description, load, active, ..) in listed {
+            // Units that others mention and that nobody installed are listed as well.
+            if load != "not-found"
+                && let Some(unit) = service(name)
+            {
+                found.insert(unit.clone(), as_listed(unit, description, active));
+            }
         }
     }
     let folders = unit_folders.to_vec();
     let work = Work::new(Kind::Gather, "the folders of units").on(&folders);
     // Units that only a folder knows are found by the next look at it.
     for unit in aside::run(work, FOLDERS_TIME, move || enabled(&folders)).await.unwrap_or_default() {
-        found.entry(unit).or_insert_with(|| (String::new(), "inactive".to_owned()));
+        found.entry(unit.clone()).or_insert_with(|| as_listed(unit, "", "inactive"));
     }
-    let units = found.into_iter().take(Inventory::UNITS_MAX);
+    let units = found.into_values().take(Inventory::UNITS_MAX);
     // Many at once: systemd answers as fast as it is asked, and a start of the agent waits for this.
-    let facts = stream::iter(units).map(|(name, (description, active))| {
-        let listed = as_listed(name, &description, &active);
+    let facts = stream::iter(units).map(|listed| {
         let bus = is_of_interest(&listed.name).then_some(bus);
         async move {
             match bus {
@@ -101,20 +103,37 @@ fn as_listed(name: UnitName, description: &str, active: &str) -> UnitFacts {
 }
 
 async fn asked(bus: &Bus, listed: UnitFacts) -> UnitFacts {
-    let name = &listed.name;
+    let kind = match bus.kind(&listed.name) {
+        Some(kind) => kind,
+        None => ask(bus, &listed.name).await,
+    };
+    UnitFacts {
+        is_oneshot: kind.is_oneshot,
+        remains_after_exit: kind.remains_after_exit,
+        is_socket_activated: kind.is_socket_activated,
+        is_started_by_timer: kind.is_started_by_timer,
+        ..listed
+    }
+}
+
+async fn ask(bus: &Bus, name: &UnitName) -> ServiceKind {
     let (kind, remains, triggered) = tokio::join!(
         property(bus, name, SERVICE, "Type"),
         property(bus, name, SERVICE, "RemainAfterExit"),
         property(bus, name, UNIT, "TriggeredBy"),
     );
+    let is_whole = kind.is_ok() && remains.is_ok() && triggered.is_ok();
     let triggers: Vec<String> = triggered.ok().and_then(|value| value.try_into().ok()).unwrap_or_default();
-    UnitFacts {
+    let found = ServiceKind {
         is_oneshot: kind.is_ok_and(|value| value.downcast_ref::<&str>().is_ok_and(|kind| kind == "oneshot")),
         remains_after_exit: remains.is_ok_and(|value| value.downcast_ref::<bool>().unwrap_or(false)),
         is_socket_activated: triggers.iter().any(|trigger| trigger.ends_with(".socket")),
         is_started_by_timer: triggers.iter().any(|trigger| trigger.ends_with(".timer")),
-        ..listed
+    };
+    if is_whole {
+        bus.learn(name, found);
     }
+    found
 }
 
 #[cfg(test)]

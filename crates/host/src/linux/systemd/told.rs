@@ -20,6 +20,14 @@ use super::unit::{active_state, load_state, unit_result};
 
 /// How long what a signal has told counts as a look: later ones ask, so that nothing rests on signals alone.
 const FRESH: Duration = Duration::from_millis(250);
+/// With so many units, a list of all is asked for in place of each. With fewer, asking each is dearer by nothing that
+/// anybody would notice, and a list is as long as the host is large.
+const CROWD: usize = 200;
+/// How long a list that says of a unit what is known of it counts as a look.
+const LISTED: Duration = Duration::from_secs(3);
+/// How long a unit is only listed: then it is asked again for what no list says. A name adds up to as much again, so that
+/// not all are asked at once.
+const ASKED: Duration = Duration::from_secs(600);
 
 /// The properties of a unit that a look is made of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -100,12 +108,56 @@ struct Entry {
     signals: u64,
     /// When the last one was.
     at: Option<Instant>,
+    /// When a look last asked for everything.
+    asked: Option<Instant>,
+    /// When a list last said what is known, if nothing was heard since.
+    listed: Option<Instant>,
+}
+
+/// What a list of all units says of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Row<'a> {
+    pub(super) load: &'a str,
+    pub(super) active: &'a str,
+    pub(super) sub: &'a str,
+    /// The number of the job under way, or 0.
+    pub(super) job: u32,
+}
+
+impl Entry {
+    /// Whether a list says nothing else than what is known. A unit that is not listed is not loaded: then it is down, or
+    /// there is none.
+    fn agrees(&self, row: Option<Row<'_>>) -> bool {
+        let known = &self.properties;
+        let is_alike = match row {
+            Some(row) => {
+                known.load == Some(load_state(row.load))
+                    && known.active == Some(active_state(row.active))
+                    && known.sub.as_ref().map(Text::as_str) == Some(row.sub)
+                    && known.job.as_ref().map_or(0, |(id, _)| *id) == row.job
+            }
+            None => {
+                let is_down = known.load == Some(LoadState::NotFound) || known.active == Some(ActiveState::Inactive);
+                is_down && known.job.is_none()
+            }
+        };
+        self.is_complete && is_alike
+    }
+
+    /// Whether what no list says was asked for lately.
+    fn is_known(&self, unit: &UnitName, now: Instant) -> bool {
+        let spread: u64 = unit.as_str().bytes().map(u64::from).sum::<u64>() % 64;
+        let limit = ASKED + ASKED * u32::try_from(spread).unwrap_or_default() / 64;
+        self.is_complete && self.asked.is_some_and(|at| now.saturating_duration_since(at) < limit)
+    }
 }
 
 /// What was told of the watched units.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     units: BTreeMap<UnitName, Entry>,
+    /// When a list was asked for last.
+    list: Option<Instant>,
 }
 
 impl Told {
@@ -142,6 +194,38 @@ impl Told {
         changed.iter().for_each(|(name, value)| entry.properties.set(name, value));
         entry.signals += 1;
         entry.at = is_last.then_some(now);
+        entry.listed = None;
+    }
+
+    /// Something was heard of a unit that is no property of it: no list from before says how it is.
+    pub(super) fn heard(&mut self, unit: &UnitName) {
+        if let Some(entry) = self.units.get_mut(unit) {
+            entry.listed = None;
+        }
+    }
+
+    /// Whether a list is to be asked for, so that this unit and others need not be. Whoever is told so asks for it.
+    pub(super) fn wants_list(&mut self, unit: &UnitName, now: Instant) -> bool {
+        let is_known = self.units.get(unit).is_some_and(|entry| entry.is_known(unit, now));
+        let is_due = self.list.is_none_or(|at| now.saturating_duration_since(at) >= LISTED);
+        let wants = is_known && is_due && self.units.len() > CROWD;
+        if wants {
+            self.list = Some(now);
+        }
+        wants
+    }
+
+    /// A list that was asked for at that time says this.
+    pub(super) fn list(&mut self, rows: &BTreeMap<&str, Row<'_>>, at: Instant) {
+        for (unit, entry) in &mut self.units {
+            entry.listed = entry.agrees(rows.get(unit.as_str()).copied()).then_some(at);
+        }
+    }
+
+    /// The unit's properties, when a list has just said that they still hold.
+    pub(super) fn listed(&self, unit: &UnitName, now: Instant) -> Option<&Properties> {
+        let entry = self.units.get(unit).filter(|entry| entry.is_known(unit, now))?;
+        (now.saturating_duration_since(entry.listed?) < LISTED).then_some(&entry.properties)
     }
 
     /// A number to pass to [`Told::looked`]: it is another one after each signal.
@@ -150,10 +234,11 @@ impl Told {
     }
 
     /// A look that began at `count` has found these; older news than a signal's is ignored.
-    pub(super) fn looked(&mut self, unit: &UnitName, properties: &Properties, count: u64) {
+    pub(super) fn looked(&mut self, unit: &UnitName, properties: &Properties, count: u64, now: Instant) {
         if let Some(entry) = self.units.get_mut(unit).filter(|entry| entry.signals == count) {
             entry.properties = properties.clone();
             entry.is_complete = true;
+            entry.asked = Some(now);
         }
     }
 
@@ -213,7 +298,7 @@ mod tests {
         let failed = HashMap::from([("ActiveState", variant("failed"))]);
         told.changed(&unit(), &failed, true, now);
         assert_eq!(told.fresh(&unit(), now), None, "what signals leave out is not known");
-        told.looked(&unit(), &Properties::default(), told.count(&unit()));
+        told.looked(&unit(), &Properties::default(), told.count(&unit()), now);
         told.changed(&unit(), &failed, true, now);
         assert_eq!(told.fresh(&unit(), now).and_then(|seen| seen.active), Some(ActiveState::Failed));
         assert_eq!(told.fresh(&unit(), now + FRESH * 2), None);
@@ -226,7 +311,7 @@ mod tests {
         let (mut told, now) = (watching(), Instant::now());
         let mut seen = Properties::default();
         seen.set("Restart", &variant("on-failure"));
-        told.looked(&unit(), &seen, told.count(&unit()));
+        told.looked(&unit(), &seen, told.count(&unit()), now);
         told.changed(&unit(), &HashMap::from([("ActiveState", variant("failed"))]), true, now);
         assert_eq!(told.fresh(&unit(), now), None);
         told.changed(&unit(), &HashMap::from([("ActiveState", variant("active"))]), true, now);
@@ -236,7 +321,7 @@ mod tests {
     #[test]
     fn half_of_a_change_is_no_whole() {
         let (mut told, now) = (watching(), Instant::now());
-        told.looked(&unit(), &Properties::default(), 0);
+        told.looked(&unit(), &Properties::default(), 0, now);
         told.changed(&unit(), &HashMap::from([("Result", variant("signal"))]), false, now);
         assert_eq!(told.fresh(&unit(), now), None);
         told.changed(&unit(), &HashMap::from([("ActiveState", variant("failed"))]), true, now);
@@ -249,7 +334,80 @@ mod tests {
         let count = told.count(&unit());
         told.changed(&unit(), &HashMap::from([("ActiveState", variant("failed"))]), true, now);
         let old = Properties { active: Some(ActiveState::Active), ..Properties::default() };
-        told.looked(&unit(), &old, count);
+        told.looked(&unit(), &old, count, now);
         assert_eq!(told.fresh(&unit(), now), None);
+    }
+
+    const UP: Row<'_> = Row { load: "loaded", active: "active", sub: "running", job: 0 };
+
+    /// A crowd of which all have been looked at and found running.
+    fn crowd(now: Instant) -> (Told, UnitName) {
+        let units: BTreeSet<UnitName> =
+            (0..=CROWD).map(|number| UnitName::new(format!("a{number}.service")).expect("valid")).collect();
+        let mut told = Told::default();
+        told.watch(&units);
+        let mut up = Properties::default();
+        for (name, word) in [("LoadState", "loaded"), ("ActiveState", "active"), ("SubState", "running")] {
+            up.set(name, &variant(word));
+        }
+        units.iter().for_each(|unit| told.looked(unit, &up, 0, now));
+        (told, units.first().expect("some").clone())
+    }
+
+    #[test]
+    fn a_list_stands_for_a_look_at_each_while_it_says_what_is_known() {
+        let now = Instant::now();
+        let (mut told, unit) = crowd(now);
+        let up = |told: &mut Told, row| told.list(&BTreeMap::from([(unit.as_str(), row)]), now);
+        assert!(told.listed(&unit, now).is_none() && told.wants_list(&unit, now));
+        assert!(!told.wants_list(&unit, now), "one is asked for already");
+        up(&mut told, UP);
+        assert!(told.listed(&unit, now).is_some() && told.listed(&unit, now + LISTED).is_none());
+        assert!(told.wants_list(&unit, now + LISTED));
+        for other in [
+            Row { load: "masked", ..UP },
+            Row { active: "failed", ..UP },
+            Row { sub: "exited", ..UP },
+            Row { job: 7, ..UP },
+        ] {
+            up(&mut told, other);
+            assert!(told.listed(&unit, now).is_none(), "{other:?}");
+        }
+        told.list(&BTreeMap::new(), now);
+        assert!(told.listed(&unit, now).is_none(), "what runs is loaded");
+        // What no list says is asked for now and then.
+        assert!(told.wants_list(&unit, now + ASKED - Duration::from_secs(1)));
+        assert!(!told.wants_list(&unit, now + ASKED * 2));
+    }
+
+    #[test]
+    fn what_is_heard_after_a_list_is_asked_about() {
+        let now = Instant::now();
+        let hear: [fn(&mut Told, &UnitName, Instant); 4] = [
+            |told, unit, now| told.changed(unit, &HashMap::from([("Result", variant("signal"))]), true, now),
+            |told, unit, _| told.heard(unit),
+            |told, unit, _| told.forget(unit),
+            |told, _, _| told.reset(),
+        ];
+        for (at, hear) in hear.into_iter().enumerate() {
+            let (mut told, unit) = crowd(now);
+            told.list(&BTreeMap::from([(unit.as_str(), UP)]), now);
+            assert!(told.listed(&unit, now).is_some(), "{at}");
+            hear(&mut told, &unit, now);
+            assert!(told.listed(&unit, now).is_none(), "{at}");
+        }
+    }
+
+    #[test]
+    fn a_unit_that_is_down_need_not_be_loaded_and_few_units_are_asked_each() {
+        let now = Instant::now();
+        let (mut told, unit) = crowd(now);
+        let mut down = Properties::default();
+        down.set("ActiveState", &variant("inactive"));
+        told.looked(&unit, &down, told.count(&unit), now);
+        told.list(&BTreeMap::new(), now);
+        assert!(told.listed(&unit, now).is_some());
+        told.watch(&[unit.clone()].into());
+        assert!(!told.wants_list(&unit, now + LISTED));
     }
 }

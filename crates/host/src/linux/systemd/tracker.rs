@@ -11,6 +11,9 @@ use ansai_model::{
 
 /// Most of our own jobs remembered.
 const OURS_MAX: usize = 256;
+/// Most units that systemd keeps in mind for us. It adds a rule to its own connection for each, the bus allows it 512 for
+/// everybody, and whoever takes them all has systemd thrown off the bus.
+const REFERRED_MAX: usize = 192;
 /// The target that every way of going down starts, see systemd.special(7).
 const SHUTDOWN: &str = "shutdown.target";
 
@@ -47,19 +50,27 @@ pub struct Tracker {
     patterns: Vec<String>,
     ours: BTreeSet<String>,
     shutdown: Shutdown,
+    /// How many units are referred to.
+    referred: usize,
     /// Set when a hint did not fit into the queue.
     pub has_lost_hints: bool,
 }
 
 impl Tracker {
-    /// Sets which units are of interest, and which names of new units might be.
-    pub fn watch(&mut self, units: BTreeSet<UnitName>, patterns: Vec<String>) {
+    /// Sets which units are of interest, and which names of new units might be. Returns those that are of interest no more
+    /// and that systemd need not keep in mind any longer.
+    #[must_use]
+    pub fn watch(&mut self, units: BTreeSet<UnitName>, patterns: Vec<String>) -> Vec<UnitName> {
+        let dropped = self.units.iter().filter(|(unit, track)| track.is_referred_to && !units.contains(*unit));
+        let dropped: Vec<UnitName> = dropped.map(|(unit, _)| unit.clone()).collect();
         self.units.retain(|unit, _| units.contains(unit));
         self.paths = units.iter().map(|unit| (super::unit::object_path(unit), unit.clone())).collect();
         for unit in units {
             self.units.entry(unit).or_default();
         }
         self.patterns = patterns;
+        self.referred = self.units.values().filter(|track| track.is_referred_to).count();
+        dropped
     }
 
     /// Forgets everything that was seen: nobody was listening for a while.
@@ -67,6 +78,7 @@ impl Tracker {
         self.units.values_mut().for_each(|track| *track = Track::default());
         self.ours.clear();
         self.shutdown = Shutdown::Unknown;
+        self.referred = 0;
     }
 
     /// What systemd said when it was asked whether the host is going down.
@@ -136,24 +148,34 @@ impl Tracker {
         self.ours.insert(job.to_owned());
     }
 
-    /// Whether systemd is yet to be asked to keep a watched unit in mind; says so once for each connection.
+    /// Whether systemd is yet to be asked to keep a watched unit in mind; says so once for each connection, and only for as
+    /// many units as it may.
     pub fn refer(&mut self, unit: &UnitName) -> bool {
-        self.units.get_mut(unit).is_some_and(|track| !std::mem::replace(&mut track.is_referred_to, true))
+        let Some(track) = self.units.get_mut(unit).filter(|track| !track.is_referred_to) else { return false };
+        if self.referred >= REFERRED_MAX {
+            return false;
+        }
+        track.is_referred_to = true;
+        self.referred += 1;
+        true
     }
 
     /// A look found the unit, or found that there is none: then systemd keeps nothing in mind, and is asked again.
     pub fn found(&mut self, unit: &UnitName, is_missing: bool) {
         if let Some(track) = self.units.get_mut(unit) {
             track.is_missing = is_missing;
-            track.is_referred_to &= !is_missing;
+            if is_missing && std::mem::take(&mut track.is_referred_to) {
+                self.referred = self.referred.saturating_sub(1);
+            }
         }
     }
 
-    /// Whether systemd's loading or dropping the unit is news. Each look at a unit that does not exist makes systemd do
-    /// both, and looking again because of it would never end.
+    /// Whether systemd's loading or dropping the unit is news. Each look at a unit that does not exist, or that is down and
+    /// not kept in mind for us, makes systemd do both, and looking again because of it would never end.
     #[must_use]
     pub fn is_loading_news(&self, unit: &UnitName) -> bool {
-        self.units.get(unit).is_some_and(|track| !track.is_missing)
+        let is_up = |track: &Track| track.active.is_some_and(|active| !is_down(active));
+        self.units.get(unit).is_some_and(|track| !track.is_missing && (track.is_referred_to || is_up(track)))
     }
 
     /// The job under way for the unit, when it is ours.
@@ -249,7 +271,7 @@ mod tests {
     fn check(events: &[Event], intent: Intent) {
         let unit = UnitName::new("a.service").expect("valid");
         let mut tracker = Tracker::default();
-        tracker.watch([unit.clone()].into(), Vec::new());
+        assert!(tracker.watch([unit.clone()].into(), Vec::new()).is_empty());
         tracker.saw(&unit, Active);
         for event in events {
             match event {
@@ -290,6 +312,35 @@ mod tests {
         let stopped = [New("/1"), Became(Deactivating), Became(Inactive), Removed("/1", "done")];
         let canceled = stopped.into_iter().chain([New("/2"), Removed("/2", "canceled")]).collect::<Vec<_>>();
         check(&canceled, Intent::Stopped);
+    }
+
+    #[test]
+    fn systemd_keeps_only_so_many_units_in_mind_for_us() {
+        let unit = |number: usize| UnitName::new(format!("a{number}.service")).expect("valid");
+        let units = |numbers: std::ops::Range<usize>| numbers.map(unit).collect::<BTreeSet<_>>();
+        let mut tracker = Tracker::default();
+        assert!(tracker.watch(units(0..1_000), Vec::new()).is_empty());
+        let referred = (0..1_000).filter(|number| tracker.refer(&unit(*number))).count();
+        assert_eq!((referred, tracker.refer(&unit(0))), (REFERRED_MAX, false));
+        // One that is gone, and those that are watched no more, leave their places to others.
+        tracker.found(&unit(0), true);
+        assert_eq!(tracker.watch(units(11..1_000), Vec::new()), (1..11).map(unit).collect::<Vec<_>>());
+        assert_eq!((11..1_000).filter(|number| tracker.refer(&unit(*number))).count(), 11);
+        tracker.reset();
+        assert!(tracker.refer(&unit(11)), "another connection knows nothing of them");
+    }
+
+    #[test]
+    fn a_look_that_loads_a_unit_is_no_news_of_it() {
+        let units = ["kept.service", "down.service", "up.service"].map(|name| UnitName::new(name).expect("valid"));
+        let [kept, down, up] = &units;
+        let mut tracker = Tracker::default();
+        drop(tracker.watch(units.clone().into(), Vec::new()));
+        assert!(tracker.refer(kept));
+        for (unit, active) in [(kept, Inactive), (down, Inactive), (up, Active)] {
+            tracker.saw(unit, active);
+        }
+        assert_eq!([kept, down, up].map(|unit| tracker.is_loading_news(unit)), [true, false, true]);
     }
 
     #[test]

@@ -132,14 +132,18 @@ fn text(value: Result<OwnedVariant, CallError>) -> Result<String, CallError> {
 
 /// Everything that one look tells of a unit.
 ///
-/// What a signal has just told is taken as it is; otherwise systemd is asked.
+/// What a signal has just told is taken as it is, and so is what is known of a unit when a list of all has just said the
+/// same; otherwise systemd is asked.
 ///
 /// # Errors
 /// When systemd does not say.
 pub(super) async fn snapshot(bus: &Bus, root: &Path, unit: &UnitName) -> Result<UnitSnapshot, CallError> {
     let (seen, is_asked) = match bus.just_told(unit) {
         Some(seen) => (seen, Asked::No),
-        None => (ask(bus, unit).await?, Asked::Yes),
+        None => match bus.listed(unit).await {
+            Some(seen) => (seen, Asked::No),
+            None => (ask(bus, unit).await?, Asked::Yes),
+        },
     };
     let active = seen.active.ok_or_else(|| CallError::Gone("it gave no state of the unit".into()))?;
     let is_down = matches!(active, ActiveState::Inactive | ActiveState::Failed);
