@@ -158,7 +158,8 @@ impl Recorder {
             Input::Apply(bundle) => {
                 // What is looked at in another way has said nothing yet.
                 let (old, new) = (&engine.bundle().parts().checks, &bundle.parts().checks);
-                self.told.retain(|id, _| old.get(id).map(|check| &check.probe) == new.get(id).map(|check| &check.probe));
+                self.told
+                    .retain(|id, _| old.get(id).map(|check| &check.probe) == new.get(id).map(|check| &check.probe));
                 Some(Weight::New)
             }
             Input::Started
@@ -197,10 +198,7 @@ impl Recorder {
 #[cfg(test)]
 mod tests {
     use ansai_model::{
-        condition::Value,
-        domain::service::ActiveState,
-        inventory::Inventory,
-        observation::{Details, Observation},
+        bundle::Bundle, condition::Value, domain::service::ActiveState, inventory::Inventory, observation::Details,
         time::MonoTime,
     };
 
@@ -211,18 +209,22 @@ mod tests {
         Input::Observed { check: CheckId::new("service/a#unit").expect("valid"), observation: health }
     }
 
-    /// What is written of these inputs, one a second.
-    fn kept(inputs: &[Input]) -> Vec<Input> {
-        let folder = tempfile::tempdir().expect("a folder");
-        let bundle = ansai_config::parse(&[]).and_then(|shipped| shipped.bundle(&Inventory::default(), 1));
-        let engine = HostEngine::new(bundle.expect("valid"), State::default(), Now::default());
-        let mut recorder = Recorder::open(folder.path(), 1 << 20);
-        for (second, input) in inputs.iter().enumerate() {
-            let mono = MonoTime(i64::try_from(second).expect("small") * 1_000_000_000);
-            recorder.record(Now { mono, ..Now::default() }, input, &engine);
-        }
-        assert_eq!(recorder.flush(Now::default()), None);
-        let records = Records::open(folder.path()).expect("a journal");
+    fn bundle(text: &str) -> Bundle {
+        let configuration = ansai_config::parse(&[("a.yaml".into(), text.to_owned())]);
+        configuration.and_then(|known| known.bundle(&Inventory::default(), 1)).expect("valid")
+    }
+
+    fn engine(text: &str) -> HostEngine {
+        HostEngine::new(bundle(text), State::default(), Now::default())
+    }
+
+    fn second(second: usize) -> Now {
+        let mono = MonoTime(i64::try_from(second).expect("small") * 1_000_000_000);
+        Now { mono, ..Now::default() }
+    }
+
+    fn inputs(folder: &Path) -> Vec<Input> {
+        let records = Records::open(folder).expect("a journal");
         records
             .filter_map(|item| match item {
                 Item::Entry(Entry::Record(record)) => Some(record.input),
@@ -232,23 +234,36 @@ mod tests {
             .collect()
     }
 
-    #[test]
-    fn a_row_of_healthy_observations_is_told_once_and_failures_always() {
-        let healthy = || observed(Observation::healthy("up"));
-        let failing = || observed(Observation::failing("down"));
-        let inputs =
-            [Input::Tick, healthy(), healthy(), failing(), failing(), healthy(), Input::HoldFile(None), healthy()];
-        // The first healthy one opens the segment, which forgets who is healthy: it is told twice.
-        assert_eq!(kept(&inputs), [healthy(), healthy(), failing(), failing(), healthy()]);
+    /// What is written of these inputs, one a second.
+    fn kept(given: &[Input]) -> Vec<Input> {
+        let (folder, engine) = (tempfile::tempdir().expect("a folder"), engine(""));
+        let mut recorder = Recorder::open(folder.path(), 1 << 20);
+        for (at, input) in given.iter().enumerate() {
+            recorder.record(second(at), input, &engine);
+        }
+        assert_eq!(recorder.flush(Now::default()), None);
+        inputs(folder.path())
     }
 
     #[test]
-    fn a_hold_file_is_told_when_it_comes_or_goes_and_in_each_segment() {
+    fn a_row_that_says_nothing_new_is_told_once_and_failures_always() {
+        let healthy = || observed(Observation::healthy("up"));
+        let failing = || observed(Observation::failing("down"));
+        let unknown = |why: &str| observed(Observation::unknown(why));
+        let inputs =
+            [Input::Tick, healthy(), healthy(), failing(), failing(), healthy(), Input::HoldFile(None), healthy()];
+        assert_eq!(kept(&inputs), [healthy(), failing(), failing(), healthy()]);
+        let inputs = [unknown("stopped"), unknown("stopped"), unknown("gone"), healthy(), unknown("gone")];
+        assert_eq!(kept(&inputs), [unknown("stopped"), unknown("gone"), healthy(), unknown("gone")]);
+    }
+
+    #[test]
+    fn a_hold_file_is_told_when_it_comes_or_goes() {
         let held = || Input::HoldFile(Some("by hand".into()));
         let (gone, failing) = (|| Input::HoldFile(None), || observed(Observation::failing("down")));
-        // The first record opens the segment, as above.
         let inputs = [failing(), held(), held(), gone(), gone(), held()];
         assert_eq!(kept(&inputs), [failing(), held(), gone(), held()]);
+        // The first opens the segment, which forgets it: it is told twice.
         assert_eq!(kept(&[held(), held(), held()]), [held(), held()]);
     }
 
@@ -260,7 +275,99 @@ mod tests {
             observed(Observation::healthy("up").with_details(Details::Unit(Box::new(unit))))
         };
         let inputs = [latency(1.0), latency(2.0), latency(3.0), run(7), run(7), run(8), latency(4.0)];
-        // The first opens the segment, as above.
-        assert_eq!(kept(&inputs), [latency(1.0), latency(2.0), run(7), run(8), latency(4.0)]);
+        assert_eq!(kept(&inputs), [latency(1.0), run(7), run(8), latency(4.0)]);
+    }
+
+    #[test]
+    fn while_something_is_open_all_is_told_that_bears_on_it_and_no_more() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut engine = engine("services: {a: {needs: [b]}, b: {}, c: {}}");
+        let mut recorder = Recorder::open(folder.path(), 1 << 20);
+        let of = |name: &str, observation| Input::Observed {
+            check: CheckId::new(format!("service/{name}.service#unit")).expect("valid"),
+            observation,
+        };
+        let healthy = |name: &str| of(name, Observation::healthy("up"));
+        let failing = || of("a", Observation::failing("down"));
+        let row = ["a", "b", "c", "a", "b", "c"].map(healthy);
+        let given = [Input::Started].into_iter().chain(row.clone()).chain([failing()]).chain(row);
+        for (at, input) in given.enumerate() {
+            recorder.record(second(at), &input, &engine);
+            drop(engine.step(second(at), input));
+        }
+        assert!(!engine.state().incidents.is_empty());
+        assert_eq!(recorder.flush(Now::default()), None);
+        let before = [Input::Started, healthy("a"), healthy("b"), healthy("c"), failing()];
+        let open = ["a", "b", "a", "b"].map(healthy);
+        assert_eq!(inputs(folder.path()), before.into_iter().chain(open).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_bundle_stands_in_the_journal_once_and_is_read_where_it_is_meant() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (first, other) = ("services: {a: {}, b: {}}", "services: {a: {}, b: {}, c: {}}");
+        let up = |name: &str| Input::Observed {
+            check: CheckId::new(format!("service/{name}.service#unit")).expect("valid"),
+            observation: Observation::healthy("up"),
+        };
+        for start in 0..3 {
+            let mut engine = engine(first);
+            let mut recorder = Recorder::open(folder.path(), 1 << 20);
+            let apply = Input::Apply(Box::new(bundle(other)));
+            // Who is well is still known under the new one.
+            for (at, input) in [Input::Started, up("a"), apply, up("a"), up("c")].into_iter().enumerate() {
+                recorder.record(second(start * 10 + at), &input, &engine);
+                drop(engine.step(second(start * 10 + at), input));
+            }
+            assert_eq!(recorder.flush(Now::default()), None);
+        }
+        let items: Vec<_> = Records::open(folder.path()).expect("a journal").collect();
+        let mut told = Vec::new();
+        for item in items {
+            match item {
+                Item::Entry(Entry::Snapshot(snapshot)) => assert_eq!(snapshot.bundle, bundle(first)),
+                Item::Entry(Entry::Record(record)) => told.push(record.input),
+                other => panic!("{other:?}"),
+            }
+        }
+        let once = [Input::Started, up("a"), Input::Apply(Box::new(bundle(other))), up("c")];
+        assert_eq!(told, [once.clone(), once.clone(), once].concat());
+        // A segment for each start, and each bundle where it came into force.
+        assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 3 + 6);
+        std::fs::read_dir(folder.path()).expect("a folder").flatten().for_each(|entry| {
+            if entry.file_name().to_string_lossy().ends_with(".json.gz") {
+                std::fs::remove_file(entry.path()).expect("removed");
+            }
+        });
+        let first = Records::open(folder.path()).expect("a journal").next();
+        assert!(matches!(first, Some(Item::Unreadable { line: 1, why, .. }) if why.contains("is not beside it")));
+    }
+
+    #[test]
+    fn what_is_written_is_bounded_by_what_is_recorded() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let names: Vec<String> = (0..2_000).map(|number| format!("idle-{number}.service")).collect();
+        let text: String = names.iter().map(|name| format!("  {name}: {{}}\n")).collect();
+        let engine = engine(&format!("services:\n{text}"));
+        let mut recorder = Recorder::open(folder.path(), 1 << 20);
+        let unit = || Box::new(UnitSnapshot::plain(ActiveState::Active));
+        let mut sizes = Vec::new();
+        for pass in 0..5 {
+            for name in &names {
+                let check = CheckId::new(format!("service/{name}#unit")).expect("valid");
+                let observation = Observation::healthy("active (running)").with_details(Details::Unit(unit()));
+                recorder.record(second(pass * 30), &Input::Observed { check, observation }, &engine);
+            }
+            assert_eq!(recorder.flush(second(pass * 30)), None);
+            let files: Vec<_> = std::fs::read_dir(folder.path()).expect("a folder").flatten().collect();
+            sizes.push((
+                files.len(),
+                files.iter().map(|file| file.metadata().map_or(0, |meta| meta.len())).sum::<u64>(),
+            ));
+        }
+        // One segment and one bundle, and nothing more after the first pass.
+        assert_eq!(sizes[0].0, 2, "{sizes:?}");
+        assert!(sizes.iter().all(|size| *size == sizes[0]) && sizes[0].1 < 300_000, "{sizes:?}");
+        assert_eq!(inputs(folder.path()).len(), names.len());
     }
 }

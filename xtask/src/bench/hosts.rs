@@ -73,8 +73,7 @@ pub(crate) fn run() -> Result<()> {
         "{:<26} {:>16} {:>10} {:>14} {:>13} {:>17} {:>16} {:>10} {:>9}",
         "", head[0], head[1], head[2], head[3], head[4], head[5], head[6], head[7]
     ));
-    let only = std::env::var("ONLY").unwrap_or_default();
-    SCENES.iter().filter(|scene| scene.name.starts_with(&only)).try_for_each(measure)
+    SCENES.iter().try_for_each(measure)
 }
 
 fn measure(scene: &Scene) -> Result<()> {
