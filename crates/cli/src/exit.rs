@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use ansai_config::Diagnostics;
+use ansai_model::text::visible;
 use ansai_protocol::SCHEMA;
 use serde_json::json;
 
@@ -102,6 +103,6 @@ impl Failure {
     /// Says it to the person at the terminal.
     #[expect(clippy::print_stderr, reason = "this is where the program speaks of its errors")]
     pub(crate) fn print(&self) {
-        eprintln!("{}", self.text());
+        eprintln!("{}", visible(&self.text()));
     }
 }

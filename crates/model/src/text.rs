@@ -1,10 +1,52 @@
 //! Text that came from outside (a symptom, an error, a line of output), bounded so that memory stays so.
-//! It does not redact: that is `host`'s work before the text is made.
+//! Nothing in it is obeyed by a terminal or hides from the eye: such characters are written by their numbers.
+//! It does not redact: that is `host`'s work before a text leaves it.
 
-use alloc::{string::String, sync::Arc};
-use core::fmt;
+use alloc::{borrow::Cow, string::String, sync::Arc};
+use core::fmt::{self, Write};
 
 use serde::{Deserialize, Serialize};
+
+/// Whether a character is obeyed instead of shown (escape, bell, the controls of C0 and C1), hides (of no width), or
+/// turns the order of others (as U+202E). Line breaks and tabs are meant by this too.
+#[must_use]
+pub fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180b}'..='\u{180f}')
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}')
+        || matches!(c, '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// The text with each unseen character written by its number, as `\u{1b}`; line breaks and tabs stay.
+#[must_use]
+pub fn visible(text: &str) -> Cow<'_, str> {
+    let is_kept = |c| matches!(c, '\n' | '\t');
+    if !text.chars().any(|c| is_unseen(c) && !is_kept(c)) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    let mut characters = text.chars().peekable();
+    while let Some(c) = characters.next() {
+        match c {
+            // The two make one line break.
+            '\r' if characters.peek() == Some(&'\n') => {}
+            c if !is_unseen(c) || is_kept(c) => shown.push(c),
+            // Writing to a string cannot fail.
+            c => drop(write!(shown, "{}", c.escape_unicode())),
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// The same on one line: line breaks and tabs are blanks.
+#[must_use]
+pub fn visible_line(text: &str) -> Cow<'_, str> {
+    let text = text.trim_end();
+    if !text.contains(['\n', '\t']) {
+        return visible(text);
+    }
+    Cow::Owned(visible(&text.replace("\r\n", " ").replace(['\n', '\t'], " ")).into_owned())
+}
 
 /// A piece of text of at most [`Text::BYTES_MAX`] bytes; what is longer is cut at a character and marked.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -16,10 +58,13 @@ impl Text {
     pub const BYTES_MAX: usize = 4096;
     const MARK: &'static str = " … (cut)";
 
-    /// Makes a text, cut at a character boundary when longer than [`Text::BYTES_MAX`].
+    /// Makes a text, cut at a character boundary when longer than [`Text::BYTES_MAX`], with what is unseen written out.
     #[must_use]
     pub fn new(text: impl AsRef<str>) -> Self {
         let text = text.as_ref();
+        // Writing out only lengthens, so what is cut anyway need not be written.
+        let shown = visible(&text[..text.floor_char_boundary(text.len().min(2 * Self::BYTES_MAX))]);
+        let text: &str = &shown;
         if text.len() <= Self::BYTES_MAX {
             return Self(Arc::from(text));
         }
@@ -69,6 +114,18 @@ impl fmt::Debug for Text {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_terminal_obeys_and_what_hides_is_written_by_its_number() {
+        let text = "a\u{1b}]0;x\u{7}b\u{0}c\u{202e}d\u{200b}e\u{9b}f\u{2066}g\u{feff}\r\n\th ä 日本\r";
+        let expected = "a\\u{1b}]0;x\\u{7}b\\u{0}c\\u{202e}d\\u{200b}e\\u{9b}f\\u{2066}g\\u{feff}\n\th ä 日本\\u{d}";
+        assert_eq!(Text::new(text).as_str(), expected);
+        assert_eq!(Text::new(expected).as_str(), expected, "once is enough");
+        let read = Text::from(String::from("x\u{1b}y"));
+        assert_eq!(read.as_str(), "x\\u{1b}y", "what is read from a file is no exception");
+        assert_eq!(visible_line("one\r\ntwo\tthree\u{7}\n"), "one two three\\u{7}");
+        assert!(Text::new("\u{1b}".repeat(1 << 20)).as_str().len() <= Text::BYTES_MAX);
+    }
 
     #[test]
     fn a_long_text_is_cut_at_a_character_and_marked() {

@@ -105,8 +105,8 @@ fn slack(message: &Message, options: &RenderOptions) -> Value {
         "text": escaped(&subject),
         "blocks": [
             {"type": "header", "text": {"type": "plain_text", "text": title, "emoji": false}},
-            {"type": "section", "text": {"type": "mrkdwn", "text": cut(&body.join("\n"), 3000)}},
-            {"type": "context", "elements": [{"type": "mrkdwn", "text": cut(&escaped(&subject), 3000)}]},
+            {"type": "section", "text": {"type": "mrkdwn", "verbatim": true, "text": cut(&body.join("\n"), 3000)}},
+            {"type": "context", "elements": [{"type": "plain_text", "text": cut(&subject, 3000), "emoji": false}]},
         ],
     })
 }
@@ -119,9 +119,9 @@ fn discord(message: &Message, options: &RenderOptions) -> Value {
     };
     let embed = match message {
         Message::One(notice) => {
-            let field = |(label, value): (&str, String)| json!({"name": label, "value": cut(&value, 1024)});
+            let field = |(label, value): (&str, String)| json!({"name": label, "value": cut(&plain(&value), 1024)});
             json!({
-                "title": one_line(notice.report.headline.as_str(), 256),
+                "title": cut(&plain(&one_line(notice.report.headline.as_str(), 256)), 256),
                 "color": color(notice.kind),
                 "timestamp": rfc3339(notice.at.wall),
                 "fields": facts(&notice.report, options).into_iter().map(field).collect::<Vec<_>>(),
@@ -129,20 +129,33 @@ fn discord(message: &Message, options: &RenderOptions) -> Value {
             })
         }
         Message::Digest(notices) => json!({
-            "title": format!("{} messages from {}", notices.len(), one_line(&options.host, 200)),
-            "description": cut(&lines(notices).collect::<Vec<_>>().join("\n"), 4096),
+            "title": cut(&format!("{} messages from {}", notices.len(), plain(&one_line(&options.host, 200))), 256),
+            "description": cut(&lines(notices).map(|line| plain(&line)).collect::<Vec<_>>().join("\n"), 4096),
         }),
         Message::Test(test) => json!({
-            "title": one_line(&format!("A test from {}", options.host), 256),
-            "description": asked_by(test),
+            "title": cut(&plain(&one_line(&format!("A test from {}", options.host), 256)), 256),
+            "description": plain(&asked_by(test)),
         }),
     };
     // What a service logged must not call everybody on a server.
     json!({
-        "content": subject(message, options),
+        "content": plain(&subject(message, options)),
         "embeds": [embed],
         "allowed_mentions": {"parse": []},
     })
+}
+
+/// Text that Discord shows as it is: what it would read as its Markdown, as a link behind other words, or as a mention
+/// stands behind a backslash.
+fn plain(text: &str) -> String {
+    let mut written = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '\\' | '*' | '_' | '~' | '`' | '|' | '<' | '>' | '[' | ']' | '(' | ')' | '#' | '@') {
+            written.push('\\');
+        }
+        written.push(c);
+    }
+    written
 }
 
 fn asked_by(test: &TestNotice) -> String {
@@ -213,6 +226,25 @@ mod tests {
         assert_eq!(discord["embeds"][0]["title"], "A test from web-01");
         let generic = of(WebhookFormat::Generic, &message, &options());
         assert_eq!((&generic["is_test"], &generic["notices"]), (&json!(true), &json!([])));
+    }
+
+    #[test]
+    fn a_link_behind_other_words_is_shown_as_it_is_written() {
+        let mut report = fixtures::healed();
+        report.headline =
+            "[log in](https://evil.example.com) <https://evil.example.com|here> <@1> `x` \u{202e}y".into();
+        report.symptom = report.headline.clone();
+        let link = |text: &str| text.replace("\\[", "").contains('[') || text.replace("\\<", "").contains('<');
+        let discord = of(WebhookFormat::Discord, &one(report.clone()), &options());
+        let said = [&discord["content"], &discord["embeds"][0]["title"], &discord["embeds"][0]["fields"][1]["value"]];
+        for text in said.map(|text| text.as_str().unwrap()) {
+            assert!(text.contains("evil") && !link(text), "{text}");
+            assert!(!text.contains('\u{202e}'), "{text}");
+        }
+        let slack = of(WebhookFormat::Slack, &one(report), &options());
+        let said = &slack["blocks"][1]["text"];
+        assert!(!said["text"].as_str().unwrap().contains('<') && said["verbatim"] == json!(true), "{said}");
+        assert_eq!(slack["blocks"][2]["elements"][0]["type"], "plain_text");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use ansai_model::{
     incident::StepKind,
     notify::{Notice, NoticeKind},
     report::Report,
+    text::visible_line,
     time::{Shown, WallTime},
 };
 use jiff::{Timestamp, tz::TimeZone};
@@ -50,7 +51,7 @@ impl RenderOptions {
     /// For mail: 78 columns, no colors.
     #[must_use]
     pub fn new(host: impl Into<String>, time_zone: TimeZone) -> Self {
-        Self { host: host.into(), time_zone, width: 78, color: Color::Never }
+        Self { host: visible_line(&host.into()).into_owned(), time_zone, width: 78, color: Color::Never }
     }
 }
 
@@ -135,11 +136,11 @@ pub fn test_subject(test: &TestNotice, host: &str) -> String {
     one_line(&format!("[{host}] test: messages of the route {} arrive here", test.route), 200)
 }
 
-/// Text on one line, without control characters, of at most `characters_max` characters.
+/// Text on one line, with unseen characters written by their numbers, of at most `characters_max` characters.
 #[must_use]
 pub fn one_line(text: &str, characters_max: usize) -> String {
-    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
-    let line = words.collect::<Vec<_>>().join(" ");
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = visible_line(&line).into_owned();
     match line.char_indices().nth(characters_max) {
         None => line,
         Some(_) => line.chars().take(characters_max.saturating_sub(1)).chain(['…']).collect(),

@@ -1,14 +1,37 @@
 //! `ansai agent`: runs the agent until it is told to stop.
 
+use std::io::Write;
+
 use ansai_agent::Options;
+use ansai_model::text::visible;
 
 use crate::{
     Places,
     exit::{Code, Failure},
 };
 
+/// The agent's log on stderr, a whole entry at a time: nothing in it is obeyed by a terminal, and what came from outside
+/// cannot begin an entry of its own, since its further lines stand further to the right.
+struct Journal;
+
+impl Write for Journal {
+    fn write(&mut self, entry: &[u8]) -> std::io::Result<usize> {
+        std::io::stderr().lock().write_all(entry_of(entry).as_bytes())?;
+        Ok(entry.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
+    }
+}
+
+fn entry_of(entry: &[u8]) -> String {
+    let text = String::from_utf8_lossy(entry);
+    format!("{}\n", visible(text.trim_end()).replace('\n', "\n    "))
+}
+
 pub(super) fn agent(places: &Places) -> Result<Code, Failure> {
-    tracing_subscriber::fmt().with_target(false).with_ansi(false).without_time().with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().with_target(false).with_ansi(false).without_time().with_writer(|| Journal).init();
     let is_root = rustix::process::geteuid().is_root();
     let next = if is_root || places.user {
         "`ansai check` and `ansai doctor` say more"
@@ -33,5 +56,16 @@ pub(super) fn agent(places: &Places) -> Result<Code, Failure> {
         Ok(()) => Ok(Code::Ok),
         Err(error) if error.is::<ansai_config::Diagnostics>() => Err(failed(format!("{error}"), Code::Usage)),
         Err(error) => Err(failed(format!("the agent cannot run: {error:#}"), Code::Failing)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_of_the_log_cannot_begin_another() {
+        let entry = b" INFO failed: \x1b[2J\xff\n<0>kernel: all is lost\n";
+        assert_eq!(entry_of(entry), " INFO failed: \\u{1b}[2J\u{fffd}\n    <0>kernel: all is lost\n");
     }
 }

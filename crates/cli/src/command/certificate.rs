@@ -9,7 +9,6 @@ use ansai_host::{
 };
 use ansai_model::{action::ActionOutcome, bundle::Request, id::TargetId, operator::Operation, text::Text, time::Shown};
 use ansai_protocol::{SCHEMA, TargetStatus};
-use comfy_table::Cell;
 use serde_json::json;
 use tokio_util::task::TaskTracker;
 
@@ -21,7 +20,7 @@ use super::{
 use crate::{
     ConsentArgs, Places, client,
     exit::{Code, Failure},
-    show,
+    show::{self, Cell},
 };
 
 /// Longest wait for the end of a replacement, above what the action itself may take.
@@ -51,12 +50,12 @@ pub(super) fn list(places: &Places) -> Result<Code, Failure> {
     match places.json {
         true => show::print_json(&json!({"schema": SCHEMA, "certificates": targets})),
         false if targets.is_empty() => show::print("no certificate is declared; `certificates:` declares them"),
-        false => show::print(&rendered(&targets)),
+        false => show::print(rendered(&targets)),
     }
     Ok(Code::Ok)
 }
 
-fn rendered(targets: &[TargetStatus]) -> String {
+fn rendered(targets: &[TargetStatus]) -> show::Page {
     let rows = targets.iter().map(|target| {
         let incident = target.incident.map(|id| id.to_string()).unwrap_or_default();
         let (name, summary) = (Cell::new(target.target.name()), Cell::new(target.summary.as_str()));

@@ -9,14 +9,13 @@ use ansai_host::{
 };
 use ansai_model::inventory::Inventory;
 use ansai_protocol::SCHEMA;
-use comfy_table::Cell;
 use serde_json::json;
 use tokio_util::task::TaskTracker;
 
 use crate::{
     Places,
     exit::{Code, Failure},
-    show,
+    show::{self, Cell},
 };
 
 /// Longest wait for the service manager.
@@ -95,7 +94,7 @@ pub(super) fn layers(places: &Places) -> Result<Code, Failure> {
         vec![Cell::new(found.layer.as_str()), Cell::new(found.file.display()), Cell::new(state)]
     });
     let shipped = vec![Cell::new("shipped"), Cell::new("(in the program)"), Cell::new("holds")];
-    show::print(&show::table(&["LAYER", "FILE", "STATE"], std::iter::once(shipped).chain(rows)));
+    show::print(show::table(&["LAYER", "FILE", "STATE"], std::iter::once(shipped).chain(rows)));
     Ok(Code::Ok)
 }
 
@@ -126,7 +125,7 @@ pub(super) fn explain(places: &Places, key: &str) -> Result<Code, Failure> {
         let default = explained.default.as_deref().unwrap_or("nothing");
         lines.push(format!("{} is not written; what holds: {default}", explained.key));
     }
-    show::print(&lines.join("\n"));
+    show::print(show::Page::lines(lines));
     Ok(Code::Ok)
 }
 
@@ -137,7 +136,7 @@ pub(super) fn schema() -> Result<Code, Failure> {
 
 /// Prints `docs/reference/configuration.md`.
 pub(super) fn reference() -> Result<Code, Failure> {
-    show::print(&ansai_config::reference());
+    show::print(show::Page::own(ansai_config::reference()));
     Ok(Code::Ok)
 }
 

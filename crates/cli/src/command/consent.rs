@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, IsTerminal, Write};
 
+use ansai_model::text::visible;
 use ansai_protocol::SCHEMA;
 use serde_json::json;
 
@@ -61,7 +62,7 @@ pub(super) fn ask(what: &str, proof: &Proof, consent: ConsentArgs) -> Result<(),
     };
     let mut out = std::io::stderr();
     // Whoever cannot see the question gives no answer, which is a no.
-    let _ = out.write_all(question.as_bytes()).and_then(|()| out.flush());
+    let _ = out.write_all(visible(&question).as_bytes()).and_then(|()| out.flush());
     judge(proof, &answer(std::io::stdin().lock()))
 }
 

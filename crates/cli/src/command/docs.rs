@@ -19,7 +19,7 @@ pub(super) fn completions(shell: clap_complete::Shell) -> Result<Code, Failure> 
     if shell == clap_complete::Shell::Bash {
         out.extend_from_slice(TARGETS.as_bytes());
     }
-    show::print(&String::from_utf8_lossy(&out));
+    show::print(show::Page::own(String::from_utf8_lossy(&out)));
     Ok(Code::Ok)
 }
 
@@ -28,7 +28,7 @@ pub(super) fn man(out: Option<PathBuf>) -> Result<Code, Failure> {
     let Some(folder) = out else {
         let unmade = |error: io::Error| Failure::new(Code::Failing, format!("no manual page: {error}"), "");
         let page = page(Program::command()).map_err(unmade)?;
-        show::print(&String::from_utf8_lossy(&page));
+        show::print(show::Page::own(String::from_utf8_lossy(&page)));
         return Ok(Code::Ok);
     };
     let failed = |error: io::Error| {
@@ -63,7 +63,7 @@ fn page(command: Command) -> io::Result<Vec<u8>> {
 
 /// Prints `docs/reference/cli.md`.
 pub(super) fn reference() -> Result<Code, Failure> {
-    show::print(&markdown());
+    show::print(show::Page::own(markdown()));
     Ok(Code::Ok)
 }
 

@@ -14,12 +14,12 @@ pub(super) fn explain(places: &Places, target: &str) -> Result<Code, Failure> {
         show::print_json(&value);
         return Ok(Code::Ok);
     }
-    show::print(&explanation(&value));
+    show::print(explanation(&value));
     Ok(Code::Ok)
 }
 
 /// An explanation as a person reads it.
-fn explanation(value: &serde_json::Value) -> String {
+fn explanation(value: &serde_json::Value) -> show::Page {
     let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
     let list = |value: &serde_json::Value| value.as_array().cloned().unwrap_or_default();
     let mut lines =
@@ -59,5 +59,5 @@ fn explanation(value: &serde_json::Value) -> String {
             // Some say by themselves what they are.
             .map(|(name, why)| if why.starts_with(name) { why } else { format!("{name}: {why}") }),
     );
-    lines.join("\n")
+    show::Page::lines(lines)
 }

@@ -14,12 +14,10 @@ use crate::{
 pub(super) fn follow(places: &Places) -> Result<Code, Failure> {
     let zone = TimeZone::system();
     for event in client::events(places)? {
-        let text = match places.json {
-            true => serde_json::to_string(&event).ok(),
-            false => line(&event, &zone),
-        };
-        if let Some(text) = text {
-            show::print(&text);
+        if places.json {
+            show::print_json_line(&serde_json::to_value(&event).unwrap_or_default());
+        } else if let Some(text) = line(&event, &zone) {
+            show::print(show::Page::lines([text]));
         }
     }
     Err(Failure::new(Code::Unreachable, "the agent tells nothing more", "is it running? systemctl status ansai"))

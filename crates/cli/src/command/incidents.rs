@@ -2,13 +2,12 @@
 
 use ansai_model::{incident::Phase, time::Shown};
 use ansai_protocol::{IncidentSummary, Incidents};
-use comfy_table::Cell;
 use jiff::tz::TimeZone;
 
 use crate::{
     Places, client,
     exit::{Code, Failure},
-    show,
+    show::{self, Cell},
 };
 
 pub(super) fn incidents(places: &Places, open_only: bool, limit: usize) -> Result<Code, Failure> {
@@ -18,12 +17,12 @@ pub(super) fn incidents(places: &Places, open_only: bool, limit: usize) -> Resul
     match places.json {
         true => show::print_json(&serde_json::to_value(&list).unwrap_or_default()),
         false if list.incidents.is_empty() => show::print("no incidents"),
-        false => show::print(&rendered(&list.incidents, &TimeZone::system())),
+        false => show::print(rendered(&list.incidents, &TimeZone::system())),
     }
     Ok(Code::Ok)
 }
 
-fn rendered(incidents: &[IncidentSummary], zone: &TimeZone) -> String {
+fn rendered(incidents: &[IncidentSummary], zone: &TimeZone) -> show::Page {
     let rows = incidents.iter().map(|incident| {
         let downtime = incident.downtime_ms.map(|ms| Shown(std::time::Duration::from_millis(ms)).to_string());
         vec![
@@ -69,6 +68,6 @@ mod tests {
             " i12       2023-11-14 22:13:20  ESCALATED        nginx.service was killed",
             " i7        2023-11-14 22:13:20  healed     48ms  nginx.service was killed",
         ];
-        assert_eq!(text, expected.join("\n"));
+        assert_eq!(text.to_string(), expected.join("\n"));
     }
 }

@@ -1,14 +1,13 @@
 //! `ansai maintenance list`: the windows that are open. Opening and ending them stands in `operate.rs`.
 
 use ansai_protocol::{SCHEMA, ScopeView};
-use comfy_table::Cell;
 use jiff::tz::TimeZone;
 use serde_json::json;
 
 use crate::{
     Places, client,
     exit::{Code, Failure},
-    show,
+    show::{self, Cell},
 };
 
 pub(super) fn list(places: &Places) -> Result<Code, Failure> {
@@ -16,12 +15,12 @@ pub(super) fn list(places: &Places) -> Result<Code, Failure> {
     match places.json {
         true => show::print_json(&json!({"schema": SCHEMA, "maintenance": windows})),
         false if windows.is_empty() => show::print("no maintenance window is open"),
-        false => show::print(&rendered(&windows, &TimeZone::system())),
+        false => show::print(rendered(&windows, &TimeZone::system())),
     }
     Ok(Code::Ok)
 }
 
-fn rendered(windows: &[ScopeView], zone: &TimeZone) -> String {
+fn rendered(windows: &[ScopeView], zone: &TimeZone) -> show::Page {
     let rows = windows.iter().map(|window| {
         let until = window.until_ms.map(|until| show::moment(until, zone)).unwrap_or_default();
         vec![Cell::new(&window.scope), Cell::new(until), Cell::new(&window.by), Cell::new(&window.reason)]
@@ -47,6 +46,6 @@ mod tests {
             " *                    2023-11-14 22:13:20  configuration  backup",
             " service/app.service  2023-11-14 22:13:20  root",
         ];
-        assert_eq!(rendered(&windows, &TimeZone::UTC), expected.join("\n"));
+        assert_eq!(rendered(&windows, &TimeZone::UTC).to_string(), expected.join("\n"));
     }
 }

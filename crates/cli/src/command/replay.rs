@@ -183,7 +183,7 @@ fn show_story(places: &Places, told: &Told) -> Code {
     let mut lines: Vec<String> = told.lines.iter().map(line).collect();
     lines.extend(told.flaws.iter().map(|flaw| format!("flaw: {flaw}")));
     lines.push(format!("{} inputs, {} steps", told.inputs, told.lines.len()));
-    show::print(&lines.join("\n"));
+    show::print(show::Page::lines(lines));
     Code::Ok
 }
 

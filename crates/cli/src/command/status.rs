@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use ansai_model::{observation::Health, time::Shown, units::ByteSize};
 use ansai_protocol::{Own, ScopeView, Status};
-use comfy_table::Cell;
 use jiff::tz::TimeZone;
 
 use crate::{
     Places, client,
     exit::{Code, Failure},
-    show,
+    show::{self, Cell},
 };
 
 /// How often `--watch` looks.
@@ -21,7 +20,7 @@ pub(super) fn status(places: &Places) -> Result<Code, Failure> {
     let status: Status = client::read(value.clone())?;
     match places.json {
         true => show::print_json(&value),
-        false => show::print(&rendered(&status, &TimeZone::system())),
+        false => show::print(rendered(&status, &TimeZone::system())),
     }
     let is_failing = status.targets.iter().any(|target| target.health == Health::Failing);
     Ok(if is_failing { Code::Failing } else { Code::Ok })
@@ -32,11 +31,10 @@ pub(super) fn watch(places: &Places) -> Result<Code, Failure> {
     loop {
         let value = client::get(places, "/v1/status")?;
         if places.json {
-            // A line each, so that a program knows where one ends.
-            show::print(&value.to_string());
+            show::print_json_line(&value);
         } else {
             show::next_picture();
-            show::print(&rendered(&client::read(value)?, &TimeZone::system()));
+            show::print(rendered(&client::read(value)?, &TimeZone::system()));
         }
         // Nothing is waited for: it is how often a person can look at a picture, and the agent be asked for one.
         std::thread::sleep(WATCH_EVERY);
@@ -50,7 +48,7 @@ fn restraint(name: &str, view: &ScopeView, zone: &TimeZone) -> String {
     format!("{name} on {}{until}, by {}{reason}", view.scope, view.by)
 }
 
-fn rendered(status: &Status, zone: &TimeZone) -> String {
+fn rendered(status: &Status, zone: &TimeZone) -> show::Page {
     let uptime = Shown(Duration::from_secs(status.uptime_seconds));
     let Status { version, host, generation, .. } = status;
     let own = status.own.as_ref().map(own).unwrap_or_default();
@@ -75,8 +73,7 @@ fn rendered(status: &Status, zone: &TimeZone) -> String {
         let text = if target.health == Health::Healthy { &target.summary } else { &target.explanation };
         vec![Cell::new(target.target.name()), show::health(target.health), Cell::new(incident), Cell::new(text)]
     });
-    lines.push(show::table(&["TARGET", "HEALTH", "INCIDENT", ""], rows));
-    lines.join("\n")
+    show::Page::lines(lines).above(&show::table(&["TARGET", "HEALTH", "INCIDENT", ""], rows))
 }
 
 /// What the agent takes, at the end of a line.
@@ -144,6 +141,6 @@ mod tests {
             " app.service    FAILING  i3        waits 3s before the next attempt",
             " nginx.service  healthy            active (running)",
         ];
-        assert_eq!(rendered(&status, &TimeZone::UTC), expected.join("\n"));
+        assert_eq!(rendered(&status, &TimeZone::UTC).to_string(), expected.join("\n"));
     }
 }

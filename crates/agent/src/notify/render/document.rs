@@ -6,6 +6,7 @@ use ansai_model::{
     incident::{Phase, Resolution, Step, StepKind},
     notify::Notice,
     report::Report,
+    text::visible_line,
     time::{Now, Shown},
 };
 use jiff::tz::TimeZone;
@@ -301,14 +302,7 @@ fn points(lines: impl Iterator<Item = String>) -> Vec<Block> {
     if lines.is_empty() { vec![] } else { vec![Block::Points(lines)] }
 }
 
-/// Text from outside without escape codes and other control characters, which a terminal would obey.
+/// Text from outside on one line, of which nothing is obeyed by a terminal.
 fn clean(text: &str) -> String {
-    text.chars()
-        .filter_map(|c| match c {
-            '\n' => Some(' '),
-            '\t' => Some(' '),
-            c if c.is_control() => None,
-            c => Some(c),
-        })
-        .collect()
+    visible_line(text).into_owned()
 }
