@@ -199,19 +199,24 @@ impl LinuxHost {
     }
 }
 
+/// Whatever leaves through here is without its secrets: symptoms, outcomes, plans and evidence.
 impl Host for LinuxHost {
     async fn observe(&self, probe: &Probe, timeout: Duration) -> Observation {
         let begun = Instant::now();
-        self.look(probe, timeout).await.with_took(begun.elapsed())
+        let seen = self.look(probe, timeout).await.with_took(begun.elapsed());
+        seen.reworded(|text| self.inner.redactor.text(text))
     }
 
     async fn perform(&self, run: &ActionRun) -> ActionOutcome {
-        if let Some(bus) = &self.inner.bus
-            && let Some(outcome) = systemd::perform(bus, run).await
-        {
-            return outcome;
-        }
-        act::perform(self, run).await
+        let by_systemd = match &self.inner.bus {
+            Some(bus) => systemd::perform(bus, run).await,
+            None => None,
+        };
+        let outcome = match by_systemd {
+            Some(outcome) => outcome,
+            None => act::perform(self, run).await,
+        };
+        outcome.reworded(|text| self.inner.redactor.text(text))
     }
 
     async fn plan(&self, action: &Action) -> ActionPlan {
@@ -221,11 +226,18 @@ impl Host for LinuxHost {
             Action::Disk(disk) => disk::plan(self, disk).await,
             other => vec![other.describe()],
         };
+        let steps = steps.iter().map(|step| self.inner.redactor.text(step)).collect();
         ActionPlan { steps, disruption: action.disruption() }
     }
 
     async fn gather(&self, request: &EvidenceRequest) -> Vec<Evidence> {
-        evidence::gather(&self.inner.context, self.inner.bus.as_ref(), &self.inner.redactor, request).await
+        let redactor = &self.inner.redactor;
+        let found = evidence::gather(&self.inner.context, self.inner.bus.as_ref(), redactor, request).await;
+        let redacted = |found: Evidence| {
+            let (source, text) = (redactor.text(&found.source), redactor.text(&found.text));
+            Evidence { source, text, ..found }
+        };
+        found.into_iter().map(redacted).collect()
     }
 
     async fn inventory(&self) -> Inventory {

@@ -285,6 +285,21 @@ pub enum ActionOutcome {
     },
 }
 
+impl ActionOutcome {
+    /// With its text put into other words, as without its secrets.
+    #[must_use]
+    pub fn reworded(self, reword: impl Fn(&Text) -> Text) -> Self {
+        match self {
+            Self::Succeeded { note } => Self::Succeeded { note: reword(&note) },
+            Self::NotNeeded { why } => Self::NotNeeded { why: reword(&why) },
+            Self::Failed { why } => Self::Failed { why: reword(&why) },
+            Self::TimedOut { after } => Self::TimedOut { after },
+            Self::Refused { why } => Self::Refused { why: reword(&why) },
+            Self::Lost { why } => Self::Lost { why: reword(&why) },
+        }
+    }
+}
+
 impl fmt::Display for ActionOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

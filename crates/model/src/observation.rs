@@ -141,6 +141,20 @@ impl Observation {
         self
     }
 
+    /// With each text in it put into other words, as without its secrets.
+    #[must_use]
+    pub fn reworded(mut self, reword: impl Fn(&Text) -> Text) -> Self {
+        self.summary = reword(&self.summary);
+        if let Details::Figures(figures) = &mut self.details {
+            for (_, value) in &mut figures.0 {
+                if let Value::Text(text) = value {
+                    *text = reword(text);
+                }
+            }
+        }
+        self
+    }
+
     /// With the time that the look took.
     #[must_use]
     pub fn with_took(mut self, took: Duration) -> Self {

@@ -112,7 +112,7 @@ async fn log(unit: &str, lines: u32, redactor: &Redactor) -> Evidence {
             evidence(source, EvidenceKind::Missing, "it logged nothing")
         }
         Ended::Code(0) => {
-            evidence(source, EvidenceKind::Log, redactor.redact(last(&finished.output, Text::BYTES_MAX - 64)))
+            evidence(source, EvidenceKind::Log, last(&redactor.redact(&finished.output), Text::BYTES_MAX - 64))
         }
         Ended::Missing => evidence(source, EvidenceKind::Missing, "there is no journalctl here"),
         ended => evidence(source, EvidenceKind::Missing, format!("the log could not be read: {ended:?}")),
