@@ -1,12 +1,24 @@
 //! The local API: HTTP and JSON on a unix socket, guarded by the socket's file permissions.
-//! It asks the loop and decides nothing.
+//! It asks the loop and decides nothing. One connection asks one thing, in bounded time, and keeps none of root's places.
 
-use std::{convert::Infallible, fs, os::unix::fs::PermissionsExt, path::Path, pin::Pin, time::Duration};
+use std::{
+    convert::Infallible,
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use ansai_model::{
     id::{IncidentId, TargetId},
     operator::{Operation, OperatorCommand},
     text::Text,
+    time::Shown,
 };
 use ansai_protocol::{Operate, Problem};
 use bytes::Bytes;
@@ -25,8 +37,9 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::events::{CLOSING_MAX, Events, READERS_MAX};
+use crate::events::{CLOSING_MAX, Events, READERS_MAX, Seat};
 
+mod places;
 #[cfg(test)]
 mod tests;
 
@@ -34,8 +47,10 @@ mod tests;
 const BODY_MAX: usize = 64 * 1024;
 /// Longest that one request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// Most connections at once.
-const CONNECTIONS_MAX: usize = 32;
+/// Longest that a head may take to arrive, and a body after it.
+const ARRIVAL_MAX: Duration = Duration::from_secs(10);
+/// Longest life of a connection that is no stream: whoever does not read an answer is let go.
+const CONNECTION_MAX: Duration = Duration::from_secs(60);
 
 /// The group that may use the socket besides root.
 const GROUP: &str = "ansai";
@@ -89,6 +104,18 @@ pub fn serve(
     tasks: &TaskTracker,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
+    serve_as(path, asked, events, tasks, stop, uid)
+}
+
+/// The same, with who is at the other end of a connection told by `uid`.
+fn serve_as(
+    path: &Path,
+    asked: mpsc::Sender<Asked>,
+    events: Events,
+    tasks: &TaskTracker,
+    stop: CancellationToken,
+    uid: impl Fn(&UnixStream) -> u32 + Send + 'static,
+) -> std::io::Result<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
     }
@@ -105,19 +132,27 @@ pub fn serve(
     }
     let connections = tasks.clone();
     tasks.spawn(async move {
-        let places = std::sync::Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
+        let places = places::Places::new(rustix::process::geteuid().as_raw());
         loop {
             let accepted = tokio::select! {
                 () = stop.cancelled() => return,
                 accepted = listener.accept() => accepted,
             };
             let Ok((stream, _)) = accepted else { continue };
-            let Ok(place) = places.clone().try_acquire_owned() else { continue };
+            let uid = uid(&stream);
+            let place = match places.take(uid) {
+                Ok(place) => place,
+                Err(busy) => {
+                    turn_away(&stream, &busy);
+                    continue;
+                }
+            };
+            let seat = if places.is_trusted(uid) { Seat::Kept } else { Seat::Any };
             let (asked, events, stop) = (asked.clone(), events.clone(), stop.clone());
             connections.spawn(async move {
                 tokio::select! {
                     () = stop.cancelled() => {}
-                    () = connection(stream, asked, events) => {}
+                    () = connection(stream, asked, events, Asker { by: name(uid), seat }) => {}
                 }
                 drop(place);
             });
@@ -131,18 +166,36 @@ fn group_id(groups: &str) -> Option<u32> {
     groups.lines().find(|line| line.split(':').next() == Some(GROUP))?.split(':').nth(2)?.parse().ok()
 }
 
-async fn connection(stream: UnixStream, asked: mpsc::Sender<Asked>, events: Events) {
-    let by = who(&stream);
+/// Who asks.
+#[derive(Clone)]
+struct Asker {
+    by: Text,
+    seat: Seat,
+}
+
+async fn connection(stream: UnixStream, asked: mpsc::Sender<Asked>, events: Events, asker: Asker) {
     let slow = CancellationToken::new();
     let dropped = slow.clone();
-    let service = service_fn(move |request| {
-        let (asked, by, events, dropped) = (asked.clone(), by.clone(), events.clone(), dropped.clone());
-        async move { Ok::<_, Infallible>(respond(request, asked, by, &events, dropped).await) }
+    let is_stream = Arc::new(AtomicBool::new(false));
+    let streams = is_stream.clone();
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (asked, asker, events, dropped) = (asked.clone(), asker.clone(), events.clone(), dropped.clone());
+        streams.store(request.uri().path() == EVENTS_PATH, Ordering::Relaxed);
+        async move { Ok::<_, Infallible>(respond(request, asked, asker, &events, dropped).await) }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_secs(10))
+        .header_read_timeout(ARRIVAL_MAX)
+        // What is sent behind the first request is not read.
+        .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service);
+    let overdue = async {
+        tokio::time::sleep(CONNECTION_MAX).await;
+        if is_stream.load(Ordering::Relaxed) {
+            // Readers of the stream are let go by what waits for them.
+            std::future::pending::<()>().await;
+        }
+    };
     let given_up = async {
         slow.cancelled().await;
         // What waits for the reader may still be read, with the line that says why it ends.
@@ -152,27 +205,52 @@ async fn connection(stream: UnixStream, asked: mpsc::Sender<Asked>, events: Even
         // A client that breaks off has its reasons.
         _ = served => {}
         () = given_up => {}
+        () = overdue => {}
     }
 }
 
-/// Who is at the other end: the user's name, from the socket's credentials.
-fn who(stream: &UnixStream) -> Text {
-    let Ok(credentials) = stream.peer_cred() else { return "somebody".into() };
-    let uid = credentials.uid().to_string();
+/// The user at the other end, from the socket's credentials; nobody's number where the kernel does not say.
+fn uid(stream: &UnixStream) -> u32 {
+    stream.peer_cred().map_or(u32::MAX, |credentials| credentials.uid())
+}
+
+/// A user's name.
+fn name(uid: u32) -> Text {
+    if uid == u32::MAX {
+        return "somebody".into();
+    }
+    let number = uid.to_string();
     let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let name = passwd.lines().find(|line| line.split(':').nth(2) == Some(&uid)).and_then(|line| line.split(':').next());
+    let line = passwd.lines().find(|line| line.split(':').nth(2) == Some(&number));
+    let name = line.and_then(|line| line.split(':').next());
     Text::new(name.map_or_else(|| format!("user {uid}"), str::to_owned))
+}
+
+/// Says why nothing is heard. The buffer of a new connection is empty, so nothing is waited for.
+fn turn_away(stream: &UnixStream, busy: &places::Busy) {
+    let (uid, count) = busy.most;
+    let what = format!("the agent is busy: {} connections are open, {count} of them by {}", busy.open, name(uid));
+    let body =
+        serde_json::to_string(&Problem::new(what, "end what keeps them open, and try again")).unwrap_or_default();
+    let answer = format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nconnection: close\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    // Whoever does not hear it hears that the connection was closed.
+    let _ = stream.try_write(answer.as_bytes());
 }
 
 async fn respond(
     request: Request<Incoming>,
     asked: mpsc::Sender<Asked>,
-    by: Text,
+    asker: Asker,
     events: &Events,
     dropped: CancellationToken,
 ) -> Response<Body> {
+    let Asker { by, seat } = asker;
     if (request.method(), request.uri().path()) == (&Method::GET, EVENTS_PATH) {
-        return match events.listen(dropped) {
+        return match events.listen(dropped, seat) {
             Some(lines) => {
                 response(StatusCode::OK, "application/x-ndjson", Body::Right(StreamBody::new(frames(lines))))
             }
@@ -233,8 +311,9 @@ async fn query(request: Request<Incoming>, by: Text) -> Result<Query, (StatusCod
         (&Method::POST, "/v1/reload") => Ok(Query::Reload),
         (&Method::POST, "/v1/send-test") => Ok(Query::SendTest(by)),
         (&Method::POST, "/v1/operate") => {
-            let body =
-                Limited::new(request.into_body(), BODY_MAX).collect().await.map_err(|error| bad(error.to_string()))?;
+            let body = tokio::time::timeout(ARRIVAL_MAX, Limited::new(request.into_body(), BODY_MAX).collect()).await;
+            let body = body.map_err(|_| bad(format!("the body did not arrive within {}", Shown(ARRIVAL_MAX))))?;
+            let body = body.map_err(|error| bad(error.to_string()))?;
             let operate: Operate = serde_json::from_slice(&body.to_bytes()).map_err(|error| bad(error.to_string()))?;
             let operation: Operation = operate.operation;
             Ok(Query::Operate(OperatorCommand { by, operation }))

@@ -19,12 +19,23 @@ use crate::clock::TimeSource;
 
 /// Most readers at once.
 pub const READERS_MAX: usize = 8;
+/// Of these, how many nobody but root and the agent's own user may take.
+pub const READERS_KEPT: usize = 2;
 /// Most lines that wait for one reader.
 pub const LINES_MAX: usize = 256;
 /// How long a reader that was dropped may take to read what is left, with its closing line.
 pub const CLOSING_MAX: Duration = Duration::from_secs(5);
 /// Longest text in a line, so that what waits is bounded in bytes as well; a report has all of it.
 const TEXT_BYTES_MAX: usize = 512;
+
+/// Which places a reader may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seat {
+    /// Those that are for everybody.
+    Any,
+    /// Those that are kept as well.
+    Kept,
+}
 
 /// Where happenings are told. A clone is another handle.
 #[derive(Clone, Debug, Default)]
@@ -71,13 +82,15 @@ impl Events {
         });
     }
 
-    /// A new reader's lines, which begin with [`Happening::Alive`]; none when there are [`READERS_MAX`] already.
+    /// A new reader's lines, which begin with [`Happening::Alive`]; none when there are [`READERS_MAX`] already, or but
+    /// [`READERS_KEPT`] for one who may not take those.
     /// `dropped` is cancelled when the reader is too slow: what is left is to be read within [`CLOSING_MAX`].
     #[must_use]
-    pub fn listen(&self, dropped: CancellationToken) -> Option<impl Stream<Item = Bytes> + Send + use<>> {
+    pub fn listen(&self, dropped: CancellationToken, seat: Seat) -> Option<impl Stream<Item = Bytes> + Send + use<>> {
         let mut readers = self.lock();
         readers.retain(|reader| !reader.lines.is_closed());
-        if readers.len() >= READERS_MAX {
+        let most = if seat == Seat::Kept { READERS_MAX } else { READERS_MAX - READERS_KEPT };
+        if readers.len() >= most {
             return None;
         }
         let (lines, waiting) = mpsc::channel(LINES_MAX);
@@ -148,7 +161,7 @@ mod tests {
         let events = Events::new();
         events.tell(WallTime(1), warning("before"));
         assert!(!events.is_heard());
-        let stream = events.listen(CancellationToken::new()).expect("room");
+        let stream = events.listen(CancellationToken::new(), Seat::Kept).expect("room");
         events.tell(WallTime(3), warning("one"));
         events.close();
         let closed = Happening::Closed { why: "the agent is stopping".into() };
@@ -159,7 +172,7 @@ mod tests {
     async fn a_slow_reader_is_dropped_with_a_closing_line_and_the_others_go_on() {
         let events = Events::new();
         let dropped = CancellationToken::new();
-        let slow = events.listen(dropped.clone()).expect("room");
+        let slow = events.listen(dropped.clone(), Seat::Kept).expect("room");
         for number in 0..10 * LINES_MAX {
             events.tell(WallTime(0), warning(&number.to_string()));
         }
@@ -167,7 +180,7 @@ mod tests {
         let lines = read(slow).await;
         assert_eq!(lines.len(), LINES_MAX + 1);
         assert!(matches!(lines.last(), Some(Happening::Closed { why }) if why.as_str().contains("too slow")));
-        let next = events.listen(CancellationToken::new()).expect("its place is free");
+        let next = events.listen(CancellationToken::new(), Seat::Kept).expect("its place is free");
         events.close();
         assert_eq!(read(next).await.len(), 2);
     }
@@ -176,10 +189,10 @@ mod tests {
     fn readers_are_counted_and_those_that_have_gone_give_their_place() {
         let events = Events::new();
         let mut streams: Vec<_> =
-            (0..READERS_MAX).map(|_| events.listen(CancellationToken::new()).expect("room")).collect();
-        assert!(events.listen(CancellationToken::new()).is_none());
+            (0..READERS_MAX).map(|_| events.listen(CancellationToken::new(), Seat::Kept).expect("room")).collect();
+        assert!(events.listen(CancellationToken::new(), Seat::Kept).is_none());
         streams.pop();
-        assert!(events.listen(CancellationToken::new()).is_some());
+        assert!(events.listen(CancellationToken::new(), Seat::Kept).is_some());
     }
 
     #[test]

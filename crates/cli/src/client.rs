@@ -22,6 +22,8 @@ const ANSWER_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// Longest line of the stream of events that is read.
 const EVENT_BYTES_MAX: u64 = 256 * 1024;
 const TIMEOUT: Duration = Duration::from_secs(35);
+/// How a failure begins that says that no agent runs.
+pub(crate) const NO_AGENT: &str = "no agent runs here";
 
 /// Asks for something to read.
 pub(crate) fn get(places: &Places, path: &str) -> Result<Value, Failure> {
@@ -62,7 +64,11 @@ pub(crate) fn events(places: &Places) -> Result<impl Iterator<Item = Event>, Fai
     });
     match lines.next() {
         Some(line) if line.split(|byte| *byte == b' ').nth(1) == Some(b"200") => {}
-        Some(_) | None => return Err(unreadable(&"no stream of events")),
+        Some(mut answer) => {
+            lines.by_ref().for_each(|line| answer.extend(line));
+            return Err(answered(&answer).err().unwrap_or_else(|| unreadable(&"no stream of events")));
+        }
+        None => return Err(silent(&socket)),
     }
     Ok(lines.filter_map(|line| serde_json::from_slice(&line).ok()))
 }
@@ -85,11 +91,9 @@ fn unreachable(socket: &Path, error: &std::io::Error) -> Failure {
             let what = format!("you may not talk to the agent: {socket}: permission denied");
             Failure::new(Code::Forbidden, what, "sudo ansai …, or join the group `ansai`")
         }
-        ErrorKind::NotFound => {
-            Failure::new(Code::Unreachable, format!("no agent runs here: there is no socket {socket}"), run)
-        }
+        ErrorKind::NotFound => Failure::new(Code::Unreachable, format!("{NO_AGENT}: there is no socket {socket}"), run),
         ErrorKind::ConnectionRefused => {
-            Failure::new(Code::Unreachable, format!("no agent runs here: nobody listens at {socket}"), run)
+            Failure::new(Code::Unreachable, format!("{NO_AGENT}: nobody listens at {socket}"), run)
         }
         ErrorKind::WouldBlock | ErrorKind::TimedOut => {
             let what = format!("the agent gave no answer within {} at {socket}", Shown(TIMEOUT));
@@ -101,18 +105,41 @@ fn unreachable(socket: &Path, error: &std::io::Error) -> Failure {
 
 // A request and an answer of HTTP/1.1 on a socket of this host: no client library is worth its start-up time here.
 fn ask(places: &Places, method: &str, path: &str, body: &str) -> Result<Value, Failure> {
-    let socket = places.runtime_dir.join("api.sock");
-    let unreachable = |error| unreachable(&socket, &error);
-    let mut stream = UnixStream::connect(&socket).map_err(unreachable)?;
+    asked(&places.runtime_dir.join("api.sock"), method, path, body)
+}
+
+fn asked(socket: &Path, method: &str, path: &str, body: &str) -> Result<Value, Failure> {
+    let unreachable = |error| unreachable(socket, &error);
+    let mut stream = UnixStream::connect(socket).map_err(unreachable)?;
     stream.set_read_timeout(Some(TIMEOUT)).map_err(unreachable)?;
     let request = format!(
         "{method} {path} HTTP/1.1\r\nhost: ansai\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
-    stream.write_all(request.as_bytes()).map_err(unreachable)?;
+    // An agent that is busy says so without having listened, and closes.
+    let sent = stream.write_all(request.as_bytes());
     let mut answer = Vec::new();
-    stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).map_err(unreachable)?;
-    let text = String::from_utf8_lossy(&answer);
+    match stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).and(sent) {
+        Err(error) if answer.is_empty() && !is_closed(error.kind()) => Err(unreachable(error)),
+        Ok(()) | Err(_) if answer.is_empty() => Err(silent(socket)),
+        Ok(()) | Err(_) => answered(&answer),
+    }
+}
+
+/// Whether the other end closed the connection.
+fn is_closed(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted)
+}
+
+/// Somebody listened, and closed the connection without a word.
+fn silent(socket: &Path) -> Failure {
+    let what = format!("an agent runs, and closed the connection without an answer at {}", socket.display());
+    Failure::new(Code::Unreachable, what, "it may be stopping: try again; journalctl -u ansai says what it is doing")
+}
+
+/// What an answer of HTTP/1.1 says.
+fn answered(answer: &[u8]) -> Result<Value, Failure> {
+    let text = String::from_utf8_lossy(answer);
     let (head, body) = text.split_once("\r\n\r\n").ok_or_else(|| unreadable(&"no HTTP answer"))?;
     let status: u16 = head.split_whitespace().nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
     let value: Value = serde_json::from_str(body).map_err(|error| unreadable(&error))?;
@@ -120,13 +147,41 @@ fn ask(places: &Places, method: &str, path: &str, body: &str) -> Result<Value, F
         return Ok(value);
     }
     let problem: Problem = read(value)?;
-    let code = if status == 409 { Code::Refused } else { Code::Failing };
+    let code = match status {
+        409 => Code::Refused,
+        // It is stopping, or busy.
+        503 | 504 => Code::Unreachable,
+        _ => Code::Failing,
+    };
     Err(Failure::new(code, problem.what.as_str(), problem.suggestion.as_str()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What the program says when whoever listens at the socket does this with a connection.
+    fn said(serve: impl FnOnce(UnixStream) + Send + 'static) -> Failure {
+        let folder = tempfile::tempdir().expect("a folder");
+        let listener = std::os::unix::net::UnixListener::bind(folder.path().join("api.sock")).expect("bound");
+        let served = std::thread::spawn(move || serve(listener.accept().expect("accepted").0));
+        let failure = asked(&folder.path().join("api.sock"), "GET", "/v1/status", "").expect_err("a failure");
+        served.join().expect("served");
+        failure
+    }
+
+    #[test]
+    fn an_agent_that_is_busy_is_told_from_one_that_does_not_run() {
+        let busy = said(|mut stream| {
+            let body = r#"{"schema":1,"what":"the agent is busy: 24 connections are open, 8 of them by eve","suggestion":"x"}"#;
+            let _ = write!(stream, "HTTP/1.1 503 Service Unavailable\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        });
+        assert_eq!(busy.code, Code::Unreachable);
+        assert!(busy.what().contains("busy: 24 connections are open, 8 of them by eve"), "{}", busy.what());
+        let silent = said(drop);
+        assert_eq!(silent.code, Code::Unreachable);
+        assert!(silent.what().starts_with("an agent runs"), "{}", silent.what());
+    }
 
     #[test]
     fn an_agent_that_is_away_is_told_from_one_that_may_not_be_asked() {

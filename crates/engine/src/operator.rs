@@ -35,6 +35,10 @@ fn refused(why: impl Into<Text>, suggestion: impl Into<Text>) -> Answer {
 impl HostEngine {
     pub(crate) fn operate(&mut self, now: Now, request: u64, command: OperatorCommand) {
         let OperatorCommand { by, operation } = command;
+        if let Some(answer) = self.senseless(now, &operation) {
+            self.effects.push(Effect::Answer { request, answer });
+            return;
+        }
         let answer = match operation {
             Operation::Hold { scope, reason, until } => self.hold(Hold::new(scope, by, reason, now, until), now),
             Operation::Release { scope } => self.release(now, &scope),
@@ -61,6 +65,23 @@ impl HostEngine {
         };
         self.effects.push(Effect::Answer { request, answer });
         self.reconcile_all(now);
+    }
+
+    /// The answer to what makes no sense, or is about nothing that is there: a misspelled scope would stop nothing.
+    fn senseless(&self, now: Now, operation: &Operation) -> Option<Answer> {
+        if let Some(objection) = operation.objection(now.wall) {
+            return Some(refused(objection.what, objection.suggestion));
+        }
+        let (Operation::Hold { scope, .. } | Operation::Silence { scope, .. } | Operation::Maintenance { scope, .. }) =
+            operation
+        else {
+            return None;
+        };
+        let is_empty = *scope != Scope::All && self.targets_in(scope).is_empty();
+        is_empty.then(|| Answer::NotFound {
+            what: Text::new(format!("{scope} holds none of the {} targets", self.bundle.parts().targets.len())),
+            suggestion: "`ansai status` lists them; \"all\" (--all) is every one".into(),
+        })
     }
 
     fn hold(&mut self, hold: Hold, now: Now) -> Answer {

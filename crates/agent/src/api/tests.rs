@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
+use crate::events::READERS_KEPT;
 
 /// A served socket whose loop answers each question with its words.
 struct Served {
@@ -24,15 +25,22 @@ impl Drop for Served {
 }
 
 fn served(tasks: &TaskTracker) -> Served {
+    served_as(tasks, uid)
+}
+
+/// The same, with who is at the other end of each connection.
+fn served_as(tasks: &TaskTracker, uid: impl Fn(&UnixStream) -> u32 + Send + 'static) -> Served {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("deep/api.sock");
     let (asked, mut questions) = mpsc::channel::<Asked>(4);
     let stop = CancellationToken::new();
     let events = Events::new();
-    serve(&path, asked, events.clone(), tasks, stop.clone()).expect("a socket");
+    serve_as(&path, asked, events.clone(), tasks, stop.clone(), uid).expect("a socket");
     tasks.spawn(async move {
         while let Some(asked) = questions.recv().await {
-            let _ = asked.reply.send(Ok(format!("{:?}", asked.query).into()));
+            // More than the buffer of a socket holds, so that an answer that nobody reads keeps its connection.
+            let padding = if matches!(asked.query, Query::Incidents) { 1 << 21 } else { 0 };
+            let _ = asked.reply.send(Ok(format!("{:?}{}", asked.query, " ".repeat(padding)).into()));
         }
     });
     Served { path, stop, events, _folder: folder }
@@ -106,25 +114,67 @@ async fn too_much_and_nonsense_are_refused_and_the_next_one_is_served() {
     assert_eq!(ask(&served, &request("GET", "/v1/status", "")).await.0, 200);
 }
 
+/// Each connection is that of the next user of this list; behind its end it is root's.
+fn users(uids: impl IntoIterator<Item = u32>) -> impl Fn(&UnixStream) -> u32 + Send + 'static {
+    let uids = std::sync::Mutex::new(uids.into_iter().collect::<std::collections::VecDeque<u32>>());
+    move |_| uids.lock().map_or(0, |mut uids| uids.pop_front().unwrap_or(0))
+}
+
+/// Connections that ask for much, many times over, and read nothing.
+async fn attack(served: &Served, count: usize) -> Vec<UnixStream> {
+    let requests = b"GET /v1/incidents HTTP/1.1\r\nhost: ansai\r\n\r\n".repeat(100);
+    let mut held = Vec::new();
+    for _ in 0..count {
+        let mut stream = UnixStream::connect(&served.path).await.expect("connected");
+        let _ = stream.write_all(&requests).await;
+        held.push(stream);
+    }
+    held
+}
+
 #[tokio::test]
-async fn connections_beyond_the_limit_are_closed_and_places_come_back() {
+async fn attackers_that_never_read_do_not_keep_root_from_being_heard() {
+    let tasks = TaskTracker::new();
+    // Ten users take all places that they may, and a hundred more; then one of them, and root.
+    let attackers = (0..200_u32).map(|number| 1000 + number % 10);
+    let served = served_as(&tasks, users(attackers.chain([1000])));
+    let held = attack(&served, 200).await;
+    let (status, answer) = ask(&served, &request("GET", "/v1/status", "")).await;
+    assert!(status == 503 && answer.contains("busy: 24 connections are open, "), "{status} {answer}");
+    let hold = r#"{"operation": {"hold": {"scope": "all", "reason": "x", "until": null}}}"#;
+    for _ in 0..20 {
+        assert_eq!(ask(&served, &request("POST", "/v1/operate", hold)).await.0, 200, "root is heard");
+    }
+    drop(held);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_read_or_does_not_finish_asking_is_let_go_and_places_come_back() {
+    let tasks = TaskTracker::new();
+    let served = served_as(&tasks, users([1000; 50]));
+    let mut held = attack(&served, places::USER_MAX - 2).await;
+    for unfinished in [&b"GET /v1/status HT"[..], b"POST /v1/operate HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n{"]
+    {
+        let mut stream = UnixStream::connect(&served.path).await.expect("connected");
+        stream.write_all(unfinished).await.expect("sent");
+        held.push(stream);
+    }
+    let begun = tokio::time::Instant::now();
+    // Time passes only while nothing else is to be done.
+    while ask(&served, &request("GET", "/v1/status", "")).await.0 != 200 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(begun.elapsed() <= CONNECTION_MAX + Duration::from_secs(5), "no place came back");
+    }
+    drop(held);
+}
+
+#[tokio::test]
+async fn what_is_sent_behind_a_request_is_not_answered() {
     let tasks = TaskTracker::new();
     let served = served(&tasks);
-    let mut idle = Vec::new();
-    for _ in 0..CONNECTIONS_MAX {
-        idle.push(UnixStream::connect(&served.path).await.expect("connected"));
-    }
-    let (status, _) = ask(&served, &request("GET", "/v1/status", "")).await;
-    assert_eq!(status, 0, "closed without an answer");
-    drop(idle);
-    // The places come back as soon as the ends have been noticed, which takes some turns of the runtime.
-    for _ in 0..10_000 {
-        if ask(&served, &request("GET", "/v1/status", "")).await.0 == 200 {
-            return;
-        }
-        tokio::task::yield_now().await;
-    }
-    panic!("no place came back");
+    let one = "GET /v1/status HTTP/1.1\r\nhost: ansai\r\n\r\n";
+    let (status, answer) = ask(&served, one.repeat(5).as_bytes()).await;
+    assert!(status == 200 && !answer.contains("HTTP/1.1"), "{answer}");
 }
 
 #[tokio::test]
@@ -187,11 +237,16 @@ async fn a_reader_that_reads_nothing_is_let_go_and_told_so() {
 }
 
 #[tokio::test]
-async fn readers_beyond_the_limit_are_told_so() {
+async fn readers_beyond_the_limit_are_told_so_and_root_has_places_of_its_own() {
     let tasks = TaskTracker::new();
-    let served = served(&tasks);
+    let served = served_as(&tasks, users([1000, 1000, 1000, 1001, 1001, 1001, 1002]));
     let mut readers = Vec::new();
-    for _ in 0..READERS_MAX {
+    for _ in 0..READERS_MAX - READERS_KEPT {
+        readers.push(listening(&served).await);
+    }
+    let (status, answer) = ask(&served, &request("GET", EVENTS_PATH, "")).await;
+    assert!(status == 503 && answer.contains("listen already"), "{status} {answer}");
+    for _ in 0..READERS_KEPT {
         readers.push(listening(&served).await);
     }
     let (status, answer) = ask(&served, &request("GET", EVENTS_PATH, "")).await;

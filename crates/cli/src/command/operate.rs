@@ -34,11 +34,16 @@ pub(super) fn hold(
     rehearsal: RehearsalArgs,
 ) -> Result<Code, Failure> {
     let until = until.map(|text| moment(&text)).transpose()?;
+    // What is wrong with it in any case is said before anybody is asked.
+    permitted(&Operation::Hold { scope: Scope::All, reason: Text::new(&reason), until })?;
     let (scope, targets) = target::scope(places, scope).map_err(|failure| match failure.code {
         // Whoever wants everything to stop is not sent to start something.
         Code::Unreachable => {
-            let instead =
-                format!("nothing is done while no agent runs; touch {} holds the next", places.hold_file.display());
+            let file = places.hold_file.display();
+            let instead = match failure.what().starts_with(client::NO_AGENT) {
+                true => format!("nothing is done while no agent runs; touch {file} holds the next"),
+                false => format!("touch {file} holds everything without asking the agent"),
+            };
             Failure::new(Code::Unreachable, failure.what(), instead)
         }
         _ => failure,
@@ -103,6 +108,7 @@ pub(super) struct Opened {
 
 pub(super) fn silence(places: &Places, opened: Opened) -> Result<Code, Failure> {
     let lasts = duration(&opened.lasts)?;
+    permitted(&Operation::Silence { scope: Scope::All, reason: Text::new(&opened.reason), lasts })?;
     let (scope, targets) = target::scope(places, &opened.scope)?;
     if opened.consent.rehearsal.dry_run {
         return consent::rehearse(places, "silence", &targets);
@@ -113,10 +119,7 @@ pub(super) fn silence(places: &Places, opened: Opened) -> Result<Code, Failure> 
 
 pub(super) fn maintenance(places: &Places, opened: Opened) -> Result<Code, Failure> {
     let lasts = duration(&opened.lasts)?;
-    if lasts.is_zero() {
-        let what = "a maintenance window of no length changes nothing";
-        return Err(Failure::new(Code::Usage, what, "`ansai maintenance end` ends one; write --for 30m or --for 2h"));
-    }
+    permitted(&Operation::Maintenance { scope: Scope::All, reason: Text::new(&opened.reason), lasts })?;
     let (scope, targets) = target::scope(places, &opened.scope)?;
     if opened.consent.rehearsal.dry_run {
         return consent::rehearse(places, "open maintenance of", &targets);
@@ -152,6 +155,18 @@ pub(super) fn heal(places: &Places, name: &str, consent: ConsentArgs) -> Result<
     run(places, Operation::Heal { target })
 }
 
+/// What the agent would refuse whatever it looks after.
+fn permitted(operation: &Operation) -> Result<(), Failure> {
+    match operation.objection(now()) {
+        None => Ok(()),
+        Some(objection) => Err(Failure::new(Code::Usage, objection.what, objection.suggestion)),
+    }
+}
+
+fn now() -> WallTime {
+    WallTime(jiff::Timestamp::now().as_millisecond())
+}
+
 fn number(text: &str) -> Result<IncidentId, Failure> {
     text.parse().map_err(|_| {
         let what = format!("`{text}` is no incident");
@@ -165,19 +180,29 @@ fn duration(text: &str) -> Result<Duration, Failure> {
 
 /// A moment, written as a time or as how long from now.
 fn moment(text: &str) -> Result<WallTime, Failure> {
-    let now = WallTime(jiff::Timestamp::now().as_millisecond());
     if let Ok(lasts) = ansai_config::units::duration(text) {
-        return Ok(now.plus(lasts));
+        return Ok(now().plus(lasts));
     }
     let wrong = |what: String| Failure::new(Code::Usage, what, "write it as 2h, or as 2030-01-31T08:00:00Z");
     let at: jiff::Timestamp = text.parse().map_err(|_| wrong(format!("`{text}` is neither a duration nor a time")))?;
     let at = WallTime(at.as_millisecond());
-    if at <= now { Err(wrong(format!("`{text}` is already over"))) } else { Ok(at) }
+    if at <= now() { Err(wrong(format!("`{text}` is already over"))) } else { Ok(at) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_wrong_in_any_case_is_said_before_the_agent_is_asked() {
+        let silence = |reason: &str, lasts| Operation::Silence { scope: Scope::All, reason: reason.into(), lasts };
+        assert!(permitted(&silence("moving", Duration::from_secs(60))).is_ok());
+        for wrong in [silence("", Duration::ZERO), silence("", Duration::from_secs(400 * 86_400))] {
+            assert_eq!(permitted(&wrong).expect_err("refused").code, Code::Usage);
+        }
+        let until = moment("4000d").expect("a duration");
+        assert!(permitted(&Operation::Hold { scope: Scope::All, reason: "".into(), until: Some(until) }).is_err());
+    }
 
     #[test]
     fn a_moment_is_a_duration_or_a_time_to_come() {

@@ -17,5 +17,6 @@ mod random;
 mod reload;
 mod restart;
 mod restraints;
+mod senseless;
 mod telling;
 mod verifying;

@@ -147,8 +147,9 @@ fn an_escalation_that_waited_for_its_evidence_is_told_after_a_restart() {
 
 #[test]
 fn holds_cooldowns_budgets_and_breakers_outlive_the_agent() {
-    let mut host = Host::new(&changed("actions: 6", "actions: 1")).mended_by("restart");
-    host.operator(Operation::Hold { scope: only("other"), reason: "x".into(), until: None });
+    let two = format!("{}  other.service: {{}}\n", changed("actions: 6", "actions: 1"));
+    let mut host = Host::new(&two).mended_by("restart");
+    host.operator(Operation::Hold { scope: only("other.service"), reason: "x".into(), until: None });
     host.operator(Operation::Silence { scope: Scope::All, reason: "y".into(), lasts: secs(3600) });
     host.fails("app.service#unit");
     host.pass(secs(70));
