@@ -27,6 +27,11 @@ fn names(status: &Status) -> Vec<String> {
 /// The one of `all` that is meant by `name`: its whole name, its name without the domain, or a part of it that no other
 /// one has. A filesystem is meant by the place where it is mounted, a service also without the ending of its unit.
 pub(super) fn among(all: &[String], name: &str) -> Result<String, Failure> {
+    if name.trim().is_empty() {
+        // Every name holds it, so on a host with one target it would mean that one.
+        let what = "an empty name means no target";
+        return Err(Failure::new(Code::Usage, what, "`ansai status` lists them; --all is every one where many are meant"));
+    }
     let name = without_last_slash(name);
     if let Some(found) = all.iter().find(|target| *target == name) {
         return Ok(found.clone());
@@ -163,6 +168,14 @@ mod tests {
             "ansai: there is no target `/var/library/x`\n  try: it lies on the filesystem `/var`"
         );
         assert!(check("/vat").contains("did you mean `/var`?"), "{}", check("/vat"));
+    }
+
+    #[test]
+    fn an_empty_name_means_nothing_where_there_is_one_target_as_well() {
+        for name in ["", " "] {
+            let one = among(&["service/app.service".to_owned()], name).expect_err("nothing is meant");
+            assert_eq!((one.code, one.what()), (Code::Usage, "an empty name means no target"));
+        }
     }
 
     #[test]
