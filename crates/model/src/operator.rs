@@ -141,11 +141,11 @@ impl Operation {
             }
             Self::Silence { scope, reason, lasts } => {
                 sensible_scope(scope).and_then(|()| short(reason))?;
-                sensible_length("silence", *lasts)
+                sensible_length("silence", "ansai unsilence", *lasts)
             }
             Self::Maintenance { scope, reason, lasts } => {
                 sensible_scope(scope).and_then(|()| short(reason))?;
-                sensible_length("maintenance window", *lasts)
+                sensible_length("maintenance window", "ansai maintenance end", *lasts)
             }
             Self::Release { scope } | Self::Unsilence { scope } | Self::EndMaintenance { scope } => {
                 sensible_scope(scope)
@@ -182,9 +182,10 @@ fn short(reason: &Text) -> Result<(), Objection> {
     }
 }
 
-fn sensible_length(what: &str, lasts: Duration) -> Result<(), Objection> {
+fn sensible_length(what: &str, end: &str, lasts: Duration) -> Result<(), Objection> {
     if lasts.is_zero() {
-        return objection(format!("a {what} of no length changes nothing"), "write for how long, as 30m or 2h");
+        let instead = format!("`{end}` ends one; write for how long, as 30m or 2h");
+        return objection(format!("a {what} of no length changes nothing"), &instead);
     }
     if lasts > LASTS_MAX {
         let what = format!("a {what} of {} is too long; at most {} are taken", Shown(lasts), Shown(LASTS_MAX));

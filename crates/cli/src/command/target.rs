@@ -30,7 +30,11 @@ pub(super) fn among(all: &[String], name: &str) -> Result<String, Failure> {
     if name.trim().is_empty() {
         // Every name holds it, so on a host with one target it would mean that one.
         let what = "an empty name means no target";
-        return Err(Failure::new(Code::Usage, what, "`ansai status` lists them; --all is every one where many are meant"));
+        return Err(Failure::new(
+            Code::Usage,
+            what,
+            "`ansai status` lists them; --all is every one where many are meant",
+        ));
     }
     let name = without_last_slash(name);
     if let Some(found) = all.iter().find(|target| *target == name) {
