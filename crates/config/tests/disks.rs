@@ -96,7 +96,7 @@ fn without_a_word_only_what_can_be_had_again_is_given_up_and_only_where_it_lies(
     assert_eq!(ladder(&parts, "disk//#space"), of_root);
     let of_logs = [
         "journal: shorten the journal to 95.3 MiB, until at most 80.0 % of /var/log is used",
-        "rotated: clean old logs, until at most 80.0 % of /var/log is used",
+        "rotated: clean rotations that their owners do not keep, until at most 80.0 % of /var/log is used",
         "cleaning: look whether less than 90.0 % of /var/log is used",
     ];
     assert_eq!(ladder(&parts, "disk//var/log#space"), of_logs);
@@ -112,7 +112,7 @@ fn the_ladder_is_gentlest_first_adds_up_and_is_verified_at_its_end() {
     let parts = parts_on(include_str!("valid/disk.yaml"), &[]);
     let expected = [
         "journal: shorten the journal to 476.8 MiB, until at most 70.0 % of /var is used",
-        "rotated: clean old logs, until at most 70.0 % of /var is used",
+        "rotated: clean rotations that their owners do not keep, until at most 70.0 % of /var is used",
         "logs: clean old logs, until at most 70.0 % of /var is used",
         "temporary: clean old temporary files, until at most 70.0 % of /var is used",
         "containers: clean container images that nothing uses, until at most 70.0 % of /var is used",

@@ -18,8 +18,18 @@ use crate::sources::{self, Source};
 const PACKAGES_BASE: &[&str] = &["systemd", "dbus", "systemd-sysv", "iproute2", "procps", "ca-certificates"];
 
 /// What is added in the root: the real servers, engines and peers that tests and benchmarks need.
-const PACKAGES_ADDED: &[&str] =
-    &["nginx-light", "postgresql", "postfix", "sasl2-bin", "libsasl2-modules", "monit", "openssl", "podman", "runc"];
+const PACKAGES_ADDED: &[&str] = &[
+    "nginx-light",
+    "postgresql",
+    "postfix",
+    "sasl2-bin",
+    "libsasl2-modules",
+    "monit",
+    "openssl",
+    "podman",
+    "runc",
+    "logrotate",
+];
 
 /// Run in the mount namespace of the build, with the root as `$1` and the packages as the rest.
 const RECIPE: &str = r#"

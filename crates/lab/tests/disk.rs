@@ -297,3 +297,64 @@ fn images_that_no_container_was_made_from_are_given_up_by_their_engine() -> Resu
     assert!(told.contains("by `podman image prune --force --filter until=24h --all`"), "{report:#}");
     Ok(())
 }
+
+/// Logs as W08 has them, of a megabyte each: trails, dumps, and logs that Debian's own logrotate has rotated by its rules,
+/// one of which keeps fewer than it did, and by dates. Every rotation is a month old and more.
+const ROTATIONS: &str = r#"
+set -e
+cd /var/log
+mkdir -p audit payments pgdump shop dated
+some() { head -c 1048576 /dev/urandom > "$1"; }
+for n in $(seq 1 20); do some audit/audit.log.$n; done
+for version in shop-2.1 shop-2.2 shop-3.0; do some pgdump/$version; done
+some shop/shop.log.1.save
+printf '/var/log/payments/tx.log {\n  rotate 520\n  nocompress\n}\n' > /etc/logrotate.d/payments
+printf '/var/log/shop/*.log {\n  rotate 12\n  nocompress\n}\n' > /etc/logrotate.d/shop
+printf '/var/log/dated/d.log {\n  rotate 9\n  dateext\n  missingok\n  nocompress\n}\n' > /etc/logrotate.d/dated
+for n in $(seq 1 12); do
+    some payments/tx.log
+    some shop/shop.log
+    logrotate -f /etc/logrotate.conf
+done
+for month in 01 02 03 04; do some dated/d.log-2024${month}01; done
+some dated/d.log
+sed -i 's/rotate 12/rotate 3/' /etc/logrotate.d/shop
+logrotate -f /etc/logrotate.conf
+sed -i 's/rotate 9/rotate 2/' /etc/logrotate.d/dated
+for n in $(seq 1 40); do
+    for file in */*.$n; do [ ! -e "$file" ] || touch -d "$((40 + n)) days ago" "$file"; done
+done
+touch -d '300 days ago' pgdump/* shop/*.save dated/d.log-*
+"#;
+
+#[test]
+fn w08_of_rotations_only_what_logrotates_own_rule_does_not_keep_is_given_up() -> Result<()> {
+    const AT: &str = "/var/log";
+    let host = Host::boot(&HostOptions::new("rotated"))?;
+    mount(&host, AT)?;
+    host.run_ok(&["sh", "-c", ROTATIONS])?;
+    let list = |host: &Host| -> Result<Vec<String>> {
+        let script = "cd /var/log && find audit payments pgdump shop dated -type f | sort";
+        Ok(host.run_ok(&["sh", "-c", script])?.stdout.lines().map(str::to_owned).collect())
+    };
+    let before = list(&host)?;
+    // Its first run under the smaller count took the fourth away itself, and it does not come back for those behind.
+    let shop = (5..=12).map(|number| format!("shop/shop.log.{number}"));
+    let dated = ["0101", "0201", "0301"].map(|day| format!("dated/d.log-2024{day}"));
+    let gone: Vec<String> = shop.chain(dated).collect();
+    assert!(gone.iter().all(|name| before.contains(name)) && before.len() > 50, "{before:#?}");
+    let kept: Vec<String> = before.into_iter().filter(|name| !gone.contains(name)).collect();
+    install(&host, &format!("disks:\n  {AT}: {{every: 500ms}}\n"))?;
+    host.wait_until("the disk to be watched", LIMIT, || Ok(!disk_target(&host, AT).is_null()))?;
+    fill(&host, AT, "fill", 97)?;
+    let id = wait_incident(&host, &format!("disk/{AT}#space"))?;
+    let report = wait_report(&host, &id, "healed")?;
+    assert_eq!(list(&host)?, kept, "{report:#}");
+    let told = words(&report);
+    for why in
+        ["beyond `rotate 3` of /etc/logrotate.d/shop, line 1", "beyond `rotate 2` of /etc/logrotate.d/dated, line 1"]
+    {
+        assert!(told.contains(why), "{why}: {report:#}");
+    }
+    Ok(())
+}

@@ -23,7 +23,7 @@ const RULE: &[&str] = &["path", "pattern", "age", "strategy", "threshold_percent
 const ARCHIVE: &str = "archive_then_delete";
 const STRATEGIES: &[&str] = &[ARCHIVE, "aggressive_delete"];
 const RULES_MAX: usize = 1_000;
-/// After how many seconds rotations of logrotate are given up.
+/// After how many seconds rotations that their owner does not keep are given up.
 const ROTATED_AGE: u64 = 30 * DAY;
 const DAY: u64 = 86_400;
 /// The share from which room is made unless it is said, in percent.
@@ -148,10 +148,14 @@ fn cleanup(reader: &mut Reader<'_, '_, '_>, notes: &mut Notes<'_>, disks: &mut D
         let example = format!("`logs: [{{path: /var/log/app, pattern: \"*.log\", older_than: {}}}]`", duration(age));
         disks.keeps_rotated = age > ROTATED_AGE;
         let (fate, why) = match age {
-            ROTATED_AGE => {
-                (Fate::Changed, "without a path only what logrotate made below /var/log is old enough to be given up")
-            }
-            _ => (Fate::Wanted, "which logs are meant was not said, and what logrotate made is given up after 30 days"),
+            ROTATED_AGE => (
+                Fate::Changed,
+                "without a path only what logrotate made below /var/log and does not keep by its rule is given up",
+            ),
+            _ => (
+                Fate::Wanted,
+                "which logs are meant was not said, and what logrotate made and does not keep by its rule is given up after 30 days",
+            ),
         };
         let instead = match disks.keeps_rotated {
             true => format!("name your own: {example}; what logrotate made is kept until you do"),

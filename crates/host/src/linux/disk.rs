@@ -8,6 +8,7 @@ mod folders;
 mod holders;
 mod kernel_log;
 pub mod mounts;
+mod rotation;
 mod usage;
 
 use std::{

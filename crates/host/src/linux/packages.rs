@@ -51,7 +51,8 @@ fn is_locked(root: &Path, path: &PathBuf) -> io::Result<bool> {
     Ok(fcntl_getlk(file, &everything)?.is_some())
 }
 
-fn is_listed(root: &Path, inode: u64) -> io::Result<bool> {
+/// Whether a file with this inode is locked, by the kernel's list of locks.
+pub(super) fn is_listed(root: &Path, inode: u64) -> io::Result<bool> {
     let mut locks = String::new();
     File::open(root.join("proc/locks"))?.take(LOCKS_BYTES_MAX).read_to_string(&mut locks)?;
     Ok(locks.lines().filter_map(inode_of).any(|locked| locked == inode))

@@ -3,6 +3,7 @@
 //! Every tree is a real one on the filesystem of the temporary folder. It needs no privileges; with them, bind mounts
 //! are part of it.
 
+mod owners;
 mod tree;
 
 use std::{
@@ -336,24 +337,34 @@ fn the_outcome_says_what_became_free_and_names_the_files() {
     assert!(why.as_str().contains("in use by somebody"), "{why}");
 }
 
-/// A machine with package caches, whose only filesystem is that of the temporary folder.
-fn machine() -> (tempfile::TempDir, Job) {
+/// A machine with nothing on it, whose only filesystem is that of the temporary folder.
+fn bare() -> (tempfile::TempDir, Job) {
     let root = tempfile::tempdir().expect("a folder");
     let mounts = mounts::read(Path::new("/")).expect("mounts");
     let mount = mounts.iter().filter(|mount| root.path().starts_with(&mount.path)).max_by_key(|m| m.path.len());
     let id = mount.expect("mounted").id;
-    for folder in ["proc/self", "var/cache/apt/archives/partial", "var/cache/dnf/base/packages", "var/lib/dpkg"] {
+    for folder in ["proc/self", "var/log"] {
         fs::create_dir_all(root.path().join(folder)).expect("made");
     }
     let line = format!("{id} 1 0:1 / / rw - ext4 /dev/x rw\n");
     fs::write(root.path().join("proc/self/mountinfo"), line).expect("written");
+    let job = job(vec![rule(root.path(), "*", 0, Strategy::Delete)], vec![]);
+    let job = Job { root: root.path().to_owned(), mount: "/".into(), ..job };
+    (root, job)
+}
+
+/// A machine with package caches.
+fn machine() -> (tempfile::TempDir, Job) {
+    let (root, job) = bare();
+    for folder in ["var/cache/apt/archives/partial", "var/cache/dnf/base/packages", "var/lib/dpkg"] {
+        fs::create_dir_all(root.path().join(folder)).expect("made");
+    }
     for file in ["apt/archives/a.deb", "apt/archives/lock", "apt/archives/note.txt", "dnf/base/packages/b.rpm"] {
         fs::write(root.path().join("var/cache").join(file), "x").expect("written");
     }
     fs::write(root.path().join("var/lib/dpkg/lock-frontend"), "").expect("written");
     let what = Cleaning::PackageCache;
-    let job = job(vec![rule(root.path(), "*", 0, Strategy::Delete)], vec![]);
-    let job = Job { root: root.path().to_owned(), mount: "/".into(), what, ..job };
+    let job = Job { what, ..job };
     (root, job)
 }
 

@@ -18,7 +18,7 @@ const EXAMPLE: &[&str] = &[
 pub(super) fn proposal(found: &Found, text: &mut String) {
     text.push_str(
         "# Filesystems: people are told when one is 80 % full, and before it will be full. From 90 % on room is made of\n\
-         # what nobody misses: downloaded packages, the journal above 100 MB, what logrotate left more than 30 days ago.\n",
+         # what nobody misses: downloaded packages, the journal above 100 MB, what logrotate's own rules do not keep.\n",
     );
     text.push_str("disks:\n");
     if found.inventory.mounts.is_empty() {

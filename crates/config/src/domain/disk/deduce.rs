@@ -7,7 +7,7 @@ use ansai_model::{
     bundle::BundleParts,
     check::{Check, Trend, TrendKind},
     condition::Condition,
-    domain::disk::{CleanRule, Cleaning, DiskAction, DiskProbe, Strategy, USABLE, USED},
+    domain::disk::{CleanRule, Cleaning, DiskAction, DiskProbe, USABLE, USED},
     id::{CheckId, NameError, PolicyId, RungId, TargetId},
     inventory::Inventory,
     policy::Policy,
@@ -43,12 +43,8 @@ const GROW_TIMEOUT: Duration = Duration::from_secs(300);
 const STAYS: &str = "failing_for > 5m";
 /// How old a rotation must be.
 const ROTATED_AGE: Duration = Duration::from_secs(30 * 86_400);
-/// Where logrotate leaves rotations.
+/// Where logs are rotated.
 const LOG_ROOT: &str = "/var/log";
-/// What logrotate calls them, compressed or not: by number, or by date behind `.log`. Anything else that lies there may be
-/// somebody's, as a dump of a database is.
-const COMPRESSED: &[&str] = &["*.[1-9].gz", "*.[1-9][0-9].gz", "*.log-20[0-9][0-9][0-9][0-9][0-9][0-9].gz"];
-const NOT_COMPRESSED: &[&str] = &["*.[1-9]", "*.[1-9][0-9]", "*.log-20[0-9][0-9][0-9][0-9][0-9][0-9]"];
 /// Where package managers keep what they downloaded.
 const PACKAGE_CACHES: &[&str] =
     &["/var/cache/apt", "/var/cache/dnf", "/var/cache/yum", "/var/cache/zypp", "/var/cache/pacman", "/var/cache/apk"];
@@ -253,7 +249,8 @@ impl Made<'_> {
             give_up("journal", Cleaning::Journal { keep }, disk.goal, TIMEOUT);
         }
         if clean.rotated && is_here(LOG_ROOT) {
-            give_up("rotated", Cleaning::Logs { rules: rotations() }, disk.goal, TIMEOUT);
+            let what = Cleaning::Rotated { path: LOG_ROOT.to_owned(), older_than: ROTATED_AGE };
+            give_up("rotated", what, disk.goal, TIMEOUT);
         }
         let below = |rules: &[CleanRule]| rules.iter().filter(|rule| is_here(&rule.path)).cloned().collect::<Vec<_>>();
         let (logs, temporary) = (below(&clean.logs), below(&clean.temporary));
@@ -282,21 +279,6 @@ fn rung(name: &str, action: DiskAction, timeout: Duration, then: Then) -> Option
     let id = RungId::new(name).ok()?;
     let steps = vec![Step::Act { action: Action::Disk(action), timeout }];
     Some(Rung { then, ..Rung::healing(id, steps, 1) })
-}
-
-/// What logrotate left, the compressed first.
-fn rotations() -> Vec<CleanRule> {
-    let rule = |strategy: Strategy| {
-        move |pattern: &&str| CleanRule {
-            path: LOG_ROOT.to_owned(),
-            pattern: (*pattern).to_owned(),
-            older_than: ROTATED_AGE,
-            threshold: None,
-            strategy,
-        }
-    };
-    let compressed = COMPRESSED.iter().map(rule(Strategy::Delete));
-    compressed.chain(NOT_COMPRESSED.iter().map(rule(Strategy::CompressThenDelete))).collect()
 }
 
 /// Ours are well formed, as a test holds.

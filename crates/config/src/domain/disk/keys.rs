@@ -35,8 +35,12 @@ static CLEAN: Shape = Shape {
         key("journal", Kind::Text, "How much of systemd's journal is kept, or none: it is not shortened")
             .default("100MB")
             .example("500MB"),
-        key("rotated", Kind::Truth, "Rotations below /var/log that logrotate made and that are older than 30 days")
-            .default("true"),
+        key(
+            "rotated",
+            Kind::Truth,
+            "Rotations below /var/log that the rule of their owner, as `rotate 4` of logrotate, does not keep, 30 days old",
+        )
+        .default("true"),
         key("logs", Kind::List(&Kind::Shape(&RULE)), "Logs of your own, compressed and then deleted")
             .example("[{path: /var/log/app, pattern: \"*.log\", older_than: 30d}]"),
         key("temporary", Kind::List(&Kind::Shape(&RULE)), "Temporary files of your own, deleted")
@@ -85,11 +89,13 @@ pub(crate) static ACTION: Shape = Shape {
         MOUNT,
         key(
             "clean",
-            Kind::Word("kind of room", &["packages", "journal", "logs", "temporary", "containers", "grow"]),
+            Kind::Word("kind of room", &["packages", "journal", "rotated", "logs", "temporary", "containers", "grow"]),
             "What is given up",
         ),
         GOAL.example("80%"),
         key("keep", Kind::Size, "How much is kept, for `journal`").example("100MB"),
+        key("path", Kind::Path, "The directory, for `rotated`").example("/var/log"),
+        key("older_than", Kind::Duration, "How long they have not been written to, for `rotated`").example("30d"),
         key("rules", Kind::List(&Kind::Shape(&RULE)), "Which files, for `logs` and `temporary`"),
         key("images", Kind::Word("kind of image", &["unused", "dangling"]), "Which images, for `containers`"),
         key("command", COMMAND_LINE, "What makes it larger, for `grow`"),

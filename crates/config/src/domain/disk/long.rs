@@ -55,7 +55,7 @@ pub(crate) fn probe(findings: &mut Findings<'_>, node: &Node, key: &str) -> Opti
 
 /// What is done.
 pub(crate) fn action(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<DiskAction> {
-    const OWN: &[&str] = &["goal", "keep", "rules", "images", "command", "protect"];
+    const OWN: &[&str] = &["goal", "keep", "path", "older_than", "rules", "images", "command", "protect"];
     let mount = mount(findings, node, key)?;
     match (node.has("measure"), node.has("clean")) {
         (true, false) => {
@@ -66,6 +66,7 @@ pub(crate) fn action(findings: &mut Findings<'_>, node: &Node, key: &str) -> Opt
             let what = node.text_at("clean")?;
             let belongs: &[&str] = match what {
                 "journal" => &["goal", "protect", "keep"],
+                "rotated" => &["goal", "protect", "path", "older_than"],
                 "logs" | "temporary" => &["goal", "protect", "rules"],
                 "containers" => &["goal", "protect", "images"],
                 "grow" => &["goal", "protect", "command"],
@@ -95,6 +96,10 @@ fn cleaning(findings: &mut Findings<'_>, node: &Node, key: &str, what: &str) -> 
     Some(match what {
         "packages" => Cleaning::PackageCache,
         "journal" => Cleaning::Journal { keep: node.size_at("keep")? },
+        "rotated" => Cleaning::Rotated {
+            path: node.path_at("path").and_then(|path| below(findings, node, "path", key, &path))?,
+            older_than: node.duration_at("older_than")?,
+        },
         "logs" => Cleaning::Logs { rules: plain(rules(findings, node, "rules", key, Files::Logs)) },
         "temporary" => Cleaning::Temporary { rules: plain(rules(findings, node, "rules", key, Files::Temporary)) },
         "containers" => Cleaning::Containers { images: images(node.text_at("images"))? },

@@ -39,6 +39,10 @@ pub(crate) fn written_action(action: &DiskAction) -> Written {
             let fields = match what {
                 Cleaning::PackageCache => fields.put("clean", Written::text("packages")),
                 Cleaning::Journal { keep } => fields.put("clean", Written::text("journal")).put("keep", size(*keep)),
+                Cleaning::Rotated { path, older_than } => fields
+                    .put("clean", Written::text("rotated"))
+                    .put("path", Written::text(path))
+                    .put("older_than", time(*older_than)),
                 Cleaning::Logs { rules } => {
                     fields.put("clean", Written::text("logs")).put("rules", written_rules(rules))
                 }

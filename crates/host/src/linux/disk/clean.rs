@@ -4,8 +4,9 @@
 //! to their own tools in `programs`. What became free is what the filesystem says, before and after.
 
 pub mod files;
-mod pattern;
+pub(super) mod pattern;
 mod programs;
+mod rotated;
 mod scope;
 mod seen;
 mod survey;
@@ -81,7 +82,7 @@ pub(super) async fn perform(host: &LinuxHost, action: &DiskAction, run: &ActionR
         DiskAction::Measure { mount, below } => return measure(host, mount, *below, run.timeout).await,
     };
     let done = match order.what {
-        Cleaning::PackageCache | Cleaning::Logs { .. } | Cleaning::Temporary { .. } => {
+        Cleaning::PackageCache | Cleaning::Rotated { .. } | Cleaning::Logs { .. } | Cleaning::Temporary { .. } => {
             in_background(order.job(host, run.timeout), Job::clean).await
         }
         Cleaning::Journal { keep } => programs::journal(host, &order, *keep, run.timeout).await,

@@ -114,6 +114,13 @@ pub enum Cleaning {
         /// How much of it is kept.
         keep: ByteSize,
     },
+    /// Rotations that the rule of their owner, as logrotate's, does not keep.
+    Rotated {
+        /// The directory, absolute; only what lies below it is given up.
+        path: String,
+        /// How long they have not been written to.
+        older_than: Duration,
+    },
     /// Logs that are no longer written to, compressed before they are deleted.
     Logs {
         /// Which, in order.
@@ -210,6 +217,7 @@ impl Cleaning {
         match self {
             Self::PackageCache => "the package caches",
             Self::Journal { .. } => "the journal",
+            Self::Rotated { .. } => "rotations that their owners do not keep",
             Self::Logs { .. } => "old logs",
             Self::Temporary { .. } => "old temporary files",
             Self::Containers { images: Images::Dangling } => "container images without a name",

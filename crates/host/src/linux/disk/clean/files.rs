@@ -21,6 +21,7 @@ use rustix::fs::{FlockOperation, fcntl_lock};
 
 use super::{
     Need, Pace, brought, enough, is_reached, package_caches,
+    rotated::Rotated,
     scope::{Declared, Scope},
     seen::Touched,
     sweep::{Pass, Progress, Sweep},
@@ -149,7 +150,8 @@ impl Job {
         match &self.what {
             Cleaning::PackageCache => package_caches(),
             Cleaning::Logs { rules } | Cleaning::Temporary { rules } => rules.clone(),
-            Cleaning::Journal { .. } | Cleaning::Containers { .. } | Cleaning::Grow { .. } => Vec::new(),
+            Cleaning::Rotated { .. } | Cleaning::Journal { .. } => Vec::new(),
+            Cleaning::Containers { .. } | Cleaning::Grow { .. } => Vec::new(),
         }
     }
 
@@ -174,6 +176,13 @@ impl Job {
 
     /// Every rule once: all compress before any deletes.
     fn round(&self, scope: &Scope, progress: &Progress, usage: &DiskUsage, tally: &mut Tally) {
+        if let Cleaning::Rotated { path, older_than } = &self.what {
+            match Rotated::look(self, scope, path, *older_than) {
+                Ok(rotated) => rotated.give_up(scope, progress, tally),
+                Err(why) => tally.remarks.push(why),
+            }
+            return;
+        }
         let rules = self.applicable(scope, usage, &mut tally.remarks);
         let sweeps: Vec<Sweep<'_>> = rules.iter().map(|(rule, declared)| self.sweep(scope, rule, declared)).collect();
         for sweep in sweeps.iter().filter(|sweep| sweep.rule.strategy.compresses()) {
@@ -191,16 +200,14 @@ impl Job {
         }
     }
 
-    fn sweep<'a>(&self, scope: &'a Scope, rule: &'a CleanRule, declared: &'a Declared) -> Sweep<'a> {
+    /// The second at which files are as old as they are.
+    pub(super) fn second(&self) -> i64 {
         let now = self.now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        Sweep {
-            scope,
-            declared,
-            rule,
-            touched: Touched::of(&self.what),
-            now: i64::try_from(now).unwrap_or(i64::MAX),
-            threads: self.threads,
-        }
+        i64::try_from(now).unwrap_or(i64::MAX)
+    }
+
+    fn sweep<'a>(&self, scope: &'a Scope, rule: &'a CleanRule, declared: &'a Declared) -> Sweep<'a> {
+        Sweep { scope, declared, rule, touched: Touched::of(&self.what), now: self.second(), threads: self.threads }
     }
 
     /// No package manager may be at work while its cache is emptied, and none begins meanwhile.
@@ -237,6 +244,10 @@ impl Job {
         let mut rest = self.need(&usage);
         let mut lines =
             vec![format!("{} of {} used; {} must become free", usage.used_share(), self.mount, ByteSize(rest.bytes))];
+        if let Cleaning::Rotated { path, older_than } = &self.what {
+            lines.extend(Rotated::look(self, &scope, path, *older_than)?.plan(rest));
+            return Ok(lines);
+        }
         let progress = Progress::new(
             Need { bytes: u64::MAX, inodes: u64::MAX },
             self.pace,

@@ -4,7 +4,7 @@
 const COMPRESSED: &[&str] = &[".gz", ".xz", ".zst", ".bz2", ".lz4", ".lzma", ".zip", ".tgz", ".7z"];
 
 /// Whether the pattern matches the whole name.
-pub(super) fn matches(pattern: &[u8], name: &[u8]) -> bool {
+pub(in crate::linux::disk) fn matches(pattern: &[u8], name: &[u8]) -> bool {
     let (mut at, mut place) = (0, 0);
     // Where to go on when what follows the last star does not fit: one byte further.
     let mut retry: Option<(usize, usize)> = None;

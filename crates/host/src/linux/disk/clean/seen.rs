@@ -50,6 +50,11 @@ impl Seen {
         self.written
     }
 
+    /// The second at which it was made, renamed or changed otherwise.
+    pub(super) fn changed(&self) -> i64 {
+        self.changed.0
+    }
+
     pub(super) fn is_directory(&self) -> bool {
         FileType::from_raw_mode(u32::from(self.mode)) == FileType::Directory
     }
@@ -88,7 +93,7 @@ impl Touched {
         match cleaning {
             // A package bears the date at which it was made.
             Cleaning::Temporary { .. } | Cleaning::PackageCache => Self::Used,
-            Cleaning::Logs { .. } | Cleaning::Journal { .. } => Self::Written,
+            Cleaning::Rotated { .. } | Cleaning::Logs { .. } | Cleaning::Journal { .. } => Self::Written,
             Cleaning::Containers { .. } | Cleaning::Grow { .. } => Self::Written,
         }
     }

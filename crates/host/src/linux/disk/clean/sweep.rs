@@ -126,7 +126,7 @@ impl Progress {
         Need { bytes: self.need.bytes.saturating_sub(bytes), inodes: self.need.inodes.saturating_sub(inodes) }
     }
 
-    fn add(&self, scope: &Scope, bytes: u64, inodes: u64) {
+    pub(super) fn add(&self, scope: &Scope, bytes: u64, inodes: u64) {
         let freed = self.freed.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let gone = self.gone.fetch_add(inodes, Ordering::Relaxed) + inodes;
         if self.need.is_met_by(freed, gone) {
