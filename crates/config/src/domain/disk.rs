@@ -43,8 +43,8 @@ const HORIZON: Duration = Duration::from_secs(3 * 86_400);
 const EVERY: Duration = Duration::from_secs(30);
 /// What is younger may be in use by somebody who does not have it open just now.
 const AGE_MIN: Duration = Duration::from_secs(3_600);
-/// How much of the journal is kept.
-const JOURNAL: ByteSize = ByteSize(100_000_000);
+/// How much of the journal is kept where nobody says it.
+const JOURNAL: Journal = Journal { keep: ByteSize(100_000_000), is_said: false };
 
 /// What stands under `disks`, by mount point or pattern.
 #[derive(Clone, Debug, Default)]
@@ -74,12 +74,20 @@ pub(crate) struct Disk {
 #[derive(Clone, Debug, Default)]
 struct Clean {
     packages: bool,
-    journal: Option<ByteSize>,
+    journal: Option<Journal>,
     rotated: bool,
     logs: Vec<CleanRule>,
     temporary: Vec<CleanRule>,
     images: Option<Images>,
     grow: Option<CommandLine>,
+}
+
+/// How much of the journal is kept.
+#[derive(Clone, Copy, Debug)]
+struct Journal {
+    keep: ByteSize,
+    /// Whether that is somebody's word, and not only ours.
+    is_said: bool,
 }
 
 /// Everything under `disks`.
@@ -204,7 +212,7 @@ fn clean(findings: &mut Findings<'_>, parent: &Node, (name, key): (&str, &str)) 
 }
 
 /// How much of the journal is kept; nothing when it is not shortened.
-fn journal(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<ByteSize> {
+fn journal(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Journal> {
     let Some(text) = node.text_at("journal") else { return Some(JOURNAL) };
     if text == "none" {
         return None;
@@ -215,7 +223,7 @@ fn journal(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<ByteSi
         let what = format!("`{}` is no size", cut(text));
         findings.error(place_of(node, "journal"), &joined(key, "journal"), what, help);
     }
-    size
+    size.map(|keep| Journal { keep, is_said: true })
 }
 
 impl Disks {

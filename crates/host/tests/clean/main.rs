@@ -353,15 +353,26 @@ fn bare() -> (tempfile::TempDir, Job) {
     (root, job)
 }
 
+/// What lies in its caches: the installed version, the one before it, and what is none.
+const CACHED: [&str; 5] = [
+    "apt/archives/a_1%3a2_all.deb",
+    "apt/archives/a_1%3a1_all.deb",
+    "apt/archives/lock",
+    "apt/archives/note.txt",
+    "dnf/base/packages/b.rpm",
+];
+
 /// A machine with package caches.
 fn machine() -> (tempfile::TempDir, Job) {
     let (root, job) = bare();
     for folder in ["var/cache/apt/archives/partial", "var/cache/dnf/base/packages", "var/lib/dpkg"] {
         fs::create_dir_all(root.path().join(folder)).expect("made");
     }
-    for file in ["apt/archives/a.deb", "apt/archives/lock", "apt/archives/note.txt", "dnf/base/packages/b.rpm"] {
+    for file in CACHED {
         fs::write(root.path().join("var/cache").join(file), "x").expect("written");
     }
+    let status = "Package: a\nStatus: install ok installed\nArchitecture: all\nVersion: 1:2\n";
+    fs::write(root.path().join("var/lib/dpkg/status"), status).expect("written");
     fs::write(root.path().join("var/lib/dpkg/lock-frontend"), "").expect("written");
     let what = Cleaning::PackageCache;
     let job = Job { what, ..job };
@@ -406,15 +417,12 @@ fn package_caches_are_emptied_of_packages_unless_a_package_manager_is_at_work() 
     // What was fetched within the hour may be wanted in a moment.
     let ActionOutcome::NotNeeded { why } = done(&job) else { panic!("cleaned what is new") };
     assert!(why.as_str().contains("package caches"), "{why}");
-    let left = || {
-        let files = ["apt/archives/a.deb", "apt/archives/lock", "apt/archives/note.txt", "dnf/base/packages/b.rpm"];
-        files.map(|file| root.path().join("var/cache").join(file).exists())
-    };
-    assert_eq!(left(), [true; 4]);
+    let left = || CACHED.map(|file| root.path().join("var/cache").join(file).exists());
+    assert_eq!(left(), [true; 5]);
     let later = Job { now: SystemTime::now() + Duration::from_secs(2 * 3600), ..job };
     let ActionOutcome::Succeeded { note } = done(&later) else { panic!("nothing was done") };
     assert!(note.as_str().contains("2 files deleted"), "{note}");
-    assert_eq!(left(), [false, true, true, false]);
+    assert_eq!(left(), [false, true, true, true, false]);
 }
 
 #[test]

@@ -47,7 +47,7 @@ const ROTATED_AGE: Duration = Duration::from_secs(30 * 86_400);
 const LOG_ROOT: &str = "/var/log";
 /// Where package managers keep what they downloaded.
 const PACKAGE_CACHES: &[&str] =
-    &["/var/cache/apt", "/var/cache/dnf", "/var/cache/yum", "/var/cache/zypp", "/var/cache/pacman", "/var/cache/apk"];
+    &["/var/cache/apt", "/var/cache/dnf", "/var/cache/libdnf5", "/var/cache/yum", "/var/cache/zypp"];
 const JOURNAL_ROOT: &str = "/var/log/journal";
 
 /// Adds every disk of a host, and what services wait for.
@@ -245,8 +245,9 @@ impl Made<'_> {
         if clean.packages && PACKAGE_CACHES.iter().any(|path| is_here(path)) {
             give_up("packages", Cleaning::PackageCache, disk.goal, TIMEOUT);
         }
-        if let Some(keep) = clean.journal.filter(|_| is_here(JOURNAL_ROOT)) {
-            give_up("journal", Cleaning::Journal { keep }, disk.goal, TIMEOUT);
+        if let Some(journal) = clean.journal.filter(|_| is_here(JOURNAL_ROOT)) {
+            let what = Cleaning::Journal { keep: journal.keep, yields: !journal.is_said };
+            give_up("journal", what, disk.goal, TIMEOUT);
         }
         if clean.rotated && is_here(LOG_ROOT) {
             let what = Cleaning::Rotated { path: LOG_ROOT.to_owned(), older_than: ROTATED_AGE };

@@ -31,9 +31,9 @@ pub(crate) static DISK: Shape = Shape {
 static CLEAN: Shape = Shape {
     title: "What is given up to make room",
     keys: &[
-        key("packages", Kind::Truth, "Downloaded packages, which can be downloaded again").default("true"),
+        key("packages", Kind::Truth, "Downloaded packages, which can be downloaded again and are no way back").default("true"),
         key("journal", Kind::Text, "How much of systemd's journal is kept, or none: it is not shortened")
-            .default("100MB")
+            .default("100MB, and all of it where journald has been told what it keeps")
             .example("500MB"),
         key(
             "rotated",
@@ -94,6 +94,8 @@ pub(crate) static ACTION: Shape = Shape {
         ),
         GOAL.example("80%"),
         key("keep", Kind::Size, "How much is kept, for `journal`").example("100MB"),
+        key("yields", Kind::Truth, "Whether nothing goes where journald has been told what it keeps, for `journal`")
+            .default("false"),
         key("path", Kind::Path, "The directory, for `rotated`").example("/var/log"),
         key("older_than", Kind::Duration, "How long they have not been written to, for `rotated`").example("30d"),
         key("rules", Kind::List(&Kind::Shape(&RULE)), "Which files, for `logs` and `temporary`"),

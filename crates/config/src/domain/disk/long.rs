@@ -55,7 +55,7 @@ pub(crate) fn probe(findings: &mut Findings<'_>, node: &Node, key: &str) -> Opti
 
 /// What is done.
 pub(crate) fn action(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<DiskAction> {
-    const OWN: &[&str] = &["goal", "keep", "path", "older_than", "rules", "images", "command", "protect"];
+    const OWN: &[&str] = &["goal", "keep", "yields", "path", "older_than", "rules", "images", "command", "protect"];
     let mount = mount(findings, node, key)?;
     match (node.has("measure"), node.has("clean")) {
         (true, false) => {
@@ -65,7 +65,7 @@ pub(crate) fn action(findings: &mut Findings<'_>, node: &Node, key: &str) -> Opt
         (false, true) => {
             let what = node.text_at("clean")?;
             let belongs: &[&str] = match what {
-                "journal" => &["goal", "protect", "keep"],
+                "journal" => &["goal", "protect", "keep", "yields"],
                 "rotated" => &["goal", "protect", "path", "older_than"],
                 "logs" | "temporary" => &["goal", "protect", "rules"],
                 "containers" => &["goal", "protect", "images"],
@@ -73,7 +73,7 @@ pub(crate) fn action(findings: &mut Findings<'_>, node: &Node, key: &str) -> Opt
                 _ => &["goal", "protect"],
             };
             only(findings, node, key, what, OWN, belongs);
-            for name in belongs.iter().filter(|name| **name != "protect") {
+            for name in belongs.iter().filter(|name| !matches!(**name, "protect" | "yields")) {
                 need(findings, node, key, name)?;
             }
             let what = cleaning(findings, node, key, what)?;
@@ -95,7 +95,9 @@ pub(crate) fn action(findings: &mut Findings<'_>, node: &Node, key: &str) -> Opt
 fn cleaning(findings: &mut Findings<'_>, node: &Node, key: &str, what: &str) -> Option<Cleaning> {
     Some(match what {
         "packages" => Cleaning::PackageCache,
-        "journal" => Cleaning::Journal { keep: node.size_at("keep")? },
+        "journal" => {
+            Cleaning::Journal { keep: node.size_at("keep")?, yields: node.truth_at("yields").unwrap_or(false) }
+        }
         "rotated" => Cleaning::Rotated {
             path: node.path_at("path").and_then(|path| below(findings, node, "path", key, &path))?,
             older_than: node.duration_at("older_than")?,

@@ -38,7 +38,10 @@ pub(crate) fn written_action(action: &DiskAction) -> Written {
             let fields = fields.put("goal", share(*goal));
             let fields = match what {
                 Cleaning::PackageCache => fields.put("clean", Written::text("packages")),
-                Cleaning::Journal { keep } => fields.put("clean", Written::text("journal")).put("keep", size(*keep)),
+                Cleaning::Journal { keep, yields } => fields
+                    .put("clean", Written::text("journal"))
+                    .put("keep", size(*keep))
+                    .maybe("yields", yields.then(|| Written::Plain("true".to_owned()))),
                 Cleaning::Rotated { path, older_than } => fields
                     .put("clean", Written::text("rotated"))
                     .put("path", Written::text(path))

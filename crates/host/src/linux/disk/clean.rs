@@ -3,6 +3,7 @@
 //! Files are given up by `files`, which never leaves its scope; what programs keep (the journal, images, a volume) is left
 //! to their own tools in `programs`. What became free is what the filesystem says, before and after.
 
+mod caches;
 pub mod files;
 pub(super) mod pattern;
 mod programs;
@@ -25,7 +26,7 @@ use std::{
 
 use ansai_model::{
     action::{ActionOutcome, ActionRun},
-    domain::disk::{CleanRule, Cleaning, DiskAction, DiskUsage},
+    domain::disk::{Cleaning, DiskAction, DiskUsage},
     text::Text,
     units::{ByteSize, Percent},
 };
@@ -85,7 +86,7 @@ pub(super) async fn perform(host: &LinuxHost, action: &DiskAction, run: &ActionR
         Cleaning::PackageCache | Cleaning::Rotated { .. } | Cleaning::Logs { .. } | Cleaning::Temporary { .. } => {
             in_background(order.job(host, run.timeout), Job::clean).await
         }
-        Cleaning::Journal { keep } => programs::journal(host, &order, *keep, run.timeout).await,
+        Cleaning::Journal { keep, yields } => programs::journal(host, &order, (*keep, *yields), run.timeout).await,
         Cleaning::Containers { images } => programs::images(host, &order, *images, run.timeout).await,
         Cleaning::Grow { command } => programs::grow(host, &order, command, run.timeout).await,
     };
@@ -164,26 +165,4 @@ async fn in_background<T: Send + 'static>(
     let within = job.deadline.saturating_duration_since(Instant::now()).saturating_add(END_TIME);
     let named = Work::new(Kind::Act, format!("room on {}", job.mount)).on([&job.mount]);
     aside::run(named, within, move || work(&job)).await.unwrap_or_else(|late| Err(late.to_string()))
-}
-
-/// The package managers' caches: what was downloaded can be downloaded again.
-fn package_caches() -> Vec<CleanRule> {
-    let caches = [
-        ("/var/cache/apt/archives", "*.deb"),
-        ("/var/cache/dnf", "*.rpm"),
-        ("/var/cache/libdnf5", "*.rpm"),
-        ("/var/cache/yum", "*.rpm"),
-        ("/var/cache/zypp/packages", "*.rpm"),
-        ("/var/cache/pacman/pkg", "*.pkg.tar.*"),
-        ("/var/cache/apk", "*.apk"),
-    ];
-    let rule = |(path, pattern): (&str, &str)| CleanRule {
-        path: path.to_owned(),
-        pattern: pattern.to_owned(),
-        // What was fetched just now may be wanted in a moment.
-        older_than: Duration::from_secs(3600),
-        threshold: None,
-        strategy: ansai_model::domain::disk::Strategy::Delete,
-    };
-    caches.into_iter().map(rule).collect()
 }

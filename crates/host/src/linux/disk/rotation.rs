@@ -5,11 +5,12 @@
 //! given up is said in [`rule`] alone. What is in doubt (a rule that is not understood, two rules for one log, a program
 //! that rotates its log itself) is kept. Nothing is deleted here.
 
+pub(super) mod journald;
 mod logrotate;
 mod name;
 mod newsyslog;
 mod precious;
-mod read;
+pub(super) mod read;
 mod rule;
 mod state;
 

@@ -107,12 +107,14 @@ pub enum DiskAction {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cleaning {
-    /// Packages that were downloaded to be installed, which can be downloaded again.
+    /// Packages that were downloaded to be installed, which can be downloaded again and are no way back.
     PackageCache,
     /// The oldest of systemd's journal.
     Journal {
         /// How much of it is kept.
         keep: ByteSize,
+        /// Whether nothing goes where journald has been told what it keeps, by `SystemMaxUse=` as an example.
+        yields: bool,
     },
     /// Rotations that the rule of their owner, as logrotate's, does not keep.
     Rotated {
@@ -253,7 +255,7 @@ impl DiskAction {
             Self::Clean { mount, goal, what: Cleaning::Grow { command }, .. } => {
                 format!("make {mount} larger with `{}`, unless at most {goal} is used", command.shown())
             }
-            Self::Clean { mount, goal, what: Cleaning::Journal { keep }, .. } => {
+            Self::Clean { mount, goal, what: Cleaning::Journal { keep, .. }, .. } => {
                 format!("shorten the journal to {keep}, until at most {goal} of {mount} is used")
             }
             Self::Clean { mount, goal, what, .. } => {

@@ -20,7 +20,9 @@ use ansai_model::{
 use rustix::fs::{FlockOperation, fcntl_lock};
 
 use super::{
-    Need, Pace, brought, enough, is_reached, package_caches,
+    Need, Pace, brought,
+    caches::Caches,
+    enough, is_reached,
     rotated::Rotated,
     scope::{Declared, Scope},
     seen::Touched,
@@ -146,19 +148,30 @@ impl Job {
         Need { bytes: usage.bytes_above(self.goal), inodes: usage.inodes_above(self.goal) }
     }
 
-    fn rules(&self) -> Vec<CleanRule> {
+    fn rules(&self, caches: &Caches) -> Vec<CleanRule> {
         match &self.what {
-            Cleaning::PackageCache => package_caches(),
+            Cleaning::PackageCache => caches.rules.clone(),
             Cleaning::Logs { rules } | Cleaning::Temporary { rules } => rules.clone(),
             Cleaning::Rotated { .. } | Cleaning::Journal { .. } => Vec::new(),
             Cleaning::Containers { .. } | Cleaning::Grow { .. } => Vec::new(),
         }
     }
 
+    /// What may be given up of package managers' caches, when that is what is cleaned.
+    fn caches(&self) -> Caches {
+        if self.what == Cleaning::PackageCache { Caches::read(&self.root) } else { Caches::default() }
+    }
+
     /// The rules that apply now, with their directories opened. What cannot be cleaned is remarked upon.
-    fn applicable(&self, scope: &Scope, usage: &DiskUsage, remarks: &mut Vec<String>) -> Vec<(CleanRule, Declared)> {
+    fn applicable(
+        &self,
+        (scope, caches): (&Scope, &Caches),
+        usage: &DiskUsage,
+        remarks: &mut Vec<String>,
+    ) -> Vec<(CleanRule, Declared)> {
+        remarks.extend(caches.remarks.iter().cloned());
         let mut found = Vec::new();
-        for rule in self.rules() {
+        for rule in self.rules(caches) {
             let share = usage.used_share().max(usage.inodes_share());
             if rule.threshold.is_some_and(|threshold| share < threshold) {
                 continue;
@@ -183,8 +196,10 @@ impl Job {
             }
             return;
         }
-        let rules = self.applicable(scope, usage, &mut tally.remarks);
-        let sweeps: Vec<Sweep<'_>> = rules.iter().map(|(rule, declared)| self.sweep(scope, rule, declared)).collect();
+        let caches = self.caches();
+        let rules = self.applicable((scope, &caches), usage, &mut tally.remarks);
+        let sweep = |(rule, declared)| self.sweep((scope, &caches), rule, declared);
+        let sweeps: Vec<Sweep<'_>> = rules.iter().map(|(rule, declared)| sweep((rule, declared))).collect();
         for sweep in sweeps.iter().filter(|sweep| sweep.rule.strategy.compresses()) {
             if let Err(why) = sweep.compress(progress, tally) {
                 tally.remarks.push(why);
@@ -206,8 +221,15 @@ impl Job {
         i64::try_from(now).unwrap_or(i64::MAX)
     }
 
-    fn sweep<'a>(&self, scope: &'a Scope, rule: &'a CleanRule, declared: &'a Declared) -> Sweep<'a> {
-        Sweep { scope, declared, rule, touched: Touched::of(&self.what), now: self.second(), threads: self.threads }
+    fn sweep<'a>(
+        &self,
+        (scope, caches): (&'a Scope, &'a Caches),
+        rule: &'a CleanRule,
+        declared: &'a Declared,
+    ) -> Sweep<'a> {
+        let installed = (self.what == Cleaning::PackageCache).then_some(&caches.installed);
+        let (touched, now, threads) = (Touched::of(&self.what), self.second(), self.threads);
+        Sweep { scope, declared, rule, installed, touched, now, threads }
     }
 
     /// No package manager may be at work while its cache is emptied, and none begins meanwhile.
@@ -255,8 +277,9 @@ impl Job {
             self.cancelled.clone(),
             None,
         );
-        for (rule, declared) in self.applicable(&scope, &usage, &mut lines) {
-            let sweep = self.sweep(&scope, &rule, &declared);
+        let caches = self.caches();
+        for (rule, declared) in self.applicable((&scope, &caches), &usage, &mut lines) {
+            let sweep = self.sweep((&scope, &caches), &rule, &declared);
             if rule.strategy.compresses() {
                 let (count, bytes) = sweep.survey(&progress, Pass::Compress)?.0.from(0);
                 lines.push(format!("{}: compress {count} files of {}", rule.path, ByteSize(bytes)));

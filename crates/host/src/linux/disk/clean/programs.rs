@@ -13,6 +13,7 @@ use super::{Order, brought, enough, in_background, is_reached};
 use crate::linux::{
     LinuxHost,
     command::{self, Ended, Finished},
+    disk::rotation::journald,
 };
 
 /// How it ended, or why it was refused.
@@ -25,13 +26,24 @@ const ENGINES: &[(&str, &str)] = &[("podman", "/var/lib/containers/storage"), ("
 /// Where programs are.
 const FOLDERS: &[&str] = &["usr/local/sbin", "usr/local/bin", "usr/sbin", "usr/bin", "sbin", "bin"];
 
-/// Shortens the journal.
-pub(super) async fn journal(host: &LinuxHost, order: &Order<'_>, keep: ByteSize, within: Duration) -> Done {
+/// Shortens the journal to a size; one that yields does nothing where journald has been told what it keeps.
+pub(super) async fn journal(
+    host: &LinuxHost,
+    order: &Order<'_>,
+    (keep, yields): (ByteSize, bool),
+    within: Duration,
+) -> Done {
     let before = match usage_if(host, order, JOURNALS, within).await? {
         Room::Wanted(usage) => usage,
         Room::Reached(why) => return Ok(not_needed(why)),
         Room::Elsewhere => return Ok(not_needed(format!("the journal does not lie on {}", order.mount))),
     };
+    let root = host.inner.options.root.clone();
+    let rule = in_background(order.job(host, within), move |_| Ok(journald::rule(&root).filter(|_| yields))).await?;
+    if let Some(rule) = rule {
+        let why = "journald itself keeps what it was told to";
+        return Ok(not_needed(format!("{why}, {rule}; `journal: {keep}` under `clean` stands above that")));
+    }
     let size = format!("--vacuum-size={}", keep.0);
     let command = CommandLine::new(["journalctl", "--quiet", "--rotate", size.as_str()]);
     let finished = command::run(&command, within).await;

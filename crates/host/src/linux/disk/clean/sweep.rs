@@ -13,6 +13,7 @@ use std::{
 use ansai_model::domain::disk::{CleanRule, Strategy};
 
 use super::{
+    caches::Installed,
     pattern,
     scope::{Declared, Dir, Left, Scope},
     seen::{Seen, Touched},
@@ -158,6 +159,8 @@ pub(super) struct Sweep<'a> {
     pub(super) scope: &'a Scope,
     pub(super) declared: &'a Declared,
     pub(super) rule: &'a CleanRule,
+    /// In a package manager's cache: what is installed, whose other versions are kept.
+    pub(super) installed: Option<&'a Installed>,
     pub(super) touched: Touched,
     /// The second at which it began.
     pub(super) now: i64,
@@ -168,6 +171,9 @@ impl Sweep<'_> {
     /// Whether the rule means files of this name.
     fn is_meant(&self, name: &CStr, pass: Pass) -> bool {
         let (bytes, pattern) = (name.to_bytes(), self.rule.pattern.as_bytes());
+        if self.installed.is_some_and(|installed| installed.needs(bytes)) {
+            return false;
+        }
         match (pass, self.rule.strategy) {
             (Pass::Compress, _) => !pattern::is_compressed(bytes) && pattern::matches(pattern, bytes),
             (Pass::Delete, Strategy::CompressThenDelete) => {

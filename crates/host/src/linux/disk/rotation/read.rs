@@ -23,7 +23,7 @@ const NAMES_MAX: usize = 16_384;
 
 /// What lies at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(in crate::linux::disk) enum Found {
     /// A file's text.
     File(String),
     /// The names in a folder, in order.
@@ -35,7 +35,7 @@ pub(super) enum Found {
 }
 
 /// Files by their path, so that the readers of configurations are tested without any.
-pub(super) trait Files {
+pub(in crate::linux::disk) trait Files {
     /// What lies at an absolute path.
     ///
     /// # Errors
@@ -44,14 +44,14 @@ pub(super) trait Files {
 }
 
 /// The files below a root.
-pub(super) struct OnDisk<'a> {
+pub(in crate::linux::disk) struct OnDisk<'a> {
     root: &'a Path,
     bytes: usize,
     asked: usize,
 }
 
 impl<'a> OnDisk<'a> {
-    pub(super) fn new(root: &'a Path) -> Self {
+    pub(in crate::linux::disk) fn new(root: &'a Path) -> Self {
         Self { root, bytes: 0, asked: 0 }
     }
 
