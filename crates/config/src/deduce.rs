@@ -22,7 +22,7 @@ use crate::{
     diagnostics::{Findings, nearest},
     document::Place,
     domain::{
-        disk::{self, Needed},
+        disk::{Needed, Watched},
         memory,
     },
     form::joined,
@@ -50,20 +50,18 @@ pub(crate) fn services(
     parts: &mut BundleParts,
 ) {
     let mut needs = Vec::new();
+    let known: BTreeMap<&UnitName, &UnitFacts> = inventory.units.iter().map(|unit| (&unit.name, unit)).collect();
+    let mut by_pattern = by_pattern(configuration, inventory);
     for (name, service) in &configuration.services {
-        let is_pattern = name.contains(['*', '?']);
-        let units: Vec<(UnitName, Option<&UnitFacts>)> = if is_pattern {
-            let found = inventory.units.iter().filter(|unit| matches(name, unit.name.as_str()));
-            found.map(|unit| (unit.name.clone(), Some(unit))).collect()
+        let units: Vec<(UnitName, Option<&UnitFacts>)> = if name.contains(['*', '?']) {
+            let found = by_pattern.remove(name.as_str()).unwrap_or_default();
+            found.into_iter().map(|unit| (unit.name.clone(), Some(unit))).collect()
         } else {
             let Some(unit) = valid(findings, service, UnitName::new(with_suffix(name))) else { continue };
-            let facts = inventory.units.iter().find(|facts| facts.name == unit);
+            let facts = known.get(&unit).copied();
             vec![(unit, facts)]
         };
         for (unit, facts) in units {
-            if is_pattern && is_overruled(configuration, name, unit.as_str()) {
-                continue;
-            }
             let name = unit.as_str().to_owned();
             needs.extend(one(findings, configuration, service, &name, &Subject::Unit(unit, facts), parts));
         }
@@ -83,13 +81,15 @@ pub(crate) fn is_named(configuration: &Configuration, unit: &str) -> bool {
     configuration.services.contains_key(unit) || short.is_some_and(|short| configuration.services.contains_key(short))
 }
 
-/// Whether a unit is named for itself, or another pattern says more of its name; of two that say as much, the first by
-/// name wins.
-fn is_overruled(configuration: &Configuration, pattern: &str, unit: &str) -> bool {
-    let said = |pattern: &str| pattern.chars().filter(|c| !matches!(c, '*' | '?')).count();
-    let is_stronger = |other: &str| (said(other), pattern) > (said(pattern), other) && matches(other, unit);
-    is_named(configuration, unit)
-        || configuration.services.keys().any(|other| other.contains(['*', '?']) && is_stronger(other))
+/// The units of a host that no service names, by the pattern that says most of their name.
+fn by_pattern<'a>(configuration: &'a Configuration, inventory: &'a Inventory) -> BTreeMap<&'a str, Vec<&'a UnitFacts>> {
+    let mut found: BTreeMap<&str, Vec<&UnitFacts>> = BTreeMap::new();
+    for unit in inventory.units.iter().filter(|unit| !is_named(configuration, unit.name.as_str())) {
+        if let Some(pattern) = configuration.by_pattern.strongest(unit.name.as_str()) {
+            found.entry(pattern).or_default().push(unit);
+        }
+    }
+    found
 }
 
 fn valid<T>(findings: &mut Findings<'_>, service: &Service, made: Result<T, NameError>) -> Option<T> {
@@ -274,8 +274,9 @@ fn needs_exist(
     parts: &mut BundleParts,
     needs: Vec<Needs>,
 ) {
+    let disks = Watched::on(configuration, inventory);
     for (target, need, place, key) in needs {
-        if let Some(found) = disk::needed(configuration, inventory, &need) {
+        if let Some(found) = disks.needed(&need) {
             match (found, parts.targets.get_mut(&target)) {
                 (Needed::Disk(check), Some(target)) => target.waits_for.push(check),
                 (Needed::Nowhere, _) => {
@@ -299,8 +300,12 @@ fn needs_exist(
             }
             continue;
         }
-        let is_awaited = |pattern: &String| names.iter().any(|name| matches(pattern, name));
-        if configuration.services.keys().any(is_awaited) {
+        let services = &configuration.services;
+        if names.iter().any(|name| services.contains_key(name) || configuration.by_pattern.fits(name)) {
+            continue;
+        }
+        if findings.is_full() {
+            findings.miss();
             continue;
         }
         let help = nearest(&names[1], parts.targets.keys().map(TargetId::name));

@@ -15,6 +15,8 @@ use crate::{
 
 /// The most findings that are kept; what is more is counted.
 const FINDINGS_MAX: usize = 200;
+/// The most work to find a name that was meant, in pairs of bytes: some thousands of names of usual length.
+const COMPARED_MAX: usize = 1 << 19;
 /// The longest line that is shown.
 const LINE_BYTES_MAX: usize = 400;
 
@@ -182,16 +184,13 @@ impl<'s> Findings<'s> {
 
     /// A finding that concerns a whole file, or none.
     pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
-        if self.list.len() < FINDINGS_MAX {
+        if self.has_room(diagnostic.gravity) {
             self.list.push(diagnostic);
-        } else {
-            self.more += 1;
         }
     }
 
     fn add(&mut self, gravity: Gravity, place: Place, key: &str, what: String, suggestion: Option<String>) {
-        if self.list.len() >= FINDINGS_MAX {
-            self.more += 1;
+        if !self.has_room(gravity) {
             return;
         }
         let diagnostic = self.sources.get(place.source).map(|source| {
@@ -212,6 +211,27 @@ impl<'s> Findings<'s> {
         // A message may repeat a part of the line.
         let (key, what) = (key.to_owned(), masked(&what));
         self.list.push(Diagnostic { gravity, file, line, column, key, what, suggestion, snippet, marked });
+    }
+
+    /// Whether what is found from now on is only counted: making its words can be spared, see [`Findings::miss`].
+    pub(crate) fn is_full(&self) -> bool {
+        self.list.len() >= FINDINGS_MAX && self.list.iter().all(|found| found.gravity == Gravity::Error)
+    }
+
+    /// Whether one more is kept. An error always finds a place among warnings: without it what is wrong would be valid.
+    fn has_room(&mut self, gravity: Gravity) -> bool {
+        if self.list.len() < FINDINGS_MAX {
+            return true;
+        }
+        self.more += 1;
+        let warning = self.list.iter().rposition(|found| found.gravity == Gravity::Warning);
+        let place = warning.filter(|_| gravity == Gravity::Error);
+        place.map(|place| self.list.remove(place)).is_some()
+    }
+
+    /// Counts a finding in words that nobody would read.
+    pub(crate) fn miss(&mut self) {
+        self.more += 1;
     }
 
     /// Whether no error was found.
@@ -327,7 +347,14 @@ pub(crate) fn nearest_name<'a>(name: &str, known: impl IntoIterator<Item = &'a s
         short.or(whole.filter(|distance| is_near(*distance, candidate.len())))
     };
     let known: Vec<&str> = known.into_iter().collect();
-    let near = known.iter().filter_map(|candidate| Some((distance(candidate)?, *candidate))).min();
+    // Of very many names as many are compared as nobody has to wait for.
+    let mut work = 0;
+    let is_tried = |candidate: &&&str| {
+        work += name.len() * candidate.len();
+        work <= COMPARED_MAX
+    };
+    let near = known.iter().take_while(is_tried);
+    let near = near.filter_map(|candidate| Some((distance(candidate)?, *candidate))).min();
     let begins = || known.iter().copied().find(|candidate| name.len() >= 3 && candidate.starts_with(name));
     near.map(|(_, candidate)| candidate).or_else(begins)
 }

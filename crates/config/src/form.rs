@@ -106,6 +106,7 @@ fn check_shape(findings: &mut Findings<'_>, node: &Node, shape: &'static Shape, 
         let path = joined(key, name);
         match shape.key(name) {
             Some(Key { kind, .. }) => check(findings, &entry.node, kind, &path),
+            None if findings.is_full() => findings.miss(),
             None => {
                 let what = format!("there is no key `{}` here", cut(name));
                 findings.error(entry.key, &path, what, meant(shape, name));

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     diagnostics::Findings,
-    document::{Entry, Node, Value, line_of},
+    document::{Entry, Node, Place, Value, line_of},
     form::joined,
 };
 
@@ -85,7 +85,7 @@ pub(crate) fn merge(findings: &mut Findings<'_>, sources: &Sources, below: &mut 
     };
     let is_said = !below.is_null();
     if is_said && is_one_layer {
-        twice(findings, sources, below, place, key);
+        twice(findings, sources, below.place, place, key);
     }
     let mut weaker = std::mem::replace(below, Node::new(value, place));
     below.shadowed = std::mem::take(&mut weaker.shadowed);
@@ -109,7 +109,7 @@ fn merge_maps(
                 map.insert(name, entry);
             }
             Some(there) if ENTRIES.contains(&key) && layer(there) == layer(&entry) => {
-                twice(findings, sources, &Node { place: there.key, ..(*there.node).clone() }, entry.key, &path);
+                twice(findings, sources, there.key, entry.key, &path);
             }
             Some(there) => {
                 there.key = entry.key;
@@ -119,9 +119,12 @@ fn merge_maps(
     }
 }
 
-fn twice(findings: &mut Findings<'_>, sources: &Sources, first: &Node, place: crate::document::Place, key: &str) {
-    let help = sources.get(first.place.source).map(|source| {
-        format!("{}:{} says it already; keep one of the two", source.name, line_of(&source.text, first.place.start))
+fn twice(findings: &mut Findings<'_>, sources: &Sources, first: Place, place: Place, key: &str) {
+    if findings.is_full() {
+        return findings.miss();
+    }
+    let help = sources.get(first.source).map(|source| {
+        format!("{}:{} says it already; keep one of the two", source.name, line_of(&source.text, first.start))
     });
     findings.error(place, key, format!("`{key}` is configured in two files of one layer"), help);
 }

@@ -21,6 +21,7 @@ mod keys;
 mod layer;
 mod lint;
 mod load;
+mod patterns;
 mod read;
 mod reference;
 mod schema;

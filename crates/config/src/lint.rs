@@ -5,6 +5,7 @@ mod figures;
 use std::time::Duration;
 
 use ansai_model::{
+    id::{CheckId, RuleId},
     notify::{Channel, WebhookUrl},
     rule::Autonomy,
 };
@@ -178,19 +179,17 @@ fn routes(findings: &mut Findings<'_>, configuration: &Configuration, root: &Nod
 
 fn long(findings: &mut Findings<'_>, configuration: &Configuration, root: &Node) {
     for (name, _, node) in root.named("checks") {
-        let found = configuration.long.checks.iter().find(|(id, _)| id.as_str() == name);
-        if let Some((_, check)) = found {
+        if let Some(check) = CheckId::new(name).ok().and_then(|id| configuration.long.checks.get(&id)) {
             too_slow(findings, place_of(node, "probe"), &format!("checks.{name}"), check.every, check.timeout);
         }
     }
     for (name, _, node) in root.named("rules") {
-        let found = configuration.long.rules.iter().find(|(id, _)| id.as_str() == name);
-        if found.is_some_and(|(_, rule)| rule.checks.is_empty()) {
+        let Some(rule) = RuleId::new(name).ok().and_then(|id| configuration.long.rules.get(&id)) else { continue };
+        if rule.checks.is_empty() {
             let what = "this rule names no check, so nothing triggers it";
             let help = "write checks: [unit]".to_owned();
             findings.warning(place_of(node, "checks"), &format!("rules.{name}.checks"), what, help);
         }
-        let Some((_, rule)) = found else { continue };
         let checks = &configuration.long.checks;
         // The checks of a service stand elsewhere, and what they report is not looked up.
         let is_known = rule.checks.iter().all(|check| checks.contains_key(check));

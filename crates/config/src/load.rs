@@ -15,7 +15,7 @@ use ansai_model::{
     id::{CheckId, PolicyId, RouteId, TargetId},
     inventory::Inventory,
     notify::Route,
-    policy::{MaintenanceWindow, Policy, matches},
+    policy::{MaintenanceWindow, Policy},
     rule::Autonomy,
     settings::Settings,
     time::WallTime,
@@ -32,11 +32,12 @@ use crate::{
     domain::{self, Domains},
     layer::{Layer, Sources},
     lint,
+    patterns::Patterns,
     read::{
         long::{self, Fallback, Long},
         notify, policy,
         probe::{Look, Schedule},
-        service::{Known, Limits, Service, services},
+        service::{self, Known, Limits, Service},
         settings,
     },
 };
@@ -50,6 +51,8 @@ pub(crate) const SHIPPED: &str = "the shipped defaults";
 pub struct Configuration {
     pub(crate) autonomy: Autonomy,
     pub(crate) services: BTreeMap<String, Service>,
+    /// Those of the services that are patterns.
+    pub(crate) by_pattern: Patterns,
     pub(crate) processes: BTreeMap<String, Service>,
     pub(crate) policies: BTreeMap<PolicyId, Policy>,
     pub(crate) maintenance: Vec<MaintenanceWindow>,
@@ -184,10 +187,12 @@ fn understand(findings: &mut Findings<'_>, tree: &Node) -> Configuration {
     let known = Known { policies: &policies, default: &default, flap };
     let (autonomy, probes) = (tree.autonomy_at("autonomy").unwrap_or_default(), ProbeDefaults::read(tree));
     let long = long::long(findings, tree, &Fallback { probes, flap, autonomy });
+    let services = service::services(findings, tree, "services", &known);
     Configuration {
         autonomy,
-        services: services(findings, tree, "services", &known),
-        processes: services(findings, tree, "processes", &known),
+        by_pattern: Patterns::among(services.keys()),
+        services,
+        processes: service::services(findings, tree, "processes", &known),
         maintenance: Vec::new(),
         civil_change: None,
         routes: notify::routes(findings, tree),
@@ -291,7 +296,7 @@ impl Configuration {
     /// The patterns among the services: names of new units that would be watched.
     #[must_use]
     pub fn patterns(&self) -> Vec<String> {
-        self.services.keys().filter(|name| name.contains(['*', '?'])).cloned().collect()
+        self.by_pattern.all().cloned().collect()
     }
 
     /// Mount points of a host that a pattern fits and that cannot be watched: names hold no such characters.
@@ -303,7 +308,7 @@ impl Configuration {
     /// Whether a unit is, or fits, one of the services.
     #[must_use]
     pub fn concerns(&self, unit: &str) -> bool {
-        deduce::is_named(self, unit) || self.services.keys().any(|name| ansai_model::policy::matches(name, unit))
+        deduce::is_named(self, unit) || self.by_pattern.fits(unit)
     }
 
     pub(crate) fn policy_named(&self, name: &str) -> Policy {
@@ -356,8 +361,7 @@ impl Configuration {
     /// out until the host has the unit.
     fn add_long(&self, findings: &mut Findings<'_>, parts: &mut BundleParts) {
         parts.targets.extend(self.long.targets.clone());
-        let patterns = self.patterns();
-        let is_pattern = |target: &TargetId| patterns.iter().any(|pattern| matches(pattern, target.name()));
+        let is_pattern = |target: &TargetId| self.by_pattern.fits(target.name());
         let is_disk = |target: &TargetId| target.domain() == "disk" && self.domains.disks.awaits(target.name());
         let awaited =
             |target: &TargetId| !parts.targets.contains_key(target) && (is_pattern(target) || is_disk(target));

@@ -17,6 +17,8 @@ use crate::{
     settings::Settings,
 };
 
+mod cycles;
+
 /// Something that is kept well.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
@@ -214,9 +216,9 @@ fn check_targets(parts: &BundleParts, wrong: &mut dyn FnMut(String, String)) {
                 wrong(alloc::format!("target {id}"), alloc::format!("waits for `{check}`, which is no other's check"));
             }
         }
-        if is_on_cycle(parts, id) {
-            wrong(alloc::format!("target {id}"), "needs itself, through the targets that it needs".into());
-        }
+    }
+    for id in cycles::on_cycles(&parts.targets) {
+        wrong(alloc::format!("target {id}"), "needs itself, through the targets that it needs".into());
     }
     for (id, check) in &parts.checks {
         if !parts.targets.contains_key(&check.target) {
@@ -226,22 +228,6 @@ fn check_targets(parts: &BundleParts, wrong: &mut dyn FnMut(String, String)) {
             wrong(alloc::format!("check {id}"), "has a period or a threshold of nothing".into());
         }
     }
-}
-
-fn is_on_cycle(parts: &BundleParts, start: &TargetId) -> bool {
-    let mut seen = alloc::collections::BTreeSet::new();
-    let mut todo: Vec<&TargetId> = parts.targets.get(start).map(|t| t.needs.iter().collect()).unwrap_or_default();
-    while let Some(id) = todo.pop() {
-        if id == start {
-            return true;
-        }
-        if seen.insert(id)
-            && let Some(target) = parts.targets.get(id)
-        {
-            todo.extend(target.needs.iter());
-        }
-    }
-    false
 }
 
 fn check_rules(parts: &BundleParts, wrong: &mut dyn FnMut(String, String)) {

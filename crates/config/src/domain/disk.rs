@@ -20,7 +20,7 @@ use ansai_model::{
 };
 
 pub(crate) use deduce::deduce;
-pub(crate) use waits::{Needed, needed};
+pub(crate) use waits::{Needed, Watched};
 pub(crate) use write::{written_action, written_probe};
 
 use self::long::Files;

@@ -202,47 +202,70 @@ fn rule(findings: &mut Findings<'_>, node: &Node, key: &str, id: RuleId, fallbac
 
 /// References of rules and checks, held against everything that there is.
 pub(crate) fn references(findings: &mut Findings<'_>, root: &Node, parts: &BundleParts, long: &Long) {
-    let policies: Vec<&str> = parts.policies.keys().map(PolicyId::as_str).collect();
-    let runbooks: Vec<&str> = parts.runbooks.keys().map(RunbookId::as_str).collect();
-    let targets: Vec<&str> = parts.targets.keys().map(TargetId::as_str).collect();
-    for (name, _, node) in root.named("rules") {
-        let Some((_, rule)) = long.rules.iter().find(|(id, _)| id.as_str() == name) else { continue };
-        let written = [
-            ("target", rule.target.as_str(), &targets),
-            ("policy", rule.policy.as_str(), &policies),
-            ("runbook", rule.runbook.as_str(), &runbooks),
-        ];
-        for (what, text, known) in written {
-            exists(findings, place_of(node, what), &format!("rules.{name}.{what}"), (what, text), known);
-        }
-        if !parts.targets.contains_key(&rule.target) {
-            continue;
-        }
-        let of_target = parts.checks.values().filter(|check| check.target == rule.target);
-        let known: Vec<&str> = of_target.map(|check| check.id.as_str()).collect();
-        let places = node.texts_at("checks").into_iter().map(|(_, place)| place);
-        for (check, place) in rule.checks.iter().zip(places) {
-            exists(findings, place, &format!("rules.{name}.checks"), ("check", check.as_str()), &known);
-        }
-    }
+    rules_refer(findings, root, parts, long);
+    let of_targets = || parts.targets.keys().map(TargetId::as_str);
     for (name, place, _) in root.named("checks") {
-        let Some((_, check)) = long.checks.iter().find(|(id, _)| id.as_str() == name) else { continue };
-        exists(findings, place, &format!("checks.{name}"), ("target", check.target.as_str()), &targets);
+        let Some(check) = CheckId::new(name).ok().and_then(|id| long.checks.get(&id)) else { continue };
+        if !parts.targets.contains_key(&check.target) {
+            let what = ("target", check.target.as_str());
+            missing(findings, place, &format!("checks.{name}"), what, &mut of_targets());
+        }
     }
     for (name, _, node) in root.named("targets") {
         let key = format!("targets.{name}.needs");
-        for (need, place) in node.texts_at("needs").into_iter().filter(|(need, _)| TargetId::new(need).is_ok()) {
-            let others: Vec<&str> = targets.iter().copied().filter(|other| *other != name).collect();
-            exists(findings, place, &key, ("other target", &need), &others);
+        for (need, place) in node.texts_at("needs") {
+            let Ok(id) = TargetId::new(&need) else { continue };
+            if need == name || !parts.targets.contains_key(&id) {
+                let others = &mut of_targets().filter(|other| *other != name);
+                missing(findings, place, &key, ("other target", &need), others);
+            }
         }
     }
 }
 
-fn exists(findings: &mut Findings<'_>, place: Place, key: &str, (what, text): (&str, &str), known: &[&str]) {
-    if known.contains(&text) {
-        return;
+fn rules_refer(findings: &mut Findings<'_>, root: &Node, parts: &BundleParts, long: &Long) {
+    let mut checks: BTreeMap<&TargetId, Vec<&str>> = BTreeMap::new();
+    for check in parts.checks.values() {
+        checks.entry(&check.target).or_default().push(check.id.as_str());
     }
-    let help = nearest(text, known.iter().copied()).unwrap_or_else(|| match known {
+    for (name, _, node) in root.named("rules") {
+        let Some(rule) = RuleId::new(name).ok().and_then(|id| long.rules.get(&id)) else { continue };
+        let has_target = parts.targets.contains_key(&rule.target);
+        let mut refer = |what: &'static str, is_there: bool, text: &str, known: &mut dyn Iterator<Item = &str>| {
+            if !is_there {
+                missing(findings, place_of(node, what), &format!("rules.{name}.{what}"), (what, text), known);
+            }
+        };
+        refer("target", has_target, rule.target.as_str(), &mut parts.targets.keys().map(TargetId::as_str));
+        let has_policy = parts.policies.contains_key(&rule.policy);
+        refer("policy", has_policy, rule.policy.as_str(), &mut parts.policies.keys().map(PolicyId::as_str));
+        let has_runbook = parts.runbooks.contains_key(&rule.runbook);
+        refer("runbook", has_runbook, rule.runbook.as_str(), &mut parts.runbooks.keys().map(RunbookId::as_str));
+        if !has_target {
+            continue;
+        }
+        let known = checks.get(&rule.target).map(Vec::as_slice).unwrap_or_default();
+        let places = node.texts_at("checks").into_iter().map(|(_, place)| place);
+        for (check, place) in rule.checks.iter().zip(places).filter(|(check, _)| !known.contains(&check.as_str())) {
+            let (key, known) = (format!("rules.{name}.checks"), &mut known.iter().copied());
+            missing(findings, place, &key, ("check", check.as_str()), known);
+        }
+    }
+}
+
+/// Something is named that is not there.
+fn missing(
+    findings: &mut Findings<'_>,
+    place: Place,
+    key: &str,
+    (what, text): (&str, &str),
+    known: &mut dyn Iterator<Item = &str>,
+) {
+    if findings.is_full() {
+        return findings.miss();
+    }
+    let known: Vec<&str> = known.collect();
+    let help = nearest(text, known.iter().copied()).unwrap_or_else(|| match &known[..] {
         [] => format!("no {what} is there at all"),
         known => format!("known here: {}", known.iter().take(20).copied().collect::<Vec<_>>().join(", ")),
     });

@@ -20,7 +20,7 @@ use ansai_model::{
 use super::{
     Disk, Disks, TIMEOUT,
     long::{AVAILABLE_MIN, ERRORS_WITHIN},
-    waits,
+    waits::{self, Mounts},
 };
 use crate::{
     diagnostics::Findings,
@@ -83,7 +83,7 @@ fn one(
     configuration: &Configuration,
     (disk, size): (&Disk, ByteSize),
     mount: &str,
-    known: &[&str],
+    known: &Mounts<'_>,
     parts: &mut BundleParts,
 ) -> Result<(), NameError> {
     let id = TargetId::of("disk", mount)?;
@@ -234,7 +234,7 @@ impl Made<'_> {
     }
 
     /// Gentlest first, each until the goal is reached; then it is measured what all of them brought, and verified.
-    fn ladder(&self, known: &[&str]) -> Vec<Rung> {
+    fn ladder(&self, known: &Mounts<'_>) -> Vec<Rung> {
         let (disk, clean) = (self.disk, &self.disk.clean);
         let is_here = |path: &str| waits::holder(known, path) == Some(self.mount);
         let mut rungs = Vec::new();
