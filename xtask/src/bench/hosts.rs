@@ -1,6 +1,9 @@
 //! `bench hosts`: what the agent costs on large hosts at the shipped defaults: memory, processor time, what it writes, and
 //! how long `ansai status` takes. Limits stand beside the figures; it judges nothing.
 //!
+//! What is written is what the kernel counts as given to `write`: files, and what is said to the bus and to whoever asks.
+//! So nobody asks meanwhile, and the first minute holds the questions of the first looks beside the journal and the ledger.
+//!
 //! Three hundred services have a process each. The thousands are instances of a template that ran once and count as active
 //! since (`Type=oneshot`, `RemainAfterExit=yes`): to systemd and to the agent a unit like any other, without a process.
 
@@ -17,7 +20,7 @@ use super::{
     spent::{self, Usage},
 };
 
-/// From the agent's start on, so that what the first looks write is in it.
+/// From the agent's start on: what the first looks write is in it.
 const FIRST: Duration = Duration::from_secs(60);
 /// Two of the default full passes.
 const MEASURED: Duration = Duration::from_secs(60);
@@ -86,11 +89,8 @@ fn measure(scene: &Scene) -> Result<()> {
         host.run_ok(&command)?;
     }
     agent::install(&host, scene.configuration)?;
-    let begun = Instant::now();
     let pid = restarted(&host)?;
-    host.wait_until("every unit to be seen", LIMIT, || Ok(healthy(&host).unwrap_or_default() == scene.units))?;
-    let seen = begun.elapsed();
-    std::thread::park_timeout(FIRST.saturating_sub(seen));
+    std::thread::park_timeout(FIRST);
     let first = written(pid)?;
     let usage = spent::over(pid, MEASURED)?;
     let rest = written(pid)? - first;
@@ -101,6 +101,10 @@ fn measure(scene: &Scene) -> Result<()> {
         took.push(begun.elapsed());
     }
     took.sort();
+    let begun = Instant::now();
+    restarted(&host)?;
+    host.wait_until("every unit to be seen", LIMIT, || Ok(healthy(&host).unwrap_or_default() == scene.units))?;
+    let seen = begun.elapsed();
     print(scene, &usage, (first, rest), &took, seen);
     Ok(())
 }
@@ -121,7 +125,7 @@ fn print(scene: &Scene, usage: &Usage, (first, rest): (f64, f64), took: &[Durati
     ));
 }
 
-/// Bytes that a process has written to files so far.
+/// Bytes that a process has written so far.
 fn written(pid: i32) -> Result<f64> {
     let text = fs::read_to_string(format!("/proc/{pid}/io"))?;
     let bytes = text.lines().find_map(|line| line.strip_prefix("wchar:")?.trim().parse().ok());
