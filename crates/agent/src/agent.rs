@@ -42,10 +42,12 @@ use crate::{
     witness::Witness,
 };
 
+mod abilities;
 mod questions;
 mod sides;
 mod upkeep;
 
+use abilities::Abilities;
 use sides::Sides;
 use upkeep::Upkeep;
 
@@ -86,6 +88,7 @@ struct Agent {
     has_new_units: bool,
     warnings: Warnings,
     sides: Sides,
+    abilities: Abilities,
     upkeep: Upkeep,
     trials: Trials<Notifier<HyperClient>>,
 }
@@ -107,9 +110,7 @@ pub async fn run(options: Options) -> Result<()> {
     let warnings = Warnings::new(events.clone());
     tell_torn(&warnings, &clock, loaded.torn.as_ref());
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-    let mut host_options = HostOptions::this_machine(options.state_dir.clone());
-    host_options.redact.clone_from(&configuration.settings().redact);
-    let host = LinuxHost::new(host_options, &tasks);
+    let host = this_host(&options, &configuration, &tasks);
     let inventory = first_inventory(&host, &configuration).await;
     let bundle = configuration.bundle(&inventory, 1)?;
     configuration.forget_texts();
@@ -118,9 +119,7 @@ pub async fn run(options: Options) -> Result<()> {
     spawn_delivery(&outbox, notifier.clone(), clock.clone(), &tasks, &stop);
     let (results, inputs) = mpsc::channel(RESULTS_MAX);
     let (asked, questions) = mpsc::channel(ASKED_MAX);
-    let socket = options.runtime_dir.join("api.sock");
-    api::serve(&socket, asked, events.clone(), &tasks, stop.clone())
-        .with_context(|| format!("{}: the socket cannot be made", socket.display()))?;
+    listen(&options, asked, events.clone(), &tasks, &stop)?;
     watch(&host, &configuration, &bundle);
     let journal_bytes_max = configuration.settings().journal_bytes_max;
     let recorder = Recorder::open(&options.state_dir.join("journal"), journal_bytes_max.0);
@@ -151,6 +150,7 @@ pub async fn run(options: Options) -> Result<()> {
         stamp,
         begun,
         has_new_units: false,
+        abilities: Abilities::new(warnings.clone(), clock.clone(), tasks.clone()),
         sides: Sides::new(metrics, warnings.clone(), clock.clone(), tasks.clone()),
         warnings,
         upkeep: Upkeep::new(clock.now()),
@@ -163,6 +163,23 @@ pub async fn run(options: Options) -> Result<()> {
     stop.cancel();
     tasks.close();
     Ok(())
+}
+
+fn this_host(options: &Options, configuration: &Configuration, tasks: &TaskTracker) -> LinuxHost {
+    let redact = configuration.settings().redact.clone();
+    LinuxHost::new(HostOptions { redact, ..HostOptions::this_machine(options.state_dir.clone()) }, tasks)
+}
+
+fn listen(
+    options: &Options,
+    asked: mpsc::Sender<Asked>,
+    events: Events,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> Result<()> {
+    let socket = options.runtime_dir.join("api.sock");
+    api::serve(&socket, asked, events, tasks, stop.clone())
+        .with_context(|| format!("{}: the socket cannot be made", socket.display()))
 }
 
 async fn first_inventory(host: &LinuxHost, configuration: &Configuration) -> Inventory {
@@ -241,6 +258,8 @@ impl Agent {
         tracing::info!(targets = self.shell.engine.bundle().parts().targets.len(), "watching");
         // Without a service manager nobody listens, which is fine.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+        // The first looks come first here as well.
+        self.try_abilities();
         loop {
             let wait = self.shell.until_deadline();
             // Every arm only receives: nothing is lost when another one is chosen first. One is chosen at random, so
@@ -375,6 +394,7 @@ impl Agent {
         self.shell.step(Input::Apply(Box::new(bundle)));
         self.shell.step(Input::Facts(self.inventory.facts.clone()));
         self.upkeep.applied(self.shell.clock.now());
+        self.try_abilities();
     }
 
     async fn stop(&mut self, results: mpsc::Receiver<Input>) {

@@ -75,6 +75,8 @@ pub enum Query {
     Explain(TargetId),
     /// An operator's command.
     Operate(OperatorCommand),
+    /// Try what the agent may do.
+    Abilities,
     /// Read the configuration anew.
     Reload,
     /// Send a test on every route, asked for by this person.
@@ -308,6 +310,7 @@ async fn query(request: Request<Incoming>, by: Text) -> Result<Query, (StatusCod
     match (&method, path.as_str()) {
         (&Method::GET, "/v1/status") => Ok(Query::Status),
         (&Method::GET, "/v1/incidents") => Ok(Query::Incidents),
+        (&Method::GET, "/v1/abilities") => Ok(Query::Abilities),
         (&Method::POST, "/v1/reload") => Ok(Query::Reload),
         (&Method::POST, "/v1/send-test") => Ok(Query::SendTest(by)),
         (&Method::POST, "/v1/operate") => {

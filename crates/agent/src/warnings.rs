@@ -32,6 +32,8 @@ pub enum Topic {
     Heartbeat,
     /// The metrics cannot be served.
     Metrics,
+    /// The agent may not do something that the configuration needs.
+    Abilities,
     /// Something in the configuration is allowed and dangerous, or has expired.
     Configuration,
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use ansai_model::{operator::Operation, time::Shown};
-use ansai_protocol::{Done, Event, Operate, Problem, Status, TestSent};
+use ansai_protocol::{Abilities, Done, Event, Operate, Problem, Status, TestSent};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -39,6 +39,11 @@ pub(crate) fn operate(places: &Places, operation: Operation) -> Result<Done, Fai
 /// Sends a test on every route.
 pub(crate) fn send_test(places: &Places) -> Result<TestSent, Failure> {
     read(ask(places, "POST", "/v1/send-test", "")?)
+}
+
+/// What the agent may do, tried by itself from where it runs.
+pub(crate) fn abilities(places: &Places) -> Result<Abilities, Failure> {
+    read(get(places, "/v1/abilities")?)
 }
 
 /// The agent's status.

@@ -25,6 +25,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::port::Host;
 
+pub mod ability;
 pub mod act;
 pub mod aside;
 pub mod certificate;

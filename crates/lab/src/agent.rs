@@ -143,3 +143,18 @@ pub fn incidents(host: &Host) -> Result<Vec<Value>> {
 pub fn steps<'a>(report: &'a Value, kind: &str) -> Vec<&'a Value> {
     report["steps"].as_array().into_iter().flatten().filter_map(|step| step["kind"].get(kind)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_shipped_unit_says_that_it_leaves_out_is_left_out() {
+        let (_, left_out) = UNIT_TEXT.split_once("# Left out on purpose").expect("it says so");
+        let words = left_out.split(|c: char| !(c.is_ascii_alphanumeric() || c == '='));
+        let keys: Vec<&str> = words.filter(|word| word.ends_with('=')).collect();
+        assert!(keys.len() > 10 && keys.contains(&"RestrictSUIDSGID="), "{keys:?}");
+        let set = |key: &&&str| UNIT_TEXT.lines().any(|line| line.starts_with(**key));
+        assert_eq!(keys.iter().filter(set).collect::<Vec<_>>(), Vec::<&&str>::new());
+    }
+}

@@ -3,6 +3,7 @@
 //! It deliberately holds no test logic: the fixtures misbehave on command, and the test says when.
 
 pub mod acme;
+pub mod disk;
 pub mod http;
 pub mod notify;
 

@@ -11,6 +11,7 @@ pub mod fixture;
 pub mod host;
 pub mod image;
 pub mod mail;
+pub mod package;
 pub mod poll;
 pub mod process;
 pub mod progress;

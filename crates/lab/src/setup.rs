@@ -24,6 +24,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("mount", "mount"),
     ("openssl", "openssl"),
     ("pebble", "pebble"),
+    ("ping", "iputils-ping"),
 ];
 
 const APT_LIMIT: Duration = Duration::from_secs(600);

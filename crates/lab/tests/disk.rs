@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use ansai_lab::agent::{QUICK, is_in, steps, wait_report};
+use ansai_lab::fixture::disk::{fill, mount, room, share, write_logs};
 use ansai_lab::{Host, HostOptions, agent, mail};
 use anyhow::{Context as _, Result};
 use serde_json::Value;
@@ -15,62 +16,6 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Waits of seconds where there are minutes.
 const POLICY: &str = "  disk: {cooldown: 1s, budget: {actions: 20}, breaker: {failures: 20}, stable_for: 2s, \
                       verify_within: 5s, backoff: {initial: 500ms, max: 2s}}\n";
-
-/// Mounts an ext4 of 100 MiB that reserves nothing for root.
-fn mount(host: &Host, at: &str) -> Result<()> {
-    let image = format!("/root{}.img", at.replace('/', "-"));
-    let script = format!(
-        "set -e
-         [ -e /dev/loop-control ] || mknod /dev/loop-control c 10 237
-         for n in $(seq 0 63); do [ -e /dev/loop$n ] || mknod /dev/loop$n b 7 $n; done
-         truncate -s 100M {image}
-         mkfs.ext4 -q -F -m 0 {image}
-         mkdir -p {at}
-         mount -o loop,errors=remount-ro {image} {at}"
-    );
-    host.run_ok(&["sh", "-c", &script])?;
-    Ok(())
-}
-
-/// Used and available bytes.
-fn room(host: &Host, at: &str) -> Result<(u64, u64)> {
-    let output = host.run_ok(&["df", "-B1", "--output=used,avail", at])?;
-    let line = output.stdout.lines().nth(1).context("a line of figures")?;
-    let mut numbers = line.split_whitespace().map(str::parse);
-    match (numbers.next(), numbers.next()) {
-        (Some(Ok(used)), Some(Ok(available))) => Ok((used, available)),
-        _ => anyhow::bail!("df says {line}"),
-    }
-}
-
-/// How many percent are used.
-fn share(host: &Host, at: &str) -> Result<u64> {
-    let (used, available) = room(host, at)?;
-    Ok(used * 100 / (used + available))
-}
-
-/// Takes room with a file until this many percent are used.
-fn fill(host: &Host, at: &str, file: &str, percent: u64) -> Result<()> {
-    let (used, available) = room(host, at)?;
-    let bytes = (used + available) * percent / 100 - used;
-    host.run_ok(&["fallocate", "-l", &bytes.to_string(), &format!("{at}/{file}")])?;
-    Ok(())
-}
-
-/// Old logs of a megabyte each, and one that is being written.
-fn write_logs(host: &Host, at: &str, count: u64) -> Result<()> {
-    let script = format!(
-        "set -e
-         mkdir -p {at}/log/deep
-         for n in $(seq 1 {count}); do
-           head -c 1048576 /dev/urandom > {at}/log/deep/app-$n.log
-           touch -d '40 days ago' {at}/log/deep/app-$n.log
-         done
-         date > {at}/log/new.log"
-    );
-    host.run_ok(&["sh", "-c", &script])?;
-    Ok(())
-}
 
 /// What must not change: other files, of any age, also where links lead to them from the scope, and names beside it.
 fn write_precious(host: &Host, at: &str) -> Result<()> {

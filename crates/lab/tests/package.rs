@@ -1,19 +1,12 @@
 //! The package end to end: installed on a host, hardened and healing, upgraded with its state kept, removed, purged.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+use std::time::Duration;
 
-use ansai_lab::{Host, HostOptions, fixture, process};
+use ansai_lab::{Host, package};
 use anyhow::{Context as _, Result};
 use rustix::process::Signal;
 
 const LIMIT: Duration = Duration::from_secs(30);
-const BUILD_LIMIT: Duration = Duration::from_secs(120);
-/// Packages as the host sees them.
-const PACKAGES: &str = "/opt/packages";
 
 const APP: &str = "\
 [Service]
@@ -30,23 +23,6 @@ services:
   app.service: {}
 ";
 
-/// Builds the package of the built program in a folder of this test, and returns the folder.
-fn build() -> Result<PathBuf> {
-    let folder = fixture::bin_dir().join("package-test");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging/deb/build");
-    let mut command = Command::new(script);
-    // Packing a build with its debug information takes longer than the whole rest.
-    command.arg(fixture::binary("ansai")?).arg(&folder).env("DPKG_DEB_COMPRESSOR_TYPE", "none");
-    process::run(&mut command, None, BUILD_LIMIT)?.ok()?;
-    Ok(folder)
-}
-
-fn install(host: &Host) -> Result<()> {
-    let script = format!("DEBIAN_FRONTEND=noninteractive dpkg --install {PACKAGES}/ansai_*.deb");
-    host.run_within(BUILD_LIMIT, &["sh", "-c", &script])?.ok()?;
-    Ok(())
-}
-
 fn status(host: &Host) -> Result<serde_json::Value> {
     let output = host.run(&["ansai", "status", "--json"])?;
     serde_json::from_str(&output.stdout).with_context(|| format!("{}{}", output.stdout, output.stderr))
@@ -61,12 +37,11 @@ fn wait_health(host: &Host, health: &str) -> Result<()> {
 
 #[test]
 fn a_package_installs_heals_upgrades_with_its_state_and_goes() -> Result<()> {
-    let folder = build()?;
-    let host = Host::boot(&HostOptions::new("package").bind_read_only(&folder, PACKAGES))?;
+    let host = Host::boot(&package::built("package")?)?;
     host.install_unit("app.service", APP)?;
     host.start("app.service")?;
 
-    install(&host)?;
+    package::install(&host)?;
     host.wait_active("ansai.service", LIMIT).with_context(|| host.evidence())?;
     assert!(host.read_file("/etc/ansai/ansai.yaml")?.contains("autonomy: observe"), "a first start only observes");
     assert_eq!(host.run_ok(&["systemctl", "is-enabled", "ansai.service"])?.text(), "enabled");
@@ -98,7 +73,7 @@ fn a_package_installs_heals_upgrades_with_its_state_and_goes() -> Result<()> {
 
     // An upgrade keeps configuration and state, and the agent runs afterwards.
     let agent = host.main_pid("ansai.service")?;
-    install(&host)?;
+    package::install(&host)?;
     host.wait_active("ansai.service", LIMIT)?;
     assert_ne!(host.main_pid("ansai.service")?, agent, "the new program runs");
     assert_eq!(host.read_file("/etc/ansai/ansai.yaml")?, CONFIGURATION);

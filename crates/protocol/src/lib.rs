@@ -173,6 +173,28 @@ pub struct RouteTrial {
     pub error: Option<String>,
 }
 
+/// What the agent may do, tried from where it runs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Abilities {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Each ability that the configuration needs.
+    pub abilities: Vec<AbilityTrial>,
+}
+
+/// What came of a trial of one ability.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AbilityTrial {
+    /// What was tried, in words that continue "the agent may …".
+    pub what: Text,
+    /// The targets and routes that need it.
+    pub needed_by: Vec<String>,
+    /// Why it cannot be done; nothing when it can.
+    pub error: Option<Text>,
+    /// What to do when it cannot.
+    pub suggestion: Text,
+}
+
 /// It was done.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Done {

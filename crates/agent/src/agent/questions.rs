@@ -23,6 +23,7 @@ impl Agent {
             Query::SendTest(by) => {
                 return self.trials.begin(routes(self.shell.engine.bundle()), by, now.wall, asked.reply);
             }
+            Query::Abilities => return self.abilities.begin(&self.host, self.needs(), Some(asked.reply)),
             Query::Reload => {
                 // The next look at the files reads it; what came of it stands in the status.
                 self.stamp = None;

@@ -1,6 +1,8 @@
 //! `ansai doctor`: what keeps ansai from working, and what to do about it. It changes nothing.
 //! With `--send-test` people get a message; nothing else happens.
 
+mod abilities;
+
 use std::path::Path;
 
 use ansai_agent::hold_file::HoldFile;
@@ -88,13 +90,21 @@ fn findings(places: &Places) -> Vec<Finding> {
         let what = format!("{} is there{says} and stops all action", places.hold_file.display());
         findings.push(warn(what, "remove it when healing may go on"));
     }
-    if let Some((inventory, bundle)) = bundle(places) {
-        findings.extend(watched(&inventory, &bundle));
-        findings.extend(drills(&bundle));
+    let bundle = bundle(places);
+    if let Some((inventory, bundle)) = &bundle {
+        findings.extend(watched(inventory, bundle));
+        findings.extend(drills(bundle));
     }
-    match client::status(places) {
-        Ok(status) => findings.extend(agent(&status)),
-        Err(failure) => findings.push(fail(failure.what(), failure.suggestion())),
+    match (client::status(places), &bundle) {
+        (Ok(status), _) => {
+            findings.extend(agent(&status));
+            findings.extend(abilities::inside(places));
+        }
+        (Err(failure), bundle) => {
+            findings.push(fail(failure.what(), failure.suggestion()));
+            let tried = bundle.as_ref().map(|(_, bundle)| abilities::outside(places, bundle));
+            findings.extend(tried.into_iter().flatten());
+        }
     }
     findings
 }

@@ -31,6 +31,7 @@ use ansai_model::{
     units::{ByteSize, Percent},
 };
 
+pub(in crate::linux) use programs::{apart, is_installed};
 pub use sweep::{Need, Pace};
 
 use self::files::Job;

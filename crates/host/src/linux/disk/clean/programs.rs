@@ -164,13 +164,13 @@ fn not_needed(why: String) -> ActionOutcome {
     ActionOutcome::NotNeeded { why: Text::new(why) }
 }
 
-fn is_installed(root: &Path, program: &str) -> bool {
+pub(in crate::linux) fn is_installed(root: &Path, program: &str) -> bool {
     FOLDERS.iter().any(|folder| root.join(folder).join(program).exists())
 }
 
 /// The command as systemd starts it in a unit of its own, with the rights of a service of root and for as long; as it is
 /// where systemd does not run or the agent is not root.
-fn apart(host: &LinuxHost, command: &CommandLine, within: Duration) -> CommandLine {
+pub(in crate::linux) fn apart(host: &LinuxHost, command: &CommandLine, within: Duration) -> CommandLine {
     if !host.has_systemd() || !rustix::process::geteuid().is_root() {
         return command.clone();
     }

@@ -108,9 +108,13 @@ impl Scope {
     /// # Errors
     /// When it cannot be opened, or another one is mounted there now.
     pub(super) fn open(root: &Path, mount: &Mount, protect: &[String]) -> Result<Self, String> {
-        let words = |error: Errno| match error {
-            Errno::NOSYS => "this kernel cannot open files beneath a directory (openat2, Linux 5.6)".to_owned(),
+        let words = |error: Errno| {
+            match error {
+            Errno::NOSYS => "files cannot be opened beneath a directory (openat2): the kernel is older than Linux 5.6, or the agent's unit \
+                 takes it away (RestrictSUIDSGID=)"
+                .to_owned(),
             error => format!("{} cannot be opened: {error}", mount.path),
+        }
         };
         let start = rustix::fs::open(root, directory() | OFlags::PATH, Mode::empty()).map_err(words)?;
         let inside = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;

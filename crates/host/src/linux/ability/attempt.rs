@@ -1,0 +1,273 @@
+//! Trials: each does the least that shows whether an ability is there, and leaves nothing behind: files without a name,
+//! sockets that send nothing but to this host itself, programs that only say whether they could run.
+
+use std::{
+    fs::File,
+    io::{self, ErrorKind},
+    os::{fd::OwnedFd, unix::fs::OpenOptionsExt},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use ansai_model::probe::CommandLine;
+use rustix::{
+    fs::{
+        Access, CWD, Gid, MemfdFlags, Mode, OFlags, ResolveFlags, Uid, access, fchmod, fchown, memfd_create, openat2,
+    },
+    io::Errno,
+    net::{AddressFamily, SocketType, ipproto, socket},
+};
+
+use super::Ability;
+use crate::linux::{
+    LinuxHost,
+    command::{self, Ended, Finished},
+    disk::clean::{apart, is_installed},
+    kernel, permission,
+};
+
+/// Longest wait for a program of a trial.
+const COMMAND_MAX: Duration = Duration::from_secs(5);
+/// How often a systemd that does not answer yet is asked.
+const BUS_EVERY: Duration = Duration::from_millis(100);
+/// Somebody who owns nothing, on every host.
+const NOBODY: u32 = 65534;
+/// Where programs are looked for, as commands do.
+const FOLDERS: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+/// Tries one; the error says why it cannot be done.
+pub(super) async fn attempt(host: &LinuxHost, ability: &Ability) -> Result<(), String> {
+    let is_root = rustix::process::geteuid().is_root();
+    match ability {
+        Ability::Bus => bus(host).await,
+        Ability::Journal => journal().await,
+        // Somebody's own processes are all that somebody who is not root looks at.
+        Ability::SeeProcesses if !is_root => Ok(()),
+        Ability::SeeProcesses => aside(|| std::fs::read_link("/proc/1/exe").map(drop)).await,
+        Ability::OpenBeneath => aside(open_beneath).await,
+        Ability::Leases => aside(lease).await,
+        Ability::RawIcmp { user: None } if is_root => {
+            aside(|| {
+                socket(AddressFamily::INET, SocketType::RAW, Some(ipproto::ICMP)).map(drop).map_err(io::Error::from)
+            })
+            .await
+        }
+        Ability::RawIcmp { user } => ping(user.clone()).await,
+        Ability::Write(path) => {
+            let path = PathBuf::from(path);
+            aside(move || write(&path)).await
+        }
+        Ability::Read(path) => {
+            let path = PathBuf::from(path);
+            aside(move || read(&path)).await
+        }
+        Ability::GiveAway => {
+            aside(|| Ok(fchown(memory()?, Some(Uid::from_raw(NOBODY)), Some(Gid::from_raw(NOBODY)))?)).await
+        }
+        Ability::GroupBit => aside(|| Ok(fchmod(memory()?, Mode::from_raw_mode(0o2600))?)).await,
+        Ability::Run { program, user, may_be_absent } => run(program, user.as_deref(), *may_be_absent).await,
+        Ability::Listen(address) => listen(address).await,
+        Ability::OwnUnit => {
+            said(command::run(&apart(host, &CommandLine::new(["true"]), COMMAND_MAX), COMMAND_MAX).await)
+        }
+        Ability::Engine(engine) if !is_installed(&host.inner.options.root, engine) => Ok(()),
+        Ability::Engine(engine) => {
+            let list = CommandLine::new([*engine, "image", "ls", "--quiet"]);
+            said(command::run(&apart(host, &list, COMMAND_MAX), COMMAND_MAX).await)
+        }
+    }
+}
+
+/// Does it on a thread of its own: a file on a disk that does not answer must keep nobody waiting.
+async fn aside(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> Result<(), String> {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let begun = std::thread::Builder::new().name("ansai-ability".into()).spawn(move || {
+        // Nobody may be waiting any more.
+        let _ = sender.send(work().map_err(|error| error.to_string()));
+    });
+    begun.map_err(|error| format!("no thread could be begun: {error}"))?;
+    receiver.await.unwrap_or_else(|_| Err("the trial broke off".into()))
+}
+
+/// A bus that was only just connected to may take a moment.
+async fn bus(host: &LinuxHost) -> Result<(), String> {
+    if !host.has_systemd() {
+        return Err("no systemd runs here".into());
+    }
+    let answers = async {
+        while host.inventory_of(|_| false).await.units.is_empty() {
+            tokio::time::sleep(BUS_EVERY).await;
+        }
+    };
+    tokio::time::timeout(COMMAND_MAX, answers).await.map_err(|_| "systemd does not answer".into())
+}
+
+async fn journal() -> Result<(), String> {
+    let command = CommandLine::new(["journalctl", "--lines=1", "--output=cat", "--no-pager"]);
+    let finished = command::run(&command, COMMAND_MAX).await;
+    match finished.errors.contains("insufficient permissions") {
+        true => Err(command::said(&finished)),
+        false => said(finished),
+    }
+}
+
+fn open_beneath() -> io::Result<()> {
+    let inside =
+        ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
+    let top = rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    openat2(top, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty(), inside)?;
+    Ok(())
+}
+
+/// A file that lies nowhere.
+fn memory() -> io::Result<OwnedFd> {
+    Ok(memfd_create("ansai-ability", MemfdFlags::CLOEXEC)?)
+}
+
+/// Of somebody else's file: everybody may ask of their own.
+fn lease() -> io::Result<()> {
+    let file = memory()?;
+    fchown(&file, Some(Uid::from_raw(NOBODY)), None)?;
+    match kernel::take_alone(&file) {
+        // Whether it may be asked is judged first; that a file in memory gets none is another matter.
+        Err(error) if !permission::is_refused(&error) => Ok(()),
+        taken => taken,
+    }
+}
+
+/// A file without a name is made where the path is, or would be.
+fn write(path: &Path) -> io::Result<()> {
+    let mut folder = path;
+    while !folder.is_dir() {
+        folder = folder.parent().unwrap_or(Path::new("/"));
+    }
+    let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
+    let made = rustix::fs::openat(CWD, folder, flags, Mode::RUSR | Mode::WUSR);
+    let made = match made {
+        // Not every filesystem has files without a name.
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => access(folder, Access::WRITE_OK | Access::EXEC_OK),
+        made => made.map(drop),
+    };
+    made.map_err(|error| match folder == path {
+        true => error.into(),
+        false => io::Error::other(format!("{}: {error}", folder.display())),
+    })
+}
+
+fn read(path: &Path) -> io::Result<()> {
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    let opened = File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path);
+    match opened {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(()),
+        opened => opened.map(drop),
+    }
+}
+
+async fn run(program: &str, user: Option<&str>, may_be_absent: bool) -> Result<(), String> {
+    let Some(path) = found(program) else {
+        return if may_be_absent { Ok(()) } else { Err(format!("there is no program {program}")) };
+    };
+    let mut test = CommandLine::new(["test", "-x", &path]);
+    test.user = user.map(str::to_owned);
+    let finished = command::run(&test, COMMAND_MAX).await;
+    match (&finished.ended, user) {
+        (Ended::Code(1), None) => Err("it may not be run".into()),
+        (Ended::Code(1), Some(user)) => Err(format!("{user} may not run it")),
+        _ => said(finished),
+    }
+}
+
+fn found(program: &str) -> Option<String> {
+    let is_there = |path: &String| Path::new(path).is_file();
+    if program.contains('/') {
+        return Some(program.to_owned()).filter(is_there);
+    }
+    FOLDERS.iter().map(|folder| format!("{folder}/{program}")).find(is_there)
+}
+
+/// This host itself is asked once.
+async fn ping(user: Option<String>) -> Result<(), String> {
+    if found("ping").is_none() {
+        return Ok(());
+    }
+    let mut command = CommandLine::new(["ping", "-n", "-c", "1", "-W", "1", "127.0.0.1"]);
+    command.user = user;
+    said(command::run(&command, COMMAND_MAX).await)
+}
+
+async fn listen(address: &str) -> Result<(), String> {
+    match tokio::net::TcpListener::bind(address).await {
+        // Whether somebody else has it at the moment is seen when it is needed.
+        Err(error) if error.kind() != ErrorKind::AddrInUse => Err(error.to_string()),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+fn said(finished: Finished) -> Result<(), String> {
+    let said = command::said(&finished);
+    match finished.ended {
+        Ended::Code(0) => Ok(()),
+        Ended::Code(code) if said.is_empty() => Err(format!("it ended with code {code}")),
+        Ended::Code(_) => Err(said),
+        Ended::Signal(signal) => Err(format!("it was ended by signal {signal}")),
+        Ended::TimedOut => Err("it did not end in time".into()),
+        Ended::Missing => Err("the program is not there".into()),
+        Ended::Failed(why) => Err(why),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_util::task::TaskTracker;
+
+    use super::*;
+    use crate::linux::{
+        Options,
+        ability::{Needs, try_all},
+    };
+
+    async fn errors(abilities: Vec<Ability>) -> Vec<(Ability, String)> {
+        let state = tempfile::tempdir().expect("a folder");
+        let options = Options { buses: Vec::new(), ..Options::this_machine(state.path().to_owned()) };
+        let host = LinuxHost::new(options, &TaskTracker::new());
+        let needs: Needs = abilities.into_iter().map(|ability| (ability, ["x".to_owned()].into())).collect();
+        let tried = try_all(&host, needs).await;
+        tried.into_iter().filter_map(|tried| Some((tried.ability, tried.error?))).collect()
+    }
+
+    fn run_as(program: &str, user: Option<&str>, may_be_absent: bool) -> Ability {
+        Ability::Run { program: program.into(), user: user.map(Into::into), may_be_absent }
+    }
+
+    #[tokio::test]
+    async fn what_may_be_done_is_found_so_and_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = folder.path().join("not/there/yet").display().to_string();
+        let able = vec![
+            Ability::OpenBeneath,
+            Ability::Write(place),
+            Ability::Read("/etc/passwd".into()),
+            Ability::Read("/no/such/file".into()),
+            run_as("true", None, false),
+            run_as("/no/such/program", None, true),
+            Ability::Listen("127.0.0.1:0".into()),
+        ];
+        assert_eq!(errors(able).await, []);
+        assert_eq!(std::fs::read_dir(folder.path()).expect("there").count(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_may_not_be_done_says_why() {
+        let unable = vec![
+            Ability::Bus,
+            run_as("/no/such/program", None, false),
+            run_as("/etc/passwd", None, false),
+            run_as("true", Some("nobody-at-all"), false),
+            Ability::Listen("192.0.2.1:80".into()),
+        ];
+        let found = errors(unable.clone()).await;
+        assert_eq!(found.len(), unable.len(), "{found:?}");
+        assert!(found.iter().any(|(_, why)| why == "there is no user `nobody-at-all`"), "{found:?}");
+        assert!(found.iter().all(|(ability, _)| !ability.suggestion().is_empty()));
+    }
+}

@@ -1,0 +1,267 @@
+//! What each part of a configuration needs of its agent. Pure; a new probe or action is asked for by the compiler.
+
+use std::path::Path;
+
+use ansai_model::{
+    action::Action,
+    bundle::Bundle,
+    domain::{
+        certificate::{CertificateAction, CertificateProbe, Deployment, KeyPlace, Place, Renewal, Renewer, Solver},
+        disk::{Cleaning, DiskAction, DiskProbe},
+        memory::{MemoryAction, Release},
+    },
+    notify::{Channel, SecretRef},
+    probe::{CommandLine, Probe},
+    runbook::Step,
+};
+
+use super::{Ability, Needs};
+
+/// Programs that send raw ICMP, and plugins that run them.
+const ICMP: &[&str] =
+    &["ping", "ping6", "fping", "fping6", "check_ping", "check_icmp", "check_host", "check_fping", "mtr"];
+/// Where the journal lies when it is kept.
+const JOURNAL: &str = "/var/log/journal";
+
+/// All of it.
+pub(super) fn of(bundle: &Bundle, state_dir: &Path) -> Needs {
+    let parts = bundle.parts();
+    let mut all = Collected(Needs::new());
+    all.add("the agent itself", Ability::Write(state_dir.display().to_string()));
+    for check in parts.checks.values() {
+        all.probe(&check.target.to_string(), &check.probe);
+    }
+    for rule in parts.rules.values() {
+        let target = rule.target.to_string();
+        for rung in parts.runbooks.get(&rule.runbook).into_iter().flat_map(|runbook| &runbook.rungs) {
+            let steps = rung.steps.iter().filter_map(|step| match step {
+                Step::Act { action, .. } => Some(action),
+                Step::Wait(_) => None,
+            });
+            steps.chain(&rung.undo).for_each(|action| all.action(&target, action));
+        }
+    }
+    for target in parts.targets.values() {
+        target.requests.values().for_each(|request| all.action(&target.id.to_string(), &request.action));
+    }
+    for route in parts.routes.values() {
+        all.channel(&format!("the route {}", route.id), &route.channel);
+    }
+    all.0
+}
+
+struct Collected(Needs);
+
+impl Collected {
+    fn add(&mut self, who: &str, ability: Ability) {
+        self.0.entry(ability).or_default().insert(who.to_owned());
+    }
+
+    fn probe(&mut self, who: &str, probe: &Probe) {
+        match probe {
+            Probe::Unit { .. } => {
+                self.add(who, Ability::Bus);
+                self.add(who, Ability::Journal);
+            }
+            Probe::Memory(_) => self.add(who, Ability::Bus),
+            Probe::Exec(command) | Probe::Nagios(command) => self.command(who, command, false),
+            Probe::ProcessCount { .. } => self.add(who, Ability::SeeProcesses),
+            Probe::Certificate(probe) => match &**probe {
+                CertificateProbe::File(file) => {
+                    self.add(who, Ability::Read(file.path.clone()));
+                    if let KeyPlace::Apart(key) = &file.key {
+                        self.add(who, Ability::Read(key.clone()));
+                    }
+                }
+                CertificateProbe::Served(_) => {}
+            },
+            Probe::Disk(DiskProbe::Errors { .. }) => self.add(who, Ability::Journal),
+            // The look itself says whether it may look.
+            Probe::Disk(_) | Probe::Tcp { .. } | Probe::Http(_) | Probe::UnixSocket { .. } => {}
+            Probe::File { .. } | Probe::Process { .. } => {}
+        }
+    }
+
+    fn action(&mut self, who: &str, action: &Action) {
+        match action {
+            Action::Validate { command } => self.command(who, command, true),
+            Action::SaveConfiguration { paths, validator, .. } => {
+                self.command(who, validator, true);
+                paths.iter().for_each(|path| self.add(who, Ability::Read(path.clone())));
+            }
+            Action::RestoreConfiguration { paths, .. } => {
+                paths.iter().for_each(|path| self.add(who, Ability::Write(path.clone())));
+            }
+            Action::FreePort { .. } => self.add(who, Ability::SeeProcesses),
+            Action::EnsureEnvironment { entries } => {
+                for entry in entries {
+                    self.add(who, Ability::Write(folder(&entry.path)));
+                    if entry.owner.is_some() || entry.group.is_some() {
+                        self.add(who, Ability::GiveAway);
+                    }
+                    if entry.mode.is_some_and(|mode| mode & 0o6000 != 0) {
+                        self.add(who, Ability::GroupBit);
+                    }
+                }
+            }
+            Action::ResetFailed { .. } | Action::StartUnit { .. } | Action::RestartUnit { .. } => {
+                self.add(who, Ability::Bus);
+            }
+            Action::ReloadUnit { .. } | Action::StopUnit { .. } | Action::KillUnit { .. } => {
+                self.add(who, Ability::Bus)
+            }
+            Action::StartProcess { process } | Action::StopProcess { process } => {
+                self.command(who, &process.start, false);
+                process.stop.iter().for_each(|command| self.command(who, command, false));
+            }
+            // A drill is asked for by a person, who sees what comes of it.
+            Action::Drill { .. } => {}
+            Action::Exec { command, .. } => self.command(who, command, false),
+            Action::Certificate(action) => self.certificate(who, action),
+            Action::Disk(action) => self.disk(who, action),
+            Action::Memory(MemoryAction::Release { how: Release::Command(command), .. }) => {
+                self.command(who, command, false);
+            }
+            Action::Memory(_) => self.add(who, Ability::Bus),
+        }
+    }
+
+    fn disk(&mut self, who: &str, action: &DiskAction) {
+        let DiskAction::Clean { what, .. } = action else { return };
+        match what {
+            Cleaning::PackageCache | Cleaning::Rotated { .. } | Cleaning::Logs { .. } | Cleaning::Temporary { .. } => {
+                self.add(who, Ability::OpenBeneath);
+                self.add(who, Ability::Leases);
+            }
+            Cleaning::Journal { .. } => {
+                self.command(who, &CommandLine::new(["journalctl"]), true);
+                self.add(who, Ability::Write(JOURNAL.into()));
+            }
+            Cleaning::Containers { .. } => {
+                self.add(who, Ability::Engine("podman"));
+                self.add(who, Ability::Engine("docker"));
+            }
+            Cleaning::Grow { .. } => self.add(who, Ability::OwnUnit),
+        }
+    }
+
+    fn certificate(&mut self, who: &str, action: &CertificateAction) {
+        match action {
+            CertificateAction::Renew(renewal) => self.renewal(who, renewal),
+            CertificateAction::Deploy(deployment) => self.deployment(who, deployment),
+            CertificateAction::Replace(replacement) => {
+                self.renewal(who, &replacement.renewal);
+                self.deployment(who, &replacement.deployment);
+            }
+            CertificateAction::PutBack(_) | CertificateAction::Revoke(_) => {}
+        }
+    }
+
+    fn renewal(&mut self, who: &str, renewal: &Renewal) {
+        match &renewal.by {
+            Renewer::Certbot { .. } => self.command(who, &CommandLine::new(["certbot"]), false),
+            Renewer::Exec(command) => self.command(who, command, false),
+            Renewer::Acme(issuer) => match &issuer.solver {
+                Solver::Webroot { path } => self.add(who, Ability::Write(path.clone())),
+                Solver::Listen { address } => self.add(who, Ability::Listen(address.clone())),
+                Solver::Hook { set, clear, .. } => {
+                    std::iter::once(set).chain(clear).for_each(|command| self.command(who, command, false));
+                }
+            },
+        }
+    }
+
+    fn deployment(&mut self, who: &str, deployment: &Deployment) {
+        deployment.validators.iter().for_each(|command| self.command(who, command, true));
+        for Place { certificate, key, owner, group, .. } in
+            std::iter::once(&deployment.source).chain(&deployment.copies)
+        {
+            self.add(who, Ability::Write(folder(certificate)));
+            if let KeyPlace::Apart(key) = key {
+                self.add(who, Ability::Write(folder(key)));
+            }
+            if owner.is_some() || group.is_some() {
+                self.add(who, Ability::GiveAway);
+            }
+        }
+    }
+
+    fn channel(&mut self, who: &str, channel: &Channel) {
+        let secret = match channel {
+            Channel::Email(email) => &email.password,
+            Channel::Webhook(webhook) => &webhook.secret,
+            Channel::Exec(command) => return self.command(who, command, false),
+        };
+        if let Some(SecretRef::File(path)) = secret {
+            self.add(who, Ability::Read(path.clone()));
+        }
+    }
+
+    fn command(&mut self, who: &str, command: &CommandLine, may_be_absent: bool) {
+        let Some(program) = command.argv.first().cloned() else { return };
+        let user = command.user.clone();
+        let words = command.argv.iter().flat_map(|argument| argument.split_whitespace());
+        if words.map(|word| word.rsplit('/').next().unwrap_or(word)).any(|word| ICMP.contains(&word)) {
+            self.add(who, Ability::RawIcmp { user: user.clone() });
+        }
+        self.add(who, Ability::Run { program, user, may_be_absent });
+    }
+}
+
+/// The folder that something lies in.
+fn folder(path: &str) -> String {
+    Path::new(path).parent().unwrap_or(Path::new("/")).display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is needed by a command of a probe.
+    fn of_command(command: CommandLine) -> Vec<String> {
+        let mut all = Collected(Needs::new());
+        all.probe("service/app.service", &Probe::Exec(Box::new(command)));
+        all.0.keys().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_command_needs_its_program_and_a_ping_in_it_raw_icmp() {
+        let as_nagios = CommandLine { user: Some("nagios".into()), ..CommandLine::new(["/usr/lib/check_icmp", "gw"]) };
+        assert_eq!(
+            of_command(as_nagios),
+            ["send raw ICMP, as ping does as nagios", "run /usr/lib/check_icmp as nagios"]
+        );
+        let in_shell = CommandLine::new(["sh", "-c", "/bin/ping -c1 gw | grep ttl"]);
+        assert_eq!(of_command(in_shell), ["send raw ICMP, as ping does", "run sh"]);
+        assert_eq!(of_command(CommandLine::new(["pg_isready", "--ping-me"])), ["run pg_isready"]);
+    }
+
+    #[test]
+    fn cleaning_needs_what_the_kernel_must_allow_and_a_declared_folder_its_place() {
+        let mut all = Collected(Needs::new());
+        let entry = ansai_model::action::EnvironmentEntry {
+            path: "/srv/app/log".into(),
+            kind: ansai_model::action::EnvironmentKind::Directory,
+            mode: Some(0o2750),
+            owner: Some("app".into()),
+            group: None,
+        };
+        all.action("service/app.service", &Action::EnsureEnvironment { entries: vec![entry] });
+        let clean = DiskAction::Clean {
+            mount: "/".into(),
+            goal: ansai_model::units::Percent::of(80, 100),
+            what: Cleaning::PackageCache,
+            protect: Vec::new(),
+        };
+        all.action("disk//", &Action::Disk(clean));
+        let wanted = [
+            Ability::OpenBeneath,
+            Ability::Leases,
+            Ability::Write("/srv/app".into()),
+            Ability::GiveAway,
+            Ability::GroupBit,
+        ];
+        assert!(all.0.keys().eq(&wanted), "{:?}", all.0);
+        assert!(all.0[&Ability::OpenBeneath].contains("disk//"));
+    }
+}

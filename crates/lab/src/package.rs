@@ -1,0 +1,30 @@
+//! The Debian package of the built program: made once a test, shown to a host, and installed there by dpkg, which runs the
+//! package's own scripts. Nothing else is done to the host.
+
+use std::{path::Path, process::Command, time::Duration};
+
+use anyhow::Result;
+
+use crate::{Host, HostOptions, fixture, process};
+
+const LIMIT: Duration = Duration::from_secs(120);
+/// Packages as the host sees them.
+const PACKAGES: &str = "/opt/packages";
+
+/// Builds the package in a folder of the host's name, and shows it to that host.
+pub fn built(name: &str) -> Result<HostOptions> {
+    let folder = fixture::bin_dir().join("package-test").join(name);
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging/deb/build");
+    let mut command = Command::new(script);
+    // Packing a build with its debug information takes longer than the whole rest.
+    command.arg(fixture::binary("ansai")?).arg(&folder).env("DPKG_DEB_COMPRESSOR_TYPE", "none");
+    process::run(&mut command, None, LIMIT)?.ok()?;
+    Ok(HostOptions::new(name).bind_read_only(&folder, PACKAGES))
+}
+
+/// Installs it, or upgrades to it.
+pub fn install(host: &Host) -> Result<()> {
+    let script = format!("DEBIAN_FRONTEND=noninteractive dpkg --install {PACKAGES}/ansai_*.deb");
+    host.run_within(LIMIT, &["sh", "-c", &script])?.ok()?;
+    Ok(())
+}
