@@ -5,6 +5,7 @@ mod footprint;
 mod heal;
 mod hosts;
 mod spent;
+mod storm;
 
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ pub(crate) use domains::run as domains;
 pub(crate) use footprint::run as footprint;
 pub(crate) use heal::run as heal;
 pub(crate) use hosts::run as hosts;
+pub(crate) use storm::run as storm;
 
 /// The lab with the release program: what is measured is what is shipped.
 fn prepare() -> Result<()> {

@@ -32,15 +32,27 @@ struct Break {
 const BREAKS: &[Break] = &[
     Break {
         what: "actions are not counted against the target's budget",
-        file: "crates/engine/src/remediation.rs",
-        find: "TargetMemory::push(&mut memory.actions, now.mono);",
-        replace: "let _ = memory;",
+        file: "crates/engine/src/remediation/counting.rs",
+        find: "TargetMemory::push(on_target, pending.decided.mono);",
+        replace: "let _ = on_target;",
     },
     Break {
         what: "actions are not counted against the host's budget",
-        file: "crates/engine/src/remediation.rs",
-        find: "TargetMemory::push(&mut self.state.host_actions, now.mono);",
-        replace: "",
+        file: "crates/engine/src/remediation/counting.rs",
+        find: "TargetMemory::push(on_host, pending.decided.mono);",
+        replace: "let _ = on_host;",
+    },
+    Break {
+        what: "every action on a target is taken for the first",
+        file: "crates/engine/src/remediation/counting.rs",
+        find: "times.is_some_and(|times| TargetMemory::within(times, now.mono, window) > 0)",
+        replace: "times.is_some_and(|times| TargetMemory::within(times, now.mono, window) > 99)",
+    },
+    Break {
+        what: "more remedies begin at once than may be under way",
+        file: "crates/engine/src/gate/concurrency.rs",
+        find: "if count < width {",
+        replace: "if count < width || width > 0 {",
     },
     Break {
         what: "the HOLD file is overlooked by the gate",
@@ -74,7 +86,7 @@ const BREAKS: &[Break] = &[
     },
     Break {
         what: "numbers of runs are given out twice",
-        file: "crates/engine/src/remediation.rs",
+        file: "crates/engine/src/remediation/counting.rs",
         find: "self.state.runs_counted += 1;",
         replace: "self.state.runs_counted = self.state.runs_counted.max(1);",
     },
@@ -87,8 +99,8 @@ const BREAKS: &[Break] = &[
     Break {
         what: "an incident ends without a word",
         file: "crates/engine/src/incident/ending.rs",
-        find: "        self.tell(now, id, kind);\n        self.state.incidents.remove(&id);",
-        replace: "        let _ = kind;\n        self.state.incidents.remove(&id);",
+        find: "        self.tell(now, id, kind);\n        let storm",
+        replace: "        let _ = kind;\n        let storm",
     },
     Break {
         what: "people are told the same thing again and again",

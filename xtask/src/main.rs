@@ -16,6 +16,7 @@ const USAGE: &str = "\
 cargo xtask test              every test: formatting, lints, tidy, unit, contract, end to end on lab hosts
 cargo xtask demo [--keep]     a lab host, broken in nine ways and healed before your eyes
 cargo xtask bench heal        SIGKILL to healed, beside systemd's own restart and monit
+cargo xtask bench storm       20 and 200 services killed at once, beside systemd's own restart and monit
 cargo xtask bench footprint   memory and processor time of the agent at rest and with 1,000 checks
 cargo xtask bench hosts       large hosts: memory, processor time, bytes written and the time of a status, beside their limits
 cargo xtask bench domains     what watching filesystems, certificates, TLS sockets and memory takes on top
@@ -50,10 +51,11 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["demo"] => demo::run(demo::After::End),
         ["demo", "--keep"] => demo::run(demo::After::Keep),
         // What is measured is what is shipped: the lab takes programs from beside the one that runs.
-        ["bench", what @ ("heal" | "footprint" | "domains" | "hosts")] if cfg!(debug_assertions) => {
+        ["bench", what @ ("heal" | "storm" | "footprint" | "domains" | "hosts")] if cfg!(debug_assertions) => {
             cargo::run(&["run", "--release", "--quiet", "-p", "xtask", "--", "bench", what])
         }
         ["bench", "heal"] => bench::heal(),
+        ["bench", "storm"] => bench::storm(),
         ["bench", "domains"] => bench::domains(),
         ["bench", "hosts"] => bench::hosts(),
         ["bench", "footprint"] => bench::footprint(),

@@ -15,6 +15,8 @@ use ansai_model::{
     text::Text,
 };
 
+pub(crate) mod shared;
+
 /// One rule of inference.
 pub(crate) struct CauseRule {
     pub(crate) name: &'static str,

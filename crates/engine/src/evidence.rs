@@ -6,6 +6,7 @@ use core::time::Duration;
 use ansai_model::{
     check::Trend,
     condition::Value,
+    decision::{Decision, Gate},
     domain::service::{ActiveState, UnitSnapshot},
     id::IncidentId,
     incident::{Evidence, EvidenceKind, EvidenceRequest, Incident, Phase},
@@ -23,6 +24,8 @@ use crate::{
 const CHANGES_WITHIN: Duration = Duration::from_secs(3 * 86_400);
 /// So long before something began to grow a change may be why.
 const CHANGES_BEFORE_GROWTH: Duration = Duration::from_secs(86_400);
+/// So many searches at once: in a storm the host has other things to do.
+const GATHERED_AT_ONCE_MAX: usize = 8;
 /// Longest that a notice waits for the evidence that belongs into it.
 const WAIT_MAX: Duration = Duration::from_secs(10);
 
@@ -55,21 +58,36 @@ impl HostEngine {
     pub(crate) fn ask_for_due_evidence(&mut self, now: Now) {
         let due: Vec<_> =
             self.gathering.iter().filter(|(_, stage)| **stage == Gathering::Due).map(|(id, _)| *id).collect();
+        let is_awaited = |stage: &Gathering| matches!(stage, Gathering::Asked(until) if now.mono < *until);
+        let mut under_way = self.gathering.values().filter(|stage| is_awaited(stage)).count();
         for id in due {
+            if under_way >= GATHERED_AT_ONCE_MAX {
+                return;
+            }
             let Some(incident) = self.state.incidents.get(&id) else {
                 self.gathering.remove(&id);
                 continue;
             };
             let is_running = self.unit_seen(id).is_none_or(is_up);
-            if !is_running && self.state.runs.values().any(|run| run.incident == Some(id)) {
+            if !is_running && self.is_started_soon(id) {
                 continue;
             }
+            under_way += 1;
             let request = self.request(now, incident, is_running);
             let until = now.mono.plus(WAIT_MAX);
             self.gathering.insert(id, Gathering::Asked(until));
             self.wake(until, Wake::Incident(id));
             self.effects.push(Effect::Gather(Box::new(request)));
         }
+    }
+
+    /// Whether a remedy is under way, or only waits for those of others.
+    fn is_started_soon(&self, id: IncidentId) -> bool {
+        let incident = self.state.incidents.get(&id);
+        let decision = incident.filter(|incident| incident.phase == Phase::Open).and_then(|i| i.decision.as_ref());
+        let mut objections = decision.into_iter().flat_map(Decision::objections);
+        objections.any(|objection| objection.gate == Gate::Concurrency)
+            || self.state.runs.values().any(|run| run.incident == Some(id))
     }
 
     fn request(&self, now: Now, incident: &Incident, is_running: bool) -> EvidenceRequest {
@@ -99,6 +117,7 @@ impl HostEngine {
             add(incident, evidence);
             self.changed(now);
         }
+        self.look_for_shared_cause(id);
         self.tell_what_waited(now, id);
         if self.state.incidents.get(&id).is_some_and(Incident::is_foreseen) {
             self.reconcile(now, id);

@@ -16,6 +16,7 @@ use ansai_model::{
 
 use crate::host_engine::HostEngine;
 
+pub(crate) mod concurrency;
 mod limits;
 mod quiet;
 mod surroundings;
@@ -75,7 +76,7 @@ pub(crate) fn evaluate(proposal: &Proposal<'_>, what: Text) -> Decision {
                 Gate::Existence => surroundings::existence(proposal),
                 Gate::Dependency => surroundings::dependency(proposal),
                 Gate::Quiet => quiet::quiet(proposal),
-                Gate::Concurrency => surroundings::concurrency(proposal),
+                Gate::Concurrency => concurrency::concurrency(proposal),
             };
             GateResult { gate, verdict, why }
         })

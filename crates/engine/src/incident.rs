@@ -20,6 +20,7 @@ use crate::{
     condition,
     gate::{self, Moment, Proposal},
     host_engine::{HostEngine, Wake},
+    remediation::Stage,
     state::{INCIDENTS_MAX, OperatorAnswer},
 };
 
@@ -69,6 +70,7 @@ impl HostEngine {
             observation,
             symptom_of: None,
             is_drill: drilled.is_some_and(|at| now.mono.since(at) <= DRILL_WINDOW),
+            storm: None,
             phase: Phase::Open,
             decision: None,
             steps: Vec::new(),
@@ -79,14 +81,9 @@ impl HostEngine {
         };
         self.state.incidents.insert(number, incident);
         self.targets.entry(target.clone()).or_default().open.insert(number);
-        let reset_after = self.policy_of(number).map(|policy| policy.backoff.reset_after);
-        if let Some(memory) = self.known_memory_of_mut(number) {
-            let well_since = memory.well_since.take();
-            if well_since.zip(reset_after).is_some_and(|(well, after)| now.mono.since(well) >= after) {
-                memory.backoff_level = 0;
-            }
-        }
+        self.count_repeat(now, number);
         self.changed(now);
+        self.join_storm(now, number);
         self.begin_evidence(number);
         self.give_way(now, &target, number);
         self.link_to_cause(now, number);
@@ -98,6 +95,29 @@ impl HostEngine {
         for slot in causes.iter().filter_map(|check| self.check_index.get(check).copied()).collect::<Vec<_>>() {
             self.look(now, slot);
         }
+    }
+
+    /// Counts that a target fails again soon after it was healed; what has been well for long begins anew.
+    fn count_repeat(&mut self, now: Now, id: IncidentId) {
+        let reset_after = self.policy_of(id).map(|policy| policy.backoff.reset_after);
+        let is_drill = self.state.incidents.get(&id).is_some_and(|incident| incident.is_drill);
+        let Some(memory) = self.known_memory_of_mut(id) else { return };
+        let well_since = memory.well_since.take();
+        let was_well_for = |time: Duration| well_since.is_some_and(|well| now.mono.since(well) >= time);
+        if reset_after.is_some_and(was_well_for) {
+            memory.backoff_level = 0;
+            memory.repeats = 0;
+        } else if !is_drill && memory.remediated.is_some() {
+            memory.repeats = memory.repeats.saturating_add(1);
+        }
+    }
+
+    /// Counts that what was just healed fails again; says whether that was the first time for long.
+    pub(crate) fn fails_once_more(&mut self, id: IncidentId) -> bool {
+        let is_drill = self.state.incidents.get(&id).is_some_and(|incident| incident.is_drill);
+        let Some(memory) = self.memory_of_mut(id).filter(|_| !is_drill) else { return false };
+        memory.repeats = memory.repeats.saturating_add(1);
+        memory.repeats == 1
     }
 
     pub(crate) fn record(&mut self, now: Now, id: IncidentId, kind: StepKind) {
@@ -164,6 +184,9 @@ impl HostEngine {
             let since =
                 self.checks_to_verify(id).into_iter().filter_map(|check| check.hard_since).max_by_key(|at| at.mono);
             return self.recovering(now, id, since.unwrap_or(now));
+        }
+        if self.waits_for_its_turn(now, id) {
+            return false;
         }
         self.tell_of_the_next_step(now, id);
         let is_failing = self.checks_of(id).into_iter().any(|check| check.hard == Health::Failing);
@@ -386,9 +409,21 @@ impl HostEngine {
 
     /// Others may have waited: symptoms of it, dependents, or those that were too many at once.
     pub(crate) fn wake_waiting(&mut self, now: Now) {
-        let waiting: Vec<_> =
-            self.state.incidents.keys().filter(|id| !self.state.remediations.contains_key(id)).copied().collect();
+        let stands = |id: &IncidentId| {
+            self.state.remediations.get(id).is_none_or(|remediation| remediation.stage == Stage::Ready)
+        };
+        let waiting: Vec<_> = self.state.incidents.keys().filter(|id| stands(id)).copied().collect();
         waiting.into_iter().for_each(|id| self.wake(now.mono, Wake::Incident(id)));
+    }
+
+    /// Whether an incident waited when it was last asked about, because enough was under way, and enough still is. Of
+    /// hundreds that wait all would otherwise ask all gates at the end of each action.
+    fn waits_for_its_turn(&self, now: Now, id: IncidentId) -> bool {
+        let decision = self.state.incidents.get(&id).and_then(|incident| incident.decision.as_ref());
+        let waited = decision.is_some_and(|decision| {
+            decision.choice == Choice::Defer && decision.objections().any(|said| said.gate == Gate::Concurrency)
+        });
+        waited && gate::concurrency::is_full(self, now, id)
     }
 
     /// Ends every incident of a target that somebody wants stopped.

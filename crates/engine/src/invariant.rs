@@ -3,6 +3,7 @@
 //! target on hold.
 
 use alloc::{format, vec::Vec};
+use core::time::Duration;
 
 use ansai_model::{
     action::Disruption,
@@ -17,7 +18,7 @@ use crate::{
     effect::{Dispatch, Effect},
     host_engine::HostEngine,
     remediation::{Remediation, Stage},
-    state::{DISPATCHES_MAX, Hold, INCIDENTS_MAX, SCOPES_MAX, State},
+    state::{DISPATCHES_MAX, Hold, INCIDENTS_MAX, PendingRun, SCOPES_MAX, State},
 };
 
 /// A broken invariant.
@@ -33,19 +34,36 @@ fn violated(invariant: &'static str, what: impl Into<Text>) -> Result<(), Violat
     Err(Violation { invariant, what: what.into() })
 }
 
+/// On whose behalf an action is about to begin.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Behalf {
+    /// An incident's.
+    Incident(IncidentId),
+    /// An operator's, who wants something broken.
+    Drill,
+    /// An operator's, who wants something done.
+    Request,
+}
+
 /// Whether an action may be begun: I2, I3, I5 and "at most one remediation a target", asked once more.
 pub(crate) fn before_action(
     engine: &HostEngine,
     now: Now,
     target: &TargetId,
-    incident: Option<IncidentId>,
+    on: Behalf,
     disruption: Disruption,
 ) -> Result<(), Violation> {
     nothing_acts_while_stopped(engine, now, target)?;
     one_remediation_a_target(&engine.state)?;
     one_action_a_target(&engine.state, now, target)?;
+    if let Behalf::Incident(id) = on {
+        let begins = engine.state.remediations.get(&id).is_some_and(|r| r.step == 0 && r.stage == Stage::Ready);
+        if begins {
+            at_once_bounded(engine, now)?;
+        }
+    }
     if disruption > Disruption::None {
-        budget_respected(engine, now, target, incident)?;
+        budget_respected(engine, now, target, on)?;
     }
     Ok(())
 }
@@ -105,27 +123,51 @@ fn one_action_a_target(state: &State, now: Now, target: &TargetId) -> Result<(),
     }
 }
 
-/// I2: never more disruptive actions than the budgets of the target and of the host.
-fn budget_respected(
-    engine: &HostEngine,
-    now: Now,
-    target: &TargetId,
-    incident: Option<IncidentId>,
-) -> Result<(), Violation> {
+/// I2: never more disruptive actions than the budgets of the target and of the host, where the first action on a target
+/// is no repetition. A drill and what it broke are counted in books of their own, under the same limits.
+fn budget_respected(engine: &HostEngine, now: Now, target: &TargetId, on: Behalf) -> Result<(), Violation> {
     const NAME: &str = "budget_respected";
+    let state = &engine.state;
+    let (is_drill, policy) = match on {
+        Behalf::Drill => (true, None),
+        Behalf::Request => (false, None),
+        Behalf::Incident(id) => {
+            let policy = state.remediations.get(&id).map(|remediation| &remediation.policy);
+            (state.incidents.get(&id).is_some_and(|incident| incident.is_drill), policy)
+        }
+    };
+    let memory = state.targets.get(target);
+    let on_target = memory.map(|memory| if is_drill { &memory.drills } else { &memory.actions });
     let host = engine.bundle.parts().settings.host_budget;
     let host_from = now.mono.minus(host.per);
-    let on_host = engine.state.host_actions.iter().filter(|at| **at > host_from).count();
-    if on_host >= host.actions_max as usize {
-        return violated(NAME, format!("{on_host} actions on the host already; the budget is {}", host.actions_max));
+    if on_target.into_iter().flatten().any(|at| *at > host_from) {
+        let repeated = if is_drill { &state.host_drills } else { &state.host_actions };
+        let on_host = repeated.iter().filter(|at| **at > host_from).count();
+        if on_host >= host.actions_max as usize {
+            let most = host.actions_max;
+            return violated(NAME, format!("{on_host} repeated actions on the host already; the budget is {most}"));
+        }
     }
-    let policy = incident.and_then(|id| engine.state.remediations.get(&id)).map(|remediation| &remediation.policy);
-    if let (Some(policy), Some(memory)) = (policy, engine.state.targets.get(target)) {
+    if let (Some(policy), Some(times)) = (policy, on_target) {
         let from = now.mono.minus(policy.target_budget.per);
-        let used = memory.actions.iter().filter(|at| **at > from).count();
+        let used = times.iter().filter(|at| **at > from).count();
         if used >= policy.target_budget.actions_max as usize {
             return violated(NAME, format!("{used} actions on {target} already; its budget is used up"));
         }
+    }
+    Ok(())
+}
+
+/// No more actions of incidents under way than may be at once.
+fn at_once_bounded(engine: &HostEngine, now: Now) -> Result<(), Violation> {
+    const SLOW: Duration = Duration::from_secs(2);
+    let is_counted = |run: &&PendingRun| {
+        run.incident.is_some() && run.lost_after > now.mono && now.mono.since(run.decided.mono) < SLOW
+    };
+    let count = engine.state.runs.values().filter(is_counted).count();
+    let most = engine.bundle.parts().settings.remediations_at_once_max;
+    if count >= most.max(1) as usize {
+        return violated("at_once_bounded", format!("{count} actions are under way already; at most {most} may be"));
     }
     Ok(())
 }
@@ -149,6 +191,7 @@ fn collections_bounded(state: &State) -> Result<(), Violation> {
         ("silences", state.silences.len(), SCOPES_MAX),
         ("maintenance windows", state.maintenance.len(), SCOPES_MAX),
         ("remediations", state.remediations.len(), state.incidents.len()),
+        ("storms", state.storms.len(), state.incidents.len()),
         ("remediations set aside", state.set_aside.len(), state.incidents.len()),
         ("pending runs", state.runs.len(), INCIDENTS_MAX * 2),
     ];

@@ -10,7 +10,11 @@ use ansai_model::{
     time::Now,
 };
 
-use crate::{effect::Effect, host_engine::HostEngine, invariant};
+use crate::{
+    effect::Effect,
+    host_engine::HostEngine,
+    invariant::{self, Behalf},
+};
 
 /// How often it is kept anew.
 const KEEP_EVERY: Duration = Duration::from_secs(600);
@@ -28,7 +32,7 @@ impl HostEngine {
         self.checks[slot].kept = Some(now.mono);
         let Some(action) = self.keeping(&target) else { return };
         // Nothing is begun in a hold: it is tried again when the next copy is due.
-        if invariant::before_action(self, now, &target, None, action.disruption()).is_err() {
+        if invariant::before_action(self, now, &target, Behalf::Request, action.disruption()).is_err() {
             return;
         }
         let run = self.begin_run(now, None, target, action, KEEP_TIMEOUT);

@@ -24,9 +24,11 @@ mod known_good;
 mod matter;
 pub mod notice;
 pub mod operator;
+pub mod ramp;
 pub mod remediation;
 pub mod report;
 pub mod state;
+pub mod storm;
 pub mod trend;
 pub mod verification;
 

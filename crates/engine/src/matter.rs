@@ -107,6 +107,13 @@ impl HostEngine {
         })
     }
 
+    /// Whether the target of an incident is known to be down, so that mending it disturbs nobody.
+    pub(crate) fn is_down(&self, id: IncidentId) -> bool {
+        self.checks_to_verify(id).into_iter().any(|check| {
+            check.is_known_to_fail() && matches!(check.check.probe, Probe::Unit { .. } | Probe::Process { .. })
+        })
+    }
+
     /// The incident that says that the target itself is down, when this one is about another matter of it.
     pub(crate) fn down_first(&self, id: IncidentId) -> Option<IncidentId> {
         let incident = self.state.incidents.get(&id)?;

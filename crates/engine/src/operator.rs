@@ -19,7 +19,7 @@ use crate::{
     effect::{Answer, Effect},
     gate::wishes,
     host_engine::HostEngine,
-    invariant,
+    invariant::{self, Behalf},
     state::{BreakerState, Hold, OpenedWindow, OperatorAnswer, SCOPES_MAX, Silence, TargetMemory},
 };
 
@@ -255,7 +255,7 @@ impl HostEngine {
             );
         }
         let action = Action::Drill { unit, kind, port: found.port, paths: found.configuration };
-        if let Err(violation) = invariant::before_action(self, now, target, None, action.disruption()) {
+        if let Err(violation) = invariant::before_action(self, now, target, Behalf::Drill, action.disruption()) {
             return refused(violation.what, "`ansai explain` has every limit");
         }
         let what = action.describe();
@@ -290,7 +290,9 @@ impl HostEngine {
                 format!("`ansai report {id}` says how it goes"),
             );
         }
-        if let Err(violation) = invariant::before_action(self, now, target, None, request.action.disruption()) {
+        if let Err(violation) =
+            invariant::before_action(self, now, target, Behalf::Request, request.action.disruption())
+        {
             return refused(violation.what, "`ansai explain` has every limit");
         }
         let what = request.action.describe();
@@ -315,11 +317,14 @@ impl HostEngine {
         let parts = self.bundle.parts();
         let rule = self.rules_of(target).next();
         let of_target = rule.and_then(|rule| parts.policies.get(&rule.policy)).map(|policy| policy.target_budget);
-        let memory = self.state.targets.get(target).map(|memory| &memory.actions);
-        let budgets = of_target.zip(memory).into_iter().chain([(parts.settings.host_budget, &self.state.host_actions)]);
-        for (budget, times) in budgets {
+        let memory = self.state.targets.get(target).map(|memory| &memory.drills);
+        // On the host the first of a target is no repetition; what it breaks is mended by one.
+        let on_host = if self.is_repetition(now, target, true) { 2 } else { 1 };
+        let of_host = (parts.settings.host_budget, &self.state.host_drills, on_host);
+        let of_target = of_target.zip(memory).map(|(budget, times)| (budget, times, 2));
+        for (budget, times, needed) in of_target.into_iter().chain([of_host]) {
             let used = TargetMemory::within(times, now.mono, budget.per);
-            if used.saturating_add(2) > budget.actions_max as usize {
+            if used.saturating_add(needed) > budget.actions_max as usize {
                 let why = format!(
                     "{used} of {} actions within {} are used: no room for a failure and its remedy",
                     budget.actions_max,

@@ -5,7 +5,7 @@ use alloc::{boxed::Box, format, string::ToString};
 use core::time::Duration;
 
 use ansai_model::{
-    action::{ActionOutcome, ActionRun, Disruption},
+    action::{Action, ActionOutcome, Disruption},
     decision::{Choice, Decision},
     id::{IncidentId, RunId, RungId},
     incident::{Phase, StepKind},
@@ -22,12 +22,12 @@ use crate::{
     effect::Effect,
     gate::{self, Moment, Proposal},
     host_engine::{HostEngine, Wake},
-    invariant,
-    state::{PendingRun, TargetMemory},
+    invariant::{self, Behalf},
     verification::Verification,
 };
 
 mod attempt;
+mod counting;
 mod outcome;
 
 /// How long after its time-out an action that never answered is lost.
@@ -54,6 +54,9 @@ pub struct Remediation {
     /// Whether an action of this try was lost, so that its failure says nothing of the rung.
     #[serde(default)]
     pub was_interrupted: bool,
+    /// Whether its next try does not wait: what it did had worked, and failed again for the first time.
+    #[serde(default)]
+    pub is_at_once: bool,
     /// Failed tries of this rung.
     pub rung_attempts: u32,
     /// Failed tries of all rungs.
@@ -121,6 +124,7 @@ impl Remediation {
             has_acted: false,
             has_helped: false,
             was_interrupted: false,
+            is_at_once: false,
             rung_attempts: 0,
             attempts: 0,
             stage: Stage::Ready,
@@ -407,6 +411,8 @@ impl HostEngine {
                 self.set_aside(now, id, Text::new(format!("{why}; another failure of the target is being healed")));
                 return false;
             }
+            let is_first = self.fails_once_more(id);
+            self.change_remediation(now, id, |remediation| remediation.is_at_once = is_first);
             self.attempt_failed(now, id, why);
             return true;
         }
@@ -421,16 +427,10 @@ impl HostEngine {
         false
     }
 
-    fn perform(
-        &mut self,
-        now: Now,
-        id: IncidentId,
-        rung: &RungId,
-        action: ansai_model::action::Action,
-        timeout: Duration,
-    ) -> bool {
+    fn perform(&mut self, now: Now, id: IncidentId, rung: &RungId, action: Action, timeout: Duration) -> bool {
         let Some(target) = self.state.incidents.get(&id).map(|incident| incident.target.clone()) else { return false };
-        if let Err(violation) = invariant::before_action(self, now, &target, Some(id), action.disruption()) {
+        if let Err(violation) = invariant::before_action(self, now, &target, Behalf::Incident(id), action.disruption())
+        {
             self.hold_for_violation(now, &target, &violation);
             return false;
         }
@@ -440,37 +440,6 @@ impl HostEngine {
         self.change_remediation(now, id, |remediation| remediation.stage = Stage::Acting { run: run_id, since: now });
         self.effects.push(Effect::Perform(Box::new(run)));
         true
-    }
-
-    /// Counts an action against every budget and notes it as pending: the durable record before the action.
-    pub(crate) fn begin_run(
-        &mut self,
-        now: Now,
-        incident: Option<IncidentId>,
-        target: ansai_model::id::TargetId,
-        action: ansai_model::action::Action,
-        timeout: Duration,
-    ) -> ActionRun {
-        self.state.runs_counted += 1;
-        let id = RunId(self.state.runs_counted);
-        let disruption = action.disruption();
-        if disruption > Disruption::None {
-            let memory = self.state.targets.entry(target.clone()).or_default();
-            TargetMemory::push(&mut memory.actions, now.mono);
-            TargetMemory::push(&mut self.state.host_actions, now.mono);
-            if let Some(index) = self.targets.get(&target) {
-                for slot in index.checks.clone() {
-                    self.checks[slot].forget_restarts();
-                }
-            }
-        }
-        let lost_after = now.mono.plus(timeout.saturating_add(ACTION_GRACE));
-        // What was lost on this target gives its place to what follows it.
-        self.state.runs.retain(|_, run| run.target != target || run.lost_after > now.mono);
-        let pending = PendingRun { incident, target: target.clone(), disruption, decided: now, lost_after };
-        self.state.runs.insert(id, pending);
-        self.changed(now);
-        ActionRun { id, incident, target, action, timeout }
     }
 
     /// What a remediation would do next, in words.

@@ -20,6 +20,9 @@ impl HostEngine {
         let incident = self.state.incidents.get(&id)?;
         let unit = self.bundle.parts().targets.get(&incident.target).and_then(|target| target.unit.clone());
         let found = cause::probable(incident);
+        let storm = self.storm_of(incident);
+        // What is behind all of them is behind this one.
+        let shared = storm.as_ref().and_then(|storm| storm.cause.clone());
         let history = self.history(incident);
         let mut commands: Vec<String> = Vec::new();
         if let Some(unit) = &unit {
@@ -43,6 +46,7 @@ impl HostEngine {
             severity: incident.severity,
             is_drill: incident.is_drill,
             is_foreseen: incident.is_foreseen(),
+            storm,
             at: now,
             headline: headline(incident),
             symptom: incident.observation.summary().clone(),
@@ -51,7 +55,7 @@ impl HostEngine {
             phase: incident.phase.clone(),
             evidence: incident.evidence.clone(),
             advice: advice(found.as_ref().map(|(_, advice)| *advice), history, incident.is_foreseen()),
-            cause: found.map(|(cause, _)| cause),
+            cause: shared.or(found.map(|(cause, _)| cause)),
             steps: incident.steps.clone(),
             steps_dropped: incident.steps_dropped,
             decision: incident.decision.clone(),

@@ -19,7 +19,7 @@ use ansai_model::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{effect::Dispatch, remediation::Remediation};
+use crate::{effect::Dispatch, ramp::Ramp, remediation::Remediation, storm::Storm};
 
 /// Most open incidents; when there are more, the new one is not opened and the check says so.
 pub const INCIDENTS_MAX: usize = 1_000;
@@ -65,8 +65,17 @@ pub struct State {
     pub runs: BTreeMap<RunId, PendingRun>,
     /// What is remembered of each target.
     pub targets: BTreeMap<TargetId, TargetMemory>,
-    /// Disruptive actions on the host, oldest first.
+    /// Disruptive actions on the host that repeated one on the same target, oldest first.
     pub host_actions: VecDeque<MonoTime>,
+    /// The same of drills and of what they broke: they cost a real failure nothing.
+    #[serde(default)]
+    pub host_drills: VecDeque<MonoTime>,
+    /// How many actions may be under way at once.
+    #[serde(default)]
+    pub ramp: Ramp,
+    /// Storms with an incident that is still open, by their first incident.
+    #[serde(default)]
+    pub storms: BTreeMap<IncidentId, Storm>,
     /// Automation stopped by a person.
     pub holds: Vec<Hold>,
     /// Notifications suppressed.
@@ -111,6 +120,12 @@ pub struct PendingRun {
     pub decided: Now,
     /// After this time it counts as lost.
     pub lost_after: MonoTime,
+    /// Whether it belongs to a drill, in whose books it is counted then.
+    #[serde(default)]
+    pub is_drill: bool,
+    /// Whether it was counted on the host as well.
+    #[serde(default)]
+    pub is_repetition: bool,
 }
 
 /// What is remembered of a target across incidents.
@@ -118,12 +133,18 @@ pub struct PendingRun {
 pub struct TargetMemory {
     /// Disruptive actions, oldest first.
     pub actions: VecDeque<MonoTime>,
+    /// The same of drills and of what they broke.
+    #[serde(default)]
+    pub drills: VecDeque<MonoTime>,
     /// Failed remediations, oldest first.
     pub failures: VecDeque<MonoTime>,
     /// The end of the last remediation.
     pub remediated: Option<Now>,
     /// Attempts since it was last well for the back-off's `reset_after`.
     pub backoff_level: u32,
+    /// How often it failed again soon after it was healed, since it was last well for that time.
+    #[serde(default)]
+    pub repeats: u32,
     /// Since when all of its incidents are over; nothing while one is open.
     pub well_since: Option<MonoTime>,
     /// The circuit breaker.
@@ -305,6 +326,7 @@ impl TargetMemory {
         let times = [
             self.actions.back().copied(),
             self.failures.back().copied(),
+            self.drills.back().copied(),
             self.remediated.map(|at| at.mono),
             self.well_since,
             self.drilled,

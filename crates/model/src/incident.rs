@@ -42,6 +42,9 @@ pub struct Incident {
     pub symptom_of: Option<IncidentId>,
     /// Whether it was caused by a drill.
     pub is_drill: bool,
+    /// The first incident of the storm that it is part of.
+    #[serde(default)]
+    pub storm: Option<IncidentId>,
     /// Where it stands.
     pub phase: Phase,
     /// The last decision of the gates.
@@ -251,6 +254,11 @@ pub struct Evidence {
     pub text: Text,
 }
 
+impl Evidence {
+    /// How the text of a change begins that was made in the minutes before.
+    pub const JUST_NOW: &'static str = "within the last 10 minutes: ";
+}
+
 /// What a finding is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -315,6 +323,7 @@ mod tests {
             observation: Observation::failing("down"),
             symptom_of: None,
             is_drill: false,
+            storm: None,
             phase: Phase::Open,
             decision: None,
             steps: Vec::new(),

@@ -33,6 +33,9 @@ pub struct Report {
     /// Whether nothing was broken when it was opened: a forecast said that it would be.
     #[serde(default)]
     pub is_foreseen: bool,
+    /// The storm that it is part of: many failures of this host within seconds.
+    #[serde(default)]
+    pub storm: Option<Storm>,
     /// When it was made.
     pub at: Now,
     /// One line: what happened.
@@ -65,6 +68,19 @@ pub struct Report {
     pub advice: Vec<Text>,
     /// Commands that a person may want next.
     pub commands: Vec<String>,
+}
+
+/// What the incidents of one storm have in common: people are told of them together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Storm {
+    /// The first of its incidents, by which it is known.
+    pub first: IncidentId,
+    /// How many incidents it has had.
+    pub incidents: u32,
+    /// How many of them may still be told of soon; whoever sends messages waits a while for them.
+    pub undecided: u32,
+    /// What is behind all of them, when that was seen.
+    pub cause: Option<Cause>,
 }
 
 /// The probable cause, and what makes us say so.

@@ -18,7 +18,7 @@ pub struct Settings {
     pub role: Option<String>,
     /// Most disruptive actions on the whole host.
     pub host_budget: Budget,
-    /// Most remediations at once.
+    /// Most remediations at work at once, which the ramp comes up to; what is only watched is not counted.
     pub remediations_at_once_max: u32,
     /// Period of the full pass that looks at everything, hinted or not.
     pub full_pass_every: Duration,

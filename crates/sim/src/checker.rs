@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ansai_engine::{HostEngine, State, effect::Dispatch, invariant};
 use ansai_model::{
-    action::{ActionRun, Disruption},
+    action::{Action, ActionRun, Disruption},
     bundle::Bundle,
     id::{IncidentId, RunId, TargetId},
     incident::{Phase, Resolution},
@@ -17,13 +17,21 @@ use ansai_model::{
 /// A target that has been down for this long has been looked at: its unit's changes are hinted at.
 const SEEN_AFTER: Duration = Duration::from_secs(1);
 
+/// An incident that opened so soon after a drill is its doing.
+const NOTICED_WITHIN: Duration = Duration::from_secs(120);
+
+/// What has been under way for so long holds up no other.
+const SLOW_AFTER: Duration = Duration::from_secs(2);
+
 /// Books on one engine.
 #[derive(Debug, Default)]
 pub struct Checker {
-    actions: BTreeMap<TargetId, Vec<Now>>,
-    /// Where it acts, and when it began if it disrupts.
-    pending: BTreeMap<RunId, (TargetId, Option<Now>)>,
-    all: Vec<Now>,
+    /// What disrupted, by what it was for.
+    real: Actions,
+    drilled: Actions,
+    pending: BTreeMap<RunId, Pending>,
+    /// When each target was last broken on purpose.
+    drills: BTreeMap<TargetId, Now>,
     last_run: u64,
     /// Incidents that were on disk.
     saved: BTreeSet<IncidentId>,
@@ -31,6 +39,59 @@ pub struct Checker {
     ended: BTreeSet<IncidentId>,
     /// What was told, and by which dispatch.
     told: BTreeMap<(IncidentId, NoticeKind), u64>,
+}
+
+/// An action under way.
+#[derive(Debug)]
+struct Pending {
+    target: TargetId,
+    /// When it began, if it disrupts.
+    begun: Option<Now>,
+    is_drilled: bool,
+    is_repetition: bool,
+    /// When it was begun for an incident, if it was.
+    healing_since: Option<Now>,
+}
+
+/// Disruptive actions, by their target.
+#[derive(Debug, Default)]
+struct Actions {
+    on: BTreeMap<TargetId, Vec<Now>>,
+    /// Those that repeated one on the same target within the window of the host.
+    repeated: Vec<Now>,
+}
+
+impl Actions {
+    /// Counts one; says whether it repeats one on the same target.
+    fn begin(&mut self, bundle: &Bundle, now: Now, target: &TargetId) -> Result<bool, String> {
+        let within = |times: &[Now], per: Duration| times.iter().filter(|at| now.mono.since(at.mono) < per).count();
+        let host = bundle.parts().settings.host_budget;
+        // What is simulated has this policy, or one that says nothing else about the budget.
+        let policy = bundle.parts().policies.iter().find(|(id, _)| id.as_str() == "default");
+        let budget = policy.ok_or("there is no policy `default`")?.1.target_budget;
+        let on_target = self.on.entry(target.clone()).or_default();
+        let is_repetition = within(on_target, host.per) > 0;
+        if is_repetition {
+            self.repeated.push(now);
+        }
+        on_target.push(now);
+        let used = within(on_target, budget.per);
+        if used > budget.actions_max as usize {
+            return Err(format!("target_budget_respected: {used} actions on {target}"));
+        }
+        let used = within(&self.repeated, host.per);
+        if used > host.actions_max as usize {
+            return Err(format!("host_budget_respected: {used} repeated actions"));
+        }
+        Ok(is_repetition)
+    }
+
+    fn take_back(&mut self, pending: &Pending, begun: Now) {
+        let on_target = self.on.entry(pending.target.clone()).or_default();
+        for times in [Some(on_target), pending.is_repetition.then_some(&mut self.repeated)].into_iter().flatten() {
+            times.iter().rposition(|at| *at == begun).map(|index| times.remove(index));
+        }
+    }
 }
 
 /// What the world knows that the engine must respect.
@@ -44,6 +105,8 @@ pub struct Facts {
     pub is_stopped_on_request: bool,
     /// The ledger on disk already holds the decision.
     pub is_recorded: bool,
+    /// When the incident for which it is done opened, by the ledger.
+    pub opened: Option<Now>,
 }
 
 impl Checker {
@@ -66,39 +129,42 @@ impl Checker {
             return Err(format!("no_run_twice: {run:?} after r{}", self.last_run));
         }
         self.last_run = run.id.0;
-        if let Some((other, _)) = self.pending.iter().find(|(_, (pending, _))| pending == target) {
+        if let Some((other, _)) = self.pending.iter().find(|(_, pending)| pending.target == *target) {
             return Err(format!("one_action_a_target: {run:?} while {other} is under way"));
         }
-        let disrupts = run.action.disruption() > Disruption::None;
-        self.pending.insert(run.id, (target.clone(), disrupts.then_some(now)));
-        if disrupts {
-            // What is simulated has this policy, or one that says nothing else about the budget.
-            let policy = bundle.parts().policies.iter().find(|(id, _)| id.as_str() == "default");
-            let (_, policy) = policy.ok_or("there is no policy `default`")?;
-            let budget = policy.target_budget;
-            let on_target = self.actions.entry(target.clone()).or_default();
-            on_target.push(now);
-            let used = on_target.iter().filter(|at| now.mono.since(at.mono) < budget.per).count();
-            if used > budget.actions_max as usize {
-                return Err(format!("target_budget_respected: {used} actions on {target}"));
-            }
-            let budget = bundle.parts().settings.host_budget;
-            self.all.push(now);
-            let used = self.all.iter().filter(|at| now.mono.since(at.mono) < budget.per).count();
-            if used > budget.actions_max as usize {
-                return Err(format!("host_budget_respected: {used} actions"));
-            }
+        // What was killed is started again, however much is under way.
+        let is_second_half = matches!(run.action, Action::StartUnit { .. });
+        let is_young =
+            |pending: &&Pending| pending.healing_since.is_some_and(|at| now.mono.since(at.mono) < SLOW_AFTER);
+        let (count, most) =
+            (self.pending.values().filter(is_young).count(), bundle.parts().settings.remediations_at_once_max);
+        if run.incident.is_some() && !is_second_half && count >= most as usize {
+            return Err(format!("at_once_respected: {run:?} while {count} are under way"));
         }
-        Ok(())
+        let disrupts = run.action.disruption() > Disruption::None;
+        let is_drill = matches!(run.action, Action::Drill { .. });
+        if is_drill {
+            self.drills.insert(target.clone(), now);
+        }
+        // What a drill broke is noticed soon after it.
+        let broken = facts.opened.zip(self.drills.get(target));
+        let is_drilled = is_drill
+            || broken.is_some_and(|(opened, at)| *at <= opened && opened.mono.since(at.mono) <= NOTICED_WITHIN);
+        let books = if is_drilled { &mut self.drilled } else { &mut self.real };
+        let counted = if disrupts { books.begin(bundle, now, target) } else { Ok(false) };
+        let is_repetition = *counted.as_ref().unwrap_or(&false);
+        let (target, begun) = (target.clone(), disrupts.then_some(now));
+        let pending = Pending { target, begun, is_drilled, is_repetition, healing_since: run.incident.map(|_| now) };
+        self.pending.insert(run.id, pending);
+        counted.map(|_| ())
     }
 
     /// An action has ended; what did nothing is not counted.
     pub fn ended(&mut self, run: RunId, did_nothing: bool) {
-        let Some((target, Some(begun))) = self.pending.remove(&run) else { return };
-        if did_nothing {
-            for times in [self.actions.entry(target).or_default(), &mut self.all] {
-                times.iter().rposition(|at| *at == begun).map(|index| times.remove(index));
-            }
+        let Some(pending) = self.pending.remove(&run) else { return };
+        if let Some(begun) = pending.begun.filter(|_| did_nothing) {
+            let books = if pending.is_drilled { &mut self.drilled } else { &mut self.real };
+            books.take_back(&pending, begun);
         }
     }
 
@@ -174,7 +240,13 @@ mod tests {
     fn one_action_more_than_the_budget_of_a_target_is_noticed() {
         let bundle = crate::world::bundle();
         let unit = UnitName::new("db.service").expect("a name");
-        let facts = Facts { is_held: false, is_ledger_broken: false, is_stopped_on_request: false, is_recorded: true };
+        let facts = Facts {
+            is_held: false,
+            is_ledger_broken: false,
+            is_stopped_on_request: false,
+            is_recorded: true,
+            opened: None,
+        };
         let mut checker = Checker::default();
         let mut begin = |number: i64| {
             let (mono, id) = (MonoTime(number * 60_000_000_000), RunId(u64::try_from(number).expect("small")));
@@ -189,5 +261,21 @@ mod tests {
         assert_eq!(begin(7), Err("target_budget_respected: 7 actions on service/db.service".to_owned()));
         // An hour after the first ones there is room again.
         assert_eq!(begin(63), Ok(()));
+    }
+
+    #[test]
+    fn only_repetition_is_counted_against_the_budget_of_the_host_and_it_is_counted() {
+        let bundle = crate::world::bundle();
+        let mut actions = Actions::default();
+        let mut begin = |minute: i64, name: &str| {
+            let now = Now { mono: MonoTime(minute * 60_000_000_000), ..Now::default() };
+            actions.begin(&bundle, now, &TargetId::of("service", name).expect("a name"))
+        };
+        for round in 1..=3 {
+            assert!(('a'..='e').all(|name| begin(round, &format!("{name}.service")) == Ok(round > 1)), "{round}");
+        }
+        // Ten repetitions by now; the first on another target is none.
+        assert_eq!(begin(4, "f.service"), Ok(false));
+        assert_eq!(begin(5, "a.service"), Err("host_budget_respected: 11 repeated actions".to_owned()));
     }
 }

@@ -44,7 +44,7 @@ autonomy: act
 policies:
   own: {stable_for: 2m, quiet: {at: '00:00', lasts: 1h}}
   default: {cooldown: 10s, budget: {actions: 6, per: 1h}, stable_for: 20s, verify_within: 15s, dependency_wait: 2m}
-agent: {host_budget: {actions: 10, per: 1h}}
+agent: {host_budget: {actions: 10, per: 1h}, remediations_at_once: 2}
 services:
   db.service: {probe: {tcp: \"127.0.0.1:5432\", every: 30s, fail_after: 2}}
   app.service: {probe: {http: \"http://127.0.0.1:8000/\", every: 30s}, needs: [db.service]}
@@ -455,6 +455,7 @@ impl World {
                         && self.looking.is_empty()
                         && self.knows_stop(&run.target),
                     is_recorded,
+                    opened: run.incident.and_then(|id| self.saved.incidents.get(&id)).map(|incident| incident.opened),
                 };
                 self.begins_for(&run)?;
                 self.checker.begins(&self.bundle, self.now, &run, facts)?;

@@ -77,6 +77,14 @@ fn facts(report: &Report, options: &RenderOptions) -> Vec<(&'static str, String)
     facts
 }
 
+/// What a digest is about.
+fn title(notices: &[Notice], options: &RenderOptions) -> String {
+    match render::storm_headline(notices) {
+        Some(headline) => format!("{}: {headline}", options.host),
+        None => format!("{} messages from {}", notices.len(), options.host),
+    }
+}
+
 /// One line for each notice of a digest, as many as a chat shows.
 fn lines(notices: &[Notice]) -> impl Iterator<Item = String> {
     notices.iter().take(20).map(|notice| {
@@ -94,7 +102,7 @@ fn slack(message: &Message, options: &RenderOptions) -> Value {
             (one_line(notice.report.headline.as_str(), 150), lines.collect::<Vec<_>>())
         }
         Message::Digest(notices) => {
-            (format!("{} messages from {}", notices.len(), options.host), lines(notices).map(|l| escaped(&l)).collect())
+            (one_line(&title(notices, options), 150), lines(notices).map(|l| escaped(&l)).collect())
         }
         Message::Test(test) => {
             (one_line(&format!("A test from {}", options.host), 150), vec![escaped(&asked_by(test))])
@@ -129,7 +137,7 @@ fn discord(message: &Message, options: &RenderOptions) -> Value {
             })
         }
         Message::Digest(notices) => json!({
-            "title": cut(&format!("{} messages from {}", notices.len(), plain(&one_line(&options.host, 200))), 256),
+            "title": cut(&plain(&one_line(&title(notices, options), 256)), 256),
             "description": cut(&lines(notices).map(|line| plain(&line)).collect::<Vec<_>>().join("\n"), 4096),
         }),
         Message::Test(test) => json!({

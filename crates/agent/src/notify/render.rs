@@ -114,8 +114,36 @@ pub fn subject(notice: &Notice, host: &str) -> String {
 /// The subject of a digest.
 #[must_use]
 pub fn digest_subject(notices: &[Notice], host: &str) -> String {
+    if let Some(headline) = storm_headline(notices) {
+        return one_line(&format!("[{host}] {headline}"), 200);
+    }
     let urgent = notices.iter().filter(|notice| notice.kind == NoticeKind::Escalated).count();
     one_line(&format!("[{host}] {} messages in one, {urgent} of them need you", notices.len()), 200)
+}
+
+/// The headline of several messages about the incidents of one storm; none when they are not.
+#[must_use]
+pub fn storm_headline(notices: &[Notice]) -> Option<String> {
+    let storm_of = |notice: &Notice| notice.report.storm.as_ref().map(|storm| storm.first);
+    let storm = notices.last()?.report.storm.as_ref()?;
+    if notices.iter().any(|notice| storm_of(notice) != Some(storm.first)) {
+        return None;
+    }
+    let mut counts: Vec<(NoticeKind, usize)> = Vec::new();
+    for notice in notices {
+        match counts.iter_mut().find(|(kind, _)| *kind == notice.kind) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((notice.kind, 1)),
+        }
+    }
+    counts.sort();
+    let word = |kind, count| match (kind, count) {
+        (NoticeKind::Escalated, 2..) => "need you",
+        (kind, _) => kind_word(kind),
+    };
+    let told: Vec<_> = counts.into_iter().map(|(kind, count)| format!("{count} {}", word(kind, count))).collect();
+    let cause = storm.cause.as_ref().map(|cause| format!("; {}", cause.text)).unwrap_or_default();
+    Some(format!("{} failed at once: {}{cause}", storm.incidents, told.join(", ")))
 }
 
 /// A test as plain text.

@@ -13,6 +13,8 @@ use ansai_model::{
 
 use super::disk::Stored;
 
+mod storms;
+
 /// Most messages that wait.
 pub const MESSAGES_MAX: usize = 1000;
 /// Most messages in one digest.
@@ -52,6 +54,8 @@ pub struct Queued {
     pub is_partly_delivered: bool,
     /// Not tried before.
     pub next_at: MonoTime,
+    /// The storm that it is told with: its first incident, and how many messages may still follow.
+    pub storm: Option<(IncidentId, u32)>,
 }
 
 impl Queued {
@@ -68,6 +72,7 @@ impl Queued {
             is_in_flight: false,
             is_partly_delivered: !stored.done.is_empty(),
             next_at: MonoTime::default(),
+            storm: stored.notice.report.storm.as_ref().map(|storm| (storm.first, storm.undecided)),
         }
     }
 }
@@ -156,7 +161,7 @@ pub enum Step {
     },
     /// Deliver several as one.
     Digest {
-        /// Which, in order; at least two.
+        /// Which, in order; one alone is delivered as it is.
         numbers: Vec<u64>,
         /// On which route.
         route: RouteId,
@@ -240,12 +245,22 @@ fn of_route(
     let (messages, later): (Vec<&Queued>, Vec<&Queued>) =
         messages.iter().copied().partition(|message| message.next_at <= now.mono);
     plan.next_at = later.iter().fold(plan.next_at, |next_at, message| earlier(next_at, message.next_at));
-    let Some(first) = messages.first() else { return };
     // What is left of it goes to other recipients than the rest.
     if let Some(message) = messages.iter().find(|message| message.is_partly_delivered) {
         plan.steps.push(Step::Send { number: message.number, route: route.id.clone() });
         return;
     }
+    let (messages, storms, next_at) = storms::apart(now, &messages);
+    plan.next_at = next_at.into_iter().fold(plan.next_at, earlier);
+    // A storm that may be told is one message, with all that belong to it; else the oldest goes first.
+    let storm = storms.into_iter().min_by_key(|storm| storm.first().map(|message| message.number));
+    let is_next = |storm: &Vec<&Queued>| messages.first().is_none_or(|other| storm[0].number < other.number);
+    if let Some(storm) = storm.filter(is_next) {
+        let numbers = storm.iter().map(|message| message.number).collect();
+        plan.steps.push(Step::Digest { numbers, route: route.id.clone() });
+        return;
+    }
+    let Some(first) = messages.first() else { return };
     let window_began = now.mono.minus(route.digest_window);
     let mut sent = state.sent.iter().filter(|at| **at > window_began);
     let (first_sent, sent_count) = match sent.next() {

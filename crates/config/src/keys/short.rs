@@ -149,7 +149,11 @@ static DIGEST: Shape = Shape {
 pub(crate) static POLICY: Shape = Shape {
     title: "A policy",
     keys: &[
-        key("cooldown", Kind::Duration, "Least time between two remediations of a target"),
+        key(
+            "cooldown",
+            Kind::Duration,
+            "The wait before a target is healed again that failed again soon after; not the first time, and twice as long each time",
+        ),
         key("budget", Kind::Shape(&BUDGET), "Most disruptive actions on one target"),
         key("breaker", Kind::Shape(&BREAKER), "When healing a target is stopped for a while"),
         key("backoff", Kind::Shape(&BACKOFF), "The wait between attempts"),
@@ -245,8 +249,16 @@ static AGENT: Shape = Shape {
     keys: &[
         key("role", Kind::Text, "What the host is for; it chooses the role layer, and conditions see it")
             .example("web"),
-        key("host_budget", Kind::Shape(&BUDGET), "Most disruptive actions on the whole host"),
-        key("remediations_at_once", COUNT, "Most remediations at once"),
+        key(
+            "host_budget",
+            Kind::Shape(&BUDGET),
+            "Most disruptive actions on the whole host that repeat one on the same target",
+        ),
+        key(
+            "remediations_at_once",
+            COUNT,
+            "Most remedies under way at once; it begins with 4, and each that succeeds lets one more begin",
+        ),
         key("full_pass_every", Kind::Duration, "The period in which everything is looked at, hinted or not"),
         key("evidence_lines", Kind::Whole { min: 0, max: 200 }, "Most lines of log in the evidence"),
         key("metrics_listen", Kind::Text, "Where Prometheus metrics are served, a loopback address")

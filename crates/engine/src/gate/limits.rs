@@ -1,10 +1,11 @@
 //! Gates that bound repetition: cooldown, budgets, circuit breaker, back-off.
 
 use alloc::{collections::VecDeque, format};
+use core::time::Duration;
 
 use ansai_model::{
     action::Disruption,
-    policy::Budget,
+    policy::{Budget, Policy},
     text::Text,
     time::{MonoTime, Shown},
 };
@@ -31,51 +32,90 @@ pub(super) fn cooldown(p: &Proposal<'_>) -> Opinion {
     if is_forced(p) {
         return allow("an operator asked for it now");
     }
-    let Some(last) = memory(p).and_then(|memory| memory.remediated) else { return allow("no remediation before") };
+    let Some(memory) = memory(p) else { return allow("no remediation before") };
+    let Some(last) = memory.remediated else { return allow("no remediation before") };
     let since = p.now.mono.since(last.mono);
-    if since >= p.policy.cooldown {
-        return allow(Text::new(format!("the last remediation ended {} ago", Shown(since))));
+    let wait = cooldown_wait(p.policy, memory.repeats);
+    if since >= wait {
+        return allow(match memory.repeats {
+            0 | 1 => {
+                Text::new(format!("the last remediation ended {} ago, and once it is not waited for", Shown(since)))
+            }
+            _ => Text::new(format!("the last remediation ended {} ago", Shown(since))),
+        });
     }
-    let until = last.mono.plus(p.policy.cooldown);
-    let why = format!("the last remediation ended {} ago; the cooldown is {}", Shown(since), Shown(p.policy.cooldown));
+    let until = last.mono.plus(wait);
+    let (since, repeats) = (Shown(since), memory.repeats);
+    let why = format!(
+        "the last remediation ended {since} ago; it has failed again {repeats} times, so the cooldown is {}",
+        Shown(wait)
+    );
     defer(Some(moment_at(p.now, until)), Text::new(why))
 }
 
+/// What fails again soon after it was healed is mended at once the first time; from the second time on it waits, and
+/// longer each time.
+fn cooldown_wait(policy: &Policy, repeats: u32) -> Duration {
+    let Some(doublings) = repeats.checked_sub(2) else { return Duration::ZERO };
+    let longest = policy.backoff.wait_max.max(policy.cooldown);
+    policy.cooldown.saturating_mul(1_u32 << doublings.min(16)).min(longest)
+}
+
+/// The books in which an incident is counted: drills have their own.
+fn is_drill(p: &Proposal<'_>) -> bool {
+    p.incident.is_drill
+}
+
 pub(super) fn target_budget(p: &Proposal<'_>) -> Opinion {
-    match p.engine.state.targets.get(&p.incident.target) {
-        Some(memory) => budget(p, &memory.actions, 0, p.policy.target_budget, "this target"),
-        None => allow("no action on this target before"),
-    }
+    let Some(memory) = p.engine.state.targets.get(&p.incident.target) else {
+        return allow("no action on this target before");
+    };
+    let times = if is_drill(p) { &memory.drills } else { &memory.actions };
+    budget(p, times, Share { owed: 0, free: 0 }, p.policy.target_budget, "this target")
 }
 
 pub(super) fn host_budget(p: &Proposal<'_>) -> Opinion {
-    let others = p.engine.state.remediations.iter().filter(|(id, _)| **id != p.incident.id);
+    let (state, budget_of_host) = (&p.engine.state, p.engine.bundle.parts().settings.host_budget);
+    let others = state.remediations.iter().filter(|(id, _)| **id != p.incident.id);
+    let others = others.filter(|(id, _)| state.incidents.get(id).is_some_and(|other| other.is_drill == is_drill(p)));
     let owed = others.map(|(_, remediation)| remediation.owed()).sum();
-    budget(p, &p.engine.state.host_actions, owed, p.engine.bundle.parts().settings.host_budget, "this host")
+    // The first action on a target is no repetition.
+    let free = usize::from(!p.engine.is_repetition(p.now, &p.incident.target, is_drill(p)));
+    let times = if is_drill(p) { &state.host_drills } else { &state.host_actions };
+    budget(p, times, Share { owed, free }, budget_of_host, "this host")
+}
+
+/// What of a budget is used beside the actions that were done.
+struct Share {
+    /// Actions that rungs under way still need.
+    owed: usize,
+    /// Actions of the next rung that cost nothing.
+    free: usize,
 }
 
 /// What a service that was killed still needs is kept for it: a rung begins when there is room for all of it.
-fn budget(p: &Proposal<'_>, times: &VecDeque<MonoTime>, owed: usize, budget: Budget, whose: &str) -> Opinion {
-    let used = TargetMemory::within(times, p.now.mono, budget.per).saturating_add(owed);
+fn budget(p: &Proposal<'_>, times: &VecDeque<MonoTime>, share: Share, budget: Budget, whose: &str) -> Opinion {
+    let used = TargetMemory::within(times, p.now.mono, budget.per).saturating_add(share.owed);
     let needed = match p.moment {
         Moment::Start | Moment::Undo => 1,
         Moment::Continue => p.engine.state.remediations.get(&p.incident.id).map_or(1, Remediation::needed).max(1),
     };
-    let mut share =
-        format!("{used} of {} actions on {whose} within {} are used", budget.actions_max, Shown(budget.per));
+    let needed = needed.saturating_sub(share.free);
+    let what = if whose == "this host" { "repeated actions" } else { "actions" };
+    let mut words = format!("{used} of {} {what} on {whose} within {} are used", budget.actions_max, Shown(budget.per));
     if needed > 1 {
-        share.push_str(&format!("; the rung needs {needed}"));
+        words.push_str(&format!("; the rung needs {needed}"));
     }
     // The bound of the memory is a limit as well: a budget that could not be counted would be none.
     let most = (budget.actions_max as usize).min(crate::state::TIMES_MAX);
-    if used.saturating_add(needed) <= most {
-        return allow(share);
+    if needed == 0 || used.saturating_add(needed) <= most {
+        return allow(words);
     }
     // A remediation that only prepares would stop halfway: it is not begun either.
     if p.disruption == Disruption::None && p.moment != Moment::Start {
-        return allow(format!("{share}; this step disrupts nothing"));
+        return allow(format!("{words}; this step disrupts nothing"));
     }
-    deny(share)
+    deny(words)
 }
 
 pub(super) fn circuit_breaker(p: &Proposal<'_>) -> Opinion {

@@ -1,12 +1,10 @@
-//! Gates that look around: the ledger, what the target needs, and what else is being done.
+//! Gates that look around: the ledger, whether there is anything to act on, and what the target needs.
 
 use alloc::format;
-use core::time::Duration;
 
 use ansai_model::{
-    decision::Gate,
     domain::service::{ActiveState, LoadState},
-    id::{CheckId, IncidentId, TargetId},
+    id::{CheckId, TargetId},
     observation::Health,
     text::Text,
     time::{MonoTime, Shown},
@@ -14,12 +12,6 @@ use ansai_model::{
 
 use super::{Moment, Opinion, Proposal, allow, defer, deny, limits::is_forced, moment_at};
 use crate::{host_engine::HostEngine, remediation::Stage};
-
-/// How long a remedy that worked is watched before others may begin though there are many: a leak is watched for hours.
-const WATCHED_MAX: Duration = Duration::from_secs(60);
-
-/// When a remediation whose quiet hours have come asks again for a place.
-const ASKED_AGAIN: Duration = Duration::from_secs(10);
 
 pub(super) fn ledger(p: &Proposal<'_>) -> Opinion {
     match &p.engine.ledger_trouble {
@@ -120,59 +112,4 @@ fn is_being_healed(engine: &HostEngine, target: &TargetId) -> bool {
             Stage::Ready | Stage::Waiting { .. } | Stage::BackingOff { .. } => engine.is_about_itself(id),
         }
     })
-}
-
-pub(super) fn concurrency(p: &Proposal<'_>) -> Opinion {
-    let under_way =
-        p.engine.state.runs.iter().find(|(_, run)| run.target == p.incident.target && run.lost_after > p.now.mono);
-    if let Some((run, pending)) = under_way {
-        let until = moment_at(p.now, pending.lost_after);
-        return defer(Some(until), Text::new(format!("{run} is still under way on this target")));
-    }
-    let is_counted =
-        p.engine.state.remediations.contains_key(&p.incident.id) && !waits_its_turn(p.engine, p.incident.id);
-    if p.moment != Moment::Start && is_counted {
-        return allow("it is one of the remediations under way");
-    }
-    if let Some(other) = p.engine.down_first(p.incident.id) {
-        return defer(None, Text::new(format!("incident {other} comes first: the target itself is down")));
-    }
-    let state = &p.engine.state;
-    // What has been well for a while, or has only to be seen well once more, does not keep the others waiting.
-    let is_over = |id: &IncidentId, stage: &Stage| match stage {
-        Stage::Stabilizing { until } => {
-            let healthy = state.incidents.get(id).and_then(|incident| incident.healthy_since);
-            *until <= p.now.mono || healthy.is_some_and(|at| p.now.mono.since(at.mono) >= WATCHED_MAX)
-        }
-        Stage::Ready | Stage::Acting { .. } | Stage::Waiting { .. } | Stage::Verifying { .. } => false,
-        Stage::BackingOff { .. } | Stage::Undoing { .. } => false,
-    };
-    let others = || state.remediations.iter().filter(|(id, other)| **id != p.incident.id && !is_over(id, &other.stage));
-    // Nor does another matter of the same target that is watched for a while after its remedy.
-    let same = others()
-        .filter(|(_, other)| !matches!(other.stage, Stage::Stabilizing { .. }))
-        .map(|(id, _)| id)
-        .find(|id| state.incidents.get(id).is_some_and(|other| other.target == p.incident.target));
-    if let Some(other) = same {
-        return defer(None, Text::new(format!("incident {other} is being healed on the same target")));
-    }
-    let count = others().filter(|(id, _)| !waits_its_turn(p.engine, **id)).count();
-    let most = p.engine.bundle.parts().settings.remediations_at_once_max as usize;
-    if count >= most {
-        // One that has waited for its quiet hours is woken by nobody else's end.
-        let again = (p.moment != Moment::Start).then(|| moment_at(p.now, p.now.mono.plus(ASKED_AGAIN)));
-        return defer(again, Text::new(format!("{count} remediations are under way; at most {most} at once")));
-    }
-    allow(Text::new(format!("{count} of {most} remediations at once")))
-}
-
-/// Whether a remediation stands before a rung that waits for quiet hours, or for its turn when they have come: it does
-/// nothing, so it keeps nobody waiting.
-fn waits_its_turn(engine: &HostEngine, id: IncidentId) -> bool {
-    let decision = engine.state.incidents.get(&id).and_then(|incident| incident.decision.as_ref());
-    let waits = decision.is_some_and(|decision| {
-        decision.objections().any(|objection| matches!(objection.gate, Gate::Quiet | Gate::Concurrency))
-    });
-    let remediation = engine.state.remediations.get(&id);
-    waits && remediation.is_some_and(|own| own.stage == Stage::Ready && !own.has_disrupted())
 }

@@ -23,7 +23,8 @@ impl HostEngine {
         let Some(incident) = self.state.incidents.get(&id) else { return };
         let memory = self.state.targets.entry(incident.target.clone()).or_default();
         let is_too_often = too_often(memory, now, remediation.policy.loud_after);
-        if let Some(memory) = self.memory_of_mut(id) {
+        let is_drill = self.state.incidents.get(&id).is_some_and(|incident| incident.is_drill);
+        if let Some(memory) = self.memory_of_mut(id).filter(|_| !is_drill) {
             memory.remediated = Some(now);
             memory.breaker = BreakerState::Closed;
         }
@@ -52,7 +53,8 @@ impl HostEngine {
             // Whoever takes over needs to know how it is now, not only how it broke.
             self.begin_evidence(id);
         }
-        if let Some(remediation) = remediation.filter(|remediation| remediation.attempts > 0) {
+        let is_drill = self.state.incidents.get(&id).is_some_and(|incident| incident.is_drill);
+        if let Some(remediation) = remediation.filter(|remediation| remediation.attempts > 0 && !is_drill) {
             let Some(memory) = self.memory_of_mut(id) else { return };
             TargetMemory::push(&mut memory.failures, now.mono);
             memory.remediated = Some(now);
@@ -78,6 +80,7 @@ impl HostEngine {
         let (was_healed, is_withdrawn) =
             (matches!(resolution, Resolution::Healed { .. }), matches!(resolution, Resolution::Withdrawn { .. }));
         self.record(now, id, StepKind::Resolved { how });
+        let is_drill = self.state.incidents.get(&id).is_some_and(|incident| incident.is_drill);
         let Some(incident) = self.state.incidents.get_mut(&id) else { return };
         incident.phase = Phase::Resolved(resolution);
         incident.ended = Some(now);
@@ -91,7 +94,8 @@ impl HostEngine {
         // Nobody is asked any more for what is over.
         self.held_back.retain(|(held, _)| *held != id);
         self.tell(now, id, kind);
-        self.state.incidents.remove(&id);
+        let storm = self.state.incidents.remove(&id).and_then(|incident| incident.storm);
+        self.leave_storm(storm);
         self.state.remediations.remove(&id);
         self.state.set_aside.remove(&id);
         self.state.answers.remove(&id);
@@ -100,7 +104,8 @@ impl HostEngine {
             index.open.remove(&id);
         }
         let memory = self.state.targets.entry(target).or_default();
-        if !is_withdrawn {
+        // What was broken on purpose says nothing about how often it breaks.
+        if !is_withdrawn && !is_drill {
             let past = memory.past.entry(check).or_default();
             if past.len() >= PAST_MAX {
                 past.pop_front();

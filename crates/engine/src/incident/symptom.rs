@@ -20,7 +20,7 @@ impl HostEngine {
     pub(super) fn link_to_cause(&mut self, now: Now, id: IncidentId) {
         let Some(incident) = self.state.incidents.get(&id) else { return };
         let (target, is_new) = (incident.target.clone(), incident.opened == now);
-        let needed = if is_new { self.needed_that_failed(&target) } else { None };
+        let needed = if is_new { self.needed_that_failed(id, &target) } else { None };
         let Some(cause) = needed.or_else(|| self.awaited_that_failed(&target)) else { return };
         let (Some(primary), Some(incident)) = (self.state.incidents.get(&cause), self.state.incidents.get(&id)) else {
             return;
@@ -38,13 +38,24 @@ impl HostEngine {
     }
 
     /// The open incident of a target that this one needs.
-    fn needed_that_failed(&self, target: &TargetId) -> Option<IncidentId> {
+    fn needed_that_failed(&self, id: IncidentId, target: &TargetId) -> Option<IncidentId> {
         let needs = &self.bundle.parts().targets.get(target)?.needs;
         needs.iter().find_map(|need| {
             let open = &self.targets.get(need)?.open;
             // That it leaks, as long as it runs, is no reason for another to be down.
-            open.iter().copied().find(|id| self.is_primary(*id) && self.is_about_itself(*id))
+            let is_cause =
+                |cause: IncidentId| self.is_primary(cause) && self.is_about_itself(cause) && self.explains(cause, id);
+            open.iter().copied().find(|cause| is_cause(*cause))
         })
+    }
+
+    /// Whether the failure of what it needs may be why an incident has opened: not when that was seen well again before.
+    fn explains(&self, cause: IncidentId, id: IncidentId) -> bool {
+        let Some((cause, incident)) = self.state.incidents.get(&cause).zip(self.state.incidents.get(&id)) else {
+            return false;
+        };
+        let is_verified = matches!(cause.phase, Phase::Stabilizing { .. });
+        !is_verified || cause.healthy_since.is_none_or(|well| incident.failing_since.mono < well.mono)
     }
 
     /// The open incident of a check that this target waits for and that fails now.
@@ -69,8 +80,8 @@ impl HostEngine {
         });
         match primary.phase {
             Phase::Escalated { .. } if is_needed => return true,
-            // It does not come back by itself when there is room again.
-            Phase::Stabilizing { .. } if !is_needed => return false,
+            // It does not come back by itself: neither when there is room again, nor when it is down itself.
+            Phase::Stabilizing { .. } if !is_needed || self.is_down(id) => return false,
             Phase::Escalated { .. } | Phase::Stabilizing { .. } | Phase::Open | Phase::AwaitingApproval { .. } => {}
             Phase::Remediating | Phase::Resolved(_) => {}
         }

@@ -1,6 +1,7 @@
 //! When a try of a rung did not heal: taking its effect back, waiting, climbing, or handing over.
 
 use alloc::{format, string::String};
+use core::time::Duration;
 
 use ansai_model::{
     id::IncidentId,
@@ -18,6 +19,7 @@ impl HostEngine {
     pub(crate) fn attempt_failed(&mut self, now: Now, id: IncidentId, why: Text) {
         let Some(rung) = self.state.remediations.get(&id).and_then(|r| r.current()).cloned() else { return };
         self.record(now, id, StepKind::NotVerified { rung: rung.id.clone(), why });
+        self.state.ramp.closes(now, self.bundle.parts().settings.remediations_at_once_max);
         self.change_remediation(now, id, |remediation| {
             remediation.attempts += 1;
             remediation.rung_attempts += u32::from(!core::mem::take(&mut remediation.was_interrupted));
@@ -77,19 +79,39 @@ impl HostEngine {
     }
 
     fn back_off_to(&mut self, now: Now, id: IncidentId, rung: usize, is_by_name: bool) {
-        let Some(memory) = self.memory_of_mut(id) else { return };
-        memory.backoff_level = memory.backoff_level.saturating_add(1);
-        let level = memory.backoff_level;
+        let wait = self.wait_before_next(id);
         let Some(remediation) = self.state.remediations.get_mut(&id) else { return };
-        let wait = backoff_wait(&remediation.policy.backoff, level, id.0);
         if remediation.rung == rung {
             remediation.step = 0;
             remediation.has_acted = false;
         } else {
             remediation.climb_to(rung, is_by_name);
         }
+        let Some(wait) = wait else {
+            remediation.stage = Stage::Ready;
+            self.changed(now);
+            return self.wake(now.mono, Wake::Incident(id));
+        };
         remediation.stage = Stage::BackingOff { until: now.mono.plus(wait) };
         self.record(now, id, StepKind::BackedOff { wait });
         self.wake(now.mono.plus(wait), Wake::Incident(id));
+    }
+
+    /// How long the next try waits, if at all. What worked and failed again is mended at once the first time: only
+    /// repetition makes it wait, longer each time.
+    fn wait_before_next(&mut self, id: IncidentId) -> Option<Duration> {
+        let is_drill = self.state.incidents.get(&id)?.is_drill;
+        let remediation = self.state.remediations.get_mut(&id)?;
+        if core::mem::take(&mut remediation.is_at_once) {
+            return None;
+        }
+        let backoff = remediation.policy.backoff;
+        if is_drill {
+            let level = remediation.attempts;
+            return Some(backoff_wait(&backoff, level, id.0));
+        }
+        let memory = self.memory_of_mut(id)?;
+        memory.backoff_level = memory.backoff_level.saturating_add(1);
+        Some(backoff_wait(&backoff, memory.backoff_level, id.0))
     }
 }

@@ -17,8 +17,7 @@ use crate::{
     effect::Effect,
     gate::Moment,
     host_engine::HostEngine,
-    invariant,
-    state::{PendingRun, TargetMemory},
+    invariant::{self, Behalf},
 };
 
 /// How long an undo action may take.
@@ -32,11 +31,15 @@ impl HostEngine {
         if matches!(outcome, ActionOutcome::NotNeeded { .. } | ActionOutcome::Refused { .. }) {
             self.refund(&pending);
         }
+        if pending.disruption > Disruption::None && matches!(outcome, ActionOutcome::Succeeded { .. }) {
+            self.state.ramp.opens(now, self.bundle.parts().settings.remediations_at_once_max);
+        }
         let remediation = pending.incident.and_then(|id| Some((id, self.state.remediations.get(&id)?)));
         let Some((id, remediation)) = remediation else {
             // A drill, a copy of a configuration, or an action whose incident is over: another may have waited for it.
             self.look_at_target(now, &pending.target);
-            return self.reconcile_target(now, &pending.target);
+            self.reconcile_target(now, &pending.target);
+            return self.wake_waiting(now);
         };
         let Some(rung) = remediation.current().cloned() else { return };
         match remediation.stage {
@@ -57,6 +60,7 @@ impl HostEngine {
             Stage::Verifying { .. } | Stage::Stabilizing { .. } | Stage::BackingOff { .. } => {}
         }
         self.reconcile(now, id);
+        self.wake_waiting(now);
     }
 
     fn outcome(&mut self, now: Now, id: IncidentId, rung: &Rung, outcome: ActionOutcome) {
@@ -156,16 +160,6 @@ impl HostEngine {
         }
     }
 
-    /// What did nothing costs nothing; what was begun after it counts from its own beginning.
-    fn refund(&mut self, pending: &PendingRun) {
-        if pending.disruption > Disruption::None {
-            if let Some(memory) = self.state.targets.get_mut(&pending.target) {
-                TargetMemory::take_back(&mut memory.actions, pending.decided.mono);
-            }
-            TargetMemory::take_back(&mut self.state.host_actions, pending.decided.mono);
-        }
-    }
-
     /// Begins the undo action with this index; says whether there was one.
     pub(super) fn undo(&mut self, now: Now, id: IncidentId, rung: &Rung, index: usize) -> bool {
         let Some(action) = rung.undo.get(index).cloned() else { return false };
@@ -189,7 +183,8 @@ impl HostEngine {
         if let Some(objection) = decision.objections().next() {
             return Some(Text::new(format!("{}: {}", objection.gate.as_str(), objection.why)));
         }
-        let violation = invariant::before_action(self, now, &incident.target, Some(id), action.disruption()).err()?;
+        let violation =
+            invariant::before_action(self, now, &incident.target, Behalf::Incident(id), action.disruption()).err()?;
         Some(violation.what)
     }
 

@@ -9,7 +9,7 @@ use ansai_model::{
     policy::Scope,
 };
 
-use crate::host::{Direction, Host, changed, failed, judged, only, secs, succeeded, target, unit};
+use crate::host::{Host, changed, failed, judged, only, secs, succeeded, target, unit};
 
 fn hold(scope: Scope) -> Operation {
     Operation::Hold { scope, reason: "an upgrade".into(), until: None }
@@ -28,10 +28,10 @@ fn when_nothing_objects_every_gate_says_why_it_allows() {
         (Gate::Autonomy, "allow: the rule may act"),
         (Gate::Cooldown, "allow: within a remediation the back-off counts"),
         (Gate::TargetBudget, "allow: no action on this target before"),
-        (Gate::HostBudget, "allow: 0 of 20 actions on this host within 1h are used"),
+        (Gate::HostBudget, "allow: 0 of 20 repeated actions on this host within 1h are used"),
         (Gate::CircuitBreaker, "allow: closed"),
         (Gate::Dependency, "allow: looked at when the remediation began"),
-        (Gate::Concurrency, "allow: it is one of the remediations under way"),
+        (Gate::Concurrency, "allow: 0 remedies of others are under way; at most 4 at once"),
         (Gate::BackOff, "allow: first attempt"),
         (Gate::Quiet, "allow: no quiet hours are asked for"),
     ];
@@ -175,37 +175,6 @@ fn in_doubt_nothing_is_done() {
 }
 
 #[test]
-fn the_cooldown_is_counted_from_the_end_of_the_last_remediation() {
-    let mut host = Host::new(&changed("stable_for: 30s", "stable_for: 5s")).mended_by("restart");
-    host.fails("app.service#unit");
-    host.pass(secs(6));
-    assert_eq!(host.phase("app.service"), "none");
-    host.pass(secs(10));
-    host.fails("app.service#unit");
-    let said = host.gate("app.service", Gate::Cooldown);
-    assert!(said.starts_with("defer 19") && said.ends_with("the cooldown is 30s"), "{said}");
-    host.pass(secs(18));
-    assert_eq!(host.done().len(), 1);
-    host.pass(secs(3));
-    assert_eq!(host.done().len(), 2);
-}
-
-#[test]
-fn no_jump_of_the_wall_clock_shortens_or_lengthens_a_cooldown() {
-    for direction in [Direction::Forward, Direction::Back] {
-        let mut host = Host::new(&changed("stable_for: 30s", "stable_for: 5s")).mended_by("restart");
-        host.fails("app.service#unit");
-        host.pass(secs(16));
-        host.wall_jumps(secs(86_400), direction);
-        host.fails("app.service#unit");
-        host.pass(secs(18));
-        assert_eq!(host.done().len(), 1, "{direction:?}");
-        host.pass(secs(3));
-        assert_eq!(host.done().len(), 2, "{direction:?}");
-    }
-}
-
-#[test]
 fn a_target_whose_budget_is_used_up_goes_to_a_person() {
     let mut host = Host::new(&changed("actions: 6", "actions: 1")).mended_by("restart");
     host.fails("app.service#unit");
@@ -220,18 +189,6 @@ fn a_target_whose_budget_is_used_up_goes_to_a_person() {
     assert_eq!((host.phase("app.service"), host.done().len()), ("escalated", 1));
     assert!(host.operator(Operation::Heal { target: target("app.service") }).starts_with("done"));
     assert_eq!(host.done().len(), 2);
-}
-
-#[test]
-fn the_budget_of_the_host_is_shared_by_its_targets() {
-    let two = "agent: {host_budget: {actions: 1, per: 1h}}\nservices:\n  db.service: {}\n";
-    let mut host = Host::new(&changed("services:\n", two)).mended_by("restart");
-    host.fails("app.service#unit");
-    host.pass(secs(60));
-    host.fails("db.service#unit");
-    let why = "budget of the host: 1 of 1 actions on this host within 1h are used";
-    assert_eq!(host.last_step(2), format!("escalated: {why}"));
-    assert_eq!(host.done(), ["restart app.service"]);
 }
 
 #[test]
@@ -321,10 +278,35 @@ fn a_cause_is_healed_before_its_symptom() {
     assert_eq!(host.open("app.service").and_then(|incident| incident.symptom_of).map(|id| id.0), Some(1));
     host.is_well("db.service#unit");
     host.action_ends(succeeded());
-    host.pass(secs(10));
+    // Its cause is verified, and it is down itself: it is not held back by what is only being watched.
     assert_eq!(host.phase("db.service"), "stabilizing");
-    assert_eq!(host.done(), ["restart db.service"], "a symptom waits until its cause is over");
-    host.pass(secs(30));
+    assert_eq!(host.done(), ["restart db.service", "restart app.service"]);
+}
+
+#[test]
+fn a_symptom_that_only_does_not_answer_is_left_to_its_cause_until_that_is_over() {
+    let answers = "app.service: {needs: [db.service], probe: {exec: [/bin/ask], fail_after: 1}}\n  db.service: {}";
+    let mut host = Host::new(&changed("app.service: {}", answers));
+    host.fails("db.service#unit");
+    host.fails("app.service#exec");
+    host.is_well("db.service#unit");
+    host.action_ends(succeeded());
+    host.pass(secs(20));
+    assert_eq!((host.phase("db.service"), host.done()), ("stabilizing", vec!["restart db.service"]));
+    host.pass(secs(20));
+    assert_eq!(host.done(), ["restart db.service", "restart app.service"]);
+}
+
+#[test]
+fn what_dies_after_what_it_needs_was_healed_and_verified_is_healed_at_once() {
+    let mut host = with_a_need();
+    host.fails("db.service#unit");
+    host.is_well("db.service#unit");
+    host.action_ends(succeeded());
+    host.pass(secs(5));
+    assert_eq!(host.phase("db.service"), "stabilizing");
+    host.fails("app.service#unit");
+    assert_eq!(host.open("app.service").and_then(|incident| incident.symptom_of), None);
     assert_eq!(host.done(), ["restart db.service", "restart app.service"]);
 }
 
@@ -394,23 +376,6 @@ fn a_need_that_is_not_healed_in_time_goes_to_a_person_with_its_name() {
     assert!(host.gate("app.service", Gate::Dependency).ends_with("which is failing and is healed first"));
     host.pass(secs(2));
     assert_eq!(host.last_step(1), "escalated: dependency: it needs service/db.service, which was not healed within 5m");
-}
-
-#[test]
-fn at_most_two_targets_are_healed_at_once_and_the_third_follows_when_one_is_over() {
-    let mut host = Host::new(&changed("app.service: {}", "a.service: {}\n  b.service: {}\n  c.service: {}"));
-    for name in ["a", "b", "c"] {
-        host.fails(&format!("{name}.service#unit"));
-    }
-    assert_eq!(host.done(), ["restart a.service", "restart b.service"]);
-    assert_eq!(host.gate("c.service", Gate::Concurrency), "defer: 2 remediations are under way; at most 2 at once");
-    host.is_well("a.service#unit");
-    let run = host.under_way.remove(0).id;
-    host.step(Input::ActionEnded { run, outcome: succeeded() });
-    host.pass(secs(29));
-    assert_eq!(host.done().len(), 2);
-    host.pass(secs(3));
-    assert_eq!(host.done().last(), Some(&"restart c.service"));
 }
 
 #[test]

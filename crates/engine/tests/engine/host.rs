@@ -273,6 +273,18 @@ impl Host {
         self.step(Input::Hint(Hint::Everything));
     }
 
+    /// The check sees a failure from now on, and only it is looked at.
+    pub(crate) fn sees_only(&mut self, name: &str) {
+        let observation = Observation::failing("it died");
+        self.sees.insert(check(name), observation.clone());
+        self.step(Input::Observed { check: check(name), observation });
+    }
+
+    /// All checks of a service find it well from now on.
+    pub(crate) fn is_mended(&mut self, name: &str) {
+        self.sees.retain(|check, _| !check.as_str().starts_with(&format!("service/{name}#")));
+    }
+
     /// The check sees a failure from now on.
     pub(crate) fn fails(&mut self, name: &str) {
         self.sees(name, Observation::failing("it died"));

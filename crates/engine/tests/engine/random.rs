@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use ansai_engine::{Effect, HostEngine, Input, State, invariant};
 use ansai_model::{
-    action::{ActionOutcome, ActionRun, Disruption},
+    action::{Action, ActionOutcome, ActionRun, Disruption},
     domain::service::{ActiveState, Intent},
     hint::Hint,
     id::{IncidentId, RunId, TargetId},
@@ -94,8 +94,8 @@ struct Books {
     windows: BTreeMap<&'static str, (WallTime, WallTime)>,
     is_ledger_broken: bool,
     under_way: BTreeMap<RunId, (ActionRun, Now)>,
-    /// Disruptive actions: when, on what.
-    begun: Vec<(MonoTime, TargetId, RunId)>,
+    /// Disruptive actions: when, on what, and whether for a drill, which has books of its own.
+    begun: Vec<(MonoTime, TargetId, RunId, bool)>,
     last_run: RunId,
     told: BTreeMap<(IncidentId, String), u64>,
     looks: Vec<ansai_model::id::CheckId>,
@@ -163,28 +163,30 @@ impl Books {
         let twin = self.under_way.values().find(|(other, _)| other.target == run.target);
         assert!(twin.is_none(), "I4: {run:?} while {twin:?}");
         if run.action.disruption() > Disruption::None {
-            self.begun.push((self.now.mono, run.target.clone(), run.id));
-            self.budgets_hold(&run.target);
+            let broke = run.incident.and_then(|id| self.engine.state().incidents.get(&id)).map(|i| i.is_drill);
+            let is_drill = broke.unwrap_or(matches!(run.action, Action::Drill { .. }));
+            self.begun.push((self.now.mono, run.target.clone(), run.id, is_drill));
+            self.budgets_hold(&run.target, is_drill);
         }
         self.under_way.insert(run.id, (run, self.now));
     }
 
     /// I2, counted here: the largest budgets that any of the configurations gives.
-    fn budgets_hold(&self, acted_on: &TargetId) {
+    fn budgets_hold(&self, acted_on: &TargetId, is_drill: bool) {
         let now = self.now.mono;
-        let used = |per, most: u32, on: Option<&TargetId>| {
-            let is_counted = |(at, target, _): &&(MonoTime, TargetId, RunId)| {
-                now.since(*at) < per && on.is_none_or(|on| on == target)
-            };
-            let used = self.begun.iter().filter(is_counted).count();
-            assert!(used <= most as usize, "I2: {used} actions within {per:?} on {on:?}");
+        let within = |per| {
+            let of_kind = self.begun.iter().filter(move |(at, .., drill)| now.since(*at) < per && *drill == is_drill);
+            of_kind.map(|(_, target, ..)| target)
         };
         let parts = self.engine.bundle().parts();
-        used(parts.settings.host_budget.per, parts.settings.host_budget.actions_max, None);
-        used(secs(1800), 6, Some(acted_on));
-        if !self.has_other {
-            used(secs(1800), 4, Some(acted_on));
-        }
+        let host = parts.settings.host_budget;
+        // On the host the first on each target repeats nothing.
+        let firsts: std::collections::BTreeSet<_> = within(host.per).collect();
+        let repeated = within(host.per).count() - firsts.len();
+        assert!(repeated <= host.actions_max as usize, "I2: {repeated} repeated actions within {:?}", host.per);
+        let on_target = |per| within(per).filter(|target| **target == *acted_on).count();
+        let (used, most) = (on_target(secs(1800)), if self.has_other { 6 } else { 4 });
+        assert!(used <= most, "I2: {used} actions on {acted_on}");
     }
 
     fn ends(&mut self, run: RunId, outcome: ActionOutcome) {
@@ -192,7 +194,7 @@ impl Books {
         let was_awaited = self.engine.state().runs.contains_key(&run);
         self.under_way.remove(&run);
         if did_nothing && was_awaited {
-            self.begun.retain(|(_, _, begun)| *begun != run);
+            self.begun.retain(|(_, _, begun, _)| *begun != run);
         }
         self.step(Input::ActionEnded { run, outcome });
     }
@@ -287,7 +289,7 @@ impl Books {
             Event::NotStarted(which) => {
                 let Some(run) = self.under_way.keys().nth(usize::from(which) % 3).copied() else { return };
                 self.under_way.remove(&run);
-                self.begun.retain(|(_, _, begun)| *begun != run);
+                self.begun.retain(|(_, _, begun, _)| *begun != run);
                 self.step(Input::NotStarted { run, why: "full".into() });
             }
             Event::HoldFile(is_there) => {

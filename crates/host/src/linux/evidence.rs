@@ -26,6 +26,8 @@ const LOG_TIMEOUT: Duration = Duration::from_secs(5);
 const PART_TIMEOUT: Duration = Duration::from_secs(5);
 const PACKAGE_LOG_BYTES: u64 = 256 * 1024;
 const CHANGES_MAX: usize = 8;
+/// A change that was made so shortly before may be why much fails at once.
+const JUST_NOW: Duration = Duration::from_secs(600);
 
 /// Collects the evidence of an incident.
 pub(super) async fn gather(
@@ -183,7 +185,10 @@ fn packages_changed(root: &Path, since: WallTime) -> Option<Evidence> {
     let words = [" install ", " upgrade ", " remove "];
     let lines: Vec<&str> = text.lines().filter(|line| words.iter().any(|word| line.contains(word))).collect();
     let lines = &lines[lines.len().saturating_sub(CHANGES_MAX)..];
-    (!lines.is_empty()).then(|| evidence("dpkg's log", EvidenceKind::Change, lines.join("\n")))
+    let written = fs::metadata(&path).and_then(|metadata| metadata.modified()).ok()?;
+    let is_just_now = written.elapsed().is_ok_and(|ago| ago <= JUST_NOW);
+    let prefix = if is_just_now { Evidence::JUST_NOW } else { "" };
+    (!lines.is_empty()).then(|| evidence("dpkg's log", EvidenceKind::Change, format!("{prefix}{}", lines.join("\n"))))
 }
 
 fn port_evidence(root: &Path, port: u16) -> Evidence {

@@ -100,9 +100,11 @@ impl Books {
         (run.id, now.mono.0, run.target.as_str()).hash(&mut self.trace);
         let recorded = self.disk.recorded(run.id)?;
         let disruption = run.action.disruption();
+        let opened = recorded.as_ref().and_then(|(_, opened)| *opened);
         let is_recorded =
-            recorded.is_some_and(|pending| pending.target == run.target && pending.disruption == disruption);
-        let facts = Facts { is_held: self.is_held, is_ledger_broken: false, is_stopped_on_request: false, is_recorded };
+            recorded.is_some_and(|(pending, _)| pending.target == run.target && pending.disruption == disruption);
+        let (is_ledger_broken, is_stopped_on_request) = (false, false);
+        let facts = Facts { is_held: self.is_held, is_ledger_broken, is_stopped_on_request, is_recorded, opened };
         self.checker.begins(&self.bundle, now, run, facts)?;
         if disruption > Disruption::None {
             self.actions += 1;

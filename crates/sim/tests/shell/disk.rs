@@ -9,7 +9,10 @@ use std::{
 
 use ansai_agent::ledger::{Fault, Ledger, MemoryStore, Slot, Store};
 use ansai_engine::state::PendingRun;
-use ansai_model::id::RunId;
+use ansai_model::{
+    id::{IncidentId, RunId},
+    time::Now,
+};
 use serde::Deserialize;
 
 /// Thrown where the agent is killed, and caught by whoever drives it.
@@ -46,6 +49,12 @@ struct Inner {
 #[derive(Deserialize)]
 struct Recorded {
     runs: BTreeMap<RunId, PendingRun>,
+    incidents: BTreeMap<IncidentId, RecordedIncident>,
+}
+
+#[derive(Deserialize)]
+struct RecordedIncident {
+    opened: Now,
 }
 
 impl Disk {
@@ -92,10 +101,15 @@ impl Disk {
     }
 
     /// The action that the disk knows as decided and not ended, as a start at this moment would find it.
-    pub(crate) fn recorded(&self, run: RunId) -> Result<Option<PendingRun>, String> {
+    /// With it, when its incident opened.
+    pub(crate) fn recorded(&self, run: RunId) -> Result<Option<(PendingRun, Option<Now>)>, String> {
         let copy = self.lock().store.clone();
         let (_, loaded) = Ledger::load::<Recorded>(copy).map_err(|error| format!("ledger_readable: {error}"))?;
-        Ok(loaded.state.and_then(|mut state| state.runs.remove(&run)))
+        Ok(loaded.state.and_then(|mut state| {
+            let pending = state.runs.remove(&run)?;
+            let opened = pending.incident.and_then(|id| state.incidents.get(&id)).map(|incident| incident.opened);
+            Some((pending, opened))
+        }))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 
 use crate::{clock::Jump, outbox::TestNotice};
 
-use super::{DIGEST_SHOWN_MAX, RenderOptions, formatted, kind_word, moment, one_line, shown};
+use super::{DIGEST_SHOWN_MAX, RenderOptions, formatted, kind_word, moment, one_line, shown, storm_headline};
 
 /// How something went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,13 +99,21 @@ pub(super) fn of_digest(notices: &[Notice], options: &RenderOptions) -> Document
         blocks.push(Block::Paragraph(format!("And {} more.", notices.len() - DIGEST_SHOWN_MAX)));
     }
     let commands = vec!["ansai incidents".to_owned(), "ansai report INCIDENT".to_owned()];
+    let storm = storm_headline(notices).map(|headline| format!("{}: {headline}", options.host));
+    let shared =
+        notices.iter().find_map(|notice| notice.report.storm.as_ref()?.cause.as_ref()).filter(|_| storm.is_some());
+    let shared = shared.map(|cause| {
+        let text =
+            format!("{} (seen in {})", one_line(cause.text.as_str(), 300), one_line(cause.seen_in.as_str(), 300));
+        Section { title: "Probable cause", blocks: vec![Block::Paragraph(text)] }
+    });
+    let mut sections = vec![Section { title: "Messages", blocks }];
+    sections.extend(shared);
+    sections.push(Section { title: "Next commands", blocks: vec![Block::Commands(commands)] });
     Document {
-        headline: format!("{} messages from {}", notices.len(), options.host),
+        headline: storm.unwrap_or_else(|| format!("{} messages from {}", notices.len(), options.host)),
         tone: Tone::Plain,
-        sections: vec![
-            Section { title: "Messages", blocks },
-            Section { title: "Next commands", blocks: vec![Block::Commands(commands)] },
-        ],
+        sections,
         footer: format!("ansai on {}; sent as one because there were many", options.host),
     }
 }

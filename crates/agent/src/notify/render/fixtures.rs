@@ -32,6 +32,7 @@ pub(crate) fn report(incident: u64, phase: Phase) -> Report {
         rule: Some(RuleId::new("nginx").unwrap()),
         severity: Severity::Now,
         is_drill: false,
+        storm: None,
         is_foreseen: false,
         at: at(1500),
         headline: Text::new("nginx.service was killed and is running again"),

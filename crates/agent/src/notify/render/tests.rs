@@ -1,5 +1,9 @@
 //! What people read, as files to be read beside the code.
 
+use ansai_model::{
+    id::IncidentId,
+    report::{Cause, Storm},
+};
 use jiff::tz::{TimeZone, offset};
 
 use super::*;
@@ -32,6 +36,24 @@ fn many_messages_as_one() {
     insta::assert_snapshot!(digest_text(&notices, &options()));
     assert_eq!(digest_subject(&notices, "web-01"), "[web-01] 2 messages in one, 1 of them need you");
     assert!(digest_html(&notices, &options()).contains("ansai report i8"));
+}
+
+#[test]
+fn a_storm_is_one_message_that_says_how_many_failed_what_became_of_them_and_what_was_behind_it() {
+    let cause =
+        Cause { text: "the memory of the host ran out".into(), rule: "r".into(), seen_in: "db: oom-kill".into() };
+    let storm = |incidents| Some(Storm { first: IncidentId(3), incidents, undecided: 0, cause: Some(cause.clone()) });
+    let of = |kind, report: Report| fixtures::notice(kind, Report { storm: storm(20), ..report }, &["ops"]);
+    let mut notices: Vec<_> = (0..18).map(|_| of(NoticeKind::Healed, fixtures::healed())).collect();
+    notices.extend((0..2).map(|_| of(NoticeKind::Escalated, fixtures::escalated())));
+    assert_eq!(
+        digest_subject(&notices, "web-01"),
+        "[web-01] 20 failed at once: 2 need you, 18 healed; the memory of the host ran out"
+    );
+    assert!(digest_text(&notices, &options()).contains("the memory of the host ran out (seen in db: oom-kill)"));
+    // One that is not of the storm, and it is a digest like any other.
+    notices.push(fixtures::notice(NoticeKind::Healed, fixtures::healed(), &["ops"]));
+    assert_eq!(digest_subject(&notices, "web-01"), "[web-01] 21 messages in one, 2 of them need you");
 }
 
 #[test]

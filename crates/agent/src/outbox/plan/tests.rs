@@ -36,6 +36,7 @@ fn queued(number: u64, route: &str) -> Queued {
         is_in_flight: false,
         is_partly_delivered: false,
         next_at: MonoTime::default(),
+        storm: None,
     }
 }
 
@@ -190,4 +191,48 @@ fn what_some_have_already_goes_by_itself_and_keeps_nothing_waiting() {
     assert_eq!(before.steps, [Step::Digest { numbers: vec![1, 3, 4], route: id("a") }]);
     assert_eq!(before.next_at, Some(MonoTime::default().plus(MINUTE)));
     assert_eq!(scene.at(60).steps, [send(2, "a")]);
+}
+
+/// A message about the storm that began with incident 1, after which so many may follow.
+fn of_storm(number: u64, kind: NoticeKind, undecided: u32) -> Queued {
+    Queued { kind, storm: Some((IncidentId(1), undecided)), ..queued(number, "a") }
+}
+
+#[test]
+fn a_storm_is_told_in_one_message_once_its_last_incident_is_decided_whatever_the_digest_allows() {
+    let healed = |number: u64| of_storm(number, NoticeKind::Healed, 20 - u32::try_from(number).unwrap());
+    let mut scene = Scene::new(vec![route("a", None, 99)], (1..=19).map(healed).collect());
+    let wait = MonoTime::default().plus(storms::WAIT_MAX);
+    assert_eq!(scene.at(5), Plan { steps: vec![], next_at: Some(wait) });
+    // What belongs to no storm does not wait for it.
+    scene.queued.insert(30, queued(30, "a"));
+    assert_eq!(scene.at(5).steps, [send(30, "a")]);
+    scene.queued.insert(20, healed(20));
+    let all = |plan: Plan| match &plan.steps[..] {
+        [Step::Digest { numbers, .. }] => numbers.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(all(scene.at(5)), (1..=20).collect::<Vec<_>>());
+    // More than a digest of other messages has: it is one storm.
+    let scene = Scene::new(
+        vec![route("a", None, 3)],
+        (1..=200).map(|number| of_storm(number, NoticeKind::Escalated, u32::from(number < 200))).collect(),
+    );
+    assert_eq!(all(scene.at(0)).len(), 200);
+}
+
+#[test]
+fn a_storm_of_which_one_is_never_decided_is_told_all_the_same_and_sooner_when_it_asks() {
+    for (kind, patience) in [(NoticeKind::Healed, storms::WAIT_MAX), (NoticeKind::Escalated, storms::ASKING_WAIT_MAX)] {
+        let scene = Scene::new(vec![route("a", None, 99)], (1..=3).map(|number| of_storm(number, kind, 2)).collect());
+        assert_eq!(scene.at(patience.as_secs() - 1).steps, [], "{kind:?}");
+        assert_eq!(scene.at(patience.as_secs() - 1).next_at, Some(MonoTime::default().plus(patience)), "{kind:?}");
+        assert!(
+            matches!(&scene.at(patience.as_secs()).steps[..], [Step::Digest { numbers, .. }] if numbers.len() == 3)
+        );
+    }
+    // A clock that was set back.
+    let mut early = of_storm(1, NoticeKind::Healed, 2);
+    early.at = WallTime(1_000_000_000);
+    assert_eq!(Scene::new(vec![route("a", None, 99)], vec![early]).at(0).steps.len(), 1);
 }

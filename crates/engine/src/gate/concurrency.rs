@@ -1,0 +1,94 @@
+//! The gate of concurrency: one remedy a target at a time, and of all targets no more under way than the ramp allows.
+//! What is only watched holds nobody back, and mending what is down disturbs nobody.
+
+use alloc::format;
+use core::time::Duration;
+
+use ansai_model::{id::IncidentId, incident::Incident, text::Text, time::Now};
+
+use super::{Moment, Opinion, Proposal, allow, defer, moment_at};
+use crate::{
+    host_engine::HostEngine,
+    remediation::{Remediation, Stage},
+    state::PendingRun,
+};
+
+/// An action that has been under way for so long mostly waits: it keeps its target, and holds up no other.
+const SLOW_AFTER: Duration = Duration::from_secs(2);
+/// So much of what has not failed yet is restarted at once, however well that goes.
+const FORESEEN_AT_ONCE_MAX: usize = 2;
+/// How long a remedy of what had not failed yet is watched before the next one: a leak is watched for hours.
+const WATCHED_FOR: Duration = Duration::from_secs(60);
+/// When a remediation that was told to wait for others asks again at the latest.
+const ASKED_AGAIN: Duration = Duration::from_secs(10);
+
+pub(super) fn concurrency(p: &Proposal<'_>) -> Opinion {
+    let (engine, state, own) = (p.engine, &p.engine.state, p.incident.id);
+    let on_target = state.runs.iter().find(|(_, run)| run.target == p.incident.target && run.lost_after > p.now.mono);
+    if let Some((run, pending)) = on_target {
+        let until = moment_at(p.now, pending.lost_after);
+        return defer(Some(until), Text::new(format!("{run} is still under way on this target")));
+    }
+    let has_disrupted = state.remediations.get(&own).is_some_and(|remediation| remediation.has_disrupted());
+    if p.moment == Moment::Undo || has_disrupted {
+        return allow("what has begun to disrupt is brought to its end");
+    }
+    if let Some(other) = engine.down_first(own) {
+        return defer(None, Text::new(format!("incident {other} comes first: the target itself is down")));
+    }
+    let open = engine.targets.get(&p.incident.target).into_iter().flat_map(|index| &index.open);
+    let is_healed = |id: &&IncidentId| {
+        let remediation = state.remediations.get(*id).filter(|_| **id != own);
+        remediation.is_some_and(|other| !matches!(other.stage, Stage::Stabilizing { .. }))
+    };
+    if let Some(other) = open.into_iter().find(is_healed) {
+        return defer(None, Text::new(format!("incident {other} is being healed on the same target")));
+    }
+    let (count, width, next) = under_way(engine, p.now, own);
+    if count < width {
+        return allow(Text::new(format!("{count} remedies of others are under way; at most {width} at once")));
+    }
+    let again = moment_at(p.now, p.now.mono.plus(next.unwrap_or(ASKED_AGAIN)));
+    let why = format!("{count} remedies of others are under way; at most {width} at once, and more as they succeed");
+    defer(Some(again), Text::new(why))
+}
+
+/// Whether so much is under way that no more may begin for this incident.
+pub(crate) fn is_full(engine: &HostEngine, now: Now, id: IncidentId) -> bool {
+    let (count, width, _) = under_way(engine, now, id);
+    count >= width
+}
+
+/// How many remedies of others are under way, how many may be, and in how long the first of them no longer counts.
+fn under_way(engine: &HostEngine, now: Now, own: IncidentId) -> (usize, usize, Option<Duration>) {
+    let state = &engine.state;
+    let age = |run: &PendingRun| now.mono.since(run.decided.mono);
+    let others = state.runs.values().filter(|run| run.incident.is_some_and(|id| id != own));
+    let acting = || others.clone().filter(|run| run.lost_after > now.mono && age(run) < SLOW_AFTER);
+    let next = acting().map(|run| SLOW_AFTER.saturating_sub(age(run))).min();
+    let most = engine.bundle.parts().settings.remediations_at_once_max;
+    let width = state.ramp.width(now, most) as usize;
+    if engine.is_down(own) {
+        return (acting().count(), width, next);
+    }
+    // A restart of what runs disturbs: half as many at once, and those before it must be seen to have helped.
+    let can_wait = state.incidents.get(&own).is_some_and(Incident::is_foreseen);
+    let judged = state.remediations.iter().filter(|(id, _)| **id != own && !engine.is_down(**id));
+    let judged = judged.filter(|(id, other)| is_judged(engine, now, **id, other, can_wait)).count();
+    let width = if can_wait { width.min(FORESEEN_AT_ONCE_MAX) } else { width.div_ceil(2) };
+    (acting().count() + judged, width, next)
+}
+
+/// Whether it is not yet known if a remedy has helped; what can wait does so until that has lasted.
+fn is_judged(engine: &HostEngine, now: Now, id: IncidentId, remediation: &Remediation, can_wait: bool) -> bool {
+    match remediation.stage {
+        Stage::Verifying { .. } => true,
+        Stage::Stabilizing { until } if can_wait && now.mono < until => {
+            let incident = engine.state.incidents.get(&id).filter(|incident| incident.is_foreseen());
+            let well = incident.and_then(|incident| incident.healthy_since);
+            well.is_some_and(|at| now.mono.since(at.mono) < WATCHED_FOR)
+        }
+        Stage::Stabilizing { .. } | Stage::Ready | Stage::Acting { .. } | Stage::Waiting { .. } => false,
+        Stage::BackingOff { .. } | Stage::Undoing { .. } => false,
+    }
+}

@@ -1,0 +1,93 @@
+//! What an action costs: it is counted against the budgets before it begins, and taken back when it did nothing.
+
+use core::time::Duration;
+
+use ansai_model::{
+    action::{Action, ActionRun, Disruption},
+    id::{IncidentId, RunId, TargetId},
+    time::Now,
+};
+
+use super::ACTION_GRACE;
+use crate::{
+    host_engine::HostEngine,
+    state::{PendingRun, TargetMemory},
+};
+
+impl HostEngine {
+    /// Counts an action against every budget and notes it as pending: the durable record before the action.
+    pub(crate) fn begin_run(
+        &mut self,
+        now: Now,
+        incident: Option<IncidentId>,
+        target: TargetId,
+        action: Action,
+        timeout: Duration,
+    ) -> ActionRun {
+        self.state.runs_counted += 1;
+        let id = RunId(self.state.runs_counted);
+        let disruption = action.disruption();
+        let broke = incident.and_then(|id| self.state.incidents.get(&id)).map(|incident| incident.is_drill);
+        let is_drill = broke.unwrap_or(matches!(action, Action::Drill { .. }));
+        let is_repetition = disruption > Disruption::None && self.is_repetition(now, &target, is_drill);
+        let lost_after = now.mono.plus(timeout.saturating_add(ACTION_GRACE));
+        let pending = PendingRun {
+            incident,
+            target: target.clone(),
+            disruption,
+            decided: now,
+            lost_after,
+            is_drill,
+            is_repetition,
+        };
+        if disruption > Disruption::None {
+            self.count(&pending);
+            for slot in self.targets.get(&target).map(|index| index.checks.clone()).unwrap_or_default() {
+                self.checks[slot].forget_restarts();
+            }
+        }
+        // What was lost on this target gives its place to what follows it.
+        self.state.runs.retain(|_, run| run.target != target || run.lost_after > now.mono);
+        self.state.runs.insert(id, pending);
+        self.changed(now);
+        ActionRun { id, incident, target, action, timeout }
+    }
+
+    /// Counts a disruptive action: on its target always, on the host when it repeats one on that target. What belongs to a
+    /// drill has books of its own.
+    fn count(&mut self, pending: &PendingRun) {
+        let memory = self.state.targets.entry(pending.target.clone()).or_default();
+        let (on_target, on_host) = match pending.is_drill {
+            true => (&mut memory.drills, &mut self.state.host_drills),
+            false => (&mut memory.actions, &mut self.state.host_actions),
+        };
+        TargetMemory::push(on_target, pending.decided.mono);
+        if pending.is_repetition {
+            TargetMemory::push(on_host, pending.decided.mono);
+        }
+    }
+
+    /// What did nothing costs nothing; what was begun after it counts from its own beginning.
+    pub(super) fn refund(&mut self, pending: &PendingRun) {
+        if pending.disruption == Disruption::None {
+            return;
+        }
+        let Some(memory) = self.state.targets.get_mut(&pending.target) else { return };
+        let (on_target, on_host) = match pending.is_drill {
+            true => (&mut memory.drills, &mut self.state.host_drills),
+            false => (&mut memory.actions, &mut self.state.host_actions),
+        };
+        TargetMemory::take_back(on_target, pending.decided.mono);
+        if pending.is_repetition {
+            TargetMemory::take_back(on_host, pending.decided.mono);
+        }
+    }
+
+    /// Whether an action on a target would repeat one, within the window in which the host counts.
+    pub(crate) fn is_repetition(&self, now: Now, target: &TargetId, is_drill: bool) -> bool {
+        let window = self.bundle.parts().settings.host_budget.per;
+        let memory = self.state.targets.get(target);
+        let times = memory.map(|memory| if is_drill { &memory.drills } else { &memory.actions });
+        times.is_some_and(|times| TargetMemory::within(times, now.mono, window) > 0)
+    }
+}

@@ -1,0 +1,92 @@
+//! Repetition: what fails again soon after it was healed is mended at once the first time, and only repetition is limited.
+
+use ansai_model::{
+    decision::Gate,
+    operator::{DrillKind, Operation},
+};
+
+use crate::host::{Direction, Host, changed, secs, target};
+
+/// A service that was healed, failed again soon after and was healed again: from now on it waits.
+fn healed_twice() -> Host {
+    let steady =
+        changed("stable_for: 30s", "stable_for: 5s").replace("app.service: {}", "app.service: {flap: {changes: 50}}");
+    let mut host = Host::new(&steady).mended_by("restart");
+    for healed in 1..=2 {
+        host.fails("app.service#unit");
+        assert_eq!(host.done().len(), healed, "at once: {:?}", host.story(healed as u64));
+        host.pass(secs(6));
+        assert_eq!(host.phase("app.service"), "none");
+        host.pass(secs(10));
+    }
+    host
+}
+
+#[test]
+fn what_dies_again_soon_after_it_was_healed_is_back_at_once_the_first_time_and_waits_then_longer_each_time() {
+    let mut host = healed_twice();
+    host.fails("app.service#unit");
+    let said = host.gate("app.service", Gate::Cooldown);
+    assert!(said.starts_with("defer 19") && said.ends_with("failed again 2 times, so the cooldown is 30s"), "{said}");
+    host.pass(secs(18));
+    assert_eq!(host.done().len(), 2);
+    host.pass(secs(3));
+    assert_eq!(host.done().len(), 3);
+    host.pass(secs(16));
+    host.fails("app.service#unit");
+    let said = host.gate("app.service", Gate::Cooldown);
+    assert!(said.ends_with("failed again 3 times, so the cooldown is 1m"), "{said}");
+    // Well for as long as the back-off wants it, and it begins anew.
+    host.is_well("app.service#unit");
+    host.pass(secs(700));
+    host.fails("app.service#unit");
+    assert_eq!(host.done().len(), 4, "{}", host.summary("app.service"));
+}
+
+#[test]
+fn no_jump_of_the_wall_clock_shortens_or_lengthens_a_cooldown() {
+    for direction in [Direction::Forward, Direction::Back] {
+        let mut host = healed_twice();
+        host.wall_jumps(secs(86_400), direction);
+        host.fails("app.service#unit");
+        host.pass(secs(18));
+        assert_eq!(host.done().len(), 2, "{direction:?}");
+        host.pass(secs(3));
+        assert_eq!(host.done().len(), 3, "{direction:?}");
+    }
+}
+
+#[test]
+fn the_budget_of_the_host_is_shared_by_its_targets_and_only_repetition_costs_it() {
+    let two = "agent: {host_budget: {actions: 1, per: 1h}}\nservices:\n  db.service: {}\n";
+    let mut host = Host::new(&changed("services:\n", two)).mended_by("restart");
+    for name in ["app", "db"].into_iter().cycle().take(3) {
+        host.fails(&format!("{name}.service#unit"));
+        host.pass(secs(60));
+    }
+    assert_eq!(host.done(), ["restart app.service", "restart db.service", "restart app.service"]);
+    host.fails("db.service#unit");
+    let why = "budget of the host: 1 of 1 repeated actions on this host within 1h are used";
+    assert_eq!(host.last_step(4), format!("escalated: {why}"));
+    assert_eq!(host.done().len(), 3);
+}
+
+#[test]
+fn a_drill_and_what_it_broke_cost_a_real_failure_nothing() {
+    let one =
+        changed("actions: 6", "actions: 2").replace("services:\n", "agent: {host_budget: {actions: 1}}\nservices:\n");
+    let mut host = Host::new(&one).mended_by("restart");
+    let drill = || Operation::Drill { target: target("app.service"), kind: DrillKind::Crash };
+    assert!(host.operator(drill()).starts_with("done"));
+    host.fails("app.service#unit");
+    host.pass(secs(200));
+    assert_eq!((host.done().len(), host.phase("app.service")), (2, "none"));
+    assert!(host.operator(drill()).starts_with("refused"), "drills have a budget too");
+    for number in 2..=3 {
+        host.fails("app.service#unit");
+        assert_eq!(host.done().len(), number + 1, "{}", host.summary("app.service"));
+        host.pass(secs(60));
+    }
+    assert_eq!(host.explain("app.service").actions, 2);
+    assert!(host.engine.state().targets[&target("app.service")].past.values().all(|past| past.len() == 2));
+}
