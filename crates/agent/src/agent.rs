@@ -38,6 +38,7 @@ use crate::{
     shell::{Parts, Shell},
     sources::Sources,
     trends::Trends,
+    trust,
     warnings::{Topic, Warnings},
     witness::Witness,
 };
@@ -99,7 +100,7 @@ struct Agent {
 /// When it cannot start: no valid configuration, no usable state directory, or another agent has it.
 pub async fn run(options: Options) -> Result<()> {
     let begun = Instant::now();
-    let mut configuration = ansai_config::load(&options.config)?;
+    let mut configuration = trust::begin(&options.config, &options.state_dir)?;
     let _lock = StateLock::take(&options.state_dir)?;
     let store = FileStore::open(&options.state_dir).context("the ledger cannot be opened")?;
     let (ledger, loaded) = Ledger::load::<State>(store)?;
@@ -320,7 +321,7 @@ impl Agent {
     /// Reads the configuration anew; an invalid one changes nothing.
     async fn reload(&mut self) -> Result<(), String> {
         self.stamp = ansai_config::changed_at(&self.options.config);
-        let loaded = ansai_config::load(&self.options.config).map_err(|error| error.to_string());
+        let loaded = trust::load(&self.options.config).map_err(|error| error.to_string());
         let concerns = |unit: &UnitName| loaded.as_ref().is_ok_and(|loaded| loaded.concerns(unit.as_str()));
         self.inventory = self.ask_for_units(concerns).await;
         let bundle = loaded.and_then(|mut configuration| {

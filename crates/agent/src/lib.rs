@@ -22,6 +22,7 @@ pub mod selfwatch;
 pub mod shell;
 pub mod sources;
 pub mod trends;
+pub mod trust;
 pub mod warnings;
 pub mod witness;
 

@@ -242,7 +242,7 @@ fn a_drill_on_a_configuration_is_undone() {
     std::fs::write(agent.folder.path().join("ansai.yaml"), configuration).expect("written");
     std::fs::write(&path, "listen 80\n").expect("written");
     agent.check(&undo(&[]), 0, "no drill has left a broken configuration of service/app.service");
-    ansai_host::linux::drill::break_file(&path).expect("broken");
+    ansai_host::linux::drill::break_file(&path, &ansai_host::linux::owned_path::Trusted::own()).expect("broken");
     // Whether this machine is well is another question.
     let doctor = String::from_utf8(agent.ansai(&["doctor"]).stdout).expect("text");
     let warning = format!("warn  a drill has left {shown}.ansai-drill\n      try: ansai drill app.service --undo");
@@ -252,7 +252,7 @@ fn a_drill_on_a_configuration_is_undone() {
     assert!(text(&path).contains("ansai drill"));
     agent.check(&undo(&["--yes"]), 0, "the drill is undone; `ansai heal service/app.service` heals it now");
     assert_eq!(text(&path), "listen 80\n");
-    ansai_host::linux::drill::break_file(&path).expect("broken");
+    ansai_host::linux::drill::break_file(&path, &ansai_host::linux::owned_path::Trusted::own()).expect("broken");
     std::fs::write(&path, "listen 8080\n").expect("mended by hand");
     let value = agent.ansai(&undo(&["--yes", "--json"])).stdout;
     let value: Value = serde_json::from_slice(&value).expect("JSON");

@@ -60,7 +60,8 @@ pub struct Diagnostics(pub Vec<Diagnostic>);
 
 impl Diagnostic {
     /// An error that concerns a whole file, or none.
-    pub(crate) fn of_file(file: impl Into<String>, what: impl Into<String>, suggestion: &str) -> Self {
+    #[must_use]
+    pub fn of_file(file: impl Into<String>, what: impl Into<String>, suggestion: &str) -> Self {
         Self {
             gravity: Gravity::Error,
             file: file.into(),

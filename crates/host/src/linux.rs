@@ -37,16 +37,20 @@ mod facts;
 mod kernel;
 mod memory;
 pub mod own_memory;
+pub mod owned_path;
 mod packages;
 mod permission;
+mod pid_file;
 pub mod port_owner;
 pub mod probe;
 mod processes;
+pub mod programs;
 pub mod redact;
 pub mod systemd;
 pub mod tls;
 
 use aside::{Kind, Work};
+use owned_path::Trusted;
 use processes::Processes;
 use systemd::Bus;
 
@@ -153,6 +157,21 @@ impl LinuxHost {
         systemd::is_up(bus, unit).await.ok()
     }
 
+    /// The users that these units run as, root left out. A unit of which systemd does not say has none.
+    pub(crate) async fn users_of(&self, units: &[UnitName]) -> Vec<u32> {
+        let Some(bus) = &self.inner.bus else { return Vec::new() };
+        let mut users = Vec::new();
+        for unit in units {
+            users.extend(systemd::user_of(bus, unit).await.filter(|uid| *uid != 0));
+        }
+        users
+    }
+
+    /// Whose the files of a unit may be.
+    pub(crate) async fn trusted_for(&self, unit: &UnitName) -> Trusted {
+        Trusted::own().and(self.users_of(std::slice::from_ref(unit)).await)
+    }
+
     /// The inventory, with all facts of those units only that are of interest: asking takes systemd a while, and whoever
     /// starts waits for it.
     pub async fn inventory_of(&self, is_of_interest: impl Fn(&UnitName) -> bool) -> Inventory {
@@ -225,7 +244,7 @@ impl Host for LinuxHost {
             Action::Certificate(action) => act::plan_certificate(self, action).await,
             Action::Memory(action) => memory::plan(action),
             Action::Disk(disk) => disk::plan(self, disk).await,
-            other => vec![other.describe()],
+            other => std::iter::once(other.describe()).chain(act::plan(self, other).await).collect(),
         };
         let steps = steps.iter().map(|step| self.inner.redactor.text(step)).collect();
         ActionPlan { steps, disruption: action.disruption() }

@@ -1,6 +1,8 @@
 //! A bundle: the validated set of checks, rules, runbooks and policies that an agent applies as a whole.
 //! Reading it from files is `config`'s.
 
+mod commands;
+
 use alloc::{boxed::Box, collections::BTreeMap, string::String, sync::Arc, vec::Vec};
 use core::{fmt, time::Duration};
 

@@ -22,7 +22,7 @@ pub(super) enum Warnings {
 pub(super) fn check(places: &Places, path: Option<PathBuf>, warnings: Warnings) -> Result<Code, Failure> {
     let path = path.unwrap_or_else(|| places.config.clone());
     super::config::permitted(&path)?;
-    let configuration = match ansai_config::load(&path) {
+    let configuration = match ansai_agent::trust::load(&path) {
         Ok(configuration) => configuration,
         Err(wrong) if places.json => {
             let answer = json!({"schema": ansai_protocol::SCHEMA, "errors": wrong.0, "warnings": []});

@@ -164,7 +164,7 @@ fn configuration(places: &Places) -> Finding {
     if !places.config.exists() {
         return fail(format!("there is no configuration {path}"), "write one from what runs here: ansai init");
     }
-    match ansai_config::load(&places.config) {
+    match ansai_agent::trust::load(&places.config) {
         Ok(configuration) if configuration.warnings().is_empty() => ok(format!("the configuration {path} is valid")),
         Ok(configuration) => {
             let count = configuration.warnings().len();

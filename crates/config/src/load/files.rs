@@ -139,7 +139,15 @@ pub(super) fn changed_at(path: &Path) -> Option<SystemTime> {
             folders.iter().take(FOLDERS_MAX).flat_map(|folder| entries(folder, &mut unheard)).collect::<Vec<_>>();
         paths.extend([layers].into_iter().chain(found).chain(inner));
     }
-    paths.iter().filter_map(|path| std::fs::metadata(path).and_then(|meta| meta.modified()).ok()).max()
+    paths.iter().filter_map(|path| std::fs::metadata(path).ok().and_then(|meta| changed(&meta))).max()
+}
+
+/// When a file or its owner or mode was changed: who may write it counts as well.
+fn changed(meta: &std::fs::Metadata) -> Option<SystemTime> {
+    use std::os::unix::fs::MetadataExt;
+    let (seconds, nanos) = (u64::try_from(meta.ctime()).ok()?, u32::try_from(meta.ctime_nsec()).ok()?);
+    let at = SystemTime::UNIX_EPOCH.checked_add(std::time::Duration::new(seconds, nanos));
+    at.max(meta.modified().ok())
 }
 
 /// The text of a file.

@@ -4,13 +4,12 @@ mod configuration;
 mod environment;
 mod port;
 
-pub(super) use environment::number;
-
 use std::time::Duration;
 
 use ansai_model::{
     action::{Action, ActionOutcome, ActionRun},
     domain::certificate::CertificateAction,
+    operator::DrillKind,
     probe::CommandLine,
     text::Text,
 };
@@ -19,7 +18,9 @@ use super::{
     LinuxHost,
     aside::{self, Kind, Late, Work},
     command::{self, Ended, Finished},
-    memory, permission,
+    drill, memory,
+    owned_path::Trusted,
+    permission,
 };
 
 /// Longest wait for a plan.
@@ -33,14 +34,16 @@ pub async fn perform(host: &LinuxHost, run: &ActionRun) -> ActionOutcome {
         Action::Exec { command, .. } => outcome(host, command, run, "ran").await,
         Action::SaveConfiguration { unit, paths, validator } => match validate(host, validator, run).await {
             ActionOutcome::Succeeded { .. } => {
+                let trusted = host.trusted_for(unit).await;
                 let (state_dir, unit, paths) = (inner.options.state_dir.clone(), unit.clone(), paths.clone());
-                aside(run, move || configuration::save(&state_dir, &unit, &paths)).await
+                aside(run, move || configuration::save(&state_dir, &unit, &paths, &trusted)).await
             }
             invalid => invalid,
         },
         Action::RestoreConfiguration { unit, paths } => {
+            let trusted = host.trusted_for(unit).await;
             let (state_dir, unit, paths) = (inner.options.state_dir.clone(), unit.clone(), paths.clone());
-            aside(run, move || configuration::restore(&state_dir, &unit, &paths)).await
+            aside(run, move || configuration::restore(&state_dir, &unit, &paths, &trusted)).await
         }
         Action::FreePort { unit, port } => match host.is_up(unit).await {
             // A running unit holds its own port rightly, and what it must do about it is a restart's work.
@@ -104,8 +107,36 @@ fn given_up(late: &Late) -> ActionOutcome {
 pub(super) async fn plan_certificate(host: &LinuxHost, action: &CertificateAction) -> Vec<Text> {
     let work = Work::new(Kind::Gather, action.describe()).on_what_it_names(action);
     let (asked, does) = (host.clone(), action.clone());
-    let planned = aside::run(work, PLAN_TIME, move || super::certificate::plan(&asked, &does)).await;
+    let users = match action {
+        CertificateAction::Deploy(deployment) => host.users_of(&deployment.units).await,
+        _ => Vec::new(),
+    };
+    let planned = aside::run(work, PLAN_TIME, move || super::certificate::plan(&asked, &does, &users)).await;
     planned.unwrap_or_else(|late| vec![Text::new(action.describe()), Text::new(late.to_string())])
+}
+
+/// What an action that is no unit's would do besides what it says of itself, or why it would do nothing.
+pub(super) async fn plan(host: &LinuxHost, action: &Action) -> Vec<Text> {
+    let work = Work::new(Kind::Gather, action.describe().to_string()).on_what_it_names(action);
+    let state_dir = host.inner.options.state_dir.clone();
+    let trusted = match action {
+        Action::RestoreConfiguration { unit, .. }
+        | Action::SaveConfiguration { unit, .. }
+        | Action::Drill { unit, .. } => host.trusted_for(unit).await,
+        _ => Trusted::own(),
+    };
+    let action = action.clone();
+    let planned = aside::run(work, PLAN_TIME, move || match &action {
+        Action::EnsureEnvironment { entries } => environment::plan(entries),
+        Action::RestoreConfiguration { unit, paths } => configuration::plan_restore(&state_dir, unit, paths, &trusted),
+        Action::SaveConfiguration { unit, paths, .. } => configuration::plan_save(&state_dir, unit, paths, &trusted),
+        Action::Drill { kind: DrillKind::Configuration, paths, .. } => {
+            let refused = drill::file_to_break(paths).and_then(|file| drill::may_break(&file, &trusted).err());
+            refused.map(|why| Text::new(format!("nothing: {why}"))).into_iter().collect()
+        }
+        _ => Vec::new(),
+    });
+    planned.await.unwrap_or_else(|late| vec![Text::new(late.to_string())])
 }
 
 /// A validator that could not be run, or was not allowed to look, has not said that a configuration is wrong: nothing is

@@ -170,11 +170,12 @@ pub(super) async fn perform(host: &LinuxHost, action: &CertificateAction, run: &
 }
 
 /// What an action would do, step by step, without doing it.
+/// The files may belong to these users, besides root.
 #[must_use]
-pub(super) fn plan(host: &LinuxHost, action: &CertificateAction) -> Vec<Text> {
+pub(super) fn plan(host: &LinuxHost, action: &CertificateAction, users: &[u32]) -> Vec<Text> {
     let steps = match action {
         CertificateAction::Renew(renewal) => renew::plan(host, renewal),
-        CertificateAction::Deploy(deployment) => deploy::plan(host, deployment),
+        CertificateAction::Deploy(deployment) => deploy::plan(host, deployment, users),
         CertificateAction::PutBack(what) => deploy::plan_put_back(host, what),
         CertificateAction::Revoke(_) => Vec::new(),
         CertificateAction::Replace(replacement) => replace::plan(host, replacement),

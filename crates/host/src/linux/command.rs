@@ -22,8 +22,8 @@ use super::aside::{self, Kind, Work};
 
 /// Most bytes of output that are kept; the rest is read and thrown away.
 pub const OUTPUT_MAX: usize = 64 * 1024;
-/// Where programs are looked for.
-const FOLDERS: &[&str] = &["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+/// Where programs are looked for that are named without a folder.
+pub const FOLDERS: &[&str] = &["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 /// Between TERM and KILL.
 const GRACE: Duration = Duration::from_secs(2);
 

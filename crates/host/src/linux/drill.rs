@@ -1,14 +1,15 @@
 //! A broken line in a configuration file, for drills, and its end. The original waits beside the file until then.
 //!
-//! The file may lie where somebody less trusted can write: the copy is never made or read through a link.
+//! The file may lie where somebody less trusted can write: it and its copy are reached as `owned_path` says, and the copy
+//! is only believed when it is ours.
 
 use std::{
     ffi::OsString,
-    fs::{self, File, OpenOptions},
-    io::{self, Read, Write},
-    os::unix::fs::OpenOptionsExt,
+    fs, io,
     path::{Path, PathBuf},
 };
+
+use super::owned_path::{Folder, Found, Fresh, Ownership, Refused, Trusted};
 
 /// What is put behind the end of the file.
 const BROKEN_LINE: &[u8] = b"\n}}} ansai drill: this line is broken on purpose\n";
@@ -72,85 +73,99 @@ pub fn copy_of(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// Appends a line that no program understands, having kept the original.
+/// Appends a line that no program understands, having kept the original. Its way may belong to whom we trust.
 ///
 /// # Errors
-/// When the file is broken by a drill already, is larger than 16 MiB, or the system refuses.
-pub fn break_file(path: &Path) -> io::Result<()> {
-    let copy = copy_of(path);
-    match remains(path)? {
+/// When the file is broken by a drill already, is larger than 16 MiB, somebody else has a hand in the way to it, or the
+/// system refuses.
+pub fn break_file(path: &Path, trusted: &Trusted) -> io::Result<()> {
+    match remains_of(path, trusted)? {
         Remains::Nothing => {}
         Remains::Broken => {
             return Err(io::Error::other("a drill has broken it already; `ansai drill --undo` mends it"));
         }
-        Remains::Copy => fs::remove_file(&copy)?,
+        Remains::Copy => remove_copy(path, trusted)?,
     }
-    let mut text = read(path)?;
-    let mode = fs::metadata(path)?.permissions();
-    // A name that is there already, a link included, is an error.
-    let mut kept = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&copy)?;
-    kept.write_all(&text)?;
-    kept.set_permissions(mode)?;
-    kept.sync_all()?;
+    let found = file(path, trusted)?.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+    let mut text = found.bytes(BYTES_MAX)?;
+    let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let ownership = Ownership { uid, gid, mode: found.ownership().mode & 0o700 };
+    let (folder, name) = Folder::above(&copy_of(path), trusted)?;
+    Fresh::file(folder, &name, &text, ownership)?.commit()?;
     text.extend_from_slice(BROKEN_LINE);
-    overwrite(path, &text)
+    Ok(found.overwrite(&text)?)
+}
+
+/// Why a file would not be broken; nothing when it would be.
+///
+/// # Errors
+/// As for [`break_file`].
+pub fn may_break(path: &Path, trusted: &Trusted) -> io::Result<()> {
+    match file(path, trusted)? {
+        Some(_) => remains_of(path, trusted).map(drop),
+        None => Err(io::ErrorKind::NotFound.into()),
+    }
 }
 
 /// What a drill has left of a file.
 ///
 /// # Errors
-/// When one of the two files cannot be read.
+/// When one of the two files cannot be read, or may be another's.
 pub fn remains(path: &Path) -> io::Result<Remains> {
-    let mut original = match read_copy(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Remains::Nothing),
-        original => original?,
-    };
-    original.extend_from_slice(BROKEN_LINE);
-    match read(path) {
-        Ok(text) if text == original => Ok(Remains::Broken),
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        Ok(_) | Err(_) => Ok(Remains::Copy),
-    }
+    remains_of(path, &Trusted::own().and_one_other())
 }
 
 /// Ends a drill: puts the original back when the file is as the drill left it, and takes the copy away. What was there.
 ///
 /// # Errors
-/// When the system refuses; the copy stays until the original is back.
+/// When the system refuses, or a file may be another's; the copy stays until the original is back.
 pub fn undo(path: &Path) -> io::Result<Remains> {
-    let found = remains(path)?;
-    if found == Remains::Broken {
-        overwrite(path, &read_copy(path)?)?;
+    // Only what the file holds anyway is written, so it does no harm whoever owns its folder.
+    let trusted = Trusted::own().and_one_other();
+    let found = remains_of(path, &trusted)?;
+    if found == Remains::Broken
+        && let (Some(file), Some(copy)) = (file(path, &trusted)?, copy(path, &trusted)?)
+    {
+        file.overwrite(&copy)?;
     }
     if found != Remains::Nothing {
-        fs::remove_file(copy_of(path))?;
+        remove_copy(path, &trusted)?;
     }
     Ok(found)
 }
 
-/// Writes in place, so that owner, mode and links stay.
-fn overwrite(path: &Path, text: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).truncate(true).open(path)?;
-    file.write_all(text)?;
-    file.sync_all()
+fn remains_of(path: &Path, trusted: &Trusted) -> io::Result<Remains> {
+    let Some(mut original) = copy(path, trusted)? else { return Ok(Remains::Nothing) };
+    original.extend_from_slice(BROKEN_LINE);
+    let now = match file(path, trusted)? {
+        Some(found) => Some(found.bytes(BYTES_MAX)?),
+        None => None,
+    };
+    Ok(if now == Some(original) { Remains::Broken } else { Remains::Copy })
 }
 
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    bounded(File::open(path)?)
+fn file(path: &Path, trusted: &Trusted) -> Result<Option<Found>, Refused> {
+    let (folder, name) = match Folder::above(path, trusted) {
+        Err(Refused::Missing { .. }) => return Ok(None),
+        above => above?,
+    };
+    folder.file(&name)
 }
 
-fn read_copy(path: &Path) -> io::Result<Vec<u8>> {
-    let no_link = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).map_err(io::Error::other)?;
-    bounded(OpenOptions::new().read(true).custom_flags(no_link).open(copy_of(path))?)
-}
-
-fn bounded(file: File) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    file.take(BYTES_MAX + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > BYTES_MAX {
-        return Err(io::Error::other(format!("it has more than {BYTES_MAX} bytes")));
+/// The original, as it was kept; a copy that somebody else made is none of ours.
+fn copy(path: &Path, trusted: &Trusted) -> Result<Option<Vec<u8>>, Refused> {
+    let copy = copy_of(path);
+    let Some(found) = file(&copy, trusted)? else { return Ok(None) };
+    let Ownership { uid: owner, mode, .. } = found.ownership();
+    if !trusted.is_own(owner) {
+        return Err(Refused::Owner { step: copy, owner, mode, may: "who made the drill".to_owned() });
     }
-    Ok(text)
+    found.bytes(BYTES_MAX).map(Some)
+}
+
+fn remove_copy(path: &Path, trusted: &Trusted) -> Result<(), Refused> {
+    let (folder, name) = Folder::above(&copy_of(path), trusted)?;
+    folder.remove(&name)
 }
 
 #[cfg(test)]
@@ -171,10 +186,10 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = file(folder.path());
         assert_eq!(remains(&path).expect("readable"), Remains::Nothing);
-        break_file(&path).expect("broken");
+        break_file(&path, &Trusted::own()).expect("broken");
         assert!(fs::read_to_string(&path).expect("text").contains("}}} ansai drill"));
         assert_eq!(remains(&path).expect("readable"), Remains::Broken);
-        assert!(break_file(&path).expect_err("twice").to_string().contains("already"));
+        assert!(break_file(&path, &Trusted::own()).expect_err("twice").to_string().contains("already"));
         assert_eq!(undo(&path).expect("undone"), Remains::Broken);
         assert_eq!(fs::read_to_string(&path).expect("text"), "listen 80\n");
         assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o640);
@@ -186,14 +201,14 @@ mod tests {
     fn what_somebody_changed_since_is_never_overwritten() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = file(folder.path());
-        break_file(&path).expect("broken");
+        break_file(&path, &Trusted::own()).expect("broken");
         fs::write(&path, "listen 8080\n").expect("mended by hand");
         assert_eq!(undo(&path).expect("undone"), Remains::Copy);
         assert_eq!(fs::read_to_string(&path).expect("text"), "listen 8080\n");
         assert!(!copy_of(&path).exists());
         // What an earlier drill left does not stand in the way of the next.
         fs::write(copy_of(&path), "old").expect("written");
-        break_file(&path).expect("broken");
+        break_file(&path, &Trusted::own()).expect("broken");
         undo(&path).expect("undone");
         assert_eq!(fs::read_to_string(&path).expect("text"), "listen 8080\n");
     }
@@ -210,7 +225,7 @@ mod tests {
         let main = file_to_break(&declared).expect("there");
         assert_eq!(main, nginx.join("nginx.conf"));
         assert!(left_behind(&declared).is_empty());
-        break_file(&main).expect("broken");
+        break_file(&main, &Trusted::own()).expect("broken");
         assert_eq!(left_behind(&declared), [main]);
     }
 
@@ -220,7 +235,7 @@ mod tests {
         let (path, secret) = (file(folder.path()), folder.path().join("secret"));
         fs::write(&secret, "secret").expect("written");
         symlink(&secret, copy_of(&path)).expect("a link");
-        assert!(break_file(&path).is_err() && undo(&path).is_err());
+        assert!(break_file(&path, &Trusted::own()).is_err() && undo(&path).is_err());
         assert_eq!(fs::read_to_string(&secret).expect("text"), "secret");
         assert_eq!(fs::read_to_string(&path).expect("text"), "listen 80\n");
     }

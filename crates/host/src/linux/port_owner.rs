@@ -72,16 +72,29 @@ fn holds_one_of(dir: &Path, inodes: &BTreeSet<u64>) -> bool {
     })
 }
 
+/// Whether a process runs in a unit's cgroup, or in one below it.
+pub fn is_within(proc_dir: &Path, pid: rustix::process::Pid, unit: &str) -> bool {
+    let cgroup = proc_dir.join(pid.as_raw_nonzero().to_string()).join("cgroup");
+    // systemd puts `_` before names that the kernel uses itself.
+    let is_unit = |part: &str| part == unit || part.strip_prefix('_') == Some(unit);
+    path_of(&cgroup).is_some_and(|path| path.split('/').any(is_unit))
+}
+
 /// The innermost unit in a process's cgroup path, on cgroup v2 or on v1's systemd hierarchy.
 fn unit_of(cgroup: &Path) -> Option<String> {
+    let path = path_of(cgroup)?;
+    let is_unit = |part: &&str| part.ends_with(".service") || part.ends_with(".scope");
+    path.rsplit('/').find(is_unit).map(str::to_owned)
+}
+
+fn path_of(cgroup: &Path) -> Option<String> {
     let text = std::fs::read_to_string(cgroup).ok()?;
     let path = text
         .lines()
         .find_map(|line| line.split_once(":name=systemd:").map(|(_, path)| path))
         .filter(|path| *path != "/")
         .or_else(|| text.lines().find_map(|line| line.strip_prefix("0::")))?;
-    let is_unit = |part: &&str| part.ends_with(".service") || part.ends_with(".scope");
-    path.rsplit('/').find(is_unit).map(str::to_owned)
+    Some(path.to_owned())
 }
 
 #[cfg(test)]

@@ -28,19 +28,23 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-use super::command::{self, Ended, Streams};
+use super::{
+    aside::{self, Kind, Work},
+    command::{self, Ended, Streams},
+    pid_file::{self, Named},
+};
 
 /// Between TERM and KILL.
 const GRACE: Duration = Duration::from_secs(10);
-/// A pid file holds a number.
-const PID_FILE_BYTES_MAX: u64 = 64;
+/// An identity is two numbers.
+const IDENTITY_BYTES_MAX: u64 = 64;
 
 /// A process, told apart from a later one with the same pid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Identity {
-    pid: Pid,
+pub(super) struct Identity {
+    pub(super) pid: Pid,
     /// Field 22 of /proc/PID/stat, see proc(5).
-    started: u64,
+    pub(super) started: u64,
 }
 
 /// How a declared process stands.
@@ -159,26 +163,34 @@ impl Processes {
         timeout: Duration,
     ) -> Result<Identity, String> {
         let shown = process.start.shown();
+        let begun = pid_file::ticks_now();
         let finished = command::run(&process.start, timeout).await;
         if finished.ended != Ended::Code(0) {
             return Err(format!("`{shown}` did not end well ({:?}): {}", finished.ended, command::said(&finished)));
         }
-        let pid = bounded(pid_file).and_then(|text| text.trim().parse().ok()).and_then(Pid::from_raw);
-        let identity = pid.and_then(identity_of);
-        let identity =
-            identity.ok_or_else(|| format!("{} names no running process after `{shown}`", pid_file.display()))?;
-        self.adopt(&process.name, identity, false)?;
+        let (file, work) = (pid_file.to_owned(), Work::new(Kind::Own, pid_file.to_string_lossy()).on([pid_file]));
+        let named = aside::run(work, timeout, move || pid_file::named(&file, begun)).await;
+        let named = named.map_err(|late| late.to_string()).and_then(|named| named);
+        let named = named.map_err(|why| format!("{why}, after `{shown}`"))?;
+        let identity = named.identity;
+        self.watch(&process.name, named, false)?;
         Ok(identity)
     }
 
     /// Watches a process that is no child of this agent.
     fn adopt(&self, name: &str, identity: Identity, leads_group: bool) -> Result<Standing, String> {
-        let gone = |error: std::io::Error| format!("process {:?} cannot be watched: {error}", identity.pid);
-        let fd = pidfd_open(identity.pid, PidfdFlags::NONBLOCK).map_err(|error| gone(error.into()))?;
+        let named = pid_file::held(identity.pid)?;
         // The pid was taken before the fd: only now is it sure to be the same process.
-        if identity_of(identity.pid) != Some(identity) {
-            return Err(format!("process {:?} has ended", identity.pid));
+        if named.identity != identity {
+            return Err(format!("process {} has ended", identity.pid.as_raw_nonzero()));
         }
+        self.watch(name, named, leads_group)
+    }
+
+    fn watch(&self, name: &str, named: Named, leads_group: bool) -> Result<Standing, String> {
+        let Named { fd, identity } = named;
+        let gone =
+            |error: std::io::Error| format!("process {} cannot be watched: {error}", identity.pid.as_raw_nonzero());
         #[expect(
             deprecated,
             reason = "it owns the descriptor, which is what its successor wants promised in unsafe code"
@@ -287,7 +299,8 @@ async fn wait_for_end(fd: &AsyncFd<OwnedFd>) {
     let _ = fd.readable().await;
 }
 
-fn identity_of(pid: Pid) -> Option<Identity> {
+/// Which process has a pid now.
+pub(super) fn identity_of(pid: Pid) -> Option<Identity> {
     let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
     // The name in parentheses may hold anything, so the fields are counted after its end: state is the third.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
@@ -306,7 +319,7 @@ fn read_identity(file: &Path) -> Option<Identity> {
 fn bounded(file: &Path) -> Option<String> {
     use std::io::Read;
     let mut text = String::new();
-    fs::File::open(file).ok()?.take(PID_FILE_BYTES_MAX).read_to_string(&mut text).ok()?;
+    fs::File::open(file).ok()?.take(IDENTITY_BYTES_MAX).read_to_string(&mut text).ok()?;
     Some(text)
 }
 

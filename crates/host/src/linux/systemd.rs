@@ -13,5 +13,5 @@ pub use act::{perform, signal_main_if};
 pub use bus::{Bus, CallError};
 pub use inventory::inventory;
 pub use life::{control_group, figure, invocation, set_memory_high};
-pub use unit::{active_state, is_up, object_path, observe, processes};
+pub use unit::{active_state, is_up, object_path, observe, processes, user_of};
 pub use usage::usage;

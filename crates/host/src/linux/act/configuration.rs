@@ -1,76 +1,104 @@
 //! Keeps the last known good configuration of a unit and puts it back. Bounded, and never through a symbolic link.
+//!
+//! What is kept lies in the agent's own folder with its owner and mode, where nobody else comes. What is read and written
+//! lies where the unit's user may have a hand in it: see `owned_path`.
 
 use std::{
+    ffi::{OsStr, OsString},
     fs,
     path::{Path, PathBuf},
 };
 
 use ansai_model::{action::ActionOutcome, id::UnitName, text::Text};
 
+use crate::linux::owned_path::{self, Folder, Fresh, Kind, Ownership, Refused, Trusted};
+
 const FILES_MAX: usize = 1_000;
 const BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// What files of ours have in their names, which are nobody's configuration.
+const OURS: &str = ".ansai-";
 
-fn store(state_dir: &Path, unit: &UnitName) -> PathBuf {
-    state_dir.join("configurations").join(unit.as_str())
+/// A file of a configuration.
+struct File {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    ownership: Ownership,
+}
+
+/// What is put back: a file, and what is there instead.
+struct Change {
+    kept: File,
+    now: Option<(Vec<u8>, Ownership)>,
+}
+
+fn store(state_dir: &Path, unit: &UnitName) -> Result<PathBuf, Refused> {
+    owned_path::is_ours(state_dir)?;
+    Ok(state_dir.join("configurations").join(unit.as_str()))
 }
 
 /// Copies the files of `paths` into the state directory.
-pub(super) fn save(state_dir: &Path, unit: &UnitName, paths: &[String]) -> ActionOutcome {
-    let place = store(state_dir, unit);
-    let fresh = place.with_extension("new");
-    let copied = collect(paths).and_then(|files| {
-        let _ = fs::remove_dir_all(&fresh);
-        for file in &files {
-            copy(file, &below(&fresh, file))?;
-        }
-        let old = place.with_extension("old");
-        let _ = fs::remove_dir_all(&old);
-        if place.exists() {
-            fs::rename(&place, &old).map_err(|error| error.to_string())?;
-        }
-        fs::rename(&fresh, &place).map_err(|error| error.to_string())?;
-        Ok(files.len())
-    });
-    match copied {
+pub(super) fn save(state_dir: &Path, unit: &UnitName, paths: &[String], trusted: &Trusted) -> ActionOutcome {
+    match kept(state_dir, unit, paths, trusted) {
         Ok(count) => {
             ActionOutcome::Succeeded { note: Text::new(format!("{count} files of {unit} kept as last known good")) }
         }
-        Err(why) => ActionOutcome::Refused { why: Text::new(why) },
+        Err(why) => ActionOutcome::Refused { why: why.into() },
     }
 }
 
-/// Puts the kept copies back; what they replace is kept beside them as `.ansai-broken`.
-pub(super) fn restore(state_dir: &Path, unit: &UnitName, paths: &[String]) -> ActionOutcome {
-    let place = store(state_dir, unit);
-    if !place.is_dir() {
-        return ActionOutcome::Refused {
-            why: Text::new(format!("no last known good configuration of {unit} is kept")),
-        };
+/// Why a configuration would not be kept; nothing when it would be.
+pub(super) fn plan_save(state_dir: &Path, unit: &UnitName, paths: &[String], trusted: &Trusted) -> Vec<Text> {
+    let looked = store(state_dir, unit).and_then(|_| collect(paths.iter().map(PathBuf::from).collect(), trusted));
+    looked.err().map(|why| Text::new(format!("nothing: {why}"))).into_iter().collect()
+}
+
+fn kept(state_dir: &Path, unit: &UnitName, paths: &[String], trusted: &Trusted) -> Result<usize, Refused> {
+    let place = store(state_dir, unit)?;
+    let beside = |ending: &str| place.with_file_name(format!("{unit}.{ending}"));
+    let (fresh, old) = (beside("new"), beside("old"));
+    let files = collect(paths.iter().map(PathBuf::from).collect(), trusted)?;
+    let failed = |error: std::io::Error| Refused::said(&place, error.to_string());
+    private(&place.with_file_name("")).map_err(failed)?;
+    let _ = fs::remove_dir_all(&fresh);
+    private(&fresh).map_err(failed)?;
+    for file in &files {
+        let (folder, name) = Folder::above_or_make(&below(&fresh, &file.path), &Trusted::own())?;
+        Fresh::file(folder, &name, &file.bytes, file.ownership)?.commit()?;
     }
-    let kept =
-        paths.iter().map(|path| below(&place, Path::new(path)).to_string_lossy().into_owned()).collect::<Vec<_>>();
-    let files = match collect(&kept) {
-        Ok(files) => files,
-        Err(why) => return ActionOutcome::Refused { why: Text::new(why) },
+    let _ = fs::remove_dir_all(&old);
+    if place.exists() {
+        fs::rename(&place, &old).map_err(failed)?;
+    }
+    fs::rename(&fresh, &place).map_err(failed)?;
+    Ok(files.len())
+}
+
+/// A folder that only the agent's own user enters.
+fn private(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+}
+
+/// Puts the kept copies back; what they replace is kept beside them as `.ansai-broken`.
+pub(super) fn restore(state_dir: &Path, unit: &UnitName, paths: &[String], trusted: &Trusted) -> ActionOutcome {
+    let changes = match changes(state_dir, unit, paths, trusted) {
+        Ok(Some(changes)) => changes,
+        Ok(None) => return ActionOutcome::Refused { why: nothing_kept(unit) },
+        Err(why) => return ActionOutcome::Refused { why: why.into() },
     };
     let mut restored = Vec::new();
-    for file in files {
-        let Ok(relative) = file.strip_prefix(&place) else { continue };
-        let target = Path::new("/").join(relative);
-        let is_same = fs::read(&file).ok().is_some_and(|kept| fs::read(&target).is_ok_and(|now| now == kept));
-        if is_same {
-            continue;
+    for change in changes {
+        let target = change.kept.path.display().to_string();
+        if let Err(why) = put_back(change, trusted) {
+            let before = if restored.is_empty() {
+                String::new()
+            } else {
+                format!(" (put back before: {})", restored.join(", "))
+            };
+            return ActionOutcome::Failed { why: Text::new(format!("{why}{before}")) };
         }
-        let broken = PathBuf::from(format!("{}.ansai-broken", target.display()));
-        if target.exists()
-            && let Err(why) = copy(&target, &broken)
-        {
-            return ActionOutcome::Failed { why: Text::new(why) };
-        }
-        if let Err(why) = copy(&file, &target) {
-            return ActionOutcome::Failed { why: Text::new(why) };
-        }
-        restored.push(target.display().to_string());
+        restored.push(target);
     }
     match restored.is_empty() {
         true => ActionOutcome::NotNeeded { why: "the configuration is the last known good one".into() },
@@ -78,49 +106,130 @@ pub(super) fn restore(state_dir: &Path, unit: &UnitName, paths: &[String]) -> Ac
     }
 }
 
+/// What putting the kept copies back would do, or why it would do nothing.
+pub(super) fn plan_restore(state_dir: &Path, unit: &UnitName, paths: &[String], trusted: &Trusted) -> Vec<Text> {
+    match changes(state_dir, unit, paths, trusted) {
+        Ok(None) => vec![Text::new(format!("nothing: {}", nothing_kept(unit)))],
+        Ok(Some(changes)) => {
+            let words = |change: &Change| {
+                let keeping = if change.now.is_some() { ", keeping what is there" } else { "" };
+                Text::new(format!("put {} back{keeping}", change.kept.path.display()))
+            };
+            changes.iter().map(words).collect()
+        }
+        Err(why) => vec![Text::new(format!("nothing: {why}"))],
+    }
+}
+
+fn nothing_kept(unit: &UnitName) -> Text {
+    Text::new(format!("no last known good configuration of {unit} is kept"))
+}
+
+/// The kept files that differ from what is there; nothing when none are kept.
+fn changes(
+    state_dir: &Path,
+    unit: &UnitName,
+    paths: &[String],
+    trusted: &Trusted,
+) -> Result<Option<Vec<Change>>, Refused> {
+    let place = store(state_dir, unit)?;
+    if !place.is_dir() {
+        return Ok(None);
+    }
+    let kept = paths.iter().map(|path| below(&place, Path::new(path))).collect();
+    let mut changes = Vec::new();
+    for mut file in collect(kept, &Trusted::own())? {
+        let Ok(relative) = file.path.strip_prefix(&place) else { continue };
+        file.path = Path::new("/").join(relative);
+        let now = match Folder::above(&file.path, trusted) {
+            Ok((folder, name)) => match folder.file(&name)? {
+                Some(found) => Some((found.bytes(BYTES_MAX)?, found.ownership())),
+                None => None,
+            },
+            Err(Refused::Missing { .. }) => None,
+            Err(refused) => return Err(refused),
+        };
+        if now.as_ref().is_none_or(|(bytes, _)| *bytes != file.bytes) {
+            changes.push(Change { kept: file, now });
+        }
+    }
+    Ok(Some(changes))
+}
+
+fn put_back(change: Change, trusted: &Trusted) -> Result<(), Refused> {
+    let Change { kept, now } = change;
+    if let Some((bytes, ownership)) = now {
+        let (folder, name) = Folder::above(&kept.path, trusted)?;
+        let mut broken = name;
+        broken.push(".ansai-broken");
+        Fresh::file(folder, &broken, &bytes, ownership)?.commit()?;
+    }
+    let (folder, name) = Folder::above_or_make(&kept.path, trusted)?;
+    Fresh::file(folder, &name, &kept.bytes, kept.ownership)?.commit()
+}
+
 fn below(place: &Path, file: &Path) -> PathBuf {
     place.join(file.strip_prefix("/").unwrap_or(file))
 }
 
-/// Copies into a temporary file beside the target and renames it, so that the target is whole at any moment.
-fn copy(from: &Path, to: &Path) -> Result<(), String> {
-    let words = |error: std::io::Error| format!("{}: {error}", to.display());
-    if let Some(parent) = to.parent() {
-        fs::create_dir_all(parent).map_err(words)?;
+/// The regular files at and below the paths; symbolic links are passed over.
+fn collect(paths: Vec<PathBuf>, trusted: &Trusted) -> Result<Vec<File>, Refused> {
+    let mut collected = Collected::default();
+    for path in paths {
+        match Folder::above(&path, trusted) {
+            Ok((folder, name)) => collected.take(&folder, &name, &path)?,
+            Err(Refused::Missing { .. }) => {}
+            Err(refused) => return Err(refused),
+        }
     }
-    let fresh = PathBuf::from(format!("{}.ansai-new", to.display()));
-    fs::copy(from, &fresh).map_err(words)?;
-    if let Ok(meta) = fs::metadata(from) {
-        use std::os::unix::fs::MetadataExt;
-        std::os::unix::fs::chown(&fresh, Some(meta.uid()), Some(meta.gid())).map_err(words)?;
-    }
-    fs::rename(&fresh, to).map_err(words)
+    collected.files.sort_by(|one, other| one.path.cmp(&other.path));
+    Ok(collected.files)
 }
 
-/// The regular files at and below the paths; symbolic links are passed over.
-fn collect(paths: &[String]) -> Result<Vec<PathBuf>, String> {
-    let mut found = Vec::new();
-    let mut bytes = 0;
-    let mut todo: Vec<PathBuf> = paths.iter().map(PathBuf::from).collect();
-    while let Some(path) = todo.pop() {
-        let meta = match fs::symlink_metadata(&path) {
-            Ok(meta) => meta,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(format!("{}: {error}", path.display())),
-        };
-        if meta.is_dir() {
-            let entries = fs::read_dir(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-            todo.extend(entries.flatten().map(|entry| entry.path()).take(FILES_MAX));
-        } else if meta.is_file() && !path.to_string_lossy().contains(".ansai-") {
-            bytes += meta.len();
-            found.push(path);
+#[derive(Default)]
+struct Collected {
+    files: Vec<File>,
+    bytes: u64,
+    looked_at: usize,
+}
+
+impl Collected {
+    /// What lies under a name, and below it.
+    fn take(&mut self, folder: &Folder, name: &OsStr, top: &Path) -> Result<(), Refused> {
+        let mut todo: Vec<(Folder, Vec<OsString>)> = vec![(folder.again()?, vec![name.to_owned()])];
+        while let Some((folder, names)) = todo.last_mut() {
+            let Some(name) = names.pop() else {
+                todo.pop();
+                continue;
+            };
+            self.looked_at += 1;
+            self.must_fit(top)?;
+            let Some(found) = folder.find(&name)? else { continue };
+            let path = folder.path().join(&name);
+            match found.kind() {
+                Kind::Folder => {
+                    let below = folder.enter(&name)?;
+                    let names = below.names(FILES_MAX * 2)?;
+                    todo.push((below, names));
+                }
+                Kind::File if !name.to_string_lossy().contains(OURS) => {
+                    folder.judge(&found)?;
+                    let left = BYTES_MAX.saturating_sub(self.bytes);
+                    let bytes = found.bytes(left)?;
+                    self.bytes += bytes.len() as u64;
+                    self.files.push(File { path, bytes, ownership: found.ownership() });
+                }
+                Kind::File | Kind::Link | Kind::Other => {}
+            }
         }
-        if found.len() > FILES_MAX || todo.len() > FILES_MAX * 2 || bytes > BYTES_MAX {
-            return Err(format!("more than {FILES_MAX} files or {BYTES_MAX} bytes: declare fewer configuration paths"));
-        }
+        Ok(())
     }
-    found.sort();
-    Ok(found)
+
+    fn must_fit(&self, top: &Path) -> Result<(), Refused> {
+        let is_fine = self.files.len() <= FILES_MAX && self.looked_at <= FILES_MAX * 4;
+        let why = format!("more than {FILES_MAX} files or {BYTES_MAX} bytes: declare fewer configuration paths");
+        if is_fine { Ok(()) } else { Err(Refused::said(top, why)) }
+    }
 }
 
 #[cfg(test)]
@@ -134,13 +243,16 @@ mod tests {
         let paths = [file.to_str().expect("text").to_owned()];
         let unit = UnitName::new("app.service").expect("valid");
         let state = folder.path().join("state");
-        assert!(matches!(restore(&state, &unit, &paths), ActionOutcome::Refused { .. }));
+        let trusted = Trusted::own();
+        assert!(matches!(restore(&state, &unit, &paths, &trusted), ActionOutcome::Refused { .. }));
         fs::write(&file, "good").expect("written");
-        assert!(matches!(save(&state, &unit, &paths), ActionOutcome::Succeeded { .. }));
+        assert!(matches!(save(&state, &unit, &paths, &trusted), ActionOutcome::Succeeded { .. }));
         fs::write(&file, "broken").expect("written");
-        assert!(matches!(restore(&state, &unit, &paths), ActionOutcome::Succeeded { .. }));
+        let planned = plan_restore(&state, &unit, &paths, &trusted);
+        assert_eq!(planned[0].as_str(), format!("put {} back, keeping what is there", file.display()));
+        assert!(matches!(restore(&state, &unit, &paths, &trusted), ActionOutcome::Succeeded { .. }));
         assert_eq!(fs::read_to_string(&file).expect("there"), "good");
         assert_eq!(fs::read_to_string(folder.path().join("app.conf.ansai-broken")).expect("there"), "broken");
-        assert!(matches!(restore(&state, &unit, &paths), ActionOutcome::NotNeeded { .. }));
+        assert!(matches!(restore(&state, &unit, &paths, &trusted), ActionOutcome::NotNeeded { .. }));
     }
 }

@@ -1,23 +1,38 @@
 //! Puts declared files, directories and symbolic links right. What is right already is left alone.
+//!
+//! An entry's way belongs to root, or to the user whose the entry is to be: see `owned_path`.
 
-use std::{
-    fs,
-    io::ErrorKind,
-    os::unix::fs::{MetadataExt, PermissionsExt, symlink},
-    path::Path,
-};
+use std::path::Path;
 
 use ansai_model::{
     action::{ActionOutcome, EnvironmentEntry, EnvironmentKind},
     text::Text,
 };
 
+use crate::linux::owned_path::{Folder, Found, Fresh, Kind, Refused, Trusted, number};
+
+/// Whether something is done, or only said.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Doing {
+    Done,
+    Said,
+}
+
+/// Whom an entry is to belong to.
+struct Owners {
+    uid: Option<u32>,
+    gid: Option<u32>,
+}
+
 /// Puts every entry right; stops at the first that cannot be.
 pub(super) fn ensure(entries: &[EnvironmentEntry]) -> ActionOutcome {
     let mut done = Vec::new();
     for entry in entries {
-        match put_right(entry) {
+        match put_right(entry, Doing::Done) {
             Ok(changes) => done.extend(changes),
+            Err(why) if done.is_empty() && why.is_by_rule() => {
+                return ActionOutcome::Refused { why: Text::new(format!("{}: {why}", entry.path)) };
+            }
             Err(why) => {
                 let before =
                     if done.is_empty() { String::new() } else { format!(" (done before: {})", done.join(", ")) };
@@ -31,82 +46,138 @@ pub(super) fn ensure(entries: &[EnvironmentEntry]) -> ActionOutcome {
     }
 }
 
-fn put_right(entry: &EnvironmentEntry) -> Result<Vec<String>, String> {
+/// What would be done to each entry, or why nothing would.
+pub(super) fn plan(entries: &[EnvironmentEntry]) -> Vec<Text> {
+    let steps = entries.iter().flat_map(|entry| match put_right(entry, Doing::Said) {
+        Ok(changes) => changes,
+        Err(why) => vec![format!("nothing: {}: {why}", entry.path)],
+    });
+    steps.map(Text::new).collect()
+}
+
+fn put_right(entry: &EnvironmentEntry, doing: Doing) -> Result<Vec<String>, Refused> {
     let path = Path::new(&entry.path);
-    let words = |error: std::io::Error| error.to_string();
-    let found = match fs::symlink_metadata(path) {
-        Ok(meta) => Some(meta),
-        Err(error) if error.kind() == ErrorKind::NotFound => None,
-        Err(error) => return Err(words(error)),
+    let owners = owners(entry)?;
+    let trusted = Trusted::own().and(owners.uid);
+    let above = match doing {
+        Doing::Done if may_be_made(&entry.kind) => Folder::above_or_make(path, &trusted),
+        Doing::Done | Doing::Said => Folder::above(path, &trusted),
     };
+    let (folder, name) = match above {
+        // The way as far as it goes was looked at.
+        Err(Refused::Missing { .. }) if doing == Doing::Said && may_be_made(&entry.kind) => {
+            return Ok(vec![made(entry)]);
+        }
+        above => above?,
+    };
+    let kind = |what| Refused::Kind { step: path.to_owned(), what };
     let mut changes = Vec::new();
-    match (&entry.kind, &found) {
-        (EnvironmentKind::Directory, None) => {
-            fs::create_dir_all(path).map_err(words)?;
-            changes.push(format!("made the directory {}", entry.path));
+    let found = match (&entry.kind, folder.find(&name)?) {
+        (EnvironmentKind::File { create: false }, None) => return Err(kind("is missing, and is not to be made")),
+        (_, None) => {
+            changes.push(made(entry));
+            if doing == Doing::Said {
+                return Ok(changes);
+            }
+            match &entry.kind {
+                EnvironmentKind::Directory => folder.make_folder(&name)?,
+                EnvironmentKind::File { .. } => folder.make_file(&name)?,
+                EnvironmentKind::Symlink(to) => {
+                    Fresh::link(folder, &name, Path::new(to))?.commit()?;
+                    return Ok(changes);
+                }
+            }
         }
-        (EnvironmentKind::Directory, Some(meta)) if !meta.is_dir() => return Err("is no directory".into()),
-        (EnvironmentKind::File { create: false }, None) => return Err("is missing, and is not to be made".into()),
-        (EnvironmentKind::File { create: true }, None) => {
-            fs::File::create_new(path).map_err(words)?;
-            changes.push(format!("made the empty file {}", entry.path));
+        (EnvironmentKind::Symlink(to), Some(found)) => return relink(entry, &folder, &found, to, doing),
+        (_, Some(found)) if found.kind() == Kind::Link => {
+            return Err(Refused::Link { step: path.to_owned(), owner: found.ownership().uid });
         }
-        (EnvironmentKind::File { .. }, Some(meta)) if !meta.is_file() => return Err("is no regular file".into()),
-        (EnvironmentKind::Symlink(to), None) => {
-            symlink(to, path).map_err(words)?;
-            changes.push(format!("made the link {} to {to}", entry.path));
+        (EnvironmentKind::Directory, Some(found)) if found.kind() != Kind::Folder => {
+            return Err(kind("is no directory"));
         }
-        (EnvironmentKind::Symlink(to), Some(meta)) => return relink(path, to, meta.is_symlink()),
-        (EnvironmentKind::Directory | EnvironmentKind::File { .. }, Some(_)) => {}
-    }
-    if let Some(mode) = entry.mode {
-        let now = fs::symlink_metadata(path).map_err(words)?.permissions().mode() & 0o7777;
-        if now != mode {
-            fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(words)?;
-            changes.push(format!("set the mode of {} to {mode:o} (was {now:o})", entry.path));
+        (EnvironmentKind::File { .. }, Some(found)) if found.kind() != Kind::File => {
+            return Err(kind("is no regular file"));
         }
-    }
-    changes.extend(give_to(entry, path)?);
+        (EnvironmentKind::Directory | EnvironmentKind::File { .. }, Some(found)) => found,
+    };
+    folder.judge(&found)?;
+    changes.extend(give_to(entry, &found, &owners, doing)?);
     Ok(changes)
 }
 
-fn relink(path: &Path, to: &str, is_link: bool) -> Result<Vec<String>, String> {
-    if !is_link {
-        return Err("is no symbolic link".into());
+/// Whether what is missing of an entry is made, its way included.
+fn may_be_made(kind: &EnvironmentKind) -> bool {
+    match kind {
+        EnvironmentKind::Directory => true,
+        EnvironmentKind::File { .. } | EnvironmentKind::Symlink(_) => false,
     }
-    let was = fs::read_link(path).map_err(|error| error.to_string())?;
+}
+
+fn made(entry: &EnvironmentEntry) -> String {
+    match &entry.kind {
+        EnvironmentKind::Directory => format!("made the directory {}", entry.path),
+        EnvironmentKind::File { .. } => format!("made the empty file {}", entry.path),
+        EnvironmentKind::Symlink(to) => format!("made the link {} to {to}", entry.path),
+    }
+}
+
+fn relink(
+    entry: &EnvironmentEntry,
+    folder: &Folder,
+    found: &Found,
+    to: &str,
+    doing: Doing,
+) -> Result<Vec<String>, Refused> {
+    let path = Path::new(&entry.path);
+    if found.kind() != Kind::Link {
+        return Err(Refused::Kind { step: path.to_owned(), what: "is no symbolic link" });
+    }
+    let was = found.leads_to()?;
     if was == Path::new(to) {
         return Ok(Vec::new());
     }
-    fs::remove_file(path).and_then(|()| symlink(to, path)).map_err(|error| error.to_string())?;
+    if doing == Doing::Done {
+        Fresh::link(folder.again()?, path.file_name().unwrap_or_default(), Path::new(to))?.commit()?;
+    }
     // Whoever wants it back must know what it was.
     Ok(vec![format!("pointed the link {} to {to} (was {})", path.display(), was.display())])
 }
 
-fn give_to(entry: &EnvironmentEntry, path: &Path) -> Result<Option<String>, String> {
+fn owners(entry: &EnvironmentEntry) -> Result<Owners, Refused> {
     let lookup = |file: &str, name: &Option<String>| match name {
         None => Ok(None),
-        Some(name) => number(file, name).map(Some).ok_or_else(|| format!("`{name}` is not in {file}")),
+        Some(name) => {
+            number(file, name).map(Some).ok_or_else(|| Refused::said(&entry.path, format!("`{name}` is not in {file}")))
+        }
     };
-    let (owner, group) = (lookup("/etc/passwd", &entry.owner)?, lookup("/etc/group", &entry.group)?);
-    let meta = fs::symlink_metadata(path).map_err(|error| error.to_string())?;
-    let is_right = owner.is_none_or(|uid| uid == meta.uid()) && group.is_none_or(|gid| gid == meta.gid());
-    if is_right {
-        return Ok(None);
-    }
-    std::os::unix::fs::lchown(path, owner, group).map_err(|error| error.to_string())?;
-    Ok(Some(format!("set the owner of {} (was {}:{})", entry.path, meta.uid(), meta.gid())))
+    Ok(Owners { uid: lookup("/etc/passwd", &entry.owner)?, gid: lookup("/etc/group", &entry.group)? })
 }
 
-/// The number of a user or a group by its name, from `/etc/passwd` or `/etc/group`.
-pub(in crate::linux) fn number(file: &str, name: &str) -> Option<u32> {
-    let text = fs::read_to_string(file).ok()?;
-    let line = text.lines().find(|line| line.split(':').next() == Some(name))?;
-    line.split(':').nth(2)?.parse().ok()
+fn give_to(entry: &EnvironmentEntry, found: &Found, owners: &Owners, doing: Doing) -> Result<Vec<String>, Refused> {
+    let mut changes = Vec::new();
+    let was = found.ownership();
+    let is_right = owners.uid.is_none_or(|uid| uid == was.uid) && owners.gid.is_none_or(|gid| gid == was.gid);
+    if !is_right {
+        match doing {
+            Doing::Done => found.give(owners.uid, owners.gid)?,
+            Doing::Said => found.may_be_given(owners.uid, owners.gid)?,
+        }
+        changes.push(format!("set the owner of {} (was {}:{})", entry.path, was.uid, was.gid));
+    }
+    if let Some(mode) = entry.mode.filter(|mode| *mode != was.mode) {
+        match doing {
+            Doing::Done => found.set_mode(mode)?,
+            Doing::Said => found.may_have_mode(mode)?,
+        }
+        changes.push(format!("set the mode of {} to {mode:o} (was {:o})", entry.path, was.mode));
+    }
+    Ok(changes)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
     use super::*;
 
     #[test]

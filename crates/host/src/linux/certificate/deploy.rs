@@ -13,17 +13,18 @@ use ansai_model::{
 use super::{
     kept::{self, By},
     pem,
-    place::{self, Now, Ownership, Prepared},
+    place::{self, Fresh, Now, Ownership, Trusted},
     read,
     store::{Mark, Store},
 };
-use crate::linux::{LinuxHost, act, command, systemd};
+use crate::linux::{LinuxHost, command, owned_path::number, systemd};
 
 /// A file that must have these bytes.
 struct Wanted {
     path: PathBuf,
     bytes: Vec<u8>,
     ownership: Ownership,
+    trusted: Trusted,
 }
 
 /// A certificate with its key, as PEM.
@@ -49,8 +50,9 @@ pub(super) async fn deploy(host: &LinuxHost, deployment: &Deployment, run: &Acti
             true => Ok(()),
             false => kept::forget(&store, By::Renewal),
         });
-    let prepared = forgotten.and_then(|()| material(root, &store, deployment)).and_then(|material| {
-        let wanted = wanted(root, deployment, &material)?;
+    let users = host.users_of(&deployment.units).await;
+    let prepared = forgotten.and_then(|()| material(root, &store, deployment, &users)).and_then(|material| {
+        let wanted = wanted(root, deployment, &material, &users)?;
         Ok((material.is_staged, wanted))
     });
     let (is_staged, wanted) = match prepared {
@@ -65,7 +67,7 @@ pub(super) async fn deploy(host: &LinuxHost, deployment: &Deployment, run: &Acti
     }
     let changed: Vec<String> = wanted.iter().map(|file| file.path.display().to_string()).collect();
     let changed = if changed.is_empty() { "where it was renewed".to_owned() } else { changed.join(", ") };
-    if let Err(why) = put(&store, wanted) {
+    if let Err(why) = put(&store, wanted, &users) {
         return ActionOutcome::Failed { why: Text::new(why) };
     }
     let settled = settle(host, deployment, run).await;
@@ -91,12 +93,12 @@ pub(super) async fn deploy(host: &LinuxHost, deployment: &Deployment, run: &Acti
 }
 
 /// Keeps what is there, then puts everything in place: all is written and flushed before the first is renamed.
-fn put(store: &Store, wanted: Vec<Wanted>) -> Result<(), String> {
+fn put(store: &Store, wanted: Vec<Wanted>, users: &[u32]) -> Result<(), String> {
     let paths: Vec<PathBuf> = wanted.iter().map(|file| file.path.clone()).collect();
-    let prepared: Result<Vec<Prepared>, String> =
-        wanted.iter().map(|file| Prepared::new(&file.path, &file.bytes, file.ownership)).collect();
-    let prepared = prepared?;
-    kept::keep(store, By::Deployment, &paths)?;
+    let written = |file: &Wanted| place::prepared(&file.path, &file.bytes, file.ownership, &file.trusted);
+    let prepared: Vec<Fresh> = wanted.iter().map(written).collect::<Result<_, _>>()?;
+    let owners: Vec<u32> = wanted.iter().flat_map(|file| file.trusted.users()).chain(users.iter().copied()).collect();
+    kept::keep(store, By::Deployment, &paths, &owners)?;
     store.mark(Mark::Deploying, "")?;
     for file in prepared {
         if let Err(why) = file.commit() {
@@ -152,8 +154,9 @@ async fn reload(host: &LinuxHost, units: &[UnitName], run: &ActionRun) -> Result
 }
 
 /// What is to be put in place: the renewed one that waits, or the one in the declared file.
-fn material(root: &Path, store: &Store, deployment: &Deployment) -> Result<Material, String> {
+fn material(root: &Path, store: &Store, deployment: &Deployment, users: &[u32]) -> Result<Material, String> {
     let source = &deployment.source;
+    let trusted = trusted(source, users)?;
     let material = match store.staged() {
         Some((chain, key)) => Material {
             chain: String::from_utf8_lossy(&chain).into_owned(),
@@ -161,9 +164,9 @@ fn material(root: &Path, store: &Store, deployment: &Deployment) -> Result<Mater
             is_staged: true,
         },
         None => {
-            let text = |path: &str| match read::bytes(&read::below(root, path)) {
-                Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-                Err(error) => Err(format!("{path}: {error}")),
+            let text = |path: &str| {
+                let bytes = place::source(&read::below(root, path), &trusted);
+                bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
             };
             let whole = text(&source.certificate)?;
             let key = match &source.key {
@@ -185,53 +188,68 @@ fn material(root: &Path, store: &Store, deployment: &Deployment) -> Result<Mater
 }
 
 /// The files that are not as they should be.
-fn wanted(root: &Path, deployment: &Deployment, material: &Material) -> Result<Vec<Wanted>, String> {
+fn wanted(root: &Path, deployment: &Deployment, material: &Material, users: &[u32]) -> Result<Vec<Wanted>, String> {
     let source = material.is_staged.then_some(&deployment.source);
     let mut wanted = Vec::new();
     for place in source.into_iter().chain(&deployment.copies) {
-        files(root, place, material, &mut wanted)?;
+        files(root, place, material, users, &mut wanted)?;
     }
     wanted.retain(|file| {
-        let is_same = read::bytes(&file.path).is_ok_and(|found| found == file.bytes);
-        !is_same || place::now(&file.path) != Ok(Now::File(file.ownership))
+        let is_same = place::bytes(&file.path, &file.trusted).is_ok_and(|found| found == file.bytes);
+        !is_same || place::now(&file.path, &file.trusted) != Ok(Now::File(file.ownership))
     });
     Ok(wanted)
 }
 
 /// The files of a place: the key first, so that a server that starts in between finds no certificate without its key.
-fn files(root: &Path, place: &Place, material: &Material, wanted: &mut Vec<Wanted>) -> Result<(), String> {
+fn files(
+    root: &Path,
+    place: &Place,
+    material: &Material,
+    users: &[u32],
+    wanted: &mut Vec<Wanted>,
+) -> Result<(), String> {
     let key = || material.key.as_deref().ok_or_else(|| "the declared file has no key to be put in place".to_owned());
+    let trusted = trusted(place, users)?;
     let mut certificate = material.chain.clone();
     if let KeyPlace::Apart(path) = &place.key {
         let path = read::below(root, path);
-        wanted.push(Wanted { bytes: key()?.as_bytes().to_vec(), ownership: ownership(place, &path, true)?, path });
+        let ownership = ownership(place, &path, true, &trusted)?;
+        wanted.push(Wanted { bytes: key()?.as_bytes().to_vec(), ownership, path, trusted: trusted.clone() });
     }
     let holds_key = place.key == KeyPlace::Inside;
     if holds_key {
         certificate.push_str(key()?);
     }
     let path = read::below(root, &place.certificate);
-    let ownership = ownership(place, &path, holds_key)?;
-    wanted.push(Wanted { bytes: certificate.into_bytes(), ownership, path });
+    let ownership = ownership(place, &path, holds_key, &trusted)?;
+    wanted.push(Wanted { bytes: certificate.into_bytes(), ownership, path, trusted });
     Ok(())
 }
 
+/// Whose the way to a place may be: its declared owner's, and who reads the certificate.
+fn trusted(place: &Place, users: &[u32]) -> Result<Trusted, String> {
+    let owner = place.owner.as_deref().map(user).transpose()?;
+    Ok(Trusted::own().and(owner).and(users.iter().copied()))
+}
+
+fn user(name: &str) -> Result<u32, String> {
+    number("/etc/passwd", name).ok_or_else(|| format!("`{name}` is not in /etc/passwd"))
+}
+
 /// As declared, or as it is, or root's; a key is never for all to read.
-fn ownership(place: &Place, path: &Path, holds_key: bool) -> Result<Ownership, String> {
-    let now = match place::now(path)? {
+fn ownership(place: &Place, path: &Path, holds_key: bool, trusted: &Trusted) -> Result<Ownership, String> {
+    let now = match place::now(path, trusted)? {
         Now::File(now) => Some(now),
         Now::Nothing | Now::Link(_) | Now::Other => None,
     };
-    let number = |name: &Option<String>, file: &str, now: Option<u32>, own: u32| match name {
-        Some(name) => act::number(file, name).ok_or_else(|| format!("`{name}` is not in {file}")),
-        None => Ok(now.unwrap_or(own)),
-    };
-    let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let group = |name: &String| number("/etc/group", name).ok_or_else(|| format!("`{name}` is not in /etc/group"));
+    let (own, own_group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     let usual = if holds_key { 0o600 } else { 0o644 };
     let mode = place.mode.or(now.map(|now| now.mode)).unwrap_or(usual);
     Ok(Ownership {
-        uid: number(&place.owner, "/etc/passwd", now.map(|now| now.uid), uid)?,
-        gid: number(&place.group, "/etc/group", now.map(|now| now.gid), gid)?,
+        uid: place.owner.as_deref().map(user).transpose()?.or(now.map(|now| now.uid)).unwrap_or(own),
+        gid: place.group.as_ref().map(group).transpose()?.or(now.map(|now| now.gid)).unwrap_or(own_group),
         mode: if holds_key { mode & 0o770 } else { mode },
     })
 }
@@ -285,11 +303,11 @@ pub(super) async fn put_back(host: &LinuxHost, what: &PutBack, run: &ActionRun) 
 }
 
 /// What a deployment would do.
-pub(super) fn plan(host: &LinuxHost, deployment: &Deployment) -> Vec<String> {
+pub(super) fn plan(host: &LinuxHost, deployment: &Deployment, users: &[u32]) -> Vec<String> {
     let root = &host.inner.options.root;
     let prepared = Store::open(&host.inner.options.state_dir, &deployment.name)
-        .and_then(|store| material(root, &store, deployment))
-        .and_then(|material| wanted(root, deployment, &material));
+        .and_then(|store| material(root, &store, deployment, users))
+        .and_then(|material| wanted(root, deployment, &material, users));
     let files = match prepared {
         Ok(files) if files.is_empty() => return vec!["nothing: every place has this certificate already".into()],
         Ok(files) => files,

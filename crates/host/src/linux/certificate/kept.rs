@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    place::{self, Now, Ownership, Prepared},
+    place::{self, Now, Ownership, Trusted},
     read,
     store::{self, Mark, Store},
 };
@@ -30,12 +30,30 @@ impl By {
             Self::Deployment => "kept-deployment",
         }
     }
+
+    /// Whose the ways may be. What a renewer writes lies where it is declared, and gets back what was there: that harms
+    /// nobody but the owner of that place.
+    fn trusted(self, users: &[u32]) -> Trusted {
+        match self {
+            Self::Renewal => Trusted::own().and_one_other(),
+            Self::Deployment => Trusted::own().and(users.iter().copied()),
+        }
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Entry {
     path: PathBuf,
     was: Was,
+    /// Whose the way to it may be, besides root's and ours.
+    #[serde(default)]
+    users: Vec<u32>,
+}
+
+impl Entry {
+    fn trusted(&self, by: By) -> Trusted {
+        by.trusted(&self.users)
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -46,8 +64,9 @@ enum Was {
     Link { to: PathBuf },
 }
 
-/// Keeps what is in these places now; what was kept by the same step before is forgotten.
-pub(super) fn keep(store: &Store, by: By, paths: &[PathBuf]) -> Result<(), String> {
+/// Keeps what is in these places now; what was kept by the same step before is forgotten. The ways to them may belong to
+/// these users.
+pub(super) fn keep(store: &Store, by: By, paths: &[PathBuf], users: &[u32]) -> Result<(), String> {
     if paths.len() > PLACES_MAX {
         return Err(format!("{} places are more than the {PLACES_MAX} that are kept", paths.len()));
     }
@@ -55,18 +74,19 @@ pub(super) fn keep(store: &Store, by: By, paths: &[PathBuf]) -> Result<(), Strin
     store::remove_dir(&fresh)?;
     store::private_dir(&fresh)?;
     let mut entries = Vec::new();
+    let trusted = by.trusted(users);
     for (index, path) in paths.iter().enumerate() {
-        let was = match place::now(path)? {
+        let was = match place::now(path, &trusted)? {
             Now::Nothing => Was::Nothing,
             Now::Link(to) => Was::Link { to },
             Now::Other => return Err(format!("{} is there and is no file", path.display())),
             Now::File(Ownership { uid, gid, mode }) => {
-                let bytes = read::bytes(path).map_err(|error| format!("{}: {error}", path.display()))?;
+                let bytes = place::bytes(path, &trusted)?;
                 store::write_private(&fresh.join(index.to_string()), &bytes)?;
                 Was::File { uid, gid, mode }
             }
         };
-        entries.push(Entry { path: path.clone(), was });
+        entries.push(Entry { path: path.clone(), was, users: users.to_vec() });
     }
     let index = serde_json::to_vec(&entries).map_err(|error| error.to_string())?;
     store::write_private(&fresh.join("index.json"), &index)?;
@@ -128,19 +148,19 @@ pub(super) fn put_back(store: &Store, by: By) -> Result<Vec<String>, String> {
     let mut prepared = Vec::new();
     let mut removed = Vec::new();
     for (index, entry) in entries(&folder)?.iter().enumerate() {
-        let path = &entry.path;
-        match (&entry.was, place::now(path)?) {
+        let (path, trusted) = (&entry.path, entry.trusted(by));
+        match (&entry.was, place::now(path, &trusted)?) {
             (Was::Nothing, Now::Nothing) => {}
-            (Was::Nothing, Now::File(_) | Now::Link(_)) => removed.push(path.clone()),
+            (Was::Nothing, Now::File(_) | Now::Link(_)) => removed.push((path.clone(), trusted)),
             (Was::Link { to }, Now::Link(now)) if *to == now => {}
-            (Was::Link { to }, _) => prepared.push(Prepared::link(path, to)?),
+            (Was::Link { to }, _) => prepared.push(place::prepared_link(path, to, &trusted)?),
             (Was::File { uid, gid, mode }, now) => {
                 let kept = folder.join(index.to_string());
                 let bytes = read::bytes(&kept).map_err(|error| format!("{}: {error}", kept.display()))?;
                 let ownership = Ownership { uid: *uid, gid: *gid, mode: *mode };
-                let is_same = now == Now::File(ownership) && read::bytes(path).is_ok_and(|found| found == bytes);
-                if !is_same {
-                    prepared.push(Prepared::new(path, &bytes, ownership)?);
+                let is_same = || place::bytes(path, &trusted).is_ok_and(|found| found == bytes);
+                if now != Now::File(ownership) || !is_same() {
+                    prepared.push(place::prepared(path, &bytes, ownership, &trusted)?);
                 }
             }
             (Was::Nothing, Now::Other) => return Err(format!("{} is there and is no file", path.display())),
@@ -151,8 +171,8 @@ pub(super) fn put_back(store: &Store, by: By) -> Result<Vec<String>, String> {
         changed.push(file.path().display().to_string());
         file.commit()?;
     }
-    for path in removed {
-        std::fs::remove_file(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    for (path, trusted) in removed {
+        place::remove(&path, &trusted)?;
         changed.push(path.display().to_string());
     }
     forget(store, by)?;

@@ -1,26 +1,11 @@
-//! Puts one file in its place: written beside it with its owner and mode, flushed to the disk, then renamed, so that
-//! whoever reads finds the old one or the new one. Never through a symbolic link: the place behind it may be another's.
+//! The places of certificates: what is there, and a file or link that is put there whole. Never through a symbolic link of
+//! somebody else's, see `owned_path`.
 
-use std::{
-    ffi::OsString,
-    fs::File,
-    io::{ErrorKind, Write},
-    os::fd::OwnedFd,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Uid};
-
-/// Who owns a file, and who may do what with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ownership {
-    /// User.
-    pub(super) uid: u32,
-    /// Group.
-    pub(super) gid: u32,
-    /// Permission bits.
-    pub(super) mode: u32,
-}
+use super::read;
+use crate::linux::owned_path::{self, Folder, Kind, Refused};
+pub(super) use crate::linux::owned_path::{Fresh, Ownership, Trusted};
 
 /// What is in a place now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,109 +21,77 @@ pub(super) enum Now {
 }
 
 /// What is in a place now; links are not followed.
-pub(super) fn now(path: &Path) -> Result<Now, String> {
-    let found = match rustix::fs::lstat(path) {
-        Ok(found) => found,
-        Err(error) if std::io::Error::from(error).kind() == ErrorKind::NotFound => return Ok(Now::Nothing),
-        Err(error) => return Err(format!("{}: {error}", path.display())),
+///
+/// # Errors
+/// When somebody else than whom we trust has a hand in the way to it, or it may be another's file.
+pub(super) fn now(path: &Path, trusted: &Trusted) -> Result<Now, String> {
+    let (folder, name) = match Folder::above(path, trusted) {
+        Err(Refused::Missing { .. }) => return Ok(Now::Nothing),
+        above => above?,
     };
-    Ok(match FileType::from_raw_mode(found.st_mode) {
-        FileType::RegularFile => {
-            Now::File(Ownership { uid: found.st_uid, gid: found.st_gid, mode: found.st_mode & 0o7777 })
+    let Some(found) = folder.find(&name)? else { return Ok(Now::Nothing) };
+    Ok(match found.kind() {
+        Kind::File => {
+            folder.judge(&found)?;
+            Now::File(found.ownership())
         }
-        FileType::Symlink => {
-            Now::Link(std::fs::read_link(path).map_err(|error| format!("{}: {error}", path.display()))?)
-        }
-        _ => Now::Other,
+        Kind::Link => Now::Link(found.leads_to()?),
+        Kind::Folder | Kind::Other => Now::Other,
     })
 }
 
-/// A file that is written and flushed beside its place, and not there yet. Dropped without being committed, it leaves
-/// nothing behind.
-#[derive(Debug)]
-pub(super) struct Prepared {
-    folder: OwnedFd,
-    beside: OsString,
-    name: OsString,
-    path: PathBuf,
-    is_done: bool,
+/// The bytes of the file in a place.
+///
+/// # Errors
+/// As for [`now`], and when there is no file, or a larger one than a certificate's.
+pub(super) fn bytes(path: &Path, trusted: &Trusted) -> Result<Vec<u8>, String> {
+    let (folder, name) = Folder::above(path, trusted)?;
+    let found = folder.file(&name)?.ok_or_else(|| format!("{} does not exist", path.display()))?;
+    Ok(found.bytes(read::FILE_BYTES_MAX as u64)?)
 }
 
-impl Prepared {
-    /// Writes beside the place.
-    ///
-    /// # Errors
-    /// When the place is a symbolic link or no file, its folder does not exist, or writing fails.
-    pub(super) fn new(path: &Path, bytes: &[u8], ownership: Ownership) -> Result<Self, String> {
-        match now(path)? {
-            Now::Nothing | Now::File(_) => {}
-            Now::Link(to) => {
-                let to = to.display();
-                return Err(format!("{} is a symbolic link to {to}: declare the place itself", path.display()));
-            }
-            Now::Other => return Err(format!("{} is there and is no file", path.display())),
-        }
-        let prepared = Self::begin(path)?;
-        prepared.write(bytes, ownership).map_err(|error| format!("{}: {error}", path.display()))?;
-        Ok(prepared)
-    }
-
-    /// A symbolic link beside its place.
-    pub(super) fn link(path: &Path, to: &Path) -> Result<Self, String> {
-        let prepared = Self::begin(path)?;
-        rustix::fs::symlinkat(to, &prepared.folder, &prepared.beside)
-            .map_err(|error| format!("{}: {error}", path.display()))?;
-        Ok(prepared)
-    }
-
-    fn begin(path: &Path) -> Result<Self, String> {
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return Err(format!("{} is no place for a file", path.display()));
-        };
-        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
-        let folder = rustix::fs::open(parent, flags, Mode::empty())
-            .map_err(|error| format!("the folder {}: {error}", parent.display()))?;
-        let mut beside = OsString::from(".");
-        beside.push(name);
-        beside.push(".ansai-new");
-        // What an earlier attempt left when the host lost power.
-        let _ = rustix::fs::unlinkat(&folder, &beside, AtFlags::empty());
-        Ok(Self { folder, beside, name: name.to_owned(), path: path.to_owned(), is_done: false })
-    }
-
-    fn write(&self, bytes: &[u8], ownership: Ownership) -> std::io::Result<()> {
-        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
-        // Nobody else can read it before it has its owner and its mode.
-        let file = rustix::fs::openat(&self.folder, &self.beside, flags, Mode::RUSR | Mode::WUSR)?;
-        let mut file = File::from(file);
-        file.write_all(bytes)?;
-        let made = rustix::fs::fstat(&file)?;
-        if (made.st_uid, made.st_gid) != (ownership.uid, ownership.gid) {
-            let group = rustix::fs::Gid::from_raw(ownership.gid);
-            rustix::fs::fchown(&file, Some(Uid::from_raw(ownership.uid)), Some(group))?;
-        }
-        rustix::fs::fchmod(&file, Mode::from_raw_mode(ownership.mode))?;
-        file.sync_all()
-    }
-
-    /// Where it goes.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Puts it in its place, durably.
-    pub(super) fn commit(mut self) -> Result<(), String> {
-        rustix::fs::renameat(&self.folder, &self.beside, &self.folder, &self.name)
-            .map_err(|error| format!("{}: {error}", self.path.display()))?;
-        self.is_done = true;
-        rustix::fs::fsync(&self.folder).map_err(|error| format!("{}: {error}", self.path.display()))
-    }
+/// The bytes of a file that is to be copied, links included that only root may have made.
+///
+/// # Errors
+/// When it is not there, is larger than a certificate's, or somebody else than whom we trust can have put it there.
+pub(super) fn source(path: &Path, trusted: &Trusted) -> Result<Vec<u8>, String> {
+    let found = owned_path::follow(path, trusted)?;
+    found.may_be_copied()?;
+    Ok(found.bytes(read::FILE_BYTES_MAX as u64)?)
 }
 
-impl Drop for Prepared {
-    fn drop(&mut self) {
-        if !self.is_done {
-            let _ = rustix::fs::unlinkat(&self.folder, &self.beside, AtFlags::empty());
+/// Writes a file beside its place.
+///
+/// # Errors
+/// When the place is a symbolic link or no file, its folder does not exist or is not to be trusted, or writing fails.
+pub(super) fn prepared(path: &Path, bytes: &[u8], ownership: Ownership, trusted: &Trusted) -> Result<Fresh, String> {
+    match now(path, trusted)? {
+        Now::Nothing | Now::File(_) => {}
+        Now::Link(to) => {
+            let to = to.display();
+            return Err(format!("{} is a symbolic link to {to}: declare the place itself", path.display()));
         }
+        Now::Other => return Err(format!("{} is there and is no file", path.display())),
     }
+    let named = |why: Refused| format!("{}: {why}", path.display());
+    let (folder, name) = Folder::above(path, trusted).map_err(named)?;
+    Ok(Fresh::file(folder, &name, bytes, ownership)?)
+}
+
+/// A symbolic link beside its place.
+///
+/// # Errors
+/// As for [`prepared`].
+pub(super) fn prepared_link(path: &Path, to: &Path, trusted: &Trusted) -> Result<Fresh, String> {
+    let (folder, name) = Folder::above(path, trusted)?;
+    Ok(Fresh::link(folder, &name, to)?)
+}
+
+/// Takes away what is in a place.
+///
+/// # Errors
+/// As for [`now`], and when the system refuses.
+pub(super) fn remove(path: &Path, trusted: &Trusted) -> Result<(), String> {
+    let (folder, name) = Folder::above(path, trusted)?;
+    Ok(folder.remove(&name)?)
 }

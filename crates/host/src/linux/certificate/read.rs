@@ -7,8 +7,9 @@ use std::{
     sync::Arc,
 };
 
+pub(super) use ansai_model::domain::certificate::FILE_BYTES_MAX;
 use ansai_model::{
-    domain::certificate::{CHAIN_MAX, FILE_BYTES_MAX, KeyMatch},
+    domain::certificate::{CHAIN_MAX, KeyMatch},
     text::Text,
 };
 use rustix::fs::{Mode, OFlags};

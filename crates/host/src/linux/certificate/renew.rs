@@ -191,7 +191,7 @@ async fn by_command(
 ) -> Result<String, String> {
     let root = &host.inner.options.root;
     let was_usable = is_usable(&look(root, renewal));
-    kept::keep(store, By::Renewal, &written_by_renewer(root, renewal))?;
+    kept::keep(store, By::Renewal, &written_by_renewer(root, renewal), &[])?;
     store.mark(Mark::Renewing, "")?;
     let renewed = commanded(host, renewal, store, line, timeout).await;
     let renewed = match renewed {

@@ -1,7 +1,7 @@
 //! Shows an issuer that names are ours, and takes away what was shown: files below a web root, our own small web server,
 //! or records that commands set. What an issuer sends is untrusted: a token becomes a file's name only when it can be one.
 
-use std::{fs, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{ffi::OsString, net::SocketAddr, path::Path, time::Duration};
 
 use ansai_model::{domain::certificate::Solver, probe::CommandLine, time::Shown};
 use futures_util::{StreamExt, stream::FuturesUnordered};
@@ -10,9 +10,9 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use super::place::{Ownership, Prepared};
 use crate::linux::{
     command::{self, Ended},
+    owned_path::{Folder, Fresh, Ownership, Trusted},
     redact::Redactor,
 };
 
@@ -53,12 +53,12 @@ enum Display<'a> {
 }
 
 /// Files that are removed when this is dropped.
-struct Files(Vec<PathBuf>);
+struct Files(Folder, Vec<OsString>);
 
 impl Drop for Files {
     fn drop(&mut self) {
-        for path in &self.0 {
-            let _ = fs::remove_file(path);
+        for name in &self.1 {
+            let _ = self.0.remove(name);
         }
     }
 }
@@ -133,26 +133,20 @@ impl<'a> Proofs<'a> {
     }
 }
 
+/// Writes below the web root, which may belong to the web server's own user: what is written is for all to see.
 fn write_files(webroot: &str, proofs: &[Proof]) -> Result<Files, String> {
-    let root = PathBuf::from(webroot);
-    if !root.is_dir() {
-        return Err(format!("the web root {webroot} is no directory"));
-    }
-    let folder = root.join(CHALLENGES);
-    for link in [root.join(".well-known"), folder.clone()] {
-        if link.is_symlink() {
-            return Err(format!("{} is a symbolic link: nothing is written through it", link.display()));
-        }
-    }
-    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let mut files = Files(Vec::new());
+    let trusted = Trusted::own().and_one_other();
+    let root = Folder::open(Path::new(webroot), &trusted);
+    root.map_err(|why| format!("the web root {webroot} cannot be used: {why}"))?;
+    let folder = Folder::open_or_make(&Path::new(webroot).join(CHALLENGES), &trusted)?;
+    let mut files = Files(folder, Vec::new());
     let ids = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     for proof in proofs {
-        let path = folder.join(&proof.token);
+        let name = OsString::from(&proof.token);
         // The web server's user must be able to read it.
         let ownership = Ownership { uid: ids.0, gid: ids.1, mode: 0o644 };
-        Prepared::new(&path, proof.answer.as_bytes(), ownership)?.commit()?;
-        files.0.push(path);
+        Fresh::file(files.0.again()?, &name, proof.answer.as_bytes(), ownership)?.commit()?;
+        files.1.push(name);
     }
     Ok(files)
 }

@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::linux::owned_path::is_ours;
+
 /// The folder of one certificate.
 #[derive(Clone, Debug)]
 pub(super) struct Store {
@@ -18,12 +20,13 @@ impl Store {
     /// The folder of the certificate with this name; made when it is missing.
     ///
     /// # Errors
-    /// When the name could lead elsewhere, or the folder cannot be made.
+    /// When the name could lead elsewhere, the folder cannot be made, or others may write in the state directory.
     pub(super) fn open(state_dir: &Path, name: &str) -> Result<Self, String> {
         let is_fine = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         if name.is_empty() || name.len() > 100 || name.starts_with('.') || !name.chars().all(is_fine) {
             return Err(format!("`{}` is no name of a certificate", name.escape_debug()));
         }
+        is_ours(state_dir)?;
         let folder = state_dir.join("certificates").join(name);
         private_dir(&folder)?;
         Ok(Self { folder })

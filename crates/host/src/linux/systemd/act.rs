@@ -1,6 +1,9 @@
 //! What is done to units: jobs are queued and waited for; processes are reached by cgroup and pidfd, never by name.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use ansai_model::{
     action::{Action, ActionOutcome, ActionRun},
@@ -14,11 +17,13 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use crate::linux::{
     aside::{self, Kind, Work},
     drill::{break_file, file_to_break},
+    owned_path::Trusted,
+    port_owner,
 };
 
 use super::{
     bus::{Bus, CallError, MANAGER, MANAGER_PATH, UNIT},
-    unit::{processes, property},
+    unit::{processes, property, user_of},
 };
 
 /// Longest that a drill keeps a port taken.
@@ -155,6 +160,13 @@ pub async fn signal_main_if(
     if main_pid(bus, unit).await != Some(pid) {
         return Err(format!("{unit} has just got another main process"));
     }
+    // A pid file of the service's may have named another's process.
+    if !port_owner::is_within(Path::new("/proc"), pid, unit.as_str()) {
+        return Err(format!(
+            "process {} is called the main process of {unit}, and runs outside of it",
+            pid.as_raw_nonzero()
+        ));
+    }
     check(pid)?;
     pidfd_send_signal(&fd, signal).map_err(|error| format!("the signal could not be sent: {error}"))
 }
@@ -206,10 +218,11 @@ async fn take_port(bus: &Bus, unit: &UnitName, port: Option<u16>) -> Result<(), 
 async fn break_configuration(bus: &Bus, unit: &UnitName, paths: &[String]) -> Result<(), String> {
     let work = Work::new(Kind::Act, format!("the configuration of {unit}")).on(paths);
     let paths = paths.to_owned();
+    let trusted = Trusted::own().and(user_of(bus, unit).await);
     let breaks = move || {
         let path =
             file_to_break(&paths).ok_or_else(|| format!("{} is no file that could be broken", paths.join(", ")))?;
-        break_file(&path).map_err(|error| format!("{}: {error}", path.display()))
+        break_file(&path, &trusted).map_err(|error| format!("{}: {error}", path.display()))
     };
     aside::run(work, BREAK_TIME, breaks).await.map_err(|late| late.to_string())??;
     signal_main(bus, unit, Signal::KILL).await

@@ -14,6 +14,7 @@ use super::{
     bus::{Bus, CallError, MANAGER, MANAGER_PATH, PROPERTIES, UNIT},
     told::Properties,
 };
+use crate::linux::owned_path::number;
 
 pub(super) const SERVICE: &str = "org.freedesktop.systemd1.Service";
 /// What is of interest whatever the unit's state.
@@ -109,6 +110,26 @@ pub(super) async fn property(
 pub async fn is_up(bus: &Bus, unit: &UnitName) -> Result<bool, CallError> {
     let active = active_state(&text(property(bus, unit, UNIT, "ActiveState").await)?);
     Ok(!matches!(active, ActiveState::Inactive | ActiveState::Failed))
+}
+
+/// The user that a unit's processes run as, by its number; root when it names none.
+pub async fn user_of(bus: &Bus, unit: &UnitName) -> Option<u32> {
+    let name = text(property(bus, unit, SERVICE, "User").await);
+    if let Ok(name) = name
+        && !name.is_empty()
+    {
+        // A number is taken as such, and one that systemd made up for a while is known to it alone.
+        return match name.parse().ok().or_else(|| number("/etc/passwd", &name)) {
+            Some(uid) => Some(uid),
+            None => property(bus, unit, SERVICE, "UID")
+                .await
+                .ok()?
+                .downcast_ref::<u32>()
+                .ok()
+                .filter(|uid| *uid != u32::MAX),
+        };
+    }
+    Some(0)
 }
 
 /// The processes in the unit's cgroup.

@@ -118,7 +118,7 @@ async fn copies_are_put_in_place_once_and_can_be_put_back() {
     let bundle = Place { key: KeyPlace::Inside, mode: Some(0o664), ..bench.place("haproxy") };
     let alone = Place { key: KeyPlace::Nowhere, mode: Some(0o444), ..bench.place("alone") };
     let deployment = bench.deployment(vec![bench.place("b"), bundle, alone]);
-    let plan = plan(&bench.host, &CertificateAction::Deploy(deployment.clone()));
+    let plan = plan(&bench.host, &CertificateAction::Deploy(deployment.clone()), &[]);
     assert_eq!(plan.len(), 5, "what is done, and four files: {plan:?}");
     assert!(!bench.path("haproxy.pem").exists(), "a plan changes nothing");
     succeeded(bench.perform(CertificateAction::Deploy(deployment.clone())).await, "b.pem");
@@ -290,7 +290,7 @@ async fn a_renewer_that_writes_something_bad_is_told_of() {
     let outcome = bench.perform(CertificateAction::Revoke(revocation.clone())).await;
     refused(outcome, "no certificate was replaced");
     let store = Store::open(&bench.path("state"), "a").expect("made");
-    kept::keep(&store, kept::By::Deployment, &[bench.path("a.pem")]).expect("kept");
+    kept::keep(&store, kept::By::Deployment, &[bench.path("a.pem")], &[]).expect("kept");
     refused(bench.perform(CertificateAction::Revoke(revocation)).await, "the one in use");
 }
 
@@ -304,16 +304,18 @@ fn a_deployment_that_is_cut_off_leaves_the_old_or_the_new() {
         mode: 0o600,
     };
     fs::write(&path, "old").expect("written");
-    let prepared = place::Prepared::new(&path, b"new", ownership).expect("prepared");
+    let prepared = place::prepared(&path, b"new", ownership, &place::Trusted::own()).expect("prepared");
     assert_eq!(fs::read_to_string(&path).expect("there"), "old", "until it is committed");
     drop(prepared);
     assert_eq!(fs::read_dir(folder.path()).expect("read").count(), 1, "and nothing is left beside it");
     // What a power cut left beside the place is in nobody's way, even as a link to somewhere else.
     fs::write(folder.path().join("other"), "other").expect("written");
-    std::os::unix::fs::symlink(folder.path().join("other"), folder.path().join(".a.pem.ansai-new")).expect("linked");
-    place::Prepared::new(&path, b"new", ownership).expect("prepared").commit().expect("committed");
+    let left = folder.path().join(".a.pem.ansai-new-0123456789abcdef");
+    std::os::unix::fs::symlink(folder.path().join("other"), &left).expect("linked");
+    place::prepared(&path, b"new", ownership, &place::Trusted::own()).expect("prepared").commit().expect("committed");
     assert_eq!(fs::read_to_string(&path).expect("there"), "new");
     assert_eq!(fs::read_to_string(folder.path().join("other")).expect("there"), "other");
+    assert!(fs::symlink_metadata(left).is_err(), "and does not stay");
 }
 
 /// The places and what they hold when a deployment was cut off after its first file.
@@ -322,7 +324,7 @@ fn cut_off(bench: &Bench) -> (String, String) {
     bench.workshop.make("b", &["api.example.com"], 1);
     let old = (bench.read("b.pem"), bench.read("b.key"));
     let store = Store::open(&bench.path("state"), "a").expect("made");
-    kept::keep(&store, kept::By::Deployment, &[bench.path("b.key"), bench.path("b.pem")]).expect("kept");
+    kept::keep(&store, kept::By::Deployment, &[bench.path("b.key"), bench.path("b.pem")], &[]).expect("kept");
     store.mark(Mark::Deploying, "").expect("marked");
     fs::copy(bench.path("a.key"), bench.path("b.key")).expect("copied");
     old
@@ -349,7 +351,7 @@ async fn a_renewal_that_was_cut_off_is_put_back_before_the_next() {
     bench.workshop.make("a", &["api.example.com"], 1);
     let old = bench.read("a.key");
     let store = Store::open(&bench.path("state"), "a").expect("made");
-    kept::keep(&store, kept::By::Renewal, &[bench.path("a.pem"), bench.path("a.key")]).expect("kept");
+    kept::keep(&store, kept::By::Renewal, &[bench.path("a.pem"), bench.path("a.key")], &[]).expect("kept");
     store.mark(Mark::Renewing, "").expect("marked");
     fs::write(bench.path("a.key"), "half").expect("written");
     failed(bench.perform(CertificateAction::Renew(bench.renewal("exit 1"))).await, "code 1");

@@ -1,0 +1,128 @@
+//! Whom the agent obeys: its configuration, the programs that it runs, and its own folders, as only root or its own user
+//! may change them. `ansai check`, `ansai doctor`, the start and each reload ask here, so that they say the same.
+//!
+//! It deliberately changes nothing but the mode of the agent's own state folder.
+
+use std::{
+    collections::BTreeSet,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use ansai_config::{Configuration, Diagnostic, Diagnostics};
+use ansai_host::linux::{
+    owned_path::{self, Refused, Trusted},
+    programs,
+};
+use ansai_model::{
+    bundle::Bundle,
+    domain::service::ActiveState,
+    id::UnitName,
+    inventory::{Inventory, UnitFacts},
+};
+use anyhow::{Context, Result};
+
+/// Most things in the state folder that are looked at when others could write in it.
+const ENTRIES_MAX: usize = 10_000;
+
+/// What an agent begins with: its configuration, and a folder for its state that is its own.
+///
+/// # Errors
+/// As for [`load`] and [`own_folder`].
+pub fn begin(config: &Path, state_dir: &Path) -> Result<Configuration> {
+    let configuration = load(config)?;
+    own_folder(state_dir)?;
+    Ok(configuration)
+}
+
+/// Reads a configuration, and refuses one that others may change.
+///
+/// # Errors
+/// Everything that is wrong with it, or who may change it or a program that it names.
+pub fn load(path: &Path) -> Result<Configuration, Diagnostics> {
+    let configuration = ansai_config::load(path)?;
+    let mut wrong = files(path, &configuration);
+    // A unit for each pattern: what it would run is looked at before there is one.
+    let unit = |pattern: String| UnitName::new(pattern.replace(['*', '?'], "x")).ok();
+    let units = configuration.patterns().into_iter().filter_map(unit);
+    let units = units.map(|unit| UnitFacts::plain(unit, ActiveState::Active)).collect();
+    if let Ok(bundle) = configuration.bundle(&Inventory { units, ..Inventory::default() }, 1) {
+        wrong.extend(programs_of(&bundle));
+    }
+    if wrong.is_empty() { Ok(configuration) } else { Err(Diagnostics(wrong)) }
+}
+
+/// Whoever may change a file of the configuration, or a folder on the way to one.
+fn files(path: &Path, configuration: &Configuration) -> Vec<Diagnostic> {
+    let layers = configuration.layers().iter().map(|layer| layer.file.clone());
+    let places: BTreeSet<PathBuf> = layers.chain([path.to_owned()]).collect();
+    let mut said = BTreeSet::new();
+    let mut wrong = Vec::new();
+    for place in places.into_iter().filter_map(|place| std::path::absolute(place).ok()) {
+        let Err(why) = owned_path::is_settled(&place, &whom(&place)) else { continue };
+        // One folder is in the way of all its files.
+        if said.insert(why.to_string()) {
+            let what = format!("others can change the configuration: {why}");
+            wrong.push(Diagnostic::of_file(place.display().to_string(), what, &help(&why)));
+        }
+    }
+    wrong
+}
+
+/// Whom a file of the configuration may belong to: somebody who is not root and looks at another's counts its owner like
+/// root, for it is that one's agent that would obey it.
+fn whom(place: &Path) -> Trusted {
+    let owner = std::fs::metadata(place).map(|meta| meta.uid());
+    match owner {
+        Ok(owner) if !rustix::process::geteuid().is_root() => Trusted::own().and_own(owner),
+        _ => Trusted::own(),
+    }
+}
+
+/// The programs of a bundle that others may change.
+fn programs_of(bundle: &Bundle) -> Vec<Diagnostic> {
+    let found = programs::changeable(bundle).into_iter().map(|found| {
+        let runs_as = found.user.as_deref().unwrap_or("the agent");
+        let what = format!(
+            "{} runs {} as {runs_as}, but others can change it: {}",
+            found.holder,
+            found.program.display(),
+            found.why
+        );
+        let own = match (&found.why, &found.user) {
+            (Refused::Owner { .. }, None) => ", or declare with `user:` that it runs as its owner",
+            _ => "",
+        };
+        Diagnostic::of_file(found.program.display().to_string(), what, &format!("{}{own}", help(&found.why)))
+    });
+    found.collect()
+}
+
+fn help(why: &Refused) -> String {
+    why.mend().map_or_else(|| "have only root change it".to_owned(), |command| format!("run `{command}`"))
+}
+
+/// Makes sure that the agent's own folder is its own. One that is, and that others could write in, as a fresh volume of a
+/// container, is closed to them when nothing of theirs is in it.
+///
+/// # Errors
+/// Who else has a hand in it.
+pub fn own_folder(dir: &Path) -> Result<()> {
+    let dir = std::path::absolute(dir)?;
+    let Err(why) = owned_path::is_ours(&dir) else { return Ok(()) };
+    let uid = rustix::process::geteuid().as_raw();
+    let is_ours = std::fs::symlink_metadata(&dir).is_ok_and(|meta| meta.is_dir() && meta.uid() == uid);
+    let parent = dir.parent().map_or(Ok(()), owned_path::is_ours);
+    if !is_ours || parent.is_err() {
+        return Err(why).context("others than the agent can write where it keeps what it knows");
+    }
+    std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o700))?;
+    let mut entries = std::fs::read_dir(&dir)?.take(ENTRIES_MAX).flatten();
+    let foreign = entries.find(|entry| entry.metadata().is_ok_and(|meta| meta.uid() != uid || meta.is_symlink()));
+    match foreign {
+        Some(entry) => {
+            anyhow::bail!("{}: somebody else has put it there; look at it, and remove it", entry.path().display())
+        }
+        None => owned_path::is_ours(&dir).context("others than the agent can write where it keeps what it knows"),
+    }
+}
