@@ -139,7 +139,7 @@ impl Planted {
         };
         let age = maxage.map_or(String::new(), |days| format!("maxage {days}\n"));
         self.config +=
-            &format!("{folder}/*{index}.log {{\n  rotate {rotate}\n  {age}\n  {scheme}\n  {line}\n  {}\n}}\n", more.0);
+            &format!("{folder}/*.log {{\n  rotate {rotate}\n  {age}\n  {scheme}\n  {line}\n  {}\n}}\n", more.0);
         // It knows of every log that it was told of; the last run is the time at which the files are made here.
         let run = if *is_made { jiff::Zoned::now() } else { jiff::Zoned::now() - jiff::Span::new().hours(60) };
         self.state += &format!("\"{folder}/{name}\" {}\n", run.strftime("%Y-%-m-%-d-%-H:%-M:%-S"));
@@ -159,8 +159,8 @@ impl Planted {
             let path = self.write(&format!("{into}/{stem}{middle}{tail}{suffix}"), "old", old);
             let is_beyond = u64::try_from(*rotate).is_ok_and(|rotate| place >= rotate);
             let is_aged = maxage.is_some_and(|maxage| old > maxage);
-            // One that was rotated anew by a pattern of its own is a log.
-            let is_log = *tail == ".log" && suffix.is_empty() && into == folder && ends_as_log(&path, index);
+            // What the block's own pattern means is a log, whatever it is called.
+            let is_log = *tail == ".log" && suffix.is_empty() && into == folder;
             let is_alone = *has_gap && is_behind && behind < 2;
             if (is_beyond || is_aged) && !is_alone && *rotate != 0 && more.1 && *is_made && old >= DAYS_MIN && !is_log {
                 self.going.insert(path);
@@ -183,11 +183,6 @@ impl Planted {
         assert!(after.is_subset(&before));
         before.difference(&after).cloned().collect()
     }
-}
-
-/// Whether the block's own pattern, `*7.log`, means it.
-fn ends_as_log(path: &Path, index: usize) -> bool {
-    path.to_str().expect("text").ends_with(&format!("{index}.log"))
 }
 
 fn files(path: &Path) -> BTreeSet<PathBuf> {
