@@ -8,14 +8,14 @@ use std::{
 };
 
 use ansai_config::Configuration;
-use ansai_engine::{HostEngine, Input, State};
+use ansai_engine::{HostEngine, Input};
 use ansai_host::{
     linux::{LinuxHost, Options as HostOptions},
     port::Host,
 };
 use ansai_model::{bundle::Bundle, hint::Hint, id::UnitName, inventory::Inventory, notify::Route};
 use ansai_protocol::Happening;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use futures_util::{FutureExt, StreamExt};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -24,11 +24,11 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    api::{self, Asked},
-    clock::{Clock, TimeSource},
+    api::Asked,
+    clock::Clock,
     deliveries,
     events::{Events, short},
-    ledger::{FileStore, Ledger, StateLock, Torn},
+    ledger::FileStore,
     metrics::Metrics,
     notify::{Notifier, http::HyperClient, trial::Trials},
     outbox::{self, Observer, Outbox},
@@ -44,12 +44,20 @@ use crate::{
 };
 
 mod abilities;
+mod alone;
+mod ground;
+mod plight;
 mod questions;
 mod sides;
+mod socket;
 mod upkeep;
 
 use abilities::Abilities;
+use alone::Alone;
+use ground::Ground;
+use plight::Plight;
 use sides::Sides;
+use socket::Socket;
 use upkeep::Upkeep;
 
 /// Most inputs that wait for the loop.
@@ -91,6 +99,7 @@ struct Agent {
     sides: Sides,
     abilities: Abilities,
     upkeep: Upkeep,
+    plight: Plight,
     trials: Trials<Notifier<HyperClient>>,
 }
 
@@ -101,26 +110,25 @@ struct Agent {
 pub async fn run(options: Options) -> Result<()> {
     let begun = Instant::now();
     let mut configuration = trust::begin(&options.config, &options.state_dir)?;
-    let _lock = StateLock::take(&options.state_dir)?;
-    let store = FileStore::open(&options.state_dir).context("the ledger cannot be opened")?;
-    let (ledger, loaded) = Ledger::load::<State>(store)?;
-    let mut state = loaded.state.unwrap_or_default();
-    let clock = Clock::continuing(TimeSource::system(), state.at, state.boot.as_ref());
-    state.boot = clock.boot();
     let (events, metrics) = (Events::new(), Arc::new(Metrics::new()));
     let warnings = Warnings::new(events.clone());
-    tell_torn(&warnings, &clock, loaded.torn.as_ref());
+    let Ground { ledger, state, clock, plight } = Ground::of(&options.state_dir, &warnings)?;
+    let _alone = Alone::take(&options.state_dir)?;
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     let host = this_host(&options, &configuration, &tasks);
     let inventory = first_inventory(&host, &configuration).await;
     let bundle = configuration.bundle(&inventory, 1)?;
     configuration.forget_texts();
-    let outbox = open_outbox(&options.state_dir, &bundle, deliveries::observer(&metrics, &warnings, &clock))?;
+    let outbox = open_outbox(&options.state_dir, &bundle, deliveries::observer(&metrics, &warnings, &clock));
     let notifier = notifier(&inventory.hostname);
     spawn_delivery(&outbox, notifier.clone(), clock.clone(), &tasks, &stop);
+    if let Some(what) = &plight {
+        plight::tell(&outbox, &bundle, clock.now(), what);
+    }
     let (results, inputs) = mpsc::channel(RESULTS_MAX);
     let (asked, questions) = mpsc::channel(ASKED_MAX);
-    listen(&options, asked, events.clone(), &tasks, &stop)?;
+    let socket = Socket { path: options.runtime_dir.join("api.sock"), asked, events: events.clone() };
+    socket.open(&warnings, &clock, &tasks, &stop);
     watch(&host, &configuration, &bundle);
     let journal_bytes_max = configuration.settings().journal_bytes_max;
     let recorder = Recorder::open(&options.state_dir.join("journal"), journal_bytes_max.0);
@@ -131,7 +139,7 @@ pub async fn run(options: Options) -> Result<()> {
         ledger,
         host: host.clone(),
         outbox,
-        reports: Reports::open(&options.state_dir.join("reports"))?,
+        reports: Reports::open(&options.state_dir.join("reports")),
         recorder,
         witness: Witness::new(metrics.clone(), events),
         trends: Trends::open(options.state_dir.join("trends.json"), clock.now().mono),
@@ -155,6 +163,7 @@ pub async fn run(options: Options) -> Result<()> {
         sides: Sides::new(metrics, warnings.clone(), clock.clone(), tasks.clone()),
         warnings,
         upkeep: Upkeep::new(clock.now()),
+        plight: Plight::told(plight.is_some()),
         trials: Trials::new(notifier, tasks.clone()),
     };
     agent.sides.apply(agent.configuration.settings());
@@ -171,18 +180,6 @@ fn this_host(options: &Options, configuration: &Configuration, tasks: &TaskTrack
     LinuxHost::new(HostOptions { redact, ..HostOptions::this_machine(options.state_dir.clone()) }, tasks)
 }
 
-fn listen(
-    options: &Options,
-    asked: mpsc::Sender<Asked>,
-    events: Events,
-    tasks: &TaskTracker,
-    stop: &CancellationToken,
-) -> Result<()> {
-    let socket = options.runtime_dir.join("api.sock");
-    api::serve(&socket, asked, events, tasks, stop.clone())
-        .with_context(|| format!("{}: the socket cannot be made", socket.display()))
-}
-
 async fn first_inventory(host: &LinuxHost, configuration: &Configuration) -> Inventory {
     let begun = Instant::now();
     loop {
@@ -195,14 +192,6 @@ async fn first_inventory(host: &LinuxHost, configuration: &Configuration) -> Inv
     }
 }
 
-/// A save that did not end before the last stop: what it held is lost, and said.
-fn tell_torn(warnings: &Warnings, clock: &Clock, torn: Option<&Torn>) {
-    if let Some(torn) = torn {
-        let text = format!("{}: {}; the state saved before it was used at the start", torn.place, torn.why);
-        warnings.raise(clock.now().wall, Topic::Ledger, text);
-    }
-}
-
 /// A systemd that says nothing has not lost its units: the templates' instances stay, and so do their incidents.
 fn known(before: &Inventory, asked: Option<Inventory>) -> Inventory {
     match asked {
@@ -212,8 +201,8 @@ fn known(before: &Inventory, asked: Option<Inventory>) -> Inventory {
     }
 }
 
-fn open_outbox(state_dir: &Path, bundle: &Bundle, deliveries: Observer) -> Result<Outbox> {
-    Outbox::open(&state_dir.join("outbox"), &routes(bundle), deliveries).context("the outbox cannot be opened")
+fn open_outbox(state_dir: &Path, bundle: &Bundle, deliveries: Observer) -> Outbox {
+    Outbox::open(&state_dir.join("outbox"), &routes(bundle), deliveries)
 }
 
 fn routes(bundle: &Bundle) -> Vec<Route> {
@@ -408,7 +397,7 @@ impl Agent {
 
 #[cfg(test)]
 mod tests {
-    use ansai_model::{domain::service::ActiveState, inventory::UnitFacts, time::WallTime};
+    use ansai_model::{domain::service::ActiveState, inventory::UnitFacts};
 
     use super::*;
 
@@ -424,28 +413,5 @@ mod tests {
         assert_eq!(known(&before, Some(inventory(&[], "two"))), inventory(&["worker@1.service"], "two"));
         let fewer = inventory(&["worker@2.service"], "one");
         assert_eq!(known(&before, Some(fewer.clone())), fewer);
-    }
-
-    #[test]
-    fn a_torn_ledger_is_warned_of_and_the_state_before_it_is_used() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let store = || FileStore::open(folder.path()).expect("a folder");
-        let (mut ledger, _) = Ledger::load::<u64>(store()).expect("fresh");
-        for state in [1_u64, 2] {
-            ledger.save(&state).expect("room");
-        }
-        let newest = folder.path().join("ledger.b");
-        let mut bytes = std::fs::read(&newest).expect("it is there");
-        bytes[16] ^= 0xff;
-        std::fs::write(&newest, bytes).expect("room");
-        let (_, loaded) = Ledger::load::<u64>(store()).expect("one is whole");
-        assert_eq!(loaded.state, Some(1));
-        let warnings = Warnings::new(Events::new());
-        let clock = Clock::continuing(TimeSource::system(), ansai_model::time::Now::default(), None);
-        tell_torn(&warnings, &clock, loaded.torn.as_ref());
-        let said = warnings.all();
-        assert!(clock.now().wall > WallTime(0) && said.len() == 1, "{said:?}");
-        assert!(said[0].as_str().contains("ledger.b: its checksum is wrong"), "{said:?}");
-        assert!(said[0].as_str().contains("the state saved before it was used"), "{said:?}");
     }
 }

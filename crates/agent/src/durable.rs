@@ -4,7 +4,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Read, Write},
+    io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
 };
@@ -24,7 +24,14 @@ pub fn create_private_dir(dir: &Path) -> io::Result<()> {
 /// When any step fails; the old content is then still there.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("tmp");
-    let written = write_synced(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
+    let write = || write_synced(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
+    let written = match (write(), path.parent()) {
+        // Its directory could not be made until now, or somebody has removed it.
+        (Err(error), Some(dir)) if error.kind() == io::ErrorKind::NotFound => {
+            create_private_dir(dir).and_then(|()| write())
+        }
+        (written, _) => written,
+    };
     if let Err(error) = written {
         // What was begun may hold the last blocks of a full disk.
         let _ = fs::remove_file(&temporary);
@@ -47,17 +54,12 @@ pub fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
-/// Reads a file of at most `bytes_max` bytes.
+/// Reads a regular file of at most `bytes_max` bytes.
 ///
 /// # Errors
-/// When it cannot be read, or is larger.
+/// When it cannot be read, is something else, or is larger.
 pub fn read_bounded(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > bytes_max {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it is larger than {bytes_max} bytes")));
-    }
-    Ok(bytes)
+    Ok(ansai_files::bytes(path, bytes_max)?)
 }
 
 #[cfg(test)]
@@ -84,11 +86,19 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_that_is_missing_is_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("not/yet/a.json");
+        write_atomically(&path, b"one").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+    }
+
+    #[test]
     fn a_read_has_a_limit() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
         fs::write(&path, b"12345").unwrap();
         assert_eq!(read_bounded(&path, 5).unwrap(), b"12345");
-        assert_eq!(read_bounded(&path, 4).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(read_bounded(&path, 4).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
     }
 }

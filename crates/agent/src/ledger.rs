@@ -1,8 +1,9 @@
 //! The ledger: the engine's durable state, saved before anything is done that the state knows of.
 //!
 //! Two slots are written in turn, each a whole state with its generation and checksum: a crash at any moment tears at
-//! most the slot that is older anyway, and the other one still holds the state before it. What the state means is the
-//! engine's; to the ledger it is a value that can be written down.
+//! most the slot that is older anyway, and the other one still holds the state before it. A mark beside them says that both
+//! have held a state, so that a first start is told from a loss. What the state means is the engine's; to the ledger it is
+//! a value that can be written down.
 
 use std::io;
 
@@ -62,6 +63,13 @@ pub trait Store: Send {
     /// When it may not be durable; the slot is then torn, and the other one untouched.
     fn write(&mut self, slot: Slot, frame: &[u8]) -> io::Result<()>;
 
+    /// Whether both slots have held a state once. In doubt they have.
+    fn was_used(&mut self) -> bool;
+
+    /// Keeps that both slots have held a state; called after each save from then on. Where it cannot be kept it is tried
+    /// again: without it a loss is not told from a first start, and nothing else is worse.
+    fn mark_used(&mut self);
+
     /// The place of a slot, for messages.
     fn place(&self, slot: Slot) -> String;
 }
@@ -69,12 +77,14 @@ pub trait Store: Send {
 /// What a start found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loaded<T> {
-    /// The last state saved; none on a fresh host.
+    /// The last state saved; none on a fresh host, or when there is trouble.
     pub state: Option<T>,
-    /// Why the other slot could not be used, when it could not: a save did not end. To be told and logged.
+    /// Why a slot could not be used beside one that is whole, or a first save that did not end. To be told and logged.
     pub torn: Option<Torn>,
     /// The generation of the state, 0 when there is none.
     pub generation: u64,
+    /// There was a state, and it cannot be had.
+    pub trouble: Option<Trouble>,
 }
 
 /// A slot that is not whole.
@@ -86,42 +96,18 @@ pub struct Torn {
     pub why: String,
 }
 
-/// Why no state could be loaded.
-#[derive(Debug, Error)]
-pub enum LoadError {
-    /// There was a state and none is whole; nothing may be concluded from that.
+/// Why there is no state although there was one. Nothing may be concluded from that, and nothing be done on it alone.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Trouble {
+    /// None of the slots is whole: what they held is gone, and the ledger begins anew.
+    #[error("the ledger is lost: {0}")]
+    Lost(String),
+    /// The state is there, and this agent cannot read it; nothing is saved over it.
     #[error(
-        "no whole ledger: {first}: {first_why}; {second}: {second_why}; put a copy back, or move both files away to \
-         start without memory of incidents, budgets and holds"
+        "the ledger cannot be read: {0}; mend that and restart the agent, or move ledger.a and ledger.b away to begin \
+         without memory"
     )]
-    NoneWhole {
-        /// Place of the first slot.
-        first: String,
-        /// What is wrong with it.
-        first_why: String,
-        /// Place of the second slot.
-        second: String,
-        /// What is wrong with it.
-        second_why: String,
-    },
-    /// A whole slot holds what this version cannot read.
-    #[error("{place}: the state in it cannot be read by this version; upgrade again, or move it away")]
-    Unreadable {
-        /// Where.
-        place: String,
-        /// What the reader said.
-        #[source]
-        source: serde_json::Error,
-    },
-    /// The slots cannot be made.
-    #[error("{place}: the ledger cannot be prepared; free space, or choose another place with --state-dir")]
-    Prepare {
-        /// Where.
-        place: String,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
+    Unreadable(String),
 }
 
 /// Why a state could not be saved. Until one can be, nothing may be done.
@@ -136,6 +122,9 @@ pub enum SaveError {
         /// Its size.
         bytes: usize,
     },
+    /// There is a state in it that must not be written over.
+    #[error("nothing is saved over a state that cannot be read")]
+    Sealed(#[source] Trouble),
     /// The slot could not be written.
     #[error("{place}: not saved")]
     Write {
@@ -156,30 +145,45 @@ pub struct Ledger<S> {
     store: S,
     generation: u64,
     next: Slot,
+    /// Which slots have held a state.
+    written: [bool; 2],
+    /// Why nothing may be written.
+    sealed: Option<Trouble>,
     buffer: Vec<u8>,
 }
 
 impl<S: Store> Ledger<S> {
-    /// Reads the newest whole state, and makes the slots where they are missing.
-    ///
-    /// # Errors
-    /// When there was a state and it cannot be had back: never silently empty.
-    pub fn load<T: DeserializeOwned>(mut store: S) -> Result<(Self, Loaded<T>), LoadError> {
-        let [a, b] = Slot::ALL.map(|slot| match store.read(slot) {
+    /// Reads the newest whole state, and makes the slots where they are missing; where there is no room for them, they are
+    /// made by the first save that succeeds. It is never silently empty: see [`Loaded::trouble`].
+    pub fn load<T: DeserializeOwned>(mut store: S) -> (Self, Loaded<T>) {
+        let slots = Slot::ALL.map(|slot| match store.read(slot) {
             Ok(None) => Decoded::Missing,
             Ok(Some(bytes)) => decode(&bytes),
-            Err(error) => Decoded::Torn(error.to_string()),
+            Err(error) => Decoded::Denied(error.to_string()),
         });
-        store.prepare().map_err(|source| LoadError::Prepare { place: store.place(Slot::A), source })?;
-        let (newest, torn) = choose(&store, a, b)?;
-        let Some((slot, generation, payload)) = newest else {
-            let ledger = Self { store, generation: 0, next: Slot::A, buffer: Vec::new() };
-            return Ok((ledger, Loaded { state: None, torn, generation: 0 }));
-        };
-        let state = serde_json::from_slice(&payload)
-            .map_err(|source| LoadError::Unreadable { place: store.place(slot), source })?;
-        let ledger = Self { store, generation, next: slot.other(), buffer: Vec::new() };
-        Ok((ledger, Loaded { state: Some(state), torn, generation }))
+        let written = [&slots[0], &slots[1]].map(|slot| matches!(slot, Decoded::Whole(..)));
+        let was_used = store.was_used();
+        let Chosen { newest, torn, mut trouble } = choose(&store, slots, was_used);
+        let mut ledger = Self { store, generation: 0, next: Slot::A, written, sealed: None, buffer: Vec::new() };
+        let mut loaded = Loaded { state: None, torn, generation: 0, trouble: None };
+        if let Some((slot, generation, payload)) = newest {
+            (ledger.generation, ledger.next) = (generation, slot.other());
+            match serde_json::from_slice(&payload) {
+                Ok(state) => (loaded.state, loaded.generation) = (Some(state), generation),
+                Err(error) => {
+                    let place = ledger.store.place(slot);
+                    trouble =
+                        Some(Trouble::Unreadable(format!("{place}: this version does not know its state: {error}")));
+                }
+            }
+        }
+        ledger.sealed = trouble.clone().filter(|trouble| matches!(trouble, Trouble::Unreadable(_)));
+        loaded.trouble = trouble;
+        if ledger.sealed.is_none() {
+            // Without room the first save says so, and it is always tried before anything is done.
+            let _ = ledger.store.prepare();
+        }
+        (ledger, loaded)
     }
 
     /// Saves a state; it is durable when this returns. After an error the state before it is still there, and the next
@@ -188,13 +192,20 @@ impl<S: Store> Ledger<S> {
     /// # Errors
     /// When it may not be durable.
     pub fn save<T: Serialize>(&mut self, state: &T) -> Result<u64, SaveError> {
+        if let Some(trouble) = &self.sealed {
+            return Err(SaveError::Sealed(trouble.clone()));
+        }
         // Each try has its own generation: one that failed may have reached the disk after all.
         self.generation = self.generation.saturating_add(1);
         encode(&mut self.buffer, self.generation, state)?;
         self.store
             .write(self.next, &self.buffer)
             .map_err(|source| SaveError::Write { place: self.store.place(self.next), source })?;
+        self.written[self.next as usize] = true;
         self.next = self.next.other();
+        if self.written == [true; 2] {
+            self.store.mark_used();
+        }
         Ok(self.generation)
     }
 
@@ -221,39 +232,61 @@ impl<S: Store> Ledger<S> {
     }
 }
 
-type Newest = Option<(Slot, u64, Vec<u8>)>;
+/// Which state counts, and what is to be told.
+#[derive(Default)]
+struct Chosen {
+    newest: Option<(Slot, u64, Vec<u8>)>,
+    torn: Option<Torn>,
+    trouble: Option<Trouble>,
+}
 
-/// Which slot counts. An empty slot was made and never written, a missing one was never made or has been removed.
-fn choose<S: Store>(store: &S, a: Decoded, b: Decoded) -> Result<(Newest, Option<Torn>), LoadError> {
-    let torn = |slot, why| Some(Torn { place: store.place(slot), why });
+/// Which slot counts. An empty slot was made and never written, and a missing one never made, unless both were used.
+fn choose<S: Store>(store: &S, [a, b]: [Decoded; 2], was_used: bool) -> Chosen {
+    let whole = |slot, generation, payload| Some((slot, generation, payload));
+    let beside = |slot, decoded: Decoded| match decoded {
+        Decoded::Empty if !was_used => None,
+        other => Some(Torn { place: store.place(slot), why: other.why() }),
+    };
     match (a, b) {
+        (a @ Decoded::Newer(_), _) => unreadable(&[(store.place(Slot::A), a)]),
+        (_, b @ Decoded::Newer(_)) => unreadable(&[(store.place(Slot::B), b)]),
         (Decoded::Whole(a_generation, a), Decoded::Whole(b_generation, b)) => {
             let a_is_newer = a_generation > b_generation;
             let newest = if a_is_newer { (Slot::A, a_generation, a) } else { (Slot::B, b_generation, b) };
-            Ok((Some(newest), None))
+            Chosen { newest: Some(newest), ..Chosen::default() }
         }
-        (Decoded::Whole(generation, a), Decoded::Empty) => Ok((Some((Slot::A, generation, a)), None)),
-        (Decoded::Empty, Decoded::Whole(generation, b)) => Ok((Some((Slot::B, generation, b)), None)),
-        (Decoded::Whole(generation, a), Decoded::Missing) => {
-            Ok((Some((Slot::A, generation, a)), torn(Slot::B, "it is missing".into())))
+        (Decoded::Whole(generation, payload), b) => {
+            Chosen { newest: whole(Slot::A, generation, payload), torn: beside(Slot::B, b), trouble: None }
         }
-        (Decoded::Missing, Decoded::Whole(generation, b)) => {
-            Ok((Some((Slot::B, generation, b)), torn(Slot::A, "it is missing".into())))
+        (a, Decoded::Whole(generation, payload)) => {
+            Chosen { newest: whole(Slot::B, generation, payload), torn: beside(Slot::A, a), trouble: None }
         }
-        (Decoded::Whole(generation, a), Decoded::Torn(why)) => Ok((Some((Slot::A, generation, a)), torn(Slot::B, why))),
-        (Decoded::Torn(why), Decoded::Whole(generation, b)) => Ok((Some((Slot::B, generation, b)), torn(Slot::A, why))),
-        // The first save of all did not end: nothing was acknowledged, so nothing is lost.
-        (Decoded::Torn(why), Decoded::Empty) => Ok((None, torn(Slot::A, why))),
-        (Decoded::Missing | Decoded::Empty, Decoded::Missing | Decoded::Empty) => Ok((None, None)),
-        (a @ (Decoded::Torn(_) | Decoded::Missing | Decoded::Empty), b @ (Decoded::Torn(_) | Decoded::Missing)) => {
-            Err(LoadError::NoneWhole {
-                first: store.place(Slot::A),
-                first_why: a.why(),
-                second: store.place(Slot::B),
-                second_why: b.why(),
-            })
-        }
+        (a, b) => none_whole([(store.place(Slot::A), a), (store.place(Slot::B), b)], was_used),
     }
+}
+
+fn unreadable(slots: &[(String, Decoded)]) -> Chosen {
+    Chosen { trouble: Some(Trouble::Unreadable(words(slots))), ..Chosen::default() }
+}
+
+fn none_whole(slots: [(String, Decoded); 2], was_used: bool) -> Chosen {
+    let is_torn = |(_, slot): &(String, Decoded)| matches!(slot, Decoded::Torn(_));
+    if slots.iter().any(|(_, slot)| matches!(slot, Decoded::Denied(_))) {
+        return unreadable(&slots);
+    }
+    // The second slot is written only when the first has been: of two that are torn one was acknowledged.
+    if was_used || slots.iter().all(is_torn) {
+        return Chosen { trouble: Some(Trouble::Lost(words(&slots))), ..Chosen::default() };
+    }
+    // The first save of all did not end: nothing was acknowledged, so nothing is lost.
+    let torn = slots.into_iter().find(is_torn).map(|(place, slot)| Torn { place, why: slot.why() });
+    Chosen { torn, ..Chosen::default() }
+}
+
+/// What is wrong with slots, in a line.
+fn words(slots: &[(String, Decoded)]) -> String {
+    let words: Vec<String> = slots.iter().map(|(place, slot)| format!("{place}: {}", slot.why())).collect();
+    words.join("; ")
 }
 
 #[cfg(test)]

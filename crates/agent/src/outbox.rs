@@ -42,6 +42,9 @@ pub enum PutError {
         #[source]
         source: io::Error,
     },
+    /// It is only in memory, and being delivered: it is done when that has ended well.
+    #[error("the message is only in memory, and under way")]
+    UnderWay,
     /// Every place is taken by messages that may not be dropped for it.
     #[error("{MESSAGES_MAX} messages wait that may not be dropped; is a route down? see `ansai doctor`")]
     Full,
@@ -198,14 +201,12 @@ struct State {
 }
 
 impl Outbox {
-    /// Opens the outbox in `dir` (made when missing) with the messages that wait in it. A file that cannot be read is
-    /// put aside into `dead/`, and told.
-    ///
-    /// # Errors
-    /// When the directory cannot be made or listed.
-    pub fn open(dir: &Path, routes: &[Route], observer: Observer) -> io::Result<Self> {
-        let disk = Disk::open(dir)?;
-        let (stored, unreadable) = disk.scan()?;
+    /// Opens the outbox in `dir` (made by the first message) with those that wait in it. A file that cannot be read is put
+    /// aside into `dead/`, and told.
+    #[must_use]
+    pub fn open(dir: &Path, routes: &[Route], observer: Observer) -> Self {
+        let mut disk = Disk::open(dir);
+        let (stored, unreadable) = disk.scan();
         for why in unreadable {
             observer(&Delivery::Dead { incident: None, why });
         }
@@ -218,7 +219,7 @@ impl Outbox {
             routes: by_id(routes),
             route_states: BTreeMap::new(),
         };
-        Ok(Self { shared: Arc::new(Shared { state: Mutex::new(state), changed: Notify::new(), observer }) })
+        Self { shared: Arc::new(Shared { state: Mutex::new(state), changed: Notify::new(), observer }) }
     }
 
     /// Takes over the routes of a new configuration. Messages on a route that is gone are delivered on what is left
@@ -232,7 +233,8 @@ impl Outbox {
     /// once; a newer one of the same kind about the same incident takes the place of one that still waits.
     ///
     /// # Errors
-    /// When it cannot be kept; what was queued for other routes stays so, and putting it again is fine.
+    /// When it cannot be kept; what was queued for other routes stays so, and putting it again is fine. It is told from
+    /// memory meanwhile, and once it is, putting it again succeeds.
     pub fn put(&self, dispatch: u64, notice: &Notice) -> Result<(), PutError> {
         let mut dropped = Vec::new();
         let result = self.lock().put(dispatch, notice, &mut dropped);
@@ -279,6 +281,12 @@ impl State {
             if self.disk.is_done(&stored) {
                 continue;
             }
+            if let Some(number) = self.under_way(&stored) {
+                if self.disk.is_unkept(number) {
+                    return Err(PutError::UnderWay);
+                }
+                continue;
+            }
             let number = match self.waiting(&stored) {
                 Some(number) => number,
                 None => {
@@ -286,11 +294,24 @@ impl State {
                     self.next_number
                 }
             };
-            self.disk.write(number, &stored).map_err(|(path, source)| PutError::Io { path, source })?;
-            self.next_number = self.next_number.max(number + 1);
-            self.queued.insert(number, Queued::of(number, &stored));
+            let kept = self.disk.write(number, &stored).map_err(|(path, source)| PutError::Io { path, source });
+            if kept.is_ok() || self.disk.is_unkept(number) {
+                self.next_number = self.next_number.max(number + 1);
+                self.queued.insert(number, Queued::of(number, &stored));
+            }
+            kept?;
         }
         Ok(())
+    }
+
+    /// The same dispatch, while it is being delivered.
+    fn under_way(&self, stored: &Stored) -> Option<u64> {
+        let same = |queued: &&Queued| {
+            queued.is_in_flight
+                && (queued.dispatch, &queued.origin) == (stored.dispatch, &stored.route)
+                && queued.incident == stored.notice.report.incident
+        };
+        self.queued.values().find(same).map(|queued| queued.number)
     }
 
     /// The message that waits for the same route, incident and kind, so that the newer one takes its place.

@@ -11,7 +11,7 @@ use std::{
 use ansai_model::{id::IncidentId, report::Report, time::WallTime};
 use thiserror::Error;
 
-use crate::durable::{create_private_dir, read_bounded, write_atomically};
+use crate::durable::{read_bounded, write_atomically};
 
 /// Most reports kept; the oldest go.
 pub const REPORTS_MAX: usize = 2000;
@@ -47,13 +47,10 @@ pub struct Reports {
 }
 
 impl Reports {
-    /// The reports in `dir`, which is made when it is missing.
-    ///
-    /// # Errors
-    /// When it cannot be made.
-    pub fn open(dir: &Path) -> Result<Self, ReportError> {
-        create_private_dir(dir).map_err(|source| ReportError::Io { path: dir.to_owned(), source })?;
-        Ok(Self { dir: dir.to_owned() })
+    /// The reports in `dir`, which is made by the first that is kept.
+    #[must_use]
+    pub fn open(dir: &Path) -> Self {
+        Self { dir: dir.to_owned() }
     }
 
     /// Keeps a report; durable when this returns.
@@ -132,7 +129,7 @@ mod tests {
     #[test]
     fn reports_are_kept_listed_and_replaced() {
         let dir = tempfile::tempdir().unwrap();
-        let reports = Reports::open(&dir.path().join("reports")).unwrap();
+        let reports = Reports::open(&dir.path().join("reports"));
         for incident in [9, 10, 2] {
             reports.save(&fixtures::report(incident, Phase::Open)).unwrap();
         }
@@ -148,7 +145,7 @@ mod tests {
     #[test]
     fn old_ones_go_and_broken_ones_harm_no_other() {
         let dir = tempfile::tempdir().unwrap();
-        let reports = Reports::open(dir.path()).unwrap();
+        let reports = Reports::open(dir.path());
         let (old, new) = (fixtures::report(1, Phase::Open), fixtures::report(2, Phase::Open));
         reports.save(&old).unwrap();
         reports.save(&new).unwrap();

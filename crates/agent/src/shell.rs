@@ -298,15 +298,16 @@ impl<H: Host, S: Store> Shell<H, S> {
     /// Keeps a report and queues its messages; doing it again is fine.
     fn hand_over(&self, dispatch: Dispatch) -> Result<(), String> {
         let Dispatch { id, kind, routes, untold, report } = dispatch;
-        if let Err(error) = self.reports.save(&report) {
-            return Err(format!("the report on {} cannot be kept: {}", report.incident, chain(&error)));
-        }
+        let kept = self.reports.save(&report);
+        let kept = kept.map_err(|error| format!("the report on {} cannot be kept: {}", report.incident, chain(&error)));
         if let Some(why) = untold {
             tracing::debug!(incident = %report.incident, "nobody is told: {why}");
-            return Ok(());
+            return kept;
         }
+        // People are told though the report cannot be kept: a full disk is when they want to know.
         let notice = Notice { at: report.at, kind, routes, report };
-        self.outbox.put(id, &notice).map_err(|error| format!("a message cannot be queued: {}", chain(&error)))
+        let queued = self.outbox.put(id, &notice);
+        kept.and(queued.map_err(|error| format!("a message cannot be queued: {}", chain(&error))))
     }
 
     /// Tries once more what could not be handed over, oldest first; says why when it still cannot be.

@@ -26,6 +26,8 @@ pub enum Topic {
     Reports,
     /// Recipients of messages that do not get them.
     Recipients,
+    /// The socket of the local API cannot be made.
+    Socket,
     /// The flight recorder records nothing.
     Journal,
     /// The dead-man's switch cannot be pinged.

@@ -43,7 +43,7 @@ fn a_ledger_of_1_0_is_read() {
     for slot in ["ledger.a", "ledger.b"] {
         std::fs::copy(kept().join(slot), folder.path().join(slot)).expect("copied");
     }
-    let (_, loaded) = Ledger::load::<State>(FileStore::open(folder.path()).expect("opened")).expect("whole");
+    let (_, loaded) = Ledger::load::<State>(FileStore::new(folder.path(), None));
     let state = loaded.state.expect("a state");
     assert_eq!((loaded.generation, loaded.torn), (23, None));
     assert_eq!((state.incidents_counted, state.runs_counted, state.incidents.len()), (3, 6, 0));

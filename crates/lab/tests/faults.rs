@@ -24,13 +24,36 @@ const HOOK: &str = "notify: {desk: {webhook: \"http://127.0.0.1:9000/\", healed:
 
 /// A host with the app and the agent, both running; its state is on a disk of 2 MB.
 fn boot(name: &str, head: &str, services: &str) -> Result<Host> {
-    let host = Host::boot(&HostOptions::new(name).tmpfs(STATE, "2M"))?;
-    host.install_unit("app.service", &fixture::unit("app", 5000))?;
-    host.start("app.service")?;
-    agent::install(&host, &format!("{QUICK}{head}services:\n  app.service: {{}}\n{services}"))?;
+    let host = prepared(name, head, services)?;
     agent::start(&host)?;
     wait_health(&host, "app.service", "healthy")?;
     Ok(host)
+}
+
+/// The same before the first start of the agent.
+fn prepared(name: &str, head: &str, services: &str) -> Result<Host> {
+    let host = Host::boot(&HostOptions::new(name).tmpfs(STATE, "2M"))?;
+    host.install_unit("app.service", &fixture::unit("app", 5000))?;
+    host.start("app.service")?;
+    host.install_unit("sink.service", SINK)?;
+    host.start("sink.service")?;
+    agent::install(&host, &format!("{QUICK}{head}services:\n  app.service: {{}}\n{services}"))?;
+    Ok(host)
+}
+
+/// What people are told arrives.
+fn wait_told(host: &Host, words: &str) -> Result<()> {
+    host.wait_until(&format!("people to be told: {words}"), Duration::from_secs(120), || {
+        Ok(host.read_file("/run/sink.jsonl").unwrap_or_default().contains(words))
+    })
+}
+
+/// The app is killed, that is seen, and nothing is done about it, for this reason.
+fn nothing_is_done(host: &Host, why: &str) -> Result<()> {
+    kill_app(host)?;
+    agent::wait_says(host, "app.service", why)?;
+    anyhow::ensure!(!host.is_active("app.service")?, "something was done");
+    Ok(())
 }
 
 fn kill_app(host: &Host) -> Result<()> {
@@ -79,8 +102,6 @@ fn a_ledger_that_cannot_be_saved_stops_all_action_until_it_can() -> Result<()> {
 #[test]
 fn a_full_disk_does_not_keep_it_from_healing_and_the_report_follows_when_there_is_room() -> Result<()> {
     let host = boot("full-state", HOOK, "")?;
-    host.install_unit("sink.service", SINK)?;
-    host.start("sink.service")?;
     fill(&host)?;
     let before = host.main_pid("app.service")?;
     kill_app(&host)?;
@@ -127,4 +148,85 @@ fn a_torn_ledger_is_said_and_the_state_before_it_is_used() -> Result<()> {
     ansai(&host, &["release", "--all"])?.ok()?;
     wait_report(&host, "i1", "healed")?;
     Ok(())
+}
+
+/// No room at the first start of all: it looks and tells, and acts as soon as it can save.
+#[test]
+fn a_full_disk_at_the_first_start_keeps_it_from_acting_and_from_nothing_else() -> Result<()> {
+    let host = prepared("full-first", HOOK, "")?;
+    fill(&host)?;
+    agent::start(&host)?;
+    wait_health(&host, "app.service", "healthy")?;
+    nothing_is_done(&host, "the ledger cannot be saved")?;
+    let status = json(&host, &["status"])?;
+    anyhow::ensure!(status["ledger_error"].to_string().contains("No space left"), "{status:#}");
+    anyhow::ensure!(status["holds"] == serde_json::json!([]), "a first start is no loss: {status:#}");
+    wait_told(&host, "heals nothing on this host")?;
+    host.remove_file(format!("{STATE}/fill"))?;
+    wait_report(&host, "i1", "healed")?;
+    anyhow::ensure!(json(&host, &["status"])?["ledger_error"].is_null(), "the trouble is over and still told");
+    Ok(())
+}
+
+/// The same where nothing may be written at all.
+#[test]
+fn a_state_directory_that_is_read_only_at_the_first_start_is_no_reason_not_to_look() -> Result<()> {
+    let host = prepared("read-only-first", "", "")?;
+    // As systemd wants it, which would not start a unit whose directory it has to change and cannot.
+    host.run_ok(&["chmod", "0750", STATE])?;
+    host.run_ok(&["mount", "-o", "remount,ro", STATE])?;
+    agent::start(&host)?;
+    wait_health(&host, "app.service", "healthy")?;
+    nothing_is_done(&host, "the ledger cannot be saved")?;
+    host.run_ok(&["mount", "-o", "remount,rw", STATE])?;
+    wait_report(&host, "i1", "healed")?;
+    Ok(())
+}
+
+/// Both states are lost: everything is held until a person releases it, over starts too, and people are told.
+#[test]
+fn when_both_states_are_lost_nothing_is_done_until_a_person_says_so() -> Result<()> {
+    const LOST: &str = "what was known of incidents, budgets and holds is lost";
+    let host = boot("lost", HOOK, "")?;
+    kill_app(&host)?;
+    wait_report(&host, "i1", "healed")?;
+    host.stop(agent::UNIT)?;
+    for slot in ["ledger.a", "ledger.b"] {
+        host.run_ok(&["dd", "if=/dev/zero", &format!("of={STATE}/{slot}"), "bs=64k", "count=4", "conv=notrunc"])?;
+    }
+    agent::start(&host)?;
+    wait_told(&host, "the ledger is lost")?;
+    wait_health(&host, "app.service", "healthy")?;
+    nothing_is_done(&host, LOST)?;
+    host.stop(agent::UNIT)?;
+    agent::start(&host)?;
+    agent::wait_says(&host, "app.service", LOST)?;
+    for command in ["status", "doctor"] {
+        let said = ansai(&host, &[command])?;
+        anyhow::ensure!(said.stdout.contains(LOST), "{command}: {}{}", said.stdout, said.stderr);
+    }
+    anyhow::ensure!(!host.is_active("app.service")?, "something was done");
+    ansai(&host, &["release", "--all", "--yes"])?.ok()?;
+    host.wait_active("app.service", LIMIT)
+}
+
+/// A state of a version to come: it is not written over, nothing is done on less than it, and people are told.
+#[test]
+fn a_ledger_that_cannot_be_read_is_told_to_people_and_left_as_it_is() -> Result<()> {
+    let host = boot("unreadable", HOOK, "")?;
+    host.stop(agent::UNIT)?;
+    for slot in ["ledger.a", "ledger.b"] {
+        host.run_ok(&["mv", &format!("{STATE}/{slot}"), &format!("{STATE}/{slot}.kept")])?;
+        host.run_ok(&["mkfifo", &format!("{STATE}/{slot}")])?;
+    }
+    agent::start(&host)?;
+    wait_told(&host, "it is a named pipe, and only a regular file is read")?;
+    wait_health(&host, "app.service", "healthy")?;
+    nothing_is_done(&host, "the ledger cannot be saved")?;
+    host.stop(agent::UNIT)?;
+    for slot in ["ledger.a", "ledger.b"] {
+        host.run_ok(&["mv", &format!("{STATE}/{slot}.kept"), &format!("{STATE}/{slot}")])?;
+    }
+    agent::start(&host)?;
+    host.wait_active("app.service", LIMIT)
 }

@@ -140,6 +140,9 @@ fn a_second_agent_refuses_to_start_and_the_agent_killed_amid_healing_forgets_not
     let second = agent::ansai(&host, &["agent"])?;
     assert_ne!(second.code, 0);
     assert!(second.stderr.contains("another agent"), "{}", second.stderr);
+    let places = ["--state-dir", "/var/lib/other", "--runtime-dir", "/run/other"];
+    let other = agent::ansai(&host, &[&places[..], &["agent"]].concat())?;
+    assert!(other.code != 0 && other.stderr.contains("state in /var/lib/ansai"), "{}{}", other.code, other.stderr);
     for round in 1..=5 {
         host.signal_main("app.service", Signal::KILL)?;
         host.signal_main(agent::UNIT, Signal::KILL)?;

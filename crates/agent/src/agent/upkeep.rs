@@ -14,7 +14,7 @@ use ansai_model::{
 };
 use ansai_protocol::{Happening, Own};
 
-use super::Agent;
+use super::{Agent, plight};
 use crate::{
     clock::JumpWatch,
     journal::Notice,
@@ -184,6 +184,9 @@ impl Agent {
                 self.warnings.end(Topic::Journal);
                 tracing::info!("the journal records again; {lost} inputs are missing");
             }
+        }
+        if let Some(what) = self.plight.follow(now, self.shell.ledger_error()) {
+            plight::tell(&self.shell.outbox, self.shell.engine.bundle(), now, &what);
         }
         match self.shell.hand_over_rest() {
             Some(why) => self.warnings.raise(now.wall, Topic::Reports, why),

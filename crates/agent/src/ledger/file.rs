@@ -5,33 +5,53 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{self, ErrorKind},
-    os::unix::fs::{FileExt, OpenOptionsExt},
+    io,
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
-use super::{PAYLOAD_BYTES_MAX, Slot, Store, frame::HEADER_BYTES};
-use crate::durable::{create_private_dir, read_bounded, sync_dir};
+use ansai_files::Kind;
+use rustix::fs::OFlags;
+
+use super::{PAYLOAD_BYTES_MAX, Slot, StateLock, Store, frame::HEADER_BYTES};
+use crate::{
+    durable::{create_private_dir, sync_dir},
+    notify::chain,
+};
 
 /// The size of a new slot, and the step by which it grows, so that growing is rare.
 const STEP_BYTES: usize = 256 << 10;
 const SLOT_BYTES_MAX: usize = (HEADER_BYTES + PAYLOAD_BYTES_MAX).next_multiple_of(STEP_BYTES);
 
+/// Whose presence says that both slots have held a state.
+const MARK: &str = "ledger.used";
+
 /// `ledger.a` and `ledger.b` in a directory.
 #[derive(Debug)]
 pub struct FileStore {
     dir: PathBuf,
-    files: [Option<(File, usize)>; 2],
+    /// Held before anything is written.
+    lock: Option<StateLock>,
+    slots: [Option<OpenSlot>; 2],
+    is_marked: bool,
+}
+
+#[derive(Debug)]
+struct OpenSlot {
+    file: File,
+    length: usize,
+    /// Device and inode, by which its name is known to lead to it still.
+    identity: (u64, u64),
+    /// Whether its name is durable.
+    is_named: bool,
 }
 
 impl FileStore {
-    /// The slots in `dir`, which is made when it is missing. Hold the directory's [`super::StateLock`] first.
-    ///
-    /// # Errors
-    /// When the directory cannot be made.
-    pub fn open(dir: &Path) -> io::Result<Self> {
-        create_private_dir(dir)?;
-        Ok(Self { dir: dir.to_owned(), files: [None, None] })
+    /// The slots in `dir`, whose lock this is. Without one it is taken before the first write: where there was no room for
+    /// it, there may be then.
+    #[must_use]
+    pub fn new(dir: &Path, lock: Option<StateLock>) -> Self {
+        Self { dir: dir.to_owned(), lock, slots: [None, None], is_marked: false }
     }
 
     fn path(&self, slot: Slot) -> PathBuf {
@@ -41,17 +61,40 @@ impl FileStore {
         })
     }
 
-    /// The open file of a slot with its length.
-    fn file(&mut self, slot: Slot) -> io::Result<&mut (File, usize)> {
+    /// The open file of a slot. Somebody may have removed the directory, or put another one in its place: what would be
+    /// written into files without a name is no ledger, so all of it is made anew then, the lock included.
+    fn slot(&mut self, slot: Slot) -> io::Result<&mut OpenSlot> {
         let path = self.path(slot);
-        let entry = &mut self.files[slot as usize];
-        if let Some(open) = entry {
-            return Ok(open);
+        let named = std::fs::metadata(&path).ok().map(|meta| (meta.dev(), meta.ino()));
+        if self.slots[slot as usize].as_ref().is_some_and(|open| Some(open.identity) != named) {
+            (self.slots, self.lock, self.is_marked) = ([None, None], None, false);
         }
-        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
-        let bytes = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
-        Ok(entry.insert((file, bytes)))
+        if self.lock.is_none() {
+            self.lock = Some(StateLock::take(&self.dir).map_err(|error| io::Error::other(chain(&error)))?);
+        }
+        match &mut self.slots[slot as usize] {
+            Some(open) => Ok(open),
+            none => Ok(none.insert(OpenSlot::new(&path)?)),
+        }
     }
+}
+
+impl OpenSlot {
+    fn new(path: &Path) -> io::Result<Self> {
+        let file = made(path)?;
+        let meta = file.metadata()?;
+        if let Some(kind) = Kind::of(meta.file_type()) {
+            return Err(io::Error::other(format!("it is {kind}; move it away, and it is made anew")));
+        }
+        let length = usize::try_from(meta.len()).map_err(io::Error::other)?;
+        Ok(Self { file, length, identity: (meta.dev(), meta.ino()), is_named: false })
+    }
+}
+
+/// A file to be written, made when it is missing. Somebody's pipe at its place must not keep the agent waiting.
+fn made(path: &Path) -> io::Result<File> {
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).custom_flags(flags).open(path)
 }
 
 /// Makes a slot at least `bytes` long. Zeros are written, not only reserved: a block that was never written costs a
@@ -75,26 +118,48 @@ fn grow(file: &File, length: &mut usize, bytes: usize) -> io::Result<()> {
 
 impl Store for FileStore {
     fn read(&mut self, slot: Slot) -> io::Result<Option<Vec<u8>>> {
-        match read_bounded(&self.path(slot), SLOT_BYTES_MAX as u64) {
+        match ansai_files::bytes(&self.path(slot), SLOT_BYTES_MAX as u64) {
             Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error.into()),
         }
     }
 
     fn prepare(&mut self) -> io::Result<()> {
+        create_private_dir(&self.dir)?;
         for slot in Slot::ALL {
-            let (file, length) = self.file(slot)?;
+            let OpenSlot { file, length, .. } = self.slot(slot)?;
             grow(file, length, STEP_BYTES)?;
         }
         sync_dir(&self.dir)
     }
 
     fn write(&mut self, slot: Slot, frame: &[u8]) -> io::Result<()> {
-        let (file, length) = self.file(slot)?;
+        let dir = self.dir.clone();
+        let OpenSlot { file, length, is_named, .. } = self.slot(slot)?;
         grow(file, length, frame.len())?;
         file.write_all_at(frame, 0)?;
-        file.sync_data()
+        file.sync_data()?;
+        if !*is_named {
+            sync_dir(&dir)?;
+            *is_named = true;
+        }
+        Ok(())
+    }
+
+    fn was_used(&mut self) -> bool {
+        let mark = std::fs::symlink_metadata(self.dir.join(MARK));
+        self.is_marked = mark.is_ok();
+        mark.map_or_else(
+            |error| !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+            |_| true,
+        )
+    }
+
+    fn mark_used(&mut self) {
+        if !self.is_marked {
+            self.is_marked = made(&self.dir.join(MARK)).and_then(|_| sync_dir(&self.dir)).is_ok();
+        }
     }
 
     fn place(&self, slot: Slot) -> String {

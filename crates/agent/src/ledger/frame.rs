@@ -17,22 +17,30 @@ const CHECKSUM_AT: usize = HEADER_BYTES - 4;
 pub(super) enum Decoded {
     /// It is not there.
     Missing,
-    /// It was made and never written.
+    /// It was made and never written, or what was written is gone.
     Empty,
     /// A generation and its state.
     Whole(u64, Vec<u8>),
     /// Something that is not a whole frame, with the reason.
     Torn(String),
+    /// A whole frame of a format that came after this version.
+    Newer(u32),
+    /// It is there and the system does not give it, with the reason.
+    Denied(String),
 }
 
 impl Decoded {
     /// What is wrong with it, in words.
-    pub(super) fn why(self) -> String {
+    pub(super) fn why(&self) -> String {
         match self {
             Self::Missing => "it is missing".into(),
-            Self::Empty => "it is empty".into(),
+            Self::Empty => "it is empty: what was saved in it is gone".into(),
             Self::Whole(..) => "it is whole".into(),
-            Self::Torn(why) => why,
+            Self::Torn(why) => why.clone(),
+            Self::Newer(version) => {
+                format!("a newer version wrote it, in format {version}, and this one reads format {VERSION}")
+            }
+            Self::Denied(why) => format!("it cannot be read: {why}"),
         }
     }
 }
@@ -67,15 +75,18 @@ pub(super) fn decode(bytes: &[u8]) -> Decoded {
         return Decoded::Torn("it does not begin as a ledger does".into());
     }
     let version = u32_at(header, 8);
-    if version != VERSION {
-        return Decoded::Torn(format!("it has format {version}, and this version reads format {VERSION}"));
-    }
     let length = u32_at(header, 12) as usize;
     let Some(payload) = bytes.get(HEADER_BYTES..HEADER_BYTES.saturating_add(length)) else {
         return Decoded::Torn(format!("it ends before the {length} bytes of its state"));
     };
     if checksum(&header[..CHECKSUM_AT], payload) != u32_at(header, CHECKSUM_AT) {
         return Decoded::Torn("its checksum is wrong: a save did not end".into());
+    }
+    // The header and its checksum stay as they are in every format, so that a newer one is told from a torn one.
+    match version {
+        VERSION => {}
+        newer if newer > VERSION => return Decoded::Newer(newer),
+        _ => return Decoded::Torn(format!("it has format {version}, and this version reads format {VERSION}")),
     }
     let (low, high) = (u32_at(header, 16), u32_at(header, 20));
     Decoded::Whole(u64::from(high) << 32 | u64::from(low), payload.to_vec())

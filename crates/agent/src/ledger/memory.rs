@@ -26,6 +26,7 @@ pub struct MemoryStore {
     slots: [Option<Vec<u8>>; 2],
     fault: Option<Fault>,
     is_full: bool,
+    is_used: bool,
     writes: u64,
 }
 
@@ -101,6 +102,14 @@ impl Store for MemoryStore {
             Some(Fault::Unacknowledged) => self.store(slot, frame, |_| true),
         }
         Err(ErrorKind::Interrupted.into())
+    }
+
+    fn was_used(&mut self) -> bool {
+        self.is_used
+    }
+
+    fn mark_used(&mut self) {
+        self.is_used |= !self.is_full;
     }
 
     fn place(&self, slot: Slot) -> String {

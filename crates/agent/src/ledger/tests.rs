@@ -6,14 +6,14 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn reload(store: MemoryStore) -> Result<Loaded<String>, LoadError> {
-    Ledger::load(store).map(|(_, loaded)| loaded)
+fn reload(store: MemoryStore) -> Loaded<String> {
+    Ledger::load(store).1
 }
 
 /// A ledger that has saved each of the states.
 fn saved(states: &[&str]) -> Ledger<MemoryStore> {
-    let (mut ledger, loaded) = Ledger::load::<String>(MemoryStore::new()).unwrap();
-    assert_eq!(loaded, Loaded { state: None, torn: None, generation: 0 });
+    let (mut ledger, loaded) = Ledger::load::<String>(MemoryStore::new());
+    assert_eq!(loaded, Loaded { state: None, torn: None, generation: 0, trouble: None });
     for state in states {
         ledger.save(state).unwrap();
     }
@@ -24,7 +24,7 @@ fn saved(states: &[&str]) -> Ledger<MemoryStore> {
 fn the_newest_state_is_loaded() {
     for count in 1..5usize {
         let states = &["one", "two", "three", "four"][..count];
-        let loaded = reload(saved(states).into_store()).unwrap();
+        let loaded = reload(saved(states).into_store());
         assert_eq!(loaded.state.as_deref(), states.last().copied());
         assert_eq!((loaded.torn, loaded.generation), (None, count as u64));
     }
@@ -43,7 +43,7 @@ fn torn_at_every_byte_the_previous_state_is_loaded_and_the_tear_is_said() {
             let mut ledger = saved(&[before, "kept"]);
             ledger.store_mut().fail_next(Fault::TornAfter(offset));
             ledger.save(&new).unwrap_err();
-            let loaded = reload(ledger.into_store()).unwrap();
+            let loaded = reload(ledger.into_store());
             assert_eq!(loaded.state.as_deref(), Some("kept"), "torn after {offset} bytes");
             // Without a byte of the new frame, or with only those that are the same in both, the old slot is whole.
             assert!(loaded.torn.is_some() || offset <= 12, "torn after {offset} bytes and not said");
@@ -57,19 +57,21 @@ fn the_first_save_torn_leaves_a_fresh_ledger_that_says_so() {
         let mut ledger = saved(&[]);
         ledger.store_mut().fail_next(Fault::TornAfter(offset));
         ledger.save(&"first").unwrap_err();
-        let loaded = reload(ledger.into_store()).unwrap();
+        let loaded = reload(ledger.into_store());
         assert_eq!(loaded.state, None);
         assert!(loaded.torn.is_some());
     }
 }
 
 #[test]
-fn both_torn_is_an_error_that_names_both_places() {
+fn both_torn_is_a_loss_that_names_both_places() {
     let mut store = saved(&["one", "two"]).into_store();
     for slot in Slot::ALL {
         store.slot_mut(slot).as_mut().unwrap()[20] ^= 1;
     }
-    let error = reload(store).unwrap_err().to_string();
+    let loaded = reload(store);
+    assert_eq!(loaded.state, None);
+    let error = loaded.trouble.unwrap().to_string();
     assert!(
         error.contains("memory slot A") && error.contains("memory slot B") && error.contains("checksum"),
         "{error}"
@@ -77,12 +79,12 @@ fn both_torn_is_an_error_that_names_both_places() {
 }
 
 #[test]
-fn a_slot_that_was_removed_beside_a_torn_one_is_an_error() {
+fn a_slot_that_was_removed_beside_a_torn_one_is_a_loss() {
     for (removed, torn) in [(Slot::A, Slot::B), (Slot::B, Slot::A)] {
         let mut store = saved(&["one", "two"]).into_store();
         *store.slot_mut(removed) = None;
         store.slot_mut(torn).as_mut().unwrap()[30] ^= 1;
-        assert!(matches!(reload(store), Err(LoadError::NoneWhole { .. })));
+        assert!(matches!(reload(store).trouble, Some(Trouble::Lost(_))));
     }
 }
 
@@ -93,10 +95,10 @@ fn after_a_full_disk_the_same_slot_is_tried_again() {
     for _ in 0..3 {
         assert!(matches!(ledger.save(&"lost"), Err(SaveError::Write { .. })));
     }
-    assert_eq!(reload(ledger.store_mut().clone()).unwrap().state.as_deref(), Some("two"));
+    assert_eq!(reload(ledger.store_mut().clone()).state.as_deref(), Some("two"));
     ledger.store_mut().free();
     ledger.save(&"three").unwrap();
-    assert_eq!(reload(ledger.into_store()).unwrap().state.as_deref(), Some("three"));
+    assert_eq!(reload(ledger.into_store()).state.as_deref(), Some("three"));
 }
 
 #[test]
@@ -104,8 +106,11 @@ fn a_state_that_is_too_large_or_of_another_shape_is_refused() {
     let mut ledger = saved(&["one"]);
     let large = "x".repeat(PAYLOAD_BYTES_MAX + 1);
     assert!(matches!(ledger.save(&large), Err(SaveError::TooLarge { .. })));
-    let store = ledger.into_store();
-    assert!(matches!(Ledger::load::<u64>(store), Err(LoadError::Unreadable { .. })));
+    let (mut ledger, loaded) = Ledger::load::<u64>(ledger.into_store());
+    assert!(matches!(loaded.trouble, Some(Trouble::Unreadable(_))));
+    // It is not written over: the version that knows it finds it as it was.
+    assert!(matches!(ledger.save(&1_u64), Err(SaveError::Sealed(_))));
+    assert_eq!(reload(ledger.into_store()).state.as_deref(), Some("one"));
 }
 
 proptest! {
@@ -113,18 +118,18 @@ proptest! {
     fn whatever_sectors_reach_the_disk_one_of_the_two_states_is_loaded(
         states in prop::collection::vec(".{0,3000}", 1..6), new in ".{0,3000}", sectors: u64,
     ) {
-        let (mut ledger, _) = Ledger::load::<String>(MemoryStore::new()).unwrap();
+        let (mut ledger, _) = Ledger::load::<String>(MemoryStore::new());
         for state in &states {
             ledger.save(state).unwrap();
         }
         ledger.store_mut().fail_next(Fault::Sectors(sectors));
         let _ = ledger.save(&new);
-        let (mut ledger, loaded) = Ledger::load::<String>(ledger.into_store()).unwrap();
+        let (mut ledger, loaded) = Ledger::load::<String>(ledger.into_store());
         let state = loaded.state.unwrap();
         prop_assert!(state == *states.last().unwrap() || state == new);
         // And it goes on from there.
         ledger.save(&"next").unwrap();
-        let again = reload(ledger.into_store()).unwrap();
+        let again = reload(ledger.into_store());
         prop_assert_eq!(again.state.as_deref(), Some("next"));
     }
 
@@ -145,7 +150,7 @@ fn files_keep_the_state_between_processes_and_are_private() {
     let dir = tempfile::tempdir().unwrap();
     let state = dir.path().join("state");
     for round in 0..4u64 {
-        let (mut ledger, loaded) = Ledger::load::<u64>(FileStore::open(&state).unwrap()).unwrap();
+        let (mut ledger, loaded) = Ledger::load::<u64>(FileStore::new(&state, None));
         assert_eq!(loaded.state, round.checked_sub(1));
         assert_eq!(loaded.torn, None);
         ledger.save(&round).unwrap();
@@ -153,7 +158,7 @@ fn files_keep_the_state_between_processes_and_are_private() {
     assert_eq!(fs::metadata(state.join("ledger.a")).unwrap().permissions().mode() & 0o777, 0o600);
     let bytes = fs::read(state.join("ledger.b")).unwrap();
     fs::write(state.join("ledger.b"), &bytes[..20]).unwrap();
-    let (_, loaded) = Ledger::load::<u64>(FileStore::open(&state).unwrap()).unwrap();
+    let (_, loaded) = Ledger::load::<u64>(FileStore::new(&state, None));
     assert_eq!(loaded.state, Some(2));
     assert!(loaded.torn.unwrap().place.ends_with("ledger.b"));
 }
@@ -161,13 +166,75 @@ fn files_keep_the_state_between_processes_and_are_private() {
 #[test]
 fn a_slot_grows_with_its_state() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut ledger, _) = Ledger::load::<String>(FileStore::open(dir.path()).unwrap()).unwrap();
+    let (mut ledger, _) = Ledger::load::<String>(FileStore::new(dir.path(), None));
     for bytes in [10, 300 << 10, 3 << 20, 5] {
         let state = "s".repeat(bytes);
         ledger.save(&state).unwrap();
-        let (_, loaded) = Ledger::load::<String>(FileStore::open(dir.path()).unwrap()).unwrap();
+        let (_, loaded) = Ledger::load::<String>(FileStore::new(dir.path(), None));
         assert_eq!(loaded.state.map(|state| state.len()), Some(bytes));
     }
+}
+
+/// Somebody removes or replaces the directory under a running agent: what it saves then is where the next one looks.
+#[test]
+fn a_directory_that_is_removed_or_moved_is_made_anew_by_the_next_save() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    let (mut ledger, _) = Ledger::load::<u64>(FileStore::new(&state, None));
+    for round in 0..3 {
+        ledger.save(&round).unwrap();
+        match round {
+            1 => fs::remove_dir_all(&state).unwrap(),
+            _ => fs::rename(&state, dir.path().join(format!("away{round}"))).unwrap(),
+        }
+        ledger.save(&(round + 10)).unwrap();
+        let held = StateLock::take(&state).unwrap_err().to_string();
+        assert!(held.contains("another agent"), "{held}");
+        let (_, loaded) = Ledger::load::<u64>(Reader(FileStore::new(&state, None)));
+        assert_eq!((loaded.state, loaded.trouble), (Some(round + 10), None));
+    }
+}
+
+/// A store that is only read, as by an agent that has no lock.
+struct Reader(FileStore);
+
+impl Store for Reader {
+    fn read(&mut self, slot: Slot) -> io::Result<Option<Vec<u8>>> {
+        self.0.read(slot)
+    }
+
+    fn prepare(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn write(&mut self, _: Slot, _: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn was_used(&mut self) -> bool {
+        self.0.was_used()
+    }
+
+    fn mark_used(&mut self) {}
+
+    fn place(&self, slot: Slot) -> String {
+        self.0.place(slot)
+    }
+}
+
+#[test]
+fn without_room_at_the_first_start_it_saves_as_soon_as_there_is_some() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    // Something lies where the directory should be, as a full disk refuses to make it.
+    fs::write(&state, "").unwrap();
+    let (mut ledger, loaded) = Ledger::load::<u64>(FileStore::new(&state, None));
+    assert_eq!((loaded.state, loaded.trouble, loaded.torn), (None, None, None));
+    assert!(matches!(ledger.save(&1), Err(SaveError::Write { .. })));
+    fs::remove_file(&state).unwrap();
+    ledger.save(&2).unwrap();
+    let (_, loaded) = Ledger::load::<u64>(Reader(FileStore::new(&state, None)));
+    assert_eq!((loaded.state, loaded.torn.map(|torn| torn.why)), (Some(2), Some("it is missing".into())));
 }
 
 #[test]
@@ -189,7 +256,7 @@ fn a_second_agent_is_refused_with_the_pid_of_the_first() {
 #[test]
 fn a_save_of_ten_kibibytes_is_measured() {
     let dir = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
-    let (mut ledger, _) = Ledger::load::<String>(FileStore::open(dir.path()).unwrap()).unwrap();
+    let (mut ledger, _) = Ledger::load::<String>(FileStore::new(dir.path(), None));
     let state = "s".repeat(10 << 10);
     let mut times: Vec<_> = (0..200)
         .map(|_| {

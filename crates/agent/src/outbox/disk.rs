@@ -1,7 +1,7 @@
 //! The files of the outbox: a message each, those that were given up, and a short memory of those that are done.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     fs, io,
     path::{Path, PathBuf},
 };
@@ -20,6 +20,8 @@ use crate::durable::{create_private_dir, read_bounded, write_atomically};
 const MESSAGE_BYTES_MAX: u64 = 1 << 20;
 /// How many deliveries are remembered, so that a dispatch repeated after a crash counts once.
 const DONE_MAX: usize = 512;
+/// Most messages that are told from memory, for want of room on the disk: of some kilobytes each.
+const UNKEPT_MAX: usize = 64;
 /// Most files kept in `dead/`; the oldest go.
 const DEAD_MAX: usize = 200;
 
@@ -68,30 +70,32 @@ type Scanned = (Vec<(u64, Stored)>, Vec<String>);
 pub(super) struct Disk {
     dir: PathBuf,
     done: VecDeque<DoneKey>,
+    /// Messages for which there is no room on the disk: they are told all the same, as long as the agent runs.
+    unkept: BTreeMap<u64, Stored>,
 }
 
 impl Disk {
-    pub(super) fn open(dir: &Path) -> io::Result<Self> {
-        create_private_dir(&dir.join("dead"))?;
+    pub(super) fn open(dir: &Path) -> Self {
         // A memory that cannot be read is an empty one: the worst is a message told twice.
         let done = read_bounded(&dir.join("done.json"), MESSAGE_BYTES_MAX)
             .ok()
             .and_then(|bytes| serde_json::from_slice(&bytes).ok())
             .unwrap_or_default();
-        Ok(Self { dir: dir.to_owned(), done })
+        Self { dir: dir.to_owned(), done, unkept: BTreeMap::new() }
     }
 
     /// The messages in order of their numbers; what cannot be read is put aside.
-    pub(super) fn scan(&self) -> io::Result<Scanned> {
-        let mut numbers: Vec<u64> = Vec::new();
-        for entry in fs::read_dir(&self.dir)? {
-            let name = entry?.file_name();
-            if let Some(number) = name.to_str().and_then(number_of) {
-                numbers.push(number);
-            }
-        }
-        numbers.sort_unstable();
+    pub(super) fn scan(&mut self) -> Scanned {
         let (mut messages, mut unreadable) = (Vec::new(), Vec::new());
+        let mut numbers: Vec<u64> = match fs::read_dir(&self.dir) {
+            Ok(entries) => entries.flatten().filter_map(|entry| number_of(entry.file_name().to_str()?)).collect(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => {
+                unreadable.push(format!("what waits in {} is not known: {error}", self.dir.display()));
+                Vec::new()
+            }
+        };
+        numbers.sort_unstable();
         for number in numbers.into_iter().take(MESSAGES_MAX) {
             match self.read(number) {
                 Ok(stored) => messages.push((number, stored)),
@@ -101,23 +105,47 @@ impl Disk {
                 }
             }
         }
-        Ok((messages, unreadable))
+        (messages, unreadable)
     }
 
     pub(super) fn read(&self, number: u64) -> Result<Stored, String> {
+        if let Some(stored) = self.unkept.get(&number) {
+            return Ok(stored.clone());
+        }
         let path = self.path(number);
         let bytes = read_bounded(&path, MESSAGE_BYTES_MAX).map_err(|error| format!("{}: {error}", path.display()))?;
         serde_json::from_slice(&bytes).map_err(|error| format!("{}: {error}", path.display()))
     }
 
-    pub(super) fn write(&self, number: u64, stored: &Stored) -> Result<(), (PathBuf, io::Error)> {
+    /// Keeps a message, on the disk when there is room, else in memory while there is.
+    ///
+    /// # Errors
+    /// When it is not on the disk.
+    pub(super) fn write(&mut self, number: u64, stored: &Stored) -> Result<(), (PathBuf, io::Error)> {
         let path = self.path(number);
         let bytes = serde_json::to_vec(stored).map_err(|error| (path.clone(), error.into()))?;
-        write_atomically(&path, &bytes).map_err(|error| (path, error))
+        match write_atomically(&path, &bytes) {
+            Ok(()) => {
+                self.unkept.remove(&number);
+                Ok(())
+            }
+            Err(error) => {
+                if self.unkept.len() < UNKEPT_MAX || self.unkept.contains_key(&number) {
+                    self.unkept.insert(number, stored.clone());
+                }
+                Err((path, error))
+            }
+        }
+    }
+
+    /// Whether a message is only in memory.
+    pub(super) fn is_unkept(&self, number: u64) -> bool {
+        self.unkept.contains_key(&number)
     }
 
     /// Takes a message away without remembering it.
-    pub(super) fn remove(&self, number: u64) {
+    pub(super) fn remove(&mut self, number: u64) {
+        self.unkept.remove(&number);
         // What cannot be removed is delivered again after a restart, which is better than not at all.
         let _ = fs::remove_file(self.path(number));
     }
@@ -143,8 +171,10 @@ impl Disk {
     }
 
     /// Puts a message aside for a person to look at.
-    pub(super) fn bury(&self, number: u64) {
+    pub(super) fn bury(&mut self, number: u64) {
         let dead = self.dir.join("dead");
+        // Where it cannot be made, what is given up is let go.
+        let _ = create_private_dir(&dead);
         if fs::rename(self.path(number), dead.join(file_name(number))).is_err() {
             return self.remove(number);
         }

@@ -34,6 +34,8 @@ const RETRY_REFUSED_MAX: Duration = Duration::from_secs(60 * 60);
 pub struct Queued {
     /// Its place in the order.
     pub number: u64,
+    /// The number under which the engine dispatched it.
+    pub dispatch: u64,
     /// The route on which it is sent now.
     pub route: RouteId,
     /// The route for which it was queued.
@@ -62,6 +64,7 @@ impl Queued {
     pub(super) fn of(number: u64, stored: &Stored) -> Self {
         Self {
             number,
+            dispatch: stored.dispatch,
             route: stored.route.clone(),
             origin: stored.tried.first().unwrap_or(&stored.route).clone(),
             tried: stored.tried.clone(),

@@ -114,7 +114,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 async fn a_message_is_kept_over_a_restart_and_told_once() {
     let dir = tempfile::tempdir().unwrap();
     let (channels, told) = (Channels::default(), Told::default());
-    let open = || Outbox::open(dir.path(), &[route("a", None), route("b", None)], told.observer()).unwrap();
+    let open = || Outbox::open(dir.path(), &[route("a", None), route("b", None)], told.observer());
     open().put(1, &notice(7, NoticeKind::Escalated, &["a", "b"])).unwrap();
     // Killed and started again; the engine dispatches it again since it does not know.
     let outbox = open();
@@ -133,7 +133,7 @@ async fn a_message_is_kept_over_a_restart_and_told_once() {
 #[tokio::test(start_paused = true)]
 async fn the_newer_message_takes_the_place_of_one_that_waits() {
     let dir = tempfile::tempdir().unwrap();
-    let outbox = Outbox::open(dir.path(), &[route("a", None)], Told::default().observer()).unwrap();
+    let outbox = Outbox::open(dir.path(), &[route("a", None)], Told::default().observer());
     for dispatch in 1..5 {
         outbox.put(dispatch, &notice(7, NoticeKind::Healed, &["a"])).unwrap();
         outbox.put(dispatch, &notice(7, NoticeKind::Escalated, &["a"])).unwrap();
@@ -145,7 +145,7 @@ async fn the_newer_message_takes_the_place_of_one_that_waits() {
 async fn a_route_that_is_down_is_tried_again_until_it_is_up() {
     let dir = tempfile::tempdir().unwrap();
     let (channels, told) = (Channels::default(), Told::default());
-    let outbox = Outbox::open(dir.path(), &[route("a", None)], told.observer()).unwrap();
+    let outbox = Outbox::open(dir.path(), &[route("a", None)], told.observer());
     channels.answer("a", Some(DeliverError::Later("connection refused".into())));
     outbox.put(1, &notice(1, NoticeKind::Escalated, &["a"])).unwrap();
     outbox.put(2, &notice(2, NoticeKind::Escalated, &["a"])).unwrap();
@@ -168,7 +168,7 @@ async fn the_fallback_has_what_the_route_cannot_deliver() {
         let dir = tempfile::tempdir().unwrap();
         let (channels, told) = (Channels::default(), Told::default());
         let routes = [route("a", Some("b")), route("b", None)];
-        let outbox = Outbox::open(dir.path(), &routes, told.observer()).unwrap();
+        let outbox = Outbox::open(dir.path(), &routes, told.observer());
         channels.answer("a", Some(error));
         outbox.put(1, &notice(1, NoticeKind::Escalated, &["a"])).unwrap();
         run_until(&outbox, &channels, HOUR, || outbox.is_empty()).await;
@@ -182,7 +182,7 @@ async fn what_nobody_takes_is_put_aside_and_said() {
     let dir = tempfile::tempdir().unwrap();
     let (channels, told) = (Channels::default(), Told::default());
     std::fs::write(dir.path().join("000000000001.json"), b"{torn").unwrap();
-    let outbox = Outbox::open(dir.path(), &[route("a", None)], told.observer()).unwrap();
+    let outbox = Outbox::open(dir.path(), &[route("a", None)], told.observer());
     assert_eq!((told.words(), outbox.len()), (vec!["dead"], 0));
     channels.answer("a", Some(DeliverError::Later("down".into())));
     outbox.put(1, &notice(2, NoticeKind::Escalated, &["a"])).unwrap();
@@ -195,7 +195,7 @@ async fn what_nobody_takes_is_put_aside_and_said() {
 fn a_full_outbox_drops_healed_notices_first_and_an_escalation_never() {
     let dir = tempfile::tempdir().unwrap();
     let told = Told::default();
-    let outbox = Outbox::open(dir.path(), &[], told.observer()).unwrap();
+    let outbox = Outbox::open(dir.path(), &[], told.observer());
     // The limit itself would be a thousand synced files: the state is filled without them.
     {
         let mut state = outbox.lock();
@@ -235,13 +235,23 @@ fn a_full_outbox_drops_healed_notices_first_and_an_escalation_never() {
     assert_eq!(outbox.len(), MESSAGES_MAX);
 }
 
-#[test]
-fn a_message_that_cannot_be_kept_is_an_error_with_its_place() {
+#[tokio::test(start_paused = true)]
+async fn a_message_that_cannot_be_kept_is_told_from_memory_and_once() {
     let dir = tempfile::tempdir().unwrap();
-    let outbox = Outbox::open(dir.path(), &[], Told::default().observer()).unwrap();
-    std::fs::remove_dir_all(dir.path()).unwrap();
-    let error = outbox.put(1, &notice(1, NoticeKind::Escalated, &["a"])).unwrap_err().to_string();
-    assert!(error.contains("000000000001.json: the message cannot be kept"), "{error}");
+    // Something lies where the directory should be, as a full disk refuses to make it.
+    let place = dir.path().join("outbox");
+    std::fs::write(&place, "").unwrap();
+    let (channels, told) = (Channels::default(), Told::default());
+    let outbox = Outbox::open(&place, &[route("a", None)], told.observer());
+    let put = || outbox.put(1, &notice(1, NoticeKind::Escalated, &["a"]));
+    for _ in 0..3 {
+        let error = put().unwrap_err().to_string();
+        assert!(error.contains("the message cannot be kept"), "{error}");
+    }
+    run_until(&outbox, &channels, HOUR, || outbox.is_empty()).await;
+    assert_eq!(channels.seen(), [("a".into(), vec![1])]);
+    // The engine still offers it, since it was not kept: it is done.
+    put().unwrap();
     assert!(outbox.is_empty());
 }
 
@@ -250,7 +260,7 @@ fn a_message_that_cannot_be_kept_is_an_error_with_its_place() {
 async fn who_is_refused_or_must_wait_keeps_nobody_else_waiting() {
     let dir = tempfile::tempdir().unwrap();
     let (channels, told) = (Channels::default(), Told::default());
-    let outbox = Outbox::open(dir.path(), &[route("a", None)], told.observer()).unwrap();
+    let outbox = Outbox::open(dir.path(), &[route("a", None)], told.observer());
     let because = |who: &str, why: &str| vec![(who.to_owned(), why.to_owned())];
     channels.receipts.lock().unwrap().push(Receipt {
         served: vec!["alice".into()],
@@ -269,4 +279,16 @@ async fn who_is_refused_or_must_wait_keeps_nobody_else_waiting() {
     };
     let named: Vec<_> = told.0.lock().unwrap().iter().filter_map(refused).collect();
     assert_eq!(named, [2, 0], "named once, and once that all have it");
+}
+
+#[test]
+fn no_more_is_told_from_memory_than_a_few() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().join("outbox");
+    std::fs::write(&place, "").unwrap();
+    let outbox = Outbox::open(&place, &[route("a", None)], Told::default().observer());
+    for number in 0..200 {
+        outbox.put(number, &notice(number, NoticeKind::Escalated, &["a"])).unwrap_err();
+    }
+    assert_eq!(outbox.len(), 64);
 }

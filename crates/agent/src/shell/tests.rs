@@ -115,15 +115,15 @@ impl Small {
         let time = TimeSource::simulated(WallTime(1_795_000_000_000));
         let clock = Clock::continuing(time.clone(), ansai_model::time::Now::default(), None);
         let (results, inputs) = mpsc::channel(64);
-        let (ledger, _) = Ledger::load::<ansai_engine::State>(MemoryStore::new()).expect("memory");
+        let (ledger, _) = Ledger::load::<ansai_engine::State>(MemoryStore::new());
         let path = |name: &str| Path::join(folder.path(), name);
         let mut shell = Shell::new(Parts {
             engine: HostEngine::new(bundle(), ansai_engine::State::default(), clock.now()),
             clock,
             ledger,
             host: host.clone(),
-            outbox: Outbox::open(&path("outbox"), &[], Arc::new(|_| {})).expect("a folder"),
-            reports: Reports::open(&path("reports")).expect("a folder"),
+            outbox: Outbox::open(&path("outbox"), &[], Arc::new(|_| {})),
+            reports: Reports::open(&path("reports")),
             recorder: Recorder::open(&path("journal"), 1 << 20),
             witness: Witness::default(),
             trends: crate::trends::Trends::default(),

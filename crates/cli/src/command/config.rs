@@ -18,6 +18,8 @@ use crate::{
     show::{self, Cell},
 };
 
+/// The largest file of a configuration.
+const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Longest wait for the service manager.
 const UNITS_WAIT: Duration = Duration::from_secs(2);
 /// How often it is asked meanwhile.
@@ -49,8 +51,8 @@ pub(super) fn show(places: &Places) -> Result<Code, Failure> {
     let configuration = load(places)?;
     let mut files = Vec::new();
     for path in configuration.files() {
-        let text = std::fs::read_to_string(&path)
-            .map_err(|error| Failure::new(Code::Failing, format!("{}: {error}", path.display()), ""))?;
+        let text = ansai_files::text(&path, FILE_BYTES_MAX)
+            .map_err(|error| Failure::new(Code::Failing, error.to_string(), "ansai check"))?;
         files.push((path, text));
     }
     if places.json {

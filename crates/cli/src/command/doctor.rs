@@ -237,6 +237,10 @@ fn agent(status: &Status) -> Vec<Finding> {
         None => ok("the ledger can be saved"),
         Some(why) => fail(format!("the ledger cannot be saved: {why}"), "free space on its filesystem"),
     });
+    for hold in &status.holds {
+        let what = format!("held is {}, by {}: {}", hold.scope, hold.by, hold.reason);
+        findings.push(warn(what, "ansai release, with the same targets or --all, when healing may go on"));
+    }
     if let Some(why) = &status.configuration_error {
         let first = why.lines().next().unwrap_or_default();
         findings.push(fail(format!("the agent keeps the configuration before it: {first}"), "ansai check"));

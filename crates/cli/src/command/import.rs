@@ -1,7 +1,6 @@
 //! `ansai import ansai`: the predecessor's configuration becomes ours. What becomes of each key is `config`'s.
 
 use std::{
-    fs::File,
     io::Read,
     path::{Path, PathBuf},
 };
@@ -52,13 +51,16 @@ fn read(file: &Path) -> Result<String, Failure> {
             _ => Failure::new(Code::Usage, what, "name the predecessor's YAML file"),
         }
     };
-    let source: Box<dyn Read> = match file.as_os_str() == "-" {
-        true => Box::new(std::io::stdin()),
-        false => Box::new(File::open(file).map_err(failed)?),
+    let bytes = match file.as_os_str() == "-" {
+        true => {
+            let mut bytes = Vec::new();
+            // One byte more than is read shows that there is more.
+            std::io::stdin().take(BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+            bytes
+        }
+        // What is too large is said by whoever reads it.
+        false => ansai_files::head(file, BYTES_MAX as u64 + 1).map_err(|error| failed(error.into()))?.0,
     };
-    let mut bytes = Vec::new();
-    // One byte more than is read shows that there is more.
-    source.take(BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
     String::from_utf8(bytes).map_err(|error| {
         let what = format!("{}: byte {} is no UTF-8", file.display(), error.utf8_error().valid_up_to());
         Failure::new(Code::Usage, what, "is it the predecessor's YAML file?")

@@ -104,11 +104,7 @@ fn outcome(places: &Places, path: PathBuf) -> Outcome {
 }
 
 fn run(places: &Places, outcome: &mut Outcome) -> Result<Vec<String>, String> {
-    let size = std::fs::metadata(&outcome.path).map_err(|error| error.to_string())?.len();
-    if size > BYTES_MAX {
-        return Err(format!("it has {size} bytes; at most {BYTES_MAX} are read"));
-    }
-    outcome.text = std::fs::read_to_string(&outcome.path).map_err(|error| error.to_string())?;
+    outcome.text = ansai_files::text(&outcome.path, BYTES_MAX).map_err(|error| error.why.to_string())?;
     let scenario = scenario::parse(&outcome.text)?;
     outcome.expected.clone_from(&scenario.expected);
     let folder = outcome.path.parent().unwrap_or(Path::new("."));

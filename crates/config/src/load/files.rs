@@ -4,10 +4,11 @@
 //! `role-NAME` and `emergency`, each a file or a folder of files.
 
 use std::{
-    io::Read,
     path::{Path, PathBuf},
     time::SystemTime,
 };
+
+use ansai_files::Why;
 
 use super::stack::Input;
 use crate::{
@@ -152,25 +153,15 @@ fn changed(meta: &std::fs::Metadata) -> Option<SystemTime> {
 
 /// The text of a file.
 fn read(file: &Path) -> Result<String, Box<Diagnostic>> {
-    let failed = |error: std::io::Error| {
-        let help = if error.kind() == std::io::ErrorKind::NotFound {
-            "`ansai init` writes one"
-        } else {
-            "check its permissions"
+    let bytes = ansai_files::bytes(file, FILE_BYTES_MAX).map_err(|error| {
+        let (what, help) = match &error.why {
+            Why::Io(cause) if error.is_missing() => (format!("cannot be read: {cause}"), "`ansai init` writes one"),
+            Why::Io(cause) => (format!("cannot be read: {cause}"), "check its permissions"),
+            Why::NotRegular(kind) => (format!("it is {kind}"), "name a file or a folder of files"),
+            Why::TooLarge(_) | Why::NotText(_) => (format!("it has more than {FILE_BYTES_MAX} bytes"), "split it"),
         };
-        Box::new(problem(file, format!("cannot be read: {error}"), help))
-    };
-    // Opening a pipe would wait for whoever writes into it.
-    if !std::fs::metadata(file).map_err(failed)?.is_file() {
-        return Err(Box::new(problem(file, "it is no file", "name a file or a folder of files")));
-    }
-    let opened = std::fs::File::open(file).map_err(failed)?;
-    let mut bytes = Vec::new();
-    // The size is not asked beforehand: a file may grow, and some have no size.
-    opened.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(Box::new(problem(file, format!("it has more than {FILE_BYTES_MAX} bytes"), "split it")));
-    }
+        Box::new(problem(file, what, help))
+    })?;
     String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();

@@ -104,7 +104,10 @@ impl Disk {
     /// With it, when its incident opened.
     pub(crate) fn recorded(&self, run: RunId) -> Result<Option<(PendingRun, Option<Now>)>, String> {
         let copy = self.lock().store.clone();
-        let (_, loaded) = Ledger::load::<Recorded>(copy).map_err(|error| format!("ledger_readable: {error}"))?;
+        let (_, loaded) = Ledger::load::<Recorded>(copy);
+        if let Some(trouble) = loaded.trouble {
+            return Err(format!("ledger_readable: {trouble}"));
+        }
         Ok(loaded.state.and_then(|mut state| {
             let pending = state.runs.remove(&run)?;
             let opened = pending.incident.and_then(|id| state.incidents.get(&id)).map(|incident| incident.opened);
@@ -162,6 +165,14 @@ impl Store for Disk {
             // Not a panic: no hook is called, and nothing is printed.
             Err(killed) => std::panic::resume_unwind(Box::new(killed)),
         }
+    }
+
+    fn was_used(&mut self) -> bool {
+        self.lock().store.was_used()
+    }
+
+    fn mark_used(&mut self) {
+        self.lock().store.mark_used();
     }
 
     fn place(&self, slot: Slot) -> String {

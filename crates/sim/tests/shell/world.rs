@@ -9,7 +9,7 @@ use std::{
 
 use ansai_agent::{
     clock::{Clock, TimeSource},
-    ledger::Ledger,
+    ledger::{Ledger, Loaded},
     outbox::Outbox,
     recorder::Recorder,
     reports::Reports,
@@ -209,11 +209,11 @@ impl World {
     }
 
     fn begin(&mut self, end: End) -> Result<(Life, mpsc::Receiver<Input>), String> {
-        let (ledger, loaded) =
-            Ledger::load::<State>(self.disk.clone()).map_err(|error| format!("ledger_readable: {error}"))?;
+        let (ledger, loaded) = Ledger::load::<State>(self.disk.clone());
+        readable(&loaded)?;
         self.disk.loaded(loaded.generation)?;
         let mut state = loaded.state.unwrap_or_default();
-        let reports = Reports::open(&self.folder.path().join("reports")).map_err(|error| error.to_string())?;
+        let reports = Reports::open(&self.folder.path().join("reports"));
         self.books().begins_life(&state, &reports)?;
         self.totals.torn += u64::from(loaded.torn.is_some());
         self.totals.interrupted += state.runs.len() as u64;
@@ -233,7 +233,7 @@ impl World {
             clock,
             ledger,
             host: host.clone(),
-            outbox: outbox.map_err(|error| error.to_string())?,
+            outbox,
             reports,
             recorder: Recorder::open(&self.folder.path().join("journal"), JOURNAL_BYTES_MAX),
             witness: Witness::default(),
@@ -363,10 +363,10 @@ impl World {
 
     /// Safety is one half; the other is that it ends: all is well, so nothing is open, and all that was is reported.
     fn at_rest(&mut self) -> Result<(), String> {
-        let (_, loaded) =
-            Ledger::load::<State>(self.disk.clone()).map_err(|error| format!("ledger_readable: {error}"))?;
+        let (_, loaded) = Ledger::load::<State>(self.disk.clone());
+        readable(&loaded)?;
         let state = loaded.state.unwrap_or_default();
-        let reports = Reports::open(&self.folder.path().join("reports")).map_err(|error| error.to_string())?;
+        let reports = Reports::open(&self.folder.path().join("reports"));
         self.books().begins_life(&state, &reports)?;
         if let Some(incident) = state.incidents.values().next() {
             return Err(format!("goes_quiet: {} on {} is {:?}", incident.id, incident.target, incident.phase));
@@ -378,6 +378,11 @@ impl World {
         let waiting = (state.runs.len(), state.dispatches.len());
         if waiting == (0, 0) { Ok(()) } else { Err(format!("goes_quiet: (runs, dispatches) left: {waiting:?}")) }
     }
+}
+
+/// What was acknowledged once is neither lost nor hidden from a later agent.
+fn readable<T>(loaded: &Loaded<T>) -> Result<(), String> {
+    loaded.trouble.as_ref().map_or(Ok(()), |trouble| Err(format!("ledger_readable: {trouble}")))
 }
 
 /// Whether things go on happening to the host.

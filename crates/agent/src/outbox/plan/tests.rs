@@ -26,6 +26,7 @@ fn route(name: &str, fallback: Option<&str>, digest_after: u32) -> Route {
 fn queued(number: u64, route: &str) -> Queued {
     Queued {
         number,
+        dispatch: number,
         route: id(route),
         origin: id(route),
         tried: vec![],

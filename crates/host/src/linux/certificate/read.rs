@@ -1,18 +1,16 @@
 //! Reads certificate and key files: PEM or DER, bundles, a key beside or inside. Bounded; never waits for a pipe.
 
 use std::{
-    fs::File,
-    io::{ErrorKind, Read},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use ansai_files::Why;
 pub(super) use ansai_model::domain::certificate::FILE_BYTES_MAX;
 use ansai_model::{
     domain::certificate::{CHAIN_MAX, KeyMatch},
     text::Text,
 };
-use rustix::fs::{Mode, OFlags};
 use rustls::{
     pki_types::{
         CertificateDer, PrivateKeyDer,
@@ -42,29 +40,12 @@ pub(super) fn below(root: &Path, path: &str) -> PathBuf {
 
 /// A whole regular file of at most [`FILE_BYTES_MAX`] bytes.
 pub(super) fn bytes(path: &Path) -> Result<Vec<u8>, LoadError> {
-    // Without NONBLOCK, somebody's named pipe would keep the agent waiting.
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let file = match rustix::fs::open(path, flags, Mode::empty()) {
-        Ok(file) => File::from(file),
-        Err(error) => {
-            let error = std::io::Error::from(error);
-            return Err(match error.kind() {
-                ErrorKind::NotFound | ErrorKind::NotADirectory => LoadError::Missing,
-                _ => LoadError::Unreadable(error.to_string()),
-            });
-        }
-    };
-    let unreadable = |error: std::io::Error| LoadError::Unreadable(error.to_string());
-    let meta = file.metadata().map_err(unreadable)?;
-    if !meta.is_file() {
-        return Err(LoadError::Unreadable("it is no regular file".into()));
-    }
-    let mut bytes = Vec::new();
-    file.take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    match bytes.len() > FILE_BYTES_MAX {
-        true => Err(LoadError::Unreadable("it is larger than 1 MiB".into())),
-        false => Ok(bytes),
-    }
+    ansai_files::bytes(path, FILE_BYTES_MAX as u64).map_err(|error| match &error.why {
+        Why::Io(_) if error.is_missing() => LoadError::Missing,
+        Why::TooLarge(_) => LoadError::Unreadable("it is larger than 1 MiB".into()),
+        Why::NotRegular(_) => LoadError::Unreadable("it is no regular file".into()),
+        Why::Io(_) | Why::NotText(_) => LoadError::Unreadable(error.why.to_string()),
+    })
 }
 
 /// The certificates of a file, the server's own first; never empty, at most [`CHAIN_MAX`].

@@ -1,7 +1,7 @@
 //! Reading small files of the kernel, and what the host as a whole says of its memory. Whatever they hold, what is read
 //! is bounded and nothing panics: a file that is not there or not understood is a figure less.
 
-use std::{fs::File, io::Read as _, path::Path};
+use std::path::Path;
 
 use ansai_model::{
     domain::memory::{LimitKind, MemoryLimit, MemorySnapshot},
@@ -13,9 +13,7 @@ const BYTES_MAX: u64 = 64 * 1024;
 
 /// The text of a file, as far as it is read.
 pub(super) fn text(path: &Path) -> Option<String> {
-    let mut bytes = Vec::new();
-    File::open(path).ok()?.take(BYTES_MAX).read_to_end(&mut bytes).ok()?;
-    Some(String::from_utf8_lossy(&bytes).into_owned())
+    ansai_files::head_text(path, BYTES_MAX).ok()
 }
 
 /// The number that a file holds; `max` is none.
