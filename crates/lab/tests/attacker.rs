@@ -54,7 +54,7 @@ fn links_in_the_folder_of_a_configuration_give_nobody_roots_files() -> Result<()
     let before = victim(&host)?;
     as_app(
         &host,
-        "cd /srv/app; for name in app.conf.ansai-new .app.conf.ansai-new app.conf.ansai-broken; do
+        "cd /srv/app; for name in app.conf.ansai-new .app.conf.ansai-new; do
         ln -s /etc/passwd $name; done; echo 'attacker::0:0::/:/bin/sh' > app.conf",
     )?;
     host.run_ok(&["systemctl", "kill", "-s", "KILL", "app.service"])?;
@@ -63,21 +63,35 @@ fn links_in_the_folder_of_a_configuration_give_nobody_roots_files() -> Result<()
     Ok(())
 }
 
-#[test]
-fn a_file_or_a_folder_that_is_exchanged_for_a_link_is_refused_in_words() -> Result<()> {
-    let host = begin("attacker-exchange")?;
+/// What the attacker does, and how the report says that nothing is done through it.
+fn check(name: &str, script: &str, words: &str) -> Result<()> {
+    let host = begin(name)?;
     let before = victim(&host)?;
-    as_app(&host, "cd /srv/app; rm app.conf; ln -s /etc/shadow app.conf; mv shared aside; ln -s /var shared")?;
+    as_app(&host, &format!("cd /srv/app; {script}"))?;
     host.run_ok(&["systemctl", "kill", "-s", "KILL", "app.service"])?;
-    let says = |words: &str| {
-        host.wait_until(&format!("the report to say `{words}`"), LIMIT, || {
-            Ok(agent::report(&host, "i1").to_string().contains(words))
-        })
-    };
-    says("/srv/app/app.conf is a symbolic link (owner app)")?;
-    says("/srv/app/shared is a symbolic link (owner app)")?;
+    host.wait_until(&format!("the report to say `{words}`"), LIMIT, || {
+        Ok(agent::report(&host, "i1").to_string().contains(words))
+    })?;
     ensure!(victim(&host)? == before, "{:#}", agent::report(&host, "i1"));
     let kept = host.run(&["grep", "-r", "root:", "/var/lib/ansai/configurations"])?;
     ensure!(!kept.is_success(), "the passwords of the host were kept: {}", kept.stdout);
     Ok(())
+}
+
+#[test]
+fn a_configuration_that_is_exchanged_for_a_link_is_refused_in_words() -> Result<()> {
+    let words = "/srv/app/app.conf is a symbolic link (owner app)";
+    check("attacker-file", "rm app.conf; ln -s /etc/shadow app.conf", words)
+}
+
+#[test]
+fn a_link_where_the_broken_one_would_be_kept_is_refused_in_words() -> Result<()> {
+    let words = "/srv/app/app.conf.ansai-broken is a symbolic link (owner app)";
+    check("attacker-kept", "echo bad > app.conf; ln -s /etc/passwd app.conf.ansai-broken", words)
+}
+
+#[test]
+fn a_folder_that_is_exchanged_for_a_link_is_refused_in_words() -> Result<()> {
+    let words = "/srv/app/shared is a symbolic link (owner app)";
+    check("attacker-folder", "mv shared aside; ln -s /var shared", words)
 }

@@ -91,6 +91,9 @@ pub(super) fn restore(state_dir: &Path, unit: &UnitName, paths: &[String], trust
     for change in changes {
         let target = change.kept.path.display().to_string();
         if let Err(why) = put_back(change, trusted) {
+            if restored.is_empty() && why.is_by_rule() {
+                return ActionOutcome::Refused { why: why.into() };
+            }
             let before = if restored.is_empty() {
                 String::new()
             } else {
