@@ -14,7 +14,6 @@ use ansai_host::{
     port::Host,
 };
 use ansai_model::{bundle::Bundle, hint::Hint, id::UnitName, inventory::Inventory, notify::Route};
-use ansai_protocol::Happening;
 use anyhow::Result;
 use futures_util::{FutureExt, StreamExt};
 use tokio::{
@@ -27,8 +26,8 @@ use crate::{
     api::Asked,
     clock::Clock,
     deliveries,
-    events::{Events, short},
-    ledger::FileStore,
+    events::Events,
+    ledger::{FileStore, Predecessor},
     metrics::Metrics,
     notify::{Notifier, http::HyperClient, trial::Trials},
     outbox::{self, Observer, Outbox},
@@ -38,16 +37,17 @@ use crate::{
     shell::{Parts, Shell},
     sources::Sources,
     trends::Trends,
-    trust,
-    warnings::{Topic, Warnings},
+    warnings::Warnings,
     witness::Witness,
 };
 
 mod abilities;
 mod alone;
+mod configuration;
 mod ground;
 mod plight;
 mod questions;
+mod reading;
 mod sides;
 mod socket;
 mod upkeep;
@@ -56,6 +56,7 @@ use abilities::Abilities;
 use alone::Alone;
 use ground::Ground;
 use plight::Plight;
+use reading::{News, Reader};
 use sides::Sides;
 use socket::Socket;
 use upkeep::Upkeep;
@@ -64,6 +65,8 @@ use upkeep::Upkeep;
 const RESULTS_MAX: usize = 1024;
 /// Most questions that wait for the loop.
 const ASKED_MAX: usize = 32;
+/// Most news of the configuration that wait for the loop.
+const NEWS_MAX: usize = 8;
 /// How often files are looked at: configuration, HOLD.
 const FILES_EVERY: Duration = Duration::from_secs(1);
 /// Longest wait for systemd when the agent starts.
@@ -88,8 +91,11 @@ struct Agent {
     options: Options,
     shell: Shell<LinuxHost, FileStore>,
     host: LinuxHost,
-    configuration: Configuration,
+    configuration: Arc<Configuration>,
     configuration_error: Option<String>,
+    reader: Reader,
+    /// An agent before this one that was killed and has not ended.
+    predecessor: Option<Predecessor>,
     inventory: Inventory,
     generation: u64,
     stamp: Option<SystemTime>,
@@ -109,16 +115,16 @@ struct Agent {
 /// When it cannot start: no valid configuration, no usable state directory, or another agent has it.
 pub async fn run(options: Options) -> Result<()> {
     let begun = Instant::now();
-    let mut configuration = trust::begin(&options.config, &options.state_dir)?;
+    let (stamp, configuration) = reading::files_at_start(&options.config, &options.state_dir).await?;
     let (events, metrics) = (Events::new(), Arc::new(Metrics::new()));
     let warnings = Warnings::new(events.clone());
-    let Ground { ledger, state, clock, plight } = Ground::of(&options.state_dir, &warnings)?;
+    let Ground { ledger, state, clock, plight, predecessor } = Ground::of(&options.state_dir, &warnings)?;
     let _alone = Alone::take(&options.state_dir)?;
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     let host = this_host(&options, &configuration, &tasks);
     let inventory = first_inventory(&host, &configuration).await;
-    let bundle = configuration.bundle(&inventory, 1)?;
-    configuration.forget_texts();
+    let read = reading::evaluated_at_start(&options.config, configuration, inventory).await?;
+    let (configuration, inventory, bundle) = read;
     let outbox = open_outbox(&options.state_dir, &bundle, deliveries::observer(&metrics, &warnings, &clock));
     let notifier = notifier(&inventory.hostname);
     spawn_delivery(&outbox, notifier.clone(), clock.clone(), &tasks, &stop);
@@ -130,8 +136,8 @@ pub async fn run(options: Options) -> Result<()> {
     let socket = Socket { path: options.runtime_dir.join("api.sock"), asked, events: events.clone() };
     socket.open(&warnings, &clock, &tasks, &stop);
     watch(&host, &configuration, &bundle);
-    let journal_bytes_max = configuration.settings().journal_bytes_max;
-    let recorder = Recorder::open(&options.state_dir.join("journal"), journal_bytes_max.0);
+    let bytes_max = configuration.settings().journal_bytes_max.0;
+    let recorder = Recorder::open(&options.state_dir.join("journal"), bytes_max);
     let engine = HostEngine::new(bundle, state, clock.now());
     let shell = Shell::new(Parts {
         engine,
@@ -147,13 +153,15 @@ pub async fn run(options: Options) -> Result<()> {
         tasks: tasks.clone(),
         results,
     });
-    let stamp = ansai_config::changed_at(&options.config);
+    let (news, heard) = mpsc::channel(NEWS_MAX);
     let mut agent = Agent {
+        reader: Reader::new(options.config.clone(), host.clone(), tasks.clone(), news),
         options,
         shell,
         host,
-        configuration,
+        configuration: Arc::new(configuration),
         configuration_error: None,
+        predecessor,
         inventory,
         generation: 1,
         stamp,
@@ -166,12 +174,11 @@ pub async fn run(options: Options) -> Result<()> {
         plight: Plight::told(plight.is_some()),
         trials: Trials::new(notifier, tasks.clone()),
     };
-    agent.sides.apply(agent.configuration.settings());
-    agent.warn_of_configuration();
-    agent.shell.start(&agent.inventory);
-    agent.turn(inputs, questions).await?;
+    agent.begin();
+    agent.turn(inputs, questions, heard).await?;
     stop.cancel();
     tasks.close();
+    // The locks go here: a thread that hangs keeps the process, and must not keep them.
     Ok(())
 }
 
@@ -232,7 +239,19 @@ fn watch(host: &LinuxHost, configuration: &Configuration, bundle: &Bundle) {
 }
 
 impl Agent {
-    async fn turn(&mut self, inputs: mpsc::Receiver<Input>, mut questions: mpsc::Receiver<Asked>) -> Result<()> {
+    fn begin(&mut self) {
+        self.sides.apply(self.configuration.settings());
+        self.warn_of_configuration();
+        self.shell.start(&self.inventory);
+        self.tell_predecessor();
+    }
+
+    async fn turn(
+        &mut self,
+        inputs: mpsc::Receiver<Input>,
+        mut questions: mpsc::Receiver<Asked>,
+        mut news: mpsc::Receiver<News>,
+    ) -> Result<()> {
         let host = self.host.clone();
         let mut hints = host.hints();
         // Every first look is still to begin: what was hinted at until now would only have it begun twice.
@@ -257,8 +276,12 @@ impl Agent {
             tokio::select! {
                 input = sources.next(wait) => self.take_in(input),
                 Some(asked) = questions.recv() => self.answer(asked),
-                _ = files.tick() => self.look_at_files().await,
-                _ = hangup.recv() => drop(self.reload().await),
+                Some(news) = news.recv() => self.hear(news),
+                _ = files.tick() => self.look_at_files(),
+                _ = hangup.recv() => {
+                    self.reader.is_wanted = true;
+                    self.go_on_reading();
+                }
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
             }
@@ -282,109 +305,13 @@ impl Agent {
     }
 
     /// What only changes now and then: the configuration, new units, HOLD, and the watchdog that shows that we turn.
-    async fn look_at_files(&mut self) {
+    fn look_at_files(&mut self) {
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
-        if ansai_config::changed_at(&self.options.config) != self.stamp || self.has_expired() {
-            drop(self.reload().await);
-        } else if std::mem::take(&mut self.has_new_units) {
-            self.inventory = self.ask_for_units(|unit| self.configuration.concerns(unit.as_str())).await;
-            self.apply_if_changed();
-            self.warn_of_configuration();
-        }
+        self.reader.ask_stamp();
+        self.reader.is_wanted |= self.has_expired() && !self.reader.is_reading();
+        self.go_on_reading();
         self.shell.step(Input::Tick);
         self.look_after_itself();
-    }
-
-    /// The units as they are now, or as they were known when systemd does not say.
-    async fn ask_for_units(&self, is_of_interest: impl Fn(&UnitName) -> bool) -> Inventory {
-        let asked = tokio::time::timeout(INVENTORY_WAIT, self.host.inventory_of(is_of_interest)).await;
-        known(&self.inventory, asked.ok())
-    }
-
-    /// Whether an emergency layer has ended, or the civil time has changed: the same files say something else now.
-    fn has_expired(&self) -> bool {
-        let now = self.shell.clock.now().wall;
-        self.configuration_error.is_none() && self.configuration.holds_until().is_some_and(|at| at <= now)
-    }
-
-    /// Reads the configuration anew; an invalid one changes nothing.
-    async fn reload(&mut self) -> Result<(), String> {
-        self.stamp = ansai_config::changed_at(&self.options.config);
-        let loaded = trust::load(&self.options.config).map_err(|error| error.to_string());
-        let concerns = |unit: &UnitName| loaded.as_ref().is_ok_and(|loaded| loaded.concerns(unit.as_str()));
-        self.inventory = self.ask_for_units(concerns).await;
-        let bundle = loaded.and_then(|mut configuration| {
-            let bundle =
-                configuration.bundle(&self.inventory, self.generation + 1).map_err(|error| error.to_string())?;
-            configuration.forget_texts();
-            Ok((configuration, bundle))
-        });
-        match bundle {
-            Ok((configuration, bundle)) => {
-                self.configuration = configuration;
-                self.configuration_error = None;
-                self.apply(bundle);
-                self.apply_settings();
-                self.tell_configuration(None);
-                tracing::info!(generation = self.generation, "configuration applied");
-                Ok(())
-            }
-            Err(error) => {
-                tracing::error!("the new configuration is not applied; the old one stays in force:\n{error}");
-                self.configuration_error = Some(error.clone());
-                self.tell_configuration(Some(&error));
-                Err(error)
-            }
-        }
-    }
-
-    fn apply_settings(&mut self) {
-        let settings = self.configuration.settings();
-        self.shell.recorder.set_bytes_max(settings.journal_bytes_max.0);
-        self.sides.apply(settings);
-        self.warn_of_configuration();
-    }
-
-    /// What is allowed and dangerous in the configuration stands in the status for as long as it is so.
-    fn warn_of_configuration(&self) {
-        let warnings = self.configuration.warnings().iter().map(|warning| warning.what.clone());
-        let nameless = self.configuration.nameless_disks(&self.inventory).into_iter();
-        let nameless = nameless.map(|mount| format!("the disk {mount:?} is not watched: its name holds what none may"));
-        let warnings: Vec<String> = warnings.chain(nameless).collect();
-        let Some(first) = warnings.first() else {
-            self.warnings.end(Topic::Configuration);
-            return;
-        };
-        let more = match warnings.len() {
-            1 => String::new(),
-            many => format!(", and {} more", many - 1),
-        };
-        let text = format!("the configuration: {first}{more}; `ansai check` shows where");
-        self.warnings.raise(self.shell.clock.now().wall, Topic::Configuration, text);
-    }
-
-    fn tell_configuration(&self, error: Option<&str>) {
-        let error = error.map(|error| short(&error.into()));
-        let happening = Happening::Configuration { generation: self.generation, error };
-        self.shell.witness.events.tell(self.shell.clock.now().wall, happening);
-    }
-
-    fn apply_if_changed(&mut self) {
-        match self.configuration.bundle(&self.inventory, self.generation + 1) {
-            Ok(bundle) if bundle.parts().checks != self.shell.engine.bundle().parts().checks => self.apply(bundle),
-            Ok(_) => {}
-            Err(error) => tracing::error!("new units do not fit the configuration:\n{error}"),
-        }
-    }
-
-    fn apply(&mut self, bundle: Bundle) {
-        self.generation += 1;
-        watch(&self.host, &self.configuration, &bundle);
-        self.shell.outbox.set_routes(&routes(&bundle));
-        self.shell.step(Input::Apply(Box::new(bundle)));
-        self.shell.step(Input::Facts(self.inventory.facts.clone()));
-        self.upkeep.applied(self.shell.clock.now());
-        self.try_abilities();
     }
 
     async fn stop(&mut self, results: mpsc::Receiver<Input>) {

@@ -168,7 +168,7 @@ async fn changed(liveness: &mut watch::Receiver<Liveness>, was_unwell: Option<bo
 
 async fn send<H: HttpClient>(heartbeat: &Heartbeat, secrets: &Resolver, http: &H, ping: Ping) -> Result<(), String> {
     let words = |error: DeliverError| error.to_string();
-    let url = secrets.url(&heartbeat.url).map_err(|error| words(error.into()))?;
+    let url = secrets.url(&heartbeat.url).await.map_err(|error| words(error.into()))?;
     let (method, suffix, body) = match ping {
         Ping::Start => (Method::GET, "/start", Bytes::new()),
         Ping::Alive => (Method::GET, "", Bytes::new()),
@@ -176,7 +176,7 @@ async fn send<H: HttpClient>(heartbeat: &Heartbeat, secrets: &Resolver, http: &H
     };
     let mut headers = Vec::new();
     if let Some(reference) = &heartbeat.token {
-        let token = secrets.resolve(reference).map_err(|error| words(error.into()))?;
+        let token = secrets.fetch(reference).await.map_err(|error| words(error.into()))?;
         headers.push(("authorization".to_owned(), format!("Bearer {}", token.expose())));
     }
     let url = with_suffix(url.expose(), suffix);

@@ -17,7 +17,7 @@ mod memory;
 
 pub use file::FileStore;
 use frame::{Decoded, decode, encode};
-pub use lock::{LockError, StateLock};
+pub use lock::{LockError, Predecessor, StateLock};
 pub use memory::{Fault, MemoryStore};
 
 /// One of the two places that are written in turn.

@@ -6,8 +6,10 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
+use ansai_host::linux::aside::{self, Kind, Late, Work};
 use ansai_model::notify::{SecretRef, WebhookUrl};
 use thiserror::Error;
 
@@ -15,6 +17,9 @@ use crate::durable::read_bounded;
 
 /// A secret is longer than any key that a person was given.
 const SECRET_BYTES_MAX: u64 = 64 << 10;
+
+/// Longest wait for a file with a secret.
+const SECRET_TIME: Duration = Duration::from_secs(5);
 
 /// A secret. It is not printed, and its bytes are overwritten when it is dropped (as far as safe code can: a copy that
 /// was moved by the allocator is not found again).
@@ -75,6 +80,14 @@ pub enum SecretError {
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
+    },
+    /// Whoever it lies with does not answer.
+    #[error("{reference}: {late}")]
+    Late {
+        /// What was asked for.
+        reference: SecretRef,
+        /// What hangs, and for how long.
+        late: Late,
     },
     /// There is nothing in it.
     #[error("{reference}: its first line is empty")]
@@ -148,14 +161,31 @@ impl Resolver {
         }
     }
 
+    /// The secret behind a reference, which is read beside the loop.
+    ///
+    /// # Errors
+    /// As [`Resolver::resolve`], and when its file does not answer.
+    pub async fn fetch(&self, reference: &SecretRef) -> Result<Secret, SecretError> {
+        let SecretRef::File(path) = reference else {
+            // systemd keeps credentials in memory.
+            return self.resolve(reference);
+        };
+        let work = Work::new(Kind::Own, format!("the secret {path}")).on([path]);
+        let (resolver, asked) = (self.clone(), reference.clone());
+        match aside::run(work, SECRET_TIME, move || resolver.resolve(&asked)).await {
+            Ok(resolved) => resolved,
+            Err(late) => Err(SecretError::Late { reference: reference.clone(), late }),
+        }
+    }
+
     /// The address of a web hook.
     ///
     /// # Errors
-    /// As [`Resolver::resolve`].
-    pub fn url(&self, url: &WebhookUrl) -> Result<Secret, SecretError> {
+    /// As [`Resolver::fetch`].
+    pub async fn url(&self, url: &WebhookUrl) -> Result<Secret, SecretError> {
         match url {
             WebhookUrl::Plain(url) => Ok(Secret::new(url.clone())),
-            WebhookUrl::Secret(reference) => self.resolve(reference),
+            WebhookUrl::Secret(reference) => self.fetch(reference).await,
         }
     }
 }
@@ -242,13 +272,13 @@ mod tests {
         assert!(matches!(resolver().resolve(&binary), Err(SecretError::Read { .. })));
     }
 
-    #[test]
-    fn a_credential_is_read_from_the_directory_of_systemd() {
+    #[tokio::test]
+    async fn a_credential_is_read_from_the_directory_of_systemd() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("smtp"), "from-systemd").unwrap();
         let path = dir.path().as_os_str().to_owned();
         let resolver = Resolver::with_environment(move |name| (name == "CREDENTIALS_DIRECTORY").then(|| path.clone()));
-        let secret = resolver.url(&WebhookUrl::Secret(SecretRef::Credential("smtp".into()))).unwrap();
+        let secret = resolver.url(&WebhookUrl::Secret(SecretRef::Credential("smtp".into()))).await.unwrap();
         assert_eq!(secret.expose(), "from-systemd");
     }
 }

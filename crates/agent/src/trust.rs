@@ -7,6 +7,7 @@ use std::{
     collections::BTreeSet,
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use ansai_config::{Configuration, Diagnostic, Diagnostics};
@@ -22,6 +23,8 @@ use ansai_model::{
 };
 use anyhow::{Context, Result};
 
+/// Longest look at the programs of a configuration.
+const PROGRAMS_MAX: Duration = Duration::from_secs(5);
 /// Most things in the state folder that are looked at when others could write in it.
 const ENTRIES_MAX: usize = 10_000;
 
@@ -81,7 +84,19 @@ fn whom(place: &Path) -> Trusted {
 
 /// The programs of a bundle that others may change.
 fn programs_of(bundle: &Bundle) -> Vec<Diagnostic> {
-    let found = programs::changeable(bundle).into_iter().map(|found| {
+    let looked_at = bundle.clone();
+    let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+    std::thread::spawn(move || {
+        // Nobody may be waiting any more.
+        let _ = sender.send(programs::changeable(&looked_at));
+    });
+    // A program on a server that is away keeps nobody from the rest: it cannot be begun either, and whoever has the
+    // server says what is on it.
+    let Ok(found) = receiver.recv_timeout(PROGRAMS_MAX) else {
+        tracing::warn!("a program of the configuration is not answered for, so it is not known who can change them");
+        return Vec::new();
+    };
+    let found = found.into_iter().map(|found| {
         let runs_as = found.user.as_deref().unwrap_or("the agent");
         let what = format!(
             "{} runs {} as {runs_as}, but others can change it: {}",

@@ -16,6 +16,8 @@ use crate::events::{Events, short};
 pub enum Topic {
     /// The newest state of the ledger could not be read at the start.
     Ledger,
+    /// An agent before this one was killed, and has not ended.
+    Predecessor,
     /// The agent takes more memory than it should.
     Memory,
     /// The agent takes more processor time than it should.

@@ -29,6 +29,19 @@ use crate::{
     exit::{Code, Failure},
 };
 
+/// Whether a subcommand reads files that may lie on a server that is away; the others ask the agent, or nobody.
+pub(crate) fn reads_files(command: &Command) -> bool {
+    match command {
+        Command::Init { .. } | Command::Check { .. } | Command::Config { .. } | Command::Doctor { .. } => true,
+        Command::Test { .. } | Command::Replay { .. } | Command::Import { .. } | Command::Drill { .. } => true,
+        Command::Certificate { .. } => true,
+        Command::Agent | Command::Status { .. } | Command::Incidents { .. } | Command::Report { .. } => false,
+        Command::Explain { .. } | Command::Approve { .. } | Command::Reject { .. } | Command::Heal { .. } => false,
+        Command::Hold { .. } | Command::Release { .. } | Command::Silence { .. } | Command::Unsilence { .. } => false,
+        Command::Maintenance { .. } | Command::Completions { .. } | Command::Man { .. } | Command::Reference => false,
+    }
+}
+
 /// Runs a subcommand.
 pub(crate) fn run(places: &Places, command: Command) -> Result<Code, Failure> {
     match command {

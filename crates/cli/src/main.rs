@@ -1,5 +1,6 @@
 //! The ansai program: reads its arguments and hands over to one file a subcommand.
 
+mod beside;
 mod client;
 mod command;
 #[cfg(test)]
@@ -356,16 +357,20 @@ fn main() -> ExitCode {
     // What the command line's own definition refuses has ended the program by now.
     let Program { places, command } = Program::from_arg_matches(&given).unwrap_or_else(|error| error.exit());
     show::set_up(places.color, places.quiet);
+    if command::reads_files(&command)
+        && let Some(code) = beside::run()
+    {
+        return code;
+    }
     let is_json = places.json;
     let done = places.resolved(&given).and_then(|places| command::run(&places, command));
-    match done {
-        Ok(code) => code.into(),
-        Err(error) => {
-            match is_json {
-                true => show::print_json(&error.json()),
-                false => error.print(),
-            }
-            error.code.into()
+    let code = done.unwrap_or_else(|error| {
+        match is_json {
+            true => show::print_json(&error.json()),
+            false => error.print(),
         }
-    }
+        error.code
+    });
+    beside::tell(code as u8);
+    code.into()
 }

@@ -14,7 +14,7 @@ use ansai_model::policy::Scope;
 
 use crate::{
     clock::{Clock, TimeSource},
-    ledger::{FileStore, Ledger, LockError, StateLock, Torn, Trouble},
+    ledger::{FileStore, Ledger, LockError, Predecessor, StateLock, Torn, Trouble},
     notify::chain,
     warnings::{Topic, Warnings},
 };
@@ -29,6 +29,8 @@ pub(super) struct Ground {
     pub(super) clock: Clock,
     /// What people are to be told of it, beside the warnings.
     pub(super) plight: Option<String>,
+    /// Whose place it takes: it was killed, and has not ended.
+    pub(super) predecessor: Option<Predecessor>,
 }
 
 impl Ground {
@@ -46,6 +48,7 @@ impl Ground {
             }
             Err(error) => return Err(error),
         };
+        let predecessor = lock.as_ref().and_then(StateLock::predecessor);
         let (ledger, loaded) = Ledger::load::<State>(FileStore::new(state_dir, lock));
         let mut state = loaded.state.unwrap_or_default();
         let clock = Clock::continuing(TimeSource::system(), state.at, state.boot.as_ref());
@@ -56,7 +59,7 @@ impl Ground {
             warnings.raise(clock.now().wall, Topic::Ledger, what.clone());
             what
         });
-        Ok(Self { ledger, state, clock, plight })
+        Ok(Self { ledger, state, clock, plight, predecessor })
     }
 }
 

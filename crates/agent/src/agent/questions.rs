@@ -25,8 +25,9 @@ impl Agent {
             }
             Query::Abilities => return self.abilities.begin(&self.host, self.needs(), Some(asked.reply)),
             Query::Reload => {
-                // The next look at the files reads it; what came of it stands in the status.
-                self.stamp = None;
+                // What came of it stands in the status.
+                self.reader.is_wanted = true;
+                self.go_on_reading();
                 answer::json(&Done { schema: SCHEMA, text: "the configuration is read within a second".into() })
             }
         };

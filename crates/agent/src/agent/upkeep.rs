@@ -194,6 +194,7 @@ impl Agent {
         }
         if self.upkeep.look.is_due(now.mono) {
             self.look_at_itself(now);
+            self.tell_predecessor();
         }
         if self.upkeep.prune.is_due(now.mono) {
             let gone = self.shell.reports.prune(now.wall, self.configuration.settings().reports_kept_for);
@@ -231,6 +232,22 @@ impl Agent {
         let unwell = self.shell.ledger_error.as_ref().map(|why| format!("the ledger cannot be saved: {why}"));
         let unwell = unwell.or_else(|| Some(self.shell.shedding.as_ref()?.as_str().to_owned()));
         self.sides.alive(unwell.as_deref());
+    }
+
+    /// An agent before this one that cannot end is told for as long as it is there.
+    pub(super) fn tell_predecessor(&mut self) {
+        let Some(before) = self.predecessor else { return };
+        if before.has_ended() {
+            self.predecessor = None;
+            self.warnings.end(Topic::Predecessor);
+            return;
+        }
+        let text = format!(
+            "the agent before this one (pid {}) was killed and cannot end, since it waits for a disk or a server that \
+             does not answer; it acts no more, and this one has taken its place",
+            before.pid
+        );
+        self.warnings.raise(self.shell.clock.now().wall, Topic::Predecessor, text);
     }
 
     /// The hour in which the host is least busy changes seldom; the engine is told when it does.

@@ -2,6 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
+use ansai_host::linux::aside::{self, Kind, Work};
 use ansai_model::{
     notify::{Email, Notice, SmtpSecurity},
     time::Shown,
@@ -32,6 +33,8 @@ use crate::{
     secrets::Resolver,
 };
 
+/// Longest wait for a file of authorities.
+const CA_TIME: Duration = Duration::from_secs(5);
 /// Each answer of the server within this time.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 /// The whole conversation within this time.
@@ -86,7 +89,7 @@ pub(super) async fn send(
 ) -> Result<Receipt, DeliverError> {
     let never = |error: BuildError| DeliverError::Never(chain(&error));
     let mail = build(email, message, render).map_err(never)?;
-    let transport = transport(email, render, secrets)?;
+    let transport = transport(email, render, secrets).await?;
     let left: Vec<&String> = email.to.iter().filter(|to| !done.contains(to)).collect();
     let deadline = Instant::now() + TIMEOUT;
     match hand_over(&transport, &mail, &left, deadline).await {
@@ -214,11 +217,11 @@ fn message_id(message: &Message, domain: &str) -> String {
     }
 }
 
-fn transport(email: &Email, render: &RenderOptions, secrets: &Resolver) -> Result<Transport, DeliverError> {
+async fn transport(email: &Email, render: &RenderOptions, secrets: &Resolver) -> Result<Transport, DeliverError> {
     let tls = match email.security {
         SmtpSecurity::None => Tls::None,
-        SmtpSecurity::Starttls => Tls::Required(tls_parameters(email)?),
-        SmtpSecurity::Tls => Tls::Wrapper(tls_parameters(email)?),
+        SmtpSecurity::Starttls => Tls::Required(tls_parameters(email).await?),
+        SmtpSecurity::Tls => Tls::Wrapper(tls_parameters(email).await?),
     };
     let mut builder = Transport::builder_dangerous(email.host.as_str())
         .port(email.port)
@@ -230,17 +233,20 @@ fn transport(email: &Email, render: &RenderOptions, secrets: &Resolver) -> Resul
             // The configuration refuses it as well; a password in the clear is worth a second look.
             return Err(DeliverError::Never("a password is not sent without TLS".to_owned()));
         }
-        let password = secrets.resolve(reference)?;
+        let password = secrets.fetch(reference).await?;
         builder = builder.credentials(Credentials::new(user.clone(), password.expose().to_owned()));
     }
     Ok(builder.build())
 }
 
-fn tls_parameters(email: &Email) -> Result<TlsParameters, DeliverError> {
+async fn tls_parameters(email: &Email) -> Result<TlsParameters, DeliverError> {
     let later = |error: &dyn std::error::Error| DeliverError::Later(format!("TLS: {}", chain(error)));
     let mut builder = TlsParameters::builder(email.host.clone());
     if let Some(path) = &email.ca_file {
-        let pem = read_bounded(Path::new(path), CA_BYTES_MAX)
+        let (work, asked) = (Work::new(Kind::Own, path).on([path]), path.clone());
+        let read = aside::run(work, CA_TIME, move || read_bounded(Path::new(&asked), CA_BYTES_MAX)).await;
+        let pem = read
+            .map_err(|late| DeliverError::Later(late.to_string()))?
             .map_err(|error| DeliverError::Later(format!("{path}: {error}")))?;
         builder = builder.add_root_certificate(Certificate::from_pem(&pem).map_err(|error| later(&error))?);
     }

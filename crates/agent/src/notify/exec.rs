@@ -5,11 +5,13 @@
 
 use std::{process::Stdio, time::Duration};
 
+use ansai_host::linux::aside::{self, Kind, Work};
 use ansai_model::{notify::WebhookFormat, probe::CommandLine, time::Shown};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     process::{Child, Command},
+    runtime::Handle,
 };
 
 use super::{
@@ -22,6 +24,8 @@ use crate::{
 };
 
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest wait for the end of what was killed.
+const KILL_TIME: Duration = Duration::from_secs(2);
 const OUTPUT_BYTES_MAX: usize = 4096;
 const PASSWD_BYTES_MAX: u64 = 4 << 20;
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -34,7 +38,16 @@ pub(super) async fn send(command: &CommandLine, message: &Message, render: &Rend
 }
 
 async fn run(command: &CommandLine, input: &[u8], timeout: Duration) -> Result<(), DeliverError> {
-    let mut child = started(command)?;
+    let program = command.argv.first().map_or("", String::as_str);
+    let paths = command.directory.iter().map(String::as_str).chain([program]).filter(|path| path.starts_with('/'));
+    let work = Work::new(Kind::Start, format!("the start of `{}`", command.shown())).on(paths);
+    // A program on a server that is away keeps whoever begins it waiting; the child belongs to this runtime.
+    let (begun, runtime) = (command.clone(), Handle::current());
+    let begins = move || {
+        let _inside = runtime.enter();
+        started(&begun)
+    };
+    let mut child = aside::run(work, timeout, begins).await.map_err(|late| DeliverError::Later(late.to_string()))??;
     let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
     let ended = tokio::time::timeout(timeout, converse(&mut child, input)).await;
     match ended {
@@ -46,8 +59,8 @@ async fn run(command: &CommandLine, input: &[u8], timeout: Duration) -> Result<(
             if let Some(group) = group {
                 let _ = kill_process_group(group, Signal::KILL);
             }
-            // This takes its exit status, so that nothing is left of it.
-            let _ = child.wait().await;
+            // This takes its exit status, so that nothing is left of it; one that waits for a server does not end.
+            let _ = tokio::time::timeout(KILL_TIME, child.wait()).await;
             Err(DeliverError::Later(format!("it did not end within {}", Shown(timeout))))
         }
     }

@@ -33,13 +33,13 @@ pub(super) async fn send<H: HttpClient>(
     secrets: &Resolver,
     http: &H,
 ) -> Result<(), DeliverError> {
-    let url = secrets.url(&webhook.url)?;
+    let url = secrets.url(&webhook.url).await?;
     let body = payload::of(webhook.format, message, render).to_string();
     let mut headers: Vec<(String, String)> =
         webhook.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     headers.push(("content-type".to_owned(), "application/json".to_owned()));
     if let Some(reference) = &webhook.secret {
-        let secret = secrets.resolve(reference)?;
+        let secret = secrets.fetch(reference).await?;
         let timestamp = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         headers.push((TIMESTAMP_HEADER.to_owned(), timestamp.to_string()));
         headers.push((SIGNATURE_HEADER.to_owned(), signature(secret.expose().as_bytes(), timestamp, body.as_bytes())));

@@ -3,11 +3,15 @@
 
 mod abilities;
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use ansai_agent::hold_file::HoldFile;
 use ansai_host::linux::drill;
-use ansai_model::{bundle::Bundle, inventory::Inventory, probe::Probe};
+use ansai_model::{
+    bundle::{Bundle, Target},
+    inventory::Inventory,
+    probe::Probe,
+};
 use ansai_protocol::{RouteTrial, SCHEMA, Status};
 use serde_json::json;
 
@@ -17,6 +21,8 @@ use crate::{
     show,
 };
 
+/// Longest wait for what lies in files.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// Messages that wait are a sign of trouble from this many on.
 const WAITING_MAX: usize = 10;
 /// The state directory should leave this much of its filesystem free, in bytes.
@@ -84,7 +90,14 @@ fn trial(trial: &RouteTrial) -> Finding {
 }
 
 fn findings(places: &Places) -> Vec<Finding> {
-    let mut findings = vec![configuration(places), service_manager(), bus(), clock(), state_dir(&places.state_dir)];
+    let (config, state) = (places.config.clone(), places.state_dir.clone());
+    let mut findings = vec![
+        in_time(&places.config.display().to_string(), move || configuration(&config)),
+        service_manager(),
+        bus(),
+        clock(),
+        in_time(&places.state_dir.display().to_string(), move || state_dir(&state)),
+    ];
     if let Some(text) = HoldFile::new(places.hold_file.clone()).look() {
         let says = if text.as_str().is_empty() { String::new() } else { format!(" ({text})") };
         let what = format!("{} is there{says} and stops all action", places.hold_file.display());
@@ -111,7 +124,8 @@ fn findings(places: &Places) -> Vec<Finding> {
 
 /// What is watched on this host; nothing when that cannot be known.
 fn bundle(places: &Places) -> Option<(Inventory, Bundle)> {
-    let configuration = super::config::load(places).ok()?;
+    let config = places.config.clone();
+    let configuration = answer_of(move || ansai_config::load(&config))?.ok()?;
     let inventory = super::config::inventory(places).ok()?;
     let bundle = configuration.bundle(&inventory, 1).ok()?;
     Some((inventory, bundle))
@@ -137,14 +151,37 @@ fn watched(inventory: &Inventory, bundle: &Bundle) -> Vec<Finding> {
 
 /// What drills have left behind.
 fn drills(bundle: &Bundle) -> Vec<Finding> {
-    let left = bundle.parts().targets.values().flat_map(|target| {
-        let files = drill::left_behind(&target.configuration);
-        files.into_iter().map(|file| {
-            let what = format!("a drill has left {}", drill::copy_of(&file).display());
-            warn(what, format!("ansai drill {} --undo", target.id.name()))
-        })
+    bundle.parts().targets.values().filter(|target| !target.configuration.is_empty()).flat_map(left).collect()
+}
+
+fn left(target: &Target) -> Vec<Finding> {
+    let (paths, name) = (target.configuration.clone(), target.id.name().to_owned());
+    let looked = answer_of(move || drill::left_behind(&paths));
+    let Some(files) = looked else { return vec![unanswered(&target.configuration.join(", "))] };
+    let left = files.into_iter().map(|file| {
+        let what = format!("a drill has left {}", drill::copy_of(&file).display());
+        warn(what, format!("ansai drill {name} --undo"))
     });
     left.collect()
+}
+
+/// What is found within a few seconds: a thread that waits for a server that is away is left behind.
+fn answer_of<T: Send + 'static>(looks: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+    std::thread::spawn(move || {
+        // Nobody may be waiting any more.
+        let _ = sender.send(looks());
+    });
+    receiver.recv_timeout(ANSWER_MAX).ok()
+}
+
+fn in_time(what: &str, looks: impl FnOnce() -> Finding + Send + 'static) -> Finding {
+    answer_of(looks).unwrap_or_else(|| unanswered(what))
+}
+
+fn unanswered(what: &str) -> Finding {
+    let what = format!("{what} has not answered for {}s", ANSWER_MAX.as_secs());
+    fail(what, "see to the disk or the server on which it lies; what lies elsewhere is healed meanwhile")
 }
 
 fn told(places: &Places, findings: &[Finding]) -> Result<Code, Failure> {
@@ -156,15 +193,15 @@ fn told(places: &Places, findings: &[Finding]) -> Result<Code, Failure> {
     Ok(if is_well { Code::Ok } else { Code::Failing })
 }
 
-fn configuration(places: &Places) -> Finding {
-    let path = places.config.display();
-    if let Err(failure) = super::config::permitted(&places.config) {
+fn configuration(config: &Path) -> Finding {
+    let path = config.display();
+    if let Err(failure) = super::config::permitted(config) {
         return warn(failure.what(), failure.suggestion());
     }
-    if !places.config.exists() {
+    if !config.exists() {
         return fail(format!("there is no configuration {path}"), "write one from what runs here: ansai init");
     }
-    match ansai_agent::trust::load(&places.config) {
+    match ansai_agent::trust::load(config) {
         Ok(configuration) if configuration.warnings().is_empty() => ok(format!("the configuration {path} is valid")),
         Ok(configuration) => {
             let count = configuration.warnings().len();

@@ -12,11 +12,14 @@ use std::{
     time::Duration,
 };
 
-use ansai_model::{bundle::Bundle, time::Shown};
+use ansai_model::bundle::Bundle;
 use futures_util::StreamExt;
 use tokio::time::Instant;
 
-use super::LinuxHost;
+use super::{
+    LinuxHost,
+    aside::{self, Kind, Work},
+};
 
 /// Longest that one trial may take.
 const TRIAL_MAX: Duration = Duration::from_secs(8);
@@ -95,8 +98,11 @@ pub async fn try_all(host: &LinuxHost, needs: Needs) -> Vec<Tried> {
     let end = Instant::now() + ALL_MAX;
     let trials = needs.into_iter().take(TRIALS_MAX).map(async |(ability, needed_by)| {
         let until = end.min(Instant::now() + TRIAL_MAX);
-        let tried = tokio::time::timeout_at(until, Box::pin(attempt::attempt(host, &ability))).await;
-        let error = tried.unwrap_or_else(|_| Err(format!("the trial did not end within {}", Shown(TRIAL_MAX)))).err();
+        let work = Work::new(Kind::Gather, format!("the trial to {ability}")).on(ability.path());
+        let (asked, what) = (host.clone(), ability.clone());
+        let tries = move || async move { attempt::attempt(&asked, &what).await };
+        let tried = Box::pin(aside::run_future(work, until.saturating_duration_since(Instant::now()), tries)).await;
+        let error = tried.unwrap_or_else(|late| Err(late.to_string())).err();
         Tried { ability, needed_by, error }
     });
     let mut tried: Vec<Tried> = futures_util::stream::iter(trials).buffer_unordered(TRIALS_AT_ONCE).collect().await;
@@ -128,6 +134,15 @@ impl fmt::Display for Ability {
 }
 
 impl Ability {
+    /// Where it is tried, when that is a place.
+    fn path(&self) -> Option<&str> {
+        match self {
+            Self::Write(path) | Self::Read(path) => Some(path),
+            Self::Run { program, .. } => Some(program.as_str()).filter(|program| program.starts_with('/')),
+            _ => None,
+        }
+    }
+
     /// What a person can do when it cannot be done.
     #[must_use]
     pub fn suggestion(&self) -> String {

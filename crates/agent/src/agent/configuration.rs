@@ -1,0 +1,131 @@
+//! What becomes of a configuration that was read beside the loop: a valid one is applied, any other changes nothing and
+//! is told for as long as it is so.
+
+use std::sync::Arc;
+
+use ansai_engine::Input;
+use ansai_model::bundle::Bundle;
+use ansai_protocol::Happening;
+
+use super::{
+    Agent,
+    reading::{Evaluated, News, Refused},
+    routes, watch,
+};
+use crate::{events::short, warnings::Topic};
+
+impl Agent {
+    /// Takes in what was found out beside the loop.
+    pub(super) fn hear(&mut self, news: News) {
+        self.reader.has_heard(&news);
+        match news {
+            News::Stamp(Ok(stamp)) => {
+                if stamp != self.stamp {
+                    self.stamp = stamp;
+                    self.reader.is_wanted = true;
+                }
+            }
+            News::Stamp(Err(late)) => self.refuse(Refused::Late(late)),
+            News::Read(Ok(read)) => self.accept(*read),
+            News::Read(Err(refused)) => self.refuse(refused),
+            News::Inventory(Ok(evaluated)) => {
+                self.inventory = evaluated.inventory;
+                if evaluated.bundle.parts().checks != self.shell.engine.bundle().parts().checks {
+                    self.apply(evaluated.bundle);
+                }
+                self.warn_of_configuration();
+            }
+            News::Inventory(Err(refused)) => {
+                tracing::error!("new units do not fit the configuration:\n{}", refused.why());
+            }
+        }
+        self.go_on_reading();
+    }
+
+    /// Begins what is to be read or evaluated, when nothing is.
+    pub(super) fn go_on_reading(&mut self) {
+        if self.reader.is_reading() {
+            return;
+        }
+        let (inventory, generation) = (self.inventory.clone(), self.generation + 1);
+        if std::mem::take(&mut self.reader.is_wanted) {
+            self.reader.read(inventory, generation);
+        } else if std::mem::take(&mut self.has_new_units) {
+            self.reader.evaluate(Arc::clone(&self.configuration), inventory, generation);
+        }
+    }
+
+    /// Whether an emergency layer has ended, or the civil time has changed: the same files say something else now.
+    pub(super) fn has_expired(&self) -> bool {
+        let now = self.shell.clock.now().wall;
+        self.configuration_error.is_none() && self.configuration.holds_until().is_some_and(|at| at <= now)
+    }
+
+    fn accept(&mut self, read: Evaluated) {
+        self.configuration = read.configuration;
+        self.inventory = read.inventory;
+        self.configuration_error = None;
+        self.reader.is_late = false;
+        self.apply(read.bundle);
+        self.apply_settings();
+        self.tell_configuration(None);
+        tracing::info!(generation = self.generation, "configuration applied");
+    }
+
+    /// What is late is asked for again and again, and told once.
+    fn refuse(&mut self, refused: Refused) {
+        let is_late = matches!(refused, Refused::Late(_));
+        let is_news = !(is_late && self.reader.is_late);
+        let why = refused.why().to_owned();
+        self.reader.is_late = is_late;
+        if is_late {
+            self.stamp = None;
+        }
+        if is_news {
+            tracing::error!("the new configuration is not applied; the old one stays in force:\n{why}");
+            self.tell_configuration(Some(&why));
+        }
+        self.configuration_error = Some(why);
+    }
+
+    fn apply_settings(&mut self) {
+        let settings = self.configuration.settings();
+        self.shell.recorder.set_bytes_max(settings.journal_bytes_max.0);
+        self.sides.apply(settings);
+        self.warn_of_configuration();
+    }
+
+    /// What is allowed and dangerous in the configuration stands in the status for as long as it is so.
+    pub(super) fn warn_of_configuration(&self) {
+        let warnings = self.configuration.warnings().iter().map(|warning| warning.what.clone());
+        let nameless = self.configuration.nameless_disks(&self.inventory).into_iter();
+        let nameless = nameless.map(|mount| format!("the disk {mount:?} is not watched: its name holds what none may"));
+        let warnings: Vec<String> = warnings.chain(nameless).collect();
+        let Some(first) = warnings.first() else {
+            self.warnings.end(Topic::Configuration);
+            return;
+        };
+        let more = match warnings.len() {
+            1 => String::new(),
+            many => format!(", and {} more", many - 1),
+        };
+        let text = format!("the configuration: {first}{more}; `ansai check` shows where");
+        self.warnings.raise(self.shell.clock.now().wall, Topic::Configuration, text);
+    }
+
+    fn tell_configuration(&self, error: Option<&str>) {
+        let error = error.map(|error| short(&error.into()));
+        let happening = Happening::Configuration { generation: self.generation, error };
+        self.shell.witness.events.tell(self.shell.clock.now().wall, happening);
+    }
+
+    fn apply(&mut self, bundle: Bundle) {
+        self.generation += 1;
+        watch(&self.host, &self.configuration, &bundle);
+        self.shell.outbox.set_routes(&routes(&bundle));
+        self.shell.step(Input::Apply(Box::new(bundle)));
+        self.shell.step(Input::Facts(self.inventory.facts.clone()));
+        self.upkeep.applied(self.shell.clock.now());
+        self.try_abilities();
+    }
+}
