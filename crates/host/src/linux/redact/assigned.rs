@@ -102,6 +102,9 @@ fn from_before(line: &str, said: usize, indent: usize, carried: &mut Carried) ->
     Some(at..at + text.len())
 }
 
+/// Most bytes of a path before its last part that are looked at.
+const PATH_MAX: usize = 256;
+
 /// The next sign of assignment at or behind `from`, with a name before it.
 fn next(line: &str, from: usize) -> Option<Assignment<'_>> {
     let bytes = line.as_bytes();
@@ -156,8 +159,18 @@ fn name_before(line: &str, at: usize, from: usize, sign: u8) -> Option<Range<usi
             && matches!(opener, Some(b'(' | b':' | b'/'))
             && !bytes.get(at + 1).is_none_or(u8::is_ascii_whitespace)
     };
-    let is_fit = length > 0 && (sign != b'>' || is_element()) && !is_part();
+    let is_fit = length > 0 && (sign != b'>' || is_element()) && !is_part() && !is_end_of_path(line, start, at);
     is_fit.then_some(start..end)
+}
+
+/// Whether the name ends a path from the root, as in `/etc/passwd: permission denied`: what is said of a file is no secret.
+fn is_end_of_path(line: &str, start: usize, at: usize) -> bool {
+    let bytes = line.as_bytes();
+    let is_behind_slash = start.checked_sub(1).is_some_and(|before| bytes[before] == b'/');
+    let is_said_of = bytes[at] == b':' && bytes.get(at + 1).is_none_or(u8::is_ascii_whitespace);
+    let is_delimiter = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'`' | b'(');
+    let length = bytes[..start].iter().rev().take(PATH_MAX).take_while(|byte| !is_delimiter(byte)).count();
+    is_behind_slash && is_said_of && bytes[start - length] == b'/'
 }
 
 /// The quote directly before a name that does not end with it as well.
