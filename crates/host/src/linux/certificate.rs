@@ -12,7 +12,7 @@ mod handshake;
 mod history;
 mod http;
 mod kept;
-mod pem;
+pub(super) mod pem;
 mod place;
 mod read;
 mod renew;
@@ -72,11 +72,13 @@ fn observe_file(root: &Path, probe: &FileProbe, now: WallTime) -> Observation {
         Ok(chain) => chain,
         // A certificate that is declared and is not there is due: the first one is issued like any other.
         Err(LoadError::Missing) => return absent(root, probe, now, "does not exist"),
-        Err(LoadError::NoCertificate(why)) => {
-            return absent(root, probe, now, &format!("holds no certificate: {why}"));
-        }
+        Err(LoadError::Empty) => return absent(root, probe, now, "is empty"),
         Err(LoadError::Unreadable(why)) => {
             return Observation::unknown(format!("{} cannot be read: {why}", probe.path));
+        }
+        // Its server may well read what we do not.
+        Err(LoadError::NoCertificate(why)) => {
+            return Observation::unknown(format!("{} holds no certificate that is understood here: {why}", probe.path));
         }
     };
     let key = match (&probe.expect.aspect, &probe.key) {
@@ -140,7 +142,7 @@ fn judged(
     };
     match seen::seen(chain, expect, now, key, sameness) {
         Ok(seen) => judge(place, expect, &seen, now),
-        Err(why) => Observation::failing(format!("{place} is no certificate that can be understood: {why}")),
+        Err(why) => Observation::unknown(format!("{place} is no certificate that is understood here: {why}")),
     }
 }
 

@@ -5,13 +5,14 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject},
-};
+use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer};
 use rustls_native_certs::ErrorKind;
 
-use super::probe::is_of_this_host;
+use super::{certificate::pem, probe::is_of_this_host};
+
+/// Most bytes and certificates of a file of authorities that are read: those of a whole system are a tenth of it.
+const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+const AUTHORITIES_MAX: usize = 2_000;
 
 /// Why no TLS connection could be set up.
 #[derive(Debug, thiserror::Error)]
@@ -84,13 +85,16 @@ pub fn roots_of_file(path: &str) -> Result<RootCertStore, TlsError> {
 
 fn add_file(mut roots: RootCertStore, path: &str) -> Result<RootCertStore, TlsError> {
     let unreadable = |why: String| TlsError::Authority { path: path.to_owned(), why };
-    let certificates = CertificateDer::pem_file_iter(Path::new(path)).map_err(|error| unreadable(error.to_string()))?;
-    let mut is_empty = true;
-    for certificate in certificates {
-        roots.add(certificate.map_err(|error| unreadable(error.to_string()))?)?;
-        is_empty = false;
+    let bytes =
+        ansai_files::bytes(Path::new(path), FILE_BYTES_MAX).map_err(|error| unreadable(error.why.to_string()))?;
+    let certificates = pem::ders(&bytes, AUTHORITIES_MAX).map_err(|error| unreadable(error.to_string()))?;
+    if certificates.is_empty() {
+        return Err(unreadable("it holds no certificate".into()));
     }
-    if is_empty { Err(unreadable("it holds no certificate".into())) } else { Ok(roots) }
+    for certificate in certificates {
+        roots.add(certificate)?;
+    }
+    Ok(roots)
 }
 
 /// Settings that verify against the host's authorities and `ca_file` when given.

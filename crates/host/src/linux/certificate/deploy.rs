@@ -177,7 +177,7 @@ fn material(root: &Path, store: &Store, deployment: &Deployment, users: &[u32]) 
             Material { chain: pem::certificates(&whole), key, is_staged: false }
         }
     };
-    let chain = read::parse(material.chain.clone().into_bytes()).map_err(|error| error.to_string())?;
+    let chain = read::parse(material.chain.as_bytes()).map_err(|error| error.to_string())?;
     if let Some(key) = &material.key {
         let key = read::parse_key(key.as_bytes()).map_err(|error| format!("the key: {error}"))?;
         if read::belongs(key, &chain)? != KeyMatch::Matches {

@@ -189,7 +189,7 @@ pub(super) fn replaced_certificate(store: &Store) -> Option<(PathBuf, Replaced)>
                 Replaced::Bytes(bytes) => bytes.clone(),
                 Replaced::Link(to) => read::bytes(to).ok()?,
             };
-            read::parse(bytes).ok().map(|_| (entry.path, replaced))
+            read::parse(&bytes).ok().map(|_| (entry.path, replaced))
         })
     })
 }

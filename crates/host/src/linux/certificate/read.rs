@@ -14,10 +14,12 @@ use ansai_model::{
 use rustls::{
     pki_types::{
         CertificateDer, PrivateKeyDer,
-        pem::{self, PemObject},
+        pem::{Error::NoItemsFound, PemObject},
     },
     sign::CertifiedKey,
 };
+
+use super::pem;
 
 /// Why a file gives no certificate.
 #[derive(Debug, thiserror::Error)]
@@ -28,8 +30,11 @@ pub(super) enum LoadError {
     /// It exists, but cannot be read.
     #[error("{0}")]
     Unreadable(String),
-    /// It was read, and there is no certificate in it.
-    #[error("no certificate in it: {0}")]
+    /// It holds nothing at all.
+    #[error("it is empty")]
+    Empty,
+    /// It was read, and no certificate was found in it: others may read it otherwise.
+    #[error("no certificate was found in it: {0}")]
     NoCertificate(String),
 }
 
@@ -50,44 +55,48 @@ pub(super) fn bytes(path: &Path) -> Result<Vec<u8>, LoadError> {
 
 /// The certificates of a file, the server's own first; never empty, at most [`CHAIN_MAX`].
 pub(super) fn certificates(root: &Path, path: &str) -> Result<Vec<CertificateDer<'static>>, LoadError> {
-    parse(bytes(&below(root, path))?)
+    parse(&bytes(&below(root, path))?)
 }
 
 /// The certificates in the bytes of a file, as for [`certificates`].
-pub(super) fn parse(bytes: Vec<u8>) -> Result<Vec<CertificateDer<'static>>, LoadError> {
-    if !is_pem(&bytes) {
-        return match x509_parser::parse_x509_certificate(&bytes) {
-            Ok(_) => Ok(vec![CertificateDer::from(bytes)]),
-            Err(_) => Err(LoadError::NoCertificate("neither PEM nor DER".into())),
-        };
+pub(super) fn parse(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, LoadError> {
+    if is_blank(bytes) {
+        return Err(LoadError::Empty);
     }
-    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).take(CHAIN_MAX).collect();
-    match read {
+    if !pem::is_framed(bytes) {
+        let alone = pem::first(bytes).map(|certificate| vec![certificate]);
+        return alone.ok_or_else(|| LoadError::NoCertificate("neither PEM nor DER".into()));
+    }
+    match pem::ders(bytes, CHAIN_MAX) {
         Ok(chain) if chain.is_empty() => Err(LoadError::NoCertificate("PEM of another kind".into())),
         Ok(chain) => Ok(chain),
-        Err(error) => Err(LoadError::NoCertificate(error.to_string())),
+        Err(error) => Err(LoadError::NoCertificate(format!("its PEM is damaged: {error}"))),
     }
 }
 
-fn is_pem(bytes: &[u8]) -> bool {
-    bytes.windows(11).any(|window| window == b"-----BEGIN ")
+fn is_blank(bytes: &[u8]) -> bool {
+    bytes.trim_ascii().is_empty()
 }
 
 /// The private key in the bytes of a file; the error says why there is none.
 pub(super) fn parse_key(bytes: &[u8]) -> Result<PrivateKeyDer<'static>, KeyError> {
-    if !is_pem(bytes) {
-        return PrivateKeyDer::try_from(bytes.to_vec()).map_err(|_| KeyError::None);
+    if is_blank(bytes) {
+        return Err(KeyError::None);
     }
-    match PrivateKeyDer::from_pem_slice(bytes) {
+    if !pem::is_framed(bytes) {
+        let other = |_| KeyError::Other("neither PEM nor DER".into());
+        return PrivateKeyDer::try_from(bytes.to_vec()).map_err(other);
+    }
+    let keys = pem::keys(&pem::text(bytes));
+    match PrivateKeyDer::from_pem_slice(keys.as_bytes()) {
+        _ if keys.is_empty() => Err(KeyError::None),
+        _ if ["ENCRYPTED PRIVATE KEY", "4,ENCRYPTED"].iter().any(|mark| keys.contains(mark)) => {
+            Err(KeyError::Encrypted)
+        }
         Ok(key) => Ok(key),
-        Err(pem::Error::NoItemsFound) if contains(bytes, b"ENCRYPTED PRIVATE KEY") => Err(KeyError::Encrypted),
-        Err(pem::Error::NoItemsFound) => Err(KeyError::None),
-        Err(error) => Err(KeyError::Broken(error.to_string())),
+        Err(NoItemsFound) => Err(KeyError::Other("a key of another kind".into())),
+        Err(error) => Err(KeyError::Other(error.to_string())),
     }
-}
-
-fn contains(bytes: &[u8], text: &[u8]) -> bool {
-    bytes.windows(text.len()).any(|window| window == text)
 }
 
 /// Why bytes give no key.
@@ -99,9 +108,9 @@ pub(super) enum KeyError {
     /// It needs a passphrase.
     #[error("it is encrypted")]
     Encrypted,
-    /// It cannot be parsed.
+    /// It cannot be parsed here; others may be able to.
     #[error("{0}")]
-    Broken(String),
+    Other(String),
 }
 
 /// Whether the key in a file belongs to the first certificate.
@@ -114,7 +123,7 @@ pub(super) fn key_match(root: &Path, path: &str, chain: &[CertificateDer<'static
     match parse_key(&bytes) {
         Ok(key) => belongs(key, chain).unwrap_or_else(|why| KeyMatch::Unreadable(Text::new(format!("{path}: {why}")))),
         Err(KeyError::None) => KeyMatch::Missing(Text::new(format!("{path} holds no key"))),
-        Err(error @ (KeyError::Encrypted | KeyError::Broken(_))) => {
+        Err(error @ (KeyError::Encrypted | KeyError::Other(_))) => {
             KeyMatch::Unreadable(Text::new(format!("{path}: {error}")))
         }
     }

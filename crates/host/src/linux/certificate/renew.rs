@@ -162,7 +162,7 @@ fn is_due(observation: &Observation) -> bool {
 
 /// Whether a new certificate is what it must be; says how long it is good for, or what is wrong with it.
 fn good(chain: &[u8], key: &[u8], expect: &Expectation) -> Result<String, String> {
-    let chain = read::parse(chain.to_vec()).map_err(|error| format!("what came is no certificate: {error}"))?;
+    let chain = read::parse(chain).map_err(|error| format!("what came is no certificate: {error}"))?;
     let key = read::parse_key(key).map_err(|error| format!("its key: {error}"))?;
     let key: KeyMatch = read::belongs(key, &chain)?;
     let seen: CertificateSeen = seen::seen(&chain, expect, wall_now(), key, Sameness::NotAsked)?;
@@ -275,14 +275,14 @@ pub(super) async fn revoke(host: &LinuxHost, revocation: &Revocation, run: &Acti
         return refused("no certificate was replaced, so none is left to be revoked: renew and deploy it first");
     };
     let chain = match &old {
-        Replaced::Bytes(bytes) => read::parse(bytes.clone()),
-        Replaced::Link(to) => read::bytes(to).and_then(read::parse),
+        Replaced::Bytes(bytes) => read::parse(bytes),
+        Replaced::Link(to) => read::bytes(to).and_then(|bytes| read::parse(&bytes)),
     };
     let chain: Vec<CertificateDer<'static>> = match chain {
         Ok(chain) => chain,
         Err(error) => return refused(&format!("the replaced certificate of {}: {error}", path.display())),
     };
-    if read::bytes(&path).and_then(read::parse).is_ok_and(|now| now.first() == chain.first()) {
+    if read::bytes(&path).and_then(|bytes| read::parse(&bytes)).is_ok_and(|now| now.first() == chain.first()) {
         return refused("the certificate that would be revoked is still the one in use");
     }
     let revoked = match (&revocation.by, &old) {

@@ -18,6 +18,7 @@ use super::*;
 
 mod changes;
 mod discovered;
+mod forms;
 
 const DAY: u64 = 86_400;
 
@@ -135,7 +136,7 @@ fn files_come_as_pem_as_der_in_bundles_and_as_nonsense() {
     check(&probe("haproxy.pem"), Health::Healthy, "good");
     write("alone.pem", certificate.as_bytes());
     check(&probe("alone.pem"), Health::Failing, "holds no key");
-    let der = read::parse(certificate.clone().into_bytes()).expect("a certificate").remove(0);
+    let der = read::parse(certificate.as_bytes()).expect("a certificate").remove(0);
     write("a.der", &der);
     write("a.key", key.as_bytes());
     check(&FileProbe { key: KeyPlace::Apart(workshop.path("a.key")), ..probe("a.der") }, Health::Healthy, "good");
@@ -143,11 +144,11 @@ fn files_come_as_pem_as_der_in_bundles_and_as_nonsense() {
     write("a.key.der", der_key.secret_der());
     check(&FileProbe { key: KeyPlace::Apart(workshop.path("a.key.der")), ..probe("a.der") }, Health::Healthy, "good");
     write("key.pem", key.as_bytes());
-    check(&probe("key.pem"), Health::Failing, "PEM of another kind");
+    check(&probe("key.pem"), Health::Unknown, "PEM of another kind");
     write("nonsense.pem", &[0xff; 1000]);
-    check(&probe("nonsense.pem"), Health::Failing, "neither PEM nor DER");
-    write("empty.pem", b"");
-    check(&probe("empty.pem"), Health::Failing, "neither PEM nor DER");
+    check(&probe("nonsense.pem"), Health::Unknown, "neither PEM nor DER");
+    write("empty.pem", b" \n");
+    check(&probe("empty.pem"), Health::Failing, "is empty");
     write("huge.pem", &vec![b'-'; 1024 * 1024 + 1]);
     check(&probe("huge.pem"), Health::Unknown, "larger than 1 MiB");
     let fifo = workshop.path("fifo.pem");
@@ -164,11 +165,11 @@ fn files_come_as_pem_as_der_in_bundles_and_as_nonsense() {
 proptest::proptest! {
     #[test]
     fn bytes_of_any_kind_are_read_without_a_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..2000), at in 0usize..400) {
-        let _ = read::parse(bytes.clone());
+        let _ = read::parse(&bytes);
         let _ = read::parse_key(&bytes);
         // And a real certificate with some bytes turned over.
         let (certificate, _) = Workshop::new().pair(&["api.example.com"], 30);
-        let mut der = read::parse(certificate.into_bytes()).expect("a certificate").remove(0).to_vec();
+        let mut der = read::parse(certificate.as_bytes()).expect("a certificate").remove(0).to_vec();
         for (offset, byte) in bytes.iter().take(8).enumerate() {
             let place = (at + offset) % der.len();
             der[place] ^= byte;

@@ -199,7 +199,10 @@ pub fn judge(place: &str, expect: &Expectation, seen: &CertificateSeen, now: Wal
         Sameness::Differs { .. } | Sameness::Same | Sameness::Unreadable(_) | Sameness::NotAsked => None,
     };
     let is_stale = differs.is_some_and(|(_, is_due)| !is_due);
-    let is_due = !is_stale && (differs.is_some() || !of_itself.is_empty());
+    // Before its time a certificate is right and the clock is not, or it was put in place too early: another one would end
+    // no sooner being too early.
+    let is_early = now < seen.not_before;
+    let is_due = !is_stale && !is_early && (differs.is_some() || !of_itself.is_empty());
     let expires_in = seen.not_after.since(now);
     let figures = |observation: Observation| {
         let observation = observation
