@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ansai_lab::agent::QUICK;
+use ansai_lab::agent::QUICK_TO_GIVE_UP;
 use ansai_lab::{Host, HostOptions, agent, fixture};
 use anyhow::{Result, ensure};
 
@@ -22,7 +22,7 @@ fn begin(kind: &str) -> Result<Host> {
     host.install_unit("app.service", &fixture::unit("app", 5000))?;
     host.write_file("/etc/app.conf", "fine\n", 0o644)?;
     host.start("app.service")?;
-    agent::install(&host, &format!("{QUICK}{SERVICES}"))?;
+    agent::install(&host, &format!("{QUICK_TO_GIVE_UP}{SERVICES}"))?;
     agent::start(&host)?;
     agent::wait_health(&host, "app.service", "healthy")?;
     agent::ansai(&host, &["drill", "app", kind, "--yes"])?.ok()?;

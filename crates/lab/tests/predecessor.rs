@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use ansai_lab::agent::{QUICK, incidents, report, steps, wait_health, wait_report};
+use ansai_lab::agent::{QUICK_TO_GIVE_UP, incidents, report, steps, wait_health, wait_report};
 use ansai_lab::{Host, HostOptions, agent, fixture};
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::Signal;
@@ -31,7 +31,7 @@ fn boot(name: &str, unit: &str, services: &str) -> Result<Host> {
     let host = Host::boot(&HostOptions::new(name))?;
     host.install_unit("app.service", unit)?;
     host.start("app.service")?;
-    agent::install(&host, &format!("{QUICK}{services}"))?;
+    agent::install(&host, &format!("{QUICK_TO_GIVE_UP}{services}"))?;
     agent::start(&host)?;
     wait_health(&host, "app.service", "healthy")?;
     Ok(host)
@@ -77,7 +77,7 @@ fn e12_a_freed_port_is_not_taken_for_a_healed_service() -> Result<()> {
     host.write_file("/etc/app.conf", "greeting = hello\n", 0o644)?;
     host.install_unit("app.service", &unit)?;
     host.start("app.service")?;
-    agent::install(&host, &format!("{QUICK}{APP}"))?;
+    agent::install(&host, &format!("{QUICK_TO_GIVE_UP}{APP}"))?;
     agent::start(&host)?;
     wait_health(&host, "app.service", "healthy")?;
 
@@ -172,7 +172,7 @@ services:
   app.service:
     needs: [postgresql@15-main.service]
 ";
-    agent::install(&host, &format!("{QUICK}{services}"))?;
+    agent::install(&host, &format!("{QUICK_TO_GIVE_UP}{services}"))?;
     agent::start(&host)?;
     wait_health(&host, "app.service", "healthy")?;
     wait_health(&host, "postgresql@15-main.service", "healthy")?;
@@ -224,7 +224,7 @@ fn a_full_disk_is_named_as_the_cause_and_not_restarted_against_again_and_again()
     let write = "ExecStartPre=/bin/dd if=/dev/zero of=/var/lib/app/journal bs=128k count=1 status=none\n";
     host.install_unit("app.service", &(fixture::unit("app", 5000) + write))?;
     host.start("app.service")?;
-    agent::install(&host, &format!("{QUICK}{APP}"))?;
+    agent::install(&host, &format!("{QUICK_TO_GIVE_UP}{APP}"))?;
     agent::start(&host)?;
     wait_health(&host, "app.service", "healthy")?;
 

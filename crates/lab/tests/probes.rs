@@ -6,7 +6,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use ansai_lab::agent::{QUICK, wait_health, wait_report, wait_says};
+use ansai_lab::agent::{QUICK_TO_GIVE_UP, wait_health, wait_report, wait_says};
 use ansai_lab::{Host, HostOptions, agent, fixture};
 use anyhow::{Context as _, Result};
 use rustix::process::Signal;
@@ -36,7 +36,7 @@ fn boot(name: &str) -> Result<Host> {
         host.install_unit(&unit, &fixture::unit(name, 5000 + u16::try_from(index)?))?;
         host.start(&unit)?;
     }
-    agent::install(&host, &format!("{QUICK}{SERVICES}"))?;
+    agent::install(&host, &format!("{QUICK_TO_GIVE_UP}{SERVICES}"))?;
     agent::start(&host)?;
     wait_health(&host, "app.service", "healthy")?;
     Ok(host)

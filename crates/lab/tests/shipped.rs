@@ -100,7 +100,7 @@ fn a_host_with_the_package_and_nothing_else_has_its_disk_certificate_and_memory_
 fn with_the_defaults_many_things_at_once_are_healed_and_what_is_well_is_left_alone() -> Result<()> {
     let host = Host::boot(&HostOptions::new("defaults"))?;
     prepare(&host)?;
-    let names: Vec<String> = (0..20).map(|number| format!("app{number}.service")).collect();
+    let names: Vec<String> = (0..24).map(|number| format!("app{number}.service")).collect();
     for (number, unit) in (0_u16..).zip(&names) {
         let text = fixture::unit(unit.trim_end_matches(".service"), 5000 + number);
         host.write_file(format!("/etc/systemd/system/{unit}"), text, 0o644)?;
@@ -119,7 +119,7 @@ fn with_the_defaults_many_things_at_once_are_healed_and_what_is_well_is_left_alo
     let pids = || names.iter().map(|unit| host.main_pid(unit)).collect::<Result<Vec<_>>>();
     let before = pids()?;
     disk::fill(&host, "/data", "fill", 96)?;
-    let (killed, well) = names.split_at(8);
+    let (killed, well) = names.split_at(20);
     for unit in killed {
         host.signal_main(unit, Signal::KILL)?;
     }

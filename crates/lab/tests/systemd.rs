@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use ansai_lab::agent::{QUICK, ansai, incidents, steps, wait_health, wait_report, wait_says};
+use ansai_lab::agent::{QUICK_TO_GIVE_UP, ansai, incidents, steps, wait_health, wait_report, wait_says};
 use ansai_lab::{Host, HostOptions, agent, fixture};
 use anyhow::Result;
 use rustix::process::Signal;
@@ -15,7 +15,7 @@ fn boot(name: &str) -> Result<Host> {
     let host = Host::boot(&HostOptions::new(name))?;
     host.install_unit("app.service", &fixture::unit("app", 5000))?;
     host.start("app.service")?;
-    agent::install(&host, &format!("{QUICK}services: {{app.service: {{}}}}\n"))?;
+    agent::install(&host, &format!("{QUICK_TO_GIVE_UP}services: {{app.service: {{}}}}\n"))?;
     agent::start(&host)?;
     wait_health(&host, "app.service", "healthy")?;
     Ok(host)
