@@ -92,7 +92,7 @@ fn the_ladder_begins_gently_and_restores_only_when_told_to() {
         "validate: validate",
         "free-port: free port 8080 from leftovers of nginx.service",
         "restart: restart nginx.service",
-        "kill-and-start: kill all processes of nginx.service, start nginx.service",
+        "kill-and-start: kill the processes of nginx.service, start nginx.service",
     ];
     assert_eq!(ladder(&parts, "nginx.service"), of_nginx);
     let second = ladder(&parts, "haproxy.service").swap_remove(1);

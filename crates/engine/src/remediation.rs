@@ -27,6 +27,7 @@ use crate::{
 };
 
 mod attempt;
+mod awaited;
 mod counting;
 mod outcome;
 
@@ -235,6 +236,7 @@ impl HostEngine {
     fn await_run(&mut self, now: Now, run: RunId) -> bool {
         let Some(pending) = self.state.runs.get(&run) else { return false };
         let (lost_after, incident) = (pending.lost_after, pending.incident);
+        let lost_after = self.awaited_until(now, run).unwrap_or(lost_after);
         if now.mono < lost_after {
             if let Some(incident) = incident {
                 self.wake(lost_after, Wake::Incident(incident));
@@ -262,7 +264,10 @@ impl HostEngine {
             self.skip(now, id, &rung.id, why);
             return true;
         }
-        let step = remediation.step;
+        if self.waits_for_arrival(now, id, &rung) {
+            return false;
+        }
+        let Some(step) = self.state.remediations.get(&id).map(|remediation| remediation.step) else { return false };
         match rung.steps.get(step) {
             None => self.rung_done(now, id, &rung),
             Some(Step::Wait(wait)) => {
@@ -368,6 +373,14 @@ impl HostEngine {
             }
             Verification::Failed(why) => {
                 self.attempt_failed(now, id, why);
+                true
+            }
+            // How long it may be on its way is the unit's own word; what it says is judged when it has arrived.
+            Verification::Pending(_) if until <= now.mono && self.is_on_its_way(id) => {
+                self.change_remediation(now, id, |remediation| {
+                    let until = now.mono.plus(remediation.policy.verify_within);
+                    remediation.stage = Stage::Verifying { since, until };
+                });
                 true
             }
             Verification::Pending(why) if until <= now.mono => {

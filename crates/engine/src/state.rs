@@ -10,7 +10,7 @@ use core::time::Duration;
 
 use ansai_model::{
     action::Disruption,
-    id::{CheckId, IncidentId, RuleId, RunId, TargetId},
+    id::{CheckId, IncidentId, RuleId, RunId, TargetId, UnitName},
     incident::Incident,
     notify::NoticeKind,
     policy::{Scope, WindowSchedule},
@@ -126,6 +126,9 @@ pub struct PendingRun {
     /// Whether it was counted on the host as well.
     #[serde(default)]
     pub is_repetition: bool,
+    /// The unit that says itself how long its job may take, when it does.
+    #[serde(default)]
+    pub awaits: Option<UnitName>,
 }
 
 /// What is remembered of a target across incidents.

@@ -14,6 +14,10 @@ use crate::{
     time::Shown,
 };
 
+/// The time of an action that waits for a job of systemd, when nobody declares another: as long as the unit's own
+/// `TimeoutStartSec=` and `TimeoutStopSec=` say, which systemd itself sees to.
+pub const AS_DECLARED: Duration = Duration::from_secs(u64::MAX);
+
 /// What an adapter can do to a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -76,7 +80,7 @@ pub enum Action {
         /// Which unit.
         unit: UnitName,
     },
-    /// SIGKILL everything in the unit's cgroup.
+    /// SIGKILL what the unit's `KillMode=` gives to a stop: everything in its cgroup, its main process only, or nothing.
     KillUnit {
         /// Which unit.
         unit: UnitName,
@@ -208,6 +212,20 @@ impl Action {
         }
     }
 
+    /// The unit whose job it waits for, if it does.
+    #[must_use]
+    pub fn job_of(&self) -> Option<&UnitName> {
+        match self {
+            Self::StartUnit { unit } | Self::RestartUnit { unit } => Some(unit),
+            Self::ReloadUnit { unit } | Self::StopUnit { unit } => Some(unit),
+            Self::Validate { .. } | Self::SaveConfiguration { .. } | Self::RestoreConfiguration { .. } => None,
+            Self::FreePort { .. } | Self::EnsureEnvironment { .. } | Self::ResetFailed { .. } => None,
+            Self::KillUnit { .. } | Self::StartProcess { .. } | Self::StopProcess { .. } => None,
+            Self::Drill { .. } | Self::Exec { .. } => None,
+            Self::Certificate(_) | Self::Disk(_) | Self::Memory(_) => None,
+        }
+    }
+
     /// What it does, in words that continue "ansai will …".
     #[must_use]
     pub fn describe(&self) -> Text {
@@ -222,7 +240,7 @@ impl Action {
             Self::RestartUnit { unit } => format!("restart {unit}"),
             Self::ReloadUnit { unit } => format!("reload {unit}"),
             Self::StopUnit { unit } => format!("stop {unit}"),
-            Self::KillUnit { unit } => format!("kill all processes of {unit}"),
+            Self::KillUnit { unit } => format!("kill the processes of {unit}"),
             Self::StartProcess { process } => format!("start the process {}", process.name),
             Self::StopProcess { process } => format!("stop the process {}", process.name),
             Self::Drill { unit, kind, .. } => format!("inject a failure ({}) into {unit}", kind.as_str()),
@@ -245,7 +263,7 @@ pub struct ActionRun {
     pub target: TargetId,
     /// What is done.
     pub action: Action,
-    /// How long it may take.
+    /// How long it may take; [`AS_DECLARED`] when the unit says so itself.
     pub timeout: Duration,
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ansai_model::{
-    action::Action,
+    action::{AS_DECLARED, Action},
     domain::service::validators,
     id::{RungId, UnitName},
     probe::CommandLine,
@@ -15,8 +15,8 @@ use crate::read::service::Service;
 const VALIDATE_TIMEOUT: Duration = Duration::from_secs(15);
 /// For what does not wait for a unit.
 pub(crate) const LOCAL_TIMEOUT: Duration = Duration::from_secs(15);
-/// For what waits for a job of systemd: longer than systemd's own limit.
-pub(crate) const JOB_TIMEOUT: Duration = Duration::from_secs(100);
+/// For what waits for a program that starts or stops a declared process.
+pub(crate) const PROCESS_TIMEOUT: Duration = Duration::from_secs(100);
 
 fn act(action: Action, timeout: Duration) -> Step {
     Step::Act { action, timeout }
@@ -42,8 +42,8 @@ pub(super) fn ladder(service: &Service, unit: Option<&UnitName>, port: Option<u1
         (Some(unit), _) => rungs.extend(unit_rungs(unit)),
         (None, Some(process)) => {
             let steps = vec![
-                act(Action::StopProcess { process: process.clone() }, JOB_TIMEOUT),
-                act(Action::StartProcess { process: process.clone() }, JOB_TIMEOUT),
+                act(Action::StopProcess { process: process.clone() }, PROCESS_TIMEOUT),
+                act(Action::StartProcess { process: process.clone() }, PROCESS_TIMEOUT),
             ];
             rungs.extend(rung("restart", steps, Then::Verify, OnFailure::NextRung, 2));
         }
@@ -77,10 +77,10 @@ fn validation(service: &Service, unit: Option<&UnitName>, paths: &[String]) -> V
 }
 
 fn unit_rungs(unit: &UnitName) -> impl Iterator<Item = Rung> {
-    let restart = vec![act(Action::RestartUnit { unit: unit.clone() }, JOB_TIMEOUT)];
+    let restart = vec![act(Action::RestartUnit { unit: unit.clone() }, AS_DECLARED)];
     let kill = vec![
         act(Action::KillUnit { unit: unit.clone() }, LOCAL_TIMEOUT),
-        act(Action::StartUnit { unit: unit.clone() }, JOB_TIMEOUT),
+        act(Action::StartUnit { unit: unit.clone() }, AS_DECLARED),
     ];
     let restart = rung("restart", restart, Then::Verify, OnFailure::NextRung, 2);
     restart.into_iter().chain(rung("kill-and-start", kill, Then::Verify, OnFailure::NextRung, 1))

@@ -7,7 +7,7 @@ pub(crate) mod long;
 use std::{sync::LazyLock, time::Duration};
 
 use ansai_model::{
-    action::Action,
+    action::{AS_DECLARED, Action},
     bundle::BundleParts,
     check::{Check, Trend, TrendKind},
     condition::Condition,
@@ -22,7 +22,7 @@ use ansai_model::{
 
 use super::{Matter, add};
 use crate::{
-    deduce::ladder::{JOB_TIMEOUT, LOCAL_TIMEOUT},
+    deduce::ladder::LOCAL_TIMEOUT,
     diagnostics::Findings,
     document::Node,
     form::joined,
@@ -165,7 +165,7 @@ fn ladder(unit: &UnitName, memory: &Memory) -> Vec<Rung> {
         rungs.push(Rung::healing(id, act(Action::Memory(release), LOCAL_TIMEOUT), 1));
     }
     if let Ok(id) = RungId::new("restart") {
-        let restart = act(Action::RestartUnit { unit: unit.clone() }, JOB_TIMEOUT);
+        let restart = act(Action::RestartUnit { unit: unit.clone() }, AS_DECLARED);
         rungs.push(Rung { when: Some(GROWS.clone()), ..Rung::healing(id, restart, RESTARTS_MAX) });
     }
     if let (Some(high), Ok(id)) = (memory.high, RungId::new("limit")) {

@@ -1,7 +1,9 @@
 //! Rungs, steps and actions in their long form.
 
+use std::time::Duration;
+
 use ansai_model::{
-    action::{Action, Disruption, EnvironmentEntry, EnvironmentKind},
+    action::{AS_DECLARED, Action, Disruption, EnvironmentEntry, EnvironmentKind},
     bundle::Request,
     id::UnitName,
     runbook::{Entry, OnFailure, Rung, Step, Then},
@@ -39,12 +41,17 @@ pub(super) fn rung(rung: &Rung) -> Written {
 
 /// What an operator may ask for.
 pub(super) fn request(request: &Request) -> Written {
-    action(&request.action).time("timeout", request.timeout).done()
+    within(action(&request.action), request.timeout).done()
+}
+
+/// What nobody declares is the unit's own word, which stands in its file.
+fn within(fields: Fields, timeout: Duration) -> Fields {
+    if timeout == AS_DECLARED { fields } else { fields.time("timeout", timeout) }
 }
 
 fn step(step: &Step) -> Written {
     match step {
-        Step::Act { action: done, timeout } => action(done).time("timeout", *timeout).done(),
+        Step::Act { action: done, timeout } => within(action(done), *timeout).done(),
         Step::Wait(lasts) => Fields::default().put("wait", time(*lasts)).done(),
     }
 }

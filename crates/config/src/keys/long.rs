@@ -217,7 +217,7 @@ macro_rules! actions {
             key("restart_unit", Kind::Text, "Restarts a unit").example("app.service"),
             key("reload_unit", Kind::Text, "Reloads a unit").example("app.service"),
             key("stop_unit", Kind::Text, "Stops a unit").example("app.service"),
-            key("kill_unit", Kind::Text, "Kills all processes of a unit's cgroup").example("app.service"),
+            key("kill_unit", Kind::Text, "Kills what the unit's `KillMode=` gives to a stop: all processes of its cgroup, the main one, or none").example("app.service"),
             key("start_process", Kind::Text, "Starts a declared process").example("worker"),
             key("stop_process", Kind::Text, "Stops a declared process").example("worker"),
             key("exec", COMMAND_LINE, "A remedy of your own").example("[/usr/local/bin/mend]"),
@@ -240,7 +240,7 @@ pub(crate) static STEP: Shape = Shape {
     keys: actions![
         key("wait", Kind::Duration, "Waits, instead of an action").example("5s"),
         key("timeout", Kind::Duration, "The longest that the action may take")
-            .default("15s, or 100s for what waits for a unit"),
+            .default("15s; as long as the unit says for what waits for a unit; 100s for a process"),
     ],
 };
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ansai_model::{
-    action::{Action, Disruption, ProcessDeclaration},
+    action::{AS_DECLARED, Action, Disruption, ProcessDeclaration},
     bundle::Request,
     id::RungId,
     runbook::{Entry, OnFailure, Rung, Step, Then},
@@ -11,7 +11,7 @@ use ansai_model::{
 
 use super::{environment, probe::unit, service::condition};
 use crate::{
-    deduce::ladder::{JOB_TIMEOUT, LOCAL_TIMEOUT},
+    deduce::ladder::{LOCAL_TIMEOUT, PROCESS_TIMEOUT},
     diagnostics::{Findings, nearest, place_of},
     document::Node,
     domain::{certificate, disk, memory},
@@ -92,8 +92,9 @@ fn step(findings: &mut Findings<'_>, node: &Node, key: &str, processes: &Process
     }
     let action = action(findings, node, key, processes)?;
     let timeout = node.duration_at("timeout").unwrap_or(match &action {
-        Action::StartUnit { .. } | Action::RestartUnit { .. } | Action::ReloadUnit { .. } => JOB_TIMEOUT,
-        Action::StopUnit { .. } | Action::StartProcess { .. } | Action::StopProcess { .. } => JOB_TIMEOUT,
+        Action::StartUnit { .. } | Action::RestartUnit { .. } | Action::ReloadUnit { .. } => AS_DECLARED,
+        Action::StopUnit { .. } => AS_DECLARED,
+        Action::StartProcess { .. } | Action::StopProcess { .. } => PROCESS_TIMEOUT,
         Action::Validate { .. } | Action::SaveConfiguration { .. } | Action::RestoreConfiguration { .. } => {
             LOCAL_TIMEOUT
         }

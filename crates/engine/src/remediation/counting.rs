@@ -3,12 +3,12 @@
 use core::time::Duration;
 
 use ansai_model::{
-    action::{Action, ActionRun, Disruption},
+    action::{AS_DECLARED, Action, ActionRun, Disruption},
     id::{IncidentId, RunId, TargetId},
     time::Now,
 };
 
-use super::ACTION_GRACE;
+use super::{ACTION_GRACE, awaited::AWAITED_FIRST};
 use crate::{
     host_engine::HostEngine,
     state::{PendingRun, TargetMemory},
@@ -30,7 +30,9 @@ impl HostEngine {
         let broke = incident.and_then(|id| self.state.incidents.get(&id)).map(|incident| incident.is_drill);
         let is_drill = broke.unwrap_or(matches!(action, Action::Drill { .. }));
         let is_repetition = disruption > Disruption::None && self.is_repetition(now, &target, is_drill);
-        let lost_after = now.mono.plus(timeout.saturating_add(ACTION_GRACE));
+        let awaits = action.job_of().filter(|_| timeout == AS_DECLARED).cloned();
+        let first = if awaits.is_some() { AWAITED_FIRST } else { timeout };
+        let lost_after = now.mono.plus(first.saturating_add(ACTION_GRACE));
         let pending = PendingRun {
             incident,
             target: target.clone(),
@@ -39,6 +41,7 @@ impl HostEngine {
             lost_after,
             is_drill,
             is_repetition,
+            awaits,
         };
         if disruption > Disruption::None {
             self.count(&pending);

@@ -4,7 +4,7 @@ use alloc::{boxed::Box, format};
 use core::time::Duration;
 
 use ansai_model::{
-    action::{Action, ActionOutcome, Disruption},
+    action::{AS_DECLARED, Action, ActionOutcome, Disruption},
     id::{IncidentId, RunId},
     incident::{Phase, StepKind},
     runbook::{OnFailure, Rung, Step, Then},
@@ -20,7 +20,7 @@ use crate::{
     invariant::{self, Behalf},
 };
 
-/// How long an undo action may take.
+/// How long an undo action may take, when it does not wait for a unit.
 const UNDO_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl HostEngine {
@@ -169,7 +169,8 @@ impl HostEngine {
             self.record(now, id, StepKind::Undone { what: action.describe(), outcome: ActionOutcome::Refused { why } });
             return false;
         }
-        let run = self.begin_run(now, Some(id), target, action, UNDO_TIMEOUT);
+        let timeout = if action.job_of().is_some() { AS_DECLARED } else { UNDO_TIMEOUT };
+        let run = self.begin_run(now, Some(id), target, action, timeout);
         let stage = Stage::Undoing { index, run: run.id, since: now };
         self.change_remediation(now, id, |remediation| remediation.stage = stage);
         self.effects.push(Effect::Perform(Box::new(run)));

@@ -29,7 +29,7 @@ runbooks:
         ends_before.into_iter().for_each(|outcome| host.action_ends(outcome));
         host.restart(Some(&without));
         host.pass(secs(3600));
-        assert_eq!(host.done(), ["kill all processes of app.service"], "{:#?}", host.story(1));
+        assert_eq!(host.done(), ["kill the processes of app.service"], "{:#?}", host.story(1));
         // That it has left, and is not only unknown yet, is said by a bundle: nobody is called before.
         assert_eq!(host.phase("app.service"), "remediating", "{:#?}", host.story(1));
         host.apply(&without);

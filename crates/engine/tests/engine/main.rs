@@ -7,6 +7,7 @@ mod words;
 mod autonomy;
 mod between_matters;
 mod checks;
+mod declared;
 mod enemy;
 mod explaining;
 mod foreseen;

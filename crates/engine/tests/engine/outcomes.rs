@@ -35,7 +35,7 @@ fn every_outcome_and_what_follows_it() {
     let skipped = [
         "first not needed: it runs",
         "skips first: there was nothing to do",
-        "second: kill all processes of app.service",
+        "second: kill the processes of app.service",
     ];
     follows("", not_needed, &skipped);
     // Nobody knows what it did: it is looked at before anything else.
@@ -44,7 +44,7 @@ fn every_outcome_and_what_follows_it() {
 
 #[test]
 fn a_rung_that_prepares_is_followed_by_what_its_failure_says() {
-    let next = "second: kill all processes of app.service";
+    let next = "second: kill the processes of app.service";
     follows(", then: continue", succeeded(), &["first succeeded", next]);
     follows(", then: continue", failed(), &["first failed: it said no", next]);
     let third = "third: start app.service";
@@ -57,7 +57,7 @@ fn a_rung_that_prepares_is_followed_by_what_its_failure_says() {
 
 #[test]
 fn a_rung_that_did_not_heal_is_followed_by_what_its_failure_says() {
-    let (restart, kill, start) = ("restart app.service", "kill all processes of app.service", "start app.service");
+    let (restart, kill, start) = ("restart app.service", "kill the processes of app.service", "start app.service");
     let table = [
         ("", vec![restart, kill], "remediating"),
         (", attempts: 2", vec![restart, restart], "remediating"),
@@ -113,7 +113,7 @@ fn an_action_that_is_never_answered_is_lost_and_its_late_answer_changes_nothing(
     let mut host = Host::plain();
     host.fails("app.service#unit");
     let run = host.under_way[0].clone();
-    host.pass(run.timeout + secs(14));
+    host.pass(secs(114));
     assert_eq!(host.story(1).len(), 2);
     host.pass(secs(2));
     assert_eq!(host.story(1)[2], "restart lost: no outcome was reported in time");
@@ -172,7 +172,7 @@ fn an_effect_is_taken_back_in_order_before_the_next_try() {
         "undo: stop app.service: failed: it said no",
         "undo: reset the failed state of app.service: succeeded",
         "waits 5s",
-        "second: kill all processes of app.service",
+        "second: kill the processes of app.service",
     ];
     assert_eq!(story[3..], expected, "what cannot be taken back is recorded, and the rest is");
     // A remedy that healed is not taken back.

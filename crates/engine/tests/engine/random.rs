@@ -217,7 +217,7 @@ impl Books {
     /// What was not answered in time is over: the adapter has its own time-out.
     fn forget_lost(&mut self) {
         let now = self.now.mono;
-        self.under_way.retain(|_, (run, begun)| now.since(begun.mono) < run.timeout + secs(15));
+        self.under_way.retain(|_, (run, begun)| now.since(begun.mono) < run.timeout.min(secs(100)) + secs(15));
     }
 
     fn sees(&mut self, which: u8, what: u8) {

@@ -20,6 +20,8 @@ use super::{
     order::{Fault, Order},
 };
 
+/// The limit of every unit for its own start and stop.
+const START_LIMIT: Duration = Duration::from_secs(90);
 /// How long a drill keeps a port taken.
 const PORT_DRILL: Duration = Duration::from_secs(15);
 
@@ -145,7 +147,8 @@ impl Machine {
         let outcome = self.unit_action(unit, |machine, unit| begin(machine, unit, run.id));
         if outcome.is_none() {
             self.waiting.insert(run.id, unit.clone());
-            self.plan(run.timeout, Event::Deadline(run.id, run.timeout));
+            let within = run.timeout.min(START_LIMIT);
+            self.plan(within, Event::Deadline(run.id, within));
         }
         outcome
     }

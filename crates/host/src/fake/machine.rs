@@ -426,6 +426,7 @@ impl Machine {
             intent: unit.intent,
             job: unit.job.as_ref().filter(|_| is_down).map(|job| job.kind),
             activity: if is_down { self.activity } else { HostActivity::Normal },
+            ..UnitSnapshot::plain(unit.active)
         })
     }
 }

@@ -4,14 +4,14 @@
 pub mod validators;
 
 use alloc::{format, string::String};
-use core::fmt;
+use core::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     observation::{Details, Observation},
     text::Text,
-    time::WallTime,
+    time::{Shown, WallTime},
 };
 
 /// Whether systemd could read the unit; after `LoadState` in org.freedesktop.systemd1(5).
@@ -241,6 +241,19 @@ pub struct UnitSnapshot {
     pub job: Option<Job>,
     /// What the host is busy with.
     pub activity: HostActivity,
+    /// Longest that systemd lets it be on its way (`TimeoutStartSec=`, `TimeoutStopSec=`), while it is; [`Duration::MAX`]
+    /// when it may be for ever.
+    #[serde(default)]
+    pub limit: Option<Duration>,
+    /// The unit that failed, because of which systemd stopped this one, as a binding of it asks for.
+    #[serde(default)]
+    pub stopped_with: Option<Text>,
+    /// Its socket, which has failed, so that nothing starts it any more; and how.
+    #[serde(default)]
+    pub failed_socket: Option<Text>,
+    /// Its own name, when it is known here by another (`Alias=`).
+    #[serde(default)]
+    pub alias_of: Option<Text>,
 }
 
 impl UnitSnapshot {
@@ -260,6 +273,21 @@ impl UnitSnapshot {
             intent: Intent::Unknown,
             job: None,
             activity: HostActivity::Normal,
+            limit: None,
+            stopped_with: None,
+            failed_socket: None,
+            alias_of: None,
+        }
+    }
+
+    /// Whether systemd is at work on it, within the unit's own limits. A wait before a restart of systemd's own is none.
+    #[must_use]
+    pub fn is_on_its_way(&self) -> bool {
+        match self.active {
+            ActiveState::Activating => !self.sub.as_str().starts_with("auto-restart"),
+            ActiveState::Deactivating | ActiveState::Reloading => true,
+            ActiveState::Active | ActiveState::Inactive | ActiveState::Failed => self.job.is_some(),
+            ActiveState::Other => false,
         }
     }
 }
@@ -340,8 +368,8 @@ fn verdict(expect: UnitExpectation, unit: &UnitSnapshot) -> Verdict {
         ActiveState::Activating if unit.sub.as_str() == "auto-restart" => {
             Verdict::Unknown("ended; systemd is about to restart it by itself".into())
         }
-        ActiveState::Activating => Verdict::Unknown(Text::new(format!("starting ({})", unit.sub))),
-        ActiveState::Deactivating => Verdict::Unknown(Text::new(format!("stopping ({})", unit.sub))),
+        ActiveState::Activating => Verdict::Unknown(on_its_way("starting", unit)),
+        ActiveState::Deactivating => Verdict::Unknown(on_its_way("stopping", unit)),
         ActiveState::Other => Verdict::Unknown("in a state that ansai does not know".into()),
         ActiveState::Failed | ActiveState::Inactive => stopped(expect, unit),
     }
@@ -376,6 +404,14 @@ fn stopped(expect: UnitExpectation, unit: &UnitSnapshot) -> Verdict {
         }
         (UnitExpectation::Running, Intent::Stopped) => Verdict::Unknown("stopped on request".into()),
     }
+}
+
+fn on_its_way(what: &str, unit: &UnitSnapshot) -> Text {
+    Text::new(match unit.limit {
+        Some(Duration::MAX) => format!("{what} ({}), for as long as it takes: the unit sets no limit", unit.sub),
+        Some(limit) => format!("{what} ({}), at most {} as the unit says", unit.sub, Shown(limit)),
+        None => format!("{what} ({})", unit.sub),
+    })
 }
 
 fn how_it_failed(unit: &UnitSnapshot) -> Text {

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::LazyLock, time::Duration};
 
 use ansai_model::{
-    action::Action,
+    action::{AS_DECLARED, Action},
     bundle::Request,
     condition::Condition,
     domain::certificate::{
@@ -15,7 +15,7 @@ use ansai_model::{
 };
 
 use super::{Certificate, timeout};
-use crate::deduce::ladder::{JOB_TIMEOUT, LOCAL_TIMEOUT};
+use crate::deduce::ladder::LOCAL_TIMEOUT;
 
 static STALE: LazyLock<Condition> = LazyLock::new(|| condition("figure.certificate.is_stale == true"));
 static DUE: LazyLock<Condition> = LazyLock::new(|| condition("figure.certificate.is_due == true"));
@@ -91,7 +91,7 @@ fn reload(certificate: &Certificate) -> Vec<Step> {
     let validate = certificate.validators.iter().map(|command| Action::Validate { command: command.clone() });
     let validate = validate.map(|action| Step::Act { action, timeout: LOCAL_TIMEOUT });
     let reload = certificate.units.iter().map(|unit| Action::ReloadUnit { unit: unit.clone() });
-    validate.chain(reload.map(|action| Step::Act { action, timeout: JOB_TIMEOUT })).collect()
+    validate.chain(reload.map(|action| Step::Act { action, timeout: AS_DECLARED })).collect()
 }
 
 fn deployment(certificate: &Certificate, source: &Place) -> Deployment {

@@ -22,9 +22,11 @@ use crate::linux::{
 };
 
 use super::{
-    bus::{Bus, CallError, MANAGER, MANAGER_PATH, UNIT},
-    unit::{processes, property, user_of},
+    bus::{Bus, CallError, MANAGER, MANAGER_PATH, QUEUED_MAX, UNIT},
+    unit::{property, user_of},
 };
+
+mod kill;
 
 /// Longest that a drill keeps a port taken.
 const PORT_DRILL: Duration = Duration::from_secs(15);
@@ -44,7 +46,7 @@ pub async fn perform(bus: &Bus, run: &ActionRun) -> Option<ActionOutcome> {
         Action::RestartUnit { unit } => start(bus, unit, "RestartUnit", "restarted", within).await,
         Action::ReloadUnit { unit } => job(bus, unit, "ReloadUnit", "reloaded", within).await,
         Action::StopUnit { unit } => job(bus, unit, "StopUnit", "stopped", within).await,
-        Action::KillUnit { unit } => kill(bus, unit, within).await,
+        Action::KillUnit { unit } => kill::perform(bus, unit, within).await,
         Action::Drill { unit, kind, port, paths } => drill(bus, unit, *kind, *port, paths).await,
         Action::Validate { .. } | Action::SaveConfiguration { .. } | Action::RestoreConfiguration { .. } => {
             return None;
@@ -79,7 +81,8 @@ async fn job(bus: &Bus, unit: &UnitName, method: &str, done: &str, within: Durat
 
 fn failure(error: CallError, within: Duration) -> ActionOutcome {
     match error {
-        CallError::Timeout => ActionOutcome::TimedOut { after: within },
+        // Where the unit says how long it may take, only its beginning has a limit.
+        CallError::Timeout => ActionOutcome::TimedOut { after: within.min(QUEUED_MAX) },
         CallError::Gone(why) => ActionOutcome::Lost { why: Text::new(why) },
         CallError::Refused { text, .. } => ActionOutcome::Failed {
             // It ends its sentences, and ours goes on.
@@ -100,36 +103,6 @@ async fn reset_failed(bus: &Bus, unit: &UnitName) -> ActionOutcome {
         }
         Err(error) => failure(error, Duration::ZERO),
     }
-}
-
-async fn kill(bus: &Bus, unit: &UnitName, within: Duration) -> ActionOutcome {
-    const SIGKILL: i32 = 9;
-    match process_count(bus, unit).await {
-        Ok(0) => return ActionOutcome::NotNeeded { why: Text::new(format!("no process of {unit} is left")) },
-        Ok(_) => {}
-        Err(CallError::Refused { text, .. }) => {
-            return ActionOutcome::NotNeeded { why: Text::new(format!("nothing to kill: {text}")) };
-        }
-        Err(error) => return failure(error, within),
-    }
-    if let Err(error) = bus.call(MANAGER_PATH, MANAGER, "KillUnit", &(unit.as_str(), "all", SIGKILL)).await {
-        return failure(error, within);
-    }
-    // The effect is awaited: the next step must not meet the old processes.
-    let begun = Instant::now();
-    while begun.elapsed() < within {
-        match process_count(bus, unit).await {
-            Ok(0) => return ActionOutcome::Succeeded { note: Text::new(format!("all processes of {unit} killed")) },
-            Ok(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-            Err(error) => return failure(error, within),
-        }
-    }
-    ActionOutcome::TimedOut { after: within }
-}
-
-/// How many processes are in the unit's cgroup.
-async fn process_count(bus: &Bus, unit: &UnitName) -> Result<usize, CallError> {
-    processes(bus, unit).await.map(|processes| processes.len())
 }
 
 async fn main_pid(bus: &Bus, unit: &UnitName) -> Option<Pid> {

@@ -31,6 +31,9 @@ use super::{
 
 mod connect;
 pub(super) mod crowd;
+mod jobs;
+
+pub(super) use jobs::QUEUED_MAX;
 
 /// Longest wait for a reply.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -414,27 +417,6 @@ impl Bus {
     /// Calls a method of the manager on a unit, and does not ask what came of it.
     pub(super) async fn tell(&self, method: &str, unit: &UnitName) -> Result<(), CallError> {
         self.send(MANAGER_PATH, MANAGER, method, &(unit.as_str(),), None).await.map(drop)
-    }
-
-    /// Calls a method that answers with a job, and waits for the job's result (`done`, `failed`, …).
-    pub async fn run_job(&self, unit: &UnitName, method: &str, within: Duration) -> Result<String, CallError> {
-        let (done, answer) = oneshot::channel();
-        let waiter = Waiter::Job { unit: unit.clone(), done };
-        let serial = self.send(MANAGER_PATH, MANAGER, method, &(unit.as_str(), "replace"), Some(waiter)).await?;
-        let result = self.answered(serial, answer, within).await;
-        if matches!(result, Err(CallError::Timeout)) {
-            self.cancel(unit).await;
-        }
-        result
-    }
-
-    /// Cancels the unit's job when it is ours; another one is somebody else's wish.
-    async fn cancel(&self, unit: &UnitName) {
-        let Some(job) = self.with_tracker(|tracker| tracker.our_job(unit)) else { return };
-        // It may have ended in between, which is what is wanted.
-        if let Err(error) = self.call(&job, "org.freedesktop.systemd1.Job", "Cancel", &()).await {
-            tracing::debug!("the job {job} of {unit} was not canceled: {error}");
-        }
     }
 
     async fn answered<T>(

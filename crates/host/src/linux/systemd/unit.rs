@@ -186,7 +186,23 @@ pub(super) async fn snapshot(bus: &Bus, root: &Path, unit: &UnitName) -> Result<
             None => None,
         },
         activity: if is_down { activity(bus, root, is_asked).await } else { HostActivity::Normal },
+        limit: limit(bus, unit, active).await,
+        stopped_with: None,
+        failed_socket: None,
+        alias_of: None,
     })
+}
+
+/// Longest that systemd lets a unit be on its way; nothing when it is not, or has no limits of its own.
+async fn limit(bus: &Bus, unit: &UnitName, active: ActiveState) -> Option<Duration> {
+    let name = match active {
+        ActiveState::Activating | ActiveState::Reloading => "TimeoutStartUSec",
+        ActiveState::Deactivating => "TimeoutStopUSec",
+        ActiveState::Active | ActiveState::Inactive | ActiveState::Failed | ActiveState::Other => return None,
+    };
+    let micros = property(bus, unit, SERVICE, name).await.ok()?.downcast_ref::<u64>().ok()?;
+    // It says the largest number, or none, for `infinity`.
+    Some(if micros == u64::MAX || micros == 0 { Duration::MAX } else { Duration::from_micros(micros) })
 }
 
 /// Whether a look asks systemd.

@@ -1,0 +1,52 @@
+//! Jobs of systemd that are waited for: as long as was declared, or as long as systemd works on them.
+
+use std::time::Duration;
+
+use ansai_model::{action::AS_DECLARED, id::UnitName};
+use tokio::sync::oneshot;
+
+use super::{Bus, CallError, MANAGER, MANAGER_PATH, Waiter};
+
+/// Longest wait for systemd's word that it has queued a job whose time the unit declares.
+pub(in crate::linux::systemd) const QUEUED_MAX: Duration = Duration::from_secs(100);
+
+impl Bus {
+    /// Calls a method that answers with a job, and waits for the job's result (`done`, `failed`, …).
+    pub async fn run_job(&self, unit: &UnitName, method: &str, within: Duration) -> Result<String, CallError> {
+        let (done, answer) = oneshot::channel();
+        let waiter = Waiter::Job { unit: unit.clone(), done };
+        let serial = self.send(MANAGER_PATH, MANAGER, method, &(unit.as_str(), "replace"), Some(waiter)).await?;
+        if within == AS_DECLARED {
+            return self.until_its_end(serial, answer).await;
+        }
+        let result = self.answered(serial, answer, within).await;
+        if matches!(result, Err(CallError::Timeout)) {
+            self.cancel(unit).await;
+        }
+        result
+    }
+
+    /// Waits for a job as long as systemd works on it: the unit's own limits bound that. Only systemd's word that it has
+    /// queued the job has a limit of ours.
+    async fn until_its_end(
+        &self,
+        serial: u32,
+        mut answer: oneshot::Receiver<Result<String, CallError>>,
+    ) -> Result<String, CallError> {
+        let gone = || CallError::Gone("the connection was closed".into());
+        match tokio::time::timeout(QUEUED_MAX, &mut answer).await {
+            Ok(answered) => answered.unwrap_or_else(|_| Err(gone())),
+            Err(_) if self.state().waiters.remove(&serial).is_some() => Err(CallError::Timeout),
+            Err(_) => answer.await.unwrap_or_else(|_| Err(gone())),
+        }
+    }
+
+    /// Cancels the unit's job when it is ours; another one is somebody else's wish.
+    async fn cancel(&self, unit: &UnitName) {
+        let Some(job) = self.with_tracker(|tracker| tracker.our_job(unit)) else { return };
+        // It may have ended in between, which is what is wanted.
+        if let Err(error) = self.call(&job, "org.freedesktop.systemd1.Job", "Cancel", &()).await {
+            tracing::debug!("the job {job} of {unit} was not canceled: {error}");
+        }
+    }
+}
