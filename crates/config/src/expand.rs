@@ -146,6 +146,7 @@ fn policy(policy: &Policy) -> Written {
         .time("approval_expires", policy.approval_expires)
         .time("dependency_wait", policy.dependency_wait)
         .maybe("quiet", policy.quiet.map(quiet))
+        .put("retry", Written::Text(policy.retry.as_str().into()))
         .put("loud_after", Written::plain(policy.loud_after))
         .done()
 }

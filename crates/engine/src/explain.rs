@@ -88,6 +88,8 @@ pub struct IncidentView {
     pub phase: Phase,
     /// What its remediation does at this moment, when there is one.
     pub doing: Option<Text>,
+    /// When it is tried again and what it waits for, when a person has it.
+    pub retry: Option<Text>,
     /// The incident of which it is a symptom.
     pub symptom_of: Option<IncidentId>,
     /// What the gates last said.
@@ -198,7 +200,8 @@ impl HostEngine {
         };
         let doing = self.state.remediations.get(&id).map(|remediation| self.doing(now, id, remediation));
         let (phase, symptom_of) = (incident.phase.clone(), incident.symptom_of);
-        Some(IncidentView { id, phase, doing, symptom_of, decision, no_rule })
+        let retry = self.retry_in_words(now, id);
+        Some(IncidentView { id, phase, doing, retry, symptom_of, decision, no_rule })
     }
 
     /// What a remediation does or waits for at this moment, in words.
@@ -259,7 +262,10 @@ fn summary(checks: &[CheckView], incidents: &[IncidentView], is_ungoverned: bool
     };
     let objection = incident.decision.as_ref().and_then(|decision| decision.objections().next());
     match (&incident.phase, objection) {
-        (Phase::Escalated { why }, _) => Text::new(format!("a person must see to it: {why}")),
+        (Phase::Escalated { why }, _) => match &incident.retry {
+            Some(retry) => Text::new(format!("a person must see to it: {why}; {retry}")),
+            None => Text::new(format!("a person must see to it: {why}")),
+        },
         (Phase::Remediating, None) | (Phase::Stabilizing { .. }, _) => match &incident.doing {
             Some(doing) => Text::new(format!("it is being healed ({}): {doing}", incident.id)),
             None => Text::new(format!("it is being healed ({})", incident.id)),

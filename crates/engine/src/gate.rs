@@ -19,7 +19,7 @@ use crate::host_engine::HostEngine;
 pub(crate) mod concurrency;
 mod limits;
 mod quiet;
-mod surroundings;
+pub(crate) mod surroundings;
 pub(crate) mod wishes;
 
 /// What is proposed, and under what.

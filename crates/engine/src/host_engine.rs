@@ -24,6 +24,7 @@ use crate::{
     check::{Change, CheckState},
     effect::Effect,
     evidence::Gathering,
+    incident::Watch,
     input::Input,
     remediation::Stage,
     state::{FORMER_TARGETS_MAX, State},
@@ -45,6 +46,8 @@ pub struct HostEngine {
     pub(crate) effects: Vec<Effect>,
     /// Where the evidence of an incident is, until it is there.
     pub(crate) gathering: BTreeMap<IncidentId, Gathering>,
+    /// Looks at what incidents wait for that a person has; they are begun anew after a restart.
+    pub(crate) watches: BTreeMap<CheckId, Watch>,
     /// Notices that wait for evidence; those of the ledger's phases are found again after a restart.
     pub(crate) held_back: BTreeSet<(IncidentId, NoticeKind)>,
     pub(crate) revision: u64,
@@ -95,6 +98,7 @@ impl HostEngine {
             wakes: BTreeSet::new(),
             effects: Vec::new(),
             gathering: BTreeMap::new(),
+            watches: BTreeMap::new(),
             held_back: BTreeSet::new(),
             revision: 0,
             has_started: false,
@@ -184,10 +188,11 @@ impl HostEngine {
         self.check_index.values().filter_map(|slot| self.checks.get(*slot))
     }
 
-    /// The probe of a check and its time-out, when the bundle has it.
+    /// The probe of a check and its time-out, when the bundle has it, or an incident waits for what it sees.
     #[must_use]
     pub fn probe(&self, check: &CheckId) -> Option<(&Probe, Duration)> {
-        self.bundle.parts().checks.get(check).map(|check| (&check.probe, check.timeout))
+        let configured = self.bundle.parts().checks.get(check).map(|check| (&check.probe, check.timeout));
+        configured.or_else(|| self.watch_probe(check))
     }
 
     /// Whether an open incident waits for what a check says next: it is about the check's target, or about one that waits on
@@ -318,7 +323,10 @@ impl HostEngine {
     }
 
     fn observed(&mut self, now: Now, id: &CheckId, observation: Observation) {
-        let Some(&slot) = self.check_index.get(id) else { return };
+        let Some(&slot) = self.check_index.get(id) else {
+            self.obstacle_seen(now, id, &observation);
+            return;
+        };
         let observation = self.believe(slot, observation);
         let is_awaited = self.is_verifying(now, &self.checks[slot].check.target);
         let check = &mut self.checks[slot];

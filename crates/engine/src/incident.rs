@@ -24,8 +24,11 @@ use crate::{
     state::{INCIDENTS_MAX, OperatorAnswer},
 };
 
+mod again;
 mod ending;
 mod symptom;
+
+pub(crate) use again::Watch;
 
 /// Most turns of one reconciliation: a ladder has at most 32 rungs, and each turn makes progress on it.
 const TURNS_MAX: usize = 256;
@@ -78,6 +81,7 @@ impl HostEngine {
             evidence: Vec::new(),
             healthy_since: None,
             ended: None,
+            retry: None,
         };
         self.state.incidents.insert(number, incident);
         self.targets.entry(target.clone()).or_default().open.insert(number);
@@ -198,8 +202,11 @@ impl HostEngine {
         }
         let is_forced = self.state.answers.get(&id) == Some(&OperatorAnswer::Forced);
         // After a restart of the agent the host is observed before anything is decided.
-        if !was_seen || (matches!(incident.phase, Phase::Escalated { .. }) && !is_forced) {
+        if !was_seen {
             return false;
+        }
+        if matches!(incident.phase, Phase::Escalated { .. }) && !is_forced {
+            return self.try_again(now, id);
         }
         if incident.symptom_of.is_none() && !is_forced {
             self.link_to_cause(now, id);
@@ -291,7 +298,11 @@ impl HostEngine {
         let Some((runbook, policy)) = parts.runbooks.get(&rule.runbook).zip(parts.policies.get(&rule.policy)) else {
             return false;
         };
-        let (runbook, policy) = (runbook.clone(), policy.clone());
+        let (runbook, mut policy) = (runbook.clone(), policy.clone());
+        // What a person has already is tried once.
+        if self.is_tried_again(id) && self.state.answers.get(&id) != Some(&OperatorAnswer::Forced) {
+            policy.attempts_max = 1;
+        }
         let is_critical = parts.targets.get(&rule.target).is_some_and(|target| target.is_critical);
         let nearer = self.seen_in_steps(id).cloned();
         let Some(incident) = self.state.incidents.get_mut(&id) else { return false };

@@ -59,6 +59,7 @@ impl HostEngine {
             steps: incident.steps.clone(),
             steps_dropped: incident.steps_dropped,
             decision: incident.decision.clone(),
+            retry: incident.retry.clone().filter(|_| matches!(incident.phase, Phase::Escalated { .. })),
             verified_by: verified_by(incident),
             downtime: incident.downtime(),
             history,
@@ -118,7 +119,10 @@ fn verified_by(incident: &Incident) -> Option<Text> {
         | StepKind::BackedOff { .. }
         | StepKind::Undone { .. }
         | StepKind::Answered { .. } => None,
-        StepKind::Escalated { .. } | StepKind::Resolved { .. } | StepKind::Interrupted { .. } => None,
+        StepKind::Escalated { .. }
+        | StepKind::TriedAgain { .. }
+        | StepKind::Resolved { .. }
+        | StepKind::Interrupted { .. } => None,
     })
 }
 

@@ -70,7 +70,7 @@ fn a_loop_is_healed_when_it_ends() -> Result<()> {
     check("loop")
 }
 
-/// Whoever has the port is no leftover of the app: that is a person's to settle, and then it is healed on request.
+/// Whoever has the port is no leftover of the app: that is a person's to settle, and then it is back by itself.
 #[test]
 fn a_taken_port_reaches_a_person_and_is_healed_when_it_is_free() -> Result<()> {
     let host = begin("port")?;
@@ -79,6 +79,5 @@ fn a_taken_port_reaches_a_person_and_is_healed_when_it_is_free() -> Result<()> {
     host.wait_until("the drill to release the port", LIMIT, || {
         Ok(!host.run_ok(&["ss", "-Hltn"])?.stdout.contains(":5000"))
     })?;
-    agent::heal(&host, "app")?;
     host.wait_active("app.service", LIMIT)
 }

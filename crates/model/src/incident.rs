@@ -14,6 +14,7 @@ use crate::{
     id::{CheckId, IncidentId, RuleId, RunId, RungId, TargetId},
     observation::Observation,
     probe::Probe,
+    retry::Retry,
     rule::Severity,
     text::Text,
     time::Now,
@@ -59,6 +60,9 @@ pub struct Incident {
     pub healthy_since: Option<Now>,
     /// When it ended.
     pub ended: Option<Now>,
+    /// When it is tried again, once a person has it.
+    #[serde(default)]
+    pub retry: Option<Retry>,
 }
 
 impl Incident {
@@ -231,6 +235,11 @@ pub enum StepKind {
         /// Why.
         why: Text,
     },
+    /// It was handed to a person, and is tried once more.
+    TriedAgain {
+        /// Why now.
+        why: Text,
+    },
     /// It ended.
     Resolved {
         /// How, in words.
@@ -331,6 +340,7 @@ mod tests {
             evidence: Vec::new(),
             healthy_since: None,
             ended: None,
+            retry: None,
         };
         for number in 0..100 {
             incident.record(at, StepKind::Decided(Text::new(alloc::format!("{number}"))));

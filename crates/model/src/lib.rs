@@ -24,6 +24,7 @@ pub mod operator;
 pub mod policy;
 pub mod probe;
 pub mod report;
+pub mod retry;
 pub mod rule;
 pub mod runbook;
 pub mod settings;

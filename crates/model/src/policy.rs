@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{id::PolicyId, time::WallTime};
+use crate::{id::PolicyId, retry::Retrying, time::WallTime};
 
 /// Limits. Every field has a default in the shipped configuration layer; none can mean "unlimited".
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +33,9 @@ pub struct Policy {
     /// When disruptive actions are welcome, for failures that are foreseen and can wait.
     #[serde(default)]
     pub quiet: Option<QuietHours>,
+    /// Whether what was handed to a person is tried again.
+    #[serde(default)]
+    pub retry: Retrying,
     /// When more healed incidents than this within a day make a healed one loud.
     pub loud_after: u32,
 }

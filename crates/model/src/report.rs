@@ -10,6 +10,7 @@ use crate::{
     decision::Decision,
     id::{CheckId, IncidentId, RuleId, TargetId},
     incident::{Evidence, Phase, Step},
+    retry::Retry,
     rule::Severity,
     text::Text,
     time::Now,
@@ -58,6 +59,9 @@ pub struct Report {
     pub steps_dropped: u32,
     /// Why it was acted on or not.
     pub decision: Option<Decision>,
+    /// When it is tried again, when a person has it.
+    #[serde(default)]
+    pub retry: Option<Retry>,
     /// How it was verified, when it was.
     pub verified_by: Option<Text>,
     /// From the first failing result to recovery, when it recovered.

@@ -8,11 +8,9 @@ use ansai_model::{
     action::{Action, ActionOutcome, ActionRun},
     bundle::Bundle,
     condition::Value,
-    decision::Choice,
     domain::service::{ActiveState, Intent, UnitExpectation, judge},
     hint::Hint,
     id::{CheckId, IncidentId, TargetId, UnitName},
-    incident::Phase,
     inventory::Inventory,
     notify::NoticeKind,
     observation::Observation,
@@ -29,6 +27,7 @@ use crate::{
 };
 
 mod matters;
+mod rest;
 mod unit;
 
 use matters::Matters;
@@ -163,36 +162,9 @@ impl World {
         while self.now.mono < end {
             self.pass(Duration::from_secs(30))?;
         }
+        self.lets_tries_end()?;
         self.at_rest()?;
         Ok(self.totals)
-    }
-
-    /// Safety is one half; the other is that it ends: nothing is being healed, and what is well has no incident.
-    fn at_rest(&self) -> Result<(), String> {
-        let state = self.engine.state();
-        self.checker.none_lost(state)?;
-        if let Some(id) = state.remediations.keys().next() {
-            return Err(format!(
-                "goes_quiet: {id} is still being healed: {:?}: {:?}",
-                state.remediations.get(id).map(|r| &r.stage),
-                state.incidents.get(id).map(|i| &i.decision)
-            ));
-        }
-        for incident in state.incidents.values() {
-            let unit = self.units.iter().find(|(name, _)| name.as_str() == incident.target.name());
-            let is_well = unit.is_some_and(|(_, unit)| unit.state == ActiveState::Active && unit.answers);
-            let waits = incident.decision.as_ref().is_some_and(|decision| decision.choice == Choice::Defer);
-            if is_well {
-                return Err(format!("resolved_when_well: {} is {:?} though all is well", incident.id, incident.phase));
-            }
-            if !matches!(incident.phase, Phase::Escalated { .. }) && !waits && incident.symptom_of.is_none() {
-                return Err(format!(
-                    "resolved_or_escalated: {} is {:?}: {:?}",
-                    incident.id, incident.phase, incident.decision
-                ));
-            }
-        }
-        Ok(())
     }
 
     fn make_peace(&mut self) -> Result<(), String> {
@@ -374,7 +346,7 @@ impl World {
     fn answer_looks(&mut self) -> Result<(), String> {
         while let Some(check) = self.looking.pop() {
             let Some((probe, _)) = self.engine.probe(&check) else { continue };
-            let (probe, target) = (probe.clone(), self.bundle.parts().checks[&check].target.clone());
+            let (probe, target) = (probe.clone(), TargetId::new(check.target()).map_err(|error| error.to_string())?);
             let observation = self.observe(&probe, &target);
             self.was_shown(&observation);
             self.step(Input::Observed { check, observation })?;

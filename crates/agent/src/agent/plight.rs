@@ -71,6 +71,7 @@ fn notice(bundle: &Bundle, now: Now, what: &str) -> Option<Notice> {
         is_drill: false,
         is_foreseen: false,
         storm: None,
+        retry: None,
         at: now,
         headline: "ansai heals nothing on this host until a person sees to its ledger".into(),
         symptom: why.clone(),

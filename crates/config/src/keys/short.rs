@@ -165,6 +165,11 @@ pub(crate) static POLICY: Shape = Shape {
         key("quiet", QUIET_HOURS, "When disruptive actions are least felt; what is foreseen and can wait is done then")
             .default("none")
             .example("{at: \"02:00\", lasts: 2h}"),
+        key(
+            "retry",
+            Kind::Word("retry", &["growing", "never"]),
+            "Whether it is tried again after a person was told: when what it failed for is gone, else after 5, 15 and 30 minutes and each hour",
+        ),
         key("loud_after", COUNT, "How many healed incidents a day are told only when asked for"),
     ],
 };

@@ -6,6 +6,7 @@ use ansai_model::{
     check::Flap,
     id::PolicyId,
     policy::{Backoff, Breaker, Budget, MaintenanceWindow, Policy, QuietHours, WindowSchedule},
+    retry::Retrying,
     time::WallTime,
 };
 use jiff::{Timestamp, tz::TimeZone};
@@ -53,6 +54,11 @@ pub(crate) fn policy(node: &Node, base: &Policy, id: PolicyId) -> Policy {
         approval_expires: time(here, "approval_expires", base.approval_expires),
         dependency_wait: time(here, "dependency_wait", base.dependency_wait),
         quiet: quiet(node).unwrap_or(base.quiet),
+        retry: match node.text_at("retry") {
+            Some("growing") => Retrying::Growing,
+            Some("never") => Retrying::Never,
+            Some(_) | None => base.retry,
+        },
         loud_after: count(here, "loud_after", base.loud_after),
     }
 }
@@ -118,6 +124,7 @@ pub(crate) fn strictest(id: PolicyId) -> Policy {
         approval_expires: hour,
         dependency_wait: hour,
         quiet: None,
+        retry: Retrying::Never,
         loud_after: 1,
     }
 }

@@ -103,7 +103,7 @@ fn awaited(p: &Proposal<'_>, cause: &CheckId, patience: MonoTime) -> Option<Opin
 }
 
 /// Whether a remedy for a target is under way and not verified yet. One for another matter of it counts while it acts.
-fn is_being_healed(engine: &HostEngine, target: &TargetId) -> bool {
+pub(crate) fn is_being_healed(engine: &HostEngine, target: &TargetId) -> bool {
     let open = engine.targets.get(target).into_iter().flat_map(|index| &index.open);
     open.filter_map(|id| Some((*id, engine.state.remediations.get(id)?))).any(|(id, remediation)| {
         match remediation.stage {

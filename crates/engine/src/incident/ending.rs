@@ -12,7 +12,7 @@ use ansai_model::{
 };
 
 use crate::{
-    host_engine::HostEngine,
+    host_engine::{HostEngine, Wake},
     state::{BreakerState, PAST_MAX, PastIncident, TargetMemory},
 };
 
@@ -49,12 +49,28 @@ impl HostEngine {
         self.record(now, id, StepKind::Escalated { why: why.clone() });
         self.set_phase(now, id, Phase::Escalated { why });
         let remediation = self.state.remediations.remove(&id);
+        let was_again = self.is_tried_again(id);
+        let retry = self.retry_after(now, id, remediation.as_ref());
+        if let Some(retry) = &retry {
+            self.wake(retry.at.mono.min(now.mono), Wake::Incident(id));
+        }
+        if let Some(incident) = self.state.incidents.get_mut(&id) {
+            incident.retry = retry;
+        }
         if remediation.is_some() {
             // Whoever takes over needs to know how it is now, not only how it broke.
             self.begin_evidence(id);
         }
         let is_drill = self.state.incidents.get(&id).is_some_and(|incident| incident.is_drill);
         if let Some(remediation) = remediation.filter(|remediation| remediation.attempts > 0 && !is_drill) {
+            // A try after an escalation has its own waits.
+            if was_again {
+                if let Some(memory) = self.memory_of_mut(id) {
+                    memory.remediated = Some(now);
+                }
+                self.tell(now, id, NoticeKind::Escalated);
+                return self.wake_waiting(now);
+            }
             let Some(memory) = self.memory_of_mut(id) else { return };
             TargetMemory::push(&mut memory.failures, now.mono);
             memory.remediated = Some(now);
@@ -91,6 +107,7 @@ impl HostEngine {
             memory.well_since = Some(now.mono);
         }
         self.gathering.remove(&id);
+        self.stop_watching(id);
         // Nobody is asked any more for what is over.
         self.held_back.retain(|(held, _)| *held != id);
         self.tell(now, id, kind);

@@ -42,6 +42,10 @@ impl HostEngine {
     pub(super) fn next_attempt(&mut self, now: Now, id: IncidentId, rung: &Rung) {
         let Some(remediation) = self.state.remediations.get(&id) else { return };
         let (attempts, most) = (remediation.attempts, remediation.policy.attempts_max);
+        if attempts >= most && self.is_tried_again(id) {
+            let why = format!("it was tried once more, and that did not heal it{}", self.last_failure(id));
+            return self.escalate(now, id, Text::new(why));
+        }
         if attempts >= most {
             self.escalate(now, id, Text::new(format!("{attempts} attempts did not heal it; the policy allows {most}")));
             return;

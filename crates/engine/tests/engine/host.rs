@@ -49,6 +49,7 @@ policies:
     attempts: 4
     verify_within: 20s
     stable_for: 30s
+    retry: never
 notify: {mail: {to: a@example.com, smtp: \"smtp://127.0.0.1:25\"}}
 services:
   app.service: {}

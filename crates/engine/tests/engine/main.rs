@@ -1,6 +1,7 @@
 //! The engine's suite: each test is a sentence that an operator could say, played on a host of paper.
 //! What many random hosts do to it together is the simulator's.
 
+mod again;
 mod host;
 mod words;
 

@@ -195,3 +195,31 @@ fn the_numbers_of_runs_and_incidents_go_on() {
     let state = host.engine.state();
     assert_eq!((state.incidents_counted, state.runs_counted), (2, 2));
 }
+
+/// Takes keys out of a document, wherever they stand.
+fn without(value: &mut serde_json::Value, keys: &[&str]) {
+    match value {
+        serde_json::Value::Object(fields) => {
+            fields.retain(|key, _| !keys.contains(&key.as_str()));
+            fields.values_mut().for_each(|value| without(value, keys));
+        }
+        serde_json::Value::Array(values) => values.iter_mut().for_each(|value| without(value, keys)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_ledger_of_an_agent_from_before_storms_and_tries_after_escalations_is_read() {
+    let mut host = Host::plain();
+    host.fails("app.service#unit");
+    let mut ledger = serde_json::to_value(host.engine.state()).expect("written");
+    let of_storms = ["storms", "ramp", "host_drills", "drills", "repeats", "storm"];
+    let of_tries = ["retry", "is_at_once", "is_repetition"];
+    without(&mut ledger, &of_storms);
+    without(&mut ledger, &of_tries);
+    if let Some(runs) = ledger.get_mut("runs") {
+        without(runs, &["is_drill"]);
+    }
+    let state: ansai_engine::State = serde_json::from_value(ledger).expect("an older ledger is read");
+    assert_eq!((state.incidents.len(), state.remediations.len(), state.runs.len()), (1, 1, 1));
+}

@@ -42,6 +42,7 @@ pub(crate) fn step(step: &Step) -> String {
         StepKind::Verified { rung, seen, .. } => format!("{rung} verified: {seen}"),
         StepKind::NotVerified { rung, why } => format!("{rung} not verified: {why}"),
         StepKind::Cause { incident, what } => format!("cause {incident}: {what}"),
+        StepKind::TriedAgain { why } => format!("tried again: {why}"),
         StepKind::BackedOff { wait } => format!("waits {}", Shown(*wait)),
         StepKind::Undone { what, outcome: how } => format!("undo: {what}: {}", outcome(how)),
         StepKind::Answered { text } => format!("answered: {text}"),

@@ -151,6 +151,11 @@ fn what_broke(report: &Report, options: &RenderOptions) -> Vec<(&'static str, St
         ("opened", moment(report.opened.wall, zone)),
         ("now", phase(&report.phase, zone)),
     ];
+    if let Some(retry) = &report.retry {
+        let at = moment(retry.at.wall, zone);
+        let soon = retry.obstacle.as_ref().map(|obstacle| format!("as soon as {obstacle}, or "));
+        facts.push(("tried again", clean(&format!("{}at {at}", soon.unwrap_or_default()))));
+    }
     if report.rule.is_none() {
         facts.push(("rule", "none applies: ansai only watches this".to_owned()));
     }
@@ -223,6 +228,7 @@ pub(super) fn step_words(kind: &StepKind) -> (Tone, String) {
         }
         StepKind::NotVerified { rung, why } => (Tone::Bad, format!("{rung}: not verified: {why}")),
         StepKind::Cause { incident, what } => (Tone::Plain, format!("its cause, {incident}: {what}")),
+        StepKind::TriedAgain { why } => (Tone::Plain, format!("tried once more: {why}")),
         StepKind::BackedOff { wait } => (Tone::Plain, format!("waited {} before the next attempt", Shown(*wait))),
         StepKind::Undone { what, outcome } => (outcome_tone(outcome), format!("undone: {what}: {outcome}")),
         StepKind::Answered { text } => (Tone::Plain, format!("an operator answered: {text}")),

@@ -33,6 +33,7 @@ pub(crate) fn report(incident: u64, phase: Phase) -> Report {
         severity: Severity::Now,
         is_drill: false,
         storm: None,
+        retry: None,
         is_foreseen: false,
         at: at(1500),
         headline: Text::new("nginx.service was killed and is running again"),

@@ -1,0 +1,207 @@
+//! An escalation is not the end: what it failed for is looked at, and healing is tried once more when that is gone, or
+//! when time has passed.
+
+use ansai_model::{
+    action::ActionOutcome,
+    domain::service::{ActiveState, Intent, LoadState},
+    observation::Observation,
+    operator::Operation,
+    policy::Scope,
+    retry::Obstacle,
+};
+
+use crate::host::{Host, failed, judged, only, secs, succeeded, target, unit};
+
+/// The plain configuration, with what is shipped about trying again.
+fn changed(from: &str, to: &str) -> String {
+    crate::host::changed(from, to).replace("    retry: never\n", "")
+}
+
+const VALIDATED: &str = "app.service: {validate: [/bin/app, --check], port: 8080}";
+/// The look at what the first incident waits for.
+const LOOK: &str = "app.service#=again-i1";
+
+fn no() -> Observation {
+    Observation::failing("it said no")
+}
+
+/// A service whose validator says no: a person has it.
+fn with_a_broken_configuration() -> Host {
+    let mut host = Host::new(&changed("app.service: {}", VALIDATED));
+    host.sees(LOOK, no());
+    host.fails("app.service#unit");
+    host.action_ends(failed());
+    assert_eq!(host.phase("app.service"), "escalated");
+    host
+}
+
+fn obstacle(host: &Host) -> Option<Obstacle> {
+    host.open("app.service").and_then(|incident| incident.retry.clone()).and_then(|retry| retry.obstacle)
+}
+
+#[test]
+fn when_the_validator_says_yes_again_it_is_healed_within_seconds_and_people_hear_that_it_recovered() {
+    let mut host = with_a_broken_configuration();
+    assert!(matches!(obstacle(&host), Some(Obstacle::Validator { .. })), "{:?}", obstacle(&host));
+    host.pass(secs(100));
+    let said = host.summary("app.service");
+    assert!(said.contains("it is tried again as soon as `/bin/app --check` says yes, or in 3m"), "{said}");
+    assert_eq!(host.done(), ["validate the configuration with `/bin/app --check`"], "no try while it says no");
+    host.is_well(LOOK);
+    let mut host = host.mended_by("restart");
+    host.pass(secs(10));
+    assert_eq!(host.phase("app.service"), "stabilizing", "{:?}", host.story(1));
+    assert!(host.story(1).iter().any(|step| step == "tried again: now `/bin/app --check` says yes"));
+    host.pass(secs(60));
+    assert_eq!(
+        (host.phase("app.service"), host.told()),
+        ("none", vec!["Escalated to 1".into(), "Recovered to 1".into()])
+    );
+}
+
+#[test]
+fn when_a_foreign_owner_leaves_the_port_it_is_healed_within_seconds() {
+    let mut host = Host::new(&changed("app.service: {}", "app.service: {port: 8080}"));
+    host.sees(LOOK, Observation::healthy("somebody answers"));
+    host.fails("app.service#unit");
+    host.action_ends(ActionOutcome::Failed { why: "held by pid 7".into() });
+    assert_eq!((host.phase("app.service"), obstacle(&host)), ("escalated", Some(Obstacle::Port { port: 8080 })));
+    host.pass(secs(60));
+    assert_eq!(host.done().len(), 1);
+    // Nobody could tell: that is not gone.
+    host.sees(LOOK, Observation::unknown("no descriptors"));
+    host.pass(secs(20));
+    assert_eq!(host.done().len(), 1);
+    let mut host = host.mended_by("restart");
+    host.sees(LOOK, no());
+    host.pass(secs(10));
+    assert_eq!(host.phase("app.service"), "stabilizing", "{:?}", host.story(1));
+}
+
+#[test]
+fn without_a_known_cause_it_is_tried_once_after_5_15_and_30_minutes_and_each_hour() {
+    let mut host = Host::new(&changed("actions: 6", "actions: 60")).actions_end(succeeded());
+    host.fails("app.service#unit");
+    host.pass(secs(240));
+    assert_eq!(host.phase("app.service"), "escalated");
+    assert!(host.summary("app.service").contains("; it is tried again in "), "{}", host.summary("app.service"));
+    let handed_over = |host: &Host| host.story(1).iter().filter(|step| step.starts_with("tried again")).count();
+    let before = host.done().len();
+    let tries = [300, 900, 1_800, 3_600, 3_600].map(|wait| {
+        host.pass(secs(wait + 60));
+        handed_over(&host)
+    });
+    assert_eq!(tries, [1, 2, 3, 4, 5], "{:?}", host.story(1));
+    assert_eq!(host.done().len() - before, 5, "one action each: {:?}", host.done());
+    assert_eq!(host.told(), ["Escalated to 1"], "and nobody is told again");
+    host.set_mending(Some("restart"));
+    host.pass(secs(3_700));
+    assert_eq!(host.phase("app.service"), "none", "{:?}", host.story(1));
+}
+
+#[test]
+fn a_policy_may_say_never() {
+    let mut host = Host::plain().actions_end(succeeded());
+    host.fails("app.service#unit");
+    host.pass(secs(200));
+    let before = host.done().len();
+    host.pass(secs(86_400));
+    assert_eq!((host.phase("app.service"), host.done().len()), ("escalated", before));
+    assert_eq!(host.open("app.service").and_then(|incident| incident.retry.clone()), None);
+}
+
+#[test]
+fn nothing_is_tried_in_a_hold_and_at_once_when_it_ends() {
+    let mut host = with_a_broken_configuration();
+    host.operator(Operation::Hold { scope: only("app.service"), reason: "r".into(), until: None });
+    host.is_well(LOOK);
+    host.pass(secs(7_200));
+    assert_eq!((host.done().len(), host.phase("app.service")), (1, "escalated"));
+    host.operator(Operation::Release { scope: Scope::All });
+    host.pass(secs(6));
+    assert_eq!(host.done().len(), 2, "{}", host.summary("app.service"));
+}
+
+#[test]
+fn the_agent_may_be_restarted_meanwhile() {
+    let mut host = with_a_broken_configuration();
+    host.pass(secs(30));
+    host.restart(None);
+    host.fails("app.service#unit");
+    assert_eq!(host.phase("app.service"), "escalated");
+    host.is_well(LOOK);
+    host.pass(secs(10));
+    assert_eq!(host.done().len(), 2, "{:?}", host.story(1));
+}
+
+#[test]
+fn a_target_whose_need_is_well_again_and_a_unit_that_is_there_again_are_tried_at_once() {
+    let mut host = Host::new(&changed("app.service: {}", "app.service: {needs: [db.service]}\n  db.service: {}"));
+    host.operator(Operation::Hold { scope: only("app.service"), reason: "r".into(), until: None });
+    host.operator(Operation::Hold { scope: only("db.service"), reason: "r".into(), until: None });
+    host.fails("app.service#unit");
+    host.fails("db.service#unit");
+    host.operator(Operation::Release { scope: only("app.service") });
+    host.pass(secs(301));
+    assert_eq!((host.phase("app.service"), obstacle(&host)), ("escalated", Some(Obstacle::Needs)));
+    host.pass(secs(60));
+    assert_eq!(host.done(), [""; 0]);
+    host.is_well("db.service#unit");
+    host.pass(secs(1));
+    assert_eq!(host.done(), ["restart app.service"]);
+
+    let mut host = Host::new(&changed("attempts: 4", "attempts: 3"));
+    let mut missing = unit(ActiveState::Inactive, Intent::ByItself);
+    missing.load = LoadState::NotFound;
+    host.sees("app.service#unit", judged(missing));
+    assert_eq!((host.phase("app.service"), obstacle(&host)), ("escalated", Some(Obstacle::Unit)));
+    host.sees("app.service#unit", judged(unit(ActiveState::Failed, Intent::ByItself)));
+    host.pass(secs(6));
+    assert_eq!(host.done(), ["restart app.service"], "{}", host.summary("app.service"));
+}
+
+#[test]
+fn tries_after_an_escalation_stay_within_the_budget() {
+    let mut host = Host::new(&changed("actions: 6", "actions: 2")).actions_end(succeeded());
+    host.fails("app.service#unit");
+    for _ in 0..48 {
+        host.pass(secs(1_800));
+        assert!(host.engine.state().targets[&target("app.service")].actions.len() <= 256);
+    }
+    let at: Vec<u64> = host.begun.iter().map(|(at, _)| at.as_secs()).collect();
+    for (index, at_first) in at.iter().enumerate() {
+        let within = at[index..].iter().filter(|at| **at < at_first + 3_600).count();
+        assert!(within <= 2, "{at:?}");
+    }
+    assert!(at.len() > 10, "and it goes on: {at:?}");
+}
+
+#[test]
+fn a_validator_that_says_yes_here_and_no_in_the_runbook_is_not_asked_all_the_time() {
+    let mut host = with_a_broken_configuration().actions_end(failed());
+    host.is_well(LOOK);
+    host.pass(secs(3_600));
+    let tries = host.done().len();
+    assert!((4..80).contains(&tries), "{tries} tries in an hour");
+    assert_eq!(host.told(), ["Escalated to 1"]);
+}
+
+#[test]
+fn a_need_that_is_only_being_healed_is_waited_for_and_nothing_is_tried_meanwhile() {
+    let mut host = Host::new(&changed("app.service: {}", "app.service: {needs: [db.service]}\n  db.service: {}"));
+    host.operator(Operation::Hold { scope: Scope::All, reason: "r".into(), until: None });
+    host.fails("app.service#unit");
+    host.fails("db.service#unit");
+    host.pass(secs(301));
+    host.operator(Operation::Release { scope: Scope::All });
+    assert_eq!(host.phase("app.service"), "escalated");
+    // The need runs again and nobody has seen yet that it is well.
+    host.hanging.insert(crate::host::check("db.service#unit"));
+    host.is_well("db.service#unit");
+    host.action_ends(succeeded());
+    host.pass(secs(15));
+    assert!(!host.story(1).iter().any(|step| step.starts_with("tried again")), "{:?}", host.story(1));
+    host.hanging.clear();
+    host.pass(secs(20));
+    assert_eq!(host.done(), ["restart db.service", "restart app.service"]);
+}

@@ -1,0 +1,51 @@
+//! How a world must be found when it was left in peace: nothing is being healed, and what is well has no incident.
+
+use std::time::Duration;
+
+use ansai_model::{decision::Choice, domain::service::ActiveState, incident::Phase};
+
+use super::World;
+
+/// Half minutes that a try after an escalation takes at most.
+const TRY_MAX: u32 = 20;
+
+impl World {
+    /// What a person has is tried again for ever: a try that has just begun is let end.
+    pub(super) fn lets_tries_end(&mut self) -> Result<(), String> {
+        for _ in 0..TRY_MAX {
+            if self.engine.state().remediations.is_empty() {
+                break;
+            }
+            self.pass(Duration::from_secs(30))?;
+        }
+        Ok(())
+    }
+
+    /// Safety is one half; the other is that it ends: nothing is being healed, and what is well has no incident.
+    pub(super) fn at_rest(&self) -> Result<(), String> {
+        let state = self.engine.state();
+        self.checker.none_lost(state)?;
+        if let Some(id) = state.remediations.keys().next() {
+            return Err(format!(
+                "goes_quiet: {id} is still being healed: {:?}: {:?}",
+                state.remediations.get(id).map(|r| &r.stage),
+                state.incidents.get(id).map(|i| &i.decision)
+            ));
+        }
+        for incident in state.incidents.values() {
+            let unit = self.units.iter().find(|(name, _)| name.as_str() == incident.target.name());
+            let is_well = unit.is_some_and(|(_, unit)| unit.state == ActiveState::Active && unit.answers);
+            let waits = incident.decision.as_ref().is_some_and(|decision| decision.choice == Choice::Defer);
+            if is_well {
+                return Err(format!("resolved_when_well: {} is {:?} though all is well", incident.id, incident.phase));
+            }
+            if !matches!(incident.phase, Phase::Escalated { .. }) && !waits && incident.symptom_of.is_none() {
+                return Err(format!(
+                    "resolved_or_escalated: {} is {:?}: {:?}",
+                    incident.id, incident.phase, incident.decision
+                ));
+            }
+        }
+        Ok(())
+    }
+}
