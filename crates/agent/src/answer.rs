@@ -1,5 +1,7 @@
 //! From the engine's state to the shapes of the local API. Pure but for reading kept reports.
 
+use std::collections::BTreeMap;
+
 use ansai_engine::{HostEngine, effect::Answer, explain::CheckView};
 use ansai_host::port::Host;
 use ansai_model::{
@@ -8,6 +10,7 @@ use ansai_model::{
     observation::Health,
     policy::Scope,
     report::Report,
+    rule::Autonomy,
     text::Text,
     time::{Now, WallTime},
 };
@@ -35,8 +38,8 @@ pub(crate) fn of_operator(answer: Answer) -> Reply {
     }
 }
 
-/// Every target as it stands.
-pub(crate) fn targets(engine: &HostEngine, now: Now) -> Vec<TargetStatus> {
+/// Every target as it stands; all are held when everything is.
+pub(crate) fn targets(engine: &HostEngine, now: Now, is_all_held: bool) -> Vec<TargetStatus> {
     let rank = |health: Health| match health {
         Health::Failing => 2,
         Health::Unknown => 1,
@@ -47,10 +50,18 @@ pub(crate) fn targets(engine: &HostEngine, now: Now) -> Vec<TargetStatus> {
         Some((_, Health::Unknown, _)) if check.hard == Health::Healthy => Health::Unknown,
         Some(_) | None => check.hard,
     };
+    // Of a filesystem that is well people want to know how full it is.
+    let is_telling = |check: &CheckView| check.id.as_str().ends_with("#space");
+    let mut autonomies: BTreeMap<&TargetId, Autonomy> = BTreeMap::new();
+    for rule in engine.bundle().parts().rules.values() {
+        let most = autonomies.entry(&rule.target).or_default();
+        *most = rule.autonomy.max(*most);
+    }
+    let holds: Vec<_> = engine.state().holds.iter().filter(|hold| hold.is_on(now)).collect();
     let targets = engine.bundle().parts().targets.iter();
     let status = |(id, target): (&TargetId, &Target)| {
         let standing = engine.standing(now, id)?;
-        let worst = standing.checks.iter().max_by_key(|check| rank(shown(check)));
+        let worst = standing.checks.iter().max_by_key(|check| (rank(shown(check)), is_telling(check)));
         let summary = worst.and_then(|check| check.last.as_ref()).map(|(_, _, text)| text.clone());
         Some(TargetStatus {
             health: worst.map(shown).unwrap_or_default(),
@@ -58,6 +69,8 @@ pub(crate) fn targets(engine: &HostEngine, now: Now) -> Vec<TargetStatus> {
             incident: standing.incidents.first().map(|incident| incident.id),
             explanation: standing.summary,
             is_critical: target.is_critical,
+            autonomy: autonomies.get(id).copied(),
+            is_held: is_all_held || holds.iter().any(|hold| hold.scope.holds(id)),
             target: id.clone(),
         })
     };

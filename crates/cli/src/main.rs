@@ -66,6 +66,22 @@ struct ConsentArgs {
     rehearsal: RehearsalArgs,
 }
 
+/// What of the status is shown.
+#[derive(Args)]
+struct StatusArgs {
+    /// Only these targets: names or parts of them.
+    targets: Vec<String>,
+    /// Only what is not healthy.
+    #[arg(long)]
+    failed: bool,
+    /// Only when this is the host's role (`agent.role`).
+    #[arg(long, value_name = "ROLE")]
+    role: Option<String>,
+    /// Show it again each second, until interrupted.
+    #[arg(long, short)]
+    watch: bool,
+}
+
 /// Which targets, and why.
 #[derive(Args)]
 struct ScopeArgs {
@@ -106,12 +122,8 @@ enum Command {
         #[command(subcommand)]
         show: ConfigCommand,
     },
-    /// Show the agent and its targets; exit code 1 when a target is failing.
-    Status {
-        /// Show it again each second, until interrupted.
-        #[arg(long, short)]
-        watch: bool,
-    },
+    /// Show the agent and its targets, what fails first; exit code 1 when one of them is failing.
+    Status(StatusArgs),
     /// List open and past incidents.
     Incidents {
         /// Only those that have not ended.

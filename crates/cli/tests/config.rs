@@ -16,7 +16,7 @@ fn written() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     fs::create_dir(folder.path().join("layers")).expect("made");
     let files = [
-        ("ansai.yaml", "autonomy: act\nservices:\n  app.service: {probe: {tcp: \"127.0.0.1:80\", every: 1s}}\n"),
+        ("ansai.yaml", "autonomy: approve\nservices:\n  app.service: {probe: {tcp: \"127.0.0.1:80\", every: 1s}}\n"),
         ("layers/site.yaml", "policies: {default: {cooldown: 1m}}\n"),
         ("layers/emergency.toml", "expires = 2020-01-01T00:00:00Z\nautonomy = \"observe\"\n"),
     ];

@@ -262,6 +262,7 @@ fn the_page_on_json_names_every_key_of_a_status() {
         version: String::new(),
         pid: 1,
         host: String::new(),
+        role: None,
         uptime_seconds: 1,
         generation: 1,
         configuration_error: None,

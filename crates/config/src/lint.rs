@@ -48,6 +48,8 @@ pub(crate) fn lint(findings: &mut Findings<'_>, configuration: &Configuration, r
     }
     configuration.domains.disks.lint(findings);
     routes(findings, configuration, root);
+    nobody_to_tell(findings, configuration, root);
+    nothing_to_watch(findings, root);
     secrets(findings, root, "");
     long(findings, configuration, root);
 }
@@ -174,6 +176,33 @@ fn routes(findings: &mut Findings<'_>, configuration: &Configuration, root: &Nod
             let help = "put it into a file that only root can read and write webhook: file:/etc/ansai/NAME".to_owned();
             findings.warning(place_of(node, "webhook"), &joined(&key, "webhook"), what, help);
         }
+    }
+}
+
+/// Sections that name what is watched.
+const WATCHED: &[&str] = &["services", "processes", "disks", "certificates", "checks"];
+
+/// What heals by itself must be able to say so, above all when it cannot heal.
+fn nobody_to_tell(findings: &mut Findings<'_>, configuration: &Configuration, root: &Node) {
+    let acts = |node: &Node| node.text_at("autonomy") == Some("act");
+    let (place, key) = if acts(root) {
+        (place_of(root, "autonomy"), "autonomy".to_owned())
+    } else {
+        let mut sections = WATCHED.iter().flat_map(|section| root.named(section).map(move |entry| (section, entry)));
+        let Some((section, (name, _, node))) = sections.find(|(_, (_, _, node))| acts(node)) else { return };
+        (place_of(node, "autonomy"), format!("{section}.{name}.autonomy"))
+    };
+    if configuration.routes.is_empty() {
+        let what = "it heals by itself and has nobody to tell when it cannot";
+        let help = "add notify: {email: {to: ops@example.com, smtp: \"smtp://127.0.0.1:25\"}}".to_owned();
+        findings.warning(place, &key, what, help);
+    }
+}
+
+fn nothing_to_watch(findings: &mut Findings<'_>, root: &Node) {
+    if WATCHED.iter().all(|section| root.named(section).next().is_none()) {
+        let help = "`ansai init --dry-run` shows what this host runs".to_owned();
+        findings.warning(root.place, "", "nothing is watched: it names no service, disk or certificate", help);
     }
 }
 

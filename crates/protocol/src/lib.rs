@@ -6,7 +6,7 @@ use ansai_model::{
     observation::Health,
     operator::Operation,
     report::Report,
-    rule::Severity,
+    rule::{Autonomy, Severity},
     text::Text,
 };
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,9 @@ pub struct Status {
     pub pid: u32,
     /// The host's name.
     pub host: String,
+    /// What the host is for, when the configuration says so.
+    #[serde(default)]
+    pub role: Option<String>,
     /// For how many seconds the agent has been running.
     pub uptime_seconds: u64,
     /// Which bundle is in force; grows with each reload.
@@ -101,6 +104,12 @@ pub struct TargetStatus {
     /// Whether a person must act at once when it cannot be healed.
     #[serde(default)]
     pub is_critical: bool,
+    /// The most that may be done to it without a person; none when nothing would be.
+    #[serde(default)]
+    pub autonomy: Option<Autonomy>,
+    /// Whether a hold or the HOLD file stops all action on it.
+    #[serde(default)]
+    pub is_held: bool,
 }
 
 /// An incident in a line.

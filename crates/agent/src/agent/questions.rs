@@ -44,11 +44,13 @@ impl Agent {
         let held = self.shell.look_at_hold_file().map(|text| held_by_file(&self.options.hold_file, &text));
         let engine = &self.shell.engine;
         let (holds, silences) = answer::scopes(engine, now);
+        let targets = answer::targets(engine, now, held.is_some());
         answer::json(&Status {
             schema: SCHEMA,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             host: self.inventory.hostname.clone(),
+            role: self.configuration.settings().role.clone(),
             uptime_seconds: self.begun.elapsed().as_secs(),
             generation: self.generation,
             configuration_error: self.configuration_error.clone(),
@@ -60,7 +62,7 @@ impl Agent {
             messages_waiting: self.shell.outbox.len(),
             warnings: self.warnings.all(),
             own,
-            targets: answer::targets(engine, now),
+            targets,
         })
     }
 }

@@ -1,13 +1,14 @@
-//! `ansai status`: the agent and its targets, what stops it first.
+//! `ansai status`: the agent and its targets. What stops it stands first, then how many targets are how, then what fails.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use ansai_model::{observation::Health, time::Shown, units::ByteSize};
-use ansai_protocol::{Own, ScopeView, Status};
+use ansai_model::{observation::Health, rule::Autonomy, time::Shown, units::ByteSize};
+use ansai_protocol::{Own, ScopeView, Status, TargetStatus};
 use jiff::tz::TimeZone;
 
+use super::target;
 use crate::{
-    Places, client,
+    Places, StatusArgs, client,
     exit::{Code, Failure},
     show::{self, Cell},
 };
@@ -15,11 +16,10 @@ use crate::{
 /// How often `--watch` looks.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 
-pub(super) fn status(places: &Places) -> Result<Code, Failure> {
-    let value = client::get(places, "/v1/status")?;
-    let status: Status = client::read(value.clone())?;
+pub(super) fn status(places: &Places, shown: &StatusArgs) -> Result<Code, Failure> {
+    let status = asked(places, shown)?;
     match places.json {
-        true => show::print_json(&value),
+        true => show::print_json(&serde_json::to_value(&status).unwrap_or_default()),
         false => show::print(rendered(&status, &TimeZone::system())),
     }
     let is_failing = status.targets.iter().any(|target| target.health == Health::Failing);
@@ -27,18 +27,78 @@ pub(super) fn status(places: &Places) -> Result<Code, Failure> {
 }
 
 /// Shows it again and again until it is interrupted, or the agent is gone.
-pub(super) fn watch(places: &Places) -> Result<Code, Failure> {
+pub(super) fn watch(places: &Places, shown: &StatusArgs) -> Result<Code, Failure> {
     loop {
-        let value = client::get(places, "/v1/status")?;
+        let status = asked(places, shown)?;
         if places.json {
-            show::print_json_line(&value);
+            show::print_json_line(&serde_json::to_value(&status).unwrap_or_default());
         } else {
             show::next_picture();
-            show::print(rendered(&client::read(value)?, &TimeZone::system()));
+            show::print(rendered(&status, &TimeZone::system()));
         }
         // Nothing is waited for: it is how often a person can look at a picture, and the agent be asked for one.
         std::thread::sleep(WATCH_EVERY);
     }
+}
+
+/// The status, with those of its targets that the person wants to see.
+fn asked(places: &Places, shown: &StatusArgs) -> Result<Status, Failure> {
+    let mut status = client::status(places)?;
+    if let Some(role) = &shown.role
+        && status.role.as_ref() != Some(role)
+    {
+        let has = status.role.as_ref().map_or("has no role".to_owned(), |has| format!("has the role `{has}`"));
+        let todo = "leave --role out, or write `agent: {role: …}` into the configuration";
+        return Err(Failure::new(Code::Usage, format!("{} {has}, not `{role}`", status.host), todo));
+    }
+    let names = target::names(&status);
+    let wanted: Vec<Vec<String>> =
+        shown.targets.iter().map(|name| target::holding(&names, name)).collect::<Result<_, _>>()?;
+    let wanted: BTreeSet<&String> = wanted.iter().flatten().collect();
+    status.targets.retain(|target| {
+        let is_named = shown.targets.is_empty() || wanted.contains(&target.target.to_string());
+        is_named && (!shown.failed || target.health != Health::Healthy)
+    });
+    Ok(status)
+}
+
+/// What people look for first: what fails and is critical, what fails, what is unknown, what is held.
+fn rank(target: &TargetStatus) -> (u8, bool, bool) {
+    let health = match target.health {
+        Health::Failing => 0,
+        Health::Unknown => 1,
+        Health::Healthy => 2,
+    };
+    (health, !target.is_critical, !target.is_held)
+}
+
+/// What may be done by itself, and how many targets are how.
+fn summary(targets: &[TargetStatus]) -> String {
+    let count = |is_so: &dyn Fn(&TargetStatus) -> bool| targets.iter().filter(|target| is_so(target)).count();
+    let words = [Autonomy::Act, Autonomy::Approve, Autonomy::Suggest, Autonomy::Observe]
+        .map(|autonomy| (autonomy, count(&|target| target.autonomy.unwrap_or_default() == autonomy)));
+    let modes: Vec<_> = words.into_iter().filter(|(_, count)| *count > 0).collect();
+    let mode = match modes.as_slice() {
+        [] => "nothing is watched".to_owned(),
+        [(Autonomy::Observe, _)] => "observe: nothing is healed".to_owned(),
+        [(only, _)] => only.as_str().to_owned(),
+        several => {
+            several.iter().map(|(mode, count)| format!("{} {count}", mode.as_str())).collect::<Vec<_>>().join(", ")
+        }
+    };
+    let health = |health: Health| count(&|target| target.health == health);
+    let mut line = format!(
+        "mode {mode}; {} targets: {} failing, {} unknown, {} healthy",
+        targets.len(),
+        health(Health::Failing),
+        health(Health::Unknown),
+        health(Health::Healthy),
+    );
+    let held = count(&|target| target.is_held);
+    if held > 0 {
+        line.push_str(&format!("; {held} held"));
+    }
+    line
 }
 
 /// A hold, a silence or a maintenance window in a line.
@@ -52,7 +112,10 @@ fn rendered(status: &Status, zone: &TimeZone) -> show::Page {
     let uptime = Shown(Duration::from_secs(status.uptime_seconds));
     let Status { version, host, generation, .. } = status;
     let own = status.own.as_ref().map(own).unwrap_or_default();
-    let mut lines = vec![format!("ansai {version} on {host}, up {uptime}, configuration {generation}{own}")];
+    let mut lines = vec![
+        format!("ansai {version} on {host}, up {uptime}, configuration {generation}{own}"),
+        summary(&status.targets),
+    ];
     let problems = [
         ("HELD", &status.held),
         ("THE LEDGER CANNOT BE SAVED, nothing is done", &status.ledger_error),
@@ -68,7 +131,9 @@ fn rendered(status: &Status, zone: &TimeZone) -> show::Page {
         lines.push(format!("{} messages wait to be delivered", status.messages_waiting));
     }
     lines.push(String::new());
-    let rows = status.targets.iter().map(|target| {
+    let mut targets: Vec<&TargetStatus> = status.targets.iter().collect();
+    targets.sort_by_key(|target| rank(target));
+    let rows = targets.into_iter().map(|target| {
         let incident = target.incident.map(|id| id.to_string()).unwrap_or_default();
         let text = if target.health == Health::Healthy { &target.summary } else { &target.explanation };
         vec![Cell::new(target.target.name()), show::health(target.health), Cell::new(incident), Cell::new(text)]
@@ -97,22 +162,40 @@ mod tests {
             incident: incident.map(IncidentId),
             explanation: "waits 3s before the next attempt".into(),
             is_critical: false,
+            autonomy: Some(Autonomy::Act),
+            is_held: false,
         }
     }
 
     #[test]
-    fn what_stops_it_stands_above_the_targets() {
+    fn what_fails_stands_on_the_first_screen_of_hundreds() {
+        let mut status = status();
+        status.targets = (0..300).map(|n| target(&format!("service/a{n}.service"), Health::Healthy, None)).collect();
+        status.targets.push(target("service/z.service", Health::Failing, Some(1)));
+        status.targets[7].is_held = true;
+        status.targets[8].health = Health::Unknown;
+        status.targets[9].autonomy = Some(Autonomy::Observe);
+        let text = rendered(&status, &TimeZone::UTC).to_string();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[1], "mode act 300, observe 1; 301 targets: 1 failing, 1 unknown, 299 healthy; 1 held");
+        let table = lines.iter().position(|line| line.starts_with(" TARGET")).expect("a table");
+        let first = |at: usize| lines[table + at].split_whitespace().next();
+        assert_eq!([1, 2, 3].map(first), ["z.service", "a8.service", "a7.service"].map(Some));
+    }
+
+    fn status() -> Status {
         let view = |reason: &str, until_ms| ScopeView {
             scope: "nginx.service".into(),
             by: "root".into(),
             reason: reason.into(),
             until_ms,
         };
-        let status = Status {
+        Status {
             schema: SCHEMA,
             version: "1.0.0".into(),
             pid: 1,
             host: "web1".into(),
+            role: None,
             uptime_seconds: 3700,
             generation: 2,
             configuration_error: None,
@@ -128,9 +211,14 @@ mod tests {
                 target("service/app.service", Health::Failing, Some(3)),
                 target("service/nginx.service", Health::Healthy, None),
             ],
-        };
+        }
+    }
+
+    #[test]
+    fn what_stops_it_stands_above_the_targets() {
         let expected = [
             "ansai 1.0.0 on web1, up 1h1m, configuration 2, 8.0 MiB of memory, 0.0 % of a core",
+            "mode act; 2 targets: 1 failing, 0 unknown, 1 healthy",
             "THE LEDGER CANNOT BE SAVED, nothing is done: no space left",
             "hold on nginx.service, by root: moving",
             "silence on nginx.service until 2023-11-14 22:13:20, by root",
@@ -141,6 +229,6 @@ mod tests {
             " app.service    FAILING  i3        waits 3s before the next attempt",
             " nginx.service  healthy            active (running)",
         ];
-        assert_eq!(rendered(&status, &TimeZone::UTC).to_string(), expected.join("\n"));
+        assert_eq!(rendered(&status(), &TimeZone::UTC).to_string(), expected.join("\n"));
     }
 }

@@ -20,8 +20,16 @@ pub(super) fn target_id(places: &Places, name: &str) -> Result<TargetId, Failure
     TargetId::new(resolve(places, name)?).map_err(|error| Failure::new(Code::Usage, error.to_string(), ""))
 }
 
-fn names(status: &Status) -> Vec<String> {
+/// The whole names of all targets.
+pub(super) fn names(status: &Status) -> Vec<String> {
     status.targets.iter().map(|target| target.target.to_string()).collect()
+}
+
+/// All of `all` that hold `name`; at least one.
+pub(super) fn holding(all: &[String], name: &str) -> Result<Vec<String>, Failure> {
+    let found: Vec<String> = all.iter().filter(|target| !name.is_empty() && target.contains(name)).cloned().collect();
+    // The same words as for one that is meant.
+    if found.is_empty() { among(all, name).map(|one| vec![one]) } else { Ok(found) }
 }
 
 /// The one of `all` that is meant by `name`: its whole name, its name without the domain, or a part of it that no other

@@ -49,13 +49,16 @@ impl HostEngine {
         })
     }
 
-    /// Whether the failure of what it needs may be why an incident has opened: not when that was seen well again before.
+    /// Whether the failure of what it needs may be why an incident has opened: not when that was seen well again before the
+    /// target itself went down. One that only answers wrongly, as without its connections, may still suffer from it.
     fn explains(&self, cause: IncidentId, id: IncidentId) -> bool {
         let Some((cause, incident)) = self.state.incidents.get(&cause).zip(self.state.incidents.get(&id)) else {
             return false;
         };
         let is_verified = matches!(cause.phase, Phase::Stabilizing { .. });
-        !is_verified || cause.healthy_since.is_none_or(|well| incident.failing_since.mono < well.mono)
+        !is_verified
+            || !self.is_down(id)
+            || cause.healthy_since.is_none_or(|well| incident.failing_since.mono < well.mono)
     }
 
     /// The open incident of a check that this target waits for and that fails now.
