@@ -33,13 +33,13 @@ const BREAKS: &[Break] = &[
     Break {
         what: "actions are not counted against the target's budget",
         file: "crates/engine/src/remediation/counting.rs",
-        find: "TargetMemory::push(on_target, pending.decided.mono);",
+        find: "TargetMemory::push(on_target, pending.decided.mono, depth.times);",
         replace: "let _ = on_target;",
     },
     Break {
         what: "actions are not counted against the host's budget",
         file: "crates/engine/src/remediation/counting.rs",
-        find: "TargetMemory::push(on_host, pending.decided.mono);",
+        find: "TargetMemory::push(on_host, pending.decided.mono, TIMES_MAX);",
         replace: "let _ = on_host;",
     },
     Break {

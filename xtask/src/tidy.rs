@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use crate::cargo;
 
 mod documents;
+mod reads;
 
 /// Each crate with the crates of ours that it may depend on, as in ARCHITECTURE.md.
 const LAYERS: &[(&str, &[&str])] = &[
@@ -61,6 +62,7 @@ pub(crate) fn run() -> Result<()> {
         let Ok(text) = fs::read_to_string(root.join(file)) else { continue };
         if file.ends_with(".rs") {
             findings.extend(check_rust(file, &text));
+            findings.extend(reads::check(file, &text));
         }
         if file.ends_with(".md") {
             findings.extend(documents::check_paths(&root, file, &text));

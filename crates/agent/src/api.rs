@@ -52,6 +52,9 @@ const ARRIVAL_MAX: Duration = Duration::from_secs(10);
 /// Longest life of a connection that is no stream: whoever does not read an answer is let go.
 const CONNECTION_MAX: Duration = Duration::from_secs(60);
 
+/// Most of the host's tables of users and groups that is read.
+const TABLE_BYTES_MAX: u64 = 4 << 20;
+
 /// The group that may use the socket besides root.
 const GROUP: &str = "ansai";
 
@@ -128,7 +131,7 @@ fn serve_as(
     }
     let listener = UnixListener::bind(path)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
-    if let Some(group) = group_id(&fs::read_to_string("/etc/group").unwrap_or_default()) {
+    if let Some(group) = group_id(&table("/etc/group")) {
         // An agent that is not root keeps its own group on the socket.
         let _ = std::os::unix::fs::chown(path, None, Some(group));
     }
@@ -216,13 +219,18 @@ fn uid(stream: &UnixStream) -> u32 {
     stream.peer_cred().map_or(u32::MAX, |credentials| credentials.uid())
 }
 
+/// The host's table of groups or users; one that cannot be read names nobody.
+fn table(file: &str) -> String {
+    ansai_files::head_text(Path::new(file), TABLE_BYTES_MAX).unwrap_or_default()
+}
+
 /// A user's name.
 fn name(uid: u32) -> Text {
     if uid == u32::MAX {
         return "somebody".into();
     }
     let number = uid.to_string();
-    let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let passwd = table("/etc/passwd");
     let line = passwd.lines().find(|line| line.split(':').nth(2) == Some(&number));
     let name = line.and_then(|line| line.split(':').next());
     Text::new(name.map_or_else(|| format!("user {uid}"), str::to_owned))

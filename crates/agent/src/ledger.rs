@@ -136,8 +136,9 @@ pub enum SaveError {
     },
 }
 
-/// Largest state, written down.
-pub const PAYLOAD_BYTES_MAX: usize = 8 << 20;
+/// Largest state, written down: the memory of the largest host, whose share of it the engine bounds, and its open
+/// incidents. A slot takes no more of the disk than its state has needed.
+pub const PAYLOAD_BYTES_MAX: usize = 96 << 20;
 
 /// A state that is saved again and again.
 #[derive(Debug)]

@@ -7,6 +7,7 @@ use std::{
     fs::File,
     io::{Read, Write},
     os::fd::{AsRawFd, OwnedFd},
+    path::Path,
     process::{Child, Command, ExitCode},
 };
 
@@ -22,6 +23,8 @@ const PIPE: &str = "ANSAI_BESIDE";
 const EVERY: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 /// So many looks in a row at which it waits for a disk, and no signal would reach it.
 const LOOKS_MAX: u32 = 10;
+/// Some fifty numbers and a name.
+const STAT_BYTES_MAX: u64 = 4096;
 /// How long an end may take that was told.
 const END_MAX: Timespec = Timespec { tv_sec: 0, tv_nsec: 300_000_000 };
 
@@ -91,7 +94,8 @@ fn ended(child: &mut Child, told: Option<u8>) -> ExitCode {
 }
 
 fn waits_for_a_disk(child: &Child) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap_or_default();
+    let stat =
+        ansai_files::head_text(Path::new(&format!("/proc/{}/stat", child.id())), STAT_BYTES_MAX).unwrap_or_default();
     // The name in parentheses may hold anything.
     stat.rsplit_once(')').is_some_and(|(_, fields)| fields.trim_start().starts_with('D'))
 }

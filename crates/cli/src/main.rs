@@ -6,6 +6,7 @@ mod command;
 #[cfg(test)]
 mod documents;
 mod exit;
+mod patience;
 mod places;
 mod show;
 

@@ -27,7 +27,7 @@ use crate::{
     incident::Watch,
     input::Input,
     remediation::Stage,
-    state::{FORMER_TARGETS_MAX, State},
+    state::{Depth, FORMER_TARGETS_MAX, State},
 };
 
 /// Decides for one host. See the crate's page for its contract.
@@ -250,6 +250,7 @@ impl HostEngine {
         self.bundle = bundle;
         self.divide_targets();
         self.forget_former_targets(now);
+        self.forget_beyond_depth(now);
         let open: Vec<_> =
             self.state.incidents.values().map(|i| (i.id, i.target.clone(), i.check.clone(), i.failing_since)).collect();
         for (id, target, check, since) in open {
@@ -277,6 +278,20 @@ impl HostEngine {
             self.state.targets.remove(&id);
         }
         self.changed(now);
+    }
+
+    /// How much of each target is remembered under this bundle.
+    pub(crate) fn depth(&self) -> Depth {
+        Depth::of(self.bundle.parts().checks.len())
+    }
+
+    /// More checks than before leave less room for each.
+    fn forget_beyond_depth(&mut self, now: Now) {
+        let depth = self.depth();
+        let forgot = self.state.targets.values_mut().map(|memory| memory.forget_beyond(depth));
+        if forgot.fold(false, |all, one| all | one) {
+            self.changed(now);
+        }
     }
 
     fn hinted(&mut self, now: Now, hint: &Hint) {

@@ -27,14 +27,37 @@ pub const INCIDENTS_MAX: usize = 1_000;
 pub const DISPATCHES_MAX: usize = 256;
 /// Most holds, silences and maintenance windows each.
 pub const SCOPES_MAX: usize = 256;
-/// Most points in time kept for each budget and each breaker.
+/// Most points in time kept for each budget and each breaker; fewer where there are many checks, see [`Depth`].
 pub const TIMES_MAX: usize = 256;
+/// Most points in time kept for all targets together, of each kind.
+const TIMES_ALL_MAX: usize = 1 << 19;
 /// Most targets remembered that are configured no more.
 pub const FORMER_TARGETS_MAX: usize = 1_000;
 /// Most matters of one target that are remembered apart.
 pub const MATTERS_MAX: usize = 64;
-/// Most past incidents kept a check.
+/// Most past incidents kept a check; fewer where there are many, see [`Depth`].
 pub const PAST_MAX: usize = 32;
+/// Most past incidents kept for all checks together.
+const PAST_ALL_MAX: usize = 1 << 17;
+
+/// How much is remembered of each target: on a host with very many checks less, so that the state of the largest host
+/// can be saved still. Up to two thousand checks have all of it, up to four thousand all past incidents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Depth {
+    /// Points in time of each kind.
+    pub times: usize,
+    /// Past incidents of each check.
+    pub past: usize,
+}
+
+impl Depth {
+    /// On a host with so many checks.
+    #[must_use]
+    pub fn of(checks: usize) -> Self {
+        let share = |all: usize, most: usize| (all / checks.max(1)).clamp(1, most);
+        Self { times: share(TIMES_ALL_MAX, TIMES_MAX), past: share(PAST_ALL_MAX, PAST_MAX) }
+    }
+}
 
 /// What the ledger holds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -322,6 +345,13 @@ impl State {
     }
 }
 
+/// Forgets the oldest above `most`; says whether there were any.
+pub(crate) fn keep_newest<T>(list: &mut VecDeque<T>, most: usize) -> bool {
+    let surplus = list.len().saturating_sub(most);
+    list.drain(..surplus);
+    surplus > 0
+}
+
 impl TargetMemory {
     /// When something was last noted of the target, if ever.
     #[must_use]
@@ -337,12 +367,25 @@ impl TargetMemory {
         times.into_iter().flatten().max()
     }
 
-    /// Adds a time and forgets the oldest above [`TIMES_MAX`].
-    pub fn push(times: &mut VecDeque<MonoTime>, at: MonoTime) {
-        if times.len() >= TIMES_MAX {
-            times.pop_front();
-        }
+    /// Adds a time and forgets the oldest above `most`.
+    pub fn push(times: &mut VecDeque<MonoTime>, at: MonoTime, most: usize) {
         times.push_back(at);
+        keep_newest(times, most);
+    }
+
+    /// Forgets the oldest above this depth; says whether there was anything to forget.
+    pub(crate) fn forget_beyond(&mut self, depth: Depth) -> bool {
+        let mut is_changed = false;
+        for times in [&mut self.actions, &mut self.drills, &mut self.failures] {
+            is_changed |= keep_newest(times, depth.times);
+        }
+        for past in self.past.values_mut() {
+            is_changed |= keep_newest(past, depth.past);
+        }
+        for matter in self.matters.values_mut() {
+            is_changed |= matter.forget_beyond(depth);
+        }
+        is_changed
     }
 
     /// Forgets one time, when it is remembered.

@@ -4,7 +4,7 @@
 use std::{
     fmt,
     fs::{File, FileType, OpenOptions},
-    io::{self, ErrorKind, Read},
+    io::{self, ErrorKind, Read, Seek, SeekFrom},
     os::unix::fs::{FileTypeExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
@@ -169,6 +169,22 @@ pub fn head(path: &Path, bytes_max: u64) -> Result<(Vec<u8>, bool), ReadError> {
         bytes.pop();
     }
     Ok((bytes, is_cut))
+}
+
+/// The last bytes of a regular file, at most `bytes_max`; those that are written meanwhile are not among them.
+///
+/// # Errors
+/// When it is something else, or the system refuses.
+pub fn tail(path: &Path, bytes_max: u64) -> Result<Vec<u8>, ReadError> {
+    let mut file = open(path)?;
+    let mut bytes = Vec::new();
+    let mut read = || {
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(bytes_max)))?;
+        (&mut file).take(bytes_max).read_to_end(&mut bytes)
+    };
+    read().map_err(|error| ReadError { path: path.to_owned(), why: Why::Io(error) })?;
+    Ok(bytes)
 }
 
 /// As much of a file as `bytes_max` allows, as text in which what is no UTF-8 is marked. It is for the kernel's own files,

@@ -8,7 +8,7 @@ use std::{
     path::Path,
 };
 
-use ansai_files::{ReadError, Why, bytes, head, head_text, text};
+use ansai_files::{ReadError, Why, bytes, head, head_text, tail, text};
 use rustix::fs::{CWD, FileType as Type, Mode, mknodat};
 
 fn said<T: fmt::Debug>(result: Result<T, ReadError>) -> String {
@@ -62,6 +62,17 @@ fn what_is_not_there_is_told_from_what_may_not_be_seen() {
     assert_eq!(head_text(&path("latin"), 9).expect("a part"), "gr\u{fffd}n");
     let error = io::Error::from(bytes(&path("."), 1).expect_err("a folder"));
     assert_eq!(error.kind(), ErrorKind::IsADirectory);
+}
+
+#[test]
+fn of_a_file_that_grows_the_end_is_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a");
+    fs::write(&path, "12345").expect("room");
+    assert_eq!(tail(&path, 2).expect("its end"), b"45");
+    assert_eq!(tail(&path, 9).expect("all"), b"12345");
+    mknodat(CWD, folder.path().join("pipe"), Type::Fifo, Mode::RUSR, 0).expect("a pipe");
+    assert!(said(tail(&folder.path().join("pipe"), 2)).contains("it is a named pipe"));
 }
 
 #[test]

@@ -2,14 +2,14 @@
 //! What stands in them is not known here.
 
 use std::{
-    fs::{self, File},
+    fs,
     io::{self, BufRead, BufReader, Read},
     path::{Path, PathBuf},
 };
 
 use flate2::bufread::MultiGzDecoder;
 
-/// The most text that is read from one compressed file; a test need not wait for that much.
+/// The most text that is read from one file; a test need not wait for that much.
 const TEXT_BYTES_MAX: u64 = if cfg!(test) { 32 << 20 } else { 1 << 30 };
 
 /// A file of a journal. All numbers come from one row that only grows.
@@ -81,16 +81,16 @@ pub(super) fn first_to_go(files: &[Found], keep: Option<u64>) -> Option<&Found> 
     unneeded.or(oldest.filter(|segment| Some(segment.number) != keep))
 }
 
-/// Opens a file for reading, whichever way it was written. Of one that is compressed at most [`TEXT_BYTES_MAX`] are read:
-/// a small file may claim to be any size.
+/// Opens a file for reading, whichever way it was written. At most [`TEXT_BYTES_MAX`] of its text are read: a small file
+/// that is compressed, or has holes, may claim to be any size.
 pub(super) fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
-    let file = File::open(path)?;
+    let file = ansai_files::open(path)?;
     // One that nothing was written to yet is no broken one.
     let is_packed = path.extension().is_some_and(|ending| ending == "gz") && file.metadata()?.len() > 0;
     let file = BufReader::new(file);
     Ok(match is_packed {
         true => Box::new(BufReader::new(MultiGzDecoder::new(file).take(TEXT_BYTES_MAX))),
-        false => Box::new(file),
+        false => Box::new(file.take(TEXT_BYTES_MAX)),
     })
 }
 

@@ -13,7 +13,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{FlockOperation, flock};
+use ansai_files::Kind;
+use rustix::fs::{FlockOperation, OFlags, flock};
 use thiserror::Error;
 
 use crate::durable::create_private_dir;
@@ -108,7 +109,15 @@ impl StateLock {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+    // A pipe at its place would keep whoever reads it waiting.
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(flags);
+    let file = options.open(path)?;
+    match Kind::of(file.metadata()?.file_type()) {
+        None => Ok(file),
+        Some(kind) => Err(io::Error::other(format!("it is {kind}; move it away, and it is made anew"))),
+    }
 }
 
 /// Whether the lock was free, and is ours now.
@@ -170,6 +179,16 @@ mod tests {
         assert!(matches!(StateLock::take(folder.path()), Err(LockError::Held { .. })));
         drop(taken);
         assert_eq!(StateLock::take(folder.path()).expect("free").predecessor(), None);
+    }
+
+    #[test]
+    fn what_is_no_file_at_its_place_is_said_and_not_waited_for() {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("agent.lock");
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a pipe");
+        let Err(LockError::Io { source, .. }) = StateLock::take(folder.path()) else { panic!("it is refused") };
+        assert_eq!(source.to_string(), "it is a named pipe; move it away, and it is made anew");
     }
 
     #[test]

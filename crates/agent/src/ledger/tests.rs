@@ -1,7 +1,16 @@
 //! A ledger that is killed anywhere still holds the state before the save, or the one that was saved.
 
-use std::{fs, time::Instant};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
+use ansai_engine::state::{BreakerState, Depth, PastIncident, TargetMemory};
+use ansai_model::{
+    bundle::CHECKS_MAX,
+    id::{CheckId, TargetId},
+    time::{MonoTime, Now, WallTime},
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -99,6 +108,44 @@ fn after_a_full_disk_the_same_slot_is_tried_again() {
     ledger.store_mut().free();
     ledger.save(&"three").unwrap();
     assert_eq!(reload(ledger.into_store()).state.as_deref(), Some("three"));
+}
+
+/// The memory of the largest host: each target has a check of its own, a long name, and all that is remembered.
+fn largest() -> ansai_engine::State {
+    let depth = Depth::of(CHECKS_MAX);
+    let at = Now { mono: MonoTime(i64::MAX / 2), wall: WallTime(4_000_000_000_000) };
+    let times = || vec![at.mono; depth.times].into();
+    let past = PastIncident { opened: at, was_healed: false, downtime: Duration::new(1_000_000, 999_999_999) };
+    let mut state = ansai_engine::State::default();
+    for number in 0..CHECKS_MAX {
+        let name = format!("service/{number:0>180}.service");
+        let mut memory = TargetMemory {
+            actions: times(),
+            drills: times(),
+            failures: times(),
+            remediated: Some(at),
+            backoff_level: u32::MAX,
+            repeats: u32::MAX,
+            well_since: Some(at.mono),
+            breaker: BreakerState::Open { until: at },
+            drilled: Some(at.mono),
+            ..TargetMemory::default()
+        };
+        let check = CheckId::new(format!("{name}#unit")).unwrap();
+        memory.past.insert(check, vec![past; depth.past].into());
+        state.targets.insert(TargetId::new(name).unwrap(), memory);
+    }
+    state
+}
+
+#[test]
+fn the_memory_of_the_largest_host_fits_with_room_for_its_open_incidents() {
+    let mut frame = Vec::new();
+    encode(&mut frame, 1, &largest()).unwrap();
+    assert!(frame.len() > 8 << 20, "it is no small state: {}", frame.len());
+    assert!(frame.len() < PAYLOAD_BYTES_MAX * 3 / 4, "{} of {PAYLOAD_BYTES_MAX}", frame.len());
+    let Decoded::Whole(1, payload) = decode(&frame) else { panic!("it is whole") };
+    assert_eq!(payload.len(), frame.len() - frame::HEADER_BYTES);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::{
     Places,
     exit::{Code, Failure},
-    show,
+    patience, show,
 };
 
 /// What a warning means for the exit code.
@@ -21,8 +21,8 @@ pub(super) enum Warnings {
 
 pub(super) fn check(places: &Places, path: Option<PathBuf>, warnings: Warnings) -> Result<Code, Failure> {
     let path = path.unwrap_or_else(|| places.config.clone());
-    super::config::permitted(&path)?;
-    let configuration = match ansai_agent::trust::load(&path) {
+    patience::read(&path, || super::config::permitted(&path))?;
+    let configuration = match patience::read(&path, || ansai_agent::trust::load(&path)) {
         Ok(configuration) => configuration,
         Err(wrong) if places.json => {
             let answer = json!({"schema": ansai_protocol::SCHEMA, "errors": wrong.0, "warnings": []});

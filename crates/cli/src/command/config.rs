@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::{
     Places,
     exit::{Code, Failure},
+    patience,
     show::{self, Cell},
 };
 
@@ -27,31 +28,30 @@ const UNITS_EVERY: Duration = Duration::from_millis(5);
 
 /// Whether the configuration may be read: what is secret from a person is not missing.
 pub(super) fn permitted(path: &Path) -> Result<(), Failure> {
-    // Only a file is opened: opening a pipe would wait for whoever writes into it.
-    let opened = std::fs::metadata(path).and_then(|meta| match meta.is_file() {
-        true => std::fs::File::open(path).map(drop),
-        false => Ok(()),
-    });
-    match opened {
+    // What is no file is told of by whoever reads it.
+    match ansai_files::open(path) {
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
             let what = format!("you may not read the configuration {}", path.display());
             Err(Failure::new(Code::Forbidden, what, "run it as root"))
         }
-        Err(_) | Ok(()) => Ok(()),
+        Err(_) | Ok(_) => Ok(()),
     }
 }
 
 /// Reads the configuration, or says all that is wrong with it.
 pub(super) fn load(places: &Places) -> Result<Configuration, Failure> {
-    permitted(&places.config)?;
-    ansai_config::load(&places.config).map_err(|wrong| Failure::wrong(&wrong))
+    let path = &places.config;
+    patience::read(path, || {
+        permitted(path)?;
+        ansai_config::load(path).map_err(|wrong| Failure::wrong(&wrong))
+    })
 }
 
 pub(super) fn show(places: &Places) -> Result<Code, Failure> {
     let configuration = load(places)?;
     let mut files = Vec::new();
     for path in configuration.files() {
-        let text = ansai_files::text(&path, FILE_BYTES_MAX)
+        let text = patience::read(&path, || ansai_files::text(&path, FILE_BYTES_MAX))
             .map_err(|error| Failure::new(Code::Failing, error.to_string(), "ansai check"))?;
         files.push((path, text));
     }

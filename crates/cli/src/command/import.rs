@@ -13,7 +13,7 @@ use super::init;
 use crate::{
     Places,
     exit::{Code, Failure},
-    show,
+    patience, show,
 };
 
 pub(super) fn predecessor(places: &Places, file: &Path, output: Option<PathBuf>, force: bool) -> Result<Code, Failure> {
@@ -59,7 +59,10 @@ fn read(file: &Path) -> Result<String, Failure> {
             bytes
         }
         // What is too large is said by whoever reads it.
-        false => ansai_files::head(file, BYTES_MAX as u64 + 1).map_err(|error| failed(error.into()))?.0,
+        false => {
+            let read = patience::read(file, || ansai_files::head(file, BYTES_MAX as u64 + 1));
+            read.map_err(|error| failed(error.into()))?.0
+        }
     };
     String::from_utf8(bytes).map_err(|error| {
         let what = format!("{}: byte {} is no UTF-8", file.display(), error.utf8_error().valid_up_to());

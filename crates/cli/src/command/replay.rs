@@ -32,7 +32,7 @@ use super::player::{Line, Player, World};
 use crate::{
     Places,
     exit::{Code, Failure},
-    show,
+    patience, show,
 };
 
 /// Most lines of a story; a journal of gigabytes is told from its beginning.
@@ -60,13 +60,13 @@ struct Told {
 }
 
 pub(super) fn replay(places: &Places, journal: &Path, with: Option<PathBuf>) -> Result<Code, Failure> {
-    let recorded = play(journal, None)?;
+    let recorded = patience::read(journal, || play(journal, None))?;
     let Some(path) = with else {
         return Ok(show_story(places, &recorded));
     };
-    let other = ansai_config::load(&path);
+    let other = patience::read(&path, || ansai_config::load(&path));
     let other = other.map_err(|wrong| Failure::wrong(&wrong))?;
-    let other = play(journal, Some(&other))?;
+    let other = patience::read(journal, || play(journal, Some(&other)))?;
     Ok(show_difference(places, &recorded, &other))
 }
 

@@ -10,7 +10,7 @@ use super::{replay::running, scenario};
 use crate::{
     Places,
     exit::{Code, Failure},
-    show,
+    patience, show,
 };
 
 /// How the files of scenarios end.
@@ -72,11 +72,12 @@ pub(super) fn bless(places: &Places, path: Option<PathBuf>) -> Result<Code, Fail
 }
 
 fn outcomes(places: &Places, path: Option<PathBuf>) -> Result<Vec<Outcome>, Failure> {
-    let path = path.unwrap_or_else(|| match places.config.is_dir() {
+    let is_folder = || patience::read(&places.config, || places.config.is_dir());
+    let path = path.unwrap_or_else(|| match is_folder() {
         true => places.config.clone(),
         false => places.config.parent().unwrap_or(Path::new(".")).to_owned(),
     });
-    let files = files(&path)?;
+    let files = patience::read(&path, || files(&path))?;
     if files.is_empty() {
         let what = format!("there is no .{ENDING} file in {}", path.display());
         return Err(Failure::new(Code::Usage, what, "docs/scenarios.md says how one is written"));
@@ -104,12 +105,13 @@ fn outcome(places: &Places, path: PathBuf) -> Outcome {
 }
 
 fn run(places: &Places, outcome: &mut Outcome) -> Result<Vec<String>, String> {
-    outcome.text = ansai_files::text(&outcome.path, BYTES_MAX).map_err(|error| error.why.to_string())?;
+    let text = patience::read(&outcome.path, || ansai_files::text(&outcome.path, BYTES_MAX));
+    outcome.text = text.map_err(|error| error.why.to_string())?;
     let scenario = scenario::parse(&outcome.text)?;
     outcome.expected.clone_from(&scenario.expected);
     let folder = outcome.path.parent().unwrap_or(Path::new("."));
     let config = scenario.config.as_ref().map_or_else(|| places.config.clone(), |config| folder.join(config));
-    let configuration = ansai_config::load(&config).map_err(|wrong| wrong.to_string())?;
+    let configuration = patience::read(&config, || ansai_config::load(&config)).map_err(|wrong| wrong.to_string())?;
     let units = scenario.units.iter().cloned().map(running).collect();
     let inventory = Inventory { units, ..Inventory::default() };
     let bundle = configuration.bundle(&inventory, 1).map_err(|wrong| wrong.to_string())?;

@@ -13,7 +13,7 @@ use ansai_model::{
 use super::{Moment, Opinion, Proposal, allow, defer, deny, moment_at};
 use crate::{
     remediation::{Remediation, backoff_wait},
-    state::{BreakerState, OperatorAnswer, TargetMemory},
+    state::{BreakerState, OperatorAnswer, TIMES_MAX, TargetMemory},
 };
 
 /// What is remembered of the matter that fails.
@@ -71,7 +71,8 @@ pub(super) fn target_budget(p: &Proposal<'_>) -> Opinion {
         return allow("no action on this target before");
     };
     let times = if is_drill(p) { &memory.drills } else { &memory.actions };
-    budget(p, times, Share { owed: 0, free: 0 }, p.policy.target_budget, "this target")
+    let remembered = p.engine.depth().times;
+    budget(p, times, Share { owed: 0, free: 0, remembered }, p.policy.target_budget, "this target")
 }
 
 pub(super) fn host_budget(p: &Proposal<'_>) -> Opinion {
@@ -82,7 +83,7 @@ pub(super) fn host_budget(p: &Proposal<'_>) -> Opinion {
     // The first action on a target is no repetition.
     let free = usize::from(!p.engine.is_repetition(p.now, &p.incident.target, is_drill(p)));
     let times = if is_drill(p) { &state.host_drills } else { &state.host_actions };
-    budget(p, times, Share { owed, free }, budget_of_host, "this host")
+    budget(p, times, Share { owed, free, remembered: TIMES_MAX }, budget_of_host, "this host")
 }
 
 /// What of a budget is used beside the actions that were done.
@@ -91,6 +92,8 @@ struct Share {
     owed: usize,
     /// Actions of the next rung that cost nothing.
     free: usize,
+    /// How many actions are remembered at most.
+    remembered: usize,
 }
 
 /// What a service that was killed still needs is kept for it: a rung begins when there is room for all of it.
@@ -107,7 +110,7 @@ fn budget(p: &Proposal<'_>, times: &VecDeque<MonoTime>, share: Share, budget: Bu
         words.push_str(&format!("; the rung needs {needed}"));
     }
     // The bound of the memory is a limit as well: a budget that could not be counted would be none.
-    let most = (budget.actions_max as usize).min(crate::state::TIMES_MAX);
+    let most = (budget.actions_max as usize).min(share.remembered);
     if needed == 0 || used.saturating_add(needed) <= most {
         return allow(words);
     }

@@ -13,7 +13,7 @@ use ansai_model::{
 
 use crate::{
     host_engine::{HostEngine, Wake},
-    state::{BreakerState, PAST_MAX, PastIncident, TargetMemory},
+    state::{BreakerState, PastIncident, TargetMemory, keep_newest},
 };
 
 impl HostEngine {
@@ -21,8 +21,10 @@ impl HostEngine {
     pub(crate) fn healed(&mut self, now: Now, id: IncidentId) {
         let Some(remediation) = self.state.remediations.remove(&id) else { return };
         let Some(incident) = self.state.incidents.get(&id) else { return };
+        // What is remembered of each target on the largest hosts may be less than that.
+        let loud_after = (remediation.policy.loud_after as usize).min(self.depth().past);
         let memory = self.state.targets.entry(incident.target.clone()).or_default();
-        let is_too_often = too_often(memory, now, remediation.policy.loud_after);
+        let is_too_often = too_often(memory, now, loud_after);
         let is_drill = self.state.incidents.get(&id).is_some_and(|incident| incident.is_drill);
         if let Some(memory) = self.memory_of_mut(id).filter(|_| !is_drill) {
             memory.remediated = Some(now);
@@ -71,13 +73,14 @@ impl HostEngine {
                 self.tell(now, id, NoticeKind::Escalated);
                 return self.wake_waiting(now);
             }
+            let times_max = self.depth().times;
             let Some(memory) = self.memory_of_mut(id) else { return };
-            TargetMemory::push(&mut memory.failures, now.mono);
+            TargetMemory::push(&mut memory.failures, now.mono, times_max);
             memory.remediated = Some(now);
             let breaker = remediation.policy.breaker;
             let failures = TargetMemory::within(&memory.failures, now.mono, breaker.window);
             let was_half_open = matches!(memory.breaker, BreakerState::Open { .. });
-            if was_half_open || failures >= breaker.failures_max as usize {
+            if was_half_open || failures >= (breaker.failures_max as usize).min(times_max) {
                 memory.breaker = BreakerState::Open { until: now.plus(breaker.open_for) };
             }
         }
@@ -120,21 +123,20 @@ impl HostEngine {
         if let Some(index) = self.targets.get_mut(&target) {
             index.open.remove(&id);
         }
+        let past_max = self.depth().past;
         let memory = self.state.targets.entry(target).or_default();
         // What was broken on purpose says nothing about how often it breaks.
         if !is_withdrawn && !is_drill {
             let past = memory.past.entry(check).or_default();
-            if past.len() >= PAST_MAX {
-                past.pop_front();
-            }
             past.push_back(PastIncident { opened, was_healed, downtime });
+            keep_newest(past, past_max);
         }
         self.changed(now);
         self.wake_waiting(now);
     }
 }
 
-fn too_often(memory: &TargetMemory, now: Now, loud_after: u32) -> bool {
+fn too_often(memory: &TargetMemory, now: Now, loud_after: usize) -> bool {
     const DAY: Duration = Duration::from_secs(86_400);
     let healed = memory
         .past
@@ -142,5 +144,5 @@ fn too_often(memory: &TargetMemory, now: Now, loud_after: u32) -> bool {
         .flatten()
         .filter(|past| past.was_healed && now.mono.since(past.opened.mono) <= DAY)
         .count();
-    healed >= loud_after as usize
+    healed >= loud_after
 }

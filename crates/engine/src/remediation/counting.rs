@@ -11,7 +11,7 @@ use ansai_model::{
 use super::{ACTION_GRACE, awaited::AWAITED_FIRST};
 use crate::{
     host_engine::HostEngine,
-    state::{PendingRun, TargetMemory},
+    state::{PendingRun, TIMES_MAX, TargetMemory},
 };
 
 impl HostEngine {
@@ -59,14 +59,15 @@ impl HostEngine {
     /// Counts a disruptive action: on its target always, on the host when it repeats one on that target. What belongs to a
     /// drill has books of its own.
     fn count(&mut self, pending: &PendingRun) {
+        let depth = self.depth();
         let memory = self.state.targets.entry(pending.target.clone()).or_default();
         let (on_target, on_host) = match pending.is_drill {
             true => (&mut memory.drills, &mut self.state.host_drills),
             false => (&mut memory.actions, &mut self.state.host_actions),
         };
-        TargetMemory::push(on_target, pending.decided.mono);
+        TargetMemory::push(on_target, pending.decided.mono, depth.times);
         if pending.is_repetition {
-            TargetMemory::push(on_host, pending.decided.mono);
+            TargetMemory::push(on_host, pending.decided.mono, TIMES_MAX);
         }
     }
 

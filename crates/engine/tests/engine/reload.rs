@@ -2,9 +2,13 @@
 
 use ansai_engine::{
     HostEngine,
-    state::{FORMER_TARGETS_MAX, TargetMemory},
+    state::{Depth, FORMER_TARGETS_MAX, PAST_MAX, PastIncident, TIMES_MAX, TargetMemory},
 };
-use ansai_model::{decision::Gate, id::TargetId, time::MonoTime};
+use ansai_model::{
+    decision::Gate,
+    id::{CheckId, RuleId, TargetId},
+    time::{MonoTime, Now},
+};
 
 use crate::host::{Host, PLAIN, changed, failed, secs, succeeded};
 
@@ -107,4 +111,32 @@ fn of_instances_that_came_and_went_only_the_latest_are_remembered() {
     assert_eq!(left.len(), FORMER_TARGETS_MAX);
     assert!(left.keys().all(|id| id.as_str() != "service/old-9.service"));
     assert!(left.keys().any(|id| id.as_str() == "service/old-10.service"));
+}
+
+#[test]
+fn a_host_with_very_many_checks_remembers_less_of_each_and_the_newest() {
+    let (small, large) = (Depth::of(2_000), Depth::of(20_000));
+    assert_eq!((small.times, small.past), (TIMES_MAX, PAST_MAX));
+    assert!(large.times >= 20 && large.past >= 5 && 20_000 * large.past <= 1 << 17, "{large:?}");
+    assert_eq!(Depth::of(0), Depth::of(1));
+    // A state of an older version holds more than this one would.
+    let mut host = Host::plain();
+    let mut state = host.engine.state().clone();
+    let id = TargetId::new("service/app.service").expect("valid");
+    let check = CheckId::new("service/app.service#unit").expect("valid");
+    let moments = || (0..1_000).map(MonoTime);
+    let past =
+        moments().map(|mono| PastIncident { opened: Now { mono, ..host.now }, was_healed: true, downtime: secs(1) });
+    let mut memory = TargetMemory { actions: moments().collect(), failures: moments().collect(), ..Default::default() };
+    memory.past.insert(check.clone(), past.collect());
+    memory.matters.insert(RuleId::new("other").expect("valid"), memory.clone());
+    state.targets.insert(id.clone(), memory);
+    host.engine = HostEngine::new(host.engine.bundle().clone(), state, host.now);
+    let whole = &host.engine.state().targets[&id];
+    for memory in [whole, &whole.matters[&RuleId::new("other").expect("valid")]] {
+        assert_eq!((memory.actions.len(), memory.actions.back()), (TIMES_MAX, Some(&MonoTime(999))));
+        assert_eq!(memory.failures.len(), TIMES_MAX);
+        let past = &memory.past[&check];
+        assert_eq!((past.len(), past[PAST_MAX - 1].opened.mono), (PAST_MAX, MonoTime(999)));
+    }
 }

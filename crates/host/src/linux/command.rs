@@ -6,6 +6,7 @@
 mod lingering;
 
 use std::{
+    path::Path,
     process::Stdio,
     time::{Duration, Instant},
 };
@@ -26,6 +27,8 @@ pub const OUTPUT_MAX: usize = 64 * 1024;
 pub const FOLDERS: &[&str] = &["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 /// Between TERM and KILL.
 const GRACE: Duration = Duration::from_secs(2);
+/// Most of /etc/passwd that is read: tens of thousands of users.
+const PASSWD_BYTES_MAX: u64 = 4 << 20;
 
 /// How a command ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -208,7 +211,7 @@ async fn read(pipe: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
 
 /// The user's and its group's number, from /etc/passwd.
 fn user_ids(name: &str) -> Option<(u32, u32)> {
-    let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
+    let passwd = ansai_files::head_text(Path::new("/etc/passwd"), PASSWD_BYTES_MAX).ok()?;
     let line = passwd.lines().find(|line| line.split(':').next() == Some(name))?;
     let mut fields = line.split(':').skip(2);
     Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))

@@ -25,6 +25,8 @@ const LOG_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest wait for one kind of evidence that lies in files.
 const PART_TIMEOUT: Duration = Duration::from_secs(5);
 const PACKAGE_LOG_BYTES: u64 = 256 * 1024;
+/// Of each of the kernel's files of figures.
+const FIGURES_BYTES: u64 = 64 * 1024;
 const CHANGES_MAX: usize = 8;
 /// A change that was made so shortly before may be why much fails at once.
 const JUST_NOW: Duration = Duration::from_secs(600);
@@ -173,14 +175,9 @@ fn paths_changed(paths: &[String], since: WallTime) -> Option<Evidence> {
 
 /// The last installs, upgrades and removals in dpkg's log, when the log itself was written to since then.
 fn packages_changed(root: &Path, since: WallTime) -> Option<Evidence> {
-    use std::io::{Read, Seek, SeekFrom};
     let path = root.join("var/log/dpkg.log");
     changed_since(&path, since)?;
-    let mut file = fs::File::open(&path).ok()?;
-    let length = file.metadata().ok()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(PACKAGE_LOG_BYTES))).ok()?;
-    let mut bytes = Vec::new();
-    file.take(PACKAGE_LOG_BYTES).read_to_end(&mut bytes).ok()?;
+    let bytes = ansai_files::tail(&path, PACKAGE_LOG_BYTES).ok()?;
     let text = String::from_utf8_lossy(&bytes);
     let words = [" install ", " upgrade ", " remove "];
     let lines: Vec<&str> = text.lines().filter(|line| words.iter().any(|word| line.contains(word))).collect();
@@ -208,7 +205,7 @@ fn port_evidence(root: &Path, port: u16) -> Evidence {
 }
 
 fn resources(root: &Path) -> Evidence {
-    let read = |path: &str| fs::read_to_string(root.join(path)).unwrap_or_default();
+    let read = |path: &str| ansai_files::head_text(&root.join(path), FIGURES_BYTES).unwrap_or_default();
     let memory: Vec<String> = read("proc/meminfo")
         .lines()
         .filter(|line| line.starts_with("MemTotal:") || line.starts_with("MemAvailable:"))

@@ -8,9 +8,12 @@ use ansai_model::{
     units::Percent,
 };
 
+/// Most that is read of each file.
+const BYTES_MAX: u64 = 64 * 1024;
+
 /// Memory, load and uptime at this moment; what cannot be read is left out.
 pub(super) fn figures(root: &Path) -> BTreeMap<Box<str>, Value> {
-    let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap_or_default();
+    let read = |path: &str| ansai_files::head_text(&root.join(path), BYTES_MAX).unwrap_or_default();
     let mut facts: BTreeMap<Box<str>, Value> = BTreeMap::new();
     if let Some(share) = memory_available(&read("proc/meminfo")) {
         facts.insert("host.memory_available".into(), Value::Percent(share));
@@ -29,7 +32,7 @@ pub(super) fn figures(root: &Path) -> BTreeMap<Box<str>, Value> {
 /// The inventory with these units.
 #[must_use]
 pub(super) async fn inventory(root: &Path, units: Vec<UnitFacts>) -> Inventory {
-    let boot_id = std::fs::read_to_string(root.join("proc/sys/kernel/random/boot_id")).unwrap_or_default();
+    let boot_id = ansai_files::head_text(&root.join("proc/sys/kernel/random/boot_id"), BYTES_MAX).unwrap_or_default();
     Inventory {
         hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         boot_id: boot_id.trim().to_owned(),

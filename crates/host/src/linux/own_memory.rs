@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 use super::kernel;
 
 /// A process has some sixty mappings; of a strange one nothing is given back.
-const SMAPS_BYTES_MAX: usize = 1 << 20;
+const SMAPS_BYTES_MAX: u64 = 1 << 20;
 
 /// One heap for all threads: the few that look at files in the background would each keep one of their own, mostly
 /// empty. To be called before there is a second thread.
@@ -23,10 +23,7 @@ pub fn trim() {
 /// again from the program's file. Not to be called while something is broken: the disk that is read from may be it.
 pub fn forget_start() {
     let program = fs::read_link("/proc/self/exe");
-    let Ok((smaps, program)) = fs::read_to_string("/proc/self/smaps").and_then(|smaps| Ok((smaps, program?))) else {
-        return;
-    };
-    if smaps.len() <= SMAPS_BYTES_MAX {
+    if let (Ok(smaps), Ok(program)) = (ansai_files::text(Path::new("/proc/self/smaps"), SMAPS_BYTES_MAX), program) {
         let stays = |path: &str| Path::new(path) == program || path.ends_with("/libc.so.6");
         unwritten(&smaps, stays).into_iter().for_each(|(from, to)| kernel::forget_pages(from, to));
     }

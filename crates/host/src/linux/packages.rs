@@ -1,8 +1,7 @@
 //! Whether a package manager is at work, told by the locks that it holds; no lock is taken to find out.
 
 use std::{
-    fs::File,
-    io::{self, ErrorKind, Read},
+    io::{self, ErrorKind},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::Duration,
@@ -40,7 +39,7 @@ pub(super) async fn is_changing_now(root: &Path) -> bool {
 }
 
 fn is_locked(root: &Path, path: &PathBuf) -> io::Result<bool> {
-    let file = match File::open(path) {
+    let file = match ansai_files::open(path) {
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
             return is_listed(root, std::fs::metadata(path)?.ino());
         }
@@ -53,8 +52,7 @@ fn is_locked(root: &Path, path: &PathBuf) -> io::Result<bool> {
 
 /// Whether a file with this inode is locked, by the kernel's list of locks.
 pub(super) fn is_listed(root: &Path, inode: u64) -> io::Result<bool> {
-    let mut locks = String::new();
-    File::open(root.join("proc/locks"))?.take(LOCKS_BYTES_MAX).read_to_string(&mut locks)?;
+    let locks = ansai_files::head_text(&root.join("proc/locks"), LOCKS_BYTES_MAX)?;
     Ok(locks.lines().filter_map(inode_of).any(|locked| locked == inode))
 }
 
@@ -67,7 +65,8 @@ fn inode_of(line: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use std::{
-        io::{BufRead, BufReader},
+        fs::File,
+        io::{BufRead, BufReader, Read},
         process::{Command, Stdio},
     };
 

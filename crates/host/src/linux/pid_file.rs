@@ -4,7 +4,7 @@
 //! root may write is only believed about a process of that user's own, in the agent's own cgroup, where whatever the agent
 //! starts stays, and begun by the command that the file was read after.
 
-use std::{fs::File, io::Read, os::fd::OwnedFd, path::Path};
+use std::{os::fd::OwnedFd, path::Path};
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
@@ -91,7 +91,5 @@ fn owner_of(pid: i32) -> Option<u32> {
 }
 
 fn proc_text(process: &str, name: &str) -> Option<String> {
-    let mut text = String::new();
-    File::open(format!("/proc/{process}/{name}")).ok()?.take(PROC_BYTES_MAX).read_to_string(&mut text).ok()?;
-    Some(text)
+    ansai_files::head_text(Path::new(&format!("/proc/{process}/{name}")), PROC_BYTES_MAX).ok()
 }

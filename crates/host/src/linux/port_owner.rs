@@ -1,12 +1,10 @@
 //! Who listens on a TCP port: listening socket → inode → process → cgroup → unit. Never by a name or a command line.
 
-use std::{
-    collections::BTreeSet,
-    io::Read,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, path::Path};
 
 const TABLE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Of a file of one process; a path of a cgroup has at most 4096 bytes in each hierarchy.
+const PROCESS_BYTES_MAX: u64 = 128 * 1024;
 const PROCESSES_MAX: usize = 65_536;
 
 /// A process that listens on the port.
@@ -43,17 +41,13 @@ pub fn owners(root: &Path, port: u16) -> Vec<Owner> {
 
 /// A process by its folder below /proc.
 pub(super) fn owner(dir: &Path, pid: u32) -> Owner {
-    let name = std::fs::read_to_string(dir.join("comm")).unwrap_or_default().trim().to_owned();
+    let name = ansai_files::head_text(&dir.join("comm"), PROCESS_BYTES_MAX).unwrap_or_default().trim().to_owned();
     Owner { pid, name, unit: unit_of(&dir.join("cgroup")) }
 }
 
 /// The inodes of sockets in state LISTEN (0A) on this local port.
-fn listening(table: &PathBuf, port: u16) -> Vec<u64> {
-    let mut text = String::new();
-    let Ok(file) = std::fs::File::open(table) else { return Vec::new() };
-    if file.take(TABLE_BYTES_MAX).read_to_string(&mut text).is_err() {
-        return Vec::new();
-    }
+fn listening(table: &Path, port: u16) -> Vec<u64> {
+    let text = ansai_files::head_text(table, TABLE_BYTES_MAX).unwrap_or_default();
     text.lines().skip(1).filter_map(|line| listening_inode(line, port)).collect()
 }
 
@@ -88,7 +82,7 @@ fn unit_of(cgroup: &Path) -> Option<String> {
 }
 
 fn path_of(cgroup: &Path) -> Option<String> {
-    let text = std::fs::read_to_string(cgroup).ok()?;
+    let text = ansai_files::head_text(cgroup, PROCESS_BYTES_MAX).ok()?;
     let path = text
         .lines()
         .find_map(|line| line.split_once(":name=systemd:").map(|(_, path)| path))
@@ -99,6 +93,8 @@ fn path_of(cgroup: &Path) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+
     use super::*;
 
     #[test]

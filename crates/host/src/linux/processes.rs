@@ -38,6 +38,8 @@ use super::{
 const GRACE: Duration = Duration::from_secs(10);
 /// An identity is two numbers.
 const IDENTITY_BYTES_MAX: u64 = 64;
+/// Some fifty numbers and a name.
+const STAT_BYTES_MAX: u64 = 4096;
 
 /// A process, told apart from a later one with the same pid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -301,7 +303,8 @@ async fn wait_for_end(fd: &AsyncFd<OwnedFd>) {
 
 /// Which process has a pid now.
 pub(super) fn identity_of(pid: Pid) -> Option<Identity> {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+    let stat =
+        ansai_files::head_text(Path::new(&format!("/proc/{}/stat", pid.as_raw_nonzero())), STAT_BYTES_MAX).ok()?;
     // The name in parentheses may hold anything, so the fields are counted after its end: state is the third.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
     let is_alive = !matches!(fields.next()?, "Z" | "X");
@@ -317,10 +320,7 @@ fn read_identity(file: &Path) -> Option<Identity> {
 }
 
 fn bounded(file: &Path) -> Option<String> {
-    use std::io::Read;
-    let mut text = String::new();
-    fs::File::open(file).ok()?.take(IDENTITY_BYTES_MAX).read_to_string(&mut text).ok()?;
-    Some(text)
+    ansai_files::head_text(file, IDENTITY_BYTES_MAX).ok()
 }
 
 fn exit_of(status: ExitStatus) -> Option<Exit> {

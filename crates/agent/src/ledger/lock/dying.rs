@@ -1,12 +1,14 @@
 //! Whether a process can act no more, though it has not ended: each of its threads has ended or has SIGKILL before it,
 //! which no program can put off, so that none of them comes back from the call that it waits in.
 
-use std::{fs, path::Path};
+use std::{fs, io, path::Path};
 
 /// The bit of SIGKILL in the masks of proc(5).
 const KILL: u64 = 1 << 8;
 /// An agent has a few threads, and never this many.
 const THREADS_MAX: usize = 4096;
+/// Of a file that tells of a thread.
+const BYTES_MAX: u64 = 64 * 1024;
 
 /// A process that was killed and has not ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,10 +49,10 @@ impl Predecessor {
 
 /// A thread that has gone meanwhile acts no more either.
 fn is_dying_thread(folder: &Path) -> bool {
-    match fs::read_to_string(folder.join("status")) {
+    match ansai_files::head_text(&folder.join("status"), BYTES_MAX).map_err(io::Error::from) {
         Ok(status) => is_dying(&status),
         Err(error) => {
-            error.kind() == std::io::ErrorKind::NotFound
+            error.kind() == io::ErrorKind::NotFound
                 || error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error())
         }
     }
@@ -67,7 +69,7 @@ fn is_dying(status: &str) -> bool {
 
 /// Field 22 of /proc/PID/stat.
 fn started(folder: &Path) -> Option<u64> {
-    let stat = fs::read_to_string(folder.join("stat")).ok()?;
+    let stat = ansai_files::head_text(&folder.join("stat"), BYTES_MAX).ok()?;
     // The name in parentheses may hold anything, so the fields are counted after its end: state is the third.
     stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }

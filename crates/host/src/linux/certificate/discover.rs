@@ -4,7 +4,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    io::Read,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
@@ -130,11 +129,7 @@ fn found_file(root: &Path, path: &Path) -> Option<CertificateFacts> {
 fn listening(root: &Path) -> BTreeSet<SocketAddr> {
     let mut found = BTreeSet::new();
     for table in ["proc/net/tcp", "proc/net/tcp6"] {
-        let mut text = String::new();
-        let Ok(file) = fs::File::open(root.join(table)) else { continue };
-        if file.take(TABLE_BYTES_MAX).read_to_string(&mut text).is_err() {
-            continue;
-        }
+        let text = ansai_files::head_text(&root.join(table), TABLE_BYTES_MAX).unwrap_or_default();
         found.extend(text.lines().skip(1).filter_map(|line| {
             let fields: Vec<&str> = line.split_whitespace().take(4).collect();
             if *fields.get(3)? == "0A" { socket_address(fields.get(1)?) } else { None }

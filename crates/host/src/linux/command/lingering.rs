@@ -14,6 +14,8 @@ use rustix::process::{Pid, test_kill_process_group};
 /// Most commands that are remembered; the oldest is forgotten first.
 const REMEMBERED_MAX: usize = 1024;
 const PROCESSES_MAX: usize = 65_536;
+/// Some fifty numbers and a name.
+const STAT_BYTES_MAX: u64 = 4096;
 
 /// A group that was killed.
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +63,10 @@ fn is_there(group: Pid) -> bool {
     processes.flatten().take(PROCESSES_MAX).any(|process| {
         let name = process.file_name();
         let is_process = name.to_str().is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
-        is_process && fs::read_to_string(process.path().join("stat")).is_ok_and(|stat| is_alive_in(&stat, &number))
+        is_process && {
+            let stat = ansai_files::head_text(&process.path().join("stat"), STAT_BYTES_MAX);
+            stat.is_ok_and(|stat| is_alive_in(&stat, &number))
+        }
     })
 }
 

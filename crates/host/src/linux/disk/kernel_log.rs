@@ -20,6 +20,8 @@ const LINES_MAX: &str = "500";
 const KEPT_MAX: usize = 5;
 /// Most devices below a filesystem that are looked for: disks of an array, a volume, a partition.
 const DEVICES_MAX: usize = 64;
+/// A file of sysfs that holds a number.
+const NUMBER_BYTES_MAX: u64 = 64;
 /// Filesystems that are looked at one after the other share one look at the log.
 const FRESH: Duration = Duration::from_secs(10);
 /// What the kernel says when something went wrong; in lower case.
@@ -130,7 +132,8 @@ fn devices(root: &Path, mount: &Mount) -> BTreeSet<String> {
 /// What ext4 itself remembers, when it is one: nothing, or an error within the time.
 #[expect(clippy::option_option, reason = "no count is another thing than a count of nothing")]
 fn counted(root: &Path, names: &BTreeSet<String>, within: Duration) -> Option<Option<Text>> {
-    let number = |path: &Path| -> Option<u64> { fs::read_to_string(path).ok()?.trim().parse().ok() };
+    let number =
+        |path: &Path| -> Option<u64> { ansai_files::head_text(path, NUMBER_BYTES_MAX).ok()?.trim().parse().ok() };
     let folder = names.iter().map(|name| root.join("sys/fs/ext4").join(name)).find(|folder| folder.exists())?;
     let count = number(&folder.join("errors_count"))?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

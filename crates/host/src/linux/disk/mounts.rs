@@ -3,13 +3,7 @@
 //! Which of them hold data is told by their type: what lives in memory, in the kernel, on another machine or in layers of
 //! a container is watched only where somebody names it.
 
-use std::{
-    collections::BTreeMap,
-    fs::File,
-    io::{self, Read},
-    path::Path,
-    time::Duration,
-};
+use std::{collections::BTreeMap, io, path::Path, time::Duration};
 
 use ansai_model::{
     domain::disk::Writable,
@@ -83,9 +77,7 @@ impl Mount {
 /// # Errors
 /// When mountinfo cannot be read.
 pub fn read(root: &Path) -> io::Result<Vec<Mount>> {
-    let mut bytes = Vec::new();
-    File::open(root.join("proc/self/mountinfo"))?.take(BYTES_MAX).read_to_end(&mut bytes)?;
-    Ok(parse(&String::from_utf8_lossy(&bytes)))
+    Ok(parse(&ansai_files::head_text(&root.join("proc/self/mountinfo"), BYTES_MAX)?))
 }
 
 fn parse(text: &str) -> Vec<Mount> {
@@ -171,7 +163,7 @@ pub(crate) async fn facts(root: &Path) -> Vec<MountFacts> {
 
 /// Says [`Hint::Mounts`] whenever a filesystem is mounted or unmounted, until nobody listens; the kernel wakes it.
 pub(crate) async fn watch(root: std::path::PathBuf, hints: mpsc::Sender<Hint>) {
-    let file = match File::open(root.join("proc/self/mountinfo")) {
+    let file = match ansai_files::open(&root.join("proc/self/mountinfo")) {
         Ok(file) => file,
         Err(error) => return tracing::debug!(%error, "mounts are not watched"),
     };

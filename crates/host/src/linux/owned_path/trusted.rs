@@ -2,9 +2,8 @@
 
 use std::{
     collections::BTreeSet,
-    fs::File,
-    io::Read,
     os::unix::fs::MetadataExt,
+    path::Path,
     sync::atomic::{AtomicU32, Ordering},
 };
 
@@ -123,12 +122,8 @@ impl Trusted {
 }
 
 fn table(file: &str) -> String {
-    let mut bytes = Vec::new();
     // What cannot be read names nobody, and nobody is trusted then.
-    if let Ok(file) = File::open(file) {
-        let _ = file.take(TABLE_BYTES_MAX).read_to_end(&mut bytes);
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    ansai_files::head_text(Path::new(file), TABLE_BYTES_MAX).unwrap_or_default()
 }
 
 fn field(line: &str, index: usize) -> Option<u32> {

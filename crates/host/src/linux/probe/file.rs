@@ -7,6 +7,9 @@ use ansai_model::{condition::Value, observation::Observation, time::Shown, units
 use super::Context;
 use crate::linux::permission;
 
+/// A process has a short name.
+const COMM_BYTES_MAX: u64 = 64;
+
 /// Looks at a file.
 pub(super) fn observe(path: &str, age_max: Option<Duration>, size_max: Option<ByteSize>) -> Observation {
     let meta = match std::fs::metadata(path) {
@@ -62,7 +65,7 @@ pub(super) fn processes(context: &Context, executable: &str, least: u32, most: u
 /// Whether a process may be one that runs this, by the name that everybody may see: the first 15 bytes of the file's.
 fn may_run(process: &Path, executable: &str) -> bool {
     let name = Path::new(executable).file_name().unwrap_or_default().as_encoded_bytes();
-    let comm = std::fs::read(process.join("comm")).unwrap_or_default();
+    let comm = ansai_files::bytes(&process.join("comm"), COMM_BYTES_MAX).unwrap_or_default();
     comm.trim_ascii_end() == &name[..name.len().min(15)]
 }
 

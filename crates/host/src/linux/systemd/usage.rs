@@ -12,6 +12,7 @@ use super::{
 
 /// Most processes of a unit whose memory is summed.
 const PROCESSES_MAX: usize = 1024;
+const STATUS_BYTES_MAX: u64 = 64 * 1024;
 
 /// What the unit's processes use now: memory and CPU time from systemd; where its controllers are absent, memory summed
 /// over the processes.
@@ -39,7 +40,7 @@ pub async fn usage(bus: &Bus, root: &Path, unit: &UnitName) -> Result<String, Ca
 }
 
 fn resident_kib(root: &Path, pid: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(root.join(format!("proc/{pid}/status"))).ok()?;
+    let status = ansai_files::head_text(&root.join(format!("proc/{pid}/status")), STATUS_BYTES_MAX).ok()?;
     status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.split_whitespace().next()?.parse().ok()
 }
 

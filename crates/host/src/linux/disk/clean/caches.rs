@@ -6,7 +6,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
     io::{BufRead, BufReader, Read},
     path::Path,
     time::Duration,
@@ -104,7 +103,7 @@ pub(super) struct Installed(BTreeMap<(String, String), String>);
 
 impl Installed {
     fn read(root: &Path) -> Result<Self, String> {
-        let file = File::open(root.join(STATUS)).map_err(|error| format!("/{STATUS}: {error}"))?;
+        let file = ansai_files::open(&root.join(STATUS)).map_err(|error| format!("/{STATUS}: {}", error.why))?;
         let mut reader = BufReader::new(file.take(STATUS_BYTES_MAX + 1));
         let (mut all, mut bytes, mut package) = (BTreeMap::new(), 0_u64, Package::default());
         loop {
