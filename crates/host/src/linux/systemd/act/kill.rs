@@ -2,7 +2,6 @@
 //! What was killed is named. It starts nothing.
 
 use std::{
-    fs,
     path::Path,
     time::{Duration, Instant},
 };
@@ -18,6 +17,8 @@ use crate::linux::systemd::{
 const SIGKILL: i32 = 9;
 /// Most processes that are named; the others are counted.
 const NAMED_MAX: usize = 8;
+/// A process has a short name.
+const COMM_BYTES_MAX: u64 = 64;
 /// How often it is asked whether they are gone.
 const AGAIN: Duration = Duration::from_millis(10);
 
@@ -122,7 +123,7 @@ fn counted(count: usize, what: &str) -> String {
 
 /// As `3 processes (812 worker, 815 worker, 816 writer)`.
 fn named(pids: &[u32]) -> String {
-    let shown = pids.iter().take(NAMED_MAX).map(|pid| match fs::read_to_string(comm(*pid)) {
+    let shown = pids.iter().take(NAMED_MAX).map(|pid| match ansai_files::head_text(comm(*pid).as_ref(), COMM_BYTES_MAX) {
         Ok(name) => format!("{pid} {}", name.trim()),
         Err(_) => pid.to_string(),
     });
