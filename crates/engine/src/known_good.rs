@@ -46,7 +46,7 @@ impl HostEngine {
         let rungs = &parts.runbooks.get(&rule.runbook)?.rungs;
         let validator = rungs.iter().find_map(validator_in)?;
         rungs.iter().flat_map(|rung| &rung.steps).find_map(|step| match step {
-            Step::Act { action: Action::RestoreConfiguration { unit, paths }, .. } => {
+            Step::Act { action: Action::RestoreConfiguration { unit, paths, .. }, .. } => {
                 let (unit, paths, validator) = (unit.clone(), paths.clone(), validator.clone());
                 Some(Action::SaveConfiguration { unit, paths, validator })
             }

@@ -36,12 +36,16 @@ pub enum Action {
         /// Who says whether it is valid.
         validator: CommandLine,
     },
-    /// Put the last known good configuration back; the broken one is kept beside it.
+    /// Put the last known good configuration back; the broken one is kept beside it. With a validator it is taken back
+    /// when that says no to it as well: then something else is wrong.
     RestoreConfiguration {
         /// The unit that the copy belongs to.
         unit: UnitName,
         /// Files and directories, absolute.
         paths: Vec<String>,
+        /// Who says whether what was there, and then the copy, is valid now.
+        #[serde(default)]
+        validator: Option<CommandLine>,
     },
     /// Free a TCP port from leftovers of the unit itself. A foreign owner is refused and named, never killed.
     FreePort {

@@ -13,6 +13,8 @@ use ansai_model::{
 use crate::read::service::Service;
 
 const VALIDATE_TIMEOUT: Duration = Duration::from_secs(15);
+/// For two validations, and what is done between them.
+const RESTORE_TIMEOUT: Duration = Duration::from_secs(45);
 /// For what does not wait for a unit.
 pub(crate) const LOCAL_TIMEOUT: Duration = Duration::from_secs(15);
 /// For what waits for a program that starts or stops a declared process.
@@ -68,8 +70,8 @@ fn validation(service: &Service, unit: Option<&UnitName>, paths: &[String]) -> V
     let mut rungs = Vec::new();
     rungs.extend(rung("validate", steps, Then::Continue, on_failure, 1));
     if let Some(unit) = restored {
-        let restore = Action::RestoreConfiguration { unit: unit.clone(), paths: paths.to_vec() };
-        let steps = vec![act(restore, LOCAL_TIMEOUT), act(Action::Validate { command }, VALIDATE_TIMEOUT)];
+        let (unit, paths, validator) = (unit.clone(), paths.to_vec(), Some(command));
+        let steps = vec![act(Action::RestoreConfiguration { unit, paths, validator }, RESTORE_TIMEOUT)];
         let made = rung("restore-configuration", steps, Then::Continue, OnFailure::Escalate, 1);
         rungs.extend(made.map(|rung| Rung { entry: Entry::OnlyByName, ..rung }));
     }

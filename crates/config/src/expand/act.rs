@@ -65,8 +65,13 @@ fn action(action: &Action) -> Fields {
             let copy = of_unit(unit).put("paths", Written::texts(paths)).put("validator", command(validator));
             fields.put("save_configuration", copy.done())
         }
-        Action::RestoreConfiguration { unit, paths } => {
-            fields.put("restore_configuration", of_unit(unit).put("paths", Written::texts(paths)).done())
+        Action::RestoreConfiguration { unit, paths, validator } => {
+            let copy = of_unit(unit).put("paths", Written::texts(paths));
+            let copy = match validator {
+                Some(validator) => copy.put("validator", command(validator)),
+                None => copy,
+            };
+            fields.put("restore_configuration", copy.done())
         }
         Action::FreePort { unit, port } => {
             fields.put("free_port", of_unit(unit).put("port", Written::plain(port)).done())

@@ -249,7 +249,12 @@ static CONFIGURATION_COPY: Shape = Shape {
     keys: &[
         key("unit", Kind::Text, "The unit that it belongs to").example("nginx.service"),
         key("paths", Kind::Texts, "Files and directories, absolute").example("[/etc/nginx]"),
-        key("validator", COMMAND_LINE, "Who says whether it is valid, for `save_configuration`").example("[nginx, -t]"),
+        key(
+            "validator",
+            COMMAND_LINE,
+            "Who says whether it is valid; without one, what is put back stays whatever it is",
+        )
+        .example("[nginx, -t]"),
     ],
 };
 

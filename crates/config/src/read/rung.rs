@@ -195,15 +195,11 @@ fn copy(findings: &mut Findings<'_>, node: &Node, name: &str, key: &str) -> Opti
     let is_save = name == "save_configuration";
     let keys: &[&str] = if is_save { &["unit", "paths", "validator"] } else { &["unit", "paths"] };
     needs(findings, node, key, keys)?;
-    if !is_save && node.has("validator") {
-        let help = "make a step `validate` of it".to_owned();
-        findings.error(place_of(node, "validator"), key, "a restore validates nothing", help);
-    }
     let paths = environment::paths(findings, node, "paths", key);
     let unit = unit(findings, node.get("unit")?, &joined(key, "unit"))?;
     match is_save {
         true => Some(Action::SaveConfiguration { unit, paths, validator: node.command_at("validator")? }),
-        false => Some(Action::RestoreConfiguration { unit, paths }),
+        false => Some(Action::RestoreConfiguration { unit, paths, validator: node.command_at("validator") }),
     }
 }
 

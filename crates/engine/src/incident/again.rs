@@ -239,9 +239,10 @@ fn by_last_failure(incident: &Incident, remediation: &Remediation) -> Option<Obs
     }
     let rung = remediation.runbook.rungs.iter().find(|of_ladder| of_ladder.id == *rung)?;
     rung.steps.iter().find_map(|step| match step {
-        Step::Act { action: Action::Validate { command }, .. } => {
-            Some(Obstacle::Validator { command: command.clone() })
-        }
+        Step::Act {
+            action: Action::Validate { command } | Action::RestoreConfiguration { validator: Some(command), .. },
+            ..
+        } => Some(Obstacle::Validator { command: command.clone() }),
         Step::Act { action: Action::FreePort { port, .. }, .. } => Some(Obstacle::Port { port: *port }),
         Step::Act { .. } | Step::Wait(_) => None,
     })

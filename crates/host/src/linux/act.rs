@@ -3,6 +3,7 @@
 mod configuration;
 mod environment;
 mod port;
+mod restoration;
 
 use std::time::Duration;
 
@@ -40,10 +41,8 @@ pub async fn perform(host: &LinuxHost, run: &ActionRun) -> ActionOutcome {
             }
             invalid => invalid,
         },
-        Action::RestoreConfiguration { unit, paths } => {
-            let trusted = host.trusted_for(unit).await;
-            let (state_dir, unit, paths) = (inner.options.state_dir.clone(), unit.clone(), paths.clone());
-            aside(run, move || configuration::restore(&state_dir, &unit, &paths, &trusted)).await
+        Action::RestoreConfiguration { unit, paths, validator } => {
+            restoration::restore(host, unit, paths, validator.as_ref(), run).await
         }
         Action::FreePort { unit, port } => match host.is_up(unit).await {
             // A running unit holds its own port rightly, and what it must do about it is a restart's work.
@@ -128,7 +127,9 @@ pub(super) async fn plan(host: &LinuxHost, action: &Action) -> Vec<Text> {
     let action = action.clone();
     let planned = aside::run(work, PLAN_TIME, move || match &action {
         Action::EnsureEnvironment { entries } => environment::plan(entries),
-        Action::RestoreConfiguration { unit, paths } => configuration::plan_restore(&state_dir, unit, paths, &trusted),
+        Action::RestoreConfiguration { unit, paths, .. } => {
+            configuration::plan_restore(&state_dir, unit, paths, &trusted)
+        }
         Action::SaveConfiguration { unit, paths, .. } => configuration::plan_save(&state_dir, unit, paths, &trusted),
         Action::Drill { kind: DrillKind::Configuration, paths, .. } => {
             let refused = drill::file_to_break(paths).and_then(|file| drill::may_break(&file, &trusted).err());

@@ -21,7 +21,7 @@ fn save(bench: &Bench, name: &str) -> Action {
 }
 
 fn restore(bench: &Bench, name: &str) -> Action {
-    Action::RestoreConfiguration { unit: unit(), paths: vec![bench.text(name)] }
+    Action::RestoreConfiguration { unit: unit(), paths: vec![bench.text(name)], validator: None }
 }
 
 #[test]

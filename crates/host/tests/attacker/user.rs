@@ -17,7 +17,7 @@ fn configuration(bench: &Bench, name: &str) -> (Action, Action) {
     let unit = UnitName::new("app.service").expect("valid");
     let (paths, validator) = (vec![bench.text(name)], CommandLine::new(["true"]));
     let save = Action::SaveConfiguration { unit: unit.clone(), paths: paths.clone(), validator };
-    (save, Action::RestoreConfiguration { unit, paths })
+    (save, Action::RestoreConfiguration { unit, paths, validator: None })
 }
 
 #[test]

@@ -77,9 +77,8 @@ fn of_action(action: &Action) -> Vec<&CommandLine> {
         Action::Certificate(action) => of_certificate(action),
         Action::Disk(DiskAction::Clean { what: Cleaning::Grow { command }, .. }) => Vec::from([command]),
         Action::Memory(MemoryAction::Release { how: Release::Command(command), .. }) => Vec::from([command]),
-        Action::Disk(_) | Action::Memory(_) | Action::RestoreConfiguration { .. } | Action::FreePort { .. } => {
-            Vec::new()
-        }
+        Action::RestoreConfiguration { validator, .. } => validator.iter().collect(),
+        Action::Disk(_) | Action::Memory(_) | Action::FreePort { .. } => Vec::new(),
         Action::EnsureEnvironment { .. } | Action::ResetFailed { .. } | Action::StartUnit { .. } => Vec::new(),
         Action::RestartUnit { .. } | Action::ReloadUnit { .. } | Action::StopUnit { .. } => Vec::new(),
         Action::KillUnit { .. } | Action::Drill { .. } => Vec::new(),

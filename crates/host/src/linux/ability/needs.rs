@@ -89,7 +89,8 @@ impl Collected {
                 self.command(who, validator, true);
                 paths.iter().for_each(|path| self.add(who, Ability::Read(path.clone())));
             }
-            Action::RestoreConfiguration { paths, .. } => {
+            Action::RestoreConfiguration { paths, validator, .. } => {
+                validator.iter().for_each(|validator| self.command(who, validator, true));
                 paths.iter().for_each(|path| self.add(who, Ability::Write(path.clone())));
             }
             Action::FreePort { .. } => self.add(who, Ability::SeeProcesses),

@@ -31,6 +31,16 @@ struct Change {
     now: Option<(Vec<u8>, Ownership)>,
 }
 
+/// What was put back, and what it takes to take that back.
+pub(super) struct Replaced {
+    path: PathBuf,
+    was: Option<(Vec<u8>, Ownership)>,
+    /// What was put there.
+    by: Vec<u8>,
+    /// What was beside it, where the broken file is kept; nothing when nothing was kept there.
+    beside: Option<Option<(Vec<u8>, Ownership)>>,
+}
+
 fn store(state_dir: &Path, unit: &UnitName) -> Result<PathBuf, Refused> {
     owned_path::is_ours(state_dir)?;
     Ok(state_dir.join("configurations").join(unit.as_str()))
@@ -80,32 +90,59 @@ fn private(path: &Path) -> std::io::Result<()> {
     fs::set_permissions(path, fs::Permissions::from_mode(0o700))
 }
 
-/// Puts the kept copies back; what they replace is kept beside them as `.ansai-broken`.
-pub(super) fn restore(state_dir: &Path, unit: &UnitName, paths: &[String], trusted: &Trusted) -> ActionOutcome {
+/// Puts the kept copies back; what they replace is kept beside them as `.ansai-broken`. When one cannot be, none is.
+pub(super) fn restore(
+    state_dir: &Path,
+    unit: &UnitName,
+    paths: &[String],
+    trusted: &Trusted,
+) -> (ActionOutcome, Vec<Replaced>) {
     let changes = match changes(state_dir, unit, paths, trusted) {
         Ok(Some(changes)) => changes,
-        Ok(None) => return ActionOutcome::Refused { why: nothing_kept(unit) },
-        Err(why) => return ActionOutcome::Refused { why: why.into() },
+        Ok(None) => return (ActionOutcome::Refused { why: nothing_kept(unit) }, Vec::new()),
+        Err(why) => return (ActionOutcome::Refused { why: why.into() }, Vec::new()),
     };
     let mut restored = Vec::new();
+    let mut replaced = Vec::new();
     for change in changes {
-        let target = change.kept.path.display().to_string();
-        if let Err(why) = put_back(change, trusted) {
-            if restored.is_empty() && why.is_by_rule() {
-                return ActionOutcome::Refused { why: why.into() };
-            }
-            let before = if restored.is_empty() {
-                String::new()
-            } else {
-                format!(" (put back before: {})", restored.join(", "))
+        restored.push(change.kept.path.display().to_string());
+        if let Err(why) = put_back(change, trusted, &mut replaced) {
+            let back = match take_back(replaced, trusted) {
+                Ok(_) => String::new(),
+                Err(error) => format!("; AND WHAT WAS THERE COULD NOT BE PUT BACK: {error}"),
             };
-            return ActionOutcome::Failed { why: Text::new(format!("{why}{before}")) };
+            return (ActionOutcome::Failed { why: Text::new(format!("{why}{back}")) }, Vec::new());
         }
-        restored.push(target);
     }
-    match restored.is_empty() {
+    let outcome = match restored.is_empty() {
         true => ActionOutcome::NotNeeded { why: "the configuration is the last known good one".into() },
         false => ActionOutcome::Succeeded { note: Text::new(format!("put back: {}", restored.join(", "))) },
+    };
+    (outcome, replaced)
+}
+
+/// Undoes [`restore`]: each file is as it was, and nothing is left beside it. What somebody has changed since is left alone;
+/// says which files these are.
+pub(super) fn take_back(replaced: Vec<Replaced>, trusted: &Trusted) -> Result<Vec<String>, Refused> {
+    let mut left = Vec::new();
+    for one in replaced.into_iter().rev() {
+        if found(&one.path, trusted)?.is_none_or(|(bytes, _)| bytes != one.by) {
+            left.push(one.path.display().to_string());
+            continue;
+        }
+        put(&one.path, one.was, trusted)?;
+        if let Some(beside) = one.beside {
+            put(&broken(&one.path), beside, trusted)?;
+        }
+    }
+    Ok(left)
+}
+
+fn put(path: &Path, what: Option<(Vec<u8>, Ownership)>, trusted: &Trusted) -> Result<(), Refused> {
+    let (folder, name) = Folder::above(path, trusted)?;
+    match what {
+        Some((bytes, ownership)) => Fresh::file(folder, &name, &bytes, ownership)?.commit(),
+        None => folder.remove(&name),
     }
 }
 
@@ -144,14 +181,7 @@ fn changes(
     for mut file in collect(kept, &Trusted::own())? {
         let Ok(relative) = file.path.strip_prefix(&place) else { continue };
         file.path = Path::new("/").join(relative);
-        let now = match Folder::above(&file.path, trusted) {
-            Ok((folder, name)) => match folder.file(&name)? {
-                Some(found) => Some((found.bytes(BYTES_MAX)?, found.ownership())),
-                None => None,
-            },
-            Err(Refused::Missing { .. }) => None,
-            Err(refused) => return Err(refused),
-        };
+        let now = found(&file.path, trusted)?;
         if now.as_ref().is_none_or(|(bytes, _)| *bytes != file.bytes) {
             changes.push(Change { kept: file, now });
         }
@@ -159,16 +189,45 @@ fn changes(
     Ok(Some(changes))
 }
 
-fn put_back(change: Change, trusted: &Trusted) -> Result<(), Refused> {
-    let Change { kept, now } = change;
-    if let Some((bytes, ownership)) = now {
-        let (folder, name) = Folder::above(&kept.path, trusted)?;
-        let mut broken = name;
-        broken.push(".ansai-broken");
-        Fresh::file(folder, &broken, &bytes, ownership)?.commit()?;
+/// What is at a path, when it is a file.
+fn found(path: &Path, trusted: &Trusted) -> Result<Option<(Vec<u8>, Ownership)>, Refused> {
+    match Folder::above(path, trusted) {
+        Ok((folder, name)) => match folder.file(&name)? {
+            Some(found) => Ok(Some((found.bytes(BYTES_MAX)?, found.ownership()))),
+            None => Ok(None),
+        },
+        Err(Refused::Missing { .. }) => Ok(None),
+        Err(refused) => Err(refused),
     }
-    let (folder, name) = Folder::above_or_make(&kept.path, trusted)?;
-    Fresh::file(folder, &name, &kept.bytes, kept.ownership)?.commit()
+}
+
+/// Notes what is replaced before it is.
+fn put_back(change: Change, trusted: &Trusted, replaced: &mut Vec<Replaced>) -> Result<(), Refused> {
+    let Change { kept, now } = change;
+    let path = kept.path;
+    let mut one = Replaced { path: path.clone(), was: now, by: kept.bytes, beside: None };
+    if let Some((bytes, ownership)) = &one.was {
+        let before = found(&broken(&path), trusted)?;
+        let (folder, name) = Folder::above(&broken(&path), trusted)?;
+        Fresh::file(folder, &name, bytes, *ownership)?.commit()?;
+        one.beside = Some(before);
+    }
+    let (folder, name) = Folder::above_or_make(&path, trusted)?;
+    let fresh = Fresh::file(folder, &name, &one.by, kept.ownership);
+    let placed = fresh.and_then(Fresh::commit);
+    match (&placed, one.beside) {
+        (Err(_), Some(before)) => put(&broken(&path), before, trusted)?,
+        (Err(_), None) => {}
+        (Ok(()), beside) => replaced.push(Replaced { beside, ..one }),
+    }
+    placed
+}
+
+/// Where the broken file is kept.
+fn broken(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".ansai-broken");
+    PathBuf::from(name)
 }
 
 fn below(place: &Path, file: &Path) -> PathBuf {
@@ -247,15 +306,55 @@ mod tests {
         let unit = UnitName::new("app.service").expect("valid");
         let state = folder.path().join("state");
         let trusted = Trusted::own();
-        assert!(matches!(restore(&state, &unit, &paths, &trusted), ActionOutcome::Refused { .. }));
+        assert!(matches!(restore(&state, &unit, &paths, &trusted).0, ActionOutcome::Refused { .. }));
         fs::write(&file, "good").expect("written");
         assert!(matches!(save(&state, &unit, &paths, &trusted), ActionOutcome::Succeeded { .. }));
         fs::write(&file, "broken").expect("written");
         let planned = plan_restore(&state, &unit, &paths, &trusted);
         assert_eq!(planned[0].as_str(), format!("put {} back, keeping what is there", file.display()));
-        assert!(matches!(restore(&state, &unit, &paths, &trusted), ActionOutcome::Succeeded { .. }));
+        assert!(matches!(restore(&state, &unit, &paths, &trusted).0, ActionOutcome::Succeeded { .. }));
         assert_eq!(fs::read_to_string(&file).expect("there"), "good");
         assert_eq!(fs::read_to_string(folder.path().join("app.conf.ansai-broken")).expect("there"), "broken");
-        assert!(matches!(restore(&state, &unit, &paths, &trusted), ActionOutcome::NotNeeded { .. }));
+        assert!(matches!(restore(&state, &unit, &paths, &trusted).0, ActionOutcome::NotNeeded { .. }));
+    }
+    #[test]
+    fn w11_what_was_put_back_in_vain_is_taken_back_exactly() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        let paths = [folder.path().join("conf").to_str().expect("text").to_owned()];
+        let unit = UnitName::new("app.service").expect("valid");
+        let (state, trusted) = (at("state"), Trusted::own());
+        fs::create_dir(at("conf")).expect("made");
+        for name in ["conf/a", "conf/b", "conf/gone"] {
+            fs::write(at(name), "good").expect("written");
+        }
+        assert!(matches!(save(&state, &unit, &paths, &trusted), ActionOutcome::Succeeded { .. }));
+        fs::write(at("conf/a"), "newer").expect("written");
+        fs::set_permissions(at("conf/a"), fs::Permissions::from_mode(0o640)).expect("set");
+        fs::write(at("conf/b"), "newer").expect("written");
+        fs::write(at("conf/b.ansai-broken"), "of another day").expect("written");
+        fs::remove_file(at("conf/gone")).expect("removed");
+        let (outcome, replaced) = restore(&state, &unit, &paths, &trusted);
+        assert!(matches!(outcome, ActionOutcome::Succeeded { .. }), "{outcome:?}");
+        assert_eq!(fs::read_to_string(at("conf/gone")).expect("there"), "good");
+        assert_eq!(take_back(replaced, &trusted).expect("taken back"), Vec::<String>::new());
+        let names = |folder: &str| {
+            let mut names: Vec<_> = fs::read_dir(at(folder))
+                .expect("read")
+                .map(|entry| entry.expect("an entry").file_name().into_string().expect("text"))
+                .collect();
+            names.sort();
+            names
+        };
+        assert_eq!(names("conf"), ["a", "b", "b.ansai-broken"]);
+        assert_eq!(fs::read_to_string(at("conf/a")).expect("there"), "newer");
+        assert_eq!(fs::metadata(at("conf/a")).expect("there").permissions().mode() & 0o777, 0o640);
+        assert_eq!(fs::read_to_string(at("conf/b.ansai-broken")).expect("there"), "of another day");
+        // What somebody has changed meanwhile is theirs.
+        let (_, replaced) = restore(&state, &unit, &paths, &trusted);
+        fs::write(at("conf/a"), "mended").expect("written");
+        assert_eq!(take_back(replaced, &trusted).expect("taken back"), [at("conf/a").display().to_string()]);
+        assert_eq!(fs::read_to_string(at("conf/a")).expect("there"), "mended");
     }
 }
