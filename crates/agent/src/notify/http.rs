@@ -98,7 +98,9 @@ impl HyperClient {
         let stream: Box<dyn Stream> = if is_tls {
             let name = ServerName::try_from(host).map_err(|_| "the host is not a valid name".to_owned())?;
             let connector = TlsConnector::from(self.tls()?);
-            Box::new(connector.connect(name, stream).await.map_err(|error| format!("TLS: {error}"))?)
+            Box::new(
+                connector.connect(name, stream).await.map_err(|error| format!("TLS: {}", tls::io_in_words(&error)))?,
+            )
         } else {
             Box::new(stream)
         };

@@ -12,6 +12,7 @@ mod handshake;
 mod history;
 mod http;
 mod kept;
+mod key_kind;
 pub(super) mod pem;
 mod place;
 mod read;
@@ -45,6 +46,7 @@ use super::{
     probe::{self, Context},
 };
 use handshake::HandshakeError;
+use key_kind::KeyKind;
 use read::LoadError;
 
 /// The time by the host's clock.
@@ -107,9 +109,18 @@ fn is_due(chain: &[CertificateDer<'static>], expect: &Expectation, now: WallTime
     seen.is_ok_and(|seen| judge("", expect, &seen, now).health() == Health::Failing)
 }
 
+/// The kind of key of the certificate that a server should show, when that is known: it may show others to others.
+async fn kind_of_file(root: &Path, probe: &ServedProbe, timeout: Duration) -> Option<KeyKind> {
+    let (root, file) = (root.to_owned(), probe.same_as.clone()?);
+    let work = Work::new(Kind::Look, probe.endpoint.to_string()).on_what_it_names(probe);
+    let reads = move || read::certificates(&root, &file).ok().and_then(|chain| KeyKind::of(&chain));
+    aside::run(work, timeout, reads).await.ok().flatten()
+}
+
 async fn observe_served(root: &Path, probe: &ServedProbe, timeout: Duration) -> Observation {
     let endpoint = &probe.endpoint;
-    let chain = match handshake::shake(endpoint, timeout).await {
+    let wanted = kind_of_file(root, probe, timeout).await;
+    let chain = match handshake::shake_for(endpoint, wanted, timeout).await {
         Ok(chain) => chain,
         // A server that is down is its service's incident: no renewal would bring it back.
         Err(error @ (HandshakeError::Connect(_) | HandshakeError::TimedOut(_))) => {

@@ -5,10 +5,19 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::{CryptoProvider, aws_lc_rs::default_provider},
+    pki_types::CertificateDer,
+};
 use rustls_native_certs::ErrorKind;
 
 use super::{certificate::pem, probe::is_of_this_host};
+
+mod words;
+
+pub use words::io_in_words;
+pub(super) use words::{certificate_in_words, in_words};
 
 /// Most bytes and certificates of a file of authorities that are read: those of a whole system are a tenth of it.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -114,13 +123,14 @@ pub fn verifying(ca_file: Option<&str>) -> Result<Arc<ClientConfig>, TlsError> {
 /// # Errors
 /// When the library refuses.
 pub fn trusting(roots: impl Into<Arc<RootCertStore>>) -> Result<Arc<ClientConfig>, TlsError> {
-    Ok(Arc::new(builder()?.with_root_certificates(roots).with_no_client_auth()))
+    Ok(Arc::new(builder(default_provider())?.with_root_certificates(roots).with_no_client_auth()))
 }
 
-/// What every connection of ansai begins with: one provider of cryptography, and the safe protocol versions.
-pub(super) fn builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()
+/// What every connection of ansai begins with: the safe protocol versions.
+pub(super) fn builder(
+    provider: CryptoProvider,
+) -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, rustls::Error> {
+    ClientConfig::builder_with_provider(Arc::new(provider)).with_safe_default_protocol_versions()
 }
 
 /// Settings that accept any certificate, for probes whose operator said so: nothing is sent that is secret.
@@ -128,7 +138,10 @@ pub(super) fn builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::Wa
 /// # Errors
 /// When the library refuses.
 pub fn trusting_anything() -> Result<Arc<ClientConfig>, TlsError> {
-    let config = builder()?.dangerous().with_custom_certificate_verifier(Arc::new(Anything)).with_no_client_auth();
+    let config = builder(default_provider())?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anything))
+        .with_no_client_auth();
     Ok(Arc::new(config))
 }
 
@@ -166,7 +179,7 @@ impl rustls::client::danger::ServerCertVerifier for Anything {
     }
 
     fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
+        default_provider().signature_verification_algorithms.supported_schemes()
     }
 }
 

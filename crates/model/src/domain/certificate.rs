@@ -12,7 +12,9 @@ pub use action::{
     Replacement, Revocation, Solver,
 };
 pub use endpoint::{Endpoint, EndpointError, EndpointProtocol};
-pub use judge::{Aspect, CertificateSeen, ChainState, Expectation, KeyMatch, Sameness, Strength, covers, judge};
+pub use judge::{
+    Aspect, CertificateSeen, ChainState, Expectation, KeyMatch, NearerEnd, Sameness, Strength, covers, judge,
+};
 
 use alloc::{format, string::String, vec::Vec};
 use core::time::Duration;

@@ -16,7 +16,7 @@ use ansai_model::{
 };
 use futures_util::{StreamExt, stream};
 
-use super::{handshake, read, seen, wall_now};
+use super::{handshake, key_kind::KeyKind, read, seen, wall_now};
 use crate::linux::port_owner;
 
 /// Where certificates of services are kept by custom.
@@ -174,23 +174,22 @@ fn reached(listening: BTreeSet<SocketAddr>) -> Vec<SocketAddr> {
 }
 
 /// The certificates that the host's own listening sockets show. Each socket is asked once without a name, and those that
-/// speak TLS once more for each of `files` that none has shown: a server can show another one to whom asks for its name.
+/// speak TLS once more for each of `files` that none has shown: a server can show another one to whom asks for its name, or
+/// can verify another kind of key.
 /// Each handshake may take `timeout`.
 pub async fn sockets(root: &Path, files: &[CertificateFacts], timeout: Duration) -> Vec<TlsListener> {
     let endpoints = reached(listening(root)).into_iter().map(endpoint);
-    let asked = stream::iter(endpoints).map(|endpoint| shown(endpoint, timeout)).buffered(AT_ONCE);
+    let asked = stream::iter(endpoints).map(|endpoint| shown(endpoint, None, timeout)).buffered(AT_ONCE);
     let mut found: Vec<TlsListener> = asked.filter_map(std::future::ready).collect().await;
-    let named: Vec<Endpoint> = files
+    let unseen = files
         .iter()
         .filter(|file| found.iter().all(|listener| listener.certificate.digest != file.certificate.digest))
-        .filter_map(|file| asked_name(&file.certificate.names))
-        .flat_map(|name| {
-            let tls = found.iter().filter(|listener| listener.endpoint.protocol == EndpointProtocol::Tls);
-            tls.map(move |listener| Endpoint { server_name: Some(name.clone()), ..listener.endpoint.clone() })
-        })
-        .take(HANDSHAKES_MAX)
-        .collect();
-    let asked = stream::iter(named).map(|endpoint| shown(endpoint, timeout)).buffered(AT_ONCE);
+        .flat_map(|file| {
+            let kind = read::certificates(root, &file.path).ok().and_then(|chain| KeyKind::of(&chain));
+            found.iter().map(move |listener| (asked_for(file, &listener.endpoint), kind))
+        });
+    let unseen: Vec<(Endpoint, Option<KeyKind>)> = unseen.take(HANDSHAKES_MAX).collect();
+    let asked = stream::iter(unseen).map(|(endpoint, kind)| shown(endpoint, kind, timeout)).buffered(AT_ONCE);
     let more: Vec<TlsListener> = asked.filter_map(std::future::ready).collect().await;
     for listener in more {
         let is_new = |known: &TlsListener| {
@@ -238,8 +237,14 @@ fn endpoint(socket: SocketAddr) -> Endpoint {
     Endpoint { protocol, host: socket.ip().to_string(), port: socket.port(), server_name: None }
 }
 
-async fn shown(endpoint: Endpoint, timeout: Duration) -> Option<TlsListener> {
-    let chain = handshake::shake(&endpoint, timeout).await.ok()?;
+/// The same server, asked for the name of a certificate where its protocol begins with TLS.
+fn asked_for(file: &CertificateFacts, endpoint: &Endpoint) -> Endpoint {
+    let name = asked_name(&file.certificate.names).filter(|_| endpoint.protocol == EndpointProtocol::Tls);
+    Endpoint { server_name: name, ..endpoint.clone() }
+}
+
+async fn shown(endpoint: Endpoint, kind: Option<KeyKind>, timeout: Duration) -> Option<TlsListener> {
+    let chain = handshake::shake(&endpoint, kind, timeout).await.ok()?;
     Some(TlsListener { endpoint, certificate: seen::identity(&chain, wall_now())?, unit: None })
 }
 

@@ -20,7 +20,7 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 
-use super::dialog;
+use super::{dialog, key_kind::KeyKind};
 use crate::linux::{
     probe::{Why, addresses, to_any},
     tls,
@@ -43,21 +43,39 @@ pub(super) enum HandshakeError {
     Tls(String),
 }
 
-/// The chain that the server shows, its own certificate first; never empty.
+/// The chain that the server shows, its own certificate first; never empty. Asked for a kind of key, it is its certificate of
+/// that kind, or whatever it has when it has none.
 ///
 /// # Errors
 /// When nobody answers, no TLS is offered, or the handshake fails.
-pub(super) async fn shake(
+pub(super) async fn shake_for(
     endpoint: &Endpoint,
+    wanted: Option<KeyKind>,
     timeout: Duration,
 ) -> Result<Vec<CertificateDer<'static>>, HandshakeError> {
-    match tokio::time::timeout(timeout, Box::pin(connect(endpoint, timeout))).await {
+    match shake(endpoint, wanted, timeout).await {
+        Err(HandshakeError::Tls(_)) if wanted.is_some() => shake(endpoint, None, timeout).await,
+        shaken => shaken,
+    }
+}
+
+/// As [`shake_for`], but fails where the server has none of that kind.
+pub(super) async fn shake(
+    endpoint: &Endpoint,
+    wanted: Option<KeyKind>,
+    timeout: Duration,
+) -> Result<Vec<CertificateDer<'static>>, HandshakeError> {
+    match tokio::time::timeout(timeout, Box::pin(connect(endpoint, wanted, timeout))).await {
         Ok(result) => result,
         Err(_) => Err(HandshakeError::TimedOut(timeout)),
     }
 }
 
-async fn connect(endpoint: &Endpoint, timeout: Duration) -> Result<Vec<CertificateDer<'static>>, HandshakeError> {
+async fn connect(
+    endpoint: &Endpoint,
+    wanted: Option<KeyKind>,
+    timeout: Duration,
+) -> Result<Vec<CertificateDer<'static>>, HandshakeError> {
     let host = endpoint.host.as_str();
     let unreached = |(Why::Theirs(why) | Why::Ours(why))| HandshakeError::Connect(why);
     let addresses = addresses(host, endpoint.port, timeout).await.map_err(unreached)?;
@@ -70,8 +88,8 @@ async fn connect(endpoint: &Endpoint, timeout: Duration) -> Result<Vec<Certifica
     }
     let name = endpoint.server_name.as_deref().unwrap_or(host).to_owned();
     let name = ServerName::try_from(name).map_err(|error| HandshakeError::Tls(error.to_string()))?;
-    let witness = Arc::new(Witness::new());
-    let config = tls::builder().map_err(|error| HandshakeError::Tls(error.to_string()))?;
+    let witness = Arc::new(Witness::new(wanted));
+    let config = tls::builder(witness.provider.clone()).map_err(|error| HandshakeError::Tls(error.to_string()))?;
     let mut config: ClientConfig =
         config.dangerous().with_custom_certificate_verifier(Arc::clone(&witness) as _).with_no_client_auth();
     // Each look is a whole handshake, in which the server has to show what it has now.
@@ -84,7 +102,7 @@ async fn connect(endpoint: &Endpoint, timeout: Duration) -> Result<Vec<Certifica
         // A server that asks clients for a certificate of their own has shown and proven its own before it refuses ours;
         // TLS 1.2 refuses with any alert that its library fancies.
         Err(error) if !chain.is_empty() && witness.has_proof() && is_refusal(&error) => Ok(chain),
-        Err(error) => Err(HandshakeError::Tls(error.to_string())),
+        Err(error) => Err(HandshakeError::Tls(tls::io_in_words(&error))),
     }
 }
 
@@ -98,18 +116,20 @@ fn is_refusal(error: &std::io::Error) -> bool {
 #[derive(Debug)]
 struct Witness {
     provider: CryptoProvider,
+    /// The only kind of key that it says it can verify.
+    wanted: Option<KeyKind>,
     chain: Mutex<Vec<CertificateDer<'static>>>,
     /// Whether the server has signed with the key of the certificate that it showed.
     has_proof: AtomicBool,
 }
 
 impl Witness {
-    fn new() -> Self {
-        Self {
-            provider: rustls::crypto::aws_lc_rs::default_provider(),
-            chain: Mutex::new(Vec::new()),
-            has_proof: AtomicBool::new(false),
+    fn new(wanted: Option<KeyKind>) -> Self {
+        let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+        if let Some(kind) = wanted {
+            kind.limits(&mut provider);
         }
+        Self { provider, wanted, chain: Mutex::new(Vec::new()), has_proof: AtomicBool::new(false) }
     }
 
     fn has_proof(&self) -> bool {
@@ -159,6 +179,8 @@ impl ServerCertVerifier for Witness {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        let mut schemes = self.provider.signature_verification_algorithms.supported_schemes();
+        schemes.retain(|scheme| self.wanted.is_none_or(|kind| kind.signs(*scheme)));
+        schemes
     }
 }

@@ -11,7 +11,7 @@ use ansai_model::{
 };
 use rustls::pki_types::CertificateDer;
 
-use super::{deploy, handshake, read, renew};
+use super::{deploy, handshake, key_kind::KeyKind, read, renew};
 use crate::linux::LinuxHost;
 
 /// How long the servers have to show the new one; a quarter of the action's time when that is shorter.
@@ -71,7 +71,7 @@ async fn shown_everywhere(host: &LinuxHost, replacement: &Replacement, within: D
 }
 
 async fn shows(endpoint: &Endpoint, new: &[CertificateDer<'static>]) -> Result<(), String> {
-    match handshake::shake(endpoint, ASKED_FOR).await {
+    match handshake::shake_for(endpoint, KeyKind::of(new), ASKED_FOR).await {
         Ok(chain) if chain.first() == new.first() => Ok(()),
         Ok(_) => Err("still shows another certificate".into()),
         Err(error) => Err(format!("cannot be asked ({error})")),

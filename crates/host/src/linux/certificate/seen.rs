@@ -37,9 +37,10 @@ pub(super) fn seen(
 ) -> Result<CertificateSeen, String> {
     let first = chain.first().ok_or("there is none")?;
     let own = parse(first)?;
+    let followed = chain::follow(chain, &expect.trust, now);
     let chain_state = match &expect.aspect {
         Aspect::EndInSteps(_) => ChainState::NotAsked,
-        Aspect::Everything => chain::follow(chain, &expect.trust, within(&own, now)),
+        Aspect::Everything => followed.state,
     };
     Ok(CertificateSeen {
         subject: Text::new(own.subject().to_string()),
@@ -47,6 +48,7 @@ pub(super) fn seen(
         serial: Text::new(own.raw_serial_as_string()),
         not_before: WallTime(own.validity().not_before.timestamp().saturating_mul(1000)),
         not_after: WallTime(own.validity().not_after.timestamp().saturating_mul(1000)),
+        nearer_end: followed.nearer_end,
         names: names(&own),
         strength: strength(chain),
         chain: chain_state,
@@ -55,15 +57,8 @@ pub(super) fn seen(
     })
 }
 
-fn parse(der: &[u8]) -> Result<X509Certificate<'_>, String> {
+pub(super) fn parse(der: &[u8]) -> Result<X509Certificate<'_>, String> {
     x509_parser::parse_x509_certificate(der).map(|(_, parsed)| parsed).map_err(|error| error.to_string())
-}
-
-/// The nearest second to now at which the certificate itself is valid: that it has ended is said once, not twice.
-fn within(own: &X509Certificate<'_>, now: WallTime) -> u64 {
-    let (first, last) = (own.validity().not_before.timestamp(), own.validity().not_after.timestamp());
-    let seconds = now.0.div_euclid(1000).min(last).max(first);
-    u64::try_from(seconds).unwrap_or(0)
 }
 
 fn names(own: &X509Certificate<'_>) -> Vec<String> {
@@ -134,11 +129,13 @@ pub(super) fn described(der: &CertificateDer<'_>) -> Option<String> {
 pub(super) fn identity(chain: &[CertificateDer<'static>], now: WallTime) -> Option<CertificateIdentity> {
     let first = chain.first()?;
     let own = parse(first).ok()?;
-    let signer = match chain::follow(chain, &Trust::Host, within(&own, now)) {
+    let signer = match chain::follow(chain, &Trust::Host, now).state {
         // It stands for itself also where it was put among the authorities, as Debian does with its example.
         _ if own.subject() == own.issuer() => Signer::Itself,
         ChainState::Trusted => Signer::Trusted,
-        ChainState::NotAsked | ChainState::Unreadable(_) | ChainState::Broken(_) => Signer::Unknown,
+        ChainState::NotAsked | ChainState::Unreadable(_) | ChainState::Broken(_) | ChainState::NotYet => {
+            Signer::Unknown
+        }
     };
     let expires = WallTime(own.validity().not_after.timestamp().saturating_mul(1000));
     Some(CertificateIdentity { names: names(&own), expires, signer, digest: digest(first) })

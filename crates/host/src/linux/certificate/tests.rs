@@ -16,9 +16,11 @@ use tokio::{
 
 use super::*;
 
+mod chains;
 mod changes;
 mod discovered;
 mod forms;
+mod kinds;
 
 const DAY: u64 = 86_400;
 
@@ -321,7 +323,7 @@ async fn a_server_that_wants_a_certificate_of_ours_has_shown_its_own() {
             server_name: Some("api.example.com".into()),
             protocol: EndpointProtocol::Tls,
         };
-        let chain = handshake::shake(&endpoint, Duration::from_secs(10)).await;
+        let chain = handshake::shake(&endpoint, None, Duration::from_secs(10)).await;
         assert!(chain.as_ref().is_ok_and(|chain| !chain.is_empty()), "{version}: {chain:?}");
     }
 }

@@ -121,7 +121,7 @@ async fn encrypted(
     };
     let name = ServerName::try_from(host.to_owned()).map_err(|error| Why::Ours(error.to_string()))?;
     let connecting = TlsConnector::from(config).connect(name, stream).await;
-    connecting.map_err(|error| Why::Theirs(format!("TLS: {error}")))
+    connecting.map_err(|error| Why::Theirs(format!("TLS: {}", tls::io_in_words(&error))))
 }
 
 /// The settings that verify; authorities that cannot be read are ours.

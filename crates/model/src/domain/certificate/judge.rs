@@ -64,7 +64,7 @@ impl Expectation {
     /// How many of the times before its end, at which people are told, have come; nothing when it is not told in steps.
     fn steps_taken(&self, seen: &CertificateSeen, now: WallTime) -> Option<(usize, usize)> {
         let Aspect::EndInSteps(steps) = &self.aspect else { return None };
-        let (left, lifetime) = (seen.not_after.since(now), seen.lifetime());
+        let (left, lifetime) = (seen.ends().since(now), seen.lifetime());
         Some((steps.iter().filter(|before| left <= of_lifetime(**before, lifetime)).count(), steps.len()))
     }
 }
@@ -96,10 +96,21 @@ pub enum ChainState {
     Trusted,
     /// It does not, and why.
     Broken(Text),
+    /// One of its certificates is not valid yet.
+    NotYet,
     /// The authorities could not be read, so it cannot be told.
     Unreadable(Text),
     /// Nobody asked.
     NotAsked,
+}
+
+/// Another certificate of a chain, which ends before the server's own does and is needed until then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NearerEnd {
+    /// Whom it is for.
+    pub subject: Text,
+    /// Valid until then.
+    pub not_after: WallTime,
 }
 
 /// Whether the key belongs to the certificate.
@@ -150,6 +161,8 @@ pub struct CertificateSeen {
     pub not_before: WallTime,
     /// Valid until then.
     pub not_after: WallTime,
+    /// What of its chain ends before.
+    pub nearer_end: Option<NearerEnd>,
     /// DNS names and addresses that it covers.
     pub names: Vec<String>,
     /// Its signatures, those of the chain included, and its key.
@@ -163,6 +176,18 @@ pub struct CertificateSeen {
 }
 
 impl CertificateSeen {
+    /// Until when clients take it: a chain is as near its end as its nearest certificate.
+    fn ends(&self) -> WallTime {
+        self.nearer_end.as_ref().map_or(self.not_after, |nearer| nearer.not_after.min(self.not_after))
+    }
+
+    /// When it ends, in words behind a time, when that is not its own end.
+    fn ends_with(&self, before: &str) -> String {
+        self.nearer_end
+            .as_ref()
+            .map_or(String::new(), |nearer| format!(", {before} {} of its chain ends", nearer.subject))
+    }
+
     fn lifetime(&self) -> Duration {
         self.not_after.since(self.not_before)
     }
@@ -201,9 +226,9 @@ pub fn judge(place: &str, expect: &Expectation, seen: &CertificateSeen, now: Wal
     let is_stale = differs.is_some_and(|(_, is_due)| !is_due);
     // Before its time a certificate is right and the clock is not, or it was put in place too early: another one would end
     // no sooner being too early.
-    let is_early = now < seen.not_before;
+    let is_early = now < seen.not_before || (expect.is_of_everything() && seen.chain == ChainState::NotYet);
     let is_due = !is_stale && !is_early && (differs.is_some() || !of_itself.is_empty());
-    let expires_in = seen.not_after.since(now);
+    let expires_in = seen.ends().since(now);
     let figures = |observation: Observation| {
         let observation = observation
             .with_figure("certificate.expires_in", Value::Duration(expires_in))
@@ -227,12 +252,12 @@ pub fn judge(place: &str, expect: &Expectation, seen: &CertificateSeen, now: Wal
     if let Some(why) = doubt(expect, seen) {
         return figures(Observation::unknown(format!("{place}: {why}")));
     }
-    figures(Observation::healthy(format!("{place} is good for {}", Shown(expires_in))))
+    figures(Observation::healthy(format!("{place} is good for {}{}", Shown(expires_in), seen.ends_with("until"))))
 }
 
 /// What is wrong with its time.
 fn end_problems(expect: &Expectation, seen: &CertificateSeen, now: WallTime) -> Vec<String> {
-    let expires_in = seen.not_after.since(now);
+    let expires_in = seen.ends().since(now);
     if seen.not_after <= now {
         return Vec::from([format!("expired {} ago", Shown(now.since(seen.not_after)))]);
     }
@@ -240,15 +265,23 @@ fn end_problems(expect: &Expectation, seen: &CertificateSeen, now: WallTime) -> 
         let wait = Shown(seen.not_before.since(now));
         return Vec::from([format!("is not valid yet, only in {wait}: is the clock of this host right?")]);
     }
+    if let Some(nearer) = seen.nearer_end.as_ref().filter(|nearer| nearer.not_after <= now) {
+        // A chain that was followed has said so itself.
+        let is_said = expect.is_of_everything() && matches!(seen.chain, ChainState::Broken(_));
+        let ago = Shown(now.since(nearer.not_after));
+        let said = (!is_said).then(|| format!("has a chain of which {} expired {ago} ago", nearer.subject));
+        return said.into_iter().collect();
+    }
+    let with = seen.ends_with("when");
     if let Some((steps, _)) = expect.steps_taken(seen, now) {
-        return if steps > 0 { Vec::from([format!("expires in {}", Shown(expires_in))]) } else { Vec::new() };
+        return if steps > 0 { Vec::from([format!("expires in {}{with}", Shown(expires_in))]) } else { Vec::new() };
     }
     let due_before = expect.due_before(seen.lifetime());
     if expires_in > due_before {
         return Vec::new();
     }
     let (left, due) = (Shown(expires_in), Shown(due_before));
-    Vec::from([format!("expires in {left} (it should be renewed {due} before its end)")])
+    Vec::from([format!("expires in {left}{with} (it should be renewed {due} before its end)")])
 }
 
 /// What is wrong with it whatever the time.
@@ -265,8 +298,12 @@ fn own_problems(expect: &Expectation, seen: &CertificateSeen) -> Vec<String> {
         let names = if seen.names.is_empty() { String::from("no name") } else { seen.names.join(", ") };
         problems.push(format!("does not cover {} (it covers {names})", missing.join(", ")));
     }
-    if let ChainState::Broken(why) = &seen.chain {
-        problems.push(format!("is not trusted: {why}"));
+    match &seen.chain {
+        ChainState::Broken(why) => problems.push(format!("is not trusted: {why}")),
+        ChainState::NotYet => {
+            problems.push("is not trusted yet: its chain is not valid yet: is the clock of this host right?".into());
+        }
+        ChainState::Trusted | ChainState::Unreadable(_) | ChainState::NotAsked => {}
     }
     if let Strength::Weak(what) = &seen.strength {
         problems.push(format!("is weak: {what}"));

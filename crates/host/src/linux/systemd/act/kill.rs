@@ -123,10 +123,11 @@ fn counted(count: usize, what: &str) -> String {
 
 /// As `3 processes (812 worker, 815 worker, 816 writer)`.
 fn named(pids: &[u32]) -> String {
-    let shown = pids.iter().take(NAMED_MAX).map(|pid| match ansai_files::head_text(comm(*pid).as_ref(), COMM_BYTES_MAX) {
-        Ok(name) => format!("{pid} {}", name.trim()),
-        Err(_) => pid.to_string(),
-    });
+    let shown =
+        pids.iter().take(NAMED_MAX).map(|pid| match ansai_files::head_text(comm(*pid).as_ref(), COMM_BYTES_MAX) {
+            Ok(name) => format!("{pid} {}", name.trim()),
+            Err(_) => pid.to_string(),
+        });
     let mut shown: Vec<String> = shown.collect();
     if pids.len() > NAMED_MAX {
         shown.push(format!("and {} more", pids.len() - NAMED_MAX));

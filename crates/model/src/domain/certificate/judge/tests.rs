@@ -14,6 +14,7 @@ fn seen(lifetime_days: i64) -> CertificateSeen {
         serial: "01".into(),
         not_before: WallTime(0),
         not_after: WallTime(lifetime_days * DAY),
+        nearer_end: None,
         names: vec!["api.example.com".into(), "*.web.example.com".into(), "127.0.0.1".into()],
         strength: Strength::Strong,
         chain: ChainState::Trusted,
@@ -56,6 +57,29 @@ fn its_end_is_judged_by_the_days_that_are_left() {
     check(&expect(), &year, 367, Health::Failing, "expired 2d ago");
     let early = check(&expect(), &year, -1, Health::Failing, "is the clock of this host right?");
     assert_eq!(figure(&early, "certificate.is_due"), Some(Value::Bool(false)), "w18: no renewal sets a clock");
+}
+
+#[test]
+fn w13_a_chain_is_as_near_its_end_as_its_nearest_certificate() {
+    let nearer_end = |day| Some(NearerEnd { subject: "CN=Between".into(), not_after: WallTime(day * DAY) });
+    let year = CertificateSeen { nearer_end: nearer_end(100), ..seen(365) };
+    check(&expect(), &year, 60, Health::Healthy, "good for 40d, until CN=Between of its chain ends");
+    let near = check(&expect(), &year, 95, Health::Failing, "expires in 5d, when CN=Between of its chain ends (it");
+    assert_eq!(figure(&near, "certificate.is_due"), Some(Value::Bool(true)));
+    assert_eq!(figure(&near, "certificate.expires_in"), Some(Value::Duration(Duration::from_secs(5 * 86_400))));
+    check(&told(&[14, 7, 3, 1]), &year, 85, Health::Healthy, "good for 15d");
+    let words = "expires in 5d, when CN=Between of its chain ends";
+    assert_eq!(check(&told(&[14, 7, 3, 1]), &year, 95, Health::Failing, words).step(), 2.0);
+    // Once it has ended, a chain that was followed says so; where nobody follows it, its end does.
+    let ended = CertificateSeen { chain: ChainState::NotAsked, ..year.clone() };
+    check(&expect(), &ended, 101, Health::Failing, "has a chain of which CN=Between expired 1d ago");
+    check(&told(&[3, 1]), &year, 101, Health::Failing, "has a chain of which CN=Between expired 1d ago");
+    let broken = CertificateSeen { chain: ChainState::Broken("CN=Between expired".into()), ..year };
+    let judged = check(&expect(), &broken, 101, Health::Failing, "is not trusted: CN=Between expired");
+    assert!(!judged.summary().as_str().contains("has a chain"), "said once: {}", judged.summary());
+    let early = CertificateSeen { chain: ChainState::NotYet, ..seen(365) };
+    let early = check(&expect(), &early, 1, Health::Failing, "is the clock of this host right?");
+    assert_eq!(figure(&early, "certificate.is_due"), Some(Value::Bool(false)), "no renewal sets a clock");
 }
 
 #[test]
