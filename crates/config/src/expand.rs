@@ -145,6 +145,7 @@ fn policy(policy: &Policy) -> Written {
         .time("stable_for", policy.stable_for)
         .time("approval_expires", policy.approval_expires)
         .time("dependency_wait", policy.dependency_wait)
+        .maybe("tell_unknown_after", policy.tell_unknown_after.map(time))
         .maybe("quiet", policy.quiet.map(quiet))
         .put("retry", Written::Text(policy.retry.as_str().into()))
         .put("loud_after", Written::plain(policy.loud_after))

@@ -6,12 +6,19 @@ use core::time::Duration;
 
 use ansai_model::{
     check::Check,
-    domain::service::{Intent, LoadState, UnitSnapshot},
+    domain::service::{ActiveState, Intent, LoadState, UnitSnapshot},
     observation::{Details, Health, Observation},
     probe::Probe,
     text::Text,
-    time::{MonoTime, Now, Shown},
+    time::{MonoTime, Now, Shown, WallTime},
 };
+
+mod restless;
+
+use restless::Restless;
+
+/// Longest that a unit counts as down since before anybody looked: a clock that was set would say anything.
+const DOWN_BEFORE_MAX: Duration = Duration::from_secs(86_400);
 
 /// What an observation changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +46,10 @@ pub struct CheckState {
     pub failing_since: Option<Now>,
     /// When the hard state last changed.
     pub hard_since: Option<Now>,
+    /// The last look that found it well.
+    pub well_at: Option<MonoTime>,
+    /// The first of the last looks in a row that could not tell how it is.
+    pub unknown_since: Option<Now>,
     /// What was last seen, and when.
     pub last: Option<(Now, Observation)>,
     /// When the look that gave `last` was begun.
@@ -56,6 +67,8 @@ pub struct CheckState {
     /// Restarts that systemd did by itself, for loops.
     restarts: VecDeque<MonoTime>,
     last_restarts: Option<u32>,
+    /// The same over a longer time, for slow loops.
+    pub(crate) restless: Restless,
     /// Whether the state changes too often.
     pub is_flapping: bool,
     /// Which of its target's rules cover it, a bit each; set only where several rules divide a target.
@@ -75,6 +88,8 @@ impl CheckState {
             successes: 0,
             failing_since: None,
             hard_since: None,
+            well_at: None,
+            unknown_since: None,
             last: None,
             looked_at: None,
             in_flight: None,
@@ -84,6 +99,7 @@ impl CheckState {
             changes: VecDeque::new(),
             restarts: VecDeque::new(),
             last_restarts: None,
+            restless: Restless::default(),
             is_flapping: false,
             rules: 0,
         }
@@ -108,9 +124,16 @@ impl CheckState {
         let change = match observation.health() {
             Health::Unknown => Change::None,
             Health::Healthy => self.absorb_healthy(now),
-            Health::Failing => self.absorb_failing(now),
+            Health::Failing => self.absorb_failing(now, &observation),
         };
+        if observation.health() == Health::Healthy {
+            self.well_at = Some(now.mono);
+        }
         self.last = Some((now, observation));
+        match self.doubt() {
+            Some(_) => self.unknown_since = self.unknown_since.or(Some(now)),
+            None => self.unknown_since = None,
+        }
         if change != Change::None {
             push(&mut self.changes, now.mono);
         }
@@ -133,16 +156,49 @@ impl CheckState {
         }
     }
 
-    fn absorb_failing(&mut self, now: Now) -> Change {
+    fn absorb_failing(&mut self, now: Now, observation: &Observation) -> Change {
         self.successes = 0;
         self.failures = self.failures.saturating_add(1);
-        self.failing_since.get_or_insert(now);
+        if self.failing_since.is_none() {
+            self.failing_since = Some(self.went(now, observation).unwrap_or(now));
+        }
         match self.hard {
             Health::Failing => Change::None,
             Health::Healthy | Health::Unknown if self.failures >= self.check.fail_after => {
                 self.become_hard(now, Health::Failing, Change::Failed)
             }
             Health::Healthy | Health::Unknown => Change::None,
+        }
+    }
+
+    /// Since when an observed unit has been down, by systemd's own stamps: not before it was last found well.
+    pub(crate) fn went(&self, now: Now, observation: &Observation) -> Option<Now> {
+        let unit = observation.unit()?;
+        if matches!(unit.active, ActiveState::Active | ActiveState::Reloading) {
+            return None;
+        }
+        // Of what was down before the agent looked only the present state is known to be part of this failure.
+        let stamp = if self.well_at.is_some() { unit.left_active.or(unit.since) } else { unit.since };
+        let ago = now.wall.since(stamp?);
+        let earliest = self.well_at.unwrap_or(now.mono.minus(DOWN_BEFORE_MAX));
+        let mono = now.mono.minus(ago).max(earliest);
+        let ago = i64::try_from(now.mono.since(mono).as_millis()).unwrap_or(0);
+        Some(Now { mono, wall: WallTime(now.wall.0.saturating_sub(ago)) })
+    }
+
+    /// Why nobody can say how it is, when nobody can and nobody wants it down.
+    #[must_use]
+    pub fn doubt(&self) -> Option<Text> {
+        let (_, seen) = self.last.as_ref()?;
+        match (seen.health(), seen.unit()) {
+            (Health::Unknown, Some(unit)) if is_wanted_down(unit) => None,
+            // What does not run has no memory: its unit's own check says the rest.
+            (Health::Unknown, _) if matches!(self.check.probe, Probe::Memory(_)) => None,
+            (Health::Unknown, _) => Some(seen.summary().clone()),
+            (Health::Healthy, Some(unit)) if unit.active == ActiveState::Reloading => {
+                Some(Text::new(format!("reloading ({})", unit.sub)))
+            }
+            (Health::Healthy | Health::Failing, _) => None,
         }
     }
 
@@ -166,12 +222,14 @@ impl CheckState {
         self.successes = 0;
         self.failing_since = None;
         self.restarts.clear();
+        self.restless = Restless::default();
     }
 
     /// Forgets restarts by systemd: an action of ours starts the count anew.
     pub fn forget_restarts(&mut self) {
         self.restarts.clear();
         self.last_restarts = None;
+        self.restless = Restless::default();
     }
 
     /// Whether the hard state changes more often than its limit: set above it, cleared at half of it (hysteresis).
@@ -199,6 +257,7 @@ impl CheckState {
             None => 0,
         };
         self.last_restarts = Some(unit.restarts);
+        self.restless.saw(now, unit, new > 0);
         for _ in 0..new {
             push(&mut self.restarts, now);
         }

@@ -183,6 +183,8 @@ impl HostEngine {
             Governed::Never => (incident.rule.clone(), None),
         };
         let decision = match (self.state.remediations.get(&id), self.policy_of(id)) {
+            // Nothing is proposed about what is told only, so no gate is asked.
+            _ if incident.kind.is_told_only() => None,
             (None, Some(policy)) => {
                 let autonomy = rule.and_then(|rule| self.bundle.parts().rules.get(&rule)).map(|rule| rule.autonomy);
                 let proposal = Proposal {

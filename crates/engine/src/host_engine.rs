@@ -257,6 +257,7 @@ impl HostEngine {
             self.targets.entry(target).or_default().open.insert(id);
             if let Some(state) = self.check_index.get(&check).and_then(|slot| self.checks.get_mut(*slot))
                 && state.hard == Health::Unknown
+                && !self.state.incidents.get(&id).is_some_and(|incident| incident.kind.is_told_only())
             {
                 state.resume_failing(since);
             }
@@ -377,6 +378,7 @@ impl HostEngine {
 
     /// What follows from a check's new state. The quick way out is the everyday one: nothing changed, nothing is open.
     fn follow_up(&mut self, now: Now, slot: usize, change: Change) {
+        self.follow_doubt(now, slot);
         let check = &self.checks[slot];
         let target = check.check.target.clone();
         let is_wanted_down = check.wanted_down();
@@ -450,6 +452,10 @@ impl HostEngine {
         let Some(check) = self.checks.get_mut(slot) else { return };
         if check.in_flight.is_none() {
             self.look(now, slot);
+            return;
+        }
+        // Woken for another reason while a look is under way that still has its time.
+        if now.mono < check.due {
             return;
         }
         // The look never answered, although the shell has its own time-out: it is unknown, and looked at again.

@@ -7,9 +7,9 @@ use ansai_model::{
     action::Disruption,
     decision::{Choice, Decision, Gate},
     id::{IncidentId, RuleId, TargetId},
-    incident::{Incident, Phase, Resolution, StepKind},
+    incident::{Incident, IncidentKind, Phase, Resolution, StepKind},
     notify::NoticeKind,
-    observation::Health,
+    observation::{Health, Observation},
     policy::Policy,
     rule::{Autonomy, Rule, Severity},
     text::Text,
@@ -27,6 +27,7 @@ use crate::{
 mod again;
 mod ending;
 mod symptom;
+mod told_only;
 
 pub(crate) use again::Watch;
 
@@ -49,14 +50,44 @@ impl HostEngine {
     /// Opens an incident for a hard failing check, unless one is open.
     pub(crate) fn open_incident(&mut self, now: Now, slot: usize) {
         let check = &self.checks[slot];
-        let (id, target) = (check.check.id.clone(), check.check.target.clone());
+        let target = check.check.target.clone();
         let Some((_, observation)) = check.last.clone() else { return };
         let failing_since = check.failing_since.unwrap_or(now);
-        // One failure of a target is one incident: its other checks are covered by it, and asked when it is verified.
-        let is_covered = self.open_on(&target, &id).is_some();
-        let is_full = self.state.incidents.len() >= INCIDENTS_MAX;
-        if is_covered || is_full || observation.health() != Health::Failing {
+        if observation.health() != Health::Failing {
             return;
+        }
+        let Some(number) = self.begin_incident(now, slot, IncidentKind::Failure, observation, failing_since) else {
+            return;
+        };
+        self.count_repeat(now, number);
+        self.join_storm(now, number);
+        self.begin_evidence(number);
+        self.give_way(now, &target, number);
+        self.link_to_cause(now, number);
+        let Some(target) = self.bundle.parts().targets.get(&target) else { return };
+        let (needs, causes) = (target.needs.clone(), target.waits_for.clone());
+        for need in needs {
+            self.look_at_target(now, &need);
+        }
+        for slot in causes.iter().filter_map(|check| self.check_index.get(check).copied()).collect::<Vec<_>>() {
+            self.look(now, slot);
+        }
+    }
+
+    /// Makes an incident of a check, unless one covers it or there are too many.
+    fn begin_incident(
+        &mut self,
+        now: Now,
+        slot: usize,
+        kind: IncidentKind,
+        observation: Observation,
+        failing_since: Now,
+    ) -> Option<IncidentId> {
+        let check = &self.checks[slot].check;
+        let (id, target) = (check.id.clone(), check.target.clone());
+        // One failure of a target is one incident: its other checks are covered by it, and asked when it is verified.
+        if self.open_on(&target, &id).is_some() || self.state.incidents.len() >= INCIDENTS_MAX {
+            return None;
         }
         self.state.incidents_counted += 1;
         let number = IncidentId(self.state.incidents_counted);
@@ -64,6 +95,7 @@ impl HostEngine {
         let drilled = self.state.targets.get(&target).and_then(|memory| memory.drilled);
         let incident = Incident {
             id: number,
+            kind,
             target: target.clone(),
             check: id,
             rule: None,
@@ -84,21 +116,9 @@ impl HostEngine {
             retry: None,
         };
         self.state.incidents.insert(number, incident);
-        self.targets.entry(target.clone()).or_default().open.insert(number);
-        self.count_repeat(now, number);
+        self.targets.entry(target).or_default().open.insert(number);
         self.changed(now);
-        self.join_storm(now, number);
-        self.begin_evidence(number);
-        self.give_way(now, &target, number);
-        self.link_to_cause(now, number);
-        let Some(target) = self.bundle.parts().targets.get(&target) else { return };
-        let (needs, causes) = (target.needs.clone(), target.waits_for.clone());
-        for need in needs {
-            self.look_at_target(now, &need);
-        }
-        for slot in causes.iter().filter_map(|check| self.check_index.get(check).copied()).collect::<Vec<_>>() {
-            self.look(now, slot);
-        }
+        Some(number)
     }
 
     /// Counts that a target fails again soon after it was healed; what has been well for long begins anew.
@@ -137,6 +157,11 @@ impl HostEngine {
             return;
         }
         self.tell_what_waited(now, id);
+        // What is told only goes through no rule, no gate and no ladder.
+        if self.is_told_only(id) {
+            self.follow_told_only(now, id);
+            return;
+        }
         self.take_turns(now, id);
         self.tell_what_is_foreseen(now, id);
     }

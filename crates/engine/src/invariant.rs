@@ -57,6 +57,7 @@ pub(crate) fn before_action(
     one_remediation_a_target(&engine.state)?;
     one_action_a_target(&engine.state, now, target)?;
     if let Behalf::Incident(id) = on {
+        acts_on_failures_only(&engine.state, id)?;
         let begins = engine.state.remediations.get(&id).is_some_and(|r| r.step == 0 && r.stage == Stage::Ready);
         if begins {
             at_once_bounded(engine, now)?;
@@ -76,7 +77,20 @@ pub fn of_state(engine: &HostEngine) -> Result<(), Violation> {
     one_remediation_a_target(&engine.state)?;
     attempts_bounded(&engine.state)?;
     collections_bounded(&engine.state)?;
+    engine.state.remediations.keys().try_for_each(|id| acts_on_failures_only(&engine.state, *id))?;
+    let runs = engine.state.runs.values().filter_map(|run| run.incident);
+    runs.into_iter().try_for_each(|id| acts_on_failures_only(&engine.state, id))?;
     phases_consistent(&engine.state)
+}
+
+/// I6: what is not known to fail is told and never acted on.
+fn acts_on_failures_only(state: &State, id: IncidentId) -> Result<(), Violation> {
+    match state.incidents.get(&id).map(|incident| incident.kind) {
+        Some(kind) if kind.is_told_only() => {
+            violated("acts_on_failures_only", format!("{id} is healed although it is told only ({kind:?})"))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// I5: in hold, in a maintenance window, or without a ledger nothing is begun.

@@ -86,9 +86,14 @@ impl HostEngine {
 
     /// The check that says whether a target runs at all, when it has one.
     fn own_check(&self, target: &TargetId) -> Option<&CheckId> {
+        self.own_slot(target).map(|slot| &self.checks[slot].check.id)
+    }
+
+    /// The place of that check.
+    pub(crate) fn own_slot(&self, target: &TargetId) -> Option<usize> {
         let slots = self.targets.get(target)?.checks.iter();
-        let is_own = |check: &&CheckState| matches!(check.check.probe, Probe::Unit { .. } | Probe::Process { .. });
-        slots.map(|slot| &self.checks[*slot]).find(is_own).map(|check| &check.check.id)
+        let is_own = |probe: &Probe| matches!(probe, Probe::Unit { .. } | Probe::Process { .. });
+        slots.copied().find(|slot| is_own(&self.checks[*slot].check.probe))
     }
 
     /// The checks that say whether a target is there for others: those of its unit or process, or all when it has none.
@@ -122,7 +127,8 @@ impl HostEngine {
             return None;
         }
         let own = self.own_check(target).filter(|own| !self.are_together(target, own, &incident.check))?;
-        let other = self.open_on(target, own)?;
+        // What is told only keeps nothing else from being healed.
+        let other = self.open_on(target, own).filter(|other| !self.is_told_only(*other))?;
         let is_watched = |remediation: &Remediation| matches!(remediation.stage, Stage::Stabilizing { .. });
         (!self.state.remediations.get(&other).is_some_and(is_watched)).then_some(other)
     }

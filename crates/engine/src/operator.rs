@@ -193,7 +193,16 @@ impl HostEngine {
         if !self.targets.contains_key(target) {
             return Self::target_not_found(target);
         }
-        let open = self.targets.get(target).map(|index| index.open.clone()).unwrap_or_default();
+        let mut open = self.targets.get(target).map(|index| index.open.clone()).unwrap_or_default();
+        let told_only = open.iter().copied().find(|id| self.is_told_only(*id));
+        open.retain(|id| !self.is_told_only(*id));
+        if let (Some(id), true) = (told_only, open.is_empty()) {
+            let why = self.state.incidents.get(&id).map_or_else(|| "".into(), |i| i.observation.summary().clone());
+            return refused(
+                format!("{target} is not known to be down, and nothing is done about what is not known: {why}"),
+                format!("`ansai report {id}` says who holds it up; a service is started with systemctl"),
+            );
+        }
         let Some(id) = open.iter().find(|id| !self.state.remediations.contains_key(id)).copied() else {
             return match open.first() {
                 Some(id) => refused(format!("{target} is being healed already ({id})"), format!("`ansai report {id}`")),

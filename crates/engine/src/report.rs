@@ -5,7 +5,7 @@ use alloc::{format, string::String, vec, vec::Vec};
 use ansai_model::{
     decision::Choice,
     id::IncidentId,
-    incident::{Incident, Phase, Resolution, StepKind},
+    incident::{Incident, IncidentKind, Phase, Resolution, StepKind},
     report::{History, Report},
     text::Text,
     time::{Now, Shown},
@@ -32,7 +32,8 @@ impl HostEngine {
         commands.push(format!("ansai explain {}", incident.target));
         let is_left_alone = incident.phase == Phase::Open
             && incident.decision.as_ref().is_some_and(|decision| decision.choice == Choice::Deny);
-        if is_left_alone || matches!(incident.phase, Phase::Escalated { .. }) {
+        let is_escalated = matches!(incident.phase, Phase::Escalated { .. }) && !incident.kind.is_told_only();
+        if is_left_alone || is_escalated {
             commands.push(format!("ansai heal {}", incident.target));
         }
         if matches!(incident.phase, Phase::AwaitingApproval { .. }) {
@@ -44,6 +45,7 @@ impl HostEngine {
             check: incident.check.clone(),
             rule: incident.rule.clone(),
             severity: incident.severity,
+            kind: incident.kind,
             is_drill: incident.is_drill,
             is_foreseen: incident.is_foreseen(),
             storm,
@@ -81,6 +83,34 @@ impl HostEngine {
 }
 
 fn headline(incident: &Incident) -> Text {
+    match incident.kind {
+        IncidentKind::Failure => headline_of_failure(incident),
+        IncidentKind::Unknown => headline_of_unknown(incident),
+        IncidentKind::Restless => headline_of_restless(incident),
+    }
+}
+
+fn headline_of_unknown(incident: &Incident) -> Text {
+    let (name, why) = (incident.target.name(), incident.observation.summary());
+    Text::new(match &incident.phase {
+        Phase::Resolved(Resolution::Withdrawn { why }) => format!("{name}: {why}"),
+        Phase::Resolved(_) => format!("{name} is known again, and well"),
+        Phase::Open | Phase::AwaitingApproval { .. } | Phase::Remediating => format!("{name} cannot be judged: {why}"),
+        Phase::Stabilizing { .. } | Phase::Escalated { .. } => format!("{name} cannot be judged: {why}"),
+    })
+}
+
+fn headline_of_restless(incident: &Incident) -> Text {
+    let (name, seen) = (incident.target.name(), incident.observation.summary());
+    Text::new(match &incident.phase {
+        Phase::Resolved(Resolution::Withdrawn { why }) => format!("{name}: {why}"),
+        Phase::Resolved(_) => format!("{name} has settled: systemd has not had to restart it lately"),
+        Phase::Open | Phase::AwaitingApproval { .. } | Phase::Remediating => format!("{name} does not last: {seen}"),
+        Phase::Stabilizing { .. } | Phase::Escalated { .. } => format!("{name} does not last: {seen}"),
+    })
+}
+
+fn headline_of_failure(incident: &Incident) -> Text {
     let (name, symptom) = (incident.target.name(), incident.observation.summary());
     let is_foreseen = incident.is_foreseen();
     Text::new(match &incident.phase {

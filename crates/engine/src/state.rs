@@ -179,6 +179,9 @@ pub struct TargetMemory {
     pub past: BTreeMap<CheckId, VecDeque<PastIncident>>,
     /// A failure was injected on purpose at this time.
     pub drilled: Option<MonoTime>,
+    /// Since when its unit is down on request, by systemd's stamp: after a restart of the agent it is known again.
+    #[serde(default)]
+    pub stopped: Option<WallTime>,
     /// The failures, waits and breakers of its other matters, by their rule; budgets are the target's.
     #[serde(default)]
     pub matters: BTreeMap<RuleId, TargetMemory>,

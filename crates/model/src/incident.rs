@@ -20,11 +20,35 @@ use crate::{
     time::Now,
 };
 
-/// Something that is broken, or was.
+/// What an incident is about. A failure may be healed; of everything else a person is only told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IncidentKind {
+    /// It is known to fail.
+    #[default]
+    Failure,
+    /// For longer than is patient nobody can say how it is.
+    Unknown,
+    /// systemd restarts it by itself, too often or for too long, and each look may find it well.
+    Restless,
+}
+
+impl IncidentKind {
+    /// Whether nothing is ever done about it: a person is told, and told when it is over.
+    #[must_use]
+    pub fn is_told_only(self) -> bool {
+        self != Self::Failure
+    }
+}
+
+/// Something that is broken, or was; or something of which a person must know all the same.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Incident {
     /// Its number.
     pub id: IncidentId,
+    /// What it is about; ledgers of older versions know failures only.
+    #[serde(default)]
+    pub kind: IncidentKind,
     /// What is broken.
     pub target: TargetId,
     /// The check that says so.
@@ -33,7 +57,7 @@ pub struct Incident {
     pub rule: Option<RuleId>,
     /// How soon a person must act.
     pub severity: Severity,
-    /// The first failing result, from which downtime is counted.
+    /// When it went, from which downtime is counted: by systemd's own stamp, or the first failing look.
     pub failing_since: Now,
     /// When it became an incident.
     pub opened: Now,
@@ -83,11 +107,12 @@ impl Incident {
         self.observation.figure(Trend::FORESEEN) == Some(&Value::Bool(true))
     }
 
-    /// From the first failing result to the last recovery, when it has recovered; nothing of what was only foreseen.
+    /// From when it went to the last recovery, when it has recovered; nothing of what was only foreseen or is told only.
     #[must_use]
     pub fn downtime(&self) -> Option<Duration> {
         let since = |healthy: Now| healthy.mono.since(self.failing_since.mono);
-        self.healthy_since.map(|healthy| if self.is_foreseen() { Duration::ZERO } else { since(healthy) })
+        self.healthy_since
+            .map(|healthy| if self.is_foreseen() || self.kind.is_told_only() { Duration::ZERO } else { since(healthy) })
     }
 
     /// Adds a step. When there are [`Incident::STEPS_MAX`], one from the middle gives its place: how it began and how it
@@ -323,6 +348,7 @@ mod tests {
         let target = TargetId::new("service/a.service").expect("valid");
         let mut incident = Incident {
             id: IncidentId(1),
+            kind: IncidentKind::Failure,
             check: CheckId::of(&target, "unit").expect("valid"),
             target,
             rule: None,

@@ -7,7 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{condition::Value, domain::service::UnitSnapshot, id::NAME_BYTES_MAX, text::Text};
 
-/// The three values of health. `Unknown` never opens, never closes and never triggers anything.
+/// The three values of health. `Unknown` never closes an incident and never triggers an action; when it lasts, a person
+/// is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Health {

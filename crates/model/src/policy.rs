@@ -30,6 +30,10 @@ pub struct Policy {
     pub approval_expires: Duration,
     /// How long a failing target waits for a failed dependency before it is escalated.
     pub dependency_wait: Duration,
+    /// How long something may be unknown before a person is told; 2 minutes for what is critical and 10 minutes for the
+    /// rest when it is not said.
+    #[serde(default)]
+    pub tell_unknown_after: Option<Duration>,
     /// When disruptive actions are welcome, for failures that are foreseen and can wait.
     #[serde(default)]
     pub quiet: Option<QuietHours>,

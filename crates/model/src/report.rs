@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     decision::Decision,
     id::{CheckId, IncidentId, RuleId, TargetId},
-    incident::{Evidence, Phase, Step},
+    incident::{Evidence, IncidentKind, Phase, Step},
     retry::Retry,
     rule::Severity,
     text::Text,
@@ -29,6 +29,9 @@ pub struct Report {
     pub rule: Option<RuleId>,
     /// How soon a person must act, when it was not healed.
     pub severity: Severity,
+    /// What the incident is about.
+    #[serde(default)]
+    pub kind: IncidentKind,
     /// Whether it was a drill.
     pub is_drill: bool,
     /// Whether nothing was broken when it was opened: a forecast said that it would be.
@@ -43,7 +46,7 @@ pub struct Report {
     pub headline: Text,
     /// What broke: the symptom seen.
     pub symptom: Text,
-    /// The first failing result.
+    /// When it went: by systemd's own stamp, or the first failing look.
     pub failing_since: Now,
     /// When it became an incident.
     pub opened: Now,
@@ -64,7 +67,7 @@ pub struct Report {
     pub retry: Option<Retry>,
     /// How it was verified, when it was.
     pub verified_by: Option<Text>,
-    /// From the first failing result to recovery, when it recovered.
+    /// From when it went to recovery, when it recovered.
     pub downtime: Option<Duration>,
     /// What the same failure cost before.
     pub history: History,

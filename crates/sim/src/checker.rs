@@ -37,6 +37,8 @@ pub struct Checker {
     saved: BTreeSet<IncidentId>,
     /// Incidents whose end was told.
     ended: BTreeSet<IncidentId>,
+    /// Incidents that are about no known failure.
+    told_only: BTreeSet<IncidentId>,
     /// What was told, and by which dispatch.
     told: BTreeMap<(IncidentId, NoticeKind), u64>,
 }
@@ -116,6 +118,9 @@ impl Checker {
     /// The invariant that it breaks.
     pub fn begins(&mut self, bundle: &Bundle, now: Now, run: &ActionRun, facts: Facts) -> Result<(), String> {
         let target = &run.target;
+        if let Some(id) = run.incident.filter(|id| self.told_only.contains(id)) {
+            return Err(format!("nothing_acts_on_unknown: {run:?} for {id}"));
+        }
         if facts.is_held {
             return Err(format!("nothing_acts_in_hold: {run:?}"));
         }
@@ -191,6 +196,9 @@ impl Checker {
     /// The invariant that it breaks.
     pub fn dispatched(&mut self, dispatch: &Dispatch, down_for: Option<Duration>) -> Result<(), String> {
         let id = dispatch.report.incident;
+        if dispatch.report.kind.is_told_only() {
+            self.told_only.insert(id);
+        }
         // The same dispatch may come again after a restart, and then counts once.
         let before = self.told.insert((id, dispatch.kind), dispatch.id);
         if let Some(before) = before.filter(|before| *before != dispatch.id) {

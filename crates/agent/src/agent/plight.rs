@@ -6,7 +6,7 @@ use std::time::Duration;
 use ansai_model::{
     bundle::Bundle,
     id::{CheckId, IncidentId, TargetId},
-    incident::Phase,
+    incident::{IncidentKind, Phase},
     notify::{Notice, NoticeKind},
     report::{History, Report},
     rule::Severity,
@@ -68,6 +68,7 @@ fn notice(bundle: &Bundle, now: Now, what: &str) -> Option<Notice> {
         target,
         rule: None,
         severity: Severity::Now,
+        kind: IncidentKind::Failure,
         is_drill: false,
         is_foreseen: false,
         storm: None,

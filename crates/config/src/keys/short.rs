@@ -162,6 +162,11 @@ pub(crate) static POLICY: Shape = Shape {
         key("stable_for", Kind::Duration, "How long all checks must then stay healthy"),
         key("approval_expires", Kind::Duration, "How long a decision waits for `ansai approve`"),
         key("dependency_wait", Kind::Duration, "How long it waits for a failed dependency before a person is told"),
+        key(
+            "tell_unknown_after",
+            Kind::Duration,
+            "How long something may be unknown before a person is told; unless said, 2m for what is critical and 10m for the rest",
+        ),
         key("quiet", QUIET_HOURS, "When disruptive actions are least felt; what is foreseen and can wait is done then")
             .default("none")
             .example("{at: \"02:00\", lasts: 2h}"),

@@ -53,6 +53,7 @@ pub(crate) fn policy(node: &Node, base: &Policy, id: PolicyId) -> Policy {
         stable_for: time(here, "stable_for", base.stable_for),
         approval_expires: time(here, "approval_expires", base.approval_expires),
         dependency_wait: time(here, "dependency_wait", base.dependency_wait),
+        tell_unknown_after: node.duration_at("tell_unknown_after").or(base.tell_unknown_after),
         quiet: quiet(node).unwrap_or(base.quiet),
         retry: match node.text_at("retry") {
             Some("growing") => Retrying::Growing,
@@ -123,6 +124,7 @@ pub(crate) fn strictest(id: PolicyId) -> Policy {
         stable_for: hour,
         approval_expires: hour,
         dependency_wait: hour,
+        tell_unknown_after: None,
         quiet: None,
         retry: Retrying::Never,
         loud_after: 1,

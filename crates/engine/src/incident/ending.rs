@@ -106,7 +106,8 @@ impl HostEngine {
         let (target, check, opened, downtime) =
             (incident.target.clone(), incident.check.clone(), incident.opened, incident.downtime().unwrap_or_default());
         self.state.targets.entry(target.clone()).or_default();
-        if let Some(memory) = self.known_memory_of_mut(id) {
+        let is_told_only = self.is_told_only(id);
+        if let Some(memory) = self.known_memory_of_mut(id).filter(|_| !is_told_only) {
             memory.well_since = Some(now.mono);
         }
         self.gathering.remove(&id);
@@ -125,8 +126,8 @@ impl HostEngine {
         }
         let past_max = self.depth().past;
         let memory = self.state.targets.entry(target).or_default();
-        // What was broken on purpose says nothing about how often it breaks.
-        if !is_withdrawn && !is_drill {
+        // What was broken on purpose, or was not known to be broken, says nothing about how often it breaks.
+        if !is_withdrawn && !is_drill && !is_told_only {
             let past = memory.past.entry(check).or_default();
             past.push_back(PastIncident { opened, was_healed, downtime });
             keep_newest(past, past_max);

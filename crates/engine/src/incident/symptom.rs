@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use ansai_model::{
     id::{IncidentId, TargetId},
-    incident::{Phase, Step, StepKind},
+    incident::{Incident, Phase, Step, StepKind},
     text::Text,
     time::Now,
 };
@@ -71,7 +71,8 @@ impl HostEngine {
     }
 
     fn is_primary(&self, id: IncidentId) -> bool {
-        self.state.incidents.get(&id).is_some_and(|incident| incident.symptom_of.is_none())
+        let is_cause = |incident: &Incident| incident.symptom_of.is_none() && !incident.kind.is_told_only();
+        self.state.incidents.get(&id).is_some_and(is_cause)
     }
 
     /// Whether a symptom is left to its cause: a person knows of that, or there is still time for it to be healed.

@@ -23,4 +23,5 @@ mod restraints;
 mod senseless;
 mod storm;
 mod telling;
+mod unknown;
 mod verifying;

@@ -328,14 +328,15 @@ impl Books {
         self.happens(Event::Ledger(false));
         self.happens(Event::HoldFile(false));
         self.says(1, 0);
-        for _ in 0..40 {
+        // More often than a look that nobody answers is given up: in between they would be unknown.
+        for _ in 0..120 {
             let runs: Vec<_> = self.under_way.keys().copied().collect();
             runs.into_iter().for_each(|run| self.ends(run, succeeded()));
             self.step(Input::Hint(Hint::Everything));
             for name in CHECKS {
                 self.step(Input::Observed { check: check(name), observation: Observation::healthy("well") });
             }
-            self.pass(15_000);
+            self.pass(5_000);
         }
         let state = self.engine.state();
         let open: Vec<_> = state.incidents.values().map(|i| (i.id, i.check.clone(), i.phase.clone())).collect();

@@ -254,6 +254,12 @@ pub struct UnitSnapshot {
     /// Its own name, when it is known here by another (`Alias=`).
     #[serde(default)]
     pub alias_of: Option<Text>,
+    /// When it last stopped being active, when systemd says: from then on it was down, whatever states came after.
+    #[serde(default)]
+    pub left_active: Option<WallTime>,
+    /// Who keeps the host busy, in words, when packages are being changed.
+    #[serde(default)]
+    pub busy: Option<Text>,
 }
 
 impl UnitSnapshot {
@@ -277,6 +283,8 @@ impl UnitSnapshot {
             stopped_with: None,
             failed_socket: None,
             alias_of: None,
+            left_active: None,
+            busy: None,
         }
     }
 
@@ -355,7 +363,7 @@ fn verdict(expect: UnitExpectation, unit: &UnitSnapshot) -> Verdict {
         LoadState::NotFound if unit.active == ActiveState::Active => {}
         // A package that is being replaced takes its unit away for a while.
         LoadState::NotFound if unit.activity == HostActivity::ChangingPackages => {
-            return Verdict::Unknown("the unit does not exist, and a package operation is in progress".into());
+            return Verdict::Unknown(Text::new(format!("the unit does not exist, and {}", changing_packages(unit))));
         }
         LoadState::NotFound => return Verdict::Failing("the unit does not exist".into()),
         LoadState::BadSetting | LoadState::Error => {
@@ -378,7 +386,7 @@ fn verdict(expect: UnitExpectation, unit: &UnitSnapshot) -> Verdict {
 fn stopped(expect: UnitExpectation, unit: &UnitSnapshot) -> Verdict {
     match unit.activity {
         HostActivity::ShuttingDown => return Verdict::Unknown("the host is shutting down".into()),
-        HostActivity::ChangingPackages => return Verdict::Unknown("a package operation is in progress".into()),
+        HostActivity::ChangingPackages => return Verdict::Unknown(Text::new(changing_packages(unit))),
         HostActivity::Unknown => return Verdict::Unknown("whether the host is going down is not known".into()),
         HostActivity::Normal => {}
     }
@@ -412,6 +420,13 @@ fn on_its_way(what: &str, unit: &UnitSnapshot) -> Text {
         Some(limit) => format!("{what} ({}), at most {} as the unit says", unit.sub, Shown(limit)),
         None => format!("{what} ({})", unit.sub),
     })
+}
+
+fn changing_packages(unit: &UnitSnapshot) -> String {
+    match &unit.busy {
+        Some(who) => format!("a package operation is in progress: {who}"),
+        None => String::from("a package operation is in progress"),
+    }
 }
 
 fn how_it_failed(unit: &UnitSnapshot) -> Text {

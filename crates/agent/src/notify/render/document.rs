@@ -3,7 +3,7 @@
 use ansai_model::{
     action::ActionOutcome,
     decision::{Choice, Verdict},
-    incident::{Phase, Resolution, Step, StepKind},
+    incident::{IncidentKind, Phase, Resolution, Step, StepKind},
     notify::Notice,
     report::Report,
     text::visible_line,
@@ -249,8 +249,10 @@ fn outcome_tone(outcome: &ActionOutcome) -> Tone {
 
 fn downtime(report: &Report) -> String {
     match report.downtime {
+        _ if report.kind == IncidentKind::Unknown => "Not known: nobody could say how it was.".to_owned(),
+        _ if report.kind == IncidentKind::Restless => "Not counted: systemd brought it back each time.".to_owned(),
         _ if report.is_foreseen => "None: it was foreseen, and nothing was broken when this began.".to_owned(),
-        Some(downtime) => format!("{} from the first failing look to recovery, as measured.", shown(downtime)),
+        Some(downtime) => format!("{} from when it went to recovery, as measured.", shown(downtime)),
         None => format!(
             "{} so far: it had not recovered when this was written.",
             shown(report.at.mono.since(report.failing_since.mono))

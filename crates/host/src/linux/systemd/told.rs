@@ -38,6 +38,9 @@ pub(super) struct Properties {
     /// Number and object path of the job under way.
     pub(super) job: Option<(u32, String)>,
     pub(super) since: Option<WallTime>,
+    pub(super) left_active: Option<WallTime>,
+    /// The unit's own file.
+    pub(super) file: Option<Box<str>>,
     pub(super) invocation: Option<Text>,
     pub(super) result: Option<UnitResult>,
     pub(super) main_pid: Option<u32>,
@@ -63,6 +66,8 @@ impl Properties {
                 }
             }
             "StateChangeTimestamp" => self.since = value.downcast_ref::<u64>().ok().and_then(wall_time),
+            "ActiveExitTimestamp" => self.left_active = value.downcast_ref::<u64>().ok().and_then(wall_time),
+            "FragmentPath" => self.file = word().filter(|path| !path.is_empty()).map(Into::into),
             "InvocationID" => self.invocation = invocation_id(value),
             "MainPID" => self.main_pid = value.downcast_ref::<u32>().ok().filter(|pid| *pid != 0),
             "Restart" => self.restarts_itself = word().is_some_and(|word| word != "no"),

@@ -1,20 +1,25 @@
 //! One look at one unit: a handful of properties asked for at once, and what they mean in the words of the model.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use ansai_model::{
     domain::service::{ActiveState, HostActivity, Job, LoadState, UnitExpectation, UnitResult, UnitSnapshot, judge},
     id::UnitName,
     observation::Observation,
+    text::Text,
 };
 use futures_util::future::join_all;
-use zbus::{OwnedVariant, message::Message};
+use zbus::{OwnedVariant, Variant, message::Message};
 
 use super::{
     bus::{Bus, CallError, MANAGER, MANAGER_PATH, PROPERTIES, UNIT},
     told::Properties,
 };
-use crate::linux::owned_path::number;
+use crate::linux::{certificate::wall_now, owned_path::number, packages};
 
 pub(super) const SERVICE: &str = "org.freedesktop.systemd1.Service";
 /// What is of interest whatever the unit's state.
@@ -169,6 +174,10 @@ pub(super) async fn snapshot(bus: &Bus, root: &Path, unit: &UnitName) -> Result<
     let active = seen.active.ok_or_else(|| CallError::Gone("it gave no state of the unit".into()))?;
     let is_down = matches!(active, ActiveState::Inactive | ActiveState::Failed);
     let exit = seen.exit();
+    let (activity, busy) = match is_down {
+        true => activity(bus, root, unit, &seen, is_asked).await,
+        false => (HostActivity::Normal, None),
+    };
     Ok(UnitSnapshot {
         load: seen.load.unwrap_or(LoadState::Other),
         active,
@@ -185,7 +194,9 @@ pub(super) async fn snapshot(bus: &Bus, root: &Path, unit: &UnitName) -> Result<
             Some((_, path)) => Some(pending_job(bus, &path).await),
             None => None,
         },
-        activity: if is_down { activity(bus, root, is_asked).await } else { HostActivity::Normal },
+        activity,
+        left_active: seen.left_active,
+        busy,
         limit: limit(bus, unit, active).await,
         stopped_with: None,
         failed_socket: None,
@@ -280,11 +291,42 @@ fn value_text(message: Message) -> Result<String, CallError> {
     text(value(message))
 }
 
-/// What the host is busy with; of interest only when a unit is down.
-async fn activity(bus: &Bus, root: &Path, asked: Asked) -> HostActivity {
-    if super::super::packages::is_changing_now(root).await {
-        return HostActivity::ChangingPackages;
+/// What the host is busy with, and who keeps it so; of interest only when a unit is down.
+async fn activity(
+    bus: &Bus,
+    root: &Path,
+    unit: &UnitName,
+    seen: &Properties,
+    asked: Asked,
+) -> (HostActivity, Option<Text>) {
+    if let Some(operation) = packages::under_way_now(root).await {
+        // What does not exist cannot be mended, and may be about to come back.
+        let concerns = seen.load == Some(LoadState::NotFound)
+            || operation.concerns(packages::changed_now(root, parts_of(bus, unit, seen).await).await, wall_now());
+        if concerns {
+            return (HostActivity::ChangingPackages, Some(Text::new(operation.to_string())));
+        }
     }
+    (running_state(bus, asked).await, None)
+}
+
+/// The files that a package would change: the unit's own and its programs.
+async fn parts_of(bus: &Bus, unit: &UnitName, seen: &Properties) -> Vec<PathBuf> {
+    let file = seen.file.as_deref().map(PathBuf::from);
+    let commands = property(bus, unit, SERVICE, "ExecStart").await;
+    let program = |command: &Variant<'_>| match command {
+        Variant::Structure(fields) => fields.fields().first()?.downcast_ref::<&str>().ok().map(PathBuf::from),
+        _ => None,
+    };
+    let programs: Vec<PathBuf> = match commands.as_deref() {
+        Ok(Variant::Array(commands)) => commands.inner().iter().filter_map(program).collect(),
+        Ok(_) | Err(_) => Vec::new(),
+    };
+    file.into_iter().chain(programs).collect()
+}
+
+/// Whether the host is going down.
+async fn running_state(bus: &Bus, asked: Asked) -> HostActivity {
     if asked == Asked::No
         && let Some(is_shutting_down) = bus.with_tracker(|tracker| tracker.is_shutting_down())
     {
