@@ -386,6 +386,9 @@ impl HostEngine {
         if !has_open && check.hard == Health::Healthy {
             self.keep_configuration(now, slot);
         }
+        if self.checks[slot].hard == Health::Healthy {
+            self.ask_doubted(now, slot);
+        }
         let check = &self.checks[slot];
         if change == Change::None && !has_open && check.hard != Health::Failing {
             if is_wanted_down.is_some() {

@@ -55,7 +55,8 @@ impl HostEngine {
     }
 }
 
-fn validator_in(rung: &Rung) -> Option<CommandLine> {
+/// The validator that a rung asks.
+pub(crate) fn validator_in(rung: &Rung) -> Option<CommandLine> {
     rung.steps.iter().find_map(|step| match step {
         Step::Act { action: Action::Validate { command }, .. } => Some(command.clone()),
         Step::Act { .. } | Step::Wait(_) => None,

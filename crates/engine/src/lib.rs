@@ -12,6 +12,7 @@ extern crate alloc;
 pub mod cause;
 pub mod check;
 pub mod condition;
+mod doubt;
 pub mod effect;
 mod evidence;
 pub mod explain;

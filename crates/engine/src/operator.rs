@@ -220,6 +220,7 @@ impl HostEngine {
         }
         let before = self.state.incidents.get(&id).map(|incident| incident.phase.clone());
         self.state.answers.insert(id, OperatorAnswer::Forced);
+        self.believe_validator(target);
         self.record(now, id, StepKind::Answered { text: Text::new(format!("healing asked for by {by}")) });
         self.set_phase(now, id, Phase::Open);
         self.reconcile(now, id);

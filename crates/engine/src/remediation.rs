@@ -323,6 +323,9 @@ impl HostEngine {
         if rung.entry == Entry::OnlyByName && !remediation.is_by_name {
             return Some("only after another rung has failed".into());
         }
+        if let Some(why) = self.disbelief(id, rung) {
+            return Some(why);
+        }
         let condition = rung.when.as_ref()?;
         let incident = self.state.incidents.get(&id)?;
         let check = self.checks.get(*self.check_index.get(&incident.check)?)?;

@@ -2,6 +2,7 @@
 //! How it is written to disk is the agent's ledger.
 
 use alloc::{
+    boxed::Box,
     collections::{BTreeMap, BTreeSet, VecDeque},
     string::String,
     vec::Vec,
@@ -182,9 +183,27 @@ pub struct TargetMemory {
     /// Since when its unit is down on request, by systemd's stamp: after a restart of the agent it is known again.
     #[serde(default)]
     pub stopped: Option<WallTime>,
+    /// What its validator said against its configuration, until that is known to be so or not.
+    #[serde(default)]
+    pub doubt: Option<Box<Doubt>>,
     /// The failures, waits and breakers of its other matters, by their rule; budgets are the target's.
     #[serde(default)]
     pub matters: BTreeMap<RuleId, TargetMemory>,
+}
+
+/// A validator's no, and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Doubt {
+    /// When it said no.
+    pub said_no: Now,
+    /// What it said.
+    pub why: Text,
+    /// The unit has been started since, and the validator is asked once more in this run.
+    pub asked: Option<RunId>,
+    /// Since when it is known to have been wrong.
+    pub refuted: Option<Now>,
+    /// The generation of the configuration in force at that time: a newer one counts as looked at.
+    pub generation: u64,
 }
 
 /// Where a circuit breaker stands.

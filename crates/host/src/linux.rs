@@ -18,6 +18,7 @@ use ansai_model::{
     inventory::Inventory,
     observation::Observation,
     probe::Probe,
+    text::Text,
 };
 use futures_util::Stream;
 use tokio::sync::mpsc;
@@ -48,6 +49,7 @@ pub mod programs;
 pub mod redact;
 pub mod systemd;
 pub mod tls;
+mod tmpfiles;
 
 use aside::{Kind, Work};
 use owned_path::Trusted;
@@ -167,6 +169,13 @@ impl LinuxHost {
         users
     }
 
+    /// Makes what a package declares for a unit below `/run` and what is gone; says what was made.
+    pub(crate) async fn make_declared(&self, unit: &UnitName) -> Option<String> {
+        let bus = self.inner.bus.as_ref().filter(|_| rustix::process::geteuid().is_root())?;
+        let names = systemd::names_of(bus, unit).await;
+        Box::pin(tmpfiles::make_for(self, unit, &names)).await
+    }
+
     /// Whose the files of a unit may be.
     pub(crate) async fn trusted_for(&self, unit: &UnitName) -> Trusted {
         Trusted::own().and(self.users_of(std::slice::from_ref(unit)).await)
@@ -228,6 +237,10 @@ impl Host for LinuxHost {
     }
 
     async fn perform(&self, run: &ActionRun) -> ActionOutcome {
+        let made = match &run.action {
+            Action::StartUnit { unit } | Action::RestartUnit { unit } => self.make_declared(unit).await,
+            _ => None,
+        };
         let by_systemd = match &self.inner.bus {
             Some(bus) => systemd::perform(bus, run).await,
             None => None,
@@ -235,6 +248,10 @@ impl Host for LinuxHost {
         let outcome = match by_systemd {
             Some(outcome) => outcome,
             None => act::perform(self, run).await,
+        };
+        let outcome = match made {
+            Some(made) => outcome.reworded(|text| Text::new(format!("{text} ({made})"))),
+            None => outcome,
         };
         outcome.reworded(|text| self.inner.redactor.text(text))
     }

@@ -29,6 +29,7 @@ const PACKAGES_ADDED: &[&str] = &[
     "podman",
     "runc",
     "logrotate",
+    "openssh-server",
 ];
 
 /// Run in the mount namespace of the build, with the root as `$1` and the packages as the rest.
@@ -44,7 +45,7 @@ export DEBIAN_FRONTEND=noninteractive LC_ALL=C HOME=/root
 echo 'postfix postfix/main_mailer_type select No configuration' | chroot "$root" debconf-set-selections
 chroot "$root" apt-get -q -o Acquire::Languages=none update
 chroot "$root" apt-get -q -y --no-install-recommends install "$@"
-for unit in nginx postgresql postfix saslauthd monit e2scrub_reap; do
+for unit in nginx postgresql postfix saslauthd monit e2scrub_reap ssh; do
     chroot "$root" systemctl -q disable "$unit.service" 2>/dev/null || true
 done
 for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer logrotate.timer \

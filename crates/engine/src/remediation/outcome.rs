@@ -28,6 +28,7 @@ impl HostEngine {
         // An outcome that nobody waits for is a late or repeated one: the run was counted as lost already.
         let Some(pending) = self.state.runs.remove(&run) else { return };
         self.changed(now);
+        self.heard_validator(now, run, &pending, &outcome);
         if matches!(outcome, ActionOutcome::NotNeeded { .. } | ActionOutcome::Refused { .. }) {
             self.refund(&pending);
         }

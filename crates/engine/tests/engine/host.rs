@@ -133,11 +133,16 @@ pub(crate) fn lost() -> ActionOutcome {
 
 /// The bundle of a configuration.
 pub(crate) fn bundle(yaml: &str) -> Bundle {
+    bundle_of(yaml, 1)
+}
+
+/// The same with the number of the configuration.
+pub(crate) fn bundle_of(yaml: &str, generation: u64) -> Bundle {
     let configuration = match ansai_config::parse(&[("ansai.yaml".into(), yaml.to_owned())]) {
         Ok(configuration) => configuration,
         Err(wrong) => panic!("{wrong}"),
     };
-    match configuration.bundle(&Inventory::default(), 1) {
+    match configuration.bundle(&Inventory::default(), generation) {
         Ok(bundle) => bundle,
         Err(wrong) => panic!("{wrong}"),
     }

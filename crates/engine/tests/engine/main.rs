@@ -9,6 +9,7 @@ mod autonomy;
 mod between_matters;
 mod checks;
 mod declared;
+mod doubt;
 mod enemy;
 mod explaining;
 mod foreseen;

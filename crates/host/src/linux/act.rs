@@ -4,6 +4,7 @@ mod configuration;
 mod environment;
 mod port;
 mod restoration;
+mod validate;
 
 use std::time::Duration;
 
@@ -21,7 +22,6 @@ use super::{
     command::{self, Ended, Finished},
     drill, memory,
     owned_path::Trusted,
-    permission,
 };
 
 /// Longest wait for a plan.
@@ -31,16 +31,20 @@ const PLAN_TIME: Duration = Duration::from_secs(20);
 pub async fn perform(host: &LinuxHost, run: &ActionRun) -> ActionOutcome {
     let inner = &host.inner;
     match &run.action {
-        Action::Validate { command } => validate(host, command, run).await,
+        Action::Validate { command } => {
+            validate::ask(host, validate::unit_of(&run.target).as_ref(), command, run).await
+        }
         Action::Exec { command, .. } => outcome(host, command, run, "ran").await,
-        Action::SaveConfiguration { unit, paths, validator } => match validate(host, validator, run).await {
-            ActionOutcome::Succeeded { .. } => {
-                let trusted = host.trusted_for(unit).await;
-                let (state_dir, unit, paths) = (inner.options.state_dir.clone(), unit.clone(), paths.clone());
-                aside(run, move || configuration::save(&state_dir, &unit, &paths, &trusted)).await
+        Action::SaveConfiguration { unit, paths, validator } => {
+            match validate::ask(host, Some(unit), validator, run).await {
+                ActionOutcome::Succeeded { .. } => {
+                    let trusted = host.trusted_for(unit).await;
+                    let (state_dir, unit, paths) = (inner.options.state_dir.clone(), unit.clone(), paths.clone());
+                    aside(run, move || configuration::save(&state_dir, &unit, &paths, &trusted)).await
+                }
+                invalid => invalid,
             }
-            invalid => invalid,
-        },
+        }
         Action::RestoreConfiguration { unit, paths, validator } => {
             restoration::restore(host, unit, paths, validator.as_ref(), run).await
         }
@@ -140,25 +144,6 @@ pub(super) async fn plan(host: &LinuxHost, action: &Action) -> Vec<Text> {
     planned.await.unwrap_or_else(|late| vec![Text::new(late.to_string())])
 }
 
-/// A validator that could not be run, or was not allowed to look, has not said that a configuration is wrong: nothing is
-/// put back because of it.
-async fn validate(host: &LinuxHost, command_line: &CommandLine, run: &ActionRun) -> ActionOutcome {
-    let finished = command::run(command_line, run.timeout).await;
-    let unable = match &finished.ended {
-        Ended::Code(0) => return ActionOutcome::Succeeded { note: "the configuration is valid".into() },
-        Ended::Failed(why) => Some(why.clone()),
-        _ => permission::why_refused(&finished),
-    };
-    match unable {
-        Some(why) => {
-            let why = host.inner.redactor.redact(&why);
-            let why = format!("`{}` could not say whether the configuration is valid: {why}", command_line.shown());
-            ActionOutcome::NotNeeded { why: Text::new(why) }
-        }
-        None => concluded(host, command_line, run, finished, ""),
-    }
-}
-
 /// Runs a command, and says how it ended.
 pub(super) async fn outcome(
     host: &LinuxHost,
@@ -190,41 +175,5 @@ fn concluded(
         Ended::TimedOut => ActionOutcome::TimedOut { after: run.timeout },
         Ended::Missing => ActionOutcome::NotNeeded { why: Text::new(format!("there is no program `{program}` here")) },
         Ended::Failed(why) => ActionOutcome::Failed { why: Text::new(why) },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use ansai_model::id::{RunId, TargetId};
-    use tokio_util::task::TaskTracker;
-
-    use super::*;
-    use crate::linux::Options;
-
-    async fn validated(command: CommandLine) -> ActionOutcome {
-        let state = tempfile::tempdir().expect("a folder");
-        let options = Options { buses: Vec::new(), ..Options::this_machine(state.path().to_owned()) };
-        let host = LinuxHost::new(options, &TaskTracker::new());
-        let action = Action::Validate { command };
-        let target = TargetId::new("service/app.service").expect("valid");
-        let timeout = Duration::from_secs(20);
-        perform(&host, &ActionRun { id: RunId(1), incident: None, target, action, timeout }).await
-    }
-
-    #[tokio::test]
-    async fn a_validator_that_could_not_look_has_not_called_a_configuration_wrong() {
-        let sh = |script: &str| CommandLine::new(["sh", "-c", script]);
-        let refused = "echo '[emerg] bind() to 0.0.0.0:80 failed (13: Permission denied)' >&2; exit 1";
-        for command in [sh(refused), sh("exit 127"), CommandLine { user: Some("nobody-at-all".into()), ..sh("exit 0") }]
-        {
-            let outcome = validated(command.clone()).await;
-            let ActionOutcome::NotNeeded { why } = &outcome else { panic!("{command:?}: {outcome:?}") };
-            assert!(why.as_str().contains("could not say whether the configuration is valid"), "{why}");
-        }
-        let outcome = validated(sh("echo 'unknown directive'; exit 1")).await;
-        assert!(matches!(outcome, ActionOutcome::Failed { .. }), "{outcome:?}");
-        assert!(matches!(validated(sh("exit 0")).await, ActionOutcome::Succeeded { .. }));
     }
 }

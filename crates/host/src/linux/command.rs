@@ -200,7 +200,8 @@ pub async fn run(command: &CommandLine, timeout: Duration) -> Finished {
     Finished { ended, output: text(output), errors: text(errors) }
 }
 
-async fn read(pipe: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
+/// Reads a pipe to its end, and keeps the first [`OUTPUT_MAX`] bytes.
+pub(super) async fn read(pipe: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
     let Some(mut pipe) = pipe else { return };
     let mut buffer = [0; 4096];
     while let Ok(count @ 1..) = pipe.read(&mut buffer).await {

@@ -23,7 +23,7 @@ pub(super) async fn restore(
     let third = ActionRun { timeout: run.timeout / 3, ..run.clone() };
     let before = match validator {
         None => None,
-        Some(validator) => match validate(host, validator, &third).await {
+        Some(validator) => match validate::ask(host, Some(unit), validator, &third).await {
             ActionOutcome::Failed { why } => Some((validator, why)),
             ActionOutcome::Succeeded { .. } => {
                 return ActionOutcome::NotNeeded {
@@ -49,7 +49,7 @@ pub(super) async fn restore(
         }
         _ => return outcome,
     }
-    let after = match validate(host, validator, &third).await {
+    let after = match validate::ask(host, Some(unit), validator, &third).await {
         ActionOutcome::Succeeded { .. } => return outcome,
         ActionOutcome::Failed { why } | ActionOutcome::NotNeeded { why } => why,
         other => Text::new(other.to_string()),

@@ -25,6 +25,7 @@ use zbus::{
 
 use self::crowd::ServiceKind;
 use super::{
+    stalled::Stalls,
     told::{Properties, Told},
     tracker::Tracker,
 };
@@ -82,6 +83,7 @@ struct State {
     /// Of units that were asked once, until systemd reads its files anew.
     kinds: BTreeMap<UnitName, ServiceKind>,
     results: VecDeque<(String, String)>,
+    stalls: Stalls,
 }
 
 struct Shared {
@@ -124,6 +126,11 @@ impl Bus {
     /// Looks into the tracker of intents.
     pub fn with_tracker<T>(&self, look: impl FnOnce(&mut Tracker) -> T) -> T {
         look(&mut self.state().tracker)
+    }
+
+    /// Looks into what is remembered of units that do nothing.
+    pub(super) fn with_stalls<T>(&self, look: impl FnOnce(&mut Stalls) -> T) -> T {
+        look(&mut self.state().stalls)
     }
 
     /// Sets which units are of interest, and which names of new units might be.
@@ -395,7 +402,7 @@ impl Bus {
         self.state().tracker.watched(unit)
     }
 
-    fn hint(&self, hint: Hint) {
+    pub(super) fn hint(&self, hint: Hint) {
         // A full queue already wakes the reader; what is lost is made good by looking at everything.
         if self.shared.hints.try_send(hint).is_err() {
             self.state().tracker.has_lost_hints = true;

@@ -9,7 +9,7 @@ use std::{
 use ansai_model::{
     domain::service::{ActiveState, HostActivity, Job, LoadState, UnitExpectation, UnitResult, UnitSnapshot, judge},
     id::UnitName,
-    observation::Observation,
+    observation::{Health, Observation},
     text::Text,
 };
 use futures_util::future::join_all;
@@ -17,6 +17,7 @@ use zbus::{OwnedVariant, Variant, message::Message};
 
 use super::{
     bus::{Bus, CallError, MANAGER, MANAGER_PATH, PROPERTIES, UNIT},
+    stalled,
     told::Properties,
 };
 use crate::linux::{certificate::wall_now, owned_path::number, packages};
@@ -91,8 +92,13 @@ pub async fn observe(
     expect: UnitExpectation,
     timeout: Duration,
 ) -> Observation {
-    match tokio::time::timeout(timeout, snapshot(bus, root, unit)).await {
-        Ok(Ok(snapshot)) => judge(expect, snapshot),
+    let look = async {
+        let snapshot = snapshot(bus, root, unit).await?;
+        Ok::<_, CallError>((stalled::look(bus, root, unit, &snapshot).await, judge(expect, snapshot)))
+    };
+    match tokio::time::timeout(timeout, look).await {
+        Ok(Ok((Some(hangs), seen))) if seen.health() == Health::Healthy => hangs.with_details(seen.details().clone()),
+        Ok(Ok((_, seen))) => seen,
         Ok(Err(error)) => Observation::unknown(error.to_string()),
         Err(_) => Observation::unknown("systemd did not answer in time"),
     }
@@ -135,6 +141,12 @@ pub async fn user_of(bus: &Bus, unit: &UnitName) -> Option<u32> {
         };
     }
     Some(0)
+}
+
+/// All names of a unit; none when systemd does not say.
+pub async fn names_of(bus: &Bus, unit: &UnitName) -> Vec<String> {
+    let names = property(bus, unit, UNIT, "Names").await.ok();
+    names.and_then(|names| Vec::<String>::try_from(names).ok()).unwrap_or_default()
 }
 
 /// The processes in the unit's cgroup.

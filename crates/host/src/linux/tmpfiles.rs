@@ -1,0 +1,191 @@
+//! Directories below `/run` that a package declares in tmpfiles.d(5), made again for a unit when they are gone.
+//!
+//! systemd makes them at boot only, so a service that finds its directory deleted stays down until then. Only what is
+//! declared for this unit, is a directory and is missing is made, by systemd's own program and from its own line; nothing
+//! that is there is changed.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use ansai_model::{id::UnitName, probe::CommandLine};
+
+use super::{
+    LinuxHost,
+    aside::{self, Kind, Work},
+    command::{self, Ended},
+    disk::clean::apart,
+};
+
+/// Folders of declarations, the strongest first: a file hides those of its name in later ones.
+const FOLDERS: &[&str] = &["etc/tmpfiles.d", "run/tmpfiles.d", "usr/local/lib/tmpfiles.d", "usr/lib/tmpfiles.d"];
+/// Most bytes of one file.
+const FILE_BYTES_MAX: u64 = 64 * 1024;
+/// Most files that are read.
+const FILES_MAX: usize = 512;
+/// Most directories made for one start.
+const MADE_MAX: usize = 8;
+/// Longest time for reading the declarations.
+const READ_TIME: Duration = Duration::from_secs(2);
+/// Longest time for making one.
+const MAKE_TIME: Duration = Duration::from_secs(10);
+
+/// A directory that a package declares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Declared {
+    /// Where, absolute, below `/run`.
+    path: String,
+    /// The file that says so.
+    file: PathBuf,
+}
+
+/// Makes the missing directories that are declared for a unit; says in words what was done, or could not be.
+pub(super) async fn make_for(host: &LinuxHost, unit: &UnitName, names: &[String]) -> Option<String> {
+    let root = host.inner.options.root.clone();
+    let work = Work::new(Kind::Look, "declared directories").on(FOLDERS.iter().map(|folder| root.join(folder)));
+    let names: Vec<String> = std::iter::once(unit.to_string()).chain(names.iter().cloned()).collect();
+    let missing = aside::run(work, READ_TIME, move || missing(&root, &names)).await.ok()?;
+    let mut words = Vec::new();
+    for Declared { path, file } in missing.into_iter().take(MADE_MAX) {
+        let prefix = format!("--prefix={path}");
+        let argv = ["systemd-tmpfiles", "--create", &prefix, file.to_str()?];
+        let made = command::run(&apart(host, &CommandLine::new(argv), MAKE_TIME), MAKE_TIME).await;
+        let file = file.display();
+        words.push(match made.ended {
+            Ended::Code(0) => format!("made {path} again, as {file} declares it"),
+            _ => format!("{path}, which {file} declares, is missing and could not be made: {}", command::said(&made)),
+        });
+    }
+    (!words.is_empty()).then(|| words.join("; "))
+}
+
+/// The directories that are declared for a unit of these names, and are not there.
+fn missing(root: &Path, names: &[String]) -> Vec<Declared> {
+    let mut files: BTreeMap<String, PathBuf> = BTreeMap::new();
+    for folder in FOLDERS {
+        let entries = std::fs::read_dir(root.join(folder)).into_iter().flatten().flatten();
+        for entry in entries.take(FILES_MAX) {
+            if let Some(name) = entry.file_name().to_str().filter(|name| name.ends_with(".conf")) {
+                files.entry(name.to_owned()).or_insert_with(|| entry.path());
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for (name, file) in files {
+        // One that hides another by leading nowhere is no regular file.
+        let Ok(text) = ansai_files::text(&file, FILE_BYTES_MAX) else { continue };
+        let stem = name.trim_end_matches(".conf");
+        for path in text.lines().filter_map(directory) {
+            let of_unit = |unit: &String| is_of(stem, unit) || is_of(path.trim_start_matches("/run/"), unit);
+            if names.iter().any(of_unit) && !root.join(path.trim_start_matches('/')).exists() {
+                found.push(Declared { path, file: file.clone() });
+            }
+        }
+    }
+    // What lies below another is made with it.
+    let paths: Vec<String> = found.iter().map(|declared| format!("{}/", declared.path)).collect();
+    found.retain(|declared| {
+        !paths.iter().any(|above| declared.path.starts_with(above.as_str()) && declared.path.len() > above.len())
+    });
+    found.dedup_by(|one, other| one.path == other.path);
+    found
+}
+
+/// The path of a line that declares a directory below `/run` which may be made at any time.
+fn directory(line: &str) -> Option<String> {
+    let mut fields = line.split_whitespace();
+    let kind = fields.next()?;
+    // `!` is for the boot only, `-` may fail, and the others tell what is done to what is there already.
+    let is_directory = kind.starts_with(['d', 'D']) && kind[1..].chars().all(|mark| "=-+~^$".contains(mark));
+    let path = fields.next()?;
+    let path = path.strip_prefix("/var/run/").map(|path| format!("/run/{path}")).unwrap_or_else(|| path.to_owned());
+    let path = path.trim_end_matches('/');
+    let below = path.strip_prefix("/run/")?;
+    let is_plain = !below.is_empty()
+        && below.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
+        && !below.contains(['%', '"', '\'', '\\', '*', '?', '[']);
+    (is_directory && is_plain).then(|| path.to_owned())
+}
+
+/// Whether a name of a package's is that of a unit: `postgresql-common` and `postgresql@15-main.service`, not `my` and
+/// `mysql.service`.
+fn is_of(name: &str, unit: &str) -> bool {
+    let unit = unit.rsplit_once('.').map_or(unit, |(name, _)| name);
+    let unit = unit.split_once('@').map_or(unit, |(name, _)| name);
+    let begins = |long: &str, short: &str| {
+        long.strip_prefix(short).is_some_and(|rest| !rest.starts_with(|next: char| next.is_ascii_alphanumeric()))
+    };
+    !unit.is_empty() && (begins(name, unit) || begins(unit, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_declare_a_directory_below_run_are_told_from_others() {
+        let lines = [
+            ("d /run/haproxy 2775 haproxy haproxy -", Some("/run/haproxy")),
+            ("d /var/run/mysqld 0755 mysql mysql", Some("/run/mysqld")),
+            ("d\t/run/php\t0755 www-data www-data -", Some("/run/php")),
+            ("D /run/named/ 0775 root bind", Some("/run/named")),
+            ("d- /run/a/b 0755", Some("/run/a/b")),
+            ("D! /run/only-at-boot 1777 root root", None),
+            ("d /tmp/x 1777 root root", None),
+            ("d /run 0755 root root", None),
+            ("d /run/../etc/x 0755", None),
+            ("d /run/user/%U 0700", None),
+            ("L /run/initctl - - - - /x", None),
+            ("f /run/utmp 0664 root utmp", None),
+            ("r! /run/old", None),
+            ("# d /run/commented 0755", None),
+            ("d", None),
+            ("", None),
+        ];
+        for (line, path) in lines {
+            assert_eq!(directory(line).as_deref(), path, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_package_is_known_by_the_name_of_its_unit() {
+        let cases = [
+            ("haproxy", "haproxy.service", true),
+            ("php8.2-fpm", "php8.2-fpm.service", true),
+            ("postgresql-common", "postgresql@15-main.service", true),
+            ("postgresql", "postgresql@15-main.service", true),
+            ("mariadb", "mariadb.service", true),
+            ("my", "mysql.service", false),
+            ("mysql", "my.service", false),
+            ("systemd", "sshd.service", false),
+        ];
+        for (name, unit, is) in cases {
+            assert_eq!(is_of(name, unit), is, "{name} and {unit}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_declared_for_the_unit_and_missing_is_found_and_hidden_files_count_for_nothing() {
+        let root = tempfile::tempdir().expect("a folder");
+        let write = |path: &str, text: &str| {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+            std::fs::write(path, text).expect("written");
+        };
+        write(
+            "usr/lib/tmpfiles.d/app.conf",
+            "d /run/app 0755 app app\nd /run/app/inner 0755 app app\nd /run/there 0755\n",
+        );
+        write("usr/lib/tmpfiles.d/other.conf", "d /run/other 0755\n");
+        write("usr/lib/tmpfiles.d/web.conf", "d /run/web 0755\n");
+        write("etc/tmpfiles.d/web.conf", "# nothing\n");
+        std::fs::create_dir_all(root.path().join("run/there")).expect("made");
+        let found = |unit: &str| missing(root.path(), &[unit.to_owned()]);
+        let file = root.path().join("usr/lib/tmpfiles.d/app.conf");
+        assert_eq!(found("app.service"), [Declared { path: "/run/app".into(), file }]);
+        assert_eq!(found("web.service"), []);
+        assert_eq!(found("none.service"), []);
+    }
+}
