@@ -158,8 +158,9 @@ impl Recorder {
             Input::Apply(bundle) => {
                 // What is looked at in another way has said nothing yet.
                 let (old, new) = (&engine.bundle().parts().checks, &bundle.parts().checks);
-                self.told
-                    .retain(|id, _| old.get(id).map(|check| &check.probe) == new.get(id).map(|check| &check.probe));
+                let is_same =
+                    |id: &CheckId| new.get(id).is_some_and(|new| old.get(id).is_some_and(|old| old.probe == new.probe));
+                self.told.retain(|id, _| is_same(id));
                 Some(Weight::New)
             }
             Input::Started

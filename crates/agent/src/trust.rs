@@ -7,24 +7,35 @@ use std::{
     collections::BTreeSet,
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
-    time::Duration,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    time::{Duration, Instant},
 };
 
 use ansai_config::{Configuration, Diagnostic, Diagnostics};
 use ansai_host::linux::{
     owned_path::{self, Refused, Trusted},
-    programs,
+    programs::{self, Changeable},
 };
 use ansai_model::{
     bundle::Bundle,
     domain::service::ActiveState,
     id::UnitName,
     inventory::{Inventory, UnitFacts},
+    probe::CommandLine,
 };
 use anyhow::{Context, Result};
 
 /// Longest look at the programs of a configuration.
 const PROGRAMS_MAX: Duration = Duration::from_secs(5);
+/// How many threads look at programs at once, and how many there are at most with those that hang.
+const JUDGES_AT_ONCE: usize = 8;
+const JUDGES_MAX: usize = 32;
+/// How many there are.
+static JUDGES: AtomicUsize = AtomicUsize::new(0);
 /// Most things in the state folder that are looked at when others could write in it.
 const ENTRIES_MAX: usize = 10_000;
 
@@ -84,19 +95,10 @@ fn whom(place: &Path) -> Trusted {
 
 /// The programs of a bundle that others may change.
 fn programs_of(bundle: &Bundle) -> Vec<Diagnostic> {
-    let looked_at = bundle.clone();
-    let (sender, receiver) = std::sync::mpsc::sync_channel(1);
-    std::thread::spawn(move || {
-        // Nobody may be waiting any more.
-        let _ = sender.send(programs::changeable(&looked_at));
-    });
-    // A program on a server that is away keeps nobody from the rest: it cannot be begun either, and whoever has the
-    // server says what is on it.
-    let Ok(found) = receiver.recv_timeout(PROGRAMS_MAX) else {
-        tracing::warn!("a program of the configuration is not answered for, so it is not known who can change them");
-        return Vec::new();
-    };
-    let found = found.into_iter().map(|found| {
+    let mut seen = BTreeSet::new();
+    let is_first = |found: &Changeable| seen.insert((found.program.clone(), found.user.clone()));
+    let found = judged(bundle).into_iter().filter(is_first);
+    let found = found.map(|found| {
         let runs_as = found.user.as_deref().unwrap_or("the agent");
         let what = format!(
             "{} runs {} as {runs_as}, but others can change it: {}",
@@ -111,6 +113,42 @@ fn programs_of(bundle: &Bundle) -> Vec<Diagnostic> {
         Diagnostic::of_file(found.program.display().to_string(), what, &format!("{}{own}", help(&found.why)))
     });
     found.collect()
+}
+
+/// What is found of the commands within the time, several beside each other: a program on a server that is away keeps nobody
+/// from the rest. It cannot be begun either, and whoever has the server says what is on it, so that is only told.
+fn judged(bundle: &Bundle) -> Vec<Changeable> {
+    let commands: Vec<(String, CommandLine)> =
+        bundle.commands().into_iter().map(|(holder, line)| (holder, line.clone())).collect();
+    let count = commands.len();
+    let (waiting, (sender, receiver)) = (Arc::new(Mutex::new(commands)), mpsc::channel());
+    // Those of earlier times that still hang are in nobody's way, but they are not to become ever more.
+    let free = JUDGES_MAX.saturating_sub(JUDGES.load(Ordering::Relaxed));
+    for _ in 0..free.min(JUDGES_AT_ONCE).min(count) {
+        let (waiting, sender) = (waiting.clone(), sender.clone());
+        JUDGES.fetch_add(1, Ordering::Relaxed);
+        std::thread::spawn(move || {
+            let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            while let Some((holder, line)) = next() {
+                // Nobody may be waiting any more.
+                let _ = sender.send(programs::changeable(&holder, &line));
+            }
+            JUDGES.fetch_sub(1, Ordering::Relaxed);
+        });
+    }
+    drop(sender);
+    let (deadline, mut found, mut answered) = (Instant::now() + PROGRAMS_MAX, Vec::new(), 0);
+    while let Ok(more) = receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+        found.extend(more);
+        answered += 1;
+    }
+    if answered < count {
+        let late = count - answered;
+        tracing::warn!(
+            "{late} commands of the configuration are not answered for, so it is not known who can change them"
+        );
+    }
+    found
 }
 
 fn help(why: &Refused) -> String {

@@ -24,7 +24,8 @@ const DIGEST_BYTES: usize = 8;
 /// The number of the newest attachment among these files, when it holds this.
 pub(super) fn newest_is(files: &[Found], digest: &str) -> Option<u64> {
     let newest = files.iter().rfind(|file| !file.is_segment())?;
-    (newest.kind == Kind::Attachment(digest.to_owned())).then_some(newest.number)
+    // An empty one is what a power cut left of it.
+    (newest.kind == Kind::Attachment(digest.to_owned()) && newest.bytes > 0).then_some(newest.number)
 }
 
 /// What tells two values apart. The value is written down for it and not kept, so that it takes time but no memory.
@@ -53,6 +54,8 @@ fn write_to(path: &Path, value: &impl Serialize) -> io::Result<u64> {
     let mut packed = BufWriter::new(GzEncoder::new(file, Compression::fast()));
     serde_json::to_writer(&mut packed, value)?;
     let file = packed.into_inner().map_err(|error| error.into_error())?.finish()?;
+    // Its name is believed for as long as the configuration stays: it must not be there before its content is.
+    file.sync_data()?;
     Ok(file.metadata()?.len())
 }
 

@@ -76,7 +76,10 @@ impl StateLock {
                 if !is_at(&file, &path) {
                     continue;
                 }
-                file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(io_error)?;
+                // On a full disk the lock is held all the same; only who holds it is not said.
+                if let Err(error) = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())) {
+                    tracing::warn!("{}: it does not say who has it: {error}", path.display());
+                }
                 return Ok(Self { _file: file, predecessor });
             }
             let pid = holder(&mut file);

@@ -94,18 +94,17 @@ pub(super) async fn send(
     let deadline = Instant::now() + TIMEOUT;
     match hand_over(&transport, &mail, &left, deadline).await {
         Ok(()) => Ok(Receipt { served: left.into_iter().cloned().collect(), ..Receipt::default() }),
-        Err(refusal) if refusal.is_of_a_recipient && left.len() > 1 => alone(&transport, &mail, &left, deadline).await,
+        // Where others have it already, who is left is no reason to hold the route up.
+        Err(refusal) if refusal.is_of_a_recipient && (left.len() > 1 || !done.is_empty()) => {
+            let receipt = alone(&transport, &mail, &left, deadline).await;
+            if done.is_empty() && receipt.served.is_empty() { Err(nobody(receipt)) } else { Ok(receipt) }
+        }
         Err(refusal) => Err(refusal.error),
     }
 }
 
 /// Hands a mail over to each recipient by itself.
-async fn alone(
-    transport: &Transport,
-    mail: &Mail,
-    recipients: &[&String],
-    deadline: Instant,
-) -> Result<Receipt, DeliverError> {
+async fn alone(transport: &Transport, mail: &Mail, recipients: &[&String], deadline: Instant) -> Receipt {
     let mut receipt = Receipt::default();
     for recipient in recipients {
         match hand_over(transport, mail, &[recipient], deadline).await.map_err(|refusal| refusal.error) {
@@ -114,14 +113,17 @@ async fn alone(
             Err(DeliverError::Later(why)) => receipt.waiting.push(((*recipient).clone(), why)),
         }
     }
-    // Nobody was told: that is the route's failure, which a fallback may mend.
-    let nobody = |refused: &[(String, String)]| {
-        refused.iter().map(|(who, why)| format!("{who}: {why}")).collect::<Vec<_>>().join("; ")
+    receipt
+}
+
+/// Nobody was told: that is the route's failure, which a fallback may mend.
+fn nobody(receipt: Receipt) -> DeliverError {
+    let words = |refused: Vec<(String, String)>| {
+        refused.into_iter().map(|(who, why)| format!("{who}: {why}")).collect::<Vec<_>>().join("; ")
     };
-    match (receipt.served.is_empty(), receipt.waiting.is_empty()) {
-        (false, _) => Ok(receipt),
-        (true, true) => Err(DeliverError::Never(nobody(&receipt.refused))),
-        (true, false) => Err(DeliverError::Later(nobody(&receipt.waiting))),
+    match receipt.waiting.is_empty() {
+        true => DeliverError::Never(words(receipt.refused)),
+        false => DeliverError::Later(words(receipt.waiting)),
     }
 }
 

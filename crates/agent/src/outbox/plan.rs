@@ -52,8 +52,8 @@ pub struct Queued {
     pub failures: u32,
     /// Whether it is being delivered.
     pub is_in_flight: bool,
-    /// Whether some of its recipients have it already; it is then sent by itself.
-    pub is_partly_delivered: bool,
+    /// Recipients of whom nothing is left to do; what is left goes apart from what nobody has yet.
+    pub done: Vec<String>,
     /// Not tried before.
     pub next_at: MonoTime,
     /// The storm that it is told with: its first incident, and how many messages may still follow.
@@ -73,7 +73,7 @@ impl Queued {
             at: stored.notice.at.wall,
             failures: stored.failures,
             is_in_flight: false,
-            is_partly_delivered: !stored.done.is_empty(),
+            done: stored.done.clone(),
             next_at: MonoTime::default(),
             storm: stored.notice.report.storm.as_ref().map(|storm| (storm.first, storm.undecided)),
         }
@@ -248,9 +248,14 @@ fn of_route(
     let (messages, later): (Vec<&Queued>, Vec<&Queued>) =
         messages.iter().copied().partition(|message| message.next_at <= now.mono);
     plan.next_at = later.iter().fold(plan.next_at, |next_at, message| earlier(next_at, message.next_at));
-    // What is left of it goes to other recipients than the rest.
-    if let Some(message) = messages.iter().find(|message| message.is_partly_delivered) {
-        plan.steps.push(Step::Send { number: message.number, route: route.id.clone() });
+    // What is left of some goes to other recipients than the rest, and together where they are the same.
+    if let Some(first) = messages.iter().find(|message| !message.done.is_empty()) {
+        let alike = messages.iter().filter(|message| message.done == first.done).take(DIGEST_MAX);
+        let numbers: Vec<u64> = alike.map(|message| message.number).collect();
+        plan.steps.push(match numbers.as_slice() {
+            [number] => Step::Send { number: *number, route: route.id.clone() },
+            _ => Step::Digest { numbers, route: route.id.clone() },
+        });
         return;
     }
     let (messages, storms, next_at) = storms::apart(now, &messages);

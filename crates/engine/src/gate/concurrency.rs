@@ -13,7 +13,7 @@ use crate::{
     state::PendingRun,
 };
 
-/// An action that has been under way for so long mostly waits: it keeps its target, and holds up no other.
+/// An action that has been under way for so long mostly waits: it keeps its target, and holds up no other that is down.
 const SLOW_AFTER: Duration = Duration::from_secs(2);
 /// So much of what has not failed yet is restarted at once, however well that goes.
 const FORESEEN_AT_ONCE_MAX: usize = 2;
@@ -73,10 +73,13 @@ fn under_way(engine: &HostEngine, now: Now, own: IncidentId) -> (usize, usize, O
     }
     // A restart of what runs disturbs: half as many at once, and those before it must be seen to have helped.
     let can_wait = state.incidents.get(&own).is_some_and(Incident::is_foreseen);
+    // One that takes long is under way all the same: what it restarts serves nobody meanwhile.
+    let is_slow = |run: &&PendingRun| run.lost_after > now.mono && age(run) >= SLOW_AFTER;
+    let slow = others.clone().filter(is_slow).count();
     let judged = state.remediations.iter().filter(|(id, _)| **id != own && !engine.is_down(**id));
     let judged = judged.filter(|(id, other)| is_judged(engine, now, **id, other, can_wait)).count();
     let width = if can_wait { width.min(FORESEEN_AT_ONCE_MAX) } else { width.div_ceil(2) };
-    (acting().count() + judged, width, next)
+    (acting().count() + slow + judged, width, next)
 }
 
 /// Whether it is not yet known if a remedy has helped; what can wait does so until that has lasted.

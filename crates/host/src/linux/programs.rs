@@ -4,13 +4,12 @@
 //! declared to run as, and so does each folder on the way. One that does not exist cannot be changed.
 
 use std::{
-    collections::BTreeSet,
     ffi::OsStr,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
-use ansai_model::{bundle::Bundle, probe::CommandLine};
+use ansai_model::probe::CommandLine;
 
 use super::{
     command,
@@ -34,24 +33,16 @@ pub struct Changeable {
     pub why: Refused,
 }
 
-/// The programs of a bundle that others than root, or whom they run as, may change; each once.
+/// The programs of a command, named by `holder`, that others than root, or whom it runs as, may change.
 #[must_use]
-pub fn changeable(bundle: &Bundle) -> Vec<Changeable> {
-    let mut seen = BTreeSet::new();
-    let mut found = Vec::new();
-    for (holder, line) in bundle.commands() {
-        let user = line.user.as_deref();
-        let trusted = Trusted::own().and(user.and_then(|name| number("/etc/passwd", name)));
-        for program in programs(line) {
-            if !seen.insert((program.clone(), user)) {
-                continue;
-            }
-            if let Err(why) = owned_path::is_settled(&program, &trusted) {
-                found.push(Changeable { program, holder: holder.clone(), user: line.user.clone(), why });
-            }
-        }
-    }
-    found
+pub fn changeable(holder: &str, line: &CommandLine) -> Vec<Changeable> {
+    let user = line.user.as_deref();
+    let trusted = Trusted::own().and(user.and_then(|name| number("/etc/passwd", name)));
+    let judged = programs(line).into_iter().filter_map(|program| {
+        let why = owned_path::is_settled(&program, &trusted).err()?;
+        Some(Changeable { program, holder: holder.to_owned(), user: line.user.clone(), why })
+    });
+    judged.collect()
 }
 
 /// The files that a command runs: its program, programs among its arguments, and the script of an interpreter.

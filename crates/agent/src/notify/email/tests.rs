@@ -209,7 +209,7 @@ async fn one_bad_recipient_keeps_the_mail_from_nobody_else() {
         assert_eq!(seen.matches("DATA\r\n").count(), 1, "the mail was sent once");
     }
     let (result, _) = send_besides(&["second@example.com".into()], &[("RCPT TO:<ops@", "450 later")]).await;
-    assert!(matches!(result, Err(DeliverError::Later(_))), "{result:?}");
+    assert!(result.is_ok_and(|receipt| receipt.waiting.len() == 1), "the others have it, so the route works");
     let (result, _) = send_to(&[("RCPT TO:<ops@", "421 too busy")]).await;
     assert!(matches!(result, Err(DeliverError::Later(_))), "what is not of a recipient is of the route: {result:?}");
 }

@@ -35,7 +35,7 @@ fn queued(number: u64, route: &str) -> Queued {
         at: WallTime(0),
         failures: 0,
         is_in_flight: false,
-        is_partly_delivered: false,
+        done: vec![],
         next_at: MonoTime::default(),
         storm: None,
     }
@@ -185,13 +185,17 @@ fn a_message_that_never_arrives_holds_no_other_up() {
 
 #[test]
 fn what_some_have_already_goes_by_itself_and_keeps_nothing_waiting() {
-    let mut scene = Scene::new(vec![route("a", None, 1)], (1..=4).map(|number| queued(number, "a")).collect());
-    let rest = scene.queued.get_mut(&2).unwrap();
-    (rest.is_partly_delivered, rest.next_at) = (true, MonoTime::default().plus(MINUTE));
+    let mut scene = Scene::new(vec![route("a", None, 1)], (1..=6).map(|number| queued(number, "a")).collect());
+    for (number, done) in [(2, "alice"), (5, "bob"), (6, "alice")] {
+        let rest = scene.queued.get_mut(&number).unwrap();
+        (rest.done, rest.next_at) = (vec![done.to_owned()], MonoTime::default().plus(MINUTE));
+    }
     let before = scene.at(0);
     assert_eq!(before.steps, [Step::Digest { numbers: vec![1, 3, 4], route: id("a") }]);
     assert_eq!(before.next_at, Some(MonoTime::default().plus(MINUTE)));
-    assert_eq!(scene.at(60).steps, [send(2, "a")]);
+    assert_eq!(scene.at(60).steps, [Step::Digest { numbers: vec![2, 6], route: id("a") }]);
+    scene.queued.retain(|number, _| ![2, 6].contains(number));
+    assert_eq!(scene.at(60).steps, [send(5, "a")]);
 }
 
 /// A message about the storm that began with incident 1, after which so many may follow.

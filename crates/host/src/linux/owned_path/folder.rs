@@ -117,10 +117,10 @@ impl Folder {
         Ok(Self { fd, path, trusted, names: self.names, is_stable: self.is_stable })
     }
 
-    /// The names in it, at most so many.
+    /// The names in it.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When it cannot be read, or has more than so many: a part of them would be taken for all.
     pub fn names(&self, max: usize) -> Result<Vec<OsString>, Refused> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let failed = |error: Errno| Refused::failed(&self.path, error);
@@ -129,9 +129,16 @@ impl Folder {
         for entry in rustix::fs::Dir::new(fd).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             let name = entry.file_name().to_bytes();
-            if name != b"." && name != b".." && names.len() < max {
-                names.push(OsString::from_vec(name.to_vec()));
+            if name == b"." || name == b".." {
+                continue;
             }
+            if names.len() == max {
+                return Err(Refused::said(
+                    &self.path,
+                    format!("it holds more than {max} names, the most that are read"),
+                ));
+            }
+            names.push(OsString::from_vec(name.to_vec()));
         }
         names.sort();
         Ok(names)

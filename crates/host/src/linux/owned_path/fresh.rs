@@ -86,7 +86,8 @@ impl Fresh {
         mark.push(MARK);
         let is_left = |other: &OsString| other.as_encoded_bytes().starts_with(mark.as_encoded_bytes());
         for left in folder.names(NAMES_MAX).unwrap_or_default().into_iter().filter(is_left) {
-            folder.remove(&left)?;
+            // What cannot be removed, as a folder of that name, is in nobody's way: the new name is another.
+            let _ = folder.remove(&left);
         }
         // Seeded by the system: nobody can foresee it, and a name that is taken all the same is an error.
         let chance = RandomState::new().build_hasher().finish();

@@ -69,7 +69,11 @@ impl<'a> OnDisk<'a> {
     /// out: whoever begins meanwhile must not find it taken.
     pub(super) fn is_locked(&self, path: &str) -> bool {
         let inode = std::fs::metadata(self.place(path)).map(|meta| meta.ino());
-        inode.is_ok_and(|inode| packages::is_listed(self.root, inode).unwrap_or(false))
+        inode.is_ok_and(|inode| match packages::is_listed(self.root, inode) {
+            Ok(is_listed) => is_listed,
+            // Where the locks cannot be read it may be at work.
+            Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+        })
     }
 
     /// The first bytes of a regular file; nothing when there is none.
