@@ -121,7 +121,7 @@ fn judged(bundle: &Bundle) -> Vec<Changeable> {
     let commands: Vec<(String, CommandLine)> =
         bundle.commands().into_iter().map(|(holder, line)| (holder, line.clone())).collect();
     let count = commands.len();
-    let (waiting, (sender, receiver)) = (Arc::new(Mutex::new(commands)), mpsc::channel());
+    let (waiting, (sender, receiver)) = (Arc::new(Mutex::new(commands)), mpsc::sync_channel(count));
     // Those of earlier times that still hang are in nobody's way, but they are not to become ever more.
     let free = JUDGES_MAX.saturating_sub(JUDGES.load(Ordering::Relaxed));
     for _ in 0..free.min(JUDGES_AT_ONCE).min(count) {
