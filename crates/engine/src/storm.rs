@@ -77,7 +77,7 @@ impl HostEngine {
             let seen = storm.seen.entry(found.cause.rule.clone()).or_default();
             seen.insert(id);
             // One line in one log may have another reason.
-            let is_enough = seen.len() >= 2 && seen.len() * 3 >= storm.members.len();
+            let is_enough = seen.len() * 3 >= storm.members.len();
             if found.is_sure || is_enough {
                 storm.cause = Some(found.cause);
                 return;

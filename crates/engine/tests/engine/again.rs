@@ -188,7 +188,10 @@ fn a_validator_that_says_yes_here_and_no_in_the_runbook_is_not_asked_all_the_tim
 
 #[test]
 fn a_need_that_is_only_being_healed_is_waited_for_and_nothing_is_tried_meanwhile() {
-    let mut host = Host::new(&changed("app.service: {}", "app.service: {needs: [db.service]}\n  db.service: {}"));
+    let mut host = Host::new(&changed(
+        "app.service: {}",
+        "app.service: {needs: [db.service]}\n  db.service: {probe: {exec: [/bin/ask]}}",
+    ));
     host.operator(Operation::Hold { scope: Scope::All, reason: "r".into(), until: None });
     host.fails("app.service#unit");
     host.fails("db.service#unit");
@@ -196,10 +199,11 @@ fn a_need_that_is_only_being_healed_is_waited_for_and_nothing_is_tried_meanwhile
     host.operator(Operation::Release { scope: Scope::All });
     assert_eq!(host.phase("app.service"), "escalated");
     // The need runs again and nobody has seen yet that it is well.
-    host.hanging.insert(crate::host::check("db.service#unit"));
+    host.hanging.insert(crate::host::check("db.service#exec"));
     host.is_well("db.service#unit");
     host.action_ends(succeeded());
     host.pass(secs(15));
+    assert_eq!(host.phase("db.service"), "remediating");
     assert!(!host.story(1).iter().any(|step| step.starts_with("tried again")), "{:?}", host.story(1));
     host.hanging.clear();
     host.pass(secs(20));
