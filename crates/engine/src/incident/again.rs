@@ -95,6 +95,10 @@ impl HostEngine {
     pub(super) fn try_again(&mut self, now: Now, id: IncidentId) -> bool {
         let Some(incident) = self.state.incidents.get(&id) else { return false };
         let Some(retry) = incident.retry.clone() else { return false };
+        // In doubt nothing is tried; the next look that finds it failing asks again.
+        if !self.checks_of(id).into_iter().any(CheckState::is_known_to_fail) {
+            return false;
+        }
         let held = wishes::hold_on(self, &incident.target, now).map(|(until, _)| until);
         let held = held.or_else(|| wishes::maintenance_on(self, &incident.target, now).map(|(until, _)| Some(until)));
         if let Some(until) = held {

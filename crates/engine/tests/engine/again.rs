@@ -155,6 +155,10 @@ fn a_target_whose_need_is_well_again_and_a_unit_that_is_there_again_are_tried_at
     missing.load = LoadState::NotFound;
     host.sees("app.service#unit", judged(missing));
     assert_eq!((host.phase("app.service"), obstacle(&host)), ("escalated", Some(Obstacle::Unit)));
+    // It is there, and whether it should run nobody can know: a person still has it.
+    host.sees("app.service#unit", judged(unit(ActiveState::Inactive, Intent::Unknown)));
+    host.pass(secs(600));
+    assert_eq!((host.phase("app.service"), host.done().len()), ("escalated", 0));
     host.sees("app.service#unit", judged(unit(ActiveState::Failed, Intent::ByItself)));
     host.pass(secs(6));
     assert_eq!(host.done(), ["restart app.service"], "{}", host.summary("app.service"));
