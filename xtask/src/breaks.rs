@@ -93,8 +93,8 @@ const BREAKS: &[Break] = &[
     Break {
         what: "a target gets a second incident while one is open",
         file: "crates/engine/src/incident.rs",
-        find: "if is_covered || is_full",
-        replace: "if is_covered && is_full",
+        find: "if self.open_on(&target, &id).is_some() || self",
+        replace: "if self.open_on(&target, &id).is_some() && self",
     },
     Break {
         what: "an incident ends without a word",
