@@ -83,7 +83,7 @@ fn twenty_killed_at_once_are_started_once_each_and_people_hear_of_it_in_one_mess
     let told = messages(&host)?;
     assert_eq!(told.len(), 1, "{told:#?}");
     let subject = told[0]["subject"].as_str().unwrap_or_default();
-    assert!(subject.ends_with("20 failed at once: 20 healed"), "{subject}");
+    assert!(subject.contains("20 failed at once: 20 healed"), "{subject}");
     assert_eq!(told[0]["notices"].as_array().map(Vec::len), Some(SERVICES));
     Ok(())
 }
@@ -100,7 +100,7 @@ fn twenty_that_fail_again_at_once_are_not_started_for_ever_and_people_hear_of_it
     let told = messages(&host)?;
     assert_eq!(told.len(), 1, "{told:#?}");
     let subject = told[0]["subject"].as_str().unwrap_or_default();
-    assert!(subject.ends_with("20 failed at once: 20 need you"), "{subject}");
+    assert!(subject.contains("20 failed at once: 20 need you"), "{subject}");
     let starts = starts(&host);
     assert!(starts.values().all(|count| *count <= 4), "{starts:?}");
     Ok(())

@@ -290,7 +290,7 @@ pub struct Evidence {
 
 impl Evidence {
     /// How the text of a change begins that was made in the minutes before.
-    pub const JUST_NOW: &'static str = "within the last 10 minutes: ";
+    pub const JUST_NOW: &'static str = "within the last 2 minutes: ";
 }
 
 /// What a finding is about.

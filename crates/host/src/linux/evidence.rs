@@ -29,7 +29,7 @@ const PACKAGE_LOG_BYTES: u64 = 256 * 1024;
 const FIGURES_BYTES: u64 = 64 * 1024;
 const CHANGES_MAX: usize = 8;
 /// A change that was made so shortly before may be why much fails at once.
-const JUST_NOW: Duration = Duration::from_secs(600);
+const JUST_NOW: Duration = Duration::from_secs(120);
 
 /// Collects the evidence of an incident.
 pub(super) async fn gather(
