@@ -15,6 +15,7 @@ use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     pipe::pipe,
     process::{Pid, PidfdFlags, pidfd_open},
+    stdio::{dup2_stderr, dup2_stdin, dup2_stdout},
 };
 
 /// The number of the pipe by which the second process says how it ended.
@@ -44,8 +45,13 @@ pub(crate) fn run() -> Option<ExitCode> {
 /// Tells the first process how this one ends; it may hang in its end.
 pub(crate) fn tell(code: u8) {
     let Some(number) = std::env::var(PIPE).ok().and_then(|number| number.parse::<u32>().ok()) else { return };
+    // Whoever reads what this one says would wait for its end as well, were its streams not let go.
+    let _ = std::io::stdout().flush();
+    if let Ok(nothing) = File::options().read(true).write(true).open("/dev/null") {
+        let _ = dup2_stdin(&nothing).and_then(|()| dup2_stdout(&nothing)).and_then(|()| dup2_stderr(&nothing));
+    }
     if let Ok(mut pipe) = File::options().write(true).open(format!("/proc/self/fd/{number}")) {
-        // Whoever listened has been ended.
+        // Whoever listened may have been ended.
         let _ = pipe.write_all(&[code]);
     }
 }

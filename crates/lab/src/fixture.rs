@@ -6,6 +6,7 @@ pub mod acme;
 pub mod disk;
 pub mod http;
 pub mod notify;
+pub mod remote;
 
 use std::path::PathBuf;
 

@@ -58,8 +58,17 @@ impl Output {
 
 /// Runs `command` to its end, or kills its process group when `limit` has passed.
 pub fn run(command: &mut Command, input: Option<&[u8]>, limit: Duration) -> Result<Output> {
-    let shown = show(command);
     command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
+    finish(command, input, limit)
+}
+
+/// Runs `command` with the standard input that it was given, as [`run`] does.
+pub fn run_with_own_stdin(command: &mut Command, limit: Duration) -> Result<Output> {
+    finish(command, None, limit)
+}
+
+fn finish(command: &mut Command, input: Option<&[u8]>, limit: Duration) -> Result<Output> {
+    let shown = show(command);
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let mut child = command.spawn().with_context(|| format!("starting `{shown}`"))?;
     if let (Some(bytes), Some(mut stdin)) = (input, child.stdin.take()) {
