@@ -196,17 +196,23 @@ mod tests {
 
     #[test]
     fn of_many_that_come_at_once_one_passes_over() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let _held = StateLock::take(folder.path()).expect("free");
-        // Only this holder is dying; whoever has passed it over is alive.
-        std::fs::write(folder.path().join("agent.lock"), "1\n").expect("written");
-        let is_dying = |pid: u32| if pid == 1 { Predecessor::for_test(pid) } else { None };
-        let taken: Vec<_> = std::thread::scope(|threads| {
-            let take = || StateLock::take_from(folder.path(), is_dying);
-            let begun: Vec<_> = (0..8).map(|_| threads.spawn(take)).collect();
-            begun.into_iter().map(|thread| thread.join().expect("ended")).collect()
-        });
-        let count = taken.iter().filter(|taken| taken.is_ok()).count();
-        assert_eq!(count, 1, "so many have the lock at once: {taken:?}");
+        for _ in 0..50 {
+            let folder = tempfile::tempdir().expect("a folder");
+            let _held = StateLock::take(folder.path()).expect("free");
+            // Only this holder is dying; whoever has passed it over is alive.
+            std::fs::write(folder.path().join("agent.lock"), "1\n").expect("written");
+            let start = std::sync::Barrier::new(8);
+            let is_dying = |pid: u32| if pid == 1 { Predecessor::for_test(pid) } else { None };
+            let take = || {
+                start.wait();
+                StateLock::take_from(folder.path(), is_dying)
+            };
+            let taken: Vec<_> = std::thread::scope(|threads| {
+                let begun: Vec<_> = (0..8).map(|_| threads.spawn(take)).collect();
+                begun.into_iter().map(|thread| thread.join().expect("ended")).collect()
+            });
+            let count = taken.iter().filter(|taken| taken.is_ok()).count();
+            assert_eq!(count, 1, "so many have the lock at once: {taken:?}");
+        }
     }
 }
