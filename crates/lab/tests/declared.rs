@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use ansai_lab::agent::{QUICK, wait_health, wait_report};
+use ansai_lab::agent::{QUICK_TO_GIVE_UP, wait_health, wait_report};
 use ansai_lab::{Host, HostOptions, agent};
 use anyhow::Result;
 use rustix::process::Signal;
@@ -19,7 +19,7 @@ fn boot(name: &str, units: &[(&str, &str)], services: &str) -> Result<Host> {
         host.install_unit(unit, text)?;
     }
     host.start(units[0].0)?;
-    agent::install(&host, &format!("{QUICK}services:\n{services}"))?;
+    agent::install(&host, &format!("{QUICK_TO_GIVE_UP}services:\n{services}"))?;
     agent::start(&host)?;
     Ok(host)
 }

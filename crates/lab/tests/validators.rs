@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use ansai_lab::agent::{QUICK, steps, wait_health, wait_report};
+use ansai_lab::agent::{QUICK_TO_GIVE_UP, steps, wait_health, wait_report};
 use ansai_lab::{Host, HostOptions, agent, fixture};
 use anyhow::{Context as _, Result};
 use rustix::process::Signal;
@@ -20,7 +20,7 @@ fn boot(name: &str, units: &[(&str, &str)], services: &str, watched: &[&str]) ->
     for unit in watched {
         host.start(unit)?;
     }
-    agent::install(&host, &format!("{QUICK}services:\n{services}"))?;
+    agent::install(&host, &format!("{QUICK_TO_GIVE_UP}services:\n{services}"))?;
     agent::start(&host)?;
     for unit in watched {
         wait_health(&host, unit, "healthy")?;
@@ -81,7 +81,7 @@ fn a_declared_validator_sees_what_the_unit_would_see() -> Result<()> {
     host.write_file("/tmp/outside", "", 0o644)?;
     host.install_unit("app.service", &unit)?;
     host.start("app.service")?;
-    agent::install(&host, &format!("{QUICK}services:\n{services}"))?;
+    agent::install(&host, &format!("{QUICK_TO_GIVE_UP}services:\n{services}"))?;
     agent::start(&host)?;
     wait_health(&host, "app.service", "healthy")?;
     host.signal_main("app.service", Signal::KILL)?;
@@ -101,7 +101,7 @@ fn a_directory_that_a_package_declares_is_made_again_before_the_start() -> Resul
     host.run_ok(&["mkdir", "/run/app"])?;
     host.install_unit("app.service", &unit)?;
     host.start("app.service")?;
-    agent::install(&host, &format!("{QUICK}services:\n  app.service: {{}}\n"))?;
+    agent::install(&host, &format!("{QUICK_TO_GIVE_UP}services:\n  app.service: {{}}\n"))?;
     agent::start(&host)?;
     wait_health(&host, "app.service", "healthy")?;
     host.run_ok(&["rmdir", "/run/app"])?;
