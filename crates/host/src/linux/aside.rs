@@ -225,6 +225,9 @@ pub fn is_awaited() -> bool {
     AWAITED.with_borrow(|awaited| awaited.as_ref().is_none_or(|awaited| awaited.load(Ordering::Relaxed)))
 }
 
+/// What work says that was given up before it changed anything.
+pub(super) const GIVEN_UP: &str = "it did not answer in time, so nothing more is done to it";
+
 /// Says to the work that nobody waits any more, when dropped.
 struct Awaits {
     flag: Arc<AtomicBool>,

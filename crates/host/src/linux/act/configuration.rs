@@ -11,7 +11,10 @@ use std::{
 
 use ansai_model::{action::ActionOutcome, id::UnitName, text::Text};
 
-use crate::linux::owned_path::{self, Folder, Fresh, Kind, Ownership, Refused, Trusted};
+use crate::linux::{
+    aside,
+    owned_path::{self, Folder, Fresh, Kind, Ownership, Refused, Trusted},
+};
 
 const FILES_MAX: usize = 1_000;
 const BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -102,6 +105,10 @@ pub(super) fn restore(
         Ok(None) => return (ActionOutcome::Refused { why: nothing_kept(unit) }, Vec::new()),
         Err(why) => return (ActionOutcome::Refused { why: why.into() }, Vec::new()),
     };
+    // Once it has begun it goes on to its end, or back; what was given up before does not begin.
+    if !aside::is_awaited() {
+        return (ActionOutcome::Failed { why: aside::GIVEN_UP.into() }, Vec::new());
+    }
     let mut restored = Vec::new();
     let mut replaced = Vec::new();
     for change in changes {

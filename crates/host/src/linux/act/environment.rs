@@ -9,7 +9,10 @@ use ansai_model::{
     text::Text,
 };
 
-use crate::linux::owned_path::{Folder, Found, Fresh, Kind, Refused, Trusted, number};
+use crate::linux::{
+    aside,
+    owned_path::{Folder, Found, Fresh, Kind, Refused, Trusted, number},
+};
 
 /// Whether something is done, or only said.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -70,6 +73,10 @@ fn put_right(entry: &EnvironmentEntry, doing: Doing) -> Result<Vec<String>, Refu
         }
         above => above?,
     };
+    // A server that was away is back, perhaps hours later and under a hold.
+    if doing == Doing::Done && !aside::is_awaited() {
+        return Err(Refused::said(path, aside::GIVEN_UP));
+    }
     let kind = |what| Refused::Kind { step: path.to_owned(), what };
     let mut changes = Vec::new();
     let found = match (&entry.kind, folder.find(&name)?) {
@@ -176,9 +183,30 @@ fn give_to(entry: &EnvironmentEntry, found: &Found, owners: &Owners, doing: Doin
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt};
+    use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
 
     use super::*;
+    use crate::linux::aside::{self, Kind as Of, Work};
+
+    #[tokio::test]
+    async fn what_was_given_up_while_it_hung_changes_nothing_later() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("late").to_str().expect("text").to_owned();
+        let kind = EnvironmentKind::Directory;
+        let entries = [EnvironmentEntry { path: path.clone(), kind, mode: None, owner: None, group: None }];
+        let (hold, held) = std::sync::mpsc::sync_channel::<()>(0);
+        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+        let hangs = move || {
+            let _ = held.recv();
+            sender.send(ensure(&entries)).expect("the test listens");
+        };
+        let work = Work::new(Of::Act, "an environment that hangs");
+        assert!(aside::run(work, Duration::from_millis(50), hangs).await.is_err());
+        drop(hold);
+        let Ok(ActionOutcome::Failed { why }) = receiver.recv_timeout(Duration::from_secs(20)) else { panic!("done") };
+        assert!(why.as_str().contains("did not answer in time"), "{why}");
+        assert!(!Path::new(&path).exists());
+    }
 
     #[test]
     fn what_is_missing_is_made_and_the_second_time_nothing_is_needed() {
