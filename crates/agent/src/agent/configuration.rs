@@ -14,6 +14,9 @@ use super::{
 };
 use crate::{events::short, warnings::Topic};
 
+/// Most warnings of the configuration that stand in the status; `ansai check` says all.
+const WARNINGS_SAID_MAX: usize = 3;
+
 impl Agent {
     /// Takes in what was found out beside the loop.
     pub(super) fn hear(&mut self, news: News) {
@@ -101,15 +104,16 @@ impl Agent {
         let nameless = self.configuration.nameless_disks(&self.inventory).into_iter();
         let nameless = nameless.map(|mount| format!("the disk {mount:?} is not watched: its name holds what none may"));
         let warnings: Vec<String> = warnings.chain(nameless).collect();
-        let Some(first) = warnings.first() else {
+        if warnings.is_empty() {
             self.warnings.end(Topic::Configuration);
             return;
+        }
+        let said = warnings[..warnings.len().min(WARNINGS_SAID_MAX)].join("; ");
+        let more = match warnings.len().saturating_sub(WARNINGS_SAID_MAX) {
+            0 => String::new(),
+            more => format!(", and {more} more"),
         };
-        let more = match warnings.len() {
-            1 => String::new(),
-            many => format!(", and {} more", many - 1),
-        };
-        let text = format!("the configuration: {first}{more}; `ansai check` shows where");
+        let text = format!("the configuration: {said}{more}; `ansai check` shows where");
         self.warnings.raise(self.shell.clock.now().wall, Topic::Configuration, text);
     }
 
