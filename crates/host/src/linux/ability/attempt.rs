@@ -5,7 +5,7 @@ use std::{
     fs::File,
     io::{self, ErrorKind},
     os::{fd::OwnedFd, unix::fs::OpenOptionsExt},
-    path::{Path, PathBuf},
+    path::Path,
     time::Duration,
 };
 
@@ -32,8 +32,6 @@ const COMMAND_MAX: Duration = Duration::from_secs(5);
 const BUS_EVERY: Duration = Duration::from_millis(100);
 /// Somebody who owns nothing, on every host.
 const NOBODY: u32 = 65534;
-/// Where programs are looked for, as commands do.
-const FOLDERS: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
 /// Tries one; the error says why it cannot be done.
 pub(super) async fn attempt(host: &LinuxHost, ability: &Ability) -> Result<(), String> {
@@ -43,28 +41,17 @@ pub(super) async fn attempt(host: &LinuxHost, ability: &Ability) -> Result<(), S
         Ability::Journal => journal().await,
         // Somebody's own processes are all that somebody who is not root looks at.
         Ability::SeeProcesses if !is_root => Ok(()),
-        Ability::SeeProcesses => aside(|| std::fs::read_link("/proc/1/exe").map(drop)).await,
-        Ability::OpenBeneath => aside(open_beneath).await,
-        Ability::Leases => aside(lease).await,
-        Ability::RawIcmp { user: None } if is_root => {
-            aside(|| {
-                socket(AddressFamily::INET, SocketType::RAW, Some(ipproto::ICMP)).map(drop).map_err(io::Error::from)
-            })
-            .await
-        }
+        Ability::SeeProcesses => here(|| std::fs::read_link("/proc/1/exe").map(drop)),
+        Ability::OpenBeneath => here(open_beneath),
+        Ability::Leases => here(lease),
+        Ability::RawIcmp { user: None } if is_root => here(|| {
+            socket(AddressFamily::INET, SocketType::RAW, Some(ipproto::ICMP)).map(drop).map_err(io::Error::from)
+        }),
         Ability::RawIcmp { user } => ping(user.clone()).await,
-        Ability::Write(path) => {
-            let path = PathBuf::from(path);
-            aside(move || write(&path)).await
-        }
-        Ability::Read(path) => {
-            let path = PathBuf::from(path);
-            aside(move || read(&path)).await
-        }
-        Ability::GiveAway => {
-            aside(|| Ok(fchown(memory()?, Some(Uid::from_raw(NOBODY)), Some(Gid::from_raw(NOBODY)))?)).await
-        }
-        Ability::GroupBit => aside(|| Ok(fchmod(memory()?, Mode::from_raw_mode(0o2600))?)).await,
+        Ability::Write(path) => here(|| write(Path::new(path))),
+        Ability::Read(path) => here(|| read(Path::new(path))),
+        Ability::GiveAway => here(|| Ok(fchown(memory()?, Some(Uid::from_raw(NOBODY)), Some(Gid::from_raw(NOBODY)))?)),
+        Ability::GroupBit => here(|| Ok(fchmod(memory()?, Mode::from_raw_mode(0o2600))?)),
         Ability::Run { program, user, may_be_absent } => run(program, user.as_deref(), *may_be_absent).await,
         Ability::Listen(address) => listen(address).await,
         Ability::OwnUnit => {
@@ -78,15 +65,9 @@ pub(super) async fn attempt(host: &LinuxHost, ability: &Ability) -> Result<(), S
     }
 }
 
-/// Does it on a thread of its own: a file on a disk that does not answer must keep nobody waiting.
-async fn aside(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> Result<(), String> {
-    let (sender, receiver) = tokio::sync::oneshot::channel();
-    let begun = std::thread::Builder::new().name("ansai-ability".into()).spawn(move || {
-        // Nobody may be waiting any more.
-        let _ = sender.send(work().map_err(|error| error.to_string()));
-    });
-    begun.map_err(|error| format!("no thread could be begun: {error}"))?;
-    receiver.await.unwrap_or_else(|_| Err("the trial broke off".into()))
+/// Does it here: the whole trial has a thread of its own, which is known while it hangs and not begun twice.
+fn here(work: impl FnOnce() -> io::Result<()>) -> Result<(), String> {
+    work().map_err(|error| error.to_string())
 }
 
 /// A bus that was only just connected to may take a moment.
@@ -182,7 +163,7 @@ fn found(program: &str) -> Option<String> {
     if program.contains('/') {
         return Some(program.to_owned()).filter(is_there);
     }
-    FOLDERS.iter().map(|folder| format!("{folder}/{program}")).find(is_there)
+    command::FOLDERS.iter().map(|folder| format!("{folder}/{program}")).find(is_there)
 }
 
 /// This host itself is asked once.
