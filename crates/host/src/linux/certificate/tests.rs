@@ -295,28 +295,39 @@ fn certificates_with_their_keys_are_found_and_others_are_not() {
     assert_eq!((&first.names[..], first.signer), (&["api.example.com".to_owned()][..], Signer::Unknown));
 }
 
+/// What a server of OpenSSL says; it must not be dropped before the server.
+pub(super) type Said = tokio::io::Lines<tokio::io::BufReader<tokio::process::ChildStdout>>;
+
+/// A server of OpenSSL with these arguments, and the port that it took.
+pub(super) async fn openssl_server(arguments: &[&str]) -> (tokio::process::Child, Said, u16) {
+    // Port 0: the program says which one it took.
+    let mut server = tokio::process::Command::new("openssl")
+        .args(["s_server", "-accept", "127.0.0.1:0"])
+        .args(arguments)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("started");
+    let mut lines = tokio::io::BufReader::new(server.stdout.take().expect("piped")).lines();
+    let port = loop {
+        let line = lines.next_line().await.expect("read").expect("the port is said");
+        if let Some(address) = line.strip_prefix("ACCEPT ") {
+            break address.rsplit_once(':').expect("an address").1.parse().expect("a port");
+        }
+    };
+    (server, lines, port)
+}
+
 #[tokio::test]
 async fn a_server_that_wants_a_certificate_of_ours_has_shown_its_own() {
     let workshop = Workshop::new();
     workshop.make("server", &["api.example.com"], 80);
+    let (certificate, key) = (workshop.path("server.pem"), workshop.path("server.key"));
     for version in ["-tls1_2", "-tls1_3"] {
-        // Port 0: the program says which one it took.
-        let mut server = tokio::process::Command::new("openssl")
-            .args(["s_server", "-accept", "127.0.0.1:0", version, "-Verify", "1", "-verify_return_error"])
-            .args(["-cert", &workshop.path("server.pem"), "-key", &workshop.path("server.key")])
-            .stdin(std::process::Stdio::piped())
-            .stdout(std::process::Stdio::piped())
-            .stderr(std::process::Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("started");
-        let mut lines = tokio::io::BufReader::new(server.stdout.take().expect("piped")).lines();
-        let port = loop {
-            let line = lines.next_line().await.expect("read").expect("the port is said");
-            if let Some(address) = line.strip_prefix("ACCEPT ") {
-                break address.rsplit_once(':').expect("an address").1.parse().expect("a port");
-            }
-        };
+        let arguments = [version, "-Verify", "1", "-verify_return_error", "-cert", &certificate, "-key", &key];
+        let (_server, _said, port) = openssl_server(&arguments).await;
         let endpoint = Endpoint {
             host: "127.0.0.1".into(),
             port,

@@ -17,30 +17,13 @@ fn make(workshop: &Workshop, name: &str, kind: &[&str]) {
     assert!(made.expect("openssl runs").success(), "{name}");
 }
 
-type Said = tokio::io::Lines<tokio::io::BufReader<tokio::process::ChildStdout>>;
-
 /// A server with these pairs, in this version of TLS, and its port. What it says must not be dropped before it.
 async fn serve(workshop: &Workshop, pairs: [&str; 2], version: &str) -> (Child, Said, u16) {
     let file = |name: &str, ending| workshop.path(&format!("{name}.{ending}"));
-    // Port 0: the program says which one it took.
-    let mut server = tokio::process::Command::new("openssl")
-        .args(["s_server", "-accept", "127.0.0.1:0", version])
-        .args(["-cert", &file(pairs[0], "pem"), "-key", &file(pairs[0], "key")])
-        .args(["-dcert", &file(pairs[1], "pem"), "-dkey", &file(pairs[1], "key")])
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("started");
-    let mut lines = tokio::io::BufReader::new(server.stdout.take().expect("piped")).lines();
-    let port = loop {
-        let line = lines.next_line().await.expect("read").expect("the port is said");
-        if let Some(address) = line.strip_prefix("ACCEPT ") {
-            break address.rsplit_once(':').expect("an address").1.parse().expect("a port");
-        }
-    };
-    (server, lines, port)
+    let [certificate, other] = pairs.map(|name| (file(name, "pem"), file(name, "key")));
+    let first = ["-cert", &certificate.0, "-key", &certificate.1];
+    let second = ["-dcert", &other.0, "-dkey", &other.1];
+    openssl_server(&[&[version][..], &first, &second].concat()).await
 }
 
 #[tokio::test]
