@@ -1,5 +1,6 @@
 //! Benches on lab hosts: they print tables with the peers beside us in the same run, and judge nothing.
 
+mod connections;
 mod domains;
 mod footprint;
 mod heal;
@@ -22,7 +23,7 @@ pub(crate) use storm::run as storm;
 
 /// The lab with the release program: what is measured is what is shipped.
 fn prepare() -> Result<()> {
-    ansai_lab::setup::prepare()?;
+    ansai_lab::setup::prepare(ansai_lab::image::Kind::Base)?;
     cargo::run(&["build", "--release", "-p", "ansai-cli", "-p", "ansai-lab"])
 }
 

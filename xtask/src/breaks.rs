@@ -45,8 +45,8 @@ const BREAKS: &[Break] = &[
     Break {
         what: "every action on a target is taken for the first",
         file: "crates/engine/src/remediation/counting.rs",
-        find: "times.is_some_and(|times| TargetMemory::within(times, now.mono, window) > 0)",
-        replace: "times.is_some_and(|times| TargetMemory::within(times, now.mono, window) > 99)",
+        find: "TargetMemory::within(times, self.now.mono, window) > 0",
+        replace: "TargetMemory::within(times, self.now.mono, window) > 99",
     },
     Break {
         what: "more remedies begin at once than may be under way",
@@ -57,18 +57,18 @@ const BREAKS: &[Break] = &[
     Break {
         what: "the HOLD file is overlooked by the gate",
         file: "crates/engine/src/gate/wishes.rs",
-        find: "if let Some(text) = &engine.hold_file {",
-        replace: "if let Some(text) = engine.hold_file.as_ref().filter(|_| false) {",
+        find: "if let Some(text) = &view.outside.hold_file {",
+        replace: "if let Some(text) = view.outside.hold_file.as_ref().filter(|_| false) {",
     },
     Break {
         what: "a stop on request is taken for a failure",
-        file: "crates/model/src/domain/service.rs",
-        find: "    if unit.intent == Intent::Stopped {\n        return Verdict::Unknown(\"stopped on request, not by a failure\".into());",
-        replace: "    if unit.intent == Intent::Stopped {\n        return Verdict::Failing(\"stopped\".into());",
+        file: "crates/model/src/domain/service/judgment.rs",
+        find: "    if unit.is_stopped_on_request() {\n        return Verdict::Unknown(\"stopped on request, not by a failure\".into());",
+        replace: "    if unit.is_stopped_on_request() {\n        return Verdict::Failing(\"stopped\".into());",
     },
     Break {
         what: "a change of the state is not marked, so that it is not saved before the action",
-        file: "crates/engine/src/host_engine.rs",
+        file: "crates/engine/src/context.rs",
         find: "        self.revision += 1;",
         replace: "",
     },
@@ -93,13 +93,13 @@ const BREAKS: &[Break] = &[
     Break {
         what: "a target gets a second incident while one is open",
         file: "crates/engine/src/incident.rs",
-        find: "if self.open_on(&target, &id).is_some() || self",
-        replace: "if self.open_on(&target, &id).is_some() && self",
+        find: "if self.view().open_on(&target, &id).is_some() || self",
+        replace: "if self.view().open_on(&target, &id).is_some() && self",
     },
     Break {
         what: "an incident ends without a word",
         file: "crates/engine/src/incident/ending.rs",
-        find: "        self.tell(now, id, kind);\n        let storm",
+        find: "        self.tell(id, kind);\n        let storm",
         replace: "        let _ = kind;\n        let storm",
     },
     Break {
@@ -117,7 +117,7 @@ const BREAKS: &[Break] = &[
     Break {
         what: "disruptive actions do not wait for the quiet hours",
         file: "crates/engine/src/gate/quiet.rs",
-        find: "if opens.is_some_and(|opens| opens <= p.now.wall) {",
+        find: "if opens.is_some_and(|opens| opens <= p.view.now.wall) {",
         replace: "if opens.is_some() {",
     },
     Break {
@@ -141,13 +141,13 @@ const BREAKS: &[Break] = &[
     Break {
         what: "another matter of a target is healed while the target itself is down",
         file: "crates/engine/src/matter.rs",
-        find: "!self.state.remediations.get(&other).is_some_and(is_watched)",
-        replace: "self.state.remediations.get(&other).is_some_and(is_watched)",
+        find: "!self.state.remediations.get(&other.id).is_some_and(is_watched)",
+        replace: "self.state.remediations.get(&other.id).is_some_and(is_watched)",
     },
     Break {
         what: "a symptom waits for its cause without end",
         file: "crates/engine/src/gate/surroundings.rs",
-        find: "if patience <= p.now.mono || is_forced(p) {",
+        find: "if patience <= p.view.now.mono || is_forced(p) {",
         replace: "if is_forced(p) {",
     },
 ];

@@ -28,6 +28,12 @@ pub(crate) fn is_there(subcommand: &str) -> bool {
     output.is_ok_and(|status| status.success())
 }
 
+/// Runs cargo and returns what it said on standard output, which is not shown: messages for programs.
+pub(crate) fn messages(arguments: &[&str]) -> Result<(bool, String)> {
+    let output = command(arguments).stderr(Stdio::inherit()).output().context("cargo cannot be run")?;
+    Ok((output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned()))
+}
+
 /// Runs cargo and returns what it said on standard output, which is shown as it comes.
 pub(crate) fn read(arguments: &[&str]) -> Result<(bool, String)> {
     let mut child = command(arguments).stdout(Stdio::piped()).spawn().context("cargo cannot be run")?;

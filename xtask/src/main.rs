@@ -5,6 +5,7 @@ mod breaks;
 mod cargo;
 mod demo;
 mod dist;
+mod endtoend;
 mod test;
 mod tidy;
 
@@ -13,8 +14,10 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 const USAGE: &str = "\
-cargo xtask test              every test: formatting, lints, tidy, unit, contract, end to end on lab hosts
-cargo xtask demo [--keep]     a lab host, broken in nine ways and healed before your eyes
+cargo xtask test              every test: formatting, lints, tidy, unit, contract, end to end on lab hosts, real daemons
+cargo xtask test end-to-end   only those on lab hosts, without the real daemons
+cargo xtask daemons           44 real daemons of Debian under what init writes for them, in one table; eleven minutes
+cargo xtask demo              a lab host, broken in nine ways and healed before your eyes; --reports prints them, --keep leaves the host
 cargo xtask bench heal        SIGKILL to healed, beside systemd's own restart and monit
 cargo xtask bench storm       20 and 200 services killed at once, beside systemd's own restart and monit
 cargo xtask bench footprint   memory and processor time of the agent at rest and with 1,000 checks
@@ -27,7 +30,7 @@ cargo xtask bench forecast    error of the time at which disks are full, beside 
 cargo xtask sim [--seeds N]   many simulated hosts under faults, invariants checked after each step
 cargo xtask breaks            engine and shell broken on purpose in many ways: the simulation must notice each
 cargo xtask dist              the release build as a Debian package, in target/dist
-cargo xtask tidy              the rules of the house
+cargo xtask tidy              the rules of the house; --domains prints which files name which domain
 cargo xtask setup             only the set-up of the lab";
 
 #[expect(clippy::print_stderr, reason = "this is a program for people at a terminal")]
@@ -45,11 +48,17 @@ fn main() -> ExitCode {
 fn run(arguments: &[&str]) -> Result<()> {
     match arguments {
         ["test"] => test::run(),
+        ["test", "end-to-end"] => test::end_to_end(),
+        ["daemons"] => test::daemons(),
         ["tidy"] => tidy::run(),
+        ["tidy", "--domains"] => tidy::domains(),
         ["dist"] => dist::run(),
-        ["setup"] => ansai_lab::setup::prepare(),
-        ["demo"] => demo::run(demo::After::End),
-        ["demo", "--keep"] => demo::run(demo::After::Keep),
+        ["setup"] => ansai_lab::setup::prepare(ansai_lab::image::Kind::Base),
+        ["demo", options @ ..] if options.iter().all(|option| ["--keep", "--reports"].contains(option)) => {
+            let has = |option| options.contains(&option);
+            let after = if has("--keep") { demo::After::Keep } else { demo::After::End };
+            demo::run(after, if has("--reports") { demo::Reports::Shown } else { demo::Reports::Hidden })
+        }
         // What is measured is what is shipped: the lab takes programs from beside the one that runs.
         ["bench", what @ ("heal" | "storm" | "footprint" | "domains" | "hosts")] if cfg!(debug_assertions) => {
             cargo::run(&["run", "--release", "--quiet", "-p", "xtask", "--", "bench", what])

@@ -2,43 +2,69 @@
 
 use std::time::Instant;
 
+use ansai_lab::image::Kind;
 use anyhow::{Result, bail};
 
-use crate::{cargo, tidy};
+use crate::{cargo, endtoend, tidy};
 
 /// Runs every stage; all of them, so that one run shows everything that is wrong.
 pub(crate) fn run() -> Result<()> {
-    // The lab's image is built beside the compilation: both take about a minute, and neither waits for the other.
-    let setup = std::thread::spawn(ansai_lab::setup::prepare);
+    // The lab's images are built beside the compilation and the first tests: they take minutes, and nothing waits for them.
+    let setup = std::thread::spawn(|| ansai_lab::setup::prepare(Kind::Daemons));
     let mut failed = Vec::new();
     stage("formatting", &mut failed, || cargo::run(&["fmt", "--all", "--check"]));
     stage("tidy", &mut failed, tidy::run);
     stage("lints", &mut failed, || cargo::run(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]));
     stage("licenses, bans, sources", &mut failed, deny);
     stage("build", &mut failed, || cargo::run(&["build", "--workspace"]));
+    let (mut passed, mut broken) = (0, 0);
+    let mut counted = |arguments: &[&str]| {
+        let (is_well, output) = cargo::read(arguments)?;
+        let (well, wrong) = count(&output);
+        passed += well;
+        broken += wrong;
+        if is_well { Ok(()) } else { bail!("`cargo {}` failed", arguments.join(" ")) }
+    };
+    let unit = ["test", "--workspace", "--exclude", "ansai-lab", "--no-fail-fast", "--", "--quiet"];
+    stage("unit and contract tests", &mut failed, || counted(&unit));
     stage("lab set-up", &mut failed, || match setup.join() {
         Ok(result) => result,
         Err(_) => bail!("the set-up panicked"),
     });
-    let (mut passed, mut broken) = (0, 0);
-    let mut counted = |name: &str, arguments: &[&str]| {
-        stage(name, &mut failed, || {
-            let (is_well, output) = cargo::read(arguments)?;
-            let (well, wrong) = count(&output);
-            passed += well;
-            broken += wrong;
-            if is_well { Ok(()) } else { bail!("`cargo {}` failed", arguments.join(" ")) }
-        });
-    };
-    counted(
-        "unit and contract tests",
-        &["test", "--workspace", "--exclude", "ansai-lab", "--no-fail-fast", "--", "--quiet"],
-    );
-    // Two hosts at once are what two cores carry.
-    counted("end-to-end tests", &["test", "-p", "ansai-lab", "--no-fail-fast", "--", "--quiet", "--test-threads", "2"]);
+    // Apart from the others: forty daemons that start at once leave nothing of two cores to them.
+    stage("real daemons", &mut failed, || counted(DAEMONS));
+    stage("end-to-end tests", &mut failed, || {
+        let outcome = endtoend::run()?;
+        passed += outcome.passed;
+        broken += outcome.failed.len() as u64;
+        well(&outcome)
+    });
     stage("simulation", &mut failed, || cargo::run(&["run", "-p", "ansai-sim", "--", "run", "500"]));
     show(&format!("{passed} passed, {broken} failed\n"));
     if failed.is_empty() { Ok(()) } else { bail!("failed: {}", failed.join(", ")) }
+}
+
+/// The end-to-end tests alone, as the whole runs them.
+pub(crate) fn end_to_end() -> Result<()> {
+    ansai_lab::setup::prepare(Kind::Base)?;
+    cargo::run(&["build", "--workspace"])?;
+    let outcome = endtoend::run()?;
+    show(&format!("{} passed, {} failed\n", outcome.passed, outcome.failed.len()));
+    well(&outcome)
+}
+
+fn well(outcome: &endtoend::Outcome) -> Result<()> {
+    if outcome.failed.is_empty() { Ok(()) } else { bail!("these failed:\n  {}", outcome.failed.join("\n  ")) }
+}
+
+/// The table of real daemons, whose only test prints it whatever comes of it.
+const DAEMONS: &[&str] = &["test", "-p", "ansai-lab", "--test", "daemons", "--", "--nocapture"];
+
+/// Real daemons of Debian on an image of their own, for eleven minutes; one table of what came of each deed.
+pub(crate) fn daemons() -> Result<()> {
+    ansai_lab::setup::prepare(Kind::Daemons)?;
+    cargo::run(&["build", "--workspace"])?;
+    cargo::run(DAEMONS)
 }
 
 /// What we depend on, as deny.toml allows it; said, not failed, where the tool is not installed (it takes minutes to build).
@@ -70,7 +96,7 @@ fn stage(name: &str, failed: &mut Vec<String>, run: impl FnOnce() -> Result<()>)
 }
 
 /// The passed and failed tests in the closing lines of test programs.
-fn count(output: &str) -> (u64, u64) {
+pub(crate) fn count(output: &str) -> (u64, u64) {
     let number = |line: &str, word: &str| -> u64 {
         let before = line.split(word).next().unwrap_or_default();
         before.split_whitespace().next_back().and_then(|number| number.parse().ok()).unwrap_or(0)

@@ -7,7 +7,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::cargo;
 
+mod circles;
 mod documents;
+mod domains;
 mod reads;
 
 /// Each crate with the crates of ours that it may depend on, as in ARCHITECTURE.md.
@@ -51,7 +53,22 @@ fn forbidden() -> Vec<(String, &'static str)> {
     ]
 }
 
+/// Prints which files name which domain.
+#[expect(clippy::print_stdout, reason = "this is a program for people at a terminal")]
+pub(crate) fn domains() -> Result<()> {
+    let root = cargo::root();
+    print!("{}", domains::Reach::of(&sources(&root, &files(&root)?)).listed());
+    Ok(())
+}
+
+/// The crates' files with their texts.
+fn sources(root: &Path, files: &[String]) -> Vec<(String, String)> {
+    let files = files.iter().filter(|file| file.starts_with("crates/"));
+    files.filter_map(|file| Some((file.clone(), fs::read_to_string(root.join(file)).ok()?))).collect()
+}
+
 /// Checks every rule; all findings at once.
+#[expect(clippy::print_stdout, reason = "this is a program for people at a terminal")]
 pub(crate) fn run() -> Result<()> {
     let root = cargo::root();
     let mut findings = Vec::new();
@@ -64,6 +81,9 @@ pub(crate) fn run() -> Result<()> {
             findings.extend(check_rust(file, &text));
             findings.extend(reads::check(file, &text));
         }
+        if file.ends_with(".toml") {
+            findings.extend(documents::check_comments(&root, file, &text));
+        }
         if file.ends_with(".md") {
             findings.extend(documents::check_paths(&root, file, &text));
             findings.extend(documents::check_links(&root, file, &text));
@@ -75,7 +95,15 @@ pub(crate) fn run() -> Result<()> {
     }
     findings.extend(documents::check_map(&read("ARCHITECTURE.md")?, &files));
     findings.extend(documents::check_reach(&root, &files));
+    findings.extend(documents::check_dependencies(&read("Cargo.toml")?, &read("docs/design/dependencies.md")?));
     findings.extend(documents::check_tests(&read("docs/develop/testing.md")?, &files));
+    let tests = files.iter().filter(|file| file.contains("/tests/") && file.ends_with(".rs"));
+    let tests: Vec<(String, String)> = tests.map(|file| Ok((file.clone(), read(file)?))).collect::<Result<_>>()?;
+    findings.extend(documents::check_cases(&read("docs/develop/testing.md")?, &tests));
+    let sources = sources(&root, &files);
+    findings.extend(circles::check(&sources));
+    let reach = domains::Reach::of(&sources);
+    findings.extend(reach.check());
     for (name, allowed) in LAYERS {
         let folder =
             if *name == "xtask" { "xtask".to_owned() } else { format!("crates/{}", name.trim_start_matches("ansai-")) };
@@ -88,6 +116,7 @@ pub(crate) fn run() -> Result<()> {
             .push(format!("Cargo.lock: a second TLS provider came in — turn default features off\n{second_provider}"));
     }
     if findings.is_empty() {
+        print!("{}", reach.table());
         return Ok(());
     }
     bail!("{}", findings.join("\n"))

@@ -1,18 +1,15 @@
-//! The agent: puts the parts together, feeds the shell with inputs until it is told to stop, and reloads configuration.
+//! The agent: feeds the shell with inputs until it is told to stop, and reloads configuration.
 
 use std::{
     collections::BTreeSet,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
-use ansai_config::Configuration;
-use ansai_engine::{HostEngine, Input};
-use ansai_host::{
-    linux::{LinuxHost, Options as HostOptions},
-    port::Host,
-};
+use ansai_config::Resting;
+use ansai_engine::Input;
+use ansai_host::{linux::LinuxHost, port::Host};
 use ansai_model::{bundle::Bundle, hint::Hint, id::UnitName, inventory::Inventory, notify::Route};
 use anyhow::Result;
 use futures_util::{FutureExt, StreamExt};
@@ -20,29 +17,20 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     api::Asked,
-    clock::Clock,
-    deliveries,
-    events::Events,
     ledger::{FileStore, Predecessor},
-    metrics::Metrics,
     notify::{Notifier, http::HyperClient, trial::Trials},
-    outbox::{self, Observer, Outbox},
-    recorder::Recorder,
-    reports::Reports,
-    secrets::Resolver,
-    shell::{Parts, Shell},
+    shell::Shell,
     sources::Sources,
-    trends::Trends,
     warnings::Warnings,
-    witness::Witness,
 };
 
 mod abilities;
 mod alone;
+mod beat;
+mod beside;
 mod configuration;
 mod ground;
 mod plight;
@@ -50,24 +38,21 @@ mod questions;
 mod reading;
 mod sides;
 mod socket;
+mod start;
+mod stop_time;
 mod upkeep;
 
 use abilities::Abilities;
-use alone::Alone;
-use ground::Ground;
+use beat::{Beat, Watchdog};
+use beside::Beside;
 use plight::Plight;
 use reading::{News, Reader};
 use sides::Sides;
-use socket::Socket;
+use start::Started;
+use stop_time::StopTime;
 use upkeep::Upkeep;
 
-/// Most inputs that wait for the loop.
-const RESULTS_MAX: usize = 1024;
-/// Most questions that wait for the loop.
-const ASKED_MAX: usize = 32;
-/// Most news of the configuration that wait for the loop.
-const NEWS_MAX: usize = 8;
-/// How often files are looked at: configuration, HOLD.
+/// How often the loop sees to files and to itself.
 const FILES_EVERY: Duration = Duration::from_secs(1);
 /// Longest wait for systemd when the agent starts.
 const INVENTORY_WAIT: Duration = Duration::from_secs(2);
@@ -91,13 +76,15 @@ struct Agent {
     options: Options,
     shell: Shell<LinuxHost, FileStore>,
     host: LinuxHost,
-    configuration: Arc<Configuration>,
+    configuration: Arc<Resting>,
     configuration_error: Option<String>,
     reader: Reader,
+    /// Who looks at the files each second; none when there was no thread for it.
+    beside: Option<Beside>,
+    watchdog: Watchdog,
     /// An agent before this one that was killed and has not ended.
     predecessor: Option<Predecessor>,
     inventory: Inventory,
-    generation: u64,
     stamp: Option<SystemTime>,
     begun: Instant,
     has_new_units: bool,
@@ -114,89 +101,14 @@ struct Agent {
 /// # Errors
 /// When it cannot start: no valid configuration, no usable state directory, or another agent has it.
 pub async fn run(options: Options) -> Result<()> {
-    let begun = Instant::now();
-    let (stamp, configuration) = reading::files_at_start(&options.config, &options.state_dir).await?;
-    let (events, metrics) = (Events::new(), Arc::new(Metrics::new()));
-    let warnings = Warnings::new(events.clone());
-    let Ground { ledger, state, clock, plight, predecessor } = Ground::of(&options.state_dir, &warnings)?;
-    let _alone = Alone::take(&options.state_dir)?;
-    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-    let host = this_host(&options, &configuration, &tasks);
-    let inventory = first_inventory(&host, &configuration).await;
-    let read = reading::evaluated_at_start(&options.config, configuration, inventory).await?;
-    let (configuration, inventory, bundle) = read;
-    let outbox = open_outbox(&options.state_dir, &bundle, deliveries::observer(&metrics, &warnings, &clock));
-    let notifier = notifier(&inventory.hostname);
-    spawn_delivery(&outbox, notifier.clone(), clock.clone(), &tasks, &stop);
-    if let Some(what) = &plight {
-        plight::tell(&outbox, &bundle, clock.now(), what);
-    }
-    let (results, inputs) = mpsc::channel(RESULTS_MAX);
-    let (asked, questions) = mpsc::channel(ASKED_MAX);
-    let socket = Socket { path: options.runtime_dir.join("api.sock"), asked, events: events.clone() };
-    socket.open(&warnings, &clock, &tasks, &stop);
-    watch(&host, &configuration, &bundle);
-    let bytes_max = configuration.settings().journal_bytes_max.0;
-    let recorder = Recorder::open(&options.state_dir.join("journal"), bytes_max);
-    let engine = HostEngine::new(bundle, state, clock.now());
-    let shell = Shell::new(Parts {
-        engine,
-        clock: clock.clone(),
-        ledger,
-        host: host.clone(),
-        outbox,
-        reports: Reports::open(&options.state_dir.join("reports")),
-        recorder,
-        witness: Witness::new(metrics.clone(), events),
-        trends: Trends::open(options.state_dir.join("trends.json"), clock.now().mono),
-        hold_file: options.hold_file.clone(),
-        tasks: tasks.clone(),
-        results,
-    });
-    let (news, heard) = mpsc::channel(NEWS_MAX);
-    let mut agent = Agent {
-        reader: Reader::new(options.config.clone(), host.clone(), tasks.clone(), news),
-        options,
-        shell,
-        host,
-        configuration: Arc::new(configuration),
-        configuration_error: None,
-        predecessor,
-        inventory,
-        generation: 1,
-        stamp,
-        begun,
-        has_new_units: false,
-        abilities: Abilities::new(warnings.clone(), clock.clone(), tasks.clone()),
-        sides: Sides::new(metrics, warnings.clone(), clock.clone(), tasks.clone()),
-        warnings,
-        upkeep: Upkeep::new(clock.now()),
-        plight: Plight::told(plight.is_some()),
-        trials: Trials::new(notifier, tasks.clone()),
-    };
+    let Started { mut agent, inputs, questions, news, tasks, stop, alone } = start::start(options).await?;
     agent.begin();
-    agent.turn(inputs, questions, heard).await?;
+    agent.turn(inputs, questions, news).await?;
     stop.cancel();
     tasks.close();
     // The locks go here: a thread that hangs keeps the process, and must not keep them.
+    drop(alone);
     Ok(())
-}
-
-fn this_host(options: &Options, configuration: &Configuration, tasks: &TaskTracker) -> LinuxHost {
-    let redact = configuration.settings().redact.clone();
-    LinuxHost::new(HostOptions { redact, ..HostOptions::this_machine(options.state_dir.clone()) }, tasks)
-}
-
-async fn first_inventory(host: &LinuxHost, configuration: &Configuration) -> Inventory {
-    let begun = Instant::now();
-    loop {
-        let inventory = host.inventory_of(|unit| configuration.concerns(unit.as_str())).await;
-        // Units that are heard of later are added then.
-        if !inventory.units.is_empty() || !host.has_systemd() || begun.elapsed() > INVENTORY_WAIT {
-            return inventory;
-        }
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
 }
 
 /// A systemd that says nothing has not lost its units: the templates' instances stay, and so do their incidents.
@@ -208,34 +120,14 @@ fn known(before: &Inventory, asked: Option<Inventory>) -> Inventory {
     }
 }
 
-fn open_outbox(state_dir: &Path, bundle: &Bundle, deliveries: Observer) -> Outbox {
-    Outbox::open(&state_dir.join("outbox"), &routes(bundle), deliveries)
-}
-
 fn routes(bundle: &Bundle) -> Vec<Route> {
     bundle.parts().routes.values().cloned().collect()
 }
 
-fn notifier(hostname: &str) -> Arc<Notifier<HyperClient>> {
-    let time_zone = jiff::tz::TimeZone::system();
-    Arc::new(Notifier::new(hostname, time_zone, Resolver::default(), Arc::new(HyperClient::new())))
-}
-
-fn spawn_delivery(
-    outbox: &Outbox,
-    notifier: Arc<Notifier<HyperClient>>,
-    clock: Clock,
-    tasks: &TaskTracker,
-    stop: &CancellationToken,
-) {
-    let (outbox, stop) = (outbox.clone(), stop.clone());
-    tasks.spawn(async move { outbox::run(outbox, &*notifier, move || clock.now(), stop).await });
-}
-
 /// Limits hints to the units of interest.
-fn watch(host: &LinuxHost, configuration: &Configuration, bundle: &Bundle) {
+fn watch(host: &LinuxHost, configuration: &Resting, bundle: &Bundle) {
     let units: BTreeSet<UnitName> = bundle.parts().targets.values().filter_map(|target| target.unit.clone()).collect();
-    host.watch(units, configuration.patterns());
+    host.watch(units, configuration.patterns().to_vec());
 }
 
 impl Agent {
@@ -261,9 +153,9 @@ impl Agent {
         let mut sources = Sources::new(inputs, hints);
         let (mut terminate, mut interrupt, mut hangup) =
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
+        let _time = StopTime::watch();
         // What was read at the start is new enough, and the first looks come first.
-        let mut files = tokio::time::interval_at(tokio::time::Instant::now() + FILES_EVERY, FILES_EVERY);
-        files.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let files = Beat::every(FILES_EVERY)?;
         tracing::info!(targets = self.shell.engine.bundle().parts().targets.len(), "watching");
         // Without a service manager nobody listens, which is fine.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
@@ -277,7 +169,7 @@ impl Agent {
                 input = sources.next(wait) => self.take_in(input),
                 Some(asked) = questions.recv() => self.answer(asked),
                 Some(news) = news.recv() => self.hear(news),
-                _ = files.tick() => self.look_at_files(),
+                () = files.next() => self.look_at_files(),
                 _ = hangup.recv() => {
                     self.reader.is_wanted = true;
                     self.go_on_reading();
@@ -306,12 +198,23 @@ impl Agent {
 
     /// What only changes now and then: the configuration, new units, HOLD, and the watchdog that shows that we turn.
     fn look_at_files(&mut self) {
-        let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
-        self.reader.ask_stamp();
+        self.watchdog.turns();
+        if !self.hear_of_files() {
+            self.reader.ask_stamp();
+        }
+        self.has_new_units |= self.reader.is_to_evaluate_again();
         self.reader.is_wanted |= self.has_expired() && !self.reader.is_reading();
         self.go_on_reading();
         self.shell.step(Input::Tick);
         self.look_after_itself();
+    }
+
+    /// What the files say by who looks at them beside the loop; whether that is known. When it is not, one of them does not
+    /// answer: then each is looked at alone, as HOLD is before everything that is not calm.
+    fn hear_of_files(&mut self) -> bool {
+        let seen = self.beside.as_ref().and_then(Beside::seen);
+        self.shell.hold_beside = seen.as_ref().map(|seen| seen.hold.clone());
+        seen.map(|seen| self.has_stamp(seen.stamp)).is_some()
     }
 
     async fn stop(&mut self, results: mpsc::Receiver<Input>) {
@@ -319,6 +222,8 @@ impl Agent {
         tracing::info!("stopping");
         self.shell.witness.events.close();
         self.shell.wind_down(results, STOP_WAIT).await;
+        // What is to end in a minute or two has nobody then who sees to it.
+        self.host.end_all_drills().await;
     }
 }
 

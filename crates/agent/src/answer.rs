@@ -154,15 +154,25 @@ impl<H: Host, S: Store> Shell<H, S> {
 
     /// Everything about a target.
     pub(crate) fn explain(&self, target: &TargetId) -> Reply {
-        match self.engine.explain(self.clock.now(), target) {
-            Some(explanation) => json(&explanation).map(|mut value| {
-                value["schema"] = SCHEMA.into();
-                value
-            }),
-            None => {
-                let problem = Problem::new(format!("there is no target {target}"), "`ansai status` lists them");
-                Err((StatusCode::NOT_FOUND, problem))
-            }
+        about(target, self.engine.explain(self.clock.now(), target))
+    }
+
+    /// What healing a target on request would do.
+    pub(crate) fn plan(&self, target: &TargetId) -> Reply {
+        about(target, self.engine.rehearse_heal(self.clock.now(), target))
+    }
+}
+
+/// What there is to say of a target, when there is such a target.
+fn about(target: &TargetId, said: Option<impl serde::Serialize>) -> Reply {
+    match said {
+        Some(said) => json(&said).map(|mut value| {
+            value["schema"] = SCHEMA.into();
+            value
+        }),
+        None => {
+            let problem = Problem::new(format!("there is no target {target}"), "`ansai status` lists them");
+            Err((StatusCode::NOT_FOUND, problem))
         }
     }
 }

@@ -76,12 +76,16 @@ pub enum Query {
     Report(IncidentId),
     /// Everything about a target.
     Explain(TargetId),
+    /// What healing a target would do.
+    Plan(TargetId),
     /// An operator's command.
     Operate(OperatorCommand),
     /// Try what the agent may do.
     Abilities,
-    /// Read the configuration anew.
+    /// Read the configuration anew, and say whether it is in force.
     Reload,
+    /// Say whether the servers of routes can be reached; nothing is sent.
+    ReachRoutes,
     /// Send a test on every route, asked for by this person.
     SendTest(Text),
 }
@@ -271,12 +275,15 @@ async fn respond(
             )),
         };
     }
+    let (what, suggestion) = match request.uri().path() {
+        // A reading that takes longer than anybody waits for goes on.
+        "/v1/reload" => ("the configuration is still being read", "it comes into force by itself; see `ansai status`"),
+        _ => ("the agent did not answer in time", "try again; see its log"),
+    };
     match tokio::time::timeout(REQUEST_TIMEOUT, answer(request, asked, by)).await {
         Ok(Ok(value)) => response(StatusCode::OK, "application/json", whole(&value)),
         Ok(Err(problem)) => refusal(problem),
-        Err(_) => {
-            refusal(problem(StatusCode::GATEWAY_TIMEOUT, "the agent did not answer in time", "try again; see its log"))
-        }
+        Err(_) => refusal(problem(StatusCode::GATEWAY_TIMEOUT, what, suggestion)),
     }
 }
 
@@ -319,6 +326,7 @@ async fn query(request: Request<Incoming>, by: Text) -> Result<Query, (StatusCod
         (&Method::GET, "/v1/status") => Ok(Query::Status),
         (&Method::GET, "/v1/incidents") => Ok(Query::Incidents),
         (&Method::GET, "/v1/abilities") => Ok(Query::Abilities),
+        (&Method::GET, "/v1/routes") => Ok(Query::ReachRoutes),
         (&Method::POST, "/v1/reload") => Ok(Query::Reload),
         (&Method::POST, "/v1/send-test") => Ok(Query::SendTest(by)),
         (&Method::POST, "/v1/operate") => {
@@ -331,10 +339,16 @@ async fn query(request: Request<Incoming>, by: Text) -> Result<Query, (StatusCod
         }
         (&Method::GET, path) => {
             if let Some(id) = path.strip_prefix("/v1/reports/") {
-                return id.parse().map(Query::Report).map_err(|_| bad(format!("`{id}` is no incident")));
+                return id.parse().map(Query::Report).map_err(|_| {
+                    let todo = "write its number as i7; `ansai incidents` lists them";
+                    problem(StatusCode::BAD_REQUEST, format!("`{id}` is no incident"), todo)
+                });
             }
             if let Some(target) = path.strip_prefix("/v1/explain/") {
                 return TargetId::new(target).map(Query::Explain).map_err(|error| bad(error.to_string()));
+            }
+            if let Some(target) = path.strip_prefix("/v1/plan/") {
+                return TargetId::new(target).map(Query::Plan).map_err(|error| bad(error.to_string()));
             }
             Err(problem(StatusCode::NOT_FOUND, format!("there is nothing at {path}"), "see docs/reference/api.md"))
         }

@@ -16,8 +16,10 @@ use ansai_model::text::Text;
 const BYTES_MAX: u64 = 400;
 /// Longest wait for an answer. It is waited for once; until an answer comes, later looks hold without a wait.
 const ANSWER_MAX: Duration = Duration::from_millis(500);
-/// The reader needs little more than a path and a sentence.
-const STACK_BYTES: usize = 128 << 10;
+/// How long the reader stays when nothing is asked: with something wrong it is asked again and again.
+const IDLE: Duration = Duration::from_secs(10);
+/// Whoever reads it needs little more than a path and a sentence.
+pub(crate) const STACK_BYTES: usize = 128 << 10;
 
 /// Looks at the file whenever it is asked to, and never waits for long.
 #[derive(Debug)]
@@ -44,31 +46,34 @@ impl HoldFile {
 
     /// What the file says, or what it is; none when it is not there. What does not answer holds.
     pub fn look(&mut self) -> Option<Text> {
-        let reader = match &mut self.reader {
-            Some(reader) => reader,
-            none => match Reader::new(self.path.clone()) {
-                Ok(reader) => none.insert(reader),
-                Err(error) => return Some(Text::new(format!("it cannot be looked at: {error}"))),
-            },
-        };
-        let answer = reader.ask();
-        if answer.is_none() {
-            self.reader = None;
+        // The reader of before may have ended because it was not asked for a while, also at this moment.
+        for _ in 0..2 {
+            let reader = match &mut self.reader {
+                Some(reader) => reader,
+                none => match Reader::new(self.path.clone()) {
+                    Ok(reader) => none.insert(reader),
+                    Err(error) => return Some(Text::new(format!("it cannot be looked at: {error}"))),
+                },
+            };
+            match reader.ask() {
+                Some(answer) => return answer,
+                None => self.reader = None,
+            }
         }
-        answer.unwrap_or_else(|| Some("it cannot be looked at: its reader has ended".into()))
+        Some("it cannot be looked at: its reader has ended".into())
     }
 }
 
 impl Reader {
     fn new(path: PathBuf) -> std::io::Result<Self> {
-        Self::with(move || read(&path))
+        Self::with(IDLE, move || read(&path))
     }
 
-    fn with(read: impl Fn() -> Option<Text> + Send + 'static) -> std::io::Result<Self> {
+    fn with(idle: Duration, read: impl Fn() -> Option<Text> + Send + 'static) -> std::io::Result<Self> {
         let (questions, asked) = sync_channel(1);
         let (answer, answers) = sync_channel(1);
         let looks = move || {
-            while asked.recv().is_ok() && answer.send(read()).is_ok() {}
+            while asked.recv_timeout(idle).is_ok() && answer.send(read()).is_ok() {}
         };
         thread::Builder::new().name("hold".into()).stack_size(STACK_BYTES).spawn(looks)?;
         Ok(Self { questions, answers, is_asked: false })
@@ -101,8 +106,9 @@ impl Reader {
     }
 }
 
-/// Reads it at once, on a thread that may wait for its mount.
-fn read(path: &Path) -> Option<Text> {
+/// What the file at `path` says at this moment, as [`HoldFile::look`]. It may wait for its mount, for ever: never to be
+/// called on the loop.
+pub(crate) fn read(path: &Path) -> Option<Text> {
     let is_link = match fs::symlink_metadata(path) {
         Ok(meta) => meta.is_symlink(),
         Err(error) => {
@@ -217,11 +223,28 @@ mod tests {
     }
 
     #[test]
+    fn a_reader_that_was_not_asked_for_a_while_is_gone_and_comes_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("HOLD");
+        let mut file = HoldFile::new(path.clone());
+        for held in [None, Some(Text::from("stop"))] {
+            if let Some(text) = &held {
+                fs::write(&path, text.as_str()).unwrap();
+            }
+            let gone = Reader::with(Duration::ZERO, || None).unwrap();
+            // Its end of the line goes with it.
+            while !matches!(gone.answers.recv_timeout(Duration::ZERO), Err(RecvTimeoutError::Disconnected)) {}
+            file.reader = Some(gone);
+            assert_eq!(file.look(), held);
+        }
+    }
+
+    #[test]
     fn what_does_not_answer_holds_and_is_waited_for_once() {
         let (open, gate) = sync_channel::<()>(2);
         let gate = Mutex::new(gate);
         let answers = Arc::new(Mutex::new(vec![None, Some(Text::from("old"))]));
-        let mut reader = Reader::with(move || {
+        let mut reader = Reader::with(IDLE, move || {
             gate.lock().unwrap().recv().unwrap();
             answers.lock().unwrap().pop().unwrap()
         })

@@ -285,7 +285,7 @@ impl Journal {
         segment.bytes = bytes;
         self.buffer.clear();
         // A large snapshot must not keep its memory for ever.
-        self.buffer.shrink_to(2 * BUFFER_BYTES_MAX);
+        self.buffer.shrink_to(BUFFER_BYTES_MAX);
         if self.bytes > self.bytes_max { self.make_room(0) } else { Ok(()) }
     }
 

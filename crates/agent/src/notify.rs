@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ansai_host::linux::redact::Redactor;
 use ansai_model::notify::{Channel, Route};
 use jiff::tz::TimeZone;
 
@@ -18,7 +19,7 @@ pub mod render;
 pub mod trial;
 pub mod webhook;
 
-use http::HttpClient;
+use http::{HttpClient, HyperClient};
 use render::RenderOptions;
 
 /// Sends messages by mail, web hook and command.
@@ -27,26 +28,59 @@ pub struct Notifier<H> {
     render: RenderOptions,
     secrets: Resolver,
     http: Arc<H>,
+    redactor: Redactor,
 }
 
 impl<H: HttpClient> Notifier<H> {
     /// A notifier that speaks for `host`, with times in `time_zone`.
     #[must_use]
     pub fn new(host: impl Into<String>, time_zone: TimeZone, secrets: Resolver, http: Arc<H>) -> Self {
-        Self { render: RenderOptions::new(host, time_zone), secrets, http }
+        Self { render: RenderOptions::new(host, time_zone), secrets, http, redactor: Redactor::new(&[]) }
     }
-}
 
-impl<H: HttpClient> Deliver for Notifier<H> {
-    async fn deliver(&self, route: &Route, message: &Message, done: &[String]) -> Result<Receipt, DeliverError> {
+    /// Takes what looks like a secret, by these words of the configuration as well, out of what others answer: a server, a
+    /// hook and a command say in their errors what they were given.
+    #[must_use]
+    pub fn redacting(self, redactor: Redactor) -> Self {
+        Self { redactor, ..self }
+    }
+
+    async fn send(&self, route: &Route, message: &Message, done: &[String]) -> Result<Receipt, DeliverError> {
         let delivered = match &route.channel {
             Channel::Email(email) => return email::send(email, message, &self.render, &self.secrets, done).await,
             Channel::Webhook(webhook) => {
                 webhook::send(webhook, message, &self.render, &self.secrets, &*self.http).await
             }
-            Channel::Exec(command) => exec::send(command, message, &self.render).await,
+            Channel::Exec(command) => exec::send(command, message, &self.render, &self.redactor).await,
         };
         delivered.map(|()| Receipt::default())
+    }
+}
+
+impl<H: HttpClient> Deliver for Notifier<H> {
+    async fn deliver(&self, route: &Route, message: &Message, done: &[String]) -> Result<Receipt, DeliverError> {
+        let clean = |text: String| self.redactor.redact(&text);
+        let all = |who: Vec<(String, String)>| who.into_iter().map(|(who, why)| (who, clean(why))).collect();
+        match self.send(route, message, done).await {
+            Ok(Receipt { served, refused, waiting }) => {
+                Ok(Receipt { served, refused: all(refused), waiting: all(waiting) })
+            }
+            Err(DeliverError::Later(why)) => Err(DeliverError::Later(clean(why))),
+            Err(DeliverError::Never(why)) => Err(DeliverError::Never(clean(why))),
+        }
+    }
+}
+
+impl trial::Reach for Notifier<HyperClient> {
+    async fn reach(&self, route: &Route) -> Result<(), String> {
+        let reached = match &route.channel {
+            Channel::Email(email) => email::reach(email, &self.render, &self.secrets).await,
+            Channel::Webhook(webhook) => webhook::reach(webhook, &self.secrets, &self.http).await,
+            Channel::Exec(_) => Ok(()),
+        };
+        reached.map_err(|error| match error {
+            DeliverError::Later(why) | DeliverError::Never(why) => self.redactor.redact(&why),
+        })
     }
 }
 

@@ -22,11 +22,11 @@ use ansai_model::{
 use thiserror::Error;
 use tokio::sync::Notify;
 
-mod disk;
+mod kept;
 pub mod plan;
 mod worker;
 
-use disk::{Disk, Stored};
+use kept::{Kept, Stored};
 use plan::{MESSAGES_MAX, Queued, RouteState, is_dispensable};
 pub use worker::run;
 
@@ -193,7 +193,7 @@ struct Shared {
 }
 
 struct State {
-    disk: Disk,
+    kept: Kept,
     next_number: u64,
     queued: BTreeMap<u64, Queued>,
     routes: BTreeMap<RouteId, Route>,
@@ -205,15 +205,15 @@ impl Outbox {
     /// aside into `dead/`, and told.
     #[must_use]
     pub fn open(dir: &Path, routes: &[Route], observer: Observer) -> Self {
-        let mut disk = Disk::open(dir);
-        let (stored, unreadable) = disk.scan();
+        let mut kept = Kept::open(dir);
+        let (stored, unreadable) = kept.scan();
         for why in unreadable {
             observer(&Delivery::Dead { incident: None, why });
         }
         let queued: BTreeMap<u64, Queued> =
             stored.iter().map(|(number, stored)| (*number, Queued::of(*number, stored))).collect();
         let state = State {
-            disk,
+            kept,
             next_number: queued.last_key_value().map_or(1, |(number, _)| number + 1),
             queued,
             routes: by_id(routes),
@@ -278,11 +278,11 @@ impl State {
                 done: Vec::new(),
                 notice: Notice { routes: vec![route.clone()], ..notice.clone() },
             };
-            if self.disk.is_done(&stored) {
+            if self.kept.is_done(&stored) {
                 continue;
             }
             if let Some(number) = self.under_way(&stored) {
-                if self.disk.is_unkept(number) {
+                if self.kept.is_unkept(number) {
                     return Err(PutError::UnderWay);
                 }
                 continue;
@@ -294,8 +294,8 @@ impl State {
                     self.next_number
                 }
             };
-            let kept = self.disk.write(number, &stored).map_err(|(path, source)| PutError::Io { path, source });
-            if kept.is_ok() || self.disk.is_unkept(number) {
+            let kept = self.kept.write(number, &stored).map_err(|(path, source)| PutError::Io { path, source });
+            if kept.is_ok() || self.kept.is_unkept(number) {
                 self.next_number = self.next_number.max(number + 1);
                 self.queued.insert(number, Queued::of(number, &stored));
             }
@@ -338,7 +338,7 @@ impl State {
                 return Err(PutError::Full);
             };
             if let Some(queued) = self.queued.remove(&number) {
-                self.disk.remove(number);
+                self.kept.remove(number);
                 dropped.push(Delivery::Dropped { incident: queued.incident, kind: queued.kind });
             }
         }

@@ -4,11 +4,14 @@
 //!
 //! A bundle is as large as its host: it stands in a file of its own, to which snapshots and inputs refer.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    path::Path,
+};
 
 use ansai_engine::{HostEngine, Input, State};
 use ansai_model::{
-    domain::service::UnitSnapshot,
     id::CheckId,
     observation::{Health, Observation},
     text::Text,
@@ -48,23 +51,23 @@ struct AppliedRef {
 struct Told {
     /// In which segment.
     segment: u64,
-    health: Health,
-    /// What of it must be the same for the next one to be left out: the state of a unit, or why nothing is known. Figures,
-    /// as a latency, differ each time and mean nothing while healthy.
-    unit: Option<Box<UnitSnapshot>>,
-    why: Option<Text>,
+    /// What of it must be the same for the next one to be left out, by its hash.
+    said: u64,
 }
 
 impl Told {
     fn says(&self, observation: &Observation) -> bool {
-        self.health == observation.health()
-            && self.unit.as_deref() == observation.unit()
-            && self.why.as_ref() == why(observation)
+        self.said == said(observation)
     }
 }
 
-fn why(observation: &Observation) -> Option<&Text> {
-    (observation.health() == Health::Unknown).then(|| observation.summary())
+/// The hash of what an observation says: its health, whether it warns, the state of a unit, or why nothing is known. Figures, as a latency,
+/// differ each time and mean nothing while healthy.
+fn said(observation: &Observation) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let why = (observation.health() == Health::Unknown).then(|| observation.summary());
+    (observation.health(), observation.is_warning(), observation.unit(), why).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Writes the inputs of one loop.
@@ -132,9 +135,7 @@ impl Recorder {
             self.told.remove(check);
             return;
         }
-        let (segment, health) = (self.segment, observation.health());
-        let (unit, why) = (observation.unit().cloned().map(Box::new), why(observation).cloned());
-        self.told.insert(check.clone(), Told { segment, health, unit, why });
+        self.told.insert(check.clone(), Told { segment: self.segment, said: said(observation) });
     }
 
     /// What an input is to the journal; nothing when it is left out.
@@ -199,7 +200,11 @@ impl Recorder {
 #[cfg(test)]
 mod tests {
     use ansai_model::{
-        bundle::Bundle, condition::Value, domain::service::ActiveState, inventory::Inventory, observation::Details,
+        bundle::Bundle,
+        condition::Value,
+        domain::service::{ActiveState, UnitSnapshot},
+        inventory::Inventory,
+        observation::Details,
         time::MonoTime,
     };
 

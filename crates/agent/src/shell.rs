@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    panic::AssertUnwindSafe,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -20,7 +21,9 @@ use ansai_model::{
     notify::Notice,
     observation::{Health, Observation},
     text::Text,
+    time::MonoTime,
 };
+use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
@@ -41,9 +44,15 @@ use crate::{
 /// Most probes under way at once; more wait.
 const PROBES_MAX: usize = 128;
 
+/// Most looks of one step that are tried at once: some milliseconds. Further ones take turns with everything else.
+const AT_ONCE_MAX: usize = 64;
+
 /// How much longer than its time-out a look may take: longer than the two seconds in which a command that was told to end
 /// may do so, so that it is seen failing rather than not seen; the engine asks anew a second later.
 const LOOK_GRACE: Duration = Duration::from_secs(4);
+
+/// A look at HOLD counts for so long, except before an action and for a person.
+const HOLD_FRESH: Duration = Duration::from_millis(10);
 
 /// Longest search for evidence.
 const GATHER_MAX: Duration = Duration::from_secs(60);
@@ -63,6 +72,12 @@ pub struct Shell<H, S> {
     pub(crate) trends: Trends,
     /// Why nothing is begun that can wait, as gathering evidence; none when there is room.
     pub(crate) shedding: Option<Text>,
+    /// What HOLD says by who looks at it each second beside the loop; none when that is not known.
+    pub(crate) hold_beside: Option<Option<Text>>,
+    /// What the engine was last told of HOLD.
+    hold_told: Option<Option<Text>>,
+    /// When the engine was last told of it out of turn.
+    hold_looked: Option<MonoTime>,
     ledger: Ledger<S>,
     saved: u64,
     host: H,
@@ -129,6 +144,9 @@ impl<H: Host, S: Store> Shell<H, S> {
             witness,
             trends,
             shedding: None,
+            hold_beside: None,
+            hold_told: None,
+            hold_looked: None,
             ledger,
             // The first step saves, so that a state directory that cannot be written to is known before anything acts.
             saved: u64::MAX,
@@ -154,16 +172,31 @@ impl<H: Host, S: Store> Shell<H, S> {
         }
     }
 
-    /// Takes one input in, and everything that follows from it at once.
+    /// Takes one input in, and everything that follows from it at once: also what looks see that need no waiting.
     pub fn step(&mut self, input: Input) {
+        let mut inputs = VecDeque::from([input]);
+        let mut at_once = AT_ONCE_MAX;
+        while let Some(input) = inputs.pop_front() {
+            self.take_in(input);
+            self.look(&mut at_once, &mut inputs);
+        }
+    }
+
+    fn take_in(&mut self, input: Input) {
         let input = self.trends.follow(self.clock.now(), input, &self.engine);
         let mut inputs = VecDeque::new();
-        if !self.is_calm(&input) {
+        // A person is answered by what is there now.
+        let is_asked = matches!(input, Input::Operator { .. });
+        if is_asked || !self.is_calm(&input) && !self.has_just_looked_at_hold() {
+            self.hold_looked = Some(self.clock.now().mono);
             inputs.push_back(Input::HoldFile(self.hold_file.look()));
         }
         inputs.push_back(input);
         while let Some(input) = inputs.pop_front() {
             let now = self.clock.now();
+            if let Input::HoldFile(text) = &input {
+                self.hold_told = Some(text.clone());
+            }
             self.recorder.record(now, &input, &self.engine);
             self.witness.sees(now, &input, &self.engine);
             let effects = self.engine.step(now, input);
@@ -173,15 +206,24 @@ impl<H: Host, S: Store> Shell<H, S> {
                 self.begin(effect, &mut inputs);
             }
         }
-        self.look();
     }
 
     /// Whether nothing is mended after this input, so that HOLD need not be asked for: nothing is wrong, and nothing was.
-    /// It is asked for each second anyway, and again before every action: the copy of a configuration that is well is one.
+    /// It is looked at each second anyway, and again before every action: the copy of a configuration that is well is one.
+    /// While that look says what the engine knows, time that passes is no reason for another.
     fn is_calm(&self, input: &Input) -> bool {
-        let is_healthy =
-            matches!(input, Input::Observed { observation, .. } if observation.health() == Health::Healthy);
-        is_healthy && self.engine.state().incidents.is_empty()
+        let is_calm = match input {
+            Input::Observed { observation, .. } => observation.health() == Health::Healthy,
+            Input::Tick => self.hold_beside.is_some() && self.hold_beside == self.hold_told,
+            _ => false,
+        };
+        is_calm && self.engine.state().incidents.is_empty()
+    }
+
+    /// Whether HOLD was looked at a moment ago: a failure and its remedy are a dozen inputs within milliseconds, and each look
+    /// waits for another thread. Before every action it is looked at whatever was seen before.
+    fn has_just_looked_at_hold(&self) -> bool {
+        self.hold_looked.is_some_and(|at| self.clock.now().mono.since(at) < HOLD_FRESH)
     }
 
     /// Persist, then act: the state that holds the decision is durable before the effect begins.
@@ -241,22 +283,41 @@ impl<H: Host, S: Store> Shell<H, S> {
         Input::Gathered { incident: request.incident, evidence: vec![missing(text)] }
     }
 
-    /// Begins the looks that have a place.
-    fn look(&mut self) {
+    /// Begins the looks that have a place. While nothing is wrong, what one sees without waiting, as a port of this host
+    /// that accepts, is an input at once; `at_once` more of these are tried, since they keep the loop. Any other is a task.
+    fn look(&mut self, at_once: &mut usize, inputs: &mut VecDeque<Input>) {
         while let Some((check, place)) = self.looks.next() {
             let Some((probe, timeout)) = self.engine.probe(&check).map(|(probe, timeout)| (probe.clone(), timeout))
             else {
                 continue;
             };
-            let (host, results) = (self.host.clone(), self.results.clone());
-            self.tasks.spawn(async move {
+            let host = self.host.clone();
+            let mut look = Box::pin(async move {
                 // A look ends by itself in time; one that does not must not keep its place for good.
                 let limit = timeout.saturating_add(LOOK_GRACE);
                 let looked = tokio::time::timeout(limit, host.observe(&probe, timeout)).await;
                 let observation = looked.unwrap_or_else(|_| Observation::unknown("the look did not end"));
                 // Whoever hears of it begins the next one.
                 drop(place);
-                let _ = results.send(Input::Observed { check, observation }).await;
+                Input::Observed { check, observation }
+            });
+            if *at_once > 0 && self.engine.state().incidents.is_empty() {
+                *at_once -= 1;
+                match AssertUnwindSafe(look.as_mut()).catch_unwind().now_or_never() {
+                    Some(Ok(seen)) => {
+                        inputs.push_back(seen);
+                        continue;
+                    }
+                    // It has been said by the panic itself; the engine notices that no answer came, as of a task.
+                    Some(Err(_)) => continue,
+                    None => {}
+                }
+            }
+            let results = self.results.clone();
+            self.tasks.spawn(async move {
+                let seen = look.await;
+                // The receiver is gone only when the agent stops.
+                let _ = results.send(seen).await;
             });
         }
     }
@@ -427,7 +488,7 @@ impl<H: Host, S: Store> Shell<H, S> {
 }
 
 fn missing(text: impl Into<Text>) -> Evidence {
-    Evidence { source: "ansai".into(), kind: EvidenceKind::Missing, text: text.into() }
+    Evidence::new("ansai", EvidenceKind::Missing, text)
 }
 
 fn not_started(run: RunId, why: String) -> Input {

@@ -116,7 +116,8 @@ fn programs_of(bundle: &Bundle) -> Vec<Diagnostic> {
 }
 
 /// What is found of the commands within the time, several beside each other: a program on a server that is away keeps nobody
-/// from the rest. It cannot be begun either, and whoever has the server says what is on it, so that is only told.
+/// from the rest. It is only told, since each is looked at once more when it is to be begun, and not begun when others can
+/// change it: an agent that did not start for a server that is away would heal nothing.
 fn judged(bundle: &Bundle) -> Vec<Changeable> {
     let commands: Vec<(String, CommandLine)> =
         bundle.commands().into_iter().map(|(holder, line)| (holder, line.clone())).collect();
@@ -145,7 +146,8 @@ fn judged(bundle: &Bundle) -> Vec<Changeable> {
     if answered < count {
         let late = count - answered;
         tracing::warn!(
-            "{late} commands of the configuration are not answered for, so it is not known who can change them"
+            "{late} commands of the configuration are not answered for, so it is not known who can change them; \
+             none is run before that is known"
         );
     }
     found

@@ -8,7 +8,7 @@ use std::{
 };
 
 use ansai_model::{operator::Operation, time::Shown};
-use ansai_protocol::{Abilities, Done, Event, Operate, Problem, Status, TestSent};
+use ansai_protocol::{Abilities, Done, Event, Operate, Problem, RouteTrials, Status};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -37,8 +37,18 @@ pub(crate) fn operate(places: &Places, operation: Operation) -> Result<Done, Fai
 }
 
 /// Sends a test on every route.
-pub(crate) fn send_test(places: &Places) -> Result<TestSent, Failure> {
+pub(crate) fn send_test(places: &Places) -> Result<RouteTrials, Failure> {
     read(ask(places, "POST", "/v1/send-test", "")?)
+}
+
+/// Has the configuration read anew, and waits until it is in force.
+pub(crate) fn reload(places: &Places) -> Result<Done, Failure> {
+    read(ask(places, "POST", "/v1/reload", "")?)
+}
+
+/// Whether the servers of routes can be reached; nothing is sent.
+pub(crate) fn reach_routes(places: &Places) -> Result<RouteTrials, Failure> {
+    read(get(places, "/v1/routes")?)
 }
 
 /// What the agent may do, tried by itself from where it runs.
@@ -154,6 +164,8 @@ fn answered(answer: &[u8]) -> Result<Value, Failure> {
     let problem: Problem = read(value)?;
     let code = match status {
         409 => Code::Refused,
+        // It is the configuration that is wrong.
+        422 => Code::Usage,
         // It is stopping, or busy.
         503 | 504 => Code::Unreachable,
         _ => Code::Failing,

@@ -3,6 +3,7 @@
 mod agent;
 mod certificate;
 mod check;
+mod complete;
 mod config;
 mod consent;
 mod docs;
@@ -10,6 +11,7 @@ mod doctor;
 mod drill;
 mod explain;
 mod follow;
+mod heal;
 mod import;
 mod incidents;
 mod init;
@@ -22,10 +24,11 @@ mod scenario;
 mod status;
 mod target;
 mod test;
+mod units;
 
 use self::operate::{Ended, Opened};
 use crate::{
-    CertificateCommand, Command, ConfigCommand, ConsentArgs, ImportCommand, MaintenanceCommand, Places,
+    CertificateCommand, Command, Completed, ConfigCommand, ConsentArgs, ImportCommand, MaintenanceCommand, Places,
     exit::{Code, Failure},
 };
 
@@ -34,11 +37,16 @@ pub(crate) fn reads_files(command: &Command) -> bool {
     match command {
         Command::Init { .. } | Command::Check { .. } | Command::Config { .. } | Command::Doctor { .. } => true,
         Command::Test { .. } | Command::Replay { .. } | Command::Import { .. } | Command::Drill { .. } => true,
-        Command::Certificate { .. } => true,
-        Command::Agent | Command::Status(_) | Command::Incidents { .. } | Command::Report { .. } => false,
-        Command::Explain { .. } | Command::Approve { .. } | Command::Reject { .. } | Command::Heal { .. } => false,
+        Command::Certificate { .. } | Command::Complete { what: Completed::Keys, .. } => true,
+        Command::Reload | Command::Agent | Command::Status(_) | Command::Incidents { .. } | Command::Report { .. } => {
+            false
+        }
+        // What a runbook would do is found out from files.
+        Command::Heal { consent, .. } => consent.rehearsal.dry_run,
+        Command::Explain { .. } | Command::Approve { .. } | Command::Reject { .. } => false,
         Command::Hold { .. } | Command::Release { .. } | Command::Silence { .. } | Command::Unsilence { .. } => false,
         Command::Maintenance { .. } | Command::Completions { .. } | Command::Man { .. } | Command::Reference => false,
+        Command::Complete { .. } => false,
     }
 }
 
@@ -49,6 +57,7 @@ pub(crate) fn run(places: &Places, command: Command) -> Result<Code, Failure> {
         Command::Init { output, force, dry_run } => init::init(places, output, force, dry_run),
         Command::Check { path, strict: true } => check::check(places, path, check::Warnings::Refused),
         Command::Check { path, strict: false } => check::check(places, path, check::Warnings::Said),
+        Command::Reload => operate::reload(places),
         Command::Config { show: ConfigCommand::Show { expanded: false } } => config::show(places),
         Command::Config { show: ConfigCommand::Show { expanded: true } } => config::expanded(places),
         Command::Config { show: ConfigCommand::Layers } => config::layers(places),
@@ -70,15 +79,16 @@ pub(crate) fn run(places: &Places, command: Command) -> Result<Code, Failure> {
         Command::Doctor { send_test: false } => doctor::doctor(places),
         Command::Doctor { send_test: true } => doctor::send_test(places),
         Command::Completions { shell } => docs::completions(shell),
+        Command::Complete { what, begun } => complete::complete(places, what, &begun),
         Command::Man { out } => docs::man(out),
         Command::Reference => docs::reference(),
         Command::Approve { incident, rehearsal } => operate::approve(places, &incident, rehearsal),
         Command::Reject { incident, rehearsal } => operate::reject(places, &incident, rehearsal),
         Command::Hold { scope, reason, until, rehearsal } => operate::hold(places, &scope, reason, until, rehearsal),
         Command::Release { scope, consent } => operate::end(places, Ended::Hold, &scope, consent),
-        Command::Unsilence { scope, rehearsal } => {
+        Command::Unsilence { scope, consent } => {
             // An end of silence is never too much to ask for.
-            operate::end(places, Ended::Silence, &scope, ConsentArgs { yes: true, rehearsal })
+            operate::end(places, Ended::Silence, &scope, ConsentArgs { yes: true, ..consent })
         }
         Command::Silence { scope, lasts, reason, consent } => {
             operate::silence(places, Opened { scope, lasts, reason, consent })
@@ -97,7 +107,7 @@ pub(crate) fn run(places: &Places, command: Command) -> Result<Code, Failure> {
         Command::Certificate { what: CertificateCommand::Revoke { name, consent } } => {
             certificate::ask(places, certificate::Asked::Revoke, &name, consent)
         }
-        Command::Heal { target, consent } => operate::heal(places, &target, consent),
+        Command::Heal { target, consent } => heal::heal(places, &target, consent),
         Command::Drill { target, kind: Some(kind), consent, undo: _ } => drill::drill(places, &target, kind, consent),
         Command::Drill { target, kind: None, consent, undo: _ } => drill::undo(places, &target, consent),
     }

@@ -182,6 +182,16 @@ fn variants(code: &str, name: &str) -> Vec<String> {
         .collect()
 }
 
+/// The same with those of the domains, which one variant stands for.
+fn with_domains(code: &str, name: &str) -> Vec<String> {
+    let mut all = variants(code, name);
+    let domains = variants(include_str!("../../model/src/domain.rs"), &format!("Domain{name}"));
+    assert!(domains.len() >= 3, "{domains:?}");
+    all.retain(|name| name != "domain");
+    all.extend(domains);
+    all
+}
+
 /// The names of a section's keys on the page of the configuration, which another test compares with the table.
 fn keys(section: &str) -> Vec<String> {
     let page = page("docs/reference/configuration.md");
@@ -193,7 +203,7 @@ fn keys(section: &str) -> Vec<String> {
 #[test]
 fn every_probe_and_its_keys_are_described() {
     let page = page("docs/reference/probes.md");
-    let variants = variants(include_str!("../../model/src/probe.rs"), "Probe");
+    let variants = with_domains(include_str!("../../model/src/probe.rs"), "Probe");
     assert!(variants.len() >= 9, "{variants:?}");
     for name in variants {
         assert!(page.contains(&format!("\n## `{name}`")), "docs/reference/probes.md has no section `{name}`");
@@ -210,7 +220,7 @@ fn every_probe_and_its_keys_are_described() {
 #[test]
 fn every_action_and_every_drill_is_described() {
     let page = page("docs/reference/actions.md");
-    let variants = variants(include_str!("../../model/src/action.rs"), "Action");
+    let variants = with_domains(include_str!("../../model/src/action.rs"), "Action");
     assert!(variants.len() >= 15, "{variants:?}");
     for name in variants.iter().map(|name| name.replace('-', "_")) {
         let section = page.split(&format!("\n### `{name}`\n")).nth(1).and_then(|rest| rest.split("\n### ").next());

@@ -2,10 +2,12 @@
 
 use std::process::ExitCode;
 
+use ansai_agent::notify::render;
 use ansai_config::Diagnostics;
-use ansai_model::text::visible;
 use ansai_protocol::SCHEMA;
 use serde_json::json;
+
+use crate::show;
 
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +59,9 @@ impl From<Code> for ExitCode {
     }
 }
 
+/// How the shell shows a program that was ended since nobody read on: 128 and the number of SIGPIPE.
+pub(crate) const GONE: u8 = 128 + 13;
+
 /// An expected error.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -73,6 +78,17 @@ impl Failure {
     /// Everything that is wrong with a configuration, in its own words.
     pub(crate) fn wrong(diagnostics: &Diagnostics) -> Self {
         Self::new(Code::Usage, diagnostics.to_string(), "")
+    }
+
+    /// The same to somebody who looks after their own services: what is to be done is done with their own systemd.
+    pub(crate) fn for_user(self) -> Self {
+        let suggestion = match self.code {
+            Code::Forbidden if self.suggestion.contains("root") || self.suggestion.contains("sudo") => {
+                "it should be your own: see who owns it with ls -l".to_owned()
+            }
+            _ => render::for_user(&self.suggestion),
+        };
+        Self { suggestion, ..self }
     }
 
     /// What went wrong.
@@ -101,8 +117,11 @@ impl Failure {
     }
 
     /// Says it to the person at the terminal.
-    #[expect(clippy::print_stderr, reason = "this is where the program speaks of its errors")]
     pub(crate) fn print(&self) {
-        eprintln!("{}", visible(&self.text()));
+        match self.what.starts_with("error: ") {
+            // Diagnostics point at columns of a file.
+            true => show::error_lines(&self.text()),
+            false => show::aside(&self.text()),
+        }
     }
 }

@@ -6,6 +6,7 @@ mod command;
 #[cfg(test)]
 mod documents;
 mod exit;
+mod help;
 mod patience;
 mod places;
 mod show;
@@ -14,22 +15,22 @@ use std::{path::PathBuf, process::ExitCode};
 
 use ansai_model::operator::DrillKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use exit::{Code, Failure};
 use places::Places;
 
-/// What a new operator does first.
-const BEGIN: &str = "\
-Begin:
-  ansai init                     writes a first configuration, which only observes
-  ansai check                    says whether it is right
-  systemctl enable --now ansai   starts the agent
-  ansai status                   shows what it sees; ansai doctor says what is amiss";
+/// How a key is asked for.
+const EXPLAIN: &str = "\
+Examples:
+  ansai config explain                           which keys there are
+  ansai config explain notify.NAME               NAME is any name
+  ansai config explain services.nginx.cooldown   what holds, and why";
 
 /// Keeps a host healthy by itself, and says what it did.
 ///
 /// Exit codes: 0 well; 1 something is failing, or went wrong; 2 wrong usage or configuration; 3 the agent cannot be
 /// reached; 4 a gate refused, or nobody confirmed; 5 not permitted.
 #[derive(Parser)]
-#[command(name = "ansai", version, propagate_version = true, after_help = BEGIN)]
+#[command(name = "ansai", version, propagate_version = true, after_help = help::BEGIN)]
 struct Program {
     #[command(flatten, next_help_heading = "Options of every command")]
     places: Places,
@@ -75,6 +76,9 @@ struct StatusArgs {
     /// Only what is not healthy.
     #[arg(long)]
     failed: bool,
+    /// Also what a terminal has no room for: on a small one, what is healthy is only counted.
+    #[arg(long)]
+    all: bool,
     /// Only when this is the host's role (`agent.role`).
     #[arg(long, value_name = "ROLE")]
     role: Option<String>,
@@ -85,12 +89,12 @@ struct StatusArgs {
 
 /// Which targets, and why.
 #[derive(Args)]
+#[group(required = true, multiple = false)]
 struct ScopeArgs {
     /// Targets: names or patterns with * and ?.
-    #[arg(required_unless_present = "all")]
     targets: Vec<String>,
     /// Every target of the host.
-    #[arg(long, conflicts_with = "targets")]
+    #[arg(long)]
     all: bool,
 }
 
@@ -118,6 +122,8 @@ enum Command {
         #[arg(long)]
         strict: bool,
     },
+    /// Have the agent apply the configuration; it says when it is in force, and exit code 2 says that it is refused.
+    Reload,
     /// Show the configuration.
     Config {
         #[command(subcommand)]
@@ -168,8 +174,8 @@ enum Command {
         /// Why; it is shown wherever the hold stops something.
         #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
         reason: String,
-        /// When it ends by itself: for how long, as 2h, or a time, as 2030-01-31T08:00:00Z.
-        #[arg(long, value_name = "WHEN")]
+        /// When it ends by itself: for how long, as 2h, or a time, as 2030-01-31T08:00:00Z. `--for` is the same.
+        #[arg(long, alias = "for", value_name = "WHEN")]
         until: Option<String>,
         #[command(flatten)]
         rehearsal: RehearsalArgs,
@@ -199,7 +205,7 @@ enum Command {
         #[command(flatten)]
         scope: ScopeArgs,
         #[command(flatten)]
-        rehearsal: RehearsalArgs,
+        consent: ConsentArgs,
     },
     /// Plan work: in a maintenance window targets are neither healed nor notified about.
     Maintenance {
@@ -219,14 +225,15 @@ enum Command {
         what: CertificateCommand,
     },
     /// Inject a failure on purpose, to see the healing work.
+    #[command(group = clap::ArgGroup::new("drilled").required(true).args(["kind", "undo"]))]
     Drill {
         /// The target: nginx, nginx.service or service/nginx.service.
         target: String,
         /// crash, hang, exit, port, configuration or loop.
-        #[arg(value_parser = drill_kind, required_unless_present = "undo")]
+        #[arg(value_parser = drill_kind)]
         kind: Option<DrillKind>,
-        /// Put back the configuration that a drill broke, as far as nobody has changed it since.
-        #[arg(long, conflicts_with = "kind")]
+        /// End a drill now: what it stopped goes on, and its broken configuration is put back if nobody has changed it since.
+        #[arg(long)]
         undo: bool,
         #[command(flatten)]
         consent: ConsentArgs,
@@ -262,6 +269,15 @@ enum Command {
     Completions {
         /// bash, zsh, fish …
         shell: clap_complete::Shell,
+    },
+    /// Print the words that a shell offers, a line each.
+    #[command(hide = true)]
+    Complete {
+        /// Of which kind.
+        what: Completed,
+        /// How they begin.
+        #[arg(default_value = "", hide_default_value = true)]
+        begun: String,
     },
     /// Print the manual page.
     Man {
@@ -348,9 +364,11 @@ enum ConfigCommand {
     },
     /// List the layers and their files, weakest first.
     Layers,
-    /// Say what holds under a key, which layer and line set it, and what it replaced.
+    /// Say what may stand under a key, with its default and an example, what holds, and which layer and line set it.
+    #[command(after_help = EXPLAIN)]
     Explain {
-        /// The key, as services.nginx.service.policy.cooldown or agent.host_budget.
+        /// The key, as services.nginx.service.policy.cooldown or agent.host_budget; the whole file when it is left out.
+        #[arg(default_value = "", hide_default_value = true)]
         key: String,
     },
     /// Print the JSON schema of a configuration file, for editors.
@@ -360,30 +378,85 @@ enum ConfigCommand {
     Reference,
 }
 
+/// Words that a shell offers.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Completed {
+    /// Names of targets.
+    Targets,
+    /// Numbers of incidents.
+    Incidents,
+    /// What is held.
+    Holds,
+    /// What is silenced.
+    Silences,
+    /// What is in maintenance.
+    Windows,
+    /// Names of certificates.
+    Certificates,
+    /// Keys of the configuration.
+    Keys,
+}
+
+/// The definition of the command line.
+fn program() -> clap::Command {
+    help::with_help(Program::command())
+}
+
 fn drill_kind(text: &str) -> Result<DrillKind, String> {
+    // What people call a crash as well, and the first word of a configuration.
+    let text = match text {
+        "kill" => "crash",
+        "config" => "configuration",
+        text => text,
+    };
     let found = DrillKind::ALL.into_iter().find(|kind| kind.as_str() == text);
     found.ok_or_else(|| "write crash, hang, exit, port, configuration or loop".to_owned())
 }
 
 fn main() -> ExitCode {
-    let given = Program::command().get_matches();
+    let given = match program().try_get_matches() {
+        Ok(given) => given,
+        Err(error) if error.use_stderr() => error.exit(),
+        Err(help) => {
+            show::help(&help.render());
+            return ended(Code::Ok);
+        }
+    };
     // What the command line's own definition refuses has ended the program by now.
     let Program { places, command } = Program::from_arg_matches(&given).unwrap_or_else(|error| error.exit());
-    show::set_up(places.color, places.quiet);
+    let trouble = show::set_up(&places);
     if command::reads_files(&command)
         && let Some(code) = beside::run()
     {
         return code;
     }
-    let is_json = places.json;
+    if let Some(trouble) = trouble {
+        show::note(&trouble);
+    }
+    let (is_json, is_user) = (places.json, places.user);
     let done = places.resolved(&given).and_then(|places| command::run(&places, command));
     let code = done.unwrap_or_else(|error| {
+        let error = if is_user { error.for_user() } else { error };
         match is_json {
             true => show::print_json(&error.json()),
             false => error.print(),
         }
         error.code
     });
-    beside::tell(code as u8);
+    ended(code)
+}
+
+/// How the program ends, when what it had to say could be said.
+fn ended(code: Code) -> ExitCode {
+    let code = match show::ended() {
+        None => code as u8,
+        Some(show::Ended::Gone) => exit::GONE,
+        Some(show::Ended::Failed(why)) => {
+            let what = format!("the answer could not be written: {why}");
+            Failure::new(Code::Failing, what, "see to where the output goes: `df` says what is full").print();
+            Code::Failing as u8
+        }
+    };
+    beside::tell(code);
     code.into()
 }

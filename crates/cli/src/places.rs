@@ -62,7 +62,10 @@ pub(crate) struct Places {
     /// Print JSON in its documented shape.
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Color the output: auto means when a person looks and NO_COLOR is not set.
+    /// Tell times in UTC instead of the local time zone.
+    #[arg(long, global = true)]
+    pub(crate) utc: bool,
+    /// Color the output: auto means when a person looks at a terminal that has colors and NO_COLOR is not set.
     #[arg(long, global = true, value_enum, default_value_t)]
     pub(crate) color: ColorChoice,
     /// Print nothing that is no error; the exit code says it all.

@@ -3,7 +3,7 @@
 
 use std::{
     fmt,
-    io::{IsTerminal, Write},
+    io::{ErrorKind, Write},
     sync::OnceLock,
 };
 
@@ -13,64 +13,71 @@ use ansai_model::{
     text::{is_unseen, visible, visible_line},
 };
 use comfy_table::{Color, ContentArrangement, Table, presets::NOTHING};
-use jiff::tz::TimeZone;
+use jiff::{Timestamp, tz::TimeZone};
 
-use crate::ColorChoice;
+mod terminal;
+mod wrap;
 
-/// What the person asked of all output; it is set once, before anything is printed.
-static STYLE: OnceLock<Style> = OnceLock::new();
+pub(crate) use terminal::{set_up, terminal};
 
-#[derive(Clone, Copy)]
-struct Style {
-    has_color: bool,
-    is_quiet: bool,
-}
+/// Why nothing more can be printed, once that is so.
+static ENDED: OnceLock<Ended> = OnceLock::new();
 
-/// Takes over what the person asked of all output.
-pub(crate) fn set_up(color: ColorChoice, is_quiet: bool) {
-    let has_color = match color {
-        ColorChoice::Auto => std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
-        ColorChoice::Always => true,
-        ColorChoice::Never => false,
-    };
-    // It is called once; a second call would change nothing.
-    let _ = STYLE.set(Style { has_color, is_quiet });
-}
-
-fn style() -> Style {
-    STYLE.get().copied().unwrap_or(Style { has_color: false, is_quiet: false })
+/// Why nothing more can be printed.
+#[derive(Clone, Debug)]
+pub(crate) enum Ended {
+    /// Whoever read it has gone, as `head` does.
+    Gone,
+    /// It cannot be written, as to a full disk.
+    Failed(String),
 }
 
 /// What may be printed: of what it is made, each unseen character was written by its number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Page(String);
+pub(crate) struct Page {
+    text: String,
+    /// Whether its lines may be broken where the terminal ends.
+    is_prose: bool,
+}
 
 impl Page {
     /// Lines, of which each stays one line whatever it holds: what came from outside cannot begin another.
     pub(crate) fn lines(lines: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         let lines: Vec<String> = lines.into_iter().map(|line| visible_line(line.as_ref()).into_owned()).collect();
-        Self(lines.join("\n"))
+        Self { text: lines.join("\n"), is_prose: true }
+    }
+
+    /// What is a file, to be copied: it keeps its lines.
+    pub(crate) fn file(text: &str) -> Self {
+        Self::own(visible(text))
     }
 
     /// What this program made itself, to the byte: completions, manual pages, references.
     pub(crate) fn own(text: impl Into<String>) -> Self {
-        Self(text.into())
+        Self { text: text.into(), is_prose: false }
     }
 
     /// This, and below it the other.
     pub(crate) fn above(self, other: &Self) -> Self {
-        Self(format!("{self}\n{other}"))
+        Self::own(format!("{}\n{other}", self.fitted()))
+    }
+
+    fn fitted(self) -> String {
+        match terminal().columns {
+            Some(columns) if self.is_prose => wrap::wrapped(&self.text, columns),
+            Some(_) | None => self.text,
+        }
     }
 }
 
 impl fmt::Display for Page {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 impl From<&str> for Page {
     fn from(text: &str) -> Self {
-        Self(visible(text).into_owned())
+        Self { text: visible(text).into_owned(), is_prose: true }
     }
 }
 impl From<&String> for Page {
@@ -79,14 +86,31 @@ impl From<&String> for Page {
     }
 }
 
-/// Prints text; a reader that has gone (as `head`) is no error.
+/// Prints text. That nobody reads it any more, or that it cannot be written, is known to [`ended`].
 pub(crate) fn print(page: impl Into<Page>) {
-    if style().is_quiet {
+    if terminal().is_quiet || ended().is_some() {
         return;
     }
+    let page = page.into().fitted();
     let mut out = std::io::stdout().lock();
-    // Nothing is left to be said to whom has gone.
-    let _ = writeln!(out, "{}", page.into().0.trim_end());
+    let Err(error) = writeln!(out, "{}", page.trim_end()).and_then(|()| out.flush()) else { return };
+    let why = match error.kind() {
+        ErrorKind::BrokenPipe => Ended::Gone,
+        _ => Ended::Failed(error.to_string()),
+    };
+    // The first reason is the reason.
+    let _ = ENDED.set(why);
+}
+
+/// Prints the help, which comes before anything is known of the person's wishes: in colors where a terminal has them.
+pub(crate) fn help(text: &clap::builder::StyledStr) {
+    let is_colored = terminal::shows_colors();
+    print(Page::own(if is_colored { text.ansi().to_string() } else { text.to_string() }));
+}
+
+/// Why nothing more can be printed, when it cannot: whoever goes on for ever ends then.
+pub(crate) fn ended() -> Option<&'static Ended> {
+    ENDED.get()
 }
 
 /// Prints JSON for programs.
@@ -109,20 +133,45 @@ fn json(text: &str) -> Page {
             c => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| written.push_str(&format!("\\u{unit:04x}"))),
         }
     }
-    Page(written)
+    Page::own(written)
 }
 
 /// Says something beside the answer, as a preview: on stderr, so that the answer stays readable for programs.
-#[expect(clippy::print_stderr, reason = "previews go beside the answer")]
 pub(crate) fn note(text: &str) {
-    if !style().is_quiet {
-        eprintln!("{}", visible(text));
+    if !terminal().is_quiet {
+        aside(text);
     }
+}
+
+/// The same, of a file's lines, which stay as they are.
+pub(crate) fn note_lines(text: &str) {
+    if !terminal().is_quiet {
+        error_lines(text);
+    }
+}
+
+/// Says what is wrong with a file, in its lines.
+pub(crate) fn error_lines(text: &str) {
+    beside(&visible(text));
+}
+
+/// Says to a person what they must know, though nothing else is to be said.
+pub(crate) fn aside(text: &str) {
+    let text = visible(text);
+    match terminal().error_columns {
+        Some(columns) => beside(&wrap::wrapped(&text, columns)),
+        None => beside(&text),
+    }
+}
+
+/// Says it where nothing is left to be said to when it cannot.
+fn beside(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
 /// Clears the screen when a person looks, and parts one picture from the next otherwise.
 pub(crate) fn next_picture() {
-    print(Page::own(if std::io::stdout().is_terminal() { "\u{1b}[2J\u{1b}[H" } else { "" }));
+    print(Page::own(if terminal().can_clear { "\u{1b}[2J\u{1b}[H" } else { "" }));
 }
 
 /// A cell of a table: one line, in which nothing is unseen.
@@ -143,23 +192,40 @@ impl Cell {
 pub(crate) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<Cell>>) -> Page {
     let mut table = Table::new();
     table.load_style(NOTHING).set_header(head.to_vec());
-    match style().has_color {
+    match terminal().has_color {
         true => table.enforce_styling(),
         false => table.force_no_tty(),
     };
-    if std::io::stdout().is_terminal() {
+    if let Some(columns) = terminal().columns {
         table.set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_width(u16::try_from(columns).unwrap_or(u16::MAX));
     }
     for row in rows {
         table.add_row(row.into_iter().map(|cell| cell.0));
     }
-    Page(table.to_string().lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n"))
+    Page::own(table.to_string().lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n"))
 }
 
-/// A moment, given in milliseconds since 1970, for people.
+/// How many of something there are, in words: `1 target`, `2 targets`.
+pub(crate) fn count(count: usize, of: &str) -> String {
+    format!("{count} {of}{}", if count == 1 { "" } else { "s" })
+}
+
+/// A moment, given in milliseconds since 1970, for people: with its date and the name of the zone.
 pub(crate) fn moment(at_ms: i64, zone: &TimeZone) -> String {
-    let at = jiff::Timestamp::from_millisecond(at_ms).unwrap_or_default();
-    at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    formatted(at_ms, zone, "%Y-%m-%d %H:%M:%S %Z")
+}
+
+/// The same in a table, where room is short: without the year when it is that of `now_ms`.
+pub(crate) fn moment_in_row(at_ms: i64, now_ms: i64, zone: &TimeZone) -> String {
+    let year = |at_ms| formatted(at_ms, zone, "%Y");
+    let is_this_year = year(at_ms) == year(now_ms);
+    formatted(at_ms, zone, if is_this_year { "%m-%d %H:%M:%S %Z" } else { "%Y-%m-%d %H:%M:%S %Z" })
+}
+
+fn formatted(at_ms: i64, zone: &TimeZone, format: &str) -> String {
+    let at = Timestamp::from_millisecond(at_ms).unwrap_or_default();
+    at.to_zoned(zone.clone()).strftime(format).to_string()
 }
 
 /// A health in a word, colored when a person looks.

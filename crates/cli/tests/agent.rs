@@ -91,7 +91,8 @@ fn answer(stream: UnixStream, status: &Value, asked: &Mutex<Vec<Value>>) {
         (200, status.clone())
     } else if first.starts_with("POST /v1/operate") {
         let operation = serde_json::from_slice::<Value>(&body).expect("JSON")["operation"].clone();
-        let is_refused = operation["drill"]["target"] == "service/nginx.service";
+        let is_refused = operation["drill"]["target"] == "service/nginx.service"
+            || operation["rehearse-drill"]["target"] == "service/app5.service";
         asked.lock().expect("no panic holds it").push(operation);
         match is_refused {
             true => (409, json!({"schema": 1, "what": "it is held", "suggestion": "release it"})),
@@ -120,6 +121,15 @@ fn answer(stream: UnixStream, status: &Value, asked: &Mutex<Vec<Value>>) {
         // Who only wanted to ask has gone.
         let _ = reader.into_inner().write_all(format!("{head}{lines}").as_bytes());
         return;
+    } else if let Some(target) = first.strip_prefix("GET /v1/plan/") {
+        let refused =
+            target.starts_with("service/db.").then_some("nothing is known to be wrong with service/db.service");
+        (200, json!({"schema": 1, "refused": refused, "suggestion": "`ansai explain`", "gates": [], "rungs": []}))
+    } else if first.starts_with("POST /v1/reload") {
+        (422, json!({"schema": 1, "what": "the new configuration is not applied", "suggestion": "mend it"}))
+    } else if first.starts_with("GET /v1/routes") {
+        let route = |name: &str, error: Value| json!({"route": name, "way": "web hook", "took_ms": 7, "error": error});
+        (200, json!({"schema": 1, "routes": [route("ops", Value::Null), route("boss", json!("no connection"))]}))
     } else if first.starts_with("POST /v1/send-test") {
         let route = |name: &str, error: Value| json!({"route": name, "way": format!("mail to {name}@example.com through localhost:25"), "took_ms": 12, "error": error});
         (200, json!({"schema": 1, "routes": [route("ops", Value::Null), route("boss", json!("550 no such user"))]}))
@@ -134,7 +144,7 @@ fn answer(stream: UnixStream, status: &Value, asked: &Mutex<Vec<Value>>) {
 const MANY: &[&str] = &["nginx", "db", "app1", "app2", "app3", "app4", "app5"];
 
 #[test]
-fn a_rehearsal_names_the_targets_and_asks_nothing_of_the_agent() {
+fn a_rehearsal_names_the_targets_and_has_nothing_done_by_the_agent() {
     let agent = Agent::new(MANY);
     let nothing = "1 target\n  service/nginx.service\nnothing was changed (--dry-run)";
     for arguments in [
@@ -152,7 +162,9 @@ fn a_rehearsal_names_the_targets_and_asks_nothing_of_the_agent() {
         assert_eq!((&value["schema"], &value["targets"]), (&json!(1), &json!(["service/nginx.service"])));
     }
     agent.check(&["release", "gone", "--dry-run"], 2, "there is no target `gone`");
-    assert_eq!(agent.asked(), Vec::<Value>::new());
+    // Whether a drill would be allowed only the agent can say.
+    let rehearsal = json!({"rehearse-drill": {"target": "service/nginx.service", "kind": "crash"}});
+    assert_eq!(agent.asked(), vec![rehearsal; 2]);
 }
 
 #[test]
@@ -172,7 +184,7 @@ fn a_maintenance_window_is_opened_listed_and_ended() {
     let value: Value = serde_json::from_slice(&agent.ansai(&["maintenance", "list", "--json"]).stdout).expect("JSON");
     assert_eq!(value["maintenance"][0]["by"], "root");
     agent.check(&["maintenance", "start", "nginx", "--for", "0s"], 2, "`ansai maintenance end` ends one");
-    agent.check(&["maintenance", "start"], 2, "<TARGETS>...");
+    agent.check(&["maintenance", "start"], 2, "<TARGETS|--all>");
     assert_eq!(agent.asked(), Vec::<Value>::new());
 }
 
@@ -184,13 +196,13 @@ fn what_changes_many_targets_or_breaks_something_wants_a_yes() {
         &["silence", "--all"][..],
         &["maintenance", "start", "--all"],
         &["maintenance", "end", "--all"],
-        &["release", "--all"],
         &["heal", "nginx"],
         &["drill", "nginx", "crash"],
     ] {
         agent.check(arguments, 4, unconfirmed);
-        assert_eq!(agent.asked(), Vec::<Value>::new(), "{arguments:?}");
     }
+    let rehearsal = json!({"rehearse-drill": {"target": "service/nginx.service", "kind": "crash"}});
+    assert_eq!(agent.asked(), [rehearsal], "nothing was done");
     agent.check(&["silence", "--all", "--yes"], 0, "silence: 7 targets\n  service/nginx.service");
     agent.check(&["drill", "nginx", "crash", "--yes"], 4, "ansai: it is held\n  try: release it");
     agent.check(
@@ -210,13 +222,39 @@ fn what_changes_many_targets_or_breaks_something_wants_a_yes() {
 }
 
 #[test]
+fn nobody_is_asked_about_what_is_refused_or_does_not_exist() {
+    let agent = Agent::new(MANY);
+    agent.check(
+        &["heal", "db"],
+        4,
+        "ansai: nothing is known to be wrong with service/db.service\n  try: `ansai explain`",
+    );
+    agent.check(&["drill", "app5", "crash"], 4, "ansai: it is held\n  try: release it");
+    agent.asked();
+    // The agent knows best that there is no hold; a maintenance window is open.
+    agent.check(&["release", "--all"], 0, "done");
+    assert_eq!(agent.asked(), [json!({"release": {"scope": "all"}})]);
+}
+
+#[test]
 fn the_exit_codes_are_those_of_the_help() {
     let agent = Agent::new(MANY);
     agent.check(&["status"], 0, "maintenance on nginx.service until 9999-01-0");
+    agent.check(&["reload"], 2, "ansai: the new configuration is not applied\n  try: mend it");
     agent.check(&["report", "i1"], 1, "ansai: there is nothing\n  try: look elsewhere");
     agent.check(&["explain", "ngnix"], 2, "did you mean `nginx.service`?");
-    agent.check(&["drill", "nginx"], 2, "<KIND>");
+    agent.check(&["drill", "nginx"], 2, "<KIND|--undo>");
+    agent.check(&["hold", "nginx", "--all"], 2, "cannot be used with");
     agent.check(&["drill", "nginx", "crash", "--undo"], 2, "cannot be used with");
+}
+
+#[test]
+fn a_route_whose_server_is_away_is_told_without_a_test() {
+    let agent = Agent::new(MANY);
+    agent.check(&["doctor"], 1, "ok    route ops: web hook can be reached; it took 7 ms, and nothing was sent");
+    let away = "FAIL  route boss: web hook cannot be reached, so nobody is told there: no connection\n      \
+                try: see that its server runs";
+    agent.check(&["doctor"], 1, away);
 }
 
 #[test]
@@ -241,7 +279,7 @@ fn a_drill_on_a_configuration_is_undone() {
     let configuration = format!("services: {{app.service: {{configuration: [{shown}]}}}}\n");
     std::fs::write(agent.folder.path().join("ansai.yaml"), configuration).expect("written");
     std::fs::write(&path, "listen 80\n").expect("written");
-    agent.check(&undo(&[]), 0, "no drill has left a broken configuration of service/app.service");
+    agent.check(&undo(&[]), 0, "no drill has left anything of service/app.service");
     ansai_host::linux::drill::break_file(&path, &ansai_host::linux::owned_path::Trusted::own()).expect("broken");
     // Whether this machine is well is another question.
     let doctor = String::from_utf8(agent.ansai(&["doctor"]).stdout).expect("text");

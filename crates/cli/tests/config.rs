@@ -73,9 +73,24 @@ fn layers_and_explanations_name_their_files() {
     let said = json(folder.path(), &["config", "layers", "--json"]);
     let layers: Vec<_> = said["layers"].as_array().expect("a list").iter().map(|found| &found["layer"]).collect();
     assert_eq!(layers, ["site", "host", "emergency"]);
-    let cooldown =
-        ["`policies.default.cooldown` holds", "cooldown = 1m", "set by   site", "site.yaml:1", "replaces shipped"];
+    let cooldown = [
+        "`policies.default.cooldown` holds",
+        "cooldown = 1m",
+        "set by   site",
+        "site.yaml:1",
+        "replaces the shipped defaults: 30s",
+    ];
     check(folder.path(), &["config", "explain", "services.app.service.cooldown"], 0, &cooldown);
+    let may = ["The wait before a target", "kind     a duration (write a number and a unit", "default  30s"];
+    check(folder.path(), &["config", "explain", "services.app.service.cooldown"], 0, &may);
+    // What may be written is known without a file, and for names that nobody has written.
+    let route = ["It is not written here.", "smtp", "to "];
+    check(folder.path(), &["config", "explain", "notify.NAME"], 0, &route);
+    check(folder.path(), &["config", "explain", "maintenance[0].days"], 0, &["mon"]);
+    check(Path::new("/nonexistent"), &["config", "explain"], 0, &["services ", "autonomy ", "observe, suggest"]);
+    check(folder.path(), &["complete", "keys", "services.app"], 0, &["services.app.service"]);
+    check(folder.path(), &["complete", "keys", "services.app.service.pr"], 0, &["services.app.service.probe"]);
+    check(folder.path(), &["complete", "incidents"], 0, &[]);
     let said = json(folder.path(), &["config", "explain", "policies.default.cooldown", "--json"]);
     let value = &said["explained"]["values"][0];
     assert_eq!((&value["set"]["value"], &value["shadowed"][0]["value"]), (&"1m".into(), &"30s".into()));

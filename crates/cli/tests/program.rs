@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
     time::Duration,
 };
 
@@ -49,11 +49,60 @@ fn errors_say_what_and_what_to_do_with_their_exit_code() {
     assert_eq!(problem["what"], "no agent runs here: there is no socket /nonexistent/run/api.sock");
     check(&["approve", "seven"], 2, "ansai: `seven` is no incident\n  try: write its number as i7");
     check(&["silence", "--all", "--for", "soon"], 2, "soon");
-    check(&["hold"], 2, "<TARGETS>...");
+    check(&["hold"], 2, "<TARGETS|--all>");
     check(&["drill", "nginx", "earthquake"], 2, "write crash, hang, exit, port, configuration or loop");
     check(&["check"], 2, "help: `ansai init` writes one");
     check(&["replay", "/nonexistent"], 2, "try: name a journal's folder");
     check(&["test", "/nonexistent/x.scenario"], 1, "0 passed, 1 failed");
+}
+
+/// How the program ends when its answer goes there, and what it says beside it.
+fn into(stdout: impl Into<Stdio>, arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ansai"));
+    let output = command.args(arguments).stdout(stdout).stderr(Stdio::piped()).spawn().expect("the program runs");
+    let output = output.wait_with_output().expect("it ends");
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// One that answers by itself, one whose answer comes from a second process, and the help.
+const ANSWERS: [&[&str]; 3] = [&["man"], &["config", "schema"], &["--help"]];
+
+#[test]
+fn whoever_reads_no_further_ends_the_program_in_silence() {
+    for arguments in ANSWERS {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        assert_eq!(into(writer, arguments), (Some(141), String::new()), "{arguments:?}");
+    }
+}
+
+#[test]
+fn an_answer_that_cannot_be_written_is_an_error() {
+    for arguments in ANSWERS {
+        let full = std::fs::File::options().write(true).open("/dev/full").expect("there");
+        let (code, said) = into(full, arguments);
+        assert_eq!(code, Some(1), "{arguments:?}: {said}");
+        assert!(said.contains("the answer could not be written: No space left on device"), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn an_error_that_cannot_be_said_is_an_error_all_the_same() {
+    let full = || std::fs::File::options().write(true).open("/dev/full").expect("there");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ansai"));
+    let status = command.arg("check").env("ANSAI_CONFIG", "/nonexistent/x").stderr(full()).status().expect("it runs");
+    assert_eq!(status.code(), Some(2));
+}
+
+#[test]
+fn a_time_zone_that_does_not_exist_is_said_and_times_are_utc() {
+    let said = |zone: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ansai"));
+        let output = command.arg("man").env("TZ", zone).output().expect("the program runs");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    assert_eq!(said("Mars/Olympus"), "TZ=Mars/Olympus: there is no such time zone; times are UTC\n");
+    assert_eq!([said("UTC"), said("")], ["", ""]);
 }
 
 #[test]
@@ -106,7 +155,15 @@ fn the_predecessor_is_imported_with_an_exit_code_that_tells_whether_something_is
 /// What bash offers behind these words, with an agent that has some targets.
 fn completed(words: &str) -> String {
     let script = r#"
-        ansai() { printf '{\n  "targets": [\n    {\n      "target": "%s",\n    },\n' service/app.service disk//var certificate/a.b; }
+        ansai() {
+            while [[ "$1" != complete ]]; do [[ "$1" == --user ]] && printf 'my-'; shift; done
+            case "$2" in
+                targets) printf '%s\n' app.service /var a.b ;;
+                incidents) printf '%s\n' i7 i12 ;;
+                keys) printf '%s\n' services.app.service.cooldown ;;
+                *) printf '%s\n' "$2" ;;
+            esac
+        }
         COMP_WORDS=($1); COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
         $(complete -p ansai | sed 's/.*-F \([^ ]*\) .*/\1/') ansai "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
         printf '%s ' "${COMPREPLY[@]}""#;
@@ -118,11 +175,36 @@ fn completed(words: &str) -> String {
 }
 
 #[test]
-fn bash_completes_commands_and_the_names_of_targets() {
+fn bash_completes_commands_and_what_the_agent_and_the_configuration_know() {
     assert_eq!(completed("ansai expl"), "explain");
     assert_eq!(completed("ansai explain /v"), "/var");
     assert_eq!(completed("ansai --json hold a"), "app.service a.b");
     assert_eq!(completed("ansai report a"), "");
+    assert_eq!(completed("ansai report i"), "i7 i12");
+    assert_eq!(completed("ansai --config /x config explain serv"), "services.app.service.cooldown");
+    assert_eq!(completed("ansai release h"), "holds");
+    assert_eq!(completed("ansai maintenance end w"), "windows");
+    assert_eq!(completed("ansai --user explain my"), "my-app.service");
+    assert_eq!(completed("ansai drill app c"), "crash configuration");
+    // A duration is nothing that can be offered, and no file either.
+    assert_eq!(completed("ansai silence app --for a"), "");
+}
+
+#[test]
+fn each_manual_page_is_the_programs_own_and_names_only_pages_that_exist() {
+    let folder = tempfile::tempdir().expect("a folder");
+    check(&["man", "--out", folder.path().to_str().expect("text")], 0, "ansai-drill.1");
+    let mut pages = 0;
+    for entry in std::fs::read_dir(folder.path()).expect("a folder") {
+        let page = std::fs::read_to_string(entry.expect("an entry").path()).expect("text");
+        let version = format!("ansai {}", env!("CARGO_PKG_VERSION"));
+        assert!(page.lines().any(|line| line.starts_with(".TH") && line.contains(&version)), "{page}");
+        for name in page.lines().filter_map(|line| line.strip_suffix("(1)")).filter(|line| !line.contains(' ')) {
+            assert!(folder.path().join(format!("{}.1", name.replace('\\', ""))).exists(), "{name} has no page");
+        }
+        pages += 1;
+    }
+    assert!(pages > 20, "{pages}");
 }
 
 #[test]
@@ -274,6 +356,7 @@ fn the_page_on_json_names_every_key_of_a_status() {
         messages_waiting: 0,
         warnings: vec![],
         own: None,
+        idle_patterns: vec![],
         targets: vec![],
     };
     let value = serde_json::to_value(status).expect("JSON");

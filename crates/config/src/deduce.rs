@@ -58,8 +58,11 @@ pub(crate) fn services(
             found.into_iter().map(|unit| (unit.name.clone(), Some(unit))).collect()
         } else {
             let Some(unit) = valid(findings, service, UnitName::new(with_suffix(name))) else { continue };
-            let facts = known.get(&unit).copied();
-            vec![(unit, facts)]
+            // What the host has of that name shares it.
+            match known.get(&unit) {
+                Some(facts) => vec![(facts.name.clone(), Some(*facts))],
+                None => vec![(unit, None)],
+            }
         };
         for (unit, facts) in units {
             let name = unit.as_str().to_owned();
@@ -76,9 +79,20 @@ pub(crate) fn with_suffix(name: &str) -> String {
     if name.contains('.') { name.to_owned() } else { format!("{name}.service") }
 }
 
+/// The units that are named, with what is said of each.
+pub(crate) fn named(configuration: &Configuration) -> impl Iterator<Item = (UnitName, &Service)> {
+    let named = configuration.services.iter().filter(|(name, _)| !name.contains(['*', '?']));
+    named.filter_map(|(name, service)| Some((UnitName::new(with_suffix(name)).ok()?, service)))
+}
+
 pub(crate) fn is_named(configuration: &Configuration, unit: &str) -> bool {
+    is_among(unit, |name| configuration.services.contains_key(name))
+}
+
+/// Whether a unit is among names, with its ending or without.
+pub(crate) fn is_among(unit: &str, has: impl Fn(&str) -> bool) -> bool {
     let short = unit.strip_suffix(".service").filter(|short| !short.contains('.'));
-    configuration.services.contains_key(unit) || short.is_some_and(|short| configuration.services.contains_key(short))
+    has(unit) || short.is_some_and(has)
 }
 
 /// The units of a host that no service names, by the pattern that says most of their name.
@@ -114,10 +128,7 @@ fn one(
         return Vec::new();
     }
     let checks = checks(findings, configuration, service, subject, &target);
-    let names = (RunbookId::new(target.as_str()), RuleId::new(target.as_str()));
-    let (Some(runbook), Some(rule)) = (valid(findings, service, names.0), valid(findings, service, names.1)) else {
-        return Vec::new();
-    };
+    let (runbook, rule) = (RunbookId::from(&target), RuleId::from(&target));
     let policy = policy_of(configuration, service, &target);
     let port = service.port.or_else(|| loopback_port(&checks));
     let mut paths = service.configuration.clone();
@@ -153,6 +164,8 @@ fn one(
         configuration: paths,
         needs: Vec::new(),
         waits_for: Vec::new(),
+        runs_again: service.runs_again,
+        start_period: service.start_period,
         is_critical: service.is_critical,
         is_notifier: service.is_notifier.unwrap_or_else(|| carries_mail(configuration, name)),
         requests: BTreeMap::new(),
@@ -176,7 +189,7 @@ fn carries_mail(configuration: &Configuration, unit: &str) -> bool {
         })
 }
 
-fn is_local(host: &str) -> bool {
+pub(crate) fn is_local(host: &str) -> bool {
     matches!(host, "127.0.0.1" | "localhost" | "::1" | "[::1]")
 }
 
@@ -192,7 +205,7 @@ fn policy_of(configuration: &Configuration, service: &Service, target: &TargetId
 
 fn expectation(service: &Service, facts: Option<&UnitFacts>) -> UnitExpectation {
     service.expect.unwrap_or(match facts {
-        Some(unit) if unit.is_socket_activated || unit.is_started_by_timer => UnitExpectation::NotFailed,
+        Some(unit) if unit.is_socket_activated || unit.is_started_by_event => UnitExpectation::NotFailed,
         Some(unit) if unit.is_oneshot && !unit.remains_after_exit => UnitExpectation::NotFailed,
         Some(_) | None => UnitExpectation::Running,
     })
@@ -250,7 +263,7 @@ fn checks(
 /// The port of a probe that looks at this host: the service is taken to listen there.
 fn loopback_port(checks: &BTreeMap<CheckId, Check>) -> Option<u16> {
     checks.values().find_map(|check| match &check.probe {
-        Probe::Tcp { host, port } if is_local(host) => Some(*port),
+        Probe::Tcp { host, port, .. } if is_local(host) => Some(*port),
         Probe::Http(http) => {
             let (scheme, rest) = http.url.split_once("://")?;
             let authority = rest.split('/').next()?;
@@ -261,8 +274,8 @@ fn loopback_port(checks: &BTreeMap<CheckId, Check>) -> Option<u16> {
             is_local(host).then_some(port)
         }
         Probe::Tcp { .. } | Probe::Unit { .. } | Probe::UnixSocket { .. } | Probe::Exec(_) | Probe::Nagios(_) => None,
-        Probe::Process { .. } | Probe::ProcessCount { .. } | Probe::File { .. } => None,
-        Probe::Certificate(_) | Probe::Disk(_) | Probe::Memory(_) => None,
+        Probe::Process { .. } | Probe::ProcessCount { .. } | Probe::File { .. } | Probe::UnitFiles { .. } => None,
+        Probe::Domain(_) => None,
     })
 }
 

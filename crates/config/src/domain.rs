@@ -6,17 +6,66 @@ pub(crate) mod certificate;
 pub(crate) mod disk;
 pub(crate) mod memory;
 
+use std::time::Duration;
+
 use ansai_model::{
+    action::Action,
     bundle::{BundleParts, Target},
     check::Check,
     condition::Condition,
+    domain::{DomainAction, DomainProbe},
     id::{NameError, PolicyId, RuleId, RunbookId, TargetId},
     inventory::Inventory,
+    policy::QuietHours,
+    probe::Probe,
     rule::{Autonomy, Rule, Severity},
     runbook::{Runbook, Rung},
 };
 
-use crate::{diagnostics::Findings, document::Node, load::Configuration, read::service::Known};
+use crate::{
+    deduce::ladder::LOCAL_TIMEOUT, diagnostics::Findings, document::Node, expand::Fields, keys::Key,
+    load::Configuration, read::service::Known,
+};
+
+/// The sections that name what is watched, each with names of its own below it.
+pub(crate) const SECTIONS: &[&str] = &["services", "processes", "disks", "certificates"];
+
+/// What a domain says in the short form, once it was read. Services have their own reader: everything else was made for
+/// them first.
+pub(crate) trait Domain {
+    /// Adds what is watched on a host with this inventory.
+    fn deduce(&self, _: &mut Findings<'_>, _: &Configuration, _: &Inventory, _: &mut BundleParts) {}
+
+    /// What is allowed and dangerous.
+    fn lint(&self, _: &mut Findings<'_>) {}
+
+    /// The quiet hours that stand in it.
+    fn quiet(&mut self) -> Vec<&mut Option<QuietHours>> {
+        Vec::new()
+    }
+
+    /// Whether a target would be watched once the host has it.
+    fn awaits(&self, _: &TargetId) -> bool {
+        false
+    }
+
+    /// What of a host would be watched if names could hold its characters, in words.
+    fn nameless(&self, _: &Inventory) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// What a domain adds to the long form: its keys, and how they are read.
+pub(crate) struct LongForm {
+    pub(crate) probe_key: Key,
+    pub(crate) action_key: Key,
+    pub(crate) probe: fn(&mut Findings<'_>, &Node, &str) -> Option<Probe>,
+    pub(crate) action: fn(&mut Findings<'_>, &Node, &str) -> Option<Action>,
+}
+
+const LONG: [LongForm; 3] = [memory::LONG, certificate::LONG, disk::LONG];
+pub(crate) const PROBE_KEYS: [Key; 3] = [LONG[0].probe_key, LONG[1].probe_key, LONG[2].probe_key];
+pub(crate) const ACTION_KEYS: [Key; 3] = [LONG[0].action_key, LONG[1].action_key, LONG[2].action_key];
 
 /// What the short forms of all domains say.
 #[derive(Clone, Debug, Default)]
@@ -24,7 +73,19 @@ pub(crate) struct Domains {
     /// Of all services; each adds its own where it is read.
     pub(crate) memory: memory::Memory,
     pub(crate) disks: disk::Disks,
-    pub(crate) certificates: Vec<certificate::Certificate>,
+    pub(crate) certificates: certificate::Certificates,
+}
+
+impl Domains {
+    /// Each of them.
+    pub(crate) fn all(&self) -> [&dyn Domain; 3] {
+        [&self.memory, &self.disks, &self.certificates]
+    }
+
+    /// Each of them, to be completed.
+    pub(crate) fn all_mut(&mut self) -> [&mut dyn Domain; 3] {
+        [&mut self.memory, &mut self.disks, &mut self.certificates]
+    }
 }
 
 /// Reads the sections of all domains.
@@ -38,16 +99,38 @@ pub(crate) fn read(findings: &mut Findings<'_>, tree: &Node, known: &Known<'_>) 
     }
 }
 
-/// Adds what every domain watches on a host with this inventory. Services are there already, so that they can be told
-/// what they wait for.
-pub(crate) fn deduce(
-    findings: &mut Findings<'_>,
-    configuration: &Configuration,
-    inventory: &Inventory,
-    parts: &mut BundleParts,
-) {
-    disk::deduce(findings, configuration, inventory, parts);
-    certificate::deduce(findings, configuration, parts);
+/// The domain whose looks and actions have this key in the long form.
+pub(crate) fn long(key: &str) -> Option<LongForm> {
+    LONG.into_iter().find(|long| long.probe_key.name == key)
+}
+
+/// A look in its long form.
+pub(crate) fn written_probe(probe: &DomainProbe) -> Fields {
+    let fields = Fields::default();
+    match probe {
+        DomainProbe::Certificate(probe) => certificate::write::probe(probe),
+        DomainProbe::Disk(probe) => fields.put("disk", disk::written_probe(probe)),
+        DomainProbe::Memory(probe) => fields.put("memory", memory::long::written_probe(probe)),
+    }
+}
+
+/// An action in its long form.
+pub(crate) fn written_action(action: &DomainAction) -> Fields {
+    let fields = Fields::default();
+    match action {
+        DomainAction::Certificate(action) => certificate::write::action(action),
+        DomainAction::Disk(action) => fields.put("disk", disk::written_action(action)),
+        DomainAction::Memory(action) => fields.put("memory", memory::long::written_action(action)),
+    }
+}
+
+/// How long an action may take where nothing else is written.
+pub(crate) fn timeout(action: &DomainAction) -> Duration {
+    match action {
+        DomainAction::Certificate(action) => certificate::timeout(action),
+        DomainAction::Disk(_) => disk::TIMEOUT,
+        DomainAction::Memory(_) => LOCAL_TIMEOUT,
+    }
 }
 
 /// One matter of a target: checks that fail together, and what is done about them. Without rungs people are only told.
@@ -73,6 +156,8 @@ pub(crate) fn target(id: TargetId) -> Target {
         configuration: Vec::new(),
         needs: Vec::new(),
         waits_for: Vec::new(),
+        runs_again: false,
+        start_period: None,
         is_critical: false,
         is_notifier: false,
         requests: Default::default(),

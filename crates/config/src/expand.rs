@@ -11,7 +11,7 @@ use ansai_model::{
     domain::service::UnitExpectation,
     notify::{Channel, Email, Route, SmtpSecurity, WebhookFormat, WebhookUrl},
     policy::{Budget, MaintenanceWindow, Policy, QuietHours, Scope, WindowSchedule},
-    probe::{CommandLine, HttpProbe, Probe},
+    probe::{CommandLine, HttpProbe, Probe, Protocol},
     rule::{Rule, Severity},
     settings::Settings,
     time::WallTime,
@@ -265,6 +265,8 @@ fn target(target: &Target) -> Written {
         .put("configuration", Written::texts(&target.configuration))
         .put("needs", Written::texts(&target.needs))
         .maybe("waits_for", (!target.waits_for.is_empty()).then(|| Written::texts(&target.waits_for)))
+        .only_if("run_again", target.runs_again)
+        .maybe("start_period", target.start_period.map(time))
         .only_if("critical", target.is_critical)
         .only_if("notifier", target.is_notifier)
         .maybe("requests", (!target.requests.is_empty()).then(|| named(&target.requests, act::request)))
@@ -318,11 +320,19 @@ fn probe(probe: &Probe) -> Written {
             };
             fields.put("unit", Written::text(unit)).put("state", Written::text(state))
         }
-        Probe::Tcp { host, port } => fields.put("tcp", Written::Text(format!("{host}:{port}"))),
+        Probe::Tcp { host, port, speaks } => {
+            // An address of the newer protocol would not be told from its port.
+            let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+            fields.put("tcp", Written::Text(format!("{host}:{port}"))).maybe("speaks", speaks.map(protocol))
+        }
         Probe::Http(probe) => http(probe),
-        Probe::UnixSocket { path } => fields.put("unix", Written::text(path)),
+        Probe::UnixSocket { path, speaks } => {
+            fields.put("unix", Written::text(path)).maybe("speaks", speaks.map(protocol))
+        }
         Probe::Exec(line) => fields.put("exec", command(line)),
-        Probe::Nagios(line) => fields.put("nagios", command(line)),
+        Probe::Nagios(plugin) => fields
+            .put("nagios", command(&plugin.command))
+            .put("fail_on", Written::text(if plugin.fails_on_warning { "warning" } else { "critical" })),
         Probe::Process { name } => fields.put("process", Written::text(name)),
         Probe::ProcessCount { executable, count_min, count_max } => fields
             .put("executable", Written::text(executable))
@@ -332,11 +342,15 @@ fn probe(probe: &Probe) -> Written {
             .put("file", Written::text(path))
             .maybe("age_max", age_max.map(time))
             .maybe("size_max", size_max.map(size)),
-        Probe::Memory(probe) => fields.put("memory", domain::memory::long::written_probe(probe)),
-        Probe::Certificate(probe) => domain::certificate::write::probe(probe),
-        Probe::Disk(probe) => fields.put("disk", domain::disk::written_probe(probe)),
+        // No configuration can ask for it, so none has it.
+        Probe::UnitFiles { unit, .. } => fields.put("unit", Written::text(unit)),
+        Probe::Domain(probe) => domain::written_probe(probe),
     }
     .done()
+}
+
+fn protocol(protocol: Protocol) -> Written {
+    Written::text(protocol.name())
 }
 
 fn http(probe: &HttpProbe) -> Fields {

@@ -7,13 +7,18 @@ use serde::Serialize;
 
 use crate::{
     diagnostics::{masked, nearest_name},
-    document::{Node, Value, line_of},
+    document::{Node, line_of},
     form::{cut, joined},
-    keys::{CONFIG, Kind, POLICY, SERVICE, Shape},
+    keys::{CONFIG, Key, Kind, POLICY, SERVICE, Shape},
     layer::Layer,
     load::Configuration,
     reference::flow,
 };
+
+mod may;
+
+pub(crate) use may::keys_of;
+pub use may::{May, MayKey};
 
 /// The most values that one answer lists.
 const VALUES_MAX: usize = 1_000;
@@ -31,6 +36,8 @@ pub struct Explained {
     pub holds: Option<String>,
     /// What the key means.
     pub meaning: String,
+    /// What may stand under it.
+    pub may: May,
     /// The values under it; one, when it is a single value. Empty when nothing says anything.
     pub values: Vec<Explanation>,
     /// What follows when nothing is written, in words.
@@ -83,6 +90,9 @@ struct Found<'t> {
     node: Option<&'t Node>,
     meaning: &'static str,
     default: &'static str,
+    kind: Kind,
+    /// The key's own line in the table, and the mapping in which it stands.
+    row: Option<(&'static Key, &'static Shape)>,
 }
 
 impl Configuration {
@@ -96,6 +106,7 @@ impl Configuration {
             key: asked.key.clone(),
             holds: None,
             meaning: asked.meaning.to_owned(),
+            may: may::may(&asked.kind, asked.row.map(|(key, _)| key), asked.row.map(|(_, shape)| shape)),
             values: Vec::new(),
             default: (!asked.default.is_empty()).then(|| asked.default.to_owned()),
         };
@@ -110,6 +121,31 @@ impl Configuration {
             found = next;
         }
         Ok(explained)
+    }
+
+    /// The keys that begin so, as far as the table and the files know them; for a shell that completes one.
+    #[must_use]
+    pub fn completions(&self, begun: &str) -> Vec<String> {
+        let begun = cut(begun);
+        let parents = std::iter::once("").chain(begun.match_indices('.').map(|(at, _)| &begun[..at]));
+        let mut keys: Vec<String> = Vec::new();
+        for parent in parents {
+            let Ok(found) = self.find(parent) else { continue };
+            let names: Vec<&str> = match found.kind {
+                Kind::Shape(shape) | Kind::Short(_, shape) => shape.keys.iter().map(|key| key.name).collect(),
+                Kind::Named(_) => {
+                    found.node.and_then(Node::map).into_iter().flat_map(|map| map.keys()).map(AsRef::as_ref).collect()
+                }
+                _ => Vec::new(),
+            };
+            keys.extend(
+                names.into_iter().map(|name| joined(parent, name)).filter(|key| key.starts_with(begun.as_str())),
+            );
+        }
+        keys.sort();
+        keys.dedup();
+        keys.truncate(VALUES_MAX);
+        keys
     }
 
     /// The key that holds when this one is not written.
@@ -151,7 +187,8 @@ impl Configuration {
         if values.len() >= VALUES_MAX {
             return;
         }
-        let Value::Map(map) = &node.value else {
+        // What is written with nothing in it, as `"*": {}`, is a value as well.
+        let Some(map) = node.map().filter(|map| !map.is_empty()) else {
             let shadowed = node.shadowed.iter().rev().map(|node| self.origin(node, key)).collect();
             values.push(Explanation { key: key.to_owned(), set: self.origin(node, key), shadowed });
             return;
@@ -182,17 +219,24 @@ impl Configuration {
                 suggestion: "write as services.nginx.service".into(),
             });
         }
-        let mut found = Found { key: String::new(), node: Some(&self.tree), meaning: "everything", default: "" };
+        let mut found = Found {
+            key: String::new(),
+            node: Some(&self.tree),
+            meaning: "Everything",
+            default: "",
+            kind: Kind::Shape(&CONFIG),
+            row: None,
+        };
         let (mut kind, mut rest) = (Kind::Shape(&CONFIG), key.trim_matches('.'));
         while !rest.is_empty() {
             rest = match kind {
                 Kind::Shape(shape) | Kind::Short(_, shape) => self.step_shape(&mut found, &mut kind, shape, rest)?,
                 Kind::Named(inner) => {
-                    kind = *inner;
+                    (kind, found.row) = (*inner, None);
                     step_name(&mut found, rest)?
                 }
                 Kind::List(inner) => {
-                    kind = *inner;
+                    (kind, found.row) = (*inner, None);
                     step_index(&mut found, rest)?
                 }
                 _ => {
@@ -201,6 +245,7 @@ impl Configuration {
                 }
             };
         }
+        found.kind = kind;
         Ok(found)
     }
 
@@ -234,12 +279,23 @@ impl Configuration {
         found.node = found.node.and_then(|node| node.get(name));
         found.key = joined(&found.key, name);
         (found.meaning, found.default, *kind) = (key.meaning, key.default, key.kind);
+        found.row = Some((key, shape));
         Ok(tail)
     }
 }
 
+/// What stands for any name of the operator's, when it is asked what may be written there.
+const ANY_NAME: &str = "NAME";
+
+const UNIT_ENDING: &str = ".service";
+
 /// One name of the operator's: the longest that is there, or a pattern that matches it.
 fn step_name<'r>(found: &mut Found<'_>, rest: &'r str) -> Result<&'r str, NoKey> {
+    if let Some(tail) = rest.strip_prefix(ANY_NAME).filter(|tail| tail.is_empty() || tail.starts_with('.')) {
+        found.node = None;
+        found.key = joined(&found.key, ANY_NAME);
+        return Ok(tail.trim_start_matches('.'));
+    }
     let map = found.node.and_then(Node::map);
     let names = || map.into_iter().flat_map(|map| map.keys());
     let ends: Vec<usize> = rest.match_indices('.').map(|(at, _)| at).chain([rest.len()]).collect();
@@ -249,12 +305,26 @@ fn step_name<'r>(found: &mut Found<'_>, rest: &'r str) -> Result<&'r str, NoKey>
     let hit = ends.iter().rev().find_map(|end| Some((*end, written(&rest[..*end])?)));
     // The shortest part, as a pattern matches whatever follows as well.
     let hit = hit.or_else(|| ends.iter().find_map(|end| Some((*end, like(&rest[..*end])?))));
+    // The ending of a unit is a part of its name.
+    let whole = |(end, name): (usize, String)| match rest[end..].strip_prefix(UNIT_ENDING) {
+        Some(tail) if tail.is_empty() || tail.starts_with('.') => {
+            let longer = end + UNIT_ENDING.len();
+            like(&rest[..longer]).map_or((end, name), |name| (longer, name))
+        }
+        _ => (end, name),
+    };
+    let hit = hit.map(whole);
     let hit = hit.or_else(|| ends.iter().find_map(|end| Some((*end, like(&format!("{}.service", &rest[..*end]))?))));
     let Some((end, name)) = hit else {
         let near = ends.iter().rev().find_map(|end| nearest_name(&rest[..*end], names().map(String::as_str)));
         let suggestion = match near {
             Some(near) => format!("ansai config explain {}", joined(&found.key, near)),
-            None if names().next().is_none() => format!("nothing is written under `{}`", found.key),
+            None if names().next().is_none() => {
+                format!(
+                    "nothing is written under `{0}`; ansai config explain {0}.{ANY_NAME} says what may be",
+                    found.key
+                )
+            }
             None => format!("known here: {}", names().take(20).cloned().collect::<Vec<_>>().join(", ")),
         };
         return Err(NoKey { what: format!("there is no `{}` under `{}`", cut(rest), found.key), suggestion });
@@ -270,6 +340,11 @@ fn step_index<'r>(found: &mut Found<'_>, rest: &'r str) -> Result<&'r str, NoKey
         Some(rest) => rest.split_once(']').unwrap_or((rest, "")),
         None => rest.split_once('.').unwrap_or((rest, "")),
     };
+    // Of a list of which nothing is written it may be asked what an item is.
+    if found.node.is_none() && number.parse::<usize>().is_ok() {
+        found.key = format!("{}[{number}]", found.key);
+        return Ok(tail.trim_start_matches('.'));
+    }
     let list = found.node.and_then(Node::list).unwrap_or_default();
     let item = number.parse::<usize>().ok().and_then(|index| list.get(index));
     let Some(item) = item else {

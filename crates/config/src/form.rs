@@ -60,7 +60,7 @@ fn wrong_kind(findings: &mut Findings<'_>, node: &Node, kind: &Kind, key: &str) 
 }
 
 /// How a kind is written.
-fn how(kind: &Kind) -> String {
+pub(crate) fn how(kind: &Kind) -> String {
     match kind {
         Kind::Truth => "write true or false".into(),
         Kind::Word(_, words) => format!("write {}", any_of(words)),
@@ -77,7 +77,9 @@ fn how(kind: &Kind) -> String {
         Kind::Address => "write https://…, or a reference as file:/etc/ansai/NAME".into(),
         Kind::Server => "write smtp://HOST, smtp+starttls://HOST or smtps://HOST".into(),
         Kind::ProbeText => {
-            "write http://…, https://…, tcp://HOST:PORT, unix:/PATH, or a mapping as {exec: [...]}".into()
+            "write http://…, https://…, tcp://HOST:PORT, redis://HOST or another protocol, unix:/PATH, or a mapping as \
+             {exec: [...]}"
+                .into()
         }
         Kind::Condition => "write one text, as in \"failing_for > 10s\"".into(),
         Kind::Text => "write one text, in quotes when it holds other characters than letters and digits".into(),

@@ -88,6 +88,31 @@ pub(crate) const fn key(name: &'static str, kind: Kind, meaning: &'static str) -
     Key { name, kind, meaning, default: "", example: "" }
 }
 
+/// How many keys several lists have.
+const fn count(lists: &[&[Key]]) -> usize {
+    let (mut count, mut index) = (0, 0);
+    while index < lists.len() {
+        count += lists[index].len();
+        index += 1;
+    }
+    count
+}
+
+/// The keys of several lists as one.
+const fn joined<const N: usize>(lists: &[&[Key]]) -> [Key; N] {
+    let mut all = [lists[0][0]; N];
+    let (mut to, mut index) = (0, 0);
+    while index < lists.len() {
+        let mut from = 0;
+        while from < lists[index].len() {
+            all[to] = lists[index][from];
+            (to, from) = (to + 1, from + 1);
+        }
+        index += 1;
+    }
+    all
+}
+
 impl Key {
     pub(crate) const fn default(self, default: &'static str) -> Self {
         Self { default, ..self }

@@ -13,6 +13,7 @@ use ansai_model::{
 use crate::{
     diagnostics::{Findings, SECRET_ADDRESSES, place_of},
     document::{Node, Value},
+    domain::SECTIONS,
     form::{cut, joined},
     load::Configuration,
     read::service::Service,
@@ -37,6 +38,12 @@ pub(crate) fn lint(findings: &mut Findings<'_>, configuration: &Configuration, r
                 let what = format!("`{name}` watches every service of the host");
                 findings.warning(place, &key, what, "name the services, or a part of their names".to_owned());
             }
+            if section == "services" && name.trim_end_matches(".service").ends_with('@') {
+                let stem = name.trim_end_matches(".service");
+                let what = format!("`{name}` is a template, and no unit that could run");
+                let help = format!("name an instance, as `{stem}1.service`, or all that there are: `{stem}*.service`");
+                findings.warning(place, &key, what, help);
+            }
             if let Some(node) = node.section("policy") {
                 policy(findings, node, &joined(&key, "policy"));
             }
@@ -46,7 +53,7 @@ pub(crate) fn lint(findings: &mut Findings<'_>, configuration: &Configuration, r
             }
         }
     }
-    configuration.domains.disks.lint(findings);
+    configuration.domains.all().into_iter().for_each(|domain| domain.lint(findings));
     routes(findings, configuration, root);
     nobody_to_tell(findings, configuration, root);
     nothing_to_watch(findings, root);
@@ -180,7 +187,9 @@ fn routes(findings: &mut Findings<'_>, configuration: &Configuration, root: &Nod
 }
 
 /// Sections that name what is watched.
-const WATCHED: &[&str] = &["services", "processes", "disks", "certificates", "checks"];
+fn watched() -> impl Iterator<Item = &'static str> {
+    SECTIONS.iter().copied().chain(["checks"])
+}
 
 /// What heals by itself must be able to say so, above all when it cannot heal.
 fn nobody_to_tell(findings: &mut Findings<'_>, configuration: &Configuration, root: &Node) {
@@ -188,7 +197,7 @@ fn nobody_to_tell(findings: &mut Findings<'_>, configuration: &Configuration, ro
     let (place, key) = if acts(root) {
         (place_of(root, "autonomy"), "autonomy".to_owned())
     } else {
-        let mut sections = WATCHED.iter().flat_map(|section| root.named(section).map(move |entry| (section, entry)));
+        let mut sections = watched().flat_map(|section| root.named(section).map(move |entry| (section, entry)));
         let Some((section, (name, _, node))) = sections.find(|(_, (_, _, node))| acts(node)) else { return };
         (place_of(node, "autonomy"), format!("{section}.{name}.autonomy"))
     };
@@ -200,7 +209,7 @@ fn nobody_to_tell(findings: &mut Findings<'_>, configuration: &Configuration, ro
 }
 
 fn nothing_to_watch(findings: &mut Findings<'_>, root: &Node) {
-    if WATCHED.iter().all(|section| root.named(section).next().is_none()) {
+    if watched().all(|section| root.named(section).next().is_none()) {
         let help = "`ansai init --dry-run` shows what this host runs".to_owned();
         findings.warning(root.place, "", "nothing is watched: it names no service, disk or certificate", help);
     }

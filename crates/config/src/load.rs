@@ -1,6 +1,7 @@
 //! From files to a configuration: `files` finds them, `stack` makes one tree of them, and here it is understood.
 
 mod files;
+mod resting;
 mod stack;
 
 use std::{
@@ -12,22 +13,25 @@ use std::{
 use ansai_model::{
     bundle::{Bundle, BundleError, BundleParts},
     check::{Check, Flap},
-    id::{CheckId, PolicyId, RouteId, TargetId},
-    inventory::Inventory,
+    domain::DOMAINS,
+    id::{CheckId, PolicyId, RouteId, TargetId, UnitName},
+    inventory::{Inventory, Standing},
     notify::Route,
     policy::{MaintenanceWindow, Policy},
+    probe::Probe,
     rule::Autonomy,
     settings::Settings,
     time::WallTime,
 };
 
-pub use self::stack::LayerFile;
 use self::stack::{Input, Stack};
+pub use self::{resting::Resting, stack::LayerFile};
 use jiff::tz::TimeZone;
+use sha2::{Digest, Sha256};
 
 use crate::{
     deduce,
-    diagnostics::{Diagnostic, Diagnostics, Findings},
+    diagnostics::{Diagnostic, Diagnostics, Findings, nearest},
     document::{Node, Place},
     domain::{self, Domains},
     layer::{Layer, Sources},
@@ -50,6 +54,7 @@ pub(crate) const SHIPPED: &str = "the shipped defaults";
 #[derive(Clone, Debug)]
 pub struct Configuration {
     pub(crate) autonomy: Autonomy,
+    pub(crate) generation: Option<u64>,
     pub(crate) services: BTreeMap<String, Service>,
     /// Those of the services that are patterns.
     pub(crate) by_pattern: Patterns,
@@ -63,11 +68,20 @@ pub struct Configuration {
     pub(crate) long: Long,
     pub(crate) tree: Node,
     pub(crate) sources: Sources,
+    /// What it was read from, without the shipped defaults.
+    inputs: Vec<Input>,
     /// When the host's civil time changes, if that matters.
     civil_change: Option<WallTime>,
     warnings: Vec<Diagnostic>,
     files: Vec<LayerFile>,
 }
+
+/// The least that a program has that does not say otherwise: plugins ask others, and are written for ten seconds.
+const PROGRAM_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The least that a server has that speaks first: some keep a client waiting on purpose (sendmail 5 s, postscreen 6 s), others
+/// look for its name before. Three such looks, begun half a minute after a hang, still end within the minute.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// What holds for a probe that does not say otherwise.
 #[derive(Clone, Copy, Debug)]
@@ -101,13 +115,22 @@ impl ProbeDefaults {
     pub(crate) fn check(&self, id: CheckId, target: TargetId, look: &Look, flap: Flap) -> Check {
         let schedule = look.schedule;
         let every = schedule.every.unwrap_or(self.every);
+        let least = match &look.probe {
+            Probe::Exec(_) | Probe::Nagios(_) => PROGRAM_TIMEOUT,
+            Probe::Tcp { speaks: Some(protocol), .. } | Probe::UnixSocket { speaks: Some(protocol), .. }
+                if protocol.manner().opens.is_empty() =>
+            {
+                GREETING_TIMEOUT
+            }
+            _ => Duration::ZERO,
+        };
         Check {
             id,
             target,
             probe: look.probe.clone(),
             every,
             every_soft: schedule.every_soft.unwrap_or(self.every_soft).min(every),
-            timeout: schedule.timeout.unwrap_or(self.timeout),
+            timeout: schedule.timeout.unwrap_or(self.timeout.max(least)),
             fail_after: schedule.fail_after.unwrap_or(self.fail_after),
             recover_after: schedule.recover_after.unwrap_or(self.recover_after),
             flap,
@@ -155,7 +178,8 @@ fn wall_now() -> WallTime {
     WallTime(jiff::Timestamp::now().as_millisecond())
 }
 
-fn read(mut inputs: Vec<Input>, unreadable: Diagnostics, now: WallTime) -> Result<Configuration, Diagnostics> {
+fn read(own: Vec<Input>, unreadable: Diagnostics, now: WallTime) -> Result<Configuration, Diagnostics> {
+    let mut inputs = own.clone();
     let (file, text) = (PathBuf::from(SHIPPED), DEFAULTS.to_owned());
     inputs.insert(0, Input { layer: Layer::Shipped, role: None, file, text });
     let sources = stack::sources(&inputs);
@@ -174,7 +198,7 @@ fn read(mut inputs: Vec<Input>, unreadable: Diagnostics, now: WallTime) -> Resul
         configuration.fit(&mut findings, parts);
     }
     configuration.warnings = findings.finish()?;
-    configuration.sources = sources;
+    (configuration.sources, configuration.inputs) = (sources, own);
     Ok(configuration)
 }
 
@@ -190,6 +214,7 @@ fn understand(findings: &mut Findings<'_>, tree: &Node) -> Configuration {
     let services = service::services(findings, tree, "services", &known);
     Configuration {
         autonomy,
+        generation: tree.whole_at("generation"),
         by_pattern: Patterns::among(services.keys()),
         services,
         processes: service::services(findings, tree, "processes", &known),
@@ -203,6 +228,7 @@ fn understand(findings: &mut Findings<'_>, tree: &Node) -> Configuration {
         policies,
         tree: Node::null(Place::default()),
         sources: Sources::default(),
+        inputs: Vec::new(),
         warnings: Vec::new(),
         files: Vec::new(),
     }
@@ -246,7 +272,7 @@ impl Configuration {
         });
         let named = self.policies.values_mut().map(|policy| &mut policy.quiet);
         let mut depends = self.maintenance.iter().any(policy::is_weekly);
-        let domains = self.domains.disks.quiet().chain(&mut self.domains.memory.quiet);
+        let domains = self.domains.all_mut().into_iter().flat_map(domain::Domain::quiet);
         for quiet in named.chain(own).chain(domains) {
             policy::in_civil_time(quiet, zone, now);
             depends |= quiet.is_some();
@@ -274,13 +300,6 @@ impl Configuration {
         ends.chain(self.civil_change).min()
     }
 
-    /// Forgets the texts that it was read from: an agent that runs for months needs only what they mean. Errors that are
-    /// found later name their keys without lines, and nothing can be explained any more.
-    pub fn forget_texts(&mut self) {
-        self.tree = Node::null(Place::default());
-        self.sources = Sources::default();
-    }
-
     /// The agent's own settings.
     #[must_use]
     pub fn settings(&self) -> &Settings {
@@ -293,16 +312,44 @@ impl Configuration {
         &self.warnings
     }
 
+    /// The units that are named, patterns left out.
+    #[must_use]
+    pub fn units(&self) -> Vec<UnitName> {
+        deduce::named(self).map(|(unit, _)| unit).collect()
+    }
+
+    /// What a host that knows how the named units stand makes of them: one that it does not have, with the nearest of the
+    /// names that it knows, and one that is named twice.
+    #[must_use]
+    pub fn unit_warnings(&self, standings: &BTreeMap<UnitName, Standing>, known: &[UnitName]) -> Vec<Diagnostic> {
+        let mut findings = Findings::new(&self.sources);
+        for (unit, service) in deduce::named(self) {
+            match standings.get(&unit) {
+                Some(Standing::Missing) => {
+                    let help = nearest(unit.as_str(), known.iter().map(UnitName::as_str));
+                    let help = help.unwrap_or_else(|| "`systemctl list-unit-files` lists those that there are".into());
+                    findings.warning(service.place, &service.key, format!("this host has no unit `{unit}`"), help);
+                }
+                Some(Standing::AliasOf(own)) if deduce::is_named(self, own.as_str()) => {
+                    let what = format!("`{unit}` is another name of `{own}`, which is watched as well");
+                    findings.warning(service.place, &service.key, what, format!("keep `{own}` alone"));
+                }
+                Some(Standing::AliasOf(_) | Standing::Known) | None => {}
+            }
+        }
+        findings.finish().unwrap_or_default()
+    }
+
     /// The patterns among the services: names of new units that would be watched.
     #[must_use]
     pub fn patterns(&self) -> Vec<String> {
         self.by_pattern.all().cloned().collect()
     }
 
-    /// Mount points of a host that a pattern fits and that cannot be watched: names hold no such characters.
+    /// What of a host a pattern fits and that cannot be watched, in words: names hold no such characters.
     #[must_use]
-    pub fn nameless_disks(&self, inventory: &Inventory) -> Vec<String> {
-        self.domains.disks.nameless(inventory).map(str::to_owned).collect()
+    pub fn nameless(&self, inventory: &Inventory) -> Vec<String> {
+        self.domains.all().into_iter().flat_map(|domain| domain.nameless(inventory)).collect()
     }
 
     /// Whether a unit is, or fits, one of the services.
@@ -316,13 +363,35 @@ impl Configuration {
         found.unwrap_or_else(|| default_policy(&self.policies))
     }
 
-    /// What an agent applies on a host with these units.
+    /// The edition that the files declare themselves to be, when they do.
+    #[must_use]
+    pub fn generation(&self) -> Option<u64> {
+        self.generation
+    }
+
+    /// What tells the texts that it was read from, their names and their layers from others; never 0. The same texts have
+    /// the same one in every version and on every host.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let mut hash = Sha256::new();
+        for input in &self.inputs {
+            for part in [input.layer.as_str(), &input.file.to_string_lossy(), &input.text] {
+                // A length before each part, so that none can be moved into another.
+                hash.update((part.len() as u64).to_le_bytes());
+                hash.update(part);
+            }
+        }
+        let hash = hash.finalize();
+        hash.iter().take(size_of::<u64>()).fold(0, |number, byte| number << 8 | u64::from(*byte)).max(1)
+    }
+
+    /// What an agent applies on a host with these units; `generation` is its number where the files declare none.
     ///
     /// # Errors
     /// Everything that does not fit together.
     pub fn bundle(&self, inventory: &Inventory, generation: u64) -> Result<Bundle, Diagnostics> {
         let mut findings = Findings::new(&self.sources);
-        let parts = self.assemble(&mut findings, inventory, generation);
+        let parts = self.assemble(&mut findings, inventory, self.generation.unwrap_or(generation));
         let bundle = if findings.is_valid() { self.fit(&mut findings, parts) } else { None };
         findings.finish()?;
         bundle.ok_or_else(|| Diagnostics(Vec::new()))
@@ -331,6 +400,7 @@ impl Configuration {
     fn assemble(&self, findings: &mut Findings<'_>, inventory: &Inventory, generation: u64) -> BundleParts {
         let mut parts = BundleParts {
             generation,
+            fingerprint: 0,
             settings: self.settings.clone(),
             targets: BTreeMap::new(),
             checks: BTreeMap::new(),
@@ -341,7 +411,8 @@ impl Configuration {
             routes: self.routes.clone(),
         };
         deduce::services(findings, self, inventory, &mut parts);
-        domain::deduce(findings, self, inventory, &mut parts);
+        // Services are there already, so that they can be told what they wait for.
+        self.domains.all().into_iter().for_each(|domain| domain.deduce(findings, self, inventory, &mut parts));
         self.add_long(findings, &mut parts);
         parts
     }
@@ -362,9 +433,9 @@ impl Configuration {
     fn add_long(&self, findings: &mut Findings<'_>, parts: &mut BundleParts) {
         parts.targets.extend(self.long.targets.clone());
         let is_pattern = |target: &TargetId| self.by_pattern.fits(target.name());
-        let is_disk = |target: &TargetId| target.domain() == "disk" && self.domains.disks.awaits(target.name());
+        let is_to_come = |target: &TargetId| self.domains.all().into_iter().any(|domain| domain.awaits(target));
         let awaited =
-            |target: &TargetId| !parts.targets.contains_key(target) && (is_pattern(target) || is_disk(target));
+            |target: &TargetId| !parts.targets.contains_key(target) && (is_pattern(target) || is_to_come(target));
         let mut long = self.long.clone();
         long.checks.retain(|_, check| !awaited(&check.target));
         long.rules.retain(|_, rule| !awaited(&rule.target));
@@ -377,16 +448,18 @@ impl Configuration {
     /// Something that does not fit together, at the place of what holds it.
     fn misfit(&self, findings: &mut Findings<'_>, error: BundleError) {
         let (kind, name) = error.holder.split_once(' ').unwrap_or(("", &error.holder));
-        let short = name.split('#').next().unwrap_or(name).trim_start_matches("service/").trim_start_matches("disk/");
-        let sections: &[&str] = match kind {
-            "target" | "check" => &["targets", "checks", "services", "processes", "disks"],
-            "rule" => &["rules", "services", "processes", "disks"],
-            "runbook" => &["runbooks", "services", "processes", "disks"],
-            "route" => &["notify"],
-            _ => &[],
+        let short = name.split('#').next().unwrap_or(name);
+        let short =
+            short.split_once('/').filter(|(domain, _)| DOMAINS.contains(domain)).map_or(short, |(_, name)| name);
+        let (own, short_form): (&[&str], _) = match kind {
+            "target" | "check" => (&["targets", "checks"], domain::SECTIONS),
+            "rule" => (&["rules"], domain::SECTIONS),
+            "runbook" => (&["runbooks"], domain::SECTIONS),
+            "route" => (&["notify"], &[] as &[&str]),
+            _ => (&[], &[] as &[&str]),
         };
         let names = [name, short, short.trim_end_matches(".service")];
-        let found = sections.iter().find_map(|section| {
+        let found = own.iter().chain(short_form).find_map(|section| {
             let map = self.tree.get(section).and_then(Node::map)?;
             let name = names.iter().find(|name| map.contains_key(**name))?;
             Some((map.get(*name)?.key, format!("{section}.{name}")))

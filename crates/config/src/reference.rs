@@ -25,25 +25,35 @@ const DEFAULTS_AT: &[(&str, &[&str])] = &[
 /// The reference of every key, as Markdown.
 #[must_use]
 pub fn reference() -> String {
-    let shipped = document::read(DEFAULTS, Form::Yaml, 0).unwrap_or_else(|_| Node::null(document::Place::default()));
+    let shipped = shipped();
     let mut text = String::from(INTRODUCTION);
     for shape in shapes() {
         // Writing to a string cannot fail.
         let _ = write!(text, "\n## {}\n\n| key | value | default | meaning |\n|---|---|---|---|\n", shape.title);
-        let defaults = DEFAULTS_AT.iter().find(|(title, _)| *title == shape.title);
-        let defaults = defaults.and_then(|(_, path)| path.iter().try_fold(&shipped, |node, name| node.get(name)));
         for key in shape.keys {
-            let default = defaults.and_then(|node| node.get(key.name)).filter(|node| !holds_maps(node)).and_then(flow);
-            let default = match default {
-                Some(shown) => format!("`{shown}`"),
-                None => key.default.to_owned(),
-            };
+            let default = default_in(&shipped, shape, key).unwrap_or_default();
             let example = if key.example.is_empty() { String::new() } else { format!(", as `{}`", key.example) };
             let (name, kind, meaning) = (key.name, kind(&key.kind), key.meaning);
             let _ = writeln!(text, "| `{name}` | {kind} | {default} | {meaning}{example} |");
         }
     }
     text
+}
+
+/// What holds when a key is not written, in words, or the value of the shipped layer between marks.
+pub(crate) fn default_of(shape: &Shape, key: &Key) -> Option<String> {
+    default_in(&shipped(), shape, key)
+}
+
+fn shipped() -> Node {
+    document::read(DEFAULTS, Form::Yaml, 0).unwrap_or_else(|_| Node::null(document::Place::default()))
+}
+
+fn default_in(shipped: &Node, shape: &Shape, key: &Key) -> Option<String> {
+    let defaults = DEFAULTS_AT.iter().find(|(title, _)| *title == shape.title);
+    let defaults = defaults.and_then(|(_, path)| path.iter().try_fold(shipped, |node, name| node.get(name)));
+    let shown = defaults.and_then(|node| node.get(key.name)).filter(|node| !holds_maps(node)).and_then(flow);
+    shown.map(|shown| format!("`{shown}`")).or_else(|| (!key.default.is_empty()).then(|| key.default.to_owned()))
 }
 
 const INTRODUCTION: &str = "\

@@ -8,7 +8,7 @@ use ansai_model::{
     id::{CheckId, TargetId, UnitName},
     inventory::{Inventory, UnitFacts},
     policy::Scope,
-    probe::Probe,
+    probe::{Probe, Protocol},
     rule::Severity,
     runbook::{Rung, Step},
 };
@@ -55,8 +55,77 @@ fn ladder(parts: &BundleParts, name: &str) -> Vec<String> {
 fn an_address_in_brackets_is_the_one_within() {
     let parts = parts("services: {db.service: {probe: 'tcp://[::1]:5432'}}");
     let probes: Vec<_> = parts.checks.values().map(|check| &check.probe).collect();
-    let expected = Probe::Tcp { host: "::1".into(), port: 5432 };
+    let expected = Probe::Tcp { host: "::1".into(), port: 5432, speaks: None };
     assert!(probes.contains(&&expected), "{probes:?}");
+}
+
+#[test]
+fn a_protocol_that_is_spoken_has_its_usual_port_and_names_its_check() {
+    let seen = |probe: &str| {
+        let parts = parts(&format!("services: {{a.service: {{probe: {probe}}}}}"));
+        let found = parts.checks.iter().find(|(id, _)| !id.as_str().ends_with("#unit")).expect("a check");
+        (found.0.as_str().to_owned(), found.1.probe.clone())
+    };
+    let tcp = |host: &str, port, speaks| Probe::Tcp { host: host.into(), port, speaks: Some(speaks) };
+    let check = |probe: &str, name: &str, expect: Probe| {
+        assert_eq!(seen(probe), (format!("service/a.service#{name}"), expect), "{probe}");
+    };
+    check("'redis://127.0.0.1'", "redis", tcp("127.0.0.1", 6379, Protocol::Redis));
+    check("'redis://[::1]'", "redis", tcp("::1", 6379, Protocol::Redis));
+    check("'smtp://mail.example.com:2525'", "smtp", tcp("mail.example.com", 2525, Protocol::Smtp));
+    check("{tcp: '[::1]:5433', speaks: postgresql}", "postgresql", tcp("::1", 5433, Protocol::Postgresql));
+    check("{tcp: localhost, speaks: mysql}", "mysql", tcp("localhost", 3306, Protocol::Mysql));
+    let unix = Probe::UnixSocket { path: "/run/fpm.sock".into(), speaks: Some(Protocol::Fastcgi) };
+    check("{unix: /run/fpm.sock, speaks: fastcgi}", "fastcgi", unix);
+}
+
+#[test]
+fn programs_have_ten_seconds_and_greetings_eight_unless_their_own_time_is_written() {
+    let timeout = |defaults: &str, probe: &str| {
+        let parts = parts(&format!("probe_defaults: {{{defaults}}}\nservices: {{a.service: {{probe: {probe}}}}}"));
+        let found = parts.checks.iter().find(|(id, _)| !id.as_str().ends_with("#unit")).expect("a check");
+        found.1.timeout.as_secs()
+    };
+    assert_eq!(timeout("", "{exec: [/bin/true]}"), 10);
+    assert_eq!(timeout("", "{nagios: [/bin/true]}"), 10);
+    assert_eq!(timeout("timeout: 20s", "{nagios: [/bin/true]}"), 20);
+    assert_eq!(timeout("timeout: 1s", "{exec: [/bin/true]}"), 10);
+    assert_eq!(timeout("", "{exec: [/bin/true], timeout: 2s}"), 2);
+    assert_eq!(timeout("", "'tcp://127.0.0.1:80'"), 3);
+    assert_eq!(timeout("", "'smtp://127.0.0.1'"), 8);
+    assert_eq!(timeout("", "{unix: /run/mysqld/mysqld.sock, speaks: mysql}"), 8);
+    assert_eq!(timeout("timeout: 9s", "'ftp://127.0.0.1'"), 9);
+    assert_eq!(timeout("", "{tcp: '127.0.0.1:25', speaks: smtp, timeout: 2s}"), 2);
+    assert_eq!(timeout("", "'redis://127.0.0.1'"), 3);
+}
+
+#[test]
+fn a_plugins_warning_fails_only_where_that_is_written() {
+    let fails = |probe: &str| {
+        let parts = parts(&format!("services: {{a.service: {{probe: {probe}}}}}"));
+        let probes = parts.checks.values().map(|check| &check.probe);
+        let plugins = probes.filter_map(|probe| if let Probe::Nagios(plugin) = probe { Some(plugin) } else { None });
+        plugins.map(|plugin| plugin.fails_on_warning).collect::<Vec<_>>()
+    };
+    assert_eq!(fails("{nagios: [/bin/check]}"), [false]);
+    assert_eq!(fails("{nagios: [/bin/check], fail_on: critical}"), [false]);
+    assert_eq!(fails("{nagios: [/bin/check], fail_on: warning}"), [true]);
+}
+
+#[test]
+fn what_cannot_be_spoken_is_refused_with_what_to_write() {
+    let refused = |probe: &str, says: &str| {
+        let read = parse(&[("ansai.yaml".into(), format!("services: {{a.service: {{probe: {probe}}}}}"))]);
+        let wrong = read.map(|_| ()).expect_err(probe).to_string();
+        assert!(wrong.contains(says), "{probe}: {wrong}");
+    };
+    refused("'fastcgi://127.0.0.1'", "write HOST:PORT");
+    refused("'redis://127.0.0.1:none'", "`127.0.0.1:none` is no address");
+    refused("'redis://user@127.0.0.1'", "is no address");
+    refused("'gopher://127.0.0.1'", "redis://HOST or another protocol");
+    refused("'mysql://10.0.0.1'", "shuts out hosts");
+    refused("{tcp: '127.0.0.1:80', speaks: gopher}", "postgresql");
+    refused("{http: 'http://127.0.0.1/', speaks: redis}", "it belongs to `tcp` and `unix`");
 }
 
 #[test]
@@ -213,4 +282,16 @@ fn what_is_said_of_all_memory_holds_for_services_that_stay_and_say_nothing_else(
         assert_eq!(memory_of(&parts, name), Some(said));
     }
     assert_eq!([memory_of(&parts, "c.service"), memory_of(&parts, "d.service")], [None, None]);
+}
+
+#[test]
+fn what_a_thousand_services_have_in_common_is_kept_once() {
+    let parts = parts_on("services: {a.service: {}, b.service: {}}", &["a.service"]);
+    let ladders: Vec<Vec<*const u8>> =
+        parts.runbooks.values().map(|one| one.rungs.iter().map(|rung| rung.id.as_str().as_ptr()).collect()).collect();
+    assert!(!ladders[0].is_empty() && ladders[0] == ladders[1], "the names of rungs");
+    for (rule, target) in parts.rules.values().zip(parts.targets.keys()) {
+        let names = [rule.id.as_str(), rule.runbook.as_str()].map(str::as_ptr);
+        assert_eq!(names, [target.as_str().as_ptr(); 2], "the name of {target}");
+    }
 }

@@ -83,7 +83,7 @@ fn a_mount_that_cannot_be_named_is_said() {
         size: ByteSize(1),
     };
     let inventory = Inventory { mounts: vec![mount("/srv/old data"), mount("/srv/new")], ..Inventory::default() };
-    assert_eq!(configuration.nameless_disks(&inventory), ["/srv/old data"]);
+    assert_eq!(configuration.nameless(&inventory), ["the disk \"/srv/old data\""]);
 }
 
 #[test]

@@ -77,7 +77,7 @@ fn each_value_names_its_layer_and_line_and_what_it_replaced() {
     check(
         "nginx",
         "there is no key `nginx`; known here: autonomy, services, processes, disks, certificates, notify, policies, \
-         maintenance, probe_defaults, flap, heartbeat, agent, memory, targets, checks, rules, runbooks, expires",
+         maintenance, probe_defaults, flap, heartbeat, agent, memory, targets, checks, rules, runbooks, generation, expires",
     );
 }
 
@@ -212,6 +212,18 @@ fn what_has_expired_says_nothing_of_the_role_and_nulls_say_nothing_at_all() {
     assert_eq!(said(END, "autonomy"), "autonomy = act (role role-web.yaml:1, shipped observe)");
     assert_eq!(said(END, "services.a.port"), "services.a.service.port = 81 (site site.yaml:1)");
     assert_eq!(said(END, "services.b.port"), "services.b.service.port = 80 (host ansai.yaml:2, site 82)");
+}
+
+#[test]
+fn what_is_written_with_nothing_in_it_is_written() {
+    let text = "disks: {\"*\": {}}\nservices: {\"app@*\": {}}\n";
+    let configuration = loaded(&[("ansai.yaml", text)], 0).expect("valid");
+    let said = |key| shown(&configuration.explain(key).expect("a key"));
+    assert_eq!(said("disks"), "disks.* = {} (host ansai.yaml:1)");
+    assert_eq!(said("disks./var"), "disks.* = {} (host ansai.yaml:1)");
+    for name in ["services", "services.app@1", "services.app@1.service"] {
+        assert!(said(name).ends_with(" = {} (host ansai.yaml:2)"), "{}", said(name));
+    }
 }
 
 #[test]

@@ -5,12 +5,14 @@ use alloc::{format, string::String};
 
 use ansai_model::{
     action::ActionOutcome,
+    check::Trend,
     condition::Value,
     domain::{
         memory::{ANONYMOUS, KILLED_LATELY},
         service::{Exit, LoadState, UnitResult, UnitSnapshot},
     },
-    incident::{EvidenceKind, Incident, StepKind},
+    incident::{Changed, Evidence, EvidenceKind, Incident, Step, StepKind},
+    observation::Observation,
     report::Cause,
     text::Text,
 };
@@ -56,9 +58,9 @@ pub(crate) const RULES: &[CauseRule] = &[
         text: "the kernel took it because memory ran out",
         advice: "raise its MemoryMax= or find what it keeps in memory",
         seen: |i| {
-            let lately = i.observation.figure(KILLED_LATELY) == Some(&Value::Bool(true));
-            let seen = lately.then(|| format!("its check: {}", i.observation.summary()));
-            seen.or_else(|| unit(i, |u| u.result == UnitResult::OomKill))
+            let lately = seen(i).figure(KILLED_LATELY) == Some(&Value::Bool(true));
+            let found = lately.then(|| format!("its check: {}", seen(i).summary()));
+            found.or_else(|| unit(i, |u| u.result == UnitResult::OomKill))
         },
     },
     CauseRule {
@@ -66,8 +68,8 @@ pub(crate) const RULES: &[CauseRule] = &[
         text: "it holds as much memory as it is allowed to",
         advice: "raise MemoryMax= or `limit:`, or have it hold less; if it grows without end, the next report says since when",
         seen: |i| {
-            let holds_too_much = i.observation.figure(ANONYMOUS).is_some() && !i.is_foreseen();
-            holds_too_much.then(|| format!("its check: {}", i.observation.summary()))
+            let holds_too_much = seen(i).figure(ANONYMOUS).is_some() && !i.is_foreseen();
+            holds_too_much.then(|| format!("its check: {}", seen(i).summary()))
         },
     },
     CauseRule {
@@ -105,6 +107,18 @@ pub(crate) const RULES: &[CauseRule] = &[
         text: "it stopped answering systemd's watchdog: it hung",
         advice: "look for a deadlock or for slow calls at the time of the last log lines",
         seen: |i| unit(i, |u| u.result == UnitResult::Watchdog),
+    },
+    CauseRule {
+        name: "stopped",
+        text: "all of its processes are stopped: somebody sent them SIGSTOP, or a debugger holds them",
+        advice: "find out who stopped them (a debugger, a snapshot or a backup that did not let them go on, a shell's job)",
+        seen: |i| {
+            let is_said = |text: &Text| text.as_str().contains(Evidence::STOPPED);
+            let seen = Some(seen(i).summary()).filter(|said| is_said(said)).map(|said| format!("its check: {said}"));
+            let found =
+                || i.evidence.iter().find(|found| found.kind == EvidenceKind::Resources && is_said(&found.text));
+            seen.or_else(|| found().map(|found| format!("{}: {}", found.source, first_line(found.text.as_str()))))
+        },
     },
     CauseRule {
         name: "start-limit",
@@ -152,9 +166,27 @@ pub(crate) fn probable(incident: &Incident) -> Option<(Cause, &'static str)> {
     })
 }
 
+/// What the incident is inferred from: what was mended and fails anew may fail for another reason.
+fn seen(incident: &Incident) -> &Observation {
+    incident.seen_anew.as_ref().unwrap_or(&incident.observation)
+}
+
+/// What was done since it last failed anew, or all.
+fn newest_steps(incident: &Incident) -> &[Step] {
+    let (mut verified, mut newest) = (None, 0);
+    for (index, step) in incident.steps.iter().enumerate() {
+        match step.kind {
+            StepKind::Verified { .. } => verified = Some(index),
+            StepKind::NotVerified { .. } | StepKind::Interrupted { .. } => newest = verified.take().unwrap_or(newest),
+            _ => {}
+        }
+    }
+    incident.steps.get(newest..).unwrap_or_default()
+}
+
 fn unit(incident: &Incident, is_it: fn(&UnitSnapshot) -> bool) -> Option<String> {
-    let unit = incident.observation.unit()?;
-    is_it(unit).then(|| format!("the unit's state: {}", incident.observation.summary()))
+    let unit = seen(incident).unit()?;
+    is_it(unit).then(|| format!("the unit's state: {}", seen(incident).summary()))
 }
 
 /// The growth of a service's memory, when that is what was foreseen.
@@ -168,12 +200,27 @@ fn changed(incident: &Incident) -> Option<String> {
     if incident.target.domain() == "disk" {
         return None;
     }
-    let found = incident.evidence.iter().find(|evidence| evidence.kind == EvidenceKind::Change)?;
+    let found =
+        incident.evidence.iter().find(|found| found.changed.is_some_and(|changed| may_be_why(incident, changed)))?;
     Some(format!("{}: {}", found.source, first_line(found.text.as_str())))
 }
 
+/// What failed was well with every change that is older than the last look that found it well. What grows is well until it
+/// is not: there the change is older than the growth, and the evidence goes back only a day before that.
+fn may_be_why(incident: &Incident, changed: Changed) -> bool {
+    let grows_since = match incident.observation.figure(Trend::GROWING) {
+        Some(Value::Duration(growing)) if incident.is_foreseen() => i64::try_from(growing.as_millis()).ok(),
+        Some(_) | None => None,
+    };
+    changed.is_own
+        && match grows_since {
+            Some(growing) => changed.at.0 <= incident.opened.wall.0.saturating_sub(growing),
+            None => incident.well_until.is_some_and(|well| changed.at > well),
+        }
+}
+
 fn step_failed(incident: &Incident, rung_name: &str) -> Option<String> {
-    incident.steps.iter().find_map(|step| match &step.kind {
+    newest_steps(incident).iter().find_map(|step| match &step.kind {
         StepKind::Ended { rung, outcome: ActionOutcome::Failed { why } | ActionOutcome::Refused { why }, .. }
             if rung.as_str() == rung_name =>
         {
@@ -185,7 +232,7 @@ fn step_failed(incident: &Incident, rung_name: &str) -> Option<String> {
 
 /// A failed step whose reason has all these words.
 fn step_said(incident: &Incident, words: &[&str]) -> Option<String> {
-    incident.steps.iter().find_map(|step| match &step.kind {
+    newest_steps(incident).iter().find_map(|step| match &step.kind {
         StepKind::Ended { rung, outcome: ActionOutcome::Failed { why }, .. }
             if words.iter().all(|word| why.as_str().contains(word)) =>
         {

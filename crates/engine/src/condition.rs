@@ -12,7 +12,7 @@ use ansai_model::{
     time::Now,
 };
 
-use crate::{check::CheckState, host_engine::HostEngine};
+use crate::{check::CheckState, view::View};
 
 /// What a condition may look at.
 #[derive(Clone, Copy, Debug)]
@@ -29,13 +29,13 @@ pub struct Scene<'a> {
     pub now: Now,
 }
 
-impl HostEngine {
+impl<'a> View<'a> {
     /// What a condition on this check may look at.
-    pub(crate) fn scene<'a>(&'a self, check: &'a CheckState, now: Now) -> Scene<'a> {
-        let siblings = self.targets.get(&check.check.target).into_iter().flat_map(|index| &index.checks);
-        let seen = core::iter::once(check).chain(siblings.map(|slot| &self.checks[*slot]));
+    pub(crate) fn scene(self, check: &'a CheckState) -> Scene<'a> {
+        let seen = core::iter::once(check).chain(self.checks.of(&check.check.target));
         let unit = seen.filter_map(|check| check.last.as_ref()).find_map(|(_, seen)| seen.unit());
-        Scene { check, facts: &self.facts, unit, role: self.bundle.parts().settings.role.as_deref(), now }
+        let role = self.bundle.parts().settings.role.as_deref();
+        Scene { check, facts: &self.outside.facts, unit, role, now: self.now }
     }
 }
 
@@ -128,7 +128,7 @@ fn field(name: &str, scene: Scene<'_>) -> Option<Value> {
     match name {
         "check" => Some(Value::Text(Text::new(check.check.id.name()))),
         "symptom" => Some(Value::Text(observation.summary().clone())),
-        "failing_for" => check.failing_since.map(|since| Value::Duration(scene.now.mono.since(since.mono))),
+        "failing_for" => check.failing_since().map(|since| Value::Duration(scene.now.mono.since(since.mono))),
         "failures" => Some(Value::Number(f64::from(check.failures))),
         "took" => Some(Value::Duration(observation.took())),
         _ => match name.strip_prefix("figure.") {
@@ -213,7 +213,7 @@ mod tests {
         let check = Check {
             id: CheckId::new("service/app.service#tcp").expect("valid"),
             target: TargetId::new("service/app.service").expect("valid"),
-            probe: Probe::Tcp { host: "127.0.0.1".into(), port: 80 },
+            probe: Probe::Tcp { host: "127.0.0.1".into(), port: 80, speaks: None },
             every: second,
             every_soft: second,
             timeout: second,

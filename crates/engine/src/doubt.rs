@@ -2,35 +2,36 @@
 //! asked again before a person has looked. Only what a start has shown counts: a unit that runs since before the no says
 //! nothing about it.
 
-use alloc::{boxed::Box, format};
+use alloc::{boxed::Box, format, vec::Vec};
 use core::time::Duration;
 
 use ansai_model::{
     action::{Action, ActionOutcome},
-    id::{IncidentId, RunId, TargetId},
-    incident::StepKind,
+    id::{RunId, TargetId},
+    incident::{Incident, StepKind},
+    probe::CommandLine,
     runbook::{Rung, Step},
     text::Text,
-    time::Now,
 };
 
 use crate::{
+    context::Context,
     effect::Effect,
-    host_engine::HostEngine,
     invariant::{self, Behalf},
     known_good::validator_in,
     state::{Doubt, PendingRun},
+    view::View,
 };
 
 /// For asking it once more.
 const ASK_TIMEOUT: Duration = Duration::from_secs(30);
 
-impl HostEngine {
+impl Context {
     /// Takes in how an action ended that was a validator's.
-    pub(crate) fn heard_validator(&mut self, now: Now, run: RunId, pending: &PendingRun, outcome: &ActionOutcome) {
+    pub(crate) fn heard_validator(&mut self, run: RunId, pending: &PendingRun, outcome: &ActionOutcome) {
         let doubt = self.state.targets.get(&pending.target).and_then(|memory| memory.doubt.as_ref());
         if doubt.is_some_and(|doubt| doubt.asked == Some(run)) {
-            return self.asked_again(now, &pending.target, outcome);
+            return self.asked_again(&pending.target, outcome);
         }
         if doubt.is_some_and(|doubt| doubt.refuted.is_some()) {
             return;
@@ -44,7 +45,7 @@ impl HostEngine {
         let memory = self.state.targets.entry(pending.target.clone()).or_default();
         match outcome {
             ActionOutcome::Failed { why } => {
-                let doubt = Doubt { said_no: now, why: why.clone(), asked: None, refuted: None, generation };
+                let doubt = Doubt { said_no: self.now, why: why.clone(), asked: None, refuted: None, generation };
                 memory.doubt = Some(Box::new(doubt));
             }
             ActionOutcome::Succeeded { .. } => memory.doubt = None,
@@ -54,7 +55,7 @@ impl HostEngine {
     }
 
     /// A unit whose validator said no is well: when it was started since, the validator is asked once more.
-    pub(crate) fn ask_doubted(&mut self, now: Now, slot: usize) {
+    pub(crate) fn ask_doubted(&mut self, slot: usize) {
         let check = &self.checks[slot];
         let target = &check.check.target;
         let Some(doubt) = self.state.targets.get(target).and_then(|memory| memory.doubt.as_ref()) else { return };
@@ -64,21 +65,21 @@ impl HostEngine {
             return;
         }
         let target = target.clone();
-        let Some(command) = self.validator_of(&target) else { return };
-        let action = Action::Validate { command };
+        let Some(command) = self.view().validator_of(&target) else { return };
+        let action = Action::Validate { command: Box::new(command) };
         // Nothing is begun in a hold: it is asked with a later look.
-        if invariant::before_action(self, now, &target, Behalf::Request, action.disruption()).is_err() {
+        if invariant::before_action(self.view(), &target, Behalf::Request, action.disruption()).is_err() {
             return;
         }
-        let run = self.begin_run(now, None, target.clone(), action, ASK_TIMEOUT);
+        let run = self.begin_run(None, target.clone(), action, ASK_TIMEOUT);
         if let Some(doubt) = self.state.targets.get_mut(&target).and_then(|memory| memory.doubt.as_mut()) {
             doubt.asked = Some(run.id);
         }
         self.effects.push(Effect::Perform(Box::new(run)));
     }
 
-    fn asked_again(&mut self, now: Now, target: &TargetId, outcome: &ActionOutcome) {
-        let generation = self.bundle.parts().generation;
+    fn asked_again(&mut self, target: &TargetId, outcome: &ActionOutcome) {
+        let (generation, now) = (self.bundle.parts().generation, self.now);
         let Some(memory) = self.state.targets.get_mut(target) else { return };
         let Some(doubt) = memory.doubt.as_mut() else { return };
         doubt.asked = None;
@@ -90,8 +91,8 @@ impl HostEngine {
                     "the validator still says no, and {target} runs with this configuration: it is not believed until \
                     `ansai heal` or a new configuration of ansai's ({why})"
                 ));
-                let open = self.targets.get(target).map(|index| index.open.clone()).unwrap_or_default();
-                open.into_iter().for_each(|id| self.record(now, id, StepKind::Interrupted { what: what.clone() }));
+                let open = self.checks.open_of(target).collect::<Vec<_>>();
+                open.into_iter().for_each(|id| self.record(id, StepKind::Interrupted { what: what.clone() }));
             }
             // Nobody knows: the next look asks again.
             ActionOutcome::Lost { .. } => {}
@@ -99,19 +100,7 @@ impl HostEngine {
             ActionOutcome::Succeeded { .. } | ActionOutcome::NotNeeded { .. } => memory.doubt = None,
             ActionOutcome::TimedOut { .. } | ActionOutcome::Refused { .. } => memory.doubt = None,
         }
-        self.changed(now);
-    }
-
-    /// Why a rung that only asks the validator is passed over.
-    pub(crate) fn disbelief(&self, id: IncidentId, rung: &Rung) -> Option<Text> {
-        let asks = |step: &Step| matches!(step, Step::Act { action: Action::Validate { .. }, .. });
-        if rung.steps.is_empty() || !rung.steps.iter().all(asks) {
-            return None;
-        }
-        let memory = self.state.targets.get(&self.state.incidents.get(&id)?.target)?;
-        let doubt = memory.doubt.as_ref().filter(|doubt| doubt.refuted.is_some())?;
-        let is_in_force = doubt.generation >= self.bundle.parts().generation;
-        is_in_force.then(|| "its validator said no to a configuration with which it then ran".into())
+        self.changed();
     }
 
     /// A person has looked: the validator is believed again.
@@ -120,8 +109,21 @@ impl HostEngine {
             memory.doubt = None;
         }
     }
+}
 
-    fn validator_of(&self, target: &TargetId) -> Option<ansai_model::probe::CommandLine> {
+impl View<'_> {
+    /// Why a rung that only asks the validator is passed over.
+    pub(crate) fn disbelief(self, incident: &Incident, rung: &Rung) -> Option<Text> {
+        let asks = |step: &Step| matches!(step, Step::Act { action: Action::Validate { .. }, .. });
+        if rung.steps.is_empty() || !rung.steps.iter().all(asks) {
+            return None;
+        }
+        let doubt = self.memory(&incident.target)?.doubt.as_ref().filter(|doubt| doubt.refuted.is_some())?;
+        let is_in_force = doubt.generation >= self.bundle.parts().generation;
+        is_in_force.then(|| "its validator said no to a configuration with which it then ran".into())
+    }
+
+    fn validator_of(self, target: &TargetId) -> Option<CommandLine> {
         let rule = self.rules_of(target).next()?;
         self.bundle.parts().runbooks.get(&rule.runbook)?.rungs.iter().find_map(validator_in)
     }

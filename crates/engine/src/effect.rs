@@ -1,8 +1,8 @@
 //! Everything that the engine asks of its shell: complete values that leave no choice.
 
 use alloc::boxed::Box;
-
 use alloc::vec::Vec;
+
 use ansai_model::id::RouteId;
 use ansai_model::{
     action::ActionRun, id::CheckId, incident::EvidenceRequest, notify::NoticeKind, report::Report, text::Text,

@@ -8,16 +8,17 @@ use ansai_model::{
     condition::Value,
     decision::{Decision, Gate},
     domain::service::{ActiveState, UnitSnapshot},
-    id::IncidentId,
-    incident::{Evidence, EvidenceKind, EvidenceRequest, Incident, Phase},
+    id::{IncidentId, RungId},
+    incident::{Evidence, EvidenceKind, EvidenceRequest, Incident, Phase, StepKind},
     notify::NoticeKind,
     text::Text,
-    time::{MonoTime, Now, WallTime},
+    time::WallTime,
 };
 
 use crate::{
+    context::{Context, Gathering, Wake},
     effect::Effect,
-    host_engine::{HostEngine, Wake},
+    view::View,
 };
 
 /// Changes in this time before an incident are evidence.
@@ -28,37 +29,43 @@ const CHANGES_BEFORE_GROWTH: Duration = Duration::from_secs(86_400);
 const GATHERED_AT_ONCE_MAX: usize = 8;
 /// Longest that a notice waits for the evidence that belongs into it.
 const WAIT_MAX: Duration = Duration::from_secs(10);
+/// Longest that the first action on a service that is up waits, so that its processes and its port are seen as they fail.
+const MOMENT_MAX: Duration = Duration::from_secs(1);
 
-/// Where the evidence of an incident is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Gathering {
-    /// It is asked for as soon as no action is under way: a service that is down is started first.
-    Due,
-    /// It was asked for; nobody waits for it after this time.
-    Asked(MonoTime),
-}
-
-impl HostEngine {
+impl Context {
     /// Keeps what the last look at the unit has told, and has the rest gathered.
     pub(crate) fn begin_evidence(&mut self, id: IncidentId) {
-        let text = self.unit_seen(id).map(|unit| Text::new(alloc::format!("{unit}")));
-        if let (Some(text), Some(incident)) = (text, self.state.incidents.get_mut(&id)) {
-            add(incident, [Evidence { source: "systemd".into(), kind: EvidenceKind::Unit, text }]);
+        let view = self.view();
+        let unit = view.incident(id).and_then(|incident| view.unit_seen(incident));
+        if let Some(text) = unit.map(|unit| Text::new(alloc::format!("{unit}"))) {
+            self.change_incident(id, |incident| add(incident, [Evidence::new("systemd", EvidenceKind::Unit, text)]));
         }
         self.gathering.insert(id, Gathering::Due);
     }
 
-    /// What was last seen of the unit of an incident's target.
-    fn unit_seen(&self, id: IncidentId) -> Option<&UnitSnapshot> {
-        self.checks_to_verify(id).into_iter().find_map(|check| check.last.as_ref()?.1.unit())
+    /// Whether the first action waits for what it would take away: a service that is up has its processes and its port
+    /// still, as they fail.
+    pub(crate) fn waits_for_traces(&mut self, id: IncidentId) -> bool {
+        let view = self.view();
+        let Some(incident) = view.incident(id) else { return false };
+        let until = incident.opened.mono.plus(MOMENT_MAX);
+        let is_up = |unit: &UnitSnapshot| matches!(unit.active, ActiveState::Active | ActiveState::Reloading);
+        let waits = self.gathering.contains_key(&id)
+            && self.now.mono < until
+            && acted(incident).is_none()
+            && view.unit_seen(incident).is_some_and(is_up);
+        if waits {
+            self.wake(until, Wake::Incident(id));
+        }
+        waits
     }
 
     /// Asks for the evidence that is due. The traces of a unit that is down wait, while its remedy should not; a unit
     /// that is up loses its own by a remedy.
-    pub(crate) fn ask_for_due_evidence(&mut self, now: Now) {
+    pub(crate) fn ask_for_due_evidence(&mut self) {
         let due: Vec<_> =
             self.gathering.iter().filter(|(_, stage)| **stage == Gathering::Due).map(|(id, _)| *id).collect();
-        let is_awaited = |stage: &Gathering| matches!(stage, Gathering::Asked(until) if now.mono < *until);
+        let is_awaited = |stage: &Gathering| matches!(stage, Gathering::Asked { until, .. } if self.now.mono < *until);
         let mut under_way = self.gathering.values().filter(|stage| is_awaited(stage)).count();
         for id in due {
             if under_way >= GATHERED_AT_ONCE_MAX {
@@ -68,29 +75,86 @@ impl HostEngine {
                 self.gathering.remove(&id);
                 continue;
             };
-            let is_running = self.unit_seen(id).is_none_or(is_up);
-            if !is_running && self.is_started_soon(id) {
+            let is_running = self.view().unit_seen(incident).is_none_or(is_up);
+            if !is_running && self.view().is_started_soon(incident) {
                 continue;
             }
             under_way += 1;
-            let request = self.request(now, incident, is_running);
-            let until = now.mono.plus(WAIT_MAX);
-            self.gathering.insert(id, Gathering::Asked(until));
+            let request = self.view().request(incident, is_running);
+            let (until, after) = (self.now.mono.plus(WAIT_MAX), acted(incident).cloned());
+            self.gathering.insert(id, Gathering::Asked { until, after });
             self.wake(until, Wake::Incident(id));
             self.effects.push(Effect::Gather(Box::new(request)));
         }
     }
 
-    /// Whether a remedy is under way, or only waits for those of others.
-    fn is_started_soon(&self, id: IncidentId) -> bool {
-        let incident = self.state.incidents.get(&id);
-        let decision = incident.filter(|incident| incident.phase == Phase::Open).and_then(|i| i.decision.as_ref());
-        let mut objections = decision.into_iter().flat_map(Decision::objections);
-        objections.any(|objection| objection.gate == Gate::Concurrency)
-            || self.state.runs.values().any(|run| run.incident == Some(id))
+    pub(crate) fn gathered(&mut self, id: IncidentId, evidence: Vec<Evidence>) {
+        let after = match self.gathering.remove(&id) {
+            Some(Gathering::Asked { after, .. }) => after,
+            Some(Gathering::Due) | None => None,
+        };
+        if let Some(incident) = self.state.incidents.get_mut(&id) {
+            add(incident, evidence.into_iter().map(|found| labeled(found, after.as_ref())));
+            self.changed();
+        }
+        self.look_for_shared_cause(id);
+        self.tell_what_waited(id);
+        // What waited for the traces goes on.
+        self.reconcile(id);
     }
 
-    fn request(&self, now: Now, incident: &Incident, is_running: bool) -> EvidenceRequest {
+    /// Whether a notice should wait: a person who is asked to act needs the evidence, and who is told early has the time.
+    pub(crate) fn waits_for_evidence(&self, id: IncidentId, kind: NoticeKind) -> bool {
+        (kind.asks() || kind == NoticeKind::Foreseen)
+            && match self.gathering.get(&id) {
+                Some(Gathering::Due) => true,
+                Some(Gathering::Asked { until, .. }) => self.now.mono < *until,
+                None => false,
+            }
+    }
+
+    /// Tells what has waited for evidence that is there, or that nobody waits for any more.
+    pub(crate) fn tell_what_waited(&mut self, id: IncidentId) {
+        let waiting: Vec<_> = self.held_back.iter().filter(|(held, _)| *held == id).copied().collect();
+        for (id, kind) in waiting {
+            if !self.waits_for_evidence(id, kind) && !self.waits_for_silence(id, kind) {
+                self.held_back.remove(&(id, kind));
+                self.tell(id, kind);
+            }
+        }
+    }
+
+    /// After a restart of the agent: evidence that was not kept is asked for again, and notices that were not yet
+    /// made are made when it is there.
+    pub(crate) fn resume_evidence(&mut self) {
+        let has_some = |incident: &Incident| incident.evidence.iter().any(|found| found.kind != EvidenceKind::Unit);
+        let open = self.state.incidents.values().map(|incident| (incident.id, has_some(incident), wanted(incident)));
+        for (id, has_some, kind) in open.collect::<Vec<_>>() {
+            if !has_some {
+                self.gathering.insert(id, Gathering::Due);
+            }
+            if let Some(kind) = kind {
+                self.tell(id, kind);
+            }
+        }
+    }
+}
+
+impl<'a> View<'a> {
+    /// What was last seen of the unit of an incident's target.
+    fn unit_seen(self, incident: &Incident) -> Option<&'a UnitSnapshot> {
+        self.checks_to_verify(incident).into_iter().find_map(|check| check.last.as_ref()?.1.unit())
+    }
+
+    /// Whether a remedy is under way, or only waits for those of others.
+    fn is_started_soon(self, incident: &Incident) -> bool {
+        let decision = incident.decision.as_ref().filter(|_| incident.phase == Phase::Open);
+        let mut objections = decision.into_iter().flat_map(Decision::objections);
+        objections.any(|objection| objection.gate == Gate::Concurrency)
+            || self.state.runs.values().any(|run| run.incident == Some(incident.id))
+    }
+
+    fn request(self, incident: &Incident, is_running: bool) -> EvidenceRequest {
         let target = self.bundle.parts().targets.get(&incident.target);
         // What grows may have begun to with a change of long ago.
         let growing = match incident.observation.figure(Trend::GROWING) {
@@ -106,57 +170,8 @@ impl HostEngine {
             is_running,
             port: target.and_then(|target| target.port),
             paths: target.map(|target| target.configuration.clone()).unwrap_or_default(),
-            since: WallTime(now.wall.0.saturating_sub(within)),
+            since: WallTime(self.now.wall.0.saturating_sub(within)),
             lines_max: self.bundle.parts().settings.evidence_lines_max,
-        }
-    }
-
-    pub(crate) fn gathered(&mut self, now: Now, id: IncidentId, evidence: Vec<Evidence>) {
-        self.gathering.remove(&id);
-        if let Some(incident) = self.state.incidents.get_mut(&id) {
-            add(incident, evidence);
-            self.changed(now);
-        }
-        self.look_for_shared_cause(id);
-        self.tell_what_waited(now, id);
-        if self.state.incidents.get(&id).is_some_and(Incident::is_foreseen) {
-            self.reconcile(now, id);
-        }
-    }
-
-    /// Whether a notice should wait: a person who is asked to act needs the evidence, and who is told early has the time.
-    pub(crate) fn waits_for_evidence(&self, now: Now, id: IncidentId, kind: NoticeKind) -> bool {
-        (kind.asks() || kind == NoticeKind::Foreseen)
-            && match self.gathering.get(&id) {
-                Some(Gathering::Due) => true,
-                Some(Gathering::Asked(until)) => now.mono < *until,
-                None => false,
-            }
-    }
-
-    /// Tells what has waited for evidence that is there, or that nobody waits for any more.
-    pub(crate) fn tell_what_waited(&mut self, now: Now, id: IncidentId) {
-        let waiting: Vec<_> = self.held_back.iter().filter(|(held, _)| *held == id).copied().collect();
-        for (id, kind) in waiting {
-            if !self.waits_for_evidence(now, id, kind) && !self.waits_for_silence(now, id, kind) {
-                self.held_back.remove(&(id, kind));
-                self.tell(now, id, kind);
-            }
-        }
-    }
-
-    /// After a restart of the agent: evidence that was not kept is asked for again, and notices that were not yet
-    /// made are made when it is there.
-    pub(crate) fn resume_evidence(&mut self, now: Now) {
-        let open: Vec<_> = self.state.incidents.values().map(|incident| (incident.id, wanted(incident))).collect();
-        for (id, kind) in open {
-            let has_some = |incident: &Incident| incident.evidence.iter().any(|found| found.kind != EvidenceKind::Unit);
-            if !self.state.incidents.get(&id).is_some_and(has_some) {
-                self.gathering.insert(id, Gathering::Due);
-            }
-            if let Some(kind) = kind {
-                self.tell(now, id, kind);
-            }
         }
     }
 }
@@ -167,12 +182,43 @@ fn wanted(incident: &Incident) -> Option<NoticeKind> {
         Phase::Escalated { .. } => Some(NoticeKind::Escalated),
         Phase::AwaitingApproval { .. } => Some(NoticeKind::ApprovalWanted),
         Phase::Remediating if incident.is_foreseen() => Some(NoticeKind::Foreseen),
+        // It was handed over, and is tried again.
+        Phase::Open | Phase::Remediating | Phase::Stabilizing { .. } if was_handed_over(incident) => {
+            Some(NoticeKind::Escalated)
+        }
         Phase::Open | Phase::Remediating | Phase::Stabilizing { .. } | Phase::Resolved(_) => None,
     }
 }
 
+fn was_handed_over(incident: &Incident) -> bool {
+    incident.retry.as_ref().is_some_and(|retry| retry.tries > 0)
+}
+
 fn is_up(unit: &UnitSnapshot) -> bool {
     !matches!(unit.active, ActiveState::Inactive | ActiveState::Failed)
+}
+
+/// The rung of the last action that was begun, when one was.
+fn acted(incident: &Incident) -> Option<&RungId> {
+    incident.steps.iter().rev().find_map(|step| match &step.kind {
+        StepKind::Started { rung, .. } => Some(rung),
+        _ => None,
+    })
+}
+
+/// Figures are of one moment: those that were taken after an action say so.
+fn labeled(found: Evidence, after: Option<&RungId>) -> Evidence {
+    match after {
+        Some(rung) if is_of_a_moment(&found) => {
+            let source = Text::new(alloc::format!("{} (after {rung})", found.source));
+            Evidence { source, ..found }
+        }
+        Some(_) | None => found,
+    }
+}
+
+fn is_of_a_moment(found: &Evidence) -> bool {
+    matches!(found.kind, EvidenceKind::Port | EvidenceKind::Resources)
 }
 
 /// It is gathered again after a failed remedy; lines that the same source has said before say nothing new.
@@ -182,7 +228,10 @@ fn add(incident: &mut Incident, evidence: impl IntoIterator<Item = Evidence>) {
             return;
         }
         // How something is now replaces how it was: a port that was free then may be held by somebody now.
-        let is_state = matches!(found.kind, EvidenceKind::Port | EvidenceKind::Resources);
+        let is_state = is_of_a_moment(&found);
+        if is_state && incident.evidence.iter().any(|kept| kept.kind == found.kind && kept.text == found.text) {
+            continue;
+        }
         let same = |kept: &&mut Evidence| kept.source == found.source && kept.kind == found.kind;
         if let Some(kept) = incident.evidence.iter_mut().find(same).filter(|_| is_state) {
             kept.text = found.text;

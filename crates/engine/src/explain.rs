@@ -6,7 +6,7 @@ use ansai_model::{
     action::Disruption,
     decision::Decision,
     id::{CheckId, IncidentId, RuleId, TargetId},
-    incident::Phase,
+    incident::{Incident, Phase},
     observation::Health,
     rule::Autonomy,
     runbook::Runbook,
@@ -16,12 +16,17 @@ use ansai_model::{
 use serde::Serialize;
 
 use crate::{
-    gate::{self, Moment, Proposal, wishes},
-    host_engine::HostEngine,
-    incident::Governed,
-    remediation::{Remediation, Stage},
-    state::BreakerState,
+    check::CheckState,
+    gate::{
+        self,
+        proposal::{Moment, Proposal},
+        wishes,
+    },
+    remediation::{Remediation, Stage, next_step_of},
+    rules::Governed,
+    state::{BreakerState, Silence},
     verification::Verification,
+    view::View,
 };
 
 /// Everything that bears on a target now.
@@ -37,10 +42,16 @@ pub struct Explanation {
     pub rules: Vec<RuleView>,
     /// Why it is held, when it is.
     pub hold: Option<Text>,
+    /// When that ends by itself, if ever.
+    pub hold_until: Option<Now>,
     /// Why it is in maintenance, when it is.
     pub maintenance: Option<Text>,
+    /// When that ends.
+    pub maintenance_until: Option<Now>,
     /// Why nobody is told, when silenced.
     pub silence: Option<Text>,
+    /// When that ends.
+    pub silence_until: Option<Now>,
     /// The circuit breaker.
     pub breaker: Text,
     /// Disruptive actions that it remembers.
@@ -111,21 +122,21 @@ pub struct RuleView {
     pub ladder: Vec<Text>,
 }
 
-impl HostEngine {
+impl View<'_> {
     /// How a target stands; `None` when there is no such target.
     #[must_use]
-    pub fn standing(&self, now: Now, target: &TargetId) -> Option<Standing> {
-        let index = self.targets.get(target)?;
-        let checks: Vec<_> = index.checks.iter().map(|slot| self.check_view(*slot)).collect();
-        let incidents: Vec<_> = index.open.iter().filter_map(|id| self.incident_view(now, *id)).collect();
+    pub fn standing(self, target: &TargetId) -> Option<Standing> {
+        let index = self.checks.targets.get(target)?;
+        let checks: Vec<_> = self.checks.of(target).map(check_view).collect();
+        let incidents: Vec<_> = self.open_of(target).map(|incident| self.incident_view(incident)).collect();
         let summary = summary(&checks, &incidents, index.rules.is_empty());
         Some(Standing { checks, incidents, summary })
     }
 
     /// Everything that bears on a target; `None` when there is no such target.
     #[must_use]
-    pub fn explain(&self, now: Now, target: &TargetId) -> Option<Explanation> {
-        let Standing { checks, incidents, summary } = self.standing(now, target)?;
+    pub fn explain(self, target: &TargetId) -> Option<Explanation> {
+        let Standing { checks, incidents, summary } = self.standing(target)?;
         let parts = self.bundle.parts();
         let rules: Vec<_> = self
             .rules_of(target)
@@ -140,107 +151,107 @@ impl HostEngine {
         // Of the breakers of all its matters the one that stops most is shown.
         let all = memory.into_iter().flat_map(|memory| memory.matters.values().chain([memory]));
         let breaker = all.map(|memory| match memory.breaker {
-            BreakerState::Open { until } if until.mono > now.mono => "open",
+            BreakerState::Open { until } if until.mono > self.now.mono => "open",
             BreakerState::Open { .. } => "half-open",
             BreakerState::Closed => "closed",
         });
         // By the alphabet "open" comes last and "closed" first.
         let breaker = breaker.max().unwrap_or("closed");
-        let silence = wishes::silence_on(self, target, now).map(|(_, silence)| silence);
+        let (hold_until, hold) = wishes::hold_on(self, target).unzip();
+        let (maintenance_until, maintenance) = wishes::maintenance_on(self, target).unzip();
+        let (silence_until, silence) = wishes::silence_on(self, target).unzip();
         Some(Explanation {
             summary,
             target: target.clone(),
             checks,
             incidents,
             rules,
-            hold: wishes::hold_on(self, target, now).map(|(_, why)| why),
-            maintenance: wishes::maintenance_on(self, target, now).map(|(_, why)| why),
-            silence: silence.map(|s| Text::new(format!("silenced by {} ({})", s.by, s.reason))),
+            hold,
+            hold_until: hold_until.flatten(),
+            maintenance,
+            maintenance_until,
+            silence: silence.map(Silence::words),
+            silence_until,
             breaker: breaker.into(),
             actions: memory.map_or(0, |memory| memory.actions.len()),
         })
     }
 
-    fn check_view(&self, slot: usize) -> CheckView {
-        let state = &self.checks[slot];
-        CheckView {
-            id: state.check.id.clone(),
-            probe: state.check.probe.kind(),
-            hard: state.hard,
-            since: state.hard_since,
-            failures: (state.failures, state.check.fail_after),
-            is_flapping: state.is_flapping,
-            last: state.last.as_ref().map(|(at, seen)| (*at, seen.health(), seen.summary().clone())),
-        }
-    }
-
     /// An open incident with what all gates say at this moment, whether or not they were asked.
-    fn incident_view(&self, now: Now, id: IncidentId) -> Option<IncidentView> {
-        let incident = self.state.incidents.get(&id)?;
-        let (rule, no_rule) = match self.governed(now, id) {
+    fn incident_view(self, incident: &Incident) -> IncidentView {
+        let known = || incident.rule.as_ref().and_then(|rule| self.bundle.parts().rules.get(rule));
+        let (rule, no_rule) = match self.governed(incident) {
             Governed::By(rule) => (Some(rule), None),
-            Governed::NotNow(why) => (incident.rule.clone(), Some(why)),
-            Governed::Never => (incident.rule.clone(), None),
+            Governed::NotNow(why) => (known(), Some(why)),
+            Governed::Never => (known(), None),
         };
-        let decision = match (self.state.remediations.get(&id), self.policy_of(id)) {
+        let remediation = self.state.remediations.get(&incident.id);
+        let decision = match (remediation, self.policy_of(incident)) {
             // Nothing is proposed about what is told only, so no gate is asked.
             _ if incident.kind.is_told_only() => None,
             (None, Some(policy)) => {
-                let autonomy = rule.and_then(|rule| self.bundle.parts().rules.get(&rule)).map(|rule| rule.autonomy);
-                let proposal = Proposal {
-                    now,
-                    engine: self,
-                    incident,
-                    policy,
-                    autonomy: autonomy.unwrap_or_default(),
-                    disruption: Disruption::Full,
-                    moment: Moment::Start,
-                };
+                let autonomy = rule.map(|rule| rule.autonomy).unwrap_or_default();
+                let (disruption, moment) = (Disruption::Full, Moment::Start);
+                let proposal = Proposal { view: self, incident, policy, autonomy, disruption, moment };
                 Some(gate::evaluate(&proposal, "run its runbook".into()))
             }
             (Some(_), _) | (None, None) => incident.decision.clone(),
         };
-        let doing = self.state.remediations.get(&id).map(|remediation| self.doing(now, id, remediation));
+        let doing = remediation.map(|remediation| self.doing(incident, remediation));
         let (phase, symptom_of) = (incident.phase.clone(), incident.symptom_of);
-        let retry = self.retry_in_words(now, id);
-        Some(IncidentView { id, phase, doing, retry, symptom_of, decision, no_rule })
+        let retry = self.retry_in_words(incident);
+        IncidentView { id: incident.id, phase, doing, retry, symptom_of, decision, no_rule }
     }
 
     /// What a remediation does or waits for at this moment, in words.
-    fn doing(&self, now: Now, id: IncidentId, remediation: &Remediation) -> Text {
+    fn doing(self, incident: &Incident, remediation: &Remediation) -> Text {
         let rung = remediation.current().map_or("none", |rung| rung.id.as_str());
-        let left = |until: MonoTime| Shown(until.since(now.mono));
+        let left = |until: MonoTime| Shown(until.since(self.now.mono));
         Text::new(match &remediation.stage {
             Stage::Ready => format!("the next step of `{rung}` waits for the gates"),
             Stage::Acting { run, since } => {
-                format!("`{rung}` has been under way for {} ({run})", Shown(now.mono.since(since.mono)))
+                format!("`{rung}` has been under way for {} ({run})", Shown(self.now.mono.since(since.mono)))
             }
             Stage::Waiting { until } => format!("`{rung}` waits for another {}", left(*until)),
-            Stage::Verifying { since, until } => match self.verification(id, since.mono) {
+            Stage::Verifying { since, until } => match self.verification(incident, since.mono) {
                 Verification::Pending(why) => {
                     format!("`{rung}` is done, and its success is awaited for another {}: {why}", left(*until))
                 }
                 Verification::Passed(_) | Verification::Failed(_) => format!("`{rung}` is done and being verified"),
             },
-            Stage::Stabilizing { until } if now.mono < *until => {
+            Stage::Stabilizing { until } if self.now.mono < *until => {
                 format!("`{rung}` worked; it must stay well for another {}", left(*until))
             }
-            Stage::Stabilizing { .. } => match self.checks_to_verify(id).into_iter().find(|check| check.is_flapping) {
-                Some(check) => format!(
-                    "`{rung}` worked, but {} changes too often, so it is not called healed before it has settled",
-                    check.check.id
-                ),
-                None => format!("`{rung}` worked; that all is well is not known at this moment"),
-            },
+            Stage::Stabilizing { .. } => {
+                match self.checks_to_verify(incident).into_iter().find(|check| check.is_flapping) {
+                    Some(check) => format!(
+                        "`{rung}` worked, but {} changes too often, so it is not called healed before it has settled",
+                        check.check.id
+                    ),
+                    None => format!("`{rung}` worked; that all is well is not known at this moment"),
+                }
+            }
             Stage::BackingOff { until } => format!("the next attempt (`{rung}`) comes in {}", left(*until)),
             Stage::Undoing { run, .. } => format!("`{rung}` is being taken back ({run})"),
         })
     }
 }
 
+fn check_view(state: &CheckState) -> CheckView {
+    CheckView {
+        id: state.check.id.clone(),
+        probe: state.check.probe.kind(),
+        hard: state.hard,
+        since: state.hard_since,
+        failures: (state.failures, state.check.fail_after),
+        is_flapping: state.is_flapping,
+        last: state.last.as_ref().map(|(at, seen)| (*at, seen.health(), seen.summary().clone())),
+    }
+}
+
 fn ladder(runbook: &Runbook) -> Vec<Text> {
     (0..runbook.rungs.len())
-        .map(|rung| Text::new(format!("{}: {}", runbook.rungs[rung].id, HostEngine::next_step_of(runbook, rung))))
+        .map(|rung| Text::new(format!("{}: {}", runbook.rungs[rung].id, next_step_of(runbook, rung))))
         .collect()
 }
 

@@ -1,61 +1,23 @@
 //! Gates: all of them are asked about every action, and all of their reasons are kept.
-//! A gate is a function of what is known; it changes nothing. To add one: a variant of `model::decision::Gate`, a
+//! A gate is a function of what is known; it gets a view and can change nothing. To add one: a variant of `model::decision::Gate`, a
 //! function beside its kin in `gate/`, a line in [`evaluate`].
 
 use alloc::vec::Vec;
 
 use ansai_model::{
-    action::Disruption,
     decision::{Choice, Decision, Gate, GateResult, Verdict},
-    incident::Incident,
-    policy::Policy,
-    rule::Autonomy,
     text::Text,
-    time::{MonoTime, Now},
+    time::Now,
 };
 
-use crate::host_engine::HostEngine;
+use self::proposal::Proposal;
 
 pub(crate) mod concurrency;
 mod limits;
+pub(crate) mod proposal;
 mod quiet;
 pub(crate) mod surroundings;
 pub(crate) mod wishes;
-
-/// What is proposed, and under what.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Proposal<'a> {
-    pub(crate) now: Now,
-    pub(crate) engine: &'a HostEngine,
-    pub(crate) incident: &'a Incident,
-    pub(crate) policy: &'a Policy,
-    pub(crate) autonomy: Autonomy,
-    /// What the next action disrupts.
-    pub(crate) disruption: Disruption,
-    /// Whether this begins a remediation, or goes on with one.
-    pub(crate) moment: Moment,
-}
-
-/// Where in a remediation a proposal stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Moment {
-    Start,
-    Continue,
-    /// The effect of a rung is taken back.
-    Undo,
-}
-
-pub(crate) type Opinion = (Verdict, Text);
-
-pub(crate) fn allow(why: impl Into<Text>) -> Opinion {
-    (Verdict::Allow, why.into())
-}
-pub(crate) fn defer(until: Option<Now>, why: impl Into<Text>) -> Opinion {
-    (Verdict::Defer { until }, why.into())
-}
-pub(crate) fn deny(why: impl Into<Text>) -> Opinion {
-    (Verdict::Deny, why.into())
-}
 
 /// Asks every gate.
 pub(crate) fn evaluate(proposal: &Proposal<'_>, what: Text) -> Decision {
@@ -83,7 +45,7 @@ pub(crate) fn evaluate(proposal: &Proposal<'_>, what: Text) -> Decision {
         .collect();
     let choice = choose(&gates);
     let until = gates.iter().filter_map(|result| deferred_until(result.verdict)).max();
-    Decision { at: proposal.now, proposal: what, choice, until, gates }
+    Decision { at: proposal.view.now, proposal: what, choice, until, gates }
 }
 
 /// One deferral defers, and a person is told only when nothing else will happen: a denial under a hold waits for it.
@@ -106,11 +68,6 @@ fn deferred_until(verdict: Verdict) -> Option<Now> {
         Verdict::Defer { until } => until,
         Verdict::Allow | Verdict::Deny => None,
     }
-}
-
-/// The moment at which the monotonic clock will show `mono`.
-pub(crate) fn moment_at(now: Now, mono: MonoTime) -> Now {
-    now.plus(mono.since(now.mono))
 }
 
 #[cfg(test)]

@@ -7,18 +7,20 @@ use core::time::Duration;
 
 use ansai_model::{
     action::Disruption,
+    bundle::Bundle,
     id::{IncidentId, TargetId},
     incident::Phase,
     policy::Scope,
     text::Text,
-    time::Now,
+    time::{MonoTime, Now},
 };
 
 use crate::{
+    context::Context,
     effect::{Dispatch, Effect},
-    host_engine::HostEngine,
     remediation::{Remediation, Stage},
     state::{DISPATCHES_MAX, Hold, INCIDENTS_MAX, PendingRun, SCOPES_MAX, State},
+    view::View,
 };
 
 /// A broken invariant.
@@ -47,24 +49,23 @@ pub(crate) enum Behalf {
 
 /// Whether an action may be begun: I2, I3, I5 and "at most one remediation a target", asked once more.
 pub(crate) fn before_action(
-    engine: &HostEngine,
-    now: Now,
+    view: View<'_>,
     target: &TargetId,
     on: Behalf,
     disruption: Disruption,
 ) -> Result<(), Violation> {
-    nothing_acts_while_stopped(engine, now, target)?;
-    one_remediation_a_target(&engine.state)?;
-    one_action_a_target(&engine.state, now, target)?;
+    nothing_acts_while_stopped(view, target)?;
+    one_remediation_a_target(view.state)?;
+    one_action_a_target(view.state, view.now, target)?;
     if let Behalf::Incident(id) = on {
-        acts_on_failures_only(&engine.state, id)?;
-        let begins = engine.state.remediations.get(&id).is_some_and(|r| r.step == 0 && r.stage == Stage::Ready);
+        acts_on_failures_only(view.state, id)?;
+        let begins = view.state.remediations.get(&id).is_some_and(|r| r.step == 0 && r.stage == Stage::Ready);
         if begins {
-            at_once_bounded(engine, now)?;
+            at_once_bounded(view)?;
         }
     }
     if disruption > Disruption::None {
-        budget_respected(engine, now, target, on)?;
+        budget_respected(view, target, on)?;
     }
     Ok(())
 }
@@ -73,14 +74,27 @@ pub(crate) fn before_action(
 ///
 /// # Errors
 /// The first that is broken.
-pub fn of_state(engine: &HostEngine) -> Result<(), Violation> {
-    one_remediation_a_target(&engine.state)?;
-    attempts_bounded(&engine.state)?;
-    collections_bounded(&engine.state)?;
-    engine.state.remediations.keys().try_for_each(|id| acts_on_failures_only(&engine.state, *id))?;
-    let runs = engine.state.runs.values().filter_map(|run| run.incident);
-    runs.into_iter().try_for_each(|id| acts_on_failures_only(&engine.state, id))?;
-    phases_consistent(&engine.state)
+pub fn of_state(bundle: &Bundle, state: &State) -> Result<(), Violation> {
+    newest_bundle_in_force(bundle, state)?;
+    one_remediation_a_target(state)?;
+    attempts_bounded(state)?;
+    collections_bounded(state)?;
+    state.remediations.keys().try_for_each(|id| acts_on_failures_only(state, *id))?;
+    let runs = state.runs.values().filter_map(|run| run.incident);
+    runs.into_iter().try_for_each(|id| acts_on_failures_only(state, id))?;
+    phases_consistent(state)
+}
+
+/// An older generation is never applied.
+fn newest_bundle_in_force(bundle: &Bundle, state: &State) -> Result<(), Violation> {
+    let (newest, in_force) = (state.generation, bundle.parts().generation);
+    if in_force < newest {
+        return violated(
+            "newest_bundle_in_force",
+            format!("generation {in_force} is in force, and {newest} has been applied"),
+        );
+    }
+    Ok(())
 }
 
 /// I6: what is not known to fail is told and never acted on.
@@ -94,22 +108,22 @@ fn acts_on_failures_only(state: &State, id: IncidentId) -> Result<(), Violation>
 }
 
 /// I5: in hold, in a maintenance window, or without a ledger nothing is begun.
-fn nothing_acts_while_stopped(engine: &HostEngine, now: Now, target: &TargetId) -> Result<(), Violation> {
+fn nothing_acts_while_stopped(view: View<'_>, target: &TargetId) -> Result<(), Violation> {
     const NAME: &str = "nothing_acts_while_stopped";
-    if engine.hold_file.is_some() {
+    if view.outside.hold_file.is_some() {
         return violated(NAME, "an action was about to begin although the HOLD file is there");
     }
-    if engine.ledger_trouble.is_some() {
+    if view.outside.ledger_trouble.is_some() {
         return violated(NAME, "an action was about to begin although the ledger cannot be saved");
     }
-    for hold in &engine.state.holds {
-        if hold.scope.holds(target) && hold.is_on(now) {
+    for hold in &view.state.holds {
+        if hold.scope.holds(target) && hold.is_on(view.now) {
             return violated(NAME, format!("an action on {target} was about to begin although it is held"));
         }
     }
-    let planned = engine.bundle.parts().maintenance.iter();
-    let planned = planned.map(|window| (&window.scope, window.schedule.open_until(now.wall).is_some()));
-    let opened = engine.state.maintenance.iter().map(|window| (&window.scope, window.end(now).is_some()));
+    let planned = view.bundle.parts().maintenance.iter();
+    let planned = planned.map(|window| (&window.scope, window.schedule.open_until(view.now.wall).is_some()));
+    let opened = view.state.maintenance.iter().map(|window| (&window.scope, window.end(view.now).is_some()));
     match planned.chain(opened).any(|(scope, is_open)| is_open && scope.holds(target)) {
         true => violated(NAME, format!("an action on {target} was about to begin in its maintenance window")),
         false => Ok(()),
@@ -138,10 +152,10 @@ fn one_action_a_target(state: &State, now: Now, target: &TargetId) -> Result<(),
 }
 
 /// I2: never more disruptive actions than the budgets of the target and of the host, where the first action on a target
-/// is no repetition. A drill and what it broke are counted in books of their own, under the same limits.
-fn budget_respected(engine: &HostEngine, now: Now, target: &TargetId, on: Behalf) -> Result<(), Violation> {
+/// is no repetition, nor the first after what it failed for is gone. A drill and what it broke are counted in books of their own, under the same limits.
+fn budget_respected(view: View<'_>, target: &TargetId, on: Behalf) -> Result<(), Violation> {
     const NAME: &str = "budget_respected";
-    let state = &engine.state;
+    let state = view.state;
     let (is_drill, policy) = match on {
         Behalf::Drill => (true, None),
         Behalf::Request => (false, None),
@@ -152,9 +166,11 @@ fn budget_respected(engine: &HostEngine, now: Now, target: &TargetId, on: Behalf
     };
     let memory = state.targets.get(target);
     let on_target = memory.map(|memory| if is_drill { &memory.drills } else { &memory.actions });
-    let host = engine.bundle.parts().settings.host_budget;
-    let host_from = now.mono.minus(host.per);
-    if on_target.into_iter().flatten().any(|at| *at > host_from) {
+    let host = view.bundle.parts().settings.host_budget;
+    let host_from = view.now.mono.minus(host.per);
+    let anew = memory.and_then(|memory| memory.anew);
+    let counts = |at: &MonoTime| *at > host_from && anew.is_none_or(|anew| anew <= *at);
+    if on_target.into_iter().flatten().any(counts) {
         let repeated = if is_drill { &state.host_drills } else { &state.host_actions };
         let on_host = repeated.iter().filter(|at| **at > host_from).count();
         if on_host >= host.actions_max as usize {
@@ -163,7 +179,7 @@ fn budget_respected(engine: &HostEngine, now: Now, target: &TargetId, on: Behalf
         }
     }
     if let (Some(policy), Some(times)) = (policy, on_target) {
-        let from = now.mono.minus(policy.target_budget.per);
+        let from = view.now.mono.minus(policy.target_budget.per);
         let used = times.iter().filter(|at| **at > from).count();
         if used >= policy.target_budget.actions_max as usize {
             return violated(NAME, format!("{used} actions on {target} already; its budget is used up"));
@@ -173,13 +189,13 @@ fn budget_respected(engine: &HostEngine, now: Now, target: &TargetId, on: Behalf
 }
 
 /// No more actions of incidents under way than may be at once.
-fn at_once_bounded(engine: &HostEngine, now: Now) -> Result<(), Violation> {
+fn at_once_bounded(view: View<'_>) -> Result<(), Violation> {
     const SLOW: Duration = Duration::from_secs(2);
     let is_counted = |run: &&PendingRun| {
-        run.incident.is_some() && run.lost_after > now.mono && now.mono.since(run.decided.mono) < SLOW
+        run.incident.is_some() && run.lost_after > view.now.mono && view.now.mono.since(run.decided.mono) < SLOW
     };
-    let count = engine.state.runs.values().filter(is_counted).count();
-    let most = engine.bundle.parts().settings.remediations_at_once_max;
+    let count = view.state.runs.values().filter(is_counted).count();
+    let most = view.bundle.parts().settings.remediations_at_once_max;
     if count >= most.max(1) as usize {
         return violated("at_once_bounded", format!("{count} actions are under way already; at most {most} may be"));
     }
@@ -230,14 +246,14 @@ fn phases_consistent(state: &State) -> Result<(), Violation> {
     Ok(())
 }
 
-impl HostEngine {
+impl Context {
     /// Puts a target on hold because an invariant was about to be broken: a healer fails safe.
-    pub(crate) fn hold_for_violation(&mut self, now: Now, target: &TargetId, violation: &Violation) {
+    pub(crate) fn hold_for_violation(&mut self, target: &TargetId, violation: &Violation) {
         let reason = Text::new(format!("invariant {} would have been broken: {}", violation.invariant, violation.what));
         let scope = Scope::Matching(alloc::vec![target.as_str().into()]);
         if self.state.holds.len() < SCOPES_MAX && !self.state.holds.iter().any(|hold| hold.scope == scope) {
-            self.state.holds.push(Hold::new(scope, "ansai itself".into(), reason, now, None));
-            self.changed(now);
+            self.state.holds.push(Hold::new(scope, "ansai itself".into(), reason, self.now, None));
+            self.changed();
         }
     }
 }

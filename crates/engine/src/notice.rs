@@ -11,100 +11,97 @@ use ansai_model::{
     observation::Observation,
     rule::Severity,
     text::Text,
-    time::Now,
 };
 
 use crate::{
+    context::{Context, Wake},
     effect::{Dispatch, Effect},
     gate::wishes,
-    host_engine::{HostEngine, Wake},
     state::DISPATCHES_MAX,
+    view::View,
 };
 
-impl HostEngine {
+impl Context {
     /// Makes the report of an incident and hands it over for keeping and for telling, once for each kind.
     /// One that asks a person to act waits a little for the evidence.
-    pub(crate) fn tell(&mut self, now: Now, id: IncidentId, kind: NoticeKind) {
-        if self.waits_for_evidence(now, id, kind) || self.waits_for_silence(now, id, kind) {
+    pub(crate) fn tell(&mut self, id: IncidentId, kind: NoticeKind) {
+        if self.waits_for_evidence(id, kind) || self.waits_for_silence(id, kind) {
             self.held_back.insert((id, kind));
             return;
         }
         if !self.state.told.insert((id, kind)) {
             return;
         }
-        let Some(report) = self.report(now, id) else { return };
-        let untold = self.untold(now, &report.target, kind, &report.phase);
+        let view = self.view();
+        let Some(report) = view.incident(id).map(|incident| view.report(incident)) else { return };
+        let untold = view.untold(&report.target, kind, &report.phase);
         let routes = match untold {
             Some(_) => Vec::new(),
-            None => self.routes_for(&report.target, kind, report.severity),
+            None => view.routes_for(&report.target, kind, report.severity),
         };
         let untold = untold.or_else(|| routes.is_empty().then(|| "no route wants it".into()));
         self.make_room();
         self.state.dispatches_counted += 1;
         let dispatch = Dispatch { id: self.state.dispatches_counted, kind, routes, untold, report };
         self.state.dispatches.insert(dispatch.id, dispatch.clone());
-        self.changed(now);
+        self.changed();
         self.effects.push(Effect::Dispatch(Box::new(dispatch)));
     }
 
     /// Tells of what will break if nothing is done, and what is about to be done: there may be time for a better remedy.
-    pub(crate) fn tell_what_is_foreseen(&mut self, now: Now, id: IncidentId) {
+    pub(crate) fn tell_what_is_foreseen(&mut self, id: IncidentId) {
         let Some(incident) = self.state.incidents.get(&id).filter(|incident| incident.is_foreseen()) else { return };
         let is_deferred = incident.decision.as_ref().is_some_and(|decision| decision.choice == Choice::Defer);
         if incident.phase == Phase::Remediating || (incident.phase == Phase::Open && is_deferred) {
-            self.tell(now, id, NoticeKind::Foreseen);
+            self.tell(id, NoticeKind::Foreseen);
         }
     }
 
     /// What is told in steps is told again when one more has come, to whoever has it in hand: not a month ahead and never
     /// again. At the last one somebody must know at once. When it is less near than before, as with another certificate
     /// that ends soon as well, the steps are told anew.
-    pub(crate) fn tell_of_the_next_step(&mut self, now: Now, id: IncidentId) {
-        let Some(seen) = self.seen_in_steps(id).cloned() else { return };
-        let Some(incident) = self.state.incidents.get_mut(&id) else { return };
+    pub(crate) fn tell_of_the_next_step(&mut self, id: IncidentId) {
+        let (view, now) = (self.view(), self.now);
+        let Some(incident) = view.incident(id) else { return };
+        let Some(seen) = view.seen_in_steps(incident).cloned() else { return };
         let told = &incident.observation;
         let is_nearer = seen.step() > told.step() || (seen.is_last_step() && !told.is_last_step());
         let is_less_near = seen.step() < told.step() && !is_nearer;
         if !matches!(incident.phase, Phase::Escalated { .. }) || !(is_nearer || is_less_near) {
             return;
         }
-        if is_nearer {
-            if seen.is_last_step() {
-                incident.severity = Severity::Now;
+        self.change_incident(id, |incident| {
+            if is_nearer {
+                if seen.is_last_step() {
+                    incident.severity = Severity::Now;
+                }
+                let why = Text::new(format!("it is nearer: {}", seen.summary()));
+                incident.record(now, StepKind::Escalated { why });
             }
-            incident.record(now, StepKind::Escalated { why: Text::new(format!("it is nearer: {}", seen.summary())) });
-        }
-        incident.observation = seen;
-        self.changed(now);
+            incident.observation = seen;
+        });
+        self.changed();
         if is_nearer {
             self.state.told.remove(&(id, NoticeKind::Escalated));
-            self.tell(now, id, NoticeKind::Escalated);
+            self.tell(id, NoticeKind::Escalated);
         }
-    }
-
-    /// What is seen of an incident's check now, when it is known to fail and is told in steps.
-    pub(crate) fn seen_in_steps(&self, id: IncidentId) -> Option<&Observation> {
-        let check = self.state.incidents.get(&id).and_then(|incident| self.check_index.get(&incident.check))?;
-        let check = self.checks.get(*check).filter(|check| check.is_known_to_fail())?;
-        let (_, seen) = check.last.as_ref()?;
-        (seen.step() > 0.0).then_some(seen)
     }
 
     /// Whether evidence is awaited on something that is not broken yet.
-    pub(crate) fn is_foreseen_and_looked_into(&self, now: Now, id: IncidentId) -> bool {
+    pub(crate) fn is_foreseen_and_looked_into(&self, id: IncidentId) -> bool {
         self.state.incidents.get(&id).is_some_and(Incident::is_foreseen)
-            && self.waits_for_evidence(now, id, NoticeKind::Foreseen)
+            && self.waits_for_evidence(id, NoticeKind::Foreseen)
     }
 
     /// Whether a person who is asked to act is asked later, when a silence or a maintenance window is over: what is
     /// still broken then must not stay unsaid.
-    pub(crate) fn waits_for_silence(&mut self, now: Now, id: IncidentId, kind: NoticeKind) -> bool {
-        let Some(target) = self.state.incidents.get(&id).map(|incident| incident.target.clone()) else { return false };
-        if !kind.asks() {
+    pub(crate) fn waits_for_silence(&mut self, id: IncidentId, kind: NoticeKind) -> bool {
+        let view = self.view();
+        let Some(target) = view.incident(id).filter(|_| kind.asks()).map(|incident| &incident.target) else {
             return false;
-        }
-        let silence = wishes::silence_on(self, &target, now).map(|(until, _)| until.mono);
-        let window = wishes::maintenance_on(self, &target, now).map(|(until, _)| until.mono);
+        };
+        let silence = wishes::silence_on(view, target).map(|(until, _)| until.mono);
+        let window = wishes::maintenance_on(view, target).map(|(until, _)| until.mono);
         let Some(until) = silence.into_iter().chain(window).max() else { return false };
         self.wake(until, Wake::Incident(id));
         true
@@ -128,13 +125,22 @@ impl HostEngine {
             self.state.dispatches_dropped += 1;
         }
     }
+}
+
+impl<'a> View<'a> {
+    /// What is seen of an incident's check now, when it is known to fail and is told in steps.
+    pub(crate) fn seen_in_steps(self, incident: &Incident) -> Option<&'a Observation> {
+        let check = self.checks.named(&incident.check).filter(|check| check.is_known_to_fail())?;
+        let (_, seen) = check.last.as_ref()?;
+        (seen.step() > 0.0).then_some(seen)
+    }
 
     /// Why nobody is told, when nobody is.
-    fn untold(&self, now: Now, target: &TargetId, kind: NoticeKind, phase: &Phase) -> Option<Text> {
-        if let Some((_, silence)) = wishes::silence_on(self, target, now) {
-            return Some(Text::new(format!("silenced by {} ({})", silence.by, silence.reason)));
+    fn untold(self, target: &TargetId, kind: NoticeKind, phase: &Phase) -> Option<Text> {
+        if let Some((_, silence)) = wishes::silence_on(self, target) {
+            return Some(silence.words());
         }
-        if let Some((_, why)) = wishes::maintenance_on(self, target, now) {
+        if let Some((_, why)) = wishes::maintenance_on(self, target) {
             return Some(why);
         }
         let is_quiet_end = kind == NoticeKind::Healed
@@ -142,7 +148,7 @@ impl HostEngine {
         is_quiet_end.then(|| "it ended without an action of ours".into())
     }
 
-    fn routes_for(&self, target: &TargetId, kind: NoticeKind, severity: Severity) -> Vec<RouteId> {
+    fn routes_for(self, target: &TargetId, kind: NoticeKind, severity: Severity) -> Vec<RouteId> {
         let routes = self.bundle.parts().routes.values();
         routes
             .filter(|route| route.scope.holds(target) && severity >= route.severity_min)

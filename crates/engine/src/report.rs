@@ -4,20 +4,17 @@ use alloc::{format, string::String, vec, vec::Vec};
 
 use ansai_model::{
     decision::Choice,
-    id::IncidentId,
     incident::{Incident, IncidentKind, Phase, Resolution, StepKind},
     report::{History, Report},
     text::Text,
-    time::{Now, Shown},
+    time::Shown,
 };
 
-use crate::{cause, host_engine::HostEngine};
+use crate::{cause, view::View};
 
-impl HostEngine {
-    /// The report on an open incident as it stands at `now`.
-    #[must_use]
-    pub fn report(&self, now: Now, id: IncidentId) -> Option<Report> {
-        let incident = self.state.incidents.get(&id)?;
+impl View<'_> {
+    /// The report on an open incident as it stands.
+    pub(crate) fn report(self, incident: &Incident) -> Report {
         let unit = self.bundle.parts().targets.get(&incident.target).and_then(|target| target.unit.clone());
         let found = cause::probable(incident);
         let storm = self.storm_of(incident);
@@ -37,10 +34,10 @@ impl HostEngine {
             commands.push(format!("ansai heal {}", incident.target));
         }
         if matches!(incident.phase, Phase::AwaitingApproval { .. }) {
-            commands.insert(0, format!("ansai approve {id}"));
+            commands.insert(0, format!("ansai approve {}", incident.id));
         }
-        Some(Report {
-            incident: id,
+        Report {
+            incident: incident.id,
             target: incident.target.clone(),
             check: incident.check.clone(),
             rule: incident.rule.clone(),
@@ -49,7 +46,7 @@ impl HostEngine {
             is_drill: incident.is_drill,
             is_foreseen: incident.is_foreseen(),
             storm,
-            at: now,
+            at: self.now,
             headline: headline(incident),
             symptom: incident.observation.summary().clone(),
             failing_since: incident.failing_since,
@@ -66,12 +63,20 @@ impl HostEngine {
             downtime: incident.downtime(),
             history,
             commands,
-        })
+        }
     }
 
-    fn history(&self, incident: &Incident) -> History {
-        let past = self.state.targets.get(&incident.target).and_then(|memory| memory.past.get(&incident.check));
+    fn history(self, incident: &Incident) -> History {
+        let remembered = self.state.targets.get(&incident.target).map(|memory| &memory.past);
+        let is_open_beside = |other: &&Incident| other.target == incident.target && other.id < incident.id;
         let mut history = History::default();
+        history.by_others += count(self.state.incidents.values().filter(is_open_beside).count());
+        for (check, past) in remembered.into_iter().flatten() {
+            if *check != incident.check {
+                history.by_others += count(past.len());
+            }
+        }
+        let past = remembered.and_then(|past| past.get(&incident.check));
         for past in past.into_iter().flatten() {
             history.incidents += 1;
             history.healed += u32::from(past.was_healed);
@@ -82,11 +87,16 @@ impl HostEngine {
     }
 }
 
+fn count(many: usize) -> u32 {
+    u32::try_from(many).unwrap_or(u32::MAX)
+}
+
 fn headline(incident: &Incident) -> Text {
     match incident.kind {
         IncidentKind::Failure => headline_of_failure(incident),
         IncidentKind::Unknown => headline_of_unknown(incident),
         IncidentKind::Restless => headline_of_restless(incident),
+        IncidentKind::Warning => headline_of_warning(incident),
     }
 }
 
@@ -107,6 +117,18 @@ fn headline_of_restless(incident: &Incident) -> Text {
         Phase::Resolved(_) => format!("{name} has settled: systemd has not had to restart it lately"),
         Phase::Open | Phase::AwaitingApproval { .. } | Phase::Remediating => format!("{name} does not last: {seen}"),
         Phase::Stabilizing { .. } | Phase::Escalated { .. } => format!("{name} does not last: {seen}"),
+    })
+}
+
+fn headline_of_warning(incident: &Incident) -> Text {
+    let (name, seen) = (incident.target.name(), incident.observation.summary());
+    Text::new(match &incident.phase {
+        Phase::Resolved(Resolution::Withdrawn { why }) => format!("{name}: {why}"),
+        Phase::Resolved(_) => format!("{name} warns no longer"),
+        Phase::Open | Phase::AwaitingApproval { .. } | Phase::Remediating => {
+            format!("{name} is well and warns: {seen}")
+        }
+        Phase::Stabilizing { .. } | Phase::Escalated { .. } => format!("{name} is well and warns: {seen}"),
     })
 }
 
@@ -171,10 +193,4 @@ fn advice(of_cause: Option<&'static str>, history: History, is_foreseen: bool) -
         )));
     }
     advice
-}
-
-/// For `docs/`: the names of the rules by which a cause is inferred.
-#[must_use]
-pub fn cause_rules() -> Vec<(&'static str, &'static str)> {
-    cause::RULES.iter().map(|rule| (rule.name, rule.text)).collect()
 }

@@ -1,6 +1,7 @@
 //! The durable state: what must outlive the process, and nothing that a look at the host can tell.
 //! How it is written to disk is the agent's ledger.
 
+use alloc::format;
 use alloc::{
     boxed::Box,
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -14,13 +15,15 @@ use ansai_model::{
     id::{CheckId, IncidentId, RuleId, RunId, TargetId, UnitName},
     incident::Incident,
     notify::NoticeKind,
+    operator::DrillKind,
     policy::{Scope, WindowSchedule},
+    report::Cause,
     text::Text,
     time::{MonoTime, Now, WallTime},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{effect::Dispatch, ramp::Ramp, remediation::Remediation, storm::Storm};
+use crate::{effect::Dispatch, ramp::Ramp, remediation::Remediation};
 
 /// Most open incidents; when there are more, the new one is not opened and the check says so.
 pub const INCIDENTS_MAX: usize = 1_000;
@@ -68,6 +71,12 @@ pub struct State {
     /// In which boot of the host that was; the shell's, so that within one boot no wall clock is needed to go on.
     #[serde(default)]
     pub boot: Option<Boot>,
+    /// The generation of the newest bundle that was ever applied here; an older one is refused.
+    #[serde(default)]
+    pub generation: u64,
+    /// The fingerprint of that bundle's files.
+    #[serde(default)]
+    pub fingerprint: u64,
     /// Numbers given out so far.
     pub incidents_counted: u64,
     /// Numbers given out so far.
@@ -178,8 +187,17 @@ pub struct TargetMemory {
     pub breaker: BreakerState,
     /// Past incidents, oldest first, by check.
     pub past: BTreeMap<CheckId, VecDeque<PastIncident>>,
+    /// How long it needed after its last starts until it answered, as far as that was seen.
+    #[serde(default)]
+    pub warm_up: Option<Duration>,
+    /// What it was last tried in vain for was seen to be gone at this time: what is done since repeats nothing from before.
+    #[serde(default)]
+    pub anew: Option<MonoTime>,
     /// A failure was injected on purpose at this time.
     pub drilled: Option<MonoTime>,
+    /// What is known of that drill, until it is over.
+    #[serde(default)]
+    pub drill: Option<Box<Drill>>,
     /// Since when its unit is down on request, by systemd's stamp: after a restart of the agent it is known again.
     #[serde(default)]
     pub stopped: Option<WallTime>,
@@ -189,6 +207,30 @@ pub struct TargetMemory {
     /// The failures, waits and breakers of its other matters, by their rule; budgets are the target's.
     #[serde(default)]
     pub matters: BTreeMap<RuleId, TargetMemory>,
+}
+
+/// A drill that may still have to do with what fails.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drill {
+    /// What it breaks.
+    pub kind: DrillKind,
+    /// The run of the unit that it broke (`InvocationID`), when that is known.
+    pub run: Option<Text>,
+    /// When the unit was first seen well in another run.
+    pub runs_anew: Option<MonoTime>,
+}
+
+/// Many incidents that opened within seconds. Bounded by the number of open incidents when it grew.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Storm {
+    /// Its incidents, those that have ended included.
+    pub members: BTreeSet<IncidentId>,
+    /// When the last of them opened.
+    pub last: MonoTime,
+    /// What may be behind all of them, by the rule that says so, and in whom it was seen.
+    pub seen: BTreeMap<Text, BTreeSet<IncidentId>>,
+    /// What is behind all of them, once that is sure enough.
+    pub cause: Option<Cause>,
 }
 
 /// A validator's no, and what became of it.
@@ -317,6 +359,14 @@ impl Hold {
 }
 
 impl Silence {
+    /// Whose it is, and why when that was said.
+    pub(crate) fn words(&self) -> Text {
+        match self.reason.as_str() {
+            "" => Text::new(format!("silenced by {}", self.by)),
+            reason => Text::new(format!("silenced by {} ({reason})", self.by)),
+        }
+    }
+
     /// From now, for so long.
     #[must_use]
     pub fn new(scope: Scope, by: Text, reason: Text, now: Now, lasts: Duration) -> Self {

@@ -2,9 +2,9 @@
 
 use alloc::{format, string::String, vec::Vec};
 
-use ansai_model::{id::IncidentId, observation::Health, probe::Probe, text::Text, time::MonoTime};
+use ansai_model::{incident::Incident, observation::Health, probe::Probe, text::Text, time::MonoTime};
 
-use crate::{check::CheckState, host_engine::HostEngine};
+use crate::{check::CheckState, view::View};
 
 /// What the checks say after a remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,10 +17,10 @@ pub(crate) enum Verification {
     Pending(Text),
 }
 
-impl HostEngine {
+impl<'a> View<'a> {
     /// What the checks of an incident's target say in looks begun after `since`.
-    pub(crate) fn verification(&self, id: IncidentId, since: MonoTime) -> Verification {
-        let checks = self.checks_to_verify(id);
+    pub(crate) fn verification(self, incident: &Incident, since: MonoTime) -> Verification {
+        let checks = self.checks_to_verify(incident);
         if checks.is_empty() {
             return Verification::Failed("nothing looks at the target any more".into());
         }
@@ -51,8 +51,8 @@ impl HostEngine {
     }
 
     /// Why a target that was verified is failing again, when it is.
-    pub(crate) fn fails_again(&self, id: IncidentId) -> Option<Text> {
-        self.checks_of(id).into_iter().find_map(|check| {
+    pub(crate) fn fails_again(self, incident: &Incident) -> Option<Text> {
+        self.checks_of(incident).into_iter().find_map(|check| {
             let (_, observation) = check.last.as_ref()?;
             let is_enough = check.failures >= check.check.fail_after;
             (observation.health() == Health::Failing && is_enough).then(|| observation.summary().clone())
@@ -60,8 +60,8 @@ impl HostEngine {
     }
 
     /// Whether every check of an incident's target is hard healthy now, and none flaps. What nobody looks at is not well.
-    pub(crate) fn is_well(&self, id: IncidentId) -> bool {
-        let checks = self.checks_to_verify(id);
+    pub(crate) fn is_well(self, incident: &Incident) -> bool {
+        let checks = self.checks_to_verify(incident);
         let is_well = |check: &CheckState| {
             let is_healthy = check.last.as_ref().is_some_and(|(_, seen)| seen.health() == Health::Healthy);
             is_healthy && check.hard == Health::Healthy && !check.is_flapping

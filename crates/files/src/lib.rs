@@ -12,6 +12,9 @@ use std::{
 use rustix::fs::OFlags;
 use thiserror::Error;
 
+/// How much is read at once: the kernel gives no more of its own files, and it grows from there.
+const ROOM_AT_ONCE: usize = 4096;
+
 /// Why a file was not read.
 #[derive(Debug, Error)]
 #[error("{}: {why}", path.display())]
@@ -160,14 +163,17 @@ pub fn text(path: &Path, bytes_max: u64) -> Result<String, ReadError> {
 /// # Errors
 /// When it is something else, or the system refuses.
 pub fn head(path: &Path, bytes_max: u64) -> Result<(Vec<u8>, bool), ReadError> {
-    let mut bytes = Vec::new();
-    // The size is not asked beforehand: a file may grow, and those of the kernel have none.
+    // The size is not asked beforehand: a file may grow, and those of the kernel have none. Most fit at once.
+    let mut bytes = Vec::with_capacity(
+        usize::try_from(bytes_max).map_or(ROOM_AT_ONCE, |max| ROOM_AT_ONCE.min(max.saturating_add(1))),
+    );
     let read = open(path)?.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes);
     read.map_err(|error| ReadError { path: path.to_owned(), why: Why::Io(error) })?;
     let is_cut = bytes.len() as u64 > bytes_max;
     if is_cut {
         bytes.pop();
     }
+    bytes.shrink_to_fit();
     Ok((bytes, is_cut))
 }
 

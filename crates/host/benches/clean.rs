@@ -15,8 +15,8 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use ansai_host::linux::disk::{
-    clean::{Need, Pace, files::Job},
+use ansai_host::linux::{
+    disk::clean::{Need, Pace, files::Job},
     mounts,
 };
 use ansai_model::{

@@ -25,6 +25,7 @@ use crate::port::Host;
 mod act;
 mod look;
 mod machine;
+mod memory;
 mod order;
 
 pub use machine::{Machine, UnitSpec};
@@ -109,7 +110,7 @@ impl Host for FakeHost {
 
     async fn gather(&self, request: &EvidenceRequest) -> Vec<Evidence> {
         let machine = self.machine();
-        let evidence = |kind, text: String| Evidence { source: "the fake".into(), kind, text: Text::new(text) };
+        let evidence = |kind, text: String| Evidence::new("the fake", kind, Text::new(text));
         let mut found = Vec::new();
         if let Some(unit) = request.unit.as_ref().filter(|_| request.is_running) {
             found.push(match machine.snapshot(unit).and_then(|unit| unit.main_pid) {

@@ -12,11 +12,12 @@ use std::{
 use ansai_model::{
     action::{Action, ActionOutcome, ActionPlan, ActionRun},
     condition::Value,
+    domain::service::ActiveState,
     hint::Hint,
     id::UnitName,
     incident::{Evidence, EvidenceRequest},
-    inventory::Inventory,
-    observation::Observation,
+    inventory::{Inventory, Standing},
+    observation::{Health, Observation},
     probe::Probe,
     text::Text,
 };
@@ -28,15 +29,21 @@ use crate::port::Host;
 
 pub mod ability;
 pub mod act;
+mod answering;
 pub mod aside;
+mod backlog;
 pub mod certificate;
+mod clock;
 pub mod command;
 pub mod disk;
+pub(crate) mod domain;
 pub mod drill;
 mod evidence;
 mod facts;
 mod kernel;
+mod listening;
 mod memory;
+pub mod mounts;
 pub mod own_memory;
 pub mod owned_path;
 mod packages;
@@ -50,11 +57,12 @@ pub mod redact;
 pub mod systemd;
 pub mod tls;
 mod tmpfiles;
+mod unit_files;
 
 use aside::{Kind, Work};
 use owned_path::Trusted;
 use processes::Processes;
-use systemd::Bus;
+use systemd::{Bus, Drill};
 
 /// Most hints that wait; when there are more, everything is looked at.
 const HINTS_MAX: usize = 256;
@@ -131,7 +139,7 @@ impl LinuxHost {
     pub fn new(options: Options, tasks: &TaskTracker) -> Self {
         let (sender, hints) = mpsc::channel(HINTS_MAX);
         let bus = (!options.buses.is_empty()).then(|| Bus::start(options.buses.clone(), tasks, sender.clone()));
-        tasks.spawn(disk::mounts::watch(options.root.clone(), sender.clone()));
+        tasks.spawn(mounts::watch(options.root.clone(), sender.clone()));
         let processes = Processes::new(&options.state_dir, sender, tasks);
         let context = probe::Context::new(options.root.clone()).with_unit_folders(options.unit_folders());
         let redactor = redact::Redactor::new(&options.redact);
@@ -147,16 +155,52 @@ impl LinuxHost {
         }
     }
 
+    /// Ends the drills that an earlier life of the agent began, each when its time is over.
+    pub fn end_drills(&self, tasks: &TaskTracker) {
+        let state_dir = &self.inner.options.state_dir;
+        match drill::ending::lasting(state_dir) {
+            Ok(drills) => drills.into_iter().for_each(|drill| drop(tasks.spawn(drill.end_in_time(state_dir.clone())))),
+            Err(error) => tracing::warn!("drills of before cannot be looked for: {error}"),
+        }
+    }
+
+    /// Ends every drill at once: whoever stops leaves none behind.
+    pub async fn end_all_drills(&self) {
+        drill::ending::end_all(&self.inner.options.state_dir).await;
+    }
+
     /// Whether a service manager is there to be asked.
     #[must_use]
     pub fn has_systemd(&self) -> bool {
         self.inner.bus.is_some()
     }
 
+    /// How these names stand with systemd; `None` when it does not answer.
+    pub async fn standings(&self, units: &[UnitName]) -> Option<BTreeMap<UnitName, Standing>> {
+        systemd::standings(self.inner.bus.as_ref()?, units).await.ok()
+    }
+
     /// Whether a unit is up or on its way; `None` when systemd does not say.
     pub(crate) async fn is_up(&self, unit: &UnitName) -> Option<bool> {
         let bus = self.inner.bus.as_ref()?;
         systemd::is_up(bus, unit).await.ok()
+    }
+
+    /// The state of a unit at this moment; `None` when systemd does not say.
+    pub(crate) async fn state_of(&self, unit: &UnitName) -> Option<ActiveState> {
+        let bus = self.inner.bus.as_ref()?;
+        systemd::state(bus, unit).await.ok()
+    }
+
+    /// The processes of a unit; none when systemd does not say.
+    pub(crate) async fn processes_of(&self, unit: &UnitName) -> Vec<u32> {
+        let Some(bus) = &self.inner.bus else { return Vec::new() };
+        systemd::processes(bus, unit).await.unwrap_or_default()
+    }
+
+    /// The unit's own name, when a look has found that this is another.
+    pub(crate) fn own_name(&self, unit: &UnitName) -> UnitName {
+        self.inner.bus.as_ref().map_or_else(|| unit.clone(), |bus| bus.own_name(unit))
     }
 
     /// The users that these units run as, root left out. A unit of which systemd does not say has none.
@@ -172,8 +216,14 @@ impl LinuxHost {
     /// Makes what a package declares for a unit below `/run` and what is gone; says what was made.
     pub(crate) async fn make_declared(&self, unit: &UnitName) -> Option<String> {
         let bus = self.inner.bus.as_ref().filter(|_| rustix::process::geteuid().is_root())?;
-        let names = systemd::names_of(bus, unit).await;
-        Box::pin(tmpfiles::make_for(self, unit, &names)).await
+        let missing = Box::pin(tmpfiles::missing(self)).await;
+        // Nobody is asked for the unit's names where nothing is missing: whoever is down waits for each question.
+        if missing.is_empty() {
+            return None;
+        }
+        let mut names = systemd::names_of(bus, unit).await;
+        names.push(unit.to_string());
+        Box::pin(tmpfiles::make(self, missing, &names)).await
     }
 
     /// Whose the files of a unit may be.
@@ -194,15 +244,21 @@ impl LinuxHost {
         facts::inventory(root, units).await
     }
 
-    /// The inventory with the certificates of this host, in files and as its own sockets show them. It takes seconds, and
-    /// each server is asked.
+    /// The inventory with the sockets of systemd, with the certificates of this host, in files and as its own sockets show
+    /// them, and with how its services answer. It takes seconds, and each server is asked.
     pub async fn survey(&self) -> Inventory {
         let root = &self.inner.options.root;
         let (folders, work) = (root.clone(), Work::new(Kind::Gather, "the folders of certificates"));
         let files = aside::run(work, FILES_TIMEOUT, move || certificate::discover::files(&folders)).await;
         let certificates = files.unwrap_or_default();
         let tls_listeners = Box::pin(certificate::discover::sockets(root, &certificates, HANDSHAKE_TIMEOUT)).await;
-        Inventory { certificates, tls_listeners, ..self.inventory().await }
+        let sockets = match &self.inner.bus {
+            Some(bus) => systemd::sockets(bus).await.unwrap_or_default(),
+            None => Vec::new(),
+        };
+        let inventory = self.inventory().await;
+        let answering = Box::pin(answering::found(&self.inner.context, &tls_listeners)).await;
+        Inventory { certificates, tls_listeners, sockets, answering, ..inventory }
     }
 
     /// The host's figures at this moment, as conditions name them; what cannot be read is left out.
@@ -218,9 +274,9 @@ impl LinuxHost {
                 Box::pin(systemd::observe(bus, &self.inner.options.root, unit, *expect, timeout)).await
             }
             (Probe::Process { name }, _) => self.inner.processes.observe(name),
-            (Probe::Memory(probe), bus) => {
-                let (context, seen) = (&self.inner.context, &self.inner.memory);
-                Box::pin(memory::observe(context, seen, bus.as_ref(), probe, timeout)).await
+            (Probe::Domain(probe), _) => domain::looks(probe).observe(self, timeout).await,
+            (Probe::UnitFiles { unit, paths }, bus) => {
+                Box::pin(unit_files::observe(&self.inner.context, bus.as_ref(), unit, paths, timeout)).await
             }
             (Probe::Unit { .. }, None) => Observation::unknown("no systemd runs here"),
             (other, _) => probe::observe(&self.inner.context, other, timeout).await,
@@ -228,11 +284,20 @@ impl LinuxHost {
     }
 }
 
+/// Whether what was seen is said in our own words, with nothing but an address of the configuration in it: a port that
+/// accepts. It is said a thousand times a second on some hosts, and to look for secrets in it took as long as all else.
+fn is_in_our_words(probe: &Probe, seen: &Observation) -> bool {
+    matches!(probe, Probe::Tcp { speaks: None, .. }) && seen.health() == Health::Healthy
+}
+
 /// Whatever leaves through here is without its secrets: symptoms, outcomes, plans and evidence.
 impl Host for LinuxHost {
     async fn observe(&self, probe: &Probe, timeout: Duration) -> Observation {
         let begun = Instant::now();
         let seen = self.look(probe, timeout).await.with_took(begun.elapsed());
+        if is_in_our_words(probe, &seen) {
+            return seen;
+        }
         seen.reworded(|text| self.inner.redactor.text(text))
     }
 
@@ -241,9 +306,13 @@ impl Host for LinuxHost {
             Action::StartUnit { unit } | Action::RestartUnit { unit } => self.make_declared(unit).await,
             _ => None,
         };
-        let by_systemd = match &self.inner.bus {
-            Some(bus) => systemd::perform(bus, run).await,
-            None => None,
+        let by_systemd = match (&self.inner.bus, &run.action) {
+            (Some(bus), Action::Drill { unit, kind, port, paths }) => {
+                let state_dir = &self.inner.options.state_dir;
+                Some(systemd::drill(bus, &Drill { unit, kind: *kind, port: *port, paths, state_dir }).await)
+            }
+            (Some(bus), _) => systemd::perform(bus, run).await,
+            (None, _) => None,
         };
         let outcome = match by_systemd {
             Some(outcome) => outcome,
@@ -258,9 +327,7 @@ impl Host for LinuxHost {
 
     async fn plan(&self, action: &Action) -> ActionPlan {
         let steps = match action {
-            Action::Certificate(action) => act::plan_certificate(self, action).await,
-            Action::Memory(action) => memory::plan(action),
-            Action::Disk(disk) => disk::plan(self, disk).await,
+            Action::Domain(action) => domain::acts(action).plan(self).await,
             other => std::iter::once(other.describe()).chain(act::plan(self, other).await).collect(),
         };
         let steps = steps.iter().map(|step| self.inner.redactor.text(step)).collect();

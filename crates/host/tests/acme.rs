@@ -7,6 +7,7 @@ use std::{
     net::TcpListener,
     path::Path,
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
     time::{Duration, Instant},
 };
 
@@ -16,14 +17,14 @@ use ansai_host::{
 };
 use ansai_lab::setup;
 use ansai_model::{
-    action::{Action, ActionOutcome, ActionRun},
+    action::{ActionOutcome, ActionRun},
     domain::certificate::{
         AcmeIssuer, CertificateAction, CertificateProbe, Deployment, Expectation, FileProbe, KeyPlace, Pair, Place,
         PutBack, Renewal, RenewalReason, Renewer, Replacement, Revocation, Solver, Trust,
     },
     id::{RunId, TargetId},
     observation::Health,
-    probe::{CommandLine, Probe},
+    probe::CommandLine,
 };
 use rcgen::{CertificateParams, KeyPair};
 use tokio_util::task::TaskTracker;
@@ -51,8 +52,19 @@ struct Bench {
     _processes: [Running; 2],
 }
 
+/// A port that nobody else gets: below those that the kernel gives to whoever asks for none, and no other test's.
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port()
+    const FIRST: u16 = 20_000;
+    const COUNT: u16 = 12_000;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Another run beside this one begins elsewhere.
+    let own = u16::try_from(std::process::id() % u32::from(COUNT)).expect("it is small");
+    loop {
+        let next = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(own) % COUNT;
+        if TcpListener::bind(("127.0.0.1", FIRST + next)).is_ok() {
+            return FIRST + next;
+        }
+    }
 }
 
 fn await_port(port: u16) {
@@ -65,7 +77,7 @@ fn await_port(port: u16) {
 
 impl Bench {
     fn new() -> Self {
-        setup::prepare().expect("the machine is ready");
+        setup::prepare(ansai_lab::image::Kind::Base).expect("the machine is ready");
         let folder = tempfile::tempdir().expect("a folder");
         let path = |name: &str| folder.path().join(name).display().to_string();
         let key = KeyPair::generate().expect("a key");
@@ -149,7 +161,7 @@ impl Bench {
             id: RunId(1),
             incident: None,
             target: TargetId::new("certificate/api").expect("valid"),
-            action: Action::Certificate(Box::new(action)),
+            action: action.into(),
             timeout: Duration::from_secs(40),
         };
         self.host.perform(&run).await
@@ -179,7 +191,7 @@ impl Bench {
             expect: self.expect(),
             same_as: None,
         };
-        let seen = self.host.observe(&Probe::Certificate(Box::new(CertificateProbe::File(file))), PATIENCE).await;
+        let seen = self.host.observe(&CertificateProbe::File(file).into(), PATIENCE).await;
         assert_eq!(seen.health(), health, "{}", seen.summary());
         assert!(seen.summary().as_str().contains(says), "{}", seen.summary());
     }

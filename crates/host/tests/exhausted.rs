@@ -28,7 +28,7 @@ async fn without_descriptors_nothing_is_known_of_any_service() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
     let _unix = UnixListener::bind(&path).expect("bound");
     let port = listener.local_addr().expect("an address").port();
-    let tcp = |host: &str| Probe::Tcp { host: host.into(), port };
+    let tcp = |host: &str| Probe::Tcp { host: host.into(), port, speaks: None };
     let http = Probe::Http(HttpProbe::get(format!("http://127.0.0.1:{port}/")).into());
     let https = Probe::Http(HttpProbe::get(format!("https://127.0.0.1:{port}/")).into());
     let executable = std::env::current_exe().expect("known").display().to_string();
@@ -37,10 +37,10 @@ async fn without_descriptors_nothing_is_known_of_any_service() {
         tcp("localhost"),
         http,
         https,
-        Probe::UnixSocket { path: path.display().to_string() },
+        Probe::UnixSocket { path: path.display().to_string(), speaks: None },
         Probe::Exec(CommandLine::new(["/bin/true"]).into()),
         Probe::ProcessCount { executable, count_min: 1, count_max: 9 },
-        Probe::Disk(DiskProbe::Full { mount: "/".into(), available_min: ByteSize(1) }),
+        DiskProbe::Full { mount: "/".into(), available_min: ByteSize(1) }.into(),
     ];
     let host = LinuxHost::new(Options::this_machine(folder.path().to_owned()), &TaskTracker::new());
     // Nobody answers over HTTP there; every other look is content.

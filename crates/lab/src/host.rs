@@ -18,7 +18,7 @@ use rustix::process::Pid;
 
 pub use commands::Background;
 
-use crate::image::{self, Image};
+use crate::image::{self, Image, Kind};
 use crate::{fixture, poll, setup};
 use container::Container;
 
@@ -32,6 +32,7 @@ const BOOT_LIMIT: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone)]
 pub struct HostOptions {
     name: String,
+    image: Kind,
     arguments: Vec<String>,
 }
 
@@ -39,7 +40,14 @@ impl HostOptions {
     /// A host whose hostname is `name`; the folder of the built binaries is bound at [`BINARIES`].
     #[must_use]
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), arguments: Vec::new() }.bind_read_only(&fixture::bin_dir(), BINARIES)
+        let options = Self { name: name.to_owned(), image: Kind::Base, arguments: Vec::new() };
+        options.bind_read_only(&fixture::bin_dir(), BINARIES)
+    }
+
+    /// The same for a host of another name and image.
+    #[must_use]
+    pub fn of_image(self, image: Kind, name: &str) -> Self {
+        Self { name: name.to_owned(), image, ..self }
     }
 
     /// Shows a folder or file of the machine inside the host, read-only.
@@ -79,8 +87,8 @@ impl Host {
     /// Makes the machine ready first where that is possible (as root); otherwise the error says what is missing.
     pub fn boot(options: &HostOptions) -> Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        setup::prepare()?;
-        let image = image::open()?;
+        setup::prepare(options.image)?;
+        let image = image::open(options.image)?;
         let started = Instant::now();
         let machine = format!("ansai-lab-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let container = Container::start(image.root(), &machine, &options.name, &options.arguments)?;

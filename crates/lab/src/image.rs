@@ -1,7 +1,10 @@
-//! The base image: a Debian root that every lab host boots from through a throwaway overlay, built once and kept outside the build tree.
+//! The images: Debian roots that lab hosts boot from through a throwaway overlay, built once and kept outside the build tree.
 //!
-//! It is stamped with a hash of its recipe, built beside its place, and renamed when whole, so a killed build leaves no half image.
+//! The base image is every host's; the one of the daemons is a copy of it with many servers more. What is in them stands in
+//! [`recipes`]. An image is stamped with a hash of its recipe, built beside its place, and renamed when whole, so a killed build leaves no half image.
 //! It deliberately starts nothing and enables no service: a test enables what it needs, so that an idle host boots fast.
+
+mod recipes;
 
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt as _;
@@ -14,55 +17,25 @@ use rustix::fs::FlockOperation;
 use crate::progress::{self, Step};
 use crate::sources::{self, Source};
 
-/// What debootstrap installs: the least that boots a systemd.
-const PACKAGES_BASE: &[&str] = &["systemd", "dbus", "systemd-sysv", "iproute2", "procps", "ca-certificates"];
+/// Which image a host boots from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// What most tests need.
+    #[default]
+    Base,
+    /// The base image with the real daemons of Debian that one test is about.
+    Daemons,
+}
 
-/// What is added in the root: the real servers, engines and peers that tests and benchmarks need.
-const PACKAGES_ADDED: &[&str] = &[
-    "nginx-light",
-    "postgresql",
-    "postfix",
-    "sasl2-bin",
-    "libsasl2-modules",
-    "monit",
-    "openssl",
-    "podman",
-    "runc",
-    "logrotate",
-    "openssh-server",
-];
-
-/// Run in the mount namespace of the build, with the root as `$1` and the packages as the rest.
-const RECIPE: &str = r#"
-root=$1; shift
-mount -t proc proc "$root/proc"
-mount -t tmpfs tmpfs "$root/dev/shm" 2>/dev/null || true
-printf '#!/bin/sh\nexit 101\n' > "$root/usr/sbin/policy-rc.d"
-chmod 755 "$root/usr/sbin/policy-rc.d"
-echo force-unsafe-io > "$root/etc/dpkg/dpkg.cfg.d/lab"
-printf 'path-exclude /usr/share/doc/*\npath-exclude /usr/share/man/*\npath-exclude /usr/share/locale/*\n' >> "$root/etc/dpkg/dpkg.cfg.d/lab"
-export DEBIAN_FRONTEND=noninteractive LC_ALL=C HOME=/root
-echo 'postfix postfix/main_mailer_type select No configuration' | chroot "$root" debconf-set-selections
-chroot "$root" apt-get -q -o Acquire::Languages=none update
-chroot "$root" apt-get -q -y --no-install-recommends install "$@"
-for unit in nginx postgresql postfix saslauthd monit e2scrub_reap ssh; do
-    chroot "$root" systemctl -q disable "$unit.service" 2>/dev/null || true
-done
-for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer logrotate.timer \
-    getty@.service console-getty.service systemd-logind.service systemd-networkd.service systemd-resolved.service; do
-    ln -sf /dev/null "$root/etc/systemd/system/$unit"
-done
-for unit in podman.service podman.socket podman-restart.service podman-auto-update.service podman-auto-update.timer; do
-    ln -sf /dev/null "$root/etc/systemd/system/$unit"
-done
-chroot "$root" apt-get clean
-rm -rf "$root"/var/lib/apt/lists/* "$root/etc/apt/sources.list" "$root"/etc/apt/sources.list.d/* "$root/etc/apt/apt.conf.d/00lab"
-rm -f "$root/usr/sbin/policy-rc.d" "$root/etc/machine-id" "$root/var/lib/dbus/machine-id" "$root/etc/resolv.conf" "$root/etc/hostname"
-: > "$root/etc/machine-id"
-printf '127.0.0.1 localhost lab.test\n' > "$root/etc/hosts"
-mkdir -p "$root/usr/local/lib/ansai-lab"
-umount "$root/proc"
-"#;
+impl Kind {
+    /// What the names of its images begin with.
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::Base => "image-",
+            Self::Daemons => "daemons-",
+        }
+    }
+}
 
 /// The folder of everything that the lab keeps between runs: `$ANSAI_LAB_DIR`, or `/var/cache/ansai-lab`.
 #[must_use]
@@ -86,46 +59,62 @@ impl Image {
 }
 
 /// Whether the image for the present recipe is there.
-pub fn is_built() -> Result<bool> {
-    Ok(path_of(&stamp()?).is_dir())
+pub fn is_built(kind: Kind) -> Result<bool> {
+    Ok(path_of(kind)?.is_dir())
 }
 
 /// The image for the present recipe; an error that says how to build it if it is not there.
-pub fn open() -> Result<Image> {
-    let root = path_of(&stamp()?);
+pub fn open(kind: Kind) -> Result<Image> {
+    let root = path_of(kind)?;
     let shared = lock(&root, FlockOperation::LockShared)?;
-    ensure!(root.is_dir(), "the lab's base image is not built: run `cargo xtask setup` as root");
+    ensure!(root.is_dir(), "the lab's image {} is not built: run `cargo xtask setup` as root", root.display());
     Ok(Image { root, _shared: shared })
 }
 
-/// Builds the image unless it is there. Two builders at once: the second waits for the first, and finds its work done.
-pub fn build() -> Result<()> {
-    let stamp = stamp()?;
-    let root = path_of(&stamp);
+/// Builds the image unless it is there, and the one that it begins with. Two builders at once: the second waits for the
+/// first, and finds its work done.
+pub fn build(kind: Kind) -> Result<()> {
+    let root = path_of(kind)?;
     if root.is_dir() {
         return Ok(());
     }
     fs::create_dir_all(cache_dir()).with_context(|| format!("creating {}", cache_dir().display()))?;
+    if kind == Kind::Daemons {
+        build(Kind::Base)?;
+    }
     let _builder = lock(&cache_dir().join("build"), FlockOperation::LockExclusive)?;
     if root.is_dir() {
         return Ok(());
     }
-    remove_unused(&stamp);
-    let building = cache_dir().join(format!("building-{stamp}"));
-    let step = Step::start("building the base image (about a minute, once)");
+    remove_unused(kind, &root);
+    let building = cache_dir().join(format!("building-{}", stamp(kind)?));
+    let step = Step::start(match kind {
+        Kind::Base => "building the base image (about a minute, once)",
+        Kind::Daemons => "building the image of the daemons (one to three minutes, once)",
+    });
     let codename = sources::codename()?;
     let sources = sources::of_release(Path::new("/etc/apt"), &codename)?;
-    bootstrap(&building, &codename, &sources[0])?;
+    match kind {
+        Kind::Base => bootstrap(&building, &codename, &sources[0])?,
+        Kind::Daemons => copy(open(Kind::Base)?.root(), &building)?,
+    }
     write_build_settings(&building, &sources)?;
-    add_packages(&building)?;
+    add_packages(kind, &building)?;
     fs::rename(&building, &root).context("putting the finished image in its place")?;
     step.done();
     Ok(())
 }
 
+/// Copies the base image, so that hosts of this one need one overlay as all others do.
+fn copy(base: &Path, root: &Path) -> Result<()> {
+    let mut command = Command::new("cp");
+    command.args(["--archive", "--reflink=auto"]).arg(base).arg(root);
+    logged(&mut command, "copy")
+}
+
 fn bootstrap(root: &Path, codename: &str, source: &Source) -> Result<()> {
     let step = Step::start("debootstrap");
-    let include = format!("--include={}", PACKAGES_BASE.join(","));
+    let include = format!("--include={}", recipes::PACKAGES_BASE.join(","));
     let mut command = Command::new("debootstrap");
     command.args(["--variant=minbase", &include, codename]).arg(root).arg(&source.uri);
     logged(&mut command, "debootstrap")?;
@@ -150,11 +139,11 @@ fn write_build_settings(root: &Path, sources: &[Source]) -> Result<()> {
     Ok(())
 }
 
-fn add_packages(root: &Path) -> Result<()> {
+fn add_packages(kind: Kind, root: &Path) -> Result<()> {
     let step = Step::start("adding servers and peers to the image");
     let mut command = Command::new("unshare");
-    command.args(["--mount", "--propagation", "private", "sh", "-e", "-c", RECIPE, "recipe"]);
-    command.arg(root).args(PACKAGES_ADDED);
+    command.args(["--mount", "--propagation", "private", "sh", "-e", "-c", &recipes::script(kind), "recipe"]);
+    command.arg(root).args(recipes::packages(kind));
     logged(&mut command, "packages")?;
     step.done();
     Ok(())
@@ -175,14 +164,17 @@ fn logged(command: &mut Command, name: &str) -> Result<()> {
     anyhow::bail!("{name} failed ({status}); the whole log is {}; its end:\n{end}", path.display())
 }
 
-fn path_of(stamp: &str) -> PathBuf {
-    cache_dir().join(format!("image-{stamp}"))
+fn path_of(kind: Kind) -> Result<PathBuf> {
+    Ok(cache_dir().join(format!("{}{}", kind.prefix(), stamp(kind)?)))
 }
 
 /// A hash over everything that decides what the image holds.
-fn stamp() -> Result<String> {
-    let codename = sources::codename()?;
-    let parts = [&PACKAGES_BASE.join(" "), &PACKAGES_ADDED.join(" "), RECIPE, &codename];
+fn stamp(kind: Kind) -> Result<String> {
+    let beneath = match kind {
+        Kind::Base => recipes::PACKAGES_BASE.join(" "),
+        Kind::Daemons => stamp(Kind::Base)?,
+    };
+    let parts = [beneath, recipes::packages(kind).join(" "), recipes::script(kind), sources::codename()?];
     Ok(format!("{:016x}", fnv1a(parts.join("\n").as_bytes())))
 }
 
@@ -201,12 +193,12 @@ fn lock(beside: &Path, how: FlockOperation) -> Result<File> {
 }
 
 /// Removes half-built images of killed builders, and images of older recipes that no host uses.
-fn remove_unused(stamp: &str) {
+fn remove_unused(kind: Kind, root: &Path) {
     let Ok(entries) = fs::read_dir(cache_dir()) else { return };
-    for path in entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()) {
+    for path in entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir() && path != root) {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let is_half_built = name.starts_with("building-");
-        let is_old = name.starts_with("image-") && !name.ends_with(stamp);
+        let is_old = name.starts_with(kind.prefix());
         let is_unused = is_old && lock(&path, FlockOperation::NonBlockingLockExclusive).is_ok();
         if is_half_built || is_unused {
             progress::say(&format!("lab: removing {}", path.display()));

@@ -22,9 +22,8 @@ pub fn built(name: &str) -> Result<HostOptions> {
     Ok(HostOptions::new(name).bind_read_only(&folder, PACKAGES))
 }
 
-/// Installs it, or upgrades to it.
-pub fn install(host: &Host) -> Result<()> {
+/// Installs it, or upgrades to it; what it says.
+pub fn install(host: &Host) -> Result<String> {
     let script = format!("DEBIAN_FRONTEND=noninteractive dpkg --install {PACKAGES}/ansai_*.deb");
-    host.run_within(LIMIT, &["sh", "-c", &script])?.ok()?;
-    Ok(())
+    Ok(host.run_within(LIMIT, &["sh", "-c", &script])?.ok()?.stdout)
 }

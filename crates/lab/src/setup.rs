@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::image;
+use crate::image::{self, Kind};
 use crate::process;
 use crate::progress::Step;
 
@@ -29,8 +29,8 @@ const PROGRAMS: &[(&str, &str)] = &[
 
 const APT_LIMIT: Duration = Duration::from_secs(600);
 
-/// Everything that a lab host needs and this machine lacks, as sentences; empty when hosts can be booted.
-pub fn missing() -> Result<Vec<String>> {
+/// Everything that a lab host needs and this machine lacks, as sentences; empty when hosts of the wanted image can be booted.
+pub fn missing(wanted: Kind) -> Result<Vec<String>> {
     let mut findings = Vec::new();
     if !is_root() {
         findings.push("root: lab hosts need it (namespaces and mounts); run the same command with sudo".to_owned());
@@ -39,15 +39,17 @@ pub fn missing() -> Result<Vec<String>> {
     if !packages.is_empty() {
         findings.push(format!("packages: apt-get install --no-install-recommends {}", packages.join(" ")));
     }
-    if !image::is_built()? {
-        findings.push("the base image: cargo xtask setup (as root)".to_owned());
+    for (kind, name) in [(Kind::Base, "the base image"), (Kind::Daemons, "the image of the daemons")] {
+        if (kind == Kind::Base || wanted == kind) && !image::is_built(kind)? {
+            findings.push(format!("{name}: cargo xtask setup (as root)"));
+        }
     }
     Ok(findings)
 }
 
-/// Makes the machine ready: installs missing packages and builds the image. Does nothing when all is there.
-pub fn prepare() -> Result<()> {
-    let findings = missing()?;
+/// Makes the machine ready: installs missing packages and builds the wanted image. Does nothing when all is there.
+pub fn prepare(wanted: Kind) -> Result<()> {
+    let findings = missing(wanted)?;
     if findings.is_empty() {
         return Ok(());
     }
@@ -58,7 +60,7 @@ pub fn prepare() -> Result<()> {
         );
     }
     install(&missing_packages())?;
-    image::build()
+    image::build(wanted)
 }
 
 /// Whether this process may do everything.

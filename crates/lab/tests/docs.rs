@@ -88,8 +88,8 @@ fn after(host: &Host, command: &str) -> Result<()> {
                 Ok(host.exists("/var/lib/ansai/configurations/nginx.service"))
             })
         }
-        "ansai drill app crash" => healed(host, "i1", "restart"),
-        "ansai drill nginx configuration" => healed(host, "i2", "restore-configuration"),
+        "ansai drill app crash" => healed(host, "service/app.service", "restart"),
+        "ansai drill nginx configuration" => healed(host, "service/nginx.service", "restore-configuration"),
         "touch /etc/ansai/HOLD" => host.wait_until("the HOLD file to be seen", LIMIT, is_held),
         "rm /etc/ansai/HOLD" => host.wait_until("the end of it to be seen", LIMIT, || Ok(!is_held()?)),
         _ => Ok(()),
@@ -97,10 +97,14 @@ fn after(host: &Host, command: &str) -> Result<()> {
 }
 
 /// A drill is healed by the rung that the page names.
-fn healed(host: &Host, incident: &str, rung: &str) -> Result<()> {
-    let report = agent::wait_report(host, incident, "healed")?;
+fn healed(host: &Host, target: &str, rung: &str) -> Result<()> {
+    let of_target = |incident: &Value| incident["target"] == target;
+    let incident = host.wait_for(&format!("an incident of {target}"), LIMIT, || {
+        Ok(agent::incidents(host)?.into_iter().find(of_target).and_then(|incident| incident["id"].as_u64()))
+    })?;
+    let report = agent::wait_report(host, &format!("i{incident}"), "healed")?;
     let is_by = agent::steps(&report, "ended").iter().any(|step| step["rung"] == rung);
-    ensure!(is_by, "{incident} was not healed by {rung}: {report:#}");
+    ensure!(is_by, "{target} was not healed by {rung}: {report:#}");
     Ok(())
 }
 
@@ -113,6 +117,42 @@ fn package() -> Result<PathBuf> {
     command.arg(fixture::binary("ansai")?).arg(&folder).env("DPKG_DEB_COMPRESSOR_TYPE", "none");
     process::run(&mut command, None, PACKAGE_LIMIT)?.ok()?;
     Ok(folder)
+}
+
+/// What `init` has written with the lines of a page in the place of its own: those of the same key, also behind `#`, or else
+/// below their section.
+fn added(written: &str, page: &str) -> String {
+    let key = |line: &str| {
+        let line = line.trim_start_matches(['#', ' ']).trim_start_matches('"');
+        line.split([':', '"']).next().unwrap_or_default().to_owned()
+    };
+    let depth = |line: &str| line.trim_start_matches('#').starts_with("  ");
+    let mut lines: Vec<String> = written.lines().map(str::to_owned).collect();
+    let mut section = 0;
+    for line in page.lines().filter(|line| !line.starts_with('#')) {
+        // What is a remark of `init` stands further in; what it proposes to write stands behind a `#` of the first column.
+        let is_it = |other: &String| {
+            !other.starts_with("  #") && key(other) == key(line) && depth(other) == depth(line) && !key(line).is_empty()
+        };
+        let at = match (lines.iter().position(is_it), depth(line)) {
+            (Some(at), _) => {
+                lines[at] = line.to_owned();
+                at
+            }
+            (None, true) => {
+                lines.insert(section + 1, line.to_owned());
+                section + 1
+            }
+            (None, false) => {
+                lines.push(line.to_owned());
+                lines.len() - 1
+            }
+        };
+        if !depth(line) {
+            section = at;
+        }
+    }
+    lines.join("\n") + "\n"
 }
 
 /// Asks the local API from outside, and returns what it answers; of a stream, its first line.
@@ -201,6 +241,7 @@ fn the_first_pages_and_the_local_api_do_what_they_say() -> Result<()> {
         if block.starts_with("yaml") {
             // A mail for the page's recipient would leave the host, and half minutes are long for a test.
             let own = configuration.replace("ops@example.com", mail::RECIPIENT);
+            let own = added(&host.read_file(agent::CONFIGURATION)?, &own);
             let own = format!("{own}policies: {{default: {{stable_for: 3s}}}}\nagent: {{full_pass_every: 2s}}\n");
             host.write_file(agent::CONFIGURATION, own, 0o640)?;
         }
@@ -226,4 +267,13 @@ fn what_a_page_shows_is_compared_but_for_blanks_and_gaps() {
     }
     let found = steps("$ ansai status\nfine\n$ ansai check\n");
     assert_eq!((found.len(), found[0].prints.len(), found[1].prints.len()), (2, 1, 0));
+}
+
+#[test]
+fn what_a_page_adds_stands_in_the_place_of_what_init_has_written() {
+    let written = "autonomy: observe\n\n# notify:\n#   email: {to: a}\n\nservices:\n  # b.service\n  \"b.service\": {probe: x}  # y\n";
+    let page =
+        "# ansai.yaml\nautonomy: act\nnotify:\n  email: {to: c}\nservices:\n  b.service: {port: 1}\n  d.service: {}\n";
+    let expected = "autonomy: act\n\nnotify:\n  email: {to: c}\n\nservices:\n  d.service: {}\n  # b.service\n  b.service: {port: 1}\n";
+    assert_eq!(added(written, page), expected);
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use ansai_lab::agent::QUICK_TO_GIVE_UP;
 use ansai_lab::{Host, HostOptions, agent, fixture};
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
+use rustix::process::Signal;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -80,4 +81,51 @@ fn a_taken_port_reaches_a_person_and_is_healed_when_it_is_free() -> Result<()> {
         Ok(!host.run_ok(&["ss", "-Hltn"])?.stdout.contains(":5000"))
     })?;
     host.wait_active("app.service", LIMIT)
+}
+
+/// A service whose main process only watches over the one that answers, as nginx's does.
+const WATCHED_OVER: &str = "\
+[Service]
+ExecStart=/bin/sh -c '/usr/local/lib/ansai-lab/ansai-lab-service --port 5000 --state /var/lib/app & wait'
+StateDirectory=app
+";
+/// A drill lasts two minutes.
+const DRILL_LIMIT: Duration = Duration::from_secs(180);
+
+fn is_stopped(host: &Host) -> Result<bool> {
+    let pid = host.main_pid("app.service")?.context("it runs")?;
+    let stat = host.read_file(format!("/proc/{pid}/stat"))?;
+    Ok(stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T')))
+}
+
+#[test]
+fn what_a_hang_leaves_beside_others_that_answer_goes_on_by_itself_over_a_death_of_the_agent() -> Result<()> {
+    let host = Host::boot(&HostOptions::new("drill-left"))?;
+    host.install_unit("app.service", WATCHED_OVER)?;
+    host.start("app.service")?;
+    agent::install(&host, &format!("{QUICK_TO_GIVE_UP}{SERVICES}"))?;
+    agent::start(&host)?;
+    agent::wait_health(&host, "app.service", "healthy")?;
+    let refused = agent::ansai(&host, &["drill", "nothing", "crash", "--dry-run"])?;
+    ensure!(refused.code == 2, "{refused:?}");
+    agent::ansai(&host, &["hold", "app"])?.ok()?;
+    let refused = agent::ansai(&host, &["drill", "app", "hang", "--dry-run"])?;
+    ensure!(refused.code == 4 && refused.stderr.contains("hold"), "a rehearsal allows what is refused: {refused:?}");
+    agent::ansai(&host, &["release", "app", "--yes"])?.ok()?;
+
+    agent::ansai(&host, &["drill", "app", "hang", "--yes"])?.ok()?;
+    host.wait_until("the drill to stop the process", LIMIT, || is_stopped(&host))?;
+    let shown = agent::ansai(&host, &["drill", "app", "--undo", "--dry-run"])?.ok()?.stdout;
+    ensure!(shown.contains("go on") && is_stopped(&host)?, "{shown}");
+    agent::ansai(&host, &["drill", "app", "--undo", "--yes"])?.ok()?;
+    host.wait_until("the process to go on", LIMIT, || Ok(!is_stopped(&host)?))?;
+
+    agent::ansai(&host, &["drill", "app", "hang", "--yes"])?.ok()?;
+    host.wait_until("the drill to stop the process", LIMIT, || is_stopped(&host))?;
+    let pid = host.main_pid("app.service")?;
+    host.signal_main("ansai.service", Signal::KILL)?;
+    host.wait_until("the end of the drill", DRILL_LIMIT, || Ok(!is_stopped(&host)?))?;
+    ensure!(host.main_pid("app.service")? == pid, "it was restarted, though others answered");
+    ensure!(host.run_ok(&["ls", "/var/lib/ansai/drills"])?.stdout.is_empty(), "the note is still there");
+    Ok(())
 }

@@ -59,15 +59,32 @@ impl Victim {
         first.filter(|pid| Some(*pid) != self.last)
     }
 
-    fn kill(&mut self, host: &Host) -> bool {
-        let Some(pid) = self.process() else { return false };
-        if host.signal(pid, Signal::KILL).is_err() {
-            return false;
+    /// Kills the unit's process, and counts that as a death when it is one. A process that has just ended by itself, as
+    /// one before the start does, takes signals until systemd has heard of its end: only what stops was alive.
+    fn kill(&mut self, host: &Host) -> Result<bool> {
+        let Some(pid) = self.process() else { return Ok(false) };
+        if host.signal(pid, Signal::STOP).is_err() || !is_stopped(pid)? || host.signal(pid, Signal::KILL).is_err() {
+            return Ok(false);
         }
         self.last = Some(pid);
         self.killed_at.push(now_ms());
-        true
+        Ok(true)
     }
+}
+
+/// Whether a process that was told to stop has; false when it had ended before.
+fn is_stopped(pid: Pid) -> Result<bool> {
+    let path = format!("/proc/{}/stat", pid.as_raw_nonzero());
+    poll::until("the process to stop or to be gone", LIMIT, poll::INTERVAL_FAST, || {
+        let stat = fs::read_to_string(&path).unwrap_or_default();
+        // The name in parentheses may hold anything.
+        let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next());
+        Ok(match state {
+            Some('T') => Some(true),
+            None | Some('Z' | 'X') => Some(false),
+            Some(_) => None,
+        })
+    })
 }
 
 /// SplitMix64: a seed gives the same moments on every run.
@@ -126,18 +143,18 @@ fn round(host: &Host, chance: &mut Chance, healer: &mut Victim, apps: &mut [Vict
         // The agent first: it finds the app dead when it is back.
         1 => {
             chance.pause(Duration::from_millis(200))?;
-            healer.kill(host);
+            healer.kill(host)?;
             chance.pause(Duration::from_millis(30))?;
-            app.kill(host);
+            app.kill(host)?;
         }
         // Amid the healing.
         _ => {
             chance.pause(Duration::from_millis(200))?;
-            app.kill(host);
+            app.kill(host)?;
             chance.pause(Duration::from_millis(60))?;
         }
     }
-    healer.kill(host);
+    healer.kill(host)?;
     Ok(())
 }
 

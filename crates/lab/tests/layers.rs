@@ -33,3 +33,41 @@ fn an_emergency_layer_stops_healing_until_it_expires() -> Result<()> {
     assert!(status["warnings"].to_string().contains("this emergency layer ended at"), "{status:#}");
     Ok(())
 }
+
+/// Whoever distributes files may be behind: what says that it is older than what this host has applied is refused, by the
+/// running agent and by one that starts, and the newest stays in force.
+#[test]
+fn files_of_an_older_generation_are_refused() -> Result<()> {
+    let host = Host::boot(&HostOptions::new("older"))?;
+    host.install_unit("app.service", &fixture::unit("app", 5000))?;
+    host.start("app.service")?;
+    let distribute = |generation: u32, autonomy: &str| {
+        let quick = QUICK.replace("autonomy: act", &format!("autonomy: {autonomy}\ngeneration: {generation}"));
+        agent::install(&host, &format!("{quick}services: {{app.service: {{}}}}\n"))
+    };
+    let in_force = || -> Result<serde_json::Value> { Ok(json(&host, &["status"])?["generation"].clone()) };
+    distribute(7, "act")?;
+    agent::start(&host)?;
+    agent::wait_health(&host, "app.service", "healthy")?;
+    assert_eq!(in_force()?, 7);
+
+    distribute(6, "observe")?;
+    let error = host.wait_for("the refusal", LIMIT, || {
+        Ok(json(&host, &["status"])?["configuration_error"].as_str().map(str::to_owned))
+    })?;
+    assert!(error.contains("the files are generation 6, and this host has applied 7"), "{error}");
+    assert!(error.contains("declare `generation: 8`"), "{error}");
+    host.signal_main("app.service", Signal::KILL)?;
+    wait_report(&host, "i1", "healed")?;
+
+    host.run_ok(&["systemctl", "stop", agent::UNIT])?;
+    assert!(!host.run(&["systemctl", "start", agent::UNIT])?.is_success(), "it began with older files");
+    let log = host.run_ok(&["journalctl", "-u", agent::UNIT, "--no-pager"])?.stdout;
+    assert!(log.contains("the files are generation 6"), "{log}");
+
+    distribute(8, "observe")?;
+    host.run_ok(&["systemctl", "reset-failed", agent::UNIT])?;
+    agent::start(&host)?;
+    assert_eq!(in_force()?, 8);
+    Ok(())
+}

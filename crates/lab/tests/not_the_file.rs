@@ -69,6 +69,8 @@ fn w11_a_good_configuration_is_not_put_back_for_want_of_a_name() -> Result<()> {
         Ok(host.is_active("nginx.service")? && host.exists("/etc/nginx/conf.d/a.conf.ansai-broken"))
     })?;
     assert!(host.read_file("/etc/nginx/conf.d/a.conf")?.contains("proxy_pass"));
+    let told = agent::report(&host, "i2").to_string();
+    assert!(told.contains("what was there is kept as /etc/nginx/conf.d/a.conf.ansai-broken"), "{told}");
     Ok(())
 }
 
@@ -173,6 +175,95 @@ fn w13_w17_an_intermediate_that_ends_first_is_told_in_time_and_by_name() -> Resu
             Ok(told.iter().any(|incident| incident["target"] == target.as_str() && incident.to_string().contains(says)))
         };
         host.wait_until(&format!("{name} to be told"), LIMIT, is_told).with_context(listed)?;
+    }
+    Ok(())
+}
+
+const FORMS: &str = "
+mkdir -p /pki && cd /pki
+openssl req -x509 -nodes -newkey rsa:2048 -subj /CN=a.lab.test -addext subjectAltName=DNS:a.lab.test -keyout a.key -out a.pem -days 80
+printf '\\357\\273\\277' | cat - a.pem >marked.pem
+openssl x509 -in a.pem -trustout -addtrust serverAuth -out trusted.pem
+sed 's/$/\\r/' a.pem >windows.pem
+printf '#!/bin/sh\\necho run >>/run/renewals\\n' >/usr/local/bin/renew; chmod 755 /usr/local/bin/renew";
+
+#[test]
+fn w17_what_openssl_reads_is_read_and_nothing_is_renewed() -> Result<()> {
+    let host = Host::boot(&HostOptions::new("w17"))?;
+    host.run_ok(&["sh", "-ec", FORMS])?;
+    let entry = |form: &str| {
+        format!(
+            "  {form}: {{file: /pki/{form}.pem, key: /pki/a.key, names: [{NAME}], trust: nobody, every: 1s, \
+             renew: {{exec: [/usr/local/bin/renew]}}}}\n"
+        )
+    };
+    let forms = ["marked", "trusted", "windows"];
+    agent::install(&host, &format!("{QUICK}certificates:\n{}", forms.map(entry).concat()))?;
+    agent::start(&host)?;
+    for form in forms {
+        wait_well(&host, form)?;
+    }
+    assert!(agent::incidents(&host)?.is_empty());
+    assert!(!host.exists("/run/renewals"), "a file that is good for 80 days was renewed");
+    Ok(())
+}
+
+/// A careless hand takes a key away after its operator has changed the configuration for good: the key is put back, and the
+/// change stays. What is put back over a change keeps it beside, and the report says where.
+#[test]
+fn what_is_missing_beside_a_changed_configuration_is_all_that_is_put_back() -> Result<()> {
+    let page = |header: &str| {
+        format!(
+            "server {{ listen 127.0.0.1:443 ssl; {header} ssl_certificate /etc/nginx/ssl/rsa.pem; \
+             ssl_certificate_key /etc/nginx/ssl/rsa.key; location = /a {{ return 200 a; }} }}\n"
+        )
+    };
+    let host = boot("beside", TWO_KINDS, &page(""))?;
+    let service = "services:\n  nginx.service: {port: 443, restore_configuration: true}\n";
+    agent::install(&host, &format!("{QUICK}{service}"))?;
+    agent::start(&host)?;
+    let file = "/etc/nginx/conf.d/a.conf";
+    let kept = format!("/var/lib/ansai/configurations/nginx.service{file}");
+    host.wait_until("the configuration to be kept", LIMIT, || Ok(host.exists(&kept)))?;
+    let newer = page("add_header X-Fix 1;");
+    host.write_file(file, &newer, 0o644)?;
+    host.run_ok(&["systemctl", "reload", "nginx.service"])?;
+    host.remove_file("/etc/nginx/ssl/rsa.key")?;
+    host.signal_main("nginx.service", Signal::KILL)?;
+    let report = wait_report(&host, "i1", "healed")?;
+    assert!(host.exists("/etc/nginx/ssl/rsa.key"));
+    assert_eq!(host.read_file(file)?, newer, "the operator's change is lost: {report:#}");
+    assert!(!host.exists(format!("{file}.ansai-broken")), "{report:#}");
+    assert!(report.to_string().contains("put back: /etc/nginx/ssl/rsa.key (which was missing)"), "{report:#}");
+    Ok(())
+}
+
+/// A validator that is not there, may not be run, or is killed says nothing of the file.
+#[test]
+fn a_validator_that_cannot_be_asked_is_no_verdict() -> Result<()> {
+    let host = Host::boot(&HostOptions::new("no-verdict"))?;
+    let cases =
+        [("gone", "[/usr/local/bin/gone]"), ("refused", "[/etc/hosts]"), ("killed", "[sh, -c, \"kill -9 $$\"]")];
+    let mut services = String::new();
+    for (name, validate) in cases {
+        host.write_file(format!("/etc/{name}.conf"), "first\n", 0o644)?;
+        host.install_unit(&format!("{name}.service"), "[Service]\nExecStart=/bin/sleep infinity\n")?;
+        host.start(&format!("{name}.service"))?;
+        services += &format!(
+            "  {name}.service: {{configuration: [/etc/{name}.conf], validate: {validate}, restore_configuration: true}}\n"
+        );
+    }
+    agent::install(&host, &format!("{QUICK}services:\n{services}"))?;
+    agent::start(&host)?;
+    for (name, _) in cases {
+        agent::wait_health(&host, &format!("{name}.service"), "healthy")?;
+        host.write_file(format!("/etc/{name}.conf"), "second\n", 0o644)?;
+        host.signal_main(&format!("{name}.service"), Signal::KILL)?;
+    }
+    for (index, (name, _)) in cases.into_iter().enumerate() {
+        host.wait_active(&format!("{name}.service"), LIMIT)
+            .with_context(|| format!("{:#}", agent::report(&host, &format!("i{}", index + 1))))?;
+        assert_eq!(host.read_file(format!("/etc/{name}.conf"))?, "second\n", "the file was put back");
     }
     Ok(())
 }

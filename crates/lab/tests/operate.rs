@@ -123,6 +123,14 @@ fn a_test_reaches_people_and_a_route_that_does_not_is_named() -> Result<()> {
                   hook: {webhook: \"http://127.0.0.1:9/\"}\n";
     let host = boot("send-test", routes, "")?;
     mail::start(&host)?;
+    check(&host, &["doctor"], 1, "ok    route email: mail to ops@lab.test through 127.0.0.1:25 can be reached")?;
+    check(
+        &host,
+        &["doctor"],
+        1,
+        "FAIL  route hook: web hook cannot be reached, so nobody is told there: no connection",
+    )?;
+    ensure!(mail::messages(&host)?.is_empty(), "the doctor has sent something");
     check(&host, &["doctor", "--send-test"], 1, "ok    route email: mail to ops@lab.test through 127.0.0.1:25")?;
     let messages = mail::wait_for(&host, 1, LIMIT)?;
     let message = messages.first().context("a message")?;

@@ -41,7 +41,17 @@ fn a_package_installs_heals_upgrades_with_its_state_and_goes() -> Result<()> {
     host.install_unit("app.service", APP)?;
     host.start("app.service")?;
 
-    package::install(&host)?;
+    let said = package::install(&host)?;
+    assert!(said.contains("ansai observes this host now") && said.contains("docs/start.md"), "{said}");
+    for document in [
+        "systemd/user/ansai.service",
+        "doc/ansai/docs/start.md",
+        "doc/ansai/changelog.gz",
+        "man/man5/ansai.yaml.5.gz",
+        "man/man1/ansai.1.gz",
+    ] {
+        assert!(host.run_ok(&["dpkg", "--listfiles", "ansai"])?.stdout.contains(document), "{document} is missing");
+    }
     host.wait_active("ansai.service", LIMIT).with_context(|| host.evidence())?;
     assert!(host.read_file("/etc/ansai/ansai.yaml")?.contains("autonomy: observe"), "a first start only observes");
     assert_eq!(host.run_ok(&["systemctl", "is-enabled", "ansai.service"])?.text(), "enabled");
@@ -51,8 +61,16 @@ fn a_package_installs_heals_upgrades_with_its_state_and_goes() -> Result<()> {
     // Under all its hardening it still heals.
     host.write_file("/etc/ansai/ansai.yaml", CONFIGURATION, 0o640)?;
     host.run_ok(&["systemctl", "reload", "ansai"])?;
+    assert_eq!(status(&host)?["targets"][0]["autonomy"], "act", "a reload ends when the configuration is in force");
+    // One that is refused fails the reload, and nothing else.
+    host.write_file("/etc/ansai/ansai.yaml", "autonomy: akt\n", 0o640)?;
+    assert_ne!(host.run(&["systemctl", "reload", "ansai"])?.code, 0);
+    let said = host.run(&["ansai", "reload"])?;
+    assert!(said.code == 2 && said.stderr.contains("did you mean `act`?"), "{}", said.stderr);
+    assert!(host.is_active("ansai.service")? && status(&host)?["targets"][0]["autonomy"] == "act");
+    host.write_file("/etc/ansai/ansai.yaml", CONFIGURATION, 0o640)?;
+    host.run_ok(&["systemctl", "reload", "ansai"])?;
     wait_health(&host, "healthy")?;
-    host.wait_until("the configuration to be applied", LIMIT, || Ok(status(&host)?["generation"] != 1))?;
     let before = host.main_pid("app.service")?;
     host.signal_main("app.service", Signal::KILL)?;
     host.wait_until("app.service to be healed", LIMIT, || {
@@ -73,7 +91,8 @@ fn a_package_installs_heals_upgrades_with_its_state_and_goes() -> Result<()> {
 
     // An upgrade keeps configuration and state, and the agent runs afterwards.
     let agent = host.main_pid("ansai.service")?;
-    package::install(&host)?;
+    let said = package::install(&host)?;
+    assert!(!said.contains("ansai observes this host now"), "who upgrades is told again: {said}");
     host.wait_active("ansai.service", LIMIT)?;
     assert_ne!(host.main_pid("ansai.service")?, agent, "the new program runs");
     assert_eq!(host.read_file("/etc/ansai/ansai.yaml")?, CONFIGURATION);

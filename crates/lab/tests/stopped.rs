@@ -33,6 +33,24 @@ fn a_service_of_which_all_processes_are_stopped_is_restarted_without_any_probe()
     Ok(())
 }
 
+/// As an init script is run: systemd knows the processes, and none of them as the main one.
+#[test]
+fn a_service_without_a_main_process_is_seen_to_hang_as_well() -> Result<()> {
+    let unit = "[Service]\nType=forking\nGuessMainPID=no\nExecStart=/bin/sh -c 'sleep infinity & sleep infinity &'\n";
+    let host = Host::boot(&HostOptions::new("stopped-script"))?;
+    host.install_unit("app.service", unit)?;
+    host.start("app.service")?;
+    agent::install(&host, &format!("{QUICK}services:\n  app.service: {{}}\n"))?;
+    agent::start(&host)?;
+    wait_health(&host, "app.service", "healthy")?;
+    assert_eq!(host.main_pid("app.service")?, None);
+    host.run_ok(&["systemctl", "kill", "--signal=STOP", "app.service"])?;
+    let report = wait_report(&host, "i1", "healed")?;
+    let symptom = report["symptom"].as_str().unwrap_or_default();
+    assert!(symptom.contains("all of its 2 processes have been stopped"), "{symptom}");
+    Ok(())
+}
+
 #[test]
 fn what_an_operator_stopped_under_a_hold_is_shown_and_left_alone() -> Result<()> {
     let host = boot("stopped-held")?;
@@ -44,5 +62,101 @@ fn what_an_operator_stopped_under_a_hold_is_shown_and_left_alone() -> Result<()>
     host.run_ok(&["systemctl", "kill", "--signal=CONT", "app.service"])?;
     wait_health(&host, "app.service", "healthy")?;
     assert_eq!(host.main_pid("app.service")?, before);
+    Ok(())
+}
+
+/// The children alone are stopped, as a drill or a debugger leaves them: the master runs, and a look that speaks sees it.
+#[test]
+fn a_server_whose_workers_alone_are_stopped_is_restarted_and_none_of_them_is_left() -> Result<()> {
+    let host = Host::boot(&HostOptions::new("stopped-workers"))?;
+    host.start("nginx.service")?;
+    let service = "services:\n  nginx.service: {probe: {http: \"http://127.0.0.1/\", every: 1s}}\n";
+    agent::install(&host, &format!("{QUICK}{service}"))?;
+    agent::start(&host)?;
+    wait_health(&host, "nginx.service", "healthy")?;
+    let before = host.main_pid("nginx.service")?;
+    host.run_ok(&["pkill", "-STOP", "-f", "nginx: worker"])?;
+    let report = wait_report(&host, "i1", "healed")?;
+    assert_ne!(host.main_pid("nginx.service")?, before, "{report:#}");
+    let states = host.run(&["ps", "-o", "stat=", "-C", "nginx"])?.stdout;
+    assert!(!states.contains('T'), "a stopped worker is left: {states}");
+    Ok(())
+}
+
+/// A server that listens and never accepts: what it does instead, and four clients of whom it has room for two.
+fn listen(host: &Host, name: &str, socket: &str, instead: &str, client: &str) -> Result<()> {
+    let script =
+        format!("use strict; use IO::Socket::INET; use IO::Socket::UNIX;\nmy $s = {socket} or die $!;\n{instead}\n");
+    host.write_file(format!("/usr/local/lib/{name}.pl"), script, 0o644)?;
+    host.write_file(
+        format!("/usr/local/lib/{name}-client.pl"),
+        format!(
+            "use IO::Socket::INET; use IO::Socket::UNIX;\nwhile (1) {{ my $c = {client}; sleep($c ? 1000 : 1) }}\n"
+        ),
+        0o644,
+    )?;
+    let unit = format!("[Service]\nExecStart=/usr/bin/perl /usr/local/lib/{name}.pl\n");
+    host.install_unit(&format!("{name}.service"), &unit)?;
+    // They outlive a restart of the server, and ask again.
+    let clients = format!(
+        "[Service]\nExecStart=/bin/sh -c 'for n in 1 2 3 4; do perl /usr/local/lib/{name}-client.pl & done; wait'\n"
+    );
+    host.install_unit(&format!("{name}-clients.service"), &clients)?;
+    host.start(&format!("{name}.service"))
+}
+
+/// Clients wait at a port or at a unix socket of a process that sleeps: it is restarted after the half minute of one whose
+/// queue is full, since none of its threads has run. One that computes meanwhile is busy, and is left alone.
+#[test]
+fn a_server_that_is_deaf_is_restarted_and_one_that_is_busy_is_not() -> Result<()> {
+    let host = Host::boot(&HostOptions::new("deaf"))?;
+    let tcp = |port: u16| {
+        (
+            format!(
+                "IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => {port}, Listen => 1, ReuseAddr => 1)"
+            ),
+            format!("IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => {port}, Timeout => 1)"),
+        )
+    };
+    let unix = (
+        "do { unlink '/run/deaf.sock'; IO::Socket::UNIX->new(Local => '/run/deaf.sock', Listen => 1) }".to_owned(),
+        "IO::Socket::UNIX->new(Peer => '/run/deaf.sock')".to_owned(),
+    );
+    // It is deaf until it is restarted.
+    let once = |name: &str| {
+        format!(
+            "if (!-e '/run/{name}.seen') {{ open(my $f, '>', '/run/{name}.seen'); sleep 1000000 }} 1 while $s->accept;"
+        )
+    };
+    let cases = [
+        ("port", tcp(7001), once("port")),
+        ("unix", unix, once("unix")),
+        ("busy", tcp(7002), "my $n = 0; $n++ while 1;".to_owned()),
+    ];
+    let mut services = String::new();
+    for (name, (socket, client), instead) in &cases {
+        listen(&host, name, socket, instead, client)?;
+        services += &format!("  {name}.service: {{}}\n");
+    }
+    // What nothing tells is first seen by the full pass, which is each half minute by default.
+    agent::install(&host, &format!("{QUICK}agent: {{full_pass_every: 2s}}\nservices:\n{services}"))?;
+    agent::start(&host)?;
+    for (name, ..) in &cases {
+        wait_health(&host, &format!("{name}.service"), "healthy")?;
+    }
+    let pid = |name: &str| host.main_pid(&format!("{name}.service"));
+    let before = (pid("port")?, pid("unix")?, pid("busy")?);
+    for (name, ..) in &cases {
+        host.start(&format!("{name}-clients.service"))?;
+    }
+    for incident in ["i1", "i2"] {
+        let report = wait_report(&host, incident, "healed")?;
+        let symptom = report["symptom"].as_str().unwrap_or_default();
+        assert!(symptom.contains("it hangs: "), "{report:#}");
+    }
+    let after = (pid("port")?, pid("unix")?, pid("busy")?);
+    assert!(before.0 != after.0 && before.1 != after.1, "{before:?} {after:?}");
+    assert_eq!(before.2, after.2, "what is busy was restarted");
+    assert_eq!(incidents(&host)?.len(), 2, "{:#?}", incidents(&host)?);
     Ok(())
 }

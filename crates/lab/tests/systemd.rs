@@ -40,25 +40,29 @@ fn without_the_bus_targets_are_unknown_and_nothing_acts_until_it_is_back() -> Re
     Ok(())
 }
 
-/// A unit that vanishes between two tries of its remediation: the next one finds out, and a person reads why.
+/// A unit that vanishes between two tries of its remediation, before a restart and before a kill: the next one finds out,
+/// and a person reads why.
 #[test]
 fn a_unit_that_vanishes_during_its_remediation_reaches_a_person() -> Result<()> {
-    let host = boot("vanish")?;
-    host.write_file("/var/lib/app/commands", "die-after 300\n", 0o644)?;
-    host.signal_main("app.service", Signal::KILL)?;
-    host.wait_until("a first try to fail", LIMIT, || {
-        Ok(!steps(&agent::report(&host, "i1"), "not-verified").is_empty())
-    })?;
-    host.remove_file("/etc/systemd/system/app.service")?;
-    host.run_ok(&["systemctl", "daemon-reload"])?;
-    let report = wait_report(&host, "i1", "escalated")?;
-    assert_eq!(report["cause"]["rule"], "unit-missing", "the operator does not read that the unit is gone: {report:#}");
-    assert!(steps(&report, "not-verified").len() <= 4, "attempts are not bounded: {report:#}");
+    for (name, tries) in [("vanish", 1), ("vanish-late", 2)] {
+        let host = boot(name)?;
+        host.write_file("/var/lib/app/commands", "die-after 300\n", 0o644)?;
+        host.signal_main("app.service", Signal::KILL)?;
+        host.wait_until("a try to fail", LIMIT, || {
+            Ok(steps(&agent::report(&host, "i1"), "not-verified").len() >= tries)
+        })?;
+        host.remove_file("/etc/systemd/system/app.service")?;
+        host.run_ok(&["systemctl", "daemon-reload"])?;
+        let report = wait_report(&host, "i1", "escalated")?;
+        assert_eq!(report["cause"]["rule"], "unit-missing", "the operator does not read that it is gone: {report:#}");
+        assert!(steps(&report, "not-verified").len() <= 4, "attempts are not bounded: {report:#}");
 
-    host.remove_file("/var/lib/app/commands")?;
-    host.install_unit("app.service", &fixture::unit("app", 5000))?;
-    ansai(&host, &["heal", "app", "--yes"])?.ok()?;
-    host.wait_active("app.service", LIMIT)
+        host.remove_file("/var/lib/app/commands")?;
+        host.install_unit("app.service", &fixture::unit("app", 5000))?;
+        ansai(&host, &["heal", "app", "--yes"])?.ok()?;
+        host.wait_active("app.service", LIMIT)?;
+    }
+    Ok(())
 }
 
 /// A journal of many millions of bytes, most of it by others: evidence is gathered from its end, in time, and no more of it

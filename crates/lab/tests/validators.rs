@@ -34,6 +34,18 @@ fn outcomes(report: &Value, rung: &str) -> Vec<Value> {
     of_rung.map(|step| step["outcome"].clone()).collect()
 }
 
+/// The app is killed under an agent that watches `services`: its validator says yes each time, and it is healed.
+fn is_content_and_healed(host: &Host, services: &str) -> Result<()> {
+    agent::install(host, &format!("{QUICK_TO_GIVE_UP}services:\n{services}"))?;
+    agent::start(host)?;
+    wait_health(host, "app.service", "healthy")?;
+    host.signal_main("app.service", Signal::KILL)?;
+    let report = wait_report(host, "i1", "healed")?;
+    let said = outcomes(&report, "validate");
+    assert!(said.iter().all(|outcome| outcome.get("succeeded").is_some()) && !said.is_empty(), "{report:#}");
+    Ok(())
+}
+
 /// sshd's runtime directory goes with it, and `sshd -t` calls it missing: the start makes it, so that is no "no".
 #[test]
 fn an_sshd_that_was_ended_is_back_though_its_directory_went_with_it() -> Result<()> {
@@ -81,14 +93,7 @@ fn a_declared_validator_sees_what_the_unit_would_see() -> Result<()> {
     host.write_file("/tmp/outside", "", 0o644)?;
     host.install_unit("app.service", &unit)?;
     host.start("app.service")?;
-    agent::install(&host, &format!("{QUICK_TO_GIVE_UP}services:\n{services}"))?;
-    agent::start(&host)?;
-    wait_health(&host, "app.service", "healthy")?;
-    host.signal_main("app.service", Signal::KILL)?;
-    let report = wait_report(&host, "i1", "healed")?;
-    let said = outcomes(&report, "validate");
-    assert!(said.iter().all(|outcome| outcome.get("succeeded").is_some()) && !said.is_empty(), "{report:#}");
-    Ok(())
+    is_content_and_healed(&host, &services)
 }
 
 /// What a package declares below `/run` is made at boot only: gone, it is made again from its own line, and said.
@@ -135,4 +140,22 @@ fn a_validator_that_a_start_has_refuted_is_not_believed_again() -> Result<()> {
     host.signal_main("app.service", Signal::KILL)?;
     host.wait_active("app.service", LIMIT)?;
     Ok(())
+}
+
+/// A unit's secrets and its own search path are there for its validator as they are for its start.
+#[test]
+fn a_validator_sees_the_credentials_and_the_search_path_of_its_unit() -> Result<()> {
+    let host = Host::boot(&HostOptions::new("surroundings-secrets"))?;
+    host.write_file("/etc/secret", "open barley", 0o600)?;
+    host.run_ok(&["mkdir", "-p", "/opt/app/bin"])?;
+    host.write_file("/opt/app/bin/app-helper", "#!/bin/sh\necho helped\n", 0o755)?;
+    let unit = fixture::unit("app", 5000)
+        + "User=www-data\nLoadCredential=loaded:/etc/secret\nSetCredential=set:plain words\n\
+           ExecSearchPath=/opt/app/bin:/usr/bin:/bin\n";
+    host.install_unit("app.service", &unit)?;
+    host.start("app.service")?;
+    let asks = "set -e; test $(id -un) = www-data; test \"$(cat $CREDENTIALS_DIRECTORY/loaded)\" = \"open barley\"; \
+                test \"$(cat $CREDENTIALS_DIRECTORY/set)\" = \"plain words\"; test $(app-helper) = helped";
+    let services = format!("  app.service:\n    configuration: [/etc/app.conf]\n    validate: [sh, -c, '{asks}']\n");
+    is_content_and_healed(&host, &services)
 }

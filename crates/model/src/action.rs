@@ -6,7 +6,7 @@ use core::{fmt, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    domain::{certificate::CertificateAction, disk::DiskAction, memory::MemoryAction},
+    domain::DomainAction,
     id::{IncidentId, RunId, TargetId, UnitName},
     operator::DrillKind,
     probe::CommandLine,
@@ -25,7 +25,7 @@ pub enum Action {
     /// Ask a validator whether a configuration is right. Changes nothing.
     Validate {
         /// The validator, as `nginx -t`.
-        command: CommandLine,
+        command: Box<CommandLine>,
     },
     /// Keep a copy of a configuration as the last known good one, when its validator calls it valid.
     SaveConfiguration {
@@ -34,7 +34,7 @@ pub enum Action {
         /// Files and directories, absolute.
         paths: Vec<String>,
         /// Who says whether it is valid.
-        validator: CommandLine,
+        validator: Box<CommandLine>,
     },
     /// Put the last known good configuration back; the broken one is kept beside it. With a validator it is taken back
     /// when that says no to it as well: then something else is wrong.
@@ -45,7 +45,7 @@ pub enum Action {
         paths: Vec<String>,
         /// Who says whether what was there, and then the copy, is valid now.
         #[serde(default)]
-        validator: Option<CommandLine>,
+        validator: Option<Box<CommandLine>>,
     },
     /// Free a TCP port from leftovers of the unit itself. A foreign owner is refused and named, never killed.
     FreePort {
@@ -113,16 +113,13 @@ pub enum Action {
     /// An operator's own remedy.
     Exec {
         /// The command.
-        command: CommandLine,
+        command: Box<CommandLine>,
         /// What the operator declared that it disrupts.
         disruption: Disruption,
     },
-    /// About a certificate.
-    Certificate(Box<CertificateAction>),
-    /// Something about a filesystem.
-    Disk(DiskAction),
-    /// Something about a unit's memory.
-    Memory(MemoryAction),
+    /// What a domain does. It is written as its own name, like everything above.
+    #[serde(untagged)]
+    Domain(DomainAction),
 }
 
 /// A process that ansai keeps running itself, where no systemd runs.
@@ -195,9 +192,7 @@ impl Action {
             }
             Self::Drill { .. } => Disruption::Full,
             Self::Exec { disruption, .. } => *disruption,
-            Self::Certificate(action) => action.disruption(),
-            Self::Disk(disk) => disk.disruption(),
-            Self::Memory(action) => action.disruption(),
+            Self::Domain(action) => action.deed().disruption(),
         }
     }
 
@@ -210,9 +205,7 @@ impl Action {
             Self::StartUnit { .. } | Self::ReloadUnit { .. } | Self::StopUnit { .. } => true,
             Self::StartProcess { .. } | Self::StopProcess { .. } => true,
             Self::RestartUnit { .. } | Self::KillUnit { .. } | Self::Drill { .. } | Self::Exec { .. } => false,
-            Self::Certificate(action) => action.is_idempotent(),
-            Self::Disk(disk) => disk.is_idempotent(),
-            Self::Memory(action) => action.is_idempotent(),
+            Self::Domain(action) => action.deed().is_idempotent(),
         }
     }
 
@@ -226,7 +219,7 @@ impl Action {
             Self::FreePort { .. } | Self::EnsureEnvironment { .. } | Self::ResetFailed { .. } => None,
             Self::KillUnit { .. } | Self::StartProcess { .. } | Self::StopProcess { .. } => None,
             Self::Drill { .. } | Self::Exec { .. } => None,
-            Self::Certificate(_) | Self::Disk(_) | Self::Memory(_) => None,
+            Self::Domain(_) => None,
         }
     }
 
@@ -249,9 +242,7 @@ impl Action {
             Self::StopProcess { process } => format!("stop the process {}", process.name),
             Self::Drill { unit, kind, .. } => format!("inject a failure ({}) into {unit}", kind.as_str()),
             Self::Exec { command, .. } => format!("run `{}`", command.shown()),
-            Self::Certificate(action) => action.describe(),
-            Self::Disk(disk) => return disk.describe(),
-            Self::Memory(action) => return action.describe(),
+            Self::Domain(action) => return action.deed().describe(),
         })
     }
 }

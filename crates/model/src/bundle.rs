@@ -3,7 +3,13 @@
 
 mod commands;
 
-use alloc::{boxed::Box, collections::BTreeMap, string::String, sync::Arc, vec::Vec};
+use alloc::{
+    boxed::Box,
+    collections::{BTreeMap, BTreeSet},
+    string::String,
+    sync::Arc,
+    vec::Vec,
+};
 use core::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
@@ -11,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     action::{Action, ProcessDeclaration},
     check::Check,
-    id::{CheckId, PolicyId, RouteId, RuleId, RunbookId, TargetId, UnitName},
+    id::{CheckId, PolicyId, RouteId, RuleId, RunbookId, RungId, TargetId, UnitName},
     notify::Route,
     policy::{MaintenanceWindow, Policy},
     rule::Rule,
@@ -40,6 +46,12 @@ pub struct Target {
     /// waits for it as long as its policy says, and is then healed all the same.
     #[serde(default)]
     pub waits_for: Vec<CheckId>,
+    /// Whether its unit, a one-shot, is run again when it failed.
+    #[serde(default)]
+    pub runs_again: bool,
+    /// How long after a start failing looks at it are not judged, until it has answered; learned when it is not declared.
+    #[serde(default)]
+    pub start_period: Option<Duration>,
     /// Whether a person must act now when it cannot be healed.
     pub is_critical: bool,
     /// Whether it is one of ansai's own ways of telling people, which no remedy touches before a person has approved.
@@ -74,8 +86,11 @@ pub struct Bundle(BundleParts);
 /// The parts of a bundle, before they are known to fit together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BundleParts {
-    /// Only grows; the older one loses.
+    /// Only grows: an engine refuses one that is older than what it has applied, also before it was restarted.
     pub generation: u64,
+    /// What tells the files that it was made of from others; 0 where nobody said. It is no secret and no signature.
+    #[serde(default)]
+    pub fingerprint: u64,
     /// The agent's own settings.
     pub settings: Settings,
     /// What is kept well.
@@ -146,11 +161,19 @@ impl Bundle {
         Ok(Self(parts))
     }
 
+    /// The same, made of files with this fingerprint.
+    #[must_use]
+    pub fn made_of(mut self, fingerprint: u64) -> Self {
+        self.0.fingerprint = fingerprint;
+        self
+    }
+
     /// A bundle that watches nothing.
     #[must_use]
     pub fn empty(settings: Settings) -> Self {
         Self(BundleParts {
             generation: 0,
+            fingerprint: 0,
             settings,
             targets: BTreeMap::new(),
             checks: BTreeMap::new(),
@@ -177,7 +200,8 @@ impl Bundle {
 
 impl BundleParts {
     /// Builds the larger maps anew: one that grew in the order of its names is half empty, one that is made at once is full.
-    /// Lists are as long as what they hold: the shortest that grow have room for four.
+    /// Lists are as long as what they hold: the shortest that grow have room for four. Rungs of one name share it: the
+    /// ladders of a thousand services have the same few.
     fn pack(&mut self) {
         fn packed<K: Ord, V>(map: &mut BTreeMap<K, V>) {
             *map = core::mem::take(map).into_iter().collect();
@@ -192,9 +216,16 @@ impl BundleParts {
             target.waits_for.shrink_to_fit();
         }
         self.rules.values_mut().for_each(|rule| rule.checks.shrink_to_fit());
+        let mut names = BTreeSet::new();
         for runbook in self.runbooks.values_mut() {
             runbook.rungs.shrink_to_fit();
-            runbook.rungs.iter_mut().for_each(|rung| rung.steps.shrink_to_fit());
+            for rung in &mut runbook.rungs {
+                rung.steps.shrink_to_fit();
+                match names.get(&rung.id) {
+                    Some(name) => rung.id = RungId::clone(name),
+                    None => drop(names.insert(rung.id.clone())),
+                }
+            }
         }
     }
 }

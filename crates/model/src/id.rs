@@ -177,6 +177,20 @@ impl TargetId {
     }
 }
 
+impl From<&TargetId> for RuleId {
+    /// The rule that is named after what it heals; the two share the name.
+    fn from(target: &TargetId) -> Self {
+        Self(target.0.clone())
+    }
+}
+
+impl From<&TargetId> for RunbookId {
+    /// The runbook that is named after what it heals; the two share the name.
+    fn from(target: &TargetId) -> Self {
+        Self(target.0.clone())
+    }
+}
+
 impl CheckId {
     /// The part before the `#`: its target.
     #[must_use]

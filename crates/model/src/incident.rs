@@ -17,7 +17,7 @@ use crate::{
     retry::Retry,
     rule::Severity,
     text::Text,
-    time::Now,
+    time::{Now, WallTime},
 };
 
 /// What an incident is about. A failure may be healed; of everything else a person is only told.
@@ -31,6 +31,8 @@ pub enum IncidentKind {
     Unknown,
     /// systemd restarts it by itself, too often or for too long, and each look may find it well.
     Restless,
+    /// It is well, and warns of something for longer than a moment.
+    Warning,
 }
 
 impl IncidentKind {
@@ -61,8 +63,14 @@ pub struct Incident {
     pub failing_since: Now,
     /// When it became an incident.
     pub opened: Now,
+    /// The last moment before it at which its check found all well, when one did.
+    #[serde(default)]
+    pub well_until: Option<WallTime>,
     /// The observation that opened it.
     pub observation: Observation,
+    /// What was last seen failing when a remedy had been verified and it failed anew.
+    #[serde(default)]
+    pub seen_anew: Option<Observation>,
     /// The incident of which this one is a symptom: same target, or a target that this one needs.
     pub symptom_of: Option<IncidentId>,
     /// Whether it was caused by a drill.
@@ -286,11 +294,32 @@ pub struct Evidence {
     pub kind: EvidenceKind,
     /// The finding; several lines are fine.
     pub text: Text,
+    /// Of a change: when the last one was made, and of what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed: Option<Changed>,
+}
+
+/// When something was changed, and whether it is a part of the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// When the last of the changes was made.
+    pub at: WallTime,
+    /// Whether it is the target's own: its unit, its configuration, its package. Only these can be blamed.
+    pub is_own: bool,
 }
 
 impl Evidence {
-    /// How the text of a change begins that was made in the minutes before.
-    pub const JUST_NOW: &'static str = "within the last 2 minutes: ";
+    /// A finding that is no change.
+    #[must_use]
+    pub fn new(source: impl Into<Text>, kind: EvidenceKind, text: impl Into<Text>) -> Self {
+        Self { source: source.into(), kind, text: text.into(), changed: None }
+    }
+
+    /// The words for processes none of which can run, since they are stopped by a signal or by a debugger.
+    pub const STOPPED: &'static str = "stopped (state ";
+
+    /// How the text of changes begins whose latest was made in the minutes before.
+    pub const JUST_NOW: &'static str = "the latest within the last 2 minutes: ";
 }
 
 /// What a finding is about.
@@ -329,7 +358,7 @@ pub struct EvidenceRequest {
     /// Its configuration.
     pub paths: Vec<alloc::string::String>,
     /// Changes since then are of interest.
-    pub since: crate::time::WallTime,
+    pub since: WallTime,
     /// Most lines of log.
     pub lines_max: u32,
 }
@@ -337,10 +366,7 @@ pub struct EvidenceRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        id::CheckId,
-        time::{MonoTime, WallTime},
-    };
+    use crate::{id::CheckId, time::MonoTime};
 
     #[test]
     fn a_long_story_keeps_its_beginning_and_its_end() {
@@ -355,7 +381,9 @@ mod tests {
             severity: Severity::Day,
             failing_since: at,
             opened: at,
+            well_until: None,
             observation: Observation::failing("down"),
+            seen_anew: None,
             symptom_of: None,
             is_drill: false,
             storm: None,

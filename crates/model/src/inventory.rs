@@ -8,6 +8,7 @@ use crate::{
     condition::Value,
     domain::{certificate::Endpoint, service::ActiveState},
     id::UnitName,
+    probe::Probe,
     text::Text,
     time::WallTime,
     units::ByteSize,
@@ -28,6 +29,12 @@ pub struct Inventory {
     pub certificates: Vec<CertificateFacts>,
     /// Listening sockets of this host that speak TLS, when they were asked for; at most [`Inventory::LISTENERS_MAX`].
     pub tls_listeners: Vec<TlsListener>,
+    /// How services of this host answer, when they were asked; at most one each, sorted by unit.
+    #[serde(default)]
+    pub answering: Vec<Answering>,
+    /// Sockets that start services, sorted by name, when they were asked for; at most [`Inventory::SOCKETS_MAX`].
+    #[serde(default)]
+    pub sockets: Vec<SocketFacts>,
     /// The `host.*` fields of the condition language that could be read.
     pub facts: BTreeMap<Box<str>, Value>,
 }
@@ -41,6 +48,19 @@ impl Inventory {
     pub const CERTIFICATES_MAX: usize = 512;
     /// Most listening sockets kept.
     pub const LISTENERS_MAX: usize = 128;
+    /// Most sockets of systemd kept.
+    pub const SOCKETS_MAX: usize = 512;
+}
+
+/// A unit that listens in the place of a service, and starts it when somebody asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SocketFacts {
+    /// Its name.
+    pub name: UnitName,
+    /// `Description=`.
+    pub description: Text,
+    /// What it starts; none when it starts an instance for each connection (`Accept=yes`).
+    pub service: Option<UnitName>,
 }
 
 /// A mounted filesystem that holds data.
@@ -105,6 +125,15 @@ pub struct TlsListener {
     pub unit: Option<UnitName>,
 }
 
+/// A service that answers to a look.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Answering {
+    /// Whose unit it is.
+    pub unit: UnitName,
+    /// The look that found it well.
+    pub probe: Probe,
+}
+
 /// What is known of a unit without looking at its health.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnitFacts {
@@ -120,8 +149,19 @@ pub struct UnitFacts {
     pub remains_after_exit: bool,
     /// Whether a socket starts it.
     pub is_socket_activated: bool,
-    /// Whether a timer starts it.
-    pub is_started_by_timer: bool,
+    /// Whether a timer or a path starts it.
+    pub is_started_by_event: bool,
+}
+
+/// How a name stands with systemd.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is a unit's own name.
+    Known,
+    /// It is another name of this unit (`Alias=`).
+    AliasOf(UnitName),
+    /// There is no such unit.
+    Missing,
 }
 
 impl UnitFacts {
@@ -135,7 +175,7 @@ impl UnitFacts {
             is_oneshot: false,
             remains_after_exit: false,
             is_socket_activated: false,
-            is_started_by_timer: false,
+            is_started_by_event: false,
         }
     }
 }

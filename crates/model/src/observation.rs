@@ -9,7 +9,7 @@ use crate::{condition::Value, domain::service::UnitSnapshot, id::NAME_BYTES_MAX,
 
 /// The three values of health. `Unknown` never closes an incident and never triggers an action; when it lasts, a person
 /// is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Health {
     /// As it should be.
@@ -98,6 +98,9 @@ impl Observation {
     /// The figure that says whether that step is the last one, of which somebody must know at once.
     pub const IS_LAST_STEP: &str = "told.is_last";
 
+    /// The figure by which a warning is known.
+    const WARNS: &str = "told.warning";
+
     fn new(health: Health, summary: Text) -> Self {
         Self { health, summary, details: Details::None, took: Duration::ZERO }
     }
@@ -106,6 +109,12 @@ impl Observation {
     #[must_use]
     pub fn healthy(summary: impl Into<Text>) -> Self {
         Self::new(Health::Healthy, summary.into())
+    }
+
+    /// It is well, and a person should know of what `summary` says. Nothing is done about it.
+    #[must_use]
+    pub fn warning(summary: impl Into<Text>) -> Self {
+        Self::healthy(summary).with_figure(Self::WARNS, Value::Bool(true))
     }
 
     /// Not as it should be; `symptom` says how.
@@ -212,6 +221,12 @@ impl Observation {
     #[must_use]
     pub fn is_last_step(&self) -> bool {
         self.figure(Self::IS_LAST_STEP) == Some(&Value::Bool(true))
+    }
+
+    /// Whether it is well and a person should know of something.
+    #[must_use]
+    pub fn is_warning(&self) -> bool {
+        self.health == Health::Healthy && self.figure(Self::WARNS) == Some(&Value::Bool(true))
     }
 
     /// How long the look took.

@@ -98,17 +98,19 @@ pub enum Operation {
         /// Which.
         kind: DrillKind,
     },
+    /// Say what a drill would do, or why it would be refused; nothing is done.
+    RehearseDrill {
+        /// Into which target.
+        target: TargetId,
+        /// Which.
+        kind: DrillKind,
+    },
     /// Do what the target offers under this name. Holds, maintenance and budgets still apply.
     Request {
         /// Of which target.
         target: TargetId,
         /// Under which name.
         name: Text,
-    },
-    /// Close the circuit breaker of a target by hand.
-    CloseBreaker {
-        /// Which target.
-        target: TargetId,
     },
 }
 
@@ -151,7 +153,7 @@ impl Operation {
                 sensible_scope(scope)
             }
             Self::Approve { .. } | Self::Reject { .. } | Self::Heal { .. } | Self::Drill { .. } => Ok(()),
-            Self::Request { .. } | Self::CloseBreaker { .. } => Ok(()),
+            Self::RehearseDrill { .. } | Self::Request { .. } => Ok(()),
         }
     }
 }

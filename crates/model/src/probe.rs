@@ -1,5 +1,7 @@
 //! How to look at a target once. Every probe is a value; carrying it out is `host`'s.
 
+mod protocol;
+
 use alloc::{boxed::Box, collections::BTreeMap, string::String, vec::Vec};
 use core::time::Duration;
 
@@ -7,11 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     condition::ValueType,
-    domain::{certificate::CertificateProbe, disk::DiskProbe, memory::MemoryProbe, service::UnitExpectation},
+    domain::{DomainProbe, service::UnitExpectation},
     id::UnitName,
     text::Text,
     units::ByteSize,
 };
+
+pub use protocol::{Heard, Manner, Protocol};
 
 /// A look at a target.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +34,9 @@ pub enum Probe {
         host: String,
         /// Port, 1 to 65535.
         port: u16,
+        /// What must be answered there; nothing is said without it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        speaks: Option<Protocol>,
     },
     /// An HTTP or HTTPS request.
     Http(Box<HttpProbe>),
@@ -37,11 +44,14 @@ pub enum Probe {
     UnixSocket {
         /// Absolute path.
         path: String,
+        /// What must be answered there; nothing is said without it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        speaks: Option<Protocol>,
     },
     /// A command: exit code 0 is healthy, any other is failing.
     Exec(Box<CommandLine>),
-    /// A Nagios-compatible plugin: 0 healthy, 1 and 2 failing, 3 unknown; performance data become figures.
-    Nagios(Box<CommandLine>),
+    /// A Nagios-compatible plugin: 0 healthy, 1 a warning, 2 failing, 3 unknown; performance data become figures.
+    Nagios(Box<Plugin>),
     /// A declared process that ansai starts and stops itself, where no systemd runs.
     Process {
         /// Its name among the declared processes.
@@ -65,20 +75,31 @@ pub enum Probe {
         /// Largest that is healthy.
         size_max: Option<ByteSize>,
     },
-    /// A certificate in a file or in a handshake.
-    Certificate(Box<CertificateProbe>),
-    /// A mounted filesystem.
-    Disk(DiskProbe),
-    /// What a unit's processes hold in memory.
-    Memory(MemoryProbe),
+    /// Whether anything that a unit reads has changed: it is always healthy, with a figure that is another one then. The
+    /// engine looks so at what an incident waits for; no configuration can ask for it.
+    UnitFiles {
+        /// Which unit: its files, and what they name.
+        unit: UnitName,
+        /// Files and folders besides, absolute.
+        paths: Vec<String>,
+    },
+    /// What a domain looks at. It is written as its own name, like everything above.
+    #[serde(untagged)]
+    Domain(DomainProbe),
 }
 
 impl Probe {
+    /// The figure of [`Probe::UnitFiles`] that is another one when something has changed.
+    pub const PRINT: &str = "files.print";
+
     /// The kind, in one word, as in the configuration.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Unit { .. } => "unit",
+            Self::Tcp { speaks: Some(protocol), .. } | Self::UnixSocket { speaks: Some(protocol), .. } => {
+                protocol.name()
+            }
             Self::Tcp { .. } => "tcp",
             Self::Http(_) => "http",
             Self::UnixSocket { .. } => "unix",
@@ -87,9 +108,8 @@ impl Probe {
             Self::Process { .. } => "process",
             Self::ProcessCount { .. } => "process-count",
             Self::File { .. } => "file",
-            Self::Certificate(probe) => probe.kind(),
-            Self::Disk(disk) => disk.kind(),
-            Self::Memory(probe) => probe.kind(),
+            Self::UnitFiles { .. } => "unit-files",
+            Self::Domain(probe) => probe.look().kind(),
         }
     }
 }
@@ -106,9 +126,8 @@ impl Probe {
             Self::ProcessCount { .. } => Some(&[("processes", ValueType::Number)]),
             Self::File { age_max: None, .. } => Some(&[("size", ValueType::Bytes)]),
             Self::File { .. } => Some(&[("size", ValueType::Bytes), ("age", ValueType::Duration)]),
-            Self::Certificate(probe) => Some(probe.figures()),
-            Self::Disk(disk) => Some(disk.figures()),
-            Self::Memory(probe) => Some(probe.figures()),
+            Self::UnitFiles { .. } => Some(&[(Self::PRINT, ValueType::Number)]),
+            Self::Domain(probe) => Some(probe.look().figures()),
             Self::Nagios(_) => None,
         }
     }
@@ -153,6 +172,15 @@ impl HttpProbe {
             ca_file: None,
         }
     }
+}
+
+/// A Nagios-compatible plugin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plugin {
+    /// The plugin with its arguments.
+    pub command: CommandLine,
+    /// Whether its warnings are failures, which are healed; otherwise a person is told of them.
+    pub fails_on_warning: bool,
 }
 
 /// A command with its arguments: no shell is involved.

@@ -86,6 +86,9 @@ pub struct Storm {
     pub incidents: u32,
     /// How many of them may still be told of soon; whoever sends messages waits a while for them.
     pub undecided: u32,
+    /// How many of them are well at this moment: ended, or mended and only watched.
+    #[serde(default)]
+    pub well: u32,
     /// What is behind all of them, when that was seen.
     pub cause: Option<Cause>,
 }
@@ -104,8 +107,11 @@ pub struct Cause {
 /// What the same target and check cost before this incident, in the time that the ledger keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct History {
-    /// Earlier incidents.
+    /// Earlier incidents of this check.
     pub incidents: u32,
+    /// Earlier incidents of the target by its other checks, those that are not over included.
+    #[serde(default)]
+    pub by_others: u32,
     /// Of these, healed by ansai.
     pub healed: u32,
     /// Their downtime together.

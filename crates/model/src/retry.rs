@@ -1,12 +1,12 @@
 //! When an incident that was handed to a person is tried again, and what it waits for.
 //! Looking at that, and trying, are the engine's.
 
-use alloc::{format, string::String};
+use alloc::{format, string::String, vec::Vec};
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{probe::CommandLine, time::Now};
+use crate::{id::UnitName, probe::CommandLine, text::Text, time::Now};
 
 /// Whether what was handed to a person is tried again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +59,15 @@ pub enum Obstacle {
     Needs,
     /// There is no such unit, or systemd cannot read its file.
     Unit,
+    /// Nobody can say what: something that its unit reads may be wrong.
+    Files {
+        /// Whose.
+        unit: UnitName,
+        /// Files and folders that it is known to read, besides those that its unit names. Absolute, and few.
+        paths: Vec<String>,
+        /// How they all were when it was handed over, as a figure of the probe; nothing before they were looked at.
+        print: Option<Text>,
+    },
 }
 
 impl fmt::Display for Obstacle {
@@ -68,6 +77,7 @@ impl fmt::Display for Obstacle {
             Self::Port { port } => format!("port {port} is free"),
             Self::Needs => "what it needs is well".into(),
             Self::Unit => "systemd knows its unit".into(),
+            Self::Files { unit, .. } => format!("what {unit} reads is changed"),
         };
         f.write_str(&text)
     }

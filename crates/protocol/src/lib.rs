@@ -57,6 +57,9 @@ pub struct Status {
     /// What the agent itself takes; none before its first look at itself.
     #[serde(default)]
     pub own: Option<Own>,
+    /// Names with wildcards in the configuration that no unit of this host has; one that comes is watched.
+    #[serde(default)]
+    pub idle_patterns: Vec<String>,
     /// Every target, by name.
     pub targets: Vec<TargetStatus>,
 }
@@ -160,16 +163,16 @@ pub struct Operate {
     pub operation: Operation,
 }
 
-/// What came of a test on every route.
+/// What came of a trial of routes: a test on every one, or a connection without a message.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct TestSent {
+pub struct RouteTrials {
     /// [`SCHEMA`].
     pub schema: u32,
-    /// Each route, by name.
+    /// Each route that was tried, by name.
     pub routes: Vec<RouteTrial>,
 }
 
-/// What came of a test on one route.
+/// What came of a trial of one route.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RouteTrial {
     /// The route.
@@ -178,7 +181,7 @@ pub struct RouteTrial {
     pub way: String,
     /// How long it took, in milliseconds.
     pub took_ms: u64,
-    /// Why the test did not arrive; nothing when it was taken over.
+    /// Why nothing arrives there; nothing when the test was taken over, or would be.
     pub error: Option<String>,
 }
 

@@ -64,15 +64,16 @@ struct Actions {
 }
 
 impl Actions {
-    /// Counts one; says whether it repeats one on the same target.
-    fn begin(&mut self, bundle: &Bundle, now: Now, target: &TargetId) -> Result<bool, String> {
+    /// Counts one; says whether it repeats one on the same target, done since its cause was last seen to be gone.
+    fn begin(&mut self, bundle: &Bundle, now: Now, target: &TargetId, gone: Option<Now>) -> Result<bool, String> {
         let within = |times: &[Now], per: Duration| times.iter().filter(|at| now.mono.since(at.mono) < per).count();
         let host = bundle.parts().settings.host_budget;
         // What is simulated has this policy, or one that says nothing else about the budget.
         let policy = bundle.parts().policies.iter().find(|(id, _)| id.as_str() == "default");
         let budget = policy.ok_or("there is no policy `default`")?.1.target_budget;
         let on_target = self.on.entry(target.clone()).or_default();
-        let is_repetition = within(on_target, host.per) > 0;
+        let is_since = |at: &Now| gone.is_none_or(|gone| gone.mono <= at.mono);
+        let is_repetition = within(on_target, host.per) > 0 && on_target.last().is_some_and(is_since);
         if is_repetition {
             self.repeated.push(now);
         }
@@ -107,8 +108,10 @@ pub struct Facts {
     pub is_stopped_on_request: bool,
     /// The ledger on disk already holds the decision.
     pub is_recorded: bool,
-    /// When the incident for which it is done opened, by the ledger.
-    pub opened: Option<Now>,
+    /// When what the target's incident waits for was last shown to be gone.
+    pub gone: Option<Now>,
+    /// When the incident for which it is done opened, by the ledger, when that calls it a drill's.
+    pub drilled: Option<Now>,
 }
 
 impl Checker {
@@ -152,11 +155,11 @@ impl Checker {
             self.drills.insert(target.clone(), now);
         }
         // What a drill broke is noticed soon after it.
-        let broken = facts.opened.zip(self.drills.get(target));
+        let broken = facts.drilled.zip(self.drills.get(target));
         let is_drilled = is_drill
             || broken.is_some_and(|(opened, at)| *at <= opened && opened.mono.since(at.mono) <= NOTICED_WITHIN);
         let books = if is_drilled { &mut self.drilled } else { &mut self.real };
-        let counted = if disrupts { books.begin(bundle, now, target) } else { Ok(false) };
+        let counted = if disrupts { books.begin(bundle, now, target, facts.gone) } else { Ok(false) };
         let is_repetition = *counted.as_ref().unwrap_or(&false);
         let (target, begun) = (target.clone(), disrupts.then_some(now));
         let pending = Pending { target, begun, is_drilled, is_repetition, healing_since: run.incident.map(|_| now) };
@@ -234,7 +237,8 @@ impl Checker {
         if let Some(hold) = engine.state().holds.iter().find(|hold| hold.by.as_str() == "ansai itself") {
             return Err(hold.reason.to_string());
         }
-        invariant::of_state(engine).map_err(|violation| format!("{}: {}", violation.invariant, violation.what))
+        invariant::of_state(engine.bundle(), engine.state())
+            .map_err(|violation| format!("{}: {}", violation.invariant, violation.what))
     }
 }
 
@@ -253,7 +257,8 @@ mod tests {
             is_ledger_broken: false,
             is_stopped_on_request: false,
             is_recorded: true,
-            opened: None,
+            gone: None,
+            drilled: None,
         };
         let mut checker = Checker::default();
         let mut begin = |number: i64| {
@@ -277,13 +282,16 @@ mod tests {
         let mut actions = Actions::default();
         let mut begin = |minute: i64, name: &str| {
             let now = Now { mono: MonoTime(minute * 60_000_000_000), ..Now::default() };
-            actions.begin(&bundle, now, &TargetId::of("service", name).expect("a name"))
+            let gone = (minute == 5).then_some(now);
+            actions.begin(&bundle, now, &TargetId::of("service", name).expect("a name"), gone)
         };
         for round in 1..=3 {
             assert!(('a'..='e').all(|name| begin(round, &format!("{name}.service")) == Ok(round > 1)), "{round}");
         }
         // Ten repetitions by now; the first on another target is none.
         assert_eq!(begin(4, "f.service"), Ok(false));
-        assert_eq!(begin(5, "a.service"), Err("host_budget_respected: 11 repeated actions".to_owned()));
+        // Nor is the first after its cause has gone; the next one is.
+        assert_eq!(begin(5, "a.service"), Ok(false));
+        assert_eq!(begin(6, "a.service"), Err("host_budget_respected: 11 repeated actions".to_owned()));
     }
 }

@@ -27,10 +27,12 @@ use crate::{
 };
 
 mod matters;
+mod mending;
 mod rest;
 mod unit;
 
 use matters::Matters;
+use mending::Mending;
 use unit::Unit;
 
 const STEPS: u32 = 60;
@@ -82,6 +84,7 @@ pub struct World {
     limit_in: Duration,
     /// Looks at what grows see nothing.
     looks_fail: bool,
+    mending: Mending,
     matters: Matters,
     running: Vec<(MonoTime, ActionRun)>,
     looking: Vec<CheckId>,
@@ -131,6 +134,7 @@ impl World {
             bus_is_gone: false,
             limit_in: Duration::from_secs(100_000),
             looks_fail: false,
+            mending: Mending::default(),
             matters: Matters::default(),
             running: Vec::new(),
             looking: Vec::new(),
@@ -214,7 +218,10 @@ impl World {
                 let after = Duration::from_millis(self.random.below(30_000));
                 self.change(&name, |unit| unit.dies_after = Some(after));
             }
-            8 => self.change(&name, |unit| unit.dies_after = None),
+            8 => {
+                self.mending.edits += 1;
+                self.change(&name, |unit| unit.dies_after = None);
+            }
             9 if self.is_held => self.operate(Operation::Release { scope: Scope::All })?,
             9 => self.operate(Operation::Hold { scope: Scope::All, reason: "sim".into(), until: None })?,
             10 => self.disk_is_full = !self.disk_is_full,
@@ -349,6 +356,7 @@ impl World {
             let (probe, target) = (probe.clone(), TargetId::new(check.target()).map_err(|error| error.to_string())?);
             let observation = self.observe(&probe, &target);
             self.was_shown(&observation);
+            self.mending.shows(self.now, &check, &probe, &target, &observation);
             self.step(Input::Observed { check, observation })?;
         }
         Ok(())
@@ -363,6 +371,7 @@ impl World {
         };
         match probe {
             Probe::Unit { .. } => judge(UnitExpectation::Running, unit.snapshot()),
+            Probe::UnitFiles { .. } => self.mending.files(),
             Probe::Exec(_) if unit.state != ActiveState::Active => Observation::unknown("it does not run"),
             Probe::Exec(_) if self.looks_fail => Observation::unknown("nobody answers"),
             Probe::Exec(_) if unit.grows => {
@@ -427,9 +436,15 @@ impl World {
                         && self.looking.is_empty()
                         && self.knows_stop(&run.target),
                     is_recorded,
-                    opened: run.incident.and_then(|id| self.saved.incidents.get(&id)).map(|incident| incident.opened),
+                    gone: self.mending.gone(&run.target),
+                    drilled: run
+                        .incident
+                        .and_then(|id| self.saved.incidents.get(&id))
+                        .filter(|of| of.is_drill)
+                        .map(|of| of.opened),
                 };
                 self.begins_for(&run)?;
+                self.mending.begins(&run);
                 self.checker.begins(&self.bundle, self.now, &run, facts)?;
                 self.totals.actions += 1;
                 let takes = Duration::from_millis(self.random.below(3_000));

@@ -37,6 +37,8 @@ pub(crate) fn run() -> Result<()> {
     for number in 0..SERVICES {
         writeln!(services, "  idle-{number}.service: {{}}")?;
     }
+    let watched = (SETTLED + MEASURED).as_secs();
+    say(&format!("each row is watched for {watched} s from when everything is seen well"));
     say(&format!(
         "{:<58} {:>10} {:>12} {:>11} {:>11} {:>14}",
         "", "RSS", "anonymous", "of a core", "wake-ups", "first looks"

@@ -12,12 +12,13 @@ use ansai_lab::{Host, HostOptions, agent, poll};
 use anyhow::{Context, Result};
 
 use super::{
-    MONIT, prepare, quantile, restarted, say,
+    MONIT, connections, prepare, quantile, restarted, say,
     spent::{self, Usage},
 };
 
 const UNITS: usize = 50;
 const CHECKS: usize = 1000;
+const SERVICES: usize = 1000;
 const STARTS: usize = 20;
 /// What happens at the start is not what is measured.
 const SETTLED: Duration = Duration::from_secs(5);
@@ -58,7 +59,10 @@ pub(crate) fn run() -> Result<()> {
     let starts = cold_starts(&host)?;
     agent::install(&host, &checks)?;
     measure("1,000 TCP checks, each every second", restarted(&host)?)?;
+    services(&host)?;
     host.run_ok(&["systemctl", "stop", agent::UNIT])?;
+    let share = connections::share(&host, CHECKS, MEASURED)?;
+    say(&format!("{:<40} {:>10} {:>12} {share:>9.2} %", "1,000 connections a second, a bare loop", "", ""));
     host.write_file("/etc/monit.bench", monit, 0o600)?;
     let running = host.spawn(&["monit", "-I", "-c", "/etc/monit.bench"])?;
     measure("the same with monit, 1 s cycle", find(&host, "monit")?)?;
@@ -71,6 +75,21 @@ pub(crate) fn run() -> Result<()> {
         at(100)
     ));
     Ok(())
+}
+
+/// As many services as a large host has, each looked at as usual: its unit, and its port each second.
+fn services(host: &Host) -> Result<()> {
+    let mut watched = String::from("services:\n");
+    for number in 0..SERVICES {
+        host.write_file(format!("/etc/systemd/system/many-{number}.service"), SERVICE, 0o644)?;
+        watched.push_str(&format!(
+            "  many-{number}.service: {{probes: {{port: {{tcp: \"127.0.0.1:5000\", every: 1s}}}}}}\n"
+        ));
+    }
+    host.run_ok(&["systemctl", "daemon-reload"])?;
+    host.run_ok(&["sh", "-c", &format!("seq -f 'many-%g.service' 0 {} | xargs systemctl start", SERVICES - 1)])?;
+    agent::install(host, &watched)?;
+    measure("1,000 services, unit and port each second", restarted(host)?)
 }
 
 /// A process of the host, by its name; as outside.

@@ -61,8 +61,8 @@ pub(super) const BREAKS: &[Break] = &[
     Break {
         what: "the gate that asks whether the unit was seen is gone",
         file: "crates/engine/src/gate/wishes.rs",
-        find: "if let Some(doubt) = slots.iter().find_map(|slot| engine.checks[*slot].is_blind()) {",
-        replace: "if let Some(doubt) = slots.iter().find_map(|slot| engine.checks[*slot].is_blind()).filter(|_| false) {",
+        find: "if let Some(doubt) = view.checks.of(&p.incident.target).find_map(CheckState::is_blind) {",
+        replace: "if let Some(doubt) = view.checks.of(&p.incident.target).find_map(CheckState::is_blind).filter(|_| false) {",
     },
     Break {
         what: "what left the configuration while no agent ran stays open",
@@ -79,7 +79,7 @@ pub(super) const BREAKS: &[Break] = &[
     Break {
         what: "what waits for evidence before it is told is forgotten by a restart",
         file: "crates/engine/src/evidence.rs",
-        find: "            if let Some(kind) = kind {\n                self.tell(now, id, kind);",
-        replace: "            if let Some(kind) = kind.filter(|_| false) {\n                self.tell(now, id, kind);",
+        find: "            if let Some(kind) = kind {\n                self.tell(id, kind);",
+        replace: "            if let Some(kind) = kind.filter(|_| false) {\n                self.tell(id, kind);",
     },
 ];

@@ -16,6 +16,33 @@ pub(super) fn check_paths(root: &Path, file: &str, text: &str) -> Vec<String> {
         .collect()
 }
 
+/// Every path in a comment that looks like one of ours must exist.
+pub(super) fn check_comments(root: &Path, file: &str, text: &str) -> Vec<String> {
+    let comments = text.lines().filter_map(|line| Some(line.split_once('#')?.1));
+    let words = comments.flat_map(|comment| comment.split([' ', '(', ')', ',', ';', '`', '"', '\'']));
+    words
+        .map(|word| word.trim_end_matches(['.', ':']))
+        .filter(|word| OURS.iter().any(|start| word.starts_with(start)) && !word.contains(['*', '{']))
+        .filter(|path| !root.join(path).exists())
+        .map(|path| format!("{file}: {path} does not exist — mend the comment"))
+        .collect()
+}
+
+/// Every outside crate of the workspace has a row on the page that says why it is here, and no other has.
+pub(super) fn check_dependencies(manifest: &str, page: &str) -> Vec<String> {
+    let section = manifest.split("[workspace.dependencies]").nth(1).unwrap_or_default();
+    let lines = section.split("\n[").next().unwrap_or_default().lines();
+    let used: Vec<&str> = lines.filter_map(|line| line.split_once(" = ")).map(|(name, _)| name).collect();
+    let used: Vec<&str> = used.into_iter().filter(|name| !name.starts_with("ansai-")).collect();
+    let said: Vec<&str> =
+        page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`')).map(|(name, _)| name).collect();
+    let missing = used.iter().filter(|name| !said.contains(name));
+    let missing = missing.map(|name| format!("docs/design/dependencies.md: `{name}` has no row — say why it is here"));
+    let gone = said.iter().filter(|name| !used.contains(name));
+    let gone = gone.map(|name| format!("docs/design/dependencies.md: `{name}` is no crate of Cargo.toml"));
+    missing.chain(gone).collect()
+}
+
 /// Every link to a file leads to one, and every anchor to a heading.
 pub(super) fn check_links(root: &Path, file: &str, text: &str) -> Vec<String> {
     let folder = Path::new(file).parent().unwrap_or(Path::new(""));
@@ -140,6 +167,36 @@ pub(super) fn check_tests(page: &str, files: &[String]) -> Vec<String> {
         .collect()
 }
 
+/// The part of the page of tests that names the tests of the bug reports and of the situations beside them.
+const BAD_DAY: &str = "\n## A bad day\n";
+/// How many cases of bug reports there are, `W01` and so on.
+const CASES: usize = 18;
+
+/// Each test that the table of bug reports names is there, and each report has an end-to-end test with its number.
+/// `sources` are the files of tests, by their names.
+pub(super) fn check_cases(page: &str, sources: &[(String, String)]) -> Vec<String> {
+    let part = page.split(BAD_DAY).nth(1).unwrap_or_default().split("\n## ").next().unwrap_or_default();
+    let is_name = |word: &&str| word.contains('_') && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let named: Vec<&str> = part.lines().flat_map(|line| line.split('`').skip(1).step_by(2)).filter(is_name).collect();
+    let is_there = |name: &str| sources.iter().any(|(_, text)| text.contains(&format!("fn {name}(")));
+    let gone = named.iter().filter(|name| !is_there(name));
+    let mut findings: Vec<String> =
+        gone.map(|name| format!("docs/develop/testing.md: there is no test `{name}`")).collect();
+    for case in 1..=CASES {
+        let number = format!("w{case:02}_");
+        let has_number = |line: &str| {
+            let name = line.trim_start().strip_prefix("fn ").unwrap_or_default();
+            name.split('(').next().is_some_and(|name| name.starts_with(&number) || name.contains(&format!("_{number}")))
+        };
+        let end_to_end = sources.iter().filter(|(file, _)| file.starts_with("crates/lab/tests/"));
+        if !end_to_end.flat_map(|(_, text)| text.lines()).any(has_number) {
+            findings
+                .push(format!("crates/lab/tests: no test carries the number of case {}", number.trim_end_matches('_')));
+        }
+    }
+    findings
+}
+
 /// The words of the table in CONTRIBUTING.md, each with what is written instead.
 pub(super) fn words(contributing: &str) -> Vec<(String, String)> {
     let table = contributing.split("\n| not | but |\n").nth(1).unwrap_or_default();
@@ -200,6 +257,20 @@ mod tests {
     }
 
     #[test]
+    fn a_comment_that_names_what_is_not_there_is_found() {
+        let check = |text: &str| check_comments(&crate::cargo::root(), "Cargo.toml", text).len();
+        assert_eq!(check("# see crates/model, and docs/start.md.\na = \"crates/none\"\n"), 0);
+        assert_eq!(check("a = 1 # see docs/none.md.\n"), 1);
+    }
+
+    #[test]
+    fn a_crate_without_a_reason_and_a_reason_without_a_crate_are_found() {
+        let manifest = "[workspace.dependencies]\nansai-a = { path = \"a\" }\nb = \"1\"\n\n[profile.dev]\nc = 1\n";
+        assert_eq!(check_dependencies(manifest, "| `b` | for what |\n"), Vec::<String>::new());
+        assert_eq!(check_dependencies(manifest, "| `c` | for what |\n").len(), 2);
+    }
+
+    #[test]
     fn a_command_that_there_is_not_is_found() {
         let usage = "cargo xtask test              every test\ncargo xtask bench heal        how long\n";
         let check = |text: &str| check_commands("a.md", text, usage).len();
@@ -231,6 +302,17 @@ mod tests {
         let tests = ["crates/lab/tests/a.rs".to_owned(), "crates/lab/tests/deep/b.rs".to_owned()];
         assert_eq!(check_tests("`a.rs`", &tests), Vec::<String>::new());
         assert_eq!(check_tests("`b.rs`", &tests).len(), 1);
+    }
+
+    #[test]
+    fn a_case_without_a_test_is_found_and_a_test_that_is_not_there() {
+        let numbered = |cases: usize| (1..=cases).map(|case| format!("fn w{case:02}_x() {{\n")).collect::<String>();
+        let check =
+            |page: &str, cases: usize| check_cases(page, &[("crates/lab/tests/a.rs".to_owned(), numbered(cases))]);
+        let page = "x `not_here`\n## A bad day\n\n| 1 | `w01_x`, `a.rs` |\n\n## More\n`not_here`\n";
+        assert_eq!(check(page, CASES), Vec::<String>::new());
+        assert_eq!(check(&page.replace("w01_x", "w01_y"), CASES).len(), 1);
+        assert_eq!(check(page, CASES - 1).len(), 1);
     }
 
     #[test]

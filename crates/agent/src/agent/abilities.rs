@@ -1,7 +1,10 @@
 //! What this agent may do, tried from where it runs: at its start, when the configuration needs something else, and when
 //! somebody asks. Beside the loop, one trial at a time. What it may not do stands in the status; nothing is decided here.
 
-use std::sync::Arc;
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
 
 use ansai_host::linux::{
     LinuxHost,
@@ -24,8 +27,8 @@ const NAMED_MAX: usize = 3;
 
 /// Trials, one after the other.
 pub(super) struct Abilities {
-    /// What was tried last by itself.
-    known: Option<Needs>,
+    /// The hash of what was tried last by itself: the names of all who need it would be as large as the configuration.
+    known: Option<u64>,
     turn: Arc<Mutex<()>>,
     warnings: Warnings,
     clock: Clock,
@@ -68,9 +71,10 @@ impl Agent {
     /// Tries what is needed, when that is not what was tried last.
     pub(super) fn try_abilities(&mut self) {
         let needs = self.needs();
-        if self.abilities.known.as_ref() != Some(&needs) {
-            self.abilities.begin(&self.host, needs.clone(), None);
-            self.abilities.known = Some(needs);
+        let mut hasher = DefaultHasher::new();
+        needs.hash(&mut hasher);
+        if self.abilities.known.replace(hasher.finish()) != Some(hasher.finish()) {
+            self.abilities.begin(&self.host, needs, None);
         }
     }
 }

@@ -1,18 +1,19 @@
 //! What becomes of a configuration that was read beside the loop: a valid one is applied, any other changes nothing and
 //! is told for as long as it is so.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use ansai_engine::Input;
 use ansai_model::bundle::Bundle;
-use ansai_protocol::Happening;
+use ansai_protocol::{Done, Happening, Problem, SCHEMA};
+use hyper::StatusCode;
 
 use super::{
     Agent,
-    reading::{Evaluated, News, Refused},
+    reading::{Edition, Evaluated, News, Refused},
     routes, watch,
 };
-use crate::{events::short, warnings::Topic};
+use crate::{answer, api::Reply, events::short, warnings::Topic};
 
 /// Most warnings of the configuration that stand in the status; `ansai check` says all.
 const WARNINGS_SAID_MAX: usize = 3;
@@ -20,20 +21,31 @@ const WARNINGS_SAID_MAX: usize = 3;
 impl Agent {
     /// Takes in what was found out beside the loop.
     pub(super) fn hear(&mut self, news: News) {
-        self.reader.has_heard(&news);
+        self.has_new_units |= self.reader.has_heard(&news);
+        if !matches!(news, News::Stamp(_) | News::Seen | News::Inventory(Ok(None))) {
+            self.upkeep.evaluated(self.shell.clock.now());
+        }
         match news {
-            News::Stamp(Ok(stamp)) => {
-                if stamp != self.stamp {
-                    self.stamp = stamp;
-                    self.reader.is_wanted = true;
-                }
+            News::Seen => {
+                self.hear_of_files();
+                // HOLD is looked at when it is not what it was.
+                self.shell.step(Input::Tick);
             }
+            News::Stamp(Ok(stamp)) => self.has_stamp(stamp),
             News::Stamp(Err(late)) => self.refuse(Refused::Late(late)),
-            News::Read(Ok(read)) => self.accept(*read),
-            News::Read(Err(refused)) => self.refuse(refused),
-            News::Inventory(Ok(evaluated)) => {
-                self.inventory = evaluated.inventory;
-                if evaluated.bundle.parts().checks != self.shell.engine.bundle().parts().checks {
+            News::Read(read) => {
+                match read {
+                    Ok(read) => self.accept(*read),
+                    Err(refused) => self.refuse(refused),
+                }
+                let reply = self.reloaded();
+                self.reader.answer(&reply);
+            }
+            News::Inventory(Ok(None)) => {}
+            News::Inventory(Ok(Some(evaluated))) => {
+                let is_other = evaluated.says_another_thing(&self.configuration, self.shell.engine.bundle());
+                (self.configuration, self.inventory) = (Arc::new(evaluated.configuration), evaluated.inventory);
+                if is_other {
                     self.apply(evaluated.bundle);
                 }
                 self.warn_of_configuration();
@@ -45,16 +57,24 @@ impl Agent {
         self.go_on_reading();
     }
 
+    /// The files were changed then, for the last time.
+    pub(super) fn has_stamp(&mut self, stamp: Option<SystemTime>) {
+        if stamp != self.stamp {
+            self.stamp = stamp;
+            self.reader.is_wanted = true;
+        }
+    }
+
     /// Begins what is to be read or evaluated, when nothing is.
     pub(super) fn go_on_reading(&mut self) {
         if self.reader.is_reading() {
             return;
         }
-        let (inventory, generation) = (self.inventory.clone(), self.generation + 1);
+        let (inventory, last) = (self.inventory.clone(), Edition::of(self.shell.engine.state()));
         if std::mem::take(&mut self.reader.is_wanted) {
-            self.reader.read(inventory, generation);
+            self.reader.read(inventory, last);
         } else if std::mem::take(&mut self.has_new_units) {
-            self.reader.evaluate(Arc::clone(&self.configuration), inventory, generation);
+            self.reader.evaluate(Arc::clone(&self.configuration), inventory, last);
         }
     }
 
@@ -65,14 +85,29 @@ impl Agent {
     }
 
     fn accept(&mut self, read: Evaluated) {
-        self.configuration = read.configuration;
+        self.configuration = Arc::new(read.configuration);
         self.inventory = read.inventory;
         self.configuration_error = None;
         self.reader.is_late = false;
         self.apply(read.bundle);
         self.apply_settings();
         self.tell_configuration(None);
-        tracing::info!(generation = self.generation, "configuration applied");
+        tracing::info!(generation = self.generation(), "configuration applied");
+    }
+
+    /// What is said to whoever waited for a reading.
+    fn reloaded(&self) -> Reply {
+        let Some(why) = &self.configuration_error else {
+            let text = format!("configuration {} is in force", self.generation()).into();
+            return answer::json(&Done { schema: SCHEMA, text });
+        };
+        if self.reader.is_late {
+            let what = format!("the configuration has not been read, and the old one stays in force: {why}");
+            let todo = "it is read again by itself; see what its file system waits for";
+            return Err((StatusCode::SERVICE_UNAVAILABLE, Problem::new(what, todo)));
+        }
+        let what = format!("the new configuration is not applied; the old one stays in force:\n{why}");
+        Err((StatusCode::UNPROCESSABLE_ENTITY, Problem::new(what, "mend it; `ansai check` says all that is wrong")))
     }
 
     /// What is late is asked for again and again, and told once.
@@ -91,6 +126,11 @@ impl Agent {
         self.configuration_error = Some(why);
     }
 
+    /// Of the bundle in force.
+    pub(super) fn generation(&self) -> u64 {
+        self.shell.engine.bundle().parts().generation
+    }
+
     fn apply_settings(&mut self) {
         let settings = self.configuration.settings();
         self.shell.recorder.set_bytes_max(settings.journal_bytes_max.0);
@@ -100,10 +140,7 @@ impl Agent {
 
     /// What is allowed and dangerous in the configuration stands in the status for as long as it is so.
     pub(super) fn warn_of_configuration(&self) {
-        let warnings = self.configuration.warnings().iter().map(|warning| warning.what.clone());
-        let nameless = self.configuration.nameless_disks(&self.inventory).into_iter();
-        let nameless = nameless.map(|mount| format!("the disk {mount:?} is not watched: its name holds what none may"));
-        let warnings: Vec<String> = warnings.chain(nameless).collect();
+        let warnings = self.configuration.warnings();
         if warnings.is_empty() {
             self.warnings.end(Topic::Configuration);
             return;
@@ -119,12 +156,11 @@ impl Agent {
 
     fn tell_configuration(&self, error: Option<&str>) {
         let error = error.map(|error| short(&error.into()));
-        let happening = Happening::Configuration { generation: self.generation, error };
+        let happening = Happening::Configuration { generation: self.generation(), error };
         self.shell.witness.events.tell(self.shell.clock.now().wall, happening);
     }
 
     fn apply(&mut self, bundle: Bundle) {
-        self.generation += 1;
         watch(&self.host, &self.configuration, &bundle);
         self.shell.outbox.set_routes(&routes(&bundle));
         self.shell.step(Input::Apply(Box::new(bundle)));

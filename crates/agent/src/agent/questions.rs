@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use ansai_model::text::Text;
-use ansai_protocol::{Done, SCHEMA, Status};
+use ansai_engine::Input;
+use ansai_model::{policy, text::Text};
+use ansai_protocol::{SCHEMA, Status};
 
 use super::{Agent, routes};
 use crate::{
@@ -20,15 +21,20 @@ impl Agent {
             Query::Incidents => answer::incidents(&self.shell.engine, &self.shell.reports, now),
             Query::Report(id) => self.shell.report_on(id, &self.inventory.hostname),
             Query::Explain(target) => self.shell.explain(&target),
+            Query::Plan(target) => {
+                let hold = self.shell.look_at_hold_file();
+                self.shell.step(Input::HoldFile(hold));
+                self.shell.plan(&target)
+            }
+            Query::ReachRoutes => return self.trials.reach(routes(self.shell.engine.bundle()), asked.reply),
             Query::SendTest(by) => {
                 return self.trials.begin(routes(self.shell.engine.bundle()), by, now.wall, asked.reply);
             }
             Query::Abilities => return self.abilities.begin(&self.host, self.needs(), Some(asked.reply)),
             Query::Reload => {
-                // What came of it stands in the status.
-                self.reader.is_wanted = true;
-                self.go_on_reading();
-                answer::json(&Done { schema: SCHEMA, text: "the configuration is read within a second".into() })
+                // Answered when it has been read, or is refused.
+                self.reader.want(asked.reply);
+                return self.go_on_reading();
             }
         };
         // Whoever asked may have gone.
@@ -42,6 +48,9 @@ impl Agent {
         }
         let own = self.upkeep.own(self.configuration.settings());
         let held = self.shell.look_at_hold_file().map(|text| held_by_file(&self.options.hold_file, &text));
+        let is_idle =
+            |pattern: &&String| !self.inventory.units.iter().any(|unit| policy::matches(pattern, unit.name.as_str()));
+        let idle_patterns = self.configuration.patterns().iter().filter(is_idle).cloned().collect();
         let engine = &self.shell.engine;
         let (holds, silences) = answer::scopes(engine, now);
         let targets = answer::targets(engine, now, held.is_some());
@@ -52,7 +61,7 @@ impl Agent {
             host: self.inventory.hostname.clone(),
             role: self.configuration.settings().role.clone(),
             uptime_seconds: self.begun.elapsed().as_secs(),
-            generation: self.generation,
+            generation: self.generation(),
             configuration_error: self.configuration_error.clone(),
             ledger_error: self.shell.ledger_error.clone(),
             held,
@@ -62,6 +71,7 @@ impl Agent {
             messages_waiting: self.shell.outbox.len(),
             warnings: self.warnings.all(),
             own,
+            idle_patterns,
             targets,
         })
     }

@@ -7,18 +7,23 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use ansai_config::Configuration;
+use ansai_config::{Configuration, Resting};
+use ansai_engine::State;
 use ansai_host::linux::{
     LinuxHost,
     aside::{self, Kind, Late, Work},
 };
-use ansai_model::{bundle::Bundle, id::UnitName, inventory::Inventory};
-use anyhow::{Result, bail};
-use tokio::sync::mpsc;
+use ansai_model::{
+    bundle::Bundle,
+    id::UnitName,
+    inventory::{Inventory, UnitFacts},
+};
+use anyhow::{Result, anyhow, bail};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
 use super::{INVENTORY_WAIT, known};
-use crate::trust;
+use crate::{api::Reply, trust};
 
 /// Longest reading and evaluation of a configuration.
 const READ_MAX: Duration = Duration::from_secs(60);
@@ -30,12 +35,14 @@ const PROGRESS_FOR_MICROS: u32 = 20_000_000;
 
 /// What was found out beside the loop.
 pub(super) enum News {
+    /// Who looks at the files each second has seen something else than before: it is to be asked.
+    Seen,
     /// When the files were changed last; why that is not known, when it is not.
     Stamp(Result<Option<SystemTime>, String>),
     /// The files were read anew.
     Read(Result<Box<Evaluated>, Refused>),
-    /// The same configuration for the units and filesystems of now.
-    Inventory(Result<Box<Evaluated>, Refused>),
+    /// The same configuration for the units and filesystems of now; nothing when they are those it was evaluated for.
+    Inventory(Result<Option<Box<Evaluated>>, Refused>),
 }
 
 /// Why a configuration does not come into force.
@@ -58,11 +65,56 @@ fn late(late: Late) -> Refused {
     Refused::Late(late.to_string())
 }
 
+/// Which files were applied last on this host, as its ledger knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Edition {
+    generation: u64,
+    fingerprint: u64,
+}
+
+impl Edition {
+    pub(super) fn of(state: &State) -> Self {
+        Self { generation: state.generation, fingerprint: state.fingerprint }
+    }
+
+    /// What files come to after these: those that declare no generation are the same edition when their texts are the
+    /// same, and the next one otherwise.
+    ///
+    /// # Errors
+    /// When they do not fit together, or declare an older generation.
+    fn followed_by(self, configuration: &Configuration, inventory: &Inventory) -> Result<Bundle, Refused> {
+        let fingerprint = configuration.fingerprint();
+        if let Some(declared) = configuration.generation().filter(|declared| *declared < self.generation) {
+            return Err(Refused::Wrong(format!(
+                "the files are generation {declared}, and this host has applied {}: an older one is refused; distribute \
+                 the newest ones, or declare `generation: {}` if these are right",
+                self.generation,
+                self.generation.saturating_add(1)
+            )));
+        }
+        let next = match fingerprint == self.fingerprint {
+            true => self.generation.max(1),
+            false => self.generation.saturating_add(1),
+        };
+        let bundle = configuration.bundle(inventory, next).map_err(|wrong| Refused::Wrong(wrong.to_string()))?;
+        Ok(bundle.made_of(fingerprint))
+    }
+}
+
 /// A configuration and what it says for this host.
 pub(super) struct Evaluated {
-    pub(super) configuration: Arc<Configuration>,
+    pub(super) configuration: Resting,
     pub(super) inventory: Inventory,
     pub(super) bundle: Bundle,
+}
+
+impl Evaluated {
+    /// Whether it says another thing than what is in force, of which it is made: for other units, or since the same texts
+    /// mean something else once an emergency layer has ended or the civil time has changed.
+    pub(super) fn says_another_thing(&self, before: &Resting, in_force: &Bundle) -> bool {
+        let is_other_time = self.configuration.holds_until() != before.holds_until();
+        is_other_time || self.bundle.parts().checks != in_force.parts().checks
+    }
 }
 
 /// Begins readings, one at a time.
@@ -77,12 +129,29 @@ pub(super) struct Reader {
     pub(super) is_wanted: bool,
     /// Whether the files are not answered for, which has been told.
     pub(super) is_late: bool,
+    /// Whether an evaluation of what the host has did not end in time: it is asked for again when the files are next.
+    is_unevaluated: bool,
+    /// Who waits for what comes of a reading that has not begun, and of the one that is under way.
+    asked: Vec<oneshot::Sender<Reply>>,
+    heard_of: Vec<oneshot::Sender<Reply>>,
 }
 
 impl Reader {
     /// Nothing is under way; what is found is told to `news`.
     pub(super) fn new(path: PathBuf, host: LinuxHost, tasks: TaskTracker, news: mpsc::Sender<News>) -> Self {
-        Self { path, host, tasks, news, is_asking: false, is_reading: false, is_wanted: false, is_late: false }
+        Self {
+            path,
+            host,
+            tasks,
+            news,
+            is_asking: false,
+            is_reading: false,
+            is_wanted: false,
+            is_late: false,
+            is_unevaluated: false,
+            asked: Vec::new(),
+            heard_of: Vec::new(),
+        }
     }
 
     /// Whether a reading or an evaluation is under way.
@@ -90,11 +159,45 @@ impl Reader {
         self.is_reading
     }
 
-    /// Takes note of what has ended.
-    pub(super) fn has_heard(&mut self, news: &News) {
+    /// Has the files read for somebody who waits for what comes of it. A reading that is under way may have begun before they
+    /// were written, so it is the next one that counts.
+    pub(super) fn want(&mut self, reply: oneshot::Sender<Reply>) {
+        self.is_wanted = true;
+        self.asked.push(reply);
+    }
+
+    /// Tells those who waited for the reading that has ended what came of it.
+    pub(super) fn answer(&mut self, reply: &Reply) {
+        for waiting in self.heard_of.drain(..) {
+            // Whoever asked may have gone.
+            let _ = waiting.send(reply.clone());
+        }
+    }
+
+    /// Whether what the host has was late to be evaluated, and is to be again; said once, about a second later.
+    pub(super) fn is_to_evaluate_again(&mut self) -> bool {
+        std::mem::take(&mut self.is_unevaluated)
+    }
+
+    /// Takes note of what has ended; says whether what the host has is to be evaluated again.
+    #[must_use]
+    pub(super) fn has_heard(&mut self, news: &News) -> bool {
         match news {
-            News::Stamp(_) => self.is_asking = false,
-            News::Read(_) | News::Inventory(_) => self.is_reading = false,
+            News::Seen => false,
+            News::Stamp(_) => {
+                self.is_asking = false;
+                self.is_to_evaluate_again()
+            }
+            News::Read(_) => {
+                self.is_reading = false;
+                false
+            }
+            News::Inventory(evaluated) => {
+                self.is_reading = false;
+                // What is late is asked for again, and not at once: what hangs would be asked all the time.
+                self.is_unevaluated = matches!(evaluated, Err(Refused::Late(_)));
+                false
+            }
         }
     }
 
@@ -113,24 +216,38 @@ impl Reader {
     }
 
     /// Reads the files and evaluates them.
-    pub(super) fn read(&mut self, before: Inventory, generation: u64) {
+    pub(super) fn read(&mut self, before: Inventory, last: Edition) {
         self.is_reading = true;
+        self.heard_of.append(&mut self.asked);
         let (path, host, news) = (self.path.clone(), self.host.clone(), self.news.clone());
         self.tasks.spawn(async move {
             let read = async {
-                let configuration = load(&path).await?;
-                evaluate(&path, &host, configuration, &before, generation).await
+                let configuration = Arc::new(load(&path).await?);
+                let concerned = Arc::clone(&configuration);
+                let inventory = inventory_of(&host, concerned, Configuration::concerns, &before).await;
+                evaluate(&path, configuration, inventory, last).await.map(Box::new)
             };
             let _ = news.send(News::Read(in_time(&path, read).await)).await;
         });
     }
 
-    /// Evaluates a configuration that was read, for what this host has now.
-    pub(super) fn evaluate(&mut self, configuration: Arc<Configuration>, before: Inventory, generation: u64) {
+    /// Evaluates the configuration in force for what this host has now, unless that is what it was evaluated for: understanding
+    /// thousands of services takes as much memory as all that stays of them.
+    pub(super) fn evaluate(&mut self, configuration: Arc<Resting>, before: Inventory, last: Edition) {
         self.is_reading = true;
         let (path, host, news) = (self.path.clone(), self.host.clone(), self.news.clone());
         self.tasks.spawn(async move {
-            let evaluated = evaluate(&path, &host, configuration, &before, generation);
+            let evaluated = async {
+                let inventory = inventory_of(&host, Arc::clone(&configuration), Resting::concerns, &before).await;
+                // What ends one day means something else then.
+                if configuration.holds_until().is_none() && is_alike(&inventory, &before) {
+                    return Ok(None);
+                }
+                let work = Work::new(Kind::Own, format!("the configuration {} in force", path.display()));
+                let awake = aside::run(work, READ_MAX, move || configuration.wake()).await.map_err(late)?;
+                let awake = awake.map_err(|wrong| Refused::Wrong(wrong.to_string()))?;
+                evaluate(&path, Arc::new(awake), inventory, last).await.map(|evaluated| Some(Box::new(evaluated)))
+            };
             let _ = news.send(News::Inventory(in_time(&path, evaluated).await)).await;
         });
     }
@@ -140,40 +257,53 @@ fn stamp_of(path: &Path) -> Work {
     Work::new(Kind::Own, path.display().to_string()).on([path])
 }
 
-async fn in_time(
-    path: &Path,
-    evaluated: impl Future<Output = Result<Evaluated, Refused>>,
-) -> Result<Box<Evaluated>, Refused> {
+async fn in_time<T>(path: &Path, evaluated: impl Future<Output = Result<T, Refused>>) -> Result<T, Refused> {
     match tokio::time::timeout(READ_MAX, Box::pin(evaluated)).await {
-        Ok(evaluated) => evaluated.map(Box::new),
+        Ok(evaluated) => evaluated,
         Err(_) => Err(Refused::Late(format!("{} has not been read within {}s", path.display(), READ_MAX.as_secs()))),
     }
 }
 
-async fn load(path: &Path) -> Result<Arc<Configuration>, Refused> {
+async fn load(path: &Path) -> Result<Configuration, Refused> {
     let asked = path.to_owned();
     let work = Work::new(Kind::Own, format!("the configuration {}", path.display())).on([path]);
     let loaded = aside::run(work, READ_MAX, move || trust::load(&asked)).await;
-    loaded.map_err(late)?.map(Arc::new).map_err(|wrong| Refused::Wrong(wrong.to_string()))
+    loaded.map_err(late)?.map_err(|wrong| Refused::Wrong(wrong.to_string()))
+}
+
+/// What the host has, as far as a configuration is concerned; what it had, when it does not say.
+async fn inventory_of<C>(
+    host: &LinuxHost,
+    configuration: Arc<C>,
+    concerns: fn(&C, &str) -> bool,
+    before: &Inventory,
+) -> Inventory {
+    let asked = host.inventory_of(move |unit: &UnitName| concerns(&configuration, unit.as_str()));
+    known(before, tokio::time::timeout(INVENTORY_WAIT, Box::pin(asked)).await.ok())
+}
+
+/// Whether an evaluation for one comes to the same as for the other: what its units do and the figures change all the time,
+/// and are no part of what is deduced.
+fn is_alike(one: &Inventory, other: &Inventory) -> bool {
+    let is_alike = |(one, other): (&UnitFacts, &UnitFacts)| {
+        let (active, description) = (other.active, other.description.clone());
+        *other == UnitFacts { active, description, ..one.clone() }
+    };
+    one.units.len() == other.units.len()
+        && one.units.iter().zip(&other.units).all(is_alike)
+        && *other == Inventory { units: other.units.clone(), facts: other.facts.clone(), ..one.clone() }
 }
 
 async fn evaluate(
     path: &Path,
-    host: &LinuxHost,
-    mut configuration: Arc<Configuration>,
-    before: &Inventory,
-    generation: u64,
+    configuration: Arc<Configuration>,
+    inventory: Inventory,
+    last: Edition,
 ) -> Result<Evaluated, Refused> {
-    let concerned = Arc::clone(&configuration);
-    let asked = host.inventory_of(move |unit: &UnitName| concerned.concerns(unit.as_str()));
-    let inventory = known(before, tokio::time::timeout(INVENTORY_WAIT, Box::pin(asked)).await.ok());
     let work = Work::new(Kind::Own, format!("the evaluation of {}", path.display()));
     let evaluates = move || {
-        let bundle = configuration.bundle(&inventory, generation).map_err(|wrong| Refused::Wrong(wrong.to_string()))?;
-        // Errors have named their lines by now. One that is in force has forgotten its texts already.
-        if let Some(fresh) = Arc::get_mut(&mut configuration) {
-            fresh.forget_texts();
-        }
+        let bundle = last.followed_by(&configuration, &inventory)?;
+        let configuration = Arc::unwrap_or_clone(configuration).rest(&inventory);
         Ok(Evaluated { configuration, inventory, bundle })
     };
     aside::run(work, READ_MAX, evaluates).await.map_err(late)?
@@ -196,13 +326,13 @@ pub(super) async fn files_at_start(path: &Path, state_dir: &Path) -> Result<(Opt
 /// When it does not fit together, or not within a minute.
 pub(super) async fn evaluated_at_start(
     path: &Path,
-    mut configuration: Configuration,
+    configuration: Configuration,
     inventory: Inventory,
-) -> Result<(Configuration, Inventory, Bundle)> {
+    last: Edition,
+) -> Result<Evaluated> {
     let evaluate = move || {
-        let bundle = configuration.bundle(&inventory, 1)?;
-        configuration.forget_texts();
-        Ok((configuration, inventory, bundle))
+        let bundle = last.followed_by(&configuration, &inventory).map_err(|refused| anyhow!("{}", refused.why()))?;
+        Ok(Evaluated { configuration: configuration.rest(&inventory), inventory, bundle })
     };
     at_start("evaluation", path, evaluate).await?
 }
@@ -238,49 +368,4 @@ async fn at_start<T: Send + 'static>(
 }
 
 #[cfg(test)]
-mod tests {
-    use ansai_host::linux::Options;
-
-    use super::*;
-
-    const LONG: Duration = Duration::from_secs(20);
-
-    /// What a reading of this text comes to while its folder does not answer, or does.
-    async fn check(text: &str, hangs: bool) -> Result<Box<Evaluated>, Refused> {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("ansai.yaml");
-        std::fs::write(&path, text).expect("written");
-        let options = Options { buses: Vec::new(), ..Options::this_machine(folder.path().to_owned()) };
-        let tasks = TaskTracker::new();
-        let (news, mut heard) = mpsc::channel(4);
-        let mut reader = Reader::new(path.clone(), LinuxHost::new(options, &tasks), tasks, news);
-        let (hold, held) = std::sync::mpsc::sync_channel::<()>(0);
-        let stuck = Work::new(Kind::Own, format!("the configuration {}", path.display()));
-        if hangs {
-            let waits = move || {
-                let _ = held.recv();
-            };
-            assert!(aside::run(stuck, Duration::from_millis(1100), waits).await.is_err());
-        }
-        reader.read(Inventory::default(), 1);
-        assert!(reader.is_reading());
-        let news = tokio::time::timeout(LONG, heard.recv()).await.expect("in time").expect("told");
-        reader.has_heard(&news);
-        assert!(!reader.is_reading());
-        drop(hold);
-        match news {
-            News::Read(read) => read,
-            News::Stamp(_) | News::Inventory(_) => panic!("it was not asked for"),
-        }
-    }
-
-    #[tokio::test]
-    async fn a_configuration_that_is_not_answered_for_is_late_and_one_that_is_wrong_is_wrong() {
-        let Err(Refused::Late(why)) = check("services: {}", true).await else { panic!("it was read") };
-        assert!(why.contains("ansai.yaml has not answered for "), "{why}");
-        let Err(Refused::Wrong(why)) = check("servics: {}", false).await else { panic!("it is valid") };
-        assert!(why.contains("ansai.yaml:1"), "{why}");
-        let read = check("services: {app.service: {}}", false).await.expect("valid");
-        assert_eq!(read.bundle.parts().targets.len(), 1);
-    }
-}
+mod tests;

@@ -112,8 +112,13 @@ impl Upkeep {
 
     /// A new configuration was taken over.
     pub(super) fn applied(&mut self, now: Now) {
-        self.trim.due = now.mono.plus(SETTLED);
+        self.evaluated(now);
         self.forget_start_at = Some(now.mono.plus(SETTLED));
+    }
+
+    /// The configuration was understood anew, which takes as much memory as it is large and needs it no more.
+    pub(super) fn evaluated(&mut self, now: Now) {
+        self.trim.due = now.mono.plus(SETTLED);
     }
 
     /// Whether it is known what the agent takes.

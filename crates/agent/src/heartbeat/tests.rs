@@ -23,7 +23,8 @@ impl HttpClient for Outside {
         let tail = request.url.strip_prefix("http://hc.test/uuid").unwrap().to_owned();
         let body = String::from_utf8(request.body.to_vec()).unwrap();
         self.asked.lock().unwrap().push((begun.elapsed().as_secs(), format!("{tail}{body}")));
-        match *self.status.lock().unwrap() {
+        let status = *self.status.lock().unwrap();
+        match status {
             None => Err("no connection".into()),
             Some(status) => Ok(Response { status, body: "OK".into() }),
         }

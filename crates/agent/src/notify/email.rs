@@ -103,6 +103,15 @@ pub(super) async fn send(
     }
 }
 
+/// Greets the server as for a mail, with the password where there is one, and sends none.
+pub(super) async fn reach(email: &Email, render: &RenderOptions, secrets: &Resolver) -> Result<(), DeliverError> {
+    match transport(email, render, secrets).await?.test_connection().await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(DeliverError::Later("the server ends the conversation".to_owned())),
+        Err(error) => Err(DeliverError::Later(chain(&error))),
+    }
+}
+
 /// Hands a mail over to each recipient by itself.
 async fn alone(transport: &Transport, mail: &Mail, recipients: &[&String], deadline: Instant) -> Receipt {
     let mut receipt = Receipt::default();

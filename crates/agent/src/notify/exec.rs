@@ -5,7 +5,11 @@
 
 use std::{process::Stdio, time::Duration};
 
-use ansai_host::linux::aside::{self, Kind, Work};
+use ansai_host::linux::{
+    aside::{self, Kind, Work},
+    programs,
+    redact::Redactor,
+};
 use ansai_model::{notify::WebhookFormat, probe::CommandLine, time::Shown};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{
@@ -31,16 +35,21 @@ const PASSWD_BYTES_MAX: u64 = 4 << 20;
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Runs the command with a message.
-pub(super) async fn send(command: &CommandLine, message: &Message, render: &RenderOptions) -> Result<(), DeliverError> {
+pub(super) async fn send(
+    command: &CommandLine,
+    message: &Message,
+    render: &RenderOptions,
+    redactor: &Redactor,
+) -> Result<(), DeliverError> {
     let mut input = payload::of(WebhookFormat::Generic, message, render).to_string().into_bytes();
     input.push(b'\n');
-    run(command, &input, TIMEOUT).await
+    run(command, &input, TIMEOUT, redactor).await
 }
 
-async fn run(command: &CommandLine, input: &[u8], timeout: Duration) -> Result<(), DeliverError> {
-    let program = command.argv.first().map_or("", String::as_str);
-    let paths = command.directory.iter().map(String::as_str).chain([program]).filter(|path| path.starts_with('/'));
-    let work = Work::new(Kind::Start, format!("the start of `{}`", command.shown())).on(paths);
+async fn run(command: &CommandLine, input: &[u8], timeout: Duration, redactor: &Redactor) -> Result<(), DeliverError> {
+    let folder = command.directory.iter().filter(|path| path.starts_with('/'));
+    let work = Work::new(Kind::Start, format!("the start of `{}`", command.shown()));
+    let work = work.on(folder).on(programs::begun_by(command));
     // A program on a server that is away keeps whoever begins it waiting; the child belongs to this runtime.
     let (begun, runtime) = (command.clone(), Handle::current());
     let begins = move || {
@@ -52,7 +61,10 @@ async fn run(command: &CommandLine, input: &[u8], timeout: Duration) -> Result<(
     let ended = tokio::time::timeout(timeout, converse(&mut child, input)).await;
     match ended {
         Ok(Ok((status, _))) if status.success() => Ok(()),
-        Ok(Ok((status, output))) => Err(DeliverError::Later(format!("{status}: {}", one_line(&output, 300)))),
+        // Before it is cut and put on one line: a secret may be known by what stands around it.
+        Ok(Ok((status, output))) => {
+            Err(DeliverError::Later(format!("{status}: {}", one_line(&redactor.redact(&output), 300))))
+        }
         Ok(Err(error)) => Err(DeliverError::Later(error.to_string())),
         Err(_) => {
             // Somebody of the group still runs or holds the output, so the number still means this group.
@@ -70,6 +82,10 @@ fn started(command: &CommandLine) -> Result<Child, DeliverError> {
     let [program, arguments @ ..] = &command.argv[..] else {
         return Err(DeliverError::Never("the command is empty".to_owned()));
     };
+    // As for what the agent looks and mends with; it may be mended, so a person is told later.
+    if let Some(why) = programs::why_not_run(command) {
+        return Err(DeliverError::Later(why));
+    }
     let mut builder = Command::new(program);
     builder
         .args(arguments)
@@ -149,21 +165,23 @@ mod tests {
         let path = dir.path().join("message");
         command.environment.insert("OUT".into(), path.display().to_string());
         let message = Message::One(Box::new(fixtures::notice(NoticeKind::Healed, fixtures::healed(), &[])));
-        send(&command, &message, &RenderOptions::new("web-01", TimeZone::UTC)).await.unwrap();
+        send(&command, &message, &RenderOptions::new("web-01", TimeZone::UTC), &Redactor::new(&[])).await.unwrap();
         let read: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
         assert_eq!((&read["version"], &read["notices"][0]["kind"]), (&1.into(), &"healed".into()));
     }
 
     #[tokio::test]
     async fn failures_say_why_and_input_that_is_not_read_is_fine() {
-        run(&shell("exec true"), &[b'x'; 1 << 20], TIMEOUT).await.unwrap();
+        let redactor = Redactor::new(&[]);
+        run(&shell("exec true"), &[b'x'; 1 << 20], TIMEOUT, &redactor).await.unwrap();
         let cases = [
             (shell("echo broken >&2; exit 3"), "exit status: 3: broken"),
+            (shell("echo 'token=abcdef0123456789 refused' >&2; exit 3"), "exit status: 3: token=[redacted] refused"),
             (CommandLine::new(["/nowhere/hook"]), "/nowhere/hook: No such file"),
             (CommandLine { user: Some("nobody-at-all".into()), ..shell("true") }, "no user `nobody-at-all`"),
         ];
         for (command, expected) in cases {
-            let error = run(&command, b"", TIMEOUT).await.unwrap_err();
+            let error = run(&command, b"", TIMEOUT, &redactor).await.unwrap_err();
             assert!(matches!(&error, DeliverError::Later(why) if why.contains(expected)), "{error}");
         }
     }
@@ -172,7 +190,8 @@ mod tests {
     async fn a_command_that_does_not_end_or_prints_without_end_is_killed() {
         for script in ["sleep 1000 & sleep 1000", "yes >&2"] {
             let begun = Instant::now();
-            let error = run(&shell(script), b"", Duration::from_millis(200)).await.unwrap_err();
+            let redactor = Redactor::new(&[]);
+            let error = run(&shell(script), b"", Duration::from_millis(200), &redactor).await.unwrap_err();
             assert_eq!(error, DeliverError::Later("it did not end within 200ms".into()));
             assert!(begun.elapsed() < Duration::from_secs(20));
         }

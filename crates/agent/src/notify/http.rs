@@ -83,8 +83,21 @@ impl HyperClient {
         }
     }
 
+    /// Whether the server of an address takes connections; it is asked nothing.
+    ///
+    /// # Errors
+    /// Why not, in words, without the address.
+    pub async fn reach(&self, url: &str) -> Result<(), String> {
+        self.connected(&address(url)?).await.map(drop)
+    }
+
     async fn exchange(&self, request: Request) -> Result<Response, String> {
-        let uri: Uri = request.url.parse().map_err(|_| "the address is not valid".to_owned())?;
+        let uri = address(&request.url)?;
+        let stream = self.connected(&uri).await?;
+        talk(stream, &uri, request).await
+    }
+
+    async fn connected(&self, uri: &Uri) -> Result<Box<dyn Stream>, String> {
         let host = uri.host().ok_or("the address has no host")?;
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let is_tls = match uri.scheme_str() {
@@ -95,16 +108,12 @@ impl HyperClient {
         let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
         let stream =
             TcpStream::connect((host.as_str(), port)).await.map_err(|error| format!("no connection: {error}"))?;
-        let stream: Box<dyn Stream> = if is_tls {
-            let name = ServerName::try_from(host).map_err(|_| "the host is not a valid name".to_owned())?;
-            let connector = TlsConnector::from(self.tls()?);
-            Box::new(
-                connector.connect(name, stream).await.map_err(|error| format!("TLS: {}", tls::io_in_words(&error)))?,
-            )
-        } else {
-            Box::new(stream)
-        };
-        talk(stream, &uri, request).await
+        if !is_tls {
+            return Ok(Box::new(stream));
+        }
+        let name = ServerName::try_from(host).map_err(|_| "the host is not a valid name".to_owned())?;
+        let connected = TlsConnector::from(self.tls()?).connect(name, stream).await;
+        Ok(Box::new(connected.map_err(|error| format!("TLS: {}", tls::io_in_words(&error)))?))
     }
 }
 
@@ -116,6 +125,10 @@ impl HttpClient for HyperClient {
             Err(_) => Err(format!("no answer within {}", ansai_model::time::Shown(timeout))),
         }
     }
+}
+
+fn address(url: &str) -> Result<Uri, String> {
+    url.parse().map_err(|_| "the address is not valid".to_owned())
 }
 
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}

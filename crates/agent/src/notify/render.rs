@@ -3,7 +3,7 @@
 //! What is said is made once, in [`document`], and laid out twice. Nothing is said that was not measured: a part that
 //! is not known is left out, or said to be unknown.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use ansai_model::{
     incident::StepKind,
@@ -45,13 +45,21 @@ pub struct RenderOptions {
     pub width: usize,
     /// Colors.
     pub color: Color,
+    /// Whether it is about somebody's own services: the commands are theirs then.
+    pub is_of_user: bool,
 }
 
 impl RenderOptions {
     /// For mail: 78 columns, no colors.
     #[must_use]
     pub fn new(host: impl Into<String>, time_zone: TimeZone) -> Self {
-        Self { host: visible_line(&host.into()).into_owned(), time_zone, width: 78, color: Color::Never }
+        Self {
+            host: visible_line(&host.into()).into_owned(),
+            time_zone,
+            width: 78,
+            color: Color::Never,
+            is_of_user: !rustix::process::geteuid().is_root(),
+        }
     }
 }
 
@@ -96,7 +104,7 @@ pub fn kind_word(kind: NoticeKind) -> &'static str {
     }
 }
 
-/// The subject of a message: host, why, and the headline, on one line of at most 200 characters.
+/// The subject of a message: host, why, the headline, and the storm that it is of, on one line of at most 200 characters.
 #[must_use]
 pub fn subject(notice: &Notice, host: &str) -> String {
     let drill = if notice.report.is_drill { "drill, " } else { "" };
@@ -108,7 +116,11 @@ pub fn subject(notice: &Notice, host: &str) -> String {
         | NoticeKind::Suggested
         | NoticeKind::Foreseen => String::new(),
     };
-    one_line(&format!("[{host}] {drill}{}{urgency}: {}", kind_word(notice.kind), notice.report.headline), 200)
+    let (kind, headline) = (kind_word(notice.kind), &notice.report.headline);
+    // The last piece of a storm tells the storm as well.
+    let storm = storm_headline(std::slice::from_ref(notice)).filter(|_| !notice.report.is_drill);
+    let storm = storm.map(|storm| format!(" ({storm})")).unwrap_or_default();
+    one_line(&format!("[{host}] {drill}{kind}{urgency}: {headline}{storm}"), 200)
 }
 
 /// The subject of a digest.
@@ -121,7 +133,13 @@ pub fn digest_subject(notices: &[Notice], host: &str) -> String {
     one_line(&format!("[{host}] {} messages in one, {urgent} of them need you", notices.len()), 200)
 }
 
-/// The headline of several messages about the incidents of one storm; none when they are not.
+/// Whether who is told so hears of something that is well.
+fn is_of_well(kind: NoticeKind) -> bool {
+    matches!(kind, NoticeKind::Recovered | NoticeKind::Healed | NoticeKind::HealedTooOften)
+}
+
+/// The headline of messages about the incidents of one storm, one alone included: how many failed, and what became of each.
+/// None when they are not of one.
 #[must_use]
 pub fn storm_headline(notices: &[Notice]) -> Option<String> {
     let storm_of = |notice: &Notice| notice.report.storm.as_ref().map(|storm| storm.first);
@@ -141,7 +159,15 @@ pub fn storm_headline(notices: &[Notice]) -> Option<String> {
         (NoticeKind::Escalated, 2..) => "need you",
         (kind, _) => kind_word(kind),
     };
-    let told: Vec<_> = counts.into_iter().map(|(kind, count)| format!("{count} {}", word(kind, count))).collect();
+    let told_well: usize = counts.iter().filter(|(kind, _)| is_of_well(*kind)).map(|(_, count)| count).sum();
+    let mut told: Vec<_> = counts.into_iter().map(|(kind, count)| format!("{count} {}", word(kind, count))).collect();
+    // What became of those that are not told here: people may not be told of what is healed, or were told before.
+    let told_incidents: BTreeSet<_> = notices.iter().map(|notice| notice.report.incident).collect();
+    let size = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    let others = size(storm.incidents).saturating_sub(told_incidents.len());
+    let well = size(storm.well).saturating_sub(told_well).min(others);
+    told.extend((well > 0).then(|| format!("{well} well again")));
+    told.extend((others > well).then(|| format!("{} not well yet", others - well)));
     let cause = storm.cause.as_ref().map(|cause| format!("; {}", cause.text)).unwrap_or_default();
     Some(format!("{} failed at once: {}{cause}", storm.incidents, told.join(", ")))
 }
@@ -179,6 +205,31 @@ pub fn one_line(text: &str, characters_max: usize) -> String {
 #[must_use]
 pub fn step(kind: &StepKind) -> String {
     document::step_words(kind).1
+}
+
+/// Commands and advice as somebody needs them who looks after their own services.
+#[must_use]
+pub fn for_user(text: &str) -> String {
+    let words =
+        [("systemctl ", "systemctl --user "), ("journalctl ", "journalctl --user "), ("ansai ", "ansai --user ")];
+    // `systemctl start ansai; …` names the unit, not the program.
+    let is_command = |before: &str| {
+        let before = before.trim_end();
+        before.is_empty()
+            || before.ends_with([':', ';', '`', ',', '$', '('])
+            || before.ends_with("then")
+            || before.ends_with("or")
+    };
+    let mut text = text.to_owned();
+    for (from, to) in words {
+        let parts: Vec<usize> = text.match_indices(from).map(|(at, _)| at).collect();
+        for at in parts.into_iter().rev() {
+            if is_command(&text[..at]) {
+                text.replace_range(at..at + from.len(), to);
+            }
+        }
+    }
+    text
 }
 
 /// A moment for people, with its date and the zone's name.

@@ -9,7 +9,7 @@ use hyper::Method;
 use sha2::Sha256;
 
 use super::{
-    http::{HttpClient, Request, Response},
+    http::{HttpClient, HyperClient, Request, Response},
     payload,
     render::{RenderOptions, one_line},
 };
@@ -55,6 +55,15 @@ pub(super) async fn send<H: HttpClient>(
         Ok(answer) => judge(&answer),
         Err(why) => Err(DeliverError::Later(why)),
     }
+}
+
+/// Connects to the server of a hook, with TLS where the address has it, and asks nothing of it.
+pub(super) async fn reach(webhook: &Webhook, secrets: &Resolver, http: &HyperClient) -> Result<(), DeliverError> {
+    let url = secrets.url(&webhook.url).await?;
+    if let Some(reference) = &webhook.secret {
+        secrets.fetch(reference).await?;
+    }
+    http.reach(url.expose()).await.map_err(DeliverError::Later)
 }
 
 /// What is in [`SIGNATURE_HEADER`] for a body signed at a time.

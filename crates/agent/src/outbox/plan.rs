@@ -11,7 +11,7 @@ use ansai_model::{
     time::{MonoTime, Now, WallTime},
 };
 
-use super::disk::Stored;
+use super::kept::Stored;
 
 mod storms;
 

@@ -281,6 +281,52 @@ async fn who_is_refused_or_must_wait_keeps_nobody_else_waiting() {
     assert_eq!(named, [2, 0], "named once, and once that all have it");
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_has_a_message_is_not_told_again_though_that_cannot_be_written_down() {
+    const MESSAGES: u64 = 80;
+    let dir = tempfile::tempdir().unwrap();
+    let (channels, told) = (Channels::default(), Told::default());
+    let outbox = Outbox::open(dir.path(), &[route("a", None)], told.observer());
+    for number in 1..=MESSAGES {
+        let waiting = vec![("slow".to_owned(), "450".to_owned())];
+        channels.receipts.lock().unwrap().push(Receipt { served: vec!["alice".into()], waiting, ..Receipt::default() });
+        outbox.put(number, &notice(number, NoticeKind::Escalated, &["a"])).unwrap();
+    }
+    // Something lies where each file is written first, as a full disk refuses to take it.
+    for file in std::fs::read_dir(dir.path()).unwrap() {
+        std::fs::create_dir(file.unwrap().path().with_extension("tmp")).unwrap();
+    }
+    run_until(&outbox, &channels, HOUR, || outbox.is_empty()).await;
+    let done = channels.done.lock().unwrap();
+    let (first, again): (Vec<_>, Vec<_>) = done.iter().partition(|done| done.is_empty());
+    // What waits may go together then.
+    assert_eq!(first.len() as u64, MESSAGES, "{done:?}");
+    assert!(!again.is_empty() && again.iter().all(|done| *done == &["alice"]), "{again:?}");
+}
+
+#[test]
+fn how_far_each_message_has_come_is_known_though_its_file_cannot_be_written_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut disk = kept::Kept::open(dir.path());
+    let stored = |number: u64, done: &[&str]| kept::Stored {
+        dispatch: number,
+        route: id("a"),
+        tried: Vec::new(),
+        failures: 0,
+        done: done.iter().map(|who| (*who).to_owned()).collect(),
+        notice: notice(number, NoticeKind::Escalated, &["a"]),
+    };
+    // More than are kept whole in memory.
+    for number in 0..80 {
+        disk.write(number, &stored(number, &[])).unwrap();
+        std::fs::create_dir(dir.path().join(format!("{number:012}.tmp"))).unwrap();
+        disk.write(number, &stored(number, &["alice"])).unwrap_err();
+    }
+    for number in 0..80 {
+        assert_eq!(disk.read(number).unwrap().done, ["alice"], "{number}");
+    }
+}
+
 #[test]
 fn no_more_is_told_from_memory_than_a_few() {
     let dir = tempfile::tempdir().unwrap();

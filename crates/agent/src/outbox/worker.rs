@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Deliver, DeliverError, Delivery, Message, Outbox, Receipt, State,
-    disk::Stored,
+    kept::Stored,
     plan::{Failure, Plan, Queued, Step, retry_wait},
 };
 
@@ -107,7 +107,7 @@ impl State {
         let route = self.routes.get(route)?.clone();
         let mut messages = Vec::with_capacity(numbers.len());
         for number in numbers {
-            match self.disk.read(*number) {
+            match self.kept.read(*number) {
                 Ok(stored) => messages.push((*number, stored)),
                 Err(why) => told.extend(self.bury(*number, why)),
             }
@@ -167,7 +167,7 @@ impl State {
             for (number, _) in &messages {
                 self.queued.remove(number);
             }
-            self.disk.finish(&messages);
+            self.kept.finish(&messages);
         } else {
             let done: Vec<String> = served.into_iter().chain(refused.iter().map(|(who, _)| who.clone())).collect();
             for (_, stored) in &mut messages {
@@ -191,26 +191,26 @@ impl State {
     fn put_back(&mut self, messages: Vec<(u64, Stored)>) {
         for (number, mut stored) in messages {
             stored.failures = stored.failures.saturating_add(1);
-            // Only the count of failures would be lost.
-            let _ = self.disk.write(number, &stored);
+            // When it cannot be written down, it is remembered for as long as the agent runs.
+            let _ = self.kept.write(number, &stored);
             self.queued.insert(number, Queued::of(number, &stored));
         }
     }
 
     fn reroute(&mut self, number: u64, to: &RouteId) -> Option<Delivery> {
-        let mut stored = self.disk.read(number).ok()?;
+        let mut stored = self.kept.read(number).ok()?;
         let from = std::mem::replace(&mut stored.route, to.clone());
         stored.tried.push(from.clone());
         stored.done.clear();
         // When it cannot be written down, the old route is tried first after a restart.
-        let _ = self.disk.write(number, &stored);
+        let _ = self.kept.write(number, &stored);
         self.queued.insert(number, Queued::of(number, &stored));
         Some(Delivery::Rerouted { incident: stored.notice.report.incident, from, to: to.clone() })
     }
 
     fn bury(&mut self, number: u64, why: String) -> Option<Delivery> {
         let queued = self.queued.remove(&number)?;
-        self.disk.bury(number);
+        self.kept.bury(number);
         Some(Delivery::Dead { incident: Some(queued.incident), why })
     }
 }

@@ -5,7 +5,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
 };
 
@@ -36,6 +36,8 @@ const HOUR_MS: i64 = 3_600_000;
 struct Watched {
     fake: FakeHost,
     is_stuck: bool,
+    /// Whether each look breaks off.
+    is_broken: Arc<AtomicBool>,
     begun: Arc<AtomicUsize>,
     looking: Arc<AtomicUsize>,
 }
@@ -53,6 +55,7 @@ impl Host for Watched {
     async fn observe(&self, probe: &Probe, timeout: Duration) -> Observation {
         self.looking.fetch_add(1, Relaxed);
         let _looking = Looking(self.looking.clone());
+        assert!(!self.is_broken.load(Relaxed), "on purpose");
         if self.is_stuck {
             std::future::pending::<()>().await;
         }
@@ -104,7 +107,13 @@ fn bundle() -> Bundle {
 
 impl Small {
     fn new() -> Self {
-        Self::on(|fake| Watched { fake, is_stuck: false, begun: Arc::default(), looking: Arc::default() })
+        Self::on(|fake| Watched {
+            fake,
+            is_stuck: false,
+            is_broken: Arc::default(),
+            begun: Arc::default(),
+            looking: Arc::default(),
+        })
     }
 
     fn on(host: impl FnOnce(FakeHost) -> Watched) -> Self {
@@ -230,7 +239,13 @@ async fn on_a_full_disk_it_observes_says_so_does_nothing_and_goes_on_when_there_
 
 #[tokio::test(start_paused = true)]
 async fn a_look_that_never_ends_is_unknown_and_none_pile_up() {
-    let stuck = |fake| Watched { fake, is_stuck: true, begun: Arc::default(), looking: Arc::default() };
+    let stuck = |fake| Watched {
+        fake,
+        is_stuck: true,
+        is_broken: Arc::default(),
+        begun: Arc::default(),
+        looking: Arc::default(),
+    };
     let mut small = Small::on(stuck);
     small.crash();
     small.goes_on(seconds(3600)).await;
@@ -241,6 +256,23 @@ async fn a_look_that_never_ends_is_unknown_and_none_pile_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_look_that_breaks_off_is_unknown_and_the_loop_goes_on() {
+    let mut small = Small::new();
+    small.goes_on(seconds(1)).await;
+    assert_eq!(small.health(), Health::Healthy);
+    small.host.is_broken.store(true, Relaxed);
+    small.shell.step(Input::Hint(Hint::Everything));
+    small.goes_on(seconds(60)).await;
+    let last = |small: &Small| small.shell.engine.check_states().next().and_then(|check| check.last.clone());
+    let (_, seen) = last(&small).expect("looked at");
+    assert_eq!((seen.health(), seen.summary().as_str()), (Health::Unknown, "the probe gave no answer"));
+    assert_eq!(small.shell.probes_in_flight(), 0);
+    small.host.is_broken.store(false, Relaxed);
+    small.goes_on(seconds(60)).await;
+    assert_eq!(last(&small).map(|(_, seen)| seen.health()), Some(Health::Healthy));
+}
+
+#[tokio::test(start_paused = true)]
 async fn evidence_that_never_comes_is_missing_and_keeps_nothing_up() {
     let mut small = Small::new();
     small.goes_on(seconds(1)).await;
@@ -248,4 +280,32 @@ async fn evidence_that_never_comes_is_missing_and_keeps_nothing_up() {
     small.goes_on(seconds(200)).await;
     assert_eq!(small.health(), Health::Healthy);
     assert_eq!(small.shell.tasks.len(), 0, "the search was given up");
+}
+
+#[tokio::test(start_paused = true)]
+async fn time_that_passes_has_hold_looked_at_only_when_it_is_not_what_it_was_and_an_action_always_does() {
+    let mut small = Small::new();
+    let file = small._folder.path().join("HOLD");
+    small.goes_on(seconds(1)).await;
+    let none: Option<Option<Text>> = Some(None);
+    small.shell.hold_beside.clone_from(&none);
+    std::fs::write(&file, "stop").expect("written");
+    small.shell.step(Input::Tick);
+    assert_eq!(small.shell.hold_told, none, "who looks beside the loop has seen no change");
+    small.shell.hold_beside = Some(Some("stop".into()));
+    small.shell.step(Input::Tick);
+    assert_eq!(small.shell.hold_told, Some(Some("stop".into())));
+    // What is known beside the loop is old, and then nothing is known there.
+    std::fs::remove_file(&file).expect("removed");
+    small.shell.hold_beside = None;
+    small.shell.step(Input::Tick);
+    assert_eq!(small.shell.hold_told, Some(Some("stop".into())), "it was looked at in this moment");
+    tokio::time::advance(HOLD_FRESH).await;
+    small.shell.step(Input::Tick);
+    assert_eq!(small.shell.hold_told, none);
+    small.shell.hold_beside = none;
+    std::fs::write(&file, "stop").expect("written");
+    small.crash();
+    small.goes_on(seconds(60)).await;
+    assert_eq!((small.health(), small.begun()), (Health::Failing, 0));
 }

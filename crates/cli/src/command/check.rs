@@ -31,14 +31,21 @@ pub(super) fn check(places: &Places, path: Option<PathBuf>, warnings: Warnings) 
         }
         Err(wrong) => return Err(Failure::wrong(&wrong)),
     };
-    let found = configuration.warnings();
+    let mut found = configuration.warnings().to_vec();
+    // Another file may be another host's.
+    if path == places.config {
+        found.extend(super::units::warnings(places, &configuration));
+    }
     let code = if warnings == Warnings::Refused && !found.is_empty() { Code::Usage } else { Code::Ok };
     if places.json {
         show::print_json(&json!({"schema": ansai_protocol::SCHEMA, "errors": [], "warnings": found}));
         return Ok(code);
     }
-    for warning in found {
-        show::note(&format!("{warning}\n"));
+    for warning in &found {
+        show::note_lines(&format!(
+            "{warning}
+"
+        ));
     }
     if code == Code::Usage {
         let what = format!("{}: --strict allows no warnings, and there are {}", path.display(), found.len());

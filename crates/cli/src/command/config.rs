@@ -1,13 +1,16 @@
 //! `ansai config`: the configuration as it is written, in layers, and as the agent applies it on this host.
 
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
-use ansai_config::{Configuration, Origin};
+use ansai_config::{Configuration, Layer, MayKey, Origin};
 use ansai_host::{
     linux::{LinuxHost, Options},
     port::Host,
 };
-use ansai_model::inventory::Inventory;
+use ansai_model::{
+    id::UnitName,
+    inventory::{Inventory, Standing},
+};
 use ansai_protocol::SCHEMA;
 use serde_json::json;
 use tokio_util::task::TaskTracker;
@@ -61,7 +64,7 @@ pub(super) fn show(places: &Places) -> Result<Code, Failure> {
         return Ok(Code::Ok);
     }
     for (path, text) in files {
-        show::print(&format!("# {}\n{text}", path.display()));
+        show::print(show::Page::file(&format!("# {}\n{text}", path.display())));
     }
     Ok(Code::Ok)
 }
@@ -74,7 +77,7 @@ pub(super) fn expanded(places: &Places) -> Result<Code, Failure> {
     let bundle = bundle.map_err(|wrong| Failure::wrong(&wrong))?;
     match places.json {
         true => show::print_json(&json!({"schema": SCHEMA, "host": inventory.hostname, "bundle": bundle})),
-        false => show::print(&ansai_config::expanded(&bundle)),
+        false => show::print(show::Page::file(&ansai_config::expanded(&bundle))),
     }
     Ok(Code::Ok)
 }
@@ -100,35 +103,72 @@ pub(super) fn layers(places: &Places) -> Result<Code, Failure> {
     Ok(Code::Ok)
 }
 
-/// What holds under a key, who set it, and what it replaced.
+/// What may stand under a key, what holds, who set it, and what it replaced. Without a key, of the whole file.
 pub(super) fn explain(places: &Places, key: &str) -> Result<Code, Failure> {
-    let configuration = load(places)?;
+    let configuration = match load(places) {
+        // What may be written is asked before anything is.
+        Err(_) if !places.config.exists() => ansai_config::parse(&[]).map_err(|wrong| Failure::wrong(&wrong))?,
+        loaded => loaded?,
+    };
     let explained =
         configuration.explain(key).map_err(|wrong| Failure::new(Code::Usage, wrong.what, wrong.suggestion))?;
     if places.json {
         show::print_json(&json!({"schema": SCHEMA, "explained": explained}));
         return Ok(Code::Ok);
     }
-    let mut lines = Vec::new();
-    if !explained.meaning.is_empty() {
-        lines.push(format!("# {}: {}", explained.key, explained.meaning));
-    }
-    if let Some(holds) = &explained.holds {
-        lines.push(format!("# it is not written; `{holds}` holds"));
-    }
-    let origin = |origin: &Origin| format!("{} {}:{}", origin.layer.as_str(), origin.file, origin.line);
-    for value in &explained.values {
+    let mut lines = vec![match explained.key.as_str() {
+        "" => "The file, as it may be written:".to_owned(),
+        key => format!("{key}: {}", explained.meaning),
+    }];
+    let may = &explained.may;
+    // How a mapping is written is told by its keys.
+    let how = if may.keys.is_empty() { format!(" ({})", may.how) } else { String::new() };
+    lines.push(format!("  kind     {}{how}", may.kind));
+    let default = may.default.as_ref().or(explained.default.as_ref());
+    lines.extend(default.map(|default| format!("  default  {default}")));
+    lines.extend(may.example.as_ref().map(|example| format!("  example  {}: {example}", last(&explained.key))));
+    lines.extend([String::new()]);
+    lines.extend(explained.holds.as_ref().map(|holds| format!("It is not written; `{holds}` holds:")));
+    let is_whole = explained.key.is_empty();
+    for value in explained.values.iter().filter(|_| !is_whole) {
         lines.push(format!("{} = {}", value.key, value.set.value));
         lines.push(format!("    set by   {}", origin(&value.set)));
         let shadowed = value.shadowed.iter().map(|weaker| format!("    replaces {}: {}", origin(weaker), weaker.value));
         lines.extend(shadowed);
     }
-    if explained.values.is_empty() {
-        let default = explained.default.as_deref().unwrap_or("nothing");
-        lines.push(format!("{} is not written; what holds: {default}", explained.key));
+    if explained.values.is_empty() && !is_whole {
+        lines.push("It is not written here.".to_owned());
     }
-    show::print(show::Page::lines(lines));
+    let page = show::Page::lines(lines);
+    show::print(match may.keys.is_empty() {
+        true => page,
+        false => page.above(&show::Page::own("")).above(&keys(&may.keys)),
+    });
     Ok(Code::Ok)
+}
+
+/// Where a value stands; nobody can look it up in the program.
+fn origin(origin: &Origin) -> String {
+    match origin.layer {
+        Layer::Shipped => origin.file.clone(),
+        Layer::Site | Layer::Role | Layer::Host | Layer::Emergency => {
+            format!("{} {}:{}", origin.layer.as_str(), origin.file, origin.line)
+        }
+    }
+}
+
+/// The keys that may stand in a mapping, each with its kind and what it means.
+fn keys(keys: &[MayKey]) -> show::Page {
+    let rows = keys.iter().map(|key| {
+        let default = key.default.as_ref().map(|default| format!(" (default: {default})")).unwrap_or_default();
+        vec![Cell::new(&key.name), Cell::new(&key.kind), Cell::new(format!("{}{default}", key.meaning))]
+    });
+    show::table(&["KEY", "KIND", "MEANING"], rows)
+}
+
+/// The last name in a key.
+fn last(key: &str) -> &str {
+    key.rsplit('.').next().unwrap_or_default()
 }
 
 pub(super) fn schema() -> Result<Code, Failure> {
@@ -144,30 +184,38 @@ pub(super) fn reference() -> Result<Code, Failure> {
 
 /// What this host has; without a service manager, it has no units.
 pub(super) fn inventory(places: &Places) -> Result<Inventory, Failure> {
-    asked(places, async |host| host.inventory().await)
+    asked(places, async |host| (host.inventory().await, ())).map(|(inventory, ())| inventory)
 }
 
 /// What this host has, its certificates included; it takes seconds, and its servers are asked.
 pub(super) fn survey(places: &Places) -> Result<Inventory, Failure> {
-    asked(places, async |host| host.survey().await)
+    asked(places, async |host| (host.survey().await, ())).map(|(inventory, ())| inventory)
 }
 
-fn asked(places: &Places, ask: impl AsyncFn(&LinuxHost) -> Inventory) -> Result<Inventory, Failure> {
+/// How these names stand with this host's systemd, and the names of the units that it knows; nothing where it does not answer.
+pub(super) fn standings(places: &Places, units: &[UnitName]) -> Option<(BTreeMap<UnitName, Standing>, Vec<UnitName>)> {
+    let asked = asked(places, async |host| (host.inventory().await, host.standings(units).await));
+    let (inventory, standings) = asked.ok()?;
+    Some((standings?, inventory.units.into_iter().map(|unit| unit.name).collect()))
+}
+
+/// Asks this host, until its service manager answers, for what it has and for something else.
+fn asked<T>(places: &Places, ask: impl AsyncFn(&LinuxHost) -> (Inventory, T)) -> Result<(Inventory, T), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(Code::Failing, error.to_string(), ""))?;
-    let inventory = runtime.block_on(async {
+    let answer = runtime.block_on(async {
         let tasks = TaskTracker::new();
         let host = LinuxHost::new(Options::this_machine(places.state_dir.clone()), &tasks);
         let begun = std::time::Instant::now();
         loop {
-            let inventory = ask(&host).await;
+            let answer = ask(&host).await;
             let is_awaited = Path::new("/run/systemd/system").exists() && begun.elapsed() < UNITS_WAIT;
-            if !inventory.units.is_empty() || !is_awaited {
-                return inventory;
+            if !answer.0.units.is_empty() || !is_awaited {
+                return answer;
             }
             tokio::time::sleep(UNITS_EVERY).await;
         }
     });
     runtime.shutdown_background();
-    Ok(inventory)
+    Ok(answer)
 }

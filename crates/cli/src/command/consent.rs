@@ -63,13 +63,17 @@ pub(super) fn ask(what: &str, proof: &Proof, consent: ConsentArgs) -> Result<(),
     let mut out = std::io::stderr();
     // Whoever cannot see the question gives no answer, which is a no.
     let _ = out.write_all(visible(&question).as_bytes()).and_then(|()| out.flush());
-    judge(proof, &answer(std::io::stdin().lock()))
+    judge(proof, &answer(std::io::stdin().lock(), out))
 }
 
-fn answer(input: impl BufRead) -> String {
+/// What is answered. An answer that ends without its line, as by Ctrl-D, is given one, so that what follows stands on its own.
+fn answer(input: impl BufRead, mut echo: impl Write) -> String {
     let mut line = String::new();
     // What cannot be read is no agreement.
     let _ = input.take(ANSWER_BYTES_MAX).read_line(&mut line);
+    if !line.ends_with('\n') {
+        let _ = echo.write_all(b"\n");
+    }
     line.trim().to_owned()
 }
 
@@ -123,7 +127,15 @@ mod tests {
         for (answer, agrees) in [("y", true), ("yes", true), ("", false), ("n", false), ("yikes", false)] {
             assert_eq!(judge(&Proof::Yes, answer).is_ok(), agrees, "{answer}");
         }
-        assert_eq!(answer(&b"  yes \nmore"[..]), "yes");
+    }
+
+    #[test]
+    fn an_answer_that_ends_without_its_line_is_given_one() {
+        for (given, heard, echoed) in [("  yes \nmore", "yes", ""), ("", "", "\n"), ("y", "y", "\n")] {
+            let mut echo = Vec::new();
+            assert_eq!(answer(given.as_bytes(), &mut echo), heard, "{given:?}");
+            assert_eq!(echo, echoed.as_bytes(), "{given:?}");
+        }
     }
 
     #[test]

@@ -2,22 +2,21 @@
 
 use std::{fmt::Write as _, io, path::PathBuf};
 
-use clap::{Command, CommandFactory};
+use clap::Command;
 
 use crate::{
-    Program,
     exit::{Code, Failure},
     show,
 };
 
 /// What only the running agent knows, in the one shell that nearly every server has.
-const TARGETS: &str = include_str!("docs/targets.bash");
+const NAMES: &str = include_str!("docs/names.bash");
 
 pub(super) fn completions(shell: clap_complete::Shell) -> Result<Code, Failure> {
     let mut out = Vec::new();
-    clap_complete::generate(shell, &mut Program::command(), "ansai", &mut out);
+    clap_complete::generate(shell, &mut crate::program(), "ansai", &mut out);
     if shell == clap_complete::Shell::Bash {
-        out.extend_from_slice(TARGETS.as_bytes());
+        out.extend_from_slice(NAMES.as_bytes());
     }
     show::print(show::Page::own(String::from_utf8_lossy(&out)));
     Ok(Code::Ok)
@@ -27,7 +26,7 @@ pub(super) fn completions(shell: clap_complete::Shell) -> Result<Code, Failure> 
 pub(super) fn man(out: Option<PathBuf>) -> Result<Code, Failure> {
     let Some(folder) = out else {
         let unmade = |error: io::Error| Failure::new(Code::Failing, format!("no manual page: {error}"), "");
-        let page = page(Program::command()).map_err(unmade)?;
+        let page = page(described()).map_err(unmade)?;
         show::print(show::Page::own(String::from_utf8_lossy(&page)));
         return Ok(Code::Ok);
     };
@@ -36,15 +35,18 @@ pub(super) fn man(out: Option<PathBuf>) -> Result<Code, Failure> {
         Failure::new(Code::Failing, what, "name a folder that can be written to")
     };
     std::fs::create_dir_all(&folder).map_err(failed)?;
-    let mut program = Program::command();
+    let mut program = described();
     program.build();
-    for command in below(&program).into_iter().chain([Program::command()]) {
+    for command in below(&program).into_iter().chain([described()]) {
         // A built subcommand is displayed as `ansai-status`, which is the name of its page as well.
         let name = command.get_display_name().unwrap_or("ansai").to_owned();
         let path = folder.join(format!("{name}.1"));
         std::fs::write(&path, page(command).map_err(failed)?).map_err(failed)?;
         show::print(&path.display().to_string());
     }
+    let path = folder.join("ansai.yaml.5");
+    std::fs::write(&path, ansai_config::manual(env!("CARGO_PKG_VERSION"))).map_err(failed)?;
+    show::print(&path.display().to_string());
     Ok(Code::Ok)
 }
 
@@ -55,10 +57,20 @@ fn below(command: &Command) -> Vec<Command> {
     subcommands.flat_map(|command| std::iter::once(command.clone()).chain(below(command))).collect()
 }
 
+/// The program as pages describe it: `help` says no more than they do, and has no page.
+fn described() -> Command {
+    crate::program().disable_help_subcommand(true)
+}
+
+/// A manual page. What stands below the options is a table of examples, which keeps its lines.
 fn page(command: Command) -> io::Result<Vec<u8>> {
     let mut page = Vec::new();
-    clap_mangen::Man::new(command).render(&mut page)?;
-    Ok(page)
+    clap_mangen::Man::new(command).source(concat!("ansai ", env!("CARGO_PKG_VERSION"))).render(&mut page)?;
+    let page = String::from_utf8_lossy(&page);
+    let Some((above, rest)) = page.split_once(".SH EXTRA\n") else { return Ok(page.into_owned().into_bytes()) };
+    let (examples, below) = rest.split_once(".SH VERSION").unwrap_or((rest, ""));
+    let below = format!(".SH VERSION{below}");
+    Ok(format!("{above}.SH EXAMPLES\n.nf\n{}\n.fi\n{below}", examples.trim_end()).into_bytes())
 }
 
 /// Prints `docs/reference/cli.md`.
@@ -68,7 +80,7 @@ pub(super) fn reference() -> Result<Code, Failure> {
 }
 
 fn markdown() -> String {
-    let mut program = Program::command();
+    let mut program = crate::program();
     program.build();
     let mut text = String::from("# The command line\n\nThis page is made by `ansai reference`; do not edit it.\n");
     section(&mut text, &program, "ansai", 2);
@@ -113,7 +125,52 @@ mod tests {
 
     #[test]
     fn the_description_holds_together() {
-        Program::command().debug_assert();
+        crate::program().debug_assert();
+    }
+
+    #[test]
+    fn words_that_people_write_first_are_understood() {
+        for words in ["drill app kill", "drill app config", "hold app --for 2h", "status --all", "unsilence app --yes"]
+        {
+            let words = std::iter::once("ansai").chain(words.split(' '));
+            assert!(crate::program().try_get_matches_from(words).is_ok());
+        }
+        assert!(crate::program().try_get_matches_from(["ansai", "drill", "app", "kil"]).is_err());
+    }
+
+    #[test]
+    fn the_help_names_each_subcommand_once_in_a_group() {
+        let program = crate::program();
+        let shown: Vec<&str> =
+            program.get_subcommands().filter(|command| !command.is_hide_set()).map(Command::get_name).collect();
+        let mut grouped: Vec<&str> = crate::help::GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        assert_eq!(grouped.len(), shown.len(), "{grouped:?} {shown:?}");
+        grouped.retain(|name| !shown.contains(name));
+        assert_eq!(grouped, [""; 0]);
+        let help = crate::program().render_help().to_string();
+        assert!(help.contains("Ask it:\n  status ") && help.contains("--config <PATH>"), "{help}");
+        let groups = help.split("Options:").next().unwrap_or_default();
+        assert!(groups.lines().skip(6).all(|line| line.chars().count() <= 80), "{help}");
+        let long = |text: &str| text.lines().find(|line| line.chars().count() > 79).map(str::to_owned);
+        assert_eq!(long(crate::help::BEGIN), None);
+        for command in program.get_subcommands() {
+            let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert_eq!(long(&examples), None, "{}", command.get_name());
+        }
+    }
+
+    #[test]
+    fn examples_in_manual_pages_keep_their_lines() {
+        let mut program = crate::program();
+        program.build();
+        for command in below(&program).into_iter().chain([crate::program()]) {
+            let page = String::from_utf8(page(command).expect("a page")).expect("text");
+            assert!(!page.contains("EXTRA"), "{page}");
+            let examples = page.split(".SH EXAMPLES\n.nf\n").nth(1).and_then(|rest| rest.split("\n.fi\n").next());
+            // A page begins at the eighth column.
+            let is_long = |line: &str| line.replace("\\*(Aq", "'").replace('\\', "").chars().count() > 73;
+            assert!(!examples.unwrap_or_default().lines().any(is_long), "{page}");
+        }
     }
 
     #[test]
@@ -125,14 +182,14 @@ mod tests {
             }
             command.get_subcommands().for_each(check);
         }
-        let mut program = Program::command();
+        let mut program = crate::program();
         program.build();
         check(&program);
     }
 
     #[test]
     fn the_help_names_every_exit_code() {
-        let help = Program::command().get_long_about().map(ToString::to_string).unwrap_or_default();
+        let help = crate::program().get_long_about().map(ToString::to_string).unwrap_or_default();
         for (code, meaning, _) in Code::ALL {
             assert!(help.contains(&format!("{} {meaning}", *code as u8)), "{help} lacks {meaning}");
         }
@@ -141,7 +198,7 @@ mod tests {
     #[test]
     fn the_reference_names_every_subcommand() {
         let text = markdown();
-        for command in Program::command().get_subcommands().filter(|command| !command.is_hide_set()) {
+        for command in crate::program().get_subcommands().filter(|command| !command.is_hide_set()) {
             assert!(text.contains(&format!("`ansai {}`", command.get_name())), "{}", command.get_name());
         }
     }

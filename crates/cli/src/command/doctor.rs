@@ -2,17 +2,20 @@
 //! With `--send-test` people get a message; nothing else happens.
 
 mod abilities;
+mod routes;
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use ansai_agent::hold_file::HoldFile;
+use ansai_agent::{hold_file::HoldFile, notify::render};
 use ansai_host::linux::drill;
 use ansai_model::{
     bundle::{Bundle, Target},
     inventory::Inventory,
-    probe::Probe,
 };
-use ansai_protocol::{RouteTrial, SCHEMA, Status};
+use ansai_protocol::{SCHEMA, Status};
 use serde_json::json;
 
 use crate::{
@@ -56,49 +59,31 @@ fn fail(what: impl Into<String>, todo: impl Into<String>) -> Finding {
 }
 
 pub(super) fn doctor(places: &Places) -> Result<Code, Failure> {
-    told(places, &findings(places))
+    told(places, findings(places, routes::reached))
 }
 
-/// Looks, and has the agent send a test: it is who must be able to tell, with the secrets that it has.
+/// Looks, and has the agent send a test.
 pub(super) fn send_test(places: &Places) -> Result<Code, Failure> {
-    let mut findings = findings(places);
-    match client::send_test(places) {
-        Ok(sent) if sent.routes.is_empty() => {
-            findings.push(warn("there is no route, so nobody is told of anything", "add one under `notify:`"));
-        }
-        Ok(sent) => findings.extend(sent.routes.iter().map(trial)),
-        // That it cannot be asked has just been said.
-        Err(failure) if matches!(failure.code, Code::Unreachable | Code::Forbidden) => {
-            findings.push(fail("no test was sent: it is the agent who sends it", "mend what is said above first"));
-        }
-        Err(failure) => {
-            findings.push(fail(format!("no test was sent: {}", failure.what()), failure.suggestion()));
-        }
-    }
-    told(places, &findings)
+    let mut findings = findings(places, |_| Vec::new());
+    findings.extend(routes::tested(places));
+    told(places, findings)
 }
 
-fn trial(trial: &RouteTrial) -> Finding {
-    let RouteTrial { route, way, took_ms, error } = trial;
-    match error {
-        None => ok(format!("route {route}: {way} took a test over in {took_ms} ms; see that it arrives")),
-        Some(why) => fail(
-            format!("route {route}: {way} did not take a test over: {why}"),
-            format!("mend `notify.{route}` or what it names, and send another test"),
-        ),
-    }
-}
-
-fn findings(places: &Places) -> Vec<Finding> {
+/// All that is found; `routes` asks the agent that answers whether it can tell people.
+fn findings(places: &Places, routes: impl Fn(&Places) -> Vec<Finding>) -> Vec<Finding> {
     let (config, state) = (places.config.clone(), places.state_dir.clone());
     let mut findings = vec![
         in_time(&places.config.display().to_string(), move || configuration(&config)),
         service_manager(),
-        bus(),
+        bus(places.user),
         clock(),
         in_time(&places.state_dir.display().to_string(), move || state_dir(&state)),
     ];
-    if let Some(text) = HoldFile::new(places.hold_file.clone()).look() {
+    if let Some(why) = hidden(&places.hold_file) {
+        let what =
+            format!("whether {} is there, which stops all action, cannot be seen: {why}", places.hold_file.display());
+        findings.push(warn(what, "run it as root"));
+    } else if let Some(text) = HoldFile::new(places.hold_file.clone()).look() {
         let says = if text.as_str().is_empty() { String::new() } else { format!(" ({text})") };
         let what = format!("{} is there{says} and stops all action", places.hold_file.display());
         findings.push(warn(what, "remove it when healing may go on"));
@@ -106,12 +91,15 @@ fn findings(places: &Places) -> Vec<Finding> {
     let bundle = bundle(places);
     if let Some((inventory, bundle)) = &bundle {
         findings.extend(watched(inventory, bundle));
+        findings.extend(units(places));
         findings.extend(drills(bundle));
+        findings.extend(lasting(places));
     }
     match (client::status(places), &bundle) {
         (Ok(status), _) => {
             findings.extend(agent(&status));
             findings.extend(abilities::inside(places));
+            findings.extend(routes(places));
         }
         (Err(failure), bundle) => {
             findings.push(fail(failure.what(), failure.suggestion()));
@@ -120,6 +108,17 @@ fn findings(places: &Places) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Why this person may not know whether a file is there, when they may not; the agent may.
+fn hidden(path: &Path) -> Option<String> {
+    let path = path.to_owned();
+    denied(answer_of(move || path.symlink_metadata().map(|_| ()))?)
+}
+
+fn denied(looked: std::io::Result<()>) -> Option<String> {
+    let denied = looked.err().filter(|error| error.kind() == std::io::ErrorKind::PermissionDenied)?;
+    Some(denied.to_string())
 }
 
 /// What is watched on this host; nothing when that cannot be known.
@@ -131,17 +130,30 @@ fn bundle(places: &Places) -> Option<(Inventory, Bundle)> {
     Some((inventory, bundle))
 }
 
+/// Units that are configured and that this host does not have.
+fn units(places: &Places) -> Vec<Finding> {
+    let config = places.config.clone();
+    let Some(Ok(configuration)) = answer_of(move || ansai_config::load(&config)) else { return Vec::new() };
+    let found = super::units::warnings(places, &configuration).into_iter();
+    found.map(|found| warn(found.what, found.suggestion.unwrap_or_default())).collect()
+}
+
 /// How much is watched of what there is.
 fn watched(inventory: &Inventory, bundle: &Bundle) -> Vec<Finding> {
     let parts = bundle.parts();
     let count = |domain: &str| parts.targets.keys().filter(|target| target.domain() == domain).count();
-    let memory = parts.checks.values().filter(|check| matches!(check.probe, Probe::Memory(_))).count();
+    let memory = parts.checks.values().filter(|check| check.probe.kind() == "memory").count();
     let disks = count("disk");
     let (services, certificates) = (count("service"), count("certificate"));
     let watched = format!(
         "watched are services: {services} (memory: {memory}), filesystems: {disks}, certificates: {certificates}"
     );
     let mut findings = vec![ok(watched)];
+    let mended = ["service", "process", "container"].map(count);
+    if mended.iter().all(|count| *count == 0) {
+        let todo = "write each under `services:`; ansai init --dry-run shows those that run here";
+        findings.push(warn("no service is watched, so none is healed", todo));
+    }
     if disks == 0 && !inventory.mounts.is_empty() {
         let todo = "write `disks: {\"*\": {}}`; ansai init --dry-run shows what else there is to watch";
         findings.push(warn("no filesystem is watched, and a full one makes every service fail", todo));
@@ -165,6 +177,17 @@ fn left(target: &Target) -> Vec<Finding> {
     left.collect()
 }
 
+/// Drills whose time is over and that nobody has ended; those that last still end by themselves.
+fn lasting(places: &Places) -> Vec<Finding> {
+    let state_dir = places.state_dir.clone();
+    let found = answer_of(move || drill::ending::lasting(&state_dir)).and_then(Result::ok).unwrap_or_default();
+    let over = found.into_iter().filter(|drill| drill.rest().is_zero()).map(|drill| {
+        let what = format!("a drill in {} has not been ended, though its time is over", drill.unit);
+        warn(what, format!("ansai drill {} --undo", drill.unit))
+    });
+    over.collect()
+}
+
 /// What is found within a few seconds: a thread that waits for a server that is away is left behind.
 fn answer_of<T: Send + 'static>(looks: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let (sender, receiver) = std::sync::mpsc::sync_channel(1);
@@ -184,7 +207,11 @@ fn unanswered(what: &str) -> Finding {
     fail(what, "see to the disk or the server on which it lies; what lies elsewhere is healed meanwhile")
 }
 
-fn told(places: &Places, findings: &[Finding]) -> Result<Code, Failure> {
+fn told(places: &Places, mut findings: Vec<Finding>) -> Result<Code, Failure> {
+    if places.user {
+        findings.iter_mut().for_each(|finding| finding.todo = render::for_user(&finding.todo));
+    }
+    let findings = findings.as_slice();
     match places.json {
         true => show::print_json(&as_json(findings)),
         false => show::print(&rendered(findings)),
@@ -204,9 +231,8 @@ fn configuration(config: &Path) -> Finding {
     match ansai_agent::trust::load(config) {
         Ok(configuration) if configuration.warnings().is_empty() => ok(format!("the configuration {path} is valid")),
         Ok(configuration) => {
-            let count = configuration.warnings().len();
-            let s = if count == 1 { "" } else { "s" };
-            warn(format!("the configuration {path} is valid, with {count} warning{s}"), "ansai check")
+            let count = show::count(configuration.warnings().len(), "warning");
+            warn(format!("the configuration {path} is valid, with {count}"), "ansai check")
         }
         Err(wrong) => fail(format!("the configuration {path} is not valid\n{wrong}"), "mend it; ansai check"),
     }
@@ -219,11 +245,17 @@ fn service_manager() -> Finding {
     }
 }
 
-fn bus() -> Finding {
-    match std::os::unix::net::UnixStream::connect("/run/dbus/system_bus_socket") {
-        Ok(_) => ok("the system bus takes connections"),
+fn bus(is_user: bool) -> Finding {
+    let own = rustix::process::geteuid().as_raw();
+    let own = std::env::var_os("XDG_RUNTIME_DIR").map_or_else(|| format!("/run/user/{own}").into(), PathBuf::from);
+    let (name, socket) = match is_user {
+        true => ("your own bus", own.join("bus")),
+        false => ("the system bus", PathBuf::from("/run/dbus/system_bus_socket")),
+    };
+    match std::os::unix::net::UnixStream::connect(socket) {
+        Ok(_) => ok(format!("{name} takes connections")),
         Err(error) => fail(
-            format!("the system bus cannot be reached: {error}"),
+            format!("{name} cannot be reached: {error}"),
             "systemctl start dbus.socket; without it all units are unknown, and nothing is done",
         ),
     }
@@ -240,7 +272,7 @@ fn clock() -> Finding {
 fn state_dir(path: &Path) -> Finding {
     let shown = path.display();
     if !path.is_dir() {
-        return warn(format!("the state directory {shown} is missing"), "the agent makes it when it starts as root");
+        return warn(format!("the state directory {shown} is missing"), "the agent makes it when it starts");
     }
     match free_bytes(path) {
         Some(bytes) if bytes < FREE_BYTES_MIN => fail(
@@ -248,7 +280,7 @@ fn state_dir(path: &Path) -> Finding {
             "free space: without a ledger nothing is done",
         ),
         Some(_) => ok(format!("the state directory {shown} is there, with space")),
-        None => warn(format!("the state directory {shown} cannot be read"), "run this as root"),
+        None => warn(format!("the state directory {shown} cannot be read"), format!("see who owns it: ls -ld {shown}")),
     }
 }
 
@@ -261,7 +293,7 @@ fn agent(status: &Status) -> Vec<Finding> {
     let own = env!("CARGO_PKG_VERSION");
     let count = status.targets.len();
     let mut findings = vec![match status.version == own {
-        true => ok(format!("the agent {own} answers and watches {count} targets")),
+        true => ok(format!("the agent {own} answers and watches {}", show::count(count, "target"))),
         false => warn(
             format!("the agent is version {}, this program is {own}", status.version),
             "restart the agent: systemctl restart ansai",
@@ -275,7 +307,8 @@ fn agent(status: &Status) -> Vec<Finding> {
         Some(why) => fail(format!("the ledger cannot be saved: {why}"), "free space on its filesystem"),
     });
     for hold in &status.holds {
-        let what = format!("held is {}, by {}: {}", hold.scope, hold.by, hold.reason);
+        let reason = if hold.reason.is_empty() { String::new() } else { format!(": {}", hold.reason) };
+        let what = format!("held is {}, by {}{reason}", hold.scope, hold.by);
         findings.push(warn(what, "ansai release, with the same targets or --all, when healing may go on"));
     }
     if let Some(why) = &status.configuration_error {
@@ -283,11 +316,8 @@ fn agent(status: &Status) -> Vec<Finding> {
         findings.push(fail(format!("the agent keeps the configuration before it: {first}"), "ansai check"));
     }
     findings.push(match status.messages_waiting < WAITING_MAX {
-        true => ok(format!("{} messages wait to be delivered", status.messages_waiting)),
-        false => warn(
-            format!("{} messages wait to be delivered", status.messages_waiting),
-            "journalctl -u ansai says why they cannot be",
-        ),
+        true => ok(super::status::waiting(status.messages_waiting)),
+        false => warn(super::status::waiting(status.messages_waiting), "journalctl -u ansai says why they cannot be"),
     });
     let standing = status.warnings.iter().map(|text| warn(text.to_string(), "journalctl -u ansai says since when"));
     findings.extend(standing);
@@ -356,7 +386,17 @@ mod tests {
         assert!(told.starts_with(&format!("{counts}, filesystems: 0, certificates: 0\nwarn  no filesystem")), "{told}");
         let text = format!("{text}disks: {{\"*\": {{}}}}\n");
         assert_eq!(found(&text, &inventory), format!("{counts}, filesystems: 1, certificates: 0"));
-        assert!(!found("services: {}\n", &Inventory::default()).contains("warn"));
+        let nothing = found("services: {}\n", &Inventory::default());
+        assert!(nothing.ends_with("warn  no service is watched, so none is healed\n      try: write each under `services:`; ansai init --dry-run shows those that run here"), "{nothing}");
+        let processes = "processes: {app: {start: [/usr/bin/app]}}\n";
+        assert!(!found(processes, &Inventory::default()).contains("warn"));
+    }
+
+    #[test]
+    fn a_hold_file_that_may_not_be_seen_is_not_said_to_be_there() {
+        use std::io::{Error, ErrorKind};
+        assert!(denied(Err(Error::from(ErrorKind::PermissionDenied))).is_some());
+        assert_eq!([Ok(()), Err(Error::from(ErrorKind::NotFound))].map(denied), [None, None]);
     }
 
     #[test]

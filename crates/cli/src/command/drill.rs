@@ -1,6 +1,6 @@
 //! `ansai drill`: a failure on purpose, and the end of one that stays. The agent's gates decide what may be broken.
 //!
-//! What a drill broke is put back without the agent, which may be what does not run.
+//! What a drill broke or stopped is put back without the agent, which may be what does not run.
 
 use std::{
     io,
@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ansai_host::linux::drill::{self, Remains};
+use ansai_host::linux::drill::{
+    self, Remains,
+    ending::{Done, Lasting, lasting},
+};
 use ansai_model::{
     action::ActionOutcome,
     bundle::Bundle,
@@ -39,6 +42,10 @@ const EVENTS_MAX: usize = 100_000;
 pub(super) fn drill(places: &Places, name: &str, kind: DrillKind, consent: ConsentArgs) -> Result<Code, Failure> {
     let target = target::target_id(places, name)?;
     let does = what_it_does(kind);
+    if consent.rehearsal.dry_run || !consent.yes {
+        // What the drill would be refused for, its rehearsal is, before anybody is asked.
+        client::operate(places, Operation::RehearseDrill { target: target.clone(), kind })?;
+    }
     if consent.rehearsal.dry_run {
         return consent::rehearse(places, &format!("drill {}, {does}", kind.as_str()), &[target.to_string()]);
     }
@@ -72,10 +79,12 @@ pub(super) fn drill(places: &Places, name: &str, kind: DrillKind, consent: Conse
 fn what_it_does(kind: DrillKind) -> &'static str {
     match kind {
         DrillKind::Crash => "which kills its main process",
-        DrillKind::Hang => "which stops its main process with SIGSTOP",
+        DrillKind::Hang => "which stops its main process with SIGSTOP, for two minutes at most",
         DrillKind::Exit => "which ends its main process with SIGTERM, past systemd",
         DrillKind::Port => "which kills it and holds its port for 15 seconds",
-        DrillKind::Configuration => "which breaks its configuration and kills it; `ansai drill --undo` mends that",
+        DrillKind::Configuration => {
+            "which breaks its configuration and kills it; what is left is put back after two minutes, or by `--undo`"
+        }
         DrillKind::Loop => "which kills it three times, after each start",
     }
 }
@@ -111,27 +120,74 @@ pub(super) fn undo(places: &Places, name: &str, consent: ConsentArgs) -> Result<
     let bundle = bundle.map_err(|wrong| Failure::wrong(&wrong))?;
     let all: Vec<String> = bundle.parts().targets.keys().map(ToString::to_string).collect();
     let name = target::among(&all, name)?;
-    let mut found = Vec::new();
-    for path in drill::left_behind(&declared(&bundle, &name)) {
-        let remains = drill::remains(&path).map_err(|error| failed(&path, &error))?;
-        found.push((path, remains));
-    }
-    let lines: Vec<String> = found.iter().map(|(path, remains)| line(path, *remains)).collect();
-    if found.is_empty() {
-        told(places, &found, &format!("no drill has left a broken configuration of {name}"), &name);
+    let left = Left::of(places, &bundle, &name)?;
+    let lines = left.lines();
+    if lines.is_empty() {
+        left.told(places, &format!("no drill has left anything of {name}"), &name);
         return Ok(Code::Ok);
     }
     if consent.rehearsal.dry_run {
-        told(places, &found, &format!("{}\nnothing was changed (--dry-run)", lines.join("\n")), &name);
+        left.told(places, &format!("{}\nnothing was changed (--dry-run)", lines.join("\n")), &name);
         return Ok(Code::Ok);
     }
     show::note(&lines.join("\n"));
     consent::ask(&format!("undo the drill on {name}"), &Proof::Yes, consent)?;
-    for (path, _) in &found {
+    for lasting in &left.lasting {
+        lasting.end(&places.state_dir).map_err(|error| failed(&places.state_dir, &error))?;
+    }
+    for (path, _) in &left.files {
         drill::undo(path).map_err(|error| failed(path, &error))?;
     }
-    told(places, &found, &format!("the drill is undone; `ansai heal {name}` heals it now, if it still fails"), &name);
+    left.told(places, &format!("the drill is undone; `ansai heal {name}` heals it now, if it still fails"), &name);
     Ok(Code::Ok)
+}
+
+/// What drills have left of a target: by their notes, and by the copies beside its files.
+struct Left {
+    lasting: Vec<Lasting>,
+    files: Vec<(PathBuf, Remains)>,
+}
+
+impl Left {
+    fn of(places: &Places, bundle: &Bundle, name: &str) -> Result<Self, Failure> {
+        let mut files = Vec::new();
+        for path in drill::left_behind(&declared(bundle, name)) {
+            let remains = drill::remains(&path).map_err(|error| failed(&path, &error))?;
+            files.push((path, remains));
+        }
+        let mut lasting = lasting(&places.state_dir).map_err(|error| failed(&places.state_dir, &error))?;
+        lasting.retain(|drill| unit_of(bundle, name).is_some_and(|unit| drill.unit == unit));
+        Ok(Self { lasting, files })
+    }
+
+    fn stopped(&self) -> impl Iterator<Item = i32> {
+        self.lasting.iter().filter_map(|drill| match drill.done {
+            Done::Stopped { pid, .. } => Some(pid),
+            Done::Broken { .. } => None,
+        })
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let processes = self.stopped().map(|pid| format!("let process {pid} go on"));
+        processes.chain(self.files.iter().map(|(path, remains)| line(path, *remains))).collect()
+    }
+
+    fn told(&self, places: &Places, text: &str, name: &str) {
+        if !places.json {
+            return show::print(text);
+        }
+        let word = |remains| if remains == Remains::Broken { "put-back" } else { "copy-removed" };
+        let files = self.files.iter().map(|(path, remains)| json!({"path": path, "outcome": word(*remains)}));
+        let (files, processes): (Vec<_>, Vec<_>) = (files.collect(), self.stopped().collect());
+        show::print_json(
+            &json!({"schema": SCHEMA, "target": name, "files": files, "processes": processes, "text": text}),
+        );
+    }
+}
+
+fn unit_of(bundle: &Bundle, name: &str) -> Option<String> {
+    let target = bundle.parts().targets.iter().find(|(id, _)| id.as_str() == name)?.1;
+    target.unit.as_ref().map(ToString::to_string)
 }
 
 /// Where a drill may have broken something.
@@ -148,15 +204,6 @@ fn line(path: &std::path::Path, remains: Remains) -> String {
             format!("leave {file} as it is, for it has been changed since; remove {}", copy.display())
         }
     }
-}
-
-fn told(places: &Places, found: &[(PathBuf, Remains)], text: &str, name: &str) {
-    if !places.json {
-        return show::print(text);
-    }
-    let word = |remains| if remains == Remains::Broken { "put-back" } else { "copy-removed" };
-    let files = found.iter().map(|(path, remains)| json!({"path": path, "outcome": word(*remains)}));
-    show::print_json(&json!({"schema": SCHEMA, "target": name, "files": files.collect::<Vec<_>>(), "text": text}));
 }
 
 fn failed(path: &std::path::Path, error: &io::Error) -> Failure {

@@ -12,12 +12,15 @@ use crate::{
 
 /// Prints each event, with `--json` as the agent tells it.
 pub(super) fn follow(places: &Places) -> Result<Code, Failure> {
-    let zone = TimeZone::system();
+    let zone = show::terminal().zone.clone();
     for event in client::events(places)? {
         if places.json {
             show::print_json_line(&serde_json::to_value(&event).unwrap_or_default());
         } else if let Some(text) = line(&event, &zone) {
             show::print(show::Page::lines([text]));
+        }
+        if show::ended().is_some() {
+            return Ok(Code::Ok);
         }
     }
     Err(Failure::new(Code::Unreachable, "the agent tells nothing more", "is it running? systemctl status ansai"))
@@ -116,10 +119,10 @@ mod tests {
             .filter_map(|happening| line(&Event { schema: SCHEMA, at_ms: 0, happening }, &TimeZone::UTC))
             .collect();
         let expected = [
-            "1970-01-01 00:00:00  nginx.service: i7 is open",
-            "1970-01-01 00:00:00  nginx.service: i7: waits with restart nginx.service: hold: held by root",
-            "1970-01-01 00:00:00  nginx.service: r3 begins: restart nginx.service",
-            "1970-01-01 00:00:00  nginx.service: r3 failed: it timed out",
+            "1970-01-01 00:00:00 UTC  nginx.service: i7 is open",
+            "1970-01-01 00:00:00 UTC  nginx.service: i7: waits with restart nginx.service: hold: held by root",
+            "1970-01-01 00:00:00 UTC  nginx.service: r3 begins: restart nginx.service",
+            "1970-01-01 00:00:00 UTC  nginx.service: r3 failed: it timed out",
         ];
         assert_eq!(lines, expected);
     }

@@ -1,6 +1,6 @@
 //! `ansai incidents`: open and past incidents, newest first.
 
-use ansai_model::{incident::Phase, time::Shown};
+use ansai_model::{id::IncidentId, incident::Phase, time::Shown};
 use ansai_protocol::{IncidentSummary, Incidents};
 use jiff::tz::TimeZone;
 
@@ -13,24 +13,52 @@ use crate::{
 pub(super) fn incidents(places: &Places, open_only: bool, limit: usize) -> Result<Code, Failure> {
     let mut list: Incidents = client::read(client::get(places, "/v1/incidents")?)?;
     list.incidents.retain(|incident| !open_only || !matches!(incident.phase, Phase::Resolved(_)));
-    list.incidents.truncate(limit);
     match places.json {
-        true => show::print_json(&serde_json::to_value(&list).unwrap_or_default()),
+        true => {
+            list.incidents.truncate(limit);
+            show::print_json(&serde_json::to_value(&list).unwrap_or_default());
+        }
         false if list.incidents.is_empty() => show::print("no incidents"),
-        false => show::print(rendered(&list.incidents, &TimeZone::system())),
+        false => {
+            let now = jiff::Timestamp::now().as_millisecond();
+            show::print(rendered(&list.incidents, limit, now, &show::terminal().zone));
+        }
     }
     Ok(Code::Ok)
 }
 
-fn rendered(incidents: &[IncidentSummary], zone: &TimeZone) -> show::Page {
-    let rows = incidents.iter().map(|incident| {
+/// What is open about one target is one matter to people, as a disk that is full, out of inodes and was forecast to be: the
+/// first of them, and the numbers of the others. One that waits for an answer has a line of its own.
+fn grouped(incidents: &[IncidentSummary]) -> Vec<(&IncidentSummary, Vec<IncidentId>)> {
+    let is_open =
+        |incident: &IncidentSummary| !matches!(incident.phase, Phase::Resolved(_) | Phase::AwaitingApproval { .. });
+    let mut groups: Vec<(&IncidentSummary, Vec<IncidentId>)> = Vec::new();
+    for incident in incidents {
+        let same = |(first, _): &&mut (&IncidentSummary, _)| is_open(first) && first.target == incident.target;
+        match groups.iter_mut().find(same).filter(|_| is_open(incident)) {
+            None => groups.push((incident, Vec::new())),
+            // They come newest first; the oldest began it, unless another is more urgent.
+            Some((first, others)) if incident.severity >= first.severity => {
+                others.insert(0, first.id);
+                *first = incident;
+            }
+            Some((_, others)) => others.push(incident.id),
+        }
+    }
+    groups
+}
+
+fn rendered(incidents: &[IncidentSummary], limit: usize, now_ms: i64, zone: &TimeZone) -> show::Page {
+    let rows = grouped(incidents).into_iter().take(limit).map(|(incident, others)| {
+        let others = others.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let more = if others.is_empty() { others } else { format!(" (with it: {others})") };
         let downtime = incident.downtime_ms.map(|ms| Shown(std::time::Duration::from_millis(ms)).to_string());
         vec![
             Cell::new(incident.id),
-            Cell::new(show::moment(incident.opened_ms, zone)),
+            Cell::new(show::moment_in_row(incident.opened_ms, now_ms, zone)),
             Cell::new(show::phase(&incident.phase)),
             Cell::new(downtime.unwrap_or_default()),
-            Cell::new(&incident.headline),
+            Cell::new(format!("{}{more}", incident.headline)),
         ]
     });
     show::table(&["INCIDENT", "OPENED", "STATE", "DOWN", ""], rows)
@@ -39,9 +67,10 @@ fn rendered(incidents: &[IncidentSummary], zone: &TimeZone) -> show::Page {
 #[cfg(test)]
 mod tests {
     use ansai_model::{
-        id::{CheckId, IncidentId, RungId, TargetId},
+        id::{CheckId, RungId, TargetId},
         incident::Resolution,
         rule::Severity,
+        time::Now,
     };
 
     use super::*;
@@ -61,13 +90,44 @@ mod tests {
         let healed = Phase::Resolved(Resolution::Healed { rung: RungId::new("restart").expect("valid") });
         let text = rendered(
             &[incident(12, Phase::Escalated { why: "no".into() }, None), incident(7, healed, Some(48))],
+            2,
+            1_700_000_000_000 + 1_000,
             &TimeZone::UTC,
         );
         let expected = [
-            " INCIDENT  OPENED               STATE      DOWN",
-            " i12       2023-11-14 22:13:20  ESCALATED        nginx.service was killed",
-            " i7        2023-11-14 22:13:20  healed     48ms  nginx.service was killed",
+            " INCIDENT  OPENED              STATE      DOWN",
+            " i12       11-14 22:13:20 UTC  ESCALATED        nginx.service was killed",
+            " i7        11-14 22:13:20 UTC  healed     48ms  nginx.service was killed",
         ];
         assert_eq!(text.to_string(), expected.join("\n"));
+    }
+
+    #[test]
+    fn what_is_open_about_one_target_is_one_line() {
+        let incident = |id, target: &str, severity, phase| IncidentSummary {
+            id: IncidentId(id),
+            target: TargetId::new(target).expect("valid"),
+            check: CheckId::new(format!("{target}#{id}")).expect("valid"),
+            severity,
+            phase,
+            headline: "it is full".into(),
+            opened_ms: 0,
+            downtime_ms: None,
+        };
+        let waits = Phase::AwaitingApproval { expires: Now::default() };
+        let incidents = [
+            incident(9, "disk//var", Severity::Week, Phase::Open),
+            incident(8, "disk//", Severity::Now, Phase::Open),
+            incident(7, "disk//var", Severity::Now, Phase::Open),
+            incident(6, "disk//var", Severity::Day, Phase::Open),
+            incident(4, "disk//var", Severity::Now, waits),
+            incident(5, "disk//var", Severity::Now, Phase::Resolved(Resolution::ByItself)),
+        ];
+        let groups = grouped(&incidents);
+        let seen: Vec<_> = groups.iter().map(|(first, others)| (first.id.0, others.len())).collect();
+        assert_eq!(seen, [(7, 2), (8, 0), (4, 0), (5, 0)]);
+        let text = |limit| rendered(&incidents, limit, 0, &TimeZone::UTC).to_string();
+        assert!(text(9).contains("it is full (with it: i9, i6)"));
+        assert_eq!(text(1).lines().count(), 2, "a line that is shown is whole: {}", text(1));
     }
 }

@@ -8,6 +8,7 @@ mod services;
 
 use std::path::{Path, PathBuf};
 
+use ansai_agent::notify::render;
 use ansai_protocol::SCHEMA;
 use found::Found;
 use serde_json::json;
@@ -23,6 +24,10 @@ const TEXT_MAX: usize = 100;
 
 pub(super) fn init(places: &Places, output: Option<PathBuf>, force: bool, dry_run: bool) -> Result<Code, Failure> {
     let failed = |what: String, todo: &str| Failure::new(Code::Failing, what, todo);
+    // A person who waits hears for what.
+    if show::terminal().error_columns.is_some() {
+        show::note("asking what runs here, in some seconds; what was started just now has half a minute to answer …");
+    }
     let found = found::on_this_host(super::config::survey(places)?);
     let text = proposal(&found);
     // What init writes must be valid, or it helps nobody.
@@ -39,10 +44,11 @@ pub(super) fn init(places: &Places, output: Option<PathBuf>, force: bool, dry_ru
         let written = (!is_printed).then_some(&output);
         show::print_json(&json!({"schema": SCHEMA, "written": written, "configuration": text}));
     } else if is_printed {
-        show::print(&text);
+        show::print(show::Page::file(&text));
     } else {
         let counts = found.counts();
         let next = "read it, set `autonomy: act` where ansai may heal, then systemctl enable --now ansai";
+        let next = if places.user { render::for_user(next) } else { next.to_owned() };
         show::print(&format!("{} written: {counts}, observed only\nnext: {next}", output.display()));
     }
     Ok(Code::Ok)
@@ -75,8 +81,8 @@ pub(super) fn write(output: &Path, text: &str, force: bool) -> Result<(), Failur
 fn proposal(found: &Found) -> String {
     let mut text = String::from(
         "# ansai.yaml, written by `ansai init` from what is on this host.\n\
-         # `observe` records what would be done and does nothing; `act` heals. It can be set for each service, filesystem\n\
-         # and certificate as well.\n\
+         # `observe` records what would be done and does nothing; `act` heals. It can\n\
+         # be set for each service, filesystem and certificate as well.\n\
          autonomy: observe\n\n\
          # notify:\n#   email: {to: ops@example.com, smtp: \"smtp://127.0.0.1:25\"}\n\n",
     );
@@ -89,8 +95,9 @@ fn proposal(found: &Found) -> String {
 
 fn memory(_: &Found, text: &mut String) {
     text.push_str(
-        "# The memory of each service above is followed. One that leaks is told of, and restarted in these hours as long\n\
-         # as its forecast allows to wait; `learned` is the hour in which this host has the least load.\n\
+        "# The memory of each service above is followed. One that leaks is told of, and\n\
+         # restarted in these hours as long as its forecast allows to wait; `learned` is\n\
+         # the hour in which this host has the least load.\n\
          memory: {quiet: {at: \"02:00\", lasts: 2h}}\n",
     );
 }

@@ -15,7 +15,7 @@ pub(super) fn list(places: &Places) -> Result<Code, Failure> {
     match places.json {
         true => show::print_json(&json!({"schema": SCHEMA, "maintenance": windows})),
         false if windows.is_empty() => show::print("no maintenance window is open"),
-        false => show::print(rendered(&windows, &TimeZone::system())),
+        false => show::print(rendered(&windows, &show::terminal().zone)),
     }
     Ok(Code::Ok)
 }
@@ -42,9 +42,9 @@ mod tests {
         };
         let windows = [window("*", "configuration", "backup"), window("service/app.service", "root", "")];
         let expected = [
-            " SCOPE                UNTIL                OPENED BY      REASON",
-            " *                    2023-11-14 22:13:20  configuration  backup",
-            " service/app.service  2023-11-14 22:13:20  root",
+            " SCOPE                UNTIL                    OPENED BY      REASON",
+            " *                    2023-11-14 22:13:20 UTC  configuration  backup",
+            " service/app.service  2023-11-14 22:13:20 UTC  root",
         ];
         assert_eq!(rendered(&windows, &TimeZone::UTC).to_string(), expected.join("\n"));
     }

@@ -5,11 +5,9 @@
 use std::time::Duration;
 
 use ansai_model::{id::IncidentId, operator::Operation, policy::Scope, text::Text, time::WallTime};
+use ansai_protocol::{Done, Status};
 
-use super::{
-    consent::{self, Proof},
-    target,
-};
+use super::{consent, target};
 use crate::{
     ConsentArgs, Places, RehearsalArgs, ScopeArgs, client,
     exit::{Code, Failure},
@@ -18,12 +16,20 @@ use crate::{
 
 /// Asks the agent to do it, and says what came of it.
 pub(super) fn run(places: &Places, operation: Operation) -> Result<Code, Failure> {
-    let done = client::operate(places, operation)?;
+    Ok(said(places, &client::operate(places, operation)?))
+}
+
+/// Has the agent read its configuration, and says whether it is in force.
+pub(super) fn reload(places: &Places) -> Result<Code, Failure> {
+    Ok(said(places, &client::reload(places)?))
+}
+
+fn said(places: &Places, done: &Done) -> Code {
     match places.json {
-        true => show::print_json(&serde_json::to_value(&done).unwrap_or_default()),
+        true => show::print_json(&serde_json::to_value(done).unwrap_or_default()),
         false => show::print(done.text.as_str()),
     }
-    Ok(Code::Ok)
+    Code::Ok
 }
 
 pub(super) fn hold(
@@ -66,6 +72,17 @@ pub(super) enum Ended {
     Maintenance,
 }
 
+impl Ended {
+    /// Whether anything is there that could be ended.
+    fn is_on(self, status: &Status) -> bool {
+        match self {
+            Self::Hold => !status.holds.is_empty(),
+            Self::Silence => !status.silences.is_empty(),
+            Self::Maintenance => !status.maintenance.is_empty(),
+        }
+    }
+}
+
 pub(super) fn end(places: &Places, ended: Ended, scope: &ScopeArgs, consent: ConsentArgs) -> Result<Code, Failure> {
     let what = match ended {
         Ended::Hold => "release",
@@ -75,6 +92,8 @@ pub(super) fn end(places: &Places, ended: Ended, scope: &ScopeArgs, consent: Con
     let mut misspelled = None;
     let scope = match target::scope(places, scope) {
         Ok((_, targets)) if consent.rehearsal.dry_run => return consent::rehearse(places, what, &targets),
+        // Nobody is asked to type how many targets there are when there is nothing to end: the agent says so.
+        Ok((scope, _)) if !ended.is_on(&client::status(places)?) => scope,
         Ok((scope, targets)) => {
             consent::announce(what, &targets, consent)?;
             scope
@@ -142,17 +161,6 @@ pub(super) fn reject(places: &Places, incident: &str, rehearsal: RehearsalArgs) 
         return super::report::report(places, Some(&incident.to_string()));
     }
     run(places, Operation::Reject { incident })
-}
-
-pub(super) fn heal(places: &Places, name: &str, consent: ConsentArgs) -> Result<Code, Failure> {
-    let target = target::target_id(places, name)?;
-    if consent.rehearsal.dry_run {
-        let code = super::explain::explain(places, target.as_str())?;
-        show::note("\nnothing was changed (--dry-run)");
-        return Ok(code);
-    }
-    consent::ask(&format!("run the runbook of {target}"), &Proof::Yes, consent)?;
-    run(places, Operation::Heal { target })
 }
 
 /// What the agent would refuse whatever it looks after.

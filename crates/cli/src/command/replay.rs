@@ -25,7 +25,6 @@ use ansai_model::{
     time::WallTime,
 };
 use ansai_protocol::SCHEMA;
-use jiff::tz::TimeZone;
 use serde_json::json;
 
 use super::player::{Line, Player, World};
@@ -155,7 +154,7 @@ pub(super) fn running(name: ansai_model::id::UnitName) -> UnitFacts {
 
 fn shown(at: WallTime) -> String {
     let at = jiff::Timestamp::from_millisecond(at.0).unwrap_or_default();
-    at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S%.3f").to_string()
+    at.to_zoned(show::terminal().zone.clone()).strftime("%Y-%m-%d %H:%M:%S%.3f %Z").to_string()
 }
 
 fn line(line: &Line) -> String {

@@ -9,6 +9,9 @@ use crate::{
     show,
 };
 
+/// Longer lines are hard to read.
+const WIDTH_MAX: usize = 100;
+
 pub(super) fn report(places: &Places, incident: Option<&str>) -> Result<Code, Failure> {
     let incident = match incident {
         Some(incident) => incident.to_owned(),
@@ -20,7 +23,9 @@ pub(super) fn report(places: &Places, incident: Option<&str>) -> Result<Code, Fa
         return Ok(Code::Ok);
     }
     let answer: ReportAnswer = client::read(value)?;
-    let options = RenderOptions::new(answer.host, jiff::tz::TimeZone::system());
+    let mut options = RenderOptions::new(answer.host, show::terminal().zone.clone());
+    options.width = show::terminal().columns.map_or(options.width, |columns| columns.min(WIDTH_MAX));
+    options.is_of_user = places.user;
     show::print(&render::text(&answer.report, &options));
     Ok(Code::Ok)
 }

@@ -15,12 +15,14 @@ use crate::{
 
 /// How often `--watch` looks.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
+/// Rows of a terminal that stay free for what is said of the rest, and for what the person types next.
+const ROWS_BELOW: usize = 2;
 
 pub(super) fn status(places: &Places, shown: &StatusArgs) -> Result<Code, Failure> {
-    let status = asked(places, shown)?;
+    let Asked { status, head } = asked(places, shown)?;
     match places.json {
         true => show::print_json(&serde_json::to_value(&status).unwrap_or_default()),
-        false => show::print(rendered(&status, &TimeZone::system())),
+        false => show::print(rendered(&status, &head, &show::terminal().zone, rows(shown))),
     }
     let is_failing = status.targets.iter().any(|target| target.health == Health::Failing);
     Ok(if is_failing { Code::Failing } else { Code::Ok })
@@ -28,21 +30,34 @@ pub(super) fn status(places: &Places, shown: &StatusArgs) -> Result<Code, Failur
 
 /// Shows it again and again until it is interrupted, or the agent is gone.
 pub(super) fn watch(places: &Places, shown: &StatusArgs) -> Result<Code, Failure> {
-    loop {
-        let status = asked(places, shown)?;
+    while show::ended().is_none() {
+        let Asked { status, head } = asked(places, shown)?;
         if places.json {
             show::print_json_line(&serde_json::to_value(&status).unwrap_or_default());
         } else {
             show::next_picture();
-            show::print(rendered(&status, &TimeZone::system()));
+            show::print(rendered(&status, &head, &show::terminal().zone, rows(shown)));
         }
         // Nothing is waited for: it is how often a person can look at a picture, and the agent be asked for one.
         std::thread::sleep(WATCH_EVERY);
     }
+    Ok(Code::Ok)
 }
 
 /// The status, with those of its targets that the person wants to see.
-fn asked(places: &Places, shown: &StatusArgs) -> Result<Status, Failure> {
+struct Asked {
+    status: Status,
+    /// How all targets are, also those that are not shown.
+    head: Vec<String>,
+}
+
+/// On how many rows of a terminal what matters must stand; none when all is to be shown, or nobody looks.
+fn rows(shown: &StatusArgs) -> Option<usize> {
+    let is_whole = shown.all || !shown.targets.is_empty();
+    show::terminal().rows.filter(|_| !is_whole)
+}
+
+fn asked(places: &Places, shown: &StatusArgs) -> Result<Asked, Failure> {
     let mut status = client::status(places)?;
     if let Some(role) = &shown.role
         && status.role.as_ref() != Some(role)
@@ -55,21 +70,28 @@ fn asked(places: &Places, shown: &StatusArgs) -> Result<Status, Failure> {
     let wanted: Vec<Vec<String>> =
         shown.targets.iter().map(|name| target::holding(&names, name)).collect::<Result<_, _>>()?;
     let wanted: BTreeSet<&String> = wanted.iter().flatten().collect();
+    let mut head = vec![summary(&status.targets)];
+    let count = status.targets.len();
     status.targets.retain(|target| {
         let is_named = shown.targets.is_empty() || wanted.contains(&target.target.to_string());
         is_named && (!shown.failed || target.health != Health::Healthy)
     });
-    Ok(status)
+    if status.targets.is_empty() && shown.failed {
+        head.push("nothing of what was asked for fails or is unknown".to_owned());
+    } else if status.targets.len() < count {
+        head.push(format!("shown: {} of {count}", status.targets.len()));
+    }
+    Ok(Asked { status, head })
 }
 
 /// What people look for first: what fails and is critical, what fails, what is unknown, what is held.
-fn rank(target: &TargetStatus) -> (u8, bool, bool) {
+fn rank(target: &TargetStatus) -> (u8, bool, bool, bool) {
     let health = match target.health {
         Health::Failing => 0,
         Health::Unknown => 1,
         Health::Healthy => 2,
     };
-    (health, !target.is_critical, !target.is_held)
+    (health, is_calm(target), !target.is_critical, !target.is_held)
 }
 
 /// What may be done by itself, and how many targets are how.
@@ -88,8 +110,8 @@ fn summary(targets: &[TargetStatus]) -> String {
     };
     let health = |health: Health| count(&|target| target.health == health);
     let mut line = format!(
-        "mode {mode}; {} targets: {} failing, {} unknown, {} healthy",
-        targets.len(),
+        "mode {mode}; {}: {} failing, {} unknown, {} healthy",
+        show::count(targets.len(), "target"),
         health(Health::Failing),
         health(Health::Unknown),
         health(Health::Healthy),
@@ -108,14 +130,12 @@ fn restraint(name: &str, view: &ScopeView, zone: &TimeZone) -> String {
     format!("{name} on {}{until}, by {}{reason}", view.scope, view.by)
 }
 
-fn rendered(status: &Status, zone: &TimeZone) -> show::Page {
+fn rendered(status: &Status, head: &[String], zone: &TimeZone, rows: Option<usize>) -> show::Page {
     let uptime = Shown(Duration::from_secs(status.uptime_seconds));
     let Status { version, host, generation, .. } = status;
     let own = status.own.as_ref().map(own).unwrap_or_default();
-    let mut lines = vec![
-        format!("ansai {version} on {host}, up {uptime}, configuration {generation}{own}"),
-        summary(&status.targets),
-    ];
+    let mut lines = vec![format!("ansai {version} on {host}, up {uptime}, configuration {generation}{own}")];
+    lines.extend(head.iter().cloned());
     let problems = [
         ("HELD", &status.held),
         ("THE LEDGER CANNOT BE SAVED, nothing is done", &status.ledger_error),
@@ -126,25 +146,63 @@ fn rendered(status: &Status, zone: &TimeZone) -> show::Page {
     for (name, views) in restraints {
         lines.extend(views.iter().map(|view| restraint(name, view, zone)));
     }
+    lines.extend(status.idle_patterns.iter().map(|pattern| format!("{pattern}: no unit has such a name yet")));
     lines.extend(status.warnings.iter().map(|warning| format!("warning: {warning}")));
     if status.messages_waiting > 0 {
-        lines.push(format!("{} messages wait to be delivered", status.messages_waiting));
+        lines.push(waiting(status.messages_waiting));
     }
-    lines.push(String::new());
     let mut targets: Vec<&TargetStatus> = status.targets.iter().collect();
+    if targets.is_empty() {
+        return show::Page::lines(lines);
+    }
     targets.sort_by_key(|target| rank(target));
-    let rows = targets.into_iter().map(|target| {
+    lines.push(String::new());
+    let above = show::Page::lines(lines);
+    let whole = above.clone().above(&table(&targets));
+    let Some(rows) = rows.map(|rows| rows.saturating_sub(ROWS_BELOW)) else { return whole };
+    let length = whole.to_string().lines().count();
+    // What wants attention is shown in any case, and of the rest as much as there is room for.
+    let calm = targets.iter().filter(|target| is_calm(target)).count();
+    let folded = length.saturating_sub(rows).min(calm);
+    if folded == 0 {
+        return whole;
+    }
+    let (seen, _) = targets.split_at(targets.len() - folded);
+    let be = if folded == 1 { "is" } else { "are" };
+    let rest = format!("… and {folded} more that {be} healthy: `ansai status --all`");
+    above.above(&table(seen)).above(&show::Page::lines([rest]))
+}
+
+/// Whether nobody has to look at it.
+fn is_calm(target: &TargetStatus) -> bool {
+    target.health == Health::Healthy && target.incident.is_none() && !target.is_held
+}
+
+fn table(targets: &[&TargetStatus]) -> show::Page {
+    let rows = targets.iter().map(|target| {
         let incident = target.incident.map(|id| id.to_string()).unwrap_or_default();
-        let text = if target.health == Health::Healthy { &target.summary } else { &target.explanation };
+        let text = match target.health {
+            Health::Healthy => target.summary.to_string(),
+            // How full it is matters more than what is done.
+            Health::Failing if target::can_be_full(&target.target) => {
+                format!("{}; {}", target.summary, target.explanation)
+            }
+            Health::Failing | Health::Unknown => target.explanation.to_string(),
+        };
         vec![Cell::new(target.target.name()), show::health(target.health), Cell::new(incident), Cell::new(text)]
     });
-    show::Page::lines(lines).above(&show::table(&["TARGET", "HEALTH", "INCIDENT", ""], rows))
+    show::table(&["TARGET", "HEALTH", "INCIDENT", "DETAIL"], rows)
+}
+
+/// How many messages have not reached anybody.
+pub(super) fn waiting(count: usize) -> String {
+    format!("{} {} to be delivered", show::count(count, "message"), if count == 1 { "waits" } else { "wait" })
 }
 
 /// What the agent takes, at the end of a line.
 fn own(own: &Own) -> String {
-    let load = own.cpu_percent.map(|percent| format!(", {percent:.1} % of a core"));
-    format!(", {} of memory{}", ByteSize(own.memory_bytes), load.unwrap_or_default())
+    let load = own.cpu_percent.map(|percent| format!(" and {percent:.1} % of a core"));
+    format!(", {}{}", ByteSize(own.memory_bytes), load.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -175,12 +233,28 @@ mod tests {
         status.targets[7].is_held = true;
         status.targets[8].health = Health::Unknown;
         status.targets[9].autonomy = Some(Autonomy::Observe);
-        let text = rendered(&status, &TimeZone::UTC).to_string();
+        let of = |rows| rendered(&status, &[summary(&status.targets)], &TimeZone::UTC, rows).to_string();
+        let text = of(None);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[1], "mode act 300, observe 1; 301 targets: 1 failing, 1 unknown, 299 healthy; 1 held");
         let table = lines.iter().position(|line| line.starts_with(" TARGET")).expect("a table");
         let first = |at: usize| lines[table + at].split_whitespace().next();
         assert_eq!([1, 2, 3].map(first), ["z.service", "a8.service", "a7.service"].map(Some));
+        let screen = of(Some(24));
+        assert_eq!(screen.lines().count(), 23, "{screen}");
+        assert!(screen.ends_with("\n… and 289 more that are healthy: `ansai status --all`"), "{screen}");
+        assert!(screen.contains(" z.service ") && screen.contains(" a7.service"), "{screen}");
+        // What wants attention is never folded.
+        assert_eq!(of(Some(1)).lines().count(), lines.len() - 298 + 1);
+        assert_eq!(of(Some(400)), text);
+    }
+
+    #[test]
+    fn a_full_disk_says_how_full_it_is() {
+        let mut full = target("disk//var", Health::Failing, Some(1));
+        full.summary = "97.2 % used".into();
+        let text = table(&[&full]).to_string();
+        assert!(text.ends_with("97.2 % used; waits 3s before the next attempt"), "{text}");
     }
 
     fn status() -> Status {
@@ -207,6 +281,7 @@ mod tests {
             messages_waiting: 2,
             warnings: vec!["the wall clock was set back by 5h".into()],
             own: Some(Own { memory_bytes: 8 << 20, memory_bytes_max: 64 << 20, cpu_ms: 900, cpu_percent: Some(0.04) }),
+            idle_patterns: vec!["app@*.service".into()],
             targets: vec![
                 target("service/app.service", Health::Failing, Some(3)),
                 target("service/nginx.service", Health::Healthy, None),
@@ -217,18 +292,32 @@ mod tests {
     #[test]
     fn what_stops_it_stands_above_the_targets() {
         let expected = [
-            "ansai 1.0.0 on web1, up 1h1m, configuration 2, 8.0 MiB of memory, 0.0 % of a core",
+            "ansai 1.0.0 on web1, up 1h1m, configuration 2, 8.0 MiB and 0.0 % of a core",
             "mode act; 2 targets: 1 failing, 0 unknown, 1 healthy",
             "THE LEDGER CANNOT BE SAVED, nothing is done: no space left",
             "hold on nginx.service, by root: moving",
-            "silence on nginx.service until 2023-11-14 22:13:20, by root",
+            "silence on nginx.service until 2023-11-14 22:13:20 UTC, by root",
+            "app@*.service: no unit has such a name yet",
             "warning: the wall clock was set back by 5h",
             "2 messages wait to be delivered",
             "",
-            " TARGET         HEALTH   INCIDENT",
+            " TARGET         HEALTH   INCIDENT  DETAIL",
             " app.service    FAILING  i3        waits 3s before the next attempt",
             " nginx.service  healthy            active (running)",
         ];
-        assert_eq!(rendered(&status(), &TimeZone::UTC).to_string(), expected.join("\n"));
+        let status = status();
+        let text = rendered(&status, &[summary(&status.targets)], &TimeZone::UTC, Some(24)).to_string();
+        assert_eq!(text, expected.join("\n"));
+    }
+
+    #[test]
+    fn where_nothing_is_shown_no_table_is() {
+        let mut status = status();
+        let head = [summary(&status.targets)];
+        status.targets.clear();
+        status.messages_waiting = 1;
+        let text = rendered(&status, &head, &TimeZone::UTC, None).to_string();
+        assert!(text.ends_with("\n1 message waits to be delivered"), "{text}");
+        assert!(text.contains("mode act; 2 targets: 1 failing"), "{text}");
     }
 }

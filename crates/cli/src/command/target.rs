@@ -73,6 +73,11 @@ pub(super) fn among(all: &[String], name: &str) -> Result<String, Failure> {
     }
 }
 
+/// Whether it is a filesystem, of which people want to know how full it is.
+pub(super) fn can_be_full(target: &TargetId) -> bool {
+    target.to_string().starts_with("disk/")
+}
+
 /// What stands behind the domain: the name of a unit, the place of a filesystem.
 fn bare(target: &str) -> &str {
     target.split_once('/').map_or(target, |(_, name)| name)

@@ -66,11 +66,11 @@ fn validation(service: &Service, unit: Option<&UnitName>, paths: &[String]) -> V
         Ok(restore) if restored.is_some() => OnFailure::Rung(restore),
         Ok(_) | Err(_) => OnFailure::Escalate,
     };
-    let steps = vec![act(Action::Validate { command: command.clone() }, VALIDATE_TIMEOUT)];
+    let steps = vec![act(Action::Validate { command: Box::new(command.clone()) }, VALIDATE_TIMEOUT)];
     let mut rungs = Vec::new();
     rungs.extend(rung("validate", steps, Then::Continue, on_failure, 1));
     if let Some(unit) = restored {
-        let (unit, paths, validator) = (unit.clone(), paths.to_vec(), Some(command));
+        let (unit, paths, validator) = (unit.clone(), paths.to_vec(), Some(Box::new(command)));
         let steps = vec![act(Action::RestoreConfiguration { unit, paths, validator }, RESTORE_TIMEOUT)];
         let made = rung("restore-configuration", steps, Then::Continue, OnFailure::Escalate, 1);
         rungs.extend(made.map(|rung| Rung { entry: Entry::OnlyByName, ..rung }));

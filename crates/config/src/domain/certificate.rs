@@ -20,15 +20,17 @@ use ansai_model::{
         service::validators,
     },
     id::{CheckId, TargetId, UnitName},
-    probe::{CommandLine, Probe},
+    inventory::Inventory,
+    probe::CommandLine,
     rule::{Autonomy, Severity},
 };
 
-use super::{Matter, add, target};
+use super::{Domain, LongForm, Matter, add, target};
 use crate::{
     diagnostics::{Findings, place_of},
     document::{self, Node},
     form::{cut, joined},
+    keys::{Kind, key},
     load::Configuration,
 };
 
@@ -82,10 +84,28 @@ pub(crate) struct Certificate {
     severity: Option<Severity>,
 }
 
+/// What stands under `certificates`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Certificates(Vec<Certificate>);
+
+/// The long form of its looks and actions.
+pub(crate) const LONG: LongForm = LongForm {
+    probe_key: key("certificate", Kind::Shape(&keys::PROBE), "A certificate, in a file or as a server shows it")
+        .example("{endpoint: \"https://127.0.0.1\"}"),
+    action_key: key(
+        "certificate",
+        Kind::Shape(&keys::ACTION),
+        "Renews a certificate, puts it in place or back, or has it revoked",
+    ),
+    probe: |findings, node, key| Some(read::probe(findings, node, key)?.into()),
+    action: |findings, node, key| Some(read::action(findings, node, key)?.into()),
+};
+
 /// Everything under `certificates`.
-pub(crate) fn read_all(findings: &mut Findings<'_>, tree: &Node) -> Vec<Certificate> {
+pub(crate) fn read_all(findings: &mut Findings<'_>, tree: &Node) -> Certificates {
     let named = tree.named("certificates").map(|(name, place, node)| (name.to_owned(), place, node));
-    named.collect::<Vec<_>>().into_iter().filter_map(|(name, place, node)| one(findings, name, place, node)).collect()
+    let named = named.collect::<Vec<_>>().into_iter();
+    Certificates(named.filter_map(|(name, place, node)| one(findings, name, place, node)).collect())
 }
 
 fn one(findings: &mut Findings<'_>, name: String, at: document::Place, node: &Node) -> Option<Certificate> {
@@ -172,11 +192,18 @@ fn known_validators(units: &[UnitName]) -> Vec<CommandLine> {
     lines
 }
 
-/// Adds the declared certificates.
-pub(crate) fn deduce(findings: &mut Findings<'_>, configuration: &Configuration, parts: &mut BundleParts) {
-    for certificate in &configuration.domains.certificates {
-        if let Err(error) = add_one(configuration, certificate, parts) {
-            findings.name(certificate.place, &certificate.key, &error);
+impl Domain for Certificates {
+    fn deduce(
+        &self,
+        findings: &mut Findings<'_>,
+        configuration: &Configuration,
+        _: &Inventory,
+        parts: &mut BundleParts,
+    ) {
+        for certificate in &self.0 {
+            if let Err(error) = add_one(configuration, certificate, parts) {
+                findings.name(certificate.place, &certificate.key, &error);
+            }
         }
     }
 }
@@ -229,7 +256,7 @@ fn check(certificate: &Certificate, id: CheckId, target: &TargetId, probe: Certi
     Check {
         id,
         target: target.clone(),
-        probe: Probe::Certificate(Box::new(probe)),
+        probe: probe.into(),
         every: certificate.every,
         every_soft: EVERY_SOFT.min(certificate.every),
         timeout,

@@ -10,8 +10,10 @@ mod write;
 use std::{collections::BTreeMap, time::Duration};
 
 use ansai_model::{
+    bundle::BundleParts,
     check::{Check, Flap},
     domain::disk::{CleanRule, Images},
+    id::TargetId,
     inventory::Inventory,
     policy::{QuietHours, matches},
     probe::CommandLine,
@@ -19,21 +21,32 @@ use ansai_model::{
     units::{ByteSize, Percent},
 };
 
-pub(crate) use deduce::deduce;
 pub(crate) use waits::{Needed, Watched};
 pub(crate) use write::{written_action, written_probe};
 
 use self::long::Files;
+use super::{Domain, LongForm};
 use crate::{
     diagnostics::{Findings, place_of},
     document::{Node, Place},
     form::{cut, joined},
+    keys::{Kind, key},
+    load::Configuration,
     read::service::{Known, Limits, limits},
     units::{read_bytes, shown_percent},
 };
 
 /// How long one cleaning may take where nothing else is written: millions of files are.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(15 * 60);
+/// The long form of its looks and actions.
+pub(crate) const LONG: LongForm = LongForm {
+    probe_key: key("disk", Kind::Shape(&keys::PROBE), "How full a filesystem is, or whether it can be written to")
+        .example("{mount: /var, look: space, fails_at: 90%}"),
+    action_key: key("disk", Kind::Shape(&keys::ACTION), "Makes room on a filesystem, or looks whether there is enough")
+        .example("{mount: /var, clean: packages, goal: 80%}"),
+    probe: |findings, node, key| Some(long::probe(findings, node, key)?.into()),
+    action: |findings, node, key| Some(long::action(findings, node, key)?.into()),
+};
 /// The name of the policy.
 pub(crate) const POLICY: &str = "disk";
 const WARN_AT: u8 = 80;
@@ -243,9 +256,28 @@ impl Disks {
         let fitting = self.0.iter().filter(|(name, _)| is_pattern(name) && matches(name, mount));
         fitting.rev().max_by_key(|(name, _)| said(name)).map(|(_, disk)| disk)
     }
+}
 
-    /// What is allowed and dangerous: rules that give up what is hardly old.
-    pub(crate) fn lint(&self, findings: &mut Findings<'_>) {
+impl Disks {
+    /// Whether a mount point would be watched once it is there.
+    fn will_watch(&self, mount: &str) -> bool {
+        !self.0.contains_key(mount) && self.by_pattern(mount).is_some_and(|disk| disk.is_watched)
+    }
+}
+
+impl Domain for Disks {
+    fn deduce(
+        &self,
+        findings: &mut Findings<'_>,
+        configuration: &Configuration,
+        inventory: &Inventory,
+        parts: &mut BundleParts,
+    ) {
+        deduce::deduce(findings, configuration, inventory, parts);
+    }
+
+    /// Rules that give up what is hardly old.
+    fn lint(&self, findings: &mut Findings<'_>) {
         for disk in self.0.values() {
             let lists = [("logs", &disk.clean.logs), ("temporary", &disk.clean.temporary)];
             let rules = lists.into_iter().flat_map(|(list, rules)| rules.iter().map(move |rule| (list, rule)));
@@ -258,16 +290,21 @@ impl Disks {
         }
     }
 
-    /// Whether a mount point would be watched once it is there.
-    pub(crate) fn awaits(&self, mount: &str) -> bool {
-        !self.0.contains_key(mount) && self.by_pattern(mount).is_some_and(|disk| disk.is_watched)
-    }
-
-    /// The quiet hours in limits of their own.
-    pub(crate) fn quiet(&mut self) -> impl Iterator<Item = &mut Option<QuietHours>> {
-        self.0.values_mut().filter_map(|disk| match &mut disk.policy {
+    fn quiet(&mut self) -> Vec<&mut Option<QuietHours>> {
+        let own = self.0.values_mut().filter_map(|disk| match &mut disk.policy {
             Limits::Own(policy) => Some(&mut policy.quiet),
             Limits::Named(_) => None,
-        })
+        });
+        own.collect()
+    }
+
+    fn awaits(&self, target: &TargetId) -> bool {
+        target.domain() == "disk" && self.will_watch(target.name())
+    }
+
+    /// Mount points as `/srv/old data`.
+    fn nameless(&self, inventory: &Inventory) -> Vec<String> {
+        let mounts = self.on(inventory).into_keys().filter(|mount| TargetId::of("disk", mount).is_err());
+        mounts.map(|mount| format!("the disk {mount:?}")).collect()
     }
 }

@@ -14,18 +14,18 @@ use ansai_model::{
     domain::memory::{ANONYMOUS, KILLED_LATELY, LIFE, LIMIT, MemoryAction, MemoryProbe, NEAR_LIMIT, Release},
     id::{CheckId, PolicyId, RungId, TargetId, UnitName},
     policy::{Policy, QuietHours},
-    probe::Probe,
     rule::{Autonomy, Severity},
     runbook::{Rung, Step},
     units::ByteSize,
 };
 
-use super::{Matter, add};
+use super::{Domain, LongForm, Matter, add};
 use crate::{
     deduce::ladder::LOCAL_TIMEOUT,
     diagnostics::Findings,
     document::Node,
     form::joined,
+    keys::{Kind, key},
     load::Configuration,
     read::{policy::quiet, probe::schedule, service::Service},
 };
@@ -40,6 +40,20 @@ const FAIL_AFTER: u32 = 3;
 const RECOVER_AFTER: u32 = 2;
 /// How often a service is restarted for one leak before a person is asked.
 const RESTARTS_MAX: u32 = 3;
+
+/// The long form of its looks and actions.
+pub(crate) const LONG: LongForm = LongForm {
+    probe_key: key("memory", Kind::Shape(&keys::PROBE), "What the processes of a unit hold in memory")
+        .example("{unit: app.service}"),
+    action_key: key(
+        "memory",
+        Kind::Shape(&keys::ACTION),
+        "Asks a unit to give memory back, or has the kernel slow it down",
+    )
+    .example("{unit: app.service, release: SIGUSR1}"),
+    probe: |findings, node, key| Some(long::probe(findings, node, key)?.into()),
+    action: |findings, node, key| Some(long::action(findings, node, key)?.into()),
+};
 
 /// What is said of a service's memory, or of that of all services.
 #[derive(Clone, Debug, Default)]
@@ -73,6 +87,12 @@ pub(crate) fn read(findings: &mut Findings<'_>, parent: &Node, key: &str) -> Mem
         quiet: quiet(node),
         autonomy: node.autonomy_at("autonomy"),
         severity: node.severity_at("severity"),
+    }
+}
+
+impl Domain for Memory {
+    fn quiet(&mut self) -> Vec<&mut Option<QuietHours>> {
+        self.quiet.iter_mut().collect()
     }
 }
 
@@ -144,7 +164,7 @@ fn check(id: CheckId, target: &TargetId, unit: &UnitName, service: &Service, mem
     Check {
         id,
         target: target.clone(),
-        probe: Probe::Memory(MemoryProbe { unit: unit.clone(), limit: memory.limit }),
+        probe: MemoryProbe { unit: unit.clone(), limit: memory.limit }.into(),
         every,
         every_soft: EVERY_SOFT.min(every),
         timeout: TIMEOUT,
@@ -162,14 +182,14 @@ fn ladder(unit: &UnitName, memory: &Memory) -> Vec<Rung> {
     let mut rungs = Vec::new();
     if let (Some(how), Ok(id)) = (&memory.release, RungId::new("release")) {
         let release = MemoryAction::Release { unit: unit.clone(), how: how.clone() };
-        rungs.push(Rung::healing(id, act(Action::Memory(release), LOCAL_TIMEOUT), 1));
+        rungs.push(Rung::healing(id, act(release.into(), LOCAL_TIMEOUT), 1));
     }
     if let Ok(id) = RungId::new("restart") {
         let restart = act(Action::RestartUnit { unit: unit.clone() }, AS_DECLARED);
         rungs.push(Rung { when: Some(GROWS.clone()), ..Rung::healing(id, restart, RESTARTS_MAX) });
     }
     if let (Some(high), Ok(id)) = (memory.high, RungId::new("limit")) {
-        let limit = Action::Memory(MemoryAction::Limit { unit: unit.clone(), high });
+        let limit = MemoryAction::Limit { unit: unit.clone(), high }.into();
         rungs.push(Rung::preparing(id, limit, LOCAL_TIMEOUT));
     }
     rungs

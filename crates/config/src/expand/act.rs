@@ -87,7 +87,6 @@ fn action(action: &Action) -> Fields {
         Action::KillUnit { unit } => fields.put("kill_unit", Written::text(unit)),
         Action::StartProcess { process } => fields.put("start_process", Written::text(&process.name)),
         Action::StopProcess { process } => fields.put("stop_process", Written::text(&process.name)),
-        Action::Disk(action) => fields.put("disk", crate::domain::disk::written_action(action)),
         // No configuration can hold a drill; it is said rather than lost.
         Action::Drill { unit, .. } => fields.put("drill", Written::text(unit)),
         Action::Exec { command: line, disruption } => {
@@ -98,8 +97,7 @@ fn action(action: &Action) -> Fields {
             };
             fields.put("exec", command(line)).put("disruption", Written::text(disruption))
         }
-        Action::Memory(action) => fields.put("memory", crate::domain::memory::long::written_action(action)),
-        Action::Certificate(action) => crate::domain::certificate::write::action(action),
+        Action::Domain(action) => crate::domain::written_action(action),
     }
 }
 

@@ -18,6 +18,8 @@ use crate::{
 const TEXT_BYTES_MAX: usize = 1_000;
 /// Longest period, in seconds: a week.
 const SECONDS_MAX: u64 = 7 * 86_400;
+/// The longest start period that is carried over: until it ends, nothing that a probe sees is healed.
+const START_PERIOD_MAX: u64 = 900;
 
 /// Every key of the predecessor that is read, besides those of its language model.
 const KEYS: &[&str] = &[
@@ -58,6 +60,8 @@ pub(super) struct Old {
     pub(super) hook: Option<Hook>,
     /// The period of the dead-man's switch in seconds, when it has one.
     pub(super) heartbeat: Option<Option<u64>>,
+    /// How long after its start a service's probes are not judged, in seconds.
+    pub(super) start_period: Option<u64>,
     /// The period of probes in seconds.
     pub(super) every: Option<u64>,
     /// Failures before a probe is failing.
@@ -215,12 +219,17 @@ pub(super) fn read(findings: &mut Findings<'_>, notes: &mut Notes<'_>, root: &No
     };
     people(&mut reader, notes, &mut old);
     old.heartbeat = heartbeat(&mut reader, notes);
+    let grace =
+        reader.number("healthcheck_grace", SECONDS_MAX).map(|grace| (grace, reader.key_place("healthcheck_grace")));
     language_model(&mut reader, notes);
     not_yet(&reader, notes);
     let heals = old.heals == Some(true);
     old.services = service::all(findings, notes, root, heals);
     old.disks = disk::read(findings, notes, root);
     old.certificates = certificate::all(findings, notes, root, &old.services);
+    if let Some((grace, place)) = grace {
+        old.start_period = start_period(notes, &old, grace, place);
+    }
     if old.services.iter().all(|service| !service.has_probe()) {
         for key in ["check_interval", "failure_threshold"] {
             if let Some(entry) = map.get(key).filter(|entry| !entry.node.is_null()) {
@@ -340,13 +349,7 @@ fn server(reader: &mut Reader<'_, '_, '_>) -> Option<String> {
 
 fn heartbeat(reader: &mut Reader<'_, '_, '_>, notes: &mut Notes<'_>) -> Option<Option<u64>> {
     let every = reader.number("healthcheck_interval", SECONDS_MAX);
-    let grace = reader.number("healthcheck_grace", SECONDS_MAX);
     let is_there = reader.value("healthcheck_ping_url").is_some();
-    if let Some(grace) = grace {
-        let why = "how long pings may be missing is known to the service that receives them";
-        let instead = format!("set {grace} seconds of grace there");
-        notes.add(Fate::Dropped, reader.key_place("healthcheck_grace"), "healthcheck_grace", why, instead);
-    }
     if !is_there {
         if every.is_some() {
             let why = "there is no healthcheck_ping_url to ping";
@@ -359,6 +362,28 @@ fn heartbeat(reader: &mut Reader<'_, '_, '_>, notes: &mut Notes<'_>) -> Option<O
     let instead = "put it into /etc/ansai/heartbeat-url, owned by root with mode 0600";
     notes.add(Fate::Wanted, reader.key_place("healthcheck_ping_url"), "healthcheck_ping_url", why, instead);
     Some(every)
+}
+
+/// What its grace is for: the pings of its dead-man's switch, and without one the services that it looks at.
+fn start_period(notes: &mut Notes<'_>, old: &Old, grace: u64, place: Place) -> Option<u64> {
+    let key = "healthcheck_grace";
+    if old.heartbeat.is_some() {
+        let why = "how long pings may be missing is known to the service that receives them";
+        let instead =
+            format!("set {grace} seconds of grace there; what a service has after its start is its `start_period`");
+        notes.add(Fate::Dropped, place, key, why, instead);
+        return None;
+    }
+    if old.services.iter().all(|service| !service.has_probe()) {
+        let why = "it would hold for probes, and no service has a port or a domain to look at";
+        notes.add(Fate::Dropped, place, key, why, "nothing");
+        return None;
+    }
+    let why =
+        "there are no pings that it could be for, so it is how long a service's probes are not judged after its start";
+    let instead = "leave `start_period` out where a service answers soon: what it needs is learned";
+    notes.add(Fate::Changed, place, key, why, instead);
+    Some(grace.min(START_PERIOD_MAX))
 }
 
 /// Its language model: nothing of it is on the healing path, and nothing of it is read yet. Values are not repeated.

@@ -127,6 +127,9 @@ fn keys(old: &Old, service: &Service) -> Vec<String> {
         lines.push("expect: not-failed  # socket_activated: it may rest until somebody connects".to_owned());
     }
     lines.extend(service.port.map(|port| format!("port: {port}")));
+    if let Some(period) = old.start_period.filter(|_| service.has_probe()) {
+        lines.push(format!("start_period: {}  # healthcheck_grace", duration(period)));
+    }
     if service.has_probe() {
         let every = old.every.map_or(String::new(), |every| format!(", every: {}", duration(every)));
         let fail_after = old.fail_after.map_or(String::new(), |count| format!(", fail_after: {count}"));

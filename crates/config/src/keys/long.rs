@@ -1,8 +1,9 @@
 //! The keys of the long form: what the short form is deduced into, and the pieces that both share.
 
-use crate::domain::{certificate, disk, memory};
+use ansai_model::probe::Protocol;
 
-use super::{ANY, AUTONOMIES, COMMAND_LINE, COUNT, Key, Kind, PORT, SEVERITIES, Shape, key};
+use super::{ANY, AUTONOMIES, COMMAND_LINE, COUNT, Key, Kind, PORT, SEVERITIES, Shape, count, joined, key};
+use crate::domain::{ACTION_KEYS, PROBE_KEYS};
 
 const SCHEDULE: [Key; 5] = [
     key("every", Kind::Duration, "The period, at least 100ms").example("5s"),
@@ -12,9 +13,9 @@ const SCHEDULE: [Key; 5] = [
     key("recover_after", COUNT, "Healthy looks in a row that are believed"),
 ];
 
-pub(super) static PROBE: Shape = Shape {
-    title: "A probe",
-    keys: &[
+/// What every domain adds stands beside what everybody may use.
+const PROBES: &[&[Key]] = &[
+    &[
         key("http", Kind::Text, "A web address that must answer").example("https://127.0.0.1/health"),
         key("method", Kind::Text, "The method of the request").default("GET"),
         key("headers", Kind::Named(&Kind::Text), "Headers to send").example("{Host: shop.example.com}"),
@@ -23,8 +24,16 @@ pub(super) static PROBE: Shape = Shape {
         key("ca", Kind::Path, "A certificate authority to trust besides the host's own, a PEM file"),
         key("tcp", Kind::Text, "An address that must accept a connection").example("127.0.0.1:5432"),
         key("unix", Kind::Path, "A socket that must accept a connection").example("/run/app.sock"),
+        key("speaks", Kind::Word("protocol", Protocol::NAMES), "The protocol that must be answered there")
+            .default("none: an accepted connection is enough"),
         key("exec", COMMAND_LINE, "A command that ends with 0 when all is well").example("[/usr/bin/pg_isready]"),
         key("nagios", COMMAND_LINE, "A Nagios-compatible plugin").example("[/usr/lib/nagios/plugins/check_load]"),
+        key(
+            "fail_on",
+            Kind::Word("plugin's word", &["critical", "warning"]),
+            "From which word of the plugin on it fails and is healed; of a warning before that people are told",
+        )
+        .default("critical"),
         key("file", Kind::Path, "A file that must be there").example("/var/backups/latest"),
         key("age_max", Kind::Duration, "The oldest that the file may be").example("26h"),
         key("size_max", Kind::Size, "The largest that the file may be").example("1GiB"),
@@ -35,19 +44,12 @@ pub(super) static PROBE: Shape = Shape {
         key("state", Kind::Word("expectation", &["running", "not-failed"]), "When the unit counts as well")
             .default("running"),
         key("process", Kind::Text, "A declared process").example("worker"),
-        key("memory", Kind::Shape(&memory::keys::PROBE), "What the processes of a unit hold in memory")
-            .example("{unit: app.service}"),
-        key("certificate", Kind::Shape(&certificate::keys::PROBE), "A certificate, in a file or as a server shows it")
-            .example("{endpoint: \"https://127.0.0.1\"}"),
-        key("disk", Kind::Shape(&disk::keys::PROBE), "How full a filesystem is, or whether it can be written to")
-            .example("{mount: /var, look: space, fails_at: 90%}"),
-        SCHEDULE[0],
-        SCHEDULE[1],
-        SCHEDULE[2],
-        SCHEDULE[3],
-        SCHEDULE[4],
     ],
-};
+    &PROBE_KEYS,
+    &SCHEDULE,
+];
+
+pub(super) static PROBE: Shape = Shape { title: "A probe", keys: &joined::<{ count(PROBES) }>(PROBES) };
 
 static EXPECT: Shape = Shape {
     title: "What an answer must be",
@@ -116,6 +118,14 @@ pub(crate) static TARGET: Shape = Shape {
         key("needs", Kind::Texts, "Ids of targets that must be well before it is healed"),
         key("waits_for", Kind::Texts, "Ids of other targets' checks that explain its failure while they fail")
             .example("[\"disk//var#full\"]"),
+        key("run_again", Kind::Truth, "Whether a one-shot that failed is run again; otherwise it is told")
+            .default("false"),
+        key(
+            "start_period",
+            Kind::Duration,
+            "How long after a start its failing probes are not judged, until it has answered once",
+        )
+        .default("half as long again as it needed before, or 2m"),
         key("critical", Kind::Truth, "Whether a person must act now when it cannot be healed").default("false"),
         key(
             "requests",
@@ -204,45 +214,54 @@ pub(crate) static RUNG: Shape = Shape {
     ],
 };
 
-macro_rules! actions {
-    ($($extra:expr),* $(,)?) => {
-        &[
-            key("validate", COMMAND_LINE, "Asks whether a configuration is right").example("[nginx, -t]"),
-            key("save_configuration", Kind::Shape(&CONFIGURATION_COPY), "Keeps a copy as the last known good one, when it is valid"),
-            key("restore_configuration", Kind::Shape(&CONFIGURATION_COPY), "Puts the last known good configuration back"),
-            key("free_port", Kind::Shape(&FREE_PORT), "Ends leftovers of a unit that hold its port; others are never killed"),
-            key("ensure_environment", Kind::List(&Kind::Shape(&ENVIRONMENT)), "Puts files, directories and links right"),
-            key("reset_failed", Kind::Text, "Resets the failed state of a unit").example("app.service"),
-            key("start_unit", Kind::Text, "Starts a unit").example("app.service"),
-            key("restart_unit", Kind::Text, "Restarts a unit").example("app.service"),
-            key("reload_unit", Kind::Text, "Reloads a unit").example("app.service"),
-            key("stop_unit", Kind::Text, "Stops a unit").example("app.service"),
-            key("kill_unit", Kind::Text, "Kills what the unit's `KillMode=` gives to a stop: all processes of its cgroup, the main one, or none").example("app.service"),
-            key("start_process", Kind::Text, "Starts a declared process").example("worker"),
-            key("stop_process", Kind::Text, "Stops a declared process").example("worker"),
-            key("exec", COMMAND_LINE, "A remedy of your own").example("[/usr/local/bin/mend]"),
-            key("memory", Kind::Shape(&memory::keys::ACTION), "Asks a unit to give memory back, or has the kernel slow it down")
-                .example("{unit: app.service, release: SIGUSR1}"),
-            key("certificate", Kind::Shape(&certificate::keys::ACTION), "Renews a certificate, puts it in place or back, or has it revoked"),
-            key("disk", Kind::Shape(&disk::keys::ACTION), "Makes room on a filesystem, or looks whether there is enough")
-                .example("{mount: /var, clean: packages, goal: 80%}"),
-            key("disruption", Kind::Word("disruption", &["none", "brief", "full"]), "What `exec` takes away while it runs")
-                .default("full"),
-            $($extra,)*
-        ]
-    };
-}
+static ENTRY: Kind = Kind::Shape(&ENVIRONMENT);
 
-pub(crate) static ACTION: Shape = Shape { title: "Long form: an action", keys: actions![] };
+const OWN_ACTIONS: &[Key] = &[
+    key("validate", COMMAND_LINE, "Asks whether a configuration is right").example("[nginx, -t]"),
+    key(
+        "save_configuration",
+        Kind::Shape(&CONFIGURATION_COPY),
+        "Keeps a copy as the last known good one, when it is valid",
+    ),
+    key("restore_configuration", Kind::Shape(&CONFIGURATION_COPY), "Puts the last known good configuration back"),
+    key("free_port", Kind::Shape(&FREE_PORT), "Ends leftovers of a unit that hold its port; others are never killed"),
+    key("ensure_environment", Kind::List(&ENTRY), "Puts files, directories and links right"),
+    key("reset_failed", Kind::Text, "Resets the failed state of a unit").example("app.service"),
+    key("start_unit", Kind::Text, "Starts a unit").example("app.service"),
+    key("restart_unit", Kind::Text, "Restarts a unit").example("app.service"),
+    key("reload_unit", Kind::Text, "Reloads a unit").example("app.service"),
+    key("stop_unit", Kind::Text, "Stops a unit").example("app.service"),
+    key(
+        "kill_unit",
+        Kind::Text,
+        "Kills what the unit's `KillMode=` gives to a stop: all processes of its cgroup, the main one, or none",
+    )
+    .example("app.service"),
+    key("start_process", Kind::Text, "Starts a declared process").example("worker"),
+    key("stop_process", Kind::Text, "Stops a declared process").example("worker"),
+    key("exec", COMMAND_LINE, "A remedy of your own").example("[/usr/local/bin/mend]"),
+];
 
-pub(crate) static STEP: Shape = Shape {
-    title: "Long form: a step",
-    keys: actions![
+const DISRUPTION: Key =
+    key("disruption", Kind::Word("disruption", &["none", "brief", "full"]), "What `exec` takes away while it runs")
+        .default("full");
+
+const ACTIONS: &[&[Key]] = &[OWN_ACTIONS, &ACTION_KEYS, &[DISRUPTION]];
+
+const STEPS: &[&[Key]] = &[
+    OWN_ACTIONS,
+    &ACTION_KEYS,
+    &[
+        DISRUPTION,
         key("wait", Kind::Duration, "Waits, instead of an action").example("5s"),
         key("timeout", Kind::Duration, "The longest that the action may take")
             .default("15s; as long as the unit says for what waits for a unit; 100s for a process"),
     ],
-};
+];
+
+pub(crate) static ACTION: Shape = Shape { title: "Long form: an action", keys: &joined::<{ count(ACTIONS) }>(ACTIONS) };
+
+pub(crate) static STEP: Shape = Shape { title: "Long form: a step", keys: &joined::<{ count(STEPS) }>(STEPS) };
 
 static CONFIGURATION_COPY: Shape = Shape {
     title: "A copy of a configuration",

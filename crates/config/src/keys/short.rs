@@ -55,6 +55,13 @@ pub(crate) static CONFIG: Shape = Shape {
         key("checks", Kind::Named(&Kind::Shape(&CHECK)), "Long form: checks by id, as service/nginx.service#http"),
         key("rules", Kind::Named(&Kind::Shape(&RULE)), "Long form: when a check fails, run a runbook under a policy"),
         key("runbooks", Kind::Named(&Kind::List(&Kind::Shape(&RUNG))), "Long form: ladders of rungs, gentlest first"),
+        key(
+            "generation",
+            COUNT,
+            "Which edition of the files this is, for whoever distributes them: it only grows, and an older one is refused",
+        )
+        .default("counted by each host")
+        .example("42"),
         key("expires", Kind::Moment, "When an emergency layer ends by itself; needed there and allowed nowhere else")
             .example("2030-01-31T08:00:00Z"),
     ],
@@ -69,6 +76,9 @@ macro_rules! watched {
                 .example("{api: \"http://127.0.0.1:5000/\", data: {file: /run/fresh, age_max: 1h}}"),
             key("needs", Kind::Texts, "Services that must be well before this one is healed").example("[postgresql.service]"),
             key("port", PORT, "The TCP port that it listens on").default("the port of a probe on this host"),
+            key("run_again", Kind::Truth, "Whether a one-shot that failed is run again; otherwise it is told").default("false"),
+            key("start_period", Kind::Duration, "How long after a start its failing probes are not judged, until it has answered once")
+                .default("half as long again as it needed before, or 2m"),
             key("critical", Kind::Truth, "Whether a person must act now when it cannot be healed").default("false"),
             key("configuration", Kind::Texts, "Its configuration, absolute paths: for evidence and the last known good copy")
                 .default("the paths of a known validator").example("[/etc/app]"),

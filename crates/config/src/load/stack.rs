@@ -28,7 +28,7 @@ pub struct LayerFile {
 }
 
 /// A text before it is read.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Input {
     pub(crate) layer: Layer,
     /// The role that a role layer is for.

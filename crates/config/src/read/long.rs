@@ -124,6 +124,8 @@ fn target(findings: &mut Findings<'_>, node: &Node, key: &str, id: TargetId) -> 
         needs: needs.collect(),
         waits_for,
         configuration: environment::paths(findings, node, "configuration", key),
+        runs_again: node.truth_at("run_again").unwrap_or_default(),
+        start_period: node.duration_at("start_period"),
         is_critical: node.truth_at("critical").unwrap_or_default(),
         is_notifier: node.truth_at("notifier").unwrap_or_default(),
         requests: BTreeMap::new(),

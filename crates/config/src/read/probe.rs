@@ -5,15 +5,17 @@ use std::time::Duration;
 use ansai_model::{
     domain::service::UnitExpectation,
     id::UnitName,
-    probe::{HttpProbe, Probe},
+    probe::{HttpProbe, Plugin, Probe, Protocol},
 };
 
 use super::statuses;
 use crate::{
+    deduce::is_local,
     diagnostics::{Findings, place_of},
     document::{Node, Place, Value},
-    domain::{certificate, disk, memory},
-    form::{cut, joined},
+    domain,
+    form::{cut, how, joined},
+    keys::Kind,
 };
 
 /// A probe with its schedule, as far as it was written.
@@ -37,32 +39,21 @@ pub(crate) struct Schedule {
 }
 
 /// The keys that say how to look.
-const WAYS: &[&str] = &[
-    "http",
-    "tcp",
-    "unix",
-    "exec",
-    "nagios",
-    "file",
-    "executable",
-    "unit",
-    "process",
-    "certificate",
-    "memory",
-    "disk",
-];
-/// Keys that belong to one way only, and that way.
-const BELONGS: &[(&str, &str)] = &[
-    ("method", "http"),
-    ("headers", "http"),
-    ("expect", "http"),
-    ("insecure", "http"),
-    ("ca", "http"),
-    ("age_max", "file"),
-    ("size_max", "file"),
-    ("count_min", "executable"),
-    ("count_max", "executable"),
-    ("state", "unit"),
+const WAYS: &[&str] = &["http", "tcp", "unix", "exec", "nagios", "file", "executable", "unit", "process"];
+/// Keys that belong to some ways only, and these.
+const BELONGS: &[(&str, &[&str])] = &[
+    ("method", &["http"]),
+    ("headers", &["http"]),
+    ("expect", &["http"]),
+    ("insecure", &["http"]),
+    ("ca", &["http"]),
+    ("speaks", &["tcp", "unix"]),
+    ("fail_on", &["nagios"]),
+    ("age_max", &["file"]),
+    ("size_max", &["file"]),
+    ("count_min", &["executable"]),
+    ("count_max", &["executable"]),
+    ("state", &["unit"]),
 ];
 
 pub(crate) fn look(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Look> {
@@ -105,48 +96,58 @@ fn short(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Probe> {
         return http(findings, node, key, text);
     }
     if let Some(text) = text.strip_prefix("tcp://") {
-        return tcp(findings, node.place, key, text);
+        return tcp(findings, node.place, key, text, None);
+    }
+    let spoken = text.split_once("://").and_then(|(name, rest)| Some((Protocol::named(name)?, rest)));
+    if let Some((protocol, text)) = spoken {
+        return tcp(findings, node.place, key, text, Some(protocol));
     }
     if let Some(path) = text.strip_prefix("unix:") {
         let path = path.strip_prefix("//").unwrap_or(path);
         if path.starts_with('/') {
-            return Some(Probe::UnixSocket { path: path.to_owned() });
+            return Some(Probe::UnixSocket { path: path.to_owned(), speaks: None });
         }
         let help = format!("write unix:/…/{}", cut(path));
         findings.error(node.place, key, format!("`{}` is no absolute path", cut(path)), help);
         return None;
     }
-    let help = "write http://…, https://…, tcp://HOST:PORT, unix:/PATH, or a mapping as {exec: [...]}".to_owned();
-    findings.error(node.place, key, format!("`{}` is no probe", cut(text)), help);
+    findings.error(node.place, key, format!("`{}` is no probe", cut(text)), how(&Kind::ProbeText));
     None
 }
 
 fn long(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Probe> {
-    let ways: Vec<&str> = WAYS.iter().copied().filter(|way| node.has(way)).collect();
+    let all = || WAYS.iter().copied().chain(domain::PROBE_KEYS.iter().map(|key| key.name));
+    let ways: Vec<&str> = all().filter(|way| node.has(way)).collect();
     let [way] = ways[..] else {
         let what = match ways.as_slice() {
             [] => "it does not say how to look".to_owned(),
             several => format!("a probe looks in one way; this one has {}", several.join(" and ")),
         };
-        let help =
-            "name exactly one of http, tcp, unix, exec, nagios, file, executable, unit, process, certificate, memory, disk"
-                .to_owned();
+        let help = format!("name exactly one of {}", all().collect::<Vec<_>>().join(", "));
         findings.error(ways.get(1).map_or(node.place, |way| place_of(node, way)), key, what, help);
         return None;
     };
-    for (name, owner) in BELONGS.iter().filter(|(name, owner)| node.has(name) && *owner != way) {
+    for (name, owners) in BELONGS.iter().filter(|(name, owners)| node.has(name) && !owners.contains(&way)) {
         let what = format!("`{name}` says nothing about a probe by `{way}`");
-        findings.error(place_of(node, name), &joined(key, name), what, format!("it belongs to `{owner}`; delete it"));
+        let help = format!("it belongs to `{}`; delete it", owners.join("` and `"));
+        findings.error(place_of(node, name), &joined(key, name), what, help);
     }
     let (value, place, key) = (node.get(way)?, place_of(node, way), joined(key, way));
+    if let Some(long) = domain::long(way) {
+        return (long.probe)(findings, value, &key);
+    }
     let text = || value.text().map(str::to_owned);
     let path = || text().filter(|path| path.starts_with('/'));
+    let speaks = || node.text_at("speaks").and_then(Protocol::named);
     Some(match way {
         "http" => return http(findings, node, &key, value.text()?),
-        "tcp" => return tcp(findings, place, &key, value.text()?),
-        "unix" => Probe::UnixSocket { path: path()? },
+        "tcp" => return tcp(findings, place, &key, value.text()?, speaks()),
+        "unix" => Probe::UnixSocket { path: path()?, speaks: speaks() },
         "exec" => Probe::Exec(Box::new(node.command_at(way)?)),
-        "nagios" => Probe::Nagios(Box::new(node.command_at(way)?)),
+        "nagios" => {
+            let fails_on_warning = node.text_at("fail_on") == Some("warning");
+            Probe::Nagios(Box::new(Plugin { command: node.command_at(way)?, fails_on_warning }))
+        }
         "file" => {
             Probe::File { path: path()?, age_max: node.duration_at("age_max"), size_max: node.size_at("size_max") }
         }
@@ -156,9 +157,6 @@ fn long(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Probe> {
             count_max: node.whole_at("count_max").unwrap_or(u32::MAX),
         },
         "process" => Probe::Process { name: text()? },
-        "memory" => Probe::Memory(memory::long::probe(findings, value, &key)?),
-        "disk" => Probe::Disk(disk::long::probe(findings, value, &key)?),
-        "certificate" => Probe::Certificate(Box::new(certificate::read::probe(findings, value, &key)?)),
         _ => Probe::Unit { unit: unit(findings, value, &key)?, expect: expectation(node.text_at("state")) },
     })
 }
@@ -176,18 +174,32 @@ pub(crate) fn unit(findings: &mut Findings<'_>, node: &Node, key: &str) -> Optio
     made.map_err(|error| findings.name(node.place, key, &error)).ok()
 }
 
-fn tcp(findings: &mut Findings<'_>, place: Place, key: &str, text: &str) -> Option<Probe> {
-    // An address of the newer protocol may stand in brackets, as in a web address.
-    let bare = |host: &str| host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).to_owned();
-    let parsed = text.rsplit_once(':').and_then(|(host, port)| Some((bare(host), port.parse().ok()?)));
-    match parsed {
-        Some((host, port)) if !host.is_empty() && port != 0 => Some(Probe::Tcp { host, port }),
-        Some(_) | None => {
-            let help = "write HOST:PORT, as in 127.0.0.1:5432".to_owned();
-            findings.error(place, key, format!("`{}` is no address", cut(text)), help);
-            None
-        }
+fn tcp(findings: &mut Findings<'_>, place: Place, key: &str, text: &str, speaks: Option<Protocol>) -> Option<Probe> {
+    let Some((host, port)) = address(text, speaks.and_then(|protocol| protocol.manner().port)) else {
+        let help = "write HOST:PORT, as in 127.0.0.1:5432".to_owned();
+        findings.error(place, key, format!("`{}` is no address", cut(text)), help);
+        return None;
+    };
+    // A server of MySQL takes no notice of looks from loopback, and shuts out every other host after a hundred of them.
+    if speaks == Some(Protocol::Mysql) && !is_local(&host) {
+        let help = "write 127.0.0.1, or its unix socket; for another host use tcp".to_owned();
+        findings.error(place, key, "a MySQL server shuts out hosts whose connections end before a login", help);
+        return None;
     }
+    Some(Probe::Tcp { host, port, speaks })
+}
+
+/// A host with its port, or with the usual one where there is one. An address of the newer protocol may stand in brackets,
+/// as in a web address.
+fn address(text: &str, usual: Option<u16>) -> Option<(String, u16)> {
+    let is_whole = |host: &str| !host.contains(':') || host.ends_with(']');
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if usual.is_none() || is_whole(host) => (host, port.parse().ok()?),
+        Some(_) | None => (text, usual?),
+    };
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let is_host = !bare.is_empty() && !bare.contains(['/', '@', ' ']);
+    (is_host && port != 0).then(|| (bare.to_owned(), port))
 }
 
 /// Why the probe cannot ask this address, which is read as it will read it.

@@ -14,7 +14,7 @@ use crate::{
     deduce::ladder::{LOCAL_TIMEOUT, PROCESS_TIMEOUT},
     diagnostics::{Findings, nearest, place_of},
     document::Node,
-    domain::{certificate, disk, memory},
+    domain,
     form::{cut, joined},
     keys::{ACTION, STEP},
 };
@@ -99,10 +99,8 @@ fn step(findings: &mut Findings<'_>, node: &Node, key: &str, processes: &Process
             LOCAL_TIMEOUT
         }
         Action::FreePort { .. } | Action::EnsureEnvironment { .. } | Action::ResetFailed { .. } => LOCAL_TIMEOUT,
-        Action::Disk(_) => disk::TIMEOUT,
         Action::KillUnit { .. } | Action::Drill { .. } | Action::Exec { .. } => LOCAL_TIMEOUT,
-        Action::Certificate(action) => certificate::timeout(action),
-        Action::Memory(_) => LOCAL_TIMEOUT,
+        Action::Domain(action) => domain::timeout(action),
     });
     Some(Step::Act { action, timeout })
 }
@@ -130,9 +128,12 @@ fn action(findings: &mut Findings<'_>, node: &Node, key: &str, processes: &Proce
         findings.error(place_of(node, "disruption"), &joined(key, "disruption"), what, "delete it".to_owned());
     }
     let (value, key) = (node.get(name)?, joined(key, name));
+    if let Some(long) = domain::long(name) {
+        return (long.action)(findings, value, &key);
+    }
     let mut unit = || unit(findings, value, &key);
     Some(match name {
-        "validate" => Action::Validate { command: node.command_at(name)? },
+        "validate" => Action::Validate { command: Box::new(node.command_at(name)?) },
         "save_configuration" | "restore_configuration" => return copy(findings, value, name, &key),
         "free_port" => return free_port(findings, value, &key),
         "ensure_environment" => {
@@ -147,10 +148,10 @@ fn action(findings: &mut Findings<'_>, node: &Node, key: &str, processes: &Proce
         "kill_unit" => Action::KillUnit { unit: unit()? },
         "start_process" => Action::StartProcess { process: process(findings, value, &key, processes)? },
         "stop_process" => Action::StopProcess { process: process(findings, value, &key, processes)? },
-        "disk" => Action::Disk(disk::long::action(findings, value, &key)?),
-        "memory" => Action::Memory(memory::long::action(findings, value, &key)?),
-        "certificate" => Action::Certificate(Box::new(certificate::read::action(findings, value, &key)?)),
-        _ => Action::Exec { command: node.command_at("exec")?, disruption: disruption(node.text_at("disruption")) },
+        _ => Action::Exec {
+            command: Box::new(node.command_at("exec")?),
+            disruption: disruption(node.text_at("disruption")),
+        },
     })
 }
 
@@ -198,8 +199,10 @@ fn copy(findings: &mut Findings<'_>, node: &Node, name: &str, key: &str) -> Opti
     let paths = environment::paths(findings, node, "paths", key);
     let unit = unit(findings, node.get("unit")?, &joined(key, "unit"))?;
     match is_save {
-        true => Some(Action::SaveConfiguration { unit, paths, validator: node.command_at("validator")? }),
-        false => Some(Action::RestoreConfiguration { unit, paths, validator: node.command_at("validator") }),
+        true => Some(Action::SaveConfiguration { unit, paths, validator: Box::new(node.command_at("validator")?) }),
+        false => {
+            Some(Action::RestoreConfiguration { unit, paths, validator: node.command_at("validator").map(Box::new) })
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Services and declared processes as they are written; what they are expanded to stands in `deduce.rs`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use ansai_model::{
     action::{EnvironmentEntry, ProcessDeclaration},
@@ -35,6 +35,8 @@ pub(crate) struct Service {
     pub(crate) looks: Vec<(Option<String>, Look)>,
     pub(crate) needs: Vec<(String, Place)>,
     pub(crate) port: Option<u16>,
+    pub(crate) runs_again: bool,
+    pub(crate) start_period: Option<Duration>,
     pub(crate) is_critical: bool,
     pub(crate) configuration: Vec<String>,
     pub(crate) validator: Option<CommandLine>,
@@ -94,17 +96,21 @@ fn service(findings: &mut Findings<'_>, node: &Node, key: &str, known: &Known<'_
     let single = node.get("probe").filter(|node| !node.is_null()).map(|node| (None, joined(key, "probe"), node));
     let named =
         node.named("probes").map(|(name, _, node)| (Some(name.to_owned()), format!("{key}.probes.{name}"), node));
-    let looks: Vec<_> = single
+    let mut looks: Vec<_> = single
         .into_iter()
         .chain(named)
         .filter_map(|(name, key, node)| look(findings, node, &key).map(|look| (name, look)))
         .collect();
+    // The shortest list that grows has room for four, and most services have one.
+    looks.shrink_to_fit();
     Service {
         key: key.to_owned(),
         place: node.place,
         looks,
         needs: node.texts_at("needs"),
         port: node.whole_at::<u16>("port").filter(|port| *port != 0),
+        runs_again: node.truth_at("run_again").unwrap_or_default(),
+        start_period: node.duration_at("start_period"),
         is_critical: node.truth_at("critical").unwrap_or_default(),
         configuration: environment::paths(findings, node, "configuration", key),
         validator: node.command_at("validate"),

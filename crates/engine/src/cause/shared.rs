@@ -1,17 +1,19 @@
 //! What can make many services of one host fail at once, and by what it is seen in one of them.
 //! Like the causes of one incident it guesses nothing: a storm in whose members nothing is seen has no cause.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{collections::BTreeSet, string::String, vec::Vec};
 
 use ansai_model::{
     condition::Value,
     domain::{memory::KILLED_LATELY, service::UnitResult},
+    id::{CheckId, IncidentId},
     incident::{Evidence, EvidenceKind, Incident},
     report::Cause,
     text::Text,
 };
 
 use super::{first_line, logged, unit};
+use crate::view::View;
 
 /// A cause that one incident of a storm speaks for.
 pub(crate) struct Found {
@@ -20,11 +22,17 @@ pub(crate) struct Found {
     pub(crate) is_sure: bool,
 }
 
+/// What is asked when a cause is looked for in one incident: the view and the members of its storm.
+struct Asked<'a> {
+    view: View<'a>,
+    members: &'a BTreeSet<IncidentId>,
+}
+
 struct Rule {
     name: &'static str,
     text: &'static str,
     /// What is the cause itself: one of them is enough.
-    is_it: fn(&Incident) -> Option<String>,
+    is_it: fn(&Asked<'_>, &Incident) -> Option<String>,
     /// What follows from it, and may have another reason.
     follows: fn(&Incident) -> Option<String>,
 }
@@ -33,7 +41,7 @@ const RULES: &[Rule] = &[
     Rule {
         name: "storm-memory",
         text: "the memory of the host ran out",
-        is_it: |i| {
+        is_it: |_, i| {
             let lately = i.observation.figure(KILLED_LATELY) == Some(&Value::Bool(true));
             unit(i, |u| u.result == UnitResult::OomKill).or_else(|| lately.then(|| itself(i)))
         },
@@ -42,13 +50,13 @@ const RULES: &[Rule] = &[
     Rule {
         name: "storm-disk",
         text: "a filesystem is full, or can no longer be written to",
-        is_it: |i| (i.target.domain() == "disk").then(|| itself(i)),
+        is_it: |asked, i| is_their_disk(asked, i).then(|| itself(i)),
         follows: |i| logged(i, &["no space left on device", "read-only file system", "disk quota exceeded"]),
     },
     Rule {
         name: "storm-bus",
         text: "the message bus went away, and what needs it ended",
-        is_it: |i| is_named(i, &["dbus.service", "dbus-broker.service"]),
+        is_it: |_, i| is_named(i, &["dbus.service", "dbus-broker.service"]),
         follows: |i| {
             let words = ["connection to bus", "connection to the bus", "connect to bus", "system bus", "d-bus"];
             logged(i, &words)
@@ -57,7 +65,7 @@ const RULES: &[Rule] = &[
     Rule {
         name: "storm-network",
         text: "the network went away",
-        is_it: |i| is_named(i, &["systemd-networkd.service", "NetworkManager.service", "networking.service"]),
+        is_it: |_, i| is_named(i, &["systemd-networkd.service", "NetworkManager.service", "networking.service"]),
         follows: |i| {
             let words = ["network is unreachable", "no route to host", "temporary failure in name resolution"];
             logged(i, &words).or_else(|| logged(i, &["network is down", "cannot assign requested address"]))
@@ -66,7 +74,7 @@ const RULES: &[Rule] = &[
     Rule {
         name: "storm-packages",
         text: "packages were changed just before",
-        is_it: |_| None,
+        is_it: |_, _| None,
         follows: |i| {
             let found = i.evidence.iter().filter(|evidence| evidence.kind == EvidenceKind::Change);
             let mut lately = found.filter(|evidence| evidence.text.as_str().starts_with(Evidence::JUST_NOW));
@@ -75,10 +83,11 @@ const RULES: &[Rule] = &[
     },
 ];
 
-/// The causes of a storm that an incident of it speaks for, the surest first.
-pub(crate) fn seen_in(incident: &Incident) -> Vec<Found> {
+/// The causes of a storm of these members that an incident of it speaks for, the surest first.
+pub(crate) fn seen_in(view: View<'_>, members: &BTreeSet<IncidentId>, incident: &Incident) -> Vec<Found> {
+    let asked = Asked { view, members };
     let found = |rule: &Rule| {
-        let sure = (rule.is_it)(incident);
+        let sure = (rule.is_it)(&asked, incident);
         let is_sure = sure.is_some();
         let seen_in = Text::new(sure.or_else(|| (rule.follows)(incident))?);
         Some(Found { cause: Cause { text: rule.text.into(), rule: rule.name.into(), seen_in }, is_sure })
@@ -92,4 +101,25 @@ fn itself(incident: &Incident) -> String {
 
 fn is_named(incident: &Incident, names: &[&str]) -> Option<String> {
     names.contains(&incident.target.name()).then(|| itself(incident))
+}
+
+/// Whether this is a disk on which nothing can be written any more, and on which a third of the members live at least. One
+/// that is only filling up, or that nobody of them uses, makes no service fail.
+fn is_their_disk(asked: &Asked<'_>, incident: &Incident) -> bool {
+    let disk = &incident.target;
+    if disk.domain() != "disk" {
+        return false;
+    }
+    let (view, members) = (asked.view, asked.members);
+    let looks = ["full", "read-only"].into_iter().filter_map(|look| CheckId::of(disk, look).ok());
+    if !looks.into_iter().any(|check| view.is_failing(&check)) {
+        return false;
+    }
+    let lives_on_it = |id: &&IncidentId| {
+        let member = view.incident(**id);
+        member
+            .and_then(|member| view.bundle.parts().targets.get(&member.target))
+            .is_some_and(|target| target.waits_on(disk))
+    };
+    members.iter().filter(lives_on_it).count() * 3 >= members.len()
 }

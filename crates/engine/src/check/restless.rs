@@ -1,7 +1,7 @@
 //! Slow loops: a unit that systemd restarts by itself each minute, or that is away for most of the time, though each look
 //! may find it well. It counts; what is told of it is the incident's.
 
-use alloc::{collections::VecDeque, format, string::String};
+use alloc::{format, string::String};
 use core::time::Duration;
 
 use ansai_model::{
@@ -9,6 +9,8 @@ use ansai_model::{
     text::Text,
     time::{MonoTime, Shown},
 };
+
+use super::times::Times;
 
 /// So many restarts within [`WITHIN`] are a slow loop.
 const RESTARTS: usize = 3;
@@ -18,42 +20,42 @@ const APART: Duration = Duration::from_secs(20);
 /// So much time of the last hour without it is too much, when it was away more than once.
 const AWAY_MAX: Duration = Duration::from_secs(6 * 60);
 const HOUR: Duration = Duration::from_secs(3600);
-/// Most times kept of each kind.
-const TIMES_MAX: usize = 64;
 
 /// What systemd did by itself for a unit lately.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Restless {
-    restarts: VecDeque<MonoTime>,
+    restarts: Times<MonoTime>,
     /// From when until when it waited for its restart.
-    away: VecDeque<(MonoTime, MonoTime)>,
+    away: Times<(MonoTime, MonoTime)>,
     away_since: Option<MonoTime>,
     is_on: bool,
 }
 
+/// Whether a unit waits for systemd to restart it.
+pub(super) fn is_waiting(unit: &UnitSnapshot) -> bool {
+    unit.active == ActiveState::Activating && unit.sub.as_str().starts_with("auto-restart")
+}
+
 impl Restless {
+    pub(super) const NONE: Self = Self { restarts: Times::NONE, away: Times::NONE, away_since: None, is_on: false };
+
     /// Takes a look in, and whether systemd has restarted the unit since the one before.
     pub(super) fn saw(&mut self, now: MonoTime, unit: &UnitSnapshot, was_restarted: bool) {
-        let is_waiting = unit.active == ActiveState::Activating && unit.sub.as_str().starts_with("auto-restart");
-        if is_waiting {
+        if is_waiting(unit) {
             self.away_since.get_or_insert(now);
         } else if unit.active == ActiveState::Active
             && let Some(since) = self.away_since.take()
         {
-            keep(&mut self.away, (since, now));
+            self.away.keep((since, now));
         }
-        if was_restarted && self.restarts.back().is_none_or(|last| now.since(*last) >= APART) {
-            keep(&mut self.restarts, now);
+        if was_restarted && self.restarts.last().is_none_or(|last| now.since(*last) >= APART) {
+            self.restarts.keep(now);
         }
         if self.restarts.is_empty() && self.away.is_empty() {
             return;
         }
-        while self.restarts.front().is_some_and(|at| now.since(*at) >= WITHIN) {
-            self.restarts.pop_front();
-        }
-        while self.away.front().is_some_and(|(_, until)| now.since(*until) >= HOUR) {
-            self.away.pop_front();
-        }
+        self.restarts.forget(|at| now.since(*at) >= WITHIN);
+        self.away.forget(|(_, until)| now.since(*until) >= HOUR);
         let (restarts, away) = (self.restarts.len(), self.away());
         if restarts >= RESTARTS || (self.away.len() > 1 && away > AWAY_MAX) {
             self.is_on = true;
@@ -81,11 +83,4 @@ impl Restless {
     fn away(&self) -> Duration {
         self.away.iter().map(|(from, until)| until.since(*from)).sum()
     }
-}
-
-fn keep<T>(times: &mut VecDeque<T>, time: T) {
-    if times.len() >= TIMES_MAX {
-        times.pop_front();
-    }
-    times.push_back(time);
 }

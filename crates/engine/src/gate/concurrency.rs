@@ -6,11 +6,11 @@ use core::time::Duration;
 
 use ansai_model::{id::IncidentId, incident::Incident, text::Text, time::Now};
 
-use super::{Moment, Opinion, Proposal, allow, defer, moment_at};
+use super::proposal::{Moment, Opinion, Proposal, allow, defer, moment_at};
 use crate::{
-    host_engine::HostEngine,
     remediation::{Remediation, Stage},
     state::PendingRun,
+    view::View,
 };
 
 /// An action that has been under way for so long mostly waits: it keeps its target, and holds up no other that is down.
@@ -23,72 +23,73 @@ const WATCHED_FOR: Duration = Duration::from_secs(60);
 const ASKED_AGAIN: Duration = Duration::from_secs(10);
 
 pub(super) fn concurrency(p: &Proposal<'_>) -> Opinion {
-    let (engine, state, own) = (p.engine, &p.engine.state, p.incident.id);
-    let on_target = state.runs.iter().find(|(_, run)| run.target == p.incident.target && run.lost_after > p.now.mono);
+    let (view, state, own) = (p.view, p.view.state, p.incident.id);
+    let on_target =
+        state.runs.iter().find(|(_, run)| run.target == p.incident.target && run.lost_after > p.view.now.mono);
     if let Some((run, pending)) = on_target {
-        let until = moment_at(p.now, pending.lost_after);
+        let until = moment_at(p.view.now, pending.lost_after);
         return defer(Some(until), Text::new(format!("{run} is still under way on this target")));
     }
     let has_disrupted = state.remediations.get(&own).is_some_and(|remediation| remediation.has_disrupted());
     if p.moment == Moment::Undo || has_disrupted {
         return allow("what has begun to disrupt is brought to its end");
     }
-    if let Some(other) = engine.down_first(own) {
-        return defer(None, Text::new(format!("incident {other} comes first: the target itself is down")));
+    if let Some(other) = view.down_first(p.incident) {
+        return defer(None, Text::new(format!("incident {} comes first: the target itself is down", other.id)));
     }
-    let open = engine.targets.get(&p.incident.target).into_iter().flat_map(|index| &index.open);
-    let is_healed = |id: &&IncidentId| {
-        let remediation = state.remediations.get(*id).filter(|_| **id != own);
+    let mut open = view.checks.open_of(&p.incident.target);
+    let is_healed = |id: &IncidentId| {
+        let remediation = state.remediations.get(id).filter(|_| *id != own);
         remediation.is_some_and(|other| !matches!(other.stage, Stage::Stabilizing { .. }))
     };
-    if let Some(other) = open.into_iter().find(is_healed) {
+    if let Some(other) = open.find(is_healed) {
         return defer(None, Text::new(format!("incident {other} is being healed on the same target")));
     }
-    let (count, width, next) = under_way(engine, p.now, own);
+    let (count, width, next) = under_way(view, p.incident);
     if count < width {
         return allow(Text::new(format!("{count} remedies of others are under way; at most {width} at once")));
     }
-    let again = moment_at(p.now, p.now.mono.plus(next.unwrap_or(ASKED_AGAIN)));
+    let again = moment_at(p.view.now, p.view.now.mono.plus(next.unwrap_or(ASKED_AGAIN)));
     let why = format!("{count} remedies of others are under way; at most {width} at once, and more as they succeed");
     defer(Some(again), Text::new(why))
 }
 
 /// Whether so much is under way that no more may begin for this incident.
-pub(crate) fn is_full(engine: &HostEngine, now: Now, id: IncidentId) -> bool {
-    let (count, width, _) = under_way(engine, now, id);
+pub(crate) fn is_full(view: View<'_>, incident: &Incident) -> bool {
+    let (count, width, _) = under_way(view, incident);
     count >= width
 }
 
 /// How many remedies of others are under way, how many may be, and in how long the first of them no longer counts.
-fn under_way(engine: &HostEngine, now: Now, own: IncidentId) -> (usize, usize, Option<Duration>) {
-    let state = &engine.state;
+fn under_way(view: View<'_>, incident: &Incident) -> (usize, usize, Option<Duration>) {
+    let (state, now, own) = (view.state, view.now, incident.id);
     let age = |run: &PendingRun| now.mono.since(run.decided.mono);
     let others = state.runs.values().filter(|run| run.incident.is_some_and(|id| id != own));
     let acting = || others.clone().filter(|run| run.lost_after > now.mono && age(run) < SLOW_AFTER);
     let next = acting().map(|run| SLOW_AFTER.saturating_sub(age(run))).min();
-    let most = engine.bundle.parts().settings.remediations_at_once_max;
+    let most = view.bundle.parts().settings.remediations_at_once_max;
     let width = state.ramp.width(now, most) as usize;
-    if engine.is_down(own) {
+    if view.is_down(incident) {
         return (acting().count(), width, next);
     }
     // A restart of what runs disturbs: half as many at once, and those before it must be seen to have helped.
-    let can_wait = state.incidents.get(&own).is_some_and(Incident::is_foreseen);
+    let can_wait = incident.is_foreseen();
     // One that takes long is under way all the same: what it restarts serves nobody meanwhile.
     let is_slow = |run: &&PendingRun| run.lost_after > now.mono && age(run) >= SLOW_AFTER;
     let slow = others.clone().filter(is_slow).count();
-    let judged = state.remediations.iter().filter(|(id, _)| **id != own && !engine.is_down(**id));
-    let judged = judged.filter(|(id, other)| is_judged(engine, now, **id, other, can_wait)).count();
+    let others = state.remediations.iter().filter_map(|(id, other)| Some((view.incident(*id)?, other)));
+    let judged = others.filter(|(of, _)| of.id != own && !view.is_down(of));
+    let judged = judged.filter(|(of, other)| is_judged(now, of, other, can_wait)).count();
     let width = if can_wait { width.min(FORESEEN_AT_ONCE_MAX) } else { width.div_ceil(2) };
     (acting().count() + slow + judged, width, next)
 }
 
 /// Whether it is not yet known if a remedy has helped; what can wait does so until that has lasted.
-fn is_judged(engine: &HostEngine, now: Now, id: IncidentId, remediation: &Remediation, can_wait: bool) -> bool {
+fn is_judged(now: Now, incident: &Incident, remediation: &Remediation, can_wait: bool) -> bool {
     match remediation.stage {
         Stage::Verifying { .. } => true,
         Stage::Stabilizing { until } if can_wait && now.mono < until => {
-            let incident = engine.state.incidents.get(&id).filter(|incident| incident.is_foreseen());
-            let well = incident.and_then(|incident| incident.healthy_since);
+            let well = incident.healthy_since.filter(|_| incident.is_foreseen());
             well.is_some_and(|at| now.mono.since(at.mono) < WATCHED_FOR)
         }
         Stage::Stabilizing { .. } | Stage::Ready | Stage::Acting { .. } | Stage::Waiting { .. } => false,

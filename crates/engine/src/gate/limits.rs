@@ -10,7 +10,7 @@ use ansai_model::{
     time::{MonoTime, Shown},
 };
 
-use super::{Moment, Opinion, Proposal, allow, defer, deny, moment_at};
+use super::proposal::{Moment, Opinion, Proposal, allow, defer, deny, moment_at};
 use crate::{
     remediation::{Remediation, backoff_wait},
     state::{BreakerState, OperatorAnswer, TIMES_MAX, TargetMemory},
@@ -18,12 +18,20 @@ use crate::{
 
 /// What is remembered of the matter that fails.
 fn memory<'a>(p: &Proposal<'a>) -> Option<&'a TargetMemory> {
-    p.engine.memory_of(p.incident.id)
+    p.view.memory_of(p.incident)
 }
 
 pub(super) fn is_forced(p: &Proposal<'_>) -> bool {
-    p.engine.state.answers.get(&p.incident.id) == Some(&OperatorAnswer::Forced)
+    p.view.state.answers.get(&p.incident.id) == Some(&OperatorAnswer::Forced)
 }
+
+/// Whether what the last tries failed for has been seen to be gone since: this one is no repetition of them.
+fn is_anew(p: &Proposal<'_>) -> bool {
+    let Some(memory) = p.view.memory(&p.incident.target) else { return false };
+    memory.anew.is_some_and(|anew| memory.actions.back().is_none_or(|last| *last < anew))
+}
+
+const ANEW: &str = "what the last try failed for is gone";
 
 pub(super) fn cooldown(p: &Proposal<'_>) -> Opinion {
     if p.moment != Moment::Start {
@@ -32,9 +40,12 @@ pub(super) fn cooldown(p: &Proposal<'_>) -> Opinion {
     if is_forced(p) {
         return allow("an operator asked for it now");
     }
+    if is_anew(p) {
+        return allow(ANEW);
+    }
     let Some(memory) = memory(p) else { return allow("no remediation before") };
     let Some(last) = memory.remediated else { return allow("no remediation before") };
-    let since = p.now.mono.since(last.mono);
+    let since = p.view.now.mono.since(last.mono);
     let wait = cooldown_wait(p.policy, memory.repeats);
     if since >= wait {
         return allow(match memory.repeats {
@@ -50,7 +61,7 @@ pub(super) fn cooldown(p: &Proposal<'_>) -> Opinion {
         "the last remediation ended {since} ago; it has failed again {repeats} times, so the cooldown is {}",
         Shown(wait)
     );
-    defer(Some(moment_at(p.now, until)), Text::new(why))
+    defer(Some(moment_at(p.view.now, until)), Text::new(why))
 }
 
 /// What fails again soon after it was healed is mended at once the first time; from the second time on it waits, and
@@ -67,21 +78,21 @@ fn is_drill(p: &Proposal<'_>) -> bool {
 }
 
 pub(super) fn target_budget(p: &Proposal<'_>) -> Opinion {
-    let Some(memory) = p.engine.state.targets.get(&p.incident.target) else {
+    let Some(memory) = p.view.memory(&p.incident.target) else {
         return allow("no action on this target before");
     };
     let times = if is_drill(p) { &memory.drills } else { &memory.actions };
-    let remembered = p.engine.depth().times;
+    let remembered = p.view.depth().times;
     budget(p, times, Share { owed: 0, free: 0, remembered }, p.policy.target_budget, "this target")
 }
 
 pub(super) fn host_budget(p: &Proposal<'_>) -> Opinion {
-    let (state, budget_of_host) = (&p.engine.state, p.engine.bundle.parts().settings.host_budget);
+    let (state, budget_of_host) = (p.view.state, p.view.bundle.parts().settings.host_budget);
     let others = state.remediations.iter().filter(|(id, _)| **id != p.incident.id);
     let others = others.filter(|(id, _)| state.incidents.get(id).is_some_and(|other| other.is_drill == is_drill(p)));
     let owed = others.map(|(_, remediation)| remediation.owed()).sum();
     // The first action on a target is no repetition.
-    let free = usize::from(!p.engine.is_repetition(p.now, &p.incident.target, is_drill(p)));
+    let free = usize::from(!p.view.is_repetition(&p.incident.target, is_drill(p)));
     let times = if is_drill(p) { &state.host_drills } else { &state.host_actions };
     budget(p, times, Share { owed, free, remembered: TIMES_MAX }, budget_of_host, "this host")
 }
@@ -98,16 +109,16 @@ struct Share {
 
 /// What a service that was killed still needs is kept for it: a rung begins when there is room for all of it.
 fn budget(p: &Proposal<'_>, times: &VecDeque<MonoTime>, share: Share, budget: Budget, whose: &str) -> Opinion {
-    let used = TargetMemory::within(times, p.now.mono, budget.per).saturating_add(share.owed);
+    let used = TargetMemory::within(times, p.view.now.mono, budget.per).saturating_add(share.owed);
     let needed = match p.moment {
         Moment::Start | Moment::Undo => 1,
-        Moment::Continue => p.engine.state.remediations.get(&p.incident.id).map_or(1, Remediation::needed).max(1),
+        Moment::Continue => p.view.state.remediations.get(&p.incident.id).map_or(1, Remediation::needed).max(1),
     };
     let needed = needed.saturating_sub(share.free);
     let what = if whose == "this host" { "repeated actions" } else { "actions" };
     let mut words = format!("{used} of {} {what} on {whose} within {} are used", budget.actions_max, Shown(budget.per));
     if needed > 1 {
-        words.push_str(&format!("; the rung needs {needed}"));
+        words.push_str(&format!(", and the rung needs {needed} more"));
     }
     // The bound of the memory is a limit as well: a budget that could not be counted would be none.
     let most = (budget.actions_max as usize).min(share.remembered);
@@ -126,9 +137,12 @@ pub(super) fn circuit_breaker(p: &Proposal<'_>) -> Opinion {
         None | Some(BreakerState::Closed) => allow("closed"),
         Some(BreakerState::Open { .. }) if p.moment != Moment::Start => allow("half-open: this remediation may try"),
         Some(BreakerState::Open { .. }) if is_forced(p) => allow("open, but an operator asked for it now"),
-        Some(BreakerState::Open { until }) if until.mono <= p.now.mono => allow("half-open: one remediation may try"),
+        Some(BreakerState::Open { .. }) if is_anew(p) => allow(ANEW),
+        Some(BreakerState::Open { until }) if until.mono <= p.view.now.mono => {
+            allow("half-open: one remediation may try")
+        }
         Some(BreakerState::Open { until }) => {
-            let rest = Shown(until.mono.since(p.now.mono));
+            let rest = Shown(until.mono.since(p.view.now.mono));
             deny(Text::new(format!("open for another {rest}: healing failed too often")))
         }
     }
@@ -139,14 +153,17 @@ pub(super) fn back_off(p: &Proposal<'_>) -> Opinion {
     if p.moment != Moment::Start || is_forced(p) {
         return allow("no wait is left");
     }
+    if is_anew(p) {
+        return allow(ANEW);
+    }
     let (Some(last), level) = (memory.remediated, memory.backoff_level) else { return allow("first attempt") };
     if level == 0 {
         return allow("no attempt lately");
     }
     let wait = backoff_wait(&p.policy.backoff, level, p.incident.id.0);
     let until = last.mono.plus(wait);
-    if until <= p.now.mono {
+    if until <= p.view.now.mono {
         return allow("the wait is over");
     }
-    defer(Some(moment_at(p.now, until)), Text::new(format!("waits {} after {level} attempts lately", Shown(wait))))
+    defer(Some(moment_at(p.view.now, until)), Text::new(format!("waits {} after {level} attempts lately", Shown(wait))))
 }

@@ -13,8 +13,12 @@ use ansai_model::{
     time::{Now, Shown, WallTime},
 };
 
-use super::{Moment, Opinion, Proposal, allow, defer, limits::is_forced, wishes::at_wall};
-use crate::{check::CheckState, host_engine::HostEngine, remediation::Remediation};
+use super::{
+    limits::is_forced,
+    proposal::{Moment, Opinion, Proposal, allow, defer},
+    wishes::at_wall,
+};
+use crate::{check::CheckState, remediation::Remediation, view::View};
 
 /// The figure by which a check says how soon its limit may be reached at the earliest.
 pub(crate) const EARLIEST: &str = "forecast.earliest";
@@ -35,29 +39,29 @@ pub(super) fn quiet(p: &Proposal<'_>) -> Opinion {
     if is_forced(p) {
         return allow("an operator asked for it now");
     }
-    if p.engine.state.remediations.get(&p.incident.id).is_some_and(Remediation::has_disrupted) {
+    if p.view.state.remediations.get(&p.incident.id).is_some_and(Remediation::has_disrupted) {
         return allow("what has begun to disrupt is brought to its end");
     }
-    let opens = opens_at(p.engine, hours, p.now.wall);
-    if opens.is_some_and(|opens| opens <= p.now.wall) {
+    let opens = opens_at(p.view, hours);
+    if opens.is_some_and(|opens| opens <= p.view.now.wall) {
         return allow("these are quiet hours");
     }
     let Some(left) = limit_in(p) else {
-        if p.engine.checks_of(p.incident.id).into_iter().any(CheckState::is_known_to_fail) {
+        if p.view.checks_of(p.incident).into_iter().any(CheckState::is_known_to_fail) {
             return allow("nothing says that it can wait");
         }
         // A look that failed says nothing of the time that is left.
-        let until = opens.map(|opens| at_wall(p.now, opens));
+        let until = opens.map(|opens| at_wall(p.view.now, opens));
         return defer(until, "waits for the quiet hours; how long it can wait is not known");
     };
     let Some(opens) = opens else { return while_unknown(left) };
-    let wait = opens.since(p.now.wall);
+    let wait = opens.since(p.view.now.wall);
     if left < wait.saturating_add(MARGIN) {
         let (left, wait) = (Shown(left), Shown(wait));
         return allow(Text::new(format!("the limit may be reached in {left}, before the quiet hours in {wait}")));
     }
     let why = format!("waits for the quiet hours, in {}; the limit is not reached before {}", Shown(wait), Shown(left));
-    defer(Some(at_wall(p.now, opens)), Text::new(why))
+    defer(Some(at_wall(p.view.now, opens)), Text::new(why))
 }
 
 /// Of a host whose quiet hours are not known it is only known that they come once a day. The next look asks again.
@@ -72,8 +76,8 @@ fn while_unknown(left: Duration) -> Opinion {
 
 /// The least time until one of the incident's checks may reach its limit, counted from now.
 fn limit_in(p: &Proposal<'_>) -> Option<Duration> {
-    let checks = p.engine.checks_of(p.incident.id);
-    checks.into_iter().filter_map(|check| earliest(p.now, check.last.as_ref()?)).min()
+    let checks = p.view.checks_of(p.incident);
+    checks.into_iter().filter_map(|check| earliest(p.view.now, check.last.as_ref()?)).min()
 }
 
 fn earliest(now: Now, (at, seen): &(Now, ansai_model::observation::Observation)) -> Option<Duration> {
@@ -85,11 +89,12 @@ fn earliest(now: Now, (at, seen): &(Now, ansai_model::observation::Observation))
 }
 
 /// When the quiet hours open next; in the past or now when they are open. `None` when that is not known.
-fn opens_at(engine: &HostEngine, hours: QuietHours, now: WallTime) -> Option<WallTime> {
+fn opens_at(view: View<'_>, hours: QuietHours) -> Option<WallTime> {
+    let now = view.now.wall;
     let schedule = match hours {
         QuietHours::Declared(schedule) => schedule,
         QuietHours::Learned => {
-            let Some(Value::Number(hour)) = engine.facts.get("host.quiet_hour") else { return None };
+            let Some(Value::Number(hour)) = view.outside.facts.get("host.quiet_hour") else { return None };
             let hour = (0..24_u16).find(|known| f64::from(*known) >= *hour)?;
             let from_minute = hour * 60;
             WindowSchedule::Weekly { days: 0x7f, from_minute, lasts: LEARNED_FOR, utc_offset_seconds: 0 }

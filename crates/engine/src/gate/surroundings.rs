@@ -10,11 +10,14 @@ use ansai_model::{
     time::{MonoTime, Shown},
 };
 
-use super::{Moment, Opinion, Proposal, allow, defer, deny, limits::is_forced, moment_at};
-use crate::{host_engine::HostEngine, remediation::Stage};
+use super::{
+    limits::is_forced,
+    proposal::{Moment, Opinion, Proposal, allow, defer, deny, moment_at},
+};
+use crate::{remediation::Stage, view::View};
 
 pub(super) fn ledger(p: &Proposal<'_>) -> Opinion {
-    match &p.engine.ledger_trouble {
+    match &p.view.outside.ledger_trouble {
         None => allow("the ledger is saved before every action"),
         Some(why) => defer(None, Text::new(format!("the ledger cannot be saved, so nothing may be done: {why}"))),
     }
@@ -22,8 +25,8 @@ pub(super) fn ledger(p: &Proposal<'_>) -> Opinion {
 
 /// No remedy makes a unit file. A person who asks for healing may have made it since the last look.
 pub(super) fn existence(p: &Proposal<'_>) -> Opinion {
-    let check = p.engine.check_index.get(&p.incident.check).and_then(|slot| p.engine.checks.get(*slot));
-    let unit = check.and_then(|check| p.engine.scene(check, p.now).unit);
+    let check = p.view.checks.named(&p.incident.check);
+    let unit = check.and_then(|check| p.view.scene(check).unit);
     match unit.map(|unit| (unit.load, unit.active)) {
         _ if p.moment != Moment::Start || is_forced(p) => allow("asked when the remediation began"),
         Some((LoadState::NotFound, active)) if active != ActiveState::Active => deny("the unit does not exist"),
@@ -34,15 +37,15 @@ pub(super) fn existence(p: &Proposal<'_>) -> Opinion {
 
 /// A cause is healed before its symptom. What is needed is looked at once more before anything is disrupted.
 pub(super) fn dependency(p: &Proposal<'_>) -> Opinion {
-    let engine = p.engine;
+    let view = p.view;
     // Each try asks anew: what it needs may have been found down only after the first.
-    let remediation = engine.state.remediations.get(&p.incident.id);
+    let remediation = view.state.remediations.get(&p.incident.id);
     let begins_a_try = remediation.is_some_and(|remediation| remediation.attempts > 0 && remediation.step == 0);
     if p.moment == Moment::Undo || (p.moment == Moment::Continue && !begins_a_try) {
         return allow("looked at when the remediation began");
     }
-    let needs = engine.bundle.parts().targets.get(&p.incident.target).map(|t| t.needs.as_slice()).unwrap_or_default();
-    let target = engine.bundle.parts().targets.get(&p.incident.target);
+    let target = view.bundle.parts().targets.get(&p.incident.target);
+    let needs = target.map(|target| target.needs.as_slice()).unwrap_or_default();
     let causes = target.map(|target| target.waits_for.as_slice()).unwrap_or_default();
     if needs.is_empty() && causes.is_empty() {
         return allow("it needs no other target");
@@ -54,20 +57,20 @@ pub(super) fn dependency(p: &Proposal<'_>) -> Opinion {
     let mut pending = None;
     for need in needs {
         // Its unit may run again while its service does not answer yet: only a verified remedy lets others begin.
-        if is_being_healed(engine, need) && p.now.mono < patience {
+        if is_being_healed(view, need) && p.view.now.mono < patience {
             return defer(
-                Some(moment_at(p.now, patience)),
+                Some(moment_at(p.view.now, patience)),
                 Text::new(format!("it needs {need}, which is being healed")),
             );
         }
-        for check in engine.checks_of_itself(need) {
+        for check in view.checks_of_itself(need) {
             if check.hard == Health::Failing || check.failures > 0 {
-                if patience <= p.now.mono {
+                if patience <= p.view.now.mono {
                     let waited = Shown(p.policy.dependency_wait);
                     return deny(Text::new(format!("it needs {need}, which was not healed within {waited}")));
                 }
                 let why = format!("it needs {need}, which is failing and is healed first");
-                return defer(Some(moment_at(p.now, patience)), Text::new(why));
+                return defer(Some(moment_at(p.view.now, patience)), Text::new(why));
             }
             // On its way up or down it is not known to be well, unless somebody wants it down.
             let is_unknown = check.last.as_ref().is_some_and(|(_, seen)| seen.health() == Health::Unknown);
@@ -79,8 +82,8 @@ pub(super) fn dependency(p: &Proposal<'_>) -> Opinion {
         }
     }
     match pending {
-        Some(need) if p.now.mono < patience => {
-            defer(Some(moment_at(p.now, patience)), Text::new(format!("looks at {need}, which it needs, first")))
+        Some(need) if p.view.now.mono < patience => {
+            defer(Some(moment_at(p.view.now, patience)), Text::new(format!("looks at {need}, which it needs, first")))
         }
         Some(_) | None => allow("what it needs is well"),
     }
@@ -89,12 +92,12 @@ pub(super) fn dependency(p: &Proposal<'_>) -> Opinion {
 /// What a check that may explain the failure asks for: a look at it, and time for it to be mended. It never forbids: a
 /// service that was down for another reason must not stay down for it.
 fn awaited(p: &Proposal<'_>, cause: &CheckId, patience: MonoTime) -> Option<Opinion> {
-    let check = p.engine.check_index.get(cause).and_then(|slot| p.engine.checks.get(*slot))?;
-    if patience <= p.now.mono || is_forced(p) {
+    let check = p.view.checks.named(cause)?;
+    if patience <= p.view.now.mono || is_forced(p) {
         return None;
     }
-    let until = Some(moment_at(p.now, patience));
-    if p.engine.is_failing(cause) {
+    let until = Some(moment_at(p.view.now, patience));
+    if p.view.is_failing(cause) {
         let seen = check.last.as_ref().map_or("it fails", |(_, seen)| seen.summary().as_str());
         return Some(defer(until, Text::new(format!("waits for {cause}, which is mended first: {seen}"))));
     }
@@ -103,13 +106,11 @@ fn awaited(p: &Proposal<'_>, cause: &CheckId, patience: MonoTime) -> Option<Opin
 }
 
 /// Whether a remedy for a target is under way and not verified yet. One for another matter of it counts while it acts.
-pub(crate) fn is_being_healed(engine: &HostEngine, target: &TargetId) -> bool {
-    let open = engine.targets.get(target).into_iter().flat_map(|index| &index.open);
-    open.filter_map(|id| Some((*id, engine.state.remediations.get(id)?))).any(|(id, remediation)| {
-        match remediation.stage {
-            Stage::Stabilizing { .. } => false,
-            Stage::Acting { .. } | Stage::Verifying { .. } | Stage::Undoing { .. } => true,
-            Stage::Ready | Stage::Waiting { .. } | Stage::BackingOff { .. } => engine.is_about_itself(id),
-        }
+pub(crate) fn is_being_healed(view: View<'_>, target: &TargetId) -> bool {
+    let open = view.open_of(target).filter_map(|incident| Some((incident, view.state.remediations.get(&incident.id)?)));
+    open.into_iter().any(|(incident, remediation)| match remediation.stage {
+        Stage::Stabilizing { .. } => false,
+        Stage::Acting { .. } | Stage::Verifying { .. } | Stage::Undoing { .. } => true,
+        Stage::Ready | Stage::Waiting { .. } | Stage::BackingOff { .. } => view.is_about_itself(incident),
     })
 }

@@ -13,43 +13,43 @@ use ansai_model::{
     time::{MonoTime, Now, WallTime},
 };
 
-use super::{Moment, Opinion, Proposal, allow, defer, deny};
+use super::proposal::{Moment, Opinion, Proposal, allow, defer, deny};
 use crate::{
     check::CheckState,
-    host_engine::HostEngine,
     state::{OperatorAnswer, Silence},
+    view::View,
 };
 
 /// Why automation is held for a target, and until when.
-pub(crate) fn hold_on(engine: &HostEngine, target: &TargetId, now: Now) -> Option<(Option<Now>, Text)> {
-    if let Some(text) = &engine.hold_file {
+pub(crate) fn hold_on(view: View<'_>, target: &TargetId) -> Option<(Option<Now>, Text)> {
+    if let Some(text) = &view.outside.hold_file {
         return Some((None, Text::new(format!("the HOLD file stops all action{}", quoted(text)))));
     }
-    let hold = engine
+    let hold = view
         .state
         .holds
         .iter()
-        .filter(|hold| hold.scope.holds(target) && hold.is_on(now))
+        .filter(|hold| hold.scope.holds(target) && hold.is_on(view.now))
         .max_by_key(|hold| (hold.ends.is_none(), hold.ends))?;
-    Some((hold.end(now), Text::new(format!("held by {}{}", hold.by, quoted(&hold.reason)))))
+    Some((hold.end(view.now), Text::new(format!("held by {}{}", hold.by, quoted(&hold.reason)))))
 }
 
 /// Until when a maintenance window is open for a target, and why: one of the configuration, by the clock on the wall, or
 /// one that an operator opened, for as long as was said.
-pub(crate) fn maintenance_on(engine: &HostEngine, target: &TargetId, now: Now) -> Option<(Now, Text)> {
-    let planned = engine.bundle.parts().maintenance.iter().filter(|window| window.scope.holds(target));
-    let planned =
-        planned.filter_map(|window| Some((at_wall(now, window.schedule.open_until(now.wall)?), &window.reason)));
-    let opened = engine.state.maintenance.iter().filter(|window| window.scope.holds(target));
-    let opened = opened.filter_map(|window| Some((window.end(now)?, &window.reason)));
+pub(crate) fn maintenance_on(view: View<'_>, target: &TargetId) -> Option<(Now, Text)> {
+    let planned = view.bundle.parts().maintenance.iter().filter(|window| window.scope.holds(target));
+    let planned = planned
+        .filter_map(|window| Some((at_wall(view.now, window.schedule.open_until(view.now.wall)?), &window.reason)));
+    let opened = view.state.maintenance.iter().filter(|window| window.scope.holds(target));
+    let opened = opened.filter_map(|window| Some((window.end(view.now)?, &window.reason)));
     let (until, reason) = planned.chain(opened).max_by_key(|(until, _)| until.mono)?;
     Some((until, Text::new(format!("maintenance{}", quoted(reason)))))
 }
 
 /// Until when nobody is told of a target, and by whose silence.
-pub(crate) fn silence_on<'a>(engine: &'a HostEngine, target: &TargetId, now: Now) -> Option<(Now, &'a Silence)> {
-    let silences = engine.state.silences.iter().filter(|silence| silence.scope.holds(target));
-    silences.filter_map(|silence| Some((silence.end(now)?, silence))).max_by_key(|(until, _)| until.mono)
+pub(crate) fn silence_on<'a>(view: View<'a>, target: &TargetId) -> Option<(Now, &'a Silence)> {
+    let silences = view.state.silences.iter().filter(|silence| silence.scope.holds(target));
+    silences.filter_map(|silence| Some((silence.end(view.now)?, silence))).max_by_key(|(until, _)| until.mono)
 }
 
 fn quoted(reason: impl core::fmt::Display) -> alloc::string::String {
@@ -68,14 +68,14 @@ pub(crate) fn at_wall(now: Now, wall: WallTime) -> Now {
 }
 
 pub(super) fn hold(p: &Proposal<'_>) -> Opinion {
-    match hold_on(p.engine, &p.incident.target, p.now) {
+    match hold_on(p.view, &p.incident.target) {
         Some((until, why)) => defer(until, why),
         None => allow("nothing is held"),
     }
 }
 
 pub(super) fn maintenance(p: &Proposal<'_>) -> Opinion {
-    match maintenance_on(p.engine, &p.incident.target, p.now) {
+    match maintenance_on(p.view, &p.incident.target) {
         Some((until, why)) => defer(Some(until), why),
         None => allow("no maintenance window is open"),
     }
@@ -83,28 +83,27 @@ pub(super) fn maintenance(p: &Proposal<'_>) -> Opinion {
 
 /// Acts only on what is known to fail now, and never on what somebody wants stopped.
 pub(super) fn intent(p: &Proposal<'_>) -> Opinion {
-    let engine = p.engine;
-    let slots = engine.targets.get(&p.incident.target).map(|index| index.checks.as_slice()).unwrap_or_default();
+    let view = p.view;
     // It left the configuration while no agent ran, or is an instance that nobody knows of yet.
-    if slots.is_empty() {
+    if view.checks.slots_of(&p.incident.target).is_empty() {
         return defer(None, "nothing looks at the target any more");
     }
-    if let Some(why) = slots.iter().find_map(|slot| engine.checks[*slot].wanted_down()) {
+    if let Some(why) = view.checks.of(&p.incident.target).find_map(CheckState::wanted_down) {
         return deny(why);
     }
-    if let Some(doubt) = slots.iter().find_map(|slot| engine.checks[*slot].is_blind()) {
+    if let Some(doubt) = view.checks.of(&p.incident.target).find_map(CheckState::is_blind) {
         return defer(None, Text::new(format!("in doubt nothing is done: {doubt}")));
     }
-    let remediation = engine.state.remediations.get(&p.incident.id);
+    let remediation = view.state.remediations.get(&p.incident.id);
     let has_acted = remediation.is_some_and(|remediation| remediation.has_acted || remediation.has_helped);
     if p.moment != Moment::Start && has_acted {
         return allow("the operator wants it running");
     }
     // An incident is the target's: another check may fail when the one that opened it is content again.
-    if engine.checks_of(p.incident.id).into_iter().any(CheckState::is_known_to_fail) {
+    if view.checks_of(p.incident).into_iter().any(CheckState::is_known_to_fail) {
         return allow("the operator wants it running");
     }
-    let check = engine.check_index.get(&p.incident.check).and_then(|slot| engine.checks.get(*slot));
+    let check = view.checks.named(&p.incident.check);
     match check.and_then(|check| check.last.as_ref()) {
         None => defer(None, "it has not been looked at yet"),
         Some((_, seen)) => match seen.health() {
@@ -119,7 +118,7 @@ pub(super) fn intent(p: &Proposal<'_>) -> Opinion {
 }
 
 fn is_notifier(p: &Proposal<'_>) -> bool {
-    p.engine.bundle.parts().targets.get(&p.incident.target).is_some_and(|target| target.is_notifier)
+    p.view.bundle.parts().targets.get(&p.incident.target).is_some_and(|target| target.is_notifier)
 }
 
 /// Whether the unit was stopped while nobody listened, and no lost action of ours may be why: a person must say then
@@ -134,17 +133,17 @@ fn is_unseen_stop(p: &Proposal<'_>, seen: &Observation) -> bool {
 
 pub(super) fn autonomy(p: &Proposal<'_>) -> Opinion {
     // What is under way keeps its runbook and its limits, but not more freedom than it has by now.
-    let rule = p.incident.rule.as_ref().and_then(|rule| p.engine.bundle.parts().rules.get(rule));
+    let rule = p.incident.rule.as_ref().and_then(|rule| p.view.bundle.parts().rules.get(rule));
     let autonomy = match (p.moment, rule) {
         (Moment::Start, _) => p.autonomy,
         (Moment::Continue | Moment::Undo, Some(rule)) => rule.autonomy,
         // An instance of a template is not known before its units are; what has left is withdrawn by its bundle.
-        (Moment::Continue | Moment::Undo, None) if !p.engine.check_index.contains_key(&p.incident.check) => {
+        (Moment::Continue | Moment::Undo, None) if !p.view.checks.has(&p.incident.check) => {
             return defer(None, "its rule is not known at this moment");
         }
         (Moment::Continue | Moment::Undo, None) => return deny("its rule is no longer configured"),
     };
-    match (autonomy, p.engine.state.answers.get(&p.incident.id)) {
+    match (autonomy, p.view.state.answers.get(&p.incident.id)) {
         (_, Some(OperatorAnswer::Approved | OperatorAnswer::Forced)) => allow("an operator allowed it"),
         // The way of telling people is never restarted by the healer alone: who would say what went wrong with it?
         (Autonomy::Act, None) if is_notifier(p) => defer(

@@ -1,7 +1,7 @@
 //! After an escalation: what the last try failed for is looked at as long as the incident is open, and healing is tried
 //! once more when that is gone, or when time has passed. Every try passes the gates like any other.
 
-use alloc::format;
+use alloc::{borrow::ToOwned, format, string::String, vec::Vec};
 use core::time::Duration;
 
 use ansai_model::{
@@ -9,21 +9,23 @@ use ansai_model::{
     decision::Gate,
     domain::service::LoadState,
     id::{CheckId, IncidentId},
-    incident::{Incident, Phase, StepKind},
+    incident::{EvidenceKind, Incident, Phase, StepKind},
+    notify::NoticeKind,
     observation::{Health, Observation},
     probe::Probe,
     retry::{Obstacle, Retry, Retrying},
     rule::Autonomy,
     runbook::Step,
     text::Text,
-    time::{MonoTime, Now, Shown},
+    time::Shown,
 };
 
 use crate::{
     check::CheckState,
+    context::{Context, Wake, Watch},
     gate::{surroundings::is_being_healed, wishes},
-    host_engine::{HostEngine, Wake},
     remediation::Remediation,
+    view::View,
 };
 
 /// How long after an escalation it is tried again when nothing says that it would help before; later each hour.
@@ -34,73 +36,29 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// The same when it stays for long, or was gone before and nothing was better.
 const LOOK_EVERY_MAX: Duration = Duration::from_secs(60);
 const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
+/// Most files of a configuration that are looked at besides those that a unit names.
+const PATHS_MAX: usize = 32;
+/// The longest name of one.
+const PATH_BYTES_MAX: usize = 256;
 
-/// A look at what a remedy failed for.
-#[derive(Clone, Debug)]
-pub(crate) struct Watch {
-    incident: IncidentId,
-    probe: Probe,
-    /// When a look that was begun counts as lost.
-    in_flight: Option<MonoTime>,
-    /// When the next one is due.
-    due: MonoTime,
-    looks: u32,
-    is_gone: bool,
-}
-
-impl HostEngine {
-    /// When an incident that is handed over now is tried again, and what it waits for.
-    pub(super) fn retry_after(&self, now: Now, id: IncidentId, failed: Option<&Remediation>) -> Option<Retry> {
-        let incident = self.state.incidents.get(&id)?;
-        let parts = self.bundle.parts();
-        let rule = parts.rules.get(incident.rule.as_ref()?)?;
-        let is_notifier = parts.targets.get(&incident.target).is_some_and(|target| target.is_notifier);
-        let is_mended = parts.runbooks.get(&rule.runbook).is_some_and(|runbook| !runbook.rungs.is_empty());
-        let policy = parts.policies.get(&rule.policy)?;
-        if rule.autonomy != Autonomy::Act || is_notifier || !is_mended || policy.retry == Retrying::Never {
-            return None;
-        }
-        let tries = incident.retry.as_ref().map_or(0, |retry| retry.tries);
-        Some(Retry { tries, at: now.plus(wait_after(tries)), obstacle: self.obstacle(incident, failed) })
-    }
-
-    /// What a remedy failed for, or a gate objected to, when it is something that can be looked at.
-    fn obstacle(&self, incident: &Incident, failed: Option<&Remediation>) -> Option<Obstacle> {
-        if let Some(remediation) = failed {
-            return by_last_failure(incident, remediation).or_else(|| self.needs_are_unwell(incident));
-        }
-        let mut objections = incident.decision.iter().flat_map(|decision| decision.objections());
-        objections.find_map(|objection| match objection.gate {
-            Gate::Dependency => Some(Obstacle::Needs),
-            Gate::Existence => Some(Obstacle::Unit),
-            Gate::Hold | Gate::Ledger | Gate::Maintenance | Gate::Intent | Gate::Autonomy | Gate::Cooldown => None,
-            Gate::TargetBudget | Gate::HostBudget | Gate::CircuitBreaker | Gate::Concurrency => None,
-            Gate::BackOff | Gate::Quiet => None,
-        })
-    }
-
-    fn needs_are_unwell(&self, incident: &Incident) -> Option<Obstacle> {
-        (!self.needs_are_well(incident)).then_some(Obstacle::Needs)
-    }
-
-    /// Whether all that a target needs or waits for is seen well.
-    fn needs_are_well(&self, incident: &Incident) -> bool {
-        let Some(target) = self.bundle.parts().targets.get(&incident.target) else { return true };
-        let is_failing = |check: &CheckState| check.hard == Health::Failing || check.failures > 0;
-        let needs_fail = |need| is_being_healed(self, need) || self.checks_of_itself(need).any(is_failing);
-        !target.needs.iter().any(needs_fail) && !target.waits_for.iter().any(|check| self.is_failing(check))
-    }
-
+impl Context {
     /// Tries once more what a person has, when it is time or what it failed for is gone. Says whether it did.
-    pub(super) fn try_again(&mut self, now: Now, id: IncidentId) -> bool {
-        let Some(incident) = self.state.incidents.get(&id) else { return false };
+    pub(super) fn try_again(&mut self, id: IncidentId) -> bool {
+        let view = self.view();
+        let Some(incident) = view.incident(id) else { return false };
         let Some(retry) = incident.retry.clone() else { return false };
-        // In doubt nothing is tried; the next look that finds it failing asks again.
-        if !self.checks_of(id).into_iter().any(CheckState::is_known_to_fail) {
+        // A person hears first that they have it; what that waits for comes within seconds.
+        let notice = (id, NoticeKind::Escalated);
+        if self.held_back.contains(&notice) && self.waits_for_evidence(id, notice.1) {
             return false;
         }
-        let held = wishes::hold_on(self, &incident.target, now).map(|(until, _)| until);
-        let held = held.or_else(|| wishes::maintenance_on(self, &incident.target, now).map(|(until, _)| Some(until)));
+        // In doubt nothing is tried; the next look that finds it failing asks again.
+        if !view.checks_of(incident).into_iter().any(CheckState::is_known_to_fail) {
+            return false;
+        }
+        let target = incident.target.clone();
+        let held = wishes::hold_on(view, &target).map(|(until, _)| until);
+        let held = held.or_else(|| wishes::maintenance_on(view, &target).map(|(until, _)| Some(until)));
         if let Some(until) = held {
             // Whoever ends it by hand has everything reconciled.
             if let Some(until) = until {
@@ -108,45 +66,49 @@ impl HostEngine {
             }
             return false;
         }
-        let is_gone = retry.obstacle.as_ref().filter(|obstacle| self.is_gone(id, obstacle));
+        let is_gone = retry.obstacle.as_ref().filter(|obstacle| self.is_gone(incident, obstacle));
         // What is gone and does not help is not tried without a pause.
         let earliest = retry.at.mono.minus(wait_after(retry.tries)).plus(look_every(retry.tries));
         let why = match is_gone {
-            Some(_) if now.mono < earliest => {
+            Some(_) if self.now.mono < earliest => {
                 self.wake(earliest, Wake::Incident(id));
                 return false;
             }
             Some(obstacle) => Text::new(format!("now {obstacle}")),
-            None if retry.at.mono <= now.mono => "time has passed".into(),
+            None if retry.at.mono <= self.now.mono => "time has passed".into(),
             None => {
                 self.wake(retry.at.mono, Wake::Incident(id));
-                self.look_at_obstacle(now, id, &retry);
+                self.look_at_obstacle(id, &retry);
                 return false;
             }
         };
-        self.stop_watching(id);
-        self.record(now, id, StepKind::TriedAgain { why });
-        if let Some(incident) = self.state.incidents.get_mut(&id) {
-            incident.retry = Some(Retry { tries: retry.tries.saturating_add(1), obstacle: None, ..retry });
+        let watch = self.watches.values().find(|watch| watch.incident == id);
+        let (gone, print) = watch.map_or((None, None), |watch| (watch.gone, watch.print.clone()));
+        // What was done before says nothing about what is done now that its cause has gone.
+        if let Some(gone) = gone {
+            self.state.targets.entry(target).or_default().anew = Some(gone);
         }
-        self.set_phase(now, id, Phase::Open);
+        let obstacle = match retry.obstacle {
+            Some(Obstacle::Files { unit, paths, print: before }) => {
+                Some(Obstacle::Files { unit, paths, print: print.or(before) })
+            }
+            Some(Obstacle::Validator { .. } | Obstacle::Port { .. } | Obstacle::Needs | Obstacle::Unit) | None => None,
+        };
+        self.stop_watching(id);
+        self.record(id, StepKind::TriedAgain { why });
+        let retry = Retry { tries: retry.tries.saturating_add(1), at: retry.at, obstacle };
+        self.change_incident(id, |incident| incident.retry = Some(retry));
+        self.set_phase(id, Phase::Open);
         true
     }
 
-    /// Whether this is a try after an escalation.
-    pub(crate) fn is_tried_again(&self, id: IncidentId) -> bool {
-        let retry = self.state.incidents.get(&id).and_then(|incident| incident.retry.as_ref());
-        retry.is_some_and(|retry| retry.tries > 0)
-    }
-
-    fn is_gone(&self, id: IncidentId, obstacle: &Obstacle) -> bool {
-        let Some(incident) = self.state.incidents.get(&id) else { return false };
+    fn is_gone(&self, incident: &Incident, obstacle: &Obstacle) -> bool {
         match obstacle {
-            Obstacle::Validator { .. } | Obstacle::Port { .. } => {
-                self.watches.values().any(|watch| watch.incident == id && watch.is_gone)
+            Obstacle::Validator { .. } | Obstacle::Port { .. } | Obstacle::Files { .. } => {
+                self.watches.values().any(|watch| watch.incident == incident.id && watch.gone.is_some())
             }
-            Obstacle::Needs => self.needs_are_well(incident),
-            Obstacle::Unit => self.checks_of(id).into_iter().any(|check| {
+            Obstacle::Needs => self.view().needs_are_well(incident),
+            Obstacle::Unit => self.view().checks_of(incident).into_iter().any(|check| {
                 let unit = check.last.as_ref().and_then(|(_, seen)| seen.unit());
                 unit.is_some_and(|unit| unit.load == LoadState::Loaded)
             }),
@@ -154,44 +116,69 @@ impl HostEngine {
     }
 
     /// Looks at what a remedy failed for, when it is time for that.
-    fn look_at_obstacle(&mut self, now: Now, id: IncidentId, retry: &Retry) {
+    fn look_at_obstacle(&mut self, id: IncidentId, retry: &Retry) {
         let probe = match &retry.obstacle {
             Some(Obstacle::Validator { command }) => Probe::Exec(command.clone().into()),
-            Some(Obstacle::Port { port }) => Probe::Tcp { host: "127.0.0.1".into(), port: *port },
+            Some(Obstacle::Port { port }) => Probe::Tcp { host: "127.0.0.1".into(), port: *port, speaks: None },
+            Some(Obstacle::Files { unit, paths, .. }) => Probe::UnitFiles { unit: unit.clone(), paths: paths.clone() },
             Some(Obstacle::Needs | Obstacle::Unit) | None => return,
         };
         let Some(check) = self.state.incidents.get(&id).and_then(watch_id) else { return };
         let every = look_every(retry.tries);
-        let begin = Watch { incident: id, probe, in_flight: None, due: now.mono.plus(every), looks: 0, is_gone: false };
+        // How the files are is to be known before somebody mends them.
+        let due = if matches!(probe, Probe::UnitFiles { .. }) { self.now.mono } else { self.now.mono.plus(every) };
+        let begin = Watch { incident: id, probe, in_flight: None, due, looks: 0, gone: None, print: None };
         let watch = self.watches.entry(check.clone()).or_insert(begin);
-        if let Some(lost) = watch.in_flight.filter(|lost| now.mono < *lost) {
+        if let Some(lost) = watch.in_flight.filter(|lost| self.now.mono < *lost) {
             return self.wake(lost, Wake::Incident(id));
         }
-        if now.mono < watch.due {
+        if self.now.mono < watch.due {
             let due = watch.due;
             return self.wake(due, Wake::Incident(id));
         }
         watch.looks = watch.looks.saturating_add(1);
         // For ten minutes often, then less so.
         let every = if watch.looks > 120 { LOOK_EVERY_MAX } else { every };
-        let lost = now.mono.plus(LOOK_TIMEOUT.saturating_mul(2));
-        (watch.in_flight, watch.due) = (Some(lost), now.mono.plus(every));
+        let lost = self.now.mono.plus(LOOK_TIMEOUT.saturating_mul(2));
+        (watch.in_flight, watch.due) = (Some(lost), self.now.mono.plus(every));
         self.wake(lost, Wake::Incident(id));
         self.effects.push(crate::effect::Effect::Observe(check));
     }
 
     /// Takes in a look at what a remedy failed for; says whether it was one.
-    pub(crate) fn obstacle_seen(&mut self, now: Now, check: &CheckId, seen: &Observation) -> bool {
+    pub(crate) fn obstacle_seen(&mut self, check: &CheckId, seen: &Observation) -> bool {
         let Some(watch) = self.watches.get_mut(check) else { return false };
         watch.in_flight = None;
-        watch.is_gone = match watch.probe {
+        let id = watch.incident;
+        let is_gone = match watch.probe {
             // Whoever answers there holds the port.
             Probe::Tcp { .. } => seen.health() == Health::Failing,
+            Probe::UnitFiles { .. } => self.have_changed(check, seen),
             _ => seen.health() == Health::Healthy,
         };
-        let id = watch.incident;
-        self.reconcile(now, id);
+        if let Some(watch) = self.watches.get_mut(check) {
+            watch.gone = is_gone.then_some(self.now.mono);
+        }
+        self.reconcile(id);
         true
+    }
+
+    /// Takes in how the files are that the unit of an incident reads; says whether they were otherwise.
+    fn have_changed(&mut self, check: &CheckId, seen: &Observation) -> bool {
+        let Some(figure) = seen.figure(Probe::PRINT) else { return false };
+        let figure = Text::new(format!("{figure:?}"));
+        let Some(watch) = self.watches.get_mut(check) else { return false };
+        watch.print = Some(figure.clone());
+        let retry = self.state.incidents.get_mut(&watch.incident).and_then(|incident| incident.retry.as_mut());
+        let Some(Obstacle::Files { print, .. }) = retry.and_then(|retry| retry.obstacle.as_mut()) else { return false };
+        match print {
+            Some(before) => *before != figure,
+            None => {
+                *print = Some(figure);
+                self.changed();
+                false
+            }
+        }
     }
 
     /// The look at what an incident waits for, when there is one under this name.
@@ -202,17 +189,84 @@ impl HostEngine {
     pub(crate) fn stop_watching(&mut self, id: IncidentId) {
         self.watches.retain(|_, watch| watch.incident != id);
     }
+}
+
+impl View<'_> {
+    /// When an incident that is handed over now is tried again, and what it waits for.
+    pub(super) fn retry_after(self, incident: &Incident, failed: Option<&Remediation>) -> Option<Retry> {
+        let parts = self.bundle.parts();
+        let rule = parts.rules.get(incident.rule.as_ref()?)?;
+        let is_notifier = parts.targets.get(&incident.target).is_some_and(|target| target.is_notifier);
+        let is_mended = parts.runbooks.get(&rule.runbook).is_some_and(|book| self.has_rung_for(&incident.target, book));
+        let policy = parts.policies.get(&rule.policy)?;
+        if rule.autonomy != Autonomy::Act || is_notifier || !is_mended || policy.retry == Retrying::Never {
+            return None;
+        }
+        let tries = incident.retry.as_ref().map_or(0, |retry| retry.tries);
+        Some(Retry { tries, at: self.now.plus(wait_after(tries)), obstacle: self.obstacle(incident, failed) })
+    }
+
+    /// What a remedy failed for, or a gate objected to, when it is something that can be looked at.
+    fn obstacle(self, incident: &Incident, failed: Option<&Remediation>) -> Option<Obstacle> {
+        if let Some(remediation) = failed {
+            let known = by_last_failure(incident, remediation).or_else(|| self.needs_are_unwell(incident));
+            return known.or_else(|| self.files_of(incident));
+        }
+        let mut objections = incident.decision.iter().flat_map(|decision| decision.objections());
+        objections.find_map(|objection| match objection.gate {
+            Gate::Dependency => Some(Obstacle::Needs),
+            Gate::Existence => Some(Obstacle::Unit),
+            // It was tried so often that something must change first.
+            Gate::TargetBudget | Gate::HostBudget | Gate::CircuitBreaker => self.files_of(incident),
+            Gate::Hold | Gate::Ledger | Gate::Maintenance | Gate::Intent | Gate::Autonomy | Gate::Cooldown => None,
+            Gate::Concurrency | Gate::BackOff | Gate::Quiet => None,
+        })
+    }
+
+    /// What the unit of an incident reads, when the unit does not run: nobody knows why, so a change of it is a reason to
+    /// try. Who mends a service that runs starts it anew in their own time.
+    fn files_of(self, incident: &Incident) -> Option<Obstacle> {
+        let target = self.bundle.parts().targets.get(&incident.target)?;
+        let unit = target.unit.clone().filter(|_| self.is_down(incident))?;
+        // How they were is known since it was first handed over: what was changed during a try counts still.
+        match incident.retry.as_ref().and_then(|retry| retry.obstacle.as_ref()) {
+            Some(before @ Obstacle::Files { unit: of, .. }) if *of == unit => Some(before.clone()),
+            _ => {
+                let paths = target.configuration.iter().cloned().chain(named_in_log(incident));
+                let mut paths: Vec<_> = paths.take(PATHS_MAX).collect();
+                paths.sort();
+                paths.dedup();
+                Some(Obstacle::Files { unit, paths, print: None })
+            }
+        }
+    }
+
+    fn needs_are_unwell(self, incident: &Incident) -> Option<Obstacle> {
+        (!self.needs_are_well(incident)).then_some(Obstacle::Needs)
+    }
+
+    /// Whether all that a target needs or waits for is seen well.
+    fn needs_are_well(self, incident: &Incident) -> bool {
+        let Some(target) = self.bundle.parts().targets.get(&incident.target) else { return true };
+        let is_failing = |check: &CheckState| check.hard == Health::Failing || check.failures > 0;
+        let needs_fail = |need| is_being_healed(self, need) || self.checks_of_itself(need).any(is_failing);
+        !target.needs.iter().any(needs_fail) && !target.waits_for.iter().any(|check| self.is_failing(check))
+    }
 
     /// When an incident that a person has is tried again, in words.
-    pub(crate) fn retry_in_words(&self, now: Now, id: IncidentId) -> Option<Text> {
-        let incident = self.state.incidents.get(&id)?;
+    pub(crate) fn retry_in_words(self, incident: &Incident) -> Option<Text> {
         let retry = incident.retry.as_ref().filter(|_| matches!(incident.phase, Phase::Escalated { .. }))?;
-        let wait = Shown(retry.at.mono.since(now.mono));
+        let wait = Shown(retry.at.mono.since(self.now.mono));
         Some(match &retry.obstacle {
             Some(obstacle) => Text::new(format!("it is tried again as soon as {obstacle}, or in {wait}")),
             None => Text::new(format!("it is tried again in {wait}")),
         })
     }
+}
+
+/// Whether this is a try after an escalation.
+pub(crate) fn is_tried_again(incident: &Incident) -> bool {
+    incident.retry.as_ref().is_some_and(|retry| retry.tries > 0)
 }
 
 /// How long after an escalation it is tried again whatever is seen.
@@ -228,6 +282,15 @@ fn look_every(tries: u32) -> Duration {
 /// The name under which the look at what an incident waits for is asked for; no check of a configuration begins so.
 fn watch_id(incident: &Incident) -> Option<CheckId> {
     CheckId::of(&incident.target, &format!("=again-{}", incident.id)).ok()
+}
+
+/// The files of a configuration that the log of an incident names: only below `/etc`, since anybody may write a log.
+fn named_in_log(incident: &Incident) -> impl Iterator<Item = String> {
+    let logs = incident.evidence.iter().filter(|found| found.kind == EvidenceKind::Log);
+    let is_end = |end: char| end.is_whitespace() || "'\"`:,;()[]<>=".contains(end);
+    let words = logs.flat_map(move |found| found.text.as_str().split(is_end));
+    let words = words.filter(|word| word.len() <= PATH_BYTES_MAX && word.starts_with("/etc/") && !word.contains(".."));
+    words.map(|word| word.trim_end_matches(['.', '/']).to_owned())
 }
 
 /// What the last action that failed was about.
@@ -246,7 +309,7 @@ fn by_last_failure(incident: &Incident, remediation: &Remediation) -> Option<Obs
         Step::Act {
             action: Action::Validate { command } | Action::RestoreConfiguration { validator: Some(command), .. },
             ..
-        } => Some(Obstacle::Validator { command: command.clone() }),
+        } => Some(Obstacle::Validator { command: (**command).clone() }),
         Step::Act { action: Action::FreePort { port, .. }, .. } => Some(Obstacle::Port { port: *port }),
         Step::Act { .. } | Step::Wait(_) => None,
     })

@@ -12,20 +12,22 @@ use ansai_model::{
 };
 
 use crate::{
-    host_engine::{HostEngine, Wake},
+    context::{Context, Wake},
+    incident::again::is_tried_again,
     state::{BreakerState, PastIncident, TargetMemory, keep_newest},
 };
 
-impl HostEngine {
+impl Context {
     /// A remedy of ours worked and has lasted.
-    pub(crate) fn healed(&mut self, now: Now, id: IncidentId) {
+    pub(crate) fn healed(&mut self, id: IncidentId) {
         let Some(remediation) = self.state.remediations.remove(&id) else { return };
         let Some(incident) = self.state.incidents.get(&id) else { return };
         // What is remembered of each target on the largest hosts may be less than that.
-        let loud_after = (remediation.policy.loud_after as usize).min(self.depth().past);
+        let loud_after = (remediation.policy.loud_after as usize).min(self.view().depth().past);
         let memory = self.state.targets.entry(incident.target.clone()).or_default();
-        let is_too_often = too_often(memory, now, loud_after);
-        let is_drill = self.state.incidents.get(&id).is_some_and(|incident| incident.is_drill);
+        let is_too_often = too_often(memory, self.now, loud_after);
+        let is_drill = incident.is_drill;
+        let now = self.now;
         if let Some(memory) = self.memory_of_mut(id).filter(|_| !is_drill) {
             memory.remediated = Some(now);
             memory.breaker = BreakerState::Closed;
@@ -37,43 +39,43 @@ impl HostEngine {
             false if self.state.told.contains(&(id, NoticeKind::Escalated)) => NoticeKind::Recovered,
             false => NoticeKind::Healed,
         };
-        self.end(now, id, Resolution::Healed { rung }, kind);
+        self.end(id, Resolution::Healed { rung }, kind);
     }
 
     /// Hands an incident to a person; it is still watched, and resolved when it recovers.
-    pub(crate) fn escalate(&mut self, now: Now, id: IncidentId, why: Text) {
+    pub(crate) fn escalate(&mut self, id: IncidentId, why: Text) {
         if !self.state.incidents.contains_key(&id) {
             return;
         }
         self.state.answers.remove(&id);
         self.state.set_aside.remove(&id);
-        self.tell_symptoms(now, id, &Text::new(format!("handed to a person: {why}")));
-        self.record(now, id, StepKind::Escalated { why: why.clone() });
-        self.set_phase(now, id, Phase::Escalated { why });
+        self.tell_symptoms(id, &Text::new(format!("handed to a person: {why}")));
+        self.record(id, StepKind::Escalated { why: why.clone() });
+        self.set_phase(id, Phase::Escalated { why });
         let remediation = self.state.remediations.remove(&id);
-        let was_again = self.is_tried_again(id);
-        let retry = self.retry_after(now, id, remediation.as_ref());
+        let view = self.view();
+        let Some(incident) = view.incident(id) else { return };
+        let (was_again, is_drill) = (is_tried_again(incident), incident.is_drill);
+        let retry = view.retry_after(incident, remediation.as_ref());
         if let Some(retry) = &retry {
-            self.wake(retry.at.mono.min(now.mono), Wake::Incident(id));
+            self.wake(retry.at.mono.min(self.now.mono), Wake::Incident(id));
         }
-        if let Some(incident) = self.state.incidents.get_mut(&id) {
-            incident.retry = retry;
-        }
+        self.change_incident(id, |incident| incident.retry = retry);
         if remediation.is_some() {
             // Whoever takes over needs to know how it is now, not only how it broke.
             self.begin_evidence(id);
         }
-        let is_drill = self.state.incidents.get(&id).is_some_and(|incident| incident.is_drill);
         if let Some(remediation) = remediation.filter(|remediation| remediation.attempts > 0 && !is_drill) {
             // A try after an escalation has its own waits.
             if was_again {
+                let now = self.now;
                 if let Some(memory) = self.memory_of_mut(id) {
                     memory.remediated = Some(now);
                 }
-                self.tell(now, id, NoticeKind::Escalated);
-                return self.wake_waiting(now);
+                self.tell(id, NoticeKind::Escalated);
+                return self.wake_waiting();
             }
-            let times_max = self.depth().times;
+            let (times_max, now) = (self.view().depth().times, self.now);
             let Some(memory) = self.memory_of_mut(id) else { return };
             TargetMemory::push(&mut memory.failures, now.mono, times_max);
             memory.remediated = Some(now);
@@ -84,12 +86,12 @@ impl HostEngine {
                 memory.breaker = BreakerState::Open { until: now.plus(breaker.open_for) };
             }
         }
-        self.tell(now, id, NoticeKind::Escalated);
-        self.wake_waiting(now);
+        self.tell(id, NoticeKind::Escalated);
+        self.wake_waiting();
     }
 
     /// Ends an incident and says so.
-    pub(crate) fn end(&mut self, now: Now, id: IncidentId, resolution: Resolution, kind: NoticeKind) {
+    pub(crate) fn end(&mut self, id: IncidentId, resolution: Resolution, kind: NoticeKind) {
         let how = match &resolution {
             Resolution::Healed { rung } => Text::new(format!("healed by `{rung}`, and it has stayed well")),
             Resolution::ByItself => "it recovered by itself".into(),
@@ -98,15 +100,15 @@ impl HostEngine {
         };
         let (was_healed, is_withdrawn) =
             (matches!(resolution, Resolution::Healed { .. }), matches!(resolution, Resolution::Withdrawn { .. }));
-        self.record(now, id, StepKind::Resolved { how });
-        let is_drill = self.state.incidents.get(&id).is_some_and(|incident| incident.is_drill);
+        self.record(id, StepKind::Resolved { how });
+        let now = self.now;
         let Some(incident) = self.state.incidents.get_mut(&id) else { return };
         incident.phase = Phase::Resolved(resolution);
         incident.ended = Some(now);
+        let (is_drill, is_told_only) = (incident.is_drill, incident.kind.is_told_only());
         let (target, check, opened, downtime) =
             (incident.target.clone(), incident.check.clone(), incident.opened, incident.downtime().unwrap_or_default());
         self.state.targets.entry(target.clone()).or_default();
-        let is_told_only = self.is_told_only(id);
         if let Some(memory) = self.known_memory_of_mut(id).filter(|_| !is_told_only) {
             memory.well_since = Some(now.mono);
         }
@@ -114,17 +116,21 @@ impl HostEngine {
         self.stop_watching(id);
         // Nobody is asked any more for what is over.
         self.held_back.retain(|(held, _)| *held != id);
-        self.tell(now, id, kind);
+        self.tell(id, kind);
         let storm = self.state.incidents.remove(&id).and_then(|incident| incident.storm);
         self.leave_storm(storm);
         self.state.remediations.remove(&id);
         self.state.set_aside.remove(&id);
         self.state.answers.remove(&id);
         self.state.told.retain(|(told, _)| *told != id);
-        if let Some(index) = self.targets.get_mut(&target) {
+        if let Some(index) = self.checks.targets.get_mut(&target) {
             index.open.remove(&id);
         }
-        let past_max = self.depth().past;
+        // It was seen well; what somebody only stopped may still be as the drill left it.
+        if is_drill && !is_withdrawn && !is_told_only {
+            self.drill_is_over(&target);
+        }
+        let past_max = self.view().depth().past;
         let memory = self.state.targets.entry(target).or_default();
         // What was broken on purpose, or was not known to be broken, says nothing about how often it breaks.
         if !is_withdrawn && !is_drill && !is_told_only {
@@ -132,8 +138,8 @@ impl HostEngine {
             past.push_back(PastIncident { opened, was_healed, downtime });
             keep_newest(past, past_max);
         }
-        self.changed(now);
-        self.wake_waiting(now);
+        self.changed();
+        self.wake_waiting();
     }
 }
 

@@ -8,69 +8,71 @@ use ansai_model::{
     policy::Policy,
     runbook::Runbook,
     text::Text,
-    time::Now,
 };
 
 use crate::{
-    host_engine::HostEngine,
+    context::Context,
     remediation::{Remediation, Stage},
     state::OperatorAnswer,
 };
 
-impl HostEngine {
+impl Context {
     /// Ends a remediation of another matter while the target itself is down: that comes first, and this one waits for it
     /// as its symptom. Says whether it did.
-    pub(crate) fn gives_way_to_itself(&mut self, now: Now, id: IncidentId) -> bool {
-        let Some(other) = self.down_first(id).filter(|_| self.state.remediations.contains_key(&id)) else {
-            return false;
-        };
+    pub(crate) fn gives_way_to_itself(&mut self, id: IncidentId) -> bool {
+        let view = self.view();
+        let other = view.incident(id).and_then(|incident| view.down_first(incident)).map(|other| other.id);
+        let Some(other) = other.filter(|_| self.state.remediations.contains_key(&id)) else { return false };
         let what = Text::new(format!("the target itself is down, which comes first ({other})"));
-        self.set_aside(now, id, what);
-        if let Some(incident) = self.state.incidents.get_mut(&id) {
+        self.set_aside(id, what);
+        self.change_incident(id, |incident| {
             incident.healthy_since = None;
             incident.symptom_of = Some(other);
-        }
-        self.wake_waiting(now);
+        });
+        self.wake_waiting();
         true
     }
 
     /// What is under way on a target for another matter and waits gives way to a failure of it: a restart that waits for a
     /// quiet hour must not keep a service down that has crashed. The target itself gives way to nothing, and only to it
     /// gives way what stands still in the middle of a rung.
-    pub(crate) fn give_way(&mut self, now: Now, target: &TargetId, to: IncidentId) {
-        let Some(open) = self.targets.get(target).map(|index| &index.open).filter(|open| open.len() > 1) else {
+    pub(crate) fn give_way(&mut self, target: &TargetId, to: IncidentId) {
+        if self.checks.count_open_of(target) < 2 {
             return;
-        };
-        let open: Vec<_> = open.iter().copied().collect();
-        let (has_own, is_itself) = (self.own_check(target).is_some(), self.is_about_itself(to));
-        for id in open.into_iter().filter(|id| *id != to) {
+        }
+        let view = self.view();
+        let has_own = view.own_check(target).is_some();
+        let open: Vec<_> = view.open_of(target).map(|open| (open.id, view.is_about_itself(open))).collect();
+        let is_itself = open.iter().any(|(id, is_itself)| *id == to && *is_itself);
+        for (id, is_own) in open.into_iter().filter(|(id, _)| *id != to) {
             let waits = self.state.remediations.get(&id).is_some_and(|remediation| match remediation.stage {
                 Stage::Ready | Stage::BackingOff { .. } => remediation.step == 0 || is_itself,
                 Stage::Waiting { .. } => has_own && is_itself,
                 Stage::Acting { .. } | Stage::Verifying { .. } => false,
                 Stage::Stabilizing { .. } | Stage::Undoing { .. } => false,
             });
-            if waits && !(has_own && self.is_about_itself(id)) {
-                self.set_aside(now, id, "another failure of the same target comes first".into());
+            if waits && !(has_own && is_own) {
+                self.set_aside(id, "another failure of the same target comes first".into());
             }
         }
     }
 
     /// Lets what waits on a target for another matter give way, when this incident says that the target itself is down.
-    pub(crate) fn come_first(&mut self, now: Now, id: IncidentId) {
-        let Some(target) = self.state.incidents.get(&id).map(|incident| &incident.target) else { return };
-        let is_alone = self.targets.get(target).is_none_or(|index| index.open.len() < 2);
-        if is_alone || self.own_check(target).is_none() || !self.is_about_itself(id) {
+    pub(crate) fn come_first(&mut self, id: IncidentId) {
+        let view = self.view();
+        let Some(incident) = view.incident(id) else { return };
+        let is_alone = self.checks.count_open_of(&incident.target) < 2;
+        if is_alone || view.own_check(&incident.target).is_none() || !view.is_about_itself(incident) {
             return;
         }
-        let target = target.clone();
-        self.give_way(now, &target, id);
+        let target = incident.target.clone();
+        self.give_way(&target, id);
     }
 
     /// Ends a remediation for now; its incident stays open, is decided on anew, and goes on with the tries that are left.
-    pub(crate) fn set_aside(&mut self, now: Now, id: IncidentId, what: Text) {
+    pub(crate) fn set_aside(&mut self, id: IncidentId, what: Text) {
         let remediation = self.state.remediations.get(&id).cloned();
-        self.leave(now, id, what);
+        self.leave(id, what);
         self.state.set_aside.extend(remediation.map(|remediation| (id, remediation)));
     }
 

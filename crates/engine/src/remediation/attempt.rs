@@ -5,85 +5,79 @@ use core::time::Duration;
 
 use ansai_model::{
     id::IncidentId,
-    incident::StepKind,
+    incident::{Incident, StepKind},
     runbook::{OnFailure, Rung},
     text::Text,
-    time::Now,
 };
 
 use super::{Stage, backoff_wait};
-use crate::host_engine::{HostEngine, Wake};
+use crate::{
+    context::{Context, Wake},
+    incident::again::is_tried_again,
+};
 
-impl HostEngine {
+impl Context {
     /// A try of a rung did not heal: take its effect back, then wait and try again, climb, or hand over.
-    pub(crate) fn attempt_failed(&mut self, now: Now, id: IncidentId, why: Text) {
+    pub(crate) fn attempt_failed(&mut self, id: IncidentId, why: Text) {
         let Some(rung) = self.state.remediations.get(&id).and_then(|r| r.current()).cloned() else { return };
-        self.record(now, id, StepKind::NotVerified { rung: rung.id.clone(), why });
-        self.state.ramp.closes(now, self.bundle.parts().settings.remediations_at_once_max);
-        self.change_remediation(now, id, |remediation| {
+        self.record(id, StepKind::NotVerified { rung: rung.id.clone(), why });
+        self.state.ramp.closes(self.now, self.bundle.parts().settings.remediations_at_once_max);
+        self.change_remediation(id, |remediation| {
             remediation.attempts += 1;
             remediation.rung_attempts += u32::from(!core::mem::take(&mut remediation.was_interrupted));
         });
-        if self.state.remediations.get(&id).is_some_and(|remediation| remediation.attempts == 1) {
+        if self.state.remediations.get(&id).is_some_and(|tried| tried.attempts == 1 || tried.fails_anew) {
             // Why it fails now may be another reason than why it broke: whoever it is handed to needs both.
             self.begin_evidence(id);
         }
         // A try that left the target down counts as well; what follows it waits until the target is up again.
-        if self.down_first(id).is_some() {
-            self.next_attempt(now, id, &rung);
-            self.gives_way_to_itself(now, id);
+        let view = self.view();
+        if view.incident(id).and_then(|incident| view.down_first(incident)).is_some() {
+            self.next_attempt(id, &rung);
+            self.gives_way_to_itself(id);
             return;
         }
-        if !self.undo(now, id, &rung, 0) {
-            self.next_attempt(now, id, &rung);
+        if !self.undo(id, &rung, 0) {
+            self.next_attempt(id, &rung);
         }
     }
 
-    pub(super) fn next_attempt(&mut self, now: Now, id: IncidentId, rung: &Rung) {
-        let Some(remediation) = self.state.remediations.get(&id) else { return };
+    pub(super) fn next_attempt(&mut self, id: IncidentId, rung: &Rung) {
+        let view = self.view();
+        let Some((incident, remediation)) = view.climbing(id) else { return };
         let (attempts, most) = (remediation.attempts, remediation.policy.attempts_max);
-        if attempts >= most && self.is_tried_again(id) {
-            let why = format!("it was tried once more, and that did not heal it{}", self.last_failure(id));
-            return self.escalate(now, id, Text::new(why));
+        if attempts >= most && is_tried_again(incident) {
+            let why = format!("it was tried once more, and that did not heal it{}", last_failure(incident));
+            return self.escalate(id, Text::new(why));
         }
         if attempts >= most {
-            self.escalate(now, id, Text::new(format!("{attempts} attempts did not heal it; the policy allows {most}")));
+            self.escalate(id, Text::new(format!("{attempts} attempts did not heal it; the policy allows {most}")));
             return;
         }
         let next = match (remediation.rung_attempts < rung.attempts_max, &rung.on_failure) {
             (true, _) => remediation.rung,
             (false, OnFailure::Escalate) => {
                 let why = format!("the rung `{}` did not heal it, and the runbook hands over then", rung.id);
-                return self.escalate(now, id, Text::new(why));
+                return self.escalate(id, Text::new(why));
             }
             (false, OnFailure::Rung(name)) => {
                 return match remediation.runbook.rungs.iter().position(|rung| rung.id == *name) {
-                    Some(index) => self.back_off_to(now, id, index, true),
-                    None => self.escalate(now, id, "no rung of the runbook is left".into()),
+                    Some(index) => self.back_off_to(id, index, true),
+                    None => self.escalate(id, "no rung of the runbook is left".into()),
                 };
             }
             (false, OnFailure::NextRung) => remediation.rung + 1,
         };
         if next >= remediation.runbook.rungs.len() {
             let plural = if attempts == 1 { "" } else { "s" };
-            let why = format!("nothing is left to try after {attempts} attempt{plural}{}", self.last_failure(id));
-            return self.escalate(now, id, Text::new(why));
+            let why = format!("nothing is left to try after {attempts} attempt{plural}{}", last_failure(incident));
+            return self.escalate(id, Text::new(why));
         }
-        self.back_off_to(now, id, next, false);
+        self.back_off_to(id, next, false);
     }
 
-    /// How the last attempt failed, to follow what is made of it.
-    fn last_failure(&self, id: IncidentId) -> String {
-        let steps = self.state.incidents.get(&id).map(|incident| incident.steps.as_slice()).unwrap_or_default();
-        let last = steps.iter().rev().find_map(|step| {
-            let StepKind::NotVerified { why, .. } = &step.kind else { return None };
-            Some(why)
-        });
-        last.map(|why| format!("; the last one: {why}")).unwrap_or_default()
-    }
-
-    fn back_off_to(&mut self, now: Now, id: IncidentId, rung: usize, is_by_name: bool) {
-        let wait = self.wait_before_next(id);
+    fn back_off_to(&mut self, id: IncidentId, rung: usize, is_by_name: bool) {
+        let (wait, now) = (self.wait_before_next(id), self.now);
         let Some(remediation) = self.state.remediations.get_mut(&id) else { return };
         if remediation.rung == rung {
             remediation.step = 0;
@@ -91,13 +85,14 @@ impl HostEngine {
         } else {
             remediation.climb_to(rung, is_by_name);
         }
+        remediation.ask_anew();
         let Some(wait) = wait else {
             remediation.stage = Stage::Ready;
-            self.changed(now);
+            self.changed();
             return self.wake(now.mono, Wake::Incident(id));
         };
         remediation.stage = Stage::BackingOff { until: now.mono.plus(wait) };
-        self.record(now, id, StepKind::BackedOff { wait });
+        self.record(id, StepKind::BackedOff { wait });
         self.wake(now.mono.plus(wait), Wake::Incident(id));
     }
 
@@ -118,4 +113,13 @@ impl HostEngine {
         memory.backoff_level = memory.backoff_level.saturating_add(1);
         Some(backoff_wait(&backoff, memory.backoff_level, id.0))
     }
+}
+
+/// How the last attempt failed, to follow what is made of it.
+fn last_failure(incident: &Incident) -> String {
+    let last = incident.steps.iter().rev().find_map(|step| {
+        let StepKind::NotVerified { why, .. } = &step.kind else { return None };
+        Some(why)
+    });
+    last.map(|why| format!("; the last one: {why}")).unwrap_or_default()
 }

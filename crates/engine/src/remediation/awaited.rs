@@ -17,8 +17,9 @@ use ansai_model::{
 };
 
 use crate::{
-    host_engine::{HostEngine, Wake},
+    context::{Context, Wake},
     state::OperatorAnswer,
+    view::View,
 };
 
 /// How long a job is awaited before it is asked whether systemd still works on it.
@@ -27,74 +28,91 @@ pub(super) const AWAITED_FIRST: Duration = Duration::from_secs(100);
 const AWAITED_AGAIN: Duration = Duration::from_secs(30);
 /// After so long a person hears of it: it may be what it needs, and it may never end.
 const AWAITED_TOLD: Duration = Duration::from_secs(15 * 60);
+/// Longest that a unit is awaited at which nobody looks: nothing would ever say that it is no longer on its way.
+const AWAITED_UNSEEN_MAX: Duration = Duration::from_secs(3600);
 
-impl HostEngine {
+impl Context {
     /// Until when a run is awaited that has taken long, when its unit is still on its way: it is lost only when systemd is
     /// seen to have ended the job and nobody has said how.
-    pub(super) fn awaited_until(&mut self, now: Now, run: RunId) -> Option<MonoTime> {
-        let pending = self.state.runs.get(&run).filter(|pending| pending.lost_after <= now.mono)?;
-        let unit = pending.awaits.as_ref().filter(|unit| self.may_be_on_its_way(unit))?.clone();
-        let (incident, took) = (pending.incident, now.mono.since(pending.decided.mono));
-        let until = now.mono.plus(AWAITED_AGAIN);
+    pub(super) fn awaited_until(&mut self, run: RunId) -> Option<MonoTime> {
+        let pending = self.state.runs.get(&run).filter(|pending| pending.lost_after <= self.now.mono)?;
+        let (incident, took) = (pending.incident, self.now.mono.since(pending.decided.mono));
+        let unit = pending.awaits.as_ref().filter(|unit| self.view().may_be_on_its_way(unit, took))?.clone();
+        let until = self.now.mono.plus(AWAITED_AGAIN);
         if let Some(pending) = self.state.runs.get_mut(&run) {
             pending.lost_after = until;
         }
-        self.changed(now);
+        self.changed();
         if let Some(id) = incident {
-            self.say_what_is_awaited(now, id, &unit, took);
+            self.say_what_is_awaited(id, &unit, took);
         }
         Some(until)
     }
 
-    fn say_what_is_awaited(&mut self, now: Now, id: IncidentId, unit: &UnitName, took: Duration) {
-        let seen = self.seen_of(unit).map_or("nothing is known of it", |(_, seen)| seen.summary().as_str());
+    fn say_what_is_awaited(&mut self, id: IncidentId, unit: &UnitName, took: Duration) {
+        let seen = self.view().seen_of(unit).map_or("nothing is known of it", |(_, seen)| seen.summary().as_str());
         let what = Text::new(format!("{unit} after {}: {seen}; it is awaited", Shown(took)));
         if took >= AWAITED_TOLD {
             if !self.state.told.contains(&(id, NoticeKind::Escalated)) {
-                self.record(now, id, StepKind::Escalated { why: what });
-                self.tell(now, id, NoticeKind::Escalated);
+                self.record(id, StepKind::Escalated { why: what });
+                self.tell(id, NoticeKind::Escalated);
             }
         } else if took < AWAITED_FIRST + AWAITED_AGAIN {
-            self.record(now, id, StepKind::Decided(what));
+            self.record(id, StepKind::Decided(what));
         }
     }
 
-    /// Whether systemd may still be at work on a unit: what nobody looks at, or cannot, is awaited.
-    fn may_be_on_its_way(&self, unit: &UnitName) -> bool {
-        self.seen_of(unit).is_none_or(|(_, seen)| match seen.unit() {
-            Some(unit) => unit.is_on_its_way(),
-            None => seen.health() == Health::Unknown,
-        })
-    }
-
-    fn seen_of(&self, unit: &UnitName) -> Option<&(Now, Observation)> {
-        self.units.get(unit)?.iter().find_map(|slot| self.checks[*slot].last.as_ref())
-    }
-
-    /// Whether systemd is at work on the unit of an incident's target.
-    pub(super) fn is_on_its_way(&self, id: IncidentId) -> bool {
-        self.state.incidents.get(&id).is_some_and(|incident| self.on_its_way(&incident.target).is_some())
-    }
-
-    /// The unit of a target as it was last seen, when systemd is at work on it.
-    fn on_its_way(&self, target: &TargetId) -> Option<&UnitSnapshot> {
-        let slots = self.targets.get(target).map(|index| index.checks.as_slice()).unwrap_or_default();
-        let mut seen = slots.iter().filter_map(|slot| self.checks[*slot].last.as_ref()?.1.unit());
-        seen.find(|unit| unit.is_on_its_way())
+    /// Tells a person, once, that the unit of an incident is on its way for so long that it may never arrive.
+    pub(super) fn tell_of_long_way(&mut self, id: IncidentId, since: Option<MonoTime>) {
+        let took = since.map(|since| self.now.mono.since(since)).unwrap_or_default();
+        if took < AWAITED_TOLD || self.state.told.contains(&(id, NoticeKind::Escalated)) {
+            return;
+        }
+        let view = self.view();
+        let Some(target) = view.incident(id).map(|incident| &incident.target) else { return };
+        let seen = view.on_its_way(target).map_or_else(|| Text::new("on its way"), |unit| Text::new(format!("{unit}")));
+        let why =
+            Text::new(format!("{target} has been on its way for {}, so nothing else is tried: {seen}", Shown(took)));
+        self.record(id, StepKind::Escalated { why });
+        self.tell(id, NoticeKind::Escalated);
     }
 
     /// Whether a try is not begun because its unit is already on its way: somebody has started it, or an earlier job has
     /// not ended. A rung with a time of its own goes on, as declared, and so does what a person asks for.
-    pub(super) fn waits_for_arrival(&mut self, now: Now, id: IncidentId, rung: &Rung) -> bool {
+    pub(super) fn waits_for_arrival(&mut self, id: IncidentId, rung: &Rung) -> bool {
         let waits = rung.steps.iter().any(
             |step| matches!(step, Step::Act { action, timeout } if action.job_of().is_some() && *timeout == AS_DECLARED),
         );
-        let begins = self.state.remediations.get(&id).is_some_and(|remediation| remediation.step == 0);
         let is_forced = self.state.answers.get(&id) == Some(&OperatorAnswer::Forced);
-        if !waits || !begins || is_forced || !self.is_on_its_way(id) {
+        let view = self.view();
+        let Some(incident) = view.incident(id).filter(|_| waits && !is_forced) else { return false };
+        if view.on_its_way(&incident.target).is_none() {
             return false;
         }
-        self.wake(now.mono.plus(AWAITED_AGAIN), Wake::Incident(id));
+        self.tell_of_long_way(id, Some(incident.opened.mono));
+        self.wake(self.now.mono.plus(AWAITED_AGAIN), Wake::Incident(id));
         true
+    }
+}
+
+impl<'a> View<'a> {
+    /// Whether systemd may still be at work on a unit after so long: what cannot be seen is awaited, and for a while also
+    /// what nobody looks at, as when its check has left the configuration meanwhile.
+    fn may_be_on_its_way(self, unit: &UnitName, took: Duration) -> bool {
+        let Some((_, seen)) = self.seen_of(unit) else { return took < AWAITED_UNSEEN_MAX };
+        match seen.unit() {
+            Some(unit) => unit.is_on_its_way(),
+            None => seen.health() == Health::Unknown,
+        }
+    }
+
+    fn seen_of(self, unit: &UnitName) -> Option<&'a (Now, Observation)> {
+        self.checks.units.get(unit)?.iter().find_map(|slot| self.checks[*slot].last.as_ref())
+    }
+
+    /// The unit of a target as it was last seen, when systemd is at work on it.
+    pub(super) fn on_its_way(self, target: &TargetId) -> Option<&'a UnitSnapshot> {
+        let mut seen = self.checks.of(target).filter_map(|check| check.last.as_ref()?.1.unit());
+        seen.find(|unit| unit.is_on_its_way())
     }
 }

@@ -5,20 +5,23 @@ use core::time::Duration;
 use ansai_model::{
     action::{AS_DECLARED, Action, ActionRun, Disruption},
     id::{IncidentId, RunId, TargetId},
-    time::Now,
 };
 
-use super::{ACTION_GRACE, awaited::AWAITED_FIRST};
+use super::awaited::AWAITED_FIRST;
 use crate::{
-    host_engine::HostEngine,
+    check::CheckState,
+    context::Context,
     state::{PendingRun, TIMES_MAX, TargetMemory},
+    view::View,
 };
 
-impl HostEngine {
+/// How long after its time-out an action that never answered is lost.
+const ACTION_GRACE: Duration = Duration::from_secs(15);
+
+impl Context {
     /// Counts an action against every budget and notes it as pending: the durable record before the action.
     pub(crate) fn begin_run(
         &mut self,
-        now: Now,
         incident: Option<IncidentId>,
         target: TargetId,
         action: Action,
@@ -29,15 +32,15 @@ impl HostEngine {
         let disruption = action.disruption();
         let broke = incident.and_then(|id| self.state.incidents.get(&id)).map(|incident| incident.is_drill);
         let is_drill = broke.unwrap_or(matches!(action, Action::Drill { .. }));
-        let is_repetition = disruption > Disruption::None && self.is_repetition(now, &target, is_drill);
+        let is_repetition = disruption > Disruption::None && self.view().is_repetition(&target, is_drill);
         let awaits = action.job_of().filter(|_| timeout == AS_DECLARED).cloned();
         let first = if awaits.is_some() { AWAITED_FIRST } else { timeout };
-        let lost_after = now.mono.plus(first.saturating_add(ACTION_GRACE));
+        let lost_after = self.now.mono.plus(first.saturating_add(ACTION_GRACE));
         let pending = PendingRun {
             incident,
             target: target.clone(),
             disruption,
-            decided: now,
+            decided: self.now,
             lost_after,
             is_drill,
             is_repetition,
@@ -45,21 +48,19 @@ impl HostEngine {
         };
         if disruption > Disruption::None {
             self.count(&pending);
-            for slot in self.targets.get(&target).map(|index| index.checks.clone()).unwrap_or_default() {
-                self.checks[slot].forget_restarts();
-            }
+            self.checks.change_all_of(&target, CheckState::forget_restarts);
         }
         // What was lost on this target gives its place to what follows it.
-        self.state.runs.retain(|_, run| run.target != target || run.lost_after > now.mono);
+        self.state.runs.retain(|_, run| run.target != target || run.lost_after > self.now.mono);
         self.state.runs.insert(id, pending);
-        self.changed(now);
+        self.changed();
         ActionRun { id, incident, target, action, timeout }
     }
 
     /// Counts a disruptive action: on its target always, on the host when it repeats one on that target. What belongs to a
     /// drill has books of its own.
     fn count(&mut self, pending: &PendingRun) {
-        let depth = self.depth();
+        let depth = self.view().depth();
         let memory = self.state.targets.entry(pending.target.clone()).or_default();
         let (on_target, on_host) = match pending.is_drill {
             true => (&mut memory.drills, &mut self.state.host_drills),
@@ -86,12 +87,16 @@ impl HostEngine {
             TargetMemory::take_back(on_host, pending.decided.mono);
         }
     }
+}
 
-    /// Whether an action on a target would repeat one, within the window in which the host counts.
-    pub(crate) fn is_repetition(&self, now: Now, target: &TargetId, is_drill: bool) -> bool {
+impl<'a> View<'a> {
+    /// Whether an action on a target would repeat one, within the window in which the host counts. The first one after
+    /// the cause of the failure was seen to be gone repeats none.
+    pub(crate) fn is_repetition(self, target: &TargetId, is_drill: bool) -> bool {
         let window = self.bundle.parts().settings.host_budget.per;
-        let memory = self.state.targets.get(target);
-        let times = memory.map(|memory| if is_drill { &memory.drills } else { &memory.actions });
-        times.is_some_and(|times| TargetMemory::within(times, now.mono, window) > 0)
+        let Some(memory) = self.state.targets.get(target) else { return false };
+        let times = if is_drill { &memory.drills } else { &memory.actions };
+        TargetMemory::within(times, self.now.mono, window) > 0
+            && times.back().is_some_and(|last| memory.anew.is_none_or(|anew| *last >= anew))
     }
 }

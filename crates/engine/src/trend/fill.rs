@@ -9,7 +9,10 @@ use alloc::vec::Vec;
 
 use ansai_model::time::MonoTime;
 
-use super::{Forecast, Series, ramp};
+use super::{
+    forecast::{Forecast, narrow, ramp},
+    series::Series,
+};
 
 const TICKS_PER_HOUR: f32 = 36_000.0;
 /// After these shares of the past, growth counts half: in its mean, and in the line through the marks.
@@ -48,7 +51,7 @@ struct Growth {
 #[must_use]
 pub fn fill(series: &Series, limit: f64, now: MonoTime) -> Option<Forecast> {
     let now = series.tick(now);
-    let limit = super::narrow(limit);
+    let limit = narrow(limit);
     let hours = |at: u32| -(now.saturating_sub(at) as f32) / TICKS_PER_HOUR;
     let fine_from = series.fine().first()?.at;
     let coarse = series.life().iter().filter(|bucket| bucket.at < fine_from);

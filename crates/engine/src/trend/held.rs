@@ -6,7 +6,10 @@ use core::time::Duration;
 use ansai_model::{check::TrendKind, time::MonoTime};
 use serde::{Deserialize, Serialize};
 
-use super::{Forecast, Series, narrow};
+use super::{
+    forecast::{Forecast, narrow},
+    series::Series,
+};
 
 /// A limit that was within the horizon is so until it is this much farther away.
 const HORIZON_LEFT: f64 = 1.25;

@@ -10,9 +10,9 @@ use alloc::vec::Vec;
 use ansai_model::time::MonoTime;
 
 use super::{
-    Forecast, Series, ramp,
+    forecast::{Forecast, narrow, ramp},
     robust::{Slopes, median, slopes},
-    series::Bucket,
+    series::{Bucket, Series},
 };
 
 const TICKS_PER_HOUR: f32 = 36_000.0;
@@ -58,7 +58,7 @@ pub fn leak(series: &Series, limit: f64, now: MonoTime) -> Option<Forecast> {
     let life: Vec<Seen> = series.life().iter().map(|bucket| seen(hours(bucket.at), bucket)).collect();
     let fine: Vec<Seen> =
         series.fine().iter().map(|point| Seen { at: hours(point.at), low: point.value, high: point.value }).collect();
-    let limit = super::narrow(limit);
+    let limit = narrow(limit);
     let mut best: Option<(f32, Growth)> = None;
     let mut scratch = Vec::new();
     let span = -life.first()?.at;

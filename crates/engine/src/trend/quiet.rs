@@ -33,7 +33,7 @@ impl Quiet {
 
     /// Adds the load of this moment; what is no number is dropped.
     pub fn push(&mut self, at: WallTime, load: f64) {
-        let load = super::narrow(load);
+        let load = super::forecast::narrow(load);
         if !load.is_finite() {
             return;
         }

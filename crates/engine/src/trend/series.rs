@@ -91,7 +91,7 @@ impl Series {
 
     /// Adds a value; one that is no number, or not after the latest, is dropped.
     pub fn push(&mut self, at: MonoTime, value: f64) {
-        let value = super::narrow(value);
+        let value = super::forecast::narrow(value);
         if !value.is_finite() {
             return;
         }

@@ -3,14 +3,16 @@
 
 use ansai_model::{
     action::ActionOutcome,
+    condition::Value,
     domain::service::{ActiveState, Intent, LoadState},
     observation::Observation,
     operator::Operation,
     policy::Scope,
+    probe::Probe,
     retry::Obstacle,
 };
 
-use crate::host::{Host, failed, judged, only, secs, succeeded, target, unit};
+use crate::host::{Host, failed, judged, not_needed, only, secs, succeeded, target, unit};
 
 /// The plain configuration, with what is shipped about trying again.
 fn changed(from: &str, to: &str) -> String {
@@ -84,7 +86,12 @@ fn without_a_known_cause_it_is_tried_once_after_5_15_and_30_minutes_and_each_hou
     host.fails("app.service#unit");
     host.pass(secs(240));
     assert_eq!(host.phase("app.service"), "escalated");
-    assert!(host.summary("app.service").contains("; it is tried again in "), "{}", host.summary("app.service"));
+    assert!(
+        host.summary("app.service")
+            .contains("; it is tried again as soon as what app.service reads is changed, or in "),
+        "{}",
+        host.summary("app.service")
+    );
     let handed_over = |host: &Host| host.story(1).iter().filter(|step| step.starts_with("tried again")).count();
     let before = host.done().len();
     let tries = [300, 900, 1_800, 3_600, 3_600].map(|wait| {
@@ -194,7 +201,7 @@ fn a_validator_that_says_yes_here_and_no_in_the_runbook_is_not_asked_all_the_tim
 fn a_need_that_is_only_being_healed_is_waited_for_and_nothing_is_tried_meanwhile() {
     let mut host = Host::new(&changed(
         "app.service: {}",
-        "app.service: {needs: [db.service]}\n  db.service: {probe: {exec: [/bin/ask]}}",
+        "app.service: {needs: [db.service]}\n  db.service: {probe: {exec: [/bin/ask], timeout: 3s}}",
     ));
     host.operator(Operation::Hold { scope: Scope::All, reason: "r".into(), until: None });
     host.fails("app.service#unit");
@@ -212,4 +219,86 @@ fn a_need_that_is_only_being_healed_is_waited_for_and_nothing_is_tried_meanwhile
     host.hanging.clear();
     host.pass(secs(20));
     assert_eq!(host.done(), ["restart db.service", "restart app.service"]);
+}
+
+/// What a look at the files of a unit sees.
+fn files(print: f64) -> Observation {
+    Observation::healthy("5 files").with_figure(Probe::PRINT, Value::Number(print))
+}
+
+#[test]
+fn a_changed_file_of_what_a_unit_reads_is_a_reason_to_try_at_once() {
+    let mut host = Host::new(&changed("attempts: 4", "attempts: 1")).actions_end(failed());
+    host.sees(LOOK, files(1.0));
+    host.fails("app.service#unit");
+    assert!(matches!(obstacle(&host), Some(Obstacle::Files { .. })), "{:?}", obstacle(&host));
+    host.pass(secs(100));
+    let said = host.summary("app.service");
+    assert!(said.contains("it is tried again as soon as what app.service reads is changed, or in 3m"), "{said}");
+    // Half of it was mended, and the other half while that was tried.
+    host.sees(LOOK, files(2.0));
+    host.pass(secs(6));
+    assert_eq!((host.done().len(), host.phase("app.service")), (2, "escalated"), "{:?}", host.story(1));
+    host.restart(None);
+    host.fails("app.service#unit");
+    host.sees(LOOK, files(3.0));
+    let mut host = host.mended_by("restart");
+    host.pass(secs(12));
+    assert_eq!(host.phase("app.service"), "stabilizing", "{:?}", host.story(1));
+    host.pass(secs(60));
+    assert_eq!(host.told(), ["Escalated to 1", "Recovered to 1"]);
+}
+
+#[test]
+fn who_edits_the_files_of_what_runs_is_left_alone() {
+    let probe = "app.service: {probe: {http: \"http://app.example/\", every: 1s, fail_after: 1}}";
+    let mut host =
+        Host::new(&changed("app.service: {}", probe).replace("attempts: 4", "attempts: 1")).actions_end(failed());
+    host.sees(LOOK, files(1.0));
+    host.fails("app.service#http");
+    host.pass(secs(30));
+    assert_eq!((host.phase("app.service"), obstacle(&host)), ("escalated", None));
+}
+
+/// Whatever was misconfigured at once is back within seconds after it was mended.
+fn are_back_once_mended(count: usize) {
+    let names: Vec<String> = (0..count).map(|number| format!("app{number}.service")).collect();
+    let services: String = names.iter().map(|name| format!("  {name}: {{}}\n")).collect();
+    let text = changed("  app.service: {}\n", &services);
+    let mut host = Host::new(&text).actions_end(failed());
+    for name in &names {
+        host.fails(&format!("{name}#unit"));
+    }
+    host.pass(secs(240));
+    let phases: Vec<_> = names.iter().map(|name| host.phase(name)).collect();
+    assert!(phases.iter().all(|phase| *phase == "escalated"), "{phases:?}");
+    let look = |host: &Host, name: &str| format!("{name}#=again-{}", host.open(name).expect("open").id);
+    let looks: Vec<_> = names.iter().map(|name| look(&host, name)).collect();
+    looks.iter().for_each(|look| host.sees(look, files(1.0)));
+    host.pass(secs(61));
+    let mut host = host.mended_by("restart");
+    looks.iter().for_each(|look| host.sees(look, files(2.0)));
+    host.pass(secs(15));
+    for name in &names {
+        assert_eq!(host.phase(name), "stabilizing", "{name}: {}", host.summary(name));
+    }
+    host.pass(secs(60));
+    // What worked and fails again is a repetition as ever.
+    assert!(names.iter().all(|name| host.open(name).is_none()));
+}
+
+#[test]
+fn nine_and_twenty_daemons_that_were_misconfigured_at_once_are_back_within_seconds_after_they_were_mended() {
+    are_back_once_mended(9);
+    are_back_once_mended(20);
+}
+
+#[test]
+fn what_has_nothing_to_kill_is_not_started_again_in_the_name_of_killing() {
+    let mut host = Host::plain();
+    host.next_actions_end([failed(), failed(), not_needed()]);
+    host.fails("app.service#unit");
+    host.pass(secs(120));
+    assert_eq!(host.done(), ["restart app.service", "restart app.service", "kill the processes of app.service"]);
+    assert_eq!(host.phase("app.service"), "escalated");
 }

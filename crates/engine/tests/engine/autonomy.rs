@@ -152,8 +152,7 @@ fn what_an_operator_names_wrongly_is_said_to_be_missing() {
     let table = [
         Operation::Heal { target: nobody.clone() },
         Operation::Drill { target: nobody.clone(), kind: DrillKind::Crash },
-        Operation::Request { target: nobody.clone(), name: "renew".into() },
-        Operation::CloseBreaker { target: nobody },
+        Operation::Request { target: nobody, name: "renew".into() },
         Operation::Approve { incident: IncidentId(7) },
         Operation::Reject { incident: IncidentId(7) },
         Operation::Unsilence { scope: Scope::All },
@@ -183,21 +182,27 @@ fn what_a_target_offers_is_done_when_it_is_asked_for_and_nothing_forbids_it() {
 
 #[test]
 fn a_drill_is_refused_where_nothing_could_mend_it() {
-    let drill = |kind| Operation::Drill { target: target("app.service"), kind };
+    // Its rehearsal is refused in the same words, and one that is not does nothing.
+    fn said(host: &mut Host, kind: DrillKind) -> String {
+        let rehearsed = host.operator(Operation::RehearseDrill { target: target("app.service"), kind });
+        let said = host.operator(Operation::Drill { target: target("app.service"), kind });
+        assert_eq!(said, rehearsed);
+        said
+    }
     let mut host = Host::plain();
-    assert_eq!(host.operator(drill(DrillKind::Port)), "refused: service/app.service declares no port");
-    assert_eq!(
-        host.operator(drill(DrillKind::Configuration)),
-        "refused: service/app.service declares no configuration"
-    );
+    let rehearsal = Operation::RehearseDrill { target: target("app.service"), kind: DrillKind::Crash };
+    let would = "done: drill: ansai would inject a failure (crash) into app.service";
+    assert_eq!((host.operator(rehearsal).as_str(), host.begun.len()), (would, 0));
+    assert_eq!(said(&mut host, DrillKind::Port), "refused: service/app.service declares no port");
+    assert_eq!(said(&mut host, DrillKind::Configuration), "refused: service/app.service declares no configuration");
     host.hold_file(Some("no"));
-    assert_eq!(host.operator(drill(DrillKind::Crash)), "refused: the HOLD file stops all action (no)");
+    assert_eq!(said(&mut host, DrillKind::Crash), "refused: the HOLD file stops all action (no)");
     host.hold_file(None);
     host.step(ansai_engine::Input::Ledger(Some("full".into())));
-    assert!(host.operator(drill(DrillKind::Crash)).starts_with("refused"));
+    assert!(said(&mut host, DrillKind::Crash).starts_with("refused"));
     host.step(ansai_engine::Input::Ledger(None));
     host.fails("app.service#unit");
-    assert_eq!(host.operator(drill(DrillKind::Crash)), "refused: service/app.service is not known to be well");
+    assert_eq!(said(&mut host, DrillKind::Crash), "refused: service/app.service is not known to be well");
 }
 
 #[test]

@@ -2,13 +2,62 @@
 
 use ansai_engine::Input;
 use ansai_model::{
-    domain::service::{ActiveState, Intent},
+    domain::service::{ActiveState, Intent, UnitSnapshot},
     observation::Observation,
     operator::Operation,
     policy::Scope,
 };
 
-use crate::host::{Host, PLAIN, changed, check, failed, judged, only, secs, succeeded, unit};
+use crate::host::{Host, PLAIN, changed, check, failed, judged, only, secs, succeeded, target, unit};
+
+/// What healing on request would do: why it is refused, and the rungs with why they are passed over.
+fn plan(host: &Host) -> (Option<String>, Vec<String>) {
+    let plan = host.engine.rehearse_heal(host.now, &target("app.service")).expect("a target");
+    let rungs = plan.rungs.iter().map(|rung| {
+        let why = rung.passed_over.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        format!("{} x{} ({} steps){why}", rung.rung, rung.attempts_max, rung.steps.len())
+    });
+    (plan.refused.map(|why| why.to_string()), rungs.collect())
+}
+
+#[test]
+fn a_rehearsal_says_what_healing_would_do_and_does_nothing() {
+    let mut host = Host::new(&(PLAIN.to_owned() + MORE));
+    assert_eq!(plan(&host), (Some("nothing is known to be wrong with service/app.service".into()), vec![]));
+    let instead =
+        |host: &Host| host.engine.rehearse_heal(host.now, &target("app.service")).and_then(|plan| plan.suggestion);
+    assert!(instead(&host).is_some_and(|text| text.as_str().starts_with("`ansai explain` says")));
+    host.operator(Operation::Hold { scope: only("app.service"), reason: "r".into(), until: None });
+    fails(&mut host);
+    let ladder = ["restart x1 (1 steps)".to_owned(), "slow x1 (2 steps)".to_owned()].to_vec();
+    assert_eq!(plan(&host), (Some("held by ann (r)".into()), ladder.clone()));
+    let mut host = Host::new(&changed("attempts: 4", "attempts: 1"));
+    fails(&mut host);
+    host.action_ends(failed());
+    let before = (host.engine.revision(), host.engine.state().clone(), host.done().len());
+    let ladder = ["restart x2 (1 steps)".to_owned(), "kill-and-start x1 (2 steps)".to_owned()].to_vec();
+    assert_eq!(plan(&host), (None, ladder));
+    assert_eq!((host.engine.revision(), host.engine.state().clone(), host.done().len()), before);
+    assert!(host.engine.next_deadline().is_none_or(|at| at > host.now.mono));
+    let one_shot = UnitSnapshot { is_job: true, ..unit(ActiveState::Failed, Intent::ByItself) };
+    host.sees("app.service#unit", judged(one_shot));
+    let (refused, ladder) = plan(&host);
+    assert_eq!((refused, ladder[0].as_str()), (None, "restart x2 (1 steps)"));
+    assert_eq!(ladder[1], "kill-and-start x1 (2 steps): its unit is a one-shot, which is left to end");
+}
+
+#[test]
+fn what_stops_it_says_when_it_ends() {
+    let mut host = Host::new(&(PLAIN.to_owned() + MORE));
+    let hour = secs(3600);
+    let until = host.now.wall.plus(hour);
+    host.operator(Operation::Hold { scope: only("app.service"), reason: "r".into(), until: Some(until) });
+    host.operator(Operation::Maintenance { scope: only("app.service"), reason: "r".into(), lasts: hour });
+    let said = host.engine.explain(host.now, &target("app.service")).expect("a target");
+    assert_eq!(said.hold_until.map(|end| end.wall), Some(until));
+    assert_eq!(said.maintenance_until.map(|end| end.wall), Some(until));
+    assert_eq!(said.silence_until, None);
+}
 
 type Deed = fn(&mut Host);
 

@@ -1,14 +1,17 @@
 //! What is not broken yet: told early, seen to in time, without keeping anything else waiting, and reported as what it was.
 
+use std::time::Duration;
+
 use ansai_engine::Input;
 use ansai_model::{
     check::Trend,
     condition::Value,
     domain::memory::{ANONYMOUS, KILLED_LATELY, NEAR_LIMIT},
-    incident::{Evidence, EvidenceKind},
+    incident::{Changed, Evidence, EvidenceKind},
     notify::NoticeKind,
     observation::Observation,
     report::Report,
+    time::WallTime,
     units::{ByteSize, Percent},
 };
 
@@ -123,8 +126,15 @@ fn what_was_changed_before_it_began_to_grow_is_the_cause_and_is_told() {
     host.pass(secs(25));
     assert!(told(&host, NoticeKind::Foreseen).is_empty(), "it waits a little for the evidence");
     assert_eq!(host.phase("app.service"), "open", "and nothing takes the traces away meanwhile");
-    let (source, text) = ("dpkg's log".into(), "2026-11-13 10:00:00 upgrade app 1.0 1.1".into());
-    let evidence = vec![Evidence { source, kind: EvidenceKind::Change, text }];
+    let changed = |text: &str, before: Duration| {
+        let at = WallTime(host.now.wall.0 - i64::try_from(before.as_millis()).expect("short"));
+        let changed = Some(Changed { at, is_own: true });
+        Evidence { changed, ..Evidence::new("dpkg's log", EvidenceKind::Change, text) }
+    };
+    // What was changed while it was growing already is not why.
+    let later = changed("2026-11-18 10:00:00 upgrade app 1.1 1.2", secs(HOUR));
+    let before = changed("2026-11-13 10:00:00 upgrade app 1.0 1.1", secs((5 * 24 + 1) * HOUR));
+    let evidence = vec![later, before];
     let incident = host.open("app.service").expect("open").id;
     host.step(Input::Gathered { incident, evidence });
     let report = told(&host, NoticeKind::Foreseen)[0];

@@ -61,6 +61,18 @@ fn a_hold_stops_all_action_in_its_scope_until_it_is_released() {
 }
 
 #[test]
+fn who_ends_one_of_two_holds_is_told_that_the_other_still_holds() {
+    let mut host = Host::plain();
+    host.operator(hold(only("app.service")));
+    host.operator(hold(Scope::All));
+    let release = |scope| Operation::Release { scope };
+    let answer = host.operator(release(only("app.service")));
+    assert_eq!(answer, "done: 1 hold ended; still held by another, on all targets, by ann");
+    assert_eq!(host.operator(release(Scope::All)), "done: 1 hold ended");
+    assert_eq!(host.operator(release(Scope::All)), "not found: there is no hold, so nothing was ended");
+}
+
+#[test]
 fn an_empty_scope_holds_nothing_and_is_released_by_nobody_else() {
     let mut host = Host::plain();
     host.operator(hold(Scope::Matching(Vec::new())));
@@ -199,7 +211,7 @@ fn an_action_that_was_not_needed_costs_no_budget() {
     assert_eq!(host.engine.state().host_actions.len(), 0);
     assert_eq!(
         host.gate_said("app.service", Gate::TargetBudget),
-        "deny: 0 of 1 actions on this target within 1h are used; the rung needs 2"
+        "deny: 0 of 1 actions on this target within 1h are used, and the rung needs 2 more"
     );
 }
 
@@ -251,11 +263,7 @@ fn a_half_open_circuit_breaker_is_opened_again_by_a_remediation_that_fails() {
 }
 
 #[test]
-fn an_operator_may_close_a_circuit_breaker_or_heal_past_it() {
-    let mut host = with_an_open_breaker();
-    let close = || Operation::CloseBreaker { target: target("app.service") };
-    assert_eq!(host.operator(close()), "done: the circuit breaker of service/app.service is closed");
-    assert_eq!(host.operator(close()), "refused: the circuit breaker of service/app.service is closed");
+fn an_operator_may_heal_past_an_open_circuit_breaker_which_closes_it() {
     let mut host = with_an_open_breaker();
     host.fails("app.service#unit");
     host.set_mending(Some("restart"));

@@ -219,7 +219,7 @@ impl Host {
         for _ in 0..ANSWERS_MAX {
             let Some(input) = inputs.pop_front() else { return };
             let effects = self.engine.step(self.now, input);
-            if let Err(violation) = invariant::of_state(&self.engine) {
+            if let Err(violation) = invariant::of_state(self.engine.bundle(), self.engine.state()) {
                 panic!("{}: {}", violation.invariant, violation.what);
             }
             if let Some(hold) = self.engine.state().holds.iter().find(|hold| hold.by.as_str() == "ansai itself") {
@@ -240,9 +240,8 @@ impl Host {
             }
             Effect::Perform(run) => self.perform(*run),
             Effect::Gather(request) if self.has_evidence => {
-                let evidence = Evidence { source: "journal".into(), kind: EvidenceKind::Log, text: "it died".into() };
-                let (source, text) = ("sockets".into(), self.port_owner.into());
-                let port = Evidence { source, kind: EvidenceKind::Port, text };
+                let evidence = Evidence::new("journal", EvidenceKind::Log, "it died");
+                let port = Evidence::new("sockets", EvidenceKind::Port, self.port_owner);
                 Some(Input::Gathered { incident: request.incident, evidence: vec![evidence, port] })
             }
             Effect::Gather(_) => None,

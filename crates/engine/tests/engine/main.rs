@@ -2,6 +2,7 @@
 //! What many random hosts do to it together is the simulator's.
 
 mod again;
+mod anew;
 mod host;
 mod words;
 
@@ -10,6 +11,7 @@ mod between_matters;
 mod checks;
 mod declared;
 mod doubt;
+mod drilled;
 mod enemy;
 mod explaining;
 mod foreseen;
@@ -19,6 +21,7 @@ mod outcomes;
 mod random;
 mod reload;
 mod repetition;
+mod reports;
 mod restart;
 mod restraints;
 mod senseless;
@@ -26,3 +29,4 @@ mod storm;
 mod telling;
 mod unknown;
 mod verifying;
+mod warning;

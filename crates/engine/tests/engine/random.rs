@@ -127,7 +127,7 @@ impl Books {
         let before = lasting(self.engine.state());
         let effects = self.engine.step(self.now, input);
         assert!(self.engine.revision() > revision || lasting(self.engine.state()) == before, "I3: a change is marked");
-        if let Err(violation) = invariant::of_state(&self.engine) {
+        if let Err(violation) = invariant::of_state(self.engine.bundle(), self.engine.state()) {
             panic!("{}: {}", violation.invariant, violation.what);
         }
         if let Some(hold) = self.engine.state().holds.iter().find(|hold| hold.by.as_str() == "ansai itself") {
@@ -222,7 +222,7 @@ impl Books {
 
     fn sees(&mut self, which: u8, what: u8) {
         let name = CHECKS[usize::from(which) % CHECKS.len()];
-        let observation = match what % 9 {
+        let observation = match what % 8 {
             0..3 => Observation::failing("it died"),
             3..5 => Observation::healthy("well"),
             5 => Observation::unknown("the bus does not answer"),
@@ -266,8 +266,7 @@ impl Books {
             4 => Operation::Approve { incident },
             5 => Operation::Reject { incident },
             6 => Operation::Maintenance { scope: only(name), reason: "m".into(), lasts: secs(60) },
-            7 => Operation::Drill { target: target(name), kind: DrillKind::Crash },
-            _ => Operation::CloseBreaker { target: target(name) },
+            _ => Operation::Drill { target: target(name), kind: DrillKind::Crash },
         };
         match &operation {
             Operation::Hold { .. } => self.is_held = true,

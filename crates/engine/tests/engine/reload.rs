@@ -1,7 +1,7 @@
 //! A new configuration while something is going on.
 
 use ansai_engine::{
-    HostEngine,
+    HostEngine, Input,
     state::{Depth, FORMER_TARGETS_MAX, PAST_MAX, PastIncident, TIMES_MAX, TargetMemory},
 };
 use ansai_model::{
@@ -10,7 +10,7 @@ use ansai_model::{
     time::{MonoTime, Now},
 };
 
-use crate::host::{Host, PLAIN, changed, failed, secs, succeeded};
+use crate::host::{Host, PLAIN, bundle_of, changed, failed, secs, succeeded};
 
 #[test]
 fn a_check_that_is_taken_out_while_it_is_healed_ends_its_incident() {
@@ -139,4 +139,24 @@ fn a_host_with_very_many_checks_remembers_less_of_each_and_the_newest() {
         let past = &memory.past[&check];
         assert_eq!((past.len(), past[PAST_MAX - 1].opened.mono), (PAST_MAX, MonoTime(999)));
     }
+}
+
+#[test]
+fn an_older_generation_is_refused_also_after_a_restart() {
+    let mut host = Host::plain();
+    let sends = |host: &mut Host, yaml: &str, generation| {
+        host.step(Input::Apply(Box::new(bundle_of(yaml, generation))));
+        host.engine.bundle().parts().targets.keys().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let other = changed("app.service: {}", "other.service: {}");
+    let of_others = sends(&mut host, &other, 7);
+    assert!(of_others.contains(&"service/other.service".to_owned()), "{of_others:?}");
+    assert_eq!(sends(&mut host, PLAIN, 6), of_others);
+    // The same generation again is no older one: the host has other units now, say.
+    let plain = sends(&mut host, PLAIN, 7);
+    assert_ne!(plain, of_others);
+    host.restart(None);
+    assert_eq!(sends(&mut host, &other, 6), plain);
+    assert_eq!(sends(&mut host, &other, 8), of_others);
+    assert_eq!(host.engine.state().generation, 8);
 }

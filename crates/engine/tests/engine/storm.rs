@@ -124,6 +124,36 @@ fn twenty_that_cannot_be_healed_are_handed_over_as_one_storm_and_tried_no_more_t
     assert_eq!(last.iter().filter(|undecided| **undecided == Some(0)).count(), 1, "only the last: {last:?}");
 }
 
+/// By default nobody is told of what is healed: the one message, about the last that is not, tells the storm.
+#[test]
+fn the_one_of_a_storm_that_cannot_be_healed_says_that_the_others_are_well() {
+    let mut yaml =
+        "autonomy: act\nnotify: {mail: {to: a@example.com, smtp: \"smtp://127.0.0.1:25\"}}\nservices:\n".to_owned();
+    (0..8).for_each(|number| yaml.push_str(&format!("  s{number:03}.service: {{}}\n")));
+    let mut host = Host::new(&yaml);
+    all_fail(&mut host, 8);
+    while !host.under_way.is_empty() {
+        if host.under_way[0].target.name() == "s000.service" {
+            let run = host.under_way.remove(0).id;
+            host.now = host.now.plus(ACTION);
+            host.step(Input::ActionEnded { run, outcome: failed() });
+        } else {
+            one_is_mended(&mut host);
+        }
+    }
+    for _ in 0..8 {
+        host.pass(secs(60));
+        while !host.under_way.is_empty() {
+            let run = host.under_way.remove(0).id;
+            host.step(Input::ActionEnded { run, outcome: failed() });
+        }
+    }
+    let told: Vec<_> = host.dispatches.iter().filter(|dispatch| dispatch.kind == NoticeKind::Escalated).collect();
+    assert_eq!(told.len(), 1);
+    let storm = told[0].report.storm.as_ref().expect("it is of the storm");
+    assert_eq!((storm.incidents, storm.well, storm.undecided), (8, 7, 0));
+}
+
 #[test]
 fn four_at_once_or_five_one_after_another_are_no_storm() {
     let mut host = host(5);
@@ -153,8 +183,8 @@ fn what_is_seen_behind_a_storm_stands_in_each_of_its_reports() {
 #[test]
 fn one_line_in_one_log_is_not_the_cause_of_a_storm_and_the_same_in_a_third_of_them_is() {
     let line = |host: &mut Host, incident: u64| {
-        let text = "write: No space left on device".into();
-        let evidence = vec![Evidence { source: "journal".into(), kind: EvidenceKind::Log, text }];
+        let text = "write: No space left on device";
+        let evidence = vec![Evidence::new("journal", EvidenceKind::Log, text)];
         host.step(Input::Gathered { incident: IncidentId(incident), evidence });
     };
     let mut host = host(6);
@@ -169,4 +199,43 @@ fn one_line_in_one_log_is_not_the_cause_of_a_storm_and_the_same_in_a_third_of_th
     // It outlives the agent.
     host.restart(None);
     assert_eq!(cause(&host).expect("kept").rule.as_str(), "storm-disk");
+}
+
+#[test]
+fn a_disk_is_behind_a_storm_when_nothing_can_be_written_to_it_and_the_members_live_on_it() {
+    let cause = |needed: &str, fails: &str| {
+        let mut yaml = "autonomy: observe\ndisks: {/data: {}, /media: {}}\nservices:\n".to_owned();
+        for number in 0..6 {
+            yaml.push_str(&format!("  s{number:03}.service: {{needs: [{needed}]}}\n"));
+        }
+        let mut host = Host::new(&yaml);
+        host.sees_only(fails);
+        // What is confirmed by a second look is looked at again.
+        host.sees_only(fails);
+        host.sees_only(fails);
+        all_fail(&mut host, 6);
+        let storms = &host.engine.state().storms;
+        assert_eq!((storms.len(), storms[&IncidentId(1)].members.len()), (1, 7), "{needed} {fails}");
+        storms[&IncidentId(1)].cause.as_ref().map(|cause| cause.rule.as_str().to_owned())
+    };
+    for look in ["full", "read-only"] {
+        assert_eq!(cause("disk//data", &format!("disk//data#{look}")).as_deref(), Some("storm-disk"), "{look}");
+    }
+    assert_eq!(cause("disk//data", "disk//data#space"), None, "there is room left on it");
+    assert_eq!(cause("disk//data", "disk//media#full"), None, "nobody lives there");
+}
+
+#[test]
+fn whoever_fails_late_joins_the_storm_that_the_one_before_is_in() {
+    let mut host = host(12);
+    all_fail(&mut host, 6);
+    host.pass(secs(4));
+    host.fails("s006.service#unit");
+    host.pass(secs(4));
+    host.fails("s007.service#unit");
+    assert_eq!(host.engine.state().storms[&IncidentId(1)].members.len(), 8);
+    host.pass(secs(6));
+    (8..12).for_each(|number| host.sees_only(&format!("s{number:03}.service#unit")));
+    let storms = &host.engine.state().storms;
+    assert_eq!((storms.len(), storms[&IncidentId(1)].members.len()), (1, 8), "four after a pause are none of it");
 }

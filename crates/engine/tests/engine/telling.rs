@@ -139,7 +139,7 @@ fn an_escalation_waits_for_evidence_but_not_for_ever() {
 fn a_silence_heals_on_and_what_is_still_broken_at_its_end_is_told_then() {
     let mut host = Host::plain().actions_end(succeeded());
     let silence = Operation::Silence { scope: only("app.service"), reason: "known".into(), lasts: secs(3600) };
-    assert_eq!(host.operator(silence), "done: silenced: app.service; healing goes on");
+    assert_eq!(host.operator(silence), "done: silenced for 1h: app.service; healing goes on");
     host.fails("app.service#unit");
     host.pass(secs(120));
     assert_eq!((host.phase("app.service"), host.told()), ("escalated", vec![]));
@@ -157,6 +157,14 @@ fn a_silence_heals_on_and_what_is_still_broken_at_its_end_is_told_then() {
     host.is_well("app.service#unit");
     host.pass(secs(60));
     assert_eq!(host.told()[1..], ["Recovered to 1"]);
+}
+
+#[test]
+fn a_silence_without_a_reason_has_no_empty_one() {
+    let mut host = Host::plain();
+    host.operator(Operation::Silence { scope: Scope::All, reason: "".into(), lasts: secs(3600) });
+    let silence = host.explain("app.service").silence.map(|why| why.to_string());
+    assert_eq!(silence.as_deref(), Some("silenced by ann"));
 }
 
 #[test]
@@ -234,7 +242,7 @@ fn whoever_takes_over_is_told_how_it_is_now() {
     host.operator(Operation::Release { scope: Scope::All });
     host.action_ends(ActionOutcome::Refused { why: "it is no leftover".into() });
     let report = &host.dispatches.last().expect("a person is told").report;
-    let owners =
-        report.evidence.iter().filter(|found| found.kind == EvidenceKind::Port).map(|found| found.text.as_str());
-    assert_eq!(owners.collect::<Vec<_>>(), ["somebody else"]);
+    let ports = report.evidence.iter().filter(|found| found.kind == EvidenceKind::Port);
+    let owners: Vec<_> = ports.map(|found| (found.source.as_str(), found.text.as_str())).collect();
+    assert_eq!(owners, [("sockets", "nobody"), ("sockets (after free-port)", "somebody else")]);
 }

@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use ansai_model::{
     action::{Action, ActionOutcome, ActionRun},
-    domain::{
-        memory::{MemoryAction, Release, ReleaseSignal},
-        service::{ActiveState, Exit, HostActivity, Intent, LoadState, UnitResult},
-    },
+    domain::service::{ActiveState, Exit, HostActivity, Intent, LoadState, UnitResult},
     hint::Hint,
     id::{RunId, UnitName},
     operator::DrillKind,
@@ -19,6 +16,7 @@ use super::{
     machine::{Event, Machine},
     order::{Fault, Order},
 };
+use crate::linux::domain;
 
 /// The limit of every unit for its own start and stop.
 const START_LIMIT: Duration = Duration::from_secs(90);
@@ -29,7 +27,7 @@ fn is_down(active: ActiveState) -> bool {
     matches!(active, ActiveState::Inactive | ActiveState::Failed)
 }
 
-fn succeeded(note: impl Into<Text>) -> Option<ActionOutcome> {
+pub(super) fn succeeded(note: impl Into<Text>) -> Option<ActionOutcome> {
     Some(ActionOutcome::Succeeded { note: note.into() })
 }
 
@@ -41,7 +39,7 @@ fn failed(why: impl Into<Text>) -> Option<ActionOutcome> {
     Some(ActionOutcome::Failed { why: why.into() })
 }
 
-fn refused(why: impl Into<Text>) -> Option<ActionOutcome> {
+pub(super) fn refused(why: impl Into<Text>) -> Option<ActionOutcome> {
     Some(ActionOutcome::Refused { why: why.into() })
 }
 
@@ -85,16 +83,7 @@ impl Machine {
                 machine.end(unit, Exit::Signal(9));
                 succeeded(format!("all processes of {unit} killed"))
             }),
-            Action::Memory(action) => {
-                let (MemoryAction::Release { unit, .. } | MemoryAction::Limit { unit, .. }) = action;
-                self.unit_action(unit, |machine, unit| match (machine.active(unit), action) {
-                    (ActiveState::Active, MemoryAction::Release { how: Release::Signal(ReleaseSignal::Winch), .. }) => {
-                        refused(format!("the main process of {unit} does not catch SIGWINCH, so it was not sent"))
-                    }
-                    (ActiveState::Active, _) => succeeded(action.describe()),
-                    (_, _) => refused(format!("{unit} has no main process")),
-                })
-            }
+            Action::Domain(action) => domain::acts(action).pretend(self),
             Action::StartProcess { process } => {
                 self.processes.insert(process.name.clone());
                 succeeded(format!("{} started", process.name))
@@ -103,10 +92,6 @@ impl Machine {
                 true => succeeded(format!("{} stopped", process.name)),
                 false => not_needed("it does not run"),
             },
-            Action::Certificate(_) => {
-                Some(ActionOutcome::Refused { why: "the fake machine has no certificates".into() })
-            }
-            Action::Disk(_) => refused("the fake machine has no filesystems"),
             Action::Drill { unit, kind, port, .. } => {
                 let (kind, port) = (*kind, *port);
                 self.unit_action(unit, |machine, unit| machine.drill_action(unit, kind, port))
@@ -114,12 +99,16 @@ impl Machine {
         }
     }
 
+    pub(super) fn runs(&self, unit: &UnitName) -> bool {
+        self.active(unit) == ActiveState::Active
+    }
+
     fn active(&self, unit: &UnitName) -> ActiveState {
         self.units.get(unit).map_or(ActiveState::Inactive, |unit| unit.active)
     }
 
     /// An action that goes over the bus.
-    fn unit_action(
+    pub(super) fn unit_action(
         &mut self,
         unit: &UnitName,
         act: impl FnOnce(&mut Self, &UnitName) -> Option<ActionOutcome>,

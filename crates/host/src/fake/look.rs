@@ -4,21 +4,16 @@ use std::{collections::BTreeMap, time::Duration};
 
 use ansai_model::{
     condition::Value,
-    domain::{
-        memory::{self, LimitKind, MemoryLimit, MemoryProbe, MemorySnapshot},
-        service::{ActiveState, judge},
-    },
+    domain::service::{ActiveState, judge},
     id::UnitName,
     inventory::{Inventory, UnitFacts},
     observation::Observation,
-    probe::{HttpProbe, Probe},
-    units::{ByteSize, Percent},
+    probe::{CommandLine, HttpProbe, Probe},
+    units::Percent,
 };
 
 use super::machine::{Machine, Unit};
-
-/// What every unit holds in memory.
-const HELD: ByteSize = ByteSize(64 << 20);
+use crate::linux::domain;
 
 /// Who answers on a port.
 enum Answers {
@@ -48,45 +43,31 @@ impl Machine {
                 Some(snapshot) => judge(*expect, snapshot),
                 None => Observation::unknown("systemd does not answer on D-Bus: the connection was closed"),
             },
-            Probe::Memory(_) if is_late => Observation::unknown("systemd did not answer in time"),
+            Probe::Domain(_) if is_late => Observation::unknown("systemd did not answer in time"),
             _ if is_late => Observation::failing("no answer in time"),
             Probe::Tcp { port, .. } => match self.answers(Some(*port)) {
                 Answers::Nobody => Observation::failing(format!("nothing listens on port {port}")),
                 Answers::Foreign | Answers::Unit { .. } => Observation::healthy(format!("port {port} is open")),
             },
             Probe::Http(http) => self.http(http),
-            Probe::Exec(command) | Probe::Nagios(command) => match self.failing_commands.get(&command.argv.join(" ")) {
-                Some(said) => Observation::failing(said.as_str()),
-                None => Observation::healthy("ended with code 0"),
-            },
+            Probe::Exec(command) => self.command(command),
+            Probe::Nagios(plugin) => self.command(&plugin.command),
             Probe::Process { name } => match self.processes.contains(name) {
                 true => Observation::healthy("running"),
                 false => Observation::failing(format!("the process {name} does not run")),
             },
-            Probe::Memory(probe) => self.memory(probe),
-            Probe::UnixSocket { .. } | Probe::ProcessCount { .. } | Probe::File { .. } => {
-                Observation::unknown("the fake machine has no files and no executables")
-            }
-            Probe::Certificate(_) | Probe::Disk(_) => {
+            Probe::Domain(probe) => domain::looks(probe).pretend(self),
+            Probe::UnixSocket { .. } | Probe::ProcessCount { .. } | Probe::File { .. } | Probe::UnitFiles { .. } => {
                 Observation::unknown("the fake machine has no files and no executables")
             }
         }
     }
 
-    /// A unit that runs holds the same always.
-    fn memory(&self, probe: &MemoryProbe) -> Observation {
-        if self.is_bus_gone {
-            return Observation::unknown("systemd does not answer on D-Bus: the connection was closed");
+    fn command(&self, command: &CommandLine) -> Observation {
+        match self.failing_commands.get(&command.argv.join(" ")) {
+            Some(said) => Observation::failing(said.as_str()),
+            None => Observation::healthy("ended with code 0"),
         }
-        let runs = |unit: &&Unit| unit.active == ActiveState::Active;
-        let seen = self.units.get(&probe.unit).filter(runs).map(|unit| MemorySnapshot {
-            resident: HELD,
-            used: HELD,
-            limits: probe.limit.map(|at| MemoryLimit { at, kind: LimitKind::Declared }).into_iter().collect(),
-            life: Some(u64::from(unit.runs)),
-            ..MemorySnapshot::default()
-        });
-        memory::judge(seen.as_ref())
     }
 
     fn http(&self, http: &HttpProbe) -> Observation {

@@ -185,11 +185,6 @@ impl Machine {
         self.failing_commands.insert(command.argv.join(" "), said.to_owned());
     }
 
-    /// The command succeeds again.
-    pub fn mend_command(&mut self, command: &CommandLine) {
-        self.failing_commands.remove(&command.argv.join(" "));
-    }
-
     /// The machine's time.
     #[must_use]
     pub fn now(&self) -> Duration {

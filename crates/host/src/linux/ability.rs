@@ -4,7 +4,7 @@
 //! It says what cannot be done and who needs it; it decides nothing.
 
 mod attempt;
-mod needs;
+pub(super) mod needs;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -31,7 +31,7 @@ const TRIALS_MAX: usize = 256;
 const TRIALS_AT_ONCE: usize = 4;
 
 /// Something that the agent must be allowed to do.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Ability {
     /// Ask systemd and have it act.
     Bus,

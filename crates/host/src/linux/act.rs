@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use ansai_model::{
     action::{Action, ActionOutcome, ActionRun},
-    domain::certificate::CertificateAction,
     operator::DrillKind,
     probe::CommandLine,
     text::Text,
@@ -20,12 +19,12 @@ use super::{
     LinuxHost,
     aside::{self, Kind, Late, Work},
     command::{self, Ended, Finished},
-    drill, memory,
+    domain, drill,
     owned_path::Trusted,
 };
 
 /// Longest wait for a plan.
-const PLAN_TIME: Duration = Duration::from_secs(20);
+pub(super) const PLAN_TIME: Duration = Duration::from_secs(20);
 
 /// Performs an action that is no unit's.
 pub async fn perform(host: &LinuxHost, run: &ActionRun) -> ActionOutcome {
@@ -46,36 +45,24 @@ pub async fn perform(host: &LinuxHost, run: &ActionRun) -> ActionOutcome {
             }
         }
         Action::RestoreConfiguration { unit, paths, validator } => {
-            restoration::restore(host, unit, paths, validator.as_ref(), run).await
+            restoration::restore(host, unit, paths, validator.as_deref(), run).await
         }
-        Action::FreePort { unit, port } => match host.is_up(unit).await {
-            // A running unit holds its own port rightly, and what it must do about it is a restart's work.
-            Some(true) => {
-                ActionOutcome::NotNeeded { why: Text::new(format!("{unit} is running, so port {port} is its own")) }
-            }
-            Some(false) => {
-                let (root, unit, port, within) = (inner.options.root.clone(), unit.clone(), *port, run.timeout);
-                aside_future(run, move || async move { port::free(&root, &unit, port, within).await }).await
-            }
-            None => ActionOutcome::Refused { why: Text::new(format!("it is not known whether {unit} is running")) },
-        },
+        Action::FreePort { unit, port } => {
+            // A process is known by its cgroup, which bears the unit's own name.
+            let (host, unit, port, within) = (host.clone(), host.own_name(unit), *port, run.timeout);
+            aside_future(run, move || async move { port::free(&host, &unit, port, within).await }).await
+        }
         Action::EnsureEnvironment { entries } => {
             let entries = entries.clone();
             aside(run, move || environment::ensure(&entries)).await
         }
-        Action::Disk(disk) => super::disk::perform(host, disk, run).await,
         Action::StartProcess { process } => inner.processes.start(process, run.timeout).await,
         Action::StopProcess { process } => inner.processes.stop(process, run.timeout).await,
         Action::ResetFailed { .. }
         | Action::StartUnit { .. }
         | Action::RestartUnit { .. }
         | Action::ReloadUnit { .. } => ActionOutcome::Refused { why: "no systemd runs here".into() },
-        Action::Certificate(action) => {
-            let (host, action, whole) = (host.clone(), action.clone(), run.clone());
-            let perform = move || async move { super::certificate::perform(&host, &action, &whole).await };
-            aside_future(run, perform).await
-        }
-        Action::Memory(action) => memory::perform(host, action, run).await,
+        Action::Domain(action) => domain::acts(action).perform(host, run).await,
         Action::StopUnit { .. } | Action::KillUnit { .. } | Action::Drill { .. } => {
             ActionOutcome::Refused { why: "no systemd runs here".into() }
         }
@@ -94,7 +81,7 @@ async fn aside(run: &ActionRun, does: impl FnOnce() -> ActionOutcome + Send + 's
     aside::run(work(run), run.timeout, does).await.unwrap_or_else(|late| given_up(&late))
 }
 
-async fn aside_future<F: Future<Output = ActionOutcome>>(
+pub(super) async fn aside_future<F: Future<Output = ActionOutcome>>(
     run: &ActionRun,
     does: impl FnOnce() -> F + Send + 'static,
 ) -> ActionOutcome {
@@ -104,18 +91,6 @@ async fn aside_future<F: Future<Output = ActionOutcome>>(
 
 fn given_up(late: &Late) -> ActionOutcome {
     ActionOutcome::Failed { why: Text::new(late.to_string()) }
-}
-
-/// What an action on a certificate would do.
-pub(super) async fn plan_certificate(host: &LinuxHost, action: &CertificateAction) -> Vec<Text> {
-    let work = Work::new(Kind::Gather, action.describe()).on_what_it_names(action);
-    let (asked, does) = (host.clone(), action.clone());
-    let users = match action {
-        CertificateAction::Deploy(deployment) => host.users_of(&deployment.units).await,
-        _ => Vec::new(),
-    };
-    let planned = aside::run(work, PLAN_TIME, move || super::certificate::plan(&asked, &does, &users)).await;
-    planned.unwrap_or_else(|late| vec![Text::new(action.describe()), Text::new(late.to_string())])
 }
 
 /// What an action that is no unit's would do besides what it says of itself, or why it would do nothing.

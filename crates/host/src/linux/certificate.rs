@@ -8,6 +8,7 @@ mod chain;
 mod deploy;
 mod dialog;
 pub mod discover;
+mod domain;
 mod handshake;
 mod history;
 mod http;
@@ -22,16 +23,16 @@ mod seen;
 mod solver;
 mod store;
 
-use std::{
-    path::Path,
-    time::{Duration, SystemTime},
-};
+use std::{path::Path, time::Duration};
 
 use ansai_model::{
     action::{ActionOutcome, ActionRun},
-    domain::certificate::{
-        Aspect, CertificateAction, CertificateProbe, Expectation, FileProbe, KeyMatch, KeyPlace, Sameness, ServedProbe,
-        judge,
+    domain::{
+        Deed,
+        certificate::{
+            Aspect, CertificateAction, CertificateProbe, Expectation, FileProbe, KeyMatch, KeyPlace, Sameness,
+            ServedProbe, judge,
+        },
     },
     incident::{Evidence, EvidenceKind},
     observation::{Health, Observation},
@@ -43,17 +44,12 @@ use rustls::pki_types::CertificateDer;
 use super::{
     LinuxHost,
     aside::{self, Kind, Work},
+    clock::wall_now,
     probe::{self, Context},
 };
 use handshake::HandshakeError;
 use key_kind::KeyKind;
 use read::LoadError;
-
-/// The time by the host's clock.
-pub(super) fn wall_now() -> WallTime {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    WallTime(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-}
 
 /// Looks once, within `timeout`.
 pub(super) async fn observe(context: &Context, probe: &CertificateProbe, timeout: Duration) -> Observation {
@@ -193,7 +189,7 @@ pub(super) fn plan(host: &LinuxHost, action: &CertificateAction, users: &[u32]) 
         CertificateAction::Revoke(_) => Vec::new(),
         CertificateAction::Replace(replacement) => replace::plan(host, replacement),
     };
-    std::iter::once(Text::new(action.describe())).chain(steps.into_iter().map(Text::new)).collect()
+    std::iter::once(action.describe()).chain(steps.into_iter().map(Text::new)).collect()
 }
 
 /// The evidence of a certificate: whose it is, from when to when, for which names, and who signed it. The certificate
@@ -207,7 +203,7 @@ pub(super) fn gather(root: &Path, probe: &CertificateProbe) -> Vec<Evidence> {
     let described = paths.into_iter().flatten().filter_map(|path| {
         let chain = read::certificates(root, path).ok()?;
         let text = seen::described(chain.first()?)?;
-        Some(Evidence { source: path.as_str().into(), kind: EvidenceKind::Unit, text: Text::new(text) })
+        Some(Evidence::new(path.as_str(), EvidenceKind::Unit, Text::new(text)))
     });
     described.collect()
 }

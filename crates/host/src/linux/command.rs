@@ -1,7 +1,7 @@
 //! Runs a declared command: no shell, its own process group, a time-out with a grace, bounded output.
 //!
 //! Its start is done aside: a program or a folder on a server that is away keeps whoever begins it waiting. One that was
-//! killed and cannot end is not begun again.
+//! killed and cannot end is not begun again, and one that others may change is not begun at all.
 
 mod lingering;
 
@@ -19,7 +19,10 @@ use tokio::{
     runtime::Handle,
 };
 
-use super::aside::{self, Kind, Work};
+use super::{
+    aside::{self, Kind, Work},
+    programs,
+};
 
 /// Most bytes of output that are kept; the rest is read and thrown away.
 pub const OUTPUT_MAX: usize = 64 * 1024;
@@ -96,10 +99,10 @@ pub(super) enum Streams {
 /// Begins a command, and waits for at most `within` until its program runs.
 ///
 /// # Errors
-/// How it ended before it began: it is missing, cannot be begun, hangs, or an earlier one cannot end.
+/// How it ended before it began: it is missing, cannot be begun, hangs, others may change it, or an earlier one cannot end.
 pub(super) async fn begin(command: &CommandLine, streams: Streams, within: Duration) -> Result<Child, Ended> {
     let shown = command.shown();
-    if let Some(lasts) = lingering::lingers(command) {
+    if let Some(lasts) = lingering::lingers(command).await {
         let lasts = Shown(lasts);
         return Err(Ended::Failed(format!(
             "`{shown}` was killed {lasts} ago and has not ended: it waits for a disk or a \
@@ -107,12 +110,16 @@ pub(super) async fn begin(command: &CommandLine, streams: Streams, within: Durat
         )));
     }
     let program = command.argv.first().cloned().unwrap_or_default();
-    let paths = command.directory.iter().chain([&program]).filter(|path| path.starts_with('/')).cloned();
-    let folders = FOLDERS.iter().filter(|_| !program.contains('/')).map(|folder| (*folder).to_owned());
-    let work = Work::new(Kind::Start, format!("the start of `{shown}`")).on(paths.chain(folders));
+    let folders = command.directory.iter().map(String::as_str).filter(|path| path.starts_with('/'));
+    let folders = folders.chain(FOLDERS.iter().filter(|_| !program.contains('/')).copied());
+    let work = Work::new(Kind::Start, format!("the start of `{shown}`")).on(folders).on(programs::begun_by(command));
     // The child belongs to who waits for it, not to the thread that begins it.
     let (command, runtime) = (command.clone(), Handle::current());
     let begins = move || {
+        // Whoever could change it since the configuration was read would be obeyed.
+        if let Some(why) = programs::why_not_run(&command) {
+            return Err(Ended::Failed(why));
+        }
         let _inside = runtime.enter();
         let mut child = prepare(&command).map_err(Ended::Failed)?;
         match streams {
@@ -129,6 +136,14 @@ pub(super) async fn begin(command: &CommandLine, streams: Streams, within: Durat
         Ok(begun)
     };
     aside::run(work, within, begins).await.unwrap_or_else(|late| Err(Ended::Failed(late.to_string())))
+}
+
+/// Whether nobody else may change what a command runs, as far as that is answered for in time; whoever has it run by
+/// others, as by systemd, asks before.
+pub(super) async fn may_be_run(command: &CommandLine, within: Duration) -> bool {
+    let work = Work::new(Kind::Start, format!("who may change `{}`", command.shown())).on(programs::begun_by(command));
+    let command = command.clone();
+    aside::run(work, within, move || programs::why_not_run(&command).is_none()).await.unwrap_or(false)
 }
 
 /// The command with its environment, directory and user, in its own process group.

@@ -4,12 +4,12 @@
 //! in `model`'s disk domain.
 
 pub mod clean;
+mod domain;
 mod folders;
 mod holders;
 mod kernel_log;
-pub mod mounts;
 mod rotation;
-mod usage;
+pub(super) mod usage;
 
 use std::{
     path::Path,
@@ -18,18 +18,16 @@ use std::{
 };
 
 use ansai_model::{
-    action::{ActionOutcome, ActionRun},
-    domain::disk::{DiskAction, DiskProbe, Writable, judge_errors, judge_usage, judge_writable},
+    domain::disk::{DiskProbe, Writable, judge_errors, judge_usage, judge_writable},
     incident::{Evidence, EvidenceKind},
     observation::Observation,
     text::Text,
 };
 
-use self::mounts::Mount;
 use super::{
-    LinuxHost,
     aside::{self, Kind, Work},
     kernel,
+    mounts::{self, Mount},
     probe::Context,
 };
 
@@ -64,16 +62,6 @@ pub(super) async fn observe(context: &Context, probe: &DiskProbe, timeout: Durat
     }
 }
 
-/// Performs an action on a filesystem.
-pub(super) async fn perform(host: &LinuxHost, action: &DiskAction, run: &ActionRun) -> ActionOutcome {
-    clean::perform(host, action, run).await
-}
-
-/// Says what an action would do, without doing it.
-pub(super) async fn plan(host: &LinuxHost, action: &DiskAction) -> Vec<Text> {
-    clean::plan(host, action).await
-}
-
 /// What takes the room of a filesystem, or what the kernel said of it.
 pub(super) async fn gather(context: &Context, probe: &DiskProbe) -> Vec<Evidence> {
     let root = &context.root;
@@ -87,11 +75,7 @@ pub(super) async fn gather(context: &Context, probe: &DiskProbe) -> Vec<Evidence
                 Ok(errors) if errors.count == 0 => Vec::new(),
                 Ok(errors) => {
                     let lines: Vec<&str> = errors.last.iter().map(Text::as_str).collect();
-                    vec![Evidence {
-                        source: "kernel log".into(),
-                        kind: EvidenceKind::Log,
-                        text: lines.join("\n").into(),
-                    }]
+                    vec![Evidence::new("kernel log", EvidenceKind::Log, lines.join("\n"))]
                 }
                 Err(why) => vec![missing("kernel log", why)],
             }
@@ -103,7 +87,7 @@ pub(super) async fn gather(context: &Context, probe: &DiskProbe) -> Vec<Evidence
 }
 
 fn missing(source: &str, why: String) -> Evidence {
-    Evidence { source: source.into(), kind: EvidenceKind::Missing, text: why.into() }
+    Evidence::new(source, EvidenceKind::Missing, why)
 }
 
 /// Deleted files that are still open, and the largest directories.
@@ -124,9 +108,8 @@ async fn what_takes_room(root: &Path, mount: &Mount) -> Vec<Evidence> {
         Ok(Err(error)) => return vec![missing("folders", format!("no thread could be begun: {error}"))],
         Err(late) => return vec![missing("folders", late.to_string())],
     };
-    let told = |source: String, text: Option<String>| {
-        text.map(|text| Evidence { source: source.into(), kind: EvidenceKind::Resources, text: text.into() })
-    };
+    let told =
+        |source: String, text: Option<String>| text.map(|text| Evidence::new(source, EvidenceKind::Resources, text));
     let held = told(format!("deleted files of {path}"), held);
     held.into_iter().chain(told(format!("folders of {path}"), largest)).collect()
 }
@@ -145,7 +128,7 @@ fn find(root: &Path, path: &str) -> Result<Mount, String> {
 }
 
 /// Whether this host's kernel can be asked to stop writing: what a mount's two sets of options say.
-fn writable(of_mount: &str, of_filesystem: &str) -> Writable {
+pub(super) fn writable(of_mount: &str, of_filesystem: &str) -> Writable {
     let has = |options: &str, option: &str| options.split(',').any(|found| found == option);
     // Newer kernels stop writing without the old mark, and say so.
     let is_stopped = ["emergency_ro", "shutdown"].iter().any(|option| has(of_filesystem, option));

@@ -11,6 +11,8 @@ use std::{
 
 use super::owned_path::{Folder, Found, Fresh, Ownership, Refused, Trusted};
 
+pub mod ending;
+
 /// What is put behind the end of the file.
 const BROKEN_LINE: &[u8] = b"\n}}} ansai drill: this line is broken on purpose\n";
 /// Largest file that is broken.

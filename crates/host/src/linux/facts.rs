@@ -38,7 +38,7 @@ pub(super) async fn inventory(root: &Path, units: Vec<UnitFacts>) -> Inventory {
         boot_id: boot_id.trim().to_owned(),
         units,
         facts: figures(root),
-        mounts: super::disk::mounts::facts(root).await,
+        mounts: super::mounts::facts(root).await,
         ..Inventory::default()
     }
 }

@@ -4,6 +4,7 @@
 
 mod act;
 mod cgroup;
+mod domain;
 mod evidence;
 mod figures;
 mod sum;
@@ -26,9 +27,6 @@ use super::{
     probe::Context,
     systemd::{self, Bus, CallError},
 };
-
-pub(super) use act::{perform, plan};
-pub(super) use evidence::gather;
 
 /// How long a process that the kernel ended counts as ended lately.
 const LATELY: Duration = Duration::from_secs(600);

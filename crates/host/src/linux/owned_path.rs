@@ -45,7 +45,7 @@ pub fn follow(path: &Path, trusted: &Trusted) -> Result<Found, Refused> {
 }
 
 /// Whether nobody but whom we trust may change a file or folder, or put another in its place. Links that only root may
-/// have made are followed. What does not exist cannot be changed.
+/// have made are followed. What does not exist cannot be changed, unless somebody else could make it.
 ///
 /// # Errors
 /// Who may change it, and what mends that.

@@ -13,7 +13,7 @@ use rustix::process::{Flock, FlockOffsetType, FlockType, fcntl_getlk};
 
 use super::{
     aside::{self, Kind, Work},
-    certificate::wall_now,
+    clock::wall_now,
 };
 
 /// Lock files of package managers, below the root.
@@ -128,15 +128,19 @@ pub(super) async fn changed_now(root: &Path, paths: Vec<PathBuf>) -> Option<Wall
 
 /// When a process began.
 fn began(root: &Path, pid: u32) -> Option<WallTime> {
+    let age = i64::try_from(age(root, pid)?.as_millis()).ok()?;
+    Some(WallTime(wall_now().0.saturating_sub(age)))
+}
+
+/// How long ago a process began.
+pub(super) fn age(root: &Path, pid: u32) -> Option<Duration> {
     let read = |path: String| ansai_files::head_text(&root.join(path), PROC_BYTES_MAX).ok();
     let stat = read(format!("proc/{pid}/stat"))?;
     // The name in parentheses may hold anything, so the fields are counted after its end: the start is the 22nd.
     let ticks: u64 = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()?;
     let uptime: f64 = read("proc/uptime".to_owned())?.split_whitespace().next()?.parse().ok()?;
     let began = Duration::from_millis(ticks.saturating_mul(1000) / TICKS_PER_SECOND);
-    let age = Duration::try_from_secs_f64(uptime).ok()?.saturating_sub(began);
-    let age = i64::try_from(age.as_millis()).ok()?;
-    Some(WallTime(wall_now().0.saturating_sub(age)))
+    Some(Duration::try_from_secs_f64(uptime).ok()?.saturating_sub(began))
 }
 
 fn name_of(root: &Path, pid: u32) -> String {

@@ -1,9 +1,13 @@
 //! Whether a failure is of the one who looks: a permission, a capability or a call that this process or a program of its
 //! own was refused. It says nothing of what was looked at, so a look that fails of it is unknown and never failing.
-//! It judges words and numbers only; whoever looked says what follows.
+//! It judges words and numbers; only where these are a service's as well it asks for the files that they name, in [`denied`].
+//! Whoever looked says what follows.
+
+mod denied;
 
 use std::io;
 
+use ansai_model::probe::CommandLine;
 use rustix::{io::Errno, process::Signal};
 
 use super::command::{Ended, Finished};
@@ -35,6 +39,21 @@ pub(in crate::linux) fn is_refused(error: &io::Error) -> bool {
     error.raw_os_error().map(Errno::from_raw_os_error).is_some_and(|errno| REFUSED.contains(&errno))
 }
 
+/// Why a probe's command could not look for want of a permission: as [`why_refused`], but for what a service says through it.
+pub(in crate::linux) async fn why_could_not_look(command: &CommandLine, finished: &Finished) -> Option<String> {
+    let why = why_refused(finished)?;
+    let lines: Vec<&str> = refusals(finished).collect();
+    if !is_by_words(&finished.ended) || lines.iter().any(|line| is_plain(line)) {
+        return Some(why);
+    }
+    for line in lines {
+        if denied::is_its_own(command, line).await {
+            return Some(refused(line));
+        }
+    }
+    None
+}
+
 /// Why a program could not do its work for want of a permission, when that is what its end says; nothing when it ended well.
 pub(in crate::linux) fn why_refused(finished: &Finished) -> Option<String> {
     match &finished.ended {
@@ -47,16 +66,34 @@ pub(in crate::linux) fn why_refused(finished: &Finished) -> Option<String> {
         }
         // Its time had not passed, so it was not us: the kernel for want of memory, or a person.
         Ended::Signal(signal) if *signal == Signal::KILL.as_raw() => Some("it was killed from outside".into()),
-        Ended::Code(_) | Ended::Signal(_) => {
-            let lines = || finished.errors.lines().chain(finished.output.lines());
-            lines().find(|line| is_refusal(line)).map(|line| format!("it was refused something: {}", line.trim()))
-        }
+        Ended::Code(_) | Ended::Signal(_) => refusals(finished).next().map(refused),
     }
 }
 
-fn is_refusal(line: &str) -> bool {
+/// Whether an end says by words alone that something was refused.
+fn is_by_words(ended: &Ended) -> bool {
+    let is_of_itself = |code: i32| matches!(code, MAY_NOT_BE_RUN | NOT_THERE | ENDED_BY_FILTER);
+    match ended {
+        Ended::Code(code) => !is_of_itself(*code),
+        Ended::Signal(signal) => *signal != Signal::SYS.as_raw() && *signal != Signal::KILL.as_raw(),
+        Ended::TimedOut | Ended::Missing | Ended::Failed(_) => false,
+    }
+}
+
+fn refused(line: &str) -> String {
+    format!("it was refused something: {}", line.trim())
+}
+
+/// The lines that say that something was refused.
+fn refusals(finished: &Finished) -> impl Iterator<Item = &str> {
     let is_denied = |(_, after): (&str, &str)| !after.starts_with([' ', ',']);
-    WORDS.iter().any(|words| line.contains(words)) || line.trim_end().split_once(DENIED).is_some_and(is_denied)
+    let is_refusal = move |line: &&str| is_plain(line) || line.trim_end().split_once(DENIED).is_some_and(is_denied);
+    finished.errors.lines().chain(finished.output.lines()).filter(is_refusal)
+}
+
+/// Whether a line says so in words that are no service's.
+fn is_plain(line: &str) -> bool {
+    WORDS.iter().any(|words| line.contains(words))
 }
 
 #[cfg(test)]

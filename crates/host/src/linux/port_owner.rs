@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-const TABLE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+use super::listening;
+
 /// Of a file of one process; a path of a cgroup has at most 4096 bytes in each hierarchy.
 const PROCESS_BYTES_MAX: u64 = 128 * 1024;
-const PROCESSES_MAX: usize = 65_536;
 
 /// A process that listens on the port.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,22 +21,9 @@ pub struct Owner {
 /// The processes that listen on a TCP port; clients connected to it are not among them.
 #[must_use]
 pub fn owners(root: &Path, port: u16) -> Vec<Owner> {
-    let proc_dir = root.join("proc");
-    let inodes: BTreeSet<u64> =
-        ["net/tcp", "net/tcp6"].iter().flat_map(|table| listening(&proc_dir.join(table), port)).collect();
-    if inodes.is_empty() {
-        return Vec::new();
-    }
-    let Ok(entries) = std::fs::read_dir(&proc_dir) else { return Vec::new() };
-    let mut owners: Vec<Owner> = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
-        .take(PROCESSES_MAX)
-        .filter(|pid| holds_one_of(&proc_dir.join(pid.to_string()), &inodes))
-        .map(|pid| owner(&proc_dir.join(pid.to_string()), pid))
-        .collect();
-    owners.sort();
-    owners
+    let inodes = listening::tcp(root).into_iter().filter(|one| one.at.port() == port).map(|one| one.inode).collect();
+    let owners: BTreeSet<Owner> = listening::owners(root, &inodes).into_values().flatten().collect();
+    owners.into_iter().collect()
 }
 
 /// A process by its folder below /proc.
@@ -45,40 +32,27 @@ pub(super) fn owner(dir: &Path, pid: u32) -> Owner {
     Owner { pid, name, unit: unit_of(&dir.join("cgroup")) }
 }
 
-/// The inodes of sockets in state LISTEN (0A) on this local port.
-fn listening(table: &Path, port: u16) -> Vec<u64> {
-    let text = ansai_files::head_text(table, TABLE_BYTES_MAX).unwrap_or_default();
-    text.lines().skip(1).filter_map(|line| listening_inode(line, port)).collect()
-}
-
-fn listening_inode(line: &str, port: u16) -> Option<u64> {
-    let fields: Vec<&str> = line.split_whitespace().take(10).collect();
-    let local = fields.get(1)?.rsplit(':').next()?;
-    let is_ours = u16::from_str_radix(local, 16).ok()? == port && *fields.get(3)? == "0A";
-    if is_ours { fields.get(9)?.parse().ok() } else { None }
-}
-
-fn holds_one_of(dir: &Path, inodes: &BTreeSet<u64>) -> bool {
-    let Ok(entries) = std::fs::read_dir(dir.join("fd")) else { return false };
-    entries.flatten().filter_map(|entry| std::fs::read_link(entry.path()).ok()).any(|link| {
-        let inode = link.to_str().and_then(|link| link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok());
-        inode.is_some_and(|inode: u64| inodes.contains(&inode))
-    })
-}
-
 /// Whether a process runs in a unit's cgroup, or in one below it.
 pub fn is_within(proc_dir: &Path, pid: rustix::process::Pid, unit: &str) -> bool {
-    let cgroup = proc_dir.join(pid.as_raw_nonzero().to_string()).join("cgroup");
-    // systemd puts `_` before names that the kernel uses itself.
-    let is_unit = |part: &str| part == unit || part.strip_prefix('_') == Some(unit);
-    path_of(&cgroup).is_some_and(|path| path.split('/').any(is_unit))
+    unit_of(&proc_dir.join(pid.as_raw_nonzero().to_string()).join("cgroup")).as_deref() == Some(unit)
 }
 
-/// The innermost unit in a process's cgroup path, on cgroup v2 or on v1's systemd hierarchy.
+/// The unit of a process, on cgroup v2 or on v1's systemd hierarchy.
 fn unit_of(cgroup: &Path) -> Option<String> {
-    let path = path_of(cgroup)?;
-    let is_unit = |part: &&str| part.ends_with(".service") || part.ends_with(".scope");
-    path.rsplit('/').find(is_unit).map(str::to_owned)
+    unit_in(&path_of(cgroup)?, rustix::process::geteuid().is_root())
+}
+
+/// The outermost unit in a cgroup path, by the manager that is asked: the host's, or a user's own, which is below
+/// `user@UID.service`. What lies below a unit is named by whoever runs there, as a user's own `nginx.service` is.
+fn unit_in(path: &str, is_of_host: bool) -> Option<String> {
+    let is_of_user = |part: &str| part.starts_with("user@") && part.ends_with(".service");
+    let mut parts = path.split('/');
+    if !is_of_host && path.split('/').any(is_of_user) {
+        parts.find(|part| is_of_user(part));
+    }
+    let unit = parts.find(|part| part.ends_with(".service") || part.ends_with(".scope"))?;
+    // systemd puts `_` before names that the kernel uses itself.
+    Some(unit.strip_prefix('_').unwrap_or(unit).to_owned())
 }
 
 fn path_of(cgroup: &Path) -> Option<String> {
@@ -110,13 +84,14 @@ mod tests {
             .expect("bash");
         let mut ready = [0; 5];
         client.stdout.as_mut().expect("piped").read_exact(&mut ready).expect("connected");
-        let found = owners(Path::new("/"), port);
+        // A child that another test begins has a copy of the listener until it runs its program.
+        let owns = |pid| owners(Path::new("/"), port).iter().any(|owner| owner.pid == pid);
+        assert!(owns(std::process::id()));
+        assert!(!owns(client.id()));
         drop(client.stdin.take());
         client.wait().expect("ended");
-        let pids: Vec<u32> = found.iter().map(|owner| owner.pid).collect();
-        assert_eq!(pids, [std::process::id()]);
         drop(listener);
-        assert!(owners(Path::new("/"), port).is_empty());
+        assert!(!owns(std::process::id()));
     }
 
     #[test]
@@ -133,5 +108,18 @@ mod tests {
             std::fs::write(&file, text).expect("written");
             assert_eq!(unit_of(&file).as_deref(), unit);
         }
+    }
+
+    #[test]
+    fn what_runs_in_a_unit_does_not_choose_whose_it_is() {
+        let own = "/user.slice/user-1000.slice/user@1000.service/app.slice/nginx.service";
+        let container = "/machine.slice/box.scope/system.slice/nginx.service";
+        let below = "/system.slice/app.service/nginx.service";
+        let host = |path| unit_in(path, true);
+        assert_eq!(host(own).as_deref(), Some("user@1000.service"));
+        assert_eq!(host(container).as_deref(), Some("box.scope"));
+        assert_eq!(host(below).as_deref(), Some("app.service"));
+        assert_eq!(unit_in(own, false).as_deref(), Some("nginx.service"));
+        assert_eq!(host("/system.slice/_nginx.service").as_deref(), Some("nginx.service"));
     }
 }

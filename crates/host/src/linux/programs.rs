@@ -1,24 +1,18 @@
 //! Who may change the programs that are run: whoever can is obeyed as if they had the user that runs them.
 //!
 //! A program, and the script that it is to read, belongs to root, to the agent's own user, or to the user that it is
-//! declared to run as, and so does each folder on the way. One that does not exist cannot be changed.
+//! declared to run as, and so does each folder on the way. One that does not exist is as bad as one that can be changed
+//! where somebody else could make it. What a command line names is found in [`named`]; what a program begins of its own
+//! accord is its own matter.
 
-use std::{
-    ffi::OsStr,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-};
+mod named;
+mod pieces;
+
+use std::{collections::BTreeSet, path::PathBuf};
 
 use ansai_model::probe::CommandLine;
 
-use super::{
-    command,
-    owned_path::{self, Refused, Trusted, number},
-};
-
-/// Programs that run what their first argument names.
-const INTERPRETERS: &[&str] =
-    &["sh", "ash", "bash", "dash", "ksh", "zsh", "busybox", "env", "perl", "php", "ruby", "node", "lua", "Rscript"];
+use super::owned_path::{self, Refused, Trusted, number};
 
 /// A program that somebody else may change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,39 +30,36 @@ pub struct Changeable {
 /// The programs of a command, named by `holder`, that others than root, or whom it runs as, may change.
 #[must_use]
 pub fn changeable(holder: &str, line: &CommandLine) -> Vec<Changeable> {
+    let programs: BTreeSet<PathBuf> = named::paths(line).into_iter().filter_map(named::Named::program).collect();
+    let judged = judged(line, programs);
+    let found =
+        judged.map(|(program, why)| Changeable { program, holder: holder.to_owned(), user: line.user.clone(), why });
+    found.collect()
+}
+
+/// Those of these programs that others may change, and how.
+fn judged(line: &CommandLine, programs: impl IntoIterator<Item = PathBuf>) -> impl Iterator<Item = (PathBuf, Refused)> {
     let user = line.user.as_deref();
     let trusted = Trusted::own().and(user.and_then(|name| number("/etc/passwd", name)));
-    let judged = programs(line).into_iter().filter_map(|program| {
+    programs.into_iter().filter_map(move |program| {
         let why = owned_path::is_settled(&program, &trusted).err()?;
-        Some(Changeable { program, holder: holder.to_owned(), user: line.user.clone(), why })
-    });
-    judged.collect()
+        Some((program, why))
+    })
 }
 
-/// The files that a command runs: its program, programs among its arguments, and the script of an interpreter.
-fn programs(line: &CommandLine) -> Vec<PathBuf> {
-    let Some((program, arguments)) = line.argv.split_first() else { return Vec::new() };
-    let folder = Path::new(line.directory.as_deref().unwrap_or("/"));
-    let mut found: Vec<PathBuf> = if program.contains('/') {
-        vec![folder.join(program)]
-    } else {
-        // The first is the one that runs.
-        command::FOLDERS
-            .iter()
-            .map(|searched| Path::new(searched).join(program))
-            .find(|path| path.is_file())
-            .into_iter()
-            .collect()
-    };
-    let name = Path::new(program).file_name().and_then(OsStr::to_str).unwrap_or_default();
-    let is_interpreter = INTERPRETERS.contains(&name) || name.starts_with("python");
-    let script = arguments.iter().find(|argument| !argument.starts_with('-') && !argument.contains('='));
-    found.extend(script.filter(|_| is_interpreter).map(|script| folder.join(script)));
-    found.extend(arguments.iter().map(PathBuf::from).filter(|path| path.is_absolute() && is_program(path)));
-    found.retain(|path| path.is_file());
-    found
+/// Whether a program of this name is a shell, or another that runs what it is given to read.
+pub(super) fn is_shell(name: &str) -> bool {
+    named::is_interpreter(name)
 }
 
-fn is_program(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+/// What a command begins for sure. What it is only given is its own to read.
+pub fn begun_by(line: &CommandLine) -> impl Iterator<Item = PathBuf> {
+    named::paths(line).into_iter().filter_map(named::Named::begun)
+}
+
+/// Why a command is not begun now: others may change what it begins. Whoever asks may hang, as on any file.
+#[must_use]
+pub fn why_not_run(line: &CommandLine) -> Option<String> {
+    let (program, why) = judged(line, begun_by(line)).next()?;
+    Some(format!("{} is not run, since others can change it: {why}", program.display()))
 }

@@ -4,17 +4,27 @@ mod act;
 mod bus;
 mod inventory;
 mod life;
+mod names;
+mod others;
+mod queues;
+mod sockets;
 mod stalled;
+mod standing;
 mod surroundings;
 mod told;
 mod tracker;
 mod unit;
 mod usage;
 
-pub use act::{perform, signal_main_if};
+pub use act::{
+    drill::{Drill, perform as drill},
+    perform, signal_main_if,
+};
 pub use bus::{Bus, CallError};
 pub use inventory::inventory;
 pub use life::{control_group, figure, invocation, set_memory_high};
+pub use sockets::sockets;
+pub use standing::standings;
 pub use surroundings::run as run_as_started;
-pub use unit::{active_state, is_up, names_of, object_path, observe, processes, user_of};
+pub use unit::{active_state, is_up, names_of, needs_reload, object_path, observe, processes, state, user_of};
 pub use usage::usage;

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use ansai_model::{id::UnitName, probe::CommandLine};
+use ansai_model::probe::CommandLine;
 
 use super::{
     LinuxHost,
@@ -34,21 +34,25 @@ const MAKE_TIME: Duration = Duration::from_secs(10);
 
 /// A directory that a package declares.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Declared {
+pub(super) struct Declared {
     /// Where, absolute, below `/run`.
     path: String,
     /// The file that says so.
     file: PathBuf,
 }
 
-/// Makes the missing directories that are declared for a unit; says in words what was done, or could not be.
-pub(super) async fn make_for(host: &LinuxHost, unit: &UnitName, names: &[String]) -> Option<String> {
+/// The directories that are declared for whomever and are not there; on most hosts none is missing.
+pub(super) async fn missing(host: &LinuxHost) -> Vec<Declared> {
     let root = host.inner.options.root.clone();
     let work = Work::new(Kind::Look, "declared directories").on(FOLDERS.iter().map(|folder| root.join(folder)));
-    let names: Vec<String> = std::iter::once(unit.to_string()).chain(names.iter().cloned()).collect();
-    let missing = aside::run(work, READ_TIME, move || missing(&root, &names)).await.ok()?;
+    aside::run(work, READ_TIME, move || missing_on(&root)).await.unwrap_or_default()
+}
+
+/// Makes those of the missing directories that are declared for a unit of these names; says in words what was done, or
+/// could not be.
+pub(super) async fn make(host: &LinuxHost, missing: Vec<Declared>, names: &[String]) -> Option<String> {
     let mut words = Vec::new();
-    for Declared { path, file } in missing.into_iter().take(MADE_MAX) {
+    for Declared { path, file } in of_unit(missing, names).into_iter().take(MADE_MAX) {
         let prefix = format!("--prefix={path}");
         let argv = ["systemd-tmpfiles", "--create", &prefix, file.to_str()?];
         let made = command::run(&apart(host, &CommandLine::new(argv), MAKE_TIME), MAKE_TIME).await;
@@ -61,8 +65,7 @@ pub(super) async fn make_for(host: &LinuxHost, unit: &UnitName, names: &[String]
     (!words.is_empty()).then(|| words.join("; "))
 }
 
-/// The directories that are declared for a unit of these names, and are not there.
-fn missing(root: &Path, names: &[String]) -> Vec<Declared> {
+fn missing_on(root: &Path) -> Vec<Declared> {
     let mut files: BTreeMap<String, PathBuf> = BTreeMap::new();
     for folder in FOLDERS {
         let entries = std::fs::read_dir(root.join(folder)).into_iter().flatten().flatten();
@@ -73,17 +76,25 @@ fn missing(root: &Path, names: &[String]) -> Vec<Declared> {
         }
     }
     let mut found = Vec::new();
-    for (name, file) in files {
+    for file in files.into_values() {
         // One that hides another by leading nowhere is no regular file.
         let Ok(text) = ansai_files::text(&file, FILE_BYTES_MAX) else { continue };
-        let stem = name.trim_end_matches(".conf");
         for path in text.lines().filter_map(directory) {
-            let of_unit = |unit: &String| is_of(stem, unit) || is_of(path.trim_start_matches("/run/"), unit);
-            if names.iter().any(of_unit) && !root.join(path.trim_start_matches('/')).exists() {
+            if !root.join(path.trim_start_matches('/')).exists() {
                 found.push(Declared { path, file: file.clone() });
             }
         }
     }
+    found
+}
+
+/// Those that are declared for a unit of these names.
+fn of_unit(missing: Vec<Declared>, names: &[String]) -> Vec<Declared> {
+    let is_units = |declared: &Declared| {
+        let stem = declared.file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        names.iter().any(|unit| is_of(stem, unit) || is_of(declared.path.trim_start_matches("/run/"), unit))
+    };
+    let mut found: Vec<Declared> = missing.into_iter().filter(is_units).collect();
     // What lies below another is made with it.
     let paths: Vec<String> = found.iter().map(|declared| format!("{}/", declared.path)).collect();
     found.retain(|declared| {
@@ -182,7 +193,7 @@ mod tests {
         write("usr/lib/tmpfiles.d/web.conf", "d /run/web 0755\n");
         write("etc/tmpfiles.d/web.conf", "# nothing\n");
         std::fs::create_dir_all(root.path().join("run/there")).expect("made");
-        let found = |unit: &str| missing(root.path(), &[unit.to_owned()]);
+        let found = |unit: &str| of_unit(missing_on(root.path()), &[unit.to_owned()]);
         let file = root.path().join("usr/lib/tmpfiles.d/app.conf");
         assert_eq!(found("app.service"), [Declared { path: "/run/app".into(), file }]);
         assert_eq!(found("web.service"), []);

@@ -23,7 +23,7 @@ fn deploy(bench: &Bench, source: Place, copy: &str, owner: Option<&str>) -> Acti
     let copies = vec![place(bench, copy, owner)];
     let (name, validators, units) = ("a".to_owned(), Vec::new(), Vec::new());
     let deployment = Deployment { name, source, copies, validators, units };
-    Action::Certificate(Box::new(CertificateAction::Deploy(deployment)))
+    CertificateAction::Deploy(deployment).into()
 }
 
 /// A certificate in a folder of root's.
@@ -107,7 +107,7 @@ fn what_was_kept_is_not_put_back_through_a_link() {
     bench.link("app/tls", "victim", APP);
     let back = PutBack { name: "a".to_owned(), units: Vec::new() };
     let before = bench.victim();
-    let outcome = bench.perform(Action::Certificate(Box::new(CertificateAction::PutBack(back))));
+    let outcome = bench.perform(CertificateAction::PutBack(back).into());
     assert!(
         matches!(&outcome, ActionOutcome::Failed { why } if why.as_str().contains("app/tls is a symbolic link")),
         "{outcome}"

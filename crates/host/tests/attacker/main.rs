@@ -6,6 +6,7 @@
 mod bench;
 mod certificates;
 mod processes;
+mod programs;
 mod races;
 mod root;
 mod user;

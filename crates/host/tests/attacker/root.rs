@@ -17,7 +17,11 @@ fn unit() -> UnitName {
 }
 
 fn save(bench: &Bench, name: &str) -> Action {
-    Action::SaveConfiguration { unit: unit(), paths: vec![bench.text(name)], validator: CommandLine::new(["true"]) }
+    Action::SaveConfiguration {
+        unit: unit(),
+        paths: vec![bench.text(name)],
+        validator: Box::new(CommandLine::new(["true"])),
+    }
 }
 
 fn restore(bench: &Bench, name: &str) -> Action {

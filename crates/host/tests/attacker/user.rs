@@ -16,7 +16,7 @@ const FOLDER: EnvironmentKind = EnvironmentKind::Directory;
 fn configuration(bench: &Bench, name: &str) -> (Action, Action) {
     let unit = UnitName::new("app.service").expect("valid");
     let (paths, validator) = (vec![bench.text(name)], CommandLine::new(["true"]));
-    let save = Action::SaveConfiguration { unit: unit.clone(), paths: paths.clone(), validator };
+    let save = Action::SaveConfiguration { unit: unit.clone(), paths: paths.clone(), validator: Box::new(validator) };
     (save, Action::RestoreConfiguration { unit, paths, validator: None })
 }
 

@@ -292,7 +292,7 @@ impl<B: Bench> Course<'_, B> {
     async fn memory_is_known_of_what_runs(&mut self) {
         let unit = self.unit("memory", Kind::Daemon);
         self.until_health(&unit, Health::Healthy).await;
-        let probe = Probe::Memory(MemoryProbe { unit: unit.clone(), limit: Some(ByteSize(1 << 30)) });
+        let probe = Probe::from(MemoryProbe { unit: unit.clone(), limit: Some(ByteSize(1 << 30)) });
         let seen = self.bench.host().observe(&probe, LIMIT).await;
         assert_eq!(seen.health(), Health::Healthy, "{seen:?}");
         assert!(matches!(seen.figure(ANONYMOUS), Some(Value::Bytes(held)) if held.0 > 0), "{seen:?}");
@@ -310,14 +310,14 @@ impl<B: Bench> Course<'_, B> {
         let unit = self.unit("release", Kind::Daemon);
         let before = self.until_health(&unit, Health::Healthy).await.unit().and_then(|unit| unit.main_pid);
         let how = Release::Signal(ReleaseSignal::Winch);
-        let release = Action::Memory(MemoryAction::Release { unit: unit.clone(), how });
+        let release = Action::from(MemoryAction::Release { unit: unit.clone(), how });
         let outcome = self.perform(release, LIMIT).await;
         assert!(
             matches!(&outcome, ActionOutcome::Refused { why } if why.as_str().contains("does not catch")),
             "{outcome:?}"
         );
-        let how = Release::Command(CommandLine::new(["true"]));
-        self.succeeds(Action::Memory(MemoryAction::Release { unit: unit.clone(), how })).await;
+        let how = Release::Command(Box::new(CommandLine::new(["true"])));
+        self.succeeds(Action::from(MemoryAction::Release { unit: unit.clone(), how })).await;
         assert_eq!(self.look(&unit).await.unit().and_then(|unit| unit.main_pid), before);
     }
 
@@ -376,9 +376,9 @@ impl<B: Bench> Course<'_, B> {
     }
 
     async fn a_command_says_how_it_ended(&mut self) {
-        self.succeeds(Action::Validate { command: CommandLine::new(["true"]) }).await;
+        self.succeeds(Action::Validate { command: Box::new(CommandLine::new(["true"])) }).await;
         let command = self.bench.failing_command();
-        let why = self.fails(Action::Validate { command: command.clone() }).await;
+        let why = self.fails(Action::Validate { command: Box::new(command.clone()) }).await;
         assert!(why.contains("code 1"), "{why}");
         assert_eq!(self.bench.host().observe(&Probe::Exec(command.into()), LIMIT).await.health(), Health::Failing);
     }

@@ -5,11 +5,6 @@ use alloc::{format, string::String, vec::Vec};
 use super::Bundle;
 use crate::{
     action::{Action, ProcessDeclaration},
-    domain::{
-        certificate::{CertificateAction, Deployment, Renewer, Solver},
-        disk::{Cleaning, DiskAction},
-        memory::{MemoryAction, Release},
-    },
     notify::Channel,
     probe::{CommandLine, Probe},
     runbook::Step,
@@ -51,10 +46,12 @@ fn named<'b>(found: &mut Vec<(String, &'b CommandLine)>, holder: &str, commands:
 
 fn of_probe(probe: &Probe) -> Vec<&CommandLine> {
     match probe {
-        Probe::Exec(command) | Probe::Nagios(command) => Vec::from([&**command]),
+        Probe::Exec(command) => Vec::from([&**command]),
+        Probe::Nagios(plugin) => Vec::from([&plugin.command]),
         Probe::Unit { .. } | Probe::Tcp { .. } | Probe::Http(_) | Probe::UnixSocket { .. } => Vec::new(),
         Probe::Process { .. } | Probe::ProcessCount { .. } | Probe::File { .. } => Vec::new(),
-        Probe::Certificate(_) | Probe::Disk(_) | Probe::Memory(_) => Vec::new(),
+        Probe::UnitFiles { .. } => Vec::new(),
+        Probe::Domain(_) => Vec::new(),
     }
 }
 
@@ -71,44 +68,14 @@ fn of_process(process: &ProcessDeclaration) -> Vec<&CommandLine> {
 
 fn of_action(action: &Action) -> Vec<&CommandLine> {
     match action {
-        Action::Validate { command } | Action::Exec { command, .. } => Vec::from([command]),
-        Action::SaveConfiguration { validator, .. } => Vec::from([validator]),
+        Action::Validate { command } | Action::Exec { command, .. } => Vec::from([&**command]),
+        Action::SaveConfiguration { validator, .. } => Vec::from([&**validator]),
         Action::StartProcess { process } | Action::StopProcess { process } => of_process(process),
-        Action::Certificate(action) => of_certificate(action),
-        Action::Disk(DiskAction::Clean { what: Cleaning::Grow { command }, .. }) => Vec::from([command]),
-        Action::Memory(MemoryAction::Release { how: Release::Command(command), .. }) => Vec::from([command]),
-        Action::RestoreConfiguration { validator, .. } => validator.iter().collect(),
-        Action::Disk(_) | Action::Memory(_) | Action::FreePort { .. } => Vec::new(),
+        Action::Domain(action) => action.deed().commands(),
+        Action::RestoreConfiguration { validator, .. } => validator.iter().map(|validator| &**validator).collect(),
+        Action::FreePort { .. } => Vec::new(),
         Action::EnsureEnvironment { .. } | Action::ResetFailed { .. } | Action::StartUnit { .. } => Vec::new(),
         Action::RestartUnit { .. } | Action::ReloadUnit { .. } | Action::StopUnit { .. } => Vec::new(),
         Action::KillUnit { .. } | Action::Drill { .. } => Vec::new(),
     }
-}
-
-fn of_certificate(action: &CertificateAction) -> Vec<&CommandLine> {
-    match action {
-        CertificateAction::Renew(renewal) => of_renewer(&renewal.by),
-        CertificateAction::Revoke(revocation) => of_renewer(&revocation.by),
-        CertificateAction::Deploy(deployment) => of_deployment(deployment),
-        CertificateAction::PutBack(_) => Vec::new(),
-        CertificateAction::Replace(replacement) => {
-            let renewer = of_renewer(&replacement.renewal.by).into_iter();
-            renewer.chain(of_deployment(&replacement.deployment)).collect()
-        }
-    }
-}
-
-fn of_renewer(by: &Renewer) -> Vec<&CommandLine> {
-    match by {
-        Renewer::Exec(command) => Vec::from([command]),
-        Renewer::Certbot { .. } => Vec::new(),
-        Renewer::Acme(issuer) => match &issuer.solver {
-            Solver::Hook { set, clear, .. } => core::iter::once(set).chain(clear).collect(),
-            Solver::Webroot { .. } | Solver::Listen { .. } => Vec::new(),
-        },
-    }
-}
-
-fn of_deployment(deployment: &Deployment) -> Vec<&CommandLine> {
-    deployment.validators.iter().collect()
 }

@@ -72,6 +72,8 @@ mod tests {
             configuration: Vec::new(),
             needs: needs.iter().map(|need| id(need)).collect(),
             waits_for: Vec::new(),
+            runs_again: false,
+            start_period: None,
             is_critical: false,
             is_notifier: false,
             requests: BTreeMap::new(),

@@ -21,7 +21,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{condition::ValueType, observation::Observation};
+use crate::{condition::ValueType, domain::Look, observation::Observation};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -85,16 +85,14 @@ pub enum Trust {
     Nobody,
 }
 
-impl CertificateProbe {
+impl Look for CertificateProbe {
     /// The kind, in one word, as in the configuration.
-    #[must_use]
-    pub fn kind(&self) -> &'static str {
+    fn kind(&self) -> &'static str {
         "certificate"
     }
 
     /// The figures that it reports, as conditions name them behind `figure.`.
-    #[must_use]
-    pub fn figures(&self) -> &'static [(&'static str, ValueType)] {
+    fn figures(&self) -> &'static [(&'static str, ValueType)] {
         let (Self::File(FileProbe { expect, .. }) | Self::Served(ServedProbe { expect, .. })) = self;
         let all: &[_] = &[
             ("certificate.expires_in", ValueType::Duration),
@@ -106,7 +104,9 @@ impl CertificateProbe {
         ];
         if expect.is_of_everything() { &all[..4] } else { all }
     }
+}
 
+impl CertificateProbe {
     /// What is looked at, in words.
     #[must_use]
     pub fn place(&self) -> String {

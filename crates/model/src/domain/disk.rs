@@ -12,6 +12,7 @@ pub use clean::{CleanRule, Cleaning, DiskAction, Images, PROTECTED, Strategy, TO
 
 use crate::{
     condition::{Value, ValueType},
+    domain::Look,
     observation::Observation,
     text::Text,
     time::Shown,
@@ -72,29 +73,29 @@ const USAGE_FIGURES: &[(&str, ValueType)] = &[
     ("disk.inodes_available", ValueType::Number),
 ];
 
-impl DiskProbe {
+impl Look for DiskProbe {
     /// The kind, in one word, as in the configuration.
-    #[must_use]
-    pub fn kind(&self) -> &'static str {
+    fn kind(&self) -> &'static str {
         "disk"
     }
 
+    /// The figures that it reports.
+    fn figures(&self) -> &'static [(&'static str, ValueType)] {
+        match self {
+            Self::Space { .. } | Self::Inodes { .. } | Self::Full { .. } => USAGE_FIGURES,
+            Self::ReadOnly { .. } => &[],
+            Self::Errors { .. } => &[("disk.errors", ValueType::Number)],
+        }
+    }
+}
+
+impl DiskProbe {
     /// The mount point that it looks at.
     #[must_use]
     pub fn mount(&self) -> &str {
         match self {
             Self::Space { mount, .. } | Self::Inodes { mount, .. } | Self::Full { mount, .. } => mount,
             Self::ReadOnly { mount } | Self::Errors { mount, .. } => mount,
-        }
-    }
-
-    /// The figures that it reports.
-    #[must_use]
-    pub fn figures(&self) -> &'static [(&'static str, ValueType)] {
-        match self {
-            Self::Space { .. } | Self::Inodes { .. } | Self::Full { .. } => USAGE_FIGURES,
-            Self::ReadOnly { .. } => &[],
-            Self::Errors { .. } => &[("disk.errors", ValueType::Number)],
         }
     }
 }

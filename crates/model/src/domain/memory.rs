@@ -2,6 +2,7 @@
 //! Reading them is `host::linux::memory`'s work; whether they grow without end is told by the engine's trends.
 
 use alloc::{
+    boxed::Box,
     format,
     string::{String, ToString},
     vec::Vec,
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     action::Disruption,
     condition::{Value, ValueType},
+    domain::{Deed, Look},
     id::UnitName,
     observation::Observation,
     probe::CommandLine,
@@ -38,16 +40,14 @@ pub const LIFE: &str = "memory.life";
 /// The name of the figure that says that the kernel has ended a process of the unit lately.
 pub const KILLED_LATELY: &str = "memory.killed_lately";
 
-impl MemoryProbe {
+impl Look for MemoryProbe {
     /// The kind, in one word, as in the configuration.
-    #[must_use]
-    pub fn kind(&self) -> &'static str {
+    fn kind(&self) -> &'static str {
         "memory"
     }
 
     /// The figures that it reports where the kernel tells them all.
-    #[must_use]
-    pub fn figures(&self) -> &'static [(&'static str, ValueType)] {
+    fn figures(&self) -> &'static [(&'static str, ValueType)] {
         &[
             (ANONYMOUS, ValueType::Bytes),
             ("memory.cache", ValueType::Bytes),
@@ -60,6 +60,11 @@ impl MemoryProbe {
             (NEAR_LIMIT, ValueType::Bool),
             (LIFE, ValueType::Number),
         ]
+    }
+
+    /// What does not run has no memory: its unit's own check says the rest.
+    fn is_unknown_elsewhere(&self) -> bool {
+        true
     }
 }
 
@@ -244,7 +249,7 @@ pub enum Release {
     /// A signal to its main process, which must catch it.
     Signal(ReleaseSignal),
     /// A command of the operator.
-    Command(CommandLine),
+    Command(Box<CommandLine>),
 }
 
 /// The signals that ask a service for something; none of those that are made to end one.
@@ -283,18 +288,16 @@ impl fmt::Display for ReleaseSignal {
     }
 }
 
-impl MemoryAction {
+impl Deed for MemoryAction {
     /// What it disrupts: a service that gives memory back, or is slowed down, is less of a service for a moment.
-    #[must_use]
-    pub fn disruption(&self) -> Disruption {
+    fn disruption(&self) -> Disruption {
         match self {
             Self::Release { .. } | Self::Limit { .. } => Disruption::Brief,
         }
     }
 
     /// Whether it may be repeated after an unknown outcome.
-    #[must_use]
-    pub fn is_idempotent(&self) -> bool {
+    fn is_idempotent(&self) -> bool {
         match self {
             // What a command or a signal does twice is known to the service alone.
             Self::Release { .. } => false,
@@ -303,8 +306,7 @@ impl MemoryAction {
     }
 
     /// What it does, in words that continue "ansai will …".
-    #[must_use]
-    pub fn describe(&self) -> Text {
+    fn describe(&self) -> Text {
         Text::new(match self {
             Self::Release { unit, how: Release::Signal(signal) } => {
                 format!("ask {unit} to give memory back, by {signal}")
@@ -316,6 +318,15 @@ impl MemoryAction {
         })
     }
 
+    fn commands(&self) -> Vec<&CommandLine> {
+        match self {
+            Self::Release { how: Release::Command(command), .. } => Vec::from([&**command]),
+            Self::Release { how: Release::Signal(_), .. } | Self::Limit { .. } => Vec::new(),
+        }
+    }
+}
+
+impl MemoryAction {
     /// Each step in words, with what it would touch.
     #[must_use]
     pub fn plan(&self) -> Vec<Text> {

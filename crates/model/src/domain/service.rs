@@ -1,6 +1,7 @@
 //! The service domain's values: what a unit (or a declared process) looks like, and what its state means.
 //! Asking systemd is `host::linux::systemd`'s work; what to do about it is the engine's.
 
+mod judgment;
 pub mod validators;
 
 use alloc::{format, string::String};
@@ -8,14 +9,11 @@ use core::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    observation::{Details, Observation},
-    text::Text,
-    time::{Shown, WallTime},
-};
+pub use self::judgment::judge;
+use crate::{text::Text, time::WallTime};
 
 /// Whether systemd could read the unit; after `LoadState` in org.freedesktop.systemd1(5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LoadState {
     /// Read and understood.
@@ -33,7 +31,7 @@ pub enum LoadState {
 }
 
 /// `ActiveState` of org.freedesktop.systemd1(5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ActiveState {
     /// Running, or having run with `RemainAfterExit`.
@@ -67,7 +65,7 @@ impl fmt::Display for ActiveState {
 }
 
 /// `Result` of a service unit, of systemd.service(5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum UnitResult {
     /// Nothing went wrong.
@@ -113,7 +111,7 @@ impl fmt::Display for UnitResult {
 }
 
 /// How the main process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Exit {
     /// By itself, with this code.
@@ -158,7 +156,7 @@ pub fn signal_name(signal: i32) -> String {
 }
 
 /// What the jobs on the bus say of why the unit is as it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Intent {
     /// We were not listening when it changed.
@@ -173,7 +171,7 @@ pub enum Intent {
 }
 
 /// A job that systemd is carrying out for the unit now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Job {
     /// `start`, `verify-active`.
@@ -200,7 +198,7 @@ impl Job {
 }
 
 /// What the host as a whole is busy with, which makes a stopped unit no failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HostActivity {
     /// Nothing special.
@@ -215,7 +213,7 @@ pub enum HostActivity {
 }
 
 /// One look at one unit, or at one declared process in the same words.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct UnitSnapshot {
     /// Whether systemd could read it.
     pub load: LoadState,
@@ -248,9 +246,15 @@ pub struct UnitSnapshot {
     /// The unit that failed, because of which systemd stopped this one, as a binding of it asks for.
     #[serde(default)]
     pub stopped_with: Option<Text>,
-    /// Its socket, which has failed, so that nothing starts it any more; and how.
+    /// Its socket, path or timer, which has failed, so that nothing starts it any more; and how, in words.
+    #[serde(default, alias = "failed_socket")]
+    pub failed_trigger: Option<Text>,
+    /// Whether it does one thing and ends (`Type=oneshot` without `RemainAfterExit=`); known while it does not run.
     #[serde(default)]
-    pub failed_socket: Option<Text>,
+    pub is_job: bool,
+    /// Whether a socket, a path or a timer starts it.
+    #[serde(default, alias = "has_socket")]
+    pub has_trigger: bool,
     /// Its own name, when it is known here by another (`Alias=`).
     #[serde(default)]
     pub alias_of: Option<Text>,
@@ -281,11 +285,19 @@ impl UnitSnapshot {
             activity: HostActivity::Normal,
             limit: None,
             stopped_with: None,
-            failed_socket: None,
+            failed_trigger: None,
+            is_job: false,
+            has_trigger: false,
             alias_of: None,
             left_active: None,
             busy: None,
         }
+    }
+
+    /// Whether somebody asked for its stop. systemd's own stop, of what is bound to a unit that failed, is none.
+    #[must_use]
+    pub fn is_stopped_on_request(&self) -> bool {
+        self.intent == Intent::Stopped && self.stopped_with.is_none()
     }
 
     /// Whether systemd is at work on it, within the unit's own limits. A wait before a restart of systemd's own is none.
@@ -328,166 +340,4 @@ pub enum UnitExpectation {
     Running,
     /// It may rest, but must not have failed: socket-activated units, one-shots, units started by a timer.
     NotFailed,
-}
-
-/// What a look at a unit means, in the three values of health.
-///
-/// A stop that somebody asked for, a mask, a shutdown and a package operation are unknown: they neither open nor close
-/// an incident. So is an inactive unit that ended while nobody listened, unless systemd itself calls it failed.
-#[must_use]
-pub fn judge(expect: UnitExpectation, unit: UnitSnapshot) -> Observation {
-    let (healthy, text) = match verdict(expect, &unit) {
-        Verdict::Healthy(text) => (Some(true), text),
-        Verdict::Failing(text) => (Some(false), text),
-        Verdict::Unknown(text) => (None, text),
-    };
-    let details = Details::Unit(alloc::boxed::Box::new(unit));
-    match healthy {
-        Some(true) => Observation::healthy(text),
-        Some(false) => Observation::failing(text),
-        None => Observation::unknown(text),
-    }
-    .with_details(details)
-}
-
-enum Verdict {
-    Healthy(Text),
-    Failing(Text),
-    Unknown(Text),
-}
-
-fn verdict(expect: UnitExpectation, unit: &UnitSnapshot) -> Verdict {
-    match unit.load {
-        LoadState::Loaded => {}
-        LoadState::Masked => return Verdict::Unknown("masked by an operator".into()),
-        LoadState::NotFound if unit.active == ActiveState::Active => {}
-        // A package that is being replaced takes its unit away for a while.
-        LoadState::NotFound if unit.activity == HostActivity::ChangingPackages => {
-            return Verdict::Unknown(Text::new(format!("the unit does not exist, and {}", changing_packages(unit))));
-        }
-        LoadState::NotFound => return Verdict::Failing("the unit does not exist".into()),
-        LoadState::BadSetting | LoadState::Error => {
-            return Verdict::Failing("systemd cannot read the unit file".into());
-        }
-        LoadState::Other => return Verdict::Unknown("systemd has not loaded the unit".into()),
-    }
-    match unit.active {
-        ActiveState::Active | ActiveState::Reloading => Verdict::Healthy(Text::new(format!("active ({})", unit.sub))),
-        ActiveState::Activating if unit.sub.as_str() == "auto-restart" => {
-            Verdict::Unknown("ended; systemd is about to restart it by itself".into())
-        }
-        ActiveState::Activating => Verdict::Unknown(on_its_way("starting", unit)),
-        ActiveState::Deactivating => Verdict::Unknown(on_its_way("stopping", unit)),
-        ActiveState::Other => Verdict::Unknown("in a state that ansai does not know".into()),
-        ActiveState::Failed | ActiveState::Inactive => stopped(expect, unit),
-    }
-}
-
-fn stopped(expect: UnitExpectation, unit: &UnitSnapshot) -> Verdict {
-    match unit.activity {
-        HostActivity::ShuttingDown => return Verdict::Unknown("the host is shutting down".into()),
-        HostActivity::ChangingPackages => return Verdict::Unknown(Text::new(changing_packages(unit))),
-        HostActivity::Unknown => return Verdict::Unknown("whether the host is going down is not known".into()),
-        HostActivity::Normal => {}
-    }
-    if unit.intent == Intent::Stopped {
-        return Verdict::Unknown("stopped on request, not by a failure".into());
-    }
-    if let Some(job) = unit.job {
-        return Verdict::Unknown(Text::new(format!("systemd has a {} job for it", job.as_str())));
-    }
-    if unit.active == ActiveState::Failed {
-        return Verdict::Failing(how_it_failed(unit));
-    }
-    match (expect, unit.intent) {
-        (UnitExpectation::NotFailed, _) => Verdict::Healthy("resting, as it may".into()),
-        (UnitExpectation::Running, Intent::ByItself) => {
-            let exit = unit.exit.map_or_else(|| String::from("ended"), |exit| format!("{exit}"));
-            Verdict::Failing(Text::new(format!("{exit} by itself, though it should be running")))
-        }
-        // Our own action left it stopped: our remedy is not done, or did not work.
-        (UnitExpectation::Running, Intent::Ours) => Verdict::Failing("not running after an action of ours".into()),
-        (UnitExpectation::Running, Intent::Unknown) => {
-            Verdict::Unknown("not running, and nobody saw whether it was stopped on request".into())
-        }
-        (UnitExpectation::Running, Intent::Stopped) => Verdict::Unknown("stopped on request".into()),
-    }
-}
-
-fn on_its_way(what: &str, unit: &UnitSnapshot) -> Text {
-    Text::new(match unit.limit {
-        Some(Duration::MAX) => format!("{what} ({}), for as long as it takes: the unit sets no limit", unit.sub),
-        Some(limit) => format!("{what} ({}), at most {} as the unit says", unit.sub, Shown(limit)),
-        None => format!("{what} ({})", unit.sub),
-    })
-}
-
-fn changing_packages(unit: &UnitSnapshot) -> String {
-    match &unit.busy {
-        Some(who) => format!("a package operation is in progress: {who}"),
-        None => String::from("a package operation is in progress"),
-    }
-}
-
-fn how_it_failed(unit: &UnitSnapshot) -> Text {
-    match (unit.result, unit.exit) {
-        (UnitResult::Success, Some(exit))
-        | (UnitResult::ExitCode | UnitResult::Signal | UnitResult::CoreDump, Some(exit)) => {
-            Text::new(format!("failed: {exit}"))
-        }
-        (result, Some(exit)) => Text::new(format!("failed: {result} ({exit})")),
-        (result, None) => Text::new(format!("failed: {result}")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::observation::Health;
-
-    fn unit(active: ActiveState, intent: Intent) -> UnitSnapshot {
-        UnitSnapshot { exit: Some(Exit::Code(0)), intent, ..UnitSnapshot::plain(active) }
-    }
-
-    #[track_caller]
-    fn check(expect: UnitExpectation, unit: UnitSnapshot, health: Health) {
-        assert_eq!(judge(expect, unit).health(), health);
-    }
-
-    #[test]
-    fn an_operators_stop_is_no_failure_and_an_exit_by_itself_is_one() {
-        let running = UnitExpectation::Running;
-        check(running, unit(ActiveState::Active, Intent::Unknown), Health::Healthy);
-        check(running, unit(ActiveState::Inactive, Intent::Stopped), Health::Unknown);
-        check(running, unit(ActiveState::Failed, Intent::Stopped), Health::Unknown);
-        check(running, unit(ActiveState::Inactive, Intent::ByItself), Health::Failing);
-        check(running, unit(ActiveState::Inactive, Intent::Unknown), Health::Unknown);
-        check(running, unit(ActiveState::Failed, Intent::Unknown), Health::Failing);
-        check(UnitExpectation::NotFailed, unit(ActiveState::Inactive, Intent::ByItself), Health::Healthy);
-        check(UnitExpectation::NotFailed, unit(ActiveState::Failed, Intent::ByItself), Health::Failing);
-    }
-
-    #[test]
-    fn a_mask_a_shutdown_a_package_operation_and_a_job_are_unknown() {
-        let failed = || unit(ActiveState::Failed, Intent::ByItself);
-        check(UnitExpectation::Running, UnitSnapshot { load: LoadState::Masked, ..failed() }, Health::Unknown);
-        check(
-            UnitExpectation::Running,
-            UnitSnapshot { activity: HostActivity::ShuttingDown, ..failed() },
-            Health::Unknown,
-        );
-        check(
-            UnitExpectation::Running,
-            UnitSnapshot { activity: HostActivity::ChangingPackages, ..failed() },
-            Health::Unknown,
-        );
-        check(UnitExpectation::Running, UnitSnapshot { job: Some(Job::Restart), ..failed() }, Health::Unknown);
-        check(UnitExpectation::Running, UnitSnapshot { load: LoadState::NotFound, ..failed() }, Health::Failing);
-        let activity = HostActivity::ChangingPackages;
-        check(
-            UnitExpectation::Running,
-            UnitSnapshot { load: LoadState::NotFound, activity, ..failed() },
-            Health::Unknown,
-        );
-    }
 }

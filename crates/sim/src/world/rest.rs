@@ -10,10 +10,13 @@ use super::World;
 const TRY_MAX: u32 = 20;
 
 impl World {
-    /// What a person has is tried again for ever: a try that has just begun is let end.
+    /// What a person has is tried again for ever: a try that has just begun is let end, and so is what it made well, which
+    /// must stay so for a while.
     pub(super) fn lets_tries_end(&mut self) -> Result<(), String> {
         for _ in 0..TRY_MAX {
-            if self.engine.state().remediations.is_empty() {
+            let state = self.engine.state();
+            let is_ending = state.incidents.values().any(|incident| incident.healthy_since.is_some());
+            if state.remediations.is_empty() && !is_ending {
                 break;
             }
             self.pass(Duration::from_secs(30))?;

@@ -15,7 +15,7 @@ use ansai_model::{
     bundle::Bundle,
     id::{IncidentId, RunId},
     incident::Phase,
-    observation::Observation,
+    observation::{Health, Observation},
     probe::Probe,
     time::Now,
 };
@@ -38,6 +38,8 @@ pub(crate) struct Books {
     known: BTreeSet<IncidentId>,
     /// Incidents that were durably handed to a person once.
     escalated: BTreeSet<IncidentId>,
+    /// When what an incident waits for was last seen to be gone, by the port that was held.
+    free_ports: BTreeMap<u16, Now>,
     /// Why everything is held, as far as anybody was told.
     pub(crate) is_held: bool,
     /// Somebody was told that a hold is in force and saved.
@@ -58,6 +60,7 @@ impl Books {
             disk,
             looked: BTreeSet::new(),
             known: BTreeSet::new(),
+            free_ports: BTreeMap::new(),
             escalated: BTreeSet::new(),
             is_held: false,
             has_acknowledged_hold: false,
@@ -88,6 +91,13 @@ impl Books {
         }
     }
 
+    /// A look at a port that an incident waits for was told this: whoever held it may be gone.
+    pub(crate) fn shown_port(&mut self, now: Now, port: u16, observation: &Observation) {
+        if observation.health() == Health::Failing {
+            self.free_ports.insert(port, now);
+        }
+    }
+
     /// An action reaches the host.
     pub(crate) fn begins(&mut self, now: Now, run: &ActionRun) {
         self.note(|| format!("{} begins: {}", run.id, run.action.describe()));
@@ -100,11 +110,14 @@ impl Books {
         (run.id, now.mono.0, run.target.as_str()).hash(&mut self.trace);
         let recorded = self.disk.recorded(run.id)?;
         let disruption = run.action.disruption();
-        let opened = recorded.as_ref().and_then(|(_, opened)| *opened);
+        let drilled = recorded.as_ref().and_then(|(_, drilled)| *drilled);
         let is_recorded =
             recorded.is_some_and(|(pending, _)| pending.target == run.target && pending.disruption == disruption);
         let (is_ledger_broken, is_stopped_on_request) = (false, false);
-        let facts = Facts { is_held: self.is_held, is_ledger_broken, is_stopped_on_request, is_recorded, opened };
+        let port = if run.target.name() == "db.service" { 5432 } else { 8000 };
+        let gone = self.free_ports.get(&port).copied();
+        let is_held = self.is_held;
+        let facts = Facts { is_held, is_ledger_broken, is_stopped_on_request, is_recorded, gone, drilled };
         self.checker.begins(&self.bundle, now, run, facts)?;
         if disruption > Disruption::None {
             self.actions += 1;

@@ -55,6 +55,7 @@ struct Recorded {
 #[derive(Deserialize)]
 struct RecordedIncident {
     opened: Now,
+    is_drill: bool,
 }
 
 impl Disk {
@@ -101,7 +102,7 @@ impl Disk {
     }
 
     /// The action that the disk knows as decided and not ended, as a start at this moment would find it.
-    /// With it, when its incident opened.
+    /// With it, when its incident opened, when that is a drill's.
     pub(crate) fn recorded(&self, run: RunId) -> Result<Option<(PendingRun, Option<Now>)>, String> {
         let copy = self.lock().store.clone();
         let (_, loaded) = Ledger::load::<Recorded>(copy);
@@ -110,8 +111,9 @@ impl Disk {
         }
         Ok(loaded.state.and_then(|mut state| {
             let pending = state.runs.remove(&run)?;
-            let opened = pending.incident.and_then(|id| state.incidents.get(&id)).map(|incident| incident.opened);
-            Some((pending, opened))
+            let incident = pending.incident.and_then(|id| state.incidents.get(&id));
+            let drilled = incident.filter(|incident| incident.is_drill).map(|incident| incident.opened);
+            Some((pending, drilled))
         }))
     }
 

@@ -90,6 +90,10 @@ impl Host for SimHost {
             books.note(|| format!("{:?}: {:?}: {}", probe, observation.health(), observation.summary()));
         }
         books.looked(&observation, probe);
+        // Only what an incident waits for is looked at with so much time.
+        if let (Probe::Tcp { port, .. }, true) = (probe, timeout >= Duration::from_secs(10)) {
+            books.shown_port(self.clock.now(), *port, &observation);
+        }
         observation
     }
 

@@ -42,7 +42,7 @@ impl Predecessor {
 
     #[cfg(test)]
     #[expect(clippy::unnecessary_wraps, reason = "it stands in for the look")]
-    pub(super) fn for_test(pid: u32) -> Option<Self> {
+    pub(crate) fn for_test(pid: u32) -> Option<Self> {
         Some(Self { pid, started: 1 })
     }
 }

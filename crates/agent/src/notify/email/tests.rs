@@ -154,6 +154,22 @@ async fn without_a_server_or_a_certificate_authority_it_is_tried_later() {
 }
 
 #[tokio::test]
+async fn a_server_is_greeted_and_sent_nothing() {
+    let (options, secrets) = (options(), Resolver::default());
+    for (answers, is_well) in [(&[][..], true), (&[("EHLO", "554 go away"), ("HELO", "554 go away")], false)] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let email = email(listener.local_addr().unwrap().port());
+        let server = async { speak(listener.accept().await.unwrap().0, answers).await };
+        let (reached, seen) = tokio::join!(reach(&email, &options, &secrets), server);
+        assert_eq!(reached.is_ok(), is_well, "{reached:?}");
+        assert!(seen.starts_with("EHLO web-01.example.com\r\n") && !seen.contains("MAIL"), "{seen}");
+    }
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let dead = reach(&email(port), &options, &secrets).await;
+    assert!(matches!(&dead, Err(DeliverError::Later(why)) if why.contains("refused")), "{dead:?}");
+}
+
+#[tokio::test]
 async fn a_password_is_never_sent_in_the_clear() {
     let email = Email { user: Some("u".into()), password: Some(SecretRef::Env("P".into())), ..email(1) };
     let result = send(&email, &one(NoticeKind::Healed), &options(), &Resolver::default(), &[]).await;

@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 
 use crate::{clock::Jump, outbox::TestNotice};
 
-use super::{DIGEST_SHOWN_MAX, RenderOptions, formatted, kind_word, moment, one_line, shown, storm_headline};
+use super::{DIGEST_SHOWN_MAX, RenderOptions, for_user, formatted, kind_word, moment, one_line, shown, storm_headline};
 
 /// How something went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +71,7 @@ pub(super) fn of(report: &Report, options: &RenderOptions) -> Document {
     add("Evidence", evidence(report));
     add("What it cost before", history(report, zone));
     add("What to change", points(report.advice.iter().map(|advice| clean(advice.as_str()))));
-    let commands: Vec<String> = report.commands.iter().map(|command| one_line(command, 400)).collect();
+    let commands: Vec<String> = report.commands.iter().map(|command| one_line(&own(command, options), 400)).collect();
     add("Next commands", if commands.is_empty() { vec![] } else { vec![Block::Commands(commands)] });
     Document {
         headline: one_line(report.headline.as_str(), 400),
@@ -79,6 +79,10 @@ pub(super) fn of(report: &Report, options: &RenderOptions) -> Document {
         sections,
         footer: format!("ansai on {}, incident {}, {}", options.host, report.incident, moment(report.at.wall, zone)),
     }
+}
+
+fn own(command: &str, options: &RenderOptions) -> String {
+    if options.is_of_user { for_user(command) } else { command.to_owned() }
 }
 
 /// The page of several messages.
@@ -157,10 +161,19 @@ fn what_broke(report: &Report, options: &RenderOptions) -> Vec<(&'static str, St
         facts.push(("tried again", clean(&format!("{}at {at}", soon.unwrap_or_default()))));
     }
     if report.rule.is_none() {
-        facts.push(("rule", "none applies: ansai only watches this".to_owned()));
+        // It may have to wait, as for what it needs.
+        let why = match report.phase {
+            Phase::Open => "none is applied yet; `ansai explain` says what it waits for",
+            _ => "none applies: ansai only watches this",
+        };
+        facts.push(("rule", why.to_owned()));
     }
     if !matches!(report.phase, Phase::Resolved(_)) {
         facts.push(("urgency", report.severity.as_str().to_owned()));
+    }
+    if let Some(storm) = &report.storm {
+        let (all, well) = (storm.incidents, storm.well);
+        facts.push(("storm", format!("one of {all} that failed at once, of which {well} were well again")));
     }
     if report.is_drill {
         facts.push(("drill", "this failure was injected on purpose".to_owned()));
@@ -251,6 +264,7 @@ fn downtime(report: &Report) -> String {
     match report.downtime {
         _ if report.kind == IncidentKind::Unknown => "Not known: nobody could say how it was.".to_owned(),
         _ if report.kind == IncidentKind::Restless => "Not counted: systemd brought it back each time.".to_owned(),
+        _ if report.kind == IncidentKind::Warning => "None: it is well, and warns.".to_owned(),
         _ if report.is_foreseen => "None: it was foreseen, and nothing was broken when this began.".to_owned(),
         Some(downtime) => format!("{} from when it went to recovery, as measured.", shown(downtime)),
         None => format!(
@@ -297,8 +311,17 @@ fn evidence(report: &Report) -> Vec<Block> {
 
 fn history(report: &Report, zone: &TimeZone) -> Vec<Block> {
     let history = &report.history;
+    let by_others = match history.by_others {
+        0 => String::new(),
+        1 => " One earlier incident of it was seen by another check.".to_owned(),
+        count => format!(" {count} earlier incidents of it were seen by other checks."),
+    };
     if history.incidents == 0 {
-        return vec![Block::Paragraph("Nothing that the ledger remembers: this is the first time.".to_owned())];
+        let first = match history.by_others {
+            0 => "Nothing: the ledger remembers no earlier incident of it, drills aside.".to_owned(),
+            _ => format!("Nothing by this check.{by_others}"),
+        };
+        return vec![Block::Paragraph(first)];
     }
     let last = history.last.map_or(String::new(), |last| format!("; the last one on {}", moment(last.wall, zone)));
     let times = if history.incidents == 1 {
@@ -307,7 +330,7 @@ fn history(report: &Report, zone: &TimeZone) -> Vec<Block> {
         format!("{} earlier incidents", history.incidents)
     };
     vec![Block::Paragraph(format!(
-        "{times}, {} healed by ansai, {} of downtime together{last}.",
+        "{times} of this check, {} healed by ansai, {} of downtime together{last}.{by_others}",
         history.healed,
         shown(history.downtime)
     ))]

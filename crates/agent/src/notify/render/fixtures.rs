@@ -80,11 +80,11 @@ pub(crate) fn healed() -> Report {
                 },
             ),
         ],
-        evidence: vec![Evidence {
-            source: Text::new("journalctl -u nginx.service"),
-            kind: EvidenceKind::Log,
-            text: Text::new("nginx.service: Main process exited, code=killed, status=9/KILL\n\x1b[31m<b>&\x07"),
-        }],
+        evidence: vec![Evidence::new(
+            "journalctl -u nginx.service",
+            EvidenceKind::Log,
+            "nginx.service: Main process exited, code=killed, status=9/KILL\n\x1b[31m<b>&\x07",
+        )],
         cause: Some(Cause {
             text: Text::new("Somebody or something sent SIGKILL to the main process."),
             rule: Text::new("killed-by-signal"),
@@ -92,7 +92,13 @@ pub(crate) fn healed() -> Report {
         }),
         verified_by: Some(Text::new("unit active, HTTP 200 in 3 ms, stable for 30s")),
         downtime: Some(Duration::from_millis(40)),
-        history: History { incidents: 2, healed: 2, downtime: Duration::from_secs(3), last: Some(at(-86_400_000)) },
+        history: History {
+            incidents: 2,
+            by_others: 1,
+            healed: 2,
+            downtime: Duration::from_secs(3),
+            last: Some(at(-86_400_000)),
+        },
         advice: vec![Text::new("Find out who sends the signal: `ausearch -k kill` when auditd runs.")],
         ..report(7, Phase::Resolved(Resolution::Healed { rung }))
     }

@@ -1,5 +1,7 @@
 //! A page as plain text of a given width, with or without colors.
 
+use ansai_model::columns::hanging;
+
 use super::{
     Color, RenderOptions,
     document::{Block, Document, Tone},
@@ -69,7 +71,13 @@ impl Page {
             Block::Quote { source, lines } => {
                 self.line(&format!("  {source}:"));
                 for line in lines {
-                    self.line(&format!("    | {line}"));
+                    let quoted = format!("    | {line}");
+                    let quoted = match quoted.chars().count() <= self.width {
+                        true => quoted,
+                        // What goes on is told from the next line of the source.
+                        false => self.wrapped(&quoted, 0, 6).replace("\n      ", "\n    : "),
+                    };
+                    self.line(&quoted);
                 }
             }
             Block::Commands(commands) => {
@@ -82,33 +90,9 @@ impl Page {
 
     /// Breaks text at spaces; a word longer than a line stays whole, so that paths and commands can be copied.
     fn wrapped(&self, text: &str, first_indent: usize, indent: usize) -> String {
-        let mut out = " ".repeat(first_indent);
-        let mut column = first_indent;
         // The spaces that align the first column are kept: only the text after the indent is broken.
-        let (kept, rest) = match text.char_indices().nth(indent.saturating_sub(first_indent)) {
-            Some((at, _)) => text.split_at(at),
-            None => (text, ""),
-        };
-        out.push_str(kept);
-        column += kept.chars().count();
-        let mut is_line_start = true;
-        for word in rest.split(' ').filter(|word| !word.is_empty()) {
-            let length = word.chars().count();
-            if !is_line_start && column + 1 + length > self.width {
-                out.push('\n');
-                out.push_str(&" ".repeat(indent));
-                column = indent;
-                is_line_start = true;
-            }
-            if !is_line_start {
-                out.push(' ');
-                column += 1;
-            }
-            out.push_str(word);
-            column += length;
-            is_line_start = false;
-        }
-        out
+        let line = format!("{}{text}", " ".repeat(first_indent));
+        hanging(&line, indent.max(first_indent), indent, self.width)
     }
 
     fn bold(&self, text: &str) -> String {

@@ -42,15 +42,35 @@ fn many_messages_as_one() {
 fn a_storm_is_one_message_that_says_how_many_failed_what_became_of_them_and_what_was_behind_it() {
     let cause =
         Cause { text: "the memory of the host ran out".into(), rule: "r".into(), seen_in: "db: oom-kill".into() };
-    let storm = |incidents| Some(Storm { first: IncidentId(3), incidents, undecided: 0, cause: Some(cause.clone()) });
-    let of = |kind, report: Report| fixtures::notice(kind, Report { storm: storm(20), ..report }, &["ops"]);
-    let mut notices: Vec<_> = (0..18).map(|_| of(NoticeKind::Healed, fixtures::healed())).collect();
-    notices.extend((0..2).map(|_| of(NoticeKind::Escalated, fixtures::escalated())));
+    let storm =
+        |well| Some(Storm { first: IncidentId(1), incidents: 20, undecided: 0, well, cause: Some(cause.clone()) });
+    let of = |number: u64, kind, report: Report| {
+        let report = Report { incident: IncidentId(number), storm: storm(18), ..report };
+        fixtures::notice(kind, report, &["ops"])
+    };
+    let mut notices: Vec<_> = (1..=18).map(|number| of(number, NoticeKind::Healed, fixtures::healed())).collect();
+    notices.extend((19..=20).map(|number| of(number, NoticeKind::Escalated, fixtures::escalated())));
     assert_eq!(
         digest_subject(&notices, "web-01"),
         "[web-01] 20 failed at once: 2 need you, 18 healed; the memory of the host ran out"
     );
     assert!(digest_text(&notices, &options()).contains("the memory of the host ran out (seen in db: oom-kill)"));
+    // Nobody is told of what was healed, or was told before: what became of it is said all the same.
+    assert_eq!(
+        digest_subject(&notices[18..], "web-01"),
+        "[web-01] 20 failed at once: 2 need you, 18 well again; the memory of the host ran out"
+    );
+    assert_eq!(
+        digest_subject(&notices[..15], "web-01"),
+        "[web-01] 20 failed at once: 15 healed, 3 well again, 2 not well yet; the memory of the host ran out"
+    );
+    assert_eq!(
+        subject(&notices[19], "web-01"),
+        "[web-01] needs you, act now: nginx.service is down and ansai may not act (20 failed at once: 1 needs you, \
+         18 well again, 1 not well yet; the memory of the host ran out)"
+    );
+    let page = text(&notices[19].report, &options());
+    assert!(page.contains("one of 20 that failed at once, of which 18 were well again"), "{page}");
     // One that is not of the storm, and it is a digest like any other.
     notices.push(fixtures::notice(NoticeKind::Healed, fixtures::healed(), &["ops"]));
     assert_eq!(digest_subject(&notices, "web-01"), "[web-01] 21 messages in one, 2 of them need you");
@@ -108,4 +128,17 @@ fn a_wall_clock_that_was_set_stands_between_the_steps() {
     }
     let text = text(&report, &options());
     assert_eq!(text.matches("the wall clock was set back by 5h").count(), 1, "{text}");
+}
+
+#[test]
+fn somebodys_own_services_have_commands_of_their_own() {
+    let of = |text: &str| super::for_user(text);
+    assert_eq!(of("systemctl status a.service"), "systemctl --user status a.service");
+    assert_eq!(
+        of("start it: systemctl start ansai; journalctl -u ansai says why"),
+        "start it: systemctl --user start ansai; journalctl --user -u ansai says why"
+    );
+    assert_eq!(of("mend it; ansai check"), "mend it; ansai --user check");
+    assert_eq!(of("`ansai explain` says how it stands"), "`ansai --user explain` says how it stands");
+    assert_eq!(of("what ansai does is told"), "what ansai does is told");
 }

@@ -159,3 +159,26 @@ async fn tls_is_spoken_with_whom_is_trusted_and_with_nobody_else() {
         () = client => {}
     }
 }
+
+#[tokio::test]
+async fn a_server_is_reached_with_tls_and_asked_nothing() {
+    let (certificate, other) = (TestCertificate::new(), TestCertificate::new());
+    for (trusted, is_well) in [(&certificate, true), (&other, false)] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://localhost:{}/s3cret", listener.local_addr().unwrap().port());
+        let server = async {
+            let (stream, _) = listener.accept().await.unwrap();
+            let Ok(mut stream) = certificate.acceptor().accept(stream).await else { return Vec::new() };
+            let mut asked = Vec::new();
+            // A client that goes without a word of farewell has asked nothing either.
+            let _ = stream.read_to_end(&mut asked).await;
+            asked
+        };
+        let client = HyperClient::trusting(trusted.roots());
+        let (reached, asked) = tokio::join!(client.reach(&url), server);
+        assert_eq!((reached.is_ok(), asked.len()), (is_well, 0), "{reached:?}");
+    }
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let dead = HyperClient::new().reach(&format!("http://127.0.0.1:{port}/s3cret")).await.unwrap_err();
+    assert!(dead.contains("refused") && !dead.contains("s3cret"), "{dead}");
+}

@@ -37,7 +37,10 @@ pub(super) fn inside(places: &Places) -> Vec<Finding> {
 /// By this program, with the rights of whoever asks.
 pub(super) fn outside(places: &Places, bundle: &Bundle) -> Vec<Finding> {
     if !places.user && !rustix::process::geteuid().is_root() {
-        return vec![warn("what the agent may do was not tried: no agent runs here", "run this as root")];
+        return vec![warn(
+            "what the agent may do was not tried: no agent runs here",
+            "start the agent, or run this as root",
+        )];
     }
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return Vec::new() };
     let tried = runtime.block_on(async {

@@ -90,9 +90,10 @@ fn host_names(certificate: &CertificateIdentity) -> impl Iterator<Item = &String
 pub(super) fn proposal(found: &Found, text: &mut String) {
     let all = all(found);
     text.push_str(
-        "# Certificates: renewed 30 days before they end, and verified where they are shown; people are told\n",
+        "# Certificates: renewed 30 days before they end, and verified where they are\n\
+         # shown; people are told 14, 7, 3 and 1 days before the end when that did not\n\
+         # work, or when nobody is named who renews.\n",
     );
-    text.push_str("# 14, 7, 3 and 1 days before the end when that did not work, or when nobody is named who renews.\n");
     if all.is_empty() {
         text.push_str("# No server of this host shows one. Others can be watched as well:\n");
         text.push_str("# certificates: {partner: {endpoints: [\"https://partner.example.com\"]}}\n");
@@ -141,7 +142,7 @@ fn entry(found: &Found, one: &Shown<'_>, text: &mut String) {
     }
     let Some(file) = files.first() else {
         text.push_str(
-            "    # Its file was not found; with `file: /PATH` it is watched there as well, and can be renewed.\n",
+            "    # Its file was not found; with `file: /PATH` it is watched there as well, and\n    # can be renewed.\n",
         );
         return;
     };
@@ -182,7 +183,7 @@ fn renewer(found: &Found, file: &CertificateFacts, text: &mut String) {
         let _ = writeln!(text, "    renew: {{certbot: {}}}", quoted(name));
         return;
     }
-    text.push_str("    # Nobody is known who renews it, so people are told in time. One of these would:\n");
+    text.push_str("    # Nobody is known who renews it, so people are told in time. One of these can:\n");
     text.push_str("    # renew: {exec: [/usr/local/bin/renew]}\n");
     let names: Vec<&String> = host_names(&file.certificate).collect();
     // An issuer is shown a page for each name, or a record in the DNS where a name stands for many.

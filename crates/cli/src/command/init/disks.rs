@@ -17,13 +17,14 @@ const EXAMPLE: &[&str] = &[
 // Writing to a string cannot fail, so the results are dropped throughout.
 pub(super) fn proposal(found: &Found, text: &mut String) {
     text.push_str(
-        "# Filesystems: people are told when one is 80 % full, and before it will be full. From 90 % on room is made of\n\
-         # what nobody misses: downloaded packages, the journal above 100 MB, what logrotate's own rules do not keep.\n",
+        "# Filesystems: people are told when one is 80 % full, and before it will be\n\
+         # full. From 90 % on room is made of what nobody misses: downloaded packages,\n\
+         # the journal above 100 MB, what logrotate's own rules do not keep.\n",
     );
     text.push_str("disks:\n");
     if found.inventory.mounts.is_empty() {
         text.push_str(
-            "  # No filesystem of this host lies on a disk of its own; one that is mounted later is watched.\n",
+            "  # No filesystem of this host lies on a disk of its own; one that is mounted\n  # later is watched.\n",
         );
     }
     for mount in &found.inventory.mounts {

@@ -1,14 +1,11 @@
 //! What of this host `ansai init` makes a configuration from, gathered once.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-use ansai_host::linux::port_owner;
 use ansai_model::{
     domain::service::ActiveState,
-    inventory::{Inventory, UnitFacts},
+    id::UnitName,
+    inventory::{Inventory, SocketFacts, UnitFacts},
     policy::matches,
     units::Percent,
 };
@@ -49,7 +46,6 @@ const PLUMBING: &[&str] = &[
     "blk-availability*",
     "*-init.service",
 ];
-const PORTS_TRIED: &[u16] = &[80, 443, 8080, 8000, 3000, 5000, 5432, 3306, 6379, 25, 53, 22];
 /// Where certbot says which certificates it renews.
 const RENEWALS: &str = "/etc/letsencrypt/renewal";
 const RENEWALS_MAX: usize = 1_000;
@@ -58,8 +54,6 @@ const RENEWALS_MAX: usize = 1_000;
 #[derive(Default)]
 pub(super) struct Found {
     pub(super) inventory: Inventory,
-    /// The port of a unit, by which it can be looked at.
-    pub(super) ports: BTreeMap<String, u16>,
     /// How much of a filesystem is used, by its place.
     pub(super) used: BTreeMap<String, Percent>,
     /// The names of the certificates that certbot renews.
@@ -68,17 +62,10 @@ pub(super) struct Found {
 
 /// What is on this host, besides what its inventory says.
 pub(super) fn on_this_host(inventory: Inventory) -> Found {
-    let root = Path::new("/");
-    let mut ports = BTreeMap::new();
-    for port in PORTS_TRIED {
-        for owner in port_owner::owners(root, *port) {
-            ports.entry(owner.unit.unwrap_or_default()).or_insert(*port);
-        }
-    }
     let used = inventory.mounts.iter().filter_map(|mount| Some((mount.path.clone(), used(&mount.path)?))).collect();
     let entries = std::fs::read_dir(RENEWALS).into_iter().flatten().flatten().take(RENEWALS_MAX);
     let names = entries.filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".conf")?.to_owned()));
-    Found { ports, used, renewals: names.collect(), inventory }
+    Found { used, renewals: names.collect(), inventory }
 }
 
 /// How much of the room that is for ordinary users is taken.
@@ -88,17 +75,33 @@ fn used(path: &str) -> Option<Percent> {
     Some(Percent::of(used, used.saturating_add(seen.f_bavail)))
 }
 
+fn is_plumbing(name: &UnitName) -> bool {
+    PLUMBING.iter().any(|pattern| matches(pattern, name.as_str()))
+}
+
 impl Found {
     /// The services that are proposed: those that run and are not the system's own.
     pub(super) fn services(&self) -> impl Iterator<Item = &UnitFacts> {
-        let is_plumbing = |unit: &UnitFacts| PLUMBING.iter().any(|pattern| matches(pattern, unit.name.as_str()));
         let units = self.inventory.units.iter();
-        units.filter(move |unit| unit.active == ActiveState::Active && !unit.is_oneshot && !is_plumbing(unit))
+        units.filter(|unit| unit.active == ActiveState::Active && !unit.is_oneshot && !is_plumbing(&unit.name))
+    }
+
+    /// The sockets that are proposed: those that listen for what is not proposed itself, the system's own left out.
+    pub(super) fn sockets(&self) -> impl Iterator<Item = &SocketFacts> {
+        let runs = |name: &UnitName| self.services().any(|unit| unit.name == *name);
+        let sockets = self.inventory.sockets.iter().filter(|socket| !is_plumbing(&socket.name));
+        sockets.filter(move |socket| socket.service.as_ref().is_none_or(|name| !is_plumbing(name) && !runs(name)))
+    }
+
+    /// The socket that starts a service.
+    pub(super) fn socket_of(&self, service: &UnitName) -> Option<&UnitName> {
+        let mut sockets = self.inventory.sockets.iter();
+        sockets.find(|socket| socket.service.as_ref() == Some(service)).map(|socket| &socket.name)
     }
 
     /// How much there is to watch, in words.
     pub(super) fn counts(&self) -> String {
-        let services = match self.services().count() {
+        let services = match self.services().count() + self.sockets().count() {
             0 => "no service but the system's own".to_owned(),
             1 => "1 service".to_owned(),
             many => format!("{many} services"),

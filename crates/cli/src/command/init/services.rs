@@ -1,25 +1,95 @@
-//! The services of this host as `ansai init` proposes to watch them: by their unit, and by a port that they listen on.
+//! The services of this host as `ansai init` proposes to watch them: by their unit, and by the look to which they answered.
+//! What a socket starts is not asked, which would start it; a service and its socket are one target.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
-use ansai_model::domain::service::validators;
+use ansai_model::{
+    domain::service::validators,
+    probe::{HttpProbe, Probe, Protocol},
+};
 
 use super::{Found, quoted, shown};
 
+/// How often a server is looked at that may log each connection, and still soon enough for a hang to be seen in a minute.
+const SELDOM: &str = "every: 30s";
+
 // Writing to a string cannot fail, so the results are dropped throughout.
 pub(super) fn proposal(found: &Found, text: &mut String) {
-    let mut units = found.services().peekable();
-    text.push_str(if units.peek().is_none() { "services: {}\n" } else { "services:\n" });
-    for unit in units {
+    text.push_str(
+        "# Each is looked at in the way in which it answered now; seldom, where a server\n# logs each connection.\n",
+    );
+    let looks: BTreeMap<&str, String> =
+        found.inventory.answering.iter().map(|one| (one.unit.as_str(), look(&one.probe))).collect();
+    let is_empty = found.services().next().is_none() && found.sockets().next().is_none();
+    text.push_str(if is_empty { "services: {}\n" } else { "services:\n" });
+    for unit in found.services() {
         let name = unit.name.as_str();
         let _ = writeln!(text, "  # {}", shown(unit.description.as_str()));
         let validator =
             validators::for_unit(name).map(|validator| format!("  # validated with `{}`", validator.argv.join(" ")));
         let validator = validator.unwrap_or_default();
-        let name = quoted(name);
-        let _ = match found.ports.get(unit.name.as_str()) {
-            Some(port) => writeln!(text, "  {name}: {{probe: \"tcp://127.0.0.1:{port}\"}}{validator}"),
-            None => writeln!(text, "  {name}: {{}}{validator}"),
+        let quoted = quoted(name);
+        let socket = found.socket_of(&unit.name);
+        let look = looks.get(name).filter(|look| !look.is_empty() && socket.is_none());
+        let socket = socket.map(|socket| format!("  # its socket {socket} is watched with it")).unwrap_or_default();
+        let _ = match look {
+            Some(look) => writeln!(text, "  {quoted}: {{probe: {look}}}{validator}"),
+            None => writeln!(text, "  {quoted}: {{}}{validator}{socket}"),
         };
     }
+    for socket in found.sockets() {
+        let _ = writeln!(text, "  # {}", shown(socket.description.as_str()));
+        let name = quoted(socket.service.as_ref().unwrap_or(&socket.name).as_str());
+        let _ = match &socket.service {
+            Some(_) => {
+                let socket = &socket.name;
+                writeln!(text, "  {name}: {{}}  # rests until somebody asks; its socket {socket} is watched with it")
+            }
+            None => writeln!(text, "  {name}: {{}}  # starts an instance for each connection"),
+        };
+    }
+}
+
+/// A look as it is written shortest; empty for what is no look at an answer.
+fn look(probe: &Probe) -> String {
+    match probe {
+        Probe::Tcp { host, port, speaks } => {
+            let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+            let is_logged = |protocol: &Protocol| protocol.manner().is_logged;
+            match speaks {
+                Some(protocol) if !is_logged(protocol) => quoted(&format!("{}://{host}:{port}", protocol.name())),
+                Some(protocol) => {
+                    format!("{{tcp: {}, speaks: {}, {SELDOM}}}", quoted(&format!("{host}:{port}")), protocol.name())
+                }
+                None => format!("{{tcp: {}, {SELDOM}}}", quoted(&format!("{host}:{port}"))),
+            }
+        }
+        Probe::UnixSocket { path, speaks: Some(protocol) } => {
+            format!("{{unix: {}, speaks: {}}}", quoted(path), protocol.name())
+        }
+        Probe::Http(http) => web(http),
+        Probe::UnixSocket { speaks: None, .. }
+        | Probe::Unit { .. }
+        | Probe::Exec(_)
+        | Probe::Nagios(_)
+        | Probe::Process { .. }
+        | Probe::ProcessCount { .. }
+        | Probe::File { .. }
+        | Probe::UnitFiles { .. }
+        | Probe::Domain(_) => String::new(),
+    }
+}
+
+fn web(http: &HttpProbe) -> String {
+    let usual = HttpProbe::get("");
+    let mut keys = Vec::new();
+    if http.statuses != usual.statuses {
+        let statuses: Vec<String> = http.statuses.iter().map(|(from, to)| format!("{from}-{to}")).collect();
+        keys.push(format!("expect: {{status: {}}}", statuses.join(", ")));
+    }
+    if !http.verify_certificate {
+        keys.push("insecure: true".to_owned());
+    }
+    let url = quoted(&http.url);
+    if keys.is_empty() { url } else { format!("{{http: {url}, {}}}", keys.join(", ")) }
 }

@@ -3,7 +3,11 @@
 use ansai_model::{
     domain::{certificate::Endpoint, service::ActiveState},
     id::UnitName,
-    inventory::{CertificateFacts, CertificateIdentity, Inventory, MountFacts, Signer, TlsListener, UnitFacts},
+    inventory::{
+        Answering, CertificateFacts, CertificateIdentity, Inventory, MountFacts, Signer, SocketFacts, TlsListener,
+        UnitFacts,
+    },
+    probe::{HttpProbe, Probe, Protocol},
     time::WallTime,
     units::{ByteSize, Percent},
 };
@@ -16,6 +20,11 @@ const NEW_YEAR: i64 = 1_893_456_000_000;
 fn unit(name: &str, description: &str) -> UnitFacts {
     let unit = UnitFacts::plain(UnitName::new(name).expect("valid"), ActiveState::Active);
     UnitFacts { description: description.into(), ..unit }
+}
+
+fn socket(name: &str, service: Option<&str>) -> SocketFacts {
+    let service = service.map(|service| UnitName::new(service).expect("valid"));
+    SocketFacts { name: UnitName::new(name).expect("valid"), description: "A socket".into(), service }
 }
 
 fn mount(path: &str, kind: &str, source: &str, gib: u64) -> MountFacts {
@@ -41,6 +50,23 @@ fn asked_for(name: &str) -> Endpoint {
     Endpoint { server_name: Some(name.to_owned()), ..("tls://[::1]:8443".parse().expect("an endpoint")) }
 }
 
+/// One look of each kind that can be proposed.
+fn answering() -> Vec<Answering> {
+    let tcp = |host: &str, port, speaks| Probe::Tcp { host: host.into(), port, speaks };
+    let missing = HttpProbe { statuses: vec![(200, 499)], ..HttpProbe::get("https://127.0.0.1:8443/") };
+    [
+        ("app.service", Probe::Http(Box::new(HttpProbe { verify_certificate: false, ..missing }))),
+        ("cups.service", tcp("127.0.0.1", 631, None)),
+        ("mariadb.service", Probe::UnixSocket { path: "/run/my.sock".into(), speaks: Some(Protocol::Mysql) }),
+        ("nginx.service", Probe::Http(Box::new(HttpProbe::get("http://127.0.0.1:80/")))),
+        ("redis-server.service", tcp("::1", 6380, Some(Protocol::Redis))),
+        ("ssh.service", tcp("127.0.0.1", 22, Some(Protocol::Ssh))),
+        ("worker.service", tcp("10.0.0.2", 7000, None)),
+    ]
+    .map(|(unit, probe)| Answering { unit: UnitName::new(unit).expect("valid"), probe })
+    .into()
+}
+
 /// A host that has some of everything.
 fn full() -> Found {
     let site = certificate("a", &["www.example.com", "example.com"], Signer::Trusted);
@@ -54,7 +80,13 @@ fn full() -> Found {
     let inventory = Inventory {
         units: vec![
             unit("app.service", "An app\nof two lines"),
+            unit("cups.service", "CUPS Scheduler"),
+            UnitFacts { active: ActiveState::Inactive, ..unit("echo.service", "Echo") },
+            unit("mariadb.service", "A database"),
             unit("nginx.service", "A high performance web server"),
+            unit("redis-server.service", "A store"),
+            unit("ssh.service", "The way in"),
+            unit("worker.service", "Speaks a language of its own"),
             unit("systemd-journald.service", "Journal Service"),
         ],
         mounts: vec![
@@ -80,10 +112,16 @@ fn full() -> Found {
             listener("tls://127.0.0.1:9443", "app.service", &other),
             listener("tls://127.0.0.1:9444", "app.service", &nameless),
         ],
+        answering: answering(),
+        sockets: vec![
+            socket("chat.socket", None),
+            socket("cups.socket", Some("cups.service")),
+            socket("echo.socket", Some("echo.service")),
+            socket("systemd-initctl.socket", Some("systemd-initctl.service")),
+        ],
         ..Inventory::default()
     };
     Found {
-        ports: [("nginx.service".to_owned(), 80)].into(),
         used: [("/".to_owned(), Percent::of(63, 100))].into(),
         renewals: ["www.example.com".to_owned()].into(),
         inventory,
@@ -108,7 +146,7 @@ fn check(found: &Found, golden: &str, expected: &str) {
 #[test]
 fn what_is_found_is_proposed_to_be_observed() {
     check(&full(), "full.yaml", include_str!("../../../tests/init/full.yaml"));
-    assert_eq!(full().counts(), "2 services, 2 filesystems, 6 certificates");
+    assert_eq!(full().counts(), "9 services, 2 filesystems, 6 certificates");
 }
 
 #[test]
@@ -144,6 +182,9 @@ fn nothing_that_a_host_says_of_itself_breaks_out_of_its_place() {
     }
     for unit in &mut found.inventory.units {
         unit.description = evil.into();
+    }
+    for socket in &mut found.inventory.sockets {
+        socket.description = evil.into();
     }
     for file in &mut found.inventory.certificates {
         file.path.push_str(evil);

@@ -48,7 +48,7 @@ pub(super) fn rungs(certificate: &Certificate) -> Vec<Rung> {
 }
 
 fn act(action: CertificateAction) -> Step {
-    Step::Act { timeout: timeout(&action), action: Action::Certificate(Box::new(action)) }
+    Step::Act { timeout: timeout(&action), action: action.into() }
 }
 
 fn rung(name: &str, steps: Vec<Step>, attempts_max: u32, undo: Vec<Action>) -> Option<Rung> {
@@ -84,11 +84,11 @@ fn renewed(
 
 fn put_back(certificate: &Certificate) -> Vec<Action> {
     let (name, units) = (certificate.name.clone(), certificate.units.clone());
-    vec![Action::Certificate(Box::new(CertificateAction::PutBack(PutBack { name, units })))]
+    vec![CertificateAction::PutBack(PutBack { name, units }).into()]
 }
 
 fn reload(certificate: &Certificate) -> Vec<Step> {
-    let validate = certificate.validators.iter().map(|command| Action::Validate { command: command.clone() });
+    let validate = certificate.validators.iter().map(|command| Action::Validate { command: Box::new(command.clone()) });
     let validate = validate.map(|action| Step::Act { action, timeout: LOCAL_TIMEOUT });
     let reload = certificate.units.iter().map(|unit| Action::ReloadUnit { unit: unit.clone() });
     validate.chain(reload.map(|action| Step::Act { action, timeout: AS_DECLARED })).collect()
@@ -113,7 +113,7 @@ pub(super) fn requests(certificate: &Certificate) -> BTreeMap<String, Request> {
         let (deployment, endpoints) = (deployment(certificate, source), certificate.endpoints.clone());
         let replacement = Replacement { renewal: renewal.clone(), deployment, endpoints, revokes };
         let action = CertificateAction::Replace(Box::new(replacement));
-        let request = Request { timeout: timeout(&action), action: Action::Certificate(Box::new(action)) };
+        let request = Request { timeout: timeout(&action), action: action.into() };
         (name.to_owned(), request)
     };
     let revoke = match certificate.renewer.as_deref() {

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use ansai_model::{
-    action::Action,
     bundle::BundleParts,
     check::{Check, Trend, TrendKind},
     condition::Condition,
@@ -11,14 +10,13 @@ use ansai_model::{
     id::{CheckId, NameError, PolicyId, RungId, TargetId},
     inventory::Inventory,
     policy::Policy,
-    probe::Probe,
     rule::Severity,
     runbook::{Rung, Step, Then},
     units::{ByteSize, Percent},
 };
 
 use super::{
-    Disk, Disks, TIMEOUT,
+    Disk, TIMEOUT,
     long::{AVAILABLE_MIN, ERRORS_WITHIN},
     waits::{self, Mounts},
 };
@@ -51,7 +49,7 @@ const PACKAGE_CACHES: &[&str] =
 const JOURNAL_ROOT: &str = "/var/log/journal";
 
 /// Adds every disk of a host, and what services wait for.
-pub(crate) fn deduce(
+pub(super) fn deduce(
     findings: &mut Findings<'_>,
     configuration: &Configuration,
     inventory: &Inventory,
@@ -70,13 +68,6 @@ pub(crate) fn deduce(
         }
     }
     waits::for_room(&known, parts);
-}
-
-impl Disks {
-    /// Mount points of a host that would be watched if they had a name: one with a blank, as `/srv/old data`.
-    pub(crate) fn nameless<'a>(&'a self, inventory: &'a Inventory) -> impl Iterator<Item = &'a str> {
-        self.on(inventory).into_keys().filter(|mount| TargetId::of("disk", mount).is_err())
-    }
 }
 
 fn one(
@@ -202,7 +193,7 @@ impl Made<'_> {
         Ok(Check {
             id: CheckId::of(self.id, name)?,
             target: self.id.clone(),
-            probe: Probe::Disk(probe),
+            probe: probe.into(),
             every,
             every_soft: EVERY_SOFT.min(every),
             timeout: LOOK_TIMEOUT,
@@ -278,7 +269,7 @@ impl Made<'_> {
 
 fn rung(name: &str, action: DiskAction, timeout: Duration, then: Then) -> Option<Rung> {
     let id = RungId::new(name).ok()?;
-    let steps = vec![Step::Act { action: Action::Disk(action), timeout }];
+    let steps = vec![Step::Act { action: action.into(), timeout }];
     Some(Rung { then, ..Rung::healing(id, steps, 1) })
 }
 

@@ -77,7 +77,7 @@ impl<'a> Watched<'a> {
         let found = self.mounts.contains(mount).then(|| full(mount)).flatten();
         Some(match found {
             Some(check) => Needed::Disk(check),
-            None if self.disks.awaits(mount) => Needed::NotYet,
+            None if self.disks.will_watch(mount) => Needed::NotYet,
             None => Needed::Nowhere,
         })
     }

@@ -48,7 +48,7 @@ pub(crate) fn release(findings: &mut Findings<'_>, parent: &Node, key: &str) -> 
             let help = "write [program, argument], or a signal as SIGUSR1".to_owned();
             findings.error(place_of(parent, "release"), &joined(key, "release"), "the command is empty", help);
         }
-        return node.command().map(Release::Command);
+        return node.command().map(Box::new).map(Release::Command);
     };
     let text = node.text()?;
     let found = ReleaseSignal::ALL.into_iter().find(|signal| signal.as_str() == text);

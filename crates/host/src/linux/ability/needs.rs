@@ -5,23 +5,17 @@ use std::path::Path;
 use ansai_model::{
     action::Action,
     bundle::Bundle,
-    domain::{
-        certificate::{CertificateAction, CertificateProbe, Deployment, KeyPlace, Place, Renewal, Renewer, Solver},
-        disk::{Cleaning, DiskAction, DiskProbe},
-        memory::{MemoryAction, Release},
-    },
     notify::{Channel, SecretRef},
     probe::{CommandLine, Probe},
     runbook::Step,
 };
 
 use super::{Ability, Needs};
+use crate::linux::domain;
 
 /// Programs that send raw ICMP, and plugins that run them.
 const ICMP: &[&str] =
     &["ping", "ping6", "fping", "fping6", "check_ping", "check_icmp", "check_host", "check_fping", "mtr"];
-/// Where the journal lies when it is kept.
-const JOURNAL: &str = "/var/log/journal";
 
 /// All of it.
 pub(super) fn of(bundle: &Bundle, state_dir: &Path) -> Needs {
@@ -50,10 +44,11 @@ pub(super) fn of(bundle: &Bundle, state_dir: &Path) -> Needs {
     all.0
 }
 
-struct Collected(Needs);
+/// What is needed so far, and by whom.
+pub(crate) struct Collected(Needs);
 
 impl Collected {
-    fn add(&mut self, who: &str, ability: Ability) {
+    pub(in crate::linux) fn add(&mut self, who: &str, ability: Ability) {
         self.0.entry(ability).or_default().insert(who.to_owned());
     }
 
@@ -63,22 +58,13 @@ impl Collected {
                 self.add(who, Ability::Bus);
                 self.add(who, Ability::Journal);
             }
-            Probe::Memory(_) => self.add(who, Ability::Bus),
-            Probe::Exec(command) | Probe::Nagios(command) => self.command(who, command, false),
+            Probe::Exec(command) => self.command(who, command, false),
+            Probe::Nagios(plugin) => self.command(who, &plugin.command, false),
             Probe::ProcessCount { .. } => self.add(who, Ability::SeeProcesses),
-            Probe::Certificate(probe) => match &**probe {
-                CertificateProbe::File(file) => {
-                    self.add(who, Ability::Read(file.path.clone()));
-                    if let KeyPlace::Apart(key) = &file.key {
-                        self.add(who, Ability::Read(key.clone()));
-                    }
-                }
-                CertificateProbe::Served(_) => {}
-            },
-            Probe::Disk(DiskProbe::Errors { .. }) => self.add(who, Ability::Journal),
+            Probe::Domain(probe) => domain::looks(probe).needs(who, self),
             // The look itself says whether it may look.
-            Probe::Disk(_) | Probe::Tcp { .. } | Probe::Http(_) | Probe::UnixSocket { .. } => {}
-            Probe::File { .. } | Probe::Process { .. } => {}
+            Probe::Tcp { .. } | Probe::Http(_) | Probe::UnixSocket { .. } => {}
+            Probe::File { .. } | Probe::UnitFiles { .. } | Probe::Process { .. } => {}
         }
     }
 
@@ -118,72 +104,7 @@ impl Collected {
             // A drill is asked for by a person, who sees what comes of it.
             Action::Drill { .. } => {}
             Action::Exec { command, .. } => self.command(who, command, false),
-            Action::Certificate(action) => self.certificate(who, action),
-            Action::Disk(action) => self.disk(who, action),
-            Action::Memory(MemoryAction::Release { how: Release::Command(command), .. }) => {
-                self.command(who, command, false);
-            }
-            Action::Memory(_) => self.add(who, Ability::Bus),
-        }
-    }
-
-    fn disk(&mut self, who: &str, action: &DiskAction) {
-        let DiskAction::Clean { what, .. } = action else { return };
-        match what {
-            Cleaning::PackageCache | Cleaning::Rotated { .. } | Cleaning::Logs { .. } | Cleaning::Temporary { .. } => {
-                self.add(who, Ability::OpenBeneath);
-                self.add(who, Ability::Leases);
-            }
-            Cleaning::Journal { .. } => {
-                self.command(who, &CommandLine::new(["journalctl"]), true);
-                self.add(who, Ability::Write(JOURNAL.into()));
-            }
-            Cleaning::Containers { .. } => {
-                self.add(who, Ability::Engine("podman"));
-                self.add(who, Ability::Engine("docker"));
-            }
-            Cleaning::Grow { .. } => self.add(who, Ability::OwnUnit),
-        }
-    }
-
-    fn certificate(&mut self, who: &str, action: &CertificateAction) {
-        match action {
-            CertificateAction::Renew(renewal) => self.renewal(who, renewal),
-            CertificateAction::Deploy(deployment) => self.deployment(who, deployment),
-            CertificateAction::Replace(replacement) => {
-                self.renewal(who, &replacement.renewal);
-                self.deployment(who, &replacement.deployment);
-            }
-            CertificateAction::PutBack(_) | CertificateAction::Revoke(_) => {}
-        }
-    }
-
-    fn renewal(&mut self, who: &str, renewal: &Renewal) {
-        match &renewal.by {
-            Renewer::Certbot { .. } => self.command(who, &CommandLine::new(["certbot"]), false),
-            Renewer::Exec(command) => self.command(who, command, false),
-            Renewer::Acme(issuer) => match &issuer.solver {
-                Solver::Webroot { path } => self.add(who, Ability::Write(path.clone())),
-                Solver::Listen { address } => self.add(who, Ability::Listen(address.clone())),
-                Solver::Hook { set, clear, .. } => {
-                    std::iter::once(set).chain(clear).for_each(|command| self.command(who, command, false));
-                }
-            },
-        }
-    }
-
-    fn deployment(&mut self, who: &str, deployment: &Deployment) {
-        deployment.validators.iter().for_each(|command| self.command(who, command, true));
-        for Place { certificate, key, owner, group, .. } in
-            std::iter::once(&deployment.source).chain(&deployment.copies)
-        {
-            self.add(who, Ability::Write(folder(certificate)));
-            if let KeyPlace::Apart(key) = key {
-                self.add(who, Ability::Write(folder(key)));
-            }
-            if owner.is_some() || group.is_some() {
-                self.add(who, Ability::GiveAway);
-            }
+            Action::Domain(action) => domain::acts(action).needs(who, self),
         }
     }
 
@@ -198,7 +119,7 @@ impl Collected {
         }
     }
 
-    fn command(&mut self, who: &str, command: &CommandLine, may_be_absent: bool) {
+    pub(in crate::linux) fn command(&mut self, who: &str, command: &CommandLine, may_be_absent: bool) {
         let Some(program) = command.argv.first().cloned() else { return };
         let user = command.user.clone();
         let words = command.argv.iter().flat_map(|argument| argument.split_whitespace());
@@ -210,12 +131,14 @@ impl Collected {
 }
 
 /// The folder that something lies in.
-fn folder(path: &str) -> String {
+pub(in crate::linux) fn folder(path: &str) -> String {
     Path::new(path).parent().unwrap_or(Path::new("/")).display().to_string()
 }
 
 #[cfg(test)]
 mod tests {
+    use ansai_model::domain::disk::{Cleaning, DiskAction};
+
     use super::*;
 
     /// What is needed by a command of a probe.
@@ -254,7 +177,7 @@ mod tests {
             what: Cleaning::PackageCache,
             protect: Vec::new(),
         };
-        all.action("disk//", &Action::Disk(clean));
+        all.action("disk//", &clean.into());
         let wanted = [
             Ability::OpenBeneath,
             Ability::Leases,

@@ -34,6 +34,15 @@ struct Change {
     now: Option<(Vec<u8>, Ownership)>,
 }
 
+/// How much of what is kept is put back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Only what is there no more: nobody's change is lost by it.
+    Missing,
+    /// All that differs.
+    All,
+}
+
 /// What was put back, and what it takes to take that back.
 pub(super) struct Replaced {
     path: PathBuf,
@@ -98,6 +107,7 @@ pub(super) fn restore(
     state_dir: &Path,
     unit: &UnitName,
     paths: &[String],
+    reach: Reach,
     trusted: &Trusted,
 ) -> (ActionOutcome, Vec<Replaced>) {
     let changes = match changes(state_dir, unit, paths, trusted) {
@@ -109,10 +119,8 @@ pub(super) fn restore(
     if !aside::is_awaited() {
         return (ActionOutcome::Failed { why: aside::GIVEN_UP.into() }, Vec::new());
     }
-    let mut restored = Vec::new();
     let mut replaced = Vec::new();
-    for change in changes {
-        restored.push(change.kept.path.display().to_string());
+    for change in changes.into_iter().filter(|change| reach == Reach::All || change.now.is_none()) {
         if let Err(why) = put_back(change, trusted, &mut replaced) {
             let back = match take_back(replaced, trusted) {
                 Ok(_) => String::new(),
@@ -121,11 +129,21 @@ pub(super) fn restore(
             return (ActionOutcome::Failed { why: Text::new(format!("{why}{back}")) }, Vec::new());
         }
     }
-    let outcome = match restored.is_empty() {
+    let outcome = match replaced.is_empty() {
+        true if reach == Reach::Missing => ActionOutcome::NotNeeded { why: "none of it is missing".into() },
         true => ActionOutcome::NotNeeded { why: "the configuration is the last known good one".into() },
-        false => ActionOutcome::Succeeded { note: Text::new(format!("put back: {}", restored.join(", "))) },
+        false => ActionOutcome::Succeeded { note: put_back_note(&replaced) },
     };
     (outcome, replaced)
+}
+
+/// Which files were put back, and where what was there is kept.
+pub(super) fn put_back_note(replaced: &[Replaced]) -> Text {
+    let words = |one: &Replaced| match one.was {
+        Some(_) => format!("{} (what was there is kept as {})", one.path.display(), broken(&one.path).display()),
+        None => format!("{} (which was missing)", one.path.display()),
+    };
+    Text::new(format!("put back: {}", replaced.iter().map(words).collect::<Vec<_>>().join(", ")))
 }
 
 /// Undoes [`restore`]: each file is as it was, and nothing is left beside it. What somebody has changed since is left alone;
@@ -313,16 +331,16 @@ mod tests {
         let unit = UnitName::new("app.service").expect("valid");
         let state = folder.path().join("state");
         let trusted = Trusted::own();
-        assert!(matches!(restore(&state, &unit, &paths, &trusted).0, ActionOutcome::Refused { .. }));
+        assert!(matches!(restore(&state, &unit, &paths, Reach::All, &trusted).0, ActionOutcome::Refused { .. }));
         fs::write(&file, "good").expect("written");
         assert!(matches!(save(&state, &unit, &paths, &trusted), ActionOutcome::Succeeded { .. }));
         fs::write(&file, "broken").expect("written");
         let planned = plan_restore(&state, &unit, &paths, &trusted);
         assert_eq!(planned[0].as_str(), format!("put {} back, keeping what is there", file.display()));
-        assert!(matches!(restore(&state, &unit, &paths, &trusted).0, ActionOutcome::Succeeded { .. }));
+        assert!(matches!(restore(&state, &unit, &paths, Reach::All, &trusted).0, ActionOutcome::Succeeded { .. }));
         assert_eq!(fs::read_to_string(&file).expect("there"), "good");
         assert_eq!(fs::read_to_string(folder.path().join("app.conf.ansai-broken")).expect("there"), "broken");
-        assert!(matches!(restore(&state, &unit, &paths, &trusted).0, ActionOutcome::NotNeeded { .. }));
+        assert!(matches!(restore(&state, &unit, &paths, Reach::All, &trusted).0, ActionOutcome::NotNeeded { .. }));
     }
     #[test]
     fn w11_what_was_put_back_in_vain_is_taken_back_exactly() {
@@ -342,7 +360,13 @@ mod tests {
         fs::write(at("conf/b"), "newer").expect("written");
         fs::write(at("conf/b.ansai-broken"), "of another day").expect("written");
         fs::remove_file(at("conf/gone")).expect("removed");
-        let (outcome, replaced) = restore(&state, &unit, &paths, &trusted);
+        // What is missing alone may be what is wrong: then nobody's change is lost.
+        let (outcome, replaced) = restore(&state, &unit, &paths, Reach::Missing, &trusted);
+        assert!(matches!(outcome, ActionOutcome::Succeeded { .. }), "{outcome:?}");
+        assert_eq!(fs::read_to_string(at("conf/gone")).expect("there"), "good");
+        assert_eq!(fs::read_to_string(at("conf/a")).expect("there"), "newer");
+        assert_eq!(take_back(replaced, &trusted).expect("taken back"), Vec::<String>::new());
+        let (outcome, replaced) = restore(&state, &unit, &paths, Reach::All, &trusted);
         assert!(matches!(outcome, ActionOutcome::Succeeded { .. }), "{outcome:?}");
         assert_eq!(fs::read_to_string(at("conf/gone")).expect("there"), "good");
         assert_eq!(take_back(replaced, &trusted).expect("taken back"), Vec::<String>::new());
@@ -359,7 +383,7 @@ mod tests {
         assert_eq!(fs::metadata(at("conf/a")).expect("there").permissions().mode() & 0o777, 0o640);
         assert_eq!(fs::read_to_string(at("conf/b.ansai-broken")).expect("there"), "of another day");
         // What somebody has changed meanwhile is theirs.
-        let (_, replaced) = restore(&state, &unit, &paths, &trusted);
+        let (_, replaced) = restore(&state, &unit, &paths, Reach::All, &trusted);
         fs::write(at("conf/a"), "mended").expect("written");
         assert_eq!(take_back(replaced, &trusted).expect("taken back"), [at("conf/a").display().to_string()]);
         assert_eq!(fs::read_to_string(at("conf/a")).expect("there"), "mended");

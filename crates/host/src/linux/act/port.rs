@@ -5,21 +5,90 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ansai_model::{action::ActionOutcome, id::UnitName, text::Text};
+use ansai_model::{action::ActionOutcome, domain::service::ActiveState, id::UnitName, text::Text};
 use rustix::{
     event::{PollFd, PollFlags, poll},
     fd::OwnedFd,
     process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
 };
 
-use crate::linux::port_owner::{Owner, owners};
+use crate::linux::{
+    LinuxHost,
+    port_owner::{Owner, owners},
+    processes::identity_of,
+};
 
 /// Between TERM and KILL.
 const GRACE: Duration = Duration::from_secs(3);
 
+/// Between two looks at whether it is free.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// How long a unit that runs while somebody else holds its port may need to fail for it.
+const FAILS_WITHIN: Duration = Duration::from_secs(3);
+
+/// Less than the pause that systemd makes before it starts one again.
+const FAILS_LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// The process that holds the ports of socket units, for whoever they are handed to.
+const SYSTEMD: u32 = 1;
+
 /// Frees the port, or says why not.
-pub(super) async fn free(root: &Path, unit: &UnitName, port: u16, within: Duration) -> ActionOutcome {
+pub(super) async fn free(host: &LinuxHost, unit: &UnitName, port: u16, within: Duration) -> ActionOutcome {
+    let root = host.inner.options.root.as_path();
+    let begun = Instant::now();
+    loop {
+        let state = match host.state_of(unit).await {
+            None => {
+                return ActionOutcome::Refused { why: Text::new(format!("it is not known whether {unit} is running")) };
+            }
+            Some(ActiveState::Inactive | ActiveState::Failed) => {
+                return free_of_leftovers(root, unit, port, within).await;
+            }
+            Some(state) => state,
+        };
+        // A running unit holds its own port rightly, and what it must do about it is a restart's work.
+        let Some(other) = other_owner(root, unit, port) else {
+            let why = format!("{unit} is running, and nobody else holds port {port}");
+            return ActionOutcome::NotNeeded { why: Text::new(why) };
+        };
+        // One that fails for want of its port, and that systemd starts again and again, runs for moments.
+        if !matches!(state, ActiveState::Active | ActiveState::Reloading) {
+            return ActionOutcome::Refused { why: refusal(&other, unit, port) };
+        }
+        if begun.elapsed() > FAILS_WITHIN {
+            return held_beside(&other, unit, port, &host.processes_of(unit).await);
+        }
+        tokio::time::sleep(FAILS_LOOK_EVERY).await;
+    }
+}
+
+/// What follows when somebody else holds the port of a unit that goes on running. Who was there before all of its processes
+/// stands in their way; who came after them may listen on their behalf, as the proxy of a container does.
+fn held_beside(other: &Owner, unit: &UnitName, port: u16, processes: &[u32]) -> ActionOutcome {
+    let started = |pid: u32| identity_of(Pid::from_raw(i32::try_from(pid).ok()?)?).map(|identity| identity.started);
+    let first = processes.iter().filter_map(|pid| started(*pid)).min();
+    if started(other.pid).zip(first).is_some_and(|(other, first)| other < first) {
+        return ActionOutcome::Refused { why: refusal(other, unit, port) };
+    }
+    let (pid, name) = (other.pid, &other.name);
+    ActionOutcome::NotNeeded {
+        why: Text::new(format!("{unit} is running, and pid {pid} ({name}), which came after it, holds port {port}")),
+    }
+}
+
+/// Who holds the port while the unit does not.
+fn other_owner(root: &Path, unit: &UnitName, port: u16) -> Option<Owner> {
     let found = owners(root, port);
+    let is_its_own = |owner: &Owner| owner.unit.as_deref() == Some(unit.as_str()) || owner.pid == SYSTEMD;
+    if found.iter().any(is_its_own) { None } else { found.into_iter().next() }
+}
+
+/// The same for a unit that does not run.
+async fn free_of_leftovers(root: &Path, unit: &UnitName, port: u16, within: Duration) -> ActionOutcome {
+    let mut found = owners(root, port);
+    // What systemd holds for a socket unit is handed over, not in the way.
+    found.retain(|owner| owner.pid != SYSTEMD);
     if found.is_empty() {
         return ActionOutcome::NotNeeded { why: Text::new(format!("nothing listens on port {port}")) };
     }
@@ -33,12 +102,12 @@ pub(super) async fn free(root: &Path, unit: &UnitName, port: u16, within: Durati
         }
     }
     while begun.elapsed() < within {
-        if owners(root, port).is_empty() {
+        if owners(root, port).iter().all(|owner| owner.pid == SYSTEMD) {
             let pids: Vec<String> = found.iter().map(|owner| format!("{} ({})", owner.pid, owner.name)).collect();
             let note = format!("port {port} freed from leftovers of {unit}: {}", pids.join(", "));
             return ActionOutcome::Succeeded { note: Text::new(note) };
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(LOOK_EVERY).await;
     }
     ActionOutcome::TimedOut { after: within }
 }
@@ -86,14 +155,49 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
         let port = listener.local_addr().expect("an address").port();
         let unit = UnitName::new("app.service").expect("valid");
-        match free(Path::new("/"), &unit, port, Duration::from_secs(1)).await {
+        match free_of_leftovers(Path::new("/"), &unit, port, Duration::from_secs(1)).await {
             ActionOutcome::Refused { why } => {
                 assert!(why.as_str().contains(&format!("pid {}", std::process::id())), "{why}");
             }
             other => panic!("{other:?}"),
         }
         drop(listener);
-        let outcome = free(Path::new("/"), &unit, port, Duration::from_secs(1)).await;
+        let outcome = free_of_leftovers(Path::new("/"), &unit, port, Duration::from_secs(1)).await;
         assert!(matches!(outcome, ActionOutcome::NotNeeded { .. }), "{outcome:?}");
+    }
+
+    #[test]
+    fn who_was_there_before_a_unit_that_runs_stands_in_its_way_and_who_came_after_may_listen_for_it() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+        let port = listener.local_addr().expect("an address").port();
+        let unit = UnitName::new("app.service").expect("valid");
+        let other = other_owner(Path::new("/"), &unit, port).expect("this process");
+        // Ticks are hundredths of a second: what began in the same one is not known to be older.
+        let own = identity_of(rustix::process::getpid()).expect("it runs").started;
+        let mut younger = loop {
+            let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("sleep");
+            let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a pid");
+            if identity_of(pid).is_some_and(|of_child| of_child.started > own) {
+                break child;
+            }
+            child.kill().expect("ended");
+            child.wait().expect("ended");
+        };
+        match held_beside(&other, &unit, port, &[younger.id()]) {
+            ActionOutcome::Refused { why } => {
+                assert!(why.as_str().contains("it is no leftover of app.service"), "{why}")
+            }
+            other => panic!("{other:?}"),
+        }
+        for older in [&[1, younger.id()][..], &[]] {
+            match held_beside(&other, &unit, port, older) {
+                ActionOutcome::NotNeeded { why } => {
+                    assert!(why.as_str().contains(&format!("pid {} (", std::process::id())), "{why}");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        younger.kill().expect("ended");
+        younger.wait().expect("ended");
     }
 }

@@ -1,6 +1,7 @@
 //! Puts the last known good configuration back, when that is what mends a validator's no. A name that does not resolve, a
 //! full disk, a missing folder: these make every configuration invalid, and then the present one is no worse than the copy.
-//! So the copy must be valid now, or what was there comes back as it was.
+//! So the copy must be valid now, or what was there comes back as it was. What is missing is put back first, alone: when that
+//! is all that was wrong, no change of anybody's is lost.
 
 use ansai_model::{
     action::{ActionOutcome, ActionRun},
@@ -9,7 +10,10 @@ use ansai_model::{
     text::Text,
 };
 
-use super::{configuration, given_up, validate, work};
+use super::{
+    configuration::{self, Reach},
+    given_up, validate, work,
+};
 use crate::linux::{LinuxHost, aside};
 
 /// Puts the kept copies back; what they replace is kept beside them.
@@ -20,10 +24,11 @@ pub(super) async fn restore(
     validator: Option<&CommandLine>,
     run: &ActionRun,
 ) -> ActionOutcome {
-    let third = ActionRun { timeout: run.timeout / 3, ..run.clone() };
+    // Up to three answers of the validator, and the work on the files.
+    let share = ActionRun { timeout: run.timeout / 4, ..run.clone() };
     let before = match validator {
         None => None,
-        Some(validator) => match validate::ask(host, Some(unit), validator, &third).await {
+        Some(validator) => match validate::ask(host, Some(unit), validator, &share).await {
             ActionOutcome::Failed { why } => Some((validator, why)),
             ActionOutcome::Succeeded { .. } => {
                 return ActionOutcome::NotNeeded {
@@ -35,27 +40,50 @@ pub(super) async fn restore(
         },
     };
     let trusted = host.trusted_for(unit).await;
-    let (state_dir, of, at, by) = (host.inner.options.state_dir.clone(), unit.clone(), paths.to_vec(), trusted.clone());
-    let restores = move || configuration::restore(&state_dir, &of, &at, &by);
-    let (outcome, replaced) = match aside::run(work(run), third.timeout, restores).await {
-        Ok(restored) => restored,
-        Err(late) => return given_up(&late),
+    let restores = |reach| {
+        let (state_dir, of, at) = (host.inner.options.state_dir.clone(), unit.clone(), paths.to_vec());
+        let by = trusted.clone();
+        aside::run(work(run), share.timeout, move || configuration::restore(&state_dir, &of, &at, reach, &by))
     };
-    let Some((validator, before)) = before else { return outcome };
-    match &outcome {
-        ActionOutcome::Succeeded { .. } => {}
-        ActionOutcome::NotNeeded { why } => {
-            return ActionOutcome::Failed { why: Text::new(format!("{why}: {before}")) };
-        }
-        _ => return outcome,
+    let Some((validator, before)) = before else {
+        return match restores(Reach::All).await {
+            Ok((outcome, _)) => outcome,
+            Err(late) => given_up(&late),
+        };
+    };
+    let mut replaced = Vec::new();
+    let mut after = None;
+    for reach in [Reach::Missing, Reach::All] {
+        let (outcome, more) = match restores(reach).await {
+            Ok(restored) => restored,
+            Err(late) => return given_up(&late),
+        };
+        replaced.extend(more);
+        after = match &outcome {
+            ActionOutcome::Succeeded { note } => match validate::ask(host, Some(unit), validator, &share).await {
+                ActionOutcome::Succeeded { .. } if reach == Reach::Missing => {
+                    return ActionOutcome::Succeeded {
+                        note: Text::new(format!("{note}; nothing else was touched, since that was enough")),
+                    };
+                }
+                ActionOutcome::Succeeded { .. } => {
+                    return ActionOutcome::Succeeded { note: configuration::put_back_note(&replaced) };
+                }
+                ActionOutcome::Failed { why } | ActionOutcome::NotNeeded { why } => Some(why),
+                other => Some(Text::new(other.to_string())),
+            },
+            // Nothing more to put back than what has been, or nothing yet.
+            ActionOutcome::NotNeeded { .. } if reach == Reach::Missing || after.is_some() => after,
+            ActionOutcome::NotNeeded { why } => {
+                return ActionOutcome::Failed { why: Text::new(format!("{why}: {before}")) };
+            }
+            _ if replaced.is_empty() => return outcome,
+            other => Some(Text::new(other.to_string())),
+        };
     }
-    let after = match validate::ask(host, Some(unit), validator, &third).await {
-        ActionOutcome::Succeeded { .. } => return outcome,
-        ActionOutcome::Failed { why } | ActionOutcome::NotNeeded { why } => why,
-        other => Text::new(other.to_string()),
-    };
+    let after = after.unwrap_or_else(|| before.clone());
     let takes_back = move || configuration::take_back(replaced, &trusted);
-    let back = match aside::run(work(run), third.timeout, takes_back).await {
+    let back = match aside::run(work(run), share.timeout, takes_back).await {
         Ok(Ok(left)) if left.is_empty() => "what was there is back".to_owned(),
         Ok(Ok(left)) => format!("what was there is back, but for what somebody has changed since: {}", left.join(", ")),
         Ok(Err(why)) => format!("AND WHAT WAS THERE COULD NOT BE PUT BACK ({why}): it lies beside, as .ansai-broken"),

@@ -34,8 +34,10 @@ pub(super) async fn ask(
 ) -> ActionOutcome {
     let begun = Instant::now();
     let as_started = match unit {
-        Some(unit) => as_started(host, unit, command_line, run.timeout).await,
-        None => None,
+        Some(unit) if command::may_be_run(command_line, run.timeout).await => {
+            as_started(host, unit, command_line, run.timeout.saturating_sub(begun.elapsed())).await
+        }
+        Some(_) | None => None,
     };
     let finished = match as_started.filter(|finished| why_unable(finished).is_none()) {
         Some(finished) => finished,
@@ -94,7 +96,7 @@ mod tests {
         let state = tempfile::tempdir().expect("a folder");
         let options = Options { buses: Vec::new(), ..Options::this_machine(state.path().to_owned()) };
         let host = LinuxHost::new(options, &TaskTracker::new());
-        let action = Action::Validate { command };
+        let action = Action::Validate { command: Box::new(command) };
         let target = TargetId::new("service/app.service").expect("valid");
         let timeout = Duration::from_secs(20);
         perform(&host, &ActionRun { id: RunId(1), incident: None, target, action, timeout }).await

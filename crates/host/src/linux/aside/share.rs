@@ -7,13 +7,16 @@ use std::{
     collections::{BTreeMap, VecDeque},
     ffi::OsString,
     fmt,
+    fs::File,
     path::{Component, Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use super::Kind;
-use crate::linux::disk::mounts;
+use crate::linux::mounts;
 
 /// Pieces of work of one kind on one mount.
 const MOUNT_PLACES: usize = 4;
@@ -23,8 +26,10 @@ const MOUNTS_PLACES: usize = 128;
 const ROOT_PLACES: usize = 64;
 /// Names that are asked for at once.
 const NAME_PLACES: usize = 64;
-/// How long the table of mounts is believed.
+/// How long the table of mounts is believed when the kernel does not say whether it has changed.
 const FRESH: Duration = Duration::from_secs(1);
+/// How long it is believed when the kernel says that nothing has.
+const BELIEVED: Duration = Duration::from_secs(60);
 /// Most links on the way of one path, as the kernel has it.
 const LINKS_MAX: usize = 40;
 /// Filesystems that live in memory or are the kernel's own.
@@ -116,21 +121,51 @@ fn word(kind: Kind) -> &'static str {
 /// Where something is mounted, and whether it answers at once.
 type Table = BTreeMap<PathBuf, bool>;
 
-fn table() -> Arc<Table> {
-    static LAST: Mutex<Option<(Instant, Arc<Table>)>> = Mutex::new(None);
-    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, table)) = last.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
-        return Arc::clone(table);
+/// What is known of the mounts.
+struct Known {
+    table: Arc<Table>,
+    read: Instant,
+    /// The list of the mounts, by which the kernel says that it has changed; none when it could not be opened.
+    list: Option<File>,
+}
+
+impl Known {
+    fn read() -> Self {
+        // Opened before it is read: what changes in between is a change.
+        let list = File::open("/proc/self/mountinfo").ok();
+        // Without a table everything counts as the root's, which has places of its own.
+        let mounts = mounts::read(Path::new("/")).unwrap_or_default();
+        let entry = |mount: mounts::Mount| {
+            let is_at_once = mount.path == "/" || AT_ONCE.contains(&mount.kind.as_str());
+            (PathBuf::from(mount.path), is_at_once)
+        };
+        Self { table: Arc::new(mounts.into_iter().map(entry).collect()), read: Instant::now(), list }
     }
-    // Without a table everything counts as the root's, which has places of its own.
-    let mounts = mounts::read(Path::new("/")).unwrap_or_default();
-    let entry = |mount: mounts::Mount| {
-        let is_at_once = mount.path == "/" || AT_ONCE.contains(&mount.kind.as_str());
-        (PathBuf::from(mount.path), is_at_once)
+
+    /// Whether it still holds: for a while by itself, and for longer when the kernel says that nothing has changed.
+    fn holds(&self) -> bool {
+        let age = self.read.elapsed();
+        match &self.list {
+            Some(list) => age < BELIEVED && !has_changed(list),
+            None => age < FRESH,
+        }
+    }
+}
+
+/// Whether the kernel says that a mount has come or gone since the list was opened, or does not say.
+fn has_changed(list: &File) -> bool {
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    !matches!(poll(&mut [PollFd::new(list, PollFlags::PRI)], Some(&at_once)), Ok(0))
+}
+
+fn table() -> Arc<Table> {
+    static LAST: Mutex<Option<Known>> = Mutex::new(None);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = match last.take() {
+        Some(known) if known.holds() => known,
+        _ => Known::read(),
     };
-    let table: Arc<Table> = Arc::new(mounts.into_iter().map(entry).collect());
-    *last = Some((Instant::now(), Arc::clone(&table)));
-    table
+    Arc::clone(&last.insert(known).table)
 }
 
 /// The first mount on the way of a path that is to be stopped at; nothing of it is touched.
@@ -213,6 +248,42 @@ mod tests {
         check("disk/away/a", &[], Some("disk"));
         check("disk/away/a", &["disk"], Some("remote"));
         check("disk/other", &["disk"], None);
+    }
+
+    /// A filesystem on a folder, gone with it; none without the privilege.
+    struct Mounted(tempfile::TempDir);
+
+    impl Mounted {
+        fn run(folder: &Path, program: &str, arguments: &[&str]) -> bool {
+            let done = std::process::Command::new(program).args(arguments).arg(folder).status();
+            done.is_ok_and(|done| done.success())
+        }
+
+        fn new() -> Option<Self> {
+            let folder = tempfile::tempdir().expect("a folder");
+            Self::run(folder.path(), "mount", &["-t", "tmpfs", "none"]).then_some(Self(folder))
+        }
+    }
+
+    impl Drop for Mounted {
+        fn drop(&mut self) {
+            Self::run(self.0.path(), "umount", &[]);
+        }
+    }
+
+    #[test]
+    fn a_mount_is_known_at_once_and_what_has_not_changed_is_not_read_again() {
+        let kept = || {
+            let (before, after) = (table(), table());
+            Arc::ptr_eq(&before, &after)
+        };
+        // Other tests mount as well.
+        assert!((0..100).any(|_| kept()));
+        let Some(mounted) = Mounted::new() else { return };
+        let folder = mounted.0.path().canonicalize().expect("there");
+        assert_eq!(table().get(&folder), Some(&true));
+        drop(mounted);
+        assert_eq!(table().get(&folder), None);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -17,7 +17,10 @@ use ansai_model::{
 use futures_util::{StreamExt, stream};
 
 use super::{handshake, key_kind::KeyKind, read, seen, wall_now};
-use crate::linux::port_owner;
+use crate::linux::{
+    listening,
+    port_owner::{self, Owner},
+};
 
 /// Where certificates of services are kept by custom.
 const FOLDERS: &[&str] = &[
@@ -46,9 +49,8 @@ const DEPTH_MAX: usize = 5;
 const SOCKETS_MAX: usize = 64;
 const HANDSHAKES_MAX: usize = 256;
 const AT_ONCE: usize = 16;
-const TABLE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Ports whose servers speak no TLS from the first byte, and would only log our question.
-const PLAIN: &[u16] = &[21, 22, 23, 53, 80, 111, 139, 445, 631, 3306, 6379, 11211];
+pub(in crate::linux) const PLAIN: &[u16] = &[21, 22, 23, 53, 80, 111, 139, 445, 631, 3306, 6379, 11211];
 
 /// Certificates of servers with their keys, in the usual directories; each file once though several paths lead to it,
 /// sorted by path.
@@ -125,60 +127,17 @@ fn found_file(root: &Path, path: &Path) -> Option<CertificateFacts> {
     Some(CertificateFacts { key, certificate: seen::identity(&chain, wall_now())?, path: shown })
 }
 
-/// Where somebody listens for TCP, from the tables of the kernel.
-fn listening(root: &Path) -> BTreeSet<SocketAddr> {
-    let mut found = BTreeSet::new();
-    for table in ["proc/net/tcp", "proc/net/tcp6"] {
-        let text = ansai_files::head_text(&root.join(table), TABLE_BYTES_MAX).unwrap_or_default();
-        found.extend(text.lines().skip(1).filter_map(|line| {
-            let fields: Vec<&str> = line.split_whitespace().take(4).collect();
-            if *fields.get(3)? == "0A" { socket_address(fields.get(1)?) } else { None }
-        }));
-    }
-    found
-}
-
-/// `0100007F:01BB`: each four bytes of the address as the host orders them, then the port.
-fn socket_address(text: &str) -> Option<SocketAddr> {
-    let (address, port) = text.split_once(':')?;
-    if !address.len().is_multiple_of(8) {
-        return None;
-    }
-    let words: Option<Vec<[u8; 4]>> = address
-        .as_bytes()
-        .chunks(8)
-        .map(|word| u32::from_str_radix(std::str::from_utf8(word).ok()?, 16).ok().map(u32::to_ne_bytes))
-        .collect();
-    let ip = match *words?.concat() {
-        [a, b, c, d] => IpAddr::V4(Ipv4Addr::new(a, b, c, d)),
-        ref long => IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(long).ok()?)).to_canonical(),
-    };
-    Some(SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?))
-}
-
-/// How these are reached from this host: what listens everywhere is asked on loopback, and nowhere else.
-fn reached(listening: BTreeSet<SocketAddr>) -> Vec<SocketAddr> {
-    let is_local = |ip: IpAddr| ip.is_unspecified() || ip == Ipv4Addr::LOCALHOST;
-    let local = |socket: SocketAddr| match is_local(socket.ip()) {
-        true => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), socket.port()),
-        false => socket,
-    };
-    // A link-local address means nothing without its interface.
-    let can_be_asked = |ip: IpAddr| !matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
-    let all: BTreeSet<SocketAddr> = listening.into_iter().map(local).collect();
-    let is_own = |socket: &&SocketAddr| {
-        socket.ip() == Ipv4Addr::LOCALHOST || !all.contains(&SocketAddr::new(Ipv4Addr::LOCALHOST.into(), socket.port()))
-    };
-    let asked = all.iter().filter(is_own).filter(|socket| can_be_asked(socket.ip()) && !PLAIN.contains(&socket.port()));
-    asked.take(SOCKETS_MAX).copied().collect()
-}
-
 /// The certificates that the host's own listening sockets show. Each socket is asked once without a name, and those that
 /// speak TLS once more for each of `files` that none has shown: a server can show another one to whom asks for its name, or
 /// can verify another kind of key.
-/// Each handshake may take `timeout`.
+/// Each handshake may take `timeout`. What systemd holds alone is not asked: that would start what rests until somebody asks.
+/// Nor is what nobody is seen to hold, since whoever is not root does not see what systemd holds.
 pub async fn sockets(root: &Path, files: &[CertificateFacts], timeout: Duration) -> Vec<TlsListener> {
-    let endpoints = reached(listening(root)).into_iter().map(endpoint);
+    let all = listening::reached(listening::tcp(root));
+    let owners = listening::owners(root, &all.iter().map(|one| one.inode).collect());
+    let rests = |inode: &u64| owners.get(inode).is_none_or(|owners| owners.iter().all(is_systemd));
+    let all = all.into_iter().filter(|one| !rests(&one.inode)).map(|one| one.at);
+    let endpoints = all.filter(|at| !PLAIN.contains(&at.port())).take(SOCKETS_MAX).map(endpoint);
     let asked = stream::iter(endpoints).map(|endpoint| shown(endpoint, None, timeout)).buffered(AT_ONCE);
     let mut found: Vec<TlsListener> = asked.filter_map(std::future::ready).collect().await;
     let unseen = files
@@ -207,6 +166,12 @@ pub async fn sockets(root: &Path, files: &[CertificateFacts], timeout: Duration)
         listener.unit = units.get(&listener.endpoint.port).cloned().flatten();
     }
     found
+}
+
+/// Whether it is the host's systemd, or one of a user.
+fn is_systemd(owner: &Owner) -> bool {
+    let is_of_user = owner.unit.as_deref().is_some_and(|unit| unit.starts_with("user@"));
+    owner.pid == 1 || (is_of_user && owner.name == "systemd")
 }
 
 /// A name that a server can be asked for, so that it shows a certificate for these names.
@@ -251,38 +216,6 @@ async fn shown(endpoint: Endpoint, kind: Option<KeyKind>, timeout: Duration) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_listens_everywhere_is_asked_on_loopback_and_the_rest_where_it_listens() {
-        let root = tempfile::tempdir().expect("a root");
-        let net = root.path().join("proc/net");
-        fs::create_dir_all(&net).expect("made");
-        let table = "  sl  local_address rem_address st\n\
-                     0: 00000000:01BB 00000000:0000 0A\n\
-                     1: 0100007F:0050 00000000:0000 0A\n\
-                     2: 0200000A:01BB 00000000:0000 0A\n\
-                     3: 0200000A:20FB 00000000:0000 0A\n\
-                     4: 0100007F:1F90 00000000:0000 01\n\
-                     5: 0100007:1F91 0 0A\n\
-                     not a line\n";
-        fs::write(net.join("tcp"), table).expect("written");
-        let table = "  sl  local_address\n\
-                     0: 00000000000000000000000000000000:0019 0 0A\n\
-                     1: 00000000000000000000000001000000:1538 0 0A\n\
-                     2: 000080FE000000000000000001000000:1539 0 0A\n\
-                     3: 0000000000000000FFFF00000100007F:03E1 0 0A\n";
-        fs::write(net.join("tcp6"), table).expect("written");
-        let found: Vec<String> =
-            reached(listening(root.path())).into_iter().map(|socket| endpoint(socket).to_string()).collect();
-        let expected = [
-            "tls://10.0.0.2:8443",
-            "smtp://127.0.0.1:25",
-            "tls://127.0.0.1:443",
-            "tls://127.0.0.1:993",
-            "postgresql://[::1]:5432",
-        ];
-        assert_eq!(found, expected);
-    }
 
     #[test]
     fn a_server_is_asked_for_a_name_that_it_can_have() {

@@ -3,7 +3,10 @@
 use std::{fs, sync::Arc};
 
 use ansai_model::{
-    domain::certificate::{Endpoint, EndpointProtocol, Expectation, Trust},
+    domain::{
+        Look,
+        certificate::{Endpoint, EndpointProtocol, Expectation, Trust},
+    },
     inventory::Signer,
     observation::{Details, Health},
 };
@@ -52,7 +55,8 @@ impl Workshop {
         fs::write(self.path(&format!("{name}.key")), key).expect("written");
     }
 
-    /// A certificate and its key as PEM, a hundred days old and with so many days left.
+    /// A certificate and its key as PEM, a hundred days old and with a minute less than so many days left: whether a look in the
+    /// same millisecond, or by a clock that was set back a little, sees a whole day more would be chance.
     pub(super) fn pair(&self, names: &[&str], days: u64) -> (String, String) {
         let key = KeyPair::generate().expect("a key");
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
@@ -60,7 +64,7 @@ impl Workshop {
         let now = u64::try_from(wall_now().0 / 1000).expect("after 1970");
         let at = |seconds: u64| rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds);
         params.not_before = at(now - 100 * DAY);
-        params.not_after = at(now + days * DAY);
+        params.not_after = at(now + days * DAY - 60);
         let certificate = params.signed_by(&key, &self.issuer).expect("signed");
         (certificate.pem(), key.serialize_pem())
     }

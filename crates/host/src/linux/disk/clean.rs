@@ -26,7 +26,10 @@ use std::{
 
 use ansai_model::{
     action::{ActionOutcome, ActionRun},
-    domain::disk::{Cleaning, DiskAction, DiskUsage},
+    domain::{
+        Deed,
+        disk::{Cleaning, DiskAction, DiskUsage},
+    },
     text::Text,
     units::{ByteSize, Percent},
 };

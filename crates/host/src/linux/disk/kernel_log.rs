@@ -11,8 +11,8 @@ use std::{
 
 use ansai_model::{domain::disk::KernelErrors, probe::CommandLine, text::Text};
 
-use super::mounts::Mount;
 use crate::linux::command::{self, Ended};
+use crate::linux::mounts::Mount;
 
 /// Most lines of the log that are read.
 const LINES_MAX: &str = "500";

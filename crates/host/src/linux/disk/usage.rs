@@ -9,11 +9,11 @@ use std::{
 use ansai_model::{domain::disk::DiskUsage, units::ByteSize};
 use rustix::fs::StatVfs;
 
-use super::mounts::Mount;
 use crate::linux::aside::{self, Kind, Work};
+use crate::linux::mounts::Mount;
 
 /// Reads the figures now. What lies on this host answers at once; anything else is asked with [`ask`].
-pub(super) fn read(root: &Path, mount: &Mount) -> io::Result<DiskUsage> {
+pub(in crate::linux) fn read(root: &Path, mount: &Mount) -> io::Result<DiskUsage> {
     Ok(usage(&rustix::fs::statvfs(place(root, mount))?))
 }
 

@@ -16,18 +16,13 @@ use crate::linux::{
 };
 
 /// Does it.
-pub(in crate::linux) async fn perform(host: &LinuxHost, action: &MemoryAction, run: &ActionRun) -> ActionOutcome {
+pub(super) async fn perform(host: &LinuxHost, action: &MemoryAction, run: &ActionRun) -> ActionOutcome {
     let Some(bus) = &host.inner.bus else { return ActionOutcome::Refused { why: "no systemd runs here".into() } };
     match action {
         MemoryAction::Release { unit, how: Release::Signal(signal) } => release(host, bus, unit, *signal).await,
         MemoryAction::Release { how: Release::Command(command), .. } => act::outcome(host, command, run, "ran").await,
         MemoryAction::Limit { unit, high } => limit(host, bus, unit, *high).await,
     }
-}
-
-/// Says what would be done.
-pub(in crate::linux) fn plan(action: &MemoryAction) -> Vec<Text> {
-    action.plan()
 }
 
 fn signal_of(signal: ReleaseSignal) -> Signal {

@@ -26,7 +26,7 @@ const NAMED_MAX: usize = 5;
 const LOG_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Collects it.
-pub(in crate::linux) async fn gather(
+pub(super) async fn gather(
     context: &Context,
     bus: Option<&Bus>,
     probe: &MemoryProbe,
@@ -47,7 +47,7 @@ pub(in crate::linux) async fn gather(
 }
 
 fn evidence(source: &str, kind: EvidenceKind, text: &str) -> Evidence {
-    Evidence { source: source.into(), kind, text: text.into() }
+    Evidence::new(source, kind, text)
 }
 
 /// The processes that hold most, the greatest first.

@@ -48,6 +48,8 @@ pub struct Folder {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Absent {
     Refused,
+    /// Refused as it is where only those could make it whom we trust; elsewhere for who else could.
+    Foreseen,
     Made,
 }
 
@@ -217,7 +219,7 @@ enum Reached {
 
 /// Whether nobody but whom we trust may change what a path leads to.
 pub(super) fn settled(path: &Path, trusted: &Trusted) -> Result<(), Refused> {
-    match walk(path, trusted, Absent::Refused)? {
+    match walk(path, trusted, Absent::Foreseen)? {
         Reached::Folder(_) => Ok(()),
         Reached::Other { above, stat, fd, path } => {
             above.judge_owner(&stat, &path)?;
@@ -297,6 +299,10 @@ fn step(here: &Folder, name: &OsStr, path: &Path, absent: Absent) -> Result<(Own
         },
         other => other,
     };
+    if absent == Absent::Foreseen && matches!(fd, Err(Errno::NOENT)) {
+        let above = fstat(&here.fd).map_err(|error| Refused::failed(&here.path, error))?;
+        writers(&here.fd, &above, &here.path, &here.trusted)?;
+    }
     let fd = fd.map_err(|error| opened(path, error))?;
     let stat = fstat(&fd).map_err(|error| Refused::failed(path, error))?;
     Ok((fd, stat))

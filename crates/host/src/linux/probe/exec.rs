@@ -14,7 +14,7 @@ pub(super) async fn observe(command_line: &CommandLine, timeout: Duration) -> Ob
     let finished = command::run(command_line, timeout).await;
     let said = command::said(&finished);
     let with = |text: String| if said.is_empty() { text } else { format!("{text}: {said}") };
-    if let Some(why) = permission::why_refused(&finished) {
+    if let Some(why) = permission::why_could_not_look(command_line, &finished).await {
         return Observation::unknown(format!("`{}` could not look: {why}", command_line.shown()));
     }
     match finished.ended {
@@ -55,7 +55,8 @@ mod tests {
             assert_eq!(seen.health(), Health::Unknown, "{script}: {}", seen.summary());
             assert!(seen.summary().as_str().contains("could not look: "), "{}", seen.summary());
         }
-        for script in ["exit 1", "echo 'connection refused'; exit 2", "kill -SEGV $$"] {
+        let theirs = "echo 'worker 3: open(/): Permission denied'; exit 2";
+        for script in ["exit 1", "echo 'connection refused'; exit 2", "kill -SEGV $$", theirs] {
             assert_eq!(seen(script).await.health(), Health::Failing, "{script}");
         }
     }

@@ -50,7 +50,10 @@ pub(super) fn processes(context: &Context, executable: &str, least: u32, most: u
             Err(error) => hidden += u32::from(permission::is_refused(&error) && may_run(&entry.path(), executable)),
         }
     }
-    let text = format!("{count} processes run {executable}");
+    let text = match count {
+        1 => format!("1 process runs {executable}"),
+        _ => format!("{count} processes run {executable}"),
+    };
     let seen = match (least..=most).contains(&count) {
         true => Observation::healthy(text),
         false if count < least && count + hidden >= least => {

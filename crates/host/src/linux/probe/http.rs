@@ -2,7 +2,10 @@
 //!
 //! Servers are judged as a lenient client would: an answer is one whenever it comes, and whatever happens behind it.
 
+mod asks_first;
+
 use std::{
+    net::IpAddr,
     pin::pin,
     sync::Arc,
     time::{Duration, Instant},
@@ -11,7 +14,12 @@ use std::{
 use ansai_model::{condition::Value, observation::Observation, probe::HttpProbe, time::Shown};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper::{Request, Response, Uri, body::Incoming, client::conn::http1};
+use hyper::{
+    Request, Response, Uri,
+    body::Incoming,
+    client::conn::http1,
+    header::{HeaderName, HeaderValue},
+};
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::{
@@ -20,7 +28,8 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::reach::{Why, addresses, to_any, within};
+use self::asks_first::AsksFirst;
+use super::reach::{Time, Why, addresses, to_any, within};
 use crate::linux::{
     aside::{self, Kind, Work},
     tls,
@@ -102,13 +111,6 @@ async fn ask(probe: &HttpProbe, timeout: Duration) -> Result<(Answer, Duration),
     Ok((answer, found.elapsed()))
 }
 
-/// How long the look may take, and since when it takes.
-#[derive(Clone, Copy)]
-struct Time {
-    begun: Instant,
-    timeout: Duration,
-}
-
 async fn encrypted(
     probe: &HttpProbe,
     host: &str,
@@ -119,9 +121,18 @@ async fn encrypted(
         true => verifying(probe.ca_file.as_deref(), timeout).await?,
         false => tls::trusting_anything().map_err(|error| Why::Ours(error.to_string()))?,
     };
-    let name = ServerName::try_from(host.to_owned()).map_err(|error| Why::Ours(error.to_string()))?;
+    let name = ServerName::try_from(asked_for(probe, host).to_owned()).map_err(|error| Why::Ours(error.to_string()))?;
     let connecting = TlsConnector::from(config).connect(name, stream).await;
     connecting.map_err(|error| Why::Theirs(format!("TLS: {}", tls::io_in_words(&error))))
+}
+
+/// The name that a server is asked to show a certificate for. At a bare address that is the one that the request is sent to:
+/// many servers refuse whoever asks for none.
+fn asked_for<'a>(probe: &'a HttpProbe, host: &'a str) -> &'a str {
+    let sent =
+        probe.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("host")).map(|(_, value)| value.as_str());
+    let bare = |name: &'a str| name.rsplit_once(':').map_or(name, |(name, _)| name);
+    sent.filter(|_| host.parse::<IpAddr>().is_ok()).map_or(host, bare)
 }
 
 /// The settings that verify; authorities that cannot be read are ours.
@@ -136,17 +147,19 @@ async fn verifying(ca_file: Option<&str>, timeout: Duration) -> Result<Arc<Clien
     config.map_err(|late| Why::Ours(late.to_string()))?.map_err(|error| Why::Ours(error.to_string()))
 }
 
+/// What is written in the configuration takes the place of what would be sent otherwise: two hosts in one request are refused.
 fn request(probe: &HttpProbe, uri: &Uri) -> Result<Request<Empty<Bytes>>, hyper::http::Error> {
-    let mut request = Request::builder()
+    let request = Request::builder()
         .method(probe.method.as_str())
         .uri(uri.path_and_query().map_or("/", |path| path.as_str()))
         .header("host", uri.authority().map_or("", |authority| authority.as_str()))
         .header("user-agent", concat!("ansai/", env!("CARGO_PKG_VERSION")))
         .header("connection", "close");
+    let mut request = request.body(Empty::new())?;
     for (name, value) in &probe.headers {
-        request = request.header(name, value);
+        request.headers_mut().insert(HeaderName::from_bytes(name.as_bytes())?, HeaderValue::from_str(value)?);
     }
-    request.body(Empty::new())
+    Ok(request)
 }
 
 async fn talk(
@@ -158,7 +171,7 @@ async fn talk(
     let theirs = |error: hyper::Error| Why::Theirs(hyper_words(&error));
     let mut builder = http1::Builder::new();
     builder.max_headers(HEADERS_MAX).max_buf_size(HEAD_BYTES_MAX).ignore_invalid_headers_in_responses(true);
-    let shaking = builder.handshake(TokioIo::new(stream));
+    let shaking = builder.handshake(TokioIo::new(AsksFirst::new(stream)));
     let (mut sender, connection) = shaking.await.map_err(theirs)?;
     let exchange = async {
         let response = within(time.timeout, time.begun, async {
@@ -167,8 +180,7 @@ async fn talk(
         Ok(read(response.await?, wanted, time).await)
     };
     let mut exchange = pin!(exchange);
-    // The connection is driven beside the exchange and dropped with it: nothing outlives the look. The exchange comes first,
-    // so that a server that answers before it was asked is not taken for one that talks out of turn.
+    // The connection is driven beside the exchange and dropped with it: nothing outlives the look.
     let ended = tokio::select! {
         biased;
         answer = &mut exchange => return answer,
@@ -215,124 +227,4 @@ async fn read(response: Response<Incoming>, wanted: Option<&str>, time: Time) ->
 }
 
 #[cfg(test)]
-mod tests {
-
-    use ansai_model::observation::Health;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-    use super::*;
-
-    fn probe(port: u16) -> HttpProbe {
-        HttpProbe { statuses: vec![(200, 299)], ..HttpProbe::get(format!("http://127.0.0.1:{port}/health")) }
-    }
-
-    async fn check(answer: &'static str, change: fn(&mut HttpProbe), health: Health, says: &str) {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
-        let port = listener.local_addr().expect("an address").port();
-        let serve = async {
-            let (mut stream, _) = listener.accept().await.expect("accepted");
-            let mut request = [0; 1024];
-            let _ = stream.read(&mut request).await;
-            stream.write_all(answer.as_bytes()).await.expect("written");
-        };
-        let mut probe = probe(port);
-        change(&mut probe);
-        let (seen, ()) = tokio::join!(observe(&probe, Duration::from_secs(2)), serve);
-        assert_eq!(seen.health(), health, "{}", seen.summary());
-        assert!(seen.summary().as_str().contains(says), "{}", seen.summary());
-    }
-
-    #[tokio::test]
-    async fn a_file_of_ours_that_is_missing_says_nothing_of_the_service() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
-        let url = format!("https://{}/", listener.local_addr().expect("an address"));
-        let without = HttpProbe { ca_file: Some("/no/such/ca.pem".into()), ..HttpProbe::get(url) };
-        let seen = observe(&without, Duration::from_secs(2)).await;
-        assert_eq!(seen.health(), Health::Unknown, "{}", seen.summary());
-        assert!(seen.summary().as_str().contains("/no/such/ca.pem"), "{}", seen.summary());
-    }
-
-    #[tokio::test]
-    async fn answers_are_judged_by_status_body_and_header() {
-        let ok = "HTTP/1.1 200 OK\r\nx-app: 1\r\ncontent-length: 5\r\n\r\nhello";
-        check(ok, |_| (), Health::Healthy, "answered 200").await;
-        check("HTTP/1.1 502 Bad\r\ncontent-length: 0\r\n\r\n", |_| (), Health::Failing, "502 instead of 200-299").await;
-        check(ok, |p| p.body_contains = Some("hello".into()), Health::Healthy, "200").await;
-        check(ok, |p| p.body_contains = Some("bye".into()), Health::Failing, "without the text").await;
-        check(ok, |p| drop(p.answer_headers.insert("x-app".into(), "2".into())), Health::Failing, "header").await;
-        check(ok, |p| p.within = Some(Duration::ZERO), Health::Failing, "slower than").await;
-        check("", |_| (), Health::Failing, "closed before an answer").await;
-        check("nonsense\r\n\r\n", |_| (), Health::Failing, "http").await;
-    }
-
-    #[tokio::test]
-    async fn a_body_without_an_end_is_read_until_its_text_has_come() {
-        const STREAM: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: ready\n\n";
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
-        let port = listener.local_addr().expect("an address").port();
-        // Kept open: the answer has no end.
-        let serve = async {
-            let (mut first, _) = listener.accept().await.expect("accepted");
-            first.write_all(STREAM.as_bytes()).await.expect("written");
-            let (mut second, _) = listener.accept().await.expect("accepted");
-            second.write_all(STREAM.as_bytes()).await.expect("written");
-            std::future::pending::<()>().await;
-            drop((first, second));
-        };
-        let looks = async {
-            let mut wanted = probe(port);
-            wanted.body_contains = Some("ready".into());
-            let seen = observe(&wanted, Duration::from_secs(20)).await;
-            assert_eq!(seen.health(), Health::Healthy, "{}", seen.summary());
-            wanted.body_contains = Some("other".into());
-            let seen = observe(&wanted, Duration::from_millis(300)).await;
-            assert!(seen.summary().as_str().contains("without the text `other` in the 13 bytes"), "{}", seen.summary());
-        };
-        tokio::select! {
-            () = serve => {}
-            () = looks => {}
-        }
-    }
-
-    #[tokio::test]
-    async fn an_answer_that_comes_before_the_request_and_then_closes_is_an_answer() {
-        for end in ["content-length: 2\r\n\r\nok", "connection: close\r\n\r\nok", "\r\nok and more"] {
-            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
-            let mut probe = probe(listener.local_addr().expect("an address").port());
-            probe.body_contains = Some("ok".into());
-            let serve = async {
-                let (mut stream, _) = listener.accept().await.expect("accepted");
-                stream.write_all(format!("HTTP/1.0 200 OK\r\n{end}").as_bytes()).await.expect("written");
-                // What was asked is never read, so the kernel resets the connection behind the answer.
-            };
-            let (seen, ()) = tokio::join!(observe(&probe, Duration::from_secs(5)), serve);
-            assert_eq!(seen.health(), Health::Healthy, "{end:?}: {}", seen.summary());
-        }
-    }
-
-    #[tokio::test]
-    async fn many_headers_are_read_and_too_many_are_not() {
-        for (count, health) in [(150, Health::Healthy), (900, Health::Healthy), (100_000, Health::Failing)] {
-            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
-            let probe = probe(listener.local_addr().expect("an address").port());
-            let lines: String = (0..count).map(|number| format!("x-{number}: {}\r\n", "v".repeat(60))).collect();
-            let serve = async {
-                let (mut stream, _) = listener.accept().await.expect("accepted");
-                let _ = stream.read(&mut [0; 1024]).await;
-                // Whoever has read enough closes amid it.
-                let _ =
-                    stream.write_all(format!("HTTP/1.1 200 OK\r\n{lines}content-length: 0\r\n\r\n").as_bytes()).await;
-            };
-            let (seen, ()) = tokio::join!(observe(&probe, Duration::from_secs(5)), serve);
-            assert_eq!(seen.health(), health, "{count}: {}", seen.summary());
-        }
-    }
-
-    #[tokio::test]
-    async fn a_server_that_never_answers_fails_in_time() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
-        let seen = observe(&probe(listener.local_addr().expect("an address").port()), Duration::from_millis(200)).await;
-        assert_eq!(seen.health(), Health::Failing);
-        assert!(seen.summary().as_str().contains("no answer within 200ms"), "{}", seen.summary());
-    }
-}
+mod tests;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ansai_model::{
     condition::Value,
     observation::Observation,
-    probe::CommandLine,
+    probe::Plugin,
     time::Shown,
     units::{ByteSize, Percent},
 };
@@ -16,22 +16,23 @@ use crate::linux::{
 };
 
 /// Looks once.
-pub(super) async fn observe(command_line: &CommandLine, timeout: Duration) -> Observation {
-    let finished = command::run(command_line, timeout).await;
+pub(super) async fn observe(plugin: &Plugin, timeout: Duration) -> Observation {
+    let finished = command::run(&plugin.command, timeout).await;
     let first = finished.output.lines().next().unwrap_or_default();
     let (text, data) = first.split_once('|').unwrap_or((first, ""));
-    let refused = permission::why_refused(&finished);
+    let refused = permission::why_could_not_look(&plugin.command, &finished).await;
     let seen = match finished.ended {
         _ if refused.is_some() => {
             Observation::unknown(format!("the plugin could not look: {}", refused.unwrap_or_default()))
         }
         Ended::Code(0) => Observation::healthy(text.trim()),
-        Ended::Code(1) => Observation::failing(format!("warning: {}", text.trim())),
+        Ended::Code(1) if plugin.fails_on_warning => Observation::failing(format!("warning: {}", text.trim())),
+        Ended::Code(1) => Observation::warning(format!("warning: {}", text.trim())),
         Ended::Code(2) => Observation::failing(text.trim()),
         Ended::Code(code) => Observation::unknown(format!("the plugin says unknown ({code}): {}", text.trim())),
         Ended::Signal(signal) => Observation::unknown(format!("the plugin was ended by signal {signal}")),
         Ended::TimedOut => Observation::failing(format!("the plugin did not end within {}", Shown(timeout))),
-        Ended::Missing => Observation::unknown(format!("there is no plugin `{}`", command_line.shown())),
+        Ended::Missing => Observation::unknown(format!("there is no plugin `{}`", plugin.command.shown())),
         Ended::Failed(why) => Observation::unknown(why),
     };
     figures(data).into_iter().fold(seen, |seen, (name, value)| seen.with_figure(&name, value))
@@ -91,7 +92,7 @@ fn value(text: &str) -> Option<Value> {
 
 #[cfg(test)]
 mod tests {
-    use ansai_model::observation::Health;
+    use ansai_model::{observation::Health, probe::CommandLine};
     use proptest::prelude::*;
 
     use super::*;
@@ -108,10 +109,27 @@ mod tests {
 
     #[tokio::test]
     async fn exit_codes_have_their_meaning() {
-        for (code, health) in [(0, Health::Healthy), (1, Health::Failing), (2, Health::Failing), (3, Health::Unknown)] {
+        let cases = [
+            (0, false, Health::Healthy, false),
+            (1, false, Health::Healthy, true),
+            (1, true, Health::Failing, false),
+            (2, false, Health::Failing, false),
+            (3, false, Health::Unknown, false),
+        ];
+        for (code, fails_on_warning, health, is_warning) in cases {
             let command = CommandLine::new(["sh", "-c", &format!("echo 'OK | a=1'; exit {code}")]);
-            assert_eq!(observe(&command, Duration::from_secs(5)).await.health(), health);
+            let seen = observe(&Plugin { command, fails_on_warning }, Duration::from_secs(20)).await;
+            assert_eq!((seen.health(), seen.is_warning()), (health, is_warning), "{code}: {}", seen.summary());
+            assert_eq!(seen.figure("a"), Some(&Value::Number(1.0)), "{code}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_plugin_that_does_not_end_is_failing() {
+        let command = CommandLine::new(["sleep", "60"]);
+        let seen = observe(&Plugin { command, fails_on_warning: false }, Duration::from_millis(100)).await;
+        assert_eq!(seen.health(), Health::Failing);
+        assert!(seen.summary().as_str().contains("did not end within 100ms"), "{}", seen.summary());
     }
 
     #[tokio::test]
@@ -121,7 +139,8 @@ mod tests {
             ("echo 'check_ping: Permission denied' >&2; exit 1", Health::Unknown),
             ("echo 'CRITICAL - connection refused'; exit 2", Health::Failing),
         ] {
-            let seen = observe(&CommandLine::new(["sh", "-c", script]), Duration::from_secs(20)).await;
+            let command = CommandLine::new(["sh", "-c", script]);
+            let seen = observe(&Plugin { command, fails_on_warning: false }, Duration::from_secs(20)).await;
             assert_eq!(seen.health(), health, "{script}: {}", seen.summary());
         }
     }

@@ -53,6 +53,13 @@ impl From<io::Error> for Why {
     }
 }
 
+/// How long a look may take, and since when it takes.
+#[derive(Clone, Copy)]
+pub(super) struct Time {
+    pub(super) begun: Instant,
+    pub(super) timeout: Duration,
+}
+
 /// What comes of it within this time of a look that has begun then.
 pub(super) async fn within<T, E>(
     timeout: Duration,

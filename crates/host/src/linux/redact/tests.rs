@@ -59,7 +59,7 @@ async fn symptoms_outcomes_and_figures_leave_the_host_without_secrets() {
     use ansai_model::{
         action::{Action, ActionRun},
         id::{RunId, TargetId},
-        probe::{CommandLine, Probe},
+        probe::{CommandLine, Plugin, Probe},
     };
 
     use crate::{
@@ -73,7 +73,8 @@ async fn symptoms_outcomes_and_figures_leave_the_host_without_secrets() {
     let says =
         |code: u8| CommandLine::new(["sh", "-c", &format!("echo 'no login with password=hunter2 | a=1'; exit {code}")]);
     for code in 0..=3 {
-        for probe in [Probe::Exec(says(code).into()), Probe::Nagios(says(code).into())] {
+        let plugin = Plugin { command: says(code), fails_on_warning: false };
+        for probe in [Probe::Exec(says(code).into()), Probe::Nagios(plugin.into())] {
             let seen = host.observe(&probe, Duration::from_secs(10)).await;
             assert!(!format!("{seen:?}").contains("hunter2"), "{seen:?}");
             let is_quoted = matches!(probe, Probe::Nagios(_)) || code != 0;
@@ -85,7 +86,7 @@ async fn symptoms_outcomes_and_figures_leave_the_host_without_secrets() {
             id: RunId(1),
             incident: None,
             target: TargetId::new("service/app.service").expect("valid"),
-            action: Action::Validate { command: says(code) },
+            action: Action::Validate { command: Box::new(says(code)) },
             timeout: Duration::from_secs(10),
         };
         let outcome = host.perform(&run).await;

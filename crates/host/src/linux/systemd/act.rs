@@ -1,41 +1,30 @@
 //! What is done to units: jobs are queued and waited for; processes are reached by cgroup and pidfd, never by name.
 
-use std::{
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{path::Path, time::Duration};
 
 use ansai_model::{
     action::{Action, ActionOutcome, ActionRun},
     domain::service::ActiveState,
     id::UnitName,
-    operator::DrillKind,
     text::Text,
 };
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use crate::linux::{
-    aside::{self, Kind, Work},
-    drill::{break_file, file_to_break},
-    owned_path::Trusted,
-    port_owner,
-};
+use crate::linux::port_owner;
 
 use super::{
     bus::{Bus, CallError, MANAGER, MANAGER_PATH, QUEUED_MAX, UNIT},
-    unit::{property, user_of},
+    others::{failed_triggers, is_wanted, unmet_condition},
+    unit::{active_state, property},
 };
 
+pub(crate) mod drill;
 mod kill;
 
-/// Longest that a drill keeps a port taken.
-const PORT_DRILL: Duration = Duration::from_secs(15);
-/// Longest wait for the port that it takes.
-const PORT_WAIT: Duration = Duration::from_secs(5);
-/// How often a drill of kind `loop` kills the unit.
-const LOOP_KILLS: u32 = 3;
-/// Longest wait for a file that is broken on purpose.
-const BREAK_TIME: Duration = Duration::from_secs(10);
+/// Most units of a kind that are asked whether they are started, when one that was required is not.
+const NEEDS_MAX: usize = 32;
+/// Most that are named.
+const NEEDS_SAID_MAX: usize = 3;
 
 /// Performs an action on a unit; `None` when the action is no unit's.
 pub async fn perform(bus: &Bus, run: &ActionRun) -> Option<ActionOutcome> {
@@ -47,35 +36,146 @@ pub async fn perform(bus: &Bus, run: &ActionRun) -> Option<ActionOutcome> {
         Action::ReloadUnit { unit } => job(bus, unit, "ReloadUnit", "reloaded", within).await,
         Action::StopUnit { unit } => job(bus, unit, "StopUnit", "stopped", within).await,
         Action::KillUnit { unit } => kill::perform(bus, unit, within).await,
-        Action::Drill { unit, kind, port, paths } => drill(bus, unit, *kind, *port, paths).await,
+        // A drill is noted where the agent keeps its state.
+        Action::Drill { .. } => return None,
         Action::Validate { .. } | Action::SaveConfiguration { .. } | Action::RestoreConfiguration { .. } => {
             return None;
         }
         Action::FreePort { .. } | Action::EnsureEnvironment { .. } | Action::Exec { .. } => return None,
-        Action::Certificate(_) | Action::Disk(_) => return None,
-        Action::StartProcess { .. } | Action::StopProcess { .. } | Action::Memory(_) => return None,
+        Action::StartProcess { .. } | Action::StopProcess { .. } | Action::Domain(_) => return None,
     })
 }
 
 /// Queues a job that starts a unit. A failed one is reset before: systemd refuses to start what was started too often,
 /// while how often it may be started here is decided by our own limits, which have been asked.
 async fn start(bus: &Bus, unit: &UnitName, method: &str, done: &str, within: Duration) -> ActionOutcome {
-    let start = job(bus, unit, method, done, within);
-    if bus.last_state(unit).is_some_and(|active| active != ActiveState::Failed) {
-        return start.await;
+    let unit = &bus.own_name(unit);
+    match start_triggers(bus, unit, within).await {
+        Triggers::Sound => {}
+        Triggers::Started(outcome) | Triggers::Failed(outcome) => return outcome,
     }
-    // Both are sent at once, and systemd takes them in order. A unit that cannot be reset says so when it is started.
-    tokio::join!(reset_failed(bus, unit), start).1
+    let start = begin(bus, unit, method, done, within);
+    let outcome = match bus.last_state(unit) {
+        Some(active) if active != ActiveState::Failed => start.await,
+        // Both are sent at once, and systemd takes them in order. A unit that cannot be reset says so when it is started.
+        Some(_) | None => tokio::join!(reset_failed(bus, unit), start).1,
+    };
+    let is_up = bus.last_state(unit).is_some_and(|active| active == ActiveState::Active);
+    match outcome {
+        ActionOutcome::Succeeded { note } if !is_up => {
+            passed_over(bus, unit).await.unwrap_or(ActionOutcome::Succeeded { note })
+        }
+        outcome => outcome,
+    }
+}
+
+/// Has systemd start or restart a unit. A restart of one that nobody may stop by hand (`RefuseManualStop=`, as auditd has it)
+/// is refused even where nothing is left to be stopped: then a start is all that it takes.
+async fn begin(bus: &Bus, unit: &UnitName, method: &str, done: &str, within: Duration) -> ActionOutcome {
+    let is_down = matches!(bus.last_state(unit), Some(ActiveState::Inactive | ActiveState::Failed));
+    match bus.run_job(unit, method, within).await {
+        Err(CallError::Refused { name, .. })
+            if is_down && method == "RestartUnit" && name.ends_with(".OnlyByDependency") =>
+        {
+            job(bus, unit, "StartUnit", "started", within).await
+        }
+        result => ended(bus, unit, done, result, within).await,
+    }
+}
+
+/// What became of a start that systemd calls done and has not made: a condition of the unit does not hold.
+async fn passed_over(bus: &Bus, unit: &UnitName) -> Option<ActionOutcome> {
+    let condition = unmet_condition(bus, unit).await?;
+    let why = format!("systemd does not start {unit}: a condition of the unit does not hold ({condition})");
+    Some(ActionOutcome::Failed { why: Text::new(why) })
+}
+
+/// What became of the sockets, paths and timers that start a unit.
+enum Triggers {
+    /// None of them is wanted, or was started and the unit itself is to be started as well.
+    Sound,
+    /// They were started, and start the unit as they are asked.
+    Started(ActionOutcome),
+    /// One of them was not.
+    Failed(ActionOutcome),
+}
+
+/// Starts the failed sockets, paths and timers of a unit that is down: without them nothing does. A unit that has failed
+/// itself is to be started besides, and so is one that something wants without anybody asking: it went since its socket could
+/// not be started with it, and whether it can be started is not known before it is.
+async fn start_triggers(bus: &Bus, unit: &UnitName, within: Duration) -> Triggers {
+    let is_down = |active| matches!(active, Some(ActiveState::Inactive | ActiveState::Failed));
+    let Some(known) = bus.known(unit).filter(|known| is_down(known.active)) else { return Triggers::Sound };
+    let mut started = Vec::new();
+    for trigger in failed_triggers(bus, &known).await {
+        // A service that has failed too often takes what starts it along again.
+        let (_, _, outcome) = tokio::join!(
+            reset_failed(bus, unit),
+            reset_failed(bus, &trigger),
+            job(bus, &trigger, "StartUnit", "started", within)
+        );
+        match outcome {
+            ActionOutcome::Succeeded { note } => started.push(note.to_string()),
+            other => return Triggers::Failed(other),
+        }
+    }
+    if started.is_empty() || known.active == Some(ActiveState::Failed) || is_wanted(bus, unit).await {
+        return Triggers::Sound;
+    }
+    let note = Text::new(format!("{}, which starts {unit}", started.join(", ")));
+    Triggers::Started(ActionOutcome::Succeeded { note })
 }
 
 async fn job(bus: &Bus, unit: &UnitName, method: &str, done: &str, within: Duration) -> ActionOutcome {
-    match bus.run_job(unit, method, within).await {
+    let result = bus.run_job(unit, method, within).await;
+    ended(bus, unit, done, result, within).await
+}
+
+/// What became of a job.
+async fn ended(
+    bus: &Bus,
+    unit: &UnitName,
+    done: &str,
+    result: Result<String, CallError>,
+    within: Duration,
+) -> ActionOutcome {
+    match result {
         Ok(result) if result == "done" => ActionOutcome::Succeeded { note: Text::new(format!("{unit} {done}")) },
         Ok(result) if result == "skipped" => {
             ActionOutcome::NotNeeded { why: "systemd skipped the job: it does not apply in this state".into() }
         }
-        Ok(result) => ActionOutcome::Failed { why: Text::new(format!("systemd's job ended with `{result}`")) },
+        Ok(result) => {
+            let missing = if result == "dependency" { missing_needs(bus, unit).await } else { Vec::new() };
+            let needs = if missing.is_empty() { String::new() } else { format!(": {}", missing.join(", ")) };
+            ActionOutcome::Failed { why: Text::new(format!("systemd's job ended with `{result}`{needs}")) }
+        }
         Err(error) => failure(error, within),
+    }
+}
+
+/// What a unit requires and what is not started, in words. systemd itself says no more than that there is something.
+async fn missing_needs(bus: &Bus, unit: &UnitName) -> Vec<String> {
+    let unit = bus.own_name(unit);
+    let mut missing = Vec::new();
+    for kind in ["Requisite", "Requires", "BindsTo"] {
+        let needs = property(bus, &unit, UNIT, kind).await.ok().and_then(|needs| Vec::<String>::try_from(needs).ok());
+        let needs = needs.unwrap_or_default().into_iter().take(NEEDS_MAX);
+        for need in needs.filter_map(|need| UnitName::new(need).ok()) {
+            let Ok(word) = property(bus, &need, UNIT, "ActiveState").await else { continue };
+            let state = active_state(word.downcast_ref::<&str>().unwrap_or_default());
+            if !matches!(state, ActiveState::Active | ActiveState::Reloading) && missing.len() < NEEDS_SAID_MAX {
+                missing.push(need_in_words(&need, kind, state));
+            }
+        }
+    }
+    missing
+}
+
+/// Who only wants something to be there already does not have it started (`Requisite=`).
+fn need_in_words(need: &UnitName, kind: &str, state: ActiveState) -> String {
+    match (kind, state) {
+        ("Requisite", _) => format!("{need} is {state}, and Requisite= does not start it"),
+        (_, _) => format!("{need}, which it needs ({kind}=), is {state}"),
     }
 }
 
@@ -94,8 +194,8 @@ fn failure(error: CallError, within: Duration) -> ActionOutcome {
 async fn reset_failed(bus: &Bus, unit: &UnitName) -> ActionOutcome {
     match bus.call(MANAGER_PATH, MANAGER, "ResetFailedUnit", &(unit.as_str(),)).await {
         Ok(_) => {
-            // The reply overtakes the signal: what signals told before is out of date.
-            bus.forget(unit);
+            // The reply overtakes the signal: what signals told before is out of date. The next one tells all that changes.
+            bus.doubt(&bus.own_name(unit));
             ActionOutcome::Succeeded { note: Text::new(format!("failed state of {unit} reset")) }
         }
         Err(CallError::Refused { name, .. }) if name.ends_with("NoSuchUnit") => {
@@ -127,6 +227,7 @@ pub async fn signal_main_if(
     signal: Signal,
     check: impl Fn(Pid) -> Result<(), String>,
 ) -> Result<(), String> {
+    let unit = &bus.own_name(unit);
     let pid = main_pid(bus, unit).await.ok_or_else(|| format!("{unit} has no main process"))?;
     let fd =
         pidfd_open(pid, PidfdFlags::empty()).map_err(|error| format!("process {pid:?} cannot be reached: {error}"))?;
@@ -142,81 +243,4 @@ pub async fn signal_main_if(
     }
     check(pid)?;
     pidfd_send_signal(&fd, signal).map_err(|error| format!("the signal could not be sent: {error}"))
-}
-
-async fn drill(bus: &Bus, unit: &UnitName, kind: DrillKind, port: Option<u16>, paths: &[String]) -> ActionOutcome {
-    let active = property(bus, unit, UNIT, "ActiveState").await;
-    if active.is_ok_and(|value| value.downcast_ref::<&str>().is_ok_and(|state| state != "active")) {
-        return ActionOutcome::Refused { why: "the unit is not active".into() };
-    }
-    if main_pid(bus, unit).await.and_then(|pid| u32::try_from(pid.as_raw_nonzero().get()).ok())
-        == Some(std::process::id())
-    {
-        return ActionOutcome::Refused { why: "this is ansai's own unit".into() };
-    }
-    let result = match kind {
-        DrillKind::Crash => signal_main(bus, unit, Signal::KILL).await,
-        DrillKind::Hang => signal_main(bus, unit, Signal::STOP).await,
-        DrillKind::Exit => signal_main(bus, unit, Signal::TERM).await,
-        DrillKind::Port => take_port(bus, unit, port).await,
-        DrillKind::Configuration => break_configuration(bus, unit, paths).await,
-        DrillKind::Loop => kill_repeatedly(bus, unit).await,
-    };
-    match result {
-        Ok(()) => {
-            ActionOutcome::Succeeded { note: Text::new(format!("drill `{}` injected into {unit}", kind.as_str())) }
-        }
-        Err(why) => ActionOutcome::Failed { why: Text::new(why) },
-    }
-}
-
-/// Takes the port as soon as the killed unit has left it, and keeps it for a while after the action has ended.
-async fn take_port(bus: &Bus, unit: &UnitName, port: Option<u16>) -> Result<(), String> {
-    let port = port.ok_or_else(|| format!("{unit} declares no port"))?;
-    signal_main(bus, unit, Signal::KILL).await?;
-    let begun = Instant::now();
-    while begun.elapsed() < PORT_WAIT {
-        if let Ok(listener) = tokio::net::TcpListener::bind(("127.0.0.1", port)).await {
-            bus.spawn(async move {
-                tokio::time::sleep(PORT_DRILL).await;
-                drop(listener);
-            });
-            return Ok(());
-        }
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-    Err(format!("port {port} could not be taken: the unit was back before"))
-}
-
-async fn break_configuration(bus: &Bus, unit: &UnitName, paths: &[String]) -> Result<(), String> {
-    let work = Work::new(Kind::Act, format!("the configuration of {unit}")).on(paths);
-    let paths = paths.to_owned();
-    let trusted = Trusted::own().and(user_of(bus, unit).await);
-    let breaks = move || {
-        let path =
-            file_to_break(&paths).ok_or_else(|| format!("{} is no file that could be broken", paths.join(", ")))?;
-        break_file(&path, &trusted).map_err(|error| format!("{}: {error}", path.display()))
-    };
-    aside::run(work, BREAK_TIME, breaks).await.map_err(|late| late.to_string())??;
-    signal_main(bus, unit, Signal::KILL).await
-}
-
-async fn kill_repeatedly(bus: &Bus, unit: &UnitName) -> Result<(), String> {
-    let mut last = None;
-    for _ in 0..LOOP_KILLS {
-        let begun = Instant::now();
-        loop {
-            let pid = main_pid(bus, unit).await;
-            if pid.is_some() && pid != last {
-                last = pid;
-                break;
-            }
-            if begun.elapsed() > Duration::from_secs(8) {
-                return Ok(());
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        signal_main(bus, unit, Signal::KILL).await?;
-    }
-    Ok(())
 }

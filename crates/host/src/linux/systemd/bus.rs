@@ -19,20 +19,23 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 use zbus::{
     Connection, MessageStream, ObjectPath, OwnedObjectPath, OwnedVariant,
-    message::{Flags, Message, Type},
-    zvariant::DynamicType,
+    message::{Message, Type},
 };
 
-use self::crowd::ServiceKind;
+use self::{call::refusal, crowd::ServiceKind, flood::Flood};
 use super::{
+    queues::Queues,
     stalled::Stalls,
     told::{Properties, Told},
     tracker::Tracker,
 };
 
+mod call;
 mod connect;
 pub(super) mod crowd;
+mod flood;
 mod jobs;
+mod names;
 
 pub(super) use jobs::QUEUED_MAX;
 
@@ -68,6 +71,7 @@ enum Waiter {
     /// A call that answers with a job, which is then waited for.
     Job {
         unit: UnitName,
+        path: jobs::JobPath,
         done: oneshot::Sender<Result<String, CallError>>,
     },
 }
@@ -83,7 +87,9 @@ struct State {
     /// Of units that were asked once, until systemd reads its files anew.
     kinds: BTreeMap<UnitName, ServiceKind>,
     results: VecDeque<(String, String)>,
+    queues: Queues,
     stalls: Stalls,
+    flood: Flood,
 }
 
 struct Shared {
@@ -133,9 +139,15 @@ impl Bus {
         look(&mut self.state().stalls)
     }
 
+    /// Looks into what is remembered of connections that wait.
+    pub(super) fn with_queues<T>(&self, look: impl FnOnce(&mut Queues) -> T) -> T {
+        look(&mut self.state().queues)
+    }
+
     /// Sets which units are of interest, and which names of new units might be.
     pub fn watch(&self, units: BTreeSet<UnitName>, patterns: Vec<String>) {
         let mut state = self.state();
+        let units = state.tracker.with_own_names(units);
         state.told.watch(&units);
         let dropped = state.tracker.watch(units, patterns);
         drop(state);
@@ -176,9 +188,9 @@ impl Bus {
         }
     }
 
-    /// The next look asks, whatever signals have told.
-    pub(super) fn forget(&self, unit: &UnitName) {
-        self.state().told.forget(unit);
+    /// The next look asks, unless a signal tells of the unit before.
+    pub(super) fn doubt(&self, unit: &UnitName) {
+        self.state().told.doubt(unit);
     }
 
     /// The unit's last known state.
@@ -283,23 +295,29 @@ impl Bus {
             (Waiter::Job { done, .. }, Err(error)) => {
                 let _ = done.send(Err(error));
             }
-            (Waiter::Job { unit, done }, Ok(message)) => match message.body().deserialize::<OwnedObjectPath>() {
-                Ok(path) => {
-                    state.tracker.job_is_ours(&unit, path.as_str());
-                    let position = state.results.iter().position(|(job, _)| job == path.as_str());
-                    match position.and_then(|position| state.results.remove(position)) {
-                        Some((_, result)) => {
-                            let _ = done.send(Ok(result));
-                        }
-                        None => {
-                            state.jobs.insert(path.as_str().to_owned(), done);
+            (Waiter::Job { unit, path: known, done }, Ok(message)) => {
+                match message.body().deserialize::<OwnedObjectPath>() {
+                    Ok(path) => {
+                        // It is answered once.
+                        let _ = known.set(path.as_str().to_owned());
+                        state.tracker.job_is_ours(&unit, path.as_str());
+                        let position = state.results.iter().position(|(job, _)| job == path.as_str());
+                        match position.and_then(|position| state.results.remove(position)) {
+                            Some((_, result)) => {
+                                let _ = done.send(Ok(result));
+                            }
+                            None => {
+                                // Those that nobody waits for any more leave their places.
+                                state.jobs.retain(|_, done| !done.is_closed());
+                                state.jobs.insert(path.as_str().to_owned(), done);
+                            }
                         }
                     }
+                    Err(error) => {
+                        let _ = done.send(Err(CallError::Gone(error.to_string())));
+                    }
                 }
-                Err(error) => {
-                    let _ = done.send(Err(CallError::Gone(error.to_string())));
-                }
-            },
+            }
         }
     }
 
@@ -315,7 +333,7 @@ impl Bus {
                 if let Some(unit) = self.watched(unit) {
                     self.state().tracker.job_new(&unit, job.as_str());
                     self.state().told.heard(&unit);
-                    self.hint(Hint::Unit(unit));
+                    self.hint_at(&unit);
                 }
             }
             "JobRemoved" => {
@@ -338,7 +356,7 @@ impl Bus {
                         is_news
                     };
                     if is_news {
-                        self.hint(Hint::Unit(unit));
+                        self.hint_at(&unit);
                     }
                 } else if unit.ends_with(".service") && self.state().tracker.may_match(unit) {
                     self.hint(Hint::Units);
@@ -349,6 +367,7 @@ impl Bus {
                 let mut state = self.state();
                 state.told.reset();
                 state.kinds.clear();
+                state.tracker.doubt_names();
             }
             _ => {}
         }
@@ -373,18 +392,21 @@ impl Bus {
             state.tracker.job_removed(&unit, job, result);
             state.told.heard(&unit);
             drop(state);
-            self.hint(Hint::Unit(unit));
+            self.hint_now(&unit);
         }
     }
 
     fn properties_changed(&self, message: &Message) {
         let header = message.header();
         let Some(path) = header.path() else { return };
-        let Some(unit) = self.state().tracker.by_path(path.as_str()) else { return };
+        let Some(unit) = self.state().tracker.by_path(path.as_str()) else {
+            return self.trigger_changed(path.as_str());
+        };
         let body = message.body();
         type Changed<'a> = (&'a str, HashMap<&'a str, OwnedVariant>, Vec<&'a str>);
-        let Ok((interface, changed, _)) = body.deserialize::<Changed<'_>>() else { return self.hint(Hint::Unit(unit)) };
+        let Ok((interface, changed, _)) = body.deserialize::<Changed<'_>>() else { return self.hint_at(&unit) };
         let is_last = interface == UNIT;
+        let before = self.state().told.active(&unit);
         {
             let mut state = self.state();
             state.told.changed(&unit, &changed, is_last, Instant::now());
@@ -394,7 +416,8 @@ impl Bus {
         }
         // systemd tells of the unit's type first and of the unit last: only then the news are whole.
         if is_last {
-            self.hint(Hint::Unit(unit));
+            let is_same = self.state().told.active(&unit) == before;
+            if is_same { self.hint_at(&unit) } else { self.hint_now(&unit) }
         }
     }
 
@@ -408,76 +431,6 @@ impl Bus {
             self.state().tracker.has_lost_hints = true;
         }
     }
-
-    /// Calls a method of systemd and waits for its reply.
-    pub async fn call<B>(&self, path: &str, interface: &str, method: &str, body: &B) -> Result<Message, CallError>
-    where
-        B: serde::ser::Serialize + DynamicType + Sync,
-    {
-        // The semaphore is never closed.
-        let _turn = self.shared.calls.acquire().await;
-        let (reply, answer) = oneshot::channel();
-        let serial = self.send(path, interface, method, body, Some(Waiter::Reply(reply))).await?;
-        self.answered(serial, answer, CALL_TIMEOUT).await
-    }
-
-    /// Calls a method of the manager on a unit, and does not ask what came of it.
-    pub(super) async fn tell(&self, method: &str, unit: &UnitName) -> Result<(), CallError> {
-        self.send(MANAGER_PATH, MANAGER, method, &(unit.as_str(),), None).await.map(drop)
-    }
-
-    async fn answered<T>(
-        &self,
-        serial: u32,
-        answer: oneshot::Receiver<Result<T, CallError>>,
-        within: Duration,
-    ) -> Result<T, CallError> {
-        match tokio::time::timeout(within, answer).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(CallError::Gone("the connection was closed".into())),
-            Err(_) => {
-                self.state().waiters.remove(&serial);
-                Err(CallError::Timeout)
-            }
-        }
-    }
-
-    async fn send<B>(
-        &self,
-        path: &str,
-        interface: &str,
-        method: &str,
-        body: &B,
-        waiter: Option<Waiter>,
-    ) -> Result<u32, CallError>
-    where
-        B: serde::ser::Serialize + DynamicType + Sync,
-    {
-        let gone = |error: zbus::Error| CallError::Gone(error.to_string());
-        let mut builder = Message::method_call(path, method).interface(interface).destination(SYSTEMD);
-        if waiter.is_none() {
-            builder = builder.with_flags(Flags::NO_REPLY_EXPECTED);
-        }
-        let message = builder.build(body).map_err(gone)?;
-        let serial = message.primary_header().serial_num().get();
-        let connection = {
-            let mut state = self.state();
-            let Some(connection) = state.connection.clone() else { return Err(CallError::Gone(state.trouble.clone())) };
-            state.waiters.extend(waiter.map(|waiter| (serial, waiter)));
-            connection
-        };
-        if let Err(error) = connection.send(&message).await {
-            self.state().waiters.remove(&serial);
-            return Err(gone(error));
-        }
-        Ok(serial)
-    }
-}
-
-fn refusal(message: &Message) -> CallError {
-    let name = message.header().error_name().map(|name| name.as_str().to_owned()).unwrap_or_default();
-    let text = message.body().deserialize::<&str>().map(str::to_owned).unwrap_or_else(|_| name.clone());
-    CallError::Refused { name, text }
 }
 
 pub(super) const SYSTEMD: &str = "org.freedesktop.systemd1";

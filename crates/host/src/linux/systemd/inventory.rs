@@ -21,6 +21,7 @@ use super::{
         Bus, CallError, UNIT,
         crowd::{Listed, ServiceKind},
     },
+    told::triggers,
     unit::{SERVICE, active_state, property},
 };
 
@@ -111,7 +112,7 @@ async fn asked(bus: &Bus, listed: UnitFacts) -> UnitFacts {
         is_oneshot: kind.is_oneshot,
         remains_after_exit: kind.remains_after_exit,
         is_socket_activated: kind.is_socket_activated,
-        is_started_by_timer: kind.is_started_by_timer,
+        is_started_by_event: kind.is_started_by_event,
         ..listed
     }
 }
@@ -123,13 +124,14 @@ async fn ask(bus: &Bus, name: &UnitName) -> ServiceKind {
         property(bus, name, UNIT, "TriggeredBy"),
     );
     let is_whole = kind.is_ok() && remains.is_ok() && triggered.is_ok();
-    let triggers: Vec<String> = triggered.ok().and_then(|value| value.try_into().ok()).unwrap_or_default();
+    // As looks read it, so that both say the same.
+    let triggers = triggered.map(|value| triggers(&value)).unwrap_or_default();
     let found = ServiceKind {
         is_oneshot: kind.is_ok_and(|value| value.downcast_ref::<&str>().is_ok_and(|kind| kind == "oneshot")),
         remains_after_exit: remains.is_ok_and(|value| value.downcast_ref::<bool>().unwrap_or(false)),
-        is_socket_activated: triggers.iter().any(|trigger| trigger.ends_with(".socket")),
-        is_started_by_timer: triggers.iter().any(|trigger| trigger.ends_with(".timer")),
-    };
+        ..ServiceKind::default()
+    }
+    .started_by(&triggers);
     if is_whole {
         bus.learn(name, found);
     }

@@ -14,6 +14,7 @@ use super::{
 /// # Errors
 /// When systemd does not say.
 pub async fn invocation(bus: &Bus, unit: &UnitName) -> Result<Option<String>, CallError> {
+    let unit = &bus.own_name(unit);
     let seen: Properties = match bus.known(unit) {
         Some(seen) => seen,
         None => ask(bus, unit).await?,

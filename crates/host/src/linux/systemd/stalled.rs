@@ -1,8 +1,9 @@
 //! Whether a unit that systemd calls active does anything at all: the kernel goes on accepting for a service whose processes
-//! are stopped, so a look at its port finds nothing wrong.
+//! are stopped or never come to accept, so a look at its port finds nothing wrong.
 //!
-//! A look costs one small file while the main process can run. What somebody debugs or has frozen is not judged, and nothing
-//! is judged by one look.
+//! A look costs one small file while the main process can run and nobody waits at its sockets; where all have to be read that
+//! is done aside. What somebody debugs or has frozen is not judged, what works is not called hung however long it lets others
+//! wait, and nothing is judged by one look.
 
 use std::{
     collections::BTreeMap,
@@ -18,16 +19,25 @@ use ansai_model::{
     time::Shown,
 };
 
-use super::{bus::Bus, unit::processes};
+use super::{bus::Bus, queues, unit::processes};
+use crate::linux::aside::{self, Kind, Work};
 
 /// How long all processes must have been found stopped.
 const STOPPED_FOR: Duration = Duration::from_secs(10);
 /// How long all must have waited for a device or a server without having run in between.
 const WAITING_FOR: Duration = Duration::from_secs(60);
+/// How long none must have run while connections wait to be accepted and there is room for no other.
+const FULL_FOR: Duration = Duration::from_secs(30);
+/// The same while there is room.
+const DEAF_FOR: Duration = Duration::from_secs(60);
+/// Most threads of a unit that are looked at; a unit with more is not judged by its queue.
+const THREADS_MAX: usize = 1024;
 /// Most processes of a unit that are looked at; a unit with more is not judged.
 const PROCESSES_MAX: usize = 256;
 /// Most units of which none can run at a time.
 const UNITS_MAX: usize = 1024;
+/// Longest wait for the files of its processes; a unit whose files take longer is not judged.
+const READ_TIME: Duration = Duration::from_secs(2);
 /// Most bytes of one file of a process.
 const BYTES_MAX: u64 = 8 * 1024;
 
@@ -45,7 +55,25 @@ struct Stall {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Still {
     why: Why,
-    marks: Vec<(u32, u64)>,
+    marks: Vec<Mark>,
+}
+
+/// By what it is known that a process or a thread has not run: whoever sleeps gives the processor up when he has run, and
+/// whoever never gives it up uses its time. Input and output is one or the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Mark {
+    id: u32,
+    /// How often it gave up the processor, or was made to.
+    switches: u64,
+    /// How long it had it, in the kernel's ticks; of processes that can run at all this is not asked.
+    ticks: u64,
+}
+
+impl Still {
+    /// Whether nothing has run since, for the same reason. A queue may have filled up meanwhile.
+    fn goes_on_as(&self, later: &Self) -> bool {
+        self.marks == later.marks && std::mem::discriminant(&self.why) == std::mem::discriminant(&later.why)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +82,8 @@ enum Why {
     Stopped,
     /// In the kernel, where no signal ends them.
     Waiting,
+    /// Somebody waits to be accepted, and there is room for no other or there is.
+    Deaf { is_full: bool },
 }
 
 /// What is said of a process in its files.
@@ -74,7 +104,7 @@ impl Stalls {
         };
         let why = still.why;
         match self.0.get(unit) {
-            Some(stall) if stall.still == still => {
+            Some(stall) if stall.still.goes_on_as(&still) => {
                 let (lasts, needed) = (now.duration_since(stall.since), why.lasts());
                 if lasts >= needed { Verdict::Stalled(why, lasts) } else { Verdict::InDoubt(needed - lasts) }
             }
@@ -100,6 +130,8 @@ impl Why {
         match self {
             Self::Stopped => STOPPED_FOR,
             Self::Waiting => WAITING_FOR,
+            Self::Deaf { is_full: true } => FULL_FOR,
+            Self::Deaf { is_full: false } => DEAF_FOR,
         }
     }
 }
@@ -107,11 +139,24 @@ impl Why {
 /// What is seen of a unit of which no process has run for long enough. One whose processes wait in the kernel is unknown:
 /// no restart ends them, and they go on when the disk or the server is back.
 pub(super) async fn look(bus: &Bus, root: &Path, unit: &UnitName, seen: &UnitSnapshot) -> Option<Observation> {
-    let main = seen.main_pid.filter(|_| seen.active == ActiveState::Active)?;
-    let is_still = process(root, main).is_some_and(|process| matches!(process.state, 'T' | 'D'));
-    let still = match is_still {
-        true => still(root, &processes(bus, unit).await.ok()?),
-        false => None,
+    if seen.active != ActiveState::Active {
+        return None;
+    }
+    let may_be_still = match seen.main_pid {
+        Some(main) => process(root, main).is_some_and(|process| matches!(process.state, 'T' | 'D')),
+        // Of init scripts, and of what leaves no pid file behind, systemd knows no main process.
+        None if seen.sub.as_str() == "running" => true,
+        None => return None,
+    };
+    let queue = if may_be_still { None } else { queues::of(bus, root, unit).await };
+    let still = match (may_be_still, &queue) {
+        (true, _) => aside_of(unit, root, processes(bus, unit).await.ok()?, still).await,
+        (false, Some(queue)) => {
+            let is_full = queue.is_full;
+            let deaf = move |root: &Path, pids: &[u32]| deaf(root, pids, is_full);
+            aside_of(unit, root, processes(bus, unit).await.ok()?, deaf).await
+        }
+        (false, None) => None,
     };
     let count = still.as_ref().map_or(0, |still| still.marks.len());
     let verdict = bus.with_stalls(|stalls| stalls.saw(unit, still, Instant::now()));
@@ -130,6 +175,13 @@ pub(super) async fn look(bus: &Bus, root: &Path, unit: &UnitName, seen: &UnitSna
                 if count == 1 { "its process has".to_owned() } else { format!("all of its {count} processes have") };
             let lasts = Shown(lasts);
             Some(match why {
+                Why::Deaf { .. } => {
+                    let wait = queue.map_or_else(String::new, |queue| {
+                        let connections = if queue.waiting == 1 { "connection waits" } else { "connections wait" };
+                        format!("{} {connections} at {} to be accepted, and ", queue.waiting, queue.at)
+                    });
+                    Observation::failing(format!("it hangs: {wait}none of its threads has run for {lasts}"))
+                }
                 Why::Stopped => Observation::failing(format!("it hangs: {all} been stopped (state T) for {lasts}")),
                 Why::Waiting => Observation::unknown(format!(
                     "it hangs: {all} waited in the kernel (state D) for {lasts}, for a disk or a server that is away; a \
@@ -138,6 +190,17 @@ pub(super) async fn look(bus: &Bus, root: &Path, unit: &UnitName, seen: &UnitSna
             })
         }
     }
+}
+
+/// What is found in the files of a unit's processes, of which there may be a thousand: they are not read on the loop.
+async fn aside_of(
+    unit: &UnitName,
+    root: &Path,
+    pids: Vec<u32>,
+    found: impl FnOnce(&Path, &[u32]) -> Option<Still> + Send + 'static,
+) -> Option<Still> {
+    let (work, root) = (Work::new(Kind::Look, format!("the processes of {unit}")), root.to_owned());
+    aside::run(work, READ_TIME, move || found(&root, &pids)).await.ok().flatten()
 }
 
 /// Why none of these processes can run; nothing when one can, is debugged or frozen, or cannot be looked at.
@@ -157,7 +220,7 @@ fn still(root: &Path, pids: &[u32]) -> Option<Still> {
             return None;
         }
         states.push(process.state);
-        marks.push((*pid, process.switches));
+        marks.push(Mark { id: *pid, switches: process.switches, ticks: 0 });
     }
     let all = |state: char| !states.is_empty() && states.iter().all(|of| *of == state);
     let why = match (all('T'), all('D')) {
@@ -167,6 +230,30 @@ fn still(root: &Path, pids: &[u32]) -> Option<Still> {
     };
     marks.sort_unstable();
     Some(Still { why, marks })
+}
+
+/// The marks of all threads of a unit that lets connections wait; nothing when one is debugged or they cannot be looked at.
+/// A thread that waits for connections runs when one comes, so marks that stay say that nobody waits for them. One that is
+/// running, or in the kernel's hands, works, and so does the unit.
+fn deaf(root: &Path, pids: &[u32], is_full: bool) -> Option<Still> {
+    if pids.is_empty() || pids.len() > PROCESSES_MAX || is_frozen(root, pids[0]) {
+        return None;
+    }
+    let mut marks = Vec::new();
+    for pid in pids {
+        for entry in std::fs::read_dir(root.join(format!("proc/{pid}/task"))).ok()? {
+            let entry = entry.ok()?;
+            let text = |name| ansai_files::head_text(&entry.path().join(name), BYTES_MAX).ok();
+            let thread = parse(&text("status")?)?;
+            if thread.is_traced || matches!(thread.state, 'D' | 'R') || marks.len() >= THREADS_MAX {
+                return None;
+            }
+            let (id, ticks) = (entry.file_name().to_str()?.parse().ok()?, ticks_in(&text("stat")?)?);
+            marks.push(Mark { id, switches: thread.switches, ticks });
+        }
+    }
+    marks.sort_unstable();
+    Some(Still { why: Why::Deaf { is_full }, marks })
 }
 
 fn process(root: &Path, pid: u32) -> Option<Process> {
@@ -180,6 +267,13 @@ fn parse(status: &str) -> Option<Process> {
     let number = |name: &str| field(name).and_then(|value| value.parse::<u64>().ok());
     let switches = number("voluntary_ctxt_switches")?.saturating_add(number("nonvoluntary_ctxt_switches")?);
     Some(Process { state: field("State")?.chars().next()?, switches, is_traced: number("TracerPid")? != 0 })
+}
+
+/// How long a thread has had the processor, by its stat; see proc_pid_stat(5). The name in parentheses may hold anything.
+fn ticks_in(stat: &str) -> Option<u64> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut times = fields.split_whitespace().skip(11).map(str::parse::<u64>);
+    Some(times.next()?.ok()?.saturating_add(times.next()?.ok()?))
 }
 
 /// Whether a process is kept from running by its control group.
@@ -200,6 +294,34 @@ mod tests {
             "Name:\tState: x\nUmask:\t0022\nState:\t{state} (stopped)\nTgid:\t7\nTracerPid:\t{tracer}\nThreads:\t1\n\
              voluntary_ctxt_switches:\t{switches}\nnonvoluntary_ctxt_switches:\t2\n"
         )
+    }
+
+    #[derive(Clone, Copy)]
+    struct Thread {
+        pid: u32,
+        id: u32,
+        state: char,
+        switches: u64,
+        ticks: u64,
+        tracer: u32,
+    }
+
+    impl Default for Thread {
+        fn default() -> Self {
+            Self { pid: 7, id: 7, state: 'S', switches: 1, ticks: 0, tracer: 0 }
+        }
+    }
+
+    fn host_of(threads: &[Thread]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().expect("a folder");
+        for Thread { pid, id, state, switches, ticks, tracer } in threads {
+            let folder = root.path().join(format!("proc/{pid}/task/{id}"));
+            std::fs::create_dir_all(&folder).expect("made");
+            std::fs::write(folder.join("status"), status(*state, *switches, *tracer)).expect("written");
+            let stat = format!("{id} (a) b) {state} 1 1 1 0 -1 0 0 0 0 0 {ticks} 0 0 0 20 0 1 0 9 0 0");
+            std::fs::write(folder.join("stat"), stat).expect("written");
+        }
+        root
     }
 
     fn host(processes: &[(u32, char, u64, u32)], is_frozen: bool) -> (tempfile::TempDir, Vec<u32>) {
@@ -241,6 +363,52 @@ mod tests {
     }
 
     #[test]
+    fn a_unit_of_which_no_thread_runs_while_connections_wait_is_deaf() {
+        let seen = |threads: &[Thread], pids: &[u32]| deaf(host_of(threads).path(), pids, true);
+        let thread = |pid, id, switches| Thread { pid, id, switches, ..Thread::default() };
+        let three = [thread(7, 7, 1), thread(7, 8, 1), thread(9, 9, 1)];
+        let before = seen(&three, &[7, 9]);
+        assert_eq!(before.as_ref().map(|still| still.marks.len()), Some(3));
+        assert_eq!(seen(&three, &[7, 9]), before);
+        // One thread has run, in whichever process.
+        assert_ne!(seen(&[three[0], thread(7, 8, 2), three[2]], &[7, 9]), before);
+        assert_eq!(seen(&[Thread { tracer: 4, ..three[0] }], &[7]), None, "debugged");
+        assert_eq!(seen(&three[..1], &[7, 9]), None, "one is gone");
+        assert_eq!(seen(&[], &[]), None);
+    }
+
+    #[test]
+    fn a_unit_that_works_is_not_deaf_however_long_it_lets_others_wait() {
+        let seen = |thread: Thread| deaf(host_of(&[thread]).path(), &[7], false);
+        let at_first = Thread { pid: 7, id: 7, switches: 1, ticks: 500, ..Thread::default() };
+        let before = seen(at_first).expect("it sleeps");
+        // It has a processor for itself, so that nobody made it give it up in between.
+        let later = seen(Thread { ticks: 501, ..at_first }).expect("it sleeps");
+        assert!(!before.goes_on_as(&later));
+        for state in ['R', 'D'] {
+            assert_eq!(seen(Thread { state, ..at_first }), None, "{state}");
+        }
+        assert_eq!(ticks_in("7 (a) b 9 9) S 1 2 3 4 5 6 7 8 9 10 400 100 0"), Some(500));
+        assert_eq!(ticks_in("7 (app) S 1 2"), None);
+    }
+
+    #[tokio::test]
+    async fn the_files_of_its_processes_are_not_read_on_the_loop() {
+        let (root, pids) = host(&[(7, 'T', 1, 0)], false);
+        let unit = UnitName::new("app.service").expect("valid");
+        // However soon another thread begins, it does not end before the loop has gone on.
+        let (went_on, goes_on) = std::sync::mpsc::sync_channel(1);
+        let held = move |root: &Path, pids: &[u32]| {
+            let _ = goes_on.recv_timeout(Duration::from_secs(5));
+            still(root, pids)
+        };
+        let mut read = Box::pin(aside_of(&unit, root.path(), pids, held));
+        assert!(futures_util::FutureExt::now_or_never(&mut read).is_none(), "the loop waited for it");
+        let _ = went_on.send(());
+        assert_eq!(read.await.map(|still| still.why), Some(Why::Stopped));
+    }
+
+    #[test]
     fn a_process_that_is_gone_or_torn_is_not_judged() {
         assert_eq!(parse(""), None);
         assert_eq!(parse("State:\nTracerPid:\tx\n"), None);
@@ -251,7 +419,7 @@ mod tests {
     #[test]
     fn nothing_is_judged_by_one_look_nor_by_two_between_which_it_ran() {
         let unit = UnitName::new("app.service").expect("valid");
-        let still = |why, switches| Some(Still { why, marks: vec![(7, switches)] });
+        let still = |why, switches| Some(Still { why, marks: vec![Mark { id: 7, switches, ticks: 0 }] });
         let begun = Instant::now();
         let at = |seconds| begun + Duration::from_secs(seconds);
         let mut stalls = Stalls::default();
@@ -266,5 +434,11 @@ mod tests {
         assert_eq!(stalls.saw(&unit, still(Why::Waiting, 4), at(90)), Verdict::InDoubt(WAITING_FOR));
         let lasts = Duration::from_secs(60);
         assert_eq!(stalls.saw(&unit, still(Why::Waiting, 4), at(150)), Verdict::Stalled(Why::Waiting, lasts));
+        let (room, full) = (Why::Deaf { is_full: false }, Why::Deaf { is_full: true });
+        assert_eq!(stalls.saw(&unit, still(room, 4), at(160)), Verdict::InDoubt(DEAF_FOR));
+        // Meanwhile there is room for no other, and it counts from when the first one waited.
+        let lasts = Duration::from_secs(35);
+        assert_eq!(stalls.saw(&unit, still(full, 4), at(195)), Verdict::Stalled(full, lasts));
+        assert_eq!(stalls.saw(&unit, still(full, 5), at(200)), Verdict::InDoubt(FULL_FOR));
     }
 }

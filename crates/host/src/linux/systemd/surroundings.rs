@@ -48,6 +48,12 @@ const TAKEN_OVER: &[&str] = &[
     "CapabilityBoundingSet",
     "NoNewPrivileges",
     "LimitNOFILE",
+    "ExecSearchPath",
+    "SetCredential",
+    "SetCredentialEncrypted",
+    "LoadCredential",
+    "LoadCredentialEncrypted",
+    "ImportCredential",
 ];
 /// What a unit of its own cannot be given, or that would change what the other one keeps: its commands are run as ever.
 const NOT_TO_BE_COPIED: &[&str] = &["DynamicUser", "RootImage"];
@@ -95,7 +101,8 @@ pub async fn run(
         "" => root.to_owned(),
         inside => root.join(inside.trim_start_matches('/')),
     };
-    let argv = argv(&inside, command).ok_or("there is no such program there")?;
+    let own_folders = if is_as(&said, command) { words(&said, "ExecSearchPath") } else { Vec::new() };
+    let argv = argv(&inside, &own_folders, command).ok_or("there is no such program there")?;
     let (number, process) = (STARTED.fetch_add(1, Ordering::Relaxed), std::process::id());
     let name = UnitName::new(format!("ansai-asks-{process}-{number}.service")).map_err(|error| error.to_string())?;
     let piped = || -> std::io::Result<_> {
@@ -190,6 +197,9 @@ fn properties<'a>(root: &Path, said: &'a Said, command: &'a CommandLine) -> Resu
             // The command's own stand above the unit's.
             "User" | "Group" | "SupplementaryGroups" if command.user.is_some() => continue,
             "WorkingDirectory" if command.directory.is_some() => continue,
+            // What is the unit's user's is for nobody else: neither its secrets nor, with more rights, its programs.
+            name if name.contains("Credential") && !is_read_by(said, command) => continue,
+            "ExecSearchPath" if !is_as(said, command) => continue,
             // It is told with another mark than it is taken with, where the directory may be missing.
             "WorkingDirectory" => match text(said, name).strip_prefix('!') {
                 Some(path) => Variant::from(format!("-{path}")),
@@ -227,6 +237,16 @@ fn properties<'a>(root: &Path, said: &'a Said, command: &'a CommandLine) -> Resu
     Ok(given)
 }
 
+/// Whether a command runs as the unit's own user.
+fn is_as(said: &Said, command: &CommandLine) -> bool {
+    command.user.as_deref().is_none_or(|user| user == text(said, "User"))
+}
+
+/// Whether a command runs as who may read what the unit may.
+fn is_read_by(said: &Said, command: &CommandLine) -> bool {
+    is_as(said, command) || command.user.as_deref() == Some("root")
+}
+
 /// Whether a property says anything: what is empty, off or 0 is what a unit has by itself.
 fn is_set(value: &OwnedVariant) -> bool {
     match &**value {
@@ -247,13 +267,14 @@ fn words(said: &Said, name: &str) -> Vec<String> {
     array.and_then(|array| Vec::<String>::try_from(array).ok()).unwrap_or_default()
 }
 
-/// The command as systemd is to start it: its program with its folder, and no `$` that would be taken for a variable.
-fn argv(root: &Path, command: &CommandLine) -> Option<Vec<String>> {
+/// The command as systemd is to start it: its program with its folder, the unit's own search path first, and no `$` that would be taken for a variable.
+fn argv(root: &Path, own_folders: &[String], command: &CommandLine) -> Option<Vec<String>> {
     let (program, arguments) = command.argv.split_first()?;
     let program = match program.contains('/') {
         true => program.clone(),
         false => {
-            let mut places = FOLDERS.iter().map(|folder| Path::new(folder).join(program));
+            let folders = own_folders.iter().map(String::as_str).chain(FOLDERS.iter().copied());
+            let mut places = folders.map(|folder| Path::new(folder).join(program));
             let is_there = |place: &PathBuf| root.join(place.strip_prefix("/").unwrap_or(place)).exists();
             places.find(is_there)?.to_str()?.to_owned()
         }

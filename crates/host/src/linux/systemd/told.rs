@@ -20,6 +20,8 @@ use super::unit::{active_state, load_state, unit_result};
 
 /// How long what a signal has told counts as a look: later ones ask, so that nothing rests on signals alone.
 const FRESH: Duration = Duration::from_millis(250);
+/// Most units kept that one is bound to, or started by.
+const BOUND_MAX: usize = 16;
 /// With so many units, a list of all is asked for in place of each. With fewer, asking each is dearer by nothing that
 /// anybody would notice, and a list is as long as the host is large.
 const CROWD: usize = 200;
@@ -36,7 +38,7 @@ pub(super) struct Properties {
     pub(super) active: Option<ActiveState>,
     pub(super) sub: Option<Text>,
     /// Number and object path of the job under way.
-    pub(super) job: Option<(u32, String)>,
+    pub(super) job: Option<Box<(u32, String)>>,
     pub(super) since: Option<WallTime>,
     pub(super) left_active: Option<WallTime>,
     /// The unit's own file.
@@ -45,6 +47,12 @@ pub(super) struct Properties {
     pub(super) result: Option<UnitResult>,
     pub(super) main_pid: Option<u32>,
     pub(super) restarts: u32,
+    /// The services that it is bound to: systemd stops it when one of them goes (`BindsTo=`).
+    pub(super) bound_to: Box<[Box<str>]>,
+    is_oneshot: bool,
+    remains: bool,
+    /// The sockets, paths and timers that start it.
+    pub(super) triggers: Box<[Box<str>]>,
     /// Whether systemd may restart the unit by itself (`Restart=`).
     restarts_itself: bool,
     exit_code: i32,
@@ -62,7 +70,7 @@ impl Properties {
             "Result" => self.result = word().map(unit_result).or(self.result),
             "Job" => {
                 if let Ok((id, path)) = <(u32, OwnedObjectPath)>::try_from(value.clone()) {
-                    self.job = (id != 0).then(|| (id, path.as_str().to_owned()));
+                    self.job = (id != 0).then(|| Box::new((id, path.as_str().to_owned())));
                 }
             }
             "StateChangeTimestamp" => self.since = value.downcast_ref::<u64>().ok().and_then(wall_time),
@@ -70,6 +78,10 @@ impl Properties {
             "FragmentPath" => self.file = word().filter(|path| !path.is_empty()).map(Into::into),
             "InvocationID" => self.invocation = invocation_id(value),
             "MainPID" => self.main_pid = value.downcast_ref::<u32>().ok().filter(|pid| *pid != 0),
+            "BindsTo" => self.bind(value),
+            "TriggeredBy" => self.triggers = triggers(value),
+            "Type" => self.is_oneshot = word().is_some_and(|word| word == "oneshot"),
+            "RemainAfterExit" => self.remains = value.downcast_ref::<bool>().unwrap_or(self.remains),
             "Restart" => self.restarts_itself = word().is_some_and(|word| word != "no"),
             "NRestarts" => self.restarts = value.downcast_ref::<u32>().unwrap_or(self.restarts),
             "ExecMainCode" => self.exit_code = value.downcast_ref::<i32>().unwrap_or(self.exit_code),
@@ -78,9 +90,20 @@ impl Properties {
         }
     }
 
+    fn bind(&mut self, value: &OwnedVariant) {
+        let mut all: BTreeSet<Box<str>> = std::mem::take(&mut self.bound_to).into_iter().collect();
+        all.extend(named(value, &[".service"]));
+        self.bound_to = all.into_iter().take(BOUND_MAX).collect();
+    }
+
     /// Whether systemd passes through this state on its way to a restart of its own, and tells of it when it has gone on.
     fn may_be_passing(&self) -> bool {
         self.restarts_itself && matches!(self.active, Some(ActiveState::Failed | ActiveState::Inactive))
+    }
+
+    /// Whether it does one thing and ends.
+    pub(super) fn is_job(&self) -> bool {
+        self.is_oneshot && !self.remains
     }
 
     /// How the main process ended, after siginfo's `si_code`: 1 exited, 2 killed, 3 dumped.
@@ -92,6 +115,21 @@ impl Properties {
             _ => None,
         }
     }
+}
+
+/// The sockets, paths and timers in the property of a unit that says what starts it.
+pub(super) fn triggers(value: &OwnedVariant) -> Box<[Box<str>]> {
+    named(value, &[".socket", ".path", ".timer"]).collect()
+}
+
+/// The units of a list whose names end so.
+fn named(value: &OwnedVariant, ends: &'static [&'static str]) -> impl Iterator<Item = Box<str>> {
+    let units: Vec<String> = value.clone().try_into().unwrap_or_default();
+    units
+        .into_iter()
+        .filter(|unit| ends.iter().any(|end| unit.ends_with(end)))
+        .take(BOUND_MAX)
+        .map(String::into_boxed_str)
 }
 
 fn invocation_id(value: &OwnedVariant) -> Option<Text> {
@@ -139,7 +177,7 @@ impl Entry {
                 known.load == Some(load_state(row.load))
                     && known.active == Some(active_state(row.active))
                     && known.sub.as_ref().map(Text::as_str) == Some(row.sub)
-                    && known.job.as_ref().map_or(0, |(id, _)| *id) == row.job
+                    && known.job.as_ref().map_or(0, |job| job.0) == row.job
             }
             None => {
                 let is_down = known.load == Some(LoadState::NotFound) || known.active == Some(ActiveState::Inactive);
@@ -168,10 +206,14 @@ pub(super) struct Told {
 impl Told {
     /// Limits it to these units.
     pub(super) fn watch(&mut self, units: &BTreeSet<UnitName>) {
-        self.units.retain(|unit, _| units.contains(unit));
-        for unit in units {
-            self.units.entry(unit.clone()).or_default();
-        }
+        let mut before = std::mem::take(&mut self.units);
+        // Made at once: a map that grows in order is half empty.
+        self.units = units.iter().map(|unit| (unit.clone(), before.remove(unit).unwrap_or_default())).collect();
+    }
+
+    /// Keeps what is told of one more.
+    pub(super) fn also(&mut self, unit: &UnitName) {
+        self.units.entry(unit.clone()).or_default();
     }
 
     /// Forgets everything: nobody was listening, or systemd has read its units anew.
@@ -183,6 +225,16 @@ impl Told {
     pub(super) fn forget(&mut self, unit: &UnitName) {
         if let Some(entry) = self.units.get_mut(unit) {
             *entry = Entry { signals: entry.signals + 1, ..Entry::default() };
+        }
+    }
+
+    /// What was told of a unit may be out of date, though a signal that is on its way makes it whole again: until then a look
+    /// asks.
+    pub(super) fn doubt(&mut self, unit: &UnitName) {
+        if let Some(entry) = self.units.get_mut(unit) {
+            entry.signals += 1;
+            // No list that is on its way makes it known either.
+            (entry.at, entry.asked, entry.listed) = (None, None, None);
         }
     }
 
@@ -388,10 +440,11 @@ mod tests {
     #[test]
     fn what_is_heard_after_a_list_is_asked_about() {
         let now = Instant::now();
-        let hear: [fn(&mut Told, &UnitName, Instant); 4] = [
+        let hear: [fn(&mut Told, &UnitName, Instant); 5] = [
             |told, unit, now| told.changed(unit, &HashMap::from([("Result", variant("signal"))]), true, now),
             |told, unit, _| told.heard(unit),
             |told, unit, _| told.forget(unit),
+            |told, unit, _| told.doubt(unit),
             |told, _, _| told.reset(),
         ];
         for (at, hear) in hear.into_iter().enumerate() {
@@ -401,6 +454,26 @@ mod tests {
             hear(&mut told, &unit, now);
             assert!(told.listed(&unit, now).is_none(), "{at}");
         }
+    }
+
+    #[test]
+    fn what_is_doubted_is_asked_for_until_a_signal_tells_of_it() {
+        let now = Instant::now();
+        let (mut told, unit) = (watching(), unit());
+        told.looked(&unit, &Properties::default(), 0, now);
+        let signal = |state: &str| HashMap::from([("ActiveState", variant(state.to_owned()))]);
+        told.changed(&unit, &signal("failed"), true, now);
+        assert!(told.fresh(&unit, now).is_some());
+        let begun = told.count(&unit);
+        told.doubt(&unit);
+        assert!(told.fresh(&unit, now).is_none());
+        told.list(&BTreeMap::new(), now);
+        assert!(told.listed(&unit, now).is_none(), "a list that was on its way is older news");
+        told.looked(&unit, &Properties::default(), begun, now);
+        assert_eq!(told.active(&unit), Some(ActiveState::Failed), "a look that began before it is older news");
+        told.changed(&unit, &signal("active"), true, now);
+        let told = told.fresh(&unit, now).expect("told whole");
+        assert_eq!(told.active, Some(ActiveState::Active));
     }
 
     #[test]

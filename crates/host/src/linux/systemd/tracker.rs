@@ -9,6 +9,8 @@ use ansai_model::{
     policy::matches,
 };
 
+use super::{names::Names, unit::unit_at};
+
 /// Most of our own jobs remembered.
 const OURS_MAX: usize = 256;
 /// Most units that systemd keeps in mind for us. It adds a rule to its own connection for each, the bus allows it 512 for
@@ -29,6 +31,12 @@ struct Track {
     is_starting: bool,
     /// Whether the last look found no such unit, and no job for it was announced since.
     is_missing: bool,
+    /// Whether it went down by itself when it last went down, up again since or not.
+    fell: bool,
+    /// Whether it was down when the job under way was announced.
+    was_down: bool,
+    /// Whether a stop was asked for when it was down already.
+    is_stopped_again: bool,
 }
 
 /// Whether the host is going down.
@@ -46,7 +54,7 @@ enum Shutdown {
 #[derive(Debug, Default)]
 pub struct Tracker {
     units: BTreeMap<UnitName, Track>,
-    paths: BTreeMap<String, UnitName>,
+    names: Names,
     patterns: Vec<String>,
     ours: BTreeSet<String>,
     shutdown: Shutdown,
@@ -63,11 +71,11 @@ impl Tracker {
     pub fn watch(&mut self, units: BTreeSet<UnitName>, patterns: Vec<String>) -> Vec<UnitName> {
         let dropped = self.units.iter().filter(|(unit, track)| track.is_referred_to && !units.contains(*unit));
         let dropped: Vec<UnitName> = dropped.map(|(unit, _)| unit.clone()).collect();
-        self.units.retain(|unit, _| units.contains(unit));
-        self.paths = units.iter().map(|unit| (super::unit::object_path(unit), unit.clone())).collect();
-        for unit in units {
-            self.units.entry(unit).or_default();
-        }
+        self.names.keep(&units);
+        let mut before = std::mem::take(&mut self.units);
+        // Made at once: a map that grows in order is half empty.
+        let kept = units.into_iter().map(|unit| (before.remove(&unit).unwrap_or_default(), unit));
+        self.units = kept.map(|(track, unit)| (unit, track)).collect();
         self.patterns = patterns;
         self.referred = self.units.values().filter(|track| track.is_referred_to).count();
         dropped
@@ -118,20 +126,86 @@ impl Tracker {
     /// The unit, when it is watched.
     #[must_use]
     pub fn watched(&self, unit: &str) -> Option<UnitName> {
-        let name = UnitName::new(unit).ok()?;
-        self.units.contains_key(&name).then_some(name)
+        self.units.get_key_value(&UnitName::new(unit).ok()?).map(|(name, _)| name.clone())
     }
 
     /// The watched unit with this object path.
     #[must_use]
     pub fn by_path(&self, path: &str) -> Option<UnitName> {
-        self.paths.get(path).cloned()
+        self.watched(&unit_at(path)?)
     }
 
     /// Whether a new unit's name fits a declared pattern.
     #[must_use]
     pub fn may_match(&self, unit: &str) -> bool {
         self.patterns.iter().any(|pattern| matches(pattern, unit))
+    }
+
+    /// These names, and the own ones of those that are aliases.
+    #[must_use]
+    pub fn with_own_names(&self, mut units: BTreeSet<UnitName>) -> BTreeSet<UnitName> {
+        let own: Vec<UnitName> = units.iter().map(|unit| self.names.own(unit)).collect();
+        units.extend(own);
+        units
+    }
+
+    /// The unit's own name.
+    #[must_use]
+    pub fn own_name(&self, unit: &UnitName) -> UnitName {
+        self.names.own(unit)
+    }
+
+    /// Every name that a unit is watched by.
+    #[must_use]
+    pub fn names_of(&self, own: &UnitName) -> Vec<UnitName> {
+        self.names.of(own)
+    }
+
+    /// A watched name is another unit's, which is watched from now on; says whether that is news.
+    pub fn is_alias(&mut self, name: UnitName, own: UnitName) -> bool {
+        if !self.units.contains_key(&name) || !self.names.learn(name, own.clone()) {
+            return false;
+        }
+        self.units.entry(own).or_default();
+        true
+    }
+
+    /// Unit files are read anew: which name is whose is asked again.
+    pub fn doubt_names(&mut self) {
+        self.names.doubt();
+    }
+
+    /// These sockets, paths and timers start a watched unit.
+    pub fn started_by(&mut self, unit: &UnitName, triggers: &[Box<str>]) {
+        if self.units.contains_key(unit) {
+            self.names.triggers(unit, triggers);
+        }
+    }
+
+    /// The watched unit that what has this object path starts.
+    #[must_use]
+    pub fn by_trigger(&self, path: &str) -> Option<UnitName> {
+        self.names.by_trigger(path)
+    }
+
+    /// Listens to one more unit, which others are bound to; says whether its state is yet to be asked for.
+    pub fn listen_to(&mut self, unit: &UnitName) -> bool {
+        if !self.units.contains_key(unit) {
+            self.units.insert(unit.clone(), Track::default());
+        }
+        self.units.get(unit).is_none_or(|track| track.active.is_none())
+    }
+
+    /// Whether a unit was heard to go down by itself when it last did, up again since or not.
+    #[must_use]
+    pub fn fell(&self, unit: &UnitName) -> bool {
+        self.units.get(unit).is_some_and(|track| track.fell)
+    }
+
+    /// Whether somebody asked for the stop of a unit that was down already: that wish is a person's, whatever took it down.
+    #[must_use]
+    pub fn is_stopped_again(&self, unit: &UnitName) -> bool {
+        self.units.get(unit).is_some_and(|track| track.is_stopped_again)
     }
 
     /// What is known of why a unit is as it is.
@@ -189,6 +263,7 @@ impl Tracker {
         if let Some(track) = self.units.get_mut(unit) {
             track.job = Some(job.to_owned());
             track.is_starting = false;
+            track.was_down = track.active.is_some_and(is_down);
             // Whoever has a job for it has found it.
             track.is_missing = false;
         }
@@ -198,7 +273,7 @@ impl Tracker {
     /// (a one-shot that has run); one that failed was a start. A job that came to nothing says nothing.
     ///
     /// A stop that systemd itself adds for a failed dependency (`BindsTo=`) is a job like any other, so it counts as one
-    /// that was asked for: the dependency is what is to be healed.
+    /// that was asked for: whoever knows the bindings tells them apart.
     pub fn job_removed(&mut self, unit: &UnitName, job: &str, result: &str) {
         let is_ours = self.ours.remove(job);
         let Some(track) = self.units.get_mut(unit) else { return };
@@ -217,6 +292,8 @@ impl Tracker {
             ("canceled" | "skipped" | "invalid" | "collected" | "once", _) => return,
             _ => Intent::ByItself,
         };
+        track.fell = track.intent == Intent::ByItself;
+        track.is_stopped_again |= track.intent == Intent::Stopped && track.was_down;
     }
 
     /// A signal says that the unit's state has changed.
@@ -228,14 +305,19 @@ impl Tracker {
         let begins = active == ActiveState::Activating && before.is_some_and(|before| before != active);
         track.is_starting |= track.job.is_some() && begins;
         if !is_down(active) {
+            // systemd shows nothing of the moment between a fall and its own wait for a restart.
+            let is_passing = active == ActiveState::Activating && before != Some(active);
+            track.fell |= is_passing && was_up && track.job.is_none();
             if active != ActiveState::Deactivating {
                 track.intent = Intent::Unknown;
+                track.is_stopped_again = false;
             }
             return;
         }
         // With a job under way the job's end decides; a change between two states of being down changes no intent.
         if track.job.is_none() && was_up {
             track.intent = Intent::ByItself;
+            track.fell = true;
         }
     }
 
@@ -359,6 +441,30 @@ mod tests {
         assert_eq!(tracker.is_shutting_down(), Some(false));
         tracker.reset();
         assert_eq!(tracker.is_shutting_down(), None);
+    }
+
+    #[test]
+    fn w09_what_fell_is_remembered_until_it_is_stopped_on_request() {
+        let unit = UnitName::new("a.service").expect("valid");
+        let mut tracker = Tracker::default();
+        assert!(tracker.listen_to(&unit), "its state is to be asked for");
+        tracker.saw(&unit, Active);
+        assert!(!tracker.listen_to(&unit) && !tracker.fell(&unit));
+        // systemd restarts it by itself, and shows no more of the fall than this.
+        tracker.became(&unit, Activating);
+        tracker.became(&unit, Active);
+        assert!(tracker.fell(&unit));
+        tracker.job_new(&unit, "/1");
+        tracker.became(&unit, Deactivating);
+        tracker.became(&unit, Failed);
+        tracker.job_removed(&unit, "/1", "done");
+        assert!(!tracker.fell(&unit), "an operator's stop that ends badly is a stop");
+        assert!(!tracker.is_stopped_again(&unit));
+        tracker.job_new(&unit, "/2");
+        tracker.job_removed(&unit, "/2", "done");
+        assert!(tracker.is_stopped_again(&unit));
+        tracker.became(&unit, Activating);
+        assert!(!tracker.is_stopped_again(&unit));
     }
 
     #[test]

@@ -17,22 +17,30 @@ use zbus::{OwnedVariant, Variant, message::Message};
 
 use super::{
     bus::{Bus, CallError, MANAGER, MANAGER_PATH, PROPERTIES, UNIT},
+    others::{self, failed_trigger, stopped_with},
     stalled,
     told::Properties,
 };
-use crate::linux::{certificate::wall_now, owned_path::number, packages};
+use crate::linux::{clock::wall_now, owned_path::number, packages};
 
 pub(super) const SERVICE: &str = "org.freedesktop.systemd1.Service";
 /// What is of interest whatever the unit's state.
 const ALWAYS: &[&str] = &["MainPID", "NRestarts", "Restart"];
-/// How the last run ended: systemd clears it when the next one begins.
-const ENDED: &[&str] = &["Result", "ExecMainCode", "ExecMainStatus"];
+/// How the last run ended: systemd clears it when the next one begins. And whether it was to end: a one-shot is never active.
+const ENDED: &[&str] = &["Result", "ExecMainCode", "ExecMainStatus", "Type", "RemainAfterExit"];
 
 /// The object path of a unit: every byte that is no letter or digit, and a leading digit, becomes `_xx`.
 #[must_use]
 pub fn object_path(unit: &UnitName) -> String {
-    let mut path = String::from("/org/freedesktop/systemd1/unit/");
-    for (index, byte) in unit.as_str().bytes().enumerate() {
+    object_path_of(unit.as_str())
+}
+
+/// Beneath it units are.
+const UNITS: &str = "/org/freedesktop/systemd1/unit/";
+
+pub(super) fn object_path_of(unit: &str) -> String {
+    let mut path = String::from(UNITS);
+    for (index, byte) in unit.bytes().enumerate() {
         let is_plain = byte.is_ascii_alphabetic() || (byte.is_ascii_digit() && index > 0);
         if is_plain {
             path.push(char::from(byte));
@@ -41,6 +49,18 @@ pub fn object_path(unit: &UnitName) -> String {
         }
     }
     path
+}
+
+/// The name of the unit that has this object path.
+pub(super) fn unit_at(path: &str) -> Option<String> {
+    let mut parts = path.strip_prefix(UNITS)?.split('_');
+    let mut name = parts.next()?.to_owned();
+    for part in parts {
+        let byte = u8::from_str_radix(part.get(..2)?, 16).ok()?;
+        name.push(char::from(byte));
+        name.push_str(&part[2..]);
+    }
+    Some(name)
 }
 
 /// systemd's word for a state, in the model's.
@@ -119,8 +139,17 @@ pub(super) async fn property(
 /// # Errors
 /// When systemd does not say.
 pub async fn is_up(bus: &Bus, unit: &UnitName) -> Result<bool, CallError> {
-    let active = active_state(&text(property(bus, unit, UNIT, "ActiveState").await)?);
-    Ok(!matches!(active, ActiveState::Inactive | ActiveState::Failed))
+    Ok(!matches!(state(bus, unit).await?, ActiveState::Inactive | ActiveState::Failed))
+}
+
+/// Whether a file of the unit is another one than systemd has read; none when systemd does not say.
+pub async fn needs_reload(bus: &Bus, unit: &UnitName) -> Option<bool> {
+    property(bus, unit, UNIT, "NeedDaemonReload").await.ok()?.downcast_ref::<bool>().ok()
+}
+
+/// The state of a unit at this moment.
+pub async fn state(bus: &Bus, unit: &UnitName) -> Result<ActiveState, CallError> {
+    Ok(active_state(&text(property(bus, unit, UNIT, "ActiveState").await)?))
 }
 
 /// The user that a unit's processes run as, by its number; root when it names none.
@@ -176,13 +205,11 @@ fn text(value: Result<OwnedVariant, CallError>) -> Result<String, CallError> {
 /// # Errors
 /// When systemd does not say.
 pub(super) async fn snapshot(bus: &Bus, root: &Path, unit: &UnitName) -> Result<UnitSnapshot, CallError> {
-    let (seen, is_asked) = match bus.just_told(unit) {
-        Some(seen) => (seen, Asked::No),
-        None => match bus.listed(unit).await {
-            Some(seen) => (seen, Asked::No),
-            None => (ask(bus, unit).await?, Asked::Yes),
-        },
-    };
+    let configured = unit;
+    let (seen, is_asked) = known_or_asked(bus, &bus.own_name(configured)).await?;
+    // The look may have found that the name is an alias.
+    let unit = &bus.own_name(configured);
+    let intent = bus.with_tracker(|tracker| tracker.intent(unit));
     let active = seen.active.ok_or_else(|| CallError::Gone("it gave no state of the unit".into()))?;
     let is_down = matches!(active, ActiveState::Inactive | ActiveState::Failed);
     let exit = seen.exit();
@@ -190,6 +217,11 @@ pub(super) async fn snapshot(bus: &Bus, root: &Path, unit: &UnitName) -> Result<
         true => activity(bus, root, unit, &seen, is_asked).await,
         false => (HostActivity::Normal, None),
     };
+    let (stopped_with, failed_trigger) = match is_down {
+        true => (stopped_with(bus, unit, &seen, intent).await, failed_trigger(bus, &seen).await),
+        false => (None, None),
+    };
+    let is_job = seen.is_job();
     Ok(UnitSnapshot {
         load: seen.load.unwrap_or(LoadState::Other),
         active,
@@ -201,18 +233,20 @@ pub(super) async fn snapshot(bus: &Bus, root: &Path, unit: &UnitName) -> Result<
         restarts: seen.restarts,
         invocation: seen.invocation,
         since: seen.since,
-        intent: bus.with_tracker(|tracker| tracker.intent(unit)),
+        intent,
         job: match seen.job.filter(|_| is_down) {
-            Some((_, path)) => Some(pending_job(bus, &path).await),
+            Some(job) => Some(pending_job(bus, &job.1).await),
             None => None,
         },
         activity,
         left_active: seen.left_active,
         busy,
         limit: limit(bus, unit, active).await,
-        stopped_with: None,
-        failed_socket: None,
-        alias_of: None,
+        stopped_with,
+        failed_trigger,
+        is_job,
+        has_trigger: !seen.triggers.is_empty(),
+        alias_of: (unit != configured).then(|| Text::new(unit.as_str())),
     })
 }
 
@@ -226,6 +260,16 @@ async fn limit(bus: &Bus, unit: &UnitName, active: ActiveState) -> Option<Durati
     let micros = property(bus, unit, SERVICE, name).await.ok()?.downcast_ref::<u64>().ok()?;
     // It says the largest number, or none, for `infinity`.
     Some(if micros == u64::MAX || micros == 0 { Duration::MAX } else { Duration::from_micros(micros) })
+}
+
+async fn known_or_asked(bus: &Bus, unit: &UnitName) -> Result<(Properties, Asked), CallError> {
+    if let Some(seen) = bus.just_told(unit) {
+        return Ok((seen, Asked::No));
+    }
+    if let Some(seen) = bus.listed(unit).await {
+        return Ok((seen, Asked::No));
+    }
+    Ok((ask(bus, unit).await?, Asked::Yes))
 }
 
 /// Whether a look asks systemd.
@@ -248,8 +292,14 @@ pub(super) async fn ask(bus: &Bus, unit: &UnitName) -> Result<Properties, CallEr
     // All at once: they travel together and are answered in order. A unit's own properties are asked for together, which
     // takes systemd as long as two alone; those of a service are many and dear, so that only a few are asked for.
     let ((), of_unit, always) = tokio::join!(refer, properties(bus, unit), each(bus, unit, ALWAYS));
-    let mut seen = Properties::default();
-    of_unit?.iter().for_each(|(name, value)| seen.set(name, value));
+    let (mut seen, own) = of_unit?;
+    if let Some(own) = own.filter(|own| own != unit) {
+        // Everything that signals tell of it comes under its own name.
+        bus.learn_name(unit, &own);
+        return Box::pin(ask(bus, &own)).await;
+    }
+    bus.learn_triggers(unit, &seen.triggers);
+    others::listen(bus, &seen.bound_to).await;
     set(&mut seen, always)?;
     if !matches!(seen.active, Some(ActiveState::Active | ActiveState::Reloading)) {
         set(&mut seen, each(bus, unit, ENDED).await)?;
@@ -260,10 +310,16 @@ pub(super) async fn ask(bus: &Bus, unit: &UnitName) -> Result<Properties, CallEr
     Ok(seen)
 }
 
-/// The properties that every unit has.
-async fn properties(bus: &Bus, unit: &UnitName) -> Result<BTreeMap<String, OwnedVariant>, CallError> {
+/// The properties that every unit has, and its own name. Of a hundred only those of interest are kept while others are asked
+/// for: at a start a thousand looks wait for their turn.
+async fn properties(bus: &Bus, unit: &UnitName) -> Result<(Properties, Option<UnitName>), CallError> {
     let reply = bus.call(&object_path(unit), PROPERTIES, "GetAll", &UNIT).await?;
-    reply.body().deserialize().map_err(|error| CallError::Gone(error.to_string()))
+    let body = reply.body();
+    let all: BTreeMap<&str, OwnedVariant> = body.deserialize().map_err(|error| CallError::Gone(error.to_string()))?;
+    let mut seen = Properties::default();
+    all.iter().for_each(|(name, value)| seen.set(name, value));
+    let own = all.get("Id").and_then(|id| id.downcast_ref::<&str>().ok());
+    Ok((seen, own.and_then(|own| UnitName::new(own).ok())))
 }
 
 type Answers = Vec<(&'static str, Result<OwnedVariant, CallError>)>;
@@ -361,5 +417,11 @@ mod tests {
         let path = |name: &str| object_path(&UnitName::new(name).expect("valid"));
         assert_eq!(path("nginx.service"), "/org/freedesktop/systemd1/unit/nginx_2eservice");
         assert_eq!(path("1-a@b.service"), "/org/freedesktop/systemd1/unit/_31_2da_40b_2eservice");
+        for name in ["nginx.service", "1-a@b.service", "a_b\\x2dc.service", "_5f.service"] {
+            assert_eq!(unit_at(&path(name)).as_deref(), Some(name));
+        }
+        for other in ["/org/freedesktop/systemd1/job/7", "/org/freedesktop/systemd1/unit/a_2", "/o", "", "_zz"] {
+            assert_eq!(unit_at(other), None, "{other}");
+        }
     }
 }

@@ -1,14 +1,18 @@
 //! What is done about a certificate: renewed, put in place, put back, revoked. Doing it is `host::linux::certificate`'s.
 
-use alloc::{format, string::String, vec::Vec};
+use alloc::{boxed::Box, format, string::String, vec::Vec};
 use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use alloc::boxed::Box;
-
 use super::{Endpoint, Trust};
-use crate::{action::Disruption, domain::certificate::Expectation, id::UnitName, probe::CommandLine};
+use crate::{
+    action::Disruption,
+    domain::{Deed, certificate::Expectation},
+    id::UnitName,
+    probe::CommandLine,
+    text::Text,
+};
 
 /// Something that is done about a certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -203,10 +207,9 @@ impl Renewer {
     }
 }
 
-impl CertificateAction {
+impl Deed for CertificateAction {
     /// What it disrupts.
-    #[must_use]
-    pub fn disruption(&self) -> Disruption {
+    fn disruption(&self) -> Disruption {
         match self {
             Self::Renew(_) | Self::Revoke(_) => Disruption::None,
             Self::Deploy(_) | Self::PutBack(_) | Self::Replace(_) => Disruption::Brief,
@@ -215,8 +218,7 @@ impl CertificateAction {
 
     /// Whether doing it twice is the same as doing it once: a renewed certificate that waits for its deployment is not
     /// renewed again, and what is in place is not put there again.
-    #[must_use]
-    pub fn is_idempotent(&self) -> bool {
+    fn is_idempotent(&self) -> bool {
         match self {
             Self::Renew(renewal) => renewal.reason == RenewalReason::Due,
             Self::Deploy(_) | Self::PutBack(_) | Self::Revoke(_) => true,
@@ -225,21 +227,8 @@ impl CertificateAction {
         }
     }
 
-    /// The certificate's name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Renew(renewal) => &renewal.name,
-            Self::Deploy(deployment) => &deployment.name,
-            Self::PutBack(put_back) => &put_back.name,
-            Self::Revoke(revocation) => &revocation.name,
-            Self::Replace(replacement) => &replacement.renewal.name,
-        }
-    }
-
     /// What it does, in words that continue "ansai will …".
-    #[must_use]
-    pub fn describe(&self) -> String {
+    fn describe(&self) -> Text {
         let reloaded = |units: &[UnitName]| match units {
             [] => String::new(),
             units => {
@@ -247,7 +236,7 @@ impl CertificateAction {
                 format!(" and reload {}", names.join(", "))
             }
         };
-        match self {
+        Text::new(match self {
             Self::Renew(renewal) => format!("renew the certificate {} by {}", renewal.name, renewal.by.shown()),
             Self::Deploy(deployment) => {
                 let places = match deployment.copies.len() {
@@ -269,6 +258,46 @@ impl CertificateAction {
                 let units = reloaded(&replacement.deployment.units);
                 format!("replace the certificate {name} in every place ({places}) by {by}{units}{revoked}")
             }
+        })
+    }
+
+    fn commands(&self) -> Vec<&CommandLine> {
+        match self {
+            Self::Renew(renewal) => renewal.by.commands(),
+            Self::Revoke(revocation) => revocation.by.commands(),
+            Self::Deploy(deployment) => deployment.validators.iter().collect(),
+            Self::PutBack(_) => Vec::new(),
+            Self::Replace(replacement) => {
+                let renewer = replacement.renewal.by.commands().into_iter();
+                renewer.chain(&replacement.deployment.validators).collect()
+            }
+        }
+    }
+}
+
+impl CertificateAction {
+    /// The certificate's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Renew(renewal) => &renewal.name,
+            Self::Deploy(deployment) => &deployment.name,
+            Self::PutBack(put_back) => &put_back.name,
+            Self::Revoke(revocation) => &revocation.name,
+            Self::Replace(replacement) => &replacement.renewal.name,
+        }
+    }
+}
+
+impl Renewer {
+    fn commands(&self) -> Vec<&CommandLine> {
+        match self {
+            Self::Exec(command) => Vec::from([command]),
+            Self::Certbot { .. } => Vec::new(),
+            Self::Acme(issuer) => match &issuer.solver {
+                Solver::Hook { set, clear, .. } => core::iter::once(set).chain(clear).collect(),
+                Solver::Webroot { .. } | Solver::Listen { .. } => Vec::new(),
+            },
         }
     }
 }

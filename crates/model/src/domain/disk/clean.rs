@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     action::Disruption,
+    domain::Deed,
     probe::CommandLine,
     text::Text,
     units::{ByteSize, Percent},
@@ -229,10 +230,9 @@ impl Cleaning {
     }
 }
 
-impl DiskAction {
+impl Deed for DiskAction {
     /// What it disrupts: making room takes no service away; a declared command may.
-    #[must_use]
-    pub fn disruption(&self) -> Disruption {
+    fn disruption(&self) -> Disruption {
         match self {
             Self::Clean { what: Cleaning::Grow { .. }, .. } => Disruption::Brief,
             Self::Clean { .. } | Self::Measure { .. } => Disruption::None,
@@ -240,8 +240,7 @@ impl DiskAction {
     }
 
     /// Whether doing it twice is the same as doing it once; a declared command may make it larger each time.
-    #[must_use]
-    pub fn is_idempotent(&self) -> bool {
+    fn is_idempotent(&self) -> bool {
         match self {
             Self::Clean { what: Cleaning::Grow { .. }, .. } => false,
             Self::Clean { .. } | Self::Measure { .. } => true,
@@ -249,8 +248,7 @@ impl DiskAction {
     }
 
     /// What it does, in words that continue "ansai will …".
-    #[must_use]
-    pub fn describe(&self) -> Text {
+    fn describe(&self) -> Text {
         Text::new(match self {
             Self::Clean { mount, goal, what: Cleaning::Grow { command }, .. } => {
                 format!("make {mount} larger with `{}`, unless at most {goal} is used", command.shown())
@@ -265,6 +263,15 @@ impl DiskAction {
         })
     }
 
+    fn commands(&self) -> Vec<&CommandLine> {
+        match self {
+            Self::Clean { what: Cleaning::Grow { command }, .. } => Vec::from([command]),
+            Self::Clean { .. } | Self::Measure { .. } => Vec::new(),
+        }
+    }
+}
+
+impl DiskAction {
     /// The mount point that it is about.
     #[must_use]
     pub fn mount(&self) -> &str {

@@ -31,6 +31,18 @@ pub const VALIDATORS: &[Validator] = &[
         argv: &["postfix", "check"],
         paths: &["/etc/postfix"],
     },
+    Validator { units: &["dovecot.service"], argv: &["doveconf", "-n"], paths: &["/etc/dovecot"] },
+    Validator {
+        units: &["lighttpd.service"],
+        argv: &["lighttpd", "-tt", "-f", "/etc/lighttpd/lighttpd.conf"],
+        paths: &["/etc/lighttpd"],
+    },
+    Validator {
+        units: &["dnsmasq.service"],
+        argv: &["dnsmasq", "--test"],
+        paths: &["/etc/dnsmasq.conf", "/etc/dnsmasq.d"],
+    },
+    Validator { units: &["knot.service"], argv: &["knotc", "conf-check"], paths: &["/etc/knot"] },
     Validator {
         units: &["caddy.service"],
         argv: &["caddy", "validate", "--config", "/etc/caddy/Caddyfile"],

@@ -8,6 +8,7 @@ use std::{
 use ansai_engine::Input;
 use ansai_host::fake::{Fault, Order};
 use ansai_model::{
+    bundle::Bundle,
     id::{TargetId, UnitName},
     operator::{DrillKind, Operation, OperatorCommand},
     policy::Scope,
@@ -78,11 +79,22 @@ impl World {
         Ok(Alive::Yes)
     }
 
-    /// The configuration is read anew, and a target has left it or is there again.
+    /// The configuration is read anew, and a target has left it or is there again. Somebody who is behind sends the one
+    /// before as well, which changes nothing.
     fn apply_other_configuration(&mut self, life: &mut Life) -> Result<Alive, String> {
-        self.bundle = if self.has_mail { self.bundles.1.clone() } else { self.bundles.0.clone() };
+        let before = self.bundle.clone();
+        let mut next = if self.has_mail { self.bundles.1.clone() } else { self.bundles.0.clone() }.into_parts();
+        next.generation = before.parts().generation + 1;
+        self.bundle = Bundle::new(next).map_err(|errors| format!("{errors:?}"))?;
         self.has_mail = !self.has_mail;
-        self.step(life, Input::Apply(Box::new(self.bundle.clone())))
+        if self.step(life, Input::Apply(Box::new(self.bundle.clone())))? == Alive::No {
+            return Ok(Alive::No);
+        }
+        let is_alive = self.step(life, Input::Apply(Box::new(before)))?;
+        match life.shell.engine().bundle() == &self.bundle {
+            true => Ok(is_alive),
+            false => Err("an older configuration came into force".to_owned()),
+        }
     }
 
     /// An operator wants something healed, or broken, now.

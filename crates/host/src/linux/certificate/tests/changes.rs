@@ -3,7 +3,7 @@
 use std::{os::unix::fs::PermissionsExt, path::PathBuf};
 
 use ansai_model::{
-    action::{Action, ActionRun},
+    action::ActionRun,
     domain::certificate::{
         CertificateAction, Deployment, KeyPlace, Pair, Place, PutBack, Renewal, RenewalReason, Renewer, Revocation,
     },
@@ -77,7 +77,7 @@ impl Bench {
             id: RunId(1),
             incident: None,
             target: TargetId::new("certificate/a").expect("valid"),
-            action: Action::Certificate(Box::new(action)),
+            action: action.into(),
             timeout: Duration::from_secs(30),
         };
         self.host.perform(&run).await

@@ -54,8 +54,11 @@ async fn each_certificate_that_a_socket_shows_is_found_with_the_name_that_it_is_
 
     let root = tempfile::tempdir().expect("a root");
     fs::create_dir_all(root.path().join("proc/net")).expect("made");
-    let lines: String = ports.iter().map(|port| format!("0: 00000000:{port:04X} 0:0 0A\n")).collect();
+    let lines: String = ports.iter().map(|port| format!("0: 00000000:{port:04X} 0:0 0A 0:0 0:0 0 0 0 1\n")).collect();
     fs::write(root.path().join("proc/net/tcp"), format!("sl\n{lines}")).expect("written");
+    let held = root.path().join("proc/7/fd");
+    fs::create_dir_all(&held).expect("made");
+    std::os::unix::fs::symlink("socket:[1]", held.join("3")).expect("linked");
     let file = |name: &str| {
         let (path, key) = (workshop.path(&format!("{name}.pem")), Some(workshop.path(&format!("{name}.key"))));
         let chain = read::certificates(Path::new("/"), &path).expect("a chain");
@@ -75,4 +78,33 @@ async fn each_certificate_that_a_socket_shows_is_found_with_the_name_that_it_is_
         (Some("www.b.example.com".to_owned()), ports[0], files[1].certificate.clone()),
     ];
     assert_eq!(found.iter().map(shown).collect::<Vec<_>>(), expected);
+}
+
+/// What systemd holds for a service that rests is not connected to: that would start the service.
+#[tokio::test]
+async fn what_only_systemd_holds_is_not_asked() {
+    let root = tempfile::tempdir().expect("a root");
+    let listeners = [(); 3].map(|()| std::net::TcpListener::bind("127.0.0.1:0").expect("bound"));
+    let lines: String = listeners
+        .iter()
+        .enumerate()
+        .map(|(index, listener)| {
+            let port = listener.local_addr().expect("an address").port();
+            format!("0: 0100007F:{port:04X} 0:0 0A 0:0 0:0 0 0 0 {}\n", index + 1)
+        })
+        .collect();
+    fs::create_dir_all(root.path().join("proc/net")).expect("made");
+    fs::write(root.path().join("proc/net/tcp"), format!("sl\n{lines}")).expect("written");
+    // systemd holds two, and a service one of them; who holds the third cannot be seen.
+    for (pid, inode) in [(1, 1), (1, 2), (7, 2)] {
+        let folder = root.path().join(format!("proc/{pid}/fd"));
+        fs::create_dir_all(&folder).expect("made");
+        std::os::unix::fs::symlink(format!("socket:[{inode}]"), folder.join(inode.to_string())).expect("linked");
+    }
+    discover::sockets(root.path(), &[], Duration::from_millis(200)).await;
+    let was_asked = listeners.map(|listener| {
+        listener.set_nonblocking(true).expect("set");
+        listener.accept().is_ok()
+    });
+    assert_eq!(was_asked, [false, true, false]);
 }

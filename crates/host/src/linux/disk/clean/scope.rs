@@ -21,7 +21,7 @@ use rustix::{
 };
 
 use super::seen::Seen;
-use crate::linux::disk::{mounts::Mount, usage};
+use crate::linux::{disk::usage, mounts::Mount};
 
 /// Names that only a database's data directory holds.
 const DATA_MARKS: &[&CStr] = &[c"PG_VERSION", c"ibdata1", c"WiredTiger", c"appendonlydir"];

@@ -10,7 +10,7 @@ use ansai_model::{action::ActionOutcome, id::UnitName, text::Text};
 
 use super::{failure, main_pid};
 use crate::linux::systemd::{
-    bus::{Bus, CallError, MANAGER, MANAGER_PATH},
+    bus::{Bus, CallError, MANAGER, MANAGER_PATH, UNIT},
     unit::{SERVICE, processes, property},
 };
 
@@ -53,6 +53,23 @@ impl Reach {
 
 /// Kills them, and waits until they are gone: the next step must not meet the old processes.
 pub(super) async fn perform(bus: &Bus, unit: &UnitName, within: Duration) -> ActionOutcome {
+    // What is killed must be started afterwards: systemd refuses that where the unit says `RefuseManualStart=`.
+    match startable(bus, unit).await {
+        Ok(Startable::Yes) => {}
+        Ok(Startable::Gone(load)) => {
+            // In systemd's own words, by which the cause is known.
+            let what = if load == "masked" { "is masked" } else { "not found" };
+            let why = format!("nothing is killed, for nothing could start it again: Unit {unit} {what}");
+            return ActionOutcome::Failed { why: Text::new(why) };
+        }
+        Ok(Startable::No) => {
+            let why = format!(
+                "nothing is killed: nobody may start {unit} by hand afterwards, as its RefuseManualStart= says"
+            );
+            return ActionOutcome::Refused { why: Text::new(why) };
+        }
+        Err(error) => return failure(error, within),
+    }
     let mode = match mode(bus, unit).await {
         Ok(mode) => mode,
         Err(error) => return failure(error, within),
@@ -71,8 +88,13 @@ pub(super) async fn perform(bus: &Bus, unit: &UnitName, within: Duration) -> Act
         Reach::All | Reach::Nothing => all.clone(),
     };
     if victims.is_empty() {
-        let left = if all.is_empty() { "process" } else { "main process" };
-        return not_needed(format!("no {left} of {unit} is left"));
+        return not_needed(match all.len() {
+            0 => format!("no process of {unit} is left"),
+            count => format!(
+                "nothing is killed: systemd knows no main process of {unit}, and KillMode={mode} leaves {} alone",
+                counted(count, "other")
+            ),
+        });
     }
     // Named before, since afterwards nobody can be asked.
     let mut what = format!("killed {} of {unit}", named(&victims));
@@ -111,6 +133,26 @@ async fn mode(bus: &Bus, unit: &UnitName) -> Result<String, CallError> {
         Err(CallError::Refused { .. }) => Ok(String::new()),
         Err(error) => Err(error),
     }
+}
+
+/// Whether what is killed can be started again.
+enum Startable {
+    Yes,
+    /// Somebody asked that nobody does it by hand.
+    No,
+    /// It has no unit file any more, or none that systemd can read; what `LoadState` says.
+    Gone(String),
+}
+
+async fn startable(bus: &Bus, unit: &UnitName) -> Result<Startable, CallError> {
+    let load = property(bus, unit, UNIT, "LoadState").await?;
+    if let Ok(load) = load.downcast_ref::<&str>()
+        && load != "loaded"
+    {
+        return Ok(Startable::Gone(load.to_owned()));
+    }
+    let can_start = property(bus, unit, UNIT, "CanStart").await?.downcast_ref::<bool>().unwrap_or(true);
+    Ok(if can_start { Startable::Yes } else { Startable::No })
 }
 
 async fn main(bus: &Bus, unit: &UnitName) -> Option<u32> {

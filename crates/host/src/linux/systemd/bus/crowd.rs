@@ -20,7 +20,15 @@ pub(in crate::linux::systemd) struct ServiceKind {
     pub(in crate::linux::systemd) is_oneshot: bool,
     pub(in crate::linux::systemd) remains_after_exit: bool,
     pub(in crate::linux::systemd) is_socket_activated: bool,
-    pub(in crate::linux::systemd) is_started_by_timer: bool,
+    pub(in crate::linux::systemd) is_started_by_event: bool,
+}
+
+impl ServiceKind {
+    /// The same service, started by these sockets, paths and timers.
+    pub(in crate::linux::systemd) fn started_by<T: AsRef<str>>(self, triggers: &[T]) -> Self {
+        let has = |suffix: &str| triggers.iter().any(|trigger| trigger.as_ref().ends_with(suffix));
+        Self { is_socket_activated: has(".socket"), is_started_by_event: has(".timer") || has(".path"), ..self }
+    }
 }
 
 impl Bus {

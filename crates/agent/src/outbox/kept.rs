@@ -67,21 +67,43 @@ impl DoneKey {
 /// The messages with their numbers, and why others could not be read.
 type Scanned = (Vec<(u64, Stored)>, Vec<String>);
 
-pub(super) struct Disk {
+pub(super) struct Kept {
     dir: PathBuf,
     done: VecDeque<DoneKey>,
     /// Messages for which there is no room on the disk: they are told all the same, as long as the agent runs.
     unkept: BTreeMap<u64, Stored>,
+    /// How far messages have come whose files say less, since they could not be written again: nobody is told twice.
+    ahead: BTreeMap<u64, Progress>,
 }
 
-impl Disk {
+/// What changes of a message while it waits.
+struct Progress {
+    route: RouteId,
+    tried: Vec<RouteId>,
+    failures: u32,
+    done: Vec<String>,
+}
+
+impl Progress {
+    fn of(stored: &Stored) -> Self {
+        let Stored { route, tried, failures, done, .. } = stored.clone();
+        Self { route, tried, failures, done }
+    }
+
+    fn over(&self, stored: Stored) -> Stored {
+        let (route, tried, done) = (self.route.clone(), self.tried.clone(), self.done.clone());
+        Stored { route, tried, failures: self.failures, done, ..stored }
+    }
+}
+
+impl Kept {
     pub(super) fn open(dir: &Path) -> Self {
         // A memory that cannot be read is an empty one: the worst is a message told twice.
         let done = read_bounded(&dir.join("done.json"), MESSAGE_BYTES_MAX)
             .ok()
             .and_then(|bytes| serde_json::from_slice(&bytes).ok())
             .unwrap_or_default();
-        Self { dir: dir.to_owned(), done, unkept: BTreeMap::new() }
+        Self { dir: dir.to_owned(), done, unkept: BTreeMap::new(), ahead: BTreeMap::new() }
     }
 
     /// The messages in order of their numbers; what cannot be read is put aside.
@@ -114,7 +136,11 @@ impl Disk {
         }
         let path = self.path(number);
         let bytes = read_bounded(&path, MESSAGE_BYTES_MAX).map_err(|error| format!("{}: {error}", path.display()))?;
-        serde_json::from_slice(&bytes).map_err(|error| format!("{}: {error}", path.display()))
+        let stored: Stored = serde_json::from_slice(&bytes).map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(match self.ahead.get(&number) {
+            Some(progress) => progress.over(stored),
+            None => stored,
+        })
     }
 
     /// Keeps a message, on the disk when there is room, else in memory while there is.
@@ -127,10 +153,14 @@ impl Disk {
         match write_atomically(&path, &bytes) {
             Ok(()) => {
                 self.unkept.remove(&number);
+                self.ahead.remove(&number);
                 Ok(())
             }
             Err(error) => {
-                if self.unkept.len() < UNKEPT_MAX || self.unkept.contains_key(&number) {
+                // One a file: there are no more of them than messages.
+                if path.is_file() {
+                    self.ahead.insert(number, Progress::of(stored));
+                } else if self.unkept.len() < UNKEPT_MAX || self.unkept.contains_key(&number) {
                     self.unkept.insert(number, stored.clone());
                 }
                 Err((path, error))
@@ -146,6 +176,7 @@ impl Disk {
     /// Takes a message away without remembering it.
     pub(super) fn remove(&mut self, number: u64) {
         self.unkept.remove(&number);
+        self.ahead.remove(&number);
         // What cannot be removed is delivered again after a restart, which is better than not at all.
         let _ = fs::remove_file(self.path(number));
     }
@@ -178,6 +209,7 @@ impl Disk {
         if fs::rename(self.path(number), dead.join(file_name(number))).is_err() {
             return self.remove(number);
         }
+        self.ahead.remove(&number);
         let mut numbers: Vec<u64> = fs::read_dir(&dead)
             .into_iter()
             .flatten()

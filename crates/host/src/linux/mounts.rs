@@ -104,7 +104,7 @@ fn parse_line(line: &str) -> Option<Mount> {
         path: unescaped(left.get(4)?),
         kind: (*right.first()?).to_owned(),
         source: unescaped(right.get(1)?),
-        writable: super::writable(left.get(5)?, right.get(2)?),
+        writable: super::disk::writable(left.get(5)?, right.get(2)?),
     })
 }
 
@@ -124,18 +124,22 @@ fn octal(digits: &[u8]) -> Option<u8> {
     u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok()
 }
 
-/// The filesystems that hold data of this host, each once: where all of it is mounted, at the shortest path.
+/// The filesystems that hold data of this host, each once: where it can be written to before where it is only shown, where
+/// all of it is mounted before where a part is, at the shortest path. One of which only parts are shown for reading is
+/// another's, as what a container is given of its host: nobody here fills it, or could make room on it.
 #[must_use]
 pub fn real(mounts: &[Mount]) -> Vec<&Mount> {
     let mut found: BTreeMap<(u32, u32), &Mount> = BTreeMap::new();
-    let rank = |mount: &Mount| (mount.top != "/", mount.path.len(), mount.path.clone());
+    let is_for_reading = |mount: &Mount| mount.writable == Writable::ReadOnlyByMount;
+    let rank = |mount: &Mount| (is_for_reading(mount), mount.top != "/", mount.path.len(), mount.path.clone());
     for mount in mounts.iter().filter(|mount| mount.is_real()) {
         let best = found.entry(mount.device).or_insert(mount);
         if rank(mount) < rank(best) {
             *best = mount;
         }
     }
-    let mut found: Vec<&Mount> = found.into_values().collect();
+    let is_anothers = |mount: &&Mount| is_for_reading(mount) && mount.top != "/";
+    let mut found: Vec<&Mount> = found.into_values().filter(|mount| !is_anothers(mount)).collect();
     found.sort_by(|one, other| one.path.cmp(&other.path));
     found
 }
@@ -146,7 +150,7 @@ pub(crate) async fn facts(root: &Path) -> Vec<MountFacts> {
     let Ok(mounts) = read(root) else { return Vec::new() };
     let found: Vec<Mount> = real(&mounts).into_iter().take(Inventory::MOUNTS_MAX).cloned().collect();
     let (root, asked) = (root.to_owned(), found.clone());
-    let size = move |mount: &Mount| super::usage::read(&root, mount).map_or(ByteSize(0), |usage| usage.size);
+    let size = move |mount: &Mount| super::disk::usage::read(&root, mount).map_or(ByteSize(0), |usage| usage.size);
     let sizes = move || asked.iter().map(size).collect::<Vec<_>>();
     // A disk that does not answer has no size, and is there all the same.
     let sizes = aside::run(Work::new(Kind::Gather, "the sizes of the disks"), SIZES_TIME, sizes).await;
@@ -209,6 +213,26 @@ not a line at all
         let mounts = parse(MOUNTS);
         let paths: Vec<&str> = real(&mounts).iter().map(|mount| mount.path.as_str()).collect();
         assert_eq!(paths, ["/", "/b", "/odd\\377", "/srv/old data", "/stopped"]);
+    }
+
+    #[test]
+    fn what_is_only_shown_for_reading_is_no_filesystem_of_its_own() {
+        let check = |text: &str, expect: &[(&str, Writable)]| {
+            let mounts = parse(text);
+            let found: Vec<(&str, Writable)> =
+                real(&mounts).iter().map(|mount| (mount.path.as_str(), mount.writable)).collect();
+            assert_eq!(found, expect, "{text}");
+        };
+        let data = "22 1 8:1 / /srv/data rw - ext4 /dev/sda1 rw\n";
+        let shown = "23 1 8:1 / /ro ro - ext4 /dev/sda1 rw\n";
+        for both in [format!("{data}{shown}"), format!("{shown}{data}")] {
+            check(&both, &[("/srv/data", Writable::Yes)]);
+        }
+        // A part that can be written to says more than the whole that cannot.
+        check(&format!("{shown}24 1 8:1 /a /part rw - ext4 /dev/sda1 rw\n"), &[("/part", Writable::Yes)]);
+        check("22 1 8:1 /usr/lib/x /lib/x ro - ext4 /dev/sda1 rw\n", &[]);
+        // What is mounted for reading as a whole is there to be seen.
+        check(shown, &[("/ro", Writable::ReadOnlyByMount)]);
     }
 
     #[test]

@@ -1,0 +1,54 @@
+//! `ansai complete`: the words that a shell offers, which only the agent or the configuration knows. What cannot be known is
+//! not offered; nothing is ever said of it, for a person is typing.
+
+use ansai_protocol::{Incidents, ScopeView};
+
+use crate::{
+    Completed, Places, client,
+    exit::{Code, Failure},
+    show,
+};
+
+/// Most words that are offered.
+const WORDS_MAX: usize = 1_000;
+
+/// Prints the words of a kind that begin so, a line each.
+pub(super) fn complete(places: &Places, what: Completed, begun: &str) -> Result<Code, Failure> {
+    let mut words = match what {
+        Completed::Keys => ansai_config::load(&places.config).map(|found| found.completions(begun)).unwrap_or_default(),
+        Completed::Incidents => incidents(places).unwrap_or_default(),
+        _ => of_status(places, what).unwrap_or_default(),
+    };
+    words.retain(|word| word.starts_with(begun));
+    words.truncate(WORDS_MAX);
+    if !words.is_empty() {
+        show::print(show::Page::lines(words));
+    }
+    Ok(Code::Ok)
+}
+
+fn incidents(places: &Places) -> Result<Vec<String>, Failure> {
+    let list: Incidents = client::read(client::get(places, "/v1/incidents")?)?;
+    Ok(list.incidents.iter().map(|incident| incident.id.to_string()).collect())
+}
+
+fn of_status(places: &Places, what: Completed) -> Result<Vec<String>, Failure> {
+    let status = client::status(places)?;
+    let scopes = |views: &[ScopeView]| {
+        let names =
+            views.iter().flat_map(|view| view.scope.as_str().split([',', ' ']).map(str::to_owned).collect::<Vec<_>>());
+        names.filter(|name| !name.is_empty()).collect()
+    };
+    Ok(match what {
+        Completed::Holds => scopes(&status.holds),
+        Completed::Silences => scopes(&status.silences),
+        Completed::Windows => scopes(&status.maintenance),
+        Completed::Certificates => {
+            let ids = status.targets.iter().filter(|target| target.target.domain() == "certificate");
+            ids.map(|target| target.target.name().to_owned()).collect()
+        }
+        Completed::Targets | Completed::Keys | Completed::Incidents => {
+            status.targets.iter().map(|target| target.target.name().to_owned()).collect()
+        }
+    })
+}

@@ -1,0 +1,37 @@
+
+# What only the running agent and the configuration know: targets, incidents, holds, keys.
+_ansai_with_names() {
+    _ansai "$@"
+    local words=() options=() kind= names= word value= begun=${COMP_WORDS[COMP_CWORD]}
+    case "${COMP_WORDS[COMP_CWORD-1]}" in
+        --for | --until | --reason | --limit) COMPREPLY=(); compopt +o default +o bashdefault 2>/dev/null; return ;;
+    esac
+    for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+        if [[ -n "$value" ]]; then options+=("$value" "$word"); value=; continue; fi
+        case "$word" in
+            --config | --state-dir | --runtime-dir | --hold-file) value=$word ;;
+            --user) options+=("$word") ;;
+            -*) ;;
+            *) words+=("$word") ;;
+        esac
+    done
+    case "${words[*]}" in
+        "config explain") kind=keys ;;
+        report | approve | reject) kind=incidents ;;
+        release*) kind=holds ;;
+        unsilence*) kind=silences ;;
+        "maintenance end"*) kind=windows ;;
+        "certificate renew" | "certificate revoke") kind=certificates ;;
+        explain | heal | drill | hold* | silence* | status* | "maintenance start"*) kind=targets ;;
+        "drill "*) names="crash hang exit port configuration loop" ;;
+        *) return ;;
+    esac
+    if [[ -n "$kind" ]]; then
+        names=$(ansai "${options[@]}" complete "$kind" -- "$begun" 2>/dev/null)
+    fi
+    names=$(compgen -W "$names" -- "$begun")
+    # Whoever has typed nothing yet looks for a name; options come once a dash is there.
+    if [[ -z "$begun" && -n "$names" ]]; then COMPREPLY=(); fi
+    COMPREPLY+=($names)
+}
+complete -F _ansai_with_names -o bashdefault -o default ansai

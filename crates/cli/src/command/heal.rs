@@ -1,0 +1,143 @@
+//! `ansai heal`: the runbook of a target, now; and with `--dry-run` what it would do, rung by rung. The agent's gates decide.
+
+use ansai_host::{
+    linux::{LinuxHost, Options},
+    port::Host,
+};
+use ansai_model::{id::TargetId, operator::Operation, runbook::Step, time::Shown};
+use ansai_protocol::SCHEMA;
+use serde_json::{Value, json};
+use tokio_util::task::TaskTracker;
+
+use super::{
+    consent::{self, Proof},
+    explain, operate, target,
+};
+use crate::{
+    ConsentArgs, Places, client,
+    exit::{Code, Failure},
+    show,
+};
+
+pub(super) fn heal(places: &Places, name: &str, consent: ConsentArgs) -> Result<Code, Failure> {
+    let target = target::target_id(places, name)?;
+    if consent.rehearsal.dry_run {
+        return rehearse(places, plan(places, &target)?);
+    }
+    if !consent.yes {
+        // Nobody is asked about what would be refused.
+        objection(&plan(places, &target)?)?;
+    }
+    consent::ask(&format!("run the runbook of {target}"), &Proof::Yes, consent)?;
+    operate::run(places, Operation::Heal { target })
+}
+
+fn plan(places: &Places, target: &TargetId) -> Result<Value, Failure> {
+    client::get(places, &format!("/v1/plan/{target}"))
+}
+
+/// Why it would be refused.
+fn objection(plan: &Value) -> Result<(), Failure> {
+    let Some(why) = plan["refused"].as_str() else { return Ok(()) };
+    Err(Failure::new(Code::Refused, why, plan["suggestion"].as_str().unwrap_or_default()))
+}
+
+/// Says what would be done, and whether it would be begun.
+fn rehearse(places: &Places, mut plan: Value) -> Result<Code, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(Code::Failing, error.to_string(), ""))?;
+    let options = Options { buses: Vec::new(), ..Options::this_machine(places.state_dir.clone()) };
+    for rung in plan["rungs"].as_array_mut().into_iter().flatten() {
+        let steps: Vec<Step> = serde_json::from_value(rung["steps"].take()).unwrap_or_default();
+        let said = runtime.block_on(async {
+            let host = LinuxHost::new(options.clone(), &TaskTracker::new());
+            let mut said = Vec::new();
+            for step in &steps {
+                match step {
+                    Step::Wait(wait) => said.push(format!("wait {}", Shown(*wait))),
+                    Step::Act { action, .. } => {
+                        said.extend(host.plan(action).await.steps.iter().map(ToString::to_string))
+                    }
+                }
+            }
+            said
+        });
+        rung["steps"] = json!(said);
+    }
+    runtime.shutdown_background();
+    plan["schema"] = SCHEMA.into();
+    match places.json {
+        true => show::print_json(&plan),
+        false => {
+            show::print(planned(&plan));
+            show::note("\nnothing was changed (--dry-run)");
+        }
+    }
+    Ok(Code::Ok)
+}
+
+/// A plan as a person reads it.
+fn planned(plan: &Value) -> show::Page {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let verdict = match plan["refused"].as_str() {
+        Some(why) => format!("  it would be refused: {why}"),
+        None => format!("  it would begin, for incident i{}", plan["incident"]),
+    };
+    let mut lines = vec![text(&plan["target"]), verdict];
+    let gates = list(&plan["gates"]);
+    lines.extend((!gates.is_empty()).then(String::new));
+    lines.extend(gates.iter().map(explain::gate));
+    let rungs = list(&plan["rungs"]);
+    if !rungs.is_empty() {
+        lines.extend([String::new(), "one after the other, until one helps".to_owned()]);
+    }
+    for rung in rungs {
+        let times = match rung["attempts_max"].as_u64() {
+            Some(times @ 2..) => format!(", at most {times} times"),
+            _ => String::new(),
+        };
+        let passed_over = rung["passed_over"].as_str().map(|why| format!(", passed over: {why}")).unwrap_or_default();
+        lines.push(format!("  {}{times}{passed_over}", text(&rung["rung"])));
+        lines.extend(list(&rung["steps"]).iter().map(|step| format!("    - {}", text(step))));
+    }
+    show::Page::lines(lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(plan: &Value) -> String {
+        planned(plan).to_string()
+    }
+
+    #[test]
+    fn a_plan_names_the_gates_and_the_rungs_in_order_and_says_what_is_passed_over() {
+        let plan = json!({
+            "target": "service/app.service", "incident": 3, "refused": null,
+            "gates": [{"gate": "hold", "verdict": "allow", "why": "nothing is held"}],
+            "rungs": [
+                {"rung": "validate", "attempts_max": 1, "passed_over": null, "steps": ["ask `app -t`"]},
+                {"rung": "restore", "attempts_max": 1, "passed_over": "only after another rung has failed", "steps": []},
+                {"rung": "restart", "attempts_max": 2, "passed_over": null, "steps": ["restart app.service"]},
+            ],
+        });
+        let expected = "\
+service/app.service
+  it would begin, for incident i3
+
+  allow  hold             nothing is held
+
+one after the other, until one helps
+  validate
+    - ask `app -t`
+  restore, passed over: only after another rung has failed
+  restart, at most 2 times
+    - restart app.service";
+        assert_eq!(shown(&plan).trim_end(), expected);
+        let refused =
+            json!({"target": "service/a", "incident": null, "refused": "held by ann", "gates": [], "rungs": []});
+        assert_eq!(shown(&refused).trim_end(), "service/a\n  it would be refused: held by ann");
+    }
+}

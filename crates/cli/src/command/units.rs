@@ -1,0 +1,20 @@
+//! What this host says of the units that its configuration names: for `check` and `doctor`. A configuration that is not this
+//! host's, and a host on which no systemd answers, are told nothing: a guess would be wrong elsewhere.
+
+use ansai_config::{Configuration, Diagnostic};
+
+use crate::Places;
+
+/// Units that do not exist here, with the nearest name, and those that are watched by two names.
+pub(super) fn warnings(places: &Places, configuration: &Configuration) -> Vec<Diagnostic> {
+    // Root is answered by the system's manager, everybody else by their own.
+    let is_asked = rustix::process::geteuid().is_root() != places.user;
+    let named = configuration.units();
+    if !is_asked || named.is_empty() {
+        return Vec::new();
+    }
+    match super::config::standings(places, &named) {
+        Some((standings, known)) => configuration.unit_warnings(&standings, &known),
+        None => Vec::new(),
+    }
+}

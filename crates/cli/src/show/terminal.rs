@@ -1,0 +1,142 @@
+//! What a person's terminal can do, and what they asked of all output: columns, colors, the time zone.
+//! Nothing is printed here.
+
+use std::{
+    ffi::{OsStr, OsString},
+    io::IsTerminal,
+    os::fd::AsFd,
+    sync::OnceLock,
+};
+
+use jiff::tz::TimeZone;
+
+use crate::{ColorChoice, Places};
+
+/// Columns of a terminal that does not say how many it has.
+const COLUMNS: usize = 80;
+/// Fewer are no lines to read.
+const COLUMNS_MIN: usize = 20;
+
+/// Names that need no list of zones on the host.
+const UTC_NAMES: &[&str] = &["UTC", "UTC0", "Etc/UTC", ":UTC", ":Etc/UTC", "GMT", "Z"];
+
+/// What was asked of all output; it is set once, before anything is printed.
+static TERMINAL: OnceLock<Terminal> = OnceLock::new();
+/// Before that, and in tests: no terminal.
+static NONE: Terminal = Terminal {
+    has_color: false,
+    can_clear: false,
+    columns: None,
+    rows: None,
+    error_columns: None,
+    is_quiet: false,
+    zone: TimeZone::UTC,
+};
+
+/// What output is like.
+pub(crate) struct Terminal {
+    pub(crate) has_color: bool,
+    /// Whether a picture can be put in the place of the one before.
+    pub(crate) can_clear: bool,
+    /// Columns of the answer; none when no person looks at it.
+    pub(crate) columns: Option<usize>,
+    /// Its rows; none when no person looks at it, or it does not say.
+    pub(crate) rows: Option<usize>,
+    /// The same of what is said beside it.
+    pub(crate) error_columns: Option<usize>,
+    pub(crate) is_quiet: bool,
+    /// The zone in which times are told.
+    pub(crate) zone: TimeZone,
+}
+
+/// What is known of output.
+pub(crate) fn terminal() -> &'static Terminal {
+    TERMINAL.get().unwrap_or(&NONE)
+}
+
+/// Takes over what the person asked of all output, and says what of it cannot be done.
+pub(crate) fn set_up(places: &Places) -> Option<String> {
+    let is_terminal = std::io::stdout().is_terminal();
+    let asked = variable("COLUMNS");
+    let (zone, trouble) = zone(places.utc, variable("TZ"));
+    let terminal = Terminal {
+        has_color: match places.color {
+            ColorChoice::Auto => shows_colors(),
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+        },
+        can_clear: is_terminal && is_able(variable("TERM").as_deref()),
+        columns: is_terminal.then(|| columns(asked.as_deref(), reported(std::io::stdout()))),
+        rows: rustix::termios::tcgetwinsize(std::io::stdout())
+            .ok()
+            .map(|size| size.ws_row.into())
+            .filter(|rows| *rows > 0),
+        error_columns: std::io::stderr().is_terminal().then(|| columns(asked.as_deref(), reported(std::io::stderr()))),
+        is_quiet: places.quiet,
+        zone,
+    };
+    // It is called once; a second call would change nothing.
+    let _ = TERMINAL.set(terminal);
+    trouble
+}
+
+/// A variable that is set to something.
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// Whether a person looks at a terminal that has colors, and wants them.
+pub(super) fn shows_colors() -> bool {
+    std::io::stdout().is_terminal() && is_able(variable("TERM").as_deref()) && variable("NO_COLOR").is_none()
+}
+
+/// Whether a terminal of this kind obeys more than the end of a line.
+fn is_able(kind: Option<&OsStr>) -> bool {
+    kind.is_some_and(|kind| kind != "dumb")
+}
+
+fn reported(stream: impl AsFd) -> usize {
+    rustix::termios::tcgetwinsize(stream).map(|size| usize::from(size.ws_col)).unwrap_or(0)
+}
+
+/// As many as are asked for, or else as the terminal has; where both are none, as on a serial line, 80.
+fn columns(asked: Option<&OsStr>, reported: usize) -> usize {
+    let asked = asked.and_then(OsStr::to_str).and_then(|text| text.trim().parse().ok()).filter(|count| *count > 0);
+    match asked.unwrap_or(reported) {
+        0 => COLUMNS,
+        count => count.max(COLUMNS_MIN),
+    }
+}
+
+/// The zone, and what is wrong when it is not the one that was asked for. One that is not known is UTC, as for the system.
+fn zone(is_utc: bool, asked: Option<OsString>) -> (TimeZone, Option<String>) {
+    if is_utc {
+        return (TimeZone::UTC, None);
+    }
+    let zone = TimeZone::try_system().ok().filter(|zone| !zone.is_unknown());
+    let is_utc = |name: &OsString| UTC_NAMES.iter().any(|utc| name == utc);
+    let trouble = asked.filter(|name| zone.is_none() && !is_utc(name));
+    let trouble = trouble.map(|asked| format!("TZ={}: there is no such time zone; times are UTC", asked.display()));
+    (zone.unwrap_or(TimeZone::UTC), trouble)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_without_columns_has_eighty() {
+        let of = |asked: Option<&str>, reported| columns(asked.map(OsStr::new), reported);
+        assert_eq!([of(None, 0), of(Some("0"), 0), of(Some("x"), 0), of(Some(""), 0)], [80; 4]);
+        assert_eq!([of(None, 132), of(Some("0"), 132), of(Some("100"), 132), of(Some("1"), 0)], [132, 132, 100, 20]);
+    }
+
+    #[test]
+    fn a_dumb_terminal_has_no_colors() {
+        let of = |kind: Option<&str>| is_able(kind.map(OsStr::new));
+        assert_eq!(
+            [of(Some("dumb")), of(None), of(Some("xterm-256color")), of(Some("linux"))],
+            [false, false, true, true]
+        );
+    }
+}

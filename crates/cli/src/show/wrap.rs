@@ -1,0 +1,77 @@
+//! Lines broken where a terminal ends: at spaces, and what follows stands below what it belongs to.
+
+use ansai_model::columns::hanging;
+
+/// A label at the beginning of a line is at most so long.
+const LABEL_MAX: usize = 16;
+
+/// The same text in lines of at most so many columns; a word that is longer than a line stays whole, so that it can be
+/// copied.
+pub(super) fn wrapped(text: &str, columns: usize) -> String {
+    let lines = text.split('\n').map(|line| match line.chars().count() <= columns {
+        true => line.to_owned(),
+        false => broken(line, columns),
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn broken(line: &str, columns: usize) -> String {
+    let begin = spaces(line, 0);
+    let mut kept = begin;
+    // A row may begin with several labels, as `allow  hold    nothing is held`: all keep their columns.
+    while let Some(column) = after_label(line, kept).filter(|column| *column <= columns / 2) {
+        kept = column;
+    }
+    let hang = if kept > begin { kept } else { (begin + 2).min(columns / 2) };
+    hanging(line, kept, hang, columns)
+}
+
+/// Where the text begins behind a label at this column and its two or more spaces, as in `warn  it is held`.
+fn after_label(line: &str, begin: usize) -> Option<usize> {
+    let rest: Vec<char> = line.chars().skip(begin).take(LABEL_MAX + 2).collect();
+    let label = rest.windows(2).position(|two| two == [' ', ' ']).filter(|end| *end > 0)?;
+    Some(begin + label + spaces(line, begin + label))
+}
+
+/// How many spaces there are from this column on.
+fn spaces(line: &str, begin: usize) -> usize {
+    line.chars().skip(begin).take_while(|c| *c == ' ').count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_is_longer_than_its_terminal_and_no_word_is_lost() {
+        let texts = [
+            "warn  the configuration is valid, with 2 warnings that somebody should read one day",
+            "      try: systemctl start ansai; journalctl -u ansai says why it ended, when it did",
+            "ä ö ü é  日本 a b c d e f g h i j k l m n o p q r s t u v w x y z a b c d e f g h i j",
+            "                                        far in, and long enough to be broken in the end",
+            "  it is being healed (i1): `restart` is done, and its success is awaited for another 2m",
+            "  a b c d e f g h i j k l m n o p q r s t u v w x y z a b c d e f g h i j k l m n o p q r s",
+        ];
+        for text in texts {
+            for columns in [20, 33, 40, 80] {
+                let lines = wrapped(text, columns);
+                let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+                assert_eq!(words(&lines), words(text));
+                let is_long = |line: &&str| line.chars().count() > columns && line.trim().contains(' ');
+                // What begins beyond half of the terminal is read all the same.
+                assert!(text.starts_with("       ") || !lines.lines().any(|line| is_long(&line)), "{columns}: {lines}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_follows_stands_below_what_it_belongs_to() {
+        assert_eq!(wrapped("warn  one two three four", 15), "warn  one two\n      three\n      four");
+        assert_eq!(wrapped("  try: one two three", 14), "  try: one two\n    three");
+        assert_eq!(wrapped("  it is one two", 12), "  it is one\n    two");
+        let gate = "  allow  budget    none of it is used today";
+        assert_eq!(wrapped(gate, 38), format!("  allow  budget    none of it is used\n{:19}today", ""));
+        assert_eq!(wrapped("short\nlonger than this", 9), "short\nlonger\n  than\n  this");
+        assert_eq!(wrapped("/a/path/that/is/long after", 10), "/a/path/that/is/long\n  after");
+    }
+}

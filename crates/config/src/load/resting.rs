@@ -1,0 +1,103 @@
+//! A configuration in force: the agent runs for months with it and needs little of it, while what was understood takes as
+//! much memory as the bundle that was made of it. So its texts are kept, and understood again when the host has changed.
+//! It reads no files: what they say by now is another configuration.
+
+use ansai_model::{inventory::Inventory, settings::Settings, time::WallTime};
+
+use super::{Configuration, Input, read, wall_now};
+use crate::{deduce, diagnostics::Diagnostics, patterns::Patterns};
+
+/// A configuration that is in force, as its texts and the little that is asked of it meanwhile.
+#[derive(Clone, Debug)]
+pub struct Resting {
+    inputs: Vec<Input>,
+    settings: Settings,
+    warnings: Vec<String>,
+    patterns: Vec<String>,
+    /// The services, sorted.
+    names: Box<[Box<str>]>,
+    by_pattern: Patterns,
+    holds_until: Option<WallTime>,
+}
+
+impl Resting {
+    /// The configuration again, as its texts are understood now.
+    ///
+    /// # Errors
+    /// When they are not valid any more, as a window of maintenance that a new civil time does not know.
+    pub fn wake(&self) -> Result<Configuration, Diagnostics> {
+        read(self.inputs.clone(), Diagnostics(Vec::new()), wall_now())
+    }
+
+    /// The agent's own settings.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What is allowed and dangerous, or does not fit the host.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The patterns among the services: names of new units that would be watched.
+    #[must_use]
+    pub fn patterns(&self) -> &[String] {
+        &self.patterns
+    }
+
+    /// As [`Configuration::concerns`].
+    #[must_use]
+    pub fn concerns(&self, unit: &str) -> bool {
+        let has = |name: &str| self.names.binary_search_by(|known| (**known).cmp(name)).is_ok();
+        deduce::is_among(unit, has) || self.by_pattern.fits(unit)
+    }
+
+    /// As [`Configuration::holds_until`].
+    #[must_use]
+    pub fn holds_until(&self) -> Option<WallTime> {
+        self.holds_until
+    }
+}
+
+impl Configuration {
+    /// Keeps what an agent needs once it has its bundle for this host.
+    #[must_use]
+    pub fn rest(self, inventory: &Inventory) -> Resting {
+        let nameless = self.nameless(inventory).into_iter();
+        let nameless = nameless.map(|what| format!("{what} is not watched: its name holds what none may"));
+        let mut warnings: Vec<String> = self.warnings.iter().map(|warning| warning.what.clone()).collect();
+        warnings.extend(nameless);
+        let (patterns, holds_until) = (self.patterns(), self.holds_until());
+        let names = self.services.into_keys().map(String::into_boxed_str).collect();
+        let Self { inputs, settings, by_pattern, .. } = self;
+        Resting { inputs, settings, warnings, patterns, names, by_pattern, holds_until }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::parse;
+
+    #[test]
+    fn what_was_laid_to_rest_is_the_same_when_it_wakes() {
+        let text = "services: {app.service: {probe: \"tcp://127.0.0.1:80\"}, \"job@*\": {}}\n\
+                    disks: {\"/srv/*\": {}}\nagent: {role: web, memory_max: 50MB}\n";
+        let configuration = parse(&[(PathBuf::from("ansai.yaml"), text.to_owned())]).expect("valid");
+        let inventory = Inventory::default();
+        let bundle = configuration.bundle(&inventory, 1).expect("a bundle");
+        let (settings, patterns) = (configuration.settings().clone(), configuration.patterns());
+        let units = ["app.service", "app", "job@1.service", "job@1", "other.service", "app.timer"];
+        let concerned = units.map(|unit| configuration.concerns(unit));
+        let resting = configuration.rest(&inventory);
+        assert_eq!((units.map(|unit| resting.concerns(unit)), concerned[0], concerned[4]), (concerned, true, false));
+        assert_eq!((resting.settings(), resting.patterns()), (&settings, &*patterns));
+        let awake = resting.wake().expect("still valid");
+        assert_eq!(awake.bundle(&inventory, 1).expect("a bundle").parts(), bundle.parts());
+        assert_eq!(awake.rest(&inventory).inputs, resting.inputs);
+    }
+}

@@ -1,0 +1,104 @@
+//! What changes things: one step of the engine works on it, and what it asks of the shell is collected here.
+//! What is done with it stands in the modules named after each stage, as an `impl Context` there.
+
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
+
+use ansai_model::{
+    bundle::Bundle,
+    id::{CheckId, IncidentId, RungId},
+    notify::NoticeKind,
+    probe::Probe,
+    text::Text,
+    time::{MonoTime, Now},
+};
+
+use crate::{
+    checks::Checks,
+    effect::Effect,
+    state::State,
+    view::{Outside, View},
+};
+
+/// Everything that the engine holds.
+#[derive(Clone, Debug)]
+pub(crate) struct Context {
+    /// The moment of the step under way.
+    pub(crate) now: Now,
+    pub(crate) bundle: Bundle,
+    /// What outlives the process; all else is known again after a restart.
+    pub(crate) state: State,
+    pub(crate) checks: Checks,
+    pub(crate) outside: Outside,
+    pub(crate) wakes: BTreeSet<(MonoTime, Wake)>,
+    pub(crate) effects: Vec<Effect>,
+    /// Where the evidence of an incident is, until it is there.
+    pub(crate) gathering: BTreeMap<IncidentId, Gathering>,
+    /// Looks at what incidents wait for that a person has; they are begun anew after a restart.
+    pub(crate) watches: BTreeMap<CheckId, Watch>,
+    /// Notices that wait for evidence; those of the ledger's phases are found again after a restart.
+    pub(crate) held_back: BTreeSet<(IncidentId, NoticeKind)>,
+    pub(crate) revision: u64,
+    /// Whether the agent has said that it starts: before, what was in flight is not known to be lost, so nothing is decided.
+    pub(crate) has_started: bool,
+}
+
+/// What becomes due. Stale wakes are harmless: what they wake reconciles state and takes no input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Wake {
+    Check(usize),
+    Incident(IncidentId),
+}
+
+/// Where the evidence of an incident is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Gathering {
+    /// It is asked for as soon as no action is under way: a service that is down is started first.
+    Due,
+    /// It was asked for.
+    Asked {
+        /// Nobody waits for it after this time.
+        until: MonoTime,
+        /// What had been begun by then: figures are no longer those of the failure.
+        after: Option<RungId>,
+    },
+}
+
+/// A look at what a remedy failed for.
+#[derive(Clone, Debug)]
+pub(crate) struct Watch {
+    pub(crate) incident: IncidentId,
+    pub(crate) probe: Probe,
+    /// When a look that was begun counts as lost.
+    pub(crate) in_flight: Option<MonoTime>,
+    /// When the next one is due.
+    pub(crate) due: MonoTime,
+    pub(crate) looks: u32,
+    /// When it was last seen to be gone, if the last look found it so.
+    pub(crate) gone: Option<MonoTime>,
+    /// How the files were at the last look, when it is about files.
+    pub(crate) print: Option<Text>,
+}
+
+impl Context {
+    pub(crate) fn view(&self) -> View<'_> {
+        self.view_at(self.now)
+    }
+
+    /// The same at another moment.
+    pub(crate) fn view_at(&self, now: Now) -> View<'_> {
+        View { now, bundle: &self.bundle, state: &self.state, checks: &self.checks, outside: &self.outside }
+    }
+
+    /// Marks that the durable state has changed, so that it is saved before an effect begins.
+    pub(crate) fn changed(&mut self) {
+        self.state.at = self.now;
+        self.revision += 1;
+    }
+
+    pub(crate) fn wake(&mut self, at: MonoTime, wake: Wake) {
+        self.wakes.insert((at, wake));
+    }
+}

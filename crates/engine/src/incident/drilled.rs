@@ -1,0 +1,110 @@
+//! Which failures a drill has made: what fails while it lasts, in the way in which it breaks its unit. It begins and ends
+//! no incident; what a drill itself does is the host's.
+
+use alloc::boxed::Box;
+use core::time::Duration;
+
+use ansai_model::{
+    domain::service::{ActiveState, UnitResult, UnitSnapshot},
+    id::TargetId,
+    observation::Health,
+    operator::DrillKind,
+};
+
+use crate::{
+    check::CheckState,
+    context::Context,
+    state::{Drill, PendingRun},
+    view::View,
+};
+
+/// How long after a drill an incident may be its doing.
+const DRILL_WINDOW: Duration = Duration::from_secs(120);
+
+impl Context {
+    /// Notes that a drill begins.
+    pub(crate) fn remember_drill(&mut self, target: &TargetId, kind: DrillKind) {
+        let run = self.view().unit_of(target).and_then(|unit| unit.invocation.clone());
+        let memory = self.state.targets.entry(target.clone()).or_default();
+        memory.drilled = Some(self.now.mono);
+        memory.drill = Some(Box::new(Drill { kind, run, runs_anew: None }));
+        self.changed();
+    }
+
+    /// A drill is over when its target is seen well in another run than the one that it broke: by looks at all of it that
+    /// were begun after that run was seen. One that breaks several runs is over with its incident.
+    pub(crate) fn follow_drill(&mut self, slot: usize) {
+        let check = &self.checks[slot];
+        let target = &check.check.target;
+        let Some(memory) = self.state.targets.get(target) else { return };
+        let Some(drill) = memory.drill.as_ref().filter(|drill| drill.kind != DrillKind::Loop) else { return };
+        let is_same = |unit: &UnitSnapshot| unit.invocation.is_none() || unit.invocation == drill.run;
+        let is_open = self.checks.count_open_of(target) > 0;
+        if is_open || drill.run.is_none() || self.view().unit_of(target).is_none_or(is_same) {
+            return;
+        }
+        let runs_anew = drill.runs_anew;
+        let is_well = |check: &CheckState| {
+            let is_since = check.looked_at.zip(runs_anew).is_some_and(|(at, since)| at >= since);
+            let is_healthy = check.last.as_ref().is_some_and(|(_, seen)| seen.health() == Health::Healthy);
+            is_since && is_healthy && check.hard == Health::Healthy
+        };
+        let is_over = self.view().checks_of_itself(target).all(is_well);
+        let target = target.clone();
+        if is_over {
+            self.drill_is_over(&target);
+        } else if runs_anew.is_none()
+            && let Some(drill) = self.state.targets.get_mut(&target).and_then(|memory| memory.drill.as_mut())
+        {
+            drill.runs_anew = Some(self.now.mono);
+        } else {
+            return;
+        }
+        self.changed();
+    }
+
+    /// A drill that was not begun, or that did nothing, breaks nothing.
+    pub(crate) fn drill_did_nothing(&mut self, pending: &PendingRun) {
+        if pending.is_drill && pending.incident.is_none() {
+            self.drill_is_over(&pending.target);
+        }
+    }
+
+    /// From now on no failure of a target is a drill's.
+    pub(super) fn drill_is_over(&mut self, target: &TargetId) {
+        if let Some(memory) = self.state.targets.get_mut(target) {
+            memory.drilled = None;
+            memory.drill = None;
+        }
+    }
+}
+
+impl<'a> View<'a> {
+    /// Whether a check that fails now does so because of a drill.
+    pub(super) fn is_drilled(self, slot: usize) -> bool {
+        let check = &self.checks[slot].check;
+        let Some(memory) = self.state.targets.get(&check.target) else { return false };
+        if memory.drilled.is_none_or(|at| self.now.mono.since(at) > DRILL_WINDOW) {
+            return false;
+        }
+        let own = self.own_slot(&check.target).map(|own| &self.checks[own].check.id);
+        // A drill breaks the unit, and not what is a matter beside it.
+        if own.is_some_and(|own| !self.are_together(&check.target, own, &check.id)) {
+            return false;
+        }
+        let (Some(drill), Some(unit)) = (&memory.drill, self.unit_of(&check.target)) else { return true };
+        match drill.kind {
+            DrillKind::Hang => {
+                let is_same = drill.run.is_none() || unit.invocation == drill.run;
+                unit.result == UnitResult::Watchdog || (unit.active == ActiveState::Active && is_same)
+            }
+            DrillKind::Crash | DrillKind::Exit | DrillKind::Loop => true,
+            DrillKind::Port | DrillKind::Configuration => true,
+        }
+    }
+
+    /// The unit of a target as it was last seen.
+    fn unit_of(self, target: &TargetId) -> Option<&'a UnitSnapshot> {
+        self.checks[self.own_slot(target)?].last.as_ref()?.1.unit()
+    }
+}

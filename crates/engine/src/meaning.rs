@@ -1,0 +1,168 @@
+//! What a look means: why something is failing, and why it is not although it looks so. What the probe saw is changed here
+//! and nowhere else: by a unit that is on its way, by a start, by a restart loop, by a forecast. So is said here whether
+//! nobody can tell how something is, since when it is down, and whether somebody wants it so.
+//! How often it must be seen until it counts is decided in `check`.
+
+use alloc::format;
+use core::time::Duration;
+
+use ansai_model::{
+    check::Trend,
+    condition::Value,
+    domain::service::{ActiveState, LoadState, UnitSnapshot},
+    observation::{Details, Health, Observation},
+    probe::Probe,
+    text::Text,
+    time::{Now, Shown, WallTime},
+};
+
+use crate::{check::CheckState, context::Context, view::View};
+
+/// Longest that a unit counts as down since before anybody looked: a clock that was set would say anything.
+const DOWN_BEFORE_MAX: Duration = Duration::from_secs(86_400);
+/// What is left of a start is shown in steps, so that not every look says something else.
+const SHOWN_STEP: u64 = 10;
+
+impl Context {
+    /// What a look at a check means, with what is learned from it on the way.
+    pub(crate) fn interpret(&mut self, slot: usize, seen: Observation) -> Observation {
+        let seen = self.view().in_doubt_with_its_unit(&self.checks[slot], seen);
+        let seen = self.spare_start(slot, seen);
+        self.learn_start(slot, &seen);
+        self.checks[slot].count(self.now, &seen);
+        restart_loop(&self.checks[slot], seen)
+    }
+
+    /// A failing look at a service that has just been started and has not answered since says nothing yet.
+    fn spare_start(&mut self, slot: usize, seen: Observation) -> Observation {
+        let (left, now) = (self.view().start_left(&self.checks[slot], &seen), self.now);
+        let check = &mut self.checks[slot];
+        check.is_spared = left.is_some();
+        if seen.health() == Health::Healthy {
+            check.spare(None);
+        } else if check.is_spared {
+            check.spare(Some(now.mono));
+        }
+        let Some(left) = left else { return seen };
+        let left = Duration::from_secs(left.as_secs().div_ceil(SHOWN_STEP).max(1) * SHOWN_STEP);
+        let text = format!("{} (starting, not judged for another {})", seen.summary(), Shown(left));
+        Observation::unknown(text).with_details(seen.details().clone()).with_took(seen.took())
+    }
+}
+
+impl View<'_> {
+    /// A failing probe of a unit that is stopped on request, starting or in an unknown state says nothing.
+    fn in_doubt_with_its_unit(self, check: &CheckState, seen: Observation) -> Observation {
+        if seen.health() != Health::Failing || matches!(check.check.probe, Probe::Unit { .. }) {
+            return seen;
+        }
+        match self.checks.of(&check.check.target).find_map(CheckState::in_transition) {
+            Some(why) => Observation::unknown(format!("{} (the unit: {why})", seen.summary())),
+            None => seen,
+        }
+    }
+}
+
+/// A unit that systemd restarts again and again is failing, though each look may find it running.
+fn restart_loop(check: &CheckState, seen: Observation) -> Observation {
+    let (count, flap) = (check.restarts(), check.check.flap);
+    let is_one = seen.unit().is_some_and(|unit| !is_wanted_down(unit)) && count > flap.changes_max as usize;
+    if !is_one || seen.health() == Health::Failing {
+        return seen;
+    }
+    let text = format!("restart loop: systemd restarted it {count} times within {}", Shown(flap.window));
+    Observation::failing(text).with_details(seen.details().clone()).with_took(seen.took())
+}
+
+/// What is well fails when its figure is forecast to reach its limit soon. What fails or is unknown stays so.
+pub(crate) fn foreseen(seen: Observation, is_near: bool, symptom: impl FnOnce() -> Text) -> Observation {
+    if !is_near || seen.health() != Health::Healthy {
+        return seen;
+    }
+    let failing = Observation::failing(symptom()).with_details(seen.details().clone());
+    failing.with_figure(Trend::FORESEEN, Value::Bool(true)).with_took(seen.took())
+}
+
+impl CheckState {
+    /// Since when an observed unit has been down, by systemd's own stamps: not before it was last found well.
+    pub(crate) fn went(&self, now: Now, observation: &Observation) -> Option<Now> {
+        let unit = observation.unit()?;
+        if matches!(unit.active, ActiveState::Active | ActiveState::Reloading) {
+            return None;
+        }
+        // Of what was down before the agent looked only the present state is known to be part of this failure.
+        let stamp = if self.well_at.is_some() { unit.left_active.or(unit.since) } else { unit.since };
+        let ago = now.wall.since(stamp?);
+        let earliest = self.well_at.unwrap_or(now.mono.minus(DOWN_BEFORE_MAX));
+        let mono = now.mono.minus(ago).max(earliest);
+        let ago = i64::try_from(now.mono.since(mono).as_millis()).unwrap_or(0);
+        Some(Now { mono, wall: WallTime(now.wall.0.saturating_sub(ago)) })
+    }
+
+    /// Why nobody can say how it is, when nobody can and nobody wants it down.
+    #[must_use]
+    pub fn doubt(&self) -> Option<Text> {
+        let (_, seen) = self.last.as_ref()?;
+        match (seen.health(), seen.unit()) {
+            (Health::Unknown, Some(unit)) if is_wanted_down(unit) => None,
+            // What is starting has a time of its own.
+            (Health::Unknown, _) if self.is_spared => None,
+            (Health::Unknown, _) if is_said_elsewhere(&self.check.probe) => None,
+            (Health::Unknown, _) => Some(seen.summary().clone()),
+            (Health::Healthy, Some(unit)) if unit.active == ActiveState::Reloading => {
+                Some(Text::new(format!("reloading ({})", unit.sub)))
+            }
+            (Health::Healthy | Health::Failing, _) => None,
+        }
+    }
+
+    /// What systemd does by itself again and again, in words, when that is a slow loop: each look may find it well.
+    pub(crate) fn slow_loop(&self) -> Option<Text> {
+        let restless = &self.unwell().restless;
+        restless.is_on().then(|| restless.words())
+    }
+
+    /// When the observed unit is down because somebody wants it so, in words.
+    #[must_use]
+    pub fn wanted_down(&self) -> Option<Text> {
+        let (_, observation) = self.last.as_ref()?;
+        let unit = observation.unit()?;
+        (observation.health() == Health::Unknown && is_wanted_down(unit)).then(|| observation.summary().clone())
+    }
+
+    /// When it is the check of a unit and nothing is known of the unit, in words: not looked at since the start, or the
+    /// bus is gone. Nobody can say then whether somebody stopped it.
+    #[must_use]
+    pub fn is_blind(&self) -> Option<Text> {
+        if !matches!(self.check.probe, Probe::Unit { .. }) {
+            return None;
+        }
+        match &self.last {
+            None => Some("the unit has not been looked at yet".into()),
+            Some((_, seen)) if seen.health() == Health::Unknown && seen.unit().is_none() => {
+                Some(seen.summary().clone())
+            }
+            Some(_) => None,
+        }
+    }
+
+    /// When the unit is in a state in which its other probes cannot be believed, in words.
+    #[must_use]
+    pub fn in_transition(&self) -> Option<Text> {
+        let (_, observation) = self.last.as_ref()?;
+        match (observation.details(), observation.health()) {
+            (Details::Unit(_), Health::Unknown) => Some(observation.summary().clone()),
+            (Details::Unit(_) | Details::None | Details::Figures(_), _) => None,
+        }
+    }
+}
+
+/// Whether a unit is down because an operator wants it so.
+fn is_wanted_down(unit: &UnitSnapshot) -> bool {
+    unit.load == LoadState::Masked || unit.is_stopped_on_request()
+}
+
+/// Whether another check of the target says that nobody can say how it is.
+fn is_said_elsewhere(probe: &Probe) -> bool {
+    matches!(probe, Probe::Domain(probe) if probe.look().is_unknown_elsewhere())
+}

@@ -1,0 +1,83 @@
+//! What failed anew after a remedy that was verified: what the ladder knew is from before, so what is cheap to ask is asked
+//! again before anything more is done, and then it goes on where it stood. It frees no try and begins nothing itself.
+
+use ansai_model::{
+    action::Disruption,
+    id::IncidentId,
+    incident::Incident,
+    observation::{Health, Observation},
+    runbook::{Rung, Step, Then},
+};
+
+use super::{Place, Remediation};
+use crate::{context::Context, view::View};
+
+impl Remediation {
+    /// Goes back to the foot of the ladder for what is cheap to ask, when it failed anew and something stands there.
+    pub(super) fn ask_anew(&mut self) {
+        let before = self.runbook.rungs.get(..self.rung).unwrap_or_default();
+        if !core::mem::take(&mut self.fails_anew) || !before.iter().any(is_cheap) {
+            return;
+        }
+        self.place = Some(Place { rung: self.rung, attempts: self.rung_attempts, is_by_name: self.is_by_name });
+        (self.rung, self.step, self.rung_attempts) = (0, 0, 0);
+        (self.has_acted, self.is_by_name) = (false, false);
+    }
+}
+
+impl Context {
+    /// Notes that what a remedy had mended fails anew, and as what it is seen now.
+    pub(super) fn failed_anew(&mut self, id: IncidentId) {
+        let view = self.view();
+        let Some(incident) = view.incident(id) else { return };
+        // What gives way to another matter now asks as well when it goes on.
+        let gives_way = view.is_healed_elsewhere(incident);
+        if let Some(seen) = view.failure_seen(incident).cloned() {
+            self.change_incident(id, |incident| incident.seen_anew = Some(seen));
+        }
+        self.change_remediation(id, |remediation| {
+            remediation.fails_anew = true;
+            if gives_way {
+                remediation.ask_anew();
+            }
+        });
+    }
+
+    /// Passes by a rung that is not asked again on the way back to where the ladder stood; says whether it did.
+    pub(super) fn passes_by(&mut self, id: IncidentId, rung: &Rung) -> bool {
+        let remediation = self.state.remediations.get(&id).filter(|remediation| remediation.step == 0);
+        let Some((place, at)) = remediation.and_then(|remediation| Some((remediation.place?, remediation.rung))) else {
+            return false;
+        };
+        let passes = at < place.rung;
+        if passes && is_cheap(rung) {
+            return false;
+        }
+        self.change_remediation(id, |remediation| {
+            if passes {
+                remediation.climb_to(remediation.rung + 1, false);
+                return;
+            }
+            remediation.place = None;
+            // An answer may have led above it.
+            if remediation.rung == place.rung {
+                (remediation.rung_attempts, remediation.is_by_name) = (place.attempts, place.is_by_name);
+            }
+        });
+        passes
+    }
+}
+
+impl<'a> View<'a> {
+    /// What was last seen of an incident's target that fails: of its unit, when that does.
+    fn failure_seen(self, incident: &Incident) -> Option<&'a Observation> {
+        let seen = self.checks_of(incident).into_iter().filter_map(|check| Some(&check.last.as_ref()?.1));
+        seen.filter(|seen| seen.health() == Health::Failing).min_by_key(|seen| seen.unit().is_none())
+    }
+}
+
+/// Whether a rung prepares and ends nothing: it asks, or puts right what a start needs.
+fn is_cheap(rung: &Rung) -> bool {
+    let ends = |step: &Step| matches!(step, Step::Act { action, .. } if action.disruption() >= Disruption::Full);
+    rung.then == Then::Continue && !rung.steps.iter().any(ends)
+}

@@ -1,0 +1,59 @@
+//! Which rules are for a target and for an incident, which of them applies now, and under which policy.
+
+use alloc::format;
+
+use ansai_model::{id::TargetId, incident::Incident, policy::Policy, rule::Rule, text::Text};
+
+use crate::{condition, view::View};
+
+/// What becomes of an incident for which a rule is sought.
+pub(crate) enum Governed<'a> {
+    By(&'a Rule),
+    /// A rule covers it, but its condition does not hold or cannot be known.
+    NotNow(Text),
+    Never,
+}
+
+impl<'a> View<'a> {
+    /// The rules of a target, in the order of their names.
+    pub(crate) fn rules_of(self, target: &TargetId) -> impl Iterator<Item = &'a Rule> {
+        let rules = self.checks.targets.get(target).into_iter().flat_map(|index| &index.rules);
+        rules.filter_map(move |rule| self.bundle.parts().rules.get(rule))
+    }
+
+    /// The rules that cover the check of an incident.
+    pub(crate) fn rules_for(self, incident: &Incident) -> impl Iterator<Item = &'a Rule> {
+        self.rules_of(&incident.target).filter(|rule| rule.checks.contains(&incident.check))
+    }
+
+    /// The rule for an incident: the first, by name, that covers its check and whose condition holds.
+    pub(crate) fn governed(self, incident: &Incident) -> Governed<'a> {
+        let mut not_now = None;
+        for rule in self.rules_for(incident) {
+            let Some(condition) = &rule.condition else { return Governed::By(rule) };
+            let Some(check) = self.checks.named(&incident.check) else { continue };
+            match condition::holds(condition, self.scene(check)) {
+                Some(true) => return Governed::By(rule),
+                Some(false) => {
+                    not_now.get_or_insert_with(|| format!("rule {}: `{}` does not hold", rule.id, condition.source));
+                }
+                None => {
+                    not_now.get_or_insert_with(|| format!("rule {}: `{}` cannot be known", rule.id, condition.source));
+                }
+            }
+        }
+        not_now.map_or(Governed::Never, |why| Governed::NotNow(Text::new(why)))
+    }
+
+    /// The policy of an incident: that of its remediation, or of its rule.
+    pub(crate) fn policy_of(self, incident: &Incident) -> Option<&'a Policy> {
+        if let Some(remediation) = self.state.remediations.get(&incident.id) {
+            return Some(&remediation.policy);
+        }
+        let rule = match &incident.rule {
+            Some(rule) => self.bundle.parts().rules.get(rule),
+            None => self.rules_for(incident).next(),
+        }?;
+        self.bundle.parts().policies.get(&rule.policy)
+    }
+}

@@ -1,0 +1,76 @@
+//! The registry of domains on a host: how the looks and the actions of each are carried out here, what they need, and how
+//! the fake machine answers to them. One line a domain; its files have its name.
+
+use std::time::Duration;
+
+use ansai_model::{
+    action::{ActionOutcome, ActionRun},
+    domain::{DomainAction, DomainProbe},
+    incident::{Evidence, EvidenceRequest},
+    observation::Observation,
+    text::Text,
+};
+use futures_util::future::BoxFuture;
+
+use super::{LinuxHost, ability::needs::Collected, probe::Context, systemd::Bus};
+use crate::fake::Machine;
+
+/// A look of a domain.
+pub(crate) trait Looks: Send + Sync {
+    /// Looks once, within `timeout`.
+    fn observe<'a>(&'a self, host: &'a LinuxHost, timeout: Duration) -> BoxFuture<'a, Observation>;
+
+    /// What is found out about its failure.
+    fn gather<'a>(
+        &'a self,
+        context: &'a Context,
+        bus: Option<&'a Bus>,
+        request: &'a EvidenceRequest,
+    ) -> BoxFuture<'a, Vec<Evidence>>;
+
+    /// Whether a remedy changes what is found out, so that it is gathered first.
+    fn is_of_the_moment(&self) -> bool {
+        false
+    }
+
+    /// What the agent must be allowed to do for it.
+    fn needs(&self, who: &str, all: &mut Collected);
+
+    /// How the fake machine answers.
+    fn pretend(&self, _: &Machine) -> Observation {
+        Observation::unknown("the fake machine has no files and no executables")
+    }
+}
+
+/// An action of a domain.
+pub(crate) trait Acts: Send + Sync {
+    /// Does it.
+    fn perform<'a>(&'a self, host: &'a LinuxHost, run: &'a ActionRun) -> BoxFuture<'a, ActionOutcome>;
+
+    /// What it would do, step by step, without doing it.
+    fn plan<'a>(&'a self, host: &'a LinuxHost) -> BoxFuture<'a, Vec<Text>>;
+
+    /// What the agent must be allowed to do for it.
+    fn needs(&self, who: &str, all: &mut Collected);
+
+    /// What it does on the fake machine; the outcome, unless it comes later.
+    fn pretend(&self, machine: &mut Machine) -> Option<ActionOutcome>;
+}
+
+/// A look, as it is carried out here.
+pub(crate) fn looks(probe: &DomainProbe) -> &dyn Looks {
+    match probe {
+        DomainProbe::Certificate(probe) => &**probe,
+        DomainProbe::Disk(probe) => probe,
+        DomainProbe::Memory(probe) => probe,
+    }
+}
+
+/// An action, as it is carried out here.
+pub(crate) fn acts(action: &DomainAction) -> &dyn Acts {
+    match action {
+        DomainAction::Certificate(action) => &**action,
+        DomainAction::Disk(action) => &**action,
+        DomainAction::Memory(action) => action,
+    }
+}

@@ -1,0 +1,324 @@
+//! How a drill ends by itself: what it stopped goes on and what it broke is put back when its time is over, whatever became
+//! of the agent meanwhile. What is to be undone is on the disk before it is done.
+//!
+//! A process is known by its start and the boot of the host, and reached by a pidfd; nobody else's is woken.
+
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use ansai_model::{operator::DrillKind, time::WallTime};
+use rustix::process::{Pid, Signal, pidfd_send_signal};
+use serde::{Deserialize, Serialize};
+
+use super::{Remains, undo};
+use crate::linux::{
+    aside::{self, Kind, Work},
+    clock::wall_now,
+    pid_file::held,
+};
+
+/// How long a drill lasts whose doing would stay: what follows within this time counts as its doing as well.
+pub const LASTS: Duration = Duration::from_secs(120);
+/// The same where an agent stops, whose own time is short; what takes longer is left to the next one.
+const LAST_TIME: Duration = Duration::from_secs(3);
+/// Longest that its end may take.
+const END_TIME: Duration = Duration::from_secs(10);
+/// Of the note on one drill.
+const BYTES_MAX: u64 = 64 * 1024;
+/// Most notes that are read.
+const NOTES_MAX: usize = 256;
+const FOLDER: &str = "drills";
+
+/// A drill that has not ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lasting {
+    /// In which unit.
+    pub unit: String,
+    /// When it ends by itself.
+    pub until: WallTime,
+    /// What it has done.
+    pub done: Done,
+}
+
+/// What a drill has done that would stay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Done {
+    /// A process was stopped.
+    Stopped {
+        /// Its number.
+        pid: i32,
+        /// When it began, in the kernel's ticks since the boot.
+        started: u64,
+        /// Which boot.
+        boot: String,
+    },
+    /// A file was broken.
+    Broken {
+        /// Which.
+        path: PathBuf,
+    },
+}
+
+/// What became of a drill that ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// A stopped process goes on.
+    Resumed,
+    /// A file is as it was.
+    PutBack,
+    /// Nothing was left of it but its traces.
+    Nothing,
+}
+
+impl Lasting {
+    /// A drill that is about to stop a process of a unit; nothing when that has just ended.
+    #[must_use]
+    pub fn stopping(unit: &str, pid: Pid) -> Option<Self> {
+        let identity = held(pid).ok()?.identity;
+        let done = Done::Stopped { pid: identity.pid.as_raw_nonzero().get(), started: identity.started, boot: boot()? };
+        Some(Self::new(unit, done))
+    }
+
+    /// A drill that is about to break a file of a unit.
+    #[must_use]
+    pub fn breaking(unit: &str, path: PathBuf) -> Self {
+        Self::new(unit, Done::Broken { path })
+    }
+
+    fn new(unit: &str, done: Done) -> Self {
+        Self { unit: unit.to_owned(), until: wall_now().plus(LASTS), done }
+    }
+
+    /// How long it still lasts; never longer than any drill, whatever the clock was set to.
+    #[must_use]
+    pub fn rest(&self) -> Duration {
+        self.until.since(wall_now()).min(LASTS)
+    }
+
+    fn kind(&self) -> DrillKind {
+        match self.done {
+            Done::Stopped { .. } => DrillKind::Hang,
+            Done::Broken { .. } => DrillKind::Configuration,
+        }
+    }
+
+    fn note(&self, state_dir: &Path) -> PathBuf {
+        state_dir.join(FOLDER).join(format!("{}.{}", self.unit, self.kind().as_str()))
+    }
+
+    /// Keeps on the disk what is to be undone.
+    ///
+    /// # Errors
+    /// When it cannot be kept: then it is not to be done.
+    pub fn keep(&self, state_dir: &Path) -> io::Result<()> {
+        let note = self.note(state_dir);
+        let folder = state_dir.join(FOLDER);
+        fs::create_dir_all(&folder)?;
+        let new = folder.join(".new");
+        let mut file = fs::File::create(&new)?;
+        file.write_all(&serde_json::to_vec(self)?)?;
+        file.sync_all()?;
+        fs::rename(new, note)
+    }
+
+    /// Ends it: wakes what it stopped, puts back what it broke, as far as nobody has changed it since.
+    ///
+    /// # Errors
+    /// When the system refuses; the note stays, so that it is tried again.
+    pub fn end(&self, state_dir: &Path) -> io::Result<Ended> {
+        let ended = match &self.done {
+            Done::Stopped { pid, started, boot } => match resume(*pid, *started, boot)? {
+                true => Ended::Resumed,
+                false => Ended::Nothing,
+            },
+            Done::Broken { path } => match undo(path)? {
+                Remains::Broken => Ended::PutBack,
+                Remains::Copy | Remains::Nothing => Ended::Nothing,
+            },
+        };
+        match fs::remove_file(self.note(state_dir)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Err(_) | Ok(()) => Ok(ended),
+        }
+    }
+
+    /// Waits until its time is over, and ends it, unless a later drill of its kind has taken its place.
+    pub(crate) async fn end_in_time(self, state_dir: PathBuf) {
+        tokio::time::sleep(self.rest()).await;
+        self.end_now(state_dir, END_TIME).await;
+    }
+
+    async fn end_now(self, state_dir: PathBuf, within: Duration) {
+        let unit = self.unit.clone();
+        let work = Work::new(Kind::Act, format!("the end of the drill in {unit}"));
+        let ends = move || {
+            let is_the_last = read(&self.note(&state_dir)).is_some_and(|kept| kept == self);
+            if is_the_last { self.end(&state_dir) } else { Ok(Ended::Nothing) }
+        };
+        let ended = match aside::run(work, within, ends).await {
+            Ok(ended) => ended.map_err(|error| error.to_string()),
+            Err(late) => Err(late.to_string()),
+        };
+        // `ansai doctor` says it as well, as long as the note is there.
+        match ended {
+            Ok(Ended::Nothing) => {}
+            Ok(Ended::Resumed) => tracing::info!("the drill in {unit} is over: its process goes on"),
+            Ok(Ended::PutBack) => tracing::info!("the drill in {unit} is over: its configuration is as it was"),
+            Err(why) => tracing::warn!("the drill in {unit} could not be undone: {why}"),
+        }
+    }
+}
+
+/// The drills that have not ended, by their notes.
+///
+/// # Errors
+/// When the folder may not be read.
+pub fn lasting(state_dir: &Path) -> io::Result<Vec<Lasting>> {
+    let entries = match fs::read_dir(state_dir.join(FOLDER)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    Ok(entries.flatten().take(NOTES_MAX).filter_map(|entry| read(&entry.path())).collect())
+}
+
+/// Ends all drills now, whatever their time: an agent that stops sees to none later, and the next may never come.
+pub(crate) async fn end_all(state_dir: &Path) {
+    let (work, asked) = (Work::new(Kind::Own, "the notes on drills"), state_dir.to_owned());
+    match aside::run(work, LAST_TIME, move || lasting(&asked)).await {
+        Ok(Ok(drills)) => {
+            let ends = drills.into_iter().map(|drill| drill.end_now(state_dir.to_owned(), LAST_TIME));
+            futures_util::future::join_all(ends).await;
+        }
+        Ok(Err(error)) => tracing::warn!("drills that have not ended cannot be looked for: {error}"),
+        Err(late) => tracing::warn!("drills that have not ended cannot be looked for: {late}"),
+    }
+}
+
+fn read(note: &Path) -> Option<Lasting> {
+    serde_json::from_str(&ansai_files::head_text(note, BYTES_MAX).ok()?).ok()
+}
+
+/// Wakes a process, when it is the one that was meant; says whether it was there.
+fn resume(pid: i32, started: u64, when: &str) -> io::Result<bool> {
+    let Some(pid) = Pid::from_raw(pid).filter(|_| boot().as_deref() == Some(when)) else { return Ok(false) };
+    // Held first, then looked at: the number cannot come to mean another process in between.
+    let Ok(named) = held(pid) else { return Ok(false) };
+    if named.identity.started != started {
+        return Ok(false);
+    }
+    match pidfd_send_signal(&named.fd, Signal::CONT) {
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::SRCH) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn boot() -> Option<String> {
+    let text = ansai_files::head_text(Path::new("/proc/sys/kernel/random/boot_id"), 64).ok()?;
+    Some(text.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Child, Command};
+
+    use super::*;
+
+    fn sleeper() -> Child {
+        Command::new("/bin/sleep").arg("600").spawn().expect("it starts")
+    }
+
+    fn pid(child: &Child) -> Pid {
+        Pid::from_child(child)
+    }
+
+    fn is_stopped(child: &Child) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).expect("it is there");
+        stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
+    }
+
+    fn stop(child: &Child) {
+        rustix::process::kill_process(pid(child), Signal::STOP).expect("stopped");
+        // The signal is taken at once by whoever sleeps; what is not yet stopped is about to be.
+        while !is_stopped(child) {
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn what_was_stopped_goes_on_even_when_another_life_of_the_agent_ends_the_drill() {
+        let state = tempfile::tempdir().expect("a folder");
+        let mut child = sleeper();
+        let drill = Lasting::stopping("a.service", pid(&child)).expect("it runs");
+        drill.keep(state.path()).expect("kept");
+        stop(&child);
+        let kept = lasting(state.path()).expect("readable");
+        assert_eq!(kept, [drill]);
+        assert_eq!(kept[0].end(state.path()).expect("ended"), Ended::Resumed);
+        assert!(!is_stopped(&child));
+        assert_eq!(lasting(state.path()).expect("readable"), []);
+        child.kill().expect("ended");
+        child.wait().expect("waited for");
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_stops_ends_every_drill_before_its_time() {
+        let state = tempfile::tempdir().expect("a folder");
+        let path = state.path().join("app.conf");
+        fs::write(&path, "listen 80\n").expect("written");
+        let mut child = sleeper();
+        let hang = Lasting::stopping("a.service", pid(&child)).expect("it runs");
+        hang.keep(state.path()).expect("kept");
+        stop(&child);
+        Lasting::breaking("b.service", path.clone()).keep(state.path()).expect("kept");
+        super::super::break_file(&path, &super::super::Trusted::own()).expect("broken");
+        end_all(state.path()).await;
+        assert!(!is_stopped(&child));
+        assert_eq!(fs::read_to_string(&path).expect("text"), "listen 80\n");
+        assert_eq!(lasting(state.path()).expect("readable"), []);
+        child.kill().expect("ended");
+        child.wait().expect("waited for");
+    }
+
+    #[test]
+    fn nobody_else_is_woken() {
+        let state = tempfile::tempdir().expect("a folder");
+        let mut child = sleeper();
+        let drill = Lasting::stopping("a.service", pid(&child)).expect("it runs");
+        stop(&child);
+        let Done::Stopped { pid, started, boot } = drill.done.clone() else { panic!("{drill:?}") };
+        let others = [
+            Done::Stopped { pid, started: started + 1, boot: boot.clone() },
+            Done::Stopped { pid, started, boot: "another boot".to_owned() },
+            Done::Stopped { pid: 0, started, boot: boot.clone() },
+            Done::Stopped { pid: i32::MAX, started, boot },
+        ];
+        for done in others {
+            let other = Lasting { done, ..drill.clone() };
+            assert_eq!(other.end(state.path()).expect("ended"), Ended::Nothing, "{other:?}");
+        }
+        assert!(is_stopped(&child));
+        child.kill().expect("ended");
+        child.wait().expect("waited for");
+    }
+
+    #[test]
+    fn a_file_is_put_back_once_and_a_clock_that_was_set_back_prolongs_nothing() {
+        let state = tempfile::tempdir().expect("a folder");
+        let path = state.path().join("app.conf");
+        fs::write(&path, "listen 80\n").expect("written");
+        let drill = Lasting::breaking("a.service", path.clone());
+        drill.keep(state.path()).expect("kept");
+        super::super::break_file(&path, &super::super::Trusted::own()).expect("broken");
+        assert_eq!(drill.end(state.path()).expect("ended"), Ended::PutBack);
+        assert_eq!(drill.end(state.path()).expect("again"), Ended::Nothing);
+        assert_eq!(fs::read_to_string(&path).expect("text"), "listen 80\n");
+        let later = Lasting { until: WallTime(i64::MAX), ..drill };
+        assert_eq!(later.rest(), LASTS);
+    }
+}

@@ -1,0 +1,258 @@
+//! What was changed before a failure: the files of the unit, its configuration, and packages; and which of it belongs to
+//! the target. What of it is to blame is the engine's to say.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use ansai_model::{
+    incident::{Changed, Evidence, EvidenceKind, EvidenceRequest},
+    time::WallTime,
+};
+use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+
+use super::Context;
+use crate::linux::clock::wall_now;
+
+/// Most changes of a kind that are told.
+const CHANGES_MAX: usize = 8;
+/// Most entries of a directory that are looked at.
+const ENTRIES_MAX: usize = 256;
+/// Of a file of a unit.
+const UNIT_BYTES: u64 = 64 * 1024;
+/// Of the end of dpkg's log.
+const PACKAGE_LOG_BYTES: u64 = 256 * 1024;
+/// Of the list of the files of one package.
+const PACKAGE_LIST_BYTES: u64 = 4 << 20;
+/// A change that was made so shortly before may be why much fails at once.
+const JUST_NOW: Duration = Duration::from_secs(120);
+
+/// Where changes are searched for.
+pub(super) struct Searched {
+    root: PathBuf,
+    unit_files: Vec<PathBuf>,
+    configuration: Vec<PathBuf>,
+    since: WallTime,
+}
+
+/// One change and when it was made.
+struct Change {
+    at: WallTime,
+    line: String,
+}
+
+impl Searched {
+    /// Where the changes are that a request asks for.
+    pub(super) fn of(context: &Context, request: &EvidenceRequest) -> Self {
+        let names = request.unit.as_ref().map(|unit| names_of(unit.as_str())).unwrap_or_default();
+        let folders = context.unit_folders.iter();
+        Self {
+            root: context.root.clone(),
+            unit_files: folders.flat_map(|folder| names.iter().map(|name| folder.join(name))).collect(),
+            configuration: request.paths.iter().map(PathBuf::from).collect(),
+            since: request.since,
+        }
+    }
+
+    /// What is touched.
+    pub(super) fn paths(&self) -> Vec<PathBuf> {
+        let log = self.root.join("var/log/dpkg.log");
+        self.unit_files.iter().chain(&self.configuration).cloned().chain([log]).collect()
+    }
+
+    /// What was changed, a finding a kind.
+    pub(super) fn changes(&self) -> Vec<Evidence> {
+        let own = |source: &str, changes: Vec<Change>| finding(source, "", changes, true);
+        let unit = own("unit files", self.of_unit());
+        let configuration = own("configuration", self.of_configuration());
+        unit.into_iter().chain(configuration).chain(self.packages()).collect()
+    }
+
+    fn of_unit(&self) -> Vec<Change> {
+        let drop_ins = |file: &PathBuf| {
+            let mut folder = file.clone().into_os_string();
+            folder.push(".d");
+            entries(Path::new(&folder))
+        };
+        let files = self.unit_files.iter().flat_map(|file| [vec![file.clone()], drop_ins(file)].concat());
+        files.filter_map(|file| self.change(&file)).collect()
+    }
+
+    fn of_configuration(&self) -> Vec<Change> {
+        let files = self.configuration.iter().flat_map(|path| match path.is_dir() {
+            true => entries(path),
+            false => vec![path.clone()],
+        });
+        files.filter_map(|file| self.change(&file)).collect()
+    }
+
+    fn change(&self, path: &Path) -> Option<Change> {
+        let modified = fs::metadata(path).ok()?.modified().ok()?;
+        let at = Timestamp::try_from(modified).ok()?;
+        let when = at.to_zoned(TimeZone::system()).strftime("%F %T %Z");
+        let line = format!("{} was changed at {when}", path.display());
+        let at = WallTime(at.as_millisecond());
+        (at >= self.since).then_some(Change { at, line })
+    }
+
+    /// The installs, upgrades and removals in dpkg's log since then: those of the target's own packages, and the others.
+    fn packages(&self) -> Vec<Evidence> {
+        let Ok(bytes) = ansai_files::tail(&self.root.join("var/log/dpkg.log"), PACKAGE_LOG_BYTES) else {
+            return Vec::new();
+        };
+        let text = String::from_utf8_lossy(&bytes);
+        let changes = text.lines().filter_map(package_change).filter(|(change, _)| change.at >= self.since);
+        let parts = self.parts();
+        let (mut own, mut others, mut known) = (Vec::new(), Vec::new(), Vec::<(String, bool)>::new());
+        for (change, package) in changes.collect::<Vec<_>>().into_iter().rev().take(ENTRIES_MAX) {
+            let is_own = match known.iter().find(|(name, _)| *name == package) {
+                Some((_, is_own)) => *is_own,
+                None => {
+                    let is_own = self.is_of_package(&package, &parts);
+                    known.push((package, is_own));
+                    is_own
+                }
+            };
+            if is_own { own.push(change) } else { others.push(change) }
+        }
+        own.reverse();
+        others.reverse();
+        let just_now = |changes: &[Change]| {
+            let is_new = changes.last().is_some_and(|change| wall_now().since(change.at) <= JUST_NOW);
+            if is_new { Evidence::JUST_NOW } else { "" }
+        };
+        let (prefix, of_others) = (just_now(&own), just_now(&others));
+        let own = finding("dpkg's log, its own packages", prefix, own, true);
+        own.into_iter().chain(finding("dpkg's log, other packages", of_others, others, false)).collect()
+    }
+
+    /// The files by which a package is known to be the target's: its unit, its programs, its configuration.
+    fn parts(&self) -> Vec<String> {
+        let text = |file: &PathBuf| ansai_files::head_text(file, UNIT_BYTES).ok();
+        let units: Vec<String> = self.unit_files.iter().filter_map(text).collect();
+        let programs = units.iter().flat_map(|unit| unit.lines()).filter_map(program_in).map(ToOwned::to_owned);
+        let files = self.unit_files.iter().chain(&self.configuration).map(|path| path.display().to_string());
+        files.chain(programs).map(|path| merged(&path).to_owned()).collect()
+    }
+
+    /// Whether one of the parts belongs to a package, by dpkg's list of its files.
+    fn is_of_package(&self, package: &str, parts: &[String]) -> bool {
+        let folder = self.root.join("var/lib/dpkg/info");
+        let bare = package.split(':').next().unwrap_or(package);
+        let lists = [package, bare].map(|name| folder.join(format!("{name}.list")));
+        let list = lists.iter().find_map(|list| ansai_files::head_text(list, PACKAGE_LIST_BYTES).ok());
+        list.is_some_and(|list| list.lines().any(|file| parts.iter().any(|part| part == merged(file))))
+    }
+}
+
+fn finding(source: &str, prefix: &str, mut changes: Vec<Change>, is_own: bool) -> Option<Evidence> {
+    changes.sort_by_key(|change| change.at);
+    let at = changes.last()?.at;
+    let lines: Vec<&str> = changes.iter().map(|change| change.line.as_str()).collect();
+    // The last ones: what was changed long before is the least likely to be why.
+    let text = format!("{prefix}{}", lines[lines.len().saturating_sub(CHANGES_MAX)..].join("\n"));
+    Some(Evidence { changed: Some(Changed { at, is_own }), ..Evidence::new(source, EvidenceKind::Change, text) })
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    fs::read_dir(folder).into_iter().flatten().flatten().take(ENTRIES_MAX).map(|entry| entry.path()).collect()
+}
+
+/// The names of the files of a unit: its own, and its template's.
+fn names_of(unit: &str) -> Vec<String> {
+    let template = unit.split_once('@').zip(unit.rsplit_once('.'));
+    let template = template.map(|((name, _), (_, kind))| format!("{name}@.{kind}"));
+    [unit.to_owned()].into_iter().chain(template.filter(|name| name != unit)).collect()
+}
+
+/// A path as dpkg may have it: before the directories of the system were merged below /usr, or after.
+fn merged(path: &str) -> &str {
+    path.strip_prefix("/usr").filter(|rest| rest.starts_with('/')).unwrap_or(path)
+}
+
+/// The program in a line of a unit file that starts one.
+fn program_in(line: &str) -> Option<&str> {
+    let (key, value) = line.split_once('=')?;
+    if !key.trim().starts_with("ExecStart") {
+        return None;
+    }
+    let program = value.trim().trim_start_matches(['@', '-', ':', '+', '!']).split_whitespace().next()?;
+    program.starts_with('/').then_some(program)
+}
+
+/// A line of dpkg's log that says what was installed, upgraded or removed, and the package.
+fn package_change(line: &str) -> Option<(Change, String)> {
+    let mut words = line.splitn(4, ' ');
+    let (day, time, what, rest) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    if !["install", "upgrade", "remove"].contains(&what) {
+        return None;
+    }
+    let at: DateTime = format!("{day}T{time}").parse().ok()?;
+    let at = at.to_zoned(TimeZone::system()).ok()?.timestamp();
+    let package = rest.split(' ').next().filter(|name| !name.is_empty() && !name.contains('/'))?;
+    Some((Change { at: WallTime(at.as_millisecond()), line: line.to_owned() }, package.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A host on which `app` and `other` were upgraded at noon, and `old` years before.
+    fn host() -> (tempfile::TempDir, Searched) {
+        let root = tempfile::tempdir().expect("a folder");
+        let write = |path: &str, text: &str| {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+            fs::write(path, text).expect("written");
+        };
+        let log = "2020-01-01 12:00:00 upgrade old:amd64 1 2\n\
+                   2026-11-01 12:00:00 upgrade app:amd64 1 2\n\
+                   2026-11-01 12:00:01 status installed app:amd64 2\n\
+                   2026-11-01 12:00:02 install other:all <none> 1\n";
+        write("var/log/dpkg.log", log);
+        write("var/lib/dpkg/info/app.list", "/.\n/lib/systemd/system/app@.service\n/usr/bin/app\n");
+        write("var/lib/dpkg/info/other.list", "/.\n/usr/bin/other\n");
+        let since = "2026-10-30T00:00:00Z".parse::<Timestamp>().expect("a time").as_millisecond();
+        let searched = Searched {
+            root: root.path().to_owned(),
+            unit_files: names_of("app@one.service")
+                .iter()
+                .map(|name| Path::new("/usr/lib/systemd/system").join(name))
+                .collect(),
+            configuration: Vec::new(),
+            since: WallTime(since),
+        };
+        (root, searched)
+    }
+
+    #[test]
+    fn packages_of_the_target_are_told_apart_from_others_and_old_ones_are_left_out() {
+        let (_root, searched) = host();
+        let found = searched.packages();
+        let of = |index: usize| found.get(index).map(|found| (found.source.as_str(), found.text.as_str()));
+        assert_eq!(of(0), Some(("dpkg's log, its own packages", "2026-11-01 12:00:00 upgrade app:amd64 1 2")));
+        assert_eq!(of(1), Some(("dpkg's log, other packages", "2026-11-01 12:00:02 install other:all <none> 1")));
+        let is_own = |index: usize| found.get(index).and_then(|found| found.changed).map(|changed| changed.is_own);
+        assert_eq!((is_own(0), is_own(1), found.len()), (Some(true), Some(false), 2));
+    }
+
+    #[test]
+    fn the_program_of_a_unit_belongs_to_it() {
+        assert_eq!(program_in("ExecStart=-/usr/sbin/nginx -g 'daemon on;'"), Some("/usr/sbin/nginx"));
+        assert_eq!(program_in("ExecStartPre=@/bin/sh sh"), Some("/bin/sh"));
+        for line in ["ExecStart=", "ExecReload=/bin/kill", "Description=/x", "ExecStart=nginx", "", "="] {
+            assert_eq!(program_in(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_line_of_a_change_is_passed_over() {
+        for line in
+            ["", "x", "2026-11-01 12:00:00", "2026-13-01 12:00:00 upgrade a 1 2", "2026-11-01 12:00:00 upgrade ../a 1"]
+        {
+            assert!(package_change(line).is_none(), "{line}");
+        }
+    }
+}

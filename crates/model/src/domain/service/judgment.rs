@@ -1,0 +1,205 @@
+//! What a look at a unit means, in the three values of health. It asks nobody.
+
+use alloc::{format, string::String};
+use core::time::Duration;
+
+use super::{ActiveState, HostActivity, Intent, LoadState, UnitExpectation, UnitResult, UnitSnapshot};
+use crate::{
+    observation::{Details, Observation},
+    text::Text,
+    time::Shown,
+};
+
+/// What a look at a unit means, in the three values of health.
+///
+/// A stop that somebody asked for, a mask, a shutdown and a package operation are unknown: they neither open nor close
+/// an incident. So is an inactive unit that ended while nobody listened, unless systemd itself calls it failed.
+#[must_use]
+pub fn judge(expect: UnitExpectation, unit: UnitSnapshot) -> Observation {
+    let (healthy, text) = match verdict(expect, &unit) {
+        Verdict::Healthy(text) => (Some(true), text),
+        Verdict::Failing(text) => (Some(false), text),
+        Verdict::Unknown(text) => (None, text),
+    };
+    let text = match &unit.alias_of {
+        Some(own) => Text::new(format!("{text}; its own name is {own}")),
+        None => text,
+    };
+    let details = Details::Unit(alloc::boxed::Box::new(unit));
+    match healthy {
+        Some(true) => Observation::healthy(text),
+        Some(false) => Observation::failing(text),
+        None => Observation::unknown(text),
+    }
+    .with_details(details)
+}
+
+enum Verdict {
+    Healthy(Text),
+    Failing(Text),
+    Unknown(Text),
+}
+
+fn verdict(expect: UnitExpectation, unit: &UnitSnapshot) -> Verdict {
+    match unit.load {
+        LoadState::Loaded => {}
+        LoadState::Masked => return Verdict::Unknown("masked by an operator".into()),
+        LoadState::NotFound if unit.active == ActiveState::Active => {}
+        // A package that is being replaced takes its unit away for a while.
+        LoadState::NotFound if unit.activity == HostActivity::ChangingPackages => {
+            return Verdict::Unknown(Text::new(format!("the unit does not exist, and {}", changing_packages(unit))));
+        }
+        LoadState::NotFound => return Verdict::Failing("the unit does not exist".into()),
+        LoadState::BadSetting | LoadState::Error => {
+            return Verdict::Failing("systemd cannot read the unit file".into());
+        }
+        LoadState::Other => return Verdict::Unknown("systemd has not loaded the unit".into()),
+    }
+    match unit.active {
+        ActiveState::Active | ActiveState::Reloading => Verdict::Healthy(Text::new(format!("active ({})", unit.sub))),
+        ActiveState::Activating if unit.sub.as_str() == "auto-restart" => {
+            Verdict::Unknown("ended; systemd is about to restart it by itself".into())
+        }
+        ActiveState::Activating => Verdict::Unknown(on_its_way("starting", unit)),
+        ActiveState::Deactivating => Verdict::Unknown(on_its_way("stopping", unit)),
+        ActiveState::Other => Verdict::Unknown("in a state that ansai does not know".into()),
+        ActiveState::Failed | ActiveState::Inactive => stopped(expect, unit),
+    }
+}
+
+fn stopped(expect: UnitExpectation, unit: &UnitSnapshot) -> Verdict {
+    match unit.activity {
+        HostActivity::ShuttingDown => return Verdict::Unknown("the host is shutting down".into()),
+        HostActivity::ChangingPackages => return Verdict::Unknown(Text::new(changing_packages(unit))),
+        HostActivity::Unknown => return Verdict::Unknown("whether the host is going down is not known".into()),
+        HostActivity::Normal => {}
+    }
+    if unit.is_stopped_on_request() {
+        return Verdict::Unknown("stopped on request, not by a failure".into());
+    }
+    if let Some(job) = unit.job {
+        return Verdict::Unknown(Text::new(format!("systemd has a {} job for it", job.as_str())));
+    }
+    if unit.active == ActiveState::Failed {
+        return Verdict::Failing(how_it_failed(unit));
+    }
+    if let Some(trigger) = &unit.failed_trigger {
+        return Verdict::Failing(Text::new(format!("nothing starts it any more: {trigger}")));
+    }
+    if let (UnitExpectation::Running, Some(other)) = (expect, &unit.stopped_with) {
+        return Verdict::Failing(Text::new(format!("stopped by systemd, since it is bound to {other}, which failed")));
+    }
+    match (expect, unit.intent) {
+        (UnitExpectation::NotFailed, _) => Verdict::Healthy("resting, as it may".into()),
+        // It has run, or was not asked to: a one-shot is no daemon, whatever the host's inventory has missed.
+        (UnitExpectation::Running, _) if unit.is_job => Verdict::Healthy("resting, as a one-shot may".into()),
+        // No inventory has another name of a unit, so that nobody has said that it may rest.
+        (UnitExpectation::Running, _) if unit.has_trigger && unit.alias_of.is_some() => {
+            Verdict::Healthy("resting, as it may".into())
+        }
+        (UnitExpectation::Running, Intent::ByItself) => {
+            let exit = unit.exit.map_or_else(|| String::from("ended"), |exit| format!("{exit}"));
+            Verdict::Failing(Text::new(format!("{exit} by itself, though it should be running")))
+        }
+        // Our own action left it stopped: our remedy is not done, or did not work.
+        (UnitExpectation::Running, Intent::Ours) => Verdict::Failing("not running after an action of ours".into()),
+        (UnitExpectation::Running, Intent::Unknown) => {
+            Verdict::Unknown("not running, and nobody saw whether it was stopped on request".into())
+        }
+        (UnitExpectation::Running, Intent::Stopped) => Verdict::Unknown("stopped on request".into()),
+    }
+}
+
+fn on_its_way(what: &str, unit: &UnitSnapshot) -> Text {
+    Text::new(match unit.limit {
+        Some(Duration::MAX) => format!("{what} ({}), for as long as it takes: the unit sets no limit", unit.sub),
+        Some(limit) => format!("{what} ({}), at most {} as the unit says", unit.sub, Shown(limit)),
+        None => format!("{what} ({})", unit.sub),
+    })
+}
+
+fn changing_packages(unit: &UnitSnapshot) -> String {
+    match &unit.busy {
+        Some(who) => format!("a package operation is in progress: {who}"),
+        None => String::from("a package operation is in progress"),
+    }
+}
+
+fn how_it_failed(unit: &UnitSnapshot) -> Text {
+    match (unit.result, unit.exit) {
+        (UnitResult::Success, Some(exit))
+        | (UnitResult::ExitCode | UnitResult::Signal | UnitResult::CoreDump, Some(exit)) => {
+            Text::new(format!("failed: {exit}"))
+        }
+        (result, Some(exit)) => Text::new(format!("failed: {result} ({exit})")),
+        (result, None) => Text::new(format!("failed: {result}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        domain::service::{Exit, Job},
+        observation::Health,
+    };
+
+    fn unit(active: ActiveState, intent: Intent) -> UnitSnapshot {
+        UnitSnapshot { exit: Some(Exit::Code(0)), intent, ..UnitSnapshot::plain(active) }
+    }
+
+    #[track_caller]
+    fn check(expect: UnitExpectation, unit: UnitSnapshot, health: Health) {
+        assert_eq!(judge(expect, unit).health(), health);
+    }
+
+    #[test]
+    fn an_operators_stop_is_no_failure_and_an_exit_by_itself_is_one() {
+        let running = UnitExpectation::Running;
+        check(running, unit(ActiveState::Active, Intent::Unknown), Health::Healthy);
+        check(running, unit(ActiveState::Inactive, Intent::Stopped), Health::Unknown);
+        check(running, unit(ActiveState::Failed, Intent::Stopped), Health::Unknown);
+        check(running, unit(ActiveState::Inactive, Intent::ByItself), Health::Failing);
+        check(running, unit(ActiveState::Inactive, Intent::Unknown), Health::Unknown);
+        check(running, unit(ActiveState::Failed, Intent::Unknown), Health::Failing);
+        check(UnitExpectation::NotFailed, unit(ActiveState::Inactive, Intent::ByItself), Health::Healthy);
+        check(UnitExpectation::NotFailed, unit(ActiveState::Failed, Intent::ByItself), Health::Failing);
+    }
+
+    #[test]
+    fn w07_an_alias_of_what_a_socket_starts_may_rest() {
+        let rests = || UnitSnapshot { has_trigger: true, ..unit(ActiveState::Inactive, Intent::ByItself) };
+        let alias = || UnitSnapshot { alias_of: Some("ssh.service".into()), ..rests() };
+        check(UnitExpectation::Running, rests(), Health::Failing);
+        check(UnitExpectation::Running, alias(), Health::Healthy);
+        check(
+            UnitExpectation::Running,
+            UnitSnapshot { failed_trigger: Some("ssh.socket".into()), ..alias() },
+            Health::Failing,
+        );
+    }
+
+    #[test]
+    fn a_mask_a_shutdown_a_package_operation_and_a_job_are_unknown() {
+        let failed = || unit(ActiveState::Failed, Intent::ByItself);
+        check(UnitExpectation::Running, UnitSnapshot { load: LoadState::Masked, ..failed() }, Health::Unknown);
+        check(
+            UnitExpectation::Running,
+            UnitSnapshot { activity: HostActivity::ShuttingDown, ..failed() },
+            Health::Unknown,
+        );
+        check(
+            UnitExpectation::Running,
+            UnitSnapshot { activity: HostActivity::ChangingPackages, ..failed() },
+            Health::Unknown,
+        );
+        check(UnitExpectation::Running, UnitSnapshot { job: Some(Job::Restart), ..failed() }, Health::Unknown);
+        check(UnitExpectation::Running, UnitSnapshot { load: LoadState::NotFound, ..failed() }, Health::Failing);
+        let activity = HostActivity::ChangingPackages;
+        check(
+            UnitExpectation::Running,
+            UnitSnapshot { load: LoadState::NotFound, activity, ..failed() },
+            Health::Unknown,
+        );
+    }
+}
