@@ -56,6 +56,7 @@ pub(crate) fn read(arguments: &[&str]) -> Result<(bool, String)> {
 
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
-    command.args(arguments).current_dir(root());
+    // An error of a test says in words where it comes from; forty lines of frames below it hide them.
+    command.args(arguments).current_dir(root()).env("RUST_LIB_BACKTRACE", "0");
     command
 }

@@ -18,12 +18,17 @@ pub(crate) fn run() -> Result<()> {
     stage("licenses, bans, sources", &mut failed, deny);
     stage("build", &mut failed, || cargo::run(&["build", "--workspace"]));
     let (mut passed, mut broken) = (0, 0);
+    let mut said = Vec::new();
     let mut counted = |arguments: &[&str]| {
         let (is_well, output) = cargo::read(arguments)?;
         let (well, wrong) = count(&output);
         passed += well;
         broken += wrong;
-        if is_well { Ok(()) } else { bail!("`cargo {}` failed", arguments.join(" ")) }
+        if is_well {
+            return Ok(());
+        }
+        said.extend(failures(&output).into_iter().map(str::to_owned));
+        bail!("`cargo {}` failed", arguments.join(" "))
     };
     let unit = ["test", "--workspace", "--exclude", "ansai-lab", "--no-fail-fast", "--", "--quiet"];
     stage("unit and contract tests", &mut failed, || counted(&unit));
@@ -40,6 +45,8 @@ pub(crate) fn run() -> Result<()> {
         well(&outcome)
     });
     stage("simulation", &mut failed, || cargo::run(&["run", "-p", "ansai-sim", "--", "run", "500"]));
+    // Once more at the end, where whoever reads a long log looks first.
+    said.iter().for_each(|line: &String| show(&format!("  {line}\n")));
     show(&format!("{passed} passed, {broken} failed\n"));
     if failed.is_empty() { Ok(()) } else { bail!("failed: {}", failed.join(", ")) }
 }
@@ -105,6 +112,20 @@ pub(crate) fn count(output: &str) -> (u64, u64) {
     lines.fold((0, 0), |(passed, failed), line| (passed + number(line, " passed"), failed + number(line, " failed")))
 }
 
+/// Lines of what a failed test says of its failure, and lines in all, that are shown once more.
+const LINES_OF_ONE: usize = 30;
+const LINES_OF_ALL: usize = 90;
+
+/// What failed tests said: from the line with which a failure begins to where the next test does.
+fn failures(output: &str) -> Vec<&str> {
+    let is_begin = |line: &str| line.starts_with("Error: ") || line.contains("panicked at");
+    let is_end = |line: &&str| !line.starts_with("test ") && !line.starts_with("---- ") && *line != "failures:";
+    let lines: Vec<&str> = output.lines().collect();
+    let begins = lines.iter().enumerate().filter(|(_, line)| is_begin(line)).map(|(at, _)| at);
+    let told = begins.flat_map(|at| lines[at..].iter().copied().take_while(is_end).take(LINES_OF_ONE));
+    told.take(LINES_OF_ALL).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,5 +135,12 @@ mod tests {
         let output =
             "test result: ok. 3 passed; 0 failed; 0 ignored\nx\ntest result: FAILED. 1 passed; 2 failed; 0 ignored\n";
         assert_eq!(count(output), (4, 2));
+    }
+
+    #[test]
+    fn what_failed_tests_said_is_found_in_their_output() {
+        let output =
+            "running 2 tests\ntest a ... ok\nError: 1 of 9 cells\n── b: WRONG\ntest b ... FAILED\n\nfailures:\n";
+        assert_eq!(failures(output), ["Error: 1 of 9 cells", "── b: WRONG"]);
     }
 }
