@@ -34,7 +34,7 @@ policies:
 ";
 
 const PROGRAM: &str = "/usr/bin/ansai";
-const READY_LIMIT: Duration = Duration::from_secs(20);
+const READY_LIMIT: Duration = Duration::from_secs(60);
 /// How long any single thing that a test awaits may take on a machine that compiles at the same time.
 const LIMIT: Duration = Duration::from_secs(60);
 

@@ -156,7 +156,8 @@ impl Host {
     /// What a person would look at first after a failed test: failed units, and the end of the agent's and the host's journal.
     #[must_use]
     pub fn evidence(&self) -> String {
-        let questions: [(&str, &[&str]); 3] = [
+        let questions: [(&str, &[&str]); 4] = [
+            ("processes", &["ps", "--no-headers", "-eo", "pid,ppid,stat,etimes,wchan:20,args", "--forest"]),
             ("failed units", &["systemctl", "--failed", "--no-legend", "--plain"]),
             (
                 "journal of ansai.service",

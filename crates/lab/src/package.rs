@@ -3,11 +3,11 @@
 
 use std::{path::Path, process::Command, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::{Host, HostOptions, fixture, process};
 
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(300);
 /// Packages as the host sees them.
 const PACKAGES: &str = "/opt/packages";
 
@@ -25,5 +25,7 @@ pub fn built(name: &str) -> Result<HostOptions> {
 /// Installs it, or upgrades to it; what it says.
 pub fn install(host: &Host) -> Result<String> {
     let script = format!("DEBIAN_FRONTEND=noninteractive dpkg --install {PACKAGES}/ansai_*.deb");
-    Ok(host.run_within(LIMIT, &["sh", "-c", &script])?.ok()?.stdout)
+    // Its scripts may wait for whatever the host has: what they waited for says the list of processes.
+    let evidence = || host.evidence();
+    Ok(host.run_within(LIMIT, &["sh", "-c", &script])?.ok().with_context(evidence)?.stdout)
 }

@@ -12,6 +12,7 @@ mod deed;
 mod list;
 mod table;
 
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use ansai_lab::{HostOptions, package, progress};
@@ -32,6 +33,10 @@ const APART: &[&[Deed]] = &[&[Deed::Misconfigured], &[Deed::Robbed]];
 /// So many of one host at a time: what fails again and again uses up the host's budget, and then waits for an hour.
 const APART_AT_ONCE: usize = 6;
 
+/// Held by a host that is being made ready: forty daemons and six package managers that start at once want a load of
+/// twenty, and then whoever waits for one of them waits for all.
+static READYING: [Mutex<()>; 2] = [const { Mutex::new(()) }; 2];
+
 #[test]
 fn real_daemons_are_healed_or_left_alone_as_is_right() -> Result<()> {
     list::check()?;
@@ -45,7 +50,10 @@ fn real_daemons_are_healed_or_left_alone_as_is_right() -> Result<()> {
             apart.chain([(placement, placement.daemons, IN_TURN)])
         });
         let running: Vec<_> = suffering
-            .map(|(placement, daemons, deeds)| scope.spawn(move || suffer(options, placement, daemons, deeds)))
+            .zip(READYING.iter().cycle())
+            .map(|((placement, daemons, deeds), turn)| {
+                scope.spawn(move || suffer(options, placement, daemons, deeds, turn))
+            })
             .collect();
         running.into_iter().flat_map(|host| host.join().unwrap_or_default()).collect()
     });
@@ -68,9 +76,10 @@ fn suffer(
     placement: &'static Placement,
     daemons: &'static [Daemon],
     deeds: &[Deed],
+    turn: &Mutex<()>,
 ) -> Vec<Cell> {
     let mut cells = Vec::new();
-    if let Err(error) = all_rounds(options, placement, daemons, deeds, &mut cells) {
+    if let Err(error) = all_rounds(options, placement, daemons, deeds, turn, &mut cells) {
         progress::say(&format!("lab: {}: {error:#}", placement.name));
         let text = "WRONG: the rounds could not go on".to_owned();
         cells.push(Cell { unit: placement.name, deed: None, text, reason: None, wrong: Some(format!("{error:#}")) });
@@ -83,10 +92,13 @@ fn all_rounds(
     placement: &'static Placement,
     daemons: &'static [Daemon],
     deeds: &[Deed],
+    turn: &Mutex<()>,
     cells: &mut Vec<Cell>,
 ) -> Result<()> {
+    let readying = turn.lock().unwrap_or_else(PoisonError::into_inner);
     let bench =
         Bench::boot(options, placement, daemons).with_context(|| format!("preparing the host `{}`", placement.name))?;
+    drop(readying);
     if deeds == IN_TURN {
         cells.extend(bench.looks());
     }
