@@ -8,13 +8,16 @@ use ansai_model::{
     bundle::Target,
     id::{IncidentId, TargetId},
     observation::Health,
+    operator::OperatorCommand,
     policy::Scope,
     report::Report,
     rule::Autonomy,
     text::Text,
     time::{Now, WallTime},
 };
-use ansai_protocol::{Done, IncidentSummary, Incidents, Problem, ReportAnswer, SCHEMA, ScopeView, TargetStatus};
+use ansai_protocol::{
+    Done, IncidentSummary, Incidents, Problem, ReportAnswer, SCHEMA, ScopeView, StoppedView, TargetStatus,
+};
 use hyper::StatusCode;
 use serde::Serialize;
 
@@ -61,7 +64,10 @@ pub(crate) fn targets(engine: &HostEngine, now: Now, is_all_held: bool) -> Vec<T
     let targets = engine.bundle().parts().targets.iter();
     let status = |(id, target): (&TargetId, &Target)| {
         let standing = engine.standing(now, id)?;
-        let worst = standing.checks.iter().max_by_key(|check| (rank(shown(check)), is_telling(check)));
+        // What a unit says of itself says more than what its other checks cannot see.
+        let says_why = |check: &CheckView| rank(shown(check)) == 1 && check.probe == "unit";
+        let worst = standing.checks.iter();
+        let worst = worst.max_by_key(|check| (rank(shown(check)), says_why(check), is_telling(check)));
         let summary = worst.and_then(|check| check.last.as_ref()).map(|(_, _, text)| text.clone());
         Some(TargetStatus {
             health: worst.map(shown).unwrap_or_default(),
@@ -71,6 +77,10 @@ pub(crate) fn targets(engine: &HostEngine, now: Now, is_all_held: bool) -> Vec<T
             is_critical: target.is_critical,
             autonomy: autonomies.get(id).copied(),
             is_held: is_all_held || holds.iter().any(|hold| hold.scope.holds(id)),
+            stopped: standing
+                .stopped
+                .map(|stopped| StoppedView { why: stopped.why, since_ms: stopped.since.map(|since| since.0) }),
+            warning: standing.warning,
             target: id.clone(),
         })
     };
@@ -155,6 +165,27 @@ impl<H: Host, S: Store> Shell<H, S> {
     /// Everything about a target.
     pub(crate) fn explain(&self, target: &TargetId) -> Reply {
         about(target, self.engine.explain(self.clock.now(), target))
+    }
+
+    /// What an operator's command would be answered; nothing is done.
+    pub(crate) fn rehearse(&self, command: OperatorCommand) -> Reply {
+        self.acknowledged(self.engine.rehearse(self.clock.now(), command))
+    }
+
+    /// What is acknowledged is durable: a command that could not be saved is not answered with "done".
+    pub(crate) fn acknowledged(&self, answer: Answer) -> Reply {
+        let answer = match (&self.ledger_error, answer) {
+            (Some(why), Answer::Done(text)) => Answer::Refused {
+                why: Text::new(format!(
+                    "{text}; but that could not be saved ({why}) and is forgotten when the agent restarts"
+                )),
+                suggestion:
+                    "free space on the ledger's filesystem; a hold that needs no ledger is the file /etc/ansai/HOLD"
+                        .into(),
+            },
+            (Some(_) | None, answer) => answer,
+        };
+        of_operator(answer)
     }
 
     /// What healing a target on request would do.

@@ -80,6 +80,8 @@ pub enum Query {
     Plan(TargetId),
     /// An operator's command.
     Operate(OperatorCommand),
+    /// What such a command would be answered; nothing is done.
+    Rehearse(OperatorCommand),
     /// Try what the agent may do.
     Abilities,
     /// Read the configuration anew, and say whether it is in force.
@@ -329,13 +331,14 @@ async fn query(request: Request<Incoming>, by: Text) -> Result<Query, (StatusCod
         (&Method::GET, "/v1/routes") => Ok(Query::ReachRoutes),
         (&Method::POST, "/v1/reload") => Ok(Query::Reload),
         (&Method::POST, "/v1/send-test") => Ok(Query::SendTest(by)),
-        (&Method::POST, "/v1/operate") => {
+        (&Method::POST, path @ ("/v1/operate" | "/v1/rehearse")) => {
             let body = tokio::time::timeout(ARRIVAL_MAX, Limited::new(request.into_body(), BODY_MAX).collect()).await;
             let body = body.map_err(|_| bad(format!("the body did not arrive within {}", Shown(ARRIVAL_MAX))))?;
             let body = body.map_err(|error| bad(error.to_string()))?;
             let operate: Operate = serde_json::from_slice(&body.to_bytes()).map_err(|error| bad(error.to_string()))?;
             let operation: Operation = operate.operation;
-            Ok(Query::Operate(OperatorCommand { by, operation }))
+            let command = OperatorCommand { by, operation };
+            Ok(if path == "/v1/rehearse" { Query::Rehearse(command) } else { Query::Operate(command) })
         }
         (&Method::GET, path) => {
             if let Some(id) = path.strip_prefix("/v1/reports/") {

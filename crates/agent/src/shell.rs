@@ -392,20 +392,8 @@ impl<H: Host, S: Store> Shell<H, S> {
 
     fn answer(&mut self, request: u64, answer: Answer) {
         let Some(reply) = self.waiting.remove(&request) else { return };
-        // What is acknowledged is durable: a command that could not be saved is not answered with "done".
-        let answer = match (&self.ledger_error, answer) {
-            (Some(why), Answer::Done(text)) => Answer::Refused {
-                why: Text::new(format!(
-                    "{text}; but that could not be saved ({why}) and is forgotten when the agent restarts"
-                )),
-                suggestion:
-                    "free space on the ledger's filesystem; a hold that needs no ledger is the file /etc/ansai/HOLD"
-                        .into(),
-            },
-            (Some(_) | None, answer) => answer,
-        };
         // Whoever asked may have gone.
-        let _ = reply.send(crate::answer::of_operator(answer));
+        let _ = reply.send(self.acknowledged(answer));
     }
 
     /// No new effects for at most `wait`; what is under way may end, and its outcome is saved. A kill at any moment is

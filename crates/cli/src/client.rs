@@ -36,6 +36,12 @@ pub(crate) fn operate(places: &Places, operation: Operation) -> Result<Done, Fai
     read(ask(places, "POST", "/v1/operate", &body)?)
 }
 
+/// Asks what would come of it; nothing is done.
+pub(crate) fn rehearse(places: &Places, operation: Operation) -> Result<Done, Failure> {
+    let body = serde_json::to_string(&Operate { operation }).map_err(|error| unreadable(&error))?;
+    read(ask(places, "POST", "/v1/rehearse", &body)?)
+}
+
 /// Sends a test on every route.
 pub(crate) fn send_test(places: &Places) -> Result<RouteTrials, Failure> {
     read(ask(places, "POST", "/v1/send-test", "")?)

@@ -66,8 +66,10 @@ pub(crate) fn run(places: &Places, command: Command) -> Result<Code, Failure> {
         Command::Config { show: ConfigCommand::Reference } => config::reference(),
         Command::Status(shown) if shown.watch => status::watch(places, &shown),
         Command::Status(shown) => status::status(places, &shown),
-        Command::Incidents { watch: true, .. } => follow::follow(places),
-        Command::Incidents { open, limit, watch: false } => incidents::incidents(places, open, limit),
+        Command::Incidents { watch: true, targets, .. } => follow::follow(places, &targets),
+        Command::Incidents { targets, open, limit, watch: false } => {
+            incidents::incidents(places, &targets, open, limit)
+        }
         Command::Report { incident } => report::report(places, incident.as_deref()),
         Command::Explain { target } => explain::explain(places, &target),
         Command::Test { path, bless: true } => test::bless(places, path),
@@ -82,9 +84,9 @@ pub(crate) fn run(places: &Places, command: Command) -> Result<Code, Failure> {
         Command::Complete { what, begun } => complete::complete(places, what, &begun),
         Command::Man { out } => docs::man(out),
         Command::Reference => docs::reference(),
-        Command::Approve { incident, rehearsal } => operate::approve(places, &incident, rehearsal),
-        Command::Reject { incident, rehearsal } => operate::reject(places, &incident, rehearsal),
-        Command::Hold { scope, reason, until, rehearsal } => operate::hold(places, &scope, reason, until, rehearsal),
+        Command::Approve { incident, consent } => operate::approve(places, &incident, consent),
+        Command::Reject { incident, consent } => operate::reject(places, &incident, consent),
+        Command::Hold { scope, reason, until, consent } => operate::hold(places, &scope, reason, until, consent),
         Command::Release { scope, consent } => operate::end(places, Ended::Hold, &scope, consent),
         Command::Unsilence { scope, consent } => {
             // An end of silence is never too much to ask for.
@@ -99,8 +101,8 @@ pub(crate) fn run(places: &Places, command: Command) -> Result<Code, Failure> {
         Command::Maintenance { what: MaintenanceCommand::End { scope, consent } } => {
             operate::end(places, Ended::Maintenance, &scope, consent)
         }
-        Command::Maintenance { what: MaintenanceCommand::List } => maintenance::list(places),
-        Command::Certificate { what: CertificateCommand::List } => certificate::list(places),
+        Command::Maintenance { what: MaintenanceCommand::List { targets } } => maintenance::list(places, &targets),
+        Command::Certificate { what: CertificateCommand::List { names } } => certificate::list(places, &names),
         Command::Certificate { what: CertificateCommand::Renew { name, consent } } => {
             certificate::ask(places, certificate::Asked::Renew, &name, consent)
         }

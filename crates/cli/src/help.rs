@@ -48,7 +48,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     ("release", &[("ansai release --all", "end every hold")]),
     ("silence", &[("ansai silence nginx --for 30m", "tell nobody; it is still healed")]),
     ("heal", &[("ansai heal nginx --dry-run", "what would be done"), ("ansai heal nginx", "do it now")]),
-    ("init", &[("ansai init --dry-run", "print it and write nothing")]),
+    ("init", &[("ansai init --output -", "print it and write nothing")]),
     ("check", &[("ansai check --strict", "for a pipeline: warnings fail as well")]),
     (
         "drill",

@@ -58,7 +58,7 @@ struct RehearsalArgs {
     dry_run: bool,
 }
 
-/// Whether the person has to be asked.
+/// Whether the person has to be asked. Commands that ask nothing take it as well, so that no script has to know which do.
 #[derive(Args, Clone, Copy)]
 struct ConsentArgs {
     /// Do it without asking.
@@ -110,7 +110,7 @@ enum Command {
         /// Replace a configuration that is there; it is kept as .bak.
         #[arg(long)]
         force: bool,
-        /// Print it and write nothing.
+        /// Print it and write nothing; refused where it could not be written. `--output -` prints it in any case.
         #[arg(long)]
         dry_run: bool,
     },
@@ -133,6 +133,8 @@ enum Command {
     Status(StatusArgs),
     /// List open and past incidents.
     Incidents {
+        /// Only those of these targets: names or parts of them.
+        targets: Vec<String>,
         /// Only those that have not ended.
         #[arg(long)]
         open: bool,
@@ -158,14 +160,14 @@ enum Command {
         /// The incident's number, as i7.
         incident: String,
         #[command(flatten)]
-        rehearsal: RehearsalArgs,
+        consent: ConsentArgs,
     },
     /// Refuse what an incident proposes; a person sees to it.
     Reject {
         /// The incident's number, as i7.
         incident: String,
         #[command(flatten)]
-        rehearsal: RehearsalArgs,
+        consent: ConsentArgs,
     },
     /// Stop all action on targets until they are released.
     Hold {
@@ -178,7 +180,7 @@ enum Command {
         #[arg(long, alias = "for", value_name = "WHEN")]
         until: Option<String>,
         #[command(flatten)]
-        rehearsal: RehearsalArgs,
+        consent: ConsentArgs,
     },
     /// End holds.
     Release {
@@ -225,7 +227,10 @@ enum Command {
         what: CertificateCommand,
     },
     /// Inject a failure on purpose, to see the healing work.
-    #[command(group = clap::ArgGroup::new("drilled").required(true).args(["kind", "undo"]))]
+    #[command(
+        group = clap::ArgGroup::new("drilled").required(true).args(["kind", "undo"]),
+        override_usage = "ansai drill [OPTIONS] <TARGET> <KIND|--undo>"
+    )]
     Drill {
         /// The target: nginx, nginx.service or service/nginx.service.
         target: String,
@@ -311,7 +316,10 @@ enum ImportCommand {
 #[derive(Subcommand)]
 enum CertificateCommand {
     /// List the declared certificates as they stand.
-    List,
+    List {
+        /// Only these: names or parts of them.
+        names: Vec<String>,
+    },
     /// Replace a certificate everywhere, though it may not be due: renewed, put in place, seen on every server.
     Renew {
         /// The certificate, by its name in the configuration.
@@ -351,7 +359,10 @@ enum MaintenanceCommand {
         consent: ConsentArgs,
     },
     /// List the maintenance windows that are open, those of the configuration as well.
-    List,
+    List {
+        /// Only those in which these targets are: names or parts of them.
+        targets: Vec<String>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -402,6 +413,14 @@ fn program() -> clap::Command {
     help::with_help(Program::command())
 }
 
+/// The same, with its help as wide as the terminal.
+fn for_terminal(program: clap::Command) -> clap::Command {
+    match show::help_columns() {
+        Some(columns) => program.term_width(columns),
+        None => program,
+    }
+}
+
 fn drill_kind(text: &str) -> Result<DrillKind, String> {
     // What people call a crash as well, and the first word of a configuration.
     let text = match text {
@@ -414,9 +433,12 @@ fn drill_kind(text: &str) -> Result<DrillKind, String> {
 }
 
 fn main() -> ExitCode {
-    let given = match program().try_get_matches() {
+    let given = match for_terminal(program()).try_get_matches() {
         Ok(given) => given,
-        Err(error) if error.use_stderr() => error.exit(),
+        Err(error) if error.use_stderr() => {
+            show::usage(&error.render());
+            return ExitCode::from(Code::Usage);
+        }
         Err(help) => {
             show::help(&help.render());
             return ended(Code::Ok);

@@ -65,7 +65,7 @@ pub(crate) struct Places {
     /// Tell times in UTC instead of the local time zone.
     #[arg(long, global = true)]
     pub(crate) utc: bool,
-    /// Color the output: auto means when a person looks at a terminal that has colors and NO_COLOR is not set.
+    /// Color the output: auto means when a person looks at a terminal that has colors. NO_COLOR is a no, CLICOLOR_FORCE=1 an always.
     #[arg(long, global = true, value_enum, default_value_t)]
     pub(crate) color: ColorChoice,
     /// Print nothing that is no error; the exit code says it all.

@@ -12,13 +12,16 @@ use ansai_model::{
     observation::Health,
     text::{is_unseen, visible, visible_line},
 };
-use comfy_table::{Color, ContentArrangement, Table, presets::NOTHING};
+use comfy_table::Color;
 use jiff::{Timestamp, tz::TimeZone};
 
+mod colors;
+mod table;
 mod terminal;
 mod wrap;
 
-pub(crate) use terminal::{set_up, terminal};
+pub(crate) use table::{Cell, table};
+pub(crate) use terminal::{help_columns, set_up, terminal};
 
 /// Why nothing more can be printed, once that is so.
 static ENDED: OnceLock<Ended> = OnceLock::new();
@@ -104,8 +107,14 @@ pub(crate) fn print(page: impl Into<Page>) {
 
 /// Prints the help, which comes before anything is known of the person's wishes: in colors where a terminal has them.
 pub(crate) fn help(text: &clap::builder::StyledStr) {
-    let is_colored = terminal::shows_colors();
+    let is_colored = terminal::shows_colors(std::io::stdout());
     print(Page::own(if is_colored { text.ansi().to_string() } else { text.to_string() }));
+}
+
+/// Says what is wrong with the words of a command, before anything is known of the person's wishes.
+pub(crate) fn usage(text: &clap::builder::StyledStr) {
+    let is_colored = terminal::shows_colors(std::io::stderr());
+    beside(if is_colored { text.ansi().to_string() } else { text.to_string() }.trim_end());
 }
 
 /// Why nothing more can be printed, when it cannot: whoever goes on for ever ends then.
@@ -174,38 +183,6 @@ pub(crate) fn next_picture() {
     print(Page::own(if terminal().can_clear { "\u{1b}[2J\u{1b}[H" } else { "" }));
 }
 
-/// A cell of a table: one line, in which nothing is unseen.
-pub(crate) struct Cell(comfy_table::Cell);
-
-impl Cell {
-    /// With this in it.
-    pub(crate) fn new(content: impl fmt::Display) -> Self {
-        Self(comfy_table::Cell::new(visible_line(&content.to_string())))
-    }
-
-    fn colored(word: &str, color: Color) -> Self {
-        Self(comfy_table::Cell::new(word).fg(color))
-    }
-}
-
-/// A table without lines, as wide as the terminal when there is one.
-pub(crate) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<Cell>>) -> Page {
-    let mut table = Table::new();
-    table.load_style(NOTHING).set_header(head.to_vec());
-    match terminal().has_color {
-        true => table.enforce_styling(),
-        false => table.force_no_tty(),
-    };
-    if let Some(columns) = terminal().columns {
-        table.set_content_arrangement(ContentArrangement::Dynamic);
-        table.set_width(u16::try_from(columns).unwrap_or(u16::MAX));
-    }
-    for row in rows {
-        table.add_row(row.into_iter().map(|cell| cell.0));
-    }
-    Page::own(table.to_string().lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n"))
-}
-
 /// How many of something there are, in words: `1 target`, `2 targets`.
 pub(crate) fn count(count: usize, of: &str) -> String {
     format!("{count} {of}{}", if count == 1 { "" } else { "s" })
@@ -237,6 +214,11 @@ pub(crate) fn health(health: Health) -> Cell {
     }
 }
 
+/// The same of what is down because somebody wants it so.
+pub(crate) fn stopped() -> Cell {
+    Cell::colored("stopped", Color::Yellow)
+}
+
 /// A phase in a few words.
 pub(crate) fn phase(phase: &Phase) -> &'static str {
     match phase {
@@ -265,7 +247,7 @@ mod tests {
         let pages = [
             Page::from(HOSTILE),
             Page::lines([HOSTILE, "b"]),
-            table(&["A", "B"], [vec![Cell::new(HOSTILE), Cell::new("b")]]),
+            table(&["A", "B"], &[], [vec![Cell::new(HOSTILE), Cell::new("b")]]),
             json(&serde_json::json!({"a": HOSTILE}).to_string()),
         ];
         for page in &pages {

@@ -11,15 +11,23 @@ use std::{
 
 use serde_json::{Value, json};
 
-/// An agent that watches some services and says yes to whatever is asked of it, but to drills.
+/// An agent that watches some services and says yes to whatever is asked of it, but to some drills; or to nothing.
 struct Agent {
     folder: tempfile::TempDir,
     asked: Arc<Mutex<Vec<Value>>>,
 }
 
+/// What it refuses.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Refuses {
+    Some,
+    All,
+}
+
 fn target(name: &str, health: &str) -> Value {
+    let id = if name.contains('/') { name.to_owned() } else { format!("service/{name}.service") };
     json!({
-        "target": format!("service/{name}.service"), "health": health, "summary": "active (running)",
+        "target": id, "health": health, "summary": "active (running)",
         "incident": null, "explanation": "nothing is to be done", "is_critical": name == "db",
     })
 }
@@ -37,6 +45,10 @@ fn status(names: &[&str]) -> Value {
 
 impl Agent {
     fn new(names: &[&str]) -> Self {
+        Self::that_refuses(names, Refuses::Some)
+    }
+
+    fn that_refuses(names: &[&str], refuses: Refuses) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let listener = UnixListener::bind(folder.path().join("api.sock")).expect("a socket");
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -44,7 +56,7 @@ impl Agent {
         // It ends with the test's process.
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                answer(stream, &status, &told);
+                answer(stream, &status, &told, refuses);
             }
         });
         Self { folder, asked }
@@ -71,7 +83,7 @@ impl Agent {
     }
 }
 
-fn answer(stream: UnixStream, status: &Value, asked: &Mutex<Vec<Value>>) {
+fn answer(stream: UnixStream, status: &Value, asked: &Mutex<Vec<Value>>, refuses: Refuses) {
     let mut reader = BufReader::new(stream);
     let (mut first, mut length) = (String::new(), 0);
     reader.read_line(&mut first).expect("a request");
@@ -89,12 +101,18 @@ fn answer(stream: UnixStream, status: &Value, asked: &Mutex<Vec<Value>>) {
     reader.read_exact(&mut body).expect("a body");
     let (code, value) = if first.starts_with("GET /v1/status") {
         (200, status.clone())
-    } else if first.starts_with("POST /v1/operate") {
+    } else if first.starts_with("POST /v1/operate") || first.starts_with("POST /v1/rehearse") {
         let operation = serde_json::from_slice::<Value>(&body).expect("JSON")["operation"].clone();
-        let is_refused = operation["drill"]["target"] == "service/nginx.service"
-            || operation["rehearse-drill"]["target"] == "service/app5.service";
+        let is_well = operation["heal"]["target"] == "service/db.service";
+        let is_refused = operation["drill"]["target"] == "service/nginx.service" || refuses == Refuses::All;
+        let is_rehearsal = first.starts_with("POST /v1/rehearse");
+        let operation = if is_rehearsal { json!({"rehearse": operation}) } else { operation };
         asked.lock().expect("no panic holds it").push(operation);
         match is_refused {
+            _ if is_well => (
+                409,
+                json!({"schema": 1, "what": "nothing is known to be wrong with service/db.service", "suggestion": "`ansai explain`"}),
+            ),
             true => (409, json!({"schema": 1, "what": "it is held", "suggestion": "release it"})),
             false => (200, json!({"schema": 1, "text": "done"})),
         }
@@ -122,9 +140,8 @@ fn answer(stream: UnixStream, status: &Value, asked: &Mutex<Vec<Value>>) {
         let _ = reader.into_inner().write_all(format!("{head}{lines}").as_bytes());
         return;
     } else if let Some(target) = first.strip_prefix("GET /v1/plan/") {
-        let refused =
-            target.starts_with("service/db.").then_some("nothing is known to be wrong with service/db.service");
-        (200, json!({"schema": 1, "refused": refused, "suggestion": "`ansai explain`", "gates": [], "rungs": []}))
+        let target = target.split(' ').next();
+        (200, json!({"schema": 1, "target": target, "incident": 1, "refused": null, "gates": [], "rungs": []}))
     } else if first.starts_with("POST /v1/reload") {
         (422, json!({"schema": 1, "what": "the new configuration is not applied", "suggestion": "mend it"}))
     } else if first.starts_with("GET /v1/routes") {
@@ -154,17 +171,63 @@ fn a_rehearsal_names_the_targets_and_has_nothing_done_by_the_agent() {
         &["unsilence", "nginx"],
         &["maintenance", "start", "nginx"],
         &["maintenance", "end", "nginx"],
-        &["drill", "nginx", "crash"],
     ] {
         agent.check(&[arguments, &["--dry-run"]].concat(), 0, nothing);
         let json = agent.ansai(&[arguments, &["--dry-run", "--json"]].concat());
         let value: Value = serde_json::from_slice(&json.stdout).expect("JSON");
         assert_eq!((&value["schema"], &value["targets"]), (&json!(1), &json!(["service/nginx.service"])));
     }
-    agent.check(&["release", "gone", "--dry-run"], 2, "there is no target `gone`");
-    // Whether a drill would be allowed only the agent can say.
-    let rehearsal = json!({"rehearse-drill": {"target": "service/nginx.service", "kind": "crash"}});
-    assert_eq!(agent.asked(), vec![rehearsal; 2]);
+    // Whether it would be allowed only the agent can say.
+    let asked = agent.asked();
+    assert_eq!(asked.len(), 12);
+    assert!(asked.iter().all(|asked| asked["rehearse"].is_object()), "{asked:?}");
+    agent.check(&["heal", "nginx", "--dry-run"], 0, "service/nginx.service\n  it would begin, for incident i1");
+}
+
+/// Each command with `--dry-run`, as it is written without it.
+const REHEARSED: &[&[&str]] = &[
+    &["hold", "nginx"],
+    &["release", "nginx"],
+    &["silence", "nginx"],
+    &["unsilence", "nginx"],
+    &["maintenance", "start", "nginx"],
+    &["maintenance", "end", "nginx"],
+    &["approve", "i1"],
+    &["reject", "i1"],
+    &["heal", "nginx"],
+    &["drill", "nginx", "crash"],
+    &["drill", "nginx", "--undo"],
+    &["certificate", "renew", "shop"],
+    &["certificate", "revoke", "shop"],
+    &["init"],
+];
+
+#[test]
+fn a_dry_run_refuses_what_the_run_would_refuse_with_the_same_words_and_code() {
+    let agent = Agent::that_refuses(&["nginx", "certificate/shop"], Refuses::All);
+    std::fs::write(agent.folder.path().join("ansai.yaml"), "services: [").expect("written");
+    let said = |arguments: &[&str], more: &[&str]| {
+        let output = agent.ansai(&[arguments, more].concat());
+        // A run says before that what it is about to do.
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        let refusal = text.find("ansai: ").or_else(|| text.find("error: ")).map(|at| text[at..].to_owned());
+        (output.status.code(), refusal)
+    };
+    for arguments in REHEARSED {
+        let yes: &[&str] = if arguments[0] == "init" { &[] } else { &["--yes"] };
+        let run = said(arguments, yes);
+        assert!(run.1.is_some() && run.0 != Some(0), "{arguments:?} was not refused: {run:?}");
+        assert_eq!(said(arguments, &["--dry-run"]), run, "{arguments:?}");
+        let json = |more: &[&str]| agent.ansai(&[arguments, more, &["--json"]].concat()).stdout;
+        assert_eq!(json(&["--dry-run"]), json(yes), "{arguments:?}");
+    }
+    // No command is forgotten.
+    let reference = String::from_utf8(agent.ansai(&["reference"]).stdout).expect("text");
+    for section in reference.split("\n#").filter(|section| section.contains("`--dry-run`")) {
+        let name = section.split('`').nth(1).and_then(|name| name.strip_prefix("ansai ")).expect("a command");
+        let is_tried = REHEARSED.iter().any(|arguments| arguments.join(" ").starts_with(name));
+        assert!(is_tried, "{name} has a dry run that is not tried");
+    }
 }
 
 #[test]
@@ -197,12 +260,12 @@ fn what_changes_many_targets_or_breaks_something_wants_a_yes() {
         &["maintenance", "start", "--all"],
         &["maintenance", "end", "--all"],
         &["heal", "nginx"],
-        &["drill", "nginx", "crash"],
+        &["drill", "app1", "crash"],
     ] {
         agent.check(arguments, 4, unconfirmed);
     }
-    let rehearsal = json!({"rehearse-drill": {"target": "service/nginx.service", "kind": "crash"}});
-    assert_eq!(agent.asked(), [rehearsal], "nothing was done");
+    let asked = agent.asked();
+    assert!(asked.len() == 2 && asked.iter().all(|asked| asked["rehearse"].is_object()), "nothing was done: {asked:?}");
     agent.check(&["silence", "--all", "--yes"], 0, "silence: 7 targets\n  service/nginx.service");
     agent.check(&["drill", "nginx", "crash", "--yes"], 4, "ansai: it is held\n  try: release it");
     agent.check(
@@ -219,6 +282,12 @@ fn what_changes_many_targets_or_breaks_something_wants_a_yes() {
     // An emergency waits for no answer.
     agent.check(&["hold", "--all"], 0, "done");
     assert_eq!(agent.asked().len(), 6);
+    // Who answers a question is not asked one, and a script need not know who asks.
+    for arguments in [&["approve", "i1"][..], &["reject", "i1"], &["hold", "nginx"], &["unsilence", "nginx"]] {
+        agent.check(arguments, 0, "done");
+        agent.check(&[arguments, &["--yes"]].concat(), 0, "done");
+    }
+    assert_eq!(agent.asked().len(), 8);
 }
 
 #[test]
@@ -229,7 +298,7 @@ fn nobody_is_asked_about_what_is_refused_or_does_not_exist() {
         4,
         "ansai: nothing is known to be wrong with service/db.service\n  try: `ansai explain`",
     );
-    agent.check(&["drill", "app5", "crash"], 4, "ansai: it is held\n  try: release it");
+    agent.check(&["drill", "nginx", "crash"], 4, "ansai: it is held\n  try: release it");
     agent.asked();
     // The agent knows best that there is no hold; a maintenance window is open.
     agent.check(&["release", "--all"], 0, "done");
@@ -253,7 +322,8 @@ fn a_route_whose_server_is_away_is_told_without_a_test() {
     let agent = Agent::new(MANY);
     agent.check(&["doctor"], 1, "ok    route ops: web hook can be reached; it took 7 ms, and nothing was sent");
     let away = "FAIL  route boss: web hook cannot be reached, so nobody is told there: no connection\n      \
-                try: see that its server runs";
+                try: see that its server runs and lets this host in, or mend `notify.boss`\n      \
+                it is written here: ansai config explain notify.boss\n      then: ansai reload && ansai doctor --send-test";
     agent.check(&["doctor"], 1, away);
 }
 

@@ -216,7 +216,7 @@ fn quiet_prints_nothing_and_json_is_json() {
         &["check", path, "--json"][..],
         &["config", "show", "--expanded", "--json", "--config", path],
         &["doctor", "--json"],
-        &["init", "--dry-run", "--json"],
+        &["init", "--output", "-", "--json"],
     ] {
         let value: serde_json::Value = serde_json::from_slice(&ansai(arguments).stdout).expect("JSON");
         assert_eq!(value["schema"], 1, "{arguments:?}");
@@ -403,7 +403,7 @@ fn the_page_on_json_names_every_key_that_is_printed_without_an_agent() {
         &["config", "layers", "--config", &own],
         &["config", "explain", "autonomy", "--config", &own],
         &["doctor"],
-        &["init", "--dry-run"],
+        &["init", "--output", "-"],
         &["import", "ansai", &old],
         &["test", &tests],
         &["replay", &journal],

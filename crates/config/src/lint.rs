@@ -210,7 +210,7 @@ fn nobody_to_tell(findings: &mut Findings<'_>, configuration: &Configuration, ro
 
 fn nothing_to_watch(findings: &mut Findings<'_>, root: &Node) {
     if watched().all(|section| root.named(section).next().is_none()) {
-        let help = "`ansai init --dry-run` shows what this host runs".to_owned();
+        let help = "`ansai init --output -` shows what this host runs".to_owned();
         findings.warning(root.place, "", "nothing is watched: it names no service, disk or certificate", help);
     }
 }

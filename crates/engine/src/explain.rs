@@ -22,6 +22,7 @@ use crate::{
         proposal::{Moment, Proposal},
         wishes,
     },
+    meaning::Stopped,
     remediation::{Remediation, Stage, next_step_of},
     rules::Governed,
     state::{BreakerState, Silence},
@@ -58,6 +59,10 @@ pub struct Explanation {
     pub actions: usize,
     /// In one sentence: what is happening, or why nothing is.
     pub summary: Text,
+    /// Who wants it down and since when, when somebody does.
+    pub stopped: Option<Stopped>,
+    /// What a person should know though nothing fails.
+    pub warning: Option<Text>,
 }
 
 /// A target as it stands, without what might be done about it: what is said of each target at once.
@@ -69,6 +74,10 @@ pub struct Standing {
     pub incidents: Vec<IncidentView>,
     /// In one sentence: what is happening, or why nothing is.
     pub summary: Text,
+    /// Who wants it down and since when, when somebody does.
+    pub stopped: Option<Stopped>,
+    /// What a person should know though nothing fails.
+    pub warning: Option<Text>,
 }
 
 /// A check as it stands.
@@ -129,14 +138,16 @@ impl View<'_> {
         let index = self.checks.targets.get(target)?;
         let checks: Vec<_> = self.checks.of(target).map(check_view).collect();
         let incidents: Vec<_> = self.open_of(target).map(|incident| self.incident_view(incident)).collect();
-        let summary = summary(&checks, &incidents, index.rules.is_empty());
-        Some(Standing { checks, incidents, summary })
+        let stopped = self.checks.of(target).find_map(CheckState::stopped);
+        let warning = self.checks.of(target).find_map(|check| check.last.as_ref()?.1.unit()?.warning());
+        let summary = summary(&checks, &incidents, index.rules.is_empty(), warning.as_ref());
+        Some(Standing { checks, incidents, summary, stopped, warning })
     }
 
     /// Everything that bears on a target; `None` when there is no such target.
     #[must_use]
     pub fn explain(self, target: &TargetId) -> Option<Explanation> {
-        let Standing { checks, incidents, summary } = self.standing(target)?;
+        let Standing { checks, incidents, summary, stopped, warning } = self.standing(target)?;
         let parts = self.bundle.parts();
         let rules: Vec<_> = self
             .rules_of(target)
@@ -162,6 +173,8 @@ impl View<'_> {
         let (silence_until, silence) = wishes::silence_on(self, target).unzip();
         Some(Explanation {
             summary,
+            stopped,
+            warning,
             target: target.clone(),
             checks,
             incidents,
@@ -255,11 +268,13 @@ fn ladder(runbook: &Runbook) -> Vec<Text> {
         .collect()
 }
 
-fn summary(checks: &[CheckView], incidents: &[IncidentView], is_ungoverned: bool) -> Text {
+fn summary(checks: &[CheckView], incidents: &[IncidentView], is_ungoverned: bool, warning: Option<&Text>) -> Text {
     let Some(incident) = incidents.first() else {
         let failing = checks.iter().find(|check| check.failures.0 > 0);
-        let unknown =
-            checks.iter().find(|check| check.last.as_ref().is_none_or(|(_, health, _)| *health == Health::Unknown));
+        let is_unknown =
+            |check: &&CheckView| check.last.as_ref().is_none_or(|(_, health, _)| *health == Health::Unknown);
+        // Of what does not run nothing else can be seen: its unit says why.
+        let unknown = checks.iter().filter(is_unknown).min_by_key(|check| check.probe != "unit");
         return match (failing, unknown) {
             (Some(check), _) => Text::new(format!(
                 "{} failed {} times in a row; an incident opens at {}",
@@ -269,8 +284,11 @@ fn summary(checks: &[CheckView], incidents: &[IncidentView], is_ungoverned: bool
                 Some((_, _, why)) => Text::new(format!("nothing is done: {why}")),
                 None => "it has not been looked at yet".into(),
             },
-            (None, None) if is_ungoverned => "all checks are healthy; no rule would heal it".into(),
-            (None, None) => "all checks are healthy".into(),
+            (None, None) => match warning {
+                Some(warning) => Text::new(format!("all checks are healthy, but {warning}")),
+                None if is_ungoverned => "all checks are healthy; no rule would heal it".into(),
+                None => "all checks are healthy".into(),
+            },
         };
     };
     let objection = incident.decision.as_ref().and_then(|decision| decision.objections().next());

@@ -11,6 +11,7 @@ use core::time::Duration;
 use ansai_model::{
     bundle::Bundle,
     id::{CheckId, IncidentId, TargetId},
+    operator::OperatorCommand,
     probe::Probe,
     report::Report,
     time::{MonoTime, Now},
@@ -20,7 +21,7 @@ use crate::{
     check::CheckState,
     checks::Checks,
     context::Context,
-    effect::Effect,
+    effect::{Answer, Effect},
     explain::{Explanation, Standing},
     input::Input,
     operator::rehearsal::Rehearsal,
@@ -139,6 +140,14 @@ impl HostEngine {
     pub fn report(&self, now: Now, id: IncidentId) -> Option<Report> {
         let view = self.view(now);
         Some(view.report(view.incident(id)?))
+    }
+
+    /// What an operator's command would be answered now. It is tried on a copy, and nothing is begun.
+    #[must_use]
+    pub fn rehearse(&self, now: Now, command: OperatorCommand) -> Answer {
+        let mut copy = self.context.clone();
+        copy.now = now;
+        copy.rehearse(command)
     }
 
     /// What healing a target on request would do now; `None` when there is no such target. It is tried on a copy, and

@@ -121,7 +121,8 @@ impl Context {
         let (reset_after, is_drill) =
             (view.policy_of(incident).map(|policy| policy.backoff.reset_after), incident.is_drill);
         let Some(memory) = self.known_memory_of_mut(id) else { return };
-        let well_since = memory.well_since.take();
+        // A drill does not interrupt a time of being well, nor begin one.
+        let well_since = if is_drill { memory.well_since } else { memory.well_since.take() };
         let was_well_for = |time: Duration| well_since.is_some_and(|well| now.mono.since(well) >= time);
         if reset_after.is_some_and(was_well_for) {
             memory.backoff_level = 0;

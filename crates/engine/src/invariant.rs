@@ -10,7 +10,7 @@ use ansai_model::{
     bundle::Bundle,
     id::{IncidentId, TargetId},
     incident::Phase,
-    policy::Scope,
+    policy::{Budget, Scope},
     text::Text,
     time::{MonoTime, Now},
 };
@@ -152,7 +152,8 @@ fn one_action_a_target(state: &State, now: Now, target: &TargetId) -> Result<(),
 }
 
 /// I2: never more disruptive actions than the budgets of the target and of the host, where the first action on a target
-/// is no repetition, nor the first after what it failed for is gone. A drill and what it broke are counted in books of their own, under the same limits.
+/// is no repetition, nor the first after what it failed for is gone. A drill and what it broke are counted in books of their own,
+/// under limits that are four times as wide.
 fn budget_respected(view: View<'_>, target: &TargetId, on: Behalf) -> Result<(), Violation> {
     const NAME: &str = "budget_respected";
     let state = view.state;
@@ -167,21 +168,22 @@ fn budget_respected(view: View<'_>, target: &TargetId, on: Behalf) -> Result<(),
     let memory = state.targets.get(target);
     let on_target = memory.map(|memory| if is_drill { &memory.drills } else { &memory.actions });
     let host = view.bundle.parts().settings.host_budget;
+    let times_as_many = if is_drill { Budget::DRILLS_FACTOR } else { 1 };
+    let host_max = host.actions_max.saturating_mul(times_as_many);
     let host_from = view.now.mono.minus(host.per);
     let anew = memory.and_then(|memory| memory.anew);
     let counts = |at: &MonoTime| *at > host_from && anew.is_none_or(|anew| anew <= *at);
     if on_target.into_iter().flatten().any(counts) {
         let repeated = if is_drill { &state.host_drills } else { &state.host_actions };
         let on_host = repeated.iter().filter(|at| **at > host_from).count();
-        if on_host >= host.actions_max as usize {
-            let most = host.actions_max;
-            return violated(NAME, format!("{on_host} repeated actions on the host already; the budget is {most}"));
+        if on_host >= host_max as usize {
+            return violated(NAME, format!("{on_host} repeated actions on the host already; the budget is {host_max}"));
         }
     }
     if let (Some(policy), Some(times)) = (policy, on_target) {
         let from = view.now.mono.minus(policy.target_budget.per);
         let used = times.iter().filter(|at| **at > from).count();
-        if used >= policy.target_budget.actions_max as usize {
+        if used >= policy.target_budget.actions_max.saturating_mul(times_as_many) as usize {
             return violated(NAME, format!("{used} actions on {target} already; its budget is used up"));
         }
     }

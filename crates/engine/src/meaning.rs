@@ -16,12 +16,23 @@ use ansai_model::{
     time::{Now, Shown, WallTime},
 };
 
+use serde::Serialize;
+
 use crate::{check::CheckState, context::Context, view::View};
 
 /// Longest that a unit counts as down since before anybody looked: a clock that was set would say anything.
 const DOWN_BEFORE_MAX: Duration = Duration::from_secs(86_400);
 /// What is left of a start is shown in steps, so that not every look says something else.
 const SHOWN_STEP: u64 = 10;
+
+/// That a target is down because an operator wants it so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Stopped {
+    /// In words.
+    pub why: Text,
+    /// Since when, by systemd's stamps.
+    pub since: Option<WallTime>,
+}
 
 impl Context {
     /// What a look at a check means, with what is learned from it on the way.
@@ -128,6 +139,15 @@ impl CheckState {
         let (_, observation) = self.last.as_ref()?;
         let unit = observation.unit()?;
         (observation.health() == Health::Unknown && is_wanted_down(unit)).then(|| observation.summary().clone())
+    }
+
+    /// That its unit is down because somebody wants it so, and since when.
+    #[must_use]
+    pub fn stopped(&self) -> Option<Stopped> {
+        self.wanted_down()?;
+        let unit = self.last.as_ref()?.1.unit()?;
+        let why = if unit.load == LoadState::Masked { "masked by an operator" } else { "stopped by an operator" };
+        Some(Stopped { why: why.into(), since: unit.left_active.or(unit.since) })
     }
 
     /// When it is the check of a unit and nothing is known of the unit, in words: not looked at since the start, or the

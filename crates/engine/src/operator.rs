@@ -5,10 +5,8 @@ use alloc::{boxed::Box, format, vec::Vec};
 use core::time::Duration;
 
 use ansai_model::{
-    action::Action,
     id::{IncidentId, TargetId},
     incident::{Incident, Phase, StepKind},
-    observation::Health,
     operator::{DrillKind, Operation, OperatorCommand},
     policy::Scope,
     text::Text,
@@ -21,10 +19,11 @@ use crate::{
     gate::wishes,
     incident::objection,
     invariant::{self, Behalf},
-    state::{Hold, OpenedWindow, OperatorAnswer, SCOPES_MAX, Silence, TargetMemory},
+    state::{Hold, OpenedWindow, OperatorAnswer, SCOPES_MAX, Silence},
     view::View,
 };
 
+mod drilling;
 pub mod rehearsal;
 
 const DRILL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -48,12 +47,18 @@ fn target_not_found(target: &TargetId) -> Answer {
 
 impl Context {
     pub(crate) fn operate(&mut self, request: u64, command: OperatorCommand) {
+        let answer = self.answer_to(command);
+        self.effects.push(Effect::Answer { request, answer });
+        self.reconcile_all();
+    }
+
+    /// Does what an operator asks for, or refuses it. A rehearsal is this on a copy that nobody keeps.
+    fn answer_to(&mut self, command: OperatorCommand) -> Answer {
         let OperatorCommand { by, operation } = command;
         if let Some(answer) = self.view().senseless(&operation) {
-            self.effects.push(Effect::Answer { request, answer });
-            return;
+            return answer;
         }
-        let answer = match operation {
+        match operation {
             Operation::Hold { scope, reason, until } => self.hold(Hold::new(scope, by, reason, self.now, until)),
             Operation::Release { scope } => self.release(&scope),
             Operation::Silence { scope, reason, lasts } => {
@@ -74,11 +79,8 @@ impl Context {
             Operation::Reject { incident } => self.reject(incident, &by),
             Operation::Heal { target } => self.heal(&target, &by),
             Operation::Drill { target, kind } => self.drill(&target, kind),
-            Operation::RehearseDrill { target, kind } => self.view().rehearse_drill(&target, kind),
             Operation::Request { target, name } => self.requested(&target, &name, &by),
-        };
-        self.effects.push(Effect::Answer { request, answer });
-        self.reconcile_all();
+        }
     }
 
     fn hold(&mut self, hold: Hold) -> Answer {
@@ -309,78 +311,5 @@ impl<'a> View<'a> {
 
     fn targets_in(self, scope: &Scope) -> Vec<&'a TargetId> {
         self.bundle.parts().targets.keys().filter(|target| scope.holds(target)).collect()
-    }
-
-    /// Says what a drill would do, or refuses it as the drill itself would be.
-    fn rehearse_drill(self, target: &TargetId, kind: DrillKind) -> Answer {
-        match self.drill_to_do(target, kind) {
-            Ok(action) => done(format!("drill: ansai would {}", action.describe())),
-            Err(refusal) => refusal,
-        }
-    }
-
-    /// What a drill does, when nothing is in its way.
-    fn drill_to_do(self, target: &TargetId, kind: DrillKind) -> Result<Action, Answer> {
-        let Some(found) = self.bundle.parts().targets.get(target).cloned() else {
-            return Err(target_not_found(target));
-        };
-        let Some(unit) = found.unit else {
-            return Err(refused(format!("{target} is no systemd unit"), "drills work on units"));
-        };
-        if let Some((_, why)) = wishes::hold_on(self, target) {
-            let instead = "a drill under a hold would break what nothing may mend; release it first";
-            return Err(refused(why, instead));
-        }
-        if let Some((_, why)) = wishes::maintenance_on(self, target) {
-            return Err(refused(why, "a drill in a maintenance window would break what nothing may mend"));
-        }
-        if let Some(refusal) = self.objection_to_drill(target) {
-            return Err(refusal);
-        }
-        if kind == DrillKind::Port && found.port.is_none() {
-            return Err(refused(format!("{target} declares no port"), "declare `port:` in its configuration"));
-        }
-        if kind == DrillKind::Configuration && found.configuration.is_empty() {
-            let instead = "declare `configuration:` in its configuration";
-            return Err(refused(format!("{target} declares no configuration"), instead));
-        }
-        let action = Action::Drill { unit, kind, port: found.port, paths: found.configuration };
-        match invariant::before_action(self, target, Behalf::Drill, action.disruption()) {
-            Ok(()) => Ok(action),
-            Err(violation) => Err(refused(violation.what, "`ansai explain` has every limit")),
-        }
-    }
-
-    /// A drill begins with a healthy target, and leaves room in the budgets for the remedy.
-    fn objection_to_drill(self, target: &TargetId) -> Option<Answer> {
-        if self.checks.of(target).any(|check| check.hard != Health::Healthy) {
-            return Some(refused(format!("{target} is not known to be well"), "a drill begins with a healthy target"));
-        }
-        if let Some(id) = self.checks.open_of(target).next() {
-            return Some(refused(
-                format!("{id} is still open"),
-                "a drill begins when the incidents before it are over",
-            ));
-        }
-        let parts = self.bundle.parts();
-        let rule = self.rules_of(target).next();
-        let of_target = rule.and_then(|rule| parts.policies.get(&rule.policy)).map(|policy| policy.target_budget);
-        let memory = self.state.targets.get(target).map(|memory| &memory.drills);
-        // On the host the first of a target is no repetition; what it breaks is mended by one.
-        let on_host = if self.is_repetition(target, true) { 2 } else { 1 };
-        let of_host = (parts.settings.host_budget, &self.state.host_drills, on_host);
-        let of_target = of_target.zip(memory).map(|(budget, times)| (budget, times, 2));
-        for (budget, times, needed) in of_target.into_iter().chain([of_host]) {
-            let used = TargetMemory::within(times, self.now.mono, budget.per);
-            if used.saturating_add(needed) > budget.actions_max as usize {
-                let why = format!(
-                    "{used} of {} actions within {} are used: no room for a failure and its remedy",
-                    budget.actions_max,
-                    Shown(budget.per)
-                );
-                return Some(refused(why, "wait, or raise the budget"));
-            }
-        }
-        None
     }
 }

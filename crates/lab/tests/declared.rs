@@ -224,7 +224,7 @@ fn w16_a_failed_socket_is_its_services_failure_and_is_started_again() -> Result<
     let units = [("echo.socket", socket), ("echo.service", service), ("chat.socket", chat), ("chat@.service", service)];
     let host = boot("w16", &units, "  echo.service: {}\n")?;
     host.start("chat.socket")?;
-    let proposed = agent::ansai(&host, &["init", "--dry-run"])?.stdout;
+    let proposed = agent::ansai(&host, &["init", "--output", "-"])?.stdout;
     assert!(
         proposed.contains("\"echo.service\": {}  # rests until somebody asks; its socket echo.socket"),
         "{proposed}"

@@ -66,6 +66,31 @@ fn a_broken_configuration_is_healed_and_the_drill_undone() -> Result<()> {
     Ok(())
 }
 
+/// nginx's validator says that the configuration is wrong, and what was there before is put back.
+#[test]
+fn a_configuration_drill_that_was_healed_leaves_nothing_beside_the_file() -> Result<()> {
+    let host = Host::boot(&HostOptions::new("drill-tidy"))?;
+    host.start("nginx.service")?;
+    agent::install(
+        &host,
+        &format!("{QUICK_TO_GIVE_UP}services: {{nginx.service: {{restore_configuration: true}}}}\n"),
+    )?;
+    agent::start(&host)?;
+    agent::wait_health(&host, "nginx.service", "healthy")?;
+    host.wait_until("the last known good configuration", LIMIT, || {
+        Ok(host.exists("/var/lib/ansai/configurations/nginx.service"))
+    })?;
+    agent::ansai(&host, &["drill", "nginx", "configuration", "--yes"])?.ok()?;
+    let report = agent::wait_report(&host, "i1", "healed")?;
+    let left = host.run_ok(&["find", "/etc/nginx", "-name", "*.ansai-*"])?.stdout;
+    ensure!(left.is_empty(), "left behind: {left}; {report:#}");
+    let text = report.to_string();
+    ensure!(text.contains("which a drill had broken") && !text.contains("is kept as"), "{report:#}");
+    let undone = agent::ansai(&host, &["drill", "nginx", "--undo", "--yes"])?.ok()?.stdout;
+    ensure!(undone.contains("no drill has left anything"), "{undone}");
+    Ok(())
+}
+
 #[test]
 fn a_loop_is_healed_when_it_ends() -> Result<()> {
     check("loop")

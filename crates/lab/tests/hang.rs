@@ -122,7 +122,7 @@ fn w01_a_dead_mount_costs_the_looks_that_lie_on_it_and_nothing_else() -> Result<
         &["report"],
         &["check"],
         &["doctor"],
-        &["init", "--dry-run"],
+        &["init", "--output", "-"],
     ];
     for command in commands {
         // Whoever does not answer in time has hung: the doctor tries what the agent may do for 20 s at most.

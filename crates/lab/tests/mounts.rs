@@ -190,7 +190,7 @@ fn a_folder_whose_mount_never_ends_is_not_asked_for_unasked_and_costs_its_own_lo
     // What looks for disks and services does not have it mounted.
     let pid = begin(&host, "services: {app.service: {}}\ndisks: {\"*\": {every: 1s}, /run: {every: 1s}}\n")?;
     host.wait_until("the disks to be watched", LIMIT, || Ok(health(&host, "disk//run")? == "healthy"))?;
-    for command in [&["check"][..], &["doctor"], &["init", "--dry-run"]] {
+    for command in [&["check"][..], &["doctor"], &["init", "--output", "-"]] {
         let all: Vec<&str> = ["/usr/bin/ansai"].into_iter().chain(command.iter().copied()).collect();
         host.run_within(LIMIT, &all).with_context(|| format!("ansai {}", command.join(" ")))?;
     }

@@ -110,7 +110,7 @@ fn w12_a_server_with_an_rsa_and_an_ecdsa_certificate_is_asked_for_each() -> Resu
         };
         let policy = "  certificate: {cooldown: 1s, verify_within: 20s, stable_for: 2s, backoff: {initial: 1s}}\n";
         agent::install(&host, &format!("{QUICK}{policy}certificates:\n{}{}", entry("rsa"), entry("ecdsa")))?;
-        let proposed = agent::ansai(&host, &["init", "--dry-run"])?.ok()?.stdout;
+        let proposed = agent::ansai(&host, &["init", "--output", "-"])?.ok()?.stdout;
         for kind in ["rsa", "ecdsa"] {
             assert!(proposed.contains(&format!("    file: \"/etc/nginx/ssl/{kind}.pem\"\n")), "{proposed}");
         }

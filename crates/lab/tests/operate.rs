@@ -71,6 +71,28 @@ fn nothing_is_done_in_maintenance_and_it_is_when_it_ends() -> Result<()> {
 }
 
 #[test]
+fn what_an_operator_stopped_is_shown_and_counted_as_stopped_and_no_drill_breaks_it() -> Result<()> {
+    let host = boot("stopped", "memory: true\n", "")?;
+    host.stop("app.service")?;
+    host.wait_until("the stop to be seen", LIMIT, || {
+        Ok(agent::target(&host, "app.service")["stopped"]["why"] == "stopped by an operator")
+    })?;
+    check(&host, &["status"], 0, "0 failing, 0 unknown, 0 healthy, 1 stopped by an operator")?;
+    check(&host, &["status"], 0, "stopped by an operator since 20")?;
+    check(&host, &["explain", "app"], 0, "nothing is done: stopped on request, not by a failure (since 20")?;
+    for more in ["--dry-run", "--yes"] {
+        check(&host, &["drill", "app", "crash", more], 4, "does not run (inactive), so there is nothing to break")?;
+        check(&host, &["heal", "app", more], 4, "nothing is known to be wrong with service/app.service")?;
+        check(&host, &["unsilence", "app", more], 1, "there is no silence on exactly this scope")?;
+        check(&host, &["release", "app", more], 1, "there is no hold on exactly this scope")?;
+        check(&host, &["maintenance", "end", "app", more], 1, "there is no maintenance window on exactly this scope")?;
+        check(&host, &["approve", "i1", more], 1, "no open incident i1")?;
+        check(&host, &["reject", "i1", more], 1, "no open incident i1")?;
+    }
+    check(&host, &["incidents", "app"], 0, "no incidents")
+}
+
+#[test]
 fn a_hold_stops_everything_until_it_is_released() -> Result<()> {
     let host = boot("hold", "", "")?;
     check(&host, &["hold", "app", "--reason", "moving"], 0, "held: service/app.service (1 target)")?;

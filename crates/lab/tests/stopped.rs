@@ -83,6 +83,32 @@ fn a_server_whose_workers_alone_are_stopped_is_restarted_and_none_of_them_is_lef
     Ok(())
 }
 
+/// The master alone is stopped, as a drill or a debugger leaves it, and the workers answer: a person is told, and nothing is
+/// done to what serves.
+#[test]
+fn a_server_whose_master_alone_is_stopped_is_told_and_left_alone() -> Result<()> {
+    let host = Host::boot(&HostOptions::new("stopped-master"))?;
+    host.start("nginx.service")?;
+    let service = "services:\n  nginx.service: {probe: {http: \"http://127.0.0.1/\", every: 1s}}\n";
+    agent::install(&host, &format!("{QUICK}agent: {{full_pass_every: 2s}}\n{service}"))?;
+    agent::start(&host)?;
+    wait_health(&host, "nginx.service", "healthy")?;
+    let before = host.main_pid("nginx.service")?;
+    let warning = || agent::target(&host, "nginx.service")["warning"].as_str().unwrap_or_default().to_owned();
+    assert_eq!(warning(), "");
+    host.signal_main("nginx.service", rustix::process::Signal::STOP)?;
+    host.wait_until("the stopped master to be told", LIMIT, || Ok(warning().contains("is stopped (state T)")))?;
+    for command in [&["status"][..], &["explain", "nginx"], &["doctor"]] {
+        let said = agent::ansai(&host, command)?.stdout;
+        assert!(said.contains("is stopped (state T), though others of it run"), "{command:?}: {said}");
+    }
+    assert!(incidents(&host)?.is_empty(), "{:#?}", incidents(&host)?);
+    host.signal_main("nginx.service", rustix::process::Signal::CONT)?;
+    host.wait_until("the warning to end", LIMIT, || Ok(warning().is_empty()))?;
+    assert_eq!(host.main_pid("nginx.service")?, before);
+    Ok(())
+}
+
 /// A server that listens and never accepts: what it does instead, and four clients of whom it has room for two.
 fn listen(host: &Host, name: &str, socket: &str, instead: &str, client: &str) -> Result<()> {
     let script =

@@ -98,13 +98,6 @@ pub enum Operation {
         /// Which.
         kind: DrillKind,
     },
-    /// Say what a drill would do, or why it would be refused; nothing is done.
-    RehearseDrill {
-        /// Into which target.
-        target: TargetId,
-        /// Which.
-        kind: DrillKind,
-    },
     /// Do what the target offers under this name. Holds, maintenance and budgets still apply.
     Request {
         /// Of which target.
@@ -153,7 +146,7 @@ impl Operation {
                 sensible_scope(scope)
             }
             Self::Approve { .. } | Self::Reject { .. } | Self::Heal { .. } | Self::Drill { .. } => Ok(()),
-            Self::RehearseDrill { .. } | Self::Request { .. } => Ok(()),
+            Self::Request { .. } => Ok(()),
         }
     }
 }

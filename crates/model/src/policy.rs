@@ -63,6 +63,17 @@ pub struct Budget {
     pub per: Duration,
 }
 
+impl Budget {
+    /// How many times as much drills may take: whoever tries out a host breaks one service several ways within an hour.
+    pub const DRILLS_FACTOR: u32 = 4;
+
+    /// The budget of drills and of what they broke, which are counted in books of their own.
+    #[must_use]
+    pub fn for_drills(self) -> Self {
+        Self { actions_max: self.actions_max.saturating_mul(Self::DRILLS_FACTOR), ..self }
+    }
+}
+
 /// After `failures_max` remediations of a target failed within `window`, nothing is done for `open_for`; then one
 /// remediation may try (half-open), and its outcome closes the breaker or opens it again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -113,6 +113,22 @@ pub struct TargetStatus {
     /// Whether a hold or the HOLD file stops all action on it.
     #[serde(default)]
     pub is_held: bool,
+    /// That it is down because an operator wants it so; nothing when nobody does.
+    #[serde(default)]
+    pub stopped: Option<StoppedView>,
+    /// What a person should know of it though nothing fails.
+    #[serde(default)]
+    pub warning: Option<Text>,
+}
+
+/// That a target is down because an operator wants it so.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StoppedView {
+    /// In words.
+    pub why: Text,
+    /// Since when, in milliseconds since 1970, when systemd says.
+    #[serde(default)]
+    pub since_ms: Option<i64>,
 }
 
 /// An incident in a line.

@@ -11,6 +11,7 @@ use ansai_model::{
     id::{IncidentId, RunId, TargetId},
     incident::{Phase, Resolution},
     notify::NoticeKind,
+    policy::Budget,
     time::Now,
 };
 
@@ -65,12 +66,19 @@ struct Actions {
 
 impl Actions {
     /// Counts one; says whether it repeats one on the same target, done since its cause was last seen to be gone.
-    fn begin(&mut self, bundle: &Bundle, now: Now, target: &TargetId, gone: Option<Now>) -> Result<bool, String> {
+    fn begin(
+        &mut self,
+        bundle: &Bundle,
+        now: Now,
+        target: &TargetId,
+        gone: Option<Now>,
+        of_books: fn(Budget) -> Budget,
+    ) -> Result<bool, String> {
         let within = |times: &[Now], per: Duration| times.iter().filter(|at| now.mono.since(at.mono) < per).count();
-        let host = bundle.parts().settings.host_budget;
+        let host = of_books(bundle.parts().settings.host_budget);
         // What is simulated has this policy, or one that says nothing else about the budget.
         let policy = bundle.parts().policies.iter().find(|(id, _)| id.as_str() == "default");
-        let budget = policy.ok_or("there is no policy `default`")?.1.target_budget;
+        let budget = of_books(policy.ok_or("there is no policy `default`")?.1.target_budget);
         let on_target = self.on.entry(target.clone()).or_default();
         let is_since = |at: &Now| gone.is_none_or(|gone| gone.mono <= at.mono);
         let is_repetition = within(on_target, host.per) > 0 && on_target.last().is_some_and(is_since);
@@ -158,8 +166,11 @@ impl Checker {
         let broken = facts.drilled.zip(self.drills.get(target));
         let is_drilled = is_drill
             || broken.is_some_and(|(opened, at)| *at <= opened && opened.mono.since(at.mono) <= NOTICED_WITHIN);
-        let books = if is_drilled { &mut self.drilled } else { &mut self.real };
-        let counted = if disrupts { books.begin(bundle, now, target, facts.gone) } else { Ok(false) };
+        let (books, of_books): (_, fn(Budget) -> Budget) = match is_drilled {
+            true => (&mut self.drilled, Budget::for_drills),
+            false => (&mut self.real, std::convert::identity),
+        };
+        let counted = if disrupts { books.begin(bundle, now, target, facts.gone, of_books) } else { Ok(false) };
         let is_repetition = *counted.as_ref().unwrap_or(&false);
         let (target, begun) = (target.clone(), disrupts.then_some(now));
         let pending = Pending { target, begun, is_drilled, is_repetition, healing_since: run.incident.map(|_| now) };
@@ -283,7 +294,7 @@ mod tests {
         let mut begin = |minute: i64, name: &str| {
             let now = Now { mono: MonoTime(minute * 60_000_000_000), ..Now::default() };
             let gone = (minute == 5).then_some(now);
-            actions.begin(&bundle, now, &TargetId::of("service", name).expect("a name"), gone)
+            actions.begin(&bundle, now, &TargetId::of("service", name).expect("a name"), gone, std::convert::identity)
         };
         for round in 1..=3 {
             assert!(('a'..='e').all(|name| begin(round, &format!("{name}.service")) == Ok(round > 1)), "{round}");

@@ -17,6 +17,11 @@ impl Agent {
         let now = self.shell.clock.now();
         let reply = match asked.query {
             Query::Operate(command) => return self.shell.operate(command, asked.reply),
+            Query::Rehearse(command) => {
+                let hold = self.shell.look_at_hold_file();
+                self.shell.step(Input::HoldFile(hold));
+                self.shell.rehearse(command)
+            }
             Query::Status => self.status(),
             Query::Incidents => answer::incidents(&self.shell.engine, &self.shell.reports, now),
             Query::Report(id) => self.shell.report_on(id, &self.inventory.hostname),

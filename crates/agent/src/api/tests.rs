@@ -85,6 +85,7 @@ async fn each_path_asks_its_question_and_wrong_ones_say_so() {
         ("POST", "/v1/reload", "", 200, "Reload"),
         ("POST", "/v1/operate", hold, 200, "Hold"),
         ("GET", "/v1/reports/seven", "", 400, "`ansai incidents` lists them"),
+        ("POST", "/v1/rehearse", hold, 200, "Rehearse"),
         ("GET", "/v1/plan/service/nginx.service", "", 200, "Plan(service/nginx.service)"),
         ("GET", "/v1/explain/nginx", "", 400, "is not of the form domain/name"),
         ("POST", "/v1/operate", "{", 400, "EOF"),

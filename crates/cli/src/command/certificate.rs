@@ -44,9 +44,11 @@ impl Asked {
     }
 }
 
-pub(super) fn list(places: &Places) -> Result<Code, Failure> {
+pub(super) fn list(places: &Places, names: &[String]) -> Result<Code, Failure> {
     let mut targets = client::status(places)?.targets;
     targets.retain(|target| target.target.domain() == "certificate");
+    let wanted = target::wanted(targets.iter().map(|target| target.target.to_string()), names)?;
+    targets.retain(|target| wanted.is_empty() || wanted.contains(target.target.as_str()));
     match places.json {
         true => show::print_json(&json!({"schema": SCHEMA, "certificates": targets})),
         false if targets.is_empty() => show::print("no certificate is declared; `certificates:` declares them"),
@@ -61,12 +63,17 @@ fn rendered(targets: &[TargetStatus]) -> show::Page {
         let (name, summary) = (Cell::new(target.target.name()), Cell::new(target.summary.as_str()));
         vec![name, show::health(target.health), Cell::new(incident), summary]
     });
-    show::table(&["CERTIFICATE", "HEALTH", "INCIDENT", "LAST LOOK"], rows)
+    show::table(&["CERTIFICATE", "HEALTH", "INCIDENT", "LAST LOOK"], &[2], rows)
 }
 
 /// Asks the agent for a new certificate, and waits for what comes of it.
 pub(super) fn ask(places: &Places, asked: Asked, name: &str, consent: ConsentArgs) -> Result<Code, Failure> {
     let target = certificate(places, name)?;
+    let operation = Operation::Request { target: target.clone(), name: asked.as_str().into() };
+    if consent.rehearsal.dry_run || !consent.yes {
+        // Nobody is asked about what would be refused, or told what it would do.
+        client::rehearse(places, operation.clone())?;
+    }
     if consent.rehearsal.dry_run {
         return rehearse(places, asked, &target);
     }
@@ -80,7 +87,7 @@ pub(super) fn ask(places: &Places, asked: Asked, name: &str, consent: ConsentArg
     consent::ask(&what, &proof, consent)?;
     // Whoever cannot listen still hears whether it was taken on.
     let events = client::events(places).ok();
-    let done = client::operate(places, Operation::Request { target: target.clone(), name: asked.as_str().into() })?;
+    let done = client::operate(places, operation)?;
     show::note(done.text.as_str());
     let failed =
         |what: String| Failure::new(Code::Failing, what, format!("`ansai explain {target}` says how it stands"));

@@ -99,7 +99,7 @@ pub(super) fn layers(places: &Places) -> Result<Code, Failure> {
         vec![Cell::new(found.layer.as_str()), Cell::new(found.file.display()), Cell::new(state)]
     });
     let shipped = vec![Cell::new("shipped"), Cell::new("(in the program)"), Cell::new("holds")];
-    show::print(show::table(&["LAYER", "FILE", "STATE"], std::iter::once(shipped).chain(rows)));
+    show::print(show::table(&["LAYER", "FILE", "STATE"], &[], std::iter::once(shipped).chain(rows)));
     Ok(Code::Ok)
 }
 
@@ -163,7 +163,7 @@ fn keys(keys: &[MayKey]) -> show::Page {
         let default = key.default.as_ref().map(|default| format!(" (default: {default})")).unwrap_or_default();
         vec![Cell::new(&key.name), Cell::new(&key.kind), Cell::new(format!("{}{default}", key.meaning))]
     });
-    show::table(&["KEY", "KIND", "MEANING"], rows)
+    show::table(&["KEY", "KIND", "MEANING"], &[1], rows)
 }
 
 /// The last name in a key.

@@ -2,12 +2,12 @@
 
 use std::io::{BufRead, IsTerminal, Write};
 
-use ansai_model::text::visible;
+use ansai_model::{operator::Operation, text::visible};
 use ansai_protocol::SCHEMA;
 use serde_json::json;
 
 use crate::{
-    ConsentArgs, Places,
+    ConsentArgs, Places, client,
     exit::{Code, Failure},
     show,
 };
@@ -95,8 +95,9 @@ pub(super) fn announce(what: &str, targets: &[String], consent: ConsentArgs) -> 
     ask(what, &proof_for(targets), consent)
 }
 
-/// Says what would be changed. Nothing is.
-pub(super) fn rehearse(places: &Places, what: &str, targets: &[String]) -> Result<Code, Failure> {
+/// Says what would be changed, when the agent would not refuse it. Nothing is.
+pub(super) fn rehearse(places: &Places, what: &str, targets: &[String], operation: Operation) -> Result<Code, Failure> {
+    client::rehearse(places, operation)?;
     match places.json {
         true => show::print_json(&json!({"schema": SCHEMA, "would": what, "targets": targets})),
         false => show::print(&format!("{}\nnothing was changed (--dry-run)", preview(what, targets))),

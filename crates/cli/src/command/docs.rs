@@ -14,7 +14,7 @@ const NAMES: &str = include_str!("docs/names.bash");
 
 pub(super) fn completions(shell: clap_complete::Shell) -> Result<Code, Failure> {
     let mut out = Vec::new();
-    clap_complete::generate(shell, &mut crate::program(), "ansai", &mut out);
+    clap_complete::generate(shell, &mut offered(&crate::program()), "ansai", &mut out);
     if shell == clap_complete::Shell::Bash {
         out.extend_from_slice(NAMES.as_bytes());
     }
@@ -50,6 +50,22 @@ pub(super) fn man(out: Option<PathBuf>) -> Result<Code, Failure> {
     Ok(Code::Ok)
 }
 
+/// The same command line without what is hidden, which the makers of completions would offer.
+fn offered(command: &Command) -> Command {
+    let arguments = command.get_arguments().filter(|argument| !argument.is_hide_set()).cloned();
+    let subcommands = command.get_subcommands().filter(|command| !command.is_hide_set()).map(offered);
+    // Names are kept for as long as the program runs, which is not long.
+    let name: &'static str = command.get_name().to_owned().leak();
+    let mut shown = Command::new(name).args(arguments).groups(command.get_groups().cloned()).subcommands(subcommands);
+    if let Some(about) = command.get_about() {
+        shown = shown.about(about.clone());
+    }
+    if command.get_version().is_some() {
+        shown = shown.version(env!("CARGO_PKG_VERSION"));
+    }
+    shown
+}
+
 /// Every subcommand at any depth that is shown.
 fn below(command: &Command) -> Vec<Command> {
     let is_shown = |command: &&Command| !command.is_hide_set() && command.get_name() != "help";
@@ -62,12 +78,32 @@ fn described() -> Command {
     crate::program().disable_help_subcommand(true)
 }
 
+/// How a command is written: a line, or one for each command below it.
+fn synopsis(command: &Command) -> String {
+    let is_whole = command.get_name() == "ansai";
+    let below = if is_whole { Vec::new() } else { below(command) };
+    let leaves: Vec<Command> = below.into_iter().filter(|command| !command.has_subcommands()).collect();
+    let written = if leaves.is_empty() { vec![command.clone()] } else { leaves };
+    let lines = written.into_iter().map(|mut command| {
+        let usage = command.render_usage().to_string();
+        let usage = usage.trim_start_matches("Usage:").split_whitespace().collect::<Vec<_>>().join(" ");
+        let name = command.get_bin_name().unwrap_or_else(|| command.get_name()).to_owned();
+        let rest = usage.strip_prefix(&name).unwrap_or(&usage).to_owned();
+        format!("\\fB{name}\\fR{rest}").replace('-', "\\-")
+    });
+    lines.collect::<Vec<_>>().join("\n.br\n")
+}
+
 /// A manual page. What stands below the options is a table of examples, which keeps its lines.
 fn page(command: Command) -> io::Result<Vec<u8>> {
+    let synopsis = synopsis(&command);
     let mut page = Vec::new();
     clap_mangen::Man::new(command).source(concat!("ansai ", env!("CARGO_PKG_VERSION"))).render(&mut page)?;
     let page = String::from_utf8_lossy(&page);
-    let Some((above, rest)) = page.split_once(".SH EXTRA\n") else { return Ok(page.into_owned().into_bytes()) };
+    let (head, rest) = page.split_once(".SH SYNOPSIS\n").unwrap_or((&page, ""));
+    let (_, description) = rest.split_once(".SH DESCRIPTION").unwrap_or(("", rest));
+    let page = format!("{head}.SH SYNOPSIS\n{synopsis}\n.SH DESCRIPTION{description}");
+    let Some((above, rest)) = page.split_once(".SH EXTRA\n") else { return Ok(page.into_bytes()) };
     let (examples, below) = rest.split_once(".SH VERSION").unwrap_or((rest, ""));
     let below = format!(".SH VERSION{below}");
     Ok(format!("{above}.SH EXAMPLES\n.nf\n{}\n.fi\n{below}", examples.trim_end()).into_bytes())
@@ -156,6 +192,48 @@ mod tests {
         for command in program.get_subcommands() {
             let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert_eq!(long(&examples), None, "{}", command.get_name());
+        }
+    }
+
+    #[test]
+    fn no_shell_offers_what_is_hidden() {
+        use clap_complete::Shell;
+        fn names(command: &Command, is_hidden: bool, found: &mut Vec<String>) {
+            for below in command.get_subcommands() {
+                let is_hidden = is_hidden || below.is_hide_set();
+                found.extend(is_hidden.then(|| below.get_about().map(ToString::to_string).unwrap_or_default()));
+                names(below, is_hidden, found);
+            }
+        }
+        let mut hidden = Vec::new();
+        names(&crate::program(), false, &mut hidden);
+        assert!(hidden.len() > 2, "{hidden:?}");
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish, Shell::Elvish, Shell::PowerShell] {
+            let mut out = Vec::new();
+            clap_complete::generate(shell, &mut offered(&crate::program()), "ansai", &mut out);
+            let text = String::from_utf8(out).expect("text");
+            assert!(!hidden.iter().any(|about| text.contains(about)), "{shell}");
+            assert!(!text.contains("subcmd__reference") && !text.contains("subcmd__complete\""), "{shell}");
+            assert!(text.contains("maintenance") && text.contains("dry-run"), "{shell}");
+        }
+    }
+
+    #[test]
+    fn a_synopsis_shows_how_each_command_is_written() {
+        let mut program = described();
+        program.build();
+        let of = |name: &str| {
+            let found = below(&program).into_iter().find(|command| command.get_bin_name() == Some(name));
+            synopsis(&found.expect("it is there"))
+        };
+        assert_eq!(synopsis(&described()), "\\fBansai\\fR [OPTIONS] <COMMAND>");
+        assert_eq!(of("ansai drill"), "\\fBansai drill\\fR [OPTIONS] <TARGET> <KIND|\\-\\-undo>");
+        let maintenance = "\\fBansai maintenance start\\fR [OPTIONS] <TARGETS|\\-\\-all>\n.br\n\
+                           \\fBansai maintenance end\\fR [OPTIONS] <TARGETS|\\-\\-all>\n.br\n\
+                           \\fBansai maintenance list\\fR [OPTIONS]";
+        assert!(of("ansai maintenance").starts_with(maintenance), "{}", of("ansai maintenance"));
+        for command in below(&program) {
+            assert!(!synopsis(&command).contains("COMMAND>"), "{:?}", command.get_bin_name());
         }
     }
 

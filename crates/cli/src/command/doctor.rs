@@ -91,6 +91,7 @@ fn findings(places: &Places, routes: impl Fn(&Places) -> Vec<Finding>) -> Vec<Fi
     let bundle = bundle(places);
     if let Some((inventory, bundle)) = &bundle {
         findings.extend(watched(inventory, bundle));
+        findings.extend(routes::declared(&places.config, bundle));
         findings.extend(units(places));
         findings.extend(drills(bundle));
         findings.extend(lasting(places));
@@ -151,11 +152,11 @@ fn watched(inventory: &Inventory, bundle: &Bundle) -> Vec<Finding> {
     let mut findings = vec![ok(watched)];
     let mended = ["service", "process", "container"].map(count);
     if mended.iter().all(|count| *count == 0) {
-        let todo = "write each under `services:`; ansai init --dry-run shows those that run here";
+        let todo = "write each under `services:`; ansai init --output - shows those that run here";
         findings.push(warn("no service is watched, so none is healed", todo));
     }
     if disks == 0 && !inventory.mounts.is_empty() {
-        let todo = "write `disks: {\"*\": {}}`; ansai init --dry-run shows what else there is to watch";
+        let todo = "write `disks: {\"*\": {}}`; ansai init --output - shows what else there is to watch";
         findings.push(warn("no filesystem is watched, and a full one makes every service fail", todo));
     }
     findings
@@ -300,7 +301,7 @@ fn agent(status: &Status) -> Vec<Finding> {
         ),
     }];
     if count == 0 {
-        findings.push(warn("nothing is watched", "ansai init --dry-run shows what this host runs"));
+        findings.push(warn("nothing is watched", "ansai init --output - shows what this host runs"));
     }
     findings.push(match &status.ledger_error {
         None => ok("the ledger can be saved"),
@@ -311,6 +312,19 @@ fn agent(status: &Status) -> Vec<Finding> {
         let what = format!("held is {}, by {}{reason}", hold.scope, hold.by);
         findings.push(warn(what, "ansai release, with the same targets or --all, when healing may go on"));
     }
+    for silence in &status.silences {
+        let until = silence.until_ms.map(|until| format!(" until {}", show::moment(until, &show::terminal().zone)));
+        let what =
+            format!("nobody is told of {}{}: silenced by {}", silence.scope, until.unwrap_or_default(), silence.by);
+        findings.push(warn(what, "ansai unsilence, with the same targets or --all, when people may be told"));
+    }
+    findings.extend(status.targets.iter().filter_map(|target| {
+        let (name, warning) = (target.target.name(), target.warning.as_ref()?);
+        let todo = format!(
+            "find out who stopped it; `kill -CONT` with its number lets it go on, `systemctl restart {name}` starts it anew"
+        );
+        Some(warn(format!("{name}: {warning}"), todo))
+    }));
     if let Some(why) = &status.configuration_error {
         let first = why.lines().next().unwrap_or_default();
         findings.push(fail(format!("the agent keeps the configuration before it: {first}"), "ansai check"));
@@ -344,6 +358,7 @@ fn as_json(findings: &[Finding]) -> serde_json::Value {
 fn rendered(findings: &[Finding]) -> String {
     let lines = findings.iter().map(|Finding { level, what, todo }| {
         let what = what.trim_end().replace('\n', "\n      ");
+        let todo = todo.trim_end().replace('\n', "\n      ");
         match level {
             Level::Ok => format!("ok    {what}"),
             Level::Warn => format!("warn  {what}\n      try: {todo}"),
@@ -387,9 +402,30 @@ mod tests {
         let text = format!("{text}disks: {{\"*\": {{}}}}\n");
         assert_eq!(found(&text, &inventory), format!("{counts}, filesystems: 1, certificates: 0"));
         let nothing = found("services: {}\n", &Inventory::default());
-        assert!(nothing.ends_with("warn  no service is watched, so none is healed\n      try: write each under `services:`; ansai init --dry-run shows those that run here"), "{nothing}");
+        assert!(nothing.ends_with("warn  no service is watched, so none is healed\n      try: write each under `services:`; ansai init --output - shows those that run here"), "{nothing}");
         let processes = "processes: {app: {start: [/usr/bin/app]}}\n";
         assert!(!found(processes, &Inventory::default()).contains("warn"));
+    }
+
+    #[test]
+    fn where_nobody_is_told_the_lines_to_write_are_said_and_they_are_valid() {
+        let bundle = |text: &str| {
+            let read = ansai_config::parse(&[("ansai.yaml".into(), text.to_owned())]).expect("valid");
+            read.bundle(&Inventory::default(), 1).expect("valid")
+        };
+        let path = Path::new("/etc/ansai/ansai.yaml");
+        let found = routes::declared(path, &bundle("services: {app.service: {}}\n")).expect("nobody is told");
+        let text = rendered(&[found]);
+        assert!(
+            text.contains("try: add this line to /etc/ansai/ansai.yaml, with your address and mail server:\n"),
+            "{text}"
+        );
+        assert!(text.contains("\n      then: ansai reload && ansai doctor --send-test\n"), "{text}");
+        let line = text.lines().find(|line| line.trim().starts_with("notify:")).expect("the line");
+        assert!(line.len() < 80, "it fits a terminal: {line}");
+        let written = bundle(&format!("services: {{app.service: {{}}}}\n{}\n", line.trim()));
+        assert_eq!(written.parts().routes.len(), 1);
+        assert!(routes::declared(path, &written).is_none());
     }
 
     #[test]

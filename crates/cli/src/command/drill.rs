@@ -42,24 +42,30 @@ const EVENTS_MAX: usize = 100_000;
 pub(super) fn drill(places: &Places, name: &str, kind: DrillKind, consent: ConsentArgs) -> Result<Code, Failure> {
     let target = target::target_id(places, name)?;
     let does = what_it_does(kind);
-    if consent.rehearsal.dry_run || !consent.yes {
-        // What the drill would be refused for, its rehearsal is, before anybody is asked.
-        client::operate(places, Operation::RehearseDrill { target: target.clone(), kind })?;
-    }
+    let operation = Operation::Drill { target: target.clone(), kind };
     if consent.rehearsal.dry_run {
-        return consent::rehearse(places, &format!("drill {}, {does}", kind.as_str()), &[target.to_string()]);
+        let what = format!("drill {}, {does}", kind.as_str());
+        return consent::rehearse(places, &what, &[target.to_string()], operation);
+    }
+    if !consent.yes {
+        // Nobody is asked about what would be refused.
+        client::rehearse(places, operation.clone())?;
     }
     consent::ask(&format!("drill on {target}, {does}"), &proof(places, &target)?, consent)?;
     // Whoever cannot listen still hears whether the drill was taken on.
     let events = client::events(places).ok();
-    let done = client::operate(places, Operation::Drill { target: target.clone(), kind })?;
+    let done = client::operate(places, operation)?;
     let outcome = events.and_then(|events| outcome(events, &target, OUTCOME_MAX));
     let text = match outcome {
         None => done.text,
         Some(ActionOutcome::Succeeded { note } | ActionOutcome::NotNeeded { why: note }) => {
             Text::new(format!("{note}; `ansai status --watch` shows what becomes of it"))
         }
-        Some(ActionOutcome::Failed { why } | ActionOutcome::Refused { why } | ActionOutcome::Lost { why }) => {
+        Some(ActionOutcome::Refused { why }) => {
+            let what = format!("the drill on {target} was refused: {why}");
+            return Err(Failure::new(Code::Refused, what, "`ansai explain` says how it stands"));
+        }
+        Some(ActionOutcome::Failed { why } | ActionOutcome::Lost { why }) => {
             let what = format!("the drill on {target} failed: {why}");
             return Err(Failure::new(Code::Failing, what, "`ansai explain` says how it stands"));
         }

@@ -37,6 +37,9 @@ fn explanation(value: &serde_json::Value, zone: &TimeZone) -> show::Page {
     let list = |value: &serde_json::Value| value.as_array().cloned().unwrap_or_default();
     let mut lines =
         vec![text(&value["target"]), format!("  {}", text(&value["summary"])), String::new(), "checks".into()];
+    if let Some(since) = value["stopped"]["since"].as_i64().filter(|_| list(&value["incidents"]).is_empty()) {
+        lines[1] = format!("{} (since {})", lines[1], show::moment(since, zone));
+    }
     for check in list(&value["checks"]) {
         lines.push(format!("  {}: {}", text(&check["id"]), standing(&check)));
     }

@@ -1,19 +1,30 @@
 //! `ansai incidents --watch`: what happens, a line each, until it is interrupted or the agent is gone.
 
+use std::collections::BTreeSet;
+
 use ansai_model::{action::ActionOutcome, decision::Choice, id::TargetId, text::Text, time::Shown};
 use ansai_protocol::{Event, Happening};
 use jiff::tz::TimeZone;
 
+use super::target;
 use crate::{
     Places, client,
     exit::{Code, Failure},
     show,
 };
 
-/// Prints each event, with `--json` as the agent tells it.
-pub(super) fn follow(places: &Places) -> Result<Code, Failure> {
+/// Prints each event, with `--json` as the agent tells it: all of them, or those about these targets.
+pub(super) fn follow(places: &Places, targets: &[String]) -> Result<Code, Failure> {
     let zone = show::terminal().zone.clone();
+    let wanted = match targets.is_empty() {
+        true => None,
+        false => Some(target::wanted(target::names(&client::status(places)?), targets)?),
+    };
     for event in client::events(places)? {
+        let is_wanted = |wanted: &BTreeSet<String>| about(&event).is_none_or(|target| wanted.contains(target.as_str()));
+        if !wanted.as_ref().is_none_or(is_wanted) {
+            continue;
+        }
         if places.json {
             show::print_json_line(&serde_json::to_value(&event).unwrap_or_default());
         } else if let Some(text) = line(&event, &zone) {
@@ -24,6 +35,19 @@ pub(super) fn follow(places: &Places) -> Result<Code, Failure> {
         }
     }
     Err(Failure::new(Code::Unreachable, "the agent tells nothing more", "is it running? systemctl status ansai"))
+}
+
+/// The one target that an event is about; nothing when it is about all of them.
+fn about(event: &Event) -> Option<&TargetId> {
+    match &event.happening {
+        Happening::Incident { target, .. }
+        | Happening::Decision { target, .. }
+        | Happening::ActionBegun { target, .. }
+        | Happening::Report { target, .. } => Some(target),
+        Happening::ActionEnded { target, .. } => target.as_ref(),
+        Happening::Alive | Happening::Configuration { .. } | Happening::Ledger { .. } => None,
+        Happening::Warning { .. } | Happening::Closed { .. } => None,
+    }
 }
 
 /// What happened, for a person; nothing when nothing did.

@@ -4,7 +4,7 @@ use ansai_host::{
     linux::{LinuxHost, Options},
     port::Host,
 };
-use ansai_model::{id::TargetId, operator::Operation, runbook::Step, time::Shown};
+use ansai_model::{operator::Operation, runbook::Step, time::Shown};
 use ansai_protocol::SCHEMA;
 use serde_json::{Value, json};
 use tokio_util::task::TaskTracker;
@@ -21,28 +21,19 @@ use crate::{
 
 pub(super) fn heal(places: &Places, name: &str, consent: ConsentArgs) -> Result<Code, Failure> {
     let target = target::target_id(places, name)?;
-    if consent.rehearsal.dry_run {
-        return rehearse(places, plan(places, &target)?);
+    let operation = Operation::Heal { target: target.clone() };
+    if consent.rehearsal.dry_run || !consent.yes {
+        // Nobody is asked about what would be refused, or told what it would do.
+        client::rehearse(places, operation.clone())?;
     }
-    if !consent.yes {
-        // Nobody is asked about what would be refused.
-        objection(&plan(places, &target)?)?;
+    if consent.rehearsal.dry_run {
+        return rehearse(places, client::get(places, &format!("/v1/plan/{target}"))?);
     }
     consent::ask(&format!("run the runbook of {target}"), &Proof::Yes, consent)?;
-    operate::run(places, Operation::Heal { target })
+    operate::run(places, operation)
 }
 
-fn plan(places: &Places, target: &TargetId) -> Result<Value, Failure> {
-    client::get(places, &format!("/v1/plan/{target}"))
-}
-
-/// Why it would be refused.
-fn objection(plan: &Value) -> Result<(), Failure> {
-    let Some(why) = plan["refused"].as_str() else { return Ok(()) };
-    Err(Failure::new(Code::Refused, why, plan["suggestion"].as_str().unwrap_or_default()))
-}
-
-/// Says what would be done, and whether it would be begun.
+/// Says what would be done.
 fn rehearse(places: &Places, mut plan: Value) -> Result<Code, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(Code::Failing, error.to_string(), ""))?;

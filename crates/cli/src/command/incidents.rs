@@ -4,14 +4,21 @@ use ansai_model::{id::IncidentId, incident::Phase, time::Shown};
 use ansai_protocol::{IncidentSummary, Incidents};
 use jiff::tz::TimeZone;
 
+use super::target;
 use crate::{
     Places, client,
     exit::{Code, Failure},
     show::{self, Cell},
 };
 
-pub(super) fn incidents(places: &Places, open_only: bool, limit: usize) -> Result<Code, Failure> {
+pub(super) fn incidents(places: &Places, targets: &[String], open_only: bool, limit: usize) -> Result<Code, Failure> {
     let mut list: Incidents = client::read(client::get(places, "/v1/incidents")?)?;
+    if !targets.is_empty() {
+        // What is watched no more has past incidents all the same.
+        let past = list.incidents.iter().map(|incident| incident.target.to_string());
+        let wanted = target::wanted(target::names(&client::status(places)?).into_iter().chain(past), targets)?;
+        list.incidents.retain(|incident| wanted.contains(incident.target.as_str()));
+    }
     list.incidents.retain(|incident| !open_only || !matches!(incident.phase, Phase::Resolved(_)));
     match places.json {
         true => {
@@ -61,7 +68,7 @@ fn rendered(incidents: &[IncidentSummary], limit: usize, now_ms: i64, zone: &Tim
             Cell::new(format!("{}{more}", incident.headline)),
         ]
     });
-    show::table(&["INCIDENT", "OPENED", "STATE", "DOWN", ""], rows)
+    show::table(&["INCIDENT", "OPENED", "STATE", "DOWN", ""], &[3, 1], rows)
 }
 
 #[cfg(test)]

@@ -21,9 +21,17 @@ use crate::{
 
 /// Most characters of a text of this host that are repeated in a comment.
 const TEXT_MAX: usize = 100;
+/// Largest configuration that is kept as `.bak`.
+const BEFORE_BYTES_MAX: u64 = 16 << 20;
 
 pub(super) fn init(places: &Places, output: Option<PathBuf>, force: bool, dry_run: bool) -> Result<Code, Failure> {
     let failed = |what: String, todo: &str| Failure::new(Code::Failing, what, todo);
+    let output = output.unwrap_or_else(|| places.config.clone());
+    let is_for_stdout = output.as_os_str() == "-";
+    // Nobody waits for what cannot be written in the end.
+    if !is_for_stdout {
+        writable(&output, force)?;
+    }
     // A person who waits hears for what.
     if show::terminal().error_columns.is_some() {
         show::note("asking what runs here, in some seconds; what was started just now has half a minute to answer …");
@@ -31,12 +39,11 @@ pub(super) fn init(places: &Places, output: Option<PathBuf>, force: bool, dry_ru
     let found = found::on_this_host(super::config::survey(places)?);
     let text = proposal(&found);
     // What init writes must be valid, or it helps nobody.
-    let output = output.unwrap_or_else(|| places.config.clone());
     let read = ansai_config::parse(&[(output.clone(), text.clone())]);
     read.and_then(|configuration| configuration.bundle(&found.inventory, 1)).map_err(|error| {
         failed(format!("the configuration that init made is not valid: {error}"), "please report this as a bug")
     })?;
-    let is_printed = dry_run || output.as_os_str() == "-";
+    let is_printed = dry_run || is_for_stdout;
     if !is_printed {
         write(&output, &text, force)?;
     }
@@ -54,27 +61,68 @@ pub(super) fn init(places: &Places, output: Option<PathBuf>, force: bool, dry_ru
     Ok(Code::Ok)
 }
 
-/// Writes a configuration; one that is there is replaced only by force, and then kept as `.bak`.
+/// Refuses what could not be written.
+fn writable(output: &Path, force: bool) -> Result<(), Failure> {
+    if output.exists() && !force {
+        let what = format!("{} is there already and was not touched", output.display());
+        return Err(Failure::new(Code::Usage, what, "--force replaces it, and keeps it as .bak"));
+    }
+    // Folders that are missing are made in the nearest one that is there.
+    let above = output.parent().map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent });
+    let folder = above.and_then(|above| above.ancestors().find(|folder| folder.exists())).unwrap_or(Path::new("."));
+    let entry = if folder.is_dir() { Ok(()) } else { Err(std::io::ErrorKind::NotADirectory.into()) };
+    let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    let may = entry.and_then(|()| rustix::fs::access(folder, access).map_err(std::io::Error::from));
+    may.map_err(|error| unwritten(folder, &error))
+}
+
+fn unwritten(path: &Path, error: &std::io::Error) -> Failure {
+    let what = format!("{}: {error}", path.display());
+    match error.kind() {
+        std::io::ErrorKind::PermissionDenied => Failure::new(Code::Forbidden, what, "run it as root"),
+        _ => Failure::new(Code::Failing, what, "name another place with --output"),
+    }
+}
+
+/// Writes a configuration; one that is there is replaced only by force, and then kept as `.bak`. What cannot be written to its
+/// end leaves everything as it was.
 pub(super) fn write(output: &Path, text: &str, force: bool) -> Result<(), Failure> {
-    let failed = |path: &Path, error: std::io::Error| {
-        let what = format!("{}: {error}", path.display());
-        match error.kind() {
-            std::io::ErrorKind::PermissionDenied => Failure::new(Code::Forbidden, what, "run it as root"),
-            _ => Failure::new(Code::Failing, what, "name another place with --output"),
-        }
-    };
-    if output.exists() {
-        if !force {
-            let what = format!("{} is there already and was not touched", output.display());
-            return Err(Failure::new(Code::Usage, what, "--force replaces it, and keeps it as .bak"));
-        }
-        let backup = PathBuf::from(format!("{}.bak", output.display()));
-        std::fs::copy(output, &backup).map_err(|error| failed(&backup, error))?;
-    }
+    writable(output, force)?;
     if let Some(parent) = output.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        std::fs::create_dir_all(parent).map_err(|error| failed(parent, error))?;
+        std::fs::create_dir_all(parent).map_err(|error| unwritten(parent, &error))?;
     }
-    std::fs::write(output, text).map_err(|error| failed(output, error))
+    // A link goes on to lead to what is written, and a device stays one.
+    let place = output.canonicalize().unwrap_or_else(|_| output.to_owned());
+    let mode = match place.metadata() {
+        Ok(there) if !there.is_file() => {
+            return std::fs::write(&place, text).map_err(|error| unwritten(&place, &error));
+        }
+        Ok(there) => {
+            let backup = PathBuf::from(format!("{}.bak", output.display()));
+            let before = ansai_files::bytes(&place, BEFORE_BYTES_MAX);
+            let before = before.map_err(|error| unwritten(&place, &error.into()))?;
+            beside(&backup, &before, Some(there.permissions())).map_err(|error| unwritten(&backup, &error))?;
+            Some(there.permissions())
+        }
+        Err(_) => None,
+    };
+    beside(&place, text.as_bytes(), mode).map_err(|error| unwritten(&place, &error))
+}
+
+/// Writes beside a place first: what is there is whole or as it was, also on a disk that is full.
+fn beside(place: &Path, bytes: &[u8], mode: Option<std::fs::Permissions>) -> std::io::Result<()> {
+    let mut name = std::ffi::OsString::from(place);
+    name.push(format!(".{}.new", std::process::id()));
+    let fresh = PathBuf::from(name);
+    let written = std::fs::File::create_new(&fresh).and_then(|mut file| {
+        mode.map_or(Ok(()), |mode| file.set_permissions(mode))?;
+        std::io::Write::write_all(&mut file, bytes)?;
+        file.sync_all()
+    });
+    written.and_then(|()| std::fs::rename(&fresh, place)).inspect_err(|_| {
+        // It may not have been begun.
+        let _ = std::fs::remove_file(&fresh);
+    })
 }
 
 /// The whole file. The same host gives the same text.

@@ -1,17 +1,22 @@
 //! `ansai maintenance list`: the windows that are open. Opening and ending them stands in `operate.rs`.
 
+use ansai_model::{id::TargetId, policy::Scope};
 use ansai_protocol::{SCHEMA, ScopeView};
 use jiff::tz::TimeZone;
 use serde_json::json;
 
+use super::target;
 use crate::{
     Places, client,
     exit::{Code, Failure},
     show::{self, Cell},
 };
 
-pub(super) fn list(places: &Places) -> Result<Code, Failure> {
-    let windows = client::status(places)?.maintenance;
+pub(super) fn list(places: &Places, targets: &[String]) -> Result<Code, Failure> {
+    let status = client::status(places)?;
+    let wanted = target::wanted(target::names(&status), targets)?;
+    let mut windows = status.maintenance;
+    windows.retain(|window| wanted.is_empty() || wanted.iter().any(|name| is_in(name, &window.scope)));
     match places.json {
         true => show::print_json(&json!({"schema": SCHEMA, "maintenance": windows})),
         false if windows.is_empty() => show::print("no maintenance window is open"),
@@ -20,12 +25,21 @@ pub(super) fn list(places: &Places) -> Result<Code, Failure> {
     Ok(Code::Ok)
 }
 
+/// Whether a target is in a scope, by the words in which the agent tells it.
+fn is_in(name: &str, scope: &str) -> bool {
+    let scope = match scope == Scope::All.to_string() {
+        true => Scope::All,
+        false => Scope::Matching(scope.split(", ").map(str::to_owned).collect()),
+    };
+    TargetId::new(name).is_ok_and(|target| scope.holds(&target))
+}
+
 fn rendered(windows: &[ScopeView], zone: &TimeZone) -> show::Page {
     let rows = windows.iter().map(|window| {
         let until = window.until_ms.map(|until| show::moment(until, zone)).unwrap_or_default();
         vec![Cell::new(&window.scope), Cell::new(until), Cell::new(&window.by), Cell::new(&window.reason)]
     });
-    show::table(&["SCOPE", "UNTIL", "OPENED BY", "REASON"], rows)
+    show::table(&["SCOPE", "UNTIL", "OPENED BY", "REASON"], &[2], rows)
 }
 
 #[cfg(test)]

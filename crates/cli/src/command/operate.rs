@@ -9,7 +9,7 @@ use ansai_protocol::{Done, Status};
 
 use super::{consent, target};
 use crate::{
-    ConsentArgs, Places, RehearsalArgs, ScopeArgs, client,
+    ConsentArgs, Places, ScopeArgs, client,
     exit::{Code, Failure},
     show,
 };
@@ -37,7 +37,7 @@ pub(super) fn hold(
     scope: &ScopeArgs,
     reason: String,
     until: Option<String>,
-    rehearsal: RehearsalArgs,
+    assent: ConsentArgs,
 ) -> Result<Code, Failure> {
     let until = until.map(|text| moment(&text)).transpose()?;
     // What is wrong with it in any case is said before anybody is asked.
@@ -54,11 +54,12 @@ pub(super) fn hold(
         }
         _ => failure,
     })?;
-    if rehearsal.dry_run {
-        return consent::rehearse(places, "hold", &targets);
+    let operation = Operation::Hold { scope, reason: Text::new(reason), until };
+    if assent.rehearsal.dry_run {
+        return consent::rehearse(places, "hold", &targets, operation);
     }
     show::note(&consent::preview("hold", &targets));
-    run(places, Operation::Hold { scope, reason: Text::new(reason), until })
+    run(places, operation)
 }
 
 /// Which restraint is ended.
@@ -90,18 +91,12 @@ pub(super) fn end(places: &Places, ended: Ended, scope: &ScopeArgs, consent: Con
         Ended::Maintenance => "end maintenance of",
     };
     let mut misspelled = None;
-    let scope = match target::scope(places, scope) {
-        Ok((_, targets)) if consent.rehearsal.dry_run => return consent::rehearse(places, what, &targets),
-        // Nobody is asked to type how many targets there are when there is nothing to end: the agent says so.
-        Ok((scope, _)) if !ended.is_on(&client::status(places)?) => scope,
-        Ok((scope, targets)) => {
-            consent::announce(what, &targets, consent)?;
-            scope
-        }
+    let (scope, targets) = match target::scope(places, scope) {
+        Ok(found) => found,
         // A target that has gone may have left a restraint behind: what was written is tried as it is.
-        Err(failure) if failure.code == Code::Usage && !consent.rehearsal.dry_run => {
+        Err(failure) if failure.code == Code::Usage => {
             misspelled = Some(failure);
-            Scope::Matching(scope.targets.clone())
+            (Scope::Matching(scope.targets.clone()), scope.targets.clone())
         }
         Err(failure) => return Err(failure),
     };
@@ -110,7 +105,17 @@ pub(super) fn end(places: &Places, ended: Ended, scope: &ScopeArgs, consent: Con
         Ended::Silence => Operation::Unsilence { scope },
         Ended::Maintenance => Operation::EndMaintenance { scope },
     };
-    run(places, operation).map_err(|failure| misspelled.unwrap_or(failure))
+    let done = match consent.rehearsal.dry_run {
+        true => consent::rehearse(places, what, &targets, operation),
+        false => {
+            // Nobody is asked to type how many targets there are when there is nothing to end: the agent says so.
+            if misspelled.is_none() && ended.is_on(&client::status(places)?) {
+                consent::announce(what, &targets, consent)?;
+            }
+            run(places, operation)
+        }
+    };
+    done.map_err(|failure| misspelled.filter(|_| failure.code != Code::Unreachable).unwrap_or(failure))
 }
 
 /// How a silence or a maintenance window is opened.
@@ -129,38 +134,43 @@ pub(super) fn silence(places: &Places, opened: Opened) -> Result<Code, Failure> 
     let lasts = duration(&opened.lasts)?;
     permitted(&Operation::Silence { scope: Scope::All, reason: Text::new(&opened.reason), lasts })?;
     let (scope, targets) = target::scope(places, &opened.scope)?;
+    let operation = Operation::Silence { scope, reason: Text::new(opened.reason), lasts };
     if opened.consent.rehearsal.dry_run {
-        return consent::rehearse(places, "silence", &targets);
+        return consent::rehearse(places, "silence", &targets, operation);
     }
     consent::announce("silence", &targets, opened.consent)?;
-    run(places, Operation::Silence { scope, reason: Text::new(opened.reason), lasts })
+    run(places, operation)
 }
 
 pub(super) fn maintenance(places: &Places, opened: Opened) -> Result<Code, Failure> {
     let lasts = duration(&opened.lasts)?;
     permitted(&Operation::Maintenance { scope: Scope::All, reason: Text::new(&opened.reason), lasts })?;
     let (scope, targets) = target::scope(places, &opened.scope)?;
+    let operation = Operation::Maintenance { scope, reason: Text::new(opened.reason), lasts };
     if opened.consent.rehearsal.dry_run {
-        return consent::rehearse(places, "open maintenance of", &targets);
+        return consent::rehearse(places, "open maintenance of", &targets, operation);
     }
     consent::announce("open maintenance of", &targets, opened.consent)?;
-    run(places, Operation::Maintenance { scope, reason: Text::new(opened.reason), lasts })
+    run(places, operation)
 }
 
-pub(super) fn approve(places: &Places, incident: &str, rehearsal: RehearsalArgs) -> Result<Code, Failure> {
+/// Nobody is asked: to approve is to answer a question.
+pub(super) fn approve(places: &Places, incident: &str, assent: ConsentArgs) -> Result<Code, Failure> {
     let incident = number(incident)?;
-    if rehearsal.dry_run {
-        return super::report::report(places, Some(&incident.to_string()));
-    }
-    run(places, Operation::Approve { incident })
+    answered(places, incident, Operation::Approve { incident }, assent)
 }
 
-pub(super) fn reject(places: &Places, incident: &str, rehearsal: RehearsalArgs) -> Result<Code, Failure> {
+pub(super) fn reject(places: &Places, incident: &str, assent: ConsentArgs) -> Result<Code, Failure> {
     let incident = number(incident)?;
-    if rehearsal.dry_run {
-        return super::report::report(places, Some(&incident.to_string()));
+    answered(places, incident, Operation::Reject { incident }, assent)
+}
+
+fn answered(places: &Places, incident: IncidentId, operation: Operation, assent: ConsentArgs) -> Result<Code, Failure> {
+    if !assent.rehearsal.dry_run {
+        return run(places, operation);
     }
-    run(places, Operation::Reject { incident })
+    client::rehearse(places, operation)?;
+    super::report::report(places, Some(&incident.to_string()))
 }
 
 /// What the agent would refuse whatever it looks after.

@@ -1,6 +1,6 @@
 //! `ansai status`: the agent and its targets. What stops it stands first, then how many targets are how, then what fails.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use ansai_model::{observation::Health, rule::Autonomy, time::Shown, units::ByteSize};
 use ansai_protocol::{Own, ScopeView, Status, TargetStatus};
@@ -66,10 +66,7 @@ fn asked(places: &Places, shown: &StatusArgs) -> Result<Asked, Failure> {
         let todo = "leave --role out, or write `agent: {role: …}` into the configuration";
         return Err(Failure::new(Code::Usage, format!("{} {has}, not `{role}`", status.host), todo));
     }
-    let names = target::names(&status);
-    let wanted: Vec<Vec<String>> =
-        shown.targets.iter().map(|name| target::holding(&names, name)).collect::<Result<_, _>>()?;
-    let wanted: BTreeSet<&String> = wanted.iter().flatten().collect();
+    let wanted = target::wanted(target::names(&status), &shown.targets)?;
     let mut head = vec![summary(&status.targets)];
     let count = status.targets.len();
     status.targets.retain(|target| {
@@ -108,7 +105,7 @@ fn summary(targets: &[TargetStatus]) -> String {
             several.iter().map(|(mode, count)| format!("{} {count}", mode.as_str())).collect::<Vec<_>>().join(", ")
         }
     };
-    let health = |health: Health| count(&|target| target.health == health);
+    let health = |health: Health| count(&|target| target.health == health && !is_stopped(target));
     let mut line = format!(
         "mode {mode}; {}: {} failing, {} unknown, {} healthy",
         show::count(targets.len(), "target"),
@@ -116,6 +113,10 @@ fn summary(targets: &[TargetStatus]) -> String {
         health(Health::Unknown),
         health(Health::Healthy),
     );
+    let stopped = count(&is_stopped);
+    if stopped > 0 {
+        line.push_str(&format!(", {stopped} stopped by an operator"));
+    }
     let held = count(&|target| target.is_held);
     if held > 0 {
         line.push_str(&format!("; {held} held"));
@@ -158,7 +159,7 @@ fn rendered(status: &Status, head: &[String], zone: &TimeZone, rows: Option<usiz
     targets.sort_by_key(|target| rank(target));
     lines.push(String::new());
     let above = show::Page::lines(lines);
-    let whole = above.clone().above(&table(&targets));
+    let whole = above.clone().above(&table(&targets, zone));
     let Some(rows) = rows.map(|rows| rows.saturating_sub(ROWS_BELOW)) else { return whole };
     let length = whole.to_string().lines().count();
     // What wants attention is shown in any case, and of the rest as much as there is room for.
@@ -170,28 +171,43 @@ fn rendered(status: &Status, head: &[String], zone: &TimeZone, rows: Option<usiz
     let (seen, _) = targets.split_at(targets.len() - folded);
     let be = if folded == 1 { "is" } else { "are" };
     let rest = format!("… and {folded} more that {be} healthy: `ansai status --all`");
-    above.above(&table(seen)).above(&show::Page::lines([rest]))
+    above.above(&table(seen, zone)).above(&show::Page::lines([rest]))
 }
 
 /// Whether nobody has to look at it.
 fn is_calm(target: &TargetStatus) -> bool {
-    target.health == Health::Healthy && target.incident.is_none() && !target.is_held
+    target.health == Health::Healthy && target.incident.is_none() && !target.is_held && target.warning.is_none()
 }
 
-fn table(targets: &[&TargetStatus]) -> show::Page {
+/// Whether somebody wants it down, so that nobody has to find out why it does not run.
+fn is_stopped(target: &TargetStatus) -> bool {
+    target.health == Health::Unknown && target.stopped.is_some()
+}
+
+/// Who stopped it and when, when somebody did.
+fn stopped(target: &TargetStatus, zone: &TimeZone) -> Option<String> {
+    let stopped = target.stopped.as_ref().filter(|_| is_stopped(target))?;
+    let since = stopped.since_ms.map(|since| format!(" since {}", show::moment(since, zone))).unwrap_or_default();
+    Some(format!("{}{since}; nothing is done until it is started", stopped.why))
+}
+
+fn table(targets: &[&TargetStatus], zone: &TimeZone) -> show::Page {
     let rows = targets.iter().map(|target| {
         let incident = target.incident.map(|id| id.to_string()).unwrap_or_default();
+        let stopped = stopped(target, zone);
+        let health = if stopped.is_some() { show::stopped() } else { show::health(target.health) };
         let text = match target.health {
-            Health::Healthy => target.summary.to_string(),
+            _ if stopped.is_some() && target.incident.is_none() => stopped.unwrap_or_default(),
+            Health::Healthy => target.warning.as_ref().unwrap_or(&target.summary).to_string(),
             // How full it is matters more than what is done.
             Health::Failing if target::can_be_full(&target.target) => {
                 format!("{}; {}", target.summary, target.explanation)
             }
             Health::Failing | Health::Unknown => target.explanation.to_string(),
         };
-        vec![Cell::new(target.target.name()), show::health(target.health), Cell::new(incident), Cell::new(text)]
+        vec![Cell::new(target.target.name()), health, Cell::new(incident), Cell::new(text)]
     });
-    show::table(&["TARGET", "HEALTH", "INCIDENT", "DETAIL"], rows)
+    show::table(&["TARGET", "HEALTH", "INCIDENT", "DETAIL"], &[2], rows)
 }
 
 /// How many messages have not reached anybody.
@@ -208,7 +224,7 @@ fn own(own: &Own) -> String {
 #[cfg(test)]
 mod tests {
     use ansai_model::id::{IncidentId, TargetId};
-    use ansai_protocol::{SCHEMA, TargetStatus};
+    use ansai_protocol::{SCHEMA, StoppedView, TargetStatus};
 
     use super::*;
 
@@ -222,6 +238,8 @@ mod tests {
             is_critical: false,
             autonomy: Some(Autonomy::Act),
             is_held: false,
+            stopped: None,
+            warning: None,
         }
     }
 
@@ -253,8 +271,28 @@ mod tests {
     fn a_full_disk_says_how_full_it_is() {
         let mut full = target("disk//var", Health::Failing, Some(1));
         full.summary = "97.2 % used".into();
-        let text = table(&[&full]).to_string();
+        let text = table(&[&full], &TimeZone::UTC).to_string();
         assert!(text.ends_with("97.2 % used; waits 3s before the next attempt"), "{text}");
+    }
+
+    #[test]
+    fn what_an_operator_stopped_is_shown_and_counted_as_such() {
+        let mut down = target("service/app.service", Health::Unknown, None);
+        down.stopped = Some(StoppedView { why: "stopped by an operator".into(), since_ms: Some(1_700_000_000_000) });
+        let text = table(&[&down], &TimeZone::UTC).to_string();
+        let words = "stopped            stopped by an operator since 2023-11-14 22:13:20 UTC; nothing is done until";
+        assert!(text.contains(words), "{text}");
+        let other = target("service/other.service", Health::Unknown, None);
+        let counted = summary(&[down, other]);
+        assert!(counted.ends_with("0 failing, 1 unknown, 0 healthy, 1 stopped by an operator"), "{counted}");
+    }
+
+    #[test]
+    fn what_is_well_and_has_a_warning_is_never_folded() {
+        let mut half = target("service/app.service", Health::Healthy, None);
+        half.warning = Some("its main process 7 is stopped".into());
+        assert!(table(&[&half], &TimeZone::UTC).to_string().ends_with("its main process 7 is stopped"));
+        assert!(!is_calm(&half) && rank(&half) < rank(&target("service/a.service", Health::Healthy, None)));
     }
 
     fn status() -> Status {

@@ -1,6 +1,6 @@
 //! From what a person writes to targets and scopes: `nginx` is enough when it is unique, and near names are suggested.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use ansai_model::{id::TargetId, policy::Scope};
 use ansai_protocol::Status;
@@ -23,6 +23,14 @@ pub(super) fn target_id(places: &Places, name: &str) -> Result<TargetId, Failure
 /// The whole names of all targets.
 pub(super) fn names(status: &Status) -> Vec<String> {
     status.targets.iter().map(|target| target.target.to_string()).collect()
+}
+
+/// All of `all` that are meant by names or parts of them; every name means at least one.
+pub(super) fn wanted(all: impl IntoIterator<Item = String>, names: &[String]) -> Result<BTreeSet<String>, Failure> {
+    let all: BTreeSet<String> = all.into_iter().collect();
+    let all: Vec<String> = all.into_iter().collect();
+    let found: Vec<Vec<String>> = names.iter().map(|name| holding(&all, name)).collect::<Result<_, _>>()?;
+    Ok(found.into_iter().flatten().collect())
 }
 
 /// All of `all` that hold `name`; at least one.

@@ -10,6 +10,7 @@ use std::{
 
 use jiff::tz::TimeZone;
 
+use super::colors;
 use crate::{ColorChoice, Places};
 
 /// Columns of a terminal that does not say how many it has.
@@ -61,11 +62,11 @@ pub(crate) fn set_up(places: &Places) -> Option<String> {
     let (zone, trouble) = zone(places.utc, variable("TZ"));
     let terminal = Terminal {
         has_color: match places.color {
-            ColorChoice::Auto => shows_colors(),
+            ColorChoice::Auto => shows_colors(std::io::stdout()),
             ColorChoice::Always => true,
             ColorChoice::Never => false,
         },
-        can_clear: is_terminal && is_able(variable("TERM").as_deref()),
+        can_clear: is_terminal && can_clear(variable("TERM").as_deref()),
         columns: is_terminal.then(|| columns(asked.as_deref(), reported(std::io::stdout()))),
         rows: rustix::termios::tcgetwinsize(std::io::stdout())
             .ok()
@@ -85,14 +86,32 @@ fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
-/// Whether a person looks at a terminal that has colors, and wants them.
-pub(super) fn shows_colors() -> bool {
-    std::io::stdout().is_terminal() && is_able(variable("TERM").as_deref()) && variable("NO_COLOR").is_none()
+/// Whether a person looks at a terminal that has colors and wants them, or wants them wherever the output goes.
+pub(crate) fn shows_colors(stream: impl IsTerminal) -> bool {
+    let kind = variable("TERM").filter(|_| stream.is_terminal());
+    let has_colors = kind.and_then(|kind| colors::has_colors(kind.to_str()?));
+    wants_colors(variable, has_colors.unwrap_or(false))
+}
+
+/// What <https://no-color.org> and <https://bixense.com/clicolors> say: a no goes before a wish, and a wish before what the
+/// terminal has.
+fn wants_colors(variable: impl Fn(&str) -> Option<OsString>, has_colors: bool) -> bool {
+    if variable("NO_COLOR").is_some() {
+        return false;
+    }
+    variable("CLICOLOR_FORCE").is_some_and(|value| value != "0")
+        || (has_colors && variable("CLICOLOR").is_none_or(|value| value != "0"))
 }
 
 /// Whether a terminal of this kind obeys more than the end of a line.
-fn is_able(kind: Option<&OsStr>) -> bool {
+fn can_clear(kind: Option<&OsStr>) -> bool {
     kind.is_some_and(|kind| kind != "dumb")
+}
+
+/// Columns of the terminal that the help is read on; none when no person looks at it.
+pub(crate) fn help_columns() -> Option<usize> {
+    let is_terminal = std::io::stdout().is_terminal();
+    is_terminal.then(|| columns(variable("COLUMNS").as_deref(), reported(std::io::stdout())))
 }
 
 fn reported(stream: impl AsFd) -> usize {
@@ -132,11 +151,24 @@ mod tests {
     }
 
     #[test]
-    fn a_dumb_terminal_has_no_colors() {
-        let of = |kind: Option<&str>| is_able(kind.map(OsStr::new));
-        assert_eq!(
-            [of(Some("dumb")), of(None), of(Some("xterm-256color")), of(Some("linux"))],
-            [false, false, true, true]
-        );
+    fn a_dumb_terminal_is_never_cleared() {
+        let of = |kind: Option<&str>| can_clear(kind.map(OsStr::new));
+        assert_eq!([of(Some("dumb")), of(None), of(Some("vt100")), of(Some("linux"))], [false, false, true, true]);
+    }
+
+    #[test]
+    fn a_no_goes_before_a_wish_and_a_wish_before_what_the_terminal_has() {
+        let check = |set: &[(&str, &str)], has_colors, wanted| {
+            let value = |name: &str| set.iter().find(|(of, _)| *of == name).map(|(_, value)| OsString::from(*value));
+            assert_eq!(wants_colors(value, has_colors), wanted, "{set:?} {has_colors}");
+        };
+        check(&[], true, true);
+        check(&[], false, false);
+        check(&[("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")], true, false);
+        check(&[("CLICOLOR_FORCE", "1")], false, true);
+        check(&[("CLICOLOR_FORCE", "1"), ("CLICOLOR", "0")], false, true);
+        check(&[("CLICOLOR_FORCE", "0")], false, false);
+        check(&[("CLICOLOR", "0")], true, false);
+        check(&[("CLICOLOR", "1")], true, true);
     }
 }

@@ -32,6 +32,7 @@ fn is_anew(p: &Proposal<'_>) -> bool {
 }
 
 const ANEW: &str = "what the last try failed for is gone";
+const DRILLED: &str = "a drill broke it, and does not wait for what failed before";
 
 pub(super) fn cooldown(p: &Proposal<'_>) -> Opinion {
     if p.moment != Moment::Start {
@@ -39,6 +40,9 @@ pub(super) fn cooldown(p: &Proposal<'_>) -> Opinion {
     }
     if is_forced(p) {
         return allow("an operator asked for it now");
+    }
+    if is_drill(p) {
+        return allow(DRILLED);
     }
     if is_anew(p) {
         return allow(ANEW);
@@ -77,13 +81,17 @@ fn is_drill(p: &Proposal<'_>) -> bool {
     p.incident.is_drill
 }
 
+fn of_books(p: &Proposal<'_>, budget: Budget) -> Budget {
+    if is_drill(p) { budget.for_drills() } else { budget }
+}
+
 pub(super) fn target_budget(p: &Proposal<'_>) -> Opinion {
     let Some(memory) = p.view.memory(&p.incident.target) else {
         return allow("no action on this target before");
     };
     let times = if is_drill(p) { &memory.drills } else { &memory.actions };
     let remembered = p.view.depth().times;
-    budget(p, times, Share { owed: 0, free: 0, remembered }, p.policy.target_budget, "this target")
+    budget(p, times, Share { owed: 0, free: 0, remembered }, of_books(p, p.policy.target_budget), "this target")
 }
 
 pub(super) fn host_budget(p: &Proposal<'_>) -> Opinion {
@@ -94,7 +102,7 @@ pub(super) fn host_budget(p: &Proposal<'_>) -> Opinion {
     // The first action on a target is no repetition.
     let free = usize::from(!p.view.is_repetition(&p.incident.target, is_drill(p)));
     let times = if is_drill(p) { &state.host_drills } else { &state.host_actions };
-    budget(p, times, Share { owed, free, remembered: TIMES_MAX }, budget_of_host, "this host")
+    budget(p, times, Share { owed, free, remembered: TIMES_MAX }, of_books(p, budget_of_host), "this host")
 }
 
 /// What of a budget is used beside the actions that were done.
@@ -152,6 +160,9 @@ pub(super) fn back_off(p: &Proposal<'_>) -> Opinion {
     let Some(memory) = memory(p) else { return allow("first attempt") };
     if p.moment != Moment::Start || is_forced(p) {
         return allow("no wait is left");
+    }
+    if is_drill(p) {
+        return allow(DRILLED);
     }
     if is_anew(p) {
         return allow(ANEW);

@@ -104,7 +104,7 @@ impl<'a> View<'a> {
     }
 
     /// The unit of a target as it was last seen.
-    fn unit_of(self, target: &TargetId) -> Option<&'a UnitSnapshot> {
+    pub(crate) fn unit_of(self, target: &TargetId) -> Option<&'a UnitSnapshot> {
         self.checks[self.own_slot(target)?].last.as_ref()?.1.unit()
     }
 }

@@ -110,7 +110,7 @@ impl Context {
             (incident.target.clone(), incident.check.clone(), incident.opened, incident.downtime().unwrap_or_default());
         self.state.targets.entry(target.clone()).or_default();
         if let Some(memory) = self.known_memory_of_mut(id).filter(|_| !is_told_only) {
-            memory.well_since = Some(now.mono);
+            memory.well_since = memory.well_since.filter(|_| is_drill).or(Some(now.mono));
         }
         self.gathering.remove(&id);
         self.stop_watching(id);

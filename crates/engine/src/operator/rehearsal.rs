@@ -1,5 +1,5 @@
-//! What `ansai heal` would do at this moment. It is tried on a copy of the engine, so that what is told is what would be
-//! decided, and nothing is begun.
+//! What an operator's command would do at this moment, and `ansai heal` rung by rung. It is tried on a copy of the engine, so
+//! that what is told is what would be decided, and nothing is begun.
 
 use alloc::vec::Vec;
 
@@ -7,6 +7,7 @@ use ansai_model::{
     decision::GateResult,
     id::{IncidentId, RungId, TargetId},
     incident::Incident,
+    operator::OperatorCommand,
     runbook::{Entry, Runbook, Step},
     text::Text,
 };
@@ -45,6 +46,11 @@ pub struct RungPlan {
 }
 
 impl Context {
+    /// What an operator's command is answered now, on a copy that nobody keeps.
+    pub(crate) fn rehearse(&mut self, command: OperatorCommand) -> Answer {
+        self.answer_to(command)
+    }
+
     /// What healing a target on request does now, on a copy that nobody keeps; `None` when there is no such target.
     pub(crate) fn rehearse_heal(&mut self, target: &TargetId) -> Option<Rehearsal> {
         self.checks.targets.get(target)?;

@@ -21,7 +21,9 @@ impl Context {
     pub(crate) fn attempt_failed(&mut self, id: IncidentId, why: Text) {
         let Some(rung) = self.state.remediations.get(&id).and_then(|r| r.current()).cloned() else { return };
         self.record(id, StepKind::NotVerified { rung: rung.id.clone(), why });
-        self.state.ramp.closes(self.now, self.bundle.parts().settings.remediations_at_once_max);
+        if self.state.incidents.get(&id).is_some_and(|incident| !incident.is_drill) {
+            self.state.ramp.closes(self.now, self.bundle.parts().settings.remediations_at_once_max);
+        }
         self.change_remediation(id, |remediation| {
             remediation.attempts += 1;
             remediation.rung_attempts += u32::from(!core::mem::take(&mut remediation.was_interrupted));

@@ -116,7 +116,8 @@ impl Context {
     pub(super) fn leave_alone(&mut self, id: IncidentId) {
         self.leave(id, "it is well again, so nothing more is done".into());
         let now = self.now;
-        if let Some(memory) = self.memory_of_mut(id) {
+        let is_drill = self.state.incidents.get(&id).is_some_and(|incident| incident.is_drill);
+        if let Some(memory) = self.memory_of_mut(id).filter(|_| !is_drill) {
             memory.remediated = Some(now);
         }
         self.wake_waiting();

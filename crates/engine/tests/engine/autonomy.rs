@@ -2,12 +2,13 @@
 
 use ansai_model::{
     decision::Gate,
+    domain::service::{ActiveState, Intent, UnitSnapshot},
     id::IncidentId,
     operator::{DrillKind, Operation},
     policy::Scope,
 };
 
-use crate::host::{Host, PLAIN, changed, secs, succeeded, target};
+use crate::host::{Host, PLAIN, changed, judged, secs, succeeded, target, unit};
 
 fn with(autonomy: &str) -> Host {
     Host::new(&changed("autonomy: act", &format!("autonomy: {autonomy}"))).mended_by("restart")
@@ -184,15 +185,15 @@ fn what_a_target_offers_is_done_when_it_is_asked_for_and_nothing_forbids_it() {
 fn a_drill_is_refused_where_nothing_could_mend_it() {
     // Its rehearsal is refused in the same words, and one that is not does nothing.
     fn said(host: &mut Host, kind: DrillKind) -> String {
-        let rehearsed = host.operator(Operation::RehearseDrill { target: target("app.service"), kind });
+        let rehearsed = host.rehearsed(Operation::Drill { target: target("app.service"), kind });
         let said = host.operator(Operation::Drill { target: target("app.service"), kind });
         assert_eq!(said, rehearsed);
         said
     }
     let mut host = Host::plain();
-    let rehearsal = Operation::RehearseDrill { target: target("app.service"), kind: DrillKind::Crash };
-    let would = "done: drill: ansai would inject a failure (crash) into app.service";
-    assert_eq!((host.operator(rehearsal).as_str(), host.begun.len()), (would, 0));
+    let rehearsal = Operation::Drill { target: target("app.service"), kind: DrillKind::Crash };
+    let would = "done: drill: ansai will inject a failure (crash) into app.service";
+    assert_eq!((host.rehearsed(rehearsal).as_str(), host.begun.len()), (would, 0));
     assert_eq!(said(&mut host, DrillKind::Port), "refused: service/app.service declares no port");
     assert_eq!(said(&mut host, DrillKind::Configuration), "refused: service/app.service declares no configuration");
     host.hold_file(Some("no"));
@@ -201,8 +202,17 @@ fn a_drill_is_refused_where_nothing_could_mend_it() {
     host.step(ansai_engine::Input::Ledger(Some("full".into())));
     assert!(said(&mut host, DrillKind::Crash).starts_with("refused"));
     host.step(ansai_engine::Input::Ledger(None));
+    for (state, words) in [(ActiveState::Inactive, "inactive"), (ActiveState::Failed, "failed")] {
+        host.sees("app.service#unit", judged(unit(state, Intent::Stopped)));
+        let why = format!("refused: service/app.service does not run ({words}), so there is nothing to break");
+        assert_eq!(said(&mut host, DrillKind::Crash), why);
+    }
+    let bare = UnitSnapshot { main_pid: None, ..unit(ActiveState::Active, Intent::ByItself) };
+    host.sees("app.service#unit", judged(bare));
+    let why = "refused: service/app.service has no main process, so there is nothing to break";
+    assert_eq!(said(&mut host, DrillKind::Crash), why);
     host.fails("app.service#unit");
-    assert_eq!(said(&mut host, DrillKind::Crash), "refused: service/app.service is not known to be well");
+    assert_eq!(said(&mut host, DrillKind::Crash), "refused: i1 is still open");
 }
 
 #[test]

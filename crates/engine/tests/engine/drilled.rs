@@ -1,12 +1,13 @@
 //! Which failures are a drill's: what fails while it lasts and in the way in which it breaks its unit, and nothing else.
 
+use ansai_engine::effect::Answer;
 use ansai_model::{
     domain::service::{ActiveState, Intent, UnitResult, UnitSnapshot},
     observation::Observation,
-    operator::{DrillKind, Operation},
+    operator::{DrillKind, Operation, OperatorCommand},
 };
 
-use crate::host::{Host, QUIET, TWO_MATTERS, changed, judged, not_needed, secs, succeeded, target, unit};
+use crate::host::{Host, QUIET, TWO_MATTERS, changed, failed, judged, not_needed, secs, succeeded, target, unit};
 
 const UNIT: &str = "app.service#unit";
 const TCP: &str = "app.service#tcp";
@@ -113,4 +114,80 @@ fn a_matter_beside_the_unit_is_no_drills() {
     host.pass(secs(1));
     host.fails("app.service#memory");
     assert!(!is_drill(&host));
+}
+
+/// What a person tries in the first hour: each way of breaking the same service, and each is healed at once.
+#[test]
+fn the_drills_of_a_first_hour_are_all_taken_on_and_the_refusal_says_when_the_next_is() {
+    let mut host = Host::plain().mended_by("restart");
+    let drill = || Operation::Drill { target: target("app.service"), kind: DrillKind::Crash };
+    let mut counted = 0;
+    let refused = loop {
+        let answer = host.operator(drill());
+        if !answer.starts_with("done") {
+            break answer;
+        }
+        counted += 1;
+        host.fails("app.service#unit");
+        host.pass(secs(1));
+        assert_eq!(host.done().len(), counted * 2, "each is healed at once: {}", host.summary("app.service"));
+        let healed = "refused: i1 is still open: it is healed, and over when it has stayed well for another";
+        assert!(counted > 1 || host.operator(drill()).starts_with(healed), "{}", host.operator(drill()));
+        host.pass(secs(119));
+        assert_eq!(host.phase("app.service"), "none", "{}", host.summary("app.service"));
+    };
+    assert!(counted >= 6, "crash, hang, exit, port, configuration and loop: {counted}, then {refused}");
+    assert!(refused.contains("of 24 actions of drills on service/app.service within 1h are used"), "{refused}");
+    let command = OperatorCommand { by: "ann".into(), operation: drill() };
+    let Answer::Refused { suggestion, .. } = host.engine.rehearse(host.now, command) else { panic!("it is refused") };
+    let wait = suggestion.as_str().strip_prefix("it may be tried again in ").expect("a time").to_owned();
+    assert!(wait.contains('m'), "{wait}");
+    // Nothing of it is held against a real failure.
+    let memory = &host.engine.state().targets[&target("app.service")];
+    assert_eq!((memory.actions.len(), memory.repeats, memory.backoff_level, memory.remediated), (0, 0, 0, None));
+    host.pass(secs(3600));
+    assert!(host.operator(drill()).starts_with("done"), "an hour later there is room again");
+}
+
+#[test]
+fn a_drill_waits_for_no_real_failure_and_ends_no_time_of_being_well() {
+    let mut host = Host::plain().mended_by("restart");
+    let drill = || Operation::Drill { target: target("app.service"), kind: DrillKind::Crash };
+    // Three real failures, of which the third waited for its cooldown.
+    for _ in 0..3 {
+        host.fails("app.service#unit");
+        host.pass(secs(90));
+    }
+    let before = host.done().len();
+    assert!(host.operator(drill()).starts_with("done"), "{}", host.operator(drill()));
+    host.fails("app.service#unit");
+    host.pass(secs(1));
+    assert_eq!(host.done().len(), before + 2, "{}", host.summary("app.service"));
+    host.pass(secs(60));
+    let well_since = host.engine.state().targets[&target("app.service")].well_since;
+    host.pass(secs(500));
+    assert!(host.operator(drill()).starts_with("done"));
+    host.fails("app.service#unit");
+    host.pass(secs(100));
+    let memory = &host.engine.state().targets[&target("app.service")];
+    assert_eq!(memory.well_since, well_since, "it has been well but for a drill");
+}
+
+#[test]
+fn a_drill_that_nothing_would_mend_is_refused_until_the_breaker_closes() {
+    let yaml = changed("attempts: 4", "attempts: 1").replace("failures: 3, within: 1h", "failures: 2, within: 1h");
+    let mut host = Host::new(&yaml).actions_end(failed());
+    for _ in 0..2 {
+        host.fails("app.service#unit");
+        host.pass(secs(60));
+        host.is_well("app.service#unit");
+        host.pass(secs(60));
+    }
+    assert_eq!(host.explain("app.service").breaker.as_str(), "open", "{:?}", host.done());
+    let operation = Operation::Drill { target: target("app.service"), kind: DrillKind::Crash };
+    let command = OperatorCommand { by: "ann".into(), operation };
+    let Answer::Refused { why, suggestion } = host.engine.rehearse(host.now, command) else { panic!("it is refused") };
+    let open = "the circuit breaker of service/app.service is open, so nothing would mend what a drill broke";
+    assert_eq!(why.as_str(), open);
+    assert!(suggestion.as_str().starts_with("it may be tried again in "), "{suggestion}");
 }

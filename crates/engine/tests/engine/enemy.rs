@@ -269,7 +269,7 @@ fn one_that_cannot_be_seen_after_its_remedy_does_not_keep_the_others_waiting_for
 
 #[test]
 fn a_drill_leaves_room_for_the_remedy() {
-    let mut host = Host::new(&changed("actions: 6", "actions: 3")).mended_by("restart");
+    let mut host = Host::new(&changed("actions: 6", "actions: 1")).mended_by("restart");
     let drill = || Operation::Drill { target: target("app.service"), kind: DrillKind::Crash };
     assert!(host.operator(drill()).starts_with("done"));
     host.fails("app.service#unit");

@@ -165,6 +165,14 @@ pub(crate) fn judged(unit: UnitSnapshot) -> Observation {
     judge(UnitExpectation::Running, unit)
 }
 
+fn said(answer: Answer) -> String {
+    match answer {
+        Answer::Done(text) => format!("done: {text}"),
+        Answer::Refused { why, .. } => format!("refused: {why}"),
+        Answer::NotFound { what, .. } => format!("not found: {what}"),
+    }
+}
+
 impl Host {
     /// A host under a configuration, on which all is well and has been looked at.
     pub(crate) fn new(yaml: &str) -> Self {
@@ -358,11 +366,12 @@ impl Host {
     pub(crate) fn operator(&mut self, operation: Operation) -> String {
         let command = OperatorCommand { by: "ann".into(), operation };
         self.step(Input::Operator { request: 1, command });
-        match self.answers.pop().expect("an answer") {
-            Answer::Done(text) => format!("done: {text}"),
-            Answer::Refused { why, .. } => format!("refused: {why}"),
-            Answer::NotFound { what, .. } => format!("not found: {what}"),
-        }
+        said(self.answers.pop().expect("an answer"))
+    }
+
+    /// What the operator would be answered, in the same words.
+    pub(crate) fn rehearsed(&self, operation: Operation) -> String {
+        said(self.engine.rehearse(self.now, OperatorCommand { by: "ann".into(), operation }))
     }
 
     /// The open incident of a target, when there is one.

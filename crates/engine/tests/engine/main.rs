@@ -19,6 +19,7 @@ mod gates;
 mod matters;
 mod outcomes;
 mod random;
+mod rehearsed;
 mod reload;
 mod repetition;
 mod reports;

@@ -45,7 +45,9 @@ pub async fn perform(host: &LinuxHost, run: &ActionRun) -> ActionOutcome {
             }
         }
         Action::RestoreConfiguration { unit, paths, validator } => {
-            restoration::restore(host, unit, paths, validator.as_deref(), run).await
+            let restored = restoration::restore(host, unit, paths, validator.as_deref(), run).await;
+            drill::ending::end_what_is_mended(unit.as_str(), &inner.options.state_dir).await;
+            restored
         }
         Action::FreePort { unit, port } => {
             // A process is known by its cgroup, which bears the unit's own name.

@@ -109,6 +109,13 @@ pub fn may_break(path: &Path, trusted: &Trusted) -> io::Result<()> {
     }
 }
 
+/// Whether a file that holds this is as a drill left it, which is nobody's change: a copy of the original is beside it, and
+/// only the broken line is new. What cannot be looked at is somebody's.
+pub(crate) fn is_its_doing(path: &Path, bytes: &[u8], trusted: &Trusted) -> bool {
+    let original = bytes.strip_suffix(BROKEN_LINE);
+    original.is_some_and(|original| copy(path, trusted).is_ok_and(|kept| kept.as_deref() == Some(original)))
+}
+
 /// What a drill has left of a file.
 ///
 /// # Errors

@@ -264,6 +264,9 @@ pub struct UnitSnapshot {
     /// Who keeps the host busy, in words, when packages are being changed.
     #[serde(default)]
     pub busy: Option<Text>,
+    /// Whether its main process has been stopped by a signal for a while, though others of it can run.
+    #[serde(default)]
+    pub is_main_stopped: bool,
 }
 
 impl UnitSnapshot {
@@ -291,6 +294,24 @@ impl UnitSnapshot {
             alias_of: None,
             left_active: None,
             busy: None,
+            is_main_stopped: false,
+        }
+    }
+
+    /// What a person should know of it though it may be well: nobody looks after its workers, and no reload reaches it.
+    #[must_use]
+    pub fn warning(&self) -> Option<Text> {
+        let pid = self.main_pid.filter(|_| self.is_main_stopped && self.active == ActiveState::Active)?;
+        Some(Text::new(alloc::format!("its main process {pid} is stopped (state T), though others of it run")))
+    }
+
+    /// Why nothing of it can be broken on purpose, in words that follow its name; nothing when something can.
+    #[must_use]
+    pub fn nothing_to_break(&self) -> Option<Text> {
+        match self.active {
+            ActiveState::Active if self.main_pid.is_some() => None,
+            ActiveState::Active => Some("has no main process".into()),
+            other => Some(Text::new(alloc::format!("does not run ({other})"))),
         }
     }
 

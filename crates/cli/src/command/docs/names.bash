@@ -21,8 +21,8 @@ _ansai_with_names() {
         release*) kind=holds ;;
         unsilence*) kind=silences ;;
         "maintenance end"*) kind=windows ;;
-        "certificate renew" | "certificate revoke") kind=certificates ;;
-        explain | heal | drill | hold* | silence* | status* | "maintenance start"*) kind=targets ;;
+        "certificate renew" | "certificate revoke" | "certificate list"*) kind=certificates ;;
+        explain | heal | drill | hold* | silence* | status* | incidents* | "maintenance start"* | "maintenance list"*) kind=targets ;;
         "drill "*) names="crash hang exit port configuration loop" ;;
         *) return ;;
     esac

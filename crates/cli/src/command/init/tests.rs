@@ -199,3 +199,43 @@ fn nothing_that_a_host_says_of_itself_breaks_out_of_its_place() {
         !ansai_config::expanded(&read.bundle(&Inventory::default(), 1).expect("valid")).contains("autonomy: act\n")
     );
 }
+
+#[test]
+fn what_cannot_be_written_to_its_end_leaves_everything_as_it_was() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let names = || {
+        let entries = std::fs::read_dir(folder.path()).expect("a folder").flatten();
+        entries.map(|entry| entry.file_name().into_string().expect("text")).collect::<std::collections::BTreeSet<_>>()
+    };
+    // What is begun cannot take the place of a folder, as it cannot be ended on a disk that is full.
+    let place = folder.path().join("taken");
+    std::fs::create_dir(&place).expect("made");
+    assert!(beside(&place, b"text", None).is_err());
+    assert_eq!(names(), ["taken".to_owned()].into());
+    // What was there is kept with its mode, and a link goes on to lead to what is written.
+    let (file, link) = (folder.path().join("real.yaml"), folder.path().join("ansai.yaml"));
+    std::fs::write(&file, "before\n").expect("written");
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&file, private).expect("its mode");
+    std::os::unix::fs::symlink(&file, &link).expect("a link");
+    assert_eq!(write(&link, "after\n", false).expect_err("it is there").code, Code::Usage);
+    write(&link, "after\n", true).expect("written");
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).expect("text");
+    assert_eq!([read("real.yaml"), read("ansai.yaml.bak")], ["after\n", "before\n"]);
+    let mode = |name: &str| {
+        let permissions = std::fs::metadata(folder.path().join(name)).expect("there").permissions();
+        std::os::unix::fs::PermissionsExt::mode(&permissions) & 0o777
+    };
+    assert_eq!([mode("real.yaml"), mode("ansai.yaml.bak")], [0o600; 2]);
+    assert_eq!(names().len(), 4, "{:?}", names());
+}
+
+#[test]
+fn a_place_that_cannot_be_written_to_is_refused_before_anything_is_asked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").expect("written");
+    assert_eq!(writable(&file.join("ansai.yaml"), false).expect_err("no folder").code, Code::Failing);
+    assert!(writable(&folder.path().join("new/folder/ansai.yaml"), false).is_ok());
+    assert!(!folder.path().join("new").exists(), "nothing is made");
+}

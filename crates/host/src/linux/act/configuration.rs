@@ -12,7 +12,7 @@ use std::{
 use ansai_model::{action::ActionOutcome, id::UnitName, text::Text};
 
 use crate::linux::{
-    aside,
+    aside, drill,
     owned_path::{self, Folder, Fresh, Kind, Ownership, Refused, Trusted},
 };
 
@@ -102,7 +102,8 @@ fn private(path: &Path) -> std::io::Result<()> {
     fs::set_permissions(path, fs::Permissions::from_mode(0o700))
 }
 
-/// Puts the kept copies back; what they replace is kept beside them as `.ansai-broken`. When one cannot be, none is.
+/// Puts the kept copies back; what they replace is kept beside them as `.ansai-broken`, but for what a drill broke. When one
+/// cannot be, none is.
 pub(super) fn restore(
     state_dir: &Path,
     unit: &UnitName,
@@ -139,9 +140,12 @@ pub(super) fn restore(
 
 /// Which files were put back, and where what was there is kept.
 pub(super) fn put_back_note(replaced: &[Replaced]) -> Text {
-    let words = |one: &Replaced| match one.was {
-        Some(_) => format!("{} (what was there is kept as {})", one.path.display(), broken(&one.path).display()),
-        None => format!("{} (which was missing)", one.path.display()),
+    let words = |one: &Replaced| match (&one.was, &one.beside) {
+        (Some(_), Some(_)) => {
+            format!("{} (what was there is kept as {})", one.path.display(), broken(&one.path).display())
+        }
+        (Some(_), None) => format!("{} (which a drill had broken)", one.path.display()),
+        (None, _) => format!("{} (which was missing)", one.path.display()),
     };
     Text::new(format!("put back: {}", replaced.iter().map(words).collect::<Vec<_>>().join(", ")))
 }
@@ -231,7 +235,9 @@ fn put_back(change: Change, trusted: &Trusted, replaced: &mut Vec<Replaced>) -> 
     let Change { kept, now } = change;
     let path = kept.path;
     let mut one = Replaced { path: path.clone(), was: now, by: kept.bytes, beside: None };
-    if let Some((bytes, ownership)) = &one.was {
+    // The broken line of a drill is nobody's change to keep.
+    let is_kept = |(bytes, _): &&(Vec<u8>, Ownership)| !drill::is_its_doing(&path, bytes, trusted);
+    if let Some((bytes, ownership)) = one.was.as_ref().filter(is_kept) {
         let before = found(&broken(&path), trusted)?;
         let (folder, name) = Folder::above(&broken(&path), trusted)?;
         Fresh::file(folder, &name, bytes, *ownership)?.commit()?;
@@ -322,6 +328,31 @@ impl Collected {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_drill_broke_is_put_back_and_kept_nowhere() {
+        let (folder, state) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        let file = folder.path().join("app.conf");
+        let paths = [file.to_str().expect("text").to_owned()];
+        let (unit, own) = (UnitName::new("app.service").expect("valid"), Trusted::own());
+        fs::write(&file, "listen 80\n").expect("written");
+        assert!(matches!(save(state.path(), &unit, &paths, &own), ActionOutcome::Succeeded { .. }));
+        // What somebody broke before is still theirs.
+        fs::write(broken(&file), "of somebody").expect("written");
+        drill::break_file(&file, &own).expect("broken");
+        let (outcome, replaced) = restore(state.path(), &unit, &paths, Reach::All, &own);
+        let ActionOutcome::Succeeded { note } = outcome else { panic!("{outcome}") };
+        assert!(note.as_str().ends_with("app.conf (which a drill had broken)"), "{note}");
+        assert_eq!(fs::read_to_string(&file).expect("text"), "listen 80\n");
+        assert_eq!(fs::read_to_string(broken(&file)).expect("text"), "of somebody");
+        assert_eq!(take_back(replaced, &own).expect("taken back"), [""; 0]);
+        assert!(fs::read_to_string(&file).expect("text").contains("ansai drill"));
+        // A line more, and it is somebody's change.
+        fs::write(&file, "listen 80\nand more\n").expect("written");
+        let (outcome, _) = restore(state.path(), &unit, &paths, Reach::All, &own);
+        assert!(outcome.to_string().contains("is kept as"), "{outcome}");
+        assert_eq!(fs::read_to_string(broken(&file)).expect("text"), "listen 80\nand more\n");
+    }
 
     #[test]
     fn a_broken_file_is_put_back_and_kept_beside() {

@@ -14,7 +14,7 @@ use ansai_model::{operator::DrillKind, time::WallTime};
 use rustix::process::{Pid, Signal, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 
-use super::{Remains, undo};
+use super::{Remains, remains, undo};
 use crate::linux::{
     aside::{self, Kind, Work},
     clock::wall_now,
@@ -147,10 +147,20 @@ impl Lasting {
         }
     }
 
-    /// Waits until its time is over, and ends it, unless a later drill of its kind has taken its place.
+    /// Waits until its time is over, and ends it, unless a later drill of its kind has taken its place. One whose doing is
+    /// mended already, as when the agent was stopped in between, is ended at once.
     pub(crate) async fn end_in_time(self, state_dir: PathBuf) {
+        end_what_is_mended(&self.unit, &state_dir).await;
         tokio::time::sleep(self.rest()).await;
         self.end_now(state_dir, END_TIME).await;
+    }
+
+    /// Whether nothing is left of what it broke but its copy: somebody, or a remedy, has put the file right.
+    fn is_mended(&self) -> bool {
+        match &self.done {
+            Done::Stopped { .. } => false,
+            Done::Broken { path } => matches!(remains(path), Ok(Remains::Copy)),
+        }
     }
 
     async fn end_now(self, state_dir: PathBuf, within: Duration) {
@@ -171,6 +181,18 @@ impl Lasting {
             Ok(Ended::PutBack) => tracing::info!("the drill in {unit} is over: its configuration is as it was"),
             Err(why) => tracing::warn!("the drill in {unit} could not be undone: {why}"),
         }
+    }
+}
+
+/// Ends the drills in a unit whose doing was mended: what they left beside a file is taken away with its incident.
+pub(crate) async fn end_what_is_mended(unit: &str, state_dir: &Path) {
+    let (work, asked) = (Work::new(Kind::Own, "the notes on drills"), state_dir.to_owned());
+    let unit = unit.to_owned();
+    let is_over = move |drill: &Lasting| drill.unit == unit && drill.is_mended();
+    let found = move || lasting(&asked).map(|drills| drills.into_iter().filter(is_over).collect::<Vec<_>>());
+    // What cannot be looked for now is ended when its time is over.
+    for drill in aside::run(work, END_TIME, found).await.ok().and_then(Result::ok).unwrap_or_default() {
+        drill.end_now(state_dir.to_owned(), END_TIME).await;
     }
 }
 
@@ -283,6 +305,36 @@ mod tests {
         assert_eq!(lasting(state.path()).expect("readable"), []);
         child.kill().expect("ended");
         child.wait().expect("waited for");
+    }
+
+    #[tokio::test]
+    async fn a_drill_whose_doing_is_mended_leaves_nothing_beside_the_file() {
+        let state = tempfile::tempdir().expect("a folder");
+        let path = state.path().join("app.conf");
+        let copy = super::super::copy_of(&path);
+        let begin = || {
+            fs::write(&path, "listen 80\n").expect("written");
+            Lasting::breaking("a.service", path.clone()).keep(state.path()).expect("kept");
+            super::super::break_file(&path, &super::super::Trusted::own()).expect("broken");
+        };
+        begin();
+        end_what_is_mended("a.service", state.path()).await;
+        assert!(copy.exists(), "it is still broken, and so the drill goes on");
+        fs::write(&path, "listen 80\n").expect("put back");
+        end_what_is_mended("b.service", state.path()).await;
+        assert!(copy.exists(), "it is the drill of another");
+        end_what_is_mended("a.service", state.path()).await;
+        assert!(!copy.exists());
+        assert_eq!(lasting(state.path()).expect("readable"), []);
+        // The agent was stopped after the file had been put back.
+        begin();
+        fs::write(&path, "listen 8080\n").expect("mended by hand");
+        let left = lasting(state.path()).expect("readable").remove(0);
+        let over = Lasting { until: WallTime(0), ..left.clone() };
+        over.keep(state.path()).expect("kept");
+        over.end_in_time(state.path().to_owned()).await;
+        assert!(!copy.exists() && lasting(state.path()).expect("readable").is_empty());
+        assert_eq!(fs::read_to_string(&path).expect("text"), "listen 8080\n");
     }
 
     #[test]

@@ -82,6 +82,8 @@ enum Why {
     Stopped,
     /// In the kernel, where no signal ends them.
     Waiting,
+    /// The main process alone was stopped by a signal: others of the unit go on and may answer.
+    MainStopped,
     /// Somebody waits to be accepted, and there is room for no other or there is.
     Deaf { is_full: bool },
 }
@@ -128,7 +130,7 @@ enum Verdict {
 impl Why {
     fn lasts(self) -> Duration {
         match self {
-            Self::Stopped => STOPPED_FOR,
+            Self::Stopped | Self::MainStopped => STOPPED_FOR,
             Self::Waiting => WAITING_FOR,
             Self::Deaf { is_full: true } => FULL_FOR,
             Self::Deaf { is_full: false } => DEAF_FOR,
@@ -136,9 +138,17 @@ impl Why {
     }
 }
 
+/// What is found of a unit that systemd calls active.
+pub(super) enum Stalled {
+    /// None of it has run for long enough, and this is what is seen of it.
+    Whole(Observation),
+    /// Its main process is stopped, and others go on: that is told, and nothing is done while they answer.
+    InPart,
+}
+
 /// What is seen of a unit of which no process has run for long enough. One whose processes wait in the kernel is unknown:
 /// no restart ends them, and they go on when the disk or the server is back.
-pub(super) async fn look(bus: &Bus, root: &Path, unit: &UnitName, seen: &UnitSnapshot) -> Option<Observation> {
+pub(super) async fn look(bus: &Bus, root: &Path, unit: &UnitName, seen: &UnitSnapshot) -> Option<Stalled> {
     if seen.active != ActiveState::Active {
         return None;
     }
@@ -150,7 +160,11 @@ pub(super) async fn look(bus: &Bus, root: &Path, unit: &UnitName, seen: &UnitSna
     };
     let queue = if may_be_still { None } else { queues::of(bus, root, unit).await };
     let still = match (may_be_still, &queue) {
-        (true, _) => aside_of(unit, root, processes(bus, unit).await.ok()?, still).await,
+        (true, _) => {
+            let main = seen.main_pid;
+            let still = move |root: &Path, pids: &[u32]| still(root, pids, main);
+            aside_of(unit, root, processes(bus, unit).await.ok()?, still).await
+        }
         (false, Some(queue)) => {
             let is_full = queue.is_full;
             let deaf = move |root: &Path, pids: &[u32]| deaf(root, pids, is_full);
@@ -174,7 +188,8 @@ pub(super) async fn look(bus: &Bus, root: &Path, unit: &UnitName, seen: &UnitSna
             let all =
                 if count == 1 { "its process has".to_owned() } else { format!("all of its {count} processes have") };
             let lasts = Shown(lasts);
-            Some(match why {
+            Some(Stalled::Whole(match why {
+                Why::MainStopped => return Some(Stalled::InPart),
                 Why::Deaf { .. } => {
                     let wait = queue.map_or_else(String::new, |queue| {
                         let connections = if queue.waiting == 1 { "connection waits" } else { "connections wait" };
@@ -187,7 +202,7 @@ pub(super) async fn look(bus: &Bus, root: &Path, unit: &UnitName, seen: &UnitSna
                     "it hangs: {all} waited in the kernel (state D) for {lasts}, for a disk or a server that is away; a \
                      restart would not end them"
                 )),
-            })
+            }))
         }
     }
 }
@@ -203,13 +218,15 @@ async fn aside_of(
     aside::run(work, READ_TIME, move || found(&root, &pids)).await.ok().flatten()
 }
 
-/// Why none of these processes can run; nothing when one can, is debugged or frozen, or cannot be looked at.
-fn still(root: &Path, pids: &[u32]) -> Option<Still> {
+/// Why none of these processes can run, or the main one cannot; nothing when they can, one is debugged or frozen, or cannot be
+/// looked at.
+fn still(root: &Path, pids: &[u32], main: Option<u32>) -> Option<Still> {
     if pids.is_empty() || pids.len() > PROCESSES_MAX || is_frozen(root, pids[0]) {
         return None;
     }
     let mut marks = Vec::new();
     let mut states = Vec::new();
+    let mut is_main_stopped = false;
     for pid in pids {
         let process = process(root, *pid)?;
         // What has ended and was not asked for its end cannot run, and says nothing of the others.
@@ -219,6 +236,7 @@ fn still(root: &Path, pids: &[u32]) -> Option<Still> {
         if process.is_traced {
             return None;
         }
+        is_main_stopped |= main == Some(*pid) && process.state == 'T';
         states.push(process.state);
         marks.push(Mark { id: *pid, switches: process.switches, ticks: 0 });
     }
@@ -226,8 +244,13 @@ fn still(root: &Path, pids: &[u32]) -> Option<Still> {
     let why = match (all('T'), all('D')) {
         (true, _) => Why::Stopped,
         (_, true) => Why::Waiting,
+        _ if is_main_stopped => Why::MainStopped,
         _ => return None,
     };
+    if why == Why::MainStopped {
+        // What the others do says nothing of it.
+        marks.retain(|mark| Some(mark.id) == main);
+    }
     marks.sort_unstable();
     Some(Still { why, marks })
 }
@@ -347,8 +370,10 @@ mod tests {
             (vec![(7, 'T', 1, 0), (8, 'T', 1, 0), (9, 'Z', 1, 0)], false, Some(Why::Stopped)),
             (vec![(7, 'D', 1, 0), (8, 'D', 1, 0)], false, Some(Why::Waiting)),
             // A drill or a person stopped the master, and the workers answer.
-            (vec![(7, 'T', 1, 0), (8, 'S', 1, 0)], false, None),
-            (vec![(7, 'T', 1, 0), (8, 'D', 1, 0)], false, None),
+            (vec![(7, 'T', 1, 0), (8, 'S', 1, 0)], false, Some(Why::MainStopped)),
+            (vec![(7, 'T', 1, 0), (8, 'D', 1, 0)], false, Some(Why::MainStopped)),
+            (vec![(7, 'S', 1, 0), (8, 'T', 1, 0)], false, None),
+            (vec![(7, 'T', 1, 0), (8, 'S', 1, 4)], false, None),
             (vec![(7, 'S', 1, 0)], false, None),
             // Debugged, stopped between two steps or not.
             (vec![(7, 't', 1, 4)], false, None),
@@ -358,8 +383,14 @@ mod tests {
         ];
         for (processes, is_frozen, expected) in cases {
             let (root, pids) = host(&processes, is_frozen);
-            assert_eq!(still(root.path(), &pids).map(|still| still.why), expected, "{processes:?} {is_frozen}");
+            let found = still(root.path(), &pids, Some(7));
+            assert_eq!(found.map(|still| still.why), expected, "{processes:?} {is_frozen}");
         }
+        // What the workers do in between does not let it go on.
+        let before = host(&[(7, 'T', 1, 0), (8, 'S', 1, 0)], false);
+        let later = host(&[(7, 'T', 1, 0), (8, 'R', 9, 0), (9, 'S', 1, 0)], false);
+        let seen = |(root, pids): &(tempfile::TempDir, Vec<u32>)| still(root.path(), pids, Some(7)).expect("stopped");
+        assert!(seen(&before).goes_on_as(&seen(&later)));
     }
 
     #[test]
@@ -400,7 +431,7 @@ mod tests {
         let (went_on, goes_on) = std::sync::mpsc::sync_channel(1);
         let held = move |root: &Path, pids: &[u32]| {
             let _ = goes_on.recv_timeout(Duration::from_secs(5));
-            still(root, pids)
+            still(root, pids, None)
         };
         let mut read = Box::pin(aside_of(&unit, root.path(), pids, held));
         assert!(futures_util::FutureExt::now_or_never(&mut read).is_none(), "the loop waited for it");
@@ -413,7 +444,7 @@ mod tests {
         assert_eq!(parse(""), None);
         assert_eq!(parse("State:\nTracerPid:\tx\n"), None);
         let (root, _) = host(&[(7, 'T', 1, 0)], false);
-        assert_eq!(still(root.path(), &[7, 8]), None);
+        assert_eq!(still(root.path(), &[7, 8], Some(7)), None);
     }
 
     #[test]

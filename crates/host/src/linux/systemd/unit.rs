@@ -18,7 +18,7 @@ use zbus::{OwnedVariant, Variant, message::Message};
 use super::{
     bus::{Bus, CallError, MANAGER, MANAGER_PATH, PROPERTIES, UNIT},
     others::{self, failed_trigger, stopped_with},
-    stalled,
+    stalled::{self, Stalled},
     told::Properties,
 };
 use crate::linux::{clock::wall_now, owned_path::number, packages};
@@ -113,11 +113,15 @@ pub async fn observe(
     timeout: Duration,
 ) -> Observation {
     let look = async {
-        let snapshot = snapshot(bus, root, unit).await?;
-        Ok::<_, CallError>((stalled::look(bus, root, unit, &snapshot).await, judge(expect, snapshot)))
+        let mut snapshot = snapshot(bus, root, unit).await?;
+        let stalled = stalled::look(bus, root, unit, &snapshot).await;
+        snapshot.is_main_stopped = matches!(stalled, Some(Stalled::InPart));
+        Ok::<_, CallError>((stalled, judge(expect, snapshot)))
     };
     match tokio::time::timeout(timeout, look).await {
-        Ok(Ok((Some(hangs), seen))) if seen.health() == Health::Healthy => hangs.with_details(seen.details().clone()),
+        Ok(Ok((Some(Stalled::Whole(hangs)), seen))) if seen.health() == Health::Healthy => {
+            hangs.with_details(seen.details().clone())
+        }
         Ok(Ok((_, seen))) => seen,
         Ok(Err(error)) => Observation::unknown(error.to_string()),
         Err(_) => Observation::unknown("systemd did not answer in time"),
@@ -247,6 +251,8 @@ pub(super) async fn snapshot(bus: &Bus, root: &Path, unit: &UnitName) -> Result<
         is_job,
         has_trigger: !seen.triggers.is_empty(),
         alias_of: (unit != configured).then(|| Text::new(unit.as_str())),
+        // That is found out aside, see `observe`.
+        is_main_stopped: false,
     })
 }
 

@@ -56,7 +56,10 @@ fn verdict(expect: UnitExpectation, unit: &UnitSnapshot) -> Verdict {
         LoadState::Other => return Verdict::Unknown("systemd has not loaded the unit".into()),
     }
     match unit.active {
-        ActiveState::Active | ActiveState::Reloading => Verdict::Healthy(Text::new(format!("active ({})", unit.sub))),
+        ActiveState::Active | ActiveState::Reloading => Verdict::Healthy(Text::new(match unit.warning() {
+            Some(warning) => format!("active ({}), but {warning}", unit.sub),
+            None => format!("active ({})", unit.sub),
+        })),
         ActiveState::Activating if unit.sub.as_str() == "auto-restart" => {
             Verdict::Unknown("ended; systemd is about to restart it by itself".into())
         }
@@ -164,6 +167,18 @@ mod tests {
         check(running, unit(ActiveState::Failed, Intent::Unknown), Health::Failing);
         check(UnitExpectation::NotFailed, unit(ActiveState::Inactive, Intent::ByItself), Health::Healthy);
         check(UnitExpectation::NotFailed, unit(ActiveState::Failed, Intent::ByItself), Health::Failing);
+    }
+
+    #[test]
+    fn a_main_process_that_is_stopped_while_others_run_is_told_and_no_failure() {
+        let mut seen =
+            UnitSnapshot { main_pid: Some(7), is_main_stopped: true, ..unit(ActiveState::Active, Intent::Unknown) };
+        let judged = judge(UnitExpectation::Running, seen.clone());
+        let words = "active (running), but its main process 7 is stopped (state T), though others of it run";
+        assert_eq!((judged.health(), judged.summary().as_str()), (Health::Healthy, words));
+        assert!(seen.warning().is_some());
+        seen.active = ActiveState::Failed;
+        assert_eq!(seen.warning(), None);
     }
 
     #[test]

@@ -1,0 +1,222 @@
+//! Tables without lines, whose last column is text. Where a terminal has room for them it wraps at words; where it has not, the
+//! text stands below its row, and columns that can be spared are left out. What is in the cells is the command's.
+
+use std::fmt;
+
+use ansai_model::{columns::hanging, text::visible_line};
+use comfy_table::{Color, ContentArrangement, Table, presets::NOTHING};
+
+use super::{Page, terminal};
+
+/// Fewer columns are none to read a sentence in.
+const TEXT_MIN: usize = 30;
+/// Where a text begins below its row.
+const BELOW: usize = 4;
+/// Fewer characters of a name say nothing.
+const NAME_MIN: usize = 8;
+/// What stands for what was left out of a name.
+const MARK: char = '…';
+
+/// A cell of a table: one line, in which nothing is unseen.
+pub(crate) struct Cell {
+    text: String,
+    color: Option<Color>,
+}
+
+impl Cell {
+    /// With this in it.
+    pub(crate) fn new(content: impl fmt::Display) -> Self {
+        Self { text: visible_line(&content.to_string()).into_owned(), color: None }
+    }
+
+    pub(super) fn colored(word: &str, color: Color) -> Self {
+        Self { text: word.to_owned(), color: Some(color) }
+    }
+
+    fn width(&self) -> usize {
+        self.text.chars().count()
+    }
+
+    fn shown(&self) -> comfy_table::Cell {
+        let cell = comfy_table::Cell::new(&self.text);
+        match self.color {
+            Some(color) => cell.fg(color),
+            None => cell,
+        }
+    }
+}
+
+/// A table as wide as the terminal when there is one. Of its columns those that are spare go first where there is no room, in
+/// this order.
+pub(crate) fn table(head: &[&str], spare: &[usize], rows: impl IntoIterator<Item = Vec<Cell>>) -> Page {
+    let rows: Vec<Vec<Cell>> = rows.into_iter().collect();
+    Page::own(laid_out(head, spare, rows, terminal().columns, terminal().has_color))
+}
+
+fn laid_out(
+    head: &[&str],
+    spare: &[usize],
+    mut rows: Vec<Vec<Cell>>,
+    columns: Option<usize>,
+    has_color: bool,
+) -> String {
+    let last = head.len().saturating_sub(1);
+    let Some(columns) = columns else { return drawn(head, &rows, has_color) };
+    let widths: Vec<usize> = (0..head.len()).map(|column| width(head, &rows, column)).collect();
+    // Each column has a space on both sides; the last needs none behind it.
+    let before: usize = widths.iter().take(last).map(|width| width + 2).sum();
+    let room = columns.saturating_sub(before + 1);
+    if widths.get(last).is_none_or(|width| *width <= room) {
+        return drawn(head, &rows, has_color);
+    }
+    if room >= TEXT_MIN {
+        for cell in rows.iter_mut().filter_map(|row| row.get_mut(last)) {
+            cell.text = hanging(&cell.text, 0, 0, room);
+        }
+        return drawn(head, &rows, has_color);
+    }
+    stacked(head, spare, rows, columns, has_color)
+}
+
+/// Each row with its text below it.
+fn stacked(head: &[&str], spare: &[usize], rows: Vec<Vec<Cell>>, columns: usize, has_color: bool) -> String {
+    let last = head.len().saturating_sub(1);
+    let mut kept: Vec<usize> = (0..last).collect();
+    let wide = |kept: &[usize]| kept.iter().map(|column| width(head, &rows, *column) + 2).sum::<usize>();
+    for column in spare {
+        if wide(&kept) > columns + 1 {
+            kept.retain(|kept| kept != column);
+        }
+    }
+    // A name that still has no room is cut where a mark says so.
+    let surplus = wide(&kept).saturating_sub(columns + 1);
+    let first = kept.first().map_or(0, |column| width(head, &rows, *column));
+    let name_max = first.saturating_sub(surplus).max(NAME_MIN);
+    let mut texts = Vec::new();
+    let mut above = Vec::new();
+    for mut row in rows {
+        texts.push(row.get(last).map(|cell| cell.text.clone()).unwrap_or_default());
+        row.truncate(last);
+        let mut cells = row.into_iter().enumerate().filter(|(column, _)| kept.contains(column)).map(|(_, cell)| cell);
+        let name = cells.next().map(|cell| Cell { text: shortened(&cell.text, name_max), ..cell });
+        above.push(name.into_iter().chain(cells).collect::<Vec<_>>());
+    }
+    let head: Vec<&str> = kept.iter().map(|column| head[*column]).collect();
+    let drawn = drawn(&head, &above, has_color);
+    let mut lines = drawn.lines();
+    let mut out: Vec<String> = lines.next().map(str::to_owned).into_iter().collect();
+    for (line, text) in lines.zip(texts) {
+        out.push(line.to_owned());
+        if !text.is_empty() {
+            let begin = " ".repeat(BELOW);
+            out.push(hanging(&format!("{begin}{text}"), BELOW, BELOW, columns));
+        }
+    }
+    out.join("\n")
+}
+
+fn width(head: &[&str], rows: &[Vec<Cell>], column: usize) -> usize {
+    let cells = rows.iter().filter_map(|row| row.get(column)).map(Cell::width);
+    cells.chain([head.get(column).map_or(0, |head| head.chars().count())]).max().unwrap_or(0)
+}
+
+/// A name in so many characters: its beginning and its end, which tell it from others.
+fn shortened(name: &str, most: usize) -> String {
+    let length = name.chars().count();
+    if length <= most {
+        return name.to_owned();
+    }
+    let left = most.saturating_sub(1);
+    let (begin, end) = (left.div_ceil(2), left / 2);
+    name.chars().take(begin).chain([MARK]).chain(name.chars().skip(length - end)).collect()
+}
+
+fn drawn(head: &[&str], rows: &[Vec<Cell>], has_color: bool) -> String {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_header(head.to_vec()).set_content_arrangement(ContentArrangement::Disabled);
+    match has_color {
+        true => table.enforce_styling(),
+        false => table.force_no_tty(),
+    };
+    for row in rows {
+        table.add_row(row.iter().map(Cell::shown));
+    }
+    table.to_string().lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &[&str] = &["TARGET", "HEALTH", "INCIDENT", "DETAIL"];
+
+    fn rows() -> Vec<Vec<Cell>> {
+        let row = |cells: [&str; 4]| cells.map(Cell::new).into();
+        vec![
+            row(["postgresql@15-main.service", "FAILING", "i12", "nothing is done: hold: held by root (moving it)"]),
+            row(["nginx.service", "healthy", "", ""]),
+        ]
+    }
+
+    #[track_caller]
+    fn check(columns: Option<usize>, expected: &[&str]) {
+        assert_eq!(laid_out(HEAD, &[2], rows(), columns, false), expected.join("\n"));
+    }
+
+    #[test]
+    fn a_table_has_the_width_of_its_terminal_and_no_name_is_cut_in_silence() {
+        let whole = [
+            " TARGET                      HEALTH   INCIDENT  DETAIL",
+            " postgresql@15-main.service  FAILING  i12       nothing is done: hold: held by root (moving it)",
+            " nginx.service               healthy",
+        ];
+        check(None, &whole);
+        check(Some(120), &whole);
+        check(
+            Some(80),
+            &[
+                " TARGET                      HEALTH   INCIDENT  DETAIL",
+                " postgresql@15-main.service  FAILING  i12       nothing is done: hold: held by",
+                "                                                root (moving it)",
+                " nginx.service               healthy",
+            ],
+        );
+        check(
+            Some(60),
+            &[
+                " TARGET                      HEALTH   INCIDENT",
+                " postgresql@15-main.service  FAILING  i12",
+                "    nothing is done: hold: held by root (moving it)",
+                " nginx.service               healthy",
+            ],
+        );
+        check(
+            Some(40),
+            &[
+                " TARGET                      HEALTH",
+                " postgresql@15-main.service  FAILING",
+                "    nothing is done: hold: held by root",
+                "    (moving it)",
+                " nginx.service               healthy",
+            ],
+        );
+        check(
+            Some(30),
+            &[
+                " TARGET                HEALTH",
+                " postgresql…n.service  FAILING",
+                "    nothing is done: hold:",
+                "    held by root (moving it)",
+                " nginx.service         healthy",
+            ],
+        );
+    }
+
+    #[test]
+    fn no_line_is_longer_than_its_terminal() {
+        for columns in 20..120 {
+            let text = laid_out(HEAD, &[2], rows(), Some(columns), false);
+            assert!(text.lines().all(|line| line.chars().count() <= columns), "{columns}: {text}");
+        }
+    }
+}
