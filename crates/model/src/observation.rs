@@ -5,7 +5,12 @@ use core::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{condition::Value, domain::service::UnitSnapshot, id::NAME_BYTES_MAX, text::Text};
+use crate::{
+    condition::Value,
+    domain::{self, service::UnitSnapshot},
+    id::NAME_BYTES_MAX,
+    text::Text,
+};
 
 /// The three values of health. `Unknown` never closes an incident and never triggers an action; when it lasts, a person
 /// is told.
@@ -37,7 +42,29 @@ pub enum Details {
 /// Named figures in the order of their names. The latest of every check is kept, and most have a handful: a list takes a
 /// third of what a tree does.
 #[derive(Clone, Debug, PartialEq, Default)]
-pub struct Figures(Vec<(Box<str>, Value)>);
+pub struct Figures(Vec<(Name, Value)>);
+
+/// The name of a figure: one that our own looks report stands once in the program.
+#[derive(Clone, Debug, PartialEq)]
+enum Name {
+    Known(&'static &'static str),
+    Given(Box<str>),
+}
+
+impl From<&str> for Name {
+    fn from(name: &str) -> Self {
+        domain::figure(name).map_or_else(|| Self::Given(name.into()), Self::Known)
+    }
+}
+
+impl AsRef<str> for Name {
+    fn as_ref(&self) -> &str {
+        match self {
+            Self::Known(name) => name,
+            Self::Given(name) => name,
+        }
+    }
+}
 
 impl Figures {
     /// The figure of this name.
@@ -76,7 +103,7 @@ impl<'de> Deserialize<'de> for Figures {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // The tree puts them in order, whoever wrote them.
         let read = BTreeMap::<Box<str>, Value>::deserialize(deserializer)?;
-        Ok(Self(read.into_iter().collect()))
+        Ok(Self(read.into_iter().map(|(name, value)| (Name::from(name.as_ref()), value)).collect()))
     }
 }
 
@@ -248,6 +275,18 @@ mod tests {
         let Details::Figures(figures) = seen.details() else { panic!("{seen:?}") };
         assert!(figures.iter().eq([("a", &number(2.0)), ("b", &number(4.0)), ("c", &number(3.0))]));
         assert_eq!((seen.figure("b"), seen.figure("d")), (Some(&number(4.0)), None));
+    }
+
+    #[test]
+    fn a_name_that_the_program_knows_is_kept_by_nobody() {
+        let seen = Observation::healthy("well").with_figure(domain::memory::LIFE, Value::Bool(true));
+        let seen = seen.with_figure("load1", Value::Bool(false));
+        let Details::Figures(figures) = seen.details() else { panic!("{seen:?}") };
+        let kept: Vec<_> = figures.0.iter().map(|(name, _)| matches!(name, Name::Given(_))).collect();
+        assert_eq!(kept, [true, false]);
+        assert_eq!(size_of::<(Name, Value)>(), 40);
+        let text = serde_json::to_string(&seen).expect("written");
+        assert_eq!(serde_json::from_str::<Observation>(&text).expect("read"), seen);
     }
 
     #[test]

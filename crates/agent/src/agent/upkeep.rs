@@ -40,8 +40,9 @@ const QUIET_HOUR: &str = "host.quiet_hour";
 const TRENDS_EVERY: Duration = Duration::from_secs(600);
 /// How often the host's load is taken in, while quiet hours are learned.
 const LOAD_EVERY: Duration = Duration::from_secs(60);
-/// How often memory that lies free is given back.
-const TRIM_EVERY: Duration = Duration::from_secs(600);
+/// How often memory that lies free is given back. It takes less than a millisecond, and each look and each answer leaves
+/// some behind.
+const TRIM_EVERY: Duration = Duration::from_secs(60);
 /// How long after a start or a new configuration, which need more than they leave, it and their code are given back.
 const SETTLED: Duration = Duration::from_secs(10);
 /// How long a jump of the wall clock is shown.

@@ -85,6 +85,16 @@ pub enum Trust {
     Nobody,
 }
 
+/// What a look reports; the last two only of what is told in steps.
+pub(super) const FIGURES: &[(&str, ValueType)] = &[
+    ("certificate.expires_in", ValueType::Duration),
+    ("certificate.is_due", ValueType::Bool),
+    ("certificate.is_stale", ValueType::Bool),
+    ("certificate.lifetime", ValueType::Duration),
+    (Observation::IS_LAST_STEP, ValueType::Bool),
+    (Observation::STEP, ValueType::Number),
+];
+
 impl Look for CertificateProbe {
     /// The kind, in one word, as in the configuration.
     fn kind(&self) -> &'static str {
@@ -94,15 +104,7 @@ impl Look for CertificateProbe {
     /// The figures that it reports, as conditions name them behind `figure.`.
     fn figures(&self) -> &'static [(&'static str, ValueType)] {
         let (Self::File(FileProbe { expect, .. }) | Self::Served(ServedProbe { expect, .. })) = self;
-        let all: &[_] = &[
-            ("certificate.expires_in", ValueType::Duration),
-            ("certificate.is_due", ValueType::Bool),
-            ("certificate.is_stale", ValueType::Bool),
-            ("certificate.lifetime", ValueType::Duration),
-            (Observation::IS_LAST_STEP, ValueType::Bool),
-            (Observation::STEP, ValueType::Number),
-        ];
-        if expect.is_of_everything() { &all[..4] } else { all }
+        if expect.is_of_everything() { &FIGURES[..4] } else { FIGURES }
     }
 }
 

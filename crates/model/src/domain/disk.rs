@@ -63,7 +63,8 @@ pub const USED: &str = "disk.used_bytes";
 /// The figure that it must not reach: all that ordinary users can use.
 pub const USABLE: &str = "disk.usable";
 
-const USAGE_FIGURES: &[(&str, ValueType)] = &[
+/// What a look at the room of a filesystem reports.
+pub(super) const USAGE_FIGURES: &[(&str, ValueType)] = &[
     ("disk.used", ValueType::Percent),
     (USED, ValueType::Bytes),
     (USABLE, ValueType::Bytes),

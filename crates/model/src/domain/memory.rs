@@ -40,6 +40,20 @@ pub const LIFE: &str = "memory.life";
 /// The name of the figure that says that the kernel has ended a process of the unit lately.
 pub const KILLED_LATELY: &str = "memory.killed_lately";
 
+/// What a look reports where the kernel tells it all.
+pub(super) const FIGURES: &[(&str, ValueType)] = &[
+    (ANONYMOUS, ValueType::Bytes),
+    ("memory.cache", ValueType::Bytes),
+    ("memory.used", ValueType::Bytes),
+    (LIMIT, ValueType::Bytes),
+    ("memory.pressure", ValueType::Percent),
+    ("memory.host_pressure", ValueType::Percent),
+    ("memory.oom_kills", ValueType::Number),
+    (KILLED_LATELY, ValueType::Bool),
+    (NEAR_LIMIT, ValueType::Bool),
+    (LIFE, ValueType::Number),
+];
+
 impl Look for MemoryProbe {
     /// The kind, in one word, as in the configuration.
     fn kind(&self) -> &'static str {
@@ -48,18 +62,7 @@ impl Look for MemoryProbe {
 
     /// The figures that it reports where the kernel tells them all.
     fn figures(&self) -> &'static [(&'static str, ValueType)] {
-        &[
-            (ANONYMOUS, ValueType::Bytes),
-            ("memory.cache", ValueType::Bytes),
-            ("memory.used", ValueType::Bytes),
-            (LIMIT, ValueType::Bytes),
-            ("memory.pressure", ValueType::Percent),
-            ("memory.host_pressure", ValueType::Percent),
-            ("memory.oom_kills", ValueType::Number),
-            (KILLED_LATELY, ValueType::Bool),
-            (NEAR_LIMIT, ValueType::Bool),
-            (LIFE, ValueType::Number),
-        ]
+        FIGURES
     }
 
     /// What does not run has no memory: its unit's own check says the rest.
