@@ -23,8 +23,8 @@ use ansai_model::{
 };
 
 use crate::{
-    deduce::ladder::LOCAL_TIMEOUT, diagnostics::Findings, document::Node, expand::Fields, keys::Key,
-    load::Configuration, read::service::Known,
+    deduce::ladder::LOCAL_TIMEOUT, diagnostics::Findings, document::Node, fill::Filled, keys::Key, load::Configuration,
+    read::service::Known, written::Fields,
 };
 
 /// The sections that name what is watched, each with names of its own below it.
@@ -67,6 +67,9 @@ const LONG: [LongForm; 3] = [memory::LONG, certificate::LONG, disk::LONG];
 pub(crate) const PROBE_KEYS: [Key; 3] = [LONG[0].probe_key, LONG[1].probe_key, LONG[2].probe_key];
 pub(crate) const ACTION_KEYS: [Key; 3] = [LONG[0].action_key, LONG[1].action_key, LONG[2].action_key];
 
+/// The policies of the domains, entries of the shipped layer.
+pub(crate) const POLICIES: [&str; 3] = [memory::POLICY, disk::POLICY_TEXT, certificate::POLICY_TEXT];
+
 /// What the short forms of all domains say.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Domains {
@@ -95,13 +98,13 @@ pub(crate) fn read(findings: &mut Findings<'_>, tree: &Node, known: &Known<'_>) 
     Domains {
         memory: memory::read(findings, tree, ""),
         disks: disk::read(findings, tree, &Known { default: disk, ..*known }),
-        certificates: certificate::read_all(findings, tree),
+        certificates: certificate::read_all(findings, tree, known.flap),
     }
 }
 
-/// The domain whose looks and actions have this key in the long form.
-pub(crate) fn long(key: &str) -> Option<LongForm> {
-    LONG.into_iter().find(|long| long.probe_key.name == key)
+/// The long form of a domain, by its place among [`PROBE_KEYS`] and [`ACTION_KEYS`].
+pub(crate) fn long(at: usize) -> Option<LongForm> {
+    LONG.into_iter().nth(at)
 }
 
 /// A look in its long form.
@@ -110,7 +113,7 @@ pub(crate) fn written_probe(probe: &DomainProbe) -> Fields {
     match probe {
         DomainProbe::Certificate(probe) => certificate::write::probe(probe),
         DomainProbe::Disk(probe) => fields.put("disk", disk::written_probe(probe)),
-        DomainProbe::Memory(probe) => fields.put("memory", memory::long::written_probe(probe)),
+        DomainProbe::Memory(probe) => fields.put("memory", probe.fields().done()),
     }
 }
 
@@ -120,7 +123,7 @@ pub(crate) fn written_action(action: &DomainAction) -> Fields {
     match action {
         DomainAction::Certificate(action) => certificate::write::action(action),
         DomainAction::Disk(action) => fields.put("disk", disk::written_action(action)),
-        DomainAction::Memory(action) => fields.put("memory", memory::long::written_action(action)),
+        DomainAction::Memory(action) => fields.put("memory", memory::keys::written(action).done()),
     }
 }
 

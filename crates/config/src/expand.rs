@@ -2,74 +2,22 @@
 //! What is written here is read back as the same bundle.
 
 mod act;
-mod yaml;
 
 use ansai_model::{
     action::ProcessDeclaration,
     bundle::{Bundle, BundleParts, Target},
-    check::{Check, Flap, Trend, TrendKind},
-    domain::service::UnitExpectation,
-    notify::{Channel, Email, Route, SmtpSecurity, WebhookFormat, WebhookUrl},
-    policy::{Budget, MaintenanceWindow, Policy, QuietHours, Scope, WindowSchedule},
-    probe::{CommandLine, HttpProbe, Probe, Protocol},
-    rule::{Rule, Severity},
-    settings::Settings,
-    time::WallTime,
-    units::ByteSize,
+    check::Check,
+    probe::{HttpProbe, Probe, Protocol},
+    rule::Rule,
 };
 
-pub(crate) use self::yaml::Written;
-use self::yaml::document;
 use crate::{
     domain,
-    keys::DAYS,
-    units::{shown_bytes, shown_duration},
+    fill::{Choice, FailsOn, Filled, Words, command},
+    keys::probe::Way,
+    read::{notify, policy},
+    written::{self, Fields, Written, size, time},
 };
-
-/// A mapping that is being written.
-#[derive(Default)]
-pub(crate) struct Fields(Vec<(String, Written)>);
-
-impl Fields {
-    pub(crate) fn put(mut self, key: &str, value: Written) -> Self {
-        self.0.push((key.to_owned(), value));
-        self
-    }
-
-    /// Only when there is something.
-    pub(crate) fn maybe(self, key: &str, value: Option<Written>) -> Self {
-        match value {
-            Some(value) => self.put(key, value),
-            None => self,
-        }
-    }
-
-    /// Only when it is so.
-    pub(crate) fn only_if(self, key: &str, is_so: bool) -> Self {
-        self.maybe(key, is_so.then(|| Written::plain(true)))
-    }
-
-    pub(crate) fn time(self, key: &str, duration: std::time::Duration) -> Self {
-        self.put(key, time(duration))
-    }
-
-    pub(crate) fn done(self) -> Written {
-        Written::Map(self.0)
-    }
-}
-
-pub(crate) fn time(duration: std::time::Duration) -> Written {
-    Written::Plain(shown_duration(duration))
-}
-
-pub(crate) fn size(size: ByteSize) -> Written {
-    Written::Plain(shown_bytes(size))
-}
-
-fn table(map: &std::collections::BTreeMap<String, String>) -> Option<Written> {
-    let entries = map.iter().map(|(key, value)| (key.clone(), Written::text(value)));
-    (!map.is_empty()).then(|| Written::Map(entries.collect()))
-}
 
 fn named<'a, K: ToString + 'a, V: 'a>(
     map: impl IntoIterator<Item = (&'a K, &'a V)>,
@@ -83,17 +31,11 @@ fn named<'a, K: ToString + 'a, V: 'a>(
 pub fn expanded(bundle: &Bundle) -> String {
     let parts: &BundleParts = bundle.parts();
     let fields = Fields::default()
-        .put("agent", agent(&parts.settings))
-        .maybe(
-            "heartbeat",
-            parts.settings.heartbeat.as_ref().map(|heartbeat| {
-                let fields = Fields::default().put("url", address(&heartbeat.url)).time("every", heartbeat.every);
-                fields.maybe("token", heartbeat.token.as_ref().map(Written::text)).done()
-            }),
-        )
-        .put("notify", named(&parts.routes, route))
-        .put("maintenance", Written::List(parts.maintenance.iter().map(window).collect()))
-        .put("policies", named(&parts.policies, policy))
+        .put("agent", parts.settings.fields().done())
+        .maybe("heartbeat", parts.settings.heartbeat.as_ref().map(|heartbeat| heartbeat.fields().done()))
+        .put("notify", named(&parts.routes, notify::written))
+        .put("maintenance", Written::List(parts.maintenance.iter().map(policy::written).collect()))
+        .put("policies", named(&parts.policies, |policy| policy.fields().done()))
         .put("targets", named(&parts.targets, target))
         .put("checks", named(&parts.checks, |it| check(it)))
         .put("rules", named(&parts.rules, rule))
@@ -101,160 +43,7 @@ pub fn expanded(bundle: &Bundle) -> String {
             "runbooks",
             named(&parts.runbooks, |runbook| Written::List(runbook.rungs.iter().map(act::rung).collect())),
         );
-    document(&fields.0)
-}
-
-fn agent(settings: &Settings) -> Written {
-    Fields::default()
-        .maybe("role", settings.role.as_ref().map(Written::text))
-        .put("host_budget", budget(settings.host_budget))
-        .put("remediations_at_once", Written::plain(settings.remediations_at_once_max))
-        .time("full_pass_every", settings.full_pass_every)
-        .put("evidence_lines", Written::plain(settings.evidence_lines_max))
-        .maybe("metrics_listen", settings.metrics_listen.as_ref().map(Written::text))
-        .put("journal_bytes", size(settings.journal_bytes_max))
-        .time("reports_kept_for", settings.reports_kept_for)
-        .put("memory_max", size(settings.memory_max))
-        .put("redact", Written::texts(&settings.redact))
-        .maybe("labels", table(&settings.labels))
-        .done()
-}
-
-fn budget(budget: Budget) -> Written {
-    Fields::default().put("actions", Written::plain(budget.actions_max)).time("per", budget.per).done()
-}
-
-fn policy(policy: &Policy) -> Written {
-    let breaker = Fields::default()
-        .put("failures", Written::plain(policy.breaker.failures_max))
-        .time("within", policy.breaker.window)
-        .time("open_for", policy.breaker.open_for);
-    let backoff = Fields::default()
-        .time("initial", policy.backoff.initial)
-        .put("factor", Written::plain(policy.backoff.factor))
-        .time("max", policy.backoff.wait_max)
-        .put("jitter", Written::plain(policy.backoff.jitter_percent))
-        .time("reset_after", policy.backoff.reset_after);
-    Fields::default()
-        .time("cooldown", policy.cooldown)
-        .put("budget", budget(policy.target_budget))
-        .put("breaker", breaker.done())
-        .put("backoff", backoff.done())
-        .put("attempts", Written::plain(policy.attempts_max))
-        .time("verify_within", policy.verify_within)
-        .time("stable_for", policy.stable_for)
-        .time("approval_expires", policy.approval_expires)
-        .time("dependency_wait", policy.dependency_wait)
-        .maybe("tell_unknown_after", policy.tell_unknown_after.map(time))
-        .maybe("quiet", policy.quiet.map(quiet))
-        .put("retry", Written::Text(policy.retry.as_str().into()))
-        .put("loud_after", Written::plain(policy.loud_after))
-        .done()
-}
-
-fn scope(scope: &Scope) -> Option<Written> {
-    match scope {
-        Scope::All => None,
-        Scope::Matching(patterns) => Some(Written::texts(patterns)),
-    }
-}
-
-fn moment(at: WallTime) -> Written {
-    Written::Text(jiff::Timestamp::from_millisecond(at.0).map(|at| at.to_string()).unwrap_or_default())
-}
-
-fn window(window: &MaintenanceWindow) -> Written {
-    let every = || Written::texts(["*"]);
-    let fields = Fields::default().put("scope", scope(&window.scope).unwrap_or_else(every));
-    let fields = fields.put("reason", Written::text(&window.reason));
-    match window.schedule {
-        WindowSchedule::Once { from, until } => fields.put("from", moment(from)).put("until", moment(until)).done(),
-        WindowSchedule::Weekly { .. } => weekly(fields, window.schedule).done(),
-    }
-}
-
-fn weekly(fields: Fields, schedule: WindowSchedule) -> Fields {
-    let WindowSchedule::Weekly { days, from_minute, lasts, .. } = schedule else { return fields };
-    let days = DAYS.iter().enumerate().filter(|(day, _)| days >> day & 1 == 1).map(|(_, name)| name);
-    let at = format!("{:02}:{:02}", from_minute / 60, from_minute % 60);
-    fields.put("days", Written::texts(days)).put("at", Written::Text(at)).time("lasts", lasts)
-}
-
-fn quiet(hours: QuietHours) -> Written {
-    match hours {
-        QuietHours::Declared(schedule) => weekly(Fields::default(), schedule).done(),
-        QuietHours::Learned => Written::text("learned"),
-    }
-}
-
-fn severity(severity: Severity) -> Written {
-    Written::text(match severity {
-        Severity::Now => "now",
-        Severity::Day => "day",
-        Severity::Week => "week",
-    })
-}
-
-fn address(url: &WebhookUrl) -> Written {
-    match url {
-        WebhookUrl::Plain(url) => Written::text(url),
-        WebhookUrl::Secret(secret) => Written::text(secret),
-    }
-}
-
-fn route(route: &Route) -> Written {
-    let fields = match &route.channel {
-        Channel::Email(mail) => email(mail),
-        Channel::Webhook(hook) => Fields::default()
-            .put("webhook", address(&hook.url))
-            .put(
-                "format",
-                Written::text(match hook.format {
-                    WebhookFormat::Generic => "generic",
-                    WebhookFormat::Slack => "slack",
-                    WebhookFormat::Discord => "discord",
-                }),
-            )
-            .maybe("secret", hook.secret.as_ref().map(Written::text))
-            .maybe("headers", table(&hook.headers)),
-        Channel::Exec(line) => Fields::default().put("exec", command(line)),
-    };
-    let digest = Fields::default().put("after", Written::plain(route.digest_after)).time("within", route.digest_window);
-    fields
-        .maybe("scope", scope(&route.scope))
-        .put("severity", severity(route.severity_min))
-        .only_if("healed", route.tell_healed)
-        .maybe("fallback", route.fallback.as_ref().map(Written::text))
-        .put("digest", digest.done())
-        .done()
-}
-
-fn email(mail: &Email) -> Fields {
-    let scheme = match mail.security {
-        SmtpSecurity::None => "smtp",
-        SmtpSecurity::Starttls => "smtp+starttls",
-        SmtpSecurity::Tls => "smtps",
-    };
-    Fields::default()
-        .put("smtp", Written::Text(format!("{scheme}://{}:{}", mail.host, mail.port)))
-        .put("to", Written::texts(&mail.to))
-        .maybe("from", mail.from.as_ref().map(Written::text))
-        .maybe("user", mail.user.as_ref().map(Written::text))
-        .maybe("password", mail.password.as_ref().map(Written::text))
-        .maybe("ca", mail.ca_file.as_ref().map(Written::text))
-}
-
-pub(crate) fn command(line: &CommandLine) -> Written {
-    let argv = Written::texts(&line.argv);
-    if line.environment.is_empty() && line.user.is_none() && line.directory.is_none() {
-        return argv;
-    }
-    Fields::default()
-        .put("argv", argv)
-        .maybe("environment", table(&line.environment))
-        .maybe("user", line.user.as_ref().map(Written::text))
-        .maybe("directory", line.directory.as_ref().map(Written::text))
-        .done()
+    fields.document()
 }
 
 fn target(target: &Target) -> Written {
@@ -282,8 +71,6 @@ fn process(process: &ProcessDeclaration) -> Written {
 }
 
 fn check(check: &Check) -> Written {
-    let Flap { changes_max, window } = check.flap;
-    let flap = Fields::default().put("changes", Written::plain(changes_max)).time("within", window);
     Fields::default()
         .put("probe", probe(&check.probe))
         .time("every", check.every)
@@ -291,66 +78,43 @@ fn check(check: &Check) -> Written {
         .time("timeout", check.timeout)
         .put("fail_after", Written::plain(check.fail_after))
         .put("recover_after", Written::plain(check.recover_after))
-        .put("flap", flap.done())
-        .maybe("trend", check.trend.as_deref().map(trend))
-        .done()
-}
-
-fn trend(trend: &Trend) -> Written {
-    let kind = match trend.kind {
-        TrendKind::Fill => "fill",
-        TrendKind::Leak => "leak",
-    };
-    Fields::default()
-        .put("figure", Written::text(&trend.figure))
-        .put("limit", Written::text(&trend.limit))
-        .maybe("life", trend.life.as_ref().map(Written::text))
-        .put("kind", Written::text(kind))
-        .time("horizon", trend.horizon)
+        .put("flap", check.flap.fields().done())
+        .maybe("trend", check.trend.as_deref().map(|trend| trend.fields().done()))
         .done()
 }
 
 fn probe(probe: &Probe) -> Written {
-    let fields = Fields::default();
+    let of = |way: Way, value| Fields::default().put(way.name(), value);
     match probe {
-        Probe::Unit { unit, expect } => {
-            let state = match expect {
-                UnitExpectation::Running => "running",
-                UnitExpectation::NotFailed => "not-failed",
-            };
-            fields.put("unit", Written::text(unit)).put("state", Written::text(state))
-        }
+        Probe::Unit { unit, expect } => of(Way::Unit, Written::text(unit)).put("state", Written::text(expect.word())),
         Probe::Tcp { host, port, speaks } => {
             // An address of the newer protocol would not be told from its port.
             let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-            fields.put("tcp", Written::Text(format!("{host}:{port}"))).maybe("speaks", speaks.map(protocol))
+            of(Way::Tcp, Written::Text(format!("{host}:{port}"))).maybe("speaks", speaks.map(spoken))
         }
         Probe::Http(probe) => http(probe),
-        Probe::UnixSocket { path, speaks } => {
-            fields.put("unix", Written::text(path)).maybe("speaks", speaks.map(protocol))
+        Probe::UnixSocket { path, speaks } => of(Way::Unix, Written::text(path)).maybe("speaks", speaks.map(spoken)),
+        Probe::Exec(line) => of(Way::Exec, command(line)),
+        Probe::Nagios(plugin) => {
+            let fails_on = if plugin.fails_on_warning { FailsOn::Warning } else { FailsOn::Critical };
+            of(Way::Nagios, command(&plugin.command)).put("fail_on", Written::text(fails_on.word()))
         }
-        Probe::Exec(line) => fields.put("exec", command(line)),
-        Probe::Nagios(plugin) => fields
-            .put("nagios", command(&plugin.command))
-            .put("fail_on", Written::text(if plugin.fails_on_warning { "warning" } else { "critical" })),
-        Probe::Process { name } => fields.put("process", Written::text(name)),
-        Probe::ProcessCount { executable, count_min, count_max } => fields
-            .put("executable", Written::text(executable))
+        Probe::Process { name } => of(Way::Process, Written::text(name)),
+        Probe::ProcessCount { executable, count_min, count_max } => of(Way::Executable, Written::text(executable))
             .put("count_min", Written::plain(count_min))
             .put("count_max", Written::plain(count_max)),
-        Probe::File { path, age_max, size_max } => fields
-            .put("file", Written::text(path))
-            .maybe("age_max", age_max.map(time))
-            .maybe("size_max", size_max.map(size)),
+        Probe::File { path, age_max, size_max } => {
+            of(Way::File, Written::text(path)).maybe("age_max", age_max.map(time)).maybe("size_max", size_max.map(size))
+        }
         // No configuration can ask for it, so none has it.
-        Probe::UnitFiles { unit, .. } => fields.put("unit", Written::text(unit)),
+        Probe::UnitFiles { unit, .. } => of(Way::Unit, Written::text(unit)),
         Probe::Domain(probe) => domain::written_probe(probe),
     }
     .done()
 }
 
-fn protocol(protocol: Protocol) -> Written {
-    Written::text(protocol.name())
+fn spoken(protocol: Protocol) -> Written {
+    Written::text(protocol.word())
 }
 
 fn http(probe: &HttpProbe) -> Fields {
@@ -362,11 +126,11 @@ fn http(probe: &HttpProbe) -> Fields {
         .put("status", Written::List(statuses.collect()))
         .maybe("body", probe.body_contains.as_ref().map(Written::text))
         .maybe("within", probe.within.map(time))
-        .maybe("header", table(&probe.answer_headers));
+        .maybe("header", written::table(&probe.answer_headers));
     Fields::default()
-        .put("http", Written::text(&probe.url))
+        .put(Way::Http.name(), Written::text(&probe.url))
         .put("method", Written::text(&probe.method))
-        .maybe("headers", table(&probe.headers))
+        .maybe("headers", written::table(&probe.headers))
         .put("expect", expect.done())
         .only_if("insecure", !probe.verify_certificate)
         .maybe("ca", probe.ca_file.as_ref().map(Written::text))
@@ -379,7 +143,7 @@ fn rule(rule: &Rule) -> Written {
         .maybe("when", rule.condition.as_ref().map(|condition| Written::text(&condition.source)))
         .put("runbook", Written::text(&rule.runbook))
         .put("policy", Written::text(&rule.policy))
-        .put("autonomy", Written::text(rule.autonomy.as_str()))
-        .put("severity", severity(rule.severity))
+        .put("autonomy", Written::text(rule.autonomy.word()))
+        .put("severity", Written::text(rule.severity.word()))
         .done()
 }

@@ -89,10 +89,9 @@ struct Found<'t> {
     key: String,
     node: Option<&'t Node>,
     meaning: &'static str,
-    default: &'static str,
     kind: Kind,
-    /// The key's own line in the table, and the mapping in which it stands.
-    row: Option<(&'static Key, &'static Shape)>,
+    /// The key's own line in the table.
+    row: Option<&'static Key>,
 }
 
 impl Configuration {
@@ -106,9 +105,9 @@ impl Configuration {
             key: asked.key.clone(),
             holds: None,
             meaning: asked.meaning.to_owned(),
-            may: may::may(&asked.kind, asked.row.map(|(key, _)| key), asked.row.map(|(_, shape)| shape)),
+            may: may::may(&asked.kind, asked.row),
             values: Vec::new(),
-            default: (!asked.default.is_empty()).then(|| asked.default.to_owned()),
+            default: asked.row.and_then(Key::said).map(str::to_owned),
         };
         let mut found = asked;
         for _ in 0..STEPS_MAX {
@@ -223,7 +222,6 @@ impl Configuration {
             key: String::new(),
             node: Some(&self.tree),
             meaning: "Everything",
-            default: "",
             kind: Kind::Shape(&CONFIG),
             row: None,
         };
@@ -278,8 +276,8 @@ impl Configuration {
         };
         found.node = found.node.and_then(|node| node.get(name));
         found.key = joined(&found.key, name);
-        (found.meaning, found.default, *kind) = (key.meaning, key.default, key.kind);
-        found.row = Some((key, shape));
+        (found.meaning, *kind) = (key.meaning, key.kind);
+        found.row = Some(key);
         Ok(tail)
     }
 }

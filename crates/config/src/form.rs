@@ -6,12 +6,10 @@ use std::time::Duration;
 use crate::{
     diagnostics::{Findings, nearest_name},
     document::{Node, Value},
-    keys::{COMMAND, CONFIG, Key, Kind, Shape},
+    keys::{COMMAND, CONFIG, DURATION_MAX, DURATION_MIN, Key, Kind, Shape},
     units,
 };
 
-/// The longest duration, so that no sum of some of them leaves the range of time.
-const DURATION_MAX: Duration = Duration::from_secs(3_650 * 86_400);
 /// Keys by which a file of the predecessor is known.
 const OLD_KEYS: &[&str] =
     &["monitored_services", "owner_email", "smtp_server", "check_interval", "self_healing_enabled"];
@@ -43,7 +41,7 @@ pub(crate) fn check(findings: &mut Findings<'_>, node: &Node, kind: &Kind, key: 
             }
             None => wrong_kind(findings, node, kind, key),
         },
-        Kind::Texts | Kind::Statuses => check_texts(findings, node, kind, key),
+        Kind::Texts | Kind::Paths | Kind::Statuses => check_texts(findings, node, kind, key),
         Kind::Argv => check_argv(findings, node, key),
         leaf => check_leaf(findings, node, leaf, key),
     }
@@ -67,11 +65,14 @@ pub(crate) fn how(kind: &Kind) -> String {
         Kind::Whole { min, max } if *max == u64::from(u32::MAX) => format!("write a whole number, {min} or more"),
         Kind::Whole { min, max } => format!("write a whole number from {min} to {max}"),
         Kind::Duration => units::DURATION_HELP.into(),
+        Kind::Between { min, max } => format!("write {}", between(*min, *max)),
         Kind::Size => units::SIZE_HELP.into(),
         Kind::Percent => units::PERCENT_HELP.into(),
         Kind::Moment => "write it with its time zone, as in 2030-01-31T08:00:00Z".into(),
         Kind::TimeOfDay => "write hour and minute in quotes, as in \"03:30\"".into(),
         Kind::Path => "write /PATH".into(),
+        Kind::Paths => "write /PATH or [/PATH, /PATH]".into(),
+        Kind::Loopback => "write 127.0.0.1:PORT or [::1]:PORT".into(),
         Kind::Mode => "write \"0640\", with quotes".into(),
         Kind::Secret => "write file:/PATH, env:NAME or credential:NAME".into(),
         Kind::Address => "write https://…, or a reference as file:/etc/ansai/NAME".into(),
@@ -95,6 +96,16 @@ pub(crate) fn how(kind: &Kind) -> String {
             "write NAME: VALUE on a line of its own, with a blank after the colon and no dash before".into()
         }
         Kind::List(_) => "write [ITEM, ITEM], or each item behind a dash on a line of its own".into(),
+    }
+}
+
+/// The bounds of a duration, as one writes them.
+pub(crate) fn between(min: Duration, max: Duration) -> String {
+    let [shortest, longest] = [min, max].map(units::shown_duration);
+    match (min == DURATION_MIN, max == DURATION_MAX) {
+        (_, true) => format!("{shortest} or more"),
+        (true, false) => format!("up to {longest}"),
+        (false, false) => format!("{shortest} to {longest}"),
     }
 }
 
@@ -137,7 +148,11 @@ fn meant(shape: &Shape, name: &str) -> String {
 }
 
 fn check_texts(findings: &mut Findings<'_>, node: &Node, kind: &Kind, key: &str) {
-    let leaf = if matches!(kind, Kind::Statuses) { &Kind::Statuses } else { &Kind::Text };
+    let leaf = match kind {
+        Kind::Statuses => &Kind::Statuses,
+        Kind::Paths => &Kind::Path,
+        _ => &Kind::Text,
+    };
     match &node.value {
         Value::Scalar(_) => check_leaf(findings, node, leaf, key),
         Value::List(list) => {
@@ -189,12 +204,14 @@ pub(crate) fn expected(kind: &Kind) -> &'static str {
         Kind::Truth => "true or false",
         Kind::Word(..) => "one word",
         Kind::Whole { .. } => "a whole number",
-        Kind::Duration => "a duration",
+        Kind::Duration | Kind::Between { .. } => "a duration",
         Kind::Size => "a size",
         Kind::Percent => "a share",
         Kind::Moment => "a moment",
         Kind::TimeOfDay => "a time of the day",
         Kind::Path => "an absolute path",
+        Kind::Paths => "an absolute path or a list of them",
+        Kind::Loopback => "a loopback address",
         Kind::Mode => "a mode",
         Kind::Secret => "a reference to a secret",
         Kind::Address => "a web address",
@@ -226,17 +243,37 @@ fn wrong(node: &Node, text: &str, kind: &Kind) -> Option<(String, String)> {
             Some((format!("`{}` is too long", cut(text)), "write 3650d or less".to_owned()))
         }
         Kind::Duration => no(units::read_duration(text).is_some()),
+        Kind::Between { min, max } => match units::read_duration(text) {
+            Some(found) if found < *min => Some((format!("`{}` is too short", cut(text)), how(kind))),
+            Some(found) if found > *max => Some((format!("`{}` is too long", cut(text)), how(kind))),
+            Some(_) => None,
+            None => wrong(node, text, &Kind::Duration),
+        },
         Kind::Size => no(units::read_bytes(text).is_some()),
         Kind::Percent => no(units::read_percent(text).is_some()),
         Kind::Moment => no(text.parse::<jiff::Timestamp>().is_ok()),
         Kind::TimeOfDay => no(crate::read::time_of_day(text).is_some()),
         Kind::Path if text.starts_with('/') => None,
         Kind::Path => Some((format!("`{}` is no absolute path", cut(text)), format!("write /…/{}", cut(text)))),
+        Kind::Loopback => wrong_loopback(text),
         Kind::Mode => no(crate::read::mode(text).is_some()),
         Kind::Statuses => no(crate::read::statuses(text).is_some()),
         // The text of a secret is not repeated; who reads it says what is wrong.
         Kind::Secret | Kind::Address | Kind::Server | Kind::ProbeText | Kind::Condition | Kind::Text => None,
-        Kind::Texts | Kind::Argv | Kind::Shape(_) | Kind::Short(..) | Kind::Named(_) | Kind::List(_) => None,
+        Kind::Texts | Kind::Paths | Kind::Argv | Kind::Shape(_) | Kind::Short(..) | Kind::Named(_) | Kind::List(_) => {
+            None
+        }
+    }
+}
+
+fn wrong_loopback(text: &str) -> Option<(String, String)> {
+    match text.parse::<std::net::SocketAddr>() {
+        Ok(address) if address.ip().is_loopback() => None,
+        Ok(_) => {
+            let help = "metrics are served on loopback only: write 127.0.0.1:PORT or [::1]:PORT".to_owned();
+            Some((format!("`{}` can be reached from outside", cut(text)), help))
+        }
+        Err(_) => Some((format!("`{}` is no address", cut(text)), "write 127.0.0.1:PORT".to_owned())),
     }
 }
 

@@ -1,13 +1,33 @@
-//! Every key that a configuration may hold, in one table: its kind, its meaning, its default, an example.
+//! Every key that a configuration may hold, one line each: its name, its kind with its bounds, its meaning, its default, an
+//! example, and, where [`crate::fill`] makes a value of it, the field that it fills.
 //!
-//! From it come the check of the form ([`crate::form`]), the JSON schema and the reference page.
+//! From that line come the check of the form ([`crate::form`]), the reader, the writer, the JSON schema, the reference page,
+//! the shipped layer and what `explain` says of a key that is not written.
 //! What the values mean together stands in `read/` and `deduce.rs`.
 
+pub(crate) mod action;
+pub(crate) mod agent;
+#[cfg(test)]
+pub(crate) mod changed;
+pub(crate) mod limits;
 mod long;
+pub(crate) mod notify;
+pub(crate) mod probe;
 mod short;
 
-pub(crate) use long::{ACTION, COMMAND, STEP};
-pub(crate) use short::{CONFIG, POLICY, QUIET_HOURS, SERVICE};
+use std::time::Duration;
+
+use ansai_model::{
+    check::Check,
+    rule::{Autonomy, Severity},
+};
+
+use crate::fill::word;
+
+pub(crate) use action::STEP;
+pub(crate) use limits::{POLICY, QUIET_HOURS};
+pub(crate) use long::{COMMAND, ENVIRONMENT, RULE, RUNG, TARGET};
+pub(crate) use short::{CONFIG, SERVICE};
 
 /// One key of a mapping.
 #[derive(Clone, Copy, Debug)]
@@ -16,9 +36,23 @@ pub(crate) struct Key {
     pub(crate) kind: Kind,
     /// One sentence, without its full stop.
     pub(crate) meaning: &'static str,
-    /// What holds when it is not written; empty when `defaults.yaml` says it, or when nothing does.
-    pub(crate) default: &'static str,
+    pub(crate) default: Unwritten,
     pub(crate) example: &'static str,
+    /// What is said when it is missing and nothing else can stand in its place: what is wrong, and what to do.
+    pub(crate) needed: Option<(&'static str, &'static str)>,
+    /// Whether its defaults stand in the shipped layer, so that a person sees them there and a file replaces them.
+    pub(crate) ships: bool,
+}
+
+/// What holds when a key is not written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unwritten {
+    /// Nothing, or what the mapping around it says.
+    Nothing,
+    /// This value, as an operator would write it.
+    Value(&'static str),
+    /// What these words say: it is found out, or stands elsewhere.
+    Words(&'static str),
 }
 
 /// What a value must be.
@@ -33,6 +67,11 @@ pub(crate) enum Kind {
         max: u64,
     },
     Duration,
+    /// A duration of which the shortest and the longest are these.
+    Between {
+        min: Duration,
+        max: Duration,
+    },
     Size,
     /// A share, as `80%`.
     Percent,
@@ -42,6 +81,10 @@ pub(crate) enum Kind {
     TimeOfDay,
     /// An absolute path.
     Path,
+    /// One absolute path or several.
+    Paths,
+    /// An address of this host that nobody outside can reach.
+    Loopback,
     /// Permission bits in octal digits.
     Mode,
     /// A reference to a secret.
@@ -85,75 +128,127 @@ impl Shape {
 }
 
 pub(crate) const fn key(name: &'static str, kind: Kind, meaning: &'static str) -> Key {
-    Key { name, kind, meaning, default: "", example: "" }
+    Key { name, kind, meaning, default: Unwritten::Nothing, example: "", needed: None, ships: false }
 }
 
-/// How many keys several lists have.
+/// How many keys several lists have, each name counted once.
 const fn count(lists: &[&[Key]]) -> usize {
     let (mut count, mut index) = (0, 0);
     while index < lists.len() {
-        count += lists[index].len();
+        let mut from = 0;
+        while from < lists[index].len() {
+            count += !is_before(lists, index, from) as usize;
+            from += 1;
+        }
         index += 1;
     }
     count
 }
 
-/// The keys of several lists as one.
+/// The keys of several lists as one; what belongs to several of them stands where it came first.
 const fn joined<const N: usize>(lists: &[&[Key]]) -> [Key; N] {
     let mut all = [lists[0][0]; N];
     let (mut to, mut index) = (0, 0);
     while index < lists.len() {
         let mut from = 0;
         while from < lists[index].len() {
-            all[to] = lists[index][from];
-            (to, from) = (to + 1, from + 1);
+            if !is_before(lists, index, from) {
+                all[to] = lists[index][from];
+                to += 1;
+            }
+            from += 1;
         }
         index += 1;
     }
     all
 }
 
+/// Whether an earlier list has a key of the same name.
+const fn is_before(lists: &[&[Key]], list: usize, at: usize) -> bool {
+    let (name, mut index) = (lists[list][at].name.as_bytes(), 0);
+    while index < list {
+        let mut from = 0;
+        while from < lists[index].len() {
+            if is_same(lists[index][from].name.as_bytes(), name) {
+                return true;
+            }
+            from += 1;
+        }
+        index += 1;
+    }
+    false
+}
+
+const fn is_same(one: &[u8], other: &[u8]) -> bool {
+    let mut at = 0;
+    while at < one.len() && at < other.len() && one[at] == other[at] {
+        at += 1;
+    }
+    at == one.len() && at == other.len()
+}
+
 impl Key {
-    pub(crate) const fn default(self, default: &'static str) -> Self {
-        Self { default, ..self }
+    /// With a value that holds when it is not written, as an operator would write it.
+    pub(crate) const fn default(self, value: &'static str) -> Self {
+        Self { default: Unwritten::Value(value), ..self }
+    }
+
+    /// With words for what holds when it is not written.
+    pub(crate) const fn otherwise(self, words: &'static str) -> Self {
+        Self { default: Unwritten::Words(words), ..self }
     }
 
     pub(crate) const fn example(self, example: &'static str) -> Self {
         Self { example, ..self }
     }
+
+    /// With what is said when it is missing.
+    pub(crate) const fn needed(self, what: &'static str, help: &'static str) -> Self {
+        Self { needed: Some((what, help)), ..self }
+    }
+
+    /// With its defaults in the shipped layer.
+    pub(crate) const fn ships(self) -> Self {
+        Self { ships: true, ..self }
+    }
+
+    /// The value that holds when it is not written, as an operator would write it.
+    pub(crate) fn value(&self) -> Option<&'static str> {
+        match self.default {
+            #[cfg(test)]
+            Unwritten::Value(value) => Some(changed::default(self).unwrap_or(value)),
+            #[cfg(not(test))]
+            Unwritten::Value(value) => Some(value),
+            Unwritten::Nothing | Unwritten::Words(_) => None,
+        }
+    }
+
+    /// What holds when it is not written: a value, or words.
+    pub(crate) fn said(&self) -> Option<&'static str> {
+        match self.default {
+            Unwritten::Words(words) => Some(words),
+            Unwritten::Nothing | Unwritten::Value(_) => self.value(),
+        }
+    }
 }
 
-pub(crate) const AUTONOMY: &[&str] = &["observe", "suggest", "approve", "act"];
-pub(crate) const SEVERITY: &[&str] = &["now", "day", "week"];
 pub(crate) const DAYS: &[&str] = &["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 const ANY: u64 = u32::MAX as u64;
+/// The longest duration, so that no sum of some of them leaves the range of time.
+pub(crate) const DURATION_MAX: Duration = Duration::from_secs(3_650 * 86_400);
+/// The shortest duration in which anything can happen.
+pub(crate) const DURATION_MIN: Duration = Duration::from_millis(1);
+/// A period in which something is looked at.
+pub(crate) const PERIOD: Kind = Kind::Between { min: Check::EVERY_MIN, max: DURATION_MAX };
+/// A time in which something can be answered.
+pub(crate) const PATIENCE: Kind = Kind::Between { min: DURATION_MIN, max: DURATION_MAX };
 /// A count of which at least one is needed.
 const COUNT: Kind = Kind::Whole { min: 1, max: ANY };
 const PORT: Kind = Kind::Whole { min: 1, max: 65_535 };
-pub(crate) const AUTONOMIES: Kind = Kind::Word("autonomy", AUTONOMY);
-pub(crate) const SEVERITIES: Kind = Kind::Word("severity", SEVERITY);
+pub(crate) const AUTONOMIES: Kind = word::<Autonomy>();
+pub(crate) const SEVERITIES: Kind = word::<Severity>();
 pub(crate) const COMMAND_LINE: Kind = Kind::Short(&Kind::Argv, &COMMAND);
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_key_has_a_meaning_and_a_name_of_its_own() {
-        fn check(kind: &Kind, depth: usize) {
-            match kind {
-                Kind::Shape(shape) | Kind::Short(_, shape) if depth < 12 => {
-                    for (index, key) in shape.keys.iter().enumerate() {
-                        assert!(!key.meaning.is_empty() && !key.meaning.ends_with('.'), "{}", key.name);
-                        assert!(shape.keys[..index].iter().all(|earlier| earlier.name != key.name), "{}", key.name);
-                        check(&key.kind, depth + 1);
-                    }
-                }
-                Kind::Named(kind) | Kind::List(kind) => check(kind, depth + 1),
-                _ => {}
-            }
-        }
-        check(&Kind::Shape(&CONFIG), 0);
-    }
-}
+mod tests;

@@ -6,7 +6,7 @@
 //! Nothing half-valid passes: wrong configuration gives [`Diagnostics`] and no configuration.
 //!
 //! A text becomes a tree (`document`), is held against the table of all keys (`keys`, `form`), is merged over the weaker
-//! layers (`layer`), and is read into values (`read`), from which what is not written is deduced (`deduce`).
+//! layers (`layer`), and is read into values (`fill`, `read`), from which what is not written is deduced (`deduce`).
 
 pub mod condition;
 mod deduce;
@@ -15,6 +15,7 @@ mod document;
 mod domain;
 mod expand;
 mod explain;
+mod fill;
 mod form;
 pub mod import;
 mod keys;
@@ -26,7 +27,9 @@ mod patterns;
 mod read;
 mod reference;
 mod schema;
+mod shipped;
 pub mod units;
+mod written;
 
 pub use diagnostics::{Diagnostic, Diagnostics, Gravity};
 pub use expand::expanded;

@@ -34,21 +34,20 @@ use crate::{
     diagnostics::{Diagnostic, Diagnostics, Findings, nearest},
     document::{Node, Place},
     domain::{self, Domains},
+    fill::{Filled, section},
+    keys::agent::{ProbeDefaults, Schedule},
     layer::{Layer, Sources},
     lint,
     patterns::Patterns,
     read::{
         long::{self, Fallback, Long},
         notify, policy,
-        probe::{Look, Schedule},
+        probe::Look,
         service::{self, Known, Limits, Service},
         settings,
     },
+    shipped,
 };
-
-pub(crate) const DEFAULTS: &str = include_str!("defaults.yaml");
-/// What the shipped layer is called in messages.
-pub(crate) const SHIPPED: &str = "the shipped defaults";
 
 /// A configuration that was read and understood; it still needs a host's units to become a bundle.
 #[derive(Clone, Debug)]
@@ -83,29 +82,7 @@ const PROGRAM_TIMEOUT: Duration = Duration::from_secs(10);
 /// look for its name before. Three such looks, begun half a minute after a hang, still end within the minute.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// What holds for a probe that does not say otherwise.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ProbeDefaults {
-    every: Duration,
-    every_soft: Duration,
-    timeout: Duration,
-    fail_after: u32,
-    recover_after: u32,
-}
-
 impl ProbeDefaults {
-    fn read(root: &Node) -> Self {
-        let empty = Node::null(root.place);
-        let node = root.section("probe_defaults").unwrap_or(&empty);
-        Self {
-            every: node.duration_at("every").unwrap_or(Duration::from_secs(60)),
-            every_soft: node.duration_at("every_soft").unwrap_or(Duration::from_secs(60)),
-            timeout: node.duration_at("timeout").unwrap_or(Duration::from_secs(3)),
-            fail_after: node.count_at("fail_after").unwrap_or(3),
-            recover_after: node.count_at("recover_after").unwrap_or(2),
-        }
-    }
-
     /// Period and longest look of a probe.
     pub(crate) fn times(&self, schedule: &Schedule) -> (Duration, Duration) {
         (schedule.every.unwrap_or(self.every), schedule.timeout.unwrap_or(self.timeout))
@@ -180,7 +157,7 @@ fn wall_now() -> WallTime {
 
 fn read(own: Vec<Input>, unreadable: Diagnostics, now: WallTime) -> Result<Configuration, Diagnostics> {
     let mut inputs = own.clone();
-    let (file, text) = (PathBuf::from(SHIPPED), DEFAULTS.to_owned());
+    let (file, text) = (PathBuf::from(shipped::NAME), shipped::text());
     inputs.insert(0, Input { layer: Layer::Shipped, role: None, file, text });
     let sources = stack::sources(&inputs);
     let mut findings = Findings::new(&sources);
@@ -207,9 +184,10 @@ fn understand(findings: &mut Findings<'_>, tree: &Node) -> Configuration {
     let policies = policies(findings, tree);
     let settings = settings::settings(findings, tree);
     let default = default_policy(&policies);
-    let flap = policy::flap(tree, Flap { changes_max: 1, window: Duration::from_secs(3_600) });
+    let flap = section(findings, tree, ("", "flap"), None).expect("each of both has a default");
+    let probes = section(findings, tree, ("", "probe_defaults"), None).expect("each of them has a default");
     let known = Known { policies: &policies, default: &default, flap };
-    let (autonomy, probes) = (tree.autonomy_at("autonomy").unwrap_or_default(), ProbeDefaults::read(tree));
+    let autonomy = tree.word_at("autonomy").unwrap_or_default();
     let long = long::long(findings, tree, &Fallback { probes, flap, autonomy });
     let services = service::services(findings, tree, "services", &known);
     Configuration {
@@ -238,16 +216,17 @@ fn understand(findings: &mut Findings<'_>, tree: &Node) -> Configuration {
 fn policies(findings: &mut Findings<'_>, tree: &Node) -> BTreeMap<PolicyId, Policy> {
     let mut policies = BTreeMap::new();
     let id = PolicyId::new("default").expect("a valid name");
-    let mut default = policy::strictest(id.clone());
-    if let Some(node) = tree.section("policies").and_then(|node| node.get("default")) {
-        default = policy::policy(node, &default, id.clone());
-    }
+    let nothing = Node::null(tree.place);
+    let node = tree.section("policies").unwrap_or(&nothing);
+    let default: Policy = section(findings, node, ("policies", "default"), None).expect("each limit has a default");
     for (name, place, node) in tree.named("policies").filter(|(name, ..)| *name != "default") {
+        let key = format!("policies.{name}");
         match PolicyId::new(name) {
-            Ok(other) => {
-                policies.insert(other.clone(), policy::policy(node, &default, other));
+            Ok(id) => {
+                let policy = Policy::filled(findings, node, &key, Some(&default));
+                policies.extend(policy.map(|policy| (id.clone(), Policy { id, ..policy })));
             }
-            Err(error) => findings.name(place, &format!("policies.{name}"), &error),
+            Err(error) => findings.name(place, &key, &error),
         }
     }
     policies.insert(id, default);
@@ -256,7 +235,7 @@ fn policies(findings: &mut Findings<'_>, tree: &Node) -> BTreeMap<PolicyId, Poli
 
 fn default_policy(policies: &BTreeMap<PolicyId, Policy>) -> Policy {
     let found = policies.iter().find(|(id, _)| id.as_str() == "default").map(|(_, policy)| policy.clone());
-    found.unwrap_or_else(|| policy::strictest(PolicyId::new("default").expect("a valid name")))
+    found.or_else(Policy::shipped).expect("each limit has a default")
 }
 
 impl Configuration {

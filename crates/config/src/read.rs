@@ -13,24 +13,16 @@ pub(crate) mod settings;
 use std::{collections::BTreeMap, time::Duration};
 
 use ansai_model::{
-    policy::Scope,
     probe::CommandLine,
-    rule::{Autonomy, Severity},
     time::WallTime,
     units::{ByteSize, Percent},
 };
 
 use crate::{
     document::{Node, Place, Value},
+    fill::Words,
     units,
 };
-
-/// Which targets a part is about: all of them when nothing is written, or `*`, or the word `all`.
-pub(crate) fn scope(node: &Node) -> Scope {
-    let patterns = node.strings_at("scope");
-    let is_all = |pattern: &String| pattern == "*" || pattern == "all";
-    if !node.has("scope") || patterns.iter().any(is_all) { Scope::All } else { Scope::Matching(patterns) }
-}
 
 impl Node {
     /// The mapping under a key, when there is one.
@@ -97,6 +89,13 @@ impl Node {
         self.text_at(name).filter(|path| path.starts_with('/')).map(str::to_owned)
     }
 
+    /// One absolute path or several.
+    pub(crate) fn paths_at(&self, name: &str) -> Vec<String> {
+        let mut paths = self.strings_at(name);
+        paths.retain(|path| path.starts_with('/'));
+        paths
+    }
+
     /// One text or several, each with its place.
     pub(crate) fn texts_at(&self, name: &str) -> Vec<(String, Place)> {
         let Some(node) = self.get(name) else { return Vec::new() };
@@ -118,19 +117,9 @@ impl Node {
         self.named(name).filter_map(|(name, _, node)| Some((name.to_owned(), node.text()?.to_owned()))).collect()
     }
 
-    pub(crate) fn autonomy_at(&self, name: &str) -> Option<Autonomy> {
-        let text = self.text_at(name)?;
-        let all = [Autonomy::Observe, Autonomy::Suggest, Autonomy::Approve, Autonomy::Act];
-        all.into_iter().find(|autonomy| autonomy.as_str() == text)
-    }
-
-    pub(crate) fn severity_at(&self, name: &str) -> Option<Severity> {
-        match self.text_at(name)? {
-            "now" => Some(Severity::Now),
-            "day" => Some(Severity::Day),
-            "week" => Some(Severity::Week),
-            _ => None,
-        }
+    /// A word under a key.
+    pub(crate) fn word_at<T: Words>(&self, name: &str) -> Option<T> {
+        self.text_at(name).and_then(T::named)
     }
 
     /// A command under a key: a list of words, or its long form.

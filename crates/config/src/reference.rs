@@ -3,35 +3,20 @@
 use std::fmt::Write as _;
 
 use crate::{
-    document::{self, Form, Node, Value},
-    form::expected,
-    keys::{CONFIG, Key, Kind, Shape},
-    load::DEFAULTS,
+    document::{Node, Value},
+    form::{between, expected},
+    keys::{CONFIG, Key, Kind, Shape, Unwritten},
 };
-
-/// Where the defaults of a shape stand in the shipped layer.
-const DEFAULTS_AT: &[(&str, &[&str])] = &[
-    ("The file", &[]),
-    ("A policy", &["policies", "default"]),
-    ("A circuit breaker", &["policies", "default", "breaker"]),
-    ("A back-off", &["policies", "default", "backoff"]),
-    ("Defaults of probes", &["probe_defaults"]),
-    ("A probe", &["probe_defaults"]),
-    ("Long form: a check", &["probe_defaults"]),
-    ("Flapping", &["flap"]),
-    ("The agent", &["agent"]),
-];
 
 /// The reference of every key, as Markdown.
 #[must_use]
 pub fn reference() -> String {
-    let shipped = shipped();
     let mut text = String::from(INTRODUCTION);
     for shape in shapes() {
         // Writing to a string cannot fail.
         let _ = write!(text, "\n## {}\n\n| key | value | default | meaning |\n|---|---|---|---|\n", shape.title);
         for key in shape.keys {
-            let default = default_in(&shipped, shape, key).unwrap_or_default();
+            let default = default_of(key).unwrap_or_default();
             let example = if key.example.is_empty() { String::new() } else { format!(", as `{}`", key.example) };
             let (name, kind, meaning) = (key.name, kind(&key.kind), key.meaning);
             let _ = writeln!(text, "| `{name}` | {kind} | {default} | {meaning}{example} |");
@@ -40,20 +25,18 @@ pub fn reference() -> String {
     text
 }
 
-/// What holds when a key is not written, in words, or the value of the shipped layer between marks.
-pub(crate) fn default_of(shape: &Shape, key: &Key) -> Option<String> {
-    default_in(&shipped(), shape, key)
-}
-
-fn shipped() -> Node {
-    document::read(DEFAULTS, Form::Yaml, 0).unwrap_or_else(|_| Node::null(document::Place::default()))
-}
-
-fn default_in(shipped: &Node, shape: &Shape, key: &Key) -> Option<String> {
-    let defaults = DEFAULTS_AT.iter().find(|(title, _)| *title == shape.title);
-    let defaults = defaults.and_then(|(_, path)| path.iter().try_fold(shipped, |node, name| node.get(name)));
-    let shown = defaults.and_then(|node| node.get(key.name)).filter(|node| !holds_maps(node)).and_then(flow);
-    shown.map(|shown| format!("`{shown}`")).or_else(|| (!key.default.is_empty()).then(|| key.default.to_owned()))
+/// What holds when a key is not written: in words, or a value between marks. A mapping whose keys all have a value has them
+/// together.
+pub(crate) fn default_of(key: &Key) -> Option<String> {
+    let whole = |shape: &Shape| {
+        let inner = shape.keys.iter().map(|key| Some(format!("{}: {}", key.name, key.value()?)));
+        Some(inner.collect::<Option<Vec<_>>>()?.join(", "))
+    };
+    match (key.default, key.kind) {
+        (Unwritten::Words(words), _) => Some(words.to_owned()),
+        (Unwritten::Nothing, Kind::Shape(shape)) => whole(shape).map(|values| format!("`{{{values}}}`")),
+        (Unwritten::Nothing | Unwritten::Value(_), _) => key.value().map(|value| format!("`{value}`")),
+    }
 }
 
 const INTRODUCTION: &str = "\
@@ -138,6 +121,7 @@ fn kind(kind_of: &Kind) -> String {
         Kind::Word(_, words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
         Kind::Whole { min, max } if *max == u64::from(u32::MAX) => format!("a whole number, {min} or more"),
         Kind::Whole { min, max } => format!("a whole number from {min} to {max}"),
+        Kind::Between { min, max } => format!("a duration, {}", between(*min, *max)),
         Kind::Argv => "a list of words".into(),
         Kind::Shape(shape) => link(shape),
         Kind::Short(short, shape) => format!("{}, or {}", kind(short), link(shape)),
@@ -145,11 +129,6 @@ fn kind(kind_of: &Kind) -> String {
         Kind::List(inner) => format!("a list of {}", kind(inner)),
         leaf => expected(leaf).to_owned(),
     }
-}
-
-/// A mapping of mappings is shown in its own sections.
-fn holds_maps(node: &Node) -> bool {
-    node.map().is_some_and(|map| map.values().any(|entry| entry.node.map().is_some()))
 }
 
 /// A value in one line.

@@ -4,6 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::{
+    document::{self, Form, Node},
     form::expected,
     keys::{CONFIG, Kind, Shape},
     reference::shapes,
@@ -34,6 +35,7 @@ fn definition(shape: &Shape) -> Value {
             let mut value = of(&key.kind);
             if let Value::Object(map) = &mut value {
                 map.insert("description".into(), format!("{}.", key.meaning).into());
+                map.extend(key.value().map(|value| ("default".to_owned(), as_json(value, &key.kind))));
             }
             (key.name.to_owned(), value)
         })
@@ -41,12 +43,38 @@ fn definition(shape: &Shape) -> Value {
     json!({"type": ["object", "null"], "title": shape.title, "properties": properties, "additionalProperties": false})
 }
 
+/// A default as an editor takes it over: what it writes is read back as the same.
+pub(crate) fn as_json(value: &str, kind: &Kind) -> Value {
+    fn of_node(node: &Node) -> Value {
+        match &node.value {
+            document::Value::Scalar(scalar) => scalar.text.clone().into(),
+            document::Value::List(list) => list.iter().map(of_node).collect(),
+            document::Value::Map(map) => map.iter().map(|(name, entry)| (name.clone(), of_node(&entry.node))).collect(),
+        }
+    }
+    let plain = match kind {
+        Kind::Truth | Kind::Short(Kind::Truth, _) => value.parse().ok().map(Value::Bool),
+        Kind::Whole { .. } => value.parse::<u64>().ok().map(Value::from),
+        Kind::Shape(_) | Kind::List(_) => document::read(value, Form::Yaml, 0).ok().map(|node| of_node(&node)),
+        _ => None,
+    };
+    plain.unwrap_or_else(|| value.into())
+}
+
+/// The default that the schema gives a key of a mapping.
+#[cfg(test)]
+pub(crate) fn default_of(shape: &Shape, key: &str) -> Value {
+    schema()["$defs"][slug(shape)]["properties"][key]["default"].clone()
+}
+
 fn of(kind: &Kind) -> Value {
     match kind {
         Kind::Truth => json!({"type": "boolean"}),
         Kind::Word(_, words) => json!({"enum": words}),
         Kind::Whole { min, max } => json!({"type": "integer", "minimum": min, "maximum": max}),
-        Kind::Duration => json!({"type": "string", "pattern": r"^([0-9.]+ *(ms|s|m|min|h|d) *)+$"}),
+        Kind::Duration | Kind::Between { .. } => {
+            json!({"type": "string", "pattern": r"^([0-9.]+ *(ms|s|m|min|h|d) *)+$"})
+        }
         Kind::Size => json!({"type": "string", "pattern": "^[0-9]+ *(B|kB|KiB|MB|MiB|GB|GiB|TiB)$"}),
         Kind::Percent => json!({"type": "string", "pattern": r"^[0-9]{1,3}(\.[0-9]{1,2})? *%$"}),
         Kind::Moment => json!({"type": "string", "format": "date-time"}),
@@ -59,7 +87,8 @@ fn of(kind: &Kind) -> Value {
         Kind::ProbeText => json!({"type": "string", "pattern": "^(https?://|tcp://|unix:)"}),
         Kind::Condition => json!({"type": "string", "title": expected(kind)}),
         Kind::Text => json!({"type": ["string", "number", "boolean"]}),
-        Kind::Texts | Kind::Statuses => {
+        Kind::Loopback => json!({"type": "string"}),
+        Kind::Texts | Kind::Paths | Kind::Statuses => {
             let one = json!({"type": ["string", "number"]});
             json!({"anyOf": [one, {"type": "array", "items": one}]})
         }

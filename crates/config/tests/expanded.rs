@@ -62,3 +62,17 @@ fn a_rule_for_a_unit_that_a_pattern_waits_for_holds_once_the_unit_is_there() {
     let text = text.replace("service/app.service", "own") + "runbooks: {own: [{name: a, steps: [{wait: 1s}]}]}\n";
     assert!(check("pattern.yaml", &text).parts().rules.keys().any(|id| id.as_str() == "w"));
 }
+
+#[test]
+fn when_a_check_flaps_is_said_once_for_every_domain() {
+    let text = "flap: {changes: 9, within: 9m}\nservices: {app.service: {memory: true}}\ndisks: {/: {}}\n\
+        certificates: {a.example.com: {file: /etc/a.pem}}\n";
+    let bundle = check("flap.yaml", text);
+    let checks = || bundle.parts().checks.values();
+    for domain in ["service/", "disk/", "certificate/"] {
+        assert!(checks().any(|check| check.id.as_str().starts_with(domain)), "{domain}");
+    }
+    for check in checks() {
+        assert_eq!((check.flap.changes_max, check.flap.window.as_secs()), (9, 540), "{}", check.id);
+    }
+}

@@ -93,8 +93,8 @@ fn what_is_not_written_is_led_to_what_holds() {
     check("services.nginx.port", "services.nginx.service.port: the port of a probe on this host");
     check(
         "agent.host_budget",
-        "agent.host_budget.actions = 20 (shipped the shipped defaults:51); \
-         agent.host_budget.per = 1h (shipped the shipped defaults:51)",
+        "agent.host_budget.actions = 20 (shipped the shipped defaults:12); \
+         agent.host_budget.per = 1h (shipped the shipped defaults:12)",
     );
 }
 

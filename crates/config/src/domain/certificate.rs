@@ -15,7 +15,7 @@ use ansai_model::{
     domain::{
         certificate::{
             Aspect, CertificateAction, CertificateProbe, Endpoint, Expectation, FileProbe, KeyPlace, Place, Renewer,
-            ServedProbe, TELL_BEFORE, keys_beside,
+            ServedProbe, keys_beside,
         },
         service::validators,
     },
@@ -39,7 +39,8 @@ const POLICY: &str = "certificate";
 const MATTER: &str = "good";
 /// The matter of its end, of which people are told, and its check.
 const END: &str = "end";
-const EVERY: Duration = Duration::from_secs(3_600);
+/// Its policy, an entry of the shipped layer.
+pub(super) const POLICY_TEXT: &str = include_str!("certificate/policy.yaml");
 const EVERY_SOFT: Duration = Duration::from_secs(2);
 /// People are told how near the end is only when it is as near for a while: what is renewed at once is no news.
 static TOLD_WHEN: LazyLock<Condition> =
@@ -80,8 +81,9 @@ pub(crate) struct Certificate {
     units: Vec<UnitName>,
     validators: Vec<CommandLine>,
     every: Duration,
+    flap: Flap,
     autonomy: Option<Autonomy>,
-    severity: Option<Severity>,
+    severity: Severity,
 }
 
 /// What stands under `certificates`.
@@ -102,13 +104,18 @@ pub(crate) const LONG: LongForm = LongForm {
 };
 
 /// Everything under `certificates`.
-pub(crate) fn read_all(findings: &mut Findings<'_>, tree: &Node) -> Certificates {
+pub(crate) fn read_all(findings: &mut Findings<'_>, tree: &Node, flap: Flap) -> Certificates {
     let named = tree.named("certificates").map(|(name, place, node)| (name.to_owned(), place, node));
     let named = named.collect::<Vec<_>>().into_iter();
-    Certificates(named.filter_map(|(name, place, node)| one(findings, name, place, node)).collect())
+    Certificates(named.filter_map(|(name, place, node)| one(findings, name, (place, node), flap)).collect())
 }
 
-fn one(findings: &mut Findings<'_>, name: String, at: document::Place, node: &Node) -> Option<Certificate> {
+fn one(
+    findings: &mut Findings<'_>,
+    name: String,
+    (at, node): (document::Place, &Node),
+    flap: Flap,
+) -> Option<Certificate> {
     let key = format!("certificates.{name}");
     if !read::is_name(&name) {
         let help = "letters, digits and .-_ are fine; write the certificate's names under `names:`".to_owned();
@@ -141,12 +148,13 @@ fn one(findings: &mut Findings<'_>, name: String, at: document::Place, node: &No
         true => read::commands(node, "validate"),
         false => known_validators(&units),
     };
-    let tell_before = if node.has("tell_before") { read::tell_before(node) } else { TELL_BEFORE.to_vec() };
+    let tell_before = read::in_steps(keys::CERTIFICATE.held(node, "tell_before"));
     Some(Certificate {
         copies: read::places(findings, node, "deploy", &key),
-        every: crate::read::probe::schedule(findings, node, &key).every.unwrap_or(EVERY),
-        autonomy: node.autonomy_at("autonomy"),
-        severity: node.severity_at("severity"),
+        every: keys::EVERY.or_default(node.duration_at("every")),
+        flap,
+        autonomy: node.word_at("autonomy"),
+        severity: keys::CERTIFICATE.held(node, "severity"),
         place: at,
         name,
         key,
@@ -222,7 +230,7 @@ fn add_one(
     };
     parts.targets.insert(id.clone(), made);
     let autonomy = certificate.autonomy.unwrap_or(configuration.autonomy);
-    let severity = certificate.severity.unwrap_or(Severity::Day);
+    let severity = certificate.severity;
     let matter = Matter {
         name: MATTER,
         checks: checks(certificate, &id)?,
@@ -262,7 +270,7 @@ fn check(certificate: &Certificate, id: CheckId, target: &TargetId, probe: Certi
         timeout,
         fail_after,
         recover_after: 1,
-        flap: Flap { changes_max: 5, window: Duration::from_secs(600) },
+        flap: certificate.flap,
         trend: None,
     }
 }

@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use ansai_model::{
     bundle::BundleParts,
-    check::{Check, Flap},
+    check::Flap,
     domain::disk::{CleanRule, Images},
     id::TargetId,
     inventory::Inventory,
@@ -29,6 +29,7 @@ use super::{Domain, LongForm};
 use crate::{
     diagnostics::{Findings, place_of},
     document::{Node, Place},
+    fill::Words,
     form::{cut, joined},
     keys::{Kind, key},
     load::Configuration,
@@ -49,11 +50,8 @@ pub(crate) const LONG: LongForm = LongForm {
 };
 /// The name of the policy.
 pub(crate) const POLICY: &str = "disk";
-const WARN_AT: u8 = 80;
-const ACT_AT: u8 = 90;
-const URGENT_AT: u8 = 95;
-const HORIZON: Duration = Duration::from_secs(3 * 86_400);
-const EVERY: Duration = Duration::from_secs(30);
+/// The policy, an entry of the shipped layer.
+pub(super) const POLICY_TEXT: &str = include_str!("disk/policy.yaml");
 /// What is younger may be in use by somebody who does not have it open just now.
 const AGE_MIN: Duration = Duration::from_secs(3_600);
 /// How much of the journal is kept where nobody says it.
@@ -78,7 +76,7 @@ pub(crate) struct Disk {
     clean: Clean,
     protect: Vec<String>,
     autonomy: Option<Autonomy>,
-    severity: Option<Severity>,
+    severity: Severity,
     policy: Limits,
     flap: Flap,
 }
@@ -131,29 +129,27 @@ fn disk(
     (name, place, key): (&str, Place, String),
     known: &Known<'_>,
 ) -> Disk {
-    let whole = |percent: u8| Percent::new(percent).unwrap_or_default();
-    let at = |name: &str| node.percent_at(name);
-    let act_at = at("act_at").unwrap_or(whole(ACT_AT));
-    let warn_at = at("warn_at").unwrap_or(whole(WARN_AT).min(act_at));
-    let goal = at("goal").unwrap_or(warn_at.min(act_at));
-    let urgent_at = at("urgent_at").unwrap_or(whole(URGENT_AT).max(act_at));
-    let every = node.duration_at("every").unwrap_or(EVERY);
-    if every < Check::EVERY_MIN {
-        let help = "write 100ms or more".to_owned();
-        findings.error(place_of(node, "every"), &joined(&key, "every"), "the period is too short", help);
-    }
+    // What is not written gives way to what is: it is never in the wrong order with it.
+    let act_at: Percent = keys::DISK.held(node, "act_at");
+    let at = |name: &str, fitting: fn(Percent, Percent) -> Percent| {
+        let found: Percent = keys::DISK.held(node, name);
+        if node.percent_at(name).is_some() { found } else { fitting(found, act_at) }
+    };
+    let warn_at = at("warn_at", Percent::min);
+    let urgent_at = at("urgent_at", Percent::max);
+    let goal = node.percent_at("goal").unwrap_or(warn_at.min(act_at));
     let disk = Disk {
         is_watched: node.plain().is_none_or(|text| text != "false"),
         warn_at,
         act_at,
         urgent_at,
         goal,
-        horizon: node.duration_at("horizon").unwrap_or(HORIZON),
-        every,
+        horizon: keys::DISK.held(node, "horizon"),
+        every: keys::DISK.held(node, "every"),
         clean: clean(findings, node, (name, &key)),
         protect: long::protect(findings, node, &key),
-        autonomy: node.autonomy_at("autonomy"),
-        severity: node.severity_at("severity"),
+        autonomy: node.word_at("autonomy"),
+        severity: keys::DISK.held(node, "severity"),
         policy: limits(findings, node, &key, known),
         flap: known.flap,
         key,
@@ -195,11 +191,12 @@ impl Disk {
 }
 
 fn clean(findings: &mut Findings<'_>, parent: &Node, (name, key): (&str, &str)) -> Clean {
-    let whole = Clean { packages: true, journal: Some(JOURNAL), rotated: true, ..Clean::default() };
-    let Some(node) = parent.get("clean").filter(|node| !node.is_null()) else { return whole };
-    if node.map().is_none() {
-        return if parent.truth_at("clean") == Some(false) { Clean::default() } else { whole };
-    }
+    let nothing = Node::null(parent.place);
+    let node = match parent.get("clean").filter(|node| !node.is_null()) {
+        Some(node) if node.map().is_some() => node,
+        Some(_) | None if !keys::DISK.held::<bool>(parent, "clean") => return Clean::default(),
+        Some(_) | None => &nothing,
+    };
     let key = joined(key, "clean");
     let mut files = |list, files| {
         let rules = long::rules(findings, node, list, &key, files);
@@ -214,12 +211,12 @@ fn clean(findings: &mut Findings<'_>, parent: &Node, (name, key): (&str, &str)) 
     };
     let (logs, temporary) = (files("logs", Files::Logs), files("temporary", Files::Temporary));
     Clean {
-        packages: node.truth_at("packages").unwrap_or(true),
+        packages: keys::CLEAN.held(node, "packages"),
         journal: journal(findings, node, &key),
-        rotated: node.truth_at("rotated").unwrap_or(true),
+        rotated: keys::CLEAN.held(node, "rotated"),
         logs,
         temporary,
-        images: long::images(node.text_at("containers")),
+        images: Images::named(&keys::CLEAN.held::<String>(node, "containers")),
         grow: node.command_at("grow"),
     }
 }

@@ -2,7 +2,6 @@
 //! all of them, the check and the ladder that are deduced from both, and the long form of the probe and the actions.
 
 pub(crate) mod keys;
-pub(crate) mod long;
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -24,18 +23,19 @@ use crate::{
     deduce::ladder::LOCAL_TIMEOUT,
     diagnostics::Findings,
     document::Node,
+    fill::Filled,
     form::joined,
     keys::{Kind, key},
     load::Configuration,
-    read::{policy::quiet, probe::schedule, service::Service},
+    read::service::Service,
 };
 
 /// The name of the check, of its rule beside that of the unit, and of its policy.
 const NAME: &str = "memory";
-const EVERY: Duration = Duration::from_secs(60);
+/// Its policy, an entry of the shipped layer.
+pub(super) const POLICY: &str = include_str!("memory/policy.yaml");
 const EVERY_SOFT: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(5);
-const HORIZON: Duration = Duration::from_secs(24 * 3_600);
 const FAIL_AFTER: u32 = 3;
 const RECOVER_AFTER: u32 = 2;
 /// How often a service is restarted for one leak before a person is asked.
@@ -51,8 +51,11 @@ pub(crate) const LONG: LongForm = LongForm {
         "Asks a unit to give memory back, or has the kernel slow it down",
     )
     .example("{unit: app.service, release: SIGUSR1}"),
-    probe: |findings, node, key| Some(long::probe(findings, node, key)?.into()),
-    action: |findings, node, key| Some(long::action(findings, node, key)?.into()),
+    probe: |findings, node, key| {
+        node.map()?;
+        Some(MemoryProbe::filled(findings, node, key, None)?.into())
+    },
+    action: |findings, node, key| Some(keys::action(findings, node, key)?.into()),
 };
 
 /// What is said of a service's memory, or of that of all services.
@@ -77,17 +80,7 @@ pub(crate) fn read(findings: &mut Findings<'_>, parent: &Node, key: &str) -> Mem
     if node.map().is_none() {
         return Memory { is_watched: parent.truth_at("memory"), ..Memory::default() };
     }
-    Memory {
-        is_watched: Some(true),
-        limit: node.size_at("limit"),
-        release: long::release(findings, node, &key),
-        high: node.size_at("high"),
-        horizon: node.duration_at("horizon"),
-        every: schedule(findings, node, &key).every,
-        quiet: quiet(node),
-        autonomy: node.autonomy_at("autonomy"),
-        severity: node.severity_at("severity"),
-    }
+    Memory::filled(findings, node, &key, None).unwrap_or_default()
 }
 
 impl Domain for Memory {
@@ -153,13 +146,13 @@ pub(crate) fn of_service(
 }
 
 fn check(id: CheckId, target: &TargetId, unit: &UnitName, service: &Service, memory: &Memory) -> Check {
-    let every = memory.every.unwrap_or(EVERY);
+    let every = keys::EVERY.or_default(memory.every);
     let trend = Trend {
         figure: ANONYMOUS.into(),
         limit: LIMIT.into(),
         life: Some(LIFE.into()),
         kind: TrendKind::Leak,
-        horizon: memory.horizon.unwrap_or(HORIZON),
+        horizon: keys::HORIZON.or_default(memory.horizon),
     };
     Check {
         id,

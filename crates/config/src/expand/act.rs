@@ -3,24 +3,19 @@
 use std::time::Duration;
 
 use ansai_model::{
-    action::{AS_DECLARED, Action, Disruption, EnvironmentEntry, EnvironmentKind},
+    action::{AS_DECLARED, Action, EnvironmentEntry, EnvironmentKind},
     bundle::Request,
     id::UnitName,
-    runbook::{Entry, OnFailure, Rung, Step, Then},
+    runbook::{OnFailure, Rung, Step},
 };
 
-use super::{Fields, command, time, yaml::Written};
+use crate::{
+    fill::{Choice, Words, command},
+    keys::action::Doing,
+    written::{Fields, Written, time},
+};
 
 pub(super) fn rung(rung: &Rung) -> Written {
-    let entry = match rung.entry {
-        Entry::InOrder => "in-order",
-        Entry::OnlyByName => "only-by-name",
-    };
-    let then = match rung.then {
-        Then::Verify => "verify",
-        Then::Continue => "continue",
-        Then::AddUp => "add-up",
-    };
     let on_failure = match &rung.on_failure {
         OnFailure::NextRung => Written::text("next-rung"),
         OnFailure::Escalate => Written::text("escalate"),
@@ -30,9 +25,9 @@ pub(super) fn rung(rung: &Rung) -> Written {
     Fields::default()
         .put("name", Written::text(&rung.id))
         .maybe("when", rung.when.as_ref().map(|condition| Written::text(&condition.source)))
-        .put("entry", Written::text(entry))
+        .put("entry", Written::text(rung.entry.word()))
         .put("steps", Written::List(rung.steps.iter().map(step).collect()))
-        .put("then", Written::text(then))
+        .put("then", Written::text(rung.then.word()))
         .put("on_failure", on_failure)
         .put("attempts", Written::plain(rung.attempts_max))
         .maybe("undo", undo.map(Written::List))
@@ -57,45 +52,34 @@ fn step(step: &Step) -> Written {
 }
 
 fn action(action: &Action) -> Fields {
-    let fields = Fields::default();
+    let of = |doing: Doing, value| Fields::default().put(doing.name(), value);
     let of_unit = |unit: &UnitName| Fields::default().put("unit", Written::text(unit));
     match action {
-        Action::Validate { command: line } => fields.put("validate", command(line)),
+        Action::Validate { command: line } => of(Doing::Validate, command(line)),
         Action::SaveConfiguration { unit, paths, validator } => {
             let copy = of_unit(unit).put("paths", Written::texts(paths)).put("validator", command(validator));
-            fields.put("save_configuration", copy.done())
+            of(Doing::SaveConfiguration, copy.done())
         }
         Action::RestoreConfiguration { unit, paths, validator } => {
             let copy = of_unit(unit).put("paths", Written::texts(paths));
-            let copy = match validator {
-                Some(validator) => copy.put("validator", command(validator)),
-                None => copy,
-            };
-            fields.put("restore_configuration", copy.done())
+            of(Doing::RestoreConfiguration, copy.maybe("validator", validator.as_deref().map(command)).done())
         }
-        Action::FreePort { unit, port } => {
-            fields.put("free_port", of_unit(unit).put("port", Written::plain(port)).done())
-        }
+        Action::FreePort { unit, port } => of(Doing::FreePort, of_unit(unit).put("port", Written::plain(port)).done()),
         Action::EnsureEnvironment { entries } => {
-            fields.put("ensure_environment", Written::List(entries.iter().map(entry).collect()))
+            of(Doing::EnsureEnvironment, Written::List(entries.iter().map(entry).collect()))
         }
-        Action::ResetFailed { unit } => fields.put("reset_failed", Written::text(unit)),
-        Action::StartUnit { unit } => fields.put("start_unit", Written::text(unit)),
-        Action::RestartUnit { unit } => fields.put("restart_unit", Written::text(unit)),
-        Action::ReloadUnit { unit } => fields.put("reload_unit", Written::text(unit)),
-        Action::StopUnit { unit } => fields.put("stop_unit", Written::text(unit)),
-        Action::KillUnit { unit } => fields.put("kill_unit", Written::text(unit)),
-        Action::StartProcess { process } => fields.put("start_process", Written::text(&process.name)),
-        Action::StopProcess { process } => fields.put("stop_process", Written::text(&process.name)),
+        Action::ResetFailed { unit } => of(Doing::ResetFailed, Written::text(unit)),
+        Action::StartUnit { unit } => of(Doing::StartUnit, Written::text(unit)),
+        Action::RestartUnit { unit } => of(Doing::RestartUnit, Written::text(unit)),
+        Action::ReloadUnit { unit } => of(Doing::ReloadUnit, Written::text(unit)),
+        Action::StopUnit { unit } => of(Doing::StopUnit, Written::text(unit)),
+        Action::KillUnit { unit } => of(Doing::KillUnit, Written::text(unit)),
+        Action::StartProcess { process } => of(Doing::StartProcess, Written::text(&process.name)),
+        Action::StopProcess { process } => of(Doing::StopProcess, Written::text(&process.name)),
         // No configuration can hold a drill; it is said rather than lost.
-        Action::Drill { unit, .. } => fields.put("drill", Written::text(unit)),
+        Action::Drill { unit, .. } => Fields::default().put("drill", Written::text(unit)),
         Action::Exec { command: line, disruption } => {
-            let disruption = match disruption {
-                Disruption::None => "none",
-                Disruption::Brief => "brief",
-                Disruption::Full => "full",
-            };
-            fields.put("exec", command(line)).put("disruption", Written::text(disruption))
+            of(Doing::Exec, command(line)).put("disruption", Written::text(disruption.word()))
         }
         Action::Domain(action) => crate::domain::written_action(action),
     }

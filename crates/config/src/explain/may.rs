@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::{
-    form::{expected, how},
+    form::{between, expected, how},
     keys::{Key, Kind, Shape},
     reference::default_of,
 };
@@ -36,9 +36,9 @@ pub struct MayKey {
     pub meaning: String,
 }
 
-/// What may stand under a key of the table, `in_shape` being the mapping that it stands in.
-pub(super) fn may(kind: &Kind, key: Option<&Key>, in_shape: Option<&Shape>) -> May {
-    let default = key.zip(in_shape).and_then(|(key, shape)| default_of(shape, key));
+/// What may stand under a key of the table.
+pub(super) fn may(kind: &Kind, key: Option<&Key>) -> May {
+    let default = key.and_then(default_of);
     let example = key.map(|key| key.example).filter(|example| !example.is_empty());
     May {
         kind: in_words(kind),
@@ -54,7 +54,7 @@ pub(crate) fn keys_of(shape: &Shape) -> Vec<MayKey> {
     let one = |key: &Key| MayKey {
         name: key.name.to_owned(),
         kind: in_words(&key.kind),
-        default: default_of(shape, key).map(bare),
+        default: default_of(key).map(bare),
         meaning: key.meaning.to_owned(),
     };
     shape.keys.iter().map(one).collect()
@@ -78,6 +78,7 @@ fn in_words(kind: &Kind) -> String {
         Kind::Word(_, words) => words.join(", "),
         Kind::Whole { min, max } if *max == u64::from(u32::MAX) => format!("a whole number, {min} or more"),
         Kind::Whole { min, max } => format!("a whole number from {min} to {max}"),
+        Kind::Between { min, max } => format!("a duration, {}", between(*min, *max)),
         Kind::Argv => "a list of words".to_owned(),
         Kind::Shape(_) => "a mapping".to_owned(),
         Kind::Short(short, _) => format!("{}, or a mapping", in_words(short)),

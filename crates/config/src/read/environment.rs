@@ -1,4 +1,4 @@
-//! What must be there around a service: files, directories, links; and the places of its configuration.
+//! What must be there around a service: files, directories, links.
 
 use ansai_model::action::{EnvironmentEntry, EnvironmentKind};
 
@@ -6,7 +6,8 @@ use super::mode;
 use crate::{
     diagnostics::{Findings, place_of},
     document::Node,
-    form::{cut, joined},
+    form::joined,
+    keys::ENVIRONMENT,
 };
 
 const KINDS: &[&str] = &["file", "directory", "symlink"];
@@ -37,7 +38,7 @@ fn entry(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Environm
         }
     }
     let made = match kind {
-        "file" => EnvironmentKind::File { create: node.truth_at("create").unwrap_or_default() },
+        "file" => EnvironmentKind::File { create: ENVIRONMENT.held(node, "create") },
         "directory" => EnvironmentKind::Directory,
         _ => match node.string_at("to") {
             Some(to) => EnvironmentKind::Symlink(to),
@@ -54,18 +55,4 @@ fn entry(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Environm
         owner: node.string_at("owner"),
         group: node.string_at("group"),
     })
-}
-
-/// Absolute paths under a key.
-pub(crate) fn paths(findings: &mut Findings<'_>, node: &Node, name: &str, key: &str) -> Vec<String> {
-    let mut paths = Vec::new();
-    for (path, place) in node.texts_at(name) {
-        if path.starts_with('/') {
-            paths.push(path);
-            continue;
-        }
-        let what = format!("`{}` is no absolute path", cut(&path));
-        findings.error(place, &joined(key, name), what, format!("write /…/{}", cut(&path)));
-    }
-    paths
 }

@@ -1,33 +1,32 @@
 //! The long form: targets, checks, rules and runbooks as the bundle holds them. What is written here wins over what is
 //! deduced under the same name.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use ansai_model::{
     action::ProcessDeclaration,
     bundle::{BundleParts, Target},
-    check::{Check, Flap, Trend, TrendKind},
+    check::{Check, Flap, Trend},
     id::{CheckId, NameError, PolicyId, RuleId, RunbookId, TargetId, UnitName},
-    rule::{Autonomy, Rule, Severity},
+    rule::{Autonomy, Rule},
     runbook::{OnFailure, Runbook, Rung},
 };
 
 use super::{
-    environment,
-    policy::flap,
-    probe::{look, schedule, unit},
+    probe::{look, unit},
     rung,
     service::{condition, declaration},
 };
 use crate::{
     diagnostics::{Findings, nearest, place_of},
     document::{Node, Place},
+    fill::{Filled, section},
     form::joined,
-    load::ProbeDefaults,
+    keys::{
+        RULE, TARGET,
+        agent::{ProbeDefaults, Schedule},
+    },
 };
-
-/// How far a forecast looks ahead that does not say it.
-const HORIZON: Duration = Duration::from_secs(86_400);
 
 /// Everything that is written in the long form.
 #[derive(Clone, Debug, Default)]
@@ -123,11 +122,11 @@ fn target(findings: &mut Findings<'_>, node: &Node, key: &str, id: TargetId) -> 
         port: node.whole_at::<u16>("port").filter(|port| *port != 0),
         needs: needs.collect(),
         waits_for,
-        configuration: environment::paths(findings, node, "configuration", key),
-        runs_again: node.truth_at("run_again").unwrap_or_default(),
+        configuration: node.paths_at("configuration"),
+        runs_again: TARGET.held(node, "run_again"),
         start_period: node.duration_at("start_period"),
-        is_critical: node.truth_at("critical").unwrap_or_default(),
-        is_notifier: node.truth_at("notifier").unwrap_or_default(),
+        is_critical: TARGET.held(node, "critical"),
+        is_notifier: TARGET.held(node, "notifier"),
         requests: BTreeMap::new(),
         id,
     }
@@ -142,29 +141,16 @@ fn check(findings: &mut Findings<'_>, node: &Node, key: &str, id: CheckId, fallb
         return None;
     };
     let mut look = look(findings, probe, &joined(key, "probe"))?;
-    let own = schedule(findings, node, key);
+    let own = Schedule::filled(findings, node, key, None).unwrap_or_default();
     look.schedule.every = own.every.or(look.schedule.every);
     look.schedule.every_soft = own.every_soft.or(look.schedule.every_soft);
     look.schedule.timeout = own.timeout.or(look.schedule.timeout);
     look.schedule.fail_after = own.fail_after.or(look.schedule.fail_after);
     look.schedule.recover_after = own.recover_after.or(look.schedule.recover_after);
-    let trend = trend(findings, node, key).map(Box::new);
-    Some(Check { trend, ..fallback.probes.check(id, target, &look, flap(node, fallback.flap)) })
-}
-
-fn trend(findings: &mut Findings<'_>, parent: &Node, key: &str) -> Option<Trend> {
-    let (node, key) = (parent.section("trend")?, joined(key, "trend"));
-    for name in ["figure", "limit"].into_iter().filter(|name| !node.has(name)) {
-        let help = format!("write {name}: the name of a figure that the probe reports");
-        findings.error(node.place, &key, format!("a trend needs its `{name}`"), help);
-    }
-    Some(Trend {
-        figure: node.text_at("figure")?.into(),
-        limit: node.text_at("limit")?.into(),
-        life: node.text_at("life").map(Into::into),
-        kind: if node.text_at("kind") == Some("leak") { TrendKind::Leak } else { TrendKind::Fill },
-        horizon: node.duration_at("horizon").unwrap_or(HORIZON),
-    })
+    let trend = node.section("trend").and_then(|trend| Trend::filled(findings, trend, &joined(key, "trend"), None));
+    let flap = section(findings, node, (key, "flap"), Some(&fallback.flap))?;
+    let trend = trend.map(Box::new);
+    Some(Check { trend, ..fallback.probes.check(id, target, &look, flap) })
 }
 
 fn rule(findings: &mut Findings<'_>, node: &Node, key: &str, id: RuleId, fallback: &Fallback) -> Option<Rule> {
@@ -188,7 +174,7 @@ fn rule(findings: &mut Findings<'_>, node: &Node, key: &str, id: RuleId, fallbac
     }
     let runbook = RunbookId::new(node.text_at("runbook")?);
     let runbook = name_of(findings, runbook, place_of(node, "runbook"), &joined(key, "runbook"))?;
-    let policy = node.text_at("policy").unwrap_or("default");
+    let policy: String = RULE.held(node, "policy");
     let policy = name_of(findings, PolicyId::new(policy), place_of(node, "policy"), &joined(key, "policy"))?;
     Some(Rule {
         id,
@@ -197,8 +183,8 @@ fn rule(findings: &mut Findings<'_>, node: &Node, key: &str, id: RuleId, fallbac
         condition: condition(findings, node, key),
         runbook,
         policy,
-        autonomy: node.autonomy_at("autonomy").unwrap_or(fallback.autonomy),
-        severity: node.severity_at("severity").unwrap_or(Severity::Day),
+        autonomy: node.word_at("autonomy").unwrap_or(fallback.autonomy),
+        severity: RULE.held(node, "severity"),
     })
 }
 

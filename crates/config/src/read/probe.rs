@@ -1,9 +1,6 @@
 //! Probes: how to look, from a short text or a mapping.
 
-use std::time::Duration;
-
 use ansai_model::{
-    domain::service::UnitExpectation,
     id::UnitName,
     probe::{HttpProbe, Plugin, Probe, Protocol},
 };
@@ -14,8 +11,14 @@ use crate::{
     diagnostics::{Findings, place_of},
     document::{Node, Place, Value},
     domain,
+    fill::{At, Choice, FailsOn, Filled, Held},
     form::{cut, how, joined},
-    keys::Kind,
+    keys::{
+        Key, Kind,
+        agent::Schedule,
+        probe::{EXPECT, PROBE, Way},
+    },
+    written::Written,
 };
 
 /// A probe with its schedule, as far as it was written.
@@ -28,34 +31,6 @@ pub(crate) struct Look {
     pub(crate) key: String,
 }
 
-/// When to look, as far as it was written.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Schedule {
-    pub(crate) every: Option<Duration>,
-    pub(crate) every_soft: Option<Duration>,
-    pub(crate) timeout: Option<Duration>,
-    pub(crate) fail_after: Option<u32>,
-    pub(crate) recover_after: Option<u32>,
-}
-
-/// The keys that say how to look.
-const WAYS: &[&str] = &["http", "tcp", "unix", "exec", "nagios", "file", "executable", "unit", "process"];
-/// Keys that belong to some ways only, and these.
-const BELONGS: &[(&str, &[&str])] = &[
-    ("method", &["http"]),
-    ("headers", &["http"]),
-    ("expect", &["http"]),
-    ("insecure", &["http"]),
-    ("ca", &["http"]),
-    ("speaks", &["tcp", "unix"]),
-    ("fail_on", &["nagios"]),
-    ("age_max", &["file"]),
-    ("size_max", &["file"]),
-    ("count_min", &["executable"]),
-    ("count_max", &["executable"]),
-    ("state", &["unit"]),
-];
-
 pub(crate) fn look(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Look> {
     let place = node.place;
     let made = |probe, schedule| Look { probe, schedule, place, key: key.to_owned() };
@@ -63,30 +38,10 @@ pub(crate) fn look(findings: &mut Findings<'_>, node: &Node, key: &str) -> Optio
         Value::Scalar(_) => short(findings, node, key).map(|probe| made(probe, Schedule::default())),
         Value::Map(_) => {
             let probe = long(findings, node, key)?;
-            Some(made(probe, schedule(findings, node, key)))
+            let schedule = Schedule::filled(findings, node, key, None).unwrap_or_default();
+            Some(made(probe, schedule))
         }
         Value::List(_) => None,
-    }
-}
-
-/// When to look.
-pub(crate) fn schedule(findings: &mut Findings<'_>, node: &Node, key: &str) -> Schedule {
-    for name in ["every", "every_soft"] {
-        if node.duration_at(name).is_some_and(|every| every < ansai_model::check::Check::EVERY_MIN) {
-            let help = "write 100ms or more".to_owned();
-            findings.error(place_of(node, name), &joined(key, name), "the period is too short", help);
-        }
-    }
-    if node.duration_at("timeout").is_some_and(|timeout| timeout.is_zero()) {
-        let help = "write a time in which an answer can come, as 3s".to_owned();
-        findings.error(place_of(node, "timeout"), &joined(key, "timeout"), "a look needs some time", help);
-    }
-    Schedule {
-        every: node.duration_at("every"),
-        every_soft: node.duration_at("every_soft"),
-        timeout: node.duration_at("timeout"),
-        fail_after: node.count_at("fail_after"),
-        recover_after: node.count_at("recover_after"),
     }
 }
 
@@ -116,56 +71,32 @@ fn short(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Probe> {
 }
 
 fn long(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Probe> {
-    let all = || WAYS.iter().copied().chain(domain::PROBE_KEYS.iter().map(|key| key.name));
-    let ways: Vec<&str> = all().filter(|way| node.has(way)).collect();
-    let [way] = ways[..] else {
-        let what = match ways.as_slice() {
-            [] => "it does not say how to look".to_owned(),
-            several => format!("a probe looks in one way; this one has {}", several.join(" and ")),
-        };
-        let help = format!("name exactly one of {}", all().collect::<Vec<_>>().join(", "));
-        findings.error(ways.get(1).map_or(node.place, |way| place_of(node, way)), key, what, help);
-        return None;
-    };
-    for (name, owners) in BELONGS.iter().filter(|(name, owners)| node.has(name) && !owners.contains(&way)) {
-        let what = format!("`{name}` says nothing about a probe by `{way}`");
-        let help = format!("it belongs to `{}`; delete it", owners.join("` and `"));
-        findings.error(place_of(node, name), &joined(key, name), what, help);
-    }
-    let (value, place, key) = (node.get(way)?, place_of(node, way), joined(key, way));
-    if let Some(long) = domain::long(way) {
-        return (long.probe)(findings, value, &key);
-    }
+    let way = Way::one(findings, node, key)?;
+    let name = way.name();
+    let (value, place, key) = (node.get(name)?, place_of(node, name), joined(key, name));
     let text = || value.text().map(str::to_owned);
     let path = || text().filter(|path| path.starts_with('/'));
-    let speaks = || node.text_at("speaks").and_then(Protocol::named);
     Some(match way {
-        "http" => return http(findings, node, &key, value.text()?),
-        "tcp" => return tcp(findings, place, &key, value.text()?, speaks()),
-        "unix" => Probe::UnixSocket { path: path()?, speaks: speaks() },
-        "exec" => Probe::Exec(Box::new(node.command_at(way)?)),
-        "nagios" => {
-            let fails_on_warning = node.text_at("fail_on") == Some("warning");
-            Probe::Nagios(Box::new(Plugin { command: node.command_at(way)?, fails_on_warning }))
+        Way::Http => return http(findings, node, &key, value.text()?),
+        Way::Tcp => return tcp(findings, place, &key, value.text()?, node.word_at("speaks")),
+        Way::Unix => Probe::UnixSocket { path: path()?, speaks: node.word_at("speaks") },
+        Way::Exec => Probe::Exec(Box::new(value.command()?)),
+        Way::Nagios => {
+            let fails_on_warning = PROBE.held::<FailsOn>(node, "fail_on") == FailsOn::Warning;
+            Probe::Nagios(Box::new(Plugin { command: value.command()?, fails_on_warning }))
         }
-        "file" => {
+        Way::File => {
             Probe::File { path: path()?, age_max: node.duration_at("age_max"), size_max: node.size_at("size_max") }
         }
-        "executable" => Probe::ProcessCount {
+        Way::Executable => Probe::ProcessCount {
             executable: path()?,
-            count_min: node.whole_at("count_min").unwrap_or(1),
+            count_min: PROBE.held(node, "count_min"),
             count_max: node.whole_at("count_max").unwrap_or(u32::MAX),
         },
-        "process" => Probe::Process { name: text()? },
-        _ => Probe::Unit { unit: unit(findings, value, &key)?, expect: expectation(node.text_at("state")) },
+        Way::Unit => Probe::Unit { unit: unit(findings, value, &key)?, expect: PROBE.held(node, "state") },
+        Way::Process => Probe::Process { name: text()? },
+        Way::Domain(at) => return (domain::long(at)?.probe)(findings, value, &key),
     })
-}
-
-pub(crate) fn expectation(text: Option<&str>) -> UnitExpectation {
-    match text {
-        Some("not-failed") => UnitExpectation::NotFailed,
-        Some(_) | None => UnitExpectation::Running,
-    }
 }
 
 /// The name of a unit.
@@ -249,6 +180,26 @@ fn can_be_sent(findings: &mut Findings<'_>, node: &Node, place: Place, key: &str
     why.is_none() && is_method && odd.is_none()
 }
 
+/// The status codes that are healthy, each a range; none at all is nobody's word.
+#[derive(Clone)]
+struct Statuses(Vec<(u16, u16)>);
+
+impl Held for Statuses {
+    fn read(at: &mut At<'_, '_>, node: &Node, _: Option<&Self>) -> Option<Self> {
+        let texts: Vec<String> = Held::read(at, node, None)?;
+        let found: Vec<_> = texts.iter().filter_map(|text| statuses(text)).collect();
+        (!found.is_empty()).then_some(Self(found))
+    }
+
+    fn write(&self, _: &'static Key) -> Option<Written> {
+        let one = |(from, to): &(u16, u16)| match from == to {
+            true => Written::plain(from),
+            false => Written::Text(format!("{from}-{to}")),
+        };
+        Some(Written::List(self.0.iter().map(one).collect()))
+    }
+}
+
 /// The probe of a web address; `node` is the mapping around it, or the text itself.
 fn http(findings: &mut Findings<'_>, node: &Node, key: &str, url: &str) -> Option<Probe> {
     let place = place_of(node, "http");
@@ -276,17 +227,17 @@ fn http(findings: &mut Findings<'_>, node: &Node, key: &str, url: &str) -> Optio
         return None;
     }
     let expect = node.section("expect");
-    let found: Vec<_> = expect.map(|expect| expect.strings_at("status")).unwrap_or_default();
-    let found: Vec<_> = found.iter().filter_map(|text| statuses(text)).collect();
+    let nothing = Node::null(place);
+    let Statuses(statuses) = EXPECT.held(expect.unwrap_or(&nothing), "status");
     Some(Probe::Http(Box::new(HttpProbe {
         url: url.to_owned(),
-        method: node.string_at("method").unwrap_or_else(|| "GET".into()),
+        method: PROBE.held(node, "method"),
         headers: node.table_at("headers"),
-        statuses: if found.is_empty() { vec![(200, 399)] } else { found },
+        statuses,
         body_contains: expect.and_then(|expect| expect.string_at("body")),
         answer_headers: expect.map(|expect| expect.table_at("header")).unwrap_or_default(),
         within: expect.and_then(|expect| expect.duration_at("within")),
-        verify_certificate: !node.truth_at("insecure").unwrap_or_default(),
+        verify_certificate: !PROBE.held::<bool>(node, "insecure"),
         ca_file: node.path_at("ca"),
     })))
 }

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use ansai_model::{
-    action::{AS_DECLARED, Action, Disruption, ProcessDeclaration},
+    action::{AS_DECLARED, Action, ProcessDeclaration},
     bundle::Request,
-    id::RungId,
-    runbook::{Entry, OnFailure, Rung, Step, Then},
+    id::{RungId, UnitName},
+    runbook::{OnFailure, Rung, Step},
 };
 
 use super::{environment, probe::unit, service::condition};
@@ -15,8 +15,9 @@ use crate::{
     diagnostics::{Findings, nearest, place_of},
     document::Node,
     domain,
+    fill::Choice,
     form::{cut, joined},
-    keys::{ACTION, STEP},
+    keys::{RUNG, STEP, action::Doing},
 };
 
 type Processes = BTreeMap<String, Box<ProcessDeclaration>>;
@@ -47,23 +48,19 @@ pub(super) fn rung(findings: &mut Findings<'_>, node: &Node, key: &str, processe
     };
     let steps = list("steps").filter_map(|(key, item)| step(findings, item, &key, processes)).collect();
     let undo = list("undo").filter_map(|(key, item)| action(findings, item, &key, processes)).collect();
-    let on_failure = match node.text_at("on_failure") {
-        None | Some("next-rung") => OnFailure::NextRung,
-        Some("escalate") => OnFailure::Escalate,
-        Some(name) => OnFailure::Rung(RungId::new(name).ok()?),
+    let on_failure = match RUNG.held::<String>(node, "on_failure").as_str() {
+        "next-rung" => OnFailure::NextRung,
+        "escalate" => OnFailure::Escalate,
+        name => OnFailure::Rung(RungId::new(name).ok()?),
     };
     Some(Rung {
         id,
         when: condition(findings, node, key),
-        entry: if node.text_at("entry") == Some("only-by-name") { Entry::OnlyByName } else { Entry::InOrder },
+        entry: RUNG.held(node, "entry"),
         steps,
-        then: match node.text_at("then") {
-            Some("continue") => Then::Continue,
-            Some("add-up") => Then::AddUp,
-            Some(_) | None => Then::Verify,
-        },
+        then: RUNG.held(node, "then"),
         on_failure,
-        attempts_max: node.count_at("attempts").unwrap_or(1),
+        attempts_max: RUNG.held(node, "attempts"),
         undo,
     })
 }
@@ -83,7 +80,7 @@ pub(super) fn request(findings: &mut Findings<'_>, node: &Node, key: &str, proce
 fn step(findings: &mut Findings<'_>, node: &Node, key: &str, processes: &Processes) -> Option<Step> {
     node.map()?;
     if node.has("wait") {
-        if let Some(other) = names().find(|name| node.has(name)) {
+        if let Some(other) = Doing::every().into_iter().map(Doing::name).find(|name| node.has(name)) {
             let help = "make two steps of it".to_owned();
             findings.error(place_of(node, other), key, "a step waits or acts, not both", help);
             return None;
@@ -105,63 +102,37 @@ fn step(findings: &mut Findings<'_>, node: &Node, key: &str, processes: &Process
     Some(Step::Act { action, timeout })
 }
 
-/// The names of the actions.
-fn names() -> impl Iterator<Item = &'static str> + Clone {
-    ACTION.keys.iter().map(|key| key.name).filter(|name| *name != "disruption")
-}
-
 fn action(findings: &mut Findings<'_>, node: &Node, key: &str, processes: &Processes) -> Option<Action> {
-    node.map()?;
-    let found: Vec<&str> = names().filter(|name| node.has(name)).collect();
-    if found.is_empty() && node.map()?.keys().any(|name| STEP.key(name).is_none()) {
+    let map = node.map()?;
+    let is_written = Doing::every().into_iter().any(|doing| node.has(doing.name()));
+    if !is_written && map.keys().any(|name| STEP.key(name).is_none()) {
         // A key that is none was reported with the nearest one, which is what was meant.
         return None;
     }
-    let [name] = found[..] else {
-        let what = if found.is_empty() { "this does nothing" } else { "these are two actions in one" };
-        let help = format!("name exactly one of {}", names().collect::<Vec<_>>().join(", "));
-        findings.error(found.get(1).map_or(node.place, |name| place_of(node, name)), key, what, help);
-        return None;
-    };
-    if node.has("disruption") && name != "exec" {
-        let what = format!("`{name}` declares its disruption itself");
-        findings.error(place_of(node, "disruption"), &joined(key, "disruption"), what, "delete it".to_owned());
-    }
-    let (value, key) = (node.get(name)?, joined(key, name));
-    if let Some(long) = domain::long(name) {
-        return (long.action)(findings, value, &key);
-    }
+    let doing = Doing::one(findings, node, key)?;
+    let name = doing.name();
+    let (value, around, key) = (node.get(name)?, key, joined(key, name));
     let mut unit = || unit(findings, value, &key);
-    Some(match name {
-        "validate" => Action::Validate { command: Box::new(node.command_at(name)?) },
-        "save_configuration" | "restore_configuration" => return copy(findings, value, name, &key),
-        "free_port" => return free_port(findings, value, &key),
-        "ensure_environment" => {
-            let parent = key.rsplit_once('.').map_or("", |(parent, _)| parent);
-            Action::EnsureEnvironment { entries: environment::entries(findings, node, name, parent) }
+    Some(match doing {
+        Doing::Validate => Action::Validate { command: Box::new(value.command()?) },
+        Doing::SaveConfiguration => return saved(findings, value, &key),
+        Doing::RestoreConfiguration => return restored(findings, value, &key),
+        Doing::FreePort => return free_port(findings, value, &key),
+        Doing::EnsureEnvironment => {
+            Action::EnsureEnvironment { entries: environment::entries(findings, node, name, around) }
         }
-        "reset_failed" => Action::ResetFailed { unit: unit()? },
-        "start_unit" => Action::StartUnit { unit: unit()? },
-        "restart_unit" => Action::RestartUnit { unit: unit()? },
-        "reload_unit" => Action::ReloadUnit { unit: unit()? },
-        "stop_unit" => Action::StopUnit { unit: unit()? },
-        "kill_unit" => Action::KillUnit { unit: unit()? },
-        "start_process" => Action::StartProcess { process: process(findings, value, &key, processes)? },
-        "stop_process" => Action::StopProcess { process: process(findings, value, &key, processes)? },
-        _ => Action::Exec {
-            command: Box::new(node.command_at("exec")?),
-            disruption: disruption(node.text_at("disruption")),
-        },
+        Doing::ResetFailed => Action::ResetFailed { unit: unit()? },
+        Doing::StartUnit => Action::StartUnit { unit: unit()? },
+        Doing::RestartUnit => Action::RestartUnit { unit: unit()? },
+        Doing::ReloadUnit => Action::ReloadUnit { unit: unit()? },
+        Doing::StopUnit => Action::StopUnit { unit: unit()? },
+        Doing::KillUnit => Action::KillUnit { unit: unit()? },
+        Doing::StartProcess => Action::StartProcess { process: process(findings, value, &key, processes)? },
+        Doing::StopProcess => Action::StopProcess { process: process(findings, value, &key, processes)? },
+        // What is not declared is taken as the most.
+        Doing::Exec => Action::Exec { command: Box::new(value.command()?), disruption: STEP.held(node, "disruption") },
+        Doing::Domain(at) => return (domain::long(at)?.action)(findings, value, &key),
     })
-}
-
-/// What is not declared is taken as the most.
-fn disruption(text: Option<&str>) -> Disruption {
-    match text {
-        Some("none") => Disruption::None,
-        Some("brief") => Disruption::Brief,
-        Some(_) | None => Disruption::Full,
-    }
 }
 
 fn process(
@@ -191,19 +162,22 @@ fn needs(findings: &mut Findings<'_>, node: &Node, key: &str, names: &[&str]) ->
     None
 }
 
-fn copy(findings: &mut Findings<'_>, node: &Node, name: &str, key: &str) -> Option<Action> {
+fn saved(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Action> {
     node.map()?;
-    let is_save = name == "save_configuration";
-    let keys: &[&str] = if is_save { &["unit", "paths", "validator"] } else { &["unit", "paths"] };
-    needs(findings, node, key, keys)?;
-    let paths = environment::paths(findings, node, "paths", key);
-    let unit = unit(findings, node.get("unit")?, &joined(key, "unit"))?;
-    match is_save {
-        true => Some(Action::SaveConfiguration { unit, paths, validator: Box::new(node.command_at("validator")?) }),
-        false => {
-            Some(Action::RestoreConfiguration { unit, paths, validator: node.command_at("validator").map(Box::new) })
-        }
-    }
+    needs(findings, node, key, &["unit", "paths", "validator"])?;
+    let (unit, paths) = copied(findings, node, key)?;
+    Some(Action::SaveConfiguration { unit, paths, validator: Box::new(node.command_at("validator")?) })
+}
+
+fn restored(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Action> {
+    node.map()?;
+    needs(findings, node, key, &["unit", "paths"])?;
+    let (unit, paths) = copied(findings, node, key)?;
+    Some(Action::RestoreConfiguration { unit, paths, validator: node.command_at("validator").map(Box::new) })
+}
+
+fn copied(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<(UnitName, Vec<String>)> {
+    Some((unit(findings, node.get("unit")?, &joined(key, "unit"))?, node.paths_at("paths")))
 }
 
 fn free_port(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Action> {

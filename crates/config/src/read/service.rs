@@ -15,14 +15,15 @@ use ansai_model::{
 
 use super::{
     environment,
-    policy::{flap, policy},
-    probe::{Look, expectation, look},
+    probe::{Look, look},
 };
 use crate::{
     diagnostics::{Findings, nearest, place_of},
     document::{Node, Place},
     domain::memory::{self, Memory},
+    fill::{Filled, section},
     form::{cut, joined},
+    keys::SERVICE,
 };
 
 /// A service, a pattern over units, or a declared process.
@@ -109,19 +110,19 @@ fn service(findings: &mut Findings<'_>, node: &Node, key: &str, known: &Known<'_
         looks,
         needs: node.texts_at("needs"),
         port: node.whole_at::<u16>("port").filter(|port| *port != 0),
-        runs_again: node.truth_at("run_again").unwrap_or_default(),
+        runs_again: SERVICE.held(node, "run_again"),
         start_period: node.duration_at("start_period"),
-        is_critical: node.truth_at("critical").unwrap_or_default(),
-        configuration: environment::paths(findings, node, "configuration", key),
+        is_critical: SERVICE.held(node, "critical"),
+        configuration: node.paths_at("configuration"),
         validator: node.command_at("validate"),
-        restores_configuration: node.truth_at("restore_configuration").unwrap_or_default(),
+        restores_configuration: SERVICE.held(node, "restore_configuration"),
         environment: environment::entries(findings, node, "environment", key),
-        autonomy: node.autonomy_at("autonomy"),
+        autonomy: node.word_at("autonomy"),
         policy: limits(findings, node, key, known),
-        severity: node.severity_at("severity"),
-        expect: node.text_at("expect").map(|text| expectation(Some(text))),
+        severity: node.word_at("severity"),
+        expect: node.word_at("expect"),
         condition: condition(findings, node, key),
-        flap: flap(node, known.flap),
+        flap: section(findings, node, (key, "flap"), Some(&known.flap)).unwrap_or(known.flap),
         is_notifier: node.truth_at("notifier"),
         memory: memory::read(findings, node, key),
         process: None,
@@ -143,7 +144,8 @@ pub(crate) fn limits(findings: &mut Findings<'_>, node: &Node, key: &str, known:
         return default();
     }
     match written.map() {
-        Some(_) => Limits::Own(Box::new(policy(written, known.default, known.default.id.clone()))),
+        Some(_) => Policy::filled(findings, written, &joined(key, "policy"), Some(known.default))
+            .map_or_else(default, |policy| Limits::Own(Box::new(policy))),
         None => default(),
     }
 }

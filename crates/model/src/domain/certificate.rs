@@ -28,10 +28,6 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// How long before its end a certificate should be renewed, when nothing else is declared.
 pub const RENEW_BEFORE: Duration = DAY.saturating_mul(30);
 
-/// How long before its end people are told again, each time more urgently, when nothing else is declared.
-pub const TELL_BEFORE: [Duration; 4] =
-    [DAY.saturating_mul(14), DAY.saturating_mul(7), DAY.saturating_mul(3), DAY.saturating_mul(1)];
-
 /// Most bytes of a certificate or key file that are read.
 pub const FILE_BYTES_MAX: usize = 1024 * 1024;
 

@@ -1,15 +1,15 @@
 //! The keys of certificates: of their probes, of their actions, and of what both share with the short form.
 
-use crate::keys::{AUTONOMIES, COMMAND_LINE, Key, Kind, SEVERITIES, Shape, key};
+use crate::keys::{AUTONOMIES, COMMAND_LINE, Key, Kind, PERIOD, SEVERITIES, Shape, key};
 
 const NAMES: Key = key("names", Kind::Texts, "Names that it must cover").example("[api.example.com]");
-const TRUST: Key = key(
+pub(super) const TRUST: Key = key(
     "trust",
     Kind::Text,
     "Whose word its chain must lead to: `host`, a file of authorities (PEM), or `nobody` for one that signed itself",
 )
 .default("host");
-const RENEW_BEFORE: Key = key(
+pub(super) const RENEW_BEFORE: Key = key(
     "renew_before",
     Kind::Duration,
     "How long before its end it is renewed; of one that lives shorter than 90 days the same share of its life",
@@ -18,22 +18,25 @@ const RENEW_BEFORE: Key = key(
 const NAME: Key = key("name", Kind::Text, "The certificate's name").example("api.example.com");
 const UNITS: Key = key("units", Kind::Texts, "Who uses it, and is reloaded when it changed").example("[nginx.service]");
 
+const BUNDLE: Key = key("bundle", Kind::Truth, "Whether its key stands behind it in the same file").default("false");
+pub(super) const EVERY: Key = key("every", PERIOD, "How often it is looked at").default("1h");
+
 pub(crate) static CERTIFICATE: Shape = Shape {
     title: "A certificate",
     keys: &[
         key("file", Kind::Path, "Its file, with its chain").example("/etc/nginx/ssl/api.pem"),
         key("key", Kind::Path, "The file of its key")
-            .default("where it lies by custom")
+            .otherwise("where it lies by custom")
             .example("/etc/nginx/ssl/api.key"),
-        key("bundle", Kind::Truth, "Whether its key stands behind it in the same file").default("false"),
-        key("owner", Kind::Text, "The user of both files").default("as it is, or root"),
-        key("group", Kind::Text, "The group of both files").default("as it is, or root"),
+        BUNDLE,
+        key("owner", Kind::Text, "The user of both files").otherwise("as it is, or root"),
+        key("group", Kind::Text, "The group of both files").otherwise("as it is, or root"),
         key("mode", Kind::Mode, "The permission bits of both files; a key is never for all to read")
-            .default("as they are, or 0644, and 0600 of a key"),
-        key("names", Kind::Texts, "Names that it must cover").default("its name here").example("[api.example.com]"),
+            .otherwise("as they are, or 0644, and 0600 of a key"),
+        key("names", Kind::Texts, "Names that it must cover").otherwise("its name here").example("[api.example.com]"),
         key("endpoints", Kind::Texts, "Servers that show it: https, tls, smtp(s), imap(s) or postgresql")
             .example("[\"https://127.0.0.1\", \"smtp://127.0.0.1:25\"]"),
-        key("server_name", Kind::Text, "The name that they are asked for").default("the first of its names"),
+        key("server_name", Kind::Text, "The name that they are asked for").otherwise("the first of its names"),
         TRUST,
         RENEW_BEFORE,
         key(
@@ -41,7 +44,7 @@ pub(crate) static CERTIFICATE: Shape = Shape {
             Kind::List(&Kind::Duration),
             "How long before its end people are told, each time more urgently",
         )
-        .default("14d, 7d, 3d and 1d"),
+        .default("[14d, 7d, 3d, 1d]"),
         key("renew", Kind::Shape(&RENEWER), "Who renews it; nobody, and people are told, when it is absent")
             .example("{certbot: api.example.com}"),
         key("deploy", Kind::List(&Kind::Shape(&PLACE)), "The other places where it is used")
@@ -49,10 +52,10 @@ pub(crate) static CERTIFICATE: Shape = Shape {
         key("services", Kind::Texts, "Who uses it: validated, then reloaded, and only when it changed")
             .example("[nginx.service, postfix.service]"),
         key("validate", Kind::List(&COMMAND_LINE), "Asked before anything is reloaded")
-            .default("the known validators of the services")
+            .otherwise("the known validators of the services")
             .example("[[nginx, -t]]"),
-        key("every", Kind::Duration, "How often it is looked at").default("1h"),
-        key("autonomy", AUTONOMIES, "How much may be done by itself").default("that of the file"),
+        EVERY,
+        key("autonomy", AUTONOMIES, "How much may be done by itself").otherwise("that of the file"),
         key("severity", SEVERITIES, "How soon a person must act when it cannot be renewed").default("day"),
     ],
 };
@@ -61,11 +64,11 @@ pub(crate) static PROBE: Shape = Shape {
     title: "A look at a certificate",
     keys: &[
         key("file", Kind::Path, "The file that it is in: PEM or DER, with its chain").example("/etc/nginx/ssl/api.pem"),
-        key("key", Kind::Path, "The file of its key").default("the same file").example("/etc/nginx/ssl/api.key"),
+        key("key", Kind::Path, "The file of its key").otherwise("the same file").example("/etc/nginx/ssl/api.key"),
         key("keyless", Kind::Truth, "Whether no key belongs to the file").default("false"),
         key("endpoint", Kind::Text, "A server that shows it: https, tls, smtp(s), imap(s) or postgresql")
             .example("https://127.0.0.1"),
-        key("server_name", Kind::Text, "The name that the server is asked for").default("its host"),
+        key("server_name", Kind::Text, "The name that the server is asked for").otherwise("its host"),
         NAMES,
         TRUST,
         RENEW_BEFORE,
@@ -94,12 +97,12 @@ pub(crate) static ACTION: Shape = Shape {
     ],
 };
 
-static RENEWAL: Shape = Shape {
+pub(super) static RENEWAL: Shape = Shape {
     title: "A renewal",
     keys: &[
         NAME,
         key("file", Kind::Path, "The file of the present one").example("/etc/nginx/ssl/api.pem"),
-        key("key", Kind::Path, "The file of its key").default("the same file"),
+        key("key", Kind::Path, "The file of its key").otherwise("the same file"),
         NAMES,
         TRUST,
         RENEW_BEFORE,
@@ -117,14 +120,17 @@ pub(crate) static RENEWER: Shape = Shape {
     ],
 };
 
-static ACME: Shape = Shape {
+pub(super) const ACME_TRUST: Key =
+    key("trust", Kind::Text, "Whose word its own HTTPS is taken on: `host`, or a file of authorities (PEM)")
+        .default("host");
+
+pub(super) static ACME: Shape = Shape {
     title: "An ACME issuer",
     keys: &[
         key("directory", Kind::Text, "The address of its directory")
             .default("https://acme-v02.api.letsencrypt.org/directory"),
         key("contact", Kind::Texts, "Mail addresses for its account").example("ops@example.com"),
-        key("trust", Kind::Text, "Whose word its own HTTPS is taken on: `host`, or a file of authorities (PEM)")
-            .default("host"),
+        ACME_TRUST,
         key("webroot", Kind::Path, "A directory that a web server serves on port 80 of the names (HTTP-01)")
             .example("/var/www/acme"),
         key("listen", Kind::Text, "An address to answer on ourselves, reached by port 80 of the names (HTTP-01)")
@@ -133,7 +139,7 @@ static ACME: Shape = Shape {
     ],
 };
 
-static DNS: Shape = Shape {
+pub(super) static DNS: Shape = Shape {
     title: "A record in the DNS",
     keys: &[
         key("set", COMMAND_LINE, "Sets the TXT record ANSAI_ACME_RECORD to ANSAI_ACME_VALUE")
@@ -159,11 +165,11 @@ pub(crate) static PLACE: Shape = Shape {
     keys: &[
         key("certificate", Kind::Path, "The certificate with its chain").example("/etc/postfix/certs/api.pem"),
         key("key", Kind::Path, "Its key").example("/etc/postfix/certs/api.key"),
-        key("bundle", Kind::Truth, "Whether the key stands behind the certificate in the same file").default("false"),
-        key("owner", Kind::Text, "The user of both").default("as it is, or root").example("root"),
-        key("group", Kind::Text, "The group of both").default("as it is, or root").example("postfix"),
+        BUNDLE,
+        key("owner", Kind::Text, "The user of both").otherwise("as it is, or root").example("root"),
+        key("group", Kind::Text, "The group of both").otherwise("as it is, or root").example("postfix"),
         key("mode", Kind::Mode, "The permission bits of both; a key is never for all to read")
-            .default("as they are, or 0644, and 0600 of a key")
+            .otherwise("as they are, or 0644, and 0600 of a key")
             .example("\"0640\""),
     ],
 };
@@ -175,13 +181,13 @@ static REVOCATION: Shape = Shape {
     keys: &[NAME, key("by", Kind::Shape(&RENEWER), "Who issued it").example("{certbot: api.example.com}")],
 };
 
-static REPLACEMENT: Shape = Shape {
+pub(super) static REPLACEMENT: Shape = Shape {
     title: "A replacement",
     keys: &[
         key("renew", Kind::Shape(&RENEWAL), "Who renews it"),
         key("deploy", Kind::Shape(&DEPLOYMENT), "Where it goes"),
         key("endpoints", Kind::Texts, "Servers that must show it afterwards").example("[\"https://127.0.0.1\"]"),
-        key("server_name", Kind::Text, "The name that they are asked for").default("their host"),
+        key("server_name", Kind::Text, "The name that they are asked for").otherwise("their host"),
         key("revokes", Kind::Truth, "Whether the one before is then revoked").default("false"),
     ],
 };

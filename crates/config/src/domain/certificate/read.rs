@@ -5,26 +5,25 @@ use std::time::Duration;
 use ansai_model::{
     domain::certificate::{
         AcmeIssuer, Aspect, CertificateAction, CertificateProbe, Deployment, Endpoint, Expectation, FileProbe,
-        KeyPlace, Pair, Place, PutBack, RENEW_BEFORE, Renewal, RenewalReason, Renewer, Replacement, Revocation,
-        ServedProbe, Solver, Trust,
+        KeyPlace, Pair, Place, PutBack, Renewal, RenewalReason, Renewer, Replacement, Revocation, ServedProbe, Solver,
+        Trust,
     },
     id::UnitName,
     probe::CommandLine,
 };
 
+use super::keys;
 use crate::{
     diagnostics::{Findings, place_of},
     document::Node,
     form::{cut, joined},
+    keys::Key,
 };
-
-const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
-const DNS_WAIT: Duration = Duration::from_secs(30);
 
 /// A look at a certificate.
 pub(crate) fn probe(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<CertificateProbe> {
     node.map()?;
-    let steps = tell_before(node);
+    let steps = in_steps(keys::PROBE.held(node, "tell_before"));
     if steps.is_empty() && node.has("tell_before") {
         let help = "write when people are told, as [14d, 3d]; without the key everything is judged".to_owned();
         let what = "a look that tells of the end at no time tells nothing";
@@ -57,16 +56,14 @@ pub(crate) fn probe(findings: &mut Findings<'_>, node: &Node, key: &str) -> Opti
 }
 
 /// When people are told of the end: the longest time before it first, each once.
-pub(crate) fn tell_before(node: &Node) -> Vec<Duration> {
-    let read = |node: &Node| crate::units::read_duration(node.text()?);
-    let mut before: Vec<Duration> = node.items("tell_before").iter().filter_map(read).collect();
+pub(crate) fn in_steps(mut before: Vec<Duration>) -> Vec<Duration> {
     before.sort_unstable_by(|a, b| b.cmp(a));
     before.dedup();
     before
 }
 
 fn key_place(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<KeyPlace> {
-    match (node.path_at("key"), node.truth_at("keyless").unwrap_or_default()) {
+    match (node.path_at("key"), keys::PROBE.held(node, "keyless")) {
         (Some(_), true) => {
             let help = "write either key: /PATH or keyless: true".to_owned();
             findings.error(place_of(node, "keyless"), &joined(key, "keyless"), "it has a key or none", help);
@@ -91,18 +88,18 @@ pub(crate) fn endpoint(findings: &mut Findings<'_>, node: &Node, key: &str) -> O
 pub(crate) fn expect(findings: &mut Findings<'_>, node: &Node, key: &str) -> Expectation {
     Expectation {
         names: node.strings_at("names"),
-        trust: trust(findings, node, key),
-        renew_before: node.duration_at("renew_before").unwrap_or(RENEW_BEFORE),
+        trust: trust(findings, node, key, &keys::TRUST),
+        renew_before: keys::RENEW_BEFORE.or_default(node.duration_at("renew_before")),
         aspect: Aspect::Everything,
     }
 }
 
-fn trust(findings: &mut Findings<'_>, node: &Node, key: &str) -> Trust {
-    match node.text_at("trust") {
-        None | Some("host") => Trust::Host,
-        Some("nobody") => Trust::Nobody,
-        Some(path) if path.starts_with('/') => Trust::File(path.to_owned()),
-        Some(other) => {
+fn trust(findings: &mut Findings<'_>, node: &Node, key: &str, line: &'static Key) -> Trust {
+    match line.or_default(node.string_at("trust")).as_str() {
+        "host" => Trust::Host,
+        "nobody" => Trust::Nobody,
+        path if path.starts_with('/') => Trust::File(path.to_owned()),
+        other => {
             let what = format!("`{}` is nobody whose word can be taken", cut(other));
             let help = "write host, nobody, or a file of authorities as /etc/ssl/company.pem".to_owned();
             findings.error(place_of(node, "trust"), &joined(key, "trust"), what, help);
@@ -149,7 +146,7 @@ pub(crate) fn action(findings: &mut Findings<'_>, node: &Node, key: &str) -> Opt
                 renewal: renewal(findings, renew, &joined(&key, "renew"))?,
                 deployment: deployment(findings, deploy, &joined(&key, "deploy"))?,
                 endpoints: endpoints(findings, node, &key, node.text_at("server_name")),
-                revokes: node.truth_at("revokes").unwrap_or_default(),
+                revokes: keys::REPLACEMENT.held(node, "revokes"),
             }))
         }
     })
@@ -175,9 +172,9 @@ fn renewal(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Renewa
         current: Pair { certificate, key: node.path_at("key") },
         expect: expect(findings, node, key),
         by: renewer(findings, by, &joined(key, "by"))?,
-        reason: match node.truth_at("asked") {
-            Some(true) => RenewalReason::Asked,
-            Some(false) | None => RenewalReason::Due,
+        reason: match keys::RENEWAL.held(node, "asked") {
+            true => RenewalReason::Asked,
+            false => RenewalReason::Due,
         },
     })
 }
@@ -248,7 +245,7 @@ pub(super) fn place_of_key(
     key: &str,
     unwritten: KeyPlace,
 ) -> Option<KeyPlace> {
-    match (node.path_at("key"), node.truth_at("bundle").unwrap_or_default()) {
+    match (node.path_at("key"), keys::PLACE.held(node, "bundle")) {
         (Some(_), true) => {
             let help = "write either key: /PATH or bundle: true".to_owned();
             findings.error(place_of(node, "bundle"), key, "the key cannot be in two places", help);
@@ -306,7 +303,7 @@ pub(crate) fn renewer(findings: &mut Findings<'_>, node: &Node, key: &str) -> Op
 
 fn acme(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<AcmeIssuer> {
     node.map()?;
-    let directory = node.string_at("directory").unwrap_or_else(|| LETS_ENCRYPT.into());
+    let directory: String = keys::ACME.held(node, "directory");
     if !directory.starts_with("https://") || directory.chars().any(|c| c.is_whitespace() || c.is_control()) {
         let help = "an issuer is asked by https:// only".to_owned();
         let what = format!("`{}` is no directory of an issuer", cut(&directory));
@@ -326,7 +323,7 @@ fn acme(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<AcmeIssue
         ["dns"] => {
             let (dns, key) = (node.get("dns")?, joined(key, "dns"));
             need(findings, dns, &key, "set")?;
-            let wait = dns.duration_at("wait").unwrap_or(DNS_WAIT);
+            let wait = keys::DNS.held(dns, "wait");
             Solver::Hook { set: dns.command_at("set")?, clear: dns.command_at("clear"), wait }
         }
         _ => {
@@ -335,5 +332,10 @@ fn acme(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<AcmeIssue
             return None;
         }
     };
-    Some(AcmeIssuer { directory, contacts: node.strings_at("contact"), trust: trust(findings, node, key), solver })
+    Some(AcmeIssuer {
+        directory,
+        contacts: node.strings_at("contact"),
+        trust: trust(findings, node, key, &keys::ACME_TRUST),
+        solver,
+    })
 }

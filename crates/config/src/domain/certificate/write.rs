@@ -5,7 +5,10 @@ use ansai_model::domain::certificate::{
     RenewalReason, Renewer, Solver, Trust,
 };
 
-use crate::expand::{Fields, Written, command, time};
+use crate::{
+    fill::command,
+    written::{Fields, Written, time},
+};
 
 fn trust(trust: &Trust) -> Written {
     match trust {

@@ -17,7 +17,7 @@ use ansai_model::{
 
 use super::{
     Disk, TIMEOUT,
-    long::{AVAILABLE_MIN, ERRORS_WITHIN},
+    keys::{AVAILABLE_MIN, ERRORS_WITHIN},
     waits::{self, Mounts},
 };
 use crate::{
@@ -86,7 +86,8 @@ fn one(
             id
         }
     };
-    let available_min = ByteSize((size.0 / 100).clamp(AVAILABLE_MIN.0, AVAILABLE_MAX.0));
+    let ByteSize(least) = AVAILABLE_MIN.or_default(None);
+    let available_min = ByteSize((size.0 / 100).clamp(least, AVAILABLE_MAX.0));
     let made = Made { disk, mount, id: &id, available_min };
     let matters = made.matters(configuration, policy.as_str(), &made.ladder(known))?;
     parts.targets.insert(id.clone(), target(id.clone()));
@@ -115,7 +116,7 @@ impl Made<'_> {
             let rungs = Vec::new();
             Matter { name, checks, rungs, policy, condition, autonomy, severity }
         };
-        let severity = disk.severity.unwrap_or(Severity::Day);
+        let severity = disk.severity;
         let forecast = self.forecast()?;
         let space = vec![
             self.look("space", self.space(disk.act_at))?,
@@ -159,7 +160,10 @@ impl Made<'_> {
             ),
             told(
                 "errors",
-                vec![self.state("errors", DiskProbe::Errors { mount: self.mount.into(), within: ERRORS_WITHIN })?],
+                vec![self.state(
+                    "errors",
+                    DiskProbe::Errors { mount: self.mount.into(), within: ERRORS_WITHIN.or_default(None) },
+                )?],
                 None,
                 Severity::Now,
             ),

@@ -1,12 +1,28 @@
 //! The keys of disks: of the short form, of the probe and of the action.
 
-use crate::keys::{AUTONOMIES, COMMAND_LINE, Key, Kind, POLICY, SEVERITIES, Shape, key};
+use ansai_model::domain::disk::{Images, Strategy};
+
+use crate::{
+    fill::{word, words},
+    keys::{AUTONOMIES, COMMAND_LINE, Key, Kind, PERIOD, POLICY, SEVERITIES, Shape, key},
+};
+
+words! {
+    Images, "kind of image": Unused = "unused", Dangling = "dangling";
+    Strategy, "strategy": Compress = "compress", CompressThenDelete = "compress-then-delete", Delete = "delete";
+}
 
 const MOUNT: Key = key("mount", Kind::Text, "Its mount point").example("/var");
 const PROTECT: Key =
     key("protect", Kind::Texts, "Paths that are left alone with all below them, besides the built-in ones")
         .example("[/var/lib/precious]");
 const GOAL: Key = key("goal", Kind::Percent, "Room is made until at most this share is used");
+
+/// Less room than this is none: a filesystem keeps some for itself, and says that it is available.
+pub(super) const AVAILABLE_MIN: Key =
+    key("available_min", Kind::Size, "Less room for ordinary users is failing, for `full`").default("1MiB");
+pub(super) const ERRORS_WITHIN: Key =
+    key("within", Kind::Duration, "How long an error is held against it, for `errors`").default("1h");
 
 /// A disk in the short form.
 pub(crate) static DISK: Shape = Shape {
@@ -15,25 +31,25 @@ pub(crate) static DISK: Shape = Shape {
         key("warn_at", Kind::Percent, "The used share, of bytes or inodes, of which people are told").default("80%"),
         key("act_at", Kind::Percent, "The used share from which room is made").default("90%"),
         key("urgent_at", Kind::Percent, "The used share that a person must act on now when it stays").default("95%"),
-        GOAL.default("the same as `warn_at`"),
+        GOAL.otherwise("the same as `warn_at`"),
         key("horizon", Kind::Duration, "It fails when it is forecast to be full within this time").default("3d"),
-        key("every", Kind::Duration, "The period, at least 100ms").default("30s"),
+        key("every", PERIOD, "The period").default("30s"),
         key("clean", Kind::Short(&Kind::Truth, &CLEAN), "What is given up to make room; with false nothing is")
             .default("true"),
         PROTECT,
-        key("autonomy", AUTONOMIES, "How much may be done about it").default("that of the file"),
+        key("autonomy", AUTONOMIES, "How much may be done about it").otherwise("that of the file"),
         key("policy", Kind::Short(&Kind::Text, &POLICY), "Its limits: the name of a policy, or limits over `disk`")
-            .default("disk"),
+            .otherwise("the policy `disk`"),
         key("severity", SEVERITIES, "How soon a person must act when cleaning makes too little room").default("day"),
     ],
 };
 
-static CLEAN: Shape = Shape {
+pub(super) static CLEAN: Shape = Shape {
     title: "What is given up to make room",
     keys: &[
         key("packages", Kind::Truth, "Downloaded packages, which can be downloaded again and are no way back").default("true"),
         key("journal", Kind::Text, "How much of systemd's journal is kept, or none: it is not shortened")
-            .default("100MB, and all of it where journald has been told what it keeps")
+            .otherwise("100MB, and all of it where journald has been told what it keeps")
             .example("500MB"),
         key(
             "rotated",
@@ -52,21 +68,17 @@ static CLEAN: Shape = Shape {
     ],
 };
 
-static RULE: Shape = Shape {
+pub(super) static RULE: Shape = Shape {
     title: "Files that may be given up",
     keys: &[
         key("path", Kind::Path, "The directory; those below it on the same filesystem are looked into")
             .example("/var/log/app"),
         key("pattern", Kind::Text, "Which names, with *, ? and [a-z] as in a shell").default("*").example("\"*.log\""),
         key("older_than", Kind::Duration, "How long a file has not been touched")
-            .default("30d for logs, 7d for temporary files"),
+            .otherwise("30d for logs, 7d for temporary files"),
         key("threshold", Kind::Percent, "It applies only while at least this share is used").example("85%"),
-        key(
-            "strategy",
-            Kind::Word("strategy", &["compress", "compress-then-delete", "delete"]),
-            "What becomes of the files",
-        )
-        .default("compress-then-delete for logs, delete for temporary files"),
+        key("strategy", word::<Strategy>(), "What becomes of the files")
+            .otherwise("compress-then-delete for logs, delete for temporary files"),
     ],
 };
 
@@ -77,8 +89,8 @@ pub(crate) static PROBE: Shape = Shape {
         MOUNT,
         key("look", Kind::Word("look", &["space", "inodes", "full", "read-only", "errors"]), "What is looked at"),
         key("fails_at", Kind::Percent, "The used share that is failing, for `space` and `inodes`").example("90%"),
-        key("available_min", Kind::Size, "Less room for ordinary users is failing, for `full`").default("1MiB"),
-        key("within", Kind::Duration, "How long an error is held against it, for `errors`").default("1h"),
+        AVAILABLE_MIN,
+        ERRORS_WITHIN,
     ],
 };
 
@@ -99,7 +111,7 @@ pub(crate) static ACTION: Shape = Shape {
         key("path", Kind::Path, "The directory, for `rotated`").example("/var/log"),
         key("older_than", Kind::Duration, "How long they have not been written to, for `rotated`").example("30d"),
         key("rules", Kind::List(&Kind::Shape(&RULE)), "Which files, for `logs` and `temporary`"),
-        key("images", Kind::Word("kind of image", &["unused", "dangling"]), "Which images, for `containers`"),
+        key("images", word::<Images>(), "Which images, for `containers`"),
         key("command", COMMAND_LINE, "What makes it larger, for `grow`"),
         PROTECT,
         key("measure", Kind::Percent, "Fails while at least this share is used, and cleans nothing").example("90%"),

@@ -2,21 +2,15 @@
 
 use std::{path::Path, time::Duration};
 
-use ansai_model::{
-    domain::disk::{CleanRule, Cleaning, DiskAction, DiskProbe, Images, PROTECTED, Strategy, TOO_WIDE},
-    units::ByteSize,
-};
+use ansai_model::domain::disk::{CleanRule, Cleaning, DiskAction, DiskProbe, PROTECTED, Strategy, TOO_WIDE};
 
+use super::keys::{ACTION, PROBE, RULE};
 use crate::{
     diagnostics::{Findings, place_of},
     document::{Node, Place},
     form::{cut, joined},
 };
 
-/// Less room than this is none: a filesystem keeps some for itself, and says that it is available.
-pub(crate) const AVAILABLE_MIN: ByteSize = ByteSize(1 << 20);
-/// How long an error of the kernel is held against a disk.
-pub(crate) const ERRORS_WITHIN: Duration = Duration::from_secs(3_600);
 /// What holds for logs and for temporary files that do not say how old they must be.
 const LOGS_AGE: Duration = Duration::from_secs(30 * 86_400);
 const TEMPORARY_AGE: Duration = Duration::from_secs(7 * 86_400);
@@ -46,9 +40,9 @@ pub(crate) fn probe(findings: &mut Findings<'_>, node: &Node, key: &str) -> Opti
     Some(match look {
         "space" => DiskProbe::Space { mount, fails_at: fails_at(findings)? },
         "inodes" => DiskProbe::Inodes { mount, fails_at: fails_at(findings)? },
-        "full" => DiskProbe::Full { mount, available_min: node.size_at("available_min").unwrap_or(AVAILABLE_MIN) },
+        "full" => DiskProbe::Full { mount, available_min: PROBE.held(node, "available_min") },
         "read-only" => DiskProbe::ReadOnly { mount },
-        "errors" => DiskProbe::Errors { mount, within: node.duration_at("within").unwrap_or(ERRORS_WITHIN) },
+        "errors" => DiskProbe::Errors { mount, within: PROBE.held(node, "within") },
         _ => return None,
     })
 }
@@ -95,16 +89,14 @@ pub(crate) fn action(findings: &mut Findings<'_>, node: &Node, key: &str) -> Opt
 fn cleaning(findings: &mut Findings<'_>, node: &Node, key: &str, what: &str) -> Option<Cleaning> {
     Some(match what {
         "packages" => Cleaning::PackageCache,
-        "journal" => {
-            Cleaning::Journal { keep: node.size_at("keep")?, yields: node.truth_at("yields").unwrap_or(false) }
-        }
+        "journal" => Cleaning::Journal { keep: node.size_at("keep")?, yields: ACTION.held(node, "yields") },
         "rotated" => Cleaning::Rotated {
             path: node.path_at("path").and_then(|path| below(findings, node, "path", key, &path))?,
             older_than: node.duration_at("older_than")?,
         },
         "logs" => Cleaning::Logs { rules: plain(rules(findings, node, "rules", key, Files::Logs)) },
         "temporary" => Cleaning::Temporary { rules: plain(rules(findings, node, "rules", key, Files::Temporary)) },
-        "containers" => Cleaning::Containers { images: images(node.text_at("images"))? },
+        "containers" => Cleaning::Containers { images: node.word_at("images")? },
         "grow" => Cleaning::Grow { command: node.command_at("command")? },
         _ => return None,
     })
@@ -112,15 +104,6 @@ fn cleaning(findings: &mut Findings<'_>, node: &Node, key: &str, what: &str) -> 
 
 fn plain(rules: Vec<(CleanRule, Place)>) -> Vec<CleanRule> {
     rules.into_iter().map(|(rule, _)| rule).collect()
-}
-
-/// Which images are meant; `None` for none.
-pub(crate) fn images(text: Option<&str>) -> Option<Images> {
-    match text? {
-        "unused" => Some(Images::Unused),
-        "dangling" => Some(Images::Dangling),
-        _ => None,
-    }
 }
 
 /// The rules in a list, each with the place of its path.
@@ -144,7 +127,7 @@ pub(crate) fn rules(
         let Some(path) = item.path_at("path").and_then(|path| below(findings, item, "path", &key, &path)) else {
             continue;
         };
-        let pattern = item.string_at("pattern").unwrap_or_else(|| "*".to_owned());
+        let pattern: String = RULE.held(item, "pattern");
         if pattern.is_empty() || pattern.contains('/') {
             let help = "write a pattern of names, as \"*.log\"; directories below are looked into anyway".to_owned();
             let what = format!("`{}` is no pattern of a name", cut(&pattern));
@@ -155,12 +138,7 @@ pub(crate) fn rules(
             pattern,
             older_than: item.duration_at("older_than").unwrap_or(age),
             threshold: item.percent_at("threshold"),
-            strategy: match item.text_at("strategy") {
-                Some("compress") => Strategy::Compress,
-                Some("compress-then-delete") => Strategy::CompressThenDelete,
-                Some("delete") => Strategy::Delete,
-                Some(_) | None => strategy,
-            },
+            strategy: item.word_at("strategy").unwrap_or(strategy),
         };
         rules.push((rule, place_of(item, "path")));
     }

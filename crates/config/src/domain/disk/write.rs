@@ -1,13 +1,14 @@
 //! Probes and actions of disks in their long form.
 
 use ansai_model::{
-    domain::disk::{CleanRule, Cleaning, DiskAction, DiskProbe, Images},
+    domain::disk::{CleanRule, Cleaning, DiskAction, DiskProbe},
     units::Percent,
 };
 
 use crate::{
-    expand::{Fields, Written, command, size, time},
+    fill::{Words, command},
     units::shown_percent,
+    written::{Fields, Written, size, time},
 };
 
 /// A share as it is read back.
@@ -53,11 +54,7 @@ pub(crate) fn written_action(action: &DiskAction) -> Written {
                     fields.put("clean", Written::text("temporary")).put("rules", written_rules(rules))
                 }
                 Cleaning::Containers { images } => {
-                    let images = match images {
-                        Images::Dangling => "dangling",
-                        Images::Unused => "unused",
-                    };
-                    fields.put("clean", Written::text("containers")).put("images", Written::text(images))
+                    fields.put("clean", Written::text("containers")).put("images", Written::text(images.word()))
                 }
                 Cleaning::Grow { command: line } => {
                     fields.put("clean", Written::text("grow")).put("command", command(line))
@@ -76,7 +73,7 @@ fn written_rules(rules: &[CleanRule]) -> Written {
             .put("pattern", Written::text(&rule.pattern))
             .time("older_than", rule.older_than)
             .maybe("threshold", rule.threshold.map(share))
-            .put("strategy", Written::text(rule.strategy.as_str()))
+            .put("strategy", Written::text(rule.strategy.word()))
             .done()
     };
     Written::List(rules.iter().map(rule).collect())

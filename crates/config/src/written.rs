@@ -1,6 +1,11 @@
 //! Values to YAML: in one line where that is short enough, and quoted whenever a text could be read as something else.
+//! Which keys there are and what stands under them is not known here.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use ansai_model::units::ByteSize;
+
+use crate::units::{shown_bytes, shown_duration};
 
 /// The longest line before a value is broken into several.
 const LINE_MAX: usize = 100;
@@ -29,7 +34,7 @@ impl Written {
     }
 
     /// The value in one line.
-    fn flow(&self) -> String {
+    pub(crate) fn flow(&self) -> String {
         match self {
             Self::Plain(text) => text.clone(),
             Self::Text(text) => quoted(text),
@@ -42,11 +47,63 @@ impl Written {
     }
 }
 
-/// A whole document: the outermost keys, each on lines of its own.
-pub(super) fn document(map: &[(String, Written)]) -> String {
-    let mut text = String::new();
-    entries(&mut text, map, 0);
-    text
+/// A mapping that is being written.
+#[derive(Default)]
+pub(crate) struct Fields(Vec<(String, Written)>);
+
+impl Fields {
+    pub(crate) fn put(mut self, key: &str, value: Written) -> Self {
+        self.0.push((key.to_owned(), value));
+        self
+    }
+
+    /// Only when there is something.
+    pub(crate) fn maybe(self, key: &str, value: Option<Written>) -> Self {
+        match value {
+            Some(value) => self.put(key, value),
+            None => self,
+        }
+    }
+
+    /// Only when it is so.
+    pub(crate) fn only_if(self, key: &str, is_so: bool) -> Self {
+        self.maybe(key, is_so.then(|| Written::plain(true)))
+    }
+
+    pub(crate) fn time(self, key: &str, duration: std::time::Duration) -> Self {
+        self.put(key, time(duration))
+    }
+
+    /// With everything of another mapping behind.
+    pub(crate) fn and(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        self
+    }
+
+    pub(crate) fn done(self) -> Written {
+        Written::Map(self.0)
+    }
+
+    /// A whole document: the outermost keys, each on lines of its own.
+    pub(crate) fn document(&self) -> String {
+        let mut text = String::new();
+        entries(&mut text, &self.0, 0);
+        text
+    }
+}
+
+pub(crate) fn time(duration: std::time::Duration) -> Written {
+    Written::Plain(shown_duration(duration))
+}
+
+/// Names of the operator's with texts, when there are some.
+pub(crate) fn table(map: &BTreeMap<String, String>) -> Option<Written> {
+    let entries = map.iter().map(|(key, value)| (key.clone(), Written::text(value)));
+    (!map.is_empty()).then(|| Written::Map(entries.collect()))
+}
+
+pub(crate) fn size(size: ByteSize) -> Written {
+    Written::Plain(shown_bytes(size))
 }
 
 fn entries(text: &mut String, map: &[(String, Written)], indent: usize) {
@@ -140,7 +197,7 @@ mod tests {
             "\u{feff}",
         ];
         for text in texts {
-            let written = document(&[(text.to_owned(), Written::List(vec![Written::text(text)]))]);
+            let written = Fields::default().put(text, Written::List(vec![Written::text(text)])).document();
             let node = read(&written, Form::Yaml, 0).unwrap_or_else(|error| panic!("{written}: {error:?}"));
             let items = node.get(text).and_then(Node::list).unwrap_or_else(|| panic!("{written}"));
             let found = items.first().map(|item| match &item.value {

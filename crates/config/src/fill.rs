@@ -1,0 +1,198 @@
+//! How the value under a key becomes the field that it fills, and how a field is written out: once for each type of field.
+//!
+//! `fills!` ties each key of a mapping to a field of a type of the model, in the one line in which the key stands; from it
+//! come the reader and the writer. What several values can be wrong in together is not said here.
+
+mod choice;
+mod names;
+mod simple;
+mod words;
+
+pub(crate) use choice::{Choice, ways};
+pub(crate) use simple::command;
+pub(crate) use words::{FailsOn, Words, held_by_words, word, words};
+
+use crate::{
+    diagnostics::Findings,
+    document::{self, Form, Node, Place, Scalar, Value},
+    form::joined,
+    keys::{Key, Shape},
+    layer::Sources,
+    written::{Fields, Written},
+};
+
+/// Where a value is read: its line in the table, the key of the mapping around it, and who hears what is wrong.
+pub(crate) struct At<'a, 's> {
+    pub(crate) findings: &'a mut Findings<'s>,
+    pub(crate) around: &'a str,
+    pub(crate) key: &'static Key,
+}
+
+impl At<'_, '_> {
+    /// The whole key of the value.
+    pub(crate) fn path(&self) -> String {
+        joined(self.around, self.key.name)
+    }
+
+    /// Something is wrong with the value.
+    pub(crate) fn error(&mut self, place: Place, what: impl Into<String>, help: impl Into<String>) {
+        let path = self.path();
+        self.findings.error(place, &path, what, help.into());
+    }
+}
+
+/// What the value under a key can become.
+pub(crate) trait Held: Clone {
+    /// Whether the default in the key's line holds for it when nothing is written; otherwise somebody else decides.
+    const TAKES_DEFAULT: bool = true;
+
+    /// The word that stands for nothing at all, of a value that may be absent.
+    const NOTHING: Option<&'static str> = None;
+
+    /// Reads what is written; of a mapping, what is not written stays as it is in `base`. Nothing when it is of the wrong
+    /// form, which [`crate::form`] has said, or wrong in itself, which is said here.
+    fn read(at: &mut At<'_, '_>, node: &Node, base: Option<&Self>) -> Option<Self>;
+
+    /// What holds when nothing is written and the key's line says nothing.
+    fn unwritten() -> Option<Self> {
+        None
+    }
+
+    /// As it is written out; nothing when it says no more than silence.
+    fn write(&self, key: &'static Key) -> Option<Written>;
+}
+
+/// A type whose fields are filled by the keys of one mapping.
+pub(crate) trait Filled: Sized {
+    /// The keys, in the order in which people read them.
+    const KEYS: &'static [Key];
+
+    /// Reads the mapping; what is not written is as in `base`, or as the lines of the keys say.
+    fn filled(findings: &mut Findings<'_>, node: &Node, path: &str, base: Option<&Self>) -> Option<Self>;
+
+    /// Writes the mapping.
+    fn fields(&self) -> Fields;
+
+    /// With nothing written: what the lines of the keys say, when that is enough.
+    fn shipped() -> Option<Self> {
+        let nothing = Sources::default();
+        Self::filled(&mut Findings::new(&nothing), &Node::null(Place::default()), "", None)
+    }
+}
+
+/// What the mapping under a name fills; one that is not there is as one in which nothing is written.
+pub(crate) fn section<T: Filled>(
+    findings: &mut Findings<'_>,
+    node: &Node,
+    (around, name): (&str, &str),
+    base: Option<&T>,
+) -> Option<T> {
+    let nothing = Node::null(node.place);
+    T::filled(findings, node.section(name).unwrap_or(&nothing), &joined(around, name), base)
+}
+
+impl Shape {
+    /// What stands under one of its keys that has a default in its line; what is wrong with it is said elsewhere.
+    pub(crate) fn held<T: Held>(&'static self, node: &Node, name: &str) -> T {
+        let unheard = Sources::default();
+        let key = self.key(name).expect("a key of this mapping");
+        field(&mut Findings::new(&unheard), node, "", key, None).expect("its line has a default, as a test holds")
+    }
+
+    /// The mapping that fills a type.
+    pub(crate) const fn of<T: Filled>(title: &'static str) -> Self {
+        Self { title, keys: T::KEYS }
+    }
+}
+
+impl Key {
+    /// What is written, or the default of the key's line, which has one.
+    pub(crate) fn or_default<T: Held>(&'static self, written: Option<T>) -> T {
+        written.or_else(|| self.held()).expect("the line has a default that can be read, as a test holds")
+    }
+
+    /// The default of the key's line as a value; nothing when the line has none.
+    pub(crate) fn held<T: Held>(&'static self) -> Option<T> {
+        let value = self.value()?;
+        let node = match value.starts_with(['[', '{']) {
+            true => document::read(value, Form::Yaml, 0).ok()?,
+            false => Node::new(Value::Scalar(Scalar { text: value.to_owned(), is_text: false }), Place::default()),
+        };
+        // A test reads each of them: nothing is wrong with it.
+        let nothing = Sources::default();
+        T::read(&mut At { findings: &mut Findings::new(&nothing), around: "", key: self }, &node, None)
+    }
+}
+
+/// The value of one field: what is written, else what stands below it, else the default of the key's line.
+pub(crate) fn field<T: Held>(
+    findings: &mut Findings<'_>,
+    node: &Node,
+    around: &str,
+    key: &'static Key,
+    base: Option<&T>,
+) -> Option<T> {
+    let written = node.get(key.name).filter(|written| !written.is_null());
+    if let (None, None, Some((what, help))) = (written, base, key.needed) {
+        findings.error(node.place, around, what, help.to_owned());
+        return None;
+    }
+    let below = || base.cloned().or_else(|| if T::TAKES_DEFAULT { key.held() } else { None });
+    let found = written.and_then(|written| {
+        // Of a mapping some keys may be written, and the others are as in what stands below it.
+        let below = if written.map().is_some() { below() } else { None };
+        T::read(&mut At { findings, around, key }, written, below.as_ref())
+    });
+    found.or_else(below).or_else(T::unwritten)
+}
+
+/// Ties each key of a mapping to the field that it fills. A field that no key fills has its value behind `besides`.
+macro_rules! fills {
+    ($type:ident { $($field:ident: $key:expr),* $(,)? } $(besides { $($other:ident: $value:expr),* $(,)? })?) => {
+        impl $crate::fill::Filled for $type {
+            const KEYS: &'static [$crate::keys::Key] = &[$($key),*];
+
+            fn filled(
+                findings: &mut $crate::diagnostics::Findings<'_>,
+                node: &$crate::document::Node,
+                path: &str,
+                base: Option<&Self>,
+            ) -> Option<Self> {
+                let mut keys = Self::KEYS.iter();
+                $(let $field = $crate::fill::field(findings, node, path, keys.next()?, base.map(|base| &base.$field));)*
+                $($(let $other = base.map_or_else(|| $value, |base| base.$other.clone());)*)?
+                Some(Self { $($field: $field?,)* $($($other,)*)? })
+            }
+
+            fn fields(&self) -> $crate::written::Fields {
+                let mut keys = Self::KEYS.iter();
+                let fields = $crate::written::Fields::default();
+                $(let fields = match keys.next() {
+                    Some(key) => fields.maybe(key.name, $crate::fill::Held::write(&self.$field, key)),
+                    None => fields,
+                };)*
+                fields
+            }
+        }
+
+        impl $crate::fill::Held for $type {
+            fn read(at: &mut $crate::fill::At<'_, '_>, node: &$crate::document::Node, base: Option<&Self>) -> Option<Self> {
+                node.map()?;
+                let path = at.path();
+                <Self as $crate::fill::Filled>::filled(at.findings, node, &path, base)
+            }
+
+            fn unwritten() -> Option<Self> {
+                <Self as $crate::fill::Filled>::shipped()
+            }
+
+            fn write(&self, _: &'static $crate::keys::Key) -> Option<$crate::written::Written> {
+                Some($crate::fill::Filled::fields(self).done())
+            }
+        }
+    };
+}
+pub(crate) use fills;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+//! Fields that hold a name, a condition, a reference to a secret or an address: what can be wrong in itself is said here.
+
+use ansai_model::{
+    condition::Condition,
+    id::{CheckId, PolicyId, RouteId, RunbookId, TargetId, UnitName},
+    notify::{SecretRef, WebhookUrl},
+};
+
+use super::{At, Held};
+use crate::{document::Node, form::cut, keys::Key, written::Written};
+
+macro_rules! name {
+    ($($type:ty),*) => {$(
+        impl Held for $type {
+            fn read(at: &mut At<'_, '_>, node: &Node, _: Option<&Self>) -> Option<Self> {
+                match Self::new(node.text()?) {
+                    Ok(name) => Some(name),
+                    Err(error) => {
+                        let path = at.path();
+                        at.findings.name(node.place, &path, &error);
+                        None
+                    }
+                }
+            }
+
+            fn write(&self, _: &'static Key) -> Option<Written> {
+                Some(Written::text(self))
+            }
+        }
+    )*};
+}
+name!(CheckId, PolicyId, RouteId, RunbookId, TargetId, UnitName);
+
+impl Held for Condition {
+    fn read(at: &mut At<'_, '_>, node: &Node, _: Option<&Self>) -> Option<Self> {
+        let text = node.text()?;
+        match crate::condition::parse(text) {
+            Ok(condition) => Some(condition),
+            Err(wrong) => {
+                let place = at.findings.within(node.place, text, wrong.offset, wrong.length);
+                let path = at.path();
+                at.findings.error(place, &path, wrong.message, wrong.suggestion);
+                None
+            }
+        }
+    }
+
+    fn write(&self, _: &'static Key) -> Option<Written> {
+        Some(Written::text(&self.source))
+    }
+}
+
+const SECRET_HELP: &str =
+    "put it into a file that only root can read and write file:/etc/ansai/NAME, or use env:NAME or credential:NAME";
+
+fn reference(text: &str) -> Option<SecretRef> {
+    match text.split_once(':')? {
+        ("file", path) => Some(SecretRef::File(path.to_owned())),
+        ("env", name) => Some(SecretRef::Env(name.to_owned())),
+        ("credential", name) => Some(SecretRef::Credential(name.to_owned())),
+        _ => None,
+    }
+}
+
+impl Held for SecretRef {
+    fn read(at: &mut At<'_, '_>, node: &Node, _: Option<&Self>) -> Option<Self> {
+        let found = reference(node.text()?);
+        match &found {
+            // The text itself is not repeated: it may be the secret.
+            None => at.error(node.place, "a secret must not stand in the configuration", SECRET_HELP),
+            Some(Self::File(path)) if !path.starts_with('/') => {
+                let help = format!("write file:/…/{}", cut(path));
+                at.error(node.place, "the file of a secret needs an absolute path", help);
+            }
+            Some(Self::Env(rest) | Self::Credential(rest)) if rest.is_empty() => {
+                at.error(node.place, "this reference names no secret", "write env:NAME");
+            }
+            Some(_) => {}
+        }
+        found
+    }
+
+    fn write(&self, _: &'static Key) -> Option<Written> {
+        Some(Written::text(self))
+    }
+}
+
+/// A web address, or a reference to one that is secret.
+impl Held for WebhookUrl {
+    fn read(at: &mut At<'_, '_>, node: &Node, _: Option<&Self>) -> Option<Self> {
+        let text = node.text()?;
+        if reference(text).is_some() {
+            return SecretRef::read(at, node, None).map(Self::Secret);
+        }
+        let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+        let Some(rest) = rest.filter(|rest| !rest.is_empty()) else {
+            at.error(node.place, "this is no web address", "write https://…, or a reference as file:/etc/ansai/NAME");
+            return None;
+        };
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        if authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':')) {
+            at.error(node.place, "a password must not stand in the configuration", SECRET_HELP);
+            return None;
+        }
+        Some(Self::Plain(text.to_owned()))
+    }
+
+    fn write(&self, _: &'static Key) -> Option<Written> {
+        Some(match self {
+            Self::Plain(url) => Written::text(url),
+            Self::Secret(secret) => Written::text(secret),
+        })
+    }
+}

@@ -1,0 +1,81 @@
+//! The keys of the agent's own settings, of the dead-man's switch, and of when a probe looks.
+
+use std::time::Duration;
+
+use ansai_model::settings::{Heartbeat, Settings};
+
+use super::{COUNT, Key, Kind, PATIENCE, PERIOD, Shape, key, limits::BUDGET};
+use crate::fill::fills;
+
+pub(super) static AGENT: Shape = Shape::of::<Settings>("The agent");
+pub(super) static HEARTBEAT: Shape = Shape::of::<Heartbeat>("The heartbeat");
+pub(super) static PROBE_DEFAULTS: Shape = Shape::of::<ProbeDefaults>("Defaults of probes");
+
+fills! {
+    Settings {
+        role: key("role", Kind::Text, "What the host is for; it chooses the role layer, and conditions see it").example("web"),
+        host_budget: key("host_budget", Kind::Shape(&BUDGET), "Most disruptive actions on the whole host that repeat one on the same target")
+            .default("{actions: 20, per: 1h}"),
+        remediations_at_once_max: key("remediations_at_once", COUNT, "Most remedies under way at once; it begins with 4, and each that succeeds lets one more begin")
+            .default("32"),
+        full_pass_every: key("full_pass_every", PERIOD, "The period in which everything is looked at, hinted or not").default("30s"),
+        evidence_lines_max: key("evidence_lines", Kind::Whole { min: 0, max: 200 }, "Most lines of log in the evidence").default("20"),
+        metrics_listen: key("metrics_listen", Kind::Loopback, "Where Prometheus metrics are served").example("127.0.0.1:9560"),
+        journal_bytes_max: key("journal_bytes", Kind::Size, "The largest flight recorder").default("16MiB"),
+        reports_kept_for: key("reports_kept_for", Kind::Duration, "How long reports are kept").default("90d"),
+        memory_max: key("memory_max", Kind::Size, "The agent's own memory above which it drops what it can").default("64MiB"),
+        redact: key("redact", Kind::Texts, "Words whose values are redacted, besides the shipped ones").example("[card_number]"),
+        labels: key("labels", Kind::Named(&Kind::Text), "Labels of the host").example("{rack: a1}"),
+    } besides {
+        // It has a section of its own.
+        heartbeat: None,
+    }
+}
+
+fills! {
+    Heartbeat {
+        url: key("url", Kind::Address, "Where to ping, or a reference to it; /start and /fail are appended for those")
+            .example("https://hc.example.com/ping/ansai").needed("a heartbeat needs an address", "write url: https://…"),
+        every: key("every", Kind::Duration, "The period").default("5m"),
+        token: key("token", Kind::Secret, "A reference to a bearer token").example("env:HEARTBEAT_TOKEN"),
+    }
+}
+
+const EVERY: Key = key("every", PERIOD, "The period").default("10s").example("5s");
+const EVERY_SOFT: Key = key(
+    "every_soft",
+    PERIOD,
+    "The period while something may be wrong, and while a remedy is verified; never longer than `every`",
+)
+.default("1s");
+const TIMEOUT: Key = key("timeout", PATIENCE, "The longest look").default("3s");
+const FAIL_AFTER: Key = key("fail_after", COUNT, "Failing looks in a row that are believed").default("3");
+const RECOVER_AFTER: Key = key("recover_after", COUNT, "Healthy looks in a row that are believed").default("2");
+
+/// When a probe looks, as far as it says so itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Schedule {
+    pub(crate) every: Option<Duration>,
+    pub(crate) every_soft: Option<Duration>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) fail_after: Option<u32>,
+    pub(crate) recover_after: Option<u32>,
+}
+
+/// When a probe looks that does not say otherwise.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ProbeDefaults {
+    pub(crate) every: Duration,
+    pub(crate) every_soft: Duration,
+    pub(crate) timeout: Duration,
+    pub(crate) fail_after: u32,
+    pub(crate) recover_after: u32,
+}
+
+fills! {
+    Schedule { every: EVERY, every_soft: EVERY_SOFT, timeout: TIMEOUT, fail_after: FAIL_AFTER, recover_after: RECOVER_AFTER }
+}
+
+fills! {
+    ProbeDefaults { every: EVERY, every_soft: EVERY_SOFT, timeout: TIMEOUT, fail_after: FAIL_AFTER, recover_after: RECOVER_AFTER }
+}

@@ -1,0 +1,78 @@
+//! The keys of probes: each way to look with what belongs to it.
+
+use ansai_model::{domain::service::UnitExpectation, probe::Protocol};
+
+use super::{ANY, COMMAND_LINE, Key, Kind, Shape, agent::Schedule, count, joined, key};
+use crate::{
+    domain::PROBE_KEYS,
+    fill::{FailsOn, Filled, ways, word, words},
+};
+
+words! {
+    UnitExpectation, "expectation": Running = "running", NotFailed = "not-failed";
+}
+
+const OWN: [Key; count(Way::OWN)] = joined(Way::OWN);
+/// What every domain adds stands beside what everybody may use.
+const PROBES: &[&[Key]] = &[&OWN, &PROBE_KEYS, Schedule::KEYS];
+
+pub(crate) static PROBE: Shape = Shape { title: "A probe", keys: &joined::<{ count(PROBES) }>(PROBES) };
+
+const SPEAKS: Key = key("speaks", word::<Protocol>(), "The protocol that must be answered there")
+    .otherwise("none: an accepted connection is enough");
+
+ways! {
+    /// How a probe looks.
+    Way {
+        Http: &[
+            key("http", Kind::Text, "A web address that must answer").example("https://127.0.0.1/health"),
+            key("method", Kind::Text, "The method of the request").default("GET"),
+            key("headers", Kind::Named(&Kind::Text), "Headers to send").example("{Host: shop.example.com}"),
+            key("expect", Kind::Shape(&EXPECT), "What the answer must be"),
+            key("insecure", Kind::Truth, "Whether a certificate that cannot be verified is accepted").default("false"),
+            key("ca", Kind::Path, "A certificate authority to trust besides the host's own, a PEM file"),
+        ],
+        Tcp: &[key("tcp", Kind::Text, "An address that must accept a connection").example("127.0.0.1:5432"), SPEAKS],
+        Unix: &[key("unix", Kind::Path, "A socket that must accept a connection").example("/run/app.sock"), SPEAKS],
+        Exec: &[key("exec", COMMAND_LINE, "A command that ends with 0 when all is well").example("[/usr/bin/pg_isready]")],
+        Nagios: &[
+            key("nagios", COMMAND_LINE, "A Nagios-compatible plugin").example("[/usr/lib/nagios/plugins/check_load]"),
+            key("fail_on", word::<FailsOn>(), "From which word of the plugin on it fails and is healed; of a warning before that people are told")
+                .default("critical"),
+        ],
+        File: &[
+            key("file", Kind::Path, "A file that must be there").example("/var/backups/latest"),
+            key("age_max", Kind::Duration, "The oldest that the file may be").example("26h"),
+            key("size_max", Kind::Size, "The largest that the file may be").example("1GiB"),
+        ],
+        Executable: &[
+            key("executable", Kind::Path, "A program, counted by its path").example("/usr/sbin/nginx"),
+            key("count_min", Kind::Whole { min: 0, max: ANY }, "The fewest processes of the program").default("1"),
+            key("count_max", Kind::Whole { min: 0, max: ANY }, "The most processes of the program").otherwise("no limit"),
+        ],
+        Unit: &[
+            key("unit", Kind::Text, "A unit, asked over D-Bus").example("app.service"),
+            key("state", word::<UnitExpectation>(), "When the unit counts as well").default("running"),
+        ],
+        Process: &[key("process", Kind::Text, "A declared process").example("worker")],
+    } or Domain = PROBE_KEYS;
+    wrong |several| match several {
+        [] => "it does not say how to look".to_owned(),
+        several => format!("a probe looks in one way; this one has {}", several.join(" and ")),
+    };
+    foreign |name, way, owners| {
+        (format!("`{name}` says nothing about a probe by `{way}`"), format!("it belongs to `{owners}`; delete it"))
+    };
+}
+
+pub(crate) static EXPECT: Shape = Shape {
+    title: "What an answer must be",
+    keys: &[
+        key("status", Kind::Statuses, "Its status: a code, a range, or a list of these")
+            .default("200-399")
+            .example("[200, 204]"),
+        key("body", Kind::Text, "A text that its first 64 KiB hold").example("ok"),
+        key("within", Kind::Duration, "The slowest that is healthy").example("500ms"),
+        key("header", Kind::Named(&Kind::Text), "Headers that it has, with their values"),
+    ],
+};
