@@ -8,7 +8,7 @@ mod names;
 mod simple;
 mod words;
 
-pub(crate) use choice::{Choice, ways};
+pub(crate) use choice::{Choice, alone, ways};
 pub(crate) use simple::command;
 pub(crate) use words::{FailsOn, Words, held_by_words, word, words};
 

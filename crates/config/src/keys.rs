@@ -26,7 +26,7 @@ use crate::fill::word;
 
 pub(crate) use action::STEP;
 pub(crate) use limits::{POLICY, QUIET_HOURS};
-pub(crate) use long::{COMMAND, ENVIRONMENT, RULE, RUNG, TARGET};
+pub(crate) use long::{COMMAND, ENVIRONMENT, RULE, RUNG, TARGET, Thing};
 pub(crate) use short::{CONFIG, SERVICE};
 
 /// One key of a mapping.
@@ -132,7 +132,7 @@ pub(crate) const fn key(name: &'static str, kind: Kind, meaning: &'static str) -
 }
 
 /// How many keys several lists have, each name counted once.
-const fn count(lists: &[&[Key]]) -> usize {
+pub(crate) const fn count(lists: &[&[Key]]) -> usize {
     let (mut count, mut index) = (0, 0);
     while index < lists.len() {
         let mut from = 0;
@@ -146,7 +146,7 @@ const fn count(lists: &[&[Key]]) -> usize {
 }
 
 /// The keys of several lists as one; what belongs to several of them stands where it came first.
-const fn joined<const N: usize>(lists: &[&[Key]]) -> [Key; N] {
+pub(crate) const fn joined<const N: usize>(lists: &[&[Key]]) -> [Key; N] {
     let mut all = [lists[0][0]; N];
     let (mut to, mut index) = (0, 0);
     while index < lists.len() {

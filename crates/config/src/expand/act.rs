@@ -11,7 +11,7 @@ use ansai_model::{
 
 use crate::{
     fill::{Choice, Words, command},
-    keys::action::Doing,
+    keys::{Thing, action::Doing},
     written::{Fields, Written, time},
 };
 
@@ -86,11 +86,11 @@ fn action(action: &Action) -> Fields {
 }
 
 fn entry(entry: &EnvironmentEntry) -> Written {
-    let path = || Written::text(&entry.path);
+    let of = |thing: Thing| Fields::default().put(thing.name(), Written::text(&entry.path));
     let fields = match &entry.kind {
-        EnvironmentKind::File { create } => Fields::default().put("file", path()).only_if("create", *create),
-        EnvironmentKind::Directory => Fields::default().put("directory", path()),
-        EnvironmentKind::Symlink(to) => Fields::default().put("symlink", path()).put("to", Written::text(to)),
+        EnvironmentKind::File { create } => of(Thing::File).only_if("create", *create),
+        EnvironmentKind::Directory => of(Thing::Directory),
+        EnvironmentKind::Symlink(to) => of(Thing::Symlink).put("to", Written::text(to)),
     };
     fields
         .maybe("mode", entry.mode.map(|mode| Written::Text(format!("0{mode:o}"))))

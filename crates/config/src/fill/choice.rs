@@ -57,6 +57,11 @@ pub(crate) trait Choice: Copy + PartialEq + 'static {
     }
 }
 
+/// For ways to which no other key belongs.
+pub(crate) fn alone(name: &str, way: &str, owners: &str) -> (String, String) {
+    (format!("`{name}` says nothing about `{way}`"), format!("it belongs to `{owners}`; delete it"))
+}
+
 /// An enum of what a mapping may say, each with its keys; what the domains add has a variant of its own behind `or`.
 macro_rules! ways {
     (

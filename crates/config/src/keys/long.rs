@@ -13,21 +13,39 @@ use super::{
     limits::FLAP,
     probe::PROBE,
 };
-use crate::fill::{Filled, fills, word};
+use crate::fill::{Filled, fills, ways, word};
 
-pub(crate) static ENVIRONMENT: Shape = Shape {
-    title: "What must be there",
-    keys: &[
-        key("file", Kind::Path, "A file").example("/etc/app.conf"),
-        key("directory", Kind::Path, "A directory; made when it is missing").example("/run/app"),
-        key("symlink", Kind::Path, "A symbolic link; made anew when it leads elsewhere").example("/etc/app/current"),
-        key("to", Kind::Text, "Where the link leads").example("/etc/app/releases/7"),
-        key("create", Kind::Truth, "Whether a missing file is created, empty").default("false"),
+const KINDS: [Key; count(Thing::OWN)] = joined(Thing::OWN);
+const THINGS: &[&[Key]] = &[
+    &KINDS,
+    &[
         key("mode", Kind::Mode, "Its permission bits").example("\"0640\""),
         key("owner", Kind::Text, "Its user").example("app"),
         key("group", Kind::Text, "Its group").example("app"),
     ],
-};
+];
+pub(crate) static ENVIRONMENT: Shape =
+    Shape { title: "What must be there", keys: &joined::<{ count(THINGS) }>(THINGS) };
+
+ways! {
+    /// What kind of thing must be there.
+    Thing {
+        File: &[
+            key("file", Kind::Path, "A file").example("/etc/app.conf"),
+            key("create", Kind::Truth, "Whether a missing file is created, empty").default("false"),
+        ],
+        Directory: &[key("directory", Kind::Path, "A directory; made when it is missing").example("/run/app")],
+        Symlink: &[
+            key("symlink", Kind::Path, "A symbolic link; made anew when it leads elsewhere").example("/etc/app/current"),
+            key("to", Kind::Text, "Where the link leads").example("/etc/app/releases/7"),
+        ],
+    };
+    wrong |_| "an entry is exactly one of file, directory or symlink".to_owned();
+    foreign |name, thing, owners| {
+        (format!("`{name}` says nothing about a {thing}"), format!("it belongs to `{owners}`; delete it"))
+    };
+    names "{file: /PATH}, {directory: /PATH} and {symlink: /PATH, to: PLACE}";
+}
 
 pub(crate) static COMMAND: Shape = Shape {
     title: "A command",

@@ -1,6 +1,9 @@
 //! The keys of certificates: of their probes, of their actions, and of what both share with the short form.
 
-use crate::keys::{AUTONOMIES, COMMAND_LINE, Key, Kind, PERIOD, SEVERITIES, Shape, key};
+use crate::{
+    fill::{alone, ways},
+    keys::{AUTONOMIES, COMMAND_LINE, Key, Kind, PERIOD, SEVERITIES, Shape, count, joined, key},
+};
 
 const NAMES: Key = key("names", Kind::Texts, "Names that it must cover").example("[api.example.com]");
 pub(super) const TRUST: Key = key(
@@ -82,20 +85,25 @@ pub(crate) static PROBE: Shape = Shape {
     ],
 };
 
-pub(crate) static ACTION: Shape = Shape {
-    title: "Something about a certificate",
-    keys: &[
-        key("renew", Kind::Shape(&RENEWAL), "Gets a new one from its issuer"),
-        key("deploy", Kind::Shape(&DEPLOYMENT), "Puts the new one wherever it is used, validates, and reloads"),
-        key("put_back", Kind::Shape(&PUT_BACK), "Puts back what was replaced last, and reloads"),
-        key("revoke", Kind::Shape(&REVOCATION), "Has the one that was replaced last revoked by its issuer"),
-        key(
+const ACTIONS: [Key; count(Doing::OWN)] = joined(Doing::OWN);
+pub(crate) static ACTION: Shape = Shape { title: "Something about a certificate", keys: &ACTIONS };
+
+ways! {
+    /// What is done about a certificate.
+    Doing {
+        Renew: &[key("renew", Kind::Shape(&RENEWAL), "Gets a new one from its issuer")],
+        Deploy: &[key("deploy", Kind::Shape(&DEPLOYMENT), "Puts the new one wherever it is used, validates, and reloads")],
+        PutBack: &[key("put_back", Kind::Shape(&PUT_BACK), "Puts back what was replaced last, and reloads")],
+        Revoke: &[key("revoke", Kind::Shape(&REVOCATION), "Has the one that was replaced last revoked by its issuer")],
+        Replace: &[key(
             "replace",
             Kind::Shape(&REPLACEMENT),
             "Renews it, puts it in place and sees it on every server, or puts it back",
-        ),
-    ],
-};
+        )],
+    };
+    wrong |_| "this says not, or not clearly, what is done".to_owned();
+    foreign alone;
+}
 
 pub(super) static RENEWAL: Shape = Shape {
     title: "A renewal",
@@ -111,33 +119,50 @@ pub(super) static RENEWAL: Shape = Shape {
     ],
 };
 
-pub(crate) static RENEWER: Shape = Shape {
-    title: "Who renews a certificate",
-    keys: &[
-        key("certbot", Kind::Text, "certbot, by its name of the certificate").example("api.example.com"),
-        key("exec", COMMAND_LINE, "A command that writes the files itself").example("[/usr/local/bin/renew]"),
-        key("acme", Kind::Shape(&ACME), "An issuer that speaks ACME, asked by ansai itself"),
-    ],
-};
+const RENEWERS: [Key; count(By::OWN)] = joined(By::OWN);
+pub(crate) static RENEWER: Shape = Shape { title: "Who renews a certificate", keys: &RENEWERS };
+
+ways! {
+    /// Who renews a certificate.
+    By {
+        Certbot: &[key("certbot", Kind::Text, "certbot, by its name of the certificate").example("api.example.com")],
+        Exec: &[key("exec", COMMAND_LINE, "A command that writes the files itself").example("[/usr/local/bin/renew]")],
+        Acme: &[key("acme", Kind::Shape(&ACME), "An issuer that speaks ACME, asked by ansai itself")],
+    };
+    wrong |_| "this says not, or not clearly, who renews it".to_owned();
+    foreign alone;
+    names "certbot: NAME, exec: [PROGRAM, …] and acme: {…}";
+}
 
 pub(super) const ACME_TRUST: Key =
     key("trust", Kind::Text, "Whose word its own HTTPS is taken on: `host`, or a file of authorities (PEM)")
         .default("host");
 
-pub(super) static ACME: Shape = Shape {
-    title: "An ACME issuer",
-    keys: &[
+const SOLVERS: [Key; count(Proof::OWN)] = joined(Proof::OWN);
+const ISSUER: &[&[Key]] = &[
+    &[
         key("directory", Kind::Text, "The address of its directory")
             .default("https://acme-v02.api.letsencrypt.org/directory"),
         key("contact", Kind::Texts, "Mail addresses for its account").example("ops@example.com"),
         ACME_TRUST,
-        key("webroot", Kind::Path, "A directory that a web server serves on port 80 of the names (HTTP-01)")
-            .example("/var/www/acme"),
-        key("listen", Kind::Text, "An address to answer on ourselves, reached by port 80 of the names (HTTP-01)")
-            .example("0.0.0.0:80"),
-        key("dns", Kind::Shape(&DNS), "Commands that set and remove a record (DNS-01)"),
     ],
-};
+    &SOLVERS,
+];
+pub(super) static ACME: Shape = Shape { title: "An ACME issuer", keys: &joined::<{ count(ISSUER) }>(ISSUER) };
+
+ways! {
+    /// How names are shown to be ours.
+    Proof {
+        Webroot: &[key("webroot", Kind::Path, "A directory that a web server serves on port 80 of the names (HTTP-01)")
+            .example("/var/www/acme")],
+        Listen: &[key("listen", Kind::Text, "An address to answer on ourselves, reached by port 80 of the names (HTTP-01)")
+            .example("0.0.0.0:80")],
+        Dns: &[key("dns", Kind::Shape(&DNS), "Commands that set and remove a record (DNS-01)")],
+    };
+    wrong |_| "this says not, or not clearly, how the names are shown to be ours".to_owned();
+    foreign alone;
+    names "webroot: /PATH, listen: ADDRESS:80 and dns: {set: […]}";
+}
 
 pub(super) static DNS: Shape = Shape {
     title: "A record in the DNS",

@@ -12,10 +12,11 @@ use ansai_model::{
     probe::CommandLine,
 };
 
-use super::keys;
+use super::keys::{self, By, Doing, Proof};
 use crate::{
     diagnostics::{Findings, place_of},
     document::Node,
+    fill::Choice,
     form::{cut, joined},
     keys::Key,
 };
@@ -120,27 +121,21 @@ fn need<'a>(findings: &mut Findings<'_>, node: &'a Node, key: &str, name: &str) 
 /// What is done about a certificate.
 pub(crate) fn action(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<CertificateAction> {
     node.map()?;
-    let names = ["renew", "deploy", "put_back", "revoke", "replace"];
-    let found: Vec<&str> = names.into_iter().filter(|name| node.has(name)).collect();
-    let [what] = found[..] else {
-        let help = "write exactly one of renew, deploy, put_back, revoke and replace".to_owned();
-        findings.error(node.place, key, "this says not, or not clearly, what is done", help);
-        return None;
-    };
-    let (node, key) = (node.get(what)?, joined(key, what));
+    let doing = Doing::one(findings, node, key)?;
+    let (node, key) = (node.get(doing.name())?, joined(key, doing.name()));
     node.map()?;
-    Some(match what {
-        "renew" => CertificateAction::Renew(renewal(findings, node, &key)?),
-        "deploy" => CertificateAction::Deploy(deployment(findings, node, &key)?),
-        "put_back" => {
+    Some(match doing {
+        Doing::Renew => CertificateAction::Renew(renewal(findings, node, &key)?),
+        Doing::Deploy => CertificateAction::Deploy(deployment(findings, node, &key)?),
+        Doing::PutBack => {
             let name = name(findings, node, &key)?;
             CertificateAction::PutBack(PutBack { name, units: units(findings, node, "units", &key) })
         }
-        "revoke" => {
+        Doing::Revoke => {
             let (name, by) = (name(findings, node, &key)?, need(findings, node, &key, "by")?);
             CertificateAction::Revoke(Revocation { name, by: renewer(findings, by, &joined(&key, "by"))? })
         }
-        _ => {
+        Doing::Replace => {
             let (renew, deploy) = (need(findings, node, &key, "renew")?, need(findings, node, &key, "deploy")?);
             CertificateAction::Replace(Box::new(Replacement {
                 renewal: renewal(findings, renew, &joined(&key, "renew"))?,
@@ -279,25 +274,21 @@ pub(crate) fn private_mode(findings: &mut Findings<'_>, node: &Node, key: &str, 
 /// Who renews a certificate.
 pub(crate) fn renewer(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Renewer> {
     node.map()?;
-    let found: Vec<&str> = ["certbot", "exec", "acme"].into_iter().filter(|name| node.has(name)).collect();
-    match found[..] {
-        ["certbot"] => {
-            let lineage = node.string_at("certbot")?;
+    let by = By::one(findings, node, key)?;
+    let (value, key) = (node.get(by.name())?, joined(key, by.name()));
+    match by {
+        By::Certbot => {
+            let lineage = value.text()?.to_owned();
             if is_name(&lineage) {
                 return Some(Renewer::Certbot { lineage });
             }
             let help = "`certbot certificates` lists them".to_owned();
             let what = format!("`{}` is no name of a certificate", cut(&lineage));
-            findings.error(place_of(node, "certbot"), &joined(key, "certbot"), what, help);
+            findings.error(value.place, &key, what, help);
             None
         }
-        ["exec"] => Some(Renewer::Exec(node.command_at("exec")?)),
-        ["acme"] => acme(findings, node.get("acme")?, &joined(key, "acme")).map(Renewer::Acme),
-        _ => {
-            let help = "write exactly one of certbot: NAME, exec: [PROGRAM, …] and acme: {…}".to_owned();
-            findings.error(node.place, key, "this says not, or not clearly, who renews it", help);
-            None
-        }
+        By::Exec => Some(Renewer::Exec(value.command()?)),
+        By::Acme => acme(findings, value, &key).map(Renewer::Acme),
     }
 }
 
@@ -309,27 +300,22 @@ fn acme(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<AcmeIssue
         let what = format!("`{}` is no directory of an issuer", cut(&directory));
         findings.error(place_of(node, "directory"), &joined(key, "directory"), what, help);
     }
-    let found: Vec<&str> = ["webroot", "listen", "dns"].into_iter().filter(|name| node.has(name)).collect();
-    let solver = match found[..] {
-        ["webroot"] => Solver::Webroot { path: node.path_at("webroot")? },
-        ["listen"] => {
-            let address = node.string_at("listen")?;
+    let proof = Proof::one(findings, node, key)?;
+    let (value, inner) = (node.get(proof.name())?, joined(key, proof.name()));
+    let solver = match proof {
+        Proof::Webroot => Solver::Webroot { path: node.path_at(proof.name())? },
+        Proof::Listen => {
+            let address = value.text()?.to_owned();
             if address.parse::<std::net::SocketAddr>().is_err() {
                 let what = format!("`{}` is no address with a port", cut(&address));
-                findings.error(place_of(node, "listen"), &joined(key, "listen"), what, "write 0.0.0.0:80".to_owned());
+                findings.error(value.place, &inner, what, "write 0.0.0.0:80".to_owned());
             }
             Solver::Listen { address }
         }
-        ["dns"] => {
-            let (dns, key) = (node.get("dns")?, joined(key, "dns"));
-            need(findings, dns, &key, "set")?;
-            let wait = keys::DNS.held(dns, "wait");
-            Solver::Hook { set: dns.command_at("set")?, clear: dns.command_at("clear"), wait }
-        }
-        _ => {
-            let help = "write exactly one of webroot: /PATH, listen: ADDRESS:80 and dns: {set: […]}".to_owned();
-            findings.error(node.place, key, "this says not, or not clearly, how the names are shown to be ours", help);
-            return None;
+        Proof::Dns => {
+            need(findings, value, &inner, "set")?;
+            let wait = keys::DNS.held(value, "wait");
+            Solver::Hook { set: value.command_at("set")?, clear: value.command_at("clear"), wait }
         }
     };
     Some(AcmeIssuer {

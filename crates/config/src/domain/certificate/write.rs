@@ -5,8 +5,9 @@ use ansai_model::domain::certificate::{
     RenewalReason, Renewer, Solver, Trust,
 };
 
+use super::keys::{By, Doing, Proof};
 use crate::{
-    fill::command,
+    fill::{Choice, command},
     written::{Fields, Written, time},
 };
 
@@ -63,13 +64,15 @@ pub(crate) fn action(action: &CertificateAction) -> Fields {
     let named = Fields::default().put("name", Written::text(action.name()));
     let fields = Fields::default();
     let written = match action {
-        CertificateAction::Renew(renewal) => fields.put("renew", renewed(renewal)),
-        CertificateAction::Deploy(deployment) => fields.put("deploy", deployed(deployment)),
+        CertificateAction::Renew(renewal) => fields.put(Doing::Renew.name(), renewed(renewal)),
+        CertificateAction::Deploy(deployment) => fields.put(Doing::Deploy.name(), deployed(deployment)),
         CertificateAction::PutBack(put_back) => {
             let written = named.maybe("units", list(put_back.units.iter().map(Written::text)));
-            fields.put("put_back", written.done())
+            fields.put(Doing::PutBack.name(), written.done())
         }
-        CertificateAction::Revoke(revocation) => fields.put("revoke", named.put("by", renewer(&revocation.by)).done()),
+        CertificateAction::Revoke(revocation) => {
+            fields.put(Doing::Revoke.name(), named.put("by", renewer(&revocation.by)).done())
+        }
         CertificateAction::Replace(replacement) => {
             let server_name = replacement.endpoints.first().and_then(|endpoint| endpoint.server_name.as_ref());
             let written = Fields::default()
@@ -78,7 +81,7 @@ pub(crate) fn action(action: &CertificateAction) -> Fields {
                 .maybe("endpoints", list(replacement.endpoints.iter().map(Written::text)))
                 .maybe("server_name", server_name.map(Written::text))
                 .only_if("revokes", replacement.revokes);
-            fields.put("replace", written.done())
+            fields.put(Doing::Replace.name(), written.done())
         }
     };
     Fields::default().put("certificate", written.done())
@@ -125,9 +128,9 @@ fn place(place: &Place) -> Written {
 fn renewer(by: &Renewer) -> Written {
     let fields = Fields::default();
     match by {
-        Renewer::Certbot { lineage } => fields.put("certbot", Written::text(lineage)),
-        Renewer::Exec(line) => fields.put("exec", command(line)),
-        Renewer::Acme(issuer) => fields.put("acme", acme(issuer)),
+        Renewer::Certbot { lineage } => fields.put(By::Certbot.name(), Written::text(lineage)),
+        Renewer::Exec(line) => fields.put(By::Exec.name(), command(line)),
+        Renewer::Acme(issuer) => fields.put(By::Acme.name(), acme(issuer)),
     }
     .done()
 }
@@ -138,14 +141,14 @@ fn acme(issuer: &AcmeIssuer) -> Written {
         .maybe("contact", (!issuer.contacts.is_empty()).then(|| Written::texts(&issuer.contacts)))
         .put("trust", trust(&issuer.trust));
     match &issuer.solver {
-        Solver::Webroot { path } => fields.put("webroot", Written::text(path)),
-        Solver::Listen { address } => fields.put("listen", Written::text(address)),
+        Solver::Webroot { path } => fields.put(Proof::Webroot.name(), Written::text(path)),
+        Solver::Listen { address } => fields.put(Proof::Listen.name(), Written::text(address)),
         Solver::Hook { set, clear, wait } => {
             let dns = Fields::default()
                 .put("set", command(set))
                 .maybe("clear", clear.as_ref().map(command))
                 .put("wait", time(*wait));
-            fields.put("dns", dns.done())
+            fields.put(Proof::Dns.name(), dns.done())
         }
     }
     .done()

@@ -7,7 +7,32 @@ use crate::{
     keys::{AUTONOMIES, COMMAND_LINE, Key, Kind, PERIOD, POLICY, SEVERITIES, Shape, key},
 };
 
+/// What is looked at.
+#[derive(Clone, Copy)]
+pub(super) enum Look {
+    Space,
+    Inodes,
+    Full,
+    ReadOnly,
+    Errors,
+}
+
+/// What is given up.
+#[derive(Clone, Copy)]
+pub(super) enum Room {
+    Packages,
+    Journal,
+    Rotated,
+    Logs,
+    Temporary,
+    Containers,
+    Grow,
+}
+
 words! {
+    Look, "look": Space = "space", Inodes = "inodes", Full = "full", ReadOnly = "read-only", Errors = "errors";
+    Room, "kind of room": Packages = "packages", Journal = "journal", Rotated = "rotated", Logs = "logs",
+        Temporary = "temporary", Containers = "containers", Grow = "grow";
     Images, "kind of image": Unused = "unused", Dangling = "dangling";
     Strategy, "strategy": Compress = "compress", CompressThenDelete = "compress-then-delete", Delete = "delete";
 }
@@ -87,7 +112,7 @@ pub(crate) static PROBE: Shape = Shape {
     title: "A look at a disk",
     keys: &[
         MOUNT,
-        key("look", Kind::Word("look", &["space", "inodes", "full", "read-only", "errors"]), "What is looked at"),
+        key("look", word::<Look>(), "What is looked at"),
         key("fails_at", Kind::Percent, "The used share that is failing, for `space` and `inodes`").example("90%"),
         AVAILABLE_MIN,
         ERRORS_WITHIN,
@@ -99,11 +124,7 @@ pub(crate) static ACTION: Shape = Shape {
     title: "Something about a disk",
     keys: &[
         MOUNT,
-        key(
-            "clean",
-            Kind::Word("kind of room", &["packages", "journal", "rotated", "logs", "temporary", "containers", "grow"]),
-            "What is given up",
-        ),
+        key("clean", word::<Room>(), "What is given up"),
         GOAL.example("80%"),
         key("keep", Kind::Size, "How much is kept, for `journal`").example("100MB"),
         key("yields", Kind::Truth, "Whether nothing goes where journald has been told what it keeps, for `journal`")

@@ -4,10 +4,11 @@ use std::{path::Path, time::Duration};
 
 use ansai_model::domain::disk::{CleanRule, Cleaning, DiskAction, DiskProbe, PROTECTED, Strategy, TOO_WIDE};
 
-use super::keys::{ACTION, PROBE, RULE};
+use super::keys::{ACTION, Look, PROBE, RULE, Room};
 use crate::{
     diagnostics::{Findings, place_of},
     document::{Node, Place},
+    fill::Words,
     form::{cut, joined},
 };
 
@@ -25,25 +26,25 @@ pub(crate) enum Files {
 /// A look.
 pub(crate) fn probe(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<DiskProbe> {
     let mount = mount(findings, node, key)?;
-    let look = need(findings, node, key, "look")?.text()?;
+    need(findings, node, key, "look")?;
+    let look: Look = node.word_at("look")?;
     let belongs = match look {
-        "space" | "inodes" => Some("fails_at"),
-        "full" => Some("available_min"),
-        "errors" => Some("within"),
-        _ => None,
+        Look::Space | Look::Inodes => Some("fails_at"),
+        Look::Full => Some("available_min"),
+        Look::Errors => Some("within"),
+        Look::ReadOnly => None,
     };
-    only(findings, node, key, look, &["fails_at", "available_min", "within"], belongs.as_slice());
+    only(findings, node, key, look.word(), &["fails_at", "available_min", "within"], belongs.as_slice());
     let fails_at = |findings: &mut Findings<'_>| {
         need(findings, node, key, "fails_at")?;
         node.percent_at("fails_at")
     };
     Some(match look {
-        "space" => DiskProbe::Space { mount, fails_at: fails_at(findings)? },
-        "inodes" => DiskProbe::Inodes { mount, fails_at: fails_at(findings)? },
-        "full" => DiskProbe::Full { mount, available_min: PROBE.held(node, "available_min") },
-        "read-only" => DiskProbe::ReadOnly { mount },
-        "errors" => DiskProbe::Errors { mount, within: PROBE.held(node, "within") },
-        _ => return None,
+        Look::Space => DiskProbe::Space { mount, fails_at: fails_at(findings)? },
+        Look::Inodes => DiskProbe::Inodes { mount, fails_at: fails_at(findings)? },
+        Look::Full => DiskProbe::Full { mount, available_min: PROBE.held(node, "available_min") },
+        Look::ReadOnly => DiskProbe::ReadOnly { mount },
+        Look::Errors => DiskProbe::Errors { mount, within: PROBE.held(node, "within") },
     })
 }
 
@@ -57,16 +58,16 @@ pub(crate) fn action(findings: &mut Findings<'_>, node: &Node, key: &str) -> Opt
             Some(DiskAction::Measure { mount, below: node.percent_at("measure")? })
         }
         (false, true) => {
-            let what = node.text_at("clean")?;
+            let what: Room = node.word_at("clean")?;
             let belongs: &[&str] = match what {
-                "journal" => &["goal", "protect", "keep", "yields"],
-                "rotated" => &["goal", "protect", "path", "older_than"],
-                "logs" | "temporary" => &["goal", "protect", "rules"],
-                "containers" => &["goal", "protect", "images"],
-                "grow" => &["goal", "protect", "command"],
-                _ => &["goal", "protect"],
+                Room::Packages => &["goal", "protect"],
+                Room::Journal => &["goal", "protect", "keep", "yields"],
+                Room::Rotated => &["goal", "protect", "path", "older_than"],
+                Room::Logs | Room::Temporary => &["goal", "protect", "rules"],
+                Room::Containers => &["goal", "protect", "images"],
+                Room::Grow => &["goal", "protect", "command"],
             };
-            only(findings, node, key, what, OWN, belongs);
+            only(findings, node, key, what.word(), OWN, belongs);
             for name in belongs.iter().filter(|name| !matches!(**name, "protect" | "yields")) {
                 need(findings, node, key, name)?;
             }
@@ -86,19 +87,18 @@ pub(crate) fn action(findings: &mut Findings<'_>, node: &Node, key: &str) -> Opt
     }
 }
 
-fn cleaning(findings: &mut Findings<'_>, node: &Node, key: &str, what: &str) -> Option<Cleaning> {
+fn cleaning(findings: &mut Findings<'_>, node: &Node, key: &str, what: Room) -> Option<Cleaning> {
     Some(match what {
-        "packages" => Cleaning::PackageCache,
-        "journal" => Cleaning::Journal { keep: node.size_at("keep")?, yields: ACTION.held(node, "yields") },
-        "rotated" => Cleaning::Rotated {
+        Room::Packages => Cleaning::PackageCache,
+        Room::Journal => Cleaning::Journal { keep: node.size_at("keep")?, yields: ACTION.held(node, "yields") },
+        Room::Rotated => Cleaning::Rotated {
             path: node.path_at("path").and_then(|path| below(findings, node, "path", key, &path))?,
             older_than: node.duration_at("older_than")?,
         },
-        "logs" => Cleaning::Logs { rules: plain(rules(findings, node, "rules", key, Files::Logs)) },
-        "temporary" => Cleaning::Temporary { rules: plain(rules(findings, node, "rules", key, Files::Temporary)) },
-        "containers" => Cleaning::Containers { images: node.word_at("images")? },
-        "grow" => Cleaning::Grow { command: node.command_at("command")? },
-        _ => return None,
+        Room::Logs => Cleaning::Logs { rules: plain(rules(findings, node, "rules", key, Files::Logs)) },
+        Room::Temporary => Cleaning::Temporary { rules: plain(rules(findings, node, "rules", key, Files::Temporary)) },
+        Room::Containers => Cleaning::Containers { images: node.word_at("images")? },
+        Room::Grow => Cleaning::Grow { command: node.command_at("command")? },
     })
 }
 

@@ -5,6 +5,7 @@ use ansai_model::{
     units::Percent,
 };
 
+use super::keys::{Look, Room};
 use crate::{
     fill::{Words, command},
     units::shown_percent,
@@ -18,14 +19,15 @@ fn share(share: Percent) -> Written {
 
 /// A look at a filesystem.
 pub(crate) fn written_probe(probe: &DiskProbe) -> Written {
-    let look =
-        |name: &str| Fields::default().put("mount", Written::text(probe.mount())).put("look", Written::text(name));
+    let look = |what: Look| {
+        Fields::default().put("mount", Written::text(probe.mount())).put("look", Written::text(what.word()))
+    };
     match probe {
-        DiskProbe::Space { fails_at, .. } => look("space").put("fails_at", share(*fails_at)),
-        DiskProbe::Inodes { fails_at, .. } => look("inodes").put("fails_at", share(*fails_at)),
-        DiskProbe::Full { available_min, .. } => look("full").put("available_min", size(*available_min)),
-        DiskProbe::ReadOnly { .. } => look("read-only"),
-        DiskProbe::Errors { within, .. } => look("errors").put("within", time(*within)),
+        DiskProbe::Space { fails_at, .. } => look(Look::Space).put("fails_at", share(*fails_at)),
+        DiskProbe::Inodes { fails_at, .. } => look(Look::Inodes).put("fails_at", share(*fails_at)),
+        DiskProbe::Full { available_min, .. } => look(Look::Full).put("available_min", size(*available_min)),
+        DiskProbe::ReadOnly { .. } => look(Look::ReadOnly),
+        DiskProbe::Errors { within, .. } => look(Look::Errors).put("within", time(*within)),
     }
     .done()
 }
@@ -38,26 +40,26 @@ pub(crate) fn written_action(action: &DiskAction) -> Written {
         DiskAction::Clean { goal, what, protect, .. } => {
             let fields = fields.put("goal", share(*goal));
             let fields = match what {
-                Cleaning::PackageCache => fields.put("clean", Written::text("packages")),
+                Cleaning::PackageCache => fields.put("clean", Written::text(Room::Packages.word())),
                 Cleaning::Journal { keep, yields } => fields
-                    .put("clean", Written::text("journal"))
+                    .put("clean", Written::text(Room::Journal.word()))
                     .put("keep", size(*keep))
                     .maybe("yields", yields.then(|| Written::Plain("true".to_owned()))),
                 Cleaning::Rotated { path, older_than } => fields
-                    .put("clean", Written::text("rotated"))
+                    .put("clean", Written::text(Room::Rotated.word()))
                     .put("path", Written::text(path))
                     .put("older_than", time(*older_than)),
                 Cleaning::Logs { rules } => {
-                    fields.put("clean", Written::text("logs")).put("rules", written_rules(rules))
+                    fields.put("clean", Written::text(Room::Logs.word())).put("rules", written_rules(rules))
                 }
                 Cleaning::Temporary { rules } => {
-                    fields.put("clean", Written::text("temporary")).put("rules", written_rules(rules))
+                    fields.put("clean", Written::text(Room::Temporary.word())).put("rules", written_rules(rules))
                 }
-                Cleaning::Containers { images } => {
-                    fields.put("clean", Written::text("containers")).put("images", Written::text(images.word()))
-                }
+                Cleaning::Containers { images } => fields
+                    .put("clean", Written::text(Room::Containers.word()))
+                    .put("images", Written::text(images.word())),
                 Cleaning::Grow { command: line } => {
-                    fields.put("clean", Written::text("grow")).put("command", command(line))
+                    fields.put("clean", Written::text(Room::Grow.word())).put("command", command(line))
                 }
             };
             fields.maybe("protect", (!protect.is_empty()).then(|| Written::texts(protect)))
