@@ -11,8 +11,9 @@ use ansai_model::{
         memory::{ANONYMOUS, KILLED_LATELY},
         service::{Exit, LoadState, UnitResult, UnitSnapshot},
     },
-    incident::{Changed, Evidence, EvidenceKind, Incident, Step, StepKind},
+    incident::{Changed, Evidence, EvidenceKind, Incident, Phase, Step, StepKind},
     observation::Observation,
+    operator::DrillKind,
     report::Cause,
     text::Text,
 };
@@ -158,12 +159,43 @@ pub(crate) const RULES: &[CauseRule] = &[
     },
 ];
 
-/// The probable cause with what to change, when a rule applies.
+/// The probable cause with what to change, when a rule applies. What a drill did is its doing; what it does not do counts
+/// only where the service did not come back after it.
 pub(crate) fn probable(incident: &Incident) -> Option<(Cause, &'static str)> {
-    RULES.iter().find_map(|rule| {
-        let seen_in = (rule.seen)(incident)?;
-        Some((Cause { text: rule.text.into(), rule: rule.name.into(), seen_in: Text::new(seen_in) }, rule.advice))
-    })
+    let found = || RULES.iter().find_map(|rule| of_rule(incident, rule));
+    if !incident.is_drill {
+        return found();
+    }
+    let (deed, is_its_doing) = drilled(incident.drill);
+    let others = RULES.iter().filter(|rule| !is_its_doing.contains(&rule.name));
+    let is_left_down = matches!(incident.phase, Phase::Escalated { .. });
+    let other = others.filter(|_| is_left_down && incident.drill.is_some()).find_map(|rule| of_rule(incident, rule));
+    let text = Text::new(format!("a drill of ansai did this on purpose: {deed}"));
+    let cause = Cause { text, rule: "drill".into(), seen_in: "the drill that was asked for".into() };
+    Some(other.unwrap_or((cause, "nothing: it was a drill")))
+}
+
+fn of_rule(incident: &Incident, rule: &CauseRule) -> Option<(Cause, &'static str)> {
+    let seen_in = Text::new((rule.seen)(incident)?);
+    Some((Cause { text: rule.text.into(), rule: rule.name.into(), seen_in }, rule.advice))
+}
+
+/// What a kind of drill does, and the rules that see nothing else in it.
+fn drilled(kind: Option<DrillKind>) -> (&'static str, &'static [&'static str]) {
+    match kind {
+        None => ("it broke the service", &[]),
+        Some(DrillKind::Crash) => ("it killed the main process", &["killed"]),
+        Some(DrillKind::Hang) => ("it stopped the main process", &["stopped", "watchdog", "killed"]),
+        Some(DrillKind::Exit) => ("it had the main process end", &["ended-by-itself", "exit-code"]),
+        Some(DrillKind::Port) => {
+            ("it killed the main process and took its port", &["killed", "port-held", "exit-code"])
+        }
+        Some(DrillKind::Configuration) => (
+            "it broke the configuration and killed the main process",
+            &["killed", "configuration-invalid", "recent-change", "exit-code", "start-limit"],
+        ),
+        Some(DrillKind::Loop) => ("it killed the main process again and again", &["killed", "start-limit"]),
+    }
 }
 
 /// What the incident is inferred from: what was mended and fails anew may fail for another reason.
@@ -205,8 +237,9 @@ fn changed(incident: &Incident) -> Option<String> {
     Some(format!("{}: {}", found.source, first_line(found.text.as_str())))
 }
 
-/// What failed was well with every change that is older than the last look that found it well. What grows is well until it
-/// is not: there the change is older than the growth, and the evidence goes back only a day before that.
+/// What failed was well with every change that is older than the last look that found it well, and did not fail because of
+/// one that was made after it had failed. What grows is well until it is not: there the change is older than the growth, and
+/// the evidence goes back only a day before that.
 fn may_be_why(incident: &Incident, changed: Changed) -> bool {
     let grows_since = match incident.observation.figure(Trend::GROWING) {
         Some(Value::Duration(growing)) if incident.is_foreseen() => i64::try_from(growing.as_millis()).ok(),
@@ -215,7 +248,11 @@ fn may_be_why(incident: &Incident, changed: Changed) -> bool {
     changed.is_own
         && match grows_since {
             Some(growing) => changed.at.0 <= incident.opened.wall.0.saturating_sub(growing),
-            None => incident.well_until.is_some_and(|well| changed.at > well),
+            None => {
+                // What fails anew may do so for what was changed since.
+                let is_before = changed.at <= incident.opened.wall || incident.seen_anew.is_some();
+                is_before && incident.well_until.is_some_and(|well| changed.at > well)
+            }
         }
 }
 

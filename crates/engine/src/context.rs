@@ -8,7 +8,8 @@ use alloc::{
 
 use ansai_model::{
     bundle::Bundle,
-    id::{CheckId, IncidentId, RungId},
+    id::{CheckId, IncidentId, RunId, RungId},
+    incident::EvidencePart,
     notify::NoticeKind,
     probe::Probe,
     text::Text,
@@ -34,7 +35,7 @@ pub(crate) struct Context {
     pub(crate) outside: Outside,
     pub(crate) wakes: BTreeSet<(MonoTime, Wake)>,
     pub(crate) effects: Vec<Effect>,
-    /// Where the evidence of an incident is, until it is there.
+    /// The searches for evidence, until it is there.
     pub(crate) gathering: BTreeMap<IncidentId, Gathering>,
     /// Looks at what incidents wait for that a person has; they are begun anew after a restart.
     pub(crate) watches: BTreeMap<CheckId, Watch>,
@@ -52,18 +53,31 @@ pub(crate) enum Wake {
     Incident(IncidentId),
 }
 
-/// Where the evidence of an incident is.
+/// The search for the evidence of an incident.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Gathering {
-    /// It is asked for as soon as no action is under way: a service that is down is started first.
-    Due,
-    /// It was asked for.
-    Asked {
-        /// Nobody waits for it after this time.
-        until: MonoTime,
-        /// What had been begun by then: figures are no longer those of the failure.
-        after: Option<RungId>,
-    },
+pub(crate) struct Gathering {
+    /// What is asked for, now or next: first what a remedy takes away. What is still there after one waits as long as an
+    /// action is under way: a service that is down is started first.
+    pub(crate) part: EvidencePart,
+    /// When the search began.
+    pub(crate) begun: Now,
+    /// The run of the unit that had failed by then, and its main process when that had ended.
+    pub(crate) run: Option<Text>,
+    pub(crate) ended_pid: Option<u32>,
+    /// What had been begun before it: figures are no longer those of the failure.
+    pub(crate) after: Option<(RunId, RungId)>,
+    /// Set once that part was asked for.
+    pub(crate) asked: Option<Asked>,
+}
+
+/// A part of the evidence that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) at: MonoTime,
+    /// Nobody waits for it after this time.
+    pub(crate) until: MonoTime,
+    /// Whether the unit was up, so that a remedy that begins before the answer takes what is looked for.
+    pub(crate) was_up: bool,
 }
 
 /// A look at what a remedy failed for.

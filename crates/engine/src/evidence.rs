@@ -8,15 +8,17 @@ use ansai_model::{
     condition::Value,
     decision::{Decision, Gate},
     domain::service::{ActiveState, UnitSnapshot},
-    id::{IncidentId, RungId},
-    incident::{Evidence, EvidenceKind, EvidenceRequest, Incident, Phase, StepKind},
+    id::{IncidentId, RunId, RungId},
+    incident::{Evidence, EvidenceKind, EvidencePart, EvidenceRequest, Incident, Phase, Step, StepKind},
     notify::NoticeKind,
+    observation::Health,
     text::Text,
-    time::WallTime,
+    time::{MonoTime, Now, WallTime},
 };
 
 use crate::{
-    context::{Context, Gathering, Wake},
+    check::CheckState,
+    context::{Asked, Context, Gathering, Wake},
     effect::Effect,
     view::View,
 };
@@ -31,16 +33,25 @@ const GATHERED_AT_ONCE_MAX: usize = 8;
 const WAIT_MAX: Duration = Duration::from_secs(10);
 /// Longest that the first action on a service that is up waits, so that its processes and its port are seen as they fail.
 const MOMENT_MAX: Duration = Duration::from_secs(1);
+/// Most of its other checks of which is told what they had seen.
+const LOOKS_MAX: usize = 4;
 
 impl Context {
-    /// Keeps what the last look at the unit has told, and has the rest gathered.
+    /// Keeps what the last looks have told, and has the rest gathered.
     pub(crate) fn begin_evidence(&mut self, id: IncidentId) {
         let view = self.view();
-        let unit = view.incident(id).and_then(|incident| view.unit_seen(incident));
-        if let Some(text) = unit.map(|unit| Text::new(alloc::format!("{unit}"))) {
-            self.change_incident(id, |incident| add(incident, [Evidence::new("systemd", EvidenceKind::Unit, text)]));
-        }
-        self.gathering.insert(id, Gathering::Due);
+        let Some(incident) = view.incident(id) else { return };
+        let seen = view.unit_seen(incident);
+        let unit = seen.map(|(at, unit)| {
+            Evidence::seen_at(at.wall, "systemd", EvidenceKind::Unit, Text::new(alloc::format!("{unit}")))
+        });
+        // It is said once, when it opens: what they see later is of a remedy.
+        let before = if incident.steps.is_empty() { view.seen_by_others(incident) } else { Vec::new() };
+        let (run, ended_pid) = seen.map(|(_, unit)| (unit.invocation.clone(), unit.ended_pid)).unwrap_or_default();
+        let (part, begun, after) = (EvidencePart::Passing, self.now, last_begun(incident));
+        let search = Gathering { part, begun, run, ended_pid, after, asked: None };
+        self.change_incident(id, |incident| add(incident, unit.into_iter().chain(before)));
+        self.gathering.insert(id, search);
     }
 
     /// Whether the first action waits for what it would take away: a service that is up has its processes and its port
@@ -50,51 +61,65 @@ impl Context {
         let Some(incident) = view.incident(id) else { return false };
         let until = incident.opened.mono.plus(MOMENT_MAX);
         let is_up = |unit: &UnitSnapshot| matches!(unit.active, ActiveState::Active | ActiveState::Reloading);
-        let waits = self.gathering.contains_key(&id)
+        let waits = self.gathering.get(&id).is_some_and(|search| search.part == EvidencePart::Passing)
             && self.now.mono < until
-            && acted(incident).is_none()
-            && view.unit_seen(incident).is_some_and(is_up);
+            && incident.steps.iter().all(|step| started(step).is_none())
+            && view.unit_seen(incident).is_some_and(|(_, unit)| is_up(unit));
         if waits {
             self.wake(until, Wake::Incident(id));
         }
         waits
     }
 
-    /// Asks for the evidence that is due. The traces of a unit that is down wait, while its remedy should not; a unit
-    /// that is up loses its own by a remedy.
+    /// Asks for the evidence that is due. What lasts of a unit that is down waits, while its remedy should not; what passes
+    /// is asked for before a remedy has begun or as it begins, and not any more later.
     pub(crate) fn ask_for_due_evidence(&mut self) {
         let due: Vec<_> =
-            self.gathering.iter().filter(|(_, stage)| **stage == Gathering::Due).map(|(id, _)| *id).collect();
-        let is_awaited = |stage: &Gathering| matches!(stage, Gathering::Asked { until, .. } if self.now.mono < *until);
-        let mut under_way = self.gathering.values().filter(|stage| is_awaited(stage)).count();
+            self.gathering.iter().filter(|(_, search)| search.asked.is_none()).map(|(id, _)| *id).collect();
+        let is_awaited = |search: &&Gathering| search.asked.as_ref().is_some_and(|asked| self.now.mono < asked.until);
+        let mut under_way = self.gathering.values().filter(is_awaited).count();
         for id in due {
             if under_way >= GATHERED_AT_ONCE_MAX {
                 return;
             }
-            let Some(incident) = self.state.incidents.get(&id) else {
+            let Some((incident, search)) = self.state.incidents.get(&id).zip(self.gathering.get(&id)) else {
                 self.gathering.remove(&id);
                 continue;
             };
-            let is_running = self.view().unit_seen(incident).is_none_or(is_up);
-            if !is_running && self.view().is_started_soon(incident) {
-                continue;
+            let view = self.view();
+            let part = if began_since(incident, search, self.now) { EvidencePart::Lasting } else { search.part };
+            let was_up = view.unit_seen(incident).is_none_or(|(_, unit)| is_up(unit));
+            let is_started = !was_up && view.is_started_soon(incident);
+            let waits = is_started && part == EvidencePart::Lasting;
+            let request = (!waits).then(|| view.request(incident, search, part, was_up, is_started));
+            let (at, until) = (self.now.mono, self.now.mono.plus(WAIT_MAX));
+            if let Some(search) = self.gathering.get_mut(&id) {
+                search.part = part;
+                search.asked = request.is_some().then_some(Asked { at, until, was_up });
             }
+            let Some(request) = request else { continue };
             under_way += 1;
-            let request = self.view().request(incident, is_running);
-            let (until, after) = (self.now.mono.plus(WAIT_MAX), acted(incident).cloned());
-            self.gathering.insert(id, Gathering::Asked { until, after });
             self.wake(until, Wake::Incident(id));
             self.effects.push(Effect::Gather(Box::new(request)));
         }
     }
 
-    pub(crate) fn gathered(&mut self, id: IncidentId, evidence: Vec<Evidence>) {
-        let after = match self.gathering.remove(&id) {
-            Some(Gathering::Asked { after, .. }) => after,
-            Some(Gathering::Due) | None => None,
-        };
+    pub(crate) fn gathered(&mut self, id: IncidentId, mut evidence: Vec<Evidence>) {
+        let after = self.gathering.get(&id).and_then(|search| search.after.clone());
+        let asked = self.gathering.get_mut(&id).and_then(|search| search.asked.take());
+        match self.gathering.get_mut(&id) {
+            // What was asked for by a search before this one.
+            Some(_) if asked.is_none() => {}
+            Some(search) if search.part == EvidencePart::Passing => search.part = EvidencePart::Lasting,
+            Some(_) => drop(self.gathering.remove(&id)),
+            None => {}
+        }
         if let Some(incident) = self.state.incidents.get_mut(&id) {
-            add(incident, evidence.into_iter().map(|found| labeled(found, after.as_ref())));
+            // What was not seen before the remedy began is the remedy's.
+            let began = asked.as_ref().filter(|asked| asked.was_up).and_then(|asked| began_after(incident, asked.at));
+            evidence.retain(|found| !found.seen.zip(began).is_some_and(|(seen, began)| began <= seen));
+            let after = after.as_ref().map(|(_, rung)| rung);
+            add(incident, evidence.into_iter().map(|found| labeled(found, after)));
             self.changed();
         }
         self.look_for_shared_cause(id);
@@ -106,11 +131,10 @@ impl Context {
     /// Whether a notice should wait: a person who is asked to act needs the evidence, and who is told early has the time.
     pub(crate) fn waits_for_evidence(&self, id: IncidentId, kind: NoticeKind) -> bool {
         (kind.asks() || kind == NoticeKind::Foreseen)
-            && match self.gathering.get(&id) {
-                Some(Gathering::Due) => true,
-                Some(Gathering::Asked { until, .. }) => self.now.mono < *until,
-                None => false,
-            }
+            && self
+                .gathering
+                .get(&id)
+                .is_some_and(|search| search.asked.as_ref().is_none_or(|asked| self.now.mono < asked.until))
     }
 
     /// Tells what has waited for evidence that is there, or that nobody waits for any more.
@@ -127,11 +151,20 @@ impl Context {
     /// After a restart of the agent: evidence that was not kept is asked for again, and notices that were not yet
     /// made are made when it is there.
     pub(crate) fn resume_evidence(&mut self) {
-        let has_some = |incident: &Incident| incident.evidence.iter().any(|found| found.kind != EvidenceKind::Unit);
-        let open = self.state.incidents.values().map(|incident| (incident.id, has_some(incident), wanted(incident)));
-        for (id, has_some, kind) in open.collect::<Vec<_>>() {
-            if !has_some {
-                self.gathering.insert(id, Gathering::Due);
+        let part = |incident: &Incident| {
+            let has = |is_of: fn(EvidenceKind) -> bool| incident.evidence.iter().any(|found| is_of(found.kind));
+            let is_passing = |kind| matches!(kind, EvidenceKind::Resources | EvidenceKind::Port);
+            let is_lasting = |kind| matches!(kind, EvidenceKind::Log | EvidenceKind::Change | EvidenceKind::Missing);
+            let next = if has(is_passing) { EvidencePart::Lasting } else { EvidencePart::Passing };
+            (!has(is_lasting)).then_some(next)
+        };
+        let open = self.state.incidents.values();
+        let open = open.map(|incident| (incident.id, part(incident), wanted(incident), last_begun(incident)));
+        for (id, part, kind, after) in open.collect::<Vec<_>>() {
+            if let Some(part) = part {
+                let begun = self.now;
+                let search = Gathering { part, begun, run: None, ended_pid: None, after, asked: None };
+                self.gathering.insert(id, search);
             }
             if let Some(kind) = kind {
                 self.tell(id, kind);
@@ -141,9 +174,22 @@ impl Context {
 }
 
 impl<'a> View<'a> {
-    /// What was last seen of the unit of an incident's target.
-    fn unit_seen(self, incident: &Incident) -> Option<&'a UnitSnapshot> {
-        self.checks_to_verify(incident).into_iter().find_map(|check| check.last.as_ref()?.1.unit())
+    /// What was last seen of the unit of an incident's target, and when.
+    fn unit_seen(self, incident: &Incident) -> Option<(Now, &'a UnitSnapshot)> {
+        let seen = |check: &'a CheckState| check.last.as_ref().and_then(|(at, seen)| Some((*at, seen.unit()?)));
+        self.checks_to_verify(incident).into_iter().find_map(seen)
+    }
+
+    /// What the other checks of an incident's target have last seen: as what its memory was before it went.
+    fn seen_by_others(self, incident: &Incident) -> Vec<Evidence> {
+        let others = self.checks.of(&incident.target).filter(|check| check.check.id != incident.check);
+        let last = others.filter_map(|check| {
+            let (at, seen) = check.last.as_ref().filter(|(_, seen)| seen.health() != Health::Unknown)?;
+            let source = Text::new(alloc::format!("last look of {}", check.check.id));
+            let found = || Evidence::seen_at(at.wall, source, EvidenceKind::Look, seen.summary().clone());
+            seen.unit().is_none().then(found)
+        });
+        last.take(LOOKS_MAX).collect()
     }
 
     /// Whether a remedy is under way, or only waits for those of others.
@@ -154,7 +200,15 @@ impl<'a> View<'a> {
             || self.state.runs.values().any(|run| run.incident == Some(incident.id))
     }
 
-    fn request(self, incident: &Incident, is_running: bool) -> EvidenceRequest {
+    /// What is asked for; who has the port of a unit that is being started is not.
+    fn request(
+        self,
+        incident: &Incident,
+        search: &Gathering,
+        part: EvidencePart,
+        is_running: bool,
+        is_started: bool,
+    ) -> EvidenceRequest {
         let target = self.bundle.parts().targets.get(&incident.target);
         // What grows may have begun to with a change of long ago.
         let growing = match incident.observation.figure(Trend::GROWING) {
@@ -163,12 +217,16 @@ impl<'a> View<'a> {
         };
         let within = i64::try_from(CHANGES_WITHIN.max(growing).as_millis()).unwrap_or(0);
         EvidenceRequest {
+            part,
             incident: incident.id,
             target: incident.target.clone(),
             probe: self.bundle.parts().checks.get(&incident.check).map(|check| check.probe.clone()),
             unit: target.and_then(|target| target.unit.clone()),
+            run: search.run.clone(),
+            ended_pid: search.ended_pid,
+            failed: search.begun.wall,
             is_running,
-            port: target.and_then(|target| target.port),
+            port: target.and_then(|target| target.port).filter(|_| !is_started),
             paths: target.map(|target| target.configuration.clone()).unwrap_or_default(),
             since: WallTime(self.now.wall.0.saturating_sub(within)),
             lines_max: self.bundle.parts().settings.evidence_lines_max,
@@ -198,12 +256,30 @@ fn is_up(unit: &UnitSnapshot) -> bool {
     !matches!(unit.active, ActiveState::Inactive | ActiveState::Failed)
 }
 
-/// The rung of the last action that was begun, when one was.
-fn acted(incident: &Incident) -> Option<&RungId> {
-    incident.steps.iter().rev().find_map(|step| match &step.kind {
-        StepKind::Started { rung, .. } => Some(rung),
+/// The action that a step is the beginning of, when it is one.
+fn started(step: &Step) -> Option<(RunId, &RungId)> {
+    match &step.kind {
+        StepKind::Started { rung, run, .. } => Some((*run, rung)),
         _ => None,
-    })
+    }
+}
+
+/// The action that was begun last, when one was.
+fn last_begun(incident: &Incident) -> Option<(RunId, RungId)> {
+    incident.steps.iter().rev().find_map(started).map(|(run, rung)| (run, rung.clone()))
+}
+
+/// When an action was begun at this moment or after it, by the wall clock, when one was.
+fn began_after(incident: &Incident, moment: MonoTime) -> Option<WallTime> {
+    let later = incident.steps.iter().filter(|step| moment <= step.at.mono);
+    later.filter(|step| started(step).is_some()).map(|step| step.at.wall).next()
+}
+
+/// Whether an action was begun since a search began, and before now.
+fn began_since(incident: &Incident, search: &Gathering, now: Now) -> bool {
+    let before = search.after.as_ref().map(|(run, _)| *run);
+    let last = incident.steps.iter().rev().find(|step| started(step).is_some());
+    last.is_some_and(|step| started(step).map(|(run, _)| run) != before && step.at.mono < now.mono)
 }
 
 /// Figures are of one moment: those that were taken after an action say so.
@@ -234,7 +310,7 @@ fn add(incident: &mut Incident, evidence: impl IntoIterator<Item = Evidence>) {
         }
         let same = |kept: &&mut Evidence| kept.source == found.source && kept.kind == found.kind;
         if let Some(kept) = incident.evidence.iter_mut().find(same).filter(|_| is_state) {
-            kept.text = found.text;
+            (kept.text, kept.seen) = (found.text, found.seen);
             continue;
         }
         let before: Vec<&Evidence> = incident.evidence.iter().filter(|kept| kept.source == found.source).collect();

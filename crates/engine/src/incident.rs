@@ -84,6 +84,7 @@ impl Context {
         self.state.incidents_counted += 1;
         let number = IncidentId(self.state.incidents_counted);
         let is_critical = self.bundle.parts().targets.get(&target).is_some_and(|target| target.is_critical);
+        let drill = self.view().drill_behind(slot);
         let incident = Incident {
             id: number,
             kind,
@@ -97,7 +98,8 @@ impl Context {
             observation,
             seen_anew: None,
             symptom_of: None,
-            is_drill: self.view().is_drilled(slot),
+            is_drill: drill.is_some(),
+            drill: drill.flatten(),
             storm: None,
             phase: Phase::Open,
             decision: None,

@@ -4,6 +4,7 @@ use alloc::{format, string::String, vec, vec::Vec};
 
 use ansai_model::{
     decision::Choice,
+    domain::service::ActiveState,
     incident::{Incident, IncidentKind, Phase, Resolution, StepKind},
     report::{History, Report},
     text::Text,
@@ -50,6 +51,8 @@ impl View<'_> {
             headline: headline(incident),
             symptom: incident.observation.summary().clone(),
             failing_since: incident.failing_since,
+            is_stamped: is_stamped(incident),
+            well_until: incident.well_until,
             opened: incident.opened,
             phase: incident.phase.clone(),
             evidence: incident.evidence.clone(),
@@ -85,6 +88,12 @@ impl View<'_> {
         }
         history
     }
+}
+
+/// Whether systemd says when it went: of a unit that is up nobody does.
+fn is_stamped(incident: &Incident) -> bool {
+    let is_up = |active| matches!(active, ActiveState::Active | ActiveState::Reloading);
+    incident.observation.unit().is_some_and(|unit| !is_up(unit.active))
 }
 
 fn count(many: usize) -> u32 {

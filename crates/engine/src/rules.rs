@@ -2,7 +2,13 @@
 
 use alloc::format;
 
-use ansai_model::{id::TargetId, incident::Incident, policy::Policy, rule::Rule, text::Text};
+use ansai_model::{
+    id::TargetId,
+    incident::Incident,
+    policy::Policy,
+    rule::{Autonomy, Rule},
+    text::Text,
+};
 
 use crate::{condition, view::View};
 
@@ -43,6 +49,16 @@ impl<'a> View<'a> {
             }
         }
         not_now.map_or(Governed::Never, |why| Governed::NotNow(Text::new(why)))
+    }
+
+    /// Whether an incident is only observed: nothing is done about it and nobody is told, however long it lasts.
+    pub(crate) fn is_only_observed(self, incident: &Incident) -> bool {
+        let is_observed = |rule: &Rule| rule.autonomy == Autonomy::Observe;
+        let is_asked_for = self.state.answers.contains_key(&incident.id);
+        !is_asked_for
+            && !incident.kind.is_told_only()
+            && !self.state.remediations.contains_key(&incident.id)
+            && matches!(self.governed(incident), Governed::By(rule) if is_observed(rule))
     }
 
     /// The policy of an incident: that of its remediation, or of its rule.

@@ -11,7 +11,7 @@ use std::{
 use ansai_model::{
     action::{Action, ActionOutcome, ActionPlan, ActionRun},
     hint::Hint,
-    incident::{Evidence, EvidenceKind, EvidenceRequest},
+    incident::{Evidence, EvidenceKind, EvidencePart, EvidenceRequest},
     inventory::Inventory,
     observation::Observation,
     probe::Probe,
@@ -112,6 +112,9 @@ impl Host for FakeHost {
         let machine = self.machine();
         let evidence = |kind, text: String| Evidence::new("the fake", kind, Text::new(text));
         let mut found = Vec::new();
+        if request.part == EvidencePart::Lasting {
+            return found;
+        }
         if let Some(unit) = request.unit.as_ref().filter(|_| request.is_running) {
             found.push(match machine.snapshot(unit).and_then(|unit| unit.main_pid) {
                 Some(_) => evidence(EvidenceKind::Resources, "1 processes".to_owned()),

@@ -13,6 +13,7 @@ use crate::{
     decision::Decision,
     id::{CheckId, IncidentId, RuleId, RunId, RungId, TargetId},
     observation::Observation,
+    operator::DrillKind,
     probe::Probe,
     retry::Retry,
     rule::Severity,
@@ -75,6 +76,9 @@ pub struct Incident {
     pub symptom_of: Option<IncidentId>,
     /// Whether it was caused by a drill.
     pub is_drill: bool,
+    /// By which kind of drill, when that is known.
+    #[serde(default)]
+    pub drill: Option<DrillKind>,
     /// The first incident of the storm that it is part of.
     #[serde(default)]
     pub storm: Option<IncidentId>,
@@ -294,6 +298,9 @@ pub struct Evidence {
     pub kind: EvidenceKind,
     /// The finding; several lines are fine.
     pub text: Text,
+    /// When it was seen, of what holds at one moment only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<WallTime>,
     /// Of a change: when the last one was made, and of what.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed: Option<Changed>,
@@ -312,7 +319,13 @@ impl Evidence {
     /// A finding that is no change.
     #[must_use]
     pub fn new(source: impl Into<Text>, kind: EvidenceKind, text: impl Into<Text>) -> Self {
-        Self { source: source.into(), kind, text: text.into(), changed: None }
+        Self { source: source.into(), kind, text: text.into(), seen: None, changed: None }
+    }
+
+    /// A finding that holds at one moment, and when that was.
+    #[must_use]
+    pub fn seen_at(at: WallTime, source: impl Into<Text>, kind: EvidenceKind, text: impl Into<Text>) -> Self {
+        Self { seen: Some(at), ..Self::new(source, kind, text) }
     }
 
     /// The words for processes none of which can run, since they are stopped by a signal or by a debugger.
@@ -328,6 +341,8 @@ impl Evidence {
 pub enum EvidenceKind {
     /// The unit's own state.
     Unit,
+    /// What another check of it had seen when it failed.
+    Look,
     /// The last lines that it logged.
     Log,
     /// What it and the host use.
@@ -340,9 +355,23 @@ pub enum EvidenceKind {
     Missing,
 }
 
+/// Which part of the evidence is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EvidencePart {
+    /// What is so at this moment and which a remedy takes away: processes, who has the port, what the host has left.
+    #[default]
+    Passing,
+    /// What is still there after a remedy: the log of the run that failed, and what was changed.
+    Lasting,
+}
+
 /// What evidence is asked for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EvidenceRequest {
+    /// Which part of it; those of older versions asked for all at once.
+    #[serde(default)]
+    pub part: EvidencePart,
     /// For which incident.
     pub incident: IncidentId,
     /// About what.
@@ -351,9 +380,19 @@ pub struct EvidenceRequest {
     pub probe: Option<Probe>,
     /// Its unit, when it has one.
     pub unit: Option<crate::id::UnitName>,
+    /// The run of the unit that failed (`InvocationID`), when that is known: what it logged is told apart by it from what a
+    /// later run logs.
+    #[serde(default)]
+    pub run: Option<Text>,
+    /// The main process of that run, when it has ended: its core is known by it.
+    #[serde(default)]
+    pub ended_pid: Option<u32>,
+    /// When the failure was seen; what was logged later is of no interest where the run is not known.
+    #[serde(default)]
+    pub failed: WallTime,
     /// Whether it was running when it was seen: then its processes are evidence too.
     pub is_running: bool,
-    /// Its port, when it has one.
+    /// Its port, when it has one and who has it is of interest: a remedy that is under way takes it.
     pub port: Option<u16>,
     /// Its configuration.
     pub paths: Vec<alloc::string::String>,
@@ -386,6 +425,7 @@ mod tests {
             seen_anew: None,
             symptom_of: None,
             is_drill: false,
+            drill: None,
             storm: None,
             phase: Phase::Open,
             decision: None,

@@ -13,7 +13,7 @@ use crate::{
     retry::Retry,
     rule::Severity,
     text::Text,
-    time::Now,
+    time::{Now, WallTime},
 };
 
 /// A report on one incident at one moment.
@@ -48,6 +48,12 @@ pub struct Report {
     pub symptom: Text,
     /// When it went: by systemd's own stamp, or the first failing look.
     pub failing_since: Now,
+    /// Whether that is systemd's own stamp, and not the first look that found it failing.
+    #[serde(default)]
+    pub is_stamped: bool,
+    /// The last moment before it at which its check found all well, when one did.
+    #[serde(default)]
+    pub well_until: Option<WallTime>,
     /// When it became an incident.
     pub opened: Now,
     /// Where it stands.

@@ -77,6 +77,8 @@ fn notice(bundle: &Bundle, now: Now, what: &str) -> Option<Notice> {
         headline: "ansai heals nothing on this host until a person sees to its ledger".into(),
         symptom: why.clone(),
         failing_since: now,
+        is_stamped: false,
+        well_until: None,
         opened: now,
         phase: Phase::Escalated { why },
         evidence: Vec::new(),

@@ -5,6 +5,7 @@ use alloc::format;
 use ansai_model::{
     domain::service::{ActiveState, LoadState},
     id::{CheckId, TargetId},
+    incident::Incident,
     observation::Health,
     text::Text,
     time::{MonoTime, Shown},
@@ -62,6 +63,12 @@ pub(super) fn dependency(p: &Proposal<'_>) -> Opinion {
                 Some(moment_at(p.view.now, patience)),
                 Text::new(format!("it needs {need}, which is being healed")),
             );
+        }
+        // Whoever waits for what nobody mends would wait for nothing.
+        let is_left_alone = |other: &Incident| view.is_about_itself(other) && view.is_only_observed(other);
+        if view.open_of(need).any(is_left_alone) {
+            let why = format!("it needs {need}, which is failing and which ansai only observes (autonomy: observe)");
+            return deny(Text::new(why));
         }
         for check in view.checks_of_itself(need) {
             if check.hard == Health::Failing || check.failures > 0 {

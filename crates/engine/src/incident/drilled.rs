@@ -80,27 +80,28 @@ impl Context {
 }
 
 impl<'a> View<'a> {
-    /// Whether a check that fails now does so because of a drill.
-    pub(super) fn is_drilled(self, slot: usize) -> bool {
+    /// The drill because of which a check fails now, when one is why; its kind, when that is known.
+    pub(super) fn drill_behind(self, slot: usize) -> Option<Option<DrillKind>> {
         let check = &self.checks[slot].check;
-        let Some(memory) = self.state.targets.get(&check.target) else { return false };
+        let memory = self.state.targets.get(&check.target)?;
         if memory.drilled.is_none_or(|at| self.now.mono.since(at) > DRILL_WINDOW) {
-            return false;
+            return None;
         }
         let own = self.own_slot(&check.target).map(|own| &self.checks[own].check.id);
         // A drill breaks the unit, and not what is a matter beside it.
         if own.is_some_and(|own| !self.are_together(&check.target, own, &check.id)) {
-            return false;
+            return None;
         }
-        let (Some(drill), Some(unit)) = (&memory.drill, self.unit_of(&check.target)) else { return true };
-        match drill.kind {
+        let Some(drill) = &memory.drill else { return Some(None) };
+        let is_its_way = self.unit_of(&check.target).is_none_or(|unit| match drill.kind {
             DrillKind::Hang => {
                 let is_same = drill.run.is_none() || unit.invocation == drill.run;
                 unit.result == UnitResult::Watchdog || (unit.active == ActiveState::Active && is_same)
             }
             DrillKind::Crash | DrillKind::Exit | DrillKind::Loop => true,
             DrillKind::Port | DrillKind::Configuration => true,
-        }
+        });
+        is_its_way.then_some(Some(drill.kind))
     }
 
     /// The unit of a target as it was last seen.

@@ -21,7 +21,8 @@ impl Context {
     /// waits for is found failing after it.
     pub(super) fn link_to_cause(&mut self, id: IncidentId) {
         let view = self.view();
-        let Some(incident) = view.incident(id) else { return };
+        // What a drill has broken has its cause.
+        let Some(incident) = view.incident(id).filter(|incident| !incident.is_drill) else { return };
         let needed = if incident.opened == self.now { view.needed_that_failed(incident) } else { None };
         let Some(primary) = needed.or_else(|| view.awaited_that_failed(&incident.target)) else { return };
         let cause = primary.id;
@@ -42,6 +43,8 @@ impl Context {
         let target = self.bundle.parts().targets.get(&incident.target);
         let is_needed = target.is_some_and(|target| target.needs.contains(&primary.target));
         match primary.phase {
+            // Nobody heals it and nobody is told of it: whoever is told of the symptom hears of both.
+            _ if view.is_only_observed(primary) => return false,
             Phase::Escalated { .. } if is_needed => return true,
             // It does not come back by itself: neither when there is room again, nor when it is down itself.
             Phase::Stabilizing { .. } if !is_needed || view.is_down(incident) => return false,
@@ -77,12 +80,17 @@ impl<'a> View<'a> {
     }
 
     /// Whether the failure of what it needs may be why an incident has opened: not when that was seen well again before the
-    /// target itself went down. One that only answers wrongly, as without its connections, may still suffer from it.
+    /// target itself went down. One that only answers wrongly, as without its connections, may still suffer from it, unless
+    /// it has been found well since.
     fn explains(self, cause: &Incident, incident: &Incident) -> bool {
-        let is_verified = matches!(cause.phase, Phase::Stabilizing { .. });
-        !is_verified
-            || !self.is_down(incident)
-            || cause.healthy_since.is_none_or(|well| incident.failing_since.mono < well.mono)
+        let (true, Some(mended)) = (matches!(cause.phase, Phase::Stabilizing { .. }), cause.healthy_since) else {
+            return true;
+        };
+        if self.is_down(incident) {
+            return incident.failing_since.mono < mended.mono;
+        }
+        let well_at = self.checks.named(&incident.check).and_then(|check| check.well_at);
+        well_at.is_none_or(|well| well < mended.mono)
     }
 
     /// The open incident of a check that this target waits for and that fails now.

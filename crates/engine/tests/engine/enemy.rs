@@ -157,10 +157,32 @@ fn a_symptom_is_told_when_nobody_is_told_of_its_cause() {
     let mut host = Host::new(&changed("app.service: {}", services)).actions_end(succeeded());
     host.fails("db.service#unit");
     host.fails("app.service#unit");
-    host.pass(secs(299));
-    assert_eq!(host.phase("app.service"), "open");
-    host.pass(secs(3));
-    assert_eq!(host.phase("app.service"), "escalated", "{}", host.summary("app.service"));
+    let why = "escalated: dependency: it needs service/db.service, which is failing and which ansai only observes \
+               (autonomy: observe)";
+    assert_eq!((host.phase("app.service"), host.last_step(2).as_str()), ("escalated", why));
+    assert_eq!(host.told(), ["Escalated to 1"], "at once: nobody heals what it waits for");
+    // A person does, and then it is healed as well.
+    let mut host = Host::new(&changed("app.service: {}", services).replace("    retry: never\n", ""));
+    host.fails("db.service#unit");
+    host.fails("app.service#unit");
+    let mut host = host.mended_by("restart app.service");
+    host.is_well("db.service#unit");
+    host.pass(secs(120));
+    assert_eq!((host.phase("app.service"), host.done()), ("none", vec!["restart app.service"]));
+}
+
+#[test]
+fn what_a_person_is_to_approve_or_asked_for_is_waited_for() {
+    for autonomy in ["approve", "suggest"] {
+        let services = format!("app.service: {{needs: [db.service]}}\n  db.service: {{autonomy: {autonomy}}}");
+        let mut host = Host::new(&changed("app.service: {}", &services)).actions_end(succeeded());
+        host.fails("db.service#unit");
+        host.fails("app.service#unit");
+        host.pass(secs(299));
+        assert_eq!(host.phase("app.service"), "open", "{autonomy}: somebody was told of what it needs");
+        host.pass(secs(3));
+        assert_eq!(host.phase("app.service"), "escalated", "{autonomy}");
+    }
 }
 
 #[test]

@@ -19,7 +19,7 @@ use ansai_model::{
     domain::service::{ActiveState, Exit, Intent, UnitExpectation, UnitResult, UnitSnapshot, judge},
     hint::Hint,
     id::{CheckId, IncidentId, TargetId},
-    incident::{Evidence, EvidenceKind, Incident},
+    incident::{Evidence, EvidenceKind, EvidenceRequest, Incident},
     inventory::Inventory,
     observation::Observation,
     operator::{Operation, OperatorCommand},
@@ -90,6 +90,8 @@ pub(crate) struct Host {
     pub(crate) begun: Vec<(Duration, String)>,
     pub(crate) dispatches: Vec<Dispatch>,
     pub(crate) has_evidence: bool,
+    /// What evidence was asked for.
+    pub(crate) requests: Vec<EvidenceRequest>,
     /// How often anything was looked at.
     pub(crate) looks: u64,
     /// Who listens on the port, as evidence says.
@@ -190,6 +192,7 @@ impl Host {
             begun: Vec::new(),
             dispatches: Vec::new(),
             has_evidence: true,
+            requests: Vec::new(),
             looks: 0,
             port_owner: "nobody",
             answers: Vec::new(),
@@ -248,11 +251,15 @@ impl Host {
             }
             Effect::Perform(run) => self.perform(*run),
             Effect::Gather(request) if self.has_evidence => {
+                self.requests.push((*request).clone());
                 let evidence = Evidence::new("journal", EvidenceKind::Log, "it died");
                 let port = Evidence::new("sockets", EvidenceKind::Port, self.port_owner);
                 Some(Input::Gathered { incident: request.incident, evidence: vec![evidence, port] })
             }
-            Effect::Gather(_) => None,
+            Effect::Gather(request) => {
+                self.requests.push(*request);
+                None
+            }
             Effect::Dispatch(dispatch) => {
                 let id = dispatch.id;
                 self.dispatches.push(*dispatch);

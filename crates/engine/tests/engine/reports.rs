@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use ansai_engine::Input;
 use ansai_model::{
-    domain::service::{ActiveState, Intent},
+    domain::service::{ActiveState, Intent, UnitSnapshot},
     id::IncidentId,
-    incident::{Changed, Evidence, EvidenceKind},
+    incident::{Changed, Evidence, EvidenceKind, EvidencePart},
     observation::Observation,
+    operator::{DrillKind, Operation},
     report::Report,
     time::WallTime,
 };
 
-use crate::host::{Host, PLAIN, judged, secs, succeeded, unit};
+use crate::host::{ACTION, Host, PLAIN, changed, failed, judged, secs, succeeded, target, unit};
 
 /// A host whose service is up and does not answer.
 fn hung(has_evidence: bool) -> Host {
@@ -66,7 +67,8 @@ fn report_with(changed_ago: u64, is_own: bool) -> Report {
     host.pass(secs(600));
     host.sees("app.service#unit", Observation::failing("it does not run"));
     until_open(&mut host);
-    let at = WallTime(host.now.wall.0 - i64::try_from(changed_ago * 1000).expect("short"));
+    let opened_at = host.open("app.service").expect("open").opened.wall.0;
+    let at = WallTime(opened_at - i64::try_from(changed_ago * 1000).expect("short"));
     let changed = Some(Changed { at, is_own });
     let found = Evidence { changed, ..Evidence::new("unit files", EvidenceKind::Change, "it was changed") };
     let incident = opened(&host);
@@ -113,4 +115,168 @@ fn a_service_all_of_whose_processes_are_stopped_was_stopped_by_somebody() {
         (cause.rule.as_str(), cause.seen_in.as_str()),
         ("stopped", "processes of app.service: 3 processes; all stopped (state T); memory 12 MiB")
     );
+}
+
+/// A service that has just died, its restart under way, and that had been seen at its port a moment before.
+fn died() -> Host {
+    let look = "app.service: {probe: {tcp: \"127.0.0.1:5000\", fail_after: 1}}\nrunbooks:\n  service/app.service: \
+                [{name: restart, steps: [{restart_unit: app.service}], then: verify}]";
+    let mut host = Host::new(&PLAIN.replace("app.service: {}", look));
+    host.has_evidence = false;
+    let run = |active| judged(UnitSnapshot { invocation: Some("one".into()), ..unit(active, Intent::ByItself) });
+    host.sees("app.service#tcp", Observation::healthy("accepts within 1 ms"));
+    host.sees("app.service#unit", run(ActiveState::Active));
+    host.pass(secs(60));
+    host.sees("app.service#unit", run(ActiveState::Failed));
+    host
+}
+
+#[test]
+fn of_a_crash_it_is_told_what_was_seen_before_and_the_log_of_the_run_that_died() {
+    let mut host = died();
+    assert_eq!(host.done(), ["restart app.service"], "it waits for nothing");
+    let asked = |host: &Host, at: usize| host.requests.get(at).map(|asked| (asked.part, asked.port, asked.is_running));
+    assert_eq!(asked(&host, 0), Some((EvidencePart::Passing, None, false)), "nobody has the port of what is dead");
+    let before = opened(&host);
+    let looks = |host: &Host| {
+        let incident = host.open("app.service").expect("open");
+        let looks = incident.evidence.iter().filter(|found| found.kind == EvidenceKind::Look);
+        looks.map(|found| (found.source.to_string(), found.text.to_string(), found.seen)).collect::<Vec<_>>()
+    };
+    let seen = looks(&host);
+    assert_eq!(seen.len(), 1, "{seen:?}");
+    assert_eq!(
+        (seen[0].0.as_str(), seen[0].1.as_str()),
+        ("last look of service/app.service#tcp", "accepts within 1 ms")
+    );
+    assert!(seen[0].2.is_some_and(|at| at <= host.now.wall));
+    host.step(Input::Gathered { incident: before, evidence: vec![] });
+    assert_eq!(host.requests.len(), 1, "the log waits, while the restart does not");
+    // It runs anew, and what is asked for now is still of the run that died.
+    host.sees(
+        "app.service#unit",
+        judged(UnitSnapshot { invocation: Some("two".into()), ..unit(ActiveState::Active, Intent::Ours) }),
+    );
+    host.pass(ACTION);
+    host.action_ends(succeeded());
+    assert_eq!(asked(&host, 1).map(|asked| asked.0), Some(EvidencePart::Lasting));
+    assert_eq!(host.requests[1].run.as_ref().map(ToString::to_string).as_deref(), Some("one"));
+    assert!(host.requests.iter().all(|asked| asked.failed <= host.now.wall));
+    host.pass(secs(60));
+    assert!(host.requests[2..].iter().all(|asked| asked.part == EvidencePart::Lasting), "{:?}", host.requests);
+}
+
+#[test]
+fn what_is_seen_of_a_service_after_its_remedy_has_begun_is_no_evidence_of_its_failure() {
+    let found = |at: WallTime, text: &str| Evidence::seen_at(at, "processes", EvidenceKind::Resources, text);
+    let told = |is_late: bool| {
+        let mut host = hung(false);
+        until_open(&mut host);
+        let incident = opened(&host);
+        let before = host.now.wall;
+        host.pass(secs(2));
+        assert!(!host.done().is_empty(), "it does not wait for longer");
+        let at = if is_late { host.now.wall } else { before };
+        host.step(Input::Gathered { incident, evidence: vec![found(at, "3 processes")] });
+        let report = host.engine.report(host.now, incident).expect("open");
+        let told = report.evidence.iter().filter(|found| found.kind == EvidenceKind::Resources);
+        told.map(|found| found.source.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(told(false), ["processes"]);
+    assert_eq!(told(true), [""; 0], "these are the processes of the remedied service");
+}
+
+#[test]
+fn who_takes_over_is_told_how_it_is_now_and_that_this_is_after_a_remedy() {
+    let mut host = died();
+    host.has_evidence = true;
+    for _ in 0..20 {
+        if host.phase("app.service") == "escalated" {
+            break;
+        }
+        if !host.under_way.is_empty() {
+            host.action_ends(failed());
+        }
+        host.pass(secs(30));
+    }
+    let incident = opened(&host);
+    let report = host.engine.report(host.now, incident).expect("open");
+    assert!(host.requests.last().is_some_and(|asked| asked.part == EvidencePart::Lasting));
+    let port = report.evidence.iter().find(|found| found.kind == EvidenceKind::Port);
+    assert_eq!(port.map(|found| found.source.to_string()).as_deref(), Some("sockets (after restart)"), "{report:#?}");
+}
+
+#[test]
+fn a_change_that_was_made_after_the_failure_is_not_why() {
+    let mut host = died();
+    host.pass(ACTION);
+    let changed = Some(Changed { at: host.now.wall, is_own: true });
+    let found = Evidence { changed, ..Evidence::new("configuration", EvidenceKind::Change, "it was put back") };
+    let incident = opened(&host);
+    host.step(Input::Gathered { incident, evidence: vec![found] });
+    let cause = host.engine.report(host.now, incident).expect("open").cause.expect("a cause");
+    assert_eq!(cause.rule.as_str(), "killed");
+}
+
+#[test]
+fn what_a_drill_did_is_blamed_on_the_drill() {
+    let drill = |kind| {
+        let mut host = Host::plain().actions_end(succeeded());
+        host.sees("app.service#unit", judged(unit(ActiveState::Active, Intent::ByItself)));
+        host.pass(secs(60));
+        assert!(host.operator(Operation::Drill { target: target("app.service"), kind }).starts_with("done"));
+        host.sees("app.service#unit", judged(unit(ActiveState::Failed, Intent::ByItself)));
+        host
+    };
+    let blamed = |host: &Host| {
+        let cause = host.engine.report(host.now, opened(host)).and_then(|report| report.cause).expect("a cause");
+        (cause.rule.to_string(), cause.text.to_string())
+    };
+    let crash = blamed(&drill(DrillKind::Crash));
+    let words = "a drill of ansai did this on purpose: it killed the main process";
+    assert_eq!((crash.0.as_str(), crash.1.as_str()), ("drill", words));
+    // What a drill does not do is why the service stayed down after it.
+    let mut host = drill(DrillKind::Crash);
+    let incident = opened(&host);
+    let full = Evidence::new("journal", EvidenceKind::Log, "write: no space left on device");
+    host.step(Input::Gathered { incident, evidence: vec![full] });
+    assert_eq!(blamed(&host).0, "drill");
+    for _ in 0..100 {
+        if host.phase("app.service") == "escalated" {
+            break;
+        }
+        host.pass(secs(10));
+    }
+    assert_eq!((host.phase("app.service"), blamed(&host).0.as_str()), ("escalated", "disk-full"));
+}
+
+#[test]
+fn downtime_says_from_when_it_is_counted() {
+    let mut host = hung(true);
+    until_open(&mut host);
+    let report = host.engine.report(host.now, opened(&host)).expect("open");
+    assert!(!report.is_stamped && report.well_until.is_some(), "a look found it failing");
+    let host = died();
+    assert!(host.engine.report(host.now, opened(&host)).expect("open").is_stamped, "systemd said when it went");
+}
+
+const NEEDS: &str =
+    "app.service: {needs: [db.service], probe: {exec: [/bin/ask], fail_after: 1, every: 1s}}\n  db.service: {}";
+
+#[test]
+fn an_incident_that_was_over_before_is_no_cause() {
+    let cause_of = |is_well_in_between: bool| {
+        let mut host = Host::new(&changed("app.service: {}", NEEDS)).mended_by("restart db.service");
+        if !is_well_in_between {
+            host.hanging.insert(crate::host::check("app.service#exec"));
+        }
+        host.pass(secs(60));
+        host.fails("db.service#unit");
+        host.pass(secs(5));
+        assert_eq!(host.phase("db.service"), "stabilizing");
+        host.sees_only("app.service#exec");
+        host.story(2).iter().any(|step| step.contains("cause"))
+    };
+    assert!(!cause_of(true), "it was found well after what it needs had been mended");
+    assert!(cause_of(false), "it may suffer since then");
 }

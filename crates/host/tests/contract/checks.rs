@@ -12,7 +12,7 @@ use ansai_model::{
     },
     hint::Hint,
     id::{IncidentId, RunId, TargetId, UnitName},
-    incident::{EvidenceKind, EvidenceRequest},
+    incident::{EvidenceKind, EvidencePart, EvidenceRequest},
     observation::{Health, Observation},
     operator::DrillKind,
     probe::{CommandLine, Probe},
@@ -417,10 +417,14 @@ impl<B: Bench> Course<'_, B> {
     async fn evidence_is_about_the_unit(&mut self) {
         let unit = self.unit("evidence", Kind::Daemon);
         let request = EvidenceRequest {
+            part: EvidencePart::Passing,
             incident: IncidentId(1),
             target: TargetId::new("service/contract").expect("a valid name"),
             probe: None,
             unit: Some(unit),
+            run: None,
+            ended_pid: None,
+            failed: WallTime(0),
             is_running: true,
             port: Some(1),
             paths: Vec::new(),

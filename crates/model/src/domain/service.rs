@@ -10,7 +10,10 @@ use core::{fmt, time::Duration};
 use serde::{Deserialize, Serialize};
 
 pub use self::judgment::judge;
-use crate::{text::Text, time::WallTime};
+use crate::{
+    text::Text,
+    time::{Shown, WallTime},
+};
 
 /// Whether systemd could read the unit; after `LoadState` in org.freedesktop.systemd1(5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -166,6 +169,8 @@ pub enum Intent {
     ByItself,
     /// A job of somebody else stopped it (an operator, a package, another unit).
     Stopped,
+    /// A job of somebody else was to start it, or to restart it, and failed.
+    StartFailed,
     /// A job of our own is why.
     Ours,
 }
@@ -227,6 +232,12 @@ pub struct UnitSnapshot {
     pub exit: Option<Exit>,
     /// The main process, when there is one.
     pub main_pid: Option<u32>,
+    /// The main process that has ended, when systemd says.
+    #[serde(default)]
+    pub ended_pid: Option<u32>,
+    /// How long that one had run, when systemd says.
+    #[serde(default)]
+    pub ran_for: Option<Duration>,
     /// How often systemd restarted it by itself (`NRestarts`) since somebody started it.
     pub restarts: u32,
     /// Which run this is (`InvocationID`, hexadecimal), when systemd says.
@@ -280,6 +291,8 @@ impl UnitSnapshot {
             result: UnitResult::Success,
             exit: None,
             main_pid: None,
+            ended_pid: None,
+            ran_for: None,
             restarts: 0,
             invocation: None,
             since: None,
@@ -337,17 +350,29 @@ impl fmt::Display for UnitSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({}), result {}", self.active, self.sub, self.result)?;
         if let Some(exit) = self.exit {
-            write!(f, "; main process {exit}")?;
+            f.write_str("; main process ")?;
+            if let Some(pid) = self.ended_pid {
+                write!(f, "{pid} ")?;
+            }
+            write!(f, "{exit}")?;
+            if let Some(ran_for) = self.ran_for {
+                write!(f, " after {}", Shown(ran_for))?;
+            }
         }
         if let Some(pid) = self.main_pid {
             write!(f, "; main process {pid}")?;
         }
-        write!(f, "; restarted by systemd {} times; ", self.restarts)?;
+        write!(f, "; restarted by systemd {} times", self.restarts)?;
+        // Why something runs is not kept.
+        if matches!(self.active, ActiveState::Active | ActiveState::Reloading) {
+            return Ok(());
+        }
         f.write_str(match self.intent {
-            Intent::Unknown => "nobody listened when it changed",
-            Intent::ByItself => "it changed by itself, without a job",
-            Intent::Stopped => "a job of somebody else stopped it",
-            Intent::Ours => "a job of ansai changed it",
+            Intent::Unknown => "; nobody listened when it changed",
+            Intent::ByItself => "; it changed by itself, without a job",
+            Intent::Stopped => "; a job of somebody else stopped it",
+            Intent::StartFailed => "; somebody else had it started or restarted, and that failed",
+            Intent::Ours => "; a job of ansai changed it",
         })
     }
 }

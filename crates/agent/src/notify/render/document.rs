@@ -3,11 +3,11 @@
 use ansai_model::{
     action::ActionOutcome,
     decision::{Choice, Verdict},
-    incident::{IncidentKind, Phase, Resolution, Step, StepKind},
+    incident::{Evidence, IncidentKind, Phase, Resolution, Step, StepKind},
     notify::Notice,
     report::Report,
     text::visible_line,
-    time::{Now, Shown},
+    time::{Now, Shown, WallTime},
 };
 use jiff::tz::TimeZone;
 
@@ -65,10 +65,10 @@ pub(super) fn of(report: &Report, options: &RenderOptions) -> Document {
     add("What broke", vec![Block::Facts(what_broke(report, options))]);
     add("What was done", what_was_done(report, zone));
     add("How it was verified", report.verified_by.iter().map(|by| Block::Paragraph(clean(by.as_str()))).collect());
-    add("Downtime", vec![Block::Paragraph(downtime(report))]);
+    add("Downtime", vec![Block::Paragraph(downtime(report, zone))]);
     add("Probable cause", cause(report));
     add("Why it did not act", objections(report, zone));
-    add("Evidence", evidence(report));
+    add("Evidence", evidence(report, zone));
     add("What it cost before", history(report, zone));
     add("What to change", points(report.advice.iter().map(|advice| clean(advice.as_str()))));
     let commands: Vec<String> = report.commands.iter().map(|command| one_line(&own(command, options), 400)).collect();
@@ -224,8 +224,12 @@ fn what_was_done(report: &Report, zone: &TimeZone) -> Vec<Block> {
 
 /// The time of day, with the date when it is not that of the opening.
 fn step_time(at: Now, opened: Now, zone: &TimeZone) -> String {
-    let is_same_day = formatted(at.wall, zone, "%F") == formatted(opened.wall, zone, "%F");
-    formatted(at.wall, zone, if is_same_day { "%H:%M:%S%.3f" } else { "%m-%d %H:%M:%S" })
+    time_of_day(at.wall, opened, zone)
+}
+
+fn time_of_day(at: WallTime, opened: Now, zone: &TimeZone) -> String {
+    let is_same_day = formatted(at, zone, "%F") == formatted(opened.wall, zone, "%F");
+    formatted(at, zone, if is_same_day { "%H:%M:%S%.3f" } else { "%m-%d %H:%M:%S" })
 }
 
 pub(super) fn step_words(kind: &StepKind) -> (Tone, String) {
@@ -260,13 +264,29 @@ fn outcome_tone(outcome: &ActionOutcome) -> Tone {
     }
 }
 
-fn downtime(report: &Report) -> String {
+/// When a look last found it well, where nobody has stamped when it went.
+fn well_before(report: &Report, zone: &TimeZone) -> String {
+    report.well_until.map_or_else(String::new, |well| {
+        format!("; it was last found well at {}", time_of_day(well, report.opened, zone))
+    })
+}
+
+fn downtime(report: &Report, zone: &TimeZone) -> String {
     match report.downtime {
         _ if report.kind == IncidentKind::Unknown => "Not known: nobody could say how it was.".to_owned(),
         _ if report.kind == IncidentKind::Restless => "Not counted: systemd brought it back each time.".to_owned(),
         _ if report.kind == IncidentKind::Warning => "None: it is well, and warns.".to_owned(),
         _ if report.is_foreseen => "None: it was foreseen, and nothing was broken when this began.".to_owned(),
-        Some(downtime) => format!("{} from when it went to recovery, as measured.", shown(downtime)),
+        Some(downtime) if report.is_stamped => {
+            format!("{} from when it went to recovery, as measured.", shown(downtime))
+        }
+        Some(downtime) => {
+            format!(
+                "{} from the first look that found it failing to recovery{}.",
+                shown(downtime),
+                well_before(report, zone)
+            )
+        }
         None => format!(
             "{} so far: it had not recovered when this was written.",
             shown(report.at.mono.since(report.failing_since.mono))
@@ -301,9 +321,16 @@ fn objections(report: &Report, zone: &TimeZone) -> Vec<Block> {
     blocks
 }
 
-fn evidence(report: &Report) -> Vec<Block> {
-    let quote = |evidence: &ansai_model::incident::Evidence| Block::Quote {
-        source: one_line(evidence.source.as_str(), 200),
+fn evidence(report: &Report, zone: &TimeZone) -> Vec<Block> {
+    let source = |evidence: &Evidence| {
+        let source = one_line(evidence.source.as_str(), 200);
+        match evidence.seen {
+            Some(seen) => format!("{source}, seen at {}", time_of_day(seen, report.opened, zone)),
+            None => source,
+        }
+    };
+    let quote = |evidence: &Evidence| Block::Quote {
+        source: source(evidence),
         lines: evidence.text.as_str().lines().map(clean).collect(),
     };
     report.evidence.iter().map(quote).collect()

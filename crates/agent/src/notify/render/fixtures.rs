@@ -40,6 +40,8 @@ pub(crate) fn report(incident: u64, phase: Phase) -> Report {
         headline: Text::new("nginx.service was killed and is running again"),
         symptom: Text::new("the main process was killed by SIGKILL"),
         failing_since: at(0),
+        is_stamped: true,
+        well_until: None,
         opened: at(2),
         phase,
         evidence: vec![],

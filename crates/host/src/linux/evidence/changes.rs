@@ -35,6 +35,10 @@ pub(super) struct Searched {
     unit_files: Vec<PathBuf>,
     configuration: Vec<PathBuf>,
     since: WallTime,
+    /// What was changed later is no reason of the failure: a remedy may have done it.
+    until: WallTime,
+    /// The program that the unit's main process runs or ran last, which its file may not name.
+    program: Option<String>,
 }
 
 /// One change and when it was made.
@@ -45,7 +49,7 @@ struct Change {
 
 impl Searched {
     /// Where the changes are that a request asks for.
-    pub(super) fn of(context: &Context, request: &EvidenceRequest) -> Self {
+    pub(super) fn of(context: &Context, request: &EvidenceRequest, program: Option<String>) -> Self {
         let names = request.unit.as_ref().map(|unit| names_of(unit.as_str())).unwrap_or_default();
         let folders = context.unit_folders.iter();
         Self {
@@ -53,7 +57,13 @@ impl Searched {
             unit_files: folders.flat_map(|folder| names.iter().map(|name| folder.join(name))).collect(),
             configuration: request.paths.iter().map(PathBuf::from).collect(),
             since: request.since,
+            until: request.failed,
+            program,
         }
+    }
+
+    fn is_of_interest(&self, at: WallTime) -> bool {
+        self.since <= at && at <= self.until
     }
 
     /// What is touched.
@@ -94,7 +104,7 @@ impl Searched {
         let when = at.to_zoned(TimeZone::system()).strftime("%F %T %Z");
         let line = format!("{} was changed at {when}", path.display());
         let at = WallTime(at.as_millisecond());
-        (at >= self.since).then_some(Change { at, line })
+        self.is_of_interest(at).then_some(Change { at, line })
     }
 
     /// The installs, upgrades and removals in dpkg's log since then: those of the target's own packages, and the others.
@@ -103,7 +113,7 @@ impl Searched {
             return Vec::new();
         };
         let text = String::from_utf8_lossy(&bytes);
-        let changes = text.lines().filter_map(package_change).filter(|(change, _)| change.at >= self.since);
+        let changes = text.lines().filter_map(package_change).filter(|(change, _)| self.is_of_interest(change.at));
         let parts = self.parts();
         let (mut own, mut others, mut known) = (Vec::new(), Vec::new(), Vec::<(String, bool)>::new());
         for (change, package) in changes.collect::<Vec<_>>().into_iter().rev().take(ENTRIES_MAX) {
@@ -117,10 +127,8 @@ impl Searched {
             };
             if is_own { own.push(change) } else { others.push(change) }
         }
-        own.reverse();
-        others.reverse();
         let just_now = |changes: &[Change]| {
-            let is_new = changes.last().is_some_and(|change| wall_now().since(change.at) <= JUST_NOW);
+            let is_new = changes.first().is_some_and(|change| wall_now().since(change.at) <= JUST_NOW);
             if is_new { Evidence::JUST_NOW } else { "" }
         };
         let (prefix, of_others) = (just_now(&own), just_now(&others));
@@ -134,7 +142,7 @@ impl Searched {
         let units: Vec<String> = self.unit_files.iter().filter_map(text).collect();
         let programs = units.iter().flat_map(|unit| unit.lines()).filter_map(program_in).map(ToOwned::to_owned);
         let files = self.unit_files.iter().chain(&self.configuration).map(|path| path.display().to_string());
-        files.chain(programs).map(|path| merged(&path).to_owned()).collect()
+        files.chain(programs).chain(self.program.clone()).map(|path| merged(&path).to_owned()).collect()
     }
 
     /// Whether one of the parts belongs to a package, by dpkg's list of its files.
@@ -148,11 +156,11 @@ impl Searched {
 }
 
 fn finding(source: &str, prefix: &str, mut changes: Vec<Change>, is_own: bool) -> Option<Evidence> {
-    changes.sort_by_key(|change| change.at);
-    let at = changes.last()?.at;
-    let lines: Vec<&str> = changes.iter().map(|change| change.line.as_str()).collect();
-    // The last ones: what was changed long before is the least likely to be why.
-    let text = format!("{prefix}{}", lines[lines.len().saturating_sub(CHANGES_MAX)..].join("\n"));
+    // The latest first: it is the likeliest to be why, and is quoted as that. What was changed long before is the least.
+    changes.sort_by_key(|change| std::cmp::Reverse(change.at));
+    let at = changes.first()?.at;
+    let lines: Vec<&str> = changes.iter().take(CHANGES_MAX).map(|change| change.line.as_str()).collect();
+    let text = format!("{prefix}{}", lines.join("\n"));
     Some(Evidence { changed: Some(Changed { at, is_own }), ..Evidence::new(source, EvidenceKind::Change, text) })
 }
 
@@ -223,6 +231,8 @@ mod tests {
                 .collect(),
             configuration: Vec::new(),
             since: WallTime(since),
+            until: WallTime(i64::MAX),
+            program: None,
         };
         (root, searched)
     }
@@ -236,6 +246,28 @@ mod tests {
         assert_eq!(of(1), Some(("dpkg's log, other packages", "2026-11-01 12:00:02 install other:all <none> 1")));
         let is_own = |index: usize| found.get(index).and_then(|found| found.changed).map(|changed| changed.is_own);
         assert_eq!((is_own(0), is_own(1), found.len()), (Some(true), Some(false), 2));
+    }
+
+    /// As PostgreSQL's unit names a program of another package, which starts that of its version.
+    #[test]
+    fn the_package_of_the_program_that_runs_is_the_targets_own() {
+        let (_root, mut searched) = host();
+        searched.program = Some("/usr/bin/other".to_owned());
+        let found = searched.packages();
+        assert_eq!(found.len(), 1, "{found:?}");
+        let latest = "2026-11-01 12:00:02 install other:all <none> 1\n2026-11-01 12:00:00 upgrade app:amd64 1 2";
+        assert_eq!(found[0].text.as_str(), latest, "the latest is quoted as the cause, so it comes first");
+    }
+
+    #[test]
+    fn what_was_changed_after_the_failure_is_not_told() {
+        let (root, mut searched) = host();
+        let file = root.path().join("app.conf");
+        fs::write(&file, "").expect("written");
+        searched.configuration = vec![file];
+        assert_eq!(searched.of_configuration().len(), 1);
+        searched.until = WallTime(wall_now().0 - 60_000);
+        assert_eq!(searched.of_configuration().len(), 0, "a remedy has put it back");
     }
 
     #[test]

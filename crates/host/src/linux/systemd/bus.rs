@@ -188,6 +188,23 @@ impl Bus {
         }
     }
 
+    /// Notes the program of a unit's main process, once for each: after its end nobody can say any more which it was.
+    pub(super) fn saw_process(&self, root: &Path, unit: &UnitName, pid: u32) {
+        if !self.state().told.wants_program(unit, pid) {
+            return;
+        }
+        let Ok(program) = std::fs::read_link(root.join(format!("proc/{pid}/exe"))) else { return };
+        let program = program.display().to_string();
+        // So the kernel says it of a file that was replaced meanwhile.
+        let program = program.strip_suffix(" (deleted)").unwrap_or(&program).to_owned();
+        self.state().told.runs(unit, pid, program);
+    }
+
+    /// The program that a unit's main process runs, or ran last.
+    pub(in crate::linux) fn program_of(&self, unit: &UnitName) -> Option<String> {
+        self.state().told.program(unit).map(str::to_owned)
+    }
+
     /// The next look asks, unless a signal tells of the unit before.
     pub(super) fn doubt(&self, unit: &UnitName) {
         self.state().told.doubt(unit);

@@ -57,6 +57,10 @@ pub(super) struct Properties {
     restarts_itself: bool,
     exit_code: i32,
     exit_status: i32,
+    exit_pid: u32,
+    /// In microseconds since 1970; 0 where there is none.
+    begun: u64,
+    ended: u64,
 }
 
 impl Properties {
@@ -85,6 +89,9 @@ impl Properties {
             "Restart" => self.restarts_itself = word().is_some_and(|word| word != "no"),
             "NRestarts" => self.restarts = value.downcast_ref::<u32>().unwrap_or(self.restarts),
             "ExecMainCode" => self.exit_code = value.downcast_ref::<i32>().unwrap_or(self.exit_code),
+            "ExecMainPID" => self.exit_pid = value.downcast_ref::<u32>().unwrap_or(self.exit_pid),
+            "ExecMainStartTimestamp" => self.begun = value.downcast_ref::<u64>().unwrap_or(self.begun),
+            "ExecMainExitTimestamp" => self.ended = value.downcast_ref::<u64>().unwrap_or(self.ended),
             "ExecMainStatus" => self.exit_status = value.downcast_ref::<i32>().unwrap_or(self.exit_status),
             _ => {}
         }
@@ -114,6 +121,15 @@ impl Properties {
             (3, signal) => Some(Exit::Dumped(signal)),
             _ => None,
         }
+    }
+
+    /// The main process that has ended, and how long it had run.
+    pub(super) fn ended(&self) -> (Option<u32>, Option<Duration>) {
+        if self.exit().is_none() {
+            return (None, None);
+        }
+        let ran_for = (self.begun > 0).then(|| self.ended.checked_sub(self.begun)).flatten();
+        ((self.exit_pid != 0).then_some(self.exit_pid), ran_for.map(Duration::from_micros))
     }
 }
 
@@ -155,6 +171,8 @@ struct Entry {
     asked: Option<Instant>,
     /// When a list last said what is known, if nothing was heard since.
     listed: Option<Instant>,
+    /// The main process that was seen last, and its program.
+    program: Option<Box<(u32, String)>>,
 }
 
 /// What a list of all units says of one.
@@ -168,6 +186,11 @@ pub(super) struct Row<'a> {
 }
 
 impl Entry {
+    /// Forgets what systemd has told. Which program ran is known all the same.
+    fn forget(&mut self) {
+        *self = Self { signals: self.signals + 1, program: self.program.take(), ..Self::default() };
+    }
+
     /// Whether a list says nothing else than what is known. A unit that is not listed is not loaded: then it is down, or
     /// there is none.
     fn agrees(&self, row: Option<Row<'_>>) -> bool {
@@ -218,13 +241,13 @@ impl Told {
 
     /// Forgets everything: nobody was listening, or systemd has read its units anew.
     pub(super) fn reset(&mut self) {
-        self.units.values_mut().for_each(|entry| *entry = Entry { signals: entry.signals + 1, ..Entry::default() });
+        self.units.values_mut().for_each(Entry::forget);
     }
 
     /// Forgets a unit: systemd has loaded or unloaded it.
     pub(super) fn forget(&mut self, unit: &UnitName) {
         if let Some(entry) = self.units.get_mut(unit) {
-            *entry = Entry { signals: entry.signals + 1, ..Entry::default() };
+            entry.forget();
         }
     }
 
@@ -310,6 +333,23 @@ impl Told {
         self.units.get(unit).filter(|entry| entry.is_complete).map(|entry| &entry.properties)
     }
 
+    /// Whether the program of a unit's main process is yet to be asked for.
+    pub(super) fn wants_program(&self, unit: &UnitName, pid: u32) -> bool {
+        self.units.get(unit).is_some_and(|entry| entry.program.as_ref().is_none_or(|known| known.0 != pid))
+    }
+
+    /// A unit's main process runs this program.
+    pub(super) fn runs(&mut self, unit: &UnitName, pid: u32, program: String) {
+        if let Some(entry) = self.units.get_mut(unit) {
+            entry.program = Some(Box::new((pid, program)));
+        }
+    }
+
+    /// The program that a unit's main process runs, or ran last.
+    pub(super) fn program(&self, unit: &UnitName) -> Option<&str> {
+        self.units.get(unit)?.program.as_ref().map(|known| known.1.as_str())
+    }
+
     /// The unit's last known state.
     pub(super) fn active(&self, unit: &UnitName) -> Option<ActiveState> {
         self.units.get(unit)?.properties.active
@@ -317,175 +357,4 @@ impl Told {
 }
 
 #[cfg(test)]
-mod tests {
-    use zbus::Variant;
-
-    use super::*;
-
-    fn variant(value: impl Into<Variant<'static>>) -> OwnedVariant {
-        value.into().try_into().expect("no file descriptor")
-    }
-
-    fn unit() -> UnitName {
-        UnitName::new("a.service").expect("valid")
-    }
-
-    fn watching() -> Told {
-        let mut told = Told::default();
-        told.watch(&[unit()].into());
-        told
-    }
-
-    #[test]
-    fn exits_are_told_apart() {
-        let exit = |code: i32, status: i32| {
-            let mut properties = Properties::default();
-            properties.set("ExecMainCode", &variant(code));
-            properties.set("ExecMainStatus", &variant(status));
-            properties.exit()
-        };
-        assert_eq!(exit(2, 9), Some(Exit::Signal(9)));
-        assert_eq!(exit(1, 0), Some(Exit::Code(0)));
-        assert_eq!(exit(0, 0), None);
-    }
-
-    #[test]
-    fn a_signal_alone_is_no_look_and_after_one_it_is_for_a_moment() {
-        let (mut told, now) = (watching(), Instant::now());
-        let failed = HashMap::from([("ActiveState", variant("failed"))]);
-        told.changed(&unit(), &failed, true, now);
-        assert_eq!(told.fresh(&unit(), now), None, "what signals leave out is not known");
-        told.looked(&unit(), &Properties::default(), told.count(&unit()), now);
-        told.changed(&unit(), &failed, true, now);
-        assert_eq!(told.fresh(&unit(), now).and_then(|seen| seen.active), Some(ActiveState::Failed));
-        assert_eq!(told.fresh(&unit(), now + FRESH * 2), None);
-        told.reset();
-        assert_eq!(told.fresh(&unit(), now), None);
-    }
-
-    #[test]
-    fn a_failure_that_systemd_may_be_mending_is_asked_about() {
-        let (mut told, now) = (watching(), Instant::now());
-        let mut seen = Properties::default();
-        seen.set("Restart", &variant("on-failure"));
-        told.looked(&unit(), &seen, told.count(&unit()), now);
-        told.changed(&unit(), &HashMap::from([("ActiveState", variant("failed"))]), true, now);
-        assert_eq!(told.fresh(&unit(), now), None);
-        told.changed(&unit(), &HashMap::from([("ActiveState", variant("active"))]), true, now);
-        assert!(told.fresh(&unit(), now).is_some());
-    }
-
-    #[test]
-    fn half_of_a_change_is_no_whole() {
-        let (mut told, now) = (watching(), Instant::now());
-        told.looked(&unit(), &Properties::default(), 0, now);
-        told.changed(&unit(), &HashMap::from([("Result", variant("signal"))]), false, now);
-        assert_eq!(told.fresh(&unit(), now), None);
-        told.changed(&unit(), &HashMap::from([("ActiveState", variant("failed"))]), true, now);
-        assert_eq!(told.fresh(&unit(), now).and_then(|seen| seen.result), Some(UnitResult::Signal));
-    }
-
-    #[test]
-    fn a_look_that_a_signal_has_overtaken_changes_nothing() {
-        let (mut told, now) = (watching(), Instant::now());
-        let count = told.count(&unit());
-        told.changed(&unit(), &HashMap::from([("ActiveState", variant("failed"))]), true, now);
-        let old = Properties { active: Some(ActiveState::Active), ..Properties::default() };
-        told.looked(&unit(), &old, count, now);
-        assert_eq!(told.fresh(&unit(), now), None);
-    }
-
-    const UP: Row<'_> = Row { load: "loaded", active: "active", sub: "running", job: 0 };
-
-    /// A crowd of which all have been looked at and found running.
-    fn crowd(now: Instant) -> (Told, UnitName) {
-        let units: BTreeSet<UnitName> =
-            (0..=CROWD).map(|number| UnitName::new(format!("a{number}.service")).expect("valid")).collect();
-        let mut told = Told::default();
-        told.watch(&units);
-        let mut up = Properties::default();
-        for (name, word) in [("LoadState", "loaded"), ("ActiveState", "active"), ("SubState", "running")] {
-            up.set(name, &variant(word));
-        }
-        units.iter().for_each(|unit| told.looked(unit, &up, 0, now));
-        (told, units.first().expect("some").clone())
-    }
-
-    #[test]
-    fn a_list_stands_for_a_look_at_each_while_it_says_what_is_known() {
-        let now = Instant::now();
-        let (mut told, unit) = crowd(now);
-        let up = |told: &mut Told, row| told.list(&BTreeMap::from([(unit.as_str(), row)]), now);
-        assert!(told.listed(&unit, now).is_none() && told.wants_list(&unit, now));
-        assert!(!told.wants_list(&unit, now), "one is asked for already");
-        up(&mut told, UP);
-        assert!(told.listed(&unit, now).is_some() && told.listed(&unit, now + LISTED).is_none());
-        assert!(told.wants_list(&unit, now + LISTED));
-        for other in [
-            Row { load: "masked", ..UP },
-            Row { active: "failed", ..UP },
-            Row { sub: "exited", ..UP },
-            Row { job: 7, ..UP },
-        ] {
-            up(&mut told, other);
-            assert!(told.listed(&unit, now).is_none(), "{other:?}");
-        }
-        told.list(&BTreeMap::new(), now);
-        assert!(told.listed(&unit, now).is_none(), "what runs is loaded");
-        // What no list says is asked for now and then.
-        assert!(told.wants_list(&unit, now + ASKED - Duration::from_secs(1)));
-        assert!(!told.wants_list(&unit, now + ASKED * 2));
-    }
-
-    #[test]
-    fn what_is_heard_after_a_list_is_asked_about() {
-        let now = Instant::now();
-        let hear: [fn(&mut Told, &UnitName, Instant); 5] = [
-            |told, unit, now| told.changed(unit, &HashMap::from([("Result", variant("signal"))]), true, now),
-            |told, unit, _| told.heard(unit),
-            |told, unit, _| told.forget(unit),
-            |told, unit, _| told.doubt(unit),
-            |told, _, _| told.reset(),
-        ];
-        for (at, hear) in hear.into_iter().enumerate() {
-            let (mut told, unit) = crowd(now);
-            told.list(&BTreeMap::from([(unit.as_str(), UP)]), now);
-            assert!(told.listed(&unit, now).is_some(), "{at}");
-            hear(&mut told, &unit, now);
-            assert!(told.listed(&unit, now).is_none(), "{at}");
-        }
-    }
-
-    #[test]
-    fn what_is_doubted_is_asked_for_until_a_signal_tells_of_it() {
-        let now = Instant::now();
-        let (mut told, unit) = (watching(), unit());
-        told.looked(&unit, &Properties::default(), 0, now);
-        let signal = |state: &str| HashMap::from([("ActiveState", variant(state.to_owned()))]);
-        told.changed(&unit, &signal("failed"), true, now);
-        assert!(told.fresh(&unit, now).is_some());
-        let begun = told.count(&unit);
-        told.doubt(&unit);
-        assert!(told.fresh(&unit, now).is_none());
-        told.list(&BTreeMap::new(), now);
-        assert!(told.listed(&unit, now).is_none(), "a list that was on its way is older news");
-        told.looked(&unit, &Properties::default(), begun, now);
-        assert_eq!(told.active(&unit), Some(ActiveState::Failed), "a look that began before it is older news");
-        told.changed(&unit, &signal("active"), true, now);
-        let told = told.fresh(&unit, now).expect("told whole");
-        assert_eq!(told.active, Some(ActiveState::Active));
-    }
-
-    #[test]
-    fn a_unit_that_is_down_need_not_be_loaded_and_few_units_are_asked_each() {
-        let now = Instant::now();
-        let (mut told, unit) = crowd(now);
-        let mut down = Properties::default();
-        down.set("ActiveState", &variant("inactive"));
-        told.looked(&unit, &down, told.count(&unit), now);
-        told.list(&BTreeMap::new(), now);
-        assert!(told.listed(&unit, now).is_some());
-        told.watch(&[unit.clone()].into());
-        assert!(!told.wants_list(&unit, now + LISTED));
-    }
-}
+mod tests;

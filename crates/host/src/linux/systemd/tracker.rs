@@ -270,7 +270,7 @@ impl Tracker {
     }
 
     /// A job ended. One that ended `done` and left the unit down was a stop, unless the unit was on its way up meanwhile
-    /// (a one-shot that has run); one that failed was a start. A job that came to nothing says nothing.
+    /// (a one-shot that has run); one that failed was a start. A job that came to nothing says nothing of the unit.
     ///
     /// A stop that systemd itself adds for a failed dependency (`BindsTo=`) is a job like any other, so it counts as one
     /// that was asked for: whoever knows the bindings tells them apart.
@@ -290,9 +290,10 @@ impl Tracker {
             ("done", true) => Intent::Ours,
             ("done", false) => Intent::Stopped,
             ("canceled" | "skipped" | "invalid" | "collected" | "once", _) => return,
-            _ => Intent::ByItself,
+            (_, true) => Intent::Ours,
+            (_, false) => Intent::StartFailed,
         };
-        track.fell = track.intent == Intent::ByItself;
+        track.fell = result != "done" || was_start;
         track.is_stopped_again |= track.intent == Intent::Stopped && track.was_down;
     }
 
@@ -339,6 +340,7 @@ fn is_down(active: ActiveState) -> bool {
 mod tests {
     use super::*;
 
+    #[derive(Clone, Copy)]
     enum Event {
         Became(ActiveState),
         New(&'static str),
@@ -380,8 +382,15 @@ mod tests {
     fn a_failed_start_is_no_stop_and_our_own_jobs_are_ours() {
         check(
             &[Became(Failed), New("/1"), Became(Activating), Became(Failed), Removed("/1", "failed")],
-            Intent::ByItself,
+            Intent::StartFailed,
         );
+        let restarted = [Became(Deactivating), Became(Inactive), Became(Activating), Became(Failed)];
+        let fails = |whose: Option<Event>| {
+            let begins = [New("/1")].into_iter().chain(whose);
+            begins.chain(restarted).chain([Removed("/1", "failed")]).collect::<Vec<_>>()
+        };
+        check(&fails(None), Intent::StartFailed);
+        check(&fails(Some(Ours("/1"))), Intent::Ours);
         check(&[New("/1"), Ours("/1"), Became(Deactivating), Became(Inactive), Removed("/1", "done")], Intent::Ours);
         check(&[Became(Failed), New("/1"), Became(Activating), Became(Active), Removed("/1", "done")], Intent::Unknown);
         check(&[Became(Failed), Reset], Intent::Unknown);

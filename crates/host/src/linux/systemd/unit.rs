@@ -27,7 +27,16 @@ pub(super) const SERVICE: &str = "org.freedesktop.systemd1.Service";
 /// What is of interest whatever the unit's state.
 const ALWAYS: &[&str] = &["MainPID", "NRestarts", "Restart"];
 /// How the last run ended: systemd clears it when the next one begins. And whether it was to end: a one-shot is never active.
-const ENDED: &[&str] = &["Result", "ExecMainCode", "ExecMainStatus", "Type", "RemainAfterExit"];
+const ENDED: &[&str] = &[
+    "Result",
+    "ExecMainCode",
+    "ExecMainStatus",
+    "ExecMainPID",
+    "ExecMainStartTimestamp",
+    "ExecMainExitTimestamp",
+    "Type",
+    "RemainAfterExit",
+];
 
 /// The object path of a unit: every byte that is no letter or digit, and a leading digit, becomes `_xx`.
 #[must_use]
@@ -216,7 +225,7 @@ pub(super) async fn snapshot(bus: &Bus, root: &Path, unit: &UnitName) -> Result<
     let intent = bus.with_tracker(|tracker| tracker.intent(unit));
     let active = seen.active.ok_or_else(|| CallError::Gone("it gave no state of the unit".into()))?;
     let is_down = matches!(active, ActiveState::Inactive | ActiveState::Failed);
-    let exit = seen.exit();
+    let (exit, (ended_pid, ran_for)) = (seen.exit(), seen.ended());
     let (activity, busy) = match is_down {
         true => activity(bus, root, unit, &seen, is_asked).await,
         false => (HostActivity::Normal, None),
@@ -226,6 +235,9 @@ pub(super) async fn snapshot(bus: &Bus, root: &Path, unit: &UnitName) -> Result<
         false => (None, None),
     };
     let is_job = seen.is_job();
+    if let Some(pid) = seen.main_pid {
+        bus.saw_process(root, unit, pid);
+    }
     Ok(UnitSnapshot {
         load: seen.load.unwrap_or(LoadState::Other),
         active,
@@ -234,6 +246,8 @@ pub(super) async fn snapshot(bus: &Bus, root: &Path, unit: &UnitName) -> Result<
         result: seen.result.unwrap_or(UnitResult::Success),
         exit,
         main_pid: seen.main_pid,
+        ended_pid,
+        ran_for,
         restarts: seen.restarts,
         invocation: seen.invocation,
         since: seen.since,

@@ -100,7 +100,7 @@ fn stopped(expect: UnitExpectation, unit: &UnitSnapshot) -> Verdict {
         (UnitExpectation::Running, _) if unit.has_trigger && unit.alias_of.is_some() => {
             Verdict::Healthy("resting, as it may".into())
         }
-        (UnitExpectation::Running, Intent::ByItself) => {
+        (UnitExpectation::Running, Intent::ByItself | Intent::StartFailed) => {
             let exit = unit.exit.map_or_else(|| String::from("ended"), |exit| format!("{exit}"));
             Verdict::Failing(Text::new(format!("{exit} by itself, though it should be running")))
         }
