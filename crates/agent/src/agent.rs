@@ -33,6 +33,7 @@ mod beat;
 mod beside;
 mod configuration;
 mod ground;
+mod in_force;
 mod plight;
 mod questions;
 mod reading;
@@ -45,6 +46,7 @@ mod upkeep;
 use abilities::Abilities;
 use beat::{Beat, Watchdog};
 use beside::Beside;
+use in_force::InForce;
 use plight::Plight;
 use reading::{News, Reader};
 use sides::Sides;
@@ -78,6 +80,7 @@ struct Agent {
     host: LinuxHost,
     configuration: Arc<Resting>,
     configuration_error: Option<String>,
+    in_force: InForce,
     reader: Reader,
     /// Who looks at the files each second; none when there was no thread for it.
     beside: Option<Beside>,
@@ -134,6 +137,13 @@ impl Agent {
     fn begin(&mut self) {
         self.sides.apply(self.configuration.settings());
         self.warn_of_configuration();
+        match &self.configuration_error {
+            None => self.in_force.keep(&self.configuration, self.fingerprint()),
+            Some(why) => {
+                self.in_force.was_kept(self.fingerprint());
+                self.tell_configuration(Some(why));
+            }
+        }
         self.shell.start(&self.inventory);
         self.tell_predecessor();
     }

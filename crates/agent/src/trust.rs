@@ -56,14 +56,28 @@ pub fn begin(config: &Path, state_dir: &Path) -> Result<Configuration> {
 pub fn load(path: &Path) -> Result<Configuration, Diagnostics> {
     let configuration = ansai_config::load(path)?;
     let mut wrong = files(path, &configuration);
+    wrong.extend(programs_in(&configuration));
+    if wrong.is_empty() { Ok(configuration) } else { Err(Diagnostics(wrong)) }
+}
+
+/// Refuses a configuration that names programs that others may change.
+///
+/// # Errors
+/// Who may change which of them.
+pub fn programs(configuration: &Configuration) -> Result<(), Diagnostics> {
+    let wrong = programs_in(configuration);
+    if wrong.is_empty() { Ok(()) } else { Err(Diagnostics(wrong)) }
+}
+
+fn programs_in(configuration: &Configuration) -> Vec<Diagnostic> {
     // A unit for each pattern: what it would run is looked at before there is one.
     let unit = |pattern: String| UnitName::new(pattern.replace(['*', '?'], "x")).ok();
     let units = configuration.patterns().into_iter().filter_map(unit);
     let units = units.map(|unit| UnitFacts::plain(unit, ActiveState::Active)).collect();
-    if let Ok(bundle) = configuration.bundle(&Inventory { units, ..Inventory::default() }, 1) {
-        wrong.extend(programs_of(&bundle));
+    match configuration.bundle(&Inventory { units, ..Inventory::default() }, 1) {
+        Ok(bundle) => programs_of(&bundle),
+        Err(_) => Vec::new(),
     }
-    if wrong.is_empty() { Ok(configuration) } else { Err(Diagnostics(wrong)) }
 }
 
 /// Whoever may change a file of the configuration, or a folder on the way to one.

@@ -44,7 +44,7 @@ fn pages() -> Vec<(String, String)> {
 
 /// Where a command stands: within a sentence it may be only named, in a block a reader copies it as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Found {
+pub(crate) enum Found {
     Sentence,
     Block,
 }
@@ -109,7 +109,7 @@ fn words(command: &str) -> Vec<String> {
 }
 
 /// Why the program would not understand a command.
-fn misunderstood(found: Found, command: &str) -> Option<String> {
+pub(crate) fn misunderstood(found: Found, command: &str) -> Option<String> {
     let error = Program::command().try_get_matches_from(words(command)).err()?;
     let is_incomplete = matches!(
         error.kind(),

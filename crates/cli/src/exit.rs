@@ -118,10 +118,6 @@ impl Failure {
 
     /// Says it to the person at the terminal.
     pub(crate) fn print(&self) {
-        match self.what.starts_with("error: ") {
-            // Diagnostics point at columns of a file.
-            true => show::error_lines(&self.text()),
-            false => show::aside(&self.text()),
-        }
+        show::aside(&self.text());
     }
 }

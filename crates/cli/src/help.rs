@@ -1,5 +1,4 @@
-//! The help of the program: its commands in groups, and examples of those that are used most. What a command does stands
-//! with its definition.
+//! The help of the program: its commands in groups, and examples of each. What a command does stands with its definition.
 
 use std::fmt::Write as _;
 
@@ -28,6 +27,13 @@ pub(crate) const GROUPS: &[(&str, &[&str])] = &[
 /// Examples, by command.
 const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     (
+        "agent",
+        &[
+            ("ansai agent", "as its unit does: systemctl start ansai"),
+            ("ansai --user agent", "for your own services, under your own systemd"),
+        ],
+    ),
+    (
         "status",
         &[("ansai status --failed", "only what is not healthy"), ("ansai status nginx --watch", "again each second")],
     ),
@@ -37,7 +43,12 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     ),
     ("report", &[("ansai report", "the latest incident"), ("ansai report i7 --utc", "incident i7, with times in UTC")]),
     ("explain", &[("ansai explain nginx", "a service"), ("ansai explain /var", "a filesystem")]),
-    ("doctor", &[("ansai doctor --send-test", "also try every way to tell people")]),
+    ("doctor", &[("ansai doctor", "what is amiss"), ("ansai doctor --send-test", "also try every way to tell people")]),
+    ("approve", &[("ansai approve i7 --dry-run", "what it proposes"), ("ansai approve i7", "do it")]),
+    (
+        "reject",
+        &[("ansai reject i7 --dry-run", "what it proposes"), ("ansai reject i7", "do not; a person sees to it")],
+    ),
     (
         "hold",
         &[
@@ -45,11 +56,94 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             ("ansai hold 'web*' --until 2h", "these targets, and for two hours"),
         ],
     ),
-    ("release", &[("ansai release --all", "end every hold")]),
+    ("release", &[("ansai release nginx", "end the hold on it"), ("ansai release --all", "end every hold")]),
     ("silence", &[("ansai silence nginx --for 30m", "tell nobody; it is still healed")]),
+    ("unsilence", &[("ansai unsilence nginx", "tell again"), ("ansai unsilence --all --yes", "without asking")]),
+    (
+        "maintenance",
+        &[
+            ("ansai maintenance start nginx --for 2h", "it is left alone for two hours"),
+            ("ansai maintenance list", "what is open"),
+            ("ansai maintenance end nginx", "it is watched and healed again"),
+        ],
+    ),
+    (
+        "maintenance start",
+        &[
+            ("ansai maintenance start nginx --for 2h", "it is left alone so long"),
+            ("ansai maintenance start --all", "the whole host, for one hour"),
+        ],
+    ),
+    ("maintenance end", &[("ansai maintenance end nginx", "it is watched and healed again")]),
+    ("maintenance list", &[("ansai maintenance list --utc", "with their ends in UTC")]),
     ("heal", &[("ansai heal nginx --dry-run", "what would be done"), ("ansai heal nginx", "do it now")]),
-    ("init", &[("ansai init --output -", "print it and write nothing")]),
-    ("check", &[("ansai check --strict", "for a pipeline: warnings fail as well")]),
+    (
+        "init",
+        &[
+            ("ansai init --output -", "print it and write nothing"),
+            ("ansai init --output ./ansai.yaml", "write it here, to look at it"),
+        ],
+    ),
+    (
+        "check",
+        &[
+            ("ansai check", "the one in force, with what this host lacks"),
+            ("ansai check ./ansai.yaml", "another file, before it is put in place"),
+            ("ansai check --strict", "for a pipeline: warnings fail as well"),
+        ],
+    ),
+    ("reload", &[("ansai reload", "apply it now; `ansai check` says what is wrong")]),
+    (
+        "config",
+        &[
+            ("ansai config explain services.NAME", "what may stand there, and examples"),
+            ("ansai config show --expanded", "what follows from the files here"),
+        ],
+    ),
+    (
+        "config show",
+        &[("ansai config show", "the files"), ("ansai config show --expanded", "what follows from them on this host")],
+    ),
+    ("config layers", &[("ansai config layers", "which files hold, and until when")]),
+    (
+        "config explain",
+        &[
+            ("ansai config explain", "which keys there are"),
+            ("ansai config explain notify.NAME", "NAME is any name"),
+            ("ansai config explain services.nginx.cooldown", "what holds, and why"),
+        ],
+    ),
+    ("config schema", &[("ansai config schema > ansai.schema.json", "for an editor")]),
+    ("import", &[("ansai import ansai old.yaml", "print what becomes of it")]),
+    (
+        "import ansai",
+        &[
+            ("ansai import ansai old.yaml", "print what becomes of it"),
+            ("ansai import ansai old.yaml -o ansai.yaml", "write it"),
+        ],
+    ),
+    (
+        "certificate",
+        &[
+            ("ansai certificate list", "how long each is good"),
+            ("ansai certificate renew api.example.com", "replace it everywhere, now"),
+        ],
+    ),
+    ("certificate list", &[("ansai certificate list", "how long each is good")]),
+    (
+        "certificate renew",
+        &[
+            ("ansai certificate renew api.example.com --dry-run", "say what"),
+            ("ansai certificate renew api.example.com", "do it now"),
+        ],
+    ),
+    (
+        "certificate revoke",
+        &[
+            ("ansai certificate revoke api.example.com --dry-run", "say what"),
+            ("ansai certificate revoke api.example.com", "its key got out"),
+        ],
+    ),
     (
         "drill",
         &[
@@ -58,6 +152,28 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             ("ansai drill app --undo", "end it now; else it ends by itself"),
         ],
     ),
+    (
+        "test",
+        &[
+            ("ansai test", "all beside the configuration"),
+            ("ansai test ./app.scenario --bless", "take what happens now as expected"),
+        ],
+    ),
+    (
+        "replay",
+        &[
+            ("ansai replay ./journal", "what was decided, step by step"),
+            ("ansai replay ./journal --with new.yaml", "what would be different"),
+        ],
+    ),
+    (
+        "completions",
+        &[
+            ("ansai completions bash > ansai.bash", "to be read by ~/.bashrc"),
+            ("ansai completions zsh > _ansai", "into a folder of $fpath"),
+        ],
+    ),
+    ("man", &[("ansai man | man -l -", "read it"), ("ansai man --out ./pages", "one page a command")]),
 ];
 
 /// The definition of the program with its help.
@@ -67,9 +183,18 @@ pub(crate) fn with_help(program: Command) -> Command {
         format!("{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}Options:\n{{options}}{{after-help}}");
     let mut program = program.help_template(template);
     for (name, examples) in EXAMPLES {
-        program = program.mut_subcommand(name, |command| command.after_help(shown(examples)));
+        let path: Vec<&str> = name.split(' ').collect();
+        program = with_examples(program, &path, &shown(examples));
     }
     program
+}
+
+/// The definition with examples below the help of one of its commands.
+fn with_examples(command: Command, path: &[&str], examples: &str) -> Command {
+    match path.split_first() {
+        Some((name, rest)) => command.mut_subcommand(*name, |command| with_examples(command, rest, examples)),
+        None => command.after_help(examples.to_owned()),
+    }
 }
 
 fn groups(program: &Command) -> String {
@@ -97,4 +222,40 @@ fn shown(examples: &[(&str, &str)]) -> String {
     let width = examples.iter().map(|(command, _)| command.len()).max().unwrap_or(0);
     let lines = examples.iter().map(|(command, what)| format!("  {command:<width$}   {what}"));
     format!("Examples:\n{}", lines.collect::<Vec<_>>().join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::documents::{Found, misunderstood};
+
+    /// Every command at any depth that is shown, by its words behind the program's name.
+    fn all(command: &Command, above: &str) -> Vec<(String, Command)> {
+        let is_shown = |command: &&Command| !command.is_hide_set() && command.get_name() != "help";
+        let one = |command: &Command| {
+            let path = format!("{above} {}", command.get_name()).trim().to_owned();
+            let below = all(command, &path);
+            std::iter::once((path, command.clone())).chain(below)
+        };
+        command.get_subcommands().filter(is_shown).flat_map(one).collect()
+    }
+
+    #[test]
+    fn the_help_of_every_command_ends_in_examples_of_it_that_are_understood() {
+        let commands = all(&crate::program(), "");
+        assert!(commands.len() > 30, "{}", commands.len());
+        for (path, command) in commands {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let lines: Vec<&str> = help.lines().skip(1).collect();
+            assert!(help.starts_with("Examples:\n  ansai") && !lines.is_empty(), "{path} has no example: {help}");
+            for line in lines {
+                let line = line.strip_prefix("  ").expect("an example stands further in");
+                let example = line.split("   ").next().unwrap_or_default();
+                let words = example.replace(" --user", "");
+                assert!(words.starts_with(&format!("ansai {path}")), "`{example}` is no example of `{path}`");
+                assert_eq!(misunderstood(Found::Block, example), None, "{example}");
+                assert!(line.chars().count() <= 71, "{line}");
+            }
+        }
+    }
 }

@@ -18,13 +18,6 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use exit::{Code, Failure};
 use places::Places;
 
-/// How a key is asked for.
-const EXPLAIN: &str = "\
-Examples:
-  ansai config explain                           which keys there are
-  ansai config explain notify.NAME               NAME is any name
-  ansai config explain services.nginx.cooldown   what holds, and why";
-
 /// Keeps a host healthy by itself, and says what it did.
 ///
 /// Exit codes: 0 well; 1 something is failing, or went wrong; 2 wrong usage or configuration; 3 the agent cannot be
@@ -376,7 +369,6 @@ enum ConfigCommand {
     /// List the layers and their files, weakest first.
     Layers,
     /// Say what may stand under a key, with its default and an example, what holds, and which layer and line set it.
-    #[command(after_help = EXPLAIN)]
     Explain {
         /// The key, as services.nginx.service.policy.cooldown or agent.host_budget; the whole file when it is left out.
         #[arg(default_value = "", hide_default_value = true)]

@@ -16,10 +16,12 @@ use comfy_table::Color;
 use jiff::{Timestamp, tz::TimeZone};
 
 mod colors;
+mod refused;
 mod table;
 mod terminal;
 mod wrap;
 
+pub(crate) use refused::brief;
 pub(crate) use table::{Cell, table};
 pub(crate) use terminal::{help_columns, set_up, terminal};
 
@@ -150,18 +152,6 @@ pub(crate) fn note(text: &str) {
     if !terminal().is_quiet {
         aside(text);
     }
-}
-
-/// The same, of a file's lines, which stay as they are.
-pub(crate) fn note_lines(text: &str) {
-    if !terminal().is_quiet {
-        error_lines(text);
-    }
-}
-
-/// Says what is wrong with a file, in its lines.
-pub(crate) fn error_lines(text: &str) {
-    beside(&visible(text));
 }
 
 /// Says to a person what they must know, though nothing else is to be said.

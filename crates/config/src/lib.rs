@@ -35,7 +35,7 @@ pub use diagnostics::{Diagnostic, Diagnostics, Gravity};
 pub use expand::expanded;
 pub use explain::{Explained, Explanation, May, MayKey, NoKey, Origin};
 pub use layer::Layer;
-pub use load::{Configuration, LayerFile, Resting, changed_at, load, load_at, parse};
+pub use load::{Configuration, LayerFile, Resting, changed_at, load, load_at, of_kept, parse};
 pub use manual::manual;
 pub use reference::reference;
 pub use schema::schema;

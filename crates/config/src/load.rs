@@ -1,6 +1,7 @@
 //! From files to a configuration: `files` finds them, `stack` makes one tree of them, and here it is understood.
 
 mod files;
+mod kept;
 mod resting;
 mod stack;
 
@@ -25,7 +26,7 @@ use ansai_model::{
 };
 
 use self::stack::{Input, Stack};
-pub use self::{resting::Resting, stack::LayerFile};
+pub use self::{kept::of_kept, resting::Resting, stack::LayerFile};
 use jiff::tz::TimeZone;
 use sha2::{Digest, Sha256};
 
@@ -163,7 +164,7 @@ fn read(own: Vec<Input>, unreadable: Diagnostics, now: WallTime) -> Result<Confi
     let mut findings = Findings::new(&sources);
     unreadable.0.into_iter().for_each(|diagnostic| findings.push(diagnostic));
     let Stack { tree, files } = stack::stack(&mut findings, &sources, &inputs, now);
-    let zone = TimeZone::system();
+    let zone = ansai_files::zone::system().zone;
     let mut configuration = understand(&mut findings, &tree);
     configuration.maintenance = policy::windows(&mut findings, &tree, &zone, now);
     configuration.place_in_civil_time(&zone, now);

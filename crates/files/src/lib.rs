@@ -12,6 +12,8 @@ use std::{
 use rustix::fs::OFlags;
 use thiserror::Error;
 
+pub mod zone;
+
 /// How much is read at once: the kernel gives no more of its own files, and it grows from there.
 const ROOM_AT_ONCE: usize = 4096;
 

@@ -129,7 +129,7 @@ fn added(written: &str, page: &str) -> String {
     let depth = |line: &str| line.trim_start_matches('#').starts_with("  ");
     let mut lines: Vec<String> = written.lines().map(str::to_owned).collect();
     let mut section = 0;
-    for line in page.lines().filter(|line| !line.starts_with('#')) {
+    for line in page.lines().filter(|line| !line.trim_start().starts_with('#')) {
         // What is a remark of `init` stands further in; what it proposes to write stands behind a `#` of the first column.
         let is_it = |other: &String| {
             !other.starts_with("  #") && key(other) == key(line) && depth(other) == depth(line) && !key(line).is_empty()
@@ -272,8 +272,7 @@ fn what_a_page_shows_is_compared_but_for_blanks_and_gaps() {
 #[test]
 fn what_a_page_adds_stands_in_the_place_of_what_init_has_written() {
     let written = "autonomy: observe\n\n# notify:\n#   email: {to: a}\n\nservices:\n  # b.service\n  \"b.service\": {probe: x}  # y\n";
-    let page =
-        "# ansai.yaml\nautonomy: act\nnotify:\n  email: {to: c}\nservices:\n  b.service: {port: 1}\n  d.service: {}\n";
+    let page = "# ansai.yaml\nautonomy: act\nnotify:\n  email: {to: c}\nservices:\n  # …\n  b.service: {port: 1}\n  d.service: {}\n";
     let expected = "autonomy: act\n\nnotify:\n  email: {to: c}\n\nservices:\n  d.service: {}\n  # b.service\n  b.service: {port: 1}\n";
     assert_eq!(added(written, page), expected);
 }

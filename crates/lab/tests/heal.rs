@@ -140,8 +140,18 @@ fn e14_an_invalid_configuration_is_refused_and_the_old_one_stays() -> Result<()>
     let checked = agent::ansai(&host, &["check"])?;
     assert_eq!(checked.code, 2);
     assert!(checked.stderr.contains("prot"), "{}", checked.stderr);
+    let reload = agent::ansai(&host, &["reload"])?;
+    assert!(reload.code == 2 && reload.stderr.contains("also after a restart"), "{}", reload.stderr);
     host.signal_main("app.service", Signal::KILL)?;
     wait_report(&host, "i1", "healed")?;
+    // Whoever restarts an agent over a wrong file is not left without one.
+    host.run_ok(&["systemctl", "restart", agent::UNIT])?;
+    let status = json(&host, &["status"])?;
+    assert!(status["configuration_error"].as_str().is_some_and(|why| why.contains("prot")), "{status:#}");
+    assert_eq!(status["targets"][0]["target"], "service/app.service", "{status:#}");
+    // A file that is not there is another matter: nobody wants an agent to act by it.
+    host.remove_file(agent::CONFIGURATION)?;
+    assert!(!host.run(&["systemctl", "restart", agent::UNIT])?.is_success(), "it began without a configuration");
     Ok(())
 }
 

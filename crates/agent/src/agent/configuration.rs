@@ -91,6 +91,7 @@ impl Agent {
         self.reader.is_late = false;
         self.apply(read.bundle);
         self.apply_settings();
+        self.in_force.keep(&self.configuration, self.fingerprint());
         self.tell_configuration(None);
         tracing::info!(generation = self.generation(), "configuration applied");
     }
@@ -106,7 +107,12 @@ impl Agent {
             let todo = "it is read again by itself; see what its file system waits for";
             return Err((StatusCode::SERVICE_UNAVAILABLE, Problem::new(what, todo)));
         }
-        let what = format!("the new configuration is not applied; the old one stays in force:\n{why}");
+        // Whoever restarts an agent wants to know whether there is one afterwards.
+        let restart = match self.in_force.has(self.fingerprint()) {
+            true => "also after a restart",
+            false => "and a restart would leave no agent",
+        };
+        let what = format!("the new configuration is not applied; the old one stays in force, {restart}:\n{why}");
         Err((StatusCode::UNPROCESSABLE_ENTITY, Problem::new(what, "mend it; `ansai check` says all that is wrong")))
     }
 
@@ -129,6 +135,11 @@ impl Agent {
     /// Of the bundle in force.
     pub(super) fn generation(&self) -> u64 {
         self.shell.engine.bundle().parts().generation
+    }
+
+    /// Of the texts of the bundle in force.
+    pub(super) fn fingerprint(&self) -> u64 {
+        self.shell.engine.bundle().parts().fingerprint
     }
 
     fn apply_settings(&mut self) {
@@ -154,7 +165,7 @@ impl Agent {
         self.warnings.raise(self.shell.clock.now().wall, Topic::Configuration, text);
     }
 
-    fn tell_configuration(&self, error: Option<&str>) {
+    pub(super) fn tell_configuration(&self, error: Option<&str>) {
         let error = error.map(|error| short(&error.into()));
         let happening = Happening::Configuration { generation: self.generation(), error };
         self.shell.witness.events.tell(self.shell.clock.now().wall, happening);

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use ansai_config::{Configuration, Resting};
+use ansai_config::{Configuration, Diagnostics, Resting};
 use ansai_engine::State;
 use ansai_host::linux::{
     LinuxHost,
@@ -22,7 +22,7 @@ use anyhow::{Result, anyhow, bail};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
-use super::{INVENTORY_WAIT, known};
+use super::{INVENTORY_WAIT, in_force, known};
 use crate::{api::Reply, trust};
 
 /// Longest reading and evaluation of a configuration.
@@ -309,15 +309,36 @@ async fn evaluate(
     aside::run(work, READ_MAX, evaluates).await.map_err(late)?
 }
 
-/// Reads the files; says as well when they were changed before that.
+/// What a start goes by.
+pub(super) struct AtStart {
+    /// When the files were changed last, before they were read.
+    pub(super) stamp: Option<SystemTime>,
+    pub(super) configuration: Configuration,
+    /// Why the files are refused, when the configuration is what was in force before.
+    pub(super) refused: Option<Diagnostics>,
+}
+
+/// Reads the files; those that are wrong are replaced by what was in force, when that is kept.
 ///
 /// # Errors
-/// When they are not valid, or not read within a minute.
-pub(super) async fn files_at_start(path: &Path, state_dir: &Path) -> Result<(Option<SystemTime>, Configuration)> {
+/// When they are not valid and nothing is kept, or when they are not read within a minute.
+pub(super) async fn files_at_start(path: &Path, state_dir: &Path) -> Result<AtStart> {
     let (asked, state_dir) = (path.to_owned(), state_dir.to_owned());
-    let read = move || (ansai_config::changed_at(&asked), trust::begin(&asked, &state_dir));
-    let (stamp, configuration) = at_start("reading", path, read).await?;
-    Ok((stamp, configuration?))
+    let read = move || -> Result<AtStart> {
+        let stamp = ansai_config::changed_at(&asked);
+        let refused = match trust::begin(&asked, &state_dir) {
+            Ok(configuration) => return Ok(AtStart { stamp, configuration, refused: None }),
+            Err(error) => error.downcast::<Diagnostics>()?,
+        };
+        match in_force::instead_of(&asked, &state_dir) {
+            Ok(configuration) => Ok(AtStart { stamp, configuration, refused: Some(refused) }),
+            Err(why) => {
+                tracing::debug!("no configuration of before takes the place of the one that is refused: {why:#}");
+                Err(refused.into())
+            }
+        }
+    };
+    at_start("reading", path, read).await?
 }
 
 /// Evaluates what was read.

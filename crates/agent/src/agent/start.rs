@@ -7,8 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ansai_config::{Configuration, Resting};
-use ansai_engine::{HostEngine, Input};
+use ansai_config::{Configuration, Diagnostics, Resting};
+use ansai_engine::{HostEngine, Input, State};
+use ansai_files::zone::{self, Zone};
 use ansai_host::linux::{LinuxHost, Options as HostOptions, redact::Redactor};
 use ansai_model::{bundle::Bundle, inventory::Inventory};
 use anyhow::Result;
@@ -22,8 +23,9 @@ use super::{
     beat::Watchdog,
     beside::Beside,
     ground::Ground,
+    in_force::{self, InForce},
     plight::{self, Plight},
-    reading::{self, Edition, Evaluated, News, Reader},
+    reading::{self, AtStart, Edition, Evaluated, News, Reader},
     routes,
     sides::Sides,
     socket::Socket,
@@ -73,10 +75,12 @@ pub(super) struct Started {
 /// No valid configuration, no usable state directory, or another agent has it.
 pub(super) async fn start(options: Options) -> Result<Started> {
     let begun = Instant::now();
-    let (stamp, configuration) = reading::files_at_start(&options.config, &options.state_dir).await?;
+    let AtStart { stamp, configuration, refused } =
+        reading::files_at_start(&options.config, &options.state_dir).await?;
     let (events, metrics) = (Events::new(), Arc::new(Metrics::new()));
     let warnings = Warnings::new(events.clone());
     let Ground { ledger, state, clock, plight, predecessor } = Ground::of(&options.state_dir, &warnings)?;
+    let refused = going_on(refused, &configuration, &state)?;
     let alone = Alone::take(&options.state_dir).await?;
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     let host = this_host(&options, &configuration, &tasks);
@@ -117,11 +121,12 @@ pub(super) async fn start(options: Options) -> Result<Started> {
         beside: beside.inspect_err(|error| tracing::warn!("files are not looked at beside the loop: {error}")).ok(),
         watchdog: Watchdog::of_environment(),
         reader: Reader::new(options.config.clone(), host.clone(), tasks.clone(), told),
+        in_force: InForce::new(&options.state_dir, &options.config, tasks.clone()),
         options,
         shell,
         host,
         configuration: Arc::new(configuration),
-        configuration_error: None,
+        configuration_error: refused,
         predecessor,
         inventory,
         stamp,
@@ -135,6 +140,19 @@ pub(super) async fn start(options: Options) -> Result<Started> {
         trials: Trials::new(notifier, tasks.clone()),
     };
     Ok(Started { agent, inputs, questions, news, tasks, stop, alone })
+}
+
+/// What is told of files that are refused while what was in force goes on.
+///
+/// # Errors
+/// When what is kept is not what this host applied last: an older one may do what nobody wants any more.
+fn going_on(refused: Option<Diagnostics>, kept: &Configuration, state: &State) -> Result<Option<String>> {
+    let Some(refused) = refused else { return Ok(None) };
+    if !in_force::is_the_last(kept, state) {
+        return Err(refused.into());
+    }
+    tracing::error!("the configuration is refused; the one before it goes on, as it was kept:\n{refused}");
+    Ok(Some(refused.to_string()))
 }
 
 fn this_host(options: &Options, configuration: &Configuration, tasks: &TaskTracker) -> LinuxHost {
@@ -161,7 +179,10 @@ fn open_outbox(state_dir: &Path, bundle: &Bundle, deliveries: Observer) -> Outbo
 }
 
 fn notifier(hostname: &str, configuration: &Resting) -> Arc<Notifier<HyperClient>> {
-    let time_zone = jiff::tz::TimeZone::system();
+    let Zone { zone: time_zone, trouble } = zone::system();
+    if let Some(trouble) = trouble {
+        tracing::warn!("{trouble}");
+    }
     let notifier = Notifier::new(hostname, time_zone, Resolver::default(), Arc::new(HyperClient::new()));
     Arc::new(notifier.redacting(Redactor::new(&configuration.settings().redact)))
 }

@@ -21,6 +21,7 @@ mod document;
 pub(crate) mod fixtures;
 mod html;
 mod layout;
+mod stamps;
 #[cfg(test)]
 mod tests;
 

@@ -42,10 +42,7 @@ pub(super) fn check(places: &Places, path: Option<PathBuf>, warnings: Warnings) 
         return Ok(code);
     }
     for warning in &found {
-        show::note_lines(&format!(
-            "{warning}
-"
-        ));
+        show::note(&format!("{warning}\n"));
     }
     if code == Code::Usage {
         let what = format!("{}: --strict allows no warnings, and there are {}", path.display(), found.len());

@@ -90,7 +90,7 @@ fn findings(places: &Places, routes: impl Fn(&Places) -> Vec<Finding>) -> Vec<Fi
     }
     let bundle = bundle(places);
     if let Some((inventory, bundle)) = &bundle {
-        findings.extend(watched(inventory, bundle));
+        findings.extend(watched(inventory, bundle, places.user));
         findings.extend(routes::declared(&places.config, bundle));
         findings.extend(units(places));
         findings.extend(drills(bundle));
@@ -140,7 +140,7 @@ fn units(places: &Places) -> Vec<Finding> {
 }
 
 /// How much is watched of what there is.
-fn watched(inventory: &Inventory, bundle: &Bundle) -> Vec<Finding> {
+fn watched(inventory: &Inventory, bundle: &Bundle, is_user: bool) -> Vec<Finding> {
     let parts = bundle.parts();
     let count = |domain: &str| parts.targets.keys().filter(|target| target.domain() == domain).count();
     let memory = parts.checks.values().filter(|check| check.probe.kind() == "memory").count();
@@ -155,7 +155,8 @@ fn watched(inventory: &Inventory, bundle: &Bundle) -> Vec<Finding> {
         let todo = "write each under `services:`; ansai init --output - shows those that run here";
         findings.push(warn("no service is watched, so none is healed", todo));
     }
-    if disks == 0 && !inventory.mounts.is_empty() {
+    // The filesystems are for the agent of the host.
+    if disks == 0 && !inventory.mounts.is_empty() && !is_user {
         let todo = "write `disks: {\"*\": {}}`; ansai init --output - shows what else there is to watch";
         findings.push(warn("no filesystem is watched, and a full one makes every service fail", todo));
     }
@@ -326,8 +327,9 @@ fn agent(status: &Status) -> Vec<Finding> {
         Some(warn(format!("{name}: {warning}"), todo))
     }));
     if let Some(why) = &status.configuration_error {
-        let first = why.lines().next().unwrap_or_default();
-        findings.push(fail(format!("the agent keeps the configuration before it: {first}"), "ansai check"));
+        let told = show::brief(why).join("\n");
+        let what = format!("the agent has refused the configuration, and the one before it stays in force:\n{told}");
+        findings.push(fail(what, "mend it; the agent applies it by itself then"));
     }
     findings.push(match status.messages_waiting < WAITING_MAX {
         true => ok(super::status::waiting(status.messages_waiting)),
@@ -391,11 +393,13 @@ mod tests {
             size: ByteSize(1 << 30),
         };
         let inventory = Inventory { mounts: vec![mount], ..Inventory::default() };
-        let found = |text: &str, inventory: &Inventory| {
+        let asked = |text: &str, inventory: &Inventory, is_user| {
             let read = ansai_config::parse(&[("ansai.yaml".into(), text.to_owned())]).expect("valid");
-            rendered(&watched(inventory, &read.bundle(inventory, 1).expect("valid")))
+            rendered(&watched(inventory, &read.bundle(inventory, 1).expect("valid"), is_user))
         };
+        let found = |text: &str, inventory: &Inventory| asked(text, inventory, false);
         let text = "memory: true\nservices: {app.service: {memory: true}}\n";
+        assert!(!asked(text, &inventory, true).contains("warn"), "a person cannot make room on the host's filesystems");
         let counts = "ok    watched are services: 1 (memory: 1)";
         let told = found(text, &inventory);
         assert!(told.starts_with(&format!("{counts}, filesystems: 0, certificates: 0\nwarn  no filesystem")), "{told}");

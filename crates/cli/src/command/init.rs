@@ -37,7 +37,8 @@ pub(super) fn init(places: &Places, output: Option<PathBuf>, force: bool, dry_ru
         show::note("asking what runs here, in some seconds; what was started just now has half a minute to answer …");
     }
     let found = found::on_this_host(super::config::survey(places)?);
-    let text = proposal(&found);
+    let whose = if places.user { Whose::Person } else { Whose::Host };
+    let text = proposal(&found, whose);
     // What init writes must be valid, or it helps nobody.
     let read = ansai_config::parse(&[(output.clone(), text.clone())]);
     read.and_then(|configuration| configuration.bundle(&found.inventory, 1)).map_err(|error| {
@@ -53,7 +54,7 @@ pub(super) fn init(places: &Places, output: Option<PathBuf>, force: bool, dry_ru
     } else if is_printed {
         show::print(show::Page::file(&text));
     } else {
-        let counts = found.counts();
+        let counts = found.counts(whose);
         let next = "read it, set `autonomy: act` where ansai may heal, then systemctl enable --now ansai";
         let next = if places.user { render::for_user(next) } else { next.to_owned() };
         show::print(&format!("{} written: {counts}, observed only\nnext: {next}", output.display()));
@@ -125,16 +126,39 @@ fn beside(place: &Path, bytes: &[u8], mode: Option<std::fs::Permissions>) -> std
     })
 }
 
+/// Whose agent it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whose {
+    /// The host's, which is root's and may do what is needed.
+    Host,
+    /// Somebody's own, who has their services and no more.
+    Person,
+}
+
+/// Writes a part of the file.
+type Section = fn(&Found, &mut String);
+
 /// The whole file. The same host gives the same text.
-fn proposal(found: &Found) -> String {
-    let mut text = String::from(
-        "# ansai.yaml, written by `ansai init` from what is on this host.\n\
-         # `observe` records what would be done and does nothing; `act` heals. It can\n\
-         # be set for each service, filesystem and certificate as well.\n\
-         autonomy: observe\n\n\
-         # notify:\n#   email: {to: ops@example.com, smtp: \"smtp://127.0.0.1:25\"}\n\n",
+fn proposal(found: &Found, whose: Whose) -> String {
+    let (head, sections): (_, &[Section]) = match whose {
+        Whose::Host => (
+            "# ansai.yaml, written by `ansai init` from what is on this host.\n\
+             # `observe` records what would be done and does nothing; `act` heals. It can\n\
+             # be set for each service, filesystem and certificate as well.\n",
+            &[services::proposal, memory, disks::proposal, certificates::proposal],
+        ),
+        Whose::Person => (
+            "# ansai.yaml, written by `ansai --user init` from what your own systemd runs.\n\
+             # `observe` records what would be done and does nothing; `act` heals. It can\n\
+             # be set for each service as well.\n",
+            &[services::proposal, memory, of_others],
+        ),
+    };
+    let mut text = format!(
+        "{head}autonomy: observe\n\n\
+         # notify:\n#   email: {{to: ops@example.com, smtp: \"smtp://127.0.0.1:25\"}}\n\n",
     );
-    for section in [services::proposal, memory, disks::proposal, certificates::proposal] {
+    for section in sections {
         section(found, &mut text);
         text.push('\n');
     }
@@ -147,6 +171,15 @@ fn memory(_: &Found, text: &mut String) {
          # restarted in these hours as long as its forecast allows to wait; `learned` is\n\
          # the hour in which this host has the least load.\n\
          memory: {quiet: {at: \"02:00\", lasts: 2h}}\n",
+    );
+}
+
+/// What an agent without root is not proposed to look after, and who does.
+fn of_others(_: &Found, text: &mut String) {
+    text.push_str(
+        "# The filesystems, the certificates and the services of the host are not watched\n\
+         # here: what mends them needs root. The agent of the host does that, once root\n\
+         # has run `ansai init`.\n",
     );
 }
 

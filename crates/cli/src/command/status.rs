@@ -137,12 +137,12 @@ fn rendered(status: &Status, head: &[String], zone: &TimeZone, rows: Option<usiz
     let own = status.own.as_ref().map(own).unwrap_or_default();
     let mut lines = vec![format!("ansai {version} on {host}, up {uptime}, configuration {generation}{own}")];
     lines.extend(head.iter().cloned());
-    let problems = [
-        ("HELD", &status.held),
-        ("THE LEDGER CANNOT BE SAVED, nothing is done", &status.ledger_error),
-        ("THE NEW CONFIGURATION IS NOT APPLIED", &status.configuration_error),
-    ];
+    let problems = [("HELD", &status.held), ("THE LEDGER CANNOT BE SAVED, nothing is done", &status.ledger_error)];
     lines.extend(problems.into_iter().filter_map(|(what, why)| Some(format!("{what}: {}", why.as_ref()?))));
+    if let Some(why) = &status.configuration_error {
+        lines.push("THE NEW CONFIGURATION IS NOT APPLIED, the one before it stays in force:".to_owned());
+        lines.extend(show::brief(why).into_iter().map(|line| format!("  {line}")));
+    }
     let restraints = [("hold", &status.holds), ("silence", &status.silences), ("maintenance", &status.maintenance)];
     for (name, views) in restraints {
         lines.extend(views.iter().map(|view| restraint(name, view, zone)));
@@ -346,6 +346,18 @@ mod tests {
         let status = status();
         let text = rendered(&status, &[summary(&status.targets)], &TimeZone::UTC, Some(24)).to_string();
         assert_eq!(text, expected.join("\n"));
+    }
+
+    #[test]
+    fn a_configuration_that_is_refused_is_told_in_lines_of_their_own() {
+        let mut status = status();
+        let read = ansai_config::parse(&[("ansai.yaml".into(), "servces: {}\nautonomy: akt\n".to_owned())]);
+        status.configuration_error = read.err().map(|wrong| wrong.to_string());
+        let text = rendered(&status, &[], &TimeZone::UTC, None).to_string();
+        let told = "THE NEW CONFIGURATION IS NOT APPLIED, the one before it stays in force:\n  \
+                    error: there is no key `servces` here\n    --> ansai.yaml:1:1\n  \
+                    1 more error: `ansai check` shows both\nhold on";
+        assert!(text.contains(told), "{text}");
     }
 
     #[test]

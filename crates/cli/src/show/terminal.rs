@@ -8,6 +8,7 @@ use std::{
     sync::OnceLock,
 };
 
+use ansai_files::zone::{self, Zone};
 use jiff::tz::TimeZone;
 
 use super::colors;
@@ -17,9 +18,6 @@ use crate::{ColorChoice, Places};
 const COLUMNS: usize = 80;
 /// Fewer are no lines to read.
 const COLUMNS_MIN: usize = 20;
-
-/// Names that need no list of zones on the host.
-const UTC_NAMES: &[&str] = &["UTC", "UTC0", "Etc/UTC", ":UTC", ":Etc/UTC", "GMT", "Z"];
 
 /// What was asked of all output; it is set once, before anything is printed.
 static TERMINAL: OnceLock<Terminal> = OnceLock::new();
@@ -59,7 +57,7 @@ pub(crate) fn terminal() -> &'static Terminal {
 pub(crate) fn set_up(places: &Places) -> Option<String> {
     let is_terminal = std::io::stdout().is_terminal();
     let asked = variable("COLUMNS");
-    let (zone, trouble) = zone(places.utc, variable("TZ"));
+    let (zone, trouble) = zone(places.utc);
     let terminal = Terminal {
         has_color: match places.color {
             ColorChoice::Auto => shows_colors(std::io::stdout()),
@@ -127,16 +125,13 @@ fn columns(asked: Option<&OsStr>, reported: usize) -> usize {
     }
 }
 
-/// The zone, and what is wrong when it is not the one that was asked for. One that is not known is UTC, as for the system.
-fn zone(is_utc: bool, asked: Option<OsString>) -> (TimeZone, Option<String>) {
+/// The zone, and what is wrong when it is not the one that was asked for.
+fn zone(is_utc: bool) -> (TimeZone, Option<String>) {
     if is_utc {
         return (TimeZone::UTC, None);
     }
-    let zone = TimeZone::try_system().ok().filter(|zone| !zone.is_unknown());
-    let is_utc = |name: &OsString| UTC_NAMES.iter().any(|utc| name == utc);
-    let trouble = asked.filter(|name| zone.is_none() && !is_utc(name));
-    let trouble = trouble.map(|asked| format!("TZ={}: there is no such time zone; times are UTC", asked.display()));
-    (zone.unwrap_or(TimeZone::UTC), trouble)
+    let Zone { zone, trouble } = zone::system();
+    (zone, trouble)
 }
 
 #[cfg(test)]

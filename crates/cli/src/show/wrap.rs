@@ -6,13 +6,19 @@ use ansai_model::columns::hanging;
 const LABEL_MAX: usize = 16;
 
 /// The same text in lines of at most so many columns; a word that is longer than a line stays whole, so that it can be
-/// copied.
+/// copied, and so does a line of a file that is shown with what is meant below it.
 pub(super) fn wrapped(text: &str, columns: usize) -> String {
-    let lines = text.split('\n').map(|line| match line.chars().count() <= columns {
+    let lines = text.split('\n').map(|line| match line.chars().count() <= columns || is_of_frame(line) {
         true => line.to_owned(),
         false => broken(line, columns),
     });
     lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Whether a line shows a place in a file: its name, as ` --> ansai.yaml:2:1`, or a line of it behind `2 |`.
+fn is_of_frame(line: &str) -> bool {
+    let rest = line.trim_start();
+    rest.starts_with("--> ") || rest.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start().starts_with('|')
 }
 
 fn broken(line: &str, columns: usize) -> String {
@@ -73,5 +79,20 @@ mod tests {
         assert_eq!(wrapped(gate, 38), format!("  allow  budget    none of it is used\n{:19}today", ""));
         assert_eq!(wrapped("short\nlonger than this", 9), "short\nlonger\n  than\n  this");
         assert_eq!(wrapped("/a/path/that/is/long after", 10), "/a/path/that/is/long\n  after");
+    }
+    #[test]
+    fn what_is_meant_in_a_file_stays_below_it() {
+        let frame = [
+            "   --> /etc/ansai/a-folder/with/a-name.yaml:12:31",
+            "   |",
+            "12 | services: {nginx.service: {proobe: \"http://127.0.0.1/\"}}",
+            "   |                            ^^^^^^",
+            "   |",
+        ];
+        for line in frame {
+            assert_eq!(wrapped(line, 20), line);
+        }
+        assert_eq!(wrapped("   = help: did you mean `probe`?", 20), "   = help: did you\n     mean `probe`?");
+        assert_eq!(wrapped("2 services | one of them", 20), "2 services | one of\n  them");
     }
 }

@@ -10,7 +10,7 @@ use crate::{deduce, diagnostics::Diagnostics, patterns::Patterns};
 /// A configuration that is in force, as its texts and the little that is asked of it meanwhile.
 #[derive(Clone, Debug)]
 pub struct Resting {
-    inputs: Vec<Input>,
+    pub(super) inputs: Vec<Input>,
     settings: Settings,
     warnings: Vec<String>,
     patterns: Vec<String>,

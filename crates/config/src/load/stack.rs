@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use ansai_model::time::WallTime;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     diagnostics::{Findings, nearest, place_of},
@@ -28,7 +28,8 @@ pub struct LayerFile {
 }
 
 /// A text before it is read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Input {
     pub(crate) layer: Layer,
     /// The role that a role layer is for.

@@ -13,7 +13,9 @@ use jiff::tz::TimeZone;
 
 use crate::{clock::Jump, outbox::TestNotice};
 
-use super::{DIGEST_SHOWN_MAX, RenderOptions, for_user, formatted, kind_word, moment, one_line, shown, storm_headline};
+use super::{
+    DIGEST_SHOWN_MAX, RenderOptions, for_user, formatted, kind_word, moment, one_line, shown, stamps, storm_headline,
+};
 
 /// How something went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +68,7 @@ pub(super) fn of(report: &Report, options: &RenderOptions) -> Document {
     add("What was done", what_was_done(report, zone));
     add("How it was verified", report.verified_by.iter().map(|by| Block::Paragraph(clean(by.as_str()))).collect());
     add("Downtime", vec![Block::Paragraph(downtime(report, zone))]);
-    add("Probable cause", cause(report));
+    add("Probable cause", cause(report, zone));
     add("Why it did not act", objections(report, zone));
     add("Evidence", evidence(report, zone));
     add("What it cost before", history(report, zone));
@@ -109,6 +111,7 @@ pub(super) fn of_digest(notices: &[Notice], options: &RenderOptions) -> Document
     let shared = shared.map(|cause| {
         let text =
             format!("{} (seen in {})", one_line(cause.text.as_str(), 300), one_line(cause.seen_in.as_str(), 300));
+        let text = stamps::all(&text, zone);
         Section { title: "Probable cause", blocks: vec![Block::Paragraph(text)] }
     });
     let mut sections = vec![Section { title: "Messages", blocks }];
@@ -294,12 +297,12 @@ fn downtime(report: &Report, zone: &TimeZone) -> String {
     }
 }
 
-fn cause(report: &Report) -> Vec<Block> {
+fn cause(report: &Report, zone: &TimeZone) -> Vec<Block> {
     let Some(cause) = &report.cause else {
         return vec![Block::Paragraph("Not known: no rule of inference applies to the evidence.".to_owned())];
     };
     let text = format!("{} (rule `{}`, seen in {})", cause.text, cause.rule, cause.seen_in);
-    vec![Block::Paragraph(clean(&text))]
+    vec![Block::Paragraph(clean(&stamps::all(&text, zone)))]
 }
 
 /// The gates that objected, when the decision was not to act.
@@ -331,7 +334,7 @@ fn evidence(report: &Report, zone: &TimeZone) -> Vec<Block> {
     };
     let quote = |evidence: &Evidence| Block::Quote {
         source: source(evidence),
-        lines: evidence.text.as_str().lines().map(clean).collect(),
+        lines: stamps::lines(evidence, zone).iter().map(|line| clean(line)).collect(),
     };
     report.evidence.iter().map(quote).collect()
 }

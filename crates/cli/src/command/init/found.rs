@@ -10,6 +10,8 @@ use ansai_model::{
     units::Percent,
 };
 
+use super::Whose;
+
 /// Units that are left alone: the system's own plumbing.
 const PLUMBING: &[&str] = &[
     "systemd-*",
@@ -100,12 +102,15 @@ impl Found {
     }
 
     /// How much there is to watch, in words.
-    pub(super) fn counts(&self) -> String {
+    pub(super) fn counts(&self, whose: Whose) -> String {
         let services = match self.services().count() + self.sockets().count() {
             0 => "no service but the system's own".to_owned(),
             1 => "1 service".to_owned(),
             many => format!("{many} services"),
         };
+        if whose == Whose::Person {
+            return services;
+        }
         let disks = match self.inventory.mounts.len() {
             1 => "1 filesystem".to_owned(),
             many => format!("{many} filesystems"),

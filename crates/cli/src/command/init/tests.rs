@@ -129,8 +129,8 @@ fn full() -> Found {
 }
 
 #[track_caller]
-fn check(found: &Found, golden: &str, expected: &str) {
-    let text = proposal(found);
+fn check(found: &Found, whose: Whose, golden: &str, expected: &str) {
+    let text = proposal(found, whose);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/init").join(golden);
     if text != expected {
         std::fs::write(path.with_extension("yaml.new"), &text).expect("written");
@@ -145,13 +145,19 @@ fn check(found: &Found, golden: &str, expected: &str) {
 
 #[test]
 fn what_is_found_is_proposed_to_be_observed() {
-    check(&full(), "full.yaml", include_str!("../../../tests/init/full.yaml"));
-    assert_eq!(full().counts(), "9 services, 2 filesystems, 6 certificates");
+    check(&full(), Whose::Host, "full.yaml", include_str!("../../../tests/init/full.yaml"));
+    assert_eq!(full().counts(Whose::Host), "9 services, 2 filesystems, 6 certificates");
+}
+
+#[test]
+fn somebody_without_root_is_proposed_their_own_services_and_no_more() {
+    check(&full(), Whose::Person, "person.yaml", include_str!("../../../tests/init/person.yaml"));
+    assert_eq!(full().counts(Whose::Person), "9 services");
 }
 
 #[test]
 fn what_stands_in_comments_is_valid_once_it_is_uncommented() {
-    let text = proposal(&full());
+    let text = proposal(&full(), Whose::Host);
     let (before, example) = text.split_once("  # /var:\n").expect("an example");
     let (example, after) = example.split_once("\n\n").expect("its end");
     let example = example.replace("  # ", "  ");
@@ -168,8 +174,8 @@ fn what_stands_in_comments_is_valid_once_it_is_uncommented() {
 
 #[test]
 fn a_host_with_nothing_gets_a_valid_file_as_well() {
-    check(&Found::default(), "empty.yaml", include_str!("../../../tests/init/empty.yaml"));
-    assert_eq!(Found::default().counts(), "no service but the system's own, 0 filesystems, 0 certificates");
+    check(&Found::default(), Whose::Host, "empty.yaml", include_str!("../../../tests/init/empty.yaml"));
+    assert_eq!(Found::default().counts(Whose::Host), "no service but the system's own, 0 filesystems, 0 certificates");
 }
 
 #[test]
@@ -192,7 +198,7 @@ fn nothing_that_a_host_says_of_itself_breaks_out_of_its_place() {
     for listener in &mut found.inventory.tls_listeners {
         listener.certificate.names = vec![evil.to_owned(), "x\u{202e}y".repeat(100)];
     }
-    let text = proposal(&found);
+    let text = proposal(&found, Whose::Host);
     let read =
         ansai_config::parse(&[("ansai.yaml".into(), text.clone())]).unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));
     assert!(

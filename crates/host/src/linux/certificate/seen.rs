@@ -112,7 +112,7 @@ pub(super) fn described(der: &CertificateDer<'_>) -> Option<String> {
     let own = parse(der).ok()?;
     let day = |seconds: i64| {
         let at = jiff::Timestamp::from_second(seconds).ok();
-        at.map_or_else(|| "an unknown time".to_owned(), |at| at.strftime("%F %T UTC").to_string())
+        at.map_or_else(|| "an unknown time".to_owned(), |at| at.strftime("%FT%TZ").to_string())
     };
     Some(format!(
         "{}, signed by {}\nserial {}\nfrom {} to {}\nnames: {}",

@@ -76,7 +76,7 @@ impl Known {
                 return Err("logrotate is at work".into());
             }
             match files.find(path) {
-                Ok(Found::File(text)) => match state::parse(&text, &jiff::tz::TimeZone::system()) {
+                Ok(Found::File(text)) => match state::parse(&text, &ansai_files::zone::system().zone) {
                     Ok(entries) => states.extend(entries),
                     Err(why) => known.remarks.push(kept("logrotate", &format!("{path}: {why}"))),
                 },

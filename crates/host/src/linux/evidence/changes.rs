@@ -16,6 +16,8 @@ use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use super::Context;
 use crate::linux::clock::wall_now;
 
+/// How a moment is written, so that whoever shows it can do so in the zone of the reader.
+const MOMENT: &str = "%FT%TZ";
 /// Most changes of a kind that are told.
 const CHANGES_MAX: usize = 8;
 /// Most entries of a directory that are looked at.
@@ -101,7 +103,7 @@ impl Searched {
     fn change(&self, path: &Path) -> Option<Change> {
         let modified = fs::metadata(path).ok()?.modified().ok()?;
         let at = Timestamp::try_from(modified).ok()?;
-        let when = at.to_zoned(TimeZone::system()).strftime("%F %T %Z");
+        let when = at.strftime(MOMENT);
         let line = format!("{} was changed at {when}", path.display());
         let at = WallTime(at.as_millisecond());
         self.is_of_interest(at).then_some(Change { at, line })
@@ -113,7 +115,9 @@ impl Searched {
             return Vec::new();
         };
         let text = String::from_utf8_lossy(&bytes);
-        let changes = text.lines().filter_map(package_change).filter(|(change, _)| self.is_of_interest(change.at));
+        let zone = ansai_files::zone::system().zone;
+        let changes = text.lines().filter_map(|line| package_change(line, &zone));
+        let changes = changes.filter(|(change, _)| self.is_of_interest(change.at));
         let parts = self.parts();
         let (mut own, mut others, mut known) = (Vec::new(), Vec::new(), Vec::<(String, bool)>::new());
         for (change, package) in changes.collect::<Vec<_>>().into_iter().rev().take(ENTRIES_MAX) {
@@ -191,16 +195,18 @@ fn program_in(line: &str) -> Option<&str> {
 }
 
 /// A line of dpkg's log that says what was installed, upgraded or removed, and the package.
-fn package_change(line: &str) -> Option<(Change, String)> {
+fn package_change(line: &str, zone: &TimeZone) -> Option<(Change, String)> {
     let mut words = line.splitn(4, ' ');
     let (day, time, what, rest) = (words.next()?, words.next()?, words.next()?, words.next()?);
     if !["install", "upgrade", "remove"].contains(&what) {
         return None;
     }
     let at: DateTime = format!("{day}T{time}").parse().ok()?;
-    let at = at.to_zoned(TimeZone::system()).ok()?.timestamp();
+    // dpkg writes the time of the host's zone without its name.
+    let at = at.to_zoned(zone.clone()).ok()?.timestamp();
     let package = rest.split(' ').next().filter(|name| !name.is_empty() && !name.contains('/'))?;
-    Some((Change { at: WallTime(at.as_millisecond()), line: line.to_owned() }, package.to_owned()))
+    let line = format!("{} {what} {rest}", at.strftime(MOMENT));
+    Some((Change { at: WallTime(at.as_millisecond()), line }, package.to_owned()))
 }
 
 #[cfg(test)]
@@ -242,8 +248,8 @@ mod tests {
         let (_root, searched) = host();
         let found = searched.packages();
         let of = |index: usize| found.get(index).map(|found| (found.source.as_str(), found.text.as_str()));
-        assert_eq!(of(0), Some(("dpkg's log, its own packages", "2026-11-01 12:00:00 upgrade app:amd64 1 2")));
-        assert_eq!(of(1), Some(("dpkg's log, other packages", "2026-11-01 12:00:02 install other:all <none> 1")));
+        assert_eq!(of(0), Some(("dpkg's log, its own packages", "2026-11-01T12:00:00Z upgrade app:amd64 1 2")));
+        assert_eq!(of(1), Some(("dpkg's log, other packages", "2026-11-01T12:00:02Z install other:all <none> 1")));
         let is_own = |index: usize| found.get(index).and_then(|found| found.changed).map(|changed| changed.is_own);
         assert_eq!((is_own(0), is_own(1), found.len()), (Some(true), Some(false), 2));
     }
@@ -284,7 +290,14 @@ mod tests {
         for line in
             ["", "x", "2026-11-01 12:00:00", "2026-13-01 12:00:00 upgrade a 1 2", "2026-11-01 12:00:00 upgrade ../a 1"]
         {
-            assert!(package_change(line).is_none(), "{line}");
+            assert!(package_change(line, &TimeZone::UTC).is_none(), "{line}");
         }
+    }
+
+    #[test]
+    fn the_time_of_dpkg_is_that_of_the_hosts_zone() {
+        let zone = TimeZone::fixed(jiff::tz::offset(-5));
+        let (change, _) = package_change("2026-11-01 22:30:00 upgrade app 1 2", &zone).expect("a change");
+        assert_eq!(change.line, "2026-11-02T03:30:00Z upgrade app 1 2");
     }
 }
