@@ -117,7 +117,7 @@ impl Context {
         if let Some(incident) = self.state.incidents.get_mut(&id) {
             // What was not seen before the remedy began is the remedy's.
             let began = asked.as_ref().filter(|asked| asked.was_up).and_then(|asked| began_after(incident, asked.at));
-            evidence.retain(|found| !found.seen.zip(began).is_some_and(|(seen, began)| began <= seen));
+            evidence.retain(|found| found.seen.zip(began).is_none_or(|(seen, began)| seen < began));
             let after = after.as_ref().map(|(_, rung)| rung);
             add(incident, evidence.into_iter().map(|found| labeled(found, after)));
             self.changed();
