@@ -1,22 +1,25 @@
 //! `ansai config explain KEY`: the value that holds, who set it, what it replaced, and what holds where nothing is said.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use ansai_model::policy::matches;
 use serde::Serialize;
 
 use crate::{
     diagnostics::{masked, nearest_name},
-    document::{Node, line_of},
-    form::{cut, joined},
+    document::{Entry, Node, line_of},
+    domain::SECTIONS,
+    form::{UNIT_KINDS, cut, joined},
     keys::{CONFIG, Key, Kind, POLICY, SERVICE, Shape},
     layer::Layer,
     load::Configuration,
     reference::flow,
 };
 
+mod example;
 mod may;
 
+use example::Part;
 pub(crate) use may::keys_of;
 pub use may::{May, MayKey};
 
@@ -90,8 +93,8 @@ struct Found<'t> {
     node: Option<&'t Node>,
     meaning: &'static str,
     kind: Kind,
-    /// The key's own line in the table.
-    row: Option<&'static Key>,
+    /// How it is reached.
+    path: Vec<Part>,
 }
 
 impl Configuration {
@@ -105,9 +108,9 @@ impl Configuration {
             key: asked.key.clone(),
             holds: None,
             meaning: asked.meaning.to_owned(),
-            may: may::may(&asked.kind, asked.row),
+            may: may::may(&asked.kind, &asked.path),
             values: Vec::new(),
-            default: asked.row.and_then(Key::said).map(str::to_owned),
+            default: example::row(&asked.path).and_then(Key::said).map(str::to_owned),
         };
         let mut found = asked;
         for _ in 0..STEPS_MAX {
@@ -116,7 +119,7 @@ impl Configuration {
                 explained.holds = (found.key != explained.key).then_some(found.key);
                 break;
             }
-            let Some(next) = self.fallback(&found.key).and_then(|next| self.find(&next).ok()) else { break };
+            let Some(next) = self.fallback(&found).and_then(|next| self.find(&next).ok()) else { break };
             found = next;
         }
         Ok(explained)
@@ -148,17 +151,22 @@ impl Configuration {
     }
 
     /// The key that holds when this one is not written.
-    fn fallback(&self, key: &str) -> Option<String> {
-        let (section, rest) = key.split_once('.')?;
+    fn fallback(&self, found: &Found<'_>) -> Option<String> {
+        let (section, rest) = found.key.split_once('.')?;
         let last = rest.rsplit('.').next()?;
+        // The first name of the operator's, written or not.
+        let name = found.path.iter().find_map(|part| match part {
+            Part::Name(name) => Some(name.as_deref().unwrap_or(ANY_NAME)),
+            Part::Key(..) | Part::Item => None,
+        });
+        let below = |name: &str| rest.strip_prefix(name)?.strip_prefix('.');
         match section {
             "services" | "processes" => {
-                let map = self.tree.get(section).and_then(Node::map)?;
-                let name =
-                    map.keys().filter(|name| rest.starts_with(&format!("{name}."))).max_by_key(|name| name.len())?;
-                let rest = &rest[name.len() + 1..];
+                let name = name?;
+                let rest = below(name)?;
                 if let Some(limit) = rest.strip_prefix("policy.") {
-                    let named = self.tree.get(section)?.get(name)?.text_at("policy").unwrap_or("default");
+                    let service = self.tree.get(section).and_then(|map| map.get(name));
+                    let named = service.and_then(|service| service.text_at("policy")).unwrap_or("default");
                     return Some(format!("policies.{named}.{limit}"));
                 }
                 let is_probe = rest.starts_with("probe.") || rest.starts_with("probes.");
@@ -170,13 +178,14 @@ impl Configuration {
                 }
             }
             "policies" => {
-                let name = self.tree.get("policies").and_then(Node::map)?.keys();
-                let name = name.filter(|name| rest.starts_with(&format!("{name}."))).max_by_key(|name| name.len())?;
-                (name != "default").then(|| format!("policies.default.{}", &rest[name.len() + 1..]))
+                let name = name.filter(|name| *name != "default")?;
+                Some(format!("policies.default.{}", below(name)?))
             }
             "checks" if rest.contains(".flap.") => Some(format!("flap.{last}")),
             "checks" => Some(format!("probe_defaults.{last}")),
-            "rules" if last == "autonomy" => Some("autonomy".into()),
+            _ if SECTIONS.contains(&section) || section == "rules" => {
+                (name.and_then(below) == Some("autonomy")).then(|| "autonomy".into())
+            }
             _ => None,
         }
     }
@@ -223,18 +232,18 @@ impl Configuration {
             node: Some(&self.tree),
             meaning: "Everything",
             kind: Kind::Shape(&CONFIG),
-            row: None,
+            path: Vec::new(),
         };
         let (mut kind, mut rest) = (Kind::Shape(&CONFIG), key.trim_matches('.'));
         while !rest.is_empty() {
             rest = match kind {
                 Kind::Shape(shape) | Kind::Short(_, shape) => self.step_shape(&mut found, &mut kind, shape, rest)?,
                 Kind::Named(inner) => {
-                    (kind, found.row) = (*inner, None);
-                    step_name(&mut found, rest)?
+                    kind = *inner;
+                    step_name(&mut found, rest, inner)?
                 }
                 Kind::List(inner) => {
-                    (kind, found.row) = (*inner, None);
+                    kind = *inner;
                     step_index(&mut found, rest)?
                 }
                 _ => {
@@ -262,6 +271,7 @@ impl Configuration {
             if shape.title == SERVICE.title && POLICY.key(name).is_some() {
                 found.node = found.node.and_then(|node| node.get("policy"));
                 found.key = joined(&found.key, "policy");
+                found.path.extend(shape.key("policy").map(|key| Part::Key(key, shape)));
                 *kind = Kind::Shape(&POLICY);
                 return Ok(rest);
             }
@@ -277,7 +287,7 @@ impl Configuration {
         found.node = found.node.and_then(|node| node.get(name));
         found.key = joined(&found.key, name);
         (found.meaning, *kind) = (key.meaning, key.kind);
-        found.row = Some(key);
+        found.path.push(Part::Key(key, shape));
         Ok(tail)
     }
 }
@@ -287,16 +297,37 @@ const ANY_NAME: &str = "NAME";
 
 const UNIT_ENDING: &str = ".service";
 
-/// One name of the operator's: the longest that is there, or a pattern that matches it.
-fn step_name<'r>(found: &mut Found<'_>, rest: &'r str) -> Result<&'r str, NoKey> {
-    if let Some(tail) = rest.strip_prefix(ANY_NAME).filter(|tail| tail.is_empty() || tail.starts_with('.')) {
+/// One name of the operator's: the longest that is there, or a pattern that matches it, or any that may be there.
+fn step_name<'r>(found: &mut Found<'_>, rest: &'r str, inner: &Kind) -> Result<&'r str, NoKey> {
+    if let Some(tail) = rest.strip_prefix(ANY_NAME).filter(|tail| tail.is_empty() || tail.starts_with(['.', '['])) {
         found.node = None;
         found.key = joined(&found.key, ANY_NAME);
+        found.path.push(Part::Name(None));
         return Ok(tail.trim_start_matches('.'));
     }
     let map = found.node.and_then(Node::map);
+    let (end, name) = match written_name(map, rest) {
+        Some(hit) => hit,
+        None => {
+            let end = unwritten_name(found, map, rest, inner)?;
+            (end, rest[..end].to_owned())
+        }
+    };
+    found.node = map.and_then(|map| map.get(&name)).map(|entry| &*entry.node);
+    found.key = joined(&found.key, &name);
+    found.path.push(Part::Name(Some(name)));
+    Ok(rest[end..].trim_start_matches('.'))
+}
+
+/// Where a key may be parted into a name and what follows: before each dot and each item of a list, and at its end.
+fn ends(rest: &str) -> Vec<usize> {
+    rest.match_indices(['.', '[']).map(|(at, _)| at).filter(|at| *at > 0).chain([rest.len()]).collect()
+}
+
+/// The name among those that are written, and where it ends.
+fn written_name(map: Option<&BTreeMap<String, Entry>>, rest: &str) -> Option<(usize, String)> {
     let names = || map.into_iter().flat_map(|map| map.keys());
-    let ends: Vec<usize> = rest.match_indices('.').map(|(at, _)| at).chain([rest.len()]).collect();
+    let ends = ends(rest);
     let full = |part: &str| [part.to_owned(), format!("{part}.service")];
     let written = |part: &str| full(part).into_iter().find(|name| map.is_some_and(|map| map.contains_key(name)));
     let like = |part: &str| names().find(|name| name.contains('*') && matches(name, part)).cloned();
@@ -312,24 +343,48 @@ fn step_name<'r>(found: &mut Found<'_>, rest: &'r str) -> Result<&'r str, NoKey>
         _ => (end, name),
     };
     let hit = hit.map(whole);
-    let hit = hit.or_else(|| ends.iter().find_map(|end| Some((*end, like(&format!("{}.service", &rest[..*end]))?))));
-    let Some((end, name)) = hit else {
-        let near = ends.iter().rev().find_map(|end| nearest_name(&rest[..*end], names().map(String::as_str)));
-        let suggestion = match near {
-            Some(near) => format!("ansai config explain {}", joined(&found.key, near)),
-            None if names().next().is_none() => {
-                format!(
-                    "nothing is written under `{0}`; ansai config explain {0}.{ANY_NAME} says what may be",
-                    found.key
-                )
-            }
-            None => format!("known here: {}", names().take(20).cloned().collect::<Vec<_>>().join(", ")),
-        };
-        return Err(NoKey { what: format!("there is no `{}` under `{}`", cut(rest), found.key), suggestion });
+    hit.or_else(|| ends.iter().find_map(|end| Some((*end, like(&format!("{}.service", &rest[..*end]))?))))
+}
+
+/// Where a name ends that nobody has written: any may be, so it may be asked what would stand there. One that is nearly
+/// written, or is followed by what is nearly a key, is refused with what is meant.
+///
+/// # Errors
+/// When another one is meant.
+fn unwritten_name(
+    found: &Found<'_>,
+    map: Option<&BTreeMap<String, Entry>>,
+    rest: &str,
+    inner: &Kind,
+) -> Result<usize, NoKey> {
+    let refused = |near: &str| NoKey {
+        what: format!("there is no `{}` under `{}`", cut(rest), found.key),
+        suggestion: format!("ansai config explain {}", joined(&found.key, near)),
     };
-    found.node = map.and_then(|map| map.get(&name)).map(|entry| &*entry.node);
-    found.key = joined(&found.key, &name);
-    Ok(rest[end..].trim_start_matches('.'))
+    let ends = ends(rest);
+    let names = || map.into_iter().flat_map(|map| map.keys()).map(String::as_str);
+    if let Some(near) = ends.iter().rev().find_map(|end| nearest_name(&rest[..*end], names())) {
+        return Err(refused(near));
+    }
+    if let (Kind::List(_), Some(end)) = (inner, rest.find('[')) {
+        return Ok(end);
+    }
+    let keys = match inner {
+        Kind::Shape(shape) | Kind::Short(_, shape) => shape.keys,
+        _ => &[],
+    };
+    let keys = || keys.iter().chain(POLICY.keys).map(|key| key.name);
+    let follows = |end: usize| rest[end..].trim_start_matches('.').split(['.', '[']).next().unwrap_or_default();
+    if let Some(end) = ends.iter().find(|end| keys().any(|key| key == follows(**end))) {
+        return Ok(*end);
+    }
+    // The ending of a unit's name is no key.
+    let is_kind = |text: &str| text.is_empty() || UNIT_KINDS.iter().any(|kind| &kind[1..] == text);
+    let nearly = |end: &usize| Some((*end, nearest_name(follows(*end), keys()).filter(|_| !is_kind(follows(*end)))?));
+    match ends.iter().rev().find_map(nearly) {
+        Some((end, near)) => Err(refused(&joined(&rest[..end], near))),
+        None => Ok(rest.len()),
+    }
 }
 
 /// One item of a list, as `[0]`.
@@ -341,6 +396,7 @@ fn step_index<'r>(found: &mut Found<'_>, rest: &'r str) -> Result<&'r str, NoKey
     // Of a list of which nothing is written it may be asked what an item is.
     if found.node.is_none() && number.parse::<usize>().is_ok() {
         found.key = format!("{}[{number}]", found.key);
+        found.path.push(Part::Item);
         return Ok(tail.trim_start_matches('.'));
     }
     let list = found.node.and_then(Node::list).unwrap_or_default();
@@ -351,5 +407,6 @@ fn step_index<'r>(found: &mut Found<'_>, rest: &'r str) -> Result<&'r str, NoKey
     };
     found.node = Some(item);
     found.key = format!("{}[{number}]", found.key);
+    found.path.push(Part::Item);
     Ok(tail.trim_start_matches('.'))
 }

@@ -13,6 +13,8 @@ use crate::{
 /// Keys by which a file of the predecessor is known.
 const OLD_KEYS: &[&str] =
     &["monitored_services", "owner_email", "smtp_server", "check_interval", "self_healing_enabled"];
+/// Endings of the names of units.
+pub(crate) const UNIT_KINDS: &[&str] = &[".service", ".socket", ".timer", ".path", ".mount", ".target"];
 /// The longest text of a single value, in bytes.
 const TEXT_BYTES_MAX: usize = 64 << 10;
 
@@ -54,7 +56,27 @@ pub(crate) fn joined(key: &str, name: &str) -> String {
 
 fn wrong_kind(findings: &mut Findings<'_>, node: &Node, kind: &Kind, key: &str) {
     let what = format!("{} is expected here; this is {}", expected(kind), node.kind());
-    findings.error(node.place, key, what, how(kind));
+    findings.error(node.place, key, what, meant_by(node, kind).unwrap_or_else(|| how(kind)));
+}
+
+/// What is meant where a mapping is expected: a key without its colon or the blank behind it, or names behind dashes.
+fn meant_by(node: &Node, kind: &Kind) -> Option<String> {
+    match (kind, &node.value) {
+        (Kind::Shape(shape) | Kind::Short(_, shape), Value::Scalar(_)) => {
+            let text = node.plain()?;
+            let (name, value) = text.split_once([':', ' '])?;
+            shape.key(name)?;
+            // What may be a secret is not repeated.
+            let is_short = value.len() < 20 && value.chars().all(|c| c.is_ascii_alphanumeric());
+            let value = if is_short { value } else { "…" };
+            Some(format!("write {name}: {value}, with a colon and a blank behind it"))
+        }
+        (Kind::Named(Kind::Shape(_) | Kind::Short(..)), Value::List(list)) => {
+            let name = list.first()?.plain().filter(|name| !name.contains(' '))?;
+            Some(format!("write each name with a colon and without a dash, as in {}: {{}}", cut(name)))
+        }
+        _ => None,
+    }
 }
 
 /// How a kind is written.
@@ -118,7 +140,10 @@ fn check_shape(findings: &mut Findings<'_>, node: &Node, shape: &'static Shape, 
     for (name, entry) in map {
         let path = joined(key, name);
         match shape.key(name) {
-            Some(Key { kind, .. }) => check(findings, &entry.node, kind, &path),
+            Some(key) => match out_of_bounds(&entry.node, key) {
+                Some((what, help)) => findings.error(entry.node.place, &path, what, help),
+                None => check(findings, &entry.node, &key.kind, &path),
+            },
             None if findings.is_full() => findings.miss(),
             None => {
                 let what = format!("there is no key `{}` here", cut(name));
@@ -128,10 +153,31 @@ fn check_shape(findings: &mut Findings<'_>, node: &Node, shape: &'static Shape, 
     }
 }
 
+/// What is wrong with a duration that is one, but not between its bounds, and what would be usual under this key.
+fn out_of_bounds(node: &Node, key: &Key) -> Option<(String, String)> {
+    let Kind::Between { min, max } = key.kind else { return None };
+    let text = node.text()?;
+    let found = units::read_duration(text).filter(|found| !(min..=max).contains(found))?;
+    let bounds = match found < min {
+        // That the shortest of all is long enough to be read helps nobody.
+        true if min == DURATION_MIN => "a longer time".to_owned(),
+        false if max == DURATION_MAX => format!("{} or less", units::shown_duration(max)),
+        _ => between(min, max),
+    };
+    let usual = Some(key.example).filter(|example| !example.is_empty()).or_else(|| key.value());
+    let usual = usual.map(|usual| format!(", as {usual}")).unwrap_or_default();
+    let what = if found < min { "short" } else { "long" };
+    Some((format!("`{}` is too {what}", cut(text)), format!("write {bounds}{usual}")))
+}
+
 /// What may be meant by a key that is none here: one that belongs further in, one with nearly this name, or any.
 fn meant(shape: &Shape, name: &str) -> String {
     if shape.title == CONFIG.title && OLD_KEYS.contains(&name) {
         return "this is the predecessor's form; `ansai import ansai FILE` translates it".to_owned();
+    }
+    // A name of a unit at the beginning of a line has lost its indentation.
+    if shape.title == CONFIG.title && UNIT_KINDS.iter().any(|kind| name.ends_with(kind)) {
+        return "a unit stands below `services:`, two blanks further in than that".to_owned();
     }
     let inner = shape.keys.iter().find(|key| match key.kind {
         Kind::Shape(inner) | Kind::Short(_, inner) => inner.key(name).is_some(),
@@ -242,13 +288,13 @@ fn wrong(node: &Node, text: &str, kind: &Kind) -> Option<(String, String)> {
         Kind::Duration if units::read_duration(text).is_some_and(|found| found > DURATION_MAX) => {
             Some((format!("`{}` is too long", cut(text)), "write 3650d or less".to_owned()))
         }
+        Kind::Duration | Kind::Between { .. } | Kind::Size | Kind::Percent if is_bare(text, kind) => {
+            let what = format!("`{}` is no {}: its unit is missing", cut(text), bare(kind));
+            Some((what, with_unit(text, kind)))
+        }
         Kind::Duration => no(units::read_duration(text).is_some()),
-        Kind::Between { min, max } => match units::read_duration(text) {
-            Some(found) if found < *min => Some((format!("`{}` is too short", cut(text)), how(kind))),
-            Some(found) if found > *max => Some((format!("`{}` is too long", cut(text)), how(kind))),
-            Some(_) => None,
-            None => wrong(node, text, &Kind::Duration),
-        },
+        Kind::Between { .. } if units::read_duration(text).is_some() => None,
+        Kind::Between { .. } => wrong(node, text, &Kind::Duration),
         Kind::Size => no(units::read_bytes(text).is_some()),
         Kind::Percent => no(units::read_percent(text).is_some()),
         Kind::Moment => no(text.parse::<jiff::Timestamp>().is_ok()),
@@ -275,6 +321,26 @@ fn wrong_loopback(text: &str) -> Option<(String, String)> {
         }
         Err(_) => Some((format!("`{}` is no address", cut(text)), "write 127.0.0.1:PORT".to_owned())),
     }
+}
+
+/// Whether it is a number without a unit, as it may stand before one.
+fn is_bare(text: &str, kind: &Kind) -> bool {
+    let most = if matches!(kind, Kind::Percent) { 100 } else { 100_000 };
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+    is_plain && text.parse::<u32>().is_ok_and(|number| number <= most)
+}
+
+/// A number with the units that may be meant, as far as they stay within the bounds.
+fn with_unit(text: &str, kind: &Kind) -> String {
+    let (min, max) = match kind {
+        Kind::Size => return format!("write {text}MiB, or another unit of B, KiB and GiB"),
+        Kind::Percent => return format!("write {text}%"),
+        Kind::Between { min, max } => (*min, *max),
+        _ => (Duration::ZERO, DURATION_MAX),
+    };
+    let is_within = |text: &String| units::read_duration(text).is_some_and(|found| (min..=max).contains(&found));
+    let written: Vec<_> = ["s", "m", "h"].iter().map(|unit| format!("{text}{unit}")).filter(is_within).collect();
+    if written.is_empty() { how(kind) } else { format!("write {}", any_of(&written)) }
 }
 
 fn wrong_truth(node: &Node, text: &str) -> Option<(String, String)> {
@@ -308,10 +374,13 @@ fn bare(kind: &Kind) -> &'static str {
 }
 
 /// Some words as one reads them: `a`, `b` or `c`.
-pub(crate) fn any_of(words: &[&str]) -> String {
+pub(crate) fn any_of<T: AsRef<str>>(words: &[T]) -> String {
     match words.split_last() {
-        Some((last, [])) => (*last).to_owned(),
-        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        Some((last, [])) => last.as_ref().to_owned(),
+        Some((last, others)) => {
+            let others: Vec<_> = others.iter().map(AsRef::as_ref).collect();
+            format!("{} or {}", others.join(", "), last.as_ref())
+        }
         None => String::new(),
     }
 }

@@ -180,7 +180,8 @@ fn routes(findings: &mut Findings<'_>, configuration: &Configuration, root: &Nod
             && SECRET_ADDRESSES.iter().any(|known| url.contains(known))
         {
             let what = "this address is a secret itself, in plain text";
-            let help = "put it into a file that only root can read and write webhook: file:/etc/ansai/NAME".to_owned();
+            let help =
+                "put it into a file that only root can read, and write here webhook: file:/etc/ansai/NAME".to_owned();
             findings.warning(place_of(node, "webhook"), &joined(&key, "webhook"), what, help);
         }
     }

@@ -146,7 +146,7 @@ fn line(text: &mut String, line: &str) {
 }
 
 /// A text that is read back as this text.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let is_safe = |c: char| c.is_ascii_alphanumeric() || "_-./@".contains(c);
     let starts_well = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || c == '_');
     let is_word =

@@ -126,8 +126,7 @@ pub(super) fn explain(places: &Places, key: &str) -> Result<Code, Failure> {
     lines.push(format!("  kind     {}{how}", may.kind));
     let default = may.default.as_ref().or(explained.default.as_ref());
     lines.extend(default.map(|default| format!("  default  {default}")));
-    lines.extend(may.example.as_ref().map(|example| format!("  example  {}: {example}", last(&explained.key))));
-    lines.extend([String::new()]);
+    let head = show::Page::lines(std::mem::take(&mut lines)).above(&example(&may.example));
     lines.extend(explained.holds.as_ref().map(|holds| format!("It is not written; `{holds}` holds:")));
     let is_whole = explained.key.is_empty();
     for value in explained.values.iter().filter(|_| !is_whole) {
@@ -139,12 +138,18 @@ pub(super) fn explain(places: &Places, key: &str) -> Result<Code, Failure> {
     if explained.values.is_empty() && !is_whole {
         lines.push("It is not written here.".to_owned());
     }
-    let page = show::Page::lines(lines);
+    let page = if is_whole { head } else { head.above(&show::Page::lines(lines)) };
     show::print(match may.keys.is_empty() {
         true => page,
         false => page.above(&show::Page::own("")).above(&keys(&may.keys)),
     });
     Ok(Code::Ok)
+}
+
+/// The example as it is to be copied, further in.
+fn example(text: &str) -> show::Page {
+    let lines = text.lines().map(|line| format!("    {line}\n"));
+    show::Page::file(&format!("  example\n{}", lines.collect::<String>()))
 }
 
 /// Where a value stands; nobody can look it up in the program.
@@ -164,11 +169,6 @@ fn keys(keys: &[MayKey]) -> show::Page {
         vec![Cell::new(&key.name), Cell::new(&key.kind), Cell::new(format!("{}{default}", key.meaning))]
     });
     show::table(&["KEY", "KIND", "MEANING"], &[1], rows)
-}
-
-/// The last name in a key.
-fn last(key: &str) -> &str {
-    key.rsplit('.').next().unwrap_or_default()
 }
 
 pub(super) fn schema() -> Result<Code, Failure> {

@@ -1,6 +1,8 @@
 //! YAML to the tree, over the events of the parser. Aliases and `<<` are resolved under the limit on values.
 //! Tags mean nothing here, and a file holds one document.
 
+mod scan;
+
 use std::collections::BTreeMap;
 
 use granit_parser::{Event, Marker, Parser, ScalarStyle, Span};
@@ -34,29 +36,11 @@ pub(super) fn read(text: &str, source: usize) -> Result<Node, FormError> {
     let mut reader =
         Reader { text, source, open: Vec::new(), anchors: BTreeMap::new(), nodes: 0, root: None, documents: 0 };
     for event in Parser::new_from_str(text) {
-        let (event, span) = event.map_err(|error| scan_error(text, &error))?;
+        let (event, span) = event.map_err(|error| scan::wrong(text, &error))?;
         reader.take(event, span)?;
     }
     let end = Place { source, start: 0, length: 0 };
     Ok(reader.root.filter(|root| !root.is_null()).unwrap_or_else(|| Node::new(Value::Map(BTreeMap::new()), end)))
-}
-
-fn scan_error(text: &str, error: &granit_parser::ScanError) -> FormError {
-    let start = offset(text, *error.marker());
-    let info = error.info();
-    let line = &text[super::line_range(text, start).0..];
-    let (what, help) = if line.starts_with('\t') || info.contains("tab") {
-        ("a tab stands where YAML wants blanks".to_owned(), "YAML is indented with spaces, not with tabs")
-    } else if info.contains("unknown anchor") {
-        ("this alias stands for nothing".to_owned(), "write &NAME before the value that *NAME stands for")
-    } else if info.contains("unclosed quote") {
-        ("this quote has no end".to_owned(), "write the same quote once more where the text ends")
-    } else if info.contains("simple key") {
-        (info, "a key is followed by a colon and a space, as in `every: 5s`")
-    } else {
-        (info, "check the indentation, the quotes and the brackets up to this place")
-    };
-    FormError { start, length: 0, what, help: Some(help.to_owned()) }
 }
 
 /// The byte that a marker stands at.

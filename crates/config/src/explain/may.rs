@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::example::{self, Part};
 use crate::{
     form::{between, expected, how},
     keys::{Key, Kind, Shape},
@@ -17,8 +18,8 @@ pub struct May {
     pub how: String,
     /// What holds when it is not written, when that is known.
     pub default: Option<String>,
-    /// An example, when the kind alone does not say enough.
-    pub example: Option<String>,
+    /// An example as lines of YAML: below what it belongs to, and beside what it needs.
+    pub example: String,
     /// The keys that may stand in it.
     pub keys: Vec<MayKey>,
 }
@@ -36,15 +37,14 @@ pub struct MayKey {
     pub meaning: String,
 }
 
-/// What may stand under a key of the table.
-pub(super) fn may(kind: &Kind, key: Option<&Key>) -> May {
-    let default = key.and_then(default_of);
-    let example = key.map(|key| key.example).filter(|example| !example.is_empty());
+/// What may stand under a key of the table, to which these steps lead.
+pub(super) fn may(kind: &Kind, path: &[Part]) -> May {
+    let default = example::row(path).and_then(default_of);
     May {
         kind: in_words(kind),
         how: how(kind),
         default: default.map(bare),
-        example: example.map(str::to_owned),
+        example: example::of(path, kind),
         keys: shape_of(kind).map(keys_of).unwrap_or_default(),
     }
 }

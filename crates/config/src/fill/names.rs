@@ -50,8 +50,7 @@ impl Held for Condition {
     }
 }
 
-const SECRET_HELP: &str =
-    "put it into a file that only root can read and write file:/etc/ansai/NAME, or use env:NAME or credential:NAME";
+const SECRET_HELP: &str = "put it into a file that only root can read, and write here file:/etc/ansai/NAME; env:NAME and credential:NAME are read as well";
 
 fn reference(text: &str) -> Option<SecretRef> {
     match text.split_once(':')? {

@@ -62,8 +62,8 @@ fills! {
 
 fills! {
     Budget {
-        actions_max: key("actions", Kind::Whole { min: 1, max: ANY }, "Most disruptive actions within the time"),
-        per: key("per", Kind::Duration, "The time, a window that moves along"),
+        actions_max: key("actions", Kind::Whole { min: 1, max: ANY }, "Most disruptive actions within the time").example("6"),
+        per: key("per", Kind::Duration, "The time, a window that moves along").example("1h"),
     }
 }
 

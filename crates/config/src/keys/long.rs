@@ -76,8 +76,9 @@ pub(crate) static TARGET: Shape = Shape {
         key("unit", Kind::Text, "Its unit, when it is one").example("nginx.service"),
         key("process", Kind::Shape(&PROCESS_DECLARATION), "Its declaration, when ansai itself starts and stops it"),
         key("port", PORT, "The TCP port that it listens on"),
-        key("configuration", Kind::Paths, "Its configuration"),
-        key("needs", Kind::Texts, "Ids of targets that must be well before it is healed"),
+        key("configuration", Kind::Paths, "Its configuration").example("[/etc/app]"),
+        key("needs", Kind::Texts, "Ids of targets that must be well before it is healed")
+            .example("[service/db.service]"),
         key("waits_for", Kind::Texts, "Ids of other targets' checks that explain its failure while they fail")
             .example("[\"disk//var#full\"]"),
         key("run_again", Kind::Truth, "Whether a one-shot that failed is run again; otherwise it is told")

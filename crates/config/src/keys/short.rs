@@ -65,10 +65,14 @@ pub(crate) static CONFIG: Shape = Shape {
             "The memory of every service that has a process which stays, unless the service says otherwise",
         )
         .otherwise("false"),
-        key("targets", Kind::Named(&Kind::Shape(&TARGET)), "Long form: targets by id, as service/nginx.service"),
-        key("checks", Kind::Named(&Kind::Shape(&CHECK)), "Long form: checks by id, as service/nginx.service#http"),
-        key("rules", Kind::Named(&Kind::Shape(&RULE)), "Long form: when a check fails, run a runbook under a policy"),
-        key("runbooks", Kind::Named(&Kind::List(&Kind::Shape(&RUNG))), "Long form: ladders of rungs, gentlest first"),
+        key("targets", Kind::Named(&Kind::Shape(&TARGET)), "Long form: targets by id, as service/nginx.service")
+            .example("{service/app.service: {unit: app.service, port: 5000}}"),
+        key("checks", Kind::Named(&Kind::Shape(&CHECK)), "Long form: checks by id, as service/nginx.service#http")
+            .example("{\"service/nginx.service#http\": {probe: \"http://127.0.0.1/\"}}"),
+        key("rules", Kind::Named(&Kind::Shape(&RULE)), "Long form: when a check fails, run a runbook under a policy")
+            .example("{app: {target: service/app.service, checks: [unit], runbook: gentle}}"),
+        key("runbooks", Kind::Named(&Kind::List(&Kind::Shape(&RUNG))), "Long form: ladders of rungs, gentlest first")
+            .example("{gentle: [{name: restart, steps: [{restart_unit: app.service}]}]}"),
         key(
             "generation",
             COUNT,

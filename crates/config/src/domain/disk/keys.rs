@@ -64,7 +64,8 @@ pub(crate) static DISK: Shape = Shape {
         PROTECT,
         key("autonomy", AUTONOMIES, "How much may be done about it").otherwise("that of the file"),
         key("policy", Kind::Short(&Kind::Text, &POLICY), "Its limits: the name of a policy, or limits over `disk`")
-            .otherwise("the policy `disk`"),
+            .otherwise("the policy `disk`")
+            .example("{cooldown: 30m}"),
         key("severity", SEVERITIES, "How soon a person must act when cleaning makes too little room").default("day"),
     ],
 };
@@ -100,7 +101,8 @@ pub(super) static RULE: Shape = Shape {
             .example("/var/log/app"),
         key("pattern", Kind::Text, "Which names, with *, ? and [a-z] as in a shell").default("*").example("\"*.log\""),
         key("older_than", Kind::Duration, "How long a file has not been touched")
-            .otherwise("30d for logs, 7d for temporary files"),
+            .otherwise("30d for logs, 7d for temporary files")
+            .example("30d"),
         key("threshold", Kind::Percent, "It applies only while at least this share is used").example("85%"),
         key("strategy", word::<Strategy>(), "What becomes of the files")
             .otherwise("compress-then-delete for logs, delete for temporary files"),
@@ -112,7 +114,7 @@ pub(crate) static PROBE: Shape = Shape {
     title: "A look at a disk",
     keys: &[
         MOUNT,
-        key("look", word::<Look>(), "What is looked at"),
+        key("look", word::<Look>(), "What is looked at").example("space"),
         key("fails_at", Kind::Percent, "The used share that is failing, for `space` and `inodes`").example("90%"),
         AVAILABLE_MIN,
         ERRORS_WITHIN,
@@ -124,7 +126,7 @@ pub(crate) static ACTION: Shape = Shape {
     title: "Something about a disk",
     keys: &[
         MOUNT,
-        key("clean", word::<Room>(), "What is given up"),
+        key("clean", word::<Room>(), "What is given up").example("packages"),
         GOAL.example("80%"),
         key("keep", Kind::Size, "How much is kept, for `journal`").example("100MB"),
         key("yields", Kind::Truth, "Whether nothing goes where journald has been told what it keeps, for `journal`")

@@ -1,0 +1,205 @@
+//! What the parser of YAML could not read, in the words of whoever wrote it: the usual slips are named with what mends
+//! them, at the place where they were made. Nothing of the text is repeated: it may be a secret.
+
+use super::{super::line_range, FormError, offset};
+
+/// A slip that is known by its look.
+struct Slip {
+    start: usize,
+    length: usize,
+    what: String,
+    help: &'static str,
+}
+
+const TAB: &str = "YAML is indented with spaces, not with tabs";
+const UNKNOWN: &str = "check the indentation, the quotes and the brackets up to this place";
+
+/// The error of the parser as an operator can use it.
+pub(super) fn wrong(text: &str, error: &granit_parser::ScanError) -> FormError {
+    let start = offset(text, *error.marker());
+    let Slip { start, length, what, help } = slip(text, start, error.info());
+    FormError { start, length, what, help: Some(help.to_owned()) }
+}
+
+fn slip(text: &str, start: usize, info: String) -> Slip {
+    let (begin, end) = line_range(text, start);
+    let line = &text[begin..end];
+    let first = text[start..].chars().next();
+    let here = |what: &str, help| Slip { start, length: 0, what: what.to_owned(), help };
+    if line.starts_with('\t') || info.contains("tab") {
+        return here("a tab stands where YAML wants blanks", TAB);
+    }
+    if info.contains("unknown anchor") {
+        return match text[start..].chars().nth(1) {
+            Some(c) if c.is_alphanumeric() => here(
+                "this alias stands for nothing",
+                "write &NAME before the value that *NAME stands for, or quotes around a name with a *",
+            ),
+            _ => here("a name that begins with `*` needs quotes", "write \"*\" with its quotes"),
+        };
+    }
+    if info.contains("unclosed quote") {
+        return here("this quote has no end", "write the same quote once more where the text ends");
+    }
+    if let Some(sign) = first.filter(|sign| info.contains("unexpected character") && !sign.is_alphanumeric()) {
+        return here(
+            &format!("a text that begins with `{sign}` needs quotes"),
+            "write it between quotes, as in \"@NAME\"",
+        );
+    }
+    let found = match () {
+        () if info.contains("mapping values are not allowed") => without_colon(text, begin).or_else(|| {
+            let what = "a value with a colon in it needs quotes, and a key stands on a line of its own";
+            line[..start - begin].contains(": ").then(|| here(what, "write the value between quotes"))
+        }),
+        () if info.contains("document start") => {
+            without_colon(text, begin).or_else(|| Some(here("this does not belong to what stands above it", UNKNOWN)))
+        }
+        () if ["flow mapping", "flow sequence", "trailing content"].iter().any(|word| info.contains(word)) => {
+            bracket(text, start)
+        }
+        () if info.contains("block mapping") || info.contains("block sequence") => {
+            (indent(line) != above(text, begin).map_or(0, |(line, _)| indent(line))).then(|| {
+                let help = "begin it in the same column as the other lines that it belongs to";
+                here("this line is indented in another way than those it belongs to", help)
+            })
+        }
+        () => None,
+    };
+    let help = if info.contains("simple key") {
+        "a key is followed by a colon and a space, as in `every: 5s`"
+    } else {
+        UNKNOWN
+    };
+    found.unwrap_or_else(|| here(&info, help))
+}
+
+/// The line above that says something, and where it begins.
+fn above(text: &str, begin: usize) -> Option<(&str, usize)> {
+    let mut end = begin;
+    while end > 0 {
+        let (begin, _) = line_range(text, end - 1);
+        let line = text[begin..end].trim_end();
+        let says = line.trim_start();
+        if !says.is_empty() && !says.starts_with('#') {
+            return Some((line, begin));
+        }
+        end = begin;
+    }
+    None
+}
+
+fn indent(line: &str) -> usize {
+    line.len() - line.trim_start().len()
+}
+
+/// A line without its colon, which what stands below it belongs to.
+fn without_colon(text: &str, begin: usize) -> Option<Slip> {
+    let (line, at) = above(text, begin)?;
+    let key = line.split(" #").next().unwrap_or_default().trim_end();
+    let is_key = !key.contains(": ") && !key.ends_with(':') && indent(line) < indent(&text[begin..]);
+    is_key.then(|| Slip {
+        start: at + indent(key),
+        length: key.trim_start().len(),
+        what: "a colon is missing at the end of this line".to_owned(),
+        help: "a key is followed by a colon, and what belongs to it stands below, further in",
+    })
+}
+
+/// The bracket that was opened last before a place and has no end, or an entry that no comma parts from the one before.
+fn bracket(text: &str, start: usize) -> Option<Slip> {
+    let (mut open, mut quote, mut before) = (Vec::new(), None, ' ');
+    for (at, c) in text[..start].char_indices() {
+        match (quote, c) {
+            (Some(sign), c) if c == sign => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') if " [{,:".contains(before) => quote = Some(c),
+            (None, '{' | '[') if " [{,:-\n".contains(before) => open.push((at, c)),
+            // One that closes another kind leaves that open.
+            (None, '}' | ']') => drop(open.pop_if(|(_, sign)| (*sign == '{') == (c == '}'))),
+            (None, _) => {}
+        }
+        before = c;
+    }
+    let (at, sign) = open.pop()?;
+    let closes = if sign == '{' { '}' } else { ']' };
+    let is_ended = text[start..].lines().next().unwrap_or_default().contains(closes) && !text[at..start].contains('\n');
+    Some(match (is_ended, sign) {
+        (true, _) => Slip {
+            start,
+            length: 0,
+            what: "a comma is missing before this, or a text needs quotes".to_owned(),
+            help: "part entries by commas, as in {port: 80, critical: true}",
+        },
+        (false, '{') => Slip {
+            start: at,
+            length: 1,
+            what: "this `{` has no end".to_owned(),
+            help: "write } where the mapping ends",
+        },
+        (false, _) => {
+            Slip { start: at, length: 1, what: "this `[` has no end".to_owned(), help: "write ] where the list ends" }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::parse;
+
+    #[track_caller]
+    fn check(text: &str, line: usize, what: &str) {
+        let wrong = parse(&[("ansai.yaml".into(), text.to_owned())]).expect_err("it is wrong").0;
+        assert_eq!((wrong[0].line, wrong[0].what.as_str()), (line, what), "{text}");
+    }
+
+    #[test]
+    fn the_usual_slips_are_named_where_they_were_made() {
+        let colon = "a colon is missing at the end of this line";
+        check("services:\n  nginx.service\n    port: 80\n", 2, colon);
+        check("services\n\n  # one\n  nginx.service: {}\n", 1, colon);
+        check(
+            "services:\n  a: {when: b}: c\n",
+            2,
+            "a value with a colon in it needs quotes, and a key stands on a line of its own",
+        );
+        check("notify:\n  a: {to: @ops}\n", 2, "a text that begins with `@` needs quotes");
+        check("notify:\n  a: {to: `ops`}\n", 2, "a text that begins with ``` needs quotes");
+        check("disks:\n  *: {}\n", 2, "a name that begins with `*` needs quotes");
+        check("disks: {/: *every}\n", 1, "this alias stands for nothing");
+        check("services:\n  a.service: {port: 80\n  b.service: {}\n", 2, "this `{` has no end");
+        check("services: {a.service: {needs: [b.service}}\n", 1, "mismatched bracket '[' closed by '}'");
+        check(
+            "services: {a.service: {probe: \"x\" port: 80}}\n",
+            1,
+            "a comma is missing before this, or a text needs quotes",
+        );
+        check("services: {a.service: {needs: [b.service\n", 1, "unclosed bracket '['");
+        check(
+            "services:\n  a.service:\n    port: 80\n   probe: x\n",
+            4,
+            "this line is indented in another way than those it belongs to",
+        );
+    }
+
+    #[test]
+    fn no_text_breaks_the_words_about_it() {
+        for text in [
+            "{",
+            "[",
+            "{\n",
+            "a: {\u{e4}",
+            "\"",
+            "a:\n\u{a0}b: {",
+            "- a\nb: c",
+            "? {",
+            "a: \u{feff}{b",
+            "&a *b",
+            "*",
+            "@",
+        ] {
+            let read = parse(&[("ansai.yaml".into(), text.to_owned())]);
+            assert!(read.is_err(), "{text}");
+        }
+    }
+}
