@@ -81,7 +81,7 @@ impl<'a> View<'a> {
 
     /// Whether the failure of what it needs may be why an incident has opened: not when that was seen well again before the
     /// target itself went down. One that only answers wrongly, as without its connections, may still suffer from it, unless
-    /// it has been found well since.
+    /// it has been found well since by more than the look that came just then.
     fn explains(self, cause: &Incident, incident: &Incident) -> bool {
         let (true, Some(mended)) = (matches!(cause.phase, Phase::Stabilizing { .. }), cause.healthy_since) else {
             return true;
@@ -89,8 +89,8 @@ impl<'a> View<'a> {
         if self.is_down(incident) {
             return incident.failing_since.mono < mended.mono;
         }
-        let well_at = self.checks.named(&incident.check).and_then(|check| check.well_at);
-        well_at.is_none_or(|well| well < mended.mono)
+        let Some(check) = self.checks.named(&incident.check) else { return true };
+        check.well_at.is_none_or(|well| well < mended.mono.plus(check.check.every))
     }
 
     /// The open incident of a check that this target waits for and that fails now.

@@ -261,7 +261,7 @@ mod tests {
         searched.program = Some("/usr/bin/other".to_owned());
         let found = searched.packages();
         assert_eq!(found.len(), 1, "{found:?}");
-        let latest = "2026-11-01 12:00:02 install other:all <none> 1\n2026-11-01 12:00:00 upgrade app:amd64 1 2";
+        let latest = "2026-11-01T12:00:02Z install other:all <none> 1\n2026-11-01T12:00:00Z upgrade app:amd64 1 2";
         assert_eq!(found[0].text.as_str(), latest, "the latest is quoted as the cause, so it comes first");
     }
 
