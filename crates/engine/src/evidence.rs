@@ -7,7 +7,7 @@ use ansai_model::{
     check::Trend,
     condition::Value,
     decision::{Decision, Gate},
-    domain::service::{ActiveState, UnitSnapshot},
+    domain::service::UnitSnapshot,
     id::{IncidentId, RunId, RungId},
     incident::{Evidence, EvidenceKind, EvidencePart, EvidenceRequest, Incident, Phase, Step, StepKind},
     notify::NoticeKind,
@@ -60,11 +60,10 @@ impl Context {
         let view = self.view();
         let Some(incident) = view.incident(id) else { return false };
         let until = incident.opened.mono.plus(MOMENT_MAX);
-        let is_up = |unit: &UnitSnapshot| matches!(unit.active, ActiveState::Active | ActiveState::Reloading);
         let waits = self.gathering.get(&id).is_some_and(|search| search.part == EvidencePart::Passing)
             && self.now.mono < until
             && incident.steps.iter().all(|step| started(step).is_none())
-            && view.unit_seen(incident).is_some_and(|(_, unit)| is_up(unit));
+            && view.unit_seen(incident).is_some_and(|(_, unit)| unit.active.is_up());
         if waits {
             self.wake(until, Wake::Incident(id));
         }
@@ -88,7 +87,7 @@ impl Context {
             };
             let view = self.view();
             let part = if began_since(incident, search, self.now) { EvidencePart::Lasting } else { search.part };
-            let was_up = view.unit_seen(incident).is_none_or(|(_, unit)| is_up(unit));
+            let was_up = view.unit_seen(incident).is_none_or(|(_, unit)| !unit.active.is_down());
             let is_started = !was_up && view.is_started_soon(incident);
             let waits = is_started && part == EvidencePart::Lasting;
             let request = (!waits).then(|| view.request(incident, search, part, was_up, is_started));
@@ -250,10 +249,6 @@ fn wanted(incident: &Incident) -> Option<NoticeKind> {
 
 fn was_handed_over(incident: &Incident) -> bool {
     incident.retry.as_ref().is_some_and(|retry| retry.tries > 0)
-}
-
-fn is_up(unit: &UnitSnapshot) -> bool {
-    !matches!(unit.active, ActiveState::Inactive | ActiveState::Failed)
 }
 
 /// The action that a step is the beginning of, when it is one.

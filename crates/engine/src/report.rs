@@ -4,7 +4,6 @@ use alloc::{format, string::String, vec, vec::Vec};
 
 use ansai_model::{
     decision::Choice,
-    domain::service::ActiveState,
     incident::{Incident, IncidentKind, Phase, Resolution, StepKind},
     report::{History, Report},
     text::Text,
@@ -92,8 +91,7 @@ impl View<'_> {
 
 /// Whether systemd says when it went: of a unit that is up nobody does.
 fn is_stamped(incident: &Incident) -> bool {
-    let is_up = |active| matches!(active, ActiveState::Active | ActiveState::Reloading);
-    incident.observation.unit().is_some_and(|unit| !is_up(unit.active))
+    incident.observation.unit().is_some_and(|unit| !unit.active.is_up())
 }
 
 fn count(many: usize) -> u32 {

@@ -24,7 +24,7 @@ pub(super) const BREAKS: &[Break] = &[
     },
     Break {
         what: "a hold that could not be saved is answered with \"done\"",
-        file: "crates/agent/src/shell.rs",
+        file: "crates/agent/src/answer.rs",
         find: "(Some(why), Answer::Done(text)) => Answer::Refused",
         replace: "(Some(why), Answer::Done(text)) if text.as_str().is_empty() => Answer::Refused",
     },

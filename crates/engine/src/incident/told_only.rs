@@ -5,7 +5,7 @@ use alloc::format;
 use core::time::Duration;
 
 use ansai_model::{
-    domain::service::{ActiveState, Intent},
+    domain::service::Intent,
     id::{IncidentId, TargetId},
     incident::{Incident, IncidentKind, Phase, Resolution},
     notify::NoticeKind,
@@ -149,7 +149,7 @@ impl Context {
     fn remember_stop(&mut self, slot: usize) {
         let check = &self.checks[slot];
         let Some(unit) = check.last.as_ref().and_then(|(_, seen)| seen.unit()) else { return };
-        if unit.since.is_none() || unit.intent != Intent::Stopped || is_up(unit.active) {
+        if unit.since.is_none() || unit.intent != Intent::Stopped || !unit.active.is_down() {
             return;
         }
         let (since, target) = (unit.since, check.check.target.clone());
@@ -194,7 +194,7 @@ impl View<'_> {
         let stopped = self.state.targets.get(target).and_then(|memory| memory.stopped);
         self.checks_of_itself(target).any(|check| {
             let unit = check.last.as_ref().and_then(|(_, seen)| seen.unit());
-            let is_same = |since| unit.is_some_and(|unit| unit.since == Some(since) && !is_up(unit.active));
+            let is_same = |since| unit.is_some_and(|unit| unit.since == Some(since) && unit.active.is_down());
             check.wanted_down().is_some() || stopped.is_some_and(is_same)
         })
     }
@@ -204,8 +204,4 @@ impl View<'_> {
         let own = self.own_slot(target).filter(|own| *own != slot);
         own.is_some_and(|own| self.checks[own].unwell().unknown_since.is_some())
     }
-}
-
-fn is_up(active: ActiveState) -> bool {
-    !matches!(active, ActiveState::Inactive | ActiveState::Failed)
 }

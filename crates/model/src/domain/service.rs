@@ -53,6 +53,20 @@ pub enum ActiveState {
     Other,
 }
 
+impl ActiveState {
+    /// Whether it runs: active, or reading its configuration anew.
+    #[must_use]
+    pub const fn is_up(self) -> bool {
+        matches!(self, Self::Active | Self::Reloading)
+    }
+
+    /// Whether it does not run and is not on its way up or down.
+    #[must_use]
+    pub const fn is_down(self) -> bool {
+        matches!(self, Self::Inactive | Self::Failed)
+    }
+}
+
 impl fmt::Display for ActiveState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
