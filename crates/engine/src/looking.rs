@@ -126,6 +126,7 @@ impl Context {
             return;
         }
         if self.checks[slot].hard == Health::Failing {
+            self.end_outlived_drill(slot);
             self.open_incident(slot);
         }
         self.reconcile_target(&target);

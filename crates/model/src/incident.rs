@@ -242,6 +242,9 @@ pub enum StepKind {
         rung: RungId,
         /// Why.
         why: Text,
+        /// Whether it had been verified and failed again.
+        #[serde(default)]
+        was_verified: bool,
     },
     /// A wait before the next attempt.
     BackedOff {

@@ -1,19 +1,24 @@
 //! Which failures a drill has made: what fails while it lasts, in the way in which it breaks its unit. It begins and ends
 //! no incident; what a drill itself does is the host's.
 
-use alloc::boxed::Box;
+use alloc::{boxed::Box, format};
 use core::time::Duration;
 
 use ansai_model::{
     domain::service::{ActiveState, UnitResult, UnitSnapshot},
-    id::TargetId,
+    id::{IncidentId, TargetId},
+    incident::{Resolution, StepKind},
+    notify::NoticeKind,
     observation::Health,
     operator::DrillKind,
+    text::Text,
+    time::Shown,
 };
 
 use crate::{
     check::CheckState,
     context::Context,
+    remediation::Stage,
     state::{Drill, PendingRun},
     view::View,
 };
@@ -39,8 +44,7 @@ impl Context {
         let Some(memory) = self.state.targets.get(target) else { return };
         let Some(drill) = memory.drill.as_ref().filter(|drill| drill.kind != DrillKind::Loop) else { return };
         let is_same = |unit: &UnitSnapshot| unit.invocation.is_none() || unit.invocation == drill.run;
-        let is_open = self.checks.count_open_of(target) > 0;
-        if is_open || drill.run.is_none() || self.view().unit_of(target).is_none_or(is_same) {
+        if drill.run.is_none() || self.view().unit_of(target).is_none_or(is_same) {
             return;
         }
         let runs_anew = drill.runs_anew;
@@ -61,6 +65,49 @@ impl Context {
             return;
         }
         self.changed();
+    }
+
+    /// What a drill broke has been seen mended by a remedy: it is over, but for one that breaks several runs.
+    pub(crate) fn drill_is_mended(&mut self, id: IncidentId) {
+        let Some(target) = self.state.incidents.get(&id).filter(|of| of.is_drill).map(|of| of.target.clone()) else {
+            return;
+        };
+        let memory = self.state.targets.get(&target);
+        let breaks_several =
+            memory.is_some_and(|memory| memory.drill.as_ref().is_some_and(|of| of.kind == DrillKind::Loop));
+        if !breaks_several {
+            self.drill_is_over(&target);
+            self.changed();
+        }
+    }
+
+    /// Ends a drill's incident that a failure after the drill would fall into: what was seen well since and fails once
+    /// more is a failure of its own, with its own cause, books and ladder.
+    pub(crate) fn end_outlived_drill(&mut self, slot: usize) {
+        let (view, check) = (self.view(), &self.checks[slot]);
+        let covering = view.open_on(&check.check.target, &check.check.id);
+        let Some(incident) = covering.filter(|incident| incident.is_drill && !incident.kind.is_told_only()) else {
+            return;
+        };
+        let remediation = self.state.remediations.get(&incident.id);
+        let stands = remediation.is_none_or(|of| matches!(of.stage, Stage::Stabilizing { .. }));
+        let is_over = self.state.targets.get(&incident.target).is_some_and(|memory| memory.drilled.is_none());
+        let since_it_opened = check.well_at.filter(|at| is_over && *at > incident.opened.mono);
+        let was_well = incident.healthy_since.map(|at| at.mono).or(since_it_opened);
+        let Some(was_well) = was_well.filter(|_| stands && check.is_known_to_fail()) else { return };
+        if view.drill_behind(slot).is_some() {
+            return;
+        }
+        let id = incident.id;
+        let rung = remediation.and_then(|of| of.current()).map(|rung| rung.id.clone());
+        let lasted = Shown(self.now.mono.since(was_well));
+        let what =
+            format!("it failed again {lasted} after it was well: that is no drill, and has an incident of its own");
+        self.record(id, StepKind::Interrupted { what: Text::new(what) });
+        let was_told = self.state.told.contains(&(id, NoticeKind::Escalated));
+        let by_itself = if was_told { Resolution::AfterEscalation } else { Resolution::ByItself };
+        let resolution = rung.map_or(by_itself, |rung| Resolution::Healed { rung });
+        self.end(id, resolution, if was_told { NoticeKind::Recovered } else { NoticeKind::Healed });
     }
 
     /// A drill that was not begun, or that did nothing, breaks nothing.

@@ -92,7 +92,12 @@ impl Context {
 
     /// Ends an incident and says so.
     pub(crate) fn end(&mut self, id: IncidentId, resolution: Resolution, kind: NoticeKind) {
+        let incident = self.state.incidents.get(&id);
+        let is_watched = incident.is_some_and(
+            |incident| matches!(incident.phase, Phase::Stabilizing { until } if self.now.mono < until.mono),
+        );
         let how = match &resolution {
+            Resolution::Healed { rung } if is_watched => Text::new(format!("healed by `{rung}`")),
             Resolution::Healed { rung } => Text::new(format!("healed by `{rung}`, and it has stayed well")),
             Resolution::ByItself => "it recovered by itself".into(),
             Resolution::AfterEscalation => "it recovered after it had been handed to a person".into(),

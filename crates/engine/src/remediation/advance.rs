@@ -216,6 +216,7 @@ impl Context {
 
     fn passed(&mut self, id: IncidentId, rung: RungId, since: Now, until: Now, seen: Text) {
         self.tell_symptoms(id, &Text::new(format!("{rung}: verified: {seen}")));
+        self.drill_is_mended(id);
         self.record(id, StepKind::Verified { rung, seen, after: self.now.mono.since(since.mono) });
         self.change_remediation(id, |remediation| {
             remediation.was_interrupted = false;

@@ -20,7 +20,8 @@ impl Context {
     /// A try of a rung did not heal: take its effect back, then wait and try again, climb, or hand over.
     pub(crate) fn attempt_failed(&mut self, id: IncidentId, why: Text) {
         let Some(rung) = self.state.remediations.get(&id).and_then(|r| r.current()).cloned() else { return };
-        self.record(id, StepKind::NotVerified { rung: rung.id.clone(), why });
+        let was_verified = self.state.remediations.get(&id).is_some_and(|tried| tried.fails_anew);
+        self.record(id, StepKind::NotVerified { rung: rung.id.clone(), why, was_verified });
         if self.state.incidents.get(&id).is_some_and(|incident| !incident.is_drill) {
             self.state.ramp.closes(self.now, self.bundle.parts().settings.remediations_at_once_max);
         }

@@ -93,6 +93,64 @@ fn what_fails_again_after_a_drill_was_healed_is_real_and_counts_as_such() {
     assert_eq!((memory.actions.len(), memory.drills.len()), (1, 2), "{:?}", host.begun);
 }
 
+/// A service that was drilled, was healed by a restart, and is being watched.
+fn healed_from(kind: DrillKind) -> Host {
+    let mut host = drilled(kind).mended_by("restart");
+    match kind {
+        DrillKind::Hang => host.sees(UNIT, Observation::failing("its process has been stopped")),
+        _ => host.sees(UNIT, run("one", ActiveState::Failed)),
+    }
+    host.sees(UNIT, run("two", ActiveState::Active));
+    assert_eq!((host.phase("app.service"), is_drill(&host)), ("stabilizing", true), "{:?}", host.story(1));
+    host
+}
+
+#[test]
+fn what_fails_while_a_healed_drill_is_watched_is_a_failure_of_its_own() {
+    for kind in [DrillKind::Hang, DrillKind::Crash, DrillKind::Exit, DrillKind::Port] {
+        let mut host = healed_from(kind);
+        host.pass(secs(2));
+        let counted = host.engine.state().targets[&target("app.service")].drills.len();
+        host.sees(UNIT, run("two", ActiveState::Failed));
+        let open = host.open("app.service").expect("an incident");
+        assert!(
+            !open.is_drill && open.id.0 == 2 && open.failing_since.mono >= open.opened.mono.minus(secs(1)),
+            "{open:?}"
+        );
+        let report = host.engine.report(host.now, open.id).expect("a report");
+        assert_eq!((report.is_drill, report.cause.map(|cause| cause.rule.to_string())), (false, Some("killed".into())));
+        let drill = host.dispatches.iter().find(|told| told.report.incident.0 == 1).expect("the drill is told");
+        assert!(drill.report.is_drill && drill.report.headline.as_str().contains("was healed by"), "{drill:?}");
+        let told: Vec<_> = drill.report.steps.iter().map(crate::words::step).collect();
+        assert!(told[told.len() - 2].contains("that is no drill, and has an incident of its own"), "{told:?}");
+        assert!(told[told.len() - 1].starts_with("resolved: healed by `") && !told.join("").contains("stayed well"));
+        host.pass(secs(60));
+        let memory = &host.engine.state().targets[&target("app.service")];
+        assert_eq!(memory.drills.len(), counted, "{kind:?}: a real failure takes nothing of the drills' budget");
+        assert!(!memory.actions.is_empty(), "{kind:?}: {:?}", host.begun);
+    }
+}
+
+#[test]
+fn what_fails_again_after_a_person_has_mended_a_drill_is_real() {
+    let mut host = drilled(DrillKind::Crash);
+    host.sees(UNIT, run("one", ActiveState::Failed));
+    host.action_ends(failed());
+    host.pass(secs(600));
+    assert!(is_drill(&host), "nobody has seen it well: {:?}", host.story(1));
+    host.sees(UNIT, run("two", ActiveState::Active));
+    host.pass(secs(10));
+    host.sees(UNIT, run("two", ActiveState::Failed));
+    assert!(!is_drill(&host), "{:?}", host.story(1));
+}
+
+#[test]
+fn a_drill_that_kills_again_and_again_lasts_over_its_runs() {
+    let mut host = healed_from(DrillKind::Loop);
+    host.sees(UNIT, run("two", ActiveState::Failed));
+    assert!(is_drill(&host), "{:?}", host.story(1));
+}
+
 #[test]
 fn a_drill_that_was_refused_breaks_nothing() {
     let mut host = drilled(DrillKind::Crash);

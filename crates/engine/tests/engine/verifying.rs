@@ -99,7 +99,7 @@ fn what_fails_again_while_it_must_stay_well_counts_as_not_healed() {
     host.pass(secs(10));
     host.fails("app.service#unit");
     let story = host.story(1);
-    assert!(story[4].starts_with("restart not verified: failed again after 1"), "{story:?}");
+    assert!(story[4].starts_with("restart did not stay well: failed again after 1"), "{story:?}");
     assert!(!story.iter().any(|step| step.starts_with("waits")), "the first time at once: {story:?}");
     assert_eq!((host.done().len(), host.phase("app.service")), (2, "stabilizing"));
     host.pass(secs(10));

@@ -246,7 +246,10 @@ pub(super) fn step_words(kind: &StepKind) -> (Tone, String) {
         StepKind::Verified { rung, seen, after } => {
             (Tone::Good, format!("{rung}: verified {} later: {seen}", Shown(*after)))
         }
-        StepKind::NotVerified { rung, why } => (Tone::Bad, format!("{rung}: not verified: {why}")),
+        StepKind::NotVerified { rung, why, was_verified: true } => {
+            (Tone::Bad, format!("{rung}: did not stay well: {why}"))
+        }
+        StepKind::NotVerified { rung, why, .. } => (Tone::Bad, format!("{rung}: not verified: {why}")),
         StepKind::Cause { incident, what } => (Tone::Plain, format!("its cause, {incident}: {what}")),
         StepKind::TriedAgain { why } => (Tone::Plain, format!("tried once more: {why}")),
         StepKind::BackedOff { wait } => (Tone::Plain, format!("waited {} before the next attempt", Shown(*wait))),
