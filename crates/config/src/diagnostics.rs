@@ -19,6 +19,8 @@ const FINDINGS_MAX: usize = 200;
 const COMPARED_MAX: usize = 1 << 19;
 /// The longest line that is shown.
 const LINE_BYTES_MAX: usize = 400;
+/// What stands between a line's number and the line.
+const FRAME_COLUMNS: usize = " | ".len();
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -75,6 +77,11 @@ impl Diagnostic {
         }
     }
 
+    /// What is wrong in one line, with the key that it concerns: for where its place is not shown.
+    pub(crate) fn said(&self) -> String {
+        if self.key.is_empty() { self.what.clone() } else { format!("{}: {}", self.key, self.what) }
+    }
+
     fn place(&self) -> Option<String> {
         match (self.file.is_empty(), self.line, self.key.is_empty()) {
             (true, _, true) => None,
@@ -86,21 +93,26 @@ impl Diagnostic {
     }
 }
 
-impl fmt::Display for Diagnostic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Diagnostic {
+    /// The finding as it is read in so many columns: the line of the file is cut around what is meant, so that the marks below
+    /// it stay where they belong. None leaves it whole, as for a file or a pipe; words are for others to break.
+    #[must_use]
+    pub fn text(&self, columns: Option<usize>) -> String {
         let level = match self.gravity {
             Gravity::Error => Level::ERROR,
             Gravity::Warning => Level::WARNING,
         };
         let Some(line) = &self.snippet else {
             let word = if self.gravity == Gravity::Error { "error" } else { "warning" };
-            write!(f, "{word}: {}", self.what)?;
-            if let Some(place) = self.place() {
-                write!(f, "\n  --> {place}")?;
-            }
-            return self.suggestion.as_ref().map_or(Ok(()), |help| write!(f, "\n  = help: {help}"));
+            let place = self.place().map(|place| format!("\n  --> {place}")).unwrap_or_default();
+            let help = self.suggestion.as_ref().map(|help| format!("\n  = help: {help}")).unwrap_or_default();
+            return format!("{word}: {}{place}{help}", self.what);
         };
-        let (start, end) = self.marked;
+        let room = columns.map(|columns| columns.saturating_sub(self.line.to_string().len() + FRAME_COLUMNS));
+        let (line, (start, end)) = match room {
+            Some(room) => cut(line, self.marked, room),
+            None => (line.clone(), self.marked),
+        };
         let snippet = Snippet::source(line.as_str())
             .line_start(self.line)
             .path(self.file.as_str())
@@ -110,17 +122,31 @@ impl fmt::Display for Diagnostic {
             group = group.element(Level::HELP.message(help.as_str()));
         }
         let renderer = Renderer::plain().decor_style(DecorStyle::Ascii);
-        f.write_str(&renderer.render(&[group]))
+        // What is cut already is not to be cut once more.
+        let renderer = if columns.is_some() { renderer.term_width(2 * LINE_BYTES_MAX) } else { renderer };
+        renderer.render(&[group])
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text(None))
+    }
+}
+
+impl Diagnostics {
+    /// All of it as it is read in so many columns, see [`Diagnostic::text`].
+    #[must_use]
+    pub fn text(&self, columns: Option<usize>) -> String {
+        let all: String = self.0.iter().map(|diagnostic| diagnostic.text(columns) + "\n\n").collect();
+        let (count, s) = (self.0.len(), if self.0.len() == 1 { "" } else { "s" });
+        format!("{all}{count} error{s}; nothing of this configuration is applied")
     }
 }
 
 impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for diagnostic in &self.0 {
-            writeln!(f, "{diagnostic}\n")?;
-        }
-        let (count, s) = (self.0.len(), if self.0.len() == 1 { "" } else { "s" });
-        write!(f, "{count} error{s}; nothing of this configuration is applied")
+        f.write_str(&self.text(None))
     }
 }
 impl std::error::Error for Diagnostics {}
@@ -277,6 +303,45 @@ fn shown(line: &str, start: usize, stop: usize) -> (String, (usize, usize)) {
     (part, (start - begin, (stop - begin).min(length)))
 }
 
+/// The part of a line around what is meant that has room in so many columns, with `…` where it was cut, and which of its bytes
+/// are meant.
+fn cut(line: &str, (start, stop): (usize, usize), room: usize) -> (String, (usize, usize)) {
+    // A tab is shown as four spaces; what is no ASCII may be wide.
+    let width = |c: char| match c {
+        '\t' => 4,
+        c if c.is_ascii() => 1,
+        _ => 2,
+    };
+    if line.chars().map(width).sum::<usize>() <= room {
+        return (line.to_owned(), (start, stop));
+    }
+    let mut left = room.saturating_sub(2);
+    let mut take = |c: Option<char>| {
+        let width = c.map(width).filter(|width| *width <= left)?;
+        left -= width;
+        c.map(char::len_utf8)
+    };
+    let (mut begin, mut end) = (start, start);
+    while end < stop
+        && let Some(length) = take(line[end..].chars().next())
+    {
+        end += length;
+    }
+    // What is longer than the room is shown from its beginning.
+    let mut is_more = end >= stop;
+    while is_more {
+        let before = take(line[..begin].chars().next_back());
+        let after = take(line[end..].chars().next());
+        begin -= before.unwrap_or(0);
+        end += after.unwrap_or(0);
+        is_more = before.is_some() || after.is_some();
+    }
+    let head = if begin > 0 { "…" } else { "" };
+    let tail = if end < line.len() { "…" } else { "" };
+    let at = |place: usize| head.len() + place.min(end) - begin;
+    (format!("{head}{}{tail}", &line[begin..end]), (at(start), at(stop)))
+}
+
 /// Keys whose values may be secrets.
 const SECRET_WORDS: &[&str] =
     &["password", "secret", "token", "passwd", "api_key", "api-key", "apikey", "authorization", "cookie"];
@@ -387,6 +452,34 @@ mod tests {
         let (part, (start, stop)) = shown(&line, 2_000, 2_001);
         assert!(part.len() <= LINE_BYTES_MAX);
         assert_eq!(&part[start..stop], "x");
+    }
+
+    #[test]
+    fn a_terminal_shows_what_is_meant_with_the_marks_right_below_it() {
+        let lines = [
+            format!("  app.service: {{{}MARK: 0s, {}}}", "key: value, ".repeat(9), "more: 1, ".repeat(9)),
+            format!("MARK: {}", "ä".repeat(90)),
+            format!("{} MARK", "日本\t".repeat(30)),
+            format!("{}MARK", "a".repeat(90)),
+            format!("x: MARK{}", "b".repeat(90)),
+            "  short: MARK".to_owned(),
+        ];
+        for line in &lines {
+            let start = line.find("MARK").expect("it is there");
+            for (columns, length) in [(40, 4), (60, 4), (80, 4), (80, line.len() - start)] {
+                let mut one = Diagnostic::of_file("a.yaml", "it is wrong", "mend it");
+                (one.line, one.column, one.snippet) = (12, 1, Some(line.clone()));
+                one.marked = (start, start + length);
+                let text = one.text(Some(columns));
+                let shown: Vec<&str> =
+                    text.lines().filter(|line| line.contains("MARK") || line.contains('^')).collect();
+                let [excerpt, marks] = shown[..] else { panic!("a line and its marks: {text}") };
+                let wide = |text: &str| text.chars().map(|c| if "日本".contains(c) { 2 } else { 1 }).sum::<usize>();
+                assert!(wide(excerpt) <= columns && wide(marks) <= columns, "{columns}: {text}");
+                let before = excerpt.split("MARK").next().unwrap_or_default();
+                assert_eq!(marks.find('^'), Some(wide(before)), "{text}");
+            }
+        }
     }
 
     #[test]

@@ -84,7 +84,8 @@ pub(crate) fn merge(findings: &mut Findings<'_>, sources: &Sources, below: &mut 
         (_, value) => value,
     };
     let is_said = !below.is_null();
-    if is_said && is_one_layer {
+    // A whole file that is no mapping is said to be none already, and has no key that it could repeat.
+    if is_said && is_one_layer && !key.is_empty() {
         twice(findings, sources, below.place, place, key);
     }
     let mut weaker = std::mem::replace(below, Node::new(value, place));

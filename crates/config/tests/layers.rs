@@ -187,6 +187,19 @@ fn files_of_one_layer_are_joined_and_nothing_is_said_twice() {
 }
 
 #[test]
+fn a_file_that_is_no_mapping_is_said_to_be_none_and_repeats_nothing() {
+    for (first, second, errors) in
+        [("", "just text\n", 1), ("[1]\n", "just text\n", 2), ("autonomy: act\n", "[1]\n", 1)]
+    {
+        let folder = tempfile::tempdir().expect("a folder");
+        write(folder.path(), &[("1.yaml", first), ("2.yaml", second)]);
+        let wrong = load_at(folder.path(), WallTime(0)).expect_err("no mapping");
+        assert_eq!(wrong.0.len(), errors, "{wrong}");
+        assert!(wrong.0.iter().all(|one| one.what.contains("a mapping is expected here")), "{wrong}");
+    }
+}
+
+#[test]
 fn a_change_in_a_layer_is_seen() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("ansai.yaml");

@@ -204,7 +204,7 @@ fn seen(incident: &Incident) -> &Observation {
 }
 
 /// What was done since it last failed anew, or all.
-fn newest_steps(incident: &Incident) -> &[Step] {
+pub(crate) fn newest_steps(incident: &Incident) -> &[Step] {
     let (mut verified, mut newest) = (None, 0);
     for (index, step) in incident.steps.iter().enumerate() {
         match step.kind {

@@ -3,6 +3,7 @@
 use alloc::{format, string::String, vec, vec::Vec};
 
 use ansai_model::{
+    action::ActionOutcome,
     decision::Choice,
     incident::{Incident, IncidentKind, Phase, Resolution, StepKind},
     report::{History, Report},
@@ -11,6 +12,9 @@ use ansai_model::{
 };
 
 use crate::{cause, view::View};
+
+/// The rungs that ask what keeps a target from running: its validator, who holds its port, what its environment lacks.
+const ASKING: &[&str] = &["validate", "free-port", "environment"];
 
 impl View<'_> {
     /// The report on an open incident as it stands.
@@ -140,7 +144,9 @@ fn headline_of_warning(incident: &Incident) -> Text {
 }
 
 fn headline_of_failure(incident: &Incident) -> Text {
-    let (name, symptom) = (incident.target.name(), incident.observation.summary());
+    let (name, symptom) = (incident.target.name(), incident.observation.summary().as_str());
+    // A symptom may begin with the name, as that of a filesystem does.
+    let symptom = symptom.strip_prefix(name).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(symptom);
     let is_foreseen = incident.is_foreseen();
     Text::new(match &incident.phase {
         Phase::Resolved(Resolution::Healed { rung }) if is_foreseen => {
@@ -153,7 +159,7 @@ fn headline_of_failure(incident: &Incident) -> Text {
         Phase::Resolved(Resolution::ByItself) => format!("{name} recovered by itself"),
         Phase::Resolved(Resolution::AfterEscalation) => format!("{name} has recovered"),
         Phase::Resolved(Resolution::Withdrawn { why }) => format!("{name}: nothing to heal ({why})"),
-        Phase::Escalated { .. } => format!("{name} needs a person: {symptom}"),
+        Phase::Escalated { .. } => format!("{name} needs a person: {}", kept_by(incident).unwrap_or(symptom)),
         Phase::AwaitingApproval { .. } => format!("{name} waits for your approval: {symptom}"),
         Phase::Open if is_foreseen => format!("{name} will fail if nothing is done: {symptom}"),
         Phase::Open => match &incident.decision {
@@ -164,6 +170,25 @@ fn headline_of_failure(incident: &Incident) -> Text {
         },
         Phase::Remediating if is_foreseen => format!("{name} will fail if nothing is done: {symptom}"),
         Phase::Remediating | Phase::Stabilizing { .. } => format!("{name} is being healed: {symptom}"),
+    })
+}
+
+/// What keeps it broken, where a rung that asks for that has found it: a person mends this, and not how it was seen first.
+fn kept_by(incident: &Incident) -> Option<&str> {
+    let newest = cause::newest_steps(incident).iter().rev();
+    newest.filter(|_| incident.kind == IncidentKind::Failure).find_map(|step| match &step.kind {
+        StepKind::Ended { rung, outcome: ActionOutcome::Failed { why } | ActionOutcome::Refused { why }, .. } => {
+            let line = why.as_str().lines().map(str::trim).find(|line| !line.is_empty());
+            // What a validator said says more than how it ended.
+            let said = line.map(|line| {
+                match line.split_once("` ended with code ").and_then(|(_, end)| end.split_once(": ")) {
+                    Some((_, said)) => said,
+                    None => line,
+                }
+            });
+            said.filter(|_| ASKING.contains(&rung.as_str()))
+        }
+        _ => None,
     })
 }
 

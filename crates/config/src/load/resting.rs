@@ -5,7 +5,11 @@
 use ansai_model::{inventory::Inventory, settings::Settings, time::WallTime};
 
 use super::{Configuration, Input, read, wall_now};
-use crate::{deduce, diagnostics::Diagnostics, patterns::Patterns};
+use crate::{
+    deduce,
+    diagnostics::{Diagnostic, Diagnostics},
+    patterns::Patterns,
+};
 
 /// A configuration that is in force, as its texts and the little that is asked of it meanwhile.
 #[derive(Clone, Debug)]
@@ -67,7 +71,7 @@ impl Configuration {
     pub fn rest(self, inventory: &Inventory) -> Resting {
         let nameless = self.nameless(inventory).into_iter();
         let nameless = nameless.map(|what| format!("{what} is not watched: its name holds what none may"));
-        let mut warnings: Vec<String> = self.warnings.iter().map(|warning| warning.what.clone()).collect();
+        let mut warnings: Vec<String> = self.warnings.iter().map(Diagnostic::said).collect();
         warnings.extend(nameless);
         let (patterns, holds_until) = (self.patterns(), self.holds_until());
         let names = self.services.into_keys().map(String::into_boxed_str).collect();
@@ -99,5 +103,16 @@ mod tests {
         let awake = resting.wake().expect("still valid");
         assert_eq!(awake.bundle(&inventory, 1).expect("a bundle").parts(), bundle.parts());
         assert_eq!(awake.rest(&inventory).inputs, resting.inputs);
+    }
+
+    #[test]
+    fn a_warning_whose_place_is_not_shown_says_what_it_concerns() {
+        let text = "services: {app.service: {critical: true, policy: {cooldown: 0s}}}\n";
+        let configuration = crate::parse(&[("ansai.yaml".into(), text.to_owned())]);
+        let resting = configuration.map(|configuration| configuration.rest(&Inventory::default()));
+        let warnings = resting.map(|resting| resting.warnings().join("\n")).unwrap_or_else(|wrong| wrong.to_string());
+        for key in ["services.app.service.critical: ", "services.app.service.policy.cooldown: "] {
+            assert!(warnings.contains(key), "{warnings}");
+        }
     }
 }

@@ -62,6 +62,23 @@ fn when_the_validator_says_yes_again_it_is_healed_within_seconds_and_people_hear
 }
 
 #[test]
+fn a_person_who_is_asked_hears_first_what_keeps_it_broken() {
+    let mut host = Host::new(&changed("app.service: {}", VALIDATED));
+    host.sees(LOOK, no());
+    host.fails("app.service#unit");
+    let why = "`/bin/app --check` ended with code 1: app.conf:13: unknown directive\ntest failed";
+    host.action_ends(ActionOutcome::Failed { why: why.into() });
+    let headline = host.dispatches[0].report.headline.clone();
+    assert_eq!(headline.as_str(), "app.service needs a person: app.conf:13: unknown directive");
+    let mut host = Host::new(&changed("app.service: {}", "app.service: {port: 8080}"));
+    host.sees(LOOK, Observation::healthy("somebody answers"));
+    host.fails("app.service#unit");
+    host.action_ends(ActionOutcome::Failed { why: "port 8080 is held by pid 7 (other)".into() });
+    let headline = host.dispatches[0].report.headline.clone();
+    assert_eq!(headline.as_str(), "app.service needs a person: port 8080 is held by pid 7 (other)");
+}
+
+#[test]
 fn when_a_foreign_owner_leaves_the_port_it_is_healed_within_seconds() {
     let mut host = Host::new(&changed("app.service: {}", "app.service: {port: 8080}"));
     host.sees(LOOK, Observation::healthy("somebody answers"));
