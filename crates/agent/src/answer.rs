@@ -132,6 +132,7 @@ fn summary(report: &Report) -> IncidentSummary {
         severity: report.severity,
         phase: report.phase.clone(),
         headline: report.headline.clone(),
+        is_drill: report.is_drill,
         opened_ms: report.opened.wall.0,
         downtime_ms: report.downtime.map(|downtime| u64::try_from(downtime.as_millis()).unwrap_or(u64::MAX)),
     }

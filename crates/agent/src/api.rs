@@ -86,6 +86,8 @@ pub enum Query {
     Abilities,
     /// Read the configuration anew, and say whether it is in force.
     Reload,
+    /// What a reload would come to; nothing is applied.
+    RehearseReload,
     /// Say whether the servers of routes can be reached; nothing is sent.
     ReachRoutes,
     /// Send a test on every route, asked for by this person.
@@ -330,6 +332,7 @@ async fn query(request: Request<Incoming>, by: Text) -> Result<Query, (StatusCod
         (&Method::GET, "/v1/abilities") => Ok(Query::Abilities),
         (&Method::GET, "/v1/routes") => Ok(Query::ReachRoutes),
         (&Method::POST, "/v1/reload") => Ok(Query::Reload),
+        (&Method::POST, "/v1/rehearse-reload") => Ok(Query::RehearseReload),
         (&Method::POST, "/v1/send-test") => Ok(Query::SendTest(by)),
         (&Method::POST, path @ ("/v1/operate" | "/v1/rehearse")) => {
             let body = tokio::time::timeout(ARRIVAL_MAX, Limited::new(request.into_body(), BODY_MAX).collect()).await;

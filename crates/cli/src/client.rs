@@ -52,6 +52,11 @@ pub(crate) fn reload(places: &Places) -> Result<Done, Failure> {
     read(ask(places, "POST", "/v1/reload", "")?)
 }
 
+/// What a reload would come to; nothing is applied.
+pub(crate) fn rehearse_reload(places: &Places) -> Result<Done, Failure> {
+    read(ask(places, "POST", "/v1/rehearse-reload", "")?)
+}
+
 /// Whether the servers of routes can be reached; nothing is sent.
 pub(crate) fn reach_routes(places: &Places) -> Result<RouteTrials, Failure> {
     read(get(places, "/v1/routes")?)

@@ -38,9 +38,11 @@ pub(crate) fn reads_files(command: &Command) -> bool {
         Command::Init { .. } | Command::Check { .. } | Command::Config { .. } | Command::Doctor { .. } => true,
         Command::Test { .. } | Command::Replay { .. } | Command::Import { .. } | Command::Drill { .. } => true,
         Command::Certificate { .. } | Command::Complete { what: Completed::Keys, .. } => true,
-        Command::Reload | Command::Agent | Command::Status(_) | Command::Incidents { .. } | Command::Report { .. } => {
-            false
-        }
+        Command::Reload { .. }
+        | Command::Agent
+        | Command::Status(_)
+        | Command::Incidents { .. }
+        | Command::Report { .. } => false,
         // What a runbook would do is found out from files.
         Command::Heal { consent, .. } => consent.rehearsal.dry_run,
         Command::Explain { .. } | Command::Approve { .. } | Command::Reject { .. } => false,
@@ -57,7 +59,7 @@ pub(crate) fn run(places: &Places, command: Command) -> Result<Code, Failure> {
         Command::Init { output, force, dry_run } => init::init(places, output, force, dry_run),
         Command::Check { path, strict: true } => check::check(places, path, check::Warnings::Refused),
         Command::Check { path, strict: false } => check::check(places, path, check::Warnings::Said),
-        Command::Reload => operate::reload(places),
+        Command::Reload { rehearsal } => operate::reload(places, rehearsal),
         Command::Config { show: ConfigCommand::Show { expanded: false } } => config::show(places),
         Command::Config { show: ConfigCommand::Show { expanded: true } } => config::expanded(places),
         Command::Config { show: ConfigCommand::Layers } => config::layers(places),

@@ -77,7 +77,7 @@ impl Failure {
 
     /// Everything that is wrong with a configuration, in its own words.
     pub(crate) fn wrong(diagnostics: &Diagnostics) -> Self {
-        Self::new(Code::Usage, diagnostics.to_string(), "")
+        Self::new(Code::Usage, diagnostics.text(show::terminal().error_columns), "")
     }
 
     /// The same to somebody who looks after their own services: what is to be done is done with their own systemd.
@@ -88,7 +88,13 @@ impl Failure {
             }
             _ => render::for_user(&self.suggestion),
         };
-        Self { suggestion, ..self }
+        // A message about a configuration has its suggestions within.
+        let own = |line: &str| match line.trim_start().starts_with("= help: ") {
+            true => render::for_user(line),
+            false => line.to_owned(),
+        };
+        let what = self.what.split('\n').map(own).collect::<Vec<_>>().join("\n");
+        Self { suggestion, what, ..self }
     }
 
     /// What went wrong.

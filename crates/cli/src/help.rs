@@ -92,7 +92,13 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             ("ansai check --strict", "for a pipeline: warnings fail as well"),
         ],
     ),
-    ("reload", &[("ansai reload", "apply it now; `ansai check` says what is wrong")]),
+    (
+        "reload",
+        &[
+            ("ansai reload --dry-run", "whether it would be applied, and what changes"),
+            ("ansai reload", "apply it now; `ansai check` says what is wrong"),
+        ],
+    ),
     (
         "config",
         &[

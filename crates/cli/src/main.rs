@@ -64,7 +64,7 @@ struct ConsentArgs {
 /// What of the status is shown.
 #[derive(Args)]
 struct StatusArgs {
-    /// Only these targets: names or parts of them.
+    /// Only these targets: names or parts of them, or patterns with * and ?.
     targets: Vec<String>,
     /// Only what is not healthy.
     #[arg(long)]
@@ -116,7 +116,10 @@ enum Command {
         strict: bool,
     },
     /// Have the agent apply the configuration; it says when it is in force, and exit code 2 says that it is refused.
-    Reload,
+    Reload {
+        #[command(flatten)]
+        rehearsal: RehearsalArgs,
+    },
     /// Show the configuration.
     Config {
         #[command(subcommand)]
@@ -186,8 +189,8 @@ enum Command {
     Silence {
         #[command(flatten)]
         scope: ScopeArgs,
-        /// For how long, as 2h.
-        #[arg(long = "for", value_name = "DURATION", default_value = "1h")]
+        /// For how long, as 2h, or until when, as 2030-01-31T08:00:00Z. `--until` is the same.
+        #[arg(long = "for", alias = "until", value_name = "WHEN", default_value = "1h")]
         lasts: String,
         /// Why.
         #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
@@ -335,8 +338,8 @@ enum MaintenanceCommand {
     Start {
         #[command(flatten)]
         scope: ScopeArgs,
-        /// For how long, as 2h.
-        #[arg(long = "for", value_name = "DURATION", default_value = "1h")]
+        /// For how long, as 2h, or until when, as 2030-01-31T08:00:00Z. `--until` is the same.
+        #[arg(long = "for", alias = "until", value_name = "WHEN", default_value = "1h")]
         lasts: String,
         /// Why; it is shown wherever the window stops something.
         #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]

@@ -124,6 +124,21 @@ fn what_init_writes_is_valid_and_never_overwritten() {
 }
 
 #[test]
+fn a_dry_run_of_init_says_that_a_filesystem_takes_no_files_and_leaves_none_where_it_does() {
+    let said = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_ansai")).args(arguments).output().expect("the program runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let run = said(&["init", "--output", "/proc/ansai.yaml"]);
+    assert!(run.0 != Some(0) && run.1.contains("/proc"), "{run:?}");
+    assert_eq!(said(&["init", "--output", "/proc/ansai.yaml", "--dry-run"]), run);
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("ansai.yaml");
+    check(&["init", "--output", path.to_str().expect("text"), "--dry-run"], 0, "autonomy: observe");
+    assert_eq!(folder.path().read_dir().expect("a folder").count(), 0);
+}
+
+#[test]
 fn the_predecessor_is_imported_with_an_exit_code_that_tells_whether_something_is_left_to_do() {
     let folder = tempfile::tempdir().expect("a folder");
     let place = |name: &str| folder.path().join(name).display().to_string();

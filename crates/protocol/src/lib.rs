@@ -146,6 +146,9 @@ pub struct IncidentSummary {
     pub phase: Phase,
     /// What happened, in a line.
     pub headline: Text,
+    /// Whether it was injected on purpose.
+    #[serde(default)]
+    pub is_drill: bool,
     /// When it was opened, in milliseconds since 1970.
     pub opened_ms: i64,
     /// How long the target was down, in milliseconds, when it has recovered.

@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::SystemTime};
 
 use ansai_engine::Input;
-use ansai_model::bundle::Bundle;
+use ansai_model::{bundle::Bundle, id::TargetId};
 use ansai_protocol::{Done, Happening, Problem, SCHEMA};
 use hyper::StatusCode;
 
@@ -15,6 +15,8 @@ use super::{
 };
 use crate::{answer, api::Reply, events::short, warnings::Topic};
 
+/// Most targets that a dry run of a reload names; the rest are counted.
+const TARGETS_SAID_MAX: usize = 10;
 /// Most warnings of the configuration that stand in the status; `ansai check` says all.
 const WARNINGS_SAID_MAX: usize = 3;
 
@@ -40,6 +42,14 @@ impl Agent {
                 }
                 let reply = self.reloaded();
                 self.reader.answer(&reply);
+            }
+            News::Rehearsed(read, reply) => {
+                let answer = match read {
+                    Ok(read) => answer::json(&Done { schema: SCHEMA, text: self.would_be(&read.bundle).into() }),
+                    Err(refused) => self.refusal(refused.why(), matches!(refused, Refused::Late(_))),
+                };
+                // Whoever asked may have gone.
+                let _ = reply.send(answer);
             }
             News::Inventory(Ok(None)) => {}
             News::Inventory(Ok(Some(evaluated))) => {
@@ -102,7 +112,12 @@ impl Agent {
             let text = format!("configuration {} is in force", self.generation()).into();
             return answer::json(&Done { schema: SCHEMA, text });
         };
-        if self.reader.is_late {
+        self.refusal(why, self.reader.is_late)
+    }
+
+    /// Why a configuration is not applied, in the words of a run and of a dry run.
+    fn refusal(&self, why: &str, is_late: bool) -> Reply {
+        if is_late {
             let what = format!("the configuration has not been read, and the old one stays in force: {why}");
             let todo = "it is read again by itself; see what its file system waits for";
             return Err((StatusCode::SERVICE_UNAVAILABLE, Problem::new(what, todo)));
@@ -114,6 +129,28 @@ impl Agent {
         };
         let what = format!("the new configuration is not applied; the old one stays in force, {restart}:\n{why}");
         Err((StatusCode::UNPROCESSABLE_ENTITY, Problem::new(what, "mend it; `ansai check` says all that is wrong")))
+    }
+
+    /// What a reload would come to.
+    fn would_be(&self, bundle: &Bundle) -> String {
+        let (before, after) = (self.shell.engine.bundle().parts(), bundle.parts());
+        if before.fingerprint == after.fingerprint {
+            return format!("configuration {} is in force already", self.generation());
+        }
+        let gone = before.targets.keys().filter(|target| !after.targets.contains_key(target));
+        let come = after.targets.keys().filter(|target| !before.targets.contains_key(target));
+        let list = |word: &str, targets: Vec<&TargetId>| {
+            let shown: Vec<&str> = targets.iter().take(TARGETS_SAID_MAX).map(|target| target.as_str()).collect();
+            let more = match targets.len().saturating_sub(TARGETS_SAID_MAX) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            (!targets.is_empty()).then(|| format!("; {word}: {}{more}", shown.join(", ")))
+        };
+        let changes = [list("watched then", come.collect()), list("watched no longer", gone.collect())];
+        let said: String = changes.into_iter().flatten().collect();
+        let same = if said.is_empty() { "; the same targets are watched" } else { "" };
+        format!("configuration {} would be in force{said}{same}", after.generation)
     }
 
     /// What is late is asked for again and again, and told once.

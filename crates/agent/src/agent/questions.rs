@@ -6,7 +6,7 @@ use ansai_engine::Input;
 use ansai_model::{policy, text::Text};
 use ansai_protocol::{SCHEMA, Status};
 
-use super::{Agent, routes};
+use super::{Agent, reading::Edition, routes};
 use crate::{
     answer,
     api::{Asked, Query, Reply},
@@ -40,6 +40,10 @@ impl Agent {
                 // Answered when it has been read, or is refused.
                 self.reader.want(asked.reply);
                 return self.go_on_reading();
+            }
+            Query::RehearseReload => {
+                let last = Edition::of(self.shell.engine.state());
+                return self.reader.rehearse(self.inventory.clone(), last, asked.reply);
             }
         };
         // Whoever asked may have gone.

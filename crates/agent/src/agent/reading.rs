@@ -18,7 +18,9 @@ use ansai_model::{
     id::UnitName,
     inventory::{Inventory, UnitFacts},
 };
+use ansai_protocol::Problem;
 use anyhow::{Result, anyhow, bail};
+use hyper::StatusCode;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
@@ -43,6 +45,8 @@ pub(super) enum News {
     Read(Result<Box<Evaluated>, Refused>),
     /// The same configuration for the units and filesystems of now; nothing when they are those it was evaluated for.
     Inventory(Result<Option<Box<Evaluated>>, Refused>),
+    /// The files were read to say what would come of them, to whom that is to be answered.
+    Rehearsed(Result<Box<Evaluated>, Refused>, oneshot::Sender<Reply>),
 }
 
 /// Why a configuration does not come into force.
@@ -125,6 +129,7 @@ pub(super) struct Reader {
     news: mpsc::Sender<News>,
     is_asking: bool,
     is_reading: bool,
+    is_rehearsing: bool,
     /// Whether the files are to be read as soon as nothing is.
     pub(super) is_wanted: bool,
     /// Whether the files are not answered for, which has been told.
@@ -146,6 +151,7 @@ impl Reader {
             news,
             is_asking: false,
             is_reading: false,
+            is_rehearsing: false,
             is_wanted: false,
             is_late: false,
             is_unevaluated: false,
@@ -192,6 +198,10 @@ impl Reader {
                 self.is_reading = false;
                 false
             }
+            News::Rehearsed(..) => {
+                self.is_rehearsing = false;
+                false
+            }
             News::Inventory(evaluated) => {
                 self.is_reading = false;
                 // What is late is asked for again, and not at once: what hangs would be asked all the time.
@@ -221,13 +231,23 @@ impl Reader {
         self.heard_of.append(&mut self.asked);
         let (path, host, news) = (self.path.clone(), self.host.clone(), self.news.clone());
         self.tasks.spawn(async move {
-            let read = async {
-                let configuration = Arc::new(load(&path).await?);
-                let concerned = Arc::clone(&configuration);
-                let inventory = inventory_of(&host, concerned, Configuration::concerns, &before).await;
-                evaluate(&path, configuration, inventory, last).await.map(Box::new)
-            };
+            let read = read_anew(&path, &host, &before, last);
             let _ = news.send(News::Read(in_time(&path, read).await)).await;
+        });
+    }
+
+    /// Reads the files and evaluates them for somebody who wants to know what would come of it, one at a time.
+    pub(super) fn rehearse(&mut self, before: Inventory, last: Edition, reply: oneshot::Sender<Reply>) {
+        if std::mem::replace(&mut self.is_rehearsing, true) {
+            let busy = Problem::new("another dry run is reading the configuration", "ask again when it has ended");
+            // Whoever asked may have gone.
+            let _ = reply.send(Err((StatusCode::SERVICE_UNAVAILABLE, busy)));
+            return;
+        }
+        let (path, host, news) = (self.path.clone(), self.host.clone(), self.news.clone());
+        self.tasks.spawn(async move {
+            let read = in_time(&path, read_anew(&path, &host, &before, last)).await;
+            let _ = news.send(News::Rehearsed(read, reply)).await;
         });
     }
 
@@ -262,6 +282,19 @@ async fn in_time<T>(path: &Path, evaluated: impl Future<Output = Result<T, Refus
         Ok(evaluated) => evaluated,
         Err(_) => Err(Refused::Late(format!("{} has not been read within {}s", path.display(), READ_MAX.as_secs()))),
     }
+}
+
+/// Reads the files and evaluates them for what this host has now.
+async fn read_anew(
+    path: &Path,
+    host: &LinuxHost,
+    before: &Inventory,
+    last: Edition,
+) -> Result<Box<Evaluated>, Refused> {
+    let configuration = Arc::new(load(path).await?);
+    let concerned = Arc::clone(&configuration);
+    let inventory = inventory_of(host, concerned, Configuration::concerns, before).await;
+    evaluate(path, configuration, inventory, last).await.map(Box::new)
 }
 
 async fn load(path: &Path) -> Result<Configuration, Refused> {

@@ -83,6 +83,7 @@ async fn each_path_asks_its_question_and_wrong_ones_say_so() {
         ("GET", "/v1/reports/i7", "", 200, "Report(i7)"),
         ("GET", "/v1/explain/service/nginx.service", "", 200, "Explain(service/nginx.service)"),
         ("POST", "/v1/reload", "", 200, "Reload"),
+        ("POST", "/v1/rehearse-reload", "", 200, "RehearseReload"),
         ("POST", "/v1/operate", hold, 200, "Hold"),
         ("GET", "/v1/reports/seven", "", 400, "`ansai incidents` lists them"),
         ("POST", "/v1/rehearse", hold, 200, "Rehearse"),

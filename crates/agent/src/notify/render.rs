@@ -117,7 +117,12 @@ pub fn subject(notice: &Notice, host: &str) -> String {
         | NoticeKind::Suggested
         | NoticeKind::Foreseen => String::new(),
     };
-    let (kind, headline) = (kind_word(notice.kind), &notice.report.headline);
+    let (kind, headline) = (kind_word(notice.kind), notice.report.headline.as_str());
+    // That it needs a person is said by the kind already.
+    let headline = match notice.kind {
+        NoticeKind::Escalated => headline.replacen(" needs a person: ", ": ", 1),
+        _ => headline.to_owned(),
+    };
     // The last piece of a storm tells the storm as well.
     let storm = storm_headline(std::slice::from_ref(notice)).filter(|_| !notice.report.is_drill);
     let storm = storm.map(|storm| format!(" ({storm})")).unwrap_or_default();
@@ -217,7 +222,7 @@ pub fn for_user(text: &str) -> String {
     let is_command = |before: &str| {
         let before = before.trim_end();
         before.is_empty()
-            || before.ends_with([':', ';', '`', ',', '$', '('])
+            || before.ends_with([':', ';', '`', ',', '$', '(', '&', '|'])
             || before.ends_with("then")
             || before.ends_with("or")
     };

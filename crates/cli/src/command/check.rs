@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use ansai_agent::notify::render;
+use ansai_config::Diagnostic;
 use serde_json::json;
 
 use crate::{
@@ -24,7 +26,8 @@ pub(super) fn check(places: &Places, path: Option<PathBuf>, warnings: Warnings) 
     patience::read(&path, || super::config::permitted(&path))?;
     let configuration = match patience::read(&path, || ansai_agent::trust::load(&path)) {
         Ok(configuration) => configuration,
-        Err(wrong) if places.json => {
+        Err(mut wrong) if places.json => {
+            owned(places, &mut wrong.0);
             let answer = json!({"schema": ansai_protocol::SCHEMA, "errors": wrong.0, "warnings": []});
             show::print_json(&answer);
             return Ok(Code::Usage);
@@ -36,13 +39,14 @@ pub(super) fn check(places: &Places, path: Option<PathBuf>, warnings: Warnings) 
     if path == places.config {
         found.extend(super::units::warnings(places, &configuration));
     }
+    owned(places, &mut found);
     let code = if warnings == Warnings::Refused && !found.is_empty() { Code::Usage } else { Code::Ok };
     if places.json {
         show::print_json(&json!({"schema": ansai_protocol::SCHEMA, "errors": [], "warnings": found}));
         return Ok(code);
     }
     for warning in &found {
-        show::note(&format!("{warning}\n"));
+        show::note(&format!("{}\n", warning.text(show::terminal().error_columns)));
     }
     if code == Code::Usage {
         let what = format!("{}: --strict allows no warnings, and there are {}", path.display(), found.len());
@@ -59,4 +63,11 @@ pub(super) fn check(places: &Places, path: Option<PathBuf>, warnings: Warnings) 
     };
     show::print(&format!("{} is valid ({files}{said})", path.display()));
     Ok(code)
+}
+
+/// What is suggested to somebody who looks after their own services is done with their own systemd.
+fn owned(places: &Places, found: &mut [Diagnostic]) {
+    for one in found.iter_mut().filter(|_| places.user) {
+        one.suggestion = one.suggestion.as_deref().map(render::for_user);
+    }
 }

@@ -105,6 +105,8 @@ fn page(command: Command) -> io::Result<Vec<u8>> {
     let page = format!("{head}.SH SYNOPSIS\n{synopsis}\n.SH DESCRIPTION{description}");
     let Some((above, rest)) = page.split_once(".SH EXTRA\n") else { return Ok(page.into_bytes()) };
     let (examples, below) = rest.split_once(".SH VERSION").unwrap_or((rest, ""));
+    // The section has the title that the help has to give itself.
+    let examples = examples.trim_start().trim_start_matches("Examples:\n");
     let below = format!(".SH VERSION{below}");
     Ok(format!("{above}.SH EXAMPLES\n.nf\n{}\n.fi\n{below}", examples.trim_end()).into_bytes())
 }

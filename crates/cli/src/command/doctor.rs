@@ -40,6 +40,9 @@ enum Level {
     Fail,
 }
 
+/// Where what follows a finding's first line begins.
+const INDENT: &str = "      ";
+
 struct Finding {
     level: Level,
     what: String,
@@ -236,7 +239,11 @@ fn configuration(config: &Path) -> Finding {
             let count = show::count(configuration.warnings().len(), "warning");
             warn(format!("the configuration {path} is valid, with {count}"), "ansai check")
         }
-        Err(wrong) => fail(format!("the configuration {path} is not valid\n{wrong}"), "mend it; ansai check"),
+        Err(wrong) => {
+            let columns = show::terminal().columns.map(|columns| columns.saturating_sub(INDENT.len()));
+            let wrong = wrong.text(columns);
+            fail(format!("the configuration {path} is not valid\n{wrong}"), "mend it; ansai check")
+        }
     }
 }
 
@@ -247,15 +254,21 @@ fn service_manager() -> Finding {
     }
 }
 
-fn bus(is_user: bool) -> Finding {
+/// The bus on which the service manager is asked, and why it takes no connections, when it does not.
+pub(super) fn connected(is_user: bool) -> (&'static str, std::io::Result<()>) {
     let own = rustix::process::geteuid().as_raw();
     let own = std::env::var_os("XDG_RUNTIME_DIR").map_or_else(|| format!("/run/user/{own}").into(), PathBuf::from);
     let (name, socket) = match is_user {
         true => ("your own bus", own.join("bus")),
         false => ("the system bus", PathBuf::from("/run/dbus/system_bus_socket")),
     };
-    match std::os::unix::net::UnixStream::connect(socket) {
-        Ok(_) => ok(format!("{name} takes connections")),
+    (name, std::os::unix::net::UnixStream::connect(socket).map(drop))
+}
+
+fn bus(is_user: bool) -> Finding {
+    let (name, connected) = connected(is_user);
+    match connected {
+        Ok(()) => ok(format!("{name} takes connections")),
         Err(error) => fail(
             format!("{name} cannot be reached: {error}"),
             "systemctl start dbus.socket; without it all units are unknown, and nothing is done",
@@ -359,8 +372,8 @@ fn as_json(findings: &[Finding]) -> serde_json::Value {
 
 fn rendered(findings: &[Finding]) -> String {
     let lines = findings.iter().map(|Finding { level, what, todo }| {
-        let what = what.trim_end().replace('\n', "\n      ");
-        let todo = todo.trim_end().replace('\n', "\n      ");
+        let below = format!("\n{INDENT}");
+        let [what, todo] = [what, todo].map(|text| text.trim_end().replace('\n', &below));
         match level {
             Level::Ok => format!("ok    {what}"),
             Level::Warn => format!("warn  {what}\n      try: {todo}"),

@@ -137,7 +137,7 @@ pub(super) fn undo(places: &Places, name: &str, consent: ConsentArgs) -> Result<
         return Ok(Code::Ok);
     }
     show::note(&lines.join("\n"));
-    consent::ask(&format!("undo the drill on {name}"), &Proof::Yes, consent)?;
+    // Nobody is asked: it ends what would end by itself, and puts back what was there.
     for lasting in &left.lasting {
         lasting.end(&places.state_dir).map_err(|error| failed(&places.state_dir, &error))?;
     }

@@ -59,13 +59,14 @@ fn rendered(incidents: &[IncidentSummary], limit: usize, now_ms: i64, zone: &Tim
     let rows = grouped(incidents).into_iter().take(limit).map(|(incident, others)| {
         let others = others.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let more = if others.is_empty() { others } else { format!(" (with it: {others})") };
+        let drill = if incident.is_drill { "drill: " } else { "" };
         let downtime = incident.downtime_ms.map(|ms| Shown(std::time::Duration::from_millis(ms)).to_string());
         vec![
             Cell::new(incident.id),
             Cell::new(show::moment_in_row(incident.opened_ms, now_ms, zone)),
             Cell::new(show::phase(&incident.phase)),
             Cell::new(downtime.unwrap_or_default()),
-            Cell::new(format!("{}{more}", incident.headline)),
+            Cell::new(format!("{drill}{}{more}", incident.headline)),
         ]
     });
     show::table(&["INCIDENT", "OPENED", "STATE", "DOWN", ""], &[3, 1], rows)
@@ -91,6 +92,7 @@ mod tests {
             severity: Severity::Now,
             phase,
             headline: "nginx.service was killed".into(),
+            is_drill: id == 7,
             opened_ms: 1_700_000_000_000,
             downtime_ms,
         };
@@ -104,7 +106,7 @@ mod tests {
         let expected = [
             " INCIDENT  OPENED              STATE      DOWN",
             " i12       11-14 22:13:20 UTC  ESCALATED        nginx.service was killed",
-            " i7        11-14 22:13:20 UTC  healed     48ms  nginx.service was killed",
+            " i7        11-14 22:13:20 UTC  healed     48ms  drill: nginx.service was killed",
         ];
         assert_eq!(text.to_string(), expected.join("\n"));
     }
@@ -118,6 +120,7 @@ mod tests {
             severity,
             phase,
             headline: "it is full".into(),
+            is_drill: false,
             opened_ms: 0,
             downtime_ms: None,
         };

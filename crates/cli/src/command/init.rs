@@ -14,7 +14,7 @@ use found::Found;
 use serde_json::json;
 
 use crate::{
-    Places,
+    Places, client,
     exit::{Code, Failure},
     show,
 };
@@ -36,7 +36,9 @@ pub(super) fn init(places: &Places, output: Option<PathBuf>, force: bool, dry_ru
     if show::terminal().error_columns.is_some() {
         show::note("asking what runs here, in some seconds; what was started just now has half a minute to answer …");
     }
-    let found = found::on_this_host(super::config::survey(places)?);
+    let inventory = super::config::survey(places)?;
+    looked(places, inventory.units.is_empty())?;
+    let found = found::on_this_host(inventory);
     let whose = if places.user { Whose::Person } else { Whose::Host };
     let text = proposal(&found, whose);
     // What init writes must be valid, or it helps nobody.
@@ -47,6 +49,8 @@ pub(super) fn init(places: &Places, output: Option<PathBuf>, force: bool, dry_ru
     let is_printed = dry_run || is_for_stdout;
     if !is_printed {
         write(&output, &text, force)?;
+    } else if !is_for_stdout {
+        try_out(&output, &text)?;
     }
     if places.json {
         let written = (!is_printed).then_some(&output);
@@ -55,11 +59,28 @@ pub(super) fn init(places: &Places, output: Option<PathBuf>, force: bool, dry_ru
         show::print(show::Page::file(&text));
     } else {
         let counts = found.counts(whose);
-        let next = "read it, set `autonomy: act` where ansai may heal, then systemctl enable --now ansai";
-        let next = if places.user { render::for_user(next) } else { next.to_owned() };
+        // The package may have started an agent already.
+        let then = if client::status(places).is_ok() { "ansai reload" } else { "systemctl enable --now ansai" };
+        let next = format!("read it, set `autonomy: act` where ansai may heal, then {then}");
+        let next = if places.user { render::for_user(&next) } else { next };
         show::print(&format!("{} written: {counts}, observed only\nnext: {next}", output.display()));
     }
     Ok(Code::Ok)
+}
+
+/// Refuses to say that nothing runs where nobody could look: no units are known, as their service manager cannot be asked.
+/// A host on which systemd does not run has none, and is looked at all the same.
+fn looked(places: &Places, is_empty: bool) -> Result<(), Failure> {
+    if !is_empty || !(places.user || Path::new("/run/systemd/system").exists()) {
+        return Ok(());
+    }
+    let (name, Err(error)) = super::doctor::connected(places.user) else { return Ok(()) };
+    let todo = match places.user {
+        true => "log in as this user, or have root run `loginctl enable-linger`, so that your own systemd runs",
+        false => "systemctl start dbus.socket",
+    };
+    let what = format!("{name} cannot be reached, so it is not known what runs here, and nothing is written: {error}");
+    Err(Failure::new(Code::Failing, what, todo))
 }
 
 /// Refuses what could not be written.
@@ -110,8 +131,31 @@ pub(super) fn write(output: &Path, text: &str, force: bool) -> Result<(), Failur
     beside(&place, text.as_bytes(), mode).map_err(|error| unwritten(&place, &error))
 }
 
+/// Writes what would be written, and leaves nothing of it: whether there is room, and whether the filesystem takes files at
+/// all, is known to nobody else.
+fn try_out(output: &Path, text: &str) -> Result<(), Failure> {
+    let place = output.canonicalize().unwrap_or_else(|_| output.to_owned());
+    if place.exists() && !place.is_file() {
+        return Ok(());
+    }
+    let parent = place.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = parent.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
+    // What is replaced is kept beside it.
+    let kept = place.metadata().map_or(0, |there| there.len().min(BEFORE_BYTES_MAX));
+    let bytes = [text.as_bytes(), &vec![0; usize::try_from(kept).unwrap_or(0)]].concat();
+    let name = place.file_name().map_or_else(|| "ansai.yaml".into(), std::ffi::OsStr::to_owned);
+    let failing = if folder == parent { place.as_path() } else { parent };
+    fresh(&folder.join(name), &bytes, None).and_then(std::fs::remove_file).map_err(|error| unwritten(failing, &error))
+}
+
 /// Writes beside a place first: what is there is whole or as it was, also on a disk that is full.
 fn beside(place: &Path, bytes: &[u8], mode: Option<std::fs::Permissions>) -> std::io::Result<()> {
+    let fresh = fresh(place, bytes, mode)?;
+    std::fs::rename(&fresh, place).inspect_err(|_| drop(std::fs::remove_file(&fresh)))
+}
+
+/// Writes a file beside a place, to its end; what is begun and not ended is removed.
+fn fresh(place: &Path, bytes: &[u8], mode: Option<std::fs::Permissions>) -> std::io::Result<PathBuf> {
     let mut name = std::ffi::OsString::from(place);
     name.push(format!(".{}.new", std::process::id()));
     let fresh = PathBuf::from(name);
@@ -120,10 +164,14 @@ fn beside(place: &Path, bytes: &[u8], mode: Option<std::fs::Permissions>) -> std
         std::io::Write::write_all(&mut file, bytes)?;
         file.sync_all()
     });
-    written.and_then(|()| std::fs::rename(&fresh, place)).inspect_err(|_| {
-        // It may not have been begun.
-        let _ = std::fs::remove_file(&fresh);
-    })
+    match written {
+        Ok(()) => Ok(fresh),
+        Err(error) => {
+            // It may not have been begun.
+            let _ = std::fs::remove_file(&fresh);
+            Err(error)
+        }
+    }
 }
 
 /// Whose agent it is for.
@@ -165,10 +213,14 @@ fn proposal(found: &Found, whose: Whose) -> String {
     text
 }
 
-fn memory(_: &Found, text: &mut String) {
+fn memory(found: &Found, text: &mut String) {
+    let is_empty = found.services().next().is_none() && found.sockets().next().is_none();
+    text.push_str(match is_empty {
+        true => "# The memory of each service is followed. One that leaks is told of, and\n",
+        false => "# The memory of each service above is followed. One that leaks is told of, and\n",
+    });
     text.push_str(
-        "# The memory of each service above is followed. One that leaks is told of, and\n\
-         # restarted in these hours as long as its forecast allows to wait; `learned` is\n\
+        "# restarted in these hours as long as its forecast allows to wait; `learned` is\n\
          # the hour in which this host has the least load.\n\
          memory: {quiet: {at: \"02:00\", lasts: 2h}}\n",
     );

@@ -9,7 +9,7 @@ use ansai_protocol::{Done, Status};
 
 use super::{consent, target};
 use crate::{
-    ConsentArgs, Places, ScopeArgs, client,
+    ConsentArgs, Places, RehearsalArgs, ScopeArgs, client,
     exit::{Code, Failure},
     show,
 };
@@ -19,9 +19,17 @@ pub(super) fn run(places: &Places, operation: Operation) -> Result<Code, Failure
     Ok(said(places, &client::operate(places, operation)?))
 }
 
-/// Has the agent read its configuration, and says whether it is in force.
-pub(super) fn reload(places: &Places) -> Result<Code, Failure> {
-    Ok(said(places, &client::reload(places)?))
+/// Has the agent read its configuration, and says whether it is in force, or whether it would be.
+pub(super) fn reload(places: &Places, rehearsal: RehearsalArgs) -> Result<Code, Failure> {
+    if !rehearsal.dry_run {
+        return Ok(said(places, &client::reload(places)?));
+    }
+    let done = client::rehearse_reload(places)?;
+    match places.json {
+        true => show::print_json(&serde_json::to_value(done).unwrap_or_default()),
+        false => show::print(&format!("{}\nnothing was changed (--dry-run)", done.text)),
+    }
+    Ok(Code::Ok)
 }
 
 fn said(places: &Places, done: &Done) -> Code {
@@ -131,7 +139,7 @@ pub(super) struct Opened {
 }
 
 pub(super) fn silence(places: &Places, opened: Opened) -> Result<Code, Failure> {
-    let lasts = duration(&opened.lasts)?;
+    let lasts = length(&opened.lasts)?;
     permitted(&Operation::Silence { scope: Scope::All, reason: Text::new(&opened.reason), lasts })?;
     let (scope, targets) = target::scope(places, &opened.scope)?;
     let operation = Operation::Silence { scope, reason: Text::new(opened.reason), lasts };
@@ -143,7 +151,7 @@ pub(super) fn silence(places: &Places, opened: Opened) -> Result<Code, Failure> 
 }
 
 pub(super) fn maintenance(places: &Places, opened: Opened) -> Result<Code, Failure> {
-    let lasts = duration(&opened.lasts)?;
+    let lasts = length(&opened.lasts)?;
     permitted(&Operation::Maintenance { scope: Scope::All, reason: Text::new(&opened.reason), lasts })?;
     let (scope, targets) = target::scope(places, &opened.scope)?;
     let operation = Operation::Maintenance { scope, reason: Text::new(opened.reason), lasts };
@@ -192,16 +200,24 @@ fn number(text: &str) -> Result<IncidentId, Failure> {
     })
 }
 
-fn duration(text: &str) -> Result<Duration, Failure> {
-    ansai_config::units::duration(text).map_err(|error| Failure::new(Code::Usage, error, "write it as 30m or 2h"))
+/// How long something lasts, written so or as the time at which it ends.
+fn length(text: &str) -> Result<Duration, Failure> {
+    if let Ok(lasts) = ansai_config::units::duration(text) {
+        return Ok(lasts);
+    }
+    let left = moment(text)?.0.saturating_sub(now().0);
+    Ok(Duration::from_millis(u64::try_from(left).unwrap_or(0)))
 }
 
 /// A moment, written as a time or as how long from now.
 fn moment(text: &str) -> Result<WallTime, Failure> {
-    if let Ok(lasts) = ansai_config::units::duration(text) {
-        return Ok(now().plus(lasts));
-    }
     let wrong = |what: String| Failure::new(Code::Usage, what, "write it as 2h, or as 2030-01-31T08:00:00Z");
+    if let Ok(lasts) = ansai_config::units::duration(text) {
+        return match lasts.is_zero() {
+            true => Err(wrong(format!("`{text}` is no time at all"))),
+            false => Ok(now().plus(lasts)),
+        };
+    }
     let at: jiff::Timestamp = text.parse().map_err(|_| wrong(format!("`{text}` is neither a duration nor a time")))?;
     let at = WallTime(at.as_millisecond());
     if at <= now() { Err(wrong(format!("`{text}` is already over"))) } else { Ok(at) }
@@ -224,11 +240,15 @@ mod tests {
 
     #[test]
     fn a_moment_is_a_duration_or_a_time_to_come() {
+        assert_eq!(length("30m").ok(), Some(Duration::from_secs(1_800)));
+        let years = length("9999-01-01T00:00:00Z").map(|lasts| lasts.as_secs() / 31_557_600);
+        assert!(years.is_ok_and(|years| (7_000..8_000).contains(&years)));
+        assert!(length("2020-01-01T00:00:00Z").is_err());
         let now = jiff::Timestamp::now().as_millisecond();
         let in_two_hours = moment("2h").expect("a duration").0 - now;
         assert!((7_200_000..7_260_000).contains(&in_two_hours), "{in_two_hours}");
         assert_eq!(moment("9999-01-01T00:00:00Z").map(|at| at.0).ok(), Some(253_370_764_800_000));
-        for wrong in ["2020-01-01T00:00:00Z", "soon", ""] {
+        for wrong in ["2020-01-01T00:00:00Z", "soon", "", "0s"] {
             assert_eq!(moment(wrong).expect_err(wrong).code, Code::Usage);
         }
     }

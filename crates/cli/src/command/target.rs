@@ -33,9 +33,15 @@ pub(super) fn wanted(all: impl IntoIterator<Item = String>, names: &[String]) ->
     Ok(found.into_iter().flatten().collect())
 }
 
-/// All of `all` that hold `name`; at least one.
+/// All of `all` that hold `name`, or match it where it has * or ?; at least one.
 pub(super) fn holding(all: &[String], name: &str) -> Result<Vec<String>, Failure> {
-    let found: Vec<String> = all.iter().filter(|target| !name.is_empty() && target.contains(name)).cloned().collect();
+    // A pattern means what it means to a hold.
+    let scope = name.contains(['*', '?']).then(|| Scope::Matching(vec![name.to_owned()]));
+    let is_meant = |target: &&String| match &scope {
+        Some(scope) => TargetId::new(target.as_str()).is_ok_and(|target| scope.holds(&target)),
+        None => !name.is_empty() && target.contains(name),
+    };
+    let found: Vec<String> = all.iter().filter(is_meant).cloned().collect();
     // The same words as for one that is meant.
     if found.is_empty() { among(all, name).map(|one| vec![one]) } else { Ok(found) }
 }
@@ -137,6 +143,14 @@ pub(super) fn scope(places: &Places, args: &ScopeArgs) -> Result<(Scope, Vec<Str
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pattern_means_what_it_means_to_a_hold() {
+        let all = ["service/svc23.service", "service/svc230.service", "service/web.service"].map(str::to_owned);
+        assert_eq!(holding(&all, "svc23*").ok().as_deref(), Some(&all[..2]));
+        assert_eq!(holding(&all, "svc23?.service").ok().as_deref(), Some(&all[1..2]));
+        assert!(holding(&all, "nginx*").is_err());
+    }
 
     fn check(name: &str) -> String {
         let all = [

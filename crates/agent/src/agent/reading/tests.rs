@@ -31,7 +31,7 @@ async fn check(text: &str, hangs: bool) -> Result<Box<Evaluated>, Refused> {
     drop(hold);
     match news {
         News::Read(read) => read,
-        News::Seen | News::Stamp(_) | News::Inventory(_) => panic!("it was not asked for"),
+        News::Seen | News::Stamp(_) | News::Inventory(_) | News::Rehearsed(..) => panic!("it was not asked for"),
     }
 }
 

@@ -284,7 +284,7 @@ fn downtime(report: &Report, zone: &TimeZone) -> String {
         _ if report.kind == IncidentKind::Warning => "None: it is well, and warns.".to_owned(),
         _ if report.is_foreseen => "None: it was foreseen, and nothing was broken when this began.".to_owned(),
         Some(downtime) if report.is_stamped => {
-            format!("{} from when it went to recovery, as measured.", shown(downtime))
+            format!("{} from when systemd saw it go to its recovery.", shown(downtime))
         }
         Some(downtime) => {
             format!(
@@ -322,7 +322,11 @@ fn objections(report: &Report, zone: &TimeZone) -> Vec<Block> {
     let lines = decision
         .objections()
         .map(|result| clean(&format!("{}: {}: {}", result.gate.as_str(), verdict(result.verdict), result.why)));
-    let mut blocks = vec![Block::Paragraph(clean(&format!("Proposed was to {}.", decision.proposal)))];
+    // A runbook that is made has the name of its target, which nobody runs.
+    let proposal = decision.proposal.as_str();
+    let steps =
+        proposal.strip_prefix("run ").and_then(|rest| rest.split_once(": ")).map_or(proposal, |(_, steps)| steps);
+    let mut blocks = vec![Block::Paragraph(clean(&format!("Proposed was to {steps}.")))];
     blocks.extend(points(lines));
     blocks
 }
