@@ -80,6 +80,13 @@ pub(crate) const RULES: &[CauseRule] = &[
         seen: |i| logged(i, &["no space left on device"]),
     },
     CauseRule {
+        name: "disk-filled",
+        text: "files on it take up its room",
+        advice: "look at the largest files and at what was written lately, in the evidence: remove or move what may go, or \
+                 make the filesystem larger",
+        seen: takes_room,
+    },
+    CauseRule {
         name: "unit-missing",
         text: "its unit file is missing or cannot be read",
         advice: "install the unit, mend it (`systemd-analyze verify`), or take it out of ansai's configuration",
@@ -200,7 +207,7 @@ fn drilled(kind: Option<DrillKind>) -> (&'static str, &'static [&'static str]) {
 
 /// What the incident is inferred from: what was mended and fails anew may fail for another reason.
 fn seen(incident: &Incident) -> &Observation {
-    incident.seen_anew.as_ref().unwrap_or(&incident.observation)
+    incident.seen_last()
 }
 
 /// What was done since it last failed anew, or all.
@@ -216,6 +223,15 @@ pub(crate) fn newest_steps(incident: &Incident) -> &[Step] {
     incident.steps.get(newest..).unwrap_or_default()
 }
 
+/// Whether a unit ended in another way than it was seen before, which says why it is still down: that it was started too
+/// often, was too slow, or got a signal follows from something else.
+pub(crate) fn fails_otherwise(before: &Observation, now: &Observation) -> bool {
+    use UnitResult::{CoreDump, ExitCode, OomKill, Resources};
+    let way = |seen: &Observation| seen.unit().map(|unit| (unit.result, unit.exit));
+    let says_why = |unit: &UnitSnapshot| matches!(unit.result, ExitCode | CoreDump | OomKill | Resources);
+    now.unit().is_some_and(says_why) && way(before) != way(now)
+}
+
 fn unit(incident: &Incident, is_it: fn(&UnitSnapshot) -> bool) -> Option<String> {
     let unit = seen(incident).unit()?;
     is_it(unit).then(|| format!("the unit's state: {}", seen(incident).summary()))
@@ -225,6 +241,15 @@ fn unit(incident: &Incident, is_it: fn(&UnitSnapshot) -> bool) -> Option<String>
 fn grows(incident: &Incident) -> Option<String> {
     let is_memory = incident.is_foreseen() && incident.observation.figure(ANONYMOUS).is_some();
     is_memory.then(|| format!("its memory: {}", incident.observation.summary()))
+}
+
+/// What takes the room of a filesystem, when that is what it lacks: the newest that was found.
+fn takes_room(incident: &Incident) -> Option<String> {
+    let is_it = |found: &&Evidence| found.kind == EvidenceKind::Resources && !found.text.as_str().is_empty();
+    let found = incident.evidence.iter().rev().find(is_it).filter(|_| incident.target.domain() == "disk")?;
+    let lines = || found.text.as_str().lines();
+    let line = lines().find(|line| line.starts_with("largest files")).or_else(|| lines().next())?;
+    Some(format!("{}: {line}", found.source))
 }
 
 fn changed(incident: &Incident) -> Option<String> {

@@ -4,7 +4,7 @@ use alloc::{format, vec::Vec};
 
 use ansai_model::{
     action::Disruption,
-    decision::Decision,
+    decision::{Decision, Gate},
     id::{CheckId, IncidentId, RuleId, TargetId},
     incident::{Incident, Phase},
     observation::Health,
@@ -116,6 +116,8 @@ pub struct IncidentView {
     pub decision: Option<Decision>,
     /// Why no rule applies at this moment, when none does.
     pub no_rule: Option<Text>,
+    /// Whether it is well again, and only watched.
+    pub is_well_again: bool,
 }
 
 /// A rule, and what the gates would say of it now.
@@ -208,12 +210,21 @@ impl View<'_> {
                 let proposal = Proposal { view: self, incident, policy, autonomy, disruption, moment };
                 Some(gate::evaluate(&proposal, "run its runbook".into()))
             }
-            (Some(_), _) | (None, None) => incident.decision.clone(),
+            // What is under way is judged by the rule in force: it may have less freedom by now.
+            (Some(remediation), _) => {
+                let (disruption, moment) = (Disruption::Full, Moment::Continue);
+                let now = self.decision_within(incident, remediation, disruption, moment, "go on".into());
+                let is_unfree = now.objections().any(|objection| objection.gate == Gate::Autonomy);
+                if is_unfree { Some(now) } else { incident.decision.clone() }
+            }
+            (None, None) => incident.decision.clone(),
         };
-        let doing = remediation.map(|remediation| self.doing(incident, remediation));
+        let goes_on = decision.iter().flat_map(Decision::objections).all(|objection| objection.gate != Gate::Autonomy);
+        let doing = remediation.filter(|_| goes_on).map(|remediation| self.doing(incident, remediation));
         let (phase, symptom_of) = (incident.phase.clone(), incident.symptom_of);
         let retry = self.retry_in_words(incident);
-        IncidentView { id: incident.id, phase, doing, retry, symptom_of, decision, no_rule }
+        let is_well_again = incident.healthy_since.is_some() && remediation.is_none();
+        IncidentView { id: incident.id, phase, doing, retry, symptom_of, decision, no_rule, is_well_again }
     }
 
     /// What a remediation does or waits for at this moment, in words.
@@ -293,6 +304,9 @@ fn summary(checks: &[CheckView], incidents: &[IncidentView], is_ungoverned: bool
     };
     let objection = incident.decision.as_ref().and_then(|decision| decision.objections().next());
     match (&incident.phase, objection) {
+        (Phase::Escalated { .. }, _) if incident.is_well_again => {
+            Text::new(format!("it is well again, and watched until it has stayed so ({})", incident.id))
+        }
         (Phase::Escalated { why }, _) => match &incident.retry {
             Some(retry) => Text::new(format!("a person must see to it: {why}; {retry}")),
             None => Text::new(format!("a person must see to it: {why}")),

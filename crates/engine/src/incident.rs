@@ -220,7 +220,10 @@ impl Context {
         let (is_escalated, is_symptom) =
             (matches!(incident.phase, Phase::Escalated { .. }), incident.symptom_of.is_some());
         self.tell_of_the_next_step(id);
-        self.change_incident(id, |incident| incident.healthy_since = None);
+        // That nobody can see it ends no time of being well, and neither does a restart of the agent.
+        if is_failing && was_seen {
+            self.fails_once_more_by_itself(id);
+        }
         // Neither well nor known to fail: the next looks will tell. And after a restart of the agent the host is observed
         // before anything is decided.
         if !is_failing || !was_seen {
@@ -267,7 +270,11 @@ impl Context {
     }
 
     fn recovering(&mut self, id: IncidentId, since: Now, stable_for: Duration, was_escalated: bool) -> bool {
-        self.change_incident(id, |incident| incident.healthy_since = incident.healthy_since.or(Some(since)));
+        if self.state.incidents.get(&id).is_some_and(|incident| incident.healthy_since.is_none()) {
+            self.change_incident(id, |incident| incident.healthy_since = Some(since));
+            // Since when it is well outlives a restart of the agent.
+            self.changed();
+        }
         let until = since.mono.plus(stable_for);
         if self.now.mono < until {
             self.wake(until, Wake::Incident(id));
@@ -298,7 +305,10 @@ impl Context {
         let Some(incident) = view.incident(id) else { return false };
         let (disruption, autonomy, moment) = (Disruption::Full, rule.autonomy, Moment::Start);
         let proposal = Proposal { view, incident, policy: &policy, autonomy, disruption, moment };
-        let what = Text::new(format!("run {}: {}", runbook.id, next_step_of(&runbook, 0)));
+        let what = match runbook.rungs.is_empty() {
+            true => "nothing: no remedy is declared for it".into(),
+            false => Text::new(format!("run {}: {}", runbook.id, next_step_of(&runbook, 0))),
+        };
         let decision = gate::evaluate(&proposal, what);
         let (choice, until) = (decision.choice, decision.until);
         let wants_approval = only_autonomy_defers(&decision);
@@ -449,6 +459,16 @@ fn govern(incident: &mut Incident, rule: &Rule, nearer: Option<Observation>, is_
     // Whoever was told once is told how it goes on, whatever rule applies by then.
     incident.severity = if incident.rule.is_none() { severity } else { severity.max(incident.severity) };
     incident.rule = Some(rule.id.clone());
+}
+
+/// Why an incident is not being healed although somebody asked for it: never without words.
+pub(crate) fn why_not_healed(incident: &Incident) -> Text {
+    let said = objection(incident);
+    match (&incident.phase, said.as_str().is_empty()) {
+        (Phase::Escalated { why }, true) => why.clone(),
+        (_, true) => "it is not known at this moment whether it fails".into(),
+        (_, false) => said,
+    }
 }
 
 /// The words of the gates that denied, for an escalation.

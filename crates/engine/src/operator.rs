@@ -17,7 +17,7 @@ use crate::{
     context::Context,
     effect::{Answer, Effect},
     gate::wishes,
-    incident::objection,
+    incident::why_not_healed,
     invariant::{self, Behalf},
     state::{Hold, OpenedWindow, OperatorAnswer, SCOPES_MAX, Silence},
     view::View,
@@ -227,7 +227,7 @@ impl Context {
         }
         // What was refused is not done later, when nobody expects it any more.
         self.state.answers.remove(&id);
-        let why = self.state.incidents.get(&id).map_or_else(|| "".into(), objection);
+        let why = self.state.incidents.get(&id).map_or_else(|| "it is over".into(), why_not_healed);
         self.change_incident(id, |incident| {
             if incident.phase == Phase::Open {
                 incident.phase = before;

@@ -52,7 +52,7 @@ impl View<'_> {
             storm,
             at: self.now,
             headline: headline(incident),
-            symptom: incident.observation.summary().clone(),
+            symptom: symptom(incident),
             failing_since: incident.failing_since,
             is_stamped: is_stamped(incident),
             well_until: incident.well_until,
@@ -91,6 +91,12 @@ impl View<'_> {
         }
         history
     }
+}
+
+/// As what it was seen first, and as what it was seen last when that is something else.
+fn symptom(incident: &Incident) -> Text {
+    let (first, last) = (incident.observation.summary(), incident.seen_last().summary());
+    if first == last { first.clone() } else { Text::new(format!("{first}; seen last: {last}")) }
 }
 
 /// Whether systemd says when it went: of a unit that is up nobody does.
@@ -144,7 +150,7 @@ fn headline_of_warning(incident: &Incident) -> Text {
 }
 
 fn headline_of_failure(incident: &Incident) -> Text {
-    let (name, symptom) = (incident.target.name(), incident.observation.summary().as_str());
+    let (name, symptom) = (incident.target.name(), incident.seen_last().summary().as_str());
     // A symptom may begin with the name, as that of a filesystem does.
     let symptom = symptom.strip_prefix(name).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(symptom);
     let is_foreseen = incident.is_foreseen();
@@ -159,6 +165,9 @@ fn headline_of_failure(incident: &Incident) -> Text {
         Phase::Resolved(Resolution::ByItself) => format!("{name} recovered by itself"),
         Phase::Resolved(Resolution::AfterEscalation) => format!("{name} has recovered"),
         Phase::Resolved(Resolution::Withdrawn { why }) => format!("{name}: nothing to heal ({why})"),
+        Phase::Escalated { .. } if incident.healthy_since.is_some() => {
+            format!("{name} is well again, and watched until it has stayed so: {symptom}")
+        }
         Phase::Escalated { .. } => format!("{name} needs a person: {}", kept_by(incident).unwrap_or(symptom)),
         Phase::AwaitingApproval { .. } => format!("{name} waits for your approval: {symptom}"),
         Phase::Open if is_foreseen => format!("{name} will fail if nothing is done: {symptom}"),

@@ -69,7 +69,7 @@ pub struct Incident {
     pub well_until: Option<WallTime>,
     /// The observation that opened it.
     pub observation: Observation,
-    /// What was last seen failing when a remedy had been verified and it failed anew.
+    /// What was last seen failing when it had been well and failed anew, or failed in another way after a remedy.
     #[serde(default)]
     pub seen_anew: Option<Observation>,
     /// The incident of which this one is a symptom: same target, or a target that this one needs.
@@ -117,6 +117,12 @@ impl Incident {
     #[must_use]
     pub fn is_foreseen(&self) -> bool {
         self.observation.figure(Trend::FORESEEN) == Some(&Value::Bool(true))
+    }
+
+    /// As what it was last seen to fail.
+    #[must_use]
+    pub fn seen_last(&self) -> &Observation {
+        self.seen_anew.as_ref().unwrap_or(&self.observation)
     }
 
     /// From when it went to the last recovery, when it has recovered; nothing of what was only foreseen or is told only.

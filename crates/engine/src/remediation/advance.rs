@@ -287,7 +287,7 @@ impl<'a> View<'a> {
     }
 
     /// What the gates say of an action within a remediation; the rule's autonomy was asked when it began.
-    pub(super) fn decision_within(
+    pub(crate) fn decision_within(
         self,
         incident: &Incident,
         remediation: &Remediation,

@@ -10,7 +10,7 @@ use ansai_model::{
 };
 
 use super::{Place, Remediation};
-use crate::{context::Context, view::View};
+use crate::{cause, context::Context, view::View};
 
 impl Remediation {
     /// Goes back to the foot of the ladder for what is cheap to ask, when it failed anew and something stands there.
@@ -41,6 +41,31 @@ impl Context {
                 remediation.ask_anew();
             }
         });
+    }
+
+    /// Notes that what was well by itself fails once more before its incident is over: it is told as it is seen now.
+    pub(crate) fn fails_once_more_by_itself(&mut self, id: IncidentId) {
+        let view = self.view();
+        let Some(incident) = view.incident(id).filter(|incident| incident.healthy_since.is_some()) else { return };
+        let seen = view.failure_seen(incident).cloned();
+        self.change_incident(id, |incident| {
+            incident.healthy_since = None;
+            incident.seen_anew = seen.or(incident.seen_anew.take());
+        });
+        self.changed();
+        self.begin_evidence(id);
+    }
+
+    /// Notes as what it is seen now after a try that did not heal it, when its unit ended in another way than it broke: that
+    /// keeps it broken, whatever broke it first.
+    pub(super) fn fails_otherwise(&mut self, id: IncidentId) {
+        let view = self.view();
+        let Some(incident) = view.incident(id) else { return };
+        let Some(seen) = view.failure_seen(incident) else { return };
+        if cause::fails_otherwise(incident.seen_last(), seen) {
+            let seen = seen.clone();
+            self.change_incident(id, |incident| incident.seen_anew = Some(seen));
+        }
     }
 
     /// Passes by a rung that is not asked again on the way back to where the ladder stood; says whether it did.

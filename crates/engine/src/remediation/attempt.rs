@@ -25,6 +25,7 @@ impl Context {
         if self.state.incidents.get(&id).is_some_and(|incident| !incident.is_drill) {
             self.state.ramp.closes(self.now, self.bundle.parts().settings.remediations_at_once_max);
         }
+        self.fails_otherwise(id);
         self.change_remediation(id, |remediation| {
             remediation.attempts += 1;
             remediation.rung_attempts += u32::from(!core::mem::take(&mut remediation.was_interrupted));

@@ -4,6 +4,7 @@
 use ansai_model::{
     domain::service::{ActiveState, Exit, Intent, UnitResult, UnitSnapshot},
     id::IncidentId,
+    incident::{Evidence, EvidenceKind},
     observation::Observation,
 };
 
@@ -96,4 +97,89 @@ fn what_fails_anew_each_time_is_asked_each_time_and_still_ends_with_a_person() {
 
 fn count(host: &Host, what: &str) -> usize {
     host.done().iter().filter(|done| done.starts_with(what)).count()
+}
+
+/// What keeps a service down may be another thing than what took it down: a change that came with the failure.
+#[test]
+fn what_a_remedy_finds_to_keep_it_broken_is_the_cause_that_is_told() {
+    let mut host = Host::plain().actions_end(succeeded());
+    host.sees(CHECK, killed());
+    assert_eq!(cause(&host), "killed");
+    for _ in 0..10 {
+        host.sees(CHECK, ended_with_an_error());
+        host.pass(secs(60));
+    }
+    assert_eq!((host.phase("app.service"), cause(&host).as_str()), ("escalated", "exit-code"), "{:?}", host.story(1));
+    let report = host.engine.report(host.now, IncidentId(1)).expect("a report");
+    let seen = ended_with_an_error().summary().clone();
+    assert_eq!(report.headline.as_str(), format!("app.service needs a person: {seen}"));
+    assert_eq!(report.symptom.as_str(), format!("{}; seen last: {seen}", killed().summary()));
+}
+
+#[test]
+fn what_a_person_has_and_is_well_again_is_said_to_be_and_told_anew_when_it_fails_once_more() {
+    let mut host = Host::plain().actions_end(failed());
+    host.fails(CHECK);
+    host.pass(secs(600));
+    assert_eq!(host.phase("app.service"), "escalated");
+    host.is_well(CHECK);
+    host.pass(secs(10));
+    let told = |host: &Host| host.engine.report(host.now, IncidentId(1)).expect("a report");
+    let (headline, down) = (told(&host).headline, told(&host).downtime);
+    assert!(headline.as_str().starts_with("app.service is well again, and watched"), "{headline}");
+    assert!(
+        down.is_some() && host.summary("app.service").starts_with("it is well again"),
+        "{}",
+        host.summary("app.service")
+    );
+    // Neither time nor a restart of the agent makes it longer.
+    host.restart(None);
+    host.pass(secs(5));
+    assert_eq!(told(&host).downtime, down, "{:?}", host.story(1));
+    let asked = host.requests.len();
+    host.sees(CHECK, Observation::failing("full again"));
+    host.pass(secs(1));
+    let report = told(&host);
+    assert_eq!((report.downtime, report.headline.as_str()), (None, "app.service needs a person: full again"));
+    assert!(report.symptom.as_str().ends_with("; seen last: full again"), "{}", report.symptom);
+    assert!(host.requests.len() > asked, "it is looked into once more");
+}
+
+#[test]
+fn a_rule_that_may_only_observe_by_now_is_said_to_while_an_attempt_waits() {
+    let mut host = Host::plain().actions_end(failed());
+    host.fails(CHECK);
+    assert!(host.summary("app.service").contains("the next attempt"), "{}", host.summary("app.service"));
+    host.apply(&changed("app.service: {}", "app.service: {autonomy: observe}"));
+    let said = host.summary("app.service");
+    assert_eq!(said, "nothing is done: autonomy: the rule may only observe (autonomy: observe)");
+}
+
+#[test]
+fn a_full_disk_is_told_with_what_takes_its_room_and_why_it_is_not_healed() {
+    let mut host = Host::new("autonomy: act\ndisks:\n  /data: {}\n");
+    let check = ansai_model::id::CheckId::new("disk//data#space").expect("a name");
+    for _ in 0..3 {
+        host.sees.insert(check.clone(), Observation::failing("95.0 % used"));
+        host.step(ansai_engine::input::Input::Hint(ansai_model::hint::Hint::Everything));
+    }
+    let files = Evidence::new("folders of /data", EvidenceKind::Resources, "largest files: 19.0 MiB /data/fill");
+    host.step(ansai_engine::input::Input::Gathered { incident: IncidentId(1), evidence: vec![files] });
+    let report = host.engine.report(host.now, IncidentId(1)).expect("a report");
+    let told = report.cause.expect("a cause");
+    assert_eq!(
+        (told.rule.as_str(), told.seen_in.as_str()),
+        ("disk-filled", "folders of /data: largest files: 19.0 MiB /data/fill")
+    );
+    assert_eq!(host.story(1)[0], "decided: nothing: no remedy is declared for it");
+    let target = ansai_model::id::TargetId::new("disk//data").expect("a name");
+    let answer = host.operator(ansai_model::operator::Operation::Heal { target });
+    assert!(answer.starts_with("refused: nothing heals this by itself"), "{answer}");
+    host.sees.remove(&check);
+    host.pass(secs(90));
+    let target = ansai_model::id::TargetId::new("disk//data").expect("a name");
+    let said = host.engine.explain(host.now, &target).expect("a target").summary;
+    assert!(said.as_str().starts_with("it is well again, and watched"), "{said}");
+    host.pass(secs(3600));
+    assert!(host.engine.state().incidents.is_empty(), "it is over: {:?}", host.story(1));
 }

@@ -75,7 +75,7 @@ pub(crate) struct Host {
     pub(crate) now: Now,
     start: Now,
     /// What each check sees; healthy when nothing is said.
-    sees: BTreeMap<CheckId, Observation>,
+    pub(crate) sees: BTreeMap<CheckId, Observation>,
     /// Checks that do not answer.
     pub(crate) hanging: BTreeSet<CheckId>,
     /// Actions that have begun and not ended.

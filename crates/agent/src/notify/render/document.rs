@@ -156,7 +156,7 @@ fn what_broke(report: &Report, options: &RenderOptions) -> Vec<(&'static str, St
         ("check", report.check.to_string()),
         ("since", moment(report.failing_since.wall, zone)),
         ("opened", moment(report.opened.wall, zone)),
-        ("now", phase(&report.phase, zone)),
+        ("now", now(report, zone)),
     ];
     if let Some(retry) = &report.retry {
         let at = moment(retry.at.wall, zone);
@@ -182,6 +182,14 @@ fn what_broke(report: &Report, options: &RenderOptions) -> Vec<(&'static str, St
         facts.push(("drill", "this failure was injected on purpose".to_owned()));
     }
     facts
+}
+
+/// Where it stands; what a person has may be well again, and is watched then.
+fn now(report: &Report, zone: &TimeZone) -> String {
+    let is_over = matches!(report.phase, Phase::Resolved(_) | Phase::Stabilizing { .. });
+    let is_well = report.downtime.is_some() && !report.is_foreseen && report.kind == IncidentKind::Failure;
+    let told = phase(&report.phase, zone);
+    if is_well && !is_over { format!("well again, watched until it has stayed so; {told}") } else { told }
 }
 
 fn phase(phase: &Phase, zone: &TimeZone) -> String {
