@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ansai_lab::agent::{QUICK, json, wait_report};
 use ansai_lab::{Host, HostOptions, agent, fixture, mail};
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use rustix::process::Signal;
 
 /// Longer than the outbox's first three waits (10, 20 and 40 s).
@@ -30,8 +30,13 @@ fn boot(name: &str, routes: &str) -> Result<Host> {
 
 /// What is broken so that no remedy helps, and a person must be told.
 fn break_for_good(host: &Host) -> Result<()> {
+    let before = host.main_pid("app.service")?;
     host.write_file("/var/lib/app/commands", "die-after 100\n", 0o644)?;
-    host.signal_main("app.service", Signal::KILL)?;
+    // On a busy machine it may read that while it starts, and be dead of it already.
+    if let Err(error) = host.signal_main("app.service", Signal::KILL) {
+        host.wait_until("the first run to end", LIMIT, || Ok(host.main_pid("app.service")? != before))
+            .with_context(|| format!("{error:#}"))?;
+    }
     wait_report(host, "i1", "escalated")?;
     Ok(())
 }
