@@ -197,7 +197,8 @@ fn check_api(host: &Host) -> Result<()> {
         prose.filter(|(method, path)| matches!(*method, "GET" | "POST") && path.starts_with('/')).collect();
     ensure!(requests.len() >= 8, "{requests:?}");
     for (method, path) in requests {
-        let body = if path.ends_with("/operate") { body.as_str() } else { "" };
+        let is_operation = path.ends_with("/operate") || path.ends_with("/rehearse");
+        let body = if is_operation { body.as_str() } else { "" };
         ask(host, "/run/ansai/api.sock", method, &path.replace("i7", "i1"), body)?;
     }
     ensure!(
