@@ -142,6 +142,16 @@ pub fn wait_report(host: &Host, incident: &str, phase: &str) -> Result<Value> {
     .with_context(|| format!("the report says: {:#}", report(host, incident)))
 }
 
+/// Awaits a report that says something in one of its fields: what lasts of a failure (its log, what was changed) is read
+/// beside the remedies, and people are told with it.
+pub fn wait_report_with(host: &Host, incident: &str, field: &str, words: &str) -> Result<Value> {
+    host.wait_for(&format!("the {field} of {incident} to say `{words}`"), LIMIT, || {
+        let report = report(host, incident);
+        Ok(report[field].to_string().contains(words).then_some(report))
+    })
+    .with_context(|| format!("the report says: {:#}", report(host, incident)))
+}
+
 /// All incidents that the agent knows of, newest first.
 pub fn incidents(host: &Host) -> Result<Vec<Value>> {
     Ok(json(host, &["incidents"])?["incidents"].as_array().cloned().unwrap_or_default())

@@ -88,11 +88,7 @@ fn e12_a_freed_port_is_not_taken_for_a_healed_service() -> Result<()> {
     assert!(freed.is_some_and(|step| step["outcome"].get("succeeded").is_some()), "the port was not freed: {report:#}");
     assert!(!steps(&report, "not-verified").is_empty(), "a restart that failed was not found out: {report:#}");
     assert!(report["downtime"].is_null(), "the report claims an end of the downtime: {report:#}");
-    // The log of the last run is read beside, and people are told with it.
-    host.wait_until("the reason to be in the evidence", LIMIT, || {
-        Ok(agent::report(&host, "i1")["evidence"].to_string().contains("unknown key `greetnig`"))
-    })
-    .with_context(|| agent::report(&host, "i1")["evidence"].to_string())?;
+    agent::wait_report_with(&host, "i1", "evidence", "unknown key `greetnig`")?;
 
     host.write_file("/etc/app.conf", "greeting = hello\n", 0o644)?;
     agent::heal(&host, "app")?;
@@ -238,7 +234,7 @@ fn a_full_disk_is_named_as_the_cause_and_not_restarted_against_again_and_again()
     let report = wait_report(&host, "i1", "escalated")?;
     let tries = starts(&host, "app.service")? - started;
     assert!((1..=4).contains(&tries), "it was restarted {tries} times against a full disk: {report:#}");
-    assert_eq!(report["cause"]["rule"], "disk-full", "{report:#}");
+    let report = agent::wait_report_with(&host, "i1", "cause", "disk-full")?;
     assert!(report["advice"].to_string().contains("make room first"), "{report:#}");
 
     host.remove_file("/var/lib/app/fill")?;
