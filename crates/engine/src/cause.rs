@@ -16,6 +16,7 @@ use ansai_model::{
     operator::DrillKind,
     report::Cause,
     text::Text,
+    time::WallTime,
 };
 
 pub(crate) mod shared;
@@ -273,12 +274,15 @@ fn may_be_why(incident: &Incident, changed: Changed) -> bool {
     changed.is_own
         && match grows_since {
             Some(growing) => changed.at.0 <= incident.opened.wall.0.saturating_sub(growing),
-            None => {
-                // What fails anew may do so for what was changed since.
-                let is_before = changed.at <= incident.opened.wall || incident.seen_anew.is_some();
-                is_before && incident.well_until.is_some_and(|well| changed.at > well)
-            }
+            None => came_before(incident, changed.at),
         }
+}
+
+/// Whether a change was made between the last look that found all well and the failure. What fails anew may do so for what
+/// was changed since.
+fn came_before(incident: &Incident, at: WallTime) -> bool {
+    let is_before = at <= incident.opened.wall || incident.seen_anew.is_some();
+    is_before && incident.well_until.is_some_and(|well| at > well)
 }
 
 fn step_failed(incident: &Incident, rung_name: &str) -> Option<String> {

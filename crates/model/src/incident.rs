@@ -340,8 +340,8 @@ impl Evidence {
     /// The words for processes none of which can run, since they are stopped by a signal or by a debugger.
     pub const STOPPED: &'static str = "stopped (state ";
 
-    /// How the text of changes begins whose latest was made in the minutes before.
-    pub const JUST_NOW: &'static str = "the latest within the last 2 minutes: ";
+    /// How the source of packages that were installed, upgraded or removed begins.
+    pub const PACKAGES: &'static str = "dpkg's log";
 }
 
 /// What a finding is about.

@@ -7,12 +7,12 @@ use ansai_model::{
     condition::Value,
     domain::{memory::KILLED_LATELY, service::UnitResult},
     id::{CheckId, IncidentId},
-    incident::{Evidence, EvidenceKind, Incident},
+    incident::{Evidence, Incident},
     report::Cause,
     text::Text,
 };
 
-use super::{first_line, logged, unit};
+use super::{came_before, first_line, logged, unit};
 use crate::view::View;
 
 /// A cause that one incident of a storm speaks for.
@@ -76,9 +76,10 @@ const RULES: &[Rule] = &[
         text: "packages were changed just before",
         is_it: |_, _| None,
         follows: |i| {
-            let found = i.evidence.iter().filter(|evidence| evidence.kind == EvidenceKind::Change);
-            let mut lately = found.filter(|evidence| evidence.text.as_str().starts_with(Evidence::JUST_NOW));
-            lately.next().map(|evidence| alloc::format!("{}: {}", evidence.source, first_line(evidence.text.as_str())))
+            let is_of_packages = |found: &&Evidence| found.source.as_str().starts_with(Evidence::PACKAGES);
+            let came_before = |found: &&Evidence| found.changed.is_some_and(|changed| came_before(i, changed.at));
+            let found = i.evidence.iter().filter(is_of_packages).find(came_before)?;
+            Some(alloc::format!("{}: {}", found.source, first_line(found.text.as_str())))
         },
     },
 ];

@@ -5,8 +5,9 @@ use ansai_model::{
     decision::Gate,
     domain::service::{ActiveState, Intent, UnitResult},
     id::IncidentId,
-    incident::{Evidence, EvidenceKind},
+    incident::{Changed, Evidence, EvidenceKind},
     notify::NoticeKind,
+    time::WallTime,
 };
 
 use crate::host::{ACTION, Host, failed, judged, secs, succeeded, unit};
@@ -178,6 +179,29 @@ fn what_is_seen_behind_a_storm_stands_in_each_of_its_reports() {
     let cause = report.storm.and_then(|storm| storm.cause).expect("seen");
     assert_eq!(cause.rule.as_str(), "storm-memory");
     assert_eq!(report.cause.expect("the same").rule.as_str(), "storm-memory");
+}
+
+/// Packages that were installed before all was seen well made nothing fail, however short a time ago that was.
+#[test]
+fn packages_are_the_cause_of_a_storm_only_when_they_were_changed_since_all_was_well() {
+    let cause = |ago: i64| {
+        let mut host = host(6);
+        host.has_evidence = false;
+        host.pass(secs(60));
+        (0..6).for_each(|number| host.is_well(&format!("s{number:03}.service#unit")));
+        host.pass(secs(10));
+        let at = WallTime(host.now.wall.0 - ago * 1_000);
+        all_fail(&mut host, 6);
+        for incident in 1..=6 {
+            let changed = Some(Changed { at, is_own: false });
+            let source = format!("{}, other packages", Evidence::PACKAGES);
+            let found = Evidence { changed, ..Evidence::new(source, EvidenceKind::Change, "upgrade libc6 1 2") };
+            host.step(Input::Gathered { incident: IncidentId(incident), evidence: vec![found] });
+        }
+        host.engine.state().storms[&IncidentId(1)].cause.clone().map(|cause| cause.rule.as_str().to_owned())
+    };
+    assert_eq!(cause(5).as_deref(), Some("storm-packages"));
+    assert_eq!(cause(30), None);
 }
 
 #[test]

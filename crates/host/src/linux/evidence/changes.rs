@@ -4,7 +4,6 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use ansai_model::{
@@ -14,7 +13,6 @@ use ansai_model::{
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
 use super::Context;
-use crate::linux::clock::wall_now;
 
 /// How a moment is written, so that whoever shows it can do so in the zone of the reader.
 const MOMENT: &str = "%FT%TZ";
@@ -28,8 +26,6 @@ const UNIT_BYTES: u64 = 64 * 1024;
 const PACKAGE_LOG_BYTES: u64 = 256 * 1024;
 /// Of the list of the files of one package.
 const PACKAGE_LIST_BYTES: u64 = 4 << 20;
-/// A change that was made so shortly before may be why much fails at once.
-const JUST_NOW: Duration = Duration::from_secs(120);
 
 /// Where changes are searched for.
 pub(super) struct Searched {
@@ -76,7 +72,7 @@ impl Searched {
 
     /// What was changed, a finding a kind.
     pub(super) fn changes(&self) -> Vec<Evidence> {
-        let own = |source: &str, changes: Vec<Change>| finding(source, "", changes, true);
+        let own = |source: &str, changes: Vec<Change>| finding(source, changes, true);
         let unit = own("unit files", self.of_unit());
         let configuration = own("configuration", self.of_configuration());
         unit.into_iter().chain(configuration).chain(self.packages()).collect()
@@ -131,13 +127,9 @@ impl Searched {
             };
             if is_own { own.push(change) } else { others.push(change) }
         }
-        let just_now = |changes: &[Change]| {
-            let is_new = changes.first().is_some_and(|change| wall_now().since(change.at) <= JUST_NOW);
-            if is_new { Evidence::JUST_NOW } else { "" }
-        };
-        let (prefix, of_others) = (just_now(&own), just_now(&others));
-        let own = finding("dpkg's log, its own packages", prefix, own, true);
-        own.into_iter().chain(finding("dpkg's log, other packages", of_others, others, false)).collect()
+        let source = |whose| format!("{}, {whose} packages", Evidence::PACKAGES);
+        let own = finding(&source("its own"), own, true);
+        own.into_iter().chain(finding(&source("other"), others, false)).collect()
     }
 
     /// The files by which a package is known to be the target's: its unit, its programs, its configuration.
@@ -159,13 +151,13 @@ impl Searched {
     }
 }
 
-fn finding(source: &str, prefix: &str, mut changes: Vec<Change>, is_own: bool) -> Option<Evidence> {
+fn finding(source: &str, mut changes: Vec<Change>, is_own: bool) -> Option<Evidence> {
     // The latest first: it is the likeliest to be why, and is quoted as that. What was changed long before is the least.
     changes.sort_by_key(|change| std::cmp::Reverse(change.at));
     let at = changes.first()?.at;
     let lines: Vec<&str> = changes.iter().take(CHANGES_MAX).map(|change| change.line.as_str()).collect();
-    let text = format!("{prefix}{}", lines.join("\n"));
-    Some(Evidence { changed: Some(Changed { at, is_own }), ..Evidence::new(source, EvidenceKind::Change, text) })
+    let changed = Some(Changed { at, is_own });
+    Some(Evidence { changed, ..Evidence::new(source, EvidenceKind::Change, lines.join("\n")) })
 }
 
 fn entries(folder: &Path) -> Vec<PathBuf> {
@@ -212,6 +204,7 @@ fn package_change(line: &str, zone: &TimeZone) -> Option<(Change, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::linux::clock::wall_now;
 
     /// A host on which `app` and `other` were upgraded at noon, and `old` years before.
     fn host() -> (tempfile::TempDir, Searched) {
