@@ -12,7 +12,6 @@ use ansai_engine::Input;
 use ansai_host::{linux::LinuxHost, port::Host};
 use ansai_model::{bundle::Bundle, hint::Hint, id::UnitName, inventory::Inventory, notify::Route};
 use anyhow::Result;
-use futures_util::{FutureExt, StreamExt};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
@@ -23,7 +22,7 @@ use crate::{
     ledger::{FileStore, Predecessor},
     notify::{Notifier, http::HyperClient, trial::Trials},
     shell::Shell,
-    sources::Sources,
+    sources::{self, Sources},
     warnings::Warnings,
 };
 
@@ -157,9 +156,7 @@ impl Agent {
         let host = self.host.clone();
         let mut hints = host.hints();
         // Every first look is still to begin: what was hinted at until now would only have it begun twice.
-        while let Some(Some(hint)) = hints.next().now_or_never() {
-            self.note(&hint);
-        }
+        sources::waiting(&mut hints).iter().for_each(|hint| self.note(hint));
         let mut sources = Sources::new(inputs, hints);
         let (mut terminate, mut interrupt, mut hangup) =
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use ansai_engine::Input;
 use ansai_model::hint::Hint;
-use futures_util::{Stream, StreamExt};
-use tokio::sync::mpsc;
+use futures_util::{FutureExt, Stream, StreamExt};
+use tokio::{sync::mpsc, task::coop::unconstrained};
 
 /// Where inputs come from.
 #[derive(Debug)]
@@ -47,6 +47,13 @@ impl<S: Stream<Item = Hint> + Unpin> Sources<S> {
     }
 }
 
+/// The hints that are there already.
+pub fn waiting<S: Stream<Item = Hint> + Unpin>(hints: &mut S) -> Vec<Hint> {
+    // Whoever calls may have used up what the runtime grants one turn: a queue would then say that nothing is there.
+    let next = || unconstrained(hints.next()).now_or_never().flatten();
+    std::iter::from_fn(next).collect()
+}
+
 async fn hinted<S: Stream<Item = Hint> + Unpin>(hints: &mut Option<S>) -> Option<Hint> {
     match hints {
         Some(hints) => hints.next().await,
@@ -72,5 +79,18 @@ mod tests {
         assert_eq!(next, [Input::Hint(Hint::Everything), Input::Started, Input::Tick]);
         drop(tx);
         assert_eq!(sources.next(Duration::from_secs(1)).await, Input::Tick);
+    }
+
+    #[tokio::test]
+    async fn what_is_there_is_heard_by_a_caller_whose_turn_is_used_up() {
+        let (tx, rx) = mpsc::channel(4);
+        tx.send(Hint::Everything).await.unwrap();
+        tx.send(Hint::Units).await.unwrap();
+        let mut hints = Box::pin(stream::unfold(rx, |mut rx| async { rx.recv().await.map(|hint| (hint, rx)) }));
+        while tokio::task::coop::has_budget_remaining() {
+            tokio::task::coop::consume_budget().now_or_never();
+        }
+        assert_eq!(waiting(&mut hints), [Hint::Everything, Hint::Units]);
+        assert_eq!(waiting(&mut hints), [], "it does not wait");
     }
 }
