@@ -60,15 +60,15 @@ impl Context {
         self.divide_targets();
         self.forget_former_targets();
         self.forget_beyond_depth();
-        let open: Vec<_> =
-            self.state.incidents.values().map(|i| (i.id, i.target.clone(), i.check.clone(), i.failing_since)).collect();
-        for (id, target, check, since) in open {
+        let open = self.state.incidents.values();
+        let open = open.map(|i| (i.id, i.target.clone(), i.check.clone(), i.failing_since, i.since_by));
+        for (id, target, check, since, by) in open.collect::<Vec<_>>() {
             self.checks.targets.entry(target).or_default().open.insert(id);
             if let Some(state) = self.checks.slot(&check).and_then(|slot| self.checks.states.get_mut(slot))
                 && state.hard == Health::Unknown
                 && !self.state.incidents.get(&id).is_some_and(|incident| incident.kind.is_told_only())
             {
-                state.resume_failing(since);
+                state.resume_failing(since, by);
             }
             self.wake(self.now.mono, Wake::Incident(id));
         }

@@ -1,7 +1,7 @@
 //! Probable causes: a table of small rules over what was observed, each named so that a report can say which one spoke.
 //! No rule guesses: when none applies, the report says nothing about a cause.
 
-use alloc::{format, string::String};
+use alloc::{format, string::String, vec::Vec};
 
 use ansai_model::{
     action::ActionOutcome,
@@ -9,7 +9,7 @@ use ansai_model::{
     condition::Value,
     domain::{
         memory::{ANONYMOUS, KILLED_LATELY},
-        service::{Exit, LoadState, UnitResult, UnitSnapshot},
+        service::{Exit, LoadState, UnitResult, UnitSnapshot, signal_name},
     },
     incident::{Changed, Evidence, EvidenceKind, Incident, Phase, Step, StepKind},
     observation::Observation,
@@ -73,6 +73,12 @@ pub(crate) const RULES: &[CauseRule] = &[
             let holds_too_much = seen(i).figure(ANONYMOUS).is_some() && !i.is_foreseen();
             holds_too_much.then(|| format!("its check: {}", seen(i).summary()))
         },
+    },
+    CauseRule {
+        name: "signal-on-request",
+        text: "somebody sent it a signal through systemd, as `systemctl kill` does",
+        advice: "ask who did, and why: a shell keeps its history, and a script or a deployment may have called it",
+        seen: signaled_on_request,
     },
     CauseRule {
         name: "disk-full",
@@ -145,7 +151,7 @@ pub(crate) const RULES: &[CauseRule] = &[
         name: "killed",
         text: "somebody or something killed it with SIGKILL",
         advice: "look for the sender in the audit log or the kernel's log (out-of-memory killer)",
-        seen: |i| unit(i, |u| matches!(u.exit, Some(Exit::Signal(9)))),
+        seen: |i| unit(i, |u| u.exit == Some(Exit::Signal(9)) && u.own_signal.is_none()),
     },
     CauseRule {
         name: "recent-change",
@@ -296,6 +302,16 @@ fn step_failed(incident: &Incident, rung_name: &str) -> Option<String> {
     })
 }
 
+/// What its validator has said against the configuration of a target, when it has said no, and when.
+pub(crate) fn complaint(incident: &Incident) -> Option<(WallTime, Text)> {
+    newest_steps(incident).iter().rev().find_map(|step| match &step.kind {
+        StepKind::Ended { rung, outcome: ActionOutcome::Failed { why } | ActionOutcome::Refused { why }, .. } => {
+            ["validate", "restore-configuration"].contains(&rung.as_str()).then(|| (step.at.wall, why.clone()))
+        }
+        _ => None,
+    })
+}
+
 /// A failed step whose reason has all these words.
 fn step_said(incident: &Incident, words: &[&str]) -> Option<String> {
     newest_steps(incident).iter().find_map(|step| match &step.kind {
@@ -316,6 +332,27 @@ fn logged(incident: &Incident, words: &[&str]) -> Option<String> {
         })?;
         Some(format!("{}: {line}", evidence.source))
     })
+}
+
+/// The line of systemd that says that somebody had it send the main process the signal of which it ended, or by which it
+/// has been stopped.
+fn signaled_on_request(incident: &Incident) -> Option<String> {
+    let seen = seen(incident);
+    let unit = seen.unit().filter(|unit| unit.own_signal.is_none())?;
+    let (pid, signals) = match unit.exit {
+        Some(Exit::Signal(signal) | Exit::Dumped(signal)) => (unit.ended_pid, alloc::vec![signal_name(signal)]),
+        // Who is asked to end may do so with a code of its own.
+        Some(Exit::Code(_)) => (unit.ended_pid, [15, 2, 3].map(signal_name).into()),
+        None if seen.summary().as_str().contains(Evidence::STOPPED) => (unit.main_pid, alloc::vec!["SIGSTOP".into()]),
+        None => return None,
+    };
+    let of_process = |signal: &String| format!("Sent signal {signal} to main process {} ", pid.unwrap_or_default());
+    let lines: Vec<String> = signals.iter().filter(|_| pid.is_some()).map(of_process).collect();
+    let is_it = |line: &str| line.contains("on client request") && lines.iter().any(|said| line.contains(said));
+    let logs = incident.evidence.iter().filter(|found| found.kind == EvidenceKind::Log);
+    let mut found = logs
+        .filter_map(|log| Some(format!("{}: {}", log.source, log.text.as_str().lines().rfind(|line| is_it(line))?)));
+    found.next()
 }
 
 fn first_line(text: &str) -> &str {

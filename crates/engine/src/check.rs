@@ -6,8 +6,10 @@ use core::time::Duration;
 
 use ansai_model::{
     check::Check,
+    incident::SinceBy,
     observation::{Health, Observation},
-    time::{MonoTime, Now, WallTime},
+    text::Text,
+    time::{MonoTime, Now},
 };
 
 mod restless;
@@ -44,7 +46,7 @@ pub struct CheckState {
     pub successes: u32,
     /// When the hard state last changed.
     pub hard_since: Option<Now>,
-    /// When the last look that found it well was begun.
+    /// When the last look that found it well beyond doubt was begun.
     pub well_at: Option<MonoTime>,
     /// What was last seen, and when.
     pub last: Option<(Now, Observation)>,
@@ -117,10 +119,22 @@ impl CheckState {
         self.unwell.get()
     }
 
-    /// The first failing result of the current row.
+    /// Since when it fails, by the first failing result of the current row.
     #[must_use]
     pub fn failing_since(&self) -> Option<Now> {
-        self.unwell().failing_since
+        self.unwell().failing_since.map(|(at, _)| at)
+    }
+
+    /// Since when it fails and by what that is known; also when its unit is about to be called hung, since two looks have
+    /// found that nothing of it runs.
+    pub(crate) fn began(&self) -> Option<(Now, SinceBy)> {
+        let (at, seen) = self.last.as_ref()?;
+        if seen.health() == Health::Failing {
+            return self.unwell().failing_since;
+        }
+        let still = seen.unit()?.still_for.filter(|still| !still.is_zero())?;
+        let since = at.mono.minus(still).max(self.well_at.unwrap_or(MonoTime(i64::MIN)));
+        Some((at.at(since), SinceBy::Stillness))
     }
 
     /// Failing looks are not judged for a start from now on, when they were before this one; or it has answered.
@@ -138,7 +152,8 @@ impl CheckState {
             Health::Healthy => self.absorb_healthy(now),
             Health::Failing => self.absorb_failing(now, &observation),
         };
-        if observation.health() == Health::Healthy {
+        let is_still = observation.unit().is_some_and(|unit| unit.still_for.is_some());
+        if observation.health() == Health::Healthy && !is_still {
             self.well_at = self.looked_at.or(Some(now.mono));
         }
         self.count_warnings(now, &observation);
@@ -201,7 +216,9 @@ impl CheckState {
         self.successes = 0;
         self.failures = self.failures.saturating_add(1);
         if self.failing_since().is_none() {
-            self.unwell.note().failing_since = Some(self.went(now, observation).unwrap_or(now));
+            let look = || (now.at(self.looked_at.unwrap_or(now.mono)), SinceBy::Look);
+            let began = self.went(now, observation).unwrap_or_else(look);
+            self.unwell.note().failing_since = Some(began);
         }
         match self.hard {
             Health::Failing => Change::None,
@@ -212,10 +229,26 @@ impl CheckState {
         }
     }
 
-    /// When it was last found well, by the wall clock as it is now.
-    pub(crate) fn well_until(&self, now: Now) -> Option<WallTime> {
-        let ago = i64::try_from(now.mono.since(self.well_at?).as_millis()).unwrap_or(0);
-        Some(WallTime(now.wall.0.saturating_sub(ago)))
+    /// Keeps what it has last seen, so that it can be told as of before whatever is about to be found.
+    pub(crate) fn keep_before(&mut self) {
+        let last = self.last.as_ref().filter(|(_, seen)| seen.unit().is_none() && seen.health() != Health::Unknown);
+        let Some((at, seen)) = last else { return };
+        let before = (*at, seen.summary().clone());
+        self.unwell.note().before.get_or_insert(before);
+    }
+
+    /// Nothing was found: what is seen from now on is as good as what was kept.
+    pub(crate) fn forget_before(&mut self) {
+        drop(self.unwell.any().and_then(|unwell| unwell.before.take()));
+        self.unwell.settle();
+    }
+
+    /// What it had last seen in a look from before a moment, and when: as what a memory held before its service died.
+    pub(crate) fn seen_before(&self, moment: MonoTime) -> Option<(Now, &Text)> {
+        let last = self.last.as_ref().filter(|(_, seen)| seen.health() != Health::Unknown);
+        let last = last.map(|(at, seen)| (*at, seen.summary()));
+        let kept = self.unwell().before.as_ref().map(|(at, words)| (*at, words));
+        last.into_iter().chain(kept).find(|(at, _)| at.mono < moment)
     }
 
     fn become_hard(&mut self, now: Now, health: Health, change: Change) -> Change {
@@ -225,9 +258,9 @@ impl CheckState {
     }
 
     /// Takes over the hard state of an incident that the ledger remembers.
-    pub fn resume_failing(&mut self, since: Now) {
+    pub fn resume_failing(&mut self, since: Now, by: SinceBy) {
         self.hard = Health::Failing;
-        self.unwell.note().failing_since = Some(since);
+        self.unwell.note().failing_since = Some((since, by));
         self.hard_since = Some(since);
     }
 

@@ -64,6 +64,8 @@ pub(crate) struct Gathering {
     /// The run of the unit that had failed by then, and its main process when that had ended.
     pub(crate) run: Option<Text>,
     pub(crate) ended_pid: Option<u32>,
+    /// Whether that run was up when the search began.
+    pub(crate) was_up: bool,
     /// What had been begun before it: figures are no longer those of the failure.
     pub(crate) after: Option<(RunId, RungId)>,
     /// Set once that part was asked for.

@@ -11,12 +11,13 @@ use ansai_model::{
     id::{IncidentId, RunId, RungId},
     incident::{Evidence, EvidenceKind, EvidencePart, EvidenceRequest, Incident, Phase, Step, StepKind},
     notify::NoticeKind,
-    observation::Health,
+    probe::Probe,
     text::Text,
     time::{MonoTime, Now, WallTime},
 };
 
 use crate::{
+    cause,
     check::CheckState,
     context::{Asked, Context, Gathering, Wake},
     effect::Effect,
@@ -48,8 +49,9 @@ impl Context {
         // It is said once, when it opens: what they see later is of a remedy.
         let before = if incident.steps.is_empty() { view.seen_by_others(incident) } else { Vec::new() };
         let (run, ended_pid) = seen.map(|(_, unit)| (unit.invocation.clone(), unit.ended_pid)).unwrap_or_default();
+        let was_up = seen.is_some_and(|(_, unit)| unit.active.is_up());
         let (part, begun, after) = (EvidencePart::Passing, self.now, last_begun(incident));
-        let search = Gathering { part, begun, run, ended_pid, after, asked: None };
+        let search = Gathering { part, begun, run, ended_pid, was_up, after, asked: None };
         self.change_incident(id, |incident| add(incident, unit.into_iter().chain(before)));
         self.gathering.insert(id, search);
     }
@@ -158,11 +160,12 @@ impl Context {
             (!has(is_lasting)).then_some(next)
         };
         let open = self.state.incidents.values();
-        let open = open.map(|incident| (incident.id, part(incident), wanted(incident), last_begun(incident)));
-        for (id, part, kind, after) in open.collect::<Vec<_>>() {
+        let open = open.map(|incident| {
+            (incident.id, part(incident), wanted(incident), last_begun(incident), failed_last(incident))
+        });
+        for (id, part, kind, after, begun) in open.collect::<Vec<_>>() {
             if let Some(part) = part {
-                let begun = self.now;
-                let search = Gathering { part, begun, run: None, ended_pid: None, after, asked: None };
+                let search = Gathering { part, begun, run: None, ended_pid: None, was_up: false, after, asked: None };
                 self.gathering.insert(id, search);
             }
             if let Some(kind) = kind {
@@ -179,14 +182,16 @@ impl<'a> View<'a> {
         self.checks_to_verify(incident).into_iter().find_map(seen)
     }
 
-    /// What the other checks of an incident's target have last seen: as what its memory was before it went.
+    /// What the other checks of an incident's target had last seen before it went: as what its memory was. What they have seen
+    /// since is of what has failed.
     fn seen_by_others(self, incident: &Incident) -> Vec<Evidence> {
-        let others = self.checks.of(&incident.target).filter(|check| check.check.id != incident.check);
-        let last = others.filter_map(|check| {
-            let (at, seen) = check.last.as_ref().filter(|(_, seen)| seen.health() != Health::Unknown)?;
+        let is_other = |check: &&CheckState| {
+            check.check.id != incident.check && !matches!(check.check.probe, Probe::Unit { .. } | Probe::Process { .. })
+        };
+        let last = self.checks.of(&incident.target).filter(is_other).filter_map(|check| {
+            let (at, words) = check.seen_before(incident.failing_since.mono)?;
             let source = Text::new(alloc::format!("last look of {}", check.check.id));
-            let found = || Evidence::seen_at(at.wall, source, EvidenceKind::Look, seen.summary().clone());
-            seen.unit().is_none().then(found)
+            Some(Evidence::seen_at(at.wall, source, EvidenceKind::Look, words.clone()))
         });
         last.take(LOOKS_MAX).collect()
     }
@@ -224,8 +229,10 @@ impl<'a> View<'a> {
             run: search.run.clone(),
             ended_pid: search.ended_pid,
             failed: search.begun.wall,
+            until: began_after(incident, search.begun.mono).filter(|_| search.was_up),
             is_running,
             port: target.and_then(|target| target.port).filter(|_| !is_started),
+            said: cause::complaint(incident),
             paths: target.map(|target| target.configuration.clone()).unwrap_or_default(),
             since: WallTime(self.now.wall.0.saturating_sub(within)),
             lines_max: self.bundle.parts().settings.evidence_lines_max,
@@ -262,6 +269,12 @@ fn started(step: &Step) -> Option<(RunId, &RungId)> {
 /// The action that was begun last, when one was.
 fn last_begun(incident: &Incident) -> Option<(RunId, RungId)> {
     incident.steps.iter().rev().find_map(started).map(|(run, rung)| (run, rung.clone()))
+}
+
+/// When it was last found to fail, as far as it is known: what came later is of a remedy, or of whoever mended it.
+fn failed_last(incident: &Incident) -> Now {
+    let failed = incident.steps.iter().rev().find(|step| matches!(step.kind, StepKind::NotVerified { .. }));
+    failed.map_or(incident.opened, |step| step.at)
 }
 
 /// When an action was begun at this moment or after it, by the wall clock, when one was.

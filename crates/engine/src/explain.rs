@@ -1,6 +1,7 @@
 //! Why something was done, or not: for every target, at any moment.
 
 use alloc::{format, vec::Vec};
+use core::time::Duration;
 
 use ansai_model::{
     action::Disruption,
@@ -97,6 +98,8 @@ pub struct CheckView {
     pub is_flapping: bool,
     /// What was last seen.
     pub last: Option<(Now, Health, Text)>,
+    /// How old that is, when it is older than the time between two looks.
+    pub age: Option<Duration>,
 }
 
 /// An open incident as it stands.
@@ -112,6 +115,8 @@ pub struct IncidentView {
     pub retry: Option<Text>,
     /// The incident of which it is a symptom.
     pub symptom_of: Option<IncidentId>,
+    /// Who sees to that one, and what is done about this one meanwhile, in words.
+    pub left_to: Option<Text>,
     /// What the gates last said.
     pub decision: Option<Decision>,
     /// Why no rule applies at this moment, when none does.
@@ -138,7 +143,7 @@ impl View<'_> {
     #[must_use]
     pub fn standing(self, target: &TargetId) -> Option<Standing> {
         let index = self.checks.targets.get(target)?;
-        let checks: Vec<_> = self.checks.of(target).map(check_view).collect();
+        let checks: Vec<_> = self.checks.of(target).map(|check| check_view(self.now, check)).collect();
         let incidents: Vec<_> = self.open_of(target).map(|incident| self.incident_view(incident)).collect();
         let stopped = self.checks.of(target).find_map(CheckState::stopped);
         let warning = self.checks.of(target).find_map(|check| check.last.as_ref()?.1.unit()?.warning());
@@ -224,7 +229,8 @@ impl View<'_> {
         let (phase, symptom_of) = (incident.phase.clone(), incident.symptom_of);
         let retry = self.retry_in_words(incident);
         let is_well_again = incident.healthy_since.is_some() && remediation.is_none();
-        IncidentView { id: incident.id, phase, doing, retry, symptom_of, decision, no_rule, is_well_again }
+        let left_to = self.waits_for_its_cause(incident);
+        IncidentView { id: incident.id, phase, doing, retry, symptom_of, left_to, decision, no_rule, is_well_again }
     }
 
     /// What a remediation does or waits for at this moment, in words.
@@ -261,7 +267,8 @@ impl View<'_> {
     }
 }
 
-fn check_view(state: &CheckState) -> CheckView {
+fn check_view(now: Now, state: &CheckState) -> CheckView {
+    let age = state.last.as_ref().map(|(at, _)| now.mono.since(at.mono));
     CheckView {
         id: state.check.id.clone(),
         probe: state.check.probe.kind(),
@@ -270,6 +277,7 @@ fn check_view(state: &CheckState) -> CheckView {
         failures: (state.failures, state.check.fail_after),
         is_flapping: state.is_flapping,
         last: state.last.as_ref().map(|(at, seen)| (*at, seen.health(), seen.summary().clone())),
+        age: age.filter(|age| *age > state.period()),
     }
 }
 
@@ -319,8 +327,8 @@ fn summary(checks: &[CheckView], incidents: &[IncidentView], is_ungoverned: bool
             Text::new(format!("nothing is done: {}", incident.no_rule.as_ref().map_or("", Text::as_str)))
         }
         (_, Some(objection)) => Text::new(format!("nothing is done: {}: {}", objection.gate.as_str(), objection.why)),
-        (Phase::Open | Phase::AwaitingApproval { .. } | Phase::Resolved(_), None) => match incident.symptom_of {
-            Some(cause) => Text::new(format!("it is taken for a symptom of {cause}, which is healed first")),
+        (Phase::Open | Phase::AwaitingApproval { .. } | Phase::Resolved(_), None) => match &incident.left_to {
+            Some(left_to) => left_to.clone(),
             None => Text::new(format!("incident {} is open", incident.id)),
         },
     }

@@ -15,7 +15,7 @@ use ansai_model::{
     time::Now,
 };
 
-use self::again::is_tried_again;
+use self::{again::is_tried_again, began::Began};
 use crate::{
     context::{Context, Wake},
     gate::{
@@ -29,6 +29,7 @@ use crate::{
 };
 
 pub(crate) mod again;
+mod began;
 mod drilled;
 mod ending;
 mod symptom;
@@ -45,11 +46,11 @@ impl Context {
         let check = &self.checks[slot];
         let target = check.check.target.clone();
         let Some((_, observation)) = check.last.clone() else { return };
-        let failing_since = check.failing_since().unwrap_or(self.now);
         if observation.health() != Health::Failing {
             return;
         }
-        let Some(number) = self.begin_incident(slot, IncidentKind::Failure, observation, failing_since) else {
+        let began = self.view().began(slot);
+        let Some(number) = self.begin_incident(slot, IncidentKind::Failure, observation, began) else {
             return;
         };
         self.count_repeat(number);
@@ -73,7 +74,7 @@ impl Context {
         slot: usize,
         kind: IncidentKind,
         observation: Observation,
-        failing_since: Now,
+        began: Began,
     ) -> Option<IncidentId> {
         let check = &self.checks[slot].check;
         let (id, target) = (check.id.clone(), check.target.clone());
@@ -92,9 +93,10 @@ impl Context {
             check: id,
             rule: None,
             severity: if is_critical { Severity::Now } else { Severity::Day },
-            failing_since,
+            failing_since: began.at,
+            since_by: began.by,
             opened: self.now,
-            well_until: self.checks[slot].well_until(self.now),
+            well_until: began.well_until,
             observation,
             seen_anew: None,
             symptom_of: None,

@@ -13,7 +13,7 @@ use ansai_model::{
 };
 
 use crate::{
-    check::Change,
+    check::{Change, CheckState},
     context::{Context, Wake},
     effect::Effect,
     remediation::Stage,
@@ -32,6 +32,7 @@ impl Context {
         match hint {
             Hint::Unit(unit) => {
                 for slot in self.checks.units.get(unit).cloned().unwrap_or_default() {
+                    self.keep_before(slot);
                     self.look(slot);
                 }
             }
@@ -41,13 +42,27 @@ impl Context {
                     .filter(|slot| is_it(&self.checks[*slot].check.probe))
                     .collect::<Vec<_>>()
                 {
+                    self.keep_before(slot);
                     self.look(slot);
+                }
+            }
+            Hint::DrillEnded { unit, what } => {
+                for slot in self.checks.units.get(unit).cloned().unwrap_or_default() {
+                    let target = self.checks[slot].check.target.clone();
+                    self.drill_took_back(&target, what);
+                    self.look_at_target(&target);
                 }
             }
             Hint::Everything | Hint::Units | Hint::Mounts => {
                 (0..self.checks.states.len()).for_each(|slot| self.look(slot))
             }
         }
+    }
+
+    /// Something has happened to the unit of a check: what the others of its target see from now on may be of what came of it.
+    fn keep_before(&mut self, slot: usize) {
+        let target = self.checks[slot].check.target.clone();
+        self.checks.change_all_of(&target, CheckState::keep_before);
     }
 
     pub(crate) fn look_at_target(&mut self, target: &TargetId) {
@@ -107,8 +122,11 @@ impl Context {
         }
         if self.checks[slot].hard == Health::Healthy {
             self.ask_doubted(slot);
-            self.follow_drill(slot);
         }
+        if self.checks[slot].is_running_well() {
+            self.checks.change_all_of(&target, CheckState::forget_before);
+        }
+        self.follow_drill(slot);
         let check = &self.checks[slot];
         if change == Change::None && !has_open && check.hard != Health::Failing {
             if is_wanted_down.is_some() {
@@ -129,6 +147,7 @@ impl Context {
             self.end_outlived_drill(slot);
             self.open_incident(slot);
         }
+        self.began_earlier(slot);
         self.reconcile_target(&target);
         if change == Change::Recovered || change == Change::Failed {
             self.reconcile_dependents(&target);

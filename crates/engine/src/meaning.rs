@@ -3,17 +3,18 @@
 //! nobody can tell how something is, since when it is down, and whether somebody wants it so.
 //! How often it must be seen until it counts is decided in `check`.
 
-use alloc::format;
+use alloc::{format, vec::Vec};
 use core::time::Duration;
 
 use ansai_model::{
     check::Trend,
     condition::Value,
     domain::service::{ActiveState, LoadState, UnitSnapshot},
+    incident::SinceBy,
     observation::{Details, Health, Observation},
     probe::Probe,
     text::Text,
-    time::{Now, Shown, WallTime},
+    time::{MonoTime, Now, Shown, WallTime},
 };
 
 use serde::Serialize;
@@ -95,19 +96,32 @@ pub(crate) fn foreseen(seen: Observation, is_near: bool, symptom: impl FnOnce() 
 }
 
 impl CheckState {
-    /// Since when an observed unit has been down, by systemd's own stamps: not before it was last found well.
-    pub(crate) fn went(&self, now: Now, observation: &Observation) -> Option<Now> {
+    /// Whether it is the check of a unit or a process that was last found well beyond doubt.
+    pub(crate) fn is_running_well(&self) -> bool {
+        let unit = self.last.as_ref().filter(|(_, seen)| seen.health() == Health::Healthy).map(|(_, seen)| seen.unit());
+        unit.flatten().is_some_and(|unit| unit.still_for.is_none())
+    }
+
+    /// Since when an observed unit fails, where that is known better than by this look: by systemd's own stamps, or since
+    /// nothing of it has run. Not before it was last found well.
+    pub(crate) fn went(&self, now: Now, observation: &Observation) -> Option<(Now, SinceBy)> {
         let unit = observation.unit()?;
-        if matches!(unit.active, ActiveState::Active | ActiveState::Reloading) {
-            return None;
+        let earliest = self.well_at.unwrap_or(now.mono.minus(DOWN_BEFORE_MAX));
+        if unit.active.is_up() {
+            let since = now.mono.minus(unit.still_for?).max(earliest);
+            return Some((now.at(since), SinceBy::Stillness));
         }
         // Of what was down before the agent looked only the present state is known to be part of this failure.
-        let stamp = if self.well_at.is_some() { unit.left_active.or(unit.since) } else { unit.since };
-        let ago = now.wall.since(stamp?);
-        let earliest = self.well_at.unwrap_or(now.mono.minus(DOWN_BEFORE_MAX));
-        let mono = now.mono.minus(ago).max(earliest);
-        let ago = i64::try_from(now.mono.since(mono).as_millis()).unwrap_or(0);
-        Some(Now { mono, wall: WallTime(now.wall.0.saturating_sub(ago)) })
+        let of_this_run = [unit.left_active, unit.ended_at].into_iter().filter(|_| self.well_at.is_some());
+        let stamps = of_this_run.chain([unit.since]).flatten();
+        let moments: Vec<MonoTime> = stamps.map(|stamp| now.mono.minus(now.wall.since(stamp))).collect();
+        let first = moments.iter().copied().filter(|at| *at >= earliest).min();
+        match first {
+            Some(at) => Some((now.at(at), SinceBy::Systemd)),
+            // The clock was set in between: then it went at some time since it was last found well.
+            None if !moments.is_empty() => Some((now.at(earliest), SinceBy::Look)),
+            None => None,
+        }
     }
 
     /// Why nobody can say how it is, when nobody can and nobody wants it down.

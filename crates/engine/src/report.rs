@@ -54,7 +54,7 @@ impl View<'_> {
             headline: headline(incident),
             symptom: symptom(incident),
             failing_since: incident.failing_since,
-            is_stamped: is_stamped(incident),
+            since_by: incident.since_by,
             well_until: incident.well_until,
             opened: incident.opened,
             phase: incident.phase.clone(),
@@ -97,11 +97,6 @@ impl View<'_> {
 fn symptom(incident: &Incident) -> Text {
     let (first, last) = (incident.observation.summary(), incident.seen_last().summary());
     if first == last { first.clone() } else { Text::new(format!("{first}; seen last: {last}")) }
-}
-
-/// Whether systemd says when it went: of a unit that is up nobody does.
-fn is_stamped(incident: &Incident) -> bool {
-    incident.observation.unit().is_some_and(|unit| !unit.active.is_up())
 }
 
 fn count(many: usize) -> u32 {

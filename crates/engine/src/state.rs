@@ -214,9 +214,9 @@ pub struct TargetMemory {
 pub struct Drill {
     /// What it breaks.
     pub kind: DrillKind,
-    /// The run of the unit that it broke (`InvocationID`), when that is known.
+    /// The last run of the unit that it broke (`InvocationID`), when that is known.
     pub run: Option<Text>,
-    /// When the unit was first seen well in another run.
+    /// When the unit was first seen well in another run since.
     pub runs_anew: Option<MonoTime>,
 }
 

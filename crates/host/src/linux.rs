@@ -127,6 +127,7 @@ struct Inner {
     options: Options,
     bus: Option<Bus>,
     processes: Processes,
+    wakes: mpsc::Sender<Hint>,
     hints: Mutex<Option<mpsc::Receiver<Hint>>>,
     context: probe::Context,
     memory: memory::Seen,
@@ -140,12 +141,12 @@ impl LinuxHost {
         let (sender, hints) = mpsc::channel(HINTS_MAX);
         let bus = (!options.buses.is_empty()).then(|| Bus::start(options.buses.clone(), tasks, sender.clone()));
         tasks.spawn(mounts::watch(options.root.clone(), sender.clone()));
-        let processes = Processes::new(&options.state_dir, sender, tasks);
+        let processes = Processes::new(&options.state_dir, sender.clone(), tasks);
         let context = probe::Context::new(options.root.clone()).with_unit_folders(options.unit_folders());
         let redactor = redact::Redactor::new(&options.redact);
         let hints = Mutex::new(Some(hints));
         let memory = memory::Seen::default();
-        Self { inner: Arc::new(Inner { bus, processes, hints, context, memory, redactor, options }) }
+        Self { inner: Arc::new(Inner { bus, processes, wakes: sender, hints, context, memory, redactor, options }) }
     }
 
     /// Limits unit hints to these units; new units that match a pattern are hinted at as well.
@@ -159,7 +160,16 @@ impl LinuxHost {
     pub fn end_drills(&self, tasks: &TaskTracker) {
         let state_dir = &self.inner.options.state_dir;
         match drill::ending::lasting(state_dir) {
-            Ok(drills) => drills.into_iter().for_each(|drill| drop(tasks.spawn(drill.end_in_time(state_dir.clone())))),
+            Ok(drills) => drills.into_iter().for_each(|drill| {
+                let (wakes, unit) = (self.inner.wakes.clone(), UnitName::new(&drill.unit));
+                let ends = drill.end_in_time(state_dir.clone());
+                tasks.spawn(async move {
+                    if let (Some(what), Ok(unit)) = (ends.await, unit) {
+                        // Nobody listens any more where it is not taken.
+                        let _ = wakes.send(Hint::DrillEnded { unit, what }).await;
+                    }
+                });
+            }),
             Err(error) => tracing::warn!("drills of before cannot be looked for: {error}"),
         }
     }

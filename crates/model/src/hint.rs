@@ -1,10 +1,10 @@
-//! A wake-up: something may have changed. It carries no truth; the observation after it does.
+//! A wake-up: something may have changed. It carries no truth about the host; the observation after it does.
 
 use alloc::boxed::Box;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::UnitName;
+use crate::{id::UnitName, text::Text};
 
 /// What may have changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +18,13 @@ pub enum Hint {
     Units,
     /// Filesystems have been mounted or unmounted.
     Mounts,
+    /// A drill in a unit has ended by itself, and ansai has taken back what of it would have stayed.
+    DrillEnded {
+        /// In which unit.
+        unit: UnitName,
+        /// What is as it was, in words.
+        what: Text,
+    },
     /// The source of hints was away: look at everything.
     Everything,
 }

@@ -44,6 +44,19 @@ impl IncidentKind {
     }
 }
 
+/// By what it is known when something went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SinceBy {
+    /// The beginning of the first look that found it failing: it may have gone at any moment since the one before.
+    #[default]
+    Look,
+    /// systemd's own stamp.
+    Systemd,
+    /// The first look at which none of its processes could run: none has run since.
+    Stillness,
+}
+
 /// Something that is broken, or was; or something of which a person must know all the same.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Incident {
@@ -60,11 +73,14 @@ pub struct Incident {
     pub rule: Option<RuleId>,
     /// How soon a person must act.
     pub severity: Severity,
-    /// When it went, from which downtime is counted: by systemd's own stamp, or the first failing look.
+    /// When it went, from which downtime is counted.
     pub failing_since: Now,
+    /// By what that is known.
+    #[serde(default)]
+    pub since_by: SinceBy,
     /// When it became an incident.
     pub opened: Now,
-    /// The last moment before it at which its check found all well, when one did.
+    /// The last moment at which a look found all well, when one did: never after it went.
     #[serde(default)]
     pub well_until: Option<WallTime>,
     /// The observation that opened it.
@@ -399,10 +415,17 @@ pub struct EvidenceRequest {
     /// When the failure was seen; what was logged later is of no interest where the run is not known.
     #[serde(default)]
     pub failed: WallTime,
+    /// When a remedy of a run that was up began: what is logged of that run from then on is the remedy's doing. What has ended
+    /// before logs nothing more, and what it logged last may come a moment later.
+    #[serde(default)]
+    pub until: Option<WallTime>,
     /// Whether it was running when it was seen: then its processes are evidence too.
     pub is_running: bool,
     /// Its port, when it has one and who has it is of interest: a remedy that is under way takes it.
     pub port: Option<u16>,
+    /// What its validator has said against its configuration, when it has, and when: what that names is of interest.
+    #[serde(default)]
+    pub said: Option<(WallTime, Text)>,
     /// Its configuration.
     pub paths: Vec<alloc::string::String>,
     /// Changes since then are of interest.
@@ -428,6 +451,7 @@ mod tests {
             rule: None,
             severity: Severity::Day,
             failing_since: at,
+            since_by: SinceBy::Look,
             opened: at,
             well_until: None,
             observation: Observation::failing("down"),

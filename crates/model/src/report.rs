@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     decision::Decision,
     id::{CheckId, IncidentId, RuleId, TargetId},
-    incident::{Evidence, IncidentKind, Phase, Step},
+    incident::{Evidence, IncidentKind, Phase, SinceBy, Step},
     retry::Retry,
     rule::Severity,
     text::Text,
@@ -46,12 +46,12 @@ pub struct Report {
     pub headline: Text,
     /// What broke: the symptom seen.
     pub symptom: Text,
-    /// When it went: by systemd's own stamp, or the first failing look.
+    /// When it went.
     pub failing_since: Now,
-    /// Whether that is systemd's own stamp, and not the first look that found it failing.
+    /// By what that is known.
     #[serde(default)]
-    pub is_stamped: bool,
-    /// The last moment before it at which its check found all well, when one did.
+    pub since_by: SinceBy,
+    /// The last moment at which a look found all well, when one did: never after it went.
     #[serde(default)]
     pub well_until: Option<WallTime>,
     /// When it became an incident.

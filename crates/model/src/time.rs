@@ -69,6 +69,13 @@ impl Now {
     pub fn plus(self, duration: Duration) -> Self {
         Self { mono: self.mono.plus(duration), wall: self.wall.plus(duration) }
     }
+
+    /// An earlier moment of the monotonic clock, by the wall clock as it is now; a later one is this one.
+    #[must_use]
+    pub fn at(self, earlier: MonoTime) -> Self {
+        let ago = i64::try_from(self.mono.since(earlier).as_millis()).unwrap_or(i64::MAX);
+        Self { mono: earlier.min(self.mono), wall: WallTime(self.wall.0.saturating_sub(ago)) }
+    }
 }
 
 /// A duration as a person writes it: `150ms`, `1.5s`, `30s`, `10m`, `2h30m`, `3d`.
@@ -111,6 +118,13 @@ mod tests {
             assert_eq!(Shown(Duration::from_millis(millis)).to_string(), shown);
         }
         assert_eq!(Shown(Duration::from_secs(86400 * 3 + 3600)).to_string(), "3d1h");
+    }
+
+    #[test]
+    fn an_earlier_moment_is_told_by_the_wall_clock_of_now() {
+        let now = Now { mono: MonoTime(5_000_000_000), wall: WallTime(90_000) };
+        assert_eq!(now.at(MonoTime(3_500_000_000)), Now { mono: MonoTime(3_500_000_000), wall: WallTime(88_500) });
+        assert_eq!(now.at(MonoTime(i64::MAX)), now);
     }
 
     #[test]

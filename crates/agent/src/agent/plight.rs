@@ -6,7 +6,7 @@ use std::time::Duration;
 use ansai_model::{
     bundle::Bundle,
     id::{CheckId, IncidentId, TargetId},
-    incident::{IncidentKind, Phase},
+    incident::{IncidentKind, Phase, SinceBy},
     notify::{Notice, NoticeKind},
     report::{History, Report},
     rule::Severity,
@@ -77,7 +77,7 @@ fn notice(bundle: &Bundle, now: Now, what: &str) -> Option<Notice> {
         headline: "ansai heals nothing on this host until a person sees to its ledger".into(),
         symptom: why.clone(),
         failing_since: now,
-        is_stamped: false,
+        since_by: SinceBy::Look,
         well_until: None,
         opened: now,
         phase: Phase::Escalated { why },

@@ -1,5 +1,8 @@
 //! `ansai explain`: why something was done to a target, or not.
 
+use std::time::Duration;
+
+use ansai_model::time::Shown;
 use jiff::tz::TimeZone;
 
 use crate::{
@@ -76,14 +79,17 @@ fn standing(check: &serde_json::Value) -> String {
     let hard = word(&check["hard"]);
     let Some(words) = check["last"][2].as_str() else { return format!("{hard}, not looked at yet") };
     let last = word(&check["last"][1]);
+    // A look that is older than the next should be says how it was, and not how it is.
+    let age = check["age"]["secs"].as_u64().map(|secs| format!(", seen {} ago", Shown(Duration::from_secs(secs))));
+    let age = age.unwrap_or_default();
     if last == hard {
-        return format!("{hard} ({words})");
+        return format!("{hard} ({words}){age}");
     }
     let failures = match (last.as_str(), check["failures"][0].as_u64(), check["failures"][1].as_u64()) {
         ("failing", Some(count), Some(needed)) => format!("{count} of {needed} times "),
         _ => String::new(),
     };
-    format!("{last} {failures}({words}), taken for {hard}")
+    format!("{last} {failures}({words}), taken for {hard}{age}")
 }
 
 #[cfg(test)]
@@ -106,6 +112,8 @@ mod tests {
         );
         assert_eq!(check("failing", json!([0, "healthy", "200"])), "healthy (200), taken for failing");
         assert_eq!(check("unknown", json!(null)), "unknown, not looked at yet");
+        let old = json!({"hard": "healthy", "last": [0, "healthy", "200"], "age": {"secs": 185, "nanos": 7}});
+        assert_eq!(standing(&old), "healthy (200), seen 3m5s ago");
     }
 
     #[test]

@@ -3,15 +3,21 @@
 
 use alloc::boxed::Box;
 
-use ansai_model::time::{MonoTime, Now};
+use ansai_model::{
+    incident::SinceBy,
+    text::Text,
+    time::{MonoTime, Now},
+};
 
 use super::{restless::Restless, times::Times};
 
 /// What is remembered of a check that is not, or was not, well.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Unwell {
-    /// The first failing result of the current row.
-    pub(crate) failing_since: Option<Now>,
+    /// Since when the first failing result of the current row says that it fails, and by what that is known.
+    pub(crate) failing_since: Option<(Now, SinceBy)>,
+    /// What it had last seen when something happened to its unit, until that is seen to be well, and when.
+    pub(crate) before: Option<(Now, Text)>,
     /// The first of the last looks in a row that could not tell how it is.
     pub(crate) unknown_since: Option<Now>,
     /// The first of the last looks in a row that found it well and warning.
@@ -31,6 +37,7 @@ pub(crate) struct Unwell {
 impl Unwell {
     const NOTHING: Self = Self {
         failing_since: None,
+        before: None,
         unknown_since: None,
         warned_since: None,
         warnings: 0,

@@ -72,11 +72,19 @@ pub(super) fn dependency(p: &Proposal<'_>) -> Opinion {
         }
         for check in view.checks_of_itself(need) {
             if check.hard == Health::Failing || check.failures > 0 {
+                let who = view.need_is_with_a_person(need);
                 if patience <= p.view.now.mono {
                     let waited = Shown(p.policy.dependency_wait);
-                    return deny(Text::new(format!("it needs {need}, which was not healed within {waited}")));
+                    let who = who.map(|who| format!(": {who}")).unwrap_or_default();
+                    return deny(Text::new(format!("it needs {need}, which was not healed within {waited}{who}")));
                 }
-                let why = format!("it needs {need}, which is failing and is healed first");
+                let why = match who {
+                    Some(who) => format!(
+                        "it needs {need}, which is failing and is not healed now: {who}; nothing is done about this one \
+                         before that is well"
+                    ),
+                    None => format!("it needs {need}, which is failing and is healed first"),
+                };
                 return defer(Some(moment_at(p.view.now, patience)), Text::new(why));
             }
             // On its way up or down it is not known to be well, unless somebody wants it down.
@@ -106,7 +114,15 @@ fn awaited(p: &Proposal<'_>, cause: &CheckId, patience: MonoTime) -> Option<Opin
     let until = Some(moment_at(p.view.now, patience));
     if p.view.is_failing(cause) {
         let seen = check.last.as_ref().map_or("it fails", |(_, seen)| seen.summary().as_str());
-        return Some(defer(until, Text::new(format!("waits for {cause}, which is mended first: {seen}"))));
+        let open = p.view.open_on(&check.check.target, cause).and_then(|open| p.view.with_a_person(open));
+        let why = match open {
+            Some(who) => format!(
+                "waits for {cause} ({seen}), which is not mended now: {who}; this one is seen to all the same in {}",
+                Shown(patience.since(p.view.now.mono))
+            ),
+            None => format!("waits for {cause}, which is mended first: {seen}"),
+        };
+        return Some(defer(until, Text::new(why)));
     }
     let is_seen = check.looked_at.is_some_and(|at| at >= p.incident.opened.mono);
     (!is_seen).then(|| defer(until, Text::new(format!("looks at {cause} first, which would explain the failure"))))

@@ -1,11 +1,12 @@
 //! Which failures a drill has made: what fails while it lasts, in the way in which it breaks its unit. It begins and ends
 //! no incident; what a drill itself does is the host's.
 
-use alloc::{boxed::Box, format};
+use alloc::{boxed::Box, format, vec::Vec};
 use core::time::Duration;
 
 use ansai_model::{
-    domain::service::{ActiveState, UnitResult, UnitSnapshot},
+    action::ActionOutcome,
+    domain::service::{ActiveState, Exit, UnitResult, UnitSnapshot},
     id::{IncidentId, TargetId},
     incident::{Resolution, StepKind},
     notify::NoticeKind,
@@ -25,6 +26,8 @@ use crate::{
 
 /// How long after a drill an incident may be its doing.
 const DRILL_WINDOW: Duration = Duration::from_secs(120);
+const SIGKILL: i32 = 9;
+const SIGTERM: i32 = 15;
 
 impl Context {
     /// Notes that a drill begins.
@@ -36,15 +39,28 @@ impl Context {
         self.changed();
     }
 
-    /// A drill is over when its target is seen well in another run than the one that it broke: by looks at all of it that
-    /// were begun after that run was seen. One that breaks several runs is over with its incident.
+    /// The failure of a drill has been injected. What was seen before its end says nothing of what came of it.
+    pub(crate) fn drill_is_injected(&mut self, ended: &PendingRun) {
+        let memory = self.state.targets.get_mut(&ended.target).filter(|_| is_injection(ended));
+        if let Some(drill) = memory.and_then(|memory| memory.drill.as_mut()) {
+            drill.runs_anew = None;
+        }
+    }
+
+    /// A drill is over when its target is seen well in another run than the last one that it broke: by looks at all of it
+    /// that were begun after that run was seen, and after its failure was injected.
     pub(crate) fn follow_drill(&mut self, slot: usize) {
         let check = &self.checks[slot];
         let target = &check.check.target;
-        let Some(memory) = self.state.targets.get(target) else { return };
-        let Some(drill) = memory.drill.as_ref().filter(|drill| drill.kind != DrillKind::Loop) else { return };
-        let is_same = |unit: &UnitSnapshot| unit.invocation.is_none() || unit.invocation == drill.run;
-        if drill.run.is_none() || self.view().unit_of(target).is_none_or(is_same) {
+        let Some(drill) = self.state.targets.get(target).and_then(|memory| memory.drill.as_ref()) else { return };
+        let Some(unit) = self.view().unit_of(target) else { return };
+        if unit.is_ended_by_drill() && unit.invocation.is_some() && unit.invocation != drill.run {
+            let (target, run) = (target.clone(), unit.invocation.clone());
+            return self.drill_broke(&target, run);
+        }
+        let is_same = unit.invocation.is_none() || unit.invocation == drill.run;
+        let is_under_way = || self.state.runs.values().any(|run| is_injection(run) && run.target == *target);
+        if check.hard != Health::Healthy || drill.run.is_none() || is_same || is_under_way() {
             return;
         }
         let runs_anew = drill.runs_anew;
@@ -67,15 +83,30 @@ impl Context {
         self.changed();
     }
 
+    /// A drill has broken one more run of its unit.
+    fn drill_broke(&mut self, target: &TargetId, run: Option<Text>) {
+        if let Some(drill) = self.state.targets.get_mut(target).and_then(|memory| memory.drill.as_mut()) {
+            (drill.run, drill.runs_anew) = (run, None);
+            self.changed();
+        }
+    }
+
+    /// A drill has ended by itself: what is better from now on may be so for that.
+    pub(crate) fn drill_took_back(&mut self, target: &TargetId, what: &Text) {
+        let drilled = |id: &IncidentId| self.state.incidents.get(id).is_some_and(|incident| incident.is_drill);
+        for id in self.checks.open_of(target).filter(drilled).collect::<Vec<_>>() {
+            let outcome = ActionOutcome::Succeeded { note: what.clone() };
+            self.record(id, StepKind::Undone { what: "the drill, which has ended by itself".into(), outcome });
+        }
+    }
+
     /// What a drill broke has been seen mended by a remedy: it is over, but for one that breaks several runs.
     pub(crate) fn drill_is_mended(&mut self, id: IncidentId) {
         let Some(target) = self.state.incidents.get(&id).filter(|of| of.is_drill).map(|of| of.target.clone()) else {
             return;
         };
-        let memory = self.state.targets.get(&target);
-        let breaks_several =
-            memory.is_some_and(|memory| memory.drill.as_ref().is_some_and(|of| of.kind == DrillKind::Loop));
-        if !breaks_several {
+        let drill = self.state.targets.get(&target).and_then(|memory| memory.drill.as_ref());
+        if drill.is_none_or(|of| of.kind != DrillKind::Loop) {
             self.drill_is_over(&target);
             self.changed();
         }
@@ -112,7 +143,7 @@ impl Context {
 
     /// A drill that was not begun, or that did nothing, breaks nothing.
     pub(crate) fn drill_did_nothing(&mut self, pending: &PendingRun) {
-        if pending.is_drill && pending.incident.is_none() {
+        if is_injection(pending) {
             self.drill_is_over(&pending.target);
         }
     }
@@ -131,28 +162,46 @@ impl<'a> View<'a> {
     pub(super) fn drill_behind(self, slot: usize) -> Option<Option<DrillKind>> {
         let check = &self.checks[slot].check;
         let memory = self.state.targets.get(&check.target)?;
-        if memory.drilled.is_none_or(|at| self.now.mono.since(at) > DRILL_WINDOW) {
-            return None;
-        }
         let own = self.own_slot(&check.target).map(|own| &self.checks[own].check.id);
         // A drill breaks the unit, and not what is a matter beside it.
         if own.is_some_and(|own| !self.are_together(&check.target, own, &check.id)) {
             return None;
         }
+        if self.unit_of(&check.target).is_some_and(UnitSnapshot::is_ended_by_drill) {
+            return Some(memory.drill.as_ref().map(|drill| drill.kind));
+        }
+        if memory.drilled.is_none_or(|at| self.now.mono.since(at) > DRILL_WINDOW) {
+            return None;
+        }
         let Some(drill) = &memory.drill else { return Some(None) };
-        let is_its_way = self.unit_of(&check.target).is_none_or(|unit| match drill.kind {
-            DrillKind::Hang => {
-                let is_same = drill.run.is_none() || unit.invocation == drill.run;
-                unit.result == UnitResult::Watchdog || (unit.active == ActiveState::Active && is_same)
-            }
-            DrillKind::Crash | DrillKind::Exit | DrillKind::Loop => true,
-            DrillKind::Port | DrillKind::Configuration => true,
-        });
+        let is_its_way = self.unit_of(&check.target).is_none_or(|unit| is_its_doing(drill, unit));
         is_its_way.then_some(Some(drill.kind))
     }
 
     /// The unit of a target as it was last seen.
     pub(crate) fn unit_of(self, target: &TargetId) -> Option<&'a UnitSnapshot> {
         self.checks[self.own_slot(target)?].last.as_ref()?.1.unit()
+    }
+}
+
+/// Whether an action is a drill's own, and no remedy of what it broke.
+fn is_injection(run: &PendingRun) -> bool {
+    run.is_drill && run.incident.is_none()
+}
+
+/// Whether a unit is as a drill in it makes it, of which it is not known whether a signal of the drill ended it. A death is
+/// the drill's in the run that it broke, when it may have been of its signal, and no other.
+fn is_its_doing(drill: &Drill, unit: &UnitSnapshot) -> bool {
+    let is_same = drill.run.is_none() || unit.invocation == drill.run;
+    let is_signaled = matches!(unit.exit, Some(Exit::Signal(_) | Exit::Dumped(_)));
+    let may_be_killed = !is_signaled || unit.exit == Some(Exit::Signal(SIGKILL));
+    match drill.kind {
+        DrillKind::Hang => unit.result == UnitResult::Watchdog || (unit.active == ActiveState::Active && is_same),
+        // It may not answer yet in the run after it.
+        DrillKind::Crash | DrillKind::Loop | DrillKind::Exit if !unit.active.is_down() => true,
+        DrillKind::Crash | DrillKind::Loop => is_same && may_be_killed,
+        DrillKind::Exit => is_same && (!is_signaled || unit.exit == Some(Exit::Signal(SIGTERM))),
+        // With its port taken, or a broken configuration, each further run ends by itself.
+        DrillKind::Port | DrillKind::Configuration => !is_signaled || (is_same && may_be_killed),
     }
 }

@@ -1,15 +1,20 @@
 //! Symptoms: which open incident is the cause of another, how long that one is left to it, and what it is told of it.
 
+use alloc::format;
 use core::time::Duration;
 
 use ansai_model::{
     id::{IncidentId, TargetId},
     incident::{Incident, Phase, Step, StepKind},
+    rule::Autonomy,
     text::Text,
+    time::Shown,
 };
 
 use crate::{
     context::{Context, Wake},
+    gate::wishes,
+    rules::Governed,
     view::View,
 };
 
@@ -70,6 +75,50 @@ impl Context {
 }
 
 impl<'a> View<'a> {
+    /// Why nothing heals an incident without a person at this moment, when nothing does.
+    pub(crate) fn with_a_person(self, incident: &Incident) -> Option<Text> {
+        let held = || wishes::hold_on(self, &incident.target).map(|(_, why)| why);
+        let kept = || wishes::maintenance_on(self, &incident.target).map(|(_, why)| why);
+        match &incident.phase {
+            Phase::Escalated { .. } if incident.healthy_since.is_some() => None,
+            Phase::Escalated { why } => Some(Text::new(format!("a person must see to it: {why}"))),
+            Phase::AwaitingApproval { .. } => Some(Text::new(format!("it waits for `ansai approve {}`", incident.id))),
+            Phase::Remediating | Phase::Stabilizing { .. } | Phase::Resolved(_) => held().or_else(kept),
+            Phase::Open => held().or_else(kept).or_else(|| match self.governed(incident) {
+                _ if self.state.answers.contains_key(&incident.id) => None,
+                Governed::By(rule) if matches!(rule.autonomy, Autonomy::Observe | Autonomy::Suggest) => {
+                    Some(Text::new(format!("ansai does nothing about it (autonomy: {})", rule.autonomy.as_str())))
+                }
+                Governed::By(_) | Governed::NotNow(_) => None,
+                Governed::Never => Some("no rule heals it".into()),
+            }),
+        }
+    }
+
+    /// Why nothing heals what fails of a target that another needs, when nothing does without a person.
+    pub(crate) fn need_is_with_a_person(self, need: &TargetId) -> Option<Text> {
+        let open = self.open_of(need).filter(|open| !open.kind.is_told_only() && self.is_about_itself(open));
+        let why = open.into_iter().find_map(|open| self.with_a_person(open));
+        why.or_else(|| wishes::hold_on(self, need).map(|(_, why)| why))
+    }
+
+    /// In words, for what an incident waits that is taken for a symptom.
+    pub(crate) fn waits_for_its_cause(self, incident: &Incident) -> Option<Text> {
+        let cause = self.incident(incident.symptom_of?)?;
+        let (id, target) = (cause.id, &cause.target);
+        let Some(why) = self.with_a_person(cause) else {
+            return Some(Text::new(format!("it is taken for a symptom of {id}, which is healed first")));
+        };
+        let needs = self.bundle.parts().targets.get(&incident.target).is_some_and(|of| of.needs.contains(target));
+        let patience = self.policy_of(incident).map_or(PATIENCE_DEFAULT, |policy| policy.dependency_wait);
+        let left = Shown(incident.opened.mono.plus(patience).since(self.now.mono));
+        let then = match needs {
+            true => "nothing is done about this one before that is well".into(),
+            false => format!("this one is seen to all the same in {left}"),
+        };
+        Some(Text::new(format!("it is taken for a symptom of {id} ({target}), with which a person is: {why}; {then}")))
+    }
+
     /// The open incident of a target that the one of this incident needs.
     fn needed_that_failed(self, incident: &Incident) -> Option<&'a Incident> {
         let needs = &self.bundle.parts().targets.get(&incident.target)?.needs;

@@ -7,7 +7,7 @@ use core::time::Duration;
 use ansai_model::{
     domain::service::Intent,
     id::{IncidentId, TargetId},
-    incident::{Incident, IncidentKind, Phase, Resolution},
+    incident::{Incident, IncidentKind, Phase, Resolution, SinceBy},
     notify::NoticeKind,
     observation::Observation,
     text::Text,
@@ -62,7 +62,8 @@ impl Context {
         }
         let check = &self.checks[slot];
         let Some((_, seen)) = &check.last else { return };
-        let from = check.went(self.now, seen).filter(|went| went.mono < since.mono).unwrap_or(since);
+        let went = check.went(self.now, seen).filter(|(went, _)| went.mono < since.mono);
+        let (from, by) = went.unwrap_or((since, SinceBy::Look));
         let lasted = Shown(Duration::from_secs(self.now.mono.since(from.mono).as_secs()));
         let why_told = Text::new(format!("for {lasted} nobody can say how it is, so nothing is done: {why}"));
         let observation = Observation::unknown(why).with_details(seen.details().clone());
@@ -72,7 +73,8 @@ impl Context {
         }
         // What it warned of is not known either: it is counted anew.
         self.checks[slot].forget_warnings();
-        let Some(id) = self.begin_incident(slot, IncidentKind::Unknown, observation, from) else { return };
+        let began = self.view().began_at(slot, from, by);
+        let Some(id) = self.begin_incident(slot, IncidentKind::Unknown, observation, began) else { return };
         self.join_storm(id);
         self.begin_evidence(id);
         self.escalate(id, why_told);
@@ -86,7 +88,8 @@ impl Context {
         let Some((_, seen)) = &check.last else { return };
         let Some(words) = check.slow_loop() else { return };
         let observation = Observation::failing(words.clone()).with_details(seen.details().clone());
-        let Some(id) = self.begin_incident(slot, IncidentKind::Restless, observation, self.now) else { return };
+        let began = self.view().began_at(slot, self.now, SinceBy::Look);
+        let Some(id) = self.begin_incident(slot, IncidentKind::Restless, observation, began) else { return };
         self.begin_evidence(id);
         self.escalate(id, Text::new(format!("systemd brings it back by itself, and it does not last: {words}")));
     }
@@ -99,7 +102,8 @@ impl Context {
         let Some((_, seen)) = &check.last else { return };
         let observation = seen.clone();
         let words = Text::new(format!("it is well, so nothing is done, and it warns: {}", observation.summary()));
-        let Some(id) = self.begin_incident(slot, IncidentKind::Warning, observation, since) else { return };
+        let began = self.view().began_at(slot, since, SinceBy::Look);
+        let Some(id) = self.begin_incident(slot, IncidentKind::Warning, observation, began) else { return };
         self.begin_evidence(id);
         self.escalate(id, words);
     }

@@ -37,6 +37,7 @@ impl Context {
         if pending.disruption > Disruption::None && matches!(outcome, ActionOutcome::Succeeded { .. }) {
             self.state.ramp.opens(self.now, self.bundle.parts().settings.remediations_at_once_max);
         }
+        self.drill_is_injected(&pending);
         let remediation = pending.incident.and_then(|id| Some((id, self.state.remediations.get(&id)?)));
         let Some((id, remediation)) = remediation else {
             // A drill, a copy of a configuration, or an action whose incident is over: another may have waited for it.

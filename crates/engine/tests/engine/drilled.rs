@@ -1,8 +1,10 @@
 //! Which failures are a drill's: what fails while it lasts and in the way in which it breaks its unit, and nothing else.
 
-use ansai_engine::effect::Answer;
+use ansai_engine::{Input, effect::Answer};
 use ansai_model::{
-    domain::service::{ActiveState, Intent, UnitResult, UnitSnapshot},
+    domain::service::{ActiveState, Exit, Intent, OwnSignal, Sender, UnitResult, UnitSnapshot},
+    hint::Hint,
+    id::UnitName,
     observation::Observation,
     operator::{DrillKind, Operation, OperatorCommand},
 };
@@ -17,15 +19,30 @@ fn run(name: &str, active: ActiveState) -> Observation {
     judged(UnitSnapshot { invocation: Some(name.into()), ..unit(active, Intent::ByItself) })
 }
 
+/// A unit that has died in one of its runs as this kind of drill has it die, and whether by the drill's own signal.
+fn died(name: &str, kind: DrillKind, is_known: bool) -> Observation {
+    let signal = if kind == DrillKind::Exit { 15 } else { 9 };
+    let own_signal = is_known.then_some(OwnSignal { signal, by: Sender::Drill });
+    let (invocation, exit) = (Some(name.into()), Some(Exit::Signal(signal)));
+    judged(UnitSnapshot { invocation, exit, own_signal, ..unit(ActiveState::Failed, Intent::ByItself) })
+}
+
 /// A service that runs, is looked at through its port, and is drilled.
 fn drilled(kind: DrillKind) -> Host {
-    let look = "app.service: {port: 5000, probe: {tcp: \"127.0.0.1:5000\", fail_after: 1}}";
+    let mut host = begun(kind);
+    host.action_ends(succeeded());
+    host.pass(secs(1));
+    host
+}
+
+/// The same, while the drill is still at it.
+fn begun(kind: DrillKind) -> Host {
+    let look = "app.service: {port: 5000, configuration: [/etc/app.conf], \
+                probe: {tcp: \"127.0.0.1:5000\", fail_after: 1}}";
     let mut host = Host::new(&changed("app.service: {}", look));
     host.sees(UNIT, run("one", ActiveState::Active));
     host.pass(secs(60));
     assert!(host.operator(Operation::Drill { target: target("app.service"), kind }).starts_with("done"));
-    host.action_ends(succeeded());
-    host.pass(secs(1));
     host
 }
 
@@ -69,10 +86,96 @@ fn what_was_seen_well_in_another_run_has_outlived_its_drill() {
         host.pass(secs(40));
         host.sees(UNIT, run("two", ActiveState::Failed));
         assert!(!is_drill(&host), "{kind:?}");
-        let mut host = drilled(kind);
-        host.sees(UNIT, run("one", ActiveState::Failed));
-        assert!(is_drill(&host), "{kind:?}");
+        for is_known in [true, false] {
+            let mut host = drilled(kind);
+            host.sees(UNIT, died("one", kind, is_known));
+            assert!(is_drill(&host), "{kind:?} {is_known}");
+        }
     }
+}
+
+/// What others do to the service while a drill lasts, and before it is well again, is theirs.
+#[test]
+fn a_death_is_a_drills_when_its_own_signal_ended_that_process_and_no_other() {
+    let kinds = [DrillKind::Crash, DrillKind::Exit, DrillKind::Port, DrillKind::Configuration, DrillKind::Loop];
+    for kind in kinds {
+        let mut host = drilled(kind);
+        host.happens("app.service", died("two", kind, true));
+        assert!(is_drill(&host), "{kind:?}: it says so itself");
+        let mut host = drilled(kind);
+        host.happens("app.service", died("two", kind, false));
+        assert!(!is_drill(&host), "{kind:?}: another run was killed by somebody");
+        let mut host = drilled(kind);
+        let exit = Some(Exit::Signal(11));
+        let crashed =
+            UnitSnapshot { invocation: Some("one".into()), exit, ..unit(ActiveState::Failed, Intent::ByItself) };
+        host.happens("app.service", judged(crashed));
+        assert!(!is_drill(&host), "{kind:?}: that was not its signal");
+    }
+    let ended = |kind| {
+        let mut host = drilled(kind);
+        let (exit, result) = (Some(Exit::Code(1)), UnitResult::ExitCode);
+        let ended = UnitSnapshot {
+            invocation: Some("two".into()),
+            exit,
+            result,
+            ..unit(ActiveState::Failed, Intent::ByItself)
+        };
+        host.happens("app.service", judged(ended));
+        is_drill(&host)
+    };
+    assert!(
+        ended(DrillKind::Port) && ended(DrillKind::Configuration),
+        "what it broke keeps each further run from starting"
+    );
+    assert!(!ended(DrillKind::Crash) && !ended(DrillKind::Loop));
+}
+
+#[test]
+fn a_real_kill_between_those_of_a_loop_is_an_incident_of_its_own() {
+    // systemd brings it back each time, and nothing is done while the drill is at it.
+    let mut host = begun(DrillKind::Loop);
+    for (dies, runs) in [("one", "two"), ("two", "three")] {
+        host.happens("app.service", died(dies, DrillKind::Loop, true));
+        host.sees(UNIT, run(runs, ActiveState::Active));
+        host.pass(secs(1));
+        assert_eq!((open_id(&host), is_drill(&host), host.phase("app.service")), (1, true, "open"));
+    }
+    host.happens("app.service", died("three", DrillKind::Loop, false));
+    assert_eq!((open_id(&host), is_drill(&host)), (2, false), "{:?}", host.story(1));
+    let report = host.engine.report(host.now, host.open("app.service").expect("open").id).expect("a report");
+    assert_eq!(report.cause.map(|cause| cause.rule.to_string()).as_deref(), Some("killed"));
+}
+
+fn open_id(host: &Host) -> u64 {
+    host.open("app.service").expect("an incident").id.0
+}
+
+/// A drill's own words stand in what is told of it, and a remedy that kills looks for no sender.
+#[test]
+fn what_ansai_has_sent_itself_is_told_as_its_own() {
+    let mut host = drilled(DrillKind::Exit);
+    let exit = Some(Exit::Signal(15));
+    let own_signal = Some(OwnSignal { signal: 15, by: Sender::Drill });
+    let ended = UnitSnapshot {
+        invocation: Some("one".into()),
+        exit,
+        own_signal,
+        ..unit(ActiveState::Inactive, Intent::ByItself)
+    };
+    host.happens("app.service", judged(ended.clone()));
+    let report =
+        |host: &Host| host.engine.report(host.now, host.open("app.service").expect("open").id).expect("a report");
+    let told = report(&host).symptom.to_string();
+    assert!(told.starts_with("killed by SIGTERM, which a drill of ansai sent"), "{told}");
+    let mut host = Host::plain();
+    host.sees(UNIT, run("one", ActiveState::Active));
+    host.pass(secs(60));
+    let own_signal = Some(OwnSignal { signal: 9, by: Sender::Remedy });
+    let killed = UnitSnapshot { own_signal, ..unit(ActiveState::Failed, Intent::ByItself) };
+    host.happens("app.service", judged(killed));
+    assert!(!is_drill(&host));
+    assert_eq!(report(&host).cause.map(|cause| cause.rule.to_string()), None);
 }
 
 #[test]
@@ -98,7 +201,7 @@ fn healed_from(kind: DrillKind) -> Host {
     let mut host = drilled(kind).mended_by("restart");
     match kind {
         DrillKind::Hang => host.sees(UNIT, Observation::failing("its process has been stopped")),
-        _ => host.sees(UNIT, run("one", ActiveState::Failed)),
+        _ => host.sees(UNIT, died("one", kind, true)),
     }
     host.sees(UNIT, run("two", ActiveState::Active));
     assert_eq!((host.phase("app.service"), is_drill(&host)), ("stabilizing", true), "{:?}", host.story(1));
@@ -147,7 +250,7 @@ fn what_fails_again_after_a_person_has_mended_a_drill_is_real() {
 #[test]
 fn a_drill_that_kills_again_and_again_lasts_over_its_runs() {
     let mut host = healed_from(DrillKind::Loop);
-    host.sees(UNIT, run("two", ActiveState::Failed));
+    host.happens("app.service", died("two", DrillKind::Loop, true));
     assert!(is_drill(&host), "{:?}", host.story(1));
 }
 
@@ -248,4 +351,24 @@ fn a_drill_that_nothing_would_mend_is_refused_until_the_breaker_closes() {
     let open = "the circuit breaker of service/app.service is open, so nothing would mend what a drill broke";
     assert_eq!(why.as_str(), open);
     assert!(suggestion.as_str().starts_with("it may be tried again in "), "{suggestion}");
+}
+
+/// What a drill broke may be well again because the drill has ended: that is told before whatever comes of it.
+#[test]
+fn what_a_drill_takes_back_at_its_end_is_told() {
+    let mut host = drilled(DrillKind::Configuration);
+    host.happens("app.service", died("one", DrillKind::Configuration, true));
+    host.action_ends(failed());
+    let ends = |host: &mut Host| {
+        let unit = UnitName::new("app.service").expect("valid");
+        host.step(Input::Hint(Hint::DrillEnded { unit, what: "/etc/app.conf is as it was".into() }));
+    };
+    ends(&mut host);
+    let told = "undo: the drill, which has ended by itself: succeeded";
+    assert!(host.story(1).iter().any(|step| step == told), "{:?}", host.story(1));
+    // What is no drill's has nothing to do with it.
+    let mut host = Host::plain();
+    host.fails("app.service#unit");
+    ends(&mut host);
+    assert!(host.story(1).iter().all(|step| !step.starts_with("undo")), "{:?}", host.story(1));
 }

@@ -193,3 +193,19 @@ fn a_symptom_a_condition_and_a_service_without_a_rule_are_explained() {
     assert_eq!(host.done(), Vec::<&str>::new(), "what cannot be known does not heal");
     assert!(host.engine.explain(host.now, &crate::host::target("nobody.service")).is_none());
 }
+
+#[test]
+fn a_look_that_is_older_than_the_next_should_be_says_how_old() {
+    let mut host = Host::plain();
+    host.pass(secs(60));
+    let age = |host: &Host| host.explain("app.service").checks[0].age;
+    assert_eq!(age(&host), None);
+    host.hanging.insert(check("app.service#unit"));
+    let every = host.engine.bundle().parts().checks[&check("app.service#unit")].every;
+    // A look that is given up is a look as well.
+    let seen = (0..60).find_map(|_| {
+        host.pass(secs(1));
+        age(&host)
+    });
+    assert!(seen.is_some_and(|age| age > every), "{seen:?} {every:?}");
+}

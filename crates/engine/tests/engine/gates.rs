@@ -381,9 +381,33 @@ fn a_need_that_is_not_healed_in_time_goes_to_a_person_with_its_name() {
     host.operator(Operation::Release { scope: only("app.service") });
     host.pass(secs(299));
     assert_eq!(host.phase("app.service"), "open");
-    assert!(host.gate("app.service", Gate::Dependency).ends_with("which is failing and is healed first"));
+    let said = host.gate("app.service", Gate::Dependency);
+    let words = "which is failing and is not healed now: held by ann (an upgrade); nothing is done about this one before that is well";
+    assert!(said.ends_with(words), "{said}");
     host.pass(secs(2));
-    assert_eq!(host.last_step(1), "escalated: dependency: it needs service/db.service, which was not healed within 5m");
+    let words =
+        "escalated: dependency: it needs service/db.service, which was not healed within 5m: held by ann (an upgrade)";
+    assert_eq!(host.last_step(1), words);
+}
+
+/// Whoever waits for what a person has is told so, and why, and whether anything is done meanwhile.
+#[test]
+fn what_waits_for_what_a_person_has_says_who_has_it_and_what_is_done_meanwhile() {
+    let mut host = with_a_need().actions_end(failed());
+    host.fails("db.service#unit");
+    host.pass(secs(300));
+    assert_eq!(host.phase("db.service"), "escalated");
+    host.fails("app.service#unit");
+    let said = host.summary("app.service");
+    let who = "it needs service/db.service, which is failing and is not healed now: a person must see to it: ";
+    assert!(said.contains(who), "{said}");
+    assert!(said.ends_with("; nothing is done about this one before that is well"), "{said}");
+    let left_to = host.explain("app.service").incidents[0].left_to.clone().expect("it is a symptom");
+    let who = "it is taken for a symptom of i1 (service/db.service), with which a person is: a person must see to it: ";
+    assert!(left_to.as_str().starts_with(who), "{left_to}");
+    let db = host.done().len();
+    host.pass(secs(600));
+    assert_eq!(host.done().len(), db, "and nothing is: {:?}", host.done());
 }
 
 #[test]

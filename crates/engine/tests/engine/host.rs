@@ -18,7 +18,7 @@ use ansai_model::{
     decision::Gate,
     domain::service::{ActiveState, Exit, Intent, UnitExpectation, UnitResult, UnitSnapshot, judge},
     hint::Hint,
-    id::{CheckId, IncidentId, TargetId},
+    id::{CheckId, IncidentId, TargetId, UnitName},
     incident::{Evidence, EvidenceKind, EvidenceRequest, Incident},
     inventory::Inventory,
     observation::Observation,
@@ -293,6 +293,12 @@ impl Host {
         self.step(Input::Hint(Hint::Everything));
     }
 
+    /// Something happens to a unit, and systemd tells of it: its own check, which sees this from now on, is looked at.
+    pub(crate) fn happens(&mut self, unit: &str, observation: Observation) {
+        self.sees.insert(check(&format!("{unit}#unit")), observation);
+        self.step(Input::Hint(Hint::Unit(UnitName::new(unit).expect("a unit"))));
+    }
+
     /// The check sees a failure from now on, and only it is looked at.
     pub(crate) fn sees_only(&mut self, name: &str) {
         let observation = Observation::failing("it died");
@@ -432,6 +438,11 @@ impl Host {
             Some(why) => format!("{:?} to nobody: {why}", dispatch.kind),
         });
         told.collect()
+    }
+
+    /// How long it has been there.
+    pub(crate) fn since_start(&self) -> Duration {
+        self.now.mono.since(self.start.mono)
     }
 
     /// What was done, in words, in order.

@@ -7,6 +7,7 @@ mod host;
 mod words;
 
 mod autonomy;
+mod began;
 mod between_matters;
 mod checks;
 mod declared;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ansai_engine::Input;
 use ansai_model::{
-    domain::service::{ActiveState, Intent, UnitSnapshot},
+    domain::service::{ActiveState, Exit, Intent, UnitSnapshot},
     id::IncidentId,
     incident::{Changed, Evidence, EvidenceKind, EvidencePart},
     observation::Observation,
@@ -126,8 +126,8 @@ fn died() -> Host {
     let run = |active| judged(UnitSnapshot { invocation: Some("one".into()), ..unit(active, Intent::ByItself) });
     host.sees("app.service#tcp", Observation::healthy("accepts within 1 ms"));
     host.sees("app.service#unit", run(ActiveState::Active));
-    host.pass(secs(60));
-    host.sees("app.service#unit", run(ActiveState::Failed));
+    host.pass(Duration::from_millis(60_500));
+    host.happens("app.service", run(ActiveState::Failed));
     host
 }
 
@@ -149,7 +149,8 @@ fn of_a_crash_it_is_told_what_was_seen_before_and_the_log_of_the_run_that_died()
         (seen[0].0.as_str(), seen[0].1.as_str()),
         ("last look of service/app.service#tcp", "accepts within 1 ms")
     );
-    assert!(seen[0].2.is_some_and(|at| at <= host.now.wall));
+    let since = host.open("app.service").expect("open").failing_since.wall;
+    assert!(seen[0].2.is_some_and(|at| at < since), "{seen:?}");
     host.step(Input::Gathered { incident: before, evidence: vec![] });
     assert_eq!(host.requests.len(), 1, "the log waits, while the restart does not");
     // It runs anew, and what is asked for now is still of the run that died.
@@ -250,14 +251,91 @@ fn what_a_drill_did_is_blamed_on_the_drill() {
     assert_eq!((host.phase("app.service"), blamed(&host).0.as_str()), ("escalated", "disk-full"));
 }
 
+/// A memory of which little is left in a dead service is looked at as often as that of one that lives.
 #[test]
-fn downtime_says_from_when_it_is_counted() {
-    let mut host = hung(true);
+fn what_is_seen_of_a_service_that_has_died_is_no_last_look_at_it() {
+    let memory = "\nchecks:\n  'service/app.service#memory': {probe: {exec: [/bin/mem]}, every: 2s, every_soft: 2s}\n";
+    let told = |is_told_in_time: bool| {
+        let mut host = Host::new(&format!("{PLAIN}{memory}"));
+        host.sees("app.service#memory", Observation::healthy("50 MiB"));
+        host.sees("app.service#unit", judged(unit(ActiveState::Active, Intent::ByItself)));
+        host.pass(Duration::from_millis(60_500));
+        let died = WallTime(host.now.wall.0 - 1);
+        // systemd is about to restart it by itself, and gives up later.
+        if is_told_in_time {
+            let waits = UnitSnapshot { sub: "auto-restart".into(), ..unit(ActiveState::Activating, Intent::Unknown) };
+            host.happens("app.service", judged(waits));
+        }
+        host.sees.insert(crate::host::check("app.service#memory"), Observation::healthy("832 KiB"));
+        host.pass(secs(5));
+        let failed = UnitSnapshot { left_active: Some(died), ..unit(ActiveState::Failed, Intent::ByItself) };
+        host.happens("app.service", judged(failed));
+        let incident = host.open("app.service").expect("open");
+        let looks = incident.evidence.iter().filter(|found| found.kind == EvidenceKind::Look);
+        looks.map(|found| found.text.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(told(true), ["50 MiB"]);
+    assert_eq!(told(false), [""; 0], "rather none than one from after its death");
+}
+
+/// A service whose main process 4711 ended so, and what systemd has logged of its run.
+fn blamed(exit: Option<Exit>, logged: &str) -> Option<String> {
+    let mut host = Host::plain();
+    host.has_evidence = false;
+    host.sees("app.service#unit", judged(unit(ActiveState::Active, Intent::ByItself)));
+    host.pass(secs(60));
+    let seen = match exit {
+        Some(_) => judged(UnitSnapshot { exit, ended_pid: Some(4711), ..unit(ActiveState::Failed, Intent::ByItself) }),
+        None => Observation::failing("it hangs: its process has been stopped (state T) for 10s")
+            .with_details(judged(unit(ActiveState::Active, Intent::Unknown)).details().clone()),
+    };
+    host.sees("app.service#unit", seen);
+    let (incident, log) = (opened(&host), Evidence::new("journalctl", EvidenceKind::Log, logged));
+    host.step(Input::Gathered { incident, evidence: vec![log] });
+    host.engine.report(host.now, incident).expect("open").cause.map(|cause| cause.rule.to_string())
+}
+
+#[test]
+fn whoever_had_systemd_send_the_signal_is_blamed_and_nobody_else_is_looked_for() {
+    let sent = |signal: &str, pid: u32| {
+        format!("systemd[1]: app.service: Sent signal {signal} to main process {pid} (app) on client request.")
+    };
+    let cases = [
+        (Some(Exit::Signal(9)), sent("SIGKILL", 4711), Some("signal-on-request")),
+        (Some(Exit::Dumped(6)), sent("SIGABRT", 4711), Some("signal-on-request")),
+        (Some(Exit::Code(0)), sent("SIGTERM", 4711), Some("signal-on-request")),
+        (None, sent("SIGSTOP", 4711), Some("signal-on-request")),
+        // Not why: another process, another signal, one that asks for no end, or a program that says so of itself.
+        (Some(Exit::Signal(9)), sent("SIGKILL", 812), Some("killed")),
+        (Some(Exit::Signal(9)), sent("SIGTERM", 4711), Some("killed")),
+        (Some(Exit::Code(0)), sent("SIGHUP", 4711), None),
+        (Some(Exit::Signal(9)), "app[4711]: Sent signal SIGKILL to main process".to_owned(), Some("killed")),
+        (None, "nothing".to_owned(), Some("stopped")),
+    ];
+    for (exit, logged, expected) in cases {
+        assert_eq!(blamed(exit, &logged).as_deref(), expected, "{exit:?} {logged}");
+    }
+}
+
+/// What a remedy has logged of the run that hangs is none of its failure, and what a dead run has logged last may come late.
+#[test]
+fn the_log_of_a_run_that_was_up_ends_where_its_remedy_begins() {
+    let mut host = hung(false);
     until_open(&mut host);
-    let report = host.engine.report(host.now, opened(&host)).expect("open");
-    assert!(!report.is_stamped && report.well_until.is_some(), "a look found it failing");
-    let host = died();
-    assert!(host.engine.report(host.now, opened(&host)).expect("open").is_stamped, "systemd said when it went");
+    let incident = opened(&host);
+    host.step(Input::Gathered { incident, evidence: vec![] });
+    let began = host.begun.first().map(|(after, _)| *after).expect("a remedy");
+    let asked = host.requests.iter().find(|asked| asked.part == EvidencePart::Lasting).expect("the log is asked for");
+    let until = asked.until.expect("it ends");
+    let start = host.now.wall.0 - i64::try_from(host.since_start().as_millis()).expect("short");
+    assert_eq!(until.0 - start, i64::try_from(began.as_millis()).expect("short"));
+    let mut host = died();
+    let incident = opened(&host);
+    host.step(Input::Gathered { incident, evidence: vec![] });
+    host.pass(ACTION);
+    host.action_ends(succeeded());
+    let asked = host.requests.iter().find(|asked| asked.part == EvidencePart::Lasting).expect("the log is asked for");
+    assert_eq!(asked.until, None);
 }
 
 const NEEDS: &str =

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ansai_model::{
     action::{Action, ActionOutcome, ActionRun},
-    domain::service::{ActiveState, Exit, HostActivity, Intent, LoadState, UnitResult},
+    domain::service::{ActiveState, Exit, HostActivity, Intent, LoadState, OwnSignal, Sender, UnitResult},
     hint::Hint,
     id::{RunId, UnitName},
     operator::DrillKind,
@@ -13,7 +13,7 @@ use ansai_model::{
 };
 
 use super::{
-    machine::{Event, Machine},
+    machine::{Event, Loops, Machine},
     order::{Fault, Order},
 };
 use crate::linux::domain;
@@ -80,6 +80,7 @@ impl Machine {
                 if is_down(machine.active(unit)) {
                     return not_needed("nothing to kill");
                 }
+                machine.change(unit, |unit| unit.gets = Some(OwnSignal { signal: 9, by: Sender::Remedy }));
                 machine.end(unit, Exit::Signal(9));
                 succeeded(format!("all processes of {unit} killed"))
             }),
@@ -233,6 +234,9 @@ impl Machine {
         if kind == DrillKind::Port && port.or(self.units.get(unit)?.spec.port).is_none() {
             return failed(format!("{unit} declares no port"));
         }
+        let signal = if kind == DrillKind::Exit { 15 } else { 9 };
+        let by_drill = Some(OwnSignal { signal, by: Sender::Drill });
+        self.change(unit, |unit| unit.gets = by_drill.filter(|_| kind != DrillKind::Hang));
         self.drill(unit, kind);
         succeeded(format!("drill `{}` injected into {unit}", kind.as_str()))
     }
@@ -244,7 +248,9 @@ impl Machine {
             DrillKind::Exit => return self.end(name, Exit::Code(0)),
             DrillKind::Port => self.taken_ports.extend(port),
             DrillKind::Configuration => self.change(name, |unit| unit.is_valid = false),
-            DrillKind::Loop => self.change(name, |unit| unit.loops = Some((Duration::from_millis(20), 2))),
+            DrillKind::Loop => self.change(name, |unit| {
+                unit.loops = Some(Loops { after: Duration::from_millis(20), times: 2, by: unit.gets });
+            }),
             DrillKind::Crash => {}
         }
         self.end(name, Exit::Signal(9));
@@ -266,7 +272,9 @@ impl Machine {
             Fault::Exit { unit, code } => self.end(&unit, Exit::Code(code)),
             Fault::Hang(unit) => self.change(&unit, |unit| unit.is_hung = true),
             Fault::WrongAnswer { unit, status } => self.change(&unit, |unit| unit.status = status),
-            Fault::Loop { unit, after, times } => self.change(&unit, |unit| unit.loops = Some((after, times))),
+            Fault::Loop { unit, after, times } => {
+                self.change(&unit, |unit| unit.loops = Some(Loops { after, times, by: None }));
+            }
             Fault::NeverReady(unit) => self.change(&unit, |unit| unit.never_ready = true),
             Fault::PortTaken(port) => {
                 self.taken_ports.insert(port);

@@ -7,7 +7,7 @@ use std::{
 
 use ansai_model::{
     action::ActionOutcome,
-    domain::service::{ActiveState, Exit, HostActivity, Intent, Job, LoadState, UnitResult, UnitSnapshot},
+    domain::service::{ActiveState, Exit, HostActivity, Intent, Job, LoadState, OwnSignal, UnitResult, UnitSnapshot},
     hint::Hint,
     id::{RunId, UnitName},
     probe::CommandLine,
@@ -87,6 +87,10 @@ pub(super) struct Unit {
     pub sub: &'static str,
     pub result: UnitResult,
     pub exit: Option<Exit>,
+    /// A signal of ours that its main process is about to get.
+    pub gets: Option<OwnSignal>,
+    /// The one of which it ended.
+    pub own_signal: Option<OwnSignal>,
     pub restarts: u32,
     pub runs: u32,
     pub since: Duration,
@@ -101,7 +105,15 @@ pub(super) struct Unit {
     pub leaves_port: bool,
     pub vanishes: bool,
     pub never_ready: bool,
-    pub loops: Option<(Duration, u32)>,
+    pub loops: Option<Loops>,
+}
+
+/// That a unit dies soon after each start, and by whose signal.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Loops {
+    pub after: Duration,
+    pub times: u32,
+    pub by: Option<OwnSignal>,
 }
 
 /// A job under way.
@@ -161,6 +173,8 @@ impl Machine {
             sub: "running",
             result: UnitResult::Success,
             exit: None,
+            gets: None,
+            own_signal: None,
             restarts: 0,
             runs: 1,
             since: self.now,
@@ -219,7 +233,7 @@ impl Machine {
         match event {
             Event::Started(unit, epoch) if self.is_current(&unit, epoch) => self.start_ends(&unit),
             Event::Stopped(unit, epoch) if self.is_current(&unit, epoch) => self.stop_ends(&unit),
-            Event::Dies(unit, epoch) if self.is_current(&unit, epoch) => self.end(&unit, Exit::Code(1)),
+            Event::Dies(unit, epoch) if self.is_current(&unit, epoch) => self.dies_again(&unit),
             Event::RestartsItself(unit, epoch) if self.is_current(&unit, epoch) => {
                 if let Some(found) = self.units.get_mut(&unit) {
                     found.restarts = found.restarts.saturating_add(1);
@@ -233,6 +247,14 @@ impl Machine {
             // Planned before something else happened to the unit.
             Event::Started(..) | Event::Stopped(..) | Event::Dies(..) | Event::RestartsItself(..) => {}
         }
+    }
+
+    fn dies_again(&mut self, name: &UnitName) {
+        let by = self.units.get_mut(name).and_then(|unit| {
+            unit.gets = unit.loops.and_then(|loops| loops.by);
+            unit.gets
+        });
+        self.end(name, by.map_or(Exit::Code(1), |own| Exit::Signal(own.signal)));
     }
 
     fn is_current(&self, unit: &UnitName, epoch: u64) -> bool {
@@ -330,10 +352,10 @@ impl Machine {
         }
         unit.runs = unit.runs.saturating_add(1);
         unit.intent = Intent::Unknown;
-        (unit.result, unit.exit) = (UnitResult::Success, None);
-        let dies = unit.loops.as_mut().filter(|(_, times)| *times > 0).map(|(after, times)| {
-            *times -= 1;
-            *after
+        (unit.result, unit.exit, unit.own_signal) = (UnitResult::Success, None, None);
+        let dies = unit.loops.as_mut().filter(|loops| loops.times > 0).map(|loops| {
+            loops.times -= 1;
+            loops.after
         });
         let epoch = self.set(name, ActiveState::Active, "running");
         if let Some(after) = dies {
@@ -348,6 +370,7 @@ impl Machine {
     pub(super) fn end(&mut self, name: &UnitName, exit: Exit) {
         let is_heard = !self.is_bus_gone;
         let Some(unit) = self.units.get_mut(name) else { return };
+        let own_signal = unit.gets.take();
         if matches!(unit.active, ActiveState::Inactive | ActiveState::Failed) {
             return;
         }
@@ -356,7 +379,7 @@ impl Machine {
             unit.job = job;
             return self.stop_ends(name);
         }
-        unit.exit = Some(exit);
+        (unit.exit, unit.own_signal) = (Some(exit), own_signal);
         unit.result = match exit {
             Exit::Code(0) => UnitResult::Success,
             Exit::Code(_) => UnitResult::ExitCode,
@@ -414,6 +437,7 @@ impl Machine {
             sub: unit.sub.into(),
             result: unit.result,
             exit: unit.exit,
+            own_signal: unit.own_signal,
             main_pid: has_process.then(|| 1_000 + unit.runs),
             restarts: unit.restarts,
             invocation: Some(Text::new(format!("{:032x}", unit.runs))),

@@ -6,6 +6,8 @@ mod port;
 mod restoration;
 mod validate;
 
+pub(super) use configuration::broken;
+
 use std::time::Duration;
 
 use ansai_model::{

@@ -20,6 +20,7 @@ use super::{
 };
 
 mod changes;
+mod complaint;
 mod logs;
 
 /// Longest wait for one kind of evidence that lies in files.
@@ -75,6 +76,12 @@ async fn lasting(
     if let Some(unit) = &unit {
         found.push(logs::of_failure(unit.as_str(), request, redactor).await);
     }
+    if let Some((at, said)) = request.said.clone() {
+        let paths = request.paths.clone();
+        let work = Work::new(Kind::Gather, format!("the configuration of {}", request.target)).on(&paths);
+        let places = beside(work, move || complaint::places(said.as_str(), at, &paths)).await;
+        found.extend(places.into_iter().map(|place| redacted(place, redactor)));
+    }
     let program = unit.as_ref().zip(bus).and_then(|(unit, bus)| bus.program_of(unit));
     let searched = changes::Searched::of(context, request, program);
     let work = Work::new(Kind::Gather, format!("changes of {}", request.target)).on(searched.paths());
@@ -91,6 +98,11 @@ where
         Ok(found) => found.into_iter().collect(),
         Err(late) => vec![evidence("files", EvidenceKind::Missing, late.to_string())],
     }
+}
+
+fn redacted(found: Evidence, redactor: &Redactor) -> Evidence {
+    let text = Text::new(redactor.redact(found.text.as_str()));
+    Evidence { text, ..found }
 }
 
 fn evidence(source: impl Into<Text>, kind: EvidenceKind, text: impl Into<Text>) -> Evidence {

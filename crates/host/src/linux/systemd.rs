@@ -7,6 +7,7 @@ mod life;
 mod names;
 mod others;
 mod queues;
+mod sent;
 mod sockets;
 mod stalled;
 mod standing;

@@ -8,7 +8,7 @@ use ansai_model::{
     condition::Value,
     domain::{
         memory::{self, ANONYMOUS, LIFE, MemoryAction, MemoryProbe, Release, ReleaseSignal},
-        service::{ActiveState, Exit, Intent, UnitExpectation},
+        service::{ActiveState, Exit, Intent, Sender, UnitExpectation, UnitSnapshot},
     },
     hint::Hint,
     id::{IncidentId, RunId, TargetId, UnitName},
@@ -352,6 +352,7 @@ impl<B: Bench> Course<'_, B> {
         self.succeeds(Action::KillUnit { unit: unit.clone() }).await;
         let seen = self.until_health(&unit, Health::Failing).await;
         assert_eq!(seen.unit().and_then(|unit| unit.main_pid), None);
+        assert_eq!(seen.unit().and_then(|unit| unit.own_signal).map(|own| own.by), Some(Sender::Remedy), "{seen:?}");
         let outcome = self.perform(Action::KillUnit { unit: unit.clone() }, LIMIT).await;
         assert!(matches!(outcome, ActionOutcome::NotNeeded { .. }), "{outcome:?}");
     }
@@ -388,13 +389,21 @@ impl<B: Bench> Course<'_, B> {
         self.until_health(&unit, Health::Healthy).await;
         let drill = |kind| Action::Drill { unit: unit.clone(), kind, port: None, paths: Vec::new() };
         self.succeeds(drill(DrillKind::Crash)).await;
-        self.until_health(&unit, Health::Failing).await;
+        let seen = self.until_health(&unit, Health::Failing).await;
+        assert!(seen.unit().is_some_and(UnitSnapshot::is_ended_by_drill), "{seen:?}");
         let outcome = self.perform(drill(DrillKind::Crash), LIMIT).await;
         assert!(matches!(outcome, ActionOutcome::Refused { .. }), "{outcome:?}");
         self.succeeds(Action::StartUnit { unit: unit.clone() }).await;
         self.succeeds(drill(DrillKind::Exit)).await;
         let seen = self.until_health(&unit, Health::Failing).await;
         assert_eq!(seen.unit().map(|unit| unit.intent), Some(Intent::ByItself));
+        assert!(seen.unit().is_some_and(UnitSnapshot::is_ended_by_drill), "{seen:?}");
+        // The next death is none of its doing.
+        self.succeeds(Action::StartUnit { unit: unit.clone() }).await;
+        self.until_health(&unit, Health::Healthy).await;
+        self.bench.do_now(&unit, Deed::Crash);
+        let seen = self.until_health(&unit, Health::Failing).await;
+        assert_eq!(seen.unit().and_then(|unit| unit.own_signal), None, "{seen:?}");
     }
 
     async fn a_plan_changes_nothing(&mut self) {
@@ -417,6 +426,8 @@ impl<B: Bench> Course<'_, B> {
     async fn evidence_is_about_the_unit(&mut self) {
         let unit = self.unit("evidence", Kind::Daemon);
         let request = EvidenceRequest {
+            until: None,
+            said: None,
             part: EvidencePart::Passing,
             incident: IncidentId(1),
             target: TargetId::new("service/contract").expect("a valid name"),

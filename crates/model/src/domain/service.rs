@@ -292,6 +292,46 @@ pub struct UnitSnapshot {
     /// Whether its main process has been stopped by a signal for a while, though others of it can run.
     #[serde(default)]
     pub is_main_stopped: bool,
+    /// How long looks have found that none of its processes runs, though none has ended: they are stopped, wait in the kernel,
+    /// or let connections wait. Zero at the first such look; nothing when they can run.
+    #[serde(default)]
+    pub still_for: Option<Duration>,
+    /// When its main process ended, when systemd says: others of it may have gone on for a while.
+    #[serde(default)]
+    pub ended_at: Option<WallTime>,
+    /// The signal of ansai's own because of which its main process ended, when that is known.
+    #[serde(default)]
+    pub own_signal: Option<OwnSignal>,
+}
+
+/// A signal that ansai itself sent to a main process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct OwnSignal {
+    /// Its number.
+    pub signal: i32,
+    /// What sent it.
+    pub by: Sender,
+}
+
+/// What of ansai sends signals to the main processes of units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sender {
+    /// A failure on purpose.
+    Drill,
+    /// A rung that kills what cannot be stopped.
+    Remedy,
+}
+
+impl Sender {
+    /// With its article.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Drill => "a drill of ansai",
+            Self::Remedy => "a remedy of ansai",
+        }
+    }
 }
 
 impl UnitSnapshot {
@@ -322,7 +362,29 @@ impl UnitSnapshot {
             left_active: None,
             busy: None,
             is_main_stopped: false,
+            still_for: None,
+            ended_at: None,
+            own_signal: None,
         }
+    }
+
+    /// How its main process ended, in words: what sent the signal is named where it was ansai. Nothing when it has not ended.
+    #[must_use]
+    pub fn exit_in_words(&self) -> Option<String> {
+        let exit = self.exit?;
+        Some(match (self.own_signal, exit) {
+            (Some(own), Exit::Signal(_) | Exit::Dumped(_)) => format!("{exit}, which {} sent", own.by.as_str()),
+            (Some(own), Exit::Code(_)) => {
+                format!("{exit} after {} sent it {}", own.by.as_str(), signal_name(own.signal))
+            }
+            (None, Exit::Code(_) | Exit::Signal(_) | Exit::Dumped(_)) => format!("{exit}"),
+        })
+    }
+
+    /// Whether a drill's own signal ended its main process.
+    #[must_use]
+    pub fn is_ended_by_drill(&self) -> bool {
+        self.own_signal.is_some_and(|own| own.by == Sender::Drill)
     }
 
     /// What a person should know of it though it may be well: nobody looks after its workers, and no reload reaches it.
@@ -363,7 +425,7 @@ impl UnitSnapshot {
 impl fmt::Display for UnitSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({}), result {}", self.active, self.sub, self.result)?;
-        if let Some(exit) = self.exit {
+        if let Some(exit) = self.exit_in_words() {
             f.write_str("; main process ")?;
             if let Some(pid) = self.ended_pid {
                 write!(f, "{pid} ")?;
@@ -375,6 +437,9 @@ impl fmt::Display for UnitSnapshot {
         }
         if let Some(pid) = self.main_pid {
             write!(f, "; main process {pid}")?;
+        }
+        if let Some(still) = self.still_for.filter(|still| !still.is_zero()) {
+            write!(f, "; none of its processes has run for {}", Shown(still))?;
         }
         write!(f, "; restarted by systemd {} times", self.restarts)?;
         // Why something runs is not kept.

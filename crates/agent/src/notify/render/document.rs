@@ -3,7 +3,7 @@
 use ansai_model::{
     action::ActionOutcome,
     decision::{Choice, Verdict},
-    incident::{Evidence, IncidentKind, Phase, Resolution, Step, StepKind},
+    incident::{Evidence, IncidentKind, Phase, Resolution, SinceBy, Step, StepKind},
     notify::Notice,
     report::Report,
     text::visible_line,
@@ -291,15 +291,14 @@ fn downtime(report: &Report, zone: &TimeZone) -> String {
         _ if report.kind == IncidentKind::Restless => "Not counted: systemd brought it back each time.".to_owned(),
         _ if report.kind == IncidentKind::Warning => "None: it is well, and warns.".to_owned(),
         _ if report.is_foreseen => "None: it was foreseen, and nothing was broken when this began.".to_owned(),
-        Some(downtime) if report.is_stamped => {
-            format!("{} from when systemd saw it go to its recovery.", shown(downtime))
-        }
         Some(downtime) => {
-            format!(
-                "{} from the first look that found it failing to recovery{}.",
-                shown(downtime),
-                well_before(report, zone)
-            )
+            let (from, is_sure) = match report.since_by {
+                SinceBy::Systemd => ("when systemd saw it go", true),
+                SinceBy::Stillness => ("the first look at which nothing of it ran any more", false),
+                SinceBy::Look => ("the first look that found it failing", false),
+            };
+            let well = if is_sure { String::new() } else { well_before(report, zone) };
+            format!("{} from {from} to its recovery{well}.", shown(downtime))
         }
         None => format!(
             "{} so far: it had not recovered when this was written.",

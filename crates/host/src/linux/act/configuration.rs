@@ -255,7 +255,7 @@ fn put_back(change: Change, trusted: &Trusted, replaced: &mut Vec<Replaced>) -> 
 }
 
 /// Where the broken file is kept.
-fn broken(path: &Path) -> PathBuf {
+pub(in crate::linux) fn broken(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".ansai-broken");
     PathBuf::from(name)

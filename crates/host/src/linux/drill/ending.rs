@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use ansai_model::{operator::DrillKind, time::WallTime};
+use ansai_model::{operator::DrillKind, text::Text, time::WallTime};
 use rustix::process::{Pid, Signal, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 
@@ -148,11 +148,21 @@ impl Lasting {
     }
 
     /// Waits until its time is over, and ends it, unless a later drill of its kind has taken its place. One whose doing is
-    /// mended already, as when the agent was stopped in between, is ended at once.
-    pub(crate) async fn end_in_time(self, state_dir: PathBuf) {
+    /// mended already, as when the agent was stopped in between, is ended at once. What was taken back, in words.
+    pub(crate) async fn end_in_time(self, state_dir: PathBuf) -> Option<Text> {
         end_what_is_mended(&self.unit, &state_dir).await;
         tokio::time::sleep(self.rest()).await;
-        self.end_now(state_dir, END_TIME).await;
+        self.end_now(state_dir, END_TIME).await
+    }
+
+    /// What of it is taken back, in words.
+    fn taken_back(&self, ended: Ended) -> Option<Text> {
+        match (ended, &self.done) {
+            (Ended::Nothing, _) => None,
+            (Ended::Resumed, Done::Stopped { pid, .. }) => Some(Text::new(format!("process {pid} goes on"))),
+            (Ended::PutBack, Done::Broken { path }) => Some(Text::new(format!("{} is as it was", path.display()))),
+            (Ended::Resumed | Ended::PutBack, Done::Stopped { .. } | Done::Broken { .. }) => None,
+        }
     }
 
     /// Whether nothing is left of what it broke but its copy: somebody, or a remedy, has put the file right.
@@ -163,8 +173,8 @@ impl Lasting {
         }
     }
 
-    async fn end_now(self, state_dir: PathBuf, within: Duration) {
-        let unit = self.unit.clone();
+    async fn end_now(self, state_dir: PathBuf, within: Duration) -> Option<Text> {
+        let (unit, drill) = (self.unit.clone(), self.clone());
         let work = Work::new(Kind::Act, format!("the end of the drill in {unit}"));
         let ends = move || {
             let is_the_last = read(&self.note(&state_dir)).is_some_and(|kept| kept == self);
@@ -176,10 +186,17 @@ impl Lasting {
         };
         // `ansai doctor` says it as well, as long as the note is there.
         match ended {
-            Ok(Ended::Nothing) => {}
-            Ok(Ended::Resumed) => tracing::info!("the drill in {unit} is over: its process goes on"),
-            Ok(Ended::PutBack) => tracing::info!("the drill in {unit} is over: its configuration is as it was"),
-            Err(why) => tracing::warn!("the drill in {unit} could not be undone: {why}"),
+            Ok(ended) => {
+                let taken_back = drill.taken_back(ended);
+                if let Some(what) = &taken_back {
+                    tracing::info!("the drill in {unit} is over: {what}");
+                }
+                taken_back
+            }
+            Err(why) => {
+                tracing::warn!("the drill in {unit} could not be undone: {why}");
+                None
+            }
         }
     }
 }

@@ -15,11 +15,15 @@ use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use super::Context;
 
 /// How a moment is written, so that whoever shows it can do so in the zone of the reader.
-const MOMENT: &str = "%FT%TZ";
+pub(super) const MOMENT: &str = "%FT%TZ";
 /// Most changes of a kind that are told.
 const CHANGES_MAX: usize = 8;
 /// Most entries of a directory that are looked at.
 const ENTRIES_MAX: usize = 256;
+/// Most files of a configuration that are looked at.
+const FILES_MAX: usize = 1024;
+/// How many folders deep.
+const FOLDERS_DEEP: usize = 4;
 /// Of a file of a unit.
 const UNIT_BYTES: u64 = 64 * 1024;
 /// Of the end of dpkg's log.
@@ -89,11 +93,9 @@ impl Searched {
     }
 
     fn of_configuration(&self) -> Vec<Change> {
-        let files = self.configuration.iter().flat_map(|path| match path.is_dir() {
-            true => entries(path),
-            false => vec![path.clone()],
-        });
-        files.filter_map(|file| self.change(&file)).collect()
+        let mut files = Vec::new();
+        self.configuration.iter().for_each(|path| below(path, FOLDERS_DEEP, &mut files));
+        files.iter().filter_map(|file| self.change(file)).collect()
     }
 
     fn change(&self, path: &Path) -> Option<Change> {
@@ -158,6 +160,25 @@ fn finding(source: &str, mut changes: Vec<Change>, is_own: bool) -> Option<Evide
     let lines: Vec<&str> = changes.iter().take(CHANGES_MAX).map(|change| change.line.as_str()).collect();
     let changed = Some(Changed { at, is_own });
     Some(Evidence { changed, ..Evidence::new(source, EvidenceKind::Change, lines.join("\n")) })
+}
+
+/// The files at and below a path, as far down as a configuration goes. Links to folders are not followed.
+fn below(path: &Path, deep: usize, found: &mut Vec<PathBuf>) {
+    if found.len() >= FILES_MAX {
+        return;
+    }
+    if !path.is_dir() {
+        return found.push(path.to_owned());
+    }
+    for entry in entries(path) {
+        let is_link = fs::symlink_metadata(&entry).is_ok_and(|meta| meta.is_symlink());
+        match entry.is_dir() {
+            true if is_link || deep == 0 => {}
+            true => below(&entry, deep - 1, found),
+            false if found.len() < FILES_MAX => found.push(entry),
+            false => return,
+        }
+    }
 }
 
 fn entries(folder: &Path) -> Vec<PathBuf> {
@@ -265,6 +286,12 @@ mod tests {
         fs::write(&file, "").expect("written");
         searched.configuration = vec![file];
         assert_eq!(searched.of_configuration().len(), 1);
+        let folder = root.path().join("app/sites/enabled");
+        fs::create_dir_all(&folder).expect("made");
+        fs::write(folder.join("one"), "").expect("written");
+        std::os::unix::fs::symlink(root.path(), folder.join("round")).expect("a link");
+        searched.configuration.push(root.path().join("app"));
+        assert_eq!(searched.of_configuration().len(), 2, "as far down as it goes, and not in circles");
         searched.until = WallTime(wall_now().0 - 60_000);
         assert_eq!(searched.of_configuration().len(), 0, "a remedy has put it back");
     }

@@ -21,7 +21,8 @@ const RUN_DIGITS: usize = 32;
 pub(super) async fn of_failure(unit: &str, request: &EvidenceRequest, redactor: &Redactor) -> Evidence {
     let is_root = rustix::process::geteuid().is_root();
     if let Some(run) = request.run.as_ref().map(Text::as_str).filter(|run| is_run(run)) {
-        let wanted = of_run(run, unit, request.ended_pid, is_root);
+        let mut wanted: Vec<String> = request.until.map(up_to).into_iter().collect();
+        wanted.extend(of_run(run, unit, request.ended_pid, is_root));
         let found = read(wanted, request.lines_max, is_root).await;
         if let Ok(lines) = &found
             && !lines.trim().is_empty()
@@ -77,8 +78,13 @@ fn of_run(run: &str, unit: &str, ended_pid: Option<u32>, is_root: bool) -> Vec<S
 
 /// What all runs have logged up to a moment.
 fn until(unit: &str, moment: WallTime) -> Vec<String> {
+    vec!["-u".to_owned(), unit.to_owned(), up_to(moment)]
+}
+
+/// Nothing later.
+fn up_to(moment: WallTime) -> String {
     let millis = moment.0.max(0);
-    vec!["-u".to_owned(), unit.to_owned(), format!("--until=@{}.{:03}", millis / 1000, millis % 1000)]
+    format!("--until=@{}.{:03}", millis / 1000, millis % 1000)
 }
 
 /// The end of a text, from the start of a line.

@@ -2,7 +2,10 @@
 
 use ansai_model::{
     action::{ActionOutcome, ActionRun},
-    domain::memory::{MemoryAction, Release, ReleaseSignal},
+    domain::{
+        memory::{MemoryAction, Release, ReleaseSignal},
+        service::Sender,
+    },
     id::UnitName,
     text::Text,
     units::ByteSize,
@@ -44,7 +47,7 @@ async fn release(host: &LinuxHost, bus: &Bus, unit: &UnitName, signal: ReleaseSi
             false => Err(format!("the main process of {unit} does not catch {signal}, so it was not sent")),
         }
     };
-    match systemd::signal_main_if(bus, unit, signal_of(signal), catches).await {
+    match systemd::signal_main_if(bus, unit, signal_of(signal), Sender::Remedy, catches).await {
         Ok(()) => ActionOutcome::Succeeded { note: Text::new(format!("{signal} sent to the main process of {unit}")) },
         Err(why) => ActionOutcome::Refused { why: Text::new(why) },
     }

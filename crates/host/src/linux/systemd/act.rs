@@ -4,13 +4,13 @@ use std::{path::Path, time::Duration};
 
 use ansai_model::{
     action::{Action, ActionOutcome, ActionRun},
-    domain::service::ActiveState,
+    domain::service::{ActiveState, OwnSignal, Sender},
     id::UnitName,
     text::Text,
 };
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use crate::linux::port_owner;
+use crate::linux::{clock::wall_now, port_owner};
 
 use super::{
     bus::{Bus, CallError, MANAGER, MANAGER_PATH, QUEUED_MAX, UNIT},
@@ -211,13 +211,8 @@ async fn main_pid(bus: &Bus, unit: &UnitName) -> Option<Pid> {
     Pid::from_raw(i32::try_from(pid).ok()?)
 }
 
-/// Sends a signal to the unit's main process.
-async fn signal_main(bus: &Bus, unit: &UnitName, signal: Signal) -> Result<(), String> {
-    signal_main_if(bus, unit, signal, |_| Ok(())).await
-}
-
 /// Sends a signal to the unit's main process through a pidfd, having made sure that it still is the main process, and
-/// that nothing speaks against it.
+/// that nothing speaks against it. When it ends of that, it is known what of ours (`by`) has sent it.
 ///
 /// # Errors
 /// Why it was not sent.
@@ -225,6 +220,7 @@ pub async fn signal_main_if(
     bus: &Bus,
     unit: &UnitName,
     signal: Signal,
+    by: Sender,
     check: impl Fn(Pid) -> Result<(), String>,
 ) -> Result<(), String> {
     let unit = &bus.own_name(unit);
@@ -242,5 +238,11 @@ pub async fn signal_main_if(
         ));
     }
     check(pid)?;
-    pidfd_send_signal(&fd, signal).map_err(|error| format!("the signal could not be sent: {error}"))
+    let number = u32::try_from(pid.as_raw_nonzero().get()).unwrap_or_default();
+    let own = OwnSignal { signal: signal.as_raw(), by };
+    bus.with_sent(|sent| sent.note(unit, number, own, wall_now()));
+    pidfd_send_signal(&fd, signal).map_err(|error| {
+        bus.with_sent(|sent| sent.take_back(unit, number));
+        format!("the signal could not be sent: {error}")
+    })
 }

@@ -25,6 +25,7 @@ use zbus::{
 use self::{call::refusal, crowd::ServiceKind, flood::Flood};
 use super::{
     queues::Queues,
+    sent::Sent,
     stalled::Stalls,
     told::{Properties, Told},
     tracker::Tracker,
@@ -89,6 +90,7 @@ struct State {
     results: VecDeque<(String, String)>,
     queues: Queues,
     stalls: Stalls,
+    sent: Sent,
     flood: Flood,
 }
 
@@ -137,6 +139,11 @@ impl Bus {
     /// Looks into what is remembered of units that do nothing.
     pub(super) fn with_stalls<T>(&self, look: impl FnOnce(&mut Stalls) -> T) -> T {
         look(&mut self.state().stalls)
+    }
+
+    /// Looks into which signals were sent to main processes.
+    pub(super) fn with_sent<T>(&self, look: impl FnOnce(&mut Sent) -> T) -> T {
+        look(&mut self.state().sent)
     }
 
     /// Looks into what is remembered of connections that wait.

@@ -107,13 +107,13 @@ impl Stalls {
         let why = still.why;
         match self.0.get(unit) {
             Some(stall) if stall.still.goes_on_as(&still) => {
-                let (lasts, needed) = (now.duration_since(stall.since), why.lasts());
-                if lasts >= needed { Verdict::Stalled(why, lasts) } else { Verdict::InDoubt(needed - lasts) }
+                let lasts = now.duration_since(stall.since);
+                if lasts >= why.lasts() { Verdict::Stalled(why, lasts) } else { Verdict::InDoubt(why, lasts) }
             }
             None if self.0.len() >= UNITS_MAX => Verdict::Runs,
             Some(_) | None => {
                 self.0.insert(unit.clone(), Stall { since: now, still });
-                Verdict::InDoubt(why.lasts())
+                Verdict::InDoubt(why, Duration::ZERO)
             }
         }
     }
@@ -122,8 +122,8 @@ impl Stalls {
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
     Runs,
-    /// It is looked at again after this time.
-    InDoubt(Duration),
+    /// It has lasted for this time, which is not enough yet.
+    InDoubt(Why, Duration),
     Stalled(Why, Duration),
 }
 
@@ -141,7 +141,9 @@ impl Why {
 /// What is found of a unit that systemd calls active.
 pub(super) enum Stalled {
     /// None of it has run for long enough, and this is what is seen of it.
-    Whole(Observation),
+    Whole { seen: Observation, lasts: Duration },
+    /// None of it has run for this time, which says nothing yet.
+    InDoubt(Duration),
     /// Its main process is stopped, and others go on: that is told, and nothing is done while they answer.
     InPart,
 }
@@ -176,33 +178,37 @@ pub(super) async fn look(bus: &Bus, root: &Path, unit: &UnitName, seen: &UnitSna
     let verdict = bus.with_stalls(|stalls| stalls.saw(unit, still, Instant::now()));
     match verdict {
         Verdict::Runs => None,
-        Verdict::InDoubt(wait) => {
-            let (again, unit) = (bus.clone(), unit.clone());
+        Verdict::InDoubt(why, lasts) => {
+            let (again, unit, wait) = (bus.clone(), unit.clone(), why.lasts().saturating_sub(lasts));
             bus.spawn(async move {
                 tokio::time::sleep(wait).await;
                 again.hint(Hint::Unit(unit));
             });
-            None
+            // Others of it go on, and answer.
+            (why != Why::MainStopped).then_some(Stalled::InDoubt(lasts))
         }
         Verdict::Stalled(why, lasts) => {
             let all =
                 if count == 1 { "its process has".to_owned() } else { format!("all of its {count} processes have") };
-            let lasts = Shown(lasts);
-            Some(Stalled::Whole(match why {
+            let for_so_long = Shown(lasts);
+            let seen = match why {
                 Why::MainStopped => return Some(Stalled::InPart),
                 Why::Deaf { .. } => {
                     let wait = queue.map_or_else(String::new, |queue| {
                         let connections = if queue.waiting == 1 { "connection waits" } else { "connections wait" };
                         format!("{} {connections} at {} to be accepted, and ", queue.waiting, queue.at)
                     });
-                    Observation::failing(format!("it hangs: {wait}none of its threads has run for {lasts}"))
+                    Observation::failing(format!("it hangs: {wait}none of its threads has run for {for_so_long}"))
                 }
-                Why::Stopped => Observation::failing(format!("it hangs: {all} been stopped (state T) for {lasts}")),
+                Why::Stopped => {
+                    Observation::failing(format!("it hangs: {all} been stopped (state T) for {for_so_long}"))
+                }
                 Why::Waiting => Observation::unknown(format!(
-                    "it hangs: {all} waited in the kernel (state D) for {lasts}, for a disk or a server that is away; a \
+                    "it hangs: {all} waited in the kernel (state D) for {for_so_long}, for a disk or a server that is away; a \
                      restart would not end them"
                 )),
-            }))
+            };
+            Some(Stalled::Whole { seen, lasts })
         }
     }
 }
@@ -453,23 +459,24 @@ mod tests {
         let still = |why, switches| Some(Still { why, marks: vec![Mark { id: 7, switches, ticks: 0 }] });
         let begun = Instant::now();
         let at = |seconds| begun + Duration::from_secs(seconds);
-        let mut stalls = Stalls::default();
-        assert_eq!(stalls.saw(&unit, still(Why::Stopped, 1), at(0)), Verdict::InDoubt(STOPPED_FOR));
-        assert_eq!(stalls.saw(&unit, still(Why::Stopped, 1), at(4)), Verdict::InDoubt(Duration::from_secs(6)));
+        let (mut stalls, none) = (Stalls::default(), Duration::ZERO);
+        assert_eq!(stalls.saw(&unit, still(Why::Stopped, 1), at(0)), Verdict::InDoubt(Why::Stopped, none));
+        let lasts = Duration::from_secs(4);
+        assert_eq!(stalls.saw(&unit, still(Why::Stopped, 1), at(4)), Verdict::InDoubt(Why::Stopped, lasts));
         let lasts = Duration::from_secs(10);
         assert_eq!(stalls.saw(&unit, still(Why::Stopped, 1), at(10)), Verdict::Stalled(Why::Stopped, lasts));
         // It was let go of for a moment.
-        assert_eq!(stalls.saw(&unit, still(Why::Stopped, 2), at(12)), Verdict::InDoubt(STOPPED_FOR));
+        assert_eq!(stalls.saw(&unit, still(Why::Stopped, 2), at(12)), Verdict::InDoubt(Why::Stopped, none));
         assert_eq!(stalls.saw(&unit, None, at(13)), Verdict::Runs);
-        assert_eq!(stalls.saw(&unit, still(Why::Waiting, 3), at(20)), Verdict::InDoubt(WAITING_FOR));
-        assert_eq!(stalls.saw(&unit, still(Why::Waiting, 4), at(90)), Verdict::InDoubt(WAITING_FOR));
+        assert_eq!(stalls.saw(&unit, still(Why::Waiting, 3), at(20)), Verdict::InDoubt(Why::Waiting, none));
+        assert_eq!(stalls.saw(&unit, still(Why::Waiting, 4), at(90)), Verdict::InDoubt(Why::Waiting, none));
         let lasts = Duration::from_secs(60);
         assert_eq!(stalls.saw(&unit, still(Why::Waiting, 4), at(150)), Verdict::Stalled(Why::Waiting, lasts));
         let (room, full) = (Why::Deaf { is_full: false }, Why::Deaf { is_full: true });
-        assert_eq!(stalls.saw(&unit, still(room, 4), at(160)), Verdict::InDoubt(DEAF_FOR));
+        assert_eq!(stalls.saw(&unit, still(room, 4), at(160)), Verdict::InDoubt(room, none));
         // Meanwhile there is room for no other, and it counts from when the first one waited.
         let lasts = Duration::from_secs(35);
         assert_eq!(stalls.saw(&unit, still(full, 4), at(195)), Verdict::Stalled(full, lasts));
-        assert_eq!(stalls.saw(&unit, still(full, 5), at(200)), Verdict::InDoubt(FULL_FOR));
+        assert_eq!(stalls.saw(&unit, still(full, 5), at(200)), Verdict::InDoubt(full, none));
     }
 }

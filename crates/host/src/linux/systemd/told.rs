@@ -123,14 +123,26 @@ impl Properties {
         }
     }
 
-    /// The main process that has ended, and how long it had run.
-    pub(super) fn ended(&self) -> (Option<u32>, Option<Duration>) {
+    /// The main process that has ended.
+    pub(super) fn ended(&self) -> EndedProcess {
         if self.exit().is_none() {
-            return (None, None);
+            return EndedProcess::default();
         }
         let ran_for = (self.begun > 0).then(|| self.ended.checked_sub(self.begun)).flatten();
-        ((self.exit_pid != 0).then_some(self.exit_pid), ran_for.map(Duration::from_micros))
+        EndedProcess {
+            pid: (self.exit_pid != 0).then_some(self.exit_pid),
+            ran_for: ran_for.map(Duration::from_micros),
+            at: wall_time(self.ended),
+        }
     }
+}
+
+/// A main process that has ended, as far as systemd says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct EndedProcess {
+    pub(super) pid: Option<u32>,
+    pub(super) ran_for: Option<Duration>,
+    pub(super) at: Option<WallTime>,
 }
 
 /// The sockets, paths and timers in the property of a unit that says what starts it.

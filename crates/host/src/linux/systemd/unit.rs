@@ -124,11 +124,15 @@ pub async fn observe(
     let look = async {
         let mut snapshot = snapshot(bus, root, unit).await?;
         let stalled = stalled::look(bus, root, unit, &snapshot).await;
-        snapshot.is_main_stopped = matches!(stalled, Some(Stalled::InPart));
+        match &stalled {
+            Some(Stalled::InPart) => snapshot.is_main_stopped = true,
+            Some(Stalled::Whole { lasts, .. } | Stalled::InDoubt(lasts)) => snapshot.still_for = Some(*lasts),
+            None => {}
+        }
         Ok::<_, CallError>((stalled, judge(expect, snapshot)))
     };
     match tokio::time::timeout(timeout, look).await {
-        Ok(Ok((Some(Stalled::Whole(hangs)), seen))) if seen.health() == Health::Healthy => {
+        Ok(Ok((Some(Stalled::Whole { seen: hangs, .. }), seen))) if seen.health() == Health::Healthy => {
             hangs.with_details(seen.details().clone())
         }
         Ok(Ok((_, seen))) => seen,
@@ -225,7 +229,9 @@ pub(super) async fn snapshot(bus: &Bus, root: &Path, unit: &UnitName) -> Result<
     let intent = bus.with_tracker(|tracker| tracker.intent(unit));
     let active = seen.active.ok_or_else(|| CallError::Gone("it gave no state of the unit".into()))?;
     let is_down = matches!(active, ActiveState::Inactive | ActiveState::Failed);
-    let (exit, (ended_pid, ran_for)) = (seen.exit(), seen.ended());
+    let (exit, ended) = (seen.exit(), seen.ended());
+    let own_signal = exit.zip(ended.pid);
+    let own_signal = own_signal.and_then(|(exit, pid)| bus.with_sent(|sent| sent.why_ended(unit, pid, exit, ended.at)));
     let (activity, busy) = match is_down {
         true => activity(bus, root, unit, &seen, is_asked).await,
         false => (HostActivity::Normal, None),
@@ -246,8 +252,8 @@ pub(super) async fn snapshot(bus: &Bus, root: &Path, unit: &UnitName) -> Result<
         result: seen.result.unwrap_or(UnitResult::Success),
         exit,
         main_pid: seen.main_pid,
-        ended_pid,
-        ran_for,
+        ended_pid: ended.pid,
+        ran_for: ended.ran_for,
         restarts: seen.restarts,
         invocation: seen.invocation,
         since: seen.since,
@@ -267,6 +273,9 @@ pub(super) async fn snapshot(bus: &Bus, root: &Path, unit: &UnitName) -> Result<
         alias_of: (unit != configured).then(|| Text::new(unit.as_str())),
         // That is found out aside, see `observe`.
         is_main_stopped: false,
+        still_for: None,
+        ended_at: ended.at,
+        own_signal,
     })
 }
 

@@ -3,7 +3,7 @@
 use alloc::{format, string::String};
 use core::time::Duration;
 
-use super::{ActiveState, HostActivity, Intent, LoadState, UnitExpectation, UnitResult, UnitSnapshot};
+use super::{ActiveState, Exit, HostActivity, Intent, LoadState, UnitExpectation, UnitResult, UnitSnapshot};
 use crate::{
     observation::{Details, Observation},
     text::Text,
@@ -101,8 +101,7 @@ fn stopped(expect: UnitExpectation, unit: &UnitSnapshot) -> Verdict {
             Verdict::Healthy("resting, as it may".into())
         }
         (UnitExpectation::Running, Intent::ByItself | Intent::StartFailed) => {
-            let exit = unit.exit.map_or_else(|| String::from("ended"), |exit| format!("{exit}"));
-            Verdict::Failing(Text::new(format!("{exit} by itself, though it should be running")))
+            Verdict::Failing(Text::new(format!("{}, though it should be running", how_it_ended(unit))))
         }
         // Our own action left it stopped: our remedy is not done, or did not work.
         (UnitExpectation::Running, Intent::Ours) => Verdict::Failing("not running after an action of ours".into()),
@@ -128,8 +127,20 @@ fn changing_packages(unit: &UnitSnapshot) -> String {
     }
 }
 
+/// How the main process ended without a job. A signal comes from somebody: only what has its own end ends by itself.
+fn how_it_ended(unit: &UnitSnapshot) -> String {
+    match (unit.exit_in_words(), unit.exit) {
+        (None, _) => String::from("ended by itself"),
+        (Some(exit), Some(Exit::Code(_))) if unit.own_signal.is_none() => format!("{exit} by itself"),
+        (Some(exit), Some(Exit::Signal(_) | Exit::Dumped(_))) if unit.own_signal.is_none() => {
+            format!("{exit}, which no job of systemd sent")
+        }
+        (Some(exit), _) => exit,
+    }
+}
+
 fn how_it_failed(unit: &UnitSnapshot) -> Text {
-    match (unit.result, unit.exit) {
+    match (unit.result, unit.exit_in_words()) {
         (UnitResult::Success, Some(exit))
         | (UnitResult::ExitCode | UnitResult::Signal | UnitResult::CoreDump, Some(exit)) => {
             Text::new(format!("failed: {exit}"))
@@ -143,7 +154,7 @@ fn how_it_failed(unit: &UnitSnapshot) -> Text {
 mod tests {
     use super::*;
     use crate::{
-        domain::service::{Exit, Job},
+        domain::service::{Job, OwnSignal, Sender},
         observation::Health,
     };
 
@@ -167,6 +178,48 @@ mod tests {
         check(running, unit(ActiveState::Failed, Intent::Unknown), Health::Failing);
         check(UnitExpectation::NotFailed, unit(ActiveState::Inactive, Intent::ByItself), Health::Healthy);
         check(UnitExpectation::NotFailed, unit(ActiveState::Failed, Intent::ByItself), Health::Failing);
+    }
+
+    #[test]
+    fn a_signal_comes_from_somebody_and_ansais_own_is_told_as_its_own() {
+        let said = |exit, own_signal, active| {
+            let seen = UnitSnapshot { exit: Some(exit), own_signal, ..unit(active, Intent::ByItself) };
+            let result = if active == ActiveState::Failed { UnitResult::Signal } else { UnitResult::Success };
+            judge(UnitExpectation::Running, UnitSnapshot { result, ..seen }).summary().clone()
+        };
+        let own = |signal, by| Some(OwnSignal { signal, by });
+        let (down, failed) = (ActiveState::Inactive, ActiveState::Failed);
+        let cases = [
+            (Exit::Code(0), None, down, "exited with code 0 by itself, though it should be running"),
+            (
+                Exit::Signal(15),
+                None,
+                down,
+                "killed by SIGTERM, which no job of systemd sent, though it should be running",
+            ),
+            (
+                Exit::Signal(15),
+                own(15, Sender::Drill),
+                down,
+                "killed by SIGTERM, which a drill of ansai sent, though it should be running",
+            ),
+            (
+                Exit::Code(0),
+                own(15, Sender::Drill),
+                down,
+                "exited with code 0 after a drill of ansai sent it SIGTERM, though it should be running",
+            ),
+            (Exit::Signal(9), None, failed, "failed: killed by SIGKILL"),
+            (
+                Exit::Signal(9),
+                own(9, Sender::Remedy),
+                failed,
+                "failed: killed by SIGKILL, which a remedy of ansai sent",
+            ),
+        ];
+        for (exit, own_signal, active, expected) in cases {
+            assert_eq!(said(exit, own_signal, active).as_str(), expected);
+        }
     }
 
     #[test]

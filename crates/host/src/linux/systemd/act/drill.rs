@@ -5,10 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ansai_model::{action::ActionOutcome, id::UnitName, operator::DrillKind, text::Text, time::Shown};
-use rustix::process::Signal;
+use ansai_model::{
+    action::ActionOutcome, domain::service::Sender, hint::Hint, id::UnitName, operator::DrillKind, text::Text,
+    time::Shown,
+};
+use rustix::process::{Pid, Signal};
 
-use super::{main_pid, signal_main, signal_main_if};
+use super::{main_pid, signal_main_if};
 use crate::linux::{
     aside::{self, Kind, Work},
     drill::{
@@ -29,6 +32,8 @@ const PORT_DRILL: Duration = Duration::from_secs(15);
 const PORT_WAIT: Duration = Duration::from_secs(5);
 /// How often a drill of kind `loop` kills the unit.
 const LOOP_KILLS: u32 = 3;
+/// Longest wait for the next main process, or for the end of the last.
+const MAIN_WAIT: Duration = Duration::from_secs(8);
 /// Longest wait for a file that is broken on purpose.
 const BREAK_TIME: Duration = Duration::from_secs(10);
 
@@ -82,9 +87,14 @@ pub async fn perform(bus: &Bus, drill: &Drill<'_>) -> ActionOutcome {
 }
 
 /// Notes what is to be undone, and sees to it that it is.
-fn lasts(bus: &Bus, drill: Lasting, state_dir: &Path) -> Result<(), String> {
+fn lasts(bus: &Bus, unit: &UnitName, drill: Lasting, state_dir: &Path) -> Result<(), String> {
     drill.keep(state_dir).map_err(|error| format!("the drill cannot be noted, so it is not begun: {error}"))?;
-    bus.spawn(drill.end_in_time(state_dir.to_owned()));
+    let (teller, unit, ends) = (bus.clone(), unit.clone(), drill.end_in_time(state_dir.to_owned()));
+    bus.spawn(async move {
+        if let Some(what) = ends.await {
+            teller.hint(Hint::DrillEnded { unit, what });
+        }
+    });
     Ok(())
 }
 
@@ -92,9 +102,14 @@ fn lasts(bus: &Bus, drill: Lasting, state_dir: &Path) -> Result<(), String> {
 async fn hang(bus: &Bus, drill: &Drill<'_>) -> Result<(), String> {
     let noted = |pid| {
         let ended = || format!("the main process of {} has just ended", drill.unit);
-        lasts(bus, Lasting::stopping(drill.unit.as_str(), pid).ok_or_else(ended)?, drill.state_dir)
+        lasts(bus, drill.unit, Lasting::stopping(drill.unit.as_str(), pid).ok_or_else(ended)?, drill.state_dir)
     };
-    signal_main_if(bus, drill.unit, Signal::STOP, noted).await
+    signal_main_if(bus, drill.unit, Signal::STOP, Sender::Drill, noted).await
+}
+
+/// Sends a signal to the main process.
+async fn signal_main(bus: &Bus, unit: &UnitName, signal: Signal) -> Result<(), String> {
+    signal_main_if(bus, unit, signal, Sender::Drill, |_| Ok(())).await
 }
 
 /// Takes the port as soon as the killed unit has left it, and keeps it for a while after the action has ended.
@@ -104,9 +119,12 @@ async fn take_port(bus: &Bus, unit: &UnitName, port: Option<u16>) -> Result<(), 
     let begun = Instant::now();
     while begun.elapsed() < PORT_WAIT {
         if let Ok(listener) = tokio::net::TcpListener::bind(("127.0.0.1", port)).await {
+            let (teller, unit) = (bus.clone(), unit.clone());
             bus.spawn(async move {
                 tokio::time::sleep(PORT_DRILL).await;
                 drop(listener);
+                let what = Text::new(format!("port {port} is free"));
+                teller.hint(Hint::DrillEnded { unit, what });
             });
             return Ok(());
         }
@@ -121,7 +139,7 @@ async fn break_configuration(bus: &Bus, drill: &Drill<'_>) -> Result<(), String>
     let found =
         move || file_to_break(&paths).ok_or_else(|| format!("{} is no file that could be broken", paths.join(", ")));
     let path: PathBuf = aside::run(find, BREAK_TIME, found).await.map_err(|late| late.to_string())??;
-    lasts(bus, Lasting::breaking(unit.as_str(), path.clone()), drill.state_dir)?;
+    lasts(bus, unit, Lasting::breaking(unit.as_str(), path.clone()), drill.state_dir)?;
     let trusted = Trusted::own().and(user_of(bus, unit).await);
     let work = Work::new(Kind::Act, format!("the configuration of {unit}")).on([&path]);
     let breaks = move || break_file(&path, &trusted).map_err(|error| format!("{}: {error}", path.display()));
@@ -129,22 +147,27 @@ async fn break_configuration(bus: &Bus, drill: &Drill<'_>) -> Result<(), String>
     signal_main(bus, unit, Signal::KILL).await
 }
 
+/// Ends when systemd has seen the last one die: what dies later is none of its doing.
 async fn kill_repeatedly(bus: &Bus, unit: &UnitName) -> Result<(), String> {
     let mut last = None;
     for _ in 0..LOOP_KILLS {
-        let begun = Instant::now();
-        loop {
-            let pid = main_pid(bus, unit).await;
-            if pid.is_some() && pid != last {
-                last = pid;
-                break;
-            }
-            if begun.elapsed() > Duration::from_secs(8) {
-                return Ok(());
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let Some(pid) = another_main(bus, unit, |pid| pid.is_some() && pid != last).await else { return Ok(()) };
+        last = pid;
         signal_main(bus, unit, Signal::KILL).await?;
     }
+    another_main(bus, unit, |pid| pid != last).await;
     Ok(())
+}
+
+/// The main process, once it is one that is waited for; nothing when that takes too long.
+async fn another_main(bus: &Bus, unit: &UnitName, is_it: impl Fn(Option<Pid>) -> bool) -> Option<Option<Pid>> {
+    let begun = Instant::now();
+    while begun.elapsed() <= MAIN_WAIT {
+        let pid = main_pid(bus, unit).await;
+        if is_it(pid) {
+            return Some(pid);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    None
 }

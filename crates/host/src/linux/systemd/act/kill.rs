@@ -6,12 +6,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ansai_model::{action::ActionOutcome, id::UnitName, text::Text};
+use ansai_model::{
+    action::ActionOutcome,
+    domain::service::{OwnSignal, Sender},
+    id::UnitName,
+    text::Text,
+};
 
 use super::{failure, main_pid};
-use crate::linux::systemd::{
-    bus::{Bus, CallError, MANAGER, MANAGER_PATH, UNIT},
-    unit::{SERVICE, processes, property},
+use crate::linux::{
+    clock::wall_now,
+    systemd::{
+        bus::{Bus, CallError, MANAGER, MANAGER_PATH, UNIT},
+        unit::{SERVICE, processes, property},
+    },
 };
 
 const SIGKILL: i32 = 9;
@@ -101,6 +109,10 @@ pub(super) async fn perform(bus: &Bus, unit: &UnitName, within: Duration) -> Act
     let spared = all.iter().filter(|pid| !victims.contains(pid)).count();
     if spared > 0 {
         what.push_str(&format!("; {} left alone, as KillMode={mode} says", counted(spared, "other")));
+    }
+    if let Some(pid) = main(bus, unit).await {
+        let (name, own) = (bus.own_name(unit), OwnSignal { signal: SIGKILL, by: Sender::Remedy });
+        bus.with_sent(|sent| sent.note(&name, pid, own, wall_now()));
     }
     if let Err(error) = bus.call(MANAGER_PATH, MANAGER, "KillUnit", &(unit.as_str(), reach.whom(), SIGKILL)).await {
         return failure(error, within);

@@ -50,7 +50,8 @@ fn the_process_that_has_ended_is_told_with_how_long_it_ran() {
         properties.set("ExecMainPID", &variant(7_u32));
         properties.set("ExecMainStartTimestamp", &variant(numbers[0]));
         properties.set("ExecMainExitTimestamp", &variant(numbers[1]));
-        properties.ended()
+        let ended = properties.ended();
+        (ended.pid, ended.ran_for)
     };
     assert_eq!(ended([1_000_000, 61_500_000], 2), (Some(7), Some(Duration::from_millis(60_500))));
     assert_eq!(ended([1_000_000, 0], 0), (None, None), "it runs");

@@ -1,0 +1,67 @@
+//! When what an incident is about went, and when all was last found well before that. Of the checks that are one matter one
+//! may have seen it earlier than the one that opened the incident: a service that hangs is stopped before its answers are
+//! missed. It judges nothing.
+
+use ansai_model::{
+    incident::{IncidentKind, SinceBy, StepKind},
+    time::{MonoTime, Now, WallTime},
+};
+
+use crate::{check::CheckState, context::Context, view::View};
+
+/// When something went.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Began {
+    pub(super) at: Now,
+    pub(super) by: SinceBy,
+    /// When all was last found well, never after it went.
+    pub(super) well_until: Option<WallTime>,
+}
+
+impl Context {
+    /// A look may say of an open failure that it went earlier than was known when it was opened. What is seen once a remedy has
+    /// begun, or the target was well again, says nothing of it.
+    pub(crate) fn began_earlier(&mut self, slot: usize) {
+        let check = &self.checks[slot];
+        let (view, Some((at, _))) = (self.view(), check.began()) else { return };
+        let covering = view.open_on(&check.check.target, &check.check.id);
+        let Some(incident) = covering.filter(|incident| incident.kind == IncidentKind::Failure) else { return };
+        let is_of_it = incident.healthy_since.is_none()
+            && !incident.steps.iter().any(|step| matches!(step.kind, StepKind::Started { .. }));
+        if !is_of_it || at.mono >= incident.failing_since.mono {
+            return;
+        }
+        let (id, Some(own)) = (incident.id, self.checks.slot(&incident.check)) else { return };
+        let began = view.began(own);
+        self.change_incident(id, |incident| {
+            (incident.failing_since, incident.since_by) = (began.at, began.by);
+            incident.well_until = began.well_until;
+        });
+        self.changed();
+    }
+}
+
+impl View<'_> {
+    /// When what a check fails for went: by the earliest that it says itself or another that is one matter with it.
+    pub(super) fn began(self, slot: usize) -> Began {
+        let own = &self.checks[slot];
+        let target = &own.check.target;
+        let together = self.checks.of(target).filter(|other| self.are_together(target, &own.check.id, &other.check.id));
+        let began = together.filter_map(|check| Some((check.began()?, check)));
+        let first = began.min_by_key(|((at, _), _)| at.mono);
+        let ((at, by), says) = first.unwrap_or(((self.now, SinceBy::Look), own));
+        let well = well_before(own, at.mono).or_else(|| well_before(says, at.mono));
+        Began { at, by, well_until: well.map(|well| self.now.at(well).wall) }
+    }
+
+    /// What is only told of has no other begin than the look that says so.
+    pub(super) fn began_at(self, slot: usize, at: Now, by: SinceBy) -> Began {
+        let well = well_before(&self.checks[slot], at.mono);
+        Began { at, by, well_until: well.map(|well| self.now.at(well).wall) }
+    }
+}
+
+/// When a check was last found well, when that was not after this moment.
+fn well_before(check: &CheckState, at: MonoTime) -> Option<MonoTime> {
+    check.well_at.filter(|well| *well <= at)
+}
