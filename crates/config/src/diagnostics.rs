@@ -153,7 +153,7 @@ impl std::error::Error for Diagnostics {}
 
 /// Collects findings with the places at which they were found.
 #[derive(Debug)]
-pub(crate) struct Findings<'s> {
+pub struct Findings<'s> {
     sources: &'s Sources,
     list: Vec<Diagnostic>,
     more: usize,
@@ -165,7 +165,7 @@ impl<'s> Findings<'s> {
     }
 
     /// An error at a place.
-    pub(crate) fn error(&mut self, place: Place, key: &str, what: impl Into<String>, help: impl Into<Option<String>>) {
+    pub fn error(&mut self, place: Place, key: &str, what: impl Into<String>, help: impl Into<Option<String>>) {
         self.add(Gravity::Error, place, key, what.into(), help.into());
     }
 
@@ -394,8 +394,8 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
     nearest_name(name, known).map(|candidate| format!("did you mean `{candidate}`?"))
 }
 
-/// The same, as the bare name.
-pub(crate) fn nearest_name<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+/// The nearest of some names itself, when one is near enough to be meant.
+pub fn nearest_name<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if name.len() > 256 || name.is_empty() {
         return None;
     }

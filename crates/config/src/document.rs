@@ -16,20 +16,29 @@ pub(crate) const ALL_NODES_MAX: usize = 500_000;
 
 /// Where something stands: a range of bytes in one of the texts that were read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
+pub struct Place {
     /// The index of the text among all that were read.
     pub(crate) source: usize,
     /// The first byte.
-    pub(crate) start: usize,
+    pub start: usize,
     /// How many bytes; 0 when only the beginning is known.
     pub(crate) length: usize,
 }
 
+impl Place {
+    /// Its beginning alone.
+    #[must_use]
+    pub fn beginning(self) -> Self {
+        Self { length: 0, ..self }
+    }
+}
+
 /// A value, where it stands, and what stood there in weaker layers.
 #[derive(Clone, Debug)]
-pub(crate) struct Node {
+pub struct Node {
     pub(crate) value: Value,
-    pub(crate) place: Place,
+    /// Where it stands.
+    pub place: Place,
     /// What it replaced, the weakest first.
     pub(crate) shadowed: Vec<Node>,
 }
@@ -47,10 +56,11 @@ pub(crate) enum Value {
 
 /// The value of one key, and where the key stands.
 #[derive(Clone, Debug)]
-pub(crate) struct Entry {
-    pub(crate) key: Place,
-    /// Boxed, since a map keeps room for eleven entries and most have two.
-    pub(crate) node: Box<Node>,
+pub struct Entry {
+    /// Where the key stands.
+    pub key: Place,
+    /// The value; boxed, since a map keeps room for eleven entries and most have two.
+    pub node: Box<Node>,
 }
 
 /// A single value.
@@ -119,7 +129,9 @@ impl Node {
         Self::new(Value::Scalar(Scalar { text: String::new(), is_text: false }), place)
     }
 
-    pub(crate) fn is_null(&self) -> bool {
+    /// Whether it is nothing at all: an empty value, `~` or `null` without quotes.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
         match &self.value {
             Value::Scalar(scalar) => !scalar.is_text && matches!(scalar.text.as_str(), "" | "~" | "null"),
             Value::List(_) | Value::Map(_) => false,
@@ -127,7 +139,8 @@ impl Node {
     }
 
     /// The text of a single value that is not nothing.
-    pub(crate) fn text(&self) -> Option<&str> {
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
         match &self.value {
             Value::Scalar(scalar) if !self.is_null() => Some(&scalar.text),
             Value::Scalar(_) | Value::List(_) | Value::Map(_) => None,
@@ -135,21 +148,26 @@ impl Node {
     }
 
     /// A value that is written without quotes, so that it may be a number or a truth value.
-    pub(crate) fn plain(&self) -> Option<&str> {
+    #[must_use]
+    pub fn plain(&self) -> Option<&str> {
         match &self.value {
             Value::Scalar(scalar) if !scalar.is_text => self.text(),
             Value::Scalar(_) | Value::List(_) | Value::Map(_) => None,
         }
     }
 
-    pub(crate) fn map(&self) -> Option<&BTreeMap<String, Entry>> {
+    /// The entries of a mapping.
+    #[must_use]
+    pub fn map(&self) -> Option<&BTreeMap<String, Entry>> {
         match &self.value {
             Value::Map(map) => Some(map),
             Value::Scalar(_) | Value::List(_) => None,
         }
     }
 
-    pub(crate) fn list(&self) -> Option<&[Node]> {
+    /// The items of a list.
+    #[must_use]
+    pub fn list(&self) -> Option<&[Node]> {
         match &self.value {
             Value::List(list) => Some(list),
             Value::Scalar(_) | Value::Map(_) => None,
@@ -157,12 +175,14 @@ impl Node {
     }
 
     /// The value of a key.
-    pub(crate) fn get(&self, key: &str) -> Option<&Node> {
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Node> {
         self.map().and_then(|map| map.get(key)).map(|entry| &*entry.node)
     }
 
     /// What it is, in words that follow "this is".
-    pub(crate) fn kind(&self) -> &'static str {
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
         match &self.value {
             Value::List(_) => "a list",
             Value::Map(_) => "a mapping",
@@ -216,7 +236,8 @@ pub(crate) fn insert(
 }
 
 /// The number of the line that holds a byte, from 1.
-pub(crate) fn line_of(text: &str, start: usize) -> usize {
+#[must_use]
+pub fn line_of(text: &str, start: usize) -> usize {
     let before = text.as_bytes().get(..start).unwrap_or(text.as_bytes());
     1 + before.iter().filter(|byte| **byte == b'\n').count()
 }

@@ -1,11 +1,11 @@
-//! `ansai import ansai`: the predecessor's configuration becomes ours. What becomes of each key is `config`'s.
+//! `ansai import ansai`: the predecessor's configuration becomes ours. What becomes of each key is `ansai-import`'s.
 
 use std::{
     io::Read,
     path::{Path, PathBuf},
 };
 
-use ansai_config::import::{self, BYTES_MAX, Fate, Imported, Note};
+use ansai_import::{BYTES_MAX, Fate, Imported, Note};
 use ansai_protocol::SCHEMA;
 use serde_json::json;
 
@@ -18,7 +18,7 @@ use crate::{
 
 pub(super) fn predecessor(places: &Places, file: &Path, output: Option<PathBuf>, force: bool) -> Result<Code, Failure> {
     let text = read(file)?;
-    let imported = match import::predecessor(file, &text) {
+    let imported = match ansai_import::predecessor(file, &text) {
         Ok(imported) => imported,
         Err(wrong) if places.json => {
             show::print_json(&json!({"schema": SCHEMA, "errors": wrong.0}));

@@ -15,7 +15,7 @@ use ansai_model::{
     domain::{
         certificate::{
             Aspect, CertificateAction, CertificateProbe, Endpoint, Expectation, FileProbe, KeyPlace, Place, Renewer,
-            ServedProbe, keys_beside,
+            ServedProbe, is_name, keys_beside,
         },
         service::validators,
     },
@@ -117,7 +117,7 @@ fn one(
     flap: Flap,
 ) -> Option<Certificate> {
     let key = format!("certificates.{name}");
-    if !read::is_name(&name) {
+    if !is_name(&name) {
         let help = "letters, digits and .-_ are fine; write the certificate's names under `names:`".to_owned();
         findings.error(at, &key, format!("`{}` is no name of a certificate", cut(&name)), help);
         return None;

@@ -115,6 +115,14 @@ impl CertificateProbe {
     }
 }
 
+/// Whether a text can name a declared certificate: a name becomes a folder of the state directory, so it must not lead
+/// anywhere else.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
+    let is_fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    !text.is_empty() && text.len() <= 100 && !text.starts_with('.') && text.chars().all(is_fine)
+}
+
 /// Where the key of a certificate file lies by custom, the likeliest first.
 #[must_use]
 pub fn keys_beside(certificate: &str) -> Vec<String> {

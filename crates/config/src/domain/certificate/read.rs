@@ -6,7 +6,7 @@ use ansai_model::{
     domain::certificate::{
         AcmeIssuer, Aspect, CertificateAction, CertificateProbe, Deployment, Endpoint, Expectation, FileProbe,
         KeyPlace, Pair, Place, PutBack, Renewal, RenewalReason, Renewer, Replacement, Revocation, ServedProbe, Solver,
-        Trust,
+        Trust, is_name,
     },
     id::UnitName,
     probe::CommandLine,
@@ -202,12 +202,6 @@ pub(crate) fn endpoints(
     };
     let read = texts.into_iter().filter_map(|text| endpoint(findings, text, &key));
     read.map(|endpoint| Endpoint { server_name: server_name.map(str::to_owned), ..endpoint }).collect()
-}
-
-/// A name becomes a folder of the state directory, so it must not lead anywhere else.
-pub(crate) fn is_name(text: &str) -> bool {
-    let is_fine = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    !text.is_empty() && text.len() <= 100 && !text.starts_with('.') && text.chars().all(is_fine)
 }
 
 /// Commands in a list.

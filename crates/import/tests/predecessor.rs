@@ -2,14 +2,16 @@
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
+use ansai_config::{
+    foreign::{Node, line_of, translate},
+    parse,
+};
+use ansai_import::{BYTES_MAX, Fate, Imported, predecessor};
 use ansai_model::inventory::Inventory;
 use proptest::prelude::*;
 
-use super::{BYTES_MAX, Fate, Imported, predecessor};
-use crate::document::{self, Form, Value};
-
 fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/import")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/files")
 }
 
 /// Every file of the predecessor that the tests have, with its name.
@@ -33,7 +35,7 @@ fn import(name: &str, text: &str) -> Imported {
 /// What we would apply: it is valid, and a host with no units takes it.
 fn check(imported: &Imported) {
     let text = &imported.configuration;
-    let read = crate::parse(&[("ansai.yaml".into(), text.clone())]).unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));
+    let read = parse(&[("ansai.yaml".into(), text.clone())]).unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));
     read.bundle(&Inventory::default(), 1).unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));
 }
 
@@ -54,15 +56,12 @@ fn each_file_becomes_a_valid_configuration() {
 fn every_key_is_carried_over_or_has_a_note_with_its_line() {
     for (name, text) in files() {
         let imported = import(&name, &text);
-        let root = document::read(&text, Form::Yaml, 0).expect("valid");
+        let root = translate(name.as_ref(), &text, |_, root| Node::clone(root)).expect("valid");
         for (key, entry) in root.map().expect("a mapping") {
-            let line = document::line_of(&text, entry.key.start);
+            let line = line_of(&text, entry.key.start);
             let is_noted = imported.notes.iter().any(|note| note.key.starts_with(key.as_str()) && note.line >= line);
             let is_nothing = entry.node.is_null() || entry.node.text() == Some("");
-            let plain = match &entry.node.value {
-                Value::Scalar(scalar) => imported.configuration.contains(&scalar.text),
-                Value::List(_) | Value::Map(_) => false,
-            };
+            let plain = entry.node.text().is_some_and(|text| imported.configuration.contains(text));
             let is_translated = matches!(
                 key.as_str(),
                 "self_healing_enabled"

@@ -3,18 +3,13 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use super::{
-    Fate, Notes,
-    disk::is_plain,
-    old::Reader,
-    service::{self, Service},
-    shown,
-    write::quoted,
-};
+use ansai_config::foreign::{Findings, Node, Place};
+use ansai_model::domain::certificate::{Endpoint, is_name};
+
 use crate::{
-    diagnostics::Findings,
-    document::{Node, line_of},
-    domain::certificate::read::is_name,
+    notes::{Fate, Notes},
+    reader::{Reader, is_host, is_plain},
+    words::{quoted, shown},
 };
 
 /// The key that holds them.
@@ -56,12 +51,12 @@ impl Certificate {
     }
 }
 
-/// Reads `managed_certificates`, and adds the certificates that are shown under the domains of these services.
-pub(super) fn all(
+/// Reads `managed_certificates`, and adds the certificates that are shown under these web addresses, each with its line.
+pub(super) fn all<'p>(
     findings: &mut Findings<'_>,
     notes: &mut Notes<'_>,
     root: &Node,
-    services: &[Service],
+    pages: impl IntoIterator<Item = (usize, &'p str)>,
 ) -> Vec<Certificate> {
     let mut all: BTreeMap<String, Certificate> = BTreeMap::new();
     let mut order = Vec::new();
@@ -77,12 +72,11 @@ pub(super) fn all(
         order.push(certificate.lineage().to_owned());
         all.insert(certificate.lineage().to_owned(), certificate);
     }
-    for service in services {
-        let Some((host, address)) = service.url.as_deref().and_then(shown_under) else { continue };
+    for (line, page) in pages {
+        let Some((host, address)) = shown_under(page) else { continue };
         if !all.contains_key(&host) && is_name(&host) {
             let (units, copies) = (Vec::new(), Vec::new());
             let endpoints = vec![address];
-            let line = service.line;
             order.push(host.clone());
             all.insert(host.clone(), Certificate { domain: host, line, is_renewed: false, units, endpoints, copies });
         }
@@ -96,7 +90,7 @@ fn shown_under(url: &str) -> Option<(String, String)> {
     let host = authority.split_once(':').map_or(authority, |(host, _)| host);
     let address = format!("https://{authority}");
     // A port that is none was told of with the service.
-    let is_address = address.parse::<ansai_model::domain::certificate::Endpoint>().is_ok();
+    let is_address = address.parse::<Endpoint>().is_ok();
     (is_address && host.parse::<std::net::IpAddr>().is_err()).then(|| (host.to_owned(), address))
 }
 
@@ -122,19 +116,19 @@ fn one(findings: &mut Findings<'_>, notes: &mut Notes<'_>, node: &Node, key: &st
         return None;
     }
     let mut reader = Reader { findings, node, prefix: format!("{key}.") };
-    reader.strangers(notes, KEYS, |_| false);
+    reader.strangers(notes, KEYS.iter().copied(), |_| false);
     let domain = domain(&mut reader);
     let is_provided = reader.value("provider").is_some();
     let provider = reader.word("provider", PROVIDERS);
     let units: Vec<String> = texts(&mut reader, "services", "[nginx, postfix]")
         .into_iter()
-        .filter_map(|(name, place)| service::unit_name(&mut reader, "services", &name, place))
+        .filter_map(|(name, place)| reader.unit_name("services", &name, place))
         .collect();
     let places = texts(&mut reader, "deploy_to", "[/etc/nginx/ssl/]");
     let domain = domain?;
     let copies = places.iter().filter_map(|(path, place)| copy(&mut reader, path, *place, &domain)).collect();
     let endpoints = endpoints(&units);
-    let line = line_of(notes.text, node.place.start);
+    let line = notes.line(node.place);
     let certificate = Certificate { domain, line, is_renewed: provider.is_some(), units, endpoints, copies };
     if is_provided {
         told(&reader, notes, key, &certificate);
@@ -169,14 +163,13 @@ fn only_watched(
 fn domain(reader: &mut Reader<'_, '_, '_>) -> Option<String> {
     let Some(text) = reader.text("domain") else {
         if reader.value("domain").is_none() {
-            let place = reader.node.place;
             let help = "write `domain: api.example.com`";
-            reader.wrong(crate::document::Place { length: 0, ..place }, "domain", "a certificate needs a domain", help);
+            reader.wrong(reader.node.place.beginning(), "domain", "a certificate needs a domain", help);
         }
         return None;
     };
     let bare = text.strip_prefix("*.").unwrap_or(&text);
-    if service::is_host(bare) && is_name(bare) && bare.contains('.') {
+    if is_host(bare) && is_name(bare) && bare.contains('.') {
         return Some(text.to_ascii_lowercase());
     }
     let place = reader.value("domain").map_or(reader.node.place, |node| node.place);
@@ -185,7 +178,7 @@ fn domain(reader: &mut Reader<'_, '_, '_>) -> Option<String> {
 }
 
 /// The texts of a list, or the one that stands there alone.
-fn texts(reader: &mut Reader<'_, '_, '_>, key: &str, example: &str) -> Vec<(String, crate::document::Place)> {
+fn texts(reader: &mut Reader<'_, '_, '_>, key: &str, example: &str) -> Vec<(String, Place)> {
     let Some(node) = reader.value(key) else { return Vec::new() };
     let items = node.list().map_or_else(|| vec![node.clone()], <[Node]>::to_vec);
     if items.len() > LIST_MAX {
@@ -207,12 +200,7 @@ fn texts(reader: &mut Reader<'_, '_, '_>, key: &str, example: &str) -> Vec<(Stri
 }
 
 /// The copy in a directory, or at a path that names a file.
-fn copy(
-    reader: &mut Reader<'_, '_, '_>,
-    path: &str,
-    place: crate::document::Place,
-    domain: &str,
-) -> Option<(String, String)> {
+fn copy(reader: &mut Reader<'_, '_, '_>, path: &str, place: Place, domain: &str) -> Option<(String, String)> {
     if !is_plain(path) {
         let help = "write a directory from / on, as /etc/nginx/ssl/";
         reader.wrong(place, "deploy_to", format!("`{}` is no plain absolute path", shown(path)), help);

@@ -1,76 +1,82 @@
 //! The predecessor's services: a name, what may be looked at, and what was tried when it failed.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write as _};
 
-use ansai_model::{domain::service::validators, id::UnitName};
+use ansai_config::foreign::{Findings, Node, Place};
+use ansai_model::domain::service::validators;
 
-use super::{
-    Fate, Notes, SERVICES_MAX,
-    old::{Reader, one_of},
-    shown,
-};
 use crate::{
-    diagnostics::Findings,
-    document::{Node, Place, line_of},
+    notes::{Fate, Notes},
+    reader::{Reader, is_host, one_of},
+    words::{duration, quoted, shown},
 };
 
+/// The key that holds them.
+pub(super) const KEY: &str = "monitored_services";
+/// Most services of one file.
+const SERVICES_MAX: usize = 1_000;
 const KEYS: &[&str] = &["name", "port", "domain", "critical", "socket_activated", "healing_strategies"];
 const STRATEGIES: &[&str] =
     &["service_restart", "config_validation", "port_conflict", "database_check", "environment_check"];
-/// Endings that make a name a unit's; without one it is a service.
-const UNIT_TYPES: &[&str] = &["service", "socket", "timer", "mount", "path"];
-/// Longest name: what is made of it has at most 255 bytes.
-const NAME_BYTES_MAX: usize = 200;
 /// Units that are databases, by the beginning of their names.
 const DATABASES: &[&str] = &["postgresql", "mysql", "mariadb", "redis", "mongod", "valkey"];
 
 /// A service, as far as it has a counterpart.
 #[derive(Debug)]
 pub(super) struct Service {
-    pub(super) unit: String,
-    pub(super) line: usize,
-    pub(super) port: Option<u64>,
+    unit: String,
+    line: usize,
+    port: Option<u64>,
     /// Where its pages are, as a web address.
-    pub(super) url: Option<String>,
-    pub(super) is_critical: bool,
-    pub(super) is_socket_activated: bool,
+    url: Option<String>,
+    is_critical: bool,
+    is_socket_activated: bool,
     /// Whether it was healed without being restarted, which is not repeated unasked.
-    pub(super) is_only_suggested: bool,
+    is_only_suggested: bool,
 }
 
 impl Service {
     pub(super) fn has_probe(&self) -> bool {
         self.port.is_some() || self.url.is_some()
     }
+
+    /// Its line and the web address of its pages, when it has some.
+    pub(super) fn page(&self) -> Option<(usize, &str)> {
+        Some((self.line, self.url.as_deref()?))
+    }
 }
 
-/// Whether this can be the name or the address of a host.
-pub(super) fn is_host(text: &str) -> bool {
-    let is_fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    !text.is_empty() && text.len() <= 253 && text.chars().all(is_fine) && !text.starts_with(['-', '.'])
+/// When probes look, and when they are judged.
+#[derive(Debug, Default)]
+pub(crate) struct Timing {
+    /// How long after a start they are not judged, in seconds.
+    pub(crate) start_period: Option<u64>,
+    /// Their period in seconds.
+    pub(crate) every: Option<u64>,
+    /// Failures before one is failing.
+    pub(crate) fail_after: Option<u64>,
 }
 
 /// Reads `monitored_services`; `heals` says whether the whole file asks for healing.
 pub(super) fn all(findings: &mut Findings<'_>, notes: &mut Notes<'_>, root: &Node, heals: bool) -> Vec<Service> {
-    let Some(node) = root.get("monitored_services").filter(|node| !node.is_null()) else { return Vec::new() };
-    let key = "monitored_services";
+    let Some(node) = root.get(KEY).filter(|node| !node.is_null()) else { return Vec::new() };
     let Some(list) = node.list() else {
-        let what = format!("`{key}` is {}, and must be a list", node.kind());
-        findings.error(node.place, key, what, "write `- name: nginx`".to_owned());
+        let what = format!("`{KEY}` is {}, and must be a list", node.kind());
+        findings.error(node.place, KEY, what, "write `- name: nginx`".to_owned());
         return Vec::new();
     };
     if list.len() > SERVICES_MAX {
         let what = format!("there are {} services, and at most {SERVICES_MAX} are read", list.len());
-        findings.error(node.place, key, what, "import them in several files".to_owned());
+        findings.error(node.place, KEY, what, "import them in several files".to_owned());
         return Vec::new();
     }
     let mut services: Vec<Service> = Vec::new();
     let mut lines: BTreeMap<String, usize> = BTreeMap::new();
     for (index, node) in list.iter().enumerate() {
-        let Some(service) = one(findings, notes, node, &format!("{key}[{index}]"), heals) else { continue };
+        let Some(service) = one(findings, notes, node, &format!("{KEY}[{index}]"), heals) else { continue };
         if let Some(line) = lines.get(&service.unit) {
             let what = format!("{} is there twice", service.unit);
-            findings.error(node.place, key, what, format!("it stands in line {line} already; keep one of the two"));
+            findings.error(node.place, KEY, what, format!("it stands in line {line} already; keep one of the two"));
             continue;
         }
         lines.insert(service.unit.clone(), service.line);
@@ -86,7 +92,7 @@ fn one(findings: &mut Findings<'_>, notes: &mut Notes<'_>, node: &Node, key: &st
         return None;
     }
     let mut reader = Reader { findings, node, prefix: format!("{key}.") };
-    reader.strangers(notes, KEYS, |_| false);
+    reader.strangers(notes, KEYS.iter().copied(), |_| false);
     let unit = unit(&mut reader);
     let (port, url) = (reader.number("port", 65_535), url(&mut reader));
     let is_socket_activated = reader.truth("socket_activated").unwrap_or_default();
@@ -94,7 +100,7 @@ fn one(findings: &mut Findings<'_>, notes: &mut Notes<'_>, node: &Node, key: &st
     let strategies = strategies(&mut reader);
     let mut service = Service {
         unit: unit?,
-        line: line_of(notes.text, node.place.start),
+        line: notes.line(node.place),
         port,
         url,
         is_critical,
@@ -118,27 +124,12 @@ fn one(findings: &mut Findings<'_>, notes: &mut Notes<'_>, node: &Node, key: &st
 fn unit(reader: &mut Reader<'_, '_, '_>) -> Option<String> {
     let Some(name) = reader.text("name") else {
         if reader.value("name").is_none() {
-            let place = reader.node.place;
-            let start = Place { length: 0, ..place };
-            reader.wrong(start, "name", "a service needs a name", "write `name: nginx`");
+            reader.wrong(reader.node.place.beginning(), "name", "a service needs a name", "write `name: nginx`");
         }
         return None;
     };
     let place = reader.value("name").map_or(reader.node.place, |node| node.place);
-    unit_name(reader, "name", &name, place)
-}
-
-/// The unit that is meant by a name of the file, or what is wrong with it.
-pub(super) fn unit_name(reader: &mut Reader<'_, '_, '_>, key: &str, name: &str, place: Place) -> Option<String> {
-    let is_unit = name.rsplit_once('.').is_some_and(|(stem, ending)| !stem.is_empty() && UNIT_TYPES.contains(&ending));
-    let unit = if is_unit { name.to_owned() } else { format!("{name}.service") };
-    let is_fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_' | '.' | '\\' | '@');
-    if name.len() <= NAME_BYTES_MAX && name.chars().all(is_fine) && UnitName::new(&unit).is_ok() {
-        return Some(unit);
-    }
-    let help = "write the name as `systemctl status NAME` takes it";
-    reader.wrong(place, key, format!("`{}` is no name of a unit", shown(name)), help);
-    None
+    reader.unit_name("name", &name, place)
 }
 
 fn url(reader: &mut Reader<'_, '_, '_>) -> Option<String> {
@@ -214,4 +205,57 @@ fn database(notes: &Notes<'_>, unit: &str) -> String {
         Some(name) => format!("{name}.service"),
         None => "postgresql.service".to_owned(),
     }
+}
+
+/// Writes the section. Writing to a string cannot fail, so the results are dropped throughout.
+pub(super) fn write(text: &mut String, services: &[Service], timing: &Timing) {
+    if services.is_empty() {
+        text.push_str("\n# The old file watches no service; `ansai init` finds those of this host.\nservices: {}\n");
+        return;
+    }
+    text.push_str("\n# Units are heard of through systemd; probes look besides.\nservices:\n");
+    for service in services {
+        let _ = writeln!(text, "  {}:  # line {}", quoted(&service.unit), service.line);
+        let keys = keys(service, timing);
+        match keys.is_empty() {
+            true => text.push_str("    {}\n"),
+            false => keys.iter().for_each(|line| {
+                let _ = writeln!(text, "    {line}");
+            }),
+        }
+    }
+}
+
+fn keys(service: &Service, timing: &Timing) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(validator) = validators::for_unit(&service.unit) {
+        lines.push(format!("# validated with `{}` before each restart", validator.argv.join(" ")));
+    }
+    if service.is_critical {
+        lines.push("critical: true".to_owned());
+    }
+    if service.is_only_suggested {
+        lines.push("autonomy: suggest  # service_restart was not among its strategies".to_owned());
+    }
+    if service.is_socket_activated {
+        lines.push("expect: not-failed  # socket_activated: it may rest until somebody connects".to_owned());
+    }
+    lines.extend(service.port.map(|port| format!("port: {port}")));
+    if let Some(period) = timing.start_period.filter(|_| service.has_probe()) {
+        lines.push(format!("start_period: {}  # healthcheck_grace", duration(period)));
+    }
+    if service.has_probe() {
+        let every = timing.every.map_or(String::new(), |every| format!(", every: {}", duration(every)));
+        let fail_after = timing.fail_after.map_or(String::new(), |count| format!(", fail_after: {count}"));
+        lines.push("probes:".to_owned());
+        let port = service.port.map(|port| format!("  port: {{tcp: \"127.0.0.1:{port}\"{every}{fail_after}}}"));
+        lines.extend(port);
+        let url = service.url.as_deref().map(quoted);
+        lines.extend(url.map(|url| format!("  domain: {{http: {url}{every}{fail_after}}}")));
+    }
+    // A comment alone is no value.
+    if lines.iter().all(|line| line.starts_with('#')) && !lines.is_empty() {
+        lines.push("{}".to_owned());
+    }
+    lines
 }

@@ -2,15 +2,12 @@
 
 use std::fmt::Write as _;
 
-use super::{
-    Fate, Notes,
-    old::Reader,
-    shown,
-    write::{duration, quoted},
-};
+use ansai_config::foreign::{Findings, Node};
+
 use crate::{
-    diagnostics::Findings,
-    document::{Node, line_of},
+    notes::{Fate, Notes},
+    reader::{Reader, is_plain},
+    words::{duration, quoted, shown},
 };
 
 /// The keys that hold them.
@@ -67,22 +64,16 @@ struct Rule {
     threshold: Option<u64>,
 }
 
-/// From / on, without a way back: nothing else is ever cleaned or written.
-pub(super) fn is_plain(path: &str) -> bool {
-    let is_fine = |part: &str| !matches!(part, "." | "..") && !part.chars().any(char::is_control);
-    path.starts_with('/') && path.len() <= 1_000 && !path.contains("//") && path.split('/').all(is_fine)
-}
-
 /// Reads both keys; nothing when neither is there.
 pub(super) fn read(findings: &mut Findings<'_>, notes: &mut Notes<'_>, root: &Node) -> Option<Disks> {
     let is_there = |key: &str| root.get(key).is_some_and(|node| !node.is_null());
     let first = [MONITORING, RULES].into_iter().find(|key| is_there(key))?;
     let place = root.map().and_then(|map| map.get(first)).map_or(root.place, |entry| entry.key);
-    let mut disks = Disks { line: line_of(notes.text, place.start), ..Disks::default() };
+    let mut disks = Disks { line: notes.line(place), ..Disks::default() };
     if let Some(node) = mapping(findings, root, MONITORING, "") {
         let prefix = format!("{MONITORING}.");
         let mut reader = Reader { findings, node, prefix: prefix.clone() };
-        reader.strangers(notes, &["thresholds", "auto_cleanup"], |_| false);
+        reader.strangers(notes, ["thresholds", "auto_cleanup"], |_| false);
         if let Some(node) = mapping(findings, node, "thresholds", &prefix) {
             thresholds(&mut Reader { findings, node, prefix: format!("{prefix}thresholds.") }, notes, &mut disks);
         }
@@ -105,7 +96,7 @@ fn mapping<'n>(findings: &mut Findings<'_>, parent: &'n Node, key: &str, prefix:
 }
 
 fn thresholds(reader: &mut Reader<'_, '_, '_>, notes: &mut Notes<'_>, disks: &mut Disks) {
-    reader.strangers(notes, THRESHOLDS, |_| false);
+    reader.strangers(notes, THRESHOLDS.iter().copied(), |_| false);
     let mut highest: Option<(u64, &str)> = None;
     for (index, key) in THRESHOLDS.iter().enumerate() {
         let Some(percent) = percent(reader, key) else { continue };
@@ -131,7 +122,7 @@ fn percent(reader: &mut Reader<'_, '_, '_>, key: &str) -> Option<u64> {
 }
 
 fn cleanup(reader: &mut Reader<'_, '_, '_>, notes: &mut Notes<'_>, disks: &mut Disks) {
-    reader.strangers(notes, CLEANUP, |_| false);
+    reader.strangers(notes, CLEANUP.iter().copied(), |_| false);
     disks.packages = reader.truth("package_cache");
     disks.containers = reader.word("docker_images", &["unused", "dangling", "none"]).filter(|word| *word != "none");
     disks.journal = journal(reader);
@@ -222,7 +213,7 @@ fn rules(findings: &mut Findings<'_>, notes: &mut Notes<'_>, root: &Node, disks:
 }
 
 fn rule(reader: &mut Reader<'_, '_, '_>, notes: &mut Notes<'_>, key: &str, disks: &mut Disks) {
-    reader.strangers(notes, RULE, |_| false);
+    reader.strangers(notes, RULE.iter().copied(), |_| false);
     let (path, pattern) = (path(reader), pattern(reader));
     let is_aged = reader.value("age").is_some();
     let (age, threshold) = (age(reader, "age"), percent(reader, "threshold_percent"));
@@ -250,7 +241,7 @@ fn rule(reader: &mut Reader<'_, '_, '_>, notes: &mut Notes<'_>, key: &str, disks
         let place = reader.key_place("threshold_percent");
         notes.add(Fate::Changed, place, &format!("{key}.threshold_percent"), why, instead);
     }
-    let line = line_of(notes.text, reader.node.place.start);
+    let line = notes.line(reader.node.place);
     let rule = Rule { line, path, pattern, older_than, threshold };
     if is_archived { &mut disks.logs } else { &mut disks.temporary }.push(rule);
 }
@@ -284,7 +275,8 @@ fn pattern(reader: &mut Reader<'_, '_, '_>) -> Option<String> {
 }
 
 /// Writes the section. Writing to a string cannot fail, so the results are dropped throughout.
-pub(super) fn write(text: &mut String, disks: &Disks) {
+pub(super) fn write(text: &mut String, disks: Option<&Disks>) {
+    let Some(disks) = disks else { return };
     let _ = writeln!(text, "\n# Every filesystem of this host, those mounted later as well.\ndisks:");
     let _ = writeln!(text, "  \"*\":  # line {}", disks.line);
     let mut lines: Vec<String> = Vec::new();

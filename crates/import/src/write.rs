@@ -2,13 +2,11 @@
 
 use std::{fmt::Write as _, path::Path};
 
-use ansai_model::domain::service::validators;
-
-use super::{
-    Fate, Note, certificate, disk,
+use crate::{
+    domain,
+    notes::{Fate, Note},
     old::{Mail, Old},
-    service::Service,
-    shown,
+    words::{duration, quoted, shown},
 };
 
 // Writing to a string cannot fail, so the results are dropped throughout.
@@ -27,11 +25,7 @@ pub(super) fn configuration(old: &Old, notes: &[Note], file: &Path) -> String {
         let _ = writeln!(text, "\n# The dead-man's switch: healthcheck_ping_url stands in that file.");
         let _ = writeln!(text, "heartbeat: {{url: \"file:/etc/ansai/heartbeat-url\"{every}}}");
     }
-    services(&mut text, old);
-    if let Some(disks) = &old.disks {
-        disk::write(&mut text, disks);
-    }
-    certificate::write(&mut text, &old.certificates);
+    domain::write(&mut text, &old.domains, &old.timing);
     lost(&mut text, notes);
     text
 }
@@ -94,58 +88,6 @@ fn server(mail: &Mail) -> String {
     format!("{scheme}://{host}:{port}")
 }
 
-fn services(text: &mut String, old: &Old) {
-    if old.services.is_empty() {
-        text.push_str("\n# The old file watches no service; `ansai init` finds those of this host.\nservices: {}\n");
-        return;
-    }
-    text.push_str("\n# Units are heard of through systemd; probes look besides.\nservices:\n");
-    for service in &old.services {
-        let _ = writeln!(text, "  {}:  # line {}", quoted(&service.unit), service.line);
-        let keys = keys(old, service);
-        match keys.is_empty() {
-            true => text.push_str("    {}\n"),
-            false => keys.iter().for_each(|line| {
-                let _ = writeln!(text, "    {line}");
-            }),
-        }
-    }
-}
-
-fn keys(old: &Old, service: &Service) -> Vec<String> {
-    let mut lines = Vec::new();
-    if let Some(validator) = validators::for_unit(&service.unit) {
-        lines.push(format!("# validated with `{}` before each restart", validator.argv.join(" ")));
-    }
-    if service.is_critical {
-        lines.push("critical: true".to_owned());
-    }
-    if service.is_only_suggested {
-        lines.push("autonomy: suggest  # service_restart was not among its strategies".to_owned());
-    }
-    if service.is_socket_activated {
-        lines.push("expect: not-failed  # socket_activated: it may rest until somebody connects".to_owned());
-    }
-    lines.extend(service.port.map(|port| format!("port: {port}")));
-    if let Some(period) = old.start_period.filter(|_| service.has_probe()) {
-        lines.push(format!("start_period: {}  # healthcheck_grace", duration(period)));
-    }
-    if service.has_probe() {
-        let every = old.every.map_or(String::new(), |every| format!(", every: {}", duration(every)));
-        let fail_after = old.fail_after.map_or(String::new(), |count| format!(", fail_after: {count}"));
-        lines.push("probes:".to_owned());
-        let port = service.port.map(|port| format!("  port: {{tcp: \"127.0.0.1:{port}\"{every}{fail_after}}}"));
-        lines.extend(port);
-        let url = service.url.as_deref().map(quoted);
-        lines.extend(url.map(|url| format!("  domain: {{http: {url}{every}{fail_after}}}")));
-    }
-    // A comment alone is no value.
-    if lines.iter().all(|line| line.starts_with('#')) && !lines.is_empty() {
-        lines.push("{}".to_owned());
-    }
-    lines
-}
-
 /// What was not simply carried over.
 fn lost(text: &mut String, notes: &[Note]) {
     let parts = [
@@ -166,16 +108,4 @@ fn lost(text: &mut String, notes: &[Note]) {
             let _ = writeln!(text, "# - {}:\n#   {why}.\n#   Instead: {instead}.", keys.join("; "));
         }
     }
-}
-
-/// Seconds in the largest unit that holds them whole.
-pub(super) fn duration(seconds: u64) -> String {
-    let units = [("d", 86_400), ("h", 3_600), ("m", 60)];
-    let found = units.iter().find(|(_, size)| seconds.is_multiple_of(*size));
-    found.map_or_else(|| format!("{seconds}s"), |(unit, size)| format!("{}{unit}", seconds / size))
-}
-
-/// A text between quotes; it holds no control characters.
-pub(super) fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }

@@ -1,34 +1,28 @@
-//! The predecessor's keys above its services: which there are, what each may hold, and what becomes of it.
+//! The predecessor's keys that belong to no domain: which there are, what each may hold, and what becomes of it.
 
 use std::collections::BTreeSet;
 
-use super::{
-    Fate, Notes,
-    certificate::{self, Certificate},
-    disk::{self, Disks},
-    service::{self, Service},
-    shown,
-};
+use ansai_config::foreign::{Findings, Node, Place, nearest_name};
+
 use crate::{
-    diagnostics::{Findings, nearest_name},
-    document::{Entry, Node, Place},
+    domain::{self, Domains, Timing},
+    notes::{Fate, Notes},
+    reader::{Reader, is_host},
+    words::shown,
 };
 
-/// Longest text that is carried over, in bytes.
-const TEXT_BYTES_MAX: usize = 1_000;
 /// Longest period, in seconds: a week.
 const SECONDS_MAX: u64 = 7 * 86_400;
 /// The longest start period that is carried over: until it ends, nothing that a probe sees is healed.
 const START_PERIOD_MAX: u64 = 900;
 
-/// Every key of the predecessor that is read, besides those of its language model.
+/// The keys of the predecessor that are read here, besides those of its language model.
 const KEYS: &[&str] = &[
     "owner_email",
     "smtp_server",
     "smtp_port",
     "smtp_user",
     "smtp_password",
-    "monitored_services",
     "check_interval",
     "failure_threshold",
     "self_healing_enabled",
@@ -41,10 +35,12 @@ const KEYS: &[&str] = &[
     "healthcheck_grace",
     "ai_analysis_enabled",
     "ansai_cluster",
-    disk::MONITORING,
-    disk::RULES,
-    certificate::KEY,
 ];
+
+/// Every key that is read.
+fn keys() -> impl Iterator<Item = &'static str> + Clone {
+    KEYS.iter().chain(domain::KEYS.into_iter().flatten()).copied()
+}
 
 /// The keys that only mail needs.
 const MAIL: &[&str] = &["owner_email", "smtp_server", "smtp_port", "smtp_user", "smtp_password"];
@@ -60,15 +56,8 @@ pub(super) struct Old {
     pub(super) hook: Option<Hook>,
     /// The period of the dead-man's switch in seconds, when it has one.
     pub(super) heartbeat: Option<Option<u64>>,
-    /// How long after its start a service's probes are not judged, in seconds.
-    pub(super) start_period: Option<u64>,
-    /// The period of probes in seconds.
-    pub(super) every: Option<u64>,
-    /// Failures before a probe is failing.
-    pub(super) fail_after: Option<u64>,
-    pub(super) services: Vec<Service>,
-    pub(super) disks: Option<Disks>,
-    pub(super) certificates: Vec<Certificate>,
+    pub(super) timing: Timing,
+    pub(super) domains: Domains,
 }
 
 /// Mail, as it was set up.
@@ -87,150 +76,40 @@ pub(super) struct Hook {
     pub(super) format: String,
 }
 
-/// One mapping of the old file with what is wrong in it.
-pub(super) struct Reader<'r, 'f, 's> {
-    pub(super) findings: &'f mut Findings<'s>,
-    pub(super) node: &'r Node,
-    /// What stands before its keys, as `monitored_services[0].`.
-    pub(super) prefix: String,
-}
-
-impl Reader<'_, '_, '_> {
-    pub(super) fn wrong(&mut self, place: Place, key: &str, what: impl Into<String>, help: impl Into<String>) {
-        let key = format!("{}{}", self.prefix, shown(key));
-        self.findings.error(place, &key, what, Some(help.into()));
-    }
-
-    /// The value of a key; nothing when it is missing, null or an empty text.
-    pub(super) fn value(&self, key: &str) -> Option<Node> {
-        let node = self.node.get(key)?;
-        (!node.is_null() && node.text() != Some("")).then(|| node.clone())
-    }
-
-    /// Where a key stands.
-    pub(super) fn key_place(&self, key: &str) -> Place {
-        self.node.map().and_then(|map| map.get(key)).map_or(self.node.place, |entry| entry.key)
-    }
-
-    /// A text that is written out: a template of Ansible's has no value here.
-    pub(super) fn text(&mut self, key: &str) -> Option<String> {
-        let node = self.value(key)?;
-        let Some(text) = node.text() else {
-            self.wrong(node.place, key, format!("`{key}` is {}, and must be a text", node.kind()), "write one text");
-            return None;
-        };
-        if text.contains("{{") {
-            let help = "write the value itself: variables of Ansible have none here";
-            self.wrong(node.place, key, format!("`{key}` is a template"), help);
-            return None;
-        }
-        if text.len() > TEXT_BYTES_MAX || text.chars().any(char::is_control) {
-            let what = format!("`{key}` is longer than {TEXT_BYTES_MAX} bytes, or has more than one line");
-            self.wrong(node.place, key, what, "write one short line");
-            return None;
-        }
-        Some(text.to_owned())
-    }
-
-    pub(super) fn truth(&mut self, key: &str) -> Option<bool> {
-        let node = self.value(key)?;
-        match node.plain().map(str::to_ascii_lowercase).as_deref() {
-            Some("true" | "yes" | "on") => Some(true),
-            Some("false" | "no" | "off") => Some(false),
-            _ => {
-                self.wrong(node.place, key, format!("`{key}` is neither true nor false"), "write true or false");
-                None
-            }
-        }
-    }
-
-    /// A number from 1 to a largest one.
-    pub(super) fn number(&mut self, key: &str, most: u64) -> Option<u64> {
-        let node = self.value(key)?;
-        let number = node.text().and_then(|text| text.parse().ok()).filter(|number| (1..=most).contains(number));
-        if number.is_none() {
-            self.wrong(node.place, key, format!("`{key}` is no number from 1 to {most}"), "write a whole number");
-        }
-        number
-    }
-
-    /// One of some words.
-    pub(super) fn word(&mut self, key: &str, words: &[&'static str]) -> Option<&'static str> {
-        let (text, place) = (self.text(key)?, self.value(key)?.place);
-        let found = words.iter().find(|word| **word == text);
-        if found.is_none() {
-            let what = format!("`{}` is no value of `{key}`", shown(&text));
-            self.wrong(place, key, what, one_of(&text, words));
-        }
-        found.copied()
-    }
-
-    /// The keys that nobody knows: a misspelled one is wrong, any other is somebody else's.
-    pub(super) fn strangers(&mut self, notes: &mut Notes<'_>, known: &[&'static str], is_known: fn(&str) -> bool) {
-        let strange = |(name, _): &(&String, &Entry)| !known.contains(&name.as_str()) && !is_known(name);
-        let map = self.node.map().into_iter().flatten().filter(strange);
-        let strangers: Vec<(String, Place)> = map.map(|(name, entry)| (name.clone(), entry.key)).collect();
-        for (name, place) in strangers {
-            match nearest_name(&name, known.iter().copied()).filter(|near| self.node.get(near).is_none()) {
-                Some(near) => {
-                    let what = format!("there is no key `{}`", shown(&name));
-                    self.wrong(place, &name, what, format!("did you mean `{near}`?"));
-                }
-                None => {
-                    let why = "the predecessor has no such key, so nothing is known of its meaning";
-                    let instead = "nothing, when something else reads it";
-                    notes.add(Fate::Dropped, place, &format!("{}{name}", self.prefix), why, instead);
-                }
-            }
-        }
-    }
-}
-
-/// The nearest word, or all of them.
-pub(super) fn one_of(text: &str, words: &[&'static str]) -> String {
-    match nearest_name(text, words.iter().copied()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("write one of {}", words.join(", ")),
-    }
-}
-
 /// Reads the whole file.
 pub(super) fn read(findings: &mut Findings<'_>, notes: &mut Notes<'_>, root: &Node) -> Old {
-    let is_ours = |name: &str| KEYS.contains(&name) || name.starts_with("ai_");
+    let is_ours = |name: &str| keys().any(|known| known == name) || name.starts_with("ai_");
     let Some(map) = root.map() else {
         let what = format!("the file is {}, and must be a mapping", root.kind());
         findings.error(root.place, "", what, "name the file with its variables, as monitored_services".to_owned());
         return Old::default();
     };
-    let strangers = map.keys().all(|name| !is_ours(name) && nearest_name(name, KEYS.iter().copied()).is_none());
+    let strangers = map.keys().all(|name| !is_ours(name) && nearest_name(name, keys()).is_none());
     if strangers {
         let help = "name the file that holds monitored_services, owner_email and their like".to_owned();
         findings.error(root.place, "", "no key of the predecessor is in this file", help);
         return Old::default();
     }
     let mut reader = Reader { findings, node: root, prefix: String::new() };
-    reader.strangers(notes, KEYS, |name| name.starts_with("ai_"));
+    reader.strangers(notes, keys(), |name| name.starts_with("ai_"));
     let mut old = Old {
         heals: reader.truth("self_healing_enabled"),
         tells_healed: reader.truth("alert_on_success"),
-        every: minutes(&mut reader),
-        fail_after: reader.number("failure_threshold", 1_000),
         ..Old::default()
     };
+    old.timing.every = minutes(&mut reader);
+    old.timing.fail_after = reader.number("failure_threshold", 1_000);
     people(&mut reader, notes, &mut old);
     old.heartbeat = heartbeat(&mut reader, notes);
     let grace =
         reader.number("healthcheck_grace", SECONDS_MAX).map(|grace| (grace, reader.key_place("healthcheck_grace")));
     language_model(&mut reader, notes);
     not_yet(&reader, notes);
-    let heals = old.heals == Some(true);
-    old.services = service::all(findings, notes, root, heals);
-    old.disks = disk::read(findings, notes, root);
-    old.certificates = certificate::all(findings, notes, root, &old.services);
+    old.domains = domain::read(findings, notes, root, old.heals == Some(true));
     if let Some((grace, place)) = grace {
-        old.start_period = start_period(notes, &old, grace, place);
+        old.timing.start_period = start_period(notes, &old, grace, place);
     }
-    if old.services.iter().all(|service| !service.has_probe()) {
+    if !old.domains.have_probes() {
         for key in ["check_interval", "failure_threshold"] {
             if let Some(entry) = map.get(key).filter(|entry| !entry.node.is_null()) {
                 let why = "it would hold for probes, and no service has a port or a domain to look at";
@@ -340,7 +219,7 @@ fn recipients(reader: &mut Reader<'_, '_, '_>) -> Vec<String> {
 
 fn server(reader: &mut Reader<'_, '_, '_>) -> Option<String> {
     let (text, place) = (reader.text("smtp_server")?, reader.value("smtp_server")?.place);
-    if service::is_host(&text) {
+    if is_host(&text) {
         return Some(text);
     }
     reader.wrong(place, "smtp_server", format!("`{}` is no name of a host", shown(&text)), "write smtp.example.com");
@@ -374,7 +253,7 @@ fn start_period(notes: &mut Notes<'_>, old: &Old, grace: u64, place: Place) -> O
         notes.add(Fate::Dropped, place, key, why, instead);
         return None;
     }
-    if old.services.iter().all(|service| !service.has_probe()) {
+    if !old.domains.have_probes() {
         let why = "it would hold for probes, and no service has a port or a domain to look at";
         notes.add(Fate::Dropped, place, key, why, "nothing");
         return None;
