@@ -6,8 +6,9 @@ use ansai_model::{decision::Choice, domain::service::ActiveState, incident::Phas
 
 use super::World;
 
-/// Half minutes that a try after an escalation takes at most.
-const TRY_MAX: u32 = 20;
+/// Half minutes that a try after an escalation takes at most, and what waited for it. The longest in 100,000 seeds takes 24
+/// of them (seed 7475).
+const TRY_MAX: u32 = 60;
 
 impl World {
     /// What a person has is tried again for ever: a try that has just begun is let end, and so is what it made well, which
