@@ -62,7 +62,7 @@ const BREAKS: &[Break] = &[
     },
     Break {
         what: "a stop on request is taken for a failure",
-        file: "crates/model/src/domain/service/judgment.rs",
+        file: "crates/model/src/unit/judgment.rs",
         find: "    if unit.is_stopped_on_request() {\n        return Verdict::Unknown(\"stopped on request, not by a failure\".into());",
         replace: "    if unit.is_stopped_on_request() {\n        return Verdict::Failing(\"stopped\".into());",
     },

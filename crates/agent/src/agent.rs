@@ -236,7 +236,7 @@ impl Agent {
 
 #[cfg(test)]
 mod tests {
-    use ansai_model::{domain::service::ActiveState, inventory::UnitFacts};
+    use ansai_model::{inventory::UnitFacts, unit::ActiveState};
 
     use super::*;
 

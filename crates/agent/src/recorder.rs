@@ -202,10 +202,10 @@ mod tests {
     use ansai_model::{
         bundle::Bundle,
         condition::Value,
-        domain::service::{ActiveState, UnitSnapshot},
         inventory::Inventory,
         observation::Details,
         time::MonoTime,
+        unit::{ActiveState, UnitSnapshot},
     };
 
     use super::*;

@@ -22,10 +22,10 @@ use ansai_host::linux::{
 };
 use ansai_model::{
     bundle::Bundle,
-    domain::service::ActiveState,
     id::UnitName,
     inventory::{Inventory, UnitFacts},
     probe::CommandLine,
+    unit::ActiveState,
 };
 use anyhow::{Context, Result};
 

@@ -10,11 +10,11 @@ use std::{
 use ansai_agent::recorder::Recorder;
 use ansai_engine::{HostEngine, Input, State};
 use ansai_model::{
-    domain::service::ActiveState,
     id::{CheckId, TargetId, UnitName},
     inventory::{Inventory, UnitFacts},
     observation::Observation,
     time::{Now, WallTime},
+    unit::ActiveState,
 };
 
 fn scenarios() -> PathBuf {

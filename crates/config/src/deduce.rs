@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, time::Duration};
 use ansai_model::{
     bundle::{BundleParts, Target},
     check::Check,
-    domain::service::{UnitExpectation, validators},
+    domain::service::validators,
     id::{CheckId, NameError, PolicyId, RuleId, RunbookId, TargetId, UnitName},
     inventory::{Inventory, UnitFacts},
     notify::Channel,
@@ -16,6 +16,7 @@ use ansai_model::{
     probe::Probe,
     rule::{Rule, Severity},
     runbook::Runbook,
+    unit::UnitExpectation,
 };
 
 use crate::{

@@ -4,13 +4,13 @@ use ansai_config::parse;
 use ansai_model::{
     action::Action,
     bundle::{BundleParts, Target},
-    domain::service::ActiveState,
     id::{CheckId, TargetId, UnitName},
     inventory::{Inventory, UnitFacts},
     policy::Scope,
     probe::{Probe, Protocol},
     rule::Severity,
     runbook::{Rung, Step},
+    unit::ActiveState,
 };
 
 fn parts(text: &str) -> BundleParts {

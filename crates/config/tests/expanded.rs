@@ -5,9 +5,9 @@ use std::{fs, path::Path};
 use ansai_config::{expanded, parse};
 use ansai_model::{
     bundle::Bundle,
-    domain::service::ActiveState,
     id::UnitName,
     inventory::{Inventory, UnitFacts},
+    unit::ActiveState,
 };
 
 fn inventory() -> Inventory {

@@ -6,9 +6,9 @@ use std::fmt::Write;
 
 use ansai_config::{Configuration, Diagnostics, parse};
 use ansai_model::{
-    domain::service::ActiveState,
     id::UnitName,
     inventory::{Inventory, UnitFacts},
+    unit::ActiveState,
 };
 
 /// Most findings that are told, and one that says how many more there are.

@@ -7,16 +7,14 @@ use ansai_model::{
     action::ActionOutcome,
     check::Trend,
     condition::Value,
-    domain::{
-        memory::{ANONYMOUS, KILLED_LATELY},
-        service::{Exit, LoadState, UnitResult, UnitSnapshot, signal_name},
-    },
+    domain::memory::{ANONYMOUS, KILLED_LATELY},
     incident::{Changed, Evidence, EvidenceKind, Incident, Phase, Step, StepKind},
     observation::Observation,
     operator::DrillKind,
     report::Cause,
     text::Text,
     time::WallTime,
+    unit::{Exit, LoadState, UnitResult, UnitSnapshot, signal_name},
 };
 
 pub(crate) mod shared;

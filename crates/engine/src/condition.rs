@@ -6,10 +6,10 @@ use core::cmp::Ordering;
 
 use ansai_model::{
     condition::{Comparison, Condition, Expression, Value},
-    domain::service::{ActiveState, Exit, UnitResult, UnitSnapshot},
     observation::{Details, Observation},
     text::Text,
     time::Now,
+    unit::{ActiveState, Exit, UnitResult, UnitSnapshot},
 };
 
 use crate::{check::CheckState, view::View};

@@ -7,13 +7,13 @@ use ansai_model::{
     check::Trend,
     condition::Value,
     decision::{Decision, Gate},
-    domain::service::UnitSnapshot,
     id::{IncidentId, RunId, RungId},
     incident::{Evidence, EvidenceKind, EvidencePart, EvidenceRequest, Incident, Phase, Step, StepKind},
     notify::NoticeKind,
     probe::Probe,
     text::Text,
     time::{MonoTime, Now, WallTime},
+    unit::UnitSnapshot,
 };
 
 use crate::{

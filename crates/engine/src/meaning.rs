@@ -9,12 +9,12 @@ use core::time::Duration;
 use ansai_model::{
     check::Trend,
     condition::Value,
-    domain::service::{ActiveState, LoadState, UnitSnapshot},
     incident::SinceBy,
     observation::{Details, Health, Observation},
     probe::Probe,
     text::Text,
     time::{MonoTime, Now, Shown, WallTime},
+    unit::{ActiveState, LoadState, UnitSnapshot},
 };
 
 use serde::Serialize;

@@ -12,7 +12,6 @@ use std::{
 use ansai_model::{
     action::{Action, ActionOutcome, ActionPlan, ActionRun},
     condition::Value,
-    domain::service::ActiveState,
     hint::Hint,
     id::UnitName,
     incident::{Evidence, EvidenceRequest},
@@ -20,6 +19,7 @@ use ansai_model::{
     observation::{Health, Observation},
     probe::Probe,
     text::Text,
+    unit::ActiveState,
 };
 use futures_util::Stream;
 use tokio::sync::mpsc;

@@ -5,13 +5,8 @@ use alloc::{boxed::Box, collections::BTreeMap, string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    condition::Value,
-    domain::{certificate::Endpoint, service::ActiveState},
-    id::UnitName,
-    probe::Probe,
-    text::Text,
-    time::WallTime,
-    units::ByteSize,
+    condition::Value, domain::certificate::Endpoint, id::UnitName, probe::Probe, text::Text, time::WallTime,
+    unit::ActiveState, units::ByteSize,
 };
 
 /// One look at the host.

@@ -31,4 +31,5 @@ pub mod runbook;
 pub mod settings;
 pub mod text;
 pub mod time;
+pub mod unit;
 pub mod units;

@@ -5,12 +5,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{
-    condition::Value,
-    domain::{self, service::UnitSnapshot},
-    id::NAME_BYTES_MAX,
-    text::Text,
-};
+use crate::{condition::Value, domain, id::NAME_BYTES_MAX, text::Text, unit::UnitSnapshot};
 
 /// The three values of health. `Unknown` never closes an incident and never triggers an action; when it lasts, a person
 /// is told.

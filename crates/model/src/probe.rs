@@ -8,11 +8,7 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    condition::ValueType,
-    domain::{DomainProbe, service::UnitExpectation},
-    id::UnitName,
-    text::Text,
-    units::ByteSize,
+    condition::ValueType, domain::DomainProbe, id::UnitName, text::Text, unit::UnitExpectation, units::ByteSize,
 };
 
 pub use protocol::{Heard, Manner, Protocol};

@@ -8,7 +8,6 @@ use ansai_model::{
     action::{Action, ActionOutcome, ActionRun},
     bundle::Bundle,
     condition::Value,
-    domain::service::{ActiveState, Intent, UnitExpectation, judge},
     hint::Hint,
     id::{CheckId, IncidentId, TargetId, UnitName},
     inventory::Inventory,
@@ -18,6 +17,7 @@ use ansai_model::{
     policy::Scope,
     probe::Probe,
     time::{MonoTime, Now, WallTime},
+    unit::{ActiveState, Intent, UnitExpectation, judge},
 };
 
 use crate::{

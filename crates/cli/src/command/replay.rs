@@ -18,11 +18,11 @@ use ansai_config::Configuration;
 use ansai_engine::{Effect, HostEngine, Input};
 use ansai_model::{
     bundle::Bundle,
-    domain::service::ActiveState,
     id::{CheckId, TargetId},
     inventory::{Inventory, UnitFacts},
     observation::{Health, Observation},
     time::WallTime,
+    unit::ActiveState,
 };
 use ansai_protocol::SCHEMA;
 use serde_json::json;

@@ -1,6 +1,6 @@
 //! The keys of probes: each way to look with what belongs to it.
 
-use ansai_model::{domain::service::UnitExpectation, probe::Protocol};
+use ansai_model::{probe::Protocol, unit::UnitExpectation};
 
 use super::{ANY, COMMAND_LINE, Key, Kind, Shape, agent::Schedule, count, joined, key};
 use crate::{

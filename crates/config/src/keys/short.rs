@@ -1,6 +1,6 @@
 //! The keys that operators write: services, notifications, limits, planned times, the agent's settings.
 
-use ansai_model::domain::service::UnitExpectation;
+use ansai_model::unit::UnitExpectation;
 
 use super::{
     AUTONOMIES, COMMAND_LINE, COUNT, Kind, PORT, SEVERITIES, Shape,

@@ -6,11 +6,11 @@ use ansai_model::{
     action::{EnvironmentEntry, ProcessDeclaration},
     check::Flap,
     condition::Condition,
-    domain::service::UnitExpectation,
     id::PolicyId,
     policy::Policy,
     probe::CommandLine,
     rule::{Autonomy, Severity},
+    unit::UnitExpectation,
 };
 
 use super::{

@@ -5,11 +5,12 @@ use alloc::{collections::BTreeSet, string::String, vec::Vec};
 
 use ansai_model::{
     condition::Value,
-    domain::{memory::KILLED_LATELY, service::UnitResult},
+    domain::memory::KILLED_LATELY,
     id::{CheckId, IncidentId},
     incident::{Evidence, Incident},
     report::Cause,
     text::Text,
+    unit::UnitResult,
 };
 
 use super::{came_before, first_line, logged, unit};

@@ -5,9 +5,9 @@ use alloc::{format, string::String};
 use core::time::Duration;
 
 use ansai_model::{
-    domain::service::{ActiveState, UnitSnapshot},
     text::Text,
     time::{MonoTime, Shown},
+    unit::{ActiveState, UnitSnapshot},
 };
 
 use super::times::Times;

@@ -3,9 +3,9 @@
 use core::time::Duration;
 
 use ansai_model::{
-    domain::service::{ActiveState, UnitSnapshot},
     text::Text,
     time::{MonoTime, Now},
+    unit::{ActiveState, UnitSnapshot},
 };
 
 /// The last start of a unit that was seen.

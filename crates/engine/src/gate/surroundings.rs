@@ -3,12 +3,12 @@
 use alloc::format;
 
 use ansai_model::{
-    domain::service::{ActiveState, LoadState},
     id::{CheckId, TargetId},
     incident::Incident,
     observation::Health,
     text::Text,
     time::{MonoTime, Shown},
+    unit::{ActiveState, LoadState},
 };
 
 use super::{

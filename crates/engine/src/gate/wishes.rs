@@ -4,13 +4,13 @@ use alloc::format;
 
 use ansai_model::{
     action::ActionOutcome,
-    domain::service::{ActiveState, Intent},
     id::TargetId,
     incident::{Step, StepKind},
     observation::{Health, Observation},
     rule::Autonomy,
     text::Text,
     time::{MonoTime, Now, WallTime},
+    unit::{ActiveState, Intent},
 };
 
 use super::proposal::{Moment, Opinion, Proposal, allow, defer, deny};

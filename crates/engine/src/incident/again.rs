@@ -7,7 +7,6 @@ use core::time::Duration;
 use ansai_model::{
     action::{Action, ActionOutcome},
     decision::Gate,
-    domain::service::LoadState,
     id::{CheckId, IncidentId},
     incident::{EvidenceKind, Incident, Phase, StepKind},
     notify::NoticeKind,
@@ -18,6 +17,7 @@ use ansai_model::{
     runbook::Step,
     text::Text,
     time::Shown,
+    unit::LoadState,
 };
 
 use crate::{

@@ -6,7 +6,6 @@ use core::time::Duration;
 
 use ansai_model::{
     action::ActionOutcome,
-    domain::service::{ActiveState, Exit, UnitResult, UnitSnapshot},
     id::{IncidentId, TargetId},
     incident::{Resolution, StepKind},
     notify::NoticeKind,
@@ -14,6 +13,7 @@ use ansai_model::{
     operator::DrillKind,
     text::Text,
     time::Shown,
+    unit::{ActiveState, Exit, UnitResult, UnitSnapshot},
 };
 
 use crate::{

@@ -5,13 +5,13 @@ use alloc::format;
 use core::time::Duration;
 
 use ansai_model::{
-    domain::service::Intent,
     id::{IncidentId, TargetId},
     incident::{Incident, IncidentKind, Phase, Resolution, SinceBy},
     notify::NoticeKind,
     observation::Observation,
     text::Text,
     time::Shown,
+    unit::Intent,
 };
 
 use super::STABLE_DEFAULT;

@@ -6,7 +6,6 @@ use core::time::Duration;
 
 use ansai_model::{
     action::AS_DECLARED,
-    domain::service::UnitSnapshot,
     id::{IncidentId, RunId, TargetId, UnitName},
     incident::StepKind,
     notify::NoticeKind,
@@ -14,6 +13,7 @@ use ansai_model::{
     runbook::{Rung, Step},
     text::Text,
     time::{MonoTime, Now, Shown},
+    unit::UnitSnapshot,
 };
 
 use crate::{

@@ -4,12 +4,12 @@
 use ansai_model::{
     action::ActionOutcome,
     condition::Value,
-    domain::service::{ActiveState, Intent, LoadState},
     observation::Observation,
     operator::Operation,
     policy::Scope,
     probe::Probe,
     retry::Obstacle,
+    unit::{ActiveState, Intent, LoadState},
 };
 
 use crate::host::{Host, failed, judged, not_needed, only, secs, succeeded, target, unit};

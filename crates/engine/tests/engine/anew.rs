@@ -2,10 +2,10 @@
 //! seen now, and the ladder ends all the same.
 
 use ansai_model::{
-    domain::service::{ActiveState, Exit, Intent, UnitResult, UnitSnapshot},
     id::IncidentId,
     incident::{Evidence, EvidenceKind},
     observation::Observation,
+    unit::{ActiveState, Exit, Intent, UnitResult, UnitSnapshot},
 };
 
 use crate::host::{Host, changed, failed, judged, not_needed, secs, succeeded, unit};

@@ -2,10 +2,10 @@
 
 use ansai_model::{
     decision::Gate,
-    domain::service::{ActiveState, Intent, UnitSnapshot},
     id::IncidentId,
     operator::{DrillKind, Operation},
     policy::Scope,
+    unit::{ActiveState, Intent, UnitSnapshot},
 };
 
 use crate::host::{Host, PLAIN, changed, judged, secs, succeeded, target, unit};

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use ansai_engine::Input;
 use ansai_model::{
-    domain::service::{ActiveState, Intent, UnitSnapshot},
     incident::{Incident, SinceBy},
     observation::Observation,
     operator::Operation,
     time::WallTime,
+    unit::{ActiveState, Intent, UnitSnapshot},
 };
 
 use crate::host::{ACTION, Host, PLAIN, changed, check, judged, only, secs, succeeded, unit};

@@ -1,8 +1,8 @@
 //! From single looks to hard states: thresholds, hysteresis, flapping, loops. What is done about them is not here.
 
 use ansai_model::{
-    domain::service::{ActiveState, Intent},
     observation::{Health, Observation},
+    unit::{ActiveState, Intent},
 };
 
 use crate::host::{Host, PLAIN, judged, secs, succeeded, unit};

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use ansai_model::{
     action::{AS_DECLARED, ActionOutcome},
-    domain::service::{ActiveState, Intent, UnitSnapshot},
     observation::Observation,
     operator::Operation,
+    unit::{ActiveState, Intent, UnitSnapshot},
 };
 
 use crate::host::{Host, PLAIN, failed, judged, lost, secs, succeeded, target, unit};
@@ -327,8 +327,8 @@ fn w09_a_stop_because_of_a_failed_unit_is_no_operators_and_is_healed() {
 #[test]
 fn w16_a_failed_socket_is_a_failure_of_what_it_starts() {
     let resting = UnitSnapshot { exit: None, ..unit(ActiveState::Inactive, Intent::ByItself) };
-    let expect = ansai_model::domain::service::UnitExpectation::NotFailed;
-    let look = |unit: UnitSnapshot| ansai_model::domain::service::judge(expect, unit);
+    let expect = ansai_model::unit::UnitExpectation::NotFailed;
+    let look = |unit: UnitSnapshot| ansai_model::unit::judge(expect, unit);
     let mut host = Host::plain();
     host.sees("app.service#unit", look(resting.clone()));
     assert_eq!(host.phase("app.service"), "none");

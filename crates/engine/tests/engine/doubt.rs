@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use ansai_engine::Input;
 use ansai_model::{
-    domain::service::{ActiveState, Intent, UnitSnapshot},
     observation::Observation,
     operator::Operation,
     time::WallTime,
+    unit::{ActiveState, Intent, UnitSnapshot},
 };
 
 use crate::host::{Host, bundle_of, changed, failed, judged, lost, not_needed, secs, succeeded, target, unit};

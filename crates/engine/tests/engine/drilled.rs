@@ -2,11 +2,11 @@
 
 use ansai_engine::{Input, effect::Answer};
 use ansai_model::{
-    domain::service::{ActiveState, Exit, Intent, OwnSignal, Sender, UnitResult, UnitSnapshot},
     hint::Hint,
     id::UnitName,
     observation::Observation,
     operator::{DrillKind, Operation, OperatorCommand},
+    unit::{ActiveState, Exit, Intent, OwnSignal, Sender, UnitResult, UnitSnapshot},
 };
 
 use crate::host::{Host, QUIET, TWO_MATTERS, changed, failed, judged, not_needed, secs, succeeded, target, unit};

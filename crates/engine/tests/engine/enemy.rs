@@ -4,11 +4,11 @@ use ansai_engine::Input;
 use ansai_model::{
     action::ActionOutcome,
     decision::Gate,
-    domain::service::{ActiveState, Intent},
     observation::Observation,
     operator::{DrillKind, Operation},
     policy::Scope,
     time::Shown,
+    unit::{ActiveState, Intent},
 };
 
 use crate::host::{Host, PLAIN, changed, failed, judged, only, secs, succeeded, target, unit};

@@ -2,10 +2,10 @@
 
 use ansai_engine::Input;
 use ansai_model::{
-    domain::service::{ActiveState, Intent, UnitSnapshot},
     observation::Observation,
     operator::Operation,
     policy::Scope,
+    unit::{ActiveState, Intent, UnitSnapshot},
 };
 
 use crate::host::{Host, PLAIN, changed, check, failed, judged, only, secs, succeeded, target, unit};

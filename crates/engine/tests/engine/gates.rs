@@ -3,10 +3,10 @@
 use ansai_engine::Input;
 use ansai_model::{
     decision::Gate,
-    domain::service::{ActiveState, Intent, LoadState},
     observation::Observation,
     operator::Operation,
     policy::Scope,
+    unit::{ActiveState, Intent, LoadState},
 };
 
 use crate::host::{Host, changed, failed, judged, only, secs, succeeded, target, unit};

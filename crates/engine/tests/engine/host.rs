@@ -16,7 +16,6 @@ use ansai_model::{
     action::{ActionOutcome, ActionRun},
     bundle::Bundle,
     decision::Gate,
-    domain::service::{ActiveState, Exit, Intent, UnitExpectation, UnitResult, UnitSnapshot, judge},
     hint::Hint,
     id::{CheckId, IncidentId, TargetId, UnitName},
     incident::{Evidence, EvidenceKind, EvidenceRequest, Incident},
@@ -26,6 +25,7 @@ use ansai_model::{
     policy::Scope,
     text::Text,
     time::{MonoTime, Now, WallTime},
+    unit::{ActiveState, Exit, Intent, UnitExpectation, UnitResult, UnitSnapshot, judge},
 };
 
 use crate::words;

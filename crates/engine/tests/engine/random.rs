@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use ansai_engine::{Effect, HostEngine, Input, State, invariant};
 use ansai_model::{
     action::{Action, ActionOutcome, ActionRun, Disruption},
-    domain::service::{ActiveState, Intent},
     hint::Hint,
     id::{IncidentId, RunId, TargetId},
     observation::Observation,
     operator::{DrillKind, Operation, OperatorCommand},
     policy::Scope,
     time::{MonoTime, Now, WallTime},
+    unit::{ActiveState, Intent},
 };
 use proptest::{
     prelude::{Strategy, any, prop},

@@ -3,11 +3,11 @@
 
 use ansai_engine::Input;
 use ansai_model::{
-    domain::service::{ActiveState, Intent},
     id::IncidentId,
     operator::{DrillKind, Operation},
     policy::Scope,
     time::WallTime,
+    unit::{ActiveState, Intent},
 };
 
 use crate::host::{Host, PLAIN, changed, judged, only, secs, target, unit};

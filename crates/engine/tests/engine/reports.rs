@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use ansai_engine::Input;
 use ansai_model::{
-    domain::service::{ActiveState, Exit, Intent, UnitSnapshot},
     id::IncidentId,
     incident::{Changed, Evidence, EvidenceKind, EvidencePart},
     observation::Observation,
     operator::{DrillKind, Operation},
     report::Report,
     time::WallTime,
+    unit::{ActiveState, Exit, Intent, UnitSnapshot},
 };
 
 use crate::host::{ACTION, Host, PLAIN, changed, failed, judged, secs, succeeded, target, unit};

@@ -1,9 +1,9 @@
 //! The agent is killed and starts again, in every stage of a remediation: it looks before it acts, and loses nothing.
 
 use ansai_model::{
-    domain::service::{ActiveState, Intent},
     operator::Operation,
     policy::Scope,
+    unit::{ActiveState, Intent},
 };
 
 use crate::host::{Host, PLAIN, changed, check, failed, judged, only, secs, succeeded, unit};

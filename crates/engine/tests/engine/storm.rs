@@ -3,11 +3,11 @@
 use ansai_engine::Input;
 use ansai_model::{
     decision::Gate,
-    domain::service::{ActiveState, Intent, UnitResult},
     id::IncidentId,
     incident::{Changed, Evidence, EvidenceKind},
     notify::NoticeKind,
     time::WallTime,
+    unit::{ActiveState, Intent, UnitResult},
 };
 
 use crate::host::{ACTION, Host, failed, judged, secs, succeeded, unit};

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use ansai_model::{
-    domain::service::{ActiveState, HostActivity, Intent, UnitSnapshot},
     hint::Hint,
     incident::IncidentKind,
     observation::Observation,
@@ -12,6 +11,7 @@ use ansai_model::{
     rule::Severity,
     text::Text,
     time::WallTime,
+    unit::{ActiveState, HostActivity, Intent, UnitSnapshot},
 };
 
 use ansai_engine::Input;

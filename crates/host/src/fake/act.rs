@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use ansai_model::{
     action::{Action, ActionOutcome, ActionRun},
-    domain::service::{ActiveState, Exit, HostActivity, Intent, LoadState, OwnSignal, Sender, UnitResult},
     hint::Hint,
     id::{RunId, UnitName},
     operator::DrillKind,
     probe::CommandLine,
     text::Text,
+    unit::{ActiveState, Exit, HostActivity, Intent, LoadState, OwnSignal, Sender, UnitResult},
 };
 
 use super::{
@@ -360,7 +360,7 @@ impl Machine {
 
 #[cfg(test)]
 mod tests {
-    use ansai_model::{domain::service::UnitExpectation, observation::Health, probe::Probe};
+    use ansai_model::{observation::Health, probe::Probe, unit::UnitExpectation};
 
     use super::*;
     use crate::fake::UnitSpec;

@@ -4,11 +4,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 use ansai_model::{
     condition::Value,
-    domain::service::{ActiveState, judge},
     id::UnitName,
     inventory::{Inventory, UnitFacts},
     observation::Observation,
     probe::{CommandLine, HttpProbe, Probe},
+    unit::{ActiveState, judge},
     units::Percent,
 };
 

@@ -7,12 +7,12 @@ use std::{
 
 use ansai_model::{
     action::ActionOutcome,
-    domain::service::{ActiveState, Exit, HostActivity, Intent, Job, LoadState, OwnSignal, UnitResult, UnitSnapshot},
     hint::Hint,
     id::{RunId, UnitName},
     probe::CommandLine,
     text::Text,
     time::WallTime,
+    unit::{ActiveState, Exit, HostActivity, Intent, Job, LoadState, OwnSignal, UnitResult, UnitSnapshot},
 };
 
 /// Most hints that wait; when there are more, everything is to be looked at.

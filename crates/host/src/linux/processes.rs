@@ -16,10 +16,10 @@ use std::{
 
 use ansai_model::{
     action::{ActionOutcome, ProcessDeclaration},
-    domain::service::{ActiveState, Exit, Intent, UnitExpectation, UnitResult, UnitSnapshot, judge},
     hint::Hint,
     observation::Observation,
     text::Text,
+    unit::{ActiveState, Exit, Intent, UnitExpectation, UnitResult, UnitSnapshot, judge},
 };
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
 use tokio::{

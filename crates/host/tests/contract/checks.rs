@@ -6,10 +6,7 @@ use ansai_host::port::Host;
 use ansai_model::{
     action::{Action, ActionOutcome, ActionRun},
     condition::Value,
-    domain::{
-        memory::{self, ANONYMOUS, LIFE, MemoryAction, MemoryProbe, Release, ReleaseSignal},
-        service::{ActiveState, Exit, Intent, Sender, UnitExpectation, UnitSnapshot},
-    },
+    domain::memory::{self, ANONYMOUS, LIFE, MemoryAction, MemoryProbe, Release, ReleaseSignal},
     hint::Hint,
     id::{IncidentId, RunId, TargetId, UnitName},
     incident::{EvidenceKind, EvidencePart, EvidenceRequest},
@@ -17,6 +14,7 @@ use ansai_model::{
     operator::DrillKind,
     probe::{CommandLine, Probe},
     time::WallTime,
+    unit::{ActiveState, Exit, Intent, Sender, UnitExpectation, UnitSnapshot},
     units::ByteSize,
 };
 use futures_util::{Stream, StreamExt};

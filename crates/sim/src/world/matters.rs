@@ -7,12 +7,12 @@ use ansai_model::{
     action::{ActionRun, Disruption},
     condition::Value,
     decision::{Gate, Verdict},
-    domain::service::ActiveState,
     id::IncidentId,
     incident::{Incident, Phase},
     observation::{Details, Health, Observation},
     policy::{Policy, QuietHours},
     time::{MonoTime, WallTime},
+    unit::ActiveState,
 };
 
 use ansai_engine::{check::CheckState, remediation::Stage};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ansai_model::{decision::Choice, domain::service::ActiveState, incident::Phase};
+use ansai_model::{decision::Choice, incident::Phase, unit::ActiveState};
 
 use super::World;
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use ansai_model::{
-    domain::service::{ActiveState, Exit, Intent, UnitResult, UnitSnapshot},
     time::MonoTime,
+    unit::{ActiveState, Exit, Intent, UnitResult, UnitSnapshot},
 };
 
 #[derive(Clone, Debug)]

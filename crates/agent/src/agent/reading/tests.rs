@@ -113,7 +113,7 @@ async fn what_a_host_has_is_evaluated_when_it_is_another_thing_or_the_texts_end(
 
 #[test]
 fn what_units_do_is_no_reason_to_evaluate_and_what_they_are_is() {
-    use ansai_model::domain::service::ActiveState;
+    use ansai_model::unit::ActiveState;
     let having = |name: &str, active| {
         let unit = UnitFacts::plain(UnitName::new(name).expect("valid"), active);
         Inventory { units: vec![unit], ..Inventory::default() }

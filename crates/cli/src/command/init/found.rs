@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ansai_model::{
-    domain::service::ActiveState,
     id::UnitName,
     inventory::{Inventory, SocketFacts, UnitFacts},
     policy::matches,
+    unit::ActiveState,
     units::Percent,
 };
 

@@ -1,7 +1,7 @@
 //! What is proposed for hosts of the fixtures: word for word, valid, and without a warning.
 
 use ansai_model::{
-    domain::{certificate::Endpoint, service::ActiveState},
+    domain::certificate::Endpoint,
     id::UnitName,
     inventory::{
         Answering, CertificateFacts, CertificateIdentity, Inventory, MountFacts, Signer, SocketFacts, TlsListener,
@@ -9,6 +9,7 @@ use ansai_model::{
     },
     probe::{HttpProbe, Probe, Protocol},
     time::WallTime,
+    unit::ActiveState,
     units::{ByteSize, Percent},
 };
 

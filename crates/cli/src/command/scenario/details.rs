@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use ansai_model::{
     condition::{Comparison, Expression, Value},
-    domain::service::{ActiveState, Exit, Intent, UnitSnapshot},
     observation::{Details, Health, Observation},
     text::Text,
+    unit::{ActiveState, Exit, Intent, UnitSnapshot},
 };
 use serde::de::{DeserializeOwned, IntoDeserializer, value::Error};
 
@@ -96,7 +96,7 @@ fn whole(number: f64) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use ansai_model::domain::service::UnitResult;
+    use ansai_model::unit::UnitResult;
 
     use super::*;
 

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ansai_model::{action::ActionOutcome, domain::service::ActiveState, id::UnitName, text::Text};
+use ansai_model::{action::ActionOutcome, id::UnitName, text::Text, unit::ActiveState};
 use rustix::{
     event::{PollFd, PollFlags, poll},
     fd::OwnedFd,

@@ -2,12 +2,10 @@
 
 use ansai_model::{
     action::{ActionOutcome, ActionRun},
-    domain::{
-        memory::{MemoryAction, Release, ReleaseSignal},
-        service::Sender,
-    },
+    domain::memory::{MemoryAction, Release, ReleaseSignal},
     id::UnitName,
     text::Text,
+    unit::Sender,
     units::ByteSize,
 };
 use rustix::process::{Pid, Signal};

@@ -4,9 +4,9 @@ use std::{path::Path, time::Duration};
 
 use ansai_model::{
     action::{Action, ActionOutcome, ActionRun},
-    domain::service::{ActiveState, OwnSignal, Sender},
     id::UnitName,
     text::Text,
+    unit::{ActiveState, OwnSignal, Sender},
 };
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 

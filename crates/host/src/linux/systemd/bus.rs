@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ansai_model::{domain::service::ActiveState, hint::Hint, id::UnitName};
+use ansai_model::{hint::Hint, id::UnitName, unit::ActiveState};
 use futures_util::StreamExt;
 use tokio::{
     runtime::Handle,

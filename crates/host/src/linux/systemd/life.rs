@@ -1,6 +1,6 @@
 //! What else systemd knows of a unit that runs: which run it is, where its processes are, and a limit to set on it.
 
-use ansai_model::{domain::service::ActiveState, id::UnitName};
+use ansai_model::{id::UnitName, unit::ActiveState};
 use zbus::Variant;
 
 use super::{

@@ -2,9 +2,9 @@
 //! condition under which it is passed over. It judges nothing.
 
 use ansai_model::{
-    domain::service::{ActiveState, Intent},
     id::UnitName,
     text::Text,
+    unit::{ActiveState, Intent},
 };
 
 use super::{

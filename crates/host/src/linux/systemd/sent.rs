@@ -4,9 +4,9 @@
 use std::{collections::VecDeque, time::Duration};
 
 use ansai_model::{
-    domain::service::{Exit, OwnSignal},
     id::UnitName,
     time::WallTime,
+    unit::{Exit, OwnSignal},
 };
 use rustix::process::Signal;
 
@@ -65,7 +65,7 @@ fn ends_so(signal: i32, exit: Exit) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use ansai_model::domain::service::Sender;
+    use ansai_model::unit::Sender;
 
     use super::*;
 

@@ -12,11 +12,11 @@ use std::{
 };
 
 use ansai_model::{
-    domain::service::{ActiveState, UnitSnapshot},
     hint::Hint,
     id::UnitName,
     observation::Observation,
     time::Shown,
+    unit::{ActiveState, UnitSnapshot},
 };
 
 use super::{bus::Bus, queues, unit::processes};

@@ -9,10 +9,10 @@ use std::{
 };
 
 use ansai_model::{
-    domain::service::{ActiveState, Exit, LoadState, UnitResult},
     id::UnitName,
     text::Text,
     time::WallTime,
+    unit::{ActiveState, Exit, LoadState, UnitResult},
 };
 use zbus::{OwnedObjectPath, OwnedVariant};
 

@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ansai_model::{
-    domain::service::{ActiveState, Intent},
     id::UnitName,
     policy::matches,
+    unit::{ActiveState, Intent},
 };
 
 use super::{names::Names, unit::unit_at};

@@ -7,10 +7,10 @@ use std::{
 };
 
 use ansai_model::{
-    domain::service::{ActiveState, HostActivity, Job, LoadState, UnitExpectation, UnitResult, UnitSnapshot, judge},
     id::UnitName,
     observation::{Health, Observation},
     text::Text,
+    unit::{ActiveState, HostActivity, Job, LoadState, UnitExpectation, UnitResult, UnitSnapshot, judge},
 };
 use futures_util::future::join_all;
 use zbus::{OwnedVariant, Variant, message::Message};

@@ -6,8 +6,7 @@ use std::{
 };
 
 use ansai_model::{
-    action::ActionOutcome, domain::service::Sender, hint::Hint, id::UnitName, operator::DrillKind, text::Text,
-    time::Shown,
+    action::ActionOutcome, hint::Hint, id::UnitName, operator::DrillKind, text::Text, time::Shown, unit::Sender,
 };
 use rustix::process::{Pid, Signal};
 

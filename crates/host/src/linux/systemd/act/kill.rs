@@ -8,9 +8,9 @@ use std::{
 
 use ansai_model::{
     action::ActionOutcome,
-    domain::service::{OwnSignal, Sender},
     id::UnitName,
     text::Text,
+    unit::{OwnSignal, Sender},
 };
 
 use super::{failure, main_pid};

@@ -154,8 +154,8 @@ fn how_it_failed(unit: &UnitSnapshot) -> Text {
 mod tests {
     use super::*;
     use crate::{
-        domain::service::{Job, OwnSignal, Sender},
         observation::Health,
+        unit::{Job, OwnSignal, Sender},
     };
 
     fn unit(active: ActiveState, intent: Intent) -> UnitSnapshot {
