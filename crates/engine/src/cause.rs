@@ -7,7 +7,7 @@ use ansai_model::{
     action::ActionOutcome,
     check::Trend,
     condition::Value,
-    domain::memory::{ANONYMOUS, KILLED_LATELY},
+    domain::Signs,
     incident::{Changed, Evidence, EvidenceKind, Incident, Phase, Step, StepKind},
     observation::Observation,
     operator::DrillKind,
@@ -58,8 +58,7 @@ pub(crate) const RULES: &[CauseRule] = &[
         text: "the kernel took it because memory ran out",
         advice: "raise its MemoryMax= or find what it keeps in memory",
         seen: |i| {
-            let lately = seen(i).figure(KILLED_LATELY) == Some(&Value::Bool(true));
-            let found = lately.then(|| format!("its check: {}", seen(i).summary()));
+            let found = Signs::is_killed(seen(i)).then(|| format!("its check: {}", seen(i).summary()));
             found.or_else(|| unit(i, |u| u.result == UnitResult::OomKill))
         },
     },
@@ -68,7 +67,7 @@ pub(crate) const RULES: &[CauseRule] = &[
         text: "it holds as much memory as it is allowed to",
         advice: "raise MemoryMax= or `limit:`, or have it hold less; if it grows without end, the next report says since when",
         seen: |i| {
-            let holds_too_much = seen(i).figure(ANONYMOUS).is_some() && !i.is_foreseen();
+            let holds_too_much = Signs::held(seen(i)).is_some() && !i.is_foreseen();
             holds_too_much.then(|| format!("its check: {}", seen(i).summary()))
         },
     },
@@ -244,22 +243,27 @@ fn unit(incident: &Incident, is_it: fn(&UnitSnapshot) -> bool) -> Option<String>
 
 /// The growth of a service's memory, when that is what was foreseen.
 fn grows(incident: &Incident) -> Option<String> {
-    let is_memory = incident.is_foreseen() && incident.observation.figure(ANONYMOUS).is_some();
-    is_memory.then(|| format!("its memory: {}", incident.observation.summary()))
+    let is_leak = incident.is_foreseen() && Signs::held(&incident.observation).is_some();
+    is_leak.then(|| format!("its memory: {}", incident.observation.summary()))
 }
 
-/// What takes the room of a filesystem, when that is what it lacks: the newest that was found.
+/// What takes the room of a place on which others keep their files, when it lacks that: the newest that was found.
 fn takes_room(incident: &Incident) -> Option<String> {
     let is_it = |found: &&Evidence| found.kind == EvidenceKind::Resources && !found.text.as_str().is_empty();
-    let found = incident.evidence.iter().rev().find(is_it).filter(|_| incident.target.domain() == "disk")?;
+    let found = incident.evidence.iter().rev().find(is_it).filter(|_| keeps_files(incident))?;
     let lines = || found.text.as_str().lines();
     let line = lines().find(|line| line.starts_with("largest files")).or_else(|| lines().next())?;
     Some(format!("{}: {line}", found.source))
 }
 
+/// Whether it is a place on which others keep their files.
+fn keeps_files(incident: &Incident) -> bool {
+    Signs::unwritable(&incident.target).is_some()
+}
+
 fn changed(incident: &Incident) -> Option<String> {
-    // What fills a disk is hardly what was installed on it.
-    if incident.target.domain() == "disk" {
+    // What fills it is hardly what was installed on it.
+    if keeps_files(incident) {
         return None;
     }
     let found =

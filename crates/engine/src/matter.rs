@@ -18,7 +18,7 @@ use crate::{
 };
 
 mod aside;
-mod memory;
+mod remembered;
 
 impl<'a> View<'a> {
     /// Whether two checks of a target are one matter: one rule covers both, or no rule covers one of them.

@@ -1,5 +1,5 @@
-//! The registry of domains: what ansai can watch and mend. One file a domain; its looks and its actions have a line each
-//! here, and nobody else lists them.
+//! The list of domains: what ansai can watch and mend. A domain is one value, [`Domain`], in a file of its own; its looks and
+//! its actions have a line each here. Whoever needs something of a domain asks this list, and names none.
 
 pub mod certificate;
 pub mod disk;
@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     action::{Action, Disruption},
-    condition::ValueType,
+    condition::{Value, ValueType},
+    id::TargetId,
+    observation::Observation,
     probe::{CommandLine, Probe},
     text::Text,
 };
@@ -20,8 +22,90 @@ use certificate::{CertificateAction, CertificateProbe};
 use disk::{DiskAction, DiskProbe};
 use memory::{MemoryAction, MemoryProbe};
 
+/// Every domain.
+pub const ALL: &[&Domain] = &[&service::DOMAIN, &certificate::DOMAIN, &disk::DOMAIN, &memory::DOMAIN];
+
 /// Every domain that has targets of its own, as it is written before the `/` of a target.
-pub const DOMAINS: &[&str] = &["service", "certificate", "disk"];
+pub const DOMAINS: &[&str] = &keys_of_targets::<{ count_with_targets() }>();
+
+/// The domain whose targets are units, each by its name.
+pub const OF_UNITS: &str = service::DOMAIN.key;
+
+/// What a domain says of itself to those who need not know which one it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Domain {
+    /// Its name, as it is written before the `/` of its targets and before the `.` of its figures.
+    pub key: &'static str,
+    /// Whether it has targets of its own; otherwise its looks are at targets of another domain.
+    pub has_targets: bool,
+    /// The figures that its looks report, as conditions name them behind `figure.`.
+    pub figures: &'static [(&'static str, ValueType)],
+    /// By what its looks say why something fails.
+    pub signs: Signs,
+}
+
+/// By what the looks of a domain say why something fails: the engine's causes go by these and know no domain.
+#[derive(Clone, Copy, Debug)]
+pub struct Signs {
+    /// The figure of the memory that only its holder can give back: when it grows without end, it is a leak.
+    pub held: Option<&'static str>,
+    /// The figure that says that the kernel has just ended a process of it for lack of memory.
+    pub killed: Option<&'static str>,
+    /// For a place on which others keep their files: the names of the checks that fail when nobody can write there any more.
+    pub unwritable: Option<&'static [&'static str]>,
+}
+
+impl Signs {
+    /// Of a domain whose looks say nothing of why.
+    pub const NONE: Self = Self { held: None, killed: None, unwritable: None };
+
+    /// What was seen of the memory that only its holder can give back.
+    #[must_use]
+    pub fn held(seen: &Observation) -> Option<&Value> {
+        Self::figure(seen, |signs| signs.held)
+    }
+
+    /// Whether it was seen that the kernel has just ended a process for lack of memory.
+    #[must_use]
+    pub fn is_killed(seen: &Observation) -> bool {
+        Self::figure(seen, |signs| signs.killed) == Some(&Value::Bool(true))
+    }
+
+    /// The checks of a place on which others keep their files, by which nobody can write there any more; nothing for any
+    /// other target.
+    #[must_use]
+    pub fn unwritable(target: &TargetId) -> Option<&'static [&'static str]> {
+        ALL.iter().find(|domain| domain.key == target.domain())?.signs.unwritable
+    }
+
+    fn figure(seen: &Observation, named: fn(&Self) -> Option<&'static str>) -> Option<&Value> {
+        ALL.iter().find_map(|domain| seen.figure(named(&domain.signs)?))
+    }
+}
+
+const fn count_with_targets() -> usize {
+    let (mut count, mut index) = (0, 0);
+    while index < ALL.len() {
+        if ALL[index].has_targets {
+            count += 1;
+        }
+        index += 1;
+    }
+    count
+}
+
+const fn keys_of_targets<const COUNT: usize>() -> [&'static str; COUNT] {
+    let mut keys = [""; COUNT];
+    let (mut count, mut index) = (0, 0);
+    while index < ALL.len() {
+        if ALL[index].has_targets {
+            keys[count] = ALL[index].key;
+            count += 1;
+        }
+        index += 1;
+    }
+    keys
+}
 
 /// How a thing of a domain is looked at. Services are looked at by the probes that everybody may use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,13 +160,10 @@ pub trait Deed {
     fn commands(&self) -> Vec<&CommandLine>;
 }
 
-/// The figures that the domains' own looks report.
-const FIGURES: [&[(&str, ValueType)]; 3] = [certificate::FIGURES, disk::USAGE_FIGURES, memory::FIGURES];
-
 /// The name of a figure as it stands in the program, when a look of our own reports it. Each of thousands of looks keeps
 /// a handful of names.
 pub(crate) fn figure(name: &str) -> Option<&'static &'static str> {
-    FIGURES.iter().copied().flatten().map(|(known, _)| known).find(|known| **known == name)
+    ALL.iter().flat_map(|domain| domain.figures).map(|(known, _)| known).find(|known| **known == name)
 }
 
 impl DomainProbe {
@@ -149,6 +230,29 @@ impl From<MemoryAction> for Action {
 mod tests {
     use super::*;
     use crate::{id::UnitName, units::ByteSize};
+
+    #[test]
+    fn what_has_targets_is_known_before_the_slash_of_a_target() {
+        assert_eq!(DOMAINS, ["service", "certificate", "disk"]);
+        assert!(TargetId::of(OF_UNITS, "app.service").is_ok());
+        assert!(
+            TargetId::of(memory::DOMAIN.key, "app.service").is_err(),
+            "it is looked at on a target of another domain"
+        );
+    }
+
+    #[test]
+    fn what_a_look_says_of_why_is_known_without_the_name_of_its_domain() {
+        let target = |text: &str| TargetId::new(text).expect("valid");
+        let seen = Observation::failing("a process was ended").with_figure(memory::KILLED_LATELY, Value::Bool(true));
+        assert!(Signs::is_killed(&seen) && Signs::held(&seen).is_none());
+        let seen = seen.with_figure(memory::KILLED_LATELY, Value::Bool(false));
+        let seen = seen.with_figure(memory::ANONYMOUS, Value::Bytes(ByteSize(7)));
+        assert!(!Signs::is_killed(&seen));
+        assert_eq!(Signs::held(&seen), Some(&Value::Bytes(ByteSize(7))));
+        assert_eq!(Signs::unwritable(&target("disk//var")), Some(&["full", "read-only"][..]));
+        assert_eq!(Signs::unwritable(&target("service/app.service")), None);
+    }
 
     /// What was written before the domains had a type of their own is read, and written as it was.
     #[test]

@@ -114,7 +114,7 @@ name!(
     |text| if text.contains(['/', '#']) { Err(NameError::Character('/')) } else { Ok(()) }
 );
 name!(
-    /// What is kept well, as `domain/name`: `service/nginx.service`, `process/worker`.
+    /// What is kept well, as `domain/name`: `service/nginx.service`, `disk//var`.
     TargetId,
     |text| match text.split_once('/') {
         Some((domain, name)) if crate::domain::DOMAINS.contains(&domain) && !name.is_empty() && !name.contains('#') => Ok(()),

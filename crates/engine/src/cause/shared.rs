@@ -4,8 +4,7 @@
 use alloc::{collections::BTreeSet, string::String, vec::Vec};
 
 use ansai_model::{
-    condition::Value,
-    domain::memory::KILLED_LATELY,
+    domain::Signs,
     id::{CheckId, IncidentId},
     incident::{Evidence, Incident},
     report::Cause,
@@ -43,15 +42,15 @@ const RULES: &[Rule] = &[
         name: "storm-memory",
         text: "the memory of the host ran out",
         is_it: |_, i| {
-            let lately = i.observation.figure(KILLED_LATELY) == Some(&Value::Bool(true));
-            unit(i, |u| u.result == UnitResult::OomKill).or_else(|| lately.then(|| itself(i)))
+            let lately = || Signs::is_killed(&i.observation).then(|| itself(i));
+            unit(i, |u| u.result == UnitResult::OomKill).or_else(lately)
         },
         follows: |i| logged(i, &["out of memory", "cannot allocate memory", "oom-kill"]),
     },
     Rule {
         name: "storm-disk",
         text: "a filesystem is full, or can no longer be written to",
-        is_it: |asked, i| is_their_disk(asked, i).then(|| itself(i)),
+        is_it: |asked, i| is_where_they_write(asked, i).then(|| itself(i)),
         follows: |i| logged(i, &["no space left on device", "read-only file system", "disk quota exceeded"]),
     },
     Rule {
@@ -105,23 +104,21 @@ fn is_named(incident: &Incident, names: &[&str]) -> Option<String> {
     names.contains(&incident.target.name()).then(|| itself(incident))
 }
 
-/// Whether this is a disk on which nothing can be written any more, and on which a third of the members live at least. One
+/// Whether this is a place where nothing can be written any more, and where a third of the members keep files at least. One
 /// that is only filling up, or that nobody of them uses, makes no service fail.
-fn is_their_disk(asked: &Asked<'_>, incident: &Incident) -> bool {
-    let disk = &incident.target;
-    if disk.domain() != "disk" {
-        return false;
-    }
+fn is_where_they_write(asked: &Asked<'_>, incident: &Incident) -> bool {
+    let place = &incident.target;
+    let Some(unwritable) = Signs::unwritable(place) else { return false };
     let (view, members) = (asked.view, asked.members);
-    let looks = ["full", "read-only"].into_iter().filter_map(|look| CheckId::of(disk, look).ok());
-    if !looks.into_iter().any(|check| view.is_failing(&check)) {
+    let mut checks = unwritable.iter().filter_map(|name| CheckId::of(place, name).ok());
+    if !checks.any(|check| view.is_failing(&check)) {
         return false;
     }
     let lives_on_it = |id: &&IncidentId| {
         let member = view.incident(**id);
         member
             .and_then(|member| view.bundle.parts().targets.get(&member.target))
-            .is_some_and(|target| target.waits_on(disk))
+            .is_some_and(|target| target.waits_on(place))
     };
     members.iter().filter(lives_on_it).count() * 3 >= members.len()
 }

@@ -21,7 +21,14 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{condition::ValueType, domain::Look, observation::Observation};
+use crate::{
+    condition::ValueType,
+    domain::{Domain, Look, Signs},
+    observation::Observation,
+};
+
+/// The domain. Its targets are certificates, each by its name in the configuration.
+pub const DOMAIN: Domain = Domain { key: "certificate", has_targets: true, figures: FIGURES, signs: Signs::NONE };
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -82,7 +89,7 @@ pub enum Trust {
 }
 
 /// What a look reports; the last two only of what is told in steps.
-pub(super) const FIGURES: &[(&str, ValueType)] = &[
+const FIGURES: &[(&str, ValueType)] = &[
     ("certificate.expires_in", ValueType::Duration),
     ("certificate.is_due", ValueType::Bool),
     ("certificate.is_stale", ValueType::Bool),

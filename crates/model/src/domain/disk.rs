@@ -12,11 +12,24 @@ pub use clean::{CleanRule, Cleaning, DiskAction, Images, PROTECTED, Strategy, TO
 
 use crate::{
     condition::{Value, ValueType},
-    domain::Look,
+    domain::{Domain, Look, Signs},
     observation::Observation,
     text::Text,
     time::Shown,
     units::{ByteSize, Percent},
+};
+
+/// The name of the check that fails when no room is left to ordinary users.
+pub const FULL: &str = "full";
+/// The name of the check that fails when the kernel has stopped writing to it.
+pub const READ_ONLY: &str = "read-only";
+
+/// The domain. Its targets are filesystems, each by its mount point.
+pub const DOMAIN: Domain = Domain {
+    key: "disk",
+    has_targets: true,
+    figures: USAGE_FIGURES,
+    signs: Signs { unwritable: Some(&[FULL, READ_ONLY]), ..Signs::NONE },
 };
 
 /// A look at a mounted filesystem, which is named by its mount point as `/proc/self/mountinfo` writes it.
@@ -64,7 +77,7 @@ pub const USED: &str = "disk.used_bytes";
 pub const USABLE: &str = "disk.usable";
 
 /// What a look at the room of a filesystem reports.
-pub(super) const USAGE_FIGURES: &[(&str, ValueType)] = &[
+const USAGE_FIGURES: &[(&str, ValueType)] = &[
     ("disk.used", ValueType::Percent),
     (USED, ValueType::Bytes),
     (USABLE, ValueType::Bytes),
@@ -77,7 +90,7 @@ pub(super) const USAGE_FIGURES: &[(&str, ValueType)] = &[
 impl Look for DiskProbe {
     /// The kind, in one word, as in the configuration.
     fn kind(&self) -> &'static str {
-        "disk"
+        DOMAIN.key
     }
 
     /// The figures that it reports.

@@ -14,12 +14,20 @@ use serde::{Deserialize, Serialize};
 use crate::{
     action::Disruption,
     condition::{Value, ValueType},
-    domain::{Deed, Look},
+    domain::{Deed, Domain, Look, Signs},
     id::UnitName,
     observation::Observation,
     probe::CommandLine,
     text::Text,
     units::{ByteSize, Percent},
+};
+
+/// The domain. Its looks are at the targets of units.
+pub const DOMAIN: Domain = Domain {
+    key: "memory",
+    has_targets: false,
+    figures: FIGURES,
+    signs: Signs { held: Some(ANONYMOUS), killed: Some(KILLED_LATELY), ..Signs::NONE },
 };
 
 /// A look at the memory of a unit's processes.
@@ -41,7 +49,7 @@ pub const LIFE: &str = "memory.life";
 pub const KILLED_LATELY: &str = "memory.killed_lately";
 
 /// What a look reports where the kernel tells it all.
-pub(super) const FIGURES: &[(&str, ValueType)] = &[
+const FIGURES: &[(&str, ValueType)] = &[
     (ANONYMOUS, ValueType::Bytes),
     ("memory.cache", ValueType::Bytes),
     ("memory.used", ValueType::Bytes),
@@ -57,7 +65,7 @@ pub(super) const FIGURES: &[(&str, ValueType)] = &[
 impl Look for MemoryProbe {
     /// The kind, in one word, as in the configuration.
     fn kind(&self) -> &'static str {
-        "memory"
+        DOMAIN.key
     }
 
     /// The figures that it reports where the kernel tells them all.
