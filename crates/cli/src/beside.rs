@@ -63,7 +63,7 @@ fn waited(mut child: Child, reader: &OwnedFd) -> ExitCode {
         if is_told {
             return ended(&mut child, told(reader));
         }
-        looks = if waits_for_a_disk(&child) { looks + 1 } else { 0 };
+        looks = if hangs(&child) { looks + 1 } else { 0 };
         if looks >= LOOKS_MAX {
             crate::show::note(&format!(
                 "it waits for a disk or a server that does not answer, and is left behind (process {}); \
@@ -99,7 +99,8 @@ fn ended(child: &mut Child, told: Option<u8>) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn waits_for_a_disk(child: &Child) -> bool {
+/// Whether it waits for a disk or a server, so that no signal reaches it.
+fn hangs(child: &Child) -> bool {
     let stat =
         ansai_files::head_text(Path::new(&format!("/proc/{}/stat", child.id())), STAT_BYTES_MAX).unwrap_or_default();
     // The name in parentheses may hold anything.

@@ -1,20 +1,19 @@
 //! The subcommands: one file each, and here only which one is meant.
 
 mod agent;
-mod certificate;
 mod check;
 mod complete;
-mod config;
-mod consent;
+pub(crate) mod config;
+pub(crate) mod consent;
 mod docs;
-mod doctor;
-mod drill;
+pub(crate) mod doctor;
+pub(crate) mod drill;
 mod explain;
 mod follow;
 mod heal;
 mod import;
 mod incidents;
-mod init;
+pub(crate) mod init;
 mod maintenance;
 mod operate;
 mod player;
@@ -22,13 +21,14 @@ mod replay;
 mod report;
 mod scenario;
 mod status;
-mod target;
+pub(crate) mod target;
 mod test;
 mod units;
 
+pub(crate) use self::complete::Completed;
 use self::operate::{Ended, Opened};
 use crate::{
-    CertificateCommand, Command, Completed, ConfigCommand, ConsentArgs, ImportCommand, MaintenanceCommand, Places,
+    Command, ConfigCommand, ConsentArgs, ImportCommand, MaintenanceCommand, Places,
     exit::{Code, Failure},
 };
 
@@ -37,7 +37,7 @@ pub(crate) fn reads_files(command: &Command) -> bool {
     match command {
         Command::Init { .. } | Command::Check { .. } | Command::Config { .. } | Command::Doctor { .. } => true,
         Command::Test { .. } | Command::Replay { .. } | Command::Import { .. } | Command::Drill { .. } => true,
-        Command::Certificate { .. } | Command::Complete { what: Completed::Keys, .. } => true,
+        Command::OfDomain(_) | Command::Complete { what: Completed::Keys, .. } => true,
         Command::Reload { .. }
         | Command::Agent
         | Command::Status(_)
@@ -104,13 +104,7 @@ pub(crate) fn run(places: &Places, command: Command) -> Result<Code, Failure> {
             operate::end(places, Ended::Maintenance, &scope, consent)
         }
         Command::Maintenance { what: MaintenanceCommand::List { targets } } => maintenance::list(places, &targets),
-        Command::Certificate { what: CertificateCommand::List { names } } => certificate::list(places, &names),
-        Command::Certificate { what: CertificateCommand::Renew { name, consent } } => {
-            certificate::ask(places, certificate::Asked::Renew, &name, consent)
-        }
-        Command::Certificate { what: CertificateCommand::Revoke { name, consent } } => {
-            certificate::ask(places, certificate::Asked::Revoke, &name, consent)
-        }
+        Command::OfDomain(command) => command.run(places),
         Command::Heal { target, consent } => heal::heal(places, &target, consent),
         Command::Drill { target, kind: Some(kind), consent, undo: _ } => drill::drill(places, &target, kind, consent),
         Command::Drill { target, kind: None, consent, undo: _ } => drill::undo(places, &target, consent),

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use clap::Command;
 
+use crate::domain;
+
 /// What a new operator does first.
 pub(crate) const BEGIN: &str = "\
 Begin:
@@ -15,17 +17,20 @@ Begin:
 
 `ansai COMMAND --help` says more of a command, with examples.";
 
-/// The commands as a person looks for them.
-pub(crate) const GROUPS: &[(&str, &[&str])] = &[
+/// Where the commands stand that only one domain has.
+const OF_DOMAINS: &str = "Configure it";
+
+/// The commands as a person looks for them, but those that only one domain has.
+const GROUPS: &[(&str, &[&str])] = &[
     ("Ask it", &["status", "incidents", "report", "explain", "doctor"]),
     ("Tell it", &["hold", "release", "silence", "unsilence", "maintenance", "approve", "reject", "heal"]),
-    ("Configure it", &["init", "check", "reload", "config", "import", "certificate"]),
+    ("Configure it", &["init", "check", "reload", "config", "import"]),
     ("Try it", &["drill", "test", "replay"]),
     ("The program", &["agent", "completions", "man"]),
 ];
 
-/// Examples, by command.
-const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
+/// Examples, by command, but of those that only one domain has.
+const EXAMPLES: domain::Examples = &[
     (
         "agent",
         &[
@@ -129,28 +134,6 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
-        "certificate",
-        &[
-            ("ansai certificate list", "how long each is good"),
-            ("ansai certificate renew api.example.com", "replace it everywhere, now"),
-        ],
-    ),
-    ("certificate list", &[("ansai certificate list", "how long each is good")]),
-    (
-        "certificate renew",
-        &[
-            ("ansai certificate renew api.example.com --dry-run", "say what"),
-            ("ansai certificate renew api.example.com", "do it now"),
-        ],
-    ),
-    (
-        "certificate revoke",
-        &[
-            ("ansai certificate revoke api.example.com --dry-run", "say what"),
-            ("ansai certificate revoke api.example.com", "its key got out"),
-        ],
-    ),
-    (
         "drill",
         &[
             ("ansai drill app crash --dry-run", "whether it would be allowed"),
@@ -188,7 +171,7 @@ pub(crate) fn with_help(program: Command) -> Command {
     let template =
         format!("{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}Options:\n{{options}}{{after-help}}");
     let mut program = program.help_template(template);
-    for (name, examples) in EXAMPLES {
+    for (name, examples) in EXAMPLES.iter().chain(domain::all().flat_map(|domain| domain.examples())) {
         let path: Vec<&str> = name.split(' ').collect();
         program = with_examples(program, &path, &shown(examples));
     }
@@ -203,12 +186,20 @@ fn with_examples(command: Command, path: &[&str], examples: &str) -> Command {
     }
 }
 
+/// Every command, by the title of its group.
+pub(crate) fn grouped() -> impl Iterator<Item = (&'static str, Vec<&'static str>)> {
+    GROUPS.iter().map(|(title, names)| {
+        let of_domains = domain::commands().filter(|_| *title == OF_DOMAINS);
+        (*title, names.iter().copied().chain(of_domains).collect())
+    })
+}
+
 fn groups(program: &Command) -> String {
     let mut text = String::new();
-    for (title, names) in GROUPS {
+    for (title, names) in grouped() {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{title}:");
-        for name in *names {
+        for name in names {
             let about = program.find_subcommand(name).and_then(Command::get_about).map(ToString::to_string);
             let _ = writeln!(text, "  {name:<12} {}", short(&about.unwrap_or_default()));
         }

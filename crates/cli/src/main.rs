@@ -5,6 +5,7 @@ mod client;
 mod command;
 #[cfg(test)]
 mod documents;
+mod domain;
 mod exit;
 mod help;
 mod patience;
@@ -15,6 +16,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use ansai_model::operator::DrillKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use command::Completed;
 use exit::{Code, Failure};
 use places::Places;
 
@@ -217,11 +219,8 @@ enum Command {
         #[command(flatten)]
         consent: ConsentArgs,
     },
-    /// List the declared certificates, or have one replaced everywhere.
-    Certificate {
-        #[command(subcommand)]
-        what: CertificateCommand,
-    },
+    #[command(flatten)]
+    OfDomain(domain::Command),
     /// Inject a failure on purpose, to see the healing work.
     #[command(
         group = clap::ArgGroup::new("drilled").required(true).args(["kind", "undo"]),
@@ -275,6 +274,7 @@ enum Command {
     #[command(hide = true)]
     Complete {
         /// Of which kind.
+        #[arg(value_parser = Completed::named)]
         what: Completed,
         /// How they begin.
         #[arg(default_value = "", hide_default_value = true)]
@@ -306,29 +306,6 @@ enum ImportCommand {
         /// Replace a file that is there; it is kept as .bak.
         #[arg(long, requires = "output")]
         force: bool,
-    },
-}
-
-#[derive(Subcommand)]
-enum CertificateCommand {
-    /// List the declared certificates as they stand.
-    List {
-        /// Only these: names or parts of them.
-        names: Vec<String>,
-    },
-    /// Replace a certificate everywhere, though it may not be due: renewed, put in place, seen on every server.
-    Renew {
-        /// The certificate, by its name in the configuration.
-        name: String,
-        #[command(flatten)]
-        consent: ConsentArgs,
-    },
-    /// Replace a certificate everywhere, and have the present one revoked by its issuer.
-    Revoke {
-        /// The certificate, by its name in the configuration.
-        name: String,
-        #[command(flatten)]
-        consent: ConsentArgs,
     },
 }
 
@@ -382,25 +359,6 @@ enum ConfigCommand {
     /// Print the reference of every key as Markdown.
     #[command(hide = true)]
     Reference,
-}
-
-/// Words that a shell offers.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Completed {
-    /// Names of targets.
-    Targets,
-    /// Numbers of incidents.
-    Incidents,
-    /// What is held.
-    Holds,
-    /// What is silenced.
-    Silences,
-    /// What is in maintenance.
-    Windows,
-    /// Names of certificates.
-    Certificates,
-    /// Keys of the configuration.
-    Keys,
 }
 
 /// The definition of the command line.

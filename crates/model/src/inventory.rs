@@ -55,7 +55,8 @@ pub struct SocketFacts {
     /// `Description=`.
     pub description: Text,
     /// What it starts; none when it starts an instance for each connection (`Accept=yes`).
-    pub service: Option<UnitName>,
+    #[serde(rename = "service")]
+    pub starts: Option<UnitName>,
 }
 
 /// A mounted filesystem that holds data.

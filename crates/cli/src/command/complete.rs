@@ -4,13 +4,52 @@
 use ansai_protocol::{Incidents, ScopeView};
 
 use crate::{
-    Completed, Places, client,
+    Places, client, domain,
     exit::{Code, Failure},
     show,
 };
 
 /// Most words that are offered.
 const WORDS_MAX: usize = 1_000;
+
+/// Words that a shell offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Completed {
+    /// Names of targets.
+    Targets,
+    /// Numbers of incidents.
+    Incidents,
+    /// What is held.
+    Holds,
+    /// What is silenced.
+    Silences,
+    /// What is in maintenance.
+    Windows,
+    /// Names of the targets of one domain.
+    OfDomain(&'static str),
+    /// Keys of the configuration.
+    Keys,
+}
+
+impl Completed {
+    const WORDS: [(&str, Self); 6] = [
+        ("targets", Self::Targets),
+        ("incidents", Self::Incidents),
+        ("holds", Self::Holds),
+        ("silences", Self::Silences),
+        ("windows", Self::Windows),
+        ("keys", Self::Keys),
+    ];
+
+    /// The kind of this name; the targets of a domain have the name of all its things.
+    pub(crate) fn named(name: &str) -> Result<Self, String> {
+        let of_domains = domain::all().map(|domain| (domain.plural(), Self::OfDomain(domain.model().key)));
+        let mut all = Self::WORDS.into_iter().chain(of_domains);
+        all.find(|(word, _)| *word == name)
+            .map(|(_, what)| what)
+            .ok_or_else(|| format!("`{name}` is offered by nobody"))
+    }
+}
 
 /// Prints the words of a kind that begin so, a line each.
 pub(super) fn complete(places: &Places, what: Completed, begun: &str) -> Result<Code, Failure> {
@@ -43,8 +82,8 @@ fn of_status(places: &Places, what: Completed) -> Result<Vec<String>, Failure> {
         Completed::Holds => scopes(&status.holds),
         Completed::Silences => scopes(&status.silences),
         Completed::Windows => scopes(&status.maintenance),
-        Completed::Certificates => {
-            let ids = status.targets.iter().filter(|target| target.target.domain() == "certificate");
+        Completed::OfDomain(domain) => {
+            let ids = status.targets.iter().filter(|target| target.target.domain() == domain);
             ids.map(|target| target.target.name().to_owned()).collect()
         }
         Completed::Targets | Completed::Keys | Completed::Incidents => {

@@ -42,7 +42,7 @@ pub(super) fn permitted(path: &Path) -> Result<(), Failure> {
 }
 
 /// Reads the configuration, or says all that is wrong with it.
-pub(super) fn load(places: &Places) -> Result<Configuration, Failure> {
+pub(crate) fn load(places: &Places) -> Result<Configuration, Failure> {
     let path = &places.config;
     patience::read(path, || {
         permitted(path)?;
@@ -183,7 +183,7 @@ pub(super) fn reference() -> Result<Code, Failure> {
 }
 
 /// What this host has; without a service manager, it has no units.
-pub(super) fn inventory(places: &Places) -> Result<Inventory, Failure> {
+pub(crate) fn inventory(places: &Places) -> Result<Inventory, Failure> {
     asked(places, async |host| (host.inventory().await, ())).map(|(inventory, ())| inventory)
 }
 

@@ -19,7 +19,7 @@ const ANSWER_BYTES_MAX: u64 = 256;
 
 /// What must be typed for something to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Proof {
+pub(crate) enum Proof {
     /// Nothing: the preview is enough.
     Nothing,
     /// A yes.
@@ -48,7 +48,7 @@ fn proof_for(targets: &[String]) -> Proof {
 ///
 /// # Errors
 /// When nobody agrees.
-pub(super) fn ask(what: &str, proof: &Proof, consent: ConsentArgs) -> Result<(), Failure> {
+pub(crate) fn ask(what: &str, proof: &Proof, consent: ConsentArgs) -> Result<(), Failure> {
     if consent.yes || *proof == Proof::Nothing {
         return Ok(());
     }

@@ -181,7 +181,7 @@ mod tests {
         let program = crate::program();
         let shown: Vec<&str> =
             program.get_subcommands().filter(|command| !command.is_hide_set()).map(Command::get_name).collect();
-        let mut grouped: Vec<&str> = crate::help::GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        let mut grouped: Vec<&str> = crate::help::grouped().flat_map(|(_, names)| names).collect();
         assert_eq!(grouped.len(), shown.len(), "{grouped:?} {shown:?}");
         grouped.retain(|name| !shown.contains(name));
         assert_eq!(grouped, [""; 0]);

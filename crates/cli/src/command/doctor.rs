@@ -19,7 +19,7 @@ use ansai_protocol::{SCHEMA, Status};
 use serde_json::json;
 
 use crate::{
-    Places, client,
+    Places, client, domain,
     exit::{Code, Failure},
     show,
 };
@@ -43,7 +43,8 @@ enum Level {
 /// Where what follows a finding's first line begins.
 const INDENT: &str = "      ";
 
-struct Finding {
+/// What is well or amiss, and what to do.
+pub(crate) struct Finding {
     level: Level,
     what: String,
     todo: String,
@@ -53,7 +54,8 @@ fn ok(what: impl Into<String>) -> Finding {
     Finding { level: Level::Ok, what: what.into(), todo: String::new() }
 }
 
-fn warn(what: impl Into<String>, todo: impl Into<String>) -> Finding {
+/// Something that a person should see to.
+pub(crate) fn warn(what: impl Into<String>, todo: impl Into<String>) -> Finding {
     Finding { level: Level::Warn, what: what.into(), todo: todo.into() }
 }
 
@@ -77,7 +79,7 @@ fn findings(places: &Places, routes: impl Fn(&Places) -> Vec<Finding>) -> Vec<Fi
     let (config, state) = (places.config.clone(), places.state_dir.clone());
     let mut findings = vec![
         in_time(&places.config.display().to_string(), move || configuration(&config)),
-        service_manager(),
+        init_system(),
         bus(places.user),
         clock(),
         in_time(&places.state_dir.display().to_string(), move || state_dir(&state)),
@@ -144,26 +146,20 @@ fn units(places: &Places) -> Vec<Finding> {
 
 /// How much is watched of what there is.
 fn watched(inventory: &Inventory, bundle: &Bundle, is_user: bool) -> Vec<Finding> {
-    let parts = bundle.parts();
-    let count = |domain: &str| parts.targets.keys().filter(|target| target.domain() == domain).count();
-    let memory = parts.checks.values().filter(|check| check.probe.kind() == "memory").count();
-    let disks = count("disk");
-    let (services, certificates) = (count("service"), count("certificate"));
-    let watched = format!(
-        "watched are services: {services} (memory: {memory}), filesystems: {disks}, certificates: {certificates}"
-    );
-    let mut findings = vec![ok(watched)];
-    let mended = ["service", "process", "container"].map(count);
-    if mended.iter().all(|count| *count == 0) {
-        let todo = "write each under `services:`; ansai init --output - shows those that run here";
-        findings.push(warn("no service is watched, so none is healed", todo));
+    let count = |domain: &'static dyn domain::Domain| (domain, domain.watched(bundle));
+    let counts: Vec<_> = domain::all().map(count).collect();
+    // What has no targets of its own stands behind what it is looked at on.
+    let mut watched: Vec<String> = Vec::new();
+    for (domain, count) in &counts {
+        let count = format!("{}: {count}", domain.plural());
+        match watched.last_mut().filter(|_| !domain.model().has_targets) {
+            Some(before) => before.push_str(&format!(" ({count})")),
+            None => watched.push(count),
+        }
     }
-    // The filesystems are for the agent of the host.
-    if disks == 0 && !inventory.mounts.is_empty() && !is_user {
-        let todo = "write `disks: {\"*\": {}}`; ansai init --output - shows what else there is to watch";
-        findings.push(warn("no filesystem is watched, and a full one makes every service fail", todo));
-    }
-    findings
+    let watched = format!("watched are {}", watched.join(", "));
+    let amiss = counts.iter().filter_map(|(domain, count)| domain.amiss(*count, inventory, is_user));
+    std::iter::once(ok(watched)).chain(amiss).collect()
 }
 
 /// What drills have left behind.
@@ -247,7 +243,7 @@ fn configuration(config: &Path) -> Finding {
     }
 }
 
-fn service_manager() -> Finding {
+fn init_system() -> Finding {
     match Path::new("/run/systemd/system").exists() {
         true => ok("systemd runs here"),
         false => fail("systemd does not run here", "units can only be healed where it runs; processes can be declared"),

@@ -96,7 +96,7 @@ fn what_it_does(kind: DrillKind) -> &'static str {
 }
 
 /// How something that an operator asked for ended, as the agent tells it; nothing when that was not heard in time.
-pub(super) fn outcome(
+pub(crate) fn outcome(
     events: impl Iterator<Item = Event>,
     target: &TargetId,
     longest: Duration,

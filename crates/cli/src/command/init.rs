@@ -1,20 +1,16 @@
 //! `ansai init`: a first configuration from what this host runs. It observes only, until the operator says otherwise.
 
-mod certificates;
-mod disks;
-
 mod found;
-mod services;
 
 use std::path::{Path, PathBuf};
 
 use ansai_agent::notify::render;
 use ansai_protocol::SCHEMA;
-use found::Found;
 use serde_json::json;
 
+pub(crate) use self::found::Found;
 use crate::{
-    Places, client,
+    Places, client, domain,
     exit::{Code, Failure},
     show,
 };
@@ -58,7 +54,7 @@ pub(super) fn init(places: &Places, output: Option<PathBuf>, force: bool, dry_ru
     } else if is_printed {
         show::print(show::Page::file(&text));
     } else {
-        let counts = found.counts(whose);
+        let counts = counts(&found, whose);
         // The package may have started an agent already.
         let then = if client::status(places).is_ok() { "ansai reload" } else { "systemctl enable --now ansai" };
         let next = format!("read it, set `autonomy: act` where ansai may heal, then {then}");
@@ -183,51 +179,47 @@ enum Whose {
     Person,
 }
 
-/// Writes a part of the file.
-type Section = fn(&Found, &mut String);
+/// The domains of which something is proposed.
+fn proposed(whose: Whose) -> impl Iterator<Item = &'static dyn domain::Domain> {
+    domain::all().filter(move |domain| whose == Whose::Host || domain.is_for_everybody())
+}
+
+/// How much there is to watch, in words.
+fn counts(found: &Found, whose: Whose) -> String {
+    proposed(whose).filter_map(|domain| domain.counted(found)).collect::<Vec<_>>().join(", ")
+}
 
 /// The whole file. The same host gives the same text.
 fn proposal(found: &Found, whose: Whose) -> String {
-    let (head, sections): (_, &[Section]) = match whose {
-        Whose::Host => (
+    let head = match whose {
+        Whose::Host => {
             "# ansai.yaml, written by `ansai init` from what is on this host.\n\
              # `observe` records what would be done and does nothing; `act` heals. It can\n\
-             # be set for each service, filesystem and certificate as well.\n",
-            &[services::proposal, memory, disks::proposal, certificates::proposal],
-        ),
-        Whose::Person => (
+             # be set for each service, filesystem and certificate as well.\n"
+        }
+        Whose::Person => {
             "# ansai.yaml, written by `ansai --user init` from what your own systemd runs.\n\
              # `observe` records what would be done and does nothing; `act` heals. It can\n\
-             # be set for each service as well.\n",
-            &[services::proposal, memory, of_others],
-        ),
+             # be set for each service as well.\n"
+        }
     };
     let mut text = format!(
         "{head}autonomy: observe\n\n\
          # notify:\n#   email: {{to: ops@example.com, smtp: \"smtp://127.0.0.1:25\"}}\n\n",
     );
-    for section in sections {
-        section(found, &mut text);
+    for domain in proposed(whose) {
+        domain.propose(found, &mut text);
+        text.push('\n');
+    }
+    if whose == Whose::Person {
+        of_others(&mut text);
         text.push('\n');
     }
     text
 }
 
-fn memory(found: &Found, text: &mut String) {
-    let is_empty = found.services().next().is_none() && found.sockets().next().is_none();
-    text.push_str(match is_empty {
-        true => "# The memory of each service is followed. One that leaks is told of, and\n",
-        false => "# The memory of each service above is followed. One that leaks is told of, and\n",
-    });
-    text.push_str(
-        "# restarted in these hours as long as its forecast allows to wait; `learned` is\n\
-         # the hour in which this host has the least load.\n\
-         memory: {quiet: {at: \"02:00\", lasts: 2h}}\n",
-    );
-}
-
 /// What an agent without root is not proposed to look after, and who does.
-fn of_others(_: &Found, text: &mut String) {
+fn of_others(text: &mut String) {
     text.push_str(
         "# The filesystems, the certificates and the services of the host are not watched\n\
          # here: what mends them needs root. The agent of the host does that, once root\n\
@@ -236,13 +228,13 @@ fn of_others(_: &Found, text: &mut String) {
 }
 
 /// Text of this host as it may stand in a comment: on one line, and not long.
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(TEXT_MAX).collect();
     if text.chars().nth(TEXT_MAX).is_some() { format!("{line}…") } else { line }
 }
 
 /// A text between quotes.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     // What JSON writes, YAML reads.
     serde_json::Value::from(text).to_string()
 }

@@ -20,6 +20,7 @@ use ansai_engine::{Effect, HostEngine, Input, State};
 use ansai_model::{
     action::ActionOutcome,
     bundle::Bundle,
+    domain::OF_UNITS,
     id::{CheckId, TargetId, UnitName},
     observation::Observation,
     text::Text,
@@ -183,7 +184,7 @@ fn happening(text: &str) -> Result<Happening, String> {
     if check == "host" {
         return host(word, rest.unwrap_or_default()).map(|fields| Happening { at, what: What::Host(fields) });
     }
-    let check = CheckId::new(check).or_else(|_| CheckId::new(format!("service/{check}")));
+    let check = CheckId::new(check).or_else(|_| CheckId::new(format!("{OF_UNITS}/{check}")));
     let check = check.map_err(|error| error.to_string())?;
     let word = match word {
         "has" => {

@@ -6,7 +6,7 @@ use ansai_model::{id::TargetId, policy::Scope};
 use ansai_protocol::Status;
 
 use crate::{
-    Places, ScopeArgs, client,
+    Places, ScopeArgs, client, domain,
     exit::{Code, Failure},
 };
 
@@ -26,7 +26,7 @@ pub(super) fn names(status: &Status) -> Vec<String> {
 }
 
 /// All of `all` that are meant by names or parts of them; every name means at least one.
-pub(super) fn wanted(all: impl IntoIterator<Item = String>, names: &[String]) -> Result<BTreeSet<String>, Failure> {
+pub(crate) fn wanted(all: impl IntoIterator<Item = String>, names: &[String]) -> Result<BTreeSet<String>, Failure> {
     let all: BTreeSet<String> = all.into_iter().collect();
     let all: Vec<String> = all.into_iter().collect();
     let found: Vec<Vec<String>> = names.iter().map(|name| holding(&all, name)).collect::<Result<_, _>>()?;
@@ -47,8 +47,8 @@ pub(super) fn holding(all: &[String], name: &str) -> Result<Vec<String>, Failure
 }
 
 /// The one of `all` that is meant by `name`: its whole name, its name without the domain, or a part of it that no other
-/// one has. A filesystem is meant by the place where it is mounted, a service also without the ending of its unit.
-pub(super) fn among(all: &[String], name: &str) -> Result<String, Failure> {
+/// one has. What is a place is meant by its path, what is a unit also without the ending of its name.
+pub(crate) fn among(all: &[String], name: &str) -> Result<String, Failure> {
     if name.trim().is_empty() {
         // Every name holds it, so on a host with one target it would mean that one.
         let what = "an empty name means no target";
@@ -63,9 +63,8 @@ pub(super) fn among(all: &[String], name: &str) -> Result<String, Failure> {
         return Ok(found.clone());
     }
     let is_meant = |target: &&str| {
-        bare(target) == name
-            || bare(target).strip_suffix(".service") == Some(name)
-            || target.strip_prefix("disk/").is_some_and(|path| name.strip_prefix("disk") == Some(path))
+        let is_its_place = |(domain, place, _): (&str, &str, &str)| name.strip_prefix(domain) == Some(place);
+        bare(target) == name || short(target) == name || place(target).is_some_and(is_its_place)
     };
     let whole: Vec<&str> = all.iter().map(String::as_str).filter(is_meant).collect();
     let part: Vec<&str> = all.iter().map(String::as_str).filter(|target| target.contains(name)).collect();
@@ -75,7 +74,7 @@ pub(super) fn among(all: &[String], name: &str) -> Result<String, Failure> {
         [] => {
             let suggestion = match (nearest(all, name), holder(all, name)) {
                 (Some(near), _) => format!("did you mean `{near}`? `ansai status` lists them"),
-                (None, Some(holder)) => format!("it lies on the filesystem `{holder}`"),
+                (None, Some((kind, holder))) => format!("it lies on the {kind} `{holder}`"),
                 (None, None) => "`ansai status` lists them".to_owned(),
             };
             Err(Failure::new(Code::Usage, format!("there is no target `{name}`"), suggestion))
@@ -87,33 +86,47 @@ pub(super) fn among(all: &[String], name: &str) -> Result<String, Failure> {
     }
 }
 
-/// Whether it is a filesystem, of which people want to know how full it is.
+/// Whether it is a place, of which people want to know how full it is.
 pub(super) fn can_be_full(target: &TargetId) -> bool {
-    target.to_string().starts_with("disk/")
+    place(target.as_str()).is_some()
 }
 
-/// What stands behind the domain: the name of a unit, the place of a filesystem.
+/// What stands behind the domain: the name of a unit, the path of a place.
 fn bare(target: &str) -> &str {
     target.split_once('/').map_or(target, |(_, name)| name)
 }
 
+/// The name by which people call it.
+fn short(target: &str) -> &str {
+    domain::split(target).map_or(bare(target), |(domain, name)| domain.short(name))
+}
+
+/// Of a place: its domain, its path, and what it is called in words.
+fn place(target: &str) -> Option<(&'static str, &str, &'static str)> {
+    let (domain, path) = domain::split(target)?;
+    Some((domain.model().key, path, domain.place()?))
+}
+
 fn without_last_slash(name: &str) -> &str {
-    let is_whole = matches!(name, "/" | "disk/" | "disk//");
+    // The root is a place as well, and its path is a slash.
+    let is_root = |domain: &'static dyn domain::Domain| {
+        domain.place().is_some() && matches!(name.strip_prefix(domain.model().key), Some("/" | "//"))
+    };
+    let is_whole = name == "/" || domain::all().any(is_root);
     name.strip_suffix('/').filter(|_| !is_whole).unwrap_or(name)
 }
 
-/// The filesystem that a path lies on, as far as it is watched.
-fn holder<'a>(all: &'a [String], path: &str) -> Option<&'a str> {
-    let places = all.iter().filter_map(|target| target.strip_prefix("disk/"));
-    let holders = places.filter(|place| path.starts_with('/') && Path::new(path).starts_with(place));
-    holders.max_by_key(|place| place.len())
+/// The place that a path lies on, as far as it is watched, with what it is called in words.
+fn holder<'a>(all: &'a [String], path: &str) -> Option<(&'static str, &'a str)> {
+    let places = all.iter().filter_map(|target| place(target));
+    let holders = places.filter(|(_, place, _)| path.starts_with('/') && Path::new(path).starts_with(place));
+    holders.max_by_key(|(_, place, _)| place.len()).map(|(_, place, kind)| (kind, place))
 }
 
 /// The name that is nearest to what was written, when it is near enough to be meant.
 fn nearest<'a>(all: &'a [String], name: &str) -> Option<&'a str> {
     let distance = |target: &'a str| {
-        let stem = bare(target).trim_end_matches(".service");
-        strsim::damerau_levenshtein(name, bare(target)).min(strsim::damerau_levenshtein(name, stem))
+        strsim::damerau_levenshtein(name, bare(target)).min(strsim::damerau_levenshtein(name, short(target)))
     };
     let near = all.iter().map(|target| (distance(target), bare(target)));
     near.filter(|(distance, _)| *distance <= 1 + name.len() / 4).min().map(|(_, name)| name)

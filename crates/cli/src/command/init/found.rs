@@ -10,8 +10,6 @@ use ansai_model::{
     units::Percent,
 };
 
-use super::Whose;
-
 /// Units that are left alone: the system's own plumbing.
 const PLUMBING: &[&str] = &[
     "systemd-*",
@@ -54,12 +52,12 @@ const RENEWALS_MAX: usize = 1_000;
 
 /// What is on the host.
 #[derive(Default)]
-pub(super) struct Found {
-    pub(super) inventory: Inventory,
+pub(crate) struct Found {
+    pub(crate) inventory: Inventory,
     /// How much of a filesystem is used, by its place.
-    pub(super) used: BTreeMap<String, Percent>,
+    pub(crate) used: BTreeMap<String, Percent>,
     /// The names of the certificates that certbot renews.
-    pub(super) renewals: BTreeSet<String>,
+    pub(crate) renewals: BTreeSet<String>,
 }
 
 /// What is on this host, besides what its inventory says.
@@ -82,43 +80,22 @@ fn is_plumbing(name: &UnitName) -> bool {
 }
 
 impl Found {
-    /// The services that are proposed: those that run and are not the system's own.
-    pub(super) fn services(&self) -> impl Iterator<Item = &UnitFacts> {
+    /// The units that are proposed: those that run and are not the system's own.
+    pub(crate) fn units(&self) -> impl Iterator<Item = &UnitFacts> {
         let units = self.inventory.units.iter();
         units.filter(|unit| unit.active == ActiveState::Active && !unit.is_oneshot && !is_plumbing(&unit.name))
     }
 
     /// The sockets that are proposed: those that listen for what is not proposed itself, the system's own left out.
-    pub(super) fn sockets(&self) -> impl Iterator<Item = &SocketFacts> {
-        let runs = |name: &UnitName| self.services().any(|unit| unit.name == *name);
+    pub(crate) fn sockets(&self) -> impl Iterator<Item = &SocketFacts> {
+        let runs = |name: &UnitName| self.units().any(|unit| unit.name == *name);
         let sockets = self.inventory.sockets.iter().filter(|socket| !is_plumbing(&socket.name));
-        sockets.filter(move |socket| socket.service.as_ref().is_none_or(|name| !is_plumbing(name) && !runs(name)))
+        sockets.filter(move |socket| socket.starts.as_ref().is_none_or(|name| !is_plumbing(name) && !runs(name)))
     }
 
-    /// The socket that starts a service.
-    pub(super) fn socket_of(&self, service: &UnitName) -> Option<&UnitName> {
+    /// The socket that starts a unit.
+    pub(crate) fn socket_of(&self, unit: &UnitName) -> Option<&UnitName> {
         let mut sockets = self.inventory.sockets.iter();
-        sockets.find(|socket| socket.service.as_ref() == Some(service)).map(|socket| &socket.name)
-    }
-
-    /// How much there is to watch, in words.
-    pub(super) fn counts(&self, whose: Whose) -> String {
-        let services = match self.services().count() + self.sockets().count() {
-            0 => "no service but the system's own".to_owned(),
-            1 => "1 service".to_owned(),
-            many => format!("{many} services"),
-        };
-        if whose == Whose::Person {
-            return services;
-        }
-        let disks = match self.inventory.mounts.len() {
-            1 => "1 filesystem".to_owned(),
-            many => format!("{many} filesystems"),
-        };
-        let certificates = match super::certificates::all(self).len() {
-            1 => "1 certificate".to_owned(),
-            many => format!("{many} certificates"),
-        };
-        format!("{services}, {disks}, {certificates}")
+        sockets.find(|socket| socket.starts.as_ref() == Some(unit)).map(|socket| &socket.name)
     }
 }

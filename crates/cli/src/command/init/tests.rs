@@ -23,9 +23,9 @@ fn unit(name: &str, description: &str) -> UnitFacts {
     UnitFacts { description: description.into(), ..unit }
 }
 
-fn socket(name: &str, service: Option<&str>) -> SocketFacts {
-    let service = service.map(|service| UnitName::new(service).expect("valid"));
-    SocketFacts { name: UnitName::new(name).expect("valid"), description: "A socket".into(), service }
+fn socket(name: &str, starts: Option<&str>) -> SocketFacts {
+    let starts = starts.map(|unit| UnitName::new(unit).expect("valid"));
+    SocketFacts { name: UnitName::new(name).expect("valid"), description: "A socket".into(), starts }
 }
 
 fn mount(path: &str, kind: &str, source: &str, gib: u64) -> MountFacts {
@@ -147,13 +147,13 @@ fn check(found: &Found, whose: Whose, golden: &str, expected: &str) {
 #[test]
 fn what_is_found_is_proposed_to_be_observed() {
     check(&full(), Whose::Host, "full.yaml", include_str!("../../../tests/init/full.yaml"));
-    assert_eq!(full().counts(Whose::Host), "9 services, 2 filesystems, 6 certificates");
+    assert_eq!(counts(&full(), Whose::Host), "9 services, 2 filesystems, 6 certificates");
 }
 
 #[test]
 fn somebody_without_root_is_proposed_their_own_services_and_no_more() {
     check(&full(), Whose::Person, "person.yaml", include_str!("../../../tests/init/person.yaml"));
-    assert_eq!(full().counts(Whose::Person), "9 services");
+    assert_eq!(counts(&full(), Whose::Person), "9 services");
 }
 
 #[test]
@@ -176,7 +176,10 @@ fn what_stands_in_comments_is_valid_once_it_is_uncommented() {
 #[test]
 fn a_host_with_nothing_gets_a_valid_file_as_well() {
     check(&Found::default(), Whose::Host, "empty.yaml", include_str!("../../../tests/init/empty.yaml"));
-    assert_eq!(Found::default().counts(Whose::Host), "no service but the system's own, 0 filesystems, 0 certificates");
+    assert_eq!(
+        counts(&Found::default(), Whose::Host),
+        "no service but the system's own, 0 filesystems, 0 certificates"
+    );
 }
 
 #[test]

@@ -36,9 +36,9 @@ pub async fn sockets(bus: &Bus) -> Result<Vec<SocketFacts>, CallError> {
         // Without an answer no service is named for it, and the socket stands for itself.
         let is_shared = accept.is_ok_and(|accept| accept.downcast_ref::<bool>().is_ok_and(|accepts| !accepts));
         let triggers: Vec<String> = triggers.ok().and_then(|value| value.try_into().ok()).unwrap_or_default();
-        let service = triggers.iter().find(|unit| is_shared && unit.ends_with(".service"));
-        let service = service.and_then(|service| UnitName::new(service).ok());
-        SocketFacts { name, description, service }
+        let starts = triggers.iter().find(|unit| is_shared && unit.ends_with(".service"));
+        let starts = starts.and_then(|unit| UnitName::new(unit).ok());
+        SocketFacts { name, description, starts }
     });
     Ok(asked.buffered(SOCKETS_AT_ONCE).collect().await)
 }

@@ -1,28 +1,73 @@
-//! The services of this host as `ansai init` proposes to watch them: by their unit, and by the look to which they answered.
+//! Services at the terminal: `ansai init` proposes to watch them by their unit, and by the look to which they answered.
 //! What a socket starts is not asked, which would start it; a service and its socket are one target.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use ansai_model::{
-    domain::service::validators,
+    domain::service::{DOMAIN, validators},
+    inventory::Inventory,
     probe::{HttpProbe, Probe, Protocol},
 };
 
-use super::{Found, quoted, shown};
+use super::Domain;
+use crate::{
+    command::{
+        doctor::{self, Finding},
+        init::{Found, quoted, shown},
+    },
+    show,
+};
 
 /// How often a server is looked at that may log each connection, and still soon enough for a hang to be seen in a minute.
 const SELDOM: &str = "every: 30s";
 
+/// Services, each by its unit.
+pub(super) struct Services;
+
+impl Domain for Services {
+    fn model(&self) -> &'static ansai_model::domain::Domain {
+        &DOMAIN
+    }
+
+    fn plural(&self) -> &'static str {
+        "services"
+    }
+
+    fn amiss(&self, watched: usize, _: &Inventory, _: bool) -> Option<Finding> {
+        let todo = "write each under `services:`; ansai init --output - shows those that run here";
+        (watched == 0).then(|| doctor::warn("no service is watched, so none is healed", todo))
+    }
+
+    fn is_for_everybody(&self) -> bool {
+        true
+    }
+
+    fn counted(&self, found: &Found) -> Option<String> {
+        Some(match found.units().count() + found.sockets().count() {
+            0 => "no service but the system's own".to_owned(),
+            many => show::count(many, "service"),
+        })
+    }
+
+    fn propose(&self, found: &Found, text: &mut String) {
+        proposal(found, text);
+    }
+
+    fn short<'a>(&self, name: &'a str) -> &'a str {
+        name.strip_suffix(".service").unwrap_or(name)
+    }
+}
+
 // Writing to a string cannot fail, so the results are dropped throughout.
-pub(super) fn proposal(found: &Found, text: &mut String) {
+fn proposal(found: &Found, text: &mut String) {
     text.push_str(
         "# Each is looked at in the way in which it answered now; seldom, where a server\n# logs each connection.\n",
     );
     let looks: BTreeMap<&str, String> =
         found.inventory.answering.iter().map(|one| (one.unit.as_str(), look(&one.probe))).collect();
-    let is_empty = found.services().next().is_none() && found.sockets().next().is_none();
+    let is_empty = found.units().next().is_none() && found.sockets().next().is_none();
     text.push_str(if is_empty { "services: {}\n" } else { "services:\n" });
-    for unit in found.services() {
+    for unit in found.units() {
         let name = unit.name.as_str();
         let _ = writeln!(text, "  # {}", shown(unit.description.as_str()));
         let validator =
@@ -39,8 +84,8 @@ pub(super) fn proposal(found: &Found, text: &mut String) {
     }
     for socket in found.sockets() {
         let _ = writeln!(text, "  # {}", shown(socket.description.as_str()));
-        let name = quoted(socket.service.as_ref().unwrap_or(&socket.name).as_str());
-        let _ = match &socket.service {
+        let name = quoted(socket.starts.as_ref().unwrap_or(&socket.name).as_str());
+        let _ = match &socket.starts {
             Some(_) => {
                 let socket = &socket.name;
                 writeln!(text, "  {name}: {{}}  # rests until somebody asks; its socket {socket} is watched with it")

@@ -1,9 +1,18 @@
-//! The filesystems of this host as `ansai init` proposes to watch them: all of them, those of tomorrow as well. What may be
-//! deleted is never proposed, only shown as an example.
+//! Filesystems at the terminal: `ansai init` proposes to watch all of them, those of tomorrow as well. What may be deleted is
+//! never proposed, only shown as an example.
 
 use std::fmt::Write as _;
 
-use super::{Found, shown};
+use ansai_model::{domain::disk::DOMAIN, inventory::Inventory};
+
+use super::Domain;
+use crate::{
+    command::{
+        doctor::{self, Finding},
+        init::{Found, shown},
+    },
+    show,
+};
 
 /// What an operator can add.
 const EXAMPLE: &[&str] = &[
@@ -14,8 +23,40 @@ const EXAMPLE: &[&str] = &[
     "  #     temporary: [{path: /var/tmp/scratch, older_than: 7d}]",
 ];
 
+/// Filesystems, each by its mount point.
+pub(super) struct Disks;
+
+impl Domain for Disks {
+    fn model(&self) -> &'static ansai_model::domain::Domain {
+        &DOMAIN
+    }
+
+    fn plural(&self) -> &'static str {
+        "filesystems"
+    }
+
+    fn amiss(&self, watched: usize, inventory: &Inventory, is_user: bool) -> Option<Finding> {
+        // The filesystems are for the agent of the host.
+        let is_amiss = watched == 0 && !inventory.mounts.is_empty() && !is_user;
+        let todo = "write `disks: {\"*\": {}}`; ansai init --output - shows what else there is to watch";
+        is_amiss.then(|| doctor::warn("no filesystem is watched, and a full one makes every service fail", todo))
+    }
+
+    fn counted(&self, found: &Found) -> Option<String> {
+        Some(show::count(found.inventory.mounts.len(), "filesystem"))
+    }
+
+    fn propose(&self, found: &Found, text: &mut String) {
+        proposal(found, text);
+    }
+
+    fn place(&self) -> Option<&'static str> {
+        Some("filesystem")
+    }
+}
+
 // Writing to a string cannot fail, so the results are dropped throughout.
-pub(super) fn proposal(found: &Found, text: &mut String) {
+fn proposal(found: &Found, text: &mut String) {
     text.push_str(
         "# Filesystems: people are told when one is 80 % full, and before it will be\n\
          # full. From 90 % on room is made of what nobody misses: downloaded packages,\n\

@@ -12,7 +12,7 @@ use ansai_model::{
     inventory::{CertificateFacts, CertificateIdentity, Signer},
 };
 
-use super::{Found, quoted};
+use crate::command::init::{Found, quoted, shown};
 
 /// Most names of a certificate that are repeated.
 const NAMES_MAX: usize = 20;
@@ -107,7 +107,7 @@ pub(super) fn proposal(found: &Found, text: &mut String) {
     let unused = found.inventory.certificates.iter().filter(|file| !used.contains(file.path.as_str()));
     for file in unused.filter(|file| file.certificate.signer != Signer::Itself) {
         let until = day(&file.certificate);
-        let _ = writeln!(text, "# Shown by no server that was asked: {}, good until {until}", super::shown(&file.path));
+        let _ = writeln!(text, "# Shown by no server that was asked: {}, good until {until}", shown(&file.path));
     }
 }
 

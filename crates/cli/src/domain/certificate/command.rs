@@ -9,16 +9,18 @@ use ansai_host::{
 };
 use ansai_model::{action::ActionOutcome, bundle::Request, id::TargetId, operator::Operation, text::Text, time::Shown};
 use ansai_protocol::{SCHEMA, TargetStatus};
+use clap::Subcommand;
 use serde_json::json;
 use tokio_util::task::TaskTracker;
 
-use super::{
-    config,
-    consent::{self, Proof},
-    drill, target,
-};
+use super::DOMAIN;
 use crate::{
     ConsentArgs, Places, client,
+    command::{
+        config,
+        consent::{self, Proof},
+        drill, target,
+    },
     exit::{Code, Failure},
     show::{self, Cell},
 };
@@ -26,9 +28,44 @@ use crate::{
 /// Longest wait for the end of a replacement, above what the action itself may take.
 const OUTCOME_MAX: Duration = Duration::from_secs(600);
 
+/// What may be said of certificates.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// List the declared certificates as they stand.
+    List {
+        /// Only these: names or parts of them.
+        names: Vec<String>,
+    },
+    /// Replace a certificate everywhere, though it may not be due: renewed, put in place, seen on every server.
+    Renew {
+        /// The certificate, by its name in the configuration.
+        name: String,
+        #[command(flatten)]
+        consent: ConsentArgs,
+    },
+    /// Replace a certificate everywhere, and have the present one revoked by its issuer.
+    Revoke {
+        /// The certificate, by its name in the configuration.
+        name: String,
+        #[command(flatten)]
+        consent: ConsentArgs,
+    },
+}
+
+impl Command {
+    /// Runs it.
+    pub(crate) fn run(self, places: &Places) -> Result<Code, Failure> {
+        match self {
+            Self::List { names } => list(places, &names),
+            Self::Renew { name, consent } => ask(places, Asked::Renew, &name, consent),
+            Self::Revoke { name, consent } => ask(places, Asked::Revoke, &name, consent),
+        }
+    }
+}
+
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
+enum Asked {
     /// A new one everywhere.
     Renew,
     /// And the present one revoked.
@@ -44,9 +81,9 @@ impl Asked {
     }
 }
 
-pub(super) fn list(places: &Places, names: &[String]) -> Result<Code, Failure> {
+fn list(places: &Places, names: &[String]) -> Result<Code, Failure> {
     let mut targets = client::status(places)?.targets;
-    targets.retain(|target| target.target.domain() == "certificate");
+    targets.retain(|target| target.target.domain() == DOMAIN.key);
     let wanted = target::wanted(targets.iter().map(|target| target.target.to_string()), names)?;
     targets.retain(|target| wanted.is_empty() || wanted.contains(target.target.as_str()));
     match places.json {
@@ -67,7 +104,7 @@ fn rendered(targets: &[TargetStatus]) -> show::Page {
 }
 
 /// Asks the agent for a new certificate, and waits for what comes of it.
-pub(super) fn ask(places: &Places, asked: Asked, name: &str, consent: ConsentArgs) -> Result<Code, Failure> {
+fn ask(places: &Places, asked: Asked, name: &str, consent: ConsentArgs) -> Result<Code, Failure> {
     let target = certificate(places, name)?;
     let operation = Operation::Request { target: target.clone(), name: asked.as_str().into() };
     if consent.rehearsal.dry_run || !consent.yes {
@@ -114,7 +151,7 @@ fn certificate(places: &Places, name: &str) -> Result<TargetId, Failure> {
     let all: Vec<String> = client::status(places)?
         .targets
         .iter()
-        .filter(|status| status.target.domain() == "certificate")
+        .filter(|status| status.target.domain() == DOMAIN.key)
         .map(|status| status.target.to_string())
         .collect();
     let found = target::among(&all, name)?;
