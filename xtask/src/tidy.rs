@@ -114,6 +114,7 @@ pub(crate) fn run() -> Result<()> {
     findings.extend(circles::check(&sources));
     let reach = domains::Reach::of(&sources);
     findings.extend(reach.check());
+    findings.extend(reach.unused());
     for (name, allowed) in LAYERS {
         let folder =
             if *name == "xtask" { "xtask".to_owned() } else { format!("crates/{}", name.trim_start_matches("ansai-")) };

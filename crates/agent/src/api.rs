@@ -191,7 +191,7 @@ async fn connection(stream: UnixStream, asked: mpsc::Sender<Asked>, events: Even
     let dropped = slow.clone();
     let is_stream = Arc::new(AtomicBool::new(false));
     let streams = is_stream.clone();
-    let service = service_fn(move |request: Request<Incoming>| {
+    let answers = service_fn(move |request: Request<Incoming>| {
         let (asked, asker, events, dropped) = (asked.clone(), asker.clone(), events.clone(), dropped.clone());
         streams.store(request.uri().path() == EVENTS_PATH, Ordering::Relaxed);
         async move { Ok::<_, Infallible>(respond(request, asked, asker, &events, dropped).await) }
@@ -201,7 +201,7 @@ async fn connection(stream: UnixStream, asked: mpsc::Sender<Asked>, events: Even
         .header_read_timeout(ARRIVAL_MAX)
         // What is sent behind the first request is not read.
         .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(stream), answers);
     let overdue = async {
         tokio::time::sleep(CONNECTION_MAX).await;
         if is_stream.load(Ordering::Relaxed) {

@@ -13,12 +13,12 @@ use thiserror::Error;
 mod file;
 mod frame;
 mod lock;
-mod memory;
+mod volatile;
 
 pub use file::FileStore;
 use frame::{Decoded, decode, encode};
 pub use lock::{LockError, Predecessor, StateLock};
-pub use memory::{Fault, MemoryStore};
+pub use volatile::{Fault, MemoryStore};
 
 /// One of the two places that are written in turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

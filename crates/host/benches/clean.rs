@@ -16,7 +16,7 @@ use std::{
 };
 
 use ansai_host::linux::{
-    disk::clean::{Need, Pace, files::Job},
+    domain::disk::clean::{Need, Pace, files::Job},
     mounts,
 };
 use ansai_model::{

@@ -25,9 +25,9 @@ use crate::port::Host;
 mod act;
 mod look;
 mod machine;
-mod memory;
 mod order;
 
+pub(crate) use act::{refused, succeeded};
 pub use machine::{Machine, UnitSpec};
 pub use order::{Fault, Order};
 

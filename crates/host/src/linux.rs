@@ -30,19 +30,17 @@ use crate::port::Host;
 pub mod ability;
 pub mod act;
 mod answering;
+mod apart;
 pub mod aside;
 mod backlog;
-pub mod certificate;
 mod clock;
 pub mod command;
-pub mod disk;
-pub(crate) mod domain;
+pub mod domain;
 pub mod drill;
 mod evidence;
 mod facts;
 mod kernel;
 mod listening;
-mod memory;
 pub mod mounts;
 pub mod own_memory;
 pub mod owned_path;
@@ -59,19 +57,12 @@ pub mod tls;
 mod tmpfiles;
 mod unit_files;
 
-use aside::{Kind, Work};
 use owned_path::Trusted;
 use processes::Processes;
 use systemd::{Bus, Drill};
 
 /// Most hints that wait; when there are more, everything is looked at.
 const HINTS_MAX: usize = 256;
-
-/// Longest search for certificates in files.
-const FILES_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// Longest wait for one of the host's own servers when certificates are searched for.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Where the host's parts are.
 #[derive(Clone, Debug)]
@@ -130,7 +121,7 @@ struct Inner {
     wakes: mpsc::Sender<Hint>,
     hints: Mutex<Option<mpsc::Receiver<Hint>>>,
     context: probe::Context,
-    memory: memory::Seen,
+    kept: domain::Kept,
     redactor: redact::Redactor,
 }
 
@@ -145,8 +136,8 @@ impl LinuxHost {
         let context = probe::Context::new(options.root.clone()).with_unit_folders(options.unit_folders());
         let redactor = redact::Redactor::new(&options.redact);
         let hints = Mutex::new(Some(hints));
-        let memory = memory::Seen::default();
-        Self { inner: Arc::new(Inner { bus, processes, wakes: sender, hints, context, memory, redactor, options }) }
+        let kept = domain::Kept::default();
+        Self { inner: Arc::new(Inner { bus, processes, wakes: sender, hints, context, kept, redactor, options }) }
     }
 
     /// Limits unit hints to these units; new units that match a pattern are hinted at as well.
@@ -254,21 +245,17 @@ impl LinuxHost {
         facts::inventory(root, units).await
     }
 
-    /// The inventory with the sockets of systemd, with the certificates of this host, in files and as its own sockets show
-    /// them, and with how its services answer. It takes seconds, and each server is asked.
+    /// The inventory with the sockets of systemd, with what domains search for, and with how its units answer. It takes
+    /// seconds, and each server is asked.
     pub async fn survey(&self) -> Inventory {
-        let root = &self.inner.options.root;
-        let (folders, work) = (root.clone(), Work::new(Kind::Gather, "the folders of certificates"));
-        let files = aside::run(work, FILES_TIMEOUT, move || certificate::discover::files(&folders)).await;
-        let certificates = files.unwrap_or_default();
-        let tls_listeners = Box::pin(certificate::discover::sockets(root, &certificates, HANDSHAKE_TIMEOUT)).await;
+        let found = Box::pin(domain::survey(&self.inner.options.root)).await;
         let sockets = match &self.inner.bus {
             Some(bus) => systemd::sockets(bus).await.unwrap_or_default(),
             None => Vec::new(),
         };
-        let inventory = self.inventory().await;
-        let answering = Box::pin(answering::found(&self.inner.context, &tls_listeners)).await;
-        Inventory { certificates, tls_listeners, sockets, answering, ..inventory }
+        let Inventory { hostname, boot_id, units, mounts, facts, .. } = self.inventory().await;
+        let answering = Box::pin(answering::found(&self.inner.context, &found.tls_listeners)).await;
+        Inventory { hostname, boot_id, units, mounts, facts, sockets, answering, ..found }
     }
 
     /// The host's figures at this moment, as conditions name them; what cannot be read is left out.

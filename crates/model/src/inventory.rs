@@ -74,6 +74,17 @@ pub struct MountFacts {
     pub size: ByteSize,
 }
 
+/// Whether and how a filesystem can be written to, by its two sets of options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writable {
+    /// It can be.
+    Yes,
+    /// It was mounted for reading only, or somebody remounted it so.
+    ReadOnlyByMount,
+    /// The kernel stopped writing to it after an error: the mount is writable, the filesystem below it is not.
+    StoppedByKernel,
+}
+
 /// Whose certificate it is and until when; copies of one certificate have the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CertificateIdentity {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ansai_model::{
     bundle::Bundle,
+    domain::OF_UNITS,
     id::{CheckId, IncidentId, TargetId},
     incident::{IncidentKind, Phase, SinceBy},
     notify::{Notice, NoticeKind},
@@ -60,7 +61,7 @@ pub(super) fn tell(outbox: &Outbox, bundle: &Bundle, now: Now, what: &str) {
 /// The message; none without a route. It is about no incident, so its number is none that an incident has.
 fn notice(bundle: &Bundle, now: Now, what: &str) -> Option<Notice> {
     let routes: Vec<_> = bundle.parts().routes.keys().cloned().collect();
-    let target = TargetId::of("service", "ansai.service").ok()?;
+    let target = TargetId::of(OF_UNITS, "ansai.service").ok()?;
     let why = Text::new(what);
     let report = Report {
         incident: IncidentId(0),

@@ -87,7 +87,7 @@ pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>, stop: Cancellat
 /// that trying again does not take a processor.
 async fn connection(stream: Option<TcpStream>, metrics: Arc<Metrics>) {
     let Some(stream) = stream else { return tokio::time::sleep(ACCEPT_RETRY).await };
-    let service = service_fn(|request| {
+    let answers = service_fn(|request| {
         let answer = answer(&request, &metrics);
         async { Ok::<_, std::convert::Infallible>(answer) }
     });
@@ -96,7 +96,7 @@ async fn connection(stream: Option<TcpStream>, metrics: Arc<Metrics>) {
         .header_read_timeout(HEADER_MAX)
         .keep_alive(false)
         .max_buf_size(16 << 10)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(stream), answers);
     // Whether the client got all of it is the client's affair.
     let _ = tokio::time::timeout(CONNECTION_MAX, connection).await;
 }

@@ -27,7 +27,7 @@ fn is_down(active: ActiveState) -> bool {
     matches!(active, ActiveState::Inactive | ActiveState::Failed)
 }
 
-pub(super) fn succeeded(note: impl Into<Text>) -> Option<ActionOutcome> {
+pub(crate) fn succeeded(note: impl Into<Text>) -> Option<ActionOutcome> {
     Some(ActionOutcome::Succeeded { note: note.into() })
 }
 
@@ -39,7 +39,7 @@ fn failed(why: impl Into<Text>) -> Option<ActionOutcome> {
     Some(ActionOutcome::Failed { why: why.into() })
 }
 
-pub(super) fn refused(why: impl Into<Text>) -> Option<ActionOutcome> {
+pub(crate) fn refused(why: impl Into<Text>) -> Option<ActionOutcome> {
     Some(ActionOutcome::Refused { why: why.into() })
 }
 
@@ -100,7 +100,7 @@ impl Machine {
         }
     }
 
-    pub(super) fn runs(&self, unit: &UnitName) -> bool {
+    pub(crate) fn runs(&self, unit: &UnitName) -> bool {
         self.active(unit) == ActiveState::Active
     }
 
@@ -109,7 +109,7 @@ impl Machine {
     }
 
     /// An action that goes over the bus.
-    pub(super) fn unit_action(
+    pub(crate) fn unit_action(
         &mut self,
         unit: &UnitName,
         act: impl FnOnce(&mut Self, &UnitName) -> Option<ActionOutcome>,

@@ -1,12 +1,18 @@
-//! The registry of domains on a host: how the looks and the actions of each are carried out here, what they need, and how
-//! the fake machine answers to them. One line a domain; its files have its name.
+//! The list of domains on a host: how the looks and the actions of each are carried out here, what they need, what they
+//! remember and search for, and how the fake machine answers to them. One line a domain in each; its files have its name.
+//! What a look means is the model's.
 
-use std::time::Duration;
+pub mod certificate;
+pub mod disk;
+mod memory;
+
+use std::{path::Path, time::Duration};
 
 use ansai_model::{
     action::{ActionOutcome, ActionRun},
     domain::{DomainAction, DomainProbe},
     incident::{Evidence, EvidenceRequest},
+    inventory::Inventory,
     observation::Observation,
     text::Text,
 };
@@ -55,6 +61,19 @@ pub(crate) trait Acts: Send + Sync {
 
     /// What it does on the fake machine; the outcome, unless it comes later.
     fn pretend(&self, machine: &mut Machine) -> Option<ActionOutcome>;
+}
+
+/// What domains remember between two looks.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    memory: memory::Seen,
+}
+
+/// What domains search for only when an operator asks what there is: it takes seconds. The rest of the inventory is empty.
+pub(super) async fn survey(root: &Path) -> Inventory {
+    let mut found = Inventory::default();
+    certificate::discover::survey(root, &mut found).await;
+    found
 }
 
 /// A look, as it is carried out here.

@@ -141,17 +141,18 @@ fn port_evidence(root: &Path, port: u16, is_running: bool) -> Option<Evidence> {
 
 fn resources(root: &Path) -> Evidence {
     let read = |path: &str| ansai_files::head_text(&root.join(path), FIGURES_BYTES).unwrap_or_default();
-    let memory: Vec<String> = read("proc/meminfo")
+    let free: Vec<String> = read("proc/meminfo")
         .lines()
         .filter(|line| line.starts_with("MemTotal:") || line.starts_with("MemAvailable:"))
         .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
         .collect();
     let load = read("proc/loadavg");
     let load: Vec<&str> = load.split_whitespace().take(3).collect();
-    let mut text = format!("{}; load {}", memory.join(", "), load.join(" "));
-    for what in ["memory", "io", "cpu"] {
+    let mut text = format!("{}; load {}", free.join(", "), load.join(" "));
+    for file in ["proc/pressure/memory", "proc/pressure/io", "proc/pressure/cpu"] {
         // Kernels without pressure figures have no such file.
-        let pressure = read(&format!("proc/pressure/{what}"));
+        let pressure = read(file);
+        let what = file.rsplit('/').next().unwrap_or_default();
         if let Some(average) = pressure.lines().next().and_then(|line| line.split_whitespace().nth(1)) {
             text.push_str(&format!("; {what} pressure {average}"));
         }

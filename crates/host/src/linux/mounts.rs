@@ -3,12 +3,16 @@
 //! Which of them hold data is told by their type: what lives in memory, in the kernel, on another machine or in layers of
 //! a container is watched only where somebody names it.
 
-use std::{collections::BTreeMap, io, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use ansai_model::{
-    domain::disk::Writable,
     hint::Hint,
-    inventory::{Inventory, MountFacts},
+    inventory::{Inventory, MountFacts, Writable},
     units::ByteSize,
 };
 use tokio::{
@@ -65,6 +69,12 @@ impl Mount {
         matches!(self.kind.as_str(), "tmpfs" | "ramfs")
     }
 
+    /// Where it is found below a root.
+    #[must_use]
+    pub fn found_at(&self, root: &Path) -> PathBuf {
+        root.join(self.path.trim_start_matches('/'))
+    }
+
     /// Whether somebody else answers for it, who may be away.
     #[must_use]
     pub fn is_remote(&self) -> bool {
@@ -104,8 +114,21 @@ fn parse_line(line: &str) -> Option<Mount> {
         path: unescaped(left.get(4)?),
         kind: (*right.first()?).to_owned(),
         source: unescaped(right.get(1)?),
-        writable: super::disk::writable(left.get(5)?, right.get(2)?),
+        writable: writable(left.get(5)?, right.get(2)?),
     })
+}
+
+/// Whether it can be written to, by the two sets of options.
+fn writable(of_mount: &str, beneath: &str) -> Writable {
+    let has = |options: &str, option: &str| options.split(',').any(|found| found == option);
+    // Newer kernels stop writing without the old mark, and say so.
+    let is_stopped = ["emergency_ro", "shutdown"].iter().any(|option| has(beneath, option));
+    match (has(of_mount, "ro"), has(beneath, "ro")) {
+        (false, true) => Writable::StoppedByKernel,
+        _ if is_stopped => Writable::StoppedByKernel,
+        (true, _) => Writable::ReadOnlyByMount,
+        (false, false) => Writable::Yes,
+    }
 }
 
 /// The text without the octal escapes of mountinfo; as it is when they make no UTF-8.
@@ -150,9 +173,12 @@ pub(crate) async fn facts(root: &Path) -> Vec<MountFacts> {
     let Ok(mounts) = read(root) else { return Vec::new() };
     let found: Vec<Mount> = real(&mounts).into_iter().take(Inventory::MOUNTS_MAX).cloned().collect();
     let (root, asked) = (root.to_owned(), found.clone());
-    let size = move |mount: &Mount| super::disk::usage::read(&root, mount).map_or(ByteSize(0), |usage| usage.size);
+    let size = move |mount: &Mount| {
+        let seen = rustix::fs::statvfs(mount.found_at(&root));
+        seen.map_or(ByteSize(0), |seen| ByteSize(seen.f_blocks.saturating_mul(seen.f_frsize)))
+    };
     let sizes = move || asked.iter().map(size).collect::<Vec<_>>();
-    // A disk that does not answer has no size, and is there all the same.
+    // A device that does not answer has no size, and is there all the same.
     let sizes = aside::run(Work::new(Kind::Gather, "the sizes of the disks"), SIZES_TIME, sizes).await;
     let sizes = sizes.unwrap_or_else(|_| vec![ByteSize(0); found.len()]);
     let facts = |(mount, size): (Mount, ByteSize)| MountFacts {
@@ -166,7 +192,7 @@ pub(crate) async fn facts(root: &Path) -> Vec<MountFacts> {
 }
 
 /// Says [`Hint::Mounts`] whenever a filesystem is mounted or unmounted, until nobody listens; the kernel wakes it.
-pub(crate) async fn watch(root: std::path::PathBuf, hints: mpsc::Sender<Hint>) {
+pub(crate) async fn watch(root: PathBuf, hints: mpsc::Sender<Hint>) {
     let file = match ansai_files::open(&root.join("proc/self/mountinfo")) {
         Ok(file) => file,
         Err(error) => return tracing::debug!(%error, "mounts are not watched"),

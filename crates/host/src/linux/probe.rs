@@ -136,7 +136,8 @@ mod tests {
     #[tokio::test]
     async fn a_filesystem_reports_the_figures_that_conditions_may_name() {
         let probe = DiskProbe::Full { mount: "/".into(), available_min: ByteSize(1) };
-        let seen = super::super::disk::observe(&Context::new("/".into()), &probe, Duration::from_secs(10)).await;
+        let seen =
+            super::super::domain::disk::observe(&Context::new("/".into()), &probe, Duration::from_secs(10)).await;
         reported(&probe.into(), &seen);
     }
 

@@ -12,12 +12,12 @@ use rustls::{
 };
 use rustls_native_certs::ErrorKind;
 
-use super::{certificate::pem, probe::is_of_this_host};
+use super::{domain::certificate::pem, probe::is_of_this_host};
 
 mod words;
 
 pub use words::io_in_words;
-pub(super) use words::{certificate_in_words, in_words};
+pub(super) use words::{in_words, refusal_in_words};
 
 /// Most bytes and certificates of a file of authorities that are read: those of a whole system are a tenth of it.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;

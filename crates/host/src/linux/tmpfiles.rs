@@ -14,9 +14,9 @@ use ansai_model::probe::CommandLine;
 
 use super::{
     LinuxHost,
+    apart::apart,
     aside::{self, Kind, Work},
     command::{self, Ended},
-    disk::clean::apart,
 };
 
 /// Folders of declarations, the strongest first: a file hides those of its name in later ones.

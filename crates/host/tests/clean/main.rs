@@ -20,7 +20,7 @@ use std::{
 };
 
 use ansai_host::linux::{
-    disk::clean::{Need, Pace, files::Job},
+    domain::disk::clean::{Need, Pace, files::Job},
     mounts,
 };
 use ansai_model::{

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use ansai_host::linux::disk::clean::files::Job;
+use ansai_host::linux::domain::disk::clean::files::Job;
 use ansai_model::{action::ActionOutcome, domain::disk::Cleaning};
 use proptest::{prelude::*, strategy::Strategy as Generated};
 

@@ -1,6 +1,6 @@
 //! The certificate domain's values: how a certificate is looked at, what a look means, and what is done about it.
 //!
-//! Reading files, shaking hands and asking an issuer is `host::linux::certificate`'s work. [`judge`] has no clock: the
+//! Reading files, shaking hands and asking an issuer is `host::linux::domain::certificate`'s work. [`judge`] has no clock: the
 //! time is an argument, so that tests and replays see tomorrow.
 
 mod action;

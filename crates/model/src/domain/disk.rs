@@ -1,5 +1,5 @@
 //! The disk domain's values: how a mounted filesystem is looked at, what its figures mean, and what may be done to make
-//! room on it. Reading the figures and touching files is `host::linux::disk`'s work; deciding is the engine's.
+//! room on it. Reading the figures and touching files is `host::linux::domain::disk`'s work; deciding is the engine's.
 
 pub mod clean;
 
@@ -13,6 +13,7 @@ pub use clean::{CleanRule, Cleaning, DiskAction, Images, PROTECTED, Strategy, TO
 use crate::{
     condition::{Value, ValueType},
     domain::{Domain, Look, Signs},
+    inventory::Writable,
     observation::Observation,
     text::Text,
     time::Shown,
@@ -205,17 +206,6 @@ pub fn judge_usage(probe: &DiskProbe, usage: &DiskUsage) -> Option<Observation> 
 /// A count as a number; above four billions it is all the same.
 fn approximate(count: u64) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))
-}
-
-/// Whether and how a filesystem can be written to, by its two sets of options.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Writable {
-    /// It can be.
-    Yes,
-    /// It was mounted for reading only, or somebody remounted it so.
-    ReadOnlyByMount,
-    /// The kernel stopped writing to it after an error: the mount is writable, the filesystem below it is not.
-    StoppedByKernel,
 }
 
 /// What it means that a filesystem can or cannot be written to.

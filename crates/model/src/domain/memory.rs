@@ -1,5 +1,5 @@
 //! The memory domain's values: how a service's memory is looked at, what the figures mean, and what may be done about it.
-//! Reading them is `host::linux::memory`'s work; whether they grow without end is told by the engine's trends.
+//! Reading them is `host::linux::domain::memory`'s work; whether they grow without end is told by the engine's trends.
 
 use alloc::{
     boxed::Box,

@@ -21,8 +21,8 @@ use rustix::{
 use super::Ability;
 use crate::linux::{
     LinuxHost,
+    apart::{apart, is_installed},
     command::{self, Ended, Finished},
-    disk::clean::{apart, is_installed},
     kernel, permission,
 };
 
@@ -50,8 +50,8 @@ pub(super) async fn attempt(host: &LinuxHost, ability: &Ability) -> Result<(), S
         Ability::RawIcmp { user } => ping(user.clone()).await,
         Ability::Write(path) => here(|| write(Path::new(path))),
         Ability::Read(path) => here(|| read(Path::new(path))),
-        Ability::GiveAway => here(|| Ok(fchown(memory()?, Some(Uid::from_raw(NOBODY)), Some(Gid::from_raw(NOBODY)))?)),
-        Ability::GroupBit => here(|| Ok(fchmod(memory()?, Mode::from_raw_mode(0o2600))?)),
+        Ability::GiveAway => here(|| Ok(fchown(unnamed()?, Some(Uid::from_raw(NOBODY)), Some(Gid::from_raw(NOBODY)))?)),
+        Ability::GroupBit => here(|| Ok(fchmod(unnamed()?, Mode::from_raw_mode(0o2600))?)),
         Ability::Run { program, user, may_be_absent } => run(program, user.as_deref(), *may_be_absent).await,
         Ability::Listen(address) => listen(address).await,
         Ability::OwnUnit => {
@@ -101,13 +101,13 @@ fn open_beneath() -> io::Result<()> {
 }
 
 /// A file that lies nowhere.
-fn memory() -> io::Result<OwnedFd> {
+fn unnamed() -> io::Result<OwnedFd> {
     Ok(memfd_create("ansai-ability", MemfdFlags::CLOEXEC)?)
 }
 
 /// Of somebody else's file: everybody may ask of their own.
 fn lease() -> io::Result<()> {
-    let file = memory()?;
+    let file = unnamed()?;
     fchown(&file, Some(Uid::from_raw(NOBODY)), None)?;
     match kernel::take_alone(&file) {
         // Whether it may be asked is judged first; that a file in memory gets none is another matter.

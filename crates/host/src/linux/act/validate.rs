@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use ansai_model::{
     action::{ActionOutcome, ActionRun},
+    domain::OF_UNITS,
     id::{TargetId, UnitName},
     probe::CommandLine,
     text::Text,
@@ -22,7 +23,7 @@ use crate::linux::{
 
 /// The unit that a target is, when it is one.
 pub(super) fn unit_of(target: &TargetId) -> Option<UnitName> {
-    (target.domain() == "service").then(|| UnitName::new(target.name()).ok()).flatten()
+    (target.domain() == OF_UNITS).then(|| UnitName::new(target.name()).ok()).flatten()
 }
 
 /// What the validator says of the configuration of a unit.

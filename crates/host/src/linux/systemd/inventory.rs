@@ -49,7 +49,7 @@ pub async fn inventory(
         for (name, description, load, active, ..) in listed {
             // Units that others mention and that nobody installed are listed as well.
             if load != "not-found"
-                && let Some(unit) = service(name)
+                && let Some(unit) = daemon(name)
             {
                 found.insert(unit.clone(), as_listed(unit, description, active));
             }
@@ -75,7 +75,8 @@ pub async fn inventory(
     Ok(facts.buffered(UNITS_AT_ONCE).collect().await)
 }
 
-fn service(name: &str) -> Option<UnitName> {
+/// The unit of this name, when it is of the kind that has processes of its own.
+fn daemon(name: &str) -> Option<UnitName> {
     if name.ends_with(".service") { UnitName::new(name).ok() } else { None }
 }
 
@@ -90,7 +91,7 @@ fn enabled(folders: &[PathBuf]) -> BTreeSet<UnitName> {
         kind == "wants" || kind == "requires"
     });
     let links = wants.flat_map(|folder| entries(&folder));
-    links.filter_map(|link| service(link.file_name()?.to_str()?)).take(Inventory::UNITS_MAX).collect()
+    links.filter_map(|link| daemon(link.file_name()?.to_str()?)).take(Inventory::UNITS_MAX).collect()
 }
 
 fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {

@@ -38,12 +38,12 @@ pub async fn figure(bus: &Bus, unit: &UnitName, name: &str) -> Option<u64> {
     value.downcast_ref::<u64>().ok().filter(|value| *value != u64::MAX)
 }
 
-/// Sets `MemoryHigh=` until the next boot.
+/// Sets a property that is a size until the next boot.
 ///
 /// # Errors
 /// When systemd refuses, or does not answer.
-pub async fn set_memory_high(bus: &Bus, unit: &UnitName, bytes: u64) -> Result<(), CallError> {
-    let properties = vec![("MemoryHigh", Variant::from(bytes))];
+pub async fn set_until_boot(bus: &Bus, unit: &UnitName, property: &str, bytes: u64) -> Result<(), CallError> {
+    let properties = vec![(property, Variant::from(bytes))];
     let is_runtime = true;
     bus.call(MANAGER_PATH, MANAGER, "SetUnitProperties", &(unit.as_str(), is_runtime, properties)).await.map(drop)
 }

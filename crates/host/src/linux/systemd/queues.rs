@@ -89,10 +89,10 @@ async fn find_owners(bus: &Bus, root: PathBuf, inodes: BTreeSet<u64>) {
     let Ok(found) = aside::run(work, ASKED_TIME, move || listening::owners(&root, &inodes)).await else { return };
     let unit = |owners: Vec<crate::linux::port_owner::Owner>| {
         let units: BTreeSet<String> = owners.into_iter().filter_map(|owner| owner.unit).collect();
-        let mut services = units.into_iter().filter(|unit| unit.ends_with(".service"));
-        let unit = services.next()?;
+        let mut daemons = units.into_iter().filter(|unit| unit.ends_with(".service"));
+        let unit = daemons.next()?;
         // Where two hold one queue nobody knows whose connections wait.
-        if services.next().is_some() { None } else { UnitName::new(unit).ok() }
+        if daemons.next().is_some() { None } else { UnitName::new(unit).ok() }
     };
     let units: BTreeMap<u64, UnitName> =
         found.into_iter().filter_map(|(inode, owners)| Some((inode, unit(owners)?))).collect();

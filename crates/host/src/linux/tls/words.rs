@@ -13,7 +13,7 @@ pub fn io_in_words(error: &std::io::Error) -> String {
 #[must_use]
 pub(in crate::linux) fn in_words(error: &Error) -> String {
     match error {
-        Error::InvalidCertificate(error) => format!("its certificate is not accepted: {}", certificate_in_words(error)),
+        Error::InvalidCertificate(error) => format!("its certificate is not accepted: {}", refusal_in_words(error)),
         Error::AlertReceived(alert) => format!("it refuses: {}", spelled(alert)),
         Error::InvalidMessage(_) => "its answer is no TLS".into(),
         Error::NoCertificatesPresented => "it shows no certificate".into(),
@@ -25,7 +25,7 @@ pub(in crate::linux) fn in_words(error: &Error) -> String {
 
 /// What is wrong with a certificate or its chain.
 #[must_use]
-pub(in crate::linux) fn certificate_in_words(error: &CertificateError) -> String {
+pub(in crate::linux) fn refusal_in_words(error: &CertificateError) -> String {
     use CertificateError as E;
     let words = match error {
         E::UnknownIssuer => "its chain leads to no trusted authority",
@@ -93,6 +93,6 @@ mod tests {
             of_its_library("UnsupportedCertVersion"),
             "it, or a certificate of its chain, is of an old version of X.509"
         );
-        assert_eq!(certificate_in_words(&CertificateError::Revoked), "revoked");
+        assert_eq!(refusal_in_words(&CertificateError::Revoked), "revoked");
     }
 }

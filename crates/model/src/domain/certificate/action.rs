@@ -1,4 +1,4 @@
-//! What is done about a certificate: renewed, put in place, put back, revoked. Doing it is `host::linux::certificate`'s.
+//! What is done about a certificate: renewed, put in place, put back, revoked. Doing it is `host::linux::domain::certificate`'s.
 
 use alloc::{boxed::Box, format, string::String, vec::Vec};
 use core::time::Duration;

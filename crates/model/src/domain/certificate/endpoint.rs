@@ -1,5 +1,5 @@
 //! Where a certificate is served: a protocol, a host and a port, written as one address.
-//! Connecting is `host::linux::certificate`'s.
+//! Connecting is `host::linux::domain::certificate`'s.
 
 use alloc::string::{String, ToString};
 use core::{fmt, str::FromStr};

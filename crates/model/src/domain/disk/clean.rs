@@ -1,5 +1,5 @@
 //! How room is made on a filesystem: the actions of the domain as values, gentlest first in [`Cleaning`].
-//! Which files may be touched is said here in full; that nothing else is, is `host::linux::disk`'s promise.
+//! Which files may be touched is said here in full; that nothing else is, is `host::linux::domain::disk`'s promise.
 
 use alloc::{format, string::String, vec::Vec};
 use core::time::Duration;
