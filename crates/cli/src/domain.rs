@@ -8,7 +8,7 @@ mod disk;
 mod memory;
 mod service;
 
-use ansai_model::{bundle::Bundle, id::TargetId, inventory::Inventory};
+use ansai_model::{bundle::Bundle, inventory::Inventory};
 use clap::Subcommand;
 
 use crate::{
@@ -97,11 +97,6 @@ pub(crate) fn all() -> impl Iterator<Item = &'static dyn Domain> {
 pub(crate) fn split(target: &str) -> Option<(&'static dyn Domain, &str)> {
     let (key, name) = target.split_once('/')?;
     Some((all().find(|domain| domain.model().key == key)?, name))
-}
-
-/// The domain of a target.
-pub(crate) fn of(target: &TargetId) -> Option<&'static dyn Domain> {
-    split(target.as_str()).map(|(domain, _)| domain)
 }
 
 /// The commands that only one domain has.

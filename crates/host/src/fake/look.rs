@@ -118,13 +118,15 @@ impl Machine {
         let units = if self.is_bus_gone { Vec::new() } else { self.units.iter().map(facts).collect() };
         let uptime: (Box<str>, Value) = ("host.uptime".into(), Value::Duration(self.now));
         let available: (Box<str>, Value) = ("host.memory_available".into(), Value::Percent(Percent::of(1, 2)));
-        Inventory {
+        let mut inventory = Inventory {
             hostname: "fake".into(),
             boot_id: "00000000-0000-0000-0000-000000000001".into(),
             units,
             facts: BTreeMap::from([uptime, available]),
             ..Inventory::default()
-        }
+        };
+        self.domains.tell(&mut inventory);
+        inventory
     }
 }
 

@@ -15,6 +15,8 @@ use ansai_model::{
     unit::{ActiveState, Exit, HostActivity, Intent, Job, LoadState, OwnSignal, UnitResult, UnitSnapshot},
 };
 
+use crate::linux::domain::Pretended;
+
 /// Most hints that wait; when there are more, everything is to be looked at.
 const HINTS_MAX: usize = 256;
 /// How long systemd waits before it restarts a unit by itself.
@@ -149,6 +151,7 @@ pub struct Machine {
     pub(super) waiting: BTreeMap<RunId, UnitName>,
     pub(super) outcomes: BTreeMap<RunId, ActionOutcome>,
     pub(super) lost: BTreeSet<RunId>,
+    pub(crate) domains: Pretended,
     hints: VecDeque<Hint>,
     events: BTreeMap<(Duration, u64), Event>,
     planned: u64,
@@ -161,6 +164,11 @@ impl Machine {
         let mut machine = Self::default();
         machine.push_hint(Hint::Everything);
         machine
+    }
+
+    /// What of the domains it has, to be changed.
+    pub fn domains(&mut self) -> &mut Pretended {
+        &mut self.domains
     }
 
     /// Adds a unit that is running.

@@ -43,9 +43,7 @@ pub(crate) trait Looks: Send + Sync {
     fn needs(&self, who: &str, all: &mut Collected);
 
     /// How the fake machine answers.
-    fn pretend(&self, _: &Machine) -> Observation {
-        Observation::unknown("the fake machine has no files and no executables")
-    }
+    fn pretend(&self, machine: &Machine) -> Observation;
 }
 
 /// An action of a domain.
@@ -67,6 +65,22 @@ pub(crate) trait Acts: Send + Sync {
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     memory: memory::Seen,
+}
+
+/// What of the domains the fake machine has; its units and their memory are its own.
+#[derive(Debug, Default)]
+pub struct Pretended {
+    /// Its certificates.
+    pub certificates: certificate::pretend::Certificates,
+    /// Its filesystems.
+    pub filesystems: disk::pretend::Filesystems,
+}
+
+impl Pretended {
+    /// Adds to the inventory what it has.
+    pub(crate) fn tell(&self, inventory: &mut Inventory) {
+        inventory.mounts = self.filesystems.facts();
+    }
 }
 
 /// What domains search for only when an operator asks what there is: it takes seconds. The rest of the inventory is empty.

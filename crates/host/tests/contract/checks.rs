@@ -5,8 +5,6 @@ use std::{cell::Cell, time::Duration};
 use ansai_host::port::Host;
 use ansai_model::{
     action::{Action, ActionOutcome, ActionRun},
-    condition::Value,
-    domain::memory::{self, ANONYMOUS, LIFE, MemoryAction, MemoryProbe, Release, ReleaseSignal},
     hint::Hint,
     id::{IncidentId, RunId, TargetId, UnitName},
     incident::{EvidenceKind, EvidencePart, EvidenceRequest},
@@ -15,9 +13,10 @@ use ansai_model::{
     probe::{CommandLine, Probe},
     time::WallTime,
     unit::{ActiveState, Exit, Intent, Sender, UnitExpectation, UnitSnapshot},
-    units::ByteSize,
 };
 use futures_util::{Stream, StreamExt};
+
+mod domains;
 
 /// Longest wait for a hint or a look.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -101,6 +100,8 @@ checks![
     a_command_says_how_it_ended,
     memory_is_known_of_what_runs,
     memory_is_asked_for_only_by_what_ends_nothing,
+    a_filesystem_is_judged_where_one_is_mounted,
+    a_certificate_that_is_missing_is_due_and_a_server_that_is_down_is_unknown,
     drills_break_and_are_refused_for_what_is_down,
     a_plan_changes_nothing,
     the_inventory_knows_the_units,
@@ -285,38 +286,6 @@ impl<B: Bench> Course<'_, B> {
         self.until_health(&unit, Health::Failing).await;
         self.succeeds(Action::StartUnit { unit: unit.clone() }).await;
         assert_eq!(self.look(&unit).await.health(), Health::Healthy, "right after the action");
-    }
-
-    async fn memory_is_known_of_what_runs(&mut self) {
-        let unit = self.unit("memory", Kind::Daemon);
-        self.until_health(&unit, Health::Healthy).await;
-        let probe = Probe::from(MemoryProbe { unit: unit.clone(), limit: Some(ByteSize(1 << 30)) });
-        let seen = self.bench.host().observe(&probe, LIMIT).await;
-        assert_eq!(seen.health(), Health::Healthy, "{seen:?}");
-        assert!(matches!(seen.figure(ANONYMOUS), Some(Value::Bytes(held)) if held.0 > 0), "{seen:?}");
-        assert!(matches!(seen.figure(memory::LIMIT), Some(Value::Bytes(limit)) if limit.0 <= 1 << 30), "{seen:?}");
-        let again = self.bench.host().observe(&probe, LIMIT).await;
-        assert_eq!(again.figure(LIFE), seen.figure(LIFE), "it is the same run");
-        self.succeeds(Action::RestartUnit { unit: unit.clone() }).await;
-        let restarted = self.bench.host().observe(&probe, LIMIT).await;
-        assert!(restarted.figure(LIFE).is_some() && restarted.figure(LIFE) != seen.figure(LIFE), "{restarted:?}");
-        self.succeeds(Action::StopUnit { unit: unit.clone() }).await;
-        assert_eq!(self.bench.host().observe(&probe, LIMIT).await.health(), Health::Unknown);
-    }
-
-    async fn memory_is_asked_for_only_by_what_ends_nothing(&mut self) {
-        let unit = self.unit("release", Kind::Daemon);
-        let before = self.until_health(&unit, Health::Healthy).await.unit().and_then(|unit| unit.main_pid);
-        let how = Release::Signal(ReleaseSignal::Winch);
-        let release = Action::from(MemoryAction::Release { unit: unit.clone(), how });
-        let outcome = self.perform(release, LIMIT).await;
-        assert!(
-            matches!(&outcome, ActionOutcome::Refused { why } if why.as_str().contains("does not catch")),
-            "{outcome:?}"
-        );
-        let how = Release::Command(Box::new(CommandLine::new(["true"])));
-        self.succeeds(Action::from(MemoryAction::Release { unit: unit.clone(), how })).await;
-        assert_eq!(self.look(&unit).await.unit().and_then(|unit| unit.main_pid), before);
     }
 
     async fn a_start_that_fails_says_so(&mut self) {

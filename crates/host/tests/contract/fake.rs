@@ -1,7 +1,7 @@
 //! The fake as a bench of the contract. Its clock is paused, so that waiting takes no time.
 
 use ansai_host::fake::{FakeHost, Fault, Machine, Order, UnitSpec};
-use ansai_model::{id::UnitName, probe::CommandLine};
+use ansai_model::{id::UnitName, probe::CommandLine, units::ByteSize};
 
 use crate::checks::{Bench, Deed, Kind};
 
@@ -11,7 +11,9 @@ pub(crate) struct FakeBench {
 
 impl FakeBench {
     pub(crate) fn new() -> Self {
-        Self { host: FakeHost::new(Machine::new()) }
+        let mut machine = Machine::new();
+        machine.domains().filesystems.mount("/", ByteSize(1 << 30));
+        Self { host: FakeHost::new(machine) }
     }
 }
 

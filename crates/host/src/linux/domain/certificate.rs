@@ -16,6 +16,7 @@ mod key_kind;
 mod listed;
 pub(in crate::linux) mod pem;
 mod place;
+pub mod pretend;
 mod read;
 mod renew;
 mod replace;
@@ -89,10 +90,13 @@ fn observe_file(root: &Path, probe: &FileProbe, now: WallTime) -> Observation {
 
 /// A copy that is missing is stale while what it is a copy of is good; anything else that is missing is due.
 fn absent(root: &Path, probe: &FileProbe, now: WallTime, why: &str) -> Observation {
-    use ansai_model::condition::Value;
     let source = probe.same_as.as_ref().and_then(|file| read::certificates(root, file).ok());
-    let is_stale = source.is_some_and(|chain| !is_due(&chain, &probe.expect, now));
-    Observation::failing(format!("{} {why}", probe.path))
+    missing(&probe.path, why, source.is_some_and(|chain| !is_due(&chain, &probe.expect, now)))
+}
+
+fn missing(path: &str, why: &str, is_stale: bool) -> Observation {
+    use ansai_model::condition::Value;
+    Observation::failing(format!("{path} {why}"))
         .with_figure("certificate.expires_in", Value::Duration(Duration::ZERO))
         .with_figure("certificate.lifetime", Value::Duration(Duration::ZERO))
         .with_figure("certificate.is_due", Value::Bool(!is_stale))

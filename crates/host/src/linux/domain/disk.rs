@@ -8,6 +8,7 @@ mod folders;
 mod holders;
 mod kernel_log;
 mod listed;
+pub mod pretend;
 mod rotation;
 mod usage;
 
@@ -121,8 +122,13 @@ fn find(root: &Path, path: &str) -> Result<Mount, String> {
         return Ok(mount.clone());
     }
     let holder = mounts.iter().filter(|mount| Path::new(path).starts_with(&mount.path));
-    match holder.max_by_key(|mount| mount.path.len()) {
-        Some(holder) => Err(format!("nothing is mounted at {path}; it lies on the filesystem at {}", holder.path)),
-        None => Err(format!("nothing is mounted at {path}")),
+    Err(unmounted(path, holder.max_by_key(|mount| mount.path.len()).map(|mount| mount.path.as_str())))
+}
+
+/// That nothing is mounted at a path, and on which filesystem it lies instead.
+fn unmounted(path: &str, holder: Option<&str>) -> String {
+    match holder {
+        Some(holder) => format!("nothing is mounted at {path}; it lies on the filesystem at {holder}"),
+        None => format!("nothing is mounted at {path}"),
     }
 }

@@ -55,6 +55,10 @@ impl Looks for CertificateProbe {
             all.add(who, Ability::Read(key.clone()));
         }
     }
+
+    fn pretend(&self, machine: &Machine) -> Observation {
+        machine.domains.certificates.look(self, machine.now())
+    }
 }
 
 impl Acts for CertificateAction {
@@ -80,8 +84,9 @@ impl Acts for CertificateAction {
         }
     }
 
-    fn pretend(&self, _: &mut Machine) -> Option<ActionOutcome> {
-        Some(ActionOutcome::Refused { why: "the fake machine has no certificates".into() })
+    fn pretend(&self, machine: &mut Machine) -> Option<ActionOutcome> {
+        let now = machine.now();
+        Some(machine.domains.certificates.act(self, now))
     }
 }
 

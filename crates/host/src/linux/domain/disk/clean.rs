@@ -111,37 +111,41 @@ async fn measure(host: &LinuxHost, mount: &str, below: Percent, within: Duration
     let order = Order { mount, goal: below, what: &nothing, protect: Vec::new() };
     match in_background(order.job(host, within), |job| job.usage()).await {
         Err(why) => ActionOutcome::Failed { why: Text::new(why) },
-        Ok(usage) => {
-            let said = format!(
-                "{} of {mount} used, {} of its inodes, {} available",
-                usage.used_share(),
-                usage.inodes_share(),
-                usage.available
-            );
-            match usage.used_share() < below && usage.inodes_share() < below {
-                true => ActionOutcome::Succeeded { note: Text::new(said) },
-                false => ActionOutcome::Failed {
-                    why: Text::new(format!(
-                        "{said}: that is {below} or more, and there is nothing left that may be given up; see what \
-                         takes the room in the evidence, then delete it, declare it under `clean:`, or make {mount} larger"
-                    )),
-                },
-            }
-        }
+        Ok(usage) => measured(mount, below, &usage),
+    }
+}
+
+/// What the figures say of what cleaning has brought.
+pub(super) fn measured(mount: &str, below: Percent, usage: &DiskUsage) -> ActionOutcome {
+    let said = format!(
+        "{} of {mount} used, {} of its inodes, {} available",
+        usage.used_share(),
+        usage.inodes_share(),
+        usage.available
+    );
+    match usage.used_share() < below && usage.inodes_share() < below {
+        true => ActionOutcome::Succeeded { note: Text::new(said) },
+        false => ActionOutcome::Failed {
+            why: Text::new(format!(
+                "{said}: that is {below} or more, and there is nothing left that may be given up; see what \
+                 takes the room in the evidence, then delete it, declare it under `clean:`, or make {mount} larger"
+            )),
+        },
     }
 }
 
 /// Whether no more is to be freed.
-fn is_reached(usage: &DiskUsage, goal: Percent) -> bool {
+pub(super) fn is_reached(usage: &DiskUsage, goal: Percent) -> bool {
     usage.bytes_above(goal) == 0 && usage.inodes_above(goal) == 0
 }
 
-fn enough(mount: &str, usage: &DiskUsage, goal: Percent) -> String {
+/// That no more is to be freed, in words.
+pub(super) fn enough(mount: &str, usage: &DiskUsage, goal: Percent) -> String {
     format!("{} of {mount} used, {} of its inodes: the goal is {goal}", usage.used_share(), usage.inodes_share())
 }
 
 /// What became free, by the filesystem's own word.
-fn brought(mount: &str, before: &DiskUsage, after: &DiskUsage) -> String {
+pub(super) fn brought(mount: &str, before: &DiskUsage, after: &DiskUsage) -> String {
     let freed = ByteSize(before.used.0.saturating_sub(after.used.0));
     let inodes =
         match (before.inodes_used.saturating_sub(after.inodes_used), before.inodes_share(), after.inodes_share()) {

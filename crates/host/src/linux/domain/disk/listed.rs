@@ -48,6 +48,10 @@ impl Looks for DiskProbe {
             Self::Space { .. } | Self::Inodes { .. } | Self::Full { .. } | Self::ReadOnly { .. } => {}
         }
     }
+
+    fn pretend(&self, machine: &Machine) -> Observation {
+        machine.domains.filesystems.look(self)
+    }
 }
 
 impl Acts for DiskAction {
@@ -78,7 +82,7 @@ impl Acts for DiskAction {
         }
     }
 
-    fn pretend(&self, _: &mut Machine) -> Option<ActionOutcome> {
-        Some(ActionOutcome::Refused { why: "the fake machine has no filesystems".into() })
+    fn pretend(&self, machine: &mut Machine) -> Option<ActionOutcome> {
+        Some(machine.domains.filesystems.act(self))
     }
 }
