@@ -24,6 +24,7 @@ impl Agent {
     /// Takes in what was found out beside the loop.
     pub(super) fn hear(&mut self, news: News) {
         self.has_new_units |= self.reader.has_heard(&news);
+        let is_of_files = matches!(news, News::Seen);
         if !matches!(news, News::Stamp(_) | News::Seen | News::Inventory(Ok(None))) {
             self.upkeep.evaluated(self.shell.clock.now());
         }
@@ -64,7 +65,11 @@ impl Agent {
                 tracing::error!("new units do not fit the configuration:\n{}", refused.why());
             }
         }
-        self.go_on_reading();
+        // New units wait for the next look at the files, however soon whoever looks at these is heard: of what a start has
+        // just found systemd would be asked again in the midst of the first looks.
+        if !is_of_files || self.reader.is_wanted {
+            self.go_on_reading();
+        }
     }
 
     /// The files were changed then, for the last time.

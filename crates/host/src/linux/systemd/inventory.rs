@@ -119,17 +119,21 @@ async fn asked(bus: &Bus, listed: UnitFacts) -> UnitFacts {
 }
 
 async fn ask(bus: &Bus, name: &UnitName) -> ServiceKind {
-    let (kind, remains, triggered) = tokio::join!(
-        property(bus, name, SERVICE, "Type"),
-        property(bus, name, SERVICE, "RemainAfterExit"),
-        property(bus, name, UNIT, "TriggeredBy"),
-    );
-    let is_whole = kind.is_ok() && remains.is_ok() && triggered.is_ok();
+    let (kind, triggered) =
+        tokio::join!(property(bus, name, SERVICE, "Type"), property(bus, name, UNIT, "TriggeredBy"));
+    let is_known = kind.is_ok() && triggered.is_ok();
+    let is_oneshot = kind.is_ok_and(|value| value.downcast_ref::<&str>().is_ok_and(|kind| kind == "oneshot"));
+    // What remains of it matters of a one-shot alone, and most are none: a start waits for each answer.
+    let remains = match is_oneshot {
+        true => property(bus, name, SERVICE, "RemainAfterExit").await.map(|value| value.downcast_ref::<bool>().ok()),
+        false => Ok(None),
+    };
+    let is_whole = is_known && remains.is_ok();
     // As looks read it, so that both say the same.
     let triggers = triggered.map(|value| triggers(&value)).unwrap_or_default();
     let found = ServiceKind {
-        is_oneshot: kind.is_ok_and(|value| value.downcast_ref::<&str>().is_ok_and(|kind| kind == "oneshot")),
-        remains_after_exit: remains.is_ok_and(|value| value.downcast_ref::<bool>().unwrap_or(false)),
+        is_oneshot,
+        remains_after_exit: remains.ok().flatten().unwrap_or(false),
         ..ServiceKind::default()
     }
     .started_by(&triggers);
