@@ -1,6 +1,7 @@
 //! Figures with their unit in the type: shares and sizes.
 //! Durations are `core::time::Duration`.
 
+use alloc::{format, string::String};
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -59,6 +60,57 @@ impl fmt::Display for Percent {
     }
 }
 
+/// A part of a filesystem that is smaller than one of so many is not missed by whoever adds its figures up.
+const MISSED_FROM: u64 = 1000;
+
+/// The room of a filesystem, as df(1) counts it: blocks that are reserved for root are neither used nor available.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// All of it.
+    pub size: ByteSize,
+    /// What is used.
+    pub used: ByteSize,
+    /// What ordinary users can still use: what is free less what is reserved.
+    pub available: ByteSize,
+}
+
+impl Room {
+    /// What ordinary users can use at most: what is used and what is available.
+    #[must_use]
+    pub fn usable(&self) -> ByteSize {
+        ByteSize(self.used.0.saturating_add(self.available.0))
+    }
+
+    /// The used share of that.
+    #[must_use]
+    pub fn used_share(&self) -> Percent {
+        Percent::of(self.used.0, self.usable().0)
+    }
+
+    /// How full it is for ordinary users, in figures that add up.
+    #[must_use]
+    pub fn usable_in_words(&self) -> String {
+        format!("{} used ({} of {}), {} available", self.used_share(), self.used, self.usable(), self.available)
+    }
+
+    /// What is reserved for root beside that; nothing where it is too little to be missed in a sum.
+    #[must_use]
+    pub fn reserve_in_words(&self) -> Option<String> {
+        let reserved = ByteSize(self.size.0.saturating_sub(self.usable().0));
+        let is_missed = reserved.0.saturating_mul(MISSED_FROM) >= self.size.0 && reserved.0 > 0;
+        is_missed.then(|| format!("another {reserved} is reserved for root, {} in all", self.size))
+    }
+
+    /// Both in one line.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        match self.reserve_in_words() {
+            Some(reserve) => format!("{}; {reserve}", self.usable_in_words()),
+            None => self.usable_in_words(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use alloc::string::ToString;
@@ -71,5 +123,21 @@ mod tests {
         assert_eq!(Percent::of(1, 0).as_f64(), 0.0);
         assert_eq!(Percent::of(u64::MAX, u64::MAX).to_string(), "100.0 %");
         assert_eq!(ByteSize(1536).to_string(), "1.5 KiB");
+    }
+
+    #[test]
+    fn the_figures_of_a_filesystem_add_up() {
+        const GIB: u64 = 1 << 30;
+        let room = |size, used, available| {
+            let [size, used, available] = [size, used, available].map(ByteSize);
+            Room { size, used, available }.in_words()
+        };
+        // 57 + 38 + 5 = 100, and 57 of 95 are 60 %.
+        let said = "60.0 % used (57.0 GiB of 95.0 GiB), 38.0 GiB available; another 5.0 GiB is reserved for root, 100.0 GiB in all";
+        assert_eq!(room(100 * GIB, 57 * GIB, 38 * GIB), said);
+        let said = "60.0 % used (57.0 GiB of 95.0 GiB), 38.0 GiB available";
+        assert_eq!(room(95 * GIB, 57 * GIB, 38 * GIB), said);
+        assert_eq!(room(95 * GIB + 4096, 57 * GIB, 38 * GIB), said, "nobody misses that");
+        assert_eq!(room(0, 0, 0), "0.0 % used (0 B of 0 B), 0 B available");
     }
 }

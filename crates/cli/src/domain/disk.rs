@@ -69,10 +69,14 @@ fn proposal(found: &Found, text: &mut String) {
         );
     }
     for mount in &found.inventory.mounts {
-        let used = found.used.get(&mount.path).map_or(String::new(), |used| format!(", {used} used"));
         let read_only = if mount.is_read_only { ", for reading only" } else { "" };
         let (path, source) = (shown(&mount.path), shown(&mount.source));
-        let _ = writeln!(text, "  # {path}: {} on {source}, {}{used}{read_only}", mount.kind, mount.size);
+        let _ = writeln!(text, "  # {path}: {} on {source}, {}{read_only}", mount.kind, mount.size);
+        let room = found.used.get(&mount.path);
+        for line in room.into_iter().flat_map(|room| [Some(room.usable_in_words()), room.reserve_in_words()]).flatten()
+        {
+            let _ = writeln!(text, "  #   {line}");
+        }
     }
     text.push_str("  \"*\": {}\n");
     EXAMPLE.iter().for_each(|line| {

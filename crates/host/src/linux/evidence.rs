@@ -7,13 +7,13 @@ use ansai_model::{
     incident::{Evidence, EvidenceKind, EvidencePart, EvidenceRequest},
     probe::Probe,
     text::Text,
-    units::Percent,
+    units::ByteSize,
 };
 
 use super::{
     aside::{self, Kind, Work},
     clock::wall_now,
-    domain, port_owner,
+    domain, mounts, port_owner,
     probe::Context,
     redact::Redactor,
     systemd::{self, Bus},
@@ -141,14 +141,9 @@ fn port_evidence(root: &Path, port: u16, is_running: bool) -> Option<Evidence> {
 
 fn resources(root: &Path) -> Evidence {
     let read = |path: &str| ansai_files::head_text(&root.join(path), FIGURES_BYTES).unwrap_or_default();
-    let free: Vec<String> = read("proc/meminfo")
-        .lines()
-        .filter(|line| line.starts_with("MemTotal:") || line.starts_with("MemAvailable:"))
-        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
-        .collect();
     let load = read("proc/loadavg");
     let load: Vec<&str> = load.split_whitespace().take(3).collect();
-    let mut text = format!("{}; load {}", free.join(", "), load.join(" "));
+    let mut text = format!("{}; load {}", left(&read("proc/meminfo")), load.join(" "));
     for file in ["proc/pressure/memory", "proc/pressure/io", "proc/pressure/cpu"] {
         // Kernels without pressure figures have no such file.
         let pressure = read(file);
@@ -157,9 +152,18 @@ fn resources(root: &Path) -> Evidence {
             text.push_str(&format!("; {what} pressure {average}"));
         }
     }
-    if let Ok(seen) = rustix::fs::statvfs(root) {
-        let used = seen.f_blocks.saturating_sub(seen.f_bfree);
-        text.push_str(&format!("; root file system {} full", Percent::of(used, seen.f_blocks)));
+    if let Ok(room) = mounts::room_at(root) {
+        text.push_str(&format!("; filesystem /: {}", room.in_words()));
     }
     now("/proc", EvidenceKind::Resources, text)
+}
+
+/// How much of the host's memory can still be given out, by the kernel's table of it.
+fn left(table: &str) -> String {
+    let field = |name: &str| {
+        let line = table.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+        let kib: Option<u64> = line.split_whitespace().next().and_then(|kib| kib.parse().ok());
+        kib.map_or_else(|| "an unknown part".to_owned(), |kib| ByteSize(kib.saturating_mul(1024)).to_string())
+    };
+    format!("memory: {} of {} available", field("MemAvailable:"), field("MemTotal:"))
 }

@@ -13,7 +13,7 @@ use std::{
 use ansai_model::{
     hint::Hint,
     inventory::{Inventory, MountFacts, Writable},
-    units::ByteSize,
+    units::{ByteSize, Room},
 };
 use tokio::{
     io::{Interest, unix::AsyncFd},
@@ -209,6 +209,17 @@ pub(crate) async fn watch(root: PathBuf, hints: mpsc::Sender<Hint>) {
             return;
         }
     }
+}
+
+/// The room of the filesystem that lies at a place of this machine, when it answers.
+///
+/// # Errors
+/// When it cannot be asked.
+pub fn room_at(place: impl AsRef<Path>) -> io::Result<Room> {
+    let seen = rustix::fs::statvfs(place.as_ref())?;
+    let bytes = |blocks: u64| ByteSize(blocks.saturating_mul(seen.f_frsize));
+    let used = seen.f_blocks.saturating_sub(seen.f_bfree);
+    Ok(Room { size: bytes(seen.f_blocks), used: bytes(used), available: bytes(seen.f_bavail) })
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::{
     observation::Observation,
     text::Text,
     time::Shown,
-    units::{ByteSize, Percent},
+    units::{ByteSize, Percent, Room},
 };
 
 /// The name of the check that fails when no room is left to ordinary users.
@@ -133,10 +133,16 @@ pub struct DiskUsage {
 }
 
 impl DiskUsage {
+    /// Its room.
+    #[must_use]
+    pub fn room(&self) -> Room {
+        Room { size: self.size, used: self.used, available: self.available }
+    }
+
     /// The used share of what ordinary users could use, as df(1) says it.
     #[must_use]
     pub fn used_share(&self) -> Percent {
-        Percent::of(self.used.0, self.used.0.saturating_add(self.available.0))
+        self.room().used_share()
     }
 
     /// The used share of the inodes; zero where their number is not fixed.
@@ -169,11 +175,7 @@ fn above(used: u64, available: u64, goal: Percent) -> u64 {
 #[must_use]
 pub fn judge_usage(probe: &DiskProbe, usage: &DiskUsage) -> Option<Observation> {
     let (mount, is_failing, text) = match probe {
-        DiskProbe::Space { mount, fails_at } => {
-            let share = usage.used_share();
-            let words = format!("{share} of {} used, {} available", usage.size, usage.available);
-            (mount, share >= *fails_at, words)
-        }
+        DiskProbe::Space { mount, fails_at } => (mount, usage.used_share() >= *fails_at, usage.room().in_words()),
         DiskProbe::Inodes { mount, .. } if usage.inodes == 0 => (mount, false, "inodes are made as needed".into()),
         DiskProbe::Inodes { mount, fails_at } => {
             let share = usage.inodes_share();
@@ -182,11 +184,13 @@ pub fn judge_usage(probe: &DiskProbe, usage: &DiskUsage) -> Option<Observation> 
         }
         DiskProbe::Full { mount, available_min } => {
             let has_no_inode = usage.inodes > 0 && usage.inodes_available == 0;
-            let words = match has_no_inode {
-                true => String::from("not one inode is left: no file can be made"),
-                false => format!("{} available to ordinary users", usage.available),
+            let has_no_room = usage.available < *available_min;
+            let words = match (has_no_inode, has_no_room) {
+                (true, _) => String::from("not one inode is left: no file can be made"),
+                (false, true) => format!("no room is left to ordinary users: {}", usage.room().in_words()),
+                (false, false) => format!("{} available to ordinary users", usage.available),
             };
-            (mount, has_no_inode || usage.available < *available_min, words)
+            (mount, has_no_inode || has_no_room, words)
         }
         DiskProbe::ReadOnly { .. } | DiskProbe::Errors { .. } => return None,
     };
@@ -195,7 +199,7 @@ pub fn judge_usage(probe: &DiskProbe, usage: &DiskUsage) -> Option<Observation> 
     Some(
         seen.with_figure("disk.used", Value::Percent(usage.used_share()))
             .with_figure(USED, Value::Bytes(usage.used))
-            .with_figure(USABLE, Value::Bytes(ByteSize(usage.used.0.saturating_add(usage.available.0))))
+            .with_figure(USABLE, Value::Bytes(usage.room().usable()))
             .with_figure("disk.available", Value::Bytes(usage.available))
             .with_figure("disk.size", Value::Bytes(usage.size))
             .with_figure("disk.inodes_used", Value::Percent(usage.inodes_share()))
@@ -280,6 +284,19 @@ mod tests {
         check(space(91), usage(90 * GIB, 10 * GIB), Health::Healthy);
         check(space(100), usage(GIB, 0), Health::Failing);
         check(space(1), usage(0, 0), Health::Healthy);
+    }
+
+    #[test]
+    fn a_look_at_its_room_says_how_full_it_is_in_figures_that_add_up() {
+        let said = |probe, usage: &DiskUsage| judge_usage(&probe, usage).map(|seen| seen.summary().clone());
+        let space = DiskProbe::Space { mount: "/var".into(), fails_at: percent(50) };
+        let words = "/var: 60.0 % used (57.0 GiB of 95.0 GiB), 38.0 GiB available; another 5.0 GiB is reserved for root, \
+                     100.0 GiB in all";
+        assert_eq!(said(space, &usage(57 * GIB, 38 * GIB)), Some(words.into()));
+        let full = DiskProbe::Full { mount: "/var".into(), available_min: ByteSize(4096) };
+        let words = "/var: no room is left to ordinary users: 100.0 % used (95.0 GiB of 95.0 GiB), 0 B available; another \
+                     5.0 GiB is reserved for root, 100.0 GiB in all";
+        assert_eq!(said(full, &usage(95 * GIB, 0)), Some(words.into()));
     }
 
     #[test]

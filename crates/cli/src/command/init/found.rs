@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ansai_host::linux::mounts;
 use ansai_model::{
     id::UnitName,
     inventory::{Inventory, SocketFacts, UnitFacts},
     policy::matches,
     unit::ActiveState,
-    units::Percent,
+    units::Room,
 };
 
 /// Units that are left alone: the system's own plumbing.
@@ -54,25 +55,19 @@ const RENEWALS_MAX: usize = 1_000;
 #[derive(Default)]
 pub(crate) struct Found {
     pub(crate) inventory: Inventory,
-    /// How much of a filesystem is used, by its place.
-    pub(crate) used: BTreeMap<String, Percent>,
+    /// How full a filesystem is, by its place.
+    pub(crate) used: BTreeMap<String, Room>,
     /// The names of the certificates that certbot renews.
     pub(crate) renewals: BTreeSet<String>,
 }
 
 /// What is on this host, besides what its inventory says.
 pub(super) fn on_this_host(inventory: Inventory) -> Found {
-    let used = inventory.mounts.iter().filter_map(|mount| Some((mount.path.clone(), used(&mount.path)?))).collect();
+    let used = inventory.mounts.iter();
+    let used = used.filter_map(|mount| Some((mount.path.clone(), mounts::room_at(&mount.path).ok()?))).collect();
     let entries = std::fs::read_dir(RENEWALS).into_iter().flatten().flatten().take(RENEWALS_MAX);
     let names = entries.filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".conf")?.to_owned()));
     Found { used, renewals: names.collect(), inventory }
-}
-
-/// How much of the room that is for ordinary users is taken.
-fn used(path: &str) -> Option<Percent> {
-    let seen = rustix::fs::statvfs(path).ok()?;
-    let used = seen.f_blocks.saturating_sub(seen.f_bfree);
-    Some(Percent::of(used, used.saturating_add(seen.f_bavail)))
 }
 
 fn is_plumbing(name: &UnitName) -> bool {

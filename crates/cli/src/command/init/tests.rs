@@ -10,7 +10,7 @@ use ansai_model::{
     probe::{HttpProbe, Probe, Protocol},
     time::WallTime,
     unit::ActiveState,
-    units::{ByteSize, Percent},
+    units::{ByteSize, Room},
 };
 
 use super::*;
@@ -122,11 +122,9 @@ fn full() -> Found {
         ],
         ..Inventory::default()
     };
-    Found {
-        used: [("/".to_owned(), Percent::of(63, 100))].into(),
-        renewals: ["www.example.com".to_owned()].into(),
-        inventory,
-    }
+    let gib = |gib: u64| ByteSize(gib << 30);
+    let room = Room { size: gib(40), used: gib(24), available: gib(14) };
+    Found { used: [("/".to_owned(), room)].into(), renewals: ["www.example.com".to_owned()].into(), inventory }
 }
 
 #[track_caller]

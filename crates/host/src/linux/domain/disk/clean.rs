@@ -117,12 +117,7 @@ async fn measure(host: &LinuxHost, mount: &str, below: Percent, within: Duration
 
 /// What the figures say of what cleaning has brought.
 pub(super) fn measured(mount: &str, below: Percent, usage: &DiskUsage) -> ActionOutcome {
-    let said = format!(
-        "{} of {mount} used, {} of its inodes, {} available",
-        usage.used_share(),
-        usage.inodes_share(),
-        usage.available
-    );
+    let said = format!("{mount}: {}; {} of its inodes used", usage.room().in_words(), usage.inodes_share());
     match usage.used_share() < below && usage.inodes_share() < below {
         true => ActionOutcome::Succeeded { note: Text::new(said) },
         false => ActionOutcome::Failed {
