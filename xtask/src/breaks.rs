@@ -123,7 +123,7 @@ const BREAKS: &[Break] = &[
     Break {
         what: "a look that failed ends the wait for the quiet hours",
         file: "crates/engine/src/gate/quiet.rs",
-        find: "        return defer(until, \"waits for the quiet hours; how long it can wait is not known\");",
+        find: "        return defer(until, \"it waits for the quiet hours; how long it can wait is not known\");",
         replace: "        return allow(until.map_or(\"\", |_| \"\"));",
     },
     Break {

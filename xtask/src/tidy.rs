@@ -10,6 +10,7 @@ use crate::cargo;
 mod circles;
 mod documents;
 mod domains;
+mod once;
 mod reads;
 
 /// Each crate with the crates of ours that it may depend on, as in ARCHITECTURE.md.
@@ -46,6 +47,7 @@ const LINES_MAX: usize = 500;
 const SLEEPERS: &[(&str, &str)] = &[
     ("crates/lab/src/poll.rs", "the lab's one way of waiting: a condition, an interval, a deadline"),
     ("crates/cli/src/command/status.rs", "a screen for a person is drawn anew at an interval"),
+    ("crates/cli/src/client.rs", "an agent that is busy with others says nothing when it no longer is"),
 ];
 
 /// The files whose words are not ours, or are the list of those that we do not use.
@@ -126,6 +128,7 @@ pub(crate) fn run() -> Result<()> {
         findings
             .push(format!("Cargo.lock: a second TLS provider came in — turn default features off\n{second_provider}"));
     }
+    findings.extend(once::check()?);
     if findings.is_empty() {
         print!("{}", reach.table());
         return Ok(());
