@@ -7,6 +7,7 @@ use ansai_host::port::Host;
 use ansai_model::{
     bundle::Target,
     id::{IncidentId, TargetId},
+    incident::Phase,
     observation::Health,
     operator::OperatorCommand,
     policy::Scope,
@@ -72,7 +73,7 @@ pub(crate) fn targets(engine: &HostEngine, now: Now, is_all_held: bool) -> Vec<T
         Some(TargetStatus {
             health: worst.map(shown).unwrap_or_default(),
             summary: summary.unwrap_or_else(|| "not looked at yet".into()),
-            incident: standing.incidents.first().map(|incident| incident.id),
+            incident: standing.foremost(),
             explanation: standing.summary,
             is_critical: target.is_critical,
             autonomy: autonomies.get(id).copied(),
@@ -116,15 +117,14 @@ pub(crate) fn maintenance(engine: &HostEngine, now: Now) -> Vec<ScopeView> {
         Some(view(&window.scope, "configuration", &window.reason, window.schedule.open_until(now.wall)?))
     });
     let opened = engine.state().maintenance.iter().filter_map(|window| {
-        // The engine keeps who opened it behind the reason.
-        let alone = || window.reason.strip_prefix("by ").map(|by| ("", by));
-        let (reason, by) = window.reason.rsplit_once(", by ").or_else(alone).unwrap_or((&window.reason, "operator"));
+        let (by, reason) = window.author();
         Some(view(&window.scope, by, reason, window.end(now)?.wall))
     });
     planned.chain(opened).collect()
 }
 
 fn summary(report: &Report) -> IncidentSummary {
+    let is_over = matches!(report.phase, Phase::Resolved(_));
     IncidentSummary {
         check: report.check.clone(),
         id: report.incident,
@@ -134,6 +134,8 @@ fn summary(report: &Report) -> IncidentSummary {
         headline: report.headline.clone(),
         is_drill: report.is_drill,
         opened_ms: report.opened.wall.0,
+        is_well_again: report.well_since.is_some() && !is_over,
+        well_since_ms: report.well_since.map(|since| since.wall.0),
         downtime_ms: report.downtime.map(|downtime| u64::try_from(downtime.as_millis()).unwrap_or(u64::MAX)),
     }
 }

@@ -244,7 +244,7 @@ fn name(uid: u32) -> Text {
     Text::new(name.map_or_else(|| format!("user {uid}"), str::to_owned))
 }
 
-/// Says why nothing is heard. The buffer of a new connection is empty, so nothing is waited for.
+/// Says why nothing is heard, and that nothing was: whoever asks may ask the same again a little later. The buffer of a new connection is empty, so nothing is waited for.
 fn turn_away(stream: &UnixStream, busy: &places::Busy) {
     let (uid, count) = busy.most;
     let what = format!("the agent is busy: {} connections are open, {count} of them by {}", busy.open, name(uid));
@@ -252,7 +252,7 @@ fn turn_away(stream: &UnixStream, busy: &places::Busy) {
         serde_json::to_string(&Problem::new(what, "end what keeps them open, and try again")).unwrap_or_default();
     let answer = format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nconnection: close\r\n\
-         content-length: {}\r\n\r\n{body}",
+         retry-after: 1\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
     // Whoever does not hear it hears that the connection was closed.

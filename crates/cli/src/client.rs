@@ -4,7 +4,7 @@ use std::{
     io::{BufRead, BufReader, ErrorKind, Read, Write},
     os::unix::net::UnixStream,
     path::Path,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ansai_model::{operator::Operation, time::Shown};
@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::{
     Places,
     exit::{Code, Failure},
+    show,
 };
 
 /// Longest answer that is read.
@@ -22,6 +23,11 @@ const ANSWER_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// Longest line of the stream of events that is read.
 const EVENT_BYTES_MAX: u64 = 256 * 1024;
 const TIMEOUT: Duration = Duration::from_secs(35);
+/// Longest wait for a place with an agent that is busy with others.
+const BUSY_MAX: Duration = Duration::from_secs(30);
+/// The first wait of these; each is twice as long as the one before, up to a second, from which on the person is told.
+const BUSY_FIRST: Duration = Duration::from_millis(50);
+const BUSY_TOLD_AFTER: Duration = Duration::from_secs(1);
 /// How a failure begins that says that no agent runs.
 pub(crate) const NO_AGENT: &str = "no agent runs here";
 
@@ -76,8 +82,29 @@ pub(crate) fn status(places: &Places) -> Result<Status, Failure> {
 /// passed over.
 pub(crate) fn events(places: &Places) -> Result<impl Iterator<Item = Event>, Failure> {
     let socket = places.runtime_dir.join("api.sock");
-    let unreachable = |error| unreachable(&socket, &error);
-    let mut stream = UnixStream::connect(&socket).map_err(unreachable)?;
+    let mut wait = Wait::new(BUSY_MAX);
+    loop {
+        let answer = match listened(&socket)? {
+            Listened::Lines(lines) => return Ok(lines),
+            Listened::Answer(answer) => answer,
+        };
+        if !is_busy(&answer) || !wait.goes_on(&answer) {
+            return Err(answered(&answer).err().unwrap_or_else(|| unreadable(&"no stream of events")));
+        }
+    }
+}
+
+/// What came of asking for the stream.
+enum Listened<L> {
+    /// Its lines as they come.
+    Lines(L),
+    /// An answer instead.
+    Answer(Vec<u8>),
+}
+
+fn listened(socket: &Path) -> Result<Listened<impl Iterator<Item = Event> + use<>>, Failure> {
+    let unreachable = |error| unreachable(socket, &error);
+    let mut stream = UnixStream::connect(socket).map_err(unreachable)?;
     stream.set_read_timeout(Some(TIMEOUT)).map_err(unreachable)?;
     // An answer to HTTP/1.0 ends with the connection, so its lines come as they are.
     stream.write_all(b"GET /v1/events HTTP/1.0\r\nhost: ansai\r\n\r\n").map_err(unreachable)?;
@@ -92,11 +119,11 @@ pub(crate) fn events(places: &Places) -> Result<impl Iterator<Item = Event>, Fai
         Some(line) if line.split(|byte| *byte == b' ').nth(1) == Some(b"200") => {}
         Some(mut answer) => {
             lines.by_ref().for_each(|line| answer.extend(line));
-            return Err(answered(&answer).err().unwrap_or_else(|| unreadable(&"no stream of events")));
+            return Ok(Listened::Answer(answer));
         }
-        None => return Err(silent(&socket)),
+        None => return Err(silent(socket)),
     }
-    Ok(lines.filter_map(|line| serde_json::from_slice(&line).ok()))
+    Ok(Listened::Lines(lines.filter_map(|line| serde_json::from_slice(&line).ok())))
 }
 
 /// An answer in its shape.
@@ -135,20 +162,71 @@ fn ask(places: &Places, method: &str, path: &str, body: &str) -> Result<Value, F
 }
 
 fn asked(socket: &Path, method: &str, path: &str, body: &str) -> Result<Value, Failure> {
-    let unreachable = |error| unreachable(socket, &error);
-    let mut stream = UnixStream::connect(socket).map_err(unreachable)?;
-    stream.set_read_timeout(Some(TIMEOUT)).map_err(unreachable)?;
     let request = format!(
         "{method} {path} HTTP/1.1\r\nhost: ansai\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
+    let mut wait = Wait::new(BUSY_MAX);
+    loop {
+        let answer = exchanged(socket, &request)?;
+        if !is_busy(&answer) || !wait.goes_on(&answer) {
+            return answered(&answer);
+        }
+    }
+}
+
+/// One request, and what was answered to it.
+fn exchanged(socket: &Path, request: &str) -> Result<Vec<u8>, Failure> {
+    let unreachable = |error| unreachable(socket, &error);
+    let mut stream = UnixStream::connect(socket).map_err(unreachable)?;
+    stream.set_read_timeout(Some(TIMEOUT)).map_err(unreachable)?;
     // An agent that is busy says so without having listened, and closes.
     let sent = stream.write_all(request.as_bytes());
     let mut answer = Vec::new();
     match stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).and(sent) {
         Err(error) if answer.is_empty() && !is_closed(error.kind()) => Err(unreachable(error)),
         Ok(()) | Err(_) if answer.is_empty() => Err(silent(socket)),
-        Ok(()) | Err(_) => answered(&answer),
+        Ok(()) | Err(_) => Ok(answer),
+    }
+}
+
+/// Whether the agent had no place for the request and has not read it, so that it may be asked the same again.
+fn is_busy(answer: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(answer);
+    let mut head = text.lines().take_while(|line| !line.is_empty());
+    let is_503 = head.next().and_then(|line| line.split_whitespace().nth(1)) == Some("503");
+    is_503 && head.any(|line| line.to_ascii_lowercase().starts_with("retry-after:"))
+}
+
+/// A wait for a place with an agent that is busy, which ends.
+struct Wait {
+    begun: Instant,
+    longest: Duration,
+    next: Duration,
+    is_told: bool,
+}
+
+impl Wait {
+    fn new(longest: Duration) -> Self {
+        // Commands that were begun together do not come back together.
+        let next = BUSY_FIRST + Duration::from_millis(u64::from(std::process::id() % 50));
+        Self { begun: Instant::now(), longest, next, is_told: false }
+    }
+
+    /// Waits a while, longer each time, and says once that it does; no when it has waited long enough.
+    fn goes_on(&mut self, answer: &[u8]) -> bool {
+        let waited = self.begun.elapsed();
+        if waited >= self.longest {
+            return false;
+        }
+        if waited >= BUSY_TOLD_AFTER && !std::mem::replace(&mut self.is_told, true) {
+            let why = answered(answer).err().map_or_else(String::new, |busy| busy.what().to_owned());
+            show::note(&format!("{why}; asking again for up to {}", Shown(self.longest)));
+        }
+        // There is nothing to wait for but that others end.
+        std::thread::sleep(self.next.min(self.longest.saturating_sub(waited)));
+        self.next = (self.next * 2).min(BUSY_TOLD_AFTER);
+        true
     }
 }
 
@@ -173,6 +251,7 @@ fn answered(answer: &[u8]) -> Result<Value, Failure> {
         return Ok(value);
     }
     let problem: Problem = read(value)?;
+    let told = |text: &str| show::told(text, &show::terminal().zone);
     let code = match status {
         409 => Code::Refused,
         // It is the configuration that is wrong.
@@ -181,7 +260,12 @@ fn answered(answer: &[u8]) -> Result<Value, Failure> {
         503 | 504 => Code::Unreachable,
         _ => Code::Failing,
     };
-    Err(Failure::new(code, problem.what.as_str(), problem.suggestion.as_str()))
+    // Of its pages on the API only who writes programs has use. This one asks what its own version answers.
+    if problem.suggestion.as_str().contains("docs/reference/api.md") {
+        let what = format!("the agent does not understand what it was asked: {}", problem.what);
+        return Err(Failure::new(code, what, "restart the agent after an upgrade: systemctl restart ansai"));
+    }
+    Err(Failure::new(code, told(problem.what.as_str()), told(problem.suggestion.as_str())))
 }
 
 #[cfg(test)]
@@ -209,6 +293,40 @@ mod tests {
         let silent = said(drop);
         assert_eq!(silent.code, Code::Unreachable);
         assert!(silent.what().starts_with("an agent runs"), "{}", silent.what());
+    }
+
+    #[test]
+    fn an_agent_that_is_busy_is_asked_again_until_it_has_a_place() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let socket = folder.path().join("api.sock");
+        let listener = std::os::unix::net::UnixListener::bind(&socket).expect("bound");
+        let served = std::thread::spawn(move || {
+            for turn in 0..4 {
+                let mut stream = listener.accept().expect("accepted").0;
+                let (status, more, body) = match turn {
+                    0..3 => (
+                        "503 Service Unavailable",
+                        "retry-after: 1\r\n",
+                        r#"{"schema":1,"what":"busy","suggestion":"x"}"#,
+                    ),
+                    _ => ("200 OK", "", r#"{"schema":1}"#),
+                };
+                let _ = write!(stream, "HTTP/1.1 {status}\r\n{more}content-length: {}\r\n\r\n{body}", body.len());
+            }
+        });
+        assert!(asked(&socket, "GET", "/v1/status", "").is_ok());
+        served.join().expect("served");
+    }
+
+    #[test]
+    fn a_wait_for_a_place_ends() {
+        let busy = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n\r\n{\"schema\":1,\"what\":\"busy\",\"suggestion\":\"\"}";
+        assert!(is_busy(busy));
+        assert!(!is_busy(b"HTTP/1.1 503 Service Unavailable\r\n\r\nretry-after: 1"), "it is stopping");
+        let mut wait = Wait::new(Duration::from_millis(300));
+        let turns = std::iter::from_fn(|| wait.goes_on(busy).then_some(())).count();
+        assert!((1..=6).contains(&turns), "{turns}");
+        assert!(wait.begun.elapsed() >= Duration::from_millis(300));
     }
 
     #[test]

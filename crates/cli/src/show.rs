@@ -183,6 +183,11 @@ pub(crate) fn moment(at_ms: i64, zone: &TimeZone) -> String {
     formatted(at_ms, zone, "%Y-%m-%d %H:%M:%S %Z")
 }
 
+/// A text of the agent whose moments, as `2026-11-30T01:02:03Z`, are told as people read them.
+pub(crate) fn told(text: &str, zone: &TimeZone) -> String {
+    ansai_agent::notify::render::in_zone(text, zone)
+}
+
 /// The same in a table, where room is short: without the year when it is that of `now_ms`.
 pub(crate) fn moment_in_row(at_ms: i64, now_ms: i64, zone: &TimeZone) -> String {
     let year = |at_ms| formatted(at_ms, zone, "%Y");

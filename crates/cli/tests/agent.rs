@@ -272,7 +272,7 @@ fn what_changes_many_targets_or_breaks_something_wants_a_yes() {
     agent.check(
         &["drill", "app1", "crash", "--yes"],
         0,
-        "drill `crash` injected into app1.service; `ansai status --watch`",
+        "drill `crash` injected into app1.service; `ansai status service/app1.service --watch`",
     );
     agent.check(
         &["drill", "app2", "port", "--yes"],
@@ -309,7 +309,7 @@ fn nobody_is_asked_about_what_is_refused_or_does_not_exist() {
 #[test]
 fn the_exit_codes_are_those_of_the_help() {
     let agent = Agent::new(MANY);
-    agent.check(&["status"], 0, "maintenance on nginx.service until 9999-01-0");
+    agent.check(&["status"], 0, "in maintenance by root until 9999-01-0");
     agent.check(&["reload"], 2, "ansai: the new configuration is not applied\n  try: mend it");
     agent.check(&["report", "i1"], 1, "ansai: there is nothing\n  try: look elsewhere");
     agent.check(&["explain", "ngnix"], 2, "did you mean `nginx.service`?");

@@ -324,7 +324,7 @@ fn a_replay_tells_what_happened_and_what_another_configuration_would_have_decide
     let difference = ansai(&["replay", path, "--with", other.to_str().expect("text")]);
     let said = String::from_utf8_lossy(&difference.stdout);
     assert!(said.starts_with("service/app.service\n  - run service/app.service"), "{said}");
-    assert!(said.contains("  + autonomy: the rule may only observe"), "{said}");
+    assert!(said.contains("  + nothing is done: the rule may only observe"), "{said}");
 }
 
 #[test]

@@ -287,10 +287,11 @@ fn may_be_why(incident: &Incident, changed: Changed) -> bool {
 }
 
 /// Whether a change was made between the last look that found all well and the failure. What fails anew may do so for what
-/// was changed since.
+/// was changed since. What a later run than the well one fails for may have been changed since that one began: it has read
+/// nothing since.
 fn came_before(incident: &Incident, at: WallTime) -> bool {
     let is_before = at <= incident.opened.wall || incident.seen_anew.is_some();
-    is_before && incident.well_until.is_some_and(|well| at > well)
+    is_before && incident.well_run.or(incident.well_until).is_some_and(|well| at > well)
 }
 
 fn step_failed(incident: &Incident, rung_name: &str) -> Option<String> {

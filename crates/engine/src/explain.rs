@@ -1,6 +1,6 @@
 //! Why something was done, or not: for every target, at any moment.
 
-use alloc::{format, vec::Vec};
+use alloc::{format, string::String, vec::Vec};
 use core::time::Duration;
 
 use ansai_model::{
@@ -26,7 +26,7 @@ use crate::{
     meaning::Stopped,
     remediation::{Remediation, Stage, next_step_of},
     rules::Governed,
-    state::{BreakerState, Silence},
+    state::BreakerState,
     verification::Verification,
     view::View,
 };
@@ -123,6 +123,8 @@ pub struct IncidentView {
     pub no_rule: Option<Text>,
     /// Whether it is well again, and only watched.
     pub is_well_again: bool,
+    /// Since when, when it is.
+    pub well_since: Option<Now>,
 }
 
 /// A rule, and what the gates would say of it now.
@@ -147,7 +149,9 @@ impl View<'_> {
         let incidents: Vec<_> = self.open_of(target).map(|incident| self.incident_view(incident)).collect();
         let stopped = self.checks.of(target).find_map(CheckState::stopped);
         let warning = self.checks.of(target).find_map(|check| check.last.as_ref()?.1.unit()?.warning());
-        let summary = summary(&checks, &incidents, index.rules.is_empty(), warning.as_ref());
+        let known = Known { target, is_ungoverned: index.rules.is_empty(), warning: warning.as_ref() };
+        let can_be_healed = !incidents.is_empty() && self.can_be_healed(target);
+        let summary = summary(&checks, &incidents, known, can_be_healed);
         Some(Standing { checks, incidents, summary, stopped, warning })
     }
 
@@ -175,7 +179,7 @@ impl View<'_> {
         });
         // By the alphabet "open" comes last and "closed" first.
         let breaker = breaker.max().unwrap_or("closed");
-        let (hold_until, hold) = wishes::hold_on(self, target).unzip();
+        let hold = wishes::hold_on(self, target);
         let (maintenance_until, maintenance) = wishes::maintenance_on(self, target).unzip();
         let (silence_until, silence) = wishes::silence_on(self, target).unzip();
         Some(Explanation {
@@ -186,11 +190,11 @@ impl View<'_> {
             checks,
             incidents,
             rules,
-            hold,
-            hold_until: hold_until.flatten(),
-            maintenance,
+            hold_until: hold.as_ref().and_then(|hold| hold.until),
+            hold: hold.map(|hold| hold.words()),
+            maintenance: maintenance.map(|window| window.words()),
             maintenance_until,
-            silence: silence.map(Silence::words),
+            silence: silence.map(|silence| silence.words()),
             silence_until,
             breaker: breaker.into(),
             actions: memory.map_or(0, |memory| memory.actions.len()),
@@ -212,7 +216,7 @@ impl View<'_> {
             (None, Some(policy)) => {
                 let autonomy = rule.map(|rule| rule.autonomy).unwrap_or_default();
                 let (disruption, moment) = (Disruption::Full, Moment::Start);
-                let proposal = Proposal { view: self, incident, policy, autonomy, disruption, moment };
+                let proposal = Proposal { view: self, incident, policy, autonomy, disruption, moment, if_asked: None };
                 Some(gate::evaluate(&proposal, "run its runbook".into()))
             }
             // What is under way is judged by the rule in force: it may have less freedom by now.
@@ -228,9 +232,10 @@ impl View<'_> {
         let doing = remediation.filter(|_| goes_on).map(|remediation| self.doing(incident, remediation));
         let (phase, symptom_of) = (incident.phase.clone(), incident.symptom_of);
         let retry = self.retry_in_words(incident);
-        let is_well_again = incident.healthy_since.is_some() && remediation.is_none();
-        let left_to = self.waits_for_its_cause(incident);
-        IncidentView { id: incident.id, phase, doing, retry, symptom_of, left_to, decision, no_rule, is_well_again }
+        let well_since = self.well_since(incident).filter(|_| remediation.is_none());
+        let (is_well_again, left_to) = (well_since.is_some(), self.waits_for_its_cause(incident));
+        let id = incident.id;
+        IncidentView { id, phase, doing, retry, symptom_of, left_to, decision, no_rule, is_well_again, well_since }
     }
 
     /// What a remediation does or waits for at this moment, in words.
@@ -287,8 +292,39 @@ fn ladder(runbook: &Runbook) -> Vec<Text> {
         .collect()
 }
 
-fn summary(checks: &[CheckView], incidents: &[IncidentView], is_ungoverned: bool, warning: Option<&Text>) -> Text {
-    let Some(incident) = incidents.first() else {
+/// Of several open incidents the one that is told of first: one that is well again comes after what is not.
+fn foremost(incidents: &[IncidentView]) -> Option<&IncidentView> {
+    incidents.iter().find(|incident| incident.well_since.is_none()).or(incidents.first())
+}
+
+impl Standing {
+    /// The incident that its summary is about.
+    #[must_use]
+    pub fn foremost(&self) -> Option<IncidentId> {
+        foremost(&self.incidents).map(|incident| incident.id)
+    }
+}
+
+/// What is known of a target beside its checks and incidents.
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    target: &'a TargetId,
+    /// Whether no rule would heal it.
+    is_ungoverned: bool,
+    warning: Option<&'a Text>,
+}
+
+/// Which gates let an operator pass who wants it healed now.
+fn yields_to_operator(gate: Gate) -> bool {
+    match gate {
+        Gate::Autonomy | Gate::Cooldown | Gate::BackOff | Gate::CircuitBreaker | Gate::Quiet => true,
+        Gate::Hold | Gate::Ledger | Gate::Maintenance | Gate::Intent | Gate::Existence => false,
+        Gate::TargetBudget | Gate::HostBudget | Gate::Dependency | Gate::Concurrency => false,
+    }
+}
+
+fn summary(checks: &[CheckView], incidents: &[IncidentView], known: Known<'_>, can_be_healed: bool) -> Text {
+    let Some(incident) = foremost(incidents) else {
         let failing = checks.iter().find(|check| check.failures.0 > 0);
         let is_unknown =
             |check: &&CheckView| check.last.as_ref().is_none_or(|(_, health, _)| *health == Health::Unknown);
@@ -303,21 +339,29 @@ fn summary(checks: &[CheckView], incidents: &[IncidentView], is_ungoverned: bool
                 Some((_, _, why)) => Text::new(format!("nothing is done: {why}")),
                 None => "it has not been looked at yet".into(),
             },
-            (None, None) => match warning {
+            (None, None) => match known.warning {
                 Some(warning) => Text::new(format!("all checks are healthy, but {warning}")),
-                None if is_ungoverned => "all checks are healthy; no rule would heal it".into(),
+                None if known.is_ungoverned => "all checks are healthy; no rule would heal it".into(),
                 None => "all checks are healthy".into(),
             },
         };
     };
     let objection = incident.decision.as_ref().and_then(|decision| decision.objections().next());
+    let heal = |does: &str| match can_be_healed {
+        true => format!("; `ansai heal {}` {does}", known.target),
+        false => String::new(),
+    };
+    if let Some(since) = incident.well_since {
+        let since = since.wall;
+        return Text::new(format!(
+            "it is well again since {since}, and watched until it has stayed so ({})",
+            incident.id
+        ));
+    }
     match (&incident.phase, objection) {
-        (Phase::Escalated { .. }, _) if incident.is_well_again => {
-            Text::new(format!("it is well again, and watched until it has stayed so ({})", incident.id))
-        }
         (Phase::Escalated { why }, _) => match &incident.retry {
-            Some(retry) => Text::new(format!("a person must see to it: {why}; {retry}")),
-            None => Text::new(format!("a person must see to it: {why}")),
+            Some(retry) => Text::new(format!("a person must see to it: {why}; {retry}{}", heal("tries it now"))),
+            None => Text::new(format!("a person must see to it: {why}{}", heal("tries it now"))),
         },
         (Phase::Remediating, None) | (Phase::Stabilizing { .. }, _) => match &incident.doing {
             Some(doing) => Text::new(format!("it is being healed ({}): {doing}", incident.id)),
@@ -326,7 +370,10 @@ fn summary(checks: &[CheckView], incidents: &[IncidentView], is_ungoverned: bool
         (Phase::Open, _) if incident.no_rule.is_some() => {
             Text::new(format!("nothing is done: {}", incident.no_rule.as_ref().map_or("", Text::as_str)))
         }
-        (_, Some(objection)) => Text::new(format!("nothing is done: {}: {}", objection.gate.as_str(), objection.why)),
+        (Phase::Open, Some(objection)) if yields_to_operator(objection.gate) => {
+            Text::new(format!("nothing is done: {}{}", objection.why, heal("does it once")))
+        }
+        (_, Some(objection)) => Text::new(format!("nothing is done: {}", objection.why)),
         (Phase::Open | Phase::AwaitingApproval { .. } | Phase::Resolved(_), None) => match &incident.left_to {
             Some(left_to) => left_to.clone(),
             None => Text::new(format!("incident {} is open", incident.id)),

@@ -97,6 +97,7 @@ impl Context {
             since_by: began.by,
             opened: self.now,
             well_until: began.well_until,
+            well_run: self.view().well_run(&target, began.at),
             observation,
             seen_anew: None,
             symptom_of: None,
@@ -298,7 +299,8 @@ impl Context {
         let is_critical = parts.targets.get(&rule.target).is_some_and(|target| target.is_critical);
         let Some(incident) = self.state.incidents.get(&id) else { return false };
         // What a person has already is tried once.
-        if is_tried_again(incident) && self.state.answers.get(&id) != Some(&OperatorAnswer::Forced) {
+        let is_forced = self.state.answers.get(&id) == Some(&OperatorAnswer::Forced);
+        if is_tried_again(incident) && !is_forced {
             policy.attempts_max = 1;
         }
         let nearer = self.view().seen_in_steps(incident).cloned();
@@ -306,7 +308,7 @@ impl Context {
         let view = self.view();
         let Some(incident) = view.incident(id) else { return false };
         let (disruption, autonomy, moment) = (Disruption::Full, rule.autonomy, Moment::Start);
-        let proposal = Proposal { view, incident, policy: &policy, autonomy, disruption, moment };
+        let proposal = Proposal { view, incident, policy: &policy, autonomy, disruption, moment, if_asked: None };
         let what = match runbook.rungs.is_empty() {
             true => "nothing: no remedy is declared for it".into(),
             false => Text::new(format!("run {}: {}", runbook.id, next_step_of(&runbook, 0))),
@@ -324,7 +326,7 @@ impl Context {
                 false
             }
             // What is foreseen leaves the time to look first: a remedy would take the traces away.
-            Choice::Act if self.is_foreseen_and_looked_into(id) => false,
+            Choice::Act if !is_forced && self.is_foreseen_and_looked_into(id) => false,
             Choice::Act => {
                 let remediation = self.remediation_for(id, runbook, policy);
                 self.state.remediations.insert(id, remediation);
@@ -397,7 +399,7 @@ impl Context {
             before.choice != decision.choice || gates(before) != gates(&decision) || is_other_reason
         });
         let text = match decision.objections().next() {
-            Some(objection) => Text::new(format!("{}: {}", objection.gate.as_str(), objection.why)),
+            Some(objection) => Text::new(format!("nothing is done: {}", objection.why)),
             None => decision.proposal.clone(),
         };
         incident.decision = Some(decision);
@@ -436,7 +438,7 @@ impl Context {
 impl View<'_> {
     /// Whether an incident waited when it was last asked about, because enough was under way, and enough still is. Of
     /// hundreds that wait all would otherwise ask all gates at the end of each action.
-    fn waits_for_its_turn(self, incident: &Incident) -> bool {
+    pub(crate) fn waits_for_its_turn(self, incident: &Incident) -> bool {
         let waited = incident.decision.as_ref().is_some_and(|decision| {
             decision.choice == Choice::Defer && decision.objections().any(|said| said.gate == Gate::Concurrency)
         });
@@ -480,10 +482,7 @@ pub(crate) fn objection(incident: &Incident) -> Text {
     if let Some(decision) = decision.filter(|decision| decision.gates.is_empty()) {
         return decision.proposal.clone();
     }
-    let words: Vec<_> = decision
-        .into_iter()
-        .flat_map(Decision::objections)
-        .map(|objection| format!("{}: {}", objection.gate.as_str(), objection.why))
-        .collect();
+    let words: Vec<_> =
+        decision.into_iter().flat_map(Decision::objections).map(|objection| objection.why.as_str()).collect();
     Text::new(words.join("; "))
 }

@@ -138,10 +138,10 @@ impl<'a> View<'a> {
     /// Why nobody is told, when nobody is.
     fn untold(self, target: &TargetId, kind: NoticeKind, phase: &Phase) -> Option<Text> {
         if let Some((_, silence)) = wishes::silence_on(self, target) {
-            return Some(silence.words());
+            return Some(silence.why);
         }
-        if let Some((_, why)) = wishes::maintenance_on(self, target) {
-            return Some(why);
+        if let Some((_, window)) = wishes::maintenance_on(self, target) {
+            return Some(window.why);
         }
         let is_quiet_end = kind == NoticeKind::Healed
             && matches!(phase, Phase::Resolved(Resolution::ByItself | Resolution::Withdrawn { .. }));

@@ -1,12 +1,12 @@
 //! What operators say: holds, silences, maintenance, approvals, healing and drills on request.
 //! Every command is answered; what may disrupt passes the gates as well.
 
-use alloc::{boxed::Box, format, vec::Vec};
+use alloc::{boxed::Box, format, string::String, vec::Vec};
 use core::time::Duration;
 
 use ansai_model::{
     id::{IncidentId, TargetId},
-    incident::{Incident, Phase, StepKind},
+    incident::{Phase, StepKind},
     operator::{DrillKind, Operation, OperatorCommand},
     policy::Scope,
     text::Text,
@@ -17,13 +17,13 @@ use crate::{
     context::Context,
     effect::{Answer, Effect},
     gate::wishes,
-    incident::why_not_healed,
     invariant::{self, Behalf},
     state::{Hold, OpenedWindow, OperatorAnswer, SCOPES_MAX, Silence},
     view::View,
 };
 
 mod drilling;
+mod healing;
 pub mod rehearsal;
 
 const DRILL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -36,12 +36,12 @@ fn refused(why: impl Into<Text>, suggestion: impl Into<Text>) -> Answer {
 }
 
 fn incident_not_found(id: IncidentId) -> Answer {
-    let what = Text::new(format!("no open incident {id}"));
+    let what = Text::new(format!("there is no open incident {id}"));
     Answer::NotFound { what, suggestion: "`ansai incidents` lists them".into() }
 }
 
 fn target_not_found(target: &TargetId) -> Answer {
-    let what = Text::new(format!("no target {target}"));
+    let what = Text::new(format!("there is no target {target}"));
     Answer::NotFound { what, suggestion: "`ansai status` lists the targets".into() }
 }
 
@@ -90,12 +90,16 @@ impl Context {
         if self.state.holds.len() >= SCOPES_MAX {
             return refused(
                 format!("there are {SCOPES_MAX} holds already"),
-                "release some, or hold everything with --all",
+                "`ansai release` ends some; `ansai hold --all` holds everything",
             );
         }
         let targets = self.view().targets_in(&hold.scope).len();
         let s = if targets == 1 { "" } else { "s" };
-        let text = format!("held: {} ({targets} target{s}); nothing is done there until `ansai release`", hold.scope);
+        let until = hold.end(self.now).map_or_else(String::new, |until| format!("until {}, or ", until.wall));
+        let (scope, release) = (&hold.scope, hold.scope.arguments());
+        let text = format!(
+            "held: {scope} ({targets} target{s}); nothing is done there {until}until `ansai release {release}`"
+        );
         self.state.holds.push(hold);
         self.changed();
         done(text)
@@ -115,7 +119,7 @@ impl Context {
         }
         if self.outside.hold_file.is_some() && *scope == Scope::All {
             self.changed();
-            return refused("the HOLD file is still there", "remove /etc/ansai/HOLD to end that hold");
+            return refused("the HOLD file is still there", format!("remove {} to end that hold", wishes::HOLD_FILE));
         }
         self.ended(scope, ended, "hold")
     }
@@ -139,7 +143,7 @@ impl Context {
     fn silence(&mut self, silence: Silence, lasts: Duration) -> Answer {
         self.state.silences.retain(|before| before.end(self.now).is_some() && before.scope != silence.scope);
         if self.state.silences.len() >= SCOPES_MAX {
-            return refused(format!("there are {SCOPES_MAX} silences already"), "end some with `ansai unsilence`");
+            return refused(format!("there are {SCOPES_MAX} silences already"), "`ansai unsilence` ends some");
         }
         let text = format!("silenced for {}: {}; healing goes on", Shown(lasts), silence.scope);
         self.state.silences.push(silence);
@@ -150,11 +154,14 @@ impl Context {
     fn open_maintenance(&mut self, scope: Scope, by: &Text, reason: &Text, lasts: Duration) -> Answer {
         self.state.maintenance.retain(|window| window.end(self.now).is_some() && window.scope != scope);
         if self.state.maintenance.len() >= SCOPES_MAX {
-            return refused(format!("there are {SCOPES_MAX} maintenance windows already"), "end some first");
+            return refused(
+                format!("there are {SCOPES_MAX} maintenance windows already"),
+                "`ansai maintenance end` ends some",
+            );
         }
-        let text = format!("maintenance for {}: {scope} is neither healed nor notified about", Shown(lasts));
-        let reason = if reason.as_str().is_empty() { format!("by {by}") } else { format!("{reason}, by {by}") };
-        self.state.maintenance.push(OpenedWindow::new(scope, reason, self.now, lasts));
+        let text =
+            format!("in maintenance for {}: {scope}; nothing is healed there, and nobody is told of it", Shown(lasts));
+        self.state.maintenance.push(OpenedWindow::new(scope, by, reason, self.now, lasts));
         self.changed();
         done(text)
     }
@@ -186,57 +193,6 @@ impl Context {
         done(format!("{id} is rejected; nothing will be done about it"))
     }
 
-    fn heal(&mut self, target: &TargetId, by: &Text) -> Answer {
-        if !self.checks.targets.contains_key(target) {
-            return target_not_found(target);
-        }
-        let view = self.view();
-        let (told_only, open): (Vec<&Incident>, Vec<_>) =
-            view.open_of(target).partition(|incident| incident.kind.is_told_only());
-        if let (Some(incident), true) = (told_only.first(), open.is_empty()) {
-            let (id, why) = (incident.id, incident.observation.summary());
-            return refused(
-                format!("{target} is not known to be down, and nothing is done about what is not known: {why}"),
-                format!("`ansai report {id}` says who holds it up; a service is started with systemctl"),
-            );
-        }
-        let healed = |incident: &&&Incident| self.state.remediations.contains_key(&incident.id);
-        let Some(incident) = open.iter().find(|incident| !healed(incident)) else {
-            return match open.first().map(|incident| incident.id) {
-                Some(id) => refused(format!("{target} is being healed already ({id})"), format!("`ansai report {id}`")),
-                None => refused(
-                    format!("nothing is known to be wrong with {target}"),
-                    "`ansai explain` says what the checks see; a stopped service is started with systemctl",
-                ),
-            };
-        };
-        let (id, before) = (incident.id, incident.phase.clone());
-        if let Some((_, why)) = wishes::hold_on(self.view(), target) {
-            return refused(why, "release the hold first: `ansai release`");
-        }
-        if let Some((_, why)) = wishes::maintenance_on(self.view(), target) {
-            return refused(why, "end the maintenance window first: `ansai maintenance end`");
-        }
-        self.state.answers.insert(id, OperatorAnswer::Forced);
-        self.believe_validator(target);
-        self.record(id, StepKind::Answered { text: Text::new(format!("healing asked for by {by}")) });
-        self.set_phase(id, Phase::Open);
-        self.reconcile(id);
-        if self.state.remediations.contains_key(&id) {
-            return done(format!("healing of {target} has begun; `ansai report {id}` says how it goes"));
-        }
-        // What was refused is not done later, when nobody expects it any more.
-        self.state.answers.remove(&id);
-        let why = self.state.incidents.get(&id).map_or_else(|| "it is over".into(), why_not_healed);
-        self.change_incident(id, |incident| {
-            if incident.phase == Phase::Open {
-                incident.phase = before;
-            }
-        });
-        self.changed();
-        refused(why, format!("`ansai explain {target}` has every gate"))
-    }
-
     fn drill(&mut self, target: &TargetId, kind: DrillKind) -> Answer {
         let action = match self.view().drill_to_do(target, kind) {
             Ok(action) => action,
@@ -260,11 +216,8 @@ impl Context {
                 suggestion: Text::new(format!("it offers {known}; `ansai config show --expanded` has its declaration")),
             };
         };
-        if let Some((_, why)) = wishes::hold_on(self.view(), target) {
-            return refused(why, "release the hold first: `ansai release`");
-        }
-        if let Some((_, why)) = wishes::maintenance_on(self.view(), target) {
-            return refused(why, "end the maintenance window first: `ansai maintenance end`");
+        if let Some(refusal) = self.view().restrained(target) {
+            return refusal;
         }
         let is_healed = |id: &IncidentId| self.state.remediations.contains_key(id);
         if let Some(id) = self.checks.open_of(target).find(is_healed) {
@@ -276,7 +229,7 @@ impl Context {
         if let Err(violation) =
             invariant::before_action(self.view(), target, Behalf::Request, request.action.disruption())
         {
-            return refused(violation.what, "`ansai explain` has every limit");
+            return refused(violation.what, format!("`ansai explain {target}` has every limit"));
         }
         let what = request.action.describe();
         let run = self.begin_run(None, target.clone(), request.action, request.timeout);
@@ -300,7 +253,7 @@ impl<'a> View<'a> {
         let is_empty = *scope != Scope::All && self.targets_in(scope).is_empty();
         is_empty.then(|| Answer::NotFound {
             what: Text::new(format!("{scope} holds none of the {} targets", self.bundle.parts().targets.len())),
-            suggestion: "`ansai status` lists them; \"all\" (--all) is every one".into(),
+            suggestion: "`ansai status` lists them; --all is every one".into(),
         })
     }
 

@@ -185,6 +185,11 @@ impl Remediation {
     }
 }
 
+/// How many disruptive actions a rung has.
+pub(crate) fn disruptive_in(rung: &Rung) -> usize {
+    rung.steps.iter().filter(|step| disrupts(step)).count()
+}
+
 fn disrupts(step: &Step) -> bool {
     matches!(step, Step::Act { action, .. } if action.disruption() > Disruption::None)
 }

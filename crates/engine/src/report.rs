@@ -19,27 +19,12 @@ const ASKING: &[&str] = &["validate", "free-port", "environment"];
 impl View<'_> {
     /// The report on an open incident as it stands.
     pub(crate) fn report(self, incident: &Incident) -> Report {
-        let unit = self.bundle.parts().targets.get(&incident.target).and_then(|target| target.unit.clone());
         let found = cause::probable(incident);
         let storm = self.storm_of(incident);
         // What is behind all of them is behind this one.
         let shared = storm.as_ref().and_then(|storm| storm.cause.clone());
         let history = self.history(incident);
-        let mut commands: Vec<String> = Vec::new();
-        if let Some(unit) = &unit {
-            commands.push(format!("systemctl status {unit}"));
-            commands.push(format!("journalctl -u {unit} -n 100 --no-pager"));
-        }
-        commands.push(format!("ansai explain {}", incident.target));
-        let is_left_alone = incident.phase == Phase::Open
-            && incident.decision.as_ref().is_some_and(|decision| decision.choice == Choice::Deny);
-        let is_escalated = matches!(incident.phase, Phase::Escalated { .. }) && !incident.kind.is_told_only();
-        if is_left_alone || is_escalated {
-            commands.push(format!("ansai heal {}", incident.target));
-        }
-        if matches!(incident.phase, Phase::AwaitingApproval { .. }) {
-            commands.insert(0, format!("ansai approve {}", incident.id));
-        }
+        let well_since = self.well_since(incident);
         Report {
             incident: incident.id,
             target: incident.target.clone(),
@@ -51,13 +36,14 @@ impl View<'_> {
             is_foreseen: incident.is_foreseen(),
             storm,
             at: self.now,
-            headline: headline(incident),
+            headline: headline(incident, well_since.is_some()),
             symptom: symptom(incident),
             failing_since: incident.failing_since,
             since_by: incident.since_by,
             well_until: incident.well_until,
             opened: incident.opened,
             phase: incident.phase.clone(),
+            well_since,
             evidence: incident.evidence.clone(),
             advice: advice(found.as_ref().map(|(_, advice)| *advice), history, incident.is_foreseen()),
             cause: shared.or(found.map(|(cause, _)| cause)),
@@ -66,10 +52,35 @@ impl View<'_> {
             decision: incident.decision.clone(),
             retry: incident.retry.clone().filter(|_| matches!(incident.phase, Phase::Escalated { .. })),
             verified_by: verified_by(incident),
-            downtime: incident.downtime(),
+            downtime: incident
+                .downtime()
+                .or_else(|| well_since.map(|well| well.mono.since(incident.failing_since.mono))),
             history,
-            commands,
+            commands: self.commands(incident),
         }
+    }
+
+    /// What a person may want to type next: only what would not be refused as it stands now.
+    fn commands(self, incident: &Incident) -> Vec<String> {
+        let (id, target) = (incident.id, &incident.target);
+        let mut commands: Vec<String> = Vec::new();
+        if matches!(incident.phase, Phase::AwaitingApproval { .. }) {
+            commands.push(format!("ansai approve {id}"));
+            commands.push(format!("ansai reject {id}"));
+        }
+        // What has left the configuration is unknown to everybody.
+        let Some(known) = self.bundle.parts().targets.get(target) else { return commands };
+        if let Some(unit) = &known.unit {
+            let has_file = self.unit_of(target).is_none_or(|unit| unit.has_file());
+            commands.extend(has_file.then(|| format!("systemctl status {unit}")));
+            commands.push(format!("journalctl -u {unit} -n 100 --no-pager"));
+        }
+        commands.push(format!("ansai explain {target}"));
+        let is_left = matches!(incident.phase, Phase::Open | Phase::Escalated { .. });
+        if is_left && self.can_be_healed(target) {
+            commands.push(format!("ansai heal {target}"));
+        }
+        commands
     }
 
     fn history(self, incident: &Incident) -> History {
@@ -103,8 +114,16 @@ fn count(many: usize) -> u32 {
     u32::try_from(many).unwrap_or(u32::MAX)
 }
 
-fn headline(incident: &Incident) -> Text {
+fn headline(incident: &Incident, is_well: bool) -> Text {
+    let is_waiting = match incident.phase {
+        Phase::Open | Phase::AwaitingApproval { .. } | Phase::Escalated { .. } => true,
+        Phase::Remediating | Phase::Stabilizing { .. } | Phase::Resolved(_) => false,
+    };
     match incident.kind {
+        _ if is_well && is_waiting => {
+            let (name, symptom) = (incident.target.name(), symptom_of(incident));
+            Text::new(format!("{name} is well again, and watched until it has stayed so: {symptom}"))
+        }
         IncidentKind::Failure => headline_of_failure(incident),
         IncidentKind::Unknown => headline_of_unknown(incident),
         IncidentKind::Restless => headline_of_restless(incident),
@@ -145,9 +164,7 @@ fn headline_of_warning(incident: &Incident) -> Text {
 }
 
 fn headline_of_failure(incident: &Incident) -> Text {
-    let (name, symptom) = (incident.target.name(), incident.seen_last().summary().as_str());
-    // A symptom may begin with the name, as that of a filesystem does.
-    let symptom = symptom.strip_prefix(name).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(symptom);
+    let (name, symptom) = (incident.target.name(), symptom_of(incident));
     let is_foreseen = incident.is_foreseen();
     Text::new(match &incident.phase {
         Phase::Resolved(Resolution::Healed { rung }) if is_foreseen => {
@@ -160,9 +177,6 @@ fn headline_of_failure(incident: &Incident) -> Text {
         Phase::Resolved(Resolution::ByItself) => format!("{name} recovered by itself"),
         Phase::Resolved(Resolution::AfterEscalation) => format!("{name} has recovered"),
         Phase::Resolved(Resolution::Withdrawn { why }) => format!("{name}: nothing to heal ({why})"),
-        Phase::Escalated { .. } if incident.healthy_since.is_some() => {
-            format!("{name} is well again, and watched until it has stayed so: {symptom}")
-        }
         Phase::Escalated { .. } => format!("{name} needs a person: {}", kept_by(incident).unwrap_or(symptom)),
         Phase::AwaitingApproval { .. } => format!("{name} waits for your approval: {symptom}"),
         Phase::Open if is_foreseen => format!("{name} will fail if nothing is done: {symptom}"),
@@ -175,6 +189,12 @@ fn headline_of_failure(incident: &Incident) -> Text {
         Phase::Remediating if is_foreseen => format!("{name} will fail if nothing is done: {symptom}"),
         Phase::Remediating | Phase::Stabilizing { .. } => format!("{name} is being healed: {symptom}"),
     })
+}
+
+/// As what it was seen last, without its name, with which a symptom may begin as that of a filesystem does.
+fn symptom_of(incident: &Incident) -> &str {
+    let (name, symptom) = (incident.target.name(), incident.seen_last().summary().as_str());
+    symptom.strip_prefix(name).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(symptom)
 }
 
 /// What keeps it broken, where a rung that asks for that has found it: a person mends this, and not how it was seen first.

@@ -8,7 +8,7 @@ use ansai_model::{
     id::TargetId,
     observation::{Health, Observation},
     probe::Probe,
-    time::MonoTime,
+    time::{MonoTime, Now, WallTime},
 };
 
 use crate::{check::CheckState, context::Context, view::View};
@@ -92,6 +92,14 @@ impl View<'_> {
     /// When the unit of a target was last started.
     fn started_at(self, target: &TargetId) -> Option<MonoTime> {
         self.checks.of(target).find_map(|check| check.start.at())
+    }
+
+    /// When the run of a target's unit began that was well before it failed in a later one.
+    pub(crate) fn well_run(self, target: &TargetId, failed: Now) -> Option<WallTime> {
+        let check = &self.checks[self.own_slot(target)?];
+        let began = check.start.of_well_run(check.last.as_ref()?.1.unit()?, failed.mono)?;
+        let ago = i64::try_from(self.now.mono.since(began).as_millis()).unwrap_or(i64::MAX);
+        Some(WallTime(self.now.wall.0.saturating_sub(ago)))
     }
 
     /// What is left of the start period in which what was seen is not judged.

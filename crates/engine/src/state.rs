@@ -359,14 +359,6 @@ impl Hold {
 }
 
 impl Silence {
-    /// Whose it is, and why when that was said.
-    pub(crate) fn words(&self) -> Text {
-        match self.reason.as_str() {
-            "" => Text::new(format!("silenced by {}", self.by)),
-            reason => Text::new(format!("silenced by {} ({reason})", self.by)),
-        }
-    }
-
     /// From now, for so long.
     #[must_use]
     pub fn new(scope: Scope, by: Text, reason: Text, now: Now, lasts: Duration) -> Self {
@@ -383,11 +375,23 @@ impl Silence {
 }
 
 impl OpenedWindow {
-    /// From now, for so long.
+    /// From now, for so long, opened by somebody for a reason.
     #[must_use]
-    pub fn new(scope: Scope, reason: String, now: Now, lasts: Duration) -> Self {
+    pub fn new(scope: Scope, by: &Text, reason: &Text, now: Now, lasts: Duration) -> Self {
+        let reason = match reason.as_str() {
+            "" => format!("by {by}"),
+            reason => format!("{reason}, by {by}"),
+        };
         let end = now.plus(lasts);
         Self { reason, scope, schedule: WindowSchedule::Once { from: now.wall, until: end.wall }, ends: Some(end.mono) }
+    }
+
+    /// Who opened it, and why when that was said.
+    #[must_use]
+    pub fn author(&self) -> (&str, &str) {
+        let alone = || self.reason.strip_prefix("by ").map(|by| (by, ""));
+        let both = self.reason.rsplit_once(", by ").map(|(reason, by)| (by, reason));
+        both.or_else(alone).unwrap_or(("an operator", &self.reason))
     }
 
     /// When it ends, on both clocks as they are now; none when it is over.

@@ -2,7 +2,13 @@
 
 use alloc::{format, string::String, vec::Vec};
 
-use ansai_model::{incident::Incident, observation::Health, probe::Probe, text::Text, time::MonoTime};
+use ansai_model::{
+    incident::{Incident, Phase},
+    observation::Health,
+    probe::Probe,
+    text::Text,
+    time::{MonoTime, Now},
+};
 
 use crate::{check::CheckState, view::View};
 
@@ -57,6 +63,28 @@ impl<'a> View<'a> {
             let is_enough = check.failures >= check.check.fail_after;
             (observation.health() == Health::Failing && is_enough).then(|| observation.summary().clone())
         })
+    }
+
+    /// Since when all that an incident is about is well, when it is: until that has lasted it is open still, and so it is while
+    /// its checks change too often to be believed. Nothing while something is done about it.
+    pub(crate) fn well_since(self, incident: &Incident) -> Option<Now> {
+        let is_acted_on = match incident.phase {
+            Phase::Open | Phase::AwaitingApproval { .. } | Phase::Escalated { .. } => false,
+            Phase::Stabilizing { .. } | Phase::Resolved(_) => return incident.healthy_since,
+            Phase::Remediating => true,
+        };
+        if is_acted_on || incident.healthy_since.is_some() {
+            return incident.healthy_since.filter(|_| !is_acted_on);
+        }
+        let checks = self.checks_to_verify(incident);
+        let is_well = |check: &&CheckState| {
+            let last = check.last.as_ref();
+            check.hard == Health::Healthy && last.is_some_and(|(_, seen)| seen.health() == Health::Healthy)
+        };
+        if incident.kind.is_told_only() || !checks.iter().all(is_well) {
+            return None;
+        }
+        checks.into_iter().filter_map(|check| check.hard_since).max_by_key(|at| at.mono)
     }
 
     /// Whether every check of an incident's target is hard healthy now, and none flaps. What nobody looks at is not well.

@@ -199,3 +199,59 @@ fn what_a_path_starts_may_rest_and_its_failed_path_is_its_own_failure() -> Resul
     host.wait_until("the service to run again", LIMIT, || Ok(!host.exists("/run/drop")))?;
     Ok(())
 }
+
+/// An administrator changes a unit's own file, or puts a drop-in beside it, and later starts the unit anew. It was well all the
+/// while, since what runs does not read its file; the run that fails does, and its report quotes the file.
+#[test]
+fn the_file_of_a_unit_that_was_changed_before_it_failed_is_quoted_as_the_recent_change() -> Result<()> {
+    let starts = "[Service]\nType=exec\nExecStart=/bin/sleep infinity\n";
+    let units = [("edited.service", starts), ("dropped.service", starts), ("killed.service", starts)];
+    let started = ["edited.service", "dropped.service", "killed.service"];
+    let services = "  edited.service: {}\n  dropped.service: {}\n  killed.service: {}\n";
+    let host = boot("changed", &units, &started, services)?;
+    let drop_in = "/etc/systemd/system/dropped.service.d/limits.conf";
+    let files = [
+        (
+            "/etc/systemd/system/edited.service",
+            "[Service]\nType=exec\nExecStartPre=/bin/false\nExecStart=/bin/sleep infinity\n",
+        ),
+        (drop_in, "[Service]\nExecStart=\nExecStart=/bin/sh -c 'exit 3'\nExecStartPre=/bin/sh -c 'exit 3'\n"),
+        ("/etc/systemd/system/killed.service", "[Service]\nType=exec\nExecStart=/bin/sleep 1d\n"),
+    ];
+    for (path, text) in files {
+        host.write_file(path, text, 0o644)?;
+    }
+    host.run_ok(&["systemctl", "daemon-reload"])?;
+    // Each is looked at again, and well with its file as it is now.
+    for unit in started {
+        let looked = agent::json(&host, &["explain", unit])?["checks"][0]["last"][0]["wall"].as_i64();
+        host.wait_until(&format!("another look at {unit}"), LIMIT, || {
+            let explained = agent::json(&host, &["explain", unit])?;
+            Ok(explained["checks"][0]["last"][0]["wall"].as_i64() > looked)
+        })?;
+        wait_health(&host, unit, "healthy")?;
+    }
+    for unit in ["edited.service", "dropped.service"] {
+        // It fails to start, as its administrator sees.
+        host.run(&["systemctl", "restart", unit])?;
+    }
+    host.signal_main("killed.service", Signal::KILL)?;
+    for (unit, path) in [("edited.service", files[0].0), ("dropped.service", drop_in)] {
+        let incident = host.wait_for(&format!("an incident of {unit}"), LIMIT, || {
+            Ok(incidents_of(&host, unit)?.first().and_then(|incident| incident["id"].as_u64()))
+        })?;
+        let quoted = format!("unit files: {path} was changed at ");
+        let report = agent::wait_report_with(&host, &format!("i{incident}"), "cause", &quoted)?;
+        anyhow::ensure!(report["cause"]["rule"] == "recent-change", "{report:#}");
+        let told = agent::ansai(&host, &["report", &format!("i{incident}")])?.stdout;
+        let words = told.split_whitespace().collect::<Vec<_>>().join(" ");
+        anyhow::ensure!(words.contains(&quoted), "{told}");
+        anyhow::ensure!(told.lines().all(|line| line.chars().count() <= 80), "{told}");
+    }
+    // It died in the run that began before its file was changed, for another reason.
+    wait_healed(&host, "killed.service")?;
+    let incident = incidents_of(&host, "killed.service")?.first().and_then(|incident| incident["id"].as_u64());
+    let report = agent::report(&host, &format!("i{}", incident.unwrap_or_default()));
+    anyhow::ensure!(report["cause"]["rule"] == "killed", "{report:#}");
+    Ok(())
+}

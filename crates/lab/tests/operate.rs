@@ -58,9 +58,14 @@ fn what_waits_for_approval_is_healed_after_it_and_what_is_suggested_on_request()
 #[test]
 fn nothing_is_done_in_maintenance_and_it_is_when_it_ends() -> Result<()> {
     let host = boot("maintenance", "", "port: 5000")?;
-    check(&host, &["maintenance", "start", "app", "--for", "1h", "--reason", "new disk"], 0, "maintenance for 1h")?;
+    check(&host, &["maintenance", "start", "app", "--for", "1h", "--reason", "new disk"], 0, "in maintenance for 1h")?;
     check(&host, &["maintenance", "list"], 0, "root       new disk")?;
-    check(&host, &["drill", "app", "crash", "--yes"], 4, "maintenance (new disk, by root)")?;
+    check(
+        &host,
+        &["drill", "app", "crash", "--yes"],
+        4,
+        "it is in a maintenance window that root opened (new disk), until 2",
+    )?;
     kill(&host)?;
     agent::wait_says(&host, "app.service", "maintenance")?;
     ensure!(!host.is_active("app.service")?);
@@ -89,7 +94,7 @@ fn what_an_operator_stopped_is_shown_and_counted_as_stopped_and_no_drill_breaks_
         check(&host, &["approve", "i1", more], 1, "no open incident i1")?;
         check(&host, &["reject", "i1", more], 1, "no open incident i1")?;
     }
-    check(&host, &["incidents", "app"], 0, "no incidents")
+    check(&host, &["incidents", "app"], 0, "there has been no incident")
 }
 
 #[test]
@@ -97,8 +102,8 @@ fn a_hold_stops_everything_until_it_is_released() -> Result<()> {
     let host = boot("hold", "", "")?;
     check(&host, &["hold", "app", "--reason", "moving"], 0, "held: service/app.service (1 target)")?;
     kill(&host)?;
-    agent::wait_says(&host, "app.service", "held by root (moving)")?;
-    check(&host, &["heal", "app", "--yes"], 4, "release the hold first")?;
+    agent::wait_says(&host, "app.service", "root has held it since 2")?;
+    check(&host, &["heal", "app", "--yes"], 4, "`ansai release service/app.service` ends that")?;
     ensure!(!host.is_active("app.service")?);
     check(&host, &["release", "app"], 0, "1 hold ended")?;
     host.wait_active("app.service", LIMIT)?;
@@ -202,7 +207,7 @@ fn a_unit_that_does_not_exist_reaches_a_person_without_a_try() -> Result<()> {
     let report = wait_report(&host, "i1", "escalated")?;
     ensure!(agent::steps(&report, "started").is_empty(), "something was tried: {report:#}");
     ensure!(report["cause"]["rule"] == "unit-missing", "{report:#}");
-    check(&host, &["explain", "ghost"], 0, "deny   existence        the unit does not exist")?;
+    check(&host, &["explain", "ghost"], 0, "deny   existence        its unit does not exist")?;
     host.install_unit("ghost.service", &fixture::unit("ghost", 5001))?;
     // Whether what was never started should run nobody can know but who asks for it.
     check(&host, &["heal", "ghost", "--yes"], 0, "healing of service/ghost.service has begun")?;

@@ -83,6 +83,10 @@ pub struct Incident {
     /// The last moment at which a look found all well, when one did: never after it went.
     #[serde(default)]
     pub well_until: Option<WallTime>,
+    /// When the run of its unit began that was well before it, when it failed in a later one: what is read at a start may be
+    /// why, if it was changed since then.
+    #[serde(default)]
+    pub well_run: Option<WallTime>,
     /// The observation that opened it.
     pub observation: Observation,
     /// What was last seen failing when it had been well and failed anew, or failed in another way after a remedy.
@@ -454,6 +458,7 @@ mod tests {
             since_by: SinceBy::Look,
             opened: at,
             well_until: None,
+            well_run: None,
             observation: Observation::failing("down"),
             seen_anew: None,
             symptom_of: None,

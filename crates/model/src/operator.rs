@@ -153,7 +153,7 @@ impl Operation {
 
 fn sensible_scope(scope: &Scope) -> Result<(), Objection> {
     let Scope::Matching(patterns) = scope else { return Ok(()) };
-    let name = "name targets as `ansai status` lists them, or write \"all\" (--all) for every one";
+    let name = "name targets as `ansai status` lists them, or write --all for every one";
     if patterns.is_empty() || patterns.iter().any(|pattern| pattern.trim().is_empty()) {
         return objection("the scope is empty, and an empty scope never means all".into(), name);
     }
@@ -193,8 +193,7 @@ fn sensible_length(what: &str, end: &str, lasts: Duration) -> Result<(), Objecti
 }
 
 fn sensible_end(until: WallTime, now: WallTime) -> Result<(), Objection> {
-    let instead =
-        "write a time to come in milliseconds since 1970 (--until 2h), or none: a hold lasts until `ansai release`";
+    let instead = "write a time to come, as --until 2h, or none: a hold without an end lasts until it is released";
     if until.0 < 0 {
         return objection("the hold would end before 1970".into(), instead);
     }

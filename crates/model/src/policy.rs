@@ -184,6 +184,21 @@ impl Scope {
     }
 }
 
+impl Scope {
+    /// As the arguments of a command that is about exactly this scope.
+    #[must_use]
+    pub fn arguments(&self) -> String {
+        let quoted = |pattern: &String| match pattern.contains(['*', '?', ' ']) {
+            true => alloc::format!("'{pattern}'"),
+            false => pattern.clone(),
+        };
+        match self {
+            Self::All => "--all".into(),
+            Self::Matching(patterns) => patterns.iter().map(quoted).collect::<Vec<_>>().join(" "),
+        }
+    }
+}
+
 impl core::fmt::Display for Scope {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {

@@ -58,6 +58,9 @@ pub struct Report {
     pub opened: Now,
     /// Where it stands.
     pub phase: Phase,
+    /// Since when all that it is about has been seen well, when it is so now.
+    #[serde(default)]
+    pub well_since: Option<Now>,
     /// What was found, with sources.
     pub evidence: Vec<Evidence>,
     /// The probable cause with the rule that says so; none when no rule of ours applies.

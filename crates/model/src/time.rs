@@ -63,6 +63,32 @@ impl WallTime {
     }
 }
 
+impl fmt::Display for WallTime {
+    /// In UTC, to the second, as `2026-11-30T01:02:03Z`. Whoever shows a text to people tells its moments in their zone.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.div_euclid(1_000);
+        let (year, month, day) = date(seconds.div_euclid(86_400));
+        let of_day = seconds.rem_euclid(86_400);
+        let (hour, minute, second) = (of_day / 3_600, of_day % 3_600 / 60, of_day % 60);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    }
+}
+
+/// The year, month and day of the Gregorian calendar so many days after 1970-01-01. Years are counted from March on, so that
+/// the day that is not in each year is the last.
+fn date(days: i64) -> (i64, i64, i64) {
+    const CENTURIES: i64 = 146_097;
+    // From the first of March of the year 0.
+    let days = days + 719_468;
+    let (era, of_era) = (days.div_euclid(CENTURIES), days.rem_euclid(CENTURIES));
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / (CENTURIES - 1)) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    (era * 400 + year + next, month, day)
+}
+
 impl Now {
     /// The moment `duration` later, on both clocks.
     #[must_use]
@@ -125,6 +151,25 @@ mod tests {
         let now = Now { mono: MonoTime(5_000_000_000), wall: WallTime(90_000) };
         assert_eq!(now.at(MonoTime(3_500_000_000)), Now { mono: MonoTime(3_500_000_000), wall: WallTime(88_500) });
         assert_eq!(now.at(MonoTime(i64::MAX)), now);
+    }
+
+    #[test]
+    fn a_moment_is_told_in_utc_to_the_second() {
+        for (millis, told) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (-1, "1969-12-31T23:59:59Z"),
+            (951_782_400_000, "2000-02-29T00:00:00Z"),
+            (951_868_799_999, "2000-02-29T23:59:59Z"),
+            (951_868_800_000, "2000-03-01T00:00:00Z"),
+            (1_700_000_000_123, "2023-11-14T22:13:20Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00Z"),
+            (-62_167_219_200_000, "0000-01-01T00:00:00Z"),
+        ] {
+            assert_eq!(WallTime(millis).to_string(), told);
+        }
+        for far in [i64::MIN, i64::MAX] {
+            assert!(WallTime(far).to_string().ends_with('Z'));
+        }
     }
 
     #[test]

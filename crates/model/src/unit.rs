@@ -410,6 +410,12 @@ impl UnitSnapshot {
         self.intent == Intent::Stopped && self.stopped_with.is_none()
     }
 
+    /// Whether systemd knows its file and could read it; one that is masked has a file that says so.
+    #[must_use]
+    pub fn has_file(&self) -> bool {
+        matches!(self.load, LoadState::Loaded | LoadState::Masked)
+    }
+
     /// Whether systemd is at work on it, within the unit's own limits. A wait before a restart of systemd's own is none.
     #[must_use]
     pub fn is_on_its_way(&self) -> bool {

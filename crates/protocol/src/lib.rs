@@ -153,6 +153,12 @@ pub struct IncidentSummary {
     pub opened_ms: i64,
     /// How long the target was down, in milliseconds, when it has recovered.
     pub downtime_ms: Option<u64>,
+    /// Whether it is open still and its target is well again, and watched until it has stayed so.
+    #[serde(default)]
+    pub is_well_again: bool,
+    /// Since when the target is well, in milliseconds since 1970, when it is or was when the incident ended.
+    #[serde(default)]
+    pub well_since_ms: Option<i64>,
 }
 
 /// Incidents, newest first.

@@ -82,6 +82,7 @@ fn notice(bundle: &Bundle, now: Now, what: &str) -> Option<Notice> {
         well_until: None,
         opened: now,
         phase: Phase::Escalated { why },
+        well_since: None,
         evidence: Vec::new(),
         cause: None,
         steps: Vec::new(),

@@ -69,11 +69,12 @@ fn facts(report: &Report, options: &RenderOptions) -> Vec<(&'static str, String)
     facts.extend(report.downtime.map(|downtime| ("Downtime", Shown(downtime).to_string())));
     facts.extend(report.verified_by.iter().map(|by| ("Verified by", one_line(by.as_str(), 300))));
     if let Phase::Escalated { why } = &report.phase {
-        facts.push(("Why a person is needed", one_line(why.as_str(), 300)));
+        facts.push(("Why a person is needed", one_line(&render::in_zone(why.as_str(), &options.time_zone), 300)));
     }
     facts.extend(report.cause.iter().map(|cause| ("Probable cause", one_line(cause.text.as_str(), 300))));
     facts.extend(report.advice.first().map(|advice| ("What to change", one_line(advice.as_str(), 300))));
-    facts.extend(report.commands.first().map(|command| ("Next", one_line(command, 200))));
+    let own = |command: &String| if options.is_of_user { render::for_user(command) } else { command.clone() };
+    facts.extend(report.commands.first().map(|command| ("Next", one_line(&own(command), 200))));
     facts
 }
 

@@ -226,7 +226,7 @@ pub fn for_user(text: &str) -> String {
             || before.ends_with("then")
             || before.ends_with("or")
     };
-    let mut text = text.to_owned();
+    let mut text = text.replace("/etc/ansai/HOLD", "~/.config/ansai/HOLD");
     for (from, to) in words {
         let parts: Vec<usize> = text.match_indices(from).map(|(at, _)| at).collect();
         for at in parts.into_iter().rev() {
@@ -236,6 +236,12 @@ pub fn for_user(text: &str) -> String {
         }
     }
     text
+}
+
+/// A text in which every moment that says by itself which one it means is told in this zone.
+#[must_use]
+pub fn in_zone(text: &str, zone: &TimeZone) -> String {
+    stamps::all(text, zone)
 }
 
 /// A moment for people, with its date and the zone's name.

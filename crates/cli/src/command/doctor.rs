@@ -18,6 +18,7 @@ use ansai_model::{
 use ansai_protocol::{SCHEMA, Status};
 use serde_json::json;
 
+use super::target;
 use crate::{
     Places, client, domain,
     exit::{Code, Failure},
@@ -275,7 +276,7 @@ fn bus(is_user: bool) -> Finding {
 fn clock() -> Finding {
     let now = jiff::Timestamp::now();
     match now.as_millisecond() >= CLOCK_MIN {
-        true => ok("the clock has been set"),
+        true => ok("the clock is set"),
         false => warn(format!("the clock says {now}"), "set it; durations stay right, times in reports do not"),
     }
 }
@@ -318,15 +319,23 @@ fn agent(status: &Status) -> Vec<Finding> {
         Some(why) => fail(format!("the ledger cannot be saved: {why}"), "free space on its filesystem"),
     });
     for hold in &status.holds {
-        let reason = if hold.reason.is_empty() { String::new() } else { format!(": {}", hold.reason) };
-        let what = format!("held is {}, by {}{reason}", hold.scope, hold.by);
-        findings.push(warn(what, "ansai release, with the same targets or --all, when healing may go on"));
+        let reason = if hold.reason.is_empty() { String::new() } else { format!(" ({})", hold.reason) };
+        let until = hold.until_ms.map(|until| format!(" until {}", show::moment(until, &show::terminal().zone)));
+        let what = format!(
+            "{} has held {}{}{reason}, so nothing is done there",
+            hold.by,
+            hold.scope,
+            until.unwrap_or_default()
+        );
+        let release = target::scope_in_words(&hold.scope).arguments();
+        findings.push(warn(what, format!("`ansai release {release}` when healing may go on")));
     }
     for silence in &status.silences {
         let until = silence.until_ms.map(|until| format!(" until {}", show::moment(until, &show::terminal().zone)));
-        let what =
-            format!("nobody is told of {}{}: silenced by {}", silence.scope, until.unwrap_or_default(), silence.by);
-        findings.push(warn(what, "ansai unsilence, with the same targets or --all, when people may be told"));
+        let (by, scope) = (&silence.by, &silence.scope);
+        let what = format!("{by} has silenced {scope}{}, so nobody is told of it", until.unwrap_or_default());
+        let unsilence = target::scope_in_words(scope).arguments();
+        findings.push(warn(what, format!("`ansai unsilence {unsilence}` when people may be told")));
     }
     findings.extend(status.targets.iter().filter_map(|target| {
         let (name, warning) = (target.target.name(), target.warning.as_ref()?);

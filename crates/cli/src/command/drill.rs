@@ -56,22 +56,23 @@ pub(super) fn drill(places: &Places, name: &str, kind: DrillKind, consent: Conse
     let events = client::events(places).ok();
     let done = client::operate(places, operation)?;
     let outcome = events.and_then(|events| outcome(events, &target, OUTCOME_MAX));
+    let stands = || format!("`ansai explain {target}` says how it stands");
     let text = match outcome {
         None => done.text,
         Some(ActionOutcome::Succeeded { note } | ActionOutcome::NotNeeded { why: note }) => {
-            Text::new(format!("{note}; `ansai status --watch` shows what becomes of it"))
+            Text::new(format!("{note}; `ansai status {target} --watch` shows what becomes of it"))
         }
         Some(ActionOutcome::Refused { why }) => {
             let what = format!("the drill on {target} was refused: {why}");
-            return Err(Failure::new(Code::Refused, what, "`ansai explain` says how it stands"));
+            return Err(Failure::new(Code::Refused, what, stands()));
         }
         Some(ActionOutcome::Failed { why } | ActionOutcome::Lost { why }) => {
             let what = format!("the drill on {target} failed: {why}");
-            return Err(Failure::new(Code::Failing, what, "`ansai explain` says how it stands"));
+            return Err(Failure::new(Code::Failing, what, stands()));
         }
         Some(ActionOutcome::TimedOut { after }) => {
             let what = format!("the drill on {target} did not end within {}", Shown(after));
-            return Err(Failure::new(Code::Failing, what, "`ansai explain` says how it stands"));
+            return Err(Failure::new(Code::Failing, what, stands()));
         }
     };
     match places.json {
@@ -144,7 +145,13 @@ pub(super) fn undo(places: &Places, name: &str, consent: ConsentArgs) -> Result<
     for (path, _) in &left.files {
         drill::undo(path).map_err(|error| failed(path, &error))?;
     }
-    left.told(places, &format!("the drill is undone; `ansai heal {name}` heals it now, if it still fails"), &name);
+    // What is not known to fail would not be healed.
+    let heal = TargetId::new(name.as_str()).map(|target| Operation::Heal { target });
+    let next = match heal.is_ok_and(|heal| client::rehearse(places, heal).is_ok()) {
+        true => format!("`ansai heal {name}` heals it now"),
+        false => format!("`ansai explain {name}` says how it stands"),
+    };
+    left.told(places, &format!("the drill is undone; {next}"), &name);
     Ok(Code::Ok)
 }
 

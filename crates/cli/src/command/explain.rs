@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use ansai_model::time::Shown;
+use ansai_model::{incident::Phase, time::Shown};
 use jiff::tz::TimeZone;
 
+use super::incidents::WELL_AGAIN;
 use crate::{
     Places, client,
     command::target::resolve,
@@ -24,8 +25,8 @@ pub(super) fn explain(places: &Places, target: &str) -> Result<Code, Failure> {
 }
 
 /// What a gate says, in a line.
-pub(super) fn gate(gate: &serde_json::Value) -> String {
-    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+pub(super) fn gate(gate: &serde_json::Value, zone: &TimeZone) -> String {
+    let text = |value: &serde_json::Value| show::told(value.as_str().unwrap_or_default(), zone);
     let verdict = match &gate["verdict"] {
         serde_json::Value::String(word) => word.clone(),
         serde_json::Value::Object(map) => map.keys().next().cloned().unwrap_or_default(),
@@ -36,7 +37,7 @@ pub(super) fn gate(gate: &serde_json::Value) -> String {
 
 /// An explanation as a person reads it.
 fn explanation(value: &serde_json::Value, zone: &TimeZone) -> show::Page {
-    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let text = |value: &serde_json::Value| show::told(value.as_str().unwrap_or_default(), zone);
     let list = |value: &serde_json::Value| value.as_array().cloned().unwrap_or_default();
     let mut lines =
         vec![text(&value["target"]), format!("  {}", text(&value["summary"])), String::new(), "checks".into()];
@@ -44,12 +45,21 @@ fn explanation(value: &serde_json::Value, zone: &TimeZone) -> show::Page {
         lines[1] = format!("{} (since {})", lines[1], show::moment(since, zone));
     }
     for check in list(&value["checks"]) {
-        lines.push(format!("  {}: {}", text(&check["id"]), standing(&check)));
+        lines.push(format!("  {}: {}", text(&check["id"]), show::told(&standing(&check), zone)));
     }
     for incident in list(&value["incidents"]) {
-        lines.extend([String::new(), format!("incident i{}", incident["id"])]);
-        lines.extend(incident["no_rule"].as_str().map(|why| format!("  no rule applies: {why}")));
-        lines.extend(list(&incident["decision"]["gates"]).iter().map(gate));
+        let well = incident["well_since"]["wall"].as_i64();
+        let state = match (well, serde_json::from_value::<Phase>(incident["phase"].clone())) {
+            (Some(since), _) => format!(": {WELL_AGAIN} since {}", show::moment(since, zone)),
+            (None, Ok(phase)) => format!(": {}", show::phase(&phase)),
+            (None, Err(_)) => String::new(),
+        };
+        lines.extend([String::new(), format!("incident i{}{state}", incident["id"])]);
+        // What is well again waits for nothing but time.
+        if well.is_none() {
+            lines.extend(incident["no_rule"].as_str().map(|why| format!("  no rule applies: {why}")));
+            lines.extend(list(&incident["decision"]["gates"]).iter().map(|said| gate(said, zone)));
+        }
     }
     for rule in list(&value["rules"]) {
         let when = rule["when"].as_str().map(|when| format!(", when: {when}")).unwrap_or_default();
@@ -62,13 +72,8 @@ fn explanation(value: &serde_json::Value, zone: &TimeZone) -> show::Page {
     let limits =
         [("hold", "hold"), ("maintenance", "maintenance"), ("silence", "silence"), ("breaker", "circuit breaker")];
     lines.push(String::new());
-    lines.extend(limits.iter().filter(|(key, _)| value[*key].is_string()).map(|(key, name)| {
-        let until = value[format!("{key}_until")]["wall"].as_i64();
-        let until = until.map(|until| format!(", until {}", show::moment(until, zone))).unwrap_or_default();
-        let why = text(&value[*key]);
-        // Some say by themselves what they are.
-        if why.starts_with(name) { format!("{why}{until}") } else { format!("{name}: {why}{until}") }
-    }));
+    let limits = limits.iter().filter(|(key, _)| value[*key].is_string());
+    lines.extend(limits.map(|(key, name)| format!("{name}: {}", text(&value[*key]))));
     show::Page::lines(lines)
 }
 
@@ -117,19 +122,32 @@ mod tests {
     }
 
     #[test]
-    fn what_stops_it_says_when_it_ends() {
+    fn what_stops_it_is_told_in_the_readers_zone() {
         let until = json!({"mono": 1, "wall": 1_700_000_000_000_i64});
         let value = json!({
             "target": "service/app.service", "summary": "all checks are healthy",
-            "hold": "held by ann (moving)", "hold_until": until, "maintenance": "maintenance (by ann)",
-            "maintenance_until": until, "silence": "silenced by ann", "silence_until": null, "breaker": "closed",
+            "hold": "ann has held it since 2023-11-14T22:13:20Z (moving); `ansai release --all` ends that",
+            "hold_until": until, "maintenance": null, "silence": null, "breaker": "closed",
         });
         let text = explanation(&value, &TimeZone::UTC).to_string();
         let expected = "\
-hold: held by ann (moving), until 2023-11-14 22:13:20 UTC
-maintenance (by ann), until 2023-11-14 22:13:20 UTC
-silenced by ann
+hold: ann has held it since 2023-11-14 22:13:20 UTC (moving); `ansai release --all` ends that
 circuit breaker: closed";
         assert!(text.ends_with(expected), "{text}");
+    }
+
+    #[test]
+    fn an_incident_says_where_it_stands_and_the_gates_are_told_of_what_is_not_well() {
+        let gate = json!({"gate": "hold", "verdict": "allow", "why": "nothing is held"});
+        let incident = |well: serde_json::Value| json!({"id": 7, "phase": {"escalated": {"why": "no"}}, "well_since": well, "decision": {"gates": [gate]}});
+        let shown = |well| {
+            let value = json!({"target": "service/app.service", "incidents": [incident(well)]});
+            explanation(&value, &TimeZone::UTC).to_string()
+        };
+        let text = shown(json!(null));
+        assert!(text.contains("\nincident i7: ESCALATED\n  allow  hold             nothing is held\n"), "{text}");
+        let text = shown(json!({"mono": 1, "wall": 1_700_000_000_000_i64}));
+        assert!(text.contains("\nincident i7: well again since 2023-11-14 22:13:20 UTC\n"), "{text}");
+        assert!(!text.contains("allow"), "{text}");
     }
 }

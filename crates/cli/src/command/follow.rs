@@ -34,7 +34,7 @@ pub(super) fn follow(places: &Places, targets: &[String]) -> Result<Code, Failur
             return Ok(Code::Ok);
         }
     }
-    Err(Failure::new(Code::Unreachable, "the agent tells nothing more", "is it running? systemctl status ansai"))
+    Err(Failure::new(Code::Unreachable, "the agent tells nothing more", "systemctl status ansai says whether it runs"))
 }
 
 /// The one target that an event is about; nothing when it is about all of them.
@@ -80,7 +80,7 @@ fn line(event: &Event, zone: &TimeZone) -> Option<String> {
         Happening::Warning { text } => format!("warning: {text}"),
         Happening::Closed { why } => format!("the stream ends: {why}"),
     };
-    Some(format!("{at}  {text}"))
+    Some(format!("{at}  {}", show::told(&text, zone)))
 }
 
 fn verb(choice: Choice) -> &'static str {

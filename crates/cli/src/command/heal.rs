@@ -6,6 +6,7 @@ use ansai_host::{
 };
 use ansai_model::{operator::Operation, runbook::Step, time::Shown};
 use ansai_protocol::SCHEMA;
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use tokio_util::task::TaskTracker;
 
@@ -60,7 +61,7 @@ fn rehearse(places: &Places, mut plan: Value) -> Result<Code, Failure> {
     match places.json {
         true => show::print_json(&plan),
         false => {
-            show::print(planned(&plan));
+            show::print(planned(&plan, &show::terminal().zone));
             show::note("\nnothing was changed (--dry-run)");
         }
     }
@@ -68,17 +69,17 @@ fn rehearse(places: &Places, mut plan: Value) -> Result<Code, Failure> {
 }
 
 /// A plan as a person reads it.
-fn planned(plan: &Value) -> show::Page {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+fn planned(plan: &Value, zone: &TimeZone) -> show::Page {
+    let text = |value: &Value| show::told(value.as_str().unwrap_or_default(), zone);
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let verdict = match plan["refused"].as_str() {
-        Some(why) => format!("  it would be refused: {why}"),
+        Some(why) => format!("  it would be refused: {}", show::told(why, zone)),
         None => format!("  it would begin, for incident i{}", plan["incident"]),
     };
     let mut lines = vec![text(&plan["target"]), verdict];
     let gates = list(&plan["gates"]);
     lines.extend((!gates.is_empty()).then(String::new));
-    lines.extend(gates.iter().map(explain::gate));
+    lines.extend(gates.iter().map(|gate| explain::gate(gate, zone)));
     let rungs = list(&plan["rungs"]);
     if !rungs.is_empty() {
         lines.extend([String::new(), "one after the other, until one helps".to_owned()]);
@@ -100,7 +101,7 @@ mod tests {
     use super::*;
 
     fn shown(plan: &Value) -> String {
-        planned(plan).to_string()
+        planned(plan, &TimeZone::UTC).to_string()
     }
 
     #[test]

@@ -11,6 +11,9 @@ use crate::{
     show::{self, Cell},
 };
 
+/// The state of what is open and whose target is well: whoever has it need not get up any more.
+pub(super) const WELL_AGAIN: &str = "well again";
+
 pub(super) fn incidents(places: &Places, targets: &[String], open_only: bool, limit: usize) -> Result<Code, Failure> {
     let mut list: Incidents = client::read(client::get(places, "/v1/incidents")?)?;
     if !targets.is_empty() {
@@ -25,7 +28,8 @@ pub(super) fn incidents(places: &Places, targets: &[String], open_only: bool, li
             list.incidents.truncate(limit);
             show::print_json(&serde_json::to_value(&list).unwrap_or_default());
         }
-        false if list.incidents.is_empty() => show::print("no incidents"),
+        false if list.incidents.is_empty() && open_only => show::print("no incident is open"),
+        false if list.incidents.is_empty() => show::print("there has been no incident"),
         false => {
             let now = jiff::Timestamp::now().as_millisecond();
             show::print(rendered(&list.incidents, limit, now, &show::terminal().zone));
@@ -41,7 +45,9 @@ fn grouped(incidents: &[IncidentSummary]) -> Vec<(&IncidentSummary, Vec<Incident
         |incident: &IncidentSummary| !matches!(incident.phase, Phase::Resolved(_) | Phase::AwaitingApproval { .. });
     let mut groups: Vec<(&IncidentSummary, Vec<IncidentId>)> = Vec::new();
     for incident in incidents {
-        let same = |(first, _): &&mut (&IncidentSummary, _)| is_open(first) && first.target == incident.target;
+        let same = |(first, _): &&mut (&IncidentSummary, _)| {
+            is_open(first) && first.target == incident.target && first.is_well_again == incident.is_well_again
+        };
         match groups.iter_mut().find(same).filter(|_| is_open(incident)) {
             None => groups.push((incident, Vec::new())),
             // They come newest first; the oldest began it, unless another is more urgent.
@@ -60,13 +66,16 @@ fn rendered(incidents: &[IncidentSummary], limit: usize, now_ms: i64, zone: &Tim
         let others = others.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let more = if others.is_empty() { others } else { format!(" (with it: {others})") };
         let drill = if incident.is_drill { "drill: " } else { "" };
+        let since = incident.well_since_ms.filter(|_| incident.is_well_again);
+        let since = since.map(|since| format!(" (since {})", show::moment_in_row(since, now_ms, zone)));
+        let state = if incident.is_well_again { WELL_AGAIN } else { show::phase(&incident.phase) };
         let downtime = incident.downtime_ms.map(|ms| Shown(std::time::Duration::from_millis(ms)).to_string());
         vec![
             Cell::new(incident.id),
             Cell::new(show::moment_in_row(incident.opened_ms, now_ms, zone)),
-            Cell::new(show::phase(&incident.phase)),
+            Cell::new(state),
             Cell::new(downtime.unwrap_or_default()),
-            Cell::new(format!("{drill}{}{more}", incident.headline)),
+            Cell::new(format!("{drill}{}{}{more}", incident.headline, since.unwrap_or_default())),
         ]
     });
     show::table(&["INCIDENT", "OPENED", "STATE", "DOWN", ""], &[3, 1], rows)
@@ -95,18 +104,25 @@ mod tests {
             is_drill: id == 7,
             opened_ms: 1_700_000_000_000,
             downtime_ms,
+            is_well_again: id == 13,
+            well_since_ms: Some(1_700_000_060_000),
         };
         let healed = Phase::Resolved(Resolution::Healed { rung: RungId::new("restart").expect("valid") });
         let text = rendered(
-            &[incident(12, Phase::Escalated { why: "no".into() }, None), incident(7, healed, Some(48))],
-            2,
+            &[
+                incident(13, Phase::Escalated { why: "no".into() }, Some(60_000)),
+                incident(12, Phase::Escalated { why: "no".into() }, None),
+                incident(7, healed, Some(48)),
+            ],
+            3,
             1_700_000_000_000 + 1_000,
             &TimeZone::UTC,
         );
         let expected = [
-            " INCIDENT  OPENED              STATE      DOWN",
-            " i12       11-14 22:13:20 UTC  ESCALATED        nginx.service was killed",
-            " i7        11-14 22:13:20 UTC  healed     48ms  drill: nginx.service was killed",
+            " INCIDENT  OPENED              STATE       DOWN",
+            " i13       11-14 22:13:20 UTC  well again  1m    nginx.service was killed (since 11-14 22:14:20 UTC)",
+            " i12       11-14 22:13:20 UTC  ESCALATED         nginx.service was killed",
+            " i7        11-14 22:13:20 UTC  healed      48ms  drill: nginx.service was killed",
         ];
         assert_eq!(text.to_string(), expected.join("\n"));
     }
@@ -123,6 +139,8 @@ mod tests {
             is_drill: false,
             opened_ms: 0,
             downtime_ms: None,
+            is_well_again: false,
+            well_since_ms: None,
         };
         let waits = Phase::AwaitingApproval { expires: Now::default() };
         let incidents = [

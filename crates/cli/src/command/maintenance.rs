@@ -1,6 +1,6 @@
 //! `ansai maintenance list`: the windows that are open. Opening and ending them stands in `operate.rs`.
 
-use ansai_model::{id::TargetId, policy::Scope};
+use ansai_model::id::TargetId;
 use ansai_protocol::{SCHEMA, ScopeView};
 use jiff::tz::TimeZone;
 use serde_json::json;
@@ -27,11 +27,7 @@ pub(super) fn list(places: &Places, targets: &[String]) -> Result<Code, Failure>
 
 /// Whether a target is in a scope, by the words in which the agent tells it.
 fn is_in(name: &str, scope: &str) -> bool {
-    let scope = match scope == Scope::All.to_string() {
-        true => Scope::All,
-        false => Scope::Matching(scope.split(", ").map(str::to_owned).collect()),
-    };
-    TargetId::new(name).is_ok_and(|target| scope.holds(&target))
+    TargetId::new(name).is_ok_and(|target| target::scope_in_words(scope).holds(&target))
 }
 
 fn rendered(windows: &[ScopeView], zone: &TimeZone) -> show::Page {

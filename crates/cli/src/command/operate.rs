@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use ansai_model::{id::IncidentId, operator::Operation, policy::Scope, text::Text, time::WallTime};
-use ansai_protocol::{Done, Status};
+use ansai_protocol::{Done, ScopeView, Status};
 
 use super::{consent, target};
 use crate::{
@@ -35,7 +35,7 @@ pub(super) fn reload(places: &Places, rehearsal: RehearsalArgs) -> Result<Code, 
 fn said(places: &Places, done: &Done) -> Code {
     match places.json {
         true => show::print_json(&serde_json::to_value(done).unwrap_or_default()),
-        false => show::print(done.text.as_str()),
+        false => show::print(&show::told(done.text.as_str(), &show::terminal().zone)),
     }
     Code::Ok
 }
@@ -82,13 +82,24 @@ pub(super) enum Ended {
 }
 
 impl Ended {
-    /// Whether anything is there that could be ended.
-    fn is_on(self, status: &Status) -> bool {
+    /// What is there that could be ended.
+    fn those_on(self, status: &Status) -> &[ScopeView] {
         match self {
-            Self::Hold => !status.holds.is_empty(),
-            Self::Silence => !status.silences.is_empty(),
-            Self::Maintenance => !status.maintenance.is_empty(),
+            Self::Hold => &status.holds,
+            Self::Silence => &status.silences,
+            Self::Maintenance => &status.maintenance,
         }
+    }
+
+    /// Its scope and targets, when exactly this one is there, whatever its patterns would mean to a person: somebody else may
+    /// have written it otherwise, through the API.
+    fn as_written(self, status: &Status, args: &ScopeArgs) -> Option<(Scope, Vec<String>)> {
+        let scope = Scope::Matching(args.targets.clone());
+        let words = scope.to_string();
+        self.those_on(status).iter().find(|view| !args.all && view.scope == words)?;
+        let held = status.targets.iter().filter(|target| scope.holds(&target.target));
+        let held = held.map(|target| target.target.to_string()).collect();
+        Some((scope, held))
     }
 }
 
@@ -99,7 +110,9 @@ pub(super) fn end(places: &Places, ended: Ended, scope: &ScopeArgs, consent: Con
         Ended::Maintenance => "end maintenance of",
     };
     let mut misspelled = None;
-    let (scope, targets) = match target::scope(places, scope) {
+    let status = client::status(places)?;
+    let found = ended.as_written(&status, scope).map_or_else(|| target::scope(places, scope), Ok);
+    let (scope, targets) = match found {
         Ok(found) => found,
         // A target that has gone may have left a restraint behind: what was written is tried as it is.
         Err(failure) if failure.code == Code::Usage => {
@@ -117,7 +130,7 @@ pub(super) fn end(places: &Places, ended: Ended, scope: &ScopeArgs, consent: Con
         true => consent::rehearse(places, what, &targets, operation),
         false => {
             // Nobody is asked to type how many targets there are when there is nothing to end: the agent says so.
-            if misspelled.is_none() && ended.is_on(&client::status(places)?) {
+            if misspelled.is_none() && !ended.those_on(&status).is_empty() {
                 consent::announce(what, &targets, consent)?;
             }
             run(places, operation)
@@ -193,7 +206,7 @@ fn now() -> WallTime {
     WallTime(jiff::Timestamp::now().as_millisecond())
 }
 
-fn number(text: &str) -> Result<IncidentId, Failure> {
+pub(super) fn number(text: &str) -> Result<IncidentId, Failure> {
     text.parse().map_err(|_| {
         let what = format!("`{text}` is no incident");
         Failure::new(Code::Usage, what, "write its number as i7; `ansai incidents` lists them")

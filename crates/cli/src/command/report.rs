@@ -3,6 +3,7 @@
 use ansai_agent::notify::render::{self, RenderOptions};
 use ansai_protocol::{Incidents, ReportAnswer};
 
+use super::operate;
 use crate::{
     Places, client,
     exit::{Code, Failure},
@@ -14,7 +15,7 @@ const WIDTH_MAX: usize = 100;
 
 pub(super) fn report(places: &Places, incident: Option<&str>) -> Result<Code, Failure> {
     let incident = match incident {
-        Some(incident) => incident.to_owned(),
+        Some(incident) => operate::number(incident)?.to_string(),
         None => latest(places)?,
     };
     let value = client::get(places, &format!("/v1/reports/{incident}"))?;

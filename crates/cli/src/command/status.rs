@@ -124,12 +124,37 @@ fn summary(targets: &[TargetStatus]) -> String {
     line
 }
 
-/// A hold, a silence or a maintenance window in a line.
-fn restraint(name: &str, view: &ScopeView, zone: &TimeZone) -> String {
-    let reason = if view.reason.is_empty() { String::new() } else { format!(": {}", view.reason) };
-    let until = view.until_ms.map_or(String::new(), |until| format!(" until {}", show::moment(until, zone)));
-    format!("{name} on {}{until}, by {}{reason}", view.scope, view.by)
+/// What somebody wants left alone: which targets, who, until when, why, and how it is ended.
+#[derive(Clone, Copy)]
+enum Restraint {
+    Hold,
+    Silence,
+    Window,
 }
+
+impl Restraint {
+    fn line(self, view: &ScopeView, zone: &TimeZone) -> String {
+        let ScopeView { scope, by, reason, until_ms } = view;
+        let reason = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
+        let until = until_ms.map_or(String::new(), |until| format!(" until {}", show::moment(until, zone)));
+        let arguments = target::scope_in_words(scope).arguments();
+        match self {
+            Self::Hold => format!("held by {by}{until}{reason}: {scope}; `ansai release {arguments}` ends that"),
+            Self::Silence => {
+                format!("silenced by {by}{until}{reason}: {scope}; `ansai unsilence {arguments}` ends that")
+            }
+            Self::Window if by == CONFIGURATION => {
+                format!("in planned maintenance{until}{reason}: {scope}; `maintenance:` in the configuration says when")
+            }
+            Self::Window => {
+                format!("in maintenance by {by}{until}{reason}: {scope}; `ansai maintenance end {arguments}` ends that")
+            }
+        }
+    }
+}
+
+/// Who a window is from that no operator opened.
+const CONFIGURATION: &str = "configuration";
 
 fn rendered(status: &Status, head: &[String], zone: &TimeZone, rows: Option<usize>) -> show::Page {
     let uptime = Shown(Duration::from_secs(status.uptime_seconds));
@@ -143,12 +168,16 @@ fn rendered(status: &Status, head: &[String], zone: &TimeZone, rows: Option<usiz
         lines.push("THE NEW CONFIGURATION IS NOT APPLIED, the one before it stays in force:".to_owned());
         lines.extend(show::brief(why).into_iter().map(|line| format!("  {line}")));
     }
-    let restraints = [("hold", &status.holds), ("silence", &status.silences), ("maintenance", &status.maintenance)];
-    for (name, views) in restraints {
-        lines.extend(views.iter().map(|view| restraint(name, view, zone)));
+    let restraints = [
+        (Restraint::Hold, &status.holds),
+        (Restraint::Silence, &status.silences),
+        (Restraint::Window, &status.maintenance),
+    ];
+    for (restraint, views) in restraints {
+        lines.extend(views.iter().map(|view| restraint.line(view, zone)));
     }
     lines.extend(status.idle_patterns.iter().map(|pattern| format!("{pattern}: no unit has such a name yet")));
-    lines.extend(status.warnings.iter().map(|warning| format!("warning: {warning}")));
+    lines.extend(status.warnings.iter().map(|warning| format!("warning: {}", show::told(warning.as_str(), zone))));
     if status.messages_waiting > 0 {
         lines.push(waiting(status.messages_waiting));
     }
@@ -198,6 +227,8 @@ fn table(targets: &[&TargetStatus], zone: &TimeZone) -> show::Page {
         let health = if stopped.is_some() { show::stopped() } else { show::health(target.health) };
         let text = match target.health {
             _ if stopped.is_some() && target.incident.is_none() => stopped.unwrap_or_default(),
+            // That it is well again says why it has an incident.
+            Health::Healthy if target.incident.is_some() => target.explanation.to_string(),
             Health::Healthy => target.warning.as_ref().unwrap_or(&target.summary).to_string(),
             // How full it is matters more than what is done.
             Health::Failing if target::can_be_full(&target.target) => {
@@ -205,14 +236,21 @@ fn table(targets: &[&TargetStatus], zone: &TimeZone) -> show::Page {
             }
             Health::Failing | Health::Unknown => target.explanation.to_string(),
         };
-        vec![Cell::new(target.target.name()), health, Cell::new(incident), Cell::new(text)]
+        // Its name stands before it.
+        let name = target.target.name();
+        let text = text.strip_prefix(name).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(&text);
+        vec![Cell::new(name), health, Cell::new(incident), Cell::new(show::told(text, zone))]
     });
     show::table(&["TARGET", "HEALTH", "INCIDENT", "DETAIL"], &[2], rows)
 }
 
 /// How many messages have not reached anybody.
 pub(super) fn waiting(count: usize) -> String {
-    format!("{} {} to be delivered", show::count(count, "message"), if count == 1 { "waits" } else { "wait" })
+    match count {
+        0 => "no message waits to be delivered".to_owned(),
+        1 => "1 message waits to be delivered".to_owned(),
+        many => format!("{many} messages wait to be delivered"),
+    }
 }
 
 /// What the agent takes, at the end of a line.
@@ -276,6 +314,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_well_again_says_so_and_since_when() {
+        let mut well = target("disk//var", Health::Healthy, Some(1));
+        well.explanation =
+            "it is well again since 2023-11-14T22:13:20Z, and watched until it has stayed so (i1)".into();
+        let text = table(&[&well], &TimeZone::UTC).to_string();
+        assert!(
+            text.ends_with("it is well again since 2023-11-14 22:13:20 UTC, and watched until it has stayed so (i1)")
+        );
+        well.incident = None;
+        well.summary = "/var: 60.0 % used".into();
+        let text = table(&[&well], &TimeZone::UTC).to_string();
+        assert!(text.ends_with(" /var    healthy            60.0 % used"), "its name stands once: {text}");
+    }
+
+    #[test]
     fn what_an_operator_stopped_is_shown_and_counted_as_such() {
         let mut down = target("service/app.service", Health::Unknown, None);
         down.stopped = Some(StoppedView { why: "stopped by an operator".into(), since_ms: Some(1_700_000_000_000) });
@@ -333,8 +386,8 @@ mod tests {
             "ansai 1.0.0 on web1, up 1h1m, configuration 2, 8.0 MiB and 0.0 % of a core",
             "mode act; 2 targets: 1 failing, 0 unknown, 1 healthy",
             "THE LEDGER CANNOT BE SAVED, nothing is done: no space left",
-            "hold on nginx.service, by root: moving",
-            "silence on nginx.service until 2023-11-14 22:13:20 UTC, by root",
+            "held by root (moving): nginx.service; `ansai release nginx.service` ends that",
+            "silenced by root until 2023-11-14 22:13:20 UTC: nginx.service; `ansai unsilence nginx.service` ends that",
             "app@*.service: no unit has such a name yet",
             "warning: the wall clock was set back by 5h",
             "2 messages wait to be delivered",
@@ -356,7 +409,7 @@ mod tests {
         let text = rendered(&status, &[], &TimeZone::UTC, None).to_string();
         let told = "THE NEW CONFIGURATION IS NOT APPLIED, the one before it stays in force:\n  \
                     error: there is no key `servces` here\n    --> ansai.yaml:1:1\n  \
-                    1 more error: `ansai check` shows both\nhold on";
+                    1 more error: `ansai check` shows both\nheld by";
         assert!(text.contains(told), "{text}");
     }
 

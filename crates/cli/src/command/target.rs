@@ -86,6 +86,14 @@ pub(crate) fn among(all: &[String], name: &str) -> Result<String, Failure> {
     }
 }
 
+/// The scope of a hold, a silence or a window, by the words in which the agent tells it.
+pub(super) fn scope_in_words(words: &str) -> Scope {
+    match words == Scope::All.to_string() {
+        true => Scope::All,
+        false => Scope::Matching(words.split(", ").map(str::to_owned).collect()),
+    }
+}
+
 /// Whether it is a place, of which people want to know how full it is.
 pub(super) fn can_be_full(target: &TargetId) -> bool {
     place(target.as_str()).is_some()

@@ -8,12 +8,27 @@ use ansai_model::{
     unit::{ActiveState, UnitSnapshot},
 };
 
+/// A run that ends within this time was hardly well, whatever a look in between has found.
+const SHORT: Duration = Duration::from_secs(60);
+
 /// The last start of a unit that was seen.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Start {
-    at: Option<MonoTime>,
+    /// [`NEVER`] when none was seen: of thousands of checks each has room for it.
+    at: MonoTime,
+    /// When the run before that one was started, likewise.
+    before: MonoTime,
     /// Which run of the unit that was.
     invocation: Option<Text>,
+}
+
+/// No time at which anything was started.
+const NEVER: MonoTime = MonoTime(i64::MIN);
+
+impl Default for Start {
+    fn default() -> Self {
+        Self { at: NEVER, before: NEVER, invocation: None }
+    }
 }
 
 impl Start {
@@ -24,12 +39,28 @@ impl Start {
             return;
         }
         let age = unit.since.map_or(Duration::ZERO, |since| now.wall.since(since));
-        self.at = Some(now.mono.minus(age));
+        (self.before, self.at) = (self.at, now.mono.minus(age));
         self.invocation.clone_from(&unit.invocation);
+    }
+
+    /// When the run began that was well before this one, which has failed since then: another one than was seen last, or the
+    /// one before it when that did not last. Nothing when it failed in the run that was well.
+    pub(crate) fn of_well_run(&self, unit: &UnitSnapshot, failed: MonoTime) -> Option<MonoTime> {
+        let is_other = self.invocation.is_some() && unit.invocation.is_some() && unit.invocation != self.invocation;
+        let was_short = self.at().is_some_and(|at| failed.since(at) < SHORT);
+        match (is_other, was_short) {
+            (true, _) => known(self.at),
+            (false, true) => known(self.before),
+            (false, false) => None,
+        }
     }
 
     /// When the unit was last started, when that was seen.
     pub(crate) fn at(&self) -> Option<MonoTime> {
-        self.at
+        known(self.at)
     }
+}
+
+fn known(at: MonoTime) -> Option<MonoTime> {
+    (at != NEVER).then_some(at)
 }

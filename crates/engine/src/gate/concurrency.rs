@@ -28,14 +28,14 @@ pub(super) fn concurrency(p: &Proposal<'_>) -> Opinion {
         state.runs.iter().find(|(_, run)| run.target == p.incident.target && run.lost_after > p.view.now.mono);
     if let Some((run, pending)) = on_target {
         let until = moment_at(p.view.now, pending.lost_after);
-        return defer(Some(until), Text::new(format!("{run} is still under way on this target")));
+        return defer(Some(until), Text::new(format!("an action on it, {run}, is still under way")));
     }
     let has_disrupted = state.remediations.get(&own).is_some_and(|remediation| remediation.has_disrupted());
     if p.moment == Moment::Undo || has_disrupted {
         return allow("what has begun to disrupt is brought to its end");
     }
     if let Some(other) = view.down_first(p.incident) {
-        return defer(None, Text::new(format!("incident {} comes first: the target itself is down", other.id)));
+        return defer(None, Text::new(format!("incident {} comes first, since by that it is down itself", other.id)));
     }
     let mut open = view.checks.open_of(&p.incident.target);
     let is_healed = |id: &IncidentId| {
@@ -43,7 +43,7 @@ pub(super) fn concurrency(p: &Proposal<'_>) -> Opinion {
         remediation.is_some_and(|other| !matches!(other.stage, Stage::Stabilizing { .. }))
     };
     if let Some(other) = open.find(is_healed) {
-        return defer(None, Text::new(format!("incident {other} is being healed on the same target")));
+        return defer(None, Text::new(format!("another incident of it, {other}, is being healed first")));
     }
     let (count, width, next) = under_way(view, p.incident);
     if count < width {

@@ -22,7 +22,7 @@ fn memory<'a>(p: &Proposal<'a>) -> Option<&'a TargetMemory> {
 }
 
 pub(super) fn is_forced(p: &Proposal<'_>) -> bool {
-    p.view.state.answers.get(&p.incident.id) == Some(&OperatorAnswer::Forced)
+    p.if_asked.is_some() || p.view.state.answers.get(&p.incident.id) == Some(&OperatorAnswer::Forced)
 }
 
 /// Whether what the last tries failed for has been seen to be gone since: this one is no repetition of them.
@@ -54,15 +54,15 @@ pub(super) fn cooldown(p: &Proposal<'_>) -> Opinion {
     if since >= wait {
         return allow(match memory.repeats {
             0 | 1 => {
-                Text::new(format!("the last remediation ended {} ago, and once it is not waited for", Shown(since)))
+                Text::new(format!("it was healed last {} ago, and the first time nothing is waited for", Shown(since)))
             }
-            _ => Text::new(format!("the last remediation ended {} ago", Shown(since))),
+            _ => Text::new(format!("it was healed last {} ago", Shown(since))),
         });
     }
     let until = last.mono.plus(wait);
     let (since, repeats) = (Shown(since), memory.repeats);
     let why = format!(
-        "the last remediation ended {since} ago; it has failed again {repeats} times, so the cooldown is {}",
+        "it was healed {since} ago and has failed again {repeats} times, so the next try waits until {} have passed",
         Shown(wait)
     );
     defer(Some(moment_at(p.view.now, until)), Text::new(why))
@@ -119,7 +119,8 @@ struct Share {
 fn budget(p: &Proposal<'_>, times: &VecDeque<MonoTime>, share: Share, budget: Budget, whose: &str) -> Opinion {
     let used = TargetMemory::within(times, p.view.now.mono, budget.per).saturating_add(share.owed);
     let needed = match p.moment {
-        Moment::Start | Moment::Undo => 1,
+        Moment::Start => p.if_asked.unwrap_or(1).max(1),
+        Moment::Undo => 1,
         Moment::Continue => p.view.state.remediations.get(&p.incident.id).map_or(1, Remediation::needed).max(1),
     };
     let needed = needed.saturating_sub(share.free);
@@ -137,6 +138,11 @@ fn budget(p: &Proposal<'_>, times: &VecDeque<MonoTime>, share: Share, budget: Bu
     if p.disruption == Disruption::None && p.moment != Moment::Start {
         return allow(format!("{words}; this step disrupts nothing"));
     }
+    // What rungs under way still need is not used yet: nobody knows when that will be free again.
+    let at = p.view.room_from(budget, times, needed, share.remembered).filter(|_| share.owed == 0);
+    if let Some(at) = at {
+        words.push_str(&format!("; there is room again in {}", Shown(at.since(p.view.now.mono))));
+    }
     deny(words)
 }
 
@@ -151,7 +157,7 @@ pub(super) fn circuit_breaker(p: &Proposal<'_>) -> Opinion {
         }
         Some(BreakerState::Open { until }) => {
             let rest = Shown(until.mono.since(p.view.now.mono));
-            deny(Text::new(format!("open for another {rest}: healing failed too often")))
+            deny(Text::new(format!("healing failed too often, so it is not tried for another {rest}")))
         }
     }
 }
@@ -176,5 +182,7 @@ pub(super) fn back_off(p: &Proposal<'_>) -> Opinion {
     if until <= p.view.now.mono {
         return allow("the wait is over");
     }
-    defer(Some(moment_at(p.view.now, until)), Text::new(format!("waits {} after {level} attempts lately", Shown(wait))))
+    let rest = Shown(until.since(p.view.now.mono));
+    let why = format!("after {level} attempts lately the next one waits {}, for another {rest}", Shown(wait));
+    defer(Some(moment_at(p.view.now, until)), Text::new(why))
 }

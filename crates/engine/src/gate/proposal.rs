@@ -23,6 +23,8 @@ pub(crate) struct Proposal<'a> {
     pub(crate) disruption: Disruption,
     /// Whether this begins a remediation, or goes on with one.
     pub(crate) moment: Moment,
+    /// How many disruptive actions come first, when it is asked what would be said if an operator asked for it now.
+    pub(crate) if_asked: Option<usize>,
 }
 
 /// Where in a remediation a proposal stands.

@@ -52,7 +52,7 @@ pub(super) fn quiet(p: &Proposal<'_>) -> Opinion {
         }
         // A look that failed says nothing of the time that is left.
         let until = opens.map(|opens| at_wall(p.view.now, opens));
-        return defer(until, "waits for the quiet hours; how long it can wait is not known");
+        return defer(until, "it waits for the quiet hours; how long it can wait is not known");
     };
     let Some(opens) = opens else { return while_unknown(left) };
     let wait = opens.since(p.view.now.wall);
@@ -60,7 +60,8 @@ pub(super) fn quiet(p: &Proposal<'_>) -> Opinion {
         let (left, wait) = (Shown(left), Shown(wait));
         return allow(Text::new(format!("the limit may be reached in {left}, before the quiet hours in {wait}")));
     }
-    let why = format!("waits for the quiet hours, in {}; the limit is not reached before {}", Shown(wait), Shown(left));
+    let why =
+        format!("it waits for the quiet hours, in {}; the limit is not reached before {}", Shown(wait), Shown(left));
     defer(Some(at_wall(p.view.now, opens)), Text::new(why))
 }
 

@@ -30,8 +30,13 @@ pub(super) fn existence(p: &Proposal<'_>) -> Opinion {
     let unit = check.and_then(|check| p.view.scene(check).unit);
     match unit.map(|unit| (unit.load, unit.active)) {
         _ if p.moment != Moment::Start || is_forced(p) => allow("asked when the remediation began"),
-        Some((LoadState::NotFound, active)) if active != ActiveState::Active => deny("the unit does not exist"),
-        Some((LoadState::BadSetting | LoadState::Error, _)) => deny("systemd cannot read the unit file"),
+        Some((LoadState::NotFound, active)) if active != ActiveState::Active => {
+            deny("its unit does not exist: install it, or take it out of the configuration")
+        }
+        Some((LoadState::BadSetting | LoadState::Error, _)) => deny(Text::new(format!(
+            "systemd cannot read its unit file; `systemd-analyze verify {}` says why",
+            p.incident.target.name()
+        ))),
         Some(_) | None => allow("nothing speaks against its existence"),
     }
 }
@@ -61,7 +66,7 @@ pub(super) fn dependency(p: &Proposal<'_>) -> Opinion {
         if is_being_healed(view, need) && p.view.now.mono < patience {
             return defer(
                 Some(moment_at(p.view.now, patience)),
-                Text::new(format!("it needs {need}, which is being healed")),
+                Text::new(format!("it needs {need}, which is being healed first")),
             );
         }
         // Whoever waits for what nobody mends would wait for nothing.
@@ -97,9 +102,10 @@ pub(super) fn dependency(p: &Proposal<'_>) -> Opinion {
         }
     }
     match pending {
-        Some(need) if p.view.now.mono < patience => {
-            defer(Some(moment_at(p.view.now, patience)), Text::new(format!("looks at {need}, which it needs, first")))
-        }
+        Some(need) if p.view.now.mono < patience => defer(
+            Some(moment_at(p.view.now, patience)),
+            Text::new(format!("it needs {need}, which is looked at first")),
+        ),
         Some(_) | None => allow("what it needs is well"),
     }
 }
@@ -117,15 +123,16 @@ fn awaited(p: &Proposal<'_>, cause: &CheckId, patience: MonoTime) -> Option<Opin
         let open = p.view.open_on(&check.check.target, cause).and_then(|open| p.view.with_a_person(open));
         let why = match open {
             Some(who) => format!(
-                "waits for {cause} ({seen}), which is not mended now: {who}; this one is seen to all the same in {}",
+                "it waits for {cause} ({seen}), which is not mended now: {who}; this one is seen to all the same in {}",
                 Shown(patience.since(p.view.now.mono))
             ),
-            None => format!("waits for {cause}, which is mended first: {seen}"),
+            None => format!("it waits for {cause}, which is mended first: {seen}"),
         };
         return Some(defer(until, Text::new(why)));
     }
     let is_seen = check.looked_at.is_some_and(|at| at >= p.incident.opened.mono);
-    (!is_seen).then(|| defer(until, Text::new(format!("looks at {cause} first, which would explain the failure"))))
+    (!is_seen)
+        .then(|| defer(until, Text::new(format!("{cause} is looked at first, since it would explain the failure"))))
 }
 
 /// Whether a remedy for a target is under way and not verified yet. One for another matter of it counts while it acts.

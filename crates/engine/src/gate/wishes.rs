@@ -1,11 +1,11 @@
 //! Gates that keep what people want: hold, maintenance window, the operator's intent, autonomy.
 
-use alloc::format;
+use alloc::{borrow::ToOwned, format, string::String};
 
 use ansai_model::{
     action::ActionOutcome,
     id::TargetId,
-    incident::{Step, StepKind},
+    incident::{Incident, Phase, Step, StepKind},
     observation::{Health, Observation},
     rule::Autonomy,
     text::Text,
@@ -14,16 +14,38 @@ use ansai_model::{
 };
 
 use super::proposal::{Moment, Opinion, Proposal, allow, defer, deny};
-use crate::{
-    check::CheckState,
-    state::{OperatorAnswer, Silence},
-    view::View,
-};
+use crate::{check::CheckState, state::OperatorAnswer, view::View};
+
+/// Where the file is that holds everything, as long as nobody has it elsewhere.
+pub(crate) const HOLD_FILE: &str = "/etc/ansai/HOLD";
+
+/// What somebody wants left alone, in sentences.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Restraint {
+    /// When it ends by itself, if ever.
+    pub(crate) until: Option<Now>,
+    /// Who wants what, since when or until when, and why.
+    pub(crate) why: Text,
+    /// What ends it.
+    pub(crate) instead: Text,
+}
+
+impl Restraint {
+    fn new(until: Option<Now>, why: String, instead: String) -> Self {
+        Self { until, why: Text::new(why), instead: Text::new(instead) }
+    }
+
+    /// Both in one sentence.
+    pub(crate) fn words(&self) -> Text {
+        Text::new(format!("{}; {}", self.why, self.instead))
+    }
+}
 
 /// Why automation is held for a target, and until when.
-pub(crate) fn hold_on(view: View<'_>, target: &TargetId) -> Option<(Option<Now>, Text)> {
+pub(crate) fn hold_on(view: View<'_>, target: &TargetId) -> Option<Restraint> {
     if let Some(text) = &view.outside.hold_file {
-        return Some((None, Text::new(format!("the HOLD file stops all action{}", quoted(text)))));
+        let why = format!("the HOLD file stops all action{}", quoted(text));
+        return Some(Restraint::new(None, why, format!("it is over when {HOLD_FILE} is removed")));
     }
     let hold = view
         .state
@@ -31,28 +53,45 @@ pub(crate) fn hold_on(view: View<'_>, target: &TargetId) -> Option<(Option<Now>,
         .iter()
         .filter(|hold| hold.scope.holds(target) && hold.is_on(view.now))
         .max_by_key(|hold| (hold.ends.is_none(), hold.ends))?;
-    Some((hold.end(view.now), Text::new(format!("held by {}{}", hold.by, quoted(&hold.reason)))))
+    let (until, scope) = (hold.end(view.now), hold.scope.arguments());
+    let end = until.map(|until| format!(", until {}", until.wall)).unwrap_or_default();
+    let why = format!("{} has held it since {}{}{end}", hold.by, hold.since.wall, quoted(&hold.reason));
+    Some(Restraint::new(until, why, format!("`ansai release {scope}` ends that")))
 }
 
 /// Until when a maintenance window is open for a target, and why: one of the configuration, by the clock on the wall, or
 /// one that an operator opened, for as long as was said.
-pub(crate) fn maintenance_on(view: View<'_>, target: &TargetId) -> Option<(Now, Text)> {
+pub(crate) fn maintenance_on(view: View<'_>, target: &TargetId) -> Option<(Now, Restraint)> {
+    let restraint = |until: Now, whose: String, reason: &str, instead: String| {
+        let why = format!("it is in {whose}{}, until {}", quoted(reason), until.wall);
+        (until, Restraint::new(Some(until), why, instead))
+    };
     let planned = view.bundle.parts().maintenance.iter().filter(|window| window.scope.holds(target));
-    let planned = planned
-        .filter_map(|window| Some((at_wall(view.now, window.schedule.open_until(view.now.wall)?), &window.reason)));
+    let planned = planned.filter_map(|window| {
+        let until = at_wall(view.now, window.schedule.open_until(view.now.wall)?);
+        let instead = "`maintenance:` in the configuration says when".to_owned();
+        Some(restraint(until, "a planned maintenance window".into(), &window.reason, instead))
+    });
     let opened = view.state.maintenance.iter().filter(|window| window.scope.holds(target));
-    let opened = opened.filter_map(|window| Some((window.end(view.now)?, &window.reason)));
-    let (until, reason) = planned.chain(opened).max_by_key(|(until, _)| until.mono)?;
-    Some((until, Text::new(format!("maintenance{}", quoted(reason)))))
+    let opened = opened.filter_map(|window| {
+        let (by, reason) = window.author();
+        let instead = format!("`ansai maintenance end {}` ends that", window.scope.arguments());
+        Some(restraint(window.end(view.now)?, format!("a maintenance window that {by} opened"), reason, instead))
+    });
+    planned.chain(opened).max_by_key(|(until, _)| until.mono)
 }
 
 /// Until when nobody is told of a target, and by whose silence.
-pub(crate) fn silence_on<'a>(view: View<'a>, target: &TargetId) -> Option<(Now, &'a Silence)> {
+pub(crate) fn silence_on(view: View<'_>, target: &TargetId) -> Option<(Now, Restraint)> {
     let silences = view.state.silences.iter().filter(|silence| silence.scope.holds(target));
-    silences.filter_map(|silence| Some((silence.end(view.now)?, silence))).max_by_key(|(until, _)| until.mono)
+    let silences = silences.filter_map(|silence| Some((silence.end(view.now)?, silence)));
+    let (until, silence) = silences.max_by_key(|(until, _)| until.mono)?;
+    let why = format!("{} has silenced it{}, until {}", silence.by, quoted(&silence.reason), until.wall);
+    let instead = format!("`ansai unsilence {}` ends that", silence.scope.arguments());
+    Some((until, Restraint::new(Some(until), why, instead)))
 }
 
-fn quoted(reason: impl core::fmt::Display) -> alloc::string::String {
+fn quoted(reason: impl core::fmt::Display) -> String {
     match format!("{reason}") {
         reason if reason.trim().is_empty() => reason,
         reason => format!(" ({})", reason.trim()),
@@ -69,14 +108,14 @@ pub(crate) fn at_wall(now: Now, wall: WallTime) -> Now {
 
 pub(super) fn hold(p: &Proposal<'_>) -> Opinion {
     match hold_on(p.view, &p.incident.target) {
-        Some((until, why)) => defer(until, why),
+        Some(hold) => defer(hold.until, hold.words()),
         None => allow("nothing is held"),
     }
 }
 
 pub(super) fn maintenance(p: &Proposal<'_>) -> Opinion {
     match maintenance_on(p.view, &p.incident.target) {
-        Some((until, why)) => defer(Some(until), why),
+        Some((until, window)) => defer(Some(until), window.words()),
         None => allow("no maintenance window is open"),
     }
 }
@@ -86,13 +125,13 @@ pub(super) fn intent(p: &Proposal<'_>) -> Opinion {
     let view = p.view;
     // It left the configuration while no agent ran, or is an instance that nobody knows of yet.
     if view.checks.slots_of(&p.incident.target).is_empty() {
-        return defer(None, "nothing looks at the target any more");
+        return defer(None, "no check looks at it any more, so nobody knows whether it fails");
     }
     if let Some(why) = view.checks.of(&p.incident.target).find_map(CheckState::wanted_down) {
         return deny(why);
     }
     if let Some(doubt) = view.checks.of(&p.incident.target).find_map(CheckState::is_blind) {
-        return defer(None, Text::new(format!("in doubt nothing is done: {doubt}")));
+        return defer(None, Text::new(format!("whether it fails is not known: {doubt}")));
     }
     let remediation = view.state.remediations.get(&p.incident.id);
     let has_acted = remediation.is_some_and(|remediation| remediation.has_acted || remediation.has_helped);
@@ -108,11 +147,11 @@ pub(super) fn intent(p: &Proposal<'_>) -> Opinion {
         None => defer(None, "it has not been looked at yet"),
         Some((_, seen)) => match seen.health() {
             Health::Failing => allow("the operator wants it running"),
-            Health::Healthy => defer(None, "the last look found it healthy"),
+            Health::Healthy => defer(None, "the last look found it healthy, so there is nothing to mend"),
             Health::Unknown if p.moment != Moment::Start && is_unseen_stop(p, seen) => deny(seen.summary().clone()),
             // What is done so far is why: between two steps a unit is stopped, or starting.
             Health::Unknown if p.moment != Moment::Start => allow("the operator wanted it running when it began"),
-            Health::Unknown => defer(None, Text::new(format!("in doubt nothing is done: {}", seen.summary()))),
+            Health::Unknown => defer(None, Text::new(format!("whether it fails is not known: {}", seen.summary()))),
         },
     }
 }
@@ -143,19 +182,35 @@ pub(super) fn autonomy(p: &Proposal<'_>) -> Opinion {
         }
         (Moment::Continue | Moment::Undo, None) => return deny("its rule is no longer configured"),
     };
-    match (autonomy, p.view.state.answers.get(&p.incident.id)) {
+    let id = p.incident.id;
+    let answer = if p.if_asked.is_some() { Some(&OperatorAnswer::Forced) } else { p.view.state.answers.get(&id) };
+    match (autonomy, answer) {
         (_, Some(OperatorAnswer::Approved | OperatorAnswer::Forced)) => allow("an operator allowed it"),
         // The way of telling people is never restarted by the healer alone: who would say what went wrong with it?
         (Autonomy::Act, None) if is_notifier(p) => defer(
             None,
             Text::new(format!(
-                "it carries ansai's own messages, so it waits for `ansai approve {}` (notifier: true)",
-                p.incident.id
+                "it carries ansai's own messages (notifier: true), so a person is asked first: {}",
+                approval(p.incident)
             )),
         ),
         (Autonomy::Act, None) => allow("the rule may act"),
-        (Autonomy::Approve, None) => defer(None, Text::new(format!("waits for `ansai approve {}`", p.incident.id))),
+        (Autonomy::Approve, None) => {
+            let why = format!("its rule asks a person first (autonomy: approve): {}", approval(p.incident));
+            defer(None, Text::new(why))
+        }
         (Autonomy::Suggest, None) => deny("the rule may only suggest (autonomy: suggest)"),
         (Autonomy::Observe, None) => deny("the rule may only observe (autonomy: observe)"),
     }
+}
+
+/// What a person can answer, and until when.
+fn approval(incident: &Incident) -> String {
+    let id = incident.id;
+    let until = match incident.phase {
+        Phase::AwaitingApproval { expires } => format!(", until {}", expires.wall),
+        Phase::Open | Phase::Remediating | Phase::Stabilizing { .. } => String::new(),
+        Phase::Resolved(_) | Phase::Escalated { .. } => String::new(),
+    };
+    format!("`ansai approve {id}` has it done, `ansai reject {id}` leaves it to you{until}")
 }

@@ -57,7 +57,7 @@ impl Context {
             return false;
         }
         let target = incident.target.clone();
-        let held = wishes::hold_on(view, &target).map(|(until, _)| until);
+        let held = wishes::hold_on(view, &target).map(|hold| hold.until);
         let held = held.or_else(|| wishes::maintenance_on(view, &target).map(|(until, _)| Some(until)));
         if let Some(until) = held {
             // Whoever ends it by hand has everything reconciled.

@@ -77,8 +77,8 @@ impl Context {
 impl<'a> View<'a> {
     /// Why nothing heals an incident without a person at this moment, when nothing does.
     pub(crate) fn with_a_person(self, incident: &Incident) -> Option<Text> {
-        let held = || wishes::hold_on(self, &incident.target).map(|(_, why)| why);
-        let kept = || wishes::maintenance_on(self, &incident.target).map(|(_, why)| why);
+        let held = || wishes::hold_on(self, &incident.target).map(|hold| hold.why);
+        let kept = || wishes::maintenance_on(self, &incident.target).map(|(_, window)| window.why);
         match &incident.phase {
             Phase::Escalated { .. } if incident.healthy_since.is_some() => None,
             Phase::Escalated { why } => Some(Text::new(format!("a person must see to it: {why}"))),
@@ -99,7 +99,7 @@ impl<'a> View<'a> {
     pub(crate) fn need_is_with_a_person(self, need: &TargetId) -> Option<Text> {
         let open = self.open_of(need).filter(|open| !open.kind.is_told_only() && self.is_about_itself(open));
         let why = open.into_iter().find_map(|open| self.with_a_person(open));
-        why.or_else(|| wishes::hold_on(self, need).map(|(_, why)| why))
+        why.or_else(|| wishes::hold_on(self, need).map(|hold| hold.why))
     }
 
     /// In words, for what an incident waits that is taken for a symptom.

@@ -16,7 +16,6 @@ use ansai_model::{
 use super::{refused, target_not_found};
 use crate::{
     effect::Answer,
-    gate::wishes,
     invariant::{self, Behalf},
     remediation::Stage,
     state::{BreakerState, TIMES_MAX, TargetMemory},
@@ -32,27 +31,25 @@ impl View<'_> {
         let Some(unit) = found.unit else {
             return Err(refused(format!("{target} is no systemd unit"), "drills work on units"));
         };
-        if let Some((_, why)) = wishes::hold_on(self, target) {
-            let instead = "a drill under a hold would break what nothing may mend; release it first";
-            return Err(refused(why, instead));
-        }
-        if let Some((_, why)) = wishes::maintenance_on(self, target) {
-            return Err(refused(why, "a drill in a maintenance window would break what nothing may mend"));
+        // It would break what nothing may mend.
+        if let Some(refusal) = self.restrained(target) {
+            return Err(refusal);
         }
         if let Some(refusal) = self.nothing_to_break(target).or_else(|| self.objection_to_drill(target)) {
             return Err(refusal);
         }
         if kind == DrillKind::Port && found.port.is_none() {
-            return Err(refused(format!("{target} declares no port"), "declare `port:` in its configuration"));
+            let instead = "write `port:` for it in the configuration";
+            return Err(refused(format!("no port of {target} is declared"), instead));
         }
         if kind == DrillKind::Configuration && found.configuration.is_empty() {
-            let instead = "declare `configuration:` in its configuration";
-            return Err(refused(format!("{target} declares no configuration"), instead));
+            let instead = "write its files as `configuration:` in ansai's configuration";
+            return Err(refused(format!("no configuration of {target} is declared"), instead));
         }
         let action = Action::Drill { unit, kind, port: found.port, paths: found.configuration };
         match invariant::before_action(self, target, Behalf::Drill, action.disruption()) {
             Ok(()) => Ok(action),
-            Err(violation) => Err(refused(violation.what, "`ansai explain` has every limit")),
+            Err(violation) => Err(refused(violation.what, format!("`ansai explain {target}` has every limit"))),
         }
     }
 
@@ -65,7 +62,7 @@ impl View<'_> {
     /// A drill begins with a healthy target, and leaves room for the remedy.
     fn objection_to_drill(self, target: &TargetId) -> Option<Answer> {
         if let Some(incident) = self.open_of(target).next() {
-            let why = format!("{} is still open{}", incident.id, self.ends_when(incident));
+            let why = format!("incident {} of it is still open{}", incident.id, self.ends_when(incident));
             return Some(refused(why, "a drill begins when the incidents before it are over"));
         }
         if self.checks.of(target).any(|check| check.hard != Health::Healthy) {
@@ -121,7 +118,7 @@ impl View<'_> {
     }
 
     /// From when on there is room for so many more; nothing when there is room now.
-    fn room_from(
+    pub(crate) fn room_from(
         self,
         budget: Budget,
         times: &VecDeque<MonoTime>,

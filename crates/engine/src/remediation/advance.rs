@@ -296,7 +296,8 @@ impl<'a> View<'a> {
         what: Text,
     ) -> Decision {
         let (policy, autonomy) = (&remediation.policy, Autonomy::Act);
-        gate::evaluate(&Proposal { view: self, incident, policy, autonomy, disruption, moment }, what)
+        let proposal = Proposal { view: self, incident, policy, autonomy, disruption, moment, if_asked: None };
+        gate::evaluate(&proposal, what)
     }
 
     fn does_not_apply(self, incident: &Incident, remediation: &Remediation, rung: &Rung) -> Option<Text> {

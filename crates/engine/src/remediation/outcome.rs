@@ -219,7 +219,7 @@ impl View<'_> {
         let (disruption, what) = (action.disruption(), action.describe());
         let decision = self.decision_within(incident, remediation, disruption, Moment::Undo, what);
         if let Some(objection) = decision.objections().next() {
-            return Some(Text::new(format!("{}: {}", objection.gate.as_str(), objection.why)));
+            return Some(objection.why.clone());
         }
         let on = Behalf::Incident(incident.id);
         Some(invariant::before_action(self, &incident.target, on, disruption).err()?.what)

@@ -128,21 +128,57 @@ fn what_a_person_has_and_is_well_again_is_said_to_be_and_told_anew_when_it_fails
     let (headline, down) = (told(&host).headline, told(&host).downtime);
     assert!(headline.as_str().starts_with("app.service is well again, and watched"), "{headline}");
     assert!(
-        down.is_some() && host.summary("app.service").starts_with("it is well again"),
+        down.is_some() && host.summary("app.service").starts_with("it is well again since "),
         "{}",
         host.summary("app.service")
     );
+    let well_since = told(&host).well_since;
+    let explained = host.explain("app.service").incidents.remove(0);
+    assert!(well_since.is_some() && explained.is_well_again, "{explained:?}");
+    assert_eq!(explained.well_since, well_since);
     // Neither time nor a restart of the agent makes it longer.
     host.restart(None);
     host.pass(secs(5));
-    assert_eq!(told(&host).downtime, down, "{:?}", host.story(1));
+    assert_eq!((told(&host).downtime, told(&host).well_since), (down, well_since), "{:?}", host.story(1));
     let asked = host.requests.len();
     host.sees(CHECK, Observation::failing("full again"));
     host.pass(secs(1));
     let report = told(&host);
     assert_eq!((report.downtime, report.headline.as_str()), (None, "app.service needs a person: full again"));
+    assert_eq!((report.well_since, host.explain("app.service").incidents[0].is_well_again), (None, false));
     assert!(report.symptom.as_str().ends_with("; seen last: full again"), "{}", report.symptom);
     assert!(host.requests.len() > asked, "it is looked into once more");
+}
+
+/// What is only observed is open, not handed over; and what changes too often is not called over for long.
+#[test]
+fn what_is_open_and_well_is_said_to_be_also_while_it_is_only_observed_or_changes_too_often() {
+    let told = |host: &Host| host.engine.report(host.now, IncidentId(1)).expect("a report");
+    let mut host = Host::new("autonomy: observe\nservices:\n  app.service: {}\n");
+    host.fails(CHECK);
+    host.pass(secs(5));
+    assert_eq!((host.phase("app.service"), told(&host).well_since), ("open", None));
+    host.is_well(CHECK);
+    host.pass(secs(5));
+    let report = told(&host);
+    assert!(report.well_since.is_some() && report.downtime.is_some(), "{report:?}");
+    assert!(report.headline.as_str().starts_with("app.service is well again, and watched"), "{}", report.headline);
+    assert!(host.summary("app.service").starts_with("it is well again since "), "{}", host.summary("app.service"));
+
+    let mut host = Host::plain().actions_end(failed());
+    host.fails(CHECK);
+    host.pass(secs(600));
+    for _ in 0..8 {
+        host.is_well(CHECK);
+        host.pass(secs(5));
+        host.fails(CHECK);
+        host.pass(secs(5));
+    }
+    host.is_well(CHECK);
+    host.pass(secs(5));
+    assert!(host.explain("app.service").checks[0].is_flapping, "{:?}", host.explain("app.service").checks);
+    assert!(told(&host).well_since.is_some() && host.explain("app.service").incidents[0].is_well_again);
+    assert!(told(&host).downtime.is_some());
 }
 
 #[test]
@@ -152,7 +188,7 @@ fn a_rule_that_may_only_observe_by_now_is_said_to_while_an_attempt_waits() {
     assert!(host.summary("app.service").contains("the next attempt"), "{}", host.summary("app.service"));
     host.apply(&changed("app.service: {}", "app.service: {autonomy: observe}"));
     let said = host.summary("app.service");
-    assert_eq!(said, "nothing is done: autonomy: the rule may only observe (autonomy: observe)");
+    assert_eq!(said, "nothing is done: the rule may only observe (autonomy: observe)");
 }
 
 #[test]
@@ -179,7 +215,7 @@ fn a_full_disk_is_told_with_what_takes_its_room_and_why_it_is_not_healed() {
     host.pass(secs(90));
     let target = ansai_model::id::TargetId::new("disk//data").expect("a name");
     let said = host.engine.explain(host.now, &target).expect("a target").summary;
-    assert!(said.as_str().starts_with("it is well again, and watched"), "{said}");
+    assert!(said.as_str().starts_with("it is well again since ") && said.as_str().contains(", and watched"), "{said}");
     host.pass(secs(3600));
     assert!(host.engine.state().incidents.is_empty(), "it is over: {:?}", host.story(1));
 }

@@ -50,8 +50,12 @@ fn approve_waits_for_an_operator_and_then_acts() {
     let mut host = with("approve");
     host.fails("app.service#unit");
     assert_eq!((host.phase("app.service"), host.told()), ("awaiting approval", vec!["ApprovalWanted to 1".into()]));
-    assert_eq!(host.gate("app.service", Gate::Autonomy), "defer: waits for `ansai approve i1`");
-    assert_eq!(host.dispatches[0].report.commands[0], "ansai approve i1");
+    assert_eq!(
+        host.gate("app.service", Gate::Autonomy),
+        "defer: its rule asks a person first (autonomy: approve): \
+        `ansai approve i1` has it done, `ansai reject i1` leaves it to you, until 2026-11-18T12:06:40Z"
+    );
+    assert_eq!(host.dispatches[0].report.commands[..2], ["ansai approve i1", "ansai reject i1"]);
     host.pass(secs(1800));
     assert_eq!(host.done(), Vec::<&str>::new());
     assert_eq!(approve(&mut host, 1), "done: i1 is approved; healing begins when no other gate objects");
@@ -105,7 +109,7 @@ fn an_approval_is_for_one_incident() {
     host.fails("app.service#unit");
     host.pass(secs(60));
     assert_eq!((host.phase("app.service"), host.done().len()), ("awaiting approval", 1));
-    assert_eq!(approve(&mut host, 1), "not found: no open incident i1");
+    assert_eq!(approve(&mut host, 1), "not found: there is no open incident i1");
 }
 
 #[test]
@@ -115,11 +119,16 @@ fn heal_acts_whatever_autonomy_and_cooldown_say_but_not_past_a_hold_or_a_window(
     assert_eq!(host.operator(heal()), "refused: nothing is known to be wrong with service/app.service");
     host.fails("app.service#unit");
     host.hold_file(Some("no"));
-    assert_eq!(host.operator(heal()), "refused: the HOLD file stops all action (no)");
+    let why = "refused: nothing is done to service/app.service now: the HOLD file stops all action (no)";
+    assert_eq!(host.operator(heal()), why);
     host.hold_file(None);
     let window = Operation::Maintenance { scope: Scope::All, reason: "x".into(), lasts: secs(60) };
     host.operator(window);
-    assert_eq!(host.operator(heal()), "refused: maintenance (x, by ann)");
+    assert_eq!(
+        host.operator(heal()),
+        "refused: nothing is done to service/app.service now: it is in a maintenance \
+        window that ann opened (x), until 2026-11-18T11:07:40Z"
+    );
     host.operator(Operation::EndMaintenance { scope: Scope::All });
     assert_eq!(host.done(), Vec::<&str>::new());
     assert!(host.operator(heal()).starts_with("done: healing of service/app.service has begun"));
@@ -141,8 +150,8 @@ fn heal_does_not_go_past_a_budget_or_a_second_time_at_once() {
     host.action_ends(succeeded());
     host.pass(secs(60));
     host.fails("app.service#unit");
-    let why = "budget of the target: 1 of 1 actions on this target within 1h are used";
-    assert_eq!(host.operator(heal()), format!("refused: {why}"));
+    let why = "refused: 1 of 1 actions on this target within 1h are used; there is room again in 59m";
+    assert_eq!(host.operator(heal()), why);
     assert_eq!(host.begun.len(), 1);
 }
 
@@ -173,7 +182,8 @@ fn what_a_target_offers_is_done_when_it_is_asked_for_and_nothing_forbids_it() {
     let mut host = Host::new(&format!("{PLAIN}{offer}"));
     assert!(host.operator(ask("other")).starts_with("not found: service/app.service does not offer to `other`"));
     host.hold_file(Some("no"));
-    assert_eq!(host.operator(ask("again")), "refused: the HOLD file stops all action (no)");
+    let why = "refused: nothing is done to service/app.service now: the HOLD file stops all action (no)";
+    assert_eq!(host.operator(ask("again")), why);
     host.hold_file(None);
     assert!(host.operator(ask("again")).ends_with("ansai will reload app.service"));
     assert!(host.operator(ask("again")).starts_with("refused"), "one at a time");
@@ -194,10 +204,14 @@ fn a_drill_is_refused_where_nothing_could_mend_it() {
     let rehearsal = Operation::Drill { target: target("app.service"), kind: DrillKind::Crash };
     let would = "done: drill: ansai will inject a failure (crash) into app.service";
     assert_eq!((host.rehearsed(rehearsal).as_str(), host.begun.len()), (would, 0));
-    assert_eq!(said(&mut host, DrillKind::Port), "refused: service/app.service declares no port");
-    assert_eq!(said(&mut host, DrillKind::Configuration), "refused: service/app.service declares no configuration");
+    assert_eq!(said(&mut host, DrillKind::Port), "refused: no port of service/app.service is declared");
+    assert_eq!(
+        said(&mut host, DrillKind::Configuration),
+        "refused: no configuration of service/app.service is declared"
+    );
     host.hold_file(Some("no"));
-    assert_eq!(said(&mut host, DrillKind::Crash), "refused: the HOLD file stops all action (no)");
+    let why = "refused: nothing is done to service/app.service now: the HOLD file stops all action (no)";
+    assert_eq!(said(&mut host, DrillKind::Crash), why);
     host.hold_file(None);
     host.step(ansai_engine::Input::Ledger(Some("full".into())));
     assert!(said(&mut host, DrillKind::Crash).starts_with("refused"));
@@ -212,7 +226,7 @@ fn a_drill_is_refused_where_nothing_could_mend_it() {
     let why = "refused: service/app.service has no main process, so there is nothing to break";
     assert_eq!(said(&mut host, DrillKind::Crash), why);
     host.fails("app.service#unit");
-    assert_eq!(said(&mut host, DrillKind::Crash), "refused: i1 is still open");
+    assert_eq!(said(&mut host, DrillKind::Crash), "refused: incident i1 of it is still open");
 }
 
 #[test]

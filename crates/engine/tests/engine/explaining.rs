@@ -26,11 +26,12 @@ fn a_rehearsal_says_what_healing_would_do_and_does_nothing() {
     assert_eq!(plan(&host), (Some("nothing is known to be wrong with service/app.service".into()), vec![]));
     let instead =
         |host: &Host| host.engine.rehearse_heal(host.now, &target("app.service")).and_then(|plan| plan.suggestion);
-    assert!(instead(&host).is_some_and(|text| text.as_str().starts_with("`ansai explain` says")));
+    assert!(instead(&host).is_some_and(|text| text.as_str().starts_with("`ansai explain service/app.service` says")));
     host.operator(Operation::Hold { scope: only("app.service"), reason: "r".into(), until: None });
     fails(&mut host);
     let ladder = ["restart x1 (1 steps)".to_owned(), "slow x1 (2 steps)".to_owned()].to_vec();
-    assert_eq!(plan(&host), (Some("held by ann (r)".into()), ladder.clone()));
+    let held = "nothing is done to service/app.service now: ann has held it since 2026-11-18T11:06:40Z (r)";
+    assert_eq!(plan(&host), (Some(held.into()), ladder.clone()));
     let mut host = Host::new(&changed("attempts: 4", "attempts: 1"));
     fails(&mut host);
     host.action_ends(failed());
@@ -57,6 +58,15 @@ fn what_stops_it_says_when_it_ends() {
     assert_eq!(said.hold_until.map(|end| end.wall), Some(until));
     assert_eq!(said.maintenance_until.map(|end| end.wall), Some(until));
     assert_eq!(said.silence_until, None);
+    let words = [said.hold, said.maintenance].map(|text| text.map(|text| text.to_string()).unwrap_or_default());
+    assert_eq!(
+        words,
+        [
+            "ann has held it since 2026-11-18T11:06:40Z (r), until 2026-11-18T12:06:40Z; `ansai release app.service` ends that",
+            "it is in a maintenance window that ann opened (r), until 2026-11-18T12:06:40Z; `ansai maintenance end \
+         app.service` ends that",
+        ]
+    );
 }
 
 type Deed = fn(&mut Host);
@@ -133,7 +143,7 @@ fn what_stands_in_the_way_is_named() {
                 host.hold_file(Some(""));
                 fails(host);
             },
-            "nothing is done: hold: the HOLD file stops all action",
+            "nothing is done: the HOLD file stops all action; it is over when /etc/ansai/HOLD is removed",
         ),
         (
             |host| {
@@ -142,21 +152,21 @@ fn what_stands_in_the_way_is_named() {
                 host.action_ends(failed());
                 host.pass(secs(20));
             },
-            "nothing is done: hold: the HOLD file stops all action (stop)",
+            "nothing is done: the HOLD file stops all action (stop)",
         ),
         (
             |host| {
                 host.step(Input::Ledger(Some("the disk is full".into())));
                 fails(host);
             },
-            "nothing is done: ledger: the ledger cannot be saved, so nothing may be done: the disk is full",
+            "nothing is done: the ledger cannot be saved, so nothing may be done: the disk is full",
         ),
         (
             |host| {
                 host.operator(Operation::Maintenance { scope: Scope::All, reason: "disks".into(), lasts: secs(60) });
                 fails(host);
             },
-            "nothing is done: maintenance window: maintenance (disks, by ann)",
+            "nothing is done: it is in a maintenance window that ann opened (disks), until 2026-11-18T11:07:40Z",
         ),
         (
             |host| host.sees("app.service#unit", judged(unit(ActiveState::Inactive, Intent::Stopped))),
@@ -173,7 +183,7 @@ fn what_stands_in_the_way_is_named() {
                 host.is_well("app.service#unit");
                 host.hanging.insert(check("app.service#unit"));
             },
-            "nothing is done: hold: held by ann (me)",
+            "it is well again since 2026-11-18T11:06:40Z, and watched until it has stayed so (i1)",
         ),
     ]);
 }

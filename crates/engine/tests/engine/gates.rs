@@ -47,13 +47,14 @@ fn a_hold_stops_all_action_in_its_scope_until_it_is_released() {
     let mut host = Host::new(&changed("app.service: {}", "app.service: {}\n  db.service: {}"));
     assert_eq!(
         host.operator(hold(only("app.service"))),
-        "done: held: app.service (1 target); nothing is done there until `ansai release`"
+        "done: held: app.service (1 target); nothing is done there until `ansai release app.service`"
     );
     host.fails("app.service#unit");
     host.fails("db.service#unit");
     assert_eq!(host.done(), ["restart db.service"]);
-    assert_eq!(host.gate("app.service", Gate::Hold), "defer: held by ann (an upgrade)");
-    assert_eq!(host.summary("app.service"), "nothing is done: hold: held by ann (an upgrade)");
+    let why = "ann has held it since 2026-11-18T11:06:40Z (an upgrade); `ansai release app.service` ends that";
+    assert_eq!(host.gate("app.service", Gate::Hold), format!("defer: {why}"));
+    assert_eq!(host.summary("app.service"), format!("nothing is done: {why}"));
     host.pass(secs(86_400));
     assert_eq!(host.phase("app.service"), "open");
     assert_eq!(host.operator(Operation::Release { scope: only("app.service") }), "done: 1 hold ended");
@@ -103,7 +104,11 @@ fn the_hold_file_stops_everything_amid_a_rung_too() {
     host.action_ends(failed());
     host.pass(secs(3600));
     assert_eq!(host.begun.len(), 1);
-    assert_eq!(host.gate_said("app.service", Gate::Hold), "defer: the HOLD file stops all action (ticket 7)");
+    assert_eq!(
+        host.gate_said("app.service", Gate::Hold),
+        "defer: the HOLD file stops all action (ticket 7); it is over \
+        when /etc/ansai/HOLD is removed"
+    );
     assert_eq!(
         host.operator(Operation::Release { scope: Scope::All }),
         "refused: the HOLD file is still there",
@@ -131,10 +136,16 @@ fn in_a_maintenance_window_nothing_is_healed_and_it_ends_by_itself() {
     let mut host = Host::plain();
     let lasts = secs(1800);
     let answer = host.operator(Operation::Maintenance { scope: Scope::All, reason: "new disks".into(), lasts });
-    assert_eq!(answer, "done: maintenance for 30m: all targets is neither healed nor notified about");
+    assert_eq!(answer, "done: in maintenance for 30m: all targets; nothing is healed there, and nobody is told of it");
     host.fails("app.service#unit");
     assert!(host.gate("app.service", Gate::Maintenance).starts_with("defer 30m"));
-    assert!(host.gate("app.service", Gate::Maintenance).ends_with("maintenance (new disks, by ann)"));
+    let why = "it is in a maintenance window that ann opened (new disks), until 2026-11-18T11:36:40Z; \
+               `ansai maintenance end --all` ends that";
+    assert!(
+        host.gate("app.service", Gate::Maintenance).ends_with(why),
+        "{}",
+        host.gate("app.service", Gate::Maintenance)
+    );
     host.pass(secs(1799));
     assert_eq!((host.done(), host.told()), (vec![], vec![]));
     host.pass(secs(2));
@@ -166,7 +177,10 @@ fn a_unit_that_does_not_exist_goes_to_a_person_who_may_have_it_healed_once_it_do
     let mut missing = unit(ActiveState::Inactive, Intent::ByItself);
     missing.load = LoadState::NotFound;
     host.sees("app.service#unit", judged(missing));
-    assert_eq!(host.last_step(1), "escalated: existence: the unit does not exist");
+    assert_eq!(
+        host.last_step(1),
+        "escalated: its unit does not exist: install it, or take it out of the configuration"
+    );
     assert_eq!(host.told(), ["Escalated to 1"]);
     assert!(host.operator(Operation::Heal { target: target("app.service") }).starts_with("done"));
     assert_eq!(host.done(), ["restart app.service"]);
@@ -179,7 +193,7 @@ fn in_doubt_nothing_is_done() {
     host.fails("app.service#unit");
     host.sees("app.service#unit", Observation::unknown("the bus does not answer"));
     host.operator(Operation::Release { scope: Scope::All });
-    assert_eq!(host.gate("app.service", Gate::Intent), "defer: in doubt nothing is done: the bus does not answer");
+    assert_eq!(host.gate("app.service", Gate::Intent), "defer: whether it fails is not known: the bus does not answer");
     host.pass(secs(3600));
     assert_eq!(host.done(), Vec::<&str>::new());
     host.fails("app.service#unit");
@@ -192,7 +206,7 @@ fn a_target_whose_budget_is_used_up_goes_to_a_person() {
     host.fails("app.service#unit");
     host.pass(secs(600));
     host.fails("app.service#unit");
-    let why = "budget of the target: 1 of 1 actions on this target within 1h are used";
+    let why = "1 of 1 actions on this target within 1h are used; there is room again in 49m59s";
     assert_eq!(host.last_step(2), format!("escalated: {why}"));
     assert_eq!(host.summary("app.service"), format!("a person must see to it: {why}"));
     assert_eq!(host.done().len(), 1);
@@ -236,7 +250,11 @@ fn an_open_circuit_breaker_sends_the_next_failure_to_a_person_at_once() {
     let mut host = with_an_open_breaker();
     host.fails("app.service#unit");
     assert_eq!(host.phase("app.service"), "escalated");
-    assert!(host.last_step(3).starts_with("escalated: circuit breaker: open for another 28m"), "{}", host.last_step(3));
+    assert!(
+        host.last_step(3).starts_with("escalated: healing failed too often, so it is not tried for another 28m"),
+        "{}",
+        host.last_step(3)
+    );
     assert_eq!(host.done().len(), 2);
 }
 
@@ -338,7 +356,7 @@ fn what_is_needed_is_looked_at_before_anything_is_disrupted() {
     host.pass(secs(60));
     host.fails("app.service#unit");
     let said = host.gate("app.service", Gate::Dependency);
-    assert!(said.ends_with("looks at service/db.service, which it needs, first"), "{said}");
+    assert!(said.ends_with("it needs service/db.service, which is looked at first"), "{said}");
     assert_eq!(host.done(), Vec::<&str>::new());
     host.hanging.clear();
     host.pass(secs(60));
@@ -382,11 +400,11 @@ fn a_need_that_is_not_healed_in_time_goes_to_a_person_with_its_name() {
     host.pass(secs(299));
     assert_eq!(host.phase("app.service"), "open");
     let said = host.gate("app.service", Gate::Dependency);
-    let words = "which is failing and is not healed now: held by ann (an upgrade); nothing is done about this one before that is well";
+    let words = "which is failing and is not healed now: ann has held it since 2026-11-18T11:06:40Z (an upgrade); nothing is done about this one before that is well";
     assert!(said.ends_with(words), "{said}");
     host.pass(secs(2));
-    let words =
-        "escalated: dependency: it needs service/db.service, which was not healed within 5m: held by ann (an upgrade)";
+    let words = "escalated: it needs service/db.service, which was not healed within 5m: ann has held it since \
+         2026-11-18T11:06:40Z (an upgrade)";
     assert_eq!(host.last_step(1), words);
 }
 

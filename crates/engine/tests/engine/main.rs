@@ -28,6 +28,7 @@ mod restart;
 mod restraints;
 mod senseless;
 mod storm;
+mod suggested;
 mod telling;
 mod unknown;
 mod verifying;

@@ -48,7 +48,7 @@ fn what_can_wait_is_done_in_the_quiet_hours_and_what_cannot_is_done_now() {
     host.pass(secs(60));
     assert_eq!(host.done(), ["run `/bin/release`"]);
     let said = host.gate_said("app.service", Gate::Quiet);
-    assert!(said.starts_with("defer 21h52m: waits for the quiet hours, in 21h52m"), "{said}");
+    assert!(said.starts_with("defer 21h52m: it waits for the quiet hours, in 21h52m"), "{said}");
     // It grows faster than was thought.
     host.sees("app.service#memory", grows(20 * 3_600));
     assert_eq!(host.done(), ["run `/bin/release`", "restart app.service"]);
@@ -128,7 +128,7 @@ fn a_service_waits_for_what_explains_its_failure_and_is_healed_after_it_in_one_r
     host.sees("disk.service#full", Observation::failing("full"));
     host.fails("app.service#unit");
     let said = host.gate("app.service", Gate::Dependency);
-    assert!(said.starts_with("defer 5m: looks at service/disk.service#full first"), "{said}");
+    assert!(said.starts_with("defer 5m: service/disk.service#full is looked at first"), "{said}");
     host.hanging.clear();
     let (check, observation) = (crate::host::check("disk.service#full"), Observation::failing("full"));
     host.step(Input::Observed { check, observation });

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use ansai_engine::{Effect, HostEngine, Input, State, invariant};
+use ansai_engine::{Effect, HostEngine, Input, State, effect::Answer, invariant};
 use ansai_model::{
     action::{Action, ActionOutcome, ActionRun, Disruption},
     hint::Hint,
@@ -99,6 +99,8 @@ struct Books {
     last_run: RunId,
     told: BTreeMap<(IncidentId, String), u64>,
     looks: Vec<ansai_model::id::CheckId>,
+    /// How many commands that were suggested have been tried.
+    suggested: u32,
 }
 
 impl Books {
@@ -117,6 +119,7 @@ impl Books {
             last_run: RunId(0),
             told: BTreeMap::new(),
             looks: Vec::new(),
+            suggested: 0,
         };
         books.step(Input::Started);
         books
@@ -311,6 +314,26 @@ impl Books {
         }
     }
 
+    /// What a report tells a person to type is what would be done if it were typed now.
+    fn suggestions_hold(&mut self) {
+        let (engine, now) = (&self.engine, self.now);
+        let reports = engine.state().incidents.keys().filter_map(|id| engine.report(now, *id));
+        for report in reports {
+            for command in &report.commands {
+                let incident = report.incident;
+                let operation = match command.split_whitespace().nth(1) {
+                    Some("heal") => Operation::Heal { target: report.target.clone() },
+                    Some("approve") => Operation::Approve { incident },
+                    Some("reject") => Operation::Reject { incident },
+                    _ => continue,
+                };
+                let answer = engine.rehearse(now, OperatorCommand { by: "ann".into(), operation });
+                assert!(matches!(answer, Answer::Done(_)), "`{command}` would be refused: {answer:?}");
+                self.suggested += 1;
+            }
+        }
+    }
+
     fn restart(&mut self) {
         let ledger = serde_json::to_string(self.engine.state()).expect("written");
         let state: State = serde_json::from_str(&ledger).expect("read");
@@ -360,13 +383,19 @@ fn whatever_happens_in_whatever_order_the_promises_hold_and_it_comes_to_rest() {
     let config = Config { cases: 200, failure_persistence: None, max_shrink_iters: 20_000, ..Config::default() };
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
     let mut runner = TestRunner::new_with_rng(config, rng);
+    let suggested = std::cell::Cell::new(0);
     let outcome = runner.run(&prop::collection::vec(event(), 1..120), |events| {
         let mut books = Books::new();
-        events.into_iter().for_each(|event| books.happens(event));
+        for event in events {
+            books.happens(event);
+            books.suggestions_hold();
+        }
+        suggested.set(suggested.get() + books.suggested);
         books.settles();
         Ok(())
     });
     if let Err(broken) = outcome {
         panic!("{broken}");
     }
+    assert!(suggested.get() > 200, "{} suggestions were tried", suggested.get());
 }

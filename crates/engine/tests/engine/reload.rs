@@ -36,7 +36,7 @@ fn what_is_taken_out_and_put_back_has_not_lost_its_limits() {
     host.apply(&changed("actions: 6", "actions: 1"));
     host.pass(secs(60));
     assert_eq!(host.begun.len(), 1);
-    assert!(host.last_step(2).starts_with("escalated: budget of the target"), "{}", host.last_step(2));
+    assert!(host.last_step(2).starts_with("escalated: 1 of 1 actions on this target"), "{}", host.last_step(2));
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn an_action_under_way_of_a_check_that_was_put_back_is_waited_for() {
     host.apply(PLAIN);
     host.pass(secs(1));
     let said = host.gate("app.service", Gate::Concurrency);
-    assert!(said.ends_with("r1 is still under way on this target"), "{said}");
+    assert!(said.ends_with("an action on it, r1, is still under way"), "{said}");
     assert_eq!(host.begun.len(), 1);
     host.action_ends(failed());
     host.pass(secs(1));

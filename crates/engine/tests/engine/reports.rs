@@ -10,7 +10,7 @@ use ansai_model::{
     operator::{DrillKind, Operation},
     report::Report,
     time::WallTime,
-    unit::{ActiveState, Exit, Intent, UnitSnapshot},
+    unit::{ActiveState, Exit, Intent, UnitResult, UnitSnapshot},
 };
 
 use crate::host::{ACTION, Host, PLAIN, changed, failed, judged, secs, succeeded, target, unit};
@@ -82,6 +82,40 @@ fn a_change_is_blamed_when_it_is_the_targets_and_younger_than_when_all_was_well(
     assert_eq!(blamed(0, true).as_deref(), Some("recent-change"));
     assert_eq!(blamed(120, true), None, "it was well with it");
     assert_eq!(blamed(0, false), None, "it is none of its own");
+}
+
+/// The cause of a service that ends with an error of its own in a run, after runs of which each was well for so many seconds, when
+/// its unit file was changed so many seconds before.
+fn cause_after(runs: &[(&str, u64)], failed_in: &str, changed_ago: u64) -> Option<String> {
+    let mut host = Host::plain().actions_end(succeeded());
+    host.has_evidence = false;
+    for (run, lasts) in runs {
+        let up = UnitSnapshot { invocation: Some((*run).into()), ..unit(ActiveState::Active, Intent::ByItself) };
+        host.sees("app.service#unit", judged(UnitSnapshot { since: Some(host.now.wall), ..up }));
+        host.pass(secs(*lasts));
+    }
+    let down = unit(ActiveState::Failed, Intent::ByItself);
+    let (invocation, result, exit) = (Some(failed_in.into()), UnitResult::ExitCode, Some(Exit::Code(3)));
+    host.sees("app.service#unit", judged(UnitSnapshot { invocation, result, exit, ..down }));
+    let opened_at = host.open("app.service").expect("open").opened.wall.0;
+    let at = WallTime(opened_at - i64::try_from(changed_ago * 1000).expect("short"));
+    let changed = Some(Changed { at, is_own: true });
+    let found = Evidence { changed, ..Evidence::new("unit files", EvidenceKind::Change, "it was changed") };
+    let incident = opened(&host);
+    host.step(Input::Gathered { incident, evidence: vec![found] });
+    let report = host.engine.report(host.now, incident).expect("open");
+    report.cause.map(|cause| cause.rule.as_str().to_owned())
+}
+
+#[test]
+fn a_change_is_blamed_for_a_run_that_has_read_it_though_the_one_before_was_well() {
+    let blamed = Some("recent-change".to_owned());
+    let other = Some("exit-code".to_owned());
+    assert_eq!(cause_after(&[("a", 3600)], "b", 1200), blamed, "what ran had read nothing since");
+    assert_eq!(cause_after(&[("a", 3600)], "b", 3700), other, "it ran with it for an hour");
+    assert_eq!(cause_after(&[("a", 3600)], "a", 1200), other, "the run that failed has not read it");
+    assert_eq!(cause_after(&[("a", 3600), ("b", 20)], "b", 1200), blamed, "it was hardly well");
+    assert_eq!(cause_after(&[("a", 3600), ("b", 1800)], "b", 2400), other, "it was well with it");
 }
 
 #[test]

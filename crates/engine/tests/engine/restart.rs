@@ -156,7 +156,7 @@ fn holds_cooldowns_budgets_and_breakers_outlive_the_agent() {
     host.restart(None);
     assert_eq!((host.engine.state().holds.len(), host.engine.state().silences.len()), (1, 1));
     host.fails("app.service#unit");
-    assert!(host.last_step(2).starts_with("escalated: budget of the target: 1 of 1 actions"), "{}", host.last_step(2));
+    assert!(host.last_step(2).starts_with("escalated: 1 of 1 actions"), "{}", host.last_step(2));
     assert_eq!(host.done().len(), 1);
 }
 
@@ -169,7 +169,7 @@ fn a_service_that_was_stopped_while_no_agent_ran_goes_to_a_person() {
     // Nobody saw whether it was stopped on request.
     host.sees("app.service#unit", judged(unit(ActiveState::Inactive, Intent::Unknown)));
     host.pass(secs(60));
-    let why = "operator's intent: not running, and nobody saw whether it was stopped on request";
+    let why = "not running, and nobody saw whether it was stopped on request";
     assert_eq!(host.last_step(1), format!("escalated: {why}"));
     assert_eq!((host.begun.len(), host.told()), (1, vec!["Escalated to 1".into()]));
 }

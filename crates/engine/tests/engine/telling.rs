@@ -144,7 +144,10 @@ fn a_silence_heals_on_and_what_is_still_broken_at_its_end_is_told_then() {
     host.pass(secs(120));
     assert_eq!((host.phase("app.service"), host.told()), ("escalated", vec![]));
     let silence = host.explain("app.service").silence.map(|why| why.to_string());
-    assert_eq!(silence.as_deref(), Some("silenced by ann (known)"));
+    assert_eq!(
+        silence.as_deref(),
+        Some("ann has silenced it (known), until 2026-11-18T12:06:40Z; `ansai unsilence app.service` ends that")
+    );
     // A restart of the agent does not bring it out, and no look reminds of the end.
     host.hanging.insert(crate::host::check("app.service#unit"));
     host.restart(None);
@@ -164,7 +167,10 @@ fn a_silence_without_a_reason_has_no_empty_one() {
     let mut host = Host::plain();
     host.operator(Operation::Silence { scope: Scope::All, reason: "".into(), lasts: secs(3600) });
     let silence = host.explain("app.service").silence.map(|why| why.to_string());
-    assert_eq!(silence.as_deref(), Some("silenced by ann"));
+    assert_eq!(
+        silence.as_deref(),
+        Some("ann has silenced it, until 2026-11-18T12:06:40Z; `ansai unsilence --all` ends that")
+    );
 }
 
 #[test]
@@ -175,7 +181,7 @@ fn what_recovers_within_a_silence_is_never_told() {
     host.pass(secs(120));
     host.is_well("app.service#unit");
     host.pass(secs(7200));
-    assert_eq!(host.told(), ["Healed to nobody: silenced by ann (known)"]);
+    assert_eq!(host.told(), ["Healed to nobody: ann has silenced it (known), until 2026-11-18T12:06:40Z"]);
 }
 
 #[test]

@@ -84,7 +84,9 @@ pub fn break_file(path: &Path, trusted: &Trusted) -> io::Result<()> {
     match remains_of(path, trusted)? {
         Remains::Nothing => {}
         Remains::Broken => {
-            return Err(io::Error::other("a drill has broken it already; `ansai drill --undo` mends it"));
+            return Err(io::Error::other(
+                "a drill has broken it already; `ansai drill NAME --undo`, with the name of its service, mends it",
+            ));
         }
         Remains::Copy => remove_copy(path, trusted)?,
     }

@@ -2,7 +2,7 @@
 
 use ansai_model::{
     action::ActionOutcome,
-    decision::{Choice, Verdict},
+    decision::{Choice, GateResult, Verdict},
     incident::{Evidence, IncidentKind, Phase, Resolution, SinceBy, Step, StepKind},
     notify::Notice,
     report::Report,
@@ -66,7 +66,7 @@ pub(super) fn of(report: &Report, options: &RenderOptions) -> Document {
     };
     add("What broke", vec![Block::Facts(what_broke(report, options))]);
     add("What was done", what_was_done(report, zone));
-    add("How it was verified", report.verified_by.iter().map(|by| Block::Paragraph(clean(by.as_str()))).collect());
+    add("How it was verified", report.verified_by.iter().map(|by| Block::Paragraph(told(by.as_str(), zone))).collect());
     add("Downtime", vec![Block::Paragraph(downtime(report, zone))]);
     add("Probable cause", cause(report, zone));
     add("Why it did not act", objections(report, zone));
@@ -76,7 +76,7 @@ pub(super) fn of(report: &Report, options: &RenderOptions) -> Document {
     let commands: Vec<String> = report.commands.iter().map(|command| one_line(&own(command, options), 400)).collect();
     add("Next commands", if commands.is_empty() { vec![] } else { vec![Block::Commands(commands)] });
     Document {
-        headline: one_line(report.headline.as_str(), 400),
+        headline: one_line(&stamps::all(report.headline.as_str(), zone), 400),
         tone: tone(&report.phase),
         sections,
         footer: format!("ansai on {}, incident {}, {}", options.host, report.incident, moment(report.at.wall, zone)),
@@ -95,7 +95,7 @@ pub(super) fn of_digest(notices: &[Notice], options: &RenderOptions) -> Document
         let text = format!(
             "{}: {} (ansai report {})",
             kind_word(notice.kind),
-            one_line(notice.report.headline.as_str(), 300),
+            one_line(&stamps::all(notice.report.headline.as_str(), zone), 300),
             notice.report.incident
         );
         (formatted(notice.at.wall, zone, "%m-%d %H:%M:%S"), tone, text)
@@ -104,7 +104,10 @@ pub(super) fn of_digest(notices: &[Notice], options: &RenderOptions) -> Document
     if notices.len() > DIGEST_SHOWN_MAX {
         blocks.push(Block::Paragraph(format!("And {} more.", notices.len() - DIGEST_SHOWN_MAX)));
     }
-    let commands = vec!["ansai incidents".to_owned(), "ansai report INCIDENT".to_owned()];
+    let urgent = notices.iter().find(|notice| notice.kind.asks()).or(notices.first());
+    let report = urgent.map(|notice| format!("ansai report {}", notice.report.incident));
+    let commands =
+        ["ansai incidents".to_owned()].into_iter().chain(report).map(|command| own(&command, options)).collect();
     let storm = storm_headline(notices).map(|headline| format!("{}: {headline}", options.host));
     let shared =
         notices.iter().find_map(|notice| notice.report.storm.as_ref()?.cause.as_ref()).filter(|_| storm.is_some());
@@ -148,11 +151,14 @@ fn tone(phase: &Phase) -> Tone {
     }
 }
 
+/// Of what no rule is for.
+const WATCHED_ONLY: &str = "none applies: ansai only watches this";
+
 fn what_broke(report: &Report, options: &RenderOptions) -> Vec<(&'static str, String)> {
     let zone = &options.time_zone;
     let mut facts = vec![
         ("target", format!("{} on {}", report.target, options.host)),
-        ("symptom", clean(report.symptom.as_str())),
+        ("symptom", told(report.symptom.as_str(), zone)),
         ("check", report.check.to_string()),
         ("since", moment(report.failing_since.wall, zone)),
         ("opened", moment(report.opened.wall, zone)),
@@ -166,10 +172,14 @@ fn what_broke(report: &Report, options: &RenderOptions) -> Vec<(&'static str, St
     if report.rule.is_none() {
         // It may have to wait, as for what it needs.
         let why = match report.phase {
-            Phase::Open => "none is applied yet; `ansai explain` says what it waits for",
-            _ => "none applies: ansai only watches this",
+            Phase::Open => {
+                let explain = own(&format!("ansai explain {}", report.target), options);
+                format!("none is applied yet; `{explain}` says what it waits for")
+            }
+            Phase::AwaitingApproval { .. } | Phase::Remediating | Phase::Stabilizing { .. } => WATCHED_ONLY.to_owned(),
+            Phase::Resolved(_) | Phase::Escalated { .. } => WATCHED_ONLY.to_owned(),
         };
-        facts.push(("rule", why.to_owned()));
+        facts.push(("rule", why));
     }
     if !matches!(report.phase, Phase::Resolved(_)) {
         facts.push(("urgency", report.severity.as_str().to_owned()));
@@ -184,12 +194,17 @@ fn what_broke(report: &Report, options: &RenderOptions) -> Vec<(&'static str, St
     facts
 }
 
-/// Where it stands; what a person has may be well again, and is watched then.
+/// Where it stands; what is open may be well again, and is watched then.
 fn now(report: &Report, zone: &TimeZone) -> String {
-    let is_over = matches!(report.phase, Phase::Resolved(_) | Phase::Stabilizing { .. });
-    let is_well = report.downtime.is_some() && !report.is_foreseen && report.kind == IncidentKind::Failure;
-    let told = phase(&report.phase, zone);
-    if is_well && !is_over { format!("well again, watched until it has stayed so; {told}") } else { told }
+    let stands = phase(&report.phase, zone);
+    let watched = report
+        .well_since
+        .map(|since| format!("well again since {}, watched until it has stayed so", moment(since.wall, zone)));
+    match (&report.phase, watched) {
+        (Phase::Resolved(_) | Phase::Stabilizing { .. }, _) | (_, None) => stands,
+        (Phase::Escalated { .. }, Some(watched)) => format!("{watched}; it was {stands}"),
+        (Phase::Open | Phase::AwaitingApproval { .. } | Phase::Remediating, Some(watched)) => watched,
+    }
 }
 
 fn phase(phase: &Phase, zone: &TimeZone) -> String {
@@ -203,8 +218,8 @@ fn phase(phase: &Phase, zone: &TimeZone) -> String {
         Phase::Resolved(Resolution::Healed { rung }) => format!("healed by the rung `{rung}`"),
         Phase::Resolved(Resolution::ByItself) => "recovered without ansai".to_owned(),
         Phase::Resolved(Resolution::AfterEscalation) => "recovered after it had been escalated".to_owned(),
-        Phase::Resolved(Resolution::Withdrawn { why }) => format!("withdrawn: {}", clean(why.as_str())),
-        Phase::Escalated { why } => format!("escalated: {}", clean(why.as_str())),
+        Phase::Resolved(Resolution::Withdrawn { why }) => format!("withdrawn: {}", told(why.as_str(), zone)),
+        Phase::Escalated { why } => format!("escalated: {}", told(why.as_str(), zone)),
     }
 }
 
@@ -214,7 +229,7 @@ fn what_was_done(report: &Report, zone: &TimeZone) -> Vec<Block> {
     }
     let line = |step: &Step| {
         let (tone, text) = step_words(&step.kind);
-        (step_time(step.at, report.opened, zone), tone, clean(&text))
+        (step_time(step.at, report.opened, zone), tone, told(&text, zone))
     };
     let mut lines = Vec::new();
     let mut before = report.opened;
@@ -309,10 +324,10 @@ fn downtime(report: &Report, zone: &TimeZone) -> String {
 
 fn cause(report: &Report, zone: &TimeZone) -> Vec<Block> {
     let Some(cause) = &report.cause else {
-        return vec![Block::Paragraph("Not known: no rule of inference applies to the evidence.".to_owned())];
+        return vec![Block::Paragraph("Not known: nothing in the evidence points to one.".to_owned())];
     };
     let text = format!("{} (rule `{}`, seen in {})", cause.text, cause.rule, cause.seen_in);
-    vec![Block::Paragraph(clean(&stamps::all(&text, zone)))]
+    vec![Block::Paragraph(told(&text, zone))]
 }
 
 /// The gates that objected, when the decision was not to act.
@@ -320,15 +335,17 @@ fn objections(report: &Report, zone: &TimeZone) -> Vec<Block> {
     let Some(decision) = report.decision.as_ref().filter(|decision| decision.choice != Choice::Act) else {
         return vec![];
     };
-    let verdict = |verdict: Verdict| match verdict {
-        Verdict::Allow => "allows".to_owned(),
-        Verdict::Defer { until: None } => "not now".to_owned(),
-        Verdict::Defer { until: Some(until) } => format!("not before {}", moment(until.wall, zone)),
-        Verdict::Deny => "no".to_owned(),
+    let line = |result: &GateResult| {
+        let why = result.why.as_str();
+        let until = match result.verdict {
+            Verdict::Defer { until: Some(until) } => Some(until.wall.to_string()),
+            Verdict::Defer { until: None } | Verdict::Allow | Verdict::Deny => None,
+        };
+        // Some say themselves until when.
+        let until = until.filter(|until| !why.contains(until)).map(|until| format!("; not before {until}"));
+        told(&format!("{}: {why}{}", result.gate.as_str(), until.unwrap_or_default()), zone)
     };
-    let lines = decision
-        .objections()
-        .map(|result| clean(&format!("{}: {}: {}", result.gate.as_str(), verdict(result.verdict), result.why)));
+    let lines = decision.objections().map(line);
     // A runbook that is made has the name of its target, which nobody runs.
     let proposal = decision.proposal.as_str();
     let steps =
@@ -362,7 +379,7 @@ fn history(report: &Report, zone: &TimeZone) -> Vec<Block> {
     };
     if history.incidents == 0 {
         let first = match history.by_others {
-            0 => "Nothing: the ledger remembers no earlier incident of it, drills aside.".to_owned(),
+            0 => "Nothing: no earlier incident of it is remembered, drills aside.".to_owned(),
             _ => format!("Nothing by this check.{by_others}"),
         };
         return vec![Block::Paragraph(first)];
@@ -383,6 +400,11 @@ fn history(report: &Report, zone: &TimeZone) -> Vec<Block> {
 fn points(lines: impl Iterator<Item = String>) -> Vec<Block> {
     let lines: Vec<String> = lines.collect();
     if lines.is_empty() { vec![] } else { vec![Block::Points(lines)] }
+}
+
+/// The same with its moments told in the zone of the page.
+fn told(text: &str, zone: &TimeZone) -> String {
+    clean(&stamps::all(text, zone))
 }
 
 /// Text from outside on one line, of which nothing is obeyed by a terminal.

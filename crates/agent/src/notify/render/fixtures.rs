@@ -44,6 +44,7 @@ pub(crate) fn report(incident: u64, phase: Phase) -> Report {
         well_until: None,
         opened: at(2),
         phase,
+        well_since: None,
         evidence: vec![],
         cause: None,
         steps: vec![],

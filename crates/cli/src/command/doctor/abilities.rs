@@ -27,7 +27,7 @@ pub(super) fn inside(places: &Places) -> Vec<Finding> {
     let missing: Vec<Finding> = missing.collect();
     match missing.is_empty() {
         true => vec![ok(format!(
-            "the agent may do what the configuration needs; it tried from where it runs, abilities: {}",
+            "the agent may do all that the configuration needs: it has just tried {} things",
             abilities.len()
         ))],
         false => missing,
@@ -55,8 +55,10 @@ pub(super) fn outside(places: &Places, bundle: &Bundle) -> Vec<Finding> {
     });
     let missing: Vec<Finding> = missing.collect();
     let count = tried.len() - missing.len();
-    let what =
-        format!("no agent runs here, so abilities were tried outside of its unit; those that are there: {count}");
+    let what = format!(
+        "no agent runs here, so what it needs was tried outside of its unit: {count} of {} can be done",
+        tried.len()
+    );
     let todo = "ask again while the agent runs: its unit may allow less";
     std::iter::once(warn(what, todo)).chain(missing).collect()
 }

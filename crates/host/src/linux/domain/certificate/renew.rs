@@ -110,7 +110,7 @@ fn forget_kept(store: &Store, is_asked: bool) -> Result<(), String> {
     match put_back.map(|at| wall_now().since(at)).filter(|ago| *ago < PUT_BACK_WAIT && !is_asked) {
         None => Ok(()),
         Some(ago) => Err(format!(
-            "the certificate that was renewed {} ago did not work where it is used and was put back: mend that first, then run `ansai certificate renew`",
+            "the certificate that was renewed {} ago did not work where it is used and was put back: mend that first, then run `ansai certificate renew NAME`",
             Shown(ago)
         )),
     }
