@@ -36,11 +36,11 @@ mod in_force;
 mod plight;
 mod questions;
 mod reading;
-mod sides;
+mod background;
 mod socket;
 mod start;
 mod stop_time;
-mod upkeep;
+mod housekeeping;
 
 use abilities::Abilities;
 use beat::{Beat, Watchdog};
@@ -48,10 +48,10 @@ use beside::Beside;
 use in_force::InForce;
 use plight::Plight;
 use reading::{News, Reader};
-use sides::Sides;
+use background::BackgroundServices;
 use start::Started;
 use stop_time::StopTime;
-use upkeep::Upkeep;
+use housekeeping::Housekeeping;
 
 /// How often the loop sees to files and to itself.
 const FILES_EVERY: Duration = Duration::from_secs(1);
@@ -91,9 +91,9 @@ struct Agent {
     begun: Instant,
     has_new_units: bool,
     warnings: Warnings,
-    sides: Sides,
+    background: BackgroundServices,
     abilities: Abilities,
-    upkeep: Upkeep,
+    housekeeping: Housekeeping,
     plight: Plight,
     trials: Trials<Notifier<HyperClient>>,
 }
@@ -134,7 +134,7 @@ fn watch(host: &LinuxHost, configuration: &Resting, bundle: &Bundle) {
 
 impl Agent {
     fn begin(&mut self) {
-        self.sides.apply(self.configuration.settings());
+        self.background.apply(self.configuration.settings());
         self.warn_of_configuration();
         match &self.configuration_error {
             None => self.in_force.keep(&self.configuration, self.fingerprint()),
@@ -227,7 +227,7 @@ impl Agent {
     async fn stop(&mut self, results: mpsc::Receiver<Input>) {
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         tracing::info!("stopping");
-        self.shell.witness.events.close();
+        self.shell.telemetry.events.close();
         self.shell.wind_down(results, STOP_WAIT).await;
         // What is to end in a minute or two has nobody then who sees to it.
         self.host.end_all_drills().await;

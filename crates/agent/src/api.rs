@@ -1,5 +1,5 @@
 //! The local API: HTTP and JSON on a unix socket, guarded by the socket's file permissions.
-//! It asks the loop and decides nothing. One connection asks one thing, in bounded time, and keeps none of root's places.
+//! It asks the loop and decides nothing. One connection asks one thing, in bounded time, and keeps none of root's slots.
 
 use std::{
     convert::Infallible,
@@ -39,7 +39,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::events::{CLOSING_MAX, Events, READERS_MAX, Seat};
 
-mod places;
+mod slots;
 #[cfg(test)]
 mod tests;
 
@@ -145,7 +145,7 @@ fn serve_as(
     }
     let connections = tasks.clone();
     tasks.spawn(async move {
-        let places = places::Places::new(rustix::process::geteuid().as_raw());
+        let slots = slots::Slots::new(rustix::process::geteuid().as_raw());
         loop {
             let accepted = tokio::select! {
                 () = stop.cancelled() => return,
@@ -153,14 +153,14 @@ fn serve_as(
             };
             let Ok((stream, _)) = accepted else { continue };
             let uid = uid(&stream);
-            let place = match places.take(uid) {
+            let place = match slots.take(uid) {
                 Ok(place) => place,
                 Err(busy) => {
                     turn_away(&stream, &busy);
                     continue;
                 }
             };
-            let seat = if places.is_trusted(uid) { Seat::Kept } else { Seat::Any };
+            let seat = if slots.is_trusted(uid) { Seat::Kept } else { Seat::Any };
             let (asked, events, stop) = (asked.clone(), events.clone(), stop.clone());
             connections.spawn(async move {
                 tokio::select! {
@@ -245,7 +245,7 @@ fn name(uid: u32) -> Text {
 }
 
 /// Says why nothing is heard, and that nothing was: whoever asks may ask the same again a little later. The buffer of a new connection is empty, so nothing is waited for.
-fn turn_away(stream: &UnixStream, busy: &places::Busy) {
+fn turn_away(stream: &UnixStream, busy: &slots::Busy) {
     let (uid, count) = busy.most;
     let what = format!("the agent is busy: {} connections are open, {count} of them by {}", busy.open, name(uid));
     let body =

@@ -9,7 +9,7 @@ use std::{
 };
 
 use ansai_model::{text::Text, time::WallTime};
-use ansai_protocol::{Event, Happening, SCHEMA};
+use ansai_protocol::{Event, EventKind, SCHEMA};
 use bytes::Bytes;
 use futures_util::Stream;
 use tokio::sync::mpsc;
@@ -37,7 +37,7 @@ pub enum Seat {
     Kept,
 }
 
-/// Where happenings are told. A clone is another handle.
+/// Where events are told. A clone is another handle.
 #[derive(Clone, Debug, Default)]
 pub struct Events {
     readers: Arc<Mutex<Vec<Reader>>>,
@@ -58,19 +58,19 @@ impl Events {
         Self::default()
     }
 
-    /// Whether anybody listens: a happening that is dear to make need not be made otherwise.
+    /// Whether anybody listens: an event that is dear to make need not be made otherwise.
     #[must_use]
     pub fn is_heard(&self) -> bool {
         !self.lock().is_empty()
     }
 
     /// Tells everybody. Never waits.
-    pub fn tell(&self, at: WallTime, happening: Happening) {
+    pub fn tell(&self, at: WallTime, event: EventKind) {
         let mut readers = self.lock();
         if readers.is_empty() {
             return;
         }
-        let line = line(at, happening);
+        let line = line(at, event);
         readers.retain(|reader| match reader.lines.try_send(line.clone()) {
             Ok(()) => true,
             Err(mpsc::error::TrySendError::Full(_)) => {
@@ -82,7 +82,7 @@ impl Events {
         });
     }
 
-    /// A new reader's lines, which begin with [`Happening::Alive`]; none when there are [`READERS_MAX`] already, or but
+    /// A new reader's lines, which begin with [`EventKind::Alive`]; none when there are [`READERS_MAX`] already, or but
     /// [`READERS_KEPT`] for one who may not take those.
     /// `dropped` is cancelled when the reader is too slow: what is left is to be read within [`CLOSING_MAX`].
     #[must_use]
@@ -96,7 +96,7 @@ impl Events {
         let (lines, waiting) = mpsc::channel(LINES_MAX);
         // The queue is empty, so there is room.
         let time = self.time.clone();
-        let _ = lines.try_send(line(time.wall_time(), Happening::Alive));
+        let _ = lines.try_send(line(time.wall_time(), EventKind::Alive));
         readers.push(Reader { lines, dropped: dropped.clone() });
         Some(futures_util::stream::unfold(Some((waiting, dropped, time)), |state| async {
             let (mut waiting, dropped, time) = state?;
@@ -107,7 +107,7 @@ impl Events {
                 true => format!("too slow: {LINES_MAX} lines waited; what came after them is left out"),
                 false => "the agent is stopping".to_owned(),
             };
-            Some((line(time.wall_time(), Happening::Closed { why: why.into() }), None))
+            Some((line(time.wall_time(), EventKind::Closed { why: why.into() }), None))
         }))
     }
 
@@ -133,8 +133,8 @@ pub fn short(text: &Text) -> Text {
     Text::new(format!("{} …", &text_str[..end]))
 }
 
-fn line(at: WallTime, happening: Happening) -> Bytes {
-    let event = Event { schema: SCHEMA, at_ms: at.0, happening };
+fn line(at: WallTime, event: EventKind) -> Bytes {
+    let event = Event { schema: SCHEMA, at_ms: at.0, event };
     // Every part of it can be written as JSON; an empty line would be passed over.
     let mut line = serde_json::to_vec(&event).unwrap_or_default();
     line.push(b'\n');
@@ -147,13 +147,13 @@ mod tests {
 
     use super::*;
 
-    fn warning(text: &str) -> Happening {
-        Happening::Warning { text: text.into() }
+    fn warning(text: &str) -> EventKind {
+        EventKind::Warning { text: text.into() }
     }
 
-    async fn read(stream: impl Stream<Item = Bytes>) -> Vec<Happening> {
-        let happening = |line: Bytes| serde_json::from_slice::<Event>(&line).expect("an event").happening;
-        stream.map(happening).collect().await
+    async fn read(stream: impl Stream<Item = Bytes>) -> Vec<EventKind> {
+        let event = |line: Bytes| serde_json::from_slice::<Event>(&line).expect("an event").event;
+        stream.map(event).collect().await
     }
 
     #[tokio::test]
@@ -164,8 +164,8 @@ mod tests {
         let stream = events.listen(CancellationToken::new(), Seat::Kept).expect("room");
         events.tell(WallTime(3), warning("one"));
         events.close();
-        let closed = Happening::Closed { why: "the agent is stopping".into() };
-        assert_eq!(read(stream).await, [Happening::Alive, warning("one"), closed]);
+        let closed = EventKind::Closed { why: "the agent is stopping".into() };
+        assert_eq!(read(stream).await, [EventKind::Alive, warning("one"), closed]);
     }
 
     #[tokio::test]
@@ -179,7 +179,7 @@ mod tests {
         assert!(dropped.is_cancelled() && !events.is_heard());
         let lines = read(slow).await;
         assert_eq!(lines.len(), LINES_MAX + 1);
-        assert!(matches!(lines.last(), Some(Happening::Closed { why }) if why.as_str().contains("too slow")));
+        assert!(matches!(lines.last(), Some(EventKind::Closed { why }) if why.as_str().contains("too slow")));
         let next = events.listen(CancellationToken::new(), Seat::Kept).expect("its place is free");
         events.close();
         assert_eq!(read(next).await.len(), 2);

@@ -70,7 +70,7 @@ pub enum Beat {
         ping: Ping,
         /// Failures in a row.
         failures: u32,
-        /// Why.
+        /// The reason, as people read it.
         why: String,
     },
     /// [`TELL_AFTER`] pings in a row did not arrive; to be told to the operator on this host, once.

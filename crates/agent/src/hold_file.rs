@@ -21,7 +21,7 @@ const IDLE: Duration = Duration::from_secs(10);
 /// Whoever reads it needs little more than a path and a sentence.
 pub(crate) const STACK_BYTES: usize = 128 << 10;
 
-/// Looks at the file whenever it is asked to, and never waits for long.
+/// ProbeQueue at the file whenever it is asked to, and never waits for long.
 #[derive(Debug)]
 pub struct HoldFile {
     path: PathBuf,

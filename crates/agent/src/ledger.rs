@@ -119,7 +119,7 @@ pub enum SaveError {
     /// The state is larger than any ledger may be.
     #[error("the state has {bytes} bytes, more than the {} that a ledger holds", PAYLOAD_BYTES_MAX)]
     TooLarge {
-        /// Its size.
+        /// The size in bytes.
         bytes: usize,
     },
     /// There is a state in it that must not be written over.

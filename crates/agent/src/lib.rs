@@ -11,7 +11,7 @@ pub mod heartbeat;
 pub mod hold_file;
 pub mod journal;
 pub mod ledger;
-mod looks;
+mod probe_queue;
 pub mod metrics;
 pub mod notify;
 pub mod outbox;
@@ -24,6 +24,6 @@ pub mod sources;
 pub mod trends;
 pub mod trust;
 pub mod warnings;
-pub mod witness;
+pub mod telemetry;
 
 pub use agent::{Options, run};

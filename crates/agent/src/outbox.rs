@@ -36,7 +36,7 @@ pub enum PutError {
     /// It cannot be written.
     #[error("{}: the message cannot be kept", path.display())]
     Io {
-        /// Where.
+        /// The path of the file.
         path: PathBuf,
         /// What the system said.
         #[source]
@@ -143,14 +143,14 @@ pub enum Delivery {
         incident: IncidentId,
         /// The route that failed.
         from: RouteId,
-        /// The fallback.
+        /// The route to which it fell back.
         to: RouteId,
     },
     /// It is given up and kept in `outbox/dead/`.
     Dead {
         /// About which incident, when that could be read.
         incident: Option<IncidentId>,
-        /// Why.
+        /// The reason, as people read it.
         why: String,
     },
     /// It gave its place to one that matters more.

@@ -23,7 +23,7 @@ pub enum ReportError {
     /// The system refused.
     #[error("{}: the report cannot be kept or read", path.display())]
     Io {
-        /// Where.
+        /// The path of the file.
         path: PathBuf,
         /// What it said.
         #[source]
@@ -32,7 +32,7 @@ pub enum ReportError {
     /// The file does not hold a report.
     #[error("{}: it does not hold a report that this version reads", path.display())]
     Unreadable {
-        /// Where.
+        /// The path of the file.
         path: PathBuf,
         /// What the reader said.
         #[source]

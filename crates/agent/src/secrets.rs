@@ -76,7 +76,7 @@ pub enum SecretError {
     Exposed {
         /// What was asked for.
         reference: SecretRef,
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
         /// Its permission bits.
         mode: u32,

@@ -65,7 +65,7 @@ impl SelfWatch {
         Self { dir: proc.join("self"), last: None, pressure: Pressure::None }
     }
 
-    /// Looks once; to be called each ten seconds or so.
+    /// ProbeQueue once; to be called each ten seconds or so.
     ///
     /// # Errors
     /// When `/proc` is not what it should be; nothing is concluded then.

@@ -32,13 +32,13 @@ use crate::{
     clock::Clock,
     hold_file::HoldFile,
     ledger::{Ledger, Store},
-    looks::Looks,
+    probe_queue::ProbeQueue,
     notify::chain,
     outbox::Outbox,
     recorder::Recorder,
     reports::Reports,
     trends::Trends,
-    witness::Witness,
+    telemetry::Telemetry,
 };
 
 /// Most probes under way at once; more wait.
@@ -68,7 +68,7 @@ pub struct Shell<H, S> {
     pub(crate) reports: Reports,
     pub(crate) ledger_error: Option<String>,
     pub(crate) recorder: Recorder,
-    pub(crate) witness: Witness,
+    pub(crate) telemetry: Telemetry,
     pub(crate) trends: Trends,
     /// Why nothing is begun that can wait, as gathering evidence; none when there is room.
     pub(crate) shedding: Option<Text>,
@@ -83,7 +83,7 @@ pub struct Shell<H, S> {
     host: H,
     tasks: TaskTracker,
     results: mpsc::Sender<Input>,
-    looks: Looks,
+    probe_queue: ProbeQueue,
     hold_file: HoldFile,
     waiting: BTreeMap<u64, oneshot::Sender<Reply>>,
     requests: u64,
@@ -91,13 +91,13 @@ pub struct Shell<H, S> {
 
 /// What a shell is made of.
 pub struct Parts<H, S> {
-    /// The engine.
+    /// What decides.
     pub engine: HostEngine,
-    /// The clocks.
+    /// What tells the time.
     pub clock: Clock,
-    /// The ledger.
+    /// What outlives the process.
     pub ledger: Ledger<S>,
-    /// The host.
+    /// What looks and acts.
     pub host: H,
     /// Messages on their way to people.
     pub outbox: Outbox,
@@ -106,7 +106,7 @@ pub struct Parts<H, S> {
     /// The flight recorder.
     pub recorder: Recorder,
     /// Figures, and the stream of what happens.
-    pub witness: Witness,
+    pub telemetry: Telemetry,
     /// What the figures were before.
     pub trends: Trends,
     /// The file that stops all action.
@@ -128,7 +128,7 @@ impl<H: Host, S: Store> Shell<H, S> {
             outbox,
             reports,
             recorder,
-            witness,
+            telemetry,
             trends,
             hold_file,
             tasks,
@@ -141,7 +141,7 @@ impl<H: Host, S: Store> Shell<H, S> {
             reports,
             ledger_error: None,
             recorder,
-            witness,
+            telemetry,
             trends,
             shedding: None,
             hold_beside: None,
@@ -153,7 +153,7 @@ impl<H: Host, S: Store> Shell<H, S> {
             host,
             tasks,
             results,
-            looks: Looks::new(PROBES_MAX),
+            probe_queue: ProbeQueue::new(PROBES_MAX),
             hold_file: HoldFile::new(hold_file),
             waiting: BTreeMap::new(),
             requests: 0,
@@ -198,10 +198,10 @@ impl<H: Host, S: Store> Shell<H, S> {
                 self.hold_told = Some(text.clone());
             }
             self.recorder.record(now, &input, &self.engine);
-            self.witness.sees(now, &input, &self.engine);
+            self.telemetry.sees(now, &input, &self.engine);
             let effects = self.engine.step(now, input);
             self.save(&mut inputs);
-            self.witness.follows(now, &self.engine);
+            self.telemetry.follows(now, &self.engine);
             for effect in effects {
                 self.begin(effect, &mut inputs);
             }
@@ -234,7 +234,7 @@ impl<H: Host, S: Store> Shell<H, S> {
         }
         let begun = Instant::now();
         let result = self.ledger.save(self.engine.state());
-        self.witness.saved(result.is_ok().then(|| begun.elapsed()));
+        self.telemetry.saved(result.is_ok().then(|| begun.elapsed()));
         match result {
             Ok(_) => {
                 self.saved = revision;
@@ -261,7 +261,7 @@ impl<H: Host, S: Store> Shell<H, S> {
 
     fn begin(&mut self, effect: Effect, inputs: &mut VecDeque<Input>) {
         match effect {
-            Effect::Observe(check) => self.looks.ask(check),
+            Effect::Observe(check) => self.probe_queue.ask(check),
             Effect::Perform(run) => self.perform(*run, inputs),
             Effect::Gather(request) if self.shedding.is_some() => inputs.push_back(self.not_gathered(&request)),
             Effect::Gather(request) => {
@@ -286,7 +286,7 @@ impl<H: Host, S: Store> Shell<H, S> {
     /// Begins the looks that have a place. While nothing is wrong, what one sees without waiting, as a port of this host
     /// that accepts, is an input at once; `at_once` more of these are tried, since they keep the loop. Any other is a task.
     fn look(&mut self, at_once: &mut usize, inputs: &mut VecDeque<Input>) {
-        while let Some((check, place)) = self.looks.next() {
+        while let Some((check, place)) = self.probe_queue.next() {
             let Some((probe, timeout)) = self.engine.probe(&check).map(|(probe, timeout)| (probe.clone(), timeout))
             else {
                 continue;
@@ -332,7 +332,7 @@ impl<H: Host, S: Store> Shell<H, S> {
             return inputs.push_back(Input::HoldFile(Some(text)));
         }
         tracing::info!(run = %id, target = %run.target, "begins: {}", run.action.describe());
-        self.witness.begins(self.clock.now().wall, &run);
+        self.telemetry.begins(self.clock.now().wall, &run);
         let (host, results) = (self.host.clone(), self.results.clone());
         self.tasks.spawn(async move {
             let limit = run.timeout.saturating_add(Duration::from_secs(10));
@@ -346,7 +346,7 @@ impl<H: Host, S: Store> Shell<H, S> {
     }
 
     fn dispatch(&mut self, dispatch: Dispatch, inputs: &mut VecDeque<Input>) {
-        self.witness.reported(self.clock.now().wall, &dispatch);
+        self.telemetry.reported(self.clock.now().wall, &dispatch);
         let report = &dispatch.report;
         tracing::info!(incident = %report.incident, target = %report.target, "{}", report.headline);
         let id = dispatch.id;
@@ -358,10 +358,10 @@ impl<H: Host, S: Store> Shell<H, S> {
 
     /// Keeps a report and queues its messages; doing it again is fine.
     fn hand_over(&self, dispatch: Dispatch) -> Result<(), String> {
-        let Dispatch { id, kind, routes, untold, report } = dispatch;
+        let Dispatch { id, kind, routes, suppressed, report } = dispatch;
         let kept = self.reports.save(&report);
         let kept = kept.map_err(|error| format!("the report on {} cannot be kept: {}", report.incident, chain(&error)));
-        if let Some(why) = untold {
+        if let Some(why) = suppressed {
             tracing::debug!(incident = %report.incident, "nobody is told: {why}");
             return kept;
         }
@@ -419,7 +419,7 @@ impl<H: Host, S: Store> Shell<H, S> {
     fn settle(&mut self, input: Input) {
         let now = self.clock.now();
         self.recorder.record(now, &input, &self.engine);
-        self.witness.sees(now, &input, &self.engine);
+        self.telemetry.sees(now, &input, &self.engine);
         let effects = self.engine.step(now, input);
         let runs = effects.into_iter().filter_map(|effect| match effect {
             Effect::Perform(run) => Some(run.id),
@@ -442,13 +442,13 @@ impl<H: Host, S: Store> Shell<H, S> {
     /// How late the loop comes to a deadline is a figure.
     pub(crate) fn notice_lag(&self) {
         if let Some(deadline) = self.engine.next_deadline() {
-            self.witness.metrics.loop_lagged(self.clock.now().mono.since(deadline));
+            self.telemetry.metrics.loop_lagged(self.clock.now().mono.since(deadline));
         }
     }
 
     /// How many probes are under way.
     pub(crate) fn probes_in_flight(&self) -> usize {
-        self.looks.under_way()
+        self.probe_queue.under_way()
     }
 
     /// Saves what the figures were, for a start that comes without a stop.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use ansai_model::{text::Text, time::WallTime};
-use ansai_protocol::Happening;
+use ansai_protocol::EventKind;
 
 use crate::events::{Events, short};
 
@@ -63,7 +63,7 @@ impl Warnings {
             return;
         }
         tracing::warn!("{text}");
-        self.events.tell(at, Happening::Warning { text: short(&text) });
+        self.events.tell(at, EventKind::Warning { text: short(&text) });
     }
 
     /// It is over; says whether there was one.

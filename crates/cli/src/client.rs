@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
-    Places,
+    Paths,
     exit::{Code, Failure},
     show,
 };
@@ -32,56 +32,56 @@ const BUSY_TOLD_AFTER: Duration = Duration::from_secs(1);
 pub(crate) const NO_AGENT: &str = "no agent runs here";
 
 /// Asks for something to read.
-pub(crate) fn get(places: &Places, path: &str) -> Result<Value, Failure> {
-    ask(places, "GET", path, "")
+pub(crate) fn get(paths: &Paths, path: &str) -> Result<Value, Failure> {
+    ask(paths, "GET", path, "")
 }
 
 /// Asks for something to be done.
-pub(crate) fn operate(places: &Places, operation: Operation) -> Result<Done, Failure> {
+pub(crate) fn operate(paths: &Paths, operation: Operation) -> Result<Done, Failure> {
     let body = serde_json::to_string(&Operate { operation }).map_err(|error| unreadable(&error))?;
-    read(ask(places, "POST", "/v1/operate", &body)?)
+    read(ask(paths, "POST", "/v1/operate", &body)?)
 }
 
 /// Asks what would come of it; nothing is done.
-pub(crate) fn rehearse(places: &Places, operation: Operation) -> Result<Done, Failure> {
+pub(crate) fn rehearse(paths: &Paths, operation: Operation) -> Result<Done, Failure> {
     let body = serde_json::to_string(&Operate { operation }).map_err(|error| unreadable(&error))?;
-    read(ask(places, "POST", "/v1/rehearse", &body)?)
+    read(ask(paths, "POST", "/v1/rehearse", &body)?)
 }
 
 /// Sends a test on every route.
-pub(crate) fn send_test(places: &Places) -> Result<RouteTrials, Failure> {
-    read(ask(places, "POST", "/v1/send-test", "")?)
+pub(crate) fn send_test(paths: &Paths) -> Result<RouteTrials, Failure> {
+    read(ask(paths, "POST", "/v1/send-test", "")?)
 }
 
 /// Has the configuration read anew, and waits until it is in force.
-pub(crate) fn reload(places: &Places) -> Result<Done, Failure> {
-    read(ask(places, "POST", "/v1/reload", "")?)
+pub(crate) fn reload(paths: &Paths) -> Result<Done, Failure> {
+    read(ask(paths, "POST", "/v1/reload", "")?)
 }
 
 /// What a reload would come to; nothing is applied.
-pub(crate) fn rehearse_reload(places: &Places) -> Result<Done, Failure> {
-    read(ask(places, "POST", "/v1/rehearse-reload", "")?)
+pub(crate) fn rehearse_reload(paths: &Paths) -> Result<Done, Failure> {
+    read(ask(paths, "POST", "/v1/rehearse-reload", "")?)
 }
 
 /// Whether the servers of routes can be reached; nothing is sent.
-pub(crate) fn reach_routes(places: &Places) -> Result<RouteTrials, Failure> {
-    read(get(places, "/v1/routes")?)
+pub(crate) fn reach_routes(paths: &Paths) -> Result<RouteTrials, Failure> {
+    read(get(paths, "/v1/routes")?)
 }
 
 /// What the agent may do, tried by itself from where it runs.
-pub(crate) fn abilities(places: &Places) -> Result<Abilities, Failure> {
-    read(get(places, "/v1/abilities")?)
+pub(crate) fn abilities(paths: &Paths) -> Result<Abilities, Failure> {
+    read(get(paths, "/v1/abilities")?)
 }
 
 /// The agent's status.
-pub(crate) fn status(places: &Places) -> Result<Status, Failure> {
-    read(get(places, "/v1/status")?)
+pub(crate) fn status(paths: &Paths) -> Result<Status, Failure> {
+    read(get(paths, "/v1/status")?)
 }
 
 /// What happens from now on, a line each, until the agent says nothing for a while. Lines that are not understood are
 /// passed over.
-pub(crate) fn events(places: &Places) -> Result<impl Iterator<Item = Event>, Failure> {
-    let socket = places.runtime_dir.join("api.sock");
+pub(crate) fn events(paths: &Paths) -> Result<impl Iterator<Item = Event>, Failure> {
+    let socket = paths.runtime_dir.join("api.sock");
     let mut wait = Wait::new(BUSY_MAX);
     loop {
         let answer = match listened(&socket)? {
@@ -157,8 +157,8 @@ fn unreachable(socket: &Path, error: &std::io::Error) -> Failure {
 }
 
 // A request and an answer of HTTP/1.1 on a socket of this host: no client library is worth its start-up time here.
-fn ask(places: &Places, method: &str, path: &str, body: &str) -> Result<Value, Failure> {
-    asked(&places.runtime_dir.join("api.sock"), method, path, body)
+fn ask(paths: &Paths, method: &str, path: &str, body: &str) -> Result<Value, Failure> {
+    asked(&paths.runtime_dir.join("api.sock"), method, path, body)
 }
 
 fn asked(socket: &Path, method: &str, path: &str, body: &str) -> Result<Value, Failure> {

@@ -28,7 +28,7 @@ mod units;
 pub(crate) use self::complete::Completed;
 use self::operate::{Ended, Opened};
 use crate::{
-    Command, ConfigCommand, ConsentArgs, ImportCommand, MaintenanceCommand, Places,
+    Command, ConfigCommand, ConsentArgs, ImportCommand, MaintenanceCommand, Paths,
     exit::{Code, Failure},
 };
 
@@ -53,60 +53,60 @@ pub(crate) fn reads_files(command: &Command) -> bool {
 }
 
 /// Runs a subcommand.
-pub(crate) fn run(places: &Places, command: Command) -> Result<Code, Failure> {
+pub(crate) fn run(paths: &Paths, command: Command) -> Result<Code, Failure> {
     match command {
-        Command::Agent => agent::agent(places),
-        Command::Init { output, force, dry_run } => init::init(places, output, force, dry_run),
-        Command::Check { path, strict: true } => check::check(places, path, check::Warnings::Refused),
-        Command::Check { path, strict: false } => check::check(places, path, check::Warnings::Said),
-        Command::Reload { rehearsal } => operate::reload(places, rehearsal),
-        Command::Config { show: ConfigCommand::Show { expanded: false } } => config::show(places),
-        Command::Config { show: ConfigCommand::Show { expanded: true } } => config::expanded(places),
-        Command::Config { show: ConfigCommand::Layers } => config::layers(places),
-        Command::Config { show: ConfigCommand::Explain { key } } => config::explain(places, &key),
+        Command::Agent => agent::agent(paths),
+        Command::Init { output, force, dry_run } => init::init(paths, output, force, dry_run),
+        Command::Check { path, strict: true } => check::check(paths, path, check::Warnings::Refused),
+        Command::Check { path, strict: false } => check::check(paths, path, check::Warnings::Said),
+        Command::Reload { rehearsal } => operate::reload(paths, rehearsal),
+        Command::Config { show: ConfigCommand::Show { expanded: false } } => config::show(paths),
+        Command::Config { show: ConfigCommand::Show { expanded: true } } => config::expanded(paths),
+        Command::Config { show: ConfigCommand::Layers } => config::layers(paths),
+        Command::Config { show: ConfigCommand::Explain { key } } => config::explain(paths, &key),
         Command::Config { show: ConfigCommand::Schema } => config::schema(),
         Command::Config { show: ConfigCommand::Reference } => config::reference(),
-        Command::Status(shown) if shown.watch => status::watch(places, &shown),
-        Command::Status(shown) => status::status(places, &shown),
-        Command::Incidents { watch: true, targets, .. } => follow::follow(places, &targets),
+        Command::Status(shown) if shown.watch => status::watch(paths, &shown),
+        Command::Status(shown) => status::status(paths, &shown),
+        Command::Incidents { watch: true, targets, .. } => follow::follow(paths, &targets),
         Command::Incidents { targets, open, limit, watch: false } => {
-            incidents::incidents(places, &targets, open, limit)
+            incidents::incidents(paths, &targets, open, limit)
         }
-        Command::Report { incident } => report::report(places, incident.as_deref()),
-        Command::Explain { target } => explain::explain(places, &target),
-        Command::Test { path, bless: true } => test::bless(places, path),
-        Command::Test { path, bless: false } => test::test(places, path),
-        Command::Replay { journal, with } => replay::replay(places, &journal, with),
+        Command::Report { incident } => report::report(paths, incident.as_deref()),
+        Command::Explain { target } => explain::explain(paths, &target),
+        Command::Test { path, bless: true } => test::bless(paths, path),
+        Command::Test { path, bless: false } => test::test(paths, path),
+        Command::Replay { journal, with } => replay::replay(paths, &journal, with),
         Command::Import { from: ImportCommand::Ansai { file, output, force } } => {
-            import::predecessor(places, &file, output, force)
+            import::predecessor(paths, &file, output, force)
         }
-        Command::Doctor { send_test: false } => doctor::doctor(places),
-        Command::Doctor { send_test: true } => doctor::send_test(places),
+        Command::Doctor { send_test: false } => doctor::doctor(paths),
+        Command::Doctor { send_test: true } => doctor::send_test(paths),
         Command::Completions { shell } => docs::completions(shell),
-        Command::Complete { what, begun } => complete::complete(places, what, &begun),
+        Command::Complete { what, begun } => complete::complete(paths, what, &begun),
         Command::Man { out } => docs::man(out),
         Command::Reference => docs::reference(),
-        Command::Approve { incident, consent } => operate::approve(places, &incident, consent),
-        Command::Reject { incident, consent } => operate::reject(places, &incident, consent),
-        Command::Hold { scope, reason, until, consent } => operate::hold(places, &scope, reason, until, consent),
-        Command::Release { scope, consent } => operate::end(places, Ended::Hold, &scope, consent),
+        Command::Approve { incident, consent } => operate::approve(paths, &incident, consent),
+        Command::Reject { incident, consent } => operate::reject(paths, &incident, consent),
+        Command::Hold { scope, reason, until, consent } => operate::hold(paths, &scope, reason, until, consent),
+        Command::Release { scope, consent } => operate::end(paths, Ended::Hold, &scope, consent),
         Command::Unsilence { scope, consent } => {
             // An end of silence is never too much to ask for.
-            operate::end(places, Ended::Silence, &scope, ConsentArgs { yes: true, ..consent })
+            operate::end(paths, Ended::Silence, &scope, ConsentArgs { yes: true, ..consent })
         }
         Command::Silence { scope, lasts, reason, consent } => {
-            operate::silence(places, Opened { scope, lasts, reason, consent })
+            operate::silence(paths, Opened { scope, lasts, reason, consent })
         }
         Command::Maintenance { what: MaintenanceCommand::Start { scope, lasts, reason, consent } } => {
-            operate::maintenance(places, Opened { scope, lasts, reason, consent })
+            operate::maintenance(paths, Opened { scope, lasts, reason, consent })
         }
         Command::Maintenance { what: MaintenanceCommand::End { scope, consent } } => {
-            operate::end(places, Ended::Maintenance, &scope, consent)
+            operate::end(paths, Ended::Maintenance, &scope, consent)
         }
-        Command::Maintenance { what: MaintenanceCommand::List { targets } } => maintenance::list(places, &targets),
-        Command::OfDomain(command) => command.run(places),
-        Command::Heal { target, consent } => heal::heal(places, &target, consent),
-        Command::Drill { target, kind: Some(kind), consent, undo: _ } => drill::drill(places, &target, kind, consent),
-        Command::Drill { target, kind: None, consent, undo: _ } => drill::undo(places, &target, consent),
+        Command::Maintenance { what: MaintenanceCommand::List { targets } } => maintenance::list(paths, &targets),
+        Command::OfDomain(command) => command.run(paths),
+        Command::Heal { target, consent } => heal::heal(paths, &target, consent),
+        Command::Drill { target, kind: Some(kind), consent, undo: _ } => drill::drill(paths, &target, kind, consent),
+        Command::Drill { target, kind: None, consent, undo: _ } => drill::undo(paths, &target, consent),
     }
 }

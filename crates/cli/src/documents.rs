@@ -262,7 +262,7 @@ fn every_gate_and_exit_code_is_explained() {
 fn every_operation_and_every_event_of_the_local_api_is_described() {
     let page = page("docs/reference/api.md");
     let operations = variants(include_str!("../../model/src/operator.rs"), "Operation");
-    let events = variants(include_str!("../../protocol/src/event.rs"), "Happening");
+    let events = variants(include_str!("../../protocol/src/event.rs"), "EventKind");
     assert!(operations.len() >= 11 && events.len() >= 10, "{operations:?} {events:?}");
     for (section, names) in [("Operate", operations), ("Events", events)] {
         let text = page.split(&format!("\n## {section}\n")).nth(1).and_then(|rest| rest.split("\n## ").next());

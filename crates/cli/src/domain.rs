@@ -12,7 +12,7 @@ use ansai_model::{bundle::Bundle, inventory::Inventory};
 use clap::Subcommand;
 
 use crate::{
-    Places,
+    Paths,
     command::{doctor::Finding, init::Found},
     exit::{Code, Failure},
 };
@@ -35,9 +35,9 @@ pub(crate) enum Command {
 
 impl Command {
     /// Runs it.
-    pub(crate) fn run(self, places: &Places) -> Result<Code, Failure> {
+    pub(crate) fn run(self, paths: &Paths) -> Result<Code, Failure> {
         match self {
-            Self::Certificate { what } => what.run(places),
+            Self::Certificate { what } => what.run(paths),
         }
     }
 }

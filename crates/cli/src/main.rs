@@ -9,7 +9,7 @@ mod domain;
 mod exit;
 mod help;
 mod patience;
-mod places;
+mod paths;
 mod show;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -18,7 +18,7 @@ use ansai_model::operator::DrillKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use command::Completed;
 use exit::{Code, Failure};
-use places::Places;
+use paths::Paths;
 
 /// Keeps a host healthy by itself, and says what it did.
 ///
@@ -28,7 +28,7 @@ use places::Places;
 #[command(name = "ansai", version, propagate_version = true, after_help = help::BEGIN)]
 struct Program {
     #[command(flatten, next_help_heading = "Options of every command")]
-    places: Places,
+    paths: Paths,
     #[command(subcommand)]
     command: Command,
 }
@@ -398,8 +398,8 @@ fn main() -> ExitCode {
         }
     };
     // What the command line's own definition refuses has ended the program by now.
-    let Program { places, command } = Program::from_arg_matches(&given).unwrap_or_else(|error| error.exit());
-    let trouble = show::set_up(&places);
+    let Program { paths, command } = Program::from_arg_matches(&given).unwrap_or_else(|error| error.exit());
+    let trouble = show::set_up(&paths);
     if command::reads_files(&command)
         && let Some(code) = beside::run()
     {
@@ -408,8 +408,8 @@ fn main() -> ExitCode {
     if let Some(trouble) = trouble {
         show::note(&trouble);
     }
-    let (is_json, is_user) = (places.json, places.user);
-    let done = places.resolved(&given).and_then(|places| command::run(&places, command));
+    let (is_json, is_user) = (paths.json, paths.user);
+    let done = paths.resolved(&given).and_then(|paths| command::run(&paths, command));
     let code = done.unwrap_or_else(|error| {
         let error = if is_user { error.for_user() } else { error };
         match is_json {

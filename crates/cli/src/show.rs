@@ -107,13 +107,13 @@ pub(crate) fn print(page: impl Into<Page>) {
     let _ = ENDED.set(why);
 }
 
-/// Prints the help, which comes before anything is known of the person's wishes: in colors where a terminal has them.
+/// Prints the help, which comes before anything is known of the person's choices: in colors where a terminal has them.
 pub(crate) fn help(text: &clap::builder::StyledStr) {
     let is_colored = terminal::shows_colors(std::io::stdout());
     print(Page::own(if is_colored { text.ansi().to_string() } else { text.to_string() }));
 }
 
-/// Says what is wrong with the words of a command, before anything is known of the person's wishes.
+/// Says what is wrong with the words of a command, before anything is known of the person's choices.
 pub(crate) fn usage(text: &clap::builder::StyledStr) {
     let is_colored = terminal::shows_colors(std::io::stderr());
     beside(if is_colored { text.ansi().to_string() } else { text.to_string() }.trim_end());

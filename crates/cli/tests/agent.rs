@@ -118,7 +118,7 @@ fn answer(stream: UnixStream, status: &Value, asked: &Mutex<Vec<Value>>, refuses
         }
     } else if first.starts_with("GET /v1/events") {
         // Two drills: one that succeeds and one that does not, told to whoever listens.
-        let event = |happening: Value| json!({"schema": 1, "at_ms": 1, "happening": happening});
+        let event = |event: Value| json!({"schema": 1, "at_ms": 1, "event": event});
         let begun = |run: u32, name: &str| {
             event(
                 json!({"action-begun": {"run": run, "incident": null, "target": format!("service/{name}.service"), "what": "x"}}),
@@ -128,7 +128,7 @@ fn answer(stream: UnixStream, status: &Value, asked: &Mutex<Vec<Value>>, refuses
             |run: u32, outcome: Value| event(json!({"action-ended": {"run": run, "target": null, "outcome": outcome}}));
         let lines = [
             event(json!("alive")),
-            json!({"schema": 1, "at_ms": 1, "happening": {"something-new": 7}}),
+            json!({"schema": 1, "at_ms": 1, "event": {"something-new": 7}}),
             begun(1, "app1"),
             begun(2, "app2"),
             ended(2, json!({"failed": {"why": "app2.service declares no port"}})),

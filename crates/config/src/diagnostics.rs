@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet, renderer::DecorStyle};
+use annotate_snippets::{AnnotationKind, Level as Shown, Renderer, Snippet, renderer::DecorStyle};
 use ansai_model::{domain::DOMAINS, id::NameError};
 use serde::Serialize;
 
@@ -25,7 +25,7 @@ const FRAME_COLUMNS: usize = " | ".len();
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Gravity {
+pub enum Level {
     /// The configuration is refused.
     Error,
     /// It is allowed, and dangerous.
@@ -36,7 +36,7 @@ pub enum Gravity {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Diagnostic {
     /// Error or warning.
-    pub gravity: Gravity,
+    pub level: Level,
     /// The file; empty when it concerns none.
     pub file: String,
     /// The line, from 1; 0 when it is not known.
@@ -65,7 +65,7 @@ impl Diagnostic {
     #[must_use]
     pub fn of_file(file: impl Into<String>, what: impl Into<String>, suggestion: &str) -> Self {
         Self {
-            gravity: Gravity::Error,
+            level: Level::Error,
             file: file.into(),
             line: 0,
             column: 0,
@@ -98,12 +98,12 @@ impl Diagnostic {
     /// it stay where they belong. None leaves it whole, as for a file or a pipe; words are for others to break.
     #[must_use]
     pub fn text(&self, columns: Option<usize>) -> String {
-        let level = match self.gravity {
-            Gravity::Error => Level::ERROR,
-            Gravity::Warning => Level::WARNING,
+        let level = match self.level {
+            Level::Error => Shown::ERROR,
+            Level::Warning => Shown::WARNING,
         };
         let Some(line) = &self.snippet else {
-            let word = if self.gravity == Gravity::Error { "error" } else { "warning" };
+            let word = if self.level == Level::Error { "error" } else { "warning" };
             let place = self.place().map(|place| format!("\n  --> {place}")).unwrap_or_default();
             let help = self.suggestion.as_ref().map(|help| format!("\n  = help: {help}")).unwrap_or_default();
             return format!("{word}: {}{place}{help}", self.what);
@@ -119,7 +119,7 @@ impl Diagnostic {
             .annotation(AnnotationKind::Primary.span(start..end));
         let mut group = level.primary_title(self.what.as_str()).element(snippet);
         if let Some(help) = &self.suggestion {
-            group = group.element(Level::HELP.message(help.as_str()));
+            group = group.element(Shown::HELP.message(help.as_str()));
         }
         let renderer = Renderer::plain().decor_style(DecorStyle::Ascii);
         // What is cut already is not to be cut once more.
@@ -166,7 +166,7 @@ impl<'s> Findings<'s> {
 
     /// An error at a place.
     pub fn error(&mut self, place: Place, key: &str, what: impl Into<String>, help: impl Into<Option<String>>) {
-        self.add(Gravity::Error, place, key, what.into(), help.into());
+        self.add(Level::Error, place, key, what.into(), help.into());
     }
 
     /// A name that is none.
@@ -190,7 +190,7 @@ impl<'s> Findings<'s> {
         what: impl Into<String>,
         help: impl Into<Option<String>>,
     ) {
-        self.add(Gravity::Warning, place, key, what.into(), help.into());
+        self.add(Level::Warning, place, key, what.into(), help.into());
     }
 
     /// The place of a part of a text value: exact when the text stands in the file as it is read.
@@ -206,18 +206,18 @@ impl<'s> Findings<'s> {
     /// A text that is no document.
     pub(crate) fn form(&mut self, source: usize, error: FormError) {
         let place = Place { source, start: error.start, length: error.length };
-        self.add(Gravity::Error, place, "", error.what, error.help);
+        self.add(Level::Error, place, "", error.what, error.help);
     }
 
     /// A finding that concerns a whole file, or none.
     pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
-        if self.has_room(diagnostic.gravity) {
+        if self.has_room(diagnostic.level) {
             self.list.push(diagnostic);
         }
     }
 
-    fn add(&mut self, gravity: Gravity, place: Place, key: &str, what: String, suggestion: Option<String>) {
-        if !self.has_room(gravity) {
+    fn add(&mut self, level: Level, place: Place, key: &str, what: String, suggestion: Option<String>) {
+        if !self.has_room(level) {
             return;
         }
         let diagnostic = self.sources.get(place.source).map(|source| {
@@ -237,22 +237,22 @@ impl<'s> Findings<'s> {
         );
         // A message may repeat a part of the line.
         let (key, what) = (key.to_owned(), masked(&what));
-        self.list.push(Diagnostic { gravity, file, line, column, key, what, suggestion, snippet, marked });
+        self.list.push(Diagnostic { level, file, line, column, key, what, suggestion, snippet, marked });
     }
 
     /// Whether what is found from now on is only counted: making its words can be spared, see [`Findings::miss`].
     pub(crate) fn is_full(&self) -> bool {
-        self.list.len() >= FINDINGS_MAX && self.list.iter().all(|found| found.gravity == Gravity::Error)
+        self.list.len() >= FINDINGS_MAX && self.list.iter().all(|found| found.level == Level::Error)
     }
 
     /// Whether one more is kept. An error always finds a place among warnings: without it what is wrong would be valid.
-    fn has_room(&mut self, gravity: Gravity) -> bool {
+    fn has_room(&mut self, level: Level) -> bool {
         if self.list.len() < FINDINGS_MAX {
             return true;
         }
         self.more += 1;
-        let warning = self.list.iter().rposition(|found| found.gravity == Gravity::Warning);
-        let place = warning.filter(|_| gravity == Gravity::Error);
+        let warning = self.list.iter().rposition(|found| found.level == Level::Warning);
+        let place = warning.filter(|_| level == Level::Error);
         place.map(|place| self.list.remove(place)).is_some()
     }
 
@@ -263,7 +263,7 @@ impl<'s> Findings<'s> {
 
     /// Whether no error was found.
     pub(crate) fn is_valid(&self) -> bool {
-        self.list.iter().all(|found| found.gravity != Gravity::Error)
+        self.list.iter().all(|found| found.level != Level::Error)
     }
 
     /// The warnings, or everything that is wrong, in the order of the files and lines.
@@ -275,7 +275,7 @@ impl<'s> Findings<'s> {
         if is_valid {
             return Ok(self.list);
         }
-        self.list.retain(|found| found.gravity == Gravity::Error);
+        self.list.retain(|found| found.level == Level::Error);
         if self.more > 0 {
             let what = format!("{} more findings are not shown", self.more);
             self.list.push(Diagnostic::of_file("", what, "mend these first"));

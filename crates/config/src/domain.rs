@@ -136,9 +136,9 @@ pub(crate) fn timeout(action: &DomainAction) -> Duration {
     }
 }
 
-/// One matter of a target: checks that fail together, and what is done about them. Without rungs people are only told.
-pub(crate) struct Matter<'a> {
-    /// Its name beside those of the other matters of the target, as `space`.
+/// One fault domain of a target: checks that fail together, and what is done about them. Without rungs people are only told.
+pub(crate) struct FaultDomain<'a> {
+    /// Its name beside those of the other fault domains of the target, as `space`.
     pub(crate) name: &'a str,
     pub(crate) checks: Vec<Check>,
     pub(crate) rungs: Vec<Rung>,
@@ -167,33 +167,33 @@ pub(crate) fn target(id: TargetId) -> Target {
     }
 }
 
-/// Adds a matter with its rule, its runbook and its policy to a target that is among the parts.
+/// Adds a fault domain with its rule, its runbook and its policy to a target that is among the parts.
 ///
 /// # Errors
-/// When the target's name and the matter's make no name together.
+/// When the target's name and the fault domain's make no name together.
 pub(crate) fn add(
     configuration: &Configuration,
     parts: &mut BundleParts,
     target: &TargetId,
-    matter: Matter<'_>,
+    fault_domain: FaultDomain<'_>,
 ) -> Result<(), NameError> {
-    let name = format!("{target}#{}", matter.name);
+    let name = format!("{target}#{}", fault_domain.name);
     let (rule, runbook) = (RuleId::new(&name)?, RunbookId::new(&name)?);
-    let id = PolicyId::new(matter.policy)?;
-    let policy = configuration.policy_named(matter.policy);
+    let id = PolicyId::new(fault_domain.policy)?;
+    let policy = configuration.policy_named(fault_domain.policy);
     parts.policies.entry(id.clone()).or_insert(ansai_model::policy::Policy { id: id.clone(), ..policy });
-    parts.runbooks.insert(runbook.clone(), Runbook { id: runbook.clone(), rungs: matter.rungs });
+    parts.runbooks.insert(runbook.clone(), Runbook { id: runbook.clone(), rungs: fault_domain.rungs });
     let made = Rule {
         id: rule.clone(),
         target: target.clone(),
-        checks: matter.checks.iter().map(|check| check.id.clone()).collect(),
-        condition: matter.condition,
+        checks: fault_domain.checks.iter().map(|check| check.id.clone()).collect(),
+        condition: fault_domain.condition,
         runbook,
         policy: id,
-        autonomy: matter.autonomy,
-        severity: matter.severity,
+        autonomy: fault_domain.autonomy,
+        severity: fault_domain.severity,
     };
     parts.rules.insert(rule, made);
-    parts.checks.extend(matter.checks.into_iter().map(|check| (check.id.clone(), check.into())));
+    parts.checks.extend(fault_domain.checks.into_iter().map(|check| (check.id.clone(), check.into())));
     Ok(())
 }

@@ -50,7 +50,7 @@ pub struct Explained {
 /// One value and where it comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Explanation {
-    /// Its key.
+    /// The key, with those above it.
     pub key: String,
     /// What holds.
     pub set: Origin,
@@ -63,9 +63,9 @@ pub struct Explanation {
 pub struct Origin {
     /// The value in one line.
     pub value: String,
-    /// Its layer.
+    /// The layer from which it comes.
     pub layer: Layer,
-    /// Its file.
+    /// The path of the file.
     pub file: String,
     /// Its line, from 1.
     pub line: usize,

@@ -27,7 +27,7 @@ pub enum Layer {
 }
 
 impl Layer {
-    /// Its name.
+    /// The name, as it is written.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

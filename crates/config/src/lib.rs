@@ -31,7 +31,7 @@ mod shipped;
 pub mod units;
 mod written;
 
-pub use diagnostics::{Diagnostic, Diagnostics, Gravity};
+pub use diagnostics::{Diagnostic, Diagnostics, Level};
 pub use expand::expanded;
 pub use explain::{Explained, Explanation, May, MayKey, NoKey, Origin};
 pub use layer::Layer;

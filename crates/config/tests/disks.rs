@@ -30,10 +30,10 @@ fn targets(parts: &BundleParts) -> Vec<&str> {
     parts.targets.keys().map(TargetId::as_str).collect()
 }
 
-/// The rungs of a matter, each with what it does.
-fn ladder(parts: &BundleParts, matter: &str) -> Vec<String> {
-    let found = parts.runbooks.iter().find(|(id, _)| id.as_str() == matter);
-    let (_, runbook) = found.unwrap_or_else(|| panic!("there is no {matter}"));
+/// The rungs of a fault domain, each with what it does.
+fn ladder(parts: &BundleParts, fault_domain: &str) -> Vec<String> {
+    let found = parts.runbooks.iter().find(|(id, _)| id.as_str() == fault_domain);
+    let (_, runbook) = found.unwrap_or_else(|| panic!("there is no {fault_domain}"));
     let words = |step: &Step| match step {
         Step::Act { action, .. } => action.describe().to_string(),
         Step::Wait(_) => "wait".to_owned(),
@@ -102,8 +102,8 @@ fn without_a_word_only_what_can_be_had_again_is_given_up_and_only_where_it_lies(
     assert_eq!(ladder(&parts, "disk//var/log#space"), of_logs);
     assert_eq!(ladder(&parts, "disk//srv#space"), [""; 0]);
     // What is only told has no ladder anywhere.
-    for matter in ["warn", "urgent", "read-only", "errors", "forecast-told"] {
-        assert_eq!(ladder(&parts, &format!("disk//#{matter}")), [""; 0]);
+    for fault_domain in ["warn", "urgent", "read-only", "errors", "forecast-told"] {
+        assert_eq!(ladder(&parts, &format!("disk//#{fault_domain}")), [""; 0]);
     }
 }
 
@@ -122,7 +122,7 @@ fn the_ladder_is_gentlest_first_adds_up_and_is_verified_at_its_end() {
     assert_eq!(ladder(&parts, "disk//var#space"), expected);
     let runbook = parts.runbooks.iter().find(|(id, _)| id.as_str() == "disk//var#space").expect("it is there").1;
     let (last, others) = runbook.rungs.split_last().expect("some");
-    assert!(last.then == Then::Verify && others.iter().all(|rung| rung.then == Then::AddUp));
+    assert!(last.then == Then::Verify && others.iter().all(|rung| rung.then == Then::Accumulate));
     assert_eq!(ladder(&parts, "disk//srv/data#space"), [""; 0]);
 }
 

@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path, path::PathBuf};
 
-use ansai_config::{Diagnostics, Gravity, expanded, parse};
+use ansai_config::{Diagnostics, Level, expanded, parse};
 use ansai_model::inventory::Inventory;
 use proptest::prelude::*;
 
@@ -44,7 +44,7 @@ fn each_wrong_file_says_what_is_wrong_and_what_to_do() {
 /// Each error of these single files has its place, its line, and no secret in it.
 fn check_places(name: &str, Diagnostics(list): &Diagnostics) {
     for found in list {
-        assert_eq!((found.file.as_str(), found.gravity), (name, Gravity::Error), "{found}");
+        assert_eq!((found.file.as_str(), found.level), (name, Level::Error), "{found}");
         assert!(found.line > 0 && found.column > 0 && found.snippet.is_some(), "{found}");
         assert!(found.suggestion.is_some(), "{found}");
         let shown = found.to_string();

@@ -66,7 +66,7 @@ impl Context {
             self.checks.targets.entry(target).or_default().open.insert(id);
             if let Some(state) = self.checks.slot(&check).and_then(|slot| self.checks.states.get_mut(slot))
                 && state.hard == Health::Unknown
-                && !self.state.incidents.get(&id).is_some_and(|incident| incident.kind.is_told_only())
+                && !self.state.incidents.get(&id).is_some_and(|incident| incident.kind.is_notify_only())
             {
                 state.resume_failing(since, by);
             }

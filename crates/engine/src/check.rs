@@ -146,11 +146,11 @@ impl CheckState {
     }
 
     /// Takes in what a look saw, as it was interpreted.
-    pub fn absorb(&mut self, now: Now, observation: Observation) -> Change {
+    pub fn update(&mut self, now: Now, observation: Observation) -> Change {
         let change = match observation.health() {
             Health::Unknown => Change::None,
-            Health::Healthy => self.absorb_healthy(now),
-            Health::Failing => self.absorb_failing(now, &observation),
+            Health::Healthy => self.update_healthy(now),
+            Health::Failing => self.update_failing(now, &observation),
         };
         let is_still = observation.unit().is_some_and(|unit| unit.still_for.is_some());
         if observation.health() == Health::Healthy && !is_still {
@@ -197,7 +197,7 @@ impl CheckState {
         unwell.warned_since.filter(|_| unwell.warnings >= self.check.fail_after)
     }
 
-    fn absorb_healthy(&mut self, now: Now) -> Change {
+    fn update_healthy(&mut self, now: Now) -> Change {
         self.failures = 0;
         self.forget_failing_since();
         self.successes = self.successes.saturating_add(1);
@@ -212,7 +212,7 @@ impl CheckState {
         }
     }
 
-    fn absorb_failing(&mut self, now: Now, observation: &Observation) -> Change {
+    fn update_failing(&mut self, now: Now, observation: &Observation) -> Change {
         self.successes = 0;
         self.failures = self.failures.saturating_add(1);
         if self.failing_since().is_none() {

@@ -25,7 +25,7 @@ pub struct Scene<'a> {
     pub unit: Option<&'a UnitSnapshot>,
     /// The host's role, when the configuration gives it one.
     pub role: Option<&'a str>,
-    /// The moment.
+    /// The instant of the decision, on both clocks.
     pub now: Now,
 }
 

@@ -18,7 +18,7 @@ use crate::{
     context::Context,
     effect::Effect,
     invariant::{self, Behalf},
-    known_good::validator_in,
+    last_known_good::validator_in,
     state::{Doubt, PendingRun},
     view::View,
 };
@@ -104,7 +104,7 @@ impl Context {
     }
 
     /// A person has looked: the validator is believed again.
-    pub(crate) fn believe_validator(&mut self, target: &TargetId) {
+    pub(crate) fn trust_validator(&mut self, target: &TargetId) {
         if let Some(memory) = self.state.targets.get_mut(target) {
             memory.doubt = None;
         }

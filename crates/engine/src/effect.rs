@@ -40,8 +40,9 @@ pub struct Dispatch {
     /// Who is told; nobody when empty, and the report is kept all the same.
     pub routes: Vec<RouteId>,
     /// Why nobody is told, when nobody is.
-    pub untold: Option<Text>,
-    /// The report.
+    #[serde(rename = "untold")]
+    pub suppressed: Option<Text>,
+    /// The report that people get.
     pub report: Report,
 }
 
@@ -53,14 +54,14 @@ pub enum Answer {
     Done(Text),
     /// A gate refused it.
     Refused {
-        /// Why.
+        /// The reason, as people read it.
         why: Text,
         /// What to do instead.
         suggestion: Text,
     },
     /// It names something that does not exist.
     NotFound {
-        /// What.
+        /// What it was, as people read it.
         what: Text,
         /// What to do instead.
         suggestion: Text,

@@ -20,8 +20,8 @@ use crate::{
     check::CheckState,
     gate::{
         self,
-        proposal::{Moment, Proposal},
-        wishes,
+        proposal::{ProposalKind, Proposal},
+        operator,
     },
     meaning::Stopped,
     remediation::{Remediation, Stage, next_step_of},
@@ -34,7 +34,7 @@ use crate::{
 /// Everything that bears on a target now.
 #[derive(Clone, Debug, Serialize)]
 pub struct Explanation {
-    /// Which target.
+    /// The target, by its name.
     pub target: TargetId,
     /// What its checks say.
     pub checks: Vec<CheckView>,
@@ -84,7 +84,7 @@ pub struct Standing {
 /// A check as it stands.
 #[derive(Clone, Debug, Serialize)]
 pub struct CheckView {
-    /// Its name.
+    /// The name of the check.
     pub id: CheckId,
     /// The kind of its probe.
     pub probe: &'static str,
@@ -105,7 +105,7 @@ pub struct CheckView {
 /// An open incident as it stands.
 #[derive(Clone, Debug, Serialize)]
 pub struct IncidentView {
-    /// Its number.
+    /// The incident, by its number.
     pub id: IncidentId,
     /// Where it stands.
     pub phase: Phase,
@@ -130,7 +130,7 @@ pub struct IncidentView {
 /// A rule, and what the gates would say of it now.
 #[derive(Clone, Debug, Serialize)]
 pub struct RuleView {
-    /// Its name.
+    /// The name of the rule.
     pub id: RuleId,
     /// How freely it may act.
     pub autonomy: Autonomy,
@@ -170,8 +170,8 @@ impl View<'_> {
             })
             .collect();
         let memory = self.state.targets.get(target);
-        // Of the breakers of all its matters the one that stops most is shown.
-        let all = memory.into_iter().flat_map(|memory| memory.matters.values().chain([memory]));
+        // Of the breakers of all its fault domains the one that stops most is shown.
+        let all = memory.into_iter().flat_map(|memory| memory.fault_domains.values().chain([memory]));
         let breaker = all.map(|memory| match memory.breaker {
             BreakerState::Open { until } if until.mono > self.now.mono => "open",
             BreakerState::Open { .. } => "half-open",
@@ -179,9 +179,9 @@ impl View<'_> {
         });
         // By the alphabet "open" comes last and "closed" first.
         let breaker = breaker.max().unwrap_or("closed");
-        let hold = wishes::hold_on(self, target);
-        let (maintenance_until, maintenance) = wishes::maintenance_on(self, target).unzip();
-        let (silence_until, silence) = wishes::silence_on(self, target).unzip();
+        let hold = operator::hold_on(self, target);
+        let (maintenance_until, maintenance) = operator::maintenance_on(self, target).unzip();
+        let (silence_until, silence) = operator::silence_on(self, target).unzip();
         Some(Explanation {
             summary,
             stopped,
@@ -212,17 +212,17 @@ impl View<'_> {
         let remediation = self.state.remediations.get(&incident.id);
         let decision = match (remediation, self.policy_of(incident)) {
             // Nothing is proposed about what is told only, so no gate is asked.
-            _ if incident.kind.is_told_only() => None,
+            _ if incident.kind.is_notify_only() => None,
             (None, Some(policy)) => {
                 let autonomy = rule.map(|rule| rule.autonomy).unwrap_or_default();
-                let (disruption, moment) = (Disruption::Full, Moment::Start);
-                let proposal = Proposal { view: self, incident, policy, autonomy, disruption, moment, if_asked: None };
+                let (disruption, kind) = (Disruption::Full, ProposalKind::Start);
+                let proposal = Proposal { view: self, incident, policy, autonomy, disruption, kind, if_asked: None };
                 Some(gate::evaluate(&proposal, "run its runbook".into()))
             }
             // What is under way is judged by the rule in force: it may have less freedom by now.
             (Some(remediation), _) => {
-                let (disruption, moment) = (Disruption::Full, Moment::Continue);
-                let now = self.decision_within(incident, remediation, disruption, moment, "go on".into());
+                let (disruption, kind) = (Disruption::Full, ProposalKind::Continue);
+                let now = self.decision_within(incident, remediation, disruption, kind, "go on".into());
                 let is_unfree = now.objections().any(|objection| objection.gate == Gate::Autonomy);
                 if is_unfree { Some(now) } else { incident.decision.clone() }
             }

@@ -15,9 +15,9 @@ use self::proposal::Proposal;
 pub(crate) mod concurrency;
 mod limits;
 pub(crate) mod proposal;
-mod quiet;
-pub(crate) mod surroundings;
-pub(crate) mod wishes;
+mod quiet_hours;
+pub(crate) mod context;
+pub(crate) mod operator;
 
 /// Asks every gate.
 pub(crate) fn evaluate(proposal: &Proposal<'_>, what: Text) -> Decision {
@@ -25,19 +25,19 @@ pub(crate) fn evaluate(proposal: &Proposal<'_>, what: Text) -> Decision {
         .into_iter()
         .map(|gate| {
             let (verdict, why) = match gate {
-                Gate::Hold => wishes::hold(proposal),
-                Gate::Maintenance => wishes::maintenance(proposal),
-                Gate::Intent => wishes::intent(proposal),
-                Gate::Autonomy => wishes::autonomy(proposal),
+                Gate::Hold => operator::hold(proposal),
+                Gate::Maintenance => operator::maintenance(proposal),
+                Gate::Intent => operator::intent(proposal),
+                Gate::Autonomy => operator::autonomy(proposal),
                 Gate::Cooldown => limits::cooldown(proposal),
                 Gate::TargetBudget => limits::target_budget(proposal),
                 Gate::HostBudget => limits::host_budget(proposal),
                 Gate::CircuitBreaker => limits::circuit_breaker(proposal),
                 Gate::BackOff => limits::back_off(proposal),
-                Gate::Ledger => surroundings::ledger(proposal),
-                Gate::Existence => surroundings::existence(proposal),
-                Gate::Dependency => surroundings::dependency(proposal),
-                Gate::Quiet => quiet::quiet(proposal),
+                Gate::Ledger => context::ledger(proposal),
+                Gate::Existence => context::existence(proposal),
+                Gate::Dependency => context::dependency(proposal),
+                Gate::Quiet => quiet_hours::quiet(proposal),
                 Gate::Concurrency => concurrency::concurrency(proposal),
             };
             GateResult { gate, verdict, why }

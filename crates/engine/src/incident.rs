@@ -20,7 +20,7 @@ use crate::{
     context::{Context, Wake},
     gate::{
         self, concurrency,
-        proposal::{Moment, Proposal},
+        proposal::{ProposalKind, Proposal},
     },
     remediation::{Stage, next_step_of},
     rules::Governed,
@@ -33,7 +33,7 @@ mod began;
 mod drilled;
 mod ending;
 mod symptom;
-mod told_only;
+mod notify_only;
 
 /// Most turns of one reconciliation: a ladder has at most 32 rungs, and each turn makes progress on it.
 const TURNS_MAX: usize = 256;
@@ -56,7 +56,7 @@ impl Context {
         self.count_repeat(number);
         self.join_storm(number);
         self.begin_evidence(number);
-        self.give_way(&target, number);
+        self.yield_to(&target, number);
         self.link_to_cause(number);
         let Some(target) = self.bundle.parts().targets.get(&target) else { return };
         let (needs, causes) = (target.needs.clone(), target.waits_for.clone());
@@ -159,7 +159,7 @@ impl Context {
         }
         self.tell_what_waited(id);
         // What is told only goes through no rule, no gate and no ladder.
-        if self.state.incidents.get(&id).is_some_and(|incident| incident.kind.is_told_only()) {
+        if self.state.incidents.get(&id).is_some_and(|incident| incident.kind.is_notify_only()) {
             self.follow_told_only(id);
             return;
         }
@@ -242,7 +242,7 @@ impl Context {
         if self.is_left_to_its_cause(id, is_forced) {
             return false;
         }
-        self.come_first(id);
+        self.prioritize(id);
         let view = self.view();
         let governed = view.incident(id).map_or(Governed::Never, |incident| view.governed(incident));
         match governed {
@@ -265,7 +265,7 @@ impl Context {
     /// Whether an incident is a symptom that waits for its cause; one that waits no longer is none.
     fn is_left_to_its_cause(&mut self, id: IncidentId, is_forced: bool) -> bool {
         let Some(cause) = self.state.incidents.get(&id).and_then(|incident| incident.symptom_of) else { return false };
-        if !is_forced && self.is_seen_to(id, cause) {
+        if !is_forced && self.is_handled_by_cause(id, cause) {
             return true;
         }
         self.change_incident(id, |incident| incident.symptom_of = None);
@@ -283,9 +283,9 @@ impl Context {
             self.wake(until, Wake::Incident(id));
             return false;
         }
-        let was_told = self.state.told.contains(&(id, NoticeKind::Escalated));
+        let was_notified = self.state.notified.contains(&(id, NoticeKind::Escalated));
         let resolution = if was_escalated { Resolution::AfterEscalation } else { Resolution::ByItself };
-        let kind = if was_told { NoticeKind::Recovered } else { NoticeKind::Healed };
+        let kind = if was_notified { NoticeKind::Recovered } else { NoticeKind::Healed };
         self.end(id, resolution, kind);
         false
     }
@@ -307,8 +307,8 @@ impl Context {
         self.change_incident(id, |incident| govern(incident, rule, nearer, is_critical));
         let view = self.view();
         let Some(incident) = view.incident(id) else { return false };
-        let (disruption, autonomy, moment) = (Disruption::Full, rule.autonomy, Moment::Start);
-        let proposal = Proposal { view, incident, policy: &policy, autonomy, disruption, moment, if_asked: None };
+        let (disruption, autonomy, kind) = (Disruption::Full, rule.autonomy, ProposalKind::Start);
+        let proposal = Proposal { view, incident, policy: &policy, autonomy, disruption, kind, if_asked: None };
         let what = match runbook.rungs.is_empty() {
             true => "nothing: no remedy is declared for it".into(),
             false => Text::new(format!("run {}: {}", runbook.id, next_step_of(&runbook, 0))),

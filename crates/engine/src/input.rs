@@ -34,16 +34,16 @@ pub enum Input {
     },
     /// An action has ended.
     ActionEnded {
-        /// Which run.
+        /// The run of the action, by its number.
         run: RunId,
-        /// How.
+        /// How the action ended.
         outcome: ActionOutcome,
     },
     /// An action was decided but not begun, because the decision could not be saved.
     NotStarted {
-        /// Which run.
+        /// The run of the action, by its number.
         run: RunId,
-        /// Why.
+        /// The reason, as people read it.
         why: Text,
     },
     /// Evidence is there.

@@ -100,7 +100,7 @@ fn newest_bundle_in_force(bundle: &Bundle, state: &State) -> Result<(), Violatio
 /// I6: what is not known to fail is told and never acted on.
 fn acts_on_failures_only(state: &State, id: IncidentId) -> Result<(), Violation> {
     match state.incidents.get(&id).map(|incident| incident.kind) {
-        Some(kind) if kind.is_told_only() => {
+        Some(kind) if kind.is_notify_only() => {
             violated("acts_on_failures_only", format!("{id} is healed although it is told only ({kind:?})"))
         }
         Some(_) | None => Ok(()),
@@ -224,7 +224,7 @@ fn collections_bounded(state: &State) -> Result<(), Violation> {
         ("maintenance windows", state.maintenance.len(), SCOPES_MAX),
         ("remediations", state.remediations.len(), state.incidents.len()),
         ("storms", state.storms.len(), state.incidents.len()),
-        ("remediations set aside", state.set_aside.len(), state.incidents.len()),
+        ("remediations set aside", state.preempted.len(), state.incidents.len()),
         ("pending runs", state.runs.len(), INCIDENTS_MAX * 2),
     ];
     match sizes.iter().find(|(_, size, most)| size > most) {

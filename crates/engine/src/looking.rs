@@ -95,7 +95,7 @@ impl Context {
         let is_awaited = self.view().is_verifying(&self.checks[slot].check.target);
         let check = &mut self.checks[slot];
         check.looked_at = Some(check.in_flight.take().unwrap_or(self.now.mono));
-        let change = check.absorb(self.now, observation);
+        let change = check.update(self.now, observation);
         let period = if is_awaited { check.check.every_soft } else { check.period() };
         let next = on_grid(self.now.mono.plus(period), period);
         let due = core::mem::replace(&mut check.due, next);

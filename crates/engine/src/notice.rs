@@ -16,7 +16,7 @@ use ansai_model::{
 use crate::{
     context::{Context, Wake},
     effect::{Dispatch, Effect},
-    gate::wishes,
+    gate::operator,
     state::DISPATCHES_MAX,
     view::View,
 };
@@ -29,20 +29,20 @@ impl Context {
             self.held_back.insert((id, kind));
             return;
         }
-        if !self.state.told.insert((id, kind)) {
+        if !self.state.notified.insert((id, kind)) {
             return;
         }
         let view = self.view();
         let Some(report) = view.incident(id).map(|incident| view.report(incident)) else { return };
-        let untold = view.untold(&report.target, kind, &report.phase);
-        let routes = match untold {
+        let suppressed = view.suppressed(&report.target, kind, &report.phase);
+        let routes = match suppressed {
             Some(_) => Vec::new(),
             None => view.routes_for(&report.target, kind, report.severity),
         };
-        let untold = untold.or_else(|| routes.is_empty().then(|| "no route wants it".into()));
+        let suppressed = suppressed.or_else(|| routes.is_empty().then(|| "no route wants it".into()));
         self.make_room();
         self.state.dispatches_counted += 1;
-        let dispatch = Dispatch { id: self.state.dispatches_counted, kind, routes, untold, report };
+        let dispatch = Dispatch { id: self.state.dispatches_counted, kind, routes, suppressed, report };
         self.state.dispatches.insert(dispatch.id, dispatch.clone());
         self.changed();
         self.effects.push(Effect::Dispatch(Box::new(dispatch)));
@@ -82,7 +82,7 @@ impl Context {
         });
         self.changed();
         if is_nearer {
-            self.state.told.remove(&(id, NoticeKind::Escalated));
+            self.state.notified.remove(&(id, NoticeKind::Escalated));
             self.tell(id, NoticeKind::Escalated);
         }
     }
@@ -100,8 +100,8 @@ impl Context {
         let Some(target) = view.incident(id).filter(|_| kind.asks()).map(|incident| &incident.target) else {
             return false;
         };
-        let silence = wishes::silence_on(view, target).map(|(until, _)| until.mono);
-        let window = wishes::maintenance_on(view, target).map(|(until, _)| until.mono);
+        let silence = operator::silence_on(view, target).map(|(until, _)| until.mono);
+        let window = operator::maintenance_on(view, target).map(|(until, _)| until.mono);
         let Some(until) = silence.into_iter().chain(window).max() else { return false };
         self.wake(until, Wake::Incident(id));
         true
@@ -136,11 +136,11 @@ impl<'a> View<'a> {
     }
 
     /// Why nobody is told, when nobody is.
-    fn untold(self, target: &TargetId, kind: NoticeKind, phase: &Phase) -> Option<Text> {
-        if let Some((_, silence)) = wishes::silence_on(self, target) {
+    fn suppressed(self, target: &TargetId, kind: NoticeKind, phase: &Phase) -> Option<Text> {
+        if let Some((_, silence)) = operator::silence_on(self, target) {
             return Some(silence.why);
         }
-        if let Some((_, window)) = wishes::maintenance_on(self, target) {
+        if let Some((_, window)) = operator::maintenance_on(self, target) {
             return Some(window.why);
         }
         let is_quiet_end = kind == NoticeKind::Healed

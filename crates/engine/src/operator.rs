@@ -16,7 +16,7 @@ use ansai_model::{
 use crate::{
     context::Context,
     effect::{Answer, Effect},
-    gate::wishes,
+    gate::operator,
     invariant::{self, Behalf},
     state::{Hold, OpenedWindow, OperatorAnswer, SCOPES_MAX, Silence},
     view::View,
@@ -119,7 +119,7 @@ impl Context {
         }
         if self.outside.hold_file.is_some() && *scope == Scope::All {
             self.changed();
-            return refused("the HOLD file is still there", format!("remove {} to end that hold", wishes::HOLD_FILE));
+            return refused("the HOLD file is still there", format!("remove {} to end that hold", operator::HOLD_FILE));
         }
         self.ended(scope, ended, "hold")
     }

@@ -25,11 +25,11 @@ mod outcome;
 /// A runbook being run. It keeps the runbook and the policy that it began with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Remediation {
-    /// The ladder.
+    /// The ladder that is climbed.
     pub runbook: Runbook,
-    /// The limits.
+    /// The limits under which it is climbed.
     pub policy: Policy,
-    /// Which rung.
+    /// The rung, counted from 0.
     pub rung: usize,
     /// Which step of it.
     pub step: usize,
@@ -63,7 +63,7 @@ pub struct Remediation {
 /// A place on a ladder, to come back to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
-    /// Which rung.
+    /// The rung, counted from 0.
     pub rung: usize,
     /// Failed tries of it.
     pub attempts: u32,
@@ -79,7 +79,7 @@ pub enum Stage {
     Ready,
     /// An action is under way.
     Acting {
-        /// Which run.
+        /// The run of the action, by its number.
         run: RunId,
         /// Since when.
         since: Now,
@@ -110,7 +110,7 @@ pub enum Stage {
     Undoing {
         /// Which of its undo actions.
         index: usize,
-        /// Which run.
+        /// The run of the action, by its number.
         run: RunId,
         /// Since when.
         since: Now,

@@ -56,7 +56,7 @@ impl<'a> View<'a> {
         let is_observed = |rule: &Rule| rule.autonomy == Autonomy::Observe;
         let is_asked_for = self.state.answers.contains_key(&incident.id);
         !is_asked_for
-            && !incident.kind.is_told_only()
+            && !incident.kind.is_notify_only()
             && !self.state.remediations.contains_key(&incident.id)
             && matches!(self.governed(incident), Governed::By(rule) if is_observed(rule))
     }

@@ -37,8 +37,8 @@ pub const TIMES_MAX: usize = 256;
 const TIMES_ALL_MAX: usize = 1 << 19;
 /// Most targets remembered that are configured no more.
 pub const FORMER_TARGETS_MAX: usize = 1_000;
-/// Most matters of one target that are remembered apart.
-pub const MATTERS_MAX: usize = 64;
+/// Most fault domains of one target that are remembered apart.
+pub const FAULT_DOMAINS_MAX: usize = 64;
 /// Most past incidents kept a check; fewer where there are many, see [`Depth`].
 pub const PAST_MAX: usize = 32;
 /// Most past incidents kept for all checks together.
@@ -87,13 +87,14 @@ pub struct State {
     pub incidents: BTreeMap<IncidentId, Incident>,
     /// Runbooks that are being run.
     pub remediations: BTreeMap<IncidentId, Remediation>,
-    /// Runbooks that gave way to another matter of their target, and go on after it.
-    #[serde(default)]
-    pub set_aside: BTreeMap<IncidentId, Remediation>,
+    /// Runbooks that gave way to another fault domain of their target, and go on after it.
+    #[serde(default, rename = "set_aside")]
+    pub preempted: BTreeMap<IncidentId, Remediation>,
     /// What operators said about incidents.
     pub answers: BTreeMap<IncidentId, OperatorAnswer>,
     /// What people were told of open incidents, so that each thing is told once.
-    pub told: BTreeSet<(IncidentId, NoticeKind)>,
+    #[serde(rename = "told")]
+    pub notified: BTreeSet<(IncidentId, NoticeKind)>,
     /// Actions decided and not known to have ended.
     pub runs: BTreeMap<RunId, PendingRun>,
     /// What is remembered of each target.
@@ -204,9 +205,9 @@ pub struct TargetMemory {
     /// What its validator said against its configuration, until that is known to be so or not.
     #[serde(default)]
     pub doubt: Option<Box<Doubt>>,
-    /// The failures, waits and breakers of its other matters, by their rule; budgets are the target's.
-    #[serde(default)]
-    pub matters: BTreeMap<RuleId, TargetMemory>,
+    /// The failures, waits and breakers of its other fault domains, by their rule; budgets are the target's.
+    #[serde(default, rename = "matters")]
+    pub fault_domains: BTreeMap<RuleId, TargetMemory>,
 }
 
 /// A drill that may still have to do with what fails.
@@ -276,11 +277,11 @@ pub struct PastIncident {
 /// Automation stopped for a scope.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
-    /// Which targets.
+    /// The targets that it covers.
     pub scope: Scope,
-    /// Who.
+    /// The name of whoever did it.
     pub by: Text,
-    /// Why.
+    /// The reason, as people read it.
     pub reason: Text,
     /// Since when.
     pub since: Now,
@@ -294,11 +295,11 @@ pub struct Hold {
 /// Notifications suppressed for a scope.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Silence {
-    /// Which targets.
+    /// The targets that it covers.
     pub scope: Scope,
-    /// Who.
+    /// The name of whoever did it.
     pub by: Text,
-    /// Why.
+    /// The reason, as people read it.
     pub reason: Text,
     /// When it ends, as the clock on the wall was when it began.
     pub until: WallTime,
@@ -312,7 +313,7 @@ pub struct Silence {
 pub struct OpenedWindow {
     /// Why, and by whom.
     pub reason: String,
-    /// Which targets.
+    /// The targets that it covers.
     pub scope: Scope,
     /// From when until when, as the clock on the wall was when it began.
     pub schedule: WindowSchedule,
@@ -458,8 +459,8 @@ impl TargetMemory {
         for past in self.past.values_mut() {
             is_changed |= keep_newest(past, depth.past);
         }
-        for matter in self.matters.values_mut() {
-            is_changed |= matter.forget_beyond(depth);
+        for fault_domain in self.fault_domains.values_mut() {
+            is_changed |= fault_domain.forget_beyond(depth);
         }
         is_changed
     }

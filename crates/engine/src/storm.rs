@@ -100,11 +100,11 @@ impl View<'_> {
 
     /// Whether nothing more is to be told of an incident for now. Who tells of an end waits for the others to have lasted.
     fn is_settled(self, incident: &Incident, is_end: bool) -> bool {
-        let is_told = |kind| self.state.told.contains(&(incident.id, kind));
+        let is_notified = |kind| self.state.notified.contains(&(incident.id, kind));
         match incident.phase {
             // What waits for its evidence is still to be told.
-            Phase::Escalated { .. } => is_told(NoticeKind::Escalated),
-            Phase::AwaitingApproval { .. } => is_told(NoticeKind::ApprovalWanted),
+            Phase::Escalated { .. } => is_notified(NoticeKind::Escalated),
+            Phase::AwaitingApproval { .. } => is_notified(NoticeKind::ApprovalWanted),
             Phase::Resolved(_) => true,
             Phase::Stabilizing { .. } => !is_end,
             Phase::Remediating => false,

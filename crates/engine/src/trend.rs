@@ -59,7 +59,7 @@ fn told(now: WallTime, limit: f64, forecast: &Forecast) -> Text {
     Text::from(format!(
         "grows by {} an hour since {}; reaches its limit of {} in {} ({} to {})",
         bytes(forecast.slope_per_hour),
-        Moment { at: WallTime(since), now },
+        TimeOfDay { at: WallTime(since), now },
         bytes(limit),
         Shown(forecast.reached_in),
         Shown(forecast.earliest),
@@ -68,12 +68,12 @@ fn told(now: WallTime, limit: f64, forecast: &Forecast) -> Text {
 }
 
 /// A time of day in UTC, with "N days ago" when it is not of the last day; the calendar is the shell's.
-struct Moment {
+struct TimeOfDay {
     at: WallTime,
     now: WallTime,
 }
 
-impl core::fmt::Display for Moment {
+impl core::fmt::Display for TimeOfDay {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let minutes = self.at.0.div_euclid(60_000).rem_euclid(1440);
         write!(f, "{:02}:{:02} UTC", minutes / 60, minutes % 60)?;
@@ -94,7 +94,7 @@ fn with_figures(observation: Observation, now: WallTime, forecast: &Forecast) ->
         .with_figure("forecast.earliest", Value::Duration(forecast.earliest))
         .with_figure("forecast.latest", Value::Duration(forecast.latest))
         .with_figure(Trend::GROWING, Value::Duration(forecast.growing_for))
-        .with_figure("forecast.since", Value::Text(Text::from(format!("{}", Moment { at: WallTime(since), now }))))
+        .with_figure("forecast.since", Value::Text(Text::from(format!("{}", TimeOfDay { at: WallTime(since), now }))))
         .with_figure("forecast.slope", Value::Bytes(ByteSize(whole(forecast.slope_per_hour))))
         .with_figure("forecast.confidence", Value::Percent(confidence))
 }

@@ -81,7 +81,7 @@ impl<'a> View<'a> {
             let last = check.last.as_ref();
             check.hard == Health::Healthy && last.is_some_and(|(_, seen)| seen.health() == Health::Healthy)
         };
-        if incident.kind.is_told_only() || !checks.iter().all(is_well) {
+        if incident.kind.is_notify_only() || !checks.iter().all(is_well) {
             return None;
         }
         checks.into_iter().filter_map(|check| check.hard_since).max_by_key(|at| at.mono)

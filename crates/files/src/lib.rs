@@ -21,9 +21,9 @@ const ROOM_AT_ONCE: usize = 4096;
 #[derive(Debug, Error)]
 #[error("{}: {why}", path.display())]
 pub struct ReadError {
-    /// Which file.
+    /// The path of the file.
     pub path: PathBuf,
-    /// Why.
+    /// The kind of reason.
     #[source]
     pub why: Why,
 }

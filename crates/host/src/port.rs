@@ -16,7 +16,7 @@ use futures_util::Stream;
 
 /// A machine that can be looked at and acted on. A clone is another handle to the same machine.
 pub trait Host: Clone + Send + Sync + 'static {
-    /// Looks once; never changes the host; ends within `timeout` (a look that does not end in time is unknown for a
+    /// Observes once; never changes the host; ends within `timeout` (a look that does not end in time is unknown for a
     /// unit and failing for what has to answer).
     fn observe(&self, probe: &Probe, timeout: Duration) -> impl Future<Output = Observation> + Send;
 

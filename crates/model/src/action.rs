@@ -51,7 +51,7 @@ pub enum Action {
     FreePort {
         /// The unit that should own the port.
         unit: UnitName,
-        /// The port.
+        /// The number of the port.
         port: u16,
     },
     /// Put the declared files, directories and symbolic links right.
@@ -61,49 +61,49 @@ pub enum Action {
     },
     /// `systemctl reset-failed`.
     ResetFailed {
-        /// Which unit.
+        /// The unit by its full name, with its suffix.
         unit: UnitName,
     },
     /// Start a unit, waiting for its job; its failed state is reset before, so that systemd's start limit refuses nothing.
     StartUnit {
-        /// Which unit.
+        /// The unit by its full name, with its suffix.
         unit: UnitName,
     },
     /// Restart a unit, waiting for its job; its failed state is reset before, as for a start.
     RestartUnit {
-        /// Which unit.
+        /// The unit by its full name, with its suffix.
         unit: UnitName,
     },
     /// Reload a unit's configuration, waiting for its job.
     ReloadUnit {
-        /// Which unit.
+        /// The unit by its full name, with its suffix.
         unit: UnitName,
     },
     /// Stop a unit, waiting for its job.
     StopUnit {
-        /// Which unit.
+        /// The unit by its full name, with its suffix.
         unit: UnitName,
     },
     /// SIGKILL what the unit's `KillMode=` gives to a stop: everything in its cgroup, its main process only, or nothing.
     KillUnit {
-        /// Which unit.
+        /// The unit by its full name, with its suffix.
         unit: UnitName,
     },
     /// Start a declared process (where no systemd runs).
     StartProcess {
-        /// Its declaration.
+        /// The declared process, as the configuration has it.
         process: Box<ProcessDeclaration>,
     },
     /// Stop a declared process: its stop command or TERM, then KILL.
     StopProcess {
-        /// Its declaration.
+        /// The declared process, as the configuration has it.
         process: Box<ProcessDeclaration>,
     },
     /// Inject a failure on purpose.
     Drill {
         /// Into which unit.
         unit: UnitName,
-        /// Which failure.
+        /// The kind of failure.
         kind: DrillKind,
         /// The unit's declared port, for `port`.
         port: Option<u16>,
@@ -112,7 +112,7 @@ pub enum Action {
     },
     /// An operator's own remedy.
     Exec {
-        /// The command.
+        /// The program with its arguments.
         command: Box<CommandLine>,
         /// What the operator declared that it disrupts.
         disruption: Disruption,
@@ -125,7 +125,7 @@ pub enum Action {
 /// A process that ansai keeps running itself, where no systemd runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessDeclaration {
-    /// Its name.
+    /// The name, as it is written.
     pub name: String,
     /// The command that is the process (or that starts it, when there is a pid file).
     pub start: CommandLine,
@@ -273,7 +273,7 @@ pub enum ActionOutcome {
     },
     /// There was nothing to do; the rung does not apply.
     NotNeeded {
-        /// Why not.
+        /// The reason, as people read it.
         why: Text,
     },
     /// It was tried and did not work.
@@ -288,12 +288,12 @@ pub enum ActionOutcome {
     },
     /// It would have been wrong to do it, and nothing was done.
     Refused {
-        /// Why.
+        /// The reason, as people read it.
         why: Text,
     },
     /// Nobody knows: the agent or the bus went away in between.
     Lost {
-        /// Why.
+        /// The reason, as people read it.
         why: Text,
     },
 }

@@ -30,7 +30,7 @@ mod cycles;
 /// Something that is kept well.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
-    /// Its name.
+    /// The target, by its name.
     pub id: TargetId,
     /// Its unit, when it is one.
     pub unit: Option<UnitName>,
@@ -64,7 +64,7 @@ pub struct Target {
 /// Something that is done when an operator asks for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
-    /// What.
+    /// The action with its parameters.
     pub action: Action,
     /// How long it may take.
     pub timeout: Duration,

@@ -14,7 +14,7 @@ use crate::{
 /// A probe, when to run it, and how many results in a row are believed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Check {
-    /// Its name.
+    /// The name of the check.
     pub id: CheckId,
     /// What it looks at.
     pub target: TargetId,

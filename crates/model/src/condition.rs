@@ -51,7 +51,7 @@ pub enum ValueType {
 }
 
 impl Value {
-    /// Its type.
+    /// The type of the values.
     #[must_use]
     pub fn value_type(&self) -> ValueType {
         match self {
@@ -182,9 +182,9 @@ pub const DEPTH_MAX: usize = 32;
 /// A field that a condition may name.
 #[derive(Clone, Copy, Debug)]
 pub struct FieldSpec {
-    /// Its name.
+    /// The name, as it is written.
     pub name: &'static str,
-    /// Its type.
+    /// The type of the values.
     pub value_type: ValueType,
     /// What it means, in one line for the reference.
     pub meaning: &'static str,

@@ -99,7 +99,7 @@ pub enum Verdict {
 /// One gate's verdict with its reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GateResult {
-    /// Which gate.
+    /// The gate that spoke.
     pub gate: Gate,
     /// What it says.
     pub verdict: Verdict,
@@ -124,11 +124,11 @@ pub enum Choice {
 /// The answer to a proposal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
-    /// When.
+    /// The instant, on both clocks.
     pub at: Now,
     /// What was proposed, as "restart nginx.service".
     pub proposal: Text,
-    /// What follows.
+    /// What the gates chose together.
     pub choice: Choice,
     /// When a deferred one is asked again, when that is known.
     pub until: Option<Now>,

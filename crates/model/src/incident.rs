@@ -39,7 +39,7 @@ pub enum IncidentKind {
 impl IncidentKind {
     /// Whether nothing is ever done about it: a person is told, and told when it is over.
     #[must_use]
-    pub fn is_told_only(self) -> bool {
+    pub fn is_notify_only(self) -> bool {
         self != Self::Failure
     }
 }
@@ -60,7 +60,7 @@ pub enum SinceBy {
 /// Something that is broken, or was; or something of which a person must know all the same.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Incident {
-    /// Its number.
+    /// The incident, by its number.
     pub id: IncidentId,
     /// What it is about; ledgers of older versions know failures only.
     #[serde(default)]
@@ -150,7 +150,7 @@ impl Incident {
     pub fn downtime(&self) -> Option<Duration> {
         let since = |healthy: Now| healthy.mono.since(self.failing_since.mono);
         self.healthy_since
-            .map(|healthy| if self.is_foreseen() || self.kind.is_told_only() { Duration::ZERO } else { since(healthy) })
+            .map(|healthy| if self.is_foreseen() || self.kind.is_notify_only() { Duration::ZERO } else { since(healthy) })
     }
 
     /// Adds a step. When there are [`Incident::STEPS_MAX`], one from the middle gives its place: how it began and how it
@@ -186,7 +186,7 @@ pub enum Phase {
     Resolved(Resolution),
     /// A person has it; it is still watched, and resolved when it recovers.
     Escalated {
-        /// Why.
+        /// The reason, as people read it.
         why: Text,
     },
 }
@@ -206,7 +206,7 @@ pub enum Resolution {
     AfterEscalation,
     /// An operator wants the target stopped, or it left the configuration.
     Withdrawn {
-        /// Why.
+        /// The reason, as people read it.
         why: Text,
     },
 }
@@ -214,9 +214,9 @@ pub enum Resolution {
 /// Something that happened in an incident.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
-    /// When.
+    /// The instant, on both clocks.
     pub at: Now,
-    /// What.
+    /// The kind of step, with its details.
     pub kind: StepKind,
 }
 
@@ -228,16 +228,16 @@ pub enum StepKind {
     Decided(Text),
     /// A rung does not apply.
     Skipped {
-        /// Which.
+        /// The rung, by its name.
         rung: RungId,
-        /// Why.
+        /// The reason, as people read it.
         why: Text,
     },
     /// An action was begun.
     Started {
         /// For which rung.
         rung: RungId,
-        /// Which run.
+        /// The run of the action, by its number.
         run: RunId,
         /// What, in words.
         what: Text,
@@ -246,16 +246,16 @@ pub enum StepKind {
     Ended {
         /// For which rung.
         rung: RungId,
-        /// Which run.
+        /// The run of the action, by its number.
         run: RunId,
-        /// How.
+        /// How the action ended.
         outcome: ActionOutcome,
         /// After how long.
         took: Duration,
     },
     /// All checks are healthy after a rung.
     Verified {
-        /// Which rung.
+        /// The rung, by its name.
         rung: RungId,
         /// What the checks saw.
         seen: Text,
@@ -264,9 +264,9 @@ pub enum StepKind {
     },
     /// The target did not become, or did not stay, healthy.
     NotVerified {
-        /// Which rung.
+        /// The rung, by its name.
         rung: RungId,
-        /// Why.
+        /// The reason, as people read it.
         why: Text,
         /// Whether it had been verified and failed again.
         #[serde(default)]
@@ -274,7 +274,7 @@ pub enum StepKind {
     },
     /// A wait before the next attempt.
     BackedOff {
-        /// How long.
+        /// How long it waits.
         wait: Duration,
     },
     /// What happened in the incident of which this one is a symptom.
@@ -298,12 +298,12 @@ pub enum StepKind {
     },
     /// Handed to a person.
     Escalated {
-        /// Why.
+        /// The reason, as people read it.
         why: Text,
     },
     /// It was handed to a person, and is tried once more.
     TriedAgain {
-        /// Why now.
+        /// The reason, as people read it.
         why: Text,
     },
     /// It ended.

@@ -12,7 +12,7 @@ use crate::{
 /// One look at the host.
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct Inventory {
-    /// Its name.
+    /// The name, as it is written.
     pub hostname: String,
     /// Differs after every start of the host.
     pub boot_id: String,
@@ -50,7 +50,7 @@ impl Inventory {
 /// A unit that listens in the place of a service, and starts it when somebody asks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SocketFacts {
-    /// Its name.
+    /// The full name, with its suffix.
     pub name: UnitName,
     /// `Description=`.
     pub description: Text,
@@ -70,7 +70,7 @@ pub struct MountFacts {
     pub kind: String,
     /// Whether it is mounted for reading only.
     pub is_read_only: bool,
-    /// Its size.
+    /// The size in bytes.
     pub size: ByteSize,
 }
 
@@ -117,7 +117,7 @@ pub struct CertificateFacts {
     pub path: String,
     /// Its key, where that lies in a file of its own; otherwise it is in the same one.
     pub key: Option<String>,
-    /// Which certificate.
+    /// The certificate that was seen.
     pub certificate: CertificateIdentity,
 }
 
@@ -144,7 +144,7 @@ pub struct Answering {
 /// What is known of a unit without looking at its health.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnitFacts {
-    /// Its name.
+    /// The full name, with its suffix.
     pub name: UnitName,
     /// Its state when it was asked.
     pub active: ActiveState,

@@ -32,9 +32,9 @@ impl fmt::Display for SecretRef {
 /// A way to tell people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {
-    /// Its name.
+    /// The route, by its name.
     pub id: RouteId,
-    /// How.
+    /// The way by which the message goes.
     pub channel: Channel,
     /// Only about these targets.
     pub scope: Scope,
@@ -169,7 +169,7 @@ impl NoticeKind {
 pub struct Notice {
     /// When it was decided.
     pub at: Now,
-    /// Why.
+    /// The occasion of the message.
     pub kind: NoticeKind,
     /// The routes that take it.
     pub routes: Vec<RouteId>,

@@ -26,7 +26,7 @@ pub const UNTIL_MAX: Duration = Duration::from_secs(3_660 * 86_400);
 pub struct OperatorCommand {
     /// Who said it, as far as the socket's credentials tell.
     pub by: Text,
-    /// What.
+    /// The operation that was asked for.
     pub operation: Operation,
 }
 
@@ -36,66 +36,66 @@ pub struct OperatorCommand {
 pub enum Operation {
     /// No action on a scope until released (or until a time, when one is given).
     Hold {
-        /// Which targets.
+        /// The targets that it covers.
         scope: Scope,
-        /// Why.
+        /// The reason, as people read it.
         reason: Text,
         /// When it ends by itself, if ever.
         until: Option<WallTime>,
     },
     /// End the holds on exactly this scope; `All` ends every one but the HOLD file's.
     Release {
-        /// Which.
+        /// The targets that it covers.
         scope: Scope,
     },
     /// No notifications about a scope; healing goes on.
     Silence {
-        /// Which targets.
+        /// The targets that it covers.
         scope: Scope,
-        /// Why.
+        /// The reason, as people read it.
         reason: Text,
-        /// How long.
+        /// How long it lasts at most.
         lasts: Duration,
     },
     /// End the silences on exactly this scope; `All` ends every one.
     Unsilence {
-        /// Which.
+        /// The targets that it covers.
         scope: Scope,
     },
     /// A maintenance window from now.
     Maintenance {
-        /// Which targets.
+        /// The targets that it covers.
         scope: Scope,
-        /// Why.
+        /// The reason, as people read it.
         reason: Text,
-        /// How long.
+        /// How long it lasts at most.
         lasts: Duration,
     },
     /// End the maintenance windows on exactly this scope that an operator opened; `All` ends every one.
     EndMaintenance {
-        /// Which.
+        /// The targets that it covers.
         scope: Scope,
     },
     /// Allow what an incident proposes.
     Approve {
-        /// Which incident.
+        /// The incident, by its number.
         incident: IncidentId,
     },
     /// Refuse what an incident proposes: a person sees to it.
     Reject {
-        /// Which incident.
+        /// The incident, by its number.
         incident: IncidentId,
     },
     /// Run the runbook of a target now. Holds, maintenance and budgets still apply; cooldown and autonomy do not.
     Heal {
-        /// Which target.
+        /// The target, by its name.
         target: TargetId,
     },
     /// Inject a failure on purpose to see the healing work.
     Drill {
         /// Into which target.
         target: TargetId,
-        /// Which.
+        /// The kind of failure.
         kind: DrillKind,
     },
     /// Do what the target offers under this name. Holds, maintenance and budgets still apply.

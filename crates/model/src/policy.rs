@@ -10,7 +10,7 @@ use crate::{id::PolicyId, retry::Retrying, time::WallTime};
 /// Limits. Every field has a default in the shipped configuration layer; none can mean "unlimited".
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Policy {
-    /// Its name.
+    /// The name of the policy.
     pub id: PolicyId,
     /// Least time between the end of one remediation of a target and the start of the next.
     pub cooldown: Duration,
@@ -106,7 +106,7 @@ pub struct Backoff {
 pub struct MaintenanceWindow {
     /// Who or what it is for.
     pub reason: String,
-    /// Which targets.
+    /// The targets that it covers.
     pub scope: Scope,
     /// When it is open.
     pub schedule: WindowSchedule,

@@ -19,7 +19,7 @@ pub use protocol::{Heard, Manner, Protocol};
 pub enum Probe {
     /// The state of a systemd unit, over D-Bus.
     Unit {
-        /// Which unit.
+        /// The unit by its full name, with its suffix.
         unit: UnitName,
         /// When it counts as well.
         expect: UnitExpectation,

@@ -19,9 +19,9 @@ use crate::{
 /// A report on one incident at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// The incident.
+    /// The incident, by its number.
     pub incident: IncidentId,
-    /// The target.
+    /// The target, by its name.
     pub target: TargetId,
     /// The check that failed.
     pub check: CheckId,

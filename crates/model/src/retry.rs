@@ -47,12 +47,12 @@ pub struct Retry {
 pub enum Obstacle {
     /// A validator says no.
     Validator {
-        /// Which.
+        /// The program with its arguments.
         command: CommandLine,
     },
     /// Somebody else holds its port.
     Port {
-        /// Which.
+        /// The number of the port.
         port: u16,
     },
     /// Something that it needs or waits for is not well.

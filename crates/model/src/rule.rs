@@ -12,7 +12,7 @@ use crate::{
 /// When to heal what, and how freely.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rule {
-    /// Its name.
+    /// The name of the rule.
     pub id: RuleId,
     /// The target that it heals.
     pub target: TargetId,
@@ -24,7 +24,7 @@ pub struct Rule {
     pub runbook: RunbookId,
     /// Under which limits.
     pub policy: PolicyId,
-    /// How freely.
+    /// How much may be done without a person.
     pub autonomy: Autonomy,
     /// How soon a person must act when it cannot be healed.
     pub severity: Severity,

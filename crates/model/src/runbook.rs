@@ -15,7 +15,7 @@ use crate::{
 /// when there is none: such a runbook only tells.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Runbook {
-    /// Its name.
+    /// The name of the runbook.
     pub id: RunbookId,
     /// Gentlest first; names differ.
     pub rungs: Vec<Rung>,
@@ -24,7 +24,7 @@ pub struct Runbook {
 /// One rung: actions in order, what follows, and how to undo.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rung {
-    /// Its name.
+    /// The rung, by its name.
     pub id: RungId,
     /// When it applies; skipped with the reason when the condition is false or unknown.
     pub when: Option<Condition>,
@@ -58,7 +58,7 @@ pub enum Entry {
 pub enum Step {
     /// Perform an action.
     Act {
-        /// Which.
+        /// The action with its parameters.
         action: Action,
         /// How long it may take.
         timeout: Duration,
@@ -77,7 +77,8 @@ pub enum Then {
     Continue,
     /// The rung helped in part: go on with the next one even when the target is well by now, and verify all together with
     /// the last.
-    AddUp,
+    #[serde(alias = "add-up")]
+    Accumulate,
 }
 
 /// What follows a rung of which a step failed.

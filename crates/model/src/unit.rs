@@ -236,7 +236,7 @@ pub enum HostActivity {
 pub struct UnitSnapshot {
     /// Whether systemd could read it.
     pub load: LoadState,
-    /// Its state.
+    /// What systemd says of its activity.
     pub active: ActiveState,
     /// Its finer state, as `running`, `auto-restart`, `dead`.
     pub sub: Text,

@@ -18,19 +18,19 @@ pub struct Event {
     pub schema: u32,
     /// When, in milliseconds since 1970.
     pub at_ms: i64,
-    /// What.
-    pub happening: Happening,
+    /// The kind of event, with its details.
+    pub event: EventKind,
 }
 
 /// What happened. Readers pass over kinds that they do not know.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Happening {
+pub enum EventKind {
     /// Nothing; the agent is there. Told when a stream begins, and every fifteen seconds.
     Alive,
     /// An incident was opened, or stands elsewhere now.
     Incident {
-        /// Which.
+        /// The incident, by its number.
         id: IncidentId,
         /// About what.
         target: TargetId,
@@ -52,7 +52,7 @@ pub enum Happening {
     },
     /// An action has begun.
     ActionBegun {
-        /// Which run.
+        /// The run of the action, by its number.
         run: RunId,
         /// For which incident; none for an operator's.
         incident: Option<IncidentId>,
@@ -63,11 +63,11 @@ pub enum Happening {
     },
     /// An action has ended.
     ActionEnded {
-        /// Which run.
+        /// The run of the action, by its number.
         run: RunId,
         /// On which target, when that is still known.
         target: Option<TargetId>,
-        /// How.
+        /// How the action ended.
         outcome: ActionOutcome,
     },
     /// A report is kept, and told to whoever wants it.
@@ -81,7 +81,7 @@ pub enum Happening {
         /// What happened, in a line.
         headline: Text,
         /// Why nobody is told, when nobody is.
-        untold: Option<Text>,
+        suppressed: Option<Text>,
     },
     /// A configuration was applied, or refused.
     Configuration {
@@ -102,7 +102,7 @@ pub enum Happening {
     },
     /// The stream ends here.
     Closed {
-        /// Why.
+        /// The reason, as people read it.
         why: Text,
     },
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 mod event;
 
-pub use event::{Event, Happening};
+pub use event::{Event, EventKind};
 
 /// The version of all shapes here; it grows when one changes in a way that a reader must know.
 pub const SCHEMA: u32 = 1;
@@ -25,7 +25,7 @@ pub struct Status {
     pub schema: u32,
     /// The agent's version.
     pub version: String,
-    /// Its pid.
+    /// The number of the process.
     pub pid: u32,
     /// The host's name.
     pub host: String,
@@ -82,9 +82,9 @@ pub struct Own {
 pub struct ScopeView {
     /// Which targets, in words.
     pub scope: String,
-    /// Who.
+    /// The name of whoever did it.
     pub by: String,
-    /// Why.
+    /// The reason, as people read it.
     pub reason: String,
     /// When it ends by itself, in milliseconds since 1970; nothing when a person must end it.
     #[serde(default)]
@@ -94,7 +94,7 @@ pub struct ScopeView {
 /// A target as it stands.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TargetStatus {
-    /// Its name.
+    /// The target, by its name.
     pub target: TargetId,
     /// The worst of its checks.
     pub health: Health,
@@ -102,7 +102,7 @@ pub struct TargetStatus {
     pub summary: Text,
     /// Its open incident, when there is one.
     pub incident: Option<IncidentId>,
-    /// In one sentence: what is happening, or why nothing is.
+    /// In one sentence: what is event, or why nothing is.
     pub explanation: Text,
     /// Whether a person must act at once when it cannot be healed.
     #[serde(default)]
@@ -134,7 +134,7 @@ pub struct StoppedView {
 /// An incident in a line.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct IncidentSummary {
-    /// Its number.
+    /// The incident, by its number.
     pub id: IncidentId,
     /// What it is about.
     pub target: TargetId,
@@ -166,7 +166,7 @@ pub struct IncidentSummary {
 pub struct Incidents {
     /// [`SCHEMA`].
     pub schema: u32,
-    /// The incidents.
+    /// The incidents, newest first where nothing else is said.
     pub incidents: Vec<IncidentSummary>,
 }
 
@@ -177,14 +177,14 @@ pub struct ReportAnswer {
     pub schema: u32,
     /// The host's name.
     pub host: String,
-    /// The report.
+    /// The report that people get.
     pub report: Report,
 }
 
 /// What an operator asks for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Operate {
-    /// The operation.
+    /// The operation that was asked for.
     pub operation: Operation,
 }
 
@@ -200,7 +200,7 @@ pub struct RouteTrials {
 /// What came of a trial of one route.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RouteTrial {
-    /// The route.
+    /// The route, by its name.
     pub route: RouteId,
     /// How it tells, in words.
     pub way: String,
@@ -246,7 +246,7 @@ pub struct Done {
 pub struct Problem {
     /// [`SCHEMA`].
     pub schema: u32,
-    /// Why.
+    /// What it was, as people read it.
     pub what: Text,
     /// What to do.
     pub suggestion: Text,

@@ -210,7 +210,7 @@ impl Checker {
     /// The invariant that it breaks.
     pub fn dispatched(&mut self, dispatch: &Dispatch, down_for: Option<Duration>) -> Result<(), String> {
         let id = dispatch.report.incident;
-        if dispatch.report.kind.is_told_only() {
+        if dispatch.report.kind.is_notify_only() {
             self.told_only.insert(id);
         }
         // The same dispatch may come again after a restart, and then counts once.

@@ -26,12 +26,12 @@ use crate::{
     random::Random,
 };
 
-mod matters;
+mod fault_domains;
 mod mending;
 mod rest;
 mod unit;
 
-use matters::Matters;
+use fault_domains::FaultDomains;
 use mending::Mending;
 use unit::Unit;
 
@@ -85,7 +85,7 @@ pub struct World {
     /// Looks at what grows see nothing.
     looks_fail: bool,
     mending: Mending,
-    matters: Matters,
+    fault_domains: FaultDomains,
     running: Vec<(MonoTime, ActionRun)>,
     looking: Vec<CheckId>,
     /// Evidence on its way; some of it comes later than anybody waits for it.
@@ -135,7 +135,7 @@ impl World {
             limit_in: Duration::from_secs(100_000),
             looks_fail: false,
             mending: Mending::default(),
-            matters: Matters::default(),
+            fault_domains: FaultDomains::default(),
             running: Vec::new(),
             looking: Vec::new(),
             gathering: Vec::new(),

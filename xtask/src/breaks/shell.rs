@@ -60,7 +60,7 @@ pub(super) const BREAKS: &[Break] = &[
     },
     Break {
         what: "the gate that asks whether the unit was seen is gone",
-        file: "crates/engine/src/gate/wishes.rs",
+        file: "crates/engine/src/gate/operator.rs",
         find: "if let Some(doubt) = view.checks.of(&p.incident.target).find_map(CheckState::is_blind) {",
         replace: "if let Some(doubt) = view.checks.of(&p.incident.target).find_map(CheckState::is_blind).filter(|_| false) {",
     },

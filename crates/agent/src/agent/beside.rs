@@ -1,4 +1,4 @@
-//! Looks once a second, beside the loop, at the files that people change: HOLD, and when the configuration was changed
+//! ProbeQueue once a second, beside the loop, at the files that people change: HOLD, and when the configuration was changed
 //! last. One thread does both in one pass, since an agent at rest is little else than this. It reads no configuration and
 //! decides nothing; a file that does not answer keeps only this thread, and then the loop has each file looked at alone.
 
@@ -25,14 +25,14 @@ const FRESH: Duration = Duration::from_millis(2500);
 
 /// What a pass has seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Seen {
+pub(super) struct ConfigurationSeen {
     /// What HOLD says; none when it is not there.
     pub(super) hold: Option<Text>,
     /// When the configuration was changed last; none when there is none.
     pub(super) stamp: Option<SystemTime>,
 }
 
-type Last = Arc<Mutex<Option<(Instant, Seen)>>>;
+type Last = Arc<Mutex<Option<(Instant, ConfigurationSeen)>>>;
 
 /// The thread that looks; it ends when this is dropped.
 pub(super) struct Beside {
@@ -46,13 +46,13 @@ impl Beside {
     /// # Errors
     /// When there is no thread for it.
     pub(super) fn begin(hold: PathBuf, configuration: PathBuf, news: mpsc::Sender<News>) -> std::io::Result<Self> {
-        let look = move || Seen { hold: hold_file::read(&hold), stamp: ansai_config::changed_at(&configuration) };
+        let look = move || ConfigurationSeen { hold: hold_file::read(&hold), stamp: ansai_config::changed_at(&configuration) };
         Self::with(EVERY, look, news)
     }
 
     fn with(
         every: Duration,
-        look: impl Fn() -> Seen + Send + 'static,
+        look: impl Fn() -> ConfigurationSeen + Send + 'static,
         news: mpsc::Sender<News>,
     ) -> std::io::Result<Self> {
         let last = Last::default();
@@ -78,7 +78,7 @@ impl Beside {
     }
 
     /// What the last pass has seen; none when that is too long ago.
-    pub(super) fn seen(&self) -> Option<Seen> {
+    pub(super) fn seen(&self) -> Option<ConfigurationSeen> {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.as_ref().filter(|(at, _)| at.elapsed() < FRESH).map(|(_, seen)| seen.clone())
     }
@@ -102,10 +102,10 @@ mod tests {
         let (news, mut heard) = mpsc::channel(8);
         let beside = Beside::begin(hold.clone(), configuration.clone(), news).expect("a thread");
         told(&mut heard).await;
-        assert_eq!(beside.seen(), Some(Seen { hold: None, stamp: None }));
+        assert_eq!(beside.seen(), Some(ConfigurationSeen { hold: None, stamp: None }));
         std::fs::write(&hold, "stop").expect("written");
         told(&mut heard).await;
-        assert_eq!(beside.seen(), Some(Seen { hold: Some("stop".into()), stamp: None }));
+        assert_eq!(beside.seen(), Some(ConfigurationSeen { hold: Some("stop".into()), stamp: None }));
         std::fs::write(&configuration, "").expect("written");
         told(&mut heard).await;
         assert_eq!(beside.seen().map(|seen| seen.stamp), Some(ansai_config::changed_at(&configuration)));
@@ -122,7 +122,7 @@ mod tests {
         let look = move || {
             // It waits until the test is over.
             let _ = gate.lock().expect("held by nobody else").recv();
-            Seen { hold: None, stamp: None }
+            ConfigurationSeen { hold: None, stamp: None }
         };
         let beside = Beside::with(Duration::ZERO, look, news).expect("a thread");
         assert_eq!(beside.seen(), None);

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use ansai_engine::Input;
 use ansai_model::{bundle::Bundle, id::TargetId};
-use ansai_protocol::{Done, Happening, Problem, SCHEMA};
+use ansai_protocol::{Done, EventKind, Problem, SCHEMA};
 use hyper::StatusCode;
 
 use super::{
@@ -26,7 +26,7 @@ impl Agent {
         self.has_new_units |= self.reader.has_heard(&news);
         let is_of_files = matches!(news, News::Seen);
         if !matches!(news, News::Stamp(_) | News::Seen | News::Inventory(Ok(None))) {
-            self.upkeep.evaluated(self.shell.clock.now());
+            self.housekeeping.evaluated(self.shell.clock.now());
         }
         match news {
             News::Seen => {
@@ -187,7 +187,7 @@ impl Agent {
     fn apply_settings(&mut self) {
         let settings = self.configuration.settings();
         self.shell.recorder.set_bytes_max(settings.journal_bytes_max.0);
-        self.sides.apply(settings);
+        self.background.apply(settings);
         self.warn_of_configuration();
     }
 
@@ -209,8 +209,8 @@ impl Agent {
 
     pub(super) fn tell_configuration(&self, error: Option<&str>) {
         let error = error.map(|error| short(&error.into()));
-        let happening = Happening::Configuration { generation: self.generation(), error };
-        self.shell.witness.events.tell(self.shell.clock.now().wall, happening);
+        let event = EventKind::Configuration { generation: self.generation(), error };
+        self.shell.telemetry.events.tell(self.shell.clock.now().wall, event);
     }
 
     fn apply(&mut self, bundle: Bundle) {
@@ -218,7 +218,7 @@ impl Agent {
         self.shell.outbox.set_routes(&routes(&bundle));
         self.shell.step(Input::Apply(Box::new(bundle)));
         self.shell.step(Input::Facts(self.inventory.facts.clone()));
-        self.upkeep.applied(self.shell.clock.now());
+        self.housekeeping.applied(self.shell.clock.now());
         self.try_abilities();
     }
 }

@@ -52,10 +52,10 @@ impl Agent {
 
     fn status(&mut self) -> Reply {
         let now = self.shell.clock.now();
-        if !self.upkeep.has_looked() {
+        if !self.housekeeping.has_looked() {
             self.look_at_itself(now);
         }
-        let own = self.upkeep.own(self.configuration.settings());
+        let own = self.housekeeping.own(self.configuration.settings());
         let held = self.shell.look_at_hold_file().map(|text| held_by_file(&self.options.hold_file, &text));
         let is_idle =
             |pattern: &&String| !self.inventory.units.iter().any(|unit| policy::matches(pattern, unit.name.as_str()));

@@ -18,7 +18,7 @@ const AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// What the API needs.
 pub(super) struct Socket {
-    /// Where.
+    /// The path of the file.
     pub(super) path: PathBuf,
     /// Where questions go.
     pub(super) asked: mpsc::Sender<Asked>,

@@ -27,9 +27,9 @@ use super::{
     plight::{self, Plight},
     reading::{self, AtStart, Edition, Evaluated, News, Reader},
     routes,
-    sides::Sides,
+    background::BackgroundServices,
     socket::Socket,
-    upkeep::Upkeep,
+    housekeeping::Housekeeping,
     watch,
 };
 use crate::{
@@ -46,7 +46,7 @@ use crate::{
     shell::{Parts, Shell},
     trends::Trends,
     warnings::Warnings,
-    witness::Witness,
+    telemetry::Telemetry,
 };
 
 /// Most inputs that wait for the loop.
@@ -109,7 +109,7 @@ pub(super) async fn start(options: Options) -> Result<Started> {
         outbox,
         reports: Reports::open(&options.state_dir.join("reports")),
         recorder,
-        witness: Witness::new(metrics.clone(), events),
+        telemetry: Telemetry::new(metrics.clone(), events),
         trends: Trends::open(options.state_dir.join("trends.json"), clock.now().mono),
         hold_file: options.hold_file.clone(),
         tasks: tasks.clone(),
@@ -133,9 +133,9 @@ pub(super) async fn start(options: Options) -> Result<Started> {
         begun,
         has_new_units: false,
         abilities: Abilities::new(warnings.clone(), clock.clone(), tasks.clone()),
-        sides: Sides::new(metrics, warnings.clone(), clock.clone(), tasks.clone()),
+        background: BackgroundServices::new(metrics, warnings.clone(), clock.clone(), tasks.clone()),
         warnings,
-        upkeep: Upkeep::new(clock.now()),
+        housekeeping: Housekeeping::new(clock.now()),
         plight: Plight::told(plight.is_some()),
         trials: Trials::new(notifier, tasks.clone()),
     };

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use ansai_model::time::WallTime;
-use ansai_protocol::Happening;
+use ansai_protocol::EventKind;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -138,7 +138,7 @@ async fn attack(served: &Served, count: usize) -> Vec<UnixStream> {
 #[tokio::test]
 async fn attackers_that_never_read_do_not_keep_root_from_being_heard() {
     let tasks = TaskTracker::new();
-    // Ten users take all places that they may, and a hundred more; then one of them, and root.
+    // Ten users take all slots that they may, and a hundred more; then one of them, and root.
     let attackers = (0..200_u32).map(|number| 1000 + number % 10);
     let served = served_as(&tasks, users(attackers.chain([1000])));
     let held = attack(&served, 200).await;
@@ -155,7 +155,7 @@ async fn attackers_that_never_read_do_not_keep_root_from_being_heard() {
 async fn who_does_not_read_or_does_not_finish_asking_is_let_go_and_places_come_back() {
     let tasks = TaskTracker::new();
     let served = served_as(&tasks, users([1000; 50]));
-    let mut held = attack(&served, places::USER_MAX - 2).await;
+    let mut held = attack(&served, slots::USER_MAX - 2).await;
     for unfinished in [&b"GET /v1/status HT"[..], b"POST /v1/operate HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n{"]
     {
         let mut stream = UnixStream::connect(&served.path).await.expect("connected");
@@ -199,7 +199,7 @@ async fn listening(served: &Served) -> UnixStream {
 }
 
 fn tell(served: &Served, text: &str) {
-    served.events.tell(WallTime(7), Happening::Warning { text: text.into() });
+    served.events.tell(WallTime(7), EventKind::Warning { text: text.into() });
 }
 
 async fn rest(mut stream: UnixStream) -> String {
@@ -217,8 +217,8 @@ async fn the_stream_tells_what_happens_and_how_it_ends() {
     tell(&served, "the second");
     served.events.close();
     let lines = rest(stream).await;
-    let places = ["x-ndjson", "alive", "the first", "the second", "the agent is stopping"].map(|word| lines.find(word));
-    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{lines}");
+    let slots = ["x-ndjson", "alive", "the first", "the second", "the agent is stopping"].map(|word| lines.find(word));
+    assert!(slots.iter().all(Option::is_some) && slots.is_sorted(), "{lines}");
 }
 
 #[tokio::test]

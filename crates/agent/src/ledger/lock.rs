@@ -32,13 +32,13 @@ pub enum LockError {
     Held {
         /// Who, as the lock's file says; `unknown` when it does not.
         pid: String,
-        /// Which directory.
+        /// The path of the directory.
         dir: PathBuf,
     },
     /// The file of the lock cannot be opened or locked.
     #[error("{}: the state directory cannot be locked; is it writable for this user?", path.display())]
     Io {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
         /// What the system said.
         #[source]

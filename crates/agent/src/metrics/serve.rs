@@ -47,7 +47,7 @@ pub enum ListenError {
     /// The system refuses.
     #[error("{address}: nothing can listen there")]
     Bind {
-        /// Where.
+        /// The address with its port.
         address: SocketAddr,
         /// What it said.
         #[source]

@@ -157,7 +157,7 @@ pub fn is_dispensable(kind: NoticeKind) -> bool {
 pub enum Step {
     /// Deliver one message.
     Send {
-        /// Which.
+        /// The number by which people end it.
         number: u64,
         /// On which route.
         route: RouteId,
@@ -171,16 +171,16 @@ pub enum Step {
     },
     /// Send on the fallback route from now on.
     Reroute {
-        /// Which.
+        /// The number by which people end it.
         number: u64,
-        /// The fallback.
+        /// The route to which it fell back.
         to: RouteId,
     },
     /// Give it up.
     Bury {
-        /// Which.
+        /// The number by which people end it.
         number: u64,
-        /// Why.
+        /// The reason, as people read it.
         why: String,
     },
 }

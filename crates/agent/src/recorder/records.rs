@@ -21,7 +21,7 @@ pub struct Recorded {
 /// What the engine was made of when a segment began. What its checks had seen is not in it: they begin unknown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
-    /// When.
+    /// The instant, on both clocks.
     pub at: Now,
     /// The bundle in force.
     pub bundle: Bundle,

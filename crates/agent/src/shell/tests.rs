@@ -134,7 +134,7 @@ impl Small {
             outbox: Outbox::open(&path("outbox"), &[], Arc::new(|_| {})),
             reports: Reports::open(&path("reports")),
             recorder: Recorder::open(&path("journal"), 1 << 20),
-            witness: Witness::default(),
+            telemetry: Telemetry::default(),
             trends: crate::trends::Trends::default(),
             hold_file: path("HOLD"),
             tasks: TaskTracker::new(),

@@ -6,7 +6,7 @@ use ansai_agent::Options;
 use ansai_model::text::visible;
 
 use crate::{
-    Places,
+    Paths,
     exit::{Code, Failure},
 };
 
@@ -30,10 +30,10 @@ fn entry_of(entry: &[u8]) -> String {
     format!("{}\n", visible(text.trim_end()).replace('\n', "\n    "))
 }
 
-pub(super) fn agent(places: &Places) -> Result<Code, Failure> {
+pub(super) fn agent(paths: &Paths) -> Result<Code, Failure> {
     tracing_subscriber::fmt().with_target(false).with_ansi(false).without_time().with_writer(|| Journal).init();
     let is_root = rustix::process::geteuid().is_root();
-    let next = if is_root || places.user {
+    let next = if is_root || paths.user {
         "`ansai check` and `ansai doctor` say more"
     } else {
         "the host's agent runs as root; `ansai --user agent` looks after your own services"
@@ -44,10 +44,10 @@ pub(super) fn agent(places: &Places) -> Result<Code, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| failed(error.to_string(), Code::Failing))?;
     let options = Options {
-        config: places.config.clone(),
-        state_dir: places.state_dir.clone(),
-        runtime_dir: places.runtime_dir.clone(),
-        hold_file: places.hold_file.clone(),
+        config: paths.config.clone(),
+        state_dir: paths.state_dir.clone(),
+        runtime_dir: paths.runtime_dir.clone(),
+        hold_file: paths.hold_file.clone(),
     };
     let result = runtime.block_on(ansai_agent::run(options));
     // Tasks that are still under way (a drill, a slow probe) end with the process.

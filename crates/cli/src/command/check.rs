@@ -7,7 +7,7 @@ use ansai_config::Diagnostic;
 use serde_json::json;
 
 use crate::{
-    Places,
+    Paths,
     exit::{Code, Failure},
     patience, show,
 };
@@ -21,13 +21,13 @@ pub(super) enum Warnings {
     Refused,
 }
 
-pub(super) fn check(places: &Places, path: Option<PathBuf>, warnings: Warnings) -> Result<Code, Failure> {
-    let path = path.unwrap_or_else(|| places.config.clone());
+pub(super) fn check(paths: &Paths, path: Option<PathBuf>, warnings: Warnings) -> Result<Code, Failure> {
+    let path = path.unwrap_or_else(|| paths.config.clone());
     patience::read(&path, || super::config::permitted(&path))?;
     let configuration = match patience::read(&path, || ansai_agent::trust::load(&path)) {
         Ok(configuration) => configuration,
-        Err(mut wrong) if places.json => {
-            owned(places, &mut wrong.0);
+        Err(mut wrong) if paths.json => {
+            owned(paths, &mut wrong.0);
             let answer = json!({"schema": ansai_protocol::SCHEMA, "errors": wrong.0, "warnings": []});
             show::print_json(&answer);
             return Ok(Code::Usage);
@@ -36,12 +36,12 @@ pub(super) fn check(places: &Places, path: Option<PathBuf>, warnings: Warnings) 
     };
     let mut found = configuration.warnings().to_vec();
     // Another file may be another host's.
-    if path == places.config {
-        found.extend(super::units::warnings(places, &configuration));
+    if path == paths.config {
+        found.extend(super::units::warnings(paths, &configuration));
     }
-    owned(places, &mut found);
+    owned(paths, &mut found);
     let code = if warnings == Warnings::Refused && !found.is_empty() { Code::Usage } else { Code::Ok };
-    if places.json {
+    if paths.json {
         show::print_json(&json!({"schema": ansai_protocol::SCHEMA, "errors": [], "warnings": found}));
         return Ok(code);
     }
@@ -66,8 +66,8 @@ pub(super) fn check(places: &Places, path: Option<PathBuf>, warnings: Warnings) 
 }
 
 /// What is suggested to somebody who looks after their own services is done with their own systemd.
-fn owned(places: &Places, found: &mut [Diagnostic]) {
-    for one in found.iter_mut().filter(|_| places.user) {
+fn owned(paths: &Paths, found: &mut [Diagnostic]) {
+    for one in found.iter_mut().filter(|_| paths.user) {
         one.suggestion = one.suggestion.as_deref().map(render::for_user);
     }
 }

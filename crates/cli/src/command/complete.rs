@@ -4,7 +4,7 @@
 use ansai_protocol::{Incidents, ScopeView};
 
 use crate::{
-    Places, client, domain,
+    Paths, client, domain,
     exit::{Code, Failure},
     show,
 };
@@ -52,11 +52,11 @@ impl Completed {
 }
 
 /// Prints the words of a kind that begin so, a line each.
-pub(super) fn complete(places: &Places, what: Completed, begun: &str) -> Result<Code, Failure> {
+pub(super) fn complete(paths: &Paths, what: Completed, begun: &str) -> Result<Code, Failure> {
     let mut words = match what {
-        Completed::Keys => ansai_config::load(&places.config).map(|found| found.completions(begun)).unwrap_or_default(),
-        Completed::Incidents => incidents(places).unwrap_or_default(),
-        _ => of_status(places, what).unwrap_or_default(),
+        Completed::Keys => ansai_config::load(&paths.config).map(|found| found.completions(begun)).unwrap_or_default(),
+        Completed::Incidents => incidents(paths).unwrap_or_default(),
+        _ => of_status(paths, what).unwrap_or_default(),
     };
     words.retain(|word| word.starts_with(begun));
     words.truncate(WORDS_MAX);
@@ -66,13 +66,13 @@ pub(super) fn complete(places: &Places, what: Completed, begun: &str) -> Result<
     Ok(Code::Ok)
 }
 
-fn incidents(places: &Places) -> Result<Vec<String>, Failure> {
-    let list: Incidents = client::read(client::get(places, "/v1/incidents")?)?;
+fn incidents(paths: &Paths) -> Result<Vec<String>, Failure> {
+    let list: Incidents = client::read(client::get(paths, "/v1/incidents")?)?;
     Ok(list.incidents.iter().map(|incident| incident.id.to_string()).collect())
 }
 
-fn of_status(places: &Places, what: Completed) -> Result<Vec<String>, Failure> {
-    let status = client::status(places)?;
+fn of_status(paths: &Paths, what: Completed) -> Result<Vec<String>, Failure> {
+    let status = client::status(paths)?;
     let scopes = |views: &[ScopeView]| {
         let names =
             views.iter().flat_map(|view| view.scope.as_str().split([',', ' ']).map(str::to_owned).collect::<Vec<_>>());

@@ -16,7 +16,7 @@ use serde_json::json;
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    Places,
+    Paths,
     exit::{Code, Failure},
     patience,
     show::{self, Cell},
@@ -42,23 +42,23 @@ pub(super) fn permitted(path: &Path) -> Result<(), Failure> {
 }
 
 /// Reads the configuration, or says all that is wrong with it.
-pub(crate) fn load(places: &Places) -> Result<Configuration, Failure> {
-    let path = &places.config;
+pub(crate) fn load(paths: &Paths) -> Result<Configuration, Failure> {
+    let path = &paths.config;
     patience::read(path, || {
         permitted(path)?;
         ansai_config::load(path).map_err(|wrong| Failure::wrong(&wrong))
     })
 }
 
-pub(super) fn show(places: &Places) -> Result<Code, Failure> {
-    let configuration = load(places)?;
+pub(super) fn show(paths: &Paths) -> Result<Code, Failure> {
+    let configuration = load(paths)?;
     let mut files = Vec::new();
     for path in configuration.files() {
         let text = patience::read(&path, || ansai_files::text(&path, FILE_BYTES_MAX))
             .map_err(|error| Failure::new(Code::Failing, error.to_string(), "ansai check"))?;
         files.push((path, text));
     }
-    if places.json {
+    if paths.json {
         let files: Vec<_> = files.iter().map(|(path, text)| json!({"path": path, "text": text})).collect();
         show::print_json(&json!({"schema": SCHEMA, "files": files}));
         return Ok(Code::Ok);
@@ -70,12 +70,12 @@ pub(super) fn show(places: &Places) -> Result<Code, Failure> {
 }
 
 /// What follows from the files on this host, in the long form, which is a configuration as well; as JSON the bundle.
-pub(super) fn expanded(places: &Places) -> Result<Code, Failure> {
-    let configuration = load(places)?;
-    let inventory = inventory(places)?;
+pub(super) fn expanded(paths: &Paths) -> Result<Code, Failure> {
+    let configuration = load(paths)?;
+    let inventory = inventory(paths)?;
     let bundle = configuration.bundle(&inventory, 1);
     let bundle = bundle.map_err(|wrong| Failure::wrong(&wrong))?;
-    match places.json {
+    match paths.json {
         true => show::print_json(&json!({"schema": SCHEMA, "host": inventory.hostname, "bundle": bundle})),
         false => show::print(show::Page::file(&ansai_config::expanded(&bundle))),
     }
@@ -83,9 +83,9 @@ pub(super) fn expanded(places: &Places) -> Result<Code, Failure> {
 }
 
 /// Every layer with its files, the weakest first, those included that do not hold.
-pub(super) fn layers(places: &Places) -> Result<Code, Failure> {
-    let configuration = load(places)?;
-    if places.json {
+pub(super) fn layers(paths: &Paths) -> Result<Code, Failure> {
+    let configuration = load(paths)?;
+    if paths.json {
         show::print_json(&json!({"schema": SCHEMA, "layers": configuration.layers()}));
         return Ok(Code::Ok);
     }
@@ -104,15 +104,15 @@ pub(super) fn layers(places: &Places) -> Result<Code, Failure> {
 }
 
 /// What may stand under a key, what holds, who set it, and what it replaced. Without a key, of the whole file.
-pub(super) fn explain(places: &Places, key: &str) -> Result<Code, Failure> {
-    let configuration = match load(places) {
+pub(super) fn explain(paths: &Paths, key: &str) -> Result<Code, Failure> {
+    let configuration = match load(paths) {
         // What may be written is asked before anything is.
-        Err(_) if !places.config.exists() => ansai_config::parse(&[]).map_err(|wrong| Failure::wrong(&wrong))?,
+        Err(_) if !paths.config.exists() => ansai_config::parse(&[]).map_err(|wrong| Failure::wrong(&wrong))?,
         loaded => loaded?,
     };
     let explained =
         configuration.explain(key).map_err(|wrong| Failure::new(Code::Usage, wrong.what, wrong.suggestion))?;
-    if places.json {
+    if paths.json {
         show::print_json(&json!({"schema": SCHEMA, "explained": explained}));
         return Ok(Code::Ok);
     }
@@ -183,29 +183,29 @@ pub(super) fn reference() -> Result<Code, Failure> {
 }
 
 /// What this host has; without a service manager, it has no units.
-pub(crate) fn inventory(places: &Places) -> Result<Inventory, Failure> {
-    asked(places, async |host| (host.inventory().await, ())).map(|(inventory, ())| inventory)
+pub(crate) fn inventory(paths: &Paths) -> Result<Inventory, Failure> {
+    asked(paths, async |host| (host.inventory().await, ())).map(|(inventory, ())| inventory)
 }
 
 /// What this host has, its certificates included; it takes seconds, and its servers are asked.
-pub(super) fn survey(places: &Places) -> Result<Inventory, Failure> {
-    asked(places, async |host| (host.survey().await, ())).map(|(inventory, ())| inventory)
+pub(super) fn survey(paths: &Paths) -> Result<Inventory, Failure> {
+    asked(paths, async |host| (host.survey().await, ())).map(|(inventory, ())| inventory)
 }
 
 /// How these names stand with this host's systemd, and the names of the units that it knows; nothing where it does not answer.
-pub(super) fn standings(places: &Places, units: &[UnitName]) -> Option<(BTreeMap<UnitName, Standing>, Vec<UnitName>)> {
-    let asked = asked(places, async |host| (host.inventory().await, host.standings(units).await));
+pub(super) fn standings(paths: &Paths, units: &[UnitName]) -> Option<(BTreeMap<UnitName, Standing>, Vec<UnitName>)> {
+    let asked = asked(paths, async |host| (host.inventory().await, host.standings(units).await));
     let (inventory, standings) = asked.ok()?;
     Some((standings?, inventory.units.into_iter().map(|unit| unit.name).collect()))
 }
 
 /// Asks this host, until its service manager answers, for what it has and for something else.
-fn asked<T>(places: &Places, ask: impl AsyncFn(&LinuxHost) -> (Inventory, T)) -> Result<(Inventory, T), Failure> {
+fn asked<T>(paths: &Paths, ask: impl AsyncFn(&LinuxHost) -> (Inventory, T)) -> Result<(Inventory, T), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(Code::Failing, error.to_string(), ""))?;
     let answer = runtime.block_on(async {
         let tasks = TaskTracker::new();
-        let host = LinuxHost::new(Options::this_machine(places.state_dir.clone()), &tasks);
+        let host = LinuxHost::new(Options::this_machine(paths.state_dir.clone()), &tasks);
         let begun = std::time::Instant::now();
         loop {
             let answer = ask(&host).await;

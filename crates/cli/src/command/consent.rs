@@ -7,7 +7,7 @@ use ansai_protocol::SCHEMA;
 use serde_json::json;
 
 use crate::{
-    ConsentArgs, Places, client,
+    ConsentArgs, Paths, client,
     exit::{Code, Failure},
     show,
 };
@@ -96,9 +96,9 @@ pub(super) fn announce(what: &str, targets: &[String], consent: ConsentArgs) -> 
 }
 
 /// Says what would be changed, when the agent would not refuse it. Nothing is.
-pub(super) fn rehearse(places: &Places, what: &str, targets: &[String], operation: Operation) -> Result<Code, Failure> {
-    client::rehearse(places, operation)?;
-    match places.json {
+pub(super) fn rehearse(paths: &Paths, what: &str, targets: &[String], operation: Operation) -> Result<Code, Failure> {
+    client::rehearse(paths, operation)?;
+    match paths.json {
         true => show::print_json(&json!({"schema": SCHEMA, "would": what, "targets": targets})),
         false => show::print(&format!("{}\nnothing was changed (--dry-run)", preview(what, targets))),
     }

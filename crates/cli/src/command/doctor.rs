@@ -20,7 +20,7 @@ use serde_json::json;
 
 use super::target;
 use crate::{
-    Places, client, domain,
+    Paths, client, domain,
     exit::{Code, Failure},
     show,
 };
@@ -64,53 +64,53 @@ fn fail(what: impl Into<String>, todo: impl Into<String>) -> Finding {
     Finding { level: Level::Fail, what: what.into(), todo: todo.into() }
 }
 
-pub(super) fn doctor(places: &Places) -> Result<Code, Failure> {
-    told(places, findings(places, routes::reached))
+pub(super) fn doctor(paths: &Paths) -> Result<Code, Failure> {
+    told(paths, findings(paths, routes::reached))
 }
 
 /// Looks, and has the agent send a test.
-pub(super) fn send_test(places: &Places) -> Result<Code, Failure> {
-    let mut findings = findings(places, |_| Vec::new());
-    findings.extend(routes::tested(places));
-    told(places, findings)
+pub(super) fn send_test(paths: &Paths) -> Result<Code, Failure> {
+    let mut findings = findings(paths, |_| Vec::new());
+    findings.extend(routes::tested(paths));
+    told(paths, findings)
 }
 
 /// All that is found; `routes` asks the agent that answers whether it can tell people.
-fn findings(places: &Places, routes: impl Fn(&Places) -> Vec<Finding>) -> Vec<Finding> {
-    let (config, state) = (places.config.clone(), places.state_dir.clone());
+fn findings(paths: &Paths, routes: impl Fn(&Paths) -> Vec<Finding>) -> Vec<Finding> {
+    let (config, state) = (paths.config.clone(), paths.state_dir.clone());
     let mut findings = vec![
-        in_time(&places.config.display().to_string(), move || configuration(&config)),
+        in_time(&paths.config.display().to_string(), move || configuration(&config)),
         init_system(),
-        bus(places.user),
+        bus(paths.user),
         clock(),
-        in_time(&places.state_dir.display().to_string(), move || state_dir(&state)),
+        in_time(&paths.state_dir.display().to_string(), move || state_dir(&state)),
     ];
-    if let Some(why) = hidden(&places.hold_file) {
+    if let Some(why) = hidden(&paths.hold_file) {
         let what =
-            format!("whether {} is there, which stops all action, cannot be seen: {why}", places.hold_file.display());
+            format!("whether {} is there, which stops all action, cannot be seen: {why}", paths.hold_file.display());
         findings.push(warn(what, "run it as root"));
-    } else if let Some(text) = HoldFile::new(places.hold_file.clone()).look() {
+    } else if let Some(text) = HoldFile::new(paths.hold_file.clone()).look() {
         let says = if text.as_str().is_empty() { String::new() } else { format!(" ({text})") };
-        let what = format!("{} is there{says} and stops all action", places.hold_file.display());
+        let what = format!("{} is there{says} and stops all action", paths.hold_file.display());
         findings.push(warn(what, "remove it when healing may go on"));
     }
-    let bundle = bundle(places);
+    let bundle = bundle(paths);
     if let Some((inventory, bundle)) = &bundle {
-        findings.extend(watched(inventory, bundle, places.user));
-        findings.extend(routes::declared(&places.config, bundle));
-        findings.extend(units(places));
+        findings.extend(watched(inventory, bundle, paths.user));
+        findings.extend(routes::declared(&paths.config, bundle));
+        findings.extend(units(paths));
         findings.extend(drills(bundle));
-        findings.extend(lasting(places));
+        findings.extend(lasting(paths));
     }
-    match (client::status(places), &bundle) {
+    match (client::status(paths), &bundle) {
         (Ok(status), _) => {
             findings.extend(agent(&status));
-            findings.extend(abilities::inside(places));
-            findings.extend(routes(places));
+            findings.extend(abilities::inside(paths));
+            findings.extend(routes(paths));
         }
         (Err(failure), bundle) => {
             findings.push(fail(failure.what(), failure.suggestion()));
-            let tried = bundle.as_ref().map(|(_, bundle)| abilities::outside(places, bundle));
+            let tried = bundle.as_ref().map(|(_, bundle)| abilities::outside(paths, bundle));
             findings.extend(tried.into_iter().flatten());
         }
     }
@@ -129,19 +129,19 @@ fn denied(looked: std::io::Result<()>) -> Option<String> {
 }
 
 /// What is watched on this host; nothing when that cannot be known.
-fn bundle(places: &Places) -> Option<(Inventory, Bundle)> {
-    let config = places.config.clone();
+fn bundle(paths: &Paths) -> Option<(Inventory, Bundle)> {
+    let config = paths.config.clone();
     let configuration = answer_of(move || ansai_config::load(&config))?.ok()?;
-    let inventory = super::config::inventory(places).ok()?;
+    let inventory = super::config::inventory(paths).ok()?;
     let bundle = configuration.bundle(&inventory, 1).ok()?;
     Some((inventory, bundle))
 }
 
 /// Units that are configured and that this host does not have.
-fn units(places: &Places) -> Vec<Finding> {
-    let config = places.config.clone();
+fn units(paths: &Paths) -> Vec<Finding> {
+    let config = paths.config.clone();
     let Some(Ok(configuration)) = answer_of(move || ansai_config::load(&config)) else { return Vec::new() };
-    let found = super::units::warnings(places, &configuration).into_iter();
+    let found = super::units::warnings(paths, &configuration).into_iter();
     found.map(|found| warn(found.what, found.suggestion.unwrap_or_default())).collect()
 }
 
@@ -180,8 +180,8 @@ fn left(target: &Target) -> Vec<Finding> {
 }
 
 /// Drills whose time is over and that nobody has ended; those that last still end by themselves.
-fn lasting(places: &Places) -> Vec<Finding> {
-    let state_dir = places.state_dir.clone();
+fn lasting(paths: &Paths) -> Vec<Finding> {
+    let state_dir = paths.state_dir.clone();
     let found = answer_of(move || drill::ending::lasting(&state_dir)).and_then(Result::ok).unwrap_or_default();
     let over = found.into_iter().filter(|drill| drill.rest().is_zero()).map(|drill| {
         let what = format!("a drill in {} has not been ended, though its time is over", drill.unit);
@@ -209,12 +209,12 @@ fn unanswered(what: &str) -> Finding {
     fail(what, "see to the disk or the server on which it lies; what lies elsewhere is healed meanwhile")
 }
 
-fn told(places: &Places, mut findings: Vec<Finding>) -> Result<Code, Failure> {
-    if places.user {
+fn told(paths: &Paths, mut findings: Vec<Finding>) -> Result<Code, Failure> {
+    if paths.user {
         findings.iter_mut().for_each(|finding| finding.todo = render::for_user(&finding.todo));
     }
     let findings = findings.as_slice();
-    match places.json {
+    match paths.json {
         true => show::print_json(&as_json(findings)),
         false => show::print(&rendered(findings)),
     }

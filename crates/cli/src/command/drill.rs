@@ -20,7 +20,7 @@ use ansai_model::{
     text::Text,
     time::Shown,
 };
-use ansai_protocol::{Event, Happening, SCHEMA};
+use ansai_protocol::{Event, EventKind, SCHEMA};
 use serde_json::json;
 
 use super::{
@@ -29,7 +29,7 @@ use super::{
     target,
 };
 use crate::{
-    ConsentArgs, Places, client,
+    ConsentArgs, Paths, client,
     exit::{Code, Failure},
     show,
 };
@@ -39,22 +39,22 @@ const OUTCOME_MAX: Duration = Duration::from_secs(40);
 /// Most events that are heard meanwhile.
 const EVENTS_MAX: usize = 100_000;
 
-pub(super) fn drill(places: &Places, name: &str, kind: DrillKind, consent: ConsentArgs) -> Result<Code, Failure> {
-    let target = target::target_id(places, name)?;
+pub(super) fn drill(paths: &Paths, name: &str, kind: DrillKind, consent: ConsentArgs) -> Result<Code, Failure> {
+    let target = target::target_id(paths, name)?;
     let does = what_it_does(kind);
     let operation = Operation::Drill { target: target.clone(), kind };
     if consent.rehearsal.dry_run {
         let what = format!("drill {}, {does}", kind.as_str());
-        return consent::rehearse(places, &what, &[target.to_string()], operation);
+        return consent::rehearse(paths, &what, &[target.to_string()], operation);
     }
     if !consent.yes {
         // Nobody is asked about what would be refused.
-        client::rehearse(places, operation.clone())?;
+        client::rehearse(paths, operation.clone())?;
     }
-    consent::ask(&format!("drill on {target}, {does}"), &proof(places, &target)?, consent)?;
+    consent::ask(&format!("drill on {target}, {does}"), &proof(paths, &target)?, consent)?;
     // Whoever cannot listen still hears whether the drill was taken on.
-    let events = client::events(places).ok();
-    let done = client::operate(places, operation)?;
+    let events = client::events(paths).ok();
+    let done = client::operate(paths, operation)?;
     let outcome = events.and_then(|events| outcome(events, &target, OUTCOME_MAX));
     let stands = || format!("`ansai explain {target}` says how it stands");
     let text = match outcome {
@@ -75,7 +75,7 @@ pub(super) fn drill(places: &Places, name: &str, kind: DrillKind, consent: Conse
             return Err(Failure::new(Code::Failing, what, stands()));
         }
     };
-    match places.json {
+    match paths.json {
         true => show::print_json(&json!({"schema": SCHEMA, "text": text})),
         false => show::print(text.as_str()),
     }
@@ -105,9 +105,9 @@ pub(crate) fn outcome(
     let begun = Instant::now();
     let mut drill = None;
     for event in events.take(EVENTS_MAX).take_while(|_| begun.elapsed() < longest) {
-        match event.happening {
-            Happening::ActionBegun { run, incident: None, target: of, .. } if of == *target => drill = Some(run),
-            Happening::ActionEnded { run, outcome, .. } if drill == Some(run) => return Some(outcome),
+        match event.event {
+            EventKind::ActionBegun { run, incident: None, target: of, .. } if of == *target => drill = Some(run),
+            EventKind::ActionEnded { run, outcome, .. } if drill == Some(run) => return Some(outcome),
             _ => {}
         }
     }
@@ -115,43 +115,43 @@ pub(crate) fn outcome(
 }
 
 /// A critical target is broken only by whoever writes its name out.
-fn proof(places: &Places, target: &TargetId) -> Result<Proof, Failure> {
-    let status = client::status(places)?;
+fn proof(paths: &Paths, target: &TargetId) -> Result<Proof, Failure> {
+    let status = client::status(paths)?;
     let is_critical = status.targets.iter().any(|status| status.target == *target && status.is_critical);
     Ok(if is_critical { Proof::Text(target.name().to_owned()) } else { Proof::Yes })
 }
 
-pub(super) fn undo(places: &Places, name: &str, consent: ConsentArgs) -> Result<Code, Failure> {
-    let configuration = config::load(places)?;
-    let bundle = configuration.bundle(&config::inventory(places)?, 1);
+pub(super) fn undo(paths: &Paths, name: &str, consent: ConsentArgs) -> Result<Code, Failure> {
+    let configuration = config::load(paths)?;
+    let bundle = configuration.bundle(&config::inventory(paths)?, 1);
     let bundle = bundle.map_err(|wrong| Failure::wrong(&wrong))?;
     let all: Vec<String> = bundle.parts().targets.keys().map(ToString::to_string).collect();
     let name = target::among(&all, name)?;
-    let left = Left::of(places, &bundle, &name)?;
+    let left = Left::of(paths, &bundle, &name)?;
     let lines = left.lines();
     if lines.is_empty() {
-        left.told(places, &format!("no drill has left anything of {name}"), &name);
+        left.told(paths, &format!("no drill has left anything of {name}"), &name);
         return Ok(Code::Ok);
     }
     if consent.rehearsal.dry_run {
-        left.told(places, &format!("{}\nnothing was changed (--dry-run)", lines.join("\n")), &name);
+        left.told(paths, &format!("{}\nnothing was changed (--dry-run)", lines.join("\n")), &name);
         return Ok(Code::Ok);
     }
     show::note(&lines.join("\n"));
     // Nobody is asked: it ends what would end by itself, and puts back what was there.
     for lasting in &left.lasting {
-        lasting.end(&places.state_dir).map_err(|error| failed(&places.state_dir, &error))?;
+        lasting.end(&paths.state_dir).map_err(|error| failed(&paths.state_dir, &error))?;
     }
     for (path, _) in &left.files {
         drill::undo(path).map_err(|error| failed(path, &error))?;
     }
     // What is not known to fail would not be healed.
     let heal = TargetId::new(name.as_str()).map(|target| Operation::Heal { target });
-    let next = match heal.is_ok_and(|heal| client::rehearse(places, heal).is_ok()) {
+    let next = match heal.is_ok_and(|heal| client::rehearse(paths, heal).is_ok()) {
         true => format!("`ansai heal {name}` heals it now"),
         false => format!("`ansai explain {name}` says how it stands"),
     };
-    left.told(places, &format!("the drill is undone; {next}"), &name);
+    left.told(paths, &format!("the drill is undone; {next}"), &name);
     Ok(Code::Ok)
 }
 
@@ -162,13 +162,13 @@ struct Left {
 }
 
 impl Left {
-    fn of(places: &Places, bundle: &Bundle, name: &str) -> Result<Self, Failure> {
+    fn of(paths: &Paths, bundle: &Bundle, name: &str) -> Result<Self, Failure> {
         let mut files = Vec::new();
         for path in drill::left_behind(&declared(bundle, name)) {
             let remains = drill::remains(&path).map_err(|error| failed(&path, &error))?;
             files.push((path, remains));
         }
-        let mut lasting = lasting(&places.state_dir).map_err(|error| failed(&places.state_dir, &error))?;
+        let mut lasting = lasting(&paths.state_dir).map_err(|error| failed(&paths.state_dir, &error))?;
         lasting.retain(|drill| unit_of(bundle, name).is_some_and(|unit| drill.unit == unit));
         Ok(Self { lasting, files })
     }
@@ -185,8 +185,8 @@ impl Left {
         processes.chain(self.files.iter().map(|(path, remains)| line(path, *remains))).collect()
     }
 
-    fn told(&self, places: &Places, text: &str, name: &str) {
-        if !places.json {
+    fn told(&self, paths: &Paths, text: &str, name: &str) {
+        if !paths.json {
             return show::print(text);
         }
         let word = |remains| if remains == Remains::Broken { "put-back" } else { "copy-removed" };

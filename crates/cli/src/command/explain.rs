@@ -7,16 +7,16 @@ use jiff::tz::TimeZone;
 
 use super::incidents::WELL_AGAIN;
 use crate::{
-    Places, client,
+    Paths, client,
     command::target::resolve,
     exit::{Code, Failure},
     show,
 };
 
-pub(super) fn explain(places: &Places, target: &str) -> Result<Code, Failure> {
-    let target = resolve(places, target)?;
-    let value = client::get(places, &format!("/v1/explain/{target}"))?;
-    if places.json {
+pub(super) fn explain(paths: &Paths, target: &str) -> Result<Code, Failure> {
+    let target = resolve(paths, target)?;
+    let value = client::get(paths, &format!("/v1/explain/{target}"))?;
+    if paths.json {
         show::print_json(&value);
         return Ok(Code::Ok);
     }

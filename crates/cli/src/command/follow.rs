@@ -3,29 +3,29 @@
 use std::collections::BTreeSet;
 
 use ansai_model::{action::ActionOutcome, decision::Choice, id::TargetId, text::Text, time::Shown};
-use ansai_protocol::{Event, Happening};
+use ansai_protocol::{Event, EventKind};
 use jiff::tz::TimeZone;
 
 use super::target;
 use crate::{
-    Places, client,
+    Paths, client,
     exit::{Code, Failure},
     show,
 };
 
 /// Prints each event, with `--json` as the agent tells it: all of them, or those about these targets.
-pub(super) fn follow(places: &Places, targets: &[String]) -> Result<Code, Failure> {
+pub(super) fn follow(paths: &Paths, targets: &[String]) -> Result<Code, Failure> {
     let zone = show::terminal().zone.clone();
     let wanted = match targets.is_empty() {
         true => None,
-        false => Some(target::wanted(target::names(&client::status(places)?), targets)?),
+        false => Some(target::wanted(target::names(&client::status(paths)?), targets)?),
     };
-    for event in client::events(places)? {
+    for event in client::events(paths)? {
         let is_wanted = |wanted: &BTreeSet<String>| about(&event).is_none_or(|target| wanted.contains(target.as_str()));
         if !wanted.as_ref().is_none_or(is_wanted) {
             continue;
         }
-        if places.json {
+        if paths.json {
             show::print_json_line(&serde_json::to_value(&event).unwrap_or_default());
         } else if let Some(text) = line(&event, &zone) {
             show::print(show::Page::lines([text]));
@@ -39,14 +39,14 @@ pub(super) fn follow(places: &Places, targets: &[String]) -> Result<Code, Failur
 
 /// The one target that an event is about; nothing when it is about all of them.
 fn about(event: &Event) -> Option<&TargetId> {
-    match &event.happening {
-        Happening::Incident { target, .. }
-        | Happening::Decision { target, .. }
-        | Happening::ActionBegun { target, .. }
-        | Happening::Report { target, .. } => Some(target),
-        Happening::ActionEnded { target, .. } => target.as_ref(),
-        Happening::Alive | Happening::Configuration { .. } | Happening::Ledger { .. } => None,
-        Happening::Warning { .. } | Happening::Closed { .. } => None,
+    match &event.event {
+        EventKind::Incident { target, .. }
+        | EventKind::Decision { target, .. }
+        | EventKind::ActionBegun { target, .. }
+        | EventKind::Report { target, .. } => Some(target),
+        EventKind::ActionEnded { target, .. } => target.as_ref(),
+        EventKind::Alive | EventKind::Configuration { .. } | EventKind::Ledger { .. } => None,
+        EventKind::Warning { .. } | EventKind::Closed { .. } => None,
     }
 }
 
@@ -54,31 +54,31 @@ fn about(event: &Event) -> Option<&TargetId> {
 fn line(event: &Event, zone: &TimeZone) -> Option<String> {
     let at = show::moment(event.at_ms, zone);
     let of = |target: &TargetId, text: String| format!("{}: {text}", target.name());
-    let text = match &event.happening {
-        Happening::Alive => return None,
-        Happening::Incident { id, target, phase } => of(target, format!("{id} is {}", show::phase(phase))),
+    let text = match &event.event {
+        EventKind::Alive => return None,
+        EventKind::Incident { id, target, phase } => of(target, format!("{id} is {}", show::phase(phase))),
         // What is done is told when it begins.
-        Happening::Decision { choice: Choice::Act, .. } => return None,
-        Happening::Decision { incident, target, choice, proposal, reasons } => {
+        EventKind::Decision { choice: Choice::Act, .. } => return None,
+        EventKind::Decision { incident, target, choice, proposal, reasons } => {
             let reasons: Vec<&str> = reasons.iter().map(Text::as_str).collect();
             of(target, format!("{incident}: {} {proposal}: {}", verb(*choice), reasons.join("; ")))
         }
-        Happening::ActionBegun { run, target, what, .. } => of(target, format!("{run} begins: {what}")),
-        Happening::ActionEnded { run, target, outcome } => {
+        EventKind::ActionBegun { run, target, what, .. } => of(target, format!("{run} begins: {what}")),
+        EventKind::ActionEnded { run, target, outcome } => {
             let text = format!("{run} {}", ended(outcome));
             target.as_ref().map_or(text.clone(), |target| of(target, text))
         }
-        Happening::Report { incident, target, headline, .. } => {
+        EventKind::Report { incident, target, headline, .. } => {
             of(target, format!("{headline} (`ansai report {incident}`)"))
         }
-        Happening::Configuration { generation, error: None } => format!("configuration {generation} is in force"),
-        Happening::Configuration { error: Some(error), .. } => format!("the new configuration is not applied: {error}"),
-        Happening::Ledger { error: None } => "the ledger can be saved again".to_owned(),
-        Happening::Ledger { error: Some(error) } => {
+        EventKind::Configuration { generation, error: None } => format!("configuration {generation} is in force"),
+        EventKind::Configuration { error: Some(error), .. } => format!("the new configuration is not applied: {error}"),
+        EventKind::Ledger { error: None } => "the ledger can be saved again".to_owned(),
+        EventKind::Ledger { error: Some(error) } => {
             format!("the ledger cannot be saved, so nothing is done until it can be: {error}")
         }
-        Happening::Warning { text } => format!("warning: {text}"),
-        Happening::Closed { why } => format!("the stream ends: {why}"),
+        EventKind::Warning { text } => format!("warning: {text}"),
+        EventKind::Closed { why } => format!("the stream ends: {why}"),
     };
     Some(format!("{at}  {}", show::told(&text, zone)))
 }
@@ -114,33 +114,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_happening_is_a_line_and_nothing_is_none() {
+    fn each_event_is_a_line_and_nothing_is_none() {
         let target = TargetId::new("service/nginx.service").expect("valid");
-        let happenings = [
-            Happening::Alive,
-            Happening::Incident { id: IncidentId(7), target: target.clone(), phase: Phase::Open },
-            Happening::Decision {
+        let events = [
+            EventKind::Alive,
+            EventKind::Incident { id: IncidentId(7), target: target.clone(), phase: Phase::Open },
+            EventKind::Decision {
                 incident: IncidentId(7),
                 target: target.clone(),
                 choice: Choice::Defer,
                 proposal: "restart nginx.service".into(),
                 reasons: vec!["hold: held by root".into()],
             },
-            Happening::ActionBegun {
+            EventKind::ActionBegun {
                 run: RunId(3),
                 incident: Some(IncidentId(7)),
                 target: target.clone(),
                 what: "restart nginx.service".into(),
             },
-            Happening::ActionEnded {
+            EventKind::ActionEnded {
                 run: RunId(3),
                 target: Some(target),
                 outcome: ActionOutcome::Failed { why: "it timed out".into() },
             },
         ];
-        let lines: Vec<String> = happenings
+        let lines: Vec<String> = events
             .into_iter()
-            .filter_map(|happening| line(&Event { schema: SCHEMA, at_ms: 0, happening }, &TimeZone::UTC))
+            .filter_map(|event| line(&Event { schema: SCHEMA, at_ms: 0, event }, &TimeZone::UTC))
             .collect();
         let expected = [
             "1970-01-01 00:00:00 UTC  nginx.service: i7 is open",

@@ -15,30 +15,30 @@ use super::{
     explain, operate, target,
 };
 use crate::{
-    ConsentArgs, Places, client,
+    ConsentArgs, Paths, client,
     exit::{Code, Failure},
     show,
 };
 
-pub(super) fn heal(places: &Places, name: &str, consent: ConsentArgs) -> Result<Code, Failure> {
-    let target = target::target_id(places, name)?;
+pub(super) fn heal(paths: &Paths, name: &str, consent: ConsentArgs) -> Result<Code, Failure> {
+    let target = target::target_id(paths, name)?;
     let operation = Operation::Heal { target: target.clone() };
     if consent.rehearsal.dry_run || !consent.yes {
         // Nobody is asked about what would be refused, or told what it would do.
-        client::rehearse(places, operation.clone())?;
+        client::rehearse(paths, operation.clone())?;
     }
     if consent.rehearsal.dry_run {
-        return rehearse(places, client::get(places, &format!("/v1/plan/{target}"))?);
+        return rehearse(paths, client::get(paths, &format!("/v1/plan/{target}"))?);
     }
     consent::ask(&format!("run the runbook of {target}"), &Proof::Yes, consent)?;
-    operate::run(places, operation)
+    operate::run(paths, operation)
 }
 
 /// Says what would be done.
-fn rehearse(places: &Places, mut plan: Value) -> Result<Code, Failure> {
+fn rehearse(paths: &Paths, mut plan: Value) -> Result<Code, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(Code::Failing, error.to_string(), ""))?;
-    let options = Options { buses: Vec::new(), ..Options::this_machine(places.state_dir.clone()) };
+    let options = Options { buses: Vec::new(), ..Options::this_machine(paths.state_dir.clone()) };
     for rung in plan["rungs"].as_array_mut().into_iter().flatten() {
         let steps: Vec<Step> = serde_json::from_value(rung["steps"].take()).unwrap_or_default();
         let said = runtime.block_on(async {
@@ -58,7 +58,7 @@ fn rehearse(places: &Places, mut plan: Value) -> Result<Code, Failure> {
     }
     runtime.shutdown_background();
     plan["schema"] = SCHEMA.into();
-    match places.json {
+    match paths.json {
         true => show::print_json(&plan),
         false => {
             show::print(planned(&plan, &show::terminal().zone));

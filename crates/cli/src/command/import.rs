@@ -11,16 +11,16 @@ use serde_json::json;
 
 use super::init;
 use crate::{
-    Places,
+    Paths,
     exit::{Code, Failure},
     patience, show,
 };
 
-pub(super) fn predecessor(places: &Places, file: &Path, output: Option<PathBuf>, force: bool) -> Result<Code, Failure> {
+pub(super) fn predecessor(paths: &Paths, file: &Path, output: Option<PathBuf>, force: bool) -> Result<Code, Failure> {
     let text = read(file)?;
     let imported = match ansai_import::predecessor(file, &text) {
         Ok(imported) => imported,
-        Err(wrong) if places.json => {
+        Err(wrong) if paths.json => {
             show::print_json(&json!({"schema": SCHEMA, "errors": wrong.0}));
             return Ok(Code::Usage);
         }
@@ -39,7 +39,7 @@ pub(super) fn predecessor(places: &Places, file: &Path, output: Option<PathBuf>,
     if let Some(output) = &output {
         init::write(output, &imported.configuration, force)?;
     }
-    told(places, &imported, output.as_deref());
+    told(paths, &imported, output.as_deref());
     Ok(if imported.is_incomplete() { Code::Failing } else { Code::Ok })
 }
 
@@ -87,9 +87,9 @@ fn summary(notes: &[Note]) -> String {
     }
 }
 
-fn told(places: &Places, imported: &Imported, output: Option<&Path>) {
+fn told(paths: &Paths, imported: &Imported, output: Option<&Path>) {
     let Imported { configuration, notes } = imported;
-    if places.json {
+    if paths.json {
         let text = configuration;
         return show::print_json(&json!({"schema": SCHEMA, "written": output, "configuration": text, "notes": notes}));
     }

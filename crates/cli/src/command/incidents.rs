@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 
 use super::target;
 use crate::{
-    Places, client,
+    Paths, client,
     exit::{Code, Failure},
     show::{self, Cell},
 };
@@ -14,16 +14,16 @@ use crate::{
 /// The state of what is open and whose target is well: whoever has it need not get up any more.
 pub(super) const WELL_AGAIN: &str = "well again";
 
-pub(super) fn incidents(places: &Places, targets: &[String], open_only: bool, limit: usize) -> Result<Code, Failure> {
-    let mut list: Incidents = client::read(client::get(places, "/v1/incidents")?)?;
+pub(super) fn incidents(paths: &Paths, targets: &[String], open_only: bool, limit: usize) -> Result<Code, Failure> {
+    let mut list: Incidents = client::read(client::get(paths, "/v1/incidents")?)?;
     if !targets.is_empty() {
         // What is watched no more has past incidents all the same.
         let past = list.incidents.iter().map(|incident| incident.target.to_string());
-        let wanted = target::wanted(target::names(&client::status(places)?).into_iter().chain(past), targets)?;
+        let wanted = target::wanted(target::names(&client::status(paths)?).into_iter().chain(past), targets)?;
         list.incidents.retain(|incident| wanted.contains(incident.target.as_str()));
     }
     list.incidents.retain(|incident| !open_only || !matches!(incident.phase, Phase::Resolved(_)));
-    match places.json {
+    match paths.json {
         true => {
             list.incidents.truncate(limit);
             show::print_json(&serde_json::to_value(&list).unwrap_or_default());

@@ -10,7 +10,7 @@ use serde_json::json;
 
 pub(crate) use self::found::Found;
 use crate::{
-    Places, client, domain,
+    Paths, client, domain,
     exit::{Code, Failure},
     show,
 };
@@ -20,9 +20,9 @@ const TEXT_MAX: usize = 100;
 /// Largest configuration that is kept as `.bak`.
 const BEFORE_BYTES_MAX: u64 = 16 << 20;
 
-pub(super) fn init(places: &Places, output: Option<PathBuf>, force: bool, dry_run: bool) -> Result<Code, Failure> {
+pub(super) fn init(paths: &Paths, output: Option<PathBuf>, force: bool, dry_run: bool) -> Result<Code, Failure> {
     let failed = |what: String, todo: &str| Failure::new(Code::Failing, what, todo);
-    let output = output.unwrap_or_else(|| places.config.clone());
+    let output = output.unwrap_or_else(|| paths.config.clone());
     let is_for_stdout = output.as_os_str() == "-";
     // Nobody waits for what cannot be written in the end.
     if !is_for_stdout {
@@ -32,10 +32,10 @@ pub(super) fn init(places: &Places, output: Option<PathBuf>, force: bool, dry_ru
     if show::terminal().error_columns.is_some() {
         show::note("asking what runs here, in some seconds; what was started just now has half a minute to answer …");
     }
-    let inventory = super::config::survey(places)?;
-    looked(places, inventory.units.is_empty())?;
+    let inventory = super::config::survey(paths)?;
+    looked(paths, inventory.units.is_empty())?;
     let found = found::on_this_host(inventory);
-    let whose = if places.user { Whose::Person } else { Whose::Host };
+    let whose = if paths.user { Whose::Person } else { Whose::Host };
     let text = proposal(&found, whose);
     // What init writes must be valid, or it helps nobody.
     let read = ansai_config::parse(&[(output.clone(), text.clone())]);
@@ -48,7 +48,7 @@ pub(super) fn init(places: &Places, output: Option<PathBuf>, force: bool, dry_ru
     } else if !is_for_stdout {
         try_out(&output, &text)?;
     }
-    if places.json {
+    if paths.json {
         let written = (!is_printed).then_some(&output);
         show::print_json(&json!({"schema": SCHEMA, "written": written, "configuration": text}));
     } else if is_printed {
@@ -56,9 +56,9 @@ pub(super) fn init(places: &Places, output: Option<PathBuf>, force: bool, dry_ru
     } else {
         let counts = counts(&found, whose);
         // The package may have started an agent already.
-        let then = if client::status(places).is_ok() { "ansai reload" } else { "systemctl enable --now ansai" };
+        let then = if client::status(paths).is_ok() { "ansai reload" } else { "systemctl enable --now ansai" };
         let next = format!("read it, set `autonomy: act` where ansai may heal, then {then}");
-        let next = if places.user { render::for_user(&next) } else { next };
+        let next = if paths.user { render::for_user(&next) } else { next };
         show::print(&format!("{} written: {counts}, observed only\nnext: {next}", output.display()));
     }
     Ok(Code::Ok)
@@ -66,12 +66,12 @@ pub(super) fn init(places: &Places, output: Option<PathBuf>, force: bool, dry_ru
 
 /// Refuses to say that nothing runs where nobody could look: no units are known, as their service manager cannot be asked.
 /// A host on which systemd does not run has none, and is looked at all the same.
-fn looked(places: &Places, is_empty: bool) -> Result<(), Failure> {
-    if !is_empty || !(places.user || Path::new("/run/systemd/system").exists()) {
+fn looked(paths: &Paths, is_empty: bool) -> Result<(), Failure> {
+    if !is_empty || !(paths.user || Path::new("/run/systemd/system").exists()) {
         return Ok(());
     }
-    let (name, Err(error)) = super::doctor::connected(places.user) else { return Ok(()) };
-    let todo = match places.user {
+    let (name, Err(error)) = super::doctor::connected(paths.user) else { return Ok(()) };
+    let todo = match paths.user {
         true => "log in as this user, or have root run `loginctl enable-linger`, so that your own systemd runs",
         false => "systemctl start dbus.socket",
     };

@@ -7,17 +7,17 @@ use serde_json::json;
 
 use super::target;
 use crate::{
-    Places, client,
+    Paths, client,
     exit::{Code, Failure},
     show::{self, Cell},
 };
 
-pub(super) fn list(places: &Places, targets: &[String]) -> Result<Code, Failure> {
-    let status = client::status(places)?;
+pub(super) fn list(paths: &Paths, targets: &[String]) -> Result<Code, Failure> {
+    let status = client::status(paths)?;
     let wanted = target::wanted(target::names(&status), targets)?;
     let mut windows = status.maintenance;
     windows.retain(|window| wanted.is_empty() || wanted.iter().any(|name| is_in(name, &window.scope)));
-    match places.json {
+    match paths.json {
         true => show::print_json(&json!({"schema": SCHEMA, "maintenance": windows})),
         false if windows.is_empty() => show::print("no maintenance window is open"),
         false => show::print(rendered(&windows, &show::terminal().zone)),

@@ -9,31 +9,31 @@ use ansai_protocol::{Done, ScopeView, Status};
 
 use super::{consent, target};
 use crate::{
-    ConsentArgs, Places, RehearsalArgs, ScopeArgs, client,
+    ConsentArgs, Paths, RehearsalArgs, ScopeArgs, client,
     exit::{Code, Failure},
     show,
 };
 
 /// Asks the agent to do it, and says what came of it.
-pub(super) fn run(places: &Places, operation: Operation) -> Result<Code, Failure> {
-    Ok(said(places, &client::operate(places, operation)?))
+pub(super) fn run(paths: &Paths, operation: Operation) -> Result<Code, Failure> {
+    Ok(said(paths, &client::operate(paths, operation)?))
 }
 
 /// Has the agent read its configuration, and says whether it is in force, or whether it would be.
-pub(super) fn reload(places: &Places, rehearsal: RehearsalArgs) -> Result<Code, Failure> {
+pub(super) fn reload(paths: &Paths, rehearsal: RehearsalArgs) -> Result<Code, Failure> {
     if !rehearsal.dry_run {
-        return Ok(said(places, &client::reload(places)?));
+        return Ok(said(paths, &client::reload(paths)?));
     }
-    let done = client::rehearse_reload(places)?;
-    match places.json {
+    let done = client::rehearse_reload(paths)?;
+    match paths.json {
         true => show::print_json(&serde_json::to_value(done).unwrap_or_default()),
         false => show::print(&format!("{}\nnothing was changed (--dry-run)", done.text)),
     }
     Ok(Code::Ok)
 }
 
-fn said(places: &Places, done: &Done) -> Code {
-    match places.json {
+fn said(paths: &Paths, done: &Done) -> Code {
+    match paths.json {
         true => show::print_json(&serde_json::to_value(done).unwrap_or_default()),
         false => show::print(&show::told(done.text.as_str(), &show::terminal().zone)),
     }
@@ -41,7 +41,7 @@ fn said(places: &Places, done: &Done) -> Code {
 }
 
 pub(super) fn hold(
-    places: &Places,
+    paths: &Paths,
     scope: &ScopeArgs,
     reason: String,
     until: Option<String>,
@@ -50,10 +50,10 @@ pub(super) fn hold(
     let until = until.map(|text| moment(&text)).transpose()?;
     // What is wrong with it in any case is said before anybody is asked.
     permitted(&Operation::Hold { scope: Scope::All, reason: Text::new(&reason), until })?;
-    let (scope, targets) = target::scope(places, scope).map_err(|failure| match failure.code {
+    let (scope, targets) = target::scope(paths, scope).map_err(|failure| match failure.code {
         // Whoever wants everything to stop is not sent to start something.
         Code::Unreachable => {
-            let file = places.hold_file.display();
+            let file = paths.hold_file.display();
             let instead = match failure.what().starts_with(client::NO_AGENT) {
                 true => format!("nothing is done while no agent runs; touch {file} holds the next"),
                 false => format!("touch {file} holds everything without asking the agent"),
@@ -64,10 +64,10 @@ pub(super) fn hold(
     })?;
     let operation = Operation::Hold { scope, reason: Text::new(reason), until };
     if assent.rehearsal.dry_run {
-        return consent::rehearse(places, "hold", &targets, operation);
+        return consent::rehearse(paths, "hold", &targets, operation);
     }
     show::note(&consent::preview("hold", &targets));
-    run(places, operation)
+    run(paths, operation)
 }
 
 /// Which restraint is ended.
@@ -103,15 +103,15 @@ impl Ended {
     }
 }
 
-pub(super) fn end(places: &Places, ended: Ended, scope: &ScopeArgs, consent: ConsentArgs) -> Result<Code, Failure> {
+pub(super) fn end(paths: &Paths, ended: Ended, scope: &ScopeArgs, consent: ConsentArgs) -> Result<Code, Failure> {
     let what = match ended {
         Ended::Hold => "release",
         Ended::Silence => "end silences on",
         Ended::Maintenance => "end maintenance of",
     };
     let mut misspelled = None;
-    let status = client::status(places)?;
-    let found = ended.as_written(&status, scope).map_or_else(|| target::scope(places, scope), Ok);
+    let status = client::status(paths)?;
+    let found = ended.as_written(&status, scope).map_or_else(|| target::scope(paths, scope), Ok);
     let (scope, targets) = match found {
         Ok(found) => found,
         // A target that has gone may have left a restraint behind: what was written is tried as it is.
@@ -127,13 +127,13 @@ pub(super) fn end(places: &Places, ended: Ended, scope: &ScopeArgs, consent: Con
         Ended::Maintenance => Operation::EndMaintenance { scope },
     };
     let done = match consent.rehearsal.dry_run {
-        true => consent::rehearse(places, what, &targets, operation),
+        true => consent::rehearse(paths, what, &targets, operation),
         false => {
             // Nobody is asked to type how many targets there are when there is nothing to end: the agent says so.
             if misspelled.is_none() && !ended.those_on(&status).is_empty() {
                 consent::announce(what, &targets, consent)?;
             }
-            run(places, operation)
+            run(paths, operation)
         }
     };
     done.map_err(|failure| misspelled.filter(|_| failure.code != Code::Unreachable).unwrap_or(failure))
@@ -151,47 +151,47 @@ pub(super) struct Opened {
     pub(super) consent: ConsentArgs,
 }
 
-pub(super) fn silence(places: &Places, opened: Opened) -> Result<Code, Failure> {
+pub(super) fn silence(paths: &Paths, opened: Opened) -> Result<Code, Failure> {
     let lasts = length(&opened.lasts)?;
     permitted(&Operation::Silence { scope: Scope::All, reason: Text::new(&opened.reason), lasts })?;
-    let (scope, targets) = target::scope(places, &opened.scope)?;
+    let (scope, targets) = target::scope(paths, &opened.scope)?;
     let operation = Operation::Silence { scope, reason: Text::new(opened.reason), lasts };
     if opened.consent.rehearsal.dry_run {
-        return consent::rehearse(places, "silence", &targets, operation);
+        return consent::rehearse(paths, "silence", &targets, operation);
     }
     consent::announce("silence", &targets, opened.consent)?;
-    run(places, operation)
+    run(paths, operation)
 }
 
-pub(super) fn maintenance(places: &Places, opened: Opened) -> Result<Code, Failure> {
+pub(super) fn maintenance(paths: &Paths, opened: Opened) -> Result<Code, Failure> {
     let lasts = length(&opened.lasts)?;
     permitted(&Operation::Maintenance { scope: Scope::All, reason: Text::new(&opened.reason), lasts })?;
-    let (scope, targets) = target::scope(places, &opened.scope)?;
+    let (scope, targets) = target::scope(paths, &opened.scope)?;
     let operation = Operation::Maintenance { scope, reason: Text::new(opened.reason), lasts };
     if opened.consent.rehearsal.dry_run {
-        return consent::rehearse(places, "open maintenance of", &targets, operation);
+        return consent::rehearse(paths, "open maintenance of", &targets, operation);
     }
     consent::announce("open maintenance of", &targets, opened.consent)?;
-    run(places, operation)
+    run(paths, operation)
 }
 
 /// Nobody is asked: to approve is to answer a question.
-pub(super) fn approve(places: &Places, incident: &str, assent: ConsentArgs) -> Result<Code, Failure> {
+pub(super) fn approve(paths: &Paths, incident: &str, assent: ConsentArgs) -> Result<Code, Failure> {
     let incident = number(incident)?;
-    answered(places, incident, Operation::Approve { incident }, assent)
+    answered(paths, incident, Operation::Approve { incident }, assent)
 }
 
-pub(super) fn reject(places: &Places, incident: &str, assent: ConsentArgs) -> Result<Code, Failure> {
+pub(super) fn reject(paths: &Paths, incident: &str, assent: ConsentArgs) -> Result<Code, Failure> {
     let incident = number(incident)?;
-    answered(places, incident, Operation::Reject { incident }, assent)
+    answered(paths, incident, Operation::Reject { incident }, assent)
 }
 
-fn answered(places: &Places, incident: IncidentId, operation: Operation, assent: ConsentArgs) -> Result<Code, Failure> {
+fn answered(paths: &Paths, incident: IncidentId, operation: Operation, assent: ConsentArgs) -> Result<Code, Failure> {
     if !assent.rehearsal.dry_run {
-        return run(places, operation);
+        return run(paths, operation);
     }
-    client::rehearse(places, operation)?;
-    super::report::report(places, Some(&incident.to_string()))
+    client::rehearse(paths, operation)?;
+    super::report::report(paths, Some(&incident.to_string()))
 }
 
 /// What the agent would refuse whatever it looks after.

@@ -29,7 +29,7 @@ use serde_json::json;
 
 use super::player::{Line, Player, World};
 use crate::{
-    Places,
+    Paths,
     exit::{Code, Failure},
     patience, show,
 };
@@ -58,15 +58,15 @@ struct Told {
     flaws: Vec<String>,
 }
 
-pub(super) fn replay(places: &Places, journal: &Path, with: Option<PathBuf>) -> Result<Code, Failure> {
+pub(super) fn replay(paths: &Paths, journal: &Path, with: Option<PathBuf>) -> Result<Code, Failure> {
     let recorded = patience::read(journal, || play(journal, None))?;
     let Some(path) = with else {
-        return Ok(show_story(places, &recorded));
+        return Ok(show_story(paths, &recorded));
     };
     let other = patience::read(&path, || ansai_config::load(&path));
     let other = other.map_err(|wrong| Failure::wrong(&wrong))?;
     let other = patience::read(journal, || play(journal, Some(&other)))?;
-    Ok(show_difference(places, &recorded, &other))
+    Ok(show_difference(paths, &recorded, &other))
 }
 
 fn play(journal: &Path, other: Option<&Configuration>) -> Result<Told, Failure> {
@@ -173,8 +173,8 @@ fn as_json(lines: &[Line]) -> serde_json::Value {
     lines.collect::<Vec<_>>().into()
 }
 
-fn show_story(places: &Places, told: &Told) -> Code {
-    if places.json {
+fn show_story(paths: &Paths, told: &Told) -> Code {
+    if paths.json {
         let (inputs, flaws) = (told.inputs, &told.flaws);
         show::print_json(&json!({"schema": SCHEMA, "inputs": inputs, "flaws": flaws, "steps": as_json(&told.lines)}));
         return Code::Ok;
@@ -199,14 +199,14 @@ fn decisions(lines: &[Line]) -> BTreeMap<TargetId, Vec<String>> {
     found
 }
 
-fn show_difference(places: &Places, recorded: &Told, other: &Told) -> Code {
+fn show_difference(paths: &Paths, recorded: &Told, other: &Told) -> Code {
     let (before, after) = (decisions(&recorded.lines), decisions(&other.lines));
     let mut targets: Vec<&TargetId> = before.keys().chain(after.keys()).collect();
     targets.sort();
     targets.dedup();
     targets.retain(|target| before.get(*target) != after.get(*target));
     let list = |of: &BTreeMap<TargetId, Vec<String>>, target: &TargetId| of.get(target).cloned().unwrap_or_default();
-    if places.json {
+    if paths.json {
         let differences = targets
             .iter()
             .map(|target| json!({"target": target, "recorded": list(&before, target), "other": list(&after, target)}));

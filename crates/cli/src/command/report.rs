@@ -5,7 +5,7 @@ use ansai_protocol::{Incidents, ReportAnswer};
 
 use super::operate;
 use crate::{
-    Places, client,
+    Paths, client,
     exit::{Code, Failure},
     show,
 };
@@ -13,27 +13,27 @@ use crate::{
 /// Longer lines are hard to read.
 const WIDTH_MAX: usize = 100;
 
-pub(super) fn report(places: &Places, incident: Option<&str>) -> Result<Code, Failure> {
+pub(super) fn report(paths: &Paths, incident: Option<&str>) -> Result<Code, Failure> {
     let incident = match incident {
         Some(incident) => operate::number(incident)?.to_string(),
-        None => latest(places)?,
+        None => latest(paths)?,
     };
-    let value = client::get(places, &format!("/v1/reports/{incident}"))?;
-    if places.json {
+    let value = client::get(paths, &format!("/v1/reports/{incident}"))?;
+    if paths.json {
         show::print_json(&value);
         return Ok(Code::Ok);
     }
     let answer: ReportAnswer = client::read(value)?;
     let mut options = RenderOptions::new(answer.host, show::terminal().zone.clone());
     options.width = show::terminal().columns.map_or(options.width, |columns| columns.min(WIDTH_MAX));
-    options.is_of_user = places.user;
+    options.is_of_user = paths.user;
     show::print(&render::text(&answer.report, &options));
     Ok(Code::Ok)
 }
 
 /// The incident that was opened last.
-fn latest(places: &Places) -> Result<String, Failure> {
-    let list: Incidents = client::read(client::get(places, "/v1/incidents")?)?;
+fn latest(paths: &Paths) -> Result<String, Failure> {
+    let list: Incidents = client::read(client::get(paths, "/v1/incidents")?)?;
     let latest = list.incidents.iter().max_by_key(|incident| incident.id).map(|incident| incident.id.to_string());
     latest.ok_or_else(|| Failure::new(Code::Failing, "there has been no incident", "`ansai status` says how it is now"))
 }

@@ -45,7 +45,7 @@ const LINES_MAX: usize = 2_000;
 
 /// What happens at one moment.
 #[derive(Clone, Debug, PartialEq)]
-struct Happening {
+struct ScriptedEvent {
     at: Duration,
     what: What,
 }
@@ -76,7 +76,7 @@ pub(super) struct Scenario {
     pub(super) config: Option<PathBuf>,
     /// The units that the host has.
     pub(super) units: Vec<UnitName>,
-    happenings: Vec<Happening>,
+    events: Vec<ScriptedEvent>,
     mends: Vec<String>,
     until: Duration,
     /// What is expected, a line each.
@@ -94,7 +94,7 @@ pub(super) fn parse(text: &str) -> Result<Scenario, String> {
     let mut scenario = Scenario {
         config: None,
         units: Vec::new(),
-        happenings: Vec::new(),
+        events: Vec::new(),
         mends: Vec::new(),
         until: UNTIL,
         expected: text.lines().skip_while(|line| *line != RULER).skip(1).map(str::to_owned).collect(),
@@ -105,7 +105,7 @@ pub(super) fn parse(text: &str) -> Result<Scenario, String> {
             scenario.add(line).map_err(|wrong| format!("line {}: {wrong}", index + 1))?;
         }
     }
-    scenario.happenings.sort_by_key(|happening| happening.at);
+    scenario.events.sort_by_key(|event| event.at);
     Ok(scenario)
 }
 
@@ -119,7 +119,7 @@ impl Scenario {
             "mend" if rest.is_empty() => return Err("write which action mends, as in `mend restart`".into()),
             "mend" => self.mends.push(rest.to_owned()),
             "until" => self.until = duration(rest)?,
-            "at" => self.happenings.push(happening(rest)?),
+            "at" => self.events.push(event(rest)?),
             other => return Err(format!("`{other}` is none of config, unit, at, mend, until")),
         }
         Ok(())
@@ -128,7 +128,7 @@ impl Scenario {
     /// Plays it, and says what happened, a line each.
     pub(super) fn play(&self, bundle: Bundle) -> Result<Vec<String>, String> {
         let known = |check: &CheckId| bundle.parts().checks.contains_key(check);
-        let named = self.happenings.iter().filter_map(|happening| match &happening.what {
+        let named = self.events.iter().filter_map(|event| match &event.what {
             What::Seen { check, .. } | What::Has { check, .. } => Some(check),
             What::Host(_) => None,
         });
@@ -140,7 +140,7 @@ impl Scenario {
         let mut player = Player::new(bundle, State::default(), moment(Duration::ZERO), world);
         player.feed(moment(Duration::ZERO), Input::Started);
         let mut figures = BTreeMap::new();
-        for Happening { at, what } in &self.happenings {
+        for ScriptedEvent { at, what } in &self.events {
             player.pass_each(moment(*at));
             match what {
                 What::Seen { check, word, text } => {
@@ -174,7 +174,7 @@ fn duration(text: &str) -> Result<Duration, String> {
     if duration > UNTIL_MAX { Err("a scenario lasts at most 7 days".into()) } else { Ok(duration) }
 }
 
-fn happening(text: &str) -> Result<Happening, String> {
+fn event(text: &str) -> Result<ScriptedEvent, String> {
     let form = "write `at 10s nginx.service#unit failing why`";
     let mut words = text.splitn(4, char::is_whitespace);
     let (Some(at), Some(check), Some(word)) = (words.next(), words.next(), words.next()) else {
@@ -182,7 +182,7 @@ fn happening(text: &str) -> Result<Happening, String> {
     };
     let (at, rest) = (duration(at)?, words.next());
     if check == "host" {
-        return host(word, rest.unwrap_or_default()).map(|fields| Happening { at, what: What::Host(fields) });
+        return host(word, rest.unwrap_or_default()).map(|fields| ScriptedEvent { at, what: What::Host(fields) });
     }
     let check = CheckId::new(check).or_else(|_| CheckId::new(format!("{OF_UNITS}/{check}")));
     let check = check.map_err(|error| error.to_string())?;
@@ -191,7 +191,7 @@ fn happening(text: &str) -> Result<Happening, String> {
             let fields = details::parse(rest.unwrap_or_default())?;
             return match fields.iter().find(|(name, _)| name.starts_with("host.")) {
                 Some((name, _)) => Err(format!("`{name}` is the host's: write `at 10s host has {name} == …`")),
-                None => Ok(Happening { at, what: What::Has { check, fields } }),
+                None => Ok(ScriptedEvent { at, what: What::Has { check, fields } }),
             };
         }
         "healthy" => Word::Healthy,
@@ -200,7 +200,7 @@ fn happening(text: &str) -> Result<Happening, String> {
         other => return Err(format!("`{other}` is none of healthy, failing, unknown, has: {form}")),
     };
     let text = rest.unwrap_or("as the scenario says").to_owned();
-    Ok(Happening { at, what: What::Seen { check, word, text } })
+    Ok(ScriptedEvent { at, what: What::Seen { check, word, text } })
 }
 
 /// The host's figures, as in `host has host.load == 5`.
@@ -303,10 +303,10 @@ mod tests {
     }
 
     #[test]
-    fn happenings_are_in_the_order_of_time_and_expectations_below_the_ruler() {
+    fn events_are_in_the_order_of_time_and_expectations_below_the_ruler() {
         let text = "at 20s a.service#unit healthy\nat 10s a.service#unit failing it died\nuntil 1m\n---\nx\n\ny\n";
         let scenario = parse(text).expect("valid");
-        assert!(matches!(&scenario.happenings[0].what, What::Seen { text, .. } if text == "it died"));
+        assert!(matches!(&scenario.events[0].what, What::Seen { text, .. } if text == "it died"));
         assert_eq!(scenario.until, Duration::from_secs(60));
         assert_eq!(scenario.expected, ["x", "", "y"]);
         assert_eq!(clock(WallTime(3_723_004)), "01:02:03.004");

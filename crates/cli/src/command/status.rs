@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 
 use super::target;
 use crate::{
-    Places, StatusArgs, client,
+    Paths, StatusArgs, client,
     exit::{Code, Failure},
     show::{self, Cell},
 };
@@ -18,9 +18,9 @@ const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// Rows of a terminal that stay free for what is said of the rest, and for what the person types next.
 const ROWS_BELOW: usize = 2;
 
-pub(super) fn status(places: &Places, shown: &StatusArgs) -> Result<Code, Failure> {
-    let Asked { status, head } = asked(places, shown)?;
-    match places.json {
+pub(super) fn status(paths: &Paths, shown: &StatusArgs) -> Result<Code, Failure> {
+    let Asked { status, head } = asked(paths, shown)?;
+    match paths.json {
         true => show::print_json(&serde_json::to_value(&status).unwrap_or_default()),
         false => show::print(rendered(&status, &head, &show::terminal().zone, rows(shown))),
     }
@@ -29,10 +29,10 @@ pub(super) fn status(places: &Places, shown: &StatusArgs) -> Result<Code, Failur
 }
 
 /// Shows it again and again until it is interrupted, or the agent is gone.
-pub(super) fn watch(places: &Places, shown: &StatusArgs) -> Result<Code, Failure> {
+pub(super) fn watch(paths: &Paths, shown: &StatusArgs) -> Result<Code, Failure> {
     while show::ended().is_none() {
-        let Asked { status, head } = asked(places, shown)?;
-        if places.json {
+        let Asked { status, head } = asked(paths, shown)?;
+        if paths.json {
             show::print_json_line(&serde_json::to_value(&status).unwrap_or_default());
         } else {
             show::next_picture();
@@ -57,8 +57,8 @@ fn rows(shown: &StatusArgs) -> Option<usize> {
     show::terminal().rows.filter(|_| !is_whole)
 }
 
-fn asked(places: &Places, shown: &StatusArgs) -> Result<Asked, Failure> {
-    let mut status = client::status(places)?;
+fn asked(paths: &Paths, shown: &StatusArgs) -> Result<Asked, Failure> {
+    let mut status = client::status(paths)?;
     if let Some(role) = &shown.role
         && status.role.as_ref() != Some(role)
     {

@@ -6,18 +6,18 @@ use ansai_model::{id::TargetId, policy::Scope};
 use ansai_protocol::Status;
 
 use crate::{
-    Places, ScopeArgs, client, domain,
+    Paths, ScopeArgs, client, domain,
     exit::{Code, Failure},
 };
 
 /// The whole name of a target of the running agent.
-pub(super) fn resolve(places: &Places, name: &str) -> Result<String, Failure> {
-    among(&names(&client::status(places)?), name)
+pub(super) fn resolve(paths: &Paths, name: &str) -> Result<String, Failure> {
+    among(&names(&client::status(paths)?), name)
 }
 
 /// A target of the running agent.
-pub(super) fn target_id(places: &Places, name: &str) -> Result<TargetId, Failure> {
-    TargetId::new(resolve(places, name)?).map_err(|error| Failure::new(Code::Usage, error.to_string(), ""))
+pub(super) fn target_id(paths: &Paths, name: &str) -> Result<TargetId, Failure> {
+    TargetId::new(resolve(paths, name)?).map_err(|error| Failure::new(Code::Usage, error.to_string(), ""))
 }
 
 /// The whole names of all targets.
@@ -126,8 +126,8 @@ fn without_last_slash(name: &str) -> &str {
 
 /// The place that a path lies on, as far as it is watched, with what it is called in words.
 fn holder<'a>(all: &'a [String], path: &str) -> Option<(&'static str, &'a str)> {
-    let places = all.iter().filter_map(|target| place(target));
-    let holders = places.filter(|(_, place, _)| path.starts_with('/') && Path::new(path).starts_with(place));
+    let paths = all.iter().filter_map(|target| place(target));
+    let holders = paths.filter(|(_, place, _)| path.starts_with('/') && Path::new(path).starts_with(place));
     holders.max_by_key(|(_, place, _)| place.len()).map(|(_, place, kind)| (kind, place))
 }
 
@@ -141,8 +141,8 @@ fn nearest<'a>(all: &'a [String], name: &str) -> Option<&'a str> {
 }
 
 /// The scope that is meant, which holds at least one target: a misspelled one would stop nothing. With it, its targets.
-pub(super) fn scope(places: &Places, args: &ScopeArgs) -> Result<(Scope, Vec<String>), Failure> {
-    let all = names(&client::status(places)?);
+pub(super) fn scope(paths: &Paths, args: &ScopeArgs) -> Result<(Scope, Vec<String>), Failure> {
+    let all = names(&client::status(paths)?);
     if args.all {
         return Ok((Scope::All, all));
     }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{replay::running, scenario};
 use crate::{
-    Places,
+    Paths,
     exit::{Code, Failure},
     patience, show,
 };
@@ -34,10 +34,10 @@ impl Outcome {
     }
 }
 
-pub(super) fn test(places: &Places, path: Option<PathBuf>) -> Result<Code, Failure> {
-    let outcomes = outcomes(places, path)?;
+pub(super) fn test(paths: &Paths, path: Option<PathBuf>) -> Result<Code, Failure> {
+    let outcomes = outcomes(paths, path)?;
     let failed = outcomes.iter().filter(|outcome| !outcome.is_well()).count();
-    if places.json {
+    if paths.json {
         let tests = outcomes.iter().map(|outcome| {
             let (happened, error) = match &outcome.result {
                 Ok(happened) => (happened.as_slice(), None),
@@ -54,8 +54,8 @@ pub(super) fn test(places: &Places, path: Option<PathBuf>) -> Result<Code, Failu
 }
 
 /// Writes what happens now as what is expected.
-pub(super) fn bless(places: &Places, path: Option<PathBuf>) -> Result<Code, Failure> {
-    for outcome in outcomes(places, path)? {
+pub(super) fn bless(paths: &Paths, path: Option<PathBuf>) -> Result<Code, Failure> {
+    for outcome in outcomes(paths, path)? {
         let shown = outcome.path.display();
         let happened =
             outcome.result.as_ref().map_err(|error| Failure::new(Code::Usage, format!("{shown}: {error}"), ""))?;
@@ -71,18 +71,18 @@ pub(super) fn bless(places: &Places, path: Option<PathBuf>) -> Result<Code, Fail
     Ok(Code::Ok)
 }
 
-fn outcomes(places: &Places, path: Option<PathBuf>) -> Result<Vec<Outcome>, Failure> {
-    let is_folder = || patience::read(&places.config, || places.config.is_dir());
+fn outcomes(paths: &Paths, path: Option<PathBuf>) -> Result<Vec<Outcome>, Failure> {
+    let is_folder = || patience::read(&paths.config, || paths.config.is_dir());
     let path = path.unwrap_or_else(|| match is_folder() {
-        true => places.config.clone(),
-        false => places.config.parent().unwrap_or(Path::new(".")).to_owned(),
+        true => paths.config.clone(),
+        false => paths.config.parent().unwrap_or(Path::new(".")).to_owned(),
     });
     let files = patience::read(&path, || files(&path))?;
     if files.is_empty() {
         let what = format!("there is no .{ENDING} file in {}", path.display());
         return Err(Failure::new(Code::Usage, what, "docs/scenarios.md says how one is written"));
     }
-    Ok(files.into_iter().map(|path| outcome(places, path)).collect())
+    Ok(files.into_iter().map(|path| outcome(paths, path)).collect())
 }
 
 fn files(path: &Path) -> Result<Vec<PathBuf>, Failure> {
@@ -98,19 +98,19 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(files)
 }
 
-fn outcome(places: &Places, path: PathBuf) -> Outcome {
+fn outcome(paths: &Paths, path: PathBuf) -> Outcome {
     let mut outcome = Outcome { path, text: String::new(), expected: Vec::new(), result: Ok(Vec::new()) };
-    outcome.result = run(places, &mut outcome);
+    outcome.result = run(paths, &mut outcome);
     outcome
 }
 
-fn run(places: &Places, outcome: &mut Outcome) -> Result<Vec<String>, String> {
+fn run(paths: &Paths, outcome: &mut Outcome) -> Result<Vec<String>, String> {
     let text = patience::read(&outcome.path, || ansai_files::text(&outcome.path, BYTES_MAX));
     outcome.text = text.map_err(|error| error.why.to_string())?;
     let scenario = scenario::parse(&outcome.text)?;
     outcome.expected.clone_from(&scenario.expected);
     let folder = outcome.path.parent().unwrap_or(Path::new("."));
-    let config = scenario.config.as_ref().map_or_else(|| places.config.clone(), |config| folder.join(config));
+    let config = scenario.config.as_ref().map_or_else(|| paths.config.clone(), |config| folder.join(config));
     let configuration = patience::read(&config, || ansai_config::load(&config)).map_err(|wrong| wrong.to_string())?;
     let units = scenario.units.iter().cloned().map(running).collect();
     let inventory = Inventory { units, ..Inventory::default() };

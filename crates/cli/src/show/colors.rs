@@ -37,11 +37,11 @@ const MONOCHROME: &[&str] = &[
 pub(super) fn has_colors(kind: &str) -> Option<bool> {
     let is_name = kind.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/') && !kind.starts_with('.');
     let first = kind.bytes().next().filter(|_| is_name)?;
-    let places = FOLDERS.iter().flat_map(|folder| {
+    let paths = FOLDERS.iter().flat_map(|folder| {
         // Where file systems take `a` for `A` the folders bear the numbers of their letters.
         [char::from(first).to_string(), format!("{first:x}")].map(|letter| Path::new(folder).join(letter).join(kind))
     });
-    let known = places.filter_map(|place| ansai_files::bytes(&place, BYTES_MAX).ok()).find_map(|entry| colors(&entry));
+    let known = paths.filter_map(|place| ansai_files::bytes(&place, BYTES_MAX).ok()).find_map(|entry| colors(&entry));
     Some(known.map_or_else(|| !is_monochrome(kind), |colors| colors >= 8))
 }
 

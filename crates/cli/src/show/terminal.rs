@@ -12,7 +12,7 @@ use ansai_files::zone::{self, Zone};
 use jiff::tz::TimeZone;
 
 use super::colors;
-use crate::{ColorChoice, Places};
+use crate::{ColorChoice, Paths};
 
 /// Columns of a terminal that does not say how many it has.
 const COLUMNS: usize = 80;
@@ -54,12 +54,12 @@ pub(crate) fn terminal() -> &'static Terminal {
 }
 
 /// Takes over what the person asked of all output, and says what of it cannot be done.
-pub(crate) fn set_up(places: &Places) -> Option<String> {
+pub(crate) fn set_up(paths: &Paths) -> Option<String> {
     let is_terminal = std::io::stdout().is_terminal();
     let asked = variable("COLUMNS");
-    let (zone, trouble) = zone(places.utc);
+    let (zone, trouble) = zone(paths.utc);
     let terminal = Terminal {
-        has_color: match places.color {
+        has_color: match paths.color {
             ColorChoice::Auto => shows_colors(std::io::stdout()),
             ColorChoice::Always => true,
             ColorChoice::Never => false,
@@ -71,7 +71,7 @@ pub(crate) fn set_up(places: &Places) -> Option<String> {
             .map(|size| size.ws_row.into())
             .filter(|rows| *rows > 0),
         error_columns: std::io::stderr().is_terminal().then(|| columns(asked.as_deref(), reported(std::io::stderr()))),
-        is_quiet: places.quiet,
+        is_quiet: paths.quiet,
         zone,
     };
     // It is called once; a second call would change nothing.

@@ -25,7 +25,7 @@ use ansai_model::{
     rule::{Autonomy, Severity},
 };
 
-use super::{Domain, LongForm, Matter, add, target};
+use super::{Domain, LongForm, FaultDomain, add, target};
 use crate::{
     diagnostics::{Findings, place_of},
     document::{self, Node},
@@ -34,10 +34,10 @@ use crate::{
     load::Configuration,
 };
 
-/// The name of the policy, and that of the matter of everything that renewing, deploying or reloading mends.
+/// The name of the policy, and that of the fault domain of everything that renewing, deploying or reloading mends.
 const POLICY: &str = "certificate";
 const MATTER: &str = "good";
-/// The matter of its end, of which people are told, and its check.
+/// The fault domain of its end, of which people are told, and its check.
 const END: &str = "end";
 /// Its policy, an entry of the shipped layer.
 pub(super) const POLICY_TEXT: &str = include_str!("certificate/policy.yaml");
@@ -231,7 +231,7 @@ fn add_one(
     parts.targets.insert(id.clone(), made);
     let autonomy = certificate.autonomy.unwrap_or(configuration.autonomy);
     let severity = certificate.severity;
-    let matter = Matter {
+    let fault_domain = FaultDomain {
         name: MATTER,
         checks: checks(certificate, &id)?,
         rungs: ladder::rungs(certificate),
@@ -240,11 +240,11 @@ fn add_one(
         autonomy,
         severity,
     };
-    add(configuration, parts, &id, matter)?;
+    add(configuration, parts, &id, fault_domain)?;
     if certificate.tell_before.is_empty() {
         return Ok(());
     }
-    let matter = Matter {
+    let fault_domain = FaultDomain {
         name: END,
         checks: vec![told(certificate, &id)?],
         rungs: Vec::new(),
@@ -253,7 +253,7 @@ fn add_one(
         autonomy,
         severity,
     };
-    add(configuration, parts, &id, matter)
+    add(configuration, parts, &id, fault_domain)
 }
 
 fn check(certificate: &Certificate, id: CheckId, target: &TargetId, probe: CertificateProbe) -> Check {

@@ -18,7 +18,7 @@ use ansai_model::{
     units::ByteSize,
 };
 
-use super::{Domain, LongForm, Matter, add};
+use super::{Domain, LongForm, FaultDomain, add};
 use crate::{
     deduce::ladder::LOCAL_TIMEOUT,
     diagnostics::Findings,
@@ -107,7 +107,7 @@ impl Memory {
     }
 }
 
-/// Adds the memory of a unit as a matter of its service, when it is to be watched: when the service says so, or when it is
+/// Adds the memory of a unit as a fault domain of its service, when it is to be watched: when the service says so, or when it is
 /// said of all and the unit has a process that stays.
 pub(crate) fn of_service(
     findings: &mut Findings<'_>,
@@ -131,7 +131,7 @@ pub(crate) fn of_service(
         parts.policies.insert(id.clone(), Policy { id, ..policy.clone() });
     }
     let severity = if service.is_critical { Severity::Now } else { Severity::Day };
-    let matter = Matter {
+    let fault_domain = FaultDomain {
         name: NAME,
         checks: vec![check(id, target, unit, service, &memory)],
         rungs: ladder(unit, &memory),
@@ -140,7 +140,7 @@ pub(crate) fn of_service(
         autonomy: memory.autonomy.or(service.autonomy).unwrap_or(configuration.autonomy),
         severity: memory.severity.or(service.severity).unwrap_or(severity),
     };
-    if let Err(error) = add(configuration, parts, target, matter) {
+    if let Err(error) = add(configuration, parts, target, fault_domain) {
         findings.name(service.place, &joined(&service.key, NAME), &error);
     }
 }

@@ -27,7 +27,7 @@ pub struct May {
 /// A key that may stand in another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MayKey {
-    /// Its name.
+    /// The name, as it is written.
     pub name: String,
     /// What it is, in words.
     pub kind: String,

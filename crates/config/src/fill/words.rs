@@ -84,7 +84,7 @@ words! {
     TrendKind, "kind of growth": Fill = "fill", Leak = "leak";
     WebhookFormat, "format": Generic = "generic", Slack = "slack", Discord = "discord";
     Entry, "entry": InOrder = "in-order", OnlyByName = "only-by-name";
-    Then, "follow-up": Verify = "verify", Continue = "continue", AddUp = "add-up";
+    Then, "follow-up": Verify = "verify", Continue = "continue", Accumulate = "accumulate";
     Disruption, "disruption": None = "none", Brief = "brief", Full = "full";
 }
 

@@ -18,7 +18,7 @@ use crate::{
 };
 
 const OWN: [Key; count(Way::OWN)] = joined(Way::OWN);
-const CHANNELS: &[&[Key]] = &[&OWN, Wishes::KEYS];
+const CHANNELS: &[&[Key]] = &[&OWN, RouteOptions::KEYS];
 
 pub(super) static CHANNEL: Shape = Shape { title: "A route", keys: &joined::<{ count(CHANNELS) }>(CHANNELS) };
 static DIGEST: Shape = Shape::of::<Digest>("A digest");
@@ -81,7 +81,7 @@ fills! {
 
 /// What a route wants, whichever way it takes.
 #[derive(Clone)]
-pub(crate) struct Wishes {
+pub(crate) struct RouteOptions {
     pub(crate) scope: Scope,
     pub(crate) severity: Severity,
     pub(crate) healed: bool,
@@ -90,7 +90,7 @@ pub(crate) struct Wishes {
 }
 
 fills! {
-    Wishes {
+    RouteOptions {
         scope: key("scope", Kind::Texts, "Only about these targets, patterns with * and ?; all is every one")
             .otherwise("every target").example("[\"db*\"]"),
         severity: key("severity", SEVERITIES, "Only what is at least this urgent").default("week"),

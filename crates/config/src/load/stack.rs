@@ -17,7 +17,7 @@ use crate::{
 /// One file of a configuration, and whether it holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LayerFile {
-    /// Its layer.
+    /// The layer from which it comes.
     pub layer: Layer,
     /// Where it is.
     pub file: PathBuf,

@@ -12,7 +12,7 @@ use crate::{
     document::Node,
     fill::{Choice as _, Filled},
     form::{cut, joined},
-    keys::notify::{Digest, Mail, Program, Server, Way, Wishes},
+    keys::notify::{Digest, Mail, Program, Server, Way, RouteOptions},
     written::{Fields, Written},
 };
 
@@ -33,8 +33,8 @@ pub(crate) fn routes(findings: &mut Findings<'_>, root: &Node) -> BTreeMap<Route
 }
 
 fn route(findings: &mut Findings<'_>, root: &Node, node: &Node, key: &str, id: RouteId) -> Option<Route> {
-    let wishes = Wishes::filled(findings, node, key, None)?;
-    if let Some(name) = &wishes.fallback {
+    let options = RouteOptions::filled(findings, node, key, None)?;
+    if let Some(name) = &options.fallback {
         let others = root.named("notify").map(|(name, ..)| name).filter(|other| *other != id.as_str());
         if !others.clone().any(|other| other == name) {
             let help = nearest(name, others).or(Some("name another route under `notify:`".into()));
@@ -45,12 +45,12 @@ fn route(findings: &mut Findings<'_>, root: &Node, node: &Node, key: &str, id: R
     Some(Route {
         channel: channel(findings, node, key)?,
         id,
-        scope: wishes.scope,
-        severity_min: wishes.severity,
-        tell_healed: wishes.healed,
-        fallback: wishes.fallback.and_then(|name| RouteId::new(name).ok()),
-        digest_window: wishes.digest.within,
-        digest_after: wishes.digest.after,
+        scope: options.scope,
+        severity_min: options.severity,
+        tell_healed: options.healed,
+        fallback: options.fallback.and_then(|name| RouteId::new(name).ok()),
+        digest_window: options.digest.within,
+        digest_after: options.digest.after,
     })
 }
 
@@ -96,12 +96,12 @@ pub(crate) fn written(route: &Route) -> Written {
         Channel::Webhook(hook) => hook.fields(),
         Channel::Exec(exec) => Program { exec }.fields(),
     };
-    way.and(wishes(route)).done()
+    way.and(options(route)).done()
 }
 
-fn wishes(route: &Route) -> Fields {
+fn options(route: &Route) -> Fields {
     let Route { scope, severity_min, tell_healed, fallback, digest_window, digest_after, .. } = route.clone();
     let digest = Digest { after: digest_after, within: digest_window };
     let fallback = fallback.as_ref().map(ToString::to_string);
-    Wishes { scope, severity: severity_min, healed: tell_healed, fallback, digest }.fields()
+    RouteOptions { scope, severity: severity_min, healed: tell_healed, fallback, digest }.fields()
 }

@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use ansai_model::{id::IncidentId, incident::Incident, text::Text, time::Now};
 
-use super::proposal::{Moment, Opinion, Proposal, allow, defer, moment_at};
+use super::proposal::{ProposalKind, Ruling, Proposal, allow, defer, moment_at};
 use crate::{
     remediation::{Remediation, Stage},
     state::PendingRun,
@@ -22,7 +22,7 @@ const WATCHED_FOR: Duration = Duration::from_secs(60);
 /// When a remediation that was told to wait for others asks again at the latest.
 const ASKED_AGAIN: Duration = Duration::from_secs(10);
 
-pub(super) fn concurrency(p: &Proposal<'_>) -> Opinion {
+pub(super) fn concurrency(p: &Proposal<'_>) -> Ruling {
     let (view, state, own) = (p.view, p.view.state, p.incident.id);
     let on_target =
         state.runs.iter().find(|(_, run)| run.target == p.incident.target && run.lost_after > p.view.now.mono);
@@ -31,7 +31,7 @@ pub(super) fn concurrency(p: &Proposal<'_>) -> Opinion {
         return defer(Some(until), Text::new(format!("an action on it, {run}, is still under way")));
     }
     let has_disrupted = state.remediations.get(&own).is_some_and(|remediation| remediation.has_disrupted());
-    if p.moment == Moment::Undo || has_disrupted {
+    if p.kind == ProposalKind::Undo || has_disrupted {
         return allow("what has begun to disrupt is brought to its end");
     }
     if let Some(other) = view.down_first(p.incident) {

@@ -10,13 +10,13 @@ use ansai_model::{
     time::{MonoTime, Shown},
 };
 
-use super::proposal::{Moment, Opinion, Proposal, allow, defer, deny, moment_at};
+use super::proposal::{ProposalKind, Ruling, Proposal, allow, defer, deny, moment_at};
 use crate::{
     remediation::{Remediation, backoff_wait},
     state::{BreakerState, OperatorAnswer, TIMES_MAX, TargetMemory},
 };
 
-/// What is remembered of the matter that fails.
+/// What is remembered of the fault domain that fails.
 fn memory<'a>(p: &Proposal<'a>) -> Option<&'a TargetMemory> {
     p.view.memory_of(p.incident)
 }
@@ -34,8 +34,8 @@ fn is_anew(p: &Proposal<'_>) -> bool {
 const ANEW: &str = "what the last try failed for is gone";
 const DRILLED: &str = "a drill broke it, and does not wait for what failed before";
 
-pub(super) fn cooldown(p: &Proposal<'_>) -> Opinion {
-    if p.moment != Moment::Start {
+pub(super) fn cooldown(p: &Proposal<'_>) -> Ruling {
+    if p.kind != ProposalKind::Start {
         return allow("within a remediation the back-off counts");
     }
     if is_forced(p) {
@@ -85,7 +85,7 @@ fn of_books(p: &Proposal<'_>, budget: Budget) -> Budget {
     if is_drill(p) { budget.for_drills() } else { budget }
 }
 
-pub(super) fn target_budget(p: &Proposal<'_>) -> Opinion {
+pub(super) fn target_budget(p: &Proposal<'_>) -> Ruling {
     let Some(memory) = p.view.memory(&p.incident.target) else {
         return allow("no action on this target before");
     };
@@ -94,7 +94,7 @@ pub(super) fn target_budget(p: &Proposal<'_>) -> Opinion {
     budget(p, times, Share { owed: 0, free: 0, remembered }, of_books(p, p.policy.target_budget), "this target")
 }
 
-pub(super) fn host_budget(p: &Proposal<'_>) -> Opinion {
+pub(super) fn host_budget(p: &Proposal<'_>) -> Ruling {
     let (state, budget_of_host) = (p.view.state, p.view.bundle.parts().settings.host_budget);
     let others = state.remediations.iter().filter(|(id, _)| **id != p.incident.id);
     let others = others.filter(|(id, _)| state.incidents.get(id).is_some_and(|other| other.is_drill == is_drill(p)));
@@ -116,12 +116,12 @@ struct Share {
 }
 
 /// What a service that was killed still needs is kept for it: a rung begins when there is room for all of it.
-fn budget(p: &Proposal<'_>, times: &VecDeque<MonoTime>, share: Share, budget: Budget, whose: &str) -> Opinion {
+fn budget(p: &Proposal<'_>, times: &VecDeque<MonoTime>, share: Share, budget: Budget, whose: &str) -> Ruling {
     let used = TargetMemory::within(times, p.view.now.mono, budget.per).saturating_add(share.owed);
-    let needed = match p.moment {
-        Moment::Start => p.if_asked.unwrap_or(1).max(1),
-        Moment::Undo => 1,
-        Moment::Continue => p.view.state.remediations.get(&p.incident.id).map_or(1, Remediation::needed).max(1),
+    let needed = match p.kind {
+        ProposalKind::Start => p.if_asked.unwrap_or(1).max(1),
+        ProposalKind::Undo => 1,
+        ProposalKind::Continue => p.view.state.remediations.get(&p.incident.id).map_or(1, Remediation::needed).max(1),
     };
     let needed = needed.saturating_sub(share.free);
     let what = if whose == "this host" { "repeated actions" } else { "actions" };
@@ -135,7 +135,7 @@ fn budget(p: &Proposal<'_>, times: &VecDeque<MonoTime>, share: Share, budget: Bu
         return allow(words);
     }
     // A remediation that only prepares would stop halfway: it is not begun either.
-    if p.disruption == Disruption::None && p.moment != Moment::Start {
+    if p.disruption == Disruption::None && p.kind != ProposalKind::Start {
         return allow(format!("{words}; this step disrupts nothing"));
     }
     // What rungs under way still need is not used yet: nobody knows when that will be free again.
@@ -146,10 +146,10 @@ fn budget(p: &Proposal<'_>, times: &VecDeque<MonoTime>, share: Share, budget: Bu
     deny(words)
 }
 
-pub(super) fn circuit_breaker(p: &Proposal<'_>) -> Opinion {
+pub(super) fn circuit_breaker(p: &Proposal<'_>) -> Ruling {
     match memory(p).map(|memory| memory.breaker) {
         None | Some(BreakerState::Closed) => allow("closed"),
-        Some(BreakerState::Open { .. }) if p.moment != Moment::Start => allow("half-open: this remediation may try"),
+        Some(BreakerState::Open { .. }) if p.kind != ProposalKind::Start => allow("half-open: this remediation may try"),
         Some(BreakerState::Open { .. }) if is_forced(p) => allow("open, but an operator asked for it now"),
         Some(BreakerState::Open { .. }) if is_anew(p) => allow(ANEW),
         Some(BreakerState::Open { until }) if until.mono <= p.view.now.mono => {
@@ -162,9 +162,9 @@ pub(super) fn circuit_breaker(p: &Proposal<'_>) -> Opinion {
     }
 }
 
-pub(super) fn back_off(p: &Proposal<'_>) -> Opinion {
+pub(super) fn back_off(p: &Proposal<'_>) -> Ruling {
     let Some(memory) = memory(p) else { return allow("first attempt") };
-    if p.moment != Moment::Start || is_forced(p) {
+    if p.kind != ProposalKind::Start || is_forced(p) {
         return allow("no wait is left");
     }
     if is_drill(p) {

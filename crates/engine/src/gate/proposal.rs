@@ -22,29 +22,29 @@ pub(crate) struct Proposal<'a> {
     /// What the next action disrupts.
     pub(crate) disruption: Disruption,
     /// Whether this begins a remediation, or goes on with one.
-    pub(crate) moment: Moment,
+    pub(crate) kind: ProposalKind,
     /// How many disruptive actions come first, when it is asked what would be said if an operator asked for it now.
     pub(crate) if_asked: Option<usize>,
 }
 
 /// Where in a remediation a proposal stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Moment {
+pub(crate) enum ProposalKind {
     Start,
     Continue,
     /// The effect of a rung is taken back.
     Undo,
 }
 
-pub(crate) type Opinion = (Verdict, Text);
+pub(crate) type Ruling = (Verdict, Text);
 
-pub(crate) fn allow(why: impl Into<Text>) -> Opinion {
+pub(crate) fn allow(why: impl Into<Text>) -> Ruling {
     (Verdict::Allow, why.into())
 }
-pub(crate) fn defer(until: Option<Now>, why: impl Into<Text>) -> Opinion {
+pub(crate) fn defer(until: Option<Now>, why: impl Into<Text>) -> Ruling {
     (Verdict::Defer { until }, why.into())
 }
-pub(crate) fn deny(why: impl Into<Text>) -> Opinion {
+pub(crate) fn deny(why: impl Into<Text>) -> Ruling {
     (Verdict::Deny, why.into())
 }
 

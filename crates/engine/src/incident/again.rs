@@ -23,7 +23,7 @@ use ansai_model::{
 use crate::{
     check::CheckState,
     context::{Context, Wake, Watch},
-    gate::{surroundings::is_being_healed, wishes},
+    gate::{context::is_being_healed, operator},
     remediation::Remediation,
     view::View,
 };
@@ -57,8 +57,8 @@ impl Context {
             return false;
         }
         let target = incident.target.clone();
-        let held = wishes::hold_on(view, &target).map(|hold| hold.until);
-        let held = held.or_else(|| wishes::maintenance_on(view, &target).map(|(until, _)| Some(until)));
+        let held = operator::hold_on(view, &target).map(|hold| hold.until);
+        let held = held.or_else(|| operator::maintenance_on(view, &target).map(|(until, _)| Some(until)));
         if let Some(until) = held {
             // Whoever ends it by hand has everything reconciled.
             if let Some(until) = until {

@@ -1,4 +1,4 @@
-//! When what an incident is about went, and when all was last found well before that. Of the checks that are one matter one
+//! When what an incident is about went, and when all was last found well before that. Of the checks that are one fault domain one
 //! may have seen it earlier than the one that opened the incident: a service that hangs is stopped before its answers are
 //! missed. It judges nothing.
 
@@ -42,7 +42,7 @@ impl Context {
 }
 
 impl View<'_> {
-    /// When what a check fails for went: by the earliest that it says itself or another that is one matter with it.
+    /// When what a check fails for went: by the earliest that it says itself or another that is one fault domain with it.
     pub(super) fn began(self, slot: usize) -> Began {
         let own = &self.checks[slot];
         let target = &own.check.target;

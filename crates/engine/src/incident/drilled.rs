@@ -117,7 +117,7 @@ impl Context {
     pub(crate) fn end_outlived_drill(&mut self, slot: usize) {
         let (view, check) = (self.view(), &self.checks[slot]);
         let covering = view.open_on(&check.check.target, &check.check.id);
-        let Some(incident) = covering.filter(|incident| incident.is_drill && !incident.kind.is_told_only()) else {
+        let Some(incident) = covering.filter(|incident| incident.is_drill && !incident.kind.is_notify_only()) else {
             return;
         };
         let remediation = self.state.remediations.get(&incident.id);
@@ -135,10 +135,10 @@ impl Context {
         let what =
             format!("it failed again {lasted} after it was well: that is no drill, and has an incident of its own");
         self.record(id, StepKind::Interrupted { what: Text::new(what) });
-        let was_told = self.state.told.contains(&(id, NoticeKind::Escalated));
-        let by_itself = if was_told { Resolution::AfterEscalation } else { Resolution::ByItself };
+        let was_notified = self.state.notified.contains(&(id, NoticeKind::Escalated));
+        let by_itself = if was_notified { Resolution::AfterEscalation } else { Resolution::ByItself };
         let resolution = rung.map_or(by_itself, |rung| Resolution::Healed { rung });
-        self.end(id, resolution, if was_told { NoticeKind::Recovered } else { NoticeKind::Healed });
+        self.end(id, resolution, if was_notified { NoticeKind::Recovered } else { NoticeKind::Healed });
     }
 
     /// A drill that was not begun, or that did nothing, breaks nothing.
@@ -163,7 +163,7 @@ impl<'a> View<'a> {
         let check = &self.checks[slot].check;
         let memory = self.state.targets.get(&check.target)?;
         let own = self.own_slot(&check.target).map(|own| &self.checks[own].check.id);
-        // A drill breaks the unit, and not what is a matter beside it.
+        // A drill breaks the unit, and not what is a fault domain beside it.
         if own.is_some_and(|own| !self.are_together(&check.target, own, &check.id)) {
             return None;
         }

@@ -36,7 +36,7 @@ impl Context {
         let kind = match is_too_often {
             true => NoticeKind::HealedTooOften,
             // Whoever was told that a person is needed is told that none is needed any more.
-            false if self.state.told.contains(&(id, NoticeKind::Escalated)) => NoticeKind::Recovered,
+            false if self.state.notified.contains(&(id, NoticeKind::Escalated)) => NoticeKind::Recovered,
             false => NoticeKind::Healed,
         };
         self.end(id, Resolution::Healed { rung }, kind);
@@ -48,7 +48,7 @@ impl Context {
             return;
         }
         self.state.answers.remove(&id);
-        self.state.set_aside.remove(&id);
+        self.state.preempted.remove(&id);
         self.tell_symptoms(id, &Text::new(format!("handed to a person: {why}")));
         self.record(id, StepKind::Escalated { why: why.clone() });
         self.set_phase(id, Phase::Escalated { why });
@@ -110,11 +110,11 @@ impl Context {
         let Some(incident) = self.state.incidents.get_mut(&id) else { return };
         incident.phase = Phase::Resolved(resolution);
         incident.ended = Some(now);
-        let (is_drill, is_told_only) = (incident.is_drill, incident.kind.is_told_only());
+        let (is_drill, is_notify_only) = (incident.is_drill, incident.kind.is_notify_only());
         let (target, check, opened, downtime) =
             (incident.target.clone(), incident.check.clone(), incident.opened, incident.downtime().unwrap_or_default());
         self.state.targets.entry(target.clone()).or_default();
-        if let Some(memory) = self.known_memory_of_mut(id).filter(|_| !is_told_only) {
+        if let Some(memory) = self.known_memory_of_mut(id).filter(|_| !is_notify_only) {
             memory.well_since = memory.well_since.filter(|_| is_drill).or(Some(now.mono));
         }
         self.gathering.remove(&id);
@@ -125,20 +125,20 @@ impl Context {
         let storm = self.state.incidents.remove(&id).and_then(|incident| incident.storm);
         self.leave_storm(storm);
         self.state.remediations.remove(&id);
-        self.state.set_aside.remove(&id);
+        self.state.preempted.remove(&id);
         self.state.answers.remove(&id);
-        self.state.told.retain(|(told, _)| *told != id);
+        self.state.notified.retain(|(of, _)| *of != id);
         if let Some(index) = self.checks.targets.get_mut(&target) {
             index.open.remove(&id);
         }
         // It was seen well; what somebody only stopped may still be as the drill left it.
-        if is_drill && !is_withdrawn && !is_told_only {
+        if is_drill && !is_withdrawn && !is_notify_only {
             self.drill_is_over(&target);
         }
         let past_max = self.view().depth().past;
         let memory = self.state.targets.entry(target).or_default();
         // What was broken on purpose, or was not known to be broken, says nothing about how often it breaks.
-        if !is_withdrawn && !is_drill && !is_told_only {
+        if !is_withdrawn && !is_drill && !is_notify_only {
             let past = memory.past.entry(check).or_default();
             past.push_back(PastIncident { opened, was_healed, downtime });
             keep_newest(past, past_max);

@@ -13,7 +13,7 @@ use ansai_model::{
 
 use crate::{
     context::{Context, Wake},
-    gate::wishes,
+    gate::operator,
     rules::Governed,
     view::View,
 };
@@ -42,7 +42,7 @@ impl Context {
     }
 
     /// Whether a symptom is left to its cause: a person knows of that, or there is still time for it to be healed.
-    pub(super) fn is_seen_to(&mut self, id: IncidentId, cause: IncidentId) -> bool {
+    pub(super) fn is_handled_by_cause(&mut self, id: IncidentId, cause: IncidentId) -> bool {
         let view = self.view();
         let (Some(primary), Some(incident)) = (view.incident(cause), view.incident(id)) else { return false };
         let target = self.bundle.parts().targets.get(&incident.target);
@@ -77,8 +77,8 @@ impl Context {
 impl<'a> View<'a> {
     /// Why nothing heals an incident without a person at this moment, when nothing does.
     pub(crate) fn with_a_person(self, incident: &Incident) -> Option<Text> {
-        let held = || wishes::hold_on(self, &incident.target).map(|hold| hold.why);
-        let kept = || wishes::maintenance_on(self, &incident.target).map(|(_, window)| window.why);
+        let held = || operator::hold_on(self, &incident.target).map(|hold| hold.why);
+        let kept = || operator::maintenance_on(self, &incident.target).map(|(_, window)| window.why);
         match &incident.phase {
             Phase::Escalated { .. } if incident.healthy_since.is_some() => None,
             Phase::Escalated { why } => Some(Text::new(format!("a person must see to it: {why}"))),
@@ -97,9 +97,9 @@ impl<'a> View<'a> {
 
     /// Why nothing heals what fails of a target that another needs, when nothing does without a person.
     pub(crate) fn need_is_with_a_person(self, need: &TargetId) -> Option<Text> {
-        let open = self.open_of(need).filter(|open| !open.kind.is_told_only() && self.is_about_itself(open));
+        let open = self.open_of(need).filter(|open| !open.kind.is_notify_only() && self.is_about_itself(open));
         let why = open.into_iter().find_map(|open| self.with_a_person(open));
-        why.or_else(|| wishes::hold_on(self, need).map(|hold| hold.why))
+        why.or_else(|| operator::hold_on(self, need).map(|hold| hold.why))
     }
 
     /// In words, for what an incident waits that is taken for a symptom.
@@ -153,5 +153,5 @@ impl<'a> View<'a> {
 }
 
 fn is_primary(incident: &Incident) -> bool {
-    incident.symptom_of.is_none() && !incident.kind.is_told_only()
+    incident.symptom_of.is_none() && !incident.kind.is_notify_only()
 }

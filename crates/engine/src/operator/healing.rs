@@ -19,8 +19,8 @@ use crate::{
     effect::Answer,
     gate::{
         self,
-        proposal::{Moment, Proposal},
-        wishes,
+        proposal::{ProposalKind, Proposal},
+        operator,
     },
     incident::why_not_healed,
     remediation::disruptive_in,
@@ -37,7 +37,7 @@ impl Context {
         };
         let (id, before) = (incident.id, incident.phase.clone());
         self.state.answers.insert(id, OperatorAnswer::Forced);
-        self.believe_validator(target);
+        self.trust_validator(target);
         self.record(id, StepKind::Answered { text: Text::new(format!("healing asked for by {by}")) });
         self.set_phase(id, Phase::Open);
         self.reconcile(id);
@@ -63,9 +63,9 @@ impl<'a> View<'a> {
         if !self.checks.targets.contains_key(target) {
             return Err(target_not_found(target));
         }
-        let (told_only, open): (Vec<&Incident>, Vec<_>) =
-            self.open_of(target).partition(|incident| incident.kind.is_told_only());
-        if let (Some(incident), true) = (told_only.first(), open.is_empty()) {
+        let (notify_only, open): (Vec<&Incident>, Vec<_>) =
+            self.open_of(target).partition(|incident| incident.kind.is_notify_only());
+        if let (Some(incident), true) = (notify_only.first(), open.is_empty()) {
             let (id, why) = (incident.id, incident.observation.summary());
             return Err(refused(
                 format!("{target} is not known to be down, and nothing is done about what is not known: {why}"),
@@ -95,8 +95,8 @@ impl<'a> View<'a> {
 
     /// The refusal of whatever would be done to a target that somebody wants left alone.
     pub(super) fn restrained(self, target: &TargetId) -> Option<Answer> {
-        let window = || wishes::maintenance_on(self, target).map(|(_, window)| window);
-        let restraint = wishes::hold_on(self, target).or_else(window)?;
+        let window = || operator::maintenance_on(self, target).map(|(_, window)| window);
+        let restraint = operator::hold_on(self, target).or_else(window)?;
         let why = format!("nothing is done to {target} now: {}", restraint.why);
         Some(refused(why, format!("{}; then it can be asked for again", restraint.instead)))
     }
@@ -121,9 +121,9 @@ impl<'a> View<'a> {
         };
         let mut rungs = runbook.rungs.iter().filter(|rung| rung.entry == Entry::InOrder);
         let Some(first) = rungs.find(|rung| self.objection_to_rung(incident, rung).is_none()) else { return false };
-        let (autonomy, disruption, moment) = (rule.autonomy, Disruption::Full, Moment::Start);
+        let (autonomy, disruption, kind) = (rule.autonomy, Disruption::Full, ProposalKind::Start);
         let if_asked = Some(disruptive_in(first));
-        let proposal = Proposal { view: self, incident, policy, autonomy, disruption, moment, if_asked };
+        let proposal = Proposal { view: self, incident, policy, autonomy, disruption, kind, if_asked };
         gate::evaluate(&proposal, "heal".into()).choice == Choice::Act
     }
 }

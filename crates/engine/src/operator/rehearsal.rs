@@ -35,7 +35,7 @@ pub struct Rehearsal {
 /// A rung as it would be climbed.
 #[derive(Clone, Debug, Serialize)]
 pub struct RungPlan {
-    /// Its name.
+    /// The rung, by its name.
     pub rung: RungId,
     /// How often at most.
     pub attempts_max: u32,
@@ -55,7 +55,7 @@ impl Context {
     pub(crate) fn rehearse_heal(&mut self, target: &TargetId) -> Option<Rehearsal> {
         self.checks.targets.get(target)?;
         let is_healed = |incident: &&Incident| self.state.remediations.contains_key(&incident.id);
-        let is_to_heal = |open: &&Incident| !open.kind.is_told_only() && !is_healed(open);
+        let is_to_heal = |open: &&Incident| !open.kind.is_notify_only() && !is_healed(open);
         let incident = self.view().open_of(target).find(is_to_heal).map(|open| open.id);
         let (refused, suggestion) = match self.heal(target, &"a rehearsal".into()) {
             Answer::Done(_) => (None, None),

@@ -22,7 +22,7 @@ use crate::{
     effect::Effect,
     gate::{
         self,
-        proposal::{Moment, Proposal},
+        proposal::{ProposalKind, Proposal},
     },
     invariant::{self, Behalf},
     verification::Verification,
@@ -137,7 +137,7 @@ impl Context {
     fn ask_gates(&mut self, id: IncidentId, disruption: Disruption, what: Text) -> Choice {
         let view = self.view();
         let Some((incident, remediation)) = view.climbing(id) else { return Choice::Deny };
-        let decision = view.decision_within(incident, remediation, disruption, Moment::Continue, what);
+        let decision = view.decision_within(incident, remediation, disruption, ProposalKind::Continue, what);
         let (choice, until) = (decision.choice, decision.until);
         self.keep_decision(id, decision);
         if let Some(until) = until {
@@ -156,7 +156,7 @@ impl Context {
             Then::Continue => {
                 self.change_remediation(id, |remediation| remediation.climb_to(remediation.rung + 1, false));
             }
-            Then::AddUp => self.change_remediation(id, |remediation| {
+            Then::Accumulate => self.change_remediation(id, |remediation| {
                 remediation.has_helped |= remediation.has_acted;
                 remediation.climb_to(remediation.rung + 1, false);
             }),
@@ -241,10 +241,10 @@ impl Context {
                 incident.phase = Phase::Remediating;
             });
             self.failed_anew(id);
-            self.come_first(id);
+            self.prioritize(id);
             let view = self.view();
             if view.incident(id).is_some_and(|incident| view.is_healed_elsewhere(incident)) {
-                self.set_aside(id, Text::new(format!("{why}; another failure of the target is being healed")));
+                self.preempt(id, Text::new(format!("{why}; another failure of the target is being healed")));
                 return false;
             }
             let is_first = self.fails_once_more(id);
@@ -257,7 +257,7 @@ impl Context {
         } else if view.is_well(incident) {
             self.healed(id);
         } else {
-            self.gives_way_to_itself(id);
+            self.yields_to_itself(id);
         }
         // Not known to be well: unknown never closes, the next observation will tell.
         false
@@ -292,11 +292,11 @@ impl<'a> View<'a> {
         incident: &Incident,
         remediation: &Remediation,
         disruption: Disruption,
-        moment: Moment,
+        kind: ProposalKind,
         what: Text,
     ) -> Decision {
         let (policy, autonomy) = (&remediation.policy, Autonomy::Act);
-        let proposal = Proposal { view: self, incident, policy, autonomy, disruption, moment, if_asked: None };
+        let proposal = Proposal { view: self, incident, policy, autonomy, disruption, kind, if_asked: None };
         gate::evaluate(&proposal, what)
     }
 

@@ -30,7 +30,7 @@ impl Context {
     pub(super) fn failed_anew(&mut self, id: IncidentId) {
         let view = self.view();
         let Some(incident) = view.incident(id) else { return };
-        // What gives way to another matter now asks as well when it goes on.
+        // What gives way to another fault domain now asks as well when it goes on.
         let gives_way = view.is_healed_elsewhere(incident);
         if let Some(seen) = view.failure_seen(incident).cloned() {
             self.change_incident(id, |incident| incident.seen_anew = Some(seen));

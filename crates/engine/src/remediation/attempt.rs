@@ -38,7 +38,7 @@ impl Context {
         let view = self.view();
         if view.incident(id).and_then(|incident| view.down_first(incident)).is_some() {
             self.next_attempt(id, &rung);
-            self.gives_way_to_itself(id);
+            self.yields_to_itself(id);
             return;
         }
         if !self.undo(id, &rung, 0) {

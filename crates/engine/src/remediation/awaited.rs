@@ -53,7 +53,7 @@ impl Context {
         let seen = self.view().seen_of(unit).map_or("nothing is known of it", |(_, seen)| seen.summary().as_str());
         let what = Text::new(format!("{unit} after {}: {seen}; it is awaited", Shown(took)));
         if took >= AWAITED_TOLD {
-            if !self.state.told.contains(&(id, NoticeKind::Escalated)) {
+            if !self.state.notified.contains(&(id, NoticeKind::Escalated)) {
                 self.record(id, StepKind::Escalated { why: what });
                 self.tell(id, NoticeKind::Escalated);
             }
@@ -65,7 +65,7 @@ impl Context {
     /// Tells a person, once, that the unit of an incident is on its way for so long that it may never arrive.
     pub(super) fn tell_of_long_way(&mut self, id: IncidentId, since: Option<MonoTime>) {
         let took = since.map(|since| self.now.mono.since(since)).unwrap_or_default();
-        if took < AWAITED_TOLD || self.state.told.contains(&(id, NoticeKind::Escalated)) {
+        if took < AWAITED_TOLD || self.state.notified.contains(&(id, NoticeKind::Escalated)) {
             return;
         }
         let view = self.view();

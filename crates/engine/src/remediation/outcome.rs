@@ -16,7 +16,7 @@ use super::{Remediation, Stage};
 use crate::{
     context::Context,
     effect::Effect,
-    gate::proposal::Moment,
+    gate::proposal::ProposalKind,
     invariant::{self, Behalf},
     view::View,
 };
@@ -98,13 +98,13 @@ impl Context {
         match (rung.then, &rung.on_failure) {
             // A try like any other: taken back, counted, and handed over when it was the last.
             (Then::Verify, _) => self.attempt_failed(id, why),
-            (Then::Continue | Then::AddUp, OnFailure::Escalate) => {
+            (Then::Continue | Then::Accumulate, OnFailure::Escalate) => {
                 self.escalate(id, Text::new(format!("{}: {why}", rung.id)))
             }
-            (Then::Continue | Then::AddUp, OnFailure::NextRung) => {
+            (Then::Continue | Then::Accumulate, OnFailure::NextRung) => {
                 self.change_remediation(id, |remediation| remediation.climb_to(remediation.rung + 1, false));
             }
-            (Then::Continue | Then::AddUp, OnFailure::Rung(name)) => self.change_remediation(id, |remediation| {
+            (Then::Continue | Then::Accumulate, OnFailure::Rung(name)) => self.change_remediation(id, |remediation| {
                 let rungs = &remediation.runbook.rungs;
                 let next = rungs.iter().position(|rung| rung.id == *name).unwrap_or(rungs.len());
                 remediation.climb_to(next, true);
@@ -217,7 +217,7 @@ impl View<'_> {
     /// Why an effect may not be taken back now: it is an action like any other, and nobody waits for it to be allowed.
     fn objection_to_undo(self, incident: &Incident, remediation: &Remediation, action: &Action) -> Option<Text> {
         let (disruption, what) = (action.disruption(), action.describe());
-        let decision = self.decision_within(incident, remediation, disruption, Moment::Undo, what);
+        let decision = self.decision_within(incident, remediation, disruption, ProposalKind::Undo, what);
         if let Some(objection) = decision.objections().next() {
             return Some(objection.why.clone());
         }

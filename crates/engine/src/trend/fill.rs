@@ -30,7 +30,7 @@ const VALUES_MIN: usize = 8;
 
 /// One value at one time, in hours before now (so never above zero).
 #[derive(Clone, Copy)]
-struct Seen {
+struct FillSample {
     at: f32,
     high: f32,
 }
@@ -55,9 +55,9 @@ pub fn fill(series: &Series, limit: f64, now: MonoTime) -> Option<Forecast> {
     let hours = |at: u32| -(now.saturating_sub(at) as f32) / TICKS_PER_HOUR;
     let fine_from = series.fine().first()?.at;
     let coarse = series.life().iter().filter(|bucket| bucket.at < fine_from);
-    let coarse = coarse.map(|bucket| Seen { at: hours(bucket.at), high: bucket.high });
-    let fine = series.fine().iter().map(|point| Seen { at: hours(point.at), high: point.value });
-    let past: Vec<Seen> = coarse.chain(fine).collect();
+    let coarse = coarse.map(|bucket| FillSample { at: hours(bucket.at), high: bucket.high });
+    let fine = series.fine().iter().map(|point| FillSample { at: hours(point.at), high: point.value });
+    let past: Vec<FillSample> = coarse.chain(fine).collect();
     let span = -past.first()?.at;
     // From the latest values on, each stretch four times as long as the one before; sixteen are more than a lifetime.
     let mut stretch = -hours(fine_from);
@@ -78,7 +78,7 @@ fn left(growth: &Growth, limit: f32) -> f32 {
     (limit - growth.level).max(0.0)
 }
 
-fn growth(past: &[Seen]) -> Option<Growth> {
+fn growth(past: &[FillSample]) -> Option<Growth> {
     let past = since_last_cleaning(past);
     if past.len() < VALUES_MIN {
         return None;
@@ -101,7 +101,7 @@ fn growth(past: &[Seen]) -> Option<Growth> {
 
 /// From where it grows: between the high-water mark and the latest value, for what reaches the limit may be either;
 /// after a drop larger than all before, somebody cleaned, and it is the latest value. Then what tells such a drop.
-fn level(past: &[Seen]) -> Option<(f32, f32)> {
+fn level(past: &[FillSample]) -> Option<(f32, f32)> {
     let last = past.last()?.high;
     let (mut mark, mut drop, mut drop_before) = (f32::MIN, 0.0f32, 0.0f32);
     for seen in past {
@@ -119,7 +119,7 @@ fn level(past: &[Seen]) -> Option<(f32, f32)> {
 }
 
 /// The growth of the high-water mark an hour; what is `half_life` hours older counts half.
-fn mark_slope(past: &[Seen], half_life: f32) -> Option<f32> {
+fn mark_slope(past: &[FillSample], half_life: f32) -> Option<f32> {
     let (first, last) = (past.first()?, past.last()?);
     let mut mark = first.high;
     let (mut grown, mut lasted) = (0.0f32, 0.0f32);
@@ -135,7 +135,7 @@ fn mark_slope(past: &[Seen], half_life: f32) -> Option<f32> {
 }
 
 /// The slope of the line through the high-water marks, by least squares; what is `half_life` hours older counts half.
-fn line_slope(past: &[Seen], half_life: f32) -> Option<f32> {
+fn line_slope(past: &[FillSample], half_life: f32) -> Option<f32> {
     let (first, last) = (past.first()?, past.last()?);
     let marks = past.iter().scan((first.high, first.at), |(mark, before), seen| {
         *mark = mark.max(seen.high);
@@ -171,7 +171,7 @@ fn halved(times: f32) -> f32 {
 }
 
 /// The past without what lies before a drop that was never made up for.
-fn since_last_cleaning(past: &[Seen]) -> &[Seen] {
+fn since_last_cleaning(past: &[FillSample]) -> &[FillSample] {
     let (drop, share) = FOR_GOOD;
     let whole = past.len() as f32;
     let mut rest = past;
@@ -225,8 +225,8 @@ mod tests {
 
     #[test]
     fn a_past_is_cut_where_somebody_cleaned_but_not_at_each_rotation() {
-        let seen = |value: fn(usize) -> f32| -> Vec<Seen> {
-            (0..100).map(|index| Seen { at: index as f32 - 99.0, high: value(index) }).collect()
+        let seen = |value: fn(usize) -> f32| -> Vec<FillSample> {
+            (0..100).map(|index| FillSample { at: index as f32 - 99.0, high: value(index) }).collect()
         };
         let cleaned = seen(|index| if index < 60 { index as f32 } else { index as f32 - 60.0 });
         assert_eq!(since_last_cleaning(&cleaned).len(), 40);

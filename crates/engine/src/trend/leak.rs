@@ -27,7 +27,7 @@ const GIVEN_BACK: f32 = 0.3;
 
 /// One value at one time, in hours before now (so never above zero).
 #[derive(Clone, Copy)]
-struct Seen {
+struct LeakSample {
     at: f32,
     low: f32,
     high: f32,
@@ -55,9 +55,9 @@ struct Growth {
 pub fn leak(series: &Series, limit: f64, now: MonoTime) -> Option<Forecast> {
     let now = series.tick(now);
     let hours = |at: u32| -(now.saturating_sub(at) as f32) / TICKS_PER_HOUR;
-    let life: Vec<Seen> = series.life().iter().map(|bucket| seen(hours(bucket.at), bucket)).collect();
-    let fine: Vec<Seen> =
-        series.fine().iter().map(|point| Seen { at: hours(point.at), low: point.value, high: point.value }).collect();
+    let life: Vec<LeakSample> = series.life().iter().map(|bucket| seen(hours(bucket.at), bucket)).collect();
+    let fine: Vec<LeakSample> =
+        series.fine().iter().map(|point| LeakSample { at: hours(point.at), low: point.value, high: point.value }).collect();
     let limit = narrow(limit);
     let mut best: Option<(f32, Growth)> = None;
     let mut scratch = Vec::new();
@@ -85,21 +85,21 @@ pub fn leak(series: &Series, limit: f64, now: MonoTime) -> Option<Forecast> {
 }
 
 /// For how many hours it has grown on this line: the stretch, and what was on its line before it.
-fn onset(life: &[Seen], growth: &Growth) -> f32 {
+fn onset(life: &[LeakSample], growth: &Growth) -> f32 {
     let mut offsets: Vec<f32> = growth.floors.iter().map(|(at, value)| value - growth.slopes.middle * at).collect();
     let Some(offset) = median(&mut offsets) else { return growth.hours };
     let near = growth.rise.max(0.0) * 0.1;
-    let on_line = |seen: &&Seen| (seen.low - offset - growth.slopes.middle * seen.at).abs() <= near;
+    let on_line = |seen: &&LeakSample| (seen.low - offset - growth.slopes.middle * seen.at).abs() <= near;
     let before = life.iter().rev().skip_while(|seen| seen.at >= -growth.hours);
     before.take_while(on_line).last().map_or(growth.hours, |first| -first.at)
 }
 
-fn seen(at: f32, bucket: &Bucket) -> Seen {
-    Seen { at, low: bucket.low, high: bucket.high }
+fn seen(at: f32, bucket: &Bucket) -> LeakSample {
+    LeakSample { at, low: bucket.low, high: bucket.high }
 }
 
 /// The growth over the last `hours` of `values`, as floors of equal stretches of time.
-fn stretch(life: &[Seen], values: &[Seen], hours: f32, scratch: &mut Vec<f32>) -> Option<Growth> {
+fn stretch(life: &[LeakSample], values: &[LeakSample], hours: f32, scratch: &mut Vec<f32>) -> Option<Growth> {
     let start = values.partition_point(|seen| seen.at < -hours);
     let values = values.get(start..)?;
     if values.len() < FLOORS {
@@ -147,7 +147,7 @@ fn thirds(floors: &[(f32, f32)]) -> Option<(f32, f32, f32)> {
 }
 
 /// The highest value of the latest part of a stretch: what reaches the limit is a peak, not a floor.
-fn top(values: &[Seen], hours: f32) -> f32 {
+fn top(values: &[LeakSample], hours: f32) -> f32 {
     let latest = if hours >= 2.0 * DAY { DAY } else { hours / 6.0 };
     values.iter().filter(|seen| seen.at >= -latest).map(|seen| seen.high).fold(f32::MIN, f32::max)
 }

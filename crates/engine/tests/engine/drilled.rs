@@ -9,7 +9,7 @@ use ansai_model::{
     unit::{ActiveState, Exit, Intent, OwnSignal, Sender, UnitResult, UnitSnapshot},
 };
 
-use crate::host::{Host, QUIET, TWO_MATTERS, changed, failed, judged, not_needed, secs, succeeded, target, unit};
+use crate::host::{Host, QUIET, TWO_FAULT_DOMAINS, changed, failed, judged, not_needed, secs, succeeded, target, unit};
 
 const UNIT: &str = "app.service#unit";
 const TCP: &str = "app.service#tcp";
@@ -268,7 +268,7 @@ fn a_drill_that_was_refused_breaks_nothing() {
 
 #[test]
 fn a_matter_beside_the_unit_is_no_drills() {
-    let mut host = Host::new(&format!("{}{TWO_MATTERS}", changed("notify:", QUIET)));
+    let mut host = Host::new(&format!("{}{TWO_FAULT_DOMAINS}", changed("notify:", QUIET)));
     let drill = Operation::Drill { target: target("app.service"), kind: DrillKind::Crash };
     assert!(host.operator(drill).starts_with("done"));
     host.action_ends(succeeded());

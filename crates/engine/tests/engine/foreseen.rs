@@ -18,7 +18,7 @@ use ansai_model::{
 use crate::host::{Host, PLAIN, failed, secs, succeeded};
 
 const HOUR: u64 = 3_600;
-/// Three services whose memory is a matter of its own; quiet hours begin 21 h 53 min after the start.
+/// Three services whose memory is a fault domain of its own; quiet hours begin 21 h 53 min after the start.
 const LEAKING: &str = "
 memory: true
 services: {app.service: {}, b.service: {}, c.service: {}, other.service: {memory: false}}

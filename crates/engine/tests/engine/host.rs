@@ -55,8 +55,8 @@ services:
   app.service: {}
 ";
 
-/// A service with a matter of its own beside its unit: its memory, which is released, and then the service restarted.
-pub(crate) const TWO_MATTERS: &str = "
+/// A service with a fault domain of its own beside its unit: its memory, which is released, and then the service restarted.
+pub(crate) const TWO_FAULT_DOMAINS: &str = "
 checks:
   'service/app.service#memory': {probe: {exec: [/bin/mem]}, every: 10s, every_soft: 1s, fail_after: 1, recover_after: 1}
 rules:
@@ -433,7 +433,7 @@ impl Host {
 
     /// What people were told: kinds, with the reason when nobody was.
     pub(crate) fn told(&self) -> Vec<String> {
-        let told = self.dispatches.iter().map(|dispatch| match &dispatch.untold {
+        let told = self.dispatches.iter().map(|dispatch| match &dispatch.suppressed {
             None => format!("{:?} to {}", dispatch.kind, dispatch.routes.len()),
             Some(why) => format!("{:?} to nobody: {why}", dispatch.kind),
         });

@@ -8,7 +8,7 @@ mod words;
 
 mod autonomy;
 mod began;
-mod between_matters;
+mod between_fault_domains;
 mod checks;
 mod declared;
 mod doubt;
@@ -17,7 +17,7 @@ mod enemy;
 mod explaining;
 mod foreseen;
 mod gates;
-mod matters;
+mod fault_domains;
 mod outcomes;
 mod random;
 mod rehearsed;

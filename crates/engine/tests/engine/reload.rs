@@ -129,11 +129,11 @@ fn a_host_with_very_many_checks_remembers_less_of_each_and_the_newest() {
         moments().map(|mono| PastIncident { opened: Now { mono, ..host.now }, was_healed: true, downtime: secs(1) });
     let mut memory = TargetMemory { actions: moments().collect(), failures: moments().collect(), ..Default::default() };
     memory.past.insert(check.clone(), past.collect());
-    memory.matters.insert(RuleId::new("other").expect("valid"), memory.clone());
+    memory.fault_domains.insert(RuleId::new("other").expect("valid"), memory.clone());
     state.targets.insert(id.clone(), memory);
     host.engine = HostEngine::new(host.engine.bundle().clone(), state, host.now);
     let whole = &host.engine.state().targets[&id];
-    for memory in [whole, &whole.matters[&RuleId::new("other").expect("valid")]] {
+    for memory in [whole, &whole.fault_domains[&RuleId::new("other").expect("valid")]] {
         assert_eq!((memory.actions.len(), memory.actions.back()), (TIMES_MAX, Some(&MonoTime(999))));
         assert_eq!(memory.failures.len(), TIMES_MAX);
         let past = &memory.past[&check];

@@ -116,7 +116,7 @@ fn the_steps_are_told_anew_when_it_was_less_near_and_go_on_after_a_restart() {
     host.sees("certificate/api#end", ends(2.0, true));
     host.pass(secs(7_200));
     assert_eq!(told(&host).last(), Some(&at(Severity::Now, 2)));
-    // The file is gone: that is told by the other matter, and nothing comes twice when it is back.
+    // The file is gone: that is told by the other fault domain, and nothing comes twice when it is back.
     host.sees("certificate/api#end", Observation::failing("/a.pem does not exist"));
     host.sees("certificate/api#end", ends(2.0, true));
     host.pass(secs(7_200));

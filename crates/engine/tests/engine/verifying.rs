@@ -143,7 +143,7 @@ fn what_was_handed_over_is_still_watched_and_its_recovery_is_told() {
     assert_eq!(host.told(), ["Escalated to 1", "Recovered to 1"]);
 }
 
-/// A matter of its own that several remedies mend together, as cleaning makes room on a disk.
+/// A fault domain of its own that several remedies mend together, as cleaning makes room on a disk.
 const PARTS: &str = "
 checks:
   'service/app.service#room': {probe: {exec: [/bin/room]}, every: 10s, every_soft: 1s, fail_after: 1, recover_after: 1}
@@ -151,8 +151,8 @@ rules:
   room: {target: service/app.service, checks: ['service/app.service#room'], runbook: room, policy: default, autonomy: act}
 runbooks:
   room:
-    - {name: one, steps: [{exec: [/bin/one], disruption: none}], then: add-up}
-    - {name: two, steps: [{exec: [/bin/two], disruption: none}], then: add-up}
+    - {name: one, steps: [{exec: [/bin/one], disruption: none}], then: accumulate}
+    - {name: two, steps: [{exec: [/bin/two], disruption: none}], then: accumulate}
     - {name: enough, steps: [{exec: [/bin/enough], disruption: none}]}
 ";
 

@@ -33,7 +33,7 @@ impl Machine {
         if is_hung { timeout } else { self.slow.min(timeout) }
     }
 
-    /// Looks once, at this moment.
+    /// Observes once, at this moment.
     #[must_use]
     pub fn observe(&self, probe: &Probe, timeout: Duration) -> Observation {
         let is_late = self.slow >= timeout && self.slow > Duration::ZERO;

@@ -1,4 +1,4 @@
-//! The machine's state and what happens in it as time passes. Looks and actions stand beside it.
+//! The machine's state and what happens in it as time passes. Observes and actions stand beside it.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},

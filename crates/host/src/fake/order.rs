@@ -25,18 +25,18 @@ pub enum Fault {
     Hang(UnitName),
     /// It answers with this status, until its next start.
     WrongAnswer {
-        /// Which unit.
+        /// The unit by its full name, with its suffix.
         unit: UnitName,
         /// The status of HTTP.
         status: u16,
     },
     /// It dies this long after each of its next starts.
     Loop {
-        /// Which unit.
+        /// The unit by its full name, with its suffix.
         unit: UnitName,
         /// How long after.
         after: Duration,
-        /// How often.
+        /// How many times it happened.
         times: u32,
     },
     /// Its next starts never end.
@@ -63,7 +63,7 @@ pub enum Fault {
     Drill {
         /// Into which unit.
         unit: UnitName,
-        /// Which.
+        /// The kind of failure.
         kind: DrillKind,
     },
 }

@@ -113,7 +113,7 @@ pub enum Late {
     /// It was begun, and has not ended.
     #[error("{what} has not answered for {}", Shown(*.lasts))]
     Unanswered {
-        /// Its name.
+        /// The name, as it is written.
         what: String,
         /// For how long.
         lasts: Duration,
@@ -129,9 +129,9 @@ pub enum Late {
     /// It could not be begun, or broke off.
     #[error("{what}: {why}")]
     Broke {
-        /// Its name.
+        /// The name, as it is written.
         what: String,
-        /// Why.
+        /// The reason, as people read it.
         why: String,
     },
 }

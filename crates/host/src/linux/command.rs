@@ -51,7 +51,7 @@ pub enum Ended {
 /// What a command said, and how it ended.
 #[derive(Clone, Debug)]
 pub struct Finished {
-    /// How.
+    /// How it ended.
     pub ended: Ended,
     /// Standard output, at most [`OUTPUT_MAX`] bytes.
     pub output: String,

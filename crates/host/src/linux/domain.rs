@@ -22,8 +22,8 @@ use super::{LinuxHost, ability::needs::Collected, probe::Context, systemd::Bus};
 use crate::fake::Machine;
 
 /// A look of a domain.
-pub(crate) trait Looks: Send + Sync {
-    /// Looks once, within `timeout`.
+pub(crate) trait Observes: Send + Sync {
+    /// Observes once, within `timeout`.
     fn observe<'a>(&'a self, host: &'a LinuxHost, timeout: Duration) -> BoxFuture<'a, Observation>;
 
     /// What is found out about its failure.
@@ -91,7 +91,7 @@ pub(super) async fn survey(root: &Path) -> Inventory {
 }
 
 /// A look, as it is carried out here.
-pub(crate) fn looks(probe: &DomainProbe) -> &dyn Looks {
+pub(crate) fn looks(probe: &DomainProbe) -> &dyn Observes {
     match probe {
         DomainProbe::Certificate(probe) => &**probe,
         DomainProbe::Disk(probe) => probe,

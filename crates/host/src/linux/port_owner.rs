@@ -10,7 +10,7 @@ const PROCESS_BYTES_MAX: u64 = 128 * 1024;
 /// A process that listens on the port.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Owner {
-    /// Its pid.
+    /// The number of the process.
     pub pid: u32,
     /// Its short name, for people only.
     pub name: String,

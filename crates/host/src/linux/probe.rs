@@ -54,7 +54,7 @@ impl Context {
     }
 }
 
-/// Looks once, within `timeout`.
+/// Observes once, within `timeout`.
 ///
 /// The larger futures are boxed: a future is as large as its largest branch, and a thousand looks at a port would each
 /// take the room of a TLS handshake otherwise.

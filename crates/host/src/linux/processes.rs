@@ -100,7 +100,7 @@ impl Processes {
         self.adopt(name, identity, leads_group).ok()
     }
 
-    /// Looks whether a process runs.
+    /// Observes whether a process runs.
     pub(super) fn observe(&self, name: &str) -> Observation {
         let seen = match self.standing(name) {
             Some(Standing::Running { identity, .. }) => UnitSnapshot {

@@ -17,7 +17,7 @@ use super::owned_path::{self, Refused, Trusted, number};
 /// A program that somebody else may change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changeable {
-    /// Which.
+    /// The path of the program.
     pub program: PathBuf,
     /// Who names it, as "check service/app/probe".
     pub holder: String,

@@ -29,9 +29,9 @@ pub enum TlsError {
     /// An authority's file could not be read.
     #[error("cannot read the authority {path}: {why}")]
     Authority {
-        /// The file.
+        /// The path of the file.
         path: String,
-        /// Why.
+        /// The reason, as people read it.
         why: String,
     },
     /// The host's authorities could not be read now.

@@ -25,7 +25,7 @@ const ENTRIES_MAX: usize = 512;
 /// So far below a folder files are looked at.
 const DEPTH_MAX: usize = 3;
 
-/// Looks once, within `timeout`. What is looked at is the same as long as nothing changes.
+/// Observes once, within `timeout`. What is looked at is the same as long as nothing changes.
 pub(super) async fn observe(
     context: &Context,
     bus: Option<&Bus>,

@@ -125,7 +125,7 @@ impl<B: Bench> Course<'_, B> {
         self.bench.host().observe(&Probe::Unit { unit: unit.clone(), expect }, LIMIT).await
     }
 
-    /// Looks after each hint until the unit is so.
+    /// Observes after each hint until the unit is so.
     async fn until(&mut self, unit: &UnitName, what: impl Fn(&Observation) -> bool) -> Observation {
         loop {
             let seen = self.look(unit).await;

@@ -239,14 +239,14 @@ fn approximate(number: u64) -> f64 {
 pub enum MemoryAction {
     /// Ask the service to give back what it does not need.
     Release {
-        /// Which unit.
+        /// The unit by its full name, with its suffix.
         unit: UnitName,
         /// How it is asked.
         how: Release,
     },
     /// Set `MemoryHigh=` until the next boot: from there on the kernel slows the unit down and takes back what it can.
     Limit {
-        /// Which unit.
+        /// The unit by its full name, with its suffix.
         unit: UnitName,
         /// From where on.
         high: ByteSize,

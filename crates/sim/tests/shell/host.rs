@@ -23,7 +23,7 @@ use crate::books::Books;
 
 /// When the agent is killed on the host's side.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Moment {
+pub(crate) enum KillPoint {
     /// An action was asked for, after so many, and has not begun.
     BeforeAction(u32),
     /// It has just begun.
@@ -38,12 +38,12 @@ pub(crate) struct SimHost {
     fake: FakeHost,
     clock: Clock,
     books: Arc<Mutex<Books>>,
-    moment: Arc<Mutex<Option<Moment>>>,
+    moment: Arc<Mutex<Option<KillPoint>>>,
     killed: CancellationToken,
 }
 
 impl SimHost {
-    pub(crate) fn new(fake: FakeHost, clock: Clock, books: Arc<Mutex<Books>>, moment: Option<Moment>) -> Self {
+    pub(crate) fn new(fake: FakeHost, clock: Clock, books: Arc<Mutex<Books>>, moment: Option<KillPoint>) -> Self {
         Self { fake, clock, books, moment: Arc::new(Mutex::new(moment)), killed: CancellationToken::new() }
     }
 
@@ -57,7 +57,7 @@ impl SimHost {
     }
 
     /// Whether this is the moment; counts down otherwise.
-    fn is_it(&self, left: impl FnOnce(&mut Moment) -> Option<&mut u32>) -> bool {
+    fn is_it(&self, left: impl FnOnce(&mut KillPoint) -> Option<&mut u32>) -> bool {
         let mut moment = self.moment.lock().unwrap_or_else(PoisonError::into_inner);
         match moment.as_mut().and_then(left) {
             Some(0) => true,
@@ -82,7 +82,7 @@ impl Host for SimHost {
             () = self.killed.cancelled() => return Observation::unknown("nobody is there to be told"),
             observation = self.fake.observe(probe, timeout) => observation,
         };
-        if self.is_it(|moment| if let Moment::Look(left) = moment { Some(left) } else { None }) {
+        if self.is_it(|moment| if let KillPoint::Look(left) = moment { Some(left) } else { None }) {
             self.killed.cancel();
         }
         let mut books = self.books();
@@ -99,14 +99,14 @@ impl Host for SimHost {
 
     async fn perform(&self, run: &ActionRun) -> ActionOutcome {
         if self.killed.is_cancelled()
-            || self.is_it(|moment| if let Moment::BeforeAction(left) = moment { Some(left) } else { None })
+            || self.is_it(|moment| if let KillPoint::BeforeAction(left) = moment { Some(left) } else { None })
         {
             return self.lost();
         }
         self.books().begins(self.clock.now(), run);
         let action = self.fake.perform(run);
         tokio::pin!(action);
-        if self.is_it(|moment| if let Moment::InAction(left) = moment { Some(left) } else { None }) {
+        if self.is_it(|moment| if let KillPoint::InAction(left) = moment { Some(left) } else { None }) {
             // The machine hears of it at the first poll, and goes on without us.
             let _ = futures_util::poll!(action.as_mut());
             return self.lost();

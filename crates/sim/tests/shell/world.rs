@@ -15,7 +15,7 @@ use ansai_agent::{
     reports::Reports,
     shell::{Parts, Shell},
     sources::Sources,
-    witness::Witness,
+    telemetry::Telemetry,
 };
 use ansai_engine::{HostEngine, Input, State};
 use ansai_host::{
@@ -32,7 +32,7 @@ use tokio_util::task::TaskTracker;
 use crate::{
     books::Books,
     disk::{Cut, Disk, Killed},
-    host::{Moment, SimHost},
+    host::{KillPoint, SimHost},
 };
 
 mod turmoil;
@@ -53,7 +53,7 @@ enum End {
     /// Amid a save.
     Disk(u32, Cut),
     /// On the host's side.
-    Host(Moment),
+    Host(KillPoint),
     /// Between two inputs.
     Inputs(u32),
     /// At a time.
@@ -199,9 +199,9 @@ impl World {
                 };
                 End::Disk(self.below(12), cut)
             }
-            7..10 => End::Host(Moment::BeforeAction(self.below(3))),
-            10..13 => End::Host(Moment::InAction(self.below(3))),
-            13 => End::Host(Moment::Look(self.below(30))),
+            7..10 => End::Host(KillPoint::BeforeAction(self.below(3))),
+            10..13 => End::Host(KillPoint::InAction(self.below(3))),
+            13 => End::Host(KillPoint::Look(self.below(30))),
             14..16 => End::Inputs(self.below(80)),
             16..19 => End::After(Duration::from_millis(self.random.below(30_000))),
             _ => End::Stop(Duration::from_millis(self.random.below(30_000))),
@@ -236,7 +236,7 @@ impl World {
             outbox,
             reports,
             recorder: Recorder::open(&self.folder.path().join("journal"), JOURNAL_BYTES_MAX),
-            witness: Witness::default(),
+            telemetry: Telemetry::default(),
             trends: ansai_agent::trends::Trends::default(),
             hold_file: self.folder.path().join("HOLD"),
             tasks: tasks.clone(),
@@ -266,7 +266,7 @@ impl World {
                 self.totals.killed_in_save += 1;
                 self.totals.killed += 1;
             }
-            (Outcome::Killed, End::Host(Moment::InAction(_) | Moment::BeforeAction(_))) => {
+            (Outcome::Killed, End::Host(KillPoint::InAction(_) | KillPoint::BeforeAction(_))) => {
                 self.totals.killed_in_action += 1;
                 self.totals.killed += 1;
             }

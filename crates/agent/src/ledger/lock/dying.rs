@@ -13,7 +13,7 @@ const BYTES_MAX: u64 = 64 * 1024;
 /// A process that was killed and has not ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Predecessor {
-    /// Its number.
+    /// The number of the process.
     pub pid: u32,
     /// When it was started, in ticks since the host was: no other process has both.
     started: u64,

@@ -6,14 +6,14 @@ use ansai_model::bundle::Bundle;
 use tokio_util::task::TaskTracker;
 
 use super::{Finding, fail, ok, warn};
-use crate::{Places, client};
+use crate::{Paths, client};
 
 /// Most targets that are named.
 const NAMED_MAX: usize = 3;
 
 /// By the agent that runs.
-pub(super) fn inside(places: &Places) -> Vec<Finding> {
-    let abilities = match client::abilities(places) {
+pub(super) fn inside(paths: &Paths) -> Vec<Finding> {
+    let abilities = match client::abilities(paths) {
         Ok(answer) => answer.abilities,
         Err(failure) => {
             let what = format!("the agent did not try what it may do: {}", failure.what());
@@ -35,8 +35,8 @@ pub(super) fn inside(places: &Places) -> Vec<Finding> {
 }
 
 /// By this program, with the rights of whoever asks.
-pub(super) fn outside(places: &Places, bundle: &Bundle) -> Vec<Finding> {
-    if !places.user && !rustix::process::geteuid().is_root() {
+pub(super) fn outside(paths: &Paths, bundle: &Bundle) -> Vec<Finding> {
+    if !paths.user && !rustix::process::geteuid().is_root() {
         return vec![warn(
             "what the agent may do was not tried: no agent runs here",
             "start the agent, or run this as root",
@@ -44,8 +44,8 @@ pub(super) fn outside(places: &Places, bundle: &Bundle) -> Vec<Finding> {
     }
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return Vec::new() };
     let tried = runtime.block_on(async {
-        let host = LinuxHost::new(Options::this_machine(places.state_dir.clone()), &TaskTracker::new());
-        ability::try_all(&host, ability::needs(bundle, &places.state_dir)).await
+        let host = LinuxHost::new(Options::this_machine(paths.state_dir.clone()), &TaskTracker::new());
+        ability::try_all(&host, ability::needs(bundle, &paths.state_dir)).await
     });
     runtime.shutdown_background();
     let missing = tried.iter().filter_map(|tried| {

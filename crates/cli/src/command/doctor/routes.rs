@@ -8,7 +8,7 @@ use std::path::Path;
 use ansai_model::{bundle::Bundle, id::RouteId};
 
 use super::{Finding, fail, ok, warn};
-use crate::{Places, client, exit::Code};
+use crate::{Paths, client, exit::Code};
 
 /// What to write where nobody is told: a line, which is copied without what stands before it. Whoever reads it may be woken by it.
 const LINE: &str = "notify: {email: {to: you@example.com, smtp: \"smtp://127.0.0.1:25\"}}";
@@ -34,8 +34,8 @@ pub(super) fn declared(config: &Path, bundle: &Bundle) -> Option<Finding> {
 }
 
 /// The servers of the routes; a program that tells is tried with the agent's abilities.
-pub(super) fn reached(places: &Places) -> Vec<Finding> {
-    match client::reach_routes(places) {
+pub(super) fn reached(paths: &Paths) -> Vec<Finding> {
+    match client::reach_routes(paths) {
         Ok(tried) => tried.routes.iter().map(server).collect(),
         Err(failure) => {
             let what = format!("whether people can be told was not tried: {}", failure.what());
@@ -56,8 +56,8 @@ fn server(trial: &RouteTrial) -> Finding {
 }
 
 /// A message on every route.
-pub(super) fn tested(places: &Places) -> Vec<Finding> {
-    match client::send_test(places) {
+pub(super) fn tested(paths: &Paths) -> Vec<Finding> {
+    match client::send_test(paths) {
         Ok(sent) if sent.routes.is_empty() => {
             vec![ok("no test was sent: there is no route")]
         }

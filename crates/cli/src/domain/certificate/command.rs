@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::DOMAIN;
 use crate::{
-    ConsentArgs, Places, client,
+    ConsentArgs, Paths, client,
     command::{
         config,
         consent::{self, Proof},
@@ -54,11 +54,11 @@ pub(crate) enum Command {
 
 impl Command {
     /// Runs it.
-    pub(crate) fn run(self, places: &Places) -> Result<Code, Failure> {
+    pub(crate) fn run(self, paths: &Paths) -> Result<Code, Failure> {
         match self {
-            Self::List { names } => list(places, &names),
-            Self::Renew { name, consent } => ask(places, Asked::Renew, &name, consent),
-            Self::Revoke { name, consent } => ask(places, Asked::Revoke, &name, consent),
+            Self::List { names } => list(paths, &names),
+            Self::Renew { name, consent } => ask(paths, Asked::Renew, &name, consent),
+            Self::Revoke { name, consent } => ask(paths, Asked::Revoke, &name, consent),
         }
     }
 }
@@ -81,12 +81,12 @@ impl Asked {
     }
 }
 
-fn list(places: &Places, names: &[String]) -> Result<Code, Failure> {
-    let mut targets = client::status(places)?.targets;
+fn list(paths: &Paths, names: &[String]) -> Result<Code, Failure> {
+    let mut targets = client::status(paths)?.targets;
     targets.retain(|target| target.target.domain() == DOMAIN.key);
     let wanted = target::wanted(targets.iter().map(|target| target.target.to_string()), names)?;
     targets.retain(|target| wanted.is_empty() || wanted.contains(target.target.as_str()));
-    match places.json {
+    match paths.json {
         true => show::print_json(&json!({"schema": SCHEMA, "certificates": targets})),
         false if targets.is_empty() => show::print("no certificate is declared; `certificates:` declares them"),
         false => show::print(rendered(&targets)),
@@ -104,15 +104,15 @@ fn rendered(targets: &[TargetStatus]) -> show::Page {
 }
 
 /// Asks the agent for a new certificate, and waits for what comes of it.
-fn ask(places: &Places, asked: Asked, name: &str, consent: ConsentArgs) -> Result<Code, Failure> {
-    let target = certificate(places, name)?;
+fn ask(paths: &Paths, asked: Asked, name: &str, consent: ConsentArgs) -> Result<Code, Failure> {
+    let target = certificate(paths, name)?;
     let operation = Operation::Request { target: target.clone(), name: asked.as_str().into() };
     if consent.rehearsal.dry_run || !consent.yes {
         // Nobody is asked about what would be refused, or told what it would do.
-        client::rehearse(places, operation.clone())?;
+        client::rehearse(paths, operation.clone())?;
     }
     if consent.rehearsal.dry_run {
-        return rehearse(places, asked, &target);
+        return rehearse(paths, asked, &target);
     }
     let (what, proof) = match asked {
         Asked::Renew => (format!("replace the certificate {} everywhere", target.name()), Proof::Yes),
@@ -123,8 +123,8 @@ fn ask(places: &Places, asked: Asked, name: &str, consent: ConsentArgs) -> Resul
     };
     consent::ask(&what, &proof, consent)?;
     // Whoever cannot listen still hears whether it was taken on.
-    let events = client::events(places).ok();
-    let done = client::operate(places, operation)?;
+    let events = client::events(paths).ok();
+    let done = client::operate(paths, operation)?;
     show::note(done.text.as_str());
     let failed =
         |what: String| Failure::new(Code::Failing, what, format!("`ansai explain {target}` says how it stands"));
@@ -139,7 +139,7 @@ fn ask(places: &Places, asked: Asked, name: &str, consent: ConsentArgs) -> Resul
             return Err(failed(format!("it did not end within {}", Shown(after))));
         }
     };
-    match places.json {
+    match paths.json {
         true => show::print_json(&json!({"schema": SCHEMA, "text": text})),
         false => show::print(text.as_str()),
     }
@@ -147,8 +147,8 @@ fn ask(places: &Places, asked: Asked, name: &str, consent: ConsentArgs) -> Resul
 }
 
 /// The certificate of the running agent that is meant.
-fn certificate(places: &Places, name: &str) -> Result<TargetId, Failure> {
-    let all: Vec<String> = client::status(places)?
+fn certificate(paths: &Paths, name: &str) -> Result<TargetId, Failure> {
+    let all: Vec<String> = client::status(paths)?
         .targets
         .iter()
         .filter(|status| status.target.domain() == DOMAIN.key)
@@ -159,8 +159,8 @@ fn certificate(places: &Places, name: &str) -> Result<TargetId, Failure> {
 }
 
 /// Says step by step what would be done.
-fn rehearse(places: &Places, asked: Asked, target: &TargetId) -> Result<Code, Failure> {
-    let bundle = config::load(places)?.bundle(&config::inventory(places)?, 1);
+fn rehearse(paths: &Paths, asked: Asked, target: &TargetId) -> Result<Code, Failure> {
+    let bundle = config::load(paths)?.bundle(&config::inventory(paths)?, 1);
     let bundle = bundle.map_err(|wrong| Failure::wrong(&wrong))?;
     let offered = bundle.parts().targets.get(target).and_then(|target| target.requests.get(asked.as_str()));
     let Some(Request { action, .. }) = offered else {
@@ -170,11 +170,11 @@ fn rehearse(places: &Places, asked: Asked, target: &TargetId) -> Result<Code, Fa
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(Code::Failing, error.to_string(), ""))?;
     let plan = runtime.block_on(async {
-        let options = Options { buses: Vec::new(), ..Options::this_machine(places.state_dir.clone()) };
+        let options = Options { buses: Vec::new(), ..Options::this_machine(paths.state_dir.clone()) };
         LinuxHost::new(options, &TaskTracker::new()).plan(action).await
     });
     runtime.shutdown_background();
-    match places.json {
+    match paths.json {
         true => show::print_json(
             &json!({"schema": SCHEMA, "would": asked.as_str(), "targets": [target], "steps": plan.steps}),
         ),

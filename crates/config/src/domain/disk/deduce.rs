@@ -1,4 +1,4 @@
-//! From a disk to its matters: what is only told, what is cleaned, and the ladder by which room is made.
+//! From a disk to its fault domains: what is only told, what is cleaned, and the ladder by which room is made.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     diagnostics::Findings,
-    domain::{Matter, add, target},
+    domain::{FaultDomain, add, target},
     load::Configuration,
     read::service::Limits,
     units::shown_percent,
@@ -89,9 +89,9 @@ fn one(
     let ByteSize(least) = AVAILABLE_MIN.or_default(None);
     let available_min = ByteSize((size.0 / 100).clamp(least, AVAILABLE_MAX.0));
     let made = Made { disk, mount, id: &id, available_min };
-    let matters = made.matters(configuration, policy.as_str(), &made.ladder(known))?;
+    let fault_domains = made.fault_domains(configuration, policy.as_str(), &made.ladder(known))?;
     parts.targets.insert(id.clone(), target(id.clone()));
-    matters.into_iter().try_for_each(|matter| add(configuration, parts, &id, matter))
+    fault_domains.into_iter().try_for_each(|fault_domain| add(configuration, parts, &id, fault_domain))
 }
 
 /// A disk under the name that it has on a host.
@@ -104,17 +104,17 @@ struct Made<'a> {
 }
 
 impl Made<'_> {
-    fn matters<'p>(
+    fn fault_domains<'p>(
         &self,
         configuration: &Configuration,
         policy: &'p str,
         ladder: &[Rung],
-    ) -> Result<Vec<Matter<'p>>, NameError> {
+    ) -> Result<Vec<FaultDomain<'p>>, NameError> {
         let disk = self.disk;
         let autonomy = disk.autonomy.unwrap_or(configuration.autonomy);
         let told = |name: &'static str, checks, condition, severity| {
             let rungs = Vec::new();
-            Matter { name, checks, rungs, policy, condition, autonomy, severity }
+            FaultDomain { name, checks, rungs, policy, condition, autonomy, severity }
         };
         let severity = disk.severity;
         let forecast = self.forecast()?;
@@ -123,7 +123,7 @@ impl Made<'_> {
             self.look("inodes", self.inodes(disk.act_at))?,
             Check { fail_after: 1, ..self.look("full", self.full(self.available_min))? },
         ];
-        let mut matters = vec![
+        let mut fault_domains = vec![
             told(
                 "warn",
                 vec![
@@ -133,7 +133,7 @@ impl Made<'_> {
                 condition(STAYS),
                 Severity::Week,
             ),
-            Matter {
+            FaultDomain {
                 name: "space",
                 checks: space,
                 rungs: ladder.to_vec(),
@@ -174,9 +174,9 @@ impl Made<'_> {
             let above_goal = condition(&format!("figure.disk.used > {}", shown_percent(disk.goal)));
             let rungs = ladder.to_vec();
             let checks = vec![forecast];
-            matters.push(Matter { name: "forecast", checks, rungs, policy, condition: above_goal, autonomy, severity });
+            fault_domains.push(FaultDomain { name: "forecast", checks, rungs, policy, condition: above_goal, autonomy, severity });
         }
-        Ok(matters)
+        Ok(fault_domains)
     }
 
     fn space(&self, fails_at: Percent) -> DiskProbe {
@@ -235,7 +235,7 @@ impl Made<'_> {
         let mut rungs = Vec::new();
         let mut give_up = |name: &str, what, goal, timeout| {
             let (mount, protect) = (self.mount.to_owned(), disk.protect.clone());
-            rungs.extend(rung(name, DiskAction::Clean { mount, goal, what, protect }, timeout, Then::AddUp));
+            rungs.extend(rung(name, DiskAction::Clean { mount, goal, what, protect }, timeout, Then::Accumulate));
         };
         if clean.packages && PACKAGE_CACHES.iter().any(|path| is_here(path)) {
             give_up("packages", Cleaning::PackageCache, disk.goal, TIMEOUT);

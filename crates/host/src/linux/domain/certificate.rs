@@ -52,7 +52,7 @@ use handshake::HandshakeError;
 use key_kind::KeyKind;
 use read::LoadError;
 
-/// Looks once, within `timeout`.
+/// Observes once, within `timeout`.
 pub(super) async fn observe(context: &Context, probe: &CertificateProbe, timeout: Duration) -> Observation {
     let root = context.root.clone();
     match probe {
@@ -65,7 +65,7 @@ pub(super) async fn observe(context: &Context, probe: &CertificateProbe, timeout
     }
 }
 
-/// Looks at a file as of a moment.
+/// Observes at a file as of a moment.
 fn observe_file(root: &Path, probe: &FileProbe, now: WallTime) -> Observation {
     let loaded = match read::certificates(root, &probe.path) {
         Ok(chain) => chain,

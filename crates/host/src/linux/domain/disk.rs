@@ -42,7 +42,7 @@ const GATHER_TIME: Duration = Duration::from_secs(15);
 /// Held by whoever walks over a filesystem.
 static WALK: Mutex<()> = Mutex::new(());
 
-/// Looks at a filesystem once.
+/// Observes at a filesystem once.
 pub(in crate::linux) async fn observe(context: &Context, probe: &DiskProbe, timeout: Duration) -> Observation {
     let mount = match find(&context.root, probe.mount()) {
         Ok(mount) => mount,

@@ -86,7 +86,7 @@ impl Known {
     }
 }
 
-/// Looks at the memory of a unit.
+/// Observes at the memory of a unit.
 pub(super) async fn observe(
     context: &Context,
     seen: &Seen,

@@ -50,16 +50,16 @@ pub struct Lasting {
 pub enum Done {
     /// A process was stopped.
     Stopped {
-        /// Its number.
+        /// The number of the process.
         pid: i32,
         /// When it began, in the kernel's ticks since the boot.
         started: u64,
-        /// Which boot.
+        /// The boot in which it was written.
         boot: String,
     },
     /// A file was broken.
     Broken {
-        /// Which.
+        /// The path of the file.
         path: PathBuf,
     },
 }

@@ -15,19 +15,19 @@ use super::trusted::name_of;
 pub enum Refused {
     /// A step does not exist.
     Missing {
-        /// Which.
+        /// The part of the path at which it was refused.
         step: PathBuf,
     },
     /// A link that somebody else may have made.
     Link {
-        /// Which.
+        /// The part of the path at which it was refused.
         step: PathBuf,
         /// Whose it is.
         owner: u32,
     },
     /// A step or a file belongs to somebody else.
     Owner {
-        /// Which.
+        /// The part of the path at which it was refused.
         step: PathBuf,
         /// Whose it is.
         owner: u32,
@@ -38,7 +38,7 @@ pub enum Refused {
     },
     /// Somebody else may write in it.
     Writable {
-        /// Which.
+        /// The part of the path at which it was refused.
         step: PathBuf,
         /// Whose it is.
         owner: u32,
@@ -51,7 +51,7 @@ pub enum Refused {
     },
     /// A file with more than one name that belongs to somebody else.
     HardLink {
-        /// Which.
+        /// The part of the path at which it was refused.
         step: PathBuf,
         /// Whose it is.
         owner: u32,
@@ -60,7 +60,7 @@ pub enum Refused {
     },
     /// It is root's, and whom it is given to could not read it before.
     Secret {
-        /// Which.
+        /// The part of the path at which it was refused.
         step: PathBuf,
         /// Whose it is.
         owner: u32,
@@ -71,18 +71,18 @@ pub enum Refused {
     },
     /// It is something else than it must be.
     Kind {
-        /// Which.
+        /// The part of the path at which it was refused.
         step: PathBuf,
         /// What it is not, as "is no directory".
         what: &'static str,
     },
     /// The system refused.
     Failed {
-        /// Where.
+        /// The part of the path at which it was refused.
         step: PathBuf,
         /// Of which kind.
         kind: ErrorKind,
-        /// Why.
+        /// The reason, as people read it.
         why: String,
     },
 }

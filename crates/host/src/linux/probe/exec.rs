@@ -9,7 +9,7 @@ use crate::linux::{
     permission,
 };
 
-/// Looks once.
+/// Observes once.
 pub(super) async fn observe(command_line: &CommandLine, timeout: Duration) -> Observation {
     let finished = command::run(command_line, timeout).await;
     let said = command::said(&finished);

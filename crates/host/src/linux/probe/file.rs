@@ -10,7 +10,7 @@ use crate::linux::permission;
 /// A process has a short name.
 const COMM_BYTES_MAX: u64 = 64;
 
-/// Looks at a file.
+/// Observes at a file.
 pub(super) fn observe(path: &str, age_max: Option<Duration>, size_max: Option<ByteSize>) -> Observation {
     let meta = match std::fs::metadata(path) {
         Ok(meta) => meta,

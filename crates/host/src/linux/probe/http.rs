@@ -42,7 +42,7 @@ const HEADERS_MAX: usize = 1000;
 /// Most bytes of an answer's head: 64 KiB, and what the reading of the next bytes takes.
 const HEAD_BYTES_MAX: usize = 80 * 1024;
 
-/// Looks once.
+/// Observes once.
 pub(super) async fn observe(probe: &HttpProbe, timeout: Duration) -> Observation {
     match ask(probe, timeout).await {
         Ok((answer, took)) => judge(probe, &answer, took),

@@ -1,4 +1,4 @@
-//! Looks at ports of this host without a connection each time: who has just accepted one, is listened at, and keeps nobody
+//! Observes at ports of this host without a connection each time: who has just accepted one, is listened at, and keeps nobody
 //! waiting would accept another, and the kernel is asked for that in a few microseconds. A service is not woken for it.
 //!
 //! It only ever says that a port is well. Whatever is in doubt is seen by a connection, and so is every port each ten
@@ -106,7 +106,7 @@ fn of_this_host(host: &str, port: u16) -> Option<SocketAddr> {
     ip.is_loopback().then(|| SocketAddr::new(ip, port))
 }
 
-/// Looks at a port to which nothing is said.
+/// Observes at a port to which nothing is said.
 pub(super) async fn look(
     listened: &Listened,
     partings: &Partings,

@@ -15,7 +15,7 @@ use crate::linux::{
     permission,
 };
 
-/// Looks once.
+/// Observes once.
 pub(super) async fn observe(plugin: &Plugin, timeout: Duration) -> Observation {
     let finished = command::run(&plugin.command, timeout).await;
     let first = finished.output.lines().next().unwrap_or_default();

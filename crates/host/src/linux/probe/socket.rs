@@ -24,7 +24,7 @@ use super::{
 /// How often a unix socket with a full queue is asked anew.
 const QUEUE_ASKED_EVERY: Duration = Duration::from_millis(50);
 
-/// Looks at a TCP port.
+/// Observes at a TCP port.
 pub(super) async fn tcp(
     partings: &Partings,
     host: &str,
@@ -89,7 +89,7 @@ async fn answered(stream: TcpStream) -> io::Result<OwnedFd> {
     Ok(stream.into_std()?.into())
 }
 
-/// Looks at a unix socket.
+/// Observes at a unix socket.
 pub(super) async fn unix(partings: &Partings, path: &str, speaks: Option<Protocol>, timeout: Duration) -> Observation {
     let begun = Instant::now();
     let connected = async {

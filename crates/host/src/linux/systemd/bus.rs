@@ -131,22 +131,22 @@ impl Bus {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks into the tracker of intents.
+    /// Observes into the tracker of intents.
     pub fn with_tracker<T>(&self, look: impl FnOnce(&mut Tracker) -> T) -> T {
         look(&mut self.state().tracker)
     }
 
-    /// Looks into what is remembered of units that do nothing.
+    /// Observes into what is remembered of units that do nothing.
     pub(super) fn with_stalls<T>(&self, look: impl FnOnce(&mut Stalls) -> T) -> T {
         look(&mut self.state().stalls)
     }
 
-    /// Looks into which signals were sent to main processes.
+    /// Observes into which signals were sent to main processes.
     pub(super) fn with_sent<T>(&self, look: impl FnOnce(&mut Sent) -> T) -> T {
         look(&mut self.state().sent)
     }
 
-    /// Looks into what is remembered of connections that wait.
+    /// Observes into what is remembered of connections that wait.
     pub(super) fn with_queues<T>(&self, look: impl FnOnce(&mut Queues) -> T) -> T {
         look(&mut self.state().queues)
     }

@@ -113,7 +113,7 @@ pub(super) fn unit_result(word: &str) -> UnitResult {
     }
 }
 
-/// Looks at a unit and judges what was seen.
+/// Observes at a unit and judges what was seen.
 pub async fn observe(
     bus: &Bus,
     root: &Path,

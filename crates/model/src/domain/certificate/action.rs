@@ -53,7 +53,7 @@ pub struct Renewal {
     pub expect: Expectation,
     /// Who renews it.
     pub by: Renewer,
-    /// Why.
+    /// The occasion of the renewal.
     pub reason: RenewalReason,
 }
 
@@ -156,7 +156,7 @@ pub struct Deployment {
     pub name: String,
     /// The declared file: the first place of a new one, and the source of the copies otherwise.
     pub source: Place,
-    /// The copies.
+    /// Where it is put as well.
     pub copies: Vec<Place>,
     /// Asked before anything is reloaded, as `nginx -t`.
     pub validators: Vec<CommandLine>,

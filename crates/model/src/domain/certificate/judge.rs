@@ -137,7 +137,7 @@ pub enum Sameness {
     Same,
     /// It is another one.
     Differs {
-        /// The file.
+        /// The path of the file.
         file: Text,
         /// Whether the one in the file is itself in need of being renewed: then taking it over would mend nothing.
         is_due: bool,
@@ -167,9 +167,9 @@ pub struct CertificateSeen {
     pub names: Vec<String>,
     /// Its signatures, those of the chain included, and its key.
     pub strength: Strength,
-    /// Its chain.
+    /// What the chain above it is like.
     pub chain: ChainState,
-    /// Its key.
+    /// Whether the key belongs to it.
     pub key: KeyMatch,
     /// Compared with the file that it should be equal to.
     pub sameness: Sameness,

@@ -136,12 +136,12 @@ pub enum Cleaning {
     },
     /// Images that no container uses.
     Containers {
-        /// Which images.
+        /// The images that may go.
         images: Images,
     },
     /// A declared command that makes the filesystem larger.
     Grow {
-        /// The command.
+        /// The program with its arguments.
         command: CommandLine,
     },
 }

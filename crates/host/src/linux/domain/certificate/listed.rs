@@ -25,14 +25,14 @@ use crate::{
         },
         act,
         aside::{self, Kind, Work},
-        domain::{Acts, Looks},
+        domain::{Acts, Observes},
         evidence,
         probe::Context,
         systemd::Bus,
     },
 };
 
-impl Looks for CertificateProbe {
+impl Observes for CertificateProbe {
     fn observe<'a>(&'a self, host: &'a LinuxHost, timeout: Duration) -> BoxFuture<'a, Observation> {
         Box::pin(super::observe(&host.inner.context, self, timeout))
     }

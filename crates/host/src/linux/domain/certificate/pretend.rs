@@ -82,7 +82,7 @@ impl Certificates {
         Issued { number: self.issued, names, since, until }
     }
 
-    /// Looks once.
+    /// Observes once.
     pub(super) fn look(&self, probe: &CertificateProbe, now: Duration) -> Observation {
         let place = probe.place();
         let (one, expect, same_as) = match probe {

@@ -1,4 +1,4 @@
-//! Looks at files and at small real servers, with certificates made for the occasion.
+//! Observes at files and at small real servers, with certificates made for the occasion.
 
 use std::{fs, sync::Arc};
 

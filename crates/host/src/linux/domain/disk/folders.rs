@@ -48,7 +48,7 @@ struct Walk {
     deadline: Instant,
 }
 
-/// Looks where the room went, until `deadline`. It blocks: give it a thread of its own.
+/// Observes where the room went, until `deadline`. It blocks: give it a thread of its own.
 pub(super) fn look(top: &Path, deadline: Instant) -> Folders {
     let mount = mount_of(top).unwrap_or(0);
     let now = SystemTime::now();

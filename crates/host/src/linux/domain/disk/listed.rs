@@ -18,7 +18,7 @@ use crate::{
     linux::{
         LinuxHost,
         ability::{Ability, needs::Collected},
-        domain::{Acts, Looks},
+        domain::{Acts, Observes},
         probe::Context,
         systemd::Bus,
     },
@@ -27,7 +27,7 @@ use crate::{
 /// Where the journal lies when it is kept.
 const JOURNAL: &str = "/var/log/journal";
 
-impl Looks for DiskProbe {
+impl Observes for DiskProbe {
     fn observe<'a>(&'a self, host: &'a LinuxHost, timeout: Duration) -> BoxFuture<'a, Observation> {
         Box::pin(super::observe(&host.inner.context, self, timeout))
     }

@@ -92,7 +92,7 @@ impl Filesystems {
         Err(super::unmounted(mount, holders.max_by_key(|holder| holder.len()).map(String::as_str)))
     }
 
-    /// Looks once.
+    /// Observes once.
     pub(super) fn look(&self, probe: &DiskProbe) -> Observation {
         let filesystem = match self.at(probe.mount()) {
             Ok(filesystem) => filesystem,

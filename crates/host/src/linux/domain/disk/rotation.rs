@@ -44,7 +44,7 @@ const LOGS_MAX: usize = 8192;
 /// A log whose owner's rule is known.
 #[derive(Debug)]
 pub(super) struct Log {
-    /// Its path.
+    /// The path of the file.
     pub(super) path: String,
     /// What its owner says of its rotations.
     pub(super) rule: Rule,

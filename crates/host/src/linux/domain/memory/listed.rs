@@ -17,13 +17,13 @@ use crate::{
     linux::{
         LinuxHost,
         ability::{Ability, needs::Collected},
-        domain::{Acts, Looks},
+        domain::{Acts, Observes},
         probe::Context,
         systemd::Bus,
     },
 };
 
-impl Looks for MemoryProbe {
+impl Observes for MemoryProbe {
     fn observe<'a>(&'a self, host: &'a LinuxHost, timeout: Duration) -> BoxFuture<'a, Observation> {
         let inner = &host.inner;
         Box::pin(super::observe(&inner.context, &inner.kept.memory, inner.bus.as_ref(), self, timeout))

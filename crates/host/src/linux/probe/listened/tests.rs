@@ -1,4 +1,4 @@
-//! Looks that ask the kernel instead of the service: when they may, and that a failure is seen by a connection.
+//! Observes that ask the kernel instead of the service: when they may, and that a failure is seen by a connection.
 
 use std::net::{TcpListener, TcpStream};
 
@@ -35,7 +35,7 @@ impl Port {
         look(&self.listened, &self.partings, self.host, self.at.port(), 30 * SECOND).await
     }
 
-    /// Looks twice, after which the kernel is known to answer; says how many connected.
+    /// Observes twice, after which the kernel is known to answer; says how many connected.
     async fn known(&self) -> usize {
         assert_eq!(self.look().await.health(), Health::Healthy);
         assert_eq!(self.look().await.health(), Health::Healthy);

@@ -75,7 +75,7 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, protocol: Protoc
     heard
 }
 
-/// Looks once; says what was seen, and what the server heard after its answer.
+/// Observes once; says what was seen, and what the server heard after its answer.
 async fn looked(protocol: Protocol, server: Server<'_>, timeout: Duration) -> (Observation, Vec<u8>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
     let address = listener.local_addr().expect("an address");

@@ -40,9 +40,9 @@ const BREAK_TIME: Duration = Duration::from_secs(10);
 pub struct Drill<'a> {
     /// Into which unit.
     pub unit: &'a UnitName,
-    /// Which failure.
+    /// The kind of failure.
     pub kind: DrillKind,
-    /// Its port.
+    /// The number of the port.
     pub port: Option<u16>,
     /// Its configuration.
     pub paths: &'a [String],

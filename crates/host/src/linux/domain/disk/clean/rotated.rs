@@ -67,7 +67,7 @@ pub(super) struct Rotated {
 }
 
 impl Rotated {
-    /// Looks at the rotations of every log that has an owner, and touches nothing.
+    /// Observes at the rotations of every log that has an owner, and touches nothing.
     ///
     /// # Errors
     /// When the directory may not be cleaned, or logrotate is at work.

@@ -217,7 +217,7 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    /// Looks at all that the rule gives up, and touches nothing.
+    /// Observes at all that the rule gives up, and touches nothing.
     pub(super) fn survey(&self, progress: &Progress, pass: Pass) -> Result<(Histogram, Approved), String> {
         let approved = Approved::none();
         let surveys = (0..self.threads.max(1)).map(|_| Survey::new(self, pass, &approved)).collect();

@@ -12,7 +12,7 @@ use ansai_model::{
     text::Text,
     time::{Now, WallTime},
 };
-use ansai_protocol::Happening;
+use ansai_protocol::EventKind;
 
 use crate::{
     events::{Events, short},
@@ -24,23 +24,23 @@ const REASONS_MAX: usize = 8;
 
 /// The figures and the stream of one shell.
 #[derive(Debug, Default)]
-pub struct Witness {
-    /// The figures.
+pub struct Telemetry {
+    /// The figures for Prometheus.
     pub metrics: Arc<Metrics>,
-    /// The stream.
+    /// The stream of events to whoever listens.
     pub events: Events,
-    incidents: BTreeMap<IncidentId, Seen>,
+    incidents: BTreeMap<IncidentId, Published>,
     revision: Option<u64>,
 }
 
 /// What was last told of an incident.
 #[derive(Debug)]
-struct Seen {
+struct Published {
     phase: Phase,
     decision: Option<(Choice, Text)>,
 }
 
-impl Witness {
+impl Telemetry {
     /// Counts into `metrics` and tells `events`.
     #[must_use]
     pub fn new(metrics: Arc<Metrics>, events: Events) -> Self {
@@ -54,10 +54,10 @@ impl Witness {
             Input::ActionEnded { run, outcome } => {
                 self.metrics.acted(outcome);
                 let target = engine.state().runs.get(run).map(|run| run.target.clone());
-                self.events.tell(now.wall, Happening::ActionEnded { run: *run, target, outcome: outcome.clone() });
+                self.events.tell(now.wall, EventKind::ActionEnded { run: *run, target, outcome: outcome.clone() });
             }
             Input::Ledger(error) => {
-                self.events.tell(now.wall, Happening::Ledger { error: error.as_ref().map(short) });
+                self.events.tell(now.wall, EventKind::Ledger { error: error.as_ref().map(short) });
             }
             Input::Tick | Input::Started | Input::Hint(_) | Input::NotStarted { .. } | Input::Gathered { .. } => {}
             Input::Dispatched { .. } | Input::Operator { .. } | Input::Apply(_) | Input::Facts(_) => {}
@@ -86,7 +86,7 @@ impl Witness {
         let mut is_new = false;
         let seen = self.incidents.entry(incident.id).or_insert_with(|| {
             is_new = true;
-            Seen { phase: incident.phase.clone(), decision: None }
+            Published { phase: incident.phase.clone(), decision: None }
         });
         if is_new {
             self.metrics.incident_opened();
@@ -94,7 +94,7 @@ impl Witness {
         if is_new || seen.phase != incident.phase {
             seen.phase.clone_from(&incident.phase);
             let (id, target, phase) = (incident.id, incident.target.clone(), incident.phase.clone());
-            self.events.tell(at, Happening::Incident { id, target, phase });
+            self.events.tell(at, EventKind::Incident { id, target, phase });
         }
         let Some(decision) = &incident.decision else { return };
         let is_known = seen
@@ -115,7 +115,7 @@ impl Witness {
     pub(crate) fn begins(&self, at: WallTime, run: &ActionRun) {
         let what = short(&run.action.describe());
         let (target, incident) = (run.target.clone(), run.incident);
-        self.events.tell(at, Happening::ActionBegun { run: run.id, incident, target, what });
+        self.events.tell(at, EventKind::ActionBegun { run: run.id, incident, target, what });
     }
 
     /// A report is kept.
@@ -124,10 +124,10 @@ impl Witness {
         let (incident, target) = (report.incident, report.target.clone());
         if matches!(report.phase, Phase::Resolved(_)) {
             let phase = report.phase.clone();
-            self.events.tell(at, Happening::Incident { id: incident, target: target.clone(), phase });
+            self.events.tell(at, EventKind::Incident { id: incident, target: target.clone(), phase });
         }
-        let (headline, untold) = (short(&report.headline), dispatch.untold.as_ref().map(short));
-        self.events.tell(at, Happening::Report { incident, target, kind: dispatch.kind, headline, untold });
+        let (headline, suppressed) = (short(&report.headline), dispatch.suppressed.as_ref().map(short));
+        self.events.tell(at, EventKind::Report { incident, target, kind: dispatch.kind, headline, suppressed });
     }
 
     /// The ledger was saved in this time, or could not be.
@@ -139,9 +139,9 @@ impl Witness {
     }
 }
 
-fn told(incident: &Incident, decision: &Decision) -> Happening {
+fn told(incident: &Incident, decision: &Decision) -> EventKind {
     let reason = |gate: &ansai_model::decision::GateResult| Text::new(format!("{}: {}", gate.gate.as_str(), gate.why));
-    Happening::Decision {
+    EventKind::Decision {
         incident: incident.id,
         target: incident.target.clone(),
         choice: decision.choice,

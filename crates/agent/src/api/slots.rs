@@ -1,4 +1,4 @@
-//! Places for those who ask: so many for each user, and some that only root and the agent's own user may take, so that
+//! Slots for those who ask: so many for each user, and some that only root and the agent's own user may take, so that
 //! nobody else can keep them from being heard. What is asked is not looked at here.
 
 use std::{
@@ -13,15 +13,15 @@ pub(super) const OTHERS_MAX: usize = 24;
 /// Most connections of root and the agent's own user; nobody else may take these.
 pub(super) const TRUSTED_MAX: usize = 16;
 
-/// Who has how many places.
-pub(super) struct Places {
+/// Who has how many slots.
+pub(super) struct Slots {
     open: Mutex<BTreeMap<u32, usize>>,
     own: u32,
 }
 
 /// A place that is taken, until it is dropped.
-pub(super) struct Place {
-    places: Arc<Places>,
+pub(super) struct Slot {
+    slots: Arc<Slots>,
     uid: u32,
 }
 
@@ -34,7 +34,7 @@ pub(super) struct Busy {
     pub(super) most: (u32, usize),
 }
 
-impl Places {
+impl Slots {
     /// All free; `own` is the agent's own user, who is trusted as root is.
     pub(super) fn new(own: u32) -> Arc<Self> {
         Arc::new(Self { open: Mutex::default(), own })
@@ -48,8 +48,8 @@ impl Places {
     /// A place for a user.
     ///
     /// # Errors
-    /// When this user, or all that share the places with it, have as many as they may.
-    pub(super) fn take(self: &Arc<Self>, uid: u32) -> Result<Place, Busy> {
+    /// When this user, or all that share the slots with it, have as many as they may.
+    pub(super) fn take(self: &Arc<Self>, uid: u32) -> Result<Slot, Busy> {
         let mut open = self.lock();
         let is_trusted = self.is_trusted(uid);
         let shared: usize =
@@ -61,7 +61,7 @@ impl Places {
             return Err(Busy { open: open.values().sum(), most: most.unwrap_or((uid, own)) });
         }
         *open.entry(uid).or_default() += 1;
-        Ok(Place { places: self.clone(), uid })
+        Ok(Slot { slots: self.clone(), uid })
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, usize>> {
@@ -70,9 +70,9 @@ impl Places {
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
-        let mut open = self.places.lock();
+        let mut open = self.slots.lock();
         if let Some(count) = open.get_mut(&self.uid) {
             *count -= 1;
             if *count == 0 {
@@ -88,29 +88,29 @@ mod tests {
 
     #[test]
     fn others_may_take_all_of_theirs_and_root_still_has_its_own() {
-        let places = Places::new(998);
+        let slots = Slots::new(998);
         let mut taken = Vec::new();
         for uid in 1000..1010 {
             for _ in 0..100 {
-                taken.extend(places.take(uid).ok());
+                taken.extend(slots.take(uid).ok());
             }
         }
         assert_eq!(taken.len(), OTHERS_MAX);
-        assert_eq!(places.take(1000).err(), Some(Busy { open: OTHERS_MAX, most: (1002, USER_MAX) }));
+        assert_eq!(slots.take(1000).err(), Some(Busy { open: OTHERS_MAX, most: (1002, USER_MAX) }));
         for uid in [0, 998] {
-            taken.extend((0..TRUSTED_MAX / 2).map_while(|_| places.take(uid).ok()));
+            taken.extend((0..TRUSTED_MAX / 2).map_while(|_| slots.take(uid).ok()));
         }
         assert_eq!(taken.len(), OTHERS_MAX + TRUSTED_MAX);
-        assert!(places.take(0).is_err(), "even root's are bounded");
+        assert!(slots.take(0).is_err(), "even root's are bounded");
         taken.clear();
-        assert!(places.take(1000).is_ok() && places.lock().is_empty(), "places come back");
+        assert!(slots.take(1000).is_ok() && slots.lock().is_empty(), "slots come back");
     }
 
     #[test]
     fn one_user_leaves_places_to_the_next() {
-        let places = Places::new(0);
-        let greedy: Vec<Place> = (0..100).map_while(|_| places.take(1000).ok()).collect();
+        let slots = Slots::new(0);
+        let greedy: Vec<Slot> = (0..100).map_while(|_| slots.take(1000).ok()).collect();
         assert_eq!(greedy.len(), USER_MAX);
-        assert!(places.take(1001).is_ok());
+        assert!(slots.take(1001).is_ok());
     }
 }

@@ -1,4 +1,4 @@
-//! What must hold between several matters of one target, and what may wait for quiet hours. It counts from what the world
+//! What must hold between several fault domains of one target, and what may wait for quiet hours. It counts from what the world
 //! showed, and shares no code with the engine's gates.
 
 use std::time::Duration;
@@ -25,9 +25,9 @@ const MARGIN: Duration = Duration::from_secs(600);
 const WAITS_MAX: Duration = Duration::from_secs(120);
 const MINUTE: i64 = 60_000;
 
-/// What the books on matters hold.
+/// What the books on fault domains hold.
 #[derive(Debug, Default)]
-pub(super) struct Matters {
+pub(super) struct FaultDomains {
     /// When something was last seen to grow, and how soon it reaches its limit at the earliest.
     limit_seen: Option<(MonoTime, Duration)>,
     /// Since when a unit that is down waits for a remedy that does nothing.
@@ -39,7 +39,7 @@ impl World {
     pub(super) fn was_shown(&mut self, observation: &Observation) {
         let Details::Figures(figures) = observation.details() else { return };
         if let Some(Value::Duration(left)) = figures.get("forecast.earliest") {
-            self.matters.limit_seen = Some((self.now.mono, *left));
+            self.fault_domains.limit_seen = Some((self.now.mono, *left));
         }
     }
 
@@ -73,7 +73,7 @@ impl World {
     }
 
     fn left(&self) -> Option<Duration> {
-        let (seen, left) = self.matters.limit_seen?;
+        let (seen, left) = self.fault_domains.limit_seen?;
         Some(left.saturating_sub(self.now.mono.since(seen)))
     }
 
@@ -84,18 +84,18 @@ impl World {
         for incident in state.incidents.values() {
             self.waits_within_limits(incident)?;
             if self.waits_for_nothing(incident) {
-                let since = self.matters.waits_since.get(&incident.id).copied().unwrap_or(self.now.mono);
+                let since = self.fault_domains.waits_since.get(&incident.id).copied().unwrap_or(self.now.mono);
                 if self.now.mono.since(since) > WAITS_MAX {
                     return Err(format!("down_waits_for_no_matter: {}: {:?}", incident.id, incident.decision));
                 }
                 waits.insert(incident.id, since);
             }
         }
-        self.matters.waits_since = waits;
+        self.fault_domains.waits_since = waits;
         Ok(())
     }
 
-    /// Whether a unit is down and nothing is done about it while a remedy for another matter of it stands still.
+    /// Whether a unit is down and nothing is done about it while a remedy for another fault domain of it stands still.
     fn waits_for_nothing(&self, incident: &Incident) -> bool {
         if incident.check.name() != "unit" || incident.phase != Phase::Open || incident.symptom_of.is_some() {
             return false;

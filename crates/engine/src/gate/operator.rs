@@ -13,7 +13,7 @@ use ansai_model::{
     unit::{ActiveState, Intent},
 };
 
-use super::proposal::{Moment, Opinion, Proposal, allow, defer, deny};
+use super::proposal::{ProposalKind, Ruling, Proposal, allow, defer, deny};
 use crate::{check::CheckState, state::OperatorAnswer, view::View};
 
 /// Where the file is that holds everything, as long as nobody has it elsewhere.
@@ -106,14 +106,14 @@ pub(crate) fn at_wall(now: Now, wall: WallTime) -> Now {
     Now { mono: MonoTime(seconds.saturating_mul(SECOND)), wall }
 }
 
-pub(super) fn hold(p: &Proposal<'_>) -> Opinion {
+pub(super) fn hold(p: &Proposal<'_>) -> Ruling {
     match hold_on(p.view, &p.incident.target) {
         Some(hold) => defer(hold.until, hold.words()),
         None => allow("nothing is held"),
     }
 }
 
-pub(super) fn maintenance(p: &Proposal<'_>) -> Opinion {
+pub(super) fn maintenance(p: &Proposal<'_>) -> Ruling {
     match maintenance_on(p.view, &p.incident.target) {
         Some((until, window)) => defer(Some(until), window.words()),
         None => allow("no maintenance window is open"),
@@ -121,7 +121,7 @@ pub(super) fn maintenance(p: &Proposal<'_>) -> Opinion {
 }
 
 /// Acts only on what is known to fail now, and never on what somebody wants stopped.
-pub(super) fn intent(p: &Proposal<'_>) -> Opinion {
+pub(super) fn intent(p: &Proposal<'_>) -> Ruling {
     let view = p.view;
     // It left the configuration while no agent ran, or is an instance that nobody knows of yet.
     if view.checks.slots_of(&p.incident.target).is_empty() {
@@ -135,7 +135,7 @@ pub(super) fn intent(p: &Proposal<'_>) -> Opinion {
     }
     let remediation = view.state.remediations.get(&p.incident.id);
     let has_acted = remediation.is_some_and(|remediation| remediation.has_acted || remediation.has_helped);
-    if p.moment != Moment::Start && has_acted {
+    if p.kind != ProposalKind::Start && has_acted {
         return allow("the operator wants it running");
     }
     // An incident is the target's: another check may fail when the one that opened it is content again.
@@ -148,9 +148,9 @@ pub(super) fn intent(p: &Proposal<'_>) -> Opinion {
         Some((_, seen)) => match seen.health() {
             Health::Failing => allow("the operator wants it running"),
             Health::Healthy => defer(None, "the last look found it healthy, so there is nothing to mend"),
-            Health::Unknown if p.moment != Moment::Start && is_unseen_stop(p, seen) => deny(seen.summary().clone()),
+            Health::Unknown if p.kind != ProposalKind::Start && is_unseen_stop(p, seen) => deny(seen.summary().clone()),
             // What is done so far is why: between two steps a unit is stopped, or starting.
-            Health::Unknown if p.moment != Moment::Start => allow("the operator wanted it running when it began"),
+            Health::Unknown if p.kind != ProposalKind::Start => allow("the operator wanted it running when it began"),
             Health::Unknown => defer(None, Text::new(format!("whether it fails is not known: {}", seen.summary()))),
         },
     }
@@ -170,17 +170,17 @@ fn is_unseen_stop(p: &Proposal<'_>, seen: &Observation) -> bool {
     is_unseen && !last.is_some_and(was_lost)
 }
 
-pub(super) fn autonomy(p: &Proposal<'_>) -> Opinion {
+pub(super) fn autonomy(p: &Proposal<'_>) -> Ruling {
     // What is under way keeps its runbook and its limits, but not more freedom than it has by now.
     let rule = p.incident.rule.as_ref().and_then(|rule| p.view.bundle.parts().rules.get(rule));
-    let autonomy = match (p.moment, rule) {
-        (Moment::Start, _) => p.autonomy,
-        (Moment::Continue | Moment::Undo, Some(rule)) => rule.autonomy,
+    let autonomy = match (p.kind, rule) {
+        (ProposalKind::Start, _) => p.autonomy,
+        (ProposalKind::Continue | ProposalKind::Undo, Some(rule)) => rule.autonomy,
         // An instance of a template is not known before its units are; what has left is withdrawn by its bundle.
-        (Moment::Continue | Moment::Undo, None) if !p.view.checks.has(&p.incident.check) => {
+        (ProposalKind::Continue | ProposalKind::Undo, None) if !p.view.checks.has(&p.incident.check) => {
             return defer(None, "its rule is not known at this moment");
         }
-        (Moment::Continue | Moment::Undo, None) => return deny("its rule is no longer configured"),
+        (ProposalKind::Continue | ProposalKind::Undo, None) => return deny("its rule is no longer configured"),
     };
     let id = p.incident.id;
     let answer = if p.if_asked.is_some() { Some(&OperatorAnswer::Forced) } else { p.view.state.answers.get(&id) };

@@ -40,7 +40,7 @@ impl Context {
             return;
         }
         let (target, is_failing) = (target.clone(), check.is_known_to_fail());
-        let covered = self.view().open_on(&target, &check.check.id).filter(|incident| incident.kind.is_told_only());
+        let covered = self.view().open_on(&target, &check.check.id).filter(|incident| incident.kind.is_notify_only());
         if let Some((id, kind)) = covered.filter(|_| is_failing).map(|incident| (incident.id, incident.kind)) {
             self.is_known_to_fail_now(id, kind, slot);
         }
@@ -189,8 +189,8 @@ impl View<'_> {
     }
 
     fn kind_of_end(self, id: IncidentId) -> NoticeKind {
-        let was_told = self.state.told.contains(&(id, NoticeKind::Escalated));
-        if was_told { NoticeKind::Recovered } else { NoticeKind::Healed }
+        let was_notified = self.state.notified.contains(&(id, NoticeKind::Escalated));
+        if was_notified { NoticeKind::Recovered } else { NoticeKind::Healed }
     }
 
     /// Whether somebody wants the target down, by the jobs that were seen or by what is remembered of them.

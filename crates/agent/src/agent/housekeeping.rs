@@ -12,7 +12,7 @@ use ansai_model::{
     time::{MonoTime, Now},
     units::Percent,
 };
-use ansai_protocol::{Happening, Own};
+use ansai_protocol::{EventKind, Own};
 
 use super::{Agent, plight};
 use crate::{
@@ -71,7 +71,7 @@ impl Every {
 
 /// What is due when.
 #[derive(Debug)]
-pub(super) struct Upkeep {
+pub(super) struct Housekeeping {
     watch: SelfWatch,
     jumps: JumpWatch,
     jump_shown_until: Option<MonoTime>,
@@ -89,7 +89,7 @@ pub(super) struct Upkeep {
     quiet_hour: Option<Value>,
 }
 
-impl Upkeep {
+impl Housekeeping {
     pub(super) fn new(now: Now) -> Self {
         let mut jumps = JumpWatch::default();
         jumps.look(now);
@@ -179,7 +179,7 @@ impl Agent {
     /// To be called about once a second.
     pub(super) fn look_after_itself(&mut self) {
         let now = self.shell.clock.now();
-        self.upkeep.clock(now, &self.warnings);
+        self.housekeeping.clock(now, &self.warnings);
         match self.shell.recorder.flush(now) {
             None => {}
             Some(Notice::Stopped { why }) => {
@@ -198,46 +198,46 @@ impl Agent {
             Some(why) => self.warnings.raise(now.wall, Topic::Reports, why),
             None => drop(self.warnings.end(Topic::Reports)),
         }
-        if self.upkeep.look.is_due(now.mono) {
+        if self.housekeeping.look.is_due(now.mono) {
             self.look_at_itself(now);
             self.tell_predecessor();
         }
-        if self.upkeep.prune.is_due(now.mono) {
+        if self.housekeeping.prune.is_due(now.mono) {
             let gone = self.shell.reports.prune(now.wall, self.configuration.settings().reports_kept_for);
             if gone > 0 {
                 tracing::info!("{gone} old reports are let go");
             }
         }
-        if self.upkeep.figures.is_due(now.mono) && names_figures(self.shell.engine.bundle()) {
+        if self.housekeeping.figures.is_due(now.mono) && names_figures(self.shell.engine.bundle()) {
             self.inventory.facts = self.host.figures();
-            self.inventory.facts.extend(self.upkeep.quiet_hour.clone().map(|hour| (QUIET_HOUR.into(), hour)));
+            self.inventory.facts.extend(self.housekeeping.quiet_hour.clone().map(|hour| (QUIET_HOUR.into(), hour)));
             self.shell.step(Input::Facts(self.inventory.facts.clone()));
         }
-        if self.upkeep.load.is_due(now.mono) && Trends::is_learning(&self.shell.engine) {
+        if self.housekeeping.load.is_due(now.mono) && Trends::is_learning(&self.shell.engine) {
             self.learn_quiet_hour(now);
         }
-        if self.upkeep.trends.is_due(now.mono)
+        if self.housekeeping.trends.is_due(now.mono)
             && let Err(error) = self.shell.save_trends()
         {
             tracing::warn!("what the figures were cannot be kept: {error}");
         }
-        if self.upkeep.trim.is_due(now.mono) {
+        if self.housekeeping.trim.is_due(now.mono) {
             own_memory::trim();
         }
-        if self.upkeep.forget_start_at.is_some_and(|at| now.mono >= at) {
-            self.upkeep.forget_start_at = None;
+        if self.housekeeping.forget_start_at.is_some_and(|at| now.mono >= at) {
+            self.housekeeping.forget_start_at = None;
             // While something is broken, the code that mends it stays where it is: its disk may be what is broken.
             if self.shell.engine.state().incidents.is_empty() {
                 own_memory::forget_start();
             }
         }
-        if self.upkeep.alive.is_due(now.mono) {
-            self.shell.witness.events.tell(now.wall, Happening::Alive);
+        if self.housekeeping.alive.is_due(now.mono) {
+            self.shell.telemetry.events.tell(now.wall, EventKind::Alive);
         }
         self.gauge();
         let unwell = self.shell.ledger_error.as_ref().map(|why| format!("the ledger cannot be saved: {why}"));
         let unwell = unwell.or_else(|| Some(self.shell.shedding.as_ref()?.as_str().to_owned()));
-        self.sides.alive(unwell.as_deref());
+        self.background.alive(unwell.as_deref());
     }
 
     /// An agent before this one that cannot end is told for as long as it is there.
@@ -263,14 +263,14 @@ impl Agent {
         }
         let hour = self.shell.trends.quiet_hour(now.wall);
         // Facts that were asked for anew do not hold it.
-        if hour == self.upkeep.quiet_hour && self.inventory.facts.get(QUIET_HOUR) == hour.as_ref() {
+        if hour == self.housekeeping.quiet_hour && self.inventory.facts.get(QUIET_HOUR) == hour.as_ref() {
             return;
         }
         match hour.clone() {
             Some(hour) => drop(self.inventory.facts.insert(QUIET_HOUR.into(), hour)),
             None => drop(self.inventory.facts.remove(QUIET_HOUR)),
         }
-        self.upkeep.quiet_hour = hour;
+        self.housekeeping.quiet_hour = hour;
         self.shell.step(Input::Facts(self.inventory.facts.clone()));
     }
 
@@ -278,13 +278,13 @@ impl Agent {
     /// observing and healing for it.
     pub(super) fn look_at_itself(&mut self, now: Now) {
         let memory_max = self.configuration.settings().memory_max;
-        let reading = match self.upkeep.watch.look(now.mono, memory_max) {
+        let reading = match self.housekeeping.watch.look(now.mono, memory_max) {
             Ok(reading) => reading,
             Err(error) => return tracing::debug!("the agent cannot look at itself: {error}"),
         };
-        self.upkeep.reading = Some(reading);
-        self.upkeep.processor(now, reading.load, &self.warnings);
-        self.shell.witness.metrics.set_own(&reading);
+        self.housekeeping.reading = Some(reading);
+        self.housekeeping.processor(now, reading.load, &self.warnings);
+        self.shell.telemetry.metrics.set_own(&reading);
         match reading.pressure {
             Pressure::None => {
                 if self.shell.shedding.take().is_some() {
@@ -310,7 +310,7 @@ impl Agent {
     }
 
     fn gauge(&self) {
-        let (metrics, parts) = (&self.shell.witness.metrics, self.shell.engine.bundle().parts());
+        let (metrics, parts) = (&self.shell.telemetry.metrics, self.shell.engine.bundle().parts());
         metrics.set_watched(parts.targets.len(), parts.checks.len());
         metrics.set_probes_in_flight(self.shell.probes_in_flight());
         metrics.set_outbox_length(self.shell.outbox.len());
@@ -338,18 +338,18 @@ mod tests {
 
     #[test]
     fn a_jump_is_warned_of_for_an_hour() {
-        let (mut upkeep, warnings) = (Upkeep::new(at(0, 0)), Warnings::new(Events::new()));
-        upkeep.clock(at(1, 7200), &warnings);
+        let (mut housekeeping, warnings) = (Housekeeping::new(at(0, 0)), Warnings::new(Events::new()));
+        housekeeping.clock(at(1, 7200), &warnings);
         assert!(warnings.all()[0].as_str().contains("set forward by 2h"), "{:?}", warnings.all());
-        upkeep.clock(at(3600, 7200), &warnings);
+        housekeeping.clock(at(3600, 7200), &warnings);
         assert_eq!(warnings.all().len(), 1);
-        upkeep.clock(at(3602, 7200), &warnings);
+        housekeeping.clock(at(3602, 7200), &warnings);
         assert_eq!(warnings.all().len(), 0);
     }
     #[test]
     fn a_minute_of_much_work_is_warned_of_until_it_ends() {
-        let (mut upkeep, warnings) = (Upkeep::new(at(0, 0)), Warnings::new(Events::new()));
-        let mut look = |percent| upkeep.processor(at(0, 0), Some(Percent::of(percent, 100)), &warnings);
+        let (mut housekeeping, warnings) = (Housekeeping::new(at(0, 0)), Warnings::new(Events::new()));
+        let mut look = |percent| housekeeping.processor(at(0, 0), Some(Percent::of(percent, 100)), &warnings);
         (0..5).for_each(|_| look(90));
         look(3);
         (0..5).for_each(|_| look(90));

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The side tasks with what they were made for.
-pub(super) struct Sides {
+pub(super) struct BackgroundServices {
     heartbeat: Option<(Heartbeat, DropGuard)>,
     listener: Option<(String, DropGuard)>,
     liveness: watch::Sender<Liveness>,
@@ -30,7 +30,7 @@ pub(super) struct Sides {
     tasks: TaskTracker,
 }
 
-impl Sides {
+impl BackgroundServices {
     /// None runs yet.
     pub(super) fn new(metrics: Arc<Metrics>, warnings: Warnings, clock: Clock, tasks: TaskTracker) -> Self {
         let (liveness, _) = watch::channel(Liveness::well());

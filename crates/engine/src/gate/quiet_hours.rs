@@ -15,8 +15,8 @@ use ansai_model::{
 
 use super::{
     limits::is_forced,
-    proposal::{Moment, Opinion, Proposal, allow, defer},
-    wishes::at_wall,
+    proposal::{ProposalKind, Ruling, Proposal, allow, defer},
+    operator::at_wall,
 };
 use crate::{check::CheckState, remediation::Remediation, view::View};
 
@@ -31,9 +31,9 @@ const DAY: i64 = 86_400_000;
 const LEFT_MIN: Duration = Duration::from_secs(86_400);
 
 /// Defers a disruptive action until the quiet hours, unless the limit is reached before, or nothing says when it is.
-pub(super) fn quiet(p: &Proposal<'_>) -> Opinion {
+pub(super) fn quiet(p: &Proposal<'_>) -> Ruling {
     let Some(hours) = p.policy.quiet else { return allow("no quiet hours are asked for") };
-    if p.disruption < Disruption::Full || p.moment != Moment::Continue {
+    if p.disruption < Disruption::Full || p.kind != ProposalKind::Continue {
         return allow("quiet hours are for what disrupts");
     }
     if is_forced(p) {
@@ -66,7 +66,7 @@ pub(super) fn quiet(p: &Proposal<'_>) -> Opinion {
 }
 
 /// Of a host whose quiet hours are not known it is only known that they come once a day. The next look asks again.
-fn while_unknown(left: Duration) -> Opinion {
+fn while_unknown(left: Duration) -> Ruling {
     if left <= LEFT_MIN {
         return allow("the quiet hours of this host are not known yet, and the limit is near");
     }

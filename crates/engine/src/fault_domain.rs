@@ -1,4 +1,4 @@
-//! Matters: which checks of a target belong together. Checks that one rule covers fail together, are healed together and
+//! Fault domains: which checks of a target belong together. Checks that one rule covers fail together, are healed together and
 //! are verified together; those of different rules, as a filesystem's space and its errors, are not.
 //! It decides nothing about incidents; it says what belongs to one.
 
@@ -17,11 +17,11 @@ use crate::{
     view::View,
 };
 
-mod aside;
+mod yielding;
 mod remembered;
 
 impl<'a> View<'a> {
-    /// Whether two checks of a target are one matter: one rule covers both, or no rule covers one of them.
+    /// Whether two checks of a target are one fault domain: one rule covers both, or no rule covers one of them.
     pub(crate) fn are_together(self, target: &TargetId, one: &CheckId, other: &CheckId) -> bool {
         if one == other || self.checks.targets.get(target).is_none_or(|index| !index.is_divided) {
             return true;
@@ -31,14 +31,14 @@ impl<'a> View<'a> {
         one == 0 || other == 0 || one & other != 0
     }
 
-    /// The checks that an incident is about: all of its target, or of these the ones that are one matter with its own.
+    /// The checks that an incident is about: all of its target, or of these the ones that are one fault domain with its own.
     pub(crate) fn checks_of(self, incident: &Incident) -> Vec<&'a CheckState> {
         let checks = self.checks.of(&incident.target);
         checks.filter(|check| self.are_together(&incident.target, &incident.check, &check.check.id)).collect()
     }
 
-    /// The checks that must be well before an incident may be called over: its own, and those that are one matter with the
-    /// target's unit or process, since a remedy for one matter must not break the whole.
+    /// The checks that must be well before an incident may be called over: its own, and those that are one fault domain with the
+    /// target's unit or process, since a remedy for one fault domain must not break the whole.
     pub(crate) fn checks_to_verify(self, incident: &Incident) -> Vec<&'a CheckState> {
         let target = &incident.target;
         let own = self.own_check(target);
@@ -82,7 +82,7 @@ impl<'a> View<'a> {
         })
     }
 
-    /// The incident that says that the target itself is down, when this one is about another matter of it.
+    /// The incident that says that the target itself is down, when this one is about another fault domain of it.
     pub(crate) fn down_first(self, incident: &Incident) -> Option<&'a Incident> {
         let target = &incident.target;
         if self.checks.count_open_of(target) < 2 {
@@ -90,7 +90,7 @@ impl<'a> View<'a> {
         }
         let own = self.own_check(target).filter(|own| !self.are_together(target, own, &incident.check))?;
         // What is told only keeps nothing else from being healed.
-        let other = self.open_on(target, own).filter(|other| !other.kind.is_told_only())?;
+        let other = self.open_on(target, own).filter(|other| !other.kind.is_notify_only())?;
         let is_watched = |remediation: &Remediation| matches!(remediation.stage, Stage::Stabilizing { .. });
         (!self.state.remediations.get(&other.id).is_some_and(is_watched)).then_some(other)
     }

@@ -1,5 +1,5 @@
 //! Where things are: on the host, or, with `--user`, in the folders of the person who asks.
-//! Nothing is guessed: without `--user` the places are the host's, whoever asks.
+//! Nothing is guessed: without `--user` the paths are the host's, whoever asks.
 
 use std::{
     ffi::OsString,
@@ -15,7 +15,7 @@ use crate::{
 
 /// Where things are.
 #[derive(Args, Clone)]
-pub(crate) struct Places {
+pub(crate) struct Paths {
     /// The configuration: a file, or a folder of files.
     #[arg(
         long,
@@ -73,8 +73,8 @@ pub(crate) struct Places {
     pub(crate) quiet: bool,
 }
 
-impl Places {
-    /// The places meant: with `--user` those that were not named are the person's own.
+impl Paths {
+    /// The paths meant: with `--user` those that were not named are the person's own.
     ///
     /// # Errors
     /// `--user` as root, or without a home.

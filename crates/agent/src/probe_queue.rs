@@ -9,9 +9,9 @@ use std::{
 use ansai_model::id::CheckId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Looks in the order in which they were asked for, each check once.
+/// ProbeQueue in the order in which they were asked for, each check once.
 #[derive(Debug)]
-pub(crate) struct Looks {
+pub(crate) struct ProbeQueue {
     waiting: VecDeque<CheckId>,
     /// The same, to be found: a check that is asked for anew while it waits does not wait twice.
     known: BTreeSet<CheckId>,
@@ -19,7 +19,7 @@ pub(crate) struct Looks {
     places_max: usize,
 }
 
-impl Looks {
+impl ProbeQueue {
     /// None yet; at most `places_max` under way.
     pub(crate) fn new(places_max: usize) -> Self {
         let places = Arc::new(Semaphore::new(places_max));
@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn looks_wait_for_a_place_in_order_and_once() {
         let check = |name: &str| CheckId::new(format!("service/{name}#unit")).expect("valid");
-        let mut looks = Looks::new(1);
+        let mut looks = ProbeQueue::new(1);
         for name in ["b", "a", "b"] {
             looks.ask(check(name));
         }

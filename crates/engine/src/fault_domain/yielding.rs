@@ -1,4 +1,4 @@
-//! Matters of one target that stand in each other's way: which of them lets the other go first, and how it goes on later.
+//! FaultDomains of one target that stand in each other's way: which of them lets the other go first, and how it goes on later.
 //! Its tries are kept meanwhile: what gives way again and again must not begin its ladder anew each time.
 
 use alloc::{format, vec::Vec};
@@ -17,14 +17,14 @@ use crate::{
 };
 
 impl Context {
-    /// Ends a remediation of another matter while the target itself is down: that comes first, and this one waits for it
+    /// Ends a remediation of another fault domain while the target itself is down: that comes first, and this one waits for it
     /// as its symptom. Says whether it did.
-    pub(crate) fn gives_way_to_itself(&mut self, id: IncidentId) -> bool {
+    pub(crate) fn yields_to_itself(&mut self, id: IncidentId) -> bool {
         let view = self.view();
         let other = view.incident(id).and_then(|incident| view.down_first(incident)).map(|other| other.id);
         let Some(other) = other.filter(|_| self.state.remediations.contains_key(&id)) else { return false };
         let what = Text::new(format!("the target itself is down, which comes first ({other})"));
-        self.set_aside(id, what);
+        self.preempt(id, what);
         self.change_incident(id, |incident| {
             incident.healthy_since = None;
             incident.symptom_of = Some(other);
@@ -33,10 +33,10 @@ impl Context {
         true
     }
 
-    /// What is under way on a target for another matter and waits gives way to a failure of it: a restart that waits for a
+    /// What is under way on a target for another fault domain and waits gives way to a failure of it: a restart that waits for a
     /// quiet hour must not keep a service down that has crashed. The target itself gives way to nothing, and only to it
     /// gives way what stands still in the middle of a rung.
-    pub(crate) fn give_way(&mut self, target: &TargetId, to: IncidentId) {
+    pub(crate) fn yield_to(&mut self, target: &TargetId, to: IncidentId) {
         if self.checks.count_open_of(target) < 2 {
             return;
         }
@@ -52,13 +52,13 @@ impl Context {
                 Stage::Stabilizing { .. } | Stage::Undoing { .. } => false,
             });
             if waits && !(has_own && is_own) {
-                self.set_aside(id, "another failure of the same target comes first".into());
+                self.preempt(id, "another failure of the same target comes first".into());
             }
         }
     }
 
-    /// Lets what waits on a target for another matter give way, when this incident says that the target itself is down.
-    pub(crate) fn come_first(&mut self, id: IncidentId) {
+    /// Lets what waits on a target for another fault domain give way, when this incident says that the target itself is down.
+    pub(crate) fn prioritize(&mut self, id: IncidentId) {
         let view = self.view();
         let Some(incident) = view.incident(id) else { return };
         let is_alone = self.checks.count_open_of(&incident.target) < 2;
@@ -66,20 +66,20 @@ impl Context {
             return;
         }
         let target = incident.target.clone();
-        self.give_way(&target, id);
+        self.yield_to(&target, id);
     }
 
     /// Ends a remediation for now; its incident stays open, is decided on anew, and goes on with the tries that are left.
-    pub(crate) fn set_aside(&mut self, id: IncidentId, what: Text) {
+    pub(crate) fn preempt(&mut self, id: IncidentId, what: Text) {
         let remediation = self.state.remediations.get(&id).cloned();
         self.leave(id, what);
-        self.state.set_aside.extend(remediation.map(|remediation| (id, remediation)));
+        self.state.preempted.extend(remediation.map(|remediation| (id, remediation)));
     }
 
     /// The remediation to begin with: what was set aside goes on where it stood, when it is still the same runbook.
     pub(crate) fn remediation_for(&mut self, id: IncidentId, runbook: Runbook, policy: Policy) -> Remediation {
         let is_forced = self.state.answers.get(&id) == Some(&OperatorAnswer::Forced);
-        match self.state.set_aside.remove(&id) {
+        match self.state.preempted.remove(&id) {
             Some(before) if before.runbook == runbook && !is_forced => Remediation {
                 policy,
                 step: 0,

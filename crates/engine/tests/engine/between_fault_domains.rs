@@ -1,14 +1,14 @@
-//! What one matter of a target must not do to another: keep it waiting, use up its tries, or stop what needs the target.
+//! What one fault domain of a target must not do to another: keep it waiting, use up its tries, or stop what needs the target.
 
 use ansai_engine::Input;
 use ansai_model::{condition::Value, decision::Gate, observation::Observation};
 
-use crate::host::{Host, PLAIN, QUIET, TWO_MATTERS, failed, secs, succeeded};
+use crate::host::{Host, PLAIN, QUIET, TWO_FAULT_DOMAINS, failed, secs, succeeded};
 
 const RESTART: &str = "restart app.service";
 
 fn yaml() -> String {
-    PLAIN.replace("notify:", QUIET) + TWO_MATTERS
+    PLAIN.replace("notify:", QUIET) + TWO_FAULT_DOMAINS
 }
 
 fn grows(earliest: u64) -> Observation {
@@ -30,8 +30,8 @@ fn a_rung_that_stands_still_halfway_keeps_no_crashed_service_down() {
     let halfway = "
     - {name: all, steps: [{exec: [/bin/release], disruption: none}, {restart_unit: app.service}], then: verify}
 ";
-    let at = TWO_MATTERS.find("\n    - {name: release").expect("the ladder");
-    let mut host = Host::new(&(PLAIN.replace("notify:", QUIET) + &TWO_MATTERS[..at] + halfway));
+    let at = TWO_FAULT_DOMAINS.find("\n    - {name: release").expect("the ladder");
+    let mut host = Host::new(&(PLAIN.replace("notify:", QUIET) + &TWO_FAULT_DOMAINS[..at] + halfway));
     host.sees("app.service#memory", grows(30 * 3_600));
     host.action_ends(succeeded());
     host.pass(secs(60));
@@ -158,12 +158,12 @@ fn a_service_that_crashes_now_and_then_does_not_begin_the_ladder_of_its_leak_ane
 
 #[test]
 fn what_was_stopped_in_the_quiet_hours_is_started_again_after_them() {
-    let at = TWO_MATTERS.find("\n    - {name: release").expect("the ladder");
+    let at = TWO_FAULT_DOMAINS.find("\n    - {name: release").expect("the ladder");
     let ladder = "
     - {name: all, steps: [{stop_unit: app.service}, {wait: 30m}, {restart_unit: app.service}], then: verify}
 ";
     // They are open from 10:30 to 11:30, and it is 11:06.
-    let yaml = PLAIN.replace("notify:", QUIET).replace("'09:00'", "'10:30'") + &TWO_MATTERS[..at] + ladder;
+    let yaml = PLAIN.replace("notify:", QUIET).replace("'09:00'", "'10:30'") + &TWO_FAULT_DOMAINS[..at] + ladder;
     let mut host = Host::new(&yaml).actions_end(succeeded());
     host.sees("app.service#memory", grows(30 * 3_600));
     assert_eq!(host.done(), ["stop app.service"]);
@@ -173,13 +173,13 @@ fn what_was_stopped_in_the_quiet_hours_is_started_again_after_them() {
 
 #[test]
 fn leaks_that_wait_for_quiet_hours_halfway_keep_no_other_target_waiting() {
-    let at = TWO_MATTERS.find("\n    - {name: release").expect("the ladder");
+    let at = TWO_FAULT_DOMAINS.find("\n    - {name: release").expect("the ladder");
     let ladder = "
     - {name: all, steps: [{exec: [/bin/release], disruption: none}, {restart_unit: app.service}], then: verify}
 agent: {remediations_at_once: 1}
 ";
     let yaml = PLAIN.replace("notify:", QUIET).replace("app.service: {}", "app.service: {}\n  other.service: {}");
-    let mut host = Host::new(&(yaml + &TWO_MATTERS[..at] + ladder)).actions_end(succeeded());
+    let mut host = Host::new(&(yaml + &TWO_FAULT_DOMAINS[..at] + ladder)).actions_end(succeeded());
     host.sees("app.service#memory", grows(30 * 3_600));
     host.pass(secs(60));
     host.fails("other.service#unit");

@@ -1,13 +1,13 @@
-//! Two matters of one target: each fails, is healed and is verified for itself. And what a target waits for.
+//! Two fault domains of one target: each fails, is healed and is verified for itself. And what a target waits for.
 
 use ansai_engine::Input;
 use ansai_model::{condition::Value, decision::Gate, observation::Observation, operator::Operation};
 
-use crate::host::{Host, PLAIN, QUIET, TWO_MATTERS, failed, secs, succeeded, target};
+use crate::host::{Host, PLAIN, QUIET, TWO_FAULT_DOMAINS, failed, secs, succeeded, target};
 
 fn with_memory() -> Host {
     // The clock of the test stands at 2026-11-18T11:06:40Z.
-    Host::new(&(PLAIN.replace("notify:", QUIET) + TWO_MATTERS))
+    Host::new(&(PLAIN.replace("notify:", QUIET) + TWO_FAULT_DOMAINS))
 }
 
 fn grows(earliest: u64) -> Observation {
@@ -26,7 +26,7 @@ fn each_matter_of_a_target_is_an_incident_and_is_verified_for_itself() {
     host.action_ends(succeeded());
     host.pass(secs(1));
     assert_eq!(host.phase("app.service"), "stabilizing");
-    // Its process dies while its memory is still watched: that is another matter, and it does not wait.
+    // Its process dies while its memory is still watched: that is another fault domain, and it does not wait.
     host.fails("app.service#unit");
     assert_eq!(host.engine.state().incidents.len(), 2);
     host.pass(secs(31));
@@ -36,7 +36,7 @@ fn each_matter_of_a_target_is_an_incident_and_is_verified_for_itself() {
     host.action_ends(succeeded());
     host.pass(secs(40));
     assert_eq!(host.last_step(2), "resolved: healed by `restart`, and it has stayed well");
-    assert_eq!(host.phase("app.service"), "stabilizing", "the other matter is still watched");
+    assert_eq!(host.phase("app.service"), "stabilizing", "the other fault domain is still watched");
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn what_waits_for_a_quiet_hour_does_not_keep_a_crashed_service_down() {
 
 #[test]
 fn a_remedy_that_is_watched_for_hours_keeps_no_other_from_being_healed() {
-    let yaml = (PLAIN.replace("notify:", QUIET) + TWO_MATTERS).replace("stable_for: 10m", "stable_for: 6h");
+    let yaml = (PLAIN.replace("notify:", QUIET) + TWO_FAULT_DOMAINS).replace("stable_for: 10m", "stable_for: 6h");
     let yaml = yaml.replace("app.service: {}", "app.service: {}\n  other.service: {}");
     let mut host = Host::new(&(yaml + "agent: {remediations_at_once: 1}\n"));
     host.sees("app.service#memory", grows(60));
@@ -98,7 +98,7 @@ fn an_operator_does_not_wait_for_quiet_hours() {
     host.sees("app.service#memory", grows(30 * 3_600));
     host.action_ends(failed());
     host.pass(secs(60));
-    host.apply(&(PLAIN.replace("notify:", QUIET) + TWO_MATTERS));
+    host.apply(&(PLAIN.replace("notify:", QUIET) + TWO_FAULT_DOMAINS));
     let said = host.operator(Operation::Heal { target: target("app.service") });
     assert!(said.starts_with("refused"), "it is being healed already: {said}");
 }
@@ -167,7 +167,7 @@ fn what_it_waits_for_never_keeps_it_down_for_good() {
 
 #[test]
 fn a_runbook_without_rungs_only_tells() {
-    let yaml = PLAIN.to_owned() + TWO_MATTERS + "  nothing: []\n";
+    let yaml = PLAIN.to_owned() + TWO_FAULT_DOMAINS + "  nothing: []\n";
     let mut host = Host::new(&yaml.replace("runbook: memory, policy: leak", "runbook: nothing, policy: default"));
     host.sees("app.service#memory", grows(60));
     assert_eq!((host.phase("app.service"), host.done().len()), ("escalated", 0));

@@ -13,11 +13,11 @@ use ansai_model::{
 
 use super::{
     limits::is_forced,
-    proposal::{Moment, Opinion, Proposal, allow, defer, deny, moment_at},
+    proposal::{ProposalKind, Ruling, Proposal, allow, defer, deny, moment_at},
 };
 use crate::{remediation::Stage, view::View};
 
-pub(super) fn ledger(p: &Proposal<'_>) -> Opinion {
+pub(super) fn ledger(p: &Proposal<'_>) -> Ruling {
     match &p.view.outside.ledger_trouble {
         None => allow("the ledger is saved before every action"),
         Some(why) => defer(None, Text::new(format!("the ledger cannot be saved, so nothing may be done: {why}"))),
@@ -25,11 +25,11 @@ pub(super) fn ledger(p: &Proposal<'_>) -> Opinion {
 }
 
 /// No remedy makes a unit file. A person who asks for healing may have made it since the last look.
-pub(super) fn existence(p: &Proposal<'_>) -> Opinion {
+pub(super) fn existence(p: &Proposal<'_>) -> Ruling {
     let check = p.view.checks.named(&p.incident.check);
     let unit = check.and_then(|check| p.view.scene(check).unit);
     match unit.map(|unit| (unit.load, unit.active)) {
-        _ if p.moment != Moment::Start || is_forced(p) => allow("asked when the remediation began"),
+        _ if p.kind != ProposalKind::Start || is_forced(p) => allow("asked when the remediation began"),
         Some((LoadState::NotFound, active)) if active != ActiveState::Active => {
             deny("its unit does not exist: install it, or take it out of the configuration")
         }
@@ -42,12 +42,12 @@ pub(super) fn existence(p: &Proposal<'_>) -> Opinion {
 }
 
 /// A cause is healed before its symptom. What is needed is looked at once more before anything is disrupted.
-pub(super) fn dependency(p: &Proposal<'_>) -> Opinion {
+pub(super) fn dependency(p: &Proposal<'_>) -> Ruling {
     let view = p.view;
     // Each try asks anew: what it needs may have been found down only after the first.
     let remediation = view.state.remediations.get(&p.incident.id);
     let begins_a_try = remediation.is_some_and(|remediation| remediation.attempts > 0 && remediation.step == 0);
-    if p.moment == Moment::Undo || (p.moment == Moment::Continue && !begins_a_try) {
+    if p.kind == ProposalKind::Undo || (p.kind == ProposalKind::Continue && !begins_a_try) {
         return allow("looked at when the remediation began");
     }
     let target = view.bundle.parts().targets.get(&p.incident.target);
@@ -57,8 +57,8 @@ pub(super) fn dependency(p: &Proposal<'_>) -> Opinion {
         return allow("it needs no other target");
     }
     let patience = p.incident.opened.mono.plus(p.policy.dependency_wait);
-    if let Some(opinion) = causes.iter().find_map(|cause| awaited(p, cause, patience)) {
-        return opinion;
+    if let Some(ruling) = causes.iter().find_map(|cause| awaited(p, cause, patience)) {
+        return ruling;
     }
     let mut pending = None;
     for need in needs {
@@ -112,7 +112,7 @@ pub(super) fn dependency(p: &Proposal<'_>) -> Opinion {
 
 /// What a check that may explain the failure asks for: a look at it, and time for it to be mended. It never forbids: a
 /// service that was down for another reason must not stay down for it.
-fn awaited(p: &Proposal<'_>, cause: &CheckId, patience: MonoTime) -> Option<Opinion> {
+fn awaited(p: &Proposal<'_>, cause: &CheckId, patience: MonoTime) -> Option<Ruling> {
     let check = p.view.checks.named(cause)?;
     if patience <= p.view.now.mono || is_forced(p) {
         return None;
@@ -135,7 +135,7 @@ fn awaited(p: &Proposal<'_>, cause: &CheckId, patience: MonoTime) -> Option<Opin
         .then(|| defer(until, Text::new(format!("{cause} is looked at first, since it would explain the failure"))))
 }
 
-/// Whether a remedy for a target is under way and not verified yet. One for another matter of it counts while it acts.
+/// Whether a remedy for a target is under way and not verified yet. One for another fault domain of it counts while it acts.
 pub(crate) fn is_being_healed(view: View<'_>, target: &TargetId) -> bool {
     let open = view.open_of(target).filter_map(|incident| Some((incident, view.state.remediations.get(&incident.id)?)));
     open.into_iter().any(|(incident, remediation)| match remediation.stage {
