@@ -28,30 +28,30 @@ use crate::{
 
 mod abilities;
 mod alone;
+mod background;
 mod beat;
 mod beside;
 mod configuration;
 mod ground;
+mod housekeeping;
 mod in_force;
 mod plight;
 mod questions;
 mod reading;
-mod background;
 mod socket;
 mod start;
 mod stop_time;
-mod housekeeping;
 
 use abilities::Abilities;
+use background::BackgroundTasks;
 use beat::{Beat, Watchdog};
 use beside::Beside;
+use housekeeping::Housekeeping;
 use in_force::InForce;
 use plight::Plight;
 use reading::{News, Reader};
-use background::BackgroundServices;
 use start::Started;
 use stop_time::StopTime;
-use housekeeping::Housekeeping;
 
 /// How often the loop sees to files and to itself.
 const FILES_EVERY: Duration = Duration::from_secs(1);
@@ -91,7 +91,7 @@ struct Agent {
     begun: Instant,
     has_new_units: bool,
     warnings: Warnings,
-    background: BackgroundServices,
+    background: BackgroundTasks,
     abilities: Abilities,
     housekeeping: Housekeeping,
     plight: Plight,

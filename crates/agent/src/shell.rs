@@ -32,13 +32,13 @@ use crate::{
     clock::Clock,
     hold_file::HoldFile,
     ledger::{Ledger, Store},
-    probe_queue::ProbeQueue,
     notify::chain,
     outbox::Outbox,
+    probe_queue::ProbeQueue,
     recorder::Recorder,
     reports::Reports,
-    trends::Trends,
     telemetry::Telemetry,
+    trends::Trends,
 };
 
 /// Most probes under way at once; more wait.

@@ -69,9 +69,7 @@ pub(crate) fn run(paths: &Paths, command: Command) -> Result<Code, Failure> {
         Command::Status(shown) if shown.watch => status::watch(paths, &shown),
         Command::Status(shown) => status::status(paths, &shown),
         Command::Incidents { watch: true, targets, .. } => follow::follow(paths, &targets),
-        Command::Incidents { targets, open, limit, watch: false } => {
-            incidents::incidents(paths, &targets, open, limit)
-        }
+        Command::Incidents { targets, open, limit, watch: false } => incidents::incidents(paths, &targets, open, limit),
         Command::Report { incident } => report::report(paths, incident.as_deref()),
         Command::Explain { target } => explain::explain(paths, &target),
         Command::Test { path, bless: true } => test::bless(paths, path),

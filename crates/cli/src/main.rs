@@ -8,8 +8,8 @@ mod documents;
 mod domain;
 mod exit;
 mod help;
-mod patience;
 mod paths;
+mod patience;
 mod show;
 
 use std::{path::PathBuf, process::ExitCode};

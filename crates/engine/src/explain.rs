@@ -19,9 +19,8 @@ use serde::Serialize;
 use crate::{
     check::CheckState,
     gate::{
-        self,
-        proposal::{ProposalKind, Proposal},
-        operator,
+        self, operator,
+        proposal::{Proposal, ProposalKind},
     },
     meaning::Stopped,
     remediation::{Remediation, Stage, next_step_of},

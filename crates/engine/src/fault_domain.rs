@@ -17,8 +17,8 @@ use crate::{
     view::View,
 };
 
-mod yielding;
 mod remembered;
+mod yielding;
 
 impl<'a> View<'a> {
     /// Whether two checks of a target are one fault domain: one rule covers both, or no rule covers one of them.

@@ -13,11 +13,11 @@ use ansai_model::{
 use self::proposal::Proposal;
 
 pub(crate) mod concurrency;
+pub(crate) mod context;
 mod limits;
+pub(crate) mod operator;
 pub(crate) mod proposal;
 mod quiet_hours;
-pub(crate) mod context;
-pub(crate) mod operator;
 
 /// Asks every gate.
 pub(crate) fn evaluate(proposal: &Proposal<'_>, what: Text) -> Decision {

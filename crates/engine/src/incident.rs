@@ -20,7 +20,7 @@ use crate::{
     context::{Context, Wake},
     gate::{
         self, concurrency,
-        proposal::{ProposalKind, Proposal},
+        proposal::{Proposal, ProposalKind},
     },
     remediation::{Stage, next_step_of},
     rules::Governed,
@@ -32,8 +32,8 @@ pub(crate) mod again;
 mod began;
 mod drilled;
 mod ending;
-mod symptom;
 mod notify_only;
+mod symptom;
 
 /// Most turns of one reconciliation: a ladder has at most 32 rungs, and each turn makes progress on it.
 const TURNS_MAX: usize = 256;
@@ -160,7 +160,7 @@ impl Context {
         self.tell_what_waited(id);
         // What is told only goes through no rule, no gate and no ladder.
         if self.state.incidents.get(&id).is_some_and(|incident| incident.kind.is_notify_only()) {
-            self.follow_told_only(id);
+            self.follow_notify_only(id);
             return;
         }
         self.take_turns(id);

@@ -149,8 +149,9 @@ impl Incident {
     #[must_use]
     pub fn downtime(&self) -> Option<Duration> {
         let since = |healthy: Now| healthy.mono.since(self.failing_since.mono);
-        self.healthy_since
-            .map(|healthy| if self.is_foreseen() || self.kind.is_notify_only() { Duration::ZERO } else { since(healthy) })
+        self.healthy_since.map(|healthy| {
+            if self.is_foreseen() || self.kind.is_notify_only() { Duration::ZERO } else { since(healthy) }
+        })
     }
 
     /// Adds a step. When there are [`Incident::STEPS_MAX`], one from the middle gives its place: how it began and how it

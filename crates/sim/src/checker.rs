@@ -39,7 +39,7 @@ pub struct Checker {
     /// Incidents whose end was told.
     ended: BTreeSet<IncidentId>,
     /// Incidents that are about no known failure.
-    told_only: BTreeSet<IncidentId>,
+    notify_only: BTreeSet<IncidentId>,
     /// What was told, and by which dispatch.
     told: BTreeMap<(IncidentId, NoticeKind), u64>,
 }
@@ -129,7 +129,7 @@ impl Checker {
     /// The invariant that it breaks.
     pub fn begins(&mut self, bundle: &Bundle, now: Now, run: &ActionRun, facts: Facts) -> Result<(), String> {
         let target = &run.target;
-        if let Some(id) = run.incident.filter(|id| self.told_only.contains(id)) {
+        if let Some(id) = run.incident.filter(|id| self.notify_only.contains(id)) {
             return Err(format!("nothing_acts_on_unknown: {run:?} for {id}"));
         }
         if facts.is_held {
@@ -211,7 +211,7 @@ impl Checker {
     pub fn dispatched(&mut self, dispatch: &Dispatch, down_for: Option<Duration>) -> Result<(), String> {
         let id = dispatch.report.incident;
         if dispatch.report.kind.is_notify_only() {
-            self.told_only.insert(id);
+            self.notify_only.insert(id);
         }
         // The same dispatch may come again after a restart, and then counts once.
         let before = self.told.insert((id, dispatch.kind), dispatch.id);

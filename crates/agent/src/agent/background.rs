@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The side tasks with what they were made for.
-pub(super) struct BackgroundServices {
+pub(super) struct BackgroundTasks {
     heartbeat: Option<(Heartbeat, DropGuard)>,
     listener: Option<(String, DropGuard)>,
     liveness: watch::Sender<Liveness>,
@@ -30,7 +30,7 @@ pub(super) struct BackgroundServices {
     tasks: TaskTracker,
 }
 
-impl BackgroundServices {
+impl BackgroundTasks {
     /// None runs yet.
     pub(super) fn new(metrics: Arc<Metrics>, warnings: Warnings, clock: Clock, tasks: TaskTracker) -> Self {
         let (liveness, _) = watch::channel(Liveness::well());

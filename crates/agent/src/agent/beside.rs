@@ -46,7 +46,8 @@ impl Beside {
     /// # Errors
     /// When there is no thread for it.
     pub(super) fn begin(hold: PathBuf, configuration: PathBuf, news: mpsc::Sender<News>) -> std::io::Result<Self> {
-        let look = move || ConfigurationSeen { hold: hold_file::read(&hold), stamp: ansai_config::changed_at(&configuration) };
+        let look =
+            move || ConfigurationSeen { hold: hold_file::read(&hold), stamp: ansai_config::changed_at(&configuration) };
         Self::with(EVERY, look, news)
     }
 

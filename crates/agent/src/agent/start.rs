@@ -20,16 +20,16 @@ use super::{
     Agent, INVENTORY_WAIT, Options,
     abilities::Abilities,
     alone::Alone,
+    background::BackgroundTasks,
     beat::Watchdog,
     beside::Beside,
     ground::Ground,
+    housekeeping::Housekeeping,
     in_force::{self, InForce},
     plight::{self, Plight},
     reading::{self, AtStart, Edition, Evaluated, News, Reader},
     routes,
-    background::BackgroundServices,
     socket::Socket,
-    housekeeping::Housekeeping,
     watch,
 };
 use crate::{
@@ -44,9 +44,9 @@ use crate::{
     reports::Reports,
     secrets::Resolver,
     shell::{Parts, Shell},
+    telemetry::Telemetry,
     trends::Trends,
     warnings::Warnings,
-    telemetry::Telemetry,
 };
 
 /// Most inputs that wait for the loop.
@@ -133,7 +133,7 @@ pub(super) async fn start(options: Options) -> Result<Started> {
         begun,
         has_new_units: false,
         abilities: Abilities::new(warnings.clone(), clock.clone(), tasks.clone()),
-        background: BackgroundServices::new(metrics, warnings.clone(), clock.clone(), tasks.clone()),
+        background: BackgroundTasks::new(metrics, warnings.clone(), clock.clone(), tasks.clone()),
         warnings,
         housekeeping: Housekeeping::new(clock.now()),
         plight: Plight::told(plight.is_some()),

@@ -25,7 +25,7 @@ use ansai_model::{
     rule::{Autonomy, Severity},
 };
 
-use super::{Domain, LongForm, FaultDomain, add, target};
+use super::{Domain, FaultDomain, LongForm, add, target};
 use crate::{
     diagnostics::{Findings, place_of},
     document::{self, Node},

@@ -18,7 +18,7 @@ use ansai_model::{
     units::ByteSize,
 };
 
-use super::{Domain, LongForm, FaultDomain, add};
+use super::{Domain, FaultDomain, LongForm, add};
 use crate::{
     deduce::ladder::LOCAL_TIMEOUT,
     diagnostics::Findings,

@@ -12,7 +12,7 @@ use crate::{
     document::Node,
     fill::{Choice as _, Filled},
     form::{cut, joined},
-    keys::notify::{Digest, Mail, Program, Server, Way, RouteOptions},
+    keys::notify::{Digest, Mail, Program, RouteOptions, Server, Way},
     written::{Fields, Written},
 };
 

@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use ansai_model::{id::IncidentId, incident::Incident, text::Text, time::Now};
 
-use super::proposal::{ProposalKind, Ruling, Proposal, allow, defer, moment_at};
+use super::proposal::{Proposal, ProposalKind, Ruling, allow, defer, moment_at};
 use crate::{
     remediation::{Remediation, Stage},
     state::PendingRun,

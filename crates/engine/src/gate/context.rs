@@ -13,7 +13,7 @@ use ansai_model::{
 
 use super::{
     limits::is_forced,
-    proposal::{ProposalKind, Ruling, Proposal, allow, defer, deny, moment_at},
+    proposal::{Proposal, ProposalKind, Ruling, allow, defer, deny, moment_at},
 };
 use crate::{remediation::Stage, view::View};
 

@@ -10,7 +10,7 @@ use ansai_model::{
     time::{MonoTime, Shown},
 };
 
-use super::proposal::{ProposalKind, Ruling, Proposal, allow, defer, deny, moment_at};
+use super::proposal::{Proposal, ProposalKind, Ruling, allow, defer, deny, moment_at};
 use crate::{
     remediation::{Remediation, backoff_wait},
     state::{BreakerState, OperatorAnswer, TIMES_MAX, TargetMemory},
@@ -149,7 +149,9 @@ fn budget(p: &Proposal<'_>, times: &VecDeque<MonoTime>, share: Share, budget: Bu
 pub(super) fn circuit_breaker(p: &Proposal<'_>) -> Ruling {
     match memory(p).map(|memory| memory.breaker) {
         None | Some(BreakerState::Closed) => allow("closed"),
-        Some(BreakerState::Open { .. }) if p.kind != ProposalKind::Start => allow("half-open: this remediation may try"),
+        Some(BreakerState::Open { .. }) if p.kind != ProposalKind::Start => {
+            allow("half-open: this remediation may try")
+        }
         Some(BreakerState::Open { .. }) if is_forced(p) => allow("open, but an operator asked for it now"),
         Some(BreakerState::Open { .. }) if is_anew(p) => allow(ANEW),
         Some(BreakerState::Open { until }) if until.mono <= p.view.now.mono => {

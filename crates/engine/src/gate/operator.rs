@@ -13,7 +13,7 @@ use ansai_model::{
     unit::{ActiveState, Intent},
 };
 
-use super::proposal::{ProposalKind, Ruling, Proposal, allow, defer, deny};
+use super::proposal::{Proposal, ProposalKind, Ruling, allow, defer, deny};
 use crate::{check::CheckState, state::OperatorAnswer, view::View};
 
 /// Where the file is that holds everything, as long as nobody has it elsewhere.

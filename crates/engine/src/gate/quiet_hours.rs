@@ -15,8 +15,8 @@ use ansai_model::{
 
 use super::{
     limits::is_forced,
-    proposal::{ProposalKind, Ruling, Proposal, allow, defer},
     operator::at_wall,
+    proposal::{Proposal, ProposalKind, Ruling, allow, defer},
 };
 use crate::{check::CheckState, remediation::Remediation, view::View};
 

@@ -121,7 +121,7 @@ impl Context {
     }
 
     /// Ends what is told only once it is known to be well for a while, or has settled.
-    pub(super) fn follow_told_only(&mut self, id: IncidentId) {
+    pub(super) fn follow_notify_only(&mut self, id: IncidentId) {
         let (view, now) = (self.view(), self.now);
         let Some(incident) = view.incident(id) else { return };
         let checks = view.checks_of(incident);

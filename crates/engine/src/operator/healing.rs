@@ -18,9 +18,8 @@ use crate::{
     context::Context,
     effect::Answer,
     gate::{
-        self,
-        proposal::{ProposalKind, Proposal},
-        operator,
+        self, operator,
+        proposal::{Proposal, ProposalKind},
     },
     incident::why_not_healed,
     remediation::disruptive_in,

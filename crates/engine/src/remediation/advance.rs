@@ -22,7 +22,7 @@ use crate::{
     effect::Effect,
     gate::{
         self,
-        proposal::{ProposalKind, Proposal},
+        proposal::{Proposal, ProposalKind},
     },
     invariant::{self, Behalf},
     verification::Verification,

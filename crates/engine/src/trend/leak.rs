@@ -56,8 +56,11 @@ pub fn leak(series: &Series, limit: f64, now: MonoTime) -> Option<Forecast> {
     let now = series.tick(now);
     let hours = |at: u32| -(now.saturating_sub(at) as f32) / TICKS_PER_HOUR;
     let life: Vec<LeakSample> = series.life().iter().map(|bucket| seen(hours(bucket.at), bucket)).collect();
-    let fine: Vec<LeakSample> =
-        series.fine().iter().map(|point| LeakSample { at: hours(point.at), low: point.value, high: point.value }).collect();
+    let fine: Vec<LeakSample> = series
+        .fine()
+        .iter()
+        .map(|point| LeakSample { at: hours(point.at), low: point.value, high: point.value })
+        .collect();
     let limit = narrow(limit);
     let mut best: Option<(f32, Growth)> = None;
     let mut scratch = Vec::new();

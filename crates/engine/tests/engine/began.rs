@@ -141,7 +141,7 @@ fn a_look_that_waits_in_vain_counts_from_its_beginning() {
 }
 
 #[test]
-fn what_is_told_only_was_well_until_then_at_most() {
+fn what_is_only_told_was_well_until_then_at_most() {
     let mut host = Host::new(PLAIN);
     host.pass(secs(60));
     host.sees(UNIT, Observation::warning("it is old"));

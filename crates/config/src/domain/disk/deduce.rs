@@ -133,15 +133,7 @@ impl Made<'_> {
                 condition(STAYS),
                 Severity::Week,
             ),
-            FaultDomain {
-                name: "space",
-                checks: space,
-                rungs: ladder.to_vec(),
-                policy,
-                condition: None,
-                autonomy,
-                severity,
-            },
+            FaultDomain { rungs: ladder.to_vec(), ..told("space", space, None, severity) },
             told(
                 "urgent",
                 vec![
@@ -174,7 +166,7 @@ impl Made<'_> {
             let above_goal = condition(&format!("figure.disk.used > {}", shown_percent(disk.goal)));
             let rungs = ladder.to_vec();
             let checks = vec![forecast];
-            fault_domains.push(FaultDomain { name: "forecast", checks, rungs, policy, condition: above_goal, autonomy, severity });
+            fault_domains.push(FaultDomain { rungs, ..told("forecast", checks, above_goal, severity) });
         }
         Ok(fault_domains)
     }

@@ -1,4 +1,4 @@
-//! Asks a validator whether a configuration is right, in the surroundings in which its unit would be started.
+//! Asks a validator whether a configuration is right, in the environment in which its unit would be started.
 //!
 //! Where these cannot be made, or where it was refused something in them, it is asked as any other command of the agent's.
 //! A validator that could not be run, or was not allowed to look, has not said that a configuration is wrong: nothing is put

@@ -127,8 +127,8 @@ where
             continue;
         }
         // What systemd told before it answered has been taken in by now.
-        let untold = "systemd has no such job any more, and nobody has heard how it ended";
-        return end.try_recv().unwrap_or_else(|_| Err(CallError::Gone(untold.into())));
+        let unheard = "systemd has no such job any more, and nobody has heard how it ended";
+        return end.try_recv().unwrap_or_else(|_| Err(CallError::Gone(unheard.into())));
     }
 }
 
