@@ -105,8 +105,8 @@ const BREAKS: &[Break] = &[
     Break {
         what: "people are told the same thing again and again",
         file: "crates/engine/src/notice.rs",
-        find: "if !self.state.told.insert((id, kind)) {",
-        replace: "if !self.state.told.insert((id, kind)) && kind != NoticeKind::Escalated {",
+        find: "if !self.state.notified.insert((id, kind)) {",
+        replace: "if !self.state.notified.insert((id, kind)) && kind != NoticeKind::Escalated {",
     },
     Break {
         what: "what a killed agent had under way is forgotten",
@@ -139,7 +139,7 @@ const BREAKS: &[Break] = &[
         replace: "if waits && id == to && !(has_own",
     },
     Break {
-        what: "another matter of a target is healed while the target itself is down",
+        what: "another fault domain of a target is healed while the target itself is down",
         file: "crates/engine/src/fault_domain.rs",
         find: "!self.state.remediations.get(&other.id).is_some_and(is_watched)",
         replace: "self.state.remediations.get(&other.id).is_some_and(is_watched)",
