@@ -220,7 +220,7 @@ pub(crate) fn phase(phase: &Phase) -> &'static str {
         Phase::Open => "open",
         Phase::AwaitingApproval { .. } => "awaits approval",
         Phase::Remediating => "being healed",
-        Phase::Stabilizing { .. } => "stabilizing",
+        Phase::Stabilizing { .. } => "well again",
         Phase::Resolved(Resolution::Healed { .. }) => "healed",
         Phase::Resolved(Resolution::ByItself) => "recovered",
         Phase::Resolved(Resolution::AfterEscalation) => "recovered",

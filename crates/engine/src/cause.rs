@@ -249,11 +249,13 @@ fn grows(incident: &Incident) -> Option<String> {
 
 /// What takes the room of a place on which others keep their files, when it lacks that: the newest that was found.
 fn takes_room(incident: &Incident) -> Option<String> {
-    let is_it = |found: &&Evidence| found.kind == EvidenceKind::Resources && !found.text.as_str().is_empty();
-    let found = incident.evidence.iter().rev().find(is_it).filter(|_| keeps_files(incident))?;
-    let lines = || found.text.as_str().lines();
-    let line = lines().find(|line| line.starts_with("largest files")).or_else(|| lines().next())?;
-    Some(format!("{}: {line}", found.source))
+    let found = incident.evidence.iter().rev().filter(|found| found.kind == EvidenceKind::Resources);
+    let found = found.filter(|_| keeps_files(incident));
+    let lines = found.flat_map(|found| found.text.as_str().lines().map(|line| (&found.source, line)));
+    // The figures of the host are resources as well, and take no room.
+    let tells = |words: &str| lines.clone().find(|(_, line)| line.contains(words));
+    let (source, line) = tells("largest files").or_else(|| tells("deleted files"))?;
+    Some(format!("{source}: {line}"))
 }
 
 /// Whether it is a place on which others keep their files.

@@ -67,13 +67,15 @@ impl Context {
             Operation::Unsilence { scope } => {
                 let before = self.state.silences.len();
                 self.state.silences.retain(|silence| scope != Scope::All && silence.scope != scope);
-                self.ended(&scope, before - self.state.silences.len(), "silence")
+                let left = self.state.silences.len();
+                self.ended(&scope, (before - left, left), "silence")
             }
             Operation::Maintenance { scope, reason, lasts } => self.open_maintenance(scope, &by, &reason, lasts),
             Operation::EndMaintenance { scope } => {
                 let before = self.state.maintenance.len();
                 self.state.maintenance.retain(|window| scope != Scope::All && window.scope != scope);
-                self.ended(&scope, before - self.state.maintenance.len(), "maintenance window")
+                let left = self.state.maintenance.len();
+                self.ended(&scope, (before - left, left), "maintenance window")
             }
             Operation::Approve { incident } => self.approve(incident, &by),
             Operation::Reject { incident } => self.reject(incident, &by),
@@ -121,10 +123,11 @@ impl Context {
             self.changed();
             return refused("the HOLD file is still there", format!("remove {} to end that hold", operator::HOLD_FILE));
         }
-        self.ended(scope, ended, "hold")
+        self.ended(scope, (ended, self.state.holds.len()), "hold")
     }
 
-    fn ended(&mut self, scope: &Scope, count: usize, what: &str) -> Answer {
+    /// What came of ending `count` of them on a scope; so many are left on others.
+    fn ended(&mut self, scope: &Scope, (count, left): (usize, usize), what: &str) -> Answer {
         self.changed();
         match count {
             0 if *scope == Scope::All => Answer::NotFound {
@@ -133,7 +136,10 @@ impl Context {
             },
             0 => Answer::NotFound {
                 what: Text::new(format!("there is no {what} on exactly this scope")),
-                suggestion: "`ansai status` lists them with their scopes; --all ends every one".into(),
+                suggestion: match left {
+                    0 => Text::new(format!("no {what} is on any other either, so nothing is to be ended")),
+                    _ => "`ansai status` lists them with their scopes; --all ends every one".into(),
+                },
             },
             1 => done(format!("1 {what} ended")),
             _ => done(format!("{count} {what}s ended")),

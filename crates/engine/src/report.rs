@@ -116,8 +116,8 @@ fn count(many: usize) -> u32 {
 
 fn headline(incident: &Incident, is_well: bool) -> Text {
     let is_waiting = match incident.phase {
-        Phase::Open | Phase::AwaitingApproval { .. } | Phase::Escalated { .. } => true,
-        Phase::Remediating | Phase::Stabilizing { .. } | Phase::Resolved(_) => false,
+        Phase::Open | Phase::AwaitingApproval { .. } | Phase::Escalated { .. } | Phase::Stabilizing { .. } => true,
+        Phase::Remediating | Phase::Resolved(_) => false,
     };
     match incident.kind {
         _ if is_well && is_waiting => {

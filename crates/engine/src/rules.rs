@@ -41,10 +41,14 @@ impl<'a> View<'a> {
             match condition::holds(condition, self.scene(check)) {
                 Some(true) => return Governed::By(rule),
                 Some(false) => {
-                    not_now.get_or_insert_with(|| format!("rule {}: `{}` does not hold", rule.id, condition.source));
+                    not_now.get_or_insert_with(|| {
+                        format!("rule {} does not apply: `{}` does not hold", rule.id, condition.source)
+                    });
                 }
                 None => {
-                    not_now.get_or_insert_with(|| format!("rule {}: `{}` cannot be known", rule.id, condition.source));
+                    not_now.get_or_insert_with(|| {
+                        format!("rule {} does not apply: `{}` cannot be known", rule.id, condition.source)
+                    });
                 }
             }
         }

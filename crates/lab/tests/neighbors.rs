@@ -207,7 +207,7 @@ fn the_file_of_a_unit_that_was_changed_before_it_failed_is_quoted_as_the_recent_
     let starts = "[Service]\nType=exec\nExecStart=/bin/sleep infinity\n";
     let units = [("edited.service", starts), ("dropped.service", starts), ("killed.service", starts)];
     let started = ["edited.service", "dropped.service", "killed.service"];
-    let services = "  edited.service: {}\n  dropped.service: {}\n  killed.service: {}\n";
+    let services = "  edited.service: {}\n  dropped.service: {}\n  killed.service: {}\nagent: {full_pass_every: 2s}\n";
     let host = boot("changed", &units, &started, services)?;
     let drop_in = "/etc/systemd/system/dropped.service.d/limits.conf";
     let files = [

@@ -170,7 +170,7 @@ fn a_test_reaches_people_and_a_route_that_does_not_is_named() -> Result<()> {
 fn a_rule_whose_condition_does_not_hold_says_so_and_does_nothing() -> Result<()> {
     let host = boot("condition", "", "when: 'unit.result == \"oom-kill\"'")?;
     kill(&host)?;
-    let why = "rule service/app.service: `unit.result == \"oom-kill\"` does not hold";
+    let why = "rule service/app.service does not apply: `unit.result == \"oom-kill\"` does not hold";
     agent::wait_says(&host, "app.service", why)?;
     check(&host, &["explain", "app"], 0, &format!("no rule applies: {why}"))?;
     check(&host, &["heal", "app", "--yes"], 4, why)?;

@@ -1,7 +1,10 @@
 //! Figures with their unit in the type: shares and sizes.
 //! Durations are `core::time::Duration`.
 
-use alloc::{format, string::String};
+use alloc::{
+    format,
+    string::{String, ToString},
+};
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -10,13 +13,34 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct ByteSize(pub u64);
 
+impl ByteSize {
+    /// What is shown of it: so many tenths of a unit, the rest left out. Bytes have none.
+    fn tenths(self) -> Option<Tenths> {
+        const UNITS: [(&str, u64); 4] = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+        let (unit, size) = UNITS.into_iter().find(|(_, size)| self.0 >= *size)?;
+        Some(Tenths { count: self.0 / size * 10 + self.0 % size * 10 / size, unit })
+    }
+}
+
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let units = [("TiB", 1u64 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
-        match units.iter().find(|(_, size)| self.0 >= *size) {
-            Some((unit, size)) => write!(f, "{}.{} {unit}", self.0 / size, self.0 % size * 10 / size),
+        match self.tenths() {
+            Some(tenths) => tenths.fmt(f),
             None => write!(f, "{} B", self.0),
         }
+    }
+}
+
+/// Tenths of a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Tenths {
+    count: u64,
+    unit: &'static str,
+}
+
+impl fmt::Display for Tenths {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{} {}", self.count / 10, self.count % 10, self.unit)
     }
 }
 
@@ -87,18 +111,29 @@ impl Room {
         Percent::of(self.used.0, self.usable().0)
     }
 
+    /// What is shown of the usable: the sum of what is shown of the used and of the available, where both have one unit.
+    fn shown_usable(&self) -> Option<Tenths> {
+        let (used, available) = self.used.tenths().zip(self.available.tenths())?;
+        (used.unit == available.unit).then_some(Tenths { count: used.count + available.count, unit: used.unit })
+    }
+
     /// How full it is for ordinary users, in figures that add up.
     #[must_use]
     pub fn usable_in_words(&self) -> String {
-        format!("{} used ({} of {}), {} available", self.used_share(), self.used, self.usable(), self.available)
+        let usable = self.shown_usable().map_or_else(|| self.usable().to_string(), |shown| shown.to_string());
+        format!("{} used ({} of {usable}), {} available", self.used_share(), self.used, self.available)
     }
 
-    /// What is reserved for root beside that; nothing where it is too little to be missed in a sum.
+    /// What is reserved for root beside that, and all of it; nothing where it is too little to be missed in a sum.
     #[must_use]
     pub fn reserve_in_words(&self) -> Option<String> {
         let reserved = ByteSize(self.size.0.saturating_sub(self.usable().0));
         let is_missed = reserved.0.saturating_mul(MISSED_FROM) >= self.size.0 && reserved.0 > 0;
-        is_missed.then(|| format!("another {reserved} is reserved for root, {} in all", self.size))
+        let shown = self.size.tenths().zip(self.shown_usable()).filter(|(size, usable)| size.unit == usable.unit);
+        let shown =
+            shown.map(|(size, usable)| Tenths { count: size.count.saturating_sub(usable.count), unit: size.unit });
+        let shown = shown.map_or_else(|| reserved.to_string(), |shown| shown.to_string());
+        is_missed.then(|| format!("another {shown} is reserved for root, {} in all", self.size))
     }
 
     /// Both in one line.
@@ -113,8 +148,6 @@ impl Room {
 
 #[cfg(test)]
 mod tests {
-    use alloc::string::ToString;
-
     use super::*;
 
     #[test]
@@ -139,5 +172,11 @@ mod tests {
         assert_eq!(room(95 * GIB, 57 * GIB, 38 * GIB), said);
         assert_eq!(room(95 * GIB + 4096, 57 * GIB, 38 * GIB), said, "nobody misses that");
         assert_eq!(room(0, 0, 0), "0.0 % used (0 B of 0 B), 0 B available");
+        // 72.3 + 18.4 + 161.2 = 251.9, though the rest of each that is not shown makes another tenth.
+        let tenth = |tenths: u64| GIB / 100 * tenths;
+        let said = "79.6 % used (72.3 GiB of 90.7 GiB), 18.4 GiB available; another 161.2 GiB is reserved for root, 251.9 GiB in all";
+        assert_eq!(room(tenth(25_199), tenth(7_238), tenth(1_848)), said);
+        let said = "99.9 % used (9.0 GiB of 9.0 GiB), 1.0 MiB available; another 1022.9 MiB is reserved for root, 10.0 GiB in all";
+        assert_eq!(room(10 * GIB, 9 * GIB, (1 << 20) + 99), said, "in two units nobody makes a sum");
     }
 }

@@ -203,7 +203,7 @@ impl Agent {
             0 => String::new(),
             more => format!(", and {more} more"),
         };
-        let text = format!("the configuration: {said}{more}; `ansai check` shows where");
+        let text = format!("{said}{more} (in the configuration; `ansai check` shows where)");
         self.warnings.raise(self.shell.clock.now().wall, Topic::Configuration, text);
     }
 

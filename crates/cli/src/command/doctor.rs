@@ -158,7 +158,7 @@ fn watched(inventory: &Inventory, bundle: &Bundle, is_user: bool) -> Vec<Finding
             None => watched.push(count),
         }
     }
-    let watched = format!("watched are {}", watched.join(", "));
+    let watched = format!("the configuration watches {}", watched.join(", "));
     let amiss = counts.iter().filter_map(|(domain, count)| domain.amiss(*count, inventory, is_user));
     std::iter::once(ok(watched)).chain(amiss).collect()
 }
@@ -291,7 +291,7 @@ fn state_dir(path: &Path) -> Finding {
             format!("the state directory {shown} has {} KiB left", bytes / 1024),
             "free space: without a ledger nothing is done",
         ),
-        Some(_) => ok(format!("the state directory {shown} is there, with space")),
+        Some(_) => ok(format!("the state directory {shown} is there and has room")),
         None => warn(format!("the state directory {shown} cannot be read"), format!("see who owns it: ls -ld {shown}")),
     }
 }
@@ -418,7 +418,7 @@ mod tests {
         let found = |text: &str, inventory: &Inventory| asked(text, inventory, false);
         let text = "memory: true\nservices: {app.service: {memory: true}}\n";
         assert!(!asked(text, &inventory, true).contains("warn"), "a person cannot make room on the host's filesystems");
-        let counts = "ok    watched are services: 1 (memory: 1)";
+        let counts = "ok    the configuration watches services: 1 (memory: 1)";
         let told = found(text, &inventory);
         assert!(told.starts_with(&format!("{counts}, filesystems: 0, certificates: 0\nwarn  no filesystem")), "{told}");
         let text = format!("{text}disks: {{\"*\": {{}}}}\n");

@@ -83,7 +83,10 @@ fn standing(check: &serde_json::Value) -> String {
     let word = |value: &serde_json::Value| value.as_str().unwrap_or("unknown").to_owned();
     let hard = word(&check["hard"]);
     let Some(words) = check["last"][2].as_str() else { return format!("{hard}, not looked at yet") };
-    let last = word(&check["last"][1]);
+    // The name of its target stands before it.
+    let name = check["id"].as_str().and_then(|id| id.split('#').next()?.split_once('/'));
+    let bare = name.and_then(|(_, name)| words.strip_prefix(name)?.strip_prefix(": "));
+    let (words, last) = (bare.unwrap_or(words), word(&check["last"][1]));
     // A look that is older than the next should be says how it was, and not how it is.
     let age = check["age"]["secs"].as_u64().map(|secs| format!(", seen {} ago", Shown(Duration::from_secs(secs))));
     let age = age.unwrap_or_default();
@@ -117,6 +120,8 @@ mod tests {
         );
         assert_eq!(check("failing", json!([0, "healthy", "200"])), "healthy (200), taken for failing");
         assert_eq!(check("unknown", json!(null)), "unknown, not looked at yet");
+        let disk = json!({"id": "disk//var#space", "hard": "healthy", "last": [0, "healthy", "/var: 60.0 % used"]});
+        assert_eq!(standing(&disk), "healthy (60.0 % used)", "its name stands once");
         let old = json!({"hard": "healthy", "last": [0, "healthy", "200"], "age": {"secs": 185, "nanos": 7}});
         assert_eq!(standing(&old), "healthy (200), seen 3m5s ago");
     }

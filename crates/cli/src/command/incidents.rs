@@ -78,7 +78,7 @@ fn rendered(incidents: &[IncidentSummary], limit: usize, now_ms: i64, zone: &Tim
             Cell::new(format!("{drill}{}{}{more}", incident.headline, since.unwrap_or_default())),
         ]
     });
-    show::table(&["INCIDENT", "OPENED", "STATE", "DOWN", ""], &[3, 1], rows)
+    show::table(&["INCIDENT", "OPENED", "STATE", "DOWN", "WHAT"], &[3, 1], rows)
 }
 
 #[cfg(test)]
@@ -119,7 +119,7 @@ mod tests {
             &TimeZone::UTC,
         );
         let expected = [
-            " INCIDENT  OPENED              STATE       DOWN",
+            " INCIDENT  OPENED              STATE       DOWN  WHAT",
             " i13       11-14 22:13:20 UTC  well again  1m    nginx.service was killed (since 11-14 22:14:20 UTC)",
             " i12       11-14 22:13:20 UTC  ESCALATED         nginx.service was killed",
             " i7        11-14 22:13:20 UTC  healed      48ms  drill: nginx.service was killed",

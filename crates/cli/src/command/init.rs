@@ -30,7 +30,7 @@ pub(super) fn init(paths: &Paths, output: Option<PathBuf>, force: bool, dry_run:
     }
     // A person who waits hears for what.
     if show::terminal().error_columns.is_some() {
-        show::note("asking what runs here, in some seconds; what was started just now has half a minute to answer …");
+        show::note("looking at what runs here; what was started just now has half a minute to answer …");
     }
     let inventory = super::config::survey(paths)?;
     looked(paths, inventory.units.is_empty())?;

@@ -256,7 +256,7 @@ pub(super) fn waiting(count: usize) -> String {
 /// What the agent takes, at the end of a line.
 fn own(own: &Own) -> String {
     let load = own.cpu_percent.map(|percent| format!(" and {percent:.1} % of a core"));
-    format!(", {}{}", ByteSize(own.memory_bytes), load.unwrap_or_default())
+    format!(", taking {}{}", ByteSize(own.memory_bytes), load.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -383,7 +383,7 @@ mod tests {
     #[test]
     fn what_stops_it_stands_above_the_targets() {
         let expected = [
-            "ansai 1.0.0 on web1, up 1h1m, configuration 2, 8.0 MiB and 0.0 % of a core",
+            "ansai 1.0.0 on web1, up 1h1m, configuration 2, taking 8.0 MiB and 0.0 % of a core",
             "mode act; 2 targets: 1 failing, 0 unknown, 1 healthy",
             "THE LEDGER CANNOT BE SAVED, nothing is done: no space left",
             "held by root (moving): nginx.service; `ansai release nginx.service` ends that",

@@ -136,21 +136,23 @@ pub(super) fn intent(p: &Proposal<'_>) -> Ruling {
     let remediation = view.state.remediations.get(&p.incident.id);
     let has_acted = remediation.is_some_and(|remediation| remediation.has_acted || remediation.has_helped);
     if p.kind != ProposalKind::Start && has_acted {
-        return allow("the operator wants it running");
+        return allow("nobody has stopped it on purpose");
     }
     // An incident is the target's: another check may fail when the one that opened it is content again.
     if view.checks_of(p.incident).into_iter().any(CheckState::is_known_to_fail) {
-        return allow("the operator wants it running");
+        return allow("nobody has stopped it on purpose");
     }
     let check = view.checks.named(&p.incident.check);
     match check.and_then(|check| check.last.as_ref()) {
         None => defer(None, "it has not been looked at yet"),
         Some((_, seen)) => match seen.health() {
-            Health::Failing => allow("the operator wants it running"),
+            Health::Failing => allow("nobody has stopped it on purpose"),
             Health::Healthy => defer(None, "the last look found it healthy, so there is nothing to mend"),
             Health::Unknown if p.kind != ProposalKind::Start && is_unseen_stop(p, seen) => deny(seen.summary().clone()),
             // What is done so far is why: between two steps a unit is stopped, or starting.
-            Health::Unknown if p.kind != ProposalKind::Start => allow("the operator wanted it running when it began"),
+            Health::Unknown if p.kind != ProposalKind::Start => {
+                allow("nobody had stopped it on purpose when this began")
+            }
             Health::Unknown => defer(None, Text::new(format!("whether it fails is not known: {}", seen.summary()))),
         },
     }

@@ -226,7 +226,7 @@ fn a_drill_is_refused_where_nothing_could_mend_it() {
     let why = "refused: service/app.service has no main process, so there is nothing to break";
     assert_eq!(said(&mut host, DrillKind::Crash), why);
     host.fails("app.service#unit");
-    assert_eq!(said(&mut host, DrillKind::Crash), "refused: incident i1 of it is still open");
+    assert_eq!(said(&mut host, DrillKind::Crash), "refused: incident i1 of service/app.service is still open");
 }
 
 #[test]

@@ -292,8 +292,7 @@ fn the_drills_of_a_first_hour_are_all_taken_on_and_the_refusal_says_when_the_nex
         host.fails("app.service#unit");
         host.pass(secs(1));
         assert_eq!(host.done().len(), counted * 2, "each is healed at once: {}", host.summary("app.service"));
-        let healed =
-            "refused: incident i1 of it is still open: it is healed, and over when it has stayed well for another";
+        let healed = "refused: incident i1 of service/app.service is still open: it is healed, and over when it has stayed well for another";
         assert!(counted > 1 || host.operator(drill()).starts_with(healed), "{}", host.operator(drill()));
         host.pass(secs(119));
         assert_eq!(host.phase("app.service"), "none", "{}", host.summary("app.service"));

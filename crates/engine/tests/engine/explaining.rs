@@ -198,7 +198,8 @@ fn a_symptom_a_condition_and_a_service_without_a_rule_are_explained() {
     let when = "app.service: {when: host.memory_available > 10%}";
     let mut host = Host::new(&changed("app.service: {}", when));
     fails(&mut host);
-    let said = "nothing is done: rule service/app.service: `host.memory_available > 10%` cannot be known";
+    let said =
+        "nothing is done: rule service/app.service does not apply: `host.memory_available > 10%` cannot be known";
     assert_eq!(host.summary("app.service"), said);
     assert_eq!(host.done(), Vec::<&str>::new(), "what cannot be known does not heal");
     assert!(host.engine.explain(host.now, &crate::host::target("nobody.service")).is_none());

@@ -24,7 +24,7 @@ fn when_nothing_objects_every_gate_says_why_it_allows() {
         (Gate::Ledger, "allow: the ledger is saved before every action"),
         (Gate::Maintenance, "allow: no maintenance window is open"),
         (Gate::Existence, "allow: asked when the remediation began"),
-        (Gate::Intent, "allow: the operator wants it running"),
+        (Gate::Intent, "allow: nobody has stopped it on purpose"),
         (Gate::Autonomy, "allow: the rule may act"),
         (Gate::Cooldown, "allow: within a remediation the back-off counts"),
         (Gate::TargetBudget, "allow: no action on this target before"),

@@ -144,13 +144,15 @@ fn resources(root: &Path) -> Evidence {
     let load = read("proc/loadavg");
     let load: Vec<&str> = load.split_whitespace().take(3).collect();
     let mut text = format!("{}; load {}", left(&read("proc/meminfo")), load.join(" "));
-    for file in ["proc/pressure/memory", "proc/pressure/io", "proc/pressure/cpu"] {
-        // Kernels without pressure figures have no such file.
-        let pressure = read(file);
-        let what = file.rsplit('/').next().unwrap_or_default();
-        if let Some(average) = pressure.lines().next().and_then(|line| line.split_whitespace().nth(1)) {
-            text.push_str(&format!("; {what} pressure {average}"));
-        }
+    // Kernels without pressure figures have no such files.
+    let pressures = ["proc/pressure/memory", "proc/pressure/io", "proc/pressure/cpu"].iter().filter_map(|file| {
+        let text = read(file);
+        let average = text.lines().next()?.split_whitespace().nth(1)?.strip_prefix("avg10=")?;
+        Some(format!("{} {average} %", file.rsplit('/').next()?))
+    });
+    let pressures = pressures.collect::<Vec<_>>().join(", ");
+    if !pressures.is_empty() {
+        text.push_str(&format!("; pressure in the last 10s: {pressures}"));
     }
     if let Ok(room) = mounts::room_at(root) {
         text.push_str(&format!("; filesystem /: {}", room.in_words()));

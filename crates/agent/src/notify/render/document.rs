@@ -350,7 +350,12 @@ fn objections(report: &Report, zone: &TimeZone) -> Vec<Block> {
     let proposal = decision.proposal.as_str();
     let steps =
         proposal.strip_prefix("run ").and_then(|rest| rest.split_once(": ")).map_or(proposal, |(_, steps)| steps);
-    let mut blocks = vec![Block::Paragraph(clean(&format!("Proposed was to {steps}.")))];
+    // Where no gate was asked nothing was proposed, and that is why.
+    let proposed = match decision.gates.is_empty() {
+        true => format!("Nothing was proposed: {proposal}."),
+        false => format!("Proposed was to {steps}."),
+    };
+    let mut blocks = vec![Block::Paragraph(clean(&proposed))];
     blocks.extend(points(lines));
     blocks
 }
