@@ -27,6 +27,9 @@ pub(crate) struct CauseRule {
     seen: fn(&Incident) -> Option<String>,
 }
 
+/// How systemd's word for that begins.
+const REQUESTED: &str = "Sent signal ";
+
 /// The surest first: the first that applies is reported.
 pub(crate) const RULES: &[CauseRule] = &[
     CauseRule {
@@ -124,13 +127,7 @@ pub(crate) const RULES: &[CauseRule] = &[
         name: "stopped",
         text: "all of its processes are stopped: somebody sent them SIGSTOP, or a debugger holds them",
         advice: "find out who stopped them (a debugger, a snapshot or a backup that did not let them go on, a shell's job)",
-        seen: |i| {
-            let is_said = |text: &Text| text.as_str().contains(Evidence::STOPPED);
-            let seen = Some(seen(i).summary()).filter(|said| is_said(said)).map(|said| format!("its check: {said}"));
-            let found =
-                || i.evidence.iter().find(|found| found.kind == EvidenceKind::Resources && is_said(&found.text));
-            seen.or_else(|| found().map(|found| format!("{}: {}", found.source, first_line(found.text.as_str()))))
-        },
+        seen: stopped,
     },
     CauseRule {
         name: "start-limit",
@@ -339,25 +336,48 @@ fn logged(incident: &Incident, words: &[&str]) -> Option<String> {
     })
 }
 
+/// By what it is seen that all processes of a service are stopped: its check says so, or whoever looked at them.
+fn stopped(incident: &Incident) -> Option<String> {
+    let is_said = |text: &Text| text.as_str().contains(Evidence::STOPPED);
+    let seen = Some(seen(incident).summary()).filter(|said| is_said(said)).map(|said| format!("its check: {said}"));
+    let is_it = |found: &&Evidence| found.kind == EvidenceKind::Resources && is_said(&found.text);
+    let found = || incident.evidence.iter().find(is_it);
+    seen.or_else(|| found().map(|found| format!("{}: {}", found.source, first_line(found.text.as_str()))))
+}
+
 /// The line of systemd that says that somebody had it send the main process the signal of which it ended, or by which it
-/// has been stopped.
+/// has been stopped: the last one in the log of the run that failed.
 fn signaled_on_request(incident: &Incident) -> Option<String> {
-    let seen = seen(incident);
-    let unit = seen.unit().filter(|unit| unit.own_signal.is_none())?;
-    let (pid, signals) = match unit.exit {
-        Some(Exit::Signal(signal) | Exit::Dumped(signal)) => (unit.ended_pid, alloc::vec![signal_name(signal)]),
+    let unit = seen(incident).unit();
+    if unit.is_some_and(|unit| unit.own_signal.is_some()) {
+        return None;
+    }
+    let (pid, signals) = match unit.and_then(|unit| unit.exit) {
+        Some(Exit::Signal(signal) | Exit::Dumped(signal)) => {
+            (unit?.ended_pid?.into(), Vec::from([signal_name(signal)]))
+        }
         // Who is asked to end may do so with a code of its own.
-        Some(Exit::Code(_)) => (unit.ended_pid, [15, 2, 3].map(signal_name).into()),
-        None if seen.summary().as_str().contains(Evidence::STOPPED) => (unit.main_pid, alloc::vec!["SIGSTOP".into()]),
-        None => return None,
+        Some(Exit::Code(_)) => (unit?.ended_pid?.into(), [15, 2, 3].map(signal_name).into()),
+        None => {
+            stopped(incident)?;
+            (unit.and_then(|unit| unit.main_pid), Vec::from(["SIGSTOP".into()]))
+        }
     };
-    let of_process = |signal: &String| format!("Sent signal {signal} to main process {} ", pid.unwrap_or_default());
-    let lines: Vec<String> = signals.iter().filter(|_| pid.is_some()).map(of_process).collect();
-    let is_it = |line: &str| line.contains("on client request") && lines.iter().any(|said| line.contains(said));
     let logs = incident.evidence.iter().filter(|found| found.kind == EvidenceKind::Log);
-    let mut found = logs
-        .filter_map(|log| Some(format!("{}: {}", log.source, log.text.as_str().lines().rfind(|line| is_it(line))?)));
-    found.next()
+    let (source, line) = logs.filter_map(|log| Some((&log.source, last_request(log.text.as_str())?))).next_back()?;
+    let (_, sent) = line.split_once(REQUESTED)?;
+    let is_it = signals.iter().any(|signal| sent.starts_with(&format!("{signal} to main process ")));
+    let is_of_it = pid.is_none_or(|pid| sent.contains(&format!(" to main process {pid} ")));
+    (is_it && is_of_it).then(|| format!("{source}: {line}"))
+}
+
+/// The last line of a log in which systemd says that it sent a main process a signal, since somebody asked for it.
+fn last_request(log: &str) -> Option<&str> {
+    let is_it = |line: &str| {
+        let sent = line.split_once(REQUESTED).map(|(_, sent)| sent);
+        sent.is_some_and(|sent| sent.contains(" to main process ") && sent.contains("on client request"))
+    };
+    log.lines().rfind(|line| is_it(line))
 }
 
 fn first_line(text: &str) -> &str {

@@ -20,6 +20,7 @@ mod unwell;
 use restless::{Restless, is_waiting};
 use start::Start;
 use times::Times;
+pub(crate) use unwell::Since;
 use unwell::{Seldom, Unwell};
 
 /// What an observation changed.
@@ -122,19 +123,19 @@ impl CheckState {
     /// Since when it fails, by the first failing result of the current row.
     #[must_use]
     pub fn failing_since(&self) -> Option<Now> {
-        self.unwell().failing_since.map(|(at, _)| at)
+        self.unwell().failing_since.map(|since| since.at)
     }
 
     /// Since when it fails and by what that is known; also when its unit is about to be called hung, since two looks have
     /// found that nothing of it runs.
-    pub(crate) fn began(&self) -> Option<(Now, SinceBy)> {
+    pub(crate) fn began(&self) -> Option<Since> {
         let (at, seen) = self.last.as_ref()?;
         if seen.health() == Health::Failing {
             return self.unwell().failing_since;
         }
         let still = seen.unit()?.still_for.filter(|still| !still.is_zero())?;
         let since = at.mono.minus(still).max(self.well_at.unwrap_or(MonoTime(i64::MIN)));
-        Some((at.at(since), SinceBy::Stillness))
+        Some(Since { at: at.at(since), by: SinceBy::Stillness, told: at.mono })
     }
 
     /// Failing looks are not judged for a start from now on, when they were before this one; or it has answered.
@@ -217,8 +218,8 @@ impl CheckState {
         self.failures = self.failures.saturating_add(1);
         if self.failing_since().is_none() {
             let look = || (now.at(self.looked_at.unwrap_or(now.mono)), SinceBy::Look);
-            let began = self.went(now, observation).unwrap_or_else(look);
-            self.unwell.note().failing_since = Some(began);
+            let (at, by) = self.went(now, observation).unwrap_or_else(look);
+            self.unwell.note().failing_since = Some(Since { at, by, told: now.mono });
         }
         match self.hard {
             Health::Failing => Change::None,
@@ -260,7 +261,7 @@ impl CheckState {
     /// Takes over the hard state of an incident that the ledger remembers.
     pub fn resume_failing(&mut self, since: Now, by: SinceBy) {
         self.hard = Health::Failing;
-        self.unwell.note().failing_since = Some((since, by));
+        self.unwell.note().failing_since = Some(Since { at: since, by, told: since.mono });
         self.hard_since = Some(since);
     }
 

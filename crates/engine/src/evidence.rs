@@ -258,10 +258,10 @@ fn was_handed_over(incident: &Incident) -> bool {
     incident.retry.as_ref().is_some_and(|retry| retry.tries > 0)
 }
 
-/// The action that a step is the beginning of, when it is one.
+/// The action that a step is the beginning of, when it is one that may take something of the failure away.
 fn started(step: &Step) -> Option<(RunId, &RungId)> {
     match &step.kind {
-        StepKind::Started { rung, run, .. } => Some((*run, rung)),
+        StepKind::Started { rung, run, is_harmless: false, .. } => Some((*run, rung)),
         _ => None,
     }
 }

@@ -242,6 +242,9 @@ pub enum StepKind {
         run: RunId,
         /// What, in words.
         what: Text,
+        /// Whether it disrupts nothing, as a validator: what is seen after it is of the failure still.
+        #[serde(default)]
+        is_harmless: bool,
     },
     /// An action ended.
     Ended {

@@ -11,11 +11,21 @@ use ansai_model::{
 
 use super::{restless::Restless, times::Times};
 
+/// Since when something fails.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Since {
+    pub(crate) at: Now,
+    /// By what that is known.
+    pub(crate) by: SinceBy,
+    /// When the look ended that says so: of what it only missed nobody knows when in between it went.
+    pub(crate) told: MonoTime,
+}
+
 /// What is remembered of a check that is not, or was not, well.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Unwell {
-    /// Since when the first failing result of the current row says that it fails, and by what that is known.
-    pub(crate) failing_since: Option<(Now, SinceBy)>,
+    /// Since when the first failing result of the current row says that it fails.
+    pub(crate) failing_since: Option<Since>,
     /// What it had last seen when something happened to its unit, until that is seen to be well, and when.
     pub(crate) before: Option<(Now, Text)>,
     /// The first of the last looks in a row that could not tell how it is.

@@ -2,12 +2,18 @@
 //! may have seen it earlier than the one that opened the incident: a service that hangs is stopped before its answers are
 //! missed. It judges nothing.
 
+use alloc::vec::Vec;
+
 use ansai_model::{
     incident::{IncidentKind, SinceBy, StepKind},
     time::{MonoTime, Now, WallTime},
 };
 
-use crate::{check::CheckState, context::Context, view::View};
+use crate::{
+    check::{CheckState, Since},
+    context::Context,
+    view::View,
+};
 
 /// When something went.
 #[derive(Clone, Copy, Debug)]
@@ -23,12 +29,12 @@ impl Context {
     /// begun, or the target was well again, says nothing of it.
     pub(crate) fn began_earlier(&mut self, slot: usize) {
         let check = &self.checks[slot];
-        let (view, Some((at, _))) = (self.view(), check.began()) else { return };
+        let (view, Some(since)) = (self.view(), check.began()) else { return };
         let covering = view.open_on(&check.check.target, &check.check.id);
         let Some(incident) = covering.filter(|incident| incident.kind == IncidentKind::Failure) else { return };
         let is_of_it = incident.healthy_since.is_none()
-            && !incident.steps.iter().any(|step| matches!(step.kind, StepKind::Started { .. }));
-        if !is_of_it || at.mono >= incident.failing_since.mono {
+            && !incident.steps.iter().any(|step| matches!(step.kind, StepKind::Started { is_harmless: false, .. }));
+        if !is_of_it || since.at.mono >= incident.failing_since.mono {
             return;
         }
         let (id, Some(own)) = (incident.id, self.checks.slot(&incident.check)) else { return };
@@ -42,14 +48,19 @@ impl Context {
 }
 
 impl View<'_> {
-    /// When what a check fails for went: by the earliest that it says itself or another that is one fault domain with it.
+    /// When what a check fails for went: by the earliest that it says itself or another that is one fault domain with it. Of
+    /// a look that was under way meanwhile systemd knows better when.
     pub(super) fn began(self, slot: usize) -> Began {
         let own = &self.checks[slot];
         let target = &own.check.target;
         let together = self.checks.of(target).filter(|other| self.are_together(target, &own.check.id, &other.check.id));
-        let began = together.filter_map(|check| Some((check.began()?, check)));
-        let first = began.min_by_key(|((at, _), _)| at.mono);
-        let ((at, by), says) = first.unwrap_or(((self.now, SinceBy::Look), own));
+        let all: Vec<_> = together.filter_map(|check| Some((check.began()?, check))).collect();
+        let mut first = all.iter().min_by_key(|(since, _)| since.at.mono);
+        if let Some((look, _)) = first.filter(|(since, _)| since.by == SinceBy::Look) {
+            let meanwhile = |stamp: &Since| look.at.mono <= stamp.at.mono && stamp.at.mono <= look.told;
+            first = all.iter().find(|(since, _)| since.by == SinceBy::Systemd && meanwhile(since)).or(first);
+        }
+        let (at, by, says) = first.map_or((self.now, SinceBy::Look, own), |(since, says)| (since.at, since.by, *says));
         let well = well_before(own, at.mono).or_else(|| well_before(says, at.mono));
         Began { at, by, well_until: well.map(|well| self.now.at(well).wall) }
     }

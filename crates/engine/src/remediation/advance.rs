@@ -272,7 +272,8 @@ impl Context {
         }
         let run = self.begin_run(Some(id), target, action, timeout);
         let (what, run_id) = (run.action.describe(), run.id);
-        self.record(id, StepKind::Started { rung: rung.clone(), run: run_id, what });
+        let is_harmless = run.action.disruption() == Disruption::None;
+        self.record(id, StepKind::Started { rung: rung.clone(), run: run_id, what, is_harmless });
         let stage = Stage::Acting { run: run_id, since: self.now };
         self.change_remediation(id, |remediation| remediation.stage = stage);
         self.effects.push(Effect::Perform(Box::new(run)));

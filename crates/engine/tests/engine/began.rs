@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ansai_engine::Input;
 use ansai_model::{
+    hint::Hint,
     incident::{Incident, SinceBy},
     observation::Observation,
     operator::Operation,
@@ -138,6 +139,23 @@ fn a_look_that_waits_in_vain_counts_from_its_beginning() {
     host.step(Input::Observed { check: check(TCP), observation: Observation::failing("no answer in time") });
     let (down, well) = ago(&host);
     assert!(down >= waited && well > down, "{down:?} {well:?}");
+}
+
+/// It was asked before it went, and could not answer any more.
+#[test]
+fn of_what_went_while_it_was_asked_systemd_knows_when() {
+    let look = "app.service: {probe: {tcp: \"127.0.0.1:5000\", fail_after: 2}}";
+    let mut host = Host::new(&changed("app.service: {}", look));
+    host.sees(UNIT, judged(unit(ActiveState::Active, Intent::ByItself)));
+    host.pass(Duration::from_millis(60_300));
+    host.hanging.insert(check(TCP));
+    host.step(Input::Hint(Hint::Everything));
+    host.pass(Duration::from_millis(20));
+    let left_active = Some(host.now.wall);
+    host.pass(Duration::from_millis(20));
+    host.step(Input::Observed { check: check(TCP), observation: Observation::failing("the connection was closed") });
+    host.happens("app.service", judged(UnitSnapshot { left_active, ..unit(ActiveState::Failed, Intent::ByItself) }));
+    assert_eq!((ago(&host).0, open(&host).since_by), (Duration::from_millis(20), SinceBy::Systemd));
 }
 
 #[test]

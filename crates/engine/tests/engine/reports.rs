@@ -312,6 +312,33 @@ fn what_is_seen_of_a_service_that_has_died_is_no_last_look_at_it() {
     assert_eq!(told(false), [""; 0], "rather none than one from after its death");
 }
 
+/// A validator looks at files only: what a service has while it hangs is still there after it, and is waited for.
+#[test]
+fn what_only_looks_takes_no_traces_away() {
+    let look = "app.service: {validate: [/bin/check], probe: {tcp: \"127.0.0.1:5000\", fail_after: 1}}";
+    let mut host = Host::new(&PLAIN.replace("app.service: {}", look));
+    host.has_evidence = false;
+    host.sees("app.service#unit", judged(unit(ActiveState::Active, Intent::ByItself)));
+    host.pass(secs(60));
+    host.sees("app.service#tcp", Observation::failing("nobody answers"));
+    until_open(&mut host);
+    host.pass(Duration::from_millis(50));
+    host.action_ends(succeeded());
+    assert_eq!(host.done().len(), 1, "its traces are waited for: {:?}", host.done());
+    let (incident, seen) = (opened(&host), "3 processes; all stopped (state T); memory 12 MiB");
+    let found = Evidence::seen_at(host.now.wall, "processes of app.service", EvidenceKind::Resources, seen);
+    host.step(Input::Gathered { incident, evidence: vec![found] });
+    assert_eq!(host.done().len(), 2, "{:?}", host.done());
+    let report = host.engine.report(host.now, incident).expect("open");
+    assert_eq!(report.cause.map(|cause| cause.rule.to_string()).as_deref(), Some("stopped"));
+    // Whoever had it stopped is found in its log.
+    let line = "systemd[1]: app.service: Sent signal SIGSTOP to main process 4711 (app) on client request.";
+    let log = Evidence::new("journalctl", EvidenceKind::Log, line);
+    host.step(Input::Gathered { incident, evidence: vec![log] });
+    let report = host.engine.report(host.now, incident).expect("open");
+    assert_eq!(report.cause.map(|cause| cause.rule.to_string()).as_deref(), Some("signal-on-request"));
+}
+
 /// A service whose main process 4711 ended so, and what systemd has logged of its run.
 fn blamed(exit: Option<Exit>, logged: &str) -> Option<String> {
     let mut host = Host::plain();
@@ -343,6 +370,7 @@ fn whoever_had_systemd_send_the_signal_is_blamed_and_nobody_else_is_looked_for()
         (Some(Exit::Signal(9)), sent("SIGKILL", 812), Some("killed")),
         (Some(Exit::Signal(9)), sent("SIGTERM", 4711), Some("killed")),
         (Some(Exit::Code(0)), sent("SIGHUP", 4711), None),
+        (None, format!("{}\n{}", sent("SIGSTOP", 4711), sent("SIGCONT", 4711)), Some("stopped")),
         (Some(Exit::Signal(9)), "app[4711]: Sent signal SIGKILL to main process".to_owned(), Some("killed")),
         (None, "nothing".to_owned(), Some("stopped")),
     ];

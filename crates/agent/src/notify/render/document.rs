@@ -262,7 +262,7 @@ pub(super) fn step_words(kind: &StepKind) -> (Tone, String) {
     match kind {
         StepKind::Decided(text) => (Tone::Plain, format!("decided: {text}")),
         StepKind::Skipped { rung, why } => (Tone::Plain, format!("{rung}: skipped, {why}")),
-        StepKind::Started { rung, run, what } => (Tone::Plain, format!("{rung}: {what} ({run})")),
+        StepKind::Started { rung, run, what, .. } => (Tone::Plain, format!("{rung}: {what} ({run})")),
         StepKind::Ended { rung, outcome, took, .. } => {
             (outcome_tone(outcome), format!("{rung}: {outcome}, after {}", Shown(*took)))
         }

@@ -64,7 +64,15 @@ pub(crate) fn healed() -> Report {
     Report {
         steps: vec![
             step(2, StepKind::Skipped { rung: RungId::new("port").unwrap(), why: Text::new("port 80 is free") }),
-            step(3, StepKind::Started { rung: rung.clone(), run: RunId(12), what: Text::new("restart nginx.service") }),
+            step(
+                3,
+                StepKind::Started {
+                    rung: rung.clone(),
+                    run: RunId(12),
+                    what: Text::new("restart nginx.service"),
+                    is_harmless: false,
+                },
+            ),
             step(
                 31,
                 StepKind::Ended {
