@@ -108,7 +108,7 @@ fn somebody_who_is_not_root_has_their_own_services_healed() -> Result<()> {
     maria(&host, &["systemctl", "--user", "reload", "ansai.service"])?.ok()?;
     // What the unit forbids is nothing that her agent needs.
     let doctor = maria(&host, &["ansai", "--user", "doctor"])?;
-    ensure!(doctor.stdout.contains("ok    the agent may do what the configuration needs"), "{}", doctor.stdout);
+    ensure!(doctor.stdout.contains("ok    the agent may do all that the configuration needs"), "{}", doctor.stdout);
     let limits = ["systemctl", "--user", "show", "-p", "NoNewPrivileges,WatchdogUSec", "ansai.service"];
     let limits = maria(&host, &limits)?.ok()?.stdout;
     ensure!(limits.contains("NoNewPrivileges=yes") && limits.contains("WatchdogUSec=30s"), "{limits}");
