@@ -1,10 +1,11 @@
 //! One tree for YAML, TOML and JSON5: every value with its place in its file. What a value means is not known here.
 
-pub(crate) mod json5;
-pub(crate) mod toml;
-pub(crate) mod yaml;
+mod json5;
+pub(crate) mod read;
+mod toml;
+mod yaml;
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
 /// The most levels of lists and mappings within each other.
 pub(crate) const DEPTH_MAX: usize = 32;
@@ -83,40 +84,6 @@ pub(crate) struct FormError {
     pub(crate) what: String,
     /// What to do.
     pub(crate) help: Option<String>,
-}
-
-/// How a file is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// `.yaml`, `.yml` and whatever has another ending.
-    Yaml,
-    /// `.toml`
-    Toml,
-    /// `.json`, `.json5`
-    Json5,
-}
-
-/// The endings of files that are read from folders.
-pub(crate) const ENDINGS: &[&str] = &["yaml", "yml", "json", "json5", "toml"];
-
-impl Form {
-    /// How a file of this name is written.
-    pub(crate) fn of(path: &Path) -> Self {
-        match path.extension().and_then(|ending| ending.to_str()) {
-            Some("toml") => Self::Toml,
-            Some("json" | "json5") => Self::Json5,
-            Some(_) | None => Self::Yaml,
-        }
-    }
-}
-
-/// Reads a text. An empty one is an empty mapping.
-pub(crate) fn read(text: &str, form: Form, source: usize) -> Result<Node, FormError> {
-    match form {
-        Form::Yaml => yaml::read(text, source),
-        Form::Toml => toml::read(text, source),
-        Form::Json5 => json5::read(text, source),
-    }
 }
 
 impl Node {
@@ -253,7 +220,10 @@ pub(crate) fn line_range(text: &str, start: usize) -> (usize, usize) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        read::{Form, read},
+        *,
+    };
 
     /// The tree in one line: texts in quotes, everything else bare.
     fn shown(node: &Node) -> String {

@@ -12,8 +12,13 @@ use ansai_model::{
 };
 
 use crate::{
-    domain,
-    fill::{Choice, FailsOn, Filled, Words, command},
+    domain::long,
+    fill::{
+        Filled,
+        choice::Choice,
+        simple::command,
+        words::{FailsOn, Words},
+    },
     keys::probe::Way,
     read::{notify, policy},
     written::{self, Fields, Written, size, time},
@@ -108,7 +113,7 @@ fn probe(probe: &Probe) -> Written {
         }
         // No configuration can ask for it, so none has it.
         Probe::UnitFiles { unit, .. } => of(Way::Unit, Written::text(unit)),
-        Probe::Domain(probe) => domain::written_probe(probe),
+        Probe::Domain(probe) => long::written_probe(probe),
     }
     .done()
 }

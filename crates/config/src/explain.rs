@@ -6,14 +6,15 @@ use ansai_model::policy::matches;
 use serde::Serialize;
 
 use crate::{
+    common::DEFAULT,
+    configuration::Configuration,
     diagnostics::{masked, nearest_name},
     document::{Entry, Node, line_of},
-    domain::SECTIONS,
-    form::{UNIT_KINDS, cut, joined},
-    keys::{CONFIG, Key, Kind, POLICY, SERVICE, Shape},
+    form::UNIT_KINDS,
+    keys::{Key, Kind, Shape, config::CONFIG, limits::POLICY},
     layer::Layer,
-    load::Configuration,
     reference::flow,
+    text::{cut, joined},
 };
 
 mod example;
@@ -150,44 +151,33 @@ impl Configuration {
         keys
     }
 
-    /// The key that holds when this one is not written.
+    /// The key that holds when this one is not written, as the line of a key on the way to it says.
     fn fallback(&self, found: &Found<'_>) -> Option<String> {
-        let (section, rest) = found.key.split_once('.')?;
-        let last = rest.rsplit('.').next()?;
-        // The first name of the operator's, written or not.
-        let name = found.path.iter().find_map(|part| match part {
-            Part::Name(name) => Some(name.as_deref().unwrap_or(ANY_NAME)),
-            Part::Key(..) | Part::Item => None,
-        });
-        let below = |name: &str| rest.strip_prefix(name)?.strip_prefix('.');
-        match section {
-            "services" | "processes" => {
-                let name = name?;
-                let rest = below(name)?;
-                if let Some(limit) = rest.strip_prefix("policy.") {
-                    let service = self.tree.get(section).and_then(|map| map.get(name));
-                    let named = service.and_then(|service| service.text_at("policy")).unwrap_or("default");
-                    return Some(format!("policies.{named}.{limit}"));
-                }
-                let is_probe = rest.starts_with("probe.") || rest.starts_with("probes.");
-                match rest {
-                    "autonomy" => Some("autonomy".into()),
-                    rest if rest.starts_with("flap") => Some(rest.to_owned()),
-                    _ if is_probe => Some(format!("probe_defaults.{last}")),
-                    _ => None,
-                }
-            }
-            "policies" => {
-                let name = name.filter(|name| *name != "default")?;
-                Some(format!("policies.default.{}", below(name)?))
-            }
-            "checks" if rest.contains(".flap.") => Some(format!("flap.{last}")),
-            "checks" => Some(format!("probe_defaults.{last}")),
-            _ if SECTIONS.contains(&section) || section == "rules" => {
-                (name.and_then(below) == Some("autonomy")).then(|| "autonomy".into())
-            }
-            _ => None,
+        if let [Part::Key(section, _), Part::Name(name), rest @ ..] = &found.path[..]
+            && section.name == "policies"
+            && name.as_deref() != Some(DEFAULT)
+        {
+            return below(&joined(section.name, DEFAULT), rest);
         }
+        let rows = found.path.iter().enumerate().rev();
+        let (at, key) =
+            rows.filter_map(|(at, part)| Some((at, example::row_of(part)?))).find(|(_, key)| !key.below.is_empty())?;
+        // Limits that are named hold in the place of the usual ones.
+        let named = match key.kind {
+            Kind::Short(Kind::Text, _) => self.along(&found.path[..=at]).and_then(Node::text),
+            _ => None,
+        };
+        let usual = key.below.rsplit_once('.').zip(named).map(|((section, _), named)| joined(section, named));
+        below(usual.as_deref().unwrap_or(key.below), &found.path[at + 1..]).filter(|key| *key != found.key)
+    }
+
+    /// What stands at the end of a way through keys and names.
+    fn along(&self, path: &[Part]) -> Option<&Node> {
+        path.iter().try_fold(&self.tree, |node, part| match part {
+            Part::Key(key, _) => node.get(key.name),
+            Part::Name(name) => node.get(name.as_deref()?),
+            Part::Item => None,
+        })
     }
 
     /// Every single value under a node, with its origin.
@@ -267,16 +257,15 @@ impl Configuration {
         let end = rest.find(['.', '[']).unwrap_or(rest.len());
         let (name, tail) = (&rest[..end], rest[end..].trim_start_matches('.'));
         let Some(key) = shape.key(name) else {
-            // The limits of a service may be asked for without `policy`.
-            if shape.title == SERVICE.title && POLICY.key(name).is_some() {
-                found.node = found.node.and_then(|node| node.get("policy"));
-                found.key = joined(&found.key, "policy");
-                found.path.extend(shape.key("policy").map(|key| Part::Key(key, shape)));
+            if let Some(limits) = limits_of(shape).filter(|_| POLICY.key(name).is_some()) {
+                found.node = found.node.and_then(|node| node.get(limits.name));
+                found.key = joined(&found.key, limits.name);
+                found.path.push(Part::Key(limits, shape));
                 *kind = Kind::Shape(&POLICY);
                 return Ok(rest);
             }
             let names = shape.keys.iter().map(|key| key.name);
-            let limits = POLICY.keys.iter().map(|key| key.name).filter(|_| shape.title == SERVICE.title);
+            let limits = POLICY.keys.iter().map(|key| key.name).filter(|_| limits_of(shape).is_some());
             let suggestion = match nearest_name(name, names.clone().chain(limits)) {
                 Some(near) => format!("ansai config explain {}", joined(&found.key, near)),
                 None => format!("known here: {}", names.collect::<Vec<_>>().join(", ")),
@@ -290,6 +279,20 @@ impl Configuration {
         found.path.push(Part::Key(key, shape));
         Ok(tail)
     }
+}
+
+/// A key below another one, by the rest of the way to it.
+fn below(key: &str, rest: &[Part]) -> Option<String> {
+    rest.iter().try_fold(key.to_owned(), |key, part| match part {
+        Part::Key(inner, _) => Some(joined(&key, inner.name)),
+        Part::Name(name) => Some(joined(&key, name.as_deref().unwrap_or(ANY_NAME))),
+        Part::Item => None,
+    })
+}
+
+/// The limits that stand in a mapping, which may be asked for without `policy`.
+fn limits_of(shape: &Shape) -> Option<&'static Key> {
+    shape.key("policy").filter(|key| matches!(key.kind, Kind::Short(_, limits) if limits.title == POLICY.title))
 }
 
 /// What stands for any name of the operator's, when it is asked what may be written there.

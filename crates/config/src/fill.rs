@@ -3,21 +3,20 @@
 //! `fills!` ties each key of a mapping to a field of a type of the model, in the one line in which the key stands; from it
 //! come the reader and the writer. What several values can be wrong in together is not said here.
 
-mod choice;
+pub(crate) mod choice;
 mod names;
-mod simple;
-mod words;
-
-pub(crate) use choice::{Choice, alone, ways};
-pub(crate) use simple::command;
-pub(crate) use words::{FailsOn, Words, held_by_words, word, words};
+pub(crate) mod simple;
+pub(crate) mod words;
 
 use crate::{
     diagnostics::Findings,
-    document::{self, Form, Node, Place, Scalar, Value},
-    form::joined,
+    document::{
+        Node, Place, Scalar, Value,
+        read::{Form, read},
+    },
     keys::{Key, Shape},
     layer::Sources,
+    text::joined,
     written::{Fields, Written},
 };
 
@@ -115,7 +114,7 @@ impl Key {
     pub(crate) fn held<T: Held>(&'static self) -> Option<T> {
         let value = self.value()?;
         let node = match value.starts_with(['[', '{']) {
-            true => document::read(value, Form::Yaml, 0).ok()?,
+            true => read(value, Form::Yaml, 0).ok()?,
             false => Node::new(Value::Scalar(Scalar { text: value.to_owned(), is_text: false }), Place::default()),
         };
         // A test reads each of them: nothing is wrong with it.

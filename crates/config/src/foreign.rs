@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::{
     diagnostics::Diagnostics,
-    document::{self, Form},
+    document::read::{Form, read},
     layer::{Layer, Source, Sources},
 };
 pub use crate::{
@@ -25,7 +25,7 @@ pub fn translate<T>(
 ) -> Result<T, Diagnostics> {
     let sources = Sources(vec![Source { name: file.display().to_string(), text: text.to_owned(), layer: Layer::Host }]);
     let mut findings = Findings::new(&sources);
-    let made = match document::read(text, Form::Yaml, 0) {
+    let made = match read(text, Form::Yaml, 0) {
         Ok(root) => Some(translation(&mut findings, &root)),
         Err(error) => {
             findings.form(0, error);

@@ -6,7 +6,13 @@ use std::time::Duration;
 use crate::{
     diagnostics::{Findings, nearest_name},
     document::{Node, Value},
-    keys::{COMMAND, CONFIG, DURATION_MAX, DURATION_MIN, Key, Kind, Shape},
+    keys::{
+        DURATION_MAX, DURATION_MIN, Key, Kind, Shape,
+        config::CONFIG,
+        kind::{bare, between, expected, how},
+        shared::COMMAND,
+    },
+    text::{any_of, cut, joined},
     units,
 };
 
@@ -49,11 +55,6 @@ pub(crate) fn check(findings: &mut Findings<'_>, node: &Node, kind: &Kind, key: 
     }
 }
 
-/// The key of something within something.
-pub(crate) fn joined(key: &str, name: &str) -> String {
-    if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") }
-}
-
 fn wrong_kind(findings: &mut Findings<'_>, node: &Node, kind: &Kind, key: &str) {
     let what = format!("{} is expected here; this is {}", expected(kind), node.kind());
     findings.error(node.place, key, what, meant_by(node, kind).unwrap_or_else(|| how(kind)));
@@ -76,58 +77,6 @@ fn meant_by(node: &Node, kind: &Kind) -> Option<String> {
             Some(format!("write each name with a colon and without a dash, as in {}: {{}}", cut(name)))
         }
         _ => None,
-    }
-}
-
-/// How a kind is written.
-pub(crate) fn how(kind: &Kind) -> String {
-    match kind {
-        Kind::Truth => "write true or false".into(),
-        Kind::Word(_, words) => format!("write {}", any_of(words)),
-        Kind::Whole { min, max } if *max == u64::from(u32::MAX) => format!("write a whole number, {min} or more"),
-        Kind::Whole { min, max } => format!("write a whole number from {min} to {max}"),
-        Kind::Duration => units::DURATION_HELP.into(),
-        Kind::Between { min, max } => format!("write {}", between(*min, *max)),
-        Kind::Size => units::SIZE_HELP.into(),
-        Kind::Percent => units::PERCENT_HELP.into(),
-        Kind::Moment => "write it with its time zone, as in 2030-01-31T08:00:00Z".into(),
-        Kind::TimeOfDay => "write hour and minute in quotes, as in \"03:30\"".into(),
-        Kind::Path => "write /PATH".into(),
-        Kind::Paths => "write /PATH or [/PATH, /PATH]".into(),
-        Kind::Loopback => "write 127.0.0.1:PORT or [::1]:PORT".into(),
-        Kind::Mode => "write \"0640\", with quotes".into(),
-        Kind::Secret => "write file:/PATH, env:NAME or credential:NAME".into(),
-        Kind::Address => "write https://…, or a reference as file:/etc/ansai/NAME".into(),
-        Kind::Server => "write smtp://HOST, smtp+starttls://HOST or smtps://HOST".into(),
-        Kind::ProbeText => {
-            "write http://…, https://…, tcp://HOST:PORT, redis://HOST or another protocol, unix:/PATH, or a mapping as \
-             {exec: [...]}"
-                .into()
-        }
-        Kind::Condition => "write one text, as in \"failing_for > 10s\"".into(),
-        Kind::Text => "write one text, in quotes when it holds other characters than letters and digits".into(),
-        Kind::Texts => "write TEXT or [TEXT, TEXT]".into(),
-        Kind::Statuses => "write 200, or 200-299".into(),
-        Kind::Argv => "write a list: [program, argument, …]".into(),
-        Kind::Short(short, _) => how(short),
-        Kind::Shape(shape) => {
-            let known: Vec<_> = shape.keys.iter().take(6).map(|key| key.name).collect();
-            format!("write {{KEY: VALUE}} with keys as {}", known.join(", "))
-        }
-        Kind::Named(_) => {
-            "write NAME: VALUE on a line of its own, with a blank after the colon and no dash before".into()
-        }
-        Kind::List(_) => "write [ITEM, ITEM], or each item behind a dash on a line of its own".into(),
-    }
-}
-
-/// The bounds of a duration, as one writes them.
-pub(crate) fn between(min: Duration, max: Duration) -> String {
-    let [shortest, longest] = [min, max].map(units::shown_duration);
-    match (min == DURATION_MIN, max == DURATION_MAX) {
-        (_, true) => format!("{shortest} or more"),
-        (true, false) => format!("up to {longest}"),
-        (false, false) => format!("{shortest} to {longest}"),
     }
 }
 
@@ -244,36 +193,6 @@ fn check_leaf(findings: &mut Findings<'_>, node: &Node, kind: &Kind, key: &str) 
     }
 }
 
-/// What is expected of a kind, with its article.
-pub(crate) fn expected(kind: &Kind) -> &'static str {
-    match kind {
-        Kind::Truth => "true or false",
-        Kind::Word(..) => "one word",
-        Kind::Whole { .. } => "a whole number",
-        Kind::Duration | Kind::Between { .. } => "a duration",
-        Kind::Size => "a size",
-        Kind::Percent => "a share",
-        Kind::Moment => "a moment",
-        Kind::TimeOfDay => "a time of the day",
-        Kind::Path => "an absolute path",
-        Kind::Paths => "an absolute path or a list of them",
-        Kind::Loopback => "a loopback address",
-        Kind::Mode => "a mode",
-        Kind::Secret => "a reference to a secret",
-        Kind::Address => "a web address",
-        Kind::Server => "a mail server",
-        Kind::ProbeText => "a probe",
-        Kind::Condition => "a condition",
-        Kind::Texts => "a text or a list of texts",
-        Kind::Statuses => "a status code",
-        Kind::Argv => "a command",
-        Kind::Text => "a text",
-        Kind::Shape(_) | Kind::Named(_) => "a mapping",
-        Kind::Short(short, _) => expected(short),
-        Kind::List(_) => "a list",
-    }
-}
-
 /// What is wrong with a value, and what to do; nothing when it is right.
 fn wrong(node: &Node, text: &str, kind: &Kind) -> Option<(String, String)> {
     let no = |is_right: bool| (!is_right).then(|| (format!("`{}` is no {}", cut(text), bare(kind)), how(kind)));
@@ -298,12 +217,12 @@ fn wrong(node: &Node, text: &str, kind: &Kind) -> Option<(String, String)> {
         Kind::Size => no(units::read_bytes(text).is_some()),
         Kind::Percent => no(units::read_percent(text).is_some()),
         Kind::Moment => no(text.parse::<jiff::Timestamp>().is_ok()),
-        Kind::TimeOfDay => no(crate::read::time_of_day(text).is_some()),
+        Kind::TimeOfDay => no(units::read_time_of_day(text).is_some()),
         Kind::Path if text.starts_with('/') => None,
         Kind::Path => Some((format!("`{}` is no absolute path", cut(text)), format!("write /…/{}", cut(text)))),
         Kind::Loopback => wrong_loopback(text),
-        Kind::Mode => no(crate::read::mode(text).is_some()),
-        Kind::Statuses => no(crate::read::statuses(text).is_some()),
+        Kind::Mode => no(units::read_mode(text).is_some()),
+        Kind::Statuses => no(units::read_statuses(text).is_some()),
         // The text of a secret is not repeated; who reads it says what is wrong.
         Kind::Secret | Kind::Address | Kind::Server | Kind::ProbeText | Kind::Condition | Kind::Text => None,
         Kind::Texts | Kind::Paths | Kind::Argv | Kind::Shape(_) | Kind::Short(..) | Kind::Named(_) | Kind::List(_) => {
@@ -365,31 +284,5 @@ fn wrong_whole(text: &str, is_text: bool, (min, max): (u64, u64), range: String)
         Ok(number) if number > max => Some((format!("{number} is too large"), range)),
         Ok(_) => None,
         Err(_) => Some((format!("`{}` is no whole number", cut(text)), range)),
-    }
-}
-
-fn bare(kind: &Kind) -> &'static str {
-    let text = expected(kind);
-    text.strip_prefix("a ").or_else(|| text.strip_prefix("an ")).unwrap_or(text)
-}
-
-/// Some words as one reads them: `a`, `b` or `c`.
-pub(crate) fn any_of<T: AsRef<str>>(words: &[T]) -> String {
-    match words.split_last() {
-        Some((last, [])) => last.as_ref().to_owned(),
-        Some((last, others)) => {
-            let others: Vec<_> = others.iter().map(AsRef::as_ref).collect();
-            format!("{} or {}", others.join(", "), last.as_ref())
-        }
-        None => String::new(),
-    }
-}
-
-/// A text short enough for a message.
-pub(crate) fn cut(text: &str) -> String {
-    const CHARS_MAX: usize = 60;
-    match text.char_indices().nth(CHARS_MAX) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text.to_owned(),
     }
 }

@@ -3,31 +3,21 @@
 //!
 //! From that line come the check of the form ([`crate::form`]), the reader, the writer, the JSON schema, the reference page,
 //! the shipped layer and what `explain` says of a key that is not written.
-//! What the values mean together stands in `read/` and `deduce.rs`.
+//! What the values mean together stands in `read/` and with the domains.
 
 pub(crate) mod action;
 pub(crate) mod agent;
-#[cfg(test)]
-pub(crate) mod changed;
+pub(crate) mod config;
+pub(crate) mod kind;
 pub(crate) mod limits;
-mod long;
+pub(crate) mod long;
 pub(crate) mod notify;
 pub(crate) mod probe;
-mod short;
+pub(crate) mod shared;
 
 use std::time::Duration;
 
-use ansai_model::{
-    check::Check,
-    rule::{Autonomy, Severity},
-};
-
-use crate::fill::word;
-
-pub(crate) use action::STEP;
-pub(crate) use limits::{POLICY, QUIET_HOURS};
-pub(crate) use long::{COMMAND, ENVIRONMENT, RULE, RUNG, TARGET, Thing};
-pub(crate) use short::{CONFIG, SERVICE};
+use ansai_model::check::Check;
 
 /// One key of a mapping.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +30,8 @@ pub(crate) struct Key {
     pub(crate) example: &'static str,
     /// What is said when it is missing and nothing else can stand in its place: what is wrong, and what to do.
     pub(crate) needed: Option<(&'static str, &'static str)>,
+    /// The key of the file that holds when it is not written; empty when there is none.
+    pub(crate) below: &'static str,
     /// Whether its defaults stand in the shipped layer, so that a person sees them there and a file replaces them.
     pub(crate) ships: bool,
 }
@@ -128,7 +120,7 @@ impl Shape {
 }
 
 pub(crate) const fn key(name: &'static str, kind: Kind, meaning: &'static str) -> Key {
-    Key { name, kind, meaning, default: Unwritten::Nothing, example: "", needed: None, ships: false }
+    Key { name, kind, meaning, default: Unwritten::Nothing, example: "", needed: None, below: "", ships: false }
 }
 
 /// How many keys several lists have, each name counted once.
@@ -198,6 +190,15 @@ impl Key {
         Self { default: Unwritten::Words(words), ..self }
     }
 
+    /// With the key of the file that holds when it is not written.
+    pub(crate) const fn below(self, below: &'static str) -> Self {
+        let default = match self.default {
+            Unwritten::Nothing => Unwritten::Words("that of the file"),
+            Unwritten::Value(_) | Unwritten::Words(_) => self.default,
+        };
+        Self { default, below, ..self }
+    }
+
     pub(crate) const fn example(self, example: &'static str) -> Self {
         Self { example, ..self }
     }
@@ -234,7 +235,7 @@ impl Key {
 
 pub(crate) const DAYS: &[&str] = &["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
-const ANY: u64 = u32::MAX as u64;
+pub(crate) const ANY: u64 = u32::MAX as u64;
 /// The longest duration, so that no sum of some of them leaves the range of time.
 pub(crate) const DURATION_MAX: Duration = Duration::from_secs(3_650 * 86_400);
 /// The shortest duration in which anything can happen.
@@ -244,11 +245,10 @@ pub(crate) const PERIOD: Kind = Kind::Between { min: Check::EVERY_MIN, max: DURA
 /// A time in which something can be answered.
 pub(crate) const PATIENCE: Kind = Kind::Between { min: DURATION_MIN, max: DURATION_MAX };
 /// A count of which at least one is needed.
-const COUNT: Kind = Kind::Whole { min: 1, max: ANY };
-const PORT: Kind = Kind::Whole { min: 1, max: 65_535 };
-pub(crate) const AUTONOMIES: Kind = word::<Autonomy>();
-pub(crate) const SEVERITIES: Kind = word::<Severity>();
-pub(crate) const COMMAND_LINE: Kind = Kind::Short(&Kind::Argv, &COMMAND);
+pub(crate) const COUNT: Kind = Kind::Whole { min: 1, max: ANY };
+pub(crate) const PORT: Kind = Kind::Whole { min: 1, max: 65_535 };
 
+#[cfg(test)]
+pub(crate) mod changed;
 #[cfg(test)]
 mod tests;

@@ -1,13 +1,14 @@
 //! Layers: which texts there are, which is stronger, and how they become one tree. Nothing is checked but clashes.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
+use ansai_model::time::WallTime;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     diagnostics::Findings,
     document::{Entry, Node, Place, Value, line_of},
-    form::joined,
+    text::joined,
 };
 
 /// Where a text belongs, the weakest first.
@@ -40,6 +41,30 @@ impl Layer {
     }
 }
 
+/// One file of a configuration, and whether it holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LayerFile {
+    /// The layer from which it comes.
+    pub layer: Layer,
+    /// Where it is.
+    pub file: PathBuf,
+    /// Why it does not hold, when it does not.
+    pub ignored: Option<String>,
+    /// When it ends by itself.
+    pub expires: Option<WallTime>,
+}
+
+/// A text before it is read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Input {
+    pub(crate) layer: Layer,
+    /// The role that a role layer is for.
+    pub(crate) role: Option<String>,
+    pub(crate) file: PathBuf,
+    pub(crate) text: String,
+}
+
 /// One text that was read.
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
@@ -63,12 +88,13 @@ impl Sources {
     }
 }
 
-/// Keys whose entries are written in one file of a layer, whole.
-const ENTRIES: &[&str] = &["services", "processes", "notify", "policies", "targets", "checks", "rules", "runbooks"];
+/// The texts, and which sections have entries that are written in one file of a layer, whole.
+type Merging<'a> = (&'a Sources, &'a dyn Fn(&str) -> bool);
 
 /// Puts a file over what was read before it. Mappings are merged; anything else replaces what is weaker.
 /// Within one layer nothing replaces anything: lists are joined, and what is written twice is an error.
-pub(crate) fn merge(findings: &mut Findings<'_>, sources: &Sources, below: &mut Node, above: Node, key: &str) {
+pub(crate) fn merge(findings: &mut Findings<'_>, merging: Merging<'_>, below: &mut Node, above: Node, key: &str) {
+    let (sources, _) = merging;
     if above.is_null() {
         return;
     }
@@ -78,7 +104,7 @@ pub(crate) fn merge(findings: &mut Findings<'_>, sources: &Sources, below: &mut 
     let value = match (&mut below.value, value) {
         (Value::Map(map), Value::Map(stronger)) => {
             below.place = place;
-            return merge_maps(findings, sources, map, stronger, key);
+            return merge_maps(findings, merging, map, stronger, key);
         }
         (Value::List(list), Value::List(mut more)) if is_one_layer => return list.append(&mut more),
         (_, value) => value,
@@ -97,11 +123,12 @@ pub(crate) fn merge(findings: &mut Findings<'_>, sources: &Sources, below: &mut 
 
 fn merge_maps(
     findings: &mut Findings<'_>,
-    sources: &Sources,
+    merging: Merging<'_>,
     map: &mut BTreeMap<String, Entry>,
     stronger: BTreeMap<String, Entry>,
     key: &str,
 ) {
+    let (sources, is_entry) = merging;
     let layer = |entry: &Entry| sources.get(entry.key.source).map(|source| source.layer);
     for (name, entry) in stronger {
         let path = joined(key, &name);
@@ -109,12 +136,12 @@ fn merge_maps(
             None => {
                 map.insert(name, entry);
             }
-            Some(there) if ENTRIES.contains(&key) && layer(there) == layer(&entry) => {
+            Some(there) if is_entry(key) && layer(there) == layer(&entry) => {
                 twice(findings, sources, there.key, entry.key, &path);
             }
             Some(there) => {
                 there.key = entry.key;
-                merge(findings, sources, &mut there.node, *entry.node, &path);
+                merge(findings, merging, &mut there.node, *entry.node, &path);
             }
         }
     }

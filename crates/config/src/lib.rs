@@ -6,10 +6,11 @@
 //! Nothing half-valid passes: wrong configuration gives [`Diagnostics`] and no configuration.
 //!
 //! A text becomes a tree (`document`), is held against the table of all keys (`keys`, `form`), is merged over the weaker
-//! layers (`layer`), and is read into values (`fill`, `read`), from which what is not written is deduced (`deduce`).
+//! layers (`layer`), and is read into values (`fill`, `read`), from which each domain deduces what is not written (`domain`).
 
+mod common;
 pub mod condition;
-mod deduce;
+mod configuration;
 mod diagnostics;
 mod document;
 mod domain;
@@ -28,14 +29,17 @@ mod read;
 mod reference;
 mod schema;
 mod shipped;
+mod slice;
+mod text;
 pub mod units;
 mod written;
 
+pub use configuration::Configuration;
 pub use diagnostics::{Diagnostic, Diagnostics, Level};
 pub use expand::expanded;
 pub use explain::{Explained, Explanation, May, MayKey, NoKey, Origin};
-pub use layer::Layer;
-pub use load::{Configuration, LayerFile, Resting, changed_at, load, load_at, of_kept, parse};
+pub use layer::{Layer, LayerFile};
+pub use load::{changed_at, kept::of_kept, load, load_at, parse, resting::Resting};
 pub use manual::manual;
 pub use reference::reference;
 pub use schema::schema;

@@ -1,28 +1,23 @@
 //! What is legal and dangerous: warnings, never errors.
 
-mod figures;
-
-use std::time::Duration;
+pub(crate) mod figures;
+pub(crate) mod limits;
 
 use ansai_model::{
     id::{CheckId, RuleId},
     notify::{Channel, WebhookUrl},
-    rule::Autonomy,
 };
 
 use crate::{
+    configuration::Configuration,
     diagnostics::{Findings, SECRET_ADDRESSES, place_of},
     document::{Node, Value},
-    domain::SECTIONS,
-    form::{cut, joined},
-    load::Configuration,
-    read::service::Service,
+    domain::sections,
+    text::{cut, joined},
 };
 
-/// More attempts of one remediation are no limit.
-const ATTEMPTS_MAX: u32 = 20;
-/// More disruptive actions an hour than this are no limit.
-const ACTIONS_PER_HOUR_MAX: f64 = 60.0;
+use limits::{budget, policy, too_slow};
+
 /// Looks at everything that was understood.
 pub(crate) fn lint(findings: &mut Findings<'_>, configuration: &Configuration, root: &Node) {
     for (name, _, node) in root.named("policies") {
@@ -31,95 +26,19 @@ pub(crate) fn lint(findings: &mut Findings<'_>, configuration: &Configuration, r
     if let Some(agent) = root.section("agent") {
         budget(findings, agent, "host_budget", "agent");
     }
-    for section in ["services", "processes"] {
-        for (name, place, node) in root.named(section) {
-            let key = format!("{section}.{name}");
-            if section == "services" && name.trim_end_matches(".service").chars().all(|c| matches!(c, '*' | '?')) {
-                let what = format!("`{name}` watches every service of the host");
-                findings.warning(place, &key, what, "name the services, or a part of their names".to_owned());
-            }
-            if section == "services" && name.trim_end_matches(".service").ends_with('@') {
-                let stem = name.trim_end_matches(".service");
-                let what = format!("`{name}` is a template, and no unit that could run");
-                let help = format!("name an instance, as `{stem}1.service`, or all that there are: `{stem}*.service`");
-                findings.warning(place, &key, what, help);
-            }
+    for section in sections() {
+        for (name, _, node) in root.named(section) {
             if let Some(node) = node.section("policy") {
-                policy(findings, node, &joined(&key, "policy"));
-            }
-            let known = if section == "services" { &configuration.services } else { &configuration.processes };
-            if let Some(found) = known.get(name) {
-                service(findings, configuration, found, node);
+                policy(findings, node, &format!("{section}.{name}.policy"));
             }
         }
     }
-    configuration.domains.all().into_iter().for_each(|domain| domain.lint(findings));
+    configuration.domains.iter().for_each(|domain| domain.lint(findings, &configuration.common, root));
     routes(findings, configuration, root);
     nobody_to_tell(findings, configuration, root);
     nothing_to_watch(findings, root);
     secrets(findings, root, "");
     long(findings, configuration, root);
-}
-
-fn policy(findings: &mut Findings<'_>, node: &Node, key: &str) {
-    if node.duration_at("cooldown").is_some_and(|cooldown| cooldown.is_zero()) {
-        let what = "without a cooldown remedies follow each other without a pause";
-        findings.warning(place_of(node, "cooldown"), &joined(key, "cooldown"), what, "write 10s or more".to_owned());
-    }
-    if node.duration_at("stable_for").is_some_and(|stable| stable.is_zero()) {
-        let what = "without a time of stability a service that dies again counts as healed";
-        findings.warning(
-            place_of(node, "stable_for"),
-            &joined(key, "stable_for"),
-            what,
-            "write 10s or more".to_owned(),
-        );
-    }
-    if let Some(attempts) = node.count_at("attempts").filter(|attempts| *attempts > ATTEMPTS_MAX) {
-        let what = format!("{attempts} attempts are no limit: a person is told too late");
-        findings.warning(place_of(node, "attempts"), &joined(key, "attempts"), what, "write 10 or less".to_owned());
-    }
-    budget(findings, node, "budget", key);
-}
-
-fn budget(findings: &mut Findings<'_>, parent: &Node, name: &str, key: &str) {
-    let Some(node) = parent.section(name) else { return };
-    let (Some(actions), Some(per)) = (node.count_at("actions"), node.duration_at("per")) else { return };
-    let hours = per.as_secs_f64() / 3_600.0;
-    if f64::from(actions) > ACTIONS_PER_HOUR_MAX * hours {
-        let what = format!("{actions} actions in {} are no limit", crate::units::shown_duration(per));
-        findings.warning(
-            place_of(node, "actions"),
-            &joined(key, name),
-            what,
-            "write as {actions: 6, per: 1h}".to_owned(),
-        );
-    }
-}
-
-fn service(findings: &mut Findings<'_>, configuration: &Configuration, service: &Service, node: &Node) {
-    let autonomy = service.autonomy.unwrap_or(configuration.autonomy);
-    if service.is_critical && autonomy == Autonomy::Observe {
-        let help = "write autonomy: act or approve here, or leave critical out".to_owned();
-        let what = "it is critical, and nothing is done when it fails: its autonomy is `observe`";
-        findings.warning(place_of(node, "critical"), &joined(&service.key, "critical"), what, help);
-    }
-    if let Some(condition) = &service.condition {
-        let probes = service.looks.iter().map(|(_, look)| &look.probe);
-        figures::check(findings, node, &service.key, condition, probes);
-    }
-    for (_, look) in &service.looks {
-        let (every, timeout) = configuration.probe_defaults.times(&look.schedule);
-        too_slow(findings, look.place, &look.key, every, timeout);
-    }
-}
-
-fn too_slow(findings: &mut Findings<'_>, place: crate::document::Place, key: &str, every: Duration, timeout: Duration) {
-    if every < timeout {
-        let [every, timeout] = [every, timeout].map(crate::units::shown_duration);
-        let what = format!("it looks every {every} and may wait {timeout} for one answer");
-        findings.warning(place, key, what, format!("write timeout: {every}, or a longer period"));
-    }
 }
 
 /// Values that may be secrets by the names that they have, wherever they stand.
@@ -172,7 +91,7 @@ fn sounds_secret(name: &str) -> bool {
 }
 
 fn routes(findings: &mut Findings<'_>, configuration: &Configuration, root: &Node) {
-    for (id, route) in &configuration.routes {
+    for (id, route) in &configuration.common.routes {
         let Channel::Webhook(hook) = &route.channel else { continue };
         let Some(node) = root.section("notify").and_then(|notify| notify.get(id.as_str())) else { continue };
         let key = format!("notify.{id}");
@@ -189,7 +108,7 @@ fn routes(findings: &mut Findings<'_>, configuration: &Configuration, root: &Nod
 
 /// Sections that name what is watched.
 fn watched() -> impl Iterator<Item = &'static str> {
-    SECTIONS.iter().copied().chain(["checks"])
+    sections().chain(["checks"])
 }
 
 /// What heals by itself must be able to say so, above all when it cannot heal.
@@ -202,7 +121,7 @@ fn nobody_to_tell(findings: &mut Findings<'_>, configuration: &Configuration, ro
         let Some((section, (name, _, node))) = sections.find(|(_, (_, _, node))| acts(node)) else { return };
         (place_of(node, "autonomy"), format!("{section}.{name}.autonomy"))
     };
-    if configuration.routes.is_empty() {
+    if configuration.common.routes.is_empty() {
         let what = "it heals by itself and has nobody to tell when it cannot";
         let help = "add notify: {email: {to: ops@example.com, smtp: \"smtp://127.0.0.1:25\"}}".to_owned();
         findings.warning(place, &key, what, help);

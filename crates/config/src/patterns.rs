@@ -49,6 +49,34 @@ impl Patterns {
     }
 }
 
+/// Names as an operator writes them, patterns among them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Names {
+    /// Each of them, sorted.
+    written: Box<[Box<str>]>,
+    pub(crate) patterns: Patterns,
+}
+
+impl Names {
+    /// These names, which are sorted.
+    pub(crate) fn of<'n>(sorted: impl IntoIterator<Item = &'n String> + Clone) -> Self {
+        let patterns = Patterns::among(sorted.clone());
+        Self { written: sorted.into_iter().map(|name| name.as_str().into()).collect(), patterns }
+    }
+
+    /// Whether a unit is among them, with its ending or without.
+    pub(crate) fn has(&self, unit: &str) -> bool {
+        let has = |name: &str| self.written.binary_search_by(|known| (**known).cmp(name)).is_ok();
+        let short = unit.strip_suffix(".service").filter(|short| !short.contains('.'));
+        has(unit) || short.is_some_and(has)
+    }
+
+    /// Whether a unit is among them, or fits a pattern among them.
+    pub(crate) fn concerns(&self, unit: &str) -> bool {
+        self.has(unit) || self.patterns.fits(unit)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

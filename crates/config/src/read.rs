@@ -6,21 +6,24 @@ pub(crate) mod long;
 pub(crate) mod notify;
 pub(crate) mod policy;
 pub(crate) mod probe;
+pub(crate) mod process;
 mod rung;
-pub(crate) mod service;
 pub(crate) mod settings;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use ansai_model::{
+    condition::Condition,
     probe::CommandLine,
     time::WallTime,
     units::{ByteSize, Percent},
 };
 
 use crate::{
+    diagnostics::{Findings, place_of},
     document::{Node, Place, Value},
-    fill::Words,
+    fill::words::Words,
+    text::joined,
     units,
 };
 
@@ -155,26 +158,15 @@ fn command(node: &Node) -> Option<CommandLine> {
     }
 }
 
-/// Minutes after midnight, of `03:30`.
-pub(crate) fn time_of_day(text: &str) -> Option<u16> {
-    let (hour, minute) = text.split_once(':')?;
-    let digits = |text: &str| (1..=2).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
-    if !digits(hour) || !digits(minute) || minute.len() != 2 {
-        return None;
+/// The condition under `when`.
+pub(crate) fn condition(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Condition> {
+    let text = node.text_at("when")?;
+    match crate::condition::parse(text) {
+        Ok(condition) => Some(condition),
+        Err(wrong) => {
+            let place = findings.within(place_of(node, "when"), text, wrong.offset, wrong.length);
+            findings.error(place, &joined(key, "when"), wrong.message, wrong.suggestion);
+            None
+        }
     }
-    let (hour, minute): (u16, u16) = (hour.parse().ok()?, minute.parse().ok()?);
-    (hour < 24 && minute < 60).then_some(hour * 60 + minute)
-}
-
-/// Permission bits, of `0640`.
-pub(crate) fn mode(text: &str) -> Option<u32> {
-    let mode = u32::from_str_radix(text.trim_start_matches("0o"), 8).ok()?;
-    (mode <= 0o7777).then_some(mode)
-}
-
-/// A status or a range of them, of `200` or `200-299`.
-pub(crate) fn statuses(text: &str) -> Option<(u16, u16)> {
-    let (from, to) = text.split_once('-').unwrap_or((text, text));
-    let (from, to): (u16, u16) = (from.trim().parse().ok()?, to.trim().parse().ok()?);
-    ((100..=599).contains(&from) && (100..=599).contains(&to) && from <= to).then_some((from, to))
 }

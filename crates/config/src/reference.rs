@@ -4,8 +4,11 @@ use std::fmt::Write as _;
 
 use crate::{
     document::{Node, Value},
-    form::{between, expected},
-    keys::{CONFIG, Key, Kind, Shape, Unwritten},
+    keys::{
+        Key, Kind, Shape, Unwritten,
+        config::CONFIG,
+        kind::{between, expected},
+    },
 };
 
 /// The reference of every key, as Markdown.

@@ -4,9 +4,11 @@
 use serde_json::{Map, Value, json};
 
 use crate::{
-    document::{self, Form, Node},
-    form::expected,
-    keys::{CONFIG, Kind, Shape},
+    document::{
+        self, Node,
+        read::{Form, read},
+    },
+    keys::{Kind, Shape, config::CONFIG, kind::expected},
     reference::shapes,
 };
 
@@ -55,7 +57,7 @@ pub(crate) fn as_json(value: &str, kind: &Kind) -> Value {
     let plain = match kind {
         Kind::Truth | Kind::Short(Kind::Truth, _) => value.parse().ok().map(Value::Bool),
         Kind::Whole { .. } => value.parse::<u64>().ok().map(Value::from),
-        Kind::Shape(_) | Kind::List(_) => document::read(value, Form::Yaml, 0).ok().map(|node| of_node(&node)),
+        Kind::Shape(_) | Kind::List(_) => read(value, Form::Yaml, 0).ok().map(|node| of_node(&node)),
         _ => None,
     };
     plain.unwrap_or_else(|| value.into())

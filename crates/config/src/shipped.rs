@@ -3,7 +3,7 @@
 
 use crate::{
     domain,
-    keys::{CONFIG, Key, Kind, POLICY, Shape},
+    keys::{Key, Kind, Shape, config::CONFIG, limits::POLICY},
     written::{Fields, Written},
 };
 
@@ -15,7 +15,7 @@ pub(crate) fn text() -> String {
     let own = CONFIG.keys.iter().filter(|key| key.ships).fold(Fields::default(), with);
     // The policies of the domains follow, as entries below the last section.
     let policies = Fields::default().put("default", mapping(&POLICY)).done();
-    own.put("policies", policies).document() + &domain::POLICIES.concat()
+    own.put("policies", policies).document() + &domain::policies()
 }
 
 fn mapping(shape: &Shape) -> Written {

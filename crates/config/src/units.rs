@@ -1,5 +1,5 @@
 //! Durations, sizes and shares as people write them: `500ms`, `5s`, `10m`, `2h`, `7d`; `512B`, `64KiB`, `16MiB`, `2GiB`;
-//! `80%`.
+//! `80%`; times of the day, permission bits, status codes.
 //! What is read is exact, and what is shown is read back as the same value.
 
 use std::time::Duration;
@@ -126,6 +126,30 @@ pub(crate) fn shown_duration(duration: Duration) -> String {
 pub(crate) fn shown_bytes(size: ByteSize) -> String {
     let found = SIZES.iter().find(|(_, factor)| size.0 != 0 && size.0.is_multiple_of(*factor));
     found.map_or_else(|| format!("{}B", size.0), |(unit, factor)| format!("{}{unit}", size.0 / factor))
+}
+
+/// Minutes after midnight, of `03:30`.
+pub(crate) fn read_time_of_day(text: &str) -> Option<u16> {
+    let (hour, minute) = text.split_once(':')?;
+    let digits = |text: &str| (1..=2).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(hour) || !digits(minute) || minute.len() != 2 {
+        return None;
+    }
+    let (hour, minute): (u16, u16) = (hour.parse().ok()?, minute.parse().ok()?);
+    (hour < 24 && minute < 60).then_some(hour * 60 + minute)
+}
+
+/// Permission bits, of `0640`.
+pub(crate) fn read_mode(text: &str) -> Option<u32> {
+    let mode = u32::from_str_radix(text.trim_start_matches("0o"), 8).ok()?;
+    (mode <= 0o7777).then_some(mode)
+}
+
+/// A status or a range of them, of `200` or `200-299`.
+pub(crate) fn read_statuses(text: &str) -> Option<(u16, u16)> {
+    let (from, to) = text.split_once('-').unwrap_or((text, text));
+    let (from, to): (u16, u16) = (from.trim().parse().ok()?, to.trim().parse().ok()?);
+    ((100..=599).contains(&from) && (100..=599).contains(&to) && from <= to).then_some((from, to))
 }
 
 #[cfg(test)]

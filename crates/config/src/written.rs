@@ -175,7 +175,10 @@ pub(crate) fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::document::{Form, Node, read};
+    use crate::document::{
+        Node,
+        read::{Form, read},
+    };
 
     #[test]
     fn every_text_is_read_back() {

@@ -76,8 +76,8 @@ fn each_value_names_its_layer_and_line_and_what_it_replaced() {
     );
     check(
         "nginx",
-        "there is no key `nginx`; known here: autonomy, services, processes, disks, certificates, notify, policies, \
-         maintenance, probe_defaults, flap, heartbeat, agent, memory, targets, checks, rules, runbooks, generation, expires",
+        "there is no key `nginx`; known here: autonomy, services, processes, disks, certificates, memory, notify, \
+         policies, maintenance, probe_defaults, flap, heartbeat, agent, targets, checks, rules, runbooks, generation, expires",
     );
 }
 
@@ -184,6 +184,20 @@ fn files_of_one_layer_are_joined_and_nothing_is_said_twice() {
     let wrong = load_at(folder.path(), WallTime(0)).expect_err("twice").to_string();
     assert!(wrong.contains("`services.a.service` is configured in two files of one layer"), "{wrong}");
     assert!(wrong.contains("1.yaml:1 says it already"), "{wrong}");
+}
+
+#[test]
+fn whatever_has_a_name_stands_in_one_file_of_a_layer() {
+    let parse = |one: &str, two: &str| parse(&[("1.yaml".into(), one.to_owned()), ("2.yaml".into(), two.to_owned())]);
+    for (one, two, twice) in [
+        ("disks: {/var: {act_at: 85%}}", "disks: {/var: {goal: 50%}}", "disks./var"),
+        ("certificates: {a: {file: /a}}", "certificates: {a: {every: 1m}}", "certificates.a"),
+        ("processes: {a: {start: [/a]}}", "processes: {a: {port: 1}}", "processes.a"),
+    ] {
+        let wrong = parse(one, two).expect_err("twice").to_string();
+        assert!(wrong.contains(&format!("`{twice}` is configured in two files of one layer")), "{wrong}");
+    }
+    parse("memory: {every: 1m}", "memory: {horizon: 2d}").expect("what has no names is put together");
 }
 
 #[test]

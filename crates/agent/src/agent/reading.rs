@@ -336,7 +336,7 @@ async fn evaluate(
     let work = Work::new(Kind::Own, format!("the evaluation of {}", path.display()));
     let evaluates = move || {
         let bundle = last.followed_by(&configuration, &inventory)?;
-        let configuration = Arc::unwrap_or_clone(configuration).rest(&inventory);
+        let configuration = configuration.rest(&inventory);
         Ok(Evaluated { configuration, inventory, bundle })
     };
     aside::run(work, READ_MAX, evaluates).await.map_err(late)?

@@ -8,7 +8,7 @@ use ansai_model::{
     units::{ByteSize, Percent},
 };
 
-use super::ConditionError;
+use super::error::ConditionError;
 
 /// Longest duration that is read: a hundred years.
 const DURATION_MAX: Duration = Duration::from_secs(36_500 * 86_400);

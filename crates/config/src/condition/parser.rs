@@ -6,7 +6,7 @@ use std::ops::Range;
 use ansai_model::condition::{Comparison, DEPTH_MAX, Expression, FIELDS, FieldSpec, NODES_MAX, Value, ValueType};
 
 use super::{
-    ConditionError,
+    error::ConditionError,
     lexer::{Spanned, Token, error, is_unit, tokens},
 };
 

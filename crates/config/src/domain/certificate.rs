@@ -3,7 +3,7 @@
 
 pub(crate) mod keys;
 mod ladder;
-pub(crate) mod read;
+mod read;
 pub(crate) mod write;
 
 use std::{sync::LazyLock, time::Duration};
@@ -25,22 +25,22 @@ use ansai_model::{
     rule::{Autonomy, Severity},
 };
 
-use super::{Domain, FaultDomain, LongForm, add, target};
 use crate::{
+    common::Common,
     diagnostics::{Findings, place_of},
     document::{self, Node},
-    form::{cut, joined},
     keys::{Kind, key},
-    load::Configuration,
+    slice::{Domain, FaultDomain, LongForm, Slice, add, target},
+    text::{cut, joined},
 };
+
+pub(super) const SLICE: Slice = Slice { policy: include_str!("certificate/policy.yaml"), read };
 
 /// The name of the policy, and that of the fault domain of everything that renewing, deploying or reloading mends.
 const POLICY: &str = "certificate";
 const MATTER: &str = "good";
 /// The fault domain of its end, of which people are told, and its check.
 const END: &str = "end";
-/// Its policy, an entry of the shipped layer.
-pub(super) const POLICY_TEXT: &str = include_str!("certificate/policy.yaml");
 const EVERY_SOFT: Duration = Duration::from_secs(2);
 /// People are told how near the end is only when it is as near for a while: what is renewed at once is no news.
 static TOLD_WHEN: LazyLock<Condition> =
@@ -57,7 +57,7 @@ const REPLACEMENT_TIMEOUT: Duration = Duration::from_secs(480);
 const DEPLOYMENT_TIMEOUT: Duration = Duration::from_secs(100);
 
 /// How long an action may take.
-pub(crate) fn timeout(action: &CertificateAction) -> Duration {
+pub(super) fn timeout(action: &CertificateAction) -> Duration {
     match action {
         CertificateAction::Renew(_) | CertificateAction::Revoke(_) => RENEWAL_TIMEOUT,
         CertificateAction::Deploy(_) | CertificateAction::PutBack(_) => DEPLOYMENT_TIMEOUT,
@@ -66,8 +66,8 @@ pub(crate) fn timeout(action: &CertificateAction) -> Duration {
 }
 
 /// A certificate as it is declared.
-#[derive(Clone, Debug)]
-pub(crate) struct Certificate {
+#[derive(Debug)]
+struct Certificate {
     name: String,
     key: String,
     place: document::Place,
@@ -87,11 +87,11 @@ pub(crate) struct Certificate {
 }
 
 /// What stands under `certificates`.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Certificates(Vec<Certificate>);
+#[derive(Debug)]
+struct Certificates(Vec<Certificate>);
 
 /// The long form of its looks and actions.
-pub(crate) const LONG: LongForm = LongForm {
+pub(super) const LONG: LongForm = LongForm {
     probe_key: key("certificate", Kind::Shape(&keys::PROBE), "A certificate, in a file or as a server shows it")
         .example("{endpoint: \"https://127.0.0.1\"}"),
     action_key: key(
@@ -104,10 +104,10 @@ pub(crate) const LONG: LongForm = LongForm {
 };
 
 /// Everything under `certificates`.
-pub(crate) fn read_all(findings: &mut Findings<'_>, tree: &Node, flap: Flap) -> Certificates {
-    let named = tree.named("certificates").map(|(name, place, node)| (name.to_owned(), place, node));
-    let named = named.collect::<Vec<_>>().into_iter();
-    Certificates(named.filter_map(|(name, place, node)| one(findings, name, (place, node), flap)).collect())
+fn read(findings: &mut Findings<'_>, tree: &Node, common: &Common) -> Box<dyn Domain> {
+    let named = tree.named("certificates");
+    let all = named.filter_map(|(name, place, node)| one(findings, name.to_owned(), (place, node), common.flap));
+    Box::new(Certificates(all.collect()))
 }
 
 fn one(
@@ -201,15 +201,9 @@ fn known_validators(units: &[UnitName]) -> Vec<CommandLine> {
 }
 
 impl Domain for Certificates {
-    fn deduce(
-        &self,
-        findings: &mut Findings<'_>,
-        configuration: &Configuration,
-        _: &Inventory,
-        parts: &mut BundleParts,
-    ) {
+    fn deduce(&self, findings: &mut Findings<'_>, common: &Common, _: &Inventory, parts: &mut BundleParts) {
         for certificate in &self.0 {
-            if let Err(error) = add_one(configuration, certificate, parts) {
+            if let Err(error) = add_one(common, certificate, parts) {
                 findings.name(certificate.place, &certificate.key, &error);
             }
         }
@@ -217,7 +211,7 @@ impl Domain for Certificates {
 }
 
 fn add_one(
-    configuration: &Configuration,
+    common: &Common,
     certificate: &Certificate,
     parts: &mut BundleParts,
 ) -> Result<(), ansai_model::id::NameError> {
@@ -229,7 +223,7 @@ fn add_one(
         ..target(id.clone())
     };
     parts.targets.insert(id.clone(), made);
-    let autonomy = certificate.autonomy.unwrap_or(configuration.autonomy);
+    let autonomy = certificate.autonomy.unwrap_or(common.autonomy);
     let severity = certificate.severity;
     let fault_domain = FaultDomain {
         name: MATTER,
@@ -240,7 +234,7 @@ fn add_one(
         autonomy,
         severity,
     };
-    add(configuration, parts, &id, fault_domain)?;
+    add(common, parts, &id, fault_domain)?;
     if certificate.tell_before.is_empty() {
         return Ok(());
     }
@@ -253,7 +247,7 @@ fn add_one(
         autonomy,
         severity,
     };
-    add(configuration, parts, &id, fault_domain)
+    add(common, parts, &id, fault_domain)
 }
 
 fn check(certificate: &Certificate, id: CheckId, target: &TargetId, probe: CertificateProbe) -> Check {

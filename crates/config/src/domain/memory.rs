@@ -3,7 +3,7 @@
 
 pub(crate) mod keys;
 
-use std::{sync::LazyLock, time::Duration};
+use std::{collections::BTreeMap, sync::LazyLock, time::Duration};
 
 use ansai_model::{
     action::{AS_DECLARED, Action},
@@ -11,29 +11,26 @@ use ansai_model::{
     check::{Check, Trend, TrendKind},
     condition::Condition,
     domain::memory::{ANONYMOUS, KILLED_LATELY, LIFE, LIMIT, MemoryAction, MemoryProbe, NEAR_LIMIT, Release},
-    id::{CheckId, PolicyId, RungId, TargetId, UnitName},
+    id::{CheckId, PolicyId, RungId, UnitName},
     policy::{Policy, QuietHours},
     rule::{Autonomy, Severity},
     runbook::{Rung, Step},
     units::ByteSize,
 };
 
-use super::{Domain, FaultDomain, LongForm, add};
 use crate::{
-    deduce::ladder::LOCAL_TIMEOUT,
+    common::Common,
     diagnostics::Findings,
     document::Node,
     fill::Filled,
-    form::joined,
     keys::{Kind, key},
-    load::Configuration,
-    read::service::Service,
+    slice::{Domain, FaultDomain, Kept, LOCAL_TIMEOUT, LongForm, Slice, add},
+    text::joined,
 };
 
-/// The name of the check, of its rule beside that of the unit, and of its policy.
+/// The name of the check, of its rule beside that of the unit, of its policy, and of its keys.
 const NAME: &str = "memory";
-/// Its policy, an entry of the shipped layer.
-pub(super) const POLICY: &str = include_str!("memory/policy.yaml");
+pub(super) const SLICE: Slice = Slice { policy: include_str!("memory/policy.yaml"), read };
 const EVERY_SOFT: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(5);
 const FAIL_AFTER: u32 = 3;
@@ -42,11 +39,11 @@ const RECOVER_AFTER: u32 = 2;
 const RESTARTS_MAX: u32 = 3;
 
 /// The long form of its looks and actions.
-pub(crate) const LONG: LongForm = LongForm {
-    probe_key: key("memory", Kind::Shape(&keys::PROBE), "What the processes of a unit hold in memory")
+pub(super) const LONG: LongForm = LongForm {
+    probe_key: key(NAME, Kind::Shape(&keys::PROBE), "What the processes of a unit hold in memory")
         .example("{unit: app.service}"),
     action_key: key(
-        "memory",
+        NAME,
         Kind::Shape(&keys::ACTION),
         "Asks a unit to give memory back, or has the kernel slow it down",
     )
@@ -60,7 +57,7 @@ pub(crate) const LONG: LongForm = LongForm {
 
 /// What is said of a service's memory, or of that of all services.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Memory {
+struct Memory {
     /// Whether it is watched, when that is said.
     is_watched: Option<bool>,
     limit: Option<ByteSize>,
@@ -68,24 +65,78 @@ pub(crate) struct Memory {
     high: Option<ByteSize>,
     horizon: Option<Duration>,
     every: Option<Duration>,
-    pub(crate) quiet: Option<Option<QuietHours>>,
+    quiet: Option<Option<QuietHours>>,
     autonomy: Option<Autonomy>,
     severity: Option<Severity>,
 }
 
-/// Reads what stands under `memory`.
-pub(crate) fn read(findings: &mut Findings<'_>, parent: &Node, key: &str) -> Memory {
-    let key = joined(key, "memory");
-    let Some(node) = parent.get("memory").filter(|node| !node.is_null()) else { return Memory::default() };
-    if node.map().is_none() {
-        return Memory { is_watched: parent.truth_at("memory"), ..Memory::default() };
-    }
-    Memory::filled(findings, node, &key, None).unwrap_or_default()
+/// What is said of the memory of all units, and of that of each that says something, by the name under which it is written.
+#[derive(Debug)]
+struct Memories {
+    of_all: Memory,
+    of: BTreeMap<String, Memory>,
 }
 
-impl Domain for Memory {
+fn read(findings: &mut Findings<'_>, tree: &Node, _: &Common) -> Box<dyn Domain> {
+    let of_all = memory(findings, tree, "").unwrap_or_default();
+    let mut of = BTreeMap::new();
+    for (section, entry) in tree.map().into_iter().flatten() {
+        for (name, _, node) in tree.named(section).filter(|_| !entry.node.is_null()) {
+            let said = memory(findings, node, &format!("{section}.{name}"));
+            of.extend(said.map(|said| (name.to_owned(), said)));
+        }
+    }
+    Box::new(Memories { of_all, of })
+}
+
+/// What stands under `memory`, when something does.
+fn memory(findings: &mut Findings<'_>, parent: &Node, key: &str) -> Option<Memory> {
+    let node = parent.get(NAME).filter(|node| !node.is_null())?;
+    if node.map().is_none() {
+        return Some(Memory { is_watched: parent.truth_at(NAME), ..Memory::default() });
+    }
+    Memory::filled(findings, node, &joined(key, NAME), None)
+}
+
+impl Domain for Memories {
+    /// Adds the memory of a unit as a fault domain of its target, when it is to be watched: when that is said of the unit, or said of
+    /// all and the unit has a process that stays.
+    fn beside(&self, findings: &mut Findings<'_>, common: &Common, kept: &Kept, parts: &mut BundleParts) {
+        let Some(unit) = &kept.unit else { return };
+        let own = self.of.get(&kept.name);
+        let memory = own.map_or_else(|| self.of_all.clone(), |own| own.over(&self.of_all));
+        let is_watched = own.and_then(|own| own.is_watched).unwrap_or(kept.stays && memory.is_watched == Some(true));
+        let (Ok(id), true) = (CheckId::of(&kept.target, NAME), is_watched) else { return };
+        if parts.checks.contains_key(&id) {
+            let what = format!("there are two checks `{NAME}`");
+            let help = "give the other one another name under `probes:`".to_owned();
+            findings.error(kept.place, &joined(&kept.key, NAME), what, help);
+            return;
+        }
+        let policy = memory.quiet.map(|quiet| Policy { quiet, ..common.policy_named(NAME) });
+        let named = format!("{}#{NAME}", kept.target);
+        if let (Some(policy), Ok(id)) = (&policy, PolicyId::new(&named)) {
+            parts.policies.insert(id.clone(), Policy { id, ..policy.clone() });
+        }
+        let fault_domain = FaultDomain {
+            name: NAME,
+            checks: vec![check(id, unit, kept, &memory)],
+            rungs: ladder(unit, &memory),
+            policy: if policy.is_some() { &named } else { NAME },
+            condition: None,
+            autonomy: memory.autonomy.unwrap_or(kept.autonomy),
+            severity: memory.severity.unwrap_or(kept.severity),
+        };
+        if let Err(error) = add(common, parts, &kept.target, fault_domain) {
+            findings.name(kept.place, &joined(&kept.key, NAME), &error);
+        }
+    }
+
     fn quiet(&mut self) -> Vec<&mut Option<QuietHours>> {
-        self.quiet.iter_mut().collect()
+        std::iter::once(&mut self.of_all)
+            .chain(self.of.values_mut())
+            .filter_map(|memory| memory.quiet.as_mut())
+            .collect()
     }
 }
 
@@ -107,45 +158,7 @@ impl Memory {
     }
 }
 
-/// Adds the memory of a unit as a fault domain of its service, when it is to be watched: when the service says so, or when it is
-/// said of all and the unit has a process that stays.
-pub(crate) fn of_service(
-    findings: &mut Findings<'_>,
-    configuration: &Configuration,
-    service: &Service,
-    (target, unit, stays): (&TargetId, &UnitName, bool),
-    parts: &mut BundleParts,
-) {
-    let memory = service.memory.over(&configuration.domains.memory);
-    let is_watched = service.memory.is_watched.unwrap_or(stays && memory.is_watched == Some(true));
-    let (Ok(id), true) = (CheckId::of(target, NAME), is_watched) else { return };
-    if parts.checks.contains_key(&id) {
-        let what = format!("there are two checks `{NAME}`");
-        let help = "give the other one another name under `probes:`".to_owned();
-        findings.error(service.place, &joined(&service.key, NAME), what, help);
-        return;
-    }
-    let policy = memory.quiet.map(|quiet| Policy { quiet, ..configuration.policy_named(NAME) });
-    let named = format!("{target}#{NAME}");
-    if let (Some(policy), Ok(id)) = (&policy, PolicyId::new(&named)) {
-        parts.policies.insert(id.clone(), Policy { id, ..policy.clone() });
-    }
-    let severity = if service.is_critical { Severity::Now } else { Severity::Day };
-    let fault_domain = FaultDomain {
-        name: NAME,
-        checks: vec![check(id, target, unit, service, &memory)],
-        rungs: ladder(unit, &memory),
-        policy: if policy.is_some() { &named } else { NAME },
-        condition: None,
-        autonomy: memory.autonomy.or(service.autonomy).unwrap_or(configuration.autonomy),
-        severity: memory.severity.or(service.severity).unwrap_or(severity),
-    };
-    if let Err(error) = add(configuration, parts, target, fault_domain) {
-        findings.name(service.place, &joined(&service.key, NAME), &error);
-    }
-}
-
-fn check(id: CheckId, target: &TargetId, unit: &UnitName, service: &Service, memory: &Memory) -> Check {
+fn check(id: CheckId, unit: &UnitName, kept: &Kept, memory: &Memory) -> Check {
     let every = keys::EVERY.or_default(memory.every);
     let trend = Trend {
         figure: ANONYMOUS.into(),
@@ -156,14 +169,14 @@ fn check(id: CheckId, target: &TargetId, unit: &UnitName, service: &Service, mem
     };
     Check {
         id,
-        target: target.clone(),
+        target: kept.target.clone(),
         probe: MemoryProbe { unit: unit.clone(), limit: memory.limit }.into(),
         every,
         every_soft: EVERY_SOFT.min(every),
         timeout: TIMEOUT,
         fail_after: FAIL_AFTER,
         recover_after: RECOVER_AFTER,
-        flap: service.flap,
+        flap: kept.flap,
         trend: Some(Box::new(trend)),
     }
 }

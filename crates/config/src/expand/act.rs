@@ -10,8 +10,8 @@ use ansai_model::{
 };
 
 use crate::{
-    fill::{Choice, Words, command},
-    keys::{Thing, action::Doing},
+    fill::{choice::Choice, simple::command, words::Words},
+    keys::{action::Doing, shared::Thing},
     written::{Fields, Written, time},
 };
 
@@ -81,7 +81,7 @@ fn action(action: &Action) -> Fields {
         Action::Exec { command: line, disruption } => {
             of(Doing::Exec, command(line)).put("disruption", Written::text(disruption.word()))
         }
-        Action::Domain(action) => crate::domain::written_action(action),
+        Action::Domain(action) => crate::domain::long::written_action(action),
     }
 }
 

@@ -4,9 +4,12 @@
 //! all keys and reads each example.
 
 use crate::{
-    document::{self, Form, Node, Value},
-    domain::SECTIONS,
-    keys::{CONFIG, Key, Kind, RUNG, STEP, Shape},
+    document::{
+        Node, Value,
+        read::{Form, read},
+    },
+    domain::sections,
+    keys::{Key, Kind, Shape, action::STEP, config::CONFIG, long::RUNG},
     written::{Written, quoted},
 };
 
@@ -40,14 +43,22 @@ const OWN_NAMES: &[&str] = &["notify", "policies"];
 
 /// The line of the table to which these steps lead; none where they end with a name or an item.
 pub(super) fn row(path: &[Part]) -> Option<&'static Key> {
-    path.last().and_then(|part| if let Part::Key(key, _) = part { Some(*key) } else { None })
+    path.last().and_then(row_of)
+}
+
+/// The line of the table that a step is.
+pub(super) fn row_of(part: &Part) -> Option<&'static Key> {
+    match part {
+        Part::Key(key, _) => Some(key),
+        Part::Name(_) | Part::Item => None,
+    }
 }
 
 /// The example of a key, as lines of YAML.
 pub(super) fn of(path: &[Part], kind: &Kind) -> String {
     let elsewhere = in_its_place(path);
     let path = elsewhere.as_deref().unwrap_or(path);
-    let mut keys = path.iter().filter_map(|part| if let Part::Key(key, _) = part { Some(*key) } else { None });
+    let mut keys = path.iter().filter_map(row_of);
     let Some(section) = keys.next() else { return WHOLE.to_owned() };
     let mut tree = Tree::Flow(value_at(path, kind));
     let mut roots = Vec::new();
@@ -63,8 +74,8 @@ pub(super) fn of(path: &[Part], kind: &Kind) -> String {
                 Tree::Map(entries)
             }
             Part::Name(name) => {
-                let is_own = |names: &[&str]| names.contains(&section.name);
-                let own = name.clone().filter(|_| is_own(SECTIONS) || is_own(OWN_NAMES));
+                let is_own = sections().chain(OWN_NAMES.iter().copied()).any(|own| own == section.name);
+                let own = name.clone().filter(|_| is_own);
                 let name = own.unwrap_or_else(|| name_of(path.get(index.wrapping_sub(1))));
                 Tree::Map(vec![(name, tree)])
             }
@@ -119,11 +130,7 @@ fn join(whole: &mut Vec<(String, Tree)>, needed: Vec<(String, Tree)>) {
 
 /// The name that stands for any in the example of the key before it.
 fn name_of(before: Option<&Part>) -> String {
-    let example = before.and_then(|part| match part {
-        Part::Key(key, _) => written(key.example),
-        Part::Name(_) | Part::Item => None,
-    });
-    match example {
+    match before.and_then(row_of).and_then(|key| written(key.example)) {
         Some(Written::Map(mut map)) if !map.is_empty() => map.swap_remove(0).0,
         _ => "app".to_owned(),
     }
@@ -208,7 +215,7 @@ fn entries(text: &str) -> Vec<(String, Tree)> {
 
 /// What a text of the table says; nothing when it is empty.
 fn written(text: &str) -> Option<Written> {
-    let node = document::read(text, Form::Yaml, 0).ok().filter(|_| !text.is_empty())?;
+    let node = read(text, Form::Yaml, 0).ok().filter(|_| !text.is_empty())?;
     Some(as_written(&node))
 }
 
@@ -272,7 +279,7 @@ pub(super) fn every_key() -> Vec<String> {
         match kind {
             Kind::Shape(shape) | Kind::Short(_, shape) => {
                 for inner in shape.keys {
-                    let path = crate::form::joined(key, inner.name);
+                    let path = crate::text::joined(key, inner.name);
                     found.push(path.clone());
                     below(&path, &inner.kind, found);
                 }

@@ -4,8 +4,10 @@ use serde::Serialize;
 
 use super::example::{self, Part};
 use crate::{
-    form::{between, expected, how},
-    keys::{Key, Kind, Shape},
+    keys::{
+        Key, Kind, Shape,
+        kind::{between, expected, how},
+    },
     reference::default_of,
 };
 

@@ -4,8 +4,8 @@
 use crate::{
     diagnostics::{Findings, place_of},
     document::Node,
-    form::joined,
     keys::Key,
+    text::joined,
 };
 
 /// What a mapping may say, of which it says one.
@@ -80,7 +80,7 @@ macro_rules! ways {
             pub(crate) const OWN: &'static [&'static [$crate::keys::Key]] = &[$($keys),*];
         }
 
-        impl $crate::fill::Choice for $name {
+        impl $crate::fill::choice::Choice for $name {
             fn every() -> Vec<Self> {
                 let every = vec![$(Self::$way),*];
                 $(let every = every.into_iter().chain((0..$others.len()).map(Self::$domain)).collect();)?
@@ -105,7 +105,7 @@ macro_rules! ways {
 
             fn foreign(self, name: &str, owners: &str) -> (String, String) {
                 let foreign: fn(&str, &str, &str) -> (String, String) = $foreign;
-                foreign(name, $crate::fill::Choice::name(self), owners)
+                foreign(name, $crate::fill::choice::Choice::name(self), owners)
             }
         }
     };

@@ -7,7 +7,7 @@ use ansai_model::{
 };
 
 use super::{At, Held};
-use crate::{document::Node, form::cut, keys::Key, written::Written};
+use crate::{document::Node, keys::Key, text::cut, written::Written};
 
 macro_rules! name {
     ($($type:ty),*) => {$(

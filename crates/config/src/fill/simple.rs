@@ -121,7 +121,7 @@ whole!(u16, u64);
 impl Held for u32 {
     fn read(at: &mut At<'_, '_>, node: &Node, _: Option<&Self>) -> Option<Self> {
         match at.key.kind {
-            Kind::Mode => crate::read::mode(node.text()?),
+            Kind::Mode => units::read_mode(node.text()?),
             _ => u64::read(at, node, None).and_then(|number| Self::try_from(number).ok()),
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Filled;
 use crate::{
     diagnostics::Findings,
-    document::{self, Form, Node},
+    document::{self, Node, read::Form},
     explain,
     form::check,
     keys::{Kind, PERIOD, Shape, key},
@@ -34,7 +34,7 @@ fills! {
 static CLOCK: Shape = Shape::of::<Clock>("A clock");
 
 fn node(text: &str) -> Node {
-    document::read(text, Form::Yaml, 0).expect("a document")
+    document::read::read(text, Form::Yaml, 0).expect("a document")
 }
 
 /// What is read, or what is wrong with it.

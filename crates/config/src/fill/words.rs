@@ -31,7 +31,7 @@ pub(crate) const fn word<T: Words>() -> Kind {
 /// Gives each value of a type its word. No value can be forgotten: the writer has no wildcard.
 macro_rules! words {
     ($($type:ident, $what:literal: $($value:ident = $word:literal),* ;)*) => {$(
-        impl $crate::fill::Words for $type {
+        impl $crate::fill::words::Words for $type {
             const WHAT: &'static str = $what;
             const WORDS: &'static [&'static str] = &[$($word),*];
 
@@ -49,7 +49,7 @@ macro_rules! words {
             }
         }
 
-        $crate::fill::held_by_words! { $type }
+        $crate::fill::words::held_by_words! { $type }
     )*};
 }
 
@@ -57,11 +57,11 @@ macro_rules! held_by_words {
     ($type:ident) => {
         impl $crate::fill::Held for $type {
             fn read(_: &mut $crate::fill::At<'_, '_>, node: &$crate::document::Node, _: Option<&Self>) -> Option<Self> {
-                <Self as $crate::fill::Words>::named(node.text()?)
+                <Self as $crate::fill::words::Words>::named(node.text()?)
             }
 
             fn write(&self, _: &'static $crate::keys::Key) -> Option<$crate::written::Written> {
-                Some($crate::written::Written::text($crate::fill::Words::word(*self)))
+                Some($crate::written::Written::text($crate::fill::words::Words::word(*self)))
             }
         }
     };

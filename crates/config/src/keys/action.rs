@@ -2,10 +2,13 @@
 
 use ansai_model::action::Disruption;
 
-use super::{COMMAND_LINE, Key, Kind, PORT, Shape, count, joined, key, long::ENVIRONMENT};
+use super::{
+    Key, Kind, PORT, Shape, count, joined, key,
+    shared::{COMMAND_LINE, ENVIRONMENT},
+};
 use crate::{
-    domain::ACTION_KEYS,
-    fill::{ways, word},
+    domain::long::ACTION_KEYS,
+    fill::{choice::ways, words::word},
 };
 
 const OWN: [Key; count(Doing::OWN)] = joined(Doing::OWN);

@@ -73,7 +73,13 @@ pub(crate) struct ProbeDefaults {
 }
 
 fills! {
-    Schedule { every: EVERY, every_soft: EVERY_SOFT, timeout: TIMEOUT, fail_after: FAIL_AFTER, recover_after: RECOVER_AFTER }
+    Schedule {
+        every: EVERY.below("probe_defaults.every"),
+        every_soft: EVERY_SOFT.below("probe_defaults.every_soft"),
+        timeout: TIMEOUT.below("probe_defaults.timeout"),
+        fail_after: FAIL_AFTER.below("probe_defaults.fail_after"),
+        recover_after: RECOVER_AFTER.below("probe_defaults.recover_after"),
+    }
 }
 
 fills! {

@@ -13,7 +13,7 @@ use ansai_model::{
 use super::{ANY, COUNT, DAYS, DURATION_MIN, Key, Kind, Shape, key};
 use crate::{
     document::Node,
-    fill::{At, Filled, Held, fills, word},
+    fill::{At, Filled, Held, fills, words::word},
     written::Written,
 };
 
@@ -165,7 +165,7 @@ pub(crate) struct TimeOfDay(pub(crate) u16);
 
 impl Held for TimeOfDay {
     fn read(_: &mut At<'_, '_>, node: &Node, _: Option<&Self>) -> Option<Self> {
-        crate::read::time_of_day(node.text()?).map(Self)
+        crate::units::read_time_of_day(node.text()?).map(Self)
     }
 
     fn write(&self, _: &'static Key) -> Option<Written> {

@@ -6,69 +6,15 @@ use ansai_model::{
 };
 
 use super::{
-    AUTONOMIES, COMMAND_LINE, COUNT, Key, Kind, PORT, SEVERITIES, Shape,
+    COUNT, Key, Kind, PORT, Shape,
     action::{ACTION, STEP},
     agent::Schedule,
     count, joined, key,
     limits::FLAP,
     probe::PROBE,
+    shared::{AUTONOMIES, PROCESS_DECLARATION, SEVERITIES},
 };
-use crate::fill::{Filled, fills, ways, word};
-
-const KINDS: [Key; count(Thing::OWN)] = joined(Thing::OWN);
-const THINGS: &[&[Key]] = &[
-    &KINDS,
-    &[
-        key("mode", Kind::Mode, "Its permission bits").example("\"0640\""),
-        key("owner", Kind::Text, "Its user").example("app"),
-        key("group", Kind::Text, "Its group").example("app"),
-    ],
-];
-pub(crate) static ENVIRONMENT: Shape =
-    Shape { title: "What must be there", keys: &joined::<{ count(THINGS) }>(THINGS) };
-
-ways! {
-    /// What kind of thing must be there.
-    Thing {
-        File: &[
-            key("file", Kind::Path, "A file").example("/etc/app.conf"),
-            key("create", Kind::Truth, "Whether a missing file is created, empty").default("false"),
-        ],
-        Directory: &[key("directory", Kind::Path, "A directory; made when it is missing").example("/run/app")],
-        Symlink: &[
-            key("symlink", Kind::Path, "A symbolic link; made anew when it leads elsewhere").example("/etc/app/current"),
-            key("to", Kind::Text, "Where the link leads").example("/etc/app/releases/7"),
-        ],
-    };
-    wrong |_| "an entry is exactly one of file, directory or symlink".to_owned();
-    foreign |name, thing, owners| {
-        (format!("`{name}` says nothing about a {thing}"), format!("it belongs to `{owners}`; delete it"))
-    };
-    names "{file: /PATH}, {directory: /PATH} and {symlink: /PATH, to: PLACE}";
-}
-
-pub(crate) static COMMAND: Shape = Shape {
-    title: "A command",
-    keys: &[
-        key("argv", Kind::Argv, "The program and its arguments; no shell is involved")
-            .example("[/usr/bin/app, --check]"),
-        key("environment", Kind::Named(&Kind::Text), "Its environment besides a minimal one")
-            .example("{PGHOST: /run/postgresql}"),
-        key("user", Kind::Text, "Who runs it").otherwise("the agent's own user").example("postgres"),
-        key("directory", Kind::Path, "Where it runs").otherwise("/"),
-    ],
-};
-
-pub(super) const PROCESS_KEYS: [Key; 3] = [
-    key("start", COMMAND_LINE, "The command that is the process, or that starts it when there is a pid file")
-        .example("[/usr/bin/worker, --foreground]"),
-    key("stop", COMMAND_LINE, "The command that stops it").otherwise("TERM, then KILL"),
-    key("pid_file", Kind::Path, "Where a process that goes into the background writes its pid")
-        .example("/run/worker.pid"),
-];
-
-pub(crate) static PROCESS_DECLARATION: Shape =
-    Shape { title: "A process", keys: &[PROCESS_KEYS[0], PROCESS_KEYS[1], PROCESS_KEYS[2]] };
+use crate::fill::{Filled, fills, words::word};
 
 pub(crate) static TARGET: Shape = Shape {
     title: "Long form: a target",
@@ -92,7 +38,7 @@ pub(crate) static TARGET: Shape = Shape {
         key("critical", Kind::Truth, "Whether a person must act now when it cannot be healed").default("false"),
         key(
             "requests",
-            Kind::Named(&Kind::Shape(&STEP)),
+            Kind::Named(const { &Kind::Shape(&STEP) }),
             "What is done when an operator asks for it by this name, though nothing is wrong",
         ),
         key(
@@ -108,7 +54,7 @@ const CHECKS: &[&[Key]] = &[
     &[key("probe", Kind::Short(&Kind::ProbeText, &PROBE), "How it looks").example("{unit: app.service}")],
     Schedule::KEYS,
     &[
-        key("flap", Kind::Shape(&FLAP), "When it counts as flapping").otherwise("that of the file"),
+        key("flap", Kind::Shape(&FLAP), "When it counts as flapping").below("flap"),
         key(
             "trend",
             Kind::Shape(&TREND),
@@ -143,7 +89,7 @@ pub(crate) static RULE: Shape = Shape {
         key("when", Kind::Condition, "What must hold besides; unknown does not heal").example("failing_for > 10s"),
         key("runbook", Kind::Text, "What is run").example("gentle"),
         key("policy", Kind::Text, "Under which limits").default("default"),
-        key("autonomy", AUTONOMIES, "How much it may do by itself").otherwise("that of the file"),
+        key("autonomy", AUTONOMIES, "How much it may do by itself").below("autonomy"),
         key("severity", SEVERITIES, "How soon a person must act when it cannot be healed").default("day"),
     ],
 };
@@ -154,7 +100,7 @@ pub(crate) static RUNG: Shape = Shape {
         key("name", Kind::Text, "Its name in its runbook").example("restart"),
         key("when", Kind::Condition, "When it applies; it is skipped when that is false or unknown"),
         key("entry", word::<Entry>(), "How it is reached").default("in-order"),
-        key("steps", Kind::List(&Kind::Shape(&STEP)), "What is done, in order")
+        key("steps", Kind::List(const { &Kind::Shape(&STEP) }), "What is done, in order")
             .example("[{reset_failed: app.service}, {restart_unit: app.service, timeout: 100s}]"),
         key("then", word::<Then>(), "What follows when all steps succeeded").default("verify"),
         key(
@@ -164,6 +110,6 @@ pub(crate) static RUNG: Shape = Shape {
         )
         .default("next-rung"),
         key("attempts", COUNT, "How often it is tried").default("1"),
-        key("undo", Kind::List(&Kind::Shape(&ACTION)), "What takes its effect back when it did not help"),
+        key("undo", Kind::List(const { &Kind::Shape(&ACTION) }), "What takes its effect back when it did not help"),
     ],
 };

@@ -9,11 +9,14 @@ use ansai_model::{
     rule::Severity,
 };
 
-use super::{COMMAND_LINE, COUNT, Key, Kind, SEVERITIES, Shape, count, joined, key};
+use super::{
+    COUNT, Key, Kind, Shape, count, joined, key,
+    shared::{COMMAND_LINE, SEVERITIES},
+};
 use crate::{
     document::Node,
-    fill::{At, Filled, Held, fills, ways, word},
-    form::cut,
+    fill::{At, Filled, Held, choice::ways, fills, words::word},
+    text::cut,
     written::Written,
 };
 

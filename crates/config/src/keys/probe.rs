@@ -2,10 +2,14 @@
 
 use ansai_model::{probe::Protocol, unit::UnitExpectation};
 
-use super::{ANY, COMMAND_LINE, Key, Kind, Shape, agent::Schedule, count, joined, key};
+use super::{ANY, Key, Kind, Shape, agent::Schedule, count, joined, key, shared::COMMAND_LINE};
 use crate::{
-    domain::PROBE_KEYS,
-    fill::{FailsOn, Filled, ways, word, words},
+    domain::long::PROBE_KEYS,
+    fill::{
+        Filled,
+        choice::ways,
+        words::{FailsOn, word, words},
+    },
 };
 
 words! {

@@ -4,7 +4,10 @@
 use super::*;
 use crate::{
     diagnostics::Findings,
-    document::{self, Form, Node},
+    document::{
+        Node,
+        read::{Form, read},
+    },
     expanded, explain,
     form::check,
     layer::Sources,
@@ -23,7 +26,7 @@ fn defaults() -> Vec<(&'static Shape, &'static Key)> {
 fn written(key: &Key, value: &str) -> Node {
     // A pattern is written between quotes, or else it is an alias.
     let text = if value == "*" { format!("{}: \"*\"", key.name) } else { format!("{}: {value}", key.name) };
-    document::read(&text, Form::Yaml, 0).unwrap_or_else(|error| panic!("{text}: {error:?}"))
+    read(&text, Form::Yaml, 0).unwrap_or_else(|error| panic!("{text}: {error:?}"))
 }
 
 #[test]

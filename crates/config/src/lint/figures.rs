@@ -10,11 +10,11 @@ use ansai_model::{
 use crate::{
     diagnostics::{Findings, nearest_name, place_of},
     document::Node,
-    form::joined,
+    text::joined,
 };
 
 /// Looks at the condition under `when` of a mapping, which is asked when one of these probes fails.
-pub(super) fn check<'p>(
+pub(crate) fn check<'p>(
     findings: &mut Findings<'_>,
     node: &Node,
     key: &str,

@@ -10,11 +10,10 @@ use std::{
 
 use ansai_files::Why;
 
-use super::stack::Input;
 use crate::{
     diagnostics::{Diagnostic, Diagnostics, nearest},
-    document::ENDINGS,
-    layer::Layer,
+    document::read::ENDINGS,
+    layer::{Input, Layer},
 };
 
 /// The largest file that is read.

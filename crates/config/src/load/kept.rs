@@ -3,8 +3,8 @@
 
 use std::io;
 
-use super::{Configuration, Input, Resting, read, wall_now};
-use crate::diagnostics::Diagnostics;
+use super::{read, resting::Resting, wall_now};
+use crate::{configuration::Configuration, diagnostics::Diagnostics, layer::Input};
 
 impl Resting {
     /// The texts that it was read from, to be kept.
@@ -12,7 +12,7 @@ impl Resting {
     /// # Errors
     /// When the name of a file is no text.
     pub fn kept(&self) -> io::Result<Vec<u8>> {
-        serde_json::to_vec(&self.inputs).map_err(io::Error::other)
+        serde_json::to_vec(&self.inputs[..]).map_err(io::Error::other)
     }
 }
 

@@ -2,25 +2,27 @@
 //! much memory as the bundle that was made of it. So its texts are kept, and understood again when the host has changed.
 //! It reads no files: what they say by now is another configuration.
 
+use std::sync::Arc;
+
 use ansai_model::{inventory::Inventory, settings::Settings, time::WallTime};
 
-use super::{Configuration, Input, read, wall_now};
+use super::{read, wall_now};
 use crate::{
-    deduce,
+    configuration::Configuration,
     diagnostics::{Diagnostic, Diagnostics},
-    patterns::Patterns,
+    layer::Input,
+    patterns::Names,
 };
 
 /// A configuration that is in force, as its texts and the little that is asked of it meanwhile.
 #[derive(Clone, Debug)]
 pub struct Resting {
-    pub(super) inputs: Vec<Input>,
+    pub(super) inputs: Arc<[Input]>,
     settings: Settings,
     warnings: Vec<String>,
     patterns: Vec<String>,
-    /// The services, sorted.
-    names: Box<[Box<str>]>,
-    by_pattern: Patterns,
+    /// The names under which units are watched.
+    names: Vec<Names>,
     holds_until: Option<WallTime>,
 }
 
@@ -30,7 +32,7 @@ impl Resting {
     /// # Errors
     /// When they are not valid any more, as a window of maintenance that a new civil time does not know.
     pub fn wake(&self) -> Result<Configuration, Diagnostics> {
-        read(self.inputs.clone(), Diagnostics(Vec::new()), wall_now())
+        read(self.inputs.to_vec(), Diagnostics(Vec::new()), wall_now())
     }
 
     /// The agent's own settings.
@@ -45,7 +47,7 @@ impl Resting {
         &self.warnings
     }
 
-    /// The patterns among the services: names of new units that would be watched.
+    /// The patterns among the names of units: names of new ones that would be watched.
     #[must_use]
     pub fn patterns(&self) -> &[String] {
         &self.patterns
@@ -54,8 +56,7 @@ impl Resting {
     /// As [`Configuration::concerns`].
     #[must_use]
     pub fn concerns(&self, unit: &str) -> bool {
-        let has = |name: &str| self.names.binary_search_by(|known| (**known).cmp(name)).is_ok();
-        deduce::is_among(unit, has) || self.by_pattern.fits(unit)
+        self.names.iter().any(|names| names.concerns(unit))
     }
 
     /// As [`Configuration::holds_until`].
@@ -68,15 +69,15 @@ impl Resting {
 impl Configuration {
     /// Keeps what an agent needs once it has its bundle for this host.
     #[must_use]
-    pub fn rest(self, inventory: &Inventory) -> Resting {
+    pub fn rest(&self, inventory: &Inventory) -> Resting {
         let nameless = self.nameless(inventory).into_iter();
         let nameless = nameless.map(|what| format!("{what} is not watched: its name holds what none may"));
         let mut warnings: Vec<String> = self.warnings.iter().map(Diagnostic::said).collect();
         warnings.extend(nameless);
         let (patterns, holds_until) = (self.patterns(), self.holds_until());
-        let names = self.services.into_keys().map(String::into_boxed_str).collect();
-        let Self { inputs, settings, by_pattern, .. } = self;
-        Resting { inputs, settings, warnings, patterns, names, by_pattern, holds_until }
+        let names = self.names().cloned().collect();
+        let (inputs, settings) = (self.inputs.clone(), self.common.settings.clone());
+        Resting { inputs, settings, warnings, patterns, names, holds_until }
     }
 }
 

@@ -1,42 +1,20 @@
 //! From texts in layers to one tree: each is read and held against the table, the stronger ones are put over the weaker.
 //! Which role layer holds follows from the role, and an emergency layer holds until it expires.
 
-use std::path::{Path, PathBuf};
-
-use ansai_model::time::WallTime;
-use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 use crate::{
     diagnostics::{Findings, nearest, place_of},
-    document::{self, ALL_NODES_MAX, Form, Node, Place, Value},
+    document::{
+        ALL_NODES_MAX, Node, Place, Value,
+        read::{Form, read},
+    },
     form,
-    keys::{CONFIG, Kind},
-    layer::{Layer, Source, Sources, merge},
+    keys::{Kind, config::CONFIG},
+    layer::{Input, Layer, LayerFile, Source, Sources, merge},
+    text::cut,
 };
-
-/// One file of a configuration, and whether it holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct LayerFile {
-    /// The layer from which it comes.
-    pub layer: Layer,
-    /// Where it is.
-    pub file: PathBuf,
-    /// Why it does not hold, when it does not.
-    pub ignored: Option<String>,
-    /// When it ends by itself.
-    pub expires: Option<WallTime>,
-}
-
-/// A text before it is read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Input {
-    pub(crate) layer: Layer,
-    /// The role that a role layer is for.
-    pub(crate) role: Option<String>,
-    pub(crate) file: PathBuf,
-    pub(crate) text: String,
-}
+use ansai_model::time::WallTime;
 
 /// The texts as sources; their order is that of the inputs, which is from the weakest to the strongest.
 pub(super) fn sources(inputs: &[Input]) -> Sources {
@@ -57,7 +35,7 @@ pub(super) fn stack(findings: &mut Findings<'_>, sources: &Sources, inputs: &[In
     let mut documents: Vec<Option<Node>> = Vec::new();
     let mut values = 0;
     for (index, source) in sources.0.iter().enumerate() {
-        match document::read(&source.text, Form::of(Path::new(&source.name)), index) {
+        match read(&source.text, Form::of(Path::new(&source.name)), index) {
             Ok(node) => {
                 values += node.count();
                 if values > ALL_NODES_MAX {
@@ -92,7 +70,7 @@ pub(super) fn stack(findings: &mut Findings<'_>, sources: &Sources, inputs: &[In
             Some(_) | None => (!holds(index)).then(|| "it has expired".to_owned()),
         };
         if ignored.is_none() {
-            merge(findings, sources, &mut stack.tree, node, "");
+            merge(findings, (sources, &is_entry), &mut stack.tree, node, "");
         }
         let (layer, file, expires) = (input.layer, input.file.clone(), expirations.get(index).copied().flatten());
         if input.layer != Layer::Shipped {
@@ -106,6 +84,11 @@ pub(super) fn stack(findings: &mut Findings<'_>, sources: &Sources, inputs: &[In
         }
     }
     stack
+}
+
+/// Whether the entries of a section are things with names of their own, each written in one file of a layer, whole.
+fn is_entry(section: &str) -> bool {
+    CONFIG.key(section).is_some_and(|key| matches!(key.kind, Kind::Named(_)))
 }
 
 /// The role of this host, from the strongest layer that says it.
@@ -128,7 +111,7 @@ fn role(
             findings.warning(place, "agent.role", what, format!("write agent: {{role: {}}}", known[0]));
         }
         Some((role, place)) if !known.is_empty() && !known.contains(&role.as_str()) => {
-            let what = format!("there is no layer for the role `{}`", form::cut(role));
+            let what = format!("there is no layer for the role `{}`", cut(role));
             findings.warning(*place, "agent.role", what, nearest(role, known.iter().copied()));
         }
         Some(_) | None => {}

@@ -2,13 +2,13 @@
 
 use ansai_model::action::{EnvironmentEntry, EnvironmentKind};
 
-use super::mode;
 use crate::{
     diagnostics::Findings,
     document::Node,
-    fill::Choice,
-    form::joined,
-    keys::{ENVIRONMENT, Thing},
+    fill::choice::Choice,
+    keys::shared::{ENVIRONMENT, Thing},
+    text::joined,
+    units::read_mode,
 };
 
 /// The entries of a list.
@@ -34,7 +34,7 @@ fn entry(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Environm
     Some(EnvironmentEntry {
         path: node.path_at(thing.name())?,
         kind,
-        mode: node.text_at("mode").and_then(mode),
+        mode: node.text_at("mode").and_then(read_mode),
         owner: node.string_at("owner"),
         group: node.string_at("group"),
     })

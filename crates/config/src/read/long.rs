@@ -6,26 +6,29 @@ use std::{collections::BTreeMap, sync::Arc};
 use ansai_model::{
     action::ProcessDeclaration,
     bundle::{BundleParts, Target},
-    check::{Check, Flap, Trend},
-    id::{CheckId, NameError, PolicyId, RuleId, RunbookId, TargetId, UnitName},
-    rule::{Autonomy, Rule},
+    check::{Check, Trend},
+    id::{CheckId, NameError, PolicyId, RuleId, RunbookId, TargetId},
+    rule::Rule,
     runbook::{OnFailure, Runbook, Rung},
 };
 
 use super::{
+    condition,
     probe::{look, unit},
+    process::declaration,
     rung,
-    service::{condition, declaration},
 };
 use crate::{
+    common::Common,
     diagnostics::{Findings, nearest, place_of},
     document::{Node, Place},
+    domain::unit_of,
     fill::{Filled, section},
-    form::joined,
     keys::{
-        RULE, TARGET,
-        agent::{ProbeDefaults, Schedule},
+        agent::Schedule,
+        long::{RULE, TARGET},
     },
+    text::{cut, joined},
 };
 
 /// Everything that is written in the long form.
@@ -37,14 +40,8 @@ pub(crate) struct Long {
     pub(crate) runbooks: BTreeMap<RunbookId, Runbook>,
 }
 
-/// What the long form falls back to.
-pub(crate) struct Fallback {
-    pub(crate) probes: ProbeDefaults,
-    pub(crate) flap: Flap,
-    pub(crate) autonomy: Autonomy,
-}
-
-pub(crate) fn long(findings: &mut Findings<'_>, root: &Node, fallback: &Fallback) -> Long {
+/// Everything that is written in the long form.
+pub(crate) fn long(findings: &mut Findings<'_>, root: &Node, common: &Common) -> Long {
     let mut long = Long::default();
     for (name, place, node) in root.named("targets") {
         let key = format!("targets.{name}");
@@ -63,12 +60,12 @@ pub(crate) fn long(findings: &mut Findings<'_>, root: &Node, fallback: &Fallback
     for (name, place, node) in root.named("checks") {
         let key = format!("checks.{name}");
         let Some(id) = name_of(findings, CheckId::new(name), place, &key) else { continue };
-        long.checks.extend(check(findings, node, &key, id.clone(), fallback).map(|check| (id, check.into())));
+        long.checks.extend(check(findings, node, &key, id.clone(), common).map(|check| (id, check.into())));
     }
     for (name, place, node) in root.named("rules") {
         let key = format!("rules.{name}");
         let Some(id) = name_of(findings, RuleId::new(name), place, &key) else { continue };
-        long.rules.extend(rule(findings, node, &key, id.clone(), fallback).map(|rule| (id, rule)));
+        long.rules.extend(rule(findings, node, &key, id.clone(), common).map(|rule| (id, rule)));
     }
     for (name, place, node) in root.named("runbooks") {
         let key = format!("runbooks.{name}");
@@ -107,7 +104,7 @@ fn target(findings: &mut Findings<'_>, node: &Node, key: &str, id: TargetId) -> 
     let written = node.get("unit").filter(|unit| unit.text().is_some());
     let unit = match written {
         Some(written) => unit(findings, written, &joined(key, "unit")),
-        None if id.domain() == "service" && !node.has("process") => UnitName::new(id.name()).ok(),
+        None if !node.has("process") => unit_of(&id),
         None => None,
     };
     let causes = node.texts_at("waits_for").into_iter();
@@ -132,7 +129,7 @@ fn target(findings: &mut Findings<'_>, node: &Node, key: &str, id: TargetId) -> 
     }
 }
 
-fn check(findings: &mut Findings<'_>, node: &Node, key: &str, id: CheckId, fallback: &Fallback) -> Option<Check> {
+fn check(findings: &mut Findings<'_>, node: &Node, key: &str, id: CheckId, common: &Common) -> Option<Check> {
     let target = id.as_str().split_once('#').map_or("", |(target, _)| target);
     let target = TargetId::new(target).ok()?;
     let Some(probe) = node.get("probe").filter(|probe| !probe.is_null()) else {
@@ -148,17 +145,21 @@ fn check(findings: &mut Findings<'_>, node: &Node, key: &str, id: CheckId, fallb
     look.schedule.fail_after = own.fail_after.or(look.schedule.fail_after);
     look.schedule.recover_after = own.recover_after.or(look.schedule.recover_after);
     let trend = node.section("trend").and_then(|trend| Trend::filled(findings, trend, &joined(key, "trend"), None));
-    let flap = section(findings, node, (key, "flap"), Some(&fallback.flap))?;
+    let flap = section(findings, node, (key, "flap"), Some(&common.flap))?;
     let trend = trend.map(Box::new);
-    Some(Check { trend, ..fallback.probes.check(id, target, &look, flap) })
+    Some(Check { trend, ..common.probe_defaults.check(id, target, &look, flap) })
 }
 
-fn rule(findings: &mut Findings<'_>, node: &Node, key: &str, id: RuleId, fallback: &Fallback) -> Option<Rule> {
+fn rule(findings: &mut Findings<'_>, node: &Node, key: &str, id: RuleId, common: &Common) -> Option<Rule> {
     let mut is_whole = true;
-    for (name, help) in [("target", "service/NAME"), ("checks", "[unit]"), ("runbook", "NAME")] {
+    for (name, help) in [
+        ("target", "write target: service/NAME"),
+        ("checks", "write checks: [unit]"),
+        ("runbook", "write runbook: NAME"),
+    ] {
         if !node.has(name) {
             let what = format!("a rule needs `{name}`");
-            findings.error(node.place, key, what, format!("write {name}: {help}"));
+            findings.error(node.place, key, what, help.to_owned());
             is_whole = false;
         }
     }
@@ -183,7 +184,7 @@ fn rule(findings: &mut Findings<'_>, node: &Node, key: &str, id: RuleId, fallbac
         condition: condition(findings, node, key),
         runbook,
         policy,
-        autonomy: node.word_at("autonomy").unwrap_or(fallback.autonomy),
+        autonomy: node.word_at("autonomy").unwrap_or(common.autonomy),
         severity: RULE.held(node, "severity"),
     })
 }
@@ -257,7 +258,7 @@ fn missing(
         [] => format!("no {what} is there at all"),
         known => format!("known here: {}", known.iter().take(20).copied().collect::<Vec<_>>().join(", ")),
     });
-    findings.error(place, key, format!("there is no {what} `{}`", crate::form::cut(text)), help);
+    findings.error(place, key, format!("there is no {what} `{}`", cut(text)), help);
 }
 
 /// What must be right in a ladder as a whole.
@@ -278,7 +279,7 @@ fn check_ladder(findings: &mut Findings<'_>, node: &Node, key: &str, rungs: &[(R
         if !later.contains(&next.as_str()) {
             let help = nearest(next.as_str(), later)
                 .unwrap_or_else(|| "write next-rung, escalate, or the name of a later rung".into());
-            let what = format!("there is no later rung `{}`", crate::form::cut(next.as_str()));
+            let what = format!("there is no later rung `{}`", cut(next.as_str()));
             findings.error(place_of(node, "on_failure"), key, what, help);
         }
     }

@@ -10,9 +10,9 @@ use ansai_model::{
 use crate::{
     diagnostics::{Findings, nearest, place_of},
     document::Node,
-    fill::{Choice as _, Filled},
-    form::{cut, joined},
+    fill::{Filled, choice::Choice as _},
     keys::notify::{Digest, Mail, Program, RouteOptions, Server, Way},
+    text::{cut, joined},
     written::{Fields, Written},
 };
 

@@ -12,11 +12,11 @@ use crate::{
     diagnostics::{Findings, place_of},
     document::Node,
     fill::Filled,
-    form::{any_of, joined},
     keys::{
         DAYS,
         limits::{Days, TimeOfDay, Window},
     },
+    text::{any_of, joined},
     written::Written,
 };
 
@@ -131,7 +131,7 @@ pub(crate) fn written(window: &MaintenanceWindow) -> Written {
 mod tests {
     use super::*;
     use crate::{
-        document::{Form, read},
+        document::read::{Form, read},
         layer::Sources,
     };
 

@@ -1,23 +1,26 @@
 //! Probes: how to look, from a short text or a mapping.
 
+use std::time::Duration;
+
 use ansai_model::{
-    id::UnitName,
+    check::{Check, Flap},
+    id::{CheckId, TargetId, UnitName},
     probe::{HttpProbe, Plugin, Probe, Protocol},
 };
 
-use super::statuses;
 use crate::{
-    deduce::is_local,
     diagnostics::{Findings, place_of},
     document::{Node, Place, Value},
-    domain,
-    fill::{At, Choice, FailsOn, Filled, Held},
-    form::{cut, how, joined},
+    domain::long,
+    fill::{At, Filled, Held, choice::Choice, words::FailsOn},
     keys::{
         Key, Kind,
-        agent::Schedule,
+        agent::{ProbeDefaults, Schedule},
+        kind::how,
         probe::{EXPECT, PROBE, Way},
     },
+    text::{cut, joined},
+    units::read_statuses,
     written::Written,
 };
 
@@ -29,6 +32,47 @@ pub(crate) struct Look {
     /// Where it is written.
     pub(crate) place: Place,
     pub(crate) key: String,
+}
+
+/// The least that a program has that does not say otherwise: plugins ask others, and are written for ten seconds.
+const PROGRAM_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The least that a server has that speaks first: some keep a client waiting on purpose (sendmail 5 s, postscreen 6 s), others
+/// look for its name before. Three such looks, begun half a minute after a hang, still end within the minute.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(8);
+
+impl ProbeDefaults {
+    /// Period and longest look of a probe.
+    pub(crate) fn times(&self, schedule: &Schedule) -> (Duration, Duration) {
+        (schedule.every.unwrap_or(self.every), schedule.timeout.unwrap_or(self.timeout))
+    }
+
+    /// The check that follows from a probe.
+    pub(crate) fn check(&self, id: CheckId, target: TargetId, look: &Look, flap: Flap) -> Check {
+        let schedule = look.schedule;
+        let every = schedule.every.unwrap_or(self.every);
+        let least = match &look.probe {
+            Probe::Exec(_) | Probe::Nagios(_) => PROGRAM_TIMEOUT,
+            Probe::Tcp { speaks: Some(protocol), .. } | Probe::UnixSocket { speaks: Some(protocol), .. }
+                if protocol.manner().opens.is_empty() =>
+            {
+                GREETING_TIMEOUT
+            }
+            _ => Duration::ZERO,
+        };
+        Check {
+            id,
+            target,
+            probe: look.probe.clone(),
+            every,
+            every_soft: schedule.every_soft.unwrap_or(self.every_soft).min(every),
+            timeout: schedule.timeout.unwrap_or(self.timeout.max(least)),
+            fail_after: schedule.fail_after.unwrap_or(self.fail_after),
+            recover_after: schedule.recover_after.unwrap_or(self.recover_after),
+            flap,
+            trend: None,
+        }
+    }
 }
 
 pub(crate) fn look(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Look> {
@@ -95,8 +139,13 @@ fn long(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Probe> {
         },
         Way::Unit => Probe::Unit { unit: unit(findings, value, &key)?, expect: PROBE.held(node, "state") },
         Way::Process => Probe::Process { name: text()? },
-        Way::Domain(at) => return (domain::long(at)?.probe)(findings, value, &key),
+        Way::Domain(at) => return (long::long(at)?.probe)(findings, value, &key),
     })
+}
+
+/// Whether this is the host itself, by name or by address.
+pub(crate) fn is_local(host: &str) -> bool {
+    matches!(host, "127.0.0.1" | "localhost" | "::1" | "[::1]")
 }
 
 /// The name of a unit.
@@ -187,7 +236,7 @@ struct Statuses(Vec<(u16, u16)>);
 impl Held for Statuses {
     fn read(at: &mut At<'_, '_>, node: &Node, _: Option<&Self>) -> Option<Self> {
         let texts: Vec<String> = Held::read(at, node, None)?;
-        let found: Vec<_> = texts.iter().filter_map(|text| statuses(text)).collect();
+        let found: Vec<_> = texts.iter().filter_map(|text| read_statuses(text)).collect();
         (!found.is_empty()).then_some(Self(found))
     }
 

@@ -9,15 +9,18 @@ use ansai_model::{
     runbook::{OnFailure, Rung, Step},
 };
 
-use super::{environment, probe::unit, service::condition};
+use super::{condition, environment, probe::unit};
 use crate::{
-    deduce::ladder::{LOCAL_TIMEOUT, PROCESS_TIMEOUT},
     diagnostics::{Findings, nearest, place_of},
     document::Node,
-    domain,
-    fill::Choice,
-    form::{cut, joined},
-    keys::{RUNG, STEP, action::Doing},
+    domain::long,
+    fill::choice::Choice,
+    keys::{
+        action::{Doing, STEP},
+        long::RUNG,
+    },
+    slice::{LOCAL_TIMEOUT, PROCESS_TIMEOUT},
+    text::{cut, joined},
 };
 
 type Processes = BTreeMap<String, Box<ProcessDeclaration>>;
@@ -97,7 +100,7 @@ fn step(findings: &mut Findings<'_>, node: &Node, key: &str, processes: &Process
         }
         Action::FreePort { .. } | Action::EnsureEnvironment { .. } | Action::ResetFailed { .. } => LOCAL_TIMEOUT,
         Action::KillUnit { .. } | Action::Drill { .. } | Action::Exec { .. } => LOCAL_TIMEOUT,
-        Action::Domain(action) => domain::timeout(action),
+        Action::Domain(action) => long::timeout(action),
     });
     Some(Step::Act { action, timeout })
 }
@@ -131,7 +134,7 @@ fn action(findings: &mut Findings<'_>, node: &Node, key: &str, processes: &Proce
         Doing::StopProcess => Action::StopProcess { process: process(findings, value, &key, processes)? },
         // What is not declared is taken as the most.
         Doing::Exec => Action::Exec { command: Box::new(value.command()?), disruption: STEP.held(node, "disruption") },
-        Doing::Domain(at) => return (domain::long(at)?.action)(findings, value, &key),
+        Doing::Domain(at) => return (long::long(at)?.action)(findings, value, &key),
     })
 }
 

@@ -4,7 +4,10 @@
 use serde_json::{Map, Value, json};
 
 use super::schema;
-use crate::document::{self, Form, Node, read};
+use crate::document::{
+    self, Node,
+    read::{Form, read},
+};
 
 /// What is wrong with a value, at its path.
 fn judge(root: &Value, schema: &Value, value: &Value, path: &str) -> Result<(), String> {

@@ -1,8 +1,11 @@
 //! The keys of certificates: of their probes, of their actions, and of what both share with the short form.
 
 use crate::{
-    fill::{alone, ways},
-    keys::{AUTONOMIES, COMMAND_LINE, Key, Kind, PERIOD, SEVERITIES, Shape, count, joined, key},
+    fill::choice::{alone, ways},
+    keys::{
+        Key, Kind, PERIOD, Shape, count, joined, key,
+        shared::{AUTONOMIES, COMMAND_LINE, SEVERITIES},
+    },
 };
 
 const NAMES: Key = key("names", Kind::Texts, "Names that it must cover").example("[api.example.com]");
@@ -23,6 +26,14 @@ const UNITS: Key = key("units", Kind::Texts, "Who uses it, and is reloaded when 
 
 const BUNDLE: Key = key("bundle", Kind::Truth, "Whether its key stands behind it in the same file").default("false");
 pub(super) const EVERY: Key = key("every", PERIOD, "How often it is looked at").default("1h");
+
+/// The section.
+pub(crate) const SECTION: Key = key(
+    "certificates",
+    Kind::Named(const { &Kind::Shape(&CERTIFICATE) }),
+    "Certificates to keep good, each by its name",
+)
+.example("{api.example.com: {file: /etc/nginx/ssl/api.pem, services: [nginx.service]}}");
 
 pub(crate) static CERTIFICATE: Shape = Shape {
     title: "A certificate",
@@ -50,7 +61,7 @@ pub(crate) static CERTIFICATE: Shape = Shape {
         .default("[14d, 7d, 3d, 1d]"),
         key("renew", Kind::Shape(&RENEWER), "Who renews it; nobody, and people are told, when it is absent")
             .example("{certbot: api.example.com}"),
-        key("deploy", Kind::List(&Kind::Shape(&PLACE)), "The other places where it is used")
+        key("deploy", Kind::List(const { &Kind::Shape(&PLACE) }), "The other places where it is used")
             .example("[{certificate: /etc/postfix/certs/api.pem, key: /etc/postfix/certs/api.key, group: postfix}]"),
         key("services", Kind::Texts, "Who uses it: validated, then reloaded, and only when it changed")
             .example("[nginx.service, postfix.service]"),
@@ -58,7 +69,7 @@ pub(crate) static CERTIFICATE: Shape = Shape {
             .otherwise("the known validators of the services")
             .example("[[nginx, -t]]"),
         EVERY,
-        key("autonomy", AUTONOMIES, "How much may be done by itself").otherwise("that of the file"),
+        key("autonomy", AUTONOMIES, "How much may be done by itself").below("autonomy"),
         key("severity", SEVERITIES, "How soon a person must act when it cannot be renewed").default("day"),
     ],
 };
@@ -179,7 +190,7 @@ static DEPLOYMENT: Shape = Shape {
     keys: &[
         NAME,
         key("source", Kind::Shape(&PLACE), "The declared file").example("{certificate: /etc/nginx/ssl/api.pem}"),
-        key("copies", Kind::List(&Kind::Shape(&PLACE)), "The other places where it is used"),
+        key("copies", Kind::List(const { &Kind::Shape(&PLACE) }), "The other places where it is used"),
         key("validators", Kind::List(&COMMAND_LINE), "Asked before anything is reloaded").example("[[nginx, -t]]"),
         UNITS,
     ],

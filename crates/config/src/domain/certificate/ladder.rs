@@ -15,7 +15,7 @@ use ansai_model::{
 };
 
 use super::{Certificate, timeout};
-use crate::deduce::ladder::LOCAL_TIMEOUT;
+use crate::slice::LOCAL_TIMEOUT;
 
 static STALE: LazyLock<Condition> = LazyLock::new(|| condition("figure.certificate.is_stale == true"));
 static DUE: LazyLock<Condition> = LazyLock::new(|| condition("figure.certificate.is_due == true"));

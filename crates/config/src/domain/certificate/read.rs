@@ -16,9 +16,10 @@ use super::keys::{self, By, Doing, Proof};
 use crate::{
     diagnostics::{Findings, place_of},
     document::Node,
-    fill::Choice,
-    form::{cut, joined},
+    fill::choice::Choice,
     keys::Key,
+    text::{cut, joined, with_ending},
+    units::read_mode,
 };
 
 /// A look at a certificate.
@@ -213,7 +214,7 @@ pub(crate) fn commands(node: &Node, name: &str) -> Vec<CommandLine> {
 pub(crate) fn units(findings: &mut Findings<'_>, node: &Node, name: &str, key: &str) -> Vec<UnitName> {
     let mut units = Vec::new();
     for (text, place) in node.texts_at(name) {
-        match UnitName::new(crate::deduce::with_suffix(&text)) {
+        match UnitName::new(with_ending(&text)) {
             Ok(unit) => units.push(unit),
             Err(error) => findings.name(place, &joined(key, name), &error),
         }
@@ -257,7 +258,7 @@ fn place(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Place> {
 
 /// The declared permission bits; those of a key must not be for all.
 pub(crate) fn private_mode(findings: &mut Findings<'_>, node: &Node, key: &str, at: &KeyPlace) -> Option<u32> {
-    let mode = node.text_at("mode").and_then(crate::read::mode);
+    let mode = node.text_at("mode").and_then(read_mode);
     if mode.is_some_and(|mode| mode & 0o7 != 0) && *at != KeyPlace::Nowhere {
         let help = "write \"0640\", and give the group leave".to_owned();
         findings.error(place_of(node, "mode"), &joined(key, "mode"), "a key must not be for all to read", help);

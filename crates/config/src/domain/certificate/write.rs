@@ -7,7 +7,7 @@ use ansai_model::domain::certificate::{
 
 use super::keys::{By, Doing, Proof};
 use crate::{
-    fill::{Choice, command},
+    fill::{choice::Choice, simple::command},
     written::{Fields, Written, time},
 };
 

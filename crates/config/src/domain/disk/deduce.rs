@@ -16,15 +16,15 @@ use ansai_model::{
 };
 
 use super::{
-    Disk, TIMEOUT,
     keys::{AVAILABLE_MIN, ERRORS_WITHIN},
+    long::TIMEOUT,
+    short::{Disk, Disks},
     waits::{self, Mounts},
 };
 use crate::{
+    common::{Common, Limits},
     diagnostics::Findings,
-    domain::{FaultDomain, add, target},
-    load::Configuration,
-    read::service::Limits,
+    slice::{FaultDomain, add, target},
     units::shown_percent,
 };
 
@@ -50,18 +50,18 @@ const JOURNAL_ROOT: &str = "/var/log/journal";
 
 /// Adds every disk of a host, and what services wait for.
 pub(super) fn deduce(
+    disks: &Disks,
     findings: &mut Findings<'_>,
-    configuration: &Configuration,
+    common: &Common,
     inventory: &Inventory,
     parts: &mut BundleParts,
 ) {
-    let disks = &configuration.domains.disks;
     let known = waits::mounts(disks, inventory);
     for (mount, disk) in disks.on(inventory) {
         // A name that was found rather than written cannot be mended in the configuration.
         let is_written = disks.0.contains_key(mount);
         let size = inventory.mounts.iter().find(|facts| facts.path == mount).map_or(ByteSize(0), |facts| facts.size);
-        if let Err(error) = one(configuration, (disk, size), mount, &known, parts)
+        if let Err(error) = one(common, (disk, size), mount, &known, parts)
             && is_written
         {
             findings.name(disk.place, &disk.key, &error);
@@ -71,7 +71,7 @@ pub(super) fn deduce(
 }
 
 fn one(
-    configuration: &Configuration,
+    common: &Common,
     (disk, size): (&Disk, ByteSize),
     mount: &str,
     known: &Mounts<'_>,
@@ -89,9 +89,9 @@ fn one(
     let ByteSize(least) = AVAILABLE_MIN.or_default(None);
     let available_min = ByteSize((size.0 / 100).clamp(least, AVAILABLE_MAX.0));
     let made = Made { disk, mount, id: &id, available_min };
-    let fault_domains = made.fault_domains(configuration, policy.as_str(), &made.ladder(known))?;
+    let fault_domains = made.fault_domains(common, policy.as_str(), &made.ladder(known))?;
     parts.targets.insert(id.clone(), target(id.clone()));
-    fault_domains.into_iter().try_for_each(|fault_domain| add(configuration, parts, &id, fault_domain))
+    fault_domains.into_iter().try_for_each(|fault_domain| add(common, parts, &id, fault_domain))
 }
 
 /// A disk under the name that it has on a host.
@@ -106,12 +106,12 @@ struct Made<'a> {
 impl Made<'_> {
     fn fault_domains<'p>(
         &self,
-        configuration: &Configuration,
+        common: &Common,
         policy: &'p str,
         ladder: &[Rung],
     ) -> Result<Vec<FaultDomain<'p>>, NameError> {
         let disk = self.disk;
-        let autonomy = disk.autonomy.unwrap_or(configuration.autonomy);
+        let autonomy = disk.autonomy.unwrap_or(common.autonomy);
         let told = |name: &'static str, checks, condition, severity| {
             let rungs = Vec::new();
             FaultDomain { name, checks, rungs, policy, condition, autonomy, severity }

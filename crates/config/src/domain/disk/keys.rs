@@ -3,8 +3,12 @@
 use ansai_model::domain::disk::{Images, Strategy};
 
 use crate::{
-    fill::{word, words},
-    keys::{AUTONOMIES, COMMAND_LINE, Key, Kind, PERIOD, POLICY, SEVERITIES, Shape, key},
+    fill::words::{word, words},
+    keys::{
+        Key, Kind, PERIOD, Shape, key,
+        limits::POLICY,
+        shared::{AUTONOMIES, COMMAND_LINE, SEVERITIES},
+    },
 };
 
 /// What is looked at.
@@ -49,8 +53,16 @@ pub(super) const AVAILABLE_MIN: Key =
 pub(super) const ERRORS_WITHIN: Key =
     key("within", Kind::Duration, "How long an error is held against it, for `errors`").default("1h");
 
+/// The section.
+pub(crate) const SECTION: Key = key(
+    "disks",
+    Kind::Named(const { &Kind::Short(&Kind::Truth, &DISK) }),
+    "Filesystems to keep room on, by mount point or by a pattern with * and ?; false is not watched",
+)
+.example("{\"*\": {}, /var: {act_at: 85%}}");
+
 /// A disk in the short form.
-pub(crate) static DISK: Shape = Shape {
+pub(super) static DISK: Shape = Shape {
     title: "A disk",
     keys: &[
         key("warn_at", Kind::Percent, "The used share, of bytes or inodes, of which people are told").default("80%"),
@@ -62,9 +74,10 @@ pub(crate) static DISK: Shape = Shape {
         key("clean", Kind::Short(&Kind::Truth, &CLEAN), "What is given up to make room; with false nothing is")
             .default("true"),
         PROTECT,
-        key("autonomy", AUTONOMIES, "How much may be done about it").otherwise("that of the file"),
+        key("autonomy", AUTONOMIES, "How much may be done about it").below("autonomy"),
         key("policy", Kind::Short(&Kind::Text, &POLICY), "Its limits: the name of a policy, or limits over `disk`")
             .otherwise("the policy `disk`")
+            .below("policies.disk")
             .example("{cooldown: 30m}"),
         key("severity", SEVERITIES, "How soon a person must act when cleaning makes too little room").default("day"),
     ],
@@ -83,9 +96,9 @@ pub(super) static CLEAN: Shape = Shape {
             "Rotations below /var/log that the rule of their owner, as `rotate 4` of logrotate, does not keep, 30 days old",
         )
         .default("true"),
-        key("logs", Kind::List(&Kind::Shape(&RULE)), "Logs of your own, compressed and then deleted")
+        key("logs", Kind::List(const { &Kind::Shape(&RULE) }), "Logs of your own, compressed and then deleted")
             .example("[{path: /var/log/app, pattern: \"*.log\", older_than: 30d}]"),
-        key("temporary", Kind::List(&Kind::Shape(&RULE)), "Temporary files of your own, deleted")
+        key("temporary", Kind::List(const { &Kind::Shape(&RULE) }), "Temporary files of your own, deleted")
             .example("[{path: /var/tmp/scratch, older_than: 7d}]"),
         key("containers", Kind::Word("kind of image", &["unused", "dangling", "none"]), "Container images without use")
             .default("none"),
@@ -110,7 +123,7 @@ pub(super) static RULE: Shape = Shape {
 };
 
 /// The long form of a look.
-pub(crate) static PROBE: Shape = Shape {
+pub(super) static PROBE: Shape = Shape {
     title: "A look at a disk",
     keys: &[
         MOUNT,
@@ -122,7 +135,7 @@ pub(crate) static PROBE: Shape = Shape {
 };
 
 /// The long form of what is done.
-pub(crate) static ACTION: Shape = Shape {
+pub(super) static ACTION: Shape = Shape {
     title: "Something about a disk",
     keys: &[
         MOUNT,
@@ -133,7 +146,7 @@ pub(crate) static ACTION: Shape = Shape {
             .default("false"),
         key("path", Kind::Path, "The directory, for `rotated`").example("/var/log"),
         key("older_than", Kind::Duration, "How long they have not been written to, for `rotated`").example("30d"),
-        key("rules", Kind::List(&Kind::Shape(&RULE)), "Which files, for `logs` and `temporary`"),
+        key("rules", Kind::List(const { &Kind::Shape(&RULE) }), "Which files, for `logs` and `temporary`"),
         key("images", word::<Images>(), "Which images, for `containers`"),
         key("command", COMMAND_LINE, "What makes it larger, for `grow`"),
         PROTECT,

@@ -4,14 +4,27 @@ use std::{path::Path, time::Duration};
 
 use ansai_model::domain::disk::{CleanRule, Cleaning, DiskAction, DiskProbe, PROTECTED, Strategy, TOO_WIDE};
 
-use super::keys::{ACTION, Look, PROBE, RULE, Room};
+use super::keys::{self, ACTION, Look, PROBE, RULE, Room};
 use crate::{
     diagnostics::{Findings, place_of},
     document::{Node, Place},
-    fill::Words,
-    form::{cut, joined},
+    fill::words::Words,
+    keys::{Kind, key},
+    slice::LongForm,
+    text::{cut, joined},
 };
 
+/// How long one cleaning may take where nothing else is written: millions of files are.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(15 * 60);
+/// The long form of its looks and actions.
+pub(crate) const LONG: LongForm = LongForm {
+    probe_key: key("disk", Kind::Shape(&keys::PROBE), "How full a filesystem is, or whether it can be written to")
+        .example("{mount: /var, look: space, fails_at: 90%}"),
+    action_key: key("disk", Kind::Shape(&keys::ACTION), "Makes room on a filesystem, or looks whether there is enough")
+        .example("{mount: /var, clean: packages, goal: 80%}"),
+    probe: |findings, node, key| Some(probe(findings, node, key)?.into()),
+    action: |findings, node, key| Some(action(findings, node, key)?.into()),
+};
 /// What holds for logs and for temporary files that do not say how old they must be.
 const LOGS_AGE: Duration = Duration::from_secs(30 * 86_400);
 const TEMPORARY_AGE: Duration = Duration::from_secs(7 * 86_400);

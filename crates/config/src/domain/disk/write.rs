@@ -7,7 +7,7 @@ use ansai_model::{
 
 use super::keys::{Look, Room};
 use crate::{
-    fill::{Words, command},
+    fill::{simple::command, words::Words},
     units::shown_percent,
     written::{Fields, Written, size, time},
 };

@@ -6,12 +6,16 @@ use ansai_model::{
     units::ByteSize,
 };
 
-use super::Memory;
+use super::{Memory, NAME};
 use crate::{
     document::{Node, Value},
     fill::{At, Filled, Held, fills},
-    form::{any_of, cut},
-    keys::{AUTONOMIES, COMMAND, Key, Kind, PERIOD, QUIET_HOURS, SEVERITIES, Shape, key},
+    keys::{
+        Key, Kind, PERIOD, Shape, key,
+        limits::QUIET_HOURS,
+        shared::{AUTONOMIES, COMMAND, SEVERITIES},
+    },
+    text::{any_of, cut},
     written::{Fields, Written},
 };
 
@@ -48,11 +52,27 @@ fills! {
     }
 }
 
-/// Of one service.
-pub(crate) static SERVICE: Shape = Shape::of::<Memory>("The memory of a service");
+static OF_ONE: Shape = Shape::of::<Memory>("The memory of a service");
+/// Of all of them: what is not about one.
+static OF_ALL: Shape = Shape { title: "The memory of all services", keys: Memory::KEYS.split_at(3).1 };
 
-/// Of all services: what is not about one of them.
-pub(crate) static DEFAULTS: Shape = Shape { title: "The memory of all services", keys: Memory::KEYS.split_at(3).1 };
+/// What is said of it among the keys of a unit.
+pub(crate) const OF_A_UNIT: Key = key(
+    NAME,
+    Kind::Short(&Kind::Truth, &OF_ONE),
+    "Whether its memory is watched, and what is done when it grows without end",
+)
+.otherwise("what `memory` of the file says")
+.below(NAME)
+.example("{limit: 512MiB, release: SIGUSR1}");
+
+/// The section.
+pub(crate) const SECTION: Key = key(
+    NAME,
+    Kind::Short(&Kind::Truth, &OF_ALL),
+    "The memory of every service that has a process which stays, unless the service says otherwise",
+)
+.otherwise("false");
 
 fills! { MemoryProbe { unit: UNIT, limit: LIMIT } }
 

@@ -1,7 +1,7 @@
 //! What a key needs beside it in an example: in its own mapping, and elsewhere in the file.
 
 use crate::{
-    domain::PROBE_KEYS,
+    domain::long::PROBE_KEYS,
     keys::{Key, Shape},
 };
 

@@ -76,13 +76,18 @@ fn an_example_stands_below_the_name_that_was_asked_for() {
 
 #[test]
 fn what_holds_is_said_of_a_name_that_nobody_has_written() {
-    let file =
-        "policies: {default: {cooldown: 7s}, careful: {attempts: 2}}\nservices: {app.service: {policy: careful}}\n";
+    let file = "memory: {every: 9m}\npolicies: {default: {cooldown: 7s}, careful: {attempts: 2}}\nservices: {app.service: {policy: careful}}\n";
     let configuration = parse(&[("ansai.yaml".into(), file.to_owned())]).expect("valid");
     for (key, expect) in [
         ("services.NAME.policy.cooldown", Some("policies.default.cooldown")),
         ("services.nginx.policy.cooldown", Some("policies.default.cooldown")),
         ("services.app.policy.attempts", Some("policies.careful.attempts")),
+        ("disks./var.policy.attempts", Some("policies.disk.attempts")),
+        ("disks./var.attempts", Some("policies.disk.attempts")),
+        ("services.NAME.memory.every", Some("memory.every")),
+        ("checks.NAME.fail_after", Some("probe_defaults.fail_after")),
+        ("checks.NAME.flap.within", Some("flap.within")),
+        ("rules.NAME.autonomy", Some("autonomy")),
         ("services.app.policy.cooldown", Some("policies.default.cooldown")),
         ("services.nginx.probe.timeout", Some("probe_defaults.timeout")),
         ("services.NAME.flap.changes", Some("flap.changes")),

@@ -10,16 +10,12 @@ use ansai_model::{
     runbook::{Entry, OnFailure, Rung, Step, Then},
 };
 
-use crate::read::service::Service;
+use super::short::Service;
+use crate::slice::{LOCAL_TIMEOUT, PROCESS_TIMEOUT};
 
 const VALIDATE_TIMEOUT: Duration = Duration::from_secs(15);
 /// For two validations, and what is done between them.
 const RESTORE_TIMEOUT: Duration = Duration::from_secs(45);
-/// For what does not wait for a unit.
-pub(crate) const LOCAL_TIMEOUT: Duration = Duration::from_secs(15);
-/// For what waits for a program that starts or stops a declared process.
-pub(crate) const PROCESS_TIMEOUT: Duration = Duration::from_secs(100);
-
 fn act(action: Action, timeout: Duration) -> Step {
     Step::Act { action, timeout }
 }

@@ -1,0 +1,59 @@
+//! The keys of the whole file.
+
+use super::{
+    COUNT, Key, Kind, Shape,
+    agent::{AGENT, HEARTBEAT, PROBE_DEFAULTS},
+    count, joined, key,
+    limits::{FLAP, POLICY, WINDOW},
+    long::{CHECK, RULE, RUNG, TARGET},
+    notify::CHANNEL,
+    shared::AUTONOMIES,
+};
+use crate::domain::SECTIONS;
+
+const KEYS: &[&[Key]] = &[
+    &[
+        key("autonomy", AUTONOMIES, "How much every rule may do by itself, unless a service says otherwise")
+            .default("observe")
+            .ships()
+            .example("act"),
+    ],
+    &SECTIONS,
+    &[
+        key("notify", Kind::Named(const { &Kind::Shape(&CHANNEL) }), "Whom to tell, and how; each route by its name")
+            .example("{email: {to: ops@example.com, smtp: \"smtp://127.0.0.1:25\"}}"),
+        key(
+            "policies",
+            Kind::Named(const { &Kind::Shape(&POLICY) }),
+            "Limits by name; `default` holds for every service without one",
+        )
+        .example("{careful: {cooldown: 5m}}"),
+        key("maintenance", Kind::List(const { &Kind::Shape(&WINDOW) }), "Planned times in which nothing is healed or told")
+            .example("[{scope: \"*\", days: [sun], at: \"03:00\", lasts: 2h}]"),
+        key("probe_defaults", Kind::Shape(&PROBE_DEFAULTS), "What holds for a probe that does not say otherwise")
+            .ships(),
+        key("flap", Kind::Shape(&FLAP), "When a check counts as flapping, unless a service says otherwise")
+            .ships(),
+        key("heartbeat", Kind::Shape(&HEARTBEAT), "The dead-man's switch: an outside service that misses our pings"),
+        key("agent", Kind::Shape(&AGENT), "The agent's own settings and limits").ships(),
+        key("targets", Kind::Named(const { &Kind::Shape(&TARGET) }), "Long form: targets by id, as service/nginx.service")
+            .example("{service/app.service: {unit: app.service, port: 5000}}"),
+        key("checks", Kind::Named(const { &Kind::Shape(&CHECK) }), "Long form: checks by id, as service/nginx.service#http")
+            .example("{\"service/nginx.service#http\": {probe: \"http://127.0.0.1/\"}}"),
+        key("rules", Kind::Named(const { &Kind::Shape(&RULE) }), "Long form: when a check fails, run a runbook under a policy")
+            .example("{app: {target: service/app.service, checks: [unit], runbook: gentle}}"),
+        key("runbooks", Kind::Named(const { &Kind::List(const { &Kind::Shape(&RUNG) }) }), "Long form: ladders of rungs, gentlest first")
+            .example("{gentle: [{name: restart, steps: [{restart_unit: app.service}]}]}"),
+        key(
+            "generation",
+            COUNT,
+            "Which edition of the files this is, for whoever distributes them: it only grows, and an older one is refused",
+        )
+        .otherwise("counted by each host")
+        .example("42"),
+        key("expires", Kind::Moment, "When an emergency layer ends by itself; needed there and allowed nowhere else")
+            .example("2030-01-31T08:00:00Z"),
+    ],
+];
+
+pub(crate) static CONFIG: Shape = Shape { title: "The file", keys: &joined::<{ count(KEYS) }>(KEYS) };
