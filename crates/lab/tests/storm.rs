@@ -157,7 +157,10 @@ fn one_that_cannot_be_healed_and_one_that_needs_another_hold_up_none_of_the_rest
     for name in &names[1..] {
         host.wait_active(name, Duration::from_secs(10))?;
     }
-    let lines = host.read_file("/run/starts")?;
+    // It is active before its program has written the line.
+    let lines = host.wait_for("the last one to say that it was started", LIMIT, || {
+        Ok(Some(host.read_file("/run/starts")?).filter(|lines| lines.contains("s07.service")))
+    })?;
     let place = |wanted: &str| lines.lines().position(|line| line == wanted);
     assert!(place("s06.service") < place("s07.service"), "what it needs was started after it: {lines}");
     // Whenever it is handed over, people hear of the storm with it, and what became of the others.
