@@ -7,6 +7,7 @@ use std::{
     sync::OnceLock,
 };
 
+use ansai_agent::notify::render;
 use ansai_model::{
     incident::{Phase, Resolution},
     observation::Health,
@@ -183,9 +184,11 @@ pub(crate) fn moment(at_ms: i64, zone: &TimeZone) -> String {
     formatted(at_ms, zone, "%Y-%m-%d %H:%M:%S %Z")
 }
 
-/// A text of the agent whose moments, as `2026-11-30T01:02:03Z`, are told as people read them.
+/// A text of the agent as people read it: its moments, as `2026-11-30T01:02:03Z`, in their zone, and its commands as they need
+/// them who look after their own services.
 pub(crate) fn told(text: &str, zone: &TimeZone) -> String {
-    ansai_agent::notify::render::in_zone(text, zone)
+    let text = render::in_zone(text, zone);
+    if terminal().is_of_user { render::for_user(&text) } else { text }
 }
 
 /// The same in a table, where room is short: without the year when it is that of `now_ms`.

@@ -362,7 +362,11 @@ fn summary(checks: &[CheckView], incidents: &[IncidentView], known: Known<'_>, c
             Some(retry) => Text::new(format!("a person must see to it: {why}; {retry}{}", heal("tries it now"))),
             None => Text::new(format!("a person must see to it: {why}{}", heal("tries it now"))),
         },
-        (Phase::Remediating, None) | (Phase::Stabilizing { .. }, _) => match &incident.doing {
+        (Phase::Stabilizing { .. }, _) => match &incident.doing {
+            Some(doing) => Text::new(format!("it is well again ({}): {doing}", incident.id)),
+            None => Text::new(format!("it is well again ({})", incident.id)),
+        },
+        (Phase::Remediating, None) => match &incident.doing {
             Some(doing) => Text::new(format!("it is being healed ({}): {doing}", incident.id)),
             None => Text::new(format!("it is being healed ({})", incident.id)),
         },

@@ -230,7 +230,8 @@ pub fn for_user(text: &str) -> String {
     for (from, to) in words {
         let parts: Vec<usize> = text.match_indices(from).map(|(at, _)| at).collect();
         for at in parts.into_iter().rev() {
-            if is_command(&text[..at]) {
+            let is_own = text[at + from.len()..].starts_with("--user");
+            if is_command(&text[..at]) && !is_own {
                 text.replace_range(at..at + from.len(), to);
             }
         }

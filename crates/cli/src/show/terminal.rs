@@ -30,6 +30,7 @@ static NONE: Terminal = Terminal {
     error_columns: None,
     is_quiet: false,
     zone: TimeZone::UTC,
+    is_of_user: false,
 };
 
 /// What output is like.
@@ -46,6 +47,8 @@ pub(crate) struct Terminal {
     pub(crate) is_quiet: bool,
     /// The zone in which times are told.
     pub(crate) zone: TimeZone,
+    /// Whether it is about somebody's own services, so that the commands that are named are theirs.
+    pub(crate) is_of_user: bool,
 }
 
 /// What is known of output.
@@ -73,6 +76,7 @@ pub(crate) fn set_up(paths: &Paths) -> Option<String> {
         error_columns: std::io::stderr().is_terminal().then(|| columns(asked.as_deref(), reported(std::io::stderr()))),
         is_quiet: paths.quiet,
         zone,
+        is_of_user: paths.user,
     };
     // It is called once; a second call would change nothing.
     let _ = TERMINAL.set(terminal);

@@ -63,7 +63,7 @@ impl View<'_> {
     fn objection_to_drill(self, target: &TargetId) -> Option<Answer> {
         if let Some(incident) = self.open_of(target).next() {
             let why = format!("incident {} of {target} is still open{}", incident.id, self.ends_when(incident));
-            return Some(refused(why, "try it again when that incident is over"));
+            return Some(refused(why, "again when that incident is over"));
         }
         if self.checks.of(target).any(|check| check.hard != Health::Healthy) {
             return Some(refused(format!("{target} is not known to be well"), "a drill begins with a healthy target"));

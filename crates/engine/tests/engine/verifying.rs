@@ -18,7 +18,7 @@ fn a_remedy_is_verified_by_every_check_and_done_when_it_has_stayed_well() {
     host.action_ends(succeeded());
     assert_eq!(host.last_step(1), "restart verified: exec: well; unit: well");
     assert_eq!(host.phase("app.service"), "stabilizing");
-    let summary = "it is being healed (i1): `restart` worked; it must stay well for another 30s";
+    let summary = "it is well again (i1): `restart` worked; it must stay well for another 30s";
     assert_eq!(host.summary("app.service"), summary);
     host.pass(secs(29));
     assert_eq!(host.told(), Vec::<String>::new());

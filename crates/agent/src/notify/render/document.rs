@@ -73,8 +73,13 @@ pub(super) fn of(report: &Report, options: &RenderOptions) -> Document {
     add("Evidence", evidence(report, zone));
     add("What it cost before", history(report, zone));
     add("What to change", points(report.advice.iter().map(|advice| clean(advice.as_str()))));
+    if options.is_of_user {
+        sections.iter_mut().flat_map(|section| &mut section.blocks).for_each(owned);
+    }
     let commands: Vec<String> = report.commands.iter().map(|command| one_line(&own(command, options), 400)).collect();
-    add("Next commands", if commands.is_empty() { vec![] } else { vec![Block::Commands(commands)] });
+    if !commands.is_empty() {
+        sections.push(Section { title: "Next commands", blocks: vec![Block::Commands(commands)] });
+    }
     Document {
         headline: one_line(&stamps::all(report.headline.as_str(), zone), 400),
         tone: tone(&report.phase),
@@ -85,6 +90,17 @@ pub(super) fn of(report: &Report, options: &RenderOptions) -> Document {
 
 fn own(command: &str, options: &RenderOptions) -> String {
     if options.is_of_user { for_user(command) } else { command.to_owned() }
+}
+
+/// Has our own words name the commands of somebody's own services; what was found stays as it was.
+fn owned(block: &mut Block) {
+    match block {
+        Block::Paragraph(text) => *text = for_user(text),
+        Block::Facts(facts) => facts.iter_mut().for_each(|(_, value)| *value = for_user(value)),
+        Block::Timeline(lines) => lines.iter_mut().for_each(|(.., text)| *text = for_user(text)),
+        Block::Points(points) => points.iter_mut().for_each(|point| *point = for_user(point)),
+        Block::Quote { .. } | Block::Commands(_) => {}
+    }
 }
 
 /// The page of several messages.
@@ -233,12 +249,17 @@ fn what_was_done(report: &Report, zone: &TimeZone) -> Vec<Block> {
     };
     let mut lines = Vec::new();
     let mut before = report.opened;
+    let mut failure = None;
     for step in &report.steps {
         // Times of day that do not follow each other would look like a mistake; durations are right all the same.
         if let Some(jump) = Jump::between(before, step.at) {
             lines.push((step_time(step.at, report.opened, zone), Tone::Plain, format!("the wall clock was {jump}")));
         }
-        lines.push(line(step));
+        // What was said in the line above is not said again.
+        let is_said = matches!(&step.kind, StepKind::Escalated { why } if failure.as_deref() == Some(why.as_str()));
+        let (at, tone, words) = line(step);
+        lines.push((at, tone, if is_said { "escalated for that".to_owned() } else { words }));
+        failure = failure_of(&step.kind);
         before = step.at;
     }
     let mut blocks = vec![Block::Timeline(lines)];
@@ -246,6 +267,17 @@ fn what_was_done(report: &Report, zone: &TimeZone) -> Vec<Block> {
         blocks.push(Block::Paragraph(format!("{} steps in the middle are not kept.", report.steps_dropped)));
     }
     blocks
+}
+
+/// As what an action that failed is handed to a person, when nothing else is tried.
+fn failure_of(kind: &StepKind) -> Option<String> {
+    match kind {
+        StepKind::Ended { rung, outcome: ActionOutcome::Failed { why } | ActionOutcome::Refused { why }, .. } => {
+            Some(format!("{rung}: {why}"))
+        }
+        StepKind::Decided(text) => text.as_str().strip_prefix("nothing is done: ").map(str::to_owned),
+        _ => None,
+    }
 }
 
 /// The time of day, with the date when it is not that of the opening.

@@ -1,8 +1,11 @@
 //! What people read, as files to be read beside the code.
 
 use ansai_model::{
-    id::IncidentId,
+    action::ActionOutcome,
+    id::{IncidentId, RunId, RungId},
+    incident::{Phase, Step},
     report::{Cause, Storm},
+    text::Text,
 };
 use jiff::tz::{TimeZone, offset};
 
@@ -141,4 +144,27 @@ fn somebodys_own_services_have_commands_of_their_own() {
     assert_eq!(of("mend it; ansai check"), "mend it; ansai --user check");
     assert_eq!(of("`ansai explain` says how it stands"), "`ansai --user explain` says how it stands");
     assert_eq!(of("what ansai does is told"), "what ansai does is told");
+    let text = "ann has held it; `ansai release --all` ends that; journalctl -u ansai";
+    assert_eq!(of(&of(text)), of(text), "it is said once");
+    assert_eq!(of("remove /etc/ansai/HOLD"), "remove ~/.config/ansai/HOLD");
+    let mut report = fixtures::escalated();
+    let why = Text::new("ann has held it; `ansai release --all` ends that");
+    report.phase = Phase::Escalated { why: why.clone() };
+    report.steps.push(Step { at: report.at, kind: StepKind::Decided(why) });
+    let page = super::text(&report, &RenderOptions { is_of_user: true, ..options() });
+    let words = page.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(words.matches("`ansai --user release").count(), 2, "{page}");
+}
+
+#[test]
+fn what_was_said_in_the_line_above_is_not_said_again() {
+    let mut report = fixtures::escalated();
+    let (rung, run, why) = (RungId::new("validate").unwrap(), RunId(3), Text::new("line 7 is wrong"));
+    let outcome = ActionOutcome::Failed { why };
+    let ended = StepKind::Ended { rung, run, outcome, took: Duration::ZERO };
+    let escalated = StepKind::Escalated { why: "validate: line 7 is wrong".into() };
+    report.steps = [ended, escalated].map(|kind| Step { at: report.at, kind }).into();
+    let page = super::text(&report, &options());
+    assert_eq!(page.matches("line 7 is wrong").count(), 1, "{page}");
+    assert!(page.contains("! escalated for that\n"), "{page}");
 }
