@@ -135,7 +135,10 @@ fn what_a_hang_leaves_beside_others_that_answer_goes_on_by_itself_over_a_death_o
     ensure!(refused.code == 2, "{refused:?}");
     agent::ansai(&host, &["hold", "app"])?.ok()?;
     let refused = agent::ansai(&host, &["drill", "app", "hang", "--dry-run"])?;
-    ensure!(refused.code == 4 && refused.stderr.contains("root has held it"), "a rehearsal allows what is refused: {refused:?}");
+    ensure!(
+        refused.code == 4 && refused.stderr.contains("root has held it"),
+        "a rehearsal allows what is refused: {refused:?}"
+    );
     agent::ansai(&host, &["release", "app", "--yes"])?.ok()?;
 
     agent::ansai(&host, &["drill", "app", "hang", "--yes"])?.ok()?;

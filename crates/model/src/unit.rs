@@ -431,7 +431,7 @@ impl UnitSnapshot {
 impl fmt::Display for UnitSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({}), result {}", self.active, self.sub, self.result)?;
-        if let Some(exit) = self.exit_in_words() {
+        if let Some(exit) = self.exit {
             f.write_str("; main process ")?;
             if let Some(pid) = self.ended_pid {
                 write!(f, "{pid} ")?;
@@ -439,6 +439,9 @@ impl fmt::Display for UnitSnapshot {
             write!(f, "{exit}")?;
             if let Some(ran_for) = self.ran_for {
                 write!(f, " after {}", Shown(ran_for))?;
+            }
+            if let Some(own) = self.own_signal {
+                write!(f, "; {} had sent it {}", own.by.as_str(), signal_name(own.signal))?;
             }
         }
         if let Some(pid) = self.main_pid {

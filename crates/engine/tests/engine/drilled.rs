@@ -102,6 +102,12 @@ fn a_death_is_a_drills_when_its_own_signal_ended_that_process_and_no_other() {
         let mut host = drilled(kind);
         host.happens("app.service", died("two", kind, true));
         assert!(is_drill(&host), "{kind:?}: it says so itself");
+        // Also when the engine believes that it is over.
+        let mut host = drilled(kind);
+        host.sees(UNIT, run("two", ActiveState::Active));
+        host.pass(secs(200));
+        host.happens("app.service", died("two", kind, true));
+        assert!(is_drill(&host), "{kind:?}: it says so itself, late");
         let mut host = drilled(kind);
         host.happens("app.service", died("two", kind, false));
         assert!(!is_drill(&host), "{kind:?}: another run was killed by somebody");

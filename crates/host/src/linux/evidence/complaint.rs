@@ -39,10 +39,15 @@ struct Place {
 pub(super) fn places(said: &str, at: WallTime, configuration: &[String]) -> Option<Evidence> {
     let own: Vec<PathBuf> = configuration.iter().filter_map(|path| fs::canonicalize(path).ok()).collect();
     let mut told: Vec<String> = Vec::new();
-    for place in said.lines().take(SAID_MAX).filter_map(named) {
+    let named: Vec<Place> = said.lines().take(SAID_MAX).filter_map(named).collect();
+    // Where one line says where, another may only say that it was so.
+    let is_told_better = |place: &Place| {
+        place.line.is_none() && named.iter().any(|other| other.path == place.path && other.line.is_some())
+    };
+    for place in named.iter().filter(|place| !is_told_better(place)) {
         let Ok(path) = fs::canonicalize(&place.path) else { continue };
         let is_own = own.iter().any(|own| path.starts_with(own));
-        let words = if is_own { shown(&place, &path, at) } else { None };
+        let words = if is_own { shown(place, &path, at) } else { None };
         told.extend(words.filter(|words| !told.contains(words) && told.len() < PLACES_MAX));
     }
     (!told.is_empty())
@@ -142,7 +147,8 @@ mod tests {
         let declared = [etc.display().to_string()];
         let at = |said: &str, at| places(said, at, &declared).map(|found| found.text.to_string());
         let told = |said: &str| at(said, WallTime(i64::MAX));
-        let said = told(&format!("bad in {}:2\nbad in {}:2", file.display(), file.display())).expect("shown");
+        let twice = format!("bad in {0}:2\nbad in {0}:2\nthe file {0} is bad", file.display());
+        let said = told(&twice).expect("shown");
         assert!(said.starts_with(&format!("{}:2, changed at ", file.display())), "{said}");
         assert!(said.ends_with("Z: listen 8o") && said.lines().count() == 1, "{said}");
         // It has no such line, so that only the file is told.
