@@ -106,7 +106,7 @@ impl Context {
             self.skip(id, &rung.id, why);
             return true;
         }
-        if step == 0 && self.waits_for_arrival(id, &rung) {
+        if step == 0 && (self.waits_for_arrival(id, &rung) || self.waits_for_news(id)) {
             return false;
         }
         match rung.steps.get(step) {

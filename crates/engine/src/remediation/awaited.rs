@@ -1,19 +1,19 @@
 //! What waits for a unit that is on its way: how long that may take is the unit's own word, and systemd sees to it.
 //! It begins nothing; a person hears of what takes long.
 
-use alloc::format;
+use alloc::{format, vec::Vec};
 use core::time::Duration;
 
 use ansai_model::{
     action::AS_DECLARED,
     id::{IncidentId, RunId, TargetId, UnitName},
-    incident::StepKind,
+    incident::{Incident, StepKind},
     notify::NoticeKind,
     observation::{Health, Observation},
     runbook::{Rung, Step},
     text::Text,
-    time::{MonoTime, Now, Shown},
-    unit::UnitSnapshot,
+    time::{MonoTime, Now, Shown, WallTime},
+    unit::{ActiveState, UnitSnapshot},
 };
 
 use crate::{
@@ -30,6 +30,10 @@ const AWAITED_AGAIN: Duration = Duration::from_secs(30);
 const AWAITED_TOLD: Duration = Duration::from_secs(15 * 60);
 /// Longest that a unit is awaited at which nobody looks: nothing would ever say that it is no longer on its way.
 const AWAITED_UNSEEN_MAX: Duration = Duration::from_secs(3600);
+/// Longest after a start that a look from before it keeps a try from being begun.
+const NEWS_MAX: Duration = Duration::from_secs(60);
+/// How often it is asked whether the look has come.
+const NEWS_AGAIN: Duration = Duration::from_secs(1);
 
 impl Context {
     /// Until when a run is awaited that has taken long, when its unit is still on its way: it is lost only when systemd is
@@ -93,9 +97,43 @@ impl Context {
         self.wake(self.now.mono.plus(AWAITED_AGAIN), Wake::Incident(id));
         true
     }
+
+    /// Whether a try is not begun because what it would mend was seen before its unit was started the last time, by whomever:
+    /// that is looked at once more, since a person may have mended it meanwhile. What a person asks for is not kept waiting,
+    /// and nothing for longer than a look may take.
+    pub(super) fn waits_for_news(&mut self, id: IncidentId) -> bool {
+        let is_forced = self.state.answers.get(&id) == Some(&OperatorAnswer::Forced);
+        let view = self.view();
+        let Some(incident) = view.incident(id).filter(|_| !is_forced) else { return false };
+        let outdated = view.outdated(incident, self.now);
+        if outdated.is_empty() {
+            return false;
+        }
+        outdated.into_iter().for_each(|slot| self.look(slot));
+        self.wake(self.now.mono.plus(NEWS_AGAIN), Wake::Incident(id));
+        true
+    }
 }
 
 impl<'a> View<'a> {
+    /// The failing checks of an incident that were looked at last before their unit, which is up, was started; for a while
+    /// after that.
+    fn outdated(self, incident: &Incident, now: Now) -> Vec<usize> {
+        let own = self.own_slot(&incident.target).and_then(|slot| self.checks[slot].last.as_ref());
+        let up = own.and_then(|(_, seen)| seen.unit()).filter(|unit| unit.active == ActiveState::Active);
+        // A start in the future is a clock that was set back, and says nothing.
+        let is_recent = |since: &WallTime| *since <= now.wall && now.wall.since(*since) < NEWS_MAX;
+        let Some(since) = up.and_then(|unit| unit.since).filter(is_recent) else { return Vec::new() };
+        let is_outdated = |slot: &usize| {
+            let check = &self.checks[*slot];
+            let looked = check.last.as_ref().map(|(at, _)| at.wall);
+            self.are_together(&incident.target, &incident.check, &check.check.id)
+                && check.is_known_to_fail()
+                && looked.is_some_and(|looked| looked < since)
+        };
+        self.checks.slots_of(&incident.target).iter().copied().filter(is_outdated).collect()
+    }
+
     /// Whether systemd may still be at work on a unit after so long: what cannot be seen is awaited, and for a while also
     /// what nobody looks at, as when its check has left the configuration meanwhile.
     fn may_be_on_its_way(self, unit: &UnitName, took: Duration) -> bool {

@@ -8,7 +8,7 @@ use ansai_model::{
     unit::{ActiveState, Exit, Intent, UnitResult, UnitSnapshot},
 };
 
-use crate::host::{Host, changed, failed, judged, not_needed, secs, succeeded, unit};
+use crate::host::{Host, PLAIN, changed, check, failed, judged, not_needed, secs, succeeded, unit};
 
 const CHECK: &str = "app.service#unit";
 const VALIDATE: &str = "validate the configuration with `/bin/app-check`";
@@ -222,4 +222,21 @@ fn a_full_disk_is_told_with_what_takes_its_room_and_why_it_is_not_healed() {
     assert!(said.as_str().starts_with("it is well again since ") && said.as_str().contains(", and watched"), "{said}");
     host.pass(secs(3600));
     assert!(host.engine.state().incidents.is_empty(), "it is over: {:?}", host.story(1));
+}
+
+#[test]
+fn what_somebody_has_started_meanwhile_is_looked_at_before_the_next_try() {
+    let probe = "app.service: {probe: {exec: [/bin/ask], every: 30s, fail_after: 1}}";
+    let mut host = Host::new(&PLAIN.replace("app.service: {}", probe)).actions_end(failed());
+    host.sees.insert(check("app.service#exec"), Observation::failing("no answer"));
+    host.sees("app.service#unit", judged(unit(ActiveState::Failed, Intent::ByItself)));
+    host.pass(secs(1));
+    let tries = host.begun.len();
+    assert!(tries > 0 && host.phase("app.service") == "remediating", "{:?}", host.story(1));
+    // A person mends and starts it; the probe looks only each half minute.
+    let up = UnitSnapshot { since: Some(host.now.wall), ..unit(ActiveState::Active, Intent::ByItself) };
+    host.sees.remove(&check("app.service#exec"));
+    host.happens("app.service", judged(up));
+    host.pass(secs(60));
+    assert_eq!((host.begun.len(), host.phase("app.service")), (tries, "none"), "{:?}", host.story(1));
 }
