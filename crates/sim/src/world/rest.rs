@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use ansai_model::{decision::Choice, incident::Phase, unit::ActiveState};
+use ansai_model::{decision::Choice, id::TargetId, incident::Phase, unit::ActiveState};
 
 use super::World;
 
-/// Half minutes that a try after an escalation takes at most, and what waited for it. The longest in 100,000 seeds takes 24
-/// of them (seed 7475).
+/// Half minutes that a try after an escalation takes at most, and what waited for it.
 const TRY_MAX: u32 = 60;
 
 impl World {
@@ -16,7 +15,12 @@ impl World {
     pub(super) fn lets_tries_end(&mut self) -> Result<(), String> {
         for _ in 0..TRY_MAX {
             let state = self.engine.state();
-            let is_ending = state.incidents.values().any(|incident| incident.healthy_since.is_some());
+            // What is well ends only with the rest of its target: beside what a person has it stays open, as long as that lasts.
+            let is_kept_open = |target: &TargetId| {
+                state.incidents.values().any(|other| other.target == *target && other.healthy_since.is_none())
+            };
+            let mut well = state.incidents.values().filter(|incident| incident.healthy_since.is_some());
+            let is_ending = well.any(|incident| !is_kept_open(&incident.target));
             if state.remediations.is_empty() && !is_ending {
                 break;
             }
