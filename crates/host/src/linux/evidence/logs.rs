@@ -27,7 +27,19 @@ pub(super) async fn of_failure(unit: &str, request: &EvidenceRequest, redactor: 
         if let Ok(lines) = &found
             && !lines.trim().is_empty()
         {
-            return log(format!("journalctl -u {unit}, the run that failed"), lines, redactor);
+            let source = format!("journalctl -u {unit}, the run that failed");
+            // Of a process that was gone before its line was read journald does not know the run: where only systemd has
+            // said something, all that the unit logged since then is taken.
+            let since = began(lines).filter(|_| is_systemd_alone(lines));
+            let all = match since {
+                Some(since) => {
+                    let mut wanted = vec!["-u".to_owned(), unit.to_owned(), format!("--since={since}")];
+                    wanted.extend(request.until.map(up_to));
+                    read(wanted, request.lines_max, is_root).await.ok().filter(|all| !is_systemd_alone(all))
+                }
+                None => None,
+            };
+            return log(source, all.as_ref().unwrap_or(lines), redactor);
         }
     }
     let source = format!("journalctl -u {unit}");
@@ -58,6 +70,18 @@ async fn read(wanted: Vec<String>, lines: u32, is_root: bool) -> Result<String, 
         Ended::Missing => Err("there is no journalctl here".to_owned()),
         ended => Err(format!("the log could not be read: {ended:?}")),
     }
+}
+
+/// Whether nothing but systemd has logged these lines.
+fn is_systemd_alone(lines: &str) -> bool {
+    lines.lines().all(|line| line.contains(" systemd["))
+}
+
+/// The second of the first of these lines, as journalctl takes it.
+fn began(lines: &str) -> Option<String> {
+    let stamp = lines.lines().next()?.get(..19)?;
+    let is_stamp = stamp.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b':' | b'T'));
+    is_stamp.then(|| stamp.replace('T', " "))
 }
 
 /// Whether this is a name that systemd gives a run, so that nothing else becomes a part of a command.
@@ -102,6 +126,16 @@ fn last(text: &str, bytes: usize) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_of_which_only_systemd_speaks_is_known_with_its_beginning() {
+        let alone = "2026-11-30T03:41:35+0000 full systemd[1]: Starting app.service...\n\
+                     2026-11-30T03:41:35+0000 full systemd[1]: Failed to start app.service.\n";
+        assert!(is_systemd_alone(alone));
+        assert_eq!(began(alone).as_deref(), Some("2026-11-30 03:41:35"));
+        assert!(!is_systemd_alone(&format!("{alone}2026-11-30T03:41:35+0000 full dd[70]: No space left on device\n")));
+        assert_eq!(began("-- Boot ab --\n"), None);
+    }
 
     #[test]
     fn a_run_is_a_number_of_systemd_and_nothing_else_becomes_a_part_of_a_command() {
