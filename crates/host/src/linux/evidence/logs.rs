@@ -16,6 +16,8 @@ use crate::linux::command::{self, Ended};
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Digits of the name of a run.
 const RUN_DIGITS: usize = 32;
+/// How systemd's own lines are told from those of a unit's processes.
+const SYSTEMD: &str = " systemd[";
 
 /// The last lines of the run that failed; of all runs up to the failure where that one is not known, or has logged nothing.
 pub(super) async fn of_failure(unit: &str, request: &EvidenceRequest, redactor: &Redactor) -> Evidence {
@@ -28,16 +30,9 @@ pub(super) async fn of_failure(unit: &str, request: &EvidenceRequest, redactor: 
             && !lines.trim().is_empty()
         {
             let source = format!("journalctl -u {unit}, the run that failed");
-            // Of a process that was gone before its line was read journald does not know the run: where only systemd has
-            // said something, all that the unit logged since then is taken.
-            let since = began(lines).filter(|_| is_systemd_alone(lines));
-            let all = match since {
-                Some(since) => {
-                    let mut wanted = vec!["-u".to_owned(), unit.to_owned(), format!("--since={since}")];
-                    wanted.extend(request.until.map(up_to));
-                    read(wanted, request.lines_max, is_root).await.ok().filter(|all| !is_systemd_alone(all))
-                }
-                None => None,
+            let all = match is_systemd_alone(lines) {
+                true => of_time(unit, lines, request, is_root).await,
+                false => None,
             };
             return log(source, all.as_ref().unwrap_or(lines), redactor);
         }
@@ -72,14 +67,34 @@ async fn read(wanted: Vec<String>, lines: u32, is_root: bool) -> Result<String, 
     }
 }
 
-/// Whether nothing but systemd has logged these lines.
-fn is_systemd_alone(lines: &str) -> bool {
-    lines.lines().all(|line| line.contains(" systemd["))
+/// What the unit has logged from the first to the last line of a run of which only systemd speaks, when that is more. Of a
+/// process that was gone before its line was read journald does not know the run.
+async fn of_time(unit: &str, run: &str, request: &EvidenceRequest, is_root: bool) -> Option<String> {
+    let (began, ended) = (second(run.lines().next()?)?, second(run.lines().next_back()?)?);
+    let until = request.until.map_or_else(|| format!("--until={ended}.999999"), up_to);
+    let wanted = vec!["-u".to_owned(), unit.to_owned(), format!("--since={began}"), until];
+    let all = read(wanted, request.lines_max, is_root).await.ok()?;
+    Some(within(run, &all)).filter(|found| !is_systemd_alone(found))
 }
 
-/// The second of the first of these lines, as journalctl takes it.
-fn began(lines: &str) -> Option<String> {
-    let stamp = lines.lines().next()?.get(..19)?;
+/// The lines among all of a unit that stand between those that systemd has logged of a run: what it says of another one, before
+/// or after, ends that.
+fn within(run: &str, all: &str) -> String {
+    let mut own = run.lines().peekable();
+    let first = own.peek().copied().unwrap_or_default();
+    let is_of_it = |line: &&str| !line.contains(SYSTEMD) || own.next() == Some(*line);
+    let found: Vec<&str> = all.lines().skip_while(|line| *line != first).take_while(is_of_it).collect();
+    found.join("\n")
+}
+
+/// Whether nothing but systemd has logged these lines.
+fn is_systemd_alone(lines: &str) -> bool {
+    lines.lines().all(|line| line.contains(SYSTEMD))
+}
+
+/// The second of a line, as journalctl takes it.
+fn second(line: &str) -> Option<String> {
+    let stamp = line.get(..19)?;
     let is_stamp = stamp.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b':' | b'T'));
     is_stamp.then(|| stamp.replace('T', " "))
 }
@@ -128,13 +143,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_of_which_only_systemd_speaks_is_known_with_its_beginning() {
-        let alone = "2026-11-30T03:41:35+0000 full systemd[1]: Starting app.service...\n\
-                     2026-11-30T03:41:35+0000 full systemd[1]: Failed to start app.service.\n";
-        assert!(is_systemd_alone(alone));
-        assert_eq!(began(alone).as_deref(), Some("2026-11-30 03:41:35"));
-        assert!(!is_systemd_alone(&format!("{alone}2026-11-30T03:41:35+0000 full dd[70]: No space left on device\n")));
-        assert_eq!(began("-- Boot ab --\n"), None);
+    fn what_a_run_logged_without_its_name_is_found_and_nothing_of_another_run() {
+        let line = |said: &str| format!("2026-11-30T03:41:35+0000 full {said}\n");
+        let (starting, failed) = (line("systemd[1]: Starting app."), line("systemd[1]: Failed to start app."));
+        let (before, after) = (line("app[60]: of the run before"), line("app[80]: of what a remedy has started"));
+        let full = line("dd[70]: No space left on device");
+        let run = format!("{starting}{failed}");
+        assert!(is_systemd_alone(&run) && !is_systemd_alone(&full));
+        let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>().join("\n");
+        let all = format!("{before}{starting}{full}{failed}{starting}{after}");
+        assert_eq!(within(&run, &all), lines(&format!("{starting}{full}{failed}")));
+        // What comes late is its own until the next one begins.
+        let late = format!("{starting}{failed}{full}{starting}{after}");
+        assert_eq!(within(&run, &late), lines(&format!("{starting}{failed}{full}")));
+        assert_eq!(within(&run, &after), "");
+        assert_eq!(second(&starting).as_deref(), Some("2026-11-30 03:41:35"));
+        assert_eq!(second("-- Boot ab --"), None);
     }
 
     #[test]
