@@ -100,7 +100,7 @@ impl Context {
 
     /// Whether a try is not begun because what it would mend was seen before its unit was started the last time, by whomever:
     /// that is looked at once more, since a person may have mended it meanwhile. What a person asks for is not kept waiting,
-    /// and nothing for longer than a look may take.
+    /// and nothing for longer than a minute after that start.
     pub(super) fn waits_for_news(&mut self, id: IncidentId) -> bool {
         let is_forced = self.state.answers.get(&id) == Some(&OperatorAnswer::Forced);
         let view = self.view();
