@@ -39,6 +39,9 @@ pub(crate) const SECTIONS: [Key; 5] = [
     memory::keys::SECTION,
 ];
 
+/// A target, as its id is written.
+pub(crate) const A_TARGET: &str = service::A_TARGET;
+
 /// The policies of the domains, entries of the shipped layer.
 pub(crate) fn policies() -> String {
     LIST.map(|domain| domain.policy).concat()

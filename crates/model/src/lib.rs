@@ -33,3 +33,4 @@ pub mod text;
 pub mod time;
 pub mod unit;
 pub mod units;
+pub mod validators;

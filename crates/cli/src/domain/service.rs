@@ -4,9 +4,10 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use ansai_model::{
-    domain::service::{DOMAIN, validators},
+    domain::service::DOMAIN,
     inventory::Inventory,
     probe::{HttpProbe, Probe, Protocol},
+    validators,
 };
 
 use super::Domain;

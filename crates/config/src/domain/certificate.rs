@@ -12,17 +12,15 @@ use ansai_model::{
     bundle::BundleParts,
     check::{Check, Flap},
     condition::Condition,
-    domain::{
-        certificate::{
-            Aspect, CertificateAction, CertificateProbe, Endpoint, Expectation, FileProbe, KeyPlace, Place, Renewer,
-            ServedProbe, is_name, keys_beside,
-        },
-        service::validators,
+    domain::certificate::{
+        Aspect, CertificateAction, CertificateProbe, Endpoint, Expectation, FileProbe, KeyPlace, Place, Renewer,
+        ServedProbe, is_name, keys_beside,
     },
     id::{CheckId, TargetId, UnitName},
     inventory::Inventory,
     probe::CommandLine,
     rule::{Autonomy, Severity},
+    validators,
 };
 
 use crate::{
@@ -136,14 +134,13 @@ fn one(
         return None;
     }
     let renewer = node.get("renew").and_then(|renew| read::renewer(findings, renew, &joined(&key, "renew")));
-    for name in
-        ["renew", "deploy", "services", "validate"].into_iter().filter(|name| !node.has("file") && node.has(name))
-    {
+    let of_a_file = ["renew", "deploy", keys::USERS.name, "validate"];
+    for name in of_a_file.into_iter().filter(|name| !node.has("file") && node.has(name)) {
         let what = format!("`{name}` needs the file of the certificate");
         findings.error(place_of(node, name), &joined(&key, name), what, "write file: /PATH".to_owned());
     }
     names_for_acme(findings, node, &key, &expect, renewer.as_ref());
-    let units = read::units(findings, node, "services", &key);
+    let units = read::units(findings, node, keys::USERS.name, &key);
     let validators = match node.has("validate") {
         true => read::commands(node, "validate"),
         false => known_validators(&units),

@@ -28,6 +28,8 @@ use short::Services;
 
 pub(super) const SLICE: Slice =
     Slice { policy: "", read: |findings, tree, common| Box::new(short::services(findings, tree, common)) };
+/// One of them, as its id is written.
+pub(super) const A_TARGET: &str = "service/app.service";
 /// The domain of their targets.
 const NAME: &str = "service";
 

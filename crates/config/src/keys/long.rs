@@ -14,7 +14,10 @@ use super::{
     probe::PROBE,
     shared::{AUTONOMIES, PROCESS_DECLARATION, SEVERITIES},
 };
-use crate::fill::{Filled, fills, words::word};
+use crate::{
+    domain::A_TARGET,
+    fill::{Filled, fills, words::word},
+};
 
 pub(crate) static TARGET: Shape = Shape {
     title: "Long form: a target",
@@ -84,7 +87,7 @@ fills! {
 pub(crate) static RULE: Shape = Shape {
     title: "Long form: a rule",
     keys: &[
-        key("target", Kind::Text, "The id of the target that it heals").example("service/app.service"),
+        key("target", Kind::Text, "The id of the target that it heals").example(A_TARGET),
         key("checks", Kind::Texts, "The checks that trigger it, by id or by the name after #").example("[unit, http]"),
         key("when", Kind::Condition, "What must hold besides; unknown does not heal").example("failing_for > 10s"),
         key("runbook", Kind::Text, "What is run").example("gentle"),

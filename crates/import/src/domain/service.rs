@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use ansai_config::foreign::{Findings, Node, Place};
-use ansai_model::domain::service::validators;
+use ansai_model::validators;
 
 use crate::{
     notes::{Fate, Notes},

@@ -1,9 +1,7 @@
-//! The service domain's values: its name, and who can say whether a service's configuration is right before it is restarted.
+//! The service domain's values: its name.
 //!
 //! A service is a unit that people depend on. What systemd says of a unit, and what that means, is [`crate::unit`]'s; it has
 //! no looks and no actions but those that every domain may use.
-
-pub mod validators;
 
 use crate::domain::{Domain, Signs};
 

@@ -25,6 +25,9 @@ const NAME: Key = key("name", Kind::Text, "The certificate's name").example("api
 const UNITS: Key = key("units", Kind::Texts, "Who uses it, and is reloaded when it changed").example("[nginx.service]");
 
 const BUNDLE: Key = key("bundle", Kind::Truth, "Whether its key stands behind it in the same file").default("false");
+pub(super) const USERS: Key =
+    key("services", Kind::Texts, "Who uses it: validated, then reloaded, and only when it changed")
+        .example("[nginx.service, postfix.service]");
 pub(super) const EVERY: Key = key("every", PERIOD, "How often it is looked at").default("1h");
 
 /// The section.
@@ -63,8 +66,7 @@ pub(crate) static CERTIFICATE: Shape = Shape {
             .example("{certbot: api.example.com}"),
         key("deploy", Kind::List(const { &Kind::Shape(&PLACE) }), "The other places where it is used")
             .example("[{certificate: /etc/postfix/certs/api.pem, key: /etc/postfix/certs/api.key, group: postfix}]"),
-        key("services", Kind::Texts, "Who uses it: validated, then reloaded, and only when it changed")
-            .example("[nginx.service, postfix.service]"),
+        USERS,
         key("validate", Kind::List(&COMMAND_LINE), "Asked before anything is reloaded")
             .otherwise("the known validators of the services")
             .example("[[nginx, -t]]"),

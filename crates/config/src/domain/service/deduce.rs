@@ -6,7 +6,6 @@ use std::{collections::BTreeMap, time::Duration};
 use ansai_model::{
     bundle::{BundleParts, Target},
     check::Check,
-    domain::service::validators,
     id::{CheckId, NameError, RuleId, RunbookId, TargetId, UnitName},
     inventory::{Inventory, UnitFacts},
     notify::Channel,
@@ -15,6 +14,7 @@ use ansai_model::{
     rule::{Rule, Severity},
     runbook::Runbook,
     unit::UnitExpectation,
+    validators,
 };
 
 use super::{

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use ansai_model::{
     action::{AS_DECLARED, Action},
-    domain::service::validators,
     id::{RungId, UnitName},
     probe::CommandLine,
     runbook::{Entry, OnFailure, Rung, Step, Then},
+    validators,
 };
 
 use super::short::Service;
