@@ -9,7 +9,6 @@
 //! layers (`layer`), and is read into values (`fill`, `read`), from which each domain deduces what is not written (`domain`).
 
 mod common;
-pub mod condition;
 mod configuration;
 mod diagnostics;
 mod document;

@@ -161,7 +161,7 @@ fn command(node: &Node) -> Option<CommandLine> {
 /// The condition under `when`.
 pub(crate) fn condition(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Condition> {
     let text = node.text_at("when")?;
-    match crate::condition::parse(text) {
+    match ansai_condition::parse(text) {
         Ok(condition) => Some(condition),
         Err(wrong) => {
             let place = findings.within(place_of(node, "when"), text, wrong.offset, wrong.length);

@@ -42,7 +42,7 @@ const END: &str = "end";
 const EVERY_SOFT: Duration = Duration::from_secs(2);
 /// People are told how near the end is only when it is as near for a while: what is renewed at once is no news.
 static TOLD_WHEN: LazyLock<Condition> =
-    LazyLock::new(|| crate::condition::parse("failing_for > 15m").expect("a condition on a field"));
+    LazyLock::new(|| ansai_condition::parse("failing_for > 15m").expect("a condition on a field"));
 const FILE_TIMEOUT: Duration = Duration::from_secs(5);
 const SERVED_TIMEOUT: Duration = Duration::from_secs(10);
 /// A server may be reloading when it is asked.

@@ -208,5 +208,5 @@ static GROWS: LazyLock<Condition> = LazyLock::new(|| {
     let text = format!(
         "figure.{KILLED_LATELY} == false and (figure.{NEAR_LIMIT} == false or figure.forecast.confidence >= 50%)"
     );
-    crate::condition::parse(&text).expect("a condition on figures")
+    ansai_condition::parse(&text).expect("a condition on figures")
 });

@@ -34,7 +34,7 @@ name!(CheckId, PolicyId, RouteId, RunbookId, TargetId, UnitName);
 impl Held for Condition {
     fn read(at: &mut At<'_, '_>, node: &Node, _: Option<&Self>) -> Option<Self> {
         let text = node.text()?;
-        match crate::condition::parse(text) {
+        match ansai_condition::parse(text) {
             Ok(condition) => Some(condition),
             Err(wrong) => {
                 let place = at.findings.within(node.place, text, wrong.offset, wrong.length);

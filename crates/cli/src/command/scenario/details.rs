@@ -22,7 +22,7 @@ const OWN: &[&str] = &["check", "symptom", "failing_for", "failures", "host.role
 /// # Errors
 /// What is wrong, with what to write.
 pub(super) fn parse(text: &str) -> Result<Fields, String> {
-    let condition = ansai_config::condition::parse(text).map_err(|wrong| match wrong.suggestion {
+    let condition = ansai_condition::parse(text).map_err(|wrong| match wrong.suggestion {
         Some(help) => format!("{}: {help}", wrong.message),
         None => wrong.message,
     })?;

@@ -25,7 +25,7 @@ const RENEWALS_MAX: u32 = 7;
 const RENEWAL_WAIT: Duration = Duration::from_secs(360);
 
 fn condition(text: &str) -> Condition {
-    crate::condition::parse(text).expect("a condition on a figure")
+    ansai_condition::parse(text).expect("a condition on a figure")
 }
 
 pub(super) fn rungs(certificate: &Certificate) -> Vec<Rung> {

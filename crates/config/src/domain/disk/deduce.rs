@@ -271,5 +271,5 @@ fn rung(name: &str, action: DiskAction, timeout: Duration, then: Then) -> Option
 
 /// Ours are well formed, as a test holds.
 fn condition(text: &str) -> Option<Condition> {
-    crate::condition::parse(text).ok()
+    ansai_condition::parse(text).ok()
 }

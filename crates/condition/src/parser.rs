@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use ansai_model::condition::{Comparison, DEPTH_MAX, Expression, FIELDS, FieldSpec, NODES_MAX, Value, ValueType};
 
-use super::{
+use crate::{
     error::ConditionError,
     lexer::{Spanned, Token, error, is_unit, tokens},
 };
@@ -28,7 +28,7 @@ struct Parser<'a> {
 }
 
 /// Reads a whole condition.
-pub(super) fn parse(text: &str) -> Result<Expression, ConditionError> {
+pub(crate) fn parse(text: &str) -> Result<Expression, ConditionError> {
     let mut parser = Parser { text, tokens: tokens(text)?, at: 0, nodes: 0, depth: 0 };
     let whole = parser.any()?;
     let next = parser.peek().clone();

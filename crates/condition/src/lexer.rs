@@ -8,7 +8,7 @@ use ansai_model::{
     units::{ByteSize, Percent},
 };
 
-use super::error::ConditionError;
+use crate::error::ConditionError;
 
 /// Longest duration that is read: a hundred years.
 const DURATION_MAX: Duration = Duration::from_secs(36_500 * 86_400);
@@ -64,7 +64,7 @@ const ALIASES: &[(&str, &str)] = &[
 
 /// The smallest piece of a condition.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Token {
+pub(crate) enum Token {
     /// A keyword or a field.
     Word(String),
     /// A value written out.
@@ -79,18 +79,18 @@ pub(super) enum Token {
 
 /// A token and its place in bytes.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Spanned {
-    pub(super) token: Token,
-    pub(super) place: Range<usize>,
+pub(crate) struct Spanned {
+    pub(crate) token: Token,
+    pub(crate) place: Range<usize>,
 }
 
-pub(super) fn error(place: Range<usize>, message: impl Into<String>, suggestion: impl Into<String>) -> ConditionError {
+pub(crate) fn error(place: Range<usize>, message: impl Into<String>, suggestion: impl Into<String>) -> ConditionError {
     let suggestion = Some(suggestion.into()).filter(|text| !text.is_empty());
     ConditionError { offset: place.start, length: place.len(), message: message.into(), suggestion }
 }
 
 /// Every token of the text, [`Token::End`] last; at most one for each byte.
-pub(super) fn tokens(text: &str) -> Result<Vec<Spanned>, ConditionError> {
+pub(crate) fn tokens(text: &str) -> Result<Vec<Spanned>, ConditionError> {
     let mut lexer = Lexer { text, at: 0 };
     let mut tokens = Vec::new();
     while let Some(spanned) = lexer.next_token()? {
@@ -306,7 +306,7 @@ fn duration(nanos: u128) -> Option<Duration> {
 }
 
 /// Whether this is the name of a unit.
-pub(super) fn is_unit(word: &str) -> bool {
+pub(crate) fn is_unit(word: &str) -> bool {
     word == "%" || SIZES.iter().chain(DURATIONS).any(|(name, _)| *name == word)
 }
 

@@ -28,6 +28,3 @@ pub fn parse(text: &str) -> Result<Condition, ConditionError> {
     let expression = parser::parse(text)?;
     Ok(Condition { source: Text::new(text), expression: expression.into() })
 }
-
-#[cfg(test)]
-mod tests;

@@ -8,7 +8,7 @@ use ansai_model::{
 };
 use proptest::prelude::*;
 
-use super::{BYTES_MAX, ConditionError, parse};
+use ansai_condition::{BYTES_MAX, ConditionError, parse};
 
 /// The text is understood, and means what is written there in full.
 fn check(text: &str, meaning: &str) {
