@@ -231,7 +231,9 @@ impl View<'_> {
         let doing = remediation.filter(|_| goes_on).map(|remediation| self.doing(incident, remediation));
         let (phase, symptom_of) = (incident.phase.clone(), incident.symptom_of);
         let retry = self.retry_in_words(incident);
-        let well_since = self.well_since(incident).filter(|_| remediation.is_none());
+        // A remedy that worked says itself until when it must stay well.
+        let is_watched = matches!(incident.phase, Phase::Stabilizing { .. });
+        let well_since = self.well_since(incident).filter(|_| !is_watched);
         let (is_well_again, left_to) = (well_since.is_some(), self.waits_for_its_cause(incident));
         let id = incident.id;
         IncidentView { id, phase, doing, retry, symptom_of, left_to, decision, no_rule, is_well_again, well_since }

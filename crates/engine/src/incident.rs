@@ -95,6 +95,7 @@ impl Context {
             severity: if is_critical { Severity::Now } else { Severity::Day },
             failing_since: began.at,
             since_by: began.by,
+            relapse: None,
             opened: self.now,
             well_until: began.well_until,
             well_run: self.view().well_run(&target, began.at),
@@ -208,6 +209,9 @@ impl Context {
         let Some(incident) = view.incident(id) else { return false };
         let Some(check) = self.checks.named(&incident.check) else { return false };
         let was_seen = check.last.is_some();
+        self.note_well(id);
+        let view = self.view();
+        let Some(incident) = view.incident(id) else { return false };
         // The incident is the target's: that the check which opened it is content again is not enough.
         if view.is_well(incident) {
             let since = view.checks_to_verify(incident).into_iter().filter_map(|check| check.hard_since);
@@ -273,11 +277,6 @@ impl Context {
     }
 
     fn recovering(&mut self, id: IncidentId, since: Now, stable_for: Duration, was_escalated: bool) -> bool {
-        if self.state.incidents.get(&id).is_some_and(|incident| incident.healthy_since.is_none()) {
-            self.change_incident(id, |incident| incident.healthy_since = Some(since));
-            // Since when it is well outlives a restart of the agent.
-            self.changed();
-        }
         let until = since.mono.plus(stable_for);
         if self.now.mono < until {
             self.wake(until, Wake::Incident(id));

@@ -8,7 +8,7 @@ use ansai_model::{
     incident::{Incident, IncidentKind, Phase, Resolution, StepKind},
     report::{History, Report},
     text::Text,
-    time::Shown,
+    time::{Now, Shown},
 };
 
 use crate::{cause, view::View};
@@ -40,21 +40,21 @@ impl View<'_> {
             symptom: symptom(incident),
             failing_since: incident.failing_since,
             since_by: incident.since_by,
+            relapse: incident.relapse,
+            is_outage: incident.is_outage(),
             well_until: incident.well_until,
             opened: incident.opened,
             phase: incident.phase.clone(),
             well_since,
             evidence: incident.evidence.clone(),
-            advice: advice(found.as_ref().map(|(_, advice)| *advice), history, incident.is_foreseen()),
+            advice: advice(incident, found.as_ref().map(|(_, advice)| *advice), history),
             cause: shared.or(found.map(|(cause, _)| cause)),
             steps: incident.steps.clone(),
             steps_dropped: incident.steps_dropped,
             decision: incident.decision.clone(),
             retry: incident.retry.clone().filter(|_| matches!(incident.phase, Phase::Escalated { .. })),
             verified_by: verified_by(incident),
-            downtime: incident
-                .downtime()
-                .or_else(|| well_since.map(|well| well.mono.since(incident.failing_since.mono))),
+            downtime: incident.downtime(),
             history,
             commands: self.commands(incident),
         }
@@ -85,7 +85,9 @@ impl View<'_> {
 
     fn history(self, incident: &Incident) -> History {
         let remembered = self.state.targets.get(&incident.target).map(|memory| &memory.past);
-        let is_open_beside = |other: &&Incident| other.target == incident.target && other.id < incident.id;
+        // Of drills nothing is remembered either.
+        let is_open_beside =
+            |other: &&Incident| other.target == incident.target && other.id < incident.id && !other.is_drill;
         let mut history = History::default();
         history.by_others += count(self.state.incidents.values().filter(is_open_beside).count());
         for (check, past) in remembered.into_iter().flatten() {
@@ -115,12 +117,8 @@ fn count(many: usize) -> u32 {
 }
 
 fn headline(incident: &Incident, is_well: bool) -> Text {
-    let is_waiting = match incident.phase {
-        Phase::Open | Phase::AwaitingApproval { .. } | Phase::Escalated { .. } | Phase::Stabilizing { .. } => true,
-        Phase::Remediating | Phase::Resolved(_) => false,
-    };
     match incident.kind {
-        _ if is_well && is_waiting => {
+        _ if is_well && !matches!(incident.phase, Phase::Resolved(_)) => {
             let (name, symptom) = (incident.target.name(), symptom_of(incident));
             Text::new(format!("{name} is well again, and watched until it has stayed so: {symptom}"))
         }
@@ -216,37 +214,42 @@ fn kept_by(incident: &Incident) -> Option<&str> {
     })
 }
 
+/// How it was found well after the last thing that was done about it, as long as that holds.
 fn verified_by(incident: &Incident) -> Option<Text> {
-    incident.steps.iter().rev().find_map(|step| match &step.kind {
-        StepKind::Verified { seen, .. } => Some(seen.clone()),
-        StepKind::NotVerified { .. } | StepKind::Decided(_) | StepKind::Skipped { .. } | StepKind::Started { .. } => {
-            None
-        }
-        StepKind::Cause { .. }
-        | StepKind::Ended { .. }
-        | StepKind::BackedOff { .. }
-        | StepKind::Undone { .. }
-        | StepKind::Answered { .. } => None,
-        StepKind::Escalated { .. }
-        | StepKind::TriedAgain { .. }
-        | StepKind::Resolved { .. }
-        | StepKind::Interrupted { .. } => None,
-    })
+    incident.healthy_since?;
+    let holds = |at: Now| incident.relapse.is_none_or(|relapse| relapse.went.mono <= at.mono);
+    let last = incident.steps.iter().rev().find_map(|step| match &step.kind {
+        StepKind::Verified { seen, .. } => Some(holds(step.at).then_some(seen)),
+        // Since then it has failed, or another has mended it.
+        StepKind::NotVerified { .. } | StepKind::Escalated { .. } | StepKind::TriedAgain { .. } => Some(None),
+        StepKind::BackedOff { .. } => Some(None),
+        StepKind::Started { is_harmless, .. } => (!is_harmless).then_some(None),
+        StepKind::Decided(_) | StepKind::Skipped { .. } | StepKind::Ended { .. } | StepKind::Cause { .. } => None,
+        StepKind::Undone { .. } | StepKind::Answered { .. } | StepKind::Resolved { .. } => None,
+        StepKind::Interrupted { .. } => None,
+    });
+    last.flatten().cloned()
 }
 
-fn advice(of_cause: Option<&'static str>, history: History, is_foreseen: bool) -> Vec<Text> {
+fn advice(incident: &Incident, of_cause: Option<&'static str>, history: History) -> Vec<Text> {
     let mut advice: Vec<Text> = of_cause.map(|text| vec![Text::from(text)]).unwrap_or_default();
-    if is_foreseen && history.incidents >= 1 {
+    // What a drill broke, and what is told only, is in none of these books, and so it is not one more of them.
+    if incident.is_drill || incident.kind.is_notify_only() {
+        return advice;
+    }
+    if incident.is_foreseen() && history.incidents >= 1 {
         advice.push(Text::new(format!(
             "it was foreseen or seen {} times before: what is done about it buys time, and the cause is still there",
             history.incidents
         )));
     } else if history.incidents >= 3 {
-        advice.push(Text::new(format!(
-            "this is incident {} of this check with {} of downtime so far: mend the cause rather than the symptom",
-            history.incidents + 1,
-            Shown(history.downtime)
-        )));
+        let number = history.incidents + 1;
+        let down = match incident.is_outage() {
+            true => format!(" with {} of downtime before", Shown(history.downtime)),
+            false => String::new(),
+        };
+        let what = format!("this is incident {number} of this check{down}: mend the cause rather than the symptom");
+        advice.push(Text::new(what));
     }
     advice
 }

@@ -10,7 +10,7 @@ use ansai_model::{
     time::{MonoTime, Now},
 };
 
-use crate::{check::CheckState, view::View};
+use crate::{check::CheckState, remediation::Stage, view::View};
 
 /// What the checks say after a remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,33 +66,26 @@ impl<'a> View<'a> {
     }
 
     /// Since when all that an incident is about is well, when it is: until that has lasted it is open still, and so it is while
-    /// its checks change too often to be believed. Nothing while something is done about it.
+    /// its checks change too often to be believed. Nothing while something is done about it, but for the wait between two tries.
     pub(crate) fn well_since(self, incident: &Incident) -> Option<Now> {
-        let is_acted_on = match incident.phase {
-            Phase::Open | Phase::AwaitingApproval { .. } | Phase::Escalated { .. } => false,
-            Phase::Stabilizing { .. } | Phase::Resolved(_) => return incident.healthy_since,
-            Phase::Remediating => true,
+        let waits = || {
+            let remediation = self.state.remediations.get(&incident.id);
+            remediation.is_none_or(|remediation| matches!(remediation.stage, Stage::BackingOff { .. }))
         };
-        if is_acted_on || incident.healthy_since.is_some() {
-            return incident.healthy_since.filter(|_| !is_acted_on);
-        }
-        let checks = self.checks_to_verify(incident);
-        let is_well = |check: &&CheckState| {
-            let last = check.last.as_ref();
-            check.hard == Health::Healthy && last.is_some_and(|(_, seen)| seen.health() == Health::Healthy)
-        };
-        if incident.kind.is_notify_only() || !checks.iter().all(is_well) {
-            return None;
-        }
-        checks.into_iter().filter_map(|check| check.hard_since).max_by_key(|at| at.mono)
+        incident.healthy_since.filter(|_| incident.phase != Phase::Remediating || waits())
     }
 
     /// Whether every check of an incident's target is hard healthy now, and none flaps. What nobody looks at is not well.
     pub(crate) fn is_well(self, incident: &Incident) -> bool {
+        self.looks_well(incident) && self.checks_to_verify(incident).iter().all(|check| !check.is_flapping)
+    }
+
+    /// Whether every check of an incident's target is hard healthy now, however often that changes.
+    pub(crate) fn looks_well(self, incident: &Incident) -> bool {
         let checks = self.checks_to_verify(incident);
         let is_well = |check: &CheckState| {
             let is_healthy = check.last.as_ref().is_some_and(|(_, seen)| seen.health() == Health::Healthy);
-            is_healthy && check.hard == Health::Healthy && !check.is_flapping
+            is_healthy && check.hard == Health::Healthy
         };
         !checks.is_empty() && checks.into_iter().all(is_well)
     }

@@ -40,8 +40,19 @@ pub struct Domain {
     pub has_targets: bool,
     /// The figures that its looks report, as conditions name them behind `figure.`.
     pub figures: &'static [(&'static str, ValueType)],
+    /// Whether what its looks find failing is down, so that people do without it: only that has a downtime. A place that fills
+    /// up, a certificate that ends soon or a service that holds much memory works as before.
+    pub is_down: bool,
     /// By what its looks say why something fails.
     pub signs: Signs,
+}
+
+/// Whether a target of which this is seen is down by it, and does not only work as before for how long nobody knows.
+#[must_use]
+pub fn is_down(target: &TargetId, seen: &Observation) -> bool {
+    let is_its_look = |domain: &Domain| domain.figures.iter().any(|(name, _)| seen.figure(name).is_some());
+    let of_target = ALL.iter().find(|domain| domain.key == target.domain());
+    of_target.is_none_or(|domain| domain.is_down) && !ALL.iter().any(|domain| !domain.is_down && is_its_look(domain))
 }
 
 /// By what the looks of a domain say why something fails: the engine's causes go by these and know no domain.
@@ -252,6 +263,17 @@ mod tests {
         assert_eq!(Signs::held(&seen), Some(&Value::Bytes(ByteSize(7))));
         assert_eq!(Signs::unwritable(&target("disk//var")), Some(&["full", "read-only"][..]));
         assert_eq!(Signs::unwritable(&target("service/app.service")), None);
+    }
+
+    #[test]
+    fn only_what_people_do_without_is_down() {
+        let target = |text: &str| TargetId::new(text).expect("valid");
+        let seen = Observation::failing("it fails");
+        assert!(is_down(&target("service/app.service"), &seen));
+        assert!(!is_down(&target("disk//var"), &seen));
+        assert!(!is_down(&target("certificate/www"), &seen));
+        let holds = seen.with_figure(memory::ANONYMOUS, Value::Bytes(ByteSize(7)));
+        assert!(!is_down(&target("service/app.service"), &holds), "it holds much, and answers");
     }
 
     /// What was written before the domains had a type of their own is read, and written as it was.

@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::outage::Relapse;
 use crate::{
     action::ActionOutcome,
     check::Trend,
@@ -20,6 +21,8 @@ use crate::{
     text::Text,
     time::{Now, WallTime},
 };
+
+pub mod outage;
 
 /// What an incident is about. A failure may be healed; of everything else a person is only told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
@@ -78,6 +81,9 @@ pub struct Incident {
     /// By what that is known.
     #[serde(default)]
     pub since_by: SinceBy,
+    /// That it was well in between and went again, when it did.
+    #[serde(default)]
+    pub relapse: Option<Relapse>,
     /// When it became an incident.
     pub opened: Now,
     /// The last moment at which a look found all well, when one did: never after it went.
@@ -143,15 +149,6 @@ impl Incident {
     #[must_use]
     pub fn seen_last(&self) -> &Observation {
         self.seen_anew.as_ref().unwrap_or(&self.observation)
-    }
-
-    /// From when it went to the last recovery, when it has recovered; nothing of what was only foreseen or is told only.
-    #[must_use]
-    pub fn downtime(&self) -> Option<Duration> {
-        let since = |healthy: Now| healthy.mono.since(self.failing_since.mono);
-        self.healthy_since.map(|healthy| {
-            if self.is_foreseen() || self.kind.is_notify_only() { Duration::ZERO } else { since(healthy) }
-        })
     }
 
     /// Adds a step. When there are [`Incident::STEPS_MAX`], one from the middle gives its place: how it began and how it
@@ -460,6 +457,7 @@ mod tests {
             severity: Severity::Day,
             failing_since: at,
             since_by: SinceBy::Look,
+            relapse: None,
             opened: at,
             well_until: None,
             well_run: None,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     decision::Decision,
     id::{CheckId, IncidentId, RuleId, TargetId},
-    incident::{Evidence, IncidentKind, Phase, SinceBy, Step},
+    incident::{Evidence, IncidentKind, Phase, Relapse, SinceBy, Step},
     retry::Retry,
     rule::Severity,
     text::Text,
@@ -51,6 +51,12 @@ pub struct Report {
     /// By what that is known.
     #[serde(default)]
     pub since_by: SinceBy,
+    /// That it was well in between and went again, when it did.
+    #[serde(default)]
+    pub relapse: Option<Relapse>,
+    /// Whether what failed was down by it; a filesystem that fills up is not.
+    #[serde(default = "is_down")]
+    pub is_outage: bool,
     /// The last moment at which a look found all well, when one did: never after it went.
     #[serde(default)]
     pub well_until: Option<WallTime>,
@@ -76,7 +82,7 @@ pub struct Report {
     pub retry: Option<Retry>,
     /// How it was verified, when it was.
     pub verified_by: Option<Text>,
-    /// From when it went to recovery, when it recovered.
+    /// How long it was down in all its outages, when it recovered and was down.
     pub downtime: Option<Duration>,
     /// What the same failure cost before.
     pub history: History,
@@ -84,6 +90,11 @@ pub struct Report {
     pub advice: Vec<Text>,
     /// Commands that a person may want next.
     pub commands: Vec<String>,
+}
+
+/// Of reports that were kept by older versions.
+fn is_down() -> bool {
+    true
 }
 
 /// What the incidents of one storm have in common: people are told of them together.

@@ -79,6 +79,8 @@ fn notice(bundle: &Bundle, now: Now, what: &str) -> Option<Notice> {
         symptom: why.clone(),
         failing_since: now,
         since_by: SinceBy::Look,
+        relapse: None,
+        is_outage: true,
         well_until: None,
         opened: now,
         phase: Phase::Escalated { why },

@@ -25,10 +25,8 @@ impl Context {
         let Some(other) = other.filter(|_| self.state.remediations.contains_key(&id)) else { return false };
         let what = Text::new(format!("the target itself is down, which comes first ({other})"));
         self.preempt(id, what);
-        self.change_incident(id, |incident| {
-            incident.healthy_since = None;
-            incident.symptom_of = Some(other);
-        });
+        self.goes_again(id);
+        self.change_incident(id, |incident| incident.symptom_of = Some(other));
         self.wake_waiting();
         true
     }

@@ -5,6 +5,7 @@
 use alloc::vec::Vec;
 
 use ansai_model::{
+    id::IncidentId,
     incident::{IncidentKind, SinceBy, StepKind},
     time::{MonoTime, Now, WallTime},
 };
@@ -43,6 +44,34 @@ impl Context {
             (incident.failing_since, incident.since_by) = (began.at, began.by);
             incident.well_until = began.well_until;
         });
+        self.changed();
+    }
+}
+
+impl Context {
+    /// What had recovered is down again, and what was in between is no downtime; says whether it had.
+    pub(crate) fn goes_again(&mut self, id: IncidentId) -> bool {
+        let view = self.view();
+        let Some(incident) = view.incident(id).filter(|incident| incident.healthy_since.is_some()) else {
+            return false;
+        };
+        let went = self.checks.slot(&incident.check).map_or(self.now, |own| view.began(own).at);
+        self.change_incident(id, |incident| drop(incident.went_again(went)));
+        self.changed();
+        true
+    }
+
+    /// Notes since when all that an incident is about is well, however often that changes; it may go again at any time.
+    pub(crate) fn note_well(&mut self, id: IncidentId) {
+        let view = self.view();
+        let Some(incident) = view.incident(id).filter(|incident| incident.healthy_since.is_none()) else { return };
+        if !view.looks_well(incident) {
+            return;
+        }
+        let since = view.checks_to_verify(incident).into_iter().filter_map(|check| check.hard_since);
+        let since = since.max_by_key(|at| at.mono).unwrap_or(self.now);
+        self.change_incident(id, |incident| incident.healthy_since = Some(since));
+        // Since when it is well outlives a restart of the agent.
         self.changed();
     }
 }

@@ -17,6 +17,7 @@ use ansai_model::{
 
 use super::{Remediation, Stage};
 use crate::{
+    check::CheckState,
     condition,
     context::{Context, Wake},
     effect::Effect,
@@ -42,7 +43,7 @@ impl Context {
                 remediation.step += 1;
                 remediation.stage = Stage::Ready;
             }),
-            Stage::BackingOff { until } => self.until(id, until, |remediation| remediation.stage = Stage::Ready),
+            Stage::BackingOff { until } => self.back_off(id, until),
             Stage::Verifying { since, until } => self.verify(id, since, until),
             Stage::Stabilizing { until } => self.stabilize(id, until),
         }
@@ -55,6 +56,19 @@ impl Context {
         }
         self.change_remediation(id, then);
         true
+    }
+
+    /// Waits for the next try. Somebody else may have mended it meanwhile, and broken it again.
+    fn back_off(&mut self, id: IncidentId, until: MonoTime) -> bool {
+        self.note_well(id);
+        let view = self.view();
+        let is_down = view.incident(id).is_some_and(|incident| !view.looks_well(incident));
+        let is_known =
+            view.incident(id).is_some_and(|of| view.checks_of(of).into_iter().any(CheckState::is_known_to_fail));
+        if is_known || (is_down && until <= self.now.mono) {
+            self.goes_again(id);
+        }
+        self.until(id, until, |remediation| remediation.stage = Stage::Ready)
     }
 
     pub(crate) fn change_remediation(&mut self, id: IncidentId, change: impl FnOnce(&mut Remediation)) {
@@ -236,10 +250,8 @@ impl Context {
         if let Some(why) = view.fails_again(incident) {
             let lasted = incident.healthy_since.map(|at| self.now.mono.since(at.mono));
             let why = Text::new(format!("failed again after {}: {why}", Shown(lasted.unwrap_or_default())));
-            self.change_incident(id, |incident| {
-                incident.healthy_since = None;
-                incident.phase = Phase::Remediating;
-            });
+            self.goes_again(id);
+            self.change_incident(id, |incident| incident.phase = Phase::Remediating);
             self.failed_anew(id);
             self.prioritize(id);
             let view = self.view();

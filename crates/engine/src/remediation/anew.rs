@@ -46,13 +46,11 @@ impl Context {
     /// Notes that what was well by itself fails once more before its incident is over: it is told as it is seen now.
     pub(crate) fn fails_once_more_by_itself(&mut self, id: IncidentId) {
         let view = self.view();
-        let Some(incident) = view.incident(id).filter(|incident| incident.healthy_since.is_some()) else { return };
-        let seen = view.failure_seen(incident).cloned();
-        self.change_incident(id, |incident| {
-            incident.healthy_since = None;
-            incident.seen_anew = seen.or(incident.seen_anew.take());
-        });
-        self.changed();
+        let seen = view.incident(id).and_then(|incident| view.failure_seen(incident)).cloned();
+        if !self.goes_again(id) {
+            return;
+        }
+        self.change_incident(id, |incident| incident.seen_anew = seen.or(incident.seen_anew.take()));
         self.begin_evidence(id);
     }
 

@@ -18,6 +18,7 @@ mod explaining;
 mod fault_domains;
 mod foreseen;
 mod gates;
+mod outages;
 mod outcomes;
 mod random;
 mod rehearsed;

@@ -28,7 +28,8 @@ use crate::{
 };
 
 /// The domain. Its targets are certificates, each by its name in the configuration.
-pub const DOMAIN: Domain = Domain { key: "certificate", has_targets: true, figures: FIGURES, signs: Signs::NONE };
+pub const DOMAIN: Domain =
+    Domain { key: "certificate", has_targets: true, figures: FIGURES, is_down: false, signs: Signs::NONE };
 
 const DAY: Duration = Duration::from_secs(86_400);
 

@@ -30,6 +30,7 @@ pub const DOMAIN: Domain = Domain {
     key: "disk",
     has_targets: true,
     figures: USAGE_FIGURES,
+    is_down: false,
     signs: Signs { unwritable: Some(&[FULL, READ_ONLY]), ..Signs::NONE },
 };
 

@@ -27,6 +27,7 @@ pub const DOMAIN: Domain = Domain {
     key: "memory",
     has_targets: false,
     figures: FIGURES,
+    is_down: false,
     signs: Signs { held: Some(ANONYMOUS), killed: Some(KILLED_LATELY), ..Signs::NONE },
 };
 

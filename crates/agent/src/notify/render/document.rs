@@ -3,7 +3,7 @@
 use ansai_model::{
     action::ActionOutcome,
     decision::{Choice, GateResult, Verdict},
-    incident::{Evidence, IncidentKind, Phase, Resolution, SinceBy, Step, StepKind},
+    incident::{Evidence, IncidentKind, Phase, Resolution, SinceBy, Step, StepKind, outage},
     notify::Notice,
     report::Report,
     text::visible_line,
@@ -178,8 +178,9 @@ fn what_broke(report: &Report, options: &RenderOptions) -> Vec<(&'static str, St
         ("check", report.check.to_string()),
         ("since", moment(report.failing_since.wall, zone)),
         ("opened", moment(report.opened.wall, zone)),
-        ("now", now(report, zone)),
     ];
+    facts.extend(report.relapse.map(|relapse| ("went again", moment(relapse.went.wall, zone))));
+    facts.push(("now", now(report, zone)));
     if let Some(retry) = &report.retry {
         let at = moment(retry.at.wall, zone);
         let soon = retry.obstacle.as_ref().map(|obstacle| format!("as soon as {obstacle}, or "));
@@ -338,6 +339,11 @@ fn downtime(report: &Report, zone: &TimeZone) -> String {
         _ if report.kind == IncidentKind::Restless => "Not counted: systemd brought it back each time.".to_owned(),
         _ if report.kind == IncidentKind::Warning => "None: it is well, and warns.".to_owned(),
         _ if report.is_foreseen => "None: it was foreseen, and nothing was broken when this began.".to_owned(),
+        _ if !report.is_outage => not_down(report),
+        Some(downtime) if let Some(relapse) = report.relapse => {
+            let outages = relapse.outages.saturating_add(1);
+            format!("{} in all, in {outages} outages: what was well in between is not counted.", shown(downtime))
+        }
         Some(downtime) => {
             let (from, is_sure) = match report.since_by {
                 SinceBy::Systemd => ("when systemd saw it go", true),
@@ -347,10 +353,23 @@ fn downtime(report: &Report, zone: &TimeZone) -> String {
             let well = if is_sure { String::new() } else { well_before(report, zone) };
             format!("{} from {from} to its recovery{well}.", shown(downtime))
         }
-        None => format!(
-            "{} so far: it had not recovered when this was written.",
-            shown(report.at.mono.since(report.failing_since.mono))
-        ),
+        None => {
+            let down = shown(outage::down(report.failing_since, report.relapse, report.at));
+            let outages = report.relapse.map_or_else(String::new, |relapse| {
+                format!(" in {} outages, without what was well in between", relapse.outages.saturating_add(1))
+            });
+            format!("{down} so far{outages}: it had not recovered when this was written.")
+        }
+    }
+}
+
+/// Of what nobody does without while it fails: how long that lasted.
+fn not_down(report: &Report) -> String {
+    let until = report.well_since.unwrap_or(report.at);
+    let lasted = shown(outage::down(report.failing_since, report.relapse, until));
+    match report.well_since {
+        Some(_) => format!("None: nothing was down. It failed for {lasted}."),
+        None => format!("None: nothing is down. It has failed for {lasted} so far."),
     }
 }
 
@@ -427,11 +446,11 @@ fn history(report: &Report, zone: &TimeZone) -> Vec<Block> {
     } else {
         format!("{} earlier incidents", history.incidents)
     };
-    vec![Block::Paragraph(format!(
-        "{times} of this check, {} healed by ansai, {} of downtime together{last}.{by_others}",
-        history.healed,
-        shown(history.downtime)
-    ))]
+    let down = match report.is_outage {
+        true => format!(", {} of downtime together", shown(history.downtime)),
+        false => String::new(),
+    };
+    vec![Block::Paragraph(format!("{times} of this check, {} healed by ansai{down}{last}.{by_others}", history.healed))]
 }
 
 fn points(lines: impl Iterator<Item = String>) -> Vec<Block> {

@@ -41,6 +41,8 @@ pub(crate) fn report(incident: u64, phase: Phase) -> Report {
         symptom: Text::new("the main process was killed by SIGKILL"),
         failing_since: at(0),
         since_by: SinceBy::Systemd,
+        relapse: None,
+        is_outage: true,
         well_until: None,
         opened: at(2),
         phase,

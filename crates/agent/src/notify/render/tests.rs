@@ -1,10 +1,12 @@
 //! What people read, as files to be read beside the code.
 
+use std::time::Duration;
+
 use ansai_model::{
     action::ActionOutcome,
     id::{IncidentId, RunId, RungId},
-    incident::{Phase, Step},
-    report::{Cause, Storm},
+    incident::{Phase, Relapse, Step},
+    report::{Cause, Report, Storm},
     text::Text,
 };
 use jiff::tz::{TimeZone, offset};
@@ -167,4 +169,24 @@ fn what_was_said_in_the_line_above_is_not_said_again() {
     let page = super::text(&report, &options());
     assert_eq!(page.matches("line 7 is wrong").count(), 1, "{page}");
     assert!(page.contains("! escalated for that\n"), "{page}");
+}
+
+#[test]
+fn downtime_leaves_out_what_was_well_in_between_and_what_is_no_outage_has_none() {
+    let said = |report: &Report| {
+        let text = text(report, &options());
+        let (_, rest) = text.split_once("DOWNTIME\n").expect("a section");
+        rest.split("\n\n").next().unwrap_or_default().trim().to_owned()
+    };
+    let relapse = Some(Relapse { went: fixtures::at(9_000), outages: 1, down: Duration::from_millis(40) });
+    let twice = Report { relapse, downtime: Some(Duration::from_millis(540)), ..fixtures::healed() };
+    assert_eq!(said(&twice), "540ms in all, in 2 outages: what was well in between is not counted.");
+    let open = Report { downtime: None, at: fixtures::at(9_500), ..twice };
+    let expected =
+        "540ms so far in 2 outages, without what was well in between: it had not\n  recovered when this was written.";
+    assert_eq!(said(&open), expected);
+    let full = Report { is_outage: false, relapse: None, ..open };
+    assert_eq!(said(&full), "None: nothing is down. It has failed for 9.5s so far.");
+    let roomy = Report { well_since: Some(fixtures::at(4_000)), ..full };
+    assert_eq!(said(&roomy), "None: nothing was down. It failed for 4s.");
 }
