@@ -221,15 +221,16 @@ impl Agent {
         {
             tracing::warn!("what the figures were cannot be kept: {error}");
         }
-        if self.housekeeping.trim.is_due(now.mono) {
-            own_memory::trim();
-        }
         if self.housekeeping.forget_start_at.is_some_and(|at| now.mono >= at) {
             self.housekeeping.forget_start_at = None;
+            self.shell.recorder.pack();
             // While something is broken, the code that mends it stays where it is: its disk may be what is broken.
             if self.shell.engine.state().incidents.is_empty() {
                 own_memory::forget_start();
             }
+        }
+        if self.housekeeping.trim.is_due(now.mono) {
+            own_memory::trim();
         }
         if self.housekeeping.alive.is_due(now.mono) {
             self.shell.telemetry.events.tell(now.wall, EventKind::Alive);

@@ -17,6 +17,7 @@ use ansai_model::{
     bundle::Bundle,
     id::UnitName,
     inventory::{Inventory, UnitFacts},
+    text::Text,
 };
 use ansai_protocol::Problem;
 use anyhow::{Result, anyhow, bail};
@@ -113,6 +114,14 @@ pub(super) struct Evaluated {
 }
 
 impl Evaluated {
+    /// What stays of both once they were evaluated: nothing is deduced from descriptions of units, and a thousand take room.
+    fn new(configuration: &Configuration, mut inventory: Inventory, bundle: Bundle) -> Self {
+        let configuration = configuration.rest(&inventory);
+        let none = Text::new("");
+        inventory.units.iter_mut().for_each(|unit| unit.description = none.clone());
+        Self { configuration, inventory, bundle }
+    }
+
     /// Whether it says another thing than what is in force, of which it is made: for other units, or since the same texts
     /// mean something else once an emergency layer has ended or the civil time has changed.
     pub(super) fn says_another_thing(&self, before: &Resting, in_force: &Bundle) -> bool {
@@ -336,8 +345,7 @@ async fn evaluate(
     let work = Work::new(Kind::Own, format!("the evaluation of {}", path.display()));
     let evaluates = move || {
         let bundle = last.followed_by(&configuration, &inventory)?;
-        let configuration = configuration.rest(&inventory);
-        Ok(Evaluated { configuration, inventory, bundle })
+        Ok(Evaluated::new(&configuration, inventory, bundle))
     };
     aside::run(work, READ_MAX, evaluates).await.map_err(late)?
 }
@@ -386,7 +394,7 @@ pub(super) async fn evaluated_at_start(
 ) -> Result<Evaluated> {
     let evaluate = move || {
         let bundle = last.followed_by(&configuration, &inventory).map_err(|refused| anyhow!("{}", refused.why()))?;
-        Ok(Evaluated { configuration: configuration.rest(&inventory), inventory, bundle })
+        Ok(Evaluated::new(&configuration, inventory, bundle))
     };
     at_start("evaluation", path, evaluate).await?
 }

@@ -22,7 +22,7 @@ use zbus::{
     message::{Message, Type},
 };
 
-use self::{call::refusal, crowd::ServiceKind, flood::Flood};
+use self::{call::refusal, crowd::ServiceKind, flood::Flood, later::Later};
 use super::{
     queues::Queues,
     sent::Sent,
@@ -36,6 +36,7 @@ mod connect;
 pub(super) mod crowd;
 mod flood;
 mod jobs;
+mod later;
 mod names;
 
 pub(super) use jobs::QUEUED_MAX;
@@ -92,6 +93,7 @@ struct State {
     stalls: Stalls,
     sent: Sent,
     flood: Flood,
+    later: Later,
 }
 
 struct Shared {
@@ -131,22 +133,22 @@ impl Bus {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Observes into the tracker of intents.
+    /// Gives access to the tracker of intents.
     pub fn with_tracker<T>(&self, look: impl FnOnce(&mut Tracker) -> T) -> T {
         look(&mut self.state().tracker)
     }
 
-    /// Observes into what is remembered of units that do nothing.
+    /// Gives access to what is remembered of units that do nothing.
     pub(super) fn with_stalls<T>(&self, look: impl FnOnce(&mut Stalls) -> T) -> T {
         look(&mut self.state().stalls)
     }
 
-    /// Observes into which signals were sent to main processes.
+    /// Gives access to which signals were sent to main processes.
     pub(super) fn with_sent<T>(&self, look: impl FnOnce(&mut Sent) -> T) -> T {
         look(&mut self.state().sent)
     }
 
-    /// Observes into what is remembered of connections that wait.
+    /// Gives access to what is remembered of connections that wait.
     pub(super) fn with_queues<T>(&self, look: impl FnOnce(&mut Queues) -> T) -> T {
         look(&mut self.state().queues)
     }

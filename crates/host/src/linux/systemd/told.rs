@@ -41,8 +41,6 @@ pub(super) struct Properties {
     pub(super) job: Option<Box<(u32, String)>>,
     pub(super) since: Option<WallTime>,
     pub(super) left_active: Option<WallTime>,
-    /// The unit's own file.
-    pub(super) file: Option<Box<str>>,
     pub(super) invocation: Option<Text>,
     pub(super) result: Option<UnitResult>,
     pub(super) main_pid: Option<u32>,
@@ -53,8 +51,8 @@ pub(super) struct Properties {
     remains: bool,
     /// The sockets, paths and timers that start it.
     pub(super) triggers: Box<[Box<str>]>,
-    /// Whether systemd may restart the unit by itself (`Restart=`).
-    restarts_itself: bool,
+    /// Whether systemd may restart the unit by itself (`Restart=`); none until it was asked.
+    restarts_itself: Option<bool>,
     exit_code: i32,
     exit_status: i32,
     exit_pid: u32,
@@ -79,14 +77,13 @@ impl Properties {
             }
             "StateChangeTimestamp" => self.since = value.downcast_ref::<u64>().ok().and_then(wall_time),
             "ActiveExitTimestamp" => self.left_active = value.downcast_ref::<u64>().ok().and_then(wall_time),
-            "FragmentPath" => self.file = word().filter(|path| !path.is_empty()).map(Into::into),
             "InvocationID" => self.invocation = invocation_id(value),
             "MainPID" => self.main_pid = value.downcast_ref::<u32>().ok().filter(|pid| *pid != 0),
             "BindsTo" => self.bind(value),
             "TriggeredBy" => self.triggers = triggers(value),
             "Type" => self.is_oneshot = word().is_some_and(|word| word == "oneshot"),
             "RemainAfterExit" => self.remains = value.downcast_ref::<bool>().unwrap_or(self.remains),
-            "Restart" => self.restarts_itself = word().is_some_and(|word| word != "no"),
+            "Restart" => self.restarts_itself = word().map(|word| word != "no").or(self.restarts_itself),
             "NRestarts" => self.restarts = value.downcast_ref::<u32>().unwrap_or(self.restarts),
             "ExecMainCode" => self.exit_code = value.downcast_ref::<i32>().unwrap_or(self.exit_code),
             "ExecMainPID" => self.exit_pid = value.downcast_ref::<u32>().unwrap_or(self.exit_pid),
@@ -105,7 +102,12 @@ impl Properties {
 
     /// Whether systemd passes through this state on its way to a restart of its own, and tells of it when it has gone on.
     fn may_be_passing(&self) -> bool {
-        self.restarts_itself && matches!(self.active, Some(ActiveState::Failed | ActiveState::Inactive))
+        self.restarts_itself != Some(false) && matches!(self.active, Some(ActiveState::Failed | ActiveState::Inactive))
+    }
+
+    /// Whether it runs, as far as is known.
+    pub(super) fn is_up(&self) -> bool {
+        matches!(self.active, Some(ActiveState::Active | ActiveState::Reloading))
     }
 
     /// Whether it does one thing and ends.
@@ -331,6 +333,13 @@ impl Told {
             entry.properties = properties.clone();
             entry.is_complete = true;
             entry.asked = Some(now);
+        }
+    }
+
+    /// What was asked of a unit after its first look.
+    pub(super) fn learn(&mut self, unit: &UnitName, name: &str, value: &OwnedVariant) {
+        if let Some(entry) = self.units.get_mut(unit) {
+            entry.properties.set(name, value);
         }
     }
 

@@ -26,6 +26,8 @@ use crate::linux::{clock::wall_now, owned_path::number, packages};
 pub(super) const SERVICE: &str = "org.freedesktop.systemd1.Service";
 /// What is of interest whatever the unit's state.
 const ALWAYS: &[&str] = &["MainPID", "NRestarts", "Restart"];
+/// The same at the first look at a unit that is up: whether systemd restarts it by itself is asked later.
+const FIRST: &[&str] = &["MainPID", "NRestarts"];
 /// How the last run ended: systemd clears it when the next one begins. And whether it was to end: a one-shot is never active.
 const ENDED: &[&str] = &[
     "Result",
@@ -36,6 +38,7 @@ const ENDED: &[&str] = &[
     "ExecMainExitTimestamp",
     "Type",
     "RemainAfterExit",
+    "Restart",
 ];
 
 /// The object path of a unit: every byte that is no letter or digit, and a leading digit, becomes `_xx`.
@@ -311,16 +314,20 @@ enum Asked {
 /// Asks systemd for a unit's properties.
 pub(super) async fn ask(bus: &Bus, unit: &UnitName) -> Result<Properties, CallError> {
     let count = bus.told_count(unit);
-    // systemd forgets how an inactive unit ended as soon as nobody refers to it.
-    let refer = async {
-        if bus.with_tracker(|tracker| tracker.refer(unit)) {
-            // Without the reference the look is poorer, and still a look.
-            let _ = bus.tell("RefUnit", unit).await;
-        }
-    };
+    let is_first = bus.with_tracker(|tracker| tracker.refer(unit));
     // All at once: they travel together and are answered in order. A unit's own properties are asked for together, which
     // takes systemd as long as two alone; those of a service are many and dear, so that only a few are asked for.
-    let ((), of_unit, always) = tokio::join!(refer, properties(bus, unit), each(bus, unit, ALWAYS));
+    let wanted = if is_first { FIRST } else { ALWAYS };
+    let (of_unit, always) = tokio::join!(properties(bus, unit), each(bus, unit, wanted));
+    if is_first {
+        match &of_unit {
+            // A start waits for nothing that only a unit's next fall needs.
+            Ok((seen, _)) if seen.is_up() => bus.ask_later(unit),
+            // systemd forgets how an inactive unit ended as soon as nobody refers to it. Without the reference the look is
+            // poorer, and still a look.
+            Ok(_) | Err(_) => drop(bus.tell("RefUnit", unit).await),
+        }
+    }
     let (mut seen, own) = of_unit?;
     if let Some(own) = own.filter(|own| own != unit) {
         // Everything that signals tell of it comes under its own name.
@@ -330,7 +337,7 @@ pub(super) async fn ask(bus: &Bus, unit: &UnitName) -> Result<Properties, CallEr
     bus.learn_triggers(unit, &seen.triggers);
     others::listen(bus, &seen.bound_to).await;
     set(&mut seen, always)?;
-    if !matches!(seen.active, Some(ActiveState::Active | ActiveState::Reloading)) {
+    if !seen.is_up() {
         set(&mut seen, each(bus, unit, ENDED).await)?;
     }
     bus.looked(unit, &seen, count);
@@ -399,7 +406,7 @@ async fn activity(
     if let Some(operation) = packages::under_way_now(root).await {
         // What does not exist cannot be mended, and may be about to come back.
         let concerns = seen.load == Some(LoadState::NotFound)
-            || operation.concerns(packages::changed_now(root, parts_of(bus, unit, seen).await).await, wall_now());
+            || operation.concerns(packages::changed_now(root, parts_of(bus, unit).await).await, wall_now());
         if concerns {
             return (HostActivity::ChangingPackages, Some(Text::new(operation.to_string())));
         }
@@ -408,9 +415,10 @@ async fn activity(
 }
 
 /// The files that a package would change: the unit's own and its programs.
-async fn parts_of(bus: &Bus, unit: &UnitName, seen: &Properties) -> Vec<PathBuf> {
-    let file = seen.file.as_deref().map(PathBuf::from);
-    let commands = property(bus, unit, SERVICE, "ExecStart").await;
+async fn parts_of(bus: &Bus, unit: &UnitName) -> Vec<PathBuf> {
+    let (file, commands) =
+        tokio::join!(property(bus, unit, UNIT, "FragmentPath"), property(bus, unit, SERVICE, "ExecStart"));
+    let file = text(file).ok().filter(|path| !path.is_empty()).map(PathBuf::from);
     let program = |command: &Variant<'_>| match command {
         Variant::Structure(fields) => fields.fields().first()?.downcast_ref::<&str>().ok().map(PathBuf::from),
         _ => None,

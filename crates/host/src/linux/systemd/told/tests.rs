@@ -58,13 +58,20 @@ fn the_process_that_has_ended_is_told_with_how_long_it_ran() {
     assert_eq!(ended([9, 1], 1), (Some(7), None), "the clock was set back");
 }
 
+/// What a look finds of a service that systemd leaves down.
+fn stays() -> Properties {
+    let mut seen = Properties::default();
+    seen.set("Restart", &variant("no"));
+    seen
+}
+
 #[test]
 fn a_signal_alone_is_no_look_and_after_one_it_is_for_a_moment() {
     let (mut told, now) = (watching(), Instant::now());
     let failed = HashMap::from([("ActiveState", variant("failed"))]);
     told.changed(&unit(), &failed, true, now);
     assert_eq!(told.fresh(&unit(), now), None, "what signals leave out is not known");
-    told.looked(&unit(), &Properties::default(), told.count(&unit()), now);
+    told.looked(&unit(), &stays(), told.count(&unit()), now);
     told.changed(&unit(), &failed, true, now);
     assert_eq!(told.fresh(&unit(), now).and_then(|seen| seen.active), Some(ActiveState::Failed));
     assert_eq!(told.fresh(&unit(), now + FRESH * 2), None);
@@ -75,9 +82,14 @@ fn a_signal_alone_is_no_look_and_after_one_it_is_for_a_moment() {
 #[test]
 fn a_failure_that_systemd_may_be_mending_is_asked_about() {
     let (mut told, now) = (watching(), Instant::now());
-    let mut seen = Properties::default();
-    seen.set("Restart", &variant("on-failure"));
-    told.looked(&unit(), &seen, told.count(&unit()), now);
+    let failed = HashMap::from([("ActiveState", variant("failed"))]);
+    told.looked(&unit(), &Properties::default(), told.count(&unit()), now);
+    told.changed(&unit(), &failed, true, now);
+    assert_eq!(told.fresh(&unit(), now), None, "nobody has asked yet whether systemd restarts it");
+    told.learn(&unit(), "Restart", &variant("no"));
+    assert!(told.fresh(&unit(), now).is_some());
+    told.learn(&unit(), "Restart", &variant("on-failure"));
+    assert_eq!(told.fresh(&unit(), now), None);
     told.changed(&unit(), &HashMap::from([("ActiveState", variant("failed"))]), true, now);
     assert_eq!(told.fresh(&unit(), now), None);
     told.changed(&unit(), &HashMap::from([("ActiveState", variant("active"))]), true, now);
@@ -87,7 +99,7 @@ fn a_failure_that_systemd_may_be_mending_is_asked_about() {
 #[test]
 fn half_of_a_change_is_no_whole() {
     let (mut told, now) = (watching(), Instant::now());
-    told.looked(&unit(), &Properties::default(), 0, now);
+    told.looked(&unit(), &stays(), 0, now);
     told.changed(&unit(), &HashMap::from([("Result", variant("signal"))]), false, now);
     assert_eq!(told.fresh(&unit(), now), None);
     told.changed(&unit(), &HashMap::from([("ActiveState", variant("failed"))]), true, now);
@@ -169,7 +181,7 @@ fn what_is_heard_after_a_list_is_asked_about() {
 fn what_is_doubted_is_asked_for_until_a_signal_tells_of_it() {
     let now = Instant::now();
     let (mut told, unit) = (watching(), unit());
-    told.looked(&unit, &Properties::default(), 0, now);
+    told.looked(&unit, &stays(), 0, now);
     let signal = |state: &str| HashMap::from([("ActiveState", variant(state.to_owned()))]);
     told.changed(&unit, &signal("failed"), true, now);
     assert!(told.fresh(&unit, now).is_some());
