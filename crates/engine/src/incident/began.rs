@@ -56,7 +56,9 @@ impl Context {
             return false;
         };
         let went = self.checks.slot(&incident.check).map_or(self.now, |own| view.began(own).at);
-        self.change_incident(id, |incident| drop(incident.went_again(went)));
+        self.change_incident(id, |incident| {
+            incident.went_again(went);
+        });
         self.changed();
         true
     }
