@@ -119,13 +119,16 @@ pub(crate) enum Provided {
     Nowhere,
 }
 
-/// What a domain adds to the long form: its keys, and how they are read.
-pub(crate) struct LongForm {
-    pub(crate) probe_key: Key,
-    pub(crate) action_key: Key,
-    pub(crate) probe: fn(&mut Findings<'_>, &Node, &str) -> Option<Probe>,
-    pub(crate) action: fn(&mut Findings<'_>, &Node, &str) -> Option<Action>,
+/// What a domain adds to the long form of probes or of actions: its key, and how what stands below it is read.
+pub(crate) struct LongForm<T> {
+    pub(crate) key: Key,
+    pub(crate) read: fn(&mut Findings<'_>, &Node, &str) -> Option<T>,
 }
+
+/// How its things are looked at.
+pub(crate) type LongProbe = LongForm<Probe>;
+/// What is done about them besides what everybody may do. A domain need not have any.
+pub(crate) type LongAction = LongForm<Action>;
 
 /// One matter of a target: checks that fail together, and what is done about them. Without rungs people are only told.
 pub(crate) struct FaultDomain<'a> {

@@ -242,20 +242,22 @@ impl LinuxHost {
             }
             None => Vec::new(),
         };
-        facts::inventory(root, units).await
+        let mut inventory = facts::inventory(root, units);
+        Box::pin(domain::found(self, &mut inventory)).await;
+        inventory
     }
 
     /// The inventory with the sockets of systemd, with what domains search for, and with how its units answer. It takes
     /// seconds, and each server is asked.
     pub async fn survey(&self) -> Inventory {
-        let found = Box::pin(domain::survey(&self.inner.options.root)).await;
+        let mut found = self.inventory().await;
+        Box::pin(domain::survey(self, &mut found)).await;
         let sockets = match &self.inner.bus {
             Some(bus) => systemd::sockets(bus).await.unwrap_or_default(),
             None => Vec::new(),
         };
-        let Inventory { hostname, boot_id, units, mounts, facts, .. } = self.inventory().await;
         let answering = Box::pin(answering::found(&self.inner.context, &found.tls_listeners)).await;
-        Inventory { hostname, boot_id, units, mounts, facts, sockets, answering, ..found }
+        Inventory { sockets, answering, ..found }
     }
 
     /// The host's figures at this moment, as conditions name them; what cannot be read is left out.

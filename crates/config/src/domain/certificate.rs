@@ -28,7 +28,7 @@ use crate::{
     diagnostics::{Findings, place_of},
     document::{self, Node},
     keys::{Kind, key},
-    slice::{Domain, FaultDomain, LongForm, Slice, add, target},
+    slice::{Domain, FaultDomain, LongAction, LongProbe, Slice, add, target},
     text::{cut, joined},
 };
 
@@ -88,17 +88,20 @@ struct Certificate {
 #[derive(Debug)]
 struct Certificates(Vec<Certificate>);
 
-/// The long form of its looks and actions.
-pub(super) const LONG: LongForm = LongForm {
-    probe_key: key("certificate", Kind::Shape(&keys::PROBE), "A certificate, in a file or as a server shows it")
+/// The long form of its looks.
+pub(super) const LONG_PROBE: LongProbe = LongProbe {
+    key: key("certificate", Kind::Shape(&keys::PROBE), "A certificate, in a file or as a server shows it")
         .example("{endpoint: \"https://127.0.0.1\"}"),
-    action_key: key(
+    read: |findings, node, key| Some(read::probe(findings, node, key)?.into()),
+};
+/// And that of its actions.
+pub(super) const LONG_ACTION: LongAction = LongAction {
+    key: key(
         "certificate",
         Kind::Shape(&keys::ACTION),
         "Renews a certificate, puts it in place or back, or has it revoked",
     ),
-    probe: |findings, node, key| Some(read::probe(findings, node, key)?.into()),
-    action: |findings, node, key| Some(read::action(findings, node, key)?.into()),
+    read: |findings, node, key| Some(read::action(findings, node, key)?.into()),
 };
 
 /// Everything under `certificates`.

@@ -8,17 +8,33 @@ use super::{certificate, disk, memory};
 use crate::{
     fill::Filled,
     keys::Key,
-    slice::{LOCAL_TIMEOUT, LongForm},
+    slice::{LOCAL_TIMEOUT, LongAction, LongForm, LongProbe},
     written::Fields,
 };
 
-const LONG: [LongForm; 3] = [memory::LONG, certificate::LONG, disk::long::LONG];
-pub(crate) const PROBE_KEYS: [Key; 3] = [LONG[0].probe_key, LONG[1].probe_key, LONG[2].probe_key];
-pub(crate) const ACTION_KEYS: [Key; 3] = [LONG[0].action_key, LONG[1].action_key, LONG[2].action_key];
+const PROBES: [LongProbe; 3] = [memory::LONG_PROBE, certificate::LONG_PROBE, disk::long::LONG_PROBE];
+const ACTIONS: [LongAction; 3] = [memory::LONG_ACTION, certificate::LONG_ACTION, disk::long::LONG_ACTION];
+pub(crate) const PROBE_KEYS: [Key; PROBES.len()] = keys(&PROBES);
+pub(crate) const ACTION_KEYS: [Key; ACTIONS.len()] = keys(&ACTIONS);
 
-/// The long form of a domain, by its place among [`PROBE_KEYS`] and [`ACTION_KEYS`].
-pub(crate) fn long(at: usize) -> Option<LongForm> {
-    LONG.into_iter().nth(at)
+const fn keys<T, const N: usize>(long: &[LongForm<T>; N]) -> [Key; N] {
+    let mut keys = [long[0].key; N];
+    let mut index = 1;
+    while index < N {
+        keys[index] = long[index].key;
+        index += 1;
+    }
+    keys
+}
+
+/// How the probe is read whose key stands at this place among [`PROBE_KEYS`].
+pub(crate) fn probe(at: usize) -> Option<LongProbe> {
+    PROBES.into_iter().nth(at)
+}
+
+/// How the action is read whose key stands at this place among [`ACTION_KEYS`].
+pub(crate) fn action(at: usize) -> Option<LongAction> {
+    ACTIONS.into_iter().nth(at)
 }
 
 /// A look in its long form.

@@ -24,7 +24,7 @@ use crate::{
     document::Node,
     fill::Filled,
     keys::{Kind, key},
-    slice::{Domain, FaultDomain, Kept, LOCAL_TIMEOUT, LongForm, Slice, add},
+    slice::{Domain, FaultDomain, Kept, LOCAL_TIMEOUT, LongAction, LongProbe, Slice, add},
     text::joined,
 };
 
@@ -38,21 +38,20 @@ const RECOVER_AFTER: u32 = 2;
 /// How often a service is restarted for one leak before a person is asked.
 const RESTARTS_MAX: u32 = 3;
 
-/// The long form of its looks and actions.
-pub(super) const LONG: LongForm = LongForm {
-    probe_key: key(NAME, Kind::Shape(&keys::PROBE), "What the processes of a unit hold in memory")
+/// The long form of its looks.
+pub(super) const LONG_PROBE: LongProbe = LongProbe {
+    key: key(NAME, Kind::Shape(&keys::PROBE), "What the processes of a unit hold in memory")
         .example("{unit: app.service}"),
-    action_key: key(
-        NAME,
-        Kind::Shape(&keys::ACTION),
-        "Asks a unit to give memory back, or has the kernel slow it down",
-    )
-    .example("{unit: app.service, release: SIGUSR1}"),
-    probe: |findings, node, key| {
+    read: |findings, node, key| {
         node.map()?;
         Some(MemoryProbe::filled(findings, node, key, None)?.into())
     },
-    action: |findings, node, key| Some(keys::action(findings, node, key)?.into()),
+};
+/// And that of its actions.
+pub(super) const LONG_ACTION: LongAction = LongAction {
+    key: key(NAME, Kind::Shape(&keys::ACTION), "Asks a unit to give memory back, or has the kernel slow it down")
+        .example("{unit: app.service, release: SIGUSR1}"),
+    read: |findings, node, key| Some(keys::action(findings, node, key)?.into()),
 };
 
 /// What is said of a service's memory, or of that of all services.

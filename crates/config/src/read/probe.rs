@@ -139,7 +139,7 @@ fn long(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Probe> {
         },
         Way::Unit => Probe::Unit { unit: unit(findings, value, &key)?, expect: PROBE.held(node, "state") },
         Way::Process => Probe::Process { name: text()? },
-        Way::Domain(at) => return (long::long(at)?.probe)(findings, value, &key),
+        Way::Domain(at) => return (long::probe(at)?.read)(findings, value, &key),
     })
 }
 

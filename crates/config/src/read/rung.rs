@@ -134,7 +134,7 @@ fn action(findings: &mut Findings<'_>, node: &Node, key: &str, processes: &Proce
         Doing::StopProcess => Action::StopProcess { process: process(findings, value, &key, processes)? },
         // What is not declared is taken as the most.
         Doing::Exec => Action::Exec { command: Box::new(value.command()?), disruption: STEP.held(node, "disruption") },
-        Doing::Domain(at) => return (long::long(at)?.action)(findings, value, &key),
+        Doing::Domain(at) => return (long::action(at)?.read)(findings, value, &key),
     })
 }
 

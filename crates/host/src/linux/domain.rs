@@ -6,7 +6,7 @@ pub mod certificate;
 pub mod disk;
 mod memory;
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use ansai_model::{
     action::{ActionOutcome, ActionRun},
@@ -83,11 +83,14 @@ impl Pretended {
     }
 }
 
-/// What domains search for only when an operator asks what there is: it takes seconds. The rest of the inventory is empty.
-pub(super) async fn survey(root: &Path) -> Inventory {
-    let mut found = Inventory::default();
-    certificate::discover::survey(root, &mut found).await;
-    found
+/// What domains find at every look at what there is. Whoever starts waits for it.
+pub(super) async fn found(host: &LinuxHost, inventory: &mut Inventory) {
+    disk::found(&host.inner.options.root, inventory).await;
+}
+
+/// What domains search for only when an operator asks what there is: it takes seconds.
+pub(super) async fn survey(host: &LinuxHost, inventory: &mut Inventory) {
+    certificate::discover::survey(&host.inner.options.root, inventory).await;
 }
 
 /// A look, as it is carried out here.

@@ -29,16 +29,15 @@ pub(super) fn figures(root: &Path) -> BTreeMap<Box<str>, Value> {
     facts
 }
 
-/// The inventory with these units.
+/// The inventory with these units, and with nothing of the domains.
 #[must_use]
-pub(super) async fn inventory(root: &Path, units: Vec<UnitFacts>) -> Inventory {
+pub(super) fn inventory(root: &Path, units: Vec<UnitFacts>) -> Inventory {
     let boot_id = ansai_files::head_text(&root.join("proc/sys/kernel/random/boot_id"), BYTES_MAX).unwrap_or_default();
     Inventory {
         hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         boot_id: boot_id.trim().to_owned(),
         units,
         facts: figures(root),
-        mounts: super::mounts::facts(root).await,
         ..Inventory::default()
     }
 }
@@ -58,12 +57,12 @@ fn memory_available(meminfo: &str) -> Option<Percent> {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn facts_are_read_and_missing_ones_left_out() {
+    #[test]
+    fn facts_are_read_and_missing_ones_left_out() {
         let root = tempfile::tempdir().expect("a folder");
         std::fs::create_dir(root.path().join("proc")).expect("made");
         std::fs::write(root.path().join("proc/meminfo"), "MemTotal: 1000 kB\nMemAvailable: 250 kB\n").expect("written");
-        let facts = inventory(root.path(), Vec::new()).await.facts;
+        let facts = inventory(root.path(), Vec::new()).facts;
         assert_eq!(facts.get("host.memory_available"), Some(&Value::Percent(Percent::of(1, 4))));
         assert!(!facts.contains_key("host.uptime"));
     }

@@ -10,20 +10,23 @@ use crate::{
     document::{Node, Place},
     fill::words::Words,
     keys::{Kind, key},
-    slice::LongForm,
+    slice::{LongAction, LongProbe},
     text::{cut, joined},
 };
 
 /// How long one cleaning may take where nothing else is written: millions of files are.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(15 * 60);
-/// The long form of its looks and actions.
-pub(crate) const LONG: LongForm = LongForm {
-    probe_key: key("disk", Kind::Shape(&keys::PROBE), "How full a filesystem is, or whether it can be written to")
+/// The long form of its looks.
+pub(crate) const LONG_PROBE: LongProbe = LongProbe {
+    key: key("disk", Kind::Shape(&keys::PROBE), "How full a filesystem is, or whether it can be written to")
         .example("{mount: /var, look: space, fails_at: 90%}"),
-    action_key: key("disk", Kind::Shape(&keys::ACTION), "Makes room on a filesystem, or looks whether there is enough")
+    read: |findings, node, key| Some(probe(findings, node, key)?.into()),
+};
+/// And that of its action.
+pub(crate) const LONG_ACTION: LongAction = LongAction {
+    key: key("disk", Kind::Shape(&keys::ACTION), "Makes room on a filesystem, or looks whether there is enough")
         .example("{mount: /var, clean: packages, goal: 80%}"),
-    probe: |findings, node, key| Some(probe(findings, node, key)?.into()),
-    action: |findings, node, key| Some(action(findings, node, key)?.into()),
+    read: |findings, node, key| Some(action(findings, node, key)?.into()),
 };
 /// What holds for logs and for temporary files that do not say how old they must be.
 const LOGS_AGE: Duration = Duration::from_secs(30 * 86_400);

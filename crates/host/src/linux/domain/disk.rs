@@ -21,6 +21,7 @@ use std::{
 use ansai_model::{
     domain::disk::{DiskProbe, judge_errors, judge_usage, judge_writable},
     incident::{Evidence, EvidenceKind},
+    inventory::Inventory,
     observation::Observation,
     text::Text,
 };
@@ -41,6 +42,11 @@ const GATHER_TIME: Duration = Duration::from_secs(15);
 
 /// Held by whoever walks over a filesystem.
 static WALK: Mutex<()> = Mutex::new(());
+
+/// The filesystems that there are.
+pub(super) async fn found(root: &Path, inventory: &mut Inventory) {
+    inventory.mounts = mounts::facts(root).await;
+}
 
 /// Observes at a filesystem once.
 pub(in crate::linux) async fn observe(context: &Context, probe: &DiskProbe, timeout: Duration) -> Observation {
