@@ -3,6 +3,8 @@
 //! What is kept lies in the agent's own folder with its owner and mode, where nobody else comes. What is read and written
 //! lies where the unit's user may have a hand in it: see `owned_path`.
 
+mod since;
+
 use std::{
     ffi::{OsStr, OsString},
     fs,
@@ -11,9 +13,10 @@ use std::{
 
 use ansai_model::{action::ActionOutcome, id::UnitName, text::Text};
 
+pub(super) use self::since::other_than_kept;
 use crate::linux::{
     aside, drill,
-    owned_path::{self, Folder, Fresh, Kind, Ownership, Refused, Trusted},
+    owned_path::{self, Folder, Found, Fresh, Kind, Ownership, Refused, Trusted},
 };
 
 const FILES_MAX: usize = 1_000;
@@ -132,10 +135,18 @@ pub(super) fn restore(
     }
     let outcome = match replaced.is_empty() {
         true if reach == Reach::Missing => ActionOutcome::NotNeeded { why: "none of it is missing".into() },
-        true => ActionOutcome::NotNeeded { why: "the configuration is the last known good one".into() },
+        true => ActionOutcome::NotNeeded { why: nothing_differs(state_dir, unit, paths, trusted) },
         false => ActionOutcome::Succeeded { note: put_back_note(&replaced) },
     };
     (outcome, replaced)
+}
+
+/// Why nothing is put back: the kept files are as they were. What else is other than it was is named.
+fn nothing_differs(state_dir: &Path, unit: &UnitName, paths: &[String], trusted: &Trusted) -> Text {
+    match other_than_kept(state_dir, unit, paths, trusted) {
+        None => "the configuration is the last known good one".into(),
+        Some(other) => Text::new(format!("each file of the last known good configuration is as it was; {other}")),
+    }
 }
 
 /// Which files were put back, and where what was there is kept.
@@ -179,6 +190,9 @@ fn put(path: &Path, what: Option<(Vec<u8>, Ownership)>, trusted: &Trusted) -> Re
 pub(super) fn plan_restore(state_dir: &Path, unit: &UnitName, paths: &[String], trusted: &Trusted) -> Vec<Text> {
     match changes(state_dir, unit, paths, trusted) {
         Ok(None) => vec![Text::new(format!("nothing: {}", nothing_kept(unit)))],
+        Ok(Some(changes)) if changes.is_empty() => {
+            vec![Text::new(format!("nothing: {}", nothing_differs(state_dir, unit, paths, trusted)))]
+        }
         Ok(Some(changes)) => {
             let words = |change: &Change| {
                 let keeping = if change.now.is_some() { ", keeping what is there" } else { "" };
@@ -267,36 +281,43 @@ fn below(place: &Path, file: &Path) -> PathBuf {
 
 /// The regular files at and below the paths; symbolic links are passed over.
 fn collect(paths: Vec<PathBuf>, trusted: &Trusted) -> Result<Vec<File>, Refused> {
-    let mut collected = Collected::default();
-    for path in paths {
-        match Folder::above(&path, trusted) {
-            Ok((folder, name)) => collected.take(&folder, &name, &path)?,
-            Err(Refused::Missing { .. }) => {}
-            Err(refused) => return Err(refused),
+    let (mut files, mut bytes_read) = (Vec::new(), 0);
+    walk(&paths, trusted, &mut |folder, found, path| {
+        if found.kind() != Kind::File {
+            return Ok(());
         }
-    }
-    collected.files.sort_by(|one, other| one.path.cmp(&other.path));
-    Ok(collected.files)
+        folder.judge(&found)?;
+        let bytes = found.bytes(BYTES_MAX.saturating_sub(bytes_read))?;
+        bytes_read += bytes.len() as u64;
+        must_fit(files.len() < FILES_MAX, &path)?;
+        files.push(File { path, bytes, ownership: found.ownership() });
+        Ok(())
+    })?;
+    files.sort_by(|one: &File, other| one.path.cmp(&other.path));
+    Ok(files)
 }
 
-#[derive(Default)]
-struct Collected {
-    files: Vec<File>,
-    bytes: u64,
-    looked_at: usize,
-}
-
-impl Collected {
-    /// What lies under a name, and below it.
-    fn take(&mut self, folder: &Folder, name: &OsStr, top: &Path) -> Result<(), Refused> {
-        let mut todo: Vec<(Folder, Vec<OsString>)> = vec![(folder.again()?, vec![name.to_owned()])];
+/// Goes through the files and links at and below the paths, in any order; files of ours are passed over, and links not followed.
+fn walk(
+    paths: &[PathBuf],
+    trusted: &Trusted,
+    visit: &mut dyn FnMut(&Folder, Found, PathBuf) -> Result<(), Refused>,
+) -> Result<(), Refused> {
+    let mut looked_at = 0;
+    for top in paths {
+        let (folder, name) = match Folder::above(top, trusted) {
+            Ok(above) => above,
+            Err(Refused::Missing { .. }) => continue,
+            Err(refused) => return Err(refused),
+        };
+        let mut todo: Vec<(Folder, Vec<OsString>)> = vec![(folder, vec![name])];
         while let Some((folder, names)) = todo.last_mut() {
             let Some(name) = names.pop() else {
                 todo.pop();
                 continue;
             };
-            self.looked_at += 1;
-            self.must_fit(top)?;
+            looked_at += 1;
+            must_fit(looked_at <= FILES_MAX * 4, top)?;
             let Some(found) = folder.find(&name)? else { continue };
             let path = folder.path().join(&name);
             match found.kind() {
@@ -305,24 +326,21 @@ impl Collected {
                     let names = below.names(FILES_MAX * 2)?;
                     todo.push((below, names));
                 }
-                Kind::File if !name.to_string_lossy().contains(OURS) => {
-                    folder.judge(&found)?;
-                    let left = BYTES_MAX.saturating_sub(self.bytes);
-                    let bytes = found.bytes(left)?;
-                    self.bytes += bytes.len() as u64;
-                    self.files.push(File { path, bytes, ownership: found.ownership() });
-                }
+                Kind::File | Kind::Link if !is_ours(&name) => visit(folder, found, path)?,
                 Kind::File | Kind::Link | Kind::Other => {}
             }
         }
-        Ok(())
     }
+    Ok(())
+}
 
-    fn must_fit(&self, top: &Path) -> Result<(), Refused> {
-        let is_fine = self.files.len() <= FILES_MAX && self.looked_at <= FILES_MAX * 4;
-        let why = format!("more than {FILES_MAX} files or {BYTES_MAX} bytes: declare fewer configuration paths");
-        if is_fine { Ok(()) } else { Err(Refused::said(top, why)) }
-    }
+fn is_ours(name: &OsStr) -> bool {
+    name.to_string_lossy().contains(OURS)
+}
+
+fn must_fit(is_fine: bool, top: &Path) -> Result<(), Refused> {
+    let why = format!("more than {FILES_MAX} files or {BYTES_MAX} bytes: declare fewer configuration paths");
+    if is_fine { Ok(()) } else { Err(Refused::said(top, why)) }
 }
 
 #[cfg(test)]

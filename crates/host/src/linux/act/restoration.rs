@@ -75,17 +75,27 @@ pub(super) async fn restore(
             // Nothing more to put back than what has been, or nothing yet.
             ActionOutcome::NotNeeded { .. } if reach == Reach::Missing || after.is_some() => after,
             ActionOutcome::NotNeeded { why } => {
-                return ActionOutcome::Failed { why: Text::new(format!("{why}: {before}")) };
+                return ActionOutcome::Failed { why: Text::new(format!("{why}. The validator says: {before}")) };
             }
             _ if replaced.is_empty() => return outcome,
             other => Some(Text::new(other.to_string())),
         };
     }
     let after = after.unwrap_or_else(|| before.clone());
-    let takes_back = move || configuration::take_back(replaced, &trusted);
+    let (state_dir, of, at) = (host.inner.options.state_dir.clone(), unit.clone(), paths.to_vec());
+    let takes_back = move || {
+        let other = configuration::other_than_kept(&state_dir, &of, &at, &trusted);
+        configuration::take_back(replaced, &trusted).map(|left| (left, other))
+    };
     let back = match aside::run(work(run), share.timeout, takes_back).await {
-        Ok(Ok(left)) if left.is_empty() => "what was there is back".to_owned(),
-        Ok(Ok(left)) => format!("what was there is back, but for what somebody has changed since: {}", left.join(", ")),
+        Ok(Ok((left, other))) => {
+            let left = match left.is_empty() {
+                true => String::new(),
+                false => format!(", but for what somebody has changed since: {}", left.join(", ")),
+            };
+            let other = other.map(|other| format!("; {other}")).unwrap_or_default();
+            format!("what was there is back{left}{other}")
+        }
         Ok(Err(why)) => format!("AND WHAT WAS THERE COULD NOT BE PUT BACK ({why}): it lies beside, as .ansai-broken"),
         Err(late) => format!("AND WHETHER WHAT WAS THERE IS BACK IS NOT KNOWN ({late}): look for .ansai-broken"),
     };

@@ -10,6 +10,7 @@ use std::{
     io::{Read, Write},
     os::fd::{AsRawFd, OwnedFd},
     path::{Path, PathBuf},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use rustix::{
@@ -167,6 +168,17 @@ impl Found {
     #[must_use]
     pub fn ownership(&self) -> Ownership {
         Ownership { uid: self.stat.st_uid, gid: self.stat.st_gid, mode: self.stat.st_mode & 0o7777 }
+    }
+
+    /// When what it holds was changed the last time; of a link, when it was made.
+    #[must_use]
+    pub fn modified(&self) -> SystemTime {
+        let (seconds, nanos) = (self.stat.st_mtime, u32::try_from(self.stat.st_mtime_nsec).unwrap_or(0));
+        let since = |seconds: i64| Duration::from_secs(seconds.unsigned_abs());
+        match seconds < 0 {
+            true => UNIX_EPOCH - since(seconds),
+            false => UNIX_EPOCH + since(seconds) + Duration::from_nanos(nanos.into()),
+        }
     }
 
     /// Whether only root or the agent's own user could have put it there, and it is theirs.
