@@ -192,6 +192,7 @@ macro_rules! fills {
     };
 }
 pub(crate) use fills;
+pub(crate) use names::{WEB, references};
 
 #[cfg(test)]
 mod tests;

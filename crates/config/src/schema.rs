@@ -8,8 +8,11 @@ use crate::{
         self, Node,
         read::{Form, read},
     },
-    keys::{Kind, Shape, config::CONFIG, kind::expected},
+    fill::{WEB, references},
+    keys::{Kind, Shape, config::CONFIG, kind::expected, notify::Server},
+    read::probe::beginnings,
     reference::shapes,
+    units,
 };
 
 /// The schema of a configuration file (JSON Schema 2020-12).
@@ -75,18 +78,20 @@ fn of(kind: &Kind) -> Value {
         Kind::Word(_, words) => json!({"enum": words}),
         Kind::Whole { min, max } => json!({"type": "integer", "minimum": min, "maximum": max}),
         Kind::Duration | Kind::Between { .. } => {
-            json!({"type": "string", "pattern": r"^([0-9.]+ *(ms|s|m|min|h|d) *)+$"})
+            json!({"type": "string", "pattern": format!(r"^([0-9.]+ *{} *)+$", one_of(units::duration_units()))})
         }
-        Kind::Size => json!({"type": "string", "pattern": "^[0-9]+ *(B|kB|KiB|MB|MiB|GB|GiB|TiB)$"}),
+        Kind::Size => {
+            json!({"type": "string", "pattern": format!("^[0-9]+ *{}$", one_of(units::size_units()))})
+        }
         Kind::Percent => json!({"type": "string", "pattern": r"^[0-9]{1,3}(\.[0-9]{1,2})? *%$"}),
         Kind::Moment => json!({"type": "string", "format": "date-time"}),
         Kind::TimeOfDay => json!({"type": "string", "pattern": "^[0-9]{1,2}:[0-9]{2}$"}),
         Kind::Path => json!({"type": "string", "pattern": "^/"}),
         Kind::Mode => json!({"type": ["string", "integer"], "pattern": "^(0o)?[0-7]{1,5}$"}),
-        Kind::Secret => json!({"type": "string", "pattern": "^(file|env|credential):"}),
-        Kind::Address => json!({"type": "string", "pattern": "^(https?://|file:|env:|credential:)"}),
-        Kind::Server => json!({"type": "string", "pattern": r"^smtp(s|\+starttls)?://"}),
-        Kind::ProbeText => json!({"type": "string", "pattern": "^(https?://|tcp://|unix:)"}),
+        Kind::Secret => begins_with(references()),
+        Kind::Address => begins_with(WEB.into_iter().chain(references())),
+        Kind::Server => begins_with(Server::beginnings()),
+        Kind::ProbeText => begins_with(beginnings()),
         Kind::Condition => json!({"type": "string", "title": expected(kind)}),
         Kind::Text => json!({"type": ["string", "number", "boolean"]}),
         Kind::Loopback => json!({"type": "string"}),
@@ -100,6 +105,18 @@ fn of(kind: &Kind) -> Value {
         Kind::Named(inner) => json!({"type": ["object", "null"], "additionalProperties": of(inner)}),
         Kind::List(inner) => json!({"type": ["array", "null"], "items": of(inner)}),
     }
+}
+
+/// A text that begins with one of these, which are those that the reader knows.
+fn begins_with(beginnings: impl Iterator<Item = impl AsRef<str>>) -> Value {
+    json!({"type": "string", "pattern": format!("^{}", one_of(beginnings))})
+}
+
+/// A pattern for one of some texts.
+fn one_of(texts: impl Iterator<Item = impl AsRef<str>>) -> String {
+    // Of what may stand in such a text, only this means something in a pattern.
+    let plain: Vec<String> = texts.map(|text| text.as_ref().replace('+', r"\+").replace('.', r"\.")).collect();
+    format!("({})", plain.join("|"))
 }
 
 #[cfg(test)]

@@ -33,6 +33,16 @@ const SIZES: &[(&str, u64)] = &[
     ("GB", 1_000_000_000),
 ];
 
+/// The units of durations.
+pub(crate) fn duration_units() -> impl Iterator<Item = &'static str> {
+    UNITS.iter().map(|(name, _)| *name)
+}
+
+/// The units of sizes.
+pub(crate) fn size_units() -> impl Iterator<Item = &'static str> {
+    SIZES.iter().map(|(name, _)| *name)
+}
+
 /// Reads a duration.
 ///
 /// # Errors

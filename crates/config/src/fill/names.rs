@@ -52,13 +52,19 @@ impl Held for Condition {
 
 const SECRET_HELP: &str = "put it into a file that only root can read, and write here file:/etc/ansai/NAME; env:NAME and credential:NAME are read as well";
 
+/// How references to secrets begin, and what each is.
+const REFERENCES: [(&str, fn(String) -> SecretRef); 3] =
+    [("file:", SecretRef::File), ("env:", SecretRef::Env), ("credential:", SecretRef::Credential)];
+/// How web addresses begin.
+pub(crate) const WEB: [&str; 2] = ["http://", "https://"];
+
+/// How references to secrets begin.
+pub(crate) fn references() -> impl Iterator<Item = &'static str> {
+    REFERENCES.iter().map(|(beginning, _)| *beginning)
+}
+
 fn reference(text: &str) -> Option<SecretRef> {
-    match text.split_once(':')? {
-        ("file", path) => Some(SecretRef::File(path.to_owned())),
-        ("env", name) => Some(SecretRef::Env(name.to_owned())),
-        ("credential", name) => Some(SecretRef::Credential(name.to_owned())),
-        _ => None,
-    }
+    REFERENCES.iter().find_map(|(beginning, made)| Some(made(text.strip_prefix(beginning)?.to_owned())))
 }
 
 impl Held for SecretRef {
@@ -91,7 +97,7 @@ impl Held for WebhookUrl {
         if reference(text).is_some() {
             return SecretRef::read(at, node, None).map(Self::Secret);
         }
-        let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+        let rest = WEB.iter().find_map(|beginning| text.strip_prefix(beginning));
         let Some(rest) = rest.filter(|rest| !rest.is_empty()) else {
             at.error(node.place, "this is no web address", "write https://…, or a reference as file:/etc/ansai/NAME");
             return None;

@@ -152,6 +152,13 @@ const SCHEMES: [(SmtpSecurity, &str, u16); 3] = [
     (SmtpSecurity::Tls, "smtps://", 465),
 ];
 
+impl Server {
+    /// How its address begins.
+    pub(crate) fn beginnings() -> impl Iterator<Item = &'static str> {
+        SCHEMES.iter().map(|(_, scheme, _)| *scheme)
+    }
+}
+
 impl Held for Server {
     fn read(at: &mut At<'_, '_>, node: &Node, _: Option<&Self>) -> Option<Self> {
         let text = node.text()?;

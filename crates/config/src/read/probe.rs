@@ -89,19 +89,40 @@ pub(crate) fn look(findings: &mut Findings<'_>, node: &Node, key: &str) -> Optio
     }
 }
 
+/// What a probe in one text is, by how it begins.
+#[derive(Clone, Copy)]
+enum Beginning {
+    Web,
+    Tcp(Option<Protocol>),
+}
+
+/// What stands before the `://`, but for the protocols, which have names of their own.
+const SCHEMES: [(&str, Beginning); 3] =
+    [("http", Beginning::Web), ("https", Beginning::Web), ("tcp", Beginning::Tcp(None))];
+/// How a unix socket in one text begins.
+const UNIX: &str = "unix:";
+
+fn begun(text: &str) -> Option<(Beginning, &str)> {
+    let (name, rest) = text.split_once("://")?;
+    let plain = SCHEMES.iter().find(|(scheme, _)| *scheme == name).map(|(_, beginning)| *beginning);
+    let beginning = plain.or_else(|| Some(Beginning::Tcp(Some(Protocol::named(name)?))))?;
+    Some((beginning, rest))
+}
+
+/// How a probe in one text may begin.
+pub(crate) fn beginnings() -> impl Iterator<Item = String> {
+    let plain = SCHEMES.iter().map(|(scheme, _)| *scheme);
+    plain.chain(Protocol::NAMES.iter().copied()).map(|name| format!("{name}://")).chain([UNIX.to_owned()])
+}
+
 fn short(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Probe> {
     let text = node.text()?;
-    if text.starts_with("http://") || text.starts_with("https://") {
-        return http(findings, node, key, text);
+    match begun(text) {
+        Some((Beginning::Web, _)) => return http(findings, node, key, text),
+        Some((Beginning::Tcp(protocol), rest)) => return tcp(findings, node.place, key, rest, protocol),
+        None => {}
     }
-    if let Some(text) = text.strip_prefix("tcp://") {
-        return tcp(findings, node.place, key, text, None);
-    }
-    let spoken = text.split_once("://").and_then(|(name, rest)| Some((Protocol::named(name)?, rest)));
-    if let Some((protocol, text)) = spoken {
-        return tcp(findings, node.place, key, text, Some(protocol));
-    }
-    if let Some(path) = text.strip_prefix("unix:") {
+    if let Some(path) = text.strip_prefix(UNIX) {
         let path = path.strip_prefix("//").unwrap_or(path);
         if path.starts_with('/') {
             return Some(Probe::UnixSocket { path: path.to_owned(), speaks: None });

@@ -4,9 +4,12 @@
 use serde_json::{Map, Value, json};
 
 use super::schema;
-use crate::document::{
-    self, Node,
-    read::{Form, read},
+use crate::{
+    document::{
+        self, Node,
+        read::{Form, read},
+    },
+    keys::Kind,
 };
 
 /// What is wrong with a value, at its path.
@@ -119,4 +122,36 @@ fn every_reference_of_the_schema_leads_somewhere() {
         json!({"type": "integer", "minimum": 1, "maximum": 65535,
         "description": "The TCP port that it listens on."})
     );
+}
+
+/// The beginnings that the schema's pattern of a kind takes.
+fn alternatives(kind: &Kind) -> Vec<String> {
+    let pattern = super::of(kind)["pattern"].as_str().expect("a pattern").to_owned();
+    let inner = pattern.strip_prefix("^(").and_then(|rest| rest.strip_suffix(')')).expect("a choice");
+    inner.split('|').map(|one| one.replace('\\', "")).collect()
+}
+
+/// What the program reads without an error.
+fn is_read(text: &str) -> bool {
+    crate::parse(&[("a.yaml".into(), text.to_owned())]).is_ok()
+}
+
+#[test]
+fn each_probe_in_one_text_that_the_program_reads_fits_the_schema_and_no_other() {
+    let known = alternatives(&Kind::ProbeText);
+    let rest = |beginning: &str| if beginning == "unix:" { "/run/a.sock" } else { "127.0.0.1:81" };
+    for beginning in &known {
+        let text = format!("services: {{app.service: {{probe: \"{beginning}{}\"}}}}", rest(beginning));
+        assert!(is_read(&text), "the schema takes {text}");
+    }
+    for protocol in ansai_model::probe::Protocol::all() {
+        assert!(known.contains(&format!("{}://", protocol.name())), "{known:?}");
+    }
+    assert!(!is_read("services: {app.service: {probe: \"gopher://127.0.0.1:70\"}}"));
+    let servers = alternatives(&Kind::Server);
+    for server in &servers {
+        assert!(is_read(&format!("notify: {{email: {{to: a@example.com, smtp: \"{server}127.0.0.1\"}}}}")), "{server}");
+    }
+    assert_eq!(servers, ["smtp://", "smtp+starttls://", "smtps://"]);
+    assert_eq!(alternatives(&Kind::Secret), ["file:", "env:", "credential:"]);
 }
