@@ -4,80 +4,40 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{text::Text, time::Now};
+use crate::{listed::listed, text::Text, time::Now};
 
-/// A limit on automation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Gate {
-    /// Stopped by a person or by the HOLD file.
-    Hold,
-    /// The ledger cannot be saved, so nothing may be done.
-    Ledger,
-    /// Planned time.
-    Maintenance,
-    /// What the operator wants of the target.
-    Intent,
-    /// Whether there is anything to act on.
-    Existence,
-    /// How freely the rule may act.
-    Autonomy,
-    /// Least time between remediations.
-    Cooldown,
-    /// Most actions on the target.
-    TargetBudget,
-    /// Most actions on the host.
-    HostBudget,
-    /// Repeated failure of healing.
-    CircuitBreaker,
-    /// A target that this one needs is failing.
-    Dependency,
-    /// Another remediation of the same target, or too many at once.
-    Concurrency,
-    /// The wait before the next attempt.
-    BackOff,
-    /// A quieter hour is near enough.
-    Quiet,
-}
-
-impl Gate {
-    /// Every gate, in the order in which they are shown.
-    pub const ALL: [Self; 14] = [
-        Self::Hold,
-        Self::Ledger,
-        Self::Maintenance,
-        Self::Intent,
-        Self::Existence,
-        Self::Autonomy,
-        Self::Cooldown,
-        Self::TargetBudget,
-        Self::HostBudget,
-        Self::CircuitBreaker,
-        Self::Dependency,
-        Self::Concurrency,
-        Self::BackOff,
-        Self::Quiet,
-    ];
-
-    /// Its name for people.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Hold => "hold",
-            Self::Ledger => "ledger",
-            Self::Maintenance => "maintenance window",
-            Self::Intent => "operator's intent",
-            Self::Existence => "existence",
-            Self::Autonomy => "autonomy",
-            Self::Cooldown => "cooldown",
-            Self::TargetBudget => "budget of the target",
-            Self::HostBudget => "budget of the host",
-            Self::CircuitBreaker => "circuit breaker",
-            Self::Dependency => "dependency",
-            Self::Concurrency => "concurrency",
-            Self::BackOff => "back-off",
-            Self::Quiet => "quiet hours",
-        }
+listed! {
+    /// A limit on automation; all are in the order in which they are shown.
+    #[derive(PartialOrd, Ord)]
+    pub enum Gate {
+        /// Stopped by a person or by the HOLD file.
+        Hold => "hold",
+        /// The ledger cannot be saved, so nothing may be done.
+        Ledger => "ledger",
+        /// Planned time.
+        Maintenance => "maintenance window",
+        /// What the operator wants of the target.
+        Intent => "operator's intent",
+        /// Whether there is anything to act on.
+        Existence => "existence",
+        /// How freely the rule may act.
+        Autonomy => "autonomy",
+        /// Least time between remediations.
+        Cooldown => "cooldown",
+        /// Most actions on the target.
+        TargetBudget => "budget of the target",
+        /// Most actions on the host.
+        HostBudget => "budget of the host",
+        /// Repeated failure of healing.
+        CircuitBreaker => "circuit breaker",
+        /// A target that this one needs is failing.
+        Dependency => "dependency",
+        /// Another remediation of the same target, or too many at once.
+        Concurrency => "concurrency",
+        /// The wait before the next attempt.
+        BackOff => "back-off",
+        /// A quieter hour is near enough.
+        Quiet => "quiet hours",
     }
 }
 

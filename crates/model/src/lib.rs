@@ -19,6 +19,7 @@ pub mod hint;
 pub mod id;
 pub mod incident;
 pub mod inventory;
+mod listed;
 pub mod notify;
 pub mod observation;
 pub mod operator;

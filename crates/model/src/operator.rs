@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     id::{IncidentId, NAME_BYTES_MAX, TargetId},
+    listed::listed,
     policy::Scope,
     text::Text,
     time::{Shown, WallTime},
@@ -207,39 +208,21 @@ fn sensible_end(until: WallTime, now: WallTime) -> Result<(), Objection> {
     Ok(())
 }
 
-/// A failure that can be injected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DrillKind {
-    /// SIGKILL to the main process.
-    Crash,
-    /// SIGSTOP to the main process.
-    Hang,
-    /// SIGTERM to the main process, past systemd: it ends by itself.
-    Exit,
-    /// Something else listens on its port when it starts.
-    Port,
-    /// A broken line in its configuration, and a crash.
-    Configuration,
-    /// A crash after each of its next starts, three times.
-    Loop,
-}
-
-impl DrillKind {
-    /// Every kind.
-    pub const ALL: [Self; 6] = [Self::Crash, Self::Hang, Self::Exit, Self::Port, Self::Configuration, Self::Loop];
-
-    /// The word for it on the command line.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Crash => "crash",
-            Self::Hang => "hang",
-            Self::Exit => "exit",
-            Self::Port => "port",
-            Self::Configuration => "configuration",
-            Self::Loop => "loop",
-        }
+listed! {
+    /// A failure that can be injected.
+    pub enum DrillKind {
+        /// SIGKILL to the main process.
+        Crash => "crash",
+        /// SIGSTOP to the main process.
+        Hang => "hang",
+        /// SIGTERM to the main process, past systemd: it ends by itself.
+        Exit => "exit",
+        /// Something else listens on its port when it starts.
+        Port => "port",
+        /// A broken line in its configuration, and a crash.
+        Configuration => "configuration",
+        /// A crash after each of its next starts, three times.
+        Loop => "loop",
     }
 }
 

@@ -16,6 +16,7 @@ use crate::{
     condition::{Value, ValueType},
     domain::{Deed, Domain, Look, Signs},
     id::UnitName,
+    listed::listed,
     observation::Observation,
     probe::CommandLine,
     text::Text,
@@ -264,33 +265,17 @@ pub enum Release {
     Command(Box<CommandLine>),
 }
 
-/// The signals that ask a service for something; none of those that are made to end one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ReleaseSignal {
-    /// `SIGHUP`.
-    Hup,
-    /// `SIGUSR1`.
-    Usr1,
-    /// `SIGUSR2`.
-    Usr2,
-    /// `SIGWINCH`.
-    Winch,
-}
-
-impl ReleaseSignal {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Hup, Self::Usr1, Self::Usr2, Self::Winch];
-
-    /// Its name, as in signal(7).
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Hup => "SIGHUP",
-            Self::Usr1 => "SIGUSR1",
-            Self::Usr2 => "SIGUSR2",
-            Self::Winch => "SIGWINCH",
-        }
+listed! {
+    /// The signals that ask a service for something; none of those that are made to end one.
+    pub enum ReleaseSignal {
+        /// `SIGHUP`.
+        Hup => "SIGHUP",
+        /// `SIGUSR1`.
+        Usr1 => "SIGUSR1",
+        /// `SIGUSR2`.
+        Usr2 => "SIGUSR2",
+        /// `SIGWINCH`.
+        Winch => "SIGWINCH",
     }
 }
 
