@@ -77,6 +77,9 @@ impl View<'_> {
         }
         commands.push(format!("ansai explain {target}"));
         let is_left = matches!(incident.phase, Phase::Open | Phase::Escalated { .. });
+        if is_left && incident.is_drill {
+            commands.push(format!("ansai drill {target} --undo"));
+        }
         if is_left && self.can_be_healed(target) {
             commands.push(format!("ansai heal {target}"));
         }

@@ -91,6 +91,41 @@ fn a_configuration_drill_that_was_healed_leaves_nothing_beside_the_file() -> Res
     Ok(())
 }
 
+/// What nothing heals is broken all the same: that is said before and after, and the end of the drill is the remedy.
+#[test]
+fn a_drill_on_what_is_only_observed_says_so_and_its_undo_starts_what_it_took_down() -> Result<()> {
+    let host = Host::boot(&HostOptions::new("drill-observed"))?;
+    host.install_unit("app.service", &fixture::unit("app", 5000))?;
+    host.write_file("/etc/app.conf", "fine\n", 0o644)?;
+    host.start("app.service")?;
+    let observing = QUICK_TO_GIVE_UP.replace("autonomy: act", "autonomy: observe");
+    agent::install(&host, &format!("{observing}{SERVICES}"))?;
+    agent::start(&host)?;
+    for (kind, incident) in [("configuration", "i1"), ("crash", "i2"), ("exit", "i3")] {
+        agent::wait_health(&host, "app.service", "healthy")?;
+        let unhealed = "ansai will not heal that, since it is under `autonomy: observe`";
+        let drill = |more| agent::ansai(&host, &["drill", "app", kind, more]);
+        let rehearsed = drill("--dry-run")?.ok()?.stdout;
+        ensure!(rehearsed.contains(unhealed), "{kind}: {rehearsed}");
+        let told = drill("--yes")?.ok()?.stdout;
+        ensure!(told.contains(unhealed) && told.contains("`ansai drill service/app.service --undo`"), "{kind}: {told}");
+        host.wait_until("an incident", LIMIT, || Ok(agent::ansai(&host, &["report", incident])?.code == 0))?;
+        let report = agent::ansai(&host, &["report", incident])?.ok()?.stdout;
+        ensure!(report.contains("ansai drill service/app.service --undo"), "{kind}: {report}");
+        let shown = agent::ansai(&host, &["drill", "app", "--undo", "--dry-run"])?.ok()?.stdout;
+        ensure!(shown.contains("start app.service, which is down") && !host.is_active("app.service")?, "{shown}");
+        let undone = agent::ansai(&host, &["drill", "app", "--undo"])?.ok()?.stdout;
+        ensure!(undone.contains("app.service is started") && host.is_active("app.service")?, "{kind}: {undone}");
+        ensure!(host.read_file("/etc/app.conf")? == "fine\n", "{kind}");
+        agent::wait_report(&host, incident, "resolved")?;
+    }
+    // What its operator stops is theirs.
+    host.run_ok(&["systemctl", "stop", "app.service"])?;
+    let undone = agent::ansai(&host, &["drill", "app", "--undo"])?.ok()?.stdout;
+    ensure!(undone.contains("no drill has left anything") && !host.is_active("app.service")?, "{undone}");
+    Ok(())
+}
+
 #[test]
 fn a_loop_is_healed_when_it_ends() -> Result<()> {
     check("loop")

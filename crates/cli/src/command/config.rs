@@ -8,8 +8,11 @@ use ansai_host::{
     port::Host,
 };
 use ansai_model::{
+    action::{ActionOutcome, ActionRun},
     id::UnitName,
     inventory::{Inventory, Standing},
+    probe::Probe,
+    unit::{ActiveState, UnitExpectation},
 };
 use ansai_protocol::SCHEMA;
 use serde_json::json;
@@ -26,6 +29,8 @@ use crate::{
 const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Longest wait for the service manager.
 const UNITS_WAIT: Duration = Duration::from_secs(2);
+/// Longest look at one unit.
+const LOOK_TIME: Duration = Duration::from_secs(5);
 /// How often it is asked meanwhile.
 const UNITS_EVERY: Duration = Duration::from_millis(5);
 
@@ -197,6 +202,27 @@ pub(super) fn standings(paths: &Paths, units: &[UnitName]) -> Option<(BTreeMap<U
     let asked = asked(paths, async |host| (host.inventory().await, host.standings(units).await));
     let (inventory, standings) = asked.ok()?;
     Some((standings?, inventory.units.into_iter().map(|unit| unit.name).collect()))
+}
+
+/// What this host's service manager says of the activity of a unit, when it answers.
+pub(super) fn activity(paths: &Paths, unit: &UnitName) -> Option<ActiveState> {
+    let probe = Probe::Unit { unit: unit.clone(), expect: UnitExpectation::Running };
+    let looked = asked(paths, async |host| (host.inventory().await, host.observe(&probe, LOOK_TIME).await));
+    looked.ok()?.1.unit().map(|unit| unit.active)
+}
+
+/// What comes of an action on this host, done by this program itself.
+pub(super) fn performed(paths: &Paths, run: &ActionRun) -> Result<ActionOutcome, Failure> {
+    asked(paths, async |host| {
+        let inventory = host.inventory().await;
+        // It is asked again where no unit is known yet.
+        let outcome = match inventory.units.is_empty() {
+            true => ActionOutcome::Failed { why: "no service manager answers".into() },
+            false => host.perform(run).await,
+        };
+        (inventory, outcome)
+    })
+    .map(|(_, outcome)| outcome)
 }
 
 /// Asks this host, until its service manager answers, for what it has and for something else.

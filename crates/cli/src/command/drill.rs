@@ -1,30 +1,22 @@
-//! `ansai drill`: a failure on purpose, and the end of one that stays. The agent's gates decide what may be broken.
-//!
-//! What a drill broke or stopped is put back without the agent, which may be what does not run.
+//! `ansai drill`: a failure on purpose. The agent's gates decide what may be broken. How one is ended: `undo`.
 
-use std::{
-    io,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+mod undo;
 
-use ansai_host::linux::drill::{
-    self, Remains,
-    ending::{Done, Lasting, lasting},
-};
+use std::time::{Duration, Instant};
+
 use ansai_model::{
     action::ActionOutcome,
-    bundle::Bundle,
     id::TargetId,
     operator::{DrillKind, Operation},
+    rule::Autonomy,
     text::Text,
     time::Shown,
 };
-use ansai_protocol::{Event, EventKind, SCHEMA};
+use ansai_protocol::{Event, EventKind, SCHEMA, TargetStatus};
 use serde_json::json;
 
+pub(super) use self::undo::undo;
 use super::{
-    config,
     consent::{self, Proof},
     target,
 };
@@ -40,8 +32,13 @@ const OUTCOME_MAX: Duration = Duration::from_secs(40);
 const EVENTS_MAX: usize = 100_000;
 
 pub(super) fn drill(paths: &Paths, name: &str, kind: DrillKind, consent: ConsentArgs) -> Result<Code, Failure> {
-    let target = target::target_id(paths, name)?;
-    let does = what_it_does(kind);
+    let status = client::status(paths)?;
+    let name = target::among(&target::names(&status), name)?;
+    let target = TargetId::new(&name).map_err(|error| Failure::new(Code::Usage, error.to_string(), ""))?;
+    let known = status.targets.iter().find(|known| known.target == target);
+    let unhealed = known.and_then(unhealed);
+    let also = unhealed.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
+    let does = format!("{}{also}", what_it_does(kind));
     let operation = Operation::Drill { target: target.clone(), kind };
     if consent.rehearsal.dry_run {
         let what = format!("drill {}, {does}", kind.as_str());
@@ -51,17 +48,15 @@ pub(super) fn drill(paths: &Paths, name: &str, kind: DrillKind, consent: Consent
         // Nobody is asked about what would be refused.
         client::rehearse(paths, operation.clone())?;
     }
-    consent::ask(&format!("drill on {target}, {does}"), &proof(paths, &target)?, consent)?;
+    consent::ask(&format!("drill on {target}, {does}"), &proof(&target, known), consent)?;
     // Whoever cannot listen still hears whether the drill was taken on.
     let events = client::events(paths).ok();
     let done = client::operate(paths, operation)?;
     let outcome = events.and_then(|events| outcome(events, &target, OUTCOME_MAX));
     let stands = || format!("`ansai explain {target}` says how it stands");
-    let text = match outcome {
+    let note = match outcome {
         None => done.text,
-        Some(ActionOutcome::Succeeded { note } | ActionOutcome::NotNeeded { why: note }) => {
-            Text::new(format!("{note}; `ansai status {target} --watch` shows what becomes of it"))
-        }
+        Some(ActionOutcome::Succeeded { note } | ActionOutcome::NotNeeded { why: note }) => note,
         Some(ActionOutcome::Refused { why }) => {
             let what = format!("the drill on {target} was refused: {why}");
             return Err(Failure::new(Code::Refused, what, stands()));
@@ -75,11 +70,36 @@ pub(super) fn drill(paths: &Paths, name: &str, kind: DrillKind, consent: Consent
             return Err(Failure::new(Code::Failing, what, stands()));
         }
     };
+    let text = Text::new(told(note.as_str(), &target, kind, unhealed.as_deref()));
     match paths.json {
         true => show::print_json(&json!({"schema": SCHEMA, "text": text})),
         false => show::print(text.as_str()),
     }
     Ok(Code::Ok)
+}
+
+/// What came of it, who mends it, and how it is ended before its time.
+fn told(note: &str, target: &TargetId, kind: DrillKind, unhealed: Option<&str>) -> String {
+    let undo = match (unhealed, kind) {
+        (Some(why), _) => format!("; {why}: `ansai drill {target} --undo` puts back what was there and starts it"),
+        // What stays of these two is not mended by a remedy alone.
+        (None, DrillKind::Hang | DrillKind::Configuration) => {
+            format!(", or at once by `ansai drill {target} --undo`")
+        }
+        (None, DrillKind::Crash | DrillKind::Exit | DrillKind::Port | DrillKind::Loop) => String::new(),
+    };
+    format!("{note}{undo}; `ansai status {target} --watch` shows what becomes of it")
+}
+
+/// That ansai does not mend what a drill breaks, and why; nothing when it does, as far as its rules go.
+fn unhealed(known: &TargetStatus) -> Option<String> {
+    let why = match known.autonomy {
+        Some(Autonomy::Act) => return None,
+        Some(Autonomy::Approve) => "ansai will not heal that before somebody approves (`autonomy: approve`)".to_owned(),
+        Some(mode) => format!("ansai will not heal that, since it is under `autonomy: {}`", mode.as_str()),
+        None => "ansai will not heal that, since no remedy is declared for it".to_owned(),
+    };
+    Some(why)
 }
 
 /// What will happen, before it does.
@@ -115,114 +135,41 @@ pub(crate) fn outcome(
 }
 
 /// A critical target is broken only by whoever writes its name out.
-fn proof(paths: &Paths, target: &TargetId) -> Result<Proof, Failure> {
-    let status = client::status(paths)?;
-    let is_critical = status.targets.iter().any(|status| status.target == *target && status.is_critical);
-    Ok(if is_critical { Proof::Text(target.name().to_owned()) } else { Proof::Yes })
+fn proof(target: &TargetId, known: Option<&TargetStatus>) -> Proof {
+    match known.is_some_and(|known| known.is_critical) {
+        true => Proof::Text(target.name().to_owned()),
+        false => Proof::Yes,
+    }
 }
 
-pub(super) fn undo(paths: &Paths, name: &str, consent: ConsentArgs) -> Result<Code, Failure> {
-    let configuration = config::load(paths)?;
-    let bundle = configuration.bundle(&config::inventory(paths)?, 1);
-    let bundle = bundle.map_err(|wrong| Failure::wrong(&wrong))?;
-    let all: Vec<String> = bundle.parts().targets.keys().map(ToString::to_string).collect();
-    let name = target::among(&all, name)?;
-    let left = Left::of(paths, &bundle, &name)?;
-    let lines = left.lines();
-    if lines.is_empty() {
-        left.told(paths, &format!("no drill has left anything of {name}"), &name);
-        return Ok(Code::Ok);
-    }
-    if consent.rehearsal.dry_run {
-        left.told(paths, &format!("{}\nnothing was changed (--dry-run)", lines.join("\n")), &name);
-        return Ok(Code::Ok);
-    }
-    show::note(&lines.join("\n"));
-    // Nobody is asked: it ends what would end by itself, and puts back what was there.
-    for lasting in &left.lasting {
-        lasting.end(&paths.state_dir).map_err(|error| failed(&paths.state_dir, &error))?;
-    }
-    for (path, _) in &left.files {
-        drill::undo(path).map_err(|error| failed(path, &error))?;
-    }
-    // What is not known to fail would not be healed.
-    let heal = TargetId::new(name.as_str()).map(|target| Operation::Heal { target });
-    let next = match heal.is_ok_and(|heal| client::rehearse(paths, heal).is_ok()) {
-        true => format!("`ansai heal {name}` heals it now"),
-        false => format!("`ansai explain {name}` says how it stands"),
-    };
-    left.told(paths, &format!("the drill is undone; {next}"), &name);
-    Ok(Code::Ok)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// What drills have left of a target: by their notes, and by the copies beside its files.
-struct Left {
-    lasting: Vec<Lasting>,
-    files: Vec<(PathBuf, Remains)>,
-}
+    fn known(autonomy: Option<Autonomy>) -> TargetStatus {
+        let autonomy = autonomy.map(Autonomy::as_str);
+        let known = json!({"target": "service/app.service", "health": "healthy", "summary": "", "incident": null,
+            "explanation": "", "autonomy": autonomy});
+        serde_json::from_value(known).expect("a target")
+    }
 
-impl Left {
-    fn of(paths: &Paths, bundle: &Bundle, name: &str) -> Result<Self, Failure> {
-        let mut files = Vec::new();
-        for path in drill::left_behind(&declared(bundle, name)) {
-            let remains = drill::remains(&path).map_err(|error| failed(&path, &error))?;
-            files.push((path, remains));
+    #[test]
+    fn a_drill_on_what_nothing_heals_says_so_and_how_it_is_undone() {
+        let target = TargetId::new("service/app.service").expect("valid");
+        for (autonomy, words) in [
+            (Some(Autonomy::Observe), "ansai will not heal that, since it is under `autonomy: observe`"),
+            (Some(Autonomy::Suggest), "ansai will not heal that, since it is under `autonomy: suggest`"),
+            (Some(Autonomy::Approve), "ansai will not heal that before somebody approves (`autonomy: approve`)"),
+            (None, "ansai will not heal that, since no remedy is declared for it"),
+        ] {
+            let unhealed = unhealed(&known(autonomy));
+            assert_eq!(unhealed.as_deref(), Some(words));
+            let told = told("drill `crash` injected", &target, DrillKind::Crash, unhealed.as_deref());
+            assert!(told.contains(&format!("; {words}: `ansai drill service/app.service --undo`")), "{told}");
         }
-        let mut lasting = lasting(&paths.state_dir).map_err(|error| failed(&paths.state_dir, &error))?;
-        lasting.retain(|drill| unit_of(bundle, name).is_some_and(|unit| drill.unit == unit));
-        Ok(Self { lasting, files })
-    }
-
-    fn stopped(&self) -> impl Iterator<Item = i32> {
-        self.lasting.iter().filter_map(|drill| match drill.done {
-            Done::Stopped { pid, .. } => Some(pid),
-            Done::Broken { .. } => None,
-        })
-    }
-
-    fn lines(&self) -> Vec<String> {
-        let processes = self.stopped().map(|pid| format!("let process {pid} go on"));
-        processes.chain(self.files.iter().map(|(path, remains)| line(path, *remains))).collect()
-    }
-
-    fn told(&self, paths: &Paths, text: &str, name: &str) {
-        if !paths.json {
-            return show::print(text);
-        }
-        let word = |remains| if remains == Remains::Broken { "put-back" } else { "copy-removed" };
-        let files = self.files.iter().map(|(path, remains)| json!({"path": path, "outcome": word(*remains)}));
-        let (files, processes): (Vec<_>, Vec<_>) = (files.collect(), self.stopped().collect());
-        show::print_json(
-            &json!({"schema": SCHEMA, "target": name, "files": files, "processes": processes, "text": text}),
-        );
-    }
-}
-
-fn unit_of(bundle: &Bundle, name: &str) -> Option<String> {
-    let target = bundle.parts().targets.iter().find(|(id, _)| id.as_str() == name)?.1;
-    target.unit.as_ref().map(ToString::to_string)
-}
-
-/// Where a drill may have broken something.
-fn declared(bundle: &Bundle, name: &str) -> Vec<String> {
-    let target = bundle.parts().targets.iter().find(|(id, _)| id.as_str() == name);
-    target.map(|(_, target)| target.configuration.clone()).unwrap_or_default()
-}
-
-fn line(path: &std::path::Path, remains: Remains) -> String {
-    let (file, copy) = (path.display(), drill::copy_of(path));
-    match remains {
-        Remains::Broken => format!("put back {file} from {}", copy.display()),
-        Remains::Copy | Remains::Nothing => {
-            format!("leave {file} as it is, for it has been changed since; remove {}", copy.display())
-        }
-    }
-}
-
-fn failed(path: &std::path::Path, error: &io::Error) -> Failure {
-    let what = format!("{}: {error}", path.display());
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => Failure::new(Code::Forbidden, what, "run it as root"),
-        _ => Failure::new(Code::Failing, what, "compare the file with its copy, which ends in .ansai-drill"),
+        assert_eq!(unhealed(&known(Some(Autonomy::Act))), None);
+        let healed = |kind| told("drill injected; what is left of it ends by itself in 2m", &target, kind, None);
+        assert!(!healed(DrillKind::Crash).contains("--undo"));
+        assert!(healed(DrillKind::Hang).contains("in 2m, or at once by `ansai drill service/app.service --undo`; "));
     }
 }

@@ -1,0 +1,201 @@
+//! `ansai drill --undo`: the end of a drill before its time. What it stopped goes on, what it broke is put back, and what it
+//! took down is started again.
+//!
+//! It goes without the agent, which may be what does not run; of drills that leave nothing on the disk only the agent knows.
+
+use std::{io, path::PathBuf};
+
+use ansai_host::linux::drill::{
+    self, Remains,
+    ending::{Done, Lasting, lasting},
+};
+use ansai_model::{
+    action::{AS_DECLARED, Action, ActionOutcome, ActionRun},
+    bundle::Bundle,
+    id::{RunId, TargetId, UnitName},
+    incident::Phase,
+    operator::Operation,
+    unit::ActiveState,
+};
+use ansai_protocol::{Incidents, SCHEMA};
+use serde_json::json;
+
+use super::super::{config, target};
+use crate::{
+    ConsentArgs, Paths, client,
+    exit::{Code, Failure},
+    show,
+};
+
+pub(in crate::command) fn undo(paths: &Paths, name: &str, consent: ConsentArgs) -> Result<Code, Failure> {
+    let configuration = config::load(paths)?;
+    let bundle = configuration.bundle(&config::inventory(paths)?, 1);
+    let bundle = bundle.map_err(|wrong| Failure::wrong(&wrong))?;
+    let all: Vec<String> = bundle.parts().targets.keys().map(ToString::to_string).collect();
+    let name = target::among(&all, name)?;
+    let left = Left::of(paths, &bundle, &name)?;
+    let lines = left.lines();
+    if lines.is_empty() {
+        left.told(paths, &format!("no drill has left anything of {name}"), &name);
+        return Ok(Code::Ok);
+    }
+    if consent.rehearsal.dry_run {
+        left.told(paths, &format!("{}\nnothing was changed (--dry-run)", lines.join("\n")), &name);
+        return Ok(Code::Ok);
+    }
+    show::note(&lines.join("\n"));
+    // Nobody is asked: it ends what would end by itself, and puts back what was there.
+    for lasting in &left.lasting {
+        lasting.end(&paths.state_dir).map_err(|error| failed(&paths.state_dir, &error))?;
+    }
+    for (path, _) in &left.files {
+        drill::undo(path).map_err(|error| failed(path, &error))?;
+    }
+    let next = match &left.down {
+        Some(unit) => {
+            start(paths, &name, unit)?;
+            format!("{unit} is started; `ansai explain {name}` says how it stands")
+        }
+        None => next(paths, &name),
+    };
+    left.told(paths, &format!("the drill is undone; {next}"), &name);
+    Ok(Code::Ok)
+}
+
+/// What a person may do next; what is not known to fail would not be healed.
+fn next(paths: &Paths, name: &str) -> String {
+    let heal = TargetId::new(name).map(|target| Operation::Heal { target });
+    match heal.is_ok_and(|heal| client::rehearse(paths, heal).is_ok()) {
+        true => format!("`ansai heal {name}` heals it now"),
+        false => format!("`ansai explain {name}` says how it stands"),
+    }
+}
+
+/// Starts what a drill took down, as an operator would who has put its configuration back.
+fn start(paths: &Paths, name: &str, unit: &UnitName) -> Result<(), Failure> {
+    let target = TargetId::new(name).map_err(|error| Failure::new(Code::Usage, error.to_string(), ""))?;
+    let action = Action::StartUnit { unit: unit.clone() };
+    let run = ActionRun { id: RunId(0), incident: None, target, action, timeout: AS_DECLARED };
+    let why = match config::performed(paths, &run)? {
+        ActionOutcome::Succeeded { .. } | ActionOutcome::NotNeeded { .. } => return Ok(()),
+        other => other,
+    };
+    let what = format!("the drill is undone, but {unit} could not be started: {why}");
+    Err(Failure::new(Code::Failing, what, format!("systemctl status {unit}")))
+}
+
+/// What drills have left of a target: by their notes, by the copies beside its files, and by what the agent knows.
+struct Left {
+    lasting: Vec<Lasting>,
+    files: Vec<(PathBuf, Remains)>,
+    /// Its unit, when a drill took it down and it is down still.
+    down: Option<UnitName>,
+}
+
+impl Left {
+    fn of(paths: &Paths, bundle: &Bundle, name: &str) -> Result<Self, Failure> {
+        let mut files = Vec::new();
+        for path in drill::left_behind(&declared(bundle, name)) {
+            let remains = drill::remains(&path).map_err(|error| failed(&path, &error))?;
+            files.push((path, remains));
+        }
+        let unit = unit_of(bundle, name);
+        let mut lasting = lasting(&paths.state_dir).map_err(|error| failed(&paths.state_dir, &error))?;
+        lasting.retain(|drill| unit.as_ref().is_some_and(|unit| drill.unit == unit.as_str()));
+        let has_left = !files.is_empty() || !lasting.is_empty();
+        let down = unit.filter(|unit| {
+            let active = config::activity(paths, unit);
+            is_its_doing(active, has_left, || has_open_drill(paths, name))
+        });
+        Ok(Self { lasting, files, down })
+    }
+
+    fn stopped(&self) -> impl Iterator<Item = i32> {
+        self.lasting.iter().filter_map(|drill| match drill.done {
+            Done::Stopped { pid, .. } => Some(pid),
+            Done::Broken { .. } => None,
+        })
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let processes = self.stopped().map(|pid| format!("let process {pid} go on"));
+        let files = self.files.iter().map(|(path, remains)| line(path, *remains));
+        let down = self.down.iter().map(|unit| format!("start {unit}, which is down"));
+        processes.chain(files).chain(down).collect()
+    }
+
+    fn told(&self, paths: &Paths, text: &str, name: &str) {
+        if !paths.json {
+            return show::print(text);
+        }
+        let word = |remains| if remains == Remains::Broken { "put-back" } else { "copy-removed" };
+        let files = self.files.iter().map(|(path, remains)| json!({"path": path, "outcome": word(*remains)}));
+        let (files, processes): (Vec<_>, Vec<_>) = (files.collect(), self.stopped().collect());
+        show::print_json(&json!({
+            "schema": SCHEMA, "target": name, "files": files, "processes": processes, "starts": self.down, "text": text,
+        }));
+    }
+}
+
+/// Whether a unit is down for a drill. One that failed while a drill lasts is; of what has only ended, as what somebody stopped
+/// has, only the agent knows that it was the drill.
+fn is_its_doing(active: Option<ActiveState>, has_left: bool, has_open_drill: impl FnOnce() -> bool) -> bool {
+    match active {
+        Some(ActiveState::Failed) => has_left || has_open_drill(),
+        Some(ActiveState::Inactive) => has_open_drill(),
+        Some(_) | None => false,
+    }
+}
+
+/// Whether the agent, when it can be asked, has an incident open that a drill made.
+fn has_open_drill(paths: &Paths, name: &str) -> bool {
+    let list = client::get(paths, "/v1/incidents").and_then(client::read::<Incidents>);
+    let is_its = |incident: &ansai_protocol::IncidentSummary| {
+        incident.is_drill && incident.target.as_str() == name && !matches!(incident.phase, Phase::Resolved(_))
+    };
+    list.is_ok_and(|list| list.incidents.iter().any(is_its))
+}
+
+fn unit_of(bundle: &Bundle, name: &str) -> Option<UnitName> {
+    bundle.parts().targets.iter().find(|(id, _)| id.as_str() == name)?.1.unit.clone()
+}
+
+/// Where a drill may have broken something.
+fn declared(bundle: &Bundle, name: &str) -> Vec<String> {
+    let target = bundle.parts().targets.iter().find(|(id, _)| id.as_str() == name);
+    target.map(|(_, target)| target.configuration.clone()).unwrap_or_default()
+}
+
+fn line(path: &std::path::Path, remains: Remains) -> String {
+    let (file, copy) = (path.display(), drill::copy_of(path));
+    match remains {
+        Remains::Broken => format!("put back {file} from {}", copy.display()),
+        Remains::Copy | Remains::Nothing => {
+            format!("leave {file} as it is, for it has been changed since; remove {}", copy.display())
+        }
+    }
+}
+
+fn failed(path: &std::path::Path, error: &io::Error) -> Failure {
+    let what = format!("{}: {}", path.display(), ansai_files::said(error));
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => Failure::new(Code::Forbidden, what, "run it as root"),
+        _ => Failure::new(Code::Failing, what, "compare the file with its copy, which ends in .ansai-drill"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_drill_took_down_is_told_from_what_somebody_stopped() {
+        let is_started = |active, has_left, is_open| is_its_doing(Some(active), has_left, || is_open);
+        assert!(is_started(ActiveState::Failed, true, false), "also without an agent");
+        assert!(is_started(ActiveState::Failed, false, true));
+        assert!(is_started(ActiveState::Inactive, false, true), "ended by SIGTERM");
+        assert!(!is_started(ActiveState::Inactive, true, false), "somebody stopped it meanwhile");
+        assert!(!is_started(ActiveState::Failed, false, false), "no drill has to do with it");
+        assert!(!is_started(ActiveState::Active, true, true) && !is_its_doing(None, true, || true));
+    }
+}
