@@ -152,7 +152,11 @@ fn unreachable(socket: &Path, error: &std::io::Error) -> Failure {
             let what = format!("the agent gave no answer within {} at {socket}", Shown(TIMEOUT));
             Failure::new(Code::Unreachable, what, "journalctl -u ansai says what it is doing")
         }
-        _ => Failure::new(Code::Unreachable, format!("the agent cannot be asked at {socket}: {error}"), run),
+        _ => Failure::new(
+            Code::Unreachable,
+            format!("the agent cannot be asked at {socket}: {}", ansai_files::said(error)),
+            run,
+        ),
     }
 }
 

@@ -178,6 +178,12 @@ pub(crate) fn with_help(program: Command) -> Command {
     program
 }
 
+/// The first example of a command, by its words behind the program's name.
+pub(crate) fn example(path: &str) -> Option<&'static str> {
+    let mut all = EXAMPLES.iter().chain(domain::all().flat_map(|domain| domain.examples()));
+    all.find(|(name, _)| *name == path).and_then(|(_, examples)| examples.first()).map(|(example, _)| *example)
+}
+
 /// The definition with examples below the help of one of its commands.
 fn with_examples(command: Command, path: &[&str], examples: &str) -> Command {
     match path.split_first() {

@@ -11,11 +11,12 @@ mod help;
 mod paths;
 mod patience;
 mod show;
+mod usage;
 
 use std::{path::PathBuf, process::ExitCode};
 
 use ansai_model::operator::DrillKind;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 use command::Completed;
 use exit::{Code, Failure};
 use paths::Paths;
@@ -137,7 +138,7 @@ enum Command {
         #[arg(long)]
         open: bool,
         /// Show at most this many.
-        #[arg(long, default_value_t = 50)]
+        #[arg(long, default_value = "50", value_parser = count, allow_negative_numbers = true)]
         limit: usize,
         /// Tell what happens from now on instead, a line each, until interrupted.
         #[arg(long, short, conflicts_with_all = ["open", "limit"])]
@@ -175,7 +176,7 @@ enum Command {
         #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
         reason: String,
         /// When it ends by itself: for how long, as 2h, or a time, as 2030-01-31T08:00:00Z. `--for` is the same.
-        #[arg(long, alias = "for", value_name = "WHEN")]
+        #[arg(long, alias = "for", value_name = "WHEN", allow_hyphen_values = true)]
         until: Option<String>,
         #[command(flatten)]
         consent: ConsentArgs,
@@ -192,7 +193,7 @@ enum Command {
         #[command(flatten)]
         scope: ScopeArgs,
         /// For how long, as 2h, or until when, as 2030-01-31T08:00:00Z. `--until` is the same.
-        #[arg(long = "for", alias = "until", value_name = "WHEN", default_value = "1h")]
+        #[arg(long = "for", alias = "until", value_name = "WHEN", default_value = "1h", allow_hyphen_values = true)]
         lasts: String,
         /// Why.
         #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
@@ -232,7 +233,7 @@ enum Command {
         /// crash, hang, exit, port, configuration or loop.
         #[arg(value_parser = drill_kind)]
         kind: Option<DrillKind>,
-        /// End a drill now: what it stopped goes on, and its broken configuration is put back if nobody has changed it since.
+        /// End a drill now: what it stopped goes on, and its broken configuration is put back if nobody has changed it since, and what it took down is started.
         #[arg(long)]
         undo: bool,
         #[command(flatten)]
@@ -316,7 +317,7 @@ enum MaintenanceCommand {
         #[command(flatten)]
         scope: ScopeArgs,
         /// For how long, as 2h, or until when, as 2030-01-31T08:00:00Z. `--until` is the same.
-        #[arg(long = "for", alias = "until", value_name = "WHEN", default_value = "1h")]
+        #[arg(long = "for", alias = "until", value_name = "WHEN", default_value = "1h", allow_hyphen_values = true)]
         lasts: String,
         /// Why; it is shown wherever the window stops something.
         #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
@@ -381,17 +382,24 @@ fn drill_kind(text: &str) -> Result<DrillKind, String> {
         "config" => "configuration",
         text => text,
     };
+    let words = DrillKind::ALL.map(|kind| kind.as_str().to_owned());
     let found = DrillKind::ALL.into_iter().find(|kind| kind.as_str() == text);
-    found.ok_or_else(|| "write crash, hang, exit, port, configuration or loop".to_owned())
+    found.ok_or_else(|| usage::one_of(text, &words))
+}
+
+/// How many.
+fn count(text: &str) -> Result<usize, &'static str> {
+    text.parse().map_err(|_| "write a whole number, as 20")
 }
 
 fn main() -> ExitCode {
     let given = match for_terminal(program()).try_get_matches() {
         Ok(given) => given,
-        Err(error) if error.use_stderr() => {
+        Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             show::usage(&error.render());
             return ExitCode::from(Code::Usage);
         }
+        Err(error) if error.use_stderr() => return misunderstood(&error),
         Err(help) => {
             show::help(&help.render());
             return ended(Code::Ok);
@@ -419,6 +427,20 @@ fn main() -> ExitCode {
         error.code
     });
     ended(code)
+}
+
+/// Says what is wrong with the words of the command, to a person or to a program.
+fn misunderstood(error: &clap::Error) -> ExitCode {
+    let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    let words: Vec<String> = words.take_while(|word| word != "--").collect();
+    let failure = usage::failure(error, &program(), &words);
+    let has = |option: &str| words.iter().any(|word| word == option);
+    let failure = if has("--user") { failure.for_user() } else { failure };
+    match has("--json") {
+        true => show::print_json(&failure.json()),
+        false => show::refused(&failure.text()),
+    }
+    ended(failure.code)
 }
 
 /// How the program ends, when what it had to say could be said.

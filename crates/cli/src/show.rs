@@ -102,7 +102,7 @@ pub(crate) fn print(page: impl Into<Page>) {
     let Err(error) = writeln!(out, "{}", page.trim_end()).and_then(|()| out.flush()) else { return };
     let why = match error.kind() {
         ErrorKind::BrokenPipe => Ended::Gone,
-        _ => Ended::Failed(error.to_string()),
+        _ => Ended::Failed(ansai_files::said(&error)),
     };
     // The first reason is the reason.
     let _ = ENDED.set(why);
@@ -114,7 +114,16 @@ pub(crate) fn help(text: &clap::builder::StyledStr) {
     print(Page::own(if is_colored { text.ansi().to_string() } else { text.to_string() }));
 }
 
-/// Says what is wrong with the words of a command, before anything is known of the person's choices.
+/// Says why a command was not understood, before anything is known of the person's choices.
+pub(crate) fn refused(text: &str) {
+    let text = visible(text);
+    match terminal::error_columns() {
+        Some(columns) => beside(&wrap::wrapped(&text, columns)),
+        None => beside(&text),
+    }
+}
+
+/// Shows the help of a command that says too little, before anything is known of the person's choices.
 pub(crate) fn usage(text: &clap::builder::StyledStr) {
     let is_colored = terminal::shows_colors(std::io::stderr());
     beside(if is_colored { text.ansi().to_string() } else { text.to_string() }.trim_end());

@@ -32,7 +32,7 @@ pub struct ReadError {
 #[derive(Debug, Error)]
 pub enum Why {
     /// The system refused.
-    #[error("{0}")]
+    #[error("{}", said(.0))]
     Io(#[source] io::Error),
     /// It is something that has no content to be read, or whose reading has effects.
     #[error("it is {0}, and only a regular file is read; name one")]
@@ -63,6 +63,31 @@ impl ReadError {
     pub fn is_missing(&self) -> bool {
         matches!(self.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
     }
+}
+
+/// What the system said of a file or folder, in words for whoever named it: without the number of the error, and where it is
+/// usual, without the system's own name for it.
+#[must_use]
+pub fn said(error: &io::Error) -> String {
+    let words = match error.kind() {
+        // What somebody made of another error has words of its own.
+        _ if error.raw_os_error().is_none() && error.get_ref().is_some() => return error.to_string(),
+        ErrorKind::NotFound => "there is no such file or folder",
+        ErrorKind::PermissionDenied => "permission denied",
+        ErrorKind::NotADirectory => "a folder on the way to it is none",
+        ErrorKind::IsADirectory => "it is a folder",
+        ErrorKind::AlreadyExists => "it is there already",
+        ErrorKind::StorageFull => "its filesystem is full",
+        ErrorKind::QuotaExceeded => "the quota on its filesystem is used up",
+        ErrorKind::ReadOnlyFilesystem => "its filesystem can only be read",
+        ErrorKind::InvalidFilename => "its name is too long, or of characters that are not taken",
+        ErrorKind::ConnectionRefused => "nobody listens there",
+        _ => {
+            let text = error.to_string();
+            return text.split_once(" (os error ").map_or_else(|| text.clone(), |(words, _)| words.to_owned());
+        }
+    };
+    words.to_owned()
 }
 
 impl From<ReadError> for io::Error {

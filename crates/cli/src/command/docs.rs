@@ -25,13 +25,19 @@ pub(super) fn completions(shell: clap_complete::Shell) -> Result<Code, Failure> 
 /// Prints the page of the program, or writes it and one for each subcommand into a folder.
 pub(super) fn man(out: Option<PathBuf>) -> Result<Code, Failure> {
     let Some(folder) = out else {
-        let unmade = |error: io::Error| Failure::new(Code::Failing, format!("no manual page: {error}"), "");
+        let unmade = |error: io::Error| {
+            Failure::new(
+                Code::Failing,
+                format!("no manual page: {}", ansai_files::said(&error)),
+                "name a folder with --out",
+            )
+        };
         let page = page(described()).map_err(unmade)?;
         show::print(show::Page::own(String::from_utf8_lossy(&page)));
         return Ok(Code::Ok);
     };
     let failed = |error: io::Error| {
-        let what = format!("no manual page in {}: {error}", folder.display());
+        let what = format!("no manual page in {}: {}", folder.display(), ansai_files::said(&error));
         Failure::new(Code::Failing, what, "name a folder that can be written to")
     };
     std::fs::create_dir_all(&folder).map_err(failed)?;

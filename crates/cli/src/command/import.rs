@@ -45,7 +45,7 @@ pub(super) fn predecessor(paths: &Paths, file: &Path, output: Option<PathBuf>, f
 
 fn read(file: &Path) -> Result<String, Failure> {
     let failed = |error: std::io::Error| {
-        let what = format!("{}: {error}", file.display());
+        let what = format!("{}: {}", file.display(), ansai_files::said(&error));
         match error.kind() {
             std::io::ErrorKind::PermissionDenied => Failure::new(Code::Forbidden, what, "run it as root"),
             _ => Failure::new(Code::Usage, what, "name the predecessor's YAML file"),

@@ -20,6 +20,9 @@ const BYTES_MAX: u64 = 1 << 20;
 /// Most scenarios of one folder.
 const FILES_MAX: usize = 1_000;
 
+const READ: &str = "see who may read it: ls -ld";
+const WRITTEN: &str = "see who may write it: ls -l";
+
 /// What came of one scenario.
 struct Outcome {
     path: PathBuf,
@@ -57,15 +60,16 @@ pub(super) fn test(paths: &Paths, path: Option<PathBuf>) -> Result<Code, Failure
 pub(super) fn bless(paths: &Paths, path: Option<PathBuf>) -> Result<Code, Failure> {
     for outcome in outcomes(paths, path)? {
         let shown = outcome.path.display();
-        let happened =
-            outcome.result.as_ref().map_err(|error| Failure::new(Code::Usage, format!("{shown}: {error}"), ""))?;
+        let happened = outcome.result.as_ref().map_err(|error| {
+            Failure::new(Code::Usage, format!("{shown}: {error}"), "mend it; docs/scenarios.md says how one is written")
+        })?;
         if outcome.is_well() {
             continue;
         }
         let story: Vec<&str> = outcome.text.lines().take_while(|line| *line != "---").collect();
         let text = format!("{}\n---\n{}\n", story.join("\n"), happened.join("\n"));
         std::fs::write(&outcome.path, text)
-            .map_err(|error| Failure::new(Code::Failing, format!("{shown}: {error}"), "check its permissions"))?;
+            .map_err(|error| Failure::new(Code::Failing, format!("{shown}: {}", ansai_files::said(&error)), WRITTEN))?;
         show::print(&format!("blessed {shown}; read it before you commit it"));
     }
     Ok(Code::Ok)
@@ -86,11 +90,16 @@ fn outcomes(paths: &Paths, path: Option<PathBuf>) -> Result<Vec<Outcome>, Failur
 }
 
 fn files(path: &Path) -> Result<Vec<PathBuf>, Failure> {
+    if let Err(error) = path.metadata() {
+        let what = format!("{}: {}", path.display(), ansai_files::said(&error));
+        return Err(Failure::new(Code::Usage, what, format!("name a .{ENDING} file, or a folder of them")));
+    }
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    let entries = std::fs::read_dir(path)
-        .map_err(|error| Failure::new(Code::Usage, format!("{}: {error}", path.display()), "check its permissions"))?;
+    let entries = std::fs::read_dir(path).map_err(|error| {
+        Failure::new(Code::Usage, format!("{}: {}", path.display(), ansai_files::said(&error)), READ)
+    })?;
     let is_scenario = |path: &PathBuf| path.extension().is_some_and(|ending| ending == ENDING);
     let mut files: Vec<PathBuf> =
         entries.flatten().map(|entry| entry.path()).filter(is_scenario).take(FILES_MAX).collect();

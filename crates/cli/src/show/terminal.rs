@@ -73,7 +73,7 @@ pub(crate) fn set_up(paths: &Paths) -> Option<String> {
             .ok()
             .map(|size| size.ws_row.into())
             .filter(|rows| *rows > 0),
-        error_columns: std::io::stderr().is_terminal().then(|| columns(asked.as_deref(), reported(std::io::stderr()))),
+        error_columns: error_columns(),
         is_quiet: paths.quiet,
         zone,
         is_of_user: paths.user,
@@ -114,6 +114,12 @@ fn can_clear(kind: Option<&OsStr>) -> bool {
 pub(crate) fn help_columns() -> Option<usize> {
     let is_terminal = std::io::stdout().is_terminal();
     is_terminal.then(|| columns(variable("COLUMNS").as_deref(), reported(std::io::stdout())))
+}
+
+/// Columns of the terminal on which errors are read; none when no person looks at it.
+pub(super) fn error_columns() -> Option<usize> {
+    let is_terminal = std::io::stderr().is_terminal();
+    is_terminal.then(|| columns(variable("COLUMNS").as_deref(), reported(std::io::stderr())))
 }
 
 fn reported(stream: impl AsFd) -> usize {

@@ -42,7 +42,7 @@ pub(super) fn inputs(path: &Path) -> Result<(Vec<Input>, Diagnostics), Diagnosti
     let meta = std::fs::metadata(path).map_err(|error| {
         Diagnostics(vec![problem(
             path,
-            format!("the configuration cannot be read: {error}"),
+            format!("the configuration cannot be read: {}", ansai_files::said(&error)),
             "`ansai init` writes one",
         )])
     })?;
@@ -111,7 +111,11 @@ fn entries(path: &Path, wrong: &mut Diagnostics) -> Vec<PathBuf> {
     let entries = match std::fs::read_dir(path) {
         Ok(entries) => entries,
         Err(error) => {
-            wrong.0.push(problem(path, format!("cannot be read: {error}"), "check its permissions"));
+            wrong.0.push(problem(
+                path,
+                format!("cannot be read: {}", ansai_files::said(&error)),
+                "check its permissions",
+            ));
             return Vec::new();
         }
     };
