@@ -21,31 +21,35 @@ mod quiet_hours;
 
 /// Asks every gate.
 pub(crate) fn evaluate(proposal: &Proposal<'_>, what: Text) -> Decision {
-    let gates: Vec<GateResult> = Gate::ALL
-        .into_iter()
-        .map(|gate| {
-            let (verdict, why) = match gate {
-                Gate::Hold => operator::hold(proposal),
-                Gate::Maintenance => operator::maintenance(proposal),
-                Gate::Intent => operator::intent(proposal),
-                Gate::Autonomy => operator::autonomy(proposal),
-                Gate::Cooldown => limits::cooldown(proposal),
-                Gate::TargetBudget => limits::target_budget(proposal),
-                Gate::HostBudget => limits::host_budget(proposal),
-                Gate::CircuitBreaker => limits::circuit_breaker(proposal),
-                Gate::BackOff => limits::back_off(proposal),
-                Gate::Ledger => context::ledger(proposal),
-                Gate::Existence => context::existence(proposal),
-                Gate::Dependency => context::dependency(proposal),
-                Gate::Quiet => quiet_hours::quiet(proposal),
-                Gate::Concurrency => concurrency::concurrency(proposal),
-            };
-            GateResult { gate, verdict, why }
-        })
-        .collect();
+    // Autonomy is asked last: whether a person is asked depends on what else objects.
+    let others = Gate::ALL.into_iter().filter(|gate| *gate != Gate::Autonomy);
+    let mut gates: Vec<GateResult> = others.map(|gate| ask(proposal, gate, &[])).collect();
+    gates.push(ask(proposal, Gate::Autonomy, &gates));
+    gates.sort_unstable_by_key(|result| result.gate);
     let choice = choose(&gates);
     let until = gates.iter().filter_map(|result| deferred_until(result.verdict)).max();
     Decision { at: proposal.view.now, proposal: what, choice, until, gates }
+}
+
+/// Asks one gate; `others` have been asked before it.
+fn ask(proposal: &Proposal<'_>, gate: Gate, others: &[GateResult]) -> GateResult {
+    let (verdict, why) = match gate {
+        Gate::Hold => operator::hold(proposal),
+        Gate::Maintenance => operator::maintenance(proposal),
+        Gate::Intent => operator::intent(proposal),
+        Gate::Autonomy => operator::autonomy(proposal, others),
+        Gate::Cooldown => limits::cooldown(proposal),
+        Gate::TargetBudget => limits::target_budget(proposal),
+        Gate::HostBudget => limits::host_budget(proposal),
+        Gate::CircuitBreaker => limits::circuit_breaker(proposal),
+        Gate::BackOff => limits::back_off(proposal),
+        Gate::Ledger => context::ledger(proposal),
+        Gate::Existence => context::existence(proposal),
+        Gate::Dependency => context::dependency(proposal),
+        Gate::Quiet => quiet_hours::quiet(proposal),
+        Gate::Concurrency => concurrency::concurrency(proposal),
+    };
+    GateResult { gate, verdict, why }
 }
 
 /// One deferral defers, and a person is told only when nothing else will happen: a denial under a hold waits for it.

@@ -30,6 +30,15 @@ impl Ramp {
         width.clamp(1, most.max(1))
     }
 
+    /// Why no more may be under way, in words.
+    #[must_use]
+    pub fn why(&self, now: Now, most: u32) -> &'static str {
+        match self.width(now, most) >= most {
+            true => "`agent.remediations_at_once` allows no more",
+            false => "4 at first, one more with each that succeeds, half as many with each that fails",
+        }
+    }
+
     /// An action succeeded: one more may be under way, so that a full way doubles with each round.
     pub(crate) fn opens(&mut self, now: Now, most: u32) {
         *self = Self { width: self.width(now, most).saturating_add(1).min(most.max(1)), changed: Some(now.mono) };
@@ -50,9 +59,11 @@ mod tests {
         let now = Now::default();
         let mut ramp = Ramp::default();
         assert_eq!((ramp.width(now, 32), ramp.width(now, 2), ramp.width(now, 0)), (4, 2, 1));
+        assert!(ramp.why(now, 32).starts_with(&alloc::format!("{START} at first")));
         for _ in 0..100 {
             ramp.opens(now, 32);
         }
+        assert!(ramp.why(now, 32).contains("remediations_at_once"));
         assert_eq!(ramp.width(now, 32), 32);
         let widths: [u32; 7] = core::array::from_fn(|_| {
             ramp.closes(now, 32);

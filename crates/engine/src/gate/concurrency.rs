@@ -45,23 +45,34 @@ pub(super) fn concurrency(p: &Proposal<'_>) -> Ruling {
     if let Some(other) = open.find(is_healed) {
         return defer(None, Text::new(format!("another incident of it, {other}, is being healed first")));
     }
-    let (count, width, next) = under_way(view, p.incident);
+    let UnderWay { count, width, why, next } = under_way(view, p.incident);
+    let why = Text::new(format!("{count} remedies of others are under way; at most {width} at once ({why})"));
     if count < width {
-        return allow(Text::new(format!("{count} remedies of others are under way; at most {width} at once")));
+        return allow(why);
     }
     let again = moment_at(p.view.now, p.view.now.mono.plus(next.unwrap_or(ASKED_AGAIN)));
-    let why = format!("{count} remedies of others are under way; at most {width} at once, and more as they succeed");
-    defer(Some(again), Text::new(why))
+    defer(Some(again), why)
 }
 
 /// Whether so much is under way that no more may begin for this incident.
 pub(crate) fn is_full(view: View<'_>, incident: &Incident) -> bool {
-    let (count, width, _) = under_way(view, incident);
+    let UnderWay { count, width, .. } = under_way(view, incident);
     count >= width
 }
 
-/// How many remedies of others are under way, how many may be, and in how long the first of them no longer counts.
-fn under_way(view: View<'_>, incident: &Incident) -> (usize, usize, Option<Duration>) {
+/// What is under way beside an incident.
+struct UnderWay {
+    /// How many remedies of others.
+    count: usize,
+    /// How many may be.
+    width: usize,
+    /// Why no more may be.
+    why: &'static str,
+    /// In how long the first of them no longer counts.
+    next: Option<Duration>,
+}
+
+fn under_way(view: View<'_>, incident: &Incident) -> UnderWay {
     let (state, now, own) = (view.state, view.now, incident.id);
     let age = |run: &PendingRun| now.mono.since(run.decided.mono);
     let others = state.runs.values().filter(|run| run.incident.is_some_and(|id| id != own));
@@ -70,7 +81,8 @@ fn under_way(view: View<'_>, incident: &Incident) -> (usize, usize, Option<Durat
     let most = view.bundle.parts().settings.remediations_at_once_max;
     let width = state.ramp.width(now, most) as usize;
     if view.is_down(incident) {
-        return (acting().count(), width, next);
+        let why = state.ramp.why(now, most);
+        return UnderWay { count: acting().count(), width, why, next };
     }
     // A restart of what runs disturbs: half as many at once, and those before it must be seen to have helped.
     let can_wait = incident.is_foreseen();
@@ -80,8 +92,11 @@ fn under_way(view: View<'_>, incident: &Incident) -> (usize, usize, Option<Durat
     let others = state.remediations.iter().filter_map(|(id, other)| Some((view.incident(*id)?, other)));
     let judged = others.filter(|(of, _)| of.id != own && !view.is_down(of));
     let judged = judged.filter(|(of, other)| is_judged(now, of, other, can_wait)).count();
-    let width = if can_wait { width.min(FORESEEN_AT_ONCE_MAX) } else { width.div_ceil(2) };
-    (acting().count() + slow + judged, width, next)
+    let (width, why) = match can_wait {
+        true => (width.min(FORESEEN_AT_ONCE_MAX), "what has not failed yet can wait"),
+        false => (width.div_ceil(2), "half of what the ramp allows, since it still runs and its restart disturbs"),
+    };
+    UnderWay { count: acting().count() + slow + judged, width, why, next }
 }
 
 /// Whether it is not yet known if a remedy has helped; what can wait does so until that has lasted.

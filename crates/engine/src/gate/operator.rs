@@ -4,6 +4,7 @@ use alloc::{borrow::ToOwned, format, string::String};
 
 use ansai_model::{
     action::ActionOutcome,
+    decision::{GateResult, Verdict},
     id::TargetId,
     incident::{Incident, Phase, Step, StepKind},
     observation::{Health, Observation},
@@ -172,7 +173,8 @@ fn is_unseen_stop(p: &Proposal<'_>, seen: &Observation) -> bool {
     is_unseen && !last.is_some_and(was_lost)
 }
 
-pub(super) fn autonomy(p: &Proposal<'_>) -> Ruling {
+/// Whether the rule may act, or a person is asked; what the other gates say decides whether one is asked now.
+pub(super) fn autonomy(p: &Proposal<'_>, others: &[GateResult]) -> Ruling {
     // What is under way keeps its runbook and its limits, but not more freedom than it has by now.
     let rule = p.incident.rule.as_ref().and_then(|rule| p.view.bundle.parts().rules.get(rule));
     let autonomy = match (p.kind, rule) {
@@ -192,13 +194,13 @@ pub(super) fn autonomy(p: &Proposal<'_>) -> Ruling {
         (Autonomy::Act, None) if is_notifier(p) => defer(
             None,
             Text::new(format!(
-                "it carries ansai's own messages (notifier: true), so a person is asked first: {}",
-                approval(p.incident)
+                "it carries ansai's own messages (notifier: true), so a person is asked first{}",
+                approval(p.incident, others)
             )),
         ),
         (Autonomy::Act, None) => allow("the rule may act"),
         (Autonomy::Approve, None) => {
-            let why = format!("its rule asks a person first (autonomy: approve): {}", approval(p.incident));
+            let why = format!("its rule asks a person first (autonomy: approve){}", approval(p.incident, others));
             defer(None, Text::new(why))
         }
         (Autonomy::Suggest, None) => deny("the rule may only suggest (autonomy: suggest)"),
@@ -206,13 +208,16 @@ pub(super) fn autonomy(p: &Proposal<'_>) -> Ruling {
     }
 }
 
-/// What a person can answer, and until when.
-fn approval(incident: &Incident) -> String {
+/// What a person can answer, and until when; an answer to what is not asked would be refused.
+fn approval(incident: &Incident, others: &[GateResult]) -> String {
     let id = incident.id;
+    if others.iter().any(|other| other.verdict != Verdict::Allow) {
+        return ", and will when no other gate objects".to_owned();
+    }
     let until = match incident.phase {
         Phase::AwaitingApproval { expires } => format!(", until {}", expires.wall),
         Phase::Open | Phase::Remediating | Phase::Stabilizing { .. } => String::new(),
         Phase::Resolved(_) | Phase::Escalated { .. } => String::new(),
     };
-    format!("`ansai approve {id}` has it done, `ansai reject {id}` leaves it to you{until}")
+    format!(": `ansai approve {id}` has it done, `ansai reject {id}` leaves it to you{until}")
 }

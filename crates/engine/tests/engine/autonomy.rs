@@ -45,6 +45,21 @@ fn suggest_tells_once_what_it_would_do() {
     assert!(commands.iter().any(|command| command == "ansai heal service/app.service"), "{commands:?}");
 }
 
+/// An answer to what is not asked would be refused.
+#[test]
+fn an_approval_is_named_only_when_a_person_is_asked() {
+    let mut host = with("approve");
+    host.operator(Operation::Hold { scope: Scope::All, reason: "".into(), until: None });
+    host.fails("app.service#unit");
+    assert_eq!((host.phase("app.service"), host.told()), ("open", vec![]));
+    let said = host.gate("app.service", Gate::Autonomy);
+    assert_eq!(said, "defer: its rule asks a person first (autonomy: approve), and will when no other gate objects");
+    assert!(approve(&mut host, 1).contains("does not wait for an approval"));
+    host.operator(Operation::Release { scope: Scope::All });
+    assert_eq!(host.phase("app.service"), "awaiting approval");
+    assert!(host.gate("app.service", Gate::Autonomy).contains("`ansai approve i1` has it done"));
+}
+
 #[test]
 fn approve_waits_for_an_operator_and_then_acts() {
     let mut host = with("approve");

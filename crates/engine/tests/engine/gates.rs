@@ -31,7 +31,10 @@ fn when_nothing_objects_every_gate_says_why_it_allows() {
         (Gate::HostBudget, "allow: 0 of 20 repeated actions on this host within 1h are used"),
         (Gate::CircuitBreaker, "allow: closed"),
         (Gate::Dependency, "allow: looked at when the remediation began"),
-        (Gate::Concurrency, "allow: 0 remedies of others are under way; at most 4 at once"),
+        (
+            Gate::Concurrency,
+            "allow: 0 remedies of others are under way; at most 4 at once (4 at first, one more with each that succeeds, half as many with each that fails)",
+        ),
         (Gate::BackOff, "allow: first attempt"),
         (Gate::Quiet, "allow: no quiet hours are asked for"),
     ];
