@@ -11,6 +11,11 @@ use ansai_protocol::EventKind;
 
 use crate::events::{Events, short};
 
+/// How a warning ends of which `ansai check` says more, and where.
+pub const CHECK_SAYS: &str = " (in the configuration; `ansai check` shows where)";
+/// How a warning ends of which `ansai doctor` says more, and what to do.
+pub const DOCTOR_SAYS: &str = "; `ansai doctor` says what to do";
+
 /// What a warning is about; there is one of each at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Topic {

@@ -77,6 +77,17 @@ impl Diagnostic {
         }
     }
 
+    /// What is wrong in one line, with the key that it concerns and with its place.
+    #[must_use]
+    pub fn in_a_line(&self) -> String {
+        let place = match (self.file.is_empty(), self.line) {
+            (true, _) => String::new(),
+            (false, 0) => format!(" ({})", self.file),
+            (false, line) => format!(" ({}:{line})", self.file),
+        };
+        format!("{}{place}", self.said())
+    }
+
     /// What is wrong in one line, with the key that it concerns: for where its place is not shown.
     pub(crate) fn said(&self) -> String {
         if self.key.is_empty() { self.what.clone() } else { format!("{}: {}", self.key, self.what) }
@@ -359,7 +370,7 @@ pub(crate) fn masked(line: &str) -> String {
             let after = lower[at + word.len()..].trim_start_matches(['"', '\'', ' ']);
             let Some(value) = after.strip_prefix([':', '=']) else { continue };
             let value = value.trim_start_matches([' ', '"', '\'']);
-            if ["file:", "env:", "credential:"].iter().any(|reference| value.starts_with(reference)) {
+            if crate::fill::references().any(|reference| value.starts_with(reference)) {
                 continue;
             }
             hidden[line.len() - value.len()..].fill(true);

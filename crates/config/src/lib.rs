@@ -38,6 +38,7 @@ pub use diagnostics::{Diagnostic, Diagnostics, Level};
 pub use expand::expanded;
 pub use explain::{Explained, Explanation, May, MayKey, NoKey, Origin};
 pub use layer::{Layer, LayerFile};
+pub use lint::{NOBODY_TO_TELL, NOTHING_WATCHED};
 pub use load::{changed_at, kept::of_kept, load, load_at, parse, resting::Resting};
 pub use manual::manual;
 pub use reference::reference;

@@ -112,6 +112,11 @@ fn watched() -> impl Iterator<Item = &'static str> {
 }
 
 /// What heals by itself must be able to say so, above all when it cannot heal.
+/// What is said where it acts and no route is declared.
+pub const NOBODY_TO_TELL: &str = "it heals by itself and has nobody to tell when it cannot";
+/// What is said of a configuration with nothing in it.
+pub const NOTHING_WATCHED: &str = "nothing is watched: it names no service, disk or certificate";
+
 fn nobody_to_tell(findings: &mut Findings<'_>, configuration: &Configuration, root: &Node) {
     let acts = |node: &Node| node.text_at("autonomy") == Some("act");
     let (place, key) = if acts(root) {
@@ -122,16 +127,15 @@ fn nobody_to_tell(findings: &mut Findings<'_>, configuration: &Configuration, ro
         (place_of(node, "autonomy"), format!("{section}.{name}.autonomy"))
     };
     if configuration.common.routes.is_empty() {
-        let what = "it heals by itself and has nobody to tell when it cannot";
         let help = "add notify: {email: {to: ops@example.com, smtp: \"smtp://127.0.0.1:25\"}}".to_owned();
-        findings.warning(place, &key, what, help);
+        findings.warning(place, &key, NOBODY_TO_TELL, help);
     }
 }
 
 fn nothing_to_watch(findings: &mut Findings<'_>, root: &Node) {
     if watched().all(|section| root.named(section).next().is_none()) {
         let help = "`ansai init --output -` shows what this host runs".to_owned();
-        findings.warning(root.place, "", "nothing is watched: it names no service, disk or certificate", help);
+        findings.warning(root.place, "", NOTHING_WATCHED, help);
     }
 }
 

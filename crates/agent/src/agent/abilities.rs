@@ -19,7 +19,7 @@ use crate::{
     answer,
     api::Reply,
     clock::Clock,
-    warnings::{Topic, Warnings},
+    warnings::{DOCTOR_SAYS, Topic, Warnings},
 };
 
 /// Most that are named in the warning.
@@ -97,7 +97,7 @@ fn warning(tried: &[Tried]) -> Option<String> {
         1 => String::new(),
         many => format!("; and {} more that it may not do", many - 1),
     };
-    Some(format!("{}{more}; `ansai doctor` says what to do", lines.first()?))
+    Some(format!("{}{more}{DOCTOR_SAYS}", lines.first()?))
 }
 
 fn shown(tried: &[Tried]) -> ansai_protocol::Abilities {

@@ -13,7 +13,12 @@ use super::{
     reading::{Edition, Evaluated, News, Refused},
     routes, watch,
 };
-use crate::{answer, api::Reply, events::short, warnings::Topic};
+use crate::{
+    answer,
+    api::Reply,
+    events::short,
+    warnings::{CHECK_SAYS, Topic},
+};
 
 /// Most targets that a dry run of a reload names; the rest are counted.
 const TARGETS_SAID_MAX: usize = 10;
@@ -203,7 +208,7 @@ impl Agent {
             0 => String::new(),
             more => format!(", and {more} more"),
         };
-        let text = format!("{said}{more} (in the configuration; `ansai check` shows where)");
+        let text = format!("{said}{more}{CHECK_SAYS}");
         self.warnings.raise(self.shell.clock.now().wall, Topic::Configuration, text);
     }
 

@@ -2,6 +2,7 @@
 //! With `--send-test` people get a message; nothing else happens.
 
 mod abilities;
+mod configured;
 mod routes;
 
 use std::{
@@ -34,7 +35,8 @@ const FREE_BYTES_MIN: u64 = 64 << 20;
 /// A clock before this moment, the end of 2023 in milliseconds since 1970, was never set.
 const CLOCK_MIN: i64 = 1_704_000_000_000;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How bad something is, in the order in which it is shown: the worst last, where the eye is when the program has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Level {
     Ok,
     Warn,
@@ -78,13 +80,14 @@ pub(super) fn send_test(paths: &Paths) -> Result<Code, Failure> {
 /// All that is found; `routes` asks the agent that answers whether it can tell people.
 fn findings(paths: &Paths, routes: impl Fn(&Paths) -> Vec<Finding>) -> Vec<Finding> {
     let (config, state) = (paths.config.clone(), paths.state_dir.clone());
-    let mut findings = vec![
-        in_time(&paths.config.display().to_string(), move || configuration(&config)),
+    let mut findings = answer_of(move || configured::file(&config))
+        .unwrap_or_else(|| vec![unanswered(&paths.config.display().to_string())]);
+    findings.extend([
         init_system(),
         bus(paths.user),
         clock(),
         in_time(&paths.state_dir.display().to_string(), move || state_dir(&state)),
-    ];
+    ]);
     if let Some(why) = hidden(&paths.hold_file) {
         let what =
             format!("whether {} is there, which stops all action, cannot be seen: {why}", paths.hold_file.display());
@@ -98,13 +101,18 @@ fn findings(paths: &Paths, routes: impl Fn(&Paths) -> Vec<Finding>) -> Vec<Findi
     if let Some((inventory, bundle)) = &bundle {
         findings.extend(watched(inventory, bundle, paths.user));
         findings.extend(routes::declared(&paths.config, bundle));
-        findings.extend(units(paths));
+        findings.extend(configured::units(paths));
         findings.extend(drills(bundle));
         findings.extend(lasting(paths));
     }
     match (client::status(paths), &bundle) {
-        (Ok(status), _) => {
+        (Ok(status), bundle) => {
             findings.extend(agent(&status));
+            // Where this program can read what is configured, it has said how much is watched.
+            if status.targets.is_empty() && bundle.is_none() {
+                findings.push(warn("nothing is watched", "ansai init --output - shows what this host runs"));
+            }
+            findings.extend(configured::standing(&status.warnings, bundle.is_some()));
             findings.extend(abilities::inside(paths));
             findings.extend(routes(paths));
         }
@@ -125,7 +133,7 @@ fn hidden(path: &Path) -> Option<String> {
 
 fn denied(looked: std::io::Result<()>) -> Option<String> {
     let denied = looked.err().filter(|error| error.kind() == std::io::ErrorKind::PermissionDenied)?;
-    Some(denied.to_string())
+    Some(ansai_files::said(&denied))
 }
 
 /// What is watched on this host; nothing when that cannot be known.
@@ -135,14 +143,6 @@ fn bundle(paths: &Paths) -> Option<(Inventory, Bundle)> {
     let inventory = super::config::inventory(paths).ok()?;
     let bundle = configuration.bundle(&inventory, 1).ok()?;
     Some((inventory, bundle))
-}
-
-/// Units that are configured and that this host does not have.
-fn units(paths: &Paths) -> Vec<Finding> {
-    let config = paths.config.clone();
-    let Some(Ok(configuration)) = answer_of(move || ansai_config::load(&config)) else { return Vec::new() };
-    let found = super::units::warnings(paths, &configuration).into_iter();
-    found.map(|found| warn(found.what, found.suggestion.unwrap_or_default())).collect()
 }
 
 /// How much is watched of what there is.
@@ -213,34 +213,26 @@ fn told(paths: &Paths, mut findings: Vec<Finding>) -> Result<Code, Failure> {
     if paths.user {
         findings.iter_mut().for_each(|finding| finding.todo = render::for_user(&finding.todo));
     }
+    // The sort is stable: of what is as bad the order stays.
+    findings.sort_by_key(|finding| finding.level);
     let findings = findings.as_slice();
     match paths.json {
         true => show::print_json(&as_json(findings)),
-        false => show::print(&rendered(findings)),
+        false => show::print(&format!("{}\n{}", rendered(findings), summary(findings))),
     }
     let is_well = findings.iter().all(|finding| finding.level != Level::Fail);
     Ok(if is_well { Code::Ok } else { Code::Failing })
 }
 
-fn configuration(config: &Path) -> Finding {
-    let path = config.display();
-    if let Err(failure) = super::config::permitted(config) {
-        return warn(failure.what(), failure.suggestion());
-    }
-    if !config.exists() {
-        return fail(format!("there is no configuration {path}"), "write one from what runs here: ansai init");
-    }
-    match ansai_agent::trust::load(config) {
-        Ok(configuration) if configuration.warnings().is_empty() => ok(format!("the configuration {path} is valid")),
-        Ok(configuration) => {
-            let count = show::count(configuration.warnings().len(), "warning");
-            warn(format!("the configuration {path} is valid, with {count}"), "ansai check")
-        }
-        Err(wrong) => {
-            let columns = show::terminal().columns.map(|columns| columns.saturating_sub(INDENT.len()));
-            let wrong = wrong.text(columns);
-            fail(format!("the configuration {path} is not valid\n{wrong}"), "mend it; ansai check")
-        }
+/// How many of each there are.
+fn summary(findings: &[Finding]) -> String {
+    let count = |level| findings.iter().filter(|finding| finding.level == level).count();
+    let (failing, warnings) = (count(Level::Fail), show::count(count(Level::Warn), "warning"));
+    match (failing, count(Level::Warn)) {
+        (0, 0) => "nothing is amiss".to_owned(),
+        (0, _) => format!("nothing keeps ansai from working; {warnings}"),
+        (1, _) => format!("1 thing keeps ansai from working (FAIL); {warnings}"),
+        (many, _) => format!("{many} things keep ansai from working (FAIL); {warnings}"),
     }
 }
 
@@ -267,7 +259,7 @@ fn bus(is_user: bool) -> Finding {
     match connected {
         Ok(()) => ok(format!("{name} takes connections")),
         Err(error) => fail(
-            format!("{name} cannot be reached: {error}"),
+            format!("{name} cannot be reached: {}", ansai_files::said(&error)),
             "systemctl start dbus.socket; without it all units are unknown, and nothing is done",
         ),
     }
@@ -311,9 +303,6 @@ fn agent(status: &Status) -> Vec<Finding> {
             "restart the agent: systemctl restart ansai",
         ),
     }];
-    if count == 0 {
-        findings.push(warn("nothing is watched", "ansai init --output - shows what this host runs"));
-    }
     findings.push(match &status.ledger_error {
         None => ok("the ledger can be saved"),
         Some(why) => fail(format!("the ledger cannot be saved: {why}"), "free space on its filesystem"),
@@ -353,8 +342,6 @@ fn agent(status: &Status) -> Vec<Finding> {
         true => ok(super::status::waiting(status.messages_waiting)),
         false => warn(super::status::waiting(status.messages_waiting), "journalctl -u ansai says why they cannot be"),
     });
-    let standing = status.warnings.iter().map(|text| warn(text.to_string(), "journalctl -u ansai says since when"));
-    findings.extend(standing);
     findings
 }
 
@@ -462,5 +449,15 @@ mod tests {
         let path = Path::new("/nonexistent/ansai");
         assert_eq!(state_dir(path).level, Level::Warn);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn the_last_line_says_how_much_is_amiss() {
+        assert_eq!(summary(&[ok("a")]), "nothing is amiss");
+        assert_eq!(summary(&[ok("a"), warn("b", "")]), "nothing keeps ansai from working; 1 warning");
+        assert_eq!(summary(&[fail("a", ""), warn("b", "")]), "1 thing keeps ansai from working (FAIL); 1 warning");
+        let mut worst = [fail("a", ""), ok("b"), warn("c", ""), ok("d")];
+        worst.sort_by_key(|finding| finding.level);
+        assert_eq!(worst.map(|finding| finding.what), ["b", "d", "c", "a"]);
     }
 }
