@@ -28,7 +28,7 @@ fn target(name: &str, health: &str) -> Value {
     let id = if name.contains('/') { name.to_owned() } else { format!("service/{name}.service") };
     json!({
         "target": id, "health": health, "summary": "active (running)",
-        "incident": null, "explanation": "nothing is to be done", "is_critical": name == "db",
+        "incident": null, "explanation": "nothing is to be done", "is_critical": name == "db", "autonomy": "act",
     })
 }
 
@@ -248,7 +248,7 @@ fn a_maintenance_window_is_opened_listed_and_ended() {
     let value: Value = serde_json::from_slice(&agent.ansai(&["maintenance", "list", "--json"]).stdout).expect("JSON");
     assert_eq!(value["maintenance"][0]["by"], "root");
     agent.check(&["maintenance", "start", "nginx", "--for", "0s"], 2, "`ansai maintenance end` ends one");
-    agent.check(&["maintenance", "start"], 2, "<TARGETS|--all>");
+    agent.check(&["maintenance", "start"], 2, "needs TARGETS or --all");
     assert_eq!(agent.asked(), Vec::<Value>::new());
 }
 
@@ -266,7 +266,7 @@ fn what_changes_many_targets_or_breaks_something_wants_a_yes() {
         agent.check(arguments, 4, unconfirmed);
     }
     let asked = agent.asked();
-    assert!(asked.len() == 2 && asked.iter().all(|asked| asked["rehearse"].is_object()), "nothing was done: {asked:?}");
+    assert!(asked.len() == 5 && asked.iter().all(|asked| asked["rehearse"].is_object()), "nothing was done: {asked:?}");
     agent.check(&["silence", "--all", "--yes"], 0, "silence: 7 targets\n  service/nginx.service");
     agent.check(&["drill", "nginx", "crash", "--yes"], 4, "ansai: it is held\n  try: release it");
     agent.check(
@@ -302,8 +302,32 @@ fn nobody_is_asked_about_what_is_refused_or_does_not_exist() {
     agent.check(&["drill", "nginx", "crash"], 4, "ansai: it is held\n  try: release it");
     agent.asked();
     // The agent knows best that there is no hold; a maintenance window is open.
-    agent.check(&["release", "--all"], 0, "done");
+    agent.check(&["release", "--all", "--yes"], 0, "done");
     assert_eq!(agent.asked(), [json!({"release": {"scope": "all"}})]);
+}
+
+#[test]
+fn nothing_is_announced_that_is_refused() {
+    let agent = Agent::that_refuses(MANY, Refuses::All);
+    for arguments in [
+        &["hold", "nginx"][..],
+        &["hold", "--all"],
+        &["release", "nginx"],
+        &["release", "--all"],
+        &["silence", "nginx"],
+        &["silence", "--all"],
+        &["unsilence", "nginx"],
+        &["maintenance", "start", "nginx"],
+        &["maintenance", "end", "--all", "--yes"],
+    ] {
+        let output = agent.ansai(arguments);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(
+            (output.status.code(), said.as_str()),
+            (Some(4), "ansai: it is held\n  try: release it\n"),
+            "{arguments:?}"
+        );
+    }
 }
 
 #[test]
@@ -313,9 +337,9 @@ fn the_exit_codes_are_those_of_the_help() {
     agent.check(&["reload"], 2, "ansai: the new configuration is not applied\n  try: mend it");
     agent.check(&["report", "i1"], 1, "ansai: there is nothing\n  try: look elsewhere");
     agent.check(&["explain", "ngnix"], 2, "did you mean `nginx.service`?");
-    agent.check(&["drill", "nginx"], 2, "<KIND|--undo>");
-    agent.check(&["hold", "nginx", "--all"], 2, "cannot be used with");
-    agent.check(&["drill", "nginx", "crash", "--undo"], 2, "cannot be used with");
+    agent.check(&["drill", "nginx"], 2, "needs KIND or --undo");
+    agent.check(&["hold", "nginx", "--all"], 2, "exclude each other");
+    agent.check(&["drill", "nginx", "crash", "--undo"], 2, "exclude each other");
 }
 
 #[test]

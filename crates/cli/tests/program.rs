@@ -49,11 +49,23 @@ fn errors_say_what_and_what_to_do_with_their_exit_code() {
     assert_eq!(problem["what"], "no agent runs here: there is no socket /nonexistent/run/api.sock");
     check(&["approve", "seven"], 2, "ansai: `seven` is no incident\n  try: write its number as i7");
     check(&["silence", "--all", "--for", "soon"], 2, "soon");
-    check(&["hold"], 2, "<TARGETS|--all>");
+    check(&["hold"], 2, "ansai: `ansai hold` needs TARGETS or --all\n  try: as in `ansai hold --all");
+    check(&["stauts"], 2, "ansai: `ansai` has no command `stauts`\n  try: did you mean `ansai status`?");
+    let problem: serde_json::Value = serde_json::from_slice(&ansai(&["stauts", "--json"]).stdout).expect("JSON");
+    assert_eq!(problem["what"], "`ansai` has no command `stauts`");
+    check(
+        &["silence", "--all", "--for", "-1h"],
+        2,
+        "ansai: `-1h` is neither a duration nor a time\n  try: write it as 2h",
+    );
     check(&["drill", "nginx", "earthquake"], 2, "write crash, hang, exit, port, configuration or loop");
     check(&["check"], 2, "help: `ansai init` writes one");
     check(&["replay", "/nonexistent"], 2, "try: name a journal's folder");
-    check(&["test", "/nonexistent/x.scenario"], 1, "0 passed, 1 failed");
+    check(
+        &["test", "/nonexistent/x.scenario"],
+        2,
+        "x.scenario: there is no such file or folder\n  try: name a .scenario file",
+    );
 }
 
 /// How the program ends when its answer goes there, and what it says beside it.
@@ -82,7 +94,7 @@ fn an_answer_that_cannot_be_written_is_an_error() {
         let full = std::fs::File::options().write(true).open("/dev/full").expect("there");
         let (code, said) = into(full, arguments);
         assert_eq!(code, Some(1), "{arguments:?}: {said}");
-        assert!(said.contains("the answer could not be written: No space left on device"), "{arguments:?}: {said}");
+        assert!(said.contains("the answer could not be written: its filesystem is full"), "{arguments:?}: {said}");
     }
 }
 
@@ -117,6 +129,15 @@ fn what_init_writes_is_valid_and_never_overwritten() {
     let path = folder.path().join("ansai.yaml");
     let path = path.to_str().expect("text");
     check(&["init", "--output", path], 0, "ansai.yaml written: ");
+    // No agent reads it, so no reload brings it into force.
+    let other = folder.path().join("made/for/it.yaml");
+    let other = other.to_str().expect("text");
+    let expected =
+        format!("next: read it, then `ansai check {other}`; the agent reads /nonexistent/ansai.yaml, not this file");
+    check(&["init", "--output", other, "--dry-run"], 0, "made/for would be made for it");
+    check(&["init", "--output", other], 0, "made/for was made for it");
+    check(&["init", "--output", other, "--force"], 0, &expected);
+    check(&["init", "--output", other, "--force", "--config", other], 0, "where ansai may heal, then systemctl enable");
     check(&["check", path], 0, "is valid");
     check(&["init", "--output", path], 2, "is there already and was not touched");
     check(&["init", "--output", path, "--force"], 0, "ansai.yaml written: ");

@@ -104,7 +104,11 @@ impl Now {
     }
 }
 
-/// A duration as a person writes it: `150ms`, `1.5s`, `30s`, `10m`, `2h30m`, `3d`.
+/// From two years on, in seconds, a duration is told in years of 365 days.
+const YEARS_FROM: u64 = 2 * 365 * 86400;
+
+/// A duration as a person writes it: `150ms`, `1.5s`, `30s`, `10m`, `2h30m`, `3d`; what is longer than anybody writes is told
+/// in words, as `9 years 364 days`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shown(pub Duration);
 
@@ -119,8 +123,17 @@ impl fmt::Display for Shown {
             1..60 => write!(f, "{seconds}s"),
             60..3600 => pair(f, seconds / 60, "m", seconds % 60, "s"),
             3600..86400 => pair(f, seconds / 3600, "h", seconds % 3600 / 60, "m"),
-            _ => pair(f, seconds / 86400, "d", seconds % 86400 / 3600, "h"),
+            86400..YEARS_FROM => pair(f, seconds / 86400, "d", seconds % 86400 / 3600, "h"),
+            _ => years(f, seconds / 86400),
         }
+    }
+}
+
+fn years(f: &mut fmt::Formatter<'_>, days: u64) -> fmt::Result {
+    match (days / 365, days % 365) {
+        (years, 0) => write!(f, "{years} years"),
+        (years, 1) => write!(f, "{years} years 1 day"),
+        (years, days) => write!(f, "{years} years {days} days"),
     }
 }
 
@@ -144,6 +157,9 @@ mod tests {
             assert_eq!(Shown(Duration::from_millis(millis)).to_string(), shown);
         }
         assert_eq!(Shown(Duration::from_secs(86400 * 3 + 3600)).to_string(), "3d1h");
+        let days = |days: u64, hours: u64| Shown(Duration::from_secs(86400 * days + 3600 * hours)).to_string();
+        assert_eq!((days(729, 23), days(730, 0)), ("729d23h".into(), "2 years".into()));
+        assert_eq!((days(3649, 22), days(3651, 0)), ("9 years 364 days".into(), "10 years 1 day".into()));
     }
 
     #[test]

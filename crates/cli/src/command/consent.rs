@@ -86,6 +86,11 @@ fn judge(proof: &Proof, answer: &str) -> Result<(), Failure> {
     if agrees { Ok(()) } else { Err(Failure::new(Code::Refused, "nothing was done", "")) }
 }
 
+/// Whether a person is asked about so many targets.
+pub(super) fn is_asked(targets: &[String], consent: ConsentArgs) -> bool {
+    !consent.yes && proof_for(targets) != Proof::Nothing
+}
+
 /// Says what is changed, then asks when it is many targets.
 ///
 /// # Errors

@@ -4,7 +4,7 @@ use ansai_host::{
     linux::{LinuxHost, Options},
     port::Host,
 };
-use ansai_model::{operator::Operation, runbook::Step, time::Shown};
+use ansai_model::{id::TargetId, operator::Operation, runbook::Step, time::Shown};
 use ansai_protocol::SCHEMA;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
@@ -28,10 +28,15 @@ pub(super) fn heal(paths: &Paths, name: &str, consent: ConsentArgs) -> Result<Co
         client::rehearse(paths, operation.clone())?;
     }
     if consent.rehearsal.dry_run {
-        return rehearse(paths, client::get(paths, &format!("/v1/plan/{target}"))?);
+        return planned_for(paths, &target);
     }
     consent::ask(&format!("run the runbook of {target}"), &Proof::Yes, consent)?;
     operate::run(paths, operation)
+}
+
+/// Says what would be done for a target now, rung by rung.
+pub(super) fn planned_for(paths: &Paths, target: &TargetId) -> Result<Code, Failure> {
+    rehearse(paths, client::get(paths, &format!("/v1/plan/{target}"))?)
 }
 
 /// Says what would be done.

@@ -47,6 +47,9 @@ pub(super) fn init(paths: &Paths, output: Option<PathBuf>, force: bool, dry_run:
         write(&output, &text, force)?;
     } else if !is_for_stdout {
         try_out(&output, &text)?;
+        if let Some(folder) = missing_folder(&output) {
+            show::note(&format!("the folder {} would be made for it", folder.display()));
+        }
     }
     if paths.json {
         let written = (!is_printed).then_some(&output);
@@ -55,13 +58,24 @@ pub(super) fn init(paths: &Paths, output: Option<PathBuf>, force: bool, dry_run:
         show::print(show::Page::file(&text));
     } else {
         let counts = counts(&found, whose);
-        // The package may have started an agent already.
-        let then = if client::status(paths).is_ok() { "ansai reload" } else { "systemctl enable --now ansai" };
-        let next = format!("read it, set `autonomy: act` where ansai may heal, then {then}");
+        let next = next(&output, &paths.config, || client::status(paths).is_ok());
         let next = if paths.user { render::for_user(&next) } else { next };
         show::print(&format!("{} written: {counts}, observed only\nnext: {next}", output.display()));
     }
     Ok(Code::Ok)
+}
+
+/// What to do with what was written. A file that the agent does not read is not brought into force by it.
+fn next(output: &Path, config: &Path, has_agent: impl FnOnce() -> bool) -> String {
+    let whole = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let (written, read) = (whole(output), whole(config));
+    if written != read && written.parent() != Some(&read) {
+        let (output, config) = (output.display(), config.display());
+        return format!("read it, then `ansai check {output}`; the agent reads {config}, not this file");
+    }
+    // The package may have started an agent already.
+    let then = if has_agent() { "ansai reload" } else { "systemctl enable --now ansai" };
+    format!("read it, set `autonomy: act` where ansai may heal, then {then}")
 }
 
 /// Refuses to say that nothing runs where nobody could look: no units are known, as their service manager cannot be asked.
@@ -75,7 +89,10 @@ fn looked(paths: &Paths, is_empty: bool) -> Result<(), Failure> {
         true => "log in as this user, or have root run `loginctl enable-linger`, so that your own systemd runs",
         false => "systemctl start dbus.socket",
     };
-    let what = format!("{name} cannot be reached, so it is not known what runs here, and nothing is written: {error}");
+    let what = format!(
+        "{name} cannot be reached, so it is not known what runs here, and nothing is written: {}",
+        ansai_files::said(&error)
+    );
     Err(Failure::new(Code::Failing, what, todo))
 }
 
@@ -94,8 +111,13 @@ fn writable(output: &Path, force: bool) -> Result<(), Failure> {
     may.map_err(|error| unwritten(folder, &error))
 }
 
+/// The folder of a file, when it is to be made first.
+fn missing_folder(output: &Path) -> Option<&Path> {
+    output.parent().filter(|parent| !parent.as_os_str().is_empty() && !parent.exists())
+}
+
 fn unwritten(path: &Path, error: &std::io::Error) -> Failure {
-    let what = format!("{}: {error}", path.display());
+    let what = format!("{}: {}", path.display(), ansai_files::said(error));
     match error.kind() {
         std::io::ErrorKind::PermissionDenied => Failure::new(Code::Forbidden, what, "run it as root"),
         _ => Failure::new(Code::Failing, what, "name another place with --output"),
@@ -106,8 +128,9 @@ fn unwritten(path: &Path, error: &std::io::Error) -> Failure {
 /// end leaves everything as it was.
 pub(super) fn write(output: &Path, text: &str, force: bool) -> Result<(), Failure> {
     writable(output, force)?;
-    if let Some(parent) = output.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+    if let Some(parent) = missing_folder(output) {
         std::fs::create_dir_all(parent).map_err(|error| unwritten(parent, &error))?;
+        show::note(&format!("the folder {} was made for it", parent.display()));
     }
     // A link goes on to lead to what is written, and a device stays one.
     let place = output.canonicalize().unwrap_or_else(|_| output.to_owned());

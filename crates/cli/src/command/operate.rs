@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use ansai_model::{id::IncidentId, operator::Operation, policy::Scope, text::Text, time::WallTime};
-use ansai_protocol::{Done, ScopeView, Status};
+use ansai_protocol::{Done, Incidents, ScopeView, Status};
 
-use super::{consent, target};
+use super::{consent, heal, target};
 use crate::{
     ConsentArgs, Paths, RehearsalArgs, ScopeArgs, client,
     exit::{Code, Failure},
@@ -66,8 +66,26 @@ pub(super) fn hold(
     if assent.rehearsal.dry_run {
         return consent::rehearse(paths, "hold", &targets, operation);
     }
-    show::note(&consent::preview("hold", &targets));
-    run(paths, operation)
+    // An emergency waits for no answer.
+    announced(paths, "hold", &targets, ConsentArgs { yes: true, ..assent }, operation)
+}
+
+/// Does it, and says on which targets. Nothing is announced that is refused, and nobody is asked about it.
+fn announced(
+    paths: &Paths,
+    what: &str,
+    targets: &[String],
+    consent: ConsentArgs,
+    operation: Operation,
+) -> Result<Code, Failure> {
+    if consent::is_asked(targets, consent) {
+        client::rehearse(paths, operation.clone())?;
+        consent::announce(what, targets, consent)?;
+        return run(paths, operation);
+    }
+    let done = client::operate(paths, operation)?;
+    show::note(&consent::preview(what, targets));
+    Ok(said(paths, &done))
 }
 
 /// Which restraint is ended.
@@ -129,11 +147,11 @@ pub(super) fn end(paths: &Paths, ended: Ended, scope: &ScopeArgs, consent: Conse
     let done = match consent.rehearsal.dry_run {
         true => consent::rehearse(paths, what, &targets, operation),
         false => {
-            // Nobody is asked to type how many targets there are when there is nothing to end: the agent says so.
-            if misspelled.is_none() && !ended.those_on(&status).is_empty() {
-                consent::announce(what, &targets, consent)?;
+            // What was only written as it is may be nothing.
+            match misspelled {
+                None => announced(paths, what, &targets, consent, operation),
+                Some(_) => run(paths, operation),
             }
-            run(paths, operation)
         }
     };
     done.map_err(|failure| misspelled.filter(|_| failure.code != Code::Unreachable).unwrap_or(failure))
@@ -159,8 +177,7 @@ pub(super) fn silence(paths: &Paths, opened: Opened) -> Result<Code, Failure> {
     if opened.consent.rehearsal.dry_run {
         return consent::rehearse(paths, "silence", &targets, operation);
     }
-    consent::announce("silence", &targets, opened.consent)?;
-    run(paths, operation)
+    announced(paths, "silence", &targets, opened.consent, operation)
 }
 
 pub(super) fn maintenance(paths: &Paths, opened: Opened) -> Result<Code, Failure> {
@@ -171,8 +188,7 @@ pub(super) fn maintenance(paths: &Paths, opened: Opened) -> Result<Code, Failure
     if opened.consent.rehearsal.dry_run {
         return consent::rehearse(paths, "open maintenance of", &targets, operation);
     }
-    consent::announce("open maintenance of", &targets, opened.consent)?;
-    run(paths, operation)
+    announced(paths, "open maintenance of", &targets, opened.consent, operation)
 }
 
 /// Nobody is asked: to approve is to answer a question.
@@ -190,8 +206,26 @@ fn answered(paths: &Paths, incident: IncidentId, operation: Operation, assent: C
     if !assent.rehearsal.dry_run {
         return run(paths, operation);
     }
-    client::rehearse(paths, operation)?;
-    super::report::report(paths, Some(&incident.to_string()))
+    let is_approved = matches!(operation, Operation::Approve { .. });
+    let would = client::rehearse(paths, operation)?;
+    let list: Incidents = client::read(client::get(paths, "/v1/incidents")?)?;
+    let Some(about) = list.incidents.iter().find(|about| about.id == incident) else {
+        return Ok(rehearsed(paths, &would, incident, None));
+    };
+    if is_approved {
+        return heal::planned_for(paths, &about.target);
+    }
+    Ok(rehearsed(paths, &would, incident, Some(about.target.as_str())))
+}
+
+/// What an answer would come to.
+fn rehearsed(paths: &Paths, would: &Done, incident: IncidentId, target: Option<&str>) -> Code {
+    let about = target.map(|target| format!("{incident} is about {target}\n")).unwrap_or_default();
+    match paths.json {
+        true => show::print_json(&serde_json::to_value(would).unwrap_or_default()),
+        false => show::print(&format!("{about}it would be answered: {}\nnothing was changed (--dry-run)", would.text)),
+    }
+    Code::Ok
 }
 
 /// What the agent would refuse whatever it looks after.

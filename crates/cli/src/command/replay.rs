@@ -71,7 +71,7 @@ pub(super) fn replay(paths: &Paths, journal: &Path, with: Option<PathBuf>) -> Re
 
 fn play(journal: &Path, other: Option<&Configuration>) -> Result<Told, Failure> {
     let records = Records::open(journal).map_err(|error| {
-        let what = format!("{}: {error}", journal.display());
+        let what = format!("{}: {}", journal.display(), ansai_files::said(&error));
         Failure::new(Code::Usage, what, "name a journal's folder, as /var/lib/ansai/journal, or one file of it")
     })?;
     let mut told = Told { lines: Vec::new(), inputs: 0, flaws: Vec::new() };
@@ -158,7 +158,8 @@ fn shown(at: WallTime) -> String {
 }
 
 fn line(line: &Line) -> String {
-    format!("{}  {}  {}  {}", shown(line.at.wall), line.incident, line.target.name(), line.text)
+    let text = show::told(&line.text, &show::terminal().zone);
+    format!("{}  {}  {}  {text}", shown(line.at.wall), line.incident, line.target.name())
 }
 
 fn as_json(lines: &[Line]) -> serde_json::Value {
@@ -220,7 +221,8 @@ fn show_difference(paths: &Paths, recorded: &Told, other: &Told) -> Code {
     }
     for target in targets {
         let side = |sign: &str, of| {
-            let lines = list(of, target).into_iter().map(|decision| format!("  {sign} {decision}"));
+            let told = |decision: String| show::told(&decision, &show::terminal().zone);
+            let lines = list(of, target).into_iter().map(|decision| format!("  {sign} {}", told(decision)));
             lines.collect::<Vec<_>>().join("\n")
         };
         show::print(&format!("{target}\n{}\n{}", side("-", &before), side("+", &after)));

@@ -148,13 +148,19 @@ fn ask(paths: &Paths, asked: Asked, name: &str, consent: ConsentArgs) -> Result<
 
 /// The certificate of the running agent that is meant.
 fn certificate(paths: &Paths, name: &str) -> Result<TargetId, Failure> {
-    let all: Vec<String> = client::status(paths)?
-        .targets
-        .iter()
-        .filter(|status| status.target.domain() == DOMAIN.key)
-        .map(|status| status.target.to_string())
-        .collect();
-    let found = target::among(&all, name)?;
+    let status = client::status(paths)?;
+    let known = status.targets.iter().filter(|known| known.target.domain() == DOMAIN.key);
+    let all: Vec<String> = known.map(|known| known.target.to_string()).collect();
+    if all.is_empty() {
+        let what = format!("no certificate is declared, so there is none by the name `{name}`");
+        let instead = "`ansai config explain certificates.NAME` says how one is declared";
+        return Err(Failure::new(Code::Usage, what, instead));
+    }
+    let found = target::among(&all, name).map_err(|failure| {
+        let what = failure.what().replace("there is no target", "there is no certificate");
+        let instead = failure.suggestion().replace("`ansai status` lists them", "`ansai certificate list` lists them");
+        Failure::new(failure.code, what, instead)
+    })?;
     TargetId::new(found).map_err(|error| Failure::new(Code::Usage, error.to_string(), ""))
 }
 
