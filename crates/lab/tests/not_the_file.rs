@@ -74,6 +74,27 @@ fn w11_a_good_configuration_is_not_put_back_for_want_of_a_name() -> Result<()> {
     Ok(())
 }
 
+/// An added file is no change of an old one: putting the copy back would not help, and whose it is must be told.
+#[test]
+fn a_file_that_was_added_is_named_and_the_service_is_back_when_it_is_moved_away() -> Result<()> {
+    let host = boot("added", "true", "server { listen 127.0.0.1:8081; location = /a { return 200 a; } }\n")?;
+    let service = "services:\n  nginx.service: {probe: {http: \"http://127.0.0.1:8081/a\", every: 1s}, restore_configuration: true}\n";
+    agent::install(&host, &format!("{QUICK}{service}"))?;
+    agent::start(&host)?;
+    let kept = "/var/lib/ansai/configurations/nginx.service/etc/nginx/conf.d/a.conf";
+    host.wait_until("the configuration to be kept", LIMIT, || Ok(host.exists(kept)))?;
+    let added = "/etc/nginx/conf.d/b.conf";
+    host.write_file(added, "no_directive;\n", 0o644)?;
+    host.signal_main("nginx.service", Signal::KILL)?;
+    let said = wait_report(&host, "i1", "escalated")?.to_string();
+    assert!(said.contains(&format!("new since it was kept: {added}; move away")), "{said}");
+    assert!(said.contains("The validator says: ") && said.contains("no_directive"), "{said}");
+    assert!(host.exists(added) && !host.exists("/etc/nginx/conf.d/a.conf.ansai-broken"), "nothing is touched");
+    host.remove_file(added)?;
+    wait_report(&host, "i1", "healed").context("it is not tried again when the file has gone")?;
+    Ok(())
+}
+
 const TWO_KINDS: &str = "
 mkdir -p /etc/nginx/ssl && cd /etc/nginx/ssl
 make() { openssl req -x509 -nodes -subj /CN=a.lab.test -addext subjectAltName=DNS:a.lab.test \"$@\"; }
