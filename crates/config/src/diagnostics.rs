@@ -5,7 +5,7 @@
 use std::fmt;
 
 use annotate_snippets::{AnnotationKind, Level as Shown, Renderer, Snippet, renderer::DecorStyle};
-use ansai_model::{domain::DOMAINS, id::NameError};
+use ansai_model::{domain::DOMAINS, id::NameError, notify::SecretRef};
 use serde::Serialize;
 
 use crate::{
@@ -80,12 +80,8 @@ impl Diagnostic {
     /// What is wrong in one line, with the key that it concerns and with its place.
     #[must_use]
     pub fn in_a_line(&self) -> String {
-        let place = match (self.file.is_empty(), self.line) {
-            (true, _) => String::new(),
-            (false, 0) => format!(" ({})", self.file),
-            (false, line) => format!(" ({}:{line})", self.file),
-        };
-        format!("{}{place}", self.said())
+        let place = self.place().filter(|_| self.line > 0).map(|place| format!(" ({place})"));
+        format!("{}{}", self.said(), place.unwrap_or_default())
     }
 
     /// What is wrong in one line, with the key that it concerns: for where its place is not shown.
@@ -370,7 +366,7 @@ pub(crate) fn masked(line: &str) -> String {
             let after = lower[at + word.len()..].trim_start_matches(['"', '\'', ' ']);
             let Some(value) = after.strip_prefix([':', '=']) else { continue };
             let value = value.trim_start_matches([' ', '"', '\'']);
-            if crate::fill::references().any(|reference| value.starts_with(reference)) {
+            if SecretRef::of(value).is_some() {
                 continue;
             }
             hidden[line.len() - value.len()..].fill(true);

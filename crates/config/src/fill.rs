@@ -192,7 +192,7 @@ macro_rules! fills {
     };
 }
 pub(crate) use fills;
-pub(crate) use names::{WEB, references};
+pub(crate) use names::WEB;
 
 #[cfg(test)]
 mod tests;

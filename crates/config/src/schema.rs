@@ -1,6 +1,7 @@
 //! The JSON schema for editors, made from the table of keys.
 //! It is laxer than [`crate::load`] where a schema cannot say it: what is valid here may still be refused there.
 
+use ansai_model::notify::SecretRef;
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -8,7 +9,7 @@ use crate::{
         self, Node,
         read::{Form, read},
     },
-    fill::{WEB, references},
+    fill::WEB,
     keys::{Kind, Shape, config::CONFIG, kind::expected, notify::Server},
     read::probe::beginnings,
     reference::shapes,
@@ -88,8 +89,8 @@ fn of(kind: &Kind) -> Value {
         Kind::TimeOfDay => json!({"type": "string", "pattern": "^[0-9]{1,2}:[0-9]{2}$"}),
         Kind::Path => json!({"type": "string", "pattern": "^/"}),
         Kind::Mode => json!({"type": ["string", "integer"], "pattern": "^(0o)?[0-7]{1,5}$"}),
-        Kind::Secret => begins_with(references()),
-        Kind::Address => begins_with(WEB.into_iter().chain(references())),
+        Kind::Secret => begins_with(SecretRef::beginnings()),
+        Kind::Address => begins_with(WEB.into_iter().chain(SecretRef::beginnings())),
         Kind::Server => begins_with(Server::beginnings()),
         Kind::ProbeText => begins_with(beginnings()),
         Kind::Condition => json!({"type": "string", "title": expected(kind)}),

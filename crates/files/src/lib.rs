@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::OFlags;
+use rustix::{fs::OFlags, io::Errno};
 use thiserror::Error;
 
 pub mod zone;
@@ -79,7 +79,7 @@ pub fn said(error: &io::Error) -> String {
         ErrorKind::AlreadyExists => "it is there already",
         ErrorKind::StorageFull => "its filesystem is full",
         ErrorKind::QuotaExceeded => "the quota on its filesystem is used up",
-        ErrorKind::ReadOnlyFilesystem => "its filesystem can only be read",
+        _ if error.raw_os_error() == Some(Errno::ROFS.raw_os_error()) => "what it lies on can only be read",
         ErrorKind::InvalidFilename => "its name is too long, or of characters that are not taken",
         ErrorKind::ConnectionRefused => "nobody listens there",
         _ => {

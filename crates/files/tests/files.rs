@@ -81,3 +81,16 @@ fn the_kernels_files_have_no_size_and_are_read() {
         text(Path::new("/proc/self/stat"), 4096).expect("it is there").starts_with(&std::process::id().to_string())
     );
 }
+
+#[test]
+fn what_the_system_says_is_told_without_its_numbers() {
+    let told = |code: i32| ansai_files::said(&std::io::Error::from_raw_os_error(code));
+    assert_eq!(told(2), "there is no such file or folder");
+    assert_eq!(told(28), "its filesystem is full");
+    assert_eq!(told(30), "what it lies on can only be read");
+    for code in 1..134 {
+        assert!(!told(code).contains("os error"), "{}", told(code));
+    }
+    let own = std::io::Error::other("a drill has broken it already");
+    assert_eq!(ansai_files::said(&own), "a drill has broken it already");
+}

@@ -19,6 +19,23 @@ pub enum SecretRef {
     Credential(String),
 }
 
+impl SecretRef {
+    /// How the text of each begins, and what it is.
+    const WRITTEN: [(&str, fn(String) -> Self); 3] =
+        [("file:", Self::File), ("env:", Self::Env), ("credential:", Self::Credential)];
+
+    /// How the text of one may begin.
+    pub fn beginnings() -> impl Iterator<Item = &'static str> {
+        Self::WRITTEN.iter().map(|(beginning, _)| *beginning)
+    }
+
+    /// The reference that a text is, as it is written with `Display`; nothing when it is none.
+    #[must_use]
+    pub fn of(text: &str) -> Option<Self> {
+        Self::WRITTEN.iter().find_map(|(beginning, made)| Some(made(text.strip_prefix(beginning)?.into())))
+    }
+}
+
 impl fmt::Display for SecretRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

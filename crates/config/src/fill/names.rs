@@ -52,24 +52,12 @@ impl Held for Condition {
 
 const SECRET_HELP: &str = "put it into a file that only root can read, and write here file:/etc/ansai/NAME; env:NAME and credential:NAME are read as well";
 
-/// How references to secrets begin, and what each is.
-const REFERENCES: [(&str, fn(String) -> SecretRef); 3] =
-    [("file:", SecretRef::File), ("env:", SecretRef::Env), ("credential:", SecretRef::Credential)];
 /// How web addresses begin.
 pub(crate) const WEB: [&str; 2] = ["http://", "https://"];
 
-/// How references to secrets begin.
-pub(crate) fn references() -> impl Iterator<Item = &'static str> {
-    REFERENCES.iter().map(|(beginning, _)| *beginning)
-}
-
-fn reference(text: &str) -> Option<SecretRef> {
-    REFERENCES.iter().find_map(|(beginning, made)| Some(made(text.strip_prefix(beginning)?.to_owned())))
-}
-
 impl Held for SecretRef {
     fn read(at: &mut At<'_, '_>, node: &Node, _: Option<&Self>) -> Option<Self> {
-        let found = reference(node.text()?);
+        let found = Self::of(node.text()?);
         match &found {
             // The text itself is not repeated: it may be the secret.
             None => at.error(node.place, "a secret must not stand in the configuration", SECRET_HELP),
@@ -94,7 +82,7 @@ impl Held for SecretRef {
 impl Held for WebhookUrl {
     fn read(at: &mut At<'_, '_>, node: &Node, _: Option<&Self>) -> Option<Self> {
         let text = node.text()?;
-        if reference(text).is_some() {
+        if SecretRef::of(text).is_some() {
             return SecretRef::read(at, node, None).map(Self::Secret);
         }
         let rest = WEB.iter().find_map(|beginning| text.strip_prefix(beginning));

@@ -80,7 +80,7 @@ mod tests {
         assert!(acting.warnings().iter().any(|one| one.what == NOBODY_TO_TELL), "{:?}", acting.warnings());
         assert!(own.iter().all(|finding| !finding.what.contains(NOBODY_TO_TELL)), "it has a finding of its own");
         assert_eq!(own.len(), acting.warnings().len() - 1);
-        assert!(own.iter().all(|finding| finding.what.contains("(ansai.yaml:2)") && !finding.todo.is_empty()));
+        assert!(own.iter().all(|finding| finding.what.contains("(ansai.yaml:2:") && !finding.todo.is_empty()));
         let of_agent = ["torn".to_owned(), format!("a; b{CHECK_SAYS}"), format!("may not{DOCTOR_SAYS}")];
         let of_agent = of_agent.map(Text::new);
         let said = |has_read| standing(&of_agent, has_read).into_iter().map(|finding| finding.what).collect::<Vec<_>>();
