@@ -15,7 +15,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ansai_config::{Configuration, Diagnostic, Diagnostics};
+use ansai_config::Configuration;
+use ansai_document::{Diagnostic, Diagnostics};
 use ansai_host::linux::{
     owned_path::{self, Refused, Trusted},
     programs::{self, Changeable},

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use ansai_agent::notify::render;
-use ansai_config::Diagnostics;
+use ansai_document::Diagnostics;
 use ansai_protocol::SCHEMA;
 use serde_json::json;
 

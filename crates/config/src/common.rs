@@ -3,6 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use ansai_document::{
+    Findings, Node, nearest,
+    text::{cut, joined},
+};
 use ansai_model::{
     check::Flap,
     id::{PolicyId, RouteId},
@@ -13,12 +17,9 @@ use ansai_model::{
 };
 
 use crate::{
-    diagnostics::{Findings, nearest},
-    document::Node,
-    fill::{Filled, section},
+    fill::{Filled, section, words::Words},
     keys::agent::ProbeDefaults,
     read::{notify, settings},
-    text::{cut, joined},
 };
 
 /// The policy that holds for whatever names none.
@@ -39,7 +40,7 @@ impl Common {
     /// What the merged tree says.
     pub(crate) fn read(findings: &mut Findings<'_>, tree: &Node) -> Self {
         Self {
-            autonomy: tree.word_at("autonomy").unwrap_or_default(),
+            autonomy: Words::at(tree, "autonomy").unwrap_or_default(),
             policies: policies(findings, tree),
             probe_defaults: section(findings, tree, ("", "probe_defaults"), None).expect("each has a default"),
             flap: section(findings, tree, ("", "flap"), None).expect("both have a default"),

@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
+use ansai_document::{Diagnostic, Diagnostics, Findings, Node, Place, Sources, nearest};
 use ansai_model::{
     bundle::{Bundle, BundleError, BundleParts},
     domain::DOMAINS,
@@ -17,10 +18,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     common::Common,
-    diagnostics::{Diagnostic, Diagnostics, Findings, nearest},
-    document::{Node, Place},
     domain,
-    layer::{Input, LayerFile, Sources},
+    layer::{Input, LayerFile},
     patterns::Names,
     read::{
         long::{self, Long},

@@ -7,6 +7,7 @@ pub(crate) mod long;
 pub(crate) mod memory;
 pub(crate) mod service;
 
+use ansai_document::{Findings, Node, Place, text};
 use ansai_model::{
     bundle::BundleParts,
     id::{TargetId, UnitName},
@@ -15,11 +16,8 @@ use ansai_model::{
 
 use crate::{
     common::Common,
-    diagnostics::Findings,
-    document::{Node, Place},
     keys::{Key, Kind, Shape, count, joined},
     slice::{Domain, Kept, Provided, Slice},
-    text,
 };
 
 /// In the order in which their sections are read.

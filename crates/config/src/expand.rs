@@ -3,6 +3,7 @@
 
 mod act;
 
+use ansai_document::written::{self, Fields, Written, size, time};
 use ansai_model::{
     action::ProcessDeclaration,
     bundle::{Bundle, BundleParts, Target},
@@ -21,7 +22,6 @@ use crate::{
     },
     keys::probe::Way,
     read::{notify, policy},
-    written::{self, Fields, Written, size, time},
 };
 
 fn named<'a, K: ToString + 'a, V: 'a>(

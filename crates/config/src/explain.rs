@@ -2,19 +2,21 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use ansai_document::{
+    Entry, Node, line_of, nearest_name,
+    secrets::masked,
+    text::{cut, joined},
+};
 use ansai_model::policy::matches;
 use serde::Serialize;
 
 use crate::{
     common::DEFAULT,
     configuration::Configuration,
-    diagnostics::{masked, nearest_name},
-    document::{Entry, Node, line_of},
     form::UNIT_KINDS,
     keys::{Key, Kind, Shape, config::CONFIG, limits::POLICY},
     layer::Layer,
     reference::flow,
-    text::{cut, joined},
 };
 
 mod example;
@@ -203,7 +205,7 @@ impl Configuration {
         let source = self.sources.get(node.place.source);
         Origin {
             value: value.get(begin.len()..).unwrap_or_default().to_owned(),
-            layer: source.map_or(Layer::Shipped, |source| source.layer),
+            layer: source.map_or(Layer::Shipped, |source| Layer::of_rank(source.rank)),
             file: source.map(|source| source.name.clone()).unwrap_or_default(),
             line: source.map_or(0, |source| line_of(&source.text, node.place.start)),
         }

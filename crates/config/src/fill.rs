@@ -8,17 +8,13 @@ mod names;
 pub(crate) mod simple;
 pub(crate) mod words;
 
-use crate::{
-    diagnostics::Findings,
-    document::{
-        Node, Place, Scalar, Value,
-        read::{Form, read},
-    },
-    keys::{Key, Shape},
-    layer::Sources,
+use ansai_document::{
+    Findings, Form, Node, Place, Scalar, Sources, Value, read,
     text::joined,
     written::{Fields, Written},
 };
+
+use crate::keys::{Key, Shape};
 
 /// Where a value is read: its line in the table, the key of the mapping around it, and who hears what is wrong.
 pub(crate) struct At<'a, 's> {
@@ -152,8 +148,8 @@ macro_rules! fills {
             const KEYS: &'static [$crate::keys::Key] = &[$($key),*];
 
             fn filled(
-                findings: &mut $crate::diagnostics::Findings<'_>,
-                node: &$crate::document::Node,
+                findings: &mut ansai_document::Findings<'_>,
+                node: &ansai_document::Node,
                 path: &str,
                 base: Option<&Self>,
             ) -> Option<Self> {
@@ -163,9 +159,9 @@ macro_rules! fills {
                 Some(Self { $($field: $field?,)* $($($other,)*)? })
             }
 
-            fn fields(&self) -> $crate::written::Fields {
+            fn fields(&self) -> ansai_document::written::Fields {
                 let mut keys = Self::KEYS.iter();
-                let fields = $crate::written::Fields::default();
+                let fields = ansai_document::written::Fields::default();
                 $(let fields = match keys.next() {
                     Some(key) => fields.maybe(key.name, $crate::fill::Held::write(&self.$field, key)),
                     None => fields,
@@ -175,7 +171,7 @@ macro_rules! fills {
         }
 
         impl $crate::fill::Held for $type {
-            fn read(at: &mut $crate::fill::At<'_, '_>, node: &$crate::document::Node, base: Option<&Self>) -> Option<Self> {
+            fn read(at: &mut $crate::fill::At<'_, '_>, node: &ansai_document::Node, base: Option<&Self>) -> Option<Self> {
                 node.map()?;
                 let path = at.path();
                 <Self as $crate::fill::Filled>::filled(at.findings, node, &path, base)
@@ -185,7 +181,7 @@ macro_rules! fills {
                 <Self as $crate::fill::Filled>::shipped()
             }
 
-            fn write(&self, _: &'static $crate::keys::Key) -> Option<$crate::written::Written> {
+            fn write(&self, _: &'static $crate::keys::Key) -> Option<ansai_document::written::Written> {
                 Some($crate::fill::Filled::fields(self).done())
             }
         }

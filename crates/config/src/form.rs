@@ -3,17 +3,17 @@
 
 use std::time::Duration;
 
-use crate::{
-    diagnostics::{Findings, nearest_name},
-    document::{Node, Value},
-    keys::{
-        DURATION_MAX, DURATION_MIN, Key, Kind, Shape,
-        config::CONFIG,
-        kind::{bare, between, expected, how},
-        shared::COMMAND,
-    },
+use ansai_document::{
+    Findings, Node, Value, nearest_name,
     text::{any_of, cut, joined},
     units,
+};
+
+use crate::keys::{
+    DURATION_MAX, DURATION_MIN, Key, Kind, Shape,
+    config::CONFIG,
+    kind::{bare, between, expected, how},
+    shared::COMMAND,
 };
 
 /// Keys by which a file of the predecessor is known.
@@ -216,7 +216,7 @@ fn wrong(node: &Node, text: &str, kind: &Kind) -> Option<(String, String)> {
         Kind::Between { .. } => wrong(node, text, &Kind::Duration),
         Kind::Size => no(units::read_bytes(text).is_some()),
         Kind::Percent => no(units::read_percent(text).is_some()),
-        Kind::Moment => no(text.parse::<jiff::Timestamp>().is_ok()),
+        Kind::Moment => no(units::read_moment(text).is_some()),
         Kind::TimeOfDay => no(units::read_time_of_day(text).is_some()),
         Kind::Path if text.starts_with('/') => None,
         Kind::Path => Some((format!("`{}` is no absolute path", cut(text)), format!("write /…/{}", cut(text)))),

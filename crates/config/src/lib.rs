@@ -3,20 +3,17 @@
 //! [`load`] reads one file, or every file of a folder in the order of their names, with the layers beside it, over the
 //! shipped defaults;
 //! [`Configuration::bundle`] deduces checks, rules, runbooks and policies for the units that a host has.
-//! Nothing half-valid passes: wrong configuration gives [`Diagnostics`] and no configuration.
+//! Nothing half-valid passes: wrong configuration gives [`ansai_document::Diagnostics`] and no configuration.
 //!
-//! A text becomes a tree (`document`), is held against the table of all keys (`keys`, `form`), is merged over the weaker
+//! A text becomes a tree (`ansai_document`), is held against the table of all keys (`keys`, `form`), is merged over the weaker
 //! layers (`layer`), and is read into values (`fill`, `read`), from which each domain deduces what is not written (`domain`).
 
 mod common;
 mod configuration;
-mod diagnostics;
-mod document;
 mod domain;
 mod expand;
 mod explain;
 mod fill;
-pub mod foreign;
 mod form;
 mod keys;
 mod layer;
@@ -29,12 +26,8 @@ mod reference;
 mod schema;
 mod shipped;
 mod slice;
-mod text;
-pub mod units;
-mod written;
 
 pub use configuration::Configuration;
-pub use diagnostics::{Diagnostic, Diagnostics, Level};
 pub use expand::expanded;
 pub use explain::{Explained, Explanation, May, MayKey, NoKey, Origin};
 pub use layer::{Layer, LayerFile};

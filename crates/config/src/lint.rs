@@ -3,18 +3,17 @@
 pub(crate) mod figures;
 pub(crate) mod limits;
 
+use ansai_document::{
+    Findings, Node, Value, place_of,
+    secrets::SECRET_ADDRESSES,
+    text::{cut, joined},
+};
 use ansai_model::{
     id::{CheckId, RuleId},
     notify::{Channel, WebhookUrl},
 };
 
-use crate::{
-    configuration::Configuration,
-    diagnostics::{Findings, SECRET_ADDRESSES, place_of},
-    document::{Node, Value},
-    domain::sections,
-    text::{cut, joined},
-};
+use crate::{configuration::Configuration, domain::sections};
 
 use limits::{budget, policy, too_slow};
 

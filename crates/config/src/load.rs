@@ -10,15 +10,15 @@ use std::{
     time::SystemTime,
 };
 
+use ansai_document::{Diagnostics, Findings, Sources};
 use ansai_model::{inventory::Inventory, time::WallTime};
 
 use self::stack::{Stack, stack};
 use crate::{
     common::Common,
     configuration::Configuration,
-    diagnostics::{Diagnostics, Findings},
     domain,
-    layer::{Input, Layer, Sources},
+    layer::{Input, Layer},
     lint,
     read::{long, policy},
     shipped,

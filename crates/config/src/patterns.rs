@@ -77,6 +77,11 @@ impl Names {
     }
 }
 
+/// The name of a unit, which is a service when it has no ending.
+pub(crate) fn with_ending(name: &str) -> String {
+    if name.contains('.') { name.to_owned() } else { format!("{name}.service") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,13 +2,12 @@
 
 use std::fmt::Write as _;
 
-use crate::{
-    document::{Node, Value},
-    keys::{
-        Key, Kind, Shape, Unwritten,
-        config::CONFIG,
-        kind::{between, expected},
-    },
+use ansai_document::{Node, Value};
+
+use crate::keys::{
+    Key, Kind, Shape, Unwritten,
+    config::CONFIG,
+    kind::{between, expected},
 };
 
 /// The reference of every key, as Markdown.

@@ -1,19 +1,15 @@
 //! The JSON schema for editors, made from the table of keys.
 //! It is laxer than [`crate::load`] where a schema cannot say it: what is valid here may still be refused there.
 
+use ansai_document::{Form, Node, read, units};
 use ansai_model::notify::SecretRef;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    document::{
-        self, Node,
-        read::{Form, read},
-    },
     fill::WEB,
     keys::{Kind, Shape, config::CONFIG, kind::expected, notify::Server},
     read::probe::beginnings,
     reference::shapes,
-    units,
 };
 
 /// The schema of a configuration file (JSON Schema 2020-12).
@@ -53,9 +49,11 @@ fn definition(shape: &Shape) -> Value {
 pub(crate) fn as_json(value: &str, kind: &Kind) -> Value {
     fn of_node(node: &Node) -> Value {
         match &node.value {
-            document::Value::Scalar(scalar) => scalar.text.clone().into(),
-            document::Value::List(list) => list.iter().map(of_node).collect(),
-            document::Value::Map(map) => map.iter().map(|(name, entry)| (name.clone(), of_node(&entry.node))).collect(),
+            ansai_document::Value::Scalar(scalar) => scalar.text.clone().into(),
+            ansai_document::Value::List(list) => list.iter().map(of_node).collect(),
+            ansai_document::Value::Map(map) => {
+                map.iter().map(|(name, entry)| (name.clone(), of_node(&entry.node))).collect()
+            }
         }
     }
     let plain = match kind {

@@ -1,10 +1,11 @@
 //! The shipped layer, the weakest of all: made from the lines of the keys, so that a person sees every default with its key
 //! and a file replaces it. What only one reader knows stands with that reader.
 
+use ansai_document::written::{Fields, Written};
+
 use crate::{
     domain,
     keys::{Key, Kind, Shape, config::CONFIG, limits::POLICY},
-    written::{Fields, Written},
 };
 
 /// What it is called in messages.

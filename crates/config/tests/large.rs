@@ -4,7 +4,8 @@
 
 use std::fmt::Write;
 
-use ansai_config::{Configuration, Diagnostics, parse};
+use ansai_config::{Configuration, parse};
+use ansai_document::Diagnostics;
 use ansai_model::{
     id::UnitName,
     inventory::{Inventory, UnitFacts},

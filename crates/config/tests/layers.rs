@@ -2,7 +2,8 @@
 
 use std::{fs, path::Path};
 
-use ansai_config::{Configuration, Diagnostics, Explained, Layer, load_at, parse};
+use ansai_config::{Configuration, Explained, Layer, load_at, parse};
+use ansai_document::Diagnostics;
 use ansai_model::{inventory::Inventory, time::WallTime};
 use proptest::prelude::*;
 

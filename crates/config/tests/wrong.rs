@@ -3,7 +3,8 @@
 
 use std::{fs, path::Path, path::PathBuf};
 
-use ansai_config::{Diagnostics, Level, expanded, parse};
+use ansai_config::{expanded, parse};
+use ansai_document::{Diagnostics, Level};
 use ansai_model::inventory::Inventory;
 use proptest::prelude::*;
 

@@ -5,7 +5,7 @@ mod certificate;
 mod disk;
 mod service;
 
-use ansai_config::foreign::{Findings, Node};
+use ansai_document::{Findings, Node};
 
 use crate::notes::Notes;
 use certificate::Certificate;

@@ -14,7 +14,7 @@ mod write;
 
 use std::path::Path;
 
-use ansai_config::{Diagnostic, Diagnostics, foreign::translate};
+use ansai_document::{Diagnostic, Diagnostics, Findings, Form, Source, Sources, read};
 
 use notes::Notes;
 pub use notes::{Fate, Note};
@@ -50,7 +50,18 @@ pub fn predecessor(file: &Path, text: &str) -> Result<Imported, Diagnostics> {
         return Err(Diagnostics(vec![Diagnostic::of_file(file.display().to_string(), what, help)]));
     }
     let mut notes = Notes::of(text);
-    let old = translate(file, text, |findings, root| old::read(findings, &mut notes, root))?;
+    let name = file.display().to_string();
+    let sources = Sources(vec![Source { name, text: text.to_owned(), rank: 0 }]);
+    let mut findings = Findings::new(&sources);
+    let old = match read(text, Form::Yaml, 0) {
+        Ok(root) => Some(old::read(&mut findings, &mut notes, &root)),
+        Err(error) => {
+            findings.form(0, error);
+            None
+        }
+    };
+    findings.finish()?;
+    let old = old.ok_or_else(|| Diagnostics(Vec::new()))?;
     let notes = notes.sorted();
     Ok(Imported { configuration: write::configuration(&old, &notes, file), notes })
 }

@@ -1,6 +1,6 @@
 //! Notes on what was not simply carried over, each with its line. What is noted is decided by whoever reads a key.
 
-use ansai_config::foreign::{Place, line_of};
+use ansai_document::{Place, line_of};
 use serde::Serialize;
 
 use crate::words::shown;

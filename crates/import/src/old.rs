@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ansai_config::foreign::{Findings, Node, Place, nearest_name};
+use ansai_document::{Findings, Node, Place, nearest_name};
 
 use crate::{
     domain::{self, Domains, Timing},

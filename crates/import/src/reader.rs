@@ -1,7 +1,7 @@
 //! Reads one mapping of the old file: a value of the wrong kind, a misspelled key or word is said with its place.
 //! What a key means stands with whoever asks for it.
 
-use ansai_config::foreign::{Entry, Findings, Node, Place, nearest_name};
+use ansai_document::{Entry, Findings, Node, Place, nearest_name};
 use ansai_model::id::UnitName;
 
 use crate::{

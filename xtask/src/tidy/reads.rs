@@ -2,8 +2,15 @@
 //! files for reading. Tests read as they like; what opens a file for writing is not looked at here.
 
 /// The crates that run on people's hosts.
-const CRATES: &[&str] =
-    &["crates/host/src/", "crates/agent/src/", "crates/config/src/", "crates/import/src/", "crates/cli/src/"];
+const CRATES: &[&str] = &[
+    "crates/host/src/",
+    "crates/agent/src/",
+    "crates/document/src/",
+    "crates/condition/src/",
+    "crates/config/src/",
+    "crates/import/src/",
+    "crates/cli/src/",
+];
 
 /// The files that may open something by themselves, with the reason.
 const READERS: &[(&str, &str)] = &[

@@ -7,7 +7,8 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use ansai_config::{Configuration, Diagnostics, Resting};
+use ansai_config::{Configuration, Resting};
+use ansai_document::Diagnostics;
 use ansai_engine::State;
 use ansai_host::linux::{
     LinuxHost,

@@ -7,7 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ansai_config::{Configuration, Diagnostics, Resting};
+use ansai_config::{Configuration, Resting};
+use ansai_document::Diagnostics;
 use ansai_engine::{HostEngine, Input, State};
 use ansai_files::zone::{self, Zone};
 use ansai_host::linux::{LinuxHost, Options as HostOptions, redact::Redactor};

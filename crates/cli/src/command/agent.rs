@@ -54,7 +54,7 @@ pub(super) fn agent(paths: &Paths) -> Result<Code, Failure> {
     runtime.shutdown_background();
     match result {
         Ok(()) => Ok(Code::Ok),
-        Err(error) if error.is::<ansai_config::Diagnostics>() => Err(failed(format!("{error}"), Code::Usage)),
+        Err(error) if error.is::<ansai_document::Diagnostics>() => Err(failed(format!("{error}"), Code::Usage)),
         Err(error) => Err(failed(format!("the agent cannot run: {error:#}"), Code::Failing)),
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use ansai_agent::notify::render;
-use ansai_config::Diagnostic;
+use ansai_document::Diagnostic;
 use serde_json::json;
 
 use crate::{

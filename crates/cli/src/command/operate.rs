@@ -249,7 +249,7 @@ pub(super) fn number(text: &str) -> Result<IncidentId, Failure> {
 
 /// How long something lasts, written so or as the time at which it ends.
 fn length(text: &str) -> Result<Duration, Failure> {
-    if let Ok(lasts) = ansai_config::units::duration(text) {
+    if let Ok(lasts) = ansai_document::units::duration(text) {
         return Ok(lasts);
     }
     let left = moment(text)?.0.saturating_sub(now().0);
@@ -259,7 +259,7 @@ fn length(text: &str) -> Result<Duration, Failure> {
 /// A moment, written as a time or as how long from now.
 fn moment(text: &str) -> Result<WallTime, Failure> {
     let wrong = |what: String| Failure::new(Code::Usage, what, "write it as 2h, or as 2030-01-31T08:00:00Z");
-    if let Ok(lasts) = ansai_config::units::duration(text) {
+    if let Ok(lasts) = ansai_document::units::duration(text) {
         return match lasts.is_zero() {
             true => Err(wrong(format!("`{text}` is no time at all"))),
             false => Ok(now().plus(lasts)),

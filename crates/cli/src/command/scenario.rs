@@ -170,7 +170,7 @@ impl Scenario {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let duration = ansai_config::units::duration(text)?;
+    let duration = ansai_document::units::duration(text)?;
     if duration > UNTIL_MAX { Err("a scenario lasts at most 7 days".into()) } else { Ok(duration) }
 }
 

@@ -8,6 +8,10 @@ pub(crate) mod write;
 
 use std::{sync::LazyLock, time::Duration};
 
+use ansai_document::{
+    Findings, Node, place_of,
+    text::{cut, joined},
+};
 use ansai_model::{
     bundle::BundleParts,
     check::{Check, Flap},
@@ -25,11 +29,9 @@ use ansai_model::{
 
 use crate::{
     common::Common,
-    diagnostics::{Findings, place_of},
-    document::{self, Node},
+    fill::words::Words,
     keys::{Kind, key},
     slice::{Domain, FaultDomain, LongAction, LongProbe, Slice, add, target},
-    text::{cut, joined},
 };
 
 pub(super) const SLICE: Slice = Slice { policy: include_str!("certificate/policy.yaml"), read };
@@ -68,7 +70,7 @@ pub(super) fn timeout(action: &CertificateAction) -> Duration {
 struct Certificate {
     name: String,
     key: String,
-    place: document::Place,
+    place: ansai_document::Place,
     /// The declared file, when there is one.
     source: Option<Place>,
     expect: Expectation,
@@ -114,7 +116,7 @@ fn read(findings: &mut Findings<'_>, tree: &Node, common: &Common) -> Box<dyn Do
 fn one(
     findings: &mut Findings<'_>,
     name: String,
-    (at, node): (document::Place, &Node),
+    (at, node): (ansai_document::Place, &Node),
     flap: Flap,
 ) -> Option<Certificate> {
     let key = format!("certificates.{name}");
@@ -153,7 +155,7 @@ fn one(
         copies: read::places(findings, node, "deploy", &key),
         every: keys::EVERY.or_default(node.duration_at("every")),
         flap,
-        autonomy: node.word_at("autonomy"),
+        autonomy: Words::at(node, "autonomy"),
         severity: keys::CERTIFICATE.held(node, "severity"),
         place: at,
         name,

@@ -10,15 +10,12 @@ pub(crate) mod write;
 
 use std::time::Duration;
 
+use ansai_document::{Findings, Node, text::cut, units::shown_duration};
 use ansai_model::{bundle::BundleParts, id::TargetId, inventory::Inventory, policy::QuietHours};
 
 use crate::{
     common::Common,
-    diagnostics::Findings,
-    document::Node,
     slice::{Domain, Provided, Slice},
-    text::cut,
-    units::shown_duration,
 };
 
 use short::Disks;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ansai_document::written::Fields;
 use ansai_model::domain::{DomainAction, DomainProbe};
 
 use super::{certificate, disk, memory};
@@ -9,7 +10,6 @@ use crate::{
     fill::Filled,
     keys::Key,
     slice::{LOCAL_TIMEOUT, LongAction, LongForm, LongProbe},
-    written::Fields,
 };
 
 const PROBES: [LongProbe; 3] = [memory::LONG_PROBE, certificate::LONG_PROBE, disk::long::LONG_PROBE];

@@ -5,6 +5,7 @@ pub(crate) mod keys;
 
 use std::{collections::BTreeMap, sync::LazyLock, time::Duration};
 
+use ansai_document::{Findings, Node, text::joined};
 use ansai_model::{
     action::{AS_DECLARED, Action},
     bundle::BundleParts,
@@ -20,12 +21,9 @@ use ansai_model::{
 
 use crate::{
     common::Common,
-    diagnostics::Findings,
-    document::Node,
     fill::Filled,
     keys::{Kind, key},
     slice::{Domain, FaultDomain, Kept, LOCAL_TIMEOUT, LongAction, LongProbe, Slice, add},
-    text::joined,
 };
 
 /// The name of the check, of its rule beside that of the unit, of its policy, and of its keys.

@@ -8,6 +8,7 @@ mod ladder;
 mod lint;
 mod short;
 
+use ansai_document::{Findings, Node, Place, nearest, text::cut};
 use ansai_model::{
     bundle::BundleParts,
     id::{TargetId, UnitName},
@@ -17,11 +18,9 @@ use ansai_model::{
 
 use crate::{
     common::Common,
-    diagnostics::{Findings, nearest},
-    document::{Node, Place},
     patterns::Names,
+    patterns::with_ending,
     slice::{Domain, Kept, Provided, Slice},
-    text::{cut, with_ending},
 };
 
 use short::Services;

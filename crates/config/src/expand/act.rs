@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ansai_document::written::{Fields, Written, time};
 use ansai_model::{
     action::{AS_DECLARED, Action, EnvironmentEntry, EnvironmentKind},
     bundle::Request,
@@ -12,7 +13,6 @@ use ansai_model::{
 use crate::{
     fill::{choice::Choice, simple::command, words::Words},
     keys::{action::Doing, shared::Thing},
-    written::{Fields, Written, time},
 };
 
 pub(super) fn rung(rung: &Rung) -> Written {

@@ -3,14 +3,14 @@
 //! The value comes from the table of keys, or else from the kind; what is needed beside it stands here. A test goes through
 //! all keys and reads each example.
 
+use ansai_document::{
+    Form, Node, Value, read,
+    written::{Written, quoted},
+};
+
 use crate::{
-    document::{
-        Node, Value,
-        read::{Form, read},
-    },
     domain::sections,
     keys::{Key, Kind, Shape, action::STEP, config::CONFIG, long::RUNG},
-    written::{Written, quoted},
 };
 
 mod beside;
@@ -279,7 +279,7 @@ pub(super) fn every_key() -> Vec<String> {
         match kind {
             Kind::Shape(shape) | Kind::Short(_, shape) => {
                 for inner in shape.keys {
-                    let path = crate::text::joined(key, inner.name);
+                    let path = ansai_document::text::joined(key, inner.name);
                     found.push(path.clone());
                     below(&path, &inner.kind, found);
                 }

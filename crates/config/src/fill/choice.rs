@@ -1,12 +1,9 @@
 //! A mapping that says one of several things: each has a key of its own, and perhaps others that belong to it. Which one is
 //! meant is an enum before anything is read, so that whoever reads or writes it cannot forget one.
 
-use crate::{
-    diagnostics::{Findings, place_of},
-    document::Node,
-    keys::Key,
-    text::joined,
-};
+use ansai_document::{Findings, Node, place_of, text::joined};
+
+use crate::keys::Key;
 
 /// What a mapping may say, of which it says one.
 pub(crate) trait Choice: Copy + PartialEq + 'static {

@@ -1,5 +1,6 @@
 //! Fields that hold a name, a condition, a reference to a secret or an address: what can be wrong in itself is said here.
 
+use ansai_document::{Node, text::cut, written::Written};
 use ansai_model::{
     condition::Condition,
     id::{CheckId, PolicyId, RouteId, RunbookId, TargetId, UnitName},
@@ -7,7 +8,7 @@ use ansai_model::{
 };
 
 use super::{At, Held};
-use crate::{document::Node, keys::Key, text::cut, written::Written};
+use crate::keys::Key;
 
 macro_rules! name {
     ($($type:ty),*) => {$(

@@ -2,6 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use ansai_document::{
+    Node, Value, units,
+    written::{self, Fields, Written},
+};
 use ansai_model::{
     probe::CommandLine,
     time::WallTime,
@@ -9,12 +13,7 @@ use ansai_model::{
 };
 
 use super::{At, Held};
-use crate::{
-    document::{Node, Value},
-    keys::{Key, Kind},
-    units,
-    written::{self, Fields, Written},
-};
+use crate::keys::{Key, Kind};
 
 impl<T: Held> Held for Option<T> {
     // Whoever asks decides what holds.
@@ -192,19 +191,18 @@ impl Held for Percent {
 
 impl Held for WallTime {
     fn read(_: &mut At<'_, '_>, node: &Node, _: Option<&Self>) -> Option<Self> {
-        let moment: jiff::Timestamp = node.text()?.parse().ok()?;
-        Some(Self(moment.as_millisecond()))
+        units::read_moment(node.text()?)
     }
 
     fn write(&self, _: &'static Key) -> Option<Written> {
-        Some(Written::Text(jiff::Timestamp::from_millisecond(self.0).map(|at| at.to_string()).unwrap_or_default()))
+        Some(Written::Text(units::shown_moment(*self)))
     }
 }
 
 /// A list of words, or its long form.
 impl Held for CommandLine {
     fn read(_: &mut At<'_, '_>, node: &Node, _: Option<&Self>) -> Option<Self> {
-        node.command()
+        command_of(node)
     }
 
     fn write(&self, _: &'static Key) -> Option<Written> {
@@ -224,4 +222,32 @@ pub(crate) fn command(line: &CommandLine) -> Written {
         .maybe("user", line.user.as_ref().map(Written::text))
         .maybe("directory", line.directory.as_ref().map(Written::text))
         .done()
+}
+
+/// The command under a key: a list of words, or its long form.
+pub(crate) fn command_at(node: &Node, name: &str) -> Option<CommandLine> {
+    node.get(name).and_then(command_of)
+}
+
+/// The same as this node.
+pub(crate) fn command_of(node: &Node) -> Option<CommandLine> {
+    let words = |list: &[Node]| -> Option<Vec<String>> {
+        // An empty argument is one as well; the program's name is not.
+        let word = |node: &Node| match &node.value {
+            Value::Scalar(scalar) => Some(scalar.text.clone()),
+            Value::List(_) | Value::Map(_) => None,
+        };
+        let words: Vec<String> = list.iter().map(word).collect::<Option<_>>()?;
+        words.first().is_some_and(|first| !first.is_empty()).then_some(words)
+    };
+    match &node.value {
+        Value::List(list) => words(list).map(CommandLine::new),
+        Value::Map(_) => Some(CommandLine {
+            argv: words(node.items("argv"))?,
+            environment: node.table_at("environment"),
+            user: node.string_at("user"),
+            directory: node.path_at("directory"),
+        }),
+        Value::Scalar(_) => None,
+    }
 }

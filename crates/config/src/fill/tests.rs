@@ -4,13 +4,12 @@
 use std::time::Duration;
 
 use super::Filled;
+use ansai_document::{Findings, Form, Node, Sources};
+
 use crate::{
-    diagnostics::Findings,
-    document::{self, Node, read::Form},
     explain,
     form::check,
     keys::{Kind, PERIOD, Shape, key},
-    layer::Sources,
 };
 
 /// Whether a clock is right.
@@ -34,7 +33,7 @@ fills! {
 static CLOCK: Shape = Shape::of::<Clock>("A clock");
 
 fn node(text: &str) -> Node {
-    document::read::read(text, Form::Yaml, 0).expect("a document")
+    ansai_document::read(text, Form::Yaml, 0).expect("a document")
 }
 
 /// What is read, or what is wrong with it.

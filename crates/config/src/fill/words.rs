@@ -1,5 +1,6 @@
 //! Fields that hold one of some words: each list of words stands once, and is checked, read and written from there.
 
+use ansai_document::Node;
 use ansai_model::{
     action::Disruption,
     check::TrendKind,
@@ -21,6 +22,11 @@ pub(crate) trait Words: Copy + 'static {
     fn named(word: &str) -> Option<Self>;
 
     fn word(self) -> &'static str;
+
+    /// The word under a key of a mapping.
+    fn at(node: &Node, name: &str) -> Option<Self> {
+        node.text_at(name).and_then(Self::named)
+    }
 }
 
 /// The kind of a key under which one of a type's words stands.
@@ -56,12 +62,12 @@ macro_rules! words {
 macro_rules! held_by_words {
     ($type:ident) => {
         impl $crate::fill::Held for $type {
-            fn read(_: &mut $crate::fill::At<'_, '_>, node: &$crate::document::Node, _: Option<&Self>) -> Option<Self> {
+            fn read(_: &mut $crate::fill::At<'_, '_>, node: &ansai_document::Node, _: Option<&Self>) -> Option<Self> {
                 <Self as $crate::fill::words::Words>::named(node.text()?)
             }
 
-            fn write(&self, _: &'static $crate::keys::Key) -> Option<$crate::written::Written> {
-                Some($crate::written::Written::text($crate::fill::words::Words::word(*self)))
+            fn write(&self, _: &'static $crate::keys::Key) -> Option<ansai_document::written::Written> {
+                Some(ansai_document::written::Written::text($crate::fill::words::Words::word(*self)))
             }
         }
     };

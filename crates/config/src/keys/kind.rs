@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{DURATION_MAX, DURATION_MIN, Kind};
-use crate::{text::any_of, units};
+use ansai_document::{text::any_of, units};
 
 /// How a kind is written.
 pub(crate) fn how(kind: &Kind) -> String {

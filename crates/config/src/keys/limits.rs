@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ansai_document::{Node, written::Written};
 use ansai_model::{
     check::Flap,
     id::PolicyId,
@@ -11,11 +12,7 @@ use ansai_model::{
 };
 
 use super::{ANY, COUNT, DAYS, DURATION_MIN, Key, Kind, Shape, key};
-use crate::{
-    document::Node,
-    fill::{At, Filled, Held, fills, words::word},
-    written::Written,
-};
+use crate::fill::{At, Filled, Held, fills, words::word};
 
 /// The longest that a weekly window stays open.
 pub(crate) const WEEK: Duration = Duration::from_secs(7 * 86_400);
@@ -165,7 +162,7 @@ pub(crate) struct TimeOfDay(pub(crate) u16);
 
 impl Held for TimeOfDay {
     fn read(_: &mut At<'_, '_>, node: &Node, _: Option<&Self>) -> Option<Self> {
-        crate::units::read_time_of_day(node.text()?).map(Self)
+        ansai_document::units::read_time_of_day(node.text()?).map(Self)
     }
 
     fn write(&self, _: &'static Key) -> Option<Written> {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ansai_document::{Node, text::cut, written::Written};
 use ansai_model::{
     notify::{SecretRef, SmtpSecurity, Webhook, WebhookFormat},
     policy::Scope,
@@ -13,12 +14,7 @@ use super::{
     COUNT, Key, Kind, Shape, count, joined, key,
     shared::{COMMAND_LINE, SEVERITIES},
 };
-use crate::{
-    document::Node,
-    fill::{At, Filled, Held, choice::ways, fills, words::word},
-    text::cut,
-    written::Written,
-};
+use crate::fill::{At, Filled, Held, choice::ways, fills, words::word};
 
 const OWN: [Key; count(Way::OWN)] = joined(Way::OWN);
 const CHANNELS: &[&[Key]] = &[&OWN, RouteOptions::KEYS];

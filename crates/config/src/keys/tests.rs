@@ -2,15 +2,11 @@
 //! the schema, the reference page, `explain` and the long form are seen to follow.
 
 use super::*;
+use ansai_document::{Findings, Form, Node, Sources, read};
+
 use crate::{
-    diagnostics::Findings,
-    document::{
-        Node,
-        read::{Form, read},
-    },
     expanded, explain,
     form::check,
-    layer::Sources,
     parse,
     reference::{reference, shapes},
     schema,

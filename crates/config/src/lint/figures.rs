@@ -7,11 +7,7 @@ use ansai_model::{
     probe::Probe,
 };
 
-use crate::{
-    diagnostics::{Findings, nearest_name, place_of},
-    document::Node,
-    text::joined,
-};
+use ansai_document::{Findings, Node, nearest_name, place_of, text::joined};
 
 /// Looks at the condition under `when` of a mapping, which is asked when one of these probes fails.
 pub(crate) fn check<'p>(

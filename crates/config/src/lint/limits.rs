@@ -2,12 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{
-    diagnostics::{Findings, place_of},
-    document::{Node, Place},
-    text::joined,
-    units::shown_duration,
-};
+use ansai_document::{Findings, Node, Place, place_of, text::joined, units::shown_duration};
 
 /// More attempts of one remediation are no limit.
 const ATTEMPTS_MAX: u32 = 20;

@@ -8,13 +8,10 @@ use std::{
     time::SystemTime,
 };
 
+use ansai_document::{Diagnostic, Diagnostics, ENDINGS, nearest};
 use ansai_files::Why;
 
-use crate::{
-    diagnostics::{Diagnostic, Diagnostics, nearest},
-    document::read::ENDINGS,
-    layer::{Input, Layer},
-};
+use crate::layer::{Input, Layer};
 
 /// The largest file that is read.
 pub(crate) const FILE_BYTES_MAX: u64 = 1 << 20;

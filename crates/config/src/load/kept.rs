@@ -4,7 +4,9 @@
 use std::io;
 
 use super::{read, resting::Resting, wall_now};
-use crate::{configuration::Configuration, diagnostics::Diagnostics, layer::Input};
+use ansai_document::Diagnostics;
+
+use crate::{configuration::Configuration, layer::Input};
 
 impl Resting {
     /// The texts that it was read from, to be kept.

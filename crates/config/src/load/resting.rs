@@ -4,15 +4,11 @@
 
 use std::sync::Arc;
 
+use ansai_document::{Diagnostic, Diagnostics};
 use ansai_model::{inventory::Inventory, settings::Settings, time::WallTime};
 
 use super::{read, wall_now};
-use crate::{
-    configuration::Configuration,
-    diagnostics::{Diagnostic, Diagnostics},
-    layer::Input,
-    patterns::Names,
-};
+use crate::{configuration::Configuration, layer::Input, patterns::Names};
 
 /// A configuration that is in force, as its texts and the little that is asked of it meanwhile.
 #[derive(Clone, Debug)]

@@ -3,16 +3,14 @@
 
 use std::path::Path;
 
+use ansai_document::{
+    ALL_NODES_MAX, Findings, Form, Node, Place, Source, Sources, Value, merge, nearest, place_of, read, text::cut,
+};
+
 use crate::{
-    diagnostics::{Findings, nearest, place_of},
-    document::{
-        ALL_NODES_MAX, Node, Place, Value,
-        read::{Form, read},
-    },
     form,
     keys::{Kind, config::CONFIG},
-    layer::{Input, Layer, LayerFile, Source, Sources, merge},
-    text::cut,
+    layer::{Input, Layer, LayerFile},
 };
 use ansai_model::time::WallTime;
 
@@ -20,7 +18,7 @@ use ansai_model::time::WallTime;
 pub(super) fn sources(inputs: &[Input]) -> Sources {
     let source = |input: &Input| {
         let (name, text) = (input.file.display().to_string(), input.text.clone());
-        Source { name, text, layer: input.layer }
+        Source { name, text, rank: input.layer.rank() }
     };
     Sources(inputs.iter().map(source).collect())
 }

@@ -1,14 +1,11 @@
 //! What must be there around a service: files, directories, links.
 
+use ansai_document::{Findings, Node, text::joined, units::read_mode};
 use ansai_model::action::{EnvironmentEntry, EnvironmentKind};
 
 use crate::{
-    diagnostics::Findings,
-    document::Node,
     fill::choice::Choice,
     keys::shared::{ENVIRONMENT, Thing},
-    text::joined,
-    units::read_mode,
 };
 
 /// The entries of a list.

@@ -3,6 +3,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use ansai_document::{
+    Findings, Node, Place, nearest, place_of,
+    text::{cut, joined},
+};
 use ansai_model::{
     action::ProcessDeclaration,
     bundle::{BundleParts, Target},
@@ -20,15 +24,13 @@ use super::{
 };
 use crate::{
     common::Common,
-    diagnostics::{Findings, nearest, place_of},
-    document::{Node, Place},
     domain::unit_of,
+    fill::words::Words,
     fill::{Filled, section},
     keys::{
         agent::Schedule,
         long::{RULE, TARGET},
     },
-    text::{cut, joined},
 };
 
 /// Everything that is written in the long form.
@@ -90,7 +92,7 @@ fn name_of<T>(findings: &mut Findings<'_>, made: Result<T, NameError>, place: Pl
 /// Every declared process by its name.
 fn processes(root: &Node, targets: &BTreeMap<TargetId, Target>) -> BTreeMap<String, Box<ProcessDeclaration>> {
     // What is wrong with a declaration is said where it is read for its own sake.
-    let nothing = crate::layer::Sources::default();
+    let nothing = ansai_document::Sources::default();
     let mut unheard = Findings::new(&nothing);
     let short = root.named("processes").filter_map(|(name, _, node)| declaration(&mut unheard, node, "", name));
     let mut found: BTreeMap<_, _> = short.map(|process| (process.name.clone(), process)).collect();
@@ -184,7 +186,7 @@ fn rule(findings: &mut Findings<'_>, node: &Node, key: &str, id: RuleId, common:
         condition: condition(findings, node, key),
         runbook,
         policy,
-        autonomy: node.word_at("autonomy").unwrap_or(common.autonomy),
+        autonomy: Words::at(node, "autonomy").unwrap_or(common.autonomy),
         severity: RULE.held(node, "severity"),
     })
 }

@@ -2,18 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use ansai_document::{
+    Findings, Node, nearest, place_of,
+    text::{cut, joined},
+    written::{Fields, Written},
+};
 use ansai_model::{
     id::RouteId,
     notify::{Channel, Email, Route, SmtpSecurity, Webhook},
 };
 
 use crate::{
-    diagnostics::{Findings, nearest, place_of},
-    document::Node,
     fill::{Filled, choice::Choice as _},
     keys::notify::{Digest, Mail, Program, RouteOptions, Server, Way},
-    text::{cut, joined},
-    written::{Fields, Written},
 };
 
 pub(crate) fn routes(findings: &mut Findings<'_>, root: &Node) -> BTreeMap<RouteId, Route> {

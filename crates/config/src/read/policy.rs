@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+use ansai_document::{
+    Findings, Node, place_of,
+    text::{any_of, joined},
+    written::Written,
+};
 use ansai_model::{
     policy::{MaintenanceWindow, QuietHours, WindowSchedule},
     time::WallTime,
@@ -9,15 +14,11 @@ use ansai_model::{
 use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
-    diagnostics::{Findings, place_of},
-    document::Node,
     fill::Filled,
     keys::{
         DAYS,
         limits::{Days, TimeOfDay, Window},
     },
-    text::{any_of, joined},
-    written::Written,
 };
 
 /// Quiet hours in the civil time of the host.
@@ -130,10 +131,7 @@ pub(crate) fn written(window: &MaintenanceWindow) -> Written {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        document::read::{Form, read},
-        layer::Sources,
-    };
+    use ansai_document::{Form, Sources, read};
 
     #[test]
     fn a_weekly_window_follows_the_civil_time_of_the_host() {

@@ -2,6 +2,12 @@
 
 use std::time::Duration;
 
+use ansai_document::{
+    Findings, Node, Place, Value, place_of,
+    text::{cut, joined},
+    units::read_statuses,
+    written::Written,
+};
 use ansai_model::{
     check::{Check, Flap},
     id::{CheckId, TargetId, UnitName},
@@ -9,9 +15,9 @@ use ansai_model::{
 };
 
 use crate::{
-    diagnostics::{Findings, place_of},
-    document::{Node, Place, Value},
     domain::long,
+    fill::simple::command_of,
+    fill::words::Words,
     fill::{At, Filled, Held, choice::Choice, words::FailsOn},
     keys::{
         Key, Kind,
@@ -19,9 +25,6 @@ use crate::{
         kind::how,
         probe::{EXPECT, PROBE, Way},
     },
-    text::{cut, joined},
-    units::read_statuses,
-    written::Written,
 };
 
 /// A probe with its schedule, as far as it was written.
@@ -143,12 +146,12 @@ fn long(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Probe> {
     let path = || text().filter(|path| path.starts_with('/'));
     Some(match way {
         Way::Http => return http(findings, node, &key, value.text()?),
-        Way::Tcp => return tcp(findings, place, &key, value.text()?, node.word_at("speaks")),
-        Way::Unix => Probe::UnixSocket { path: path()?, speaks: node.word_at("speaks") },
-        Way::Exec => Probe::Exec(Box::new(value.command()?)),
+        Way::Tcp => return tcp(findings, place, &key, value.text()?, Words::at(node, "speaks")),
+        Way::Unix => Probe::UnixSocket { path: path()?, speaks: Words::at(node, "speaks") },
+        Way::Exec => Probe::Exec(Box::new(command_of(value)?)),
         Way::Nagios => {
             let fails_on_warning = PROBE.held::<FailsOn>(node, "fail_on") == FailsOn::Warning;
-            Probe::Nagios(Box::new(Plugin { command: value.command()?, fails_on_warning }))
+            Probe::Nagios(Box::new(Plugin { command: command_of(value)?, fails_on_warning }))
         }
         Way::File => {
             Probe::File { path: path()?, age_max: node.duration_at("age_max"), size_max: node.size_at("size_max") }

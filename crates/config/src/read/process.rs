@@ -2,7 +2,9 @@
 
 use ansai_model::action::ProcessDeclaration;
 
-use crate::{diagnostics::Findings, document::Node};
+use ansai_document::{Findings, Node};
+
+use crate::fill::simple::command_at;
 
 /// The commands of a declared process.
 pub(crate) fn declaration(
@@ -16,6 +18,6 @@ pub(crate) fn declaration(
         findings.error(node.place, key, "a process needs the command that starts it", help);
         return None;
     }
-    let (start, stop) = (node.command_at("start")?, node.command_at("stop"));
+    let (start, stop) = (command_at(node, "start")?, command_at(node, "stop"));
     Some(Box::new(ProcessDeclaration { name: name.to_owned(), start, stop, pid_file: node.path_at("pid_file") }))
 }

@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use ansai_document::{
+    Findings, Node, nearest, place_of,
+    text::{cut, joined},
+};
 use ansai_model::{
     action::{AS_DECLARED, Action, ProcessDeclaration},
     bundle::Request,
@@ -11,16 +15,14 @@ use ansai_model::{
 
 use super::{condition, environment, probe::unit};
 use crate::{
-    diagnostics::{Findings, nearest, place_of},
-    document::Node,
     domain::long,
     fill::choice::Choice,
+    fill::simple::{command_at, command_of},
     keys::{
         action::{Doing, STEP},
         long::RUNG,
     },
     slice::{LOCAL_TIMEOUT, PROCESS_TIMEOUT},
-    text::{cut, joined},
 };
 
 type Processes = BTreeMap<String, Box<ProcessDeclaration>>;
@@ -117,7 +119,7 @@ fn action(findings: &mut Findings<'_>, node: &Node, key: &str, processes: &Proce
     let (value, around, key) = (node.get(name)?, key, joined(key, name));
     let mut unit = || unit(findings, value, &key);
     Some(match doing {
-        Doing::Validate => Action::Validate { command: Box::new(value.command()?) },
+        Doing::Validate => Action::Validate { command: Box::new(command_of(value)?) },
         Doing::SaveConfiguration => return saved(findings, value, &key),
         Doing::RestoreConfiguration => return restored(findings, value, &key),
         Doing::FreePort => return free_port(findings, value, &key),
@@ -133,7 +135,9 @@ fn action(findings: &mut Findings<'_>, node: &Node, key: &str, processes: &Proce
         Doing::StartProcess => Action::StartProcess { process: process(findings, value, &key, processes)? },
         Doing::StopProcess => Action::StopProcess { process: process(findings, value, &key, processes)? },
         // What is not declared is taken as the most.
-        Doing::Exec => Action::Exec { command: Box::new(value.command()?), disruption: STEP.held(node, "disruption") },
+        Doing::Exec => {
+            Action::Exec { command: Box::new(command_of(value)?), disruption: STEP.held(node, "disruption") }
+        }
         Doing::Domain(at) => return (long::action(at)?.read)(findings, value, &key),
     })
 }
@@ -169,14 +173,14 @@ fn saved(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Action> 
     node.map()?;
     needs(findings, node, key, &["unit", "paths", "validator"])?;
     let (unit, paths) = copied(findings, node, key)?;
-    Some(Action::SaveConfiguration { unit, paths, validator: Box::new(node.command_at("validator")?) })
+    Some(Action::SaveConfiguration { unit, paths, validator: Box::new(command_at(node, "validator")?) })
 }
 
 fn restored(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Action> {
     node.map()?;
     needs(findings, node, key, &["unit", "paths"])?;
     let (unit, paths) = copied(findings, node, key)?;
-    Some(Action::RestoreConfiguration { unit, paths, validator: node.command_at("validator").map(Box::new) })
+    Some(Action::RestoreConfiguration { unit, paths, validator: command_at(node, "validator").map(Box::new) })
 }
 
 fn copied(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<(UnitName, Vec<String>)> {

@@ -1,12 +1,9 @@
 //! The agent's own settings and the dead-man's switch.
 
+use ansai_document::{Findings, Node};
 use ansai_model::settings::{Heartbeat, Settings};
 
-use crate::{
-    diagnostics::Findings,
-    document::Node,
-    fill::{Filled, section},
-};
+use crate::fill::{Filled, section};
 
 /// The settings.
 pub(crate) fn settings(findings: &mut Findings<'_>, root: &Node) -> Settings {

@@ -4,13 +4,9 @@
 use serde_json::{Map, Value, json};
 
 use super::schema;
-use crate::{
-    document::{
-        self, Node,
-        read::{Form, read},
-    },
-    keys::Kind,
-};
+use ansai_document::{Form, Node, read};
+
+use crate::keys::Kind;
 
 /// What is wrong with a value, at its path.
 fn judge(root: &Value, schema: &Value, value: &Value, path: &str) -> Result<(), String> {
@@ -62,18 +58,20 @@ fn check(value: &Value, expect: Result<(), &str>) {
 /// A document as an editor sees it.
 fn as_json(node: &Node) -> Value {
     match &node.value {
-        document::Value::List(list) => Value::Array(list.iter().map(as_json).collect()),
-        document::Value::Map(map) => {
+        ansai_document::Value::List(list) => Value::Array(list.iter().map(as_json).collect()),
+        ansai_document::Value::Map(map) => {
             let entries = map.iter().map(|(name, entry)| (name.clone(), as_json(&entry.node)));
             Value::Object(entries.collect::<Map<_, _>>())
         }
-        document::Value::Scalar(_) if node.is_null() => Value::Null,
-        document::Value::Scalar(scalar) => match (scalar.is_text, scalar.text.as_str(), scalar.text.parse::<u64>()) {
-            (false, "true", _) => Value::Bool(true),
-            (false, "false", _) => Value::Bool(false),
-            (false, _, Ok(number)) => number.into(),
-            (_, text, _) => text.into(),
-        },
+        ansai_document::Value::Scalar(_) if node.is_null() => Value::Null,
+        ansai_document::Value::Scalar(scalar) => {
+            match (scalar.is_text, scalar.text.as_str(), scalar.text.parse::<u64>()) {
+                (false, "true", _) => Value::Bool(true),
+                (false, "false", _) => Value::Bool(false),
+                (false, _, Ok(number)) => number.into(),
+                (_, text, _) => text.into(),
+            }
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use ansai_config::foreign::{Findings, Node, Place};
+use ansai_document::{Findings, Node, Place};
 use ansai_model::domain::certificate::{Endpoint, is_name};
 
 use crate::{

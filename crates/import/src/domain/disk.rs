@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use ansai_config::foreign::{Findings, Node};
+use ansai_document::{Findings, Node};
 
 use crate::{
     notes::{Fate, Notes},

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use ansai_config::foreign::{Findings, Node, Place};
+use ansai_document::{Findings, Node, Place};
 use ansai_model::validators;
 
 use crate::{

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use ansai_agent::warnings::{CHECK_SAYS, DOCTOR_SAYS};
-use ansai_config::{Diagnostic, NOBODY_TO_TELL, NOTHING_WATCHED};
+use ansai_config::{NOBODY_TO_TELL, NOTHING_WATCHED};
+use ansai_document::Diagnostic;
 use ansai_model::text::Text;
 
 use super::{

@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+use ansai_document::{
+    Findings, Node, place_of,
+    text::{cut, joined},
+    units::read_mode,
+};
 use ansai_model::{
     domain::certificate::{
         AcmeIssuer, Aspect, CertificateAction, CertificateProbe, Deployment, Endpoint, Expectation, FileProbe,
@@ -14,12 +19,12 @@ use ansai_model::{
 
 use super::keys::{self, By, Doing, Proof};
 use crate::{
-    diagnostics::{Findings, place_of},
-    document::Node,
-    fill::choice::Choice,
+    fill::{
+        choice::Choice,
+        simple::{command_at, command_of},
+    },
     keys::Key,
-    text::{cut, joined, with_ending},
-    units::read_mode,
+    patterns::with_ending,
 };
 
 /// A look at a certificate.
@@ -207,7 +212,7 @@ pub(crate) fn endpoints(
 
 /// Commands in a list.
 pub(crate) fn commands(node: &Node, name: &str) -> Vec<CommandLine> {
-    node.items(name).iter().filter_map(Node::command).collect()
+    node.items(name).iter().filter_map(command_of).collect()
 }
 
 /// Names of units in a list.
@@ -282,7 +287,7 @@ pub(crate) fn renewer(findings: &mut Findings<'_>, node: &Node, key: &str) -> Op
             findings.error(value.place, &key, what, help);
             None
         }
-        By::Exec => Some(Renewer::Exec(value.command()?)),
+        By::Exec => Some(Renewer::Exec(command_of(value)?)),
         By::Acme => acme(findings, value, &key).map(Renewer::Acme),
     }
 }
@@ -310,7 +315,7 @@ fn acme(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<AcmeIssue
         Proof::Dns => {
             need(findings, value, &inner, "set")?;
             let wait = keys::DNS.held(value, "wait");
-            Solver::Hook { set: value.command_at("set")?, clear: value.command_at("clear"), wait }
+            Solver::Hook { set: command_at(value, "set")?, clear: command_at(value, "clear"), wait }
         }
     };
     Some(AcmeIssuer {

@@ -1,15 +1,13 @@
 //! The long form of looks at certificates and of what is done about them, as it is written out.
 
+use ansai_document::written::{Fields, Written, time};
 use ansai_model::domain::certificate::{
     AcmeIssuer, Aspect, CertificateAction, CertificateProbe, Deployment, Expectation, KeyPlace, Place, Renewal,
     RenewalReason, Renewer, Solver, Trust,
 };
 
 use super::keys::{By, Doing, Proof};
-use crate::{
-    fill::{choice::Choice, simple::command},
-    written::{Fields, Written, time},
-};
+use crate::fill::{choice::Choice, simple::command};
 
 fn trust(trust: &Trust) -> Written {
     match trust {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ansai_document::{Findings, units::shown_percent};
 use ansai_model::{
     bundle::BundleParts,
     check::{Check, Trend, TrendKind},
@@ -23,9 +24,7 @@ use super::{
 };
 use crate::{
     common::{Common, Limits},
-    diagnostics::Findings,
     slice::{FaultDomain, add, target},
-    units::shown_percent,
 };
 
 /// Less room than this is none on any disk: what asks for more at once, as a database does for its log, fails already.

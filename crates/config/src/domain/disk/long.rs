@@ -2,16 +2,18 @@
 
 use std::{path::Path, time::Duration};
 
+use ansai_document::{
+    Findings, Node, Place, place_of,
+    text::{cut, joined},
+};
 use ansai_model::domain::disk::{CleanRule, Cleaning, DiskAction, DiskProbe, PROTECTED, Strategy, TOO_WIDE};
 
 use super::keys::{self, ACTION, Look, PROBE, RULE, Room};
 use crate::{
-    diagnostics::{Findings, place_of},
-    document::{Node, Place},
+    fill::simple::command_at,
     fill::words::Words,
     keys::{Kind, key},
     slice::{LongAction, LongProbe},
-    text::{cut, joined},
 };
 
 /// How long one cleaning may take where nothing else is written: millions of files are.
@@ -43,7 +45,7 @@ pub(crate) enum Files {
 pub(crate) fn probe(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<DiskProbe> {
     let mount = mount(findings, node, key)?;
     need(findings, node, key, "look")?;
-    let look: Look = node.word_at("look")?;
+    let look: Look = Words::at(node, "look")?;
     let belongs = match look {
         Look::Space | Look::Inodes => Some("fails_at"),
         Look::Full => Some("available_min"),
@@ -74,7 +76,7 @@ pub(crate) fn action(findings: &mut Findings<'_>, node: &Node, key: &str) -> Opt
             Some(DiskAction::Measure { mount, below: node.percent_at("measure")? })
         }
         (false, true) => {
-            let what: Room = node.word_at("clean")?;
+            let what: Room = Words::at(node, "clean")?;
             let belongs: &[&str] = match what {
                 Room::Packages => &["goal", "protect"],
                 Room::Journal => &["goal", "protect", "keep", "yields"],
@@ -113,8 +115,8 @@ fn cleaning(findings: &mut Findings<'_>, node: &Node, key: &str, what: Room) -> 
         },
         Room::Logs => Cleaning::Logs { rules: plain(rules(findings, node, "rules", key, Files::Logs)) },
         Room::Temporary => Cleaning::Temporary { rules: plain(rules(findings, node, "rules", key, Files::Temporary)) },
-        Room::Containers => Cleaning::Containers { images: node.word_at("images")? },
-        Room::Grow => Cleaning::Grow { command: node.command_at("command")? },
+        Room::Containers => Cleaning::Containers { images: Words::at(node, "images")? },
+        Room::Grow => Cleaning::Grow { command: command_at(node, "command")? },
     })
 }
 
@@ -154,7 +156,7 @@ pub(crate) fn rules(
             pattern,
             older_than: item.duration_at("older_than").unwrap_or(age),
             threshold: item.percent_at("threshold"),
-            strategy: item.word_at("strategy").unwrap_or(strategy),
+            strategy: Words::at(item, "strategy").unwrap_or(strategy),
         };
         rules.push((rule, place_of(item, "path")));
     }

@@ -2,6 +2,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use ansai_document::{
+    Findings, Node, Place, place_of,
+    text::{cut, joined},
+    units::{read_bytes, shown_percent},
+};
 use ansai_model::{
     check::Flap,
     domain::disk::{CleanRule, Images},
@@ -18,11 +23,8 @@ use super::{
 };
 use crate::{
     common::{Common, Limits, limits},
-    diagnostics::{Findings, place_of},
-    document::{Node, Place},
+    fill::simple::command_at,
     fill::words::Words,
-    text::{cut, joined},
-    units::{read_bytes, shown_percent},
 };
 
 /// The name of the policy.
@@ -116,7 +118,7 @@ fn disk(findings: &mut Findings<'_>, node: &Node, (name, place, key): (&str, Pla
         every: keys::DISK.held(node, "every"),
         clean: clean(findings, node, (name, &key)),
         protect: long::protect(findings, node, &key),
-        autonomy: node.word_at("autonomy"),
+        autonomy: Words::at(node, "autonomy"),
         severity: keys::DISK.held(node, "severity"),
         policy: limits(findings, node, &key, common, POLICY),
         flap: common.flap,
@@ -185,7 +187,7 @@ fn clean(findings: &mut Findings<'_>, parent: &Node, (name, key): (&str, &str)) 
         logs,
         temporary,
         images: Images::named(&keys::CLEAN.held::<String>(node, "containers")),
-        grow: node.command_at("grow"),
+        grow: command_at(node, "grow"),
     }
 }
 

@@ -1,16 +1,16 @@
 //! Probes and actions of disks in their long form.
 
+use ansai_document::{
+    units::shown_percent,
+    written::{Fields, Written, size, time},
+};
 use ansai_model::{
     domain::disk::{CleanRule, Cleaning, DiskAction, DiskProbe},
     units::Percent,
 };
 
 use super::keys::{Look, Room};
-use crate::{
-    fill::{simple::command, words::Words},
-    units::shown_percent,
-    written::{Fields, Written, size, time},
-};
+use crate::fill::{simple::command, words::Words};
 
 /// A share as it is read back.
 fn share(share: Percent) -> Written {

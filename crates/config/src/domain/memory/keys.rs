@@ -1,5 +1,10 @@
 //! The keys of a service's memory: of the short form, of the probe and of the actions, each with the field that it fills.
 
+use ansai_document::{
+    Node, Value,
+    text::{any_of, cut},
+    written::{Fields, Written},
+};
 use ansai_model::{
     domain::memory::{MemoryAction, MemoryProbe, Release, ReleaseSignal},
     id::UnitName,
@@ -8,15 +13,13 @@ use ansai_model::{
 
 use super::{Memory, NAME};
 use crate::{
-    document::{Node, Value},
+    fill::simple::command_of,
     fill::{At, Filled, Held, fills},
     keys::{
         Key, Kind, PERIOD, Shape, key,
         limits::QUIET_HOURS,
         shared::{AUTONOMIES, COMMAND, SEVERITIES},
     },
-    text::{any_of, cut},
-    written::{Fields, Written},
 };
 
 /// One text is a signal, several are a command.
@@ -93,7 +96,7 @@ fills! { Action { unit: UNIT, release: RELEASE, high: HIGH } }
 pub(crate) static ACTION: Shape = Shape::of::<Action>("Something about a unit's memory");
 
 /// What is done.
-pub(super) fn action(findings: &mut crate::diagnostics::Findings<'_>, node: &Node, key: &str) -> Option<MemoryAction> {
+pub(super) fn action(findings: &mut ansai_document::Findings<'_>, node: &Node, key: &str) -> Option<MemoryAction> {
     node.map()?;
     let Action { unit, release, high } = Action::filled(findings, node, key, None)?;
     match (release, high) {
@@ -124,7 +127,7 @@ impl Held for Release {
             if node.list().is_some_and(|words| words.is_empty()) {
                 at.error(node.place, "the command is empty", "write [program, argument], or a signal as SIGUSR1");
             }
-            return node.command().map(Box::new).map(Self::Command);
+            return command_of(node).map(Box::new).map(Self::Command);
         };
         let text = node.text()?;
         let found = ReleaseSignal::ALL.into_iter().find(|signal| signal.as_str() == text);

@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use ansai_document::Findings;
 use ansai_model::{
     bundle::{BundleParts, Target},
     check::Check,
@@ -21,7 +22,7 @@ use super::{
     ladder,
     short::{Service, Services},
 };
-use crate::{common::Common, diagnostics::Findings, read::probe::is_local, slice::Kept, text::with_ending};
+use crate::{common::Common, patterns::with_ending, read::probe::is_local, slice::Kept};
 
 const UNIT_EVERY_SOFT: Duration = Duration::from_millis(250);
 const UNIT_TIMEOUT: Duration = Duration::from_secs(5);

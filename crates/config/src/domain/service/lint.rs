@@ -1,14 +1,12 @@
 //! What is allowed and dangerous in services and processes.
 
+use ansai_document::{Findings, Node, place_of, text::joined};
 use ansai_model::rule::Autonomy;
 
 use super::short::{Service, Services};
 use crate::{
     common::Common,
-    diagnostics::{Findings, place_of},
-    document::Node,
     lint::{figures, limits::too_slow},
-    text::joined,
 };
 
 pub(super) fn lint(services: &Services, findings: &mut Findings<'_>, common: &Common, root: &Node) {

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use ansai_document::{Findings, Node, Place, text::joined};
 use ansai_model::{
     action::{EnvironmentEntry, ProcessDeclaration},
     check::Flap,
@@ -14,16 +15,13 @@ use ansai_model::{
 use super::keys::PROCESS;
 use crate::{
     common::{Common, DEFAULT, Limits, limits},
-    diagnostics::Findings,
-    document::{Node, Place},
-    fill::section,
+    fill::{section, simple::command_at, words::Words},
     patterns::Names,
     read::{
         condition, environment,
         probe::{Look, look},
         process::declaration,
     },
-    text::joined,
 };
 
 /// What stands under `services` and `processes`.
@@ -103,13 +101,13 @@ fn service(findings: &mut Findings<'_>, node: &Node, key: &str, common: &Common)
         start_period: node.duration_at("start_period"),
         is_critical: PROCESS.held(node, "critical"),
         configuration: node.paths_at("configuration"),
-        validator: node.command_at("validate"),
+        validator: command_at(node, "validate"),
         restores_configuration: PROCESS.held(node, "restore_configuration"),
         environment: environment::entries(findings, node, "environment", key),
-        autonomy: node.word_at("autonomy"),
+        autonomy: Words::at(node, "autonomy"),
         policy: limits(findings, node, key, common, DEFAULT),
-        severity: node.word_at("severity"),
-        expect: node.word_at("expect"),
+        severity: Words::at(node, "severity"),
+        expect: Words::at(node, "expect"),
         condition: condition(findings, node, key),
         flap: section(findings, node, (key, "flap"), Some(&common.flap)).unwrap_or(common.flap),
         is_notifier: node.truth_at("notifier"),

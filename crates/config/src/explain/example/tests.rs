@@ -2,10 +2,11 @@
 
 use std::fs;
 
+use ansai_document::Diagnostic;
 use ansai_model::inventory::Inventory;
 
 use super::*;
-use crate::{Configuration, Diagnostic, load, parse};
+use crate::{Configuration, load, parse};
 
 /// Of what warnings tell that are about the rest of a file: an example is a piece of one.
 const ELSEWHERE: &[&str] = &["nothing is watched", "nobody to tell"];

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{DEPTH_MAX, FormError, NODES_MAX, Node, Place, Scalar, Value, insert};
+use crate::tree::{DEPTH_HELP, DEPTH_MAX, FormError, NODES_MAX, Node, Place, Scalar, Value, insert};
 
 struct Reader<'a> {
     text: &'a str,
@@ -15,7 +15,7 @@ struct Reader<'a> {
 
 type Read<T> = Result<T, FormError>;
 
-pub(super) fn read(text: &str, source: usize) -> Read<Node> {
+pub(crate) fn read(text: &str, source: usize) -> Read<Node> {
     let mut reader = Reader { text, at: 0, source, nodes: 0 };
     reader.skip()?;
     if reader.peek().is_none() {
@@ -72,7 +72,7 @@ impl Reader<'_> {
     fn value(&mut self, depth: usize) -> Read<Node> {
         self.nodes += 1;
         if depth >= DEPTH_MAX {
-            return self.wrong(self.at, format!("more than {DEPTH_MAX} levels within each other"), super::DEPTH_HELP);
+            return self.wrong(self.at, format!("more than {DEPTH_MAX} levels within each other"), DEPTH_HELP);
         }
         if self.nodes > NODES_MAX {
             return self.wrong(self.at, format!("more than {NODES_MAX} values"), "split the file");

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use granit_parser::{Event, Marker, Parser, ScalarStyle, Span};
 
-use super::{DEPTH_MAX, Entry, FormError, NODES_MAX, Node, Place, Scalar, Value, insert};
+use crate::tree::{DEPTH_HELP, DEPTH_MAX, Entry, FormError, NODES_MAX, Node, Place, Scalar, Value, insert};
 
 /// A list or mapping that has not ended.
 struct Open {
@@ -32,7 +32,7 @@ struct Reader<'a> {
     documents: usize,
 }
 
-pub(super) fn read(text: &str, source: usize) -> Result<Node, FormError> {
+pub(crate) fn read(text: &str, source: usize) -> Result<Node, FormError> {
     let mut reader =
         Reader { text, source, open: Vec::new(), anchors: BTreeMap::new(), nodes: 0, root: None, documents: 0 };
     for event in Parser::new_from_str(text) {
@@ -98,11 +98,7 @@ impl Reader<'_> {
                     return self.wrong(place, "this alias is part of what it stands for", "write out what is meant");
                 };
                 if self.open.len() + depth > DEPTH_MAX {
-                    return self.wrong(
-                        place,
-                        format!("more than {DEPTH_MAX} levels within each other"),
-                        super::DEPTH_HELP,
-                    );
+                    return self.wrong(place, format!("more than {DEPTH_MAX} levels within each other"), DEPTH_HELP);
                 }
                 let node = node.clone();
                 self.nodes = self.nodes.saturating_add(node.count());
@@ -115,7 +111,7 @@ impl Reader<'_> {
 
     fn open(&mut self, place: Place, anchor: usize, content: Content) -> Result<(), FormError> {
         if self.open.len() >= DEPTH_MAX {
-            return self.wrong(place, format!("more than {DEPTH_MAX} levels within each other"), super::DEPTH_HELP);
+            return self.wrong(place, format!("more than {DEPTH_MAX} levels within each other"), DEPTH_HELP);
         }
         if let Some(Open { content: Content::Map { key: None, .. }, .. }) = self.open.last() {
             return self.wrong(place, "a key must be a text", "quote a key that begins with { or [");

@@ -1,13 +1,12 @@
-//! Pieces of messages and keys: the key of something within something, lists of words, texts that are cut, names of units
-//! with their ending.
+//! Pieces of messages: the key of something within something, words as one reads them, texts that are cut.
 
 /// The key of something within something.
-pub(crate) fn joined(key: &str, name: &str) -> String {
+pub fn joined(key: &str, name: &str) -> String {
     if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") }
 }
 
 /// Some words as one reads them: `a`, `b` or `c`.
-pub(crate) fn any_of<T: AsRef<str>>(words: &[T]) -> String {
+pub fn any_of<T: AsRef<str>>(words: &[T]) -> String {
     match words.split_last() {
         Some((last, [])) => last.as_ref().to_owned(),
         Some((last, others)) => {
@@ -19,15 +18,10 @@ pub(crate) fn any_of<T: AsRef<str>>(words: &[T]) -> String {
 }
 
 /// A text short enough for a message.
-pub(crate) fn cut(text: &str) -> String {
+pub fn cut(text: &str) -> String {
     const CHARS_MAX: usize = 60;
     match text.char_indices().nth(CHARS_MAX) {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text.to_owned(),
     }
-}
-
-/// The name of a unit, which is a service when it has no ending.
-pub(crate) fn with_ending(name: &str) -> String {
-    if name.contains('.') { name.to_owned() } else { format!("{name}.service") }
 }

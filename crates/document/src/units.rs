@@ -4,14 +4,17 @@
 
 use std::time::Duration;
 
-use ansai_model::units::{ByteSize, Percent};
+use ansai_model::{
+    time::WallTime,
+    units::{ByteSize, Percent},
+};
 
 /// How a duration is written.
-pub(crate) const DURATION_HELP: &str = "write a number and a unit, as in 500ms, 5s, 10m, 2h or 7d";
+pub const DURATION_HELP: &str = "write a number and a unit, as in 500ms, 5s, 10m, 2h or 7d";
 /// How a size is written.
-pub(crate) const SIZE_HELP: &str = "write a number and a unit, as in 512B, 64KiB, 16MiB or 2GiB";
+pub const SIZE_HELP: &str = "write a number and a unit, as in 512B, 64KiB, 16MiB or 2GiB";
 /// How a share is written.
-pub(crate) const PERCENT_HELP: &str = "write a number from 0 to 100 and the sign, as in 80%";
+pub const PERCENT_HELP: &str = "write a number from 0 to 100 and the sign, as in 80%";
 /// The most characters that a duration or a size has.
 const BYTES_MAX: usize = 64;
 const UNITS: &[(&str, u128)] = &[
@@ -34,12 +37,12 @@ const SIZES: &[(&str, u64)] = &[
 ];
 
 /// The units of durations.
-pub(crate) fn duration_units() -> impl Iterator<Item = &'static str> {
+pub fn duration_units() -> impl Iterator<Item = &'static str> {
     UNITS.iter().map(|(name, _)| *name)
 }
 
 /// The units of sizes.
-pub(crate) fn size_units() -> impl Iterator<Item = &'static str> {
+pub fn size_units() -> impl Iterator<Item = &'static str> {
     SIZES.iter().map(|(name, _)| *name)
 }
 
@@ -51,7 +54,8 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     read_duration(text).ok_or_else(|| format!("`{text}` is no duration; {DURATION_HELP}"))
 }
 
-pub(crate) fn read_duration(text: &str) -> Option<Duration> {
+/// A duration, of `1m30s`: units from milliseconds to days, as many as one likes.
+pub fn read_duration(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
     if rest.is_empty() || rest.len() > BYTES_MAX {
         return None;
@@ -89,7 +93,8 @@ pub fn bytes(text: &str) -> Result<ByteSize, String> {
     read_bytes(text).ok_or_else(|| format!("`{text}` is no size; {SIZE_HELP}"))
 }
 
-pub(crate) fn read_bytes(text: &str) -> Option<ByteSize> {
+/// A size, of `16MiB`.
+pub fn read_bytes(text: &str) -> Option<ByteSize> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     let number: u64 = text[..digits].parse().ok()?;
@@ -99,7 +104,7 @@ pub(crate) fn read_bytes(text: &str) -> Option<ByteSize> {
 }
 
 /// A share with at most two digits behind the point.
-pub(crate) fn read_percent(text: &str) -> Option<Percent> {
+pub fn read_percent(text: &str) -> Option<Percent> {
     let number = text.trim().strip_suffix('%')?.trim_end();
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
     let is_number = |text: &str, most| (1..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
@@ -111,7 +116,7 @@ pub(crate) fn read_percent(text: &str) -> Option<Percent> {
 }
 
 /// A share that is read back as the same one.
-pub(crate) fn shown_percent(share: Percent) -> String {
+pub fn shown_percent(share: Percent) -> String {
     match (share.hundredths() / 100, share.hundredths() % 100) {
         (whole, 0) => format!("{whole}%"),
         (whole, rest) => format!("{whole}.{rest:02}%"),
@@ -119,7 +124,7 @@ pub(crate) fn shown_percent(share: Percent) -> String {
 }
 
 /// A duration that is read back as the same one.
-pub(crate) fn shown_duration(duration: Duration) -> String {
+pub fn shown_duration(duration: Duration) -> String {
     let (seconds, nanos) = (duration.as_secs(), duration.subsec_nanos());
     if nanos % 1_000_000 != 0 {
         return format!("{seconds}.{nanos:09}s").replace("000s", "s");
@@ -133,13 +138,13 @@ pub(crate) fn shown_duration(duration: Duration) -> String {
 }
 
 /// A size that is read back as the same one.
-pub(crate) fn shown_bytes(size: ByteSize) -> String {
+pub fn shown_bytes(size: ByteSize) -> String {
     let found = SIZES.iter().find(|(_, factor)| size.0 != 0 && size.0.is_multiple_of(*factor));
     found.map_or_else(|| format!("{}B", size.0), |(unit, factor)| format!("{}{unit}", size.0 / factor))
 }
 
 /// Minutes after midnight, of `03:30`.
-pub(crate) fn read_time_of_day(text: &str) -> Option<u16> {
+pub fn read_time_of_day(text: &str) -> Option<u16> {
     let (hour, minute) = text.split_once(':')?;
     let digits = |text: &str| (1..=2).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
     if !digits(hour) || !digits(minute) || minute.len() != 2 {
@@ -149,14 +154,25 @@ pub(crate) fn read_time_of_day(text: &str) -> Option<u16> {
     (hour < 24 && minute < 60).then_some(hour * 60 + minute)
 }
 
+/// A moment with its time zone, of `2030-01-31T08:00:00Z`.
+pub fn read_moment(text: &str) -> Option<WallTime> {
+    let moment: jiff::Timestamp = text.parse().ok()?;
+    Some(WallTime(moment.as_millisecond()))
+}
+
+/// A moment that is read back as the same one.
+pub fn shown_moment(moment: WallTime) -> String {
+    jiff::Timestamp::from_millisecond(moment.0).map(|at| at.to_string()).unwrap_or_default()
+}
+
 /// Permission bits, of `0640`.
-pub(crate) fn read_mode(text: &str) -> Option<u32> {
+pub fn read_mode(text: &str) -> Option<u32> {
     let mode = u32::from_str_radix(text.trim_start_matches("0o"), 8).ok()?;
     (mode <= 0o7777).then_some(mode)
 }
 
 /// A status or a range of them, of `200` or `200-299`.
-pub(crate) fn read_statuses(text: &str) -> Option<(u16, u16)> {
+pub fn read_statuses(text: &str) -> Option<(u16, u16)> {
     let (from, to) = text.split_once('-').unwrap_or((text, text));
     let (from, to): (u16, u16) = (from.trim().parse().ok()?, to.trim().parse().ok()?);
     ((100..=599).contains(&from) && (100..=599).contains(&to) && from <= to).then_some((from, to))

@@ -12,29 +12,35 @@ const LINE_MAX: usize = 100;
 
 /// A value to be written.
 #[derive(Clone, Debug)]
-pub(crate) enum Written {
+pub enum Written {
     /// A number, a truth value, a duration: read back by its look.
     Plain(String),
+    /// A text, quoted where it could be read as something else.
     Text(String),
+    /// Several values.
     List(Vec<Written>),
+    /// Keys with their values, in this order.
     Map(Vec<(String, Written)>),
 }
 
 impl Written {
-    pub(crate) fn text(text: impl ToString) -> Self {
+    /// A text.
+    pub fn text(text: impl ToString) -> Self {
         Self::Text(text.to_string())
     }
 
-    pub(crate) fn plain(value: impl ToString) -> Self {
+    /// What is read back by its look.
+    pub fn plain(value: impl ToString) -> Self {
         Self::Plain(value.to_string())
     }
 
-    pub(crate) fn texts<T: ToString>(texts: impl IntoIterator<Item = T>) -> Self {
+    /// A list of texts.
+    pub fn texts<T: ToString>(texts: impl IntoIterator<Item = T>) -> Self {
         Self::List(texts.into_iter().map(Self::text).collect())
     }
 
     /// The value in one line.
-    pub(crate) fn flow(&self) -> String {
+    pub fn flow(&self) -> String {
         match self {
             Self::Plain(text) => text.clone(),
             Self::Text(text) => quoted(text),
@@ -49,16 +55,17 @@ impl Written {
 
 /// A mapping that is being written.
 #[derive(Default)]
-pub(crate) struct Fields(Vec<(String, Written)>);
+pub struct Fields(Vec<(String, Written)>);
 
 impl Fields {
-    pub(crate) fn put(mut self, key: &str, value: Written) -> Self {
+    /// With one more key.
+    pub fn put(mut self, key: &str, value: Written) -> Self {
         self.0.push((key.to_owned(), value));
         self
     }
 
     /// Only when there is something.
-    pub(crate) fn maybe(self, key: &str, value: Option<Written>) -> Self {
+    pub fn maybe(self, key: &str, value: Option<Written>) -> Self {
         match value {
             Some(value) => self.put(key, value),
             None => self,
@@ -66,43 +73,47 @@ impl Fields {
     }
 
     /// Only when it is so.
-    pub(crate) fn only_if(self, key: &str, is_so: bool) -> Self {
+    pub fn only_if(self, key: &str, is_so: bool) -> Self {
         self.maybe(key, is_so.then(|| Written::plain(true)))
     }
 
-    pub(crate) fn time(self, key: &str, duration: std::time::Duration) -> Self {
+    /// With a duration.
+    pub fn time(self, key: &str, duration: std::time::Duration) -> Self {
         self.put(key, time(duration))
     }
 
     /// With everything of another mapping behind.
-    pub(crate) fn and(mut self, others: Self) -> Self {
+    pub fn and(mut self, others: Self) -> Self {
         self.0.extend(others.0);
         self
     }
 
-    pub(crate) fn done(self) -> Written {
+    /// The mapping.
+    pub fn done(self) -> Written {
         Written::Map(self.0)
     }
 
     /// A whole document: the outermost keys, each on lines of its own.
-    pub(crate) fn document(&self) -> String {
+    pub fn document(&self) -> String {
         let mut text = String::new();
         entries(&mut text, &self.0, 0);
         text
     }
 }
 
-pub(crate) fn time(duration: std::time::Duration) -> Written {
+/// A duration.
+pub fn time(duration: std::time::Duration) -> Written {
     Written::Plain(shown_duration(duration))
 }
 
 /// Names of the operator's with texts, when there are some.
-pub(crate) fn table(map: &BTreeMap<String, String>) -> Option<Written> {
+pub fn table(map: &BTreeMap<String, String>) -> Option<Written> {
     let entries = map.iter().map(|(key, value)| (key.clone(), Written::text(value)));
     (!map.is_empty()).then(|| Written::Map(entries.collect()))
 }
 
-pub(crate) fn size(size: ByteSize) -> Written {
+/// A size.
+pub fn size(size: ByteSize) -> Written {
     Written::Plain(shown_bytes(size))
 }
 
@@ -146,7 +157,7 @@ fn line(text: &mut String, line: &str) {
 }
 
 /// A text that is read back as this text.
-pub(crate) fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     let is_safe = |c: char| c.is_ascii_alphanumeric() || "_-./@".contains(c);
     let starts_well = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || c == '_');
     let is_word =
@@ -175,10 +186,7 @@ pub(crate) fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::document::{
-        Node,
-        read::{Form, read},
-    };
+    use crate::{Form, Node, Value, read};
 
     #[test]
     fn every_text_is_read_back() {
@@ -204,7 +212,7 @@ mod tests {
             let node = read(&written, Form::Yaml, 0).unwrap_or_else(|error| panic!("{written}: {error:?}"));
             let items = node.get(text).and_then(Node::list).unwrap_or_else(|| panic!("{written}"));
             let found = items.first().map(|item| match &item.value {
-                crate::document::Value::Scalar(scalar) => scalar.text.clone(),
+                Value::Scalar(scalar) => scalar.text.clone(),
                 other => panic!("{other:?}"),
             });
             assert_eq!(found.as_deref(), Some(text), "{written}");

@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, ops::Range};
 
 use ::toml::de::{DeTable, DeValue};
 
-use super::{DEPTH_MAX, Entry, FormError, Node, Place, Scalar, Value};
+use crate::tree::{DEPTH_HELP, DEPTH_MAX, Entry, FormError, Node, Place, Scalar, Value};
 
-pub(super) fn read(text: &str, source: usize) -> Result<Node, FormError> {
+pub(crate) fn read(text: &str, source: usize) -> Result<Node, FormError> {
     let table = DeTable::parse(text).map_err(|error| {
         let span = error.span().unwrap_or(0..0);
         let what = error.message().trim().replace('\n', ", ");
@@ -42,12 +42,7 @@ fn convert_table(table: &DeTable<'_>, range: Range<usize>, source: usize, depth:
 fn convert(value: &DeValue<'_>, range: Range<usize>, source: usize, depth: usize) -> Result<Node, FormError> {
     if depth > DEPTH_MAX {
         let what = format!("more than {DEPTH_MAX} levels within each other");
-        return Err(FormError {
-            start: range.start,
-            length: range.len(),
-            what,
-            help: Some(super::DEPTH_HELP.to_owned()),
-        });
+        return Err(FormError { start: range.start, length: range.len(), what, help: Some(DEPTH_HELP.to_owned()) });
     }
     let scalar =
         |text: String, is_text| Ok(Node::new(Value::Scalar(Scalar { text, is_text }), place(range.clone(), source)));
