@@ -24,6 +24,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("ansai-import", &["ansai-model", "ansai-document"]),
     ("ansai-protocol", &["ansai-model"]),
     ("ansai-host", &["ansai-model", "ansai-files"]),
+    ("ansai-notify", &["ansai-model", "ansai-files", "ansai-host"]),
     (
         "ansai-agent",
         &[
@@ -34,6 +35,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "ansai-config",
             "ansai-protocol",
             "ansai-host",
+            "ansai-notify",
         ],
     ),
     (
@@ -48,10 +50,11 @@ const LAYERS: &[(&str, &[&str])] = &[
             "ansai-import",
             "ansai-protocol",
             "ansai-host",
+            "ansai-notify",
             "ansai-agent",
         ],
     ),
-    ("ansai-sim", &["ansai-model", "ansai-engine", "ansai-config", "ansai-host", "ansai-agent"]),
+    ("ansai-sim", &["ansai-model", "ansai-engine", "ansai-config", "ansai-host", "ansai-notify", "ansai-agent"]),
     ("ansai-lab", &[]),
     ("xtask", &["ansai-lab"]),
 ];

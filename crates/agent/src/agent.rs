@@ -11,6 +11,7 @@ use ansai_config::Resting;
 use ansai_engine::Input;
 use ansai_host::{linux::LinuxHost, port::Host};
 use ansai_model::{bundle::Bundle, hint::Hint, id::UnitName, inventory::Inventory, notify::Route};
+use ansai_notify::channel::{Notifier, http::HyperClient};
 use anyhow::Result;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -20,9 +21,9 @@ use tokio::{
 use crate::{
     api::Asked,
     ledger::{FileStore, Predecessor},
-    notify::{Notifier, http::HyperClient, trial::Trials},
     shell::Shell,
     sources::{self, Sources},
+    trial::Trials,
     warnings::Warnings,
 };
 

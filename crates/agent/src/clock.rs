@@ -13,13 +13,10 @@ use std::{
 use ansai_engine::state::Boot;
 use ansai_model::{
     text::Text,
-    time::{MonoTime, Now, Shown, WallTime},
+    time::{Jump, MonoTime, Now, WallTime},
 };
 use rustix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
-
-/// A wall clock that runs this much faster or slower between two looks has jumped; less is a clock being slewed.
-const JUMP_MIN: Duration = Duration::from_secs(2);
 
 /// A host that says that it was off for longer had its clock set: that time is not believed, so waits are longer.
 const OFF_MAX: Duration = Duration::from_secs(30 * 86_400);
@@ -167,35 +164,6 @@ impl JumpWatch {
     pub fn look(&mut self, now: Now) -> Option<Jump> {
         let last = self.last.replace(now)?;
         Jump::between(last, now)
-    }
-}
-
-/// The wall clock was set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Jump {
-    /// By so much.
-    Forward(Duration),
-    /// By so much.
-    Back(Duration),
-}
-
-impl Jump {
-    /// How the wall clock was set between two moments, when it was.
-    #[must_use]
-    pub fn between(earlier: Now, later: Now) -> Option<Self> {
-        let passed = i64::try_from(later.mono.since(earlier.mono).as_millis()).unwrap_or(i64::MAX);
-        let shown = later.wall.0.saturating_sub(earlier.wall.0);
-        let by = Duration::from_millis(shown.abs_diff(passed));
-        (by >= JUMP_MIN).then_some(if shown > passed { Self::Forward(by) } else { Self::Back(by) })
-    }
-}
-
-impl std::fmt::Display for Jump {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Forward(by) => write!(f, "set forward by {}", Shown(*by)),
-            Self::Back(by) => write!(f, "set back by {}", Shown(*by)),
-        }
     }
 }
 

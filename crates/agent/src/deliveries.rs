@@ -7,11 +7,11 @@ use std::{
 };
 
 use ansai_model::id::RouteId;
+use ansai_notify::outbox::{Delivery, Observer};
 
 use crate::{
     clock::Clock,
     metrics::Metrics,
-    outbox::{Delivery, Observer},
     warnings::{Topic, Warnings},
 };
 

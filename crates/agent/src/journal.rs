@@ -15,11 +15,10 @@ use std::{
 };
 
 use ansai_model::{time::MonoTime, units::ByteSize};
+use ansai_notify::durable::create_private_dir;
 use flate2::{Compression, write::GzEncoder};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-
-use crate::durable::create_private_dir;
 
 mod attachment;
 mod files;

@@ -10,8 +10,9 @@ use std::{
 };
 
 use ansai_model::{action::ActionOutcome, decision::Choice, observation::Health};
+use ansai_notify::outbox::Delivery;
 
-use crate::{outbox::Delivery, selfwatch::Reading};
+use crate::selfwatch::Reading;
 
 pub mod serve;
 

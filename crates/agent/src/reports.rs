@@ -9,9 +9,8 @@ use std::{
 };
 
 use ansai_model::{id::IncidentId, report::Report, time::WallTime};
+use ansai_notify::durable::{read_bounded, write_atomically};
 use thiserror::Error;
-
-use crate::durable::{read_bounded, write_atomically};
 
 /// Most reports kept; the oldest go.
 pub const REPORTS_MAX: usize = 2000;
@@ -121,20 +120,63 @@ impl Reports {
 
 #[cfg(test)]
 mod tests {
-    use ansai_model::incident::Phase;
+    use ansai_model::{
+        id::{CheckId, TargetId},
+        incident::{IncidentKind, Phase, SinceBy},
+        report::History,
+        rule::Severity,
+        text::Text,
+        time::Now,
+    };
 
     use super::*;
-    use crate::notify::render::fixtures;
+
+    fn report(incident: u64, phase: Phase) -> Report {
+        let target = TargetId::new("service/web").unwrap();
+        Report {
+            incident: IncidentId(incident),
+            check: CheckId::of(&target, "unit").unwrap(),
+            target,
+            rule: None,
+            severity: Severity::Now,
+            kind: IncidentKind::Failure,
+            is_drill: false,
+            storm: None,
+            retry: None,
+            is_foreseen: false,
+            at: Now::default(),
+            headline: Text::new("web was killed"),
+            symptom: Text::new("killed by SIGKILL"),
+            failing_since: Now::default(),
+            since_by: SinceBy::Systemd,
+            relapse: None,
+            is_outage: true,
+            well_until: None,
+            opened: Now::default(),
+            phase,
+            well_since: None,
+            evidence: vec![],
+            cause: None,
+            steps: vec![],
+            steps_dropped: 0,
+            decision: None,
+            verified_by: None,
+            downtime: None,
+            history: History::default(),
+            advice: vec![],
+            commands: vec![],
+        }
+    }
 
     #[test]
     fn reports_are_kept_listed_and_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let reports = Reports::open(&dir.path().join("reports"));
         for incident in [9, 10, 2] {
-            reports.save(&fixtures::report(incident, Phase::Open)).unwrap();
+            reports.save(&report(incident, Phase::Open)).unwrap();
         }
-        let healed = fixtures::healed();
-        reports.save(&fixtures::report(7, Phase::Open)).unwrap();
+        let healed = Report { headline: Text::new("web is running again"), ..report(7, Phase::Open) };
+        reports.save(&report(7, Phase::Open)).unwrap();
         reports.save(&healed).unwrap();
         assert_eq!(reports.incidents(), [10, 9, 7, 2].map(IncidentId));
         assert_eq!(reports.get(IncidentId(7)).unwrap(), Some(healed));
@@ -146,7 +188,7 @@ mod tests {
     fn old_ones_go_and_broken_ones_harm_no_other() {
         let dir = tempfile::tempdir().unwrap();
         let reports = Reports::open(dir.path());
-        let (old, new) = (fixtures::report(1, Phase::Open), fixtures::report(2, Phase::Open));
+        let (old, new) = (report(1, Phase::Open), report(2, Phase::Open));
         reports.save(&old).unwrap();
         reports.save(&new).unwrap();
         fs::write(dir.path().join("0000000003.json"), b"{").unwrap();

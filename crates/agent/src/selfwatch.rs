@@ -12,8 +12,7 @@ use ansai_model::{
     time::MonoTime,
     units::{ByteSize, Percent},
 };
-
-use crate::durable::read_bounded;
+use ansai_notify::durable::read_bounded;
 
 /// The unit of processor time in `/proc`: 100 a second on every Linux that ansai runs on, whatever the kernel's own.
 const TICKS_PER_SECOND: u64 = 100;

@@ -23,6 +23,7 @@ use ansai_model::{
     text::Text,
     time::MonoTime,
 };
+use ansai_notify::{channel::chain, outbox::Outbox};
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
@@ -32,8 +33,6 @@ use crate::{
     clock::Clock,
     hold_file::HoldFile,
     ledger::{Ledger, Store},
-    notify::chain,
-    outbox::Outbox,
     probe_queue::ProbeQueue,
     recorder::Recorder,
     reports::Reports,

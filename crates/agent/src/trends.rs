@@ -16,9 +16,8 @@ use ansai_model::{
     policy::QuietHours,
     time::{MonoTime, Now, WallTime},
 };
+use ansai_notify::durable;
 use serde::{Deserialize, Serialize};
-
-use crate::durable;
 
 /// The largest file that is read: a few kilobytes for each of the most series.
 const FILE_BYTES_MAX: u64 = 64 << 20;

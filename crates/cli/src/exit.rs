@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use ansai_agent::notify::render;
 use ansai_document::Diagnostics;
+use ansai_notify::channel::render;
 use ansai_protocol::SCHEMA;
 use serde_json::json;
 

@@ -7,12 +7,12 @@ use std::{
     sync::OnceLock,
 };
 
-use ansai_agent::notify::render;
 use ansai_model::{
     incident::{Phase, Resolution},
     observation::Health,
     text::{is_unseen, visible, visible_line},
 };
+use ansai_notify::channel::render;
 use comfy_table::Color;
 use jiff::{Timestamp, tz::TimeZone};
 

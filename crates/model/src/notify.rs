@@ -19,10 +19,12 @@ pub enum SecretRef {
     Credential(String),
 }
 
+/// How the text of a reference begins, and what makes one of the rest.
+type Written = (&'static str, fn(String) -> SecretRef);
+
 impl SecretRef {
     /// How the text of each begins, and what it is.
-    const WRITTEN: [(&str, fn(String) -> Self); 3] =
-        [("file:", Self::File), ("env:", Self::Env), ("credential:", Self::Credential)];
+    const WRITTEN: [Written; 3] = [("file:", Self::File), ("env:", Self::Env), ("credential:", Self::Credential)];
 
     /// How the text of one may begin.
     pub fn beginnings() -> impl Iterator<Item = &'static str> {

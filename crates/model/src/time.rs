@@ -144,6 +144,38 @@ fn pair(f: &mut fmt::Formatter<'_>, big: u64, unit: &str, small: u64, small_unit
     }
 }
 
+/// The wall clock was set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Jump {
+    /// By so much.
+    Forward(Duration),
+    /// By so much.
+    Back(Duration),
+}
+
+impl Jump {
+    /// A wall clock that runs this much faster or slower between two moments has jumped; less is a clock being slewed.
+    pub const MIN: Duration = Duration::from_secs(2);
+
+    /// How the wall clock was set between two moments, when it was.
+    #[must_use]
+    pub fn between(earlier: Now, later: Now) -> Option<Self> {
+        let passed = i64::try_from(later.mono.since(earlier.mono).as_millis()).unwrap_or(i64::MAX);
+        let shown = later.wall.0.saturating_sub(earlier.wall.0);
+        let by = Duration::from_millis(shown.abs_diff(passed));
+        (by >= Self::MIN).then_some(if shown > passed { Self::Forward(by) } else { Self::Back(by) })
+    }
+}
+
+impl fmt::Display for Jump {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Forward(by) => write!(f, "set forward by {}", Shown(*by)),
+            Self::Back(by) => write!(f, "set back by {}", Shown(*by)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use alloc::string::ToString;

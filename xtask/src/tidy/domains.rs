@@ -52,7 +52,7 @@ const HOMONYMS: &[(&str, &[&str], &str)] = &[
         ],
         "names of the TLS library",
     ),
-    ("crates/agent/src/notify/", &["Certificate"], "a mail server's"),
+    ("crates/notify/src/channel/", &["Certificate"], "a mail server's"),
     ("crates/agent/src/", &["ReadOnlyFilesystem"], "an error of the system"),
     ("crates/agent/src/", &["::service"], "names of libraries"),
     ("crates/", &["service_fn", "SERVICE_UNAVAILABLE", "terms_of_service_agreed"], "names of libraries"),
@@ -304,8 +304,8 @@ mod tests {
         check("crates/engine/src/state.rs", "use domain::memory::LIFE;", &["memory"]);
         check("crates/host/src/linux/redact/name.rs", "const KEYS: &[&str] = &[\"service\"];", &[]);
         check("crates/host/src/linux/redact/name.rs", "const KEYS: &[&str] = &[\"service.name\"];", &["service"]);
-        let parent = ("crates/agent/src/notify.rs".to_owned(), "#[cfg(test)]\nmod fixtures;\n".to_owned());
-        let test = ("crates/agent/src/notify/fixtures.rs".to_owned(), "use disk::Usage;".to_owned());
+        let parent = ("crates/notify/src/channel.rs".to_owned(), "#[cfg(test)]\nmod fixtures;\n".to_owned());
+        let test = ("crates/notify/src/channel/fixtures.rs".to_owned(), "use disk::Usage;".to_owned());
         assert!(Reach::of(&[parent, test]).named["disk"].is_empty());
     }
 

@@ -14,7 +14,7 @@ const CRATES: &[&str] = &[
 
 /// The files that may open something by themselves, with the reason.
 const READERS: &[(&str, &str)] = &[
-    ("crates/agent/src/durable.rs", "a folder is opened to make its names durable, and not read"),
+    ("crates/notify/src/durable.rs", "a folder is opened to make its names durable, and not read"),
     ("crates/host/src/linux/domain/certificate/store.rs", "a folder is opened to make its names durable, and not read"),
     (
         "crates/host/src/linux/aside/share.rs",

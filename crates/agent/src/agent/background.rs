@@ -4,6 +4,11 @@
 use std::sync::Arc;
 
 use ansai_model::settings::{Heartbeat, Settings};
+use ansai_notify::{
+    channel::{chain, http::HyperClient},
+    heartbeat::{self, Beat, Liveness},
+    secrets::Resolver,
+};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
@@ -12,10 +17,7 @@ use tokio_util::{
 
 use crate::{
     clock::Clock,
-    heartbeat::{self, Beat, Liveness},
     metrics::{Metrics, serve},
-    notify::{chain, http::HyperClient},
-    secrets::Resolver,
     warnings::{Topic, Warnings},
 };
 

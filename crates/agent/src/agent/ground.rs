@@ -11,11 +11,11 @@ use ansai_engine::{
     state::{Hold, SCOPES_MAX},
 };
 use ansai_model::policy::Scope;
+use ansai_notify::channel::chain;
 
 use crate::{
     clock::{Clock, TimeSource},
     ledger::{FileStore, Ledger, LockError, Predecessor, StateLock, Torn, Trouble},
-    notify::chain,
     warnings::{Topic, Warnings},
 };
 

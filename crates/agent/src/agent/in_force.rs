@@ -17,10 +17,11 @@ use std::{
 use ansai_config::{Configuration, Resting};
 use ansai_engine::State;
 use ansai_host::linux::aside::{self, Kind, Work};
+use ansai_notify::durable::write_atomically;
 use anyhow::{Result, bail};
 use tokio_util::task::TaskTracker;
 
-use crate::{durable::write_atomically, trust};
+use crate::trust;
 
 /// Its file in the state directory: the place that it was read from on the first line, then its texts.
 const NAME: &str = "configuration";

@@ -14,8 +14,7 @@ use ansai_model::{
     text::Text,
     time::Now,
 };
-
-use crate::outbox::Outbox;
+use ansai_notify::outbox::Outbox;
 
 /// How long the ledger cannot be saved before people are told: a disk that is full for a moment is everyday.
 const LASTS_MIN: Duration = Duration::from_secs(60);

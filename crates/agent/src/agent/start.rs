@@ -13,6 +13,11 @@ use ansai_engine::{HostEngine, Input, State};
 use ansai_files::zone::{self, Zone};
 use ansai_host::linux::{LinuxHost, Options as HostOptions, redact::Redactor};
 use ansai_model::{bundle::Bundle, inventory::Inventory};
+use ansai_notify::{
+    channel::{Notifier, http::HyperClient},
+    outbox::{self, Observer, Outbox},
+    secrets::Resolver,
+};
 use anyhow::Result;
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -39,14 +44,12 @@ use crate::{
     deliveries,
     events::Events,
     metrics::Metrics,
-    notify::{Notifier, http::HyperClient, trial::Trials},
-    outbox::{self, Observer, Outbox},
     recorder::Recorder,
     reports::Reports,
-    secrets::Resolver,
     shell::{Parts, Shell},
     telemetry::Telemetry,
     trends::Trends,
+    trial::Trials,
     warnings::Warnings,
 };
 

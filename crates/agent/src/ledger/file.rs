@@ -11,13 +11,13 @@ use std::{
 };
 
 use ansai_files::Kind;
+use ansai_notify::{
+    channel::chain,
+    durable::{create_private_dir, sync_dir},
+};
 use rustix::fs::OFlags;
 
 use super::{PAYLOAD_BYTES_MAX, Slot, StateLock, Store, frame::HEADER_BYTES};
-use crate::{
-    durable::{create_private_dir, sync_dir},
-    notify::chain,
-};
 
 /// The size of a new slot, and the step by which it grows, so that growing is rare.
 const STEP_BYTES: usize = 256 << 10;

@@ -14,10 +14,9 @@ use std::{
 };
 
 use ansai_files::Kind;
+use ansai_notify::durable::create_private_dir;
 use rustix::fs::{FlockOperation, OFlags, flock};
 use thiserror::Error;
-
-use crate::durable::create_private_dir;
 
 pub use dying::Predecessor;
 

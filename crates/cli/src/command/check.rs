@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use ansai_agent::notify::render;
 use ansai_document::Diagnostic;
+use ansai_notify::channel::render;
 use serde_json::json;
 
 use crate::{

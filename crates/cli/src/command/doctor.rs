@@ -10,12 +10,13 @@ use std::{
     time::Duration,
 };
 
-use ansai_agent::{hold_file::HoldFile, notify::render};
+use ansai_agent::hold_file::HoldFile;
 use ansai_host::linux::drill;
 use ansai_model::{
     bundle::{Bundle, Target},
     inventory::Inventory,
 };
+use ansai_notify::channel::render;
 use ansai_protocol::{SCHEMA, Status};
 use serde_json::json;
 

@@ -4,7 +4,7 @@ mod found;
 
 use std::path::{Path, PathBuf};
 
-use ansai_agent::notify::render;
+use ansai_notify::channel::render;
 use ansai_protocol::SCHEMA;
 use serde_json::json;
 

@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use ansai_agent::notify::render;
 use ansai_engine::{Effect, HostEngine, Input, State};
 use ansai_model::{
     bundle::Bundle,
@@ -14,6 +13,7 @@ use ansai_model::{
     incident::Step,
     time::{MonoTime, Now},
 };
+use ansai_notify::channel::render;
 
 /// Most ticks between two inputs; more means that the engine does not come to rest.
 const TICKS_MAX: usize = 100_000;

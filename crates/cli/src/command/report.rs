@@ -1,6 +1,6 @@
 //! `ansai report`: the report on one incident, in the words of the mail.
 
-use ansai_agent::notify::render::{self, RenderOptions};
+use ansai_notify::channel::render::{self, RenderOptions};
 use ansai_protocol::{Incidents, ReportAnswer};
 
 use super::operate;

@@ -10,7 +10,6 @@ use std::{
 use ansai_agent::{
     clock::{Clock, TimeSource},
     ledger::{Ledger, Loaded},
-    outbox::Outbox,
     recorder::Recorder,
     reports::Reports,
     shell::{Parts, Shell},
@@ -23,6 +22,7 @@ use ansai_host::{
     port::Host,
 };
 use ansai_model::{bundle::Bundle, id::UnitName, inventory::Inventory, notify::Route, time::WallTime};
+use ansai_notify::outbox::Outbox;
 use ansai_sim::random::Random;
 use futures_util::FutureExt;
 use tempfile::TempDir;

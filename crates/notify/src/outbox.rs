@@ -2,7 +2,7 @@
 //! a power cut loses none.
 //!
 //! What is to be done next is [`plan`]'s, a pure function; this file does it. How a message leaves the host is
-//! [`crate::notify`]'s, behind [`Deliver`].
+//! [`crate::channel`]'s, behind [`Deliver`].
 
 use std::{
     collections::BTreeMap,

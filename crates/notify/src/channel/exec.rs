@@ -152,7 +152,7 @@ mod tests {
     use jiff::tz::TimeZone;
 
     use super::*;
-    use crate::notify::render::fixtures;
+    use crate::channel::render::fixtures;
 
     fn shell(script: &str) -> CommandLine {
         CommandLine::new(["/bin/sh", "-c", script])

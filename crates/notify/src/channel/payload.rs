@@ -184,7 +184,7 @@ mod tests {
     use jiff::tz::TimeZone;
 
     use super::*;
-    use crate::notify::render::fixtures;
+    use crate::channel::render::fixtures;
 
     fn options() -> RenderOptions {
         RenderOptions::new("web-01", TimeZone::UTC)

@@ -15,7 +15,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    notify::{
+    channel::{
         http::{HttpClient, Request},
         render::one_line,
     },

@@ -1,6 +1,6 @@
 //! Telling people: what is said, and by which channel it leaves the host. When it is said is the outbox's.
 
-use std::sync::Arc;
+use std::{future::Future, sync::Arc};
 
 use ansai_host::linux::redact::Redactor;
 use ansai_model::notify::{Channel, Route};
@@ -16,11 +16,16 @@ pub mod exec;
 pub mod http;
 pub mod payload;
 pub mod render;
-pub mod trial;
 pub mod webhook;
 
 use http::{HttpClient, HyperClient};
 use render::RenderOptions;
+
+/// Finds out whether messages could leave the host, without one.
+pub trait Reach: Send + Sync {
+    /// Goes as far as one can without a message; an error says in words how far that was.
+    fn reach(&self, route: &Route) -> impl Future<Output = Result<(), String>> + Send;
+}
 
 /// Sends messages by mail, web hook and command.
 #[derive(Clone)]
@@ -71,7 +76,7 @@ impl<H: HttpClient> Deliver for Notifier<H> {
     }
 }
 
-impl trial::Reach for Notifier<HyperClient> {
+impl Reach for Notifier<HyperClient> {
     async fn reach(&self, route: &Route) -> Result<(), String> {
         let reached = match &route.channel {
             Channel::Email(email) => email::reach(email, &self.render, &self.secrets).await,
@@ -92,7 +97,7 @@ impl From<SecretError> for DeliverError {
 }
 
 /// An error with all its causes, on one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use ansai_model::notify::{SecretRef, WebhookUrl};
 
 use super::*;
-use crate::notify::http::Response;
+use crate::channel::http::Response;
 
 const PERIOD: Duration = Duration::from_secs(60);
 

@@ -10,6 +10,8 @@ use ansai_model::{
     text::Text,
     time::{Shown, WallTime},
 };
+use ansai_notify::channel::Reach;
+use ansai_notify::outbox::{Deliver, DeliverError, Message, Receipt, TestNotice};
 use ansai_protocol::{Problem, RouteTrial, RouteTrials, SCHEMA};
 use futures_util::future::join_all;
 use hyper::StatusCode;
@@ -19,23 +21,13 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-use crate::{
-    answer,
-    api::Reply,
-    outbox::{Deliver, DeliverError, Message, Receipt, TestNotice},
-};
+use crate::{answer, api::Reply};
 
 /// Longest that a route may take; the one who asked waits for the answer.
 const TRIAL_MAX: Duration = Duration::from_secs(25);
 
 /// Longest that a server may take to be reached; `ansai doctor` tells what is amiss without keeping people waiting.
 const REACH_MAX: Duration = Duration::from_secs(8);
-
-/// Finds out whether messages could leave the host, without one.
-pub(crate) trait Reach: Send + Sync {
-    /// Goes as far as one can without a message; an error says in words how far that was.
-    fn reach(&self, route: &Route) -> impl Future<Output = Result<(), String>> + Send;
-}
 
 /// Tries routes beside the agent's loop, one trial at a time.
 pub(crate) struct Trials<D> {

@@ -8,7 +8,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::notify::{http::testing::TestCertificate, render::fixtures};
+use crate::channel::{http::testing::TestCertificate, render::fixtures};
 
 fn email(port: u16) -> Email {
     Email {

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::notify::render::fixtures;
+use crate::channel::render::fixtures;
 
 fn id(name: &str) -> RouteId {
     RouteId::new(name).unwrap()

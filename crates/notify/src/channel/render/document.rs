@@ -7,11 +7,11 @@ use ansai_model::{
     notify::Notice,
     report::Report,
     text::visible_line,
-    time::{Now, Shown, WallTime},
+    time::{Jump, Now, Shown, WallTime},
 };
 use jiff::tz::TimeZone;
 
-use crate::{clock::Jump, outbox::TestNotice};
+use crate::outbox::TestNotice;
 
 use super::{
     DIGEST_SHOWN_MAX, RenderOptions, for_user, formatted, kind_word, moment, one_line, shown, stamps, storm_headline,

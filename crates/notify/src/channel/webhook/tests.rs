@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::notify::{
+use crate::channel::{
     http::{HyperClient, testing::TestCertificate},
     render::fixtures,
 };
