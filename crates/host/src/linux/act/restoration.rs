@@ -14,7 +14,11 @@ use super::{
     configuration::{self, Reach},
     given_up, validate, work,
 };
-use crate::linux::{LinuxHost, aside};
+use crate::linux::{
+    LinuxHost,
+    aside::{self, Late},
+    owned_path::Refused,
+};
 
 /// Puts the kept copies back; what they replace is kept beside them.
 pub(super) async fn restore(
@@ -87,7 +91,16 @@ pub(super) async fn restore(
         let other = configuration::other_than_kept(&state_dir, &of, &at, &trusted);
         configuration::take_back(replaced, &trusted).map(|left| (left, other))
     };
-    let back = match aside::run(work(run), share.timeout, takes_back).await {
+    let back = back(aside::run(work(run), share.timeout, takes_back).await);
+    ActionOutcome::Failed { why: Text::new(said(&before, &after, &back)) }
+}
+
+/// What somebody has changed since, and what is another than the copy.
+type TakenBack = (Vec<String>, Option<String>);
+
+/// What became of what was replaced: what somebody has changed since stays, and what is another than the copy is named.
+fn back(taken: Result<Result<TakenBack, Refused>, Late>) -> String {
+    match taken {
         Ok(Ok((left, other))) => {
             let left = match left.is_empty() {
                 true => String::new(),
@@ -98,8 +111,7 @@ pub(super) async fn restore(
         }
         Ok(Err(why)) => format!("AND WHAT WAS THERE COULD NOT BE PUT BACK ({why}): it lies beside, as .ansai-broken"),
         Err(late) => format!("AND WHETHER WHAT WAS THERE IS BACK IS NOT KNOWN ({late}): look for .ansai-broken"),
-    };
-    ActionOutcome::Failed { why: Text::new(said(&before, &after, &back)) }
+    }
 }
 
 fn said(before: &Text, after: &Text, back: &str) -> String {
