@@ -14,7 +14,7 @@ use self::proposal::Proposal;
 
 pub(crate) mod concurrency;
 pub(crate) mod context;
-mod limits;
+pub(crate) mod limits;
 pub(crate) mod operator;
 pub(crate) mod proposal;
 mod quiet_hours;

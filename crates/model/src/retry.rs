@@ -37,6 +37,9 @@ pub struct Retry {
     pub tries: u32,
     /// When at the latest.
     pub at: Now,
+    /// No limit lets it be tried before that, when one is in the way for a while.
+    #[serde(default)]
+    pub not_before: Option<Now>,
     /// What it failed for, when that is known and can be looked at: it is tried as soon as that is gone.
     pub obstacle: Option<Obstacle>,
 }

@@ -141,9 +141,41 @@ fn budget(p: &Proposal<'_>, times: &VecDeque<MonoTime>, share: Share, budget: Bu
     // What rungs under way still need is not used yet: nobody knows when that will be free again.
     let at = p.view.room_from(budget, times, needed, share.remembered).filter(|_| share.owed == 0);
     if let Some(at) = at {
-        words.push_str(&format!("; there is room again in {}", Shown(at.since(p.view.now.mono))));
+        words.push_str(&format!("; there is room again at {}", moment_at(p.view.now, at).wall));
     }
     deny(words)
+}
+
+/// From when on no limit of time keeps a remediation from beginning that needs so many disruptive actions first, as far as that
+/// is known now; whether what the last try failed for will be gone by then. Nobody is promised a try before that.
+pub(crate) fn free_from(p: &Proposal<'_>, needed: usize, is_anew: bool) -> MonoTime {
+    let (state, view, now) = (p.view.state, p.view, p.view.now.mono);
+    let Some(of_target) = view.memory(&p.incident.target) else { return now };
+    let (times, host) = match is_drill(p) {
+        true => (&of_target.drills, &state.host_drills),
+        false => (&of_target.actions, &state.host_actions),
+    };
+    let depth = view.depth().times;
+    let of_host = of_books(p, view.bundle.parts().settings.host_budget);
+    let is_repetition = !is_anew && view.is_repetition(&p.incident.target, is_drill(p));
+    let repeated = needed.saturating_sub(usize::from(!is_repetition));
+    let budgets = [
+        view.room_from(of_books(p, p.policy.target_budget), times, needed, depth),
+        (repeated > 0).then(|| view.room_from(of_host, host, repeated, TIMES_MAX)).flatten(),
+    ];
+    let memory = memory(p).filter(|_| !is_anew && !is_drill(p));
+    let waits = memory.map(|memory| {
+        let last = memory.remediated.map(|last| last.mono);
+        let cooldown = cooldown_wait(p.policy, memory.repeats);
+        let level = memory.backoff_level;
+        let backoff = if level == 0 { Duration::ZERO } else { backoff_wait(&p.policy.backoff, level, p.incident.id.0) };
+        let open = match memory.breaker {
+            BreakerState::Open { until } => Some(until.mono),
+            BreakerState::Closed => None,
+        };
+        [last.map(|last| last.plus(cooldown.max(backoff))), open]
+    });
+    budgets.into_iter().chain(waits.into_iter().flatten()).flatten().max().map_or(now, |free| free.max(now))
 }
 
 pub(super) fn circuit_breaker(p: &Proposal<'_>) -> Ruling {
@@ -158,8 +190,9 @@ pub(super) fn circuit_breaker(p: &Proposal<'_>) -> Ruling {
             allow("half-open: one remediation may try")
         }
         Some(BreakerState::Open { until }) => {
-            let rest = Shown(until.mono.since(p.view.now.mono));
-            deny(Text::new(format!("healing failed too often, so it is not tried for another {rest}")))
+            // What is handed over for it is read later: a time that is left would be wrong then.
+            let until = moment_at(p.view.now, until.mono).wall;
+            deny(Text::new(format!("healing failed too often, so it is not tried before {until}")))
         }
     }
 }

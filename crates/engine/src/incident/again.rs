@@ -5,26 +5,31 @@ use alloc::{borrow::ToOwned, format, string::String, vec::Vec};
 use core::time::Duration;
 
 use ansai_model::{
-    action::{Action, ActionOutcome},
+    action::{Action, ActionOutcome, Disruption},
     decision::Gate,
     id::{CheckId, IncidentId},
-    incident::{EvidenceKind, Incident, Phase, StepKind},
+    incident::{self, EvidenceKind, Incident, Phase, StepKind},
     notify::NoticeKind,
     observation::{Health, Observation},
     probe::Probe,
     retry::{Obstacle, Retry, Retrying},
     rule::Autonomy,
-    runbook::Step,
+    runbook::{Entry, Step},
     text::Text,
-    time::Shown,
+    time::{MonoTime, Now, Shown},
     unit::LoadState,
 };
 
 use crate::{
     check::CheckState,
     context::{Context, Wake, Watch},
-    gate::{context::is_being_healed, operator},
-    remediation::Remediation,
+    gate::{
+        context::is_being_healed,
+        limits::free_from,
+        operator,
+        proposal::{Proposal, ProposalKind, moment_at},
+    },
+    remediation::{Remediation, disruptive_in},
     view::View,
 };
 
@@ -67,14 +72,22 @@ impl Context {
             return false;
         }
         let is_gone = retry.obstacle.as_ref().filter(|obstacle| self.is_gone(incident, obstacle));
-        // What is gone and does not help is not tried without a pause.
-        let earliest = retry.at.mono.minus(wait_after(retry.tries)).plus(look_every(retry.tries));
+        let free = view.free_from(incident, is_gone.is_some());
         let why = match is_gone {
-            Some(_) if self.now.mono < earliest => {
-                self.wake(earliest, Wake::Incident(id));
+            // What is gone and does not help is not tried without a pause, and nothing is that would be refused.
+            Some(_) if self.now.mono < free.max(earliest(incident, &retry)) => {
+                self.wake(free.max(earliest(incident, &retry)), Wake::Incident(id));
                 return false;
             }
             Some(obstacle) => Text::new(format!("now {obstacle}")),
+            // What others have done meanwhile may have used up what is left.
+            None if retry.at.mono <= self.now.mono && self.now.mono < free => {
+                let at = moment_at(self.now, free);
+                self.change_incident(id, |incident| incident.retry = Some(Retry { at, ..retry }));
+                self.changed();
+                self.wake(free, Wake::Incident(id));
+                return false;
+            }
             None if retry.at.mono <= self.now.mono => "time has passed".into(),
             None => {
                 self.wake(retry.at.mono, Wake::Incident(id));
@@ -96,7 +109,7 @@ impl Context {
         };
         self.stop_watching(id);
         self.record(id, StepKind::TriedAgain { why });
-        let retry = Retry { tries: retry.tries.saturating_add(1), at: retry.at, obstacle };
+        let retry = Retry { tries: retry.tries.saturating_add(1), obstacle, ..retry };
         self.change_incident(id, |incident| incident.retry = Some(retry));
         self.set_phase(id, Phase::Open);
         true
@@ -203,7 +216,26 @@ impl View<'_> {
             return None;
         }
         let tries = incident.retry.as_ref().map_or(0, |retry| retry.tries);
-        Some(Retry { tries, at: self.now.plus(wait_after(tries)), obstacle: self.obstacle(incident, failed) })
+        let at = self.now.mono.plus(wait_after(tries)).max(self.free_from(incident, false));
+        let obstacle = self.obstacle(incident, failed);
+        let free = obstacle.as_ref().map(|_| self.free_from(incident, true));
+        let not_before = free.filter(|free| *free > self.now.mono).map(|free| moment_at(self.now, free));
+        Some(Retry { tries, at: moment_at(self.now, at), not_before, obstacle })
+    }
+
+    /// From when on the limits let an incident be tried again; what its last try failed for may be gone by then.
+    fn free_from(self, incident: &Incident, is_anew: bool) -> MonoTime {
+        let parts = self.bundle.parts();
+        let rule = incident.rule.as_ref().and_then(|rule| parts.rules.get(rule));
+        let Some(rule) = rule else { return self.now.mono };
+        let Some((policy, runbook)) = parts.policies.get(&rule.policy).zip(parts.runbooks.get(&rule.runbook)) else {
+            return self.now.mono;
+        };
+        let mut rungs = runbook.rungs.iter().filter(|rung| rung.entry == Entry::InOrder && disruptive_in(rung) > 0);
+        let needed = rungs.find(|rung| self.objection_to_rung(incident, rung).is_none()).map_or(1, disruptive_in);
+        let (autonomy, disruption, kind) = (rule.autonomy, Disruption::Full, ProposalKind::Start);
+        let proposal = Proposal { view: self, incident, policy, autonomy, disruption, kind, if_asked: None };
+        free_from(&proposal, needed, is_anew)
     }
 
     /// What a remedy failed for, or a gate objected to, when it is something that can be looked at.
@@ -256,17 +288,32 @@ impl View<'_> {
     /// When an incident that a person has is tried again, in words.
     pub(crate) fn retry_in_words(self, incident: &Incident) -> Option<Text> {
         let retry = incident.retry.as_ref().filter(|_| matches!(incident.phase, Phase::Escalated { .. }))?;
-        let wait = Shown(retry.at.mono.since(self.now.mono));
-        Some(match &retry.obstacle {
-            Some(obstacle) => Text::new(format!("it is tried again as soon as {obstacle}, or in {wait}")),
-            None => Text::new(format!("it is tried again in {wait}")),
-        })
+        let left = |at: Now| Shown(at.mono.since(self.now.mono));
+        let wait = left(retry.at);
+        let free = retry.not_before.filter(|free| free.mono > self.now.mono);
+        Some(Text::new(match (&retry.obstacle, free) {
+            (Some(_), Some(free)) if free.mono >= retry.at.mono => {
+                format!("it is tried again in {wait}, and no budget has room for it before")
+            }
+            (Some(obstacle), Some(free)) => {
+                format!("it is tried again as soon as {obstacle}, but not within {}, or in {wait}", left(free))
+            }
+            (Some(obstacle), None) => format!("it is tried again as soon as {obstacle}, or in {wait}"),
+            (None, _) => format!("it is tried again in {wait}"),
+        }))
     }
 }
 
 /// Whether this is a try after an escalation.
 pub(crate) fn is_tried_again(incident: &Incident) -> bool {
     incident.retry.as_ref().is_some_and(|retry| retry.tries > 0)
+}
+
+/// When at the earliest what an incident was handed over for, and is gone, is tried again.
+fn earliest(incident: &Incident, retry: &Retry) -> MonoTime {
+    let is_it = |step: &&incident::Step| matches!(step.kind, StepKind::Escalated { .. });
+    let handed_over = incident.steps.iter().rev().find(is_it).map(|step| step.at.mono);
+    handed_over.unwrap_or(retry.at.mono.minus(wait_after(retry.tries))).plus(look_every(retry.tries))
 }
 
 /// How long after an escalation it is tried again whatever is seen.

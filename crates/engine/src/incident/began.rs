@@ -56,9 +56,7 @@ impl Context {
             return false;
         };
         let went = self.checks.slot(&incident.check).map_or(self.now, |own| view.began(own).at);
-        self.change_incident(id, |incident| {
-            incident.went_again(went);
-        });
+        self.change_incident(id, |incident| incident.went_again(went));
         self.changed();
         true
     }

@@ -14,6 +14,7 @@ use ansai_model::{
 use crate::{
     context::{Context, Wake},
     incident::again::is_tried_again,
+    remediation::Remediation,
     state::{BreakerState, PastIncident, TargetMemory, keep_newest},
 };
 
@@ -56,7 +57,12 @@ impl Context {
         let view = self.view();
         let Some(incident) = view.incident(id) else { return };
         let (was_again, is_drill) = (is_tried_again(incident), incident.is_drill);
-        let retry = view.retry_after(incident, remediation.as_ref());
+        if let Some(failed) = remediation.as_ref().filter(|remediation| remediation.attempts > 0 && !is_drill) {
+            self.remember_failure(id, failed, was_again);
+        }
+        // What it costs to have failed is known now, and so when it may be tried again.
+        let view = self.view();
+        let retry = view.incident(id).and_then(|incident| view.retry_after(incident, remediation.as_ref()));
         if let Some(retry) = &retry {
             self.wake(retry.at.mono.min(self.now.mono), Wake::Incident(id));
         }
@@ -65,29 +71,25 @@ impl Context {
             // Whoever takes over needs to know how it is now, not only how it broke.
             self.begin_evidence(id);
         }
-        if let Some(remediation) = remediation.filter(|remediation| remediation.attempts > 0 && !is_drill) {
-            // A try after an escalation has its own waits.
-            if was_again {
-                let now = self.now;
-                if let Some(memory) = self.memory_of_mut(id) {
-                    memory.remediated = Some(now);
-                }
-                self.tell(id, NoticeKind::Escalated);
-                return self.wake_waiting();
-            }
-            let (times_max, now) = (self.view().depth().times, self.now);
-            let Some(memory) = self.memory_of_mut(id) else { return };
-            TargetMemory::push(&mut memory.failures, now.mono, times_max);
-            memory.remediated = Some(now);
-            let breaker = remediation.policy.breaker;
-            let failures = TargetMemory::within(&memory.failures, now.mono, breaker.window);
-            let was_half_open = matches!(memory.breaker, BreakerState::Open { .. });
-            if was_half_open || failures >= (breaker.failures_max as usize).min(times_max) {
-                memory.breaker = BreakerState::Open { until: now.plus(breaker.open_for) };
-            }
-        }
         self.tell(id, NoticeKind::Escalated);
         self.wake_waiting();
+    }
+
+    /// Counts that a remediation has failed; a try after an escalation has its own waits.
+    fn remember_failure(&mut self, id: IncidentId, failed: &Remediation, was_again: bool) {
+        let (times_max, now) = (self.view().depth().times, self.now);
+        let Some(memory) = self.memory_of_mut(id) else { return };
+        memory.remediated = Some(now);
+        if was_again {
+            return;
+        }
+        TargetMemory::push(&mut memory.failures, now.mono, times_max);
+        let breaker = failed.policy.breaker;
+        let failures = TargetMemory::within(&memory.failures, now.mono, breaker.window);
+        let was_half_open = matches!(memory.breaker, BreakerState::Open { .. });
+        if was_half_open || failures >= (breaker.failures_max as usize).min(times_max) {
+            memory.breaker = BreakerState::Open { until: now.plus(breaker.open_for) };
+        }
     }
 
     /// Ends an incident and says so.

@@ -5,8 +5,8 @@ use alloc::{format, vec::Vec};
 
 use ansai_model::{
     action::Disruption,
-    decision::Choice,
-    id::TargetId,
+    decision::{Choice, Decision},
+    id::{IncidentId, TargetId},
     incident::{Incident, Phase, StepKind},
     observation::Health,
     runbook::Entry,
@@ -22,7 +22,7 @@ use crate::{
         proposal::{Proposal, ProposalKind},
     },
     incident::why_not_healed,
-    remediation::disruptive_in,
+    remediation::{disruptive_in, next_step_of},
     rules::Governed,
     state::OperatorAnswer,
     view::View,
@@ -34,10 +34,13 @@ impl Context {
             Ok(incident) => incident,
             Err(refusal) => return refusal,
         };
-        let (id, before) = (incident.id, incident.phase.clone());
+        let (id, before, retry) = (incident.id, incident.phase.clone(), incident.retry.clone());
+        self.record(id, StepKind::Answered { text: Text::new(format!("healing asked for by {by}")) });
+        if let Some(decision) = self.view().objections_to_healing(id) {
+            return self.healing_is_refused(id, target, decision);
+        }
         self.state.answers.insert(id, OperatorAnswer::Forced);
         self.trust_validator(target);
-        self.record(id, StepKind::Answered { text: Text::new(format!("healing asked for by {by}")) });
         self.set_phase(id, Phase::Open);
         self.reconcile(id);
         if self.state.remediations.contains_key(&id) {
@@ -46,17 +49,42 @@ impl Context {
         // What was refused is not done later, when nobody expects it any more.
         self.state.answers.remove(&id);
         let why = self.state.incidents.get(&id).map_or_else(|| "it is over".into(), why_not_healed);
+        // Whoever had it has it still, and when it is tried again is as it was promised.
+        let was_handed_over = matches!(before, Phase::Escalated { .. });
         self.change_incident(id, |incident| {
-            if incident.phase == Phase::Open {
-                incident.phase = before;
+            if incident.phase == Phase::Open || was_handed_over {
+                (incident.phase, incident.retry) = (before, retry);
             }
         });
         self.changed();
         refused(why, format!("`ansai explain {target}` has every gate"))
     }
+
+    /// What the gates object to is not begun, and changes nothing of what was decided before.
+    fn healing_is_refused(&mut self, id: IncidentId, target: &TargetId, decision: Decision) -> Answer {
+        self.keep_decision(id, decision);
+        let why = self.state.incidents.get(&id).map_or_else(|| "it is over".into(), why_not_healed);
+        refused(why, format!("`ansai explain {target}` has every gate"))
+    }
 }
 
 impl<'a> View<'a> {
+    /// What the gates say against healing an incident that a person asks for now, when they would not let it begin.
+    fn objections_to_healing(self, id: IncidentId) -> Option<Decision> {
+        let incident = self.incident(id).filter(|incident| !self.is_well(incident))?;
+        let Governed::By(rule) = self.governed(incident) else { return None };
+        let parts = self.bundle.parts();
+        let (runbook, policy) = parts.runbooks.get(&rule.runbook).zip(parts.policies.get(&rule.policy))?;
+        if runbook.rungs.is_empty() {
+            return None;
+        }
+        let (autonomy, disruption, kind) = (rule.autonomy, Disruption::Full, ProposalKind::Start);
+        let proposal = Proposal { view: self, incident, policy, autonomy, disruption, kind, if_asked: Some(1) };
+        let decision =
+            gate::evaluate(&proposal, Text::new(format!("run {}: {}", runbook.id, next_step_of(runbook, 0))));
+        (decision.choice != Choice::Act).then_some(decision)
+    }
+
     /// The incident that healing a target on request would be about, when nothing is in the way before any gate is asked.
     fn to_heal(self, target: &TargetId) -> Result<&'a Incident, Answer> {
         if !self.checks.targets.contains_key(target) {

@@ -165,7 +165,7 @@ fn heal_does_not_go_past_a_budget_or_a_second_time_at_once() {
     host.action_ends(succeeded());
     host.pass(secs(60));
     host.fails("app.service#unit");
-    let why = "refused: 1 of 1 actions on this target within 1h are used; there is room again in 59m";
+    let why = "refused: 1 of 1 actions on this target within 1h are used; there is room again at 2026-11-18T12:06:40Z";
     assert_eq!(host.operator(heal()), why);
     assert_eq!(host.begun.len(), 1);
 }

@@ -20,6 +20,7 @@ mod foreseen;
 mod gates;
 mod outages;
 mod outcomes;
+mod promised;
 mod random;
 mod rehearsed;
 mod reload;

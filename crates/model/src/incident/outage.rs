@@ -37,14 +37,13 @@ impl Incident {
         self.is_outage().then(|| down(self.failing_since, self.relapse, healthy))
     }
 
-    /// Notes that what had recovered went again; says whether it had.
-    pub fn went_again(&mut self, went: Now) -> bool {
-        let Some(healthy) = self.healthy_since.take() else { return false };
+    /// Notes that what had recovered went again.
+    pub fn went_again(&mut self, went: Now) {
+        let Some(healthy) = self.healthy_since.take() else { return };
         let outages = self.relapse.map_or(0, |before| before.outages).saturating_add(1);
         let down = down(self.failing_since, self.relapse, healthy);
         let went = if went.mono < healthy.mono { healthy } else { went };
         self.relapse = Some(Relapse { went, outages, down });
-        true
     }
 }
 

@@ -183,7 +183,13 @@ fn what_broke(report: &Report, options: &RenderOptions) -> Vec<(&'static str, St
     facts.push(("now", now(report, zone)));
     if let Some(retry) = &report.retry {
         let at = moment(retry.at.wall, zone);
-        let soon = retry.obstacle.as_ref().map(|obstacle| format!("as soon as {obstacle}, or "));
+        // What is gone before there is room in the budget is not tried before.
+        let is_late = |free: Now| free.mono >= retry.at.mono;
+        let soon = retry.obstacle.as_ref().filter(|_| !retry.not_before.is_some_and(is_late)).map(|obstacle| {
+            let free = retry.not_before.filter(|free| free.mono > report.at.mono);
+            let free = free.map_or_else(String::new, |free| format!(", not before {}", moment(free.wall, zone)));
+            format!("as soon as {obstacle}{free}, or ")
+        });
         facts.push(("tried again", clean(&format!("{}at {at}", soon.unwrap_or_default()))));
     }
     if report.rule.is_none() {
