@@ -77,7 +77,7 @@ impl View<'_> {
         }
         commands.push(format!("ansai explain {target}"));
         let is_left = matches!(incident.phase, Phase::Open | Phase::Escalated { .. });
-        if is_left && incident.is_drill {
+        if is_left && incident.is_drill && !self.looks_well(incident) {
             commands.push(format!("ansai drill {target} --undo"));
         }
         if is_left && self.can_be_healed(target) {

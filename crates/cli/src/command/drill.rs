@@ -80,8 +80,13 @@ pub(super) fn drill(paths: &Paths, name: &str, kind: DrillKind, consent: Consent
 
 /// What came of it, who mends it, and how it is ended before its time.
 fn told(note: &str, target: &TargetId, kind: DrillKind, unhealed: Option<&str>) -> String {
+    let does = match kind {
+        DrillKind::Configuration => "puts it back and starts the service",
+        DrillKind::Hang => "lets it go on",
+        DrillKind::Crash | DrillKind::Exit | DrillKind::Port | DrillKind::Loop => "starts it again",
+    };
     let undo = match (unhealed, kind) {
-        (Some(why), _) => format!("; {why}: `ansai drill {target} --undo` puts back what was there and starts it"),
+        (Some(why), _) => format!("; {why}: `ansai drill {target} --undo` {does}"),
         // What stays of these two is not mended by a remedy alone.
         (None, DrillKind::Hang | DrillKind::Configuration) => {
             format!(", or at once by `ansai drill {target} --undo`")
@@ -165,7 +170,10 @@ mod tests {
             let unhealed = unhealed(&known(autonomy));
             assert_eq!(unhealed.as_deref(), Some(words));
             let told = told("drill `crash` injected", &target, DrillKind::Crash, unhealed.as_deref());
-            assert!(told.contains(&format!("; {words}: `ansai drill service/app.service --undo`")), "{told}");
+            assert!(
+                told.contains(&format!("; {words}: `ansai drill service/app.service --undo` starts it again; ")),
+                "{told}"
+            );
         }
         assert_eq!(unhealed(&known(Some(Autonomy::Act))), None);
         let healed = |kind| told("drill injected; what is left of it ends by itself in 2m", &target, kind, None);
