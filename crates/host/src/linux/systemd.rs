@@ -23,7 +23,8 @@ pub use act::{
 };
 pub use bus::{Bus, CallError};
 pub use inventory::inventory;
-pub use life::{control_group, figure, invocation, set_until_boot};
+pub use life::{control_group, figure, invocation, set_until_boot, up_for};
+pub use others::{is_wanted, unmet_condition};
 pub use sockets::sockets;
 pub use standing::standings;
 pub use surroundings::run as run_as_started;

@@ -1,12 +1,15 @@
 //! What else systemd knows of a unit that runs: which run it is, where its processes are, and a limit to set on it.
 
+use std::time::Duration;
+
 use ansai_model::{id::UnitName, unit::ActiveState};
 use zbus::Variant;
 
 use super::{
     bus::{Bus, CallError, MANAGER, MANAGER_PATH},
+    others::{ENTERED, moment},
     told::Properties,
-    unit::{SERVICE, ask, property},
+    unit::{SERVICE, ask, property, state},
 };
 
 /// Which run of the unit this is; `None` when it does not run. What signals have kept current is not asked for again.
@@ -21,6 +24,19 @@ pub async fn invocation(bus: &Bus, unit: &UnitName) -> Result<Option<String>, Ca
     };
     let runs = matches!(seen.active, Some(ActiveState::Active | ActiveState::Reloading));
     Ok(runs.then(|| seen.invocation.map(|invocation| invocation.as_str().to_owned()).unwrap_or_default()))
+}
+
+/// How long the unit has been up, by a clock that nobody sets; `None` when it is not up.
+///
+/// # Errors
+/// When systemd does not say.
+pub async fn up_for(bus: &Bus, unit: &UnitName) -> Result<Option<Duration>, CallError> {
+    if !state(bus, unit).await?.is_up() {
+        return Ok(None);
+    }
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let now = u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000;
+    Ok(moment(bus, unit, ENTERED).await.map(|since| Duration::from_micros(now.saturating_sub(since))))
 }
 
 /// The unit's control group, from the root of the hierarchy on; empty when it has none.

@@ -15,7 +15,7 @@ use super::{
 
 /// When a unit last stopped being active, and when it last began to be, in microseconds of a clock that nobody sets.
 const LEFT: &str = "ActiveExitTimestampMonotonic";
-const ENTERED: &str = "ActiveEnterTimestampMonotonic";
+pub(super) const ENTERED: &str = "ActiveEnterTimestampMonotonic";
 
 /// Listens to the units that one is bound to: only of what was heard falling is it said that it fell.
 pub(super) async fn listen(bus: &Bus, bound_to: &[Box<str>]) {
@@ -68,7 +68,7 @@ pub(super) async fn failed_triggers(bus: &Bus, seen: &Properties) -> Vec<UnitNam
 }
 
 /// Whether another unit has this one started, so that it does not only run when somebody asks its socket.
-pub(super) async fn is_wanted(bus: &Bus, unit: &UnitName) -> bool {
+pub async fn is_wanted(bus: &Bus, unit: &UnitName) -> bool {
     for name in ["WantedBy", "RequiredBy", "UpheldBy"] {
         let wanting = property(bus, unit, UNIT, name).await.ok();
         if wanting.is_some_and(|value| Vec::<String>::try_from(value).is_ok_and(|units| !units.is_empty())) {
@@ -96,7 +96,7 @@ pub(super) async fn failed_trigger(bus: &Bus, seen: &Properties) -> Option<Text>
 type Condition = (String, bool, bool, String, i32);
 
 /// The condition because of which systemd last passed a start of a unit over, as its file has it.
-pub(super) async fn unmet_condition(bus: &Bus, unit: &UnitName) -> Option<String> {
+pub async fn unmet_condition(bus: &Bus, unit: &UnitName) -> Option<String> {
     let (active, is_met) = tokio::join!(state(bus, unit), property(bus, unit, UNIT, "ConditionResult"));
     let is_down = matches!(active, Some(ActiveState::Inactive | ActiveState::Failed));
     if !is_down || is_met.ok()?.downcast_ref::<bool>().unwrap_or(true) {
@@ -121,6 +121,7 @@ async fn state(bus: &Bus, unit: &UnitName) -> Option<ActiveState> {
     value.downcast_ref::<&str>().ok().map(active_state)
 }
 
-async fn moment(bus: &Bus, unit: &UnitName, name: &str) -> Option<u64> {
+/// A moment of a unit's life, in microseconds of a clock that nobody sets; nothing when there was none.
+pub(super) async fn moment(bus: &Bus, unit: &UnitName, name: &str) -> Option<u64> {
     property(bus, unit, UNIT, name).await.ok()?.downcast_ref::<u64>().ok().filter(|at| *at > 0)
 }
