@@ -99,6 +99,11 @@ pub(crate) fn sections() -> impl Iterator<Item = &'static str> + Clone {
     SECTIONS.iter().filter(|key| matches!(key.kind, Kind::Named(_))).map(|key| key.name)
 }
 
+/// The names of the sections that are about all of a kind at once.
+pub(crate) fn whole_sections() -> impl Iterator<Item = &'static str> {
+    SECTIONS.iter().filter(|key| !matches!(key.kind, Kind::Named(_))).map(|key| key.name)
+}
+
 /// The unit that a target is by its name, when targets of its domain are units.
 pub(crate) fn unit_of(target: &TargetId) -> Option<UnitName> {
     service::unit_of(target)

@@ -13,7 +13,10 @@ use ansai_model::{
     notify::{Channel, WebhookUrl},
 };
 
-use crate::{configuration::Configuration, domain::sections};
+use crate::{
+    configuration::Configuration,
+    domain::{sections, whole_sections},
+};
 
 use limits::{budget, policy, too_slow};
 
@@ -35,7 +38,7 @@ pub(crate) fn lint(findings: &mut Findings<'_>, configuration: &Configuration, r
     configuration.domains.iter().for_each(|domain| domain.lint(findings, &configuration.common, root));
     routes(findings, configuration, root);
     nobody_to_tell(findings, configuration, root);
-    nothing_to_watch(findings, root);
+    nothing_to_watch(findings, configuration, root);
     secrets(findings, root, "");
     long(findings, configuration, root);
 }
@@ -105,25 +108,24 @@ fn routes(findings: &mut Findings<'_>, configuration: &Configuration, root: &Nod
     }
 }
 
-/// Sections that name what is watched.
-fn watched() -> impl Iterator<Item = &'static str> {
-    sections().chain(["checks"])
-}
-
-/// What heals by itself must be able to say so, above all when it cannot heal.
 /// What is said where it acts and no route is declared.
 pub const NOBODY_TO_TELL: &str = "it heals by itself and has nobody to tell when it cannot";
 /// What is said of a configuration with nothing in it.
 pub const NOTHING_WATCHED: &str = "nothing is watched: it names no service, disk or certificate";
 
+/// What heals by itself must be able to say so, above all when it cannot heal.
 fn nobody_to_tell(findings: &mut Findings<'_>, configuration: &Configuration, root: &Node) {
     let acts = |node: &Node| node.text_at("autonomy") == Some("act");
     let (place, key) = if acts(root) {
         (place_of(root, "autonomy"), "autonomy".to_owned())
     } else {
-        let mut sections = watched().flat_map(|section| root.named(section).map(move |entry| (section, entry)));
-        let Some((section, (name, _, node))) = sections.find(|(_, (_, _, node))| acts(node)) else { return };
-        (place_of(node, "autonomy"), format!("{section}.{name}.autonomy"))
+        let named = sections().chain(["checks"]);
+        let mut named = named.flat_map(|section| root.named(section).map(move |entry| (section, entry)));
+        let whole = || whole_sections().filter_map(|section| Some((section.to_owned(), root.get(section)?)));
+        let found = named.find(|(_, (_, _, node))| acts(node));
+        let found = found.map(|(section, (name, _, node))| (joined(section, name), node));
+        let Some((key, node)) = found.or_else(|| whole().find(|(_, node)| acts(node))) else { return };
+        (place_of(node, "autonomy"), joined(&key, "autonomy"))
     };
     if configuration.common.routes.is_empty() {
         let help = "add notify: {email: {to: ops@example.com, smtp: \"smtp://127.0.0.1:25\"}}".to_owned();
@@ -131,8 +133,9 @@ fn nobody_to_tell(findings: &mut Findings<'_>, configuration: &Configuration, ro
     }
 }
 
-fn nothing_to_watch(findings: &mut Findings<'_>, root: &Node) {
-    if watched().all(|section| root.named(section).next().is_none()) {
+fn nothing_to_watch(findings: &mut Findings<'_>, configuration: &Configuration, root: &Node) {
+    let is_watching = configuration.domains.iter().any(|domain| domain.is_watching());
+    if !is_watching && root.named("checks").next().is_none() {
         let help = "`ansai init --output -` shows what this host runs".to_owned();
         findings.warning(root.place, "", NOTHING_WATCHED, help);
     }

@@ -54,6 +54,11 @@ pub(crate) trait Domain: fmt::Debug + Send + Sync {
     /// Adds what else is watched on a host with this inventory. Units are there already, and know what they need.
     fn deduce(&self, _: &mut Findings<'_>, _: &Common, _: &Inventory, _: &mut BundleParts) {}
 
+    /// Whether it watches anything, on this host or on one that has more.
+    fn is_watching(&self) -> bool {
+        false
+    }
+
     /// What is allowed and dangerous.
     fn lint(&self, _: &mut Findings<'_>, _: &Common, _: &Node) {}
 

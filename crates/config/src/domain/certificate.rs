@@ -203,6 +203,10 @@ fn known_validators(units: &[UnitName]) -> Vec<CommandLine> {
 }
 
 impl Domain for Certificates {
+    fn is_watching(&self) -> bool {
+        !self.0.is_empty()
+    }
+
     fn deduce(&self, findings: &mut Findings<'_>, common: &Common, _: &Inventory, parts: &mut BundleParts) {
         for certificate in &self.0 {
             if let Err(error) = add_one(common, certificate, parts) {

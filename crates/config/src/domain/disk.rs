@@ -48,6 +48,10 @@ impl Domain for Disks {
         deduce::deduce(self, findings, common, inventory, parts);
     }
 
+    fn is_watching(&self) -> bool {
+        !self.0.is_empty()
+    }
+
     /// Rules that give up what is hardly old.
     fn lint(&self, findings: &mut Findings<'_>, _: &Common, _: &Node) {
         for disk in self.0.values() {

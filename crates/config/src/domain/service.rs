@@ -66,6 +66,10 @@ impl Domain for Services {
         (format!("there is no service `{}`", cut(&name)), help)
     }
 
+    fn is_watching(&self) -> bool {
+        !self.units.is_empty() || !self.processes.is_empty()
+    }
+
     fn lint(&self, findings: &mut Findings<'_>, common: &Common, root: &Node) {
         lint::lint(self, findings, common, root);
     }
