@@ -135,7 +135,7 @@ fn watch(host: &LinuxHost, configuration: &Resting, bundle: &Bundle) {
 
 impl Agent {
     fn begin(&mut self) {
-        self.background.apply(self.configuration.settings());
+        self.background.apply(self.configuration.host_settings());
         self.warn_of_configuration();
         match &self.configuration_error {
             None => self.in_force.keep(&self.configuration, self.fingerprint()),

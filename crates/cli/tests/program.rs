@@ -401,13 +401,13 @@ fn the_page_on_json_names_every_key_of_a_status() {
     }
 }
 
-/// The name of every key, at any depth; a bundle's are the model's own.
+/// The name of every key, at any depth; those of a bundle and of settings are the model's own.
 fn keys(value: &serde_json::Value, found: &mut BTreeSet<String>) {
     match value {
         serde_json::Value::Object(map) => {
             for (key, value) in map {
                 found.insert(key.clone());
-                if key != "bundle" {
+                if !matches!(key.as_str(), "bundle" | "host_settings") {
                     keys(value, found);
                 }
             }

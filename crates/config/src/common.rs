@@ -13,7 +13,7 @@ use ansai_model::{
     notify::Route,
     policy::Policy,
     rule::Autonomy,
-    settings::Settings,
+    settings::{HostSettings, Settings},
 };
 
 use crate::{
@@ -33,6 +33,7 @@ pub(crate) struct Common {
     pub(crate) probe_defaults: ProbeDefaults,
     pub(crate) flap: Flap,
     pub(crate) settings: Settings,
+    pub(crate) host_settings: HostSettings,
     pub(crate) routes: BTreeMap<RouteId, Route>,
 }
 
@@ -45,6 +46,7 @@ impl Common {
             probe_defaults: section(findings, tree, ("", "probe_defaults"), None).expect("each has a default"),
             flap: section(findings, tree, ("", "flap"), None).expect("both have a default"),
             settings: settings::settings(findings, tree),
+            host_settings: settings::host_settings(findings, tree),
             routes: notify::routes(findings, tree),
         }
     }

@@ -10,7 +10,7 @@ use ansai_model::{
     id::{TargetId, UnitName},
     inventory::{Inventory, Standing},
     policy::MaintenanceWindow,
-    settings::Settings,
+    settings::{HostSettings, Settings},
     time::WallTime,
 };
 use jiff::tz::TimeZone;
@@ -78,10 +78,16 @@ impl Configuration {
         ends.chain(self.civil_change).min()
     }
 
-    /// The agent's own settings.
+    /// What decisions go by on the whole host, as in the bundle.
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.common.settings
+    }
+
+    /// What is the host's own, and in no bundle.
+    #[must_use]
+    pub fn host_settings(&self) -> &HostSettings {
+        &self.common.host_settings
     }
 
     /// What is allowed and dangerous.

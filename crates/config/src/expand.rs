@@ -10,6 +10,7 @@ use ansai_model::{
     check::Check,
     probe::{HttpProbe, Probe, Protocol},
     rule::Rule,
+    settings::HostSettings,
 };
 
 use crate::{
@@ -31,13 +32,13 @@ fn named<'a, K: ToString + 'a, V: 'a>(
     Written::Map(map.into_iter().map(|(name, value)| (name.to_string(), write(value))).collect())
 }
 
-/// The long form of a bundle, as YAML.
+/// The long form of a configuration, as YAML: its bundle for a host, and what is the host's own.
 #[must_use]
-pub fn expanded(bundle: &Bundle) -> String {
+pub fn expanded(bundle: &Bundle, own: &HostSettings) -> String {
     let parts: &BundleParts = bundle.parts();
     let fields = Fields::default()
-        .put("agent", parts.settings.fields().done())
-        .maybe("heartbeat", parts.settings.heartbeat.as_ref().map(|heartbeat| heartbeat.fields().done()))
+        .put("agent", parts.settings.fields().and(own.fields()).done())
+        .maybe("heartbeat", own.heartbeat.as_ref().map(|heartbeat| heartbeat.fields().done()))
         .put("notify", named(&parts.routes, notify::written))
         .put("maintenance", Written::List(parts.maintenance.iter().map(policy::written).collect()))
         .put("policies", named(&parts.policies, |policy| policy.fields().done()))

@@ -25,11 +25,13 @@ fn check(name: &str, text: &str) -> Bundle {
         Ok(configuration) => configuration,
         Err(wrong) => panic!("{wrong}\n{text}"),
     };
-    let bundle = read(name, text).bundle(&inventory(), 7).expect("it fits together");
-    let long = expanded(&bundle);
-    let again = read("expanded.yaml", &long).bundle(&Inventory::default(), 7).expect("it fits together");
-    assert_eq!(again, bundle, "{long}");
-    assert_eq!(expanded(&again), long);
+    let short = read(name, text);
+    let bundle = short.bundle(&inventory(), 7).expect("it fits together");
+    let long = expanded(&bundle, short.host_settings());
+    let read_again = read("expanded.yaml", &long);
+    let again = read_again.bundle(&Inventory::default(), 7).expect("it fits together");
+    assert_eq!((&again, read_again.host_settings()), (&bundle, short.host_settings()), "{long}");
+    assert_eq!(expanded(&again, read_again.host_settings()), long);
     bundle
 }
 

@@ -32,11 +32,14 @@ fn below(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
 #[track_caller]
 fn check(name: &str, text: &str) {
     let read = |name: &str, text: &str| match parse(&[(name.into(), text.to_owned())]) {
-        Ok(configuration) => configuration.bundle(&Inventory::default(), 1).expect("it fits together"),
+        Ok(configuration) => {
+            let bundle = configuration.bundle(&Inventory::default(), 1).expect("it fits together");
+            (bundle, configuration.host_settings().clone())
+        }
         Err(wrong) => panic!("{wrong}\n{text}"),
     };
-    let bundle = read(name, text);
-    assert_eq!(read("expanded.yaml", &expanded(&bundle)), bundle, "the long form says the same");
+    let (bundle, own) = read(name, text);
+    assert_eq!(read("expanded.yaml", &expanded(&bundle, &own)), (bundle, own), "the long form says the same");
 }
 
 /// The blocks of a page that are configurations, with the numbers of their first lines.

@@ -89,7 +89,7 @@ fn check_ends(name: &str, text: String) {
         Ok(configuration) => {
             configuration.warnings().iter().for_each(|warning| drop(warning.to_string()));
             let bundle = configuration.bundle(&Inventory::default(), 1).expect("it was checked");
-            let long = expanded(&bundle);
+            let long = expanded(&bundle, configuration.host_settings());
             match parse(&[("expanded.yaml".into(), long.clone())]) {
                 Ok(again) => {
                     assert_eq!(again.bundle(&Inventory::default(), 1).expect("it was checked"), bundle, "{long}")

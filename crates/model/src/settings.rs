@@ -1,4 +1,4 @@
-//! The agent's own settings and limits, which no rule can widen.
+//! Settings and limits that no rule can widen: those that decisions go by, and those of the agent on its host.
 
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use core::time::Duration;
@@ -11,7 +11,7 @@ use crate::{
     units::ByteSize,
 };
 
-/// What the agent is told of itself.
+/// What decisions go by on the whole host; it is a part of the bundle.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     /// The role of this host, for conditions and reports.
@@ -24,6 +24,14 @@ pub struct Settings {
     pub full_pass_every: Duration,
     /// Most lines of log in the evidence.
     pub evidence_lines_max: u32,
+    /// Labels of the host.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// What the owner of a host says of the agent on it: what it may take, keep and open. No decision goes by it, so that it is
+/// no part of a bundle: who sends one to many hosts changes nothing of this.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostSettings {
     /// Loopback address of the Prometheus metrics, when wanted.
     pub metrics_listen: Option<String>,
     /// The dead-man's switch, when wanted.
@@ -36,8 +44,6 @@ pub struct Settings {
     pub memory_max: ByteSize,
     /// Words whose values are redacted, besides the shipped ones.
     pub redact: Vec<String>,
-    /// Labels of the host.
-    pub labels: BTreeMap<String, String>,
 }
 
 /// A ping to a healthchecks-style address, so that the healer is watched too.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use ansai_model::settings::{Heartbeat, Settings};
+use ansai_model::settings::{Heartbeat, HostSettings};
 use ansai_notify::{
     channel::{chain, http::HyperClient},
     heartbeat::{self, Beat, Liveness},
@@ -45,7 +45,7 @@ impl BackgroundTasks {
     }
 
     /// Makes what runs what the settings say.
-    pub(super) fn apply(&mut self, settings: &Settings) {
+    pub(super) fn apply(&mut self, settings: &HostSettings) {
         if self.heartbeat.as_ref().map(|(heartbeat, _)| heartbeat) != settings.heartbeat.as_ref() {
             self.warnings.end(Topic::Heartbeat);
             self.heartbeat = settings.heartbeat.clone().map(|heartbeat| (heartbeat.clone(), self.beat(heartbeat)));

@@ -190,7 +190,7 @@ impl Agent {
     }
 
     fn apply_settings(&mut self) {
-        let settings = self.configuration.settings();
+        let settings = self.configuration.host_settings();
         self.shell.recorder.set_bytes_max(settings.journal_bytes_max.0);
         self.background.apply(settings);
         self.warn_of_configuration();

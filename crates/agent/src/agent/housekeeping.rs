@@ -8,7 +8,7 @@ use ansai_host::linux::own_memory;
 use ansai_model::{
     bundle::Bundle,
     condition::{Value, is_host_figure},
-    settings::Settings,
+    settings::HostSettings,
     time::{MonoTime, Now},
     units::Percent,
 };
@@ -128,7 +128,7 @@ impl Housekeeping {
     }
 
     /// What the agent takes, for the status.
-    pub(super) fn own(&self, settings: &Settings) -> Option<Own> {
+    pub(super) fn own(&self, settings: &HostSettings) -> Option<Own> {
         self.reading.map(|reading| Own {
             memory_bytes: reading.rss.0,
             memory_bytes_max: settings.memory_max.0,
@@ -203,7 +203,7 @@ impl Agent {
             self.tell_predecessor();
         }
         if self.housekeeping.prune.is_due(now.mono) {
-            let gone = self.shell.reports.prune(now.wall, self.configuration.settings().reports_kept_for);
+            let gone = self.shell.reports.prune(now.wall, self.configuration.host_settings().reports_kept_for);
             if gone > 0 {
                 tracing::info!("{gone} old reports are let go");
             }
@@ -278,7 +278,7 @@ impl Agent {
     /// Above its limit the agent gives back what it can, then does without what can wait, and says so; it never stops
     /// observing and healing for it.
     pub(super) fn look_at_itself(&mut self, now: Now) {
-        let memory_max = self.configuration.settings().memory_max;
+        let memory_max = self.configuration.host_settings().memory_max;
         let reading = match self.housekeeping.watch.look(now.mono, memory_max) {
             Ok(reading) => reading,
             Err(error) => return tracing::debug!("the agent cannot look at itself: {error}"),

@@ -55,7 +55,7 @@ impl Agent {
         if !self.housekeeping.has_looked() {
             self.look_at_itself(now);
         }
-        let own = self.housekeeping.own(self.configuration.settings());
+        let own = self.housekeeping.own(self.configuration.host_settings());
         let held = self.shell.look_at_hold_file().map(|text| held_by_file(&self.options.hold_file, &text));
         let is_idle =
             |pattern: &&String| !self.inventory.units.iter().any(|unit| policy::matches(pattern, unit.name.as_str()));

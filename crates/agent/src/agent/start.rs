@@ -102,7 +102,7 @@ pub(super) async fn start(options: Options) -> Result<Started> {
     let socket = Socket { path: options.runtime_dir.join("api.sock"), asked, events: events.clone() };
     socket.open(&warnings, &clock, &tasks, &stop);
     watch(&host, &configuration, &bundle);
-    let bytes_max = configuration.settings().journal_bytes_max.0;
+    let bytes_max = configuration.host_settings().journal_bytes_max.0;
     let recorder = Recorder::open(&options.state_dir.join("journal"), bytes_max);
     let engine = HostEngine::new(bundle, state, clock.now());
     let shell = Shell::new(Parts {
@@ -160,7 +160,7 @@ fn going_on(refused: Option<Diagnostics>, kept: &Configuration, state: &State) -
 }
 
 fn this_host(options: &Options, configuration: &Configuration, tasks: &TaskTracker) -> LinuxHost {
-    let redact = configuration.settings().redact.clone();
+    let redact = configuration.host_settings().redact.clone();
     let host = LinuxHost::new(HostOptions { redact, ..HostOptions::this_machine(options.state_dir.clone()) }, tasks);
     host.end_drills(tasks);
     host
@@ -188,7 +188,7 @@ fn notifier(hostname: &str, configuration: &Resting) -> Arc<Notifier<HyperClient
         tracing::warn!("{trouble}");
     }
     let notifier = Notifier::new(hostname, time_zone, Resolver::default(), Arc::new(HyperClient::new()));
-    Arc::new(notifier.redacting(Redactor::new(&configuration.settings().redact)))
+    Arc::new(notifier.redacting(Redactor::new(&configuration.host_settings().redact)))
 }
 
 fn spawn_delivery(

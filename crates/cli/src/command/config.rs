@@ -80,9 +80,12 @@ pub(super) fn expanded(paths: &Paths) -> Result<Code, Failure> {
     let inventory = inventory(paths)?;
     let bundle = configuration.bundle(&inventory, 1);
     let bundle = bundle.map_err(|wrong| Failure::wrong(&wrong))?;
+    let own = configuration.host_settings();
     match paths.json {
-        true => show::print_json(&json!({"schema": SCHEMA, "host": inventory.hostname, "bundle": bundle})),
-        false => show::print(show::Page::file(&ansai_config::expanded(&bundle))),
+        true => show::print_json(
+            &json!({"schema": SCHEMA, "host": inventory.hostname, "bundle": bundle, "host_settings": own}),
+        ),
+        false => show::print(show::Page::file(&ansai_config::expanded(&bundle, own))),
     }
     Ok(Code::Ok)
 }

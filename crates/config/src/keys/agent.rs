@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use ansai_model::settings::{Heartbeat, Settings};
+use ansai_model::settings::{Heartbeat, HostSettings, Settings};
 
-use super::{COUNT, Key, Kind, PATIENCE, PERIOD, Shape, key, limits::BUDGET};
-use crate::fill::fills;
+use super::{COUNT, Key, Kind, PATIENCE, PERIOD, Shape, count, joined, key, limits::BUDGET};
+use crate::fill::{Filled, fills};
 
-pub(super) static AGENT: Shape = Shape::of::<Settings>("The agent");
+/// What decisions go by, and what is the host's own.
+const PARTS: &[&[Key]] = &[Settings::KEYS, HostSettings::KEYS];
+const WHOLE: [Key; count(PARTS)] = joined(PARTS);
+pub(super) static AGENT: Shape = Shape { title: "The agent", keys: &WHOLE };
 pub(super) static HEARTBEAT: Shape = Shape::of::<Heartbeat>("The heartbeat");
 pub(super) static PROBE_DEFAULTS: Shape = Shape::of::<ProbeDefaults>("Defaults of probes");
 
@@ -20,12 +23,17 @@ fills! {
             .default("32"),
         full_pass_every: key("full_pass_every", PERIOD, "The period in which everything is looked at, hinted or not").default("30s"),
         evidence_lines_max: key("evidence_lines", Kind::Whole { min: 0, max: 200 }, "Most lines of log in the evidence").default("20"),
+        labels: key("labels", Kind::Named(&Kind::Text), "Labels of the host").example("{rack: a1}"),
+    }
+}
+
+fills! {
+    HostSettings {
         metrics_listen: key("metrics_listen", Kind::Loopback, "Where Prometheus metrics are served").example("127.0.0.1:9560"),
         journal_bytes_max: key("journal_bytes", Kind::Size, "The largest flight recorder").default("16MiB"),
         reports_kept_for: key("reports_kept_for", Kind::Duration, "How long reports are kept").default("90d"),
         memory_max: key("memory_max", Kind::Size, "The agent's own memory above which it drops what it can").default("64MiB"),
         redact: key("redact", Kind::Texts, "Words whose values are redacted, besides the shipped ones").example("[card_number]"),
-        labels: key("labels", Kind::Named(&Kind::Text), "Labels of the host").example("{rack: a1}"),
     } besides {
         // It has a section of its own.
         heartbeat: None,

@@ -102,7 +102,9 @@ const LITTLE: &[&str] = &[
 fn long_form(text: &str) -> String {
     let inventory = ansai_model::inventory::Inventory::default();
     match parse(&[("a.yaml".into(), text.to_owned())]) {
-        Ok(read) => read.bundle(&inventory, 1).map_or_else(|wrong| wrong.to_string(), |bundle| expanded(&bundle)),
+        Ok(read) => read
+            .bundle(&inventory, 1)
+            .map_or_else(|wrong| wrong.to_string(), |bundle| expanded(&bundle, read.host_settings())),
         Err(wrong) => wrong.to_string(),
     }
 }

@@ -5,7 +5,11 @@
 use std::sync::Arc;
 
 use ansai_document::{Diagnostic, Diagnostics};
-use ansai_model::{inventory::Inventory, settings::Settings, time::WallTime};
+use ansai_model::{
+    inventory::Inventory,
+    settings::{HostSettings, Settings},
+    time::WallTime,
+};
 
 use super::{read, wall_now};
 use crate::{configuration::Configuration, layer::Input, patterns::Names};
@@ -15,6 +19,7 @@ use crate::{configuration::Configuration, layer::Input, patterns::Names};
 pub struct Resting {
     pub(super) inputs: Arc<[Input]>,
     settings: Settings,
+    host_settings: HostSettings,
     warnings: Vec<String>,
     patterns: Vec<String>,
     /// The names under which units are watched.
@@ -31,10 +36,16 @@ impl Resting {
         read(self.inputs.to_vec(), Diagnostics(Vec::new()), wall_now())
     }
 
-    /// The agent's own settings.
+    /// As [`Configuration::settings`].
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// As [`Configuration::host_settings`].
+    #[must_use]
+    pub fn host_settings(&self) -> &HostSettings {
+        &self.host_settings
     }
 
     /// What is allowed and dangerous, or does not fit the host.
@@ -72,8 +83,8 @@ impl Configuration {
         warnings.extend(nameless);
         let (patterns, holds_until) = (self.patterns(), self.holds_until());
         let names = self.names().cloned().collect();
-        let (inputs, settings) = (self.inputs.clone(), self.common.settings.clone());
-        Resting { inputs, settings, warnings, patterns, names, holds_until }
+        let (settings, host_settings) = (self.settings().clone(), self.host_settings().clone());
+        Resting { inputs: self.inputs.clone(), settings, host_settings, warnings, patterns, names, holds_until }
     }
 }
 
@@ -91,12 +102,12 @@ mod tests {
         let configuration = parse(&[(PathBuf::from("ansai.yaml"), text.to_owned())]).expect("valid");
         let inventory = Inventory::default();
         let bundle = configuration.bundle(&inventory, 1).expect("a bundle");
-        let (settings, patterns) = (configuration.settings().clone(), configuration.patterns());
+        let (settings, patterns) = (configuration.host_settings().clone(), configuration.patterns());
         let units = ["app.service", "app", "job@1.service", "job@1", "other.service", "app.timer"];
         let concerned = units.map(|unit| configuration.concerns(unit));
         let resting = configuration.rest(&inventory);
         assert_eq!((units.map(|unit| resting.concerns(unit)), concerned[0], concerned[4]), (concerned, true, false));
-        assert_eq!((resting.settings(), resting.patterns()), (&settings, &*patterns));
+        assert_eq!((resting.host_settings(), resting.patterns()), (&settings, &*patterns));
         let awake = resting.wake().expect("still valid");
         assert_eq!(awake.bundle(&inventory, 1).expect("a bundle").parts(), bundle.parts());
         assert_eq!(awake.rest(&inventory).inputs, resting.inputs);

@@ -1,13 +1,18 @@
 //! The agent's own settings and the dead-man's switch.
 
 use ansai_document::{Findings, Node};
-use ansai_model::settings::{Heartbeat, Settings};
+use ansai_model::settings::{Heartbeat, HostSettings, Settings};
 
 use crate::fill::{Filled, section};
 
-/// The settings.
+/// What decisions go by.
 pub(crate) fn settings(findings: &mut Findings<'_>, root: &Node) -> Settings {
+    section(findings, root, ("", "agent"), None).expect("each setting has a default")
+}
+
+/// What is the host's own.
+pub(crate) fn host_settings(findings: &mut Findings<'_>, root: &Node) -> HostSettings {
     let heartbeat = root.section("heartbeat").and_then(|node| Heartbeat::filled(findings, node, "heartbeat", None));
     let settings = section(findings, root, ("", "agent"), None).expect("each setting has a default");
-    Settings { heartbeat, ..settings }
+    HostSettings { heartbeat, ..settings }
 }

@@ -203,9 +203,8 @@ fn nothing_that_a_host_says_of_itself_breaks_out_of_its_place() {
     let text = proposal(&found, Whose::Host);
     let read =
         ansai_config::parse(&[("ansai.yaml".into(), text.clone())]).unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));
-    assert!(
-        !ansai_config::expanded(&read.bundle(&Inventory::default(), 1).expect("valid")).contains("autonomy: act\n")
-    );
+    let bundle = read.bundle(&Inventory::default(), 1).expect("valid");
+    assert!(!ansai_config::expanded(&bundle, read.host_settings()).contains("autonomy: act\n"));
 }
 
 #[test]
