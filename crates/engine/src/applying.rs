@@ -61,14 +61,14 @@ impl Context {
         self.forget_former_targets();
         self.forget_beyond_depth();
         let open = self.state.incidents.values();
-        let open = open.map(|i| (i.id, i.target.clone(), i.check.clone(), i.failing_since, i.since_by));
-        for (id, target, check, since, by) in open.collect::<Vec<_>>() {
+        let open = open.map(|i| (i.id, i.target.clone(), i.check.clone(), i.failing_since, i.went()));
+        for (id, target, check, since, went) in open.collect::<Vec<_>>() {
             self.checks.targets.entry(target).or_default().open.insert(id);
             if let Some(state) = self.checks.slot(&check).and_then(|slot| self.checks.states.get_mut(slot))
                 && state.hard == Health::Unknown
                 && !self.state.incidents.get(&id).is_some_and(|incident| incident.kind.is_notify_only())
             {
-                state.resume_failing(since, by);
+                state.resume_failing(since, went);
             }
             self.wake(self.now.mono, Wake::Incident(id));
         }

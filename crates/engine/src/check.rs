@@ -217,7 +217,9 @@ impl CheckState {
         self.successes = 0;
         self.failures = self.failures.saturating_add(1);
         if self.failing_since().is_none() {
-            let look = || (now.at(self.looked_at.unwrap_or(now.mono)), SinceBy::Look);
+            // What has never answered since its start has not done so since the first look that was not judged for that.
+            let look = self.unwell().spared_since.or(self.looked_at).unwrap_or(now.mono);
+            let look = || (now.at(look), SinceBy::Look);
             let (at, by) = self.went(now, observation).unwrap_or_else(look);
             self.unwell.note().failing_since = Some(Since { at, by, told: now.mono });
         }
@@ -258,10 +260,10 @@ impl CheckState {
         change
     }
 
-    /// Takes over the hard state of an incident that the ledger remembers.
-    pub fn resume_failing(&mut self, since: Now, by: SinceBy) {
+    /// Takes over the hard state of an incident that the ledger remembers, and when it went unless it had recovered since.
+    pub fn resume_failing(&mut self, since: Now, went: Option<(Now, SinceBy)>) {
         self.hard = Health::Failing;
-        self.unwell.note().failing_since = Some(Since { at: since, by, told: since.mono });
+        self.unwell.note().failing_since = went.map(|(at, by)| Since { at, by, told: at.mono });
         self.hard_since = Some(since);
     }
 

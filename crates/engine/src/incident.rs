@@ -58,6 +58,10 @@ impl Context {
         self.begin_evidence(number);
         self.yield_to(&target, number);
         self.link_to_cause(number);
+        // Since when nothing of it runs its unit's own look knows: it is asked before a remedy changes that.
+        if let Some(own) = self.view().own_slot(&target).filter(|own| *own != slot) {
+            self.look(own);
+        }
         let Some(target) = self.bundle.parts().targets.get(&target) else { return };
         let (needs, causes) = (target.needs.clone(), target.waits_for.clone());
         for need in needs {

@@ -53,7 +53,7 @@ impl Context {
         if seen.health() == Health::Healthy {
             check.spare(None);
         } else if check.is_spared {
-            check.spare(Some(now.mono));
+            check.spare(Some(check.in_flight.unwrap_or(now.mono)));
         }
         let Some(left) = left else { return seen };
         let left = Duration::from_secs(left.as_secs().div_ceil(SHOWN_STEP).max(1) * SHOWN_STEP);

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use ansai_model::{
     id::IncidentId,
-    incident::{IncidentKind, SinceBy, StepKind},
+    incident::{IncidentKind, SinceBy},
     time::{MonoTime, Now, WallTime},
 };
 
@@ -26,23 +26,25 @@ pub(super) struct Began {
 }
 
 impl Context {
-    /// A look may say of an open failure that it went earlier than was known when it was opened. What is seen once a remedy has
-    /// begun, or the target was well again, says nothing of it.
+    /// A look may say of an open failure that it went earlier than was known when it was opened, also of one that was seen only
+    /// once a remedy had begun: what went before that is not the remedy's doing. What is well again may have gone at any time.
     pub(crate) fn began_earlier(&mut self, slot: usize) {
         let check = &self.checks[slot];
         let (view, Some(since)) = (self.view(), check.began()) else { return };
         let covering = view.open_on(&check.check.target, &check.check.id);
         let Some(incident) = covering.filter(|incident| incident.kind == IncidentKind::Failure) else { return };
-        let is_of_it = incident.healthy_since.is_none()
-            && !incident.steps.iter().any(|step| matches!(step.kind, StepKind::Started { is_harmless: false, .. }));
-        if !is_of_it || since.at.mono >= incident.failing_since.mono {
+        let went = incident.relapse.map_or(incident.failing_since, |relapse| relapse.went);
+        if incident.healthy_since.is_some() || since.at.mono >= went.mono {
             return;
         }
         let (id, Some(own)) = (incident.id, self.checks.slot(&incident.check)) else { return };
         let began = view.began(own);
-        self.change_incident(id, |incident| {
-            (incident.failing_since, incident.since_by) = (began.at, began.by);
-            incident.well_until = began.well_until;
+        self.change_incident(id, |incident| match &mut incident.relapse {
+            Some(relapse) => relapse.went = began.at,
+            None => {
+                (incident.failing_since, incident.since_by) = (began.at, began.by);
+                incident.well_until = began.well_until;
+            }
         });
         self.changed();
     }

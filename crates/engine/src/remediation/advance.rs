@@ -248,9 +248,11 @@ impl Context {
         let view = self.view();
         let Some(incident) = view.incident(id) else { return false };
         if let Some(why) = view.fails_again(incident) {
-            let lasted = incident.healthy_since.map(|at| self.now.mono.since(at.mono));
-            let why = Text::new(format!("failed again after {}: {why}", Shown(lasted.unwrap_or_default())));
+            let was_well = incident.healthy_since;
             self.goes_again(id);
+            let went = self.view().incident(id).and_then(|incident| incident.relapse).map(|relapse| relapse.went);
+            let lasted = was_well.zip(went).map(|(well, went)| Shown(went.mono.since(well.mono)));
+            let why = Text::new(format!("failed again after {}: {why}", lasted.unwrap_or(Shown(Duration::ZERO))));
             self.change_incident(id, |incident| incident.phase = Phase::Remediating);
             self.failed_anew(id);
             self.prioritize(id);

@@ -108,7 +108,37 @@ fn a_later_look_may_say_that_it_went_earlier_until_a_remedy_begins() {
         ago(&host).0
     };
     assert_eq!(story(true), secs(10));
-    assert_eq!(story(false), secs(2), "what stands still now may be the remedy's");
+    assert_eq!(story(false), secs(10), "what stood still before the remedy is not its doing");
+}
+
+/// Whoever misses its answers may do so sooner than its unit is called hung.
+#[test]
+fn what_does_not_answer_is_asked_since_when_nothing_of_it_runs_before_a_remedy_begins() {
+    let mut host = host();
+    host.happens("app.service", still(Duration::ZERO));
+    host.pass(secs(4));
+    host.sees.insert(check(UNIT), still(secs(4)));
+    host.sees_only(TCP);
+    assert_eq!((ago(&host).0, open(&host).since_by), (secs(4), SinceBy::Stillness));
+}
+
+/// What never answers after its start is down from its first look on, though the start period was waited for.
+#[test]
+fn what_has_not_answered_since_its_start_has_been_down_since_then() {
+    let look = "app.service: {start_period: 20s, probe: {tcp: \"127.0.0.1:5000\", fail_after: 1, every: 5s}}";
+    let mut host = Host::new(&changed("app.service: {}", look));
+    host.pass(secs(60));
+    let started = |host: &Host| UnitSnapshot {
+        since: Some(host.now.wall),
+        invocation: Some("anew".into()),
+        ..unit(ActiveState::Active, Intent::ByItself)
+    };
+    host.sees.insert(check(TCP), Observation::failing("refused"));
+    let anew = judged(started(&host));
+    host.happens("app.service", anew);
+    host.pass(secs(30));
+    let (down, _) = ago(&host);
+    assert!(down >= secs(24), "{down:?}: {:?}", host.story(1));
 }
 
 #[test]

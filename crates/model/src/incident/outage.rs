@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Incident;
+use super::{Incident, SinceBy};
 use crate::{domain, time::Now};
 
 /// The outages of an incident before its last one.
@@ -35,6 +35,13 @@ impl Incident {
             return Some(Duration::ZERO);
         }
         self.is_outage().then(|| down(self.failing_since, self.relapse, healthy))
+    }
+
+    /// When its last outage began and by what that is known, while it lasts.
+    #[must_use]
+    pub fn went(&self) -> Option<(Now, SinceBy)> {
+        let last = self.relapse.map(|relapse| (relapse.went, SinceBy::Look));
+        self.healthy_since.is_none().then(|| last.unwrap_or((self.failing_since, self.since_by)))
     }
 
     /// Notes that what had recovered went again.
