@@ -218,17 +218,11 @@ impl View<'_> {
                 let proposal = Proposal { view: self, incident, policy, autonomy, disruption, kind, if_asked: None };
                 Some(gate::evaluate(&proposal, "run its runbook".into()))
             }
-            // What is under way is judged by the rule in force: it may have less freedom by now.
-            (Some(remediation), _) => {
-                let (disruption, kind) = (Disruption::Full, ProposalKind::Continue);
-                let now = self.decision_within(incident, remediation, disruption, kind, "go on".into());
-                let is_unfree = now.objections().any(|objection| objection.gate == Gate::Autonomy);
-                if is_unfree { Some(now) } else { incident.decision.clone() }
-            }
+            (Some(remediation), _) => self.kept_from(incident, remediation).or_else(|| incident.decision.clone()),
             (None, None) => incident.decision.clone(),
         };
-        let goes_on = decision.iter().flat_map(Decision::objections).all(|objection| objection.gate != Gate::Autonomy);
-        let doing = remediation.filter(|_| goes_on).map(|remediation| self.doing(incident, remediation));
+        let going_on = remediation.filter(|remediation| self.kept_from(incident, remediation).is_none());
+        let doing = going_on.map(|remediation| self.doing(incident, remediation));
         let (phase, symptom_of) = (incident.phase.clone(), incident.symptom_of);
         let retry = self.retry_in_words(incident);
         // A remedy that worked says itself until when it must stay well.
@@ -237,6 +231,22 @@ impl View<'_> {
         let (is_well_again, left_to) = (well_since.is_some(), self.waits_for_its_cause(incident));
         let id = incident.id;
         IncidentView { id, phase, doing, retry, symptom_of, left_to, decision, no_rule, is_well_again, well_since }
+    }
+
+    /// What the gates say now of a remediation that somebody keeps from going on, when somebody does: it is judged by the rule
+    /// in force, which may have less freedom by now, and the restraints that people have set since it last asked are obeyed
+    /// when it asks next. What is under way is not interrupted.
+    pub(crate) fn kept_from(self, incident: &Incident, remediation: &Remediation) -> Option<Decision> {
+        let asks_next = matches!(remediation.stage, Stage::Ready | Stage::Waiting { .. } | Stage::BackingOff { .. });
+        let what = next_step_of(&remediation.runbook, remediation.rung);
+        let (disruption, kind) = (Disruption::Full, ProposalKind::Continue);
+        let now = self.decision_within(incident, remediation, disruption, kind, what);
+        let keeps = now.objections().any(|objection| match objection.gate {
+            Gate::Autonomy => true,
+            Gate::Hold | Gate::Maintenance | Gate::Ledger => asks_next,
+            _ => false,
+        });
+        keeps.then_some(now)
     }
 
     /// What a remediation does or waits for at this moment, in words.

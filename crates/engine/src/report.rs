@@ -25,6 +25,8 @@ impl View<'_> {
         let shared = storm.as_ref().and_then(|storm| storm.cause.clone());
         let history = self.history(incident);
         let well_since = self.well_since(incident);
+        let remediation = self.state.remediations.get(&incident.id);
+        let kept_from = remediation.and_then(|remediation| self.kept_from(incident, remediation));
         Report {
             incident: incident.id,
             target: incident.target.clone(),
@@ -36,7 +38,7 @@ impl View<'_> {
             is_foreseen: incident.is_foreseen(),
             storm,
             at: self.now,
-            headline: headline(incident, well_since.is_some()),
+            headline: headline(incident, well_since.is_some(), kept_from.is_some()),
             symptom: symptom(incident),
             failing_since: incident.failing_since,
             since_by: incident.since_by,
@@ -51,7 +53,7 @@ impl View<'_> {
             cause: shared.or(found.map(|(cause, _)| cause)),
             steps: incident.steps.clone(),
             steps_dropped: incident.steps_dropped,
-            decision: incident.decision.clone(),
+            decision: kept_from.or_else(|| incident.decision.clone()),
             retry: incident.retry.clone().filter(|_| matches!(incident.phase, Phase::Escalated { .. })),
             verified_by: verified_by(incident),
             downtime: incident.downtime(),
@@ -119,11 +121,15 @@ fn count(many: usize) -> u32 {
     u32::try_from(many).unwrap_or(u32::MAX)
 }
 
-fn headline(incident: &Incident, is_well: bool) -> Text {
+fn headline(incident: &Incident, is_well: bool, is_kept: bool) -> Text {
     match incident.kind {
         _ if is_well && !matches!(incident.phase, Phase::Resolved(_)) => {
             let (name, symptom) = (incident.target.name(), symptom_of(incident));
-            Text::new(format!("{name} is well again, and watched until it has stayed so: {symptom}"))
+            Text::new(format!("{name} is well again, and watched until it has stayed so; it was seen as: {symptom}"))
+        }
+        IncidentKind::Failure if is_kept && incident.phase == Phase::Remediating => {
+            let (name, symptom) = (incident.target.name(), symptom_of(incident));
+            Text::new(format!("{name} is failing, and is kept from being healed now: {symptom}"))
         }
         IncidentKind::Failure => headline_of_failure(incident),
         IncidentKind::Unknown => headline_of_unknown(incident),

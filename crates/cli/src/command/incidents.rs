@@ -67,7 +67,7 @@ fn rendered(incidents: &[IncidentSummary], limit: usize, now_ms: i64, zone: &Tim
         let more = if others.is_empty() { others } else { format!(" (with it: {others})") };
         let drill = if incident.is_drill { "drill: " } else { "" };
         let since = incident.well_since_ms.filter(|_| incident.is_well_again);
-        let since = since.map(|since| format!(" (since {})", show::moment_in_row(since, now_ms, zone)));
+        let since = since.map(|since| format!("; well since {}", show::moment_in_row(since, now_ms, zone)));
         let state = if incident.is_well_again { WELL_AGAIN } else { show::phase(&incident.phase) };
         let downtime = incident.downtime_ms.map(|ms| Shown(std::time::Duration::from_millis(ms)).to_string());
         vec![
@@ -120,7 +120,7 @@ mod tests {
         );
         let expected = [
             " INCIDENT  OPENED              STATE       DOWN  WHAT",
-            " i13       11-14 22:13:20 UTC  well again  1m    nginx.service was killed (since 11-14 22:14:20 UTC)",
+            " i13       11-14 22:13:20 UTC  well again  1m    nginx.service was killed; well since 11-14 22:14:20 UTC",
             " i12       11-14 22:13:20 UTC  ESCALATED         nginx.service was killed",
             " i7        11-14 22:13:20 UTC  healed      48ms  drill: nginx.service was killed",
         ];

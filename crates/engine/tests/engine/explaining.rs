@@ -220,3 +220,45 @@ fn a_look_that_is_older_than_the_next_should_be_says_how_old() {
     });
     assert!(seen.is_some_and(|age| age > every), "{seen:?} {every:?}");
 }
+
+#[test]
+fn what_people_have_set_during_a_back_off_is_told_while_it_lasts() {
+    let text = crate::host::changed("initial: 5s, factor: 2, max: 1m", "initial: 1m, factor: 1, max: 1m");
+    type Set = fn(&mut Host);
+    let restraints: [(Set, &str); 3] = [
+        (
+            |host| drop(host.operator(Operation::Hold { scope: only("app.service"), reason: "r".into(), until: None })),
+            "ann has held it since",
+        ),
+        (|host| host.hold_file(Some("stop")), "the HOLD file stops all action"),
+        (
+            |host| {
+                let (scope, lasts) = (only("app.service"), secs(3_600));
+                drop(host.operator(Operation::Maintenance { scope, reason: "r".into(), lasts }));
+            },
+            "it is in a maintenance window that ann opened",
+        ),
+    ];
+    for (restrain, words) in restraints {
+        let mut host = Host::new(&text);
+        host.fails("app.service#unit");
+        host.action_ends(failed());
+        assert!(host.summary("app.service").starts_with("it is being healed"), "{}", host.summary("app.service"));
+        restrain(&mut host);
+        let said = host.summary("app.service");
+        assert!(said.starts_with(&format!("nothing is done: {words}")), "{said}");
+        let id = host.open("app.service").expect("open").id;
+        let report = host.engine.report(host.now, id).expect("open");
+        assert!(report.headline.as_str().contains("is kept from being healed now"), "{}", report.headline);
+        let objects = report.decision.iter().flat_map(|decision| decision.objections());
+        assert!(objects.into_iter().any(|objection| objection.why.as_str().starts_with(words)), "{report:#?}");
+        // What is under way is told as that, though nothing more will be done.
+        let done = host.done().len();
+        host.pass(secs(120));
+        assert_eq!(host.done().len(), done, "it is obeyed");
+    }
+    let mut host = Host::new(&text);
+    host.fails("app.service#unit");
+    host.operator(Operation::Hold { scope: only("app.service"), reason: "r".into(), until: None });
+    assert!(host.summary("app.service").contains("has been under way"), "{}", host.summary("app.service"));
+}
