@@ -62,6 +62,11 @@ fn errors_say_what_and_what_to_do_with_their_exit_code() {
     check(&["check"], 2, "help: `ansai init` writes one");
     check(&["replay", "/nonexistent"], 2, "try: name a journal's folder");
     check(
+        &["replay", "/etc/passwd"],
+        2,
+        "ansai: /etc/passwd is no journal: nothing in it is understood\n  try: name a",
+    );
+    check(
         &["test", "/nonexistent/x.scenario"],
         2,
         "x.scenario: there is no such file or folder\n  try: name a .scenario file",

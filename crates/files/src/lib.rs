@@ -76,7 +76,7 @@ pub fn said(error: &io::Error) -> String {
         ErrorKind::PermissionDenied => "permission denied",
         ErrorKind::NotADirectory => "a folder on the way to it is none",
         ErrorKind::IsADirectory => "it is a folder",
-        ErrorKind::AlreadyExists => "it is there already",
+        ErrorKind::AlreadyExists => "something else is there already",
         ErrorKind::StorageFull => "its filesystem is full",
         ErrorKind::QuotaExceeded => "the quota on its filesystem is used up",
         _ if error.raw_os_error() == Some(Errno::ROFS.raw_os_error()) => "what it lies on can only be read",

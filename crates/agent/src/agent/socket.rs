@@ -54,8 +54,9 @@ impl Socket {
 
     fn warn(&self, warnings: &Warnings, clock: &Clock, error: &io::Error) {
         let text = format!(
-            "{}: the socket cannot be made: {error}; nobody can ask the agent anything until it can be",
-            self.path.display()
+            "{}: the socket cannot be made: {}; nobody can ask the agent anything until it can be",
+            self.path.display(),
+            ansai_files::said(error)
         );
         warnings.raise(clock.now().wall, Topic::Socket, text);
     }

@@ -55,8 +55,16 @@ pub(super) fn agent(paths: &Paths) -> Result<Code, Failure> {
     match result {
         Ok(()) => Ok(Code::Ok),
         Err(error) if error.is::<ansai_document::Diagnostics>() => Err(failed(format!("{error}"), Code::Usage)),
-        Err(error) => Err(failed(format!("the agent cannot run: {error:#}"), Code::Failing)),
+        Err(error) => {
+            let why: Vec<String> = error.chain().map(said).collect();
+            Err(failed(format!("the agent cannot run: {}", why.join(": ")), Code::Failing))
+        }
     }
+}
+
+/// A cause of an error; what the system says is told in words.
+fn said(cause: &(dyn std::error::Error + 'static)) -> String {
+    cause.downcast_ref::<std::io::Error>().map_or_else(|| cause.to_string(), ansai_files::said)
 }
 
 #[cfg(test)]

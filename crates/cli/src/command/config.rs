@@ -228,10 +228,17 @@ pub(super) fn performed(paths: &Paths, run: &ActionRun) -> Result<ActionOutcome,
     .map(|(_, outcome)| outcome)
 }
 
+/// What runs what waits for this host.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+        let what = format!("nothing can be asked of this host: {}", ansai_files::said(&error));
+        Failure::new(Code::Failing, what, "see with `ulimit -a` how much this program may open")
+    })
+}
+
 /// Asks this host, until its service manager answers, for what it has and for something else.
 fn asked<T>(paths: &Paths, ask: impl AsyncFn(&LinuxHost) -> (Inventory, T)) -> Result<(Inventory, T), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::new(Code::Failing, error.to_string(), ""))?;
+    let runtime = runtime()?;
     let answer = runtime.block_on(async {
         let tasks = TaskTracker::new();
         let host = LinuxHost::new(Options::this_machine(paths.state_dir.clone()), &tasks);

@@ -228,12 +228,15 @@ fn told(paths: &Paths, mut findings: Vec<Finding>) -> Result<Code, Failure> {
 /// How many of each there are.
 fn summary(findings: &[Finding]) -> String {
     let count = |level| findings.iter().filter(|finding| finding.level == level).count();
-    let (failing, warnings) = (count(Level::Fail), show::count(count(Level::Warn), "warning"));
-    match (failing, count(Level::Warn)) {
-        (0, 0) => "nothing is amiss".to_owned(),
-        (0, _) => format!("nothing keeps ansai from working; {warnings}"),
-        (1, _) => format!("1 thing keeps ansai from working (FAIL); {warnings}"),
-        (many, _) => format!("{many} things keep ansai from working (FAIL); {warnings}"),
+    let failing = match (count(Level::Fail), count(Level::Warn)) {
+        (0, 0) => return "nothing is amiss".to_owned(),
+        (0, _) => "nothing keeps ansai from working".to_owned(),
+        (1, _) => "1 thing keeps ansai from working (FAIL)".to_owned(),
+        (many, _) => format!("{many} things keep ansai from working (FAIL)"),
+    };
+    match count(Level::Warn) {
+        0 => failing,
+        warnings => format!("{failing}; {}", show::count(warnings, "warning")),
     }
 }
 
@@ -456,6 +459,7 @@ mod tests {
     fn the_last_line_says_how_much_is_amiss() {
         assert_eq!(summary(&[ok("a")]), "nothing is amiss");
         assert_eq!(summary(&[ok("a"), warn("b", "")]), "nothing keeps ansai from working; 1 warning");
+        assert_eq!(summary(&[fail("a", ""), fail("b", "")]), "2 things keep ansai from working (FAIL)");
         assert_eq!(summary(&[fail("a", ""), warn("b", "")]), "1 thing keeps ansai from working (FAIL); 1 warning");
         let mut worst = [fail("a", ""), ok("b"), warn("c", ""), ok("d")];
         worst.sort_by_key(|finding| finding.level);

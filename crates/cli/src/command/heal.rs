@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio_util::task::TaskTracker;
 
 use super::{
+    config,
     consent::{self, Proof},
     explain, operate, target,
 };
@@ -41,8 +42,7 @@ pub(super) fn planned_for(paths: &Paths, target: &TargetId) -> Result<Code, Fail
 
 /// Says what would be done.
 fn rehearse(paths: &Paths, mut plan: Value) -> Result<Code, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::new(Code::Failing, error.to_string(), ""))?;
+    let runtime = config::runtime()?;
     let options = Options { buses: Vec::new(), ..Options::this_machine(paths.state_dir.clone()) };
     for rung in plan["rungs"].as_array_mut().into_iter().flatten() {
         let steps: Vec<Step> = serde_json::from_value(rung["steps"].take()).unwrap_or_default();

@@ -37,6 +37,8 @@ use crate::{
 /// Most lines of a story; a journal of gigabytes is told from its beginning.
 const LINES_MAX: usize = 100_000;
 
+const NAME_ONE: &str = "name a journal's folder, as /var/lib/ansai/journal, or one file of it";
+
 /// The world as it was recorded: what said nothing new and no incident waited for was left out, and is filled in.
 #[derive(Default)]
 struct Recording {
@@ -56,10 +58,16 @@ struct Told {
     lines: Vec<Line>,
     inputs: u64,
     flaws: Vec<String>,
+    /// Whether not one line of it was an entry.
+    is_empty: bool,
 }
 
 pub(super) fn replay(paths: &Paths, journal: &Path, with: Option<PathBuf>) -> Result<Code, Failure> {
     let recorded = patience::read(journal, || play(journal, None))?;
+    if recorded.is_empty && !recorded.flaws.is_empty() {
+        let what = format!("{} is no journal: nothing in it is understood", journal.display());
+        return Err(Failure::new(Code::Usage, what, NAME_ONE));
+    }
     let Some(path) = with else {
         return Ok(show_story(paths, &recorded));
     };
@@ -72,13 +80,14 @@ pub(super) fn replay(paths: &Paths, journal: &Path, with: Option<PathBuf>) -> Re
 fn play(journal: &Path, other: Option<&Configuration>) -> Result<Told, Failure> {
     let records = Records::open(journal).map_err(|error| {
         let what = format!("{}: {}", journal.display(), ansai_files::said(&error));
-        Failure::new(Code::Usage, what, "name a journal's folder, as /var/lib/ansai/journal, or one file of it")
+        Failure::new(Code::Usage, what, NAME_ONE)
     })?;
-    let mut told = Told { lines: Vec::new(), inputs: 0, flaws: Vec::new() };
+    let mut told = Told { lines: Vec::new(), inputs: 0, flaws: Vec::new(), is_empty: true };
     let mut player: Option<Player<Recording>> = None;
     let mut latest = None;
     let (mut facts, mut hold) = (None, None);
     for item in records {
+        told.is_empty &= !matches!(item, Item::Entry(_));
         match item {
             Item::Entry(Entry::Snapshot(snapshot)) if player.is_none() => player = Some(begin(snapshot, other)?),
             // Later segments go on where the one before ended, unless the agent was started in between.
@@ -110,7 +119,10 @@ fn play(journal: &Path, other: Option<&Configuration>) -> Result<Told, Failure> 
                 told.lines.extend(player.take_lines());
             }
             Item::Torn { path, line } => told.flaws.push(format!("{}:{line} does not end", path.display())),
-            Item::Unreadable { path, line, why } => told.flaws.push(format!("{}:{line}: {why}", path.display())),
+            Item::Unreadable { path, line, why } => {
+                told.flaws
+                    .push(format!("{}:{line} is no entry of a journal that this version knows: {why}", path.display()));
+            }
         }
         if told.lines.len() > LINES_MAX {
             told.flaws.push(format!("only the first {LINES_MAX} steps are told"));

@@ -155,8 +155,10 @@ fn changed(meta: &std::fs::Metadata) -> Option<SystemTime> {
 fn read(file: &Path) -> Result<String, Box<Diagnostic>> {
     let bytes = ansai_files::bytes(file, FILE_BYTES_MAX).map_err(|error| {
         let (what, help) = match &error.why {
-            Why::Io(cause) if error.is_missing() => (format!("cannot be read: {cause}"), "`ansai init` writes one"),
-            Why::Io(cause) => (format!("cannot be read: {cause}"), "check its permissions"),
+            Why::Io(cause) if error.is_missing() => {
+                (format!("cannot be read: {}", ansai_files::said(cause)), "`ansai init` writes one")
+            }
+            Why::Io(cause) => (format!("cannot be read: {}", ansai_files::said(cause)), "check its permissions"),
             Why::NotRegular(kind) => (format!("it is {kind}"), "name a file or a folder of files"),
             Why::TooLarge(_) | Why::NotText(_) => (format!("it has more than {FILE_BYTES_MAX} bytes"), "split it"),
         };

@@ -66,7 +66,7 @@ pub(super) fn units(paths: &Paths) -> Vec<Finding> {
     let config = paths.config.clone();
     let Some(Ok(configuration)) = answer_of(move || ansai_config::load(&config)) else { return Vec::new() };
     let found = units::warnings(paths, &configuration).into_iter();
-    found.map(|found| warn(found.what, found.suggestion.unwrap_or_default())).collect()
+    found.map(|found| warn(found.in_a_line(), found.suggestion.unwrap_or_default())).collect()
 }
 
 #[cfg(test)]

@@ -173,8 +173,7 @@ fn rehearse(paths: &Paths, asked: Asked, target: &TargetId) -> Result<Code, Fail
         let what = format!("nothing declares who could {} {target}", asked.as_str());
         return Err(Failure::new(Code::Usage, what, "declare `renew:` in its configuration"));
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::new(Code::Failing, error.to_string(), ""))?;
+    let runtime = config::runtime()?;
     let plan = runtime.block_on(async {
         let options = Options { buses: Vec::new(), ..Options::this_machine(paths.state_dir.clone()) };
         LinuxHost::new(options, &TaskTracker::new()).plan(action).await
