@@ -8,6 +8,7 @@ pub(crate) mod memory;
 pub(crate) mod service;
 
 use ansai_document::{Findings, Node, Place, text};
+use ansai_keys::{Key, Kind, Shape, count, joined};
 use ansai_model::{
     bundle::BundleParts,
     id::{TargetId, UnitName},
@@ -16,7 +17,6 @@ use ansai_model::{
 
 use crate::{
     common::Common,
-    keys::{Key, Kind, Shape, count, joined},
     slice::{Domain, Kept, Provided, Slice},
 };
 

@@ -7,16 +7,16 @@ use ansai_document::{
     secrets::masked,
     text::{cut, joined},
 };
+use ansai_keys::{Key, Kind, Shape, page::flow};
 use ansai_model::policy::matches;
 use serde::Serialize;
 
 use crate::{
     common::DEFAULT,
     configuration::Configuration,
-    form::UNIT_KINDS,
-    keys::{Key, Kind, Shape, config::CONFIG, limits::POLICY},
+    keys::{config::CONFIG, limits::POLICY},
     layer::Layer,
-    reference::flow,
+    patterns::UNIT_KINDS,
 };
 
 mod example;

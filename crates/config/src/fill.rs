@@ -13,8 +13,7 @@ use ansai_document::{
     text::joined,
     written::{Fields, Written},
 };
-
-use crate::keys::{Key, Shape};
+use ansai_keys::{Key, Shape};
 
 /// Where a value is read: its line in the table, the key of the mapping around it, and who hears what is wrong.
 pub(crate) struct At<'a, 's> {
@@ -45,7 +44,7 @@ pub(crate) trait Held: Clone {
     const NOTHING: Option<&'static str> = None;
 
     /// Reads what is written; of a mapping, what is not written stays as it is in `base`. Nothing when it is of the wrong
-    /// form, which [`crate::form`] has said, or wrong in itself, which is said here.
+    /// form, which [`ansai_keys::check()`] has said, or wrong in itself, which is said here.
     fn read(at: &mut At<'_, '_>, node: &Node, base: Option<&Self>) -> Option<Self>;
 
     /// What holds when nothing is written and the key's line says nothing.
@@ -86,28 +85,38 @@ pub(crate) fn section<T: Filled>(
     T::filled(findings, node.section(name).unwrap_or(&nothing), &joined(around, name), base)
 }
 
-impl Shape {
-    /// What stands under one of its keys that has a default in its line; what is wrong with it is said elsewhere.
-    pub(crate) fn held<T: Held>(&'static self, node: &Node, name: &str) -> T {
+/// The mapping that fills a type.
+pub(crate) const fn shape<T: Filled>(title: &'static str) -> Shape {
+    Shape { title, keys: T::KEYS }
+}
+
+/// What stands under a key of a mapping that has a default in its line; what is wrong with it is said elsewhere.
+pub(crate) trait HeldUnder {
+    /// The value under one of its keys.
+    fn held<T: Held>(&'static self, node: &Node, name: &str) -> T;
+}
+
+impl HeldUnder for Shape {
+    fn held<T: Held>(&'static self, node: &Node, name: &str) -> T {
         let unheard = Sources::default();
         let key = self.key(name).expect("a key of this mapping");
         field(&mut Findings::new(&unheard), node, "", key, None).expect("its line has a default, as a test holds")
     }
-
-    /// The mapping that fills a type.
-    pub(crate) const fn of<T: Filled>(title: &'static str) -> Self {
-        Self { title, keys: T::KEYS }
-    }
 }
 
-impl Key {
+/// The default of a key's line as a value.
+pub(crate) trait LineDefault {
     /// What is written, or the default of the key's line, which has one.
-    pub(crate) fn or_default<T: Held>(&'static self, written: Option<T>) -> T {
+    fn or_default<T: Held>(&'static self, written: Option<T>) -> T {
         written.or_else(|| self.held()).expect("the line has a default that can be read, as a test holds")
     }
 
-    /// The default of the key's line as a value; nothing when the line has none.
-    pub(crate) fn held<T: Held>(&'static self) -> Option<T> {
+    /// The default; nothing when the line has none.
+    fn held<T: Held>(&'static self) -> Option<T>;
+}
+
+impl LineDefault for Key {
+    fn held<T: Held>(&'static self) -> Option<T> {
         let value = self.value()?;
         let node = match value.starts_with(['[', '{']) {
             true => read(value, Form::Yaml, 0).ok()?,
@@ -145,7 +154,7 @@ pub(crate) fn field<T: Held>(
 macro_rules! fills {
     ($type:ident { $($field:ident: $key:expr),* $(,)? } $(besides { $($other:ident: $value:expr),* $(,)? })?) => {
         impl $crate::fill::Filled for $type {
-            const KEYS: &'static [$crate::keys::Key] = &[$($key),*];
+            const KEYS: &'static [ansai_keys::Key] = &[$($key),*];
 
             fn filled(
                 findings: &mut ansai_document::Findings<'_>,
@@ -181,7 +190,7 @@ macro_rules! fills {
                 <Self as $crate::fill::Filled>::shipped()
             }
 
-            fn write(&self, _: &'static $crate::keys::Key) -> Option<ansai_document::written::Written> {
+            fn write(&self, _: &'static ansai_keys::Key) -> Option<ansai_document::written::Written> {
                 Some($crate::fill::Filled::fields(self).done())
             }
         }

@@ -5,7 +5,7 @@
 //! [`Configuration::bundle`] deduces checks, rules, runbooks and policies for the units that a host has.
 //! Nothing half-valid passes: wrong configuration gives [`ansai_document::Diagnostics`] and no configuration.
 //!
-//! A text becomes a tree (`ansai_document`), is held against the table of all keys (`keys`, `form`), is merged over the weaker
+//! A text becomes a tree (`ansai_document`), is held against the table of all keys (`keys`), is merged over the weaker
 //! layers (`layer`), and is read into values (`fill`, `read`), from which each domain deduces what is not written (`domain`).
 
 mod common;
@@ -14,7 +14,6 @@ mod domain;
 mod expand;
 mod explain;
 mod fill;
-mod form;
 mod keys;
 mod layer;
 mod lint;

@@ -2,9 +2,11 @@
 
 use std::fmt::Write as _;
 
+use ansai_keys::page::shapes;
+
 use crate::{
     explain::{MayKey, keys_of},
-    reference::shapes,
+    keys::config::CONFIG,
 };
 
 const BEGIN: &str = r#".SH NAME
@@ -61,7 +63,7 @@ The pages about rules, domains, telling people and the rest.
 #[must_use]
 pub fn manual(version: &str) -> String {
     let mut page = format!(".TH ansai.yaml 5 \"\" \"ansai {}\" \"File formats\"\n{BEGIN}", escaped(version));
-    for shape in shapes() {
+    for shape in shapes(&CONFIG) {
         // Writing to a string cannot fail.
         let _ = writeln!(page, ".SH {}", escaped(&shape.title.to_uppercase()));
         for MayKey { name, kind, default, meaning } in keys_of(shape) {
@@ -96,7 +98,7 @@ mod tests {
     #[test]
     fn every_key_of_the_table_stands_in_the_page_and_no_line_is_a_request_by_accident() {
         let page = manual("1.0.0");
-        for shape in shapes() {
+        for shape in shapes(&CONFIG) {
             for key in shape.keys {
                 assert!(page.contains(&format!(".BR {} ", escaped(key.name))), "{}", key.name);
             }

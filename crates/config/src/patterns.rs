@@ -77,6 +77,9 @@ impl Names {
     }
 }
 
+/// Endings of the names of units.
+pub(crate) const UNIT_KINDS: &[&str] = &[".service", ".socket", ".timer", ".path", ".mount", ".target"];
+
 /// The name of a unit, which is a service when it has no ending.
 pub(crate) fn with_ending(name: &str) -> String {
     if name.contains('.') { name.to_owned() } else { format!("{name}.service") }

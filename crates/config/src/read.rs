@@ -1,4 +1,4 @@
-//! From the tree to values. A value of the wrong form is reported by [`crate::form`] and here taken as not written;
+//! From the tree to values. A value of the wrong form is reported by [`ansai_keys::check()`] and here taken as not written;
 //! what is said here is what only several values together can be wrong in.
 
 pub(crate) mod environment;

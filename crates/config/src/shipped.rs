@@ -2,10 +2,11 @@
 //! and a file replaces it. What only one reader knows stands with that reader.
 
 use ansai_document::written::{Fields, Written};
+use ansai_keys::{Key, Kind, Shape};
 
 use crate::{
     domain,
-    keys::{Key, Kind, Shape, config::CONFIG, limits::POLICY},
+    keys::{config::CONFIG, limits::POLICY},
 };
 
 /// What it is called in messages.

@@ -4,6 +4,7 @@
 use std::{fmt, time::Duration};
 
 use ansai_document::{Findings, Node, Place};
+use ansai_keys::Key;
 use ansai_model::{
     action::Action,
     bundle::{BundleParts, Target},
@@ -17,7 +18,7 @@ use ansai_model::{
     runbook::{Runbook, Rung},
 };
 
-use crate::{common::Common, keys::Key, patterns::Names};
+use crate::{common::Common, patterns::Names};
 
 /// For what does not wait for a unit.
 pub(crate) const LOCAL_TIMEOUT: Duration = Duration::from_secs(15);

@@ -6,6 +6,7 @@ const CRATES: &[&str] = &[
     "crates/host/src/",
     "crates/agent/src/",
     "crates/document/src/",
+    "crates/keys/src/",
     "crates/condition/src/",
     "crates/config/src/",
     "crates/import/src/",

@@ -12,6 +12,7 @@ use ansai_document::{
     Findings, Node, place_of,
     text::{cut, joined},
 };
+use ansai_keys::{Kind, key};
 use ansai_model::{
     bundle::BundleParts,
     check::{Check, Flap},
@@ -29,8 +30,7 @@ use ansai_model::{
 
 use crate::{
     common::Common,
-    fill::words::Words,
-    keys::{Kind, key},
+    fill::{HeldUnder, LineDefault, words::Words},
     slice::{Domain, FaultDomain, LongAction, LongProbe, Slice, add, target},
 };
 

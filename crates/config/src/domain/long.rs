@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use ansai_document::written::Fields;
+use ansai_keys::Key;
 use ansai_model::domain::{DomainAction, DomainProbe};
 
 use super::{certificate, disk, memory};
 use crate::{
     fill::Filled,
-    keys::Key,
     slice::{LOCAL_TIMEOUT, LongAction, LongForm, LongProbe},
 };
 

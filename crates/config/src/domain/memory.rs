@@ -6,6 +6,7 @@ pub(crate) mod keys;
 use std::{collections::BTreeMap, sync::LazyLock, time::Duration};
 
 use ansai_document::{Findings, Node, text::joined};
+use ansai_keys::{Kind, key};
 use ansai_model::{
     action::{AS_DECLARED, Action},
     bundle::BundleParts,
@@ -21,8 +22,7 @@ use ansai_model::{
 
 use crate::{
     common::Common,
-    fill::Filled,
-    keys::{Kind, key},
+    fill::{Filled, LineDefault},
     slice::{Domain, FaultDomain, Kept, LOCAL_TIMEOUT, LongAction, LongProbe, Slice, add},
 };
 

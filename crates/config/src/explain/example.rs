@@ -7,10 +7,11 @@ use ansai_document::{
     Form, Node, Value, read,
     written::{Written, quoted},
 };
+use ansai_keys::{Key, Kind, Shape};
 
 use crate::{
     domain::sections,
-    keys::{Key, Kind, Shape, action::STEP, config::CONFIG, long::RUNG},
+    keys::{action::STEP, config::CONFIG, long::RUNG},
 };
 
 mod beside;
@@ -175,11 +176,7 @@ fn of_kind(kind: &Kind) -> Written {
         Kind::Paths => "[/etc/app]",
         Kind::Loopback => "\"127.0.0.1:9560\"",
         Kind::Mode => "\"0640\"",
-        Kind::Secret => "file:/etc/ansai/secret",
-        Kind::Address => "\"https://hooks.example.com/ansai\"",
-        Kind::Server => "\"smtp://127.0.0.1:25\"",
-        Kind::ProbeText => "\"http://127.0.0.1/\"",
-        Kind::Condition => "failing_for > 10s",
+        Kind::Special(special) => special.example,
         Kind::Texts => "[app]",
         Kind::Statuses => "200-299",
         Kind::Argv => "[/usr/bin/app, --check]",

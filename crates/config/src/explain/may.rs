@@ -3,12 +3,10 @@
 use serde::Serialize;
 
 use super::example::{self, Part};
-use crate::{
-    keys::{
-        Key, Kind, Shape,
-        kind::{between, expected, how},
-    },
-    reference::default_of,
+use ansai_keys::{
+    Key, Kind, Shape,
+    kind::{between, expected, how},
+    page::default_of,
 };
 
 /// What may stand under a key.

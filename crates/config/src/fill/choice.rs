@@ -2,8 +2,7 @@
 //! meant is an enum before anything is read, so that whoever reads or writes it cannot forget one.
 
 use ansai_document::{Findings, Node, place_of, text::joined};
-
-use crate::keys::Key;
+use ansai_keys::Key;
 
 /// What a mapping may say, of which it says one.
 pub(crate) trait Choice: Copy + PartialEq + 'static {
@@ -74,7 +73,7 @@ macro_rules! ways {
 
         impl $name {
             /// The keys of all but what the domains add.
-            pub(crate) const OWN: &'static [&'static [$crate::keys::Key]] = &[$($keys),*];
+            pub(crate) const OWN: &'static [&'static [ansai_keys::Key]] = &[$($keys),*];
         }
 
         impl $crate::fill::choice::Choice for $name {
@@ -84,7 +83,7 @@ macro_rules! ways {
                 every
             }
 
-            fn keys(self) -> &'static [$crate::keys::Key] {
+            fn keys(self) -> &'static [ansai_keys::Key] {
                 match self {
                     $(Self::$way => const { $keys },)*
                     $(Self::$domain(at) => std::slice::from_ref(&const { &$others }[at]),)?

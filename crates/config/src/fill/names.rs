@@ -8,7 +8,7 @@ use ansai_model::{
 };
 
 use super::{At, Held};
-use crate::keys::Key;
+use ansai_keys::Key;
 
 macro_rules! name {
     ($($type:ty),*) => {$(

@@ -13,7 +13,9 @@ use ansai_model::{
 };
 
 use super::{At, Held};
-use crate::keys::{Key, Kind};
+use ansai_keys::{Key, Kind};
+
+use crate::fill::LineDefault;
 
 impl<T: Held> Held for Option<T> {
     // Whoever asks decides what holds.

@@ -5,12 +5,9 @@ use std::time::Duration;
 
 use super::Filled;
 use ansai_document::{Findings, Form, Node, Sources};
+use ansai_keys::{Kind, Shape, check, key};
 
-use crate::{
-    explain,
-    form::check,
-    keys::{Kind, PERIOD, Shape, key},
-};
+use crate::{explain, fill::shape, keys::PERIOD};
 
 /// Whether a clock is right.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,7 +27,7 @@ fills! {
     }
 }
 
-static CLOCK: Shape = Shape::of::<Clock>("A clock");
+static CLOCK: Shape = shape::<Clock>("A clock");
 
 fn node(text: &str) -> Node {
     ansai_document::read(text, Form::Yaml, 0).expect("a document")
@@ -41,7 +38,7 @@ fn read(text: &str, base: Option<&Clock>) -> Result<Clock, String> {
     let nothing = Sources::default();
     let mut findings = Findings::new(&nothing);
     let node = node(text);
-    check(&mut findings, &node, &Kind::Shape(&CLOCK), "clock");
+    check(&mut findings, &node, &Kind::Shape(&CLOCK), "clock", &|_, _| None);
     let found = Clock::filled(&mut findings, &node, "clock", base);
     findings.finish().map_err(|wrong| wrong.0.into_iter().map(|one| one.what).collect::<Vec<_>>().join("; "))?;
     found.ok_or_else(|| "nothing is read, and nothing said".to_owned())

@@ -1,6 +1,7 @@
 //! Fields that hold one of some words: each list of words stands once, and is checked, read and written from there.
 
 use ansai_document::Node;
+use ansai_keys::Kind;
 use ansai_model::{
     action::Disruption,
     check::TrendKind,
@@ -10,8 +11,6 @@ use ansai_model::{
     rule::{Autonomy, Severity},
     runbook::{Entry, Then},
 };
-
-use crate::keys::Kind;
 
 /// A type with a word for each of its values.
 pub(crate) trait Words: Copy + 'static {
@@ -66,7 +65,7 @@ macro_rules! held_by_words {
                 <Self as $crate::fill::words::Words>::named(node.text()?)
             }
 
-            fn write(&self, _: &'static $crate::keys::Key) -> Option<ansai_document::written::Written> {
+            fn write(&self, _: &'static ansai_keys::Key) -> Option<ansai_document::written::Written> {
                 Some(ansai_document::written::Written::text($crate::fill::words::Words::word(*self)))
             }
         }

@@ -1,9 +1,10 @@
 //! The keys of actions, and of the steps that hold them.
 
+use ansai_keys::{Key, Kind, Shape, count, joined, key};
 use ansai_model::action::Disruption;
 
 use super::{
-    Key, Kind, PORT, Shape, count, joined, key,
+    PORT,
     shared::{COMMAND_LINE, ENVIRONMENT},
 };
 use crate::{

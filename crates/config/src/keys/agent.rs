@@ -2,17 +2,21 @@
 
 use std::time::Duration;
 
+use ansai_keys::{Key, Kind, Shape, count, joined, key};
 use ansai_model::settings::{Heartbeat, HostSettings, Settings};
 
-use super::{COUNT, Key, Kind, PATIENCE, PERIOD, Shape, count, joined, key, limits::BUDGET};
-use crate::fill::{Filled, fills};
+use super::{COUNT, PATIENCE, PERIOD, limits::BUDGET};
+use crate::{
+    fill::{Filled, fills, shape},
+    keys::shared::{ADDRESS, SECRET},
+};
 
 /// What decisions go by, and what is the host's own.
 const PARTS: &[&[Key]] = &[Settings::KEYS, HostSettings::KEYS];
 const WHOLE: [Key; count(PARTS)] = joined(PARTS);
 pub(super) static AGENT: Shape = Shape { title: "The agent", keys: &WHOLE };
-pub(super) static HEARTBEAT: Shape = Shape::of::<Heartbeat>("The heartbeat");
-pub(super) static PROBE_DEFAULTS: Shape = Shape::of::<ProbeDefaults>("Defaults of probes");
+pub(super) static HEARTBEAT: Shape = shape::<Heartbeat>("The heartbeat");
+pub(super) static PROBE_DEFAULTS: Shape = shape::<ProbeDefaults>("Defaults of probes");
 
 fills! {
     Settings {
@@ -42,10 +46,10 @@ fills! {
 
 fills! {
     Heartbeat {
-        url: key("url", Kind::Address, "Where to ping, or a reference to it; /start and /fail are appended for those")
+        url: key("url", ADDRESS, "Where to ping, or a reference to it; /start and /fail are appended for those")
             .example("https://hc.example.com/ping/ansai").needed("a heartbeat needs an address", "write url: https://…"),
         every: key("every", Kind::Duration, "The period").default("5m"),
-        token: key("token", Kind::Secret, "A reference to a bearer token").example("env:HEARTBEAT_TOKEN"),
+        token: key("token", SECRET, "A reference to a bearer token").example("env:HEARTBEAT_TOKEN"),
     }
 }
 

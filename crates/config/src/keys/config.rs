@@ -1,15 +1,16 @@
 //! The keys of the whole file.
 
+use ansai_keys::{Key, Kind, Shape, count, joined, key};
+
 use super::{
-    COUNT, Key, Kind, Shape,
+    COUNT,
     agent::{AGENT, HEARTBEAT, PROBE_DEFAULTS},
-    count, joined, key,
     limits::{FLAP, POLICY, WINDOW},
     long::{CHECK, RULE, RUNG, TARGET},
     notify::CHANNEL,
     shared::AUTONOMIES,
 };
-use crate::domain::SECTIONS;
+use crate::{domain::SECTIONS, patterns::UNIT_KINDS};
 
 const KEYS: &[&[Key]] = &[
     &[
@@ -57,3 +58,20 @@ const KEYS: &[&[Key]] = &[
 ];
 
 pub(crate) static CONFIG: Shape = Shape { title: "The file", keys: &joined::<{ count(KEYS) }>(KEYS) };
+
+/// Keys by which a file of the predecessor is known.
+const OLD_KEYS: &[&str] =
+    &["monitored_services", "owner_email", "smtp_server", "check_interval", "self_healing_enabled"];
+
+/// What may be meant by a key that the whole file does not have.
+pub(crate) fn meant(shape: &Shape, name: &str) -> Option<String> {
+    if shape.title != CONFIG.title {
+        return None;
+    }
+    if OLD_KEYS.contains(&name) {
+        return Some("this is the predecessor's form; `ansai import ansai FILE` translates it".to_owned());
+    }
+    // A name of a unit at the beginning of a line has lost its indentation.
+    let is_unit = UNIT_KINDS.iter().any(|kind| name.ends_with(kind));
+    is_unit.then(|| "a unit stands below `services:`, two blanks further in than that".to_owned())
+}

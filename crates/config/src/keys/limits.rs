@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ansai_document::{Node, written::Written};
+use ansai_keys::{DURATION_MIN, Key, Kind, Shape, key};
 use ansai_model::{
     check::Flap,
     id::PolicyId,
@@ -11,21 +12,21 @@ use ansai_model::{
     time::WallTime,
 };
 
-use super::{ANY, COUNT, DAYS, DURATION_MIN, Key, Kind, Shape, key};
-use crate::fill::{At, Filled, Held, fills, words::word};
+use super::{ANY, COUNT, DAYS};
+use crate::fill::{At, Filled, Held, fills, shape, words::word};
 
 /// The longest that a weekly window stays open.
 pub(crate) const WEEK: Duration = Duration::from_secs(7 * 86_400);
 /// Bit 0 is Monday.
 const EVERY_DAY: u8 = 0x7f;
 
-pub(crate) static POLICY: Shape = Shape::of::<Policy>("A policy");
-pub(crate) static BUDGET: Shape = Shape::of::<Budget>("A budget");
-static BREAKER: Shape = Shape::of::<Breaker>("A circuit breaker");
-static BACKOFF: Shape = Shape::of::<Backoff>("A back-off");
-pub(crate) static FLAP: Shape = Shape::of::<Flap>("Flapping");
-static QUIET: Shape = Shape::of::<Quiet>("Quiet hours");
-pub(super) static WINDOW: Shape = Shape::of::<Window>("A maintenance window");
+pub(crate) static POLICY: Shape = shape::<Policy>("A policy");
+pub(crate) static BUDGET: Shape = shape::<Budget>("A budget");
+static BREAKER: Shape = shape::<Breaker>("A circuit breaker");
+static BACKOFF: Shape = shape::<Backoff>("A back-off");
+pub(crate) static FLAP: Shape = shape::<Flap>("Flapping");
+static QUIET: Shape = shape::<Quiet>("Quiet hours");
+pub(super) static WINDOW: Shape = shape::<Window>("A maintenance window");
 
 /// Quiet hours: a word, or when they are.
 pub(crate) const QUIET_HOURS: Kind = Kind::Short(&Kind::Word("quiet hours", &["learned", "none"]), &QUIET);

@@ -1,22 +1,23 @@
 //! The keys of the long form: what the short form is deduced into, and the pieces that both share.
 
+use ansai_keys::{Key, Kind, Shape, count, joined, key};
 use ansai_model::{
     check::{Trend, TrendKind},
     runbook::{Entry, Then},
 };
 
 use super::{
-    COUNT, Key, Kind, PORT, Shape,
+    COUNT, PORT,
     action::{ACTION, STEP},
     agent::Schedule,
-    count, joined, key,
     limits::FLAP,
     probe::PROBE,
     shared::{AUTONOMIES, PROCESS_DECLARATION, SEVERITIES},
 };
 use crate::{
     domain::A_TARGET,
-    fill::{Filled, fills, words::word},
+    fill::{Filled, fills, shape, words::word},
+    keys::{probe::PROBE_TEXT, shared::CONDITION},
 };
 
 pub(crate) static TARGET: Shape = Shape {
@@ -54,7 +55,7 @@ pub(crate) static TARGET: Shape = Shape {
 };
 
 const CHECKS: &[&[Key]] = &[
-    &[key("probe", Kind::Short(&Kind::ProbeText, &PROBE), "How it looks").example("{unit: app.service}")],
+    &[key("probe", Kind::Short(&PROBE_TEXT, &PROBE), "How it looks").example("{unit: app.service}")],
     Schedule::KEYS,
     &[
         key("flap", Kind::Shape(&FLAP), "When it counts as flapping").below("flap"),
@@ -68,7 +69,7 @@ const CHECKS: &[&[Key]] = &[
 
 pub(crate) static CHECK: Shape = Shape { title: "Long form: a check", keys: &joined::<{ count(CHECKS) }>(CHECKS) };
 
-static TREND: Shape = Shape::of::<Trend>("Long form: a trend");
+static TREND: Shape = shape::<Trend>("Long form: a trend");
 
 fills! {
     Trend {
@@ -89,7 +90,7 @@ pub(crate) static RULE: Shape = Shape {
     keys: &[
         key("target", Kind::Text, "The id of the target that it heals").example(A_TARGET),
         key("checks", Kind::Texts, "The checks that trigger it, by id or by the name after #").example("[unit, http]"),
-        key("when", Kind::Condition, "What must hold besides; unknown does not heal").example("failing_for > 10s"),
+        key("when", CONDITION, "What must hold besides; unknown does not heal").example("failing_for > 10s"),
         key("runbook", Kind::Text, "What is run").example("gentle"),
         key("policy", Kind::Text, "Under which limits").default("default"),
         key("autonomy", AUTONOMIES, "How much it may do by itself").below("autonomy"),
@@ -101,7 +102,7 @@ pub(crate) static RUNG: Shape = Shape {
     title: "Long form: a rung",
     keys: &[
         key("name", Kind::Text, "Its name in its runbook").example("restart"),
-        key("when", Kind::Condition, "When it applies; it is skipped when that is false or unknown"),
+        key("when", CONDITION, "When it applies; it is skipped when that is false or unknown"),
         key("entry", word::<Entry>(), "How it is reached").default("in-order"),
         key("steps", Kind::List(const { &Kind::Shape(&STEP) }), "What is done, in order")
             .example("[{reset_failed: app.service}, {restart_unit: app.service, timeout: 100s}]"),

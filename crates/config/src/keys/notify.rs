@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ansai_document::{Node, text::cut, written::Written};
+use ansai_keys::{Key, Kind, Shape, Special, count, joined, key};
 use ansai_model::{
     notify::{SecretRef, SmtpSecurity, Webhook, WebhookFormat},
     policy::Scope,
@@ -11,16 +12,19 @@ use ansai_model::{
 };
 
 use super::{
-    COUNT, Key, Kind, Shape, count, joined, key,
+    COUNT,
     shared::{COMMAND_LINE, SEVERITIES},
 };
-use crate::fill::{At, Filled, Held, choice::ways, fills, words::word};
+use crate::{
+    fill::{At, Filled, Held, choice::ways, fills, shape, words::word},
+    keys::shared::{ADDRESS, SECRET},
+};
 
 const OWN: [Key; count(Way::OWN)] = joined(Way::OWN);
 const CHANNELS: &[&[Key]] = &[&OWN, RouteOptions::KEYS];
 
 pub(super) static CHANNEL: Shape = Shape { title: "A route", keys: &joined::<{ count(CHANNELS) }>(CHANNELS) };
-static DIGEST: Shape = Shape::of::<Digest>("A digest");
+static DIGEST: Shape = shape::<Digest>("A digest");
 
 ways! {
     /// How a route tells people.
@@ -48,20 +52,20 @@ pub(crate) struct Mail {
 
 fills! {
     Mail {
-        smtp: key("smtp", Kind::Server, "The mail server: smtp://, smtp+starttls:// or smtps://").example("smtps://mail.example.com"),
+        smtp: key("smtp", SERVER, "The mail server: smtp://, smtp+starttls:// or smtps://").example("smtps://mail.example.com"),
         to: key("to", Kind::Texts, "Who gets the mail").example("ops@example.com"),
         from: key("from", Kind::Text, "Its sender").otherwise("ansai@HOST"),
         user: key("user", Kind::Text, "The user of the mail server"),
-        password: key("password", Kind::Secret, "A reference to the user's password").example("file:/etc/ansai/smtp-password"),
+        password: key("password", SECRET, "A reference to the user's password").example("file:/etc/ansai/smtp-password"),
         ca: key("ca", Kind::Path, "A certificate authority to trust besides the host's own, a PEM file"),
     }
 }
 
 fills! {
     Webhook {
-        url: key("webhook", Kind::Address, "Where to post, or a reference to it").example("file:/etc/ansai/slack-address"),
+        url: key("webhook", ADDRESS, "Where to post, or a reference to it").example("file:/etc/ansai/slack-address"),
         format: key("format", word::<WebhookFormat>(), "What the body looks like").default("generic"),
-        secret: key("secret", Kind::Secret, "A reference to the key that signs the body").example("credential:webhook"),
+        secret: key("secret", SECRET, "A reference to the key that signs the body").example("credential:webhook"),
         headers: key("headers", Kind::Named(&Kind::Text), "Headers to send").example("{X-Team: ops}"),
     }
 }
@@ -141,19 +145,20 @@ pub(crate) struct Server {
     pub(crate) port: u16,
 }
 
+/// How a mail server is written.
+pub(crate) const SERVER: Kind = Kind::Special(&Special {
+    expected: "a mail server",
+    how: "write smtp://HOST, smtp+starttls://HOST or smtps://HOST",
+    example: "\"smtp://127.0.0.1:25\"",
+    beginnings: || SCHEMES.iter().map(|(_, scheme, _)| (*scheme).to_owned()).collect(),
+});
+
 /// The schemes of mail servers, each with its usual port.
 const SCHEMES: [(SmtpSecurity, &str, u16); 3] = [
     (SmtpSecurity::None, "smtp://", 25),
     (SmtpSecurity::Starttls, "smtp+starttls://", 587),
     (SmtpSecurity::Tls, "smtps://", 465),
 ];
-
-impl Server {
-    /// How its address begins.
-    pub(crate) fn beginnings() -> impl Iterator<Item = &'static str> {
-        SCHEMES.iter().map(|(_, scheme, _)| *scheme)
-    }
-}
 
 impl Held for Server {
     fn read(at: &mut At<'_, '_>, node: &Node, _: Option<&Self>) -> Option<Self> {

@@ -1,8 +1,9 @@
 //! The keys of probes: each way to look with what belongs to it.
 
+use ansai_keys::{Key, Kind, Shape, Special, count, joined, key};
 use ansai_model::{probe::Protocol, unit::UnitExpectation};
 
-use super::{ANY, Key, Kind, Shape, agent::Schedule, count, joined, key, shared::COMMAND_LINE};
+use super::{ANY, agent::Schedule, shared::COMMAND_LINE};
 use crate::{
     domain::long::PROBE_KEYS,
     fill::{
@@ -80,3 +81,36 @@ pub(crate) static EXPECT: Shape = Shape {
         key("header", Kind::Named(&Kind::Text), "Headers that it has, with their values"),
     ],
 };
+
+/// A probe in one text.
+pub(crate) const PROBE_TEXT: Kind = Kind::Special(&Special {
+    expected: "a probe",
+    how: "write http://…, https://…, tcp://HOST:PORT, redis://HOST or another protocol, unix:/PATH, or a mapping as {exec: \
+          [...]}",
+    example: "\"http://127.0.0.1/\"",
+    beginnings: || {
+        let plain = SCHEMES.iter().map(|(scheme, _)| *scheme);
+        plain.chain(Protocol::NAMES.iter().copied()).map(|name| format!("{name}://")).chain([UNIX.to_owned()]).collect()
+    },
+});
+
+/// What a probe in one text is, by how it begins.
+#[derive(Clone, Copy)]
+pub(crate) enum Beginning {
+    Web,
+    Tcp(Option<Protocol>),
+}
+
+/// What stands before the `://`, but for the protocols, which have names of their own.
+const SCHEMES: [(&str, Beginning); 3] =
+    [("http", Beginning::Web), ("https", Beginning::Web), ("tcp", Beginning::Tcp(None))];
+/// How a unix socket in one text begins.
+pub(crate) const UNIX: &str = "unix:";
+
+/// How a text begins, and what follows.
+pub(crate) fn begun(text: &str) -> Option<(Beginning, &str)> {
+    let (name, rest) = text.split_once("://")?;
+    let plain = SCHEMES.iter().find(|(scheme, _)| *scheme == name).map(|(_, beginning)| *beginning);
+    let beginning = plain.or_else(|| Some(Beginning::Tcp(Some(Protocol::named(name)?))))?;
+    Some((beginning, rest))
+}

@@ -1,12 +1,36 @@
 //! The keys and kinds that several mappings share: how freely, how soon, commands, processes, what must be there.
 
-use ansai_model::rule::{Autonomy, Severity};
+use ansai_keys::{Key, Kind, Shape, Special, count, joined, key};
+use ansai_model::{
+    notify::SecretRef,
+    rule::{Autonomy, Severity},
+};
 
-use super::{Key, Kind, Shape, count, joined, key};
-use crate::fill::{choice::ways, words::word};
+use crate::fill::{WEB, choice::ways, words::word};
 
 pub(crate) const AUTONOMIES: Kind = word::<Autonomy>();
 pub(crate) const SEVERITIES: Kind = word::<Severity>();
+/// A reference to a secret.
+pub(crate) const SECRET: Kind = Kind::Special(&Special {
+    expected: "a reference to a secret",
+    how: "write file:/PATH, env:NAME or credential:NAME",
+    example: "file:/etc/ansai/secret",
+    beginnings: || SecretRef::beginnings().map(ToString::to_string).collect(),
+});
+/// A web address, or a reference to one that is secret.
+pub(crate) const ADDRESS: Kind = Kind::Special(&Special {
+    expected: "a web address",
+    how: "write https://…, or a reference as file:/etc/ansai/NAME",
+    example: "\"https://hooks.example.com/ansai\"",
+    beginnings: || WEB.into_iter().chain(SecretRef::beginnings()).map(ToString::to_string).collect(),
+});
+/// A condition of a rule.
+pub(crate) const CONDITION: Kind = Kind::Special(&Special {
+    expected: "a condition",
+    how: "write one text, as in \"failing_for > 10s\"",
+    example: "failing_for > 10s",
+    beginnings: Vec::new,
+});
 pub(crate) const COMMAND_LINE: Kind = Kind::Short(&Kind::Argv, &COMMAND);
 
 pub(crate) static COMMAND: Shape = Shape {

@@ -3,18 +3,17 @@
 
 use super::*;
 use ansai_document::{Findings, Form, Node, Sources, read};
-
-use crate::{
-    expanded, explain,
-    form::check,
-    parse,
-    reference::{reference, shapes},
-    schema,
+use ansai_keys::{
+    Key, Shape, changed, check,
+    page::shapes,
+    schema::{as_json, slug},
 };
+
+use crate::{expanded, explain, keys::config::CONFIG, parse, reference::reference, schema};
 
 /// Every line with a default that is a value, and the mapping that it stands in.
 fn defaults() -> Vec<(&'static Shape, &'static Key)> {
-    let lines = shapes().into_iter().flat_map(|shape| shape.keys.iter().map(move |key| (shape, key)));
+    let lines = shapes(&CONFIG).into_iter().flat_map(|shape| shape.keys.iter().map(move |key| (shape, key)));
     lines.filter(|(_, key)| key.value().is_some()).collect()
 }
 
@@ -27,7 +26,7 @@ fn written(key: &Key, value: &str) -> Node {
 
 #[test]
 fn each_key_has_a_meaning_and_a_name_of_its_own() {
-    for shape in shapes() {
+    for shape in shapes(&CONFIG) {
         for (index, key) in shape.keys.iter().enumerate() {
             assert!(!key.meaning.is_empty() && !key.meaning.ends_with('.'), "{}", key.name);
             assert!(shape.keys[..index].iter().all(|earlier| earlier.name != key.name), "{}", key.name);
@@ -41,7 +40,7 @@ fn each_default_is_a_value_of_its_kind() {
     for (shape, key) in defaults() {
         let mut findings = Findings::new(&nothing);
         let document = written(key, key.value().expect("it has one"));
-        check(&mut findings, document.get(key.name).expect("it is there"), &key.kind, key.name);
+        check(&mut findings, document.get(key.name).expect("it is there"), &key.kind, key.name, &|_, _| None);
         assert!(findings.is_valid(), "{}, {}", shape.title, key.name);
     }
 }
@@ -126,9 +125,9 @@ fn a_default_stands_in_its_line_alone() {
             assert!(row.contains(&format!("| `{value}` |")), "the page says {row}");
             let said = explain::keys_of(shape).into_iter().find(|said| said.name == key.name);
             assert_eq!(said.and_then(|said| said.default).as_deref(), Some(value), "{} of {}", key.name, shape.title);
-            let defaults = schema::default_of(shape, key.name);
+            let defaults = schema::schema()["$defs"][slug(shape)]["properties"][key.name]["default"].clone();
             assert!(!defaults.is_null(), "{} of {}", key.name, shape.title);
-            assert_eq!(defaults, schema::as_json(value, &key.kind), "{} of {}", key.name, shape.title);
+            assert_eq!(defaults, as_json(value, &key.kind), "{} of {}", key.name, shape.title);
             let is_seen = LITTLE.iter().zip(&before).any(|(text, before)| long_form(text) != *before);
             if !is_seen {
                 unseen.push((shape.title, key.name));

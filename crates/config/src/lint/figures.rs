@@ -1,13 +1,12 @@
 //! Conditions on figures that nobody reports, or that are reported in another type: they are never known, so the rule
 //! never acts. What a plugin reports only the plugin knows.
 
+use ansai_document::{Findings, Node, nearest_name, place_of, text::joined};
 use ansai_model::{
     check::Trend,
     condition::{Condition, Expression, Value, ValueType},
     probe::Probe,
 };
-
-use ansai_document::{Findings, Node, nearest_name, place_of, text::joined};
 
 /// Looks at the condition under `when` of a mapping, which is asked when one of these probes fails.
 pub(crate) fn check<'p>(

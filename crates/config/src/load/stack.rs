@@ -6,10 +6,10 @@ use std::path::Path;
 use ansai_document::{
     ALL_NODES_MAX, Findings, Form, Node, Place, Source, Sources, Value, merge, nearest, place_of, read, text::cut,
 };
+use ansai_keys::{Kind, check};
 
 use crate::{
-    form,
-    keys::{Kind, config::CONFIG},
+    keys::config::{CONFIG, meant},
     layer::{Input, Layer, LayerFile},
 };
 use ansai_model::time::WallTime;
@@ -42,7 +42,7 @@ pub(super) fn stack(findings: &mut Findings<'_>, sources: &Sources, inputs: &[In
                     findings.error(Place { source: index, ..Place::default() }, "", what, help);
                     break;
                 }
-                form::check(findings, &node, &Kind::Shape(&CONFIG), "");
+                check(findings, &node, &Kind::Shape(&CONFIG), "", &meant);
                 documents.push(Some(node));
             }
             Err(error) => {

@@ -4,7 +4,7 @@ use ansai_document::{Findings, Node, text::joined, units::read_mode};
 use ansai_model::action::{EnvironmentEntry, EnvironmentKind};
 
 use crate::{
-    fill::choice::Choice,
+    fill::{HeldUnder, choice::Choice},
     keys::shared::{ENVIRONMENT, Thing},
 };
 

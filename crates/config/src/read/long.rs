@@ -25,8 +25,7 @@ use super::{
 use crate::{
     common::Common,
     domain::unit_of,
-    fill::words::Words,
-    fill::{Filled, section},
+    fill::{Filled, HeldUnder, section, words::Words},
     keys::{
         agent::Schedule,
         long::{RULE, TARGET},

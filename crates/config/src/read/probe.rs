@@ -8,6 +8,7 @@ use ansai_document::{
     units::read_statuses,
     written::Written,
 };
+use ansai_keys::{Key, kind::how};
 use ansai_model::{
     check::{Check, Flap},
     id::{CheckId, TargetId, UnitName},
@@ -16,14 +17,15 @@ use ansai_model::{
 
 use crate::{
     domain::long,
-    fill::simple::command_of,
-    fill::words::Words,
-    fill::{At, Filled, Held, choice::Choice, words::FailsOn},
+    fill::{
+        At, Filled, Held, HeldUnder,
+        choice::Choice,
+        simple::command_of,
+        words::{FailsOn, Words},
+    },
     keys::{
-        Key, Kind,
         agent::{ProbeDefaults, Schedule},
-        kind::how,
-        probe::{EXPECT, PROBE, Way},
+        probe::{Beginning, EXPECT, PROBE, PROBE_TEXT, UNIX, Way, begun},
     },
 };
 
@@ -92,32 +94,6 @@ pub(crate) fn look(findings: &mut Findings<'_>, node: &Node, key: &str) -> Optio
     }
 }
 
-/// What a probe in one text is, by how it begins.
-#[derive(Clone, Copy)]
-enum Beginning {
-    Web,
-    Tcp(Option<Protocol>),
-}
-
-/// What stands before the `://`, but for the protocols, which have names of their own.
-const SCHEMES: [(&str, Beginning); 3] =
-    [("http", Beginning::Web), ("https", Beginning::Web), ("tcp", Beginning::Tcp(None))];
-/// How a unix socket in one text begins.
-const UNIX: &str = "unix:";
-
-fn begun(text: &str) -> Option<(Beginning, &str)> {
-    let (name, rest) = text.split_once("://")?;
-    let plain = SCHEMES.iter().find(|(scheme, _)| *scheme == name).map(|(_, beginning)| *beginning);
-    let beginning = plain.or_else(|| Some(Beginning::Tcp(Some(Protocol::named(name)?))))?;
-    Some((beginning, rest))
-}
-
-/// How a probe in one text may begin.
-pub(crate) fn beginnings() -> impl Iterator<Item = String> {
-    let plain = SCHEMES.iter().map(|(scheme, _)| *scheme);
-    plain.chain(Protocol::NAMES.iter().copied()).map(|name| format!("{name}://")).chain([UNIX.to_owned()])
-}
-
 fn short(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Probe> {
     let text = node.text()?;
     match begun(text) {
@@ -134,7 +110,7 @@ fn short(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Probe> {
         findings.error(node.place, key, format!("`{}` is no absolute path", cut(path)), help);
         return None;
     }
-    findings.error(node.place, key, format!("`{}` is no probe", cut(text)), how(&Kind::ProbeText));
+    findings.error(node.place, key, format!("`{}` is no probe", cut(text)), how(&PROBE_TEXT));
     None
 }
 

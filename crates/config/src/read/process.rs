@@ -1,8 +1,7 @@
 //! Declared processes, which ansai itself starts and stops.
 
-use ansai_model::action::ProcessDeclaration;
-
 use ansai_document::{Findings, Node};
+use ansai_model::action::ProcessDeclaration;
 
 use crate::fill::simple::command_at;
 

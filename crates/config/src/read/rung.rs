@@ -16,8 +16,11 @@ use ansai_model::{
 use super::{condition, environment, probe::unit};
 use crate::{
     domain::long,
-    fill::choice::Choice,
-    fill::simple::{command_at, command_of},
+    fill::{
+        HeldUnder,
+        choice::Choice,
+        simple::{command_at, command_of},
+    },
     keys::{
         action::{Doing, STEP},
         long::RUNG,

@@ -5,8 +5,9 @@ use serde_json::{Map, Value, json};
 
 use super::schema;
 use ansai_document::{Form, Node, read};
+use ansai_keys::Kind;
 
-use crate::keys::Kind;
+use crate::keys::{notify::SERVER, probe::PROBE_TEXT, shared::SECRET};
 
 /// What is wrong with a value, at its path.
 fn judge(root: &Value, schema: &Value, value: &Value, path: &str) -> Result<(), String> {
@@ -124,7 +125,7 @@ fn every_reference_of_the_schema_leads_somewhere() {
 
 /// The beginnings that the schema's pattern of a kind takes.
 fn alternatives(kind: &Kind) -> Vec<String> {
-    let pattern = super::of(kind)["pattern"].as_str().expect("a pattern").to_owned();
+    let pattern = ansai_keys::schema::of(kind)["pattern"].as_str().expect("a pattern").to_owned();
     let inner = pattern.strip_prefix("^(").and_then(|rest| rest.strip_suffix(')')).expect("a choice");
     inner.split('|').map(|one| one.replace('\\', "")).collect()
 }
@@ -136,7 +137,7 @@ fn is_read(text: &str) -> bool {
 
 #[test]
 fn each_probe_in_one_text_that_the_program_reads_fits_the_schema_and_no_other() {
-    let known = alternatives(&Kind::ProbeText);
+    let known = alternatives(&PROBE_TEXT);
     let rest = |beginning: &str| if beginning == "unix:" { "/run/a.sock" } else { "127.0.0.1:81" };
     for beginning in &known {
         let text = format!("services: {{app.service: {{probe: \"{beginning}{}\"}}}}", rest(beginning));
@@ -146,10 +147,10 @@ fn each_probe_in_one_text_that_the_program_reads_fits_the_schema_and_no_other() 
         assert!(known.contains(&format!("{}://", protocol.name())), "{known:?}");
     }
     assert!(!is_read("services: {app.service: {probe: \"gopher://127.0.0.1:70\"}}"));
-    let servers = alternatives(&Kind::Server);
+    let servers = alternatives(&SERVER);
     for server in &servers {
         assert!(is_read(&format!("notify: {{email: {{to: a@example.com, smtp: \"{server}127.0.0.1\"}}}}")), "{server}");
     }
     assert_eq!(servers, ["smtp://", "smtp+starttls://", "smtps://"]);
-    assert_eq!(alternatives(&Kind::Secret), ["file:", "env:", "credential:"]);
+    assert_eq!(alternatives(&SECRET), ["file:", "env:", "credential:"]);
 }

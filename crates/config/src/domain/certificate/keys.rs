@@ -1,9 +1,11 @@
 //! The keys of certificates: of their probes, of their actions, and of what both share with the short form.
 
+use ansai_keys::{Key, Kind, Shape, count, joined, key};
+
 use crate::{
     fill::choice::{alone, ways},
     keys::{
-        Key, Kind, PERIOD, Shape, count, joined, key,
+        PERIOD,
         shared::{AUTONOMIES, COMMAND_LINE, SEVERITIES},
     },
 };

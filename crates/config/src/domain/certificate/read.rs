@@ -7,6 +7,7 @@ use ansai_document::{
     text::{cut, joined},
     units::read_mode,
 };
+use ansai_keys::Key;
 use ansai_model::{
     domain::certificate::{
         AcmeIssuer, Aspect, CertificateAction, CertificateProbe, Deployment, Endpoint, Expectation, FileProbe,
@@ -20,10 +21,10 @@ use ansai_model::{
 use super::keys::{self, By, Doing, Proof};
 use crate::{
     fill::{
+        HeldUnder, LineDefault,
         choice::Choice,
         simple::{command_at, command_of},
     },
-    keys::Key,
     patterns::with_ending,
 };
 

@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     common::{Common, Limits},
+    fill::LineDefault,
     slice::{FaultDomain, add, target},
 };
 

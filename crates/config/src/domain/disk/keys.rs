@@ -1,11 +1,12 @@
 //! The keys of disks: of the short form, of the probe and of the action.
 
+use ansai_keys::{Key, Kind, Shape, key};
 use ansai_model::domain::disk::{Images, Strategy};
 
 use crate::{
     fill::words::{word, words},
     keys::{
-        Key, Kind, PERIOD, Shape, key,
+        PERIOD,
         limits::POLICY,
         shared::{AUTONOMIES, COMMAND_LINE, SEVERITIES},
     },

@@ -6,13 +6,12 @@ use ansai_document::{
     Findings, Node, Place, place_of,
     text::{cut, joined},
 };
+use ansai_keys::{Kind, key};
 use ansai_model::domain::disk::{CleanRule, Cleaning, DiskAction, DiskProbe, PROTECTED, Strategy, TOO_WIDE};
 
 use super::keys::{self, ACTION, Look, PROBE, RULE, Room};
 use crate::{
-    fill::simple::command_at,
-    fill::words::Words,
-    keys::{Kind, key},
+    fill::{HeldUnder, simple::command_at, words::Words},
     slice::{LongAction, LongProbe},
 };
 

@@ -23,8 +23,7 @@ use super::{
 };
 use crate::{
     common::{Common, Limits, limits},
-    fill::simple::command_at,
-    fill::words::Words,
+    fill::{HeldUnder, simple::command_at, words::Words},
 };
 
 /// The name of the policy.

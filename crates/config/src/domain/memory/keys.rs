@@ -5,6 +5,7 @@ use ansai_document::{
     text::{any_of, cut},
     written::{Fields, Written},
 };
+use ansai_keys::{Key, Kind, Shape, key};
 use ansai_model::{
     domain::memory::{MemoryAction, MemoryProbe, Release, ReleaseSignal},
     id::UnitName,
@@ -13,10 +14,9 @@ use ansai_model::{
 
 use super::{Memory, NAME};
 use crate::{
-    fill::simple::command_of,
-    fill::{At, Filled, Held, fills},
+    fill::{At, Filled, Held, fills, shape, simple::command_of},
     keys::{
-        Key, Kind, PERIOD, Shape, key,
+        PERIOD,
         limits::QUIET_HOURS,
         shared::{AUTONOMIES, COMMAND, SEVERITIES},
     },
@@ -55,7 +55,7 @@ fills! {
     }
 }
 
-static OF_ONE: Shape = Shape::of::<Memory>("The memory of a service");
+static OF_ONE: Shape = shape::<Memory>("The memory of a service");
 /// Of all of them: what is not about one.
 static OF_ALL: Shape = Shape { title: "The memory of all services", keys: Memory::KEYS.split_at(3).1 };
 
@@ -80,7 +80,7 @@ pub(crate) const SECTION: Key = key(
 fills! { MemoryProbe { unit: UNIT, limit: LIMIT } }
 
 /// The long form of a look.
-pub(crate) static PROBE: Shape = Shape::of::<MemoryProbe>("A look at a unit's memory");
+pub(crate) static PROBE: Shape = shape::<MemoryProbe>("A look at a unit's memory");
 
 /// What is done, as far as it is written.
 #[derive(Clone)]
@@ -93,7 +93,7 @@ struct Action {
 fills! { Action { unit: UNIT, release: RELEASE, high: HIGH } }
 
 /// The long form of what is done.
-pub(crate) static ACTION: Shape = Shape::of::<Action>("Something about a unit's memory");
+pub(crate) static ACTION: Shape = shape::<Action>("Something about a unit's memory");
 
 /// What is done.
 pub(super) fn action(findings: &mut ansai_document::Findings<'_>, node: &Node, key: &str) -> Option<MemoryAction> {

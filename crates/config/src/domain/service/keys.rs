@@ -1,14 +1,15 @@
 //! The keys of services and of declared processes.
 
+use ansai_keys::{Key, Kind, Shape, count, joined, key};
 use ansai_model::unit::UnitExpectation;
 
 use crate::{
     fill::words::word,
     keys::{
-        Key, Kind, PORT, Shape, count, joined, key,
+        PORT,
         limits::{FLAP, POLICY},
-        probe::PROBE,
-        shared::{AUTONOMIES, COMMAND_LINE, ENVIRONMENT, PROCESS_KEYS, SEVERITIES},
+        probe::{PROBE, PROBE_TEXT},
+        shared::{AUTONOMIES, COMMAND_LINE, CONDITION, ENVIRONMENT, PROCESS_KEYS, SEVERITIES},
     },
 };
 
@@ -25,9 +26,8 @@ pub(crate) const PROCESSES: Key =
 
 /// What is said of a unit as of a declared process.
 const WATCHED: &[Key] = &[
-    key("probe", Kind::Short(&Kind::ProbeText, &PROBE), "How to look whether it answers")
-        .example("http://127.0.0.1/health"),
-    key("probes", Kind::Named(const { &Kind::Short(&Kind::ProbeText, &PROBE) }), "Several probes, each by its name")
+    key("probe", Kind::Short(&PROBE_TEXT, &PROBE), "How to look whether it answers").example("http://127.0.0.1/health"),
+    key("probes", Kind::Named(const { &Kind::Short(&PROBE_TEXT, &PROBE) }), "Several probes, each by its name")
         .example("{api: \"http://127.0.0.1:5000/\", data: {file: /run/fresh, age_max: 1h}}"),
     key("needs", Kind::Texts, "Services that must be well before this one is healed").example("[postgresql.service]"),
     key("port", PORT, "The TCP port that it listens on").otherwise("the port of a probe on this host"),
@@ -68,7 +68,7 @@ const WATCHED: &[Key] = &[
     .example("{cooldown: 2m}"),
     key("severity", SEVERITIES, "How soon a person must act when it cannot be healed")
         .otherwise("now when it is critical, or else day"),
-    key("when", Kind::Condition, "What must hold besides a failing check; unknown does not heal")
+    key("when", CONDITION, "What must hold besides a failing check; unknown does not heal")
         .example("failing_for > 10s and host.memory_available > 5%"),
     key("flap", Kind::Shape(&FLAP), "When its checks count as flapping").below("flap"),
     key(

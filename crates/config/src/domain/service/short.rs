@@ -15,7 +15,7 @@ use ansai_model::{
 use super::keys::PROCESS;
 use crate::{
     common::{Common, DEFAULT, Limits, limits},
-    fill::{section, simple::command_at, words::Words},
+    fill::{HeldUnder, section, simple::command_at, words::Words},
     patterns::Names,
     read::{
         condition, environment,

@@ -1,9 +1,8 @@
 //! What a key needs beside it in an example: in its own mapping, and elsewhere in the file.
 
-use crate::{
-    domain::long::PROBE_KEYS,
-    keys::{Key, Shape},
-};
+use ansai_keys::{Key, Shape};
+
+use crate::domain::long::PROBE_KEYS;
 
 /// The mapping in which the looks of the domains stand.
 const PROBE: &str = "A probe";
@@ -154,14 +153,16 @@ pub(super) fn of(shape: &Shape, key: &Key) -> (&'static str, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reference::shapes;
+    use crate::keys::config::CONFIG;
+    use ansai_keys::page::shapes;
 
     #[test]
     fn each_line_is_of_a_mapping_and_a_key_that_are_there() {
-        let has =
-            |title: &str, name: &str| shapes().iter().any(|shape| shape.title == title && shape.key(name).is_some());
+        let has = |title: &str, name: &str| {
+            shapes(&CONFIG).iter().any(|shape| shape.title == title && shape.key(name).is_some())
+        };
         for (title, keys, _) in BESIDE {
-            assert!(shapes().iter().any(|shape| shape.title == *title), "{title}");
+            assert!(shapes(&CONFIG).iter().any(|shape| shape.title == *title), "{title}");
             keys.iter().for_each(|key| assert!(has(title, key), "{title}: {key}"));
         }
         ELSEWHERE.iter().for_each(|(title, key, _)| assert!(has(title, key), "{title}: {key}"));

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use super::{DURATION_MAX, DURATION_MIN, Kind};
 use ansai_document::{text::any_of, units};
 
+use crate::table::{DURATION_MAX, DURATION_MIN, Kind};
+
 /// How a kind is written.
-pub(crate) fn how(kind: &Kind) -> String {
+pub fn how(kind: &Kind) -> String {
     match kind {
         Kind::Truth => "write true or false".into(),
         Kind::Word(_, words) => format!("write {}", any_of(words)),
@@ -22,15 +23,7 @@ pub(crate) fn how(kind: &Kind) -> String {
         Kind::Paths => "write /PATH or [/PATH, /PATH]".into(),
         Kind::Loopback => "write 127.0.0.1:PORT or [::1]:PORT".into(),
         Kind::Mode => "write \"0640\", with quotes".into(),
-        Kind::Secret => "write file:/PATH, env:NAME or credential:NAME".into(),
-        Kind::Address => "write https://…, or a reference as file:/etc/ansai/NAME".into(),
-        Kind::Server => "write smtp://HOST, smtp+starttls://HOST or smtps://HOST".into(),
-        Kind::ProbeText => {
-            "write http://…, https://…, tcp://HOST:PORT, redis://HOST or another protocol, unix:/PATH, or a mapping as \
-             {exec: [...]}"
-                .into()
-        }
-        Kind::Condition => "write one text, as in \"failing_for > 10s\"".into(),
+        Kind::Special(special) => special.how.into(),
         Kind::Text => "write one text, in quotes when it holds other characters than letters and digits".into(),
         Kind::Texts => "write TEXT or [TEXT, TEXT]".into(),
         Kind::Statuses => "write 200, or 200-299".into(),
@@ -48,7 +41,7 @@ pub(crate) fn how(kind: &Kind) -> String {
 }
 
 /// The bounds of a duration, as one writes them.
-pub(crate) fn between(min: Duration, max: Duration) -> String {
+pub fn between(min: Duration, max: Duration) -> String {
     let [shortest, longest] = [min, max].map(units::shown_duration);
     match (min == DURATION_MIN, max == DURATION_MAX) {
         (_, true) => format!("{shortest} or more"),
@@ -58,7 +51,7 @@ pub(crate) fn between(min: Duration, max: Duration) -> String {
 }
 
 /// What is expected of a kind, with its article.
-pub(crate) fn expected(kind: &Kind) -> &'static str {
+pub fn expected(kind: &Kind) -> &'static str {
     match kind {
         Kind::Truth => "true or false",
         Kind::Word(..) => "one word",
@@ -72,11 +65,7 @@ pub(crate) fn expected(kind: &Kind) -> &'static str {
         Kind::Paths => "an absolute path or a list of them",
         Kind::Loopback => "a loopback address",
         Kind::Mode => "a mode",
-        Kind::Secret => "a reference to a secret",
-        Kind::Address => "a web address",
-        Kind::Server => "a mail server",
-        Kind::ProbeText => "a probe",
-        Kind::Condition => "a condition",
+        Kind::Special(special) => special.expected,
         Kind::Texts => "a text or a list of texts",
         Kind::Statuses => "a status code",
         Kind::Argv => "a command",
@@ -88,7 +77,7 @@ pub(crate) fn expected(kind: &Kind) -> &'static str {
 }
 
 /// What is expected of a kind, without its article.
-pub(crate) fn bare(kind: &Kind) -> &'static str {
+pub fn bare(kind: &Kind) -> &'static str {
     let text = expected(kind);
     text.strip_prefix("a ").or_else(|| text.strip_prefix("an ")).unwrap_or(text)
 }

@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 
-use super::Key;
+use crate::table::Key;
 
 /// A key by its name and its meaning, and the default that it has meanwhile.
 type Changed = ((&'static str, &'static str), &'static str);
@@ -13,12 +13,12 @@ thread_local! {
 }
 
 /// The default that a key has for now, when it is another one.
-pub(super) fn default(key: &Key) -> Option<&'static str> {
+pub(crate) fn default(key: &Key) -> Option<&'static str> {
     CHANGED.get().filter(|(line, _)| *line == (key.name, key.meaning)).map(|(_, default)| default)
 }
 
 /// Runs something with another default of a key.
-pub(crate) fn with<T>(key: &Key, default: &'static str, run: impl FnOnce() -> T) -> T {
+pub fn with<T>(key: &Key, default: &'static str, run: impl FnOnce() -> T) -> T {
     CHANGED.set(Some(((key.name, key.meaning), default)));
     let found = run();
     CHANGED.set(None);

@@ -9,34 +9,30 @@ use ansai_document::{
     units,
 };
 
-use crate::keys::{
-    DURATION_MAX, DURATION_MIN, Key, Kind, Shape,
-    config::CONFIG,
+use crate::{
     kind::{bare, between, expected, how},
-    shared::COMMAND,
+    table::{DURATION_MAX, DURATION_MIN, Key, Kind, Shape},
 };
 
-/// Keys by which a file of the predecessor is known.
-const OLD_KEYS: &[&str] =
-    &["monitored_services", "owner_email", "smtp_server", "check_interval", "self_healing_enabled"];
-/// Endings of the names of units.
-pub(crate) const UNIT_KINDS: &[&str] = &[".service", ".socket", ".timer", ".path", ".mount", ".target"];
+/// What may be meant by a key that is none in a mapping, where more is known than the table says.
+pub type Meant<'a> = &'a dyn Fn(&Shape, &str) -> Option<String>;
+
 /// The longest text of a single value, in bytes.
 const TEXT_BYTES_MAX: usize = 64 << 10;
 
-/// Holds a value and all that is in it against what it must be.
-pub(crate) fn check(findings: &mut Findings<'_>, node: &Node, kind: &Kind, key: &str) {
+/// Holds a value and all that is in it against what it must be; `key` is how it is called in messages.
+pub fn check(findings: &mut Findings<'_>, node: &Node, kind: &Kind, key: &str, meant: Meant<'_>) {
     if node.is_null() {
         return;
     }
     match kind {
-        Kind::Shape(shape) => check_shape(findings, node, shape, key),
-        Kind::Short(_, shape) if node.map().is_some() => check_shape(findings, node, shape, key),
-        Kind::Short(short, _) => check(findings, node, short, key),
+        Kind::Shape(shape) => check_shape(findings, node, shape, key, meant),
+        Kind::Short(_, shape) if node.map().is_some() => check_shape(findings, node, shape, key, meant),
+        Kind::Short(short, _) => check(findings, node, short, key, meant),
         Kind::Named(inner) => match node.map() {
             Some(map) => {
                 for (name, entry) in map {
-                    check(findings, &entry.node, inner, &joined(key, name));
+                    check(findings, &entry.node, inner, &joined(key, name), meant);
                 }
             }
             None => wrong_kind(findings, node, kind, key),
@@ -44,7 +40,7 @@ pub(crate) fn check(findings: &mut Findings<'_>, node: &Node, kind: &Kind, key: 
         Kind::List(inner) => match node.list() {
             Some(list) => {
                 for (index, item) in list.iter().enumerate() {
-                    check(findings, item, inner, &format!("{key}[{index}]"));
+                    check(findings, item, inner, &format!("{key}[{index}]"), meant);
                 }
             }
             None => wrong_kind(findings, node, kind, key),
@@ -80,10 +76,11 @@ fn meant_by(node: &Node, kind: &Kind) -> Option<String> {
     }
 }
 
-fn check_shape(findings: &mut Findings<'_>, node: &Node, shape: &'static Shape, key: &str) {
+fn check_shape(findings: &mut Findings<'_>, node: &Node, shape: &'static Shape, key: &str, meant_by_others: Meant<'_>) {
     let Some(map) = node.map() else { return wrong_kind(findings, node, &Kind::Shape(shape), key) };
-    if shape.title == COMMAND.title && !map.contains_key("argv") {
-        let help = "write argv: [program, argument, …]".to_owned();
+    let program = shape.keys.iter().find(|key| matches!(key.kind, Kind::Argv)).map(|key| key.name);
+    if let Some(program) = program.filter(|program| !map.contains_key(*program)) {
+        let help = format!("write {program}: [program, argument, …]");
         findings.error(node.place, key, "a command needs its program", help);
     }
     for (name, entry) in map {
@@ -91,12 +88,17 @@ fn check_shape(findings: &mut Findings<'_>, node: &Node, shape: &'static Shape, 
         match shape.key(name) {
             Some(key) => match out_of_bounds(&entry.node, key) {
                 Some((what, help)) => findings.error(entry.node.place, &path, what, help),
-                None => check(findings, &entry.node, &key.kind, &path),
+                None => check(findings, &entry.node, &key.kind, &path, meant_by_others),
             },
             None if findings.is_full() => findings.miss(),
             None => {
                 let what = format!("there is no key `{}` here", cut(name));
-                findings.error(entry.key, &path, what, meant(shape, name));
+                findings.error(
+                    entry.key,
+                    &path,
+                    what,
+                    meant_by_others(shape, name).unwrap_or_else(|| meant(shape, name)),
+                );
             }
         }
     }
@@ -121,13 +123,6 @@ fn out_of_bounds(node: &Node, key: &Key) -> Option<(String, String)> {
 
 /// What may be meant by a key that is none here: one that belongs further in, one with nearly this name, or any.
 fn meant(shape: &Shape, name: &str) -> String {
-    if shape.title == CONFIG.title && OLD_KEYS.contains(&name) {
-        return "this is the predecessor's form; `ansai import ansai FILE` translates it".to_owned();
-    }
-    // A name of a unit at the beginning of a line has lost its indentation.
-    if shape.title == CONFIG.title && UNIT_KINDS.iter().any(|kind| name.ends_with(kind)) {
-        return "a unit stands below `services:`, two blanks further in than that".to_owned();
-    }
     let inner = shape.keys.iter().find(|key| match key.kind {
         Kind::Shape(inner) | Kind::Short(_, inner) => inner.key(name).is_some(),
         _ => false,
@@ -224,7 +219,7 @@ fn wrong(node: &Node, text: &str, kind: &Kind) -> Option<(String, String)> {
         Kind::Mode => no(units::read_mode(text).is_some()),
         Kind::Statuses => no(units::read_statuses(text).is_some()),
         // The text of a secret is not repeated; who reads it says what is wrong.
-        Kind::Secret | Kind::Address | Kind::Server | Kind::ProbeText | Kind::Condition | Kind::Text => None,
+        Kind::Special(_) | Kind::Text => None,
         Kind::Texts | Kind::Paths | Kind::Argv | Kind::Shape(_) | Kind::Short(..) | Kind::Named(_) | Kind::List(_) => {
             None
         }
@@ -235,7 +230,7 @@ fn wrong_loopback(text: &str) -> Option<(String, String)> {
     match text.parse::<std::net::SocketAddr>() {
         Ok(address) if address.ip().is_loopback() => None,
         Ok(_) => {
-            let help = "metrics are served on loopback only: write 127.0.0.1:PORT or [::1]:PORT".to_owned();
+            let help = "nothing but loopback is allowed here: write 127.0.0.1:PORT or [::1]:PORT".to_owned();
             Some((format!("`{}` can be reached from outside", cut(text)), help))
         }
         Err(_) => Some((format!("`{}` is no address", cut(text)), "write 127.0.0.1:PORT".to_owned())),

@@ -1,0 +1,16 @@
+//! Tables of keys: what a mapping may hold, with each key in one line: its name, its kind with its bounds, its meaning, its
+//! default and an example.
+//!
+//! From the lines come the check of a document's form ([`check()`]), a JSON schema ([`schema`]) and a page for people
+//! ([`page`]). Which keys there are, and what becomes of their values, is for others to say.
+
+#[cfg(feature = "changed")]
+pub mod changed;
+mod check;
+pub mod kind;
+pub mod page;
+pub mod schema;
+mod table;
+
+pub use check::{Meant, check};
+pub use table::{DURATION_MAX, DURATION_MIN, Key, Kind, Shape, Special, Unwritten, count, joined, key};

@@ -1,0 +1,98 @@
+//! A page for people: every mapping that can be reached from one, with its keys in a table, as Markdown.
+
+use std::fmt::Write as _;
+
+use ansai_document::{Node, Value};
+
+use crate::{
+    kind::{between, expected},
+    table::{Key, Kind, Shape, Unwritten},
+};
+
+/// A section for each mapping.
+#[must_use]
+pub fn sections(root: &'static Shape) -> String {
+    let mut text = String::new();
+    for shape in shapes(root) {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "\n## {}\n\n| key | value | default | meaning |\n|---|---|---|---|\n", shape.title);
+        for key in shape.keys {
+            let default = default_of(key).unwrap_or_default();
+            let example = if key.example.is_empty() { String::new() } else { format!(", as `{}`", key.example) };
+            let (name, kind, meaning) = (key.name, kind(&key.kind), key.meaning);
+            let _ = writeln!(text, "| `{name}` | {kind} | {default} | {meaning}{example} |");
+        }
+    }
+    text
+}
+
+/// What holds when a key is not written: in words, or a value between marks. A mapping whose keys all have a value has them
+/// together.
+pub fn default_of(key: &Key) -> Option<String> {
+    let whole = |shape: &Shape| {
+        let inner = shape.keys.iter().map(|key| Some(format!("{}: {}", key.name, key.value()?)));
+        Some(inner.collect::<Option<Vec<_>>>()?.join(", "))
+    };
+    match (key.default, key.kind) {
+        (Unwritten::Words(words), _) => Some(words.to_owned()),
+        (Unwritten::Nothing, Kind::Shape(shape)) => whole(shape).map(|values| format!("`{{{values}}}`")),
+        (Unwritten::Nothing | Unwritten::Value(_), _) => key.value().map(|value| format!("`{value}`")),
+    }
+}
+
+/// Every mapping that can be reached, in the order in which a reader meets it.
+#[must_use]
+pub fn shapes(root: &'static Shape) -> Vec<&'static Shape> {
+    fn inner(kind: &Kind) -> Option<&'static Shape> {
+        match kind {
+            Kind::Shape(shape) | Kind::Short(_, shape) => Some(shape),
+            Kind::Named(kind) | Kind::List(kind) => inner(kind),
+            _ => None,
+        }
+    }
+    let mut shapes: Vec<&'static Shape> = vec![root];
+    let mut next = 0;
+    while let Some(shape) = shapes.get(next).copied() {
+        for found in shape.keys.iter().filter_map(|key: &Key| inner(&key.kind)) {
+            if !shapes.iter().any(|known| known.title == found.title) {
+                shapes.push(found);
+            }
+        }
+        next += 1;
+    }
+    shapes
+}
+
+/// A link to a shape's section.
+fn link(shape: &Shape) -> String {
+    let letters = shape.title.to_lowercase();
+    let anchor: String = letters.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-')).collect();
+    format!("[{}](#{})", shape.title.to_lowercase(), anchor.replace(' ', "-"))
+}
+
+fn kind(kind_of: &Kind) -> String {
+    match kind_of {
+        Kind::Word(_, words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
+        Kind::Whole { min, max } if *max == u64::from(u32::MAX) => format!("a whole number, {min} or more"),
+        Kind::Whole { min, max } => format!("a whole number from {min} to {max}"),
+        Kind::Between { min, max } => format!("a duration, {}", between(*min, *max)),
+        Kind::Argv => "a list of words".into(),
+        Kind::Shape(shape) => link(shape),
+        Kind::Short(short, shape) => format!("{}, or {}", kind(short), link(shape)),
+        Kind::Named(inner) => format!("names, each with {}", kind(inner)),
+        Kind::List(inner) => format!("a list of {}", kind(inner)),
+        leaf => expected(leaf).to_owned(),
+    }
+}
+
+/// A value in one line.
+pub fn flow(node: &Node) -> Option<String> {
+    match &node.value {
+        Value::Scalar(_) => node.text().map(str::to_owned),
+        Value::List(list) => Some(format!("[{}]", list.iter().filter_map(flow).collect::<Vec<_>>().join(", "))),
+        Value::Map(map) => {
+            let entries = map.iter().filter_map(|(name, entry)| Some(format!("{name}: {}", flow(&entry.node)?)));
+            Some(format!("{{{}}}", entries.collect::<Vec<_>>().join(", ")))
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! A line of a table, what its value must be, and a table: the keys of one kind of mapping. What is made of them is not
+//! known here.
+
+use std::time::Duration;
+
+/// The longest duration, so that no sum of some of them leaves the range of time.
+pub const DURATION_MAX: Duration = Duration::from_secs(3_650 * 86_400);
+/// The shortest duration in which anything can happen.
+pub const DURATION_MIN: Duration = Duration::from_millis(1);
+
+/// One key of a mapping.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// As it is written.
+    pub name: &'static str,
+    /// What its value must be.
+    pub kind: Kind,
+    /// One sentence, without its full stop.
+    pub meaning: &'static str,
+    /// What holds when it is not written.
+    pub default: Unwritten,
+    /// A value, as it stands in a file; empty when its kind has one.
+    pub example: &'static str,
+    /// What is said when it is missing and nothing else can stand in its place: what is wrong, and what to do.
+    pub needed: Option<(&'static str, &'static str)>,
+    /// The key of the file that holds when it is not written; empty when there is none.
+    pub below: &'static str,
+    /// Whether its defaults stand in the shipped layer, so that a person sees them there and a file replaces them.
+    pub ships: bool,
+}
+
+/// What holds when a key is not written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unwritten {
+    /// Nothing, or what the mapping around it says.
+    Nothing,
+    /// This value, as an operator would write it.
+    Value(&'static str),
+    /// What these words say: it is found out, or stands elsewhere.
+    Words(&'static str),
+}
+
+/// What a value must be.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    /// True or false.
+    Truth,
+    /// One text.
+    Text,
+    /// One of some words, and what they are together.
+    Word(&'static str, &'static [&'static str]),
+    /// A whole number within these bounds.
+    Whole {
+        /// The least.
+        min: u64,
+        /// The most.
+        max: u64,
+    },
+    /// A duration.
+    Duration,
+    /// A duration of which the shortest and the longest are these.
+    Between {
+        /// The shortest.
+        min: Duration,
+        /// The longest.
+        max: Duration,
+    },
+    /// A size in bytes.
+    Size,
+    /// A share, as `80%`.
+    Percent,
+    /// A moment, as `2030-01-31T08:00:00Z`.
+    Moment,
+    /// A time of the day, as `03:30`.
+    TimeOfDay,
+    /// An absolute path.
+    Path,
+    /// One absolute path or several.
+    Paths,
+    /// An address of this host that nobody outside can reach.
+    Loopback,
+    /// Permission bits in octal digits.
+    Mode,
+    /// A text of a form of its own, which whoever reads it judges.
+    Special(&'static Special),
+    /// One text or several.
+    Texts,
+    /// One status or several.
+    Statuses,
+    /// A program with its arguments.
+    Argv,
+    /// A mapping with these keys.
+    Shape(&'static Shape),
+    /// A short form, or a mapping with these keys.
+    Short(&'static Kind, &'static Shape),
+    /// A mapping from names to these.
+    Named(&'static Kind),
+    /// A list of these.
+    List(&'static Kind),
+}
+
+/// A text of a form of its own.
+#[derive(Debug)]
+pub struct Special {
+    /// What it is, with its article.
+    pub expected: &'static str,
+    /// How it is written, as an order.
+    pub how: &'static str,
+    /// One of them, as it stands in a file.
+    pub example: &'static str,
+    /// How it may begin; none when nothing is known of that.
+    pub beginnings: fn() -> Vec<String>,
+}
+
+/// The keys of one kind of mapping.
+#[derive(Debug)]
+pub struct Shape {
+    /// What it is, as a heading.
+    pub title: &'static str,
+    /// Each of them, in the order in which people read them.
+    pub keys: &'static [Key],
+}
+
+impl Shape {
+    /// One of them, by its name.
+    pub fn key(&self, name: &str) -> Option<&'static Key> {
+        self.keys.iter().find(|key| key.name == name)
+    }
+}
+
+/// A line of a table.
+pub const fn key(name: &'static str, kind: Kind, meaning: &'static str) -> Key {
+    Key { name, kind, meaning, default: Unwritten::Nothing, example: "", needed: None, below: "", ships: false }
+}
+
+/// How many keys several lists have, each name counted once.
+pub const fn count(lists: &[&[Key]]) -> usize {
+    let (mut count, mut index) = (0, 0);
+    while index < lists.len() {
+        let mut from = 0;
+        while from < lists[index].len() {
+            count += !is_before(lists, index, from) as usize;
+            from += 1;
+        }
+        index += 1;
+    }
+    count
+}
+
+/// The keys of several lists as one; what belongs to several of them stands where it came first.
+pub const fn joined<const N: usize>(lists: &[&[Key]]) -> [Key; N] {
+    let mut all = [lists[0][0]; N];
+    let (mut to, mut index) = (0, 0);
+    while index < lists.len() {
+        let mut from = 0;
+        while from < lists[index].len() {
+            if !is_before(lists, index, from) {
+                all[to] = lists[index][from];
+                to += 1;
+            }
+            from += 1;
+        }
+        index += 1;
+    }
+    all
+}
+
+/// Whether an earlier list has a key of the same name.
+const fn is_before(lists: &[&[Key]], list: usize, at: usize) -> bool {
+    let (name, mut index) = (lists[list][at].name.as_bytes(), 0);
+    while index < list {
+        let mut from = 0;
+        while from < lists[index].len() {
+            if is_same(lists[index][from].name.as_bytes(), name) {
+                return true;
+            }
+            from += 1;
+        }
+        index += 1;
+    }
+    false
+}
+
+const fn is_same(one: &[u8], other: &[u8]) -> bool {
+    let mut at = 0;
+    while at < one.len() && at < other.len() && one[at] == other[at] {
+        at += 1;
+    }
+    at == one.len() && at == other.len()
+}
+
+impl Key {
+    /// With a value that holds when it is not written, as an operator would write it.
+    pub const fn default(self, value: &'static str) -> Self {
+        Self { default: Unwritten::Value(value), ..self }
+    }
+
+    /// With words for what holds when it is not written.
+    pub const fn otherwise(self, words: &'static str) -> Self {
+        Self { default: Unwritten::Words(words), ..self }
+    }
+
+    /// With the key of the file that holds when it is not written.
+    pub const fn below(self, below: &'static str) -> Self {
+        let default = match self.default {
+            Unwritten::Nothing => Unwritten::Words("that of the file"),
+            Unwritten::Value(_) | Unwritten::Words(_) => self.default,
+        };
+        Self { default, below, ..self }
+    }
+
+    /// With an example.
+    pub const fn example(self, example: &'static str) -> Self {
+        Self { example, ..self }
+    }
+
+    /// With what is said when it is missing.
+    pub const fn needed(self, what: &'static str, help: &'static str) -> Self {
+        Self { needed: Some((what, help)), ..self }
+    }
+
+    /// With its defaults in the shipped layer.
+    pub const fn ships(self) -> Self {
+        Self { ships: true, ..self }
+    }
+
+    /// The value that holds when it is not written, as an operator would write it.
+    pub fn value(&self) -> Option<&'static str> {
+        match self.default {
+            #[cfg(feature = "changed")]
+            Unwritten::Value(value) => Some(crate::changed::default(self).unwrap_or(value)),
+            #[cfg(not(feature = "changed"))]
+            Unwritten::Value(value) => Some(value),
+            Unwritten::Nothing | Unwritten::Words(_) => None,
+        }
+    }
+
+    /// What holds when it is not written: a value, or words.
+    pub fn said(&self) -> Option<&'static str> {
+        match self.default {
+            Unwritten::Words(words) => Some(words),
+            Unwritten::Nothing | Unwritten::Value(_) => self.value(),
+        }
+    }
+}
