@@ -10,7 +10,7 @@ use std::{
 use ansai_config::Resting;
 use ansai_engine::Input;
 use ansai_host::{linux::LinuxHost, port::Host};
-use ansai_model::{bundle::Bundle, hint::Hint, id::UnitName, inventory::Inventory, notify::Route};
+use ansai_model::{bundle::Bundle, hint::Hint, id::UnitName, inventory::Inventory};
 use ansai_notify::channel::{Notifier, http::HyperClient};
 use anyhow::Result;
 use tokio::{
@@ -123,10 +123,6 @@ fn known(before: &Inventory, asked: Option<Inventory>) -> Inventory {
     }
 }
 
-fn routes(bundle: &Bundle) -> Vec<Route> {
-    bundle.parts().routes.values().cloned().collect()
-}
-
 /// Limits hints to the units of interest.
 fn watch(host: &LinuxHost, configuration: &Resting, bundle: &Bundle) {
     let units: BTreeSet<UnitName> = bundle.parts().targets.values().filter_map(|target| target.unit.clone()).collect();
@@ -164,7 +160,7 @@ impl Agent {
         let _time = StopTime::watch();
         // What was read at the start is new enough, and the first looks come first.
         let files = Beat::every(FILES_EVERY)?;
-        tracing::info!(targets = self.shell.engine.bundle().parts().targets.len(), "watching");
+        tracing::info!(targets = self.shell.bundle().parts().targets.len(), "watching");
         // Without a service manager nobody listens, which is fine.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
         // The first looks come first here as well.
@@ -221,14 +217,14 @@ impl Agent {
     /// answer: then each is looked at alone, as HOLD is before everything that is not calm.
     fn hear_of_files(&mut self) -> bool {
         let seen = self.beside.as_ref().and_then(Beside::seen);
-        self.shell.hold_beside = seen.as_ref().map(|seen| seen.hold.clone());
+        self.shell.hears_of_hold(seen.as_ref().map(|seen| seen.hold.clone()));
         seen.map(|seen| self.has_stamp(seen.stamp)).is_some()
     }
 
     async fn stop(&mut self, results: mpsc::Receiver<Input>) {
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         tracing::info!("stopping");
-        self.shell.telemetry.events.close();
+        self.shell.ends_telling();
         self.shell.wind_down(results, STOP_WAIT).await;
         // What is to end in a minute or two has nobody then who sees to it.
         self.host.end_all_drills().await;

@@ -155,8 +155,8 @@ pub(crate) fn incidents(engine: &HostEngine, reports: &Reports, now: Now) -> Rep
 impl<H: Host, S: Store> Shell<H, S> {
     /// The report on an incident: as it stands while it is open, as it was kept afterwards.
     pub(crate) fn report_on(&self, id: IncidentId, host: &str) -> Reply {
-        let kept = || self.reports.get(id).ok().flatten();
-        match self.engine.report(self.clock.now(), id).or_else(kept) {
+        let kept = || self.reports().get(id).ok().flatten();
+        match self.engine().report(self.now(), id).or_else(kept) {
             Some(report) => json(&ReportAnswer { schema: SCHEMA, host: host.to_owned(), report }),
             None => {
                 let problem = Problem::new(format!("there is no incident {id}"), "`ansai incidents` lists them");
@@ -167,17 +167,17 @@ impl<H: Host, S: Store> Shell<H, S> {
 
     /// Everything about a target.
     pub(crate) fn explain(&self, target: &TargetId) -> Reply {
-        about(target, self.engine.explain(self.clock.now(), target))
+        about(target, self.engine().explain(self.now(), target))
     }
 
     /// What an operator's command would be answered; nothing is done.
     pub(crate) fn rehearse(&self, command: OperatorCommand) -> Reply {
-        self.acknowledged(self.engine.rehearse(self.clock.now(), command))
+        self.acknowledged(self.engine().rehearse(self.now(), command))
     }
 
     /// What is acknowledged is durable: a command that could not be saved is not answered with "done".
     pub(crate) fn acknowledged(&self, answer: Answer) -> Reply {
-        let answer = match (&self.ledger_error, answer) {
+        let answer = match (self.ledger_error(), answer) {
             (Some(why), Answer::Done(text)) => Answer::Refused {
                 why: Text::new(format!(
                     "{text}; but that could not be saved ({why}) and is forgotten when the agent restarts"
@@ -193,7 +193,7 @@ impl<H: Host, S: Store> Shell<H, S> {
 
     /// What healing a target on request would do.
     pub(crate) fn plan(&self, target: &TargetId) -> Reply {
-        about(target, self.engine.rehearse_heal(self.clock.now(), target))
+        about(target, self.engine().rehearse_heal(self.now(), target))
     }
 }
 

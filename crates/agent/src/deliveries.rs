@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use ansai_model::id::RouteId;
+use ansai_model::{bundle::Bundle, id::RouteId, notify::Route};
 use ansai_notify::outbox::{Delivery, Observer};
 
 use crate::{
@@ -65,4 +65,9 @@ fn words(refused: &Refused) -> Option<String> {
     };
     let all: Vec<String> = refused.iter().map(of).collect();
     (!all.is_empty()).then(|| format!("no mail reaches {}; the others have it", all.join("; ")))
+}
+
+/// The routes of a bundle.
+pub(crate) fn routes(bundle: &Bundle) -> Vec<Route> {
+    bundle.parts().routes.values().cloned().collect()
 }

@@ -40,6 +40,8 @@ use crate::{
     trends::Trends,
 };
 
+mod housekeeping;
+
 /// Most probes under way at once; more wait.
 const PROBES_MAX: usize = 128;
 
@@ -61,18 +63,18 @@ const IDLE_MAX: Duration = Duration::from_secs(3600);
 
 /// The engine with everything that it needs to act.
 pub struct Shell<H, S> {
-    pub(crate) engine: HostEngine,
-    pub(crate) clock: Clock,
-    pub(crate) outbox: Outbox,
-    pub(crate) reports: Reports,
-    pub(crate) ledger_error: Option<String>,
-    pub(crate) recorder: Recorder,
-    pub(crate) telemetry: Telemetry,
-    pub(crate) trends: Trends,
+    engine: HostEngine,
+    clock: Clock,
+    outbox: Outbox,
+    reports: Reports,
+    ledger_error: Option<String>,
+    recorder: Recorder,
+    telemetry: Telemetry,
+    trends: Trends,
     /// Why nothing is begun that can wait, as gathering evidence; none when there is room.
-    pub(crate) shedding: Option<Text>,
+    shedding: Option<Text>,
     /// What HOLD says by who looks at it each second beside the loop; none when that is not known.
-    pub(crate) hold_beside: Option<Option<Text>>,
+    hold_beside: Option<Option<Text>>,
     /// What the engine was last told of HOLD.
     hold_told: Option<Option<Text>>,
     /// When the engine was last told of it out of turn.
@@ -443,34 +445,6 @@ impl<H: Host, S: Store> Shell<H, S> {
         if let Some(deadline) = self.engine.next_deadline() {
             self.telemetry.metrics.loop_lagged(self.clock.now().mono.since(deadline));
         }
-    }
-
-    /// How many probes are under way.
-    pub(crate) fn probes_in_flight(&self) -> usize {
-        self.probe_queue.under_way()
-    }
-
-    /// Saves what the figures were, for a start that comes without a stop.
-    pub(crate) fn save_trends(&mut self) -> std::io::Result<()> {
-        self.trends.save(&self.engine)
-    }
-
-    /// Gives back memory that is only kept to be used again.
-    pub(crate) fn shrink(&mut self) {
-        self.ledger.shrink();
-        self.recorder.shrink(self.clock.now());
-    }
-
-    /// What decides, to be looked at only.
-    #[must_use]
-    pub fn engine(&self) -> &HostEngine {
-        &self.engine
-    }
-
-    /// Why the ledger cannot be saved, when it cannot; nothing is done then.
-    #[must_use]
-    pub fn ledger_error(&self) -> Option<&str> {
-        self.ledger_error.as_deref()
     }
 }
 

@@ -65,7 +65,7 @@ impl Abilities {
 impl Agent {
     /// What the configuration in force needs.
     pub(super) fn needs(&self) -> Needs {
-        ability::needs(self.shell.engine.bundle(), &self.options.state_dir)
+        ability::needs(self.shell.bundle(), &self.options.state_dir)
     }
 
     /// Tries what is needed, when that is not what was tried last.

@@ -11,7 +11,7 @@ use hyper::StatusCode;
 use super::{
     Agent,
     reading::{Edition, Evaluated, News, Refused},
-    routes, watch,
+    watch,
 };
 use crate::{
     answer,
@@ -31,7 +31,7 @@ impl Agent {
         self.has_new_units |= self.reader.has_heard(&news);
         let is_of_files = matches!(news, News::Seen);
         if !matches!(news, News::Stamp(_) | News::Seen | News::Inventory(Ok(None))) {
-            self.housekeeping.evaluated(self.shell.clock.now());
+            self.housekeeping.evaluated(self.shell.now());
         }
         match news {
             News::Seen => {
@@ -59,7 +59,7 @@ impl Agent {
             }
             News::Inventory(Ok(None)) => {}
             News::Inventory(Ok(Some(evaluated))) => {
-                let is_other = evaluated.says_another_thing(&self.configuration, self.shell.engine.bundle());
+                let is_other = evaluated.says_another_thing(&self.configuration, self.shell.bundle());
                 (self.configuration, self.inventory) = (Arc::new(evaluated.configuration), evaluated.inventory);
                 if is_other {
                     self.apply(evaluated.bundle);
@@ -90,7 +90,7 @@ impl Agent {
         if self.reader.is_reading() {
             return;
         }
-        let (inventory, last) = (self.inventory.clone(), Edition::of(self.shell.engine.state()));
+        let (inventory, last) = (self.inventory.clone(), Edition::of(self.shell.state()));
         if std::mem::take(&mut self.reader.is_wanted) {
             self.reader.read(inventory, last);
         } else if std::mem::take(&mut self.has_new_units) {
@@ -100,7 +100,7 @@ impl Agent {
 
     /// Whether an emergency layer has ended, or the civil time has changed: the same files say something else now.
     pub(super) fn has_expired(&self) -> bool {
-        let now = self.shell.clock.now().wall;
+        let now = self.shell.now().wall;
         self.configuration_error.is_none() && self.configuration.holds_until().is_some_and(|at| at <= now)
     }
 
@@ -143,7 +143,7 @@ impl Agent {
 
     /// What a reload would come to.
     fn would_be(&self, bundle: &Bundle) -> String {
-        let (before, after) = (self.shell.engine.bundle().parts(), bundle.parts());
+        let (before, after) = (self.shell.bundle().parts(), bundle.parts());
         if before.fingerprint == after.fingerprint {
             return format!("configuration {} is in force already", self.generation());
         }
@@ -181,17 +181,17 @@ impl Agent {
 
     /// Of the bundle in force.
     pub(super) fn generation(&self) -> u64 {
-        self.shell.engine.bundle().parts().generation
+        self.shell.bundle().parts().generation
     }
 
     /// Of the texts of the bundle in force.
     pub(super) fn fingerprint(&self) -> u64 {
-        self.shell.engine.bundle().parts().fingerprint
+        self.shell.bundle().parts().fingerprint
     }
 
     fn apply_settings(&mut self) {
         let settings = self.configuration.host_settings();
-        self.shell.recorder.set_bytes_max(settings.journal_bytes_max.0);
+        self.shell.set_recorder_bytes_max(settings.journal_bytes_max.0);
         self.background.apply(settings);
         self.warn_of_configuration();
     }
@@ -209,21 +209,19 @@ impl Agent {
             more => format!(", and {more} more"),
         };
         let text = format!("{said}{more}{CHECK_SAYS}");
-        self.warnings.raise(self.shell.clock.now().wall, Topic::Configuration, text);
+        self.warnings.raise(self.shell.now().wall, Topic::Configuration, text);
     }
 
     pub(super) fn tell_configuration(&self, error: Option<&str>) {
         let error = error.map(|error| short(&error.into()));
         let event = EventKind::Configuration { generation: self.generation(), error };
-        self.shell.telemetry.events.tell(self.shell.clock.now().wall, event);
+        self.shell.tell(event);
     }
 
     fn apply(&mut self, bundle: Bundle) {
         watch(&self.host, &self.configuration, &bundle);
-        self.shell.outbox.set_routes(&routes(&bundle));
-        self.shell.step(Input::Apply(Box::new(bundle)));
-        self.shell.step(Input::Facts(self.inventory.facts.clone()));
-        self.housekeeping.applied(self.shell.clock.now());
+        self.shell.apply(bundle, &self.inventory.facts);
+        self.housekeeping.applied(self.shell.now());
         self.try_abilities();
     }
 }

@@ -178,9 +178,9 @@ fn names_figures(bundle: &Bundle) -> bool {
 impl Agent {
     /// To be called about once a second.
     pub(super) fn look_after_itself(&mut self) {
-        let now = self.shell.clock.now();
+        let now = self.shell.now();
         self.housekeeping.clock(now, &self.warnings);
-        match self.shell.recorder.flush(now) {
+        match self.shell.flush_recorder(now) {
             None => {}
             Some(Notice::Stopped { why }) => {
                 let why = format!("the journal records no more, and healing goes on: {why}");
@@ -192,7 +192,7 @@ impl Agent {
             }
         }
         if let Some(what) = self.plight.follow(now, self.shell.ledger_error()) {
-            plight::tell(&self.shell.outbox, self.shell.engine.bundle(), now, &what);
+            plight::tell(self.shell.outbox(), self.shell.bundle(), now, &what);
         }
         match self.shell.hand_over_rest() {
             Some(why) => self.warnings.raise(now.wall, Topic::Reports, why),
@@ -203,17 +203,17 @@ impl Agent {
             self.tell_predecessor();
         }
         if self.housekeeping.prune.is_due(now.mono) {
-            let gone = self.shell.reports.prune(now.wall, self.configuration.host_settings().reports_kept_for);
+            let gone = self.shell.prune_reports(now.wall, self.configuration.host_settings().reports_kept_for);
             if gone > 0 {
                 tracing::info!("{gone} old reports are let go");
             }
         }
-        if self.housekeeping.figures.is_due(now.mono) && names_figures(self.shell.engine.bundle()) {
+        if self.housekeeping.figures.is_due(now.mono) && names_figures(self.shell.bundle()) {
             self.inventory.facts = self.host.figures();
             self.inventory.facts.extend(self.housekeeping.quiet_hour.clone().map(|hour| (QUIET_HOUR.into(), hour)));
             self.shell.step(Input::Facts(self.inventory.facts.clone()));
         }
-        if self.housekeeping.load.is_due(now.mono) && Trends::is_learning(&self.shell.engine) {
+        if self.housekeeping.load.is_due(now.mono) && Trends::is_learning(self.shell.engine()) {
             self.learn_quiet_hour(now);
         }
         if self.housekeeping.trends.is_due(now.mono)
@@ -223,9 +223,8 @@ impl Agent {
         }
         if self.housekeeping.forget_start_at.is_some_and(|at| now.mono >= at) {
             self.housekeeping.forget_start_at = None;
-            self.shell.recorder.pack();
             // While something is broken, the code that mends it stays where it is: its disk may be what is broken.
-            if self.shell.engine.state().incidents.is_empty() {
+            if self.shell.settles() {
                 own_memory::forget_start();
             }
         }
@@ -233,12 +232,10 @@ impl Agent {
             own_memory::trim();
         }
         if self.housekeeping.alive.is_due(now.mono) {
-            self.shell.telemetry.events.tell(now.wall, EventKind::Alive);
+            self.shell.tell(EventKind::Alive);
         }
-        self.gauge();
-        let unwell = self.shell.ledger_error.as_ref().map(|why| format!("the ledger cannot be saved: {why}"));
-        let unwell = unwell.or_else(|| Some(self.shell.shedding.as_ref()?.as_str().to_owned()));
-        self.background.alive(unwell.as_deref());
+        self.shell.gauge();
+        self.background.alive(self.shell.unwell().as_deref());
     }
 
     /// An agent before this one that cannot end is told for as long as it is there.
@@ -254,15 +251,15 @@ impl Agent {
              does not answer; it acts no more, and this one has taken its place",
             before.pid
         );
-        self.warnings.raise(self.shell.clock.now().wall, Topic::Predecessor, text);
+        self.warnings.raise(self.shell.now().wall, Topic::Predecessor, text);
     }
 
     /// The hour in which the host is least busy changes seldom; the engine is told when it does.
     fn learn_quiet_hour(&mut self, now: Now) {
         if let Some(Value::Number(load)) = self.host.figures().get("host.load") {
-            self.shell.trends.load(now.wall, *load);
+            self.shell.learns_load(now.wall, *load);
         }
-        let hour = self.shell.trends.quiet_hour(now.wall);
+        let hour = self.shell.quiet_hour(now.wall);
         // Facts that were asked for anew do not hold it.
         if hour == self.housekeeping.quiet_hour && self.inventory.facts.get(QUIET_HOUR) == hour.as_ref() {
             return;
@@ -285,10 +282,10 @@ impl Agent {
         };
         self.housekeeping.reading = Some(reading);
         self.housekeeping.processor(now, reading.load, &self.warnings);
-        self.shell.telemetry.metrics.set_own(&reading);
+        self.shell.measured(&reading);
         match reading.pressure {
             Pressure::None => {
-                if self.shell.shedding.take().is_some() {
+                if self.shell.ends_shedding() {
                     self.warnings.end(Topic::Memory);
                     tracing::info!("the agent takes {} again, which is within its limit", reading.rss);
                 }
@@ -302,20 +299,11 @@ impl Agent {
                 let why = format!("the agent takes more memory than {memory_max}");
                 self.shell.shrink();
                 own_memory::trim();
-                self.shell.recorder.pause(now, &why);
+                self.shell.sheds(now, &why);
                 let text = format!("{why}, so it gathers no evidence and records no journal until it takes less");
                 self.warnings.raise(now.wall, Topic::Memory, text);
-                self.shell.shedding = Some(why.into());
             }
         }
-    }
-
-    fn gauge(&self) {
-        let (metrics, parts) = (&self.shell.telemetry.metrics, self.shell.engine.bundle().parts());
-        metrics.set_watched(parts.targets.len(), parts.checks.len());
-        metrics.set_probes_in_flight(self.shell.probes_in_flight());
-        metrics.set_outbox_length(self.shell.outbox.len());
-        metrics.set_holds(self.shell.engine.state().holds.len());
     }
 }
 

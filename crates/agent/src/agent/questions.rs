@@ -6,7 +6,8 @@ use ansai_engine::Input;
 use ansai_model::{policy, text::Text};
 use ansai_protocol::{SCHEMA, Status};
 
-use super::{Agent, reading::Edition, routes};
+use super::{Agent, reading::Edition};
+use crate::deliveries::routes;
 use crate::{
     answer,
     api::{Asked, Query, Reply},
@@ -14,7 +15,7 @@ use crate::{
 
 impl Agent {
     pub(super) fn answer(&mut self, asked: Asked) {
-        let now = self.shell.clock.now();
+        let now = self.shell.now();
         let reply = match asked.query {
             Query::Operate(command) => return self.shell.operate(command, asked.reply),
             Query::Rehearse(command) => {
@@ -23,7 +24,7 @@ impl Agent {
                 self.shell.rehearse(command)
             }
             Query::Status => self.status(),
-            Query::Incidents => answer::incidents(&self.shell.engine, &self.shell.reports, now),
+            Query::Incidents => answer::incidents(self.shell.engine(), self.shell.reports(), now),
             Query::Report(id) => self.shell.report_on(id, &self.inventory.hostname),
             Query::Explain(target) => self.shell.explain(&target),
             Query::Plan(target) => {
@@ -31,9 +32,9 @@ impl Agent {
                 self.shell.step(Input::HoldFile(hold));
                 self.shell.plan(&target)
             }
-            Query::ReachRoutes => return self.trials.reach(routes(self.shell.engine.bundle()), asked.reply),
+            Query::ReachRoutes => return self.trials.reach(routes(self.shell.bundle()), asked.reply),
             Query::SendTest(by) => {
-                return self.trials.begin(routes(self.shell.engine.bundle()), by, now.wall, asked.reply);
+                return self.trials.begin(routes(self.shell.bundle()), by, now.wall, asked.reply);
             }
             Query::Abilities => return self.abilities.begin(&self.host, self.needs(), Some(asked.reply)),
             Query::Reload => {
@@ -42,7 +43,7 @@ impl Agent {
                 return self.go_on_reading();
             }
             Query::RehearseReload => {
-                let last = Edition::of(self.shell.engine.state());
+                let last = Edition::of(self.shell.state());
                 return self.reader.rehearse(self.inventory.clone(), last, asked.reply);
             }
         };
@@ -51,7 +52,7 @@ impl Agent {
     }
 
     fn status(&mut self) -> Reply {
-        let now = self.shell.clock.now();
+        let now = self.shell.now();
         if !self.housekeeping.has_looked() {
             self.look_at_itself(now);
         }
@@ -60,7 +61,7 @@ impl Agent {
         let is_idle =
             |pattern: &&String| !self.inventory.units.iter().any(|unit| policy::matches(pattern, unit.name.as_str()));
         let idle_patterns = self.configuration.patterns().iter().filter(is_idle).cloned().collect();
-        let engine = &self.shell.engine;
+        let engine = self.shell.engine();
         let (holds, silences) = answer::scopes(engine, now);
         let targets = answer::targets(engine, now, held.is_some());
         answer::json(&Status {
@@ -72,12 +73,12 @@ impl Agent {
             uptime_seconds: self.begun.elapsed().as_secs(),
             generation: self.generation(),
             configuration_error: self.configuration_error.clone(),
-            ledger_error: self.shell.ledger_error.clone(),
+            ledger_error: self.shell.ledger_error().map(str::to_owned),
             held,
             holds,
             silences,
             maintenance: answer::maintenance(engine, now),
-            messages_waiting: self.shell.outbox.len(),
+            messages_waiting: self.shell.outbox().len(),
             warnings: self.warnings.all(),
             own,
             idle_patterns,

@@ -34,14 +34,13 @@ use super::{
     in_force::{self, InForce},
     plight::{self, Plight},
     reading::{self, AtStart, Edition, Evaluated, News, Reader},
-    routes,
     socket::Socket,
     watch,
 };
 use crate::{
     api::Asked,
     clock::Clock,
-    deliveries,
+    deliveries::{self, routes},
     events::Events,
     metrics::Metrics,
     recorder::Recorder,

@@ -266,7 +266,7 @@ async fn a_look_that_breaks_off_is_unknown_and_the_loop_goes_on() {
     let last = |small: &Small| small.shell.engine.check_states().next().and_then(|check| check.last.clone());
     let (_, seen) = last(&small).expect("looked at");
     assert_eq!((seen.health(), seen.summary().as_str()), (Health::Unknown, "the probe gave no answer"));
-    assert_eq!(small.shell.probes_in_flight(), 0);
+    assert_eq!(small.shell.probe_queue.under_way(), 0);
     small.host.is_broken.store(false, Relaxed);
     small.goes_on(seconds(60)).await;
     assert_eq!(last(&small).map(|(_, seen)| seen.health()), Some(Health::Healthy));
