@@ -82,12 +82,23 @@ pub fn said(error: &io::Error) -> String {
         _ if error.raw_os_error() == Some(Errno::ROFS.raw_os_error()) => "what it lies on can only be read",
         ErrorKind::InvalidFilename => "its name is too long, or of characters that are not taken",
         ErrorKind::ConnectionRefused => "nobody listens there",
-        _ => {
-            let text = error.to_string();
-            return text.split_once(" (os error ").map_or_else(|| text.clone(), |(words, _)| words.to_owned());
-        }
+        _ => return unnumbered(&error.to_string()),
     };
     words.to_owned()
+}
+
+/// A text without the numbers by which the system knows its errors, as ` (os error 111)`: they mean nothing to a reader.
+#[must_use]
+pub fn unnumbered(text: &str) -> String {
+    let mut parts = text.split(" (os error ");
+    let mut words = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(')') {
+            Some((number, rest)) if number.bytes().all(|byte| byte.is_ascii_digit()) => words.push_str(rest),
+            _ => words.push_str(&format!(" (os error {part}")),
+        }
+    }
+    words
 }
 
 impl From<ReadError> for io::Error {

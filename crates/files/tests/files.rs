@@ -91,6 +91,13 @@ fn what_the_system_says_is_told_without_its_numbers() {
     for code in 1..134 {
         assert!(!told(code).contains("os error"), "{}", told(code));
     }
+    for (text, words) in [
+        ("Connection error: Connection refused (os error 111)", "Connection error: Connection refused"),
+        ("a (os error 2): b (os error 13), c", "a: b, c"),
+        ("a (os error of mine) (os error 2", "a (os error of mine) (os error 2"),
+    ] {
+        assert_eq!(ansai_files::unnumbered(text), words);
+    }
     let own = std::io::Error::other("a drill has broken it already");
     assert_eq!(ansai_files::said(&own), "a drill has broken it already");
 }

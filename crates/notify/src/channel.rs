@@ -2,6 +2,7 @@
 
 use std::{future::Future, sync::Arc};
 
+use ansai_files::unnumbered;
 use ansai_host::linux::redact::Redactor;
 use ansai_model::notify::{Channel, Route};
 use jiff::tz::TimeZone;
@@ -98,10 +99,10 @@ impl From<SecretError> for DeliverError {
 
 /// An error with all its causes, on one line.
 pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
+    let mut text = unnumbered(&error.to_string());
     let mut source = error.source();
     while let Some(cause) = source {
-        let cause_text = cause.to_string();
+        let cause_text = unnumbered(&cause.to_string());
         // Some libraries repeat their cause in their own text.
         if !text.contains(&cause_text) {
             text.push_str(": ");
@@ -110,4 +111,14 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     render::one_line(&text, 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_something_was_not_told_is_in_words_without_numbers_of_the_system() {
+        assert_eq!(chain(&std::io::Error::from_raw_os_error(111)), "Connection refused");
+    }
 }
