@@ -12,7 +12,7 @@ use ansai_model::{
     rule::Autonomy,
     runbook::Runbook,
     text::Text,
-    time::{MonoTime, Now, Shown},
+    time::{MonoTime, Now, Shown, WallTime},
 };
 use serde::Serialize;
 
@@ -97,7 +97,7 @@ pub struct CheckView {
     pub is_flapping: bool,
     /// What was last seen.
     pub last: Option<(Now, Health, Text)>,
-    /// How old that is, when it is older than the time between two looks.
+    /// How old that is, when it is older than the time between two looks, or from before its unit was stopped or started.
     pub age: Option<Duration>,
 }
 
@@ -144,7 +144,8 @@ impl View<'_> {
     #[must_use]
     pub fn standing(self, target: &TargetId) -> Option<Standing> {
         let index = self.checks.targets.get(target)?;
-        let checks: Vec<_> = self.checks.of(target).map(|check| check_view(self.now, check)).collect();
+        let changed = self.unit_of(target).and_then(|unit| unit.since);
+        let checks: Vec<_> = self.checks.of(target).map(|check| check_view(self.now, check, changed)).collect();
         let incidents: Vec<_> = self.open_of(target).map(|incident| self.incident_view(incident)).collect();
         let stopped = self.checks.of(target).find_map(CheckState::stopped);
         let warning = self.checks.of(target).find_map(|check| check.last.as_ref()?.1.unit()?.warning());
@@ -283,8 +284,12 @@ impl View<'_> {
     }
 }
 
-fn check_view(now: Now, state: &CheckState) -> CheckView {
+/// A check as it stands, whose unit is in its state since then.
+fn check_view(now: Now, state: &CheckState, changed: Option<WallTime>) -> CheckView {
     let age = state.last.as_ref().map(|(at, _)| now.mono.since(at.mono));
+    // What was seen before its unit was stopped or started says nothing of it now, however short a while ago.
+    let looked = state.looked_at.map(|at| now.mono.since(at));
+    let is_of_before = looked.zip(changed).is_some_and(|(ago, changed)| ago > now.wall.since(changed));
     CheckView {
         id: state.check.id.clone(),
         probe: state.check.probe.kind(),
@@ -293,7 +298,7 @@ fn check_view(now: Now, state: &CheckState) -> CheckView {
         failures: (state.failures, state.check.fail_after),
         is_flapping: state.is_flapping,
         last: state.last.as_ref().map(|(at, seen)| (*at, seen.health(), seen.summary().clone())),
-        age: age.filter(|age| *age > state.period()),
+        age: age.filter(|age| is_of_before || *age > state.period()),
     }
 }
 

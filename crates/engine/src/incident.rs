@@ -250,6 +250,9 @@ impl Context {
         if self.is_left_to_its_cause(id, is_forced) {
             return false;
         }
+        if !is_forced && self.waits_for_looks(id) {
+            return false;
+        }
         self.prioritize(id);
         let view = self.view();
         let governed = view.incident(id).map_or(Governed::Never, |incident| view.governed(incident));

@@ -5,6 +5,7 @@ use alloc::{format, string::String, vec, vec::Vec};
 use ansai_model::{
     action::ActionOutcome,
     decision::Choice,
+    domain,
     incident::{Incident, IncidentKind, Phase, Resolution, StepKind},
     report::{History, Report},
     text::Text,
@@ -77,6 +78,7 @@ impl View<'_> {
             commands.extend(has_file.then(|| format!("systemctl status {unit}")));
             commands.push(format!("journalctl -u {unit} -n 100 --no-pager"));
         }
+        commands.extend(domain::by_hand(target));
         commands.push(format!("ansai explain {target}"));
         let is_left = matches!(incident.phase, Phase::Open | Phase::Escalated { .. });
         if is_left && incident.is_drill && !self.looks_well(incident) {

@@ -6,7 +6,7 @@ pub mod disk;
 pub mod memory;
 pub mod service;
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::{borrow::ToOwned, boxed::Box, format, string::String, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
@@ -43,8 +43,22 @@ pub struct Domain {
     /// Whether what its looks find failing is down, so that people do without it: only that has a downtime. A place that fills
     /// up, a certificate that ends soon or a service that holds much memory works as before.
     pub is_down: bool,
+    /// Commands by which a person sees more of a target, with `{}` for its name.
+    pub by_hand: &'static [&'static str],
     /// By what its looks say why something fails.
     pub signs: Signs,
+}
+
+/// Commands by which a person sees more of a target than its reports tell, to be typed into a shell.
+pub fn by_hand(target: &TargetId) -> impl Iterator<Item = String> {
+    let domain = ALL.iter().find(|domain| domain.key == target.domain());
+    let name = quoted(target.name());
+    domain.map(|domain| domain.by_hand).unwrap_or_default().iter().map(move |command| command.replace("{}", &name))
+}
+
+/// A name as a shell takes it: the kernel writes a space in a mount point as `\040`, which is one to `$'…'` too.
+fn quoted(name: &str) -> String {
+    if name.contains(['\\', '#']) { format!("$'{name}'") } else { name.to_owned() }
 }
 
 /// Whether a target of which this is seen is down by it, and does not only work as before for how long nobody knows.
@@ -263,6 +277,14 @@ mod tests {
         assert_eq!(Signs::held(&seen), Some(&Value::Bytes(ByteSize(7))));
         assert_eq!(Signs::unwritable(&target("disk//var")), Some(&["full", "read-only"][..]));
         assert_eq!(Signs::unwritable(&target("service/app.service")), None);
+    }
+
+    #[test]
+    fn a_name_in_a_command_is_one_word_whatever_it_holds() {
+        let commands = |text: &str| by_hand(&TargetId::new(text).expect("valid")).collect::<Vec<_>>();
+        assert_eq!(commands("disk//var")[0], "df -h /var");
+        assert_eq!(commands(r"disk//srv/old\040data")[0], r"df -h $'/srv/old\040data'");
+        assert_eq!(commands("service/app.service"), [""; 0]);
     }
 
     #[test]

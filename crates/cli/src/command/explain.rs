@@ -44,8 +44,9 @@ fn explanation(value: &serde_json::Value, zone: &TimeZone) -> show::Page {
     if let Some(since) = value["stopped"]["since"].as_i64().filter(|_| list(&value["incidents"]).is_empty()) {
         lines[1] = format!("{} (since {})", lines[1], show::moment(since, zone));
     }
+    let is_stopped = value["stopped"].is_object();
     for check in list(&value["checks"]) {
-        lines.push(format!("  {}: {}", text(&check["id"]), show::told(&standing(&check), zone)));
+        lines.push(format!("  {}: {}", text(&check["id"]), show::told(&standing(&check, is_stopped), zone)));
     }
     for incident in list(&value["incidents"]) {
         let well = incident["well_since"]["wall"].as_i64();
@@ -78,8 +79,8 @@ fn explanation(value: &serde_json::Value, zone: &TimeZone) -> show::Page {
 }
 
 /// How a check stands. What was seen last is told apart from what is believed: a service that is starting is not healthy
-/// because it was, and what failed once is not failing yet.
-fn standing(check: &serde_json::Value) -> String {
+/// because it was, and what failed once is not failing yet. Of what somebody has stopped nothing is believed.
+fn standing(check: &serde_json::Value, is_stopped: bool) -> String {
     let word = |value: &serde_json::Value| value.as_str().unwrap_or("unknown").to_owned();
     let hard = word(&check["hard"]);
     let Some(words) = check["last"][2].as_str() else { return format!("{hard}, not looked at yet") };
@@ -90,8 +91,8 @@ fn standing(check: &serde_json::Value) -> String {
     // A look that is older than the next should be says how it was, and not how it is.
     let age = check["age"]["secs"].as_u64().map(|secs| format!(", seen {} ago", Shown(Duration::from_secs(secs))));
     let age = age.unwrap_or_default();
-    if last == hard {
-        return format!("{hard} ({words}){age}");
+    if last == hard || (is_stopped && last == "unknown") {
+        return format!("{last} ({words}){age}");
     }
     let failures = match (last.as_str(), check["failures"][0].as_u64(), check["failures"][1].as_u64()) {
         ("failing", Some(count), Some(needed)) => format!("{count} of {needed} times "),
@@ -108,8 +109,9 @@ mod tests {
 
     #[test]
     fn what_is_believed_and_what_was_seen_are_told_apart() {
-        let check =
-            |hard: &str, last: serde_json::Value| standing(&json!({"hard": hard, "last": last, "failures": [1, 3]}));
+        let check = |hard: &str, last: serde_json::Value| {
+            standing(&json!({"hard": hard, "last": last, "failures": [1, 3]}), false)
+        };
         assert_eq!(check("healthy", json!([0, "healthy", "200"])), "healthy (200)");
         let starting = json!([0, "unknown", "connection refused (starting, not judged for another 1m)"]);
         let expected = "unknown (connection refused (starting, not judged for another 1m)), taken for healthy";
@@ -121,9 +123,11 @@ mod tests {
         assert_eq!(check("failing", json!([0, "healthy", "200"])), "healthy (200), taken for failing");
         assert_eq!(check("unknown", json!(null)), "unknown, not looked at yet");
         let disk = json!({"id": "disk//var#space", "hard": "healthy", "last": [0, "healthy", "/var: 60.0 % used"]});
-        assert_eq!(standing(&disk), "healthy (60.0 % used)", "its name stands once");
+        assert_eq!(standing(&disk, false), "healthy (60.0 % used)", "its name stands once");
         let old = json!({"hard": "healthy", "last": [0, "healthy", "200"], "age": {"secs": 185, "nanos": 7}});
-        assert_eq!(standing(&old), "healthy (200), seen 3m5s ago");
+        assert_eq!(standing(&old, false), "healthy (200), seen 3m5s ago");
+        let stopped = json!({"hard": "healthy", "last": [0, "unknown", "stopped on request"]});
+        assert_eq!(standing(&stopped, true), "unknown (stopped on request)");
     }
 
     #[test]

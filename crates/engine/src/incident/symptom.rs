@@ -1,4 +1,5 @@
-//! Symptoms: which open incident is the cause of another, how long that one is left to it, and what it is told of it.
+//! Symptoms: which open incident is the cause of another, how long that one is left to it, and what it is told of it; and
+//! that what it needs is looked at before anything is decided.
 
 use alloc::format;
 use core::time::Duration;
@@ -9,15 +10,22 @@ use ansai_model::{
     rule::Autonomy,
     text::Text,
     time::Shown,
+    unit::{Exit, UnitResult},
 };
 
 use crate::{
+    check::CheckState,
     context::{Context, Wake},
     gate::operator,
     rules::Governed,
     view::View,
 };
 
+/// Signals with which others end a process: SIGHUP, SIGINT, SIGQUIT, SIGKILL and SIGTERM. What crashes may do so for what it
+/// lacks.
+const ENDING: &[i32] = &[1, 2, 3, 9, 15];
+/// How long the looks at what a target needs may take before that is told as what it waits for.
+const LOOKS_MAX: Duration = Duration::from_secs(1);
 /// How long a symptom that no rule governs waits for its cause.
 const PATIENCE_DEFAULT: Duration = Duration::from_secs(300);
 
@@ -28,6 +36,10 @@ impl Context {
         let view = self.view();
         // What a drill has broken has its cause.
         let Some(incident) = view.incident(id).filter(|incident| !incident.is_drill) else { return };
+        // So has what got a signal: nothing that it needs sends one.
+        if view.was_killed(incident) {
+            return;
+        }
         let needed = if incident.opened == self.now { view.needed_that_failed(incident) } else { None };
         let Some(primary) = needed.or_else(|| view.awaited_that_failed(&incident.target)) else { return };
         let cause = primary.id;
@@ -65,6 +77,19 @@ impl Context {
         false
     }
 
+    /// Whether what a target needs is being looked at, which takes no time to speak of: nothing is decided before that, and
+    /// nobody is told of it. What takes longer is a reason of its own.
+    pub(super) fn waits_for_looks(&mut self, id: IncidentId) -> bool {
+        let view = self.view();
+        let Some(incident) = view.incident(id) else { return false };
+        let until = incident.opened.mono.plus(LOOKS_MAX);
+        let waits = self.now.mono < until && incident.steps.is_empty() && view.is_looked_for_needs(incident);
+        if waits {
+            self.wake(until, Wake::Incident(id));
+        }
+        waits
+    }
+
     /// Notes in the symptoms of an incident what happened in it, so that one report tells both in their order.
     pub(crate) fn tell_symptoms(&mut self, cause: IncidentId, what: &Text) {
         let symptoms = self.state.incidents.values().filter(|incident| incident.symptom_of == Some(cause));
@@ -75,6 +100,27 @@ impl Context {
 }
 
 impl<'a> View<'a> {
+    /// Whether the unit of an incident is down since somebody ended it by a signal, or the kernel did for lack of memory.
+    fn was_killed(self, incident: &Incident) -> bool {
+        let unit = self.unit_of(&incident.target).filter(|unit| unit.active.is_down());
+        unit.is_some_and(|unit| match (unit.result, unit.exit) {
+            (UnitResult::OomKill, _) => true,
+            (UnitResult::Signal, Some(Exit::Signal(signal))) => ENDING.contains(&signal),
+            _ => false,
+        })
+    }
+
+    /// Whether what the target of an incident needs, or waits for, has not been looked at since it opened, and is being.
+    fn is_looked_for_needs(self, incident: &Incident) -> bool {
+        let Some(target) = self.bundle.parts().targets.get(&incident.target) else { return false };
+        let is_asked = |check: &CheckState| {
+            check.in_flight.is_some() && check.looked_at.is_none_or(|at| at < incident.opened.mono)
+        };
+        let mut needs = target.needs.iter().flat_map(|need| self.checks_of_itself(need));
+        let mut causes = target.waits_for.iter().filter_map(|cause| self.checks.named(cause));
+        needs.any(is_asked) || causes.any(is_asked)
+    }
+
     /// Why nothing heals an incident without a person at this moment, when nothing does.
     pub(crate) fn with_a_person(self, incident: &Incident) -> Option<Text> {
         let held = || operator::hold_on(self, &incident.target).map(|hold| hold.why);

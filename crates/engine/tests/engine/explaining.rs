@@ -262,3 +262,21 @@ fn what_people_have_set_during_a_back_off_is_told_while_it_lasts() {
     host.operator(Operation::Hold { scope: only("app.service"), reason: "r".into(), until: None });
     assert!(host.summary("app.service").contains("has been under way"), "{}", host.summary("app.service"));
 }
+
+#[test]
+fn a_look_from_before_a_stop_or_a_start_says_how_long_ago_it_was() {
+    let look = "app.service: {probe: {tcp: \"127.0.0.1:5000\", every: 1m}}";
+    let ages = |state: ActiveState, intent: Intent| {
+        let mut host = Host::new(&changed("app.service: {}", look));
+        host.sees("app.service#unit", judged(unit(ActiveState::Active, Intent::ByItself)));
+        host.pass(secs(7));
+        host.happens("app.service", judged(UnitSnapshot { since: Some(host.now.wall), ..unit(state, intent) }));
+        host.pass(secs(3));
+        let age = host.explain("app.service").checks.iter().map(|check| check.age.is_some()).collect::<Vec<_>>();
+        host.pass(secs(70));
+        assert!(host.explain("app.service").checks.iter().all(|check| check.age.is_none()), "they are looked at again");
+        age
+    };
+    assert_eq!(ages(ActiveState::Inactive, Intent::Stopped), [true, false], "its port, and its unit");
+    assert_eq!(ages(ActiveState::Active, Intent::ByItself), [true, false], "another run of it");
+}

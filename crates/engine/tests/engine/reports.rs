@@ -420,3 +420,36 @@ fn an_incident_that_was_over_before_is_no_cause() {
     assert!(!cause_of(true), "it was found well after what it needs had been mended");
     assert!(cause_of(false), "it may suffer since then");
 }
+
+#[test]
+fn a_look_at_what_it_needs_is_no_step_unless_it_takes_long() {
+    let mut host = Host::new(&changed("app.service: {}", NEEDS));
+    host.pass(secs(60));
+    host.fails("app.service#unit");
+    host.pass(Duration::from_millis(100));
+    assert_eq!(host.done(), ["restart app.service"]);
+    assert!(host.story(1)[0].starts_with("decided: run"), "{:?}", host.story(1));
+    let mut host = Host::new(&changed("app.service: {}", NEEDS));
+    host.pass(secs(60));
+    host.hanging.insert(crate::host::check("db.service#unit"));
+    host.fails("app.service#unit");
+    host.pass(secs(2));
+    assert!(host.story(1)[0].contains("it needs service/db.service, which is looked at first"), "{:?}", host.story(1));
+}
+
+#[test]
+fn what_got_a_signal_of_its_own_is_no_symptom_of_what_it_needs() {
+    let is_symptom = |exit: Exit, result: UnitResult| {
+        let mut host = Host::new(&changed("app.service: {}", NEEDS));
+        host.pass(secs(60));
+        host.fails("db.service#unit");
+        let down = UnitSnapshot { exit: Some(exit), result, ..unit(ActiveState::Failed, Intent::ByItself) };
+        host.sees("app.service#unit", judged(down));
+        host.story(2).iter().any(|step| step.starts_with("cause"))
+    };
+    assert!(!is_symptom(Exit::Signal(9), UnitResult::Signal), "somebody killed it");
+    assert!(!is_symptom(Exit::Signal(9), UnitResult::OomKill), "its memory ran out");
+    assert!(is_symptom(Exit::Code(1), UnitResult::ExitCode), "it may have ended for lack of it");
+    assert!(is_symptom(Exit::Dumped(6), UnitResult::CoreDump), "so may what aborts");
+    assert!(is_symptom(Exit::Signal(9), UnitResult::Timeout), "systemd did, since it did not stop");
+}

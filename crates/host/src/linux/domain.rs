@@ -34,6 +34,11 @@ pub(crate) trait Observes: Send + Sync {
         request: &'a EvidenceRequest,
     ) -> BoxFuture<'a, Vec<Evidence>>;
 
+    /// The mount point of the filesystem that it looks at; of nothing else the room is told with its failure but of `/`.
+    fn place(&self) -> Option<&str> {
+        None
+    }
+
     /// Whether a remedy changes what is found out, so that it is gathered first.
     fn is_of_the_moment(&self) -> bool {
         false

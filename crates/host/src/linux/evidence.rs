@@ -7,7 +7,7 @@ use ansai_model::{
     incident::{Evidence, EvidenceKind, EvidencePart, EvidenceRequest},
     probe::Probe,
     text::Text,
-    units::ByteSize,
+    units::{ByteSize, Room},
 };
 
 use super::{
@@ -40,8 +40,12 @@ pub(super) async fn gather(
         Some(_) | None => None,
     };
     let is_passing = request.part == EvidencePart::Passing;
-    let mut found =
-        if is_passing { passing(context, bus, request).await } else { lasting(context, bus, redactor, request).await };
+    let place = looks.and_then(|looks| looks.place());
+    let mut found = if is_passing {
+        passing(context, bus, request, place).await
+    } else {
+        lasting(context, bus, redactor, request).await
+    };
     if let Some(looks) = looks.filter(|looks| looks.is_of_the_moment() == is_passing) {
         found.extend(looks.gather(context, bus, request).await);
     }
@@ -49,7 +53,12 @@ pub(super) async fn gather(
 }
 
 /// What is so at this moment and not at the next: processes, the port, what the host has left. A remedy may wait for it.
-async fn passing(context: &Context, bus: Option<&Bus>, request: &EvidenceRequest) -> Vec<Evidence> {
+async fn passing(
+    context: &Context,
+    bus: Option<&Bus>,
+    request: &EvidenceRequest,
+    place: Option<&str>,
+) -> Vec<Evidence> {
     let mut found = Vec::new();
     if let (Some(unit), Some(bus), true) = (&request.unit, bus, request.is_running) {
         found.push(usage(context, bus, unit).await);
@@ -59,7 +68,7 @@ async fn passing(context: &Context, bus: Option<&Bus>, request: &EvidenceRequest
         let work = Work::new(Kind::Gather, format!("port {port}"));
         found.extend(beside(work, move || port_evidence(&root, port, is_running)).await);
     }
-    found.push(resources(&context.root));
+    found.push(resources(&context.root, place.unwrap_or("/")));
     found
 }
 
@@ -139,7 +148,8 @@ fn port_evidence(root: &Path, port: u16, is_running: bool) -> Option<Evidence> {
     Some(now("listening sockets", EvidenceKind::Port, text))
 }
 
-fn resources(root: &Path) -> Evidence {
+/// What the host has left, and the room of the filesystem that is mounted here.
+fn resources(root: &Path, place: &str) -> Evidence {
     let read = |path: &str| ansai_files::head_text(&root.join(path), FIGURES_BYTES).unwrap_or_default();
     let load = read("proc/loadavg");
     let load: Vec<&str> = load.split_whitespace().take(3).collect();
@@ -154,10 +164,19 @@ fn resources(root: &Path) -> Evidence {
     if !pressures.is_empty() {
         text.push_str(&format!("; pressure in the last 10s: {pressures}"));
     }
-    if let Ok(room) = mounts::room_at(root) {
-        text.push_str(&format!("; filesystem /: {}", room.in_words()));
+    if let Some(room) = room(root, place) {
+        text.push_str(&format!("; filesystem {place}: {}", room.in_words()));
     }
     now("/proc", EvidenceKind::Resources, text)
+}
+
+/// The room at a mount point of which nobody else has to be asked.
+fn room(root: &Path, place: &str) -> Option<Room> {
+    let is_near = |mount: &mounts::Mount| mount.path == place && (mount.is_real() || mount.is_in_memory());
+    if place != "/" && !mounts::read(root).ok()?.iter().any(is_near) {
+        return None;
+    }
+    mounts::room_at(root.join(place.trim_start_matches('/'))).ok()
 }
 
 /// How much of the host's memory can still be given out, by the kernel's table of it.
@@ -168,4 +187,23 @@ fn left(table: &str) -> String {
         kib.map_or_else(|| "an unknown part".to_owned(), |kib| ByteSize(kib.saturating_mul(1024)).to_string())
     };
     format!("memory: {} of {} available", field("MemAvailable:"), field("MemTotal:"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_room_that_is_told_is_that_of_the_place_that_fails() {
+        let root = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir_all(root.path().join("proc/self")).expect("made");
+        std::fs::create_dir_all(root.path().join("srv")).expect("made");
+        let mounts = "22 1 254:0 / / rw - ext4 /dev/vda rw\n32 22 0:51 / /srv rw - ext4 /dev/vdb rw\n\
+                      33 22 0:52 / /net rw - nfs4 server:/x rw\n";
+        std::fs::write(root.path().join("proc/self/mountinfo"), mounts).expect("written");
+        let said = |place| resources(root.path(), place).text.to_string();
+        assert!(said("/").contains("; filesystem /: "), "{}", said("/"));
+        assert!(said("/srv").contains("; filesystem /srv: ") && !said("/srv").contains("filesystem /:"));
+        assert!(!said("/net").contains("filesystem"), "nobody waits for another machine: {}", said("/net"));
+    }
 }

@@ -28,8 +28,15 @@ use crate::{
 };
 
 /// The domain. Its targets are certificates, each by its name in the configuration.
-pub const DOMAIN: Domain =
-    Domain { key: "certificate", has_targets: true, figures: FIGURES, is_down: false, signs: Signs::NONE };
+pub const DOMAIN: Domain = Domain {
+    key: "certificate",
+    has_targets: true,
+    figures: FIGURES,
+    is_down: false,
+    by_hand: BY_HAND,
+    signs: Signs::NONE,
+};
+const BY_HAND: &[&str] = &["ansai certificate list {}"];
 
 const DAY: Duration = Duration::from_secs(86_400);
 

@@ -31,6 +31,7 @@ pub const DOMAIN: Domain = Domain {
     has_targets: true,
     figures: USAGE_FIGURES,
     is_down: false,
+    by_hand: &["df -h {}", "du -xh --max-depth=2 {} | sort -h | tail"],
     signs: Signs { unwritable: Some(&[FULL, READ_ONLY]), ..Signs::NONE },
 };
 

@@ -29,6 +29,7 @@ pub const DOMAIN: Domain = Domain {
     has_targets: false,
     figures: FIGURES,
     is_down: false,
+    by_hand: &[],
     signs: Signs { held: Some(ANONYMOUS), killed: Some(KILLED_LATELY), ..Signs::NONE },
 };
 

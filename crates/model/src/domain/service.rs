@@ -7,4 +7,4 @@ use crate::domain::{Domain, Signs};
 
 /// The domain. Its targets are units, each by its name; and declared processes where no systemd runs.
 pub const DOMAIN: Domain =
-    Domain { key: "service", has_targets: true, figures: &[], is_down: true, signs: Signs::NONE };
+    Domain { key: "service", has_targets: true, figures: &[], is_down: true, by_hand: &[], signs: Signs::NONE };

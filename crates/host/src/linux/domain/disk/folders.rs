@@ -13,6 +13,8 @@ use std::{
 use ansai_model::{time::Shown, units::ByteSize};
 use rustix::fs::{AtFlags, StatxFlags, statx};
 
+use crate::linux::mounts;
+
 /// Most entries that are looked at.
 const ENTRIES_MAX: u64 = 2_000_000;
 /// Directories that lie deeper are counted to the one above.
@@ -23,21 +25,39 @@ const FOLDERS_MAX: usize = 20_000;
 const NESTING_MAX: usize = 64;
 /// Most directories, and most files, that are named.
 const NAMED_MAX: usize = 6;
-/// What is smaller is not named.
+/// What is smaller is not named, but where that much is a good part of all.
 const BYTES_MIN: u64 = 1 << 20;
+/// What is smaller is named nowhere.
+const BYTES_LEAST: u64 = 4 << 10;
+/// A directory with fewer entries below is not named for them.
+const ENTRIES_MIN: u64 = 1_000;
 /// What counts as lately.
 const LATELY: Duration = Duration::from_secs(24 * 3600);
 
 /// What was found below a mount point.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Folders {
-    /// Bytes in each directory and below, and those in files that were written to lately.
-    sums: BTreeMap<PathBuf, (u64, u64)>,
+    /// What is in each directory and below.
+    sums: BTreeMap<PathBuf, Sum>,
+    /// What all of it takes.
+    all: Sum,
+    /// Bytes of what is too small to be named.
+    least: u64,
     /// The largest files, the least of them on top.
     files: BinaryHeap<Reverse<(u64, PathBuf)>>,
     entries: u64,
     /// Whether the walk ended before it had seen all.
     is_cut: bool,
+}
+
+/// What is in a directory and below.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sum {
+    bytes: u64,
+    /// Of these in files that were written to lately.
+    lately: u64,
+    /// Names, each of which takes an inode or shares one.
+    entries: u64,
 }
 
 struct Walk {
@@ -52,8 +72,11 @@ struct Walk {
 pub(super) fn look(top: &Path, deadline: Instant) -> Folders {
     let mount = mount_of(top).unwrap_or(0);
     let now = SystemTime::now();
-    let mut walk = Walk { folders: Folders::default(), top: top.to_owned(), mount, now, deadline };
-    walk.folder(top, 0);
+    // On a small one the hundredth part is much.
+    let least = mounts::room_at(top).map_or(BYTES_MIN, |room| (room.used.0 / 100).clamp(BYTES_LEAST, BYTES_MIN));
+    let folders = Folders { least, ..Folders::default() };
+    let mut walk = Walk { folders, top: top.to_owned(), mount, now, deadline };
+    walk.folders.all = walk.folder(top, 0);
     walk.folders
 }
 
@@ -63,9 +86,9 @@ fn mount_of(folder: &Path) -> Option<u64> {
 }
 
 impl Walk {
-    /// The bytes in a directory and below, and those written lately.
-    fn folder(&mut self, folder: &Path, depth: usize) -> (u64, u64) {
-        let mut sum = (0_u64, 0_u64);
+    /// What is in a directory and below.
+    fn folder(&mut self, folder: &Path, depth: usize) -> Sum {
+        let mut sum = Sum::default();
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             self.folders.entries += 1;
             if self.folders.entries >= ENTRIES_MAX || Instant::now() >= self.deadline {
@@ -76,17 +99,19 @@ impl Walk {
             let bytes = meta.blocks().saturating_mul(512);
             let inner = if meta.is_dir() && depth < NESTING_MAX && mount_of(&entry.path()) == Some(self.mount) {
                 let inner = self.folder(&entry.path(), depth + 1);
-                (inner.0 + bytes, inner.1)
+                Sum { bytes: inner.bytes + bytes, ..inner }
             } else if meta.is_file() {
                 // One of several names takes its share only.
                 let bytes = bytes / meta.nlink().max(1);
                 self.folders.file(bytes, &entry);
                 let age = meta.modified().ok().and_then(|at| self.now.duration_since(at).ok()).unwrap_or_default();
-                (bytes, if age < LATELY { bytes } else { 0 })
+                Sum { bytes, lately: if age < LATELY { bytes } else { 0 }, entries: 0 }
             } else {
-                (0, 0)
+                Sum::default()
             };
-            sum = (sum.0 + inner.0, sum.1 + inner.1);
+            sum.bytes += inner.bytes;
+            sum.lately += inner.lately;
+            sum.entries += inner.entries + 1;
         }
         if depth <= DEPTH_MAX && self.folders.sums.len() < FOLDERS_MAX && folder != self.top {
             self.folders.sums.insert(folder.to_owned(), sum);
@@ -99,7 +124,7 @@ impl Folders {
     /// Keeps a file if it is among the largest.
     fn file(&mut self, bytes: u64, entry: &fs::DirEntry) {
         let least = self.files.peek().map_or(0, |Reverse((least, _))| *least);
-        if bytes < BYTES_MIN || (self.files.len() >= NAMED_MAX && bytes <= least) {
+        if bytes < self.least || (self.files.len() >= NAMED_MAX && bytes <= least) {
             return;
         }
         self.files.push(Reverse((bytes, entry.path())));
@@ -110,8 +135,9 @@ impl Folders {
 
     /// In words: the largest, and those in which most was written lately; `None` when there is nothing to tell.
     pub(super) fn told(&self) -> Option<String> {
-        let largest = self.top(|sum| sum.0);
-        let lately = self.top(|sum| sum.1);
+        let largest = self.top(self.least, |sum| sum.bytes);
+        let lately = self.top(self.least, |sum| sum.lately);
+        let most = self.top(ENTRIES_MIN, |sum| sum.entries);
         let mut files: Vec<_> = self.files.iter().map(|Reverse((bytes, path))| (path, *bytes)).collect();
         files.sort_by_key(|(_, bytes)| Reverse(*bytes));
         let list = |found: Vec<(&PathBuf, u64)>| {
@@ -122,21 +148,32 @@ impl Folders {
         let lines = [("largest folders", largest), ("largest files", files), (&lately_in, lately)];
         let told = lines.into_iter().filter(|(_, found)| !found.is_empty());
         let mut told: Vec<String> = told.map(|(what, found)| format!("{what}: {}", list(found))).collect();
-        if self.is_cut && !told.is_empty() {
-            told.push("the walk was cut short, so there may be larger ones".to_owned());
+        if !most.is_empty() {
+            let named = most.into_iter().map(|(path, entries)| format!("{entries} in {}", path.display()));
+            told.push(format!("most files and folders: {}", named.collect::<Vec<_>>().join(", ")));
         }
-        (!told.is_empty()).then(|| told.join("\n"))
+        match (told.is_empty(), self.is_cut) {
+            (true, true) => return None,
+            (true, false) => told.push(format!(
+                "all that is found there takes {}, and nothing of it much: what takes the rest of its room lies under \
+                 another mount, or has no name",
+                ByteSize(self.all.bytes)
+            )),
+            (false, true) => told.push("the walk was cut short, so there may be larger ones".to_owned()),
+            (false, false) => {}
+        }
+        Some(told.join("\n"))
     }
 
-    /// The largest directories by this figure. One that is large only for what a single one in it holds is not named,
+    /// The largest directories by this figure, of at least so much. One that is large only for what a single one in it holds is not named,
     /// but that one.
-    fn top(&self, figure: impl Fn(&(u64, u64)) -> u64) -> Vec<(&PathBuf, u64)> {
+    fn top(&self, least: u64, figure: impl Fn(&Sum) -> u64) -> Vec<(&PathBuf, u64)> {
         let heir = |path: &Path, bytes: u64| {
             let mut inside = self.sums.range(path.to_owned()..).take_while(|(inner, _)| inner.starts_with(path));
             inside.any(|(inner, sum)| inner.parent() == Some(path) && figure(sum) >= bytes / 10 * 8)
         };
         let mut found: Vec<(&PathBuf, u64)> = self.sums.iter().map(|(path, sum)| (path, figure(sum))).collect();
-        found.retain(|(path, bytes)| *bytes >= BYTES_MIN && !heir(path, *bytes));
+        found.retain(|(path, bytes)| *bytes >= least && !heir(path, *bytes));
         found.sort_by_key(|(_, bytes)| Reverse(*bytes));
         found.truncate(NAMED_MAX);
         found
@@ -171,5 +208,33 @@ mod tests {
         assert!(!files.contains("small"), "{told}");
         let cut = look(top.path(), Instant::now());
         assert!(cut.is_cut && cut.told().is_none());
+    }
+
+    #[test]
+    fn where_no_file_is_large_it_is_told_how_many_there_are_and_that_nothing_takes_much() {
+        let top = tempfile::tempdir().expect("a folder");
+        fs::create_dir_all(top.path().join("cache")).expect("made");
+        let at = || Instant::now() + Duration::from_secs(60);
+        let told = look(top.path(), at()).told().expect("that there is nothing");
+        assert!(told.starts_with("all that is found there takes ") && told.contains("another mount"), "{told}");
+        for number in 0..ENTRIES_MIN {
+            fs::write(top.path().join(format!("cache/{number}")), "").expect("written");
+        }
+        let told = look(top.path(), at()).told().expect("something");
+        assert!(told.starts_with("most files and folders: 1000 in ") && told.ends_with("/cache"), "{told}");
+        // Of a small one what is small is named.
+        fs::write(top.path().join("note"), vec![b'x'; 8 << 10]).expect("written");
+        let folders = Folders { least: BYTES_LEAST, ..look(top.path(), at()) };
+        assert!(folders.least <= BYTES_MIN);
+        let mut walk = Walk {
+            folders,
+            top: top.path().into(),
+            mount: mount_of(top.path()).unwrap_or(0),
+            now: SystemTime::now(),
+            deadline: at(),
+        };
+        walk.folder(top.path(), 0);
+        let told = walk.folders.told().expect("something");
+        assert!(told.contains("largest files: 8.0 KiB"), "{told}");
     }
 }

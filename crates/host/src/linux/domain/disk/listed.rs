@@ -41,6 +41,10 @@ impl Observes for DiskProbe {
         Box::pin(super::gather(context, self))
     }
 
+    fn place(&self) -> Option<&str> {
+        Some(self.mount())
+    }
+
     /// All but the kernel's log is open to everybody: the look itself says whether it may look.
     fn needs(&self, who: &str, all: &mut Collected) {
         match self {
