@@ -75,7 +75,7 @@ const BREAKS: &[Break] = &[
     Break {
         what: "a target counts as well without a look",
         file: "crates/engine/src/verification.rs",
-        find: "is_healthy && check.hard == Health::Healthy && !check.is_flapping",
+        find: "is_healthy && check.hard == Health::Healthy",
         replace: "is_healthy || check.hard != Health::Unknown",
     },
     Break {
