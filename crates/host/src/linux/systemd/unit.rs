@@ -319,14 +319,14 @@ pub(super) async fn ask(bus: &Bus, unit: &UnitName) -> Result<Properties, CallEr
     // takes systemd as long as two alone; those of a service are many and dear, so that only a few are asked for.
     let wanted = if is_first { FIRST } else { ALWAYS };
     let (of_unit, always) = tokio::join!(properties(bus, unit), each(bus, unit, wanted));
-    if is_first {
-        match &of_unit {
-            // A start waits for nothing that only a unit's next fall needs.
-            Ok((seen, _)) if seen.is_up() => bus.ask_later(unit),
-            // systemd forgets how an inactive unit ended as soon as nobody refers to it. Without the reference the look is
-            // poorer, and still a look.
-            Ok(_) | Err(_) => drop(bus.tell("RefUnit", unit).await),
-        }
+    let is_up = of_unit.as_ref().is_ok_and(|(seen, _)| seen.is_up());
+    if is_first && is_up {
+        // A start waits for nothing that only a unit's next fall needs.
+        bus.ask_later(unit);
+    } else if is_first || !is_up && bus.was_to_be_asked(unit) {
+        // systemd forgets how an inactive unit ended, and drops it, as soon as nobody refers to it. Without the reference
+        // the look is poorer, and still a look.
+        let _ = bus.tell("RefUnit", unit).await;
     }
     let (mut seen, own) = of_unit?;
     if let Some(own) = own.filter(|own| own != unit) {

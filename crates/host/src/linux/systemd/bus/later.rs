@@ -2,7 +2,7 @@
 //! and whether systemd restarts it by itself.
 //!
 //! A start of the agent looks at each unit once and is done when it has; a third of what a look asks is needed only when
-//! the unit falls. A unit that falls before it was asked is looked at with everything, see `Properties`.
+//! the unit falls. A unit that falls before it was asked is looked at with everything, see `Properties`, and is asked then.
 
 use std::time::{Duration, Instant};
 
@@ -33,6 +33,12 @@ impl Later {
         self.units.push(unit);
         self.added = Some(now);
         !std::mem::replace(&mut self.is_awaited, true)
+    }
+
+    /// Takes one out; says whether it was there.
+    fn take_one(&mut self, unit: &UnitName) -> bool {
+        let at = self.units.iter().position(|waiting| waiting == unit);
+        at.map(|at| self.units.swap_remove(at)).is_some()
     }
 
     /// All of them, once none was added for a while; until then how long to wait.
@@ -67,6 +73,11 @@ impl Bus {
         });
     }
 
+    /// Whether a unit was yet to be asked; whoever is told so asks it.
+    pub(in crate::linux::systemd) fn was_to_be_asked(&self, unit: &UnitName) -> bool {
+        self.state().later.take_one(unit)
+    }
+
     async fn ask_rest(&self, unit: &UnitName) {
         // Without the reference later looks are poorer, and still looks. The next look asks what gets no answer here.
         let _ = self.tell("RefUnit", unit).await;
@@ -89,5 +100,9 @@ mod tests {
         assert_eq!(later.take(start + QUIET), Err(QUIET / 2));
         assert_eq!(later.take(start + QUIET * 2), Ok(vec![unit("a.service"), unit("b.service")]));
         assert!(later.add(unit("c.service"), start + QUIET * 3), "who asked is gone");
+        assert_eq!(
+            ["b.service", "c.service", "c.service"].map(|name| later.take_one(&unit(name))),
+            [false, true, false]
+        );
     }
 }
