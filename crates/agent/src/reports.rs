@@ -160,6 +160,8 @@ mod tests {
             steps: vec![],
             steps_dropped: 0,
             decision: None,
+            restrained: None,
+            began_by: None,
             verified_by: None,
             downtime: None,
             history: History::default(),

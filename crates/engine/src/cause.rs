@@ -183,6 +183,29 @@ pub(crate) fn probable(incident: &Incident) -> Option<(Cause, &'static str)> {
     Some(other.unwrap_or((cause, "nothing: it was a drill")))
 }
 
+/// The rules that say what came from outside: with that a failure begins. That something ended with an error follows from what
+/// keeps it broken as well.
+const BEGINNINGS: &[&str] = &["signal-on-request", "killed", "out-of-memory", "crashed", "stopped", "watchdog"];
+
+/// What began an incident that something else keeps broken now, when that was seen: by its first observation and the log of
+/// the run that failed first.
+pub(crate) fn began_by(incident: &Incident, now: Option<&Cause>) -> Option<Cause> {
+    if incident.is_drill {
+        return None;
+    }
+    let mut logs = 0;
+    let is_of_first = |found: &&Evidence| {
+        logs += u32::from(found.kind == EvidenceKind::Log);
+        logs <= 1 || found.kind != EvidenceKind::Log
+    };
+    let evidence = incident.evidence.iter().filter(is_of_first).cloned().collect();
+    let first = Incident { seen_anew: None, steps: Vec::new(), evidence, ..incident.clone() };
+    let rules = RULES.iter().filter(|rule| BEGINNINGS.contains(&rule.name));
+    let (began, _) = rules.into_iter().find_map(|rule| of_rule(&first, rule))?;
+    // Without a cause of now it is told as the cause.
+    now.is_some_and(|now| !BEGINNINGS.contains(&now.rule.as_str())).then_some(began)
+}
+
 fn of_rule(incident: &Incident, rule: &CauseRule) -> Option<(Cause, &'static str)> {
     let seen_in = Text::new((rule.seen)(incident)?);
     Some((Cause { text: rule.text.into(), rule: rule.name.into(), seen_in }, rule.advice))

@@ -168,6 +168,7 @@ impl Context {
             self.follow_notify_only(id);
             return;
         }
+        self.fails_otherwise(id);
         self.take_turns(id);
         self.tell_what_is_foreseen(id);
     }

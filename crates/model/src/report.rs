@@ -69,8 +69,11 @@ pub struct Report {
     pub well_since: Option<Now>,
     /// What was found, with sources.
     pub evidence: Vec<Evidence>,
-    /// The probable cause with the rule that says so; none when no rule of ours applies.
+    /// The probable cause with the rule that says so, of what it fails for now; none when no rule of ours applies.
     pub cause: Option<Cause>,
+    /// What began it, when that is known and something else keeps it broken now.
+    #[serde(default)]
+    pub began_by: Option<Cause>,
     /// Each step with its time and outcome.
     pub steps: Vec<Step>,
     /// Steps that did not fit.
@@ -80,6 +83,9 @@ pub struct Report {
     /// When it is tried again, when a person has it.
     #[serde(default)]
     pub retry: Option<Retry>,
+    /// Who wants its target left alone at this moment, and what ends that: until then nothing more is done about it.
+    #[serde(default)]
+    pub restrained: Option<Text>,
     /// How it was verified, when it was.
     pub verified_by: Option<Text>,
     /// How long it was down in all its outages, when it recovered and was down.

@@ -89,6 +89,8 @@ fn notice(bundle: &Bundle, now: Now, what: &str) -> Option<Notice> {
         steps: Vec::new(),
         steps_dropped: 0,
         decision: None,
+        restrained: None,
+        began_by: None,
         verified_by: None,
         downtime: None,
         history: History::default(),

@@ -7,7 +7,7 @@ use core::time::Duration;
 use ansai_model::{
     action::{Action, ActionOutcome, Disruption},
     decision::Gate,
-    id::{CheckId, IncidentId},
+    id::{CheckId, IncidentId, TargetId},
     incident::{self, EvidenceKind, Incident, Phase, StepKind},
     notify::NoticeKind,
     observation::{Health, Observation},
@@ -285,9 +285,18 @@ impl View<'_> {
         !target.needs.iter().any(needs_fail) && !target.waits_for.iter().any(|check| self.is_failing(check))
     }
 
+    /// Who wants a target left alone at this moment, and what ends that.
+    pub(crate) fn restrained_by(self, target: &TargetId) -> Option<Text> {
+        let window = || operator::maintenance_on(self, target).map(|(_, window)| window);
+        operator::hold_on(self, target).or_else(window).map(|restraint| restraint.words())
+    }
+
     /// When an incident that a person has is tried again, in words.
     pub(crate) fn retry_in_words(self, incident: &Incident) -> Option<Text> {
         let retry = incident.retry.as_ref().filter(|_| matches!(incident.phase, Phase::Escalated { .. }))?;
+        if let Some(restraint) = self.restrained_by(&incident.target) {
+            return Some(Text::new(format!("it is not tried again for now: {restraint}")));
+        }
         let left = |at: Now| Shown(at.mono.since(self.now.mono));
         let wait = left(retry.at);
         let free = retry.not_before.filter(|free| free.mono > self.now.mono);

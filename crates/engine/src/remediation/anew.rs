@@ -4,12 +4,12 @@
 use ansai_model::{
     action::Disruption,
     id::IncidentId,
-    incident::Incident,
+    incident::{Incident, StepKind},
     observation::{Health, Observation},
     runbook::{Rung, Step, Then},
 };
 
-use super::{Place, Remediation};
+use super::{Place, Remediation, Stage};
 use crate::{cause, context::Context, view::View};
 
 impl Remediation {
@@ -55,10 +55,19 @@ impl Context {
     }
 
     /// Notes as what it is seen now after a try that did not heal it, when its unit ended in another way than it broke: that
-    /// keeps it broken, whatever broke it first.
-    pub(super) fn fails_otherwise(&mut self, id: IncidentId) {
+    /// keeps it broken, whatever broke it first. The look that says so may come after the try was given up.
+    pub(crate) fn fails_otherwise(&mut self, id: IncidentId) {
         let view = self.view();
         let Some(incident) = view.incident(id) else { return };
+        let stage = self.state.remediations.get(&id).map(|remediation| &remediation.stage);
+        let is_tried = incident
+            .steps
+            .iter()
+            .any(|step| matches!(step.kind, StepKind::NotVerified { .. } | StepKind::Ended { .. }));
+        // What an action does to it on its way is the action's.
+        if !is_tried || matches!(stage, Some(Stage::Acting { .. } | Stage::Undoing { .. } | Stage::Waiting { .. })) {
+            return;
+        }
         let Some(seen) = view.failure_seen(incident) else { return };
         if cause::fails_otherwise(incident.seen_last(), seen) {
             let seen = seen.clone();

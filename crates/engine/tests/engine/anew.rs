@@ -240,3 +240,28 @@ fn what_somebody_has_started_meanwhile_is_looked_at_before_the_next_try() {
     host.pass(secs(60));
     assert_eq!((host.begun.len(), host.phase("app.service")), (tries, "none"), "{:?}", host.story(1));
 }
+
+#[test]
+fn what_keeps_it_broken_is_told_as_it_is_seen_though_that_is_seen_after_the_try_and_so_is_what_began_it() {
+    let mut host = Host::plain();
+    host.sees(CHECK, killed());
+    // The job fails, and why is seen only afterwards.
+    host.action_ends(failed());
+    assert_eq!(cause(&host), "killed");
+    host.sees(CHECK, ended_with_an_error());
+    assert_eq!(cause(&host), "exit-code", "{:?}", host.story(1));
+    let began = |host: &Host| {
+        let report = host.engine.report(host.now, IncidentId(1)).expect("open");
+        report.began_by.map(|cause| cause.rule.to_string())
+    };
+    assert_eq!(began(&host).as_deref(), Some("killed"));
+    let mut host = watched(false);
+    host.next_actions_end([failed()]);
+    host.sees(CHECK, ended_with_an_error());
+    assert_eq!((cause(&host).as_str(), began(&host).as_deref()), ("configuration-invalid", Some("killed")));
+    // What ends with an error and has a broken configuration began with that.
+    let mut host = Host::new(&changed("app.service: {}", "app.service: {validate: [/bin/app-check]}"));
+    host.sees(CHECK, ended_with_an_error());
+    host.action_ends(failed());
+    assert_eq!((cause(&host).as_str(), began(&host)), ("configuration-invalid", None));
+}

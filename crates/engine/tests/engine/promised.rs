@@ -110,3 +110,17 @@ fn who_asks_in_vain_for_what_waits_hands_nothing_over() {
     assert!(said.starts_with("refused: 1 of 1 actions"), "{said}");
     assert_eq!((host.phase("app.service"), host.told().len()), ("open", told), "{:?}", host.story(2));
 }
+
+#[test]
+fn while_somebody_wants_it_left_alone_no_try_is_promised() {
+    let mut host = used_up();
+    let (scope, reason) = (crate::host::only("app.service"), "lunch".into());
+    host.operator(Operation::Hold { scope: scope.clone(), reason, until: None });
+    let said = host.summary("app.service");
+    assert!(said.contains("it is not tried again for now: ann has held it since"), "{said}");
+    let open = host.open("app.service").expect("open").id;
+    let restrained = |host: &Host| host.engine.report(host.now, open).and_then(|report| report.restrained);
+    assert!(restrained(&host).is_some_and(|why| why.as_str().contains("`ansai release")));
+    host.operator(Operation::Release { scope });
+    assert!(restrained(&host).is_none() && host.summary("app.service").contains("it is tried again in"));
+}

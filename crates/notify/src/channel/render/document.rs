@@ -5,7 +5,7 @@ use ansai_model::{
     decision::{Choice, GateResult, Verdict},
     incident::{Evidence, IncidentKind, Phase, Resolution, SinceBy, Step, StepKind, outage},
     notify::Notice,
-    report::Report,
+    report::{Cause, Report},
     text::visible_line,
     time::{Jump, Now, Shown, WallTime},
 };
@@ -181,7 +181,8 @@ fn what_broke(report: &Report, options: &RenderOptions) -> Vec<(&'static str, St
     ];
     facts.extend(report.relapse.map(|relapse| ("went again", moment(relapse.went.wall, zone))));
     facts.push(("now", now(report, zone)));
-    if let Some(retry) = &report.retry {
+    facts.extend(report.restrained.as_ref().map(|why| ("left alone", told(why.as_str(), zone))));
+    if let Some(retry) = report.retry.as_ref().filter(|_| report.restrained.is_none()) {
         let at = moment(retry.at.wall, zone);
         // What is gone before there is room in the budget is not tried before.
         let is_late = |free: Now| free.mono >= retry.at.mono;
@@ -383,8 +384,11 @@ fn cause(report: &Report, zone: &TimeZone) -> Vec<Block> {
     let Some(cause) = &report.cause else {
         return vec![Block::Paragraph("Not known: nothing in the evidence points to one.".to_owned())];
     };
-    let text = format!("{} (rule `{}`, seen in {})", cause.text, cause.rule, cause.seen_in);
-    vec![Block::Paragraph(told(&text, zone))]
+    let words = |cause: &Cause| format!("{} (rule `{}`, seen in {})", cause.text, cause.rule, cause.seen_in);
+    let Some(began) = &report.began_by else { return vec![Block::Paragraph(told(&words(cause), zone))] };
+    let [now, began] = [("What it fails for now", cause), ("What began it", began)]
+        .map(|(what, cause)| Block::Paragraph(told(&format!("{what}: {}", words(cause)), zone)));
+    vec![now, began]
 }
 
 /// The gates that objected, when the decision was not to act.

@@ -52,6 +52,8 @@ pub(crate) fn report(incident: u64, phase: Phase) -> Report {
         steps: vec![],
         steps_dropped: 0,
         decision: None,
+        restrained: None,
+        began_by: None,
         verified_by: None,
         downtime: None,
         history: History::default(),

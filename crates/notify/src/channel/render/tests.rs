@@ -190,3 +190,18 @@ fn downtime_leaves_out_what_was_well_in_between_and_what_is_no_outage_has_none()
     let roomy = Report { well_since: Some(fixtures::at(4_000)), ..full };
     assert_eq!(said(&roomy), "None: nothing was down. It failed for 4s.");
 }
+
+#[test]
+fn what_keeps_it_broken_and_what_began_it_stand_apart_and_so_does_who_wants_it_left_alone() {
+    let cause = |text: &str, rule: &str| Cause { text: text.into(), rule: rule.into(), seen_in: "its log".into() };
+    let report = Report {
+        cause: Some(cause("its configuration is not valid", "configuration-invalid")),
+        began_by: Some(cause("somebody killed it", "killed")),
+        restrained: Some("ann has held it since 2026-11-21T02:00:00Z (lunch)".into()),
+        ..fixtures::escalated()
+    };
+    let text = text(&report, &options());
+    let expected = "PROBABLE CAUSE\n  What it fails for now: its configuration is not valid (rule\n  `configuration-invalid`, seen in its log)";
+    assert!(text.contains(expected) && text.contains("What began it: somebody killed it"), "{text}");
+    assert!(text.contains("left alone  ann has held it since 2026-11-21 03:00:00 +01 (lunch)"), "{text}");
+}
