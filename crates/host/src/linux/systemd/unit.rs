@@ -315,6 +315,7 @@ enum Asked {
 pub(super) async fn ask(bus: &Bus, unit: &UnitName) -> Result<Properties, CallError> {
     let count = bus.told_count(unit);
     let is_first = bus.with_tracker(|tracker| tracker.refer(unit));
+    let _first = is_first.then(|| bus.first_look());
     // All at once: they travel together and are answered in order. A unit's own properties are asked for together, which
     // takes systemd as long as two alone; those of a service are many and dear, so that only a few are asked for.
     let wanted = if is_first { FIRST } else { ALWAYS };

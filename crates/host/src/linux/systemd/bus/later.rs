@@ -4,35 +4,31 @@
 //! A start of the agent looks at each unit once and is done when it has; a third of what a look asks is needed only when
 //! the unit falls. A unit that falls before it was asked is looked at with everything, see `Properties`, and is asked then.
 
-use std::time::{Duration, Instant};
-
 use ansai_model::id::UnitName;
 use futures_util::{StreamExt, stream};
 
 use super::Bus;
 use crate::linux::systemd::unit::{SERVICE, property};
 
-/// How long no unit was looked at for the first time before the rest is asked.
-const QUIET: Duration = Duration::from_millis(200);
 /// Most units that are asked at once.
 const AT_ONCE: usize = 16;
 
-/// The units that are yet to be asked.
+/// The units that are yet to be asked, and how many first looks are under way.
 #[derive(Debug, Default)]
 pub(super) struct Later {
     units: Vec<UnitName>,
-    /// When the last one was added.
-    added: Option<Instant>,
-    /// Whether somebody is about to ask them.
-    is_awaited: bool,
+    under_way: usize,
 }
 
 impl Later {
-    /// Adds a unit; says whether somebody is to be found who asks.
-    fn add(&mut self, unit: UnitName, now: Instant) -> bool {
-        self.units.push(unit);
-        self.added = Some(now);
-        !std::mem::replace(&mut self.is_awaited, true)
+    fn begins(&mut self) {
+        self.under_way += 1;
+    }
+
+    /// A first look has ended; the units whose turn it is now, if it was the last.
+    fn ends(&mut self) -> Vec<UnitName> {
+        self.under_way = self.under_way.saturating_sub(1);
+        if self.under_way == 0 { std::mem::take(&mut self.units) } else { Vec::new() }
     }
 
     /// Takes one out; says whether it was there.
@@ -40,37 +36,37 @@ impl Later {
         let at = self.units.iter().position(|waiting| waiting == unit);
         at.map(|at| self.units.swap_remove(at)).is_some()
     }
+}
 
-    /// All of them, once none was added for a while; until then how long to wait.
-    fn take(&mut self, now: Instant) -> Result<Vec<UnitName>, Duration> {
-        let due = self.added.map_or(now, |added| added + QUIET);
-        if due > now {
-            return Err(due - now);
+/// The first look at a unit, for as long as it lasts.
+pub(in crate::linux::systemd) struct FirstLook<'a> {
+    bus: &'a Bus,
+}
+
+impl Drop for FirstLook<'_> {
+    fn drop(&mut self) {
+        let units = self.bus.state().later.ends();
+        if units.is_empty() {
+            return;
         }
-        self.is_awaited = false;
-        Ok(std::mem::take(&mut self.units))
+        let bus = self.bus.clone();
+        self.bus.spawn(async move {
+            let bus = &bus;
+            stream::iter(units).for_each_concurrent(AT_ONCE, |unit| async move { bus.ask_rest(&unit).await }).await;
+        });
     }
 }
 
 impl Bus {
-    /// Asks the rest of a unit that is up once the first looks at all of them are over.
+    /// A first look begins.
+    pub(in crate::linux::systemd) fn first_look(&self) -> FirstLook<'_> {
+        self.state().later.begins();
+        FirstLook { bus: self }
+    }
+
+    /// Asks the rest of a unit that is up as soon as no first look is under way.
     pub(in crate::linux::systemd) fn ask_later(&self, unit: &UnitName) {
-        let is_alone = self.state().later.add(unit.clone(), Instant::now());
-        if !is_alone {
-            return;
-        }
-        let bus = self.clone();
-        self.spawn(async move {
-            let units = loop {
-                let taken = bus.state().later.take(Instant::now());
-                match taken {
-                    Ok(units) => break units,
-                    Err(wait) => tokio::time::sleep(wait).await,
-                }
-            };
-            let bus = &bus;
-            stream::iter(units).for_each_concurrent(AT_ONCE, |unit| async move { bus.ask_rest(&unit).await }).await;
-        });
+        self.state().later.units.push(unit.clone());
     }
 
     /// Whether a unit was yet to be asked; whoever is told so asks it.
@@ -92,17 +88,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rest_is_asked_once_no_unit_was_new_for_a_while() {
+    fn the_rest_is_asked_once_no_first_look_is_under_way() {
         let unit = |name: &str| UnitName::new(name).expect("valid");
-        let (mut later, start) = (Later::default(), Instant::now());
-        assert!(later.add(unit("a.service"), start), "nobody asks yet");
-        assert!(!later.add(unit("b.service"), start + QUIET / 2), "somebody asks already");
-        assert_eq!(later.take(start + QUIET), Err(QUIET / 2));
-        assert_eq!(later.take(start + QUIET * 2), Ok(vec![unit("a.service"), unit("b.service")]));
-        assert!(later.add(unit("c.service"), start + QUIET * 3), "who asked is gone");
-        assert_eq!(
-            ["b.service", "c.service", "c.service"].map(|name| later.take_one(&unit(name))),
-            [false, true, false]
-        );
+        let mut later = Later::default();
+        later.begins();
+        later.begins();
+        later.units.extend(["a.service", "b.service"].map(unit));
+        assert_eq!(later.ends(), [], "the other look waits for its answers");
+        later.units.push(unit("c.service"));
+        assert_eq!(["b.service", "b.service"].map(|name| later.take_one(&unit(name))), [true, false]);
+        assert_eq!(later.ends(), ["a.service", "c.service"].map(unit));
+        later.begins();
+        assert_eq!(later.ends(), []);
     }
 }
