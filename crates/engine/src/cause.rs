@@ -308,11 +308,12 @@ fn may_be_why(incident: &Incident, changed: Changed) -> bool {
         }
 }
 
-/// Whether a change was made between the last look that found all well and the failure. What fails anew may do so for what
-/// was changed since. What a later run than the well one fails for may have been changed since that one began: it has read
-/// nothing since.
+/// Whether a change was made between the last look that found all well and the failure. What fails in another way than before
+/// may do so for what was changed since, as long as it fails: what is well after a change may be so by it. What a later run than
+/// the well one fails for may have been changed since that one began: it has read nothing since.
 fn came_before(incident: &Incident, at: WallTime) -> bool {
-    let is_before = at <= incident.opened.wall || incident.seen_anew.is_some();
+    let since = incident.otherwise_since.filter(|_| incident.healthy_since.is_none());
+    let is_before = at <= since.unwrap_or_default().max(incident.opened.wall);
     is_before && incident.well_run.or(incident.well_until).is_some_and(|well| at > well)
 }
 

@@ -105,6 +105,7 @@ impl Context {
             well_run: self.view().well_run(&target, began.at),
             observation,
             seen_anew: None,
+            otherwise_since: None,
             symptom_of: None,
             is_drill: drill.is_some(),
             drill: drill.flatten(),

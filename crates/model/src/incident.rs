@@ -98,6 +98,9 @@ pub struct Incident {
     /// What was last seen failing when it had been well and failed anew, or failed in another way after a remedy.
     #[serde(default)]
     pub seen_anew: Option<Observation>,
+    /// Since when it fails in another way than it did first, when it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub otherwise_since: Option<WallTime>,
     /// The incident of which this one is a symptom: same target, or a target that this one needs.
     pub symptom_of: Option<IncidentId>,
     /// Whether it was caused by a drill.
@@ -463,6 +466,7 @@ mod tests {
             well_run: None,
             observation: Observation::failing("down"),
             seen_anew: None,
+            otherwise_since: None,
             symptom_of: None,
             is_drill: false,
             drill: None,

@@ -33,7 +33,7 @@ impl Context {
         // What gives way to another fault domain now asks as well when it goes on.
         let gives_way = view.is_healed_elsewhere(incident);
         if let Some(seen) = view.failure_seen(incident).cloned() {
-            self.change_incident(id, |incident| incident.seen_anew = Some(seen));
+            self.keep_as_seen(id, seen);
         }
         self.change_remediation(id, |remediation| {
             remediation.fails_anew = true;
@@ -50,7 +50,9 @@ impl Context {
         if !self.goes_again(id) {
             return;
         }
-        self.change_incident(id, |incident| incident.seen_anew = seen.or(incident.seen_anew.take()));
+        if let Some(seen) = seen {
+            self.keep_as_seen(id, seen);
+        }
         self.begin_evidence(id);
     }
 
@@ -71,8 +73,19 @@ impl Context {
         let Some(seen) = view.failure_seen(incident) else { return };
         if cause::fails_otherwise(incident.seen_last(), seen) {
             let seen = seen.clone();
-            self.change_incident(id, |incident| incident.seen_anew = Some(seen));
+            self.keep_as_seen(id, seen);
         }
+    }
+
+    /// Keeps as what an incident is seen failing now, and since when it does so in another way than before.
+    fn keep_as_seen(&mut self, id: IncidentId, seen: Observation) {
+        let now = self.now;
+        self.change_incident(id, |incident| {
+            if cause::fails_otherwise(incident.seen_last(), &seen) {
+                incident.otherwise_since = Some(now.wall);
+            }
+            incident.seen_anew = Some(seen);
+        });
     }
 
     /// Passes by a rung that is not asked again on the way back to where the ladder stood; says whether it did.

@@ -253,6 +253,44 @@ fn a_change_that_was_made_after_the_failure_is_not_why() {
     assert_eq!(cause.rule.as_str(), "killed");
 }
 
+/// What is blamed while it fails, and once it is well, when a service that ended with 3 was changed after that and then fails anew
+/// with this code.
+fn blamed_of_a_later_change(code: i32) -> (String, String) {
+    let ended = |code| {
+        let (result, exit) = (UnitResult::ExitCode, Some(Exit::Code(code)));
+        judged(UnitSnapshot { result, exit, ..unit(ActiveState::Failed, Intent::ByItself) })
+    };
+    let mut host = Host::plain().actions_end(succeeded());
+    host.has_evidence = false;
+    host.sees("app.service#unit", judged(unit(ActiveState::Active, Intent::ByItself)));
+    host.pass(secs(600));
+    host.sees("app.service#unit", ended(3));
+    host.pass(secs(5));
+    let changed = Some(Changed { at: host.now.wall, is_own: true });
+    let found = Evidence { changed, ..Evidence::new("unit files", EvidenceKind::Change, "it was changed") };
+    let incident = opened(&host);
+    host.step(Input::Gathered { incident, evidence: vec![found] });
+    host.is_well("app.service#unit");
+    host.pass(secs(10));
+    host.sees("app.service#unit", ended(code));
+    host.pass(secs(60));
+    let blamed = |host: &Host| {
+        let cause = host.engine.report(host.now, incident).and_then(|report| report.cause);
+        cause.map(|cause| cause.rule.to_string()).unwrap_or_default()
+    };
+    let failing = blamed(&host);
+    host.is_well("app.service#unit");
+    host.pass(secs(10));
+    (failing, blamed(&host))
+}
+
+#[test]
+fn a_change_that_was_made_while_it_failed_is_no_cause_of_the_same_failure_nor_of_its_end() {
+    let own = "exit-code".to_owned();
+    assert_eq!(blamed_of_a_later_change(3), (own.clone(), own.clone()));
+    assert_eq!(blamed_of_a_later_change(4), ("recent-change".to_owned(), own));
+}
+
 #[test]
 fn what_a_drill_did_is_blamed_on_the_drill() {
     let drill = |kind| {
