@@ -122,9 +122,7 @@ impl Reports {
 mod tests {
     use ansai_model::{
         id::{CheckId, TargetId},
-        incident::{IncidentKind, Phase, SinceBy},
-        report::History,
-        rule::Severity,
+        incident::Phase,
         text::Text,
         time::Now,
     };
@@ -133,41 +131,8 @@ mod tests {
 
     fn report(incident: u64, phase: Phase) -> Report {
         let target = TargetId::new("service/web").unwrap();
-        Report {
-            incident: IncidentId(incident),
-            check: CheckId::of(&target, "unit").unwrap(),
-            target,
-            rule: None,
-            severity: Severity::Now,
-            kind: IncidentKind::Failure,
-            is_drill: false,
-            storm: None,
-            retry: None,
-            is_foreseen: false,
-            at: Now::default(),
-            headline: Text::new("web was killed"),
-            symptom: Text::new("killed by SIGKILL"),
-            failing_since: Now::default(),
-            since_by: SinceBy::Systemd,
-            relapse: None,
-            is_outage: true,
-            well_until: None,
-            opened: Now::default(),
-            phase,
-            well_since: None,
-            evidence: vec![],
-            cause: None,
-            steps: vec![],
-            steps_dropped: 0,
-            decision: None,
-            restrained: None,
-            began_by: None,
-            verified_by: None,
-            downtime: None,
-            history: History::default(),
-            advice: vec![],
-            commands: vec![],
-        }
+        let check = CheckId::of(&target, "unit").unwrap();
+        Report::bare(IncidentId(incident), target, check, Now::default(), phase)
     }
 
     #[test]

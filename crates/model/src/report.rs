@@ -98,6 +98,50 @@ pub struct Report {
     pub commands: Vec<String>,
 }
 
+impl Report {
+    /// A report of an incident in this phase, seen at this moment, of which nothing more is known: there is no headline, no
+    /// evidence and no step, and a person must act now.
+    #[must_use]
+    pub fn bare(incident: IncidentId, target: TargetId, check: CheckId, at: Now, phase: Phase) -> Self {
+        let (headline, symptom) = (Text::new(""), Text::new(""));
+        Self {
+            incident,
+            target,
+            check,
+            rule: None,
+            severity: Severity::Now,
+            kind: IncidentKind::Failure,
+            is_drill: false,
+            storm: None,
+            retry: None,
+            is_foreseen: false,
+            at,
+            headline,
+            symptom,
+            failing_since: at,
+            since_by: SinceBy::Look,
+            relapse: None,
+            is_outage: true,
+            well_until: None,
+            opened: at,
+            phase,
+            well_since: None,
+            evidence: Vec::new(),
+            cause: None,
+            steps: Vec::new(),
+            steps_dropped: 0,
+            decision: None,
+            restrained: None,
+            began_by: None,
+            verified_by: None,
+            downtime: None,
+            history: History::default(),
+            advice: Vec::new(),
+            commands: Vec::new(),
+        }
+    }
+}
+
 /// Of reports that were kept by older versions.
 fn is_down() -> bool {
     true

@@ -7,10 +7,9 @@ use ansai_model::{
     bundle::Bundle,
     domain::OF_UNITS,
     id::{CheckId, IncidentId, TargetId},
-    incident::{IncidentKind, Phase, SinceBy},
+    incident::Phase,
     notify::{Notice, NoticeKind},
-    report::{History, Report},
-    rule::Severity,
+    report::Report,
     text::Text,
     time::Now,
 };
@@ -62,40 +61,13 @@ fn notice(bundle: &Bundle, now: Now, what: &str) -> Option<Notice> {
     let routes: Vec<_> = bundle.parts().routes.keys().cloned().collect();
     let target = TargetId::of(OF_UNITS, "ansai.service").ok()?;
     let why = Text::new(what);
+    let check = CheckId::of(&target, "ledger").ok()?;
     let report = Report {
-        incident: IncidentId(0),
-        check: CheckId::of(&target, "ledger").ok()?,
-        target,
-        rule: None,
-        severity: Severity::Now,
-        kind: IncidentKind::Failure,
-        is_drill: false,
-        is_foreseen: false,
-        storm: None,
-        retry: None,
-        at: now,
         headline: "ansai heals nothing on this host until a person sees to its ledger".into(),
         symptom: why.clone(),
-        failing_since: now,
-        since_by: SinceBy::Look,
-        relapse: None,
-        is_outage: true,
-        well_until: None,
-        opened: now,
-        phase: Phase::Escalated { why },
-        well_since: None,
-        evidence: Vec::new(),
-        cause: None,
-        steps: Vec::new(),
-        steps_dropped: 0,
-        decision: None,
-        restrained: None,
-        began_by: None,
-        verified_by: None,
-        downtime: None,
-        history: History::default(),
         advice: vec!["docs/troubleshooting.md says what each file in the state directory is for".into()],
         commands: vec!["ansai status".into(), "ansai doctor".into(), "journalctl -u ansai".into()],
+        ..Report::bare(IncidentId(0), target, check, now, Phase::Escalated { why })
     };
     (!routes.is_empty()).then_some(Notice { at: now, kind: NoticeKind::Escalated, routes, report })
 }

@@ -25,40 +25,16 @@ fn step(millis: i64, kind: StepKind) -> Step {
 
 pub(crate) fn report(incident: u64, phase: Phase) -> Report {
     let target = TargetId::new("service/nginx.service").unwrap();
+    let check = CheckId::of(&target, "unit").unwrap();
     Report {
-        incident: IncidentId(incident),
-        check: CheckId::of(&target, "unit").unwrap(),
-        target,
         rule: Some(RuleId::new("nginx").unwrap()),
-        severity: Severity::Now,
-        kind: IncidentKind::Failure,
-        is_drill: false,
-        storm: None,
-        retry: None,
-        is_foreseen: false,
-        at: at(1500),
         headline: Text::new("nginx.service was killed and is running again"),
         symptom: Text::new("the main process was killed by SIGKILL"),
         failing_since: at(0),
         since_by: SinceBy::Systemd,
-        relapse: None,
-        is_outage: true,
-        well_until: None,
         opened: at(2),
-        phase,
-        well_since: None,
-        evidence: vec![],
-        cause: None,
-        steps: vec![],
-        steps_dropped: 0,
-        decision: None,
-        restrained: None,
-        began_by: None,
-        verified_by: None,
-        downtime: None,
-        history: History::default(),
-        advice: vec![],
         commands: vec![format!("ansai report i{incident}")],
+        ..Report::bare(IncidentId(incident), target, check, at(1500), phase)
     }
 }
 
