@@ -6,10 +6,9 @@ use ansai_model::{
     action::ActionOutcome,
     decision::{Choice, Decision, Gate, GateResult, Verdict},
     id::{CheckId, IncidentId, RouteId, RuleId, RunId, RungId, TargetId},
-    incident::{Evidence, EvidenceKind, IncidentKind, Phase, Resolution, SinceBy, Step, StepKind},
+    incident::{Evidence, EvidenceKind, Phase, Resolution, SinceBy, Step, StepKind},
     notify::{Notice, NoticeKind},
     report::{Cause, History, Report},
-    rule::Severity,
     text::Text,
     time::{MonoTime, Now, WallTime},
 };
