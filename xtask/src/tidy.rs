@@ -10,6 +10,7 @@ use crate::cargo;
 mod circles;
 mod documents;
 mod domains;
+mod lines;
 mod once;
 mod reads;
 
@@ -133,6 +134,7 @@ pub(crate) fn run() -> Result<()> {
     findings.extend(documents::check_cases(&read("docs/develop/testing.md")?, &tests));
     let sources = sources(&root, &files);
     findings.extend(circles::check(&sources));
+    findings.extend(lines::check(&sources));
     let reach = domains::Reach::of(&sources);
     findings.extend(reach.check());
     findings.extend(reach.unused());
@@ -149,7 +151,7 @@ pub(crate) fn run() -> Result<()> {
     }
     findings.extend(once::check()?);
     if findings.is_empty() {
-        print!("{}", reach.table());
+        print!("{}{}", reach.table(), lines::table(&sources));
         return Ok(());
     }
     bail!("{}", findings.join("\n"))

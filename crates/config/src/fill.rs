@@ -20,12 +20,15 @@ pub(crate) struct At<'a, 's> {
     pub(crate) findings: &'a mut Findings<'s>,
     pub(crate) around: &'a str,
     pub(crate) key: &'static Key,
+    /// Which item of the list under the key it is.
+    pub(crate) item: Option<usize>,
 }
 
 impl At<'_, '_> {
     /// The whole key of the value.
     pub(crate) fn path(&self) -> String {
-        joined(self.around, self.key.name)
+        let path = joined(self.around, self.key.name);
+        self.item.map_or(path.clone(), |item| format!("{path}[{item}]"))
     }
 
     /// Something is wrong with the value.
@@ -124,7 +127,7 @@ impl LineDefault for Key {
         };
         // A test reads each of them: nothing is wrong with it.
         let nothing = Sources::default();
-        T::read(&mut At { findings: &mut Findings::new(&nothing), around: "", key: self }, &node, None)
+        T::read(&mut At { findings: &mut Findings::new(&nothing), around: "", key: self, item: None }, &node, None)
     }
 }
 
@@ -145,16 +148,25 @@ pub(crate) fn field<T: Held>(
     let found = written.and_then(|written| {
         // Of a mapping some keys may be written, and the others are as in what stands below it.
         let below = if written.map().is_some() { below() } else { None };
-        T::read(&mut At { findings, around, key }, written, below.as_ref())
+        T::read(&mut At { findings, around, key, item: None }, written, below.as_ref())
     });
     found.or_else(below).or_else(T::unwritten)
 }
 
-/// Ties each key of a mapping to the field that it fills. A field that no key fills has its value behind `besides`.
+/// Ties each key of a mapping to the field that it fills; behind `..` stands a field that several keys of the mapping fill,
+/// which its type knows. A field that no key fills has its value behind `besides`; what several values can be wrong in
+/// together is said by a function behind `checked`.
 macro_rules! fills {
-    ($type:ident { $($field:ident: $key:expr),* $(,)? } $(besides { $($other:ident: $value:expr),* $(,)? })?) => {
+    (
+        $type:ident { $($(.. $flat:ident: $part:ident)? $($field:ident: $key:expr)?),* }
+        $(besides { $($other:ident: $value:expr),* $(,)? })? $(checked $check:path)?
+    ) => {
         impl $crate::fill::Filled for $type {
-            const KEYS: &'static [ansai_keys::Key] = &[$($key),*];
+            const KEYS: &'static [ansai_keys::Key] = {
+                const LISTS: &[&[ansai_keys::Key]] =
+                    &[$($(<$part as $crate::fill::Filled>::KEYS)? $(&[$key])?),*];
+                &ansai_keys::joined::<{ ansai_keys::count(LISTS) }>(LISTS)
+            };
 
             fn filled(
                 findings: &mut ansai_document::Findings<'_>,
@@ -162,25 +174,42 @@ macro_rules! fills {
                 path: &str,
                 base: Option<&Self>,
             ) -> Option<Self> {
-                let mut keys = Self::KEYS.iter();
-                $(let $field = $crate::fill::field(findings, node, path, keys.next()?, base.map(|base| &base.$field));)*
+                // Before any field has its name, which may be that of what makes a line.
+                const LINES: &[ansai_keys::Key] = &[$($($key,)?)*];
+                let mut lines = LINES.iter();
+                $(
+                    $(let $flat = <$part as $crate::fill::Filled>::filled(findings, node, path, base.map(|base| &base.$flat));)?
+                    $(let $field = $crate::fill::field(findings, node, path, lines.next()?, base.map(|base| &base.$field));)?
+                )*
                 $($(let $other = base.map_or_else(|| $value, |base| base.$other.clone());)*)?
-                Some(Self { $($field: $field?,)* $($($other,)*)? })
+                let made = Self { $($($flat: $flat?,)? $($field: $field?,)?)* $($($other,)*)? };
+                $($check(findings, node, path, &made);)?
+                Some(made)
             }
 
             fn fields(&self) -> ansai_document::written::Fields {
-                let mut keys = Self::KEYS.iter();
                 let fields = ansai_document::written::Fields::default();
-                $(let fields = match keys.next() {
-                    Some(key) => fields.maybe(key.name, $crate::fill::Held::write(&self.$field, key)),
-                    None => fields,
-                };)*
+                $(
+                    $(let fields = fields.and($crate::fill::Filled::fields(&self.$flat));)?
+                    $(let fields = $crate::fill::with(fields, &self.$field, const { &$key });)?
+                )*
                 fields
             }
         }
 
+        $crate::fill::held_by_keys! { $type }
+    };
+}
+
+/// Under a key that holds a mapping stands what the keys of the mapping fill.
+macro_rules! held_by_keys {
+    ($type:ident) => {
         impl $crate::fill::Held for $type {
-            fn read(at: &mut $crate::fill::At<'_, '_>, node: &ansai_document::Node, base: Option<&Self>) -> Option<Self> {
+            fn read(
+                at: &mut $crate::fill::At<'_, '_>,
+                node: &ansai_document::Node,
+                base: Option<&Self>,
+            ) -> Option<Self> {
                 node.map()?;
                 let path = at.path();
                 <Self as $crate::fill::Filled>::filled(at.findings, node, &path, base)
@@ -196,7 +225,14 @@ macro_rules! fills {
         }
     };
 }
+
+/// With a field under its key.
+pub(crate) fn with<T: Held>(fields: Fields, value: &T, key: &'static Key) -> Fields {
+    fields.maybe(key.name, value.write(key))
+}
+
 pub(crate) use fills;
+pub(crate) use held_by_keys;
 pub(crate) use names::WEB;
 
 #[cfg(test)]

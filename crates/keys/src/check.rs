@@ -219,7 +219,8 @@ fn wrong(node: &Node, text: &str, kind: &Kind) -> Option<(String, String)> {
         Kind::Mode => no(units::read_mode(text).is_some()),
         Kind::Statuses => no(units::read_statuses(text).is_some()),
         // The text of a secret is not repeated; who reads it says what is wrong.
-        Kind::Special(_) | Kind::Text => None,
+        Kind::Special(special) => (special.wrong)(text),
+        Kind::Text => None,
         Kind::Texts | Kind::Paths | Kind::Argv | Kind::Shape(_) | Kind::Short(..) | Kind::Named(_) | Kind::List(_) => {
             None
         }

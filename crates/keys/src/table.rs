@@ -81,7 +81,7 @@ pub enum Kind {
     Loopback,
     /// Permission bits in octal digits.
     Mode,
-    /// A text of a form of its own, which whoever reads it judges.
+    /// A text of a form of its own.
     Special(&'static Special),
     /// One text or several.
     Texts,
@@ -110,6 +110,19 @@ pub struct Special {
     pub example: &'static str,
     /// How it may begin; none when nothing is known of that.
     pub beginnings: fn() -> Vec<String>,
+    /// What is wrong with one, and what to do, as far as that can be told from the text alone.
+    pub wrong: fn(&str) -> Option<(String, String)>,
+}
+
+impl Special {
+    /// Any text.
+    pub const TEXT: Self = Self {
+        expected: "a text",
+        how: "write one text, in quotes when it holds other characters than letters and digits",
+        example: "text",
+        beginnings: Vec::new,
+        wrong: |_| None,
+    };
 }
 
 /// The keys of one kind of mapping.

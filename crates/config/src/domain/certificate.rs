@@ -3,8 +3,7 @@
 
 pub(crate) mod keys;
 mod ladder;
-mod read;
-pub(crate) mod write;
+pub(crate) mod read;
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -30,9 +29,11 @@ use ansai_model::{
 
 use crate::{
     common::Common,
-    fill::{HeldUnder, LineDefault, words::Words},
+    fill::Filled,
     slice::{Domain, FaultDomain, LongAction, LongProbe, Slice, add, target},
 };
+
+use keys::Short;
 
 pub(super) const SLICE: Slice = Slice { policy: include_str!("certificate/policy.yaml"), read };
 
@@ -103,7 +104,7 @@ pub(super) const LONG_ACTION: LongAction = LongAction {
         Kind::Shape(&keys::ACTION),
         "Renews a certificate, puts it in place or back, or has it revoked",
     ),
-    read: |findings, node, key| Some(read::action(findings, node, key)?.into()),
+    read: |findings, node, key| Some(CertificateAction::filled(findings, node, key, None)?.into()),
 };
 
 /// Everything under `certificates`.
@@ -125,59 +126,57 @@ fn one(
         findings.error(at, &key, format!("`{}` is no name of a certificate", cut(&name)), help);
         return None;
     }
-    let mut expect = read::expect(findings, node, &key);
+    let said = Short::filled(findings, node, &key, None)?;
+    let mut expect = Expectation { names: said.names.clone(), ..said.expect.clone() };
     if expect.names.is_empty() && name.contains('.') {
         expect.names.push(name.clone());
     }
-    let source = source(findings, node, &key);
-    let server_name = node.string_at("server_name");
-    let server_name = server_name.or_else(|| expect.names.iter().find(|name| !name.starts_with('*')).cloned());
-    let endpoints = read::endpoints(findings, node, &key, server_name.as_deref());
+    let source = source(findings, node, &key, &said);
+    let first = || expect.names.iter().find(|name| !name.starts_with('*')).cloned();
+    let server_name = said.server_name.or_else(first);
+    let endpoints = said.endpoints.into_iter();
+    let endpoints: Vec<_> =
+        endpoints.map(|endpoint| Endpoint { server_name: server_name.clone(), ..endpoint }).collect();
     if source.is_none() && endpoints.is_empty() && !node.has("file") && !node.has("endpoints") {
         let help = "write file: /PATH, or endpoints: [\"https://HOST\"]".to_owned();
         findings.error(at, &key, "there is nothing to look at", help);
         return None;
     }
-    let renewer = node.get("renew").and_then(|renew| read::renewer(findings, renew, &joined(&key, "renew")));
     let of_a_file = ["renew", "deploy", keys::USERS.name, "validate"];
     for name in of_a_file.into_iter().filter(|name| !node.has("file") && node.has(name)) {
         let what = format!("`{name}` needs the file of the certificate");
         findings.error(place_of(node, name), &joined(&key, name), what, "write file: /PATH".to_owned());
     }
-    names_for_acme(findings, node, &key, &expect, renewer.as_ref());
-    let units = read::units(findings, node, keys::USERS.name, &key);
-    let validators = match node.has("validate") {
-        true => read::commands(node, "validate"),
-        false => known_validators(&units),
-    };
-    let tell_before = read::in_steps(keys::CERTIFICATE.held(node, "tell_before"));
+    names_for_acme(findings, node, &key, &expect, said.renew.as_ref());
     Some(Certificate {
-        copies: read::places(findings, node, "deploy", &key),
-        every: keys::EVERY.or_default(node.duration_at("every")),
+        copies: said.deploy,
+        every: said.every,
         flap,
-        autonomy: Words::at(node, "autonomy"),
-        severity: keys::CERTIFICATE.held(node, "severity"),
+        autonomy: said.autonomy,
+        severity: said.severity,
         place: at,
         name,
         key,
         source,
         expect,
         endpoints,
-        tell_before,
-        renewer: renewer.map(Box::new),
-        units,
-        validators,
+        tell_before: read::in_steps(said.tell_before),
+        renewer: said.renew.map(Box::new),
+        validators: said.validate.unwrap_or_else(|| known_validators(&said.users)),
+        units: said.users,
     })
 }
 
 /// The declared file with its key.
-fn source(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Place> {
-    let certificate = node.path_at("file")?;
+fn source(findings: &mut Findings<'_>, node: &Node, key: &str, said: &Short) -> Option<Place> {
+    let certificate = said.file.clone()?;
     let beside = KeyPlace::Apart(keys_beside(&certificate).swap_remove(0));
-    let key_place = read::place_of_key(findings, node, key, beside)?;
-    let mode = read::private_mode(findings, node, key, &key_place);
-    let (owner, group) = (node.string_at("owner"), node.string_at("group"));
-    Some(Place { certificate, key: key_place, owner, group, mode })
+    let written = (said.key.clone(), said.bundle);
+    let key_place = keys::key_place(findings, node, key, written, beside)?;
+    let (owner, group) = (said.owner.clone(), said.group.clone());
+    let place = Place { certificate, key: key_place, owner, group, mode: said.mode };
+    keys::private_mode(findings, node, key, &place);
+    Some(place)
 }
 
 /// An issuer must be told for which names.

@@ -41,7 +41,7 @@ pub(crate) fn action(at: usize) -> Option<LongAction> {
 pub(crate) fn written_probe(probe: &DomainProbe) -> Fields {
     let fields = Fields::default();
     match probe {
-        DomainProbe::Certificate(probe) => certificate::write::probe(probe),
+        DomainProbe::Certificate(probe) => fields.put("certificate", certificate::read::written(probe).done()),
         DomainProbe::Disk(probe) => fields.put("disk", disk::write::written_probe(probe)),
         DomainProbe::Memory(probe) => fields.put("memory", probe.fields().done()),
     }
@@ -51,7 +51,7 @@ pub(crate) fn written_probe(probe: &DomainProbe) -> Fields {
 pub(crate) fn written_action(action: &DomainAction) -> Fields {
     let fields = Fields::default();
     match action {
-        DomainAction::Certificate(action) => certificate::write::action(action),
+        DomainAction::Certificate(action) => fields.put("certificate", action.fields().done()),
         DomainAction::Disk(action) => fields.put("disk", disk::write::written_action(action)),
         DomainAction::Memory(action) => fields.put("memory", memory::keys::written(action).done()),
     }

@@ -59,7 +59,48 @@ pub(crate) fn alone(name: &str, way: &str, owners: &str) -> (String, String) {
 }
 
 /// An enum of what a mapping may say, each with its keys; what the domains add has a variant of its own behind `or`.
+/// Behind `of` stands what is made of it: each way has its keys with what they fill, and the value that follows, as it is
+/// both made and taken apart.
 macro_rules! ways {
+    (
+        $(#[$doc:meta])* $name:ident of $type:ident {
+            $($way:ident { $(($($bind:tt)+): $key:expr),+ $(,)? } => ($($made:tt)+)),* $(,)?
+        };
+        $($rest:tt)*
+    ) => {
+        $crate::fill::choice::ways! { $(#[$doc])* $name { $($way: &[$($key),+]),* }; $($rest)* }
+
+        impl $crate::fill::Filled for $type {
+            const KEYS: &'static [ansai_keys::Key] = &ansai_keys::joined::<{ ansai_keys::count($name::OWN) }>($name::OWN);
+
+            fn filled(
+                findings: &mut ansai_document::Findings<'_>,
+                node: &ansai_document::Node,
+                path: &str,
+                _: Option<&Self>,
+            ) -> Option<Self> {
+                node.map()?;
+                Some(match <$name as $crate::fill::choice::Choice>::one(findings, node, path)? {
+                    $($name::$way => {
+                        $(let $($bind)+ = $crate::fill::field(findings, node, path, const { &$key }, None)?;)+
+                        $($made)+
+                    })*
+                })
+            }
+
+            fn fields(&self) -> ansai_document::written::Fields {
+                let fields = ansai_document::written::Fields::default();
+                match self.clone() {
+                    $($($made)+ => {
+                        $(let fields = $crate::fill::with(fields, &$($bind)+, const { &$key });)+
+                        fields
+                    })*
+                }
+            }
+        }
+
+        $crate::fill::held_by_keys! { $type }
+    };
     (
         $(#[$doc:meta])* $name:ident { $($way:ident: $keys:expr),* $(,)? } $(or $domain:ident = $others:expr)?;
         wrong $wrong:expr; foreign $foreign:expr; $(names $names:expr;)?

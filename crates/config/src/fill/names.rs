@@ -8,20 +8,15 @@ use ansai_model::{
 };
 
 use super::{At, Held};
-use ansai_keys::Key;
+use crate::patterns::with_ending;
+use ansai_keys::{Key, Kind};
 
 macro_rules! name {
     ($($type:ty),*) => {$(
         impl Held for $type {
             fn read(at: &mut At<'_, '_>, node: &Node, _: Option<&Self>) -> Option<Self> {
-                match Self::new(node.text()?) {
-                    Ok(name) => Some(name),
-                    Err(error) => {
-                        let path = at.path();
-                        at.findings.name(node.place, &path, &error);
-                        None
-                    }
-                }
+                let path = at.path();
+                Self::new(node.text()?).map_err(|error| at.findings.name(node.place, &path, &error)).ok()
             }
 
             fn write(&self, _: &'static Key) -> Option<Written> {
@@ -30,7 +25,24 @@ macro_rules! name {
         }
     )*};
 }
-name!(CheckId, PolicyId, RouteId, RunbookId, TargetId, UnitName);
+name!(CheckId, PolicyId, RouteId, RunbookId, TargetId);
+
+/// Among several names of units a service needs no ending.
+impl Held for UnitName {
+    fn read(at: &mut At<'_, '_>, node: &Node, _: Option<&Self>) -> Option<Self> {
+        let text = node.text()?;
+        let made = match at.key.kind {
+            Kind::Texts => Self::new(with_ending(text)),
+            _ => Self::new(text),
+        };
+        let path = at.path();
+        made.map_err(|error| at.findings.name(node.place, &path, &error)).ok()
+    }
+
+    fn write(&self, _: &'static Key) -> Option<Written> {
+        Some(Written::text(self))
+    }
+}
 
 impl Held for Condition {
     fn read(at: &mut At<'_, '_>, node: &Node, _: Option<&Self>) -> Option<Self> {

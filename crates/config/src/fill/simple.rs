@@ -51,7 +51,14 @@ impl<T: Held> Held for Box<T> {
 impl<T: Held> Held for Vec<T> {
     fn read(at: &mut At<'_, '_>, node: &Node, _: Option<&Self>) -> Option<Self> {
         match &node.value {
-            Value::List(items) => Some(items.iter().filter_map(|item| T::read(at, item, None)).collect()),
+            Value::List(items) => {
+                let is_list = matches!(at.key.kind, Kind::List(_));
+                let mut read = |(index, item)| {
+                    at.item = Some(index).filter(|_| is_list);
+                    T::read(at, item, None)
+                };
+                Some(items.iter().enumerate().filter_map(&mut read).collect())
+            }
             Value::Scalar(_) if matches!(at.key.kind, Kind::Texts | Kind::Paths | Kind::Statuses) => {
                 T::read(at, node, None).map(|one| vec![one])
             }
@@ -138,8 +145,13 @@ impl Held for u32 {
 /// A text, or a path.
 impl Held for String {
     fn read(at: &mut At<'_, '_>, node: &Node, _: Option<&Self>) -> Option<Self> {
-        let is_path = matches!(at.key.kind, Kind::Path | Kind::Paths);
-        node.text().filter(|text| !is_path || text.starts_with('/')).map(str::to_owned)
+        let text = node.text()?;
+        let is_right = match at.key.kind {
+            Kind::Path | Kind::Paths => text.starts_with('/'),
+            Kind::Special(special) => (special.wrong)(text).is_none(),
+            _ => true,
+        };
+        is_right.then(|| text.to_owned())
     }
 
     fn write(&self, _: &'static Key) -> Option<Written> {

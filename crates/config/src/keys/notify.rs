@@ -151,6 +151,7 @@ pub(crate) const SERVER: Kind = Kind::Special(&Special {
     how: "write smtp://HOST, smtp+starttls://HOST or smtps://HOST",
     example: "\"smtp://127.0.0.1:25\"",
     beginnings: || SCHEMES.iter().map(|(_, scheme, _)| (*scheme).to_owned()).collect(),
+    ..Special::TEXT
 });
 
 /// The schemes of mail servers, each with its usual port.

@@ -92,6 +92,7 @@ pub(crate) const PROBE_TEXT: Kind = Kind::Special(&Special {
         let plain = SCHEMES.iter().map(|(scheme, _)| *scheme);
         plain.chain(Protocol::NAMES.iter().copied()).map(|name| format!("{name}://")).chain([UNIX.to_owned()]).collect()
     },
+    ..Special::TEXT
 });
 
 /// What a probe in one text is, by how it begins.

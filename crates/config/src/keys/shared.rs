@@ -16,6 +16,7 @@ pub(crate) const SECRET: Kind = Kind::Special(&Special {
     how: "write file:/PATH, env:NAME or credential:NAME",
     example: "file:/etc/ansai/secret",
     beginnings: || SecretRef::beginnings().map(ToString::to_string).collect(),
+    ..Special::TEXT
 });
 /// A web address, or a reference to one that is secret.
 pub(crate) const ADDRESS: Kind = Kind::Special(&Special {
@@ -23,6 +24,7 @@ pub(crate) const ADDRESS: Kind = Kind::Special(&Special {
     how: "write https://…, or a reference as file:/etc/ansai/NAME",
     example: "\"https://hooks.example.com/ansai\"",
     beginnings: || WEB.into_iter().chain(SecretRef::beginnings()).map(ToString::to_string).collect(),
+    ..Special::TEXT
 });
 /// A condition of a rule.
 pub(crate) const CONDITION: Kind = Kind::Special(&Special {
@@ -30,6 +32,7 @@ pub(crate) const CONDITION: Kind = Kind::Special(&Special {
     how: "write one text, as in \"failing_for > 10s\"",
     example: "failing_for > 10s",
     beginnings: Vec::new,
+    ..Special::TEXT
 });
 pub(crate) const COMMAND_LINE: Kind = Kind::Short(&Kind::Argv, &COMMAND);
 

@@ -59,7 +59,7 @@ fn another(kind: &Kind, value: &'static str) -> &'static str {
         Kind::List(_) => "[17s]",
         Kind::Short(Kind::Word(..), _) => "learned",
         Kind::Shape(_) => "{actions: 17, per: 17s}",
-        Kind::Text if value.starts_with("https://") => "https://ca.example.com/other",
+        Kind::Special(_) if value.starts_with("https://") => "https://ca.example.com/other",
         Kind::Text | Kind::Short(Kind::Text, _) => "other",
         other => panic!("no other value of {other:?}"),
     }
