@@ -1,13 +1,17 @@
-//! A bundle comes into force: what it keeps of what was known, and what is forgotten with it.
+//! A bundle comes into force: what it keeps of what was known, what is forgotten with it, and what a person has that is decided
+//! anew since it has another remedy for that.
 
 use alloc::{collections::BTreeMap, vec::Vec};
 
 use ansai_model::{
     bundle::Bundle,
-    id::{CheckId, TargetId, UnitName},
+    id::{CheckId, IncidentId, TargetId, UnitName},
+    incident::{Incident, IncidentKind, Phase, StepKind},
     observation::Health,
     probe::Probe,
-    rule::Rule,
+    retry::Retrying,
+    rule::{Autonomy, Rule},
+    runbook::Runbook,
 };
 
 use crate::{
@@ -15,11 +19,13 @@ use crate::{
     checks::TargetIndex,
     context::{Context, Wake},
     state::FORMER_TARGETS_MAX,
+    view::View,
 };
 
 impl Context {
     /// Takes over a bundle; check states whose check is unchanged are kept.
     pub(crate) fn apply(&mut self, bundle: Bundle) {
+        let before = self.view().remedies();
         let mut old: BTreeMap<CheckId, CheckState> =
             core::mem::take(&mut self.checks.states).into_iter().map(|state| (state.check.id.clone(), state)).collect();
         // Room for all at once: growing would leave as much again behind, and a map that grew in order is half empty.
@@ -50,6 +56,7 @@ impl Context {
         self.checks.units = units.into_iter().map(|(unit, slots)| (unit, slots.into_boxed_slice())).collect();
         self.checks.targets.values_mut().for_each(|index| index.checks.shrink_to_fit());
         let (generation, fingerprint) = (bundle.parts().generation, bundle.parts().fingerprint);
+        let is_other = self.state.fingerprint != fingerprint;
         if (self.state.generation, self.state.fingerprint) != (generation, fingerprint) {
             // What begins with an older one than its state knows keeps the newer number, so that it is refused later.
             self.state.generation = self.state.generation.max(generation);
@@ -71,6 +78,24 @@ impl Context {
                 state.resume_failing(since, went);
             }
             self.wake(self.now.mono, Wake::Incident(id));
+        }
+        // What was in force before the agent began is not known: there it is what is not to be tried again.
+        match self.has_started {
+            true => self.decide_anew(|incident, remedy| before.get(&incident.id) != Some(remedy)),
+            false => self.decide_anew(|incident, _| is_other && incident.retry.is_none()),
+        }
+    }
+
+    /// Decides anew on what a person has and has another remedy now: it waits for that more than for a time.
+    fn decide_anew(&mut self, is_other: impl Fn(&Incident, &Runbook) -> bool) {
+        let (view, remedies) = (self.view(), self.view().remedies());
+        let remedies = remedies.iter().filter_map(|(id, remedy)| Some((view.incident(*id)?, remedy)));
+        let others = remedies.filter(|(incident, remedy)| is_other(incident, remedy));
+        for id in others.map(|(incident, _)| incident.id).collect::<Vec<_>>() {
+            self.stop_watching(id);
+            self.record(id, StepKind::TriedAgain { why: "the configuration has another remedy for it now".into() });
+            self.change_incident(id, |incident| incident.retry = None);
+            self.set_phase(id, Phase::Open);
         }
     }
 
@@ -121,5 +146,25 @@ impl Context {
                 state.rules = bits.fold(0, |all, bit: u64| all | bit);
             }
         }
+    }
+}
+
+impl View<'_> {
+    /// The remedies of what a person has, where one may be tried without asking anybody.
+    fn remedies(self) -> BTreeMap<IncidentId, Runbook> {
+        let left = |incident: &&Incident| {
+            incident.kind == IncidentKind::Failure && matches!(incident.phase, Phase::Escalated { .. })
+        };
+        let left = self.state.incidents.values().filter(left);
+        left.filter_map(|incident| Some((incident.id, self.remedy(incident)?.clone()))).collect()
+    }
+
+    fn remedy(&self, incident: &Incident) -> Option<&Runbook> {
+        let parts = self.bundle.parts();
+        let rule = self.rules_for(incident).find(|rule| rule.autonomy == Autonomy::Act)?;
+        let (runbook, policy) = parts.runbooks.get(&rule.runbook).zip(parts.policies.get(&rule.policy))?;
+        let is_notifier = parts.targets.get(&incident.target).is_some_and(|target| target.is_notifier);
+        let is_tried = policy.retry != Retrying::Never && self.has_rung_for(&incident.target, runbook);
+        (is_tried && !is_notifier).then_some(runbook)
     }
 }

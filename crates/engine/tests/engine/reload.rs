@@ -6,7 +6,10 @@ use ansai_engine::{
 };
 use ansai_model::{
     decision::Gate,
+    hint::Hint,
     id::{CheckId, RuleId, TargetId},
+    incident::Phase,
+    observation::Observation,
     time::{MonoTime, Now},
 };
 
@@ -159,4 +162,59 @@ fn an_older_generation_is_refused_also_after_a_restart() {
     assert_eq!(sends(&mut host, &other, 6), plain);
     assert_eq!(sends(&mut host, &other, 8), of_others);
     assert_eq!(host.engine.state().generation, 8);
+}
+
+/// A disk for which no remedy is declared, or one, when it may be used so.
+fn disk(clean: &str, autonomy: &str) -> String {
+    format!("autonomy: {autonomy}\ndisks:\n  /data: {{{clean}}}\n")
+}
+
+/// The same after it has filled up and a person has it.
+fn with_a_full_disk(yaml: &str) -> Host {
+    let mut host = Host::new(yaml);
+    host.sees.insert(CheckId::new("disk//data#space").expect("a name"), Observation::failing("95.0 % used"));
+    for _ in 0..3 {
+        host.step(Input::Hint(Hint::Everything));
+    }
+    host.pass(secs(10));
+    let first = host.engine.state().incidents.values().next();
+    let is_left = first.is_some_and(|incident| matches!(incident.phase, Phase::Escalated { .. }));
+    assert!(is_left && host.begun.is_empty(), "{:?}", host.story(1));
+    host
+}
+
+const CLEAN: &str = "clean: {logs: [{path: /data/log, pattern: '*.log', older_than: 1d}]}";
+
+#[test]
+fn what_a_person_has_is_decided_anew_as_soon_as_a_remedy_is_declared_for_it() {
+    let mut host = with_a_full_disk(&disk("", "act"));
+    host.apply(&disk("", "act"));
+    host.pass(secs(60));
+    assert!(host.begun.is_empty(), "nothing is new: {:?}", host.story(1));
+    host.apply(&disk(CLEAN, "act"));
+    host.pass(secs(5));
+    assert!(!host.begun.is_empty(), "{:?}", host.story(1));
+    // It is declared before the agent is started anew.
+    let mut host = with_a_full_disk(&disk("", "act"));
+    let state = host.engine.state().clone();
+    host.engine = HostEngine::new(bundle_of(&disk(CLEAN, "act"), 1).made_of(7), state, host.now);
+    host.step(Input::Started);
+    host.pass(secs(60));
+    assert!(!host.begun.is_empty(), "{:?}", host.story(1));
+}
+
+#[test]
+fn a_remedy_that_failed_is_not_repeated_for_a_configuration_that_has_no_other() {
+    let yaml = PLAIN.replace("    retry: never\n", "");
+    let mut host = Host::new(&yaml).actions_end(failed());
+    host.fails("app.service#unit");
+    host.pass(secs(120));
+    let tries = host.begun.len();
+    assert_eq!(host.phase("app.service"), "escalated");
+    host.apply(&yaml.replace("stable_for: 30s", "stable_for: 40s"));
+    host.pass(secs(5));
+    assert_eq!((host.phase("app.service"), host.begun.len()), ("escalated", tries), "{:?}", host.story(1));
+    host.apply(&yaml.replace("app.service: {}", "app.service: {validate: [/bin/app-check]}"));
+    host.pass(secs(5));
+    assert!(host.begun.len() > tries, "{:?}", host.story(1));
 }
