@@ -147,7 +147,7 @@ impl View<'_> {
         let changed = self.unit_of(target).and_then(|unit| unit.since);
         let checks: Vec<_> = self.checks.of(target).map(|check| check_view(self.now, check, changed)).collect();
         let incidents: Vec<_> = self.open_of(target).map(|incident| self.incident_view(incident)).collect();
-        let stopped = self.checks.of(target).find_map(CheckState::stopped);
+        let stopped = self.stopped(target);
         let warning = self.checks.of(target).find_map(|check| check.last.as_ref()?.1.unit()?.warning());
         let known = Known { target, is_ungoverned: index.rules.is_empty(), warning: warning.as_ref() };
         let can_be_healed = !incidents.is_empty() && self.can_be_healed(target);

@@ -9,12 +9,13 @@ use core::time::Duration;
 use ansai_model::{
     check::Trend,
     condition::Value,
+    id::TargetId,
     incident::SinceBy,
     observation::{Details, Health, Observation},
     probe::Probe,
     text::Text,
     time::{MonoTime, Now, Shown, WallTime},
-    unit::{ActiveState, LoadState, UnitSnapshot},
+    unit::{ActiveState, Intent, LoadState, UnitSnapshot, judge},
 };
 
 use serde::Serialize;
@@ -38,6 +39,7 @@ pub struct Stopped {
 impl Context {
     /// What a look at a check means, with what is learned from it on the way.
     pub(crate) fn interpret(&mut self, slot: usize, seen: Observation) -> Observation {
+        let seen = self.view().as_remembered(&self.checks[slot], seen);
         let seen = self.view().in_doubt_with_its_unit(&self.checks[slot], seen);
         let seen = self.spare_start(slot, seen);
         self.learn_start(slot, &seen);
@@ -63,6 +65,30 @@ impl Context {
 }
 
 impl View<'_> {
+    /// A unit that nobody saw go down, as an agent that was started since has not, is stopped on request when it is remembered
+    /// to have been and has not changed since.
+    fn as_remembered(self, check: &CheckState, seen: Observation) -> Observation {
+        let Probe::Unit { expect, .. } = &check.check.probe else { return seen };
+        let stopped = self.memory(&check.check.target).and_then(|memory| memory.stopped);
+        let is_it = |unit: &UnitSnapshot| {
+            unit.intent == Intent::Unknown && unit.active.is_down() && stopped.is_some() && unit.since == stopped
+        };
+        match seen.unit().filter(|unit| is_it(unit)) {
+            Some(unit) => {
+                judge(*expect, UnitSnapshot { intent: Intent::Stopped, ..unit.clone() }).with_took(seen.took())
+            }
+            None => seen,
+        }
+    }
+
+    /// That a target is down because an operator wants it so, and since when: from the stop on, when it was down before.
+    pub(crate) fn stopped(self, target: &TargetId) -> Option<Stopped> {
+        let mut stopped = self.checks.of(target).find_map(CheckState::stopped)?;
+        let told = self.memory(target).and_then(|memory| memory.stop_told);
+        stopped.since = told.or(stopped.since);
+        Some(stopped)
+    }
+
     /// A failing probe of a unit that is stopped on request, starting or in an unknown state says nothing.
     fn in_doubt_with_its_unit(self, check: &CheckState, seen: Observation) -> Observation {
         if seen.health() != Health::Failing || matches!(check.check.probe, Probe::Unit { .. }) {
@@ -155,9 +181,8 @@ impl CheckState {
         (observation.health() == Health::Unknown && is_wanted_down(unit)).then(|| observation.summary().clone())
     }
 
-    /// That its unit is down because somebody wants it so, and since when.
-    #[must_use]
-    pub fn stopped(&self) -> Option<Stopped> {
+    /// That its unit is down because somebody wants it so, and since when it is down.
+    fn stopped(&self) -> Option<Stopped> {
         self.wanted_down()?;
         let unit = self.last.as_ref()?.1.unit()?;
         let why = if unit.load == LoadState::Masked { "masked by an operator" } else { "stopped by an operator" };

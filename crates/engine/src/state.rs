@@ -202,6 +202,9 @@ pub struct TargetMemory {
     /// Since when its unit is down on request, by systemd's stamp: after a restart of the agent it is known again.
     #[serde(default)]
     pub stopped: Option<WallTime>,
+    /// When somebody asked for that, where it was down already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_told: Option<WallTime>,
     /// What its validator said against its configuration, until that is known to be so or not.
     #[serde(default)]
     pub doubt: Option<Box<Doubt>>,

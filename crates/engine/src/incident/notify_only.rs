@@ -157,9 +157,11 @@ impl Context {
             return;
         }
         let (since, target) = (unit.since, check.check.target.clone());
+        // What was seen to fail in this state was stopped later than it came into it.
+        let told = check.failing_since().map(|_| self.now.wall);
         let memory = self.state.targets.entry(target).or_default();
         if memory.stopped != since {
-            memory.stopped = since;
+            (memory.stopped, memory.stop_told) = (since, told);
             self.changed();
         }
     }

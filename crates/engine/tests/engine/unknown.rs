@@ -130,6 +130,46 @@ fn what_somebody_wants_down_is_no_riddle_before_and_after_a_restart_of_the_agent
 }
 
 #[test]
+fn what_somebody_stopped_is_stopped_for_an_agent_that_was_started_since() {
+    let mut host = Host::new(&changed("app.service: {}", "app.service: {probe: {tcp: \"127.0.0.1:80\"}}"));
+    let since = Some(WallTime(host.now.wall.0));
+    for state in [ActiveState::Inactive, ActiveState::Failed] {
+        let stopped = |intent| judged(UnitSnapshot { since, ..unit(state, intent) });
+        host.sees(UNIT, stopped(Intent::Stopped));
+        host.pass(secs(60));
+        host.sees.insert(check("app.service#tcp"), Observation::failing("refused"));
+        host.sees.insert(check(UNIT), stopped(Intent::Unknown));
+        host.restart(None);
+        host.pass(secs(60));
+        let explained = host.explain("app.service");
+        assert!(explained.stopped.is_some_and(|stopped| stopped.since == since), "{state}");
+        assert_eq!(explained.summary.as_str(), "nothing is done: stopped on request, not by a failure");
+        assert_eq!((host.phase("app.service"), host.begun.len()), ("none", 0));
+    }
+}
+
+#[test]
+fn what_failed_before_somebody_stopped_it_was_down_until_then_and_is_stopped_from_then_on() {
+    let mut host = Host::new(&changed("autonomy: act", "autonomy: observe"));
+    host.sees(UNIT, judged(unit(ActiveState::Active, Intent::ByItself)));
+    host.pass(secs(60));
+    let died = WallTime(host.now.wall.0);
+    let down = |intent| judged(UnitSnapshot { since: Some(died), ..unit(ActiveState::Failed, intent) });
+    host.sees(UNIT, down(Intent::ByItself));
+    host.pass(secs(58));
+    host.sees(UNIT, down(Intent::Stopped));
+    let stopped = |host: &Host| host.explain("app.service").stopped.and_then(|stopped| stopped.since);
+    assert_eq!((host.phase("app.service"), stopped(&host)), ("none", Some(host.now.wall)));
+    let asked = host.now.wall;
+    let report = &host.dispatches.last().expect("it is over").report;
+    assert_eq!(report.downtime.map(|down| down.as_secs()), Some(58));
+    host.sees.insert(check(UNIT), down(Intent::Unknown));
+    host.restart(None);
+    host.pass(secs(60));
+    assert_eq!(stopped(&host), Some(asked));
+}
+
+#[test]
 fn nobody_can_have_healed_what_is_not_known() {
     let mut host = critical();
     host.sees(UNIT, locked());

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Incident, SinceBy};
+use super::{Incident, Phase, Resolution, SinceBy};
 use crate::{domain, time::Now};
 
 /// The outages of an incident before its last one.
@@ -26,11 +26,13 @@ impl Incident {
         domain::is_down(&self.target, &self.observation)
     }
 
-    /// How long it was down in all its outages, once it has recovered from the last one: no time of what was only foreseen or
+    /// How long it was down in all its outages, once it has recovered from the last one or is withdrawn: no time of what was only foreseen or
     /// is told only, and nothing of what is no outage.
     #[must_use]
     pub fn downtime(&self) -> Option<Duration> {
-        let healthy = self.healthy_since?;
+        // What is withdrawn while it was down was so until then.
+        let withdrawn = matches!(self.phase, Phase::Resolved(Resolution::Withdrawn { .. }));
+        let healthy = self.healthy_since.or(self.ended.filter(|_| withdrawn))?;
         if self.is_foreseen() || self.kind.is_notify_only() {
             return Some(Duration::ZERO);
         }
