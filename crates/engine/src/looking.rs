@@ -125,6 +125,7 @@ impl Context {
         }
         if self.checks[slot].is_running_well() {
             self.checks.change_all_of(&target, CheckState::forget_before);
+            self.look_at_what_started(slot, &target);
         }
         self.follow_drill(slot);
         let check = &self.checks[slot];
@@ -152,6 +153,18 @@ impl Context {
         if change == Change::Recovered || change == Change::Failed {
             self.reconcile_dependents(&target);
         }
+    }
+
+    /// What could not be seen of a unit that did not run can be seen once it does: it waits for no turn of its own.
+    fn look_at_what_started(&mut self, slot: usize, target: &TargetId) {
+        let Some(started) = self.checks[slot].start.at() else { return };
+        let is_of_before = |check: &CheckState| {
+            let is_unknown = check.last.as_ref().is_some_and(|(_, seen)| seen.health() == Health::Unknown);
+            is_unknown && check.in_flight.or(check.looked_at).is_some_and(|at| at < started)
+        };
+        let slots = self.checks.slots_of(target).iter().copied();
+        let stale: Vec<_> = slots.filter(|slot| is_of_before(&self.checks[*slot])).collect();
+        stale.into_iter().for_each(|slot| self.look(slot));
     }
 
     fn forget_failures(&mut self, target: &TargetId) {

@@ -2,10 +2,10 @@
 
 use ansai_model::{
     observation::{Health, Observation},
-    unit::{ActiveState, Intent},
+    unit::{ActiveState, Intent, UnitSnapshot},
 };
 
-use crate::host::{Host, PLAIN, judged, secs, succeeded, unit};
+use crate::host::{Host, PLAIN, check, judged, secs, succeeded, unit};
 
 /// A service with an address that is believed after 3 failing and 2 healthy looks.
 fn with_probe() -> Host {
@@ -184,4 +184,31 @@ fn restarts_spread_over_hours_are_no_loop_not_even_a_slow_one() {
         host.pass(secs(480));
     }
     assert_eq!((host.phase("app.service"), host.begun.len()), ("none", 0));
+}
+
+#[test]
+fn what_could_not_be_seen_of_a_stopped_service_is_looked_at_as_soon_as_it_runs() {
+    let memory =
+        "\nchecks:\n  'service/app.service#memory': {probe: {exec: [/bin/mem]}, every: 60s, every_soft: 60s}\n";
+    let mut host = Host::new(&format!("{PLAIN}{memory}"));
+    let up = |host: &Host, run: &str| {
+        let invocation = Some(run.into());
+        judged(UnitSnapshot { invocation, since: Some(host.now.wall), ..unit(ActiveState::Active, Intent::ByItself) })
+    };
+    let first = up(&host, "a");
+    host.sees("app.service#unit", first);
+    host.sees.insert(check("app.service#memory"), Observation::unknown("it does not run, so it has no memory"));
+    host.sees("app.service#unit", judged(unit(ActiveState::Inactive, Intent::Stopped)));
+    host.pass(secs(70));
+    assert!(host.summary("app.service").starts_with("nothing is done"), "{}", host.summary("app.service"));
+    host.sees.remove(&check("app.service#memory"));
+    let second = up(&host, "b");
+    host.happens("app.service", second);
+    assert_eq!(host.summary("app.service"), "all checks are healthy");
+    // What cannot be seen of it though it runs keeps its own pace.
+    host.sees("app.service#memory", Observation::unknown("no descriptors are left"));
+    let looks = host.looks;
+    let again = host.sees[&check("app.service#unit")].clone();
+    host.happens("app.service", again);
+    assert_eq!(host.looks, looks + 1);
 }
