@@ -229,9 +229,12 @@ fn drilled(kind: Option<DrillKind>) -> (&'static str, &'static [&'static str]) {
     }
 }
 
-/// What the incident is inferred from: what was mended and fails anew may fail for another reason.
+/// What the incident is inferred from: what was mended and fails anew may fail for another reason. A unit that is up when it
+/// is seen to be restarted again and again tells nothing of why: there it is what it was seen as first.
 fn seen(incident: &Incident) -> &Observation {
-    incident.seen_last()
+    let last = incident.seen_last();
+    let tells = |seen: &Observation| seen.unit().is_none_or(|unit| !unit.active.is_up() || unit.still_for.is_some());
+    if tells(last) { last } else { &incident.observation }
 }
 
 /// What was done since it last failed anew, or all.

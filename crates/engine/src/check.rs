@@ -337,6 +337,11 @@ impl CheckState {
         self.unwell().restarts.len()
     }
 
+    /// When systemd was last seen to have restarted the unit by itself, since an action of ours.
+    pub(crate) fn died_at(&self) -> Option<MonoTime> {
+        self.unwell().restarts.last().copied()
+    }
+
     /// Whether it is hard failing and the last look says so too.
     #[must_use]
     pub fn is_known_to_fail(&self) -> bool {

@@ -124,6 +124,9 @@ pub struct IncidentView {
     pub is_well_again: bool,
     /// Since when, when it is.
     pub well_since: Option<Now>,
+    /// Whether looks find it well, and systemd has had to restart it in between.
+    #[serde(skip)]
+    pub lasts_not: bool,
 }
 
 /// A rule, and what the gates would say of it now.
@@ -231,7 +234,20 @@ impl View<'_> {
         let well_since = self.well_since(incident).filter(|_| !is_watched);
         let (is_well_again, left_to) = (well_since.is_some(), self.waits_for_its_cause(incident));
         let id = incident.id;
-        IncidentView { id, phase, doing, retry, symptom_of, left_to, decision, no_rule, is_well_again, well_since }
+        let lasts_not = self.lasts_not(incident);
+        IncidentView {
+            id,
+            phase,
+            doing,
+            retry,
+            symptom_of,
+            left_to,
+            decision,
+            no_rule,
+            is_well_again,
+            well_since,
+            lasts_not,
+        }
     }
 
     /// What the gates say now of a remediation that somebody keeps from going on, when somebody does: it is judged by the rule
@@ -250,6 +266,11 @@ impl View<'_> {
         keeps.then_some(now)
     }
 
+    /// Whether what was found well has died since, too short a while ago to be called well.
+    fn lasts_not(self, incident: &Incident) -> bool {
+        self.died_since_well(incident).is_some_and(|(_, until)| self.now.mono < until)
+    }
+
     /// What a remediation does or waits for at this moment, in words.
     fn doing(self, incident: &Incident, remediation: &Remediation) -> Text {
         let rung = remediation.current().map_or("none", |rung| rung.id.as_str());
@@ -266,6 +287,13 @@ impl View<'_> {
                 }
                 Verification::Passed(_) | Verification::Failed(_) => format!("`{rung}` is done and being verified"),
             },
+            Stage::Stabilizing { until } if self.lasts_not(incident) => {
+                let until = self.died_since_well(incident).map_or(*until, |(_, lasts)| lasts.max(*until));
+                format!(
+                    "`{rung}` is done, but systemd has had to restart it since; it must run for another {}",
+                    left(until)
+                )
+            }
             Stage::Stabilizing { until } if self.now.mono < *until => {
                 format!("`{rung}` worked; it must stay well for another {}", left(*until))
             }
@@ -379,6 +407,11 @@ fn summary(checks: &[CheckView], incidents: &[IncidentView], known: Known<'_>, c
             Some(retry) => Text::new(format!("a person must see to it: {why}; {retry}{}", heal("tries it now"))),
             None => Text::new(format!("a person must see to it: {why}{}", heal("tries it now"))),
         },
+        (Phase::Stabilizing { .. }, _) if incident.lasts_not => Text::new(format!(
+            "it does not last yet ({}): {}",
+            incident.id,
+            incident.doing.as_ref().map_or("it is watched", Text::as_str)
+        )),
         (Phase::Stabilizing { .. }, _) => match &incident.doing {
             Some(doing) => Text::new(format!("it is well again ({}): {doing}", incident.id)),
             None => Text::new(format!("it is well again ({})", incident.id)),

@@ -38,7 +38,7 @@ mod symptom;
 /// Most turns of one reconciliation: a ladder has at most 32 rungs, and each turn makes progress on it.
 const TURNS_MAX: usize = 256;
 /// How long an incident that no rule governs must be well until it is resolved.
-const STABLE_DEFAULT: Duration = Duration::from_secs(30);
+pub(crate) const STABLE_DEFAULT: Duration = Duration::from_secs(30);
 
 impl Context {
     /// Opens an incident for a hard failing check, unless one is open.
@@ -286,7 +286,8 @@ impl Context {
     }
 
     fn recovering(&mut self, id: IncidentId, since: Now, stable_for: Duration, was_escalated: bool) -> bool {
-        let until = since.mono.plus(stable_for);
+        let died = self.view().incident(id).and_then(|incident| self.view().died_since_well(incident));
+        let until = died.map_or(since.mono.plus(stable_for), |(_, until)| until.max(since.mono.plus(stable_for)));
         if self.now.mono < until {
             self.wake(until, Wake::Incident(id));
             return false;

@@ -10,7 +10,7 @@ use ansai_model::{
     time::{MonoTime, Now},
 };
 
-use crate::{check::CheckState, remediation::Stage, view::View};
+use crate::{check::CheckState, incident::STABLE_DEFAULT, remediation::Stage, view::View};
 
 /// What the checks say after a remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +72,20 @@ impl<'a> View<'a> {
             let remediation = self.state.remediations.get(&incident.id);
             remediation.is_none_or(|remediation| matches!(remediation.stage, Stage::BackingOff { .. }))
         };
-        incident.healthy_since.filter(|_| incident.phase != Phase::Remediating || waits())
+        let healthy = incident.healthy_since.filter(|_| incident.phase != Phase::Remediating || waits())?;
+        match self.died_since_well(incident) {
+            Some((died, until)) => (until <= self.now.mono).then(|| self.now.at(died)),
+            None => Some(healthy),
+        }
+    }
+
+    /// When systemd last had to restart by itself what an incident is about, since it was found well, and until when it must run
+    /// from then on to be well: each look between two deaths finds it so.
+    pub(crate) fn died_since_well(self, incident: &Incident) -> Option<(MonoTime, MonoTime)> {
+        let well = incident.healthy_since?;
+        let died = self.checks_to_verify(incident).into_iter().filter_map(CheckState::died_at);
+        let died = died.filter(|died| *died > well.mono).max()?;
+        Some((died, died.plus(self.policy_of(incident).map_or(STABLE_DEFAULT, |policy| policy.stable_for))))
     }
 
     /// Whether every check of an incident's target is hard healthy now, and none flaps. What nobody looks at is not well.

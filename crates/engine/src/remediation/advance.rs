@@ -266,6 +266,7 @@ impl Context {
             self.attempt_failed(id, why);
             return true;
         }
+        let until = view.died_since_well(incident).map_or(until, |(_, lasts)| lasts.max(until));
         if self.now.mono < until {
             self.wake(until, Wake::Incident(id));
         } else if view.is_well(incident) {

@@ -1,8 +1,12 @@
 //! A succeeded action alone is not success: verification, staying well, failing again, and recovering without us.
 
-use ansai_model::observation::Observation;
+use ansai_model::{
+    id::IncidentId,
+    observation::Observation,
+    unit::{ActiveState, Intent, UnitSnapshot},
+};
 
-use crate::host::{Host, PLAIN, changed, check, failed, not_needed, secs, succeeded};
+use crate::host::{Host, PLAIN, changed, check, failed, judged, not_needed, secs, succeeded, unit};
 
 /// A service with a command that asks it, believed after one look either way.
 fn with_probe() -> Host {
@@ -196,4 +200,33 @@ fn what_became_well_before_any_of_them_did_something_is_left_alone() {
     assert_eq!(host.done(), ["run `/bin/one`"]);
     host.pass(secs(31));
     assert_eq!(host.last_step(1), "resolved: it recovered by itself");
+}
+
+#[test]
+fn what_systemd_has_to_restart_after_a_remedy_is_not_called_well_before_it_lasts() {
+    let mut host = Host::plain();
+    let up = |host: &Host, restarts: u32| {
+        let (since, invocation) = (Some(host.now.wall), Some(format!("run {restarts}").as_str().into()));
+        judged(UnitSnapshot { restarts, since, invocation, ..unit(ActiveState::Active, Intent::ByItself) })
+    };
+    host.sees("app.service#unit", judged(unit(ActiveState::Failed, Intent::ByItself)));
+    host.pass(secs(2));
+    let first = up(&host, 0);
+    host.sees.insert(check("app.service#unit"), first);
+    host.action_ends(succeeded());
+    host.pass(secs(2));
+    assert_eq!(host.phase("app.service"), "stabilizing", "{:?}", host.story(1));
+    for restarts in 1..4 {
+        let again = up(&host, restarts);
+        host.happens("app.service", again);
+        host.pass(secs(15));
+        let said = host.summary("app.service");
+        assert!(said.starts_with("it does not last yet (i1): `restart` is done, but systemd has had to"), "{said}");
+        let report = host.engine.report(host.now, IncidentId(1)).expect("it is open");
+        assert_eq!((report.well_since, report.headline.as_str().contains("well again")), (None, false));
+    }
+    host.pass(secs(10));
+    assert_eq!(host.phase("app.service"), "stabilizing", "{:?}", host.story(1));
+    host.pass(secs(10));
+    assert_eq!(host.phase("app.service"), "none", "{:?}", host.story(1));
 }
