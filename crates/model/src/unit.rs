@@ -302,6 +302,9 @@ pub struct UnitSnapshot {
     /// The signal of ansai's own because of which its main process ended, when that is known.
     #[serde(default)]
     pub own_signal: Option<OwnSignal>,
+    /// Whether a file of it is another one than systemd has read; known while it does not run.
+    #[serde(default)]
+    pub needs_reload: bool,
 }
 
 /// A signal that ansai itself sent to a main process.
@@ -365,6 +368,7 @@ impl UnitSnapshot {
             still_for: None,
             ended_at: None,
             own_signal: None,
+            needs_reload: false,
         }
     }
 

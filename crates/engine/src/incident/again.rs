@@ -117,6 +117,8 @@ impl Context {
 
     fn is_gone(&self, incident: &Incident, obstacle: &Obstacle) -> bool {
         match obstacle {
+            // What systemd has not read is not run by a start.
+            Obstacle::Files { .. } if self.view().needs_reload(incident) => false,
             Obstacle::Validator { .. } | Obstacle::Port { .. } | Obstacle::Files { .. } => {
                 self.watches.values().any(|watch| watch.incident == incident.id && watch.gone.is_some())
             }
@@ -271,6 +273,11 @@ impl View<'_> {
                 Some(Obstacle::Files { unit, paths, print: None })
             }
         }
+    }
+
+    /// Whether a file of its unit is another one than systemd has read.
+    fn needs_reload(self, incident: &Incident) -> bool {
+        self.unit_of(&incident.target).is_some_and(|unit| unit.needs_reload)
     }
 
     fn needs_are_unwell(self, incident: &Incident) -> Option<Obstacle> {

@@ -9,7 +9,7 @@ use ansai_model::{
     policy::Scope,
     probe::Probe,
     retry::Obstacle,
-    unit::{ActiveState, Intent, LoadState},
+    unit::{ActiveState, Intent, LoadState, UnitSnapshot},
 };
 
 use crate::host::{Host, failed, judged, not_needed, only, secs, succeeded, target, unit};
@@ -264,6 +264,23 @@ fn a_changed_file_of_what_a_unit_reads_is_a_reason_to_try_at_once() {
     assert_eq!(host.phase("app.service"), "stabilizing", "{:?}", host.story(1));
     host.pass(secs(60));
     assert_eq!(host.told(), ["Escalated to 1", "Recovered to 1"]);
+}
+
+#[test]
+fn an_edited_unit_file_is_no_reason_to_try_before_systemd_has_read_it() {
+    let mut host = Host::new(&changed("attempts: 4", "attempts: 1")).actions_end(failed());
+    let down = |needs_reload| judged(UnitSnapshot { needs_reload, ..unit(ActiveState::Failed, Intent::ByItself) });
+    host.sees(LOOK, files(1.0));
+    host.sees("app.service#unit", down(false));
+    host.pass(secs(30));
+    assert_eq!((host.done().len(), host.phase("app.service")), (1, "escalated"), "{:?}", host.story(1));
+    host.sees(LOOK, files(2.0));
+    host.sees("app.service#unit", down(true));
+    host.pass(secs(60));
+    assert_eq!(host.done().len(), 1, "{:?}", host.story(1));
+    host.sees("app.service#unit", down(false));
+    host.pass(secs(15));
+    assert_eq!(host.done().len(), 2, "{:?}", host.story(1));
 }
 
 #[test]

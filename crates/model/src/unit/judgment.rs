@@ -25,6 +25,13 @@ pub fn judge(expect: UnitExpectation, unit: UnitSnapshot) -> Observation {
         Some(own) => Text::new(format!("{text}; its own name is {own}")),
         None => text,
     };
+    // A start runs what systemd has read: nothing that was mended since helps before that.
+    let text = match unit.needs_reload && healthy == Some(false) {
+        true => Text::new(format!(
+            "{text}; its unit file was changed, and systemd has not read it: systemctl daemon-reload"
+        )),
+        false => text,
+    };
     let details = Details::Unit(alloc::boxed::Box::new(unit));
     match healthy {
         Some(true) => Observation::healthy(text),
@@ -269,5 +276,14 @@ mod tests {
             UnitSnapshot { load: LoadState::NotFound, activity, ..failed() },
             Health::Unknown,
         );
+    }
+
+    #[test]
+    fn a_unit_file_that_systemd_has_not_read_is_told_of_what_fails() {
+        let failed = UnitSnapshot { needs_reload: true, ..unit(ActiveState::Failed, Intent::ByItself) };
+        let said = judge(UnitExpectation::Running, failed.clone());
+        assert!(said.summary().as_str().ends_with("systemctl daemon-reload"), "{}", said.summary());
+        let said = judge(UnitExpectation::Running, UnitSnapshot { intent: Intent::Stopped, ..failed });
+        assert!(!said.summary().as_str().contains("daemon-reload"), "it is to be down: {}", said.summary());
     }
 }

@@ -243,6 +243,7 @@ pub(super) async fn snapshot(bus: &Bus, root: &Path, unit: &UnitName) -> Result<
         true => (stopped_with(bus, unit, &seen, intent).await, failed_trigger(bus, &seen).await),
         false => (None, None),
     };
+    let needs_reload = is_down && needs_reload(bus, unit).await.unwrap_or_default();
     let is_job = seen.is_job();
     if let Some(pid) = seen.main_pid {
         bus.saw_process(root, unit, pid);
@@ -279,6 +280,7 @@ pub(super) async fn snapshot(bus: &Bus, root: &Path, unit: &UnitName) -> Result<
         still_for: None,
         ended_at: ended.at,
         own_signal,
+        needs_reload,
     })
 }
 
