@@ -5,8 +5,9 @@ use alloc::{boxed::Box, format, string::String, vec::Vec};
 use core::time::Duration;
 
 use ansai_model::{
+    decision::Gate,
     id::{IncidentId, TargetId},
-    incident::{Phase, StepKind},
+    incident::{Incident, Phase, StepKind},
     operator::{DrillKind, Operation, OperatorCommand},
     policy::Scope,
     text::Text,
@@ -175,10 +176,7 @@ impl Context {
     fn approve(&mut self, id: IncidentId, by: &Text) -> Answer {
         let Some(incident) = self.state.incidents.get(&id) else { return incident_not_found(id) };
         if !matches!(incident.phase, Phase::AwaitingApproval { .. }) {
-            return refused(
-                format!("{id} does not wait for an approval"),
-                format!("`ansai report {id}` says where it stands"),
-            );
+            return not_asked(incident);
         }
         self.state.answers.insert(id, OperatorAnswer::Approved);
         self.record(id, StepKind::Answered { text: Text::new(format!("approved by {by}")) });
@@ -189,10 +187,7 @@ impl Context {
     fn reject(&mut self, id: IncidentId, by: &Text) -> Answer {
         let Some(incident) = self.state.incidents.get(&id) else { return incident_not_found(id) };
         if !matches!(incident.phase, Phase::AwaitingApproval { .. }) {
-            return refused(
-                format!("{id} does not wait for an approval"),
-                format!("`ansai report {id}` says where it stands"),
-            );
+            return not_asked(incident);
         }
         self.record(id, StepKind::Answered { text: Text::new(format!("rejected by {by}")) });
         self.escalate(id, Text::new(format!("the proposal was rejected by {by}")));
@@ -271,4 +266,13 @@ impl<'a> View<'a> {
     fn targets_in(self, scope: &Scope) -> Vec<&'a TargetId> {
         self.bundle.parts().targets.keys().filter(|target| scope.holds(target)).collect()
     }
+}
+
+/// The refusal of an answer to what nobody was asked, and why not yet when it will be.
+fn not_asked(incident: &Incident) -> Answer {
+    let id = incident.id;
+    let decision = incident.decision.as_ref().filter(|_| incident.phase == Phase::Open);
+    let asks = decision.and_then(|decision| decision.objections().find(|said| said.gate == Gate::Autonomy));
+    let yet = asks.map(|asks| format!(" yet: {}", asks.why)).unwrap_or_default();
+    refused(format!("{id} does not wait for an approval{yet}"), format!("`ansai report {id}` says where it stands"))
 }

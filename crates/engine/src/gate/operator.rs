@@ -211,8 +211,17 @@ pub(super) fn autonomy(p: &Proposal<'_>, others: &[GateResult]) -> Ruling {
 /// What a person can answer, and until when; an answer to what is not asked would be refused.
 fn approval(incident: &Incident, others: &[GateResult]) -> String {
     let id = incident.id;
-    if others.iter().any(|other| other.verdict != Verdict::Allow) {
-        return ", and will when no other gate objects".to_owned();
+    let ends = |other: &&GateResult| match other.verdict {
+        Verdict::Defer { until: Some(until) } => (false, until.mono),
+        Verdict::Allow | Verdict::Deny | Verdict::Defer { until: None } => (true, MonoTime(0)),
+    };
+    // The one that objects longest says from when on it may be asked.
+    if let Some(other) = others.iter().filter(|other| other.verdict != Verdict::Allow).max_by_key(ends) {
+        let until = match other.verdict {
+            Verdict::Defer { until: Some(until) } => format!(", until {}", until.wall),
+            Verdict::Allow | Verdict::Deny | Verdict::Defer { until: None } => String::new(),
+        };
+        return format!(", and will when no other gate objects: {}{until}", other.why);
     }
     let until = match incident.phase {
         Phase::AwaitingApproval { expires } => format!(", until {}", expires.wall),
