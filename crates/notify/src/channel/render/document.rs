@@ -315,7 +315,7 @@ pub(super) fn step_words(kind: &StepKind) -> (Tone, String) {
         StepKind::NotVerified { rung, why, .. } => (Tone::Bad, format!("{rung}: not verified: {why}")),
         StepKind::Cause { incident, what } => (Tone::Plain, format!("its cause, {incident}: {what}")),
         StepKind::TriedAgain { why } => (Tone::Plain, format!("tried once more: {why}")),
-        StepKind::BackedOff { wait } => (Tone::Plain, format!("waited {} before the next attempt", Shown(*wait))),
+        StepKind::BackedOff { wait } => (Tone::Plain, format!("the next attempt waits {}", Shown(*wait))),
         StepKind::Undone { what, outcome } => (outcome_tone(outcome), format!("undone: {what}: {outcome}")),
         StepKind::Answered { text } => (Tone::Plain, format!("an operator answered: {text}")),
         StepKind::Escalated { why } => (Tone::Bad, format!("escalated: {why}")),
