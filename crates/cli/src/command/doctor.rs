@@ -411,9 +411,11 @@ mod tests {
         assert!(!asked(text, &inventory, true).contains("warn"), "a person cannot make room on the host's filesystems");
         let counts = "ok    the configuration watches services: 1 (memory: 1)";
         let told = found(text, &inventory);
-        assert!(told.starts_with(&format!("{counts}, filesystems: 0, certificates: 0\nwarn  no filesystem")), "{told}");
+        assert!(told.starts_with(&format!("{counts}, filesystems: 0, ")), "{told}");
+        assert!(told.contains("\nwarn  no filesystem"), "{told}");
         let text = format!("{text}disks: {{\"*\": {{}}}}\n");
-        assert_eq!(found(&text, &inventory), format!("{counts}, filesystems: 1, certificates: 0"));
+        let told = found(&text, &inventory);
+        assert!(told.starts_with(&format!("{counts}, filesystems: 1, ")) && !told.contains("warn"), "{told}");
         let nothing = found("services: {}\n", &Inventory::default());
         assert!(nothing.ends_with("warn  no service is watched, so none is healed\n      try: write each under `services:`; ansai init --output - shows those that run here"), "{nothing}");
         let processes = "processes: {app: {start: [/usr/bin/app]}}\n";
