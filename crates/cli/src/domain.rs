@@ -7,6 +7,7 @@ mod certificate;
 mod disk;
 mod memory;
 mod service;
+mod timesync;
 
 use ansai_model::{bundle::Bundle, inventory::Inventory};
 use clap::Subcommand;
@@ -21,7 +22,8 @@ use crate::{
 pub(crate) type Examples = &'static [(&'static str, &'static [(&'static str, &'static str)])];
 
 /// Every domain, in the order in which `init` and `doctor` speak of them.
-const ALL: &[&dyn Domain] = &[&service::Services, &memory::Memory, &disk::Disks, &certificate::Certificates];
+const ALL: &[&dyn Domain] =
+    &[&service::Services, &memory::Memory, &disk::Disks, &certificate::Certificates, &timesync::Timesync];
 
 /// The commands that only one domain has.
 #[derive(Subcommand)]

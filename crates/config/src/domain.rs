@@ -6,6 +6,7 @@ pub(crate) mod disk;
 pub(crate) mod long;
 pub(crate) mod memory;
 pub(crate) mod service;
+pub(crate) mod timesync;
 
 use ansai_document::{Findings, Node, Place, text};
 use ansai_keys::{Key, Kind, Shape, count, joined};
@@ -21,7 +22,7 @@ use crate::{
 };
 
 /// In the order in which their sections are read.
-const LIST: [Slice; 4] = [service::SLICE, memory::SLICE, disk::SLICE, certificate::SLICE];
+const LIST: [Slice; 5] = [service::SLICE, memory::SLICE, disk::SLICE, certificate::SLICE, timesync::SLICE];
 
 /// What other domains say of a unit stands among its keys.
 const OF_A_UNIT: &[&[Key]] = &[&service::keys::UNIT, &[memory::keys::OF_A_UNIT]];
@@ -29,12 +30,13 @@ static UNIT: Shape = Shape { title: "A service", keys: &joined::<{ count(OF_A_UN
 static A_UNIT: Kind = Kind::Shape(&UNIT);
 
 /// The sections of the file.
-pub(crate) const SECTIONS: [Key; 5] = [
+pub(crate) const SECTIONS: [Key; 6] = [
     service::keys::units(&A_UNIT),
     service::keys::PROCESSES,
     disk::keys::SECTION,
     certificate::keys::SECTION,
     memory::keys::SECTION,
+    timesync::keys::SECTION,
 ];
 
 /// A target, as its id is written.

@@ -38,7 +38,15 @@ fn check(name: &str, text: &str) -> Bundle {
 #[test]
 fn every_key_survives_the_long_form() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/valid");
-    for name in ["short.yaml", "long.yaml", "certificate.yaml", "certificates.yaml", "memory.yaml", "disk.yaml"] {
+    for name in [
+        "short.yaml",
+        "long.yaml",
+        "certificate.yaml",
+        "certificates.yaml",
+        "memory.yaml",
+        "disk.yaml",
+        "timesync.yaml",
+    ] {
         let bundle = check(name, &fs::read_to_string(folder.join(name)).expect("a file"));
         assert!(bundle.parts().checks.len() >= 5, "{name}");
     }

@@ -64,6 +64,14 @@ impl HostOptions {
         self
     }
 
+    /// Lets the host's programs ask the kernel about its clock. It is the machine's clock, and nobody in a host can set it:
+    /// that takes a capability which hosts do not have.
+    #[must_use]
+    pub fn with_a_clock(mut self) -> Self {
+        self.arguments.push("--system-call-filter=adjtimex clock_adjtime".to_owned());
+        self
+    }
+
     /// Mounts a file system of limited size (`64M`), so that a disk can be filled without filling the machine's.
     #[must_use]
     pub fn tmpfs(mut self, host: &str, size: &str) -> Self {

@@ -5,6 +5,7 @@ pub mod certificate;
 pub mod disk;
 pub mod memory;
 pub mod service;
+pub mod timesync;
 
 use alloc::{borrow::ToOwned, boxed::Box, format, string::String, vec::Vec};
 
@@ -21,9 +22,11 @@ use crate::{
 use certificate::{CertificateAction, CertificateProbe};
 use disk::{DiskAction, DiskProbe};
 use memory::{MemoryAction, MemoryProbe};
+use timesync::TimesyncProbe;
 
 /// Every domain.
-pub const ALL: &[&Domain] = &[&service::DOMAIN, &certificate::DOMAIN, &disk::DOMAIN, &memory::DOMAIN];
+pub const ALL: &[&Domain] =
+    &[&service::DOMAIN, &certificate::DOMAIN, &disk::DOMAIN, &memory::DOMAIN, &timesync::DOMAIN];
 
 /// Every domain that has targets of its own, as it is written before the `/` of a target.
 pub const DOMAINS: &[&str] = &keys_of_targets::<{ count_with_targets() }>();
@@ -142,6 +145,8 @@ pub enum DomainProbe {
     Disk(DiskProbe),
     /// What a unit's processes hold in memory.
     Memory(MemoryProbe),
+    /// Whether the host's clock is synchronized.
+    Timesync(TimesyncProbe),
 }
 
 /// What is done about a thing of a domain.
@@ -199,6 +204,7 @@ impl DomainProbe {
             Self::Certificate(probe) => &**probe,
             Self::Disk(probe) => probe,
             Self::Memory(probe) => probe,
+            Self::Timesync(probe) => probe,
         }
     }
 }
@@ -233,6 +239,12 @@ impl From<MemoryProbe> for Probe {
     }
 }
 
+impl From<TimesyncProbe> for Probe {
+    fn from(probe: TimesyncProbe) -> Self {
+        Self::Domain(DomainProbe::Timesync(probe))
+    }
+}
+
 impl From<CertificateAction> for Action {
     fn from(action: CertificateAction) -> Self {
         Self::Domain(DomainAction::Certificate(Box::new(action)))
@@ -258,7 +270,7 @@ mod tests {
 
     #[test]
     fn what_has_targets_is_known_before_the_slash_of_a_target() {
-        assert_eq!(DOMAINS, ["service", "certificate", "disk"]);
+        assert_eq!(DOMAINS, ["service", "certificate", "disk", "timesync"]);
         assert!(TargetId::of(OF_UNITS, "app.service").is_ok());
         assert!(
             TargetId::of(memory::DOMAIN.key, "app.service").is_err(),

@@ -30,6 +30,9 @@ pub struct Inventory {
     /// Sockets that start services, sorted by name, when they were asked for; at most [`Inventory::SOCKETS_MAX`].
     #[serde(default)]
     pub sockets: Vec<SocketFacts>,
+    /// The unit that synchronizes the clock, where the host has a clock of its own and something for it.
+    #[serde(default)]
+    pub timesync: Option<UnitName>,
     /// The `host.*` fields of the condition language that could be read.
     pub facts: BTreeMap<Box<str>, Value>,
 }

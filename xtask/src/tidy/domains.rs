@@ -25,6 +25,7 @@ const DOMAINS: &[(&str, &[&str], usize)] = &[
     ("disk", &["disk", "disks", "filesystem", "filesystems"], 6),
     ("certificate", &["certificate", "certificates"], 8),
     ("memory", &["memory"], 5),
+    ("timesync", &["timesync"], 6),
 ];
 
 /// Words that look like a domain's and mean something else: where, and what they mean. `*` stands for anything at an end, and

@@ -6,13 +6,14 @@ use ansai_document::written::Fields;
 use ansai_keys::Key;
 use ansai_model::domain::{DomainAction, DomainProbe};
 
-use super::{certificate, disk, memory};
+use super::{certificate, disk, memory, timesync};
 use crate::{
     fill::Filled,
     slice::{LOCAL_TIMEOUT, LongAction, LongForm, LongProbe},
 };
 
-const PROBES: [LongProbe; 3] = [memory::LONG_PROBE, certificate::LONG_PROBE, disk::long::LONG_PROBE];
+const PROBES: [LongProbe; 4] =
+    [memory::LONG_PROBE, certificate::LONG_PROBE, disk::long::LONG_PROBE, timesync::LONG_PROBE];
 const ACTIONS: [LongAction; 3] = [memory::LONG_ACTION, certificate::LONG_ACTION, disk::long::LONG_ACTION];
 pub(crate) const PROBE_KEYS: [Key; PROBES.len()] = keys(&PROBES);
 pub(crate) const ACTION_KEYS: [Key; ACTIONS.len()] = keys(&ACTIONS);
@@ -44,6 +45,7 @@ pub(crate) fn written_probe(probe: &DomainProbe) -> Fields {
         DomainProbe::Certificate(probe) => fields.put("certificate", certificate::read::written(probe).done()),
         DomainProbe::Disk(probe) => fields.put("disk", disk::write::written_probe(probe)),
         DomainProbe::Memory(probe) => fields.put("memory", probe.fields().done()),
+        DomainProbe::Timesync(probe) => fields.put("timesync", probe.fields().done()),
     }
 }
 

@@ -75,6 +75,8 @@ const LITTLE: &[&str] = &[
     "services: {a.service: {policy: {quiet: {at: '02:00'}}}}",
     "disks: {/: {clean: {temporary: [{path: /var/tmp/a}]}}}",
     "disks: {/: {autonomy: act}}",
+    "timesync: {unit: a.service}",
+    "services: {a.service: {probe: {timesync: {unit: b.service}}}}",
     "certificates: {a.example.com: {file: /etc/a.pem, renew: {acme: {webroot: /srv}}}}",
     "certificates: {a.example.com: {file: /etc/a.pem, services: [a.service], renew: {acme: {dns: {set: [/bin/a]}}}}}",
     "notify: {a: {webhook: 'https://a.example.com/'}}",

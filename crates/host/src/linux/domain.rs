@@ -5,6 +5,7 @@
 pub mod certificate;
 pub mod disk;
 mod memory;
+pub mod timesync;
 
 use std::time::Duration;
 
@@ -79,18 +80,22 @@ pub struct Pretended {
     pub certificates: certificate::pretend::Certificates,
     /// Its filesystems.
     pub filesystems: disk::pretend::Filesystems,
+    /// Whether its clock is synchronized.
+    pub timesync: timesync::pretend::Timesync,
 }
 
 impl Pretended {
     /// Adds to the inventory what it has.
     pub(crate) fn tell(&self, inventory: &mut Inventory) {
         inventory.mounts = self.filesystems.facts();
+        self.timesync.tell(inventory);
     }
 }
 
 /// What domains find at every look at what there is. Whoever starts waits for it.
 pub(super) async fn found(host: &LinuxHost, inventory: &mut Inventory) {
     disk::found(&host.inner.options.root, inventory).await;
+    timesync::found(host, inventory).await;
 }
 
 /// What domains search for only when an operator asks what there is: it takes seconds.
@@ -104,6 +109,7 @@ pub(crate) fn looks(probe: &DomainProbe) -> &dyn Observes {
         DomainProbe::Certificate(probe) => &**probe,
         DomainProbe::Disk(probe) => probe,
         DomainProbe::Memory(probe) => probe,
+        DomainProbe::Timesync(probe) => probe,
     }
 }
 

@@ -1,5 +1,5 @@
-//! What no safe crate asks: the kernel, whether anybody has a file open, to be the last in line for the disk, and to take
-//! pages back; the C library, to keep one heap and to trim it. Nothing else of the project is unsafe code.
+//! What no safe crate asks: the kernel, whether anybody has a file open, to be the last in line for the disk, to take
+//! pages back, and whether its clock is synchronized; the C library, to keep one heap and to trim it. Nothing else of the project is unsafe code.
 
 use std::{
     io,
@@ -80,6 +80,22 @@ pub(super) fn trim_heap() {
     unsafe {
         libc::malloc_trim(0)
     };
+}
+
+/// What the kernel says of the clock's discipline, as adjtimex(2) has it: the state of the clock and all else. It asks and
+/// sets nothing.
+///
+/// # Errors
+/// When it may not be asked, as in a sandbox.
+#[expect(unsafe_code, reason = "the call takes a structure of numbers")]
+pub(super) fn clock_discipline() -> io::Result<(libc::c_int, libc::timex)> {
+    // SAFETY: all of it are numbers, for which zero is a value; zero modes ask the kernel to set nothing.
+    let mut answer: libc::timex = unsafe { std::mem::zeroed() };
+    // SAFETY: the structure is ours, and lives longer than the call.
+    match unsafe { libc::adjtimex(&raw mut answer) } {
+        -1 => Err(io::Error::last_os_error()),
+        state => Ok((state, answer)),
+    }
 }
 
 /// Lets the kernel forget the pages of a private mapping. Whoever calls has seen that the mapping is of a file, may not be

@@ -79,6 +79,7 @@ fn full() -> Found {
     let nameless = certificate("g", &[], Signer::Itself);
     let live = "/etc/letsencrypt/live/www.example.com";
     let inventory = Inventory {
+        timesync: UnitName::new("chrony.service").ok(),
         units: vec![
             unit("app.service", "An app\nof two lines"),
             unit("cups.service", "CUPS Scheduler"),

@@ -65,6 +65,8 @@ const BESIDE: &[(&str, &[&str], &str)] = &[
     ("A probe", &[], "http: \"http://127.0.0.1/health\""),
     ("A look at a unit's memory", &["unit"], ""),
     ("A look at a unit's memory", &[], "unit: app.service"),
+    ("A look at the clock", &["unit"], ""),
+    ("A look at the clock", &[], "unit: chrony.service"),
     ("A look at a certificate", &["file", "endpoint"], "names: [api.example.com]"),
     ("A look at a certificate", &["server_name"], "endpoint: \"https://127.0.0.1\""),
     ("A look at a certificate", &[], "file: /etc/nginx/ssl/api.pem"),

@@ -1,6 +1,8 @@
 //! What every host promises of each domain. What can be promised of a machine that this program did not make is little: how
 //! looks and actions are understood is tested beside them.
 
+use std::time::Duration;
+
 use ansai_host::port::Host;
 use ansai_model::{
     action::{Action, ActionOutcome},
@@ -9,6 +11,7 @@ use ansai_model::{
         certificate::{CertificateProbe, Endpoint, Expectation, FileProbe, KeyPlace, ServedProbe},
         disk::{DiskAction, DiskProbe, USABLE, USED},
         memory::{self, ANONYMOUS, LIFE, MemoryAction, MemoryProbe, Release, ReleaseSignal},
+        timesync::TimesyncProbe,
     },
     observation::Health,
     probe::{CommandLine, Probe},
@@ -48,6 +51,27 @@ impl<B: Bench> Course<'_, B> {
         let how = Release::Command(Box::new(CommandLine::new(["true"])));
         self.succeeds(Action::from(MemoryAction::Release { unit: unit.clone(), how })).await;
         assert_eq!(self.look(&unit).await.unit().and_then(|unit| unit.main_pid), before);
+    }
+
+    /// Whether the clock of this machine is synchronized nobody here may change: what is promised holds for both.
+    pub(super) async fn a_clock_is_judged_beside_the_unit_that_keeps_it(&mut self) {
+        let unit = self.unit("timesync", Kind::Daemon);
+        self.until_health(&unit, Health::Healthy).await;
+        let look = |settle| Probe::from(TimesyncProbe { unit: unit.clone(), settle });
+        let patient = self.bench.host().observe(&look(Duration::from_secs(86_400 * 365)), LIMIT).await;
+        let expected = match patient.figure("timesync.synchronized") {
+            Some(Value::Bool(true)) => [Health::Healthy; 2],
+            Some(Value::Bool(false)) => [Health::Unknown, Health::Failing],
+            // A sandbox may keep us from asking.
+            None if patient.summary().as_str().starts_with("the kernel does not say") => [Health::Unknown; 2],
+            other => panic!("{other:?}: {patient:?}"),
+        };
+        let hasty = self.bench.host().observe(&look(Duration::ZERO), LIMIT).await;
+        assert_eq!([patient.health(), hasty.health()], expected, "{patient:?} {hasty:?}");
+        self.succeeds(Action::StopUnit { unit: unit.clone() }).await;
+        let down = self.bench.host().observe(&look(Duration::ZERO), LIMIT).await;
+        assert_eq!(down.health(), Health::Unknown, "{down:?}");
+        assert_eq!(down.summary().as_str(), format!("{unit} does not run, so nobody synchronizes the clock"));
     }
 
     pub(super) async fn a_filesystem_is_judged_where_one_is_mounted(&mut self) {
