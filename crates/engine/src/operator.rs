@@ -19,6 +19,7 @@ use crate::{
     effect::{Answer, Effect},
     gate::operator,
     invariant::{self, Behalf},
+    operator::replaced::Replaced,
     state::{Hold, OpenedWindow, OperatorAnswer, SCOPES_MAX, Silence},
     view::View,
 };
@@ -26,6 +27,7 @@ use crate::{
 mod drilling;
 mod healing;
 pub mod rehearsal;
+mod replaced;
 
 const DRILL_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -71,7 +73,7 @@ impl Context {
                 let left = self.state.silences.len();
                 self.ended(&scope, (before - left, left), "silence")
             }
-            Operation::Maintenance { scope, reason, lasts } => self.open_maintenance(scope, &by, &reason, lasts),
+            Operation::Maintenance { scope, reason, lasts } => self.open_maintenance(scope, &by, reason, lasts),
             Operation::EndMaintenance { scope } => {
                 let before = self.state.maintenance.len();
                 self.state.maintenance.retain(|window| scope != Scope::All && window.scope != scope);
@@ -86,10 +88,14 @@ impl Context {
         }
     }
 
-    fn hold(&mut self, hold: Hold) -> Answer {
+    fn hold(&mut self, mut hold: Hold) -> Answer {
+        let now = self.now;
+        self.state.holds.retain(|before| before.is_on(now));
         // A person may change their own hold; that of another is released, not shortened.
-        let is_same = |before: &Hold| before.scope == hold.scope && before.by == hold.by;
-        self.state.holds.retain(|before| before.is_on(self.now) && !is_same(before));
+        let same = self.state.holds.iter().position(|old| old.scope == hold.scope && old.by == hold.by);
+        let before = same.map(|at| self.state.holds.remove(at));
+        let before = before.map(|old| Replaced { what: "hold", end: old.end(now), by: old.by, reason: old.reason });
+        hold.reason = replaced::reason(hold.reason, before.as_ref());
         if self.state.holds.len() >= SCOPES_MAX {
             return refused(
                 format!("there are {SCOPES_MAX} holds already"),
@@ -100,8 +106,9 @@ impl Context {
         let s = if targets == 1 { "" } else { "s" };
         let until = hold.end(self.now).map_or_else(String::new, |until| format!("until {}, or ", until.wall));
         let (scope, release) = (&hold.scope, hold.scope.arguments());
+        let before = before.map(|before| before.told(&hold.reason, hold.end(now))).unwrap_or_default();
         let text = format!(
-            "held: {scope} ({targets} target{s}); nothing is done there {until}until `ansai release {release}`"
+            "held: {scope} ({targets} target{s}); nothing is done there {until}until `ansai release {release}`{before}"
         );
         self.state.holds.push(hold);
         self.changed();
@@ -147,28 +154,43 @@ impl Context {
         }
     }
 
-    fn silence(&mut self, silence: Silence, lasts: Duration) -> Answer {
-        self.state.silences.retain(|before| before.end(self.now).is_some() && before.scope != silence.scope);
+    fn silence(&mut self, mut silence: Silence, lasts: Duration) -> Answer {
+        let now = self.now;
+        self.state.silences.retain(|before| before.end(now).is_some());
+        let same = self.state.silences.iter().position(|old| old.scope == silence.scope);
+        let before = same.map(|at| self.state.silences.remove(at));
+        let before = before.map(|old| Replaced { what: "silence", end: old.end(now), by: old.by, reason: old.reason });
+        silence.reason = replaced::reason(silence.reason, before.as_ref());
         if self.state.silences.len() >= SCOPES_MAX {
             return refused(format!("there are {SCOPES_MAX} silences already"), "`ansai unsilence` ends some");
         }
-        let text = format!("silenced for {}: {}; healing goes on", Shown(lasts), silence.scope);
+        let before = before.map(|before| before.told(&silence.reason, silence.end(now))).unwrap_or_default();
+        let text = format!("silenced for {}: {}; healing goes on{before}", Shown(lasts), silence.scope);
         self.state.silences.push(silence);
         self.changed();
         done(text)
     }
 
-    fn open_maintenance(&mut self, scope: Scope, by: &Text, reason: &Text, lasts: Duration) -> Answer {
-        self.state.maintenance.retain(|window| window.end(self.now).is_some() && window.scope != scope);
+    fn open_maintenance(&mut self, scope: Scope, by: &Text, reason: Text, lasts: Duration) -> Answer {
+        let now = self.now;
+        self.state.maintenance.retain(|window| window.end(now).is_some());
+        let same = self.state.maintenance.iter().position(|old| old.scope == scope);
+        let before = same.map(|at| self.state.maintenance.remove(at)).map(|old| {
+            let (by, reason) = old.author();
+            Replaced { what: "window", by: by.into(), reason: reason.into(), end: old.end(now) }
+        });
+        let reason = replaced::reason(reason, before.as_ref());
         if self.state.maintenance.len() >= SCOPES_MAX {
             return refused(
                 format!("there are {SCOPES_MAX} maintenance windows already"),
                 "`ansai maintenance end` ends some",
             );
         }
+        let before = before.map(|before| before.told(&reason, Some(now.plus(lasts)))).unwrap_or_default();
+        let lasting = Shown(lasts);
         let text =
-            format!("in maintenance for {}: {scope}; nothing is healed there, and nobody is told of it", Shown(lasts));
-        self.state.maintenance.push(OpenedWindow::new(scope, by, reason, self.now, lasts));
+            format!("in maintenance for {lasting}: {scope}; nothing is healed there, and nobody is told of it{before}");
+        self.state.maintenance.push(OpenedWindow::new(scope, by, &reason, now, lasts));
         self.changed();
         done(text)
     }

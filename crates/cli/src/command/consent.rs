@@ -102,10 +102,14 @@ pub(super) fn announce(what: &str, targets: &[String], consent: ConsentArgs) -> 
 
 /// Says what would be changed, when the agent would not refuse it. Nothing is.
 pub(super) fn rehearse(paths: &Paths, what: &str, targets: &[String], operation: Operation) -> Result<Code, Failure> {
-    client::rehearse(paths, operation)?;
+    let would = client::rehearse(paths, operation)?;
+    let (told, targets_told) = (show::told(would.text.as_str(), &show::terminal().zone), preview(what, targets));
     match paths.json {
-        true => show::print_json(&json!({"schema": SCHEMA, "would": what, "targets": targets})),
-        false => show::print(&format!("{}\nnothing was changed (--dry-run)", preview(what, targets))),
+        true => {
+            let would = json!({"schema": SCHEMA, "would": what, "targets": targets, "text": would.text});
+            show::print_json(&would);
+        }
+        false => show::print(&format!("it would be answered: {told}\n{targets_told}\nnothing was changed (--dry-run)")),
     }
     Ok(Code::Ok)
 }

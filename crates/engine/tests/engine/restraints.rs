@@ -78,3 +78,71 @@ fn what_an_older_version_left_ends_when_it_was_to_end() {
     assert!(!state.holds[0].is_on(after) && state.silences[0].end(after).is_none());
     assert!(state.maintenance[0].end(after).is_none());
 }
+
+/// A restraint on everything, as it is begun.
+type Begun = fn(&Host, &str, Option<u64>) -> Operation;
+
+const BEGUN: [(&str, Begun); 3] = [
+    ("hold", |host, reason, seconds| {
+        let until = seconds.map(|seconds| host.now.plus(secs(seconds)).wall);
+        Operation::Hold { scope: Scope::All, reason: reason.into(), until }
+    }),
+    ("silence", |_, reason, seconds| {
+        let lasts = secs(seconds.unwrap_or(3_600));
+        Operation::Silence { scope: Scope::All, reason: reason.into(), lasts }
+    }),
+    ("window", |_, reason, seconds| {
+        let lasts = secs(seconds.unwrap_or(3_600));
+        Operation::Maintenance { scope: Scope::All, reason: reason.into(), lasts }
+    }),
+];
+
+#[test]
+fn whoever_repeats_a_restraint_is_told_what_it_replaces_and_loses_no_reason() {
+    for (what, begun) in BEGUN {
+        let mut host = Host::plain();
+        let first = begun(&host, "lunch", Some(7_200));
+        let said = host.operator(first);
+        assert!(!said.contains("replaces"), "{said}");
+        let until = host.now.plus(secs(7_200)).wall;
+        host.pass(secs(60));
+        // A rehearsal of it is answered in the same words.
+        let again = begun(&host, "", Some(3_600));
+        let rehearsed = host.rehearsed(again.clone());
+        let said = host.operator(again);
+        let expected = format!(
+            "; this replaces the {what} by ann until {until}, and its reason stays: lunch; it ends 59m earlier than that"
+        );
+        assert!(said.ends_with(&expected), "{said}");
+        assert_eq!(rehearsed, said);
+        let state = host.engine.state();
+        let reasons = state.holds.iter().map(|hold| hold.reason.to_string());
+        let reasons = reasons.chain(state.silences.iter().map(|silence| silence.reason.to_string()));
+        let reasons = reasons.chain(state.maintenance.iter().map(|window| window.author().1.to_owned()));
+        assert_eq!(reasons.collect::<Vec<_>>(), ["lunch"], "{what}");
+        // One that is longer is not said to be shorter; a reason that is given takes the place of the old one.
+        let longer = begun(&host, "dinner", Some(9_000));
+        let said = host.operator(longer);
+        assert!(said.ends_with(", whose reason was: lunch"), "{said}");
+        // What is over is replaced by nothing.
+        host.pass(secs(9_001));
+        let anew = begun(&host, "", Some(60));
+        let said = host.operator(anew);
+        assert!(!said.contains("replaces") && !said.contains("dinner"), "{said}");
+    }
+}
+
+#[test]
+fn a_hold_without_an_end_that_is_given_one_is_said_to_end_earlier_and_the_other_way_round_not() {
+    let mut host = Host::plain();
+    let (_, hold) = BEGUN[0];
+    let first = hold(&host, "", None);
+    host.operator(first);
+    let shorter = hold(&host, "", Some(120));
+    let said = host.operator(shorter);
+    assert!(said.ends_with("; this replaces the hold by ann without an end; it ends earlier than that"), "{said}");
+    let until = host.now.plus(secs(120)).wall;
+    let endless = hold(&host, "", None);
+    let said = host.operator(endless);
+    assert!(said.ends_with(&format!("; this replaces the hold by ann until {until}")), "{said}");
+}
