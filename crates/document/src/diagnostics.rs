@@ -121,7 +121,10 @@ impl Diagnostic {
         let renderer = Renderer::plain().decor_style(DecorStyle::Ascii);
         // What is cut already is not to be cut once more.
         let renderer = if columns.is_some() { renderer.term_width(2 * LINE_BYTES_MAX) } else { renderer };
-        renderer.render(&[group])
+        // The column is that in the file; the renderer counts it in what it is given of the line.
+        let place = |column: usize| format!("--> {}:{}:{column}\n", self.file, self.line);
+        let shown = line.get(..start).unwrap_or(&line).chars().count() + 1;
+        renderer.render(&[group]).replacen(&place(shown), &place(self.column), 1)
     }
 }
 
@@ -205,9 +208,11 @@ mod tests {
             let start = line.find("MARK").expect("it is there");
             for (columns, length) in [(40, 4), (60, 4), (80, 4), (80, line.len() - start)] {
                 let mut one = Diagnostic::of_file("a.yaml", "it is wrong", "mend it");
-                (one.line, one.column, one.snippet) = (12, 1, Some(line.clone()));
+                let column = line[..start].chars().count() + 1;
+                (one.line, one.column, one.snippet) = (12, column, Some(line.clone()));
                 one.marked = (start, start + length);
                 let text = one.text(Some(columns));
+                assert!(text.contains(&format!("--> a.yaml:12:{column}\n")), "{columns}: {text}");
                 let shown: Vec<&str> =
                     text.lines().filter(|line| line.contains("MARK") || line.contains('^')).collect();
                 let [excerpt, marks] = shown[..] else { panic!("a line and its marks: {text}") };

@@ -184,4 +184,18 @@ mod tests {
         assert!(part.len() <= LINE_BYTES_MAX);
         assert_eq!(&part[start..stop], "x");
     }
+
+    #[test]
+    fn a_place_far_along_a_line_is_told_as_it_is_in_the_file() {
+        let text = format!("{}wrong: 1", "a: 1, ".repeat(200));
+        let start = text.len() - "wrong: 1".len();
+        let sources = Sources(vec![crate::Source { name: "a.yaml".into(), text, rank: 0 }]);
+        let mut findings = Findings::new(&sources);
+        findings.error(Place { source: 0, start, length: 5 }, "", "there is no such key", None);
+        let found = findings.finish().expect_err("an error").0;
+        for columns in [None, Some(80)] {
+            let told = found[0].text(columns);
+            assert!(told.contains(&format!("--> a.yaml:1:{}\n", start + 1)), "{told}");
+        }
+    }
 }
