@@ -97,6 +97,11 @@ fn what_an_operator_stopped_is_shown_and_counted_as_stopped_and_no_drill_breaks_
         check(&host, &["approve", "i1", more], 1, "no open incident i1")?;
         check(&host, &["reject", "i1", more], 1, "no open incident i1")?;
     }
+    // What an agent did not hear itself its ledger tells it.
+    host.run_ok(&["systemctl", "restart", agent::UNIT])?;
+    host.wait_until("the stop to be remembered", LIMIT, || {
+        Ok(agent::target(&host, "app.service")["stopped"]["why"] == "stopped by an operator")
+    })?;
     check(&host, &["incidents", "app"], 0, "there has been no incident")
 }
 

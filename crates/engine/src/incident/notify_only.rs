@@ -156,9 +156,10 @@ impl Context {
         if unit.since.is_none() || unit.intent != Intent::Stopped || !unit.active.is_down() {
             return;
         }
-        let (since, target) = (unit.since, check.check.target.clone());
+        // systemd's own stop of what is bound to a unit that failed is no person's.
+        let (since, target) = (unit.since.filter(|_| unit.is_stopped_on_request()), check.check.target.clone());
         // What was seen to fail in this state was stopped later than it came into it.
-        let told = check.failing_since().map(|_| self.now.wall);
+        let told = check.failing_since().map(|_| self.now.wall).filter(|_| since.is_some());
         let memory = self.state.targets.entry(target).or_default();
         if memory.stopped != since {
             (memory.stopped, memory.stop_told) = (since, told);
@@ -195,14 +196,9 @@ impl View<'_> {
         if was_notified { NoticeKind::Recovered } else { NoticeKind::Healed }
     }
 
-    /// Whether somebody wants the target down, by the jobs that were seen or by what is remembered of them.
+    /// Whether somebody wants the target down.
     fn is_down_on_request(self, target: &TargetId) -> bool {
-        let stopped = self.state.targets.get(target).and_then(|memory| memory.stopped);
-        self.checks_of_itself(target).any(|check| {
-            let unit = check.last.as_ref().and_then(|(_, seen)| seen.unit());
-            let is_same = |since| unit.is_some_and(|unit| unit.since == Some(since) && unit.active.is_down());
-            check.wanted_down().is_some() || stopped.is_some_and(is_same)
-        })
+        self.checks_of_itself(target).any(|check| check.wanted_down().is_some())
     }
 
     /// Whether the target's own unit is in doubt as well: then that is what is told.

@@ -118,10 +118,26 @@ fn what_somebody_wants_down_is_no_riddle_before_and_after_a_restart_of_the_agent
     let stopped = |intent| judged(UnitSnapshot { since, ..unit(ActiveState::Inactive, intent) });
     host.sees(UNIT, stopped(Intent::Stopped));
     host.pass(secs(3600));
+    let shown = |host: &Host| {
+        let explained = host.engine.explain(host.now, &target("app.service")).expect("a target");
+        explained.stopped.map(|stopped| (stopped.why.to_string(), stopped.since == since))
+    };
+    let before = shown(&host);
+    assert_eq!(before, Some(("stopped by an operator".into(), true)));
     host.restart(None);
     host.sees(UNIT, stopped(Intent::Unknown));
+    assert_eq!(shown(&host), before, "the ledger keeps it");
     host.pass(secs(3600));
     assert_eq!((host.told().len(), host.phase("app.service")), (0, "none"));
+    assert_eq!(shown(&host), before);
+    // What stopped with a unit that failed was stopped by nobody, whatever came first.
+    let bound =
+        UnitSnapshot { stopped_with: Some("db.service".into()), since, ..unit(ActiveState::Inactive, Intent::Stopped) };
+    let mut other = critical();
+    other.sees(UNIT, judged(bound));
+    other.restart(None);
+    other.sees(UNIT, stopped(Intent::Unknown));
+    assert_eq!(shown(&other), None);
     // Down again since, and nobody saw how: that is one.
     let later = Some(WallTime(host.now.wall.0));
     host.sees(UNIT, judged(UnitSnapshot { since: later, ..unit(ActiveState::Inactive, Intent::Unknown) }));
