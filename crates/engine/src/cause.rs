@@ -225,7 +225,7 @@ fn drilled(kind: Option<DrillKind>) -> (&'static str, &'static [&'static str]) {
             "it broke the configuration and killed the main process",
             &["killed", "configuration-invalid", "recent-change", "exit-code", "start-limit"],
         ),
-        Some(DrillKind::Loop) => ("it killed the main process again and again", &["killed", "start-limit"]),
+        Some(DrillKind::Loop) => ("it killed the main process after each of its starts", &["killed", "start-limit"]),
     }
 }
 

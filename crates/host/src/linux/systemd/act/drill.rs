@@ -31,8 +31,8 @@ const PORT_DRILL: Duration = Duration::from_secs(15);
 const PORT_WAIT: Duration = Duration::from_secs(5);
 /// How often a drill of kind `loop` kills the unit.
 const LOOP_KILLS: u32 = 3;
-/// Longest wait for the next main process, or for the end of the last.
-const MAIN_WAIT: Duration = Duration::from_secs(8);
+/// Longest wait for the next main process, which may come after a pause between two tries, or for the end of the last.
+const MAIN_WAIT: Duration = Duration::from_secs(15);
 /// Longest wait for a file that is broken on purpose.
 const BREAK_TIME: Duration = Duration::from_secs(10);
 
@@ -75,7 +75,14 @@ pub async fn perform(bus: &Bus, drill: &Drill<'_>) -> ActionOutcome {
             format!("; what is left of it ends by itself in {}", Shown(LASTS))
         }
         DrillKind::Port => format!("; it ends by itself in {}", Shown(PORT_DRILL)),
-        DrillKind::Crash | DrillKind::Exit | DrillKind::Loop => String::new(),
+        DrillKind::Loop => {
+            format!(
+                "; its next {} starts are killed as well, when each comes within {}",
+                LOOP_KILLS - 1,
+                Shown(MAIN_WAIT)
+            )
+        }
+        DrillKind::Crash | DrillKind::Exit => String::new(),
     };
     match result {
         Ok(()) => ActionOutcome::Succeeded {
@@ -146,16 +153,36 @@ async fn break_configuration(bus: &Bus, drill: &Drill<'_>) -> Result<(), String>
     signal_main(bus, unit, Signal::KILL).await
 }
 
-/// Ends when systemd has seen the last one die: what dies later is none of its doing.
+/// Kills the main process, and beside the action each that comes back: while the action lasted, no remedy could begin, and
+/// nothing would come back.
 async fn kill_repeatedly(bus: &Bus, unit: &UnitName) -> Result<(), String> {
-    let mut last = None;
-    for _ in 0..LOOP_KILLS {
-        let Some(pid) = another_main(bus, unit, |pid| pid.is_some() && pid != last).await else { return Ok(()) };
+    let first = main_pid(bus, unit).await;
+    signal_main(bus, unit, Signal::KILL).await?;
+    let (teller, unit) = (bus.clone(), unit.clone());
+    bus.spawn(async move {
+        let killed = kill_what_comes_back(&teller, &unit, first).await;
+        let s = if killed == 1 { "" } else { "s" };
+        let what = Text::new(format!("its main process was killed {killed} time{s}"));
+        tracing::info!("the drill in {unit} is over: {what}");
+        teller.hint(Hint::DrillEnded { unit, what });
+    });
+    Ok(())
+}
+
+/// How often it was killed in all. Ends when systemd has seen the last one die: what dies later is none of its doing.
+async fn kill_what_comes_back(bus: &Bus, unit: &UnitName, first: Option<Pid>) -> u32 {
+    let (mut last, mut killed) = (first, 1);
+    while killed < LOOP_KILLS {
+        let next = another_main(bus, unit, |pid| pid.is_some() && pid != last).await;
+        let Some(pid) = next else { return killed };
         last = pid;
-        signal_main(bus, unit, Signal::KILL).await?;
+        if signal_main(bus, unit, Signal::KILL).await.is_err() {
+            return killed;
+        }
+        killed += 1;
     }
     another_main(bus, unit, |pid| pid != last).await;
-    Ok(())
+    killed
 }
 
 /// The main process, once it is one that is waited for; nothing when that takes too long.
