@@ -318,6 +318,31 @@ fn a_plan_names_what_would_go_and_touches_nothing() {
     assert_eq!(tree.seen(), before);
 }
 
+/// Of files of one age as few go as are needed, and those that the plan has named.
+#[test]
+fn what_a_plan_names_is_what_goes_and_no_more_than_is_needed() {
+    let file = |name: String, is_open| Entry {
+        place: vec![],
+        name: name.into_bytes(),
+        kind: Kind::File { days: 40, size: 8192, is_open, is_linked: false },
+    };
+    let numbers = [4, 1, 6, 3, 5, 2];
+    let tree = Tree::plant(&numbers.map(|number| file(format!("{number}.log"), false)));
+    let need = Need { bytes: 12_000, inodes: 0 };
+    let rules = || vec![rule(&tree.scope(), "*", 10, Strategy::Delete)];
+    let plan = job(rules(), vec![]).plan_of(need).expect("planned").join("\n");
+    assert!(plan.contains("delete 2 of 6 files that may go, 16.0 KiB of 48.0 KiB"), "{plan}");
+    let named = |number: &u32| plan.contains(&format!("/{number}.log ("));
+    assert_eq!((1..=6).filter(named).collect::<Vec<_>>(), [1, 2], "{plan}");
+    assert_eq!(job(rules(), vec![]).free(need), Ok((16_384, 2)));
+    let is_there = |number: &u32| tree.scope().join(format!("{number}.log")).exists();
+    assert_eq!((1..=6).filter(is_there).collect::<Vec<_>>(), [3, 4, 5, 6]);
+    // What somebody uses is made up for by others.
+    let tree = Tree::plant(&[1, 2, 3, 4].map(|number| file(format!("{number}.log"), number < 3)));
+    let rules = vec![rule(&tree.scope(), "*", 10, Strategy::Delete)];
+    assert_eq!(job(rules, vec![]).free(need), Ok((16_384, 2)));
+}
+
 #[test]
 fn the_outcome_says_what_became_free_and_names_the_files() {
     let file = |name: &str| Entry {

@@ -7,7 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use ansai_model::{
@@ -26,6 +26,7 @@ use super::{
     rotated::Rotated,
     scope::{Declared, Scope},
     seen::Touched,
+    survey::Histogram,
     sweep::{Pass, Progress, Sweep},
     tally::{Tally, left_alone},
 };
@@ -263,11 +264,25 @@ impl Job {
         if is_reached(&usage, self.goal) {
             return Ok(vec![format!("nothing is needed: {}", enough(&self.mount, &usage, self.goal))]);
         }
-        let mut rest = self.need(&usage);
+        self.planned(&scope, &usage, self.need(&usage))
+    }
+
+    /// What would be given up until this much is free, whatever the filesystem says; for measuring.
+    ///
+    /// # Errors
+    /// When the filesystem cannot be opened.
+    pub fn plan_of(&self, need: Need) -> Result<Vec<String>, String> {
+        let scope = self.scope()?;
+        let usage = scope.usage()?;
+        self.planned(&scope, &usage, need)
+    }
+
+    fn planned(&self, scope: &Scope, usage: &DiskUsage, need: Need) -> Result<Vec<String>, String> {
+        let mut rest = need;
         let mut lines =
             vec![format!("{} of {} used; {} must become free", usage.used_share(), self.mount, ByteSize(rest.bytes))];
         if let Cleaning::Rotated { path, older_than } = &self.what {
-            lines.extend(Rotated::look(self, &scope, path, *older_than)?.plan(rest));
+            lines.extend(Rotated::look(self, scope, path, *older_than)?.plan(rest));
             return Ok(lines);
         }
         let progress = Progress::new(
@@ -278,35 +293,51 @@ impl Job {
             None,
         );
         let caches = self.caches();
-        for (rule, declared) in self.applicable((&scope, &caches), &usage, &mut lines) {
-            let sweep = self.sweep((&scope, &caches), &rule, &declared);
+        for (rule, declared) in self.applicable((scope, &caches), usage, &mut lines) {
+            let sweep = self.sweep((scope, &caches), &rule, &declared);
             if rule.strategy.compresses() {
                 let (count, bytes) = sweep.survey(&progress, Pass::Compress)?.0.from(0);
-                lines.push(format!("{}: compress {count} files of {}", rule.path, ByteSize(bytes)));
+                let s = if count == 1 { "" } else { "s" };
+                let until = if count == 0 { "" } else { ", until enough is free" };
+                let files = format!("{count} file{s} of {}", ByteSize(bytes));
+                lines.push(format!("{}: compress at most {files}{until}", rule.path));
             }
             if rule.strategy.deletes() {
                 let (survey, _) = sweep.survey(&progress, Pass::Delete)?;
-                let (count, bytes) = survey.from(survey.bucket_for(rest));
-                let (all, all_bytes) = survey.from(0);
-                lines.push(format!(
-                    "{}: delete {count} of {all} files that may go, {} of {}, the oldest first:",
-                    rule.path,
-                    ByteSize(bytes),
-                    ByteSize(all_bytes)
-                ));
-                let named = usize::try_from(count).unwrap_or(usize::MAX);
-                for std::cmp::Reverse((age, bytes, name)) in
-                    survey.oldest.clone().into_sorted_vec().into_iter().take(named)
-                {
-                    let age = std::time::Duration::from_secs(age);
-                    lines.push(format!("  {name} ({}, {} old)", ByteSize(bytes), Shown(age)));
-                }
-                lines.extend(left_alone(&survey.left));
+                let (count, bytes) = deleted(&survey, &rule.path, rest, &mut lines);
                 rest = Need { bytes: rest.bytes.saturating_sub(bytes), inodes: rest.inodes.saturating_sub(count) };
             }
         }
         Ok(lines)
     }
+}
+
+/// Which files of a path would be deleted, in lines: by name when those are few. How many, and how large together.
+fn deleted(survey: &Histogram, path: &str, need: Need, lines: &mut Vec<String>) -> (u64, u64) {
+    let exactly = survey.exactly(need);
+    let is_exact = exactly.is_some();
+    let (count, bytes) = match &exactly {
+        Some(goes) => (goes.len() as u64, goes.iter().map(|(_, bytes, _)| bytes).sum()),
+        None => survey.about(need),
+    };
+    let (all, all_bytes) = survey.from(0);
+    let about = if is_exact { "" } else { "about " };
+    lines.push(format!(
+        "{path}: delete {about}{count} of {all} files that may go, {} of {}, the oldest first:",
+        ByteSize(bytes),
+        ByteSize(all_bytes)
+    ));
+    // Of those as old as the last one that goes it is not known beforehand which.
+    let last = survey.bucket_for(need);
+    let is_sure = |age: u64| is_exact || Histogram::bucket(Duration::from_secs(age)) > last;
+    let named = exactly.unwrap_or_else(|| survey.oldest()).into_iter().filter(|(age, ..)| is_sure(*age));
+    lines.extend(
+        named.map(|(age, bytes, name)| {
+            format!("  {name} ({}, {} old)", ByteSize(bytes), Shown(Duration::from_secs(age)))
+        }),
+    );
+    lines.extend(left_alone(&survey.left));
+    (count, bytes)
 }
 
 /// Takes a package manager's lock as it does itself; nothing to take where there is no such file.

@@ -60,8 +60,8 @@ impl Approved {
 pub(super) struct Histogram {
     /// Count and bytes by age, the youngest first.
     buckets: Vec<(u64, u64)>,
-    /// The oldest by name: their age in seconds, their size and their name.
-    pub(super) oldest: BinaryHeap<Reverse<(u64, u64, String)>>,
+    /// The oldest: their age in seconds, their name and their size. Of those of one age the first by name comes first.
+    oldest: BinaryHeap<Reverse<(u64, Reverse<String>, u64)>>,
     /// What is left alone, and why.
     pub(super) left: BTreeMap<Left, (u64, String)>,
 }
@@ -104,6 +104,38 @@ impl Histogram {
     pub(super) fn from(&self, bucket: usize) -> (u64, u64) {
         let from = self.buckets.get(bucket..).unwrap_or_default();
         from.iter().fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1))
+    }
+
+    /// The oldest by name, the oldest first: how old in seconds, how large, and the name.
+    pub(super) fn oldest(&self) -> Vec<(u64, u64, String)> {
+        let sorted = self.oldest.clone().into_sorted_vec().into_iter();
+        sorted.map(|Reverse((age, Reverse(name), bytes))| (age, bytes, name)).collect()
+    }
+
+    /// The files that go, the oldest first and no more than are needed; nothing when that are more than are named.
+    pub(super) fn exactly(&self, need: Need) -> Option<Vec<(u64, u64, String)>> {
+        let (mut goes, mut bytes, mut inodes) = (self.oldest(), 0_u64, 0);
+        let enough = goes.iter().position(|(_, more, _)| {
+            bytes = bytes.saturating_add(*more);
+            inodes += 1;
+            need.is_met_by(bytes, inodes)
+        });
+        let is_all = self.from(0).0 == inodes;
+        goes.truncate(enough.map_or(goes.len(), |last| last + 1));
+        (enough.is_some() || is_all).then_some(goes)
+    }
+
+    /// About how many files go and how large they are together: all older ones, and of those as old as the last one as many
+    /// as are still needed, as large as they are on average.
+    pub(super) fn about(&self, need: Need) -> (u64, u64) {
+        let bucket = self.bucket_for(need);
+        let ((older, older_bytes), (count, bytes)) = (self.from(bucket + 1), self.buckets[bucket]);
+        let left = Need { bytes: need.bytes.saturating_sub(older_bytes), inodes: need.inodes.saturating_sub(older) };
+        let for_bytes = u128::from(left.bytes) * u128::from(count);
+        let for_bytes = u64::try_from(for_bytes.div_ceil(u128::from(bytes.max(1)))).unwrap_or(u64::MAX);
+        let goes = for_bytes.max(left.inodes).min(count);
+        let together = u128::from(bytes) * u128::from(goes) / u128::from(count.max(1));
+        (older + goes, older_bytes.saturating_add(u64::try_from(together).unwrap_or(u64::MAX)))
     }
 
     /// Both together.
@@ -149,7 +181,7 @@ impl Visit for Survey<'_> {
         let is_old =
             oldest.len() < NAMED_MAX || oldest.peek().is_some_and(|Reverse((least, ..))| age.as_secs() > *least);
         if is_old {
-            oldest.push(Reverse((age.as_secs(), seen.bytes, self.sweep.declared.shown(dir, name))));
+            oldest.push(Reverse((age.as_secs(), Reverse(self.sweep.declared.shown(dir, name)), seen.bytes)));
             if oldest.len() > NAMED_MAX {
                 oldest.pop();
             }
@@ -191,6 +223,21 @@ mod tests {
         assert!((0..100_000).all(|inode| !approved.may_go(inode * 3, bucket(24))));
         approved.add(3, BUCKETS - 1);
         assert!(approved.may_go(3, BUCKETS - 1) && !approved.may_go(6, BUCKETS - 1));
+    }
+
+    #[test]
+    fn of_more_than_are_named_it_is_told_about_how_many_of_one_age_go() {
+        let mut all = Histogram::default();
+        let day = |days: u64| Histogram::bucket(Duration::from_secs(days * 86_400));
+        (0..10).for_each(|_| all.add(day(40), 100));
+        (0..1000).for_each(|_| all.add(day(30), 100));
+        (0..1000).for_each(|_| all.add(day(20), 100));
+        let need = |bytes, inodes| Need { bytes, inodes };
+        assert_eq!(all.exactly(need(1050, 0)), None);
+        assert_eq!(all.about(need(1050, 0)), (11, 1100));
+        assert_eq!(all.about(need(0, 500)), (500, 50_000));
+        assert_eq!(all.about(need(u64::MAX, 0)), (2010, 201_000));
+        assert_eq!(Histogram::default().about(need(1, 1)), (0, 0));
     }
 
     #[test]

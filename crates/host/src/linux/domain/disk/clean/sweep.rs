@@ -5,6 +5,7 @@
 //! which follows how old a file must be to go.
 
 use std::{
+    collections::BTreeSet,
     ffi::CStr,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::{Duration, Instant},
@@ -201,15 +202,17 @@ impl Sweep<'_> {
     /// Deletes what the rule gives up, the oldest first, until enough is free.
     pub(super) fn delete(&self, progress: &Progress, all: &mut Tally) -> Result<(), String> {
         let mut tally = Tally::default();
-        // What had to be left alone is made up for by younger files.
-        for _ in 0..TRIES_MAX {
+        // The first try is what a plan tells. What had to be left alone is made up for by younger files.
+        for named in [Named::Exactly].into_iter().chain([Named::ByAge; TRIES_MAX]) {
             let before = progress.freed();
             let (survey, approved) = self.survey(progress, Pass::Delete)?;
             let mut tried = Tally::default();
             tried.left_by(&survey);
-            self.run(progress, &mut tried, Work::Delete(&approved, &Cut::of(&survey, progress.rest())))?;
+            let cut = Cut::of(&survey, progress.rest(), named);
+            let is_exact = cut.names.is_some();
+            self.run(progress, &mut tried, Work::Delete(&approved, &cut))?;
             tally.join_again(tried);
-            if progress.must_end() || progress.freed() == before {
+            if progress.must_end() || (progress.freed() == before && !is_exact) {
                 break;
             }
         }
@@ -243,9 +246,20 @@ pub(super) enum Pass {
     Delete,
 }
 
+/// How the files that must go are told from others.
+#[derive(Clone, Copy)]
+enum Named {
+    /// By their names, as long as they are few.
+    Exactly,
+    /// By their age.
+    ByAge,
+}
+
 /// Which files must go: all older ones, and of those as old as the last one as many as are still needed.
 struct Cut {
     bucket: usize,
+    /// Those that go, when they are few enough to be named.
+    names: Option<BTreeSet<String>>,
     /// What is needed of the youngest that go.
     quota: Need,
     bytes: AtomicU64,
@@ -253,11 +267,16 @@ struct Cut {
 }
 
 impl Cut {
-    fn of(survey: &Histogram, need: Need) -> Self {
+    fn of(survey: &Histogram, need: Need, named: Named) -> Self {
+        let exactly = match named {
+            Named::Exactly => survey.exactly(need),
+            Named::ByAge => None,
+        };
+        let names = exactly.map(|goes| goes.into_iter().map(|(_, _, name)| name).collect());
         let bucket = survey.bucket_for(need);
         let (count, bytes) = survey.from(bucket + 1);
         let quota = Need { bytes: need.bytes.saturating_sub(bytes), inodes: need.inodes.saturating_sub(count) };
-        Self { bucket, quota, bytes: AtomicU64::new(0), inodes: AtomicU64::new(0) }
+        Self { bucket, names, quota, bytes: AtomicU64::new(0), inodes: AtomicU64::new(0) }
     }
 
     /// Whether a file of this age and size goes.
@@ -314,6 +333,8 @@ impl Worker<'_> {
                 self.tally.compressed(bytes, shown);
             }
             Ok(None) => {}
+            // It may still be deleted.
+            Err(why) if self.sweep.rule.strategy.deletes() => self.tally.not_compressed(why, shown),
             Err(why) => self.tally.left(why, shown),
         }
     }
@@ -336,6 +357,9 @@ impl Worker<'_> {
             if goes { Ok(()) } else { Err(Left::Young) }
         };
         let shown = || sweep.declared.shown(dir, name);
+        if cut.names.as_ref().is_some_and(|names| !names.contains(&shown())) {
+            return;
+        }
         match take::delete(sweep.declared, dir, name, accept) {
             Ok(Taken::Gone(seen)) => {
                 if self.uncounted.must_be_told(seen.bytes) {

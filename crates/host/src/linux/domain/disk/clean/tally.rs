@@ -23,6 +23,8 @@ pub(super) struct Tally {
     named: Vec<String>,
     replaced: Vec<String>,
     left: Leftovers,
+    /// What could not be compressed and may have been deleted afterwards.
+    not_compressed: Leftovers,
     /// What else is to be said: rules that could not be carried out.
     pub(super) remarks: Vec<String>,
 }
@@ -50,6 +52,10 @@ impl Tally {
         count(&mut self.left, why, shown);
     }
 
+    pub(super) fn not_compressed(&mut self, why: Left, shown: impl FnOnce() -> String) {
+        count(&mut self.not_compressed, why, shown);
+    }
+
     /// What a survey saw and left alone.
     pub(super) fn left_by(&mut self, survey: &Histogram) {
         for (why, (many, example)) in &survey.left {
@@ -73,8 +79,10 @@ impl Tally {
         self.named.truncate(NAMED_MAX);
         self.replaced.extend(other.replaced);
         self.replaced.truncate(NAMED_MAX);
-        for (why, (many, example)) in other.left {
-            self.left.entry(why).or_insert((0, example)).0 += many;
+        for (mine, theirs) in [(&mut self.left, other.left), (&mut self.not_compressed, other.not_compressed)] {
+            for (why, (many, example)) in theirs {
+                mine.entry(why).or_insert((0, example)).0 += many;
+            }
         }
         self.remarks.extend(other.remarks);
     }
@@ -82,6 +90,7 @@ impl Tally {
     /// With what a second walk over the same files did: what it left alone is what the first one did.
     pub(super) fn join_again(&mut self, other: Self) {
         self.left.clear();
+        self.not_compressed.clear();
         self.join(other);
     }
 
@@ -103,6 +112,7 @@ impl Tally {
         for name in &self.replaced {
             lines.push(format!("{name} became another file in the moment it was deleted; that one is gone instead"));
         }
+        lines.extend(told(&self.not_compressed, "not compressed"));
         lines.extend(left_alone(&self.left));
         lines.extend(self.remarks.iter().cloned());
         lines.extend(self.named.iter().cloned());
@@ -116,5 +126,31 @@ impl Tally {
 
 /// What was left alone, in words.
 pub(super) fn left_alone(left: &Leftovers) -> impl Iterator<Item = String> + '_ {
-    left.iter().map(|(why, (count, example))| format!("left alone, {}: {count}, as {example}", why.as_str()))
+    told(left, "left alone")
+}
+
+fn told(left: &Leftovers, what: &str) -> impl Iterator<Item = String> {
+    left.iter().map(move |(why, (count, example))| format!("{what}, {}: {count}, as {example}", why.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_compressed_and_was_deleted_is_not_said_to_be_left_alone() {
+        let mut tally = Tally::default();
+        tally.not_compressed(Left::Refused, || "/log/1.log".into());
+        let mut deleted = Tally::default();
+        deleted.deleted(4096, Duration::from_secs(60), || "/log/1.log".into());
+        tally.join(deleted);
+        let text = tally.lines().join("; ");
+        assert!(text.contains("not compressed, ") && text.contains("deleted /log/1.log"), "{text}");
+        assert!(!text.contains("left alone"), "{text}");
+        // What a second walk finds anew is told once.
+        let mut again = Tally::default();
+        again.not_compressed(Left::Refused, || "/log/2.log".into());
+        tally.join_again(again);
+        assert!(tally.lines().iter().any(|line| line.ends_with(": 1, as /log/2.log")), "{:?}", tally.lines());
+    }
 }
