@@ -20,6 +20,7 @@ struct Agent {
 /// What it refuses.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Refuses {
+    Nothing,
     Some,
     All,
 }
@@ -83,6 +84,15 @@ impl Agent {
     }
 }
 
+fn reloaded(refuses: Refuses) -> (u16, Value) {
+    match refuses {
+        Refuses::Nothing => (200, json!({"schema": 1, "text": "configuration 3 is in force"})),
+        Refuses::Some | Refuses::All => {
+            (422, json!({"schema": 1, "what": "the new configuration is not applied", "suggestion": "mend it"}))
+        }
+    }
+}
+
 fn answer(stream: UnixStream, status: &Value, asked: &Mutex<Vec<Value>>, refuses: Refuses) {
     let mut reader = BufReader::new(stream);
     let (mut first, mut length) = (String::new(), 0);
@@ -143,7 +153,7 @@ fn answer(stream: UnixStream, status: &Value, asked: &Mutex<Vec<Value>>, refuses
         let target = target.split(' ').next();
         (200, json!({"schema": 1, "target": target, "incident": 1, "refused": null, "gates": [], "rungs": []}))
     } else if first.starts_with("POST /v1/reload") || first.starts_with("POST /v1/rehearse-reload") {
-        (422, json!({"schema": 1, "what": "the new configuration is not applied", "suggestion": "mend it"}))
+        reloaded(refuses)
     } else if first.starts_with("GET /v1/routes") {
         let route = |name: &str, error: Value| json!({"route": name, "way": "web hook", "took_ms": 7, "error": error});
         (200, json!({"schema": 1, "routes": [route("ops", Value::Null), route("boss", json!("no connection"))]}))
@@ -328,6 +338,28 @@ fn nothing_is_announced_that_is_refused() {
             "{arguments:?}"
         );
     }
+}
+
+#[test]
+fn a_reload_repeats_what_is_dangerous_in_the_configuration() {
+    let agent = Agent::that_refuses(MANY, Refuses::Nothing);
+    let file = agent.folder.path().join("ansai.yaml");
+    std::fs::write(&file, "services:\n  app.service: {critical: true}\n").expect("written");
+    let warned = |arguments: &[&str]| {
+        let output = agent.ansai(arguments);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let all = String::from_utf8_lossy(&output.stderr).into_owned();
+        all.lines().filter(|line| line.starts_with("warning: ")).map(ToOwned::to_owned).collect::<Vec<_>>()
+    };
+    let checked = warned(&["check"]);
+    assert!(!checked.is_empty());
+    assert_eq!((warned(&["reload"]), warned(&["reload", "--dry-run"])), (checked.clone(), checked.clone()));
+    agent.check(&["reload"], 0, "configuration 3 is in force");
+    let json: Value = serde_json::from_slice(&agent.ansai(&["reload", "--json"]).stdout).expect("JSON");
+    assert_eq!(json["warnings"].as_array().map(Vec::len), Some(checked.len()), "{json}");
+    // It is in force all the same when only the agent can read it.
+    std::fs::remove_file(&file).expect("removed");
+    assert_eq!(warned(&["reload"]), Vec::<String>::new());
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! `ansai check`: everything that is wrong with a configuration, or dangerous in it, at once.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use ansai_config::Configuration;
 use ansai_document::Diagnostic;
 use ansai_notify::channel::render;
 use serde_json::json;
@@ -34,12 +35,7 @@ pub(super) fn check(paths: &Paths, path: Option<PathBuf>, warnings: Warnings) ->
         }
         Err(wrong) => return Err(Failure::wrong(&wrong)),
     };
-    let mut found = configuration.warnings().to_vec();
-    // Another file may be another host's.
-    if path == paths.config {
-        found.extend(super::units::warnings(paths, &configuration));
-    }
-    owned(paths, &mut found);
+    let found = found(paths, &path, &configuration);
     let code = if warnings == Warnings::Refused && !found.is_empty() { Code::Usage } else { Code::Ok };
     if paths.json {
         show::print_json(&json!({"schema": ansai_protocol::SCHEMA, "errors": [], "warnings": found}));
@@ -63,6 +59,26 @@ pub(super) fn check(paths: &Paths, path: Option<PathBuf>, warnings: Warnings) ->
     };
     show::print(&format!("{} is valid ({files}{said})", path.display()));
     Ok(code)
+}
+
+/// What is allowed and dangerous in this host's configuration, for whoever has had it brought into force: what is in force is
+/// no error, so what cannot be read here, as by somebody who may not, is no more said.
+pub(super) fn warnings(paths: &Paths) -> Vec<Diagnostic> {
+    if super::config::permitted(&paths.config).is_err() {
+        return Vec::new();
+    }
+    let read = patience::read(&paths.config, || ansai_agent::trust::load(&paths.config));
+    read.map(|configuration| found(paths, &paths.config, &configuration)).unwrap_or_default()
+}
+
+fn found(paths: &Paths, path: &Path, configuration: &Configuration) -> Vec<Diagnostic> {
+    let mut found = configuration.warnings().to_vec();
+    // Another file may be another host's.
+    if *path == paths.config {
+        found.extend(super::units::warnings(paths, configuration));
+    }
+    owned(paths, &mut found);
+    found
 }
 
 /// What is suggested to somebody who looks after their own services is done with their own systemd.

@@ -5,9 +5,10 @@
 use std::time::Duration;
 
 use ansai_model::{id::IncidentId, operator::Operation, policy::Scope, text::Text, time::WallTime};
-use ansai_protocol::{Done, Incidents, ScopeView, Status};
+use ansai_protocol::{Done, Incidents, SCHEMA, ScopeView, Status};
+use serde_json::json;
 
-use super::{consent, heal, target};
+use super::{check, consent, heal, target};
 use crate::{
     ConsentArgs, Paths, RehearsalArgs, ScopeArgs, client,
     exit::{Code, Failure},
@@ -19,16 +20,21 @@ pub(super) fn run(paths: &Paths, operation: Operation) -> Result<Code, Failure> 
     Ok(said(paths, &client::operate(paths, operation)?))
 }
 
-/// Has the agent read its configuration, and says whether it is in force, or whether it would be.
+/// Has the agent read its configuration, and says whether it is in force, or whether it would be, and what is dangerous in it:
+/// whoever reloads has not always asked `ansai check` before.
 pub(super) fn reload(paths: &Paths, rehearsal: RehearsalArgs) -> Result<Code, Failure> {
-    if !rehearsal.dry_run {
-        return Ok(said(paths, &client::reload(paths)?));
+    let done = if rehearsal.dry_run { client::rehearse_reload(paths)? } else { client::reload(paths)? };
+    let found = check::warnings(paths);
+    if paths.json {
+        show::print_json(&json!({"schema": SCHEMA, "text": done.text, "warnings": found}));
+        return Ok(Code::Ok);
     }
-    let done = client::rehearse_reload(paths)?;
-    match paths.json {
-        true => show::print_json(&serde_json::to_value(done).unwrap_or_default()),
-        false => show::print(&format!("{}\nnothing was changed (--dry-run)", done.text)),
+    for warning in &found {
+        show::note(&format!("{}\n", warning.text(show::terminal().error_columns)));
     }
+    let text = show::told(done.text.as_str(), &show::terminal().zone);
+    let unchanged = if rehearsal.dry_run { "\nnothing was changed (--dry-run)" } else { "" };
+    show::print(&format!("{text}{unchanged}"));
     Ok(Code::Ok)
 }
 
