@@ -315,9 +315,17 @@ enum Asked {
 
 /// Asks systemd for a unit's properties.
 pub(super) async fn ask(bus: &Bus, unit: &UnitName) -> Result<Properties, CallError> {
-    let count = bus.told_count(unit);
     let is_first = bus.with_tracker(|tracker| tracker.refer(unit));
-    let _first = is_first.then(|| bus.first_look());
+    let first = is_first.then(|| bus.first_look());
+    let seen = asked(bus, unit, is_first).await;
+    if let Some(first) = first {
+        first.ends().await;
+    }
+    seen
+}
+
+async fn asked(bus: &Bus, unit: &UnitName, is_first: bool) -> Result<Properties, CallError> {
+    let count = bus.told_count(unit);
     // All at once: they travel together and are answered in order. A unit's own properties are asked for together, which
     // takes systemd as long as two alone; those of a service are many and dear, so that only a few are asked for.
     let wanted = if is_first { FIRST } else { ALWAYS };

@@ -12,6 +12,8 @@ use crate::linux::systemd::unit::{SERVICE, property};
 
 /// Most units that are asked at once.
 const AT_ONCE: usize = 16;
+/// With so few units a look waits until systemd has been told to keep them in mind: it takes no time to speak of.
+const FEW: usize = 8;
 
 /// The units that are yet to be asked, and how many first looks are under way.
 #[derive(Debug, Default)]
@@ -41,19 +43,52 @@ impl Later {
 /// The first look at a unit, for as long as it lasts.
 pub(in crate::linux::systemd) struct FirstLook<'a> {
     bus: &'a Bus,
+    has_ended: bool,
 }
 
-impl Drop for FirstLook<'_> {
-    fn drop(&mut self) {
-        let units = self.bus.state().later.ends();
+impl FirstLook<'_> {
+    /// It has ended. Of few units systemd keeps how they end from now on, whatever becomes of them; of many, in a moment.
+    pub(in crate::linux::systemd) async fn ends(mut self) {
+        let units = self.end();
+        let are_few = units.len() <= FEW;
+        if are_few {
+            for unit in &units {
+                self.bus.keep_in_mind(unit).await;
+            }
+        }
+        self.ask_rest(units, are_few);
+    }
+
+    /// The units whose turn it is, if this was the last look.
+    fn end(&mut self) -> Vec<UnitName> {
+        match std::mem::replace(&mut self.has_ended, true) {
+            true => Vec::new(),
+            false => self.bus.state().later.ends(),
+        }
+    }
+
+    fn ask_rest(&self, units: Vec<UnitName>, are_kept_in_mind: bool) {
         if units.is_empty() {
             return;
         }
         let bus = self.bus.clone();
         self.bus.spawn(async move {
             let bus = &bus;
-            stream::iter(units).for_each_concurrent(AT_ONCE, |unit| async move { bus.ask_rest(&unit).await }).await;
+            let ask = |unit: UnitName| async move {
+                if !are_kept_in_mind {
+                    bus.keep_in_mind(&unit).await;
+                }
+                bus.learn_restart(&unit).await;
+            };
+            stream::iter(units).for_each_concurrent(AT_ONCE, ask).await;
         });
+    }
+}
+
+impl Drop for FirstLook<'_> {
+    fn drop(&mut self) {
+        let units = self.end();
+        self.ask_rest(units, false);
     }
 }
 
@@ -61,7 +96,7 @@ impl Bus {
     /// A first look begins.
     pub(in crate::linux::systemd) fn first_look(&self) -> FirstLook<'_> {
         self.state().later.begins();
-        FirstLook { bus: self }
+        FirstLook { bus: self, has_ended: false }
     }
 
     /// Asks the rest of a unit that is up as soon as no first look is under way.
@@ -74,9 +109,13 @@ impl Bus {
         self.state().later.take_one(unit)
     }
 
-    async fn ask_rest(&self, unit: &UnitName) {
-        // Without the reference later looks are poorer, and still looks. The next look asks what gets no answer here.
+    /// Without the reference later looks are poorer, and still looks.
+    async fn keep_in_mind(&self, unit: &UnitName) {
         let _ = self.tell("RefUnit", unit).await;
+    }
+
+    /// The next look asks what gets no answer here.
+    async fn learn_restart(&self, unit: &UnitName) {
         if let Ok(restart) = property(self, unit, SERVICE, "Restart").await {
             self.state().told.learn(unit, "Restart", &restart);
         }
