@@ -220,7 +220,12 @@ fn what_broke(report: &Report, options: &RenderOptions) -> Vec<(&'static str, St
 
 /// Where it stands; what is open may be well again, and is watched then.
 fn now(report: &Report, zone: &TimeZone) -> String {
-    let stands = phase(&report.phase, zone);
+    let is_kept =
+        report.restrained.is_some() && report.decision.as_ref().is_some_and(|decision| decision.choice != Choice::Act);
+    let stands = match report.phase {
+        Phase::Remediating if is_kept => "kept from being healed".to_owned(),
+        _ => phase(&report.phase, zone),
+    };
     let watched = report
         .well_since
         .map(|since| format!("well again since {}, watched until it has stayed so", moment(since.wall, zone)));
