@@ -225,7 +225,9 @@ fn drilled(kind: Option<DrillKind>) -> (&'static str, &'static [&'static str]) {
             "it broke the configuration and killed the main process",
             &["killed", "configuration-invalid", "recent-change", "exit-code", "start-limit"],
         ),
-        Some(DrillKind::Loop) => ("it killed the main process after each of its starts", &["killed", "start-limit"]),
+        Some(DrillKind::Loop) => {
+            ("it killed the main process, and once more after its next start", &["killed", "start-limit"])
+        }
     }
 }
 

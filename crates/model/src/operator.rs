@@ -221,7 +221,7 @@ listed! {
         Port => "port",
         /// A broken line in its configuration, and a crash.
         Configuration => "configuration",
-        /// A crash after each of its next starts, three times.
+        /// A crash, and one more after its next start.
         Loop => "loop",
     }
 }

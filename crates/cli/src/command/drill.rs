@@ -117,7 +117,7 @@ fn what_it_does(kind: DrillKind) -> &'static str {
         DrillKind::Configuration => {
             "which breaks its configuration and kills it; what is left is put back after two minutes, or by `--undo`"
         }
-        DrillKind::Loop => "which kills it three times, after each start",
+        DrillKind::Loop => "which kills it twice: at once, and after its next start",
     }
 }
 

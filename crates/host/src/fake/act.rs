@@ -249,7 +249,7 @@ impl Machine {
             DrillKind::Port => self.taken_ports.extend(port),
             DrillKind::Configuration => self.change(name, |unit| unit.is_valid = false),
             DrillKind::Loop => self.change(name, |unit| {
-                unit.loops = Some(Loops { after: Duration::from_millis(20), times: 2, by: unit.gets });
+                unit.loops = Some(Loops { after: Duration::from_millis(20), times: 1, by: unit.gets });
             }),
             DrillKind::Crash => {}
         }
