@@ -66,16 +66,20 @@ impl Context {
 
 impl View<'_> {
     /// A unit that nobody saw go down, as an agent that was started since has not, is stopped on request when it is remembered
-    /// to have been and has not changed since.
+    /// to have been and has not changed since. What nobody keeps loaded systemd forgets with the agent that did, and has no
+    /// stamp of it then; what failed since it does not forget.
     fn as_remembered(self, check: &CheckState, seen: Observation) -> Observation {
         let Probe::Unit { expect, .. } = &check.check.probe else { return seen };
         let stopped = self.memory(&check.check.target).and_then(|memory| memory.stopped);
         let is_it = |unit: &UnitSnapshot| {
-            unit.intent == Intent::Unknown && unit.active.is_down() && stopped.is_some() && unit.since == stopped
+            let is_forgotten = unit.since.is_none() && unit.active == ActiveState::Inactive;
+            let is_same = stopped.is_some() && (unit.since == stopped || is_forgotten);
+            unit.intent == Intent::Unknown && unit.active.is_down() && is_same
         };
         match seen.unit().filter(|unit| is_it(unit)) {
             Some(unit) => {
-                judge(*expect, UnitSnapshot { intent: Intent::Stopped, ..unit.clone() }).with_took(seen.took())
+                let stopped = UnitSnapshot { intent: Intent::Stopped, since: stopped, ..unit.clone() };
+                judge(*expect, stopped).with_took(seen.took())
             }
             None => seen,
         }

@@ -153,6 +153,14 @@ impl Context {
     fn remember_stop(&mut self, slot: usize) {
         let check = &self.checks[slot];
         let Some(unit) = check.last.as_ref().and_then(|(_, seen)| seen.unit()) else { return };
+        if unit.active.is_up() {
+            let memory = self.state.targets.get_mut(&check.check.target).filter(|memory| memory.stopped.is_some());
+            if let Some(memory) = memory {
+                (memory.stopped, memory.stop_told) = (None, None);
+                self.changed();
+            }
+            return;
+        }
         if unit.since.is_none() || unit.intent != Intent::Stopped || !unit.active.is_down() {
             return;
         }

@@ -130,6 +130,17 @@ fn what_somebody_wants_down_is_no_riddle_before_and_after_a_restart_of_the_agent
     host.pass(secs(3600));
     assert_eq!((host.told().len(), host.phase("app.service")), (0, "none"));
     assert_eq!(shown(&host), before);
+    // What nobody kept loaded meanwhile has no stamp of it any more.
+    host.restart(None);
+    host.sees(UNIT, judged(UnitSnapshot { since: None, ..unit(ActiveState::Inactive, Intent::Unknown) }));
+    assert_eq!(shown(&host), before);
+    // A stop is over with the next start, also for what nobody sees go down after it.
+    let mut other = critical();
+    other.sees(UNIT, stopped(Intent::Stopped));
+    other.sees(UNIT, judged(unit(ActiveState::Active, Intent::Unknown)));
+    other.restart(None);
+    other.sees(UNIT, judged(UnitSnapshot { since: None, ..unit(ActiveState::Inactive, Intent::Unknown) }));
+    assert_eq!(shown(&other), None);
     // What stopped with a unit that failed was stopped by nobody, whatever came first.
     let bound =
         UnitSnapshot { stopped_with: Some("db.service".into()), since, ..unit(ActiveState::Inactive, Intent::Stopped) };
