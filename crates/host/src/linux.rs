@@ -250,8 +250,9 @@ impl LinuxHost {
     /// The inventory with the sockets of systemd, with what domains search for, and with how its units answer. It takes
     /// seconds, and each server is asked.
     pub async fn survey(&self) -> Inventory {
-        let mut found = self.inventory().await;
-        Box::pin(domain::survey(self, &mut found)).await;
+        let found = Box::pin(domain::survey(self)).await;
+        // Only now: what was begun meanwhile is there as well, and systemd has had the time to be connected to.
+        let found = domain::surveyed(self.inventory().await, found);
         let sockets = match &self.inner.bus {
             Some(bus) => systemd::sockets(bus).await.unwrap_or_default(),
             None => Vec::new(),

@@ -98,9 +98,16 @@ pub(super) async fn found(host: &LinuxHost, inventory: &mut Inventory) {
     timesync::found(host, inventory).await;
 }
 
-/// What domains search for only when an operator asks what there is: it takes seconds.
-pub(super) async fn survey(host: &LinuxHost, inventory: &mut Inventory) {
-    certificate::discover::survey(&host.inner.options.root, inventory).await;
+/// What domains search for only when an operator asks what there is: it takes seconds. The rest of the inventory is empty.
+pub(super) async fn survey(host: &LinuxHost) -> Inventory {
+    let mut found = Inventory::default();
+    certificate::discover::survey(&host.inner.options.root, &mut found).await;
+    found
+}
+
+/// An inventory with what was searched for before it.
+pub(super) fn surveyed(now: Inventory, found: Inventory) -> Inventory {
+    Inventory { certificates: found.certificates, tls_listeners: found.tls_listeners, ..now }
 }
 
 /// A look, as it is carried out here.
