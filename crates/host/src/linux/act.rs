@@ -7,6 +7,7 @@ mod restoration;
 mod validate;
 
 pub(super) use configuration::broken;
+pub(in crate::linux) use configuration::changed_since_kept;
 
 use std::time::Duration;
 
@@ -114,8 +115,10 @@ pub(super) async fn plan(host: &LinuxHost, action: &Action) -> Vec<Text> {
             configuration::plan_restore(&state_dir, unit, paths, &trusted)
         }
         Action::SaveConfiguration { unit, paths, .. } => configuration::plan_save(&state_dir, unit, paths, &trusted),
-        Action::Drill { kind: DrillKind::Configuration, paths, .. } => {
+        Action::Drill { kind: DrillKind::Configuration, unit, paths, .. } => {
             let refused = drill::file_to_break(paths).and_then(|file| drill::may_break(&file, &trusted).err());
+            let refused = refused.map(|why| why.to_string());
+            let refused = refused.or_else(|| configuration::changed_since_kept(&state_dir, unit, paths, &trusted));
             refused.map(|why| Text::new(format!("nothing: {why}"))).into_iter().collect()
         }
         _ => Vec::new(),

@@ -204,6 +204,26 @@ pub(super) fn plan_restore(state_dir: &Path, unit: &UnitName, paths: &[String], 
     }
 }
 
+/// Why no drill breaks a configuration: the last known good copy would be put back, and what somebody has changed since it was
+/// kept with it. Nothing when that is nothing, or when no copy is kept, so that nothing would be put back.
+pub(in crate::linux) fn changed_since_kept(
+    state_dir: &Path,
+    unit: &UnitName,
+    paths: &[String],
+    trusted: &Trusted,
+) -> Option<String> {
+    let changed = changes(state_dir, unit, paths, trusted).ok()??;
+    let first = changed.first()?.kept.path.display().to_string();
+    let others = match changed.len() - 1 {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Some(format!(
+        "{first}{others} has changed since the configuration was last kept as known good, and what the drill has ansai put \
+         back would undo that; drill again when it has been kept, which is within 10 minutes of {unit} running well"
+    ))
+}
+
 fn nothing_kept(unit: &UnitName) -> Text {
     Text::new(format!("no last known good configuration of {unit} is kept"))
 }
@@ -370,6 +390,21 @@ mod tests {
         let (outcome, _) = restore(state.path(), &unit, &paths, Reach::All, &own);
         assert!(outcome.to_string().contains("is kept as"), "{outcome}");
         assert_eq!(fs::read_to_string(broken(&file)).expect("text"), "listen 80\nand more\n");
+    }
+
+    #[test]
+    fn no_drill_breaks_what_somebody_has_changed_since_it_was_kept() {
+        let (folder, state) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        let file = folder.path().join("app.conf");
+        let paths = [file.to_str().expect("text").to_owned()];
+        let (unit, own) = (UnitName::new("app.service").expect("valid"), Trusted::own());
+        let why = || changed_since_kept(state.path(), &unit, &paths, &own);
+        fs::write(&file, "listen 80\n").expect("written");
+        assert_eq!(why(), None, "nothing would be put back");
+        assert!(matches!(save(state.path(), &unit, &paths, &own), ActionOutcome::Succeeded { .. }));
+        assert_eq!(why(), None);
+        fs::write(&file, "listen 81\n").expect("written");
+        assert!(why().is_some_and(|why| why.contains("app.conf has changed since")), "{:?}", why());
     }
 
     #[test]

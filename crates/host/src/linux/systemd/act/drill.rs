@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal};
 
 use super::{main_pid, signal_main_if};
 use crate::linux::{
+    act::changed_since_kept,
     aside::{self, Kind, Work},
     drill::{
         break_file,
@@ -141,8 +142,15 @@ async fn break_configuration(bus: &Bus, drill: &Drill<'_>) -> Result<(), String>
     let found =
         move || file_to_break(&paths).ok_or_else(|| format!("{} is no file that could be broken", paths.join(", ")));
     let path: PathBuf = aside::run(find, BREAK_TIME, found).await.map_err(|late| late.to_string())??;
-    lasts(bus, unit, Lasting::breaking(unit.as_str(), path.clone()), drill.state_dir)?;
     let trusted = Trusted::own().and(user_of(bus, unit).await);
+    let (of, paths, by, state_dir) =
+        (unit.clone(), drill.paths.to_owned(), trusted.clone(), drill.state_dir.to_owned());
+    let look = Work::new(Kind::Act, format!("the configuration of {unit}")).on(&paths);
+    let changed = aside::run(look, BREAK_TIME, move || changed_since_kept(&state_dir, &of, &paths, &by)).await;
+    if let Some(why) = changed.map_err(|late| late.to_string())? {
+        return Err(format!("nothing is broken: {why}"));
+    }
+    lasts(bus, unit, Lasting::breaking(unit.as_str(), path.clone()), drill.state_dir)?;
     let work = Work::new(Kind::Act, format!("the configuration of {unit}")).on([&path]);
     let breaks = move || break_file(&path, &trusted).map_err(|error| format!("{}: {error}", path.display()));
     aside::run(work, BREAK_TIME, breaks).await.map_err(|late| late.to_string())??;
