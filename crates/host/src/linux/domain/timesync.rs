@@ -44,12 +44,8 @@ async fn stands(bus: &Bus, unit: &UnitName) -> Result<Synchronizer, CallError> {
 
 /// What the kernel says of its clock, or why it does not.
 fn clock() -> Result<KernelClock, String> {
-    kernel::clock_discipline().map(|raw| read(&raw)).map_err(|error| {
-        let why = error
-            .raw_os_error()
-            .map_or_else(|| error.to_string(), |code| rustix::io::Errno::from_raw_os_error(code).to_string());
-        format!("it refuses the question ({why})")
-    })
+    let asked = kernel::clock_discipline();
+    asked.map(|raw| read(&raw)).map_err(|error| format!("it refuses the question ({})", ansai_files::said(&error)))
 }
 
 fn read((state, raw): &(libc::c_int, libc::timex)) -> KernelClock {
@@ -70,6 +66,10 @@ fn time(count: impl Into<i64>, of_second: u64) -> Duration {
 /// The unit that synchronizes the clock: the one that runs, or else one that ought to and may.
 pub(super) async fn found(host: &LinuxHost, inventory: &mut Inventory) {
     let Some(bus) = &host.inner.bus else { return };
+    // Where the kernel may not be asked, as in many containers, nothing would ever be known, of the unit's service neither.
+    if clock().is_err() {
+        return;
+    }
     let known = known(inventory);
     inventory.timesync = match running(&known) {
         Some(unit) => Some(unit.clone()),
