@@ -212,7 +212,11 @@ pub(in crate::linux) fn changed_since_kept(
     paths: &[String],
     trusted: &Trusted,
 ) -> Option<String> {
-    let changed = changes(state_dir, unit, paths, trusted).ok()??;
+    let changed = match changes(state_dir, unit, paths, trusted) {
+        Ok(changed) => changed?,
+        // What cannot be compared may be somebody's work.
+        Err(why) => return Some(format!("what would be put back cannot be compared with what is there: {why}")),
+    };
     let first = changed.first()?.kept.path.display().to_string();
     let others = match changed.len() - 1 {
         0 => String::new(),
@@ -220,7 +224,7 @@ pub(in crate::linux) fn changed_since_kept(
     };
     Some(format!(
         "{first}{others} has changed since the configuration was last kept as known good, and what the drill has ansai put \
-         back would undo that; drill again when it has been kept, which is within 10 minutes of {unit} running well"
+         back would undo that; drill again in some minutes: while {unit} runs well, it is kept again and again"
     ))
 }
 
@@ -405,6 +409,10 @@ mod tests {
         assert_eq!(why(), None);
         fs::write(&file, "listen 81\n").expect("written");
         assert!(why().is_some_and(|why| why.contains("app.conf has changed since")), "{:?}", why());
+        // A link where the file was is not followed, so that nobody knows what it holds.
+        fs::rename(&file, folder.path().join("elsewhere")).expect("moved");
+        std::os::unix::fs::symlink("elsewhere", &file).expect("linked");
+        assert!(why().is_some(), "what cannot be compared is left alone");
     }
 
     #[test]
