@@ -10,6 +10,7 @@ pub mod agent;
 pub mod fixture;
 pub mod host;
 pub mod image;
+pub mod lan;
 pub mod mail;
 pub mod package;
 pub mod poll;

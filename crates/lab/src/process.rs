@@ -5,6 +5,8 @@
 use std::io::Read;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -97,6 +99,26 @@ fn finish(command: &mut Command, input: Option<&[u8]>, limit: Duration) -> Resul
         );
     }
     Ok(output)
+}
+
+/// Starts a child from a thread that never ends before this process does: the kernel's parent-death signal, which the child
+/// asks for, follows the thread that started it.
+pub(crate) fn spawn_for_life(command: Command) -> Result<Child> {
+    type Request = (Command, SyncSender<std::io::Result<Child>>);
+    static SPAWNER: OnceLock<SyncSender<Request>> = OnceLock::new();
+    let spawner = SPAWNER.get_or_init(|| {
+        let (sender, receiver) = sync_channel::<Request>(8);
+        std::thread::spawn(move || {
+            for (mut command, answer) in receiver {
+                answer.send(command.spawn()).ok();
+            }
+        });
+        sender
+    });
+    let (sender, receiver) = sync_channel(1);
+    spawner.send((command, sender)).ok().context("the spawning thread is gone")?;
+    let child = receiver.recv().context("the spawning thread gave no answer")?;
+    child.context("starting a child")
 }
 
 /// Waits through a pidfd until `child` has ended; false when `limit` passed first. The child stays to be reaped.

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use ansai_lab::lan::{Cable, Lan};
 use ansai_lab::{Host, HostOptions, fixture, mail, poll};
 use anyhow::{Context as _, Result};
 use rustix::process::Signal;
@@ -198,4 +199,29 @@ fn a_host_ends_with_the_process_that_booted_it_even_when_that_is_killed() -> Res
     poll::until("the host's process 1 to be gone", LIMIT, poll::INTERVAL, || {
         Ok((!Path::new("/proc").join(&leader).join("root").exists()).then_some(()))
     })
+}
+
+/// Whether one host reaches another's address with one packet.
+fn reaches(host: &Host, number: u8) -> Result<bool> {
+    let found = host.run(&["bash", "-c", &format!("echo > /dev/tcp/{}/7", Lan::address(number))]);
+    // Nobody listens there: a refusal has come over the network, and silence has not.
+    Ok(found?.stderr.contains("refused"))
+}
+
+#[test]
+fn hosts_on_one_network_reach_each_other_until_a_cable_is_cut() -> Result<()> {
+    let (one, two) = (Host::boot(&HostOptions::new("one"))?, Host::boot(&HostOptions::new("two"))?);
+    let lan = Lan::new()?;
+    lan.join(&one, 1)?;
+    lan.join(&two, 2)?;
+    assert!(lan.join(&two, 0).is_err() && lan.join(&two, 1).is_err(), "a number is out of bounds, and one is taken");
+    one.wait_until("host two to be reached", LIMIT, || reaches(&one, 2))?;
+    lan.set(2, Cable::Cut)?;
+    let silent = one.run(&["timeout", "1", "bash", "-c", &format!("echo > /dev/tcp/{}/7", Lan::address(2))])?;
+    assert_eq!(silent.code, 124, "{silent:?}");
+    lan.set(2, Cable::Plugged)?;
+    one.wait_until("host two to be reached again", LIMIT, || reaches(&one, 2))?;
+    let outside = std::fs::read_to_string("/proc/net/dev")?;
+    assert!(!outside.contains("br0") && !outside.contains("host1:"), "the machine sees nothing of it: {outside}");
+    Ok(())
 }

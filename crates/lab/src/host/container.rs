@@ -9,15 +9,13 @@ use std::fs::{self, File};
 use std::io::{Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
-use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal};
 
 use crate::poll;
-use crate::process::{pid_of, wait_for_end};
+use crate::process::{pid_of, spawn_for_life, wait_for_end};
 
 const START_LIMIT: Duration = Duration::from_secs(30);
 const END_LIMIT: Duration = Duration::from_secs(10);
@@ -55,7 +53,7 @@ impl Container {
         command.arg("--resolv-conf=off").arg("--timezone=off").arg("-D").arg(root);
         command.arg(format!("--machine={machine}")).arg(format!("--hostname={hostname}")).args(arguments);
         command.stdin(Stdio::null()).stdout(console.try_clone()?).stderr(console.try_clone()?);
-        let keeper = spawn_for_life(command)?;
+        let keeper = spawn_for_life(command).context("starting systemd-nspawn")?;
         let mut container = Self { keeper, leader: None, cgroups, console };
         let leader = poll::until("the container's process 1", START_LIMIT, poll::INTERVAL_FAST, || {
             container.check_alive()?;
@@ -109,24 +107,6 @@ impl Drop for Container {
         let gone = || Ok(self.cgroups.iter().all(|cgroup| remove_cgroup(cgroup)).then_some(()));
         poll::until("the host's cgroups to be empty", END_LIMIT, poll::INTERVAL, gone).ok();
     }
-}
-
-/// Starts a child from a thread that never ends before the process does.
-fn spawn_for_life(command: Command) -> Result<Child> {
-    type Request = (Command, SyncSender<std::io::Result<Child>>);
-    static SPAWNER: OnceLock<SyncSender<Request>> = OnceLock::new();
-    let spawner = SPAWNER.get_or_init(|| {
-        let (sender, receiver) = sync_channel::<Request>(8);
-        std::thread::spawn(move || {
-            for (mut command, answer) in receiver {
-                answer.send(command.spawn()).ok();
-            }
-        });
-        sender
-    });
-    let (sender, receiver) = sync_channel(1);
-    spawner.send((command, sender)).ok().context("the spawning thread is gone")?;
-    receiver.recv().context("the spawning thread gave no answer")?.context("starting systemd-nspawn")
 }
 
 /// The process below the keeper that is process 1 of a pid namespace of its own and has become systemd.
