@@ -25,6 +25,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("ansai-config", &["ansai-model", "ansai-files", "ansai-document", "ansai-keys", "ansai-condition"]),
     ("ansai-import", &["ansai-model", "ansai-document"]),
     ("ansai-protocol", &["ansai-model"]),
+    ("ansai-link", &["ansai-model", "ansai-files", "ansai-protocol"]),
     ("ansai-host", &["ansai-model", "ansai-files"]),
     ("ansai-notify", &["ansai-model", "ansai-files", "ansai-host"]),
     (
@@ -37,6 +38,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "ansai-config",
             "ansai-protocol",
             "ansai-host",
+            "ansai-link",
             "ansai-notify",
         ],
     ),
@@ -52,6 +54,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "ansai-import",
             "ansai-protocol",
             "ansai-host",
+            "ansai-link",
             "ansai-notify",
             "ansai-agent",
         ],

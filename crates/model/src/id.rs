@@ -250,6 +250,11 @@ number!(
     RunId,
     "r"
 );
+number!(
+    /// A restraint that somebody set at a controller, counted from 1 there: `f3`.
+    RestraintId,
+    "f"
+);
 
 #[cfg(test)]
 mod tests {

@@ -15,6 +15,7 @@ pub mod columns;
 pub mod condition;
 pub mod decision;
 pub mod domain;
+pub mod fleet;
 pub mod hint;
 pub mod id;
 pub mod incident;

@@ -152,7 +152,7 @@ impl Operation {
     }
 }
 
-fn sensible_scope(scope: &Scope) -> Result<(), Objection> {
+pub(crate) fn sensible_scope(scope: &Scope) -> Result<(), Objection> {
     let Scope::Matching(patterns) = scope else { return Ok(()) };
     let name = "name targets as `ansai status` lists them, or write --all for every one";
     if patterns.is_empty() || patterns.iter().any(|pattern| pattern.trim().is_empty()) {
@@ -168,7 +168,7 @@ fn sensible_scope(scope: &Scope) -> Result<(), Objection> {
     }
 }
 
-fn short(reason: &Text) -> Result<(), Objection> {
+pub(crate) fn short(reason: &Text) -> Result<(), Objection> {
     match reason.as_str().chars().count() {
         0..=REASON_MAX => Ok(()),
         _ => objection(

@@ -1,4 +1,5 @@
-//! What crosses the local API: the documented, stable shapes of `--json`. Nothing here decides or does IO.
+//! What crosses the local API, the documented, stable shapes of `--json`, and what crosses the link between a host and its
+//! controller. Nothing here decides or does IO.
 
 use ansai_model::{
     id::{CheckId, IncidentId, RouteId, TargetId},
@@ -12,6 +13,7 @@ use ansai_model::{
 use serde::{Deserialize, Serialize};
 
 mod event;
+pub mod link;
 
 pub use event::{Event, EventKind};
 
@@ -92,7 +94,7 @@ pub struct ScopeView {
 }
 
 /// A target as it stands.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TargetStatus {
     /// The target, by its name.
     pub target: TargetId,
@@ -122,7 +124,7 @@ pub struct TargetStatus {
 }
 
 /// That a target is down because an operator wants it so.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StoppedView {
     /// In words.
     pub why: Text,
@@ -132,7 +134,7 @@ pub struct StoppedView {
 }
 
 /// An incident in a line.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct IncidentSummary {
     /// The incident, by its number.
     pub id: IncidentId,

@@ -54,6 +54,8 @@ const HOMONYMS: &[(&str, &[&str], &str)] = &[
         "names of the TLS library",
     ),
     ("crates/notify/src/channel/", &["Certificate"], "a mail server's"),
+    ("crates/link/src/", &["*ertificate*"], "a host's or a controller's, by which they know each other"),
+    ("crates/protocol/src/link", &["Certificate", "certificate"], "a host's, by which its controller knows it"),
     ("crates/agent/src/", &["ReadOnlyFilesystem"], "an error of the system"),
     ("crates/agent/src/", &["::service"], "names of libraries"),
     ("crates/", &["service_fn", "SERVICE_UNAVAILABLE", "terms_of_service_agreed"], "names of libraries"),

@@ -5,6 +5,7 @@
 const CRATES: &[&str] = &[
     "crates/host/src/",
     "crates/agent/src/",
+    "crates/link/src/",
     "crates/document/src/",
     "crates/keys/src/",
     "crates/condition/src/",

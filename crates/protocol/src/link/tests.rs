@@ -1,0 +1,237 @@
+//! Each message is read as it is written; what is strange, too long or cut is passed over or refused, and panics never.
+
+use ansai_model::{
+    fleet::{FleetScope, Restraint, RestraintKind},
+    id::{CheckId, IncidentId, RestraintId},
+    incident::Phase,
+    observation::Health,
+    policy::Scope,
+    rule::Severity,
+    time::{Now, WallTime},
+};
+use proptest::prelude::*;
+
+use super::*;
+
+fn hello() -> FromHost {
+    FromHost::Hello(Box::new(Hello {
+        oldest: 1,
+        newest: 1,
+        program: "1.5.0".into(),
+        name: "web-01".into(),
+        machine_id: "c0ffee".into(),
+        boot_id: "b007".into(),
+        started_ms: 1_800_000_000_000,
+        now_ms: 1_800_000_001_000,
+        feed: FeedId::of_chance([7; 16]),
+        restraints: RestraintsAt { epoch: 1, generation: 4 },
+        role: Some("web".into()),
+        labels: vec![("rack".into(), "7".into())],
+    }))
+}
+
+fn target() -> TargetId {
+    TargetId::new("service/app.service").expect("valid")
+}
+
+fn check() -> CheckId {
+    CheckId::of(&target(), "unit").expect("valid")
+}
+
+fn changes() -> Vec<Change> {
+    let phase = Phase::Open;
+    let status = TargetStatus {
+        target: target(),
+        health: Health::Failing,
+        summary: "failed".into(),
+        incident: Some(IncidentId(3)),
+        explanation: "is being healed".into(),
+        is_critical: true,
+        autonomy: None,
+        is_held: false,
+        stopped: None,
+        warning: None,
+    };
+    let summary = IncidentSummary {
+        id: IncidentId(3),
+        target: target(),
+        check: check(),
+        severity: Severity::Now,
+        phase: phase.clone(),
+        headline: "app is down".into(),
+        is_drill: false,
+        opened_ms: 5,
+        downtime_ms: None,
+        is_well_again: false,
+        well_since_ms: None,
+    };
+    vec![
+        Change::Anew,
+        Change::Target(Box::new(status)),
+        Change::TargetGone(target()),
+        Change::Incident(Box::new(summary)),
+        Change::Report(Box::new(Report::bare(IncidentId(3), target(), check(), Now::default(), phase))),
+        Change::Lost { count: 2 },
+        Change::Told,
+    ]
+}
+
+fn from_host() -> Vec<FromHost> {
+    let request = Request::new("MIIB").expect("short");
+    vec![
+        hello(),
+        FromHost::Beat { now_ms: -1 },
+        FromHost::Changes { first: 17, changes: changes() },
+        FromHost::Restrained(Box::new(Acknowledged {
+            controller: "c".into(),
+            epoch: 1,
+            generation: 5,
+            under_way: vec![target()],
+            refused: None,
+        })),
+        FromHost::Renew { request },
+    ]
+}
+
+fn restraints() -> RestraintSet {
+    let restraint = Restraint {
+        id: RestraintId(9),
+        kind: RestraintKind::Hold,
+        over: FleetScope::Fleet,
+        scope: Scope::Matching(vec!["app*".into()]),
+        reason: "moving".into(),
+        by: "root at ctl".into(),
+        since: WallTime(1),
+        until: Some(WallTime(2)),
+    };
+    RestraintSet { controller: "c".into(), epoch: 1, generation: 5, at: WallTime(3), restraints: vec![restraint] }
+}
+
+fn from_controller() -> Vec<FromController> {
+    vec![
+        FromController::Welcome(Box::new(Welcome {
+            version: 1,
+            controller: ControllerId::of_chance([1; 16]),
+            epoch: 1,
+            host: HostId::of_chance([2; 16]),
+            name: "web-01".into(),
+            now_ms: 3,
+            kept: Some((FeedId::of_chance([7; 16]), 16)),
+        })),
+        FromController::Kept { through: u64::MAX },
+        FromController::Restraints(Box::new(restraints())),
+        FromController::Renewed {
+            certificate: Certificate::new("-----BEGIN").expect("short"),
+            roots: Roots::new("-----BEGIN").expect("short"),
+        },
+        FromController::Beat { now_ms: 0 },
+        FromController::Closing { why: "too old".into(), suggestion: "upgrade".into(), again_after_ms: None },
+    ]
+}
+
+#[test]
+fn each_message_is_read_as_it_is_written() {
+    for message in from_host() {
+        assert_eq!(FromHost::read(&message.write()), Ok(Some(message)));
+    }
+    for message in from_controller() {
+        assert_eq!(FromController::read(&message.write()), Ok(Some(message)));
+    }
+    let join = Join {
+        oldest: 1,
+        newest: 1,
+        token: Some((TokenId([1; 6]), TokenSecret::of_chance([2; 32]))),
+        request: Request::new("MIIB").expect("short"),
+        name: "web-01".into(),
+        machine_id: "".into(),
+        program: "1.5.0".into(),
+        role: None,
+        now_ms: 0,
+    };
+    assert_eq!(Join::read(&join.write()), Ok(Some(join)));
+    let refused = JoinAnswer::Refused { what: "used up".into(), suggestion: "make another".into() };
+    let pending = JoinAnswer::Pending { fingerprint: Fingerprint([3; 32]), again_after_ms: 2000, until_ms: 9 };
+    for answer in [refused, pending] {
+        assert_eq!(JoinAnswer::read(&answer.write()), Ok(Some(answer)));
+    }
+}
+
+/// Each kind is in the list by which a kind of a newer peer is told from rubbish.
+#[test]
+fn the_lists_of_kinds_are_whole() {
+    fn name(frame: &[u8]) -> String {
+        kind(&serde_json::from_slice(frame).expect("JSON")).expect("a kind").to_owned()
+    }
+    let named: Vec<String> = from_host().iter().map(|message| name(&message.write())).collect();
+    assert_eq!(named, FromHost::KINDS);
+    let named: Vec<String> = from_controller().iter().map(|message| name(&message.write())).collect();
+    assert_eq!(named, FromController::KINDS);
+}
+
+/// What this version sends, every later one must read.
+#[test]
+fn the_first_words_stay_as_they_are() {
+    let written = String::from_utf8(hello().write()).expect("text");
+    let expected = r#"{"hello":{"oldest":1,"newest":1,"program":"1.5.0","name":"web-01","machine_id":"c0ffee","boot_id":"b007","started_ms":1800000000000,"now_ms":1800000001000,"feed":"07070707-0707-4707-8707-070707070707","restraints":{"epoch":1,"generation":4},"role":"web","labels":{"rack":"7"}}}"#;
+    assert_eq!(written, expected);
+}
+
+#[test]
+fn a_newer_peer_is_understood_as_far_as_it_can_be() {
+    let newer = br#"{"beat":{"now_ms":5,"mood":"good"}}"#;
+    assert_eq!(FromHost::read(newer), Ok(Some(FromHost::Beat { now_ms: 5 })), "a field more");
+    assert_eq!(FromHost::read(br#"{"wish":{"for":"rain"}}"#), Ok(None), "a kind of message more");
+    assert_eq!(FromController::read(br#""farewell""#), Ok(None));
+    let gone = serde_json::to_string(&Change::TargetGone(target())).expect("JSON");
+    let changes =
+        format!(r#"{{"changes":{{"first":4,"changes":[{gone},{{"smell":1}},{{"target-gone":"dream/x"}},{gone}]}}}}"#);
+    let gone = || Change::TargetGone(target());
+    let read = FromHost::Changes { first: 4, changes: vec![gone(), Change::Unknown, Change::Unknown, gone()] };
+    assert_eq!(FromHost::read(changes.as_bytes()), Ok(Some(read)), "each keeps its number");
+    for (oldest, newest, expected) in [(1, 1, Some(1)), (1, 9, Some(1)), (2, 9, None), (0, 0, None), (9, 1, None)] {
+        assert_eq!(agreed(oldest, newest), expected, "{oldest} to {newest}");
+    }
+}
+
+#[test]
+fn what_is_too_long_is_refused() {
+    let changes = vec![Change::Told; CHANGES_MAX + 1];
+    assert!(FromHost::read(&FromHost::Changes { first: 1, changes }.write()).is_err());
+    let unknown = vec![r#"{"smell":1}"#; CHANGES_MAX + 1].join(",");
+    assert!(FromHost::read(format!(r#"{{"changes":{{"first":1,"changes":[{unknown}]}}}}"#).as_bytes()).is_err());
+    let labels: Vec<String> = (0..=LABELS_MAX).map(|label| format!(r#""{label}":"""#)).collect();
+    let FromHost::Hello(hello) = hello() else { panic!("no hello") };
+    let text = serde_json::to_string(&FromHost::Hello(hello)).expect("JSON");
+    let labelled = text.replace(r#""rack":"7""#, &labels.join(","));
+    assert!(FromHost::read(labelled.as_bytes()).is_err());
+    let request = format!(r#"{{"renew":{{"request":"{}"}}}}"#, "A".repeat(9 << 10));
+    assert!(FromHost::read(request.as_bytes()).is_err());
+}
+
+#[test]
+fn rubbish_is_refused_however_deep_it_is() {
+    let deep = [vec![b'['; 100_000], br#"{"changes":"#.repeat(10_000)];
+    let texts: [&[u8]; 5] = [b"", b"null", b"{}", b"\xff\xfe", br#"{"beat":{}}"#];
+    for rubbish in texts.into_iter().chain(deep.iter().map(Vec::as_slice)) {
+        assert!(FromHost::read(rubbish).is_err());
+        assert!(FromController::read(rubbish).is_err());
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(frame in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = (FromHost::read(&frame), FromController::read(&frame), Join::read(&frame), JoinAnswer::read(&frame));
+    }
+
+    /// A message that lost, gained or changed bytes on the way is read or refused.
+    #[test]
+    fn no_changed_message_panics(which in 0_usize..5, place in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        let mut frame = from_host()[which].write();
+        let place = place.index(frame.len());
+        frame[place] = byte;
+        let _ = FromHost::read(&frame);
+        frame.truncate(place);
+        prop_assert!(FromHost::read(&frame).is_err());
+    }
+}
