@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 
 use ansai_document::Diagnostics;
+use ansai_model::text::Text;
 use ansai_notify::channel::render;
-use ansai_protocol::SCHEMA;
+use ansai_protocol::{Problem, SCHEMA};
 use serde_json::json;
 
 use crate::show;
@@ -75,12 +76,22 @@ impl Failure {
         Self { code, what: what.into(), suggestion: suggestion.into() }
     }
 
+    /// What the agent, or its host, refuses.
+    pub(crate) fn refused(problem: &Problem) -> Self {
+        let told = |text: &Text| show::told(text.as_str(), &show::terminal().zone);
+        Self::new(Code::Refused, told(&problem.what), told(&problem.suggestion))
+    }
+
     /// Everything that is wrong with a configuration, in its own words.
     pub(crate) fn wrong(diagnostics: &Diagnostics) -> Self {
+        let mut diagnostics = diagnostics.clone();
+        // It has its suggestions within, and breaks its lines itself.
+        show::suggested(&mut diagnostics.0);
         Self::new(Code::Usage, diagnostics.text(show::terminal().error_columns), "")
     }
 
-    /// The same to somebody who looks after their own services: what is to be done is done with their own systemd.
+    /// The same to somebody who looks after their own services, before anything is known of what they chose: what is to be done
+    /// is done with their own systemd.
     pub(crate) fn for_user(self) -> Self {
         let suggestion = match self.code {
             Code::Forbidden if self.suggestion.contains("root") || self.suggestion.contains("sudo") => {
@@ -88,13 +99,7 @@ impl Failure {
             }
             _ => render::for_user(&self.suggestion),
         };
-        // A message about a configuration has its suggestions within.
-        let own = |line: &str| match line.trim_start().starts_with("= help: ") {
-            true => render::for_user(line),
-            false => line.to_owned(),
-        };
-        let what = self.what.split('\n').map(own).collect::<Vec<_>>().join("\n");
-        Self { suggestion, what, ..self }
+        Self { suggestion, ..self }
     }
 
     /// What went wrong.
@@ -119,7 +124,7 @@ impl Failure {
 
     /// The same for programs, in the shape in which the agent says what went wrong.
     pub(crate) fn json(&self) -> serde_json::Value {
-        json!({"schema": SCHEMA, "what": self.what, "suggestion": self.suggestion})
+        json!({"schema": SCHEMA, "what": self.what, "suggestion": show::commands(&self.suggestion)})
     }
 
     /// Says it to the person at the terminal.

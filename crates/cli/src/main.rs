@@ -233,7 +233,7 @@ enum Command {
         /// crash, hang, exit, port, configuration or loop.
         #[arg(value_parser = drill_kind)]
         kind: Option<DrillKind>,
-        /// End a drill now: what it stopped goes on, and its broken configuration is put back if nobody has changed it since, and what it took down is started.
+        /// End a drill now: what it stopped goes on, its port is given back, its broken configuration is put back if nobody has changed it since, and what it took down is started.
         #[arg(long)]
         undo: bool,
         #[command(flatten)]
@@ -407,7 +407,7 @@ fn main() -> ExitCode {
     };
     // What the command line's own definition refuses has ended the program by now.
     let Program { paths, command } = Program::from_arg_matches(&given).unwrap_or_else(|error| error.exit());
-    let trouble = show::set_up(&paths);
+    let trouble = show::set_up(&paths, paths::given(&given));
     if command::reads_files(&command)
         && let Some(code) = beside::run()
     {

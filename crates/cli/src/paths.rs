@@ -104,6 +104,20 @@ impl Paths {
     }
 }
 
+/// The places that were named in the command itself, each as an option with its value, as a shell takes it. What the
+/// environment names it will name again.
+pub(crate) fn given(given: &ArgMatches) -> Vec<String> {
+    let options = ["config", "state_dir", "runtime_dir", "hold_file"];
+    let was_typed = |name: &&str| given.value_source(name) == Some(ValueSource::CommandLine);
+    let option = |name: &str| {
+        let value = given.get_one::<PathBuf>(name)?.display().to_string();
+        let is_plain = value.chars().all(|c| c.is_alphanumeric() || "/._-+@:,".contains(c));
+        let value = if is_plain { value } else { format!("'{}'", value.replace('\'', "'\\''")) };
+        Some(format!("--{} {value}", name.replace('_', "-")))
+    };
+    options.into_iter().filter(was_typed).filter_map(option).collect()
+}
+
 /// A person's folders, after the XDG base directory specification.
 #[derive(Debug, PartialEq, Eq)]
 struct Home {

@@ -7,6 +7,7 @@ use std::{
     sync::OnceLock,
 };
 
+use ansai_document::Diagnostic;
 use ansai_model::{
     incident::{Phase, Resolution},
     observation::Health,
@@ -69,9 +70,10 @@ impl Page {
     }
 
     fn fitted(self) -> String {
+        let text = if self.is_prose { commands(&self.text) } else { self.text };
         match terminal().columns {
-            Some(columns) if self.is_prose => wrap::wrapped(&self.text, columns),
-            Some(_) | None => self.text,
+            Some(columns) if self.is_prose => wrap::wrapped(&text, columns),
+            Some(_) | None => text,
         }
     }
 }
@@ -166,7 +168,7 @@ pub(crate) fn note(text: &str) {
 
 /// Says to a person what they must know, though nothing else is to be said.
 pub(crate) fn aside(text: &str) {
-    let text = visible(text);
+    let text = commands(&visible(text));
     match terminal().error_columns {
         Some(columns) => beside(&wrap::wrapped(&text, columns)),
         None => beside(&text),
@@ -196,8 +198,22 @@ pub(crate) fn moment(at_ms: i64, zone: &TimeZone) -> String {
 /// A text of the agent as people read it: its moments, as `2026-11-30T01:02:03Z`, in their zone, and its commands as they need
 /// them who look after their own services.
 pub(crate) fn told(text: &str, zone: &TimeZone) -> String {
-    let text = render::in_zone(text, zone);
-    if terminal().is_of_user { render::for_user(&text) } else { text }
+    commands(&render::in_zone(text, zone))
+}
+
+/// Suggestions in which each command is what has to be typed here.
+pub(crate) fn suggested(found: &mut [Diagnostic]) {
+    for one in found {
+        one.suggestion = one.suggestion.as_deref().map(commands);
+    }
+}
+
+/// A text in which each command that is named is what has to be typed here: for somebody's own services, and with the places
+/// that this command was given.
+pub(crate) fn commands(text: &str) -> String {
+    let terminal = terminal();
+    let text = if terminal.is_of_user { render::for_user(text) } else { text.to_owned() };
+    terminal.places.iter().rev().fold(text, |text, place| render::with_option(&text, "ansai", place))
 }
 
 /// The same in a table, where room is short: without the year when it is that of `now_ms`.

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use ansai_config::Configuration;
 use ansai_document::Diagnostic;
-use ansai_notify::channel::render;
 use serde_json::json;
 
 use crate::{
@@ -28,7 +27,7 @@ pub(super) fn check(paths: &Paths, path: Option<PathBuf>, warnings: Warnings) ->
     let configuration = match patience::read(&path, || ansai_agent::trust::load(&path)) {
         Ok(configuration) => configuration,
         Err(mut wrong) if paths.json => {
-            owned(paths, &mut wrong.0);
+            show::suggested(&mut wrong.0);
             let answer = json!({"schema": ansai_protocol::SCHEMA, "errors": wrong.0, "warnings": []});
             show::print_json(&answer);
             return Ok(Code::Usage);
@@ -77,13 +76,6 @@ fn found(paths: &Paths, path: &Path, configuration: &Configuration) -> Vec<Diagn
     if *path == paths.config {
         found.extend(super::units::warnings(paths, configuration));
     }
-    owned(paths, &mut found);
+    show::suggested(&mut found);
     found
-}
-
-/// What is suggested to somebody who looks after their own services is done with their own systemd.
-fn owned(paths: &Paths, found: &mut [Diagnostic]) {
-    for one in found.iter_mut().filter(|_| paths.user) {
-        one.suggestion = one.suggestion.as_deref().map(render::for_user);
-    }
 }

@@ -16,7 +16,6 @@ use ansai_model::{
     bundle::{Bundle, Target},
     inventory::Inventory,
 };
-use ansai_notify::channel::render;
 use ansai_protocol::{SCHEMA, Status};
 use serde_json::json;
 
@@ -211,9 +210,7 @@ fn unanswered(what: &str) -> Finding {
 }
 
 fn told(paths: &Paths, mut findings: Vec<Finding>) -> Result<Code, Failure> {
-    if paths.user {
-        findings.iter_mut().for_each(|finding| finding.todo = render::for_user(&finding.todo));
-    }
+    findings.iter_mut().for_each(|finding| finding.todo = show::commands(&finding.todo));
     // The sort is stable: of what is as bad the order stays.
     findings.sort_by_key(|finding| finding.level);
     let findings = findings.as_slice();

@@ -4,7 +4,6 @@ mod found;
 
 use std::path::{Path, PathBuf};
 
-use ansai_notify::channel::render;
 use ansai_protocol::SCHEMA;
 use serde_json::json;
 
@@ -59,7 +58,6 @@ pub(super) fn init(paths: &Paths, output: Option<PathBuf>, force: bool, dry_run:
     } else {
         let counts = counts(&found, whose);
         let next = next(&output, &paths.config, || client::status(paths).is_ok());
-        let next = if paths.user { render::for_user(&next) } else { next };
         show::print(&format!("{} written: {counts}, observed only\nnext: {next}", output.display()));
     }
     Ok(Code::Ok)

@@ -27,7 +27,8 @@ pub(super) fn report(paths: &Paths, incident: Option<&str>) -> Result<Code, Fail
     let mut options = RenderOptions::new(answer.host, show::terminal().zone.clone());
     options.width = show::terminal().columns.map_or(options.width, |columns| columns.min(WIDTH_MAX));
     options.is_of_user = paths.user;
-    show::print(&render::text(&answer.report, &options));
+    // It has its own lines, and what others have written stands in it as it is.
+    show::print(show::Page::file(&render::text(&answer.report, &options)));
     Ok(Code::Ok)
 }
 

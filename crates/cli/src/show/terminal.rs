@@ -31,6 +31,7 @@ static NONE: Terminal = Terminal {
     is_quiet: false,
     zone: TimeZone::UTC,
     is_of_user: false,
+    places: Vec::new(),
 };
 
 /// What output is like.
@@ -49,6 +50,8 @@ pub(crate) struct Terminal {
     pub(crate) zone: TimeZone,
     /// Whether it is about somebody's own services, so that the commands that are named are theirs.
     pub(crate) is_of_user: bool,
+    /// The places that were named in the command itself, as options with their values: what is typed next means the same ones.
+    pub(crate) places: Vec<String>,
 }
 
 /// What is known of output.
@@ -57,7 +60,7 @@ pub(crate) fn terminal() -> &'static Terminal {
 }
 
 /// Takes over what the person asked of all output, and says what of it cannot be done.
-pub(crate) fn set_up(paths: &Paths) -> Option<String> {
+pub(crate) fn set_up(paths: &Paths, places: Vec<String>) -> Option<String> {
     let is_terminal = std::io::stdout().is_terminal();
     let asked = variable("COLUMNS");
     let (zone, trouble) = zone(paths.utc);
@@ -77,6 +80,7 @@ pub(crate) fn set_up(paths: &Paths) -> Option<String> {
         is_quiet: paths.quiet,
         zone,
         is_of_user: paths.user,
+        places,
     };
     // It is called once; a second call would change nothing.
     let _ = TERMINAL.set(terminal);

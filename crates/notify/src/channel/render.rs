@@ -213,27 +213,66 @@ pub fn step(kind: &StepKind) -> String {
     document::step_words(kind).1
 }
 
+/// The commands of `ansai`, by which what is to be typed is told from what is said of it.
+pub const COMMANDS: &[&str] = &[
+    "agent",
+    "approve",
+    "certificate",
+    "check",
+    "completions",
+    "config",
+    "doctor",
+    "drill",
+    "explain",
+    "heal",
+    "hold",
+    "import",
+    "incidents",
+    "init",
+    "maintenance",
+    "man",
+    "reject",
+    "release",
+    "reload",
+    "replay",
+    "report",
+    "silence",
+    "status",
+    "test",
+    "unsilence",
+];
+
 /// Commands and advice as somebody needs them who looks after their own services.
 #[must_use]
 pub fn for_user(text: &str) -> String {
-    let words =
-        [("systemctl ", "systemctl --user "), ("journalctl ", "journalctl --user "), ("ansai ", "ansai --user ")];
-    // `systemctl start ansai; …` names the unit, not the program.
-    let is_command = |before: &str| {
+    let text = text.replace("/etc/ansai/HOLD", "~/.config/ansai/HOLD");
+    ["systemctl", "journalctl", "ansai"].iter().fold(text, |text, program| with_option(&text, program, "--user"))
+}
+
+/// A text in which each command of this program that is named has this option, with its value when it has one: whoever gave
+/// it once means the same in what they type next. One that has it already is left as it is.
+#[must_use]
+pub fn with_option(text: &str, program: &str, option: &str) -> String {
+    // `systemctl start ansai; …` names the unit, and `ansai will not …` what does it: both are no command.
+    let is_command = |before: &str, rest: &str| {
         let before = before.trim_end();
-        before.is_empty()
-            || before.ends_with([':', ';', '`', ',', '$', '(', '&', '|'])
+        let is_typed = before.ends_with(['`', '$']);
+        let begins = before.is_empty()
+            || before.ends_with([':', ';', ',', '(', '&', '|'])
             || before.ends_with("then")
-            || before.ends_with("or")
+            || before.ends_with("or");
+        let word = rest.split([' ', '`', ';', ',', '\n']).next().unwrap_or_default();
+        is_typed || begins && (program != "ansai" || word.starts_with('-') || COMMANDS.contains(&word))
     };
-    let mut text = text.replace("/etc/ansai/HOLD", "~/.config/ansai/HOLD");
-    for (from, to) in words {
-        let parts: Vec<usize> = text.match_indices(from).map(|(at, _)| at).collect();
-        for at in parts.into_iter().rev() {
-            let is_own = text[at + from.len()..].starts_with("--user");
-            if is_command(&text[..at]) && !is_own {
-                text.replace_range(at..at + from.len(), to);
-            }
+    let (name, from) = (option.split(' ').next().unwrap_or(option), format!("{program} "));
+    let mut text = text.to_owned();
+    let places: Vec<usize> = text.match_indices(&from).map(|(at, _)| at).collect();
+    for at in places.into_iter().rev() {
+        let rest = &text[at + from.len()..];
+        let command = rest.split(['`', ';', '\n']).next().unwrap_or(rest);
+        let has_it = command.split(' ').any(|word| word.split('=').next() == Some(name));
+        if is_command(&text[..at], rest) && !has_it {
+            text.insert_str(at + from.len(), &format!("{option} "));
         }
     }
     text

@@ -144,8 +144,26 @@ fn somebodys_own_services_have_commands_of_their_own() {
         "start it: systemctl --user start ansai; journalctl --user -u ansai says why"
     );
     assert_eq!(of("mend it; ansai check"), "mend it; ansai --user check");
+    // What was repeated from what they typed has it already, wherever it stands.
+    for own in
+        ["did you mean `ansai check --user`?", "`ansai --user init` writes one", "`ansai --utc --user status`; else"]
+    {
+        assert_eq!(of(own), own);
+    }
+    let with = |text: &str| super::with_option(text, "ansai", "--config /tmp/a.yaml");
+    assert_eq!(
+        with("`ansai check`; ansai init"),
+        "`ansai --config /tmp/a.yaml check`; ansai --config /tmp/a.yaml init"
+    );
+    for own in ["`ansai check --config /b`", "`ansai --config=/b check`", "systemctl start ansai"] {
+        assert_eq!(with(own), own);
+    }
     assert_eq!(of("`ansai explain` says how it stands"), "`ansai --user explain` says how it stands");
-    assert_eq!(of("what ansai does is told"), "what ansai does is told");
+    for told in
+        ["what ansai does is told", "it is killed; ansai will not heal that", "approve it, or ansai leaves it alone"]
+    {
+        assert_eq!(of(told), told);
+    }
     let text = "ann has held it; `ansai release --all` ends that; journalctl -u ansai";
     assert_eq!(of(&of(text)), of(text), "it is said once");
     assert_eq!(of("remove /etc/ansai/HOLD"), "remove ~/.config/ansai/HOLD");
