@@ -9,7 +9,6 @@ use ansai_model::{
     id::{IncidentId, TargetId},
     incident::Phase,
     observation::Health,
-    operator::OperatorCommand,
     policy::Scope,
     report::Report,
     rule::Autonomy,
@@ -170,11 +169,6 @@ impl<H: Host, S: Store> Shell<H, S> {
         about(target, self.engine().explain(self.now(), target))
     }
 
-    /// What an operator's command would be answered; nothing is done.
-    pub(crate) fn rehearse(&self, command: OperatorCommand) -> Reply {
-        self.acknowledged(self.engine().rehearse(self.now(), command))
-    }
-
     /// What is acknowledged is durable: a command that could not be saved is not answered with "done".
     pub(crate) fn acknowledged(&self, answer: Answer) -> Reply {
         let answer = match (self.ledger_error(), answer) {
@@ -190,15 +184,10 @@ impl<H: Host, S: Store> Shell<H, S> {
         };
         of_operator(answer)
     }
-
-    /// What healing a target on request would do.
-    pub(crate) fn plan(&self, target: &TargetId) -> Reply {
-        about(target, self.engine().rehearse_heal(self.now(), target))
-    }
 }
 
 /// What there is to say of a target, when there is such a target.
-fn about(target: &TargetId, said: Option<impl serde::Serialize>) -> Reply {
+pub(crate) fn about(target: &TargetId, said: Option<impl serde::Serialize>) -> Reply {
     match said {
         Some(said) => json(&said).map(|mut value| {
             value["schema"] = SCHEMA.into();

@@ -41,6 +41,7 @@ use crate::{
 };
 
 mod housekeeping;
+mod rehearsal;
 
 /// Most probes under way at once; more wait.
 const PROBES_MAX: usize = 128;

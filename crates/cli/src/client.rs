@@ -8,7 +8,7 @@ use std::{
 };
 
 use ansai_model::{operator::Operation, time::Shown};
-use ansai_protocol::{Abilities, Done, Event, Operate, Problem, RouteTrials, Status};
+use ansai_protocol::{Abilities, Done, Event, Operate, Problem, RouteTrials, Status, Would};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -43,7 +43,7 @@ pub(crate) fn operate(paths: &Paths, operation: Operation) -> Result<Done, Failu
 }
 
 /// Asks what would come of it; nothing is done.
-pub(crate) fn rehearse(paths: &Paths, operation: Operation) -> Result<Done, Failure> {
+pub(crate) fn rehearse(paths: &Paths, operation: Operation) -> Result<Would, Failure> {
     let body = serde_json::to_string(&Operate { operation }).map_err(|error| unreadable(&error))?;
     read(ask(paths, "POST", "/v1/rehearse", &body)?)
 }

@@ -232,6 +232,18 @@ mod tests {
     use super::*;
     use crate::documents::{Found, misunderstood};
 
+    /// A hint outside backticks is told as something to type only when it names one of these.
+    #[test]
+    fn whoever_tells_hints_knows_every_command() {
+        let program = crate::program();
+        let shown = program.get_subcommands().filter(|command| !command.is_hide_set() && command.get_name() != "help");
+        let own: Vec<&str> =
+            shown.map(Command::get_name).filter(|name| domain::commands().all(|of| of != *name)).collect();
+        let mut known: Vec<&str> = ansai_notify::channel::render::COMMANDS.to_vec();
+        known.sort_by_key(|name| own.iter().position(|own| own == name));
+        assert_eq!(known, own);
+    }
+
     /// Every command at any depth that is shown, by its words behind the program's name.
     fn all(command: &Command, above: &str) -> Vec<(String, Command)> {
         let is_shown = |command: &&Command| !command.is_hide_set() && command.get_name() != "help";

@@ -164,12 +164,17 @@ impl CheckState {
         } else if let Some(unwell) = self.unwell.any() {
             unwell.unknown_since = None;
         }
-        if change != Change::None {
-            self.unwell.note().changes.keep(now.mono);
-        }
-        self.update_flapping(now.mono);
         self.unwell.settle();
         change
+    }
+
+    /// Takes note of a change of the hard state, unless there is none, or it is of no account: whether it flaps goes by that.
+    pub(crate) fn count_change(&mut self, now: MonoTime, counts: bool) {
+        if counts {
+            self.unwell.note().changes.keep(now);
+        }
+        self.update_flapping(now);
+        self.unwell.settle();
     }
 
     /// A look that cannot tell how it is says neither that it warns nor that it has ended to.

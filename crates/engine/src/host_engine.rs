@@ -9,6 +9,7 @@ use alloc::{
 use core::time::Duration;
 
 use ansai_model::{
+    action::Action,
     bundle::Bundle,
     id::{CheckId, IncidentId, TargetId},
     operator::OperatorCommand,
@@ -142,9 +143,10 @@ impl HostEngine {
         Some(view.report(view.incident(id)?))
     }
 
-    /// What an operator's command would be answered now. It is tried on a copy, and nothing is begun.
+    /// What an operator's command would be answered now, and the action of its own that it would begin, which the host may
+    /// refuse. It is tried on a copy, and nothing is begun.
     #[must_use]
-    pub fn rehearse(&self, now: Now, command: OperatorCommand) -> Answer {
+    pub fn rehearse(&self, now: Now, command: OperatorCommand) -> (Answer, Option<Action>) {
         let mut copy = self.context.clone();
         copy.now = now;
         copy.rehearse(command)

@@ -107,6 +107,9 @@ impl Context {
         if again {
             self.look(slot);
         }
+        // What is broken on purpose, and comes back from that, does not flap.
+        let counts = change != Change::None && !self.view().is_by_drill(slot, change);
+        self.checks[slot].count_change(self.now.mono, counts);
         self.follow_up(slot, change);
     }
 

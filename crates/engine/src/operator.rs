@@ -200,10 +200,17 @@ impl Context {
         if !matches!(incident.phase, Phase::AwaitingApproval { .. }) {
             return not_asked(incident);
         }
+        let restraint = self.view().restraint_on(&incident.target);
         self.state.answers.insert(id, OperatorAnswer::Approved);
         self.record(id, StepKind::Answered { text: Text::new(format!("approved by {by}")) });
         self.set_phase(id, Phase::Open);
-        done(format!("{id} is approved; healing begins when no other gate objects"))
+        // What was said once is not asked for again: it is kept, and that it waits is told.
+        done(match restraint {
+            Some(restraint) => {
+                format!("{id} is approved, and that is kept: nothing is done now: {}", restraint.words())
+            }
+            None => format!("{id} is approved; healing begins when no other gate objects"),
+        })
     }
 
     fn reject(&mut self, id: IncidentId, by: &Text) -> Answer {

@@ -105,7 +105,11 @@ impl Host for FakeHost {
     }
 
     async fn plan(&self, action: &Action) -> ActionPlan {
-        ActionPlan { steps: vec![action.describe()], disruption: action.disruption() }
+        ActionPlan {
+            steps: vec![action.describe()],
+            refusal: self.machine().objection(action),
+            disruption: action.disruption(),
+        }
     }
 
     async fn gather(&self, request: &EvidenceRequest) -> Vec<Evidence> {

@@ -326,12 +326,20 @@ impl Host for LinuxHost {
     }
 
     async fn plan(&self, action: &Action) -> ActionPlan {
-        let steps = match action {
-            Action::Domain(action) => domain::acts(action).plan(self).await,
-            other => std::iter::once(other.describe()).chain(act::plan(self, other).await).collect(),
+        let planned = match (&self.inner.bus, action) {
+            (_, Action::Domain(action)) => domain::acts(action).plan(self).await,
+            (Some(bus), Action::Drill { unit, kind, port, paths }) => {
+                let state_dir = &self.inner.options.state_dir;
+                let drill = Drill { unit, kind: *kind, port: *port, paths, state_dir };
+                systemd::may_drill(bus, &drill).await.map(|()| Vec::new())
+            }
+            (_, other) => act::plan(self, other).await,
         };
-        let steps = steps.iter().map(|step| self.inner.redactor.text(step)).collect();
-        ActionPlan { steps, disruption: action.disruption() }
+        let refusal = planned.as_ref().err().map(|why| self.inner.redactor.text(why));
+        let steps = planned.unwrap_or_else(|why| vec![Text::new(format!("nothing: {why}"))]);
+        let steps = std::iter::once(action.describe()).chain(steps);
+        let steps = steps.map(|step| self.inner.redactor.text(&step)).collect();
+        ActionPlan { steps, refusal, disruption: action.disruption() }
     }
 
     async fn gather(&self, request: &EvidenceRequest) -> Vec<Evidence> {

@@ -23,7 +23,7 @@ pub trait Host: Clone + Send + Sync + 'static {
     /// Performs an action once; ends within the run's time-out plus a short grace.
     fn perform(&self, run: &ActionRun) -> impl Future<Output = ActionOutcome> + Send;
 
-    /// Says what an action would do, without doing it.
+    /// Says what an action would do, or why it would be refused, without doing it: it only reads.
     fn plan(&self, action: &Action) -> impl Future<Output = ActionPlan> + Send;
 
     /// Collects evidence, redacted and bounded; what could not be looked at is listed as missing.

@@ -126,6 +126,96 @@ fn a_drill_on_what_is_only_observed_says_so_and_its_undo_starts_what_it_took_dow
     Ok(())
 }
 
+/// What only the host knows, as whose change a file holds, is asked for in a rehearsal as well: the same words, the same code.
+#[test]
+fn a_rehearsal_of_a_drill_refuses_what_the_host_would_refuse() -> Result<()> {
+    let host = Host::boot(&HostOptions::new("drill-asks"))?;
+    host.install_unit("app.service", &fixture::unit("app", 5000))?;
+    host.write_file("/etc/app.conf", "fine\n", 0o644)?;
+    host.start("app.service")?;
+    // A copy of the last known good configuration is kept where a validator believes in it.
+    let validated = SERVICES.replace(
+        "    port: 5000\n",
+        "    port: 5000\n    validate: [\"/bin/true\"]\n    restore_configuration: true\n",
+    );
+    agent::install(&host, &format!("{QUICK_TO_GIVE_UP}{validated}"))?;
+    agent::start(&host)?;
+    agent::wait_health(&host, "app.service", "healthy")?;
+    let refuses = |kind: &str, words: &str| -> Result<()> {
+        let drill = |more| agent::ansai(&host, &["drill", "app", kind, more]);
+        let (rehearsed, run) = (drill("--dry-run")?, drill("--yes")?);
+        ensure!(rehearsed.code == 4 && rehearsed.stderr.contains(words), "{kind}: {rehearsed:?}");
+        ensure!((run.code, &run.stderr) == (4, &rehearsed.stderr), "{kind}: {rehearsed:?} is not {run:?}");
+        ensure!(host.is_active("app.service")?, "{kind}: it was broken all the same");
+        Ok(())
+    };
+    host.wait_until("the last known good configuration", LIMIT, || {
+        Ok(host.exists("/var/lib/ansai/configurations/app.service"))
+    })?;
+    host.wait_until("a rehearsal", LIMIT, || {
+        let drill = agent::ansai(&host, &["drill", "app", "configuration", "--dry-run"])?;
+        Ok(drill.stdout.contains("- inject a failure (configuration) into app.service"))
+    })?;
+    host.write_file("/etc/app.conf", "somebody's change\n", 0o644)?;
+    refuses("configuration", "/etc/app.conf has changed since the configuration was last kept as known good")?;
+    host.run_ok(&["mv", "/etc/app.conf", "/etc/real.conf"])?;
+    host.run_ok(&["ln", "-s", "/etc/real.conf", "/etc/app.conf"])?;
+    refuses("configuration", "/etc/app.conf")?;
+    host.run_ok(&["rm", "/etc/app.conf"])?;
+    refuses("configuration", "/etc/app.conf is no file that could be broken")?;
+    let reports = host.run_ok(&["ls", "/var/lib/ansai/reports"]).map(|listed| listed.stdout).unwrap_or_default();
+    ensure!(reports.is_empty(), "something was broken: {reports}");
+    Ok(())
+}
+
+/// Whoever ends a drill has the port and the service back at once, whoever mends it, and however often they ask.
+#[test]
+fn a_port_and_a_loop_are_given_back_as_soon_as_somebody_wants_it() -> Result<()> {
+    for autonomy in ["act", "observe"] {
+        let host = Host::boot(&HostOptions::new("drill-back"))?;
+        host.install_unit("app.service", &fixture::unit("app", 5000))?;
+        host.write_file("/etc/app.conf", "fine\n", 0o644)?;
+        host.start("app.service")?;
+        let begins = QUICK_TO_GIVE_UP.replace("autonomy: act", &format!("autonomy: {autonomy}"));
+        agent::install(&host, &format!("{begins}{SERVICES}"))?;
+        agent::start(&host)?;
+        for (kind, words, incident) in
+            [("port", "give port 5000 back", "i1"), ("loop", "no longer kill app.service when it comes back", "i2")]
+        {
+            agent::wait_health(&host, "app.service", "healthy")?;
+            agent::ansai(&host, &["drill", "app", kind, "--yes"])?.ok()?;
+            let undo = |more| agent::ansai(&host, &["drill", "app", "--undo", more]);
+            let shown = undo("--dry-run")?.ok()?.stdout;
+            // What comes back at once may have been killed for the last time by then.
+            let is_over = kind == "loop" && autonomy == "act";
+            ensure!(is_over || shown.contains(words), "{autonomy} {kind}: {shown}");
+            let undone = undo("--yes")?.ok()?;
+            host.wait_active("app.service", Duration::from_secs(10))
+                .with_context(|| format!("{autonomy} {undone:?}"))?;
+            let again = undo("--yes")?.ok()?.stdout;
+            ensure!(again.contains("no drill has left anything"), "{autonomy} {kind}: {again}");
+            let report = agent::wait_report(&host, incident, "resolved")?;
+            ensure!(report["is_drill"] == true, "{autonomy} {kind}: {report:#}");
+            ensure!(host.run_ok(&["ls", "-A", "/var/lib/ansai/drills"])?.stdout.is_empty(), "{autonomy} {kind}");
+        }
+    }
+    Ok(())
+}
+
+/// The port goes with the agent that holds it, and its note with the next one.
+#[test]
+fn a_port_is_free_when_the_agent_that_holds_it_has_died() -> Result<()> {
+    let host = begin("port")?;
+    host.wait_until("an incident", LIMIT, || Ok(agent::ansai(&host, &["report", "i1"])?.code == 0))?;
+    host.signal_main("ansai.service", Signal::KILL)?;
+    host.wait_active("app.service", LIMIT)?;
+    let report = agent::wait_report(&host, "i1", "resolved")?;
+    ensure!(report["is_drill"] == true, "{report:#}");
+    host.wait_until("its note to go", LIMIT, || {
+        Ok(host.run_ok(&["ls", "-A", "/var/lib/ansai/drills"])?.stdout.is_empty())
+    })
+}
+
 #[test]
 fn a_loop_is_healed_when_it_ends() -> Result<()> {
     check("loop")

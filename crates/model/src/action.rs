@@ -331,6 +331,9 @@ impl fmt::Display for ActionOutcome {
 pub struct ActionPlan {
     /// Each step in words.
     pub steps: Vec<Text>,
+    /// Why the host would refuse it now, in the words of [`ActionOutcome::Refused`]; none when it would begin.
+    #[serde(default)]
+    pub refusal: Option<Text>,
     /// What it disrupts.
     pub disruption: Disruption,
 }

@@ -18,7 +18,7 @@ pub enum Hint {
     Units,
     /// Filesystems have been mounted or unmounted.
     Mounts,
-    /// A drill in a unit has ended by itself, and ansai has taken back what of it would have stayed.
+    /// A drill in a unit has ended, and ansai has taken back what of it would have stayed.
     DrillEnded {
         /// In which unit.
         unit: UnitName,

@@ -243,6 +243,18 @@ pub struct Done {
     pub text: Text,
 }
 
+/// What would be done.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Would {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// What would be answered, in words.
+    pub text: Text,
+    /// What the host would do, step by step, where something would begin at once.
+    #[serde(default)]
+    pub steps: Vec<Text>,
+}
+
 /// It was not.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Problem {
@@ -259,5 +271,11 @@ impl Problem {
     #[must_use]
     pub fn new(what: impl Into<Text>, suggestion: impl Into<Text>) -> Self {
         Self { schema: SCHEMA, what: what.into(), suggestion: suggestion.into() }
+    }
+
+    /// What the host refuses to do on a target, whether it was only asked or was to do it.
+    #[must_use]
+    pub fn refused(why: Text, target: &TargetId) -> Self {
+        Self::new(why, Text::new(format!("nothing was changed; `ansai explain {target}` says how it stands")))
     }
 }

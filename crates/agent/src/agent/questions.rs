@@ -21,7 +21,7 @@ impl Agent {
             Query::Rehearse(command) => {
                 let hold = self.shell.look_at_hold_file();
                 self.shell.step(Input::HoldFile(hold));
-                self.shell.rehearse(command)
+                return self.shell.rehearse(command, asked.reply);
             }
             Query::Status => self.status(),
             Query::Incidents => answer::incidents(self.shell.engine(), self.shell.reports(), now),
@@ -30,7 +30,7 @@ impl Agent {
             Query::Plan(target) => {
                 let hold = self.shell.look_at_hold_file();
                 self.shell.step(Input::HoldFile(hold));
-                self.shell.plan(&target)
+                return self.shell.plan(&target, asked.reply);
             }
             Query::ReachRoutes => return self.trials.reach(routes(self.shell.bundle()), asked.reply),
             Query::SendTest(by) => {

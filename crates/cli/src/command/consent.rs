@@ -2,7 +2,10 @@
 
 use std::io::{BufRead, IsTerminal, Write};
 
-use ansai_model::{operator::Operation, text::visible};
+use ansai_model::{
+    operator::Operation,
+    text::{Text, visible},
+};
 use ansai_protocol::SCHEMA;
 use serde_json::json;
 
@@ -101,17 +104,26 @@ pub(super) fn announce(what: &str, targets: &[String], consent: ConsentArgs) -> 
 }
 
 /// Says what would be changed, when the agent would not refuse it. Nothing is.
-pub(super) fn rehearse(paths: &Paths, what: &str, targets: &[String], operation: Operation) -> Result<Code, Failure> {
+pub(crate) fn rehearse(paths: &Paths, what: &str, targets: &[String], operation: Operation) -> Result<Code, Failure> {
     let would = client::rehearse(paths, operation)?;
     let (told, targets_told) = (show::told(would.text.as_str(), &show::terminal().zone), preview(what, targets));
     match paths.json {
         true => {
-            let would = json!({"schema": SCHEMA, "would": what, "targets": targets, "text": would.text});
+            let would =
+                json!({"schema": SCHEMA, "would": what, "targets": targets, "text": would.text, "steps": would.steps});
             show::print_json(&would);
         }
-        false => show::print(&format!("it would be answered: {told}\n{targets_told}\nnothing was changed (--dry-run)")),
+        false => show::print(&format!(
+            "it would be answered: {told}\n{targets_told}{}\nnothing was changed (--dry-run)",
+            steps(&would.steps)
+        )),
     }
     Ok(Code::Ok)
+}
+
+/// What the host would do, a line each.
+fn steps(steps: &[Text]) -> String {
+    steps.iter().map(|step| format!("\n- {step}")).collect()
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use ansai_model::{
     text::Text,
     time::Shown,
 };
-use ansai_protocol::{Event, EventKind, SCHEMA, TargetStatus};
+use ansai_protocol::{Event, EventKind, Problem, SCHEMA, TargetStatus};
 use serde_json::json;
 
 pub(super) use self::undo::undo;
@@ -57,10 +57,7 @@ pub(super) fn drill(paths: &Paths, name: &str, kind: DrillKind, consent: Consent
     let note = match outcome {
         None => done.text,
         Some(ActionOutcome::Succeeded { note } | ActionOutcome::NotNeeded { why: note }) => note,
-        Some(ActionOutcome::Refused { why }) => {
-            let what = format!("the drill on {target} was refused: {why}");
-            return Err(Failure::new(Code::Refused, what, stands()));
-        }
+        Some(ActionOutcome::Refused { why }) => return Err(Failure::refused(&Problem::refused(why, &target))),
         Some(ActionOutcome::Failed { why } | ActionOutcome::Lost { why }) => {
             let what = format!("the drill on {target} failed: {why}");
             return Err(Failure::new(Code::Failing, what, stands()));

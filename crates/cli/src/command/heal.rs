@@ -1,17 +1,10 @@
 //! `ansai heal`: the runbook of a target, now; and with `--dry-run` what it would do, rung by rung. The agent's gates decide.
 
-use ansai_host::{
-    linux::{LinuxHost, Options},
-    port::Host,
-};
-use ansai_model::{id::TargetId, operator::Operation, runbook::Step, time::Shown};
-use ansai_protocol::SCHEMA;
+use ansai_model::{id::TargetId, operator::Operation};
 use jiff::tz::TimeZone;
-use serde_json::{Value, json};
-use tokio_util::task::TaskTracker;
+use serde_json::Value;
 
 use super::{
-    config,
     consent::{self, Proof},
     explain, operate, target,
 };
@@ -29,40 +22,20 @@ pub(super) fn heal(paths: &Paths, name: &str, consent: ConsentArgs) -> Result<Co
         client::rehearse(paths, operation.clone())?;
     }
     if consent.rehearsal.dry_run {
-        return planned_for(paths, &target);
+        return rehearse(paths, &target);
     }
     consent::ask(&format!("run the runbook of {target}"), &Proof::Yes, consent)?;
     operate::run(paths, operation)
 }
 
-/// Says what would be done for a target now, rung by rung.
-pub(super) fn planned_for(paths: &Paths, target: &TargetId) -> Result<Code, Failure> {
-    rehearse(paths, client::get(paths, &format!("/v1/plan/{target}"))?)
+/// What would be done for a target now, rung by rung.
+pub(super) fn plan(paths: &Paths, target: &TargetId) -> Result<Value, Failure> {
+    client::get(paths, &format!("/v1/plan/{target}"))
 }
 
 /// Says what would be done.
-fn rehearse(paths: &Paths, mut plan: Value) -> Result<Code, Failure> {
-    let runtime = config::runtime()?;
-    let options = Options { buses: Vec::new(), ..Options::this_machine(paths.state_dir.clone()) };
-    for rung in plan["rungs"].as_array_mut().into_iter().flatten() {
-        let steps: Vec<Step> = serde_json::from_value(rung["steps"].take()).unwrap_or_default();
-        let said = runtime.block_on(async {
-            let host = LinuxHost::new(options.clone(), &TaskTracker::new());
-            let mut said = Vec::new();
-            for step in &steps {
-                match step {
-                    Step::Wait(wait) => said.push(format!("wait {}", Shown(*wait))),
-                    Step::Act { action, .. } => {
-                        said.extend(host.plan(action).await.steps.iter().map(ToString::to_string))
-                    }
-                }
-            }
-            said
-        });
-        rung["steps"] = json!(said);
-    }
-    runtime.shutdown_background();
-    plan["schema"] = SCHEMA.into();
+fn rehearse(paths: &Paths, target: &TargetId) -> Result<Code, Failure> {
+    let plan = plan(paths, target)?;
     match paths.json {
         true => show::print_json(&plan),
         false => {
@@ -85,6 +58,15 @@ fn planned(plan: &Value, zone: &TimeZone) -> show::Page {
     let gates = list(&plan["gates"]);
     lines.extend((!gates.is_empty()).then(String::new));
     lines.extend(gates.iter().map(|gate| explain::gate(gate, zone)));
+    lines.extend(ladder(plan, zone));
+    show::Page::lines(lines)
+}
+
+/// The rungs of a plan as a person reads them.
+pub(super) fn ladder(plan: &Value, zone: &TimeZone) -> Vec<String> {
+    let text = |value: &Value| show::told(value.as_str().unwrap_or_default(), zone);
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let mut lines = Vec::new();
     let rungs = list(&plan["rungs"]);
     if !rungs.is_empty() {
         lines.extend([String::new(), "one after the other, until one helps".to_owned()]);
@@ -98,11 +80,13 @@ fn planned(plan: &Value, zone: &TimeZone) -> show::Page {
         lines.push(format!("  {}{times}{passed_over}", text(&rung["rung"])));
         lines.extend(list(&rung["steps"]).iter().map(|step| format!("    - {}", text(step))));
     }
-    show::Page::lines(lines)
+    lines
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn shown(plan: &Value) -> String {

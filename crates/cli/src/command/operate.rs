@@ -215,23 +215,22 @@ fn answered(paths: &Paths, incident: IncidentId, operation: Operation, assent: C
     let is_approved = matches!(operation, Operation::Approve { .. });
     let would = client::rehearse(paths, operation)?;
     let list: Incidents = client::read(client::get(paths, "/v1/incidents")?)?;
-    let Some(about) = list.incidents.iter().find(|about| about.id == incident) else {
-        return Ok(rehearsed(paths, &would, incident, None));
-    };
-    if is_approved {
-        return heal::planned_for(paths, &about.target);
+    let target = list.incidents.into_iter().find(|about| about.id == incident).map(|about| about.target);
+    let plan = target.as_ref().filter(|_| is_approved).map(|target| heal::plan(paths, target)).transpose()?;
+    if paths.json {
+        let rungs = plan.map(|mut plan| plan["rungs"].take());
+        let text = would.text;
+        show::print_json(
+            &json!({"schema": SCHEMA, "incident": incident, "target": target, "text": text, "rungs": rungs}),
+        );
+        return Ok(Code::Ok);
     }
-    Ok(rehearsed(paths, &would, incident, Some(about.target.as_str())))
-}
-
-/// What an answer would come to.
-fn rehearsed(paths: &Paths, would: &Done, incident: IncidentId, target: Option<&str>) -> Code {
-    let about = target.map(|target| format!("{incident} is about {target}\n")).unwrap_or_default();
-    match paths.json {
-        true => show::print_json(&serde_json::to_value(would).unwrap_or_default()),
-        false => show::print(&format!("{about}it would be answered: {}\nnothing was changed (--dry-run)", would.text)),
-    }
-    Code::Ok
+    let about = target.map(|target| format!("{incident} is about {target}"));
+    let answer = format!("it would be answered: {}", show::told(would.text.as_str(), &show::terminal().zone));
+    let rungs = plan.map(|plan| heal::ladder(&plan, &show::terminal().zone)).unwrap_or_default();
+    show::print(show::Page::lines(about.into_iter().chain([answer]).chain(rungs)));
+    show::note("\nnothing was changed (--dry-run)");
+    Ok(Code::Ok)
 }
 
 /// What the agent would refuse whatever it looks after.

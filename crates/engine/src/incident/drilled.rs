@@ -17,7 +17,7 @@ use ansai_model::{
 };
 
 use crate::{
-    check::CheckState,
+    check::{Change, CheckState},
     context::Context,
     remediation::Stage,
     state::{Drill, PendingRun},
@@ -96,7 +96,7 @@ impl Context {
         let drilled = |id: &IncidentId| self.state.incidents.get(id).is_some_and(|incident| incident.is_drill);
         for id in self.checks.open_of(target).filter(drilled).collect::<Vec<_>>() {
             let outcome = ActionOutcome::Succeeded { note: what.clone() };
-            self.record(id, StepKind::Undone { what: "the drill, which has ended by itself".into(), outcome });
+            self.record(id, StepKind::Undone { what: "the drill, which is over".into(), outcome });
         }
     }
 
@@ -176,6 +176,16 @@ impl<'a> View<'a> {
         let Some(drill) = &memory.drill else { return Some(None) };
         let is_its_way = self.unit_of(&check.target).is_none_or(|unit| is_its_doing(drill, unit));
         is_its_way.then_some(Some(drill.kind))
+    }
+
+    /// Whether a drill is why a check fails now, or was why it has failed until now.
+    pub(crate) fn is_by_drill(self, slot: usize, change: Change) -> bool {
+        let check = &self.checks[slot].check;
+        match change {
+            Change::Failed => self.drill_behind(slot).is_some(),
+            Change::Recovered => self.open_on(&check.target, &check.id).is_some_and(|incident| incident.is_drill),
+            Change::None => false,
+        }
     }
 
     /// The unit of a target as it was last seen.

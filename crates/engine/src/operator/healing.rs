@@ -18,7 +18,8 @@ use crate::{
     context::Context,
     effect::Answer,
     gate::{
-        self, operator,
+        self,
+        operator::{self, Restraint},
         proposal::{Proposal, ProposalKind},
     },
     incident::why_not_healed,
@@ -120,10 +121,15 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The hold or the maintenance window by which somebody wants a target left alone.
+    pub(super) fn restraint_on(self, target: &TargetId) -> Option<Restraint> {
+        let window = || operator::maintenance_on(self, target).map(|(_, window)| window);
+        operator::hold_on(self, target).or_else(window)
+    }
+
     /// The refusal of whatever would be done to a target that somebody wants left alone.
     pub(super) fn restrained(self, target: &TargetId) -> Option<Answer> {
-        let window = || operator::maintenance_on(self, target).map(|(_, window)| window);
-        let restraint = operator::hold_on(self, target).or_else(window)?;
+        let restraint = self.restraint_on(target)?;
         let why = format!("nothing is done to {target} now: {}", restraint.why);
         Some(refused(why, format!("{}; then it can be asked for again", restraint.instead)))
     }

@@ -4,6 +4,7 @@
 use alloc::vec::Vec;
 
 use ansai_model::{
+    action::Action,
     decision::GateResult,
     id::{IncidentId, RungId, TargetId},
     incident::Incident,
@@ -13,7 +14,11 @@ use ansai_model::{
 };
 use serde::Serialize;
 
-use crate::{context::Context, effect::Answer, view::View};
+use crate::{
+    context::Context,
+    effect::{Answer, Effect},
+    view::View,
+};
 
 /// What would be done, and under what.
 #[derive(Clone, Debug, Serialize)]
@@ -46,9 +51,15 @@ pub struct RungPlan {
 }
 
 impl Context {
-    /// What an operator's command is answered now, on a copy that nobody keeps.
-    pub(crate) fn rehearse(&mut self, command: OperatorCommand) -> Answer {
-        self.answer_to(command)
+    /// What an operator's command is answered now, on a copy that nobody keeps, and the action that was asked for itself; a
+    /// remedy is none, for what one of its steps is refused the next may do.
+    pub(crate) fn rehearse(&mut self, command: OperatorCommand) -> (Answer, Option<Action>) {
+        let answer = self.answer_to(command);
+        let asked_for = self.effects.drain(..).find_map(|effect| match effect {
+            Effect::Perform(run) if run.incident.is_none() => Some(run.action),
+            _ => None,
+        });
+        (answer, asked_for)
     }
 
     /// What healing a target on request does now, on a copy that nobody keeps; `None` when there is no such target.

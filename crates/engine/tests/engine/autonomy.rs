@@ -108,6 +108,32 @@ fn what_was_approved_still_passes_the_other_gates() {
     assert_eq!(host.done(), ["restart app.service"]);
 }
 
+/// Whoever approves while somebody wants it left alone is told so, in a rehearsal as well; their word is kept.
+#[test]
+fn what_is_approved_under_a_hold_or_in_a_window_is_told_to_be_kept_until_that_is_over() {
+    let scope = Scope::All;
+    let (reason, lasts) = (ansai_model::text::Text::from("moving"), secs(600));
+    let hold = Operation::Hold { scope: scope.clone(), reason: reason.clone(), until: None };
+    let window = Operation::Maintenance { scope: scope.clone(), reason, lasts };
+    for (restraint, ends, words) in [
+        (hold, Operation::Release { scope: scope.clone() }, "ann has held it since "),
+        (window, Operation::EndMaintenance { scope }, "it is in a maintenance window that ann opened (moving), until "),
+    ] {
+        let mut host = with("approve");
+        host.fails("app.service#unit");
+        assert_eq!(host.phase("app.service"), "awaiting approval");
+        host.operator(restraint);
+        let rehearsed = host.rehearsed(Operation::Approve { incident: IncidentId(1) });
+        let begins = format!("done: i1 is approved, and that is kept: nothing is done now: {words}");
+        assert!(rehearsed.starts_with(&begins), "{rehearsed}");
+        assert_eq!(approve(&mut host, 1), rehearsed);
+        host.pass(secs(60));
+        assert_eq!(host.done(), Vec::<&str>::new());
+        host.operator(ends);
+        assert_eq!(host.done(), ["restart app.service"], "nobody is asked again");
+    }
+}
+
 #[test]
 fn a_rejected_proposal_goes_to_the_person_and_is_not_done() {
     let mut host = with("approve");

@@ -306,7 +306,7 @@ fn the_drills_of_a_first_hour_are_all_taken_on_and_the_refusal_says_when_the_nex
     assert!(counted >= 6, "crash, hang, exit, port, configuration and loop: {counted}, then {refused}");
     assert!(refused.contains("of 24 actions of drills on service/app.service within 1h are used"), "{refused}");
     let command = OperatorCommand { by: "ann".into(), operation: drill() };
-    let Answer::Refused { suggestion, .. } = host.engine.rehearse(host.now, command) else { panic!("it is refused") };
+    let Answer::Refused { suggestion, .. } = host.engine.rehearse(host.now, command).0 else { panic!("it is refused") };
     let wait = suggestion.as_str().strip_prefix("it may be tried again in ").expect("a time").to_owned();
     assert!(wait.contains('m'), "{wait}");
     // Nothing of it is held against a real failure.
@@ -314,6 +314,27 @@ fn the_drills_of_a_first_hour_are_all_taken_on_and_the_refusal_says_when_the_nex
     assert_eq!((memory.actions.len(), memory.repeats, memory.backoff_level, memory.remediated), (0, 0, 0, None));
     host.pass(secs(3600));
     assert!(host.operator(drill()).starts_with("done"), "an hour later there is room again");
+}
+
+/// Whoever tries one kind after the other has each incident closed in its time: what is broken on purpose does not flap.
+#[test]
+fn what_drills_break_one_after_the_other_does_not_flap() {
+    let mut host = Host::plain().mended_by("restart");
+    for drill in 1..=6 {
+        let begun = host.operator(Operation::Drill { target: target("app.service"), kind: DrillKind::Crash });
+        assert!(begun.starts_with("done"), "{begun}");
+        host.fails(UNIT);
+        host.pass(secs(35));
+        assert!(!host.explain("app.service").checks[0].is_flapping, "after drill {drill}");
+        assert_eq!(host.phase("app.service"), "none", "after drill {drill}: {}", host.summary("app.service"));
+    }
+    // What fails by itself as often does.
+    for _ in 0..3 {
+        host.fails(UNIT);
+        host.is_well(UNIT);
+        host.pass(secs(1));
+    }
+    assert!(host.explain("app.service").checks[0].is_flapping);
 }
 
 #[test]
@@ -353,7 +374,9 @@ fn a_drill_that_nothing_would_mend_is_refused_until_the_breaker_closes() {
     assert_eq!(host.explain("app.service").breaker.as_str(), "open", "{:?}", host.done());
     let operation = Operation::Drill { target: target("app.service"), kind: DrillKind::Crash };
     let command = OperatorCommand { by: "ann".into(), operation };
-    let Answer::Refused { why, suggestion } = host.engine.rehearse(host.now, command) else { panic!("it is refused") };
+    let Answer::Refused { why, suggestion } = host.engine.rehearse(host.now, command).0 else {
+        panic!("it is refused")
+    };
     let open = "the circuit breaker of service/app.service is open, so nothing would mend what a drill broke";
     assert_eq!(why.as_str(), open);
     assert!(suggestion.as_str().starts_with("it may be tried again in "), "{suggestion}");
@@ -370,7 +393,7 @@ fn what_a_drill_takes_back_at_its_end_is_told() {
         host.step(Input::Hint(Hint::DrillEnded { unit, what: "/etc/app.conf is as it was".into() }));
     };
     ends(&mut host);
-    let told = "undo: the drill, which has ended by itself: succeeded";
+    let told = "undo: the drill, which is over: succeeded";
     assert!(host.story(1).iter().any(|step| step == told), "{:?}", host.story(1));
     // What is no drill's has nothing to do with it.
     let mut host = Host::plain();

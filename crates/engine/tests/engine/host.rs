@@ -384,7 +384,7 @@ impl Host {
 
     /// What the operator would be answered, in the same words.
     pub(crate) fn rehearsed(&self, operation: Operation) -> String {
-        said(self.engine.rehearse(self.now, OperatorCommand { by: "ann".into(), operation }))
+        said(self.engine.rehearse(self.now, OperatorCommand { by: "ann".into(), operation }).0)
     }
 
     /// The open incident of a target, when there is one.

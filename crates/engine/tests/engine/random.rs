@@ -328,7 +328,7 @@ impl Books {
                     _ => continue,
                 };
                 let answer = engine.rehearse(now, OperatorCommand { by: "ann".into(), operation });
-                assert!(matches!(answer, Answer::Done(_)), "`{command}` would be refused: {answer:?}");
+                assert!(matches!(answer.0, Answer::Done(_)), "`{command}` would be refused: {answer:?}");
                 self.suggested += 1;
             }
         }

@@ -227,12 +227,26 @@ impl Machine {
         }
     }
 
-    fn drill_action(&mut self, unit: &UnitName, kind: DrillKind, port: Option<u16>) -> Option<ActionOutcome> {
-        if self.active(unit) != ActiveState::Active {
-            return refused("the unit is not active");
+    /// Why an action would be refused now.
+    pub(super) fn objection(&self, action: &Action) -> Option<Text> {
+        match action {
+            Action::Drill { unit, kind, port, .. } => self.objection_to_drill(unit, *kind, *port),
+            _ => None,
         }
-        if kind == DrillKind::Port && port.or(self.units.get(unit)?.spec.port).is_none() {
-            return failed(format!("{unit} declares no port"));
+    }
+
+    fn objection_to_drill(&self, unit: &UnitName, kind: DrillKind, port: Option<u16>) -> Option<Text> {
+        let has_port = port.or(self.units.get(unit).and_then(|unit| unit.spec.port)).is_some();
+        match kind {
+            _ if self.active(unit) != ActiveState::Active => Some(Text::new(format!("{unit} is not active"))),
+            DrillKind::Port if !has_port => Some(Text::new(format!("{unit} declares no port"))),
+            _ => None,
+        }
+    }
+
+    fn drill_action(&mut self, unit: &UnitName, kind: DrillKind, port: Option<u16>) -> Option<ActionOutcome> {
+        if let Some(why) = self.objection_to_drill(unit, kind, port) {
+            return refused(why);
         }
         let signal = if kind == DrillKind::Exit { 15 } else { 9 };
         let by_drill = Some(OwnSignal { signal, by: Sender::Drill });

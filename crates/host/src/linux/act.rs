@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use ansai_model::{
     action::{Action, ActionOutcome, ActionRun},
-    operator::DrillKind,
     probe::CommandLine,
     text::Text,
 };
@@ -25,6 +24,11 @@ use super::{
     domain, drill,
     owned_path::Trusted,
 };
+
+/// What an action would do besides what it says of itself; the error says why it would be refused, as its outcome does.
+pub(crate) type Planned = Result<Vec<Text>, Text>;
+
+const NO_SYSTEMD: &str = "no systemd runs here";
 
 /// Longest wait for a plan.
 pub(super) const PLAN_TIME: Duration = Duration::from_secs(20);
@@ -66,10 +70,10 @@ pub async fn perform(host: &LinuxHost, run: &ActionRun) -> ActionOutcome {
         Action::ResetFailed { .. }
         | Action::StartUnit { .. }
         | Action::RestartUnit { .. }
-        | Action::ReloadUnit { .. } => ActionOutcome::Refused { why: "no systemd runs here".into() },
+        | Action::ReloadUnit { .. } => ActionOutcome::Refused { why: NO_SYSTEMD.into() },
         Action::Domain(action) => domain::acts(action).perform(host, run).await,
         Action::StopUnit { .. } | Action::KillUnit { .. } | Action::Drill { .. } => {
-            ActionOutcome::Refused { why: "no systemd runs here".into() }
+            ActionOutcome::Refused { why: NO_SYSTEMD.into() }
         }
     }
 }
@@ -98,14 +102,14 @@ fn given_up(late: &Late) -> ActionOutcome {
     ActionOutcome::Failed { why: Text::new(late.to_string()) }
 }
 
-/// What an action that is no unit's would do besides what it says of itself, or why it would do nothing.
-pub(super) async fn plan(host: &LinuxHost, action: &Action) -> Vec<Text> {
+/// What an action that is no unit's would do.
+pub(super) async fn plan(host: &LinuxHost, action: &Action) -> Planned {
     let work = Work::new(Kind::Gather, action.describe().to_string()).on_what_it_names(action);
     let state_dir = host.inner.options.state_dir.clone();
     let trusted = match action {
-        Action::RestoreConfiguration { unit, .. }
-        | Action::SaveConfiguration { unit, .. }
-        | Action::Drill { unit, .. } => host.trusted_for(unit).await,
+        Action::RestoreConfiguration { unit, .. } | Action::SaveConfiguration { unit, .. } => {
+            host.trusted_for(unit).await
+        }
         _ => Trusted::own(),
     };
     let action = action.clone();
@@ -115,15 +119,10 @@ pub(super) async fn plan(host: &LinuxHost, action: &Action) -> Vec<Text> {
             configuration::plan_restore(&state_dir, unit, paths, &trusted)
         }
         Action::SaveConfiguration { unit, paths, .. } => configuration::plan_save(&state_dir, unit, paths, &trusted),
-        Action::Drill { kind: DrillKind::Configuration, unit, paths, .. } => {
-            let refused = drill::file_to_break(paths).and_then(|file| drill::may_break(&file, &trusted).err());
-            let refused = refused.map(|why| why.to_string());
-            let refused = refused.or_else(|| configuration::changed_since_kept(&state_dir, unit, paths, &trusted));
-            refused.map(|why| Text::new(format!("nothing: {why}"))).into_iter().collect()
-        }
-        _ => Vec::new(),
+        Action::Drill { .. } => Err(NO_SYSTEMD.into()),
+        _ => Ok(Vec::new()),
     });
-    planned.await.unwrap_or_else(|late| vec![Text::new(late.to_string())])
+    planned.await.unwrap_or_else(|late| Ok(vec![Text::new(late.to_string())]))
 }
 
 /// Runs a command, and says how it ended.

@@ -15,11 +15,10 @@ use ansai_model::{
     incident::{Evidence, EvidenceRequest},
     inventory::Inventory,
     observation::Observation,
-    text::Text,
 };
 use futures_util::future::BoxFuture;
 
-use super::{LinuxHost, ability::needs::Collected, probe::Context, systemd::Bus};
+use super::{LinuxHost, ability::needs::Collected, act::Planned, probe::Context, systemd::Bus};
 use crate::fake::Machine;
 
 /// A look of a domain.
@@ -57,8 +56,8 @@ pub(crate) trait Acts: Send + Sync {
     /// Does it.
     fn perform<'a>(&'a self, host: &'a LinuxHost, run: &'a ActionRun) -> BoxFuture<'a, ActionOutcome>;
 
-    /// What it would do, step by step, without doing it.
-    fn plan<'a>(&'a self, host: &'a LinuxHost) -> BoxFuture<'a, Vec<Text>>;
+    /// What it would do besides what it says of itself, step by step, without doing it.
+    fn plan<'a>(&'a self, host: &'a LinuxHost) -> BoxFuture<'a, Planned>;
 
     /// What the agent must be allowed to do for it.
     fn needs(&self, who: &str, all: &mut Collected);

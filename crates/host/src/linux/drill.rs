@@ -81,16 +81,10 @@ pub fn copy_of(path: &Path) -> PathBuf {
 /// When the file is broken by a drill already, is larger than 16 MiB, somebody else has a hand in the way to it, or the
 /// system refuses.
 pub fn break_file(path: &Path, trusted: &Trusted) -> io::Result<()> {
-    match remains_of(path, trusted)? {
-        Remains::Nothing => {}
-        Remains::Broken => {
-            return Err(io::Error::other(
-                "a drill has broken it already; `ansai drill NAME --undo`, with the name of its service, mends it",
-            ));
-        }
-        Remains::Copy => remove_copy(path, trusted)?,
+    let (found, remains) = breakable(path, trusted)?;
+    if remains == Remains::Copy {
+        remove_copy(path, trusted)?;
     }
-    let found = file(path, trusted)?.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
     let mut text = found.bytes(BYTES_MAX)?;
     let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     let ownership = Ownership { uid, gid, mode: found.ownership().mode & 0o700 };
@@ -100,15 +94,23 @@ pub fn break_file(path: &Path, trusted: &Trusted) -> io::Result<()> {
     Ok(found.overwrite(&text)?)
 }
 
-/// Why a file would not be broken; nothing when it would be.
+/// Whether a file would be broken; it only reads.
 ///
 /// # Errors
-/// As for [`break_file`].
+/// As for [`break_file`], but for what the system refuses only when it is written to.
 pub fn may_break(path: &Path, trusted: &Trusted) -> io::Result<()> {
-    match file(path, trusted)? {
-        Some(_) => remains_of(path, trusted).map(drop),
-        None => Err(io::ErrorKind::NotFound.into()),
+    breakable(path, trusted)?.0.bytes(BYTES_MAX).map(drop).map_err(Into::into)
+}
+
+fn breakable(path: &Path, trusted: &Trusted) -> io::Result<(Found, Remains)> {
+    let remains = remains_of(path, trusted)?;
+    if remains == Remains::Broken {
+        return Err(io::Error::other(
+            "a drill has broken it already; `ansai drill NAME --undo`, with the name of its service, mends it",
+        ));
     }
+    let found = file(path, trusted)?.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+    Ok((found, remains))
 }
 
 /// Whether a file that holds this is as a drill left it, which is nobody's change: a copy of the original is beside it, and

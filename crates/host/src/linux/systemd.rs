@@ -18,7 +18,7 @@ mod unit;
 mod usage;
 
 pub use act::{
-    drill::{Drill, perform as drill},
+    drill::{Drill, may_perform as may_drill, perform as drill},
     perform, signal_main_if,
 };
 pub use bus::{Bus, CallError};

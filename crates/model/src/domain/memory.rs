@@ -1,12 +1,7 @@
 //! The memory domain's values: how a service's memory is looked at, what the figures mean, and what may be done about it.
 //! Reading them is `host::linux::domain::memory`'s work; whether they grow without end is told by the engine's trends.
 
-use alloc::{
-    boxed::Box,
-    format,
-    string::{String, ToString},
-    vec::Vec,
-};
+use alloc::{boxed::Box, format, string::String, vec::Vec};
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -325,18 +320,16 @@ impl Deed for MemoryAction {
 }
 
 impl MemoryAction {
-    /// Each step in words, with what it would touch.
+    /// How it is done, in words.
     #[must_use]
-    pub fn plan(&self) -> Vec<Text> {
-        let described = self.describe().to_string();
-        let detail = match self {
+    pub fn detail(&self) -> Text {
+        Text::from(match self {
             Self::Release { how: Release::Signal(_), .. } => {
                 "only its main process gets it, through a pidfd, and only when it catches it"
             }
             Self::Release { how: Release::Command(_), .. } => "the command runs without a shell, within its time-out",
             Self::Limit { .. } => "the kernel then slows it down and takes back its cache; nothing is ended",
-        };
-        alloc::vec![Text::new(described), Text::from(detail)]
+        })
     }
 }
 

@@ -213,11 +213,11 @@ pub fn step(kind: &StepKind) -> String {
     document::step_words(kind).1
 }
 
-/// The commands of `ansai`, by which what is to be typed is told from what is said of it.
+/// The commands of `ansai`, by which what is to be typed is told from what is said of it; those of domains are named in
+/// backticks, in which everything is typed.
 pub const COMMANDS: &[&str] = &[
     "agent",
     "approve",
-    "certificate",
     "check",
     "completions",
     "config",

@@ -51,9 +51,10 @@ pub(in crate::command) fn undo(paths: &Paths, name: &str, consent: ConsentArgs) 
     for (path, _) in &left.files {
         drill::undo(path).map_err(|error| failed(path, &error))?;
     }
-    let next = match &left.down {
+    // What is down is seen once more: it may have failed, or be back, since the first look.
+    let next = match left.down(paths, &name) {
         Some(unit) => {
-            start(paths, &name, unit)?;
+            start(paths, &name, &unit)?;
             format!("{unit} is started; `ansai explain {name}` says how it stands")
         }
         None => next(paths, &name),
@@ -88,7 +89,8 @@ fn start(paths: &Paths, name: &str, unit: &UnitName) -> Result<(), Failure> {
 struct Left {
     lasting: Vec<Lasting>,
     files: Vec<(PathBuf, Remains)>,
-    /// Its unit, when a drill took it down and it is down still.
+    unit: Option<UnitName>,
+    /// Its unit, when a drill took it down and it was down at the first look.
     down: Option<UnitName>,
 }
 
@@ -102,23 +104,34 @@ impl Left {
         let unit = unit_of(bundle, name);
         let mut lasting = lasting(&paths.state_dir).map_err(|error| failed(&paths.state_dir, &error))?;
         lasting.retain(|drill| unit.as_ref().is_some_and(|unit| drill.unit == unit.as_str()));
-        let has_left = !files.is_empty() || !lasting.is_empty();
-        let down = unit.filter(|unit| {
-            let active = config::activity(paths, unit);
-            is_its_doing(active, has_left, || has_open_drill(paths, name))
-        });
-        Ok(Self { lasting, files, down })
+        let mut left = Self { lasting, files, unit, down: None };
+        left.down = left.down(paths, name);
+        Ok(left)
+    }
+
+    /// Its unit, when a drill took it down and it is down at this moment.
+    fn down(&self, paths: &Paths, name: &str) -> Option<UnitName> {
+        let has_left = !self.files.is_empty() || !self.lasting.is_empty();
+        let is_down =
+            |unit: &&UnitName| is_its_doing(config::activity(paths, unit), has_left, || has_open_drill(paths, name));
+        self.unit.as_ref().filter(is_down).cloned()
     }
 
     fn stopped(&self) -> impl Iterator<Item = i32> {
         self.lasting.iter().filter_map(|drill| match drill.done {
             Done::Stopped { pid, .. } => Some(pid),
-            Done::Broken { .. } => None,
+            Done::Broken { .. } | Done::Taken { .. } | Done::Kills => None,
         })
     }
 
     fn lines(&self) -> Vec<String> {
-        let processes = self.stopped().map(|pid| format!("let process {pid} go on"));
+        let processes = self.lasting.iter().filter_map(|drill| match drill.done {
+            Done::Stopped { pid, .. } => Some(format!("let process {pid} go on")),
+            Done::Taken { port } => Some(format!("give port {port} back")),
+            Done::Kills => Some(format!("no longer kill {} when it comes back", drill.unit)),
+            // It is told of its file.
+            Done::Broken { .. } => None,
+        });
         let files = self.files.iter().map(|(path, remains)| line(path, *remains));
         let down = self.down.iter().map(|unit| format!("start {unit}, which is down"));
         processes.chain(files).chain(down).collect()

@@ -3,21 +3,15 @@
 
 use std::time::Duration;
 
-use ansai_host::{
-    linux::{LinuxHost, Options},
-    port::Host,
-};
-use ansai_model::{action::ActionOutcome, bundle::Request, id::TargetId, operator::Operation, text::Text, time::Shown};
-use ansai_protocol::{SCHEMA, TargetStatus};
+use ansai_model::{action::ActionOutcome, id::TargetId, operator::Operation, text::Text, time::Shown};
+use ansai_protocol::{Problem, SCHEMA, TargetStatus};
 use clap::Subcommand;
 use serde_json::json;
-use tokio_util::task::TaskTracker;
 
 use super::DOMAIN;
 use crate::{
     ConsentArgs, Paths, client,
     command::{
-        config,
         consent::{self, Proof},
         drill, target,
     },
@@ -107,12 +101,12 @@ fn rendered(targets: &[TargetStatus]) -> show::Page {
 fn ask(paths: &Paths, asked: Asked, name: &str, consent: ConsentArgs) -> Result<Code, Failure> {
     let target = certificate(paths, name)?;
     let operation = Operation::Request { target: target.clone(), name: asked.as_str().into() };
-    if consent.rehearsal.dry_run || !consent.yes {
-        // Nobody is asked about what would be refused, or told what it would do.
-        client::rehearse(paths, operation.clone())?;
-    }
     if consent.rehearsal.dry_run {
-        return rehearse(paths, asked, &target);
+        return consent::rehearse(paths, asked.as_str(), &[target.to_string()], operation);
+    }
+    if !consent.yes {
+        // Nobody is asked about what would be refused.
+        client::rehearse(paths, operation.clone())?;
     }
     let (what, proof) = match asked {
         Asked::Renew => (format!("replace the certificate {} everywhere", target.name()), Proof::Yes),
@@ -131,9 +125,7 @@ fn ask(paths: &Paths, asked: Asked, name: &str, consent: ConsentArgs) -> Result<
     let text: Text = match events.and_then(|events| drill::outcome(events, &target, OUTCOME_MAX)) {
         None => done.text,
         Some(ActionOutcome::Succeeded { note } | ActionOutcome::NotNeeded { why: note }) => note,
-        Some(ActionOutcome::Refused { why }) => {
-            return Err(Failure::new(Code::Refused, why.to_string(), "nothing was changed"));
-        }
+        Some(ActionOutcome::Refused { why }) => return Err(Failure::refused(&Problem::refused(why, &target))),
         Some(ActionOutcome::Failed { why } | ActionOutcome::Lost { why }) => return Err(failed(why.to_string())),
         Some(ActionOutcome::TimedOut { after }) => {
             return Err(failed(format!("it did not end within {}", Shown(after))));
@@ -162,32 +154,4 @@ fn certificate(paths: &Paths, name: &str) -> Result<TargetId, Failure> {
         Failure::new(failure.code, what, instead)
     })?;
     TargetId::new(found).map_err(|error| Failure::new(Code::Usage, error.to_string(), ""))
-}
-
-/// Says step by step what would be done.
-fn rehearse(paths: &Paths, asked: Asked, target: &TargetId) -> Result<Code, Failure> {
-    let bundle = config::load(paths)?.bundle(&config::inventory(paths)?, 1);
-    let bundle = bundle.map_err(|wrong| Failure::wrong(&wrong))?;
-    let offered = bundle.parts().targets.get(target).and_then(|target| target.requests.get(asked.as_str()));
-    let Some(Request { action, .. }) = offered else {
-        let what = format!("nothing declares who could {} {target}", asked.as_str());
-        return Err(Failure::new(Code::Usage, what, "declare `renew:` in its configuration"));
-    };
-    let runtime = config::runtime()?;
-    let plan = runtime.block_on(async {
-        let options = Options { buses: Vec::new(), ..Options::this_machine(paths.state_dir.clone()) };
-        LinuxHost::new(options, &TaskTracker::new()).plan(action).await
-    });
-    runtime.shutdown_background();
-    match paths.json {
-        true => show::print_json(
-            &json!({"schema": SCHEMA, "would": asked.as_str(), "targets": [target], "steps": plan.steps}),
-        ),
-        false => {
-            let lines: Vec<String> = plan.steps.iter().map(|step| format!("- {step}")).collect();
-            show::print(&lines.join("\n"));
-            show::note("nothing was changed (--dry-run)");
-        }
-    }
-    Ok(Code::Ok)
 }

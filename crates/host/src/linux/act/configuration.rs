@@ -15,6 +15,7 @@ use ansai_model::{action::ActionOutcome, id::UnitName, text::Text};
 
 pub(super) use self::since::other_than_kept;
 use crate::linux::{
+    act::Planned,
     aside, drill,
     owned_path::{self, Folder, Found, Fresh, Kind, Ownership, Refused, Trusted},
 };
@@ -72,9 +73,9 @@ pub(super) fn save(state_dir: &Path, unit: &UnitName, paths: &[String], trusted:
 }
 
 /// Why a configuration would not be kept; nothing when it would be.
-pub(super) fn plan_save(state_dir: &Path, unit: &UnitName, paths: &[String], trusted: &Trusted) -> Vec<Text> {
+pub(super) fn plan_save(state_dir: &Path, unit: &UnitName, paths: &[String], trusted: &Trusted) -> Planned {
     let looked = store(state_dir, unit).and_then(|_| collect(paths.iter().map(PathBuf::from).collect(), trusted));
-    looked.err().map(|why| Text::new(format!("nothing: {why}"))).into_iter().collect()
+    looked.map(|_| Vec::new()).map_err(Into::into)
 }
 
 fn kept(state_dir: &Path, unit: &UnitName, paths: &[String], trusted: &Trusted) -> Result<usize, Refused> {
@@ -187,20 +188,19 @@ fn put(path: &Path, what: Option<(Vec<u8>, Ownership)>, trusted: &Trusted) -> Re
 }
 
 /// What putting the kept copies back would do, or why it would do nothing.
-pub(super) fn plan_restore(state_dir: &Path, unit: &UnitName, paths: &[String], trusted: &Trusted) -> Vec<Text> {
-    match changes(state_dir, unit, paths, trusted) {
-        Ok(None) => vec![Text::new(format!("nothing: {}", nothing_kept(unit)))],
-        Ok(Some(changes)) if changes.is_empty() => {
-            vec![Text::new(format!("nothing: {}", nothing_differs(state_dir, unit, paths, trusted)))]
+pub(super) fn plan_restore(state_dir: &Path, unit: &UnitName, paths: &[String], trusted: &Trusted) -> Planned {
+    match changes(state_dir, unit, paths, trusted)? {
+        None => Err(nothing_kept(unit)),
+        Some(changes) if changes.is_empty() => {
+            Ok(vec![Text::new(format!("nothing: {}", nothing_differs(state_dir, unit, paths, trusted)))])
         }
-        Ok(Some(changes)) => {
+        Some(changes) => {
             let words = |change: &Change| {
                 let keeping = if change.now.is_some() { ", keeping what is there" } else { "" };
                 Text::new(format!("put {} back{keeping}", change.kept.path.display()))
             };
-            changes.iter().map(words).collect()
+            Ok(changes.iter().map(words).collect())
         }
-        Err(why) => vec![Text::new(format!("nothing: {why}"))],
     }
 }
 
@@ -427,7 +427,7 @@ mod tests {
         fs::write(&file, "good").expect("written");
         assert!(matches!(save(&state, &unit, &paths, &trusted), ActionOutcome::Succeeded { .. }));
         fs::write(&file, "broken").expect("written");
-        let planned = plan_restore(&state, &unit, &paths, &trusted);
+        let planned = plan_restore(&state, &unit, &paths, &trusted).expect("not refused");
         assert_eq!(planned[0].as_str(), format!("put {} back, keeping what is there", file.display()));
         assert!(matches!(restore(&state, &unit, &paths, Reach::All, &trusted).0, ActionOutcome::Succeeded { .. }));
         assert_eq!(fs::read_to_string(&file).expect("there"), "good");

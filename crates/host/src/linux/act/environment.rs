@@ -10,6 +10,7 @@ use ansai_model::{
 };
 
 use crate::linux::{
+    act::Planned,
     aside,
     owned_path::{Folder, Found, Fresh, Kind, Refused, Trusted, number},
 };
@@ -49,13 +50,22 @@ pub(super) fn ensure(entries: &[EnvironmentEntry]) -> ActionOutcome {
     }
 }
 
-/// What would be done to each entry, or why nothing would.
-pub(super) fn plan(entries: &[EnvironmentEntry]) -> Vec<Text> {
-    let steps = entries.iter().flat_map(|entry| match put_right(entry, Doing::Said) {
-        Ok(changes) => changes,
-        Err(why) => vec![format!("nothing: {}: {why}", entry.path)],
-    });
-    steps.map(Text::new).collect()
+/// What would be done to each entry, up to the first that cannot be put right.
+pub(super) fn plan(entries: &[EnvironmentEntry]) -> Planned {
+    let mut steps = Vec::new();
+    for entry in entries {
+        match put_right(entry, Doing::Said) {
+            Ok(changes) => steps.extend(changes.into_iter().map(Text::new)),
+            Err(why) if steps.is_empty() && why.is_by_rule() => {
+                return Err(Text::new(format!("{}: {why}", entry.path)));
+            }
+            Err(why) => {
+                steps.push(Text::new(format!("nothing: {}: {why}", entry.path)));
+                break;
+            }
+        }
+    }
+    Ok(steps)
 }
 
 fn put_right(entry: &EnvironmentEntry, doing: Doing) -> Result<Vec<String>, Refused> {

@@ -28,12 +28,9 @@ use std::{path::Path, time::Duration};
 
 use ansai_model::{
     action::{ActionOutcome, ActionRun},
-    domain::{
-        Deed,
-        certificate::{
-            Aspect, CertificateAction, CertificateProbe, Expectation, FileProbe, KeyMatch, KeyPlace, Sameness,
-            ServedProbe, judge,
-        },
+    domain::certificate::{
+        Aspect, CertificateAction, CertificateProbe, Expectation, FileProbe, KeyMatch, KeyPlace, Sameness, ServedProbe,
+        judge,
     },
     incident::{Evidence, EvidenceKind},
     observation::{Health, Observation},
@@ -44,6 +41,7 @@ use rustls::pki_types::CertificateDer;
 
 use crate::linux::{
     LinuxHost,
+    act::Planned,
     aside::{self, Kind, Work},
     clock::wall_now,
     probe::{self, Context},
@@ -182,18 +180,17 @@ pub(super) async fn perform(host: &LinuxHost, action: &CertificateAction, run: &
     }
 }
 
-/// What an action would do, step by step, without doing it.
+/// What an action would do besides what it says of itself, step by step, without doing it; the error is why it would be refused.
 /// The files may belong to these users, besides root.
-#[must_use]
-pub(super) fn plan(host: &LinuxHost, action: &CertificateAction, users: &[u32]) -> Vec<Text> {
+pub(super) fn plan(host: &LinuxHost, action: &CertificateAction, users: &[u32]) -> Planned {
     let steps = match action {
         CertificateAction::Renew(renewal) => renew::plan(host, renewal),
         CertificateAction::Deploy(deployment) => deploy::plan(host, deployment, users),
         CertificateAction::PutBack(what) => deploy::plan_put_back(host, what),
-        CertificateAction::Revoke(_) => Vec::new(),
+        CertificateAction::Revoke(_) => Ok(Vec::new()),
         CertificateAction::Replace(replacement) => replace::plan(host, replacement),
     };
-    std::iter::once(action.describe()).chain(steps.into_iter().map(Text::new)).collect()
+    steps.map(|steps| steps.into_iter().map(Text::new).collect()).map_err(Text::new)
 }
 
 /// The evidence of a certificate: whose it is, from when to when, for which names, and who signed it. The certificate

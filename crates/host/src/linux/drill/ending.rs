@@ -1,10 +1,11 @@
 //! How a drill ends by itself: what it stopped goes on and what it broke is put back when its time is over, whatever became
 //! of the agent meanwhile. What is to be undone is on the disk before it is done.
 //!
-//! A process is known by its start and the boot of the host, and reached by a pidfd; nobody else's is woken.
+//! A process is known by its start and the boot of the host, and reached by a pidfd; nobody else's is woken. What only the
+//! process that drills has in its hands, as a port, it gives back when its note is gone: see [`InHand`].
 
 use std::{
-    fs,
+    fs::{self, File},
     io::{self, Write as _},
     path::{Path, PathBuf},
     time::Duration,
@@ -20,6 +21,11 @@ use crate::linux::{
     clock::wall_now,
     pid_file::held,
 };
+
+mod in_hand;
+
+pub use in_hand::InHand;
+use in_hand::{is_free, let_go};
 
 /// How long a drill lasts whose doing would stay: what follows within this time counts as its doing as well.
 pub const LASTS: Duration = Duration::from_secs(120);
@@ -62,6 +68,13 @@ pub enum Done {
         /// The path of the file.
         path: PathBuf,
     },
+    /// A port is held, by the process that drills.
+    Taken {
+        /// The number of the port.
+        port: u16,
+    },
+    /// What comes back is killed, by the process that drills.
+    Kills,
 }
 
 /// What became of a drill that ended.
@@ -71,6 +84,8 @@ pub enum Ended {
     Resumed,
     /// A file is as it was.
     PutBack,
+    /// The process that had it in its hands has let go of it.
+    LetGo,
     /// Nothing was left of it but its traces.
     Nothing,
 }
@@ -81,17 +96,29 @@ impl Lasting {
     pub fn stopping(unit: &str, pid: Pid) -> Option<Self> {
         let identity = held(pid).ok()?.identity;
         let done = Done::Stopped { pid: identity.pid.as_raw_nonzero().get(), started: identity.started, boot: boot()? };
-        Some(Self::new(unit, done))
+        Some(Self::new(unit, done, LASTS))
     }
 
     /// A drill that is about to break a file of a unit.
     #[must_use]
     pub fn breaking(unit: &str, path: PathBuf) -> Self {
-        Self::new(unit, Done::Broken { path })
+        Self::new(unit, Done::Broken { path }, LASTS)
     }
 
-    fn new(unit: &str, done: Done) -> Self {
-        Self { unit: unit.to_owned(), until: wall_now().plus(LASTS), done }
+    /// A drill that is about to take a unit's port, for so long.
+    #[must_use]
+    pub fn taking(unit: &str, port: u16, lasts: Duration) -> Self {
+        Self::new(unit, Done::Taken { port }, lasts)
+    }
+
+    /// A drill that is about to kill a unit again and again, for so long at most.
+    #[must_use]
+    pub fn killing(unit: &str, lasts: Duration) -> Self {
+        Self::new(unit, Done::Kills, lasts)
+    }
+
+    fn new(unit: &str, done: Done, lasts: Duration) -> Self {
+        Self { unit: unit.to_owned(), until: wall_now().plus(lasts), done }
     }
 
     /// How long it still lasts; never longer than any drill, whatever the clock was set to.
@@ -104,6 +131,8 @@ impl Lasting {
         match self.done {
             Done::Stopped { .. } => DrillKind::Hang,
             Done::Broken { .. } => DrillKind::Configuration,
+            Done::Taken { .. } => DrillKind::Port,
+            Done::Kills => DrillKind::Loop,
         }
     }
 
@@ -116,20 +145,38 @@ impl Lasting {
     /// # Errors
     /// When it cannot be kept: then it is not to be done.
     pub fn keep(&self, state_dir: &Path) -> io::Result<()> {
-        let note = self.note(state_dir);
+        let (new, _) = self.written(state_dir)?;
+        fs::rename(new, self.note(state_dir))
+    }
+
+    /// Keeps on the disk what this process is about to have in its hands.
+    ///
+    /// # Errors
+    /// When it cannot be kept: then it is not to be done.
+    pub fn keep_in_hand(&self, state_dir: &Path) -> io::Result<InHand> {
+        let (new, file) = self.written(state_dir)?;
+        InHand::take(file, &new, self.note(state_dir))
+    }
+
+    /// Writes it where no one looks for it yet.
+    fn written(&self, state_dir: &Path) -> io::Result<(PathBuf, File)> {
         let folder = state_dir.join(FOLDER);
         fs::create_dir_all(&folder)?;
         let new = folder.join(".new");
-        let mut file = fs::File::create(&new)?;
+        // What an earlier try left there may be locked: it is another file.
+        let _ = fs::remove_file(&new);
+        let mut file = File::create_new(&new)?;
         file.write_all(&serde_json::to_vec(self)?)?;
         file.sync_all()?;
-        fs::rename(new, note)
+        Ok((new, file))
     }
 
-    /// Ends it: wakes what it stopped, puts back what it broke, as far as nobody has changed it since.
+    /// Ends it: wakes what it stopped, puts back what it broke, as far as nobody has changed it since, and waits up to two
+    /// seconds for what a process has in its hands.
     ///
     /// # Errors
-    /// When the system refuses; the note stays, so that it is tried again.
+    /// When the system refuses, or that process does not let go; the note of what is on the disk stays, so that it is tried
+    /// again.
     pub fn end(&self, state_dir: &Path) -> io::Result<Ended> {
         let ended = match &self.done {
             Done::Stopped { pid, started, boot } => match resume(*pid, *started, boot)? {
@@ -140,6 +187,7 @@ impl Lasting {
                 Remains::Broken => Ended::PutBack,
                 Remains::Copy | Remains::Nothing => Ended::Nothing,
             },
+            Done::Taken { .. } | Done::Kills => return let_go(&self.note(state_dir)),
         };
         match fs::remove_file(self.note(state_dir)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -161,15 +209,20 @@ impl Lasting {
             (Ended::Nothing, _) => None,
             (Ended::Resumed, Done::Stopped { pid, .. }) => Some(Text::new(format!("process {pid} goes on"))),
             (Ended::PutBack, Done::Broken { path }) => Some(Text::new(format!("{} is as it was", path.display()))),
-            (Ended::Resumed | Ended::PutBack, Done::Stopped { .. } | Done::Broken { .. }) => None,
+            // Whoever had it in their hands says so.
+            (Ended::Resumed | Ended::PutBack | Ended::LetGo, _) => None,
         }
     }
 
-    /// Whether nothing is left of what it broke but its copy: somebody, or a remedy, has put the file right.
-    fn is_mended(&self) -> bool {
+    /// Whether nothing is left of it but its traces: somebody, or a remedy, has put the file right, or the process that had it
+    /// in its hands has ended.
+    fn is_mended(&self, state_dir: &Path) -> bool {
         match &self.done {
             Done::Stopped { .. } => false,
             Done::Broken { path } => matches!(remains(path), Ok(Remains::Copy)),
+            Done::Taken { .. } | Done::Kills => {
+                ansai_files::open(&self.note(state_dir)).is_ok_and(|note| is_free(&note))
+            }
         }
     }
 
@@ -205,8 +258,10 @@ impl Lasting {
 pub(crate) async fn end_what_is_mended(unit: &str, state_dir: &Path) {
     let (work, asked) = (Work::new(Kind::Own, "the notes on drills"), state_dir.to_owned());
     let unit = unit.to_owned();
-    let is_over = move |drill: &Lasting| drill.unit == unit && drill.is_mended();
-    let found = move || lasting(&asked).map(|drills| drills.into_iter().filter(is_over).collect::<Vec<_>>());
+    let found = move || {
+        let is_over = |drill: &Lasting| drill.unit == unit && drill.is_mended(&asked);
+        lasting(&asked).map(|drills| drills.into_iter().filter(is_over).collect::<Vec<_>>())
+    };
     // What cannot be looked for now is ended when its time is over.
     for drill in aside::run(work, END_TIME, found).await.ok().and_then(Result::ok).unwrap_or_default() {
         drill.end_now(state_dir.to_owned(), END_TIME).await;

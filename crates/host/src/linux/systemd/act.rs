@@ -1,6 +1,6 @@
 //! What is done to units: jobs are queued and waited for; processes are reached by cgroup and pidfd, never by name.
 
-use std::{path::Path, time::Duration};
+use std::{os::fd::OwnedFd, path::Path, time::Duration};
 
 use ansai_model::{
     action::{Action, ActionOutcome, ActionRun},
@@ -211,18 +211,11 @@ async fn main_pid(bus: &Bus, unit: &UnitName) -> Option<Pid> {
     Pid::from_raw(i32::try_from(pid).ok()?)
 }
 
-/// Sends a signal to the unit's main process through a pidfd, having made sure that it still is the main process, and
-/// that nothing speaks against it. When it ends of that, it is known what of ours (`by`) has sent it.
+/// The unit's main process, held, having made sure that it still is the main process, and runs within the unit.
 ///
 /// # Errors
-/// Why it was not sent.
-pub async fn signal_main_if(
-    bus: &Bus,
-    unit: &UnitName,
-    signal: Signal,
-    by: Sender,
-    check: impl Fn(Pid) -> Result<(), String>,
-) -> Result<(), String> {
+/// Why there is none to be reached.
+async fn main_within(bus: &Bus, unit: &UnitName) -> Result<(OwnedFd, Pid), String> {
     let unit = &bus.own_name(unit);
     let pid = main_pid(bus, unit).await.ok_or_else(|| format!("{unit} has no main process"))?;
     let fd =
@@ -237,6 +230,23 @@ pub async fn signal_main_if(
             pid.as_raw_nonzero()
         ));
     }
+    Ok((fd, pid))
+}
+
+/// Sends a signal to the unit's main process through a pidfd, having made sure that it still is the main process, and
+/// that nothing speaks against it. When it ends of that, it is known what of ours (`by`) has sent it.
+///
+/// # Errors
+/// Why it was not sent.
+pub async fn signal_main_if(
+    bus: &Bus,
+    unit: &UnitName,
+    signal: Signal,
+    by: Sender,
+    check: impl Fn(Pid) -> Result<(), String>,
+) -> Result<(), String> {
+    let unit = &bus.own_name(unit);
+    let (fd, pid) = main_within(bus, unit).await?;
     check(pid)?;
     let number = u32::try_from(pid.as_raw_nonzero().get()).unwrap_or_default();
     let own = OwnSignal { signal: signal.as_raw(), by };

@@ -303,34 +303,29 @@ pub(super) async fn put_back(host: &LinuxHost, what: &PutBack, run: &ActionRun) 
 }
 
 /// What a deployment would do.
-pub(super) fn plan(host: &LinuxHost, deployment: &Deployment, users: &[u32]) -> Vec<String> {
+pub(super) fn plan(host: &LinuxHost, deployment: &Deployment, users: &[u32]) -> Result<Vec<String>, String> {
     let root = &host.inner.options.root;
-    let prepared = Store::open(&host.inner.options.state_dir, &deployment.name)
+    let files = Store::open(&host.inner.options.state_dir, &deployment.name)
         .and_then(|store| material(root, &store, deployment, users))
-        .and_then(|material| wanted(root, deployment, &material, users));
-    let files = match prepared {
-        Ok(files) if files.is_empty() => return vec!["nothing: every place has this certificate already".into()],
-        Ok(files) => files,
-        Err(why) => return vec![format!("nothing: {why}")],
-    };
+        .and_then(|material| wanted(root, deployment, &material, users))?;
+    if files.is_empty() {
+        return Ok(vec!["nothing: every place has this certificate already".into()]);
+    }
     let written = files.iter().map(|file| {
         let Ownership { uid, gid, mode } = file.ownership;
         format!("write {} (owner {uid}:{gid}, mode 0{mode:o}), keeping what is there", file.path.display())
     });
     let validated = deployment.validators.iter().map(|line| format!("run `{}`", line.shown()));
     let reloaded = deployment.units.iter().map(|unit| format!("reload {unit}, when it runs"));
-    written.chain(validated).chain(reloaded).collect()
+    Ok(written.chain(validated).chain(reloaded).collect())
 }
 
 /// What putting back would do.
-pub(super) fn plan_put_back(host: &LinuxHost, what: &PutBack) -> Vec<String> {
-    let kept = Store::open(&host.inner.options.state_dir, &what.name).and_then(|store| kept::paths(&store));
-    match kept {
-        Ok(paths) if paths.is_empty() => vec!["nothing: nothing was replaced".into()],
-        Ok(paths) => {
-            let reloaded = what.units.iter().map(|unit| format!("reload {unit}, when it runs"));
-            paths.iter().map(|path| format!("put {} back", path.display())).chain(reloaded).collect()
-        }
-        Err(why) => vec![format!("nothing: {why}")],
+pub(super) fn plan_put_back(host: &LinuxHost, what: &PutBack) -> Result<Vec<String>, String> {
+    let paths = Store::open(&host.inner.options.state_dir, &what.name).and_then(|store| kept::paths(&store))?;
+    if paths.is_empty() {
+        return Ok(vec!["nothing: nothing was replaced".into()]);
     }
+    let reloaded = what.units.iter().map(|unit| format!("reload {unit}, when it runs"));
+    Ok(paths.iter().map(|path| format!("put {} back", path.display())).chain(reloaded).collect())
 }

@@ -23,7 +23,7 @@ use crate::{
             Ability,
             needs::{Collected, folder},
         },
-        act,
+        act::{self, Planned},
         aside::{self, Kind, Work},
         domain::{Acts, Observes},
         evidence,
@@ -68,7 +68,7 @@ impl Acts for CertificateAction {
         Box::pin(act::aside_future(run, perform))
     }
 
-    fn plan<'a>(&'a self, host: &'a LinuxHost) -> BoxFuture<'a, Vec<Text>> {
+    fn plan<'a>(&'a self, host: &'a LinuxHost) -> BoxFuture<'a, Planned> {
         Box::pin(plan(host, self))
     }
 
@@ -90,7 +90,7 @@ impl Acts for CertificateAction {
     }
 }
 
-async fn plan(host: &LinuxHost, action: &CertificateAction) -> Vec<Text> {
+async fn plan(host: &LinuxHost, action: &CertificateAction) -> Planned {
     let work = Work::new(Kind::Gather, action.describe().to_string()).on_what_it_names(action);
     let (asked, does) = (host.clone(), action.clone());
     let users = match action {
@@ -98,7 +98,7 @@ async fn plan(host: &LinuxHost, action: &CertificateAction) -> Vec<Text> {
         _ => Vec::new(),
     };
     let planned = aside::run(work, act::PLAN_TIME, move || super::plan(&asked, &does, &users)).await;
-    planned.unwrap_or_else(|late| vec![action.describe(), Text::new(late.to_string())])
+    planned.unwrap_or_else(|late| Ok(vec![Text::new(late.to_string())]))
 }
 
 fn of_renewal(renewal: &Renewal, who: &str, all: &mut Collected) {

@@ -131,15 +131,17 @@ fn objection(root: &Path, renewal: &Renewal) -> Option<ActionOutcome> {
 }
 
 /// What a renewal would do.
-pub(super) fn plan(host: &LinuxHost, renewal: &Renewal) -> Vec<String> {
-    if let Some(outcome) = objection(&host.inner.options.root, renewal) {
-        return vec![format!("nothing: {outcome}")];
+pub(super) fn plan(host: &LinuxHost, renewal: &Renewal) -> Result<Vec<String>, String> {
+    match objection(&host.inner.options.root, renewal) {
+        Some(ActionOutcome::Refused { why }) => return Err(why.to_string()),
+        Some(outcome) => return Ok(vec![format!("nothing: {outcome}")]),
+        None => {}
     }
     let history = Store::open(&host.inner.options.state_dir, &renewal.name).and_then(|store| History::load(&store));
     let is_asked = renewal.reason == RenewalReason::Asked;
     match history.map(|history| history.objection(wall_now(), is_asked)) {
-        Ok(None) => vec![format!("ask {} for {}", renewal.by.shown(), renewal.expect.names.join(", "))],
-        Ok(Some(why)) | Err(why) => vec![format!("nothing: {why}")],
+        Ok(None) => Ok(vec![format!("ask {} for {}", renewal.by.shown(), renewal.expect.names.join(", "))]),
+        Ok(Some(why)) | Err(why) => Err(why),
     }
 }
 

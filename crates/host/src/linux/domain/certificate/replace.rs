@@ -79,8 +79,8 @@ async fn shows(endpoint: &Endpoint, new: &[CertificateDer<'static>]) -> Result<(
 }
 
 /// What a replacement would do.
-pub(super) fn plan(host: &LinuxHost, replacement: &Replacement) -> Vec<String> {
-    let mut steps = renew::plan(host, &replacement.renewal);
+pub(super) fn plan(host: &LinuxHost, replacement: &Replacement) -> Result<Vec<String>, String> {
+    let mut steps = renew::plan(host, &replacement.renewal)?;
     let deployment = &replacement.deployment;
     let places = std::iter::once(&deployment.source).chain(&deployment.copies);
     steps.extend(places.map(|place| format!("put the new one into {}, keeping what is there", place.certificate)));
@@ -92,5 +92,5 @@ pub(super) fn plan(host: &LinuxHost, replacement: &Replacement) -> Vec<String> {
     if replacement.revokes {
         steps.push(format!("have the one before revoked by {}", replacement.renewal.by.shown()));
     }
-    steps
+    Ok(steps)
 }

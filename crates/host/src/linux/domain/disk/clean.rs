@@ -26,10 +26,7 @@ use std::{
 
 use ansai_model::{
     action::{ActionOutcome, ActionRun},
-    domain::{
-        Deed,
-        disk::{Cleaning, DiskAction, DiskUsage},
-    },
+    domain::disk::{Cleaning, DiskAction, DiskUsage},
     text::Text,
     units::{ByteSize, Percent},
 };
@@ -39,6 +36,7 @@ pub use sweep::{Need, Pace};
 use self::files::Job;
 use crate::linux::{
     LinuxHost,
+    act::Planned,
     aside::{self, Kind, Work},
 };
 
@@ -97,13 +95,11 @@ pub(super) async fn perform(host: &LinuxHost, action: &DiskAction, run: &ActionR
 }
 
 /// What would be done, file by file as far as there is room for it; nothing is touched.
-pub(super) async fn plan(host: &LinuxHost, action: &DiskAction) -> Vec<Text> {
-    let DiskAction::Clean { mount, goal, what, protect } = action else { return vec![action.describe()] };
+pub(super) async fn plan(host: &LinuxHost, action: &DiskAction) -> Planned {
+    let DiskAction::Clean { mount, goal, what, protect } = action else { return Ok(Vec::new()) };
     let order = Order::of(host, mount, *goal, what, protect);
-    match in_background(order.job(host, PLAN_TIME), Job::plan).await {
-        Ok(lines) => [action.describe()].into_iter().chain(lines.into_iter().map(Text::new)).collect(),
-        Err(why) => vec![action.describe(), Text::new(format!("but now it would be refused: {why}"))],
-    }
+    let lines = in_background(order.job(host, PLAN_TIME), Job::plan).await;
+    lines.map(|lines| lines.into_iter().map(Text::new).collect()).map_err(Text::new)
 }
 
 async fn measure(host: &LinuxHost, mount: &str, below: Percent, within: Duration) -> ActionOutcome {

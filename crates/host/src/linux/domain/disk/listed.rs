@@ -8,7 +8,6 @@ use ansai_model::{
     incident::{Evidence, EvidenceRequest},
     observation::Observation,
     probe::CommandLine,
-    text::Text,
 };
 use futures_util::future::BoxFuture;
 
@@ -18,6 +17,7 @@ use crate::{
     linux::{
         LinuxHost,
         ability::{Ability, needs::Collected},
+        act::Planned,
         domain::{Acts, Observes},
         probe::Context,
         systemd::Bus,
@@ -63,7 +63,7 @@ impl Acts for DiskAction {
         Box::pin(clean::perform(host, self, run))
     }
 
-    fn plan<'a>(&'a self, host: &'a LinuxHost) -> BoxFuture<'a, Vec<Text>> {
+    fn plan<'a>(&'a self, host: &'a LinuxHost) -> BoxFuture<'a, Planned> {
         Box::pin(clean::plan(host, self))
     }
 

@@ -7,7 +7,6 @@ use ansai_model::{
     domain::memory::{MemoryAction, MemoryProbe, Release},
     incident::{Evidence, EvidenceRequest},
     observation::Observation,
-    text::Text,
 };
 use futures_util::future::BoxFuture;
 
@@ -17,6 +16,7 @@ use crate::{
     linux::{
         LinuxHost,
         ability::{Ability, needs::Collected},
+        act::Planned,
         domain::{Acts, Observes},
         probe::Context,
         systemd::Bus,
@@ -56,8 +56,8 @@ impl Acts for MemoryAction {
         Box::pin(act::perform(host, self, run))
     }
 
-    fn plan<'a>(&'a self, _: &'a LinuxHost) -> BoxFuture<'a, Vec<Text>> {
-        Box::pin(std::future::ready(self.plan()))
+    fn plan<'a>(&'a self, _: &'a LinuxHost) -> BoxFuture<'a, Planned> {
+        Box::pin(std::future::ready(Ok(vec![self.detail()])))
     }
 
     fn needs(&self, who: &str, all: &mut Collected) {

@@ -10,14 +10,14 @@ use ansai_model::{
 };
 use rustix::process::{Pid, Signal};
 
-use super::{main_pid, signal_main_if};
+use super::{main_pid, main_within, signal_main_if};
 use crate::linux::{
     act::changed_since_kept,
     aside::{self, Kind, Work},
     drill::{
         break_file,
-        ending::{LASTS, Lasting},
-        file_to_break,
+        ending::{InHand, LASTS, Lasting},
+        file_to_break, may_break,
     },
     owned_path::Trusted,
     systemd::{
@@ -34,6 +34,8 @@ const PORT_WAIT: Duration = Duration::from_secs(5);
 const LOOP_KILLS: u32 = 2;
 /// Longest wait for the next main process, which may come after a pause between two tries, or for the end of the last.
 const MAIN_WAIT: Duration = Duration::from_secs(15);
+/// How often it is looked for what a drill waits for, and whether the drill is to end.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Longest wait for a file that is broken on purpose.
 const BREAK_TIME: Duration = Duration::from_secs(10);
 
@@ -51,25 +53,76 @@ pub struct Drill<'a> {
     pub state_dir: &'a Path,
 }
 
+/// Whether a failure would be injected now; nothing is done.
+///
+/// # Errors
+/// Why it would be refused.
+pub async fn may_perform(bus: &Bus, drill: &Drill<'_>) -> Result<(), Text> {
+    ready(bus, drill).await.map(drop).map_err(Text::new)
+}
+
+/// What is to be broken.
+enum Broken {
+    /// Its process alone.
+    Process,
+    /// Its port as well.
+    Port(u16),
+    /// A file of its configuration, which may belong to these.
+    File(PathBuf, Trusted),
+}
+
+/// What is to be broken, once nothing speaks against it. It only reads.
+async fn ready(bus: &Bus, drill: &Drill<'_>) -> Result<Broken, String> {
+    let unit = drill.unit;
+    let active = property(bus, unit, UNIT, "ActiveState").await;
+    if active.is_ok_and(|value| value.downcast_ref::<&str>().is_ok_and(|state| state != "active")) {
+        return Err(format!("{unit} is not active"));
+    }
+    let (_, pid) = main_within(bus, unit).await?;
+    if u32::try_from(pid.as_raw_nonzero().get()) == Ok(std::process::id()) {
+        return Err("this is ansai's own unit".to_owned());
+    }
+    match drill.kind {
+        DrillKind::Crash | DrillKind::Hang | DrillKind::Exit | DrillKind::Loop => Ok(Broken::Process),
+        DrillKind::Port => drill.port.map(Broken::Port).ok_or_else(|| format!("{unit} declares no port")),
+        DrillKind::Configuration => {
+            let (path, trusted) = breakable(bus, drill).await?;
+            Ok(Broken::File(path, trusted))
+        }
+    }
+}
+
+/// The file that is to be broken, and whose its way may be.
+async fn breakable(bus: &Bus, drill: &Drill<'_>) -> Result<(PathBuf, Trusted), String> {
+    let (unit, paths, state_dir) = (drill.unit.clone(), drill.paths.to_owned(), drill.state_dir.to_owned());
+    let trusted = Trusted::own().and(user_of(bus, &unit).await);
+    let look = Work::new(Kind::Act, format!("the configuration of {unit}")).on(&paths);
+    let found = move || {
+        let path =
+            file_to_break(&paths).ok_or_else(|| format!("{} is no file that could be broken", paths.join(", ")))?;
+        may_break(&path, &trusted).map_err(|error| format!("{}: {error}", path.display()))?;
+        match changed_since_kept(&state_dir, &unit, &paths, &trusted) {
+            None => Ok((path, trusted)),
+            Some(why) => Err(format!("nothing is broken: {why}")),
+        }
+    };
+    aside::run(look, BREAK_TIME, found).await.map_err(|late| late.to_string())?
+}
+
 /// Injects a failure.
 pub async fn perform(bus: &Bus, drill: &Drill<'_>) -> ActionOutcome {
     let (unit, kind) = (drill.unit, drill.kind);
-    let active = property(bus, unit, UNIT, "ActiveState").await;
-    if active.is_ok_and(|value| value.downcast_ref::<&str>().is_ok_and(|state| state != "active")) {
-        return ActionOutcome::Refused { why: "the unit is not active".into() };
-    }
-    if main_pid(bus, unit).await.and_then(|pid| u32::try_from(pid.as_raw_nonzero().get()).ok())
-        == Some(std::process::id())
-    {
-        return ActionOutcome::Refused { why: "this is ansai's own unit".into() };
-    }
-    let result = match kind {
-        DrillKind::Crash => signal_main(bus, unit, Signal::KILL).await,
-        DrillKind::Hang => hang(bus, drill).await,
-        DrillKind::Exit => signal_main(bus, unit, Signal::TERM).await,
-        DrillKind::Port => take_port(bus, unit, drill.port).await,
-        DrillKind::Configuration => break_configuration(bus, drill).await,
-        DrillKind::Loop => kill_repeatedly(bus, unit).await,
+    let ready = match ready(bus, drill).await {
+        Ok(ready) => ready,
+        Err(why) => return ActionOutcome::Refused { why: Text::new(why) },
+    };
+    let result = match (kind, ready) {
+        (DrillKind::Hang, _) => hang(bus, drill).await,
+        (DrillKind::Exit, _) => signal_main(bus, unit, Signal::TERM).await,
+        (DrillKind::Loop, _) => kill_repeatedly(bus, drill).await,
+        (_, Broken::Process) => signal_main(bus, unit, Signal::KILL).await,
+        (_, Broken::Port(port)) => take_port(bus, drill, port).await,
+        (_, Broken::File(path, trusted)) => break_configuration(bus, drill, path, trusted).await,
     };
     let ends = match kind {
         DrillKind::Hang | DrillKind::Configuration => {
@@ -91,7 +144,7 @@ pub async fn perform(bus: &Bus, drill: &Drill<'_>) -> ActionOutcome {
 
 /// Notes what is to be undone, and sees to it that it is.
 fn lasts(bus: &Bus, unit: &UnitName, drill: Lasting, state_dir: &Path) -> Result<(), String> {
-    drill.keep(state_dir).map_err(|error| format!("the drill cannot be noted, so it is not begun: {error}"))?;
+    drill.keep(state_dir).map_err(not_noted)?;
     let (teller, unit, ends) = (bus.clone(), unit.clone(), drill.end_in_time(state_dir.to_owned()));
     bus.spawn(async move {
         if let Some(what) = ends.await {
@@ -99,6 +152,10 @@ fn lasts(bus: &Bus, unit: &UnitName, drill: Lasting, state_dir: &Path) -> Result
         }
     });
     Ok(())
+}
+
+fn not_noted(error: std::io::Error) -> String {
+    format!("the drill cannot be noted, so it is not begun: {error}")
 }
 
 /// Stops the main process; others of the unit may go on answering.
@@ -116,16 +173,19 @@ async fn signal_main(bus: &Bus, unit: &UnitName, signal: Signal) -> Result<(), S
 }
 
 /// Takes the port as soon as the killed unit has left it, and keeps it for a while after the action has ended.
-async fn take_port(bus: &Bus, unit: &UnitName, port: Option<u16>) -> Result<(), String> {
-    let port = port.ok_or_else(|| format!("{unit} declares no port"))?;
+async fn take_port(bus: &Bus, drill: &Drill<'_>, port: u16) -> Result<(), String> {
+    let unit = drill.unit;
+    let lasting = Lasting::taking(unit.as_str(), port, PORT_WAIT + PORT_DRILL);
+    let in_hand = lasting.keep_in_hand(drill.state_dir).map_err(not_noted)?;
     signal_main(bus, unit, Signal::KILL).await?;
     let begun = Instant::now();
-    while begun.elapsed() < PORT_WAIT {
+    while begun.elapsed() < PORT_WAIT && !in_hand.is_to_end() {
         if let Ok(listener) = tokio::net::TcpListener::bind(("127.0.0.1", port)).await {
             let (teller, unit) = (bus.clone(), unit.clone());
             bus.spawn(async move {
-                tokio::time::sleep(PORT_DRILL).await;
+                lasts_in_hand(&in_hand, PORT_DRILL).await;
                 drop(listener);
+                drop(in_hand);
                 let what = Text::new(format!("port {port} is free"));
                 teller.hint(Hint::DrillEnded { unit, what });
             });
@@ -136,20 +196,16 @@ async fn take_port(bus: &Bus, unit: &UnitName, port: Option<u16>) -> Result<(), 
     Err(format!("port {port} could not be taken: the unit was back before"))
 }
 
-async fn break_configuration(bus: &Bus, drill: &Drill<'_>) -> Result<(), String> {
-    let (unit, paths) = (drill.unit, drill.paths.to_owned());
-    let find = Work::new(Kind::Act, format!("the configuration of {unit}")).on(&paths);
-    let found =
-        move || file_to_break(&paths).ok_or_else(|| format!("{} is no file that could be broken", paths.join(", ")));
-    let path: PathBuf = aside::run(find, BREAK_TIME, found).await.map_err(|late| late.to_string())??;
-    let trusted = Trusted::own().and(user_of(bus, unit).await);
-    let (of, paths, by, state_dir) =
-        (unit.clone(), drill.paths.to_owned(), trusted.clone(), drill.state_dir.to_owned());
-    let look = Work::new(Kind::Act, format!("the configuration of {unit}")).on(&paths);
-    let changed = aside::run(look, BREAK_TIME, move || changed_since_kept(&state_dir, &of, &paths, &by)).await;
-    if let Some(why) = changed.map_err(|late| late.to_string())? {
-        return Err(format!("nothing is broken: {why}"));
+/// Waits until a drill in hand is over.
+async fn lasts_in_hand(in_hand: &InHand, lasts: Duration) {
+    let begun = Instant::now();
+    while begun.elapsed() < lasts && !in_hand.is_to_end() {
+        tokio::time::sleep(LOOK_EVERY).await;
     }
+}
+
+async fn break_configuration(bus: &Bus, drill: &Drill<'_>, path: PathBuf, trusted: Trusted) -> Result<(), String> {
+    let unit = drill.unit;
     lasts(bus, unit, Lasting::breaking(unit.as_str(), path.clone()), drill.state_dir)?;
     let work = Work::new(Kind::Act, format!("the configuration of {unit}")).on([&path]);
     let breaks = move || break_file(&path, &trusted).map_err(|error| format!("{}: {error}", path.display()));
@@ -159,12 +215,16 @@ async fn break_configuration(bus: &Bus, drill: &Drill<'_>) -> Result<(), String>
 
 /// Kills the main process, and beside the action each that comes back: while the action lasted, no remedy could begin, and
 /// nothing would come back.
-async fn kill_repeatedly(bus: &Bus, unit: &UnitName) -> Result<(), String> {
+async fn kill_repeatedly(bus: &Bus, drill: &Drill<'_>) -> Result<(), String> {
+    let unit = drill.unit;
+    let lasting = Lasting::killing(unit.as_str(), MAIN_WAIT * LOOP_KILLS);
+    let in_hand = lasting.keep_in_hand(drill.state_dir).map_err(not_noted)?;
     let first = main_pid(bus, unit).await;
     signal_main(bus, unit, Signal::KILL).await?;
     let (teller, unit) = (bus.clone(), unit.clone());
     bus.spawn(async move {
-        let killed = kill_what_comes_back(&teller, &unit, first).await;
+        let killed = kill_what_comes_back(&teller, &unit, first, &in_hand).await;
+        drop(in_hand);
         let s = if killed == 1 { "" } else { "s" };
         let what = Text::new(format!("its main process was killed {killed} time{s}"));
         tracing::info!("the drill in {unit} is over: {what}");
@@ -174,30 +234,35 @@ async fn kill_repeatedly(bus: &Bus, unit: &UnitName) -> Result<(), String> {
 }
 
 /// How often it was killed in all. Ends when systemd has seen the last one die: what dies later is none of its doing.
-async fn kill_what_comes_back(bus: &Bus, unit: &UnitName, first: Option<Pid>) -> u32 {
+async fn kill_what_comes_back(bus: &Bus, unit: &UnitName, first: Option<Pid>, in_hand: &InHand) -> u32 {
     let (mut last, mut killed) = (first, 1);
     while killed < LOOP_KILLS {
-        let next = another_main(bus, unit, |pid| pid.is_some() && pid != last).await;
-        let Some(pid) = next else { return killed };
+        let next = another_main(bus, unit, in_hand, |pid| pid.is_some() && pid != last).await;
+        let Some(pid) = next.filter(|_| !in_hand.is_to_end()) else { return killed };
         last = pid;
         if signal_main(bus, unit, Signal::KILL).await.is_err() {
             return killed;
         }
         killed += 1;
     }
-    another_main(bus, unit, |pid| pid != last).await;
+    another_main(bus, unit, in_hand, |pid| pid != last).await;
     killed
 }
 
-/// The main process, once it is one that is waited for; nothing when that takes too long.
-async fn another_main(bus: &Bus, unit: &UnitName, is_it: impl Fn(Option<Pid>) -> bool) -> Option<Option<Pid>> {
+/// The main process, once it is one that is waited for; nothing when that takes too long, or the drill is to end.
+async fn another_main(
+    bus: &Bus,
+    unit: &UnitName,
+    in_hand: &InHand,
+    is_it: impl Fn(Option<Pid>) -> bool,
+) -> Option<Option<Pid>> {
     let begun = Instant::now();
-    while begun.elapsed() <= MAIN_WAIT {
+    while begun.elapsed() <= MAIN_WAIT && !in_hand.is_to_end() {
         let pid = main_pid(bus, unit).await;
         if is_it(pid) {
             return Some(pid);
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(LOOK_EVERY).await;
     }
     None
 }
