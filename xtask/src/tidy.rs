@@ -49,6 +49,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "ansai-files",
             "ansai-engine",
             "ansai-document",
+            "ansai-keys",
             "ansai-condition",
             "ansai-config",
             "ansai-import",

@@ -65,7 +65,7 @@ pub(crate) fn run(paths: &Paths, command: Command) -> Result<Code, Failure> {
         Command::Config { show: ConfigCommand::Layers } => config::layers(paths),
         Command::Config { show: ConfigCommand::Explain { key } } => config::explain(paths, &key),
         Command::Config { show: ConfigCommand::Schema } => config::schema(),
-        Command::Config { show: ConfigCommand::Reference } => config::reference(),
+        Command::Config { show: ConfigCommand::Reference } => docs::keys(),
         Command::Status(shown) if shown.watch => status::watch(paths, &shown),
         Command::Status(shown) => status::status(paths, &shown),
         Command::Incidents { watch: true, targets, .. } => follow::follow(paths, &targets),

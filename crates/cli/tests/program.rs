@@ -375,6 +375,10 @@ fn the_reference_page_is_what_the_program_says() {
     let output = ansai(&["reference"]);
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(docs("reference/cli.md") == said, "write it anew: ansai reference > docs/reference/cli.md");
+    let output = ansai(&["config", "reference"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    let anew = "write it anew: ansai config reference > docs/reference/configuration.md";
+    assert!(docs("reference/configuration.md") == said, "{anew}");
 }
 
 #[test]

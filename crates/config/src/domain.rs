@@ -26,7 +26,7 @@ const LIST: [Slice; 5] = [service::SLICE, memory::SLICE, disk::SLICE, certificat
 
 /// What other domains say of a unit stands among its keys.
 const OF_A_UNIT: &[&[Key]] = &[&service::keys::UNIT, &[memory::keys::OF_A_UNIT]];
-static UNIT: Shape = Shape { title: "A service", keys: &joined::<{ count(OF_A_UNIT) }>(OF_A_UNIT) };
+static UNIT: Shape = Shape::of("A service", &joined::<{ count(OF_A_UNIT) }>(OF_A_UNIT));
 static A_UNIT: Kind = Kind::Shape(&UNIT);
 
 /// The sections of the file.

@@ -1,12 +1,9 @@
 //! The long form of a bundle: everything that follows from the short form, written out.
 //! What is written here is read back as the same bundle.
 
-mod act;
-
 use ansai_document::written::{self, Fields, Written, size, time};
 use ansai_model::{
-    action::ProcessDeclaration,
-    bundle::{Bundle, BundleParts, Target},
+    bundle::{Bundle, BundleParts},
     check::Check,
     probe::{HttpProbe, Probe, Protocol},
     rule::Rule,
@@ -42,38 +39,16 @@ pub fn expanded(bundle: &Bundle, own: &HostSettings) -> String {
         .put("notify", named(&parts.routes, notify::written))
         .put("maintenance", Written::List(parts.maintenance.iter().map(policy::written).collect()))
         .put("policies", named(&parts.policies, |policy| policy.fields().done()))
-        .put("targets", named(&parts.targets, target))
+        .put("targets", named(&parts.targets, |target| target.fields().done()))
         .put("checks", named(&parts.checks, |it| check(it)))
         .put("rules", named(&parts.rules, rule))
         .put(
             "runbooks",
-            named(&parts.runbooks, |runbook| Written::List(runbook.rungs.iter().map(act::rung).collect())),
+            named(&parts.runbooks, |runbook| {
+                Written::List(runbook.rungs.iter().map(|rung| rung.fields().done()).collect())
+            }),
         );
     fields.document()
-}
-
-fn target(target: &Target) -> Written {
-    Fields::default()
-        .maybe("unit", target.unit.as_ref().map(Written::text))
-        .maybe("process", target.process.as_deref().map(process))
-        .maybe("port", target.port.map(Written::plain))
-        .put("configuration", Written::texts(&target.configuration))
-        .put("needs", Written::texts(&target.needs))
-        .maybe("waits_for", (!target.waits_for.is_empty()).then(|| Written::texts(&target.waits_for)))
-        .only_if("run_again", target.runs_again)
-        .maybe("start_period", target.start_period.map(time))
-        .only_if("critical", target.is_critical)
-        .only_if("notifier", target.is_notifier)
-        .maybe("requests", (!target.requests.is_empty()).then(|| named(&target.requests, act::request)))
-        .done()
-}
-
-fn process(process: &ProcessDeclaration) -> Written {
-    Fields::default()
-        .put("start", command(&process.start))
-        .maybe("stop", process.stop.as_ref().map(command))
-        .maybe("pid_file", process.pid_file.as_ref().map(Written::text))
-        .done()
 }
 
 fn check(check: &Check) -> Written {

@@ -7,7 +7,11 @@ use ansai_document::{
     secrets::masked,
     text::{cut, joined},
 };
-use ansai_keys::{Key, Kind, Shape, page::flow};
+use ansai_keys::{
+    Key, Kind, Shape,
+    example::{Part, row, row_of},
+    page::flow,
+};
 use ansai_model::policy::matches;
 use serde::Serialize;
 
@@ -22,9 +26,7 @@ use crate::{
 mod example;
 mod may;
 
-use example::Part;
-pub(crate) use may::keys_of;
-pub use may::{May, MayKey};
+pub use may::May;
 
 /// The most values that one answer lists.
 const VALUES_MAX: usize = 1_000;
@@ -113,7 +115,7 @@ impl Configuration {
             meaning: asked.meaning.to_owned(),
             may: may::may(&asked.kind, &asked.path),
             values: Vec::new(),
-            default: example::row(&asked.path).and_then(Key::said).map(str::to_owned),
+            default: row(&asked.path).and_then(Key::said),
         };
         let mut found = asked;
         for _ in 0..STEPS_MAX {
@@ -163,7 +165,7 @@ impl Configuration {
         }
         let rows = found.path.iter().enumerate().rev();
         let (at, key) =
-            rows.filter_map(|(at, part)| Some((at, example::row_of(part)?))).find(|(_, key)| !key.below.is_empty())?;
+            rows.filter_map(|(at, part)| Some((at, row_of(part)?))).find(|(_, key)| !key.below.is_empty())?;
         // Limits that are named hold in the place of the usual ones.
         let named = match key.kind {
             Kind::Short(Kind::Text, _) => self.along(&found.path[..=at]).and_then(Node::text),

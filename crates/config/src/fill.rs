@@ -20,15 +20,26 @@ pub(crate) struct At<'a, 's> {
     pub(crate) findings: &'a mut Findings<'s>,
     pub(crate) around: &'a str,
     pub(crate) key: &'static Key,
-    /// Which item of the list under the key it is.
-    pub(crate) item: Option<usize>,
+    pub(crate) inside: Inside<'a>,
+}
+
+/// Which part of what stands under a key.
+#[derive(Clone, Copy)]
+pub(crate) enum Inside<'a> {
+    Whole,
+    Item(usize),
+    Name(&'a str),
 }
 
 impl At<'_, '_> {
     /// The whole key of the value.
     pub(crate) fn path(&self) -> String {
         let path = joined(self.around, self.key.name);
-        self.item.map_or(path.clone(), |item| format!("{path}[{item}]"))
+        match self.inside {
+            Inside::Whole => path,
+            Inside::Item(item) => format!("{path}[{item}]"),
+            Inside::Name(name) => joined(&path, name),
+        }
     }
 
     /// Something is wrong with the value.
@@ -90,20 +101,25 @@ pub(crate) fn section<T: Filled>(
 
 /// The mapping that fills a type.
 pub(crate) const fn shape<T: Filled>(title: &'static str) -> Shape {
-    Shape { title, keys: T::KEYS }
+    Shape::of(title, T::KEYS)
 }
 
 /// What stands under a key of a mapping that has a default in its line; what is wrong with it is said elsewhere.
 pub(crate) trait HeldUnder {
     /// The value under one of its keys.
-    fn held<T: Held>(&'static self, node: &Node, name: &str) -> T;
+    fn held<T: Held>(&'static self, node: &Node, name: &str) -> T {
+        let unheard = Sources::default();
+        self.heard(&mut Findings::new(&unheard), node, "", name)
+    }
+
+    /// The same; what is wrong with it is said here.
+    fn heard<T: Held>(&'static self, findings: &mut Findings<'_>, node: &Node, around: &str, name: &str) -> T;
 }
 
 impl HeldUnder for Shape {
-    fn held<T: Held>(&'static self, node: &Node, name: &str) -> T {
-        let unheard = Sources::default();
+    fn heard<T: Held>(&'static self, findings: &mut Findings<'_>, node: &Node, around: &str, name: &str) -> T {
         let key = self.key(name).expect("a key of this mapping");
-        field(&mut Findings::new(&unheard), node, "", key, None).expect("its line has a default, as a test holds")
+        field(findings, node, around, key, None).expect("its line has a default, as a test holds")
     }
 }
 
@@ -127,7 +143,11 @@ impl LineDefault for Key {
         };
         // A test reads each of them: nothing is wrong with it.
         let nothing = Sources::default();
-        T::read(&mut At { findings: &mut Findings::new(&nothing), around: "", key: self, item: None }, &node, None)
+        T::read(
+            &mut At { findings: &mut Findings::new(&nothing), around: "", key: self, inside: Inside::Whole },
+            &node,
+            None,
+        )
     }
 }
 
@@ -148,23 +168,25 @@ pub(crate) fn field<T: Held>(
     let found = written.and_then(|written| {
         // Of a mapping some keys may be written, and the others are as in what stands below it.
         let below = if written.map().is_some() { below() } else { None };
-        T::read(&mut At { findings, around, key, item: None }, written, below.as_ref())
+        T::read(&mut At { findings, around, key, inside: Inside::Whole }, written, below.as_ref())
     });
     found.or_else(below).or_else(T::unwritten)
 }
 
-/// Ties each key of a mapping to the field that it fills; behind `..` stands a field that several keys of the mapping fill,
-/// which its type knows. A field that no key fills has its value behind `besides`; what several values can be wrong in
+/// Ties each key of a mapping to the field that it fills; behind `..` stands a field, or a pair of them, that several keys of
+/// the mapping fill, which its type knows. A field that no key fills has its value behind `besides`; what several values can be wrong in
 /// together is said by a function behind `checked`.
 macro_rules! fills {
     (
-        $type:ident { $($(.. $flat:ident: $part:ident)? $($field:ident: $key:expr)?),* }
-        $(besides { $($other:ident: $value:expr),* $(,)? })? $(checked $check:path)?
+        $type:ident {
+            $($(.. $flat:ident: $part:ident)? $(.. ($one:ident, $other:ident): $pair:ident)? $($field:ident: $key:expr)?),*
+        }
+        $(besides { $($beside:ident: $value:expr),* $(,)? })? $(checked $check:path)?
     ) => {
         impl $crate::fill::Filled for $type {
             const KEYS: &'static [ansai_keys::Key] = {
                 const LISTS: &[&[ansai_keys::Key]] =
-                    &[$($(<$part as $crate::fill::Filled>::KEYS)? $(&[$key])?),*];
+                    &[$($(<$part as $crate::fill::Filled>::KEYS)? $(<$pair as $crate::fill::Filled>::KEYS)? $(&[$key])?),*];
                 &ansai_keys::joined::<{ ansai_keys::count(LISTS) }>(LISTS)
             };
 
@@ -179,10 +201,11 @@ macro_rules! fills {
                 let mut lines = LINES.iter();
                 $(
                     $(let $flat = <$part as $crate::fill::Filled>::filled(findings, node, path, base.map(|base| &base.$flat));)?
+                    $(let ($one, $other) = <$pair as $crate::fill::Filled>::filled(findings, node, path, None).unzip();)?
                     $(let $field = $crate::fill::field(findings, node, path, lines.next()?, base.map(|base| &base.$field));)?
                 )*
-                $($(let $other = base.map_or_else(|| $value, |base| base.$other.clone());)*)?
-                let made = Self { $($($flat: $flat?,)? $($field: $field?,)?)* $($($other,)*)? };
+                $($(let $beside = base.map_or_else(|| $value, |base| base.$beside.clone());)*)?
+                let made = Self { $($($flat: $flat?,)? $($one: $one?, $other: $other?,)? $($field: $field?,)?)* $($($beside,)*)? };
                 $($check(findings, node, path, &made);)?
                 Some(made)
             }
@@ -191,6 +214,7 @@ macro_rules! fills {
                 let fields = ansai_document::written::Fields::default();
                 $(
                     $(let fields = fields.and($crate::fill::Filled::fields(&self.$flat));)?
+                    $(let fields = fields.and($crate::fill::Filled::fields(&(self.$one.clone(), self.$other.clone())));)?
                     $(let fields = $crate::fill::with(fields, &self.$field, const { &$key });)?
                 )*
                 fields
@@ -233,7 +257,7 @@ pub(crate) fn with<T: Held>(fields: Fields, value: &T, key: &'static Key) -> Fie
 
 pub(crate) use fills;
 pub(crate) use held_by_keys;
-pub(crate) use names::WEB;
+pub(crate) use names::{Named, WEB};
 
 #[cfg(test)]
 mod tests;

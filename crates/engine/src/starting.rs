@@ -5,6 +5,7 @@
 use core::time::Duration;
 
 use ansai_model::{
+    bundle::Target,
     id::TargetId,
     observation::{Health, Observation},
     probe::Probe,
@@ -13,8 +14,6 @@ use ansai_model::{
 
 use crate::{check::CheckState, context::Context, view::View};
 
-/// The period of a service of which neither a declaration nor an earlier start says how long it needs.
-const UNLEARNED: Duration = Duration::from_secs(120);
 /// Nothing learned makes it shorter.
 const LEAST: Duration = Duration::from_secs(10);
 /// Nothing learned makes it longer.
@@ -53,7 +52,7 @@ impl Context {
         }
         let before = self.state.targets.get(&target).and_then(|memory| memory.warm_up);
         // What kept it from answering may have been another failure: one start at most doubles the time.
-        let most = self.view().known_period(&target).unwrap_or(UNLEARNED).saturating_mul(2).min(LEARNED_MAX);
+        let most = self.view().known_period(&target).unwrap_or(Target::START_PERIOD).saturating_mul(2).min(LEARNED_MAX);
         let learned = needed.min(most).max(before.unwrap_or_default() / 2);
         // What stays within the least need not be written down each time.
         let is_news = before.is_none_or(|before| before.max(LEAST) != learned.max(LEAST));
@@ -78,7 +77,7 @@ impl View<'_> {
         let period = self.known_period(target).unwrap_or_else(|| {
             let mut asking = self.checks.of(target).filter(|check| asks(&check.check.probe)).peekable();
             let is_unlearned = asking.peek().is_some() && asking.all(|check| !self.is_being_mended(check));
-            if is_unlearned { UNLEARNED } else { Duration::ZERO }
+            if is_unlearned { Target::START_PERIOD } else { Duration::ZERO }
         });
         period.max(within)
     }
@@ -108,7 +107,7 @@ impl View<'_> {
             return None;
         }
         let started = self.started_at(&check.check.target).filter(|at| !has_answered(check, *at))?;
-        let unlearned = if self.is_being_mended(check) { Duration::ZERO } else { UNLEARNED };
+        let unlearned = if self.is_being_mended(check) { Duration::ZERO } else { Target::START_PERIOD };
         let period = self.known_period(&check.check.target).unwrap_or(unlearned);
         // Who restarts it again and again before it has ever answered must not keep that from being seen.
         if check.unwell().spared_since.is_some_and(|since| self.now.mono >= since.plus(period.saturating_mul(2))) {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use ansai_document::{Node, Value};
+use serde::Serialize;
 
 use crate::{
     kind::{between, expected},
@@ -19,7 +20,7 @@ pub fn sections(root: &'static Shape) -> String {
         for key in shape.keys {
             let default = default_of(key).unwrap_or_default();
             let example = if key.example.is_empty() { String::new() } else { format!(", as `{}`", key.example) };
-            let (name, kind, meaning) = (key.name, kind(&key.kind), key.meaning);
+            let (name, kind, meaning) = (key.name, ON_THE_PAGE.kind(&key.kind), key.meaning);
             let _ = writeln!(text, "| `{name}` | {kind} | {default} | {meaning}{example} |");
         }
     }
@@ -34,7 +35,7 @@ pub fn default_of(key: &Key) -> Option<String> {
         Some(inner.collect::<Option<Vec<_>>>()?.join(", "))
     };
     match (key.default, key.kind) {
-        (Unwritten::Words(words), _) => Some(words.to_owned()),
+        (Unwritten::Words(..), _) => key.said(),
         (Unwritten::Nothing, Kind::Shape(shape)) => whole(shape).map(|values| format!("`{{{values}}}`")),
         (Unwritten::Nothing | Unwritten::Value(_), _) => key.value().map(|value| format!("`{value}`")),
     }
@@ -70,19 +71,69 @@ fn link(shape: &Shape) -> String {
     format!("[{}](#{})", shape.title.to_lowercase(), anchor.replace(' ', "-"))
 }
 
-fn kind(kind_of: &Kind) -> String {
-    match kind_of {
-        Kind::Word(_, words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
-        Kind::Whole { min, max } if *max == u64::from(u32::MAX) => format!("a whole number, {min} or more"),
-        Kind::Whole { min, max } => format!("a whole number from {min} to {max}"),
-        Kind::Between { min, max } => format!("a duration, {}", between(*min, *max)),
-        Kind::Argv => "a list of words".into(),
-        Kind::Shape(shape) => link(shape),
-        Kind::Short(short, shape) => format!("{}, or {}", kind(short), link(shape)),
-        Kind::Named(inner) => format!("names, each with {}", kind(inner)),
-        Kind::List(inner) => format!("a list of {}", kind(inner)),
-        leaf => expected(leaf).to_owned(),
+/// How kinds are told: each of several words, a mapping whose keys the table knows, and what stands before an item of a list.
+struct Telling {
+    word: fn(&&str) -> String,
+    mapping: fn(&Shape) -> String,
+    list: &'static str,
+}
+
+const ON_THE_PAGE: Telling = Telling { word: |word| format!("`{word}`"), mapping: link, list: "a list of" };
+const PLAIN: Telling =
+    Telling { word: |word| (*word).to_owned(), mapping: |_| "a mapping".to_owned(), list: "a list, each item" };
+
+/// A kind in words, without marks.
+#[must_use]
+pub fn in_words(kind: &Kind) -> String {
+    PLAIN.kind(kind)
+}
+
+impl Telling {
+    fn kind(&self, kind: &Kind) -> String {
+        match kind {
+            Kind::Word(_, words) => words.iter().map(self.word).collect::<Vec<_>>().join(", "),
+            Kind::Whole { min, max } if *max == u64::from(u32::MAX) => format!("a whole number, {min} or more"),
+            Kind::Whole { min, max } => format!("a whole number from {min} to {max}"),
+            Kind::Between { min, max } => format!("a duration, {}", between(*min, *max)),
+            Kind::Argv => "a list of words".into(),
+            Kind::Shape(shape) => (self.mapping)(shape),
+            Kind::Short(short, shape) => format!("{}, or {}", self.kind(short), (self.mapping)(shape)),
+            Kind::Named(inner) => format!("names, each with {}", self.kind(inner)),
+            Kind::List(inner) => format!("{} {}", self.list, self.kind(inner)),
+            leaf => expected(leaf).to_owned(),
+        }
     }
+}
+
+/// A key that may stand in a mapping, as it is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MayKey {
+    /// The name, as it is written.
+    pub name: String,
+    /// What it is, in words.
+    pub kind: String,
+    /// What holds when it is not written, when that is known.
+    pub default: Option<String>,
+    /// What it means.
+    pub meaning: String,
+}
+
+/// The keys of a mapping, as they are told.
+#[must_use]
+pub fn keys_of(shape: &Shape) -> Vec<MayKey> {
+    let one = |key: &Key| MayKey {
+        name: key.name.to_owned(),
+        kind: in_words(&key.kind),
+        default: default_of(key).map(bare),
+        meaning: key.meaning.to_owned(),
+    };
+    shape.keys.iter().map(one).collect()
+}
+
+/// Without the marks of the page.
+#[must_use]
+pub fn bare(text: String) -> String {
+    text.replace('`', "")
 }
 
 /// A value in one line.

@@ -27,17 +27,33 @@ pub struct Key {
     pub below: &'static str,
     /// Whether its defaults stand in the shipped layer, so that a person sees them there and a file replaces them.
     pub ships: bool,
+    /// Whether a list under it is written out even when it is empty.
+    pub spells: bool,
+    /// What an example of it needs.
+    pub needs: Needs,
+}
+
+/// What an example of a key needs to be valid, each without the braces around it.
+#[derive(Clone, Copy, Debug)]
+pub struct Needs {
+    /// What stands beside it in the place of what its mapping has beside each key.
+    pub beside: Option<&'static str>,
+    /// What stands beside it besides.
+    pub also: &'static str,
+    /// What the file must say elsewhere.
+    pub elsewhere: &'static str,
 }
 
 /// What holds when a key is not written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Unwritten {
     /// Nothing, or what the mapping around it says.
     Nothing,
     /// This value, as an operator would write it.
     Value(&'static str),
-    /// What these words say: it is found out, or stands elsewhere.
-    Words(&'static str),
+    /// What these words say: it is found out, or stands elsewhere. Each `{}` in them is one of the figures that follow, as
+    /// they are where they are used.
+    Words(&'static str, &'static [fn() -> String]),
 }
 
 /// What a value must be.
@@ -132,9 +148,25 @@ pub struct Shape {
     pub title: &'static str,
     /// Each of them, in the order in which people read them.
     pub keys: &'static [Key],
+    /// What stands beside each in its example, without braces; nothing says that those do that are needed.
+    pub beside: Option<&'static str>,
+}
+
+impl Needs {
+    const NOTHING: Self = Self { beside: None, also: "", elsewhere: "" };
 }
 
 impl Shape {
+    /// A mapping with these keys.
+    pub const fn of(title: &'static str, keys: &'static [Key]) -> Self {
+        Self { title, keys, beside: None }
+    }
+
+    /// With what stands beside each of them in its example.
+    pub const fn beside(self, beside: &'static str) -> Self {
+        Self { beside: Some(beside), ..self }
+    }
+
     /// One of them, by its name.
     pub fn key(&self, name: &str) -> Option<&'static Key> {
         self.keys.iter().find(|key| key.name == name)
@@ -143,7 +175,18 @@ impl Shape {
 
 /// A line of a table.
 pub const fn key(name: &'static str, kind: Kind, meaning: &'static str) -> Key {
-    Key { name, kind, meaning, default: Unwritten::Nothing, example: "", needed: None, below: "", ships: false }
+    Key {
+        name,
+        kind,
+        meaning,
+        default: Unwritten::Nothing,
+        example: "",
+        needed: None,
+        below: "",
+        ships: false,
+        spells: false,
+        needs: Needs::NOTHING,
+    }
 }
 
 /// How many keys several lists have, each name counted once.
@@ -210,14 +253,19 @@ impl Key {
 
     /// With words for what holds when it is not written.
     pub const fn otherwise(self, words: &'static str) -> Self {
-        Self { default: Unwritten::Words(words), ..self }
+        self.otherwise_of(words, &[])
+    }
+
+    /// The same; each `{}` in the words is one of these figures.
+    pub const fn otherwise_of(self, words: &'static str, figures: &'static [fn() -> String]) -> Self {
+        Self { default: Unwritten::Words(words, figures), ..self }
     }
 
     /// With the key of the file that holds when it is not written.
     pub const fn below(self, below: &'static str) -> Self {
         let default = match self.default {
-            Unwritten::Nothing => Unwritten::Words("that of the file"),
-            Unwritten::Value(_) | Unwritten::Words(_) => self.default,
+            Unwritten::Nothing => Unwritten::Words("that of the file", &[]),
+            Unwritten::Value(_) | Unwritten::Words(..) => self.default,
         };
         Self { default, below, ..self }
     }
@@ -237,6 +285,26 @@ impl Key {
         Self { ships: true, ..self }
     }
 
+    /// With its list written out even when it is empty.
+    pub const fn spelled(self) -> Self {
+        Self { spells: true, ..self }
+    }
+
+    /// With what stands beside it in its example, in the place of what does beside each key of its mapping.
+    pub const fn beside(self, beside: &'static str) -> Self {
+        Self { needs: Needs { beside: Some(beside), ..self.needs }, ..self }
+    }
+
+    /// With what stands beside it in its example besides.
+    pub const fn also(self, also: &'static str) -> Self {
+        Self { needs: Needs { also, ..self.needs }, ..self }
+    }
+
+    /// With what the file of its example must say elsewhere.
+    pub const fn elsewhere(self, elsewhere: &'static str) -> Self {
+        Self { needs: Needs { elsewhere, ..self.needs }, ..self }
+    }
+
     /// The value that holds when it is not written, as an operator would write it.
     pub fn value(&self) -> Option<&'static str> {
         match self.default {
@@ -244,15 +312,17 @@ impl Key {
             Unwritten::Value(value) => Some(crate::changed::default(self).unwrap_or(value)),
             #[cfg(not(feature = "changed"))]
             Unwritten::Value(value) => Some(value),
-            Unwritten::Nothing | Unwritten::Words(_) => None,
+            Unwritten::Nothing | Unwritten::Words(..) => None,
         }
     }
 
     /// What holds when it is not written: a value, or words.
-    pub fn said(&self) -> Option<&'static str> {
+    pub fn said(&self) -> Option<String> {
         match self.default {
-            Unwritten::Words(words) => Some(words),
-            Unwritten::Nothing | Unwritten::Value(_) => self.value(),
+            Unwritten::Words(words, figures) => {
+                Some(figures.iter().fold(words.to_owned(), |words, figure| words.replacen("{}", &figure(), 1)))
+            }
+            Unwritten::Nothing | Unwritten::Value(_) => self.value().map(str::to_owned),
         }
     }
 }

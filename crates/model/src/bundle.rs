@@ -71,6 +71,9 @@ pub struct Request {
 }
 
 impl Target {
+    /// The start period of a service of which neither a declaration nor an earlier start says how long it needs.
+    pub const START_PERIOD: Duration = Duration::from_secs(120);
+
     /// Whether a failure of `other` may be the cause of one of this target.
     #[must_use]
     pub fn waits_on(&self, other: &TargetId) -> bool {

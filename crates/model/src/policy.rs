@@ -30,8 +30,8 @@ pub struct Policy {
     pub approval_expires: Duration,
     /// How long a failing target waits for a failed dependency before it is escalated.
     pub dependency_wait: Duration,
-    /// How long something may be unknown before a person is told; 2 minutes for what is critical and 10 minutes for the
-    /// rest when it is not said.
+    /// How long something may be unknown before a person is told; [`Policy::PATIENCE`] or [`Policy::PATIENCE_CRITICAL`]
+    /// when it is not said.
     #[serde(default)]
     pub tell_unknown_after: Option<Duration>,
     /// When disruptive actions are welcome, for failures that are foreseen and can wait.
@@ -42,6 +42,13 @@ pub struct Policy {
     pub retry: Retrying,
     /// When more healed incidents than this within a day make a healed one loud.
     pub loud_after: u32,
+}
+
+impl Policy {
+    /// How long what is critical may be unknown before a person is told, when no policy says.
+    pub const PATIENCE_CRITICAL: Duration = Duration::from_secs(120);
+    /// The same of the rest.
+    pub const PATIENCE: Duration = Duration::from_secs(600);
 }
 
 /// When a disruptive action is least felt.

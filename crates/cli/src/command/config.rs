@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
-use ansai_config::{Configuration, Layer, MayKey, Origin};
+use ansai_config::{Configuration, Layer, Origin};
 use ansai_host::{
     linux::{LinuxHost, Options},
     port::Host,
 };
+use ansai_keys::page::MayKey;
 use ansai_model::{
     action::{ActionOutcome, ActionRun},
     id::UnitName,
@@ -181,12 +182,6 @@ fn keys(keys: &[MayKey]) -> show::Page {
 
 pub(super) fn schema() -> Result<Code, Failure> {
     show::print_json(&ansai_config::schema());
-    Ok(Code::Ok)
-}
-
-/// Prints `docs/reference/configuration.md`.
-pub(super) fn reference() -> Result<Code, Failure> {
-    show::print(show::Page::own(ansai_config::reference()));
     Ok(Code::Ok)
 }
 

@@ -2,12 +2,17 @@
 
 use std::{fmt::Write as _, io, path::PathBuf};
 
+use ansai_keys::manual::escaped;
 use clap::Command;
 
 use crate::{
     exit::{Code, Failure},
     show,
 };
+
+/// What stands on the page about the keys, and around them in the manual page: `ansai.yaml(5)`.
+const KEYS: &str = include_str!("docs/configuration.txt");
+const MANUAL: &str = include_str!("docs/ansai.yaml.5");
 
 /// What only the running agent knows, in the one shell that nearly every server has.
 const NAMES: &str = include_str!("docs/names.bash");
@@ -51,7 +56,7 @@ pub(super) fn man(out: Option<PathBuf>) -> Result<Code, Failure> {
         show::print(&path.display().to_string());
     }
     let path = folder.join("ansai.yaml.5");
-    std::fs::write(&path, ansai_config::manual(env!("CARGO_PKG_VERSION"))).map_err(failed)?;
+    std::fs::write(&path, file_format()).map_err(failed)?;
     show::print(&path.display().to_string());
     Ok(Code::Ok)
 }
@@ -117,6 +122,20 @@ fn page(command: Command) -> io::Result<Vec<u8>> {
     Ok(format!("{above}.SH EXAMPLES\n.nf\n{}\n.fi\n{below}", examples.trim_end()).into_bytes())
 }
 
+/// The manual page of the configuration file.
+fn file_format() -> String {
+    let version = escaped(env!("CARGO_PKG_VERSION"));
+    let keys = ansai_keys::manual::sections(ansai_config::table());
+    let text = MANUAL.replacen(".\\\" The keys.\n", &keys, 1);
+    format!(".TH ansai.yaml 5 \"\" \"ansai {version}\" \"File formats\"\n{text}")
+}
+
+/// Prints `docs/reference/configuration.md`.
+pub(super) fn keys() -> Result<Code, Failure> {
+    show::print(show::Page::own(KEYS.to_owned() + &ansai_keys::page::sections(ansai_config::table())));
+    Ok(Code::Ok)
+}
+
 /// Prints `docs/reference/cli.md`.
 pub(super) fn reference() -> Result<Code, Failure> {
     show::print(show::Page::own(markdown()));
@@ -166,6 +185,22 @@ fn section(text: &mut String, command: &Command, name: &str, level: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_key_stands_in_the_manual_page_and_no_line_is_a_request_by_accident() {
+        let page = file_format();
+        for shape in ansai_keys::page::shapes(ansai_config::table()) {
+            for key in shape.keys {
+                assert!(page.contains(&format!(".BR {} ", escaped(key.name))), "{}", key.name);
+            }
+        }
+        let known = [".TH ", ".SH ", ".TP", ".BR ", ".B ", ".I ", ".RI ", ".PP", ".br", ".EX", ".EE"];
+        let odd =
+            page.lines().find(|line| line.starts_with(['.', '\'']) && !known.iter().any(|word| line.starts_with(word)));
+        assert_eq!(odd, None);
+        assert!(page.ends_with("(1)\n") && page.contains("disks: {\"*\": {}}\n.EE\n.SH THE FILE\n"), "{page}");
+        assert_eq!(escaped(".a \"b\"\\ -c"), "\\&.a \\(dqb\\(dq\\e \\-c");
+    }
 
     #[test]
     fn the_description_holds_together() {

@@ -94,7 +94,8 @@ struct Certificates(Vec<Certificate>);
 /// The long form of its looks.
 pub(super) const LONG_PROBE: LongProbe = LongProbe {
     key: key("certificate", Kind::Shape(&keys::PROBE), "A certificate, in a file or as a server shows it")
-        .example("{endpoint: \"https://127.0.0.1\"}"),
+        .example("{endpoint: \"https://127.0.0.1\"}")
+        .beside(""),
     read: |findings, node, key| Some(read::probe(findings, node, key)?.into()),
 };
 /// And that of its actions.

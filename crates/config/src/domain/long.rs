@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use ansai_document::written::Fields;
+use ansai_document::{Findings, Node, written::Fields};
 use ansai_keys::Key;
-use ansai_model::domain::{DomainAction, DomainProbe};
+use ansai_model::{
+    action::Action,
+    domain::{DomainAction, DomainProbe},
+};
 
 use super::{certificate, disk, memory, timesync};
 use crate::{
@@ -33,9 +36,9 @@ pub(crate) fn probe(at: usize) -> Option<LongProbe> {
     PROBES.into_iter().nth(at)
 }
 
-/// How the action is read whose key stands at this place among [`ACTION_KEYS`].
-pub(crate) fn action(at: usize) -> Option<LongAction> {
-    ACTIONS.into_iter().nth(at)
+/// Reads the action whose key stands at this place among [`ACTION_KEYS`].
+pub(crate) fn read_action(at: usize, findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Action> {
+    (ACTIONS.into_iter().nth(at)?.read)(findings, node, key)
 }
 
 /// A look in its long form.

@@ -39,7 +39,8 @@ const RESTARTS_MAX: u32 = 3;
 /// The long form of its looks.
 pub(super) const LONG_PROBE: LongProbe = LongProbe {
     key: key(NAME, Kind::Shape(&keys::PROBE), "What the processes of a unit hold in memory")
-        .example("{unit: app.service}"),
+        .example("{unit: app.service}")
+        .beside(""),
     read: |findings, node, key| {
         node.map()?;
         Some(MemoryProbe::filled(findings, node, key, None)?.into())

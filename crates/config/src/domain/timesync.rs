@@ -45,7 +45,8 @@ const SETTLE_MIN: Duration = Duration::from_secs(60);
 /// The long form of its looks.
 pub(super) const LONG_PROBE: LongProbe = LongProbe {
     key: key(NAME, Kind::Shape(&keys::PROBE), "Whether the host's clock is synchronized")
-        .example("{unit: chrony.service}"),
+        .example("{unit: chrony.service}")
+        .beside(""),
     read: |findings, node, key| {
         node.map()?;
         Some(TimesyncProbe::filled(findings, node, key, None)?.into())

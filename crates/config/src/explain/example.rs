@@ -1,98 +1,31 @@
-//! An example of every key, as it stands in a file: below what it belongs to, and beside what it needs to be valid.
-//!
-//! The value comes from the table of keys, or else from the kind; what is needed beside it stands here. A test goes through
-//! all keys and reads each example.
+//! An example of every key, where the lines of the keys do not say it all: of the whole file, of what ends by itself, and of
+//! what is valid in another place only. A test goes through all keys and reads each example.
 
-use ansai_document::{
-    Form, Node, Value, read,
-    written::{Written, quoted},
+use ansai_keys::{
+    Key, Kind,
+    example::{self, Part, row_of},
 };
-use ansai_keys::{Key, Kind, Shape};
 
 use crate::{
     domain::sections,
     keys::{action::STEP, config::CONFIG, long::RUNG},
 };
 
-mod beside;
-
-/// A step from the whole file to a key.
-#[derive(Clone, Debug)]
-pub(super) enum Part {
-    /// A key that the table knows, and the mapping in which it stands.
-    Key(&'static Key, &'static Shape),
-    /// A name of the operator's; none for any.
-    Name(Option<String>),
-    /// An item of a list.
-    Item,
-}
-
-/// What is written: block by block on the way to the key, in one line beside it.
-enum Tree {
-    Flow(Written),
-    Map(Vec<(String, Tree)>),
-    Item(Box<Tree>),
-}
-
-/// The longest line.
-const COLUMNS: usize = 76;
 /// Of the whole file.
 const WHOLE: &str = "autonomy: act\nservices:\n  nginx.service: {probe: \"http://127.0.0.1/\"}\n";
 /// Sections besides those of the domains in which a name stands for itself; in others it refers to something that must be
 /// there.
 const OWN_NAMES: &[&str] = &["notify", "policies"];
 
-/// The line of the table to which these steps lead; none where they end with a name or an item.
-pub(super) fn row(path: &[Part]) -> Option<&'static Key> {
-    path.last().and_then(row_of)
-}
-
-/// The line of the table that a step is.
-pub(super) fn row_of(part: &Part) -> Option<&'static Key> {
-    match part {
-        Part::Key(key, _) => Some(key),
-        Part::Name(_) | Part::Item => None,
-    }
-}
-
 /// The example of a key, as lines of YAML.
 pub(super) fn of(path: &[Part], kind: &Kind) -> String {
     let elsewhere = in_its_place(path);
     let path = elsewhere.as_deref().unwrap_or(path);
-    let mut keys = path.iter().filter_map(row_of);
-    let Some(section) = keys.next() else { return WHOLE.to_owned() };
-    let mut tree = Tree::Flow(value_at(path, kind));
-    let mut roots = Vec::new();
-    for (index, part) in path.iter().enumerate().rev() {
-        tree = match part {
-            Part::Key(key, shape) => {
-                let (own, root) = beside::of(shape, key);
-                roots.push(root);
-                let mut entries: Vec<_> = entries(own).into_iter().filter(|(name, _)| name != key.name).collect();
-                entries.push((key.name.to_owned(), tree));
-                // As the table has them, which is how a reader meets them.
-                entries.sort_by_key(|(name, _)| shape.keys.iter().position(|key| key.name == name));
-                Tree::Map(entries)
-            }
-            Part::Name(name) => {
-                let is_own = sections().chain(OWN_NAMES.iter().copied()).any(|own| own == section.name);
-                let own = name.clone().filter(|_| is_own);
-                let name = own.unwrap_or_else(|| name_of(path.get(index.wrapping_sub(1))));
-                Tree::Map(vec![(name, tree)])
-            }
-            Part::Item => Tree::Item(Box::new(tree)),
-        };
-    }
-    if let Tree::Map(whole) = &mut tree {
-        roots.into_iter().for_each(|root| join(whole, entries(root)));
-    }
-    let mut text = String::new();
+    let Some(section) = path.iter().find_map(row_of) else { return WHOLE.to_owned() };
+    let is_own = |section: &Key| sections().chain(OWN_NAMES.iter().copied()).any(|own| own == section.name);
+    let text = example::of(path, kind, &is_own);
     // What ends by itself may stand in one place only.
-    if section.name == "expires" {
-        text.push_str("# layers/emergency.yaml\n");
-    }
-    lines(&mut text, &tree, 0);
-    text
+    if section.name == "expires" { format!("# layers/emergency.yaml\n{text}") } else { text }
 }
 
 /// Another way to a key that the table knows in a place where it is never valid: a service has a look at its own unit, or
@@ -109,189 +42,6 @@ fn in_its_place(path: &[Part]) -> Option<Vec<Part>> {
     let own = ["unit", "state", "process"].contains(&last.name);
     let named = [Part::Key(probes, shape), Part::Name(Some("other".to_owned())), look.clone()];
     own.then(|| [before, &named].concat())
-}
-
-/// Adds what the file needs besides, below what is there already.
-fn join(whole: &mut Vec<(String, Tree)>, needed: Vec<(String, Tree)>) {
-    for (name, tree) in needed {
-        let there = whole.iter_mut().find(|(known, _)| *known == name);
-        match (there, tree) {
-            (Some((_, Tree::Map(known))), Tree::Flow(Written::Map(more))) => {
-                for (name, value) in more {
-                    if known.iter().all(|(known, _)| *known != name) {
-                        known.push((name, Tree::Flow(value)));
-                    }
-                }
-            }
-            (Some(_), _) => {}
-            (None, tree) => whole.push((name, tree)),
-        }
-    }
-}
-
-/// The name that stands for any in the example of the key before it.
-fn name_of(before: Option<&Part>) -> String {
-    match before.and_then(row_of).and_then(|key| written(key.example)) {
-        Some(Written::Map(mut map)) if !map.is_empty() => map.swap_remove(0).0,
-        _ => "app".to_owned(),
-    }
-}
-
-/// What stands under the last step.
-fn value_at(path: &[Part], kind: &Kind) -> Written {
-    match path {
-        [.., Part::Key(key, _)] => value(key),
-        // One of those in the example of the names, or of the list.
-        [.., Part::Key(key, _), Part::Name(_)] => match written(key.example) {
-            Some(Written::Map(mut map)) if !map.is_empty() => map.swap_remove(0).1,
-            _ => of_kind(kind),
-        },
-        [.., Part::Key(key, _), Part::Item] => match written(key.example) {
-            Some(Written::List(mut list)) if !list.is_empty() => list.swap_remove(0),
-            _ => of_kind(kind),
-        },
-        _ => of_kind(kind),
-    }
-}
-
-/// The value of a key: its example, what holds without it, or one of its kind.
-fn value(key: &Key) -> Written {
-    // That something is so is the better example of what is not so by itself.
-    let default = || key.value().filter(|_| !matches!(key.kind, Kind::Truth)).and_then(written);
-    written(key.example).or_else(default).unwrap_or_else(|| of_kind(&key.kind))
-}
-
-fn of_kind(kind: &Kind) -> Written {
-    let text = match kind {
-        Kind::Truth => "true",
-        Kind::Text => "app",
-        Kind::Word(_, words) => words.last().copied().unwrap_or_default(),
-        Kind::Whole { min, .. } => return Written::plain((*min).max(5)),
-        Kind::Duration | Kind::Between { .. } => "10m",
-        Kind::Size => "64MiB",
-        Kind::Percent => "80%",
-        Kind::Moment => "2030-01-31T08:00:00Z",
-        Kind::TimeOfDay => "\"03:00\"",
-        Kind::Path => "/etc/app",
-        Kind::Paths => "[/etc/app]",
-        Kind::Loopback => "\"127.0.0.1:9560\"",
-        Kind::Mode => "\"0640\"",
-        Kind::Special(special) => special.example,
-        Kind::Texts => "[app]",
-        Kind::Statuses => "200-299",
-        Kind::Argv => "[/usr/bin/app, --check]",
-        Kind::Short(short, _) => return of_kind(short),
-        Kind::Shape(shape) => return of_shape(shape),
-        Kind::Named(inner) => return Written::Map(vec![("app".to_owned(), of_kind(inner))]),
-        Kind::List(inner) => return Written::List(vec![of_kind(inner)]),
-    };
-    written(text).unwrap_or_else(|| Written::text(text))
-}
-
-/// All its keys when each has a value of its own, or else the first with what that needs.
-fn of_shape(shape: &Shape) -> Written {
-    if shape.keys.iter().all(|key| key.value().is_some()) {
-        return Written::Map(shape.keys.iter().map(|key| (key.name.to_owned(), value(key))).collect());
-    }
-    let Some(key) = shape.keys.first() else { return Written::Map(Vec::new()) };
-    let own = match written(&format!("{{{}}}", beside::of(shape, key).0)) {
-        Some(Written::Map(map)) => map,
-        _ => Vec::new(),
-    };
-    let others = own.into_iter().filter(|(name, _)| name != key.name);
-    Written::Map(std::iter::once((key.name.to_owned(), value(key))).chain(others).collect())
-}
-
-/// The entries of a mapping that is written without its braces.
-fn entries(text: &str) -> Vec<(String, Tree)> {
-    match written(&format!("{{{text}}}")) {
-        Some(Written::Map(map)) => map.into_iter().map(|(name, value)| (name, Tree::Flow(value))).collect(),
-        _ => Vec::new(),
-    }
-}
-
-/// What a text of the table says; nothing when it is empty.
-fn written(text: &str) -> Option<Written> {
-    let node = read(text, Form::Yaml, 0).ok().filter(|_| !text.is_empty())?;
-    Some(as_written(&node))
-}
-
-fn as_written(node: &Node) -> Written {
-    match &node.value {
-        Value::Scalar(_) => node.plain().map_or_else(|| Written::text(node.text().unwrap_or_default()), Written::plain),
-        Value::List(list) => Written::List(list.iter().map(as_written).collect()),
-        Value::Map(map) => {
-            Written::Map(map.iter().map(|(name, entry)| (name.clone(), as_written(&entry.node))).collect())
-        }
-    }
-}
-
-fn lines(text: &mut String, tree: &Tree, indent: usize) {
-    match tree {
-        Tree::Map(map) => map.iter().for_each(|(name, tree)| entry(text, name, tree, indent)),
-        Tree::Item(item) => {
-            let mut block = String::new();
-            match &**item {
-                Tree::Flow(Written::Map(map)) if indent + 2 + Written::Map(map.clone()).flow().len() > COLUMNS => {
-                    map.iter()
-                        .for_each(|(name, value)| entry(&mut block, name, &Tree::Flow(value.clone()), indent + 2));
-                }
-                item => lines(&mut block, item, indent + 2),
-            }
-            // The first line stands behind the dash.
-            text.push_str(&format!("{}- {}\n", " ".repeat(indent), block.trim()));
-        }
-        Tree::Flow(value) => text.push_str(&format!("{}{}\n", " ".repeat(indent), value.flow())),
-    }
-}
-
-fn entry(text: &mut String, name: &str, tree: &Tree, indent: usize) {
-    let begin = format!("{}{}:", " ".repeat(indent), quoted(name));
-    let (flow, parts) = match tree {
-        Tree::Map(_) | Tree::Item(_) => {
-            text.push_str(&format!("{begin}\n"));
-            return lines(text, tree, indent + 2);
-        }
-        Tree::Flow(value) => (value.flow(), value),
-    };
-    match parts {
-        _ if begin.len() + flow.len() < COLUMNS => text.push_str(&format!("{begin} {flow}\n")),
-        Written::Map(map) => {
-            text.push_str(&format!("{begin}\n"));
-            map.iter().for_each(|(name, value)| entry(text, name, &Tree::Flow(value.clone()), indent + 2));
-        }
-        Written::List(list) => {
-            text.push_str(&format!("{begin}\n"));
-            let items = list.iter().map(|value| Tree::Item(Box::new(Tree::Flow(value.clone()))));
-            items.for_each(|item| lines(text, &item, indent + 2));
-        }
-        Written::Plain(_) | Written::Text(_) => text.push_str(&format!("{begin} {flow}\n")),
-    }
-}
-
-/// Every way through the table, with any name and the first item where those are.
-#[cfg(test)]
-pub(super) fn every_key() -> Vec<String> {
-    fn below(key: &str, kind: &Kind, found: &mut Vec<String>) {
-        match kind {
-            Kind::Shape(shape) | Kind::Short(_, shape) => {
-                for inner in shape.keys {
-                    let path = ansai_document::text::joined(key, inner.name);
-                    found.push(path.clone());
-                    below(&path, &inner.kind, found);
-                }
-            }
-            Kind::Named(inner) | Kind::List(inner) => {
-                let path = if matches!(kind, Kind::Named(_)) { format!("{key}.NAME") } else { format!("{key}[0]") };
-                found.push(path.clone());
-                below(&path, inner, found);
-            }
-            _ => {}
-        }
-    }
-    let mut found = vec![String::new()];
-    below("", &Kind::Shape(&CONFIG), &mut found);
-    found
 }
 
 #[cfg(test)]

@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 
-use super::example::{self, Part};
+use super::example;
 use ansai_keys::{
-    Key, Kind, Shape,
-    kind::{between, expected, how},
-    page::default_of,
+    Kind, Shape,
+    example::{Part, row},
+    kind::how,
+    page::{MayKey, bare, default_of, in_words, keys_of},
 };
 
 /// What may stand under a key.
@@ -24,22 +25,9 @@ pub struct May {
     pub keys: Vec<MayKey>,
 }
 
-/// A key that may stand in another.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct MayKey {
-    /// The name, as it is written.
-    pub name: String,
-    /// What it is, in words.
-    pub kind: String,
-    /// What holds when it is not written, when that is known.
-    pub default: Option<String>,
-    /// What it means.
-    pub meaning: String,
-}
-
 /// What may stand under a key of the table, to which these steps lead.
 pub(super) fn may(kind: &Kind, path: &[Part]) -> May {
-    let default = example::row(path).and_then(default_of);
+    let default = row(path).and_then(default_of);
     May {
         kind: in_words(kind),
         how: how(kind),
@@ -49,41 +37,10 @@ pub(super) fn may(kind: &Kind, path: &[Part]) -> May {
     }
 }
 
-/// The keys of a mapping that the table knows.
-pub(crate) fn keys_of(shape: &Shape) -> Vec<MayKey> {
-    let one = |key: &Key| MayKey {
-        name: key.name.to_owned(),
-        kind: in_words(&key.kind),
-        default: default_of(key).map(bare),
-        meaning: key.meaning.to_owned(),
-    };
-    shape.keys.iter().map(one).collect()
-}
-
-/// Without the marks of the page.
-fn bare(text: String) -> String {
-    text.replace('`', "")
-}
-
 /// The mapping whose keys the table knows, when the kind is one.
 fn shape_of(kind: &Kind) -> Option<&'static Shape> {
     match kind {
         Kind::Shape(shape) | Kind::Short(_, shape) => Some(shape),
         _ => None,
-    }
-}
-
-fn in_words(kind: &Kind) -> String {
-    match kind {
-        Kind::Word(_, words) => words.join(", "),
-        Kind::Whole { min, max } if *max == u64::from(u32::MAX) => format!("a whole number, {min} or more"),
-        Kind::Whole { min, max } => format!("a whole number from {min} to {max}"),
-        Kind::Between { min, max } => format!("a duration, {}", between(*min, *max)),
-        Kind::Argv => "a list of words".to_owned(),
-        Kind::Shape(_) => "a mapping".to_owned(),
-        Kind::Short(short, _) => format!("{}, or a mapping", in_words(short)),
-        Kind::Named(inner) => format!("names, each with {}", in_words(inner)),
-        Kind::List(inner) => format!("a list, each item {}", in_words(inner)),
-        leaf => expected(leaf).to_owned(),
     }
 }

@@ -2,7 +2,7 @@
 //! meant is an enum before anything is read, so that whoever reads or writes it cannot forget one.
 
 use ansai_document::{Findings, Node, place_of, text::joined};
-use ansai_keys::Key;
+use ansai_keys::{Key, Shape};
 
 /// What a mapping may say, of which it says one.
 pub(crate) trait Choice: Copy + PartialEq + 'static {
@@ -23,6 +23,12 @@ pub(crate) trait Choice: Copy + PartialEq + 'static {
         self.keys().first().map_or("", |key| key.name)
     }
 
+    /// The mapping in which it stands, when that may hold keys of nobody's: one of those was reported with the nearest name,
+    /// which is what was meant.
+    fn among() -> Option<&'static Shape> {
+        None
+    }
+
     /// What to name when it says nothing or several.
     fn names() -> String {
         Self::every().into_iter().map(Self::name).collect::<Vec<_>>().join(", ")
@@ -32,6 +38,10 @@ pub(crate) trait Choice: Copy + PartialEq + 'static {
     fn one(findings: &mut Findings<'_>, node: &Node, path: &str) -> Option<Self> {
         let every = Self::every();
         let written: Vec<Self> = every.iter().copied().filter(|way| node.has(way.name())).collect();
+        let is_meant = |name: &String| Self::among().is_some_and(|shape| shape.key(name).is_none());
+        if written.is_empty() && node.map()?.keys().any(is_meant) {
+            return None;
+        }
         let [way] = written[..] else {
             let names: Vec<&str> = written.iter().map(|way| way.name()).collect();
             let place = names.get(1).map_or(node.place, |name| place_of(node, name));
@@ -60,15 +70,17 @@ pub(crate) fn alone(name: &str, way: &str, owners: &str) -> (String, String) {
 
 /// An enum of what a mapping may say, each with its keys; what the domains add has a variant of its own behind `or`.
 /// Behind `of` stands what is made of it: each way has its keys with what they fill, and the value that follows, as it is
-/// both made and taken apart.
+/// both made and taken apart; then how what the domains add is read, and how values are written that are made elsewhere.
 macro_rules! ways {
     (
         $(#[$doc:meta])* $name:ident of $type:ident {
             $($way:ident { $(($($bind:tt)+): $key:expr),+ $(,)? } => ($($made:tt)+)),* $(,)?
-        };
+        } $(or $domain:ident = $others:expr, read $reader:path { $($elsewhere:pat => $written:expr),* $(,)? })?;
         $($rest:tt)*
     ) => {
-        $crate::fill::choice::ways! { $(#[$doc])* $name { $($way: &[$($key),+]),* }; $($rest)* }
+        $crate::fill::choice::ways! {
+            $(#[$doc])* $name { $($way: &[$($key),+]),* } $(or $domain = $others)?; $($rest)*
+        }
 
         impl $crate::fill::Filled for $type {
             const KEYS: &'static [ansai_keys::Key] = &ansai_keys::joined::<{ ansai_keys::count($name::OWN) }>($name::OWN);
@@ -85,6 +97,10 @@ macro_rules! ways {
                         $(let $($bind)+ = $crate::fill::field(findings, node, path, const { &$key }, None)?;)+
                         $($made)+
                     })*
+                    $($name::$domain(at) => {
+                        let name = $crate::fill::choice::Choice::name($name::$domain(at));
+                        return $reader(at, findings, node.get(name)?, &ansai_document::text::joined(path, name));
+                    })?
                 })
             }
 
@@ -95,6 +111,7 @@ macro_rules! ways {
                         $(let fields = $crate::fill::with(fields, &$($bind)+, const { &$key });)+
                         fields
                     })*
+                    $($($elsewhere => fields.and($written),)*)?
                 }
             }
         }
@@ -103,7 +120,7 @@ macro_rules! ways {
     };
     (
         $(#[$doc:meta])* $name:ident { $($way:ident: $keys:expr),* $(,)? } $(or $domain:ident = $others:expr)?;
-        wrong $wrong:expr; foreign $foreign:expr; $(names $names:expr;)?
+        wrong $wrong:expr; foreign $foreign:expr; $(names $names:expr;)? $(among $among:expr;)?
     ) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,8 +130,8 @@ macro_rules! ways {
         }
 
         impl $name {
-            /// The keys of all but what the domains add.
-            pub(crate) const OWN: &'static [&'static [ansai_keys::Key]] = &[$($keys),*];
+            /// The keys of all.
+            pub(crate) const OWN: &'static [&'static [ansai_keys::Key]] = &[$($keys,)* $(&$others)?];
         }
 
         impl $crate::fill::choice::Choice for $name {
@@ -133,6 +150,10 @@ macro_rules! ways {
 
             $(fn names() -> String {
                 $names.to_owned()
+            })?
+
+            $(fn among() -> Option<&'static ansai_keys::Shape> {
+                Some(&$among)
             })?
 
             fn wrong(several: &[&str]) -> String {

@@ -2,9 +2,11 @@
 
 use ansai_document::{Node, text::cut, written::Written};
 use ansai_model::{
+    action::ProcessDeclaration,
     condition::Condition,
-    id::{CheckId, PolicyId, RouteId, RunbookId, TargetId, UnitName},
+    id::{CheckId, PolicyId, RouteId, RunbookId, RungId, TargetId, UnitName},
     notify::{SecretRef, WebhookUrl},
+    probe::CommandLine,
 };
 
 use super::{At, Held};
@@ -25,7 +27,7 @@ macro_rules! name {
         }
     )*};
 }
-name!(CheckId, PolicyId, RouteId, RunbookId, TargetId);
+name!(CheckId, PolicyId, RouteId, RunbookId, RungId, TargetId);
 
 /// Among several names of units a service needs no ending.
 impl Held for UnitName {
@@ -41,6 +43,21 @@ impl Held for UnitName {
 
     fn write(&self, _: &'static Key) -> Option<Written> {
         Some(Written::text(self))
+    }
+}
+
+/// A declared process by its name alone; whoever knows what is declared puts the declaration in its place.
+#[derive(Clone)]
+pub(crate) struct Named(pub(crate) Box<ProcessDeclaration>);
+
+impl Held for Named {
+    fn read(_: &mut At<'_, '_>, node: &Node, _: Option<&Self>) -> Option<Self> {
+        let start = CommandLine::new([""; 0]);
+        Some(Self(Box::new(ProcessDeclaration { name: node.text()?.to_owned(), start, stop: None, pid_file: None })))
+    }
+
+    fn write(&self, _: &'static Key) -> Option<Written> {
+        Some(Written::text(&self.0.name))
     }
 }
 

@@ -12,7 +12,7 @@ use ansai_model::{
     units::{ByteSize, Percent},
 };
 
-use super::{At, Held};
+use super::{At, Held, Inside};
 use ansai_keys::{Key, Kind};
 
 use crate::fill::LineDefault;
@@ -54,7 +54,7 @@ impl<T: Held> Held for Vec<T> {
             Value::List(items) => {
                 let is_list = matches!(at.key.kind, Kind::List(_));
                 let mut read = |(index, item)| {
-                    at.item = Some(index).filter(|_| is_list);
+                    at.inside = if is_list { Inside::Item(index) } else { Inside::Whole };
                     T::read(at, item, None)
                 };
                 Some(items.iter().enumerate().filter_map(&mut read).collect())
@@ -72,24 +72,30 @@ impl<T: Held> Held for Vec<T> {
 
     fn write(&self, key: &'static Key) -> Option<Written> {
         // What is needed must be there to be read back, even when it is empty.
-        let is_silent = self.is_empty() && key.needed.is_none();
+        let is_silent = self.is_empty() && key.needed.is_none() && !key.spells;
         (!is_silent).then(|| Written::List(self.iter().filter_map(|item| item.write(key)).collect()))
     }
 }
 
-/// Names of the operator's with texts.
-impl Held for BTreeMap<String, String> {
-    fn read(_: &mut At<'_, '_>, node: &Node, _: Option<&Self>) -> Option<Self> {
-        let texts = node.map()?.iter().filter_map(|(name, entry)| Some((name.clone(), entry.node.text()?.to_owned())));
-        Some(texts.collect())
+/// Names of the operator's, each with a value; one of the wrong form is left out.
+impl<T: Held> Held for BTreeMap<String, T> {
+    fn read(at: &mut At<'_, '_>, node: &Node, _: Option<&Self>) -> Option<Self> {
+        let mut read = Self::new();
+        for (name, entry) in node.map()? {
+            let (findings, inside) = (&mut *at.findings, Inside::Name(name));
+            let value = T::read(&mut At { findings, around: at.around, key: at.key, inside }, &entry.node, None);
+            read.extend(value.map(|value| (name.clone(), value)));
+        }
+        Some(read)
     }
 
     fn unwritten() -> Option<Self> {
         Some(Self::new())
     }
 
-    fn write(&self, _: &'static Key) -> Option<Written> {
-        written::table(self)
+    fn write(&self, key: &'static Key) -> Option<Written> {
+        let entries = self.iter().filter_map(|(name, value)| Some((name.clone(), value.write(key)?)));
+        (!self.is_empty()).then(|| Written::Map(entries.collect()))
     }
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::Filled;
 use ansai_document::{Findings, Form, Node, Sources};
-use ansai_keys::{Kind, Shape, check, key};
+use ansai_keys::{Kind, Shape, check, key, page::keys_of};
 
-use crate::{explain, fill::shape, keys::PERIOD};
+use crate::{fill::shape, keys::PERIOD};
 
 /// Whether a clock is right.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,7 +77,7 @@ fn what_is_written_out_is_read_back() {
 
 #[test]
 fn the_line_says_what_may_be_written() {
-    let said = explain::keys_of(&CLOCK).into_iter().map(|key| (key.name, key.kind, key.default)).collect::<Vec<_>>();
+    let said = keys_of(&CLOCK).into_iter().map(|key| (key.name, key.kind, key.default)).collect::<Vec<_>>();
     let line =
         |name: &str, kind: &str, default: Option<&str>| (name.to_owned(), kind.to_owned(), default.map(str::to_owned));
     let expect = [

@@ -14,7 +14,7 @@ use crate::{
 /// What decisions go by, and what is the host's own.
 const PARTS: &[&[Key]] = &[Settings::KEYS, HostSettings::KEYS];
 const WHOLE: [Key; count(PARTS)] = joined(PARTS);
-pub(super) static AGENT: Shape = Shape { title: "The agent", keys: &WHOLE };
+pub(super) static AGENT: Shape = Shape::of("The agent", &WHOLE);
 pub(super) static HEARTBEAT: Shape = shape::<Heartbeat>("The heartbeat");
 pub(super) static PROBE_DEFAULTS: Shape = shape::<ProbeDefaults>("Defaults of probes");
 

@@ -23,9 +23,7 @@ const KEYS: &[&[Key]] = &[
     &[
         key("notify", Kind::Named(const { &Kind::Shape(&CHANNEL) }), "Whom to tell, and how; each route by its name")
             .example("{email: {to: ops@example.com, smtp: \"smtp://127.0.0.1:25\"}}"),
-        key(
-            "policies",
-            Kind::Named(const { &Kind::Shape(&POLICY) }),
+        key("policies", Kind::Named(const { &Kind::Shape(&POLICY) }),
             "Limits by name; `default` holds for every service without one",
         )
         .example("{careful: {cooldown: 5m}}"),
@@ -38,26 +36,30 @@ const KEYS: &[&[Key]] = &[
         key("heartbeat", Kind::Shape(&HEARTBEAT), "The dead-man's switch: an outside service that misses our pings"),
         key("agent", Kind::Shape(&AGENT), "The agent's own settings and limits").ships(),
         key("targets", Kind::Named(const { &Kind::Shape(&TARGET) }), "Long form: targets by id, as service/nginx.service")
-            .example("{service/app.service: {unit: app.service, port: 5000}}"),
+            .example("{service/app.service: {unit: app.service, port: 5000}}").elsewhere("services: {db.service: {}}, disks: {/var: {}}"),
         key("checks", Kind::Named(const { &Kind::Shape(&CHECK) }), "Long form: checks by id, as service/nginx.service#http")
-            .example("{\"service/nginx.service#http\": {probe: \"http://127.0.0.1/\"}}"),
+            .example("{\"service/nginx.service#http\": {probe: \"http://127.0.0.1/\"}}").elsewhere("services: {nginx.service: {}}"),
         key("rules", Kind::Named(const { &Kind::Shape(&RULE) }), "Long form: when a check fails, run a runbook under a policy")
-            .example("{app: {target: service/app.service, checks: [unit], runbook: gentle}}"),
+            .example("{app: {target: service/app.service, checks: [unit], runbook: gentle}}").elsewhere("services: {app.service: {probe: \"http://127.0.0.1/\"}}, runbooks: {gentle: [{name: restart, steps: [{restart_unit: app.service}]}]}"),
         key("runbooks", Kind::Named(const { &Kind::List(const { &Kind::Shape(&RUNG) }) }), "Long form: ladders of rungs, gentlest first")
             .example("{gentle: [{name: restart, steps: [{restart_unit: app.service}]}]}"),
-        key(
-            "generation",
-            COUNT,
+        key("generation", COUNT,
             "Which edition of the files this is, for whoever distributes them: it only grows, and an older one is refused",
         )
         .otherwise("counted by each host")
         .example("42"),
         key("expires", Kind::Moment, "When an emergency layer ends by itself; needed there and allowed nowhere else")
-            .example("2030-01-31T08:00:00Z"),
+            .example("2030-01-31T08:00:00Z").elsewhere("autonomy: observe"),
     ],
 ];
 
-pub(crate) static CONFIG: Shape = Shape { title: "The file", keys: &joined::<{ count(KEYS) }>(KEYS) };
+pub(crate) static CONFIG: Shape = Shape::of("The file", &joined::<{ count(KEYS) }>(KEYS));
+
+/// Every key that a file may hold, for whoever tells people of them.
+#[must_use]
+pub fn table() -> &'static Shape {
+    &CONFIG
+}
 
 /// Keys by which a file of the predecessor is known.
 const OLD_KEYS: &[&str] =

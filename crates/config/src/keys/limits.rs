@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ansai_document::{Node, written::Written};
+use ansai_document::{Node, units::shown_duration, written::Written};
 use ansai_keys::{DURATION_MIN, Key, Kind, Shape, key};
 use ansai_model::{
     check::Flap,
@@ -26,7 +26,8 @@ static BREAKER: Shape = shape::<Breaker>("A circuit breaker");
 static BACKOFF: Shape = shape::<Backoff>("A back-off");
 pub(crate) static FLAP: Shape = shape::<Flap>("Flapping");
 static QUIET: Shape = shape::<Quiet>("Quiet hours");
-pub(super) static WINDOW: Shape = shape::<Window>("A maintenance window");
+pub(super) static WINDOW: Shape =
+    shape::<Window>("A maintenance window").beside("scope: \"*\", days: [sun], at: \"03:00\", lasts: 2h");
 
 /// Quiet hours: a word, or when they are.
 pub(crate) const QUIET_HOURS: Kind = Kind::Short(&Kind::Word("quiet hours", &["learned", "none"]), &QUIET);
@@ -47,7 +48,7 @@ fills! {
         dependency_wait: key("dependency_wait", Kind::Duration, "How long it waits for a failed dependency before a person is told")
             .default("5m"),
         tell_unknown_after: key("tell_unknown_after", Kind::Duration, "How long something may be unknown before a person is told")
-            .otherwise("2m for what is critical, 10m for the rest"),
+            .otherwise_of("{} for what is critical, {} for the rest", &[|| shown_duration(Policy::PATIENCE_CRITICAL), || shown_duration(Policy::PATIENCE)]),
         quiet: key("quiet", QUIET_HOURS, "When disruptive actions are least felt; what is foreseen and can wait is done then")
             .default("none").example("{at: \"02:00\", lasts: 2h}"),
         retry: key("retry", word::<Retrying>(), "Whether it is tried again after a person was told: when what it failed for is gone, else after 5, 15 and 30 minutes and each hour")
@@ -101,7 +102,7 @@ struct Quiet {
 fills! {
     Quiet {
         at: key("at", Kind::TimeOfDay, "When they begin, in the host's civil time")
-            .example("\"02:00\"").needed("quiet hours need `at`", "write at: \"02:00\""),
+            .example("\"02:00\"").needed("quiet hours need `at`", "write at: \"02:00\"").also("lasts: 2h"),
         lasts: key("lasts", Kind::Duration, "How long they last").default("2h"),
         days: key("days", Kind::List(&Kind::Word("day", DAYS)), "On which days").otherwise("every day").example("[sat, sun]"),
     }
@@ -124,8 +125,8 @@ fills! {
         scope: key("scope", Kind::Texts, "Which targets, patterns with * and ?; all is every one").example("\"*\"")
             .needed("a maintenance window needs `scope`", "write scope: \"*\" for every target"),
         reason: key("reason", Kind::Text, "What it is for"),
-        from: key("from", Kind::Moment, "The first moment, of a window that opens once").example("2030-01-31T08:00:00Z"),
-        until: key("until", Kind::Moment, "The first moment after it").example("2030-01-31T10:00:00Z"),
+        from: key("from", Kind::Moment, "The first moment, of a window that opens once").example("2030-01-31T08:00:00Z").beside("scope: \"*\", from: 2030-01-31T08:00:00Z, until: 2030-01-31T10:00:00Z"),
+        until: key("until", Kind::Moment, "The first moment after it").example("2030-01-31T10:00:00Z").beside("scope: \"*\", from: 2030-01-31T08:00:00Z, until: 2030-01-31T10:00:00Z"),
         days: key("days", Kind::List(&Kind::Word("day", DAYS)), "The days, of a window that opens each week").example("[sat, sun]"),
         at: key("at", Kind::TimeOfDay, "When it opens, in the host's civil time").example("\"03:00\""),
         lasts: key("lasts", Kind::Between { min: DURATION_MIN, max: WEEK }, "How long it stays open").example("2h"),

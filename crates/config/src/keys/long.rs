@@ -2,8 +2,10 @@
 
 use ansai_keys::{Key, Kind, Shape, count, joined, key};
 use ansai_model::{
+    bundle::Target,
     check::{Trend, TrendKind},
-    runbook::{Entry, Then},
+    id::TargetId,
+    runbook::{Entry, Rung, Then},
 };
 
 use super::{
@@ -12,47 +14,36 @@ use super::{
     agent::Schedule,
     limits::FLAP,
     probe::PROBE,
-    shared::{AUTONOMIES, PROCESS_DECLARATION, SEVERITIES},
+    shared::{AUTONOMIES, CRITICAL, NOTIFIER, PROCESS_DECLARATION, RUN_AGAIN, SEVERITIES, START_PERIOD},
 };
 use crate::{
     domain::A_TARGET,
     fill::{Filled, fills, shape, words::word},
     keys::{probe::PROBE_TEXT, shared::CONDITION},
+    read::rung,
 };
 
-pub(crate) static TARGET: Shape = Shape {
-    title: "Long form: a target",
-    keys: &[
-        key("unit", Kind::Text, "Its unit, when it is one").example("nginx.service"),
-        key("process", Kind::Shape(&PROCESS_DECLARATION), "Its declaration, when ansai itself starts and stops it"),
-        key("port", PORT, "The TCP port that it listens on"),
-        key("configuration", Kind::Paths, "Its configuration").example("[/etc/app]"),
-        key("needs", Kind::Texts, "Ids of targets that must be well before it is healed")
-            .example("[service/db.service]"),
-        key("waits_for", Kind::Texts, "Ids of other targets' checks that explain its failure while they fail")
+pub(crate) static TARGET: Shape = shape::<Target>("Long form: a target").beside("unit: app.service");
+
+fills! {
+    Target {
+        unit: key("unit", Kind::Text, "Its unit, when it is one").example("nginx.service"),
+        process: key("process", Kind::Shape(&PROCESS_DECLARATION), "Its declaration, when ansai itself starts and stops it").beside(""),
+        port: key("port", PORT, "The TCP port that it listens on"),
+        configuration: key("configuration", Kind::Paths, "Its configuration").example("[/etc/app]").spelled(),
+        needs: key("needs", Kind::Texts, "Ids of targets that must be well before it is healed")
+            .example("[service/db.service]").spelled(),
+        waits_for: key("waits_for", Kind::Texts, "Ids of other targets' checks that explain its failure while they fail")
             .example("[\"disk//var#full\"]"),
-        key("run_again", Kind::Truth, "Whether a one-shot that failed is run again; otherwise it is told")
-            .default("false"),
-        key(
-            "start_period",
-            Kind::Duration,
-            "How long after a start its failing probes are not judged, until it has answered once",
-        )
-        .otherwise("half as long again as it needed before, or 2m"),
-        key("critical", Kind::Truth, "Whether a person must act now when it cannot be healed").default("false"),
-        key(
-            "requests",
-            Kind::Named(const { &Kind::Shape(&STEP) }),
-            "What is done when an operator asks for it by this name, though nothing is wrong",
-        ),
-        key(
-            "notifier",
-            Kind::Truth,
-            "Whether it carries our own messages: a remedy for it then waits for a person's approval",
-        )
-        .default("false"),
-    ],
-};
+        runs_again: RUN_AGAIN,
+        start_period: START_PERIOD,
+        is_critical: CRITICAL,
+        requests: key("requests", Kind::Named(const { &Kind::Shape(&STEP) }), "What is done when an operator asks for it by this name, though nothing is wrong"),
+        is_notifier: NOTIFIER.default("false"),
+    } besides {
+        id: TargetId::new(A_TARGET).expect("a valid name"),
+    }
+}
 
 const CHECKS: &[&[Key]] = &[
     &[key("probe", Kind::Short(&PROBE_TEXT, &PROBE), "How it looks").example("{unit: app.service}")],
@@ -67,7 +58,8 @@ const CHECKS: &[&[Key]] = &[
     ],
 ];
 
-pub(crate) static CHECK: Shape = Shape { title: "Long form: a check", keys: &joined::<{ count(CHECKS) }>(CHECKS) };
+pub(crate) static CHECK: Shape =
+    Shape::of("Long form: a check", &joined::<{ count(CHECKS) }>(CHECKS)).beside("probe: \"http://127.0.0.1/\"");
 
 static TREND: Shape = shape::<Trend>("Long form: a trend");
 
@@ -85,9 +77,9 @@ fills! {
     }
 }
 
-pub(crate) static RULE: Shape = Shape {
-    title: "Long form: a rule",
-    keys: &[
+pub(crate) static RULE: Shape = Shape::of(
+    "Long form: a rule",
+    &[
         key("target", Kind::Text, "The id of the target that it heals").example(A_TARGET),
         key("checks", Kind::Texts, "The checks that trigger it, by id or by the name after #").example("[unit, http]"),
         key("when", CONDITION, "What must hold besides; unknown does not heal").example("failing_for > 10s"),
@@ -96,24 +88,23 @@ pub(crate) static RULE: Shape = Shape {
         key("autonomy", AUTONOMIES, "How much it may do by itself").below("autonomy"),
         key("severity", SEVERITIES, "How soon a person must act when it cannot be healed").default("day"),
     ],
-};
+)
+.beside("target: service/app.service, checks: [unit], runbook: gentle");
 
-pub(crate) static RUNG: Shape = Shape {
-    title: "Long form: a rung",
-    keys: &[
-        key("name", Kind::Text, "Its name in its runbook").example("restart"),
-        key("when", CONDITION, "When it applies; it is skipped when that is false or unknown"),
-        key("entry", word::<Entry>(), "How it is reached").default("in-order"),
-        key("steps", Kind::List(const { &Kind::Shape(&STEP) }), "What is done, in order")
-            .example("[{reset_failed: app.service}, {restart_unit: app.service, timeout: 100s}]"),
-        key("then", word::<Then>(), "What follows when all steps succeeded").default("verify"),
-        key(
-            "on_failure",
-            Kind::Text,
-            "What follows when one did not: next-rung, escalate, or the name of a later rung",
-        )
-        .default("next-rung"),
-        key("attempts", COUNT, "How often it is tried").default("1"),
-        key("undo", Kind::List(const { &Kind::Shape(&ACTION) }), "What takes its effect back when it did not help"),
-    ],
-};
+pub(crate) static RUNG: Shape =
+    shape::<Rung>("Long form: a rung").beside("name: restart, steps: [{restart_unit: app.service}]");
+
+fills! {
+    Rung {
+        id: key("name", Kind::Text, "Its name in its runbook").example("restart").needed("a rung needs a name", "write name: restart"),
+        when: key("when", CONDITION, "When it applies; it is skipped when that is false or unknown"),
+        entry: key("entry", word::<Entry>(), "How it is reached").default("in-order"),
+        steps: key("steps", Kind::List(const { &Kind::Shape(&STEP) }), "What is done, in order")
+            .example("[{reset_failed: app.service}, {restart_unit: app.service, timeout: 100s}]").spelled(),
+        then: key("then", word::<Then>(), "What follows when all steps succeeded").default("verify"),
+        on_failure: key("on_failure", Kind::Text, "What follows when one did not: next-rung, escalate, or the name of a later rung")
+            .default("next-rung"),
+        attempts_max: key("attempts", COUNT, "How often it is tried").default("1"),
+        undo: key("undo", Kind::List(const { &Kind::Shape(&ACTION) }), "What takes its effect back when it did not help"),
+    } checked rung::whole
+}

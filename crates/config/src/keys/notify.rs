@@ -23,7 +23,8 @@ use crate::{
 const OWN: [Key; count(Way::OWN)] = joined(Way::OWN);
 const CHANNELS: &[&[Key]] = &[&OWN, RouteOptions::KEYS];
 
-pub(super) static CHANNEL: Shape = Shape { title: "A route", keys: &joined::<{ count(CHANNELS) }>(CHANNELS) };
+pub(super) static CHANNEL: Shape = Shape::of("A route", &joined::<{ count(CHANNELS) }>(CHANNELS))
+    .beside("to: ops@example.com, smtp: \"smtp://127.0.0.1:25\"");
 static DIGEST: Shape = shape::<Digest>("A digest");
 
 ways! {
@@ -55,18 +56,18 @@ fills! {
         smtp: key("smtp", SERVER, "The mail server: smtp://, smtp+starttls:// or smtps://").example("smtps://mail.example.com"),
         to: key("to", Kind::Texts, "Who gets the mail").example("ops@example.com"),
         from: key("from", Kind::Text, "Its sender").otherwise("ansai@HOST"),
-        user: key("user", Kind::Text, "The user of the mail server"),
-        password: key("password", SECRET, "A reference to the user's password").example("file:/etc/ansai/smtp-password"),
-        ca: key("ca", Kind::Path, "A certificate authority to trust besides the host's own, a PEM file"),
+        user: key("user", Kind::Text, "The user of the mail server").beside("to: ops@example.com, smtp: \"smtps://mail.example.com\", user: ansai, password: file:/etc/ansai/smtp-password"),
+        password: key("password", SECRET, "A reference to the user's password").example("file:/etc/ansai/smtp-password").beside("to: ops@example.com, smtp: \"smtps://mail.example.com\", user: ansai, password: file:/etc/ansai/smtp-password"),
+        ca: key("ca", Kind::Path, "A certificate authority to trust besides the host's own, a PEM file").beside("to: ops@example.com, smtp: \"smtps://mail.example.com\""),
     }
 }
 
 fills! {
     Webhook {
-        url: key("webhook", ADDRESS, "Where to post, or a reference to it").example("file:/etc/ansai/slack-address"),
-        format: key("format", word::<WebhookFormat>(), "What the body looks like").default("generic"),
-        secret: key("secret", SECRET, "A reference to the key that signs the body").example("credential:webhook"),
-        headers: key("headers", Kind::Named(&Kind::Text), "Headers to send").example("{X-Team: ops}"),
+        url: key("webhook", ADDRESS, "Where to post, or a reference to it").example("file:/etc/ansai/slack-address").beside(""),
+        format: key("format", word::<WebhookFormat>(), "What the body looks like").default("generic").beside("webhook: \"https://hooks.example.com/ansai\""),
+        secret: key("secret", SECRET, "A reference to the key that signs the body").example("credential:webhook").beside("webhook: \"https://hooks.example.com/ansai\""),
+        headers: key("headers", Kind::Named(&Kind::Text), "Headers to send").example("{X-Team: ops}").beside("webhook: \"https://hooks.example.com/ansai\""),
     }
 }
 
@@ -78,7 +79,7 @@ pub(crate) struct Program {
 
 fills! {
     Program {
-        exec: key("exec", COMMAND_LINE, "A command that reads the report from its standard input").example("[/usr/local/bin/tell]"),
+        exec: key("exec", COMMAND_LINE, "A command that reads the report from its standard input").example("[/usr/local/bin/tell]").beside(""),
     }
 }
 
@@ -98,7 +99,7 @@ fills! {
             .otherwise("every target").example("[\"db*\"]"),
         severity: key("severity", SEVERITIES, "Only what is at least this urgent").default("week"),
         healed: key("healed", Kind::Truth, "Whether healed incidents are told as well").default("false"),
-        fallback: key("fallback", Kind::Text, "The route that gets what this one could not deliver").example("hook"),
+        fallback: key("fallback", Kind::Text, "The route that gets what this one could not deliver").example("hook").elsewhere("notify: {hook: {webhook: file:/etc/ansai/hook}}"),
         digest: key("digest", Kind::Shape(&DIGEST), "When messages are sent together"),
     }
 }

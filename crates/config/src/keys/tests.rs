@@ -2,14 +2,19 @@
 //! the schema, the reference page, `explain` and the long form are seen to follow.
 
 use super::*;
-use ansai_document::{Findings, Form, Node, Sources, read};
+use ansai_document::{Findings, Form, Node, Sources, read, units::shown_duration};
 use ansai_keys::{
-    Key, Shape, changed, check,
-    page::shapes,
+    Key, Shape, Unwritten, changed, check,
+    page::{keys_of, sections, shapes},
     schema::{as_json, slug},
 };
 
-use crate::{expanded, explain, keys::config::CONFIG, parse, reference::reference, schema};
+use crate::{
+    expanded,
+    keys::{action::STEP, config::CONFIG},
+    parse, schema,
+    slice::{LOCAL_TIMEOUT, PROCESS_TIMEOUT},
+};
 
 /// Every line with a default that is a value, and the mapping that it stands in.
 fn defaults() -> Vec<(&'static Shape, &'static Key)> {
@@ -43,6 +48,19 @@ fn each_default_is_a_value_of_its_kind() {
         check(&mut findings, document.get(key.name).expect("it is there"), &key.kind, key.name, &|_, _| None);
         assert!(findings.is_valid(), "{}, {}", shape.title, key.name);
     }
+}
+
+#[test]
+fn a_default_in_words_says_the_figures_that_hold() {
+    for key in shapes(&CONFIG).into_iter().flat_map(|shape| shape.keys) {
+        if let Unwritten::Words(words, figures) = key.default {
+            assert_eq!(words.matches("{}").count(), figures.len(), "{}", key.name);
+            assert!(!key.said().expect("words").contains("{}"), "{}", key.name);
+        }
+    }
+    let timeout = STEP.key("timeout").and_then(Key::said).expect("words");
+    let [local, process] = [LOCAL_TIMEOUT, PROCESS_TIMEOUT].map(shown_duration);
+    assert!(timeout.starts_with(&local) && timeout.contains(&format!("; {process} for a process")), "{timeout}");
 }
 
 /// Another value of the same kind.
@@ -121,11 +139,11 @@ fn a_default_stands_in_its_line_alone() {
         let value = another(&key.kind, key.value().expect("it has one"));
         changed::with(key, value, || {
             let row = format!("| `{}` |", key.name);
-            let page = reference();
+            let page = sections(&CONFIG);
             let section = page.split(&format!("\n## {}\n", shape.title)).nth(1).unwrap_or_default();
             let row = section.lines().find(|line| line.starts_with(&row)).unwrap_or_default();
             assert!(row.contains(&format!("| `{value}` |")), "the page says {row}");
-            let said = explain::keys_of(shape).into_iter().find(|said| said.name == key.name);
+            let said = keys_of(shape).into_iter().find(|said| said.name == key.name);
             assert_eq!(said.and_then(|said| said.default).as_deref(), Some(value), "{} of {}", key.name, shape.title);
             let defaults = schema::schema()["$defs"][slug(shape)]["properties"][key.name]["default"].clone();
             assert!(!defaults.is_null(), "{} of {}", key.name, shape.title);

@@ -8,28 +8,23 @@ use ansai_document::{
     text::{cut, joined},
 };
 use ansai_model::{
-    action::ProcessDeclaration,
     bundle::{BundleParts, Target},
     check::{Check, Trend},
     id::{CheckId, NameError, PolicyId, RuleId, RunbookId, TargetId},
     rule::Rule,
-    runbook::{OnFailure, Runbook, Rung},
+    runbook::{OnFailure, Runbook, Rung, Step},
 };
 
 use super::{
-    condition,
-    probe::{look, unit},
-    process::declaration,
-    rung,
+    declaration,
+    probe::look,
+    rung::{self, Processes},
 };
 use crate::{
     common::Common,
     domain::unit_of,
     fill::{Filled, HeldUnder, section, words::Words},
-    keys::{
-        agent::Schedule,
-        long::{RULE, TARGET},
-    },
+    keys::{agent::Schedule, long::RULE},
 };
 
 /// Everything that is written in the long form.
@@ -47,16 +42,7 @@ pub(crate) fn long(findings: &mut Findings<'_>, root: &Node, common: &Common) ->
     for (name, place, node) in root.named("targets") {
         let key = format!("targets.{name}");
         let Some(id) = name_of(findings, TargetId::new(name), place, &key) else { continue };
-        long.targets.insert(id.clone(), target(findings, node, &key, id));
-    }
-    let processes = processes(root, &long.targets);
-    for (name, _, node) in root.named("targets") {
-        let Some(target) = TargetId::new(name).ok().and_then(|id| long.targets.get_mut(&id)) else { continue };
-        for (request, _, node) in node.named("requests") {
-            let key = format!("targets.{name}.requests.{request}");
-            let read = rung::request(findings, node, &key, &processes);
-            target.requests.extend(read.map(|read| (request.to_owned(), read)));
-        }
+        long.targets.extend(target(findings, node, &key, id.clone()).map(|target| (id, target)));
     }
     for (name, place, node) in root.named("checks") {
         let key = format!("checks.{name}");
@@ -72,16 +58,36 @@ pub(crate) fn long(findings: &mut Findings<'_>, root: &Node, common: &Common) ->
         let key = format!("runbooks.{name}");
         let Some(id) = name_of(findings, RunbookId::new(name), place, &key) else { continue };
         let items = node.list().unwrap_or_default().iter().enumerate();
-        let rungs: Vec<_> = items
-            .filter_map(|(index, node)| {
-                Some((rung::rung(findings, node, &format!("{key}[{index}]"), &processes)?, node))
-            })
-            .collect();
+        let items = items.filter(|(_, node)| node.map().is_some());
+        let rungs = items
+            .filter_map(|(index, node)| Some((Rung::filled(findings, node, &format!("{key}[{index}]"), None)?, node)));
+        let rungs: Vec<_> = rungs.collect();
         check_ladder(findings, node, &key, &rungs);
         let rungs = rungs.into_iter().map(|(rung, _)| rung).collect();
         long.runbooks.insert(id.clone(), Runbook { id, rungs });
     }
+    long.declare(findings, root);
     long
+}
+
+impl Long {
+    /// Puts the declarations of processes in the places of their names.
+    fn declare(&mut self, findings: &mut Findings<'_>, root: &Node) {
+        let processes = processes(root, &self.targets);
+        for section in ["targets", "runbooks"] {
+            root.get(section).into_iter().for_each(|node| rung::undeclared(findings, node, section, &processes));
+        }
+        let requests = self.targets.values_mut().flat_map(|target| target.requests.values_mut());
+        requests.for_each(|request| rung::declare(&mut request.action, &processes));
+        for rung in self.runbooks.values_mut().flat_map(|runbook| &mut runbook.rungs) {
+            rung.undo.iter_mut().for_each(|action| rung::declare(action, &processes));
+            for step in &mut rung.steps {
+                if let Step::Act { action, .. } = step {
+                    rung::declare(action, &processes);
+                }
+            }
+        }
+    }
 }
 
 fn name_of<T>(findings: &mut Findings<'_>, made: Result<T, NameError>, place: Place, key: &str) -> Option<T> {
@@ -89,7 +95,7 @@ fn name_of<T>(findings: &mut Findings<'_>, made: Result<T, NameError>, place: Pl
 }
 
 /// Every declared process by its name.
-fn processes(root: &Node, targets: &BTreeMap<TargetId, Target>) -> BTreeMap<String, Box<ProcessDeclaration>> {
+fn processes(root: &Node, targets: &BTreeMap<TargetId, Target>) -> Processes {
     // What is wrong with a declaration is said where it is read for its own sake.
     let nothing = ansai_document::Sources::default();
     let mut unheard = Findings::new(&nothing);
@@ -99,35 +105,15 @@ fn processes(root: &Node, targets: &BTreeMap<TargetId, Target>) -> BTreeMap<Stri
     found
 }
 
-fn target(findings: &mut Findings<'_>, node: &Node, key: &str, id: TargetId) -> Target {
-    let process =
-        node.section("process").and_then(|process| declaration(findings, process, &joined(key, "process"), id.name()));
-    let written = node.get("unit").filter(|unit| unit.text().is_some());
-    let unit = match written {
-        Some(written) => unit(findings, written, &joined(key, "unit")),
-        None if !node.has("process") => unit_of(&id),
-        None => None,
-    };
-    let causes = node.texts_at("waits_for").into_iter();
-    let waits_for =
-        causes.filter_map(|(check, place)| name_of(findings, CheckId::new(check), place, &joined(key, "waits_for")));
-    let waits_for = waits_for.collect();
-    let needs = node.texts_at("needs").into_iter();
-    let needs = needs.filter_map(|(need, place)| name_of(findings, TargetId::new(need), place, &joined(key, "needs")));
-    Target {
-        unit,
-        process,
-        port: node.whole_at::<u16>("port").filter(|port| *port != 0),
-        needs: needs.collect(),
-        waits_for,
-        configuration: node.paths_at("configuration"),
-        runs_again: TARGET.held(node, "run_again"),
-        start_period: node.duration_at("start_period"),
-        is_critical: TARGET.held(node, "critical"),
-        is_notifier: TARGET.held(node, "notifier"),
-        requests: BTreeMap::new(),
-        id,
+fn target(findings: &mut Findings<'_>, node: &Node, key: &str, id: TargetId) -> Option<Target> {
+    let mut target = Target::filled(findings, node, key, None)?;
+    if let Some(process) = &mut target.process {
+        id.name().clone_into(&mut process.name);
     }
+    if !node.has("unit") && !node.has("process") {
+        target.unit = unit_of(&id);
+    }
+    Some(Target { id, ..target })
 }
 
 fn check(findings: &mut Findings<'_>, node: &Node, key: &str, id: CheckId, common: &Common) -> Option<Check> {
@@ -182,7 +168,7 @@ fn rule(findings: &mut Findings<'_>, node: &Node, key: &str, id: RuleId, common:
         id,
         target,
         checks,
-        condition: condition(findings, node, key),
+        condition: RULE.heard(findings, node, key, "when"),
         runbook,
         policy,
         autonomy: Words::at(node, "autonomy").unwrap_or(common.autonomy),

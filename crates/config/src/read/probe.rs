@@ -117,7 +117,7 @@ fn short(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Probe> {
 fn long(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Probe> {
     let way = Way::one(findings, node, key)?;
     let name = way.name();
-    let (value, place, key) = (node.get(name)?, place_of(node, name), joined(key, name));
+    let (value, place, around, key) = (node.get(name)?, place_of(node, name), key, joined(key, name));
     let text = || value.text().map(str::to_owned);
     let path = || text().filter(|path| path.starts_with('/'));
     Some(match way {
@@ -137,7 +137,10 @@ fn long(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Probe> {
             count_min: PROBE.held(node, "count_min"),
             count_max: node.whole_at("count_max").unwrap_or(u32::MAX),
         },
-        Way::Unit => Probe::Unit { unit: unit(findings, value, &key)?, expect: PROBE.held(node, "state") },
+        Way::Unit => {
+            let unit: Option<UnitName> = PROBE.heard(findings, node, around, name);
+            Probe::Unit { unit: unit?, expect: PROBE.held(node, "state") }
+        }
         Way::Process => Probe::Process { name: text()? },
         Way::Domain(at) => return (long::probe(at)?.read)(findings, value, &key),
     })
@@ -146,12 +149,6 @@ fn long(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Probe> {
 /// Whether this is the host itself, by name or by address.
 pub(crate) fn is_local(host: &str) -> bool {
     matches!(host, "127.0.0.1" | "localhost" | "::1" | "[::1]")
-}
-
-/// The name of a unit.
-pub(crate) fn unit(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<UnitName> {
-    let made = UnitName::new(node.text()?);
-    made.map_err(|error| findings.name(node.place, key, &error)).ok()
 }
 
 fn tcp(findings: &mut Findings<'_>, place: Place, key: &str, text: &str, speaks: Option<Protocol>) -> Option<Probe> {

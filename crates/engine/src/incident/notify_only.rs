@@ -9,6 +9,7 @@ use ansai_model::{
     incident::{Incident, IncidentKind, Phase, Resolution, SinceBy},
     notify::NoticeKind,
     observation::Observation,
+    policy::Policy,
     text::Text,
     time::Shown,
     unit::Intent,
@@ -21,10 +22,6 @@ use crate::{
     view::View,
 };
 
-/// How long what is critical may be unknown before a person is told, when no policy says.
-const PATIENCE_CRITICAL: Duration = Duration::from_secs(120);
-/// The same of the rest.
-const PATIENCE: Duration = Duration::from_secs(600);
 /// Longest that something must be known again until that is told: what comes and goes is one incident.
 const KNOWN_FOR_MAX: Duration = Duration::from_secs(120);
 
@@ -134,7 +131,7 @@ impl Context {
             IncidentKind::Failure | IncidentKind::Unknown => false,
         };
         let is_over = view.is_well(incident) && !is_doubted && !goes_on;
-        let patience = self.checks.named(&incident.check).map_or(PATIENCE, |check| view.patience(check));
+        let patience = self.checks.named(&incident.check).map_or(Policy::PATIENCE, |check| view.patience(check));
         let stable_for = view.policy_of(incident).map_or(STABLE_DEFAULT, |policy| policy.stable_for);
         let since = incident.healthy_since.unwrap_or(now);
         self.change_incident(id, |incident| incident.healthy_since = is_over.then_some(since));
@@ -196,7 +193,7 @@ impl View<'_> {
         let rule = self.rules_of(&check.target).find(|rule| rule.checks.contains(&check.id));
         let declared = rule.and_then(|rule| parts.policies.get(&rule.policy)).and_then(|p| p.tell_unknown_after);
         let is_critical = parts.targets.get(&check.target).is_some_and(|target| target.is_critical);
-        declared.unwrap_or(if is_critical { PATIENCE_CRITICAL } else { PATIENCE })
+        declared.unwrap_or(if is_critical { Policy::PATIENCE_CRITICAL } else { Policy::PATIENCE })
     }
 
     fn kind_of_end(self, id: IncidentId) -> NoticeKind {

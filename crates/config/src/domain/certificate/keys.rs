@@ -91,18 +91,21 @@ pub(crate) const SECTION: Key = key(
 )
 .example("{api.example.com: {file: /etc/nginx/ssl/api.pem, services: [nginx.service]}}");
 
-pub(crate) static CERTIFICATE: Shape = shape::<Short>("A certificate");
-pub(crate) static PROBE: Shape = shape::<Look>("A look at a certificate");
+pub(crate) static CERTIFICATE: Shape = shape::<Short>("A certificate").beside("file: /etc/nginx/ssl/api.pem");
+pub(crate) static PROBE: Shape = shape::<Look>("A look at a certificate").beside("file: /etc/nginx/ssl/api.pem");
 pub(crate) static ACTION: Shape = shape::<CertificateAction>("Something about a certificate");
 static RENEWAL: Shape = shape::<Renewal>("A renewal");
 pub(crate) static RENEWER: Shape = shape::<Renewer>("Who renews a certificate");
-static ACME: Shape = shape::<AcmeIssuer>("An ACME issuer");
-static DNS: Shape = shape::<Hook>("A record in the DNS");
-static DEPLOYMENT: Shape = shape::<Deployment>("A deployment");
-pub(crate) static PLACE: Shape = shape::<Place>("A place of a certificate");
-static PUT_BACK: Shape = shape::<PutBack>("What is put back");
+static ACME: Shape = shape::<AcmeIssuer>("An ACME issuer").beside("contact: ops@example.com, webroot: /var/www/acme");
+static DNS: Shape =
+    shape::<Hook>("A record in the DNS").beside("set: [/usr/local/bin/dns-set], clear: [/usr/local/bin/dns-clear]");
+static DEPLOYMENT: Shape = shape::<Deployment>("A deployment")
+    .beside("name: api.example.com, source: {certificate: /etc/nginx/ssl/api.pem}, units: [nginx.service]");
+pub(crate) static PLACE: Shape = shape::<Place>("A place of a certificate")
+    .beside("certificate: /etc/postfix/certs/api.pem, key: /etc/postfix/certs/api.key");
+static PUT_BACK: Shape = shape::<PutBack>("What is put back").beside("name: api.example.com, units: [nginx.service]");
 static REVOCATION: Shape = shape::<Revocation>("A revocation");
-static REPLACEMENT: Shape = shape::<Replacement>("A replacement");
+static REPLACEMENT: Shape = shape::<Replacement>("A replacement").beside("renew: {name: api.example.com, file: /etc/nginx/ssl/api.pem, by: {certbot: api.example.com}}, deploy: {name: api.example.com, source: {certificate: /etc/nginx/ssl/api.pem}, units: [nginx.service]}");
 
 /// A certificate in the short form, as far as it is written.
 #[derive(Clone)]
@@ -140,7 +143,7 @@ fills! {
         names: NAMES.otherwise("its name here"),
         endpoints: key("endpoints", Kind::Texts, "Servers that show it: https, tls, smtp(s), imap(s) or postgresql")
             .example("[\"https://127.0.0.1\", \"smtp://127.0.0.1:25\"]"),
-        server_name: key("server_name", Kind::Text, "The name that they are asked for").otherwise("the first of its names"),
+        server_name: key("server_name", Kind::Text, "The name that they are asked for").otherwise("the first of its names").also("endpoints: [\"https://127.0.0.1\"]"),
         ..expect: Expectation,
         tell_before: key("tell_before", Kind::List(&Kind::Duration), "How long before its end people are told, each time more urgently")
             .default("[14d, 7d, 3d, 1d]"),
@@ -183,12 +186,12 @@ pub(super) struct Look {
 
 fills! {
     Look {
-        file: key("file", Kind::Path, "The file that it is in: PEM or DER, with its chain").example("/etc/nginx/ssl/api.pem"),
+        file: key("file", Kind::Path, "The file that it is in: PEM or DER, with its chain").example("/etc/nginx/ssl/api.pem").also("names: [api.example.com]"),
         key: key("key", Kind::Path, "The file of its key").otherwise("the same file").example("/etc/nginx/ssl/api.key"),
         keyless: key("keyless", Kind::Truth, "Whether no key belongs to the file").default("false"),
         endpoint: key("endpoint", Kind::Text, "A server that shows it: https, tls, smtp(s), imap(s) or postgresql")
-            .example("https://127.0.0.1"),
-        server_name: key("server_name", Kind::Text, "The name that the server is asked for").otherwise("its host"),
+            .example("https://127.0.0.1").beside("names: [api.example.com]"),
+        server_name: key("server_name", Kind::Text, "The name that the server is asked for").otherwise("its host").beside("endpoint: \"https://127.0.0.1\""),
         ..expect: Expectation,
         tell_before: key("tell_before", Kind::List(&Kind::Duration), "Judges nothing but its end, and tells of it at each of these times before it")
             .example("[14d, 3d]"),
@@ -263,9 +266,9 @@ ways! {
     Proof of Solver {
         Webroot { (path): key("webroot", Kind::Path, "A directory that a web server serves on port 80 of the names (HTTP-01)").example("/var/www/acme") }
             => (Solver::Webroot { path }),
-        Listen { (address): key("listen", LISTENING, "An address to answer on ourselves, reached by port 80 of the names (HTTP-01)").example("0.0.0.0:80") }
+        Listen { (address): key("listen", LISTENING, "An address to answer on ourselves, reached by port 80 of the names (HTTP-01)").example("0.0.0.0:80").beside("contact: ops@example.com") }
             => (Solver::Listen { address }),
-        Dns { (Hook { set, clear, wait }): key("dns", Kind::Shape(&DNS), "Commands that set and remove a record (DNS-01)") }
+        Dns { (Hook { set, clear, wait }): key("dns", Kind::Shape(&DNS), "Commands that set and remove a record (DNS-01)").beside("contact: ops@example.com") }
             => (Solver::Hook { set, clear, wait }),
     };
     wrong |_| "this says not, or not clearly, how the names are shown to be ours".to_owned();
@@ -357,7 +360,10 @@ impl Filled for Endpoints {
 
 /// Beside the certificate in a file of its own, behind it in the same one, or nowhere.
 impl Filled for KeyPlace {
-    const KEYS: &'static [Key] = &[key("key", Kind::Path, "Its key").example("/etc/postfix/certs/api.key"), BUNDLE];
+    const KEYS: &'static [Key] = &[
+        key("key", Kind::Path, "Its key").example("/etc/postfix/certs/api.key"),
+        BUNDLE.beside("certificate: /etc/postfix/certs/api.pem"),
+    ];
 
     fn filled(findings: &mut Findings<'_>, node: &Node, path: &str, _: Option<&Self>) -> Option<Self> {
         let [apart, bundle] = Self::KEYS else { return None };

@@ -7,9 +7,9 @@ use ansai_document::{
     text::{cut, joined},
 };
 use ansai_keys::{Kind, key};
-use ansai_model::domain::disk::{CleanRule, Cleaning, DiskAction, DiskProbe, PROTECTED, Strategy, TOO_WIDE};
+use ansai_model::domain::disk::{CleanRule, Cleaning, DiskAction, DiskProbe, PROTECTED, TOO_WIDE};
 
-use super::keys::{self, ACTION, Look, PROBE, RULE, Room};
+use super::keys::{self, ACTION, Files, Look, PROBE, RULE, Room};
 use crate::{
     fill::{HeldUnder, simple::command_at, words::Words},
     slice::{LongAction, LongProbe},
@@ -20,7 +20,8 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(15 * 60);
 /// The long form of its looks.
 pub(crate) const LONG_PROBE: LongProbe = LongProbe {
     key: key("disk", Kind::Shape(&keys::PROBE), "How full a filesystem is, or whether it can be written to")
-        .example("{mount: /var, look: space, fails_at: 90%}"),
+        .example("{mount: /var, look: space, fails_at: 90%}")
+        .beside(""),
     read: |findings, node, key| Some(probe(findings, node, key)?.into()),
 };
 /// And that of its action.
@@ -29,16 +30,6 @@ pub(crate) const LONG_ACTION: LongAction = LongAction {
         .example("{mount: /var, clean: packages, goal: 80%}"),
     read: |findings, node, key| Some(action(findings, node, key)?.into()),
 };
-/// What holds for logs and for temporary files that do not say how old they must be.
-const LOGS_AGE: Duration = Duration::from_secs(30 * 86_400);
-const TEMPORARY_AGE: Duration = Duration::from_secs(7 * 86_400);
-
-/// Which kind of files a rule is about; it says what holds where the rule says nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Files {
-    Logs,
-    Temporary,
-}
 
 /// A look.
 pub(crate) fn probe(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<DiskProbe> {
@@ -131,10 +122,6 @@ pub(crate) fn rules(
     key: &str,
     files: Files,
 ) -> Vec<(CleanRule, Place)> {
-    let (age, strategy) = match files {
-        Files::Logs => (LOGS_AGE, Strategy::CompressThenDelete),
-        Files::Temporary => (TEMPORARY_AGE, Strategy::Delete),
-    };
     let mut rules = Vec::new();
     for (index, item) in node.items(name).iter().enumerate().filter(|(_, item)| item.map().is_some()) {
         let key = format!("{}[{index}]", joined(key, name));
@@ -153,9 +140,9 @@ pub(crate) fn rules(
         let rule = CleanRule {
             path,
             pattern,
-            older_than: item.duration_at("older_than").unwrap_or(age),
+            older_than: item.duration_at("older_than").unwrap_or(files.age()),
             threshold: item.percent_at("threshold"),
-            strategy: Words::at(item, "strategy").unwrap_or(strategy),
+            strategy: Words::at(item, "strategy").unwrap_or(files.strategy()),
         };
         rules.push((rule, place_of(item, "path")));
     }

@@ -18,8 +18,8 @@ use ansai_model::{
 };
 
 use super::{
-    keys,
-    long::{self, Files},
+    keys::{self, Files},
+    long,
 };
 use crate::{
     common::{Common, Limits, limits},
@@ -28,8 +28,6 @@ use crate::{
 
 /// The name of the policy.
 pub(super) const POLICY: &str = "disk";
-/// How much of the journal is kept where nobody says it.
-const JOURNAL: Journal = Journal { keep: ByteSize(100_000_000), is_said: false };
 
 /// What stands under `disks`, by mount point or pattern.
 #[derive(Debug)]
@@ -192,7 +190,8 @@ fn clean(findings: &mut Findings<'_>, parent: &Node, (name, key): (&str, &str)) 
 
 /// How much of the journal is kept; nothing when it is not shortened.
 fn journal(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Journal> {
-    let Some(text) = node.text_at("journal") else { return Some(JOURNAL) };
+    let said = node.text_at("journal");
+    let text = said.unwrap_or(keys::JOURNAL_KEPT);
     if text == "none" {
         return None;
     }
@@ -202,7 +201,7 @@ fn journal(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Journa
         let what = format!("`{}` is no size", cut(text));
         findings.error(place_of(node, "journal"), &joined(key, "journal"), what, help);
     }
-    size.map(|keep| Journal { keep, is_said: true })
+    size.map(|keep| Journal { keep, is_said: said.is_some() })
 }
 
 impl Disks {

@@ -57,7 +57,7 @@ fills! {
 
 static OF_ONE: Shape = shape::<Memory>("The memory of a service");
 /// Of all of them: what is not about one.
-static OF_ALL: Shape = Shape { title: "The memory of all services", keys: Memory::KEYS.split_at(3).1 };
+static OF_ALL: Shape = Shape::of("The memory of all services", Memory::KEYS.split_at(3).1);
 
 /// What is said of it among the keys of a unit.
 pub(crate) const OF_A_UNIT: Key = key(
@@ -90,7 +90,7 @@ struct Action {
     high: Option<ByteSize>,
 }
 
-fills! { Action { unit: UNIT, release: RELEASE, high: HIGH } }
+fills! { Action { unit: UNIT.also("release: SIGUSR1"), release: RELEASE, high: HIGH } }
 
 /// The long form of what is done.
 pub(crate) static ACTION: Shape = shape::<Action>("Something about a unit's memory");

@@ -1,15 +1,17 @@
 //! The keys of services and of declared processes.
 
 use ansai_keys::{Key, Kind, Shape, count, joined, key};
-use ansai_model::unit::UnitExpectation;
+use ansai_model::{action::ProcessDeclaration, unit::UnitExpectation};
 
 use crate::{
-    fill::words::word,
+    fill::{Filled, words::word},
     keys::{
         PORT,
         limits::{FLAP, POLICY},
         probe::{PROBE, PROBE_TEXT},
-        shared::{AUTONOMIES, COMMAND_LINE, CONDITION, ENVIRONMENT, PROCESS_KEYS, SEVERITIES},
+        shared::{
+            AUTONOMIES, COMMAND_LINE, CONDITION, CRITICAL, ENVIRONMENT, NOTIFIER, RUN_AGAIN, SEVERITIES, START_PERIOD,
+        },
     },
 };
 
@@ -29,16 +31,14 @@ const WATCHED: &[Key] = &[
     key("probe", Kind::Short(&PROBE_TEXT, &PROBE), "How to look whether it answers").example("http://127.0.0.1/health"),
     key("probes", Kind::Named(const { &Kind::Short(&PROBE_TEXT, &PROBE) }), "Several probes, each by its name")
         .example("{api: \"http://127.0.0.1:5000/\", data: {file: /run/fresh, age_max: 1h}}"),
-    key("needs", Kind::Texts, "Services that must be well before this one is healed").example("[postgresql.service]"),
+    key("needs", Kind::Texts, "Services that must be well before this one is healed")
+        .example("[postgresql.service]")
+        .elsewhere("services: {postgresql.service: {}}"),
     key("port", PORT, "The TCP port that it listens on").otherwise("the port of a probe on this host"),
-    key("run_again", Kind::Truth, "Whether a one-shot that failed is run again; otherwise it is told").default("false"),
-    key(
-        "start_period",
-        Kind::Duration,
-        "How long after a start its failing probes are not judged, until it has answered once",
-    )
-    .otherwise("half as long again as it needed before, or 2m"),
-    key("critical", Kind::Truth, "Whether a person must act now when it cannot be healed").default("false"),
+    RUN_AGAIN,
+    START_PERIOD,
+    // What is urgent and never healed would be warned of.
+    CRITICAL.also("autonomy: act"),
     key("configuration", Kind::Paths, "Its configuration: for evidence and the last known good copy")
         .otherwise("the paths of a known validator")
         .example("[/etc/app]"),
@@ -71,12 +71,7 @@ const WATCHED: &[Key] = &[
     key("when", CONDITION, "What must hold besides a failing check; unknown does not heal")
         .example("failing_for > 10s and host.memory_available > 5%"),
     key("flap", Kind::Shape(&FLAP), "When its checks count as flapping").below("flap"),
-    key(
-        "notifier",
-        Kind::Truth,
-        "Whether it carries our own messages: a remedy for it then waits for a person's approval",
-    )
-    .otherwise("true for a mail server of this host that a route uses"),
+    NOTIFIER.otherwise("true for a mail server of this host that a route uses"),
 ];
 
 const OF_A_UNIT: &[&[Key]] = &[
@@ -87,6 +82,5 @@ const OF_A_UNIT: &[&[Key]] = &[
 /// What is said of a unit; others add to it.
 pub(crate) const UNIT: [Key; count(OF_A_UNIT)] = joined(OF_A_UNIT);
 
-const OF_A_PROCESS: &[&[Key]] = &[WATCHED, &PROCESS_KEYS];
-pub(super) static PROCESS: Shape =
-    Shape { title: "A declared process", keys: &joined::<{ count(OF_A_PROCESS) }>(OF_A_PROCESS) };
+const OF_A_PROCESS: &[&[Key]] = &[WATCHED, ProcessDeclaration::KEYS];
+pub(super) static PROCESS: Shape = Shape::of("A declared process", &joined::<{ count(OF_A_PROCESS) }>(OF_A_PROCESS));

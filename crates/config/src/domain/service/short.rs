@@ -18,9 +18,8 @@ use crate::{
     fill::{HeldUnder, section, simple::command_at, words::Words},
     patterns::Names,
     read::{
-        condition, environment,
+        declaration,
         probe::{Look, look},
-        process::declaration,
     },
 };
 
@@ -103,12 +102,12 @@ fn service(findings: &mut Findings<'_>, node: &Node, key: &str, common: &Common)
         configuration: node.paths_at("configuration"),
         validator: command_at(node, "validate"),
         restores_configuration: PROCESS.held(node, "restore_configuration"),
-        environment: environment::entries(findings, node, "environment", key),
+        environment: PROCESS.heard(findings, node, key, "environment"),
         autonomy: Words::at(node, "autonomy"),
         policy: limits(findings, node, key, common, DEFAULT),
         severity: Words::at(node, "severity"),
         expect: Words::at(node, "expect"),
-        condition: condition(findings, node, key),
+        condition: PROCESS.heard(findings, node, key, "when"),
         flap: section(findings, node, (key, "flap"), Some(&common.flap)).unwrap_or(common.flap),
         is_notifier: node.truth_at("notifier"),
         process: None,

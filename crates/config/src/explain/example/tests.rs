@@ -7,6 +7,31 @@ use ansai_model::inventory::Inventory;
 
 use super::*;
 use crate::{Configuration, load, parse};
+use ansai_keys::example::COLUMNS;
+
+/// Every way through the table, with any name and the first item where those are.
+fn every_key() -> Vec<String> {
+    fn below(key: &str, kind: &Kind, found: &mut Vec<String>) {
+        match kind {
+            Kind::Shape(shape) | Kind::Short(_, shape) => {
+                for inner in shape.keys {
+                    let path = ansai_document::text::joined(key, inner.name);
+                    found.push(path.clone());
+                    below(&path, &inner.kind, found);
+                }
+            }
+            Kind::Named(inner) | Kind::List(inner) => {
+                let path = if matches!(kind, Kind::Named(_)) { format!("{key}.NAME") } else { format!("{key}[0]") };
+                found.push(path.clone());
+                below(&path, inner, found);
+            }
+            _ => {}
+        }
+    }
+    let mut found = vec![String::new()];
+    below("", &Kind::Shape(&CONFIG), &mut found);
+    found
+}
 
 /// Of what warnings tell that are about the rest of a file: an example is a piece of one.
 const ELSEWHERE: &[&str] = &["nothing is watched", "nobody to tell"];
