@@ -18,7 +18,7 @@ mod advance;
 mod anew;
 mod attempt;
 mod awaited;
-mod counting;
+pub(crate) mod counting;
 mod one_shot;
 mod outcome;
 
@@ -174,15 +174,27 @@ impl Remediation {
         steps.iter().filter(|step| disrupts(step)).count()
     }
 
-    fn climb_to(&mut self, rung: usize, is_by_name: bool) {
+    /// Goes on with the rung after this one.
+    fn climb(&mut self) {
+        self.climb_to(self.rung + 1, Reached::InOrder);
+    }
+
+    fn climb_to(&mut self, rung: usize, reached: Reached) {
         self.rung = rung;
         self.step = 0;
         self.rung_attempts = 0;
         self.has_acted = false;
         self.was_interrupted = false;
-        self.is_by_name = is_by_name;
+        self.is_by_name = reached == Reached::ByName;
         self.stage = Stage::Ready;
     }
+}
+
+/// How a rung is reached: from the one before it, or because one that failed named it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reached {
+    InOrder,
+    ByName,
 }
 
 /// How many disruptive actions a rung has.

@@ -12,7 +12,7 @@ use ansai_model::{
 
 use super::proposal::{Proposal, ProposalKind, Ruling, allow, defer, deny, moment_at};
 use crate::{
-    remediation::{Remediation, backoff_wait},
+    remediation::{Remediation, backoff_wait, counting::Books},
     state::{BreakerState, OperatorAnswer, TIMES_MAX, TargetMemory},
 };
 
@@ -76,9 +76,12 @@ fn cooldown_wait(policy: &Policy, repeats: u32) -> Duration {
     policy.cooldown.saturating_mul(1_u32 << doublings.min(16)).min(longest)
 }
 
-/// The books in which an incident is counted: drills have their own.
 fn is_drill(p: &Proposal<'_>) -> bool {
     p.incident.is_drill
+}
+
+fn books(p: &Proposal<'_>) -> Books {
+    Books::of(is_drill(p))
 }
 
 fn of_books(p: &Proposal<'_>, budget: Budget) -> Budget {
@@ -89,7 +92,7 @@ pub(super) fn target_budget(p: &Proposal<'_>) -> Ruling {
     let Some(memory) = p.view.memory(&p.incident.target) else {
         return allow("no action on this target before");
     };
-    let times = if is_drill(p) { &memory.drills } else { &memory.actions };
+    let times = books(p).of_target(memory);
     let remembered = p.view.depth().times;
     budget(p, times, Share { owed: 0, free: 0, remembered }, of_books(p, p.policy.target_budget), "this target")
 }
@@ -100,8 +103,8 @@ pub(super) fn host_budget(p: &Proposal<'_>) -> Ruling {
     let others = others.filter(|(id, _)| state.incidents.get(id).is_some_and(|other| other.is_drill == is_drill(p)));
     let owed = others.map(|(_, remediation)| remediation.owed()).sum();
     // The first action on a target is no repetition.
-    let free = usize::from(!p.view.is_repetition(&p.incident.target, is_drill(p)));
-    let times = if is_drill(p) { &state.host_drills } else { &state.host_actions };
+    let free = usize::from(!p.view.is_repetition(&p.incident.target, books(p)));
+    let times = books(p).of_host(state);
     budget(p, times, Share { owed, free, remembered: TIMES_MAX }, of_books(p, budget_of_host), "this host")
 }
 
@@ -146,18 +149,23 @@ fn budget(p: &Proposal<'_>, times: &VecDeque<MonoTime>, share: Share, budget: Bu
     deny(words)
 }
 
+/// What will have become, by the time of a try, of what the last one failed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hindrance {
+    Stays,
+    Gone,
+}
+
 /// From when on no limit of time keeps a remediation from beginning that needs so many disruptive actions first, as far as that
-/// is known now; whether what the last try failed for will be gone by then. Nobody is promised a try before that.
-pub(crate) fn free_from(p: &Proposal<'_>, needed: usize, is_anew: bool) -> MonoTime {
+/// is known now. Nobody is promised a try before that.
+pub(crate) fn free_from(p: &Proposal<'_>, needed: usize, hindrance: Hindrance) -> MonoTime {
     let (state, view, now) = (p.view.state, p.view, p.view.now.mono);
     let Some(of_target) = view.memory(&p.incident.target) else { return now };
-    let (times, host) = match is_drill(p) {
-        true => (&of_target.drills, &state.host_drills),
-        false => (&of_target.actions, &state.host_actions),
-    };
+    let (times, host) = (books(p).of_target(of_target), books(p).of_host(state));
+    let is_anew = hindrance == Hindrance::Gone;
     let depth = view.depth().times;
     let of_host = of_books(p, view.bundle.parts().settings.host_budget);
-    let is_repetition = !is_anew && view.is_repetition(&p.incident.target, is_drill(p));
+    let is_repetition = !is_anew && view.is_repetition(&p.incident.target, books(p));
     let repeated = needed.saturating_sub(usize::from(!is_repetition));
     let budgets = [
         view.room_from(of_books(p, p.policy.target_budget), times, needed, depth),

@@ -25,7 +25,7 @@ use crate::{
     context::{Context, Wake, Watch},
     gate::{
         context::is_being_healed,
-        limits::free_from,
+        limits::{Hindrance, free_from},
         operator,
         proposal::{Proposal, ProposalKind, moment_at},
     },
@@ -72,7 +72,8 @@ impl Context {
             return false;
         }
         let is_gone = retry.obstacle.as_ref().filter(|obstacle| self.is_gone(incident, obstacle));
-        let free = view.free_from(incident, is_gone.is_some());
+        let hindrance = if is_gone.is_some() { Hindrance::Gone } else { Hindrance::Stays };
+        let free = view.free_from(incident, hindrance);
         let why = match is_gone {
             // What is gone and does not help is not tried without a pause, and nothing is that would be refused.
             Some(_) if self.now.mono < free.max(earliest(incident, &retry)) => {
@@ -218,15 +219,15 @@ impl View<'_> {
             return None;
         }
         let tries = incident.retry.as_ref().map_or(0, |retry| retry.tries);
-        let at = self.now.mono.plus(wait_after(tries)).max(self.free_from(incident, false));
+        let at = self.now.mono.plus(wait_after(tries)).max(self.free_from(incident, Hindrance::Stays));
         let obstacle = self.obstacle(incident, failed);
-        let free = obstacle.as_ref().map(|_| self.free_from(incident, true));
+        let free = obstacle.as_ref().map(|_| self.free_from(incident, Hindrance::Gone));
         let not_before = free.filter(|free| *free > self.now.mono).map(|free| moment_at(self.now, free));
         Some(Retry { tries, at: moment_at(self.now, at), not_before, obstacle })
     }
 
-    /// From when on the limits let an incident be tried again; what its last try failed for may be gone by then.
-    fn free_from(self, incident: &Incident, is_anew: bool) -> MonoTime {
+    /// From when on the limits let an incident be tried again.
+    fn free_from(self, incident: &Incident, hindrance: Hindrance) -> MonoTime {
         let parts = self.bundle.parts();
         let rule = incident.rule.as_ref().and_then(|rule| parts.rules.get(rule));
         let Some(rule) = rule else { return self.now.mono };
@@ -237,7 +238,7 @@ impl View<'_> {
         let needed = rungs.find(|rung| self.objection_to_rung(incident, rung).is_none()).map_or(1, disruptive_in);
         let (autonomy, disruption, kind) = (rule.autonomy, Disruption::Full, ProposalKind::Start);
         let proposal = Proposal { view: self, incident, policy, autonomy, disruption, kind, if_asked: None };
-        free_from(&proposal, needed, is_anew)
+        free_from(&proposal, needed, hindrance)
     }
 
     /// What a remedy failed for, or a gate objected to, when it is something that can be looked at.

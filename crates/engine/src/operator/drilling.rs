@@ -17,7 +17,7 @@ use super::{refused, target_not_found};
 use crate::{
     effect::Answer,
     invariant::{self, Behalf},
-    remediation::Stage,
+    remediation::{Stage, counting::Books},
     state::{BreakerState, TIMES_MAX, TargetMemory},
     view::View,
 };
@@ -102,7 +102,7 @@ impl View<'_> {
             (format!("on {target}"), budget, times, needed, self.depth().times)
         });
         // On the host the first of a target is no repetition; what it breaks is mended by one.
-        let needed = if self.is_repetition(target, true) { 2 } else { 1 };
+        let needed = if self.is_repetition(target, Books::OfDrills) { 2 } else { 1 };
         let budget = self.bundle.parts().settings.host_budget.for_drills();
         let of_host = ("on the host".into(), budget, &self.state.host_drills, needed, TIMES_MAX);
         of_target.into_iter().chain([of_host]).find_map(|(whose, budget, times, needed, remembered)| {

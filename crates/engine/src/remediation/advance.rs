@@ -162,17 +162,17 @@ impl Context {
 
     pub(super) fn skip(&mut self, id: IncidentId, rung: &RungId, why: Text) {
         self.record(id, StepKind::Skipped { rung: rung.clone(), why });
-        self.change_remediation(id, |remediation| remediation.climb_to(remediation.rung + 1, false));
+        self.change_remediation(id, Remediation::climb);
     }
 
     fn rung_done(&mut self, id: IncidentId, rung: &Rung, has_done: bool) -> bool {
         match rung.then {
             Then::Continue => {
-                self.change_remediation(id, |remediation| remediation.climb_to(remediation.rung + 1, false));
+                self.change_remediation(id, Remediation::climb);
             }
             Then::Accumulate => self.change_remediation(id, |remediation| {
                 remediation.has_helped |= remediation.has_acted;
-                remediation.climb_to(remediation.rung + 1, false);
+                remediation.climb();
             }),
             // Nothing was done, so nothing is to be verified.
             Then::Verify if !has_done => self.skip(id, &rung.id, "there was nothing to do".into()),

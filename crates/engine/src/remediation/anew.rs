@@ -100,7 +100,7 @@ impl Context {
         }
         self.change_remediation(id, |remediation| {
             if passes {
-                remediation.climb_to(remediation.rung + 1, false);
+                remediation.climb();
                 return;
             }
             remediation.place = None;

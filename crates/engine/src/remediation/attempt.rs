@@ -10,7 +10,7 @@ use ansai_model::{
     text::Text,
 };
 
-use super::{Stage, backoff_wait};
+use super::{Reached, Stage, backoff_wait};
 use crate::{
     context::{Context, Wake},
     incident::again::is_tried_again,
@@ -66,7 +66,7 @@ impl Context {
             }
             (false, OnFailure::Rung(name)) => {
                 return match remediation.runbook.rungs.iter().position(|rung| rung.id == *name) {
-                    Some(index) => self.back_off_to(id, index, true),
+                    Some(index) => self.back_off_to(id, index, Reached::ByName),
                     None => self.escalate(id, "no rung of the runbook is left".into()),
                 };
             }
@@ -77,17 +77,17 @@ impl Context {
             let why = format!("nothing is left to try after {attempts} attempt{plural}{}", last_failure(incident));
             return self.escalate(id, Text::new(why));
         }
-        self.back_off_to(id, next, false);
+        self.back_off_to(id, next, Reached::InOrder);
     }
 
-    fn back_off_to(&mut self, id: IncidentId, rung: usize, is_by_name: bool) {
+    fn back_off_to(&mut self, id: IncidentId, rung: usize, reached: Reached) {
         let (wait, now) = (self.wait_before_next(id), self.now);
         let Some(remediation) = self.state.remediations.get_mut(&id) else { return };
         if remediation.rung == rung {
             remediation.step = 0;
             remediation.has_acted = false;
         } else {
-            remediation.climb_to(rung, is_by_name);
+            remediation.climb_to(rung, reached);
         }
         remediation.ask_anew();
         let Some(wait) = wait else {

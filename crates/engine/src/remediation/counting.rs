@@ -1,22 +1,51 @@
 //! What an action costs: it is counted against the budgets before it begins, and taken back when it did nothing.
 
+use alloc::collections::VecDeque;
 use core::time::Duration;
 
 use ansai_model::{
     action::{AS_DECLARED, Action, ActionRun, Disruption},
     id::{IncidentId, RunId, TargetId},
+    time::MonoTime,
 };
 
 use super::awaited::AWAITED_FIRST;
 use crate::{
     check::CheckState,
     context::Context,
-    state::{PendingRun, TIMES_MAX, TargetMemory},
+    state::{PendingRun, State, TIMES_MAX, TargetMemory},
     view::View,
 };
 
 /// How long after its time-out an action that never answered is lost.
 const ACTION_GRACE: Duration = Duration::from_secs(15);
+
+/// Where disruptive actions are counted: drills, and what mends what they broke, have books of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Books {
+    OfDrills,
+    OfActions,
+}
+
+impl Books {
+    pub(crate) fn of(is_drill: bool) -> Self {
+        if is_drill { Self::OfDrills } else { Self::OfActions }
+    }
+
+    pub(crate) fn of_target(self, memory: &TargetMemory) -> &VecDeque<MonoTime> {
+        match self {
+            Self::OfDrills => &memory.drills,
+            Self::OfActions => &memory.actions,
+        }
+    }
+
+    pub(crate) fn of_host(self, state: &State) -> &VecDeque<MonoTime> {
+        match self {
+            Self::OfDrills => &state.host_drills,
+            Self::OfActions => &state.host_actions,
+        }
+    }
+}
 
 impl Context {
     /// Counts an action against every budget and notes it as pending: the durable record before the action.
@@ -32,7 +61,7 @@ impl Context {
         let disruption = action.disruption();
         let broke = incident.and_then(|id| self.state.incidents.get(&id)).map(|incident| incident.is_drill);
         let is_drill = broke.unwrap_or(matches!(action, Action::Drill { .. }));
-        let is_repetition = disruption > Disruption::None && self.view().is_repetition(&target, is_drill);
+        let is_repetition = disruption > Disruption::None && self.view().is_repetition(&target, Books::of(is_drill));
         let awaits = action.job_of().filter(|_| timeout == AS_DECLARED).cloned();
         let first = if awaits.is_some() { AWAITED_FIRST } else { timeout };
         let lost_after = self.now.mono.plus(first.saturating_add(ACTION_GRACE));
@@ -92,10 +121,10 @@ impl Context {
 impl<'a> View<'a> {
     /// Whether an action on a target would repeat one, within the window in which the host counts. The first one after
     /// the cause of the failure was seen to be gone repeats none.
-    pub(crate) fn is_repetition(self, target: &TargetId, is_drill: bool) -> bool {
+    pub(crate) fn is_repetition(self, target: &TargetId, books: Books) -> bool {
         let window = self.bundle.parts().settings.host_budget.per;
         let Some(memory) = self.state.targets.get(target) else { return false };
-        let times = if is_drill { &memory.drills } else { &memory.actions };
+        let times = books.of_target(memory);
         TargetMemory::within(times, self.now.mono, window) > 0
             && times.back().is_some_and(|last| memory.anew.is_none_or(|anew| *last >= anew))
     }

@@ -12,7 +12,7 @@ use ansai_model::{
     time::Shown,
 };
 
-use super::{Remediation, Stage};
+use super::{Reached, Remediation, Stage};
 use crate::{
     context::Context,
     effect::Effect,
@@ -23,6 +23,13 @@ use crate::{
 
 /// How long an undo action may take, when it does not wait for a unit.
 const UNDO_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What a step has changed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Done {
+    Something,
+    Nothing,
+}
 
 impl Context {
     pub(crate) fn action_ended(&mut self, run: RunId, outcome: ActionOutcome) {
@@ -72,12 +79,12 @@ impl Context {
         let climbing = view.climbing(id);
         let only_starts = climbing.is_some_and(|(incident, remediation)| view.only_starts_again(incident, remediation));
         let why = match outcome {
-            ActionOutcome::Succeeded { .. } => return self.step_done(id, true),
+            ActionOutcome::Succeeded { .. } => return self.step_done(id, Done::Something),
             ActionOutcome::NotNeeded { .. } if only_starts => {
                 let why = "nothing is left to kill, and a start alone was tried already".into();
                 return self.skip(id, &rung.id, why);
             }
-            ActionOutcome::NotNeeded { .. } => return self.step_done(id, false),
+            ActionOutcome::NotNeeded { .. } => return self.step_done(id, Done::Nothing),
             // Nobody knows what it did: look before anything else is done.
             ActionOutcome::Lost { .. } if rung.then == Then::Verify => {
                 self.change_remediation(id, |remediation| remediation.was_interrupted = true);
@@ -102,12 +109,12 @@ impl Context {
                 self.escalate(id, Text::new(format!("{}: {why}", rung.id)))
             }
             (Then::Continue | Then::Accumulate, OnFailure::NextRung) => {
-                self.change_remediation(id, |remediation| remediation.climb_to(remediation.rung + 1, false));
+                self.change_remediation(id, Remediation::climb);
             }
             (Then::Continue | Then::Accumulate, OnFailure::Rung(name)) => self.change_remediation(id, |remediation| {
                 let rungs = &remediation.runbook.rungs;
                 let next = rungs.iter().position(|rung| rung.id == *name).unwrap_or(rungs.len());
-                remediation.climb_to(next, true);
+                remediation.climb_to(next, Reached::ByName);
             }),
         }
     }
@@ -132,10 +139,10 @@ impl Context {
         self.changed();
     }
 
-    fn step_done(&mut self, id: IncidentId, has_acted: bool) {
+    fn step_done(&mut self, id: IncidentId, done: Done) {
         self.change_remediation(id, |remediation| {
             remediation.step += 1;
-            remediation.has_acted |= has_acted;
+            remediation.has_acted |= done == Done::Something;
             remediation.stage = Stage::Ready;
         });
     }
