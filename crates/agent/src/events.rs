@@ -3,10 +3,7 @@
 //! The loop never waits for a reader: each has a queue of its own that is bounded, and one whose queue is full is
 //! dropped, with a closing line that says so. A line is made once for all readers, and not at all when there are none.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ansai_model::{text::Text, time::WallTime};
 use ansai_protocol::{Event, EventKind, SCHEMA};
@@ -23,8 +20,6 @@ pub const READERS_MAX: usize = 8;
 pub const READERS_KEPT: usize = 2;
 /// Most lines that wait for one reader.
 pub const LINES_MAX: usize = 256;
-/// How long a reader that was dropped may take to read what is left, with its closing line.
-pub const CLOSING_MAX: Duration = Duration::from_secs(5);
 /// Longest text in a line, so that what waits is bounded in bytes as well; a report has all of it.
 const TEXT_BYTES_MAX: usize = 512;
 
@@ -84,7 +79,7 @@ impl Events {
 
     /// A new reader's lines, which begin with [`EventKind::Alive`]; none when there are [`READERS_MAX`] already, or but
     /// [`READERS_KEPT`] for one who may not take those.
-    /// `dropped` is cancelled when the reader is too slow: what is left is to be read within [`CLOSING_MAX`].
+    /// `dropped` is cancelled when the reader is too slow: what is left is to be read within [`ansai_socket::CLOSING_MAX`].
     #[must_use]
     pub fn listen(&self, dropped: CancellationToken, seat: Seat) -> Option<impl Stream<Item = Bytes> + Send + use<>> {
         let mut readers = self.lock();

@@ -58,6 +58,7 @@ const HOMONYMS: &[(&str, &[&str], &str)] = &[
     ("crates/protocol/src/link", &["Certificate", "certificate"], "a host's, by which its controller knows it"),
     ("crates/agent/src/", &["ReadOnlyFilesystem"], "an error of the system"),
     ("crates/agent/src/", &["::service"], "names of libraries"),
+    ("crates/socket/src/", &["::service"], "names of libraries"),
     ("crates/", &["service_fn", "SERVICE_UNAVAILABLE", "terms_of_service_agreed"], "names of libraries"),
     ("crates/host/src/linux/systemd/", &["SERVICE", "ServiceKind"], "a kind of unit, as systemd has it"),
     ("crates/host/src/linux/redact/", &["service"], "a part of what a secret is called, as in `service_key`"),

@@ -12,6 +12,7 @@ const CRATES: &[&str] = &[
     "crates/config/src/",
     "crates/import/src/",
     "crates/cli/src/",
+    "crates/socket/src/",
 ];
 
 /// The files that may open something by themselves, with the reason.

@@ -1,9 +1,10 @@
 //! The socket against what arrives on sockets: wrong paths, wrong bodies, too much, and too many.
 
-use std::path::PathBuf;
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
 
 use ansai_model::time::WallTime;
 use ansai_protocol::EventKind;
+use ansai_socket::{BODY_MAX, CONNECTION_MAX, USER_MAX};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -25,7 +26,7 @@ impl Drop for Served {
 }
 
 fn served(tasks: &TaskTracker) -> Served {
-    served_as(tasks, uid)
+    served_as(tasks, ansai_socket::uid)
 }
 
 /// The same, with who is at the other end of each connection.
@@ -62,14 +63,6 @@ fn request(method: &str, path: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!("{method} {path} HTTP/1.1\r\nhost: ansai\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}")
         .into()
-}
-
-#[test]
-fn the_socket_goes_to_the_group_of_that_very_name() {
-    let groups = "root:x:0:\nansai-old:x:5:\nansai:x:998:alice\n";
-    assert_eq!(group_id(groups), Some(998));
-    assert_eq!(group_id("ansai:x:\nbroken\n"), None);
-    assert_eq!(group_id(""), None);
 }
 
 #[tokio::test]
@@ -155,7 +148,7 @@ async fn attackers_that_never_read_do_not_keep_root_from_being_heard() {
 async fn who_does_not_read_or_does_not_finish_asking_is_let_go_and_places_come_back() {
     let tasks = TaskTracker::new();
     let served = served_as(&tasks, users([1000; 50]));
-    let mut held = attack(&served, slots::USER_MAX - 2).await;
+    let mut held = attack(&served, USER_MAX - 2).await;
     for unfinished in [&b"GET /v1/status HT"[..], b"POST /v1/operate HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n{"]
     {
         let mut stream = UnixStream::connect(&served.path).await.expect("connected");

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Most connections of one user.
-pub(super) const USER_MAX: usize = 8;
+pub const USER_MAX: usize = 8;
 /// Most connections of all users but root and the agent's own.
 pub(super) const OTHERS_MAX: usize = 24;
 /// Most connections of root and the agent's own user; nobody else may take these.
