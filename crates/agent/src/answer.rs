@@ -6,6 +6,7 @@ use ansai_engine::{HostEngine, effect::Answer, explain::CheckView};
 use ansai_host::port::Host;
 use ansai_model::{
     bundle::Target,
+    fleet::RestraintKind,
     id::{IncidentId, TargetId},
     incident::Phase,
     observation::Health,
@@ -61,6 +62,8 @@ pub(crate) fn targets(engine: &HostEngine, now: Now, is_all_held: bool) -> Vec<T
         *most = rule.autonomy.max(*most);
     }
     let holds: Vec<_> = engine.state().holds.iter().filter(|hold| hold.is_on(now)).collect();
+    let from = engine.state().controller.as_ref();
+    let is_held_from = |id: &TargetId| from.is_some_and(|from| from.on(now, RestraintKind::Hold, id).next().is_some());
     let targets = engine.bundle().parts().targets.iter();
     let status = |(id, target): (&TargetId, &Target)| {
         let standing = engine.standing(now, id)?;
@@ -76,7 +79,7 @@ pub(crate) fn targets(engine: &HostEngine, now: Now, is_all_held: bool) -> Vec<T
             explanation: standing.summary,
             is_critical: target.is_critical,
             autonomy: autonomies.get(id).copied(),
-            is_held: is_all_held || holds.iter().any(|hold| hold.scope.holds(id)),
+            is_held: is_all_held || holds.iter().any(|hold| hold.scope.holds(id)) || is_held_from(id),
             stopped: standing
                 .stopped
                 .map(|stopped| StoppedView { why: stopped.why, since_ms: stopped.since.map(|since| since.0) }),
@@ -95,13 +98,31 @@ pub(crate) fn scopes(engine: &HostEngine, now: Now) -> (Vec<ScopeView>, Vec<Scop
         by: by.as_str().to_owned(),
         reason: reason.as_str().to_owned(),
         until_ms: until.map(|until| until.0),
+        ended_by: None,
     };
     let holds = state.holds.iter().filter(|hold| hold.is_on(now));
     let silences = state.silences.iter().filter_map(|silence| Some((silence, silence.end(now)?.wall)));
+    let holds = holds.map(|hold| view(&hold.scope, &hold.by, &hold.reason, hold.end(now).map(|end| end.wall)));
+    let silences = silences.map(|(silence, end)| view(&silence.scope, &silence.by, &silence.reason, Some(end)));
     (
-        holds.map(|hold| view(&hold.scope, &hold.by, &hold.reason, hold.end(now).map(|end| end.wall))).collect(),
-        silences.map(|(silence, end)| view(&silence.scope, &silence.by, &silence.reason, Some(end))).collect(),
+        holds.chain(at_controller(engine, now, RestraintKind::Hold)).collect(),
+        silences.chain(at_controller(engine, now, RestraintKind::Silence)).collect(),
     )
+}
+
+/// What the controller's operators have said of this host.
+fn at_controller(engine: &HostEngine, now: Now, kind: RestraintKind) -> impl Iterator<Item = ScopeView> {
+    let from = engine.state().controller.iter();
+    from.flat_map(move |from| {
+        let of_kind = from.in_force(now).filter(move |restraint| restraint.kind == kind);
+        of_kind.map(move |restraint| ScopeView {
+            scope: restraint.scope.to_string(),
+            by: format!("{} at the controller", restraint.by),
+            reason: restraint.reason.as_str().to_owned(),
+            until_ms: from.end(now, restraint).map(|end| end.wall.0),
+            ended_by: Some(restraint.end_command()),
+        })
+    })
 }
 
 /// The maintenance windows in force: those of the configuration, then those that operators opened.
@@ -111,6 +132,7 @@ pub(crate) fn maintenance(engine: &HostEngine, now: Now) -> Vec<ScopeView> {
         by: by.to_owned(),
         reason: reason.to_owned(),
         until_ms: Some(until.0),
+        ended_by: None,
     };
     let planned = engine.bundle().parts().maintenance.iter().filter_map(|window| {
         Some(view(&window.scope, "configuration", &window.reason, window.schedule.open_until(now.wall)?))
@@ -119,7 +141,7 @@ pub(crate) fn maintenance(engine: &HostEngine, now: Now) -> Vec<ScopeView> {
         let (by, reason) = window.author();
         Some(view(&window.scope, by, reason, window.end(now)?.wall))
     });
-    planned.chain(opened).collect()
+    planned.chain(opened).chain(at_controller(engine, now, RestraintKind::Maintenance)).collect()
 }
 
 fn summary(report: &Report) -> IncidentSummary {

@@ -177,7 +177,9 @@ impl Recorder {
             | Input::Dispatched { .. }
             | Input::Operator { .. }
             | Input::Facts(_)
-            | Input::Ledger(_) => Some(Weight::New),
+            | Input::Ledger(_)
+            | Input::Restraints(_)
+            | Input::LeftController => Some(Weight::New),
         }
     }
 

@@ -15,6 +15,7 @@ use ansai_engine::{
 use ansai_host::port::Host;
 use ansai_model::{
     action::{ActionOutcome, ActionRun},
+    fleet::Acknowledged,
     id::RunId,
     incident::{Evidence, EvidenceKind, EvidenceRequest, Incident},
     inventory::Inventory,
@@ -88,6 +89,8 @@ pub struct Shell<H, S> {
     probe_queue: ProbeQueue,
     hold_file: HoldFile,
     waiting: BTreeMap<u64, oneshot::Sender<Reply>>,
+    /// What the controller has not been told yet.
+    restrained: Option<Acknowledged>,
     requests: u64,
 }
 
@@ -158,6 +161,7 @@ impl<H: Host, S: Store> Shell<H, S> {
             probe_queue: ProbeQueue::new(PROBES_MAX),
             hold_file: HoldFile::new(hold_file),
             waiting: BTreeMap::new(),
+            restrained: None,
             requests: 0,
         }
     }
@@ -277,6 +281,9 @@ impl<H: Host, S: Store> Shell<H, S> {
             }
             Effect::Dispatch(dispatch) => self.dispatch(*dispatch, inputs),
             Effect::Answer { request, answer } => self.answer(request, answer),
+            // It is told anew as soon as it can be saved.
+            Effect::Restrained(_) if self.ledger_error.is_some() => {}
+            Effect::Restrained(said) => self.restrained = Some(*said),
         }
     }
 
@@ -392,6 +399,11 @@ impl<H: Host, S: Store> Shell<H, S> {
         self.step(Input::Operator { request: self.requests, command });
     }
 
+    /// What the controller is to be told of its restraints, once: they are obeyed, and in the ledger.
+    pub fn take_restrained(&mut self) -> Option<Acknowledged> {
+        self.restrained.take()
+    }
+
     fn answer(&mut self, request: u64, answer: Answer) {
         let Some(reply) = self.waiting.remove(&request) else { return };
         // Whoever asked may have gone.
@@ -425,7 +437,8 @@ impl<H: Host, S: Store> Shell<H, S> {
         let effects = self.engine.step(now, input);
         let runs = effects.into_iter().filter_map(|effect| match effect {
             Effect::Perform(run) => Some(run.id),
-            Effect::Observe(_) | Effect::Gather(_) | Effect::Dispatch(_) | Effect::Answer { .. } => None,
+            Effect::Observe(_) | Effect::Gather(_) | Effect::Dispatch(_) => None,
+            Effect::Answer { .. } | Effect::Restrained(_) => None,
         });
         for run in runs.collect::<Vec<_>>() {
             // Nothing is lost by it: the decision is taken back and made again after the start.

@@ -61,7 +61,7 @@ impl Telemetry {
             }
             Input::Tick | Input::Started | Input::Hint(_) | Input::NotStarted { .. } | Input::Gathered { .. } => {}
             Input::Dispatched { .. } | Input::Operator { .. } | Input::Apply(_) | Input::Facts(_) => {}
-            Input::HoldFile(_) => {}
+            Input::HoldFile(_) | Input::Restraints(_) | Input::LeftController => {}
         }
     }
 

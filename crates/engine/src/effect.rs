@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 
 use ansai_model::id::RouteId;
 use ansai_model::{
-    action::ActionRun, id::CheckId, incident::EvidenceRequest, notify::NoticeKind, report::Report, text::Text,
+    action::ActionRun, fleet::Acknowledged, id::CheckId, incident::EvidenceRequest, notify::NoticeKind, report::Report,
+    text::Text,
 };
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,8 @@ pub enum Effect {
     Gather(Box<EvidenceRequest>),
     /// Keep a report, queue its messages, and answer with `Input::Dispatched` once both are durable.
     Dispatch(Box<Dispatch>),
+    /// Tell the controller what its operators have in force here, once the ledger holds the state; never before.
+    Restrained(Box<Acknowledged>),
     /// Answer an operator.
     Answer {
         /// The number of the request.

@@ -11,6 +11,7 @@ use core::time::Duration;
 use ansai_model::{
     action::Action,
     bundle::Bundle,
+    fleet::Acknowledged,
     id::{CheckId, IncidentId, TargetId},
     operator::OperatorCommand,
     probe::Probe,
@@ -143,6 +144,13 @@ impl HostEngine {
         Some(view.report(view.incident(id)?))
     }
 
+    /// What the controller's operators have in force here, and what was begun before and goes on; none when nothing was ever
+    /// said. The controller may be told once the ledger holds the state.
+    #[must_use]
+    pub fn acknowledged(&self, now: Now) -> Option<Acknowledged> {
+        self.view(now).acknowledged()
+    }
+
     /// What an operator's command would be answered now, and the action of its own that it would begin, which the host may
     /// refuse. It is tried on a copy, and nothing is begun.
     #[must_use]
@@ -178,6 +186,8 @@ impl Context {
                 }
             }
             Input::Operator { request, command } => self.operate(request, command),
+            Input::Restraints(set) => self.restrain(*set),
+            Input::LeftController => self.left_controller(),
             Input::Apply(bundle) => {
                 // Whoever sends bundles may be behind, as a controller that was restored from a backup is.
                 if bundle.parts().generation >= self.state.generation {
@@ -202,6 +212,9 @@ impl Context {
                 self.outside.ledger_trouble = trouble;
                 if changed {
                     self.reconcile_all();
+                }
+                if changed && self.outside.ledger_trouble.is_none() {
+                    self.acknowledge_again();
                 }
             }
         }

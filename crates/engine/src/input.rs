@@ -6,6 +6,7 @@ use ansai_model::{
     action::ActionOutcome,
     bundle::Bundle,
     condition::Value,
+    fleet::RestraintSet,
     hint::Hint,
     id::{CheckId, IncidentId, RunId},
     incident::Evidence,
@@ -65,6 +66,10 @@ pub enum Input {
         /// What is asked.
         command: OperatorCommand,
     },
+    /// A controller says which restraints its operators have for this host: all of them.
+    Restraints(Box<RestraintSet>),
+    /// Root has taken the host out of its fleet: what a controller's operators said ends.
+    LeftController,
     /// A new bundle is to be applied.
     Apply(Box<Bundle>),
     /// The host's `host.*` facts.

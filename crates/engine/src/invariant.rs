@@ -8,6 +8,7 @@ use core::time::Duration;
 use ansai_model::{
     action::Disruption,
     bundle::Bundle,
+    fleet::{RESTRAINTS_MAX, RestraintKind},
     id::{IncidentId, TargetId},
     incident::Phase,
     policy::{Budget, Scope},
@@ -76,6 +77,7 @@ pub(crate) fn before_action(
 /// The first that is broken.
 pub fn of_state(bundle: &Bundle, state: &State) -> Result<(), Violation> {
     newest_bundle_in_force(bundle, state)?;
+    newest_restraints_in_force(state)?;
     one_remediation_a_target(state)?;
     attempts_bounded(state)?;
     collections_bounded(state)?;
@@ -93,6 +95,20 @@ fn newest_bundle_in_force(bundle: &Bundle, state: &State) -> Result<(), Violatio
             "newest_bundle_in_force",
             format!("generation {in_force} is in force, and {newest} has been applied"),
         );
+    }
+    Ok(())
+}
+
+/// I4: of what a controller says nothing older is ever in force.
+fn newest_restraints_in_force(state: &State) -> Result<(), Violation> {
+    let Some(from) = &state.controller else { return Ok(()) };
+    let ((epoch, generation), newest) = ((from.said.epoch, from.said.generation), from.newest);
+    if epoch < newest.0 || epoch == newest.0 && generation < newest.1 {
+        let (of_newest, newest) = newest;
+        let what = format!(
+            "restraints of epoch {epoch}, generation {generation} are in force, and {newest} of epoch {of_newest} were"
+        );
+        return violated("newest_restraints_in_force", what);
     }
     Ok(())
 }
@@ -119,6 +135,15 @@ fn nothing_acts_while_stopped(view: View<'_>, target: &TargetId) -> Result<(), V
     for hold in &view.state.holds {
         if hold.scope.holds(target) && hold.is_on(view.now) {
             return violated(NAME, format!("an action on {target} was about to begin although it is held"));
+        }
+    }
+    let said = view.state.controller.iter().flat_map(|from| from.said.restraints.iter().map(move |said| (from, said)));
+    for (from, said) in said {
+        let age = view.now.mono.since(from.came.mono);
+        let is_over = said.until.is_some_and(|until| until.since(from.said.at) <= age);
+        if said.kind != RestraintKind::Silence && !is_over && said.scope.holds(target) {
+            let what = format!("an action on {target} was about to begin although the controller's {} is on", said.id);
+            return violated(NAME, what);
         }
     }
     let planned = view.bundle.parts().maintenance.iter();
@@ -216,12 +241,14 @@ fn attempts_bounded(state: &State) -> Result<(), Violation> {
 
 /// Nothing in the state grows without bound.
 fn collections_bounded(state: &State) -> Result<(), Violation> {
+    let restraints = state.controller.as_ref().map_or(0, |from| from.said.restraints.len());
     let sizes = [
         ("incidents", state.incidents.len(), INCIDENTS_MAX),
         ("dispatches", state.dispatches.len(), DISPATCHES_MAX),
         ("holds", state.holds.len(), SCOPES_MAX),
         ("silences", state.silences.len(), SCOPES_MAX),
         ("maintenance windows", state.maintenance.len(), SCOPES_MAX),
+        ("restraints of the controller", restraints, RESTRAINTS_MAX),
         ("remediations", state.remediations.len(), state.incidents.len()),
         ("storms", state.storms.len(), state.incidents.len()),
         ("remediations set aside", state.preempted.len(), state.incidents.len()),
@@ -264,6 +291,7 @@ impl Context {
 pub fn dispatches(effects: &[Effect]) -> impl Iterator<Item = &Dispatch> {
     effects.iter().filter_map(|effect| match effect {
         Effect::Dispatch(dispatch) => Some(&**dispatch),
-        Effect::Observe(_) | Effect::Perform(_) | Effect::Gather(_) | Effect::Answer { .. } => None,
+        Effect::Observe(_) | Effect::Perform(_) | Effect::Gather(_) => None,
+        Effect::Answer { .. } | Effect::Restrained(_) => None,
     })
 }

@@ -17,6 +17,7 @@ pub mod check;
 mod checks;
 pub mod condition;
 mod context;
+mod controller;
 mod doubt;
 pub mod effect;
 mod evidence;

@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use ansai_model::{
     decision::Gate,
+    fleet::RestraintKind,
     id::{IncidentId, TargetId},
     incident::{Incident, Phase, StepKind},
     operator::{DrillKind, Operation, OperatorCommand},
@@ -16,6 +17,7 @@ use ansai_model::{
 
 use crate::{
     context::Context,
+    controller::said_elsewhere,
     effect::{Answer, Effect},
     gate::operator,
     invariant::{self, Behalf},
@@ -71,14 +73,14 @@ impl Context {
                 let before = self.state.silences.len();
                 self.state.silences.retain(|silence| scope != Scope::All && silence.scope != scope);
                 let left = self.state.silences.len();
-                self.ended(&scope, (before - left, left), "silence")
+                self.ended(&scope, (before - left, left), RestraintKind::Silence)
             }
             Operation::Maintenance { scope, reason, lasts } => self.open_maintenance(scope, &by, reason, lasts),
             Operation::EndMaintenance { scope } => {
                 let before = self.state.maintenance.len();
                 self.state.maintenance.retain(|window| scope != Scope::All && window.scope != scope);
                 let left = self.state.maintenance.len();
-                self.ended(&scope, (before - left, left), "maintenance window")
+                self.ended(&scope, (before - left, left), RestraintKind::Maintenance)
             }
             Operation::Approve { incident } => self.approve(incident, &by),
             Operation::Reject { incident } => self.reject(incident, &by),
@@ -131,12 +133,20 @@ impl Context {
             self.changed();
             return refused("the HOLD file is still there", format!("remove {} to end that hold", operator::HOLD_FILE));
         }
-        self.ended(scope, (ended, self.state.holds.len()), "hold")
+        self.ended(scope, (ended, self.state.holds.len()), RestraintKind::Hold)
     }
 
     /// What came of ending `count` of them on a scope; so many are left on others.
-    fn ended(&mut self, scope: &Scope, (count, left): (usize, usize), what: &str) -> Answer {
+    fn ended(&mut self, scope: &Scope, (count, left): (usize, usize), kind: RestraintKind) -> Answer {
         self.changed();
+        let what = kind.as_str();
+        if let Some((why, instead)) = self.view().by_controller(kind, scope).map(said_elsewhere) {
+            let s = if count == 1 { "" } else { "s" };
+            return match count {
+                0 => refused(why, instead),
+                _ => done(format!("{count} {what}{s} ended; {why}; {instead}")),
+            };
+        }
         match count {
             0 if *scope == Scope::All => Answer::NotFound {
                 what: Text::new(format!("there is no {what}, so nothing was ended")),
@@ -288,7 +298,7 @@ impl<'a> View<'a> {
     }
 
     /// Whether a target is in both.
-    fn share(self, one: &Scope, other: &Scope) -> bool {
+    pub(crate) fn share(self, one: &Scope, other: &Scope) -> bool {
         self.bundle.parts().targets.keys().any(|target| one.holds(target) && other.holds(target))
     }
 

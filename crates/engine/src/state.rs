@@ -25,6 +25,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{effect::Dispatch, ramp::Ramp, remediation::Remediation};
 
+mod from_controller;
+
+pub use from_controller::FromController;
+
 /// Most open incidents; when there are more, the new one is not opened and the check says so.
 pub const INCIDENTS_MAX: usize = 1_000;
 /// Most dispatches that wait for the shell; when there are more, the oldest that nobody is told of goes.
@@ -116,6 +120,9 @@ pub struct State {
     pub silences: Vec<Silence>,
     /// Maintenance windows that operators opened by hand.
     pub maintenance: Vec<OpenedWindow>,
+    /// What the operators of the host's controller want of it, once they have said anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub controller: Option<FromController>,
     /// Reports that the shell has not yet confirmed.
     pub dispatches: BTreeMap<u64, Dispatch>,
     /// Dispatches that had to be dropped.

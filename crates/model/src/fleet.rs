@@ -194,6 +194,10 @@ impl RestraintSet {
                 let what = format!("restraint {} is in the set twice", restraint.id);
                 return Err(Objection { what, suggestion: "each has a number of its own".into() });
             }
+            if restraint.until.is_none() && restraint.kind != RestraintKind::Hold {
+                let what = format!("the {} {} has no end", restraint.kind.as_str(), restraint.id);
+                return Err(Objection { what, suggestion: "say for how long; only a hold may have no end".into() });
+            }
             sensible_scope(&restraint.scope)?;
             restraint.over.check()?;
             short(&restraint.reason)?;
@@ -258,6 +262,8 @@ mod tests {
         let many = (0..=u64::try_from(RESTRAINTS_MAX).expect("small")).map(|id| restraint(id, Scope::All)).collect();
         let mut long = restraint(1, Scope::All);
         long.reason = "x".repeat(501).into();
+        let mut endless = restraint(1, Scope::All);
+        endless.kind = RestraintKind::Silence;
         let mut nobody = restraint(1, Scope::All);
         nobody.over = FleetScope::Role(" ".into());
         for wrong in [
@@ -265,6 +271,7 @@ mod tests {
             vec![restraint(1, Scope::All), restraint(1, Scope::All)],
             vec![restraint(1, Scope::Matching(vec![]))],
             vec![long],
+            vec![endless],
             vec![nobody],
         ] {
             let objection = set(wrong).check().expect_err("an objection");

@@ -91,6 +91,9 @@ pub struct ScopeView {
     /// When it ends by itself, in milliseconds since 1970; nothing when a person must end it.
     #[serde(default)]
     pub until_ms: Option<i64>,
+    /// The command that ends it, when that is given on the controller and no command on this host ends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_by: Option<String>,
 }
 
 /// A target as it stands.

@@ -3,11 +3,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use ansai_engine::{HostEngine, Input, State};
+use ansai_engine::{HostEngine, Input, State, state::FromController};
 use ansai_host::port::Host;
 use ansai_model::{
     bundle::Bundle,
     condition::Value,
+    fleet::RestraintKind,
     text::Text,
     time::{Now, WallTime},
 };
@@ -147,6 +148,9 @@ impl<H: Host, S: Store> Shell<H, S> {
         metrics.set_watched(parts.targets.len(), parts.checks.len());
         metrics.set_probes_in_flight(self.probe_queue.under_way());
         metrics.set_outbox_length(self.outbox.len());
-        metrics.set_holds(self.engine.state().holds.len());
+        let from = self.engine.state().controller.as_ref();
+        let holds =
+            |from: &FromController| from.in_force(self.now()).filter(|one| one.kind == RestraintKind::Hold).count();
+        metrics.set_holds(self.engine.state().holds.len() + from.map_or(0, holds));
     }
 }

@@ -74,8 +74,8 @@ fn incidents(paths: &Paths) -> Result<Vec<String>, Failure> {
 fn of_status(paths: &Paths, what: Completed) -> Result<Vec<String>, Failure> {
     let status = client::status(paths)?;
     let scopes = |views: &[ScopeView]| {
-        let names =
-            views.iter().flat_map(|view| view.scope.as_str().split([',', ' ']).map(str::to_owned).collect::<Vec<_>>());
+        let here = views.iter().filter(|view| view.ended_by.is_none());
+        let names = here.flat_map(|view| view.scope.as_str().split([',', ' ']).map(str::to_owned).collect::<Vec<_>>());
         names.filter(|name| !name.is_empty()).collect()
     };
     Ok(match what {

@@ -317,15 +317,21 @@ fn agent(status: &Status) -> Vec<Finding> {
             hold.scope,
             until.unwrap_or_default()
         );
-        let release = target::scope_in_words(&hold.scope).arguments();
-        findings.push(warn(what, format!("`ansai release {release}` when healing may go on")));
+        let release = match &hold.ended_by {
+            Some(command) => format!("`{command}` on the controller"),
+            None => format!("`ansai release {}`", target::scope_in_words(&hold.scope).arguments()),
+        };
+        findings.push(warn(what, format!("{release} when healing may go on")));
     }
     for silence in &status.silences {
         let until = silence.until_ms.map(|until| format!(" until {}", show::moment(until, &show::terminal().zone)));
         let (by, scope) = (&silence.by, &silence.scope);
         let what = format!("{by} has silenced {scope}{}, so nobody is told of it", until.unwrap_or_default());
-        let unsilence = target::scope_in_words(scope).arguments();
-        findings.push(warn(what, format!("`ansai unsilence {unsilence}` when people may be told")));
+        let unsilence = match &silence.ended_by {
+            Some(command) => format!("`{command}` on the controller"),
+            None => format!("`ansai unsilence {}`", target::scope_in_words(scope).arguments()),
+        };
+        findings.push(warn(what, format!("{unsilence} when people may be told")));
     }
     findings.extend(status.targets.iter().filter_map(|target| {
         let (name, warning) = (target.target.name(), target.warning.as_ref()?);

@@ -49,6 +49,7 @@ mod tests {
             by: by.into(),
             reason: reason.into(),
             until_ms: Some(1_700_000_000_000),
+            ended_by: None,
         };
         let windows = [window("*", "configuration", "backup"), window("service/app.service", "root", "")];
         let expected = [

@@ -264,7 +264,7 @@ impl World for Script {
                 Some((LOOK, Input::Gathered { incident: request.incident, evidence: Vec::new() }))
             }
             Effect::Dispatch(dispatch) => Some((Duration::ZERO, Input::Dispatched { dispatch: dispatch.id })),
-            Effect::Answer { .. } => None,
+            Effect::Answer { .. } | Effect::Restrained(_) => None,
         }
     }
 }

@@ -134,10 +134,18 @@ enum Restraint {
 
 impl Restraint {
     fn line(self, view: &ScopeView, zone: &TimeZone) -> String {
-        let ScopeView { scope, by, reason, until_ms } = view;
+        let ScopeView { scope, by, reason, until_ms, ended_by } = view;
         let reason = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
         let until = until_ms.map_or(String::new(), |until| format!(" until {}", show::moment(until, zone)));
         let arguments = target::scope_in_words(scope).arguments();
+        if let Some(command) = ended_by {
+            let what = match self {
+                Self::Hold => "held",
+                Self::Silence => "silenced",
+                Self::Window => "in maintenance",
+            };
+            return format!("{what} by {by}{until}{reason}: {scope}; `{command}` on the controller ends that");
+        }
         match self {
             Self::Hold => format!("held by {by}{until}{reason}: {scope}; `ansai release {arguments}` ends that"),
             Self::Silence => {
@@ -354,6 +362,7 @@ mod tests {
             by: "root".into(),
             reason: reason.into(),
             until_ms,
+            ended_by: None,
         };
         Status {
             schema: SCHEMA,

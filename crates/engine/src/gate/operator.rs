@@ -5,6 +5,7 @@ use alloc::{borrow::ToOwned, format, string::String};
 use ansai_model::{
     action::ActionOutcome,
     decision::{GateResult, Verdict},
+    fleet::{Restraint as Said, RestraintKind},
     id::TargetId,
     incident::{Incident, Phase, Step, StepKind},
     observation::{Health, Observation},
@@ -48,16 +49,39 @@ pub(crate) fn hold_on(view: View<'_>, target: &TargetId) -> Option<Restraint> {
         let why = format!("the HOLD file stops all action{}", quoted(text));
         return Some(Restraint::new(None, why, format!("it is over when {HOLD_FILE} is removed")));
     }
-    let hold = view
-        .state
-        .holds
-        .iter()
-        .filter(|hold| hold.scope.holds(target) && hold.is_on(view.now))
-        .max_by_key(|hold| (hold.ends.is_none(), hold.ends))?;
-    let (until, scope) = (hold.end(view.now), hold.scope.arguments());
-    let end = until.map(|until| format!(", until {}", until.wall)).unwrap_or_default();
-    let why = format!("{} has held it since {}{}{end}", hold.by, hold.since.wall, quoted(&hold.reason));
-    Some(Restraint::new(until, why, format!("`ansai release {scope}` ends that")))
+    let here = view.state.holds.iter().filter(|hold| hold.scope.holds(target) && hold.is_on(view.now)).map(|hold| {
+        let (until, scope) = (hold.end(view.now), hold.scope.arguments());
+        let why = format!("{} has held it since {}{}{}", hold.by, hold.since.wall, quoted(&hold.reason), ends(until));
+        Restraint::new(until, why, format!("`ansai release {scope}` ends that"))
+    });
+    let elsewhere = by_controller(view, RestraintKind::Hold, target).map(|(until, said, since)| {
+        let Said { by, over, .. } = said;
+        let why =
+            format!("{by} has held {over} at the controller since {since}{}{}", quoted(&said.reason), ends(until));
+        Restraint::new(until, why, at_controller(said))
+    });
+    here.chain(elsewhere).max_by_key(|restraint| (restraint.until.is_none(), restraint.until.map(|until| until.mono)))
+}
+
+/// What a controller's operators have said of a target, with its end if it has one, and since when.
+fn by_controller<'a>(
+    view: View<'a>,
+    kind: RestraintKind,
+    target: &'a TargetId,
+) -> impl Iterator<Item = (Option<Now>, &'a Said, WallTime)> {
+    let from = view.state.controller.iter();
+    from.flat_map(move |from| {
+        let on = from.on(view.now, kind, target);
+        on.map(move |said| (from.end(view.now, said), said, from.since(said)))
+    })
+}
+
+fn at_controller(said: &Said) -> String {
+    format!("`{}` on the controller ends that", said.end_command())
+}
+
+fn ends(until: Option<Now>) -> String {
+    until.map(|until| format!(", until {}", until.wall)).unwrap_or_default()
 }
 
 /// Until when a maintenance window is open for a target, and why: one of the configuration, by the clock on the wall, or
@@ -79,17 +103,28 @@ pub(crate) fn maintenance_on(view: View<'_>, target: &TargetId) -> Option<(Now, 
         let instead = format!("`ansai maintenance end {}` ends that", window.scope.arguments());
         Some(restraint(window.end(view.now)?, format!("a maintenance window that {by} opened"), reason, instead))
     });
-    planned.chain(opened).max_by_key(|(until, _)| until.mono)
+    let elsewhere = by_controller(view, RestraintKind::Maintenance, target).filter_map(|(until, said, _)| {
+        let whose = format!("a maintenance window that {} opened at the controller for {}", said.by, said.over);
+        Some(restraint(until?, whose, said.reason.as_str(), at_controller(said)))
+    });
+    planned.chain(opened).chain(elsewhere).max_by_key(|(until, _)| until.mono)
 }
 
 /// Until when nobody is told of a target, and by whose silence.
 pub(crate) fn silence_on(view: View<'_>, target: &TargetId) -> Option<(Now, Restraint)> {
     let silences = view.state.silences.iter().filter(|silence| silence.scope.holds(target));
-    let silences = silences.filter_map(|silence| Some((silence.end(view.now)?, silence)));
-    let (until, silence) = silences.max_by_key(|(until, _)| until.mono)?;
-    let why = format!("{} has silenced it{}, until {}", silence.by, quoted(&silence.reason), until.wall);
-    let instead = format!("`ansai unsilence {}` ends that", silence.scope.arguments());
-    Some((until, Restraint::new(Some(until), why, instead)))
+    let silences = silences.filter_map(|silence| {
+        let until = silence.end(view.now)?;
+        let why = format!("{} has silenced it{}, until {}", silence.by, quoted(&silence.reason), until.wall);
+        let instead = format!("`ansai unsilence {}` ends that", silence.scope.arguments());
+        Some((until, Restraint::new(Some(until), why, instead)))
+    });
+    let elsewhere = by_controller(view, RestraintKind::Silence, target).filter_map(|(until, said, _)| {
+        let (until, Said { by, over, .. }) = (until?, said);
+        let why = format!("{by} has silenced {over} at the controller{}, until {}", quoted(&said.reason), until.wall);
+        Some((until, Restraint::new(Some(until), why, at_controller(said))))
+    });
+    silences.chain(elsewhere).max_by_key(|(until, _)| until.mono)
 }
 
 fn quoted(reason: impl core::fmt::Display) -> String {

@@ -16,6 +16,7 @@ use ansai_model::{
     action::{ActionOutcome, ActionRun},
     bundle::Bundle,
     decision::Gate,
+    fleet::Acknowledged,
     hint::Hint,
     id::{CheckId, IncidentId, TargetId, UnitName},
     incident::{Evidence, EvidenceKind, EvidenceRequest, Incident},
@@ -97,6 +98,8 @@ pub(crate) struct Host {
     /// Who listens on the port, as evidence says.
     pub(crate) port_owner: &'static str,
     answers: Vec<Answer>,
+    /// What the controller was told.
+    pub(crate) restrained: Vec<Acknowledged>,
     hold_file: Option<Text>,
 }
 
@@ -196,6 +199,7 @@ impl Host {
             looks: 0,
             port_owner: "nobody",
             answers: Vec::new(),
+            restrained: Vec::new(),
             hold_file: None,
         };
         host.step(Input::Started);
@@ -267,6 +271,10 @@ impl Host {
             }
             Effect::Answer { answer, .. } => {
                 self.answers.push(answer);
+                None
+            }
+            Effect::Restrained(said) => {
+                self.restrained.push(*said);
                 None
             }
         }

@@ -10,6 +10,7 @@ mod autonomy;
 mod began;
 mod between_fault_domains;
 mod checks;
+mod controller;
 mod declared;
 mod doubt;
 mod drilled;
