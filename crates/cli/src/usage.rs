@@ -96,7 +96,7 @@ impl<'a> Meant<'a> {
             }
             ErrorKind::MissingRequiredArgument => {
                 let missing: Vec<String> = context(ContextKind::InvalidArg).iter().map(|arg| either(arg)).collect();
-                (format!("`{name}` needs {}", missing.join(" and ")), self.example())
+                (format!("`{name}` needs {}", all_of(missing)), self.example())
             }
             ErrorKind::MissingSubcommand => (format!("`{name}` needs a command"), self.help()),
             ErrorKind::ArgumentConflict => {
@@ -190,7 +190,20 @@ fn bare(arg: &str) -> &str {
 
 /// What a value is called: what stands in its place is written in capitals.
 fn as_value(arg: &str) -> String {
-    if arg.starts_with('-') { format!("value of `{arg}`") } else { arg.to_lowercase() }
+    match arg {
+        // Alone it says nothing of what it is.
+        "KIND" => "kind of drill".to_owned(),
+        option if option.starts_with('-') => format!("value of `{option}`"),
+        other => other.to_lowercase(),
+    }
+}
+
+/// All of several arguments, in words; what is a choice comes last.
+fn all_of(mut missing: Vec<String>) -> String {
+    let is_choice = |arg: &String| arg.contains(" or ");
+    missing.sort_by_key(is_choice);
+    let before_last = if missing.len() > 1 && missing.iter().any(is_choice) { ", and " } else { " and " };
+    missing.join(before_last)
 }
 
 /// One of several arguments, in words.
@@ -264,7 +277,7 @@ mod tests {
         check("ansai completions fsh", "`fsh` is no shell", "did you mean `fish`? write bash, ");
         check(
             "ansai drill nginx crsh",
-            "`crsh` is no kind",
+            "`crsh` is no kind of drill",
             "did you mean `crash`? write crash, hang, exit, port, configuration or loop",
         );
         check("ansai status --json=yes", "`--json` takes no value, and `yes` is one", "write --json alone");
@@ -274,6 +287,11 @@ mod tests {
     fn what_is_missing_or_too_much_is_named() {
         check("ansai hold", "`ansai hold` needs TARGETS or --all", "as in `ansai hold --all");
         check("ansai drill nginx", "`ansai drill` needs KIND or --undo", "as in `ansai drill app crash --dry-run`");
+        check(
+            "ansai drill",
+            "`ansai drill` needs TARGET, and KIND or --undo",
+            "as in `ansai drill app crash --dry-run`",
+        );
         check("ansai explain", "`ansai explain` needs TARGET", "as in `ansai explain nginx`");
         check(
             "ansai doctor foo",

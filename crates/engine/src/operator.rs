@@ -148,16 +148,13 @@ impl Context {
             };
         }
         match count {
-            0 if *scope == Scope::All => Answer::NotFound {
+            0 if *scope == Scope::All || left == 0 => Answer::NotFound {
                 what: Text::new(format!("there is no {what}, so nothing was ended")),
                 suggestion: "`ansai status` says what stops ansai".into(),
             },
             0 => Answer::NotFound {
                 what: Text::new(format!("there is no {what} on exactly this scope")),
-                suggestion: match left {
-                    0 => Text::new(format!("no {what} is on any other either, so nothing is to be ended")),
-                    _ => "`ansai status` lists them with their scopes; --all ends every one".into(),
-                },
+                suggestion: "`ansai status` lists them with their scopes; --all ends every one".into(),
             },
             1 => done(format!("1 {what} ended")),
             _ => done(format!("{count} {what}s ended")),

@@ -154,7 +154,7 @@ fn a_rehearsal_of_a_drill_refuses_what_the_host_would_refuse() -> Result<()> {
     })?;
     host.wait_until("a rehearsal", LIMIT, || {
         let drill = agent::ansai(&host, &["drill", "app", "configuration", "--dry-run"])?;
-        Ok(drill.stdout.contains("- inject a failure (configuration) into app.service"))
+        Ok(drill.stdout.contains("ansai will inject a failure (configuration) into app.service"))
     })?;
     host.write_file("/etc/app.conf", "somebody's change\n", 0o644)?;
     refuses("configuration", "/etc/app.conf has changed since the configuration was last kept as known good")?;

@@ -75,7 +75,7 @@ fn nothing_is_done_in_maintenance_and_it_is_when_it_ends() -> Result<()> {
     check(&host, &["maintenance", "end", "app"], 0, "1 maintenance window ended")?;
     host.wait_active("app.service", LIMIT)?;
     check(&host, &["maintenance", "list"], 0, "no maintenance window is open")?;
-    check(&host, &["maintenance", "end", "app"], 1, "there is no maintenance window on exactly this scope")
+    check(&host, &["maintenance", "end", "app"], 1, "there is no maintenance window, so nothing was ended")
 }
 
 #[test]

@@ -2,11 +2,8 @@
 
 use std::io::{BufRead, IsTerminal, Write};
 
-use ansai_model::{
-    operator::Operation,
-    text::{Text, visible},
-};
-use ansai_protocol::SCHEMA;
+use ansai_model::{operator::Operation, text::visible};
+use ansai_protocol::{SCHEMA, Would};
 use serde_json::json;
 
 use crate::{
@@ -115,15 +112,16 @@ pub(crate) fn rehearse(paths: &Paths, what: &str, targets: &[String], operation:
         }
         false => show::print(&format!(
             "it would be answered: {told}\n{targets_told}{}\nnothing was changed (--dry-run)",
-            steps(&would.steps)
+            steps(&would)
         )),
     }
     Ok(Code::Ok)
 }
 
-/// What the host would do, a line each.
-fn steps(steps: &[Text]) -> String {
-    steps.iter().map(|step| format!("\n- {step}")).collect()
+/// What the host would do, a line each, but for what the answer says already.
+fn steps(would: &Would) -> String {
+    let steps = would.steps.iter().filter(|step| !would.text.as_str().contains(step.as_str()));
+    steps.map(|step| format!("\n- {step}")).collect()
 }
 
 #[cfg(test)]
@@ -166,5 +164,16 @@ mod tests {
                         service/app@3.service\n  service/app@4.service\n  and 2 more";
         assert_eq!(preview("hold", &names(7)), expected);
         assert_eq!(preview("hold", &names(1)), "hold: 1 target\n  service/app@0.service");
+    }
+
+    #[test]
+    fn a_step_that_the_answer_names_is_not_told_twice() {
+        let would = |steps: &[&str]| Would {
+            schema: SCHEMA,
+            text: "drill: ansai will kill app.service".into(),
+            steps: steps.iter().map(|step| (*step).into()).collect(),
+        };
+        assert_eq!(steps(&would(&["kill app.service"])), "");
+        assert_eq!(steps(&would(&["kill app.service", "ask the issuer"])), "\n- ask the issuer");
     }
 }

@@ -187,7 +187,7 @@ fn rendered(status: &Status, head: &[String], zone: &TimeZone, rows: Option<usiz
     lines.extend(status.idle_patterns.iter().map(|pattern| format!("{pattern}: no unit has such a name yet")));
     lines.extend(status.warnings.iter().map(|warning| format!("warning: {}", show::told(warning.as_str(), zone))));
     if status.messages_waiting > 0 {
-        lines.push(waiting(status.messages_waiting));
+        lines.push(format!("{}; `ansai doctor` says why", waiting(status.messages_waiting)));
     }
     let mut targets: Vec<&TargetStatus> = status.targets.iter().collect();
     if targets.is_empty() {
@@ -399,7 +399,7 @@ mod tests {
             "silenced by root until 2023-11-14 22:13:20 UTC: nginx.service; `ansai unsilence nginx.service` ends that",
             "app@*.service: no unit has such a name yet",
             "warning: the wall clock was set back by 5h",
-            "2 messages wait to be delivered",
+            "2 messages wait to be delivered; `ansai doctor` says why",
             "",
             " TARGET         HEALTH   INCIDENT  DETAIL",
             " app.service    FAILING  i3        waits 3s before the next attempt",
@@ -429,7 +429,7 @@ mod tests {
         status.targets.clear();
         status.messages_waiting = 1;
         let text = rendered(&status, &head, &TimeZone::UTC, None).to_string();
-        assert!(text.ends_with("\n1 message waits to be delivered"), "{text}");
+        assert!(text.ends_with("\n1 message waits to be delivered; `ansai doctor` says why"), "{text}");
         assert!(text.contains("mode act; 2 targets: 1 failing"), "{text}");
     }
 }

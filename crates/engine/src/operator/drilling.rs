@@ -29,7 +29,10 @@ impl View<'_> {
             return Err(target_not_found(target));
         };
         let Some(unit) = found.unit else {
-            return Err(refused(format!("{target} is no systemd unit"), "drills work on units"));
+            return Err(refused(
+                format!("{target} is no systemd unit"),
+                "drill a service: `ansai status service/` lists them",
+            ));
         };
         // It would break what nothing may mend.
         if let Some(refusal) = self.restrained(target) {

@@ -83,6 +83,9 @@ fn an_empty_scope_holds_nothing_and_is_released_by_nobody_else() {
     host.fails("app.service#unit");
     assert_eq!(host.done(), ["restart app.service"]);
     let answer = host.operator(Operation::Release { scope: only("app.service") });
+    assert_eq!(answer, "not found: there is no hold, so nothing was ended");
+    host.operator(hold(Scope::All));
+    let answer = host.operator(Operation::Release { scope: only("app.service") });
     assert_eq!(answer, "not found: there is no hold on exactly this scope");
 }
 

@@ -110,12 +110,11 @@ pub fn kind_word(kind: NoticeKind) -> &'static str {
 pub fn subject(notice: &Notice, host: &str) -> String {
     let drill = if notice.report.is_drill { "drill, " } else { "" };
     let urgency = match notice.kind {
-        NoticeKind::Escalated | NoticeKind::ApprovalWanted => format!(", {}", notice.report.severity.as_str()),
-        NoticeKind::Recovered
-        | NoticeKind::Healed
-        | NoticeKind::HealedTooOften
-        | NoticeKind::Suggested
-        | NoticeKind::Foreseen => String::new(),
+        NoticeKind::Escalated | NoticeKind::ApprovalWanted if !notice.report.is_drill => {
+            format!(", {}", notice.report.severity.as_str())
+        }
+        NoticeKind::Escalated | NoticeKind::ApprovalWanted | NoticeKind::Recovered => String::new(),
+        NoticeKind::Healed | NoticeKind::HealedTooOften | NoticeKind::Suggested | NoticeKind::Foreseen => String::new(),
     };
     let (kind, headline) = (kind_word(notice.kind), notice.report.headline.as_str());
     // That it needs a person is said by the kind already.

@@ -205,7 +205,9 @@ fn what_broke(report: &Report, options: &RenderOptions) -> Vec<(&'static str, St
         };
         facts.push(("rule", why));
     }
-    if !matches!(report.phase, Phase::Resolved(_)) {
+    // Of what is well, or was broken on purpose, nobody has to do anything.
+    let is_well = report.well_since.is_some() || matches!(report.phase, Phase::Resolved(_) | Phase::Stabilizing { .. });
+    if !is_well && !report.is_drill {
         facts.push(("urgency", report.severity.as_str().to_owned()));
     }
     if let Some(storm) = &report.storm {

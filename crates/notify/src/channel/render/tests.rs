@@ -95,6 +95,8 @@ fn subjects_say_host_reason_and_urgency_on_one_line() {
     let mut drill = fixtures::healed();
     drill.is_drill = true;
     drill.headline = format!("a\r\nBcc: x@example.com {}", "x".repeat(300)).into();
+    let asks = subject_of(NoticeKind::Escalated, drill.clone());
+    assert!(asks.starts_with("[web-01] drill, needs you: a"), "nobody has to be quick: {asks}");
     let subject = subject_of(NoticeKind::Healed, drill);
     assert!(subject.starts_with("[web-01] drill, healed: a Bcc: x@example.com x") && subject.ends_with('…'));
     assert_eq!(subject.chars().count(), 200);
@@ -133,6 +135,15 @@ fn a_wall_clock_that_was_set_stands_between_the_steps() {
     }
     let text = text(&report, &options());
     assert_eq!(text.matches("the wall clock was set back by 5h").count(), 1, "{text}");
+}
+
+#[test]
+fn what_is_well_again_or_was_broken_on_purpose_is_not_urgent() {
+    let is_urgent = |report: &Report| text(report, &options()).contains("  urgency ");
+    let report = fixtures::escalated();
+    assert!(is_urgent(&report));
+    assert!(!is_urgent(&Report { is_drill: true, ..report.clone() }));
+    assert!(!is_urgent(&Report { well_since: Some(report.at), ..report }));
 }
 
 #[test]
