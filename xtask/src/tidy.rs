@@ -26,6 +26,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("ansai-import", &["ansai-model", "ansai-document"]),
     ("ansai-protocol", &["ansai-model"]),
     ("ansai-link", &["ansai-model", "ansai-files", "ansai-protocol"]),
+    ("ansai-store", &["ansai-model", "ansai-protocol"]),
     ("ansai-socket", &["ansai-model", "ansai-files", "ansai-protocol"]),
     ("ansai-host", &["ansai-model", "ansai-files"]),
     ("ansai-notify", &["ansai-model", "ansai-files", "ansai-host"]),

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 mod event;
 pub mod link;
+pub mod record;
 
 pub use event::{Event, EventKind};
 
@@ -164,6 +165,14 @@ pub struct IncidentSummary {
     /// Since when the target is well, in milliseconds since 1970, when it is or was when the incident ended.
     #[serde(default)]
     pub well_since_ms: Option<i64>,
+}
+
+impl IncidentSummary {
+    /// Whether it has not ended.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !matches!(self.phase, Phase::Resolved(_))
+    }
 }
 
 /// Incidents, newest first.

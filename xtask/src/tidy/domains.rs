@@ -57,6 +57,7 @@ const HOMONYMS: &[(&str, &[&str], &str)] = &[
     ("crates/link/src/", &["*ertificate*"], "a host's or a controller's, by which they know each other"),
     ("crates/protocol/src/link", &["Certificate", "certificate"], "a host's, by which its controller knows it"),
     ("crates/agent/src/", &["ReadOnlyFilesystem"], "an error of the system"),
+    ("crates/store/src/", &["DiskFull"], "an error of the database"),
     ("crates/agent/src/", &["::service"], "names of libraries"),
     ("crates/socket/src/", &["::service"], "names of libraries"),
     ("crates/", &["service_fn", "SERVICE_UNAVAILABLE", "terms_of_service_agreed"], "names of libraries"),

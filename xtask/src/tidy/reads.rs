@@ -13,6 +13,7 @@ const CRATES: &[&str] = &[
     "crates/import/src/",
     "crates/cli/src/",
     "crates/socket/src/",
+    "crates/store/src/",
 ];
 
 /// The files that may open something by themselves, with the reason.
@@ -23,6 +24,7 @@ const READERS: &[(&str, &str)] = &[
         "crates/host/src/linux/aside/share.rs",
         "the kernel's list of mounts is opened to be told of changes, and not read",
     ),
+    ("crates/store/src/sqlite.rs", "a file and its folder are opened to make them durable, and not read"),
     ("crates/cli/src/documents.rs", "it is a test"),
 ];
 
