@@ -28,6 +28,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("ansai-link", &["ansai-model", "ansai-files", "ansai-protocol"]),
     ("ansai-store", &["ansai-model", "ansai-protocol"]),
     ("ansai-socket", &["ansai-model", "ansai-files", "ansai-protocol"]),
+    ("ansai-fleet", &["ansai-model", "ansai-protocol"]),
     ("ansai-host", &["ansai-model", "ansai-files"]),
     ("ansai-notify", &["ansai-model", "ansai-files", "ansai-host"]),
     (

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 mod event;
 pub mod link;
+pub mod operation;
 pub mod record;
 
 pub use event::{Event, EventKind};

@@ -56,6 +56,8 @@ const HOMONYMS: &[(&str, &[&str], &str)] = &[
     ("crates/notify/src/channel/", &["Certificate"], "a mail server's"),
     ("crates/link/src/", &["*ertificate*"], "a host's or a controller's, by which they know each other"),
     ("crates/protocol/src/link", &["Certificate", "certificate"], "a host's, by which its controller knows it"),
+    ("crates/fleet/src/", &["Certificate", "certificate"], "a host's, by which its controller knows it"),
+    ("crates/fleet/src/incidents.rs", &["service"], "the agent's own unit"),
     ("crates/agent/src/", &["ReadOnlyFilesystem"], "an error of the system"),
     ("crates/store/src/", &["DiskFull"], "an error of the database"),
     ("crates/agent/src/", &["::service"], "names of libraries"),

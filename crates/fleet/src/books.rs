@@ -1,0 +1,205 @@
+//! What is kept, as the engine needs it: every change goes through one door, as the record that the store keeps, and gives
+//! back what undoes it. What a store holds is exactly what this holds after the same records; nothing is decided here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ansai_model::{
+    fleet::Restraint,
+    id::{IncidentId, RestraintId, TargetId},
+    incident::{Phase, Resolution},
+    text::Text,
+};
+use ansai_protocol::{
+    IncidentSummary,
+    link::{ControllerId, Fingerprint, HostId, Short, TokenId},
+    record::{FleetState, HostIncident, HostRecord, IdentityRecord, Kept, PendingRecord, Record, TokenRecord},
+};
+
+/// An incident by when it was opened and its number: a host that lost its ledger counts anew.
+pub(crate) type OpenKey = (i64, IncidentId);
+
+/// Everything that is kept of the fleet and needed to decide.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Books {
+    /// The controller.
+    pub controller: ControllerId,
+    /// How often the whole was brought back from a copy.
+    pub epoch: u64,
+    /// The generation of restraints; the number of a restraint is the generation in which it came.
+    pub generation: u64,
+    /// Members, by their ids.
+    pub hosts: BTreeMap<HostId, HostRecord>,
+    /// Members, by their names.
+    pub names: BTreeMap<Short, HostId>,
+    /// Certificates, by their serial numbers.
+    pub identities: BTreeMap<Text, IdentityRecord>,
+    /// Tokens, by their public parts.
+    pub tokens: BTreeMap<TokenId, TokenRecord>,
+    /// Hosts that wait for a person, by their keys.
+    pub pending: BTreeMap<Fingerprint, PendingRecord>,
+    /// Restraints, by their numbers.
+    pub restraints: BTreeMap<RestraintId, Restraint>,
+    /// Where each host's changes stand.
+    pub kept: BTreeMap<HostId, Kept>,
+    /// The targets that each host has.
+    pub targets: BTreeMap<HostId, BTreeSet<TargetId>>,
+    /// Open incidents of each host, and under no host the controller's own.
+    pub(crate) open: BTreeMap<Option<HostId>, BTreeMap<OpenKey, IncidentSummary>>,
+    /// The highest number of an own incident.
+    pub(crate) last_incident: IncidentId,
+}
+
+fn is_over(incident: &IncidentSummary) -> bool {
+    matches!(incident.phase, Phase::Resolved(_))
+}
+
+pub(crate) fn key(incident: &IncidentSummary) -> OpenKey {
+    (incident.opened_ms, incident.id)
+}
+
+impl Books {
+    /// As the store has them.
+    #[must_use]
+    pub fn new(state: FleetState) -> Self {
+        let mut books = Self {
+            controller: state.controller,
+            epoch: state.epoch,
+            generation: state.generation.max(state.last_restraint.0),
+            hosts: BTreeMap::new(),
+            names: BTreeMap::new(),
+            identities: BTreeMap::new(),
+            tokens: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            restraints: BTreeMap::new(),
+            kept: BTreeMap::new(),
+            targets: BTreeMap::new(),
+            open: BTreeMap::new(),
+            last_incident: state.last_incident,
+        };
+        let records = state.hosts.into_iter().map(Record::Host);
+        let records = records.chain(state.identities.into_iter().map(Record::Identity));
+        let records = records.chain(state.tokens.into_iter().map(Record::Token));
+        let records = records.chain(state.pending.into_iter().map(Record::Pending));
+        let records = records.chain(state.restraints.into_iter().map(Record::Restraint));
+        let records = records.chain(state.kept.into_iter().map(Record::Kept));
+        let records = records.chain(state.targets.into_iter().map(Record::Target));
+        for record in records.chain(state.open.into_iter().map(Record::Incident)) {
+            books.put(&record);
+        }
+        books
+    }
+
+    /// Takes a record over; what puts it back as it was. What a host tells again when it was not kept undoes nothing.
+    pub fn put(&mut self, record: &Record) -> Vec<Record> {
+        match record {
+            Record::Host(host) => vec![self.put_host(host)],
+            Record::HostGone(id) => self.drop_host(*id),
+            Record::Identity(identity) => {
+                let before = self.identities.insert(identity.serial.clone(), identity.clone());
+                // One that never was is as good as one that was taken back.
+                let none = || IdentityRecord { revoked: Some(identity.since), ..identity.clone() };
+                vec![Record::Identity(before.unwrap_or_else(none))]
+            }
+            Record::Token(token) => {
+                let before = self.tokens.insert(token.id, token.clone());
+                let none = || TokenRecord { revoked: Some(token.made), ..token.clone() };
+                vec![Record::Token(before.unwrap_or_else(none))]
+            }
+            Record::Pending(pending) => {
+                let before = self.pending.insert(pending.fingerprint, pending.clone());
+                vec![before.map_or(Record::PendingGone(pending.fingerprint), Record::Pending)]
+            }
+            Record::PendingGone(fingerprint) => {
+                self.pending.remove(fingerprint).map(Record::Pending).into_iter().collect()
+            }
+            Record::Restraint(restraint) => {
+                let before = self.restraints.insert(restraint.id, restraint.clone());
+                vec![before.map_or(Record::RestraintGone(restraint.id), Record::Restraint)]
+            }
+            Record::RestraintGone(id) => self.restraints.remove(id).map(Record::Restraint).into_iter().collect(),
+            Record::Generation(generation) => {
+                vec![Record::Generation(std::mem::replace(&mut self.generation, *generation))]
+            }
+            Record::Kept(kept) => {
+                let before = self.kept.insert(kept.host, kept.clone());
+                // Of another feed than any: everything is told anew.
+                let none = || Kept { through: 0, ..kept.clone() };
+                vec![Record::Kept(before.unwrap_or_else(none))]
+            }
+            Record::Target(target) => {
+                self.targets.entry(target.host).or_default().insert(target.status.target.clone());
+                Vec::new()
+            }
+            Record::TargetGone { host, target } => {
+                if let Some(targets) = self.targets.get_mut(host) {
+                    targets.remove(target);
+                }
+                Vec::new()
+            }
+            Record::Incident(incident) => self.put_incident(incident),
+            Record::Report { .. } | Record::Audit(_) => Vec::new(),
+        }
+    }
+
+    fn put_host(&mut self, host: &HostRecord) -> Record {
+        let before = self.hosts.insert(host.id, host.clone());
+        if let Some(before) = &before {
+            self.names.remove(&before.name);
+        }
+        self.names.insert(host.name.clone(), host.id);
+        before.map_or(Record::HostGone(host.id), Record::Host)
+    }
+
+    fn drop_host(&mut self, id: HostId) -> Vec<Record> {
+        let Some(host) = self.hosts.remove(&id) else { return Vec::new() };
+        self.names.remove(&host.name);
+        self.targets.remove(&id);
+        self.open.remove(&Some(id));
+        let mut undo = vec![Record::Host(host)];
+        let of_host = |identity: &IdentityRecord| identity.host == id;
+        undo.extend(self.identities.values().filter(|one| of_host(one)).cloned().map(Record::Identity));
+        self.identities.retain(|_, identity| !of_host(identity));
+        undo.extend(self.kept.remove(&id).map(Record::Kept));
+        undo
+    }
+
+    fn put_incident(&mut self, HostIncident { host, incident }: &HostIncident) -> Vec<Record> {
+        if host.is_none() {
+            self.last_incident = self.last_incident.max(incident.id);
+        }
+        let open = self.open.entry(*host).or_default();
+        let before = match is_over(incident) {
+            true => open.remove(&key(incident)),
+            false => open.insert(key(incident), incident.clone()),
+        };
+        // A host's own are told again; nobody tells the controller's.
+        if host.is_some() {
+            return Vec::new();
+        }
+        let never_was = || {
+            let why = "it could not be kept".into();
+            IncidentSummary { phase: Phase::Resolved(Resolution::Withdrawn { why }), ..incident.clone() }
+        };
+        vec![Record::Incident(HostIncident { host: None, incident: before.unwrap_or_else(never_was) })]
+    }
+
+    /// The host that is meant by a name or an id.
+    #[must_use]
+    pub fn host_named(&self, name: &str) -> Option<&HostRecord> {
+        let by_id = || name.parse().ok().and_then(|id: HostId| self.hosts.get(&id));
+        self.names.get(&Short::new(name)).and_then(|id| self.hosts.get(id)).or_else(by_id)
+    }
+
+    /// The open incidents of a host, or with no host the controller's own.
+    pub fn open_of(&self, host: Option<HostId>) -> impl Iterator<Item = &IncidentSummary> {
+        self.open.get(&host).into_iter().flat_map(BTreeMap::values)
+    }
+
+    /// Whether a certificate of a host is good for a session.
+    #[must_use]
+    pub fn is_member(&self, host: HostId, serial: &Text) -> bool {
+        let identity = self.identities.get(serial);
+        self.hosts.contains_key(&host)
+            && identity.is_some_and(|identity| identity.host == host && identity.revoked.is_none())
+    }
+}

@@ -1,0 +1,136 @@
+//! What hosts tell: each change becomes a record, and the host may forget it once that is durable. A full telling counts only
+//! when it is whole; what it does not name is gone.
+
+use ansai_model::{
+    incident::{Phase, Resolution},
+    report::Report,
+};
+use ansai_protocol::{
+    IncidentSummary, TargetStatus,
+    link::{Change, FromController, HostId},
+    record::{HostIncident, HostTarget, Kept, Record},
+};
+
+use crate::{
+    FleetEngine,
+    books::{OpenKey, key},
+    effect::FleetEffect,
+    input::SessionId,
+    limits::{OPEN_OF_HOST_MAX, TARGETS_OF_HOST_MAX},
+    sessions::{Session, Telling},
+};
+
+impl FleetEngine {
+    /// Takes a host's changes in, those that are not kept yet.
+    pub(crate) fn changes(&mut self, id: SessionId, first: u64, changes: Vec<Change>) {
+        let is_in_trouble = self.saving.trouble.is_some();
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        // What comes behind a change that was not taken must not be kept before it.
+        session.is_stalled |= is_in_trouble;
+        let (host, feed) = (session.host, session.feed);
+        if session.is_stalled || self.is_newer_twin(id) {
+            return;
+        }
+        let kept = self.books.kept.get(&host).filter(|kept| kept.feed == feed).map_or(0, |kept| kept.through);
+        let count = u64::try_from(changes.len()).unwrap_or(u64::MAX);
+        let last = first.saturating_add(count).saturating_sub(1);
+        for (number, change) in (first..).zip(changes) {
+            if number > kept {
+                self.change(id, host, change);
+            }
+        }
+        // Half a telling would leave what it did not name for good: it is told again whole.
+        if self.sessions.get(&id).is_some_and(|session| session.telling.is_some()) {
+            return;
+        }
+        if last > kept {
+            self.put(Record::Kept(Kept { host, feed, through: last }));
+        }
+        let message = FromController::Kept { through: last.max(kept) };
+        self.effects.push(FleetEffect::Send { session: id, message });
+    }
+
+    fn change(&mut self, id: SessionId, host: HostId, change: Change) {
+        match change {
+            Change::Anew => self.telling(id, |session| session.telling = Some(Telling::default())),
+            Change::Told => self.told(id, host),
+            Change::Target(status) => self.target(id, host, *status),
+            Change::TargetGone(target) => self.put(Record::TargetGone { host, target }),
+            Change::Incident(incident) => self.incident(id, host, *incident),
+            Change::Report(report) => self.report(id, host, report),
+            Change::Lost { count } => {
+                let name = self.books.hosts.get(&host).map(|host| host.name.to_string()).unwrap_or_default();
+                self.audit(
+                    &"the controller".into(),
+                    format!("{name} could not tell {count} changes, which are lost"),
+                    1,
+                );
+            }
+            Change::Unknown => {}
+        }
+    }
+
+    fn telling(&mut self, id: SessionId, change: impl FnOnce(&mut Session)) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            change(session);
+        }
+    }
+
+    fn target(&mut self, id: SessionId, host: HostId, status: TargetStatus) {
+        let name = status.target.clone();
+        let known = self.books.targets.get(&host);
+        if known.is_some_and(|known| known.len() >= TARGETS_OF_HOST_MAX && !known.contains(&name)) {
+            return;
+        }
+        self.telling(id, |session| {
+            if let Some(telling) = &mut session.telling {
+                telling.targets.insert(name);
+            }
+        });
+        self.put(Record::Target(HostTarget { host, at: self.now.wall, status }));
+    }
+
+    fn incident(&mut self, id: SessionId, host: HostId, incident: IncidentSummary) {
+        if !self.has_room(host, key(&incident)) {
+            return;
+        }
+        self.names(id, key(&incident));
+        self.put(Record::Incident(HostIncident { host: Some(host), incident }));
+    }
+
+    fn report(&mut self, id: SessionId, host: HostId, report: Box<Report>) {
+        self.names(id, (report.opened.wall.0, report.incident));
+        self.put(Record::Report { host, report });
+    }
+
+    /// A telling has named an incident.
+    fn names(&mut self, id: SessionId, key: OpenKey) {
+        self.telling(id, |session| {
+            if let Some(telling) = &mut session.telling {
+                telling.incidents.insert(key);
+            }
+        });
+    }
+
+    fn has_room(&self, host: HostId, key: OpenKey) -> bool {
+        let open = self.books.open.get(&Some(host));
+        open.is_none_or(|open| open.len() < OPEN_OF_HOST_MAX || open.contains_key(&key))
+    }
+
+    /// A telling is whole: what it did not name is gone.
+    fn told(&mut self, id: SessionId, host: HostId) {
+        let Some(telling) = self.sessions.get_mut(&id).and_then(|session| session.telling.take()) else { return };
+        let known = self.books.targets.get(&host).into_iter().flatten();
+        let gone: Vec<_> = known.filter(|target| !telling.targets.contains(*target)).cloned().collect();
+        for target in gone {
+            self.put(Record::TargetGone { host, target });
+        }
+        let open = self.books.open_of(Some(host)).filter(|open| !telling.incidents.contains(&key(open)));
+        let forgotten: Vec<IncidentSummary> = open.cloned().collect();
+        for incident in forgotten {
+            let phase = Phase::Resolved(Resolution::Withdrawn { why: "its host knows it no more".into() });
+            let incident = IncidentSummary { phase, ..incident };
+            self.put(Record::Incident(HostIncident { host: Some(host), incident }));
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The engine itself: what it holds, and how an input goes through it. What it decides stands in the modules named after each
+//! matter, as an `impl FleetEngine` there.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use ansai_model::{text::Text, time::Now};
+use ansai_protocol::{
+    link::{Fingerprint, HostId},
+    record::{Audited, FleetState, Record},
+};
+
+use crate::{
+    Books,
+    acknowledged::Waiting,
+    effect::FleetEffect,
+    input::{FleetInput, Issued, SessionId},
+    joining::Issuing,
+    saving::Saving,
+    sessions::{Seen, Session},
+    silent::Silent,
+};
+
+/// Decides for a fleet. See the crate's page for its contract.
+#[derive(Clone, Debug)]
+pub struct FleetEngine {
+    pub(crate) now: Now,
+    /// When this process began: before, nobody listened, so nobody is called silent for it.
+    pub(crate) started: Now,
+    pub(crate) books: Books,
+    pub(crate) saving: Saving,
+    pub(crate) effects: Vec<FleetEffect>,
+    pub(crate) sessions: BTreeMap<SessionId, Session>,
+    pub(crate) by_host: BTreeMap<HostId, BTreeSet<SessionId>>,
+    /// Hosts that may say that they are for something else than is kept.
+    pub(crate) says_otherwise: BTreeSet<HostId>,
+    /// What is known of each member beside what is kept.
+    pub(crate) seen: BTreeMap<HostId, Seen>,
+    /// Hosts of which something is known that is kept when there is time.
+    pub(crate) stale: BTreeSet<HostId>,
+    /// Operators who wait for hosts.
+    pub(crate) waiting: Vec<Waiting>,
+    /// Certificates that are being signed.
+    pub(crate) issuing: BTreeMap<Issued, Issuing>,
+    /// Keys that somebody rejected, oldest first.
+    pub(crate) rejected: VecDeque<(Fingerprint, Text)>,
+    /// Own incidents about silent hosts.
+    pub(crate) silent: Silent,
+}
+
+impl FleetEngine {
+    /// An engine that continues from what was kept.
+    #[must_use]
+    pub fn new(state: FleetState, now: Now) -> Self {
+        let books = Books::new(state);
+        let generation = books.generation;
+        let seen = books.hosts.values().map(|host| (host.id, Seen::from_record(host, generation, now))).collect();
+        Self {
+            now,
+            started: now,
+            silent: Silent::from_books(&books),
+            books,
+            saving: Saving::default(),
+            effects: Vec::new(),
+            sessions: BTreeMap::new(),
+            by_host: BTreeMap::new(),
+            says_otherwise: BTreeSet::new(),
+            seen,
+            stale: BTreeSet::new(),
+            waiting: Vec::new(),
+            issuing: BTreeMap::new(),
+            rejected: VecDeque::new(),
+        }
+    }
+
+    /// Takes one input in and says what is to be done.
+    pub fn step(&mut self, now: Now, input: FleetInput) -> Vec<FleetEffect> {
+        self.now = now;
+        match input {
+            FleetInput::Tick => self.tick(),
+            FleetInput::Connected { session, host, serial, address, is_expired, hello } => {
+                self.connected(session, Session::new(host, serial, address, is_expired, &hello, now), &hello);
+            }
+            FleetInput::Disconnected { session } => self.disconnected(session),
+            FleetInput::Heard { session, message } => self.heard(session, message),
+            FleetInput::Joins(joins) => self.joins(*joins),
+            FleetInput::Issued { to, identity, certificate, roots } => self.issued(to, identity, certificate, roots),
+            FleetInput::NotIssued { to, why } => self.not_issued(to, &why),
+            FleetInput::Operator { request, by, operation } => self.operate(request, &by, operation),
+            FleetInput::Saved { through } => self.saved(through),
+            FleetInput::NotSaved { from, why } => self.not_saved(from, why),
+        }
+        self.close_step()
+    }
+
+    /// What is kept, to be read.
+    #[must_use]
+    pub fn books(&self) -> &Books {
+        &self.books
+    }
+
+    fn tick(&mut self) {
+        self.try_to_save();
+        self.answer_the_patient();
+        if self.saving.trouble.is_some() {
+            return;
+        }
+        self.forget_pending();
+        self.forget_ended_restraints();
+        self.hold_twins();
+        self.take_roles_over();
+        self.watch_silence();
+        self.watch_generations();
+        self.refresh();
+    }
+
+    /// Notes who did what, on how many hosts.
+    pub(crate) fn audit(&mut self, by: &Text, what: impl AsRef<str>, hosts: usize) {
+        let hosts = u32::try_from(hosts).unwrap_or(u32::MAX);
+        self.put(Record::Audit(Audited { at: self.now.wall, by: by.clone(), what: Text::new(what), hosts }));
+    }
+}

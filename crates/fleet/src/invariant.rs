@@ -1,0 +1,86 @@
+//! What must hold of the fleet between two steps, as named functions for tests and the simulator. They count anew, and trust
+//! no index of the engine.
+
+use std::collections::BTreeSet;
+
+use ansai_model::text::Text;
+
+use crate::{
+    FleetEngine,
+    limits::{HOSTS_MAX, ISSUING_MAX, NAMED_MAX, PENDING_MAX, REJECTED_MAX, TOKENS_MAX, WAITING_MAX},
+};
+
+/// A broken invariant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which one, by the name of its function.
+    pub invariant: &'static str,
+    /// What was found.
+    pub what: Text,
+}
+
+fn violated(invariant: &'static str, what: String) -> Result<(), Violation> {
+    Err(Violation { invariant, what: what.into() })
+}
+
+/// Every invariant of the engine between two steps.
+///
+/// # Errors
+/// The first that is broken.
+pub fn of_engine(engine: &FleetEngine) -> Result<(), Violation> {
+    names_are_unique(engine)?;
+    sessions_are_members(engine)?;
+    restraints_are_numbered(engine)?;
+    everything_is_bounded(engine)
+}
+
+/// No two members share a name, and each name leads to its host.
+fn names_are_unique(engine: &FleetEngine) -> Result<(), Violation> {
+    let hosts = &engine.books.hosts;
+    let names: BTreeSet<_> = hosts.values().map(|host| &host.name).collect();
+    let leads = |host: &&ansai_protocol::record::HostRecord| engine.books.names.get(&host.name) != Some(&host.id);
+    match hosts.values().find(leads) {
+        Some(host) => violated("names_are_unique", format!("{} leads to another host", host.name)),
+        None if names.len() != hosts.len() || engine.books.names.len() != hosts.len() => {
+            violated("names_are_unique", format!("{} hosts have {} names", hosts.len(), engine.books.names.len()))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Whoever is connected is a member, by a certificate that is good.
+fn sessions_are_members(engine: &FleetEngine) -> Result<(), Violation> {
+    match engine.sessions.values().find(|session| !engine.books.is_member(session.host, &session.serial)) {
+        Some(session) => violated("sessions_are_members", format!("{} is connected and is no member", session.host)),
+        None => Ok(()),
+    }
+}
+
+/// A restraint is never newer than the generation: a host that has this generation has it.
+fn restraints_are_numbered(engine: &FleetEngine) -> Result<(), Violation> {
+    match engine.books.restraints.keys().find(|id| id.0 > engine.books.generation) {
+        Some(id) => {
+            violated("restraints_are_numbered", format!("{id} is newer than generation {}", engine.books.generation))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Nothing grows without bound.
+fn everything_is_bounded(engine: &FleetEngine) -> Result<(), Violation> {
+    let books = &engine.books;
+    let sizes = [
+        ("hosts", books.hosts.len(), HOSTS_MAX),
+        ("hosts that wait", books.pending.len(), PENDING_MAX),
+        ("tokens", books.tokens.len(), TOKENS_MAX),
+        ("restraints", books.restraints.len(), ansai_model::fleet::RESTRAINTS_MAX),
+        ("operators who wait", engine.waiting.len(), WAITING_MAX),
+        ("certificates being signed", engine.issuing.len(), ISSUING_MAX),
+        ("rejected keys", engine.rejected.len(), REJECTED_MAX),
+        ("targets under way", engine.seen.values().map(|seen| seen.under_way.len()).max().unwrap_or(0), NAMED_MAX),
+    ];
+    match sizes.iter().find(|(_, size, most)| size > most) {
+        Some((what, size, most)) => violated("everything_is_bounded", format!("{size} {what}; at most {most}")),
+        None => Ok(()),
+    }
+}

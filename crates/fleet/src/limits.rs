@@ -1,0 +1,49 @@
+//! How much of everything there may be. Whatever comes over the link or from people is counted against these before it is kept.
+
+use std::time::Duration;
+
+/// Most hosts of a fleet.
+pub const HOSTS_MAX: usize = 20_000;
+/// Most live sessions of one identity; more are refused.
+pub const SESSIONS_OF_HOST_MAX: usize = 4;
+/// A connection that says nothing for so long while its host has another is gone: one that is there says each ten seconds that
+/// it is.
+pub const GONE_AFTER: Duration = Duration::from_secs(20);
+/// Most hosts that wait for a person.
+pub const PENDING_MAX: usize = 256;
+/// How long a host waits for a person before it is forgotten.
+pub const PENDING_FOR: Duration = Duration::from_secs(86_400);
+/// How long a host that waits for a person waits before it asks again.
+pub const ASK_AGAIN: Duration = Duration::from_secs(5);
+/// Most rejected keys that are remembered; the oldest go first, and may ask anew.
+pub const REJECTED_MAX: usize = 256;
+/// Most tokens, those that have ended included.
+pub const TOKENS_MAX: usize = 10_000;
+/// Most hosts that may join by one token.
+pub const TOKEN_USES_MAX: u32 = 10_000;
+/// The longest life of a token.
+pub const TOKEN_LASTS_MAX: Duration = Duration::from_secs(30 * 86_400);
+/// Most certificates that are being signed at once.
+pub const ISSUING_MAX: usize = 1_000;
+/// Most targets of one host; what it tells beyond is not kept.
+pub const TARGETS_OF_HOST_MAX: usize = 10_000;
+/// Most open incidents of one host; what it tells beyond is not kept.
+pub const OPEN_OF_HOST_MAX: usize = 1_000;
+/// Most commands of operators whose acknowledgement is awaited at once; the oldest is answered early then.
+pub const WAITING_MAX: usize = 64;
+/// How long an operator waits for hosts to acknowledge before those that have not are named.
+pub const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(5);
+/// Most hosts and most targets that an answer names; it counts the rest.
+pub const NAMED_MAX: usize = 100;
+/// A host of which nothing was heard for so long is silent.
+pub const SILENT_AFTER: Duration = Duration::from_secs(60);
+/// Hosts that fall silent within so long of the first have one incident.
+pub const SILENT_TOGETHER: Duration = Duration::from_secs(30);
+/// An older session of an identity that speaks so long after a newer one came is no remnant: there are two hosts.
+pub const TWINS_AFTER: Duration = Duration::from_secs(5);
+/// After a failed save it is tried this often whether one works again.
+pub const SAVE_AGAIN: Duration = Duration::from_secs(5);
+/// Facts of hosts that are known again after a restart are saved this often.
+pub const REFRESH_EVERY: Duration = Duration::from_secs(10);
+/// Most of those at once.
+pub const REFRESH_MAX: usize = 1_000;

@@ -1,0 +1,168 @@
+//! Save, then act: what a step changes is one save, and what was not kept is taken back as if it had never been said.
+//! While nothing can be kept, hosts keep what changes on them, and operators are told so.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use ansai_model::{text::Text, time::MonoTime};
+use ansai_protocol::{link::JoinAnswer, operation::FleetAnswer, record::Record};
+
+use crate::{
+    FleetEngine,
+    effect::FleetEffect,
+    input::{Issued, JoiningId, SessionId},
+    limits::SAVE_AGAIN,
+    sessions::Seen,
+};
+
+const COMES_AGAIN: &str = "the agent comes again by itself and tells what is not kept";
+
+/// What waits to be durable.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Saving {
+    /// The number of the last save.
+    last: u64,
+    /// What the step under way wants to be kept.
+    pub(crate) now: Unsaved,
+    /// Saves that are not known to be durable, oldest first.
+    waiting: VecDeque<(u64, Unsaved)>,
+    /// Why nothing can be kept, when nothing can.
+    pub(crate) trouble: Option<Text>,
+    /// When it is tried again.
+    again: MonoTime,
+}
+
+/// One save, and who hears nothing when it fails.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Unsaved {
+    records: Vec<Record>,
+    /// What takes it back, to be put in reverse.
+    undo: Vec<Record>,
+    /// Whose answers depend on it.
+    pub(crate) requests: BTreeSet<u64>,
+    joinings: BTreeSet<JoiningId>,
+    sessions: BTreeSet<SessionId>,
+}
+
+impl Unsaved {
+    /// Notes whom an effect is for: it is not done when this is not kept.
+    fn depends(&mut self, effect: &FleetEffect) {
+        match effect {
+            FleetEffect::Answer { request, .. } => {
+                self.requests.insert(*request);
+            }
+            FleetEffect::Join { joining, .. } | FleetEffect::Issue { to: Issued::Joining(joining), .. } => {
+                self.joinings.insert(*joining);
+            }
+            FleetEffect::Send { session, .. } | FleetEffect::Close { session, .. } => {
+                self.sessions.insert(*session);
+            }
+            FleetEffect::Issue { to: Issued::Session(session), .. } => {
+                self.sessions.insert(*session);
+            }
+            FleetEffect::Save { .. } | FleetEffect::Tell(_) => {}
+        }
+    }
+}
+
+impl FleetEngine {
+    /// Changes what is kept: the one door.
+    pub(crate) fn put(&mut self, record: Record) {
+        self.saving.now.undo.extend(self.books.put(&record));
+        self.saving.now.records.push(record);
+    }
+
+    /// At the end of a step: what is to be kept comes before everything that depends on it.
+    pub(crate) fn close_step(&mut self) -> Vec<FleetEffect> {
+        let mut effects = std::mem::take(&mut self.effects);
+        let mut unsaved = std::mem::take(&mut self.saving.now);
+        let records = std::mem::take(&mut unsaved.records);
+        if !records.is_empty() {
+            self.saving.last += 1;
+            self.saving.waiting.push_back((self.saving.last, unsaved));
+        }
+        // What changes nothing itself may say what is not durable yet.
+        if let Some((_, last)) = self.saving.waiting.back_mut() {
+            effects.iter().for_each(|effect| last.depends(effect));
+        }
+        if !records.is_empty() {
+            effects.insert(0, FleetEffect::Save { number: self.saving.last, records });
+        }
+        effects
+    }
+
+    /// Everything up to this save is durable.
+    pub(crate) fn saved(&mut self, through: u64) {
+        let is_waiting = self.saving.waiting.iter().any(|(number, _)| *number <= through);
+        self.saving.waiting.retain(|(number, _)| *number > through);
+        if is_waiting && self.saving.trouble.take().is_some() {
+            // Hosts whose changes were not taken come again and tell them.
+            let stalled: Vec<_> =
+                self.sessions.iter().filter(|(_, session)| session.is_stalled).map(|(id, _)| *id).collect();
+            for session in stalled {
+                self.close(session, "the controller can keep changes again", COMES_AGAIN);
+            }
+        }
+    }
+
+    /// From this save on nothing was kept: it is as if none of that had been said.
+    pub(crate) fn not_saved(&mut self, from: u64, why: Text) {
+        while self.saving.waiting.back().is_some_and(|(number, _)| *number >= from) {
+            let Some((_, unsaved)) = self.saving.waiting.pop_back() else { break };
+            self.take_back(unsaved, &why);
+        }
+        let generation = self.books.generation;
+        for host in self.books.hosts.values() {
+            self.seen.entry(host.id).or_insert_with(|| Seen::from_record(host, generation, self.now));
+        }
+        self.says_otherwise.extend(self.sessions.values().map(|session| session.host));
+        self.saving.again = self.now.mono.plus(SAVE_AGAIN);
+        self.saving.trouble = Some(why);
+    }
+
+    fn take_back(&mut self, unsaved: Unsaved, why: &Text) {
+        for record in unsaved.undo.iter().rev() {
+            self.books.put(record);
+        }
+        for request in unsaved.requests {
+            self.waiting.retain(|waiting| waiting.request != request);
+            self.effects.push(FleetEffect::Answer { request, answer: not_kept(why) });
+        }
+        for joining in unsaved.joinings {
+            self.issuing.remove(&Issued::Joining(joining));
+            let what = Text::new(format!("the controller cannot keep anything at this moment: {why}"));
+            let answer = JoinAnswer::Refused { what, suggestion: "join again when there is room in its store".into() };
+            self.effects.push(FleetEffect::Join { joining, answer });
+        }
+        // It may wait for what was never said: it comes again and tells what is not kept.
+        for session in unsaved.sessions {
+            self.issuing.remove(&Issued::Session(session));
+            self.close(session, "the controller could not keep what was said", COMES_AGAIN);
+        }
+    }
+
+    /// Why nothing that must be kept may be begun, when it may not.
+    pub(crate) fn objection_to_saving(&self) -> Option<FleetAnswer> {
+        self.saving.trouble.as_ref().map(not_kept)
+    }
+
+    /// While nothing can be kept it is tried again and again with as little as can be.
+    pub(crate) fn try_to_save(&mut self) {
+        if self.saving.trouble.is_some() && self.saving.waiting.is_empty() && self.now.mono >= self.saving.again {
+            self.saving.again = self.now.mono.plus(SAVE_AGAIN);
+            self.put(Record::Generation(self.books.generation));
+        }
+    }
+
+    /// Why nothing can be kept at this moment, when nothing can.
+    #[must_use]
+    pub fn trouble(&self) -> Option<&Text> {
+        self.saving.trouble.as_ref()
+    }
+}
+
+fn not_kept(why: &Text) -> FleetAnswer {
+    FleetAnswer::Refused {
+        why: Text::new(format!("nothing was changed, because it could not be kept: {why}")),
+        suggestion: "free space for the controller's store; on a host the file /etc/ansai/HOLD holds without it".into(),
+    }
+}

@@ -1,0 +1,131 @@
+//! Hosts that are not heard any more: each keeps the state that it told last, is unknown from then on, and is an incident; one
+//! for all when many fall silent at once. When all do, the controller itself is suspected.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ansai_model::{id::IncidentId, rule::Severity, text::Text, time::MonoTime};
+use ansai_protocol::{
+    IncidentSummary,
+    link::{HostId, RestraintsAt},
+};
+
+use crate::{
+    Books, FleetEngine,
+    incidents::About,
+    limits::{SILENT_AFTER, SILENT_TOGETHER},
+    words,
+};
+
+/// Which silent hosts belong to which open incident.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Silent {
+    groups: BTreeMap<IncidentId, Group>,
+    /// Incidents from before this process: which hosts they were about is not known, so all that are silent then are.
+    adopting: Option<IncidentId>,
+}
+
+#[derive(Clone, Debug)]
+struct Group {
+    opened: MonoTime,
+    hosts: BTreeSet<HostId>,
+}
+
+impl Silent {
+    pub(crate) fn from_books(books: &Books) -> Self {
+        let mut open = books.open_of(None).filter(|incident| About::Silence.is_of(incident));
+        Self { groups: BTreeMap::new(), adopting: open.next().map(|incident| incident.id) }
+    }
+}
+
+impl FleetEngine {
+    /// Whether nothing was heard of a member for too long.
+    #[must_use]
+    pub fn is_silent(&self, host: HostId) -> bool {
+        let heard = self.seen.get(&host).map_or(self.started.mono, |seen| seen.heard.mono);
+        self.now.mono.since(heard) >= SILENT_AFTER
+    }
+
+    /// Opens, changes and closes the incidents about silent hosts.
+    pub(crate) fn watch_silence(&mut self) {
+        // Nobody listened before, and hosts come back one after another.
+        if self.now.mono.since(self.started.mono) < SILENT_AFTER {
+            return;
+        }
+        let silent: BTreeSet<HostId> = self.books.hosts.keys().copied().filter(|host| self.is_silent(*host)).collect();
+        let open: BTreeMap<IncidentId, IncidentSummary> =
+            self.own(About::Silence).map(|one| (one.id, one.clone())).collect();
+        let mut groups = std::mem::take(&mut self.silent.groups);
+        groups.retain(|id, _| open.contains_key(id));
+        for id in open.keys() {
+            groups.entry(*id).or_insert_with(|| Group { opened: MonoTime(i64::MIN), hosts: BTreeSet::new() });
+        }
+        for group in groups.values_mut() {
+            group.hosts.retain(|host| silent.contains(host));
+        }
+        let known: BTreeSet<HostId> = groups.values().flat_map(|group| group.hosts.iter().copied()).collect();
+        let new: BTreeSet<HostId> = silent.difference(&known).copied().collect();
+        let adopting = self.silent.adopting.take();
+        if !new.is_empty() {
+            let is_young =
+                |group: &Group| self.now.mono.since(group.opened) <= SILENT_TOGETHER && !group.hosts.is_empty();
+            let joined = groups.iter_mut().find(|(id, group)| adopting == Some(**id) || is_young(group));
+            match joined {
+                Some((_, group)) => group.hosts.extend(new),
+                None => {
+                    let headline = self.silence_in_words(&new, silent.len());
+                    let opened = self.open_own(About::Silence, Severity::Day, headline);
+                    groups.extend(opened.map(|id| (id, Group { opened: self.now.mono, hosts: new })));
+                }
+            }
+        }
+        for (id, incident) in &open {
+            match groups.get(id).filter(|group| !group.hosts.is_empty()) {
+                Some(group) => {
+                    let headline = self.silence_in_words(&group.hosts, silent.len());
+                    self.headline_own(incident, headline);
+                }
+                None => {
+                    groups.remove(id);
+                    self.close_own(incident);
+                }
+            }
+        }
+        self.silent.groups = groups;
+    }
+
+    fn silence_in_words(&self, hosts: &BTreeSet<HostId>, all_silent: usize) -> Text {
+        let names: Vec<String> =
+            hosts.iter().filter_map(|id| self.books.hosts.get(id)).map(|host| host.name.to_string()).collect();
+        let is_everybody = all_silent == self.books.hosts.len() && all_silent > 2;
+        let suspicion =
+            if is_everybody { "; that is every host, so the controller's own network may be why" } else { "" };
+        let (is, they) = if names.len() == 1 { ("is", "it heals") } else { ("are", "they heal") };
+        Text::new(format!(
+            "{} {is} not heard any more{suspicion}; as far as anybody knows {they} alone",
+            words::listed(&names)
+        ))
+    }
+
+    /// Opens and closes the incidents about twins, and about hosts that know newer restraints than this controller.
+    pub(crate) fn watch_generations(&mut self) {
+        let named = |engine: &Self, ids: &[HostId]| -> Option<String> {
+            let names: Vec<String> =
+                ids.iter().filter_map(|id| engine.books.hosts.get(id)).map(|host| host.name.to_string()).collect();
+            (!names.is_empty()).then(|| words::listed(&names))
+        };
+        let twins = named(self, &self.twins()).map(|names| {
+            Text::new(format!("two hosts have the identity of {names}; all of them are held until one of each joins for itself (`ansai join`)"))
+        });
+        self.one_own(About::Twins, twins);
+        let in_force: RestraintsAt = self.in_force();
+        let ahead: Vec<HostId> =
+            self.seen.iter().filter(|(_, seen)| seen.acknowledged > in_force).map(|(id, _)| *id).collect();
+        let ahead = named(self, &ahead).map(|names| {
+            Text::new(format!(
+                "{names} know newer restraints than this controller has given out, so it was brought back from a copy and obeyed \
+                 no more there; `ansai controller restore` begins a new epoch, which is obeyed"
+            ))
+        });
+        self.one_own(About::Generations, ahead);
+    }
+}

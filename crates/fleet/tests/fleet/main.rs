@@ -1,0 +1,12 @@
+//! The fleet engine's suite: each test is a sentence that an operator could say, played on a fleet of paper. What many random
+//! faults do to it together is the simulator's.
+
+mod paper;
+
+mod changes;
+mod joining;
+mod random;
+mod restraints;
+mod saving;
+mod silent;
+mod twins;

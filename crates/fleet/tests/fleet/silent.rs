@@ -1,0 +1,50 @@
+//! Hosts that are not heard.
+
+use crate::paper::{Paper, secs};
+
+fn four() -> Paper {
+    Paper::of(&[("web-1", "web"), ("web-2", "web"), ("web-3", "web"), ("db-1", "db")])
+}
+
+#[test]
+fn a_host_that_is_not_heard_for_a_minute_is_an_incident_that_ends_when_it_is_heard() {
+    let mut fleet = four();
+    fleet.passes(secs(70), &[1, 2, 3, 4]);
+    fleet.disconnects(1);
+    fleet.passes(secs(55), &[2, 3, 4]);
+    assert_eq!(fleet.own(), Vec::<String>::new());
+    fleet.passes(secs(20), &[2, 3, 4]);
+    assert_eq!(fleet.own(), ["web-1 is not heard any more; as far as anybody knows it heals alone"]);
+    let standing = fleet.engine.host(fleet.now, fleet.identity(1).host).expect("a member");
+    assert!(standing.is_silent && standing.connected.is_none());
+    fleet.connects(9, 1);
+    fleet.passes(secs(1), &[]);
+    assert_eq!(fleet.own(), Vec::<String>::new());
+    let told: Vec<_> = fleet.told.iter().map(|notice| notice.is_over).collect();
+    assert_eq!(told, [false, true]);
+}
+
+#[test]
+fn many_that_fall_silent_at_once_are_one_incident_and_everybody_makes_the_controller_suspect() {
+    let mut fleet = four();
+    fleet.passes(secs(70), &[1, 2, 3, 4]);
+    fleet.passes(secs(80), &[4]);
+    assert_eq!(fleet.own().len(), 1);
+    assert!(fleet.own()[0].starts_with("web-1, web-2 and web-3 are not heard"), "{:?}", fleet.own());
+    fleet.passes(secs(80), &[]);
+    // One that falls silent later is another matter.
+    assert_eq!(fleet.own().len(), 2);
+    assert!(fleet.own()[1].starts_with("db-1 is not heard") && fleet.own()[1].contains("the controller's own network"));
+}
+
+#[test]
+fn nobody_is_called_silent_because_the_controller_was_not_there() {
+    let mut fleet = four();
+    fleet.passes(secs(70), &[1, 2, 3, 4]);
+    fleet.now = fleet.now.plus(secs(3_600));
+    let mut again = Paper::of(&[("web-1", "web")]);
+    again.passes(secs(59), &[]);
+    assert_eq!(again.own(), Vec::<String>::new());
+    again.passes(secs(2), &[]);
+    assert_eq!(again.own().len(), 1);
+}

@@ -1,0 +1,45 @@
+//! Two hosts with one identity.
+
+use ansai_model::fleet::FleetScope;
+
+use crate::paper::{Paper, secs};
+
+#[test]
+fn two_that_speak_under_one_identity_are_both_held_and_are_one_incident() {
+    let mut fleet = Paper::of(&[("web-1", "web"), ("db-1", "db")]);
+    fleet.connects(7, 1);
+    fleet.sent.clear();
+    fleet.passes(secs(11), &[1, 7, 2]);
+    for session in [1, 7] {
+        let set = fleet.set(session).expect("it is told");
+        assert_eq!((set.restraints.len(), set.restraints[0].by.as_str()), (1, "the controller"));
+    }
+    assert_eq!((fleet.set(2), fleet.closed.len(), fleet.own().len()), (None, 0, 1));
+    assert!(fleet.own()[0].contains("two hosts have the identity of web-1"), "{:?}", fleet.own());
+    fleet.passes(secs(60), &[1, 7, 2]);
+    assert_eq!((fleet.own().len(), fleet.engine.books().restraints.len(), fleet.told.len()), (1, 1, 1));
+    // Both must have acknowledged.
+    let obey = |fleet: &Paper| fleet.engine.restraints().next().expect("one").1.acknowledged;
+    fleet.acknowledges(1);
+    assert_eq!(obey(&fleet), 0);
+    fleet.acknowledges(7);
+    assert_eq!(obey(&fleet), 1);
+    // One of them leaves; a person releases the other.
+    fleet.disconnects(7);
+    fleet.passes(secs(1), &[]);
+    assert_eq!((fleet.own().len(), fleet.engine.books().restraints.len()), (0, 1));
+    fleet.releases(FleetScope::Host("web-1".into()));
+    fleet.passes(secs(30), &[1, 2]);
+    assert_eq!(fleet.engine.books().restraints.len(), 0);
+}
+
+#[test]
+fn a_connection_that_is_only_not_seen_to_be_gone_is_no_twin() {
+    let mut fleet = Paper::of(&[("web-1", "web")]);
+    fleet.passes(secs(20), &[1]);
+    fleet.connects(7, 1);
+    // What was still on its way arrives.
+    fleet.beats(1);
+    fleet.passes(secs(60), &[7]);
+    assert_eq!((fleet.own().len(), fleet.engine.books().restraints.len()), (0, 0));
+}

@@ -1,0 +1,145 @@
+//! What people may ask of a controller for its fleet, and what they are answered: the shapes that cross its API.
+
+use std::time::Duration;
+
+use ansai_model::{
+    fleet::{FleetScope, RestraintKind},
+    id::TargetId,
+    policy::Scope,
+    text::Text,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::link::{Fingerprint, HostId, Short, TokenId};
+
+/// What an operator may ask of a controller.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FleetOperation {
+    /// Hold, silence or put in maintenance, on many hosts at once. One of the same operator for exactly the same is replaced.
+    Restrain {
+        /// What it stops.
+        kind: RestraintKind,
+        /// On which hosts, those that come later included.
+        over: FleetScope,
+        /// On which targets there.
+        scope: Scope,
+        /// The reason, as people read it.
+        reason: Text,
+        /// How long it lasts at most; only a hold may last until it is released.
+        #[serde(default)]
+        lasts: Option<Duration>,
+    },
+    /// End those of a kind that were said for exactly these hosts and targets.
+    End {
+        /// Which kind.
+        kind: RestraintKind,
+        /// For which hosts.
+        over: FleetScope,
+        /// On which targets there.
+        scope: Scope,
+    },
+    /// Let a host in that waits.
+    Accept {
+        /// The digest of its key, as its first digits or whole.
+        fingerprint: Text,
+        /// Who it will be if it is new, by chance; the controller's shell sets it.
+        #[serde(default)]
+        fresh: Option<HostId>,
+    },
+    /// Refuse a host that waits.
+    Reject {
+        /// The digest of its key, as its first digits or whole.
+        fingerprint: Text,
+    },
+    /// Call a host otherwise.
+    Rename {
+        /// Its name or id.
+        host: Text,
+        /// The new name.
+        name: Short,
+    },
+    /// Take a host out of the fleet: its certificate is good for nothing from then on. Its incidents and reports stay.
+    Remove {
+        /// Its name or id.
+        host: Text,
+    },
+    /// Let hosts join by a token. The controller's shell makes its secret, and shows it once.
+    CreateToken {
+        /// Its public part.
+        id: TokenId,
+        /// The digest of its secret.
+        secret: Fingerprint,
+        /// The role of the hosts that join by it.
+        #[serde(default)]
+        role: Option<Short>,
+        /// How many may.
+        uses: u32,
+        /// For how long.
+        lasts: Duration,
+    },
+    /// Let no more hosts join by a token.
+    RevokeToken {
+        /// Its public part.
+        id: TokenId,
+    },
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FleetAnswer {
+    /// It is done.
+    Done {
+        /// In words.
+        text: Text,
+        /// Which hosts have acknowledged it; nothing when none has to.
+        #[serde(default)]
+        reached: Option<Reached>,
+    },
+    /// It may not be done.
+    Refused {
+        /// The reason, as people read it.
+        why: Text,
+        /// What to do instead.
+        suggestion: Text,
+    },
+    /// It names something that does not exist.
+    NotFound {
+        /// What it was, as people read it.
+        what: Text,
+        /// What to do instead.
+        suggestion: Text,
+    },
+}
+
+/// Which hosts have acknowledged what was said to them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reached {
+    /// How many hosts are meant.
+    pub meant: u32,
+    /// How many of them have saved it and obey it.
+    pub acknowledged: u32,
+    /// The others, as many as are named.
+    pub missing: Vec<Missing>,
+    /// What was begun before and goes on, as far as it is named.
+    pub under_way: Vec<UnderWay>,
+}
+
+/// A host that has not acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missing {
+    /// Its name.
+    pub host: Short,
+    /// Why not, in words.
+    pub why: Text,
+}
+
+/// Something that was begun before it was held and goes on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnderWay {
+    /// On which host.
+    pub host: Short,
+    /// On which target.
+    pub target: TargetId,
+}
