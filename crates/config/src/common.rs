@@ -19,7 +19,7 @@ use ansai_model::{
 use crate::{
     fill::{Filled, section, words::Words},
     keys::agent::ProbeDefaults,
-    read::{notify, settings},
+    read::{each, notify, settings},
 };
 
 /// The policy that holds for whatever names none.
@@ -61,20 +61,14 @@ impl Common {
 
 /// The policies: `default` first, the others over it.
 fn policies(findings: &mut Findings<'_>, tree: &Node) -> BTreeMap<PolicyId, Policy> {
-    let mut policies = BTreeMap::new();
     let nothing = Node::null(tree.place);
     let node = tree.section("policies").unwrap_or(&nothing);
     let default: Policy = section(findings, node, ("policies", DEFAULT), None).expect("each limit has a default");
-    for (name, place, node) in tree.named("policies").filter(|(name, ..)| *name != DEFAULT) {
-        let key = format!("policies.{name}");
-        match PolicyId::new(name) {
-            Ok(id) => {
-                let policy = Policy::filled(findings, node, &key, Some(&default));
-                policies.extend(policy.map(|policy| (id.clone(), Policy { id, ..policy })));
-            }
-            Err(error) => findings.name(place, &key, &error),
-        }
-    }
+    let mut policies = each(findings, tree, "policies", |findings, node, key, id: PolicyId| {
+        // What `default` says is heard once.
+        let policy = if id == default.id { None } else { Policy::filled(findings, node, key, Some(&default)) };
+        policy.map(|policy| Policy { id, ..policy })
+    });
     policies.insert(default.id.clone(), default);
     policies
 }

@@ -114,12 +114,19 @@ pub(crate) trait HeldUnder {
 
     /// The same; what is wrong with it is said here.
     fn heard<T: Held>(&'static self, findings: &mut Findings<'_>, node: &Node, around: &str, name: &str) -> T;
+
+    /// Whether keys are missing that are needed; each is said.
+    fn lacks(&self, findings: &mut Findings<'_>, node: &Node, around: &str) -> bool;
 }
 
 impl HeldUnder for Shape {
     fn heard<T: Held>(&'static self, findings: &mut Findings<'_>, node: &Node, around: &str, name: &str) -> T {
         let key = self.key(name).expect("a key of this mapping");
         field(findings, node, around, key, None).expect("its line has a default, as a test holds")
+    }
+
+    fn lacks(&self, findings: &mut Findings<'_>, node: &Node, around: &str) -> bool {
+        self.keys.iter().filter(|key| lacks(findings, node, around, key)).count() > 0
     }
 }
 
@@ -151,6 +158,13 @@ impl LineDefault for Key {
     }
 }
 
+/// Whether a key is missing that is needed, which is said.
+fn lacks(findings: &mut Findings<'_>, node: &Node, around: &str, key: &Key) -> bool {
+    let Some((what, help)) = key.needed.filter(|_| !node.has(key.name)) else { return false };
+    findings.lacks(node.place, (around, key.name), what, help.to_owned());
+    true
+}
+
 /// The value of one field: what is written, else what stands below it, else the default of the key's line.
 pub(crate) fn field<T: Held>(
     findings: &mut Findings<'_>,
@@ -160,8 +174,7 @@ pub(crate) fn field<T: Held>(
     base: Option<&T>,
 ) -> Option<T> {
     let written = node.get(key.name).filter(|written| !written.is_null());
-    if let (None, None, Some((what, help))) = (written, base, key.needed) {
-        findings.error(node.place, around, what, help.to_owned());
+    if base.is_none() && lacks(findings, node, around, key) {
         return None;
     }
     let below = || base.cloned().or_else(|| if T::TAKES_DEFAULT { key.held() } else { None });

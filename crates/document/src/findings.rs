@@ -2,12 +2,16 @@
 //!
 //! A line that may hold a secret is shown with stars in its place.
 
+use std::collections::BTreeMap;
+
 use ansai_model::{domain::DOMAINS, id::NameError};
 
 use crate::{
     diagnostics::{Diagnostic, Diagnostics, LINE_BYTES_MAX, Level},
+    nearest::nearest_name,
     secrets::masked,
     sources::Sources,
+    text::{cut, joined},
     tree::{FormError, Node, Place, line_of, line_range},
 };
 
@@ -20,17 +24,48 @@ pub struct Findings<'s> {
     sources: &'s Sources,
     list: Vec<Diagnostic>,
     more: usize,
+    /// Keys that are none, by the keys of the mappings in which they stand.
+    unknown: BTreeMap<String, Vec<String>>,
 }
 
 impl<'s> Findings<'s> {
     /// Nothing yet; the lines that are shown stand in these texts.
     pub fn new(sources: &'s Sources) -> Self {
-        Self { sources, list: Vec::new(), more: 0 }
+        Self { sources, list: Vec::new(), more: 0, unknown: BTreeMap::new() }
     }
 
     /// An error at a place.
     pub fn error(&mut self, place: Place, key: &str, what: impl Into<String>, help: impl Into<Option<String>>) {
         self.add(Level::Error, place, key, what.into(), help.into());
+    }
+
+    /// A key in a mapping that is none.
+    pub fn unknown(&mut self, place: Place, (mapping, name): (&str, &str), help: String) {
+        let what = format!("there is no key `{}` here", cut(name));
+        self.error(place, &joined(mapping, name), what, help);
+        self.unknown.entry(mapping.to_owned()).or_default().push(name.to_owned());
+    }
+
+    /// A mapping says nothing of what it must say one. It is one mistake, and told already, when a key in it is none: that
+    /// is the one that was meant.
+    pub fn nothing(&mut self, place: Place, mapping: &str, what: impl Into<String>, help: impl Into<Option<String>>) {
+        if !self.unknown.contains_key(mapping) {
+            self.error(place, mapping, what, help);
+        }
+    }
+
+    /// A mapping lacks a key. It is one mistake, and told already, when a key in it is none and has nearly that name.
+    pub fn lacks(
+        &mut self,
+        place: Place,
+        (mapping, name): (&str, &str),
+        what: impl Into<String>,
+        help: impl Into<Option<String>>,
+    ) {
+        let unknown = self.unknown.get(mapping).into_iter().flatten();
+        if unknown.filter_map(|unknown| nearest_name(unknown, [name])).next().is_none() {
+            self.error(place, mapping, what, help);
+        }
     }
 
     /// A name that is none.

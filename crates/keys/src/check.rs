@@ -78,11 +78,6 @@ fn meant_by(node: &Node, kind: &Kind) -> Option<String> {
 
 fn check_shape(findings: &mut Findings<'_>, node: &Node, shape: &'static Shape, key: &str, meant_by_others: Meant<'_>) {
     let Some(map) = node.map() else { return wrong_kind(findings, node, &Kind::Shape(shape), key) };
-    let program = shape.keys.iter().find(|key| matches!(key.kind, Kind::Argv)).map(|key| key.name);
-    if let Some(program) = program.filter(|program| !map.contains_key(*program)) {
-        let help = format!("write {program}: [program, argument, …]");
-        findings.error(node.place, key, "a command needs its program", help);
-    }
     for (name, entry) in map {
         let path = joined(key, name);
         match shape.key(name) {
@@ -92,15 +87,15 @@ fn check_shape(findings: &mut Findings<'_>, node: &Node, shape: &'static Shape, 
             },
             None if findings.is_full() => findings.miss(),
             None => {
-                let what = format!("there is no key `{}` here", cut(name));
-                findings.error(
-                    entry.key,
-                    &path,
-                    what,
-                    meant_by_others(shape, name).unwrap_or_else(|| meant(shape, name)),
-                );
+                let help = meant_by_others(shape, name).unwrap_or_else(|| meant(shape, name));
+                findings.unknown(entry.key, (key, name), help);
             }
         }
+    }
+    let program = shape.keys.iter().find(|key| matches!(key.kind, Kind::Argv)).map(|key| key.name);
+    if let Some(program) = program.filter(|program| !map.contains_key(*program)) {
+        let help = format!("write {program}: [program, argument, …]");
+        findings.lacks(node.place, (key, program), "a command needs its program", help);
     }
 }
 

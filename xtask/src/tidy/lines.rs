@@ -2,7 +2,7 @@
 //! part of it belongs elsewhere, people say.
 
 /// The crates for which it holds, with the most lines that theirs may have; a number may only fall.
-const CRATES: &[(&str, usize)] = &[("config", 8_974)];
+const CRATES: &[(&str, usize)] = &[("config", 8_970)];
 
 /// The lines of a crate's files, without files and folders of tests.
 fn count(name: &str, files: &[(String, String)]) -> usize {

@@ -140,7 +140,7 @@ fn one(
         endpoints.map(|endpoint| Endpoint { server_name: server_name.clone(), ..endpoint }).collect();
     if source.is_none() && endpoints.is_empty() && !node.has("file") && !node.has("endpoints") {
         let help = "write file: /PATH, or endpoints: [\"https://HOST\"]".to_owned();
-        findings.error(at, &key, "there is nothing to look at", help);
+        findings.nothing(at, &key, "there is nothing to look at", help);
         return None;
     }
     let of_a_file = ["renew", "deploy", keys::USERS.name, "validate"];

@@ -2,7 +2,7 @@
 //! meant is an enum before anything is read, so that whoever reads or writes it cannot forget one.
 
 use ansai_document::{Findings, Node, place_of, text::joined};
-use ansai_keys::{Key, Shape};
+use ansai_keys::Key;
 
 /// What a mapping may say, of which it says one.
 pub(crate) trait Choice: Copy + PartialEq + 'static {
@@ -23,12 +23,6 @@ pub(crate) trait Choice: Copy + PartialEq + 'static {
         self.keys().first().map_or("", |key| key.name)
     }
 
-    /// The mapping in which it stands, when that may hold keys of nobody's: one of those was reported with the nearest name,
-    /// which is what was meant.
-    fn among() -> Option<&'static Shape> {
-        None
-    }
-
     /// What to name when it says nothing or several.
     fn names() -> String {
         Self::every().into_iter().map(Self::name).collect::<Vec<_>>().join(", ")
@@ -38,14 +32,14 @@ pub(crate) trait Choice: Copy + PartialEq + 'static {
     fn one(findings: &mut Findings<'_>, node: &Node, path: &str) -> Option<Self> {
         let every = Self::every();
         let written: Vec<Self> = every.iter().copied().filter(|way| node.has(way.name())).collect();
-        let is_meant = |name: &String| Self::among().is_some_and(|shape| shape.key(name).is_none());
-        if written.is_empty() && node.map()?.keys().any(is_meant) {
-            return None;
-        }
         let [way] = written[..] else {
             let names: Vec<&str> = written.iter().map(|way| way.name()).collect();
             let place = names.get(1).map_or(node.place, |name| place_of(node, name));
-            findings.error(place, path, Self::wrong(&names), format!("name exactly one of {}", Self::names()));
+            let (what, help) = (Self::wrong(&names), format!("name exactly one of {}", Self::names()));
+            match names[..] {
+                [] => findings.nothing(place, path, what, help),
+                _ => findings.error(place, path, what, help),
+            }
             return None;
         };
         let has = |way: &Self, name: &str| way.keys().iter().any(|key| key.name == name);
@@ -120,7 +114,7 @@ macro_rules! ways {
     };
     (
         $(#[$doc:meta])* $name:ident { $($way:ident: $keys:expr),* $(,)? } $(or $domain:ident = $others:expr)?;
-        wrong $wrong:expr; foreign $foreign:expr; $(names $names:expr;)? $(among $among:expr;)?
+        wrong $wrong:expr; foreign $foreign:expr; $(names $names:expr;)?
     ) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,10 +144,6 @@ macro_rules! ways {
 
             $(fn names() -> String {
                 $names.to_owned()
-            })?
-
-            $(fn among() -> Option<&'static ansai_keys::Shape> {
-                Some(&$among)
             })?
 
             fn wrong(several: &[&str]) -> String {

@@ -84,7 +84,6 @@ ways! {
         _ => "these are two actions in one".to_owned(),
     };
     foreign |_, action, _| (format!("`{action}` declares its disruption itself"), "delete it".to_owned());
-    among STEP;
 }
 
 const UNIT: Key = key("unit", Kind::Text, "The unit that it belongs to")

@@ -80,10 +80,16 @@ fills! {
 pub(crate) static RULE: Shape = Shape::of(
     "Long form: a rule",
     &[
-        key("target", Kind::Text, "The id of the target that it heals").example(A_TARGET),
-        key("checks", Kind::Texts, "The checks that trigger it, by id or by the name after #").example("[unit, http]"),
+        key("target", Kind::Text, "The id of the target that it heals")
+            .example(A_TARGET)
+            .needed("a rule needs `target`", "write target: service/NAME"),
+        key("checks", Kind::Texts, "The checks that trigger it, by id or by the name after #")
+            .example("[unit, http]")
+            .needed("a rule needs `checks`", "write checks: [unit]"),
         key("when", CONDITION, "What must hold besides; unknown does not heal").example("failing_for > 10s"),
-        key("runbook", Kind::Text, "What is run").example("gentle"),
+        key("runbook", Kind::Text, "What is run")
+            .example("gentle")
+            .needed("a rule needs `runbook`", "write runbook: NAME"),
         key("policy", Kind::Text, "Under which limits").default("default"),
         key("autonomy", AUTONOMIES, "How much it may do by itself").below("autonomy"),
         key("severity", SEVERITIES, "How soon a person must act when it cannot be healed").default("day"),

@@ -9,14 +9,14 @@ use ansai_document::{
 };
 use ansai_model::{
     bundle::{BundleParts, Target},
-    check::{Check, Trend},
-    id::{CheckId, NameError, PolicyId, RuleId, RunbookId, TargetId},
+    check::Check,
+    id::{CheckId, PolicyId, RuleId, RunbookId, TargetId},
     rule::Rule,
     runbook::{OnFailure, Runbook, Rung, Step},
 };
 
 use super::{
-    declaration,
+    declaration, each, name_of,
     probe::look,
     rung::{self, Processes},
 };
@@ -24,7 +24,10 @@ use crate::{
     common::Common,
     domain::unit_of,
     fill::{Filled, HeldUnder, section, words::Words},
-    keys::{agent::Schedule, long::RULE},
+    keys::{
+        agent::Schedule,
+        long::{CHECK, RULE},
+    },
 };
 
 /// Everything that is written in the long form.
@@ -38,34 +41,14 @@ pub(crate) struct Long {
 
 /// Everything that is written in the long form.
 pub(crate) fn long(findings: &mut Findings<'_>, root: &Node, common: &Common) -> Long {
-    let mut long = Long::default();
-    for (name, place, node) in root.named("targets") {
-        let key = format!("targets.{name}");
-        let Some(id) = name_of(findings, TargetId::new(name), place, &key) else { continue };
-        long.targets.extend(target(findings, node, &key, id.clone()).map(|target| (id, target)));
-    }
-    for (name, place, node) in root.named("checks") {
-        let key = format!("checks.{name}");
-        let Some(id) = name_of(findings, CheckId::new(name), place, &key) else { continue };
-        long.checks.extend(check(findings, node, &key, id.clone(), common).map(|check| (id, check.into())));
-    }
-    for (name, place, node) in root.named("rules") {
-        let key = format!("rules.{name}");
-        let Some(id) = name_of(findings, RuleId::new(name), place, &key) else { continue };
-        long.rules.extend(rule(findings, node, &key, id.clone(), common).map(|rule| (id, rule)));
-    }
-    for (name, place, node) in root.named("runbooks") {
-        let key = format!("runbooks.{name}");
-        let Some(id) = name_of(findings, RunbookId::new(name), place, &key) else { continue };
-        let items = node.list().unwrap_or_default().iter().enumerate();
-        let items = items.filter(|(_, node)| node.map().is_some());
-        let rungs = items
-            .filter_map(|(index, node)| Some((Rung::filled(findings, node, &format!("{key}[{index}]"), None)?, node)));
-        let rungs: Vec<_> = rungs.collect();
-        check_ladder(findings, node, &key, &rungs);
-        let rungs = rungs.into_iter().map(|(rung, _)| rung).collect();
-        long.runbooks.insert(id.clone(), Runbook { id, rungs });
-    }
+    let mut long = Long {
+        targets: each(findings, root, "targets", target),
+        checks: each(findings, root, "checks", |findings, node, key, id| {
+            check(findings, node, key, id, common).map(Arc::new)
+        }),
+        rules: each(findings, root, "rules", |findings, node, key, id| rule(findings, node, key, id, common)),
+        runbooks: each(findings, root, "runbooks", runbook),
+    };
     long.declare(findings, root);
     long
 }
@@ -88,10 +71,6 @@ impl Long {
             }
         }
     }
-}
-
-fn name_of<T>(findings: &mut Findings<'_>, made: Result<T, NameError>, place: Place, key: &str) -> Option<T> {
-    made.map_err(|error| findings.name(place, key, &error)).ok()
 }
 
 /// Every declared process by its name.
@@ -121,56 +100,36 @@ fn check(findings: &mut Findings<'_>, node: &Node, key: &str, id: CheckId, commo
     let target = TargetId::new(target).ok()?;
     let Some(probe) = node.get("probe").filter(|probe| !probe.is_null()) else {
         let help = "write probe: http://…, or probe: {exec: [...]}".to_owned();
-        findings.error(node.place, key, "a check needs its probe", help);
+        findings.lacks(node.place, (key, "probe"), "a check needs its probe", help);
         return None;
     };
     let mut look = look(findings, probe, &joined(key, "probe"))?;
-    let own = Schedule::filled(findings, node, key, None).unwrap_or_default();
-    look.schedule.every = own.every.or(look.schedule.every);
-    look.schedule.every_soft = own.every_soft.or(look.schedule.every_soft);
-    look.schedule.timeout = own.timeout.or(look.schedule.timeout);
-    look.schedule.fail_after = own.fail_after.or(look.schedule.fail_after);
-    look.schedule.recover_after = own.recover_after.or(look.schedule.recover_after);
-    let trend = node.section("trend").and_then(|trend| Trend::filled(findings, trend, &joined(key, "trend"), None));
+    // What stands beside the probe is stronger than what stands in it.
+    look.schedule = Schedule::filled(findings, node, key, Some(&look.schedule))?;
+    let trend = CHECK.heard(findings, node, key, "trend");
     let flap = section(findings, node, (key, "flap"), Some(&common.flap))?;
-    let trend = trend.map(Box::new);
     Some(Check { trend, ..common.probe_defaults.check(id, target, &look, flap) })
 }
 
 fn rule(findings: &mut Findings<'_>, node: &Node, key: &str, id: RuleId, common: &Common) -> Option<Rule> {
-    let mut is_whole = true;
-    for (name, help) in [
-        ("target", "write target: service/NAME"),
-        ("checks", "write checks: [unit]"),
-        ("runbook", "write runbook: NAME"),
-    ] {
-        if !node.has(name) {
-            let what = format!("a rule needs `{name}`");
-            findings.error(node.place, key, what, help.to_owned());
-            is_whole = false;
-        }
-    }
-    if !is_whole {
+    if RULE.lacks(findings, node, key) {
         return None;
     }
-    let target =
-        name_of(findings, TargetId::new(node.text_at("target")?), place_of(node, "target"), &joined(key, "target"))?;
+    let target: Option<TargetId> = RULE.heard(findings, node, key, "target");
+    let runbook: Option<RunbookId> = RULE.heard(findings, node, key, "runbook");
+    let (target, runbook) = (target?, runbook?);
     let mut checks = Vec::new();
     for (name, place) in node.texts_at("checks") {
         let made = if name.contains('#') { CheckId::new(&name) } else { CheckId::of(&target, &name) };
         checks.extend(name_of(findings, made, place, &joined(key, "checks")));
     }
-    let runbook = RunbookId::new(node.text_at("runbook")?);
-    let runbook = name_of(findings, runbook, place_of(node, "runbook"), &joined(key, "runbook"))?;
-    let policy: String = RULE.held(node, "policy");
-    let policy = name_of(findings, PolicyId::new(policy), place_of(node, "policy"), &joined(key, "policy"))?;
     Some(Rule {
         id,
         target,
         checks,
         condition: RULE.heard(findings, node, key, "when"),
         runbook,
-        policy,
+        policy: RULE.heard(findings, node, key, "policy"),
         autonomy: Words::at(node, "autonomy").unwrap_or(common.autonomy),
         severity: RULE.held(node, "severity"),
     })
@@ -246,6 +205,16 @@ fn missing(
         known => format!("known here: {}", known.iter().take(20).copied().collect::<Vec<_>>().join(", ")),
     });
     findings.error(place, key, format!("there is no {what} `{}`", cut(text)), help);
+}
+
+fn runbook(findings: &mut Findings<'_>, node: &Node, key: &str, id: RunbookId) -> Option<Runbook> {
+    let items = node.list().unwrap_or_default().iter().enumerate();
+    let items = items.filter(|(_, node)| node.map().is_some());
+    let rungs =
+        items.filter_map(|(index, node)| Some((Rung::filled(findings, node, &format!("{key}[{index}]"), None)?, node)));
+    let rungs: Vec<_> = rungs.collect();
+    check_ladder(findings, node, key, &rungs);
+    Some(Runbook { id, rungs: rungs.into_iter().map(|(rung, _)| rung).collect() })
 }
 
 /// What must be right in a ladder as a whole.

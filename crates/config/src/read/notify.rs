@@ -12,25 +12,14 @@ use ansai_model::{
     notify::{Channel, Email, Route, SmtpSecurity, Webhook},
 };
 
+use super::each;
 use crate::{
     fill::{Filled, choice::Choice as _},
     keys::notify::{Digest, Mail, Program, RouteOptions, Server, Way},
 };
 
 pub(crate) fn routes(findings: &mut Findings<'_>, root: &Node) -> BTreeMap<RouteId, Route> {
-    let mut routes = BTreeMap::new();
-    for (name, place, node) in root.named("notify") {
-        let key = format!("notify.{name}");
-        let id = match RouteId::new(name) {
-            Ok(id) => id,
-            Err(error) => {
-                findings.name(place, &key, &error);
-                continue;
-            }
-        };
-        routes.extend(route(findings, root, node, &key, id.clone()).map(|route| (id, route)));
-    }
-    routes
+    each(findings, root, "notify", |findings, node, key, id| route(findings, root, node, key, id))
 }
 
 fn route(findings: &mut Findings<'_>, root: &Node, node: &Node, key: &str, id: RouteId) -> Option<Route> {
@@ -67,7 +56,7 @@ fn email(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Email> {
     let Mail { smtp: Server { security, host, port }, to, from, user, password, ca } =
         Mail::filled(findings, node, key, None)?;
     if to.is_empty() {
-        findings.error(node.place, key, "mail needs a recipient", "write to: ops@example.com".to_owned());
+        findings.lacks(node.place, (key, "to"), "mail needs a recipient", "write to: ops@example.com".to_owned());
         return None;
     }
     for (to, place) in

@@ -70,7 +70,7 @@ fn window(findings: &mut Findings<'_>, node: &Node, key: &str, offset: i32) -> O
     let window = Window::filled(findings, node, key, None);
     let missing: Vec<_> = needs.iter().filter(|(name, _)| !node.has(name)).collect();
     for (name, help) in &missing {
-        findings.error(node.place, key, format!("a maintenance window needs `{name}`"), (*help).to_owned());
+        findings.lacks(node.place, (key, name), format!("a maintenance window needs `{name}`"), (*help).to_owned());
     }
     if is_weekly && let Some(name) = ["from", "until"].iter().find(|name| node.has(name)) {
         let help = "write two windows: one with from and until, one with days, at and lasts".to_owned();

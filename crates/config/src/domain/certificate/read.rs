@@ -47,9 +47,14 @@ pub(super) fn probe(findings: &mut Findings<'_>, node: &Node, key: &str) -> Opti
             let endpoint = Endpoint { server_name: look.server_name, ..look.endpoint? };
             Some(CertificateProbe::Served(ServedProbe { endpoint, expect, same_as }))
         }
+        // Of a file that is none was told.
+        (None, false) if node.has("file") => None,
         (_, is_served) => {
-            let what = if is_served { "a look is at a file or at a server" } else { "it does not say where to look" };
-            findings.error(node.place, key, what, "write one of file: /PATH and endpoint: https://HOST".to_owned());
+            let help = "write one of file: /PATH and endpoint: https://HOST".to_owned();
+            match is_served {
+                true => findings.error(node.place, key, "a look is at a file or at a server", help),
+                false => findings.nothing(node.place, key, "it does not say where to look", help),
+            }
             None
         }
     }

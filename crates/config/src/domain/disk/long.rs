@@ -87,9 +87,13 @@ pub(crate) fn action(findings: &mut Findings<'_>, node: &Node, key: &str) -> Opt
                 protect: protect(findings, node, key),
             })
         }
-        (true, true) | (false, false) => {
+        (is_both, _) => {
             let help = "write exactly one of clean: packages and measure: 90%".to_owned();
-            findings.error(node.place, key, "this says not, or not clearly, what is done", help);
+            let what = "this says not, or not clearly, what is done";
+            match is_both {
+                true => findings.error(node.place, key, what, help),
+                false => findings.nothing(node.place, key, what, help),
+            }
             None
         }
     }
@@ -226,7 +230,7 @@ pub(crate) fn meant(text: &str) -> String {
 fn need<'a>(findings: &mut Findings<'_>, node: &'a Node, key: &str, name: &str) -> Option<&'a Node> {
     let found = node.get(name).filter(|found| !found.is_null());
     if found.is_none() {
-        findings.error(node.place, key, format!("`{name}` is missing"), format!("write {name}: …"));
+        findings.lacks(node.place, (key, name), format!("`{name}` is missing"), format!("write {name}: …"));
     }
     found
 }
