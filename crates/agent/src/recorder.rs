@@ -1,6 +1,7 @@
-//! What of the loop goes into the journal, so that `ansai replay` can step through it: every input but time passing, and
-//! of what says nothing new only the first of a row, unless an open incident waits for it. It decides nothing and is asked
-//! nothing.
+//! What of the loop goes into the journal, so that `ansai replay` can step through it: every input from which something
+//! follows. Of what says nothing new only the first of a row is told, and time that passes not at all, unless an open incident
+//! waits for it or something came of it: a copy of a configuration that was due is a run like any other, and has its number.
+//! It decides nothing and is asked nothing.
 //!
 //! A bundle is as large as its host: it stands in a file of its own, to which snapshots and inputs refer.
 
@@ -10,12 +11,12 @@ use std::{
     path::Path,
 };
 
-use ansai_engine::{HostEngine, Input, State};
+use ansai_engine::{Effect, HostEngine, Input, State, replaying::Look};
 use ansai_model::{
     id::CheckId,
     observation::{Health, Observation},
     text::Text,
-    time::Now,
+    time::{MonoTime, Now},
 };
 use serde::Serialize;
 
@@ -31,12 +32,22 @@ struct SnapshotRef<'a> {
     /// The attachment with the bundle in force.
     bundle_file: u64,
     state: &'a State,
+    /// Time that has passed is told where something came of it, and of each look when it was begun.
+    is_exact: bool,
+    /// When the configurations of which checks were kept: it is not known from the state, and decides what is due.
+    kept: Vec<(CheckId, MonoTime)>,
 }
 
 #[derive(Serialize)]
 struct RecordedRef<'a> {
     at: Now,
     input: &'a Input,
+    /// When the look was begun of which this is the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    begun: Option<MonoTime>,
+    /// The looks that are under way, when an incident has begun to wait for them.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    looks: &'a [Look],
 }
 
 /// In place of [`Input::Apply`].
@@ -70,6 +81,17 @@ fn said(observation: &Observation) -> u64 {
     hasher.finish()
 }
 
+/// An input of which it is not known yet what comes of it.
+#[derive(Debug)]
+pub struct Taken {
+    at: Now,
+    /// The input when it was left out, as it seemed to change nothing.
+    left_out: Option<Input>,
+    begun: Option<MonoTime>,
+    revision: u64,
+    incidents: u64,
+}
+
 /// Writes the inputs of one loop.
 #[derive(Debug)]
 pub struct Recorder {
@@ -90,13 +112,26 @@ impl Recorder {
         Self { journal, segment: 0, bundle: None, told: BTreeMap::new(), hold_file: None }
     }
 
-    /// Records an input before the engine is told, when it can matter.
-    pub fn record(&mut self, now: Now, input: &Input, engine: &HostEngine) {
-        let Some(weight) = self.weight(input, engine) else { return };
+    /// Records an input before the engine is told, when it can matter; else it is left out, until it is known whether something
+    /// came of it.
+    pub fn record(&mut self, now: Now, input: &Input, engine: &HostEngine) -> Taken {
+        let begun = match input {
+            Input::Observed { check, .. } => engine.look_begun(check),
+            _ => None,
+        };
+        let (revision, incidents) = (engine.revision(), engine.state().incidents_counted);
+        let mut taken = Taken { at: now, left_out: None, begun, revision, incidents };
+        let Some(weight) = self.weight(input, engine) else {
+            taken.left_out = matches!(input, Input::Tick | Input::Observed { .. }).then(|| input.clone());
+            return taken;
+        };
         match self.journal.next(now.mono) {
             Next::Record => {}
             Next::Segment => self.begin(now, engine),
-            Next::Lost => return self.lose(input),
+            Next::Lost => {
+                self.lose(input);
+                return taken;
+            }
         }
         match input {
             Input::Apply(bundle) => {
@@ -105,10 +140,37 @@ impl Recorder {
                     self.journal.append(now.mono, &AppliedRef { at: now, apply_file }, weight);
                 }
             }
-            input => self.journal.append(now.mono, &RecordedRef { at: now, input }, weight),
+            input => self.journal.append(now.mono, &RecordedRef { at: now, input, begun, looks: &[] }, weight),
         }
         if let Input::Observed { check, observation } = input {
             self.tell(check, observation);
+        }
+        taken
+    }
+
+    /// Records what came of an input: the input itself, when it was left out and something came of it after all; and when an
+    /// incident was opened, for which looks it waits from now on.
+    pub fn came_of(&mut self, taken: Taken, effects: &[Effect], engine: &HostEngine) {
+        let Taken { at, left_out, begun, revision, incidents } = taken;
+        let has_changed = engine.revision() != revision;
+        // When what is waited for was looked at says whether it is of before.
+        let matters = |effect: &Effect| match effect {
+            Effect::Observe(check) => engine.bears_on_incident(check),
+            _ => true,
+        };
+        let is_unsettled = matches!(&left_out, Some(Input::Observed { check, .. }) if !engine.is_settled(check));
+        if let Some(input) = left_out.filter(|_| has_changed || is_unsettled || effects.iter().any(matters)) {
+            // Without a segment the next one begins with the state that has it already.
+            let record = RecordedRef { at, input: &input, begun, looks: &[] };
+            self.journal.append(at.mono, &record, Weight::New);
+        }
+        let looks = match engine.state().incidents_counted > incidents {
+            true => engine.looks_awaited(),
+            false => Vec::new(),
+        };
+        if !looks.is_empty() {
+            let record = RecordedRef { at, input: &Input::Tick, begun: None, looks: &looks };
+            self.journal.append(at.mono, &record, Weight::New);
         }
     }
 
@@ -118,7 +180,8 @@ impl Recorder {
         self.hold_file = None;
         self.bundle = self.bundle.or_else(|| self.journal.attach(now.mono, engine.bundle()));
         if let Some(bundle_file) = self.bundle {
-            self.journal.begin(now.mono, &SnapshotRef { at: now, bundle_file, state: engine.state() });
+            let (state, kept) = (engine.state(), engine.kept());
+            self.journal.begin(now.mono, &SnapshotRef { at: now, bundle_file, state, is_exact: true, kept });
         }
     }
 
@@ -156,7 +219,7 @@ impl Recorder {
                 let Some(told) = self.told.get(check).filter(|told| told.says(observation)) else {
                     return Some(Weight::New);
                 };
-                if engine.bears_on_incident(check) {
+                if engine.bears_on_incident(check) || !engine.is_settled(check) {
                     return Some(Weight::New);
                 }
                 (told.segment != self.segment).then_some(Weight::Repeated)
@@ -247,12 +310,19 @@ mod tests {
             .collect()
     }
 
+    /// One turn of the loop.
+    fn step(recorder: &mut Recorder, engine: &mut HostEngine, at: Now, input: Input) {
+        let taken = recorder.record(at, &input, engine);
+        let effects = engine.step(at, input);
+        recorder.came_of(taken, &effects, engine);
+    }
+
     /// What is written of these inputs, one a second.
     fn kept(given: &[Input]) -> Vec<Input> {
         let (folder, engine) = (tempfile::tempdir().expect("a folder"), engine(""));
         let mut recorder = Recorder::open(folder.path(), 1 << 20);
         for (at, input) in given.iter().enumerate() {
-            recorder.record(second(at), input, &engine);
+            drop(recorder.record(second(at), input, &engine));
         }
         assert_eq!(recorder.flush(Now::default()), None);
         inputs(folder.path())
@@ -305,14 +375,14 @@ mod tests {
         let row = ["a", "b", "c", "a", "b", "c"].map(healthy);
         let given = [Input::Started].into_iter().chain(row.clone()).chain([failing()]).chain(row);
         for (at, input) in given.enumerate() {
-            recorder.record(second(at), &input, &engine);
-            drop(engine.step(second(at), input));
+            step(&mut recorder, &mut engine, second(at), input);
         }
         assert!(!engine.state().incidents.is_empty());
         assert_eq!(recorder.flush(Now::default()), None);
         let before = [Input::Started, healthy("a"), healthy("b"), healthy("c"), failing()];
         let open = ["a", "b", "a", "b"].map(healthy);
-        assert_eq!(inputs(folder.path()), before.into_iter().chain(open).collect::<Vec<_>>());
+        let told = inputs(folder.path()).into_iter().filter(|input| *input != Input::Tick).collect::<Vec<_>>();
+        assert_eq!(told, before.into_iter().chain(open).collect::<Vec<_>>());
     }
 
     #[test]
@@ -329,8 +399,7 @@ mod tests {
             let apply = Input::Apply(Box::new(bundle(other)));
             // Who is well is still known under the new one.
             for (at, input) in [Input::Started, up("a"), apply, up("a"), up("c")].into_iter().enumerate() {
-                recorder.record(second(start * 10 + at), &input, &engine);
-                drop(engine.step(second(start * 10 + at), input));
+                step(&mut recorder, &mut engine, second(start * 10 + at), input);
             }
             assert_eq!(recorder.flush(Now::default()), None);
         }
@@ -369,7 +438,7 @@ mod tests {
             for name in &names {
                 let check = CheckId::new(format!("service/{name}#unit")).expect("valid");
                 let observation = Observation::healthy("active (running)").with_details(Details::Unit(unit()));
-                recorder.record(second(pass * 30), &Input::Observed { check, observation }, &engine);
+                drop(recorder.record(second(pass * 30), &Input::Observed { check, observation }, &engine));
             }
             assert_eq!(recorder.flush(second(pass * 30)), None);
             let files: Vec<_> = std::fs::read_dir(folder.path()).expect("a folder").flatten().collect();

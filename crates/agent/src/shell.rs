@@ -203,9 +203,10 @@ impl<H: Host, S: Store> Shell<H, S> {
             if let Input::HoldFile(text) = &input {
                 self.hold_told = Some(text.clone());
             }
-            self.recorder.record(now, &input, &self.engine);
+            let taken = self.recorder.record(now, &input, &self.engine);
             self.telemetry.sees(now, &input, &self.engine);
             let effects = self.engine.step(now, input);
+            self.recorder.came_of(taken, &effects, &self.engine);
             self.save(&mut inputs);
             self.telemetry.follows(now, &self.engine);
             for effect in effects {
@@ -432,7 +433,8 @@ impl<H: Host, S: Store> Shell<H, S> {
     /// found pending by the next start, which observes before it acts.
     fn settle(&mut self, input: Input) {
         let now = self.clock.now();
-        self.recorder.record(now, &input, &self.engine);
+        // What an action came to is never left out.
+        drop(self.recorder.record(now, &input, &self.engine));
         self.telemetry.sees(now, &input, &self.engine);
         let effects = self.engine.step(now, input);
         let runs = effects.into_iter().filter_map(|effect| match effect {
@@ -442,7 +444,9 @@ impl<H: Host, S: Store> Shell<H, S> {
         });
         for run in runs.collect::<Vec<_>>() {
             // Nothing is lost by it: the decision is taken back and made again after the start.
-            drop(self.engine.step(self.clock.now(), not_started(run, "the agent is stopping".into())));
+            let (now, input) = (self.clock.now(), not_started(run, "the agent is stopping".into()));
+            drop(self.recorder.record(now, &input, &self.engine));
+            drop(self.engine.step(now, input));
         }
         self.save(&mut VecDeque::new());
     }

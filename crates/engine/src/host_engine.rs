@@ -34,7 +34,7 @@ use crate::{
 /// Decides for one host. See the crate's page for its contract.
 #[derive(Clone, Debug)]
 pub struct HostEngine {
-    context: Context,
+    pub(crate) context: Context,
 }
 
 impl HostEngine {
@@ -119,7 +119,10 @@ impl HostEngine {
     /// it. For every other a look that says what the last one said changes nothing.
     #[must_use]
     pub fn bears_on_incident(&self, check: &CheckId) -> bool {
-        let Some(check) = self.bundle().parts().checks.get(check) else { return false };
+        let Some(check) = self.bundle().parts().checks.get(check) else {
+            // What no check looks at is looked at for an incident.
+            return self.context.watch_probe(check).is_some();
+        };
         let targets = &self.bundle().parts().targets;
         let waits = |target: &TargetId| targets.get(target).is_some_and(|target| target.waits_on(&check.target));
         self.state().incidents.values().any(|incident| incident.target == check.target || waits(&incident.target))

@@ -35,6 +35,7 @@ pub mod notice;
 pub mod operator;
 pub mod ramp;
 pub mod remediation;
+pub mod replaying;
 pub mod report;
 mod rules;
 mod starting;

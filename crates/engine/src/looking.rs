@@ -78,12 +78,19 @@ impl Context {
             check.again = true;
             return;
         }
-        check.in_flight = Some(self.now.mono);
-        let lost = self.now.mono.plus(check.check.timeout.saturating_add(LOOK_GRACE));
-        let (due, id) = (core::mem::replace(&mut check.due, lost), check.check.id.clone());
+        let id = check.check.id.clone();
+        self.look_since(slot, self.now.mono);
+        self.effects.push(Effect::Observe(id));
+    }
+
+    /// A look is under way since then, and lost when it takes too long.
+    pub(crate) fn look_since(&mut self, slot: usize, begun: MonoTime) {
+        let check = &mut self.checks[slot];
+        check.in_flight = Some(begun);
+        let lost = begun.plus(check.check.timeout.saturating_add(LOOK_GRACE));
+        let due = core::mem::replace(&mut check.due, lost);
         self.wakes.remove(&(due, Wake::Check(slot)));
         self.wakes.insert((lost, Wake::Check(slot)));
-        self.effects.push(Effect::Observe(id));
     }
 
     pub(crate) fn observed(&mut self, id: &CheckId, observation: Observation) {

@@ -3,8 +3,12 @@
 
 use std::{io, path::Path};
 
-use ansai_engine::{Input, State};
-use ansai_model::{bundle::Bundle, time::Now};
+use ansai_engine::{Input, State, replaying::Look};
+use ansai_model::{
+    bundle::Bundle,
+    id::CheckId,
+    time::{MonoTime, Now},
+};
 use serde::Deserialize;
 
 use crate::journal::{Entry, Item, Reader};
@@ -16,6 +20,10 @@ pub struct Recorded {
     pub at: Now,
     /// What it was told.
     pub input: Input,
+    /// When the look was begun of which that is the answer, when it is one.
+    pub begun: Option<MonoTime>,
+    /// The looks that are under way, when an incident has begun to wait for them.
+    pub looks: Vec<Look>,
 }
 
 /// What the engine was made of when a segment began. What its checks had seen is not in it: they begin unknown.
@@ -27,6 +35,11 @@ pub struct Snapshot {
     pub bundle: Bundle,
     /// The ledger's state.
     pub state: State,
+    /// Whether the records that follow tell also where time has passed and something came of it; those of older versions do
+    /// not.
+    pub is_exact: bool,
+    /// When the configurations of which checks were last kept as known good.
+    pub kept: Vec<(CheckId, MonoTime)>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -35,12 +48,19 @@ struct WrittenSnapshot {
     bundle: Option<Box<Bundle>>,
     bundle_file: Option<u64>,
     state: State,
+    #[serde(default)]
+    is_exact: bool,
+    #[serde(default)]
+    kept: Vec<(CheckId, MonoTime)>,
 }
 
 #[derive(Debug, Deserialize)]
 struct WrittenRecord {
     at: Now,
     input: Option<Input>,
+    begun: Option<MonoTime>,
+    #[serde(default)]
+    looks: Vec<Look>,
     apply_file: Option<u64>,
 }
 
@@ -71,23 +91,23 @@ impl Records {
     }
 
     fn snapshot(&mut self, written: WrittenSnapshot) -> io::Result<Snapshot> {
-        let WrittenSnapshot { at, bundle, bundle_file, state } = written;
+        let WrittenSnapshot { at, bundle, bundle_file, state, is_exact, kept } = written;
         let bundle = match (bundle, bundle_file) {
             (Some(bundle), _) => *bundle,
             (None, Some(number)) => self.bundle(number)?,
             (None, None) => return Err(io::Error::other("it names no bundle")),
         };
-        Ok(Snapshot { at, bundle, state })
+        Ok(Snapshot { at, bundle, state, is_exact, kept })
     }
 
     fn record(&mut self, written: WrittenRecord) -> io::Result<Recorded> {
-        let WrittenRecord { at, input, apply_file } = written;
+        let WrittenRecord { at, input, begun, looks, apply_file } = written;
         let input = match (input, apply_file) {
             (Some(input), _) => input,
             (None, Some(number)) => Input::Apply(Box::new(self.bundle(number)?)),
             (None, None) => return Err(io::Error::other("it holds no input that this version knows")),
         };
-        Ok(Recorded { at, input })
+        Ok(Recorded { at, input, begun, looks })
     }
 }
 

@@ -2,14 +2,15 @@
 //! What the world answers to an effect is the caller's.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
 };
 
+use ansai_agent::recorder::Recorded;
 use ansai_engine::{Effect, HostEngine, Input, State};
 use ansai_model::{
     bundle::Bundle,
-    id::{IncidentId, TargetId},
+    id::{CheckId, IncidentId, TargetId},
     incident::Step,
     time::{MonoTime, Now},
 };
@@ -46,6 +47,8 @@ pub(super) struct Player<W> {
     now: Now,
     seen: BTreeMap<IncidentId, usize>,
     lines: Vec<Line>,
+    /// Looks that the record still has to answer.
+    awaited: BTreeSet<CheckId>,
     /// Answers on their way, in the order of their arrival.
     pending: BTreeMap<(MonoTime, u64), Input>,
     answers: u64,
@@ -54,14 +57,58 @@ pub(super) struct Player<W> {
 impl<W: World> Player<W> {
     /// A player that begins with a state; what happened before is not told again.
     pub(super) fn new(bundle: Bundle, state: State, now: Now, world: W) -> Self {
-        let seen = state.incidents.values().map(|incident| (incident.id, incident.steps.len())).collect();
+        let seen =
+            state.incidents.values().map(|incident| (incident.id, count(&incident.steps, incident.steps_dropped)));
+        let seen = seen.collect();
         let engine = HostEngine::new(bundle, state, now);
-        Self { engine, world, now, seen, lines: Vec::new(), pending: BTreeMap::new(), answers: 0 }
+        Self {
+            engine,
+            world,
+            now,
+            seen,
+            lines: Vec::new(),
+            awaited: BTreeSet::new(),
+            pending: BTreeMap::new(),
+            answers: 0,
+        }
     }
 
     /// Begins anew from a state, as an agent that was restarted does; what was told is not told again.
     pub(super) fn restart(&mut self, bundle: Bundle, state: State, now: Now) {
         (self.engine, self.now) = (HostEngine::new(bundle, state, now), now);
+        self.awaited.clear();
+    }
+
+    /// A player in the middle of what an agent did.
+    pub(super) fn going_on(bundle: Bundle, state: State, now: Now, kept: &[(CheckId, MonoTime)], world: W) -> Self {
+        let engine = HostEngine::going_on(bundle.clone(), state.clone(), now, kept);
+        Self { engine, ..Self::new(bundle, state, now, world) }
+    }
+
+    /// Gives an input of a record that tells all from which something follows, time that passes included: nothing is done in
+    /// between, and looks are answered by the record, or were left out of it.
+    pub(super) fn feed_exactly(&mut self, record: Recorded) {
+        let Recorded { at, input, begun, looks } = record;
+        self.now = at;
+        self.engine.look_is_awaited(&looks);
+        if let Input::Observed { check, .. } = &input {
+            self.awaited.remove(check);
+            if let Some(begun) = begun {
+                self.engine.began_look(check, begun);
+            }
+        }
+        let effects = self.engine.step(at, input);
+        self.tell(&effects);
+        let looks = effects.into_iter().filter_map(|effect| match effect {
+            Effect::Observe(check) => Some(check),
+            _ => None,
+        });
+        self.awaited.extend(looks);
+        // What an incident waits for is in the record.
+        let (engine, awaited) = (&self.engine, &mut self.awaited);
+        for check in awaited.extract_if(.., |check| !engine.bears_on_incident(check)).collect::<Vec<_>>() {
+            self.engine.look_is_left_out(at, &check);
+        }
     }
 
     /// Lets time pass until `to`, then gives an input.
@@ -129,20 +176,22 @@ impl<W: World> Player<W> {
     /// Takes over the steps that are new, of incidents that are open and of those that have just ended.
     fn tell(&mut self, effects: &[Effect]) {
         let mut news: Vec<(IncidentId, TargetId, Vec<Step>)> = Vec::new();
-        let mut look = |id: IncidentId, target: &TargetId, steps: &[Step]| {
-            let seen = self.seen.entry(id).or_default();
-            if let Some(new) = steps.get(*seen..).filter(|new| !new.is_empty()) {
+        let mut look = |id: IncidentId, target: &TargetId, steps: &[Step], dropped: u32| {
+            let (seen, all) = (self.seen.entry(id).or_default(), count(steps, dropped));
+            let new = steps.get(steps.len().saturating_sub(all.saturating_sub(*seen))..);
+            if let Some(new) = new.filter(|new| !new.is_empty()) {
                 news.push((id, target.clone(), new.to_vec()));
-                *seen = steps.len();
+                *seen = all;
             }
         };
         for effect in effects {
             if let Effect::Dispatch(dispatch) = effect {
-                look(dispatch.report.incident, &dispatch.report.target, &dispatch.report.steps);
+                let report = &dispatch.report;
+                look(report.incident, &report.target, &report.steps, report.steps_dropped);
             }
         }
         for incident in self.engine.state().incidents.values() {
-            look(incident.id, &incident.target, &incident.steps);
+            look(incident.id, &incident.target, &incident.steps, incident.steps_dropped);
         }
         for (incident, target, steps) in news {
             self.lines.extend(steps.into_iter().map(|step| {
@@ -151,6 +200,11 @@ impl<W: World> Player<W> {
             }));
         }
     }
+}
+
+/// How many steps an incident has had, those that are not kept included.
+fn count(steps: &[Step], dropped: u32) -> usize {
+    usize::try_from(dropped).unwrap_or(usize::MAX).saturating_add(steps.len())
 }
 
 /// The moment so long after the beginning of all time.

@@ -12,7 +12,7 @@ use std::{
 
 use ansai_agent::{
     journal::{Entry, Item},
-    recorder::{Records, Snapshot},
+    recorder::{Recorded, Records, Snapshot},
 };
 use ansai_config::Configuration;
 use ansai_engine::{Effect, HostEngine, Input};
@@ -21,7 +21,7 @@ use ansai_model::{
     id::{CheckId, TargetId},
     inventory::{Inventory, UnitFacts},
     observation::{Health, Observation},
-    time::WallTime,
+    time::{Now, WallTime},
     unit::ActiveState,
 };
 use ansai_protocol::SCHEMA;
@@ -63,7 +63,9 @@ struct Told {
 }
 
 pub(super) fn replay(paths: &Paths, journal: &Path, with: Option<PathBuf>) -> Result<Code, Failure> {
-    let recorded = patience::read(journal, || play(journal, None))?;
+    // What another configuration would have done is due at no time that was recorded, and like is compared with like.
+    let time = if with.is_some() { Time::Inferred } else { Time::AsRecorded };
+    let recorded = patience::read(journal, || play(journal, None, time))?;
     if recorded.is_empty && !recorded.flaws.is_empty() {
         let what = format!("{} is no journal: nothing in it is understood", journal.display());
         return Err(Failure::new(Code::Usage, what, NAME_ONE));
@@ -73,50 +75,37 @@ pub(super) fn replay(paths: &Paths, journal: &Path, with: Option<PathBuf>) -> Re
     };
     let other = patience::read(&path, || ansai_config::load(&path));
     let other = other.map_err(|wrong| Failure::wrong(&wrong))?;
-    let other = patience::read(journal, || play(journal, Some(&other)))?;
+    let other = patience::read(journal, || play(journal, Some(&other), time))?;
     Ok(show_difference(paths, &recorded, &other))
 }
 
-fn play(journal: &Path, other: Option<&Configuration>) -> Result<Told, Failure> {
+/// When what is due by itself is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Time {
+    /// When it was, where the record tells that.
+    AsRecorded,
+    /// As soon as it was due.
+    Inferred,
+}
+
+fn play(journal: &Path, other: Option<&Configuration>, time: Time) -> Result<Told, Failure> {
     let records = Records::open(journal).map_err(|error| {
         let what = format!("{}: {}", journal.display(), ansai_files::said(&error));
         Failure::new(Code::Usage, what, NAME_ONE)
     })?;
     let mut told = Told { lines: Vec::new(), inputs: 0, flaws: Vec::new(), is_empty: true };
-    let mut player: Option<Player<Recording>> = None;
-    let mut latest = None;
-    let (mut facts, mut hold) = (None, None);
+    let mut story = Story { other, time, player: None, is_exact: false, begun: None };
     for item in records {
         told.is_empty &= !matches!(item, Item::Entry(_));
         match item {
-            Item::Entry(Entry::Snapshot(snapshot)) if player.is_none() => player = Some(begin(snapshot, other)?),
-            // Later segments go on where the one before ended, unless the agent was started in between.
-            Item::Entry(Entry::Snapshot(snapshot)) => (latest, hold) = (Some(snapshot), None),
+            Item::Entry(Entry::Snapshot(snapshot)) => {
+                story.settle(false)?;
+                story.begun = Some(Begun { snapshot, before: Vec::new() });
+            }
             Item::Entry(Entry::Record(record)) => {
-                let Some(player) = player.as_mut() else { continue };
-                told.inputs += 1;
-                match record.input {
-                    // The other configuration stays in force.
-                    Input::Apply(_) if other.is_some() => player.pass(record.at),
-                    Input::Facts(known) => {
-                        facts = Some(known.clone());
-                        player.feed(record.at, Input::Facts(known));
-                    }
-                    Input::HoldFile(text) => {
-                        hold.clone_from(&text);
-                        player.feed(record.at, Input::HoldFile(text));
-                    }
-                    Input::Started => {
-                        if let Some(Snapshot { at, bundle, state }) = latest.take().filter(|_| other.is_none()) {
-                            player.restart(bundle, state, at);
-                            player.feed(at, Input::HoldFile(hold.clone()));
-                            player.feed(at, Input::Facts(facts.clone().unwrap_or_default()));
-                        }
-                        player.feed(record.at, Input::Started);
-                    }
-                    input => feed(player, record.at, input),
-                }
-                told.lines.extend(player.take_lines());
+                told.inputs += u64::from(story.begun.is_some() || story.player.is_some());
+                story.record(record)?;
+                told.lines.extend(story.player.iter_mut().flat_map(Player::take_lines));
             }
             Item::Torn { path, line } => told.flaws.push(format!("{}:{line} does not end", path.display())),
             Item::Unreadable { path, line, why } => {
@@ -129,10 +118,77 @@ fn play(journal: &Path, other: Option<&Configuration>) -> Result<Told, Failure> 
             break;
         }
     }
+    story.settle(false)?;
+    told.lines.extend(story.player.iter_mut().flat_map(Player::take_lines));
     Ok(told)
 }
 
-fn feed(player: &mut Player<Recording>, at: ansai_model::time::Now, input: Input) {
+/// A record as it is stepped through.
+struct Story<'a> {
+    other: Option<&'a Configuration>,
+    time: Time,
+    player: Option<Player<Recording>>,
+    /// Whether the record tells all from which something follows.
+    is_exact: bool,
+    /// A segment of which it is not known yet whether an agent was started with it.
+    begun: Option<Begun>,
+}
+
+/// The beginning of a segment.
+struct Begun {
+    snapshot: Snapshot,
+    /// What an agent that starts is told before anything else.
+    before: Vec<Recorded>,
+}
+
+impl Story<'_> {
+    fn record(&mut self, record: Recorded) -> Result<(), Failure> {
+        match (&mut self.begun, &record.input) {
+            (Some(begun), Input::Facts(_) | Input::HoldFile(_)) => begun.before.push(record),
+            (Some(_), input) => {
+                self.settle(matches!(input, Input::Started))?;
+                self.feed(record);
+            }
+            (None, _) => self.feed(record),
+        }
+        Ok(())
+    }
+
+    /// Takes the beginning of a segment over. Where an agent was started, the one before had ended, and nothing that it would have
+    /// done since has happened. Elsewhere it goes on from the segment before, or from its own state where there is none.
+    fn settle(&mut self, is_start: bool) -> Result<(), Failure> {
+        let Some(Begun { snapshot, before }) = self.begun.take() else { return Ok(()) };
+        let Snapshot { at, bundle, state, is_exact, kept } = snapshot;
+        self.is_exact = is_exact && self.time == Time::AsRecorded;
+        match &mut self.player {
+            Some(player) if is_start && self.other.is_none() => player.restart(bundle, state, at),
+            Some(_) => {}
+            None => {
+                let bundle = in_force(bundle, self.other)?;
+                let world = Recording::default();
+                self.player = Some(match is_start {
+                    true => Player::new(bundle, state, at, world),
+                    false => Player::going_on(bundle, state, at, &kept, world),
+                });
+            }
+        }
+        before.into_iter().for_each(|record| self.feed(record));
+        Ok(())
+    }
+
+    fn feed(&mut self, record: Recorded) {
+        let Some(player) = self.player.as_mut() else { return };
+        let at = record.at;
+        match record.input {
+            _ if self.is_exact => player.feed_exactly(record),
+            // The other configuration stays in force.
+            Input::Apply(_) if self.other.is_some() => player.pass(at),
+            input => feed(player, at, input),
+        }
+    }
+}
+
+fn feed(player: &mut Player<Recording>, at: Now, input: Input) {
     if let Input::Observed { check, observation } = &input {
         match observation.health() {
             Health::Healthy | Health::Unknown => player.world.last.insert(check.clone(), observation.clone()),
@@ -142,15 +198,11 @@ fn feed(player: &mut Player<Recording>, at: ansai_model::time::Now, input: Input
     player.feed(at, input);
 }
 
-fn begin(snapshot: Snapshot, other: Option<&Configuration>) -> Result<Player<Recording>, Failure> {
-    let bundle = match other {
-        None => snapshot.bundle,
-        Some(other) => {
-            let bundle = other.bundle(&inventory(&snapshot.bundle), snapshot.bundle.parts().generation);
-            bundle.map_err(|wrong| Failure::wrong(&wrong))?
-        }
-    };
-    Ok(Player::new(bundle, snapshot.state, snapshot.at, Recording::default()))
+/// The bundle that is in force: the recorded one, or that of another configuration.
+fn in_force(recorded: Bundle, other: Option<&Configuration>) -> Result<Bundle, Failure> {
+    let Some(other) = other else { return Ok(recorded) };
+    let bundle = other.bundle(&inventory(&recorded), recorded.parts().generation);
+    bundle.map_err(|wrong| Failure::wrong(&wrong))
 }
 
 /// The recorded host, as far as its bundle tells: its units.
