@@ -7,7 +7,7 @@ use std::{io, path::PathBuf};
 
 use ansai_host::linux::drill::{
     self, Remains,
-    ending::{Done, Lasting, lasting},
+    ending::{Done, Lasting, Process, lasting},
 };
 use ansai_model::{
     action::{AS_DECLARED, Action, ActionOutcome, ActionRun},
@@ -88,6 +88,8 @@ fn start(paths: &Paths, name: &str, unit: &UnitName) -> Result<(), Failure> {
 /// What drills have left of a target: by their notes, by the copies beside its files, and by what the agent knows.
 struct Left {
     lasting: Vec<Lasting>,
+    /// The processes that they stopped, as they are now.
+    processes: Vec<(i32, Process)>,
     files: Vec<(PathBuf, Remains)>,
     unit: Option<UnitName>,
     /// Its unit, when a drill took it down and it was down at the first look.
@@ -104,7 +106,8 @@ impl Left {
         let unit = unit_of(bundle, name);
         let mut lasting = lasting(&paths.state_dir).map_err(|error| failed(&paths.state_dir, &error))?;
         lasting.retain(|drill| unit.as_ref().is_some_and(|unit| drill.unit == unit.as_str()));
-        let mut left = Self { lasting, files, unit, down: None };
+        let processes = lasting.iter().filter_map(Lasting::process).collect();
+        let mut left = Self { lasting, processes, files, unit, down: None };
         left.down = left.down(paths, name);
         Ok(left)
     }
@@ -117,21 +120,21 @@ impl Left {
         self.unit.as_ref().filter(is_down).cloned()
     }
 
+    /// The processes that are to go on.
     fn stopped(&self) -> impl Iterator<Item = i32> {
-        self.lasting.iter().filter_map(|drill| match drill.done {
-            Done::Stopped { pid, .. } => Some(pid),
-            Done::Broken { .. } | Done::Taken { .. } | Done::Kills => None,
-        })
+        let left = self.processes.iter().filter(|(_, left)| *left == Process::Stopped);
+        left.map(|(pid, _)| *pid)
     }
 
     fn lines(&self) -> Vec<String> {
-        let processes = self.lasting.iter().filter_map(|drill| match drill.done {
-            Done::Stopped { pid, .. } => Some(format!("let process {pid} go on")),
+        let processes = self.processes.iter().map(|(pid, left)| process_line(*pid, *left));
+        let others = self.lasting.iter().filter_map(|drill| match drill.done {
             Done::Taken { port } => Some(format!("give port {port} back")),
             Done::Kills => Some(format!("no longer kill {} when it comes back", drill.unit)),
-            // It is told of its file.
-            Done::Broken { .. } => None,
+            // These are told of their processes and files.
+            Done::Stopped { .. } | Done::Broken { .. } => None,
         });
+        let processes = processes.chain(others);
         let files = self.files.iter().map(|(path, remains)| line(path, *remains));
         let down = self.down.iter().map(|unit| format!("start {unit}, which is down"));
         processes.chain(files).chain(down).collect()
@@ -179,6 +182,14 @@ fn declared(bundle: &Bundle, name: &str) -> Vec<String> {
     target.map(|(_, target)| target.configuration.clone()).unwrap_or_default()
 }
 
+fn process_line(pid: i32, left: Process) -> String {
+    match left {
+        Process::Stopped => format!("let process {pid} go on"),
+        Process::Runs => format!("leave process {pid} as it is, for it goes on already"),
+        Process::Ended => format!("nothing is left of process {pid}, which the drill had stopped: it has ended"),
+    }
+}
+
 fn line(path: &std::path::Path, remains: Remains) -> String {
     let (file, copy) = (path.display(), drill::copy_of(path));
     match remains {
@@ -200,6 +211,19 @@ fn failed(path: &std::path::Path, error: &io::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_that_has_ended_is_not_said_to_go_on() {
+        let processes = vec![(7, Process::Ended), (8, Process::Runs), (9, Process::Stopped)];
+        let left = Left { lasting: Vec::new(), processes, files: Vec::new(), unit: None, down: None };
+        assert_eq!(left.stopped().collect::<Vec<_>>(), [9]);
+        let expected = [
+            "nothing is left of process 7, which the drill had stopped: it has ended",
+            "leave process 8 as it is, for it goes on already",
+            "let process 9 go on",
+        ];
+        assert_eq!(left.lines(), expected);
+    }
 
     #[test]
     fn what_a_drill_took_down_is_told_from_what_somebody_stopped() {

@@ -23,9 +23,11 @@ use crate::linux::{
 };
 
 mod in_hand;
+mod process;
 
 pub use in_hand::InHand;
 use in_hand::{is_free, let_go};
+pub use process::Process;
 
 /// How long a drill lasts whose doing would stay: what follows within this time counts as its doing as well.
 pub const LASTS: Duration = Duration::from_secs(120);
@@ -119,6 +121,15 @@ impl Lasting {
 
     fn new(unit: &str, done: Done, lasts: Duration) -> Self {
         Self { unit: unit.to_owned(), until: wall_now().plus(lasts), done }
+    }
+
+    /// The process that it stopped, and what is left of that; nothing when it stopped none.
+    #[must_use]
+    pub fn process(&self) -> Option<(i32, Process)> {
+        match &self.done {
+            Done::Stopped { pid, started, boot } => Some((*pid, Process::of(*pid, *started, boot))),
+            Done::Broken { .. } | Done::Taken { .. } | Done::Kills => None,
+        }
     }
 
     /// How long it still lasts; never longer than any drill, whatever the clock was set to.
@@ -429,6 +440,29 @@ mod tests {
         assert!(is_stopped(&child));
         child.kill().expect("ended");
         child.wait().expect("waited for");
+    }
+
+    #[test]
+    fn what_is_left_of_a_stopped_process_is_known() {
+        let mut child = sleeper();
+        let drill = Lasting::stopping("a.service", pid(&child)).expect("it runs");
+        let left = || drill.process().map(|(_, left)| left);
+        stop(&child);
+        assert_eq!(left(), Some(Process::Stopped));
+        rustix::process::kill_process(pid(&child), Signal::CONT).expect("sent");
+        while is_stopped(&child) {
+            std::thread::yield_now();
+        }
+        assert_eq!(left(), Some(Process::Runs));
+        child.kill().expect("ended");
+        // Nobody has waited for it yet: it is a zombie, or about to be one.
+        while left() == Some(Process::Runs) {
+            std::thread::yield_now();
+        }
+        assert_eq!(left(), Some(Process::Ended));
+        child.wait().expect("waited for");
+        assert_eq!(left(), Some(Process::Ended));
+        assert_eq!(Lasting::breaking("a.service", PathBuf::from("/x")).process(), None);
     }
 
     #[test]
