@@ -53,13 +53,12 @@ pub fn follow(trend: &Trend, series: &mut Series, now: Now, observation: Observa
     with_figures(observation, now.wall, &forecast)
 }
 
-/// The forecast in words: "grows by 50.0 MiB an hour since 04:10; reaches its limit of 2.0 GiB in 6h (5h to 8h)".
+/// The forecast in words: "grows by 50.0 MiB an hour since 2026-11-21T04:10:00Z; reaches its limit of 2.0 GiB in 6h (5h to 8h)".
 fn told(now: WallTime, limit: f64, forecast: &Forecast) -> Text {
-    let since = now.0.saturating_sub(i64::try_from(forecast.growing_for.as_millis()).unwrap_or(i64::MAX));
     Text::from(format!(
         "grows by {} an hour since {}; reaches its limit of {} in {} ({} to {})",
         bytes(forecast.slope_per_hour),
-        TimeOfDay { at: WallTime(since), now },
+        grows_since(now, forecast),
         bytes(limit),
         Shown(forecast.reached_in),
         Shown(forecast.earliest),
@@ -67,34 +66,21 @@ fn told(now: WallTime, limit: f64, forecast: &Forecast) -> Text {
     ))
 }
 
-/// A time of day in UTC, with "N days ago" when it is not of the last day; the calendar is the shell's.
-struct TimeOfDay {
-    at: WallTime,
-    now: WallTime,
-}
-
-impl core::fmt::Display for TimeOfDay {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let minutes = self.at.0.div_euclid(60_000).rem_euclid(1440);
-        write!(f, "{:02}:{:02} UTC", minutes / 60, minutes % 60)?;
-        match self.now.since(self.at).as_secs() / 86_400 {
-            0 => Ok(()),
-            1 => f.write_str(" a day ago"),
-            days => write!(f, " {days} days ago"),
-        }
-    }
+/// Since when it grows, to the minute: more exactly it is not known, and not each look should say something else.
+fn grows_since(now: WallTime, forecast: &Forecast) -> WallTime {
+    let since = now.0.saturating_sub(i64::try_from(forecast.growing_for.as_millis()).unwrap_or(i64::MAX));
+    WallTime(since.div_euclid(60_000).saturating_mul(60_000))
 }
 
 /// The observation with the forecast as figures.
 fn with_figures(observation: Observation, now: WallTime, forecast: &Forecast) -> Observation {
-    let since = now.0.saturating_sub(i64::try_from(forecast.growing_for.as_millis()).unwrap_or(i64::MAX));
     let confidence = Percent::of(whole(forecast.confidence * 10_000.0), 10_000);
     observation
         .with_figure("forecast.in", Value::Duration(forecast.reached_in))
         .with_figure("forecast.earliest", Value::Duration(forecast.earliest))
         .with_figure("forecast.latest", Value::Duration(forecast.latest))
         .with_figure(Trend::GROWING, Value::Duration(forecast.growing_for))
-        .with_figure("forecast.since", Value::Text(Text::from(format!("{}", TimeOfDay { at: WallTime(since), now }))))
+        .with_figure("forecast.since", Value::Text(Text::from(format!("{}", grows_since(now, forecast)))))
         .with_figure("forecast.slope", Value::Bytes(ByteSize(whole(forecast.slope_per_hour))))
         .with_figure("forecast.confidence", Value::Percent(confidence))
 }

@@ -69,13 +69,14 @@ fn rendered(incidents: &[IncidentSummary], limit: usize, now_ms: i64, zone: &Tim
         let since = incident.well_since_ms.filter(|_| incident.is_well_again);
         let since = since.map(|since| format!("; well since {}", show::moment_in_row(since, now_ms, zone)));
         let state = if incident.is_well_again { WELL_AGAIN } else { show::phase(&incident.phase) };
+        let headline = show::told(incident.headline.as_str(), zone);
         let downtime = incident.downtime_ms.map(|ms| Shown(std::time::Duration::from_millis(ms)).to_string());
         vec![
             Cell::new(incident.id),
             Cell::new(show::moment_in_row(incident.opened_ms, now_ms, zone)),
             Cell::new(state),
             Cell::new(downtime.unwrap_or_default()),
-            Cell::new(format!("{drill}{}{}{more}", incident.headline, since.unwrap_or_default())),
+            Cell::new(format!("{drill}{headline}{}{more}", since.unwrap_or_default())),
         ]
     });
     show::table(&["INCIDENT", "OPENED", "STATE", "DOWN", "WHAT"], &[3, 1], rows)
@@ -100,7 +101,7 @@ mod tests {
             check: CheckId::new("service/nginx.service#unit").expect("valid"),
             severity: Severity::Now,
             phase,
-            headline: "nginx.service was killed".into(),
+            headline: "nginx.service was killed at 2023-11-14T22:13:20Z".into(),
             is_drill: id == 7,
             opened_ms: 1_700_000_000_000,
             downtime_ms,
@@ -120,9 +121,9 @@ mod tests {
         );
         let expected = [
             " INCIDENT  OPENED              STATE       DOWN  WHAT",
-            " i13       11-14 22:13:20 UTC  well again  1m    nginx.service was killed; well since 11-14 22:14:20 UTC",
-            " i12       11-14 22:13:20 UTC  ESCALATED         nginx.service was killed",
-            " i7        11-14 22:13:20 UTC  healed      48ms  drill: nginx.service was killed",
+            " i13       11-14 22:13:20 UTC  well again  1m    nginx.service was killed at 2023-11-14 22:13:20 UTC; well since 11-14 22:14:20 UTC",
+            " i12       11-14 22:13:20 UTC  ESCALATED         nginx.service was killed at 2023-11-14 22:13:20 UTC",
+            " i7        11-14 22:13:20 UTC  healed      48ms  drill: nginx.service was killed at 2023-11-14 22:13:20 UTC",
         ];
         assert_eq!(text.to_string(), expected.join("\n"));
     }

@@ -36,7 +36,7 @@ fn mending() -> Host {
 
 /// A look that fails for its forecast alone.
 fn grows(earliest: u64) -> Observation {
-    Observation::failing("grows by 50 MiB an hour since 04:10 UTC")
+    Observation::failing("grows by 50 MiB an hour since 2026-11-21T04:10:00Z")
         .with_figure(ANONYMOUS, Value::Bytes(ByteSize(1 << 30)))
         .with_figure(KILLED_LATELY, Value::Bool(false))
         .with_figure(NEAR_LIMIT, Value::Bool(false))
@@ -62,7 +62,7 @@ fn people_are_told_once_before_anything_is_done_and_again_when_it_is_over() {
     host.pass(secs(2 * HOUR));
     assert_eq!(host.done(), [""; 0], "it waits for its quiet hours");
     let reports = told(&host, NoticeKind::Foreseen);
-    let headline = "app.service will fail if nothing is done: grows by 50 MiB an hour since 04:10 UTC";
+    let headline = "app.service will fail if nothing is done: grows by 50 MiB an hour since 2026-11-21T04:10:00Z";
     assert_eq!(reports.iter().map(|report| report.headline.as_str()).collect::<Vec<_>>(), [headline]);
     assert!(reports[0].is_foreseen && reports[0].downtime.is_none());
     host.pass(secs(20 * HOUR));

@@ -33,14 +33,23 @@ fn notices(message: &Message) -> &[Notice] {
     }
 }
 
+/// Most characters of a subject.
+const SUBJECT_MAX: usize = 200;
+
 /// The subject of a message, whatever it is.
 #[must_use]
 pub fn subject(message: &Message, options: &RenderOptions) -> String {
-    match message {
+    let subject = match message {
         Message::One(notice) => render::subject(notice, &options.host),
         Message::Digest(notices) => render::digest_subject(notices, &options.host),
         Message::Test(test) => render::test_subject(test, &options.host),
-    }
+    };
+    told(&subject, options, SUBJECT_MAX)
+}
+
+/// Words on one line, of at most so many characters, whose moments are told in the zone of whoever reads them.
+fn told(text: &str, options: &RenderOptions, characters_max: usize) -> String {
+    one_line(&render::in_zone(text, &options.time_zone), characters_max)
 }
 
 /// `{version, host, subject, is_test, notices: [{kind, at, report}]}`; a digest has more than one notice, a test none.
@@ -63,15 +72,15 @@ fn rfc3339(at: WallTime) -> Option<String> {
 fn facts(report: &Report, options: &RenderOptions) -> Vec<(&'static str, String)> {
     let mut facts = vec![
         ("Target", format!("{} on {}", report.target, options.host)),
-        ("Symptom", one_line(report.symptom.as_str(), 300)),
+        ("Symptom", told(report.symptom.as_str(), options, 300)),
         ("Since", render::moment(report.failing_since.wall, &options.time_zone)),
     ];
     facts.extend(report.downtime.map(|downtime| ("Downtime", Shown(downtime).to_string())));
-    facts.extend(report.verified_by.iter().map(|by| ("Verified by", one_line(by.as_str(), 300))));
+    facts.extend(report.verified_by.iter().map(|by| ("Verified by", told(by.as_str(), options, 300))));
     if let Phase::Escalated { why } = &report.phase {
-        facts.push(("Why a person is needed", one_line(&render::in_zone(why.as_str(), &options.time_zone), 300)));
+        facts.push(("Why a person is needed", told(why.as_str(), options, 300)));
     }
-    facts.extend(report.cause.iter().map(|cause| ("Probable cause", one_line(cause.text.as_str(), 300))));
+    facts.extend(report.cause.iter().map(|cause| ("Probable cause", told(cause.text.as_str(), options, 300))));
     facts.extend(report.advice.first().map(|advice| ("What to change", one_line(advice.as_str(), 300))));
     let own = |command: &String| if options.is_of_user { render::for_user(command) } else { command.clone() };
     facts.extend(report.commands.first().map(|command| ("Next", one_line(&own(command), 200))));
@@ -87,10 +96,11 @@ fn title(notices: &[Notice], options: &RenderOptions) -> String {
 }
 
 /// One line for each notice of a digest, as many as a chat shows.
-fn lines(notices: &[Notice]) -> impl Iterator<Item = String> {
+fn lines(notices: &[Notice], options: &RenderOptions) -> impl Iterator<Item = String> {
     notices.iter().take(20).map(|notice| {
         let report = &notice.report;
-        format!("{} {}: {}", report.incident, render::kind_word(notice.kind), one_line(report.headline.as_str(), 120))
+        let headline = told(report.headline.as_str(), options, 120);
+        format!("{} {}: {headline}", report.incident, render::kind_word(notice.kind))
     })
 }
 
@@ -100,10 +110,10 @@ fn slack(message: &Message, options: &RenderOptions) -> Value {
         Message::One(notice) => {
             let facts = facts(&notice.report, options);
             let lines = facts.iter().map(|(label, value)| format!("*{label}*: {}", escaped(value)));
-            (one_line(notice.report.headline.as_str(), 150), lines.collect::<Vec<_>>())
+            (told(notice.report.headline.as_str(), options, 150), lines.collect::<Vec<_>>())
         }
         Message::Digest(notices) => {
-            (one_line(&title(notices, options), 150), lines(notices).map(|l| escaped(&l)).collect())
+            (told(&title(notices, options), options, 150), lines(notices, options).map(|l| escaped(&l)).collect())
         }
         Message::Test(test) => {
             (one_line(&format!("A test from {}", options.host), 150), vec![escaped(&asked_by(test))])
@@ -130,7 +140,7 @@ fn discord(message: &Message, options: &RenderOptions) -> Value {
         Message::One(notice) => {
             let field = |(label, value): (&str, String)| json!({"name": label, "value": cut(&plain(&value), 1024)});
             json!({
-                "title": cut(&plain(&one_line(notice.report.headline.as_str(), 256)), 256),
+                "title": cut(&plain(&told(notice.report.headline.as_str(), options, 256)), 256),
                 "color": color(notice.kind),
                 "timestamp": rfc3339(notice.at.wall),
                 "fields": facts(&notice.report, options).into_iter().map(field).collect::<Vec<_>>(),
@@ -138,8 +148,8 @@ fn discord(message: &Message, options: &RenderOptions) -> Value {
             })
         }
         Message::Digest(notices) => json!({
-            "title": cut(&plain(&one_line(&title(notices, options), 256)), 256),
-            "description": cut(&lines(notices).map(|line| plain(&line)).collect::<Vec<_>>().join("\n"), 4096),
+            "title": cut(&plain(&told(&title(notices, options), options, 256)), 256),
+            "description": cut(&lines(notices, options).map(|line| plain(&line)).collect::<Vec<_>>().join("\n"), 4096),
         }),
         Message::Test(test) => json!({
             "title": cut(&plain(&one_line(&format!("A test from {}", options.host), 256)), 256),

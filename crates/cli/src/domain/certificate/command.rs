@@ -91,7 +91,8 @@ fn list(paths: &Paths, names: &[String]) -> Result<Code, Failure> {
 fn rendered(targets: &[TargetStatus]) -> show::Page {
     let rows = targets.iter().map(|target| {
         let incident = target.incident.map(|id| id.to_string()).unwrap_or_default();
-        let (name, summary) = (Cell::new(target.target.name()), Cell::new(target.summary.as_str()));
+        let summary = show::told(target.summary.as_str(), &show::terminal().zone);
+        let (name, summary) = (Cell::new(target.target.name()), Cell::new(summary));
         vec![name, show::health(target.health), Cell::new(incident), summary]
     });
     show::table(&["CERTIFICATE", "HEALTH", "INCIDENT", "LAST LOOK"], &[2], rows)
