@@ -97,8 +97,11 @@ pub struct CheckView {
     pub is_flapping: bool,
     /// What was last seen.
     pub last: Option<(Now, Health, Text)>,
-    /// How old that is, when it is older than the time between two looks, or from before its unit was stopped or started.
+    /// How long ago that was.
     pub age: Option<Duration>,
+    /// Whether it is older than the time between two looks, or from before its unit was stopped or started: then it says how it
+    /// was, and not how it is.
+    pub is_old: bool,
 }
 
 /// An open incident as it stands.
@@ -118,6 +121,8 @@ pub struct IncidentView {
     pub left_to: Option<Text>,
     /// What the gates last said.
     pub decision: Option<Decision>,
+    /// The rule by which the gates judge, when one applies or did.
+    pub rule: Option<RuleId>,
     /// Why no rule applies at this moment, when none does.
     pub no_rule: Option<Text>,
     /// Whether it is well again, and only watched.
@@ -243,6 +248,7 @@ impl View<'_> {
             symptom_of,
             left_to,
             decision,
+            rule: rule.map(|rule| rule.id.clone()),
             no_rule,
             is_well_again,
             well_since,
@@ -303,7 +309,7 @@ impl View<'_> {
                         "`{rung}` worked, but {} changes too often, so it is not called healed before it has settled",
                         check.check.id
                     ),
-                    None => format!("`{rung}` worked; that all is well is not known at this moment"),
+                    None => format!("`{rung}` worked; whether all is well is not known at this moment"),
                 }
             }
             Stage::BackingOff { until } => format!("the next attempt (`{rung}`) comes in {}", left(*until)),
@@ -326,7 +332,8 @@ fn check_view(now: Now, state: &CheckState, changed: Option<WallTime>) -> CheckV
         failures: (state.failures, state.check.fail_after),
         is_flapping: state.is_flapping,
         last: state.last.as_ref().map(|(at, seen)| (*at, seen.health(), seen.summary().clone())),
-        age: age.filter(|age| is_of_before || *age > state.period()),
+        is_old: is_of_before || age.is_some_and(|age| age > state.period()),
+        age,
     }
 }
 

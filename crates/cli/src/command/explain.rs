@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ansai_model::{incident::Phase, time::Shown};
 use jiff::tz::TimeZone;
+use serde_json::json;
 
 use super::incidents::WELL_AGAIN;
 use crate::{
@@ -55,7 +56,8 @@ fn explanation(value: &serde_json::Value, zone: &TimeZone) -> show::Page {
             (None, Ok(phase)) => format!(": {}", show::phase(&phase)),
             (None, Err(_)) => String::new(),
         };
-        lines.extend([String::new(), format!("incident i{}{state}", incident["id"])]);
+        let rule = incident["rule"].as_str().map(|rule| format!(", by rule {rule}")).unwrap_or_default();
+        lines.extend([String::new(), format!("incident i{}{state}{rule}", incident["id"])]);
         // What is well again waits for nothing but time.
         if well.is_none() {
             lines.extend(incident["no_rule"].as_str().map(|why| format!("  no rule applies: {why}")));
@@ -89,7 +91,11 @@ fn standing(check: &serde_json::Value, is_stopped: bool) -> String {
     let bare = name.and_then(|(_, name)| words.strip_prefix(name)?.strip_prefix(": "));
     let (words, last) = (bare.unwrap_or(words), word(&check["last"][1]));
     // A look that is older than the next should be says how it was, and not how it is.
-    let age = check["age"]["secs"].as_u64().map(|secs| format!(", seen {} ago", Shown(Duration::from_secs(secs))));
+    let seen = if check["is_old"] == json!(true) { "seen" } else { "looked at" };
+    let age = check["age"]["secs"].as_u64().map(|secs| match secs {
+        0 => ", looked at just now".to_owned(),
+        secs => format!(", {seen} {} ago", Shown(Duration::from_secs(secs))),
+    });
     let age = age.unwrap_or_default();
     if last == hard || (is_stopped && last == "unknown") {
         return format!("{last} ({words}){age}");
@@ -103,8 +109,6 @@ fn standing(check: &serde_json::Value, is_stopped: bool) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -124,8 +128,14 @@ mod tests {
         assert_eq!(check("unknown", json!(null)), "unknown, not looked at yet");
         let disk = json!({"id": "disk//var#space", "hard": "healthy", "last": [0, "healthy", "/var: 60.0 % used"]});
         assert_eq!(standing(&disk, false), "healthy (60.0 % used)", "its name stands once");
-        let old = json!({"hard": "healthy", "last": [0, "healthy", "200"], "age": {"secs": 185, "nanos": 7}});
-        assert_eq!(standing(&old, false), "healthy (200), seen 3m5s ago");
+        let aged = |secs: u64, is_old: bool| {
+            let age = json!({"secs": secs, "nanos": 7});
+            let check = json!({"hard": "healthy", "last": [0, "healthy", "200"], "age": age, "is_old": is_old});
+            standing(&check, false)
+        };
+        assert_eq!(aged(185, true), "healthy (200), seen 3m5s ago");
+        assert_eq!(aged(12, false), "healthy (200), looked at 12s ago");
+        assert_eq!(aged(0, false), "healthy (200), looked at just now");
         let stopped = json!({"hard": "healthy", "last": [0, "unknown", "stopped on request"]});
         assert_eq!(standing(&stopped, true), "unknown (stopped on request)");
     }
@@ -148,15 +158,18 @@ circuit breaker: closed";
     #[test]
     fn an_incident_says_where_it_stands_and_the_gates_are_told_of_what_is_not_well() {
         let gate = json!({"gate": "hold", "verdict": "allow", "why": "nothing is held"});
-        let incident = |well: serde_json::Value| json!({"id": 7, "phase": {"escalated": {"why": "no"}}, "well_since": well, "decision": {"gates": [gate]}});
+        let incident = |well: serde_json::Value| json!({"id": 7, "phase": {"escalated": {"why": "no"}}, "well_since": well, "rule": "app", "decision": {"gates": [gate]}});
         let shown = |well| {
             let value = json!({"target": "service/app.service", "incidents": [incident(well)]});
             explanation(&value, &TimeZone::UTC).to_string()
         };
         let text = shown(json!(null));
-        assert!(text.contains("\nincident i7: ESCALATED\n  allow  hold             nothing is held\n"), "{text}");
+        assert!(
+            text.contains("\nincident i7: ESCALATED, by rule app\n  allow  hold             nothing is held\n"),
+            "{text}"
+        );
         let text = shown(json!({"mono": 1, "wall": 1_700_000_000_000_i64}));
-        assert!(text.contains("\nincident i7: well again since 2023-11-14 22:13:20 UTC\n"), "{text}");
+        assert!(text.contains("\nincident i7: well again since 2023-11-14 22:13:20 UTC, by rule app\n"), "{text}");
         assert!(!text.contains("allow"), "{text}");
     }
 }

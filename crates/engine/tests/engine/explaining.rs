@@ -209,8 +209,13 @@ fn a_symptom_a_condition_and_a_service_without_a_rule_are_explained() {
 fn a_look_that_is_older_than_the_next_should_be_says_how_old() {
     let mut host = Host::plain();
     host.pass(secs(60));
-    let age = |host: &Host| host.explain("app.service").checks[0].age;
+    let age = |host: &Host| {
+        let check = host.explain("app.service").checks.remove(0);
+        check.age.filter(|_| check.is_old)
+    };
     assert_eq!(age(&host), None);
+    let fresh = host.explain("app.service").checks.remove(0).age;
+    assert!(fresh.is_some_and(|age| age < secs(60)), "{fresh:?}");
     host.hanging.insert(check("app.service#unit"));
     let every = host.engine.bundle().parts().checks[&check("app.service#unit")].every;
     // A look that is given up is a look as well.
@@ -272,9 +277,9 @@ fn a_look_from_before_a_stop_or_a_start_says_how_long_ago_it_was() {
         host.pass(secs(7));
         host.happens("app.service", judged(UnitSnapshot { since: Some(host.now.wall), ..unit(state, intent) }));
         host.pass(secs(3));
-        let age = host.explain("app.service").checks.iter().map(|check| check.age.is_some()).collect::<Vec<_>>();
+        let age = host.explain("app.service").checks.iter().map(|check| check.is_old).collect::<Vec<_>>();
         host.pass(secs(70));
-        assert!(host.explain("app.service").checks.iter().all(|check| check.age.is_none()), "they are looked at again");
+        assert!(host.explain("app.service").checks.iter().all(|check| !check.is_old), "they are looked at again");
         age
     };
     assert_eq!(ages(ActiveState::Inactive, Intent::Stopped), [true, false], "its port, and its unit");
