@@ -87,7 +87,7 @@ fn a_file_that_was_added_is_named_and_the_service_is_back_when_it_is_moved_away(
     host.write_file(added, "no_directive;\n", 0o644)?;
     host.signal_main("nginx.service", Signal::KILL)?;
     let said = wait_report(&host, "i1", "escalated")?.to_string();
-    assert!(said.contains(&format!("new since it was kept: {added}; move away")), "{said}");
+    assert!(said.contains(&format!("new since it was kept: {added}; mend what is wrong in it")), "{said}");
     assert!(said.contains("The validator says: ") && said.contains("no_directive"), "{said}");
     assert!(host.exists(added) && !host.exists("/etc/nginx/conf.d/a.conf.ansai-broken"), "nothing is touched");
     host.remove_file(added)?;

@@ -94,7 +94,9 @@ fn under_way(view: View<'_>, incident: &Incident) -> UnderWay {
     let judged = judged.filter(|(of, other)| is_judged(now, of, other, can_wait)).count();
     let (width, why) = match can_wait {
         true => (width.min(FORESEEN_AT_ONCE_MAX), "what has not failed yet can wait"),
-        false => (width.div_ceil(2), "half of what the ramp allows, since it still runs and its restart disturbs"),
+        false => {
+            (width.div_ceil(2), "half of what the ramp allows, since it is not down and its remedy may disturb it")
+        }
     };
     UnderWay { count: acting().count() + slow + judged, width, why, next }
 }

@@ -29,7 +29,8 @@ pub(super) fn existence(p: &Proposal<'_>) -> Ruling {
     let check = p.view.checks.named(&p.incident.check);
     let unit = check.and_then(|check| p.view.scene(check).unit);
     match unit.map(|unit| (unit.load, unit.active)) {
-        _ if p.kind != ProposalKind::Start || is_forced(p) => allow("asked when the remediation began"),
+        _ if p.kind != ProposalKind::Start => allow("it was asked for when this healing was decided on"),
+        _ if is_forced(p) => allow("an operator asked for it now, who may have made its unit"),
         Some((LoadState::NotFound, active)) if active != ActiveState::Active => {
             deny("its unit does not exist: install it, or take it out of the configuration")
         }
@@ -48,7 +49,7 @@ pub(super) fn dependency(p: &Proposal<'_>) -> Ruling {
     let remediation = view.state.remediations.get(&p.incident.id);
     let begins_a_try = remediation.is_some_and(|remediation| remediation.attempts > 0 && remediation.step == 0);
     if p.kind == ProposalKind::Undo || (p.kind == ProposalKind::Continue && !begins_a_try) {
-        return allow("looked at when the remediation began");
+        return allow("what it needs was looked at when this healing was decided on");
     }
     let target = view.bundle.parts().targets.get(&p.incident.target);
     let needs = target.map(|target| target.needs.as_slice()).unwrap_or_default();

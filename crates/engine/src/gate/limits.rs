@@ -36,7 +36,7 @@ const DRILLED: &str = "a drill broke it, and does not wait for what failed befor
 
 pub(super) fn cooldown(p: &Proposal<'_>) -> Ruling {
     if p.kind != ProposalKind::Start {
-        return allow("within a remediation the back-off counts");
+        return allow("between the tries of one healing the back-off counts instead");
     }
     if is_forced(p) {
         return allow("an operator asked for it now");
@@ -62,7 +62,8 @@ pub(super) fn cooldown(p: &Proposal<'_>) -> Ruling {
     let until = last.mono.plus(wait);
     let (since, repeats) = (Shown(since), memory.repeats);
     let why = format!(
-        "it was healed {since} ago and has failed again {repeats} times, so the next try waits until {} have passed",
+        "it was healed {since} ago and has failed since, {repeats} times in a row by now: the next try waits until {} after \
+         that healing",
         Shown(wait)
     );
     defer(Some(moment_at(p.view.now, until)), Text::new(why))

@@ -14,6 +14,8 @@ use crate::linux::owned_path::{Kind, Refused, Trusted};
 
 /// Most paths that are named of each kind.
 const NAMED_MAX: usize = 4;
+/// What to do about a file that is new: where its folder is read, it is read under any name.
+const NEW: &str = "mend what is wrong in it, or move it to another folder (`mv -n` overwrites nothing)";
 
 /// What is new or has another owner or mode since the copy was kept, and what to do about it; nothing when nothing is, or when
 /// it cannot be known.
@@ -24,8 +26,7 @@ pub(in crate::linux::act) fn other_than_kept(
     trusted: &Trusted,
 ) -> Option<String> {
     let (new, given) = looked(&store(state_dir, unit).ok()?, paths, trusted).ok()?;
-    let new =
-        named(&new).map(|names| format!("new since it was kept: {names}; move away, or mend, what is wrong of it"));
+    let new = named(&new).map(|names| format!("new since it was kept: {names}; {NEW}"));
     let given = named(&given).map(|names| format!("owner or mode changed since it was kept: {names}; see with ls -l"));
     let said: Vec<String> = new.into_iter().chain(given).collect();
     (!said.is_empty()).then(|| said.join("; "))
@@ -108,8 +109,8 @@ mod tests {
         fs::write(broken(&at("conf/old.conf")), "ours").expect("written");
         let new = [at("conf/new-link"), at("conf/new.conf")].map(|path| path.display().to_string()).join(", ");
         let expected = format!(
-            "each file of the last known good configuration is as it was; new since it was kept: {new}; move away, or mend, what \
-             is wrong of it"
+            "each file of the last known good configuration is as it was; new since it was kept: {new}; mend what is wrong in \
+             it, or move it to another folder (`mv -n` overwrites nothing)"
         );
         assert_eq!(why(), expected);
         let planned = plan_restore(&state, &unit, &paths, &own).expect("not refused");
