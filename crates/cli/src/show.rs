@@ -250,7 +250,7 @@ pub(crate) fn phase(phase: &Phase) -> &'static str {
         Phase::Remediating => "being healed",
         Phase::Stabilizing { .. } => "well again",
         Phase::Resolved(Resolution::Healed { .. }) => "healed",
-        Phase::Resolved(Resolution::ByItself) => "recovered",
+        Phase::Resolved(Resolution::ByItself | Resolution::StartedByOthers { .. }) => "recovered",
         Phase::Resolved(Resolution::AfterEscalation) => "recovered",
         Phase::Resolved(Resolution::Withdrawn { .. }) => "withdrawn",
         Phase::Escalated { .. } => "ESCALATED",

@@ -5,10 +5,8 @@ use alloc::{format, string::String, vec::Vec};
 
 use ansai_model::{
     action::ActionOutcome,
-    check::Trend,
-    condition::Value,
     domain::Signs,
-    incident::{Changed, Evidence, EvidenceKind, Incident, Phase, Step, StepKind},
+    incident::{Evidence, EvidenceKind, Incident, Phase, Step, StepKind},
     observation::Observation,
     operator::DrillKind,
     report::Cause,
@@ -17,6 +15,7 @@ use ansai_model::{
     unit::{Exit, LoadState, UnitResult, UnitSnapshot, signal_name},
 };
 
+pub(crate) mod changes;
 pub(crate) mod shared;
 
 /// One rule of inference.
@@ -36,7 +35,7 @@ pub(crate) const RULES: &[CauseRule] = &[
         name: "leak-since-change",
         text: "it keeps memory that it never gives back, and something was changed not long before that began",
         advice: "compare the change with the moment since when its memory grows, and take it back if they belong together",
-        seen: |i| grows(i).and(changed(i)),
+        seen: |i| grows(i).and_then(|_| changes::before(i)),
     },
     CauseRule {
         name: "leak",
@@ -149,9 +148,15 @@ pub(crate) const RULES: &[CauseRule] = &[
     },
     CauseRule {
         name: "recent-change",
-        text: "something that it depends on was changed shortly before",
-        advice: "compare the change with the failure; take it back if they belong together",
-        seen: changed,
+        text: "something that it depends on was changed after it was last well and before it failed, and may be why",
+        advice: "compare the change with its last log lines, and take it back only if they belong together",
+        seen: changes::before,
+    },
+    CauseRule {
+        name: "changed-while-failing",
+        text: "something that it depends on was changed while it was failing, and it fails in another way since",
+        advice: "look at that change again rather than taking it back: what it failed for before was there without it",
+        seen: changes::while_failing,
     },
     CauseRule {
         name: "ended-by-itself",
@@ -223,7 +228,7 @@ fn drilled(kind: Option<DrillKind>) -> (&'static str, &'static [&'static str]) {
         }
         Some(DrillKind::Configuration) => (
             "it broke the configuration and killed the main process",
-            &["killed", "configuration-invalid", "recent-change", "exit-code", "start-limit"],
+            &["killed", "configuration-invalid", "recent-change", "changed-while-failing", "exit-code", "start-limit"],
         ),
         Some(DrillKind::Loop) => {
             ("it killed the main process, and once more after its next start", &["killed", "start-limit"])
@@ -286,40 +291,6 @@ fn takes_room(incident: &Incident) -> Option<String> {
 /// Whether it is a place on which others keep their files.
 fn keeps_files(incident: &Incident) -> bool {
     Signs::unwritable(&incident.target).is_some()
-}
-
-fn changed(incident: &Incident) -> Option<String> {
-    // What fills it is hardly what was installed on it.
-    if keeps_files(incident) {
-        return None;
-    }
-    let found =
-        incident.evidence.iter().find(|found| found.changed.is_some_and(|changed| may_be_why(incident, changed)))?;
-    Some(format!("{}: {}", found.source, first_line(found.text.as_str())))
-}
-
-/// What failed was well with every change that is older than the last look that found it well, and did not fail because of
-/// one that was made after it had failed. What grows is well until it is not: there the change is older than the growth, and
-/// the evidence goes back only a day before that.
-fn may_be_why(incident: &Incident, changed: Changed) -> bool {
-    let grows_since = match incident.observation.figure(Trend::GROWING) {
-        Some(Value::Duration(growing)) if incident.is_foreseen() => i64::try_from(growing.as_millis()).ok(),
-        Some(_) | None => None,
-    };
-    changed.is_own
-        && match grows_since {
-            Some(growing) => changed.at.0 <= incident.opened.wall.0.saturating_sub(growing),
-            None => came_before(incident, changed.at),
-        }
-}
-
-/// Whether a change was made between the last look that found all well and the failure. What fails in another way than before
-/// may do so for what was changed since, as long as it fails: what is well after a change may be so by it. What a later run than
-/// the well one fails for may have been changed since that one began: it has read nothing since.
-fn came_before(incident: &Incident, at: WallTime) -> bool {
-    let since = incident.otherwise_since.filter(|_| incident.healthy_since.is_none());
-    let is_before = at <= since.unwrap_or_default().max(incident.opened.wall);
-    is_before && incident.well_run.or(incident.well_until).is_some_and(|well| at > well)
 }
 
 fn step_failed(incident: &Incident, rung_name: &str) -> Option<String> {

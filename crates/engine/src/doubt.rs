@@ -48,7 +48,7 @@ impl Context {
                 let doubt = Doubt { said_no: self.now, why: why.clone(), asked: None, refuted: None, generation };
                 memory.doubt = Some(Box::new(doubt));
             }
-            ActionOutcome::Succeeded { .. } => memory.doubt = None,
+            ActionOutcome::Succeeded { .. } => (memory.doubt, memory.invalid) = (None, None),
             ActionOutcome::NotNeeded { .. } | ActionOutcome::TimedOut { .. } => {}
             ActionOutcome::Refused { .. } | ActionOutcome::Lost { .. } => {}
         }

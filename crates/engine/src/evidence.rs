@@ -120,7 +120,9 @@ impl Context {
             let began = asked.as_ref().filter(|asked| asked.was_up).and_then(|asked| began_after(incident, asked.at));
             evidence.retain(|found| found.seen.zip(began).is_none_or(|(seen, began)| seen < began));
             let after = after.as_ref().map(|(_, rung)| rung);
-            add(incident, evidence.into_iter().map(|found| labeled(found, after)));
+            let sorted = evidence.into_iter().flat_map(|found| cause::changes::sorted(incident, found));
+            let found: Vec<_> = sorted.map(|found| labeled(found, after)).collect();
+            add(incident, found);
             self.changed();
         }
         self.look_for_shared_cause(id);
@@ -323,11 +325,8 @@ fn add(incident: &mut Incident, evidence: impl IntoIterator<Item = Evidence>) {
         }
         let before: Vec<&Evidence> = incident.evidence.iter().filter(|kept| kept.source == found.source).collect();
         let is_old = |line: &str| before.iter().any(|kept| kept.text.as_str().lines().any(|said| said == line));
-        let news: Vec<&str> = found.text.as_str().lines().filter(|line| !is_old(line)).collect();
-        if news.is_empty() {
-            continue;
-        }
-        let text = Text::new(news.join("\n"));
-        incident.evidence.push(Evidence { text, ..found });
+        let is_news: Vec<bool> = found.text.as_str().lines().map(|line| !is_old(line)).collect();
+        let news = found.with_lines(|index| is_news.get(index).copied().unwrap_or(false));
+        incident.evidence.extend(news);
     }
 }

@@ -33,6 +33,7 @@ mod began;
 mod drilled;
 mod ending;
 mod notify_only;
+mod started;
 mod symptom;
 
 /// Most turns of one reconciliation: a ladder has at most 32 rungs, and each turn makes progress on it.
@@ -169,6 +170,7 @@ impl Context {
             self.follow_notify_only(id);
             return;
         }
+        self.note_start_by_others(id);
         self.fails_otherwise(id);
         self.take_turns(id);
         self.tell_what_is_foreseen(id);
@@ -293,7 +295,8 @@ impl Context {
             return false;
         }
         let was_notified = self.state.notified.contains(&(id, NoticeKind::Escalated));
-        let resolution = if was_escalated { Resolution::AfterEscalation } else { Resolution::ByItself };
+        let by = if was_escalated { Resolution::AfterEscalation } else { Resolution::ByItself };
+        let resolution = self.view().unless_started_by_others(id, by);
         let kind = if was_notified { NoticeKind::Recovered } else { NoticeKind::Healed };
         self.end(id, resolution, kind);
         false

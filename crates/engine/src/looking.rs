@@ -127,7 +127,7 @@ impl Context {
         let target = check.check.target.clone();
         let is_wanted_down = check.wanted_down();
         let has_open = self.checks.count_open_of(&target) > 0;
-        if !has_open && check.hard == Health::Healthy {
+        if check.hard == Health::Healthy {
             self.keep_configuration(slot);
         }
         if self.checks[slot].hard == Health::Healthy {

@@ -41,6 +41,7 @@ impl Context {
     pub(crate) fn interpret(&mut self, slot: usize, seen: Observation) -> Observation {
         let seen = self.view().as_remembered(&self.checks[slot], seen);
         let seen = self.view().in_doubt_with_its_unit(&self.checks[slot], seen);
+        let seen = self.view().with_what_is_invalid(&self.checks[slot], seen);
         let seen = self.spare_start(slot, seen);
         self.learn_start(slot, &seen);
         self.checks[slot].count(self.now, &seen);

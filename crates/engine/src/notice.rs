@@ -143,8 +143,7 @@ impl<'a> View<'a> {
         if let Some((_, window)) = operator::maintenance_on(self, target) {
             return Some(window.why);
         }
-        let is_quiet_end = kind == NoticeKind::Healed
-            && matches!(phase, Phase::Resolved(Resolution::ByItself | Resolution::Withdrawn { .. }));
+        let is_quiet_end = kind == NoticeKind::Healed && is_without_us(phase);
         is_quiet_end.then(|| "it ended without an action of ours".into())
     }
 
@@ -155,5 +154,16 @@ impl<'a> View<'a> {
             .filter(|route| kind.is_loud() || route.tell_healed)
             .map(|route| route.id.clone())
             .collect()
+    }
+}
+
+/// Whether it ended, and no action of ours had to do with that.
+fn is_without_us(phase: &Phase) -> bool {
+    match phase {
+        Phase::Resolved(Resolution::ByItself | Resolution::StartedByOthers { .. }) => true,
+        Phase::Resolved(Resolution::Withdrawn { .. }) => true,
+        Phase::Resolved(Resolution::Healed { .. } | Resolution::AfterEscalation) => false,
+        Phase::Open | Phase::AwaitingApproval { .. } | Phase::Remediating => false,
+        Phase::Stabilizing { .. } | Phase::Escalated { .. } => false,
     }
 }

@@ -9,7 +9,7 @@ use ansai_model::{
     incident::{Incident, IncidentKind, Phase, Resolution, StepKind},
     report::{History, Report},
     text::Text,
-    time::{Now, Shown},
+    time::{Now, Shown, WallTime},
 };
 
 use crate::{cause, view::View};
@@ -109,6 +109,7 @@ impl View<'_> {
             history.incidents += 1;
             history.healed += u32::from(past.was_healed);
             history.downtime += past.downtime;
+            history.outages += past.again.saturating_add(1);
             history.last = Some(past.opened);
         }
         history
@@ -186,7 +187,13 @@ fn headline_of_failure(incident: &Incident) -> Text {
             None => format!("{name} was healed by {rung}"),
         },
         Phase::Resolved(Resolution::ByItself) => format!("{name} recovered by itself"),
-        Phase::Resolved(Resolution::AfterEscalation) => format!("{name} has recovered"),
+        Phase::Resolved(Resolution::StartedByOthers { at }) => {
+            format!("{name} is well again: somebody else started it at {at}")
+        }
+        Phase::Resolved(Resolution::AfterEscalation) => match started_by_others(incident) {
+            Some(at) => format!("{name} has recovered: somebody else started it at {at}"),
+            None => format!("{name} has recovered"),
+        },
         Phase::Resolved(Resolution::Withdrawn { why }) => format!("{name}: nothing to heal ({why})"),
         Phase::Escalated { .. } => format!("{name} needs a person: {}", kept_by(incident).unwrap_or(symptom)),
         Phase::AwaitingApproval { .. } => format!("{name} waits for your approval: {symptom}"),
@@ -200,6 +207,15 @@ fn headline_of_failure(incident: &Incident) -> Text {
         Phase::Remediating if is_foreseen => format!("{name} will fail if nothing is done: {symptom}"),
         Phase::Remediating | Phase::Stabilizing { .. } => format!("{name} is being healed: {symptom}"),
     })
+}
+
+/// When somebody else started it the last time, when nothing was begun by us after that.
+fn started_by_others(incident: &Incident) -> Option<WallTime> {
+    incident.steps.iter().rev().find_map(|step| match step.kind {
+        StepKind::StartedByOthers { at, .. } => Some(Some(at)),
+        StepKind::Started { is_harmless: false, .. } => Some(None),
+        _ => None,
+    })?
 }
 
 /// As what it was seen last, without its name, with which a symptom may begin as that of a filesystem does.
@@ -239,7 +255,7 @@ fn verified_by(incident: &Incident) -> Option<Text> {
         StepKind::Started { is_harmless, .. } => (!is_harmless).then_some(None),
         StepKind::Decided(_) | StepKind::Skipped { .. } | StepKind::Ended { .. } | StepKind::Cause { .. } => None,
         StepKind::Undone { .. } | StepKind::Answered { .. } | StepKind::Resolved { .. } => None,
-        StepKind::Interrupted { .. } => None,
+        StepKind::Interrupted { .. } | StepKind::StartedByOthers { .. } => None,
     });
     last.flatten().cloned()
 }

@@ -26,8 +26,10 @@ use serde::{Deserialize, Serialize};
 use crate::{effect::Dispatch, ramp::Ramp, remediation::Remediation};
 
 mod from_controller;
+mod past;
 
 pub use from_controller::FromController;
+pub use past::PastIncident;
 
 /// Most open incidents; when there are more, the new one is not opened and the check says so.
 pub const INCIDENTS_MAX: usize = 1_000;
@@ -170,6 +172,9 @@ pub struct PendingRun {
     /// The unit that says itself how long its job may take, when it does.
     #[serde(default)]
     pub awaits: Option<UnitName>,
+    /// Whether it keeps a configuration that is valid, or only asks whether it is while the unit runs.
+    #[serde(default)]
+    pub is_keeping: bool,
 }
 
 /// What is remembered of a target across incidents.
@@ -215,6 +220,9 @@ pub struct TargetMemory {
     /// What its validator said against its configuration, until that is known to be so or not.
     #[serde(default)]
     pub doubt: Option<Box<Doubt>>,
+    /// What its validator says against a configuration with which it does not run yet, and since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invalid: Option<Box<(Now, Text)>>,
     /// The failures, waits and breakers of its other fault domains, by their rule; budgets are the target's.
     #[serde(default, rename = "matters")]
     pub fault_domains: BTreeMap<RuleId, TargetMemory>,
@@ -271,17 +279,6 @@ pub enum BreakerState {
         /// Until then.
         until: Now,
     },
-}
-
-/// What an incident that ended cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PastIncident {
-    /// When it was opened.
-    pub opened: Now,
-    /// Whether ansai healed it.
-    pub was_healed: bool,
-    /// How long the target was down.
-    pub downtime: Duration,
 }
 
 /// Automation stopped for a scope.

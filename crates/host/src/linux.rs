@@ -344,7 +344,8 @@ impl Host for LinuxHost {
 
     async fn gather(&self, request: &EvidenceRequest) -> Vec<Evidence> {
         let redactor = &self.inner.redactor;
-        let found = evidence::gather(&self.inner.context, self.inner.bus.as_ref(), redactor, request).await;
+        let (bus, state_dir) = (self.inner.bus.as_ref(), &self.inner.options.state_dir);
+        let found = evidence::gather(&self.inner.context, bus, redactor, request, state_dir).await;
         let redacted = |found: Evidence| {
             let (source, text) = (redactor.text(&found.source), redactor.text(&found.text));
             Evidence { source, text, ..found }

@@ -155,7 +155,7 @@ fn what_a_timer_or_socket_of_later_starts_may_rest() -> Result<()> {
     let host = boot("later", &units, &[], "  nightly.service: {}\n  asked.service: {}\n")?;
     let pairs = [("nightly.service", "clock.timer"), ("asked.service", "asked.socket")];
     for (service, trigger) in pairs {
-        wait_says(&host, service, "nobody saw whether")?;
+        wait_says(&host, service, "ansai was not watching when it stopped")?;
         host.start(trigger)?;
     }
     for (service, trigger) in pairs {
@@ -180,7 +180,7 @@ fn what_a_path_starts_may_rest_and_its_failed_path_is_its_own_failure() -> Resul
     ];
     let host = boot("paths", &units, &[], "  drop.service: {}\n")?;
     // The path is not loaded while the agent starts, so that nothing but a look can tell what starts the service.
-    wait_says(&host, "drop.service", "nobody saw whether")?;
+    wait_says(&host, "drop.service", "ansai was not watching when it stopped")?;
     host.start("drop.path")?;
     wait_health(&host, "drop.service", "healthy")?;
     host.write_file("/run/drop", "", 0o644)?;

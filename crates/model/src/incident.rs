@@ -6,7 +6,10 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::outage::Relapse;
+pub use self::{
+    changed::{Change, Changed},
+    outage::Relapse,
+};
 use crate::{
     action::ActionOutcome,
     check::Trend,
@@ -22,6 +25,7 @@ use crate::{
     time::{Now, WallTime},
 };
 
+mod changed;
 pub mod outage;
 
 /// What an incident is about. A failure may be healed; of everything else a person is only told.
@@ -203,6 +207,11 @@ pub enum Resolution {
     },
     /// Without us.
     ByItself,
+    /// By a start that was somebody else's, as of a person who has mended it.
+    StartedByOthers {
+        /// When it was started.
+        at: WallTime,
+    },
     /// By a person, after it had been escalated.
     AfterEscalation,
     /// An operator wants the target stopped, or it left the configuration.
@@ -310,6 +319,13 @@ pub enum StepKind {
         /// The reason, as people read it.
         why: Text,
     },
+    /// Somebody else had what failed started.
+    StartedByOthers {
+        /// When it was started.
+        at: WallTime,
+        /// By whom, as far as that is known, as people read it.
+        who: Text,
+    },
     /// It ended.
     Resolved {
         /// How, in words.
@@ -334,18 +350,9 @@ pub struct Evidence {
     /// When it was seen, of what holds at one moment only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<WallTime>,
-    /// Of a change: when the last one was made, and of what.
+    /// Of changes: when they were made, and of what.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed: Option<Changed>,
-}
-
-/// When something was changed, and whether it is a part of the target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Changed {
-    /// When the last of the changes was made.
-    pub at: WallTime,
-    /// Whether it is the target's own: its unit, its configuration, its package. Only these can be blamed.
-    pub is_own: bool,
 }
 
 impl Evidence {
@@ -363,9 +370,6 @@ impl Evidence {
 
     /// The words for processes none of which can run, since they are stopped by a signal or by a debugger.
     pub const STOPPED: &'static str = "stopped (state ";
-
-    /// How the source of packages that were installed, upgraded or removed begins.
-    pub const PACKAGES: &'static str = "dpkg's log";
 }
 
 /// What a finding is about.

@@ -248,7 +248,8 @@ impl Observation {
     /// Whether it is well and a person should know of something.
     #[must_use]
     pub fn is_warning(&self) -> bool {
-        self.health == Health::Healthy && self.figure(Self::WARNS) == Some(&Value::Bool(true))
+        let is_broken = self.unit().is_some_and(|unit| unit.next_start_may_fail().is_some());
+        self.health == Health::Healthy && (is_broken || self.figure(Self::WARNS) == Some(&Value::Bool(true)))
     }
 
     /// How long the look took.

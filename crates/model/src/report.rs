@@ -182,6 +182,9 @@ pub struct History {
     /// Earlier incidents of the target by its other checks, those that are not over included.
     #[serde(default)]
     pub by_others: u32,
+    /// How often it failed in these: what fails again while it is watched is one incident still.
+    #[serde(default)]
+    pub outages: u32,
     /// Of these, healed by ansai.
     pub healed: u32,
     /// Their downtime together.

@@ -3,13 +3,15 @@
 //! Asking systemd is `host::linux::systemd`'s work; what to do about it is the engine's.
 
 mod judgment;
+mod started;
+mod warning;
 
 use alloc::{format, string::String};
 use core::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-pub use self::judgment::judge;
+pub use self::{judgment::judge, started::StartedBy};
 use crate::{
     text::Text,
     time::{Shown, WallTime},
@@ -258,6 +260,9 @@ pub struct UnitSnapshot {
     pub invocation: Option<Text>,
     /// Since when it is in this state, when systemd says.
     pub since: Option<WallTime>,
+    /// Of what is up: whose job started it.
+    #[serde(default, skip_serializing_if = "StartedBy::is_unknown")]
+    pub started_by: StartedBy,
     /// What the bus said of why.
     pub intent: Intent,
     /// A job in progress.
@@ -305,6 +310,12 @@ pub struct UnitSnapshot {
     /// Whether a file of it is another one than systemd has read; known while it does not run.
     #[serde(default)]
     pub needs_reload: bool,
+    /// Whether it failed to read its configuration anew when it was last asked to, and runs with what it had read before.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub has_failed_to_reload: bool,
+    /// What its validator says against the configuration that it will read when it is started next; it is the engine that knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invalid: Option<Text>,
 }
 
 /// A signal that ansai itself sent to a main process.
@@ -353,6 +364,7 @@ impl UnitSnapshot {
             restarts: 0,
             invocation: None,
             since: None,
+            started_by: StartedBy::Unknown,
             intent: Intent::Unknown,
             job: None,
             activity: HostActivity::Normal,
@@ -369,6 +381,8 @@ impl UnitSnapshot {
             ended_at: None,
             own_signal: None,
             needs_reload: false,
+            has_failed_to_reload: false,
+            invalid: None,
         }
     }
 
@@ -389,13 +403,6 @@ impl UnitSnapshot {
     #[must_use]
     pub fn is_ended_by_drill(&self) -> bool {
         self.own_signal.is_some_and(|own| own.by == Sender::Drill)
-    }
-
-    /// What a person should know of it though it may be well: nobody looks after its workers, and no reload reaches it.
-    #[must_use]
-    pub fn warning(&self) -> Option<Text> {
-        let pid = self.main_pid.filter(|_| self.is_main_stopped && self.active == ActiveState::Active)?;
-        Some(Text::new(alloc::format!("its main process {pid} is stopped (state T), though others of it run")))
     }
 
     /// Why nothing of it can be broken on purpose, in words that follow its name; nothing when something can.
@@ -460,11 +467,11 @@ impl fmt::Display for UnitSnapshot {
             return Ok(());
         }
         f.write_str(match self.intent {
-            Intent::Unknown => "; nobody listened when it changed",
-            Intent::ByItself => "; it changed by itself, without a job",
-            Intent::Stopped => "; a job of somebody else stopped it",
+            Intent::Unknown => "; ansai was not watching when it changed, so why it did is not known",
+            Intent::ByItself => "; nobody had systemd do that",
+            Intent::Stopped => "; somebody had systemd stop it, and not ansai",
             Intent::StartFailed => "; somebody else had it started or restarted, and that failed",
-            Intent::Ours => "; a job of ansai changed it",
+            Intent::Ours => "; ansai had systemd do that",
         })
     }
 }

@@ -115,7 +115,8 @@ fn largest() -> ansai_engine::State {
     let depth = Depth::of(CHECKS_MAX);
     let at = Now { mono: MonoTime(i64::MAX / 2), wall: WallTime(4_000_000_000_000) };
     let times = || vec![at.mono; depth.times].into();
-    let past = PastIncident { opened: at, was_healed: false, downtime: Duration::new(1_000_000, 999_999_999) };
+    let past =
+        PastIncident { opened: at, was_healed: false, downtime: Duration::new(1_000_000, 999_999_999), again: 0 };
     let mut state = ansai_engine::State::default();
     for number in 0..CHECKS_MAX {
         let name = format!("service/{number:0>180}.service");

@@ -12,7 +12,7 @@ use ansai_model::{
     unit::UnitResult,
 };
 
-use super::{came_before, first_line, logged, unit};
+use super::{changes::came_before, logged, unit};
 use crate::view::View;
 
 /// A cause that one incident of a storm speaks for.
@@ -77,9 +77,14 @@ const RULES: &[Rule] = &[
         is_it: |_, _| None,
         follows: |i| {
             let is_of_packages = |found: &&Evidence| found.source.as_str().starts_with(Evidence::PACKAGES);
-            let came_before = |found: &&Evidence| found.changed.is_some_and(|changed| came_before(i, changed.at));
-            let found = i.evidence.iter().filter(is_of_packages).find(came_before)?;
-            Some(alloc::format!("{}: {}", found.source, first_line(found.text.as_str())))
+            let lines = i
+                .evidence
+                .iter()
+                .filter(is_of_packages)
+                .flat_map(|found| found.changes().map(move |(change, line)| (found, change, line)));
+            let (found, _, line) =
+                lines.filter(|(_, change, _)| came_before(i, change.at)).max_by_key(|(_, c, _)| c.at)?;
+            Some(alloc::format!("{}: {line}", found.source))
         },
     },
 ];

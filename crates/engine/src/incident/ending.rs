@@ -40,7 +40,7 @@ impl Context {
             false if self.state.notified.contains(&(id, NoticeKind::Escalated)) => NoticeKind::Recovered,
             false => NoticeKind::Healed,
         };
-        self.end(id, Resolution::Healed { rung }, kind);
+        self.end(id, self.view().unless_started_by_others(id, Resolution::Healed { rung }), kind);
     }
 
     /// Hands an incident to a person; it is still watched, and resolved when it recovers.
@@ -102,6 +102,7 @@ impl Context {
             Resolution::Healed { rung } if is_watched => Text::new(format!("healed by `{rung}`")),
             Resolution::Healed { rung } => Text::new(format!("healed by `{rung}`, and it has stayed well")),
             Resolution::ByItself => "it recovered by itself".into(),
+            Resolution::StartedByOthers { at } => Text::new(format!("somebody else had started it at {at}")),
             Resolution::AfterEscalation => "it recovered after it had been handed to a person".into(),
             Resolution::Withdrawn { why } => Text::new(format!("withdrawn: {why}")),
         };
@@ -113,6 +114,7 @@ impl Context {
         incident.phase = Phase::Resolved(resolution);
         incident.ended = Some(now);
         let (is_drill, is_notify_only) = (incident.is_drill, incident.kind.is_notify_only());
+        let again = incident.relapse.map_or(0, |relapse| relapse.outages);
         let (target, check, opened, downtime) =
             (incident.target.clone(), incident.check.clone(), incident.opened, incident.downtime().unwrap_or_default());
         self.state.targets.entry(target.clone()).or_default();
@@ -142,7 +144,7 @@ impl Context {
         // What was broken on purpose, or was not known to be broken, says nothing about how often it breaks.
         if !is_withdrawn && !is_drill && !is_notify_only {
             let past = memory.past.entry(check).or_default();
-            past.push_back(PastIncident { opened, was_healed, downtime });
+            past.push_back(PastIncident { opened, was_healed, downtime, again });
             keep_newest(past, past_max);
         }
         self.changed();

@@ -74,6 +74,7 @@ impl Context {
             is_drill,
             is_repetition,
             awaits,
+            is_keeping: false,
         };
         if disruption > Disruption::None {
             self.count(&pending);

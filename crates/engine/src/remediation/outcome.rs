@@ -37,6 +37,7 @@ impl Context {
         let Some(pending) = self.state.runs.remove(&run) else { return };
         self.changed();
         self.heard_validator(run, &pending, &outcome);
+        self.heard_of_keeping(&pending, &outcome);
         if matches!(outcome, ActionOutcome::NotNeeded { .. } | ActionOutcome::Refused { .. }) {
             self.refund(&pending);
             self.drill_did_nothing(&pending);

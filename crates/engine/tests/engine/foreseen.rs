@@ -128,7 +128,7 @@ fn what_was_changed_before_it_began_to_grow_is_the_cause_and_is_told() {
     assert_eq!(host.phase("app.service"), "open", "and nothing takes the traces away meanwhile");
     let changed = |text: &str, before: Duration| {
         let at = WallTime(host.now.wall.0 - i64::try_from(before.as_millis()).expect("short"));
-        let changed = Some(Changed { at, is_own: true });
+        let changed = Some(Changed::once(at, true));
         Evidence { changed, ..Evidence::new("dpkg's log", EvidenceKind::Change, text) }
     };
     // What was changed while it was growing already is not why.

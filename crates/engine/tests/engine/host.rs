@@ -223,6 +223,11 @@ impl Host {
         self.actions_end(succeeded())
     }
 
+    /// From now on every action ends so, at once.
+    pub(crate) fn set_always(&mut self, outcome: ActionOutcome) {
+        self.always = Some(outcome);
+    }
+
     /// From now on nothing helps, or this does.
     pub(crate) fn set_mending(&mut self, what: Option<&'static str>) {
         self.mends = what;

@@ -128,8 +128,12 @@ fn a_host_with_very_many_checks_remembers_less_of_each_and_the_newest() {
     let id = TargetId::new("service/app.service").expect("valid");
     let check = CheckId::new("service/app.service#unit").expect("valid");
     let moments = || (0..1_000).map(MonoTime);
-    let past =
-        moments().map(|mono| PastIncident { opened: Now { mono, ..host.now }, was_healed: true, downtime: secs(1) });
+    let past = moments().map(|mono| PastIncident {
+        opened: Now { mono, ..host.now },
+        was_healed: true,
+        downtime: secs(1),
+        again: 0,
+    });
     let mut memory = TargetMemory { actions: moments().collect(), failures: moments().collect(), ..Default::default() };
     memory.past.insert(check.clone(), past.collect());
     memory.fault_domains.insert(RuleId::new("other").expect("valid"), memory.clone());

@@ -69,7 +69,7 @@ fn report_with(changed_ago: u64, is_own: bool) -> Report {
     until_open(&mut host);
     let opened_at = host.open("app.service").expect("open").opened.wall.0;
     let at = WallTime(opened_at - i64::try_from(changed_ago * 1000).expect("short"));
-    let changed = Some(Changed { at, is_own });
+    let changed = Some(Changed::once(at, is_own));
     let found = Evidence { changed, ..Evidence::new("unit files", EvidenceKind::Change, "it was changed") };
     let incident = opened(&host);
     host.step(Input::Gathered { incident, evidence: vec![found] });
@@ -99,7 +99,7 @@ fn cause_after(runs: &[(&str, u64)], failed_in: &str, changed_ago: u64) -> Optio
     host.sees("app.service#unit", judged(UnitSnapshot { invocation, result, exit, ..down }));
     let opened_at = host.open("app.service").expect("open").opened.wall.0;
     let at = WallTime(opened_at - i64::try_from(changed_ago * 1000).expect("short"));
-    let changed = Some(Changed { at, is_own: true });
+    let changed = Some(Changed::once(at, true));
     let found = Evidence { changed, ..Evidence::new("unit files", EvidenceKind::Change, "it was changed") };
     let incident = opened(&host);
     host.step(Input::Gathered { incident, evidence: vec![found] });
@@ -245,7 +245,7 @@ fn who_takes_over_is_told_how_it_is_now_and_that_this_is_after_a_remedy() {
 fn a_change_that_was_made_after_the_failure_is_not_why() {
     let mut host = died();
     host.pass(ACTION);
-    let changed = Some(Changed { at: host.now.wall, is_own: true });
+    let changed = Some(Changed::once(host.now.wall, true));
     let found = Evidence { changed, ..Evidence::new("configuration", EvidenceKind::Change, "it was put back") };
     let incident = opened(&host);
     host.step(Input::Gathered { incident, evidence: vec![found] });
@@ -266,7 +266,7 @@ fn blamed_of_a_later_change(code: i32) -> (String, String) {
     host.pass(secs(600));
     host.sees("app.service#unit", ended(3));
     host.pass(secs(5));
-    let changed = Some(Changed { at: host.now.wall, is_own: true });
+    let changed = Some(Changed::once(host.now.wall, true));
     let found = Evidence { changed, ..Evidence::new("unit files", EvidenceKind::Change, "it was changed") };
     let incident = opened(&host);
     host.step(Input::Gathered { incident, evidence: vec![found] });
@@ -288,7 +288,7 @@ fn blamed_of_a_later_change(code: i32) -> (String, String) {
 fn a_change_that_was_made_while_it_failed_is_no_cause_of_the_same_failure_nor_of_its_end() {
     let own = "exit-code".to_owned();
     assert_eq!(blamed_of_a_later_change(3), (own.clone(), own.clone()));
-    assert_eq!(blamed_of_a_later_change(4), ("recent-change".to_owned(), own));
+    assert_eq!(blamed_of_a_later_change(4), ("changed-while-failing".to_owned(), own));
 }
 
 #[test]

@@ -169,7 +169,7 @@ fn a_service_that_was_stopped_while_no_agent_ran_goes_to_a_person() {
     // Nobody saw whether it was stopped on request.
     host.sees("app.service#unit", judged(unit(ActiveState::Inactive, Intent::Unknown)));
     host.pass(secs(60));
-    let why = "not running, and nobody saw whether it was stopped on request";
+    let why = "not running, and ansai was not watching when it stopped: perhaps somebody stopped it on purpose";
     assert_eq!(host.last_step(1), format!("escalated: {why}"));
     assert_eq!((host.begun.len(), host.told()), (1, vec!["Escalated to 1".into()]));
 }

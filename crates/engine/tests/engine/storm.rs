@@ -195,7 +195,7 @@ fn packages_are_the_cause_of_a_storm_only_when_they_were_changed_since_all_was_w
         let at = WallTime(host.now.wall.0 - ago * 1_000);
         all_fail(&mut host, 6);
         for incident in 1..=6 {
-            let changed = Some(Changed { at, is_own: false });
+            let changed = Some(Changed::once(at, false));
             let source = format!("{}, other packages", Evidence::PACKAGES);
             let found = Evidence { changed, ..Evidence::new(source, EvidenceKind::Change, "upgrade libc6 1 2") };
             host.step(Input::Gathered { incident: IncidentId(incident), evidence: vec![found] });

@@ -48,6 +48,7 @@ pub(crate) fn step(step: &Step) -> String {
         StepKind::Undone { what, outcome: how } => format!("undo: {what}: {}", outcome(how)),
         StepKind::Answered { text } => format!("answered: {text}"),
         StepKind::Escalated { why } => format!("escalated: {why}"),
+        StepKind::StartedByOthers { at, who } => format!("{who} started it at {at}"),
         StepKind::Resolved { how } => format!("resolved: {how}"),
         StepKind::Interrupted { what } => format!("interrupted: {what}"),
     }
@@ -63,6 +64,7 @@ pub(crate) fn phase(incident: &Incident) -> &'static str {
         Phase::Escalated { .. } => "escalated",
         Phase::Resolved(Resolution::Healed { .. }) => "healed",
         Phase::Resolved(Resolution::ByItself) => "recovered by itself",
+        Phase::Resolved(Resolution::StartedByOthers { .. }) => "started by others",
         Phase::Resolved(Resolution::AfterEscalation) => "recovered after escalation",
         Phase::Resolved(Resolution::Withdrawn { .. }) => "withdrawn",
     }

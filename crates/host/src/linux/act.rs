@@ -7,7 +7,7 @@ mod restoration;
 mod validate;
 
 pub(super) use configuration::broken;
-pub(in crate::linux) use configuration::changed_since_kept;
+pub(in crate::linux) use configuration::{changed_since_kept, changes_only_comments};
 
 use std::time::Duration;
 

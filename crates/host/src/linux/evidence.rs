@@ -28,12 +28,13 @@ const PART_TIMEOUT: Duration = Duration::from_secs(5);
 /// Of each of the kernel's files of figures.
 const FIGURES_BYTES: u64 = 64 * 1024;
 
-/// Collects a part of the evidence of an incident.
+/// Collects a part of the evidence of an incident; what the agent keeps of configurations is in `state_dir`.
 pub(super) async fn gather(
     context: &Context,
     bus: Option<&Bus>,
     redactor: &Redactor,
     request: &EvidenceRequest,
+    state_dir: &Path,
 ) -> Vec<Evidence> {
     let looks = match &request.probe {
         Some(Probe::Domain(probe)) => Some(domain::looks(probe)),
@@ -44,7 +45,7 @@ pub(super) async fn gather(
     let mut found = if is_passing {
         passing(context, bus, request, place).await
     } else {
-        lasting(context, bus, redactor, request).await
+        lasting(context, bus, redactor, request, state_dir).await
     };
     if let Some(looks) = looks.filter(|looks| looks.is_of_the_moment() == is_passing) {
         found.extend(looks.gather(context, bus, request).await);
@@ -78,6 +79,7 @@ async fn lasting(
     bus: Option<&Bus>,
     redactor: &Redactor,
     request: &EvidenceRequest,
+    state_dir: &Path,
 ) -> Vec<Evidence> {
     let mut found = Vec::new();
     // The journal and the files know a unit by its own name only.
@@ -92,7 +94,7 @@ async fn lasting(
         found.extend(places.into_iter().map(|place| redacted(place, redactor)));
     }
     let program = unit.as_ref().zip(bus).and_then(|(unit, bus)| bus.program_of(unit));
-    let searched = changes::Searched::of(context, request, program);
+    let searched = changes::Searched::of(context, request, program, state_dir);
     let work = Work::new(Kind::Gather, format!("changes of {}", request.target)).on(searched.paths());
     found.extend(beside(work, move || searched.changes()).await);
     found

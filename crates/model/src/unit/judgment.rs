@@ -112,9 +112,9 @@ fn stopped(expect: UnitExpectation, unit: &UnitSnapshot) -> Verdict {
         }
         // Our own action left it stopped: our remedy is not done, or did not work.
         (UnitExpectation::Running, Intent::Ours) => Verdict::Failing("not running after an action of ours".into()),
-        (UnitExpectation::Running, Intent::Unknown) => {
-            Verdict::Unknown("not running, and nobody saw whether it was stopped on request".into())
-        }
+        (UnitExpectation::Running, Intent::Unknown) => Verdict::Unknown(
+            "not running, and ansai was not watching when it stopped: perhaps somebody stopped it on purpose".into(),
+        ),
         (UnitExpectation::Running, Intent::Stopped) => Verdict::Unknown("stopped on request".into()),
     }
 }
@@ -140,7 +140,7 @@ fn how_it_ended(unit: &UnitSnapshot) -> String {
         (None, _) => String::from("ended by itself"),
         (Some(exit), Some(Exit::Code(_))) if unit.own_signal.is_none() => format!("{exit} by itself"),
         (Some(exit), Some(Exit::Signal(_) | Exit::Dumped(_))) if unit.own_signal.is_none() => {
-            format!("{exit}, which no job of systemd sent")
+            format!("{exit}, which systemd did not send")
         }
         (Some(exit), _) => exit,
     }
@@ -202,7 +202,7 @@ mod tests {
                 Exit::Signal(15),
                 None,
                 down,
-                "killed by SIGTERM, which no job of systemd sent, though it should be running",
+                "killed by SIGTERM, which systemd did not send, though it should be running",
             ),
             (
                 Exit::Signal(15),

@@ -3,6 +3,7 @@
 //! What is kept lies in the agent's own folder with its owner and mode, where nobody else comes. What is read and written
 //! lies where the unit's user may have a hand in it: see `owned_path`.
 
+mod comments;
 mod since;
 
 use std::{
@@ -13,6 +14,7 @@ use std::{
 
 use ansai_model::{action::ActionOutcome, id::UnitName, text::Text};
 
+pub(in crate::linux) use self::comments::changes_only_comments;
 pub(super) use self::since::other_than_kept;
 use crate::linux::{
     act::Planned,

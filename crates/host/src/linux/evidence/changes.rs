@@ -7,12 +7,14 @@ use std::{
 };
 
 use ansai_model::{
-    incident::{Changed, Evidence, EvidenceKind, EvidenceRequest},
+    id::UnitName,
+    incident::{Change as Made, Changed, Evidence, EvidenceKind, EvidenceRequest},
     time::WallTime,
 };
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
 use super::Context;
+use crate::linux::act::changes_only_comments;
 
 /// How a moment is written, so that whoever shows it can do so in the zone of the reader.
 pub(super) const MOMENT: &str = "%FT%TZ";
@@ -41,17 +43,21 @@ pub(super) struct Searched {
     until: WallTime,
     /// The program that the unit's main process runs or ran last, which its file may not name.
     program: Option<String>,
+    /// The unit of which a last known good configuration may be kept, and where.
+    kept: Option<(PathBuf, UnitName)>,
 }
 
 /// One change and when it was made.
 struct Change {
     at: WallTime,
     line: String,
+    /// Whether only comments and blank lines differ from what is kept as last known good.
+    is_harmless: bool,
 }
 
 impl Searched {
     /// Where the changes are that a request asks for.
-    pub(super) fn of(context: &Context, request: &EvidenceRequest, program: Option<String>) -> Self {
+    pub(super) fn of(context: &Context, request: &EvidenceRequest, program: Option<String>, state_dir: &Path) -> Self {
         let names = request.unit.as_ref().map(|unit| names_of(unit.as_str())).unwrap_or_default();
         let folders = context.unit_folders.iter();
         Self {
@@ -61,6 +67,7 @@ impl Searched {
             since: request.since,
             until: request.failed,
             program,
+            kept: request.unit.clone().map(|unit| (state_dir.to_owned(), unit)),
         }
     }
 
@@ -78,7 +85,7 @@ impl Searched {
     pub(super) fn changes(&self) -> Vec<Evidence> {
         let own = |source: &str, changes: Vec<Change>| finding(source, changes, true);
         let unit = own("unit files", self.of_unit());
-        let configuration = own("configuration", self.of_configuration());
+        let configuration = own(Evidence::CONFIGURATION, self.of_configuration());
         unit.into_iter().chain(configuration).chain(self.packages()).collect()
     }
 
@@ -95,7 +102,14 @@ impl Searched {
     fn of_configuration(&self) -> Vec<Change> {
         let mut files = Vec::new();
         self.configuration.iter().for_each(|path| below(path, FOLDERS_DEEP, &mut files));
-        files.iter().filter_map(|file| self.change(file)).collect()
+        files.iter().filter_map(|file| Some(self.compared(file, self.change(file)?))).collect()
+    }
+
+    /// The same with what it has changed, as far as a copy of before is kept.
+    fn compared(&self, file: &Path, change: Change) -> Change {
+        let is_harmless = self.kept.as_ref().is_some_and(|(folder, unit)| changes_only_comments(folder, unit, file));
+        let what = if is_harmless { ", in comments and blank lines only" } else { "" };
+        Change { line: format!("{}{what}", change.line), is_harmless, ..change }
     }
 
     fn change(&self, path: &Path) -> Option<Change> {
@@ -104,7 +118,7 @@ impl Searched {
         let when = at.strftime(MOMENT);
         let line = format!("{} was changed at {when}", path.display());
         let at = WallTime(at.as_millisecond());
-        self.is_of_interest(at).then_some(Change { at, line })
+        self.is_of_interest(at).then_some(Change { at, line, is_harmless: false })
     }
 
     /// The installs, upgrades and removals in dpkg's log since then: those of the target's own packages, and the others.
@@ -157,8 +171,10 @@ fn finding(source: &str, mut changes: Vec<Change>, is_own: bool) -> Option<Evide
     // The latest first: it is the likeliest to be why, and is quoted as that. What was changed long before is the least.
     changes.sort_by_key(|change| std::cmp::Reverse(change.at));
     let at = changes.first()?.at;
-    let lines: Vec<&str> = changes.iter().take(CHANGES_MAX).map(|change| change.line.as_str()).collect();
-    let changed = Some(Changed { at, is_own });
+    changes.truncate(CHANGES_MAX);
+    let lines: Vec<&str> = changes.iter().map(|change| change.line.as_str()).collect();
+    let each = changes.iter().map(|change| Made { at: change.at, is_harmless: change.is_harmless }).collect();
+    let changed = Some(Changed { at, is_own, each });
     Some(Evidence { changed, ..Evidence::new(source, EvidenceKind::Change, lines.join("\n")) })
 }
 
@@ -219,7 +235,8 @@ fn package_change(line: &str, zone: &TimeZone) -> Option<(Change, String)> {
     let at = at.to_zoned(zone.clone()).ok()?.timestamp();
     let package = rest.split(' ').next().filter(|name| !name.is_empty() && !name.contains('/'))?;
     let line = format!("{} {what} {rest}", at.strftime(MOMENT));
-    Some((Change { at: WallTime(at.as_millisecond()), line }, package.to_owned()))
+    let at = WallTime(at.as_millisecond());
+    Some((Change { at, line, is_harmless: false }, package.to_owned()))
 }
 
 #[cfg(test)]
@@ -253,6 +270,7 @@ mod tests {
             since: WallTime(since),
             until: WallTime(i64::MAX),
             program: None,
+            kept: None,
         };
         (root, searched)
     }
@@ -264,7 +282,8 @@ mod tests {
         let of = |index: usize| found.get(index).map(|found| (found.source.as_str(), found.text.as_str()));
         assert_eq!(of(0), Some(("dpkg's log, its own packages", "2026-11-01T12:00:00Z upgrade app:amd64 1 2")));
         assert_eq!(of(1), Some(("dpkg's log, other packages", "2026-11-01T12:00:02Z install other:all <none> 1")));
-        let is_own = |index: usize| found.get(index).and_then(|found| found.changed).map(|changed| changed.is_own);
+        let is_own =
+            |index: usize| found.get(index).and_then(|found| found.changed.as_ref()).map(|changed| changed.is_own);
         assert_eq!((is_own(0), is_own(1), found.len()), (Some(true), Some(false), 2));
     }
 
@@ -294,6 +313,36 @@ mod tests {
         assert_eq!(searched.of_configuration().len(), 2, "as far down as it goes, and not in circles");
         searched.until = WallTime(wall_now().0 - 60_000);
         assert_eq!(searched.of_configuration().len(), 0, "a remedy has put it back");
+    }
+
+    #[test]
+    fn a_change_of_comments_only_is_told_apart_by_what_is_kept_as_known_good() {
+        let (root, mut searched) = host();
+        let (folder, state) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        let unit = UnitName::new("app.service").expect("valid");
+        let of = |name: &str| folder.path().join(name);
+        for name in ["comment", "line", "same"] {
+            fs::write(of(name), "# app\nlisten 80\n").expect("written");
+        }
+        let kept =
+            state.path().join("configurations/app.service").join(folder.path().strip_prefix("/").expect("whole"));
+        fs::create_dir_all(&kept).expect("made");
+        for name in ["comment", "line", "same"] {
+            fs::copy(of(name), kept.join(name)).expect("kept");
+        }
+        fs::write(of("comment"), "# the app\n\nlisten 80\n  # here\n").expect("written");
+        fs::write(of("line"), "# app\n#listen 80\n").expect("written");
+        fs::write(of("new"), "# app\n").expect("written");
+        searched.configuration = vec![folder.path().to_owned()];
+        searched.kept = Some((state.path().to_owned(), unit));
+        drop(root);
+        let found = finding("configuration", searched.of_configuration(), true).expect("changes");
+        let mut harmless: Vec<&str> =
+            found.changes().filter(|(change, _)| change.is_harmless).map(|(_, line)| line).collect();
+        harmless.sort_unstable();
+        assert_eq!((harmless.len(), found.changes().count()), (1, 4), "{found:?}");
+        let name = of("comment").display().to_string();
+        assert!(harmless[0].starts_with(&name) && harmless[0].ends_with(", in comments and blank lines only"));
     }
 
     #[test]

@@ -53,6 +53,8 @@ pub(super) struct Properties {
     pub(super) triggers: Box<[Box<str>]>,
     /// Whether systemd may restart the unit by itself (`Restart=`); none until it was asked.
     restarts_itself: Option<bool>,
+    /// Whether its last reload failed, as its signals say.
+    pub(super) has_failed_to_reload: bool,
     exit_code: i32,
     exit_status: i32,
     exit_pid: u32,
@@ -70,6 +72,10 @@ impl Properties {
             "ActiveState" => self.active = word().map(active_state).or(self.active),
             "SubState" => self.sub = word().map(Text::new).or_else(|| self.sub.take()),
             "Result" => self.result = word().map(unit_result).or(self.result),
+            "ReloadResult" => {
+                let failed = word().map(|word| word != "success");
+                self.has_failed_to_reload = failed.unwrap_or(self.has_failed_to_reload);
+            }
             "Job" => {
                 if let Ok((id, path)) = <(u32, OwnedObjectPath)>::try_from(value.clone()) {
                     self.job = (id != 0).then(|| Box::new((id, path.as_str().to_owned())));

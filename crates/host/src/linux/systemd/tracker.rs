@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ansai_model::{
     id::UnitName,
     policy::matches,
-    unit::{ActiveState, Intent},
+    unit::{ActiveState, Intent, StartedBy},
 };
 
 use super::{names::Names, unit::unit_at};
@@ -29,6 +29,12 @@ struct Track {
     is_referred_to: bool,
     /// Whether the unit was seen on its way up since that job was announced: then it is no stop.
     is_starting: bool,
+    /// Whether the unit waited for systemd's own restart when that job was announced.
+    was_waiting: bool,
+    /// Whether the unit came up since that job was announced: then it was a start.
+    rose: bool,
+    /// Whose job started it, while it is up.
+    started_by: StartedBy,
     /// Whether the last look found no such unit, and no job for it was announced since.
     is_missing: bool,
     /// Whether it went down by itself when it last went down, up again since or not.
@@ -214,6 +220,12 @@ impl Tracker {
         self.units.get(unit).map(|track| track.intent).unwrap_or_default()
     }
 
+    /// Whose job started a unit that is up.
+    #[must_use]
+    pub fn who_started(&self, unit: &UnitName) -> StartedBy {
+        self.units.get(unit).map(|track| track.started_by).unwrap_or_default()
+    }
+
     /// A job of ours was queued for the unit.
     pub fn job_is_ours(&mut self, _unit: &UnitName, job: &str) {
         if self.ours.len() >= OURS_MAX {
@@ -264,6 +276,8 @@ impl Tracker {
             track.job = Some(job.to_owned());
             track.is_starting = false;
             track.was_down = track.active.is_some_and(is_down);
+            track.was_waiting = track.active == Some(ActiveState::Activating);
+            track.rose = false;
             // Whoever has a job for it has found it.
             track.is_missing = false;
         }
@@ -281,6 +295,13 @@ impl Tracker {
         if track.job.as_deref() == Some(job) {
             track.job = None;
             track.is_starting = false;
+            if std::mem::take(&mut track.rose) && result == "done" {
+                track.started_by = match (is_ours, track.was_waiting) {
+                    (true, _) => StartedBy::Ours,
+                    (false, true) => StartedBy::Systemd,
+                    (false, false) => StartedBy::Others,
+                };
+            }
         }
         if !track.active.is_some_and(is_down) {
             return;
@@ -305,6 +326,12 @@ impl Tracker {
         let was_up = before.is_some_and(|active| !is_down(active));
         let begins = active == ActiveState::Activating && before.is_some_and(|before| before != active);
         track.is_starting |= track.job.is_some() && begins;
+        let comes_up = active == ActiveState::Active && before.is_some_and(|before| !is_up(before));
+        track.rose |= track.job.is_some() && comes_up;
+        if comes_up || !is_up(active) {
+            // Whose job it was is known when that has ended.
+            track.started_by = StartedBy::Unknown;
+        }
         if !is_down(active) {
             // systemd shows nothing of the moment between a fall and its own wait for a restart.
             let is_passing = active == ActiveState::Activating && before != Some(active);
@@ -332,162 +359,13 @@ impl Tracker {
     }
 }
 
+fn is_up(active: ActiveState) -> bool {
+    matches!(active, ActiveState::Active | ActiveState::Reloading)
+}
+
 fn is_down(active: ActiveState) -> bool {
     matches!(active, ActiveState::Inactive | ActiveState::Failed)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Clone, Copy)]
-    enum Event {
-        Became(ActiveState),
-        New(&'static str),
-        Ours(&'static str),
-        Removed(&'static str, &'static str),
-        Reset,
-    }
-    use ActiveState::{Activating, Active, Deactivating, Failed, Inactive};
-    use Event::{Became, New, Ours, Removed, Reset};
-
-    #[track_caller]
-    fn check(events: &[Event], intent: Intent) {
-        let unit = UnitName::new("a.service").expect("valid");
-        let mut tracker = Tracker::default();
-        assert!(tracker.watch([unit.clone()].into(), Vec::new()).is_empty());
-        tracker.saw(&unit, Active);
-        for event in events {
-            match event {
-                Became(active) => tracker.became(&unit, *active),
-                New(job) => tracker.job_new(&unit, job),
-                Ours(job) => tracker.job_is_ours(&unit, job),
-                Removed(job, result) => tracker.job_removed(&unit, job, result),
-                Reset => tracker.reset(),
-            }
-        }
-        assert_eq!(tracker.intent(&unit), intent);
-    }
-
-    #[test]
-    fn a_crash_has_no_job_and_a_stop_has_one() {
-        check(&[Became(Failed)], Intent::ByItself);
-        check(&[Became(Deactivating), Became(Inactive)], Intent::ByItself);
-        check(&[New("/1"), Became(Deactivating), Became(Inactive), Removed("/1", "done")], Intent::Stopped);
-        check(&[New("/1"), Became(Deactivating), Became(Failed), Removed("/1", "done")], Intent::Stopped);
-        check(&[Became(Failed), New("/1"), Removed("/1", "done")], Intent::Stopped);
-    }
-
-    #[test]
-    fn a_failed_start_is_no_stop_and_our_own_jobs_are_ours() {
-        check(
-            &[Became(Failed), New("/1"), Became(Activating), Became(Failed), Removed("/1", "failed")],
-            Intent::StartFailed,
-        );
-        let restarted = [Became(Deactivating), Became(Inactive), Became(Activating), Became(Failed)];
-        let fails = |whose: Option<Event>| {
-            let begins = [New("/1")].into_iter().chain(whose);
-            begins.chain(restarted).chain([Removed("/1", "failed")]).collect::<Vec<_>>()
-        };
-        check(&fails(None), Intent::StartFailed);
-        check(&fails(Some(Ours("/1"))), Intent::Ours);
-        check(&[New("/1"), Ours("/1"), Became(Deactivating), Became(Inactive), Removed("/1", "done")], Intent::Ours);
-        check(&[Became(Failed), New("/1"), Became(Activating), Became(Active), Removed("/1", "done")], Intent::Unknown);
-        check(&[Became(Failed), Reset], Intent::Unknown);
-    }
-
-    #[test]
-    fn a_repeated_state_is_no_transition_and_a_job_that_came_to_nothing_says_nothing() {
-        check(&[Reset, Became(Inactive)], Intent::Unknown);
-        check(&[Reset, Became(Inactive), Became(Inactive)], Intent::Unknown);
-        let stopped = [New("/1"), Became(Deactivating), Became(Inactive), Removed("/1", "done")];
-        let canceled = stopped.into_iter().chain([New("/2"), Removed("/2", "canceled")]).collect::<Vec<_>>();
-        check(&canceled, Intent::Stopped);
-    }
-
-    #[test]
-    fn systemd_keeps_only_so_many_units_in_mind_for_us() {
-        let unit = |number: usize| UnitName::new(format!("a{number}.service")).expect("valid");
-        let units = |numbers: std::ops::Range<usize>| numbers.map(unit).collect::<BTreeSet<_>>();
-        let mut tracker = Tracker::default();
-        assert!(tracker.watch(units(0..1_000), Vec::new()).is_empty());
-        let referred = (0..1_000).filter(|number| tracker.refer(&unit(*number))).count();
-        assert_eq!((referred, tracker.refer(&unit(0))), (REFERRED_MAX, false));
-        // One that is gone, and those that are watched no more, leave their places to others.
-        tracker.found(&unit(0), true);
-        let dropped: BTreeSet<UnitName> = tracker.watch(units(11..1_000), Vec::new()).into_iter().collect();
-        assert_eq!(dropped, units(1..11));
-        assert_eq!((11..1_000).filter(|number| tracker.refer(&unit(*number))).count(), 11);
-        tracker.reset();
-        assert!(tracker.refer(&unit(11)), "another connection knows nothing of them");
-    }
-
-    #[test]
-    fn a_look_that_loads_a_unit_is_no_news_of_it() {
-        let units = ["kept.service", "down.service", "up.service"].map(|name| UnitName::new(name).expect("valid"));
-        let [kept, down, up] = &units;
-        let mut tracker = Tracker::default();
-        drop(tracker.watch(units.clone().into(), Vec::new()));
-        assert!(tracker.refer(kept));
-        for (unit, active) in [(kept, Inactive), (down, Inactive), (up, Active)] {
-            tracker.saw(unit, active);
-        }
-        assert_eq!([kept, down, up].map(|unit| tracker.is_loading_news(unit)), [true, false, true]);
-    }
-
-    #[test]
-    fn a_host_that_goes_down_says_so_in_its_jobs() {
-        let mut tracker = Tracker::default();
-        assert_eq!(tracker.is_shutting_down(), None);
-        tracker.said_of_shutdown(false);
-        tracker.any_job_new("a.service", "/1");
-        assert_eq!(tracker.is_shutting_down(), Some(false));
-        tracker.any_job_new("shutdown.target", "/2");
-        tracker.any_job_removed("/1", "canceled");
-        tracker.said_of_shutdown(false);
-        assert_eq!(tracker.is_shutting_down(), Some(true));
-        tracker.any_job_removed("/2", "canceled");
-        assert_eq!(tracker.is_shutting_down(), Some(false));
-        tracker.reset();
-        assert_eq!(tracker.is_shutting_down(), None);
-    }
-
-    #[test]
-    fn w09_what_fell_is_remembered_until_it_is_stopped_on_request() {
-        let unit = UnitName::new("a.service").expect("valid");
-        let mut tracker = Tracker::default();
-        assert!(tracker.listen_to(&unit), "its state is to be asked for");
-        tracker.saw(&unit, Active);
-        assert!(!tracker.listen_to(&unit) && !tracker.fell(&unit));
-        // systemd restarts it by itself, and shows no more of the fall than this.
-        tracker.became(&unit, Activating);
-        tracker.became(&unit, Active);
-        assert!(tracker.fell(&unit));
-        tracker.job_new(&unit, "/1");
-        tracker.became(&unit, Deactivating);
-        tracker.became(&unit, Failed);
-        tracker.job_removed(&unit, "/1", "done");
-        assert!(!tracker.fell(&unit), "an operator's stop that ends badly is a stop");
-        assert!(!tracker.is_stopped_again(&unit));
-        tracker.job_new(&unit, "/2");
-        tracker.job_removed(&unit, "/2", "done");
-        assert!(tracker.is_stopped_again(&unit));
-        tracker.became(&unit, Activating);
-        assert!(!tracker.is_stopped_again(&unit));
-    }
-
-    #[test]
-    fn a_one_shot_that_has_run_was_not_stopped() {
-        check(
-            &[Became(Inactive), New("/1"), Became(Activating), Became(Inactive), Removed("/1", "done")],
-            Intent::ByItself,
-        );
-        // The stop of a unit that waits for its restart repeats that it was on its way up.
-        check(
-            &[Became(Activating), New("/1"), Became(Activating), Became(Inactive), Removed("/1", "done")],
-            Intent::Stopped,
-        );
-        let restarted = [New("/1"), Became(Deactivating), Became(Inactive), Became(Activating), Became(Active)];
-        check(&restarted, Intent::Unknown);
-    }
-}
+mod tests;

@@ -229,7 +229,7 @@ pub(super) async fn snapshot(bus: &Bus, root: &Path, unit: &UnitName) -> Result<
     let (seen, is_asked) = known_or_asked(bus, &bus.own_name(configured)).await?;
     // The look may have found that the name is an alias.
     let unit = &bus.own_name(configured);
-    let intent = bus.with_tracker(|tracker| tracker.intent(unit));
+    let (intent, started_by) = bus.with_tracker(|tracker| (tracker.intent(unit), tracker.who_started(unit)));
     let active = seen.active.ok_or_else(|| CallError::Gone("it gave no state of the unit".into()))?;
     let is_down = matches!(active, ActiveState::Inactive | ActiveState::Failed);
     let (exit, ended) = (seen.exit(), seen.ended());
@@ -261,6 +261,7 @@ pub(super) async fn snapshot(bus: &Bus, root: &Path, unit: &UnitName) -> Result<
         restarts: seen.restarts,
         invocation: seen.invocation,
         since: seen.since,
+        started_by,
         intent,
         job: match seen.job.filter(|_| is_down) {
             Some(job) => Some(pending_job(bus, &job.1).await),
@@ -281,6 +282,9 @@ pub(super) async fn snapshot(bus: &Bus, root: &Path, unit: &UnitName) -> Result<
         ended_at: ended.at,
         own_signal,
         needs_reload,
+        has_failed_to_reload: seen.has_failed_to_reload,
+        // Nobody asks its validator for a look.
+        invalid: None,
     })
 }
 

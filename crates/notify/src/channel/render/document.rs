@@ -1,13 +1,12 @@
 //! What a report says, in order, before it is laid out: sections of facts, timelines, quotes and commands.
 
 use ansai_model::{
-    action::ActionOutcome,
     decision::{Choice, GateResult, Verdict},
-    incident::{Evidence, IncidentKind, Phase, Resolution, SinceBy, Step, StepKind, outage},
+    incident::{Evidence, IncidentKind, Phase, Resolution, SinceBy, outage},
     notify::Notice,
     report::{Cause, Report},
     text::visible_line,
-    time::{Jump, Now, Shown, WallTime},
+    time::Now,
 };
 use jiff::tz::TimeZone;
 
@@ -16,6 +15,11 @@ use crate::outbox::TestNotice;
 use super::{
     DIGEST_SHOWN_MAX, RenderOptions, for_user, formatted, kind_word, moment, one_line, shown, stamps, storm_headline,
 };
+
+mod timeline;
+
+pub(super) use timeline::step_words;
+use timeline::{time_of_day, what_was_done};
 
 /// How something went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,7 +186,8 @@ fn what_broke(report: &Report, options: &RenderOptions) -> Vec<(&'static str, St
     facts.extend(report.relapse.map(|relapse| ("went again", moment(relapse.went.wall, zone))));
     facts.push(("now", now(report, zone)));
     facts.extend(report.restrained.as_ref().map(|why| ("left alone", told(why.as_str(), zone))));
-    if let Some(retry) = report.retry.as_ref().filter(|_| report.restrained.is_none()) {
+    let is_well = is_well(report);
+    if let Some(retry) = report.retry.as_ref().filter(|_| report.restrained.is_none() && !is_well) {
         let at = moment(retry.at.wall, zone);
         // What is gone before there is room in the budget is not tried before.
         let is_late = |free: Now| free.mono >= retry.at.mono;
@@ -206,7 +211,6 @@ fn what_broke(report: &Report, options: &RenderOptions) -> Vec<(&'static str, St
         facts.push(("rule", why));
     }
     // Of what is well, or was broken on purpose, nobody has to do anything.
-    let is_well = report.well_since.is_some() || matches!(report.phase, Phase::Resolved(_) | Phase::Stabilizing { .. });
     if !is_well && !report.is_drill {
         facts.push(("urgency", report.severity.as_str().to_owned()));
     }
@@ -220,13 +224,18 @@ fn what_broke(report: &Report, options: &RenderOptions) -> Vec<(&'static str, St
     facts
 }
 
+/// Whether nobody has to do anything any more: it is over, or well again and only watched.
+fn is_well(report: &Report) -> bool {
+    report.well_since.is_some() || matches!(report.phase, Phase::Resolved(_) | Phase::Stabilizing { .. })
+}
+
 /// Where it stands; what is open may be well again, and is watched then.
 fn now(report: &Report, zone: &TimeZone) -> String {
     let is_kept =
         report.restrained.is_some() && report.decision.as_ref().is_some_and(|decision| decision.choice != Choice::Act);
     let stands = match report.phase {
         Phase::Remediating if is_kept => "kept from being healed".to_owned(),
-        _ => phase(&report.phase, zone),
+        _ => phase_of(report, zone),
     };
     let watched = report
         .well_since
@@ -248,95 +257,23 @@ fn phase(phase: &Phase, zone: &TimeZone) -> String {
         Phase::Stabilizing { until } => format!("well again, watched until {}", moment(until.wall, zone)),
         Phase::Resolved(Resolution::Healed { rung }) => format!("healed by the rung `{rung}`"),
         Phase::Resolved(Resolution::ByItself) => "recovered without ansai".to_owned(),
+        Phase::Resolved(Resolution::StartedByOthers { at }) => {
+            format!("well since somebody else started it at {}", moment(*at, zone))
+        }
         Phase::Resolved(Resolution::AfterEscalation) => "recovered after it had been escalated".to_owned(),
         Phase::Resolved(Resolution::Withdrawn { why }) => format!("withdrawn: {}", told(why.as_str(), zone)),
         Phase::Escalated { why } => format!("escalated: {}", told(why.as_str(), zone)),
     }
 }
 
-fn what_was_done(report: &Report, zone: &TimeZone) -> Vec<Block> {
-    if report.steps.is_empty() {
-        return vec![Block::Paragraph("Nothing.".to_owned())];
-    }
-    let line = |step: &Step| {
-        let (tone, text) = step_words(&step.kind);
-        (step_time(step.at, report.opened, zone), tone, told(&text, zone))
-    };
-    let mut lines = Vec::new();
-    let mut before = report.opened;
-    let mut failure = None;
-    for step in &report.steps {
-        // Times of day that do not follow each other would look like a mistake; durations are right all the same.
-        if let Some(jump) = Jump::between(before, step.at) {
-            lines.push((step_time(step.at, report.opened, zone), Tone::Plain, format!("the wall clock was {jump}")));
+/// The same of a report, in whose headline it may stand already what a person is needed for.
+fn phase_of(report: &Report, zone: &TimeZone) -> String {
+    let said = report.headline.as_str().split_once(" needs a person: ").map(|(_, said)| said);
+    match &report.phase {
+        Phase::Escalated { why } if said.is_some_and(|said| why.as_str().contains(said)) => {
+            "escalated, for what stands above".to_owned()
         }
-        // What was said in the line above is not said again.
-        let is_said = matches!(&step.kind, StepKind::Escalated { why } if failure.as_deref() == Some(why.as_str()));
-        let (at, tone, words) = line(step);
-        lines.push((at, tone, if is_said { "escalated for that".to_owned() } else { words }));
-        failure = failure_of(&step.kind);
-        before = step.at;
-    }
-    let mut blocks = vec![Block::Timeline(lines)];
-    if report.steps_dropped > 0 {
-        blocks.push(Block::Paragraph(format!("{} steps in the middle are not kept.", report.steps_dropped)));
-    }
-    blocks
-}
-
-/// As what an action that failed is handed to a person, when nothing else is tried.
-fn failure_of(kind: &StepKind) -> Option<String> {
-    match kind {
-        StepKind::Ended { rung, outcome: ActionOutcome::Failed { why } | ActionOutcome::Refused { why }, .. } => {
-            Some(format!("{rung}: {why}"))
-        }
-        StepKind::Decided(text) => text.as_str().strip_prefix("nothing is done: ").map(str::to_owned),
-        _ => None,
-    }
-}
-
-/// The time of day, with the date when it is not that of the opening.
-fn step_time(at: Now, opened: Now, zone: &TimeZone) -> String {
-    time_of_day(at.wall, opened, zone)
-}
-
-fn time_of_day(at: WallTime, opened: Now, zone: &TimeZone) -> String {
-    let is_same_day = formatted(at, zone, "%F") == formatted(opened.wall, zone, "%F");
-    formatted(at, zone, if is_same_day { "%H:%M:%S%.3f" } else { "%m-%d %H:%M:%S" })
-}
-
-pub(super) fn step_words(kind: &StepKind) -> (Tone, String) {
-    match kind {
-        StepKind::Decided(text) => (Tone::Plain, format!("decided: {text}")),
-        StepKind::Skipped { rung, why } => (Tone::Plain, format!("{rung}: skipped, {why}")),
-        StepKind::Started { rung, run, what, .. } => (Tone::Plain, format!("{rung}: {what} ({run})")),
-        StepKind::Ended { rung, outcome, took, .. } => {
-            (outcome_tone(outcome), format!("{rung}: {outcome}, after {}", Shown(*took)))
-        }
-        StepKind::Verified { rung, seen, after } => {
-            (Tone::Good, format!("{rung}: verified {} later: {seen}", Shown(*after)))
-        }
-        StepKind::NotVerified { rung, why, was_verified: true } => {
-            (Tone::Bad, format!("{rung}: did not stay well: {why}"))
-        }
-        StepKind::NotVerified { rung, why, .. } => (Tone::Bad, format!("{rung}: not verified: {why}")),
-        StepKind::Cause { incident, what } => (Tone::Plain, format!("its cause, {incident}: {what}")),
-        StepKind::TriedAgain { why } => (Tone::Plain, format!("tried once more: {why}")),
-        StepKind::BackedOff { wait } => (Tone::Plain, format!("the next attempt waits {}", Shown(*wait))),
-        StepKind::Undone { what, outcome } => (outcome_tone(outcome), format!("undone: {what}: {outcome}")),
-        StepKind::Answered { text } => (Tone::Plain, format!("an operator answered: {text}")),
-        StepKind::Escalated { why } => (Tone::Bad, format!("escalated: {why}")),
-        StepKind::Resolved { how } => (Tone::Good, format!("resolved: {how}")),
-        StepKind::Interrupted { what } => (Tone::Bad, format!("interrupted: {what}")),
-    }
-}
-
-fn outcome_tone(outcome: &ActionOutcome) -> Tone {
-    match outcome {
-        ActionOutcome::Succeeded { .. } => Tone::Good,
-        ActionOutcome::NotNeeded { .. } => Tone::Plain,
-        ActionOutcome::Failed { .. } | ActionOutcome::TimedOut { .. } => Tone::Bad,
-        ActionOutcome::Refused { .. } | ActionOutcome::Lost { .. } => Tone::Bad,
+        other => phase(other, zone),
     }
 }
 
@@ -467,7 +404,14 @@ fn history(report: &Report, zone: &TimeZone) -> Vec<Block> {
         true => format!(", {} of downtime together", shown(history.downtime)),
         false => String::new(),
     };
-    vec![Block::Paragraph(format!("{times} of this check, {} healed by ansai{down}{last}.{by_others}", history.healed))]
+    let outages = match history.outages > history.incidents {
+        true => format!(", in which it failed {} times", history.outages),
+        false => String::new(),
+    };
+    vec![Block::Paragraph(format!(
+        "{times} of this check{outages}, {} healed by ansai{down}{last}.{by_others}",
+        history.healed
+    ))]
 }
 
 fn points(lines: impl Iterator<Item = String>) -> Vec<Block> {

@@ -84,6 +84,7 @@ pub(crate) fn healed() -> Report {
         downtime: Some(Duration::from_millis(40)),
         history: History {
             incidents: 2,
+            outages: 2,
             by_others: 1,
             healed: 2,
             downtime: Duration::from_secs(3),

@@ -7,6 +7,7 @@ use ansai_model::{
     id::{IncidentId, RunId, RungId},
     incident::{Phase, Relapse, Step},
     report::{Cause, Report, Storm},
+    retry::Retry,
     text::Text,
 };
 use jiff::tz::{TimeZone, offset};
@@ -188,6 +189,42 @@ fn somebodys_own_services_have_commands_of_their_own() {
 }
 
 #[test]
+fn what_failed_again_within_one_incident_is_counted() {
+    let mut report = fixtures::healed();
+    assert!(text(&report, &options()).contains("2 earlier incidents of this check, 2 healed"));
+    report.history.outages = 5;
+    let page = text(&report, &options()).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(page.contains("2 earlier incidents of this check, in which it failed 5 times, 2 healed"), "{page}");
+}
+
+#[test]
+fn of_what_is_well_again_nothing_is_asked() {
+    let retry = Retry { at: fixtures::at(90_000), tries: 1, obstacle: None, not_before: None };
+    let failing = Report { retry: Some(retry), ..fixtures::escalated() };
+    let page = text(&failing, &options());
+    assert!(page.contains("tried again") && page.contains("urgency"), "{page}");
+    let well = Report { well_since: Some(fixtures::at(60_000)), ..failing.clone() };
+    let stabilizing = Report { phase: Phase::Stabilizing { until: fixtures::at(90_000) }, ..failing };
+    for report in [well, stabilizing] {
+        let page = text(&report, &options());
+        assert!(!page.contains("tried again") && !page.contains("urgency"), "{page}");
+    }
+}
+
+#[test]
+fn moments_in_causes_subjects_and_headlines_are_told_in_the_readers_zone() {
+    let at = "2026-11-21T02:00:00Z";
+    let cause = Cause { text: format!("since {at}").into(), rule: "r".into(), seen_in: format!("x at {at}").into() };
+    let headline = format!("app will fail: grows since {at}");
+    let report = Report { cause: Some(cause), headline: headline.into(), ..fixtures::escalated() };
+    let page = text(&report, &options()).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(!page.contains(at) && page.matches("2026-11-21 03:00:00 +01").count() >= 3, "{page}");
+    let notice = fixtures::notice(NoticeKind::Foreseen, report, &[]);
+    let subject = super::super::payload::subject(&crate::outbox::Message::One(Box::new(notice)), &options());
+    assert!(subject.ends_with("grows since 2026-11-21 03:00:00 +01"), "{subject}");
+}
+
+#[test]
 fn what_was_said_in_the_line_above_is_not_said_again() {
     let mut report = fixtures::escalated();
     let (rung, run, why) = (RungId::new("validate").unwrap(), RunId(3), Text::new("line 7 is wrong"));
@@ -198,6 +235,29 @@ fn what_was_said_in_the_line_above_is_not_said_again() {
     let page = super::text(&report, &options());
     assert_eq!(page.matches("line 7 is wrong").count(), 1, "{page}");
     assert!(page.contains("! escalated for that\n"), "{page}");
+}
+
+#[test]
+fn what_a_validator_says_stands_once_in_a_timeline_and_not_beside_the_headline() {
+    let mut report = fixtures::escalated();
+    let said = "line 7 is wrong";
+    let ended = |rung: &str| StepKind::Ended {
+        rung: RungId::new(rung).unwrap(),
+        run: RunId(3),
+        outcome: ActionOutcome::Failed { why: Text::new(said) },
+        took: Duration::from_secs(1),
+    };
+    let why: Text = format!("validate: {said}").into();
+    let escalated = || StepKind::Escalated { why: why.clone() };
+    report.headline = format!("app needs a person: {said}").into();
+    report.phase = Phase::Escalated { why: why.clone() };
+    let again = StepKind::TriedAgain { why: "its time has come".into() };
+    let kinds = [ended("validate"), escalated(), again, ended("validate"), escalated()];
+    report.steps = kinds.into_iter().map(|kind| Step { at: report.at, kind }).collect();
+    report.cause = None;
+    let page = super::text(&report, &options());
+    assert_eq!(page.matches(said).count(), 2, "in the headline and where it was said first: {page}");
+    assert!(page.contains("validate: failed as before, after 1s") && page.contains("escalated, for what stands above"));
 }
 
 #[test]

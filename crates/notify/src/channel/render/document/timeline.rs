@@ -1,0 +1,109 @@
+//! What was done, line by line, each with its time. What was said before is not said again.
+
+use ansai_model::{
+    action::ActionOutcome,
+    incident::{Step, StepKind},
+    report::Report,
+    time::{Jump, Now, Shown, WallTime},
+};
+use jiff::tz::TimeZone;
+
+use super::{super::formatted, Block, Tone, told};
+
+pub(super) fn what_was_done(report: &Report, zone: &TimeZone) -> Vec<Block> {
+    if report.steps.is_empty() {
+        return vec![Block::Paragraph("Nothing.".to_owned())];
+    }
+    let line = |step: &Step| {
+        let (tone, text) = step_words(&step.kind);
+        (step_time(step.at, report.opened, zone), tone, told(&text, zone))
+    };
+    let mut lines = Vec::new();
+    let mut before = report.opened;
+    // What the actions that failed have said, and what is nothing done for.
+    let mut said: Vec<String> = Vec::new();
+    for step in &report.steps {
+        // Times of day that do not follow each other would look like a mistake; durations are right all the same.
+        if let Some(jump) = Jump::between(before, step.at) {
+            lines.push((step_time(step.at, report.opened, zone), Tone::Plain, format!("the wall clock was {jump}")));
+        }
+        // What was said before is not said again.
+        let failure = failure_of(&step.kind);
+        let is_said = failure.as_ref().is_some_and(|failure| said.contains(failure));
+        let (at, tone, words) = line(step);
+        let words = match &step.kind {
+            StepKind::Escalated { why } if said.iter().any(|said| said == why.as_str()) => {
+                "escalated for that".to_owned()
+            }
+            StepKind::Ended { rung, took, .. } if is_said => {
+                format!("{rung}: failed as before, after {}", Shown(*took))
+            }
+            _ => words,
+        };
+        lines.push((at, tone, words));
+        said.extend(failure.filter(|_| !is_said));
+        before = step.at;
+    }
+    let mut blocks = vec![Block::Timeline(lines)];
+    if report.steps_dropped > 0 {
+        blocks.push(Block::Paragraph(format!("{} steps in the middle are not kept.", report.steps_dropped)));
+    }
+    blocks
+}
+
+/// As what an action that failed is handed to a person, when nothing else is tried.
+fn failure_of(kind: &StepKind) -> Option<String> {
+    match kind {
+        StepKind::Ended { rung, outcome: ActionOutcome::Failed { why } | ActionOutcome::Refused { why }, .. } => {
+            Some(format!("{rung}: {why}"))
+        }
+        StepKind::Decided(text) => text.as_str().strip_prefix("nothing is done: ").map(str::to_owned),
+        _ => None,
+    }
+}
+
+/// The time of day, with the date when it is not that of the opening.
+fn step_time(at: Now, opened: Now, zone: &TimeZone) -> String {
+    time_of_day(at.wall, opened, zone)
+}
+
+pub(super) fn time_of_day(at: WallTime, opened: Now, zone: &TimeZone) -> String {
+    let is_same_day = formatted(at, zone, "%F") == formatted(opened.wall, zone, "%F");
+    formatted(at, zone, if is_same_day { "%H:%M:%S%.3f" } else { "%m-%d %H:%M:%S" })
+}
+
+pub(in super::super) fn step_words(kind: &StepKind) -> (Tone, String) {
+    match kind {
+        StepKind::Decided(text) => (Tone::Plain, format!("decided: {text}")),
+        StepKind::Skipped { rung, why } => (Tone::Plain, format!("{rung}: skipped, {why}")),
+        StepKind::Started { rung, run, what, .. } => (Tone::Plain, format!("{rung}: {what} ({run})")),
+        StepKind::Ended { rung, outcome, took, .. } => {
+            (outcome_tone(outcome), format!("{rung}: {outcome}, after {}", Shown(*took)))
+        }
+        StepKind::Verified { rung, seen, after } => {
+            (Tone::Good, format!("{rung}: verified {} later: {seen}", Shown(*after)))
+        }
+        StepKind::NotVerified { rung, why, was_verified: true } => {
+            (Tone::Bad, format!("{rung}: did not stay well: {why}"))
+        }
+        StepKind::NotVerified { rung, why, .. } => (Tone::Bad, format!("{rung}: not verified: {why}")),
+        StepKind::Cause { incident, what } => (Tone::Plain, format!("its cause, {incident}: {what}")),
+        StepKind::TriedAgain { why } => (Tone::Plain, format!("tried once more: {why}")),
+        StepKind::BackedOff { wait } => (Tone::Plain, format!("the next attempt waits {}", Shown(*wait))),
+        StepKind::Undone { what, outcome } => (outcome_tone(outcome), format!("undone: {what}: {outcome}")),
+        StepKind::Answered { text } => (Tone::Plain, format!("an operator answered: {text}")),
+        StepKind::Escalated { why } => (Tone::Bad, format!("escalated: {why}")),
+        StepKind::StartedByOthers { at, who } => (Tone::Plain, format!("{who} started it at {at}")),
+        StepKind::Resolved { how } => (Tone::Good, format!("resolved: {how}")),
+        StepKind::Interrupted { what } => (Tone::Bad, format!("interrupted: {what}")),
+    }
+}
+
+fn outcome_tone(outcome: &ActionOutcome) -> Tone {
+    match outcome {
+        ActionOutcome::Succeeded { .. } => Tone::Good,
+        ActionOutcome::NotNeeded { .. } => Tone::Plain,
+        ActionOutcome::Failed { .. } | ActionOutcome::TimedOut { .. } => Tone::Bad,
+        ActionOutcome::Refused { .. } | ActionOutcome::Lost { .. } => Tone::Bad,
+    }
+}
