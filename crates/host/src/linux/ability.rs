@@ -30,6 +30,15 @@ const TRIALS_MAX: usize = 256;
 /// How many are tried at once.
 const TRIALS_AT_ONCE: usize = 4;
 
+/// What is made of a program that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MissingProgram {
+    /// What needs it will fail, and people are told.
+    Amiss,
+    /// What it does is passed over.
+    PassedOver,
+}
+
 /// Something that the agent must be allowed to do.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Ability {
@@ -62,8 +71,8 @@ pub enum Ability {
         program: String,
         /// As this user; as the agent itself when absent.
         user: Option<String>,
-        /// Whether it may be absent: then what it does is passed over.
-        may_be_absent: bool,
+        /// What is made of one that is not there.
+        missing: MissingProgram,
     },
     /// Listen on an address.
     Listen(String),

@@ -18,7 +18,7 @@ use rustix::{
     net::{AddressFamily, SocketType, ipproto, socket},
 };
 
-use super::Ability;
+use super::{Ability, MissingProgram};
 use crate::linux::{
     LinuxHost,
     apart::{apart, is_installed},
@@ -52,7 +52,7 @@ pub(super) async fn attempt(host: &LinuxHost, ability: &Ability) -> Result<(), S
         Ability::Read(path) => here(|| read(Path::new(path))),
         Ability::GiveAway => here(|| Ok(fchown(unnamed()?, Some(Uid::from_raw(NOBODY)), Some(Gid::from_raw(NOBODY)))?)),
         Ability::GroupBit => here(|| Ok(fchmod(unnamed()?, Mode::from_raw_mode(0o2600))?)),
-        Ability::Run { program, user, may_be_absent } => run(program, user.as_deref(), *may_be_absent).await,
+        Ability::Run { program, user, missing } => run(program, user.as_deref(), *missing).await,
         Ability::Listen(address) => listen(address).await,
         Ability::OwnUnit => {
             said(command::run(&apart(host, &CommandLine::new(["true"]), COMMAND_MAX), COMMAND_MAX).await)
@@ -144,9 +144,12 @@ fn read(path: &Path) -> io::Result<()> {
     }
 }
 
-async fn run(program: &str, user: Option<&str>, may_be_absent: bool) -> Result<(), String> {
+async fn run(program: &str, user: Option<&str>, missing: MissingProgram) -> Result<(), String> {
     let Some(path) = found(program) else {
-        return if may_be_absent { Ok(()) } else { Err(format!("there is no program {program}")) };
+        return match missing {
+            MissingProgram::Amiss => Err(format!("there is no program {program}")),
+            MissingProgram::PassedOver => Ok(()),
+        };
     };
     let mut test = CommandLine::new(["test", "-x", &path]);
     test.user = user.map(str::to_owned);
@@ -216,8 +219,8 @@ mod tests {
         tried.into_iter().filter_map(|tried| Some((tried.ability, tried.error?))).collect()
     }
 
-    fn run_as(program: &str, user: Option<&str>, may_be_absent: bool) -> Ability {
-        Ability::Run { program: program.into(), user: user.map(Into::into), may_be_absent }
+    fn run_as(program: &str, user: Option<&str>, missing: MissingProgram) -> Ability {
+        Ability::Run { program: program.into(), user: user.map(Into::into), missing }
     }
 
     #[tokio::test]
@@ -229,8 +232,8 @@ mod tests {
             Ability::Write(place),
             Ability::Read("/etc/passwd".into()),
             Ability::Read("/no/such/file".into()),
-            run_as("true", None, false),
-            run_as("/no/such/program", None, true),
+            run_as("true", None, MissingProgram::Amiss),
+            run_as("/no/such/program", None, MissingProgram::PassedOver),
             Ability::Listen("127.0.0.1:0".into()),
         ];
         assert_eq!(errors(able).await, []);
@@ -241,9 +244,9 @@ mod tests {
     async fn what_may_not_be_done_says_why() {
         let unable = vec![
             Ability::Bus,
-            run_as("/no/such/program", None, false),
-            run_as("/etc/passwd", None, false),
-            run_as("true", Some("nobody-at-all"), false),
+            run_as("/no/such/program", None, MissingProgram::Amiss),
+            run_as("/etc/passwd", None, MissingProgram::Amiss),
+            run_as("true", Some("nobody-at-all"), MissingProgram::Amiss),
             Ability::Listen("192.0.2.1:80".into()),
         ];
         let found = errors(unable.clone()).await;

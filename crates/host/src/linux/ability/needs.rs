@@ -10,7 +10,7 @@ use ansai_model::{
     runbook::Step,
 };
 
-use super::{Ability, Needs};
+use super::{Ability, MissingProgram, Needs};
 use crate::linux::domain;
 
 /// Programs that send raw ICMP, and plugins that run them.
@@ -58,8 +58,8 @@ impl Collected {
                 self.add(who, Ability::Bus);
                 self.add(who, Ability::Journal);
             }
-            Probe::Exec(command) => self.command(who, command, false),
-            Probe::Nagios(plugin) => self.command(who, &plugin.command, false),
+            Probe::Exec(command) => self.command(who, command, MissingProgram::Amiss),
+            Probe::Nagios(plugin) => self.command(who, &plugin.command, MissingProgram::Amiss),
             Probe::ProcessCount { .. } => self.add(who, Ability::SeeProcesses),
             Probe::Domain(probe) => domain::looks(probe).needs(who, self),
             // The look itself says whether it may look.
@@ -70,13 +70,13 @@ impl Collected {
 
     fn action(&mut self, who: &str, action: &Action) {
         match action {
-            Action::Validate { command } => self.command(who, command, true),
+            Action::Validate { command } => self.command(who, command, MissingProgram::PassedOver),
             Action::SaveConfiguration { paths, validator, .. } => {
-                self.command(who, validator, true);
+                self.command(who, validator, MissingProgram::PassedOver);
                 paths.iter().for_each(|path| self.add(who, Ability::Read(path.clone())));
             }
             Action::RestoreConfiguration { paths, validator, .. } => {
-                validator.iter().for_each(|validator| self.command(who, validator, true));
+                validator.iter().for_each(|validator| self.command(who, validator, MissingProgram::PassedOver));
                 paths.iter().for_each(|path| self.add(who, Ability::Write(path.clone())));
             }
             Action::FreePort { .. } => self.add(who, Ability::SeeProcesses),
@@ -98,12 +98,12 @@ impl Collected {
                 self.add(who, Ability::Bus)
             }
             Action::StartProcess { process } | Action::StopProcess { process } => {
-                self.command(who, &process.start, false);
-                process.stop.iter().for_each(|command| self.command(who, command, false));
+                self.command(who, &process.start, MissingProgram::Amiss);
+                process.stop.iter().for_each(|command| self.command(who, command, MissingProgram::Amiss));
             }
             // A drill is asked for by a person, who sees what comes of it.
             Action::Drill { .. } => {}
-            Action::Exec { command, .. } => self.command(who, command, false),
+            Action::Exec { command, .. } => self.command(who, command, MissingProgram::Amiss),
             Action::Domain(action) => domain::acts(action).needs(who, self),
         }
     }
@@ -112,21 +112,21 @@ impl Collected {
         let secret = match channel {
             Channel::Email(email) => &email.password,
             Channel::Webhook(webhook) => &webhook.secret,
-            Channel::Exec(command) => return self.command(who, command, false),
+            Channel::Exec(command) => return self.command(who, command, MissingProgram::Amiss),
         };
         if let Some(SecretRef::File(path)) = secret {
             self.add(who, Ability::Read(path.clone()));
         }
     }
 
-    pub(in crate::linux) fn command(&mut self, who: &str, command: &CommandLine, may_be_absent: bool) {
+    pub(in crate::linux) fn command(&mut self, who: &str, command: &CommandLine, missing: MissingProgram) {
         let Some(program) = command.argv.first().cloned() else { return };
         let user = command.user.clone();
         let words = command.argv.iter().flat_map(|argument| argument.split_whitespace());
         if words.map(|word| word.rsplit('/').next().unwrap_or(word)).any(|word| ICMP.contains(&word)) {
             self.add(who, Ability::RawIcmp { user: user.clone() });
         }
-        self.add(who, Ability::Run { program, user, may_be_absent });
+        self.add(who, Ability::Run { program, user, missing });
     }
 }
 

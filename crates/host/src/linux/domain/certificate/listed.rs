@@ -20,7 +20,7 @@ use crate::{
     linux::{
         LinuxHost,
         ability::{
-            Ability,
+            Ability, MissingProgram,
             needs::{Collected, folder},
         },
         act::{self, Planned},
@@ -103,20 +103,20 @@ async fn plan(host: &LinuxHost, action: &CertificateAction) -> Planned {
 
 fn of_renewal(renewal: &Renewal, who: &str, all: &mut Collected) {
     match &renewal.by {
-        Renewer::Certbot { .. } => all.command(who, &CommandLine::new(["certbot"]), false),
-        Renewer::Exec(command) => all.command(who, command, false),
+        Renewer::Certbot { .. } => all.command(who, &CommandLine::new(["certbot"]), MissingProgram::Amiss),
+        Renewer::Exec(command) => all.command(who, command, MissingProgram::Amiss),
         Renewer::Acme(issuer) => match &issuer.solver {
             Solver::Webroot { path } => all.add(who, Ability::Write(path.clone())),
             Solver::Listen { address } => all.add(who, Ability::Listen(address.clone())),
             Solver::Hook { set, clear, .. } => {
-                std::iter::once(set).chain(clear).for_each(|command| all.command(who, command, false));
+                std::iter::once(set).chain(clear).for_each(|command| all.command(who, command, MissingProgram::Amiss));
             }
         },
     }
 }
 
 fn of_deployment(deployment: &Deployment, who: &str, all: &mut Collected) {
-    deployment.validators.iter().for_each(|command| all.command(who, command, true));
+    deployment.validators.iter().for_each(|command| all.command(who, command, MissingProgram::PassedOver));
     for Place { certificate, key, owner, group, .. } in std::iter::once(&deployment.source).chain(&deployment.copies) {
         all.add(who, Ability::Write(folder(certificate)));
         if let KeyPlace::Apart(key) = key {

@@ -16,7 +16,7 @@ use crate::{
     fake::Machine,
     linux::{
         LinuxHost,
-        ability::{Ability, needs::Collected},
+        ability::{Ability, MissingProgram, needs::Collected},
         act::Planned,
         domain::{Acts, Observes},
         probe::Context,
@@ -75,7 +75,7 @@ impl Acts for DiskAction {
                 all.add(who, Ability::Leases);
             }
             Cleaning::Journal { .. } => {
-                all.command(who, &CommandLine::new(["journalctl"]), true);
+                all.command(who, &CommandLine::new(["journalctl"]), MissingProgram::PassedOver);
                 all.add(who, Ability::Write(JOURNAL.into()));
             }
             Cleaning::Containers { .. } => {

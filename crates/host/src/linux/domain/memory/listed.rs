@@ -15,7 +15,7 @@ use crate::{
     fake::Machine,
     linux::{
         LinuxHost,
-        ability::{Ability, needs::Collected},
+        ability::{Ability, MissingProgram, needs::Collected},
         act::Planned,
         domain::{Acts, Observes},
         probe::Context,
@@ -62,7 +62,7 @@ impl Acts for MemoryAction {
 
     fn needs(&self, who: &str, all: &mut Collected) {
         match self {
-            Self::Release { how: Release::Command(command), .. } => all.command(who, command, false),
+            Self::Release { how: Release::Command(command), .. } => all.command(who, command, MissingProgram::Amiss),
             Self::Release { how: Release::Signal(_), .. } | Self::Limit { .. } => all.add(who, Ability::Bus),
         }
     }
