@@ -157,7 +157,11 @@ fn summary(report: &Report) -> IncidentSummary {
         opened_ms: report.opened.wall.0,
         is_well_again: report.well_since.is_some() && !is_over,
         well_since_ms: report.well_since.map(|since| since.wall.0),
-        downtime_ms: report.downtime.map(|downtime| u64::try_from(downtime.as_millis()).unwrap_or(u64::MAX)),
+        // Of what is no outage there is none to be told.
+        downtime_ms: report
+            .downtime
+            .filter(|_| report.is_outage)
+            .map(|downtime| u64::try_from(downtime.as_millis()).unwrap_or(u64::MAX)),
     }
 }
 
@@ -219,5 +223,24 @@ pub(crate) fn about(target: &TargetId, said: Option<impl serde::Serialize>) -> R
             let problem = Problem::new(format!("there is no target {target}"), "`ansai status` lists them");
             Err((StatusCode::NOT_FOUND, problem))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use ansai_model::id::CheckId;
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_outage_has_no_downtime_in_the_list() {
+        let (target, check) =
+            (TargetId::new("disk//var").expect("valid"), CheckId::new("disk//var#forecast").expect("valid"));
+        let bare = Report::bare(IncidentId(1), target, check, Now::default(), Phase::Open);
+        let report = Report { downtime: Some(Duration::ZERO), ..bare };
+        assert_eq!(summary(&report).downtime_ms, Some(0), "a moment");
+        assert_eq!(summary(&Report { is_outage: false, ..report }).downtime_ms, None);
     }
 }

@@ -25,6 +25,8 @@ pub enum Remains {
     Nothing,
     /// The file is as the drill left it: broken.
     Broken,
+    /// The file is as it was before, as a remedy has it, so only the copy of the original is left.
+    Mended,
     /// The file has been changed since, so only the copy of the original is left.
     Copy,
 }
@@ -82,7 +84,7 @@ pub fn copy_of(path: &Path) -> PathBuf {
 /// system refuses.
 pub fn break_file(path: &Path, trusted: &Trusted) -> io::Result<()> {
     let (found, remains) = breakable(path, trusted)?;
-    if remains == Remains::Copy {
+    if matches!(remains, Remains::Copy | Remains::Mended) {
         remove_copy(path, trusted)?;
     }
     let mut text = found.bytes(BYTES_MAX)?;
@@ -148,13 +150,14 @@ pub fn undo(path: &Path) -> io::Result<Remains> {
 }
 
 fn remains_of(path: &Path, trusted: &Trusted) -> io::Result<Remains> {
-    let Some(mut original) = copy(path, trusted)? else { return Ok(Remains::Nothing) };
-    original.extend_from_slice(BROKEN_LINE);
-    let now = match file(path, trusted)? {
-        Some(found) => Some(found.bytes(BYTES_MAX)?),
-        None => None,
-    };
-    Ok(if now == Some(original) { Remains::Broken } else { Remains::Copy })
+    let Some(original) = copy(path, trusted)? else { return Ok(Remains::Nothing) };
+    let Some(found) = file(path, trusted)? else { return Ok(Remains::Copy) };
+    let now = found.bytes(BYTES_MAX)?;
+    Ok(match now.strip_prefix(original.as_slice()) {
+        Some([]) => Remains::Mended,
+        Some(BROKEN_LINE) => Remains::Broken,
+        Some(_) | None => Remains::Copy,
+    })
 }
 
 fn file(path: &Path, trusted: &Trusted) -> Result<Option<Found>, Refused> {
@@ -202,6 +205,10 @@ mod tests {
         break_file(&path, &Trusted::own()).expect("broken");
         assert!(fs::read_to_string(&path).expect("text").contains("}}} ansai drill"));
         assert_eq!(remains(&path).expect("readable"), Remains::Broken);
+        let broken = fs::read(&path).expect("text");
+        fs::write(&path, "listen 80\n").expect("put back by a remedy");
+        assert_eq!(remains(&path).expect("readable"), Remains::Mended);
+        fs::write(&path, broken).expect("written");
         assert!(break_file(&path, &Trusted::own()).expect_err("twice").to_string().contains("already"));
         assert_eq!(undo(&path).expect("undone"), Remains::Broken);
         assert_eq!(fs::read_to_string(&path).expect("text"), "listen 80\n");

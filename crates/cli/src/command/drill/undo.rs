@@ -194,6 +194,7 @@ fn line(path: &std::path::Path, remains: Remains) -> String {
     let (file, copy) = (path.display(), drill::copy_of(path));
     match remains {
         Remains::Broken => format!("put back {file} from {}", copy.display()),
+        Remains::Mended => format!("remove {}: {file} is as it was before", copy.display()),
         Remains::Copy | Remains::Nothing => {
             format!("leave {file} as it is, for it has been changed since; remove {}", copy.display())
         }

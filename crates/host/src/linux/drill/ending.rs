@@ -196,7 +196,7 @@ impl Lasting {
             },
             Done::Broken { path } => match undo(path)? {
                 Remains::Broken => Ended::PutBack,
-                Remains::Copy | Remains::Nothing => Ended::Nothing,
+                Remains::Copy | Remains::Mended | Remains::Nothing => Ended::Nothing,
             },
             Done::Taken { .. } | Done::Kills => return let_go(&self.note(state_dir)),
         };
@@ -230,7 +230,7 @@ impl Lasting {
     fn is_mended(&self, state_dir: &Path) -> bool {
         match &self.done {
             Done::Stopped { .. } => false,
-            Done::Broken { path } => matches!(remains(path), Ok(Remains::Copy)),
+            Done::Broken { path } => matches!(remains(path), Ok(Remains::Copy | Remains::Mended)),
             Done::Taken { .. } | Done::Kills => {
                 ansai_files::open(&self.note(state_dir)).is_ok_and(|note| is_free(&note))
             }
