@@ -91,9 +91,9 @@ fn what_an_operator_stopped_is_shown_and_counted_as_stopped_and_no_drill_breaks_
     for more in ["--dry-run", "--yes"] {
         check(&host, &["drill", "app", "crash", more], 4, "does not run (inactive), so there is nothing to break")?;
         check(&host, &["heal", "app", more], 4, "nothing is known to be wrong with service/app.service")?;
-        check(&host, &["unsilence", "app", more], 1, "there is no silence on exactly this scope")?;
-        check(&host, &["release", "app", more], 1, "there is no hold on exactly this scope")?;
-        check(&host, &["maintenance", "end", "app", more], 1, "there is no maintenance window on exactly this scope")?;
+        check(&host, &["unsilence", "app", more], 1, "there is no silence, so nothing was ended")?;
+        check(&host, &["release", "app", more], 1, "there is no hold, so nothing was ended")?;
+        check(&host, &["maintenance", "end", "app", more], 1, "there is no maintenance window, so nothing was ended")?;
         check(&host, &["approve", "i1", more], 1, "no open incident i1")?;
         check(&host, &["reject", "i1", more], 1, "no open incident i1")?;
     }
