@@ -33,6 +33,7 @@ mod background;
 mod beat;
 mod beside;
 mod configuration;
+mod fleet;
 mod ground;
 mod housekeeping;
 mod in_force;
@@ -47,6 +48,7 @@ use abilities::Abilities;
 use background::BackgroundTasks;
 use beat::{Beat, Watchdog};
 use beside::Beside;
+use fleet::Fleet;
 use housekeeping::Housekeeping;
 use in_force::InForce;
 use plight::Plight;
@@ -97,6 +99,7 @@ struct Agent {
     housekeeping: Housekeeping,
     plight: Plight,
     trials: Trials<Notifier<HyperClient>>,
+    fleet: Fleet,
 }
 
 /// Runs the agent until SIGTERM or SIGINT.
@@ -193,6 +196,7 @@ impl Agent {
             _ => {}
         }
         self.shell.step(input);
+        self.tell_acknowledged();
     }
 
     /// New units change the bundle, which takes a moment: the next look at the files does it.
@@ -210,6 +214,7 @@ impl Agent {
         self.reader.is_wanted |= self.has_expired() && !self.reader.is_reading();
         self.go_on_reading();
         self.shell.step(Input::Tick);
+        self.look_at_fleet();
         self.look_after_itself();
     }
 

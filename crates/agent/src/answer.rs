@@ -144,7 +144,8 @@ pub(crate) fn maintenance(engine: &HostEngine, now: Now) -> Vec<ScopeView> {
     planned.chain(opened).chain(at_controller(engine, now, RestraintKind::Maintenance)).collect()
 }
 
-fn summary(report: &Report) -> IncidentSummary {
+/// A report in a line.
+pub(crate) fn summary(report: &Report) -> IncidentSummary {
     let is_over = matches!(report.phase, Phase::Resolved(_));
     IncidentSummary {
         check: report.check.clone(),

@@ -20,6 +20,7 @@ pub mod telemetry;
 pub mod trends;
 mod trial;
 pub mod trust;
+pub mod uplink;
 pub mod warnings;
 
 pub use agent::{Options, run};

@@ -97,17 +97,26 @@ impl Reports {
         self.incidents().into_iter().filter_map(|incident| self.get(incident).ok()?).take(count_max).collect()
     }
 
+    /// The newest reports that were written after `since`, at most `count_max`, the newest incident first; one that cannot be
+    /// read is left out. It asks for the age of each file, and reads those only.
+    #[must_use]
+    pub fn newest_since(&self, since: WallTime, count_max: usize) -> Vec<Report> {
+        let is_newer = |incident: &IncidentId| self.written(*incident).is_some_and(|written| written > since);
+        let newer = self.incidents().into_iter().filter(is_newer).take(count_max);
+        newer.filter_map(|incident| self.get(incident).ok()?).collect()
+    }
+
+    /// When a report was written; nothing when it is gone or that cannot be known.
+    fn written(&self, incident: IncidentId) -> Option<WallTime> {
+        let modified = fs::metadata(self.path(incident)).and_then(|file| file.modified()).ok()?;
+        Some(WallTime::default().plus(modified.duration_since(UNIX_EPOCH).unwrap_or_default()))
+    }
+
     /// Removes what was written longer ago than `kept_for` or is beyond [`REPORTS_MAX`], and says how many; to be
     /// called once an hour or so. It asks for the age of each file and reads none.
     pub fn prune(&self, now: WallTime, kept_for: Duration) -> usize {
-        let is_old = |incident: IncidentId| match fs::metadata(self.path(incident)).and_then(|m| m.modified()) {
-            Ok(modified) => {
-                let since = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
-                now.since(WallTime::default().plus(since)) > kept_for
-            }
-            // It is gone already, or cannot be removed either.
-            Err(_) => false,
-        };
+        // What is gone already, or has no age, cannot be removed either.
+        let is_old = |incident: IncidentId| self.written(incident).is_some_and(|written| now.since(written) > kept_for);
         let incidents = self.incidents();
         let gone = (0..).zip(incidents).filter(|(at, incident)| *at >= REPORTS_MAX || is_old(*incident));
         gone.filter(|(_, incident)| fs::remove_file(self.path(*incident)).is_ok()).count()
@@ -166,6 +175,8 @@ mod tests {
             let file = fs::File::options().write(true).open(dir.path().join(format!("{incident:010}.json"))).unwrap();
             file.set_modified(written).unwrap();
         }
+        let since = |seconds: u64| reports.newest_since(WallTime::default().plus(Duration::from_secs(seconds)), 9);
+        assert_eq!((since(1_000_000), since(2_000_000), since(0).len()), (vec![new.clone()], vec![], 2));
         let now = WallTime(1_000_000_000).plus(2 * day);
         assert_eq!(reports.prune(now, day), 2);
         assert_eq!(reports.newest(9), [new]);

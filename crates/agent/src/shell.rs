@@ -370,6 +370,7 @@ impl<H: Host, S: Store> Shell<H, S> {
     fn hand_over(&self, dispatch: Dispatch) -> Result<(), String> {
         let Dispatch { id, kind, routes, suppressed, report } = dispatch;
         let kept = self.reports.save(&report);
+        self.telemetry.keeps(&report, kept.is_ok());
         let kept = kept.map_err(|error| format!("the report on {} cannot be kept: {}", report.incident, chain(&error)));
         if let Some(why) = suppressed {
             tracing::debug!(incident = %report.incident, "nobody is told: {why}");

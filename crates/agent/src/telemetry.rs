@@ -9,6 +9,7 @@ use ansai_model::{
     decision::{Choice, Decision},
     id::IncidentId,
     incident::{Incident, Phase},
+    report::Report,
     text::Text,
     time::{Now, WallTime},
 };
@@ -17,6 +18,7 @@ use ansai_protocol::EventKind;
 use crate::{
     events::{Events, short},
     metrics::{Incidents, Metrics},
+    uplink::line::{Kept, Line},
 };
 
 /// Most reasons in a line of the stream.
@@ -29,6 +31,8 @@ pub struct Telemetry {
     pub metrics: Arc<Metrics>,
     /// The stream of events to whoever listens.
     pub events: Events,
+    /// To the controller, when the host has joined one.
+    line: Option<Line>,
     incidents: BTreeMap<IncidentId, Published>,
     revision: Option<u64>,
 }
@@ -44,7 +48,12 @@ impl Telemetry {
     /// Counts into `metrics` and tells `events`.
     #[must_use]
     pub fn new(metrics: Arc<Metrics>, events: Events) -> Self {
-        Self { metrics, events, incidents: BTreeMap::new(), revision: None }
+        Self { metrics, events, line: None, incidents: BTreeMap::new(), revision: None }
+    }
+
+    /// What happens is told to this controller from now on, or to none.
+    pub(crate) fn tells(&mut self, line: Option<Line>) {
+        self.line = line;
     }
 
     /// An input is about to be taken in.
@@ -77,12 +86,20 @@ impl Telemetry {
             self.metrics.incident_resolved();
         }
         for incident in incidents.values() {
-            self.follow(now.wall, incident);
+            let moved = self.follow(now.wall, incident);
+            if moved
+                && let Some(line) = &self.line
+                && let Some(report) = engine.report(now, incident.id)
+            {
+                // The report itself comes when it is made for people.
+                line.note_report(&report, Kept::No);
+            }
         }
         self.metrics.set_incidents(counted(incidents.values()));
     }
 
-    fn follow(&mut self, at: WallTime, incident: &Incident) {
+    /// Says whether it stands elsewhere than before.
+    fn follow(&mut self, at: WallTime, incident: &Incident) -> bool {
         let mut is_new = false;
         let seen = self.incidents.entry(incident.id).or_insert_with(|| {
             is_new = true;
@@ -91,12 +108,13 @@ impl Telemetry {
         if is_new {
             self.metrics.incident_opened();
         }
-        if is_new || seen.phase != incident.phase {
+        let has_moved = is_new || seen.phase != incident.phase;
+        if has_moved {
             seen.phase.clone_from(&incident.phase);
             let (id, target, phase) = (incident.id, incident.target.clone(), incident.phase.clone());
             self.events.tell(at, EventKind::Incident { id, target, phase });
         }
-        let Some(decision) = &incident.decision else { return };
+        let Some(decision) = &incident.decision else { return has_moved };
         let is_known = seen
             .decision
             .as_ref()
@@ -109,6 +127,7 @@ impl Telemetry {
                 self.events.tell(at, told(incident, decision));
             }
         }
+        has_moved
     }
 
     /// An action begins.
@@ -128,6 +147,13 @@ impl Telemetry {
         }
         let (headline, suppressed) = (short(&report.headline), dispatch.suppressed.as_ref().map(short));
         self.events.tell(at, EventKind::Report { incident, target, kind: dispatch.kind, headline, suppressed });
+    }
+
+    /// A report was kept, or could not be.
+    pub(crate) fn keeps(&self, report: &Report, is_kept: bool) {
+        if let Some(line) = &self.line {
+            line.note_report(report, if is_kept { Kept::Yes } else { Kept::No });
+        }
     }
 
     /// The ledger was saved in this time, or could not be.

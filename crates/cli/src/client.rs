@@ -202,6 +202,12 @@ fn is_busy(answer: &[u8]) -> bool {
     is_503 && head.any(|line| line.to_ascii_lowercase().starts_with("retry-after:"))
 }
 
+/// Lets an agent that is to see something have the time for it; it is asked again after that.
+pub(crate) fn pause(long: Duration) {
+    // Nobody says when it has.
+    std::thread::sleep(long);
+}
+
 /// A wait for a place with an agent that is busy, which ends.
 struct Wait {
     begun: Instant,

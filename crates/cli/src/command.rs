@@ -14,6 +14,7 @@ mod heal;
 mod import;
 mod incidents;
 pub(crate) mod init;
+mod join;
 mod maintenance;
 mod operate;
 mod player;
@@ -26,6 +27,7 @@ mod test;
 mod units;
 
 pub(crate) use self::complete::Completed;
+pub(crate) use self::join::JoinArgs;
 use self::operate::{Ended, Opened};
 use crate::{
     Command, ConfigCommand, ConsentArgs, ImportCommand, MaintenanceCommand, Paths,
@@ -49,6 +51,7 @@ pub(crate) fn reads_files(command: &Command) -> bool {
         Command::Hold { .. } | Command::Release { .. } | Command::Silence { .. } | Command::Unsilence { .. } => false,
         Command::Maintenance { .. } | Command::Completions { .. } | Command::Man { .. } | Command::Reference => false,
         Command::Complete { .. } => false,
+        Command::Join(_) | Command::Leave { .. } => false,
     }
 }
 
@@ -103,6 +106,8 @@ pub(crate) fn run(paths: &Paths, command: Command) -> Result<Code, Failure> {
         }
         Command::Maintenance { what: MaintenanceCommand::List { targets } } => maintenance::list(paths, &targets),
         Command::OfDomain(command) => command.run(paths),
+        Command::Join(args) => join::join(paths, args),
+        Command::Leave { consent } => join::leave(paths, consent),
         Command::Heal { target, consent } => heal::heal(paths, &target, consent),
         Command::Drill { target, kind: Some(kind), consent, undo: _ } => drill::drill(paths, &target, kind, consent),
         Command::Drill { target, kind: None, consent, undo: _ } => drill::undo(paths, &target, consent),

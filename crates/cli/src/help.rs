@@ -25,6 +25,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Ask it", &["status", "incidents", "report", "explain", "doctor"]),
     ("Tell it", &["hold", "release", "silence", "unsilence", "maintenance", "approve", "reject", "heal"]),
     ("Configure it", &["init", "check", "reload", "config", "import"]),
+    ("Many hosts", &["join", "leave"]),
     ("Try it", &["drill", "test", "replay"]),
     ("The program", &["agent", "completions", "man"]),
 ];
@@ -133,6 +134,14 @@ const EXAMPLES: domain::Examples = &[
             ("ansai import ansai old.yaml -o ansai.yaml", "write it"),
         ],
     ),
+    (
+        "join",
+        &[
+            ("ansai join https://ctl:7443 --token-file -", "with a token, piped in"),
+            ("ansai join ctl --authority 7d05…", "without one; a person accepts it"),
+        ],
+    ),
+    ("leave", &[("ansai leave --dry-run", "which controller it is"), ("ansai leave", "be nobody's")]),
     (
         "drill",
         &[

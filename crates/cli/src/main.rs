@@ -222,6 +222,13 @@ enum Command {
     },
     #[command(flatten)]
     OfDomain(domain::Command),
+    /// Join a controller: this host is seen and restrained there, and goes on healing by itself.
+    Join(command::JoinArgs),
+    /// Leave the controller; what its operators said of this host ends.
+    Leave {
+        #[command(flatten)]
+        consent: ConsentArgs,
+    },
     /// Inject a failure on purpose, to see the healing work.
     #[command(
         group = clap::ArgGroup::new("drilled").required(true).args(["kind", "undo"]),

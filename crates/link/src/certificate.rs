@@ -160,6 +160,14 @@ pub(crate) fn store(roots: &Roots) -> Result<RootCertStore, Trouble> {
     Ok(store)
 }
 
+/// Whether a list of CAs can be used.
+///
+/// # Errors
+/// When it holds none, or something else.
+pub fn check_roots(roots: &Roots) -> Result<(), Trouble> {
+    store(roots).map(drop)
+}
+
 /// A certificate as it is written down and sent.
 pub(crate) fn written(pem: String) -> Result<Certificate, Trouble> {
     Certificate::new(pem).ok_or_else(|| Trouble::Settings("the certificate is too long".into()))

@@ -64,8 +64,39 @@ pub struct Status {
     /// Names with wildcards in the configuration that no unit of this host has; one that comes is watched.
     #[serde(default)]
     pub idle_patterns: Vec<String>,
+    /// The controller that the host has joined; nothing when it has joined none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub controller: Option<ControllerView>,
     /// Every target, by name.
     pub targets: Vec<TargetStatus>,
+}
+
+/// How it stands between an agent and its controller.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct ControllerView {
+    /// Where the controller is, as host and port.
+    pub address: String,
+    /// Who the host is there; nothing before the first link.
+    #[serde(default)]
+    pub host: Option<link::HostId>,
+    /// What the controller calls it.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Since when there is a link, in milliseconds since 1970; nothing when there is none now.
+    #[serde(default)]
+    pub connected_since_ms: Option<i64>,
+    /// When the controller was last heard, in milliseconds since 1970, since the agent runs.
+    #[serde(default)]
+    pub heard_ms: Option<i64>,
+    /// How many changes wait to be told, or to be kept there.
+    #[serde(default)]
+    pub waiting: usize,
+    /// What is wrong, when something is.
+    #[serde(default)]
+    pub trouble: Option<Text>,
+    /// What to do then.
+    #[serde(default)]
+    pub suggestion: Option<Text>,
 }
 
 /// What the agent itself takes.

@@ -55,6 +55,11 @@ const HOMONYMS: &[(&str, &[&str], &str)] = &[
     ),
     ("crates/notify/src/channel/", &["Certificate"], "a mail server's"),
     ("crates/link/src/", &["*ertificate*"], "a host's or a controller's, by which they know each other"),
+    (
+        "crates/agent/src/uplink",
+        &["Certificate", "certificate", "::certificate"],
+        "the host's, by which its controller knows it",
+    ),
     ("crates/protocol/src/link", &["Certificate", "certificate"], "a host's, by which its controller knows it"),
     ("crates/fleet/src/", &["Certificate", "certificate"], "a host's, by which its controller knows it"),
     ("crates/fleet/src/incidents.rs", &["service"], "the agent's own unit"),

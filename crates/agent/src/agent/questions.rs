@@ -82,6 +82,7 @@ impl Agent {
             warnings: self.warnings.all(),
             own,
             idle_patterns,
+            controller: self.fleet.view(),
             targets,
         })
     }

@@ -29,6 +29,7 @@ use super::{
     background::BackgroundTasks,
     beat::Watchdog,
     beside::Beside,
+    fleet::Fleet,
     ground::Ground,
     housekeeping::Housekeeping,
     in_force::{self, InForce},
@@ -104,6 +105,7 @@ pub(super) async fn start(options: Options) -> Result<Started> {
     let bytes_max = configuration.host_settings().journal_bytes_max.0;
     let recorder = Recorder::open(&options.state_dir.join("journal"), bytes_max);
     let engine = HostEngine::new(bundle, state, clock.now());
+    let fleet = Fleet::new(&options.state_dir, tasks.clone(), results.clone(), stop.clone());
     let shell = Shell::new(Parts {
         engine,
         clock: clock.clone(),
@@ -141,6 +143,7 @@ pub(super) async fn start(options: Options) -> Result<Started> {
         housekeeping: Housekeeping::new(clock.now()),
         plight: Plight::told(plight.is_some()),
         trials: Trials::new(notifier, tasks.clone()),
+        fleet,
     };
     Ok(Started { agent, inputs, questions, news, tasks, stop, alone })
 }

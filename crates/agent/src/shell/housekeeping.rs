@@ -16,7 +16,10 @@ use ansai_notify::outbox::Outbox;
 use ansai_protocol::EventKind;
 
 use super::Shell;
-use crate::{deliveries::routes, journal::Notice, ledger::Store, reports::Reports, selfwatch::Reading};
+use crate::{
+    clock::Clock, deliveries::routes, journal::Notice, ledger::Store, reports::Reports, selfwatch::Reading,
+    uplink::line::Line,
+};
 
 impl<H: Host, S: Store> Shell<H, S> {
     /// What decides, to be looked at only.
@@ -87,6 +90,21 @@ impl<H: Host, S: Store> Shell<H, S> {
     /// Writes what the flight recorder holds back, and says when it stops or goes on.
     pub(crate) fn flush_recorder(&mut self, now: Now) -> Option<Notice> {
         self.recorder.flush(now)
+    }
+
+    /// What tells the time.
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock.clone()
+    }
+
+    /// What happens is told to this controller from now on, or to none.
+    pub(crate) fn tells(&mut self, line: Option<Line>) {
+        self.telemetry.tells(line);
+    }
+
+    /// Whether the file HOLD was there when the loop was told of it last.
+    pub(crate) fn is_held_by_file(&self) -> bool {
+        self.hold_told.as_ref().is_some_and(Option::is_some)
     }
 
     /// Largest flight recorder from now on, in bytes.

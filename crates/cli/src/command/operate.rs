@@ -253,7 +253,7 @@ pub(super) fn number(text: &str) -> Result<IncidentId, Failure> {
 }
 
 /// How long something lasts, written so or as the time at which it ends.
-fn length(text: &str) -> Result<Duration, Failure> {
+pub(super) fn length(text: &str) -> Result<Duration, Failure> {
     if let Ok(lasts) = ansai_document::units::duration(text) {
         return Ok(lasts);
     }

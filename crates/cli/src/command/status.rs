@@ -6,7 +6,7 @@ use ansai_model::{observation::Health, rule::Autonomy, time::Shown, units::ByteS
 use ansai_protocol::{Own, ScopeView, Status, TargetStatus};
 use jiff::tz::TimeZone;
 
-use super::target;
+use super::{join, target};
 use crate::{
     Paths, StatusArgs, client,
     exit::{Code, Failure},
@@ -176,6 +176,7 @@ fn rendered(status: &Status, head: &[String], zone: &TimeZone, rows: Option<usiz
         lines.push("THE NEW CONFIGURATION IS NOT APPLIED, the one before it stays in force:".to_owned());
         lines.extend(show::brief(why).into_iter().map(|line| format!("  {line}")));
     }
+    lines.extend(status.controller.iter().map(|view| join::line(view, zone)));
     let restraints = [
         (Restraint::Hold, &status.holds),
         (Restraint::Silence, &status.silences),
@@ -382,6 +383,7 @@ mod tests {
             warnings: vec!["the wall clock was set back by 5h".into()],
             own: Some(Own { memory_bytes: 8 << 20, memory_bytes_max: 64 << 20, cpu_ms: 900, cpu_percent: Some(0.04) }),
             idle_patterns: vec!["app@*.service".into()],
+            controller: None,
             targets: vec![
                 target("service/app.service", Health::Failing, Some(3)),
                 target("service/nginx.service", Health::Healthy, None),

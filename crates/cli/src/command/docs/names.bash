@@ -4,7 +4,7 @@ _ansai_with_names() {
     _ansai "$@"
     local words=() options=() kind= names= word value= begun=${COMP_WORDS[COMP_CWORD]}
     case "${COMP_WORDS[COMP_CWORD-1]}" in
-        --for | --until | --reason | --limit) COMPREPLY=(); compopt +o default +o bashdefault 2>/dev/null; return ;;
+        --for | --until | --reason | --limit | --authority | --proxy | --wait) COMPREPLY=(); compopt +o default +o bashdefault 2>/dev/null; return ;;
     esac
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         if [[ -n "$value" ]]; then options+=("$value" "$word"); value=; continue; fi
