@@ -1,15 +1,20 @@
 //! That somebody else had started what failed: an operator who has mended it, a package, another unit. It is told when it is seen, and
 //! what is well by it has neither recovered by itself nor been healed by us.
 
+use core::time::Duration;
+
 use ansai_model::{
-    id::IncidentId,
-    incident::{Incident, Resolution, StepKind},
+    id::{IncidentId, RunId},
+    incident::{Incident, Resolution, Step, StepKind},
     text::Text,
     time::WallTime,
     unit::{ActiveState, StartedBy, UnitSnapshot},
 };
 
 use crate::{context::Context, view::View};
+
+/// How long after the end of an action of ours a start may still be its doing: it need not have waited for it.
+const LATE_MAX: Duration = Duration::from_secs(2);
 
 impl Context {
     /// Tells that somebody else had it started, once for each start.
@@ -46,7 +51,8 @@ impl View<'_> {
             return None;
         }
         match unit.started_by {
-            StartedBy::Others => Some((at, who(unit))),
+            // A program that we run, or a unit that we start, may have others started.
+            StartedBy::Others => (!self.is_our_doing(at)).then(|| (at, who(unit))),
             StartedBy::Ours | StartedBy::Systemd => None,
             // systemd counts its own restarts from zero after each start that somebody asks for, and ours are steps.
             StartedBy::Unknown => {
@@ -57,6 +63,24 @@ impl View<'_> {
                 is_it.then(|| (at, "somebody (it was not seen who)".into()))
             }
         }
+    }
+}
+
+impl View<'_> {
+    /// Whether an action of ours was under way at a moment, or had ended just before it.
+    fn is_our_doing(self, at: WallTime) -> bool {
+        self.state.incidents.values().any(|incident| {
+            let begun = |step: &Step| match step.kind {
+                StepKind::Started { run, is_harmless: false, .. } => Some((run, step.at.wall)),
+                _ => None,
+            };
+            let ended = |run: RunId| {
+                let is_it = |step: &&Step| matches!(step.kind, StepKind::Ended { run: of, .. } if of == run);
+                incident.steps.iter().find(is_it).map(|step| step.at.wall.plus(LATE_MAX))
+            };
+            let mut actions = incident.steps.iter().filter_map(begun);
+            actions.any(|(run, begun)| begun <= at && ended(run).is_none_or(|ended| at <= ended))
+        })
     }
 }
 

@@ -66,3 +66,21 @@ fn what_an_operator_started_while_it_was_being_healed_was_not_healed_by_us() {
         assert_eq!(told.count(), usize::from(is_by_hand));
     }
 }
+
+/// As a program that a runbook runs, or the start of another unit that brings this one back with it.
+#[test]
+fn what_was_started_while_we_acted_was_started_by_that() {
+    let runbook =
+        "app.service: {}\nrunbooks:\n  service/app.service: [{name: mend, steps: [{exec: [/bin/mend]}], then: verify}]";
+    let mut host = Host::new(&PLAIN.replace("app.service: {}", runbook));
+    host.pass(secs(60));
+    host.sees("app.service#unit", judged(unit(ActiveState::Failed, Intent::ByItself)));
+    host.pass(secs(3));
+    let up = running(host.now.wall, StartedBy::Others, 0);
+    host.sees("app.service#unit", up);
+    host.pass(secs(1));
+    host.action_ends(succeeded());
+    host.pass(secs(120));
+    let report = &host.dispatches.last().expect("told").report;
+    assert!(report.headline.as_str().starts_with("app.service was healed by mend"), "{}", report.headline);
+}
