@@ -1,4 +1,4 @@
-//! `breaks`: the engine and the shell are broken on purpose in several ways, one at a time, and the simulation must
+//! `breaks`: the engine, the shell and the fleet engine are broken on purpose in several ways, one at a time, and the simulation must
 //! notice each.
 //!
 //! It works on a copy of the sources below `target/`; the project itself is never changed. A break that no longer fits
@@ -14,10 +14,13 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::cargo;
 
+mod fleet;
 mod shell;
 
 /// Seeds that each broken engine is run with.
 const SEEDS: &str = "3000";
+/// Fleets that each broken fleet engine is run with.
+const FLEETS: &str = "400";
 
 /// One way to break the engine.
 struct Break {
@@ -155,14 +158,16 @@ const BREAKS: &[Break] = &[
 /// How what is broken is tried: the invariant that was found broken, if any.
 type Simulation = fn(&Path) -> Result<Option<String>>;
 
-/// Breaks the engine, and then the shell, in each way, and prints what noticed it.
+/// Breaks the engine, then the shell, then the fleet engine, in each way, and prints what noticed it.
 pub(crate) fn run() -> Result<()> {
     let copy = cargo::root().join("target/breaks/source");
     copy_sources(&copy)?;
     say(&format!("{:<78} NOTICED BY", "BROKEN ON PURPOSE"));
     let of_engine = unnoticed(&copy, BREAKS, simulate_engine)?;
     let of_shell = unnoticed(&copy, shell::BREAKS, simulate_shell)?;
-    let (count, all) = (of_engine + of_shell, BREAKS.len() + shell::BREAKS.len());
+    let of_fleet = unnoticed(&copy, fleet::BREAKS, simulate_fleet)?;
+    let all = BREAKS.len() + shell::BREAKS.len() + fleet::BREAKS.len();
+    let count = of_engine + of_shell + of_fleet;
     ensure!(count == 0, "{count} of {all} breaks were not noticed");
     Ok(())
 }
@@ -212,6 +217,11 @@ fn simulate_engine(source: &Path) -> Result<Option<String>> {
     simulate(source, &["run", "--release", "--quiet", "-p", "ansai-sim", "--", "run", SEEDS])
 }
 
+/// Many fleets, each under a seed.
+fn simulate_fleet(source: &Path) -> Result<Option<String>> {
+    simulate(source, &["run", "--release", "--quiet", "-p", "ansai-sim", "--", "fleet", FLEETS])
+}
+
 /// Agents whose shell is killed at any moment.
 fn simulate_shell(source: &Path) -> Result<Option<String>> {
     simulate(source, &["test", "--quiet", "-p", "ansai-sim", "--test", "shell", "killed", "--", "--nocapture"])
@@ -256,7 +266,7 @@ mod tests {
 
     #[test]
     fn every_break_fits_the_code() {
-        for broken in BREAKS.iter().chain(shell::BREAKS) {
+        for broken in BREAKS.iter().chain(shell::BREAKS).chain(fleet::BREAKS) {
             let text = fs::read_to_string(cargo::root().join(broken.file)).expect("the file is there");
             assert_eq!(text.matches(broken.find).count(), 1, "{}: `{}`", broken.file, broken.find);
         }
@@ -265,7 +275,7 @@ mod tests {
     #[test]
     fn the_page_lists_every_break() {
         let page = fs::read_to_string(cargo::root().join("docs/develop/breaks.md")).expect("the page is there");
-        for broken in BREAKS.iter().chain(shell::BREAKS) {
+        for broken in BREAKS.iter().chain(shell::BREAKS).chain(fleet::BREAKS) {
             assert!(page.contains(broken.what), "docs/develop/breaks.md does not name: {}", broken.what);
         }
     }

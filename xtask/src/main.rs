@@ -85,8 +85,9 @@ fn judged(tests: &str) -> Result<()> {
     cargo::run(&[&command[..], &["--", "--nocapture", "--test-threads", "1", tests]].concat())
 }
 
-/// The engine alone under many seeds, then the agent's shell, killed 10,000 times.
+/// The engine alone under many seeds, then fleets, then the agent's shell, killed 10,000 times.
 fn sim(seeds: &str) -> Result<()> {
     cargo::run(&["run", "--release", "--quiet", "-p", "ansai-sim", "--", "run", seeds])?;
+    cargo::run(&["run", "--release", "--quiet", "-p", "ansai-sim", "--", "fleet", seeds])?;
     cargo::run(&["test", "--quiet", "-p", "ansai-sim", "--test", "shell", "--", "--nocapture"])
 }

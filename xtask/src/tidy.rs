@@ -64,7 +64,19 @@ const LAYERS: &[(&str, &[&str])] = &[
             "ansai-agent",
         ],
     ),
-    ("ansai-sim", &["ansai-model", "ansai-engine", "ansai-config", "ansai-host", "ansai-notify", "ansai-agent"]),
+    (
+        "ansai-sim",
+        &[
+            "ansai-model",
+            "ansai-engine",
+            "ansai-fleet",
+            "ansai-protocol",
+            "ansai-config",
+            "ansai-host",
+            "ansai-notify",
+            "ansai-agent",
+        ],
+    ),
     ("ansai-lab", &[]),
     ("xtask", &["ansai-lab"]),
 ];

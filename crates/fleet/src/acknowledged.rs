@@ -57,8 +57,6 @@ impl FleetEngine {
             let oldest = self.waiting.remove(0);
             self.answer_waiting(&oldest);
         }
-        // Nobody is told more than that it could not be kept, if it cannot.
-        self.saving.now.requests.insert(request);
         self.waiting.push(Waiting { request, meant, awaited, at, until, what, kind, change });
         self.answer_the_patient();
     }

@@ -23,12 +23,13 @@ use crate::{
 impl FleetEngine {
     /// Takes a host's changes in, those that are not kept yet.
     pub(crate) fn changes(&mut self, id: SessionId, first: u64, changes: Vec<Change>) {
-        let is_in_trouble = self.saving.trouble.is_some();
+        let is_not_taken = self.saving.trouble.is_some() || self.is_newer_twin(id);
+        self.notice_mixture(id);
         let Some(session) = self.sessions.get_mut(&id) else { return };
         // What comes behind a change that was not taken must not be kept before it.
-        session.is_stalled |= is_in_trouble;
+        session.is_stalled |= is_not_taken;
         let (host, feed) = (session.host, session.feed);
-        if session.is_stalled || self.is_newer_twin(id) {
+        if session.is_stalled {
             return;
         }
         let kept = self.books.kept.get(&host).filter(|kept| kept.feed == feed).map_or(0, |kept| kept.through);

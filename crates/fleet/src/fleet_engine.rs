@@ -31,6 +31,8 @@ pub struct FleetEngine {
     pub(crate) effects: Vec<FleetEffect>,
     pub(crate) sessions: BTreeMap<SessionId, Session>,
     pub(crate) by_host: BTreeMap<HostId, BTreeSet<SessionId>>,
+    /// Members of which two processes have told changes, or of which something could not be kept: they tell everything anew.
+    pub(crate) mixed: BTreeSet<HostId>,
     /// Hosts that may say that they are for something else than is kept.
     pub(crate) says_otherwise: BTreeSet<HostId>,
     /// What is known of each member beside what is kept.
@@ -64,6 +66,7 @@ impl FleetEngine {
             sessions: BTreeMap::new(),
             by_host: BTreeMap::new(),
             says_otherwise: BTreeSet::new(),
+            mixed: BTreeSet::new(),
             seen,
             stale: BTreeSet::new(),
             waiting: Vec::new(),

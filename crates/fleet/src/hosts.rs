@@ -26,6 +26,8 @@ impl FleetEngine {
         if let Some(refusal) = self.objection_to_saving() {
             return self.answer(request, refusal);
         }
+        // When what it changes cannot be kept, nobody hears more than that.
+        self.saving.now.requests.insert(request);
         match operation {
             FleetOperation::Restrain { kind, over, scope, reason, lasts } => {
                 self.restrain(request, by, restraints::Wanted { kind, over, scope }, reason, lasts);

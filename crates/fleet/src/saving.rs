@@ -1,7 +1,7 @@
 //! Save, then act: what a step changes is one save, and what was not kept is taken back as if it had never been said.
 //! While nothing can be kept, hosts keep what changes on them, and operators are told so.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use ansai_model::{text::Text, time::MonoTime};
 use ansai_protocol::{link::JoinAnswer, operation::FleetAnswer, record::Record};
@@ -37,8 +37,10 @@ pub(crate) struct Unsaved {
     records: Vec<Record>,
     /// What takes it back, to be put in reverse.
     undo: Vec<Record>,
-    /// Whose answers depend on it.
+    /// Whose commands are in it.
     pub(crate) requests: BTreeSet<u64>,
+    /// What is answered meanwhile, and waits behind it.
+    answers: BTreeMap<u64, FleetAnswer>,
     joinings: BTreeSet<JoiningId>,
     sessions: BTreeSet<SessionId>,
 }
@@ -47,8 +49,8 @@ impl Unsaved {
     /// Notes whom an effect is for: it is not done when this is not kept.
     fn depends(&mut self, effect: &FleetEffect) {
         match effect {
-            FleetEffect::Answer { request, .. } => {
-                self.requests.insert(*request);
+            FleetEffect::Answer { request, answer } => {
+                self.answers.insert(*request, answer.clone());
             }
             FleetEffect::Join { joining, .. } | FleetEffect::Issue { to: Issued::Joining(joining), .. } => {
                 self.joinings.insert(*joining);
@@ -106,10 +108,18 @@ impl FleetEngine {
 
     /// From this save on nothing was kept: it is as if none of that had been said.
     pub(crate) fn not_saved(&mut self, from: u64, why: Text) {
+        let mut all = Unsaved::default();
         while self.saving.waiting.back().is_some_and(|(number, _)| *number >= from) {
             let Some((_, unsaved)) = self.saving.waiting.pop_back() else { break };
-            self.take_back(unsaved, &why);
+            for record in unsaved.undo.iter().rev() {
+                self.books.put(record);
+            }
+            all.requests.extend(unsaved.requests);
+            all.answers.extend(unsaved.answers);
+            all.joinings.extend(unsaved.joinings);
+            all.sessions.extend(unsaved.sessions);
         }
+        self.take_back(all, &why);
         let generation = self.books.generation;
         for host in self.books.hosts.values() {
             self.seen.entry(host.id).or_insert_with(|| Seen::from_record(host, generation, self.now));
@@ -119,13 +129,15 @@ impl FleetEngine {
         self.saving.trouble = Some(why);
     }
 
-    fn take_back(&mut self, unsaved: Unsaved, why: &Text) {
-        for record in unsaved.undo.iter().rev() {
-            self.books.put(record);
-        }
+    /// Tells everybody whom it concerns that it was not kept, each once.
+    fn take_back(&mut self, mut unsaved: Unsaved, why: &Text) {
         for request in unsaved.requests {
             self.waiting.retain(|waiting| waiting.request != request);
-            self.effects.push(FleetEffect::Answer { request, answer: not_kept(why) });
+            unsaved.answers.insert(request, not_kept(why));
+        }
+        // What was asked before, and is kept, is answered as it would have been.
+        for (request, answer) in unsaved.answers {
+            self.effects.push(FleetEffect::Answer { request, answer });
         }
         for joining in unsaved.joinings {
             self.issuing.remove(&Issued::Joining(joining));
@@ -133,9 +145,10 @@ impl FleetEngine {
             let answer = JoinAnswer::Refused { what, suggestion: "join again when there is room in its store".into() };
             self.effects.push(FleetEffect::Join { joining, answer });
         }
-        // It may wait for what was never said: it comes again and tells what is not kept.
+        // It may wait for what was never said: it comes again and tells what is not kept, and everything when that is over.
         for session in unsaved.sessions {
             self.issuing.remove(&Issued::Session(session));
+            self.mixed.extend(self.sessions.get(&session).map(|session| session.host));
             self.close(session, "the controller could not keep what was said", COMES_AGAIN);
         }
     }

@@ -35,7 +35,7 @@ pub(crate) struct Session {
     pub(crate) acknowledged: RestraintsAt,
     /// What a full telling has named so far, while there is one.
     pub(crate) telling: Option<Telling>,
-    /// Its changes are not taken since nothing can be kept.
+    /// A change of it was not taken, since nothing could be kept or it has a twin: none is before it comes again.
     pub(crate) is_stalled: bool,
 }
 

@@ -7,7 +7,10 @@ use ansai_model::{
     policy::Scope,
     text::Text,
 };
-use ansai_protocol::{link::HostId, record::Record};
+use ansai_protocol::{
+    link::HostId,
+    record::{Kept, Record},
+};
 
 use crate::{FleetEngine, input::SessionId, limits::TWINS_AFTER};
 
@@ -24,6 +27,23 @@ impl FleetEngine {
         let are_two = newest.is_some_and(|newest| self.now.mono.since(newest) >= TWINS_AFTER);
         if let Some(seen) = self.seen.get_mut(&host).filter(|_| are_two) {
             seen.are_twins = true;
+        }
+    }
+
+    /// Has each host that is alone again come once more and tell everything: what is known of it may be the other's.
+    fn hear_out(&mut self) {
+        let alone: Vec<HostId> =
+            self.mixed.iter().copied().filter(|host| self.sessions_of(*host).count() < 2).collect();
+        for host in alone {
+            self.mixed.remove(&host);
+            if let Some(kept) = self.books.kept.get(&host) {
+                self.put(Record::Kept(Kept { through: 0, ..kept.clone() }));
+            }
+            self.end_sessions(
+                host,
+                "the other process with this identity is gone",
+                "the agent comes again and tells everything",
+            );
         }
     }
 
@@ -73,5 +93,15 @@ impl FleetEngine {
             held.push(host);
         }
         self.tell_hosts(&held);
+        self.hear_out();
+    }
+
+    /// Changes come from one of two processes that speak under one identity: what they told is mixed.
+    pub(crate) fn notice_mixture(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get(&id) else { return };
+        let host = session.host;
+        if self.is_newer_twin(id) || self.sessions_of(host).any(|(_, other)| other.feed != session.feed) {
+            self.mixed.insert(host);
+        }
     }
 }

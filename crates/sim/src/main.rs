@@ -35,6 +35,19 @@ fn run() -> Result<()> {
             println!("{totals:#?}\n{rate:.0} seeds/s on {workers} processors; every invariant held");
             Ok(())
         }
+        ["fleet", seeds] => {
+            let seeds: u64 = seeds.parse().with_context(|| format!("`{seeds}` is no number of seeds"))?;
+            let begun = Instant::now();
+            let totals = ansai_sim::fleet::run(0, seeds)?;
+            let rate = totals.seeds as f64 / begun.elapsed().as_secs_f64();
+            println!("{totals:#?}\n{rate:.0} fleets/s; every invariant held");
+            Ok(())
+        }
+        ["fleet-seed", seed] => {
+            let seed: u64 = seed.parse().with_context(|| format!("`{seed}` is no seed"))?;
+            println!("{:#?}", ansai_sim::fleet::run(seed, seed + 1)?);
+            Ok(())
+        }
         ["seed", seed] => {
             let seed: u64 = seed.parse().with_context(|| format!("`{seed}` is no seed"))?;
             println!("{:#?}", ansai_sim::run(seed, seed + 1)?);
@@ -44,7 +57,7 @@ fn run() -> Result<()> {
             println!("{:.0} observations/s on one core with 1,000 checks and rules", observations_a_second()?);
             Ok(())
         }
-        _ => bail!("use `run SEEDS`, `seed NUMBER` or `bench`"),
+        _ => bail!("use `run SEEDS`, `seed NUMBER`, `fleet SEEDS`, `fleet-seed NUMBER` or `bench`"),
     }
 }
 

@@ -10,7 +10,6 @@ use crate::paper::{Paper, empty, hold, said, secs, short};
 fn what_could_not_be_kept_is_refused_told_to_nobody_and_taken_back() {
     let mut fleet = Paper::of(&[("web-1", "web"), ("db-1", "db")]);
     fleet.holds(FleetScope::Fleet);
-    let before = fleet.engine.books().clone();
     for operation in [
         hold(FleetScope::Role("web".into())),
         FleetOperation::End {
@@ -22,6 +21,7 @@ fn what_could_not_be_kept_is_refused_told_to_nobody_and_taken_back() {
         FleetOperation::Remove { host: "db-1".into() },
         FleetOperation::RevokeToken { id: crate::paper::TOKEN },
     ] {
+        let before = fleet.engine.books().clone();
         fleet.disk_is_full = true;
         fleet.sent.clear();
         let answer = fleet.operates(operation.clone());

@@ -1,8 +1,9 @@
 //! Two hosts with one identity.
 
-use ansai_model::fleet::FleetScope;
+use ansai_model::{fleet::FleetScope, observation::Health};
+use ansai_protocol::record::Record;
 
-use crate::paper::{Paper, secs};
+use crate::paper::{Paper, secs, tells};
 
 #[test]
 fn two_that_speak_under_one_identity_are_both_held_and_are_one_incident() {
@@ -42,4 +43,21 @@ fn a_connection_that_is_only_not_seen_to_be_gone_is_no_twin() {
     fleet.beats(1);
     fleet.passes(secs(60), &[7]);
     assert_eq!((fleet.own().len(), fleet.engine.books().restraints.len()), (0, 0));
+}
+
+#[test]
+fn what_a_twin_told_is_told_again_when_it_is_alone() {
+    let mut fleet = Paper::of(&[("web-1", "web")]);
+    fleet.connects(7, 1);
+    fleet.passes(secs(11), &[1, 7]);
+    fleet.changes(7, 1, vec![tells("a.service", Health::Failing)]);
+    let kept = |fleet: &Paper| fleet.kept.iter().filter(|one| matches!(one, Record::Target(_))).count();
+    assert_eq!(kept(&fleet), 0, "it would mix with what the other tells");
+    fleet.disconnects(1);
+    fleet.changes(7, 2, vec![tells("b.service", Health::Healthy)]);
+    fleet.passes(secs(1), &[]);
+    assert_eq!((kept(&fleet), fleet.closed.len()), (0, 1));
+    fleet.connects(8, 1);
+    fleet.changes(8, 1, vec![tells("a.service", Health::Failing), tells("b.service", Health::Healthy)]);
+    assert_eq!(kept(&fleet), 2);
 }

@@ -1,0 +1,259 @@
+//! What must hold whatever happens to a fleet: named functions with books of their own, kept from what went over the wire, that
+//! share no code with either engine.
+//!
+//! | function | what it says |
+//! |---|---|
+//! | [`Books::is_in_force`] | I4: no older epoch or generation is ever in force |
+//! | [`Books::is_told`] | a generation has one content, whoever tells it and when |
+//! | [`Books::acts`] | I5: once a hold is acknowledged, no new action, until something newer was heard or it has ended |
+//! | [`Books::agent_starts`] | what was acknowledged is on the host's disk |
+//! | [`answered_means_obeyed`] | I5: a host that an operator was told to hold holds |
+//! | [`said_is_durable`] | a controller says nothing to a host that it could forget |
+//! | [`told_what_concerns`] | a host is told what concerns it, and nothing else |
+//! | [`books_match_disk`] | what is in force at the controller is what is on its disk, and nothing else |
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ansai_engine::State;
+use ansai_fleet::FleetEngine;
+use ansai_model::{
+    action::ActionRun,
+    fleet::{FleetScope, Restraint, RestraintKind, RestraintSet},
+    time::{MonoTime, Now, WallTime},
+};
+use ansai_protocol::{link::Short, operation::Reached};
+
+use super::{disk::Disk, host::SimHost};
+
+/// Sets that are remembered of a host.
+const TOLD_MAX: usize = 64;
+
+type Age = (u64, u64);
+
+/// What is known of one host from the wire.
+#[derive(Clone, Debug, Default)]
+pub struct Books {
+    /// The newest that was in force in this process of the agent.
+    newest: Age,
+    /// What it was told, and when, by the telling that was on its way least long.
+    told: BTreeMap<Age, (RestraintSet, MonoTime)>,
+    /// What it last said that it obeys, until it hears something newer.
+    promised: Option<Age>,
+    /// Whether a controller was brought back from a copy without beginning a new epoch: then numbers mean two things.
+    pub numbers_are_ambiguous: bool,
+}
+
+impl Books {
+    /// An agent starts with a ledger.
+    ///
+    /// # Errors
+    /// When that does not hold what was acknowledged.
+    pub fn agent_starts(&mut self, name: &Short, saved: &State) -> Result<(), String> {
+        let age = saved.controller.as_ref().map_or((0, 0), |from| (from.said.epoch, from.said.generation));
+        self.newest = age;
+        match self.promised {
+            Some(promised) if age < promised => {
+                Err(format!("acknowledged_is_durable: {name} acknowledged {promised:?}, and its ledger holds {age:?}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// After each step of the host's engine.
+    ///
+    /// # Errors
+    /// When something older is in force than before.
+    pub fn is_in_force(&mut self, name: &Short, state: &State) -> Result<(), String> {
+        let age = state.controller.as_ref().map_or((0, 0), |from| (from.said.epoch, from.said.generation));
+        if age < self.newest {
+            return Err(format!("never_older: {age:?} is in force on {name} after {:?}", self.newest));
+        }
+        self.newest = age;
+        Ok(())
+    }
+
+    /// A set arrives.
+    ///
+    /// # Errors
+    /// When the same numbers came with another content.
+    pub fn is_told(&mut self, name: &Short, set: &RestraintSet, now: Now) -> Result<(), String> {
+        let age = (set.epoch, set.generation);
+        let known = self.told.entry(age).or_insert_with(|| (set.clone(), now.mono));
+        if known.0.restraints != set.restraints && !self.numbers_are_ambiguous {
+            return Err(format!("one_content: {age:?} came to {name} with two contents"));
+        }
+        // Told again it may have been on its way for less long, and ends so much earlier.
+        let delay = |at: WallTime, came: MonoTime| i128::from(came.0) - i128::from(at.0) * 1_000_000;
+        if delay(set.at, now.mono) < delay(known.0.at, known.1) {
+            *known = (set.clone(), now.mono);
+        }
+        if self.promised.is_some_and(|promised| promised < age) {
+            self.promised = None;
+        }
+        while self.told.len() > TOLD_MAX {
+            self.told.pop_first();
+        }
+        Ok(())
+    }
+
+    /// A new epoch has begun: numbers mean one thing again.
+    pub fn numbers_are_clear(&mut self) {
+        if std::mem::take(&mut self.numbers_are_ambiguous) {
+            (self.told, self.promised) = (BTreeMap::new(), None);
+        }
+    }
+
+    /// It says that it obeys this.
+    pub fn promises(&mut self, age: Age) {
+        // What it has heard since and could not save yet is in force all the same.
+        if age >= self.newest {
+            self.promised = Some(age);
+        }
+    }
+
+    /// It begins an action.
+    ///
+    /// # Errors
+    /// When it has acknowledged that it would not.
+    pub fn acts(&self, name: &Short, now: Now, run: &ActionRun) -> Result<(), String> {
+        let Some((set, came)) = self.promised.and_then(|promised| self.told.get(&promised)) else { return Ok(()) };
+        let stops = |one: &&Restraint| {
+            let is_over = one.until.is_some_and(|until| came.plus(until.since(set.at)) <= now.mono);
+            one.kind != RestraintKind::Silence && one.scope.holds(&run.target) && !is_over
+        };
+        match set.restraints.iter().find(stops) {
+            Some(one) if !self.numbers_are_ambiguous => Err(format!(
+                "no_action_once_acknowledged: {name} begins {:?} {:?} after it was told {one:?} of ({}, {}) at {:?}",
+                run.action,
+                now.mono.since(*came),
+                set.epoch,
+                set.generation,
+                set.at
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether a restraint is about a host: worked out once more.
+pub(super) fn is_about(over: &FleetScope, name: &Short, role: Option<&Short>) -> bool {
+    match over {
+        FleetScope::Fleet => true,
+        FleetScope::Role(wanted) => role.is_some_and(|role| role.as_str() == wanted.as_str()),
+        FleetScope::Host(wanted) => name.as_str() == wanted.as_str(),
+        FleetScope::Label { .. } => false,
+    }
+}
+
+/// An operator was told who obeys a restraint: each of them has it on its disk.
+///
+/// # Errors
+/// The first host that does not.
+pub(super) fn answered_means_obeyed(
+    restraint: &Restraint,
+    epoch: u64,
+    reached: &Reached,
+    hosts: &[SimHost],
+) -> Result<(), String> {
+    // Of many that are missing only the first are named.
+    if reached.missing.len() >= ansai_fleet::limits::NAMED_MAX {
+        return Ok(());
+    }
+    let is_named = |host: &SimHost| reached.missing.iter().any(|missing| missing.host == host.name);
+    let meant = hosts.iter().filter(|host| is_about(&restraint.over, &host.name, host.role.as_ref()));
+    // Of clones either may have been asked before it was known that there are two.
+    let is_cloned = |host: &SimHost| hosts.iter().filter(|other| other.id == host.id).count() > 1;
+    for host in meant.filter(|host| !is_named(host) && !is_cloned(host)) {
+        let has = host.ledger().is_some_and(|set| {
+            let has_it = set.restraints.iter().any(|one| one.id == restraint.id);
+            set.epoch == epoch && set.generation >= restraint.id.0 && has_it
+        });
+        if !has {
+            return Err(format!(
+                "answered_means_obeyed: {} is said to obey {} and has {:?}",
+                host.name,
+                restraint.id,
+                host.ledger().map(|set| (set.epoch, set.generation))
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A set goes out: a controller that is killed now still knows that it said so.
+///
+/// # Errors
+/// When the set is newer than what is on the disk.
+pub(super) fn said_is_durable(set: &RestraintSet, disk: &Disk) -> Result<(), String> {
+    let on_disk = |one: &Restraint| disk.restraints.contains_key(&one.id) || set.generation < disk.generation;
+    let is_durable = set.epoch == disk.epoch && set.generation <= disk.generation && set.restraints.iter().all(on_disk);
+    match is_durable {
+        true => Ok(()),
+        false => Err(format!(
+            "said_is_durable: ({}, {}) goes out, and ({}, {}) is on the disk",
+            set.epoch, set.generation, disk.epoch, disk.generation
+        )),
+    }
+}
+
+/// A set goes out: it holds what concerns its host, all of it and nothing else.
+///
+/// # Errors
+/// When it does not.
+pub(super) fn told_what_concerns(set: &RestraintSet, host: &SimHost, disk: &Disk) -> Result<(), String> {
+    let record = disk.hosts.get(&host.id);
+    let role = record.and_then(|record| record.role.as_ref());
+    let is_told = |one: &Restraint| set.restraints.iter().any(|told| told.id == one.id);
+    let too_much = set.restraints.iter().find(|one| !is_about(&one.over, &host.name, role));
+    let is_current = set.generation == disk.generation && set.epoch == disk.epoch;
+    let too_little =
+        disk.restraints.values().find(|one| is_current && is_about(&one.over, &host.name, role) && !is_told(one));
+    match too_much.or(too_little) {
+        Some(one) => Err(format!("told_what_concerns: {} and {} for {:?}", host.name, one.id, one.over)),
+        None => Ok(()),
+    }
+}
+
+/// With nothing on its way to the disk the two agree.
+///
+/// # Errors
+/// What differs.
+pub(super) fn books_match_disk(engine: &FleetEngine, disk: &Disk) -> Result<(), String> {
+    let books = engine.books();
+    if books.generation != disk.generation || books.epoch != disk.epoch {
+        let (ours, theirs) = ((books.epoch, books.generation), (disk.epoch, disk.generation));
+        return Err(format!("books_match_disk: {ours:?} is in force, and {theirs:?} on the disk"));
+    }
+    if books.restraints != disk.restraints {
+        return Err(format!("books_match_disk: {:?} in force, {:?} on the disk", books.restraints, disk.restraints));
+    }
+    let open = engine.books().open_of(None).count();
+    let on_disk = disk.open.keys().filter(|(host, _, _)| host.is_none()).count();
+    match books.hosts == disk.hosts && open == on_disk {
+        true => Ok(()),
+        false => Err(format!("books_match_disk: {open} own incidents or other hosts, {on_disk} on the disk")),
+    }
+}
+
+/// So long after both clones are connected and nothing else goes wrong both are held.
+pub(super) const TWINS_HELD_WITHIN: Duration = Duration::from_secs(30);
+
+/// A host begins an action: it is none of two that have been there under one identity for a while.
+///
+/// # Errors
+/// When it is one.
+pub(super) fn twins_are_held(index: usize, hosts: &[SimHost], now: Now, calm_since: MonoTime) -> Result<(), String> {
+    let host = &hosts[index];
+    let long_there = |host: &SimHost| {
+        let since = host.linked_since.map(|since| since.max(calm_since));
+        since.is_some_and(|since| now.mono.since(since) > TWINS_HELD_WITHIN)
+    };
+    let has_twin = hosts.iter().enumerate().any(|(other, twin)| {
+        other != index && twin.id == host.id && !twin.is_gone && long_there(twin) && !twin.disk_is_full
+    });
+    match has_twin && long_there(host) && !host.disk_is_full {
+        true => Err(format!("twins_are_held: {} acts beside its clone", host.name)),
+        false => Ok(()),
+    }
+}

@@ -1,0 +1,401 @@
+//! One host of the fleet: the production engine, two services that die, a ledger, and the agent's end of the link.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use ansai_engine::{Effect, HostEngine, Input, State};
+use ansai_model::{
+    action::{Action, ActionOutcome, ActionRun},
+    bundle::Bundle,
+    fleet::{Acknowledged, RestraintSet},
+    hint::Hint,
+    id::{CheckId, TargetId, UnitName},
+    inventory::Inventory,
+    observation::{Health, Observation},
+    probe::Probe,
+    text::Text,
+    time::{MonoTime, Now, WallTime},
+    unit::{ActiveState, Exit, Intent, UnitExpectation, UnitResult, UnitSnapshot, judge},
+};
+use ansai_protocol::{
+    TargetStatus,
+    link::{CHANGES_MAX, Change, FeedId, FromHost, Hello, HostId, RestraintsAt, Short},
+};
+
+use super::checks::Books;
+use crate::random::Random;
+
+/// Services that are healed as soon as they die, as often as they die.
+const CONFIGURATION: &str = "\
+autonomy: act
+policies:
+  default:
+    cooldown: 1s
+    budget: {actions: 5000, per: 1h}
+    breaker: {failures: 5000, within: 1h, open_for: 1m}
+    attempts: 50
+    backoff: {initial: 1s, factor: 1, max: 2s, jitter: 0, reset_after: 3s}
+    stable_for: 2s
+    verify_within: 5s
+agent: {host_budget: {actions: 5000, per: 1h}, remediations_at_once: 4}
+services:
+  app.service: {}
+  db.service: {}
+";
+
+thread_local! {
+    static BUNDLE: Bundle = bundle();
+}
+
+fn bundle() -> Bundle {
+    let text = (std::path::PathBuf::from("fleet.yaml"), CONFIGURATION.to_owned());
+    let configuration = ansai_config::parse(&[text]).expect("the fleet's configuration is valid");
+    configuration.bundle(&Inventory::default(), 1).expect("it makes a bundle")
+}
+
+pub(super) const SERVICES: [&str; 2] = ["app.service", "db.service"];
+
+/// A connection as its host sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Link {
+    pub(super) session: u64,
+    /// The controller has welcomed it.
+    pub(super) is_up: bool,
+}
+
+/// A host.
+pub(super) struct SimHost {
+    pub(super) id: HostId,
+    pub(super) serial: Text,
+    pub(super) name: Short,
+    pub(super) role: Option<Short>,
+    pub(super) machine: u64,
+    pub(super) skew_ms: i64,
+    pub(super) engine: HostEngine,
+    pub(super) saved: State,
+    saved_revision: u64,
+    pub(super) disk_is_full: bool,
+    has_told_trouble: bool,
+    pub(super) up: [bool; 2],
+    running: Vec<(MonoTime, ActionRun)>,
+    pub(super) link: Option<Link>,
+    pub(super) is_cut: bool,
+    /// Since when its link is up without a break.
+    pub(super) linked_since: Option<MonoTime>,
+    /// It was a clone, and was taken away.
+    pub(super) is_gone: bool,
+    pub(super) beats: MonoTime,
+    feed: FeedId,
+    numbered: u64,
+    /// Up to where the controller has ever said that it is kept.
+    confirmed: u64,
+    /// What is not known to be kept, oldest first.
+    unkept: VecDeque<(u64, Change)>,
+    pub(super) books: Books,
+    /// What it wants to say on its link.
+    pub(super) says: Vec<FromHost>,
+    pub(super) actions: u64,
+}
+
+/// A host as it is made.
+pub(super) struct Made {
+    pub(super) id: HostId,
+    pub(super) serial: Text,
+    pub(super) name: Short,
+    pub(super) role: Option<Short>,
+    pub(super) machine: u64,
+    pub(super) skew_ms: i64,
+    pub(super) saved: State,
+    pub(super) books: Books,
+}
+
+impl SimHost {
+    pub(super) fn new(made: Made, now: Now, random: &mut Random) -> Result<Self, String> {
+        let Made { id, serial, name, role, machine, skew_ms, saved, books } = made;
+        let own = Now { mono: now.mono, wall: WallTime(now.wall.0 + skew_ms) };
+        let mut host = Self {
+            id,
+            serial,
+            name,
+            role,
+            machine,
+            skew_ms,
+            engine: HostEngine::new(BUNDLE.with(Clone::clone), saved.clone(), own),
+            saved,
+            saved_revision: 0,
+            disk_is_full: false,
+            has_told_trouble: false,
+            up: [true; 2],
+            running: Vec::new(),
+            link: None,
+            is_cut: false,
+            linked_since: None,
+            is_gone: false,
+            beats: now.mono,
+            feed: FeedId::of_chance([0; 16]),
+            numbered: 0,
+            confirmed: 0,
+            unkept: VecDeque::new(),
+            books,
+            says: Vec::new(),
+            actions: 0,
+        };
+        host.begins(now, random)?;
+        Ok(host)
+    }
+
+    pub(super) fn now(&self, now: Now) -> Now {
+        Now { mono: now.mono, wall: WallTime(now.wall.0 + self.skew_ms) }
+    }
+
+    /// The agent is killed and started anew: only what was saved is known to it.
+    pub(super) fn restarts(&mut self, now: Now, random: &mut Random) -> Result<(), String> {
+        for (_, run) in std::mem::take(&mut self.running) {
+            if random.chance(50) {
+                self.take_effect(&run);
+            }
+        }
+        self.engine = HostEngine::new(BUNDLE.with(Clone::clone), self.saved.clone(), self.now(now));
+        self.begins(now, random)
+    }
+
+    fn begins(&mut self, now: Now, random: &mut Random) -> Result<(), String> {
+        (self.saved_revision, self.has_told_trouble) = (0, false);
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&random.bits().to_be_bytes());
+        (self.feed, self.numbered, self.confirmed) = (FeedId::of_chance(bytes), 0, 0);
+        self.unkept.clear();
+        self.books.agent_starts(&self.name, &self.saved)?;
+        self.step(now, Input::Started, random)
+    }
+
+    /// What changes a service of it, and what follows.
+    pub(super) fn service_dies(&mut self, which: usize, now: Now, random: &mut Random) -> Result<(), String> {
+        self.up[which] = false;
+        self.changed(which);
+        let name = UnitName::new(SERVICES[which]).map_err(|error| error.to_string())?;
+        self.step(now, Input::Hint(Hint::Unit(name)), random)
+    }
+
+    /// A person mends what was handed over; everything is looked at, and what could not be saved is.
+    pub(super) fn is_mended(&mut self, now: Now, random: &mut Random) -> Result<(), String> {
+        for which in 0..SERVICES.len() {
+            if !std::mem::replace(&mut self.up[which], true) {
+                self.changed(which);
+            }
+        }
+        self.step(now, Input::Hint(Hint::Everything), random)
+    }
+
+    /// When something becomes due on it.
+    pub(super) fn due(&self) -> Option<MonoTime> {
+        let ends = self.running.iter().map(|(at, _)| *at).min();
+        [self.engine.next_deadline(), ends].into_iter().flatten().min()
+    }
+
+    /// Something is due.
+    pub(super) fn wakes(&mut self, now: Now, random: &mut Random) -> Result<(), String> {
+        while let Some(index) = self.running.iter().position(|(at, _)| *at <= now.mono) {
+            let (_, run) = self.running.swap_remove(index);
+            let outcome = self.take_effect(&run);
+            self.step(now, Input::ActionEnded { run: run.id, outcome }, random)?;
+        }
+        self.step(now, Input::Tick, random)
+    }
+
+    fn take_effect(&mut self, run: &ActionRun) -> ActionOutcome {
+        if let Action::RestartUnit { unit } | Action::StartUnit { unit } = &run.action
+            && let Some(which) = SERVICES.iter().position(|name| *name == unit.as_str())
+        {
+            self.up[which] = true;
+            self.changed(which);
+        }
+        ActionOutcome::Succeeded { note: "done".into() }
+    }
+
+    /// One step of its engine as its shell does it: save, then act.
+    pub(super) fn step(&mut self, now: Now, input: Input, random: &mut Random) -> Result<(), String> {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            let effects = self.engine.step(self.now(now), input);
+            self.books.is_in_force(&self.name, self.engine.state())?;
+            let mut is_recorded = self.engine.revision() == self.saved_revision;
+            if !is_recorded && !self.disk_is_full {
+                self.saved = self.engine.state().clone();
+                self.saved_revision = self.engine.revision();
+                is_recorded = true;
+                if std::mem::take(&mut self.has_told_trouble) {
+                    inputs.push_back(Input::Ledger(None));
+                }
+            } else if !is_recorded && !std::mem::replace(&mut self.has_told_trouble, true) {
+                inputs.push_back(Input::Ledger(Some("disk full".into())));
+            }
+            for effect in effects {
+                self.effect(now, effect, is_recorded, &mut inputs, random)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn effect(
+        &mut self,
+        now: Now,
+        effect: Effect,
+        is_recorded: bool,
+        inputs: &mut VecDeque<Input>,
+        random: &mut Random,
+    ) -> Result<(), String> {
+        match effect {
+            Effect::Observe(check) => {
+                let observation = self.observe(&check)?;
+                inputs.push_back(Input::Observed { check, observation });
+            }
+            Effect::Perform(run) if !is_recorded => {
+                inputs.push_back(Input::NotStarted { run: run.id, why: "disk full".into() });
+            }
+            Effect::Perform(run) => {
+                self.books
+                    .acts(&self.name, now, &run)
+                    .map_err(|broken| format!("{broken}; in force is {:?}", self.engine.state().controller))?;
+                self.actions += 1;
+                let takes = Duration::from_millis(100 + random.below(2_000));
+                self.running.push((now.mono.plus(takes), *run));
+            }
+            Effect::Gather(request) => {
+                inputs.push_back(Input::Gathered { incident: request.incident, evidence: Vec::new() });
+            }
+            Effect::Dispatch(dispatch) => inputs.push_back(Input::Dispatched { dispatch: dispatch.id }),
+            Effect::Restrained(said) if is_recorded => self.says(FromHost::Restrained(said)),
+            Effect::Restrained(_) | Effect::Answer { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn observe(&self, check: &CheckId) -> Result<Observation, String> {
+        let target = TargetId::new(check.target()).map_err(|error| error.to_string())?;
+        let which = SERVICES.iter().position(|name| *name == target.name());
+        let is_up = which.is_some_and(|which| self.up[which]);
+        Ok(match self.engine.probe(check).map(|(probe, _)| probe) {
+            Some(Probe::Unit { .. }) if is_up => judge(
+                UnitExpectation::Running,
+                UnitSnapshot { main_pid: Some(1), ..UnitSnapshot::plain(ActiveState::Active) },
+            ),
+            Some(Probe::Unit { .. }) => {
+                let plain = UnitSnapshot::plain(ActiveState::Failed);
+                judge(
+                    UnitExpectation::Running,
+                    UnitSnapshot {
+                        result: UnitResult::Signal,
+                        exit: Some(Exit::Signal(9)),
+                        intent: Intent::ByItself,
+                        ..plain
+                    },
+                )
+            }
+            _ => Observation::healthy("well"),
+        })
+    }
+
+    /// The controller has said which restraints there are.
+    pub(super) fn is_told(&mut self, set: RestraintSet, now: Now, random: &mut Random) -> Result<(), String> {
+        self.books.is_told(&self.name, &set, now)?;
+        self.step(now, Input::Restraints(Box::new(set)), random)
+    }
+
+    fn says(&mut self, message: FromHost) {
+        if self.link.is_some_and(|link| link.is_up) {
+            self.says.push(message);
+        }
+    }
+
+    /// What it says first on a new connection.
+    pub(super) fn hello(&self, now: Now) -> Hello {
+        let controller = self.saved.controller.as_ref().map(|from| &from.said);
+        Hello {
+            oldest: 1,
+            newest: 1,
+            program: "1.5.0".into(),
+            name: self.name.clone(),
+            machine_id: Short::new(self.machine.to_string()),
+            boot_id: "boot".into(),
+            started_ms: 0,
+            now_ms: self.now(now).wall.0,
+            feed: self.feed,
+            restraints: controller
+                .map(|said| RestraintsAt { epoch: said.epoch, generation: said.generation })
+                .unwrap_or_default(),
+            role: self.role.clone(),
+            labels: Vec::new(),
+        }
+    }
+
+    /// The link is up: what is not kept is told, all of it when nothing of this feed is.
+    pub(super) fn is_welcomed(&mut self, kept: Option<(FeedId, u64)>, now: Now) {
+        self.beats = now.mono;
+        // A controller that was brought back from a copy has less than it once said: the rest is forgotten here.
+        match kept.filter(|(feed, through)| *feed == self.feed && *through >= self.confirmed) {
+            Some((_, through)) => self.is_kept(through),
+            None => {
+                self.unkept.clear();
+                let targets: Vec<Change> = (0..SERVICES.len()).filter_map(|which| self.target(which)).collect();
+                for change in [Change::Anew].into_iter().chain(targets).chain([Change::Told]) {
+                    self.numbered += 1;
+                    self.unkept.push_back((self.numbered, change));
+                }
+            }
+        }
+        let unkept: Vec<(u64, Change)> = self.unkept.iter().cloned().collect();
+        for part in unkept.chunks(CHANGES_MAX) {
+            let (first, changes) = (part[0].0, part.iter().map(|(_, change)| change.clone()).collect());
+            self.says(FromHost::Changes { first, changes });
+        }
+    }
+
+    /// The controller has changes up to this number on its disk.
+    pub(super) fn is_kept(&mut self, through: u64) {
+        self.confirmed = self.confirmed.max(through);
+        self.unkept.retain(|(number, _)| *number > through);
+    }
+
+    fn target(&self, which: usize) -> Option<Change> {
+        let target = TargetId::of("service", SERVICES[which]).ok()?;
+        let health = if self.up[which] { Health::Healthy } else { Health::Failing };
+        Some(Change::Target(Box::new(TargetStatus {
+            target,
+            health,
+            summary: "sim".into(),
+            incident: None,
+            explanation: "sim".into(),
+            is_critical: false,
+            autonomy: None,
+            is_held: false,
+            stopped: None,
+            warning: None,
+        })))
+    }
+
+    fn changed(&mut self, which: usize) {
+        let Some(change) = self.target(which) else { return };
+        self.numbered += 1;
+        // What is longer ago than can be kept is told anew one day; here it is not.
+        self.unkept.push_back((self.numbered, change.clone()));
+        self.says(FromHost::Changes { first: self.numbered, changes: vec![change] });
+    }
+
+    /// How many changes are not known to be kept.
+    pub(super) fn untold(&self) -> usize {
+        self.unkept.len()
+    }
+
+    /// What it has in force, by its ledger.
+    pub(super) fn ledger(&self) -> Option<&RestraintSet> {
+        self.saved.controller.as_ref().map(|from| &from.said)
+    }
+
+    /// What it has said of restraints, as it goes out.
+    pub(super) fn promises(&mut self, said: &Acknowledged) {
+        if said.refused.is_none() {
+            self.books.promises((said.epoch, said.generation));
+        }
+    }
+}

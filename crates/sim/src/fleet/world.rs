@@ -1,0 +1,493 @@
+//! The world of a fleet: hosts, their controller, the network between them, and time. A connection keeps the order of what goes
+//! through it and loses nothing but its end: it breaks, what is behind the break is gone, and each side sees that when it does.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use ansai_fleet::{FleetEffect, FleetInput, input::SessionId, invariant};
+use ansai_model::{
+    text::Text,
+    time::{MonoTime, Now, WallTime},
+};
+use ansai_protocol::{
+    link::{ControllerId, FromController, FromHost, HostId, RestraintsAt, Short},
+    record::{HostRecord, IdentityRecord},
+};
+
+use super::{
+    Totals,
+    checks::{self, Books},
+    controller::{Controller, Output},
+    disk::Disk,
+    host::{Link, Made, SimHost},
+    operators::Operators,
+};
+use crate::random::Random;
+
+/// How long a fleet is troubled.
+pub(super) const TURMOIL: Duration = Duration::from_secs(120);
+/// Most events of one run; more means that something goes round in circles.
+const EVENTS_MAX: u64 = 5_000_000;
+
+/// Something that happens at a moment.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// Something is due on a host.
+    HostWakes(usize),
+    /// A host dials.
+    Dials(usize),
+    /// A host says that it is there.
+    Beats(usize),
+    /// A message reaches the controller.
+    ToController(u64, Box<FromHost>),
+    /// A message reaches a host.
+    ToHost(u64, Box<FromController>),
+    /// The controller sees that a connection is gone.
+    ControllerSees(u64),
+    /// A host sees that its connection is gone.
+    HostSees(u64),
+    /// A second has passed at the controller.
+    Tick,
+    /// A save of the controller ends.
+    SaveEnds,
+    /// The controller is started.
+    Starts,
+    /// Something goes wrong.
+    Trouble,
+    /// An operator speaks.
+    Operator,
+}
+
+/// A connection.
+#[derive(Debug)]
+struct Connection {
+    host: usize,
+    last_up: MonoTime,
+    last_down: MonoTime,
+    /// What would arrive after this is lost.
+    breaks: Option<MonoTime>,
+}
+
+/// A fleet.
+pub(super) struct World {
+    pub(super) random: Random,
+    pub(super) now: Now,
+    pub(super) hosts: Vec<SimHost>,
+    pub(super) controller: Controller,
+    connections: BTreeMap<u64, Connection>,
+    sessions: u64,
+    events: BTreeMap<(MonoTime, u64), Event>,
+    counted: u64,
+    wakes: BTreeMap<usize, MonoTime>,
+    pub(super) operators: Operators,
+    /// Most milliseconds that a message takes.
+    pub(super) slowness: u64,
+    /// Since when nothing has happened that twins could slip through.
+    pub(super) calm_since: MonoTime,
+    /// The newest epoch there ever was.
+    pub(super) epoch: u64,
+    pub(super) is_in_turmoil: bool,
+    pub(super) failed: Option<String>,
+    pub(super) totals: Totals,
+}
+
+fn of_number<T>(number: u64, make: impl FnOnce([u8; 16]) -> T) -> T {
+    let mut bytes = [0; 16];
+    bytes[8..].copy_from_slice(&number.to_be_bytes());
+    make(bytes)
+}
+
+impl World {
+    pub(super) fn new(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let now = Now { mono: MonoTime(1_000_000_000_000), wall: WallTime(1_795_000_000_000) };
+        let count = match random.below(100) {
+            0..80 => 3 + random.below(5),
+            80..98 => 8 + random.below(20),
+            _ => 30 + random.below(171),
+        };
+        let mut disk = Disk::new(of_number(1, ControllerId::of_chance));
+        for number in 0..count {
+            let (id, serial) = (of_number(100 + number, HostId::of_chance), Text::new(format!("{number:x}")));
+            disk.hosts.insert(id, record(id, number, now));
+            let fingerprint = ansai_protocol::link::Fingerprint([0; 32]);
+            let until = WallTime(i64::MAX);
+            let identity =
+                IdentityRecord { serial: serial.clone(), host: id, fingerprint, since: now.wall, until, revoked: None };
+            disk.identities.insert(serial, identity);
+        }
+        let controller = Controller::new(disk, now);
+        let slowness = if random.chance(20) { 4_000 } else { 1 + random.below(300) };
+        let mut world = Self {
+            random,
+            now,
+            hosts: Vec::new(),
+            controller,
+            connections: BTreeMap::new(),
+            sessions: 0,
+            events: BTreeMap::new(),
+            counted: 0,
+            wakes: BTreeMap::new(),
+            operators: Operators::default(),
+            slowness,
+            calm_since: now.mono,
+            epoch: 1,
+            is_in_turmoil: true,
+            failed: None,
+            totals: Totals { hosts: count, ..Totals::default() },
+        };
+        for number in 0..count {
+            let id = of_number(100 + number, HostId::of_chance);
+            let record = record(id, number, now);
+            let skew_ms = i64::try_from(world.random.below(7_200_000)).unwrap_or(0) - 3_600_000;
+            let made = Made {
+                id,
+                serial: Text::new(format!("{number:x}")),
+                name: record.name,
+                role: record.role,
+                machine: number,
+                skew_ms,
+                saved: ansai_engine::State::default(),
+                books: Books::default(),
+            };
+            world.adds(made);
+        }
+        world.after(Duration::from_secs(1), Event::Tick);
+        world.after(Duration::from_millis(500), Event::Trouble);
+        world.after(Duration::from_secs(3), Event::Operator);
+        world
+    }
+
+    /// A host comes into the world.
+    pub(super) fn adds(&mut self, made: Made) {
+        match SimHost::new(made, self.now, &mut self.random) {
+            Ok(host) => {
+                self.hosts.push(host);
+                let index = self.hosts.len() - 1;
+                let soon = Duration::from_millis(self.random.below(2_000));
+                self.after(soon, Event::Dials(index));
+                self.after(Duration::from_secs(10), Event::Beats(index));
+                self.follows(index);
+            }
+            Err(broken) => self.failed = Some(broken),
+        }
+    }
+
+    /// Lets everything happen, then leaves the fleet in peace and asks whether it has come together.
+    pub(super) fn run(mut self) -> Result<Totals, String> {
+        self.passes(TURMOIL)?;
+        self.comes_to_peace()?;
+        self.totals.actions = self.hosts.iter().map(|host| host.actions).sum();
+        self.totals.unsaved = self.controller.unsaved;
+        Ok(self.totals)
+    }
+
+    pub(super) fn after(&mut self, wait: Duration, event: Event) {
+        self.at(self.now.mono.plus(wait), event);
+    }
+
+    fn at(&mut self, at: MonoTime, event: Event) {
+        self.counted += 1;
+        self.events.insert((at.max(self.now.mono), self.counted), event);
+    }
+
+    /// Time passes, with everything that becomes due in it.
+    pub(super) fn passes(&mut self, duration: Duration) -> Result<(), String> {
+        let end = self.now.mono.plus(duration);
+        while let Some(entry) = self.events.first_entry().filter(|entry| entry.key().0 <= end) {
+            let ((at, _), event) = entry.remove_entry();
+            self.now = self.now.plus(at.since(self.now.mono));
+            self.happens(event)?;
+            if let Some(broken) = self.failed.take() {
+                return Err(broken);
+            }
+            if self.counted > EVENTS_MAX {
+                return Err("comes_to_rest: there is no end to what happens".into());
+            }
+        }
+        self.now = self.now.plus(end.since(self.now.mono));
+        Ok(())
+    }
+
+    fn happens(&mut self, event: Event) -> Result<(), String> {
+        match event {
+            Event::HostWakes(index) => {
+                self.wakes.remove(&index);
+                self.on_host(index, SimHost::wakes)
+            }
+            Event::Dials(index) => {
+                self.dials(index);
+                Ok(())
+            }
+            Event::Beats(index) => {
+                self.after(Duration::from_secs(10), Event::Beats(index));
+                let now_ms = self.hosts[index].now(self.now).wall.0;
+                if let Some(link) = self.hosts[index].link.filter(|link| link.is_up) {
+                    self.sends_up(link.session, FromHost::Beat { now_ms });
+                }
+                Ok(())
+            }
+            Event::ToController(session, message) => self.reaches_controller(session, *message),
+            Event::ToHost(session, message) => self.reaches_host(session, *message),
+            Event::ControllerSees(session) if self.controller.is_up => {
+                self.controls(FleetInput::Disconnected { session: SessionId(session) })
+            }
+            Event::ControllerSees(_) => Ok(()),
+            Event::HostSees(session) => {
+                self.loses_link(session);
+                Ok(())
+            }
+            Event::Tick => {
+                self.after(Duration::from_secs(1), Event::Tick);
+                if !self.controller.is_up {
+                    return Ok(());
+                }
+                if self.controller.is_settled() {
+                    checks::books_match_disk(&self.controller.engine, &self.controller.disk)?;
+                }
+                self.controls(FleetInput::Tick)
+            }
+            Event::SaveEnds if self.controller.is_up => {
+                let output = self.controller.save_ends(self.now);
+                self.follows_controller(output)
+            }
+            Event::SaveEnds => Ok(()),
+            Event::Starts => {
+                self.controller.starts(self.now);
+                Ok(())
+            }
+            Event::Trouble => self.trouble(),
+            Event::Operator => self.operator(),
+        }
+    }
+
+    /// Something happens on a host, and what follows from it.
+    pub(super) fn on_host(
+        &mut self,
+        index: usize,
+        what: impl FnOnce(&mut SimHost, Now, &mut Random) -> Result<(), String>,
+    ) -> Result<(), String> {
+        if self.hosts[index].is_gone {
+            return Ok(());
+        }
+        let before = self.hosts[index].actions;
+        what(&mut self.hosts[index], self.now, &mut self.random)?;
+        if self.hosts[index].actions > before {
+            checks::twins_are_held(index, &self.hosts, self.now, self.calm_since)?;
+        }
+        self.follows(index);
+        Ok(())
+    }
+
+    /// What a host says goes out, and it is woken when it wants to be.
+    fn follows(&mut self, index: usize) {
+        let host = &mut self.hosts[index];
+        let (says, due) = (std::mem::take(&mut host.says), host.due());
+        if let Some(link) = host.link {
+            for message in says {
+                if let FromHost::Restrained(said) = &message {
+                    self.hosts[index].promises(said);
+                    self.totals.acknowledged += u64::from(!said.under_way.is_empty() || said.refused.is_none());
+                }
+                self.sends_up(link.session, message);
+            }
+        }
+        let known = self.wakes.get(&index);
+        if let Some(due) = due.filter(|due| known.is_none_or(|known| due < known)) {
+            self.wakes.insert(index, due);
+            self.at(due, Event::HostWakes(index));
+        }
+    }
+
+    fn takes(&mut self) -> Duration {
+        Duration::from_millis(1 + self.random.below(self.slowness))
+    }
+
+    fn sends_up(&mut self, session: u64, message: FromHost) {
+        let takes = self.takes();
+        let Some(connection) = self.connections.get_mut(&session) else { return };
+        let at = connection.last_up.max(self.now.mono.plus(takes));
+        connection.last_up = at;
+        if connection.breaks.is_none_or(|breaks| at < breaks) {
+            self.at(at, Event::ToController(session, Box::new(message)));
+        }
+    }
+
+    fn sends_down(&mut self, session: u64, message: FromController) {
+        let takes = self.takes();
+        let Some(connection) = self.connections.get_mut(&session) else { return };
+        let at = connection.last_down.max(self.now.mono.plus(takes));
+        connection.last_down = at;
+        if connection.breaks.is_none_or(|breaks| at < breaks) {
+            self.at(at, Event::ToHost(session, Box::new(message)));
+        }
+    }
+
+    fn dials(&mut self, index: usize) {
+        let host = &self.hosts[index];
+        if host.link.is_some() || host.is_gone {
+            return;
+        }
+        if host.is_cut || !self.controller.is_up {
+            let again = Duration::from_millis(500 + self.random.below(4_000));
+            return self.after(again, Event::Dials(index));
+        }
+        self.sessions += 1;
+        let (session, now) = (self.sessions, self.now.mono);
+        self.connections.insert(session, Connection { host: index, last_up: now, last_down: now, breaks: None });
+        let hello = self.hosts[index].hello(self.now);
+        if hello.restraints != RestraintsAt::default() {
+            self.hosts[index].books.promises((hello.restraints.epoch, hello.restraints.generation));
+        }
+        self.hosts[index].link = Some(Link { session, is_up: false });
+        self.sends_up(session, FromHost::Hello(Box::new(hello)));
+    }
+
+    fn arrives(&self, session: u64) -> Option<usize> {
+        let connection = self.connections.get(&session)?;
+        connection.breaks.is_none_or(|breaks| self.now.mono < breaks).then_some(connection.host)
+    }
+
+    fn reaches_controller(&mut self, session: u64, message: FromHost) -> Result<(), String> {
+        let Some(index) = self.arrives(session).filter(|_| self.controller.is_up) else { return Ok(()) };
+        let (host, serial) = (self.hosts[index].id, self.hosts[index].serial.clone());
+        let session = SessionId(session);
+        self.controls(match message {
+            FromHost::Hello(hello) => {
+                FleetInput::Connected { session, host, serial, address: "10.0.0.1".into(), is_expired: false, hello }
+            }
+            message => FleetInput::Heard { session, message },
+        })
+    }
+
+    fn reaches_host(&mut self, session: u64, message: FromController) -> Result<(), String> {
+        let Some(index) = self.arrives(session) else { return Ok(()) };
+        if self.hosts[index].link.is_none_or(|link| link.session != session) {
+            return Ok(());
+        }
+        match message {
+            FromController::Welcome(welcome) => {
+                let host = &mut self.hosts[index];
+                host.link = Some(Link { session, is_up: true });
+                host.linked_since = Some(self.now.mono);
+                host.is_welcomed(welcome.kept, self.now);
+                self.follows(index);
+                Ok(())
+            }
+            FromController::Kept { through } => {
+                self.hosts[index].is_kept(through);
+                Ok(())
+            }
+            FromController::Restraints(set) => self.on_host(index, |host, now, random| host.is_told(*set, now, random)),
+            FromController::Closing { .. } => {
+                self.loses_link(session);
+                Ok(())
+            }
+            FromController::Renewed { .. } | FromController::Beat { .. } => Ok(()),
+        }
+    }
+
+    /// Something happens at the controller, and what follows from it.
+    pub(super) fn controls(&mut self, input: FleetInput) -> Result<(), String> {
+        let output = self.controller.step(self.now, input);
+        self.follows_controller(output)
+    }
+
+    fn follows_controller(&mut self, output: Output) -> Result<(), String> {
+        if output.has_begun_save {
+            let takes = Duration::from_millis(1 + self.random.below(120));
+            self.after(takes, Event::SaveEnds);
+        }
+        invariant::of_engine(&self.controller.engine)
+            .map_err(|violation| format!("{}: {}", violation.invariant, violation.what))?;
+        for effect in output.effects {
+            match effect {
+                FleetEffect::Send { session, message } => {
+                    if let FromController::Restraints(set) = &message {
+                        checks::said_is_durable(set, &self.controller.disk)?;
+                        if let Some(connection) = self.connections.get(&session.0) {
+                            let host = &self.hosts[connection.host];
+                            checks::told_what_concerns(set, host, &self.controller.disk)?;
+                        }
+                    }
+                    self.sends_down(session.0, message);
+                }
+                FleetEffect::Close { session, message } => {
+                    self.sends_down(session.0, message);
+                    self.closes(session.0);
+                }
+                FleetEffect::Answer { request, answer } => self.is_answered(request, answer)?,
+                FleetEffect::Save { .. }
+                | FleetEffect::Issue { .. }
+                | FleetEffect::Join { .. }
+                | FleetEffect::Tell(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The controller closes a connection: what it has said before still arrives.
+    fn closes(&mut self, session: u64) {
+        let Some(connection) = self.connections.get_mut(&session) else { return };
+        let at = connection.last_down.plus(Duration::from_millis(1));
+        connection.breaks = Some(connection.breaks.unwrap_or(at).min(at));
+        self.at(at, Event::HostSees(session));
+    }
+
+    /// A connection breaks somewhere on its way.
+    pub(super) fn breaks(&mut self, session: u64) {
+        let at = self.now.mono.plus(Duration::from_millis(self.random.below(200)));
+        let Some(connection) = self.connections.get_mut(&session).filter(|one| one.breaks.is_none()) else { return };
+        connection.breaks = Some(at);
+        self.totals.broken += 1;
+        let (host, controller) = (self.random.below(8_000), self.random.below(35_000));
+        self.at(at.plus(Duration::from_millis(host)), Event::HostSees(session));
+        self.at(at.plus(Duration::from_millis(controller)), Event::ControllerSees(session));
+    }
+
+    /// The controller is dead: its connections break at once.
+    pub(super) fn breaks_all(&mut self) {
+        let now = self.now.mono;
+        let open: BTreeSet<u64> = self.connections.keys().copied().collect();
+        for session in open {
+            if let Some(connection) = self.connections.get_mut(&session) {
+                connection.breaks = Some(connection.breaks.unwrap_or(now).min(now));
+            }
+            let sees = Duration::from_millis(self.random.below(2_000));
+            self.after(sees, Event::HostSees(session));
+        }
+    }
+
+    fn loses_link(&mut self, session: u64) {
+        let Some(connection) = self.connections.get(&session) else { return };
+        let index = connection.host;
+        let host = &mut self.hosts[index];
+        if host.link.is_some_and(|link| link.session == session) {
+            (host.link, host.linked_since) = (None, None);
+            let again = Duration::from_millis(100 + self.random.below(3_000));
+            self.after(again, Event::Dials(index));
+        }
+    }
+}
+
+fn record(id: HostId, number: u64, now: Now) -> HostRecord {
+    let role = match number % 3 {
+        0 => "db",
+        _ => "web",
+    };
+    HostRecord {
+        id,
+        name: Short::new(format!("host-{number}")),
+        role: Some(role.into()),
+        labels: BTreeMap::new(),
+        machine_id: "".into(),
+        boot_id: "".into(),
+        program: "".into(),
+        address: "".into(),
+        joined: now.wall,
+        heard: None,
+        ahead_ms: 0,
+        acknowledged: RestraintsAt::default(),
+        under_way: Vec::new(),
+    }
+}

@@ -1,0 +1,66 @@
+//! Ways to break the fleet engine. How each is tried stands beside the engine's.
+
+use super::Break;
+
+pub(super) const BREAKS: &[Break] = &[
+    Break {
+        what: "a release is told under the number of the hold before it",
+        file: "crates/fleet/src/restraints.rs",
+        find: "        self.next_generation();\n        let hosts = self.meant(over);",
+        replace: "        let hosts = self.meant(over);",
+    },
+    Break {
+        what: "a host that has acknowledged something older is counted",
+        file: "crates/fleet/src/acknowledged.rs",
+        find: "if seen.acknowledged.epoch == at.epoch && seen.acknowledged.generation >= generation {",
+        replace: "if seen.acknowledged.epoch == at.epoch || generation == 0 {",
+    },
+    Break {
+        what: "what depends on a save is done before it",
+        file: "crates/fleet/src/saving.rs",
+        find: "effects.insert(0, FleetEffect::Save { number: self.saving.last, records });",
+        replace: "effects.push(FleetEffect::Save { number: self.saving.last, records });",
+    },
+    Break {
+        what: "what could not be kept is not taken back",
+        file: "crates/fleet/src/saving.rs",
+        find: "for record in unsaved.undo.iter().rev() {",
+        replace: "for record in unsaved.undo.iter().rev().take(0) {",
+    },
+    Break {
+        what: "two hosts with one identity are not told apart from a lost connection",
+        file: "crates/fleet/src/twins.rs",
+        find: "seen.are_twins = true;",
+        replace: "seen.are_twins = false;",
+    },
+    Break {
+        what: "half a telling counts as a whole one",
+        file: "crates/fleet/src/changes.rs",
+        find: "if self.sessions.get(&id).is_some_and(|session| session.telling.is_some()) {",
+        replace: "if self.sessions.get(&id).is_none() {",
+    },
+    Break {
+        what: "changes are taken behind one that could not be kept",
+        file: "crates/fleet/src/changes.rs",
+        find: "session.is_stalled |= is_not_taken;\n        let (host, feed) = (session.host, session.feed);\n        if session.is_stalled {",
+        replace: "let (host, feed) = (session.host, session.feed);\n        if is_not_taken {",
+    },
+    Break {
+        what: "a hold over a role reaches every host",
+        file: "crates/fleet/src/restraints.rs",
+        find: "FleetScope::Role(role) => host.role.as_ref().is_some_and(|own| own.as_str() == role.as_str()),",
+        replace: "FleetScope::Role(role) => host.role.is_some() && !role.as_str().is_empty(),",
+    },
+    Break {
+        what: "a host takes over an older set of restraints",
+        file: "crates/engine/src/controller.rs",
+        find: "if set.age() < newest {",
+        replace: "if set.age() < newest && set.epoch > newest.0 {",
+    },
+    Break {
+        what: "a host acknowledges a hold that its gates overlook",
+        file: "crates/engine/src/gate/operator.rs",
+        find: "let elsewhere = by_controller(view, RestraintKind::Hold, target).map(",
+        replace: "let elsewhere = by_controller(view, RestraintKind::Hold, target).take(0).map(",
+    },
+];
