@@ -31,7 +31,7 @@ impl View<'_> {
         let Some(unit) = found.unit else {
             return Err(refused(
                 format!("{target} is no systemd unit"),
-                "drill a service: `ansai status service/` lists them",
+                "drill a service: `ansai status` lists what is watched",
             ));
         };
         // It would break what nothing may mend.
