@@ -138,7 +138,7 @@ const EXAMPLES: domain::Examples = &[
         "join",
         &[
             ("ansai join https://ctl:7443 --token-file -", "with a token, piped in"),
-            ("ansai join ctl --authority 7d05…", "without one; a person accepts it"),
+            ("ansai join ctl --authority 7d05…", "a person accepts it"),
         ],
     ),
     ("leave", &[("ansai leave --dry-run", "which controller it is"), ("ansai leave", "be nobody's")]),

@@ -211,6 +211,8 @@ const REHEARSED: &[&[&str]] = &[
     &["certificate", "revoke", "shop"],
     &["init"],
     &["reload"],
+    // It has joined no controller.
+    &["leave"],
 ];
 
 #[test]

@@ -284,7 +284,10 @@ pub(super) fn leave(paths: &Paths, consent: ConsentArgs) -> Result<Code, Failure
     let what =
         format!("leave{from}: what its operators said of this host ends, and it heals by its own configuration alone");
     if consent.rehearsal.dry_run {
-        show::print(&format!("{what}\nnothing was changed (--dry-run)"));
+        match paths.json {
+            true => show::print_json(&json!({"schema": SCHEMA, "would": what})),
+            false => show::print(&format!("{what}\nnothing was changed (--dry-run)")),
+        }
         return Ok(Code::Ok);
     }
     ask(&what, &Proof::Yes, consent)?;

@@ -221,6 +221,8 @@ pub const COMMANDS: &[&str] = &[
     "completions",
     "config",
     "doctor",
+    "join",
+    "leave",
     "drill",
     "explain",
     "heal",
