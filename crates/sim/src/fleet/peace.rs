@@ -5,12 +5,16 @@ use std::time::Duration;
 
 use ansai_model::{
     fleet::{FleetScope, RestraintKind},
+    incident::Phase,
     observation::Health,
     policy::Scope,
 };
 use ansai_protocol::operation::FleetOperation;
 
-use super::{host::SERVICES, world::World};
+use super::{
+    host::{SERVICES, SimHost},
+    world::World,
+};
 
 const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -92,7 +96,13 @@ impl World {
     }
 
     fn everything_runs(&self, when: &str) -> Result<(), String> {
-        match self.members().into_iter().map(|index| &self.hosts[index]).find(|host| host.up != [true; 2]) {
+        // What fails again and again is with a person in the end, as it should be.
+        let is_with_a_person = |host: &SimHost| {
+            let mut open = host.engine.state().incidents.values();
+            open.any(|incident| matches!(incident.phase, Phase::Escalated { .. }))
+        };
+        let hosts = self.members().into_iter().map(|index| &self.hosts[index]);
+        match hosts.into_iter().find(|host| host.up != [true; 2] && !is_with_a_person(host)) {
             Some(host) => {
                 let open = host.engine.state().incidents.values();
                 let why: Vec<_> = open
