@@ -256,3 +256,26 @@ fn a_ledger_from_before_there_were_controllers_is_read() {
     let engine = HostEngine::new(host.engine.bundle().clone(), state, host.now);
     assert_eq!(engine.acknowledged(host.now), None);
 }
+
+/// What the ledger holds of a controller, as it was first written.
+const AS_FIRST_WRITTEN: &str = r#"{
+  "said": {"controller": "c1", "epoch": 1, "generation": 4, "at": 1795000000000, "restraints": [
+    {"id": 3, "kind": "hold", "over": "fleet", "scope": "all", "reason": "moving", "by": "bob", "since": 1795000000000},
+    {"id": 4, "kind": "maintenance", "over": {"label": {"key": "rack", "value": "7"}},
+     "scope": {"matching": ["app.service"]}, "reason": "", "by": "bob", "since": 1795000000000, "until": 1795000600000}]},
+  "came": {"mono": 5000000000000, "wall": 1795000000500},
+  "newest": [1, 4]
+}"#;
+
+#[test]
+fn what_the_ledger_holds_of_a_controller_is_read_as_it_was_first_written() {
+    let host = Host::plain();
+    let mut state = serde_json::to_value(host.engine.state()).expect("the state is written");
+    state["controller"] = serde_json::from_str(AS_FIRST_WRITTEN).expect("JSON");
+    let state: State = serde_json::from_value(state).expect("the state is read");
+    let from = state.controller.expect("a set");
+    assert_eq!(from.said.age(), (1, 4));
+    assert_eq!(from.in_force(host.now).count(), 2);
+    assert_eq!(from.in_force(host.now.plus(secs(601))).count(), 1);
+    assert_eq!(from.on(host.now, RestraintKind::Hold, &target("app.service")).count(), 1);
+}
