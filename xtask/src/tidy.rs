@@ -47,6 +47,21 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "ansai-controller",
+        &[
+            "ansai-model",
+            "ansai-files",
+            "ansai-document",
+            "ansai-keys",
+            "ansai-protocol",
+            "ansai-fleet",
+            "ansai-link",
+            "ansai-store",
+            "ansai-socket",
+            "ansai-notify",
+        ],
+    ),
+    (
         "ansai-cli",
         &[
             "ansai-model",
@@ -62,6 +77,8 @@ const LAYERS: &[(&str, &[&str])] = &[
             "ansai-link",
             "ansai-notify",
             "ansai-agent",
+            "ansai-controller",
+            "ansai-store",
         ],
     ),
     (

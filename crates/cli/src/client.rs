@@ -1,9 +1,9 @@
-//! Talks to the agent over its socket. It knows addresses and errors, not what is shown.
+//! Talks to the agent over its socket, and to the controller over its own. It knows addresses and errors, not what is shown.
 
 use std::{
     io::{BufRead, BufReader, ErrorKind, Read, Write},
     os::unix::net::UnixStream,
-    path::Path,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -30,6 +30,39 @@ const BUSY_FIRST: Duration = Duration::from_millis(50);
 const BUSY_TOLD_AFTER: Duration = Duration::from_secs(1);
 /// How a failure begins that says that no agent runs.
 pub(crate) const NO_AGENT: &str = "no agent runs here";
+
+/// Who listens at a socket, and how it is called.
+#[derive(Clone, Debug)]
+struct Server {
+    socket: PathBuf,
+    /// As in "the agent".
+    name: &'static str,
+    /// The unit that runs it.
+    unit: &'static str,
+    /// The group whose members may ask it.
+    group: &'static str,
+}
+
+impl Server {
+    fn agent(paths: &Paths) -> Self {
+        Self { socket: paths.runtime_dir.join("api.sock"), name: "agent", unit: "ansai", group: "ansai" }
+    }
+
+    fn controller(paths: &Paths) -> Self {
+        let (name, unit) = ("controller", "ansai-controller");
+        Self { socket: paths.controller_runtime_dir.join("api.sock"), name, unit, group: unit }
+    }
+}
+
+/// Asks the controller on this host for something to read.
+pub(crate) fn of_controller(paths: &Paths, path: &str) -> Result<Value, Failure> {
+    asked(&Server::controller(paths), "GET", path, "")
+}
+
+/// Asks the controller on this host for something to be done.
+pub(crate) fn tell_controller(paths: &Paths, path: &str, body: &Value) -> Result<Value, Failure> {
+    asked(&Server::controller(paths), "POST", path, &body.to_string())
+}
 
 /// Asks for something to read.
 pub(crate) fn get(paths: &Paths, path: &str) -> Result<Value, Failure> {
@@ -81,15 +114,15 @@ pub(crate) fn status(paths: &Paths) -> Result<Status, Failure> {
 /// What happens from now on, a line each, until the agent says nothing for a while. Lines that are not understood are
 /// passed over.
 pub(crate) fn events(paths: &Paths) -> Result<impl Iterator<Item = Event>, Failure> {
-    let socket = paths.runtime_dir.join("api.sock");
+    let agent = Server::agent(paths);
     let mut wait = Wait::new(BUSY_MAX);
     loop {
-        let answer = match listened(&socket)? {
+        let answer = match listened(&agent)? {
             Listened::Lines(lines) => return Ok(lines),
             Listened::Answer(answer) => answer,
         };
         if !is_busy(&answer) || !wait.goes_on(&answer) {
-            return Err(answered(&answer).err().unwrap_or_else(|| unreadable(&"no stream of events")));
+            return Err(answered(&agent, &answer).err().unwrap_or_else(|| unreadable(&"no stream of events")));
         }
     }
 }
@@ -102,9 +135,9 @@ enum Listened<L> {
     Answer(Vec<u8>),
 }
 
-fn listened(socket: &Path) -> Result<Listened<impl Iterator<Item = Event> + use<>>, Failure> {
-    let unreachable = |error| unreachable(socket, &error);
-    let mut stream = UnixStream::connect(socket).map_err(unreachable)?;
+fn listened(server: &Server) -> Result<Listened<impl Iterator<Item = Event> + use<>>, Failure> {
+    let unreachable = |error| unreachable(server, &error);
+    let mut stream = UnixStream::connect(&server.socket).map_err(unreachable)?;
     stream.set_read_timeout(Some(TIMEOUT)).map_err(unreachable)?;
     // An answer to HTTP/1.0 ends with the connection, so its lines come as they are.
     stream.write_all(b"GET /v1/events HTTP/1.0\r\nhost: ansai\r\n\r\n").map_err(unreachable)?;
@@ -121,7 +154,7 @@ fn listened(socket: &Path) -> Result<Listened<impl Iterator<Item = Event> + use<
             lines.by_ref().for_each(|line| answer.extend(line));
             return Ok(Listened::Answer(answer));
         }
-        None => return Err(silent(socket)),
+        None => return Err(silent(server)),
     }
     Ok(Listened::Lines(lines.filter_map(|line| serde_json::from_slice(&line).ok())))
 }
@@ -136,25 +169,27 @@ fn unreadable(error: &dyn std::fmt::Display) -> Failure {
     Failure::new(Code::Failing, what, "restart the agent after an upgrade: systemctl restart ansai")
 }
 
-fn unreachable(socket: &Path, error: &std::io::Error) -> Failure {
-    let socket = socket.display();
-    let run = "start it: systemctl start ansai; journalctl -u ansai says why it ended";
+fn unreachable(server: &Server, error: &std::io::Error) -> Failure {
+    let Server { name, unit, group, .. } = server;
+    let socket = server.socket.display();
+    let none = if *name == "agent" { NO_AGENT.to_owned() } else { format!("no {name} runs here") };
+    let run = format!("start it: systemctl start {unit}; journalctl -u {unit} says why it ended");
     match error.kind() {
         ErrorKind::PermissionDenied => {
-            let what = format!("you may not talk to the agent: {socket}: permission denied");
-            Failure::new(Code::Forbidden, what, "sudo ansai …, or join the group `ansai`")
+            let what = format!("you may not talk to the {name}: {socket}: permission denied");
+            Failure::new(Code::Forbidden, what, format!("sudo ansai …, or join the group `{group}`"))
         }
-        ErrorKind::NotFound => Failure::new(Code::Unreachable, format!("{NO_AGENT}: there is no socket {socket}"), run),
+        ErrorKind::NotFound => Failure::new(Code::Unreachable, format!("{none}: there is no socket {socket}"), run),
         ErrorKind::ConnectionRefused => {
-            Failure::new(Code::Unreachable, format!("{NO_AGENT}: nobody listens at {socket}"), run)
+            Failure::new(Code::Unreachable, format!("{none}: nobody listens at {socket}"), run)
         }
         ErrorKind::WouldBlock | ErrorKind::TimedOut => {
-            let what = format!("the agent gave no answer within {} at {socket}", Shown(TIMEOUT));
-            Failure::new(Code::Unreachable, what, "journalctl -u ansai says what it is doing")
+            let what = format!("the {name} gave no answer within {} at {socket}", Shown(TIMEOUT));
+            Failure::new(Code::Unreachable, what, format!("journalctl -u {unit} says what it is doing"))
         }
         _ => Failure::new(
             Code::Unreachable,
-            format!("the agent cannot be asked at {socket}: {}", ansai_files::said(error)),
+            format!("the {name} cannot be asked at {socket}: {}", ansai_files::said(error)),
             run,
         ),
     }
@@ -162,34 +197,34 @@ fn unreachable(socket: &Path, error: &std::io::Error) -> Failure {
 
 // A request and an answer of HTTP/1.1 on a socket of this host: no client library is worth its start-up time here.
 fn ask(paths: &Paths, method: &str, path: &str, body: &str) -> Result<Value, Failure> {
-    asked(&paths.runtime_dir.join("api.sock"), method, path, body)
+    asked(&Server::agent(paths), method, path, body)
 }
 
-fn asked(socket: &Path, method: &str, path: &str, body: &str) -> Result<Value, Failure> {
+fn asked(server: &Server, method: &str, path: &str, body: &str) -> Result<Value, Failure> {
     let request = format!(
         "{method} {path} HTTP/1.1\r\nhost: ansai\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
     let mut wait = Wait::new(BUSY_MAX);
     loop {
-        let answer = exchanged(socket, &request)?;
+        let answer = exchanged(server, &request)?;
         if !is_busy(&answer) || !wait.goes_on(&answer) {
-            return answered(&answer);
+            return answered(server, &answer);
         }
     }
 }
 
 /// One request, and what was answered to it.
-fn exchanged(socket: &Path, request: &str) -> Result<Vec<u8>, Failure> {
-    let unreachable = |error| unreachable(socket, &error);
-    let mut stream = UnixStream::connect(socket).map_err(unreachable)?;
+fn exchanged(server: &Server, request: &str) -> Result<Vec<u8>, Failure> {
+    let unreachable = |error| unreachable(server, &error);
+    let mut stream = UnixStream::connect(&server.socket).map_err(unreachable)?;
     stream.set_read_timeout(Some(TIMEOUT)).map_err(unreachable)?;
     // An agent that is busy says so without having listened, and closes.
     let sent = stream.write_all(request.as_bytes());
     let mut answer = Vec::new();
     match stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).and(sent) {
         Err(error) if answer.is_empty() && !is_closed(error.kind()) => Err(unreachable(error)),
-        Ok(()) | Err(_) if answer.is_empty() => Err(silent(socket)),
+        Ok(()) | Err(_) if answer.is_empty() => Err(silent(server)),
         Ok(()) | Err(_) => Ok(answer),
     }
 }
@@ -230,7 +265,7 @@ impl Wait {
             return false;
         }
         if waited >= BUSY_TOLD_AFTER && !std::mem::replace(&mut self.is_told, true) {
-            let why = answered(answer).err().map_or_else(String::new, |busy| busy.what().to_owned());
+            let why = problem_of(answer).map_or_else(String::new, |busy| busy.what.to_string());
             show::note(&format!("{why}; asking again for up to {}", Shown(self.longest)));
         }
         // There is nothing to wait for but that others end.
@@ -246,13 +281,23 @@ fn is_closed(kind: ErrorKind) -> bool {
 }
 
 /// Somebody listened, and closed the connection without a word.
-fn silent(socket: &Path) -> Failure {
-    let what = format!("an agent runs, and closed the connection without an answer at {}", socket.display());
-    Failure::new(Code::Unreachable, what, "it may be stopping: try again; journalctl -u ansai says what it is doing")
+fn silent(server: &Server) -> Failure {
+    let Server { name, unit, .. } = server;
+    let article = if *name == "agent" { "an" } else { "a" };
+    let at = server.socket.display();
+    let what = format!("{article} {name} runs, and closed the connection without an answer at {at}");
+    let todo = format!("it may be stopping: try again; journalctl -u {unit} says what it is doing");
+    Failure::new(Code::Unreachable, what, todo)
+}
+
+/// What went wrong, as an answer of HTTP/1.1 says.
+fn problem_of(answer: &[u8]) -> Option<Problem> {
+    let text = String::from_utf8_lossy(answer);
+    serde_json::from_str(text.split_once("\r\n\r\n")?.1).ok()
 }
 
 /// What an answer of HTTP/1.1 says.
-fn answered(answer: &[u8]) -> Result<Value, Failure> {
+fn answered(server: &Server, answer: &[u8]) -> Result<Value, Failure> {
     let text = String::from_utf8_lossy(answer);
     let (head, body) = text.split_once("\r\n\r\n").ok_or_else(|| unreadable(&"no HTTP answer"))?;
     let status: u16 = head.split_whitespace().nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
@@ -272,22 +317,30 @@ fn answered(answer: &[u8]) -> Result<Value, Failure> {
     };
     // Of its pages on the API only who writes programs has use. This one asks what its own version answers.
     if problem.suggestion.as_str().contains("docs/reference/api.md") {
-        let what = format!("the agent does not understand what it was asked: {}", problem.what);
-        return Err(Failure::new(code, what, "restart the agent after an upgrade: systemctl restart ansai"));
+        let Server { name, unit, .. } = server;
+        let what = format!("the {name} does not understand what it was asked: {}", problem.what);
+        let todo = format!("restart the {name} after an upgrade: systemctl restart {unit}");
+        return Err(Failure::new(code, what, todo));
     }
     Err(Failure::new(code, told(problem.what.as_str()), told(problem.suggestion.as_str())))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+
+    fn agent(socket: PathBuf) -> Server {
+        Server { socket, name: "agent", unit: "ansai", group: "ansai" }
+    }
 
     /// What the program says when whoever listens at the socket does this with a connection.
     fn said(serve: impl FnOnce(UnixStream) + Send + 'static) -> Failure {
         let folder = tempfile::tempdir().expect("a folder");
         let listener = std::os::unix::net::UnixListener::bind(folder.path().join("api.sock")).expect("bound");
         let served = std::thread::spawn(move || serve(listener.accept().expect("accepted").0));
-        let failure = asked(&folder.path().join("api.sock"), "GET", "/v1/status", "").expect_err("a failure");
+        let failure = asked(&agent(folder.path().join("api.sock")), "GET", "/v1/status", "").expect_err("a failure");
         served.join().expect("served");
         failure
     }
@@ -324,7 +377,7 @@ mod tests {
                 let _ = write!(stream, "HTTP/1.1 {status}\r\n{more}content-length: {}\r\n\r\n{body}", body.len());
             }
         });
-        assert!(asked(&socket, "GET", "/v1/status", "").is_ok());
+        assert!(asked(&agent(socket), "GET", "/v1/status", "").is_ok());
         served.join().expect("served");
     }
 
@@ -342,7 +395,7 @@ mod tests {
     #[test]
     fn an_agent_that_is_away_is_told_from_one_that_may_not_be_asked() {
         let path = Path::new("/run/ansai/api.sock");
-        let code = |kind: ErrorKind| unreachable(path, &kind.into()).code;
+        let code = |kind: ErrorKind| unreachable(&agent(path.to_owned()), &kind.into()).code;
         assert_eq!(code(ErrorKind::NotFound), Code::Unreachable);
         assert_eq!(code(ErrorKind::ConnectionRefused), Code::Unreachable);
         assert_eq!(code(ErrorKind::WouldBlock), Code::Unreachable);

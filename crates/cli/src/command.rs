@@ -5,12 +5,15 @@ mod check;
 mod complete;
 pub(crate) mod config;
 pub(crate) mod consent;
+mod controller;
 mod docs;
 pub(crate) mod doctor;
 pub(crate) mod drill;
 mod explain;
+mod fleet;
 mod follow;
 mod heal;
+mod hosts;
 mod import;
 mod incidents;
 pub(crate) mod init;
@@ -24,14 +27,19 @@ mod scenario;
 mod status;
 pub(crate) mod target;
 mod test;
+mod token;
 mod units;
 
 pub(crate) use self::complete::Completed;
 pub(crate) use self::join::JoinArgs;
-use self::operate::{Ended, Opened};
+use self::{
+    fleet::Wanted,
+    operate::{Ended, Opened},
+};
 use crate::{
     Command, ConfigCommand, ConsentArgs, ImportCommand, MaintenanceCommand, Paths,
     exit::{Code, Failure},
+    fleet::WideScopeArgs,
 };
 
 /// Whether a subcommand reads files that may lie on a server that is away; the others ask the agent, or nobody.
@@ -40,6 +48,8 @@ pub(crate) fn reads_files(command: &Command) -> bool {
         Command::Init { .. } | Command::Check { .. } | Command::Config { .. } | Command::Doctor { .. } => true,
         Command::Test { .. } | Command::Replay { .. } | Command::Import { .. } | Command::Drill { .. } => true,
         Command::OfDomain(_) | Command::Complete { what: Completed::Keys, .. } => true,
+        // Root's own files, of which none lies on a server: a controller runs where its disk is.
+        Command::Controller { .. } | Command::Token { .. } | Command::Hosts { .. } => false,
         Command::Reload { .. }
         | Command::Agent
         | Command::Status(_)
@@ -70,10 +80,17 @@ pub(crate) fn run(paths: &Paths, command: Command) -> Result<Code, Failure> {
         Command::Config { show: ConfigCommand::Schema } => config::schema(),
         Command::Config { show: ConfigCommand::Reference } => docs::keys(),
         Command::Status(shown) if shown.watch => status::watch(paths, &shown),
-        Command::Status(shown) => status::status(paths, &shown),
+        Command::Status(shown) => match shown.over().scope()? {
+            Some(over) => fleet::status(paths, &over, &shown),
+            None => status::status(paths, &shown),
+        },
         Command::Incidents { watch: true, targets, .. } => follow::follow(paths, &targets),
-        Command::Incidents { targets, open, limit, watch: false } => incidents::incidents(paths, &targets, open, limit),
-        Command::Report { incident } => report::report(paths, incident.as_deref()),
+        Command::Incidents { targets, open, limit, watch: false, over } => match over.scope()? {
+            Some(over) => fleet::incidents(paths, Wanted { over, targets, open, limit }),
+            None => incidents::incidents(paths, &targets, open, limit),
+        },
+        Command::Report { incident, host: Some(host) } => fleet::report(paths, &host, incident.as_deref()),
+        Command::Report { incident, host: None } => report::report(paths, incident.as_deref()),
         Command::Explain { target } => explain::explain(paths, &target),
         Command::Test { path, bless: true } => test::bless(paths, path),
         Command::Test { path, bless: false } => test::test(paths, path),
@@ -89,8 +106,14 @@ pub(crate) fn run(paths: &Paths, command: Command) -> Result<Code, Failure> {
         Command::Reference => docs::reference(),
         Command::Approve { incident, consent } => operate::approve(paths, &incident, consent),
         Command::Reject { incident, consent } => operate::reject(paths, &incident, consent),
-        Command::Hold { scope, reason, until, consent } => operate::hold(paths, &scope, reason, until, consent),
-        Command::Release { scope, consent } => operate::end(paths, Ended::Hold, &scope, consent),
+        Command::Hold { scope, reason, until, consent } => hold(paths, scope, reason, until, consent),
+        Command::Release { scope, consent } => match scope.over().scope()? {
+            Some(over) => fleet::release(paths, over, &scope, consent),
+            None => operate::end(paths, Ended::Hold, &scope.here(), consent),
+        },
+        Command::Controller { what } => controller::run(paths, what),
+        Command::Token { what } => token::run(paths, what),
+        Command::Hosts { what } => hosts::run(paths, what),
         Command::Unsilence { scope, consent } => {
             // An end of silence is never too much to ask for.
             operate::end(paths, Ended::Silence, &scope, ConsentArgs { yes: true, ..consent })
@@ -111,5 +134,22 @@ pub(crate) fn run(paths: &Paths, command: Command) -> Result<Code, Failure> {
         Command::Heal { target, consent } => heal::heal(paths, &target, consent),
         Command::Drill { target, kind: Some(kind), consent, undo: _ } => drill::drill(paths, &target, kind, consent),
         Command::Drill { target, kind: None, consent, undo: _ } => drill::undo(paths, &target, consent),
+    }
+}
+
+/// Holds targets of this host, or of others.
+fn hold(
+    paths: &Paths,
+    scope: WideScopeArgs,
+    reason: String,
+    until: Option<String>,
+    consent: ConsentArgs,
+) -> Result<Code, Failure> {
+    match scope.over().scope()? {
+        Some(over) => {
+            let lasts = until.map(|until| operate::length(&until)).transpose()?;
+            fleet::hold(paths, over, &scope, &reason, lasts, consent)
+        }
+        None => operate::hold(paths, &scope.here(), reason, until, consent),
     }
 }

@@ -25,7 +25,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Ask it", &["status", "incidents", "report", "explain", "doctor"]),
     ("Tell it", &["hold", "release", "silence", "unsilence", "maintenance", "approve", "reject", "heal"]),
     ("Configure it", &["init", "check", "reload", "config", "import"]),
-    ("Many hosts", &["join", "leave"]),
+    ("Many hosts", &["controller", "token", "hosts", "join", "leave"]),
     ("Try it", &["drill", "test", "replay"]),
     ("The program", &["agent", "completions", "man"]),
 ];
@@ -60,6 +60,7 @@ const EXAMPLES: domain::Examples = &[
         &[
             ("ansai hold --all --reason \"moving\"", "nothing is done until a release"),
             ("ansai hold 'web*' --until 2h", "these targets, and for two hours"),
+            ("ansai hold --fleet", "every target of every host"),
         ],
     ),
     ("release", &[("ansai release nginx", "end the hold on it"), ("ansai release --all", "end every hold")]),
@@ -83,6 +84,34 @@ const EXAMPLES: domain::Examples = &[
     ("maintenance end", &[("ansai maintenance end nginx", "it is watched and healed again")]),
     ("maintenance list", &[("ansai maintenance list --utc", "with their ends in UTC")]),
     ("heal", &[("ansai heal nginx --dry-run", "what would be done"), ("ansai heal nginx", "do it now")]),
+    (
+        "controller",
+        &[
+            ("ansai controller init", "make one here; it says what to do next"),
+            ("ansai controller doctor", "what keeps it from working"),
+        ],
+    ),
+    ("controller init", &[("ansai controller init --address ctl.example.com", "as hosts reach it")]),
+    ("controller run", &[("ansai controller run", "as its unit does")]),
+    ("controller backup", &[("ansai controller backup ./ansai.copy", "while it runs or not")]),
+    ("controller restore", &[("ansai controller restore ./ansai.copy --dry-run", "what it holds")]),
+    ("controller doctor", &[("ansai controller doctor", "what keeps it from working")]),
+    ("token", &[("ansai token create --role web --uses 5", "for five hosts"), ("ansai token list", "which there are")]),
+    (
+        "token create",
+        &[
+            ("ansai token create", "for one host, good for an hour"),
+            ("ansai token create --uses 20 --for 8h", "for twenty hosts"),
+        ],
+    ),
+    ("token list", &[("ansai token list", "without their secrets")]),
+    ("token revoke", &[("ansai token revoke 0123456789ab", "no host joins by it any more")]),
+    ("hosts", &[("ansai hosts list", "who is in it, and who waits"), ("ansai hosts accept 3f0c-91aa", "take one in")]),
+    ("hosts list", &[("ansai hosts list --role web", "only these"), ("ansai hosts list db", "named so")]),
+    ("hosts accept", &[("ansai hosts accept 3f0c-91aa-72de", "when the host shows the same")]),
+    ("hosts reject", &[("ansai hosts reject 3f0c-91aa-72de", "turn it away")]),
+    ("hosts rename", &[("ansai hosts rename web-1 web-01", "its history stays")]),
+    ("hosts remove", &[("ansai hosts remove web-01", "its certificates end")]),
     (
         "init",
         &[

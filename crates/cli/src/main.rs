@@ -7,6 +7,7 @@ mod command;
 mod documents;
 mod domain;
 mod exit;
+mod fleet;
 mod help;
 mod paths;
 mod patience;
@@ -81,6 +82,12 @@ struct StatusArgs {
     /// Show it again each second, until interrupted.
     #[arg(long, short)]
     watch: bool,
+    /// The hosts of the fleet, of which --role means those with that role; the controller on this host is asked.
+    #[arg(long, conflicts_with_all = ["failed", "all", "watch"])]
+    fleet: bool,
+    /// The host of the fleet with this name.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["failed", "all", "watch", "role"])]
+    host: Option<String>,
 }
 
 /// Which targets, and why.
@@ -141,13 +148,18 @@ enum Command {
         #[arg(long, default_value = "50", value_parser = count, allow_negative_numbers = true)]
         limit: usize,
         /// Tell what happens from now on instead, a line each, until interrupted.
-        #[arg(long, short, conflicts_with_all = ["open", "limit"])]
+        #[arg(long, short, conflicts_with_all = ["open", "limit", "fleet", "host", "role", "label"])]
         watch: bool,
+        #[command(flatten)]
+        over: fleet::FleetArgs,
     },
     /// Show the report on an incident, or on the latest.
     Report {
         /// The incident's number, as i7.
         incident: Option<String>,
+        /// Of the host of the fleet with this name; the controller on this host is asked.
+        #[arg(long, value_name = "NAME")]
+        host: Option<String>,
     },
     /// Say why something was done to a target, or not.
     Explain {
@@ -171,7 +183,7 @@ enum Command {
     /// Stop all action on targets until they are released.
     Hold {
         #[command(flatten)]
-        scope: ScopeArgs,
+        scope: fleet::WideScopeArgs,
         /// Why; it is shown wherever the hold stops something.
         #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
         reason: String,
@@ -184,7 +196,7 @@ enum Command {
     /// End holds.
     Release {
         #[command(flatten)]
-        scope: ScopeArgs,
+        scope: fleet::WideScopeArgs,
         #[command(flatten)]
         consent: ConsentArgs,
     },
@@ -261,6 +273,21 @@ enum Command {
         /// Say which decisions this configuration would have made differently.
         #[arg(long, value_name = "PATH")]
         with: Option<PathBuf>,
+    },
+    /// The controller of a fleet, on this host: made, run, copied, brought back, looked at.
+    Controller {
+        #[command(subcommand)]
+        what: fleet::ControllerCommand,
+    },
+    /// Tokens, by which hosts join the fleet; the controller on this host is asked.
+    Token {
+        #[command(subcommand)]
+        what: fleet::TokenCommand,
+    },
+    /// The hosts of the fleet; the controller on this host is asked.
+    Hosts {
+        #[command(subcommand)]
+        what: fleet::HostsCommand,
     },
     /// Carry over the configuration of another program.
     Import {

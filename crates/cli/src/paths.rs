@@ -56,6 +56,15 @@ pub(crate) struct Paths {
         hide_env_values = true
     )]
     pub(crate) hold_file: PathBuf,
+    /// The controller's configuration. Its places are named by the environment alone, as its unit does.
+    #[arg(skip = place("ANSAI_CONTROLLER_CONFIG", "/etc/ansai/controller.yaml"))]
+    pub(crate) controller_config: PathBuf,
+    /// Where a controller's state is.
+    #[arg(skip = place("ANSAI_CONTROLLER_STATE_DIR", "/var/lib/ansai-controller"))]
+    pub(crate) controller_state_dir: PathBuf,
+    /// Where a controller's socket is.
+    #[arg(skip = place("ANSAI_CONTROLLER_RUNTIME_DIR", "/run/ansai-controller"))]
+    pub(crate) controller_runtime_dir: PathBuf,
     /// Your own services instead of the host's: the agent of your own systemd, with its files in your home.
     #[arg(long, global = true)]
     pub(crate) user: bool,
@@ -71,6 +80,11 @@ pub(crate) struct Paths {
     /// Print nothing that is no error; the exit code says it all.
     #[arg(long, short, global = true, conflicts_with = "json")]
     pub(crate) quiet: bool,
+}
+
+/// A place that the environment names, or where it is otherwise.
+fn place(variable: &str, otherwise: &str) -> PathBuf {
+    std::env::var_os(variable).map_or_else(|| otherwise.into(), PathBuf::from)
 }
 
 impl Paths {

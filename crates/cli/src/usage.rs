@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_or_too_much_is_named() {
-        check("ansai hold", "`ansai hold` needs TARGETS or --all", "as in `ansai hold --all");
+        check("ansai hold", "`ansai hold` needs TARGETS or --all or --fleet or --host", "as in `ansai hold --all");
         check("ansai drill nginx", "`ansai drill` needs KIND or --undo", "as in `ansai drill app crash --dry-run`");
         check(
             "ansai drill",

@@ -49,7 +49,11 @@ fn errors_say_what_and_what_to_do_with_their_exit_code() {
     assert_eq!(problem["what"], "no agent runs here: there is no socket /nonexistent/run/api.sock");
     check(&["approve", "seven"], 2, "ansai: `seven` is no incident\n  try: write its number as i7");
     check(&["silence", "--all", "--for", "soon"], 2, "soon");
-    check(&["hold"], 2, "ansai: `ansai hold` needs TARGETS or --all\n  try: as in `ansai hold --all");
+    check(
+        &["hold"],
+        2,
+        "ansai: `ansai hold` needs TARGETS or --all or --fleet or --host\n  try: as in `ansai hold --all",
+    );
     check(&["stauts"], 2, "ansai: `ansai` has no command `stauts`\n  try: did you mean `ansai status`?");
     let problem: serde_json::Value = serde_json::from_slice(&ansai(&["stauts", "--json"]).stdout).expect("JSON");
     assert_eq!(problem["what"], "`ansai` has no command `stauts`");
@@ -191,44 +195,6 @@ fn the_predecessor_is_imported_with_an_exit_code_that_tells_whether_something_is
     std::fs::write(&old, b"owner_email: \xff\n").expect("written");
     check(&["import", "ansai", &old], 2, "byte 13 is no UTF-8");
     check(&["import", "ansai", "/nonexistent"], 2, "name the predecessor's YAML file");
-}
-
-/// What bash offers behind these words, with an agent that has some targets.
-fn completed(words: &str) -> String {
-    let script = r#"
-        ansai() {
-            while [[ "$1" != complete ]]; do [[ "$1" == --user ]] && printf 'my-'; shift; done
-            case "$2" in
-                targets) printf '%s\n' app.service /var a.b ;;
-                incidents) printf '%s\n' i7 i12 ;;
-                keys) printf '%s\n' services.app.service.cooldown ;;
-                *) printf '%s\n' "$2" ;;
-            esac
-        }
-        COMP_WORDS=($1); COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
-        $(complete -p ansai | sed 's/.*-F \([^ ]*\) .*/\1/') ansai "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
-        printf '%s ' "${COMPREPLY[@]}""#;
-    let generated = String::from_utf8(ansai(&["completions", "bash"]).stdout).expect("text");
-    let output = Command::new("bash").args(["-c", &format!("{generated}\n{script}"), "bash", words]).output();
-    let output = output.expect("bash runs");
-    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("text").trim().to_owned()
-}
-
-#[test]
-fn bash_completes_commands_and_what_the_agent_and_the_configuration_know() {
-    assert_eq!(completed("ansai expl"), "explain");
-    assert_eq!(completed("ansai explain /v"), "/var");
-    assert_eq!(completed("ansai --json hold a"), "app.service a.b");
-    assert_eq!(completed("ansai report a"), "");
-    assert_eq!(completed("ansai report i"), "i7 i12");
-    assert_eq!(completed("ansai --config /x config explain serv"), "services.app.service.cooldown");
-    assert_eq!(completed("ansai release h"), "holds");
-    assert_eq!(completed("ansai maintenance end w"), "windows");
-    assert_eq!(completed("ansai --user explain my"), "my-app.service");
-    assert_eq!(completed("ansai drill app c"), "crash configuration");
-    // A duration is nothing that can be offered, and no file either.
-    assert_eq!(completed("ansai silence app --for a"), "");
 }
 
 #[test]

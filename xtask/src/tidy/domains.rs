@@ -62,6 +62,11 @@ const HOMONYMS: &[(&str, &[&str], &str)] = &[
     ),
     ("crates/protocol/src/link", &["Certificate", "certificate"], "a host's, by which its controller knows it"),
     ("crates/fleet/src/", &["Certificate", "certificate"], "a host's, by which its controller knows it"),
+    (
+        "crates/controller/src/",
+        &["*ertificate*", "CERTIFICATE_EVERY"],
+        "a host's or its own, by which they know each other",
+    ),
     ("crates/fleet/src/incidents.rs", &["service"], "the agent's own unit"),
     ("crates/agent/src/", &["ReadOnlyFilesystem"], "an error of the system"),
     ("crates/store/src/", &["DiskFull"], "an error of the database"),

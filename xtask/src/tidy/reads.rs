@@ -14,6 +14,7 @@ const CRATES: &[&str] = &[
     "crates/cli/src/",
     "crates/socket/src/",
     "crates/store/src/",
+    "crates/controller/src/",
 ];
 
 /// The files that may open something by themselves, with the reason.

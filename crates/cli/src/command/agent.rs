@@ -30,8 +30,13 @@ fn entry_of(entry: &[u8]) -> String {
     format!("{}\n", visible(text.trim_end()).replace('\n', "\n    "))
 }
 
-pub(super) fn agent(paths: &Paths) -> Result<Code, Failure> {
+/// Has what the process logs written to stderr.
+pub(super) fn log() {
     tracing_subscriber::fmt().with_target(false).with_ansi(false).without_time().with_writer(|| Journal).init();
+}
+
+pub(super) fn agent(paths: &Paths) -> Result<Code, Failure> {
+    log();
     let is_root = rustix::process::geteuid().is_root();
     let next = if is_root || paths.user {
         "`ansai check` and `ansai doctor` say more"

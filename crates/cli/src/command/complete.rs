@@ -1,7 +1,9 @@
 //! `ansai complete`: the words that a shell offers, which only the agent or the configuration knows. What cannot be known is
 //! not offered; nothing is ever said of it, for a person is typing.
 
-use ansai_protocol::{Incidents, ScopeView};
+use std::collections::BTreeSet;
+
+use ansai_protocol::{Incidents, ScopeView, views::FleetHosts};
 
 use crate::{
     Paths, client, domain,
@@ -29,16 +31,22 @@ pub(crate) enum Completed {
     OfDomain(&'static str),
     /// Keys of the configuration.
     Keys,
+    /// Names of the hosts of the fleet.
+    Hosts,
+    /// Their roles.
+    Roles,
 }
 
 impl Completed {
-    const WORDS: [(&str, Self); 6] = [
+    const WORDS: [(&str, Self); 8] = [
         ("targets", Self::Targets),
         ("incidents", Self::Incidents),
         ("holds", Self::Holds),
         ("silences", Self::Silences),
         ("windows", Self::Windows),
         ("keys", Self::Keys),
+        ("hosts", Self::Hosts),
+        ("roles", Self::Roles),
     ];
 
     /// The kind of this name; the targets of a domain have the name of all its things.
@@ -56,6 +64,7 @@ pub(super) fn complete(paths: &Paths, what: Completed, begun: &str) -> Result<Co
     let mut words = match what {
         Completed::Keys => ansai_config::load(&paths.config).map(|found| found.completions(begun)).unwrap_or_default(),
         Completed::Incidents => incidents(paths).unwrap_or_default(),
+        Completed::Hosts | Completed::Roles => of_fleet(paths, what).unwrap_or_default(),
         _ => of_status(paths, what).unwrap_or_default(),
     };
     words.retain(|word| word.starts_with(begun));
@@ -69,6 +78,18 @@ pub(super) fn complete(paths: &Paths, what: Completed, begun: &str) -> Result<Co
 fn incidents(paths: &Paths) -> Result<Vec<String>, Failure> {
     let list: Incidents = client::read(client::get(paths, "/v1/incidents")?)?;
     Ok(list.incidents.iter().map(|incident| incident.id.to_string()).collect())
+}
+
+fn of_fleet(paths: &Paths, what: Completed) -> Result<Vec<String>, Failure> {
+    let all: FleetHosts = client::read(client::of_controller(paths, "/v1/hosts")?)?;
+    Ok(match what {
+        Completed::Roles => {
+            let roles: BTreeSet<String> =
+                all.hosts.into_iter().filter_map(|host| host.role).map(String::from).collect();
+            roles.into_iter().collect()
+        }
+        _ => all.hosts.into_iter().map(|host| String::from(host.name)).collect(),
+    })
 }
 
 fn of_status(paths: &Paths, what: Completed) -> Result<Vec<String>, Failure> {
@@ -86,7 +107,7 @@ fn of_status(paths: &Paths, what: Completed) -> Result<Vec<String>, Failure> {
             let ids = status.targets.iter().filter(|target| target.target.domain() == domain);
             ids.map(|target| target.target.name().to_owned()).collect()
         }
-        Completed::Targets | Completed::Keys | Completed::Incidents => {
+        Completed::Targets | Completed::Keys | Completed::Incidents | Completed::Hosts | Completed::Roles => {
             status.targets.iter().map(|target| target.target.name().to_owned()).collect()
         }
     })

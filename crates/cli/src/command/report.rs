@@ -18,7 +18,11 @@ pub(super) fn report(paths: &Paths, incident: Option<&str>) -> Result<Code, Fail
         Some(incident) => operate::number(incident)?.to_string(),
         None => latest(paths)?,
     };
-    let value = client::get(paths, &format!("/v1/reports/{incident}"))?;
+    print(paths, client::get(paths, &format!("/v1/reports/{incident}"))?)
+}
+
+/// Shows a report, whoever told it.
+pub(super) fn print(paths: &Paths, value: serde_json::Value) -> Result<Code, Failure> {
     if paths.json {
         show::print_json(&value);
         return Ok(Code::Ok);

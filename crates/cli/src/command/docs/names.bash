@@ -4,24 +4,28 @@ _ansai_with_names() {
     _ansai "$@"
     local words=() options=() kind= names= word value= begun=${COMP_WORDS[COMP_CWORD]}
     case "${COMP_WORDS[COMP_CWORD-1]}" in
-        --for | --until | --reason | --limit | --authority | --proxy | --wait) COMPREPLY=(); compopt +o default +o bashdefault 2>/dev/null; return ;;
+        --for | --until | --reason | --limit | --label | --address | --uses | --authority | --proxy | --wait)
+            COMPREPLY=(); compopt +o default +o bashdefault 2>/dev/null; return ;;
+        --host) kind=hosts COMPREPLY=() ;;
+        --role) kind=roles COMPREPLY=() ;;
     esac
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         if [[ -n "$value" ]]; then options+=("$value" "$word"); value=; continue; fi
         case "$word" in
-            --config | --state-dir | --runtime-dir | --hold-file) value=$word ;;
+            --config | --state-dir | --runtime-dir | --hold-file | --host | --role | --label) value=$word ;;
             --user) options+=("$word") ;;
             -*) ;;
             *) words+=("$word") ;;
         esac
     done
-    case "${words[*]}" in
+    [[ -n "$kind" ]] || case "${words[*]}" in
         "config explain") kind=keys ;;
         report | approve | reject) kind=incidents ;;
         release*) kind=holds ;;
         unsilence*) kind=silences ;;
         "maintenance end"*) kind=windows ;;
         "certificate renew" | "certificate revoke" | "certificate list"*) kind=certificates ;;
+        "hosts list"* | "hosts rename" | "hosts remove") kind=hosts ;;
         explain | heal | drill | hold* | silence* | status* | incidents* | "maintenance start"* | "maintenance list"*) kind=targets ;;
         "drill "*) names="crash hang exit port configuration loop" ;;
         *) return ;;

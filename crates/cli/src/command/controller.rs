@@ -1,0 +1,256 @@
+//! `ansai controller`: made, run, copied, brought back, looked at.
+
+use std::path::Path;
+
+use ansai_controller::{
+    Options,
+    home::{Home, HomeError},
+    settings::Settings,
+};
+use ansai_link::address::Address;
+use ansai_model::{
+    text::Text,
+    time::{Shown, WallTime},
+};
+use ansai_protocol::{SCHEMA, views::FleetStatus};
+use ansai_store::{StoreError, sqlite};
+use serde_json::json;
+
+use super::{agent, consent};
+use crate::{
+    ConsentArgs, Paths, client,
+    exit::{Code, Failure},
+    fleet::ControllerCommand,
+    show,
+};
+
+pub(super) fn run(paths: &Paths, command: ControllerCommand) -> Result<Code, Failure> {
+    match command {
+        ControllerCommand::Init { address, rehearsal } if rehearsal.dry_run => rehearse_init(paths, address),
+        ControllerCommand::Init { address, rehearsal: _ } => init(paths, address),
+        ControllerCommand::Run => serve(paths),
+        ControllerCommand::Backup { file } => backup(paths, &file),
+        ControllerCommand::Restore { file, consent } => restore(paths, &file, consent),
+        ControllerCommand::Doctor => doctor(paths),
+    }
+}
+
+fn home(paths: &Paths) -> Home {
+    Home { state_dir: paths.controller_state_dir.clone(), settings: paths.controller_config.clone() }
+}
+
+fn refused(error: &HomeError) -> Failure {
+    let code = match error {
+        HomeError::Store(StoreError::There(_) | StoreError::Missing(_) | StoreError::Foreign { .. }) => Code::Usage,
+        HomeError::File(_, why) if why.contains("ermission denied") => Code::Forbidden,
+        _ => Code::Failing,
+    };
+    Failure::new(code, error.to_string(), error.suggestion())
+}
+
+fn now() -> WallTime {
+    WallTime(jiff::Timestamp::now().as_millisecond())
+}
+
+/// The address that was written, or this host's name.
+fn address(written: Option<String>) -> Result<Address, Failure> {
+    let name = written.unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned());
+    let wrong = |error: ansai_link::Trouble| {
+        Failure::new(Code::Usage, error.to_string(), "--address controller.example.com, as hosts reach this one")
+    };
+    name.parse().map_err(wrong)
+}
+
+fn rehearse_init(paths: &Paths, written: Option<String>) -> Result<Code, Failure> {
+    let (address, home) = (address(written)?, home(paths));
+    if home.store().exists() {
+        return Err(refused(&StoreError::There(home.store()).into()));
+    }
+    let (state, settings) = (home.state_dir.display(), home.settings.display());
+    let text = format!(
+        "it would make a CA and a store in {state}, and write {settings}; hosts would reach it at {address}\n\
+         nothing was changed (--dry-run)"
+    );
+    match paths.json {
+        true => show::print_json(&json!({"schema": SCHEMA, "text": text})),
+        false => show::print(&text),
+    }
+    Ok(Code::Ok)
+}
+
+fn init(paths: &Paths, written: Option<String>) -> Result<Code, Failure> {
+    let (address, home) = (address(written)?, home(paths));
+    let by = Text::new(format!("user {}", rustix::process::getuid().as_raw()));
+    let made = home.make(&address, by, now()).map_err(|error| refused(&error))?;
+    let token = made.token.expose();
+    let (state, settings) = (home.state_dir.display(), home.settings.display());
+    if paths.json {
+        show::print_json(&json!({
+            "schema": SCHEMA, "address": address.to_string(), "token": token, "uses": made.uses,
+            "lasts_seconds": made.lasts.as_secs(), "ca": made.token.authority,
+        }));
+        return Ok(Code::Ok);
+    }
+    let kept = if made.kept_settings { " (it was there, and is as it was)" } else { "" };
+    show::print(&format!(
+        "A controller is made: its CA and its store are in {state}, its configuration is {settings}{kept}.\n\n\
+         Start it here, and join each host with its own agent:\n\n  \
+         systemctl enable --now ansai-controller\n  \
+         echo {token} | ansai join https://{address} --token-file -\n\n\
+         The token is good for {} hosts and for {}; it is shown this once. `ansai token create` makes another.",
+        made.uses,
+        Shown(made.lasts)
+    ));
+    Ok(Code::Ok)
+}
+
+fn serve(paths: &Paths) -> Result<Code, Failure> {
+    agent::log();
+    let home = home(paths);
+    let settings = Settings::of(&home.settings).map_err(|diagnostics| Failure::wrong(&diagnostics))?;
+    // The work is waiting, and the disk has a thread of its own.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(Code::Failing, error.to_string(), ""))?;
+    let options = Options { home, settings, runtime_dir: paths.controller_runtime_dir.clone() };
+    let result = runtime.block_on(ansai_controller::run(options));
+    runtime.shutdown_background();
+    result.map(|()| Code::Ok).map_err(|error| {
+        let why: Vec<String> = error.chain().map(ToString::to_string).collect();
+        let what = format!("the controller cannot run: {}", why.join(": "));
+        let todo = error
+            .downcast_ref::<HomeError>()
+            .map_or("`ansai controller doctor` says more".into(), HomeError::suggestion);
+        Failure::new(Code::Failing, what, todo)
+    })
+}
+
+fn backup(paths: &Paths, file: &Path) -> Result<Code, Failure> {
+    home(paths).backup(file).map_err(|error| refused(&error))?;
+    said(paths, &format!("{} holds the controller, with its CA's key: keep it as you keep passwords", file.display()));
+    Ok(Code::Ok)
+}
+
+fn said(paths: &Paths, text: &str) {
+    match paths.json {
+        true => show::print_json(&json!({"schema": SCHEMA, "text": text})),
+        false => show::print(text),
+    }
+}
+
+fn restore(paths: &Paths, file: &Path, assent: ConsentArgs) -> Result<Code, Failure> {
+    let home = home(paths);
+    let found = sqlite::examine(file).map_err(|error| refused(&error.into()))?;
+    if let Some(wrong) = found.wrong.first() {
+        return Err(refused(&StoreError::Damaged(wrong.clone()).into()));
+    }
+    let what = format!(
+        "{} becomes what {} holds: {}, {} entries of what was done; what happened since that copy is not in it",
+        home.state_dir.display(),
+        file.display(),
+        show::count(found.hosts, "host"),
+        found.done
+    );
+    if assent.rehearsal.dry_run {
+        said(paths, &format!("{what}\nnothing was changed (--dry-run)"));
+        return Ok(Code::Ok);
+    }
+    let proof = if home.store().exists() { consent::Proof::Yes } else { consent::Proof::Nothing };
+    consent::ask(&what, &proof, assent)?;
+    let restored = home.restore(file, now()).map_err(|error| refused(&error))?;
+    let aside =
+        restored.aside.map_or_else(String::new, |aside| format!("\nwhat was there lies in {}", aside.display()));
+    let text = format!(
+        "{} came back, as life {}: what hosts were told before binds them until they are told anew{aside}\n\
+         systemctl start ansai-controller",
+        show::count(restored.hosts, "host"),
+        restored.epoch
+    );
+    said(paths, &text);
+    Ok(Code::Ok)
+}
+
+/// One thing that was looked at.
+struct Look {
+    what: String,
+    /// What is wrong with it, and what to do.
+    wrong: Option<(String, String)>,
+}
+
+impl Look {
+    fn well(what: impl Into<String>) -> Self {
+        Self { what: what.into(), wrong: None }
+    }
+
+    fn wrong(what: impl Into<String>, why: impl Into<String>, todo: impl Into<String>) -> Self {
+        Self { what: what.into(), wrong: Some((why.into(), todo.into())) }
+    }
+}
+
+fn doctor(paths: &Paths) -> Result<Code, Failure> {
+    let home = home(paths);
+    let looks = [settings(&home), store(&home), authority(&home), running(paths)];
+    let is_well = looks.iter().all(|look| look.wrong.is_none());
+    if paths.json {
+        let looks: Vec<_> = looks
+            .iter()
+            .map(|look| match &look.wrong {
+                None => json!({"what": look.what, "is_well": true}),
+                Some((why, todo)) => json!({"what": look.what, "is_well": false, "why": why, "suggestion": todo}),
+            })
+            .collect();
+        show::print_json(&json!({"schema": SCHEMA, "looks": looks}));
+    } else {
+        let lines = looks.iter().flat_map(|look| match &look.wrong {
+            None => vec![format!("ok     {}", look.what)],
+            Some((why, todo)) => vec![format!("WRONG  {}: {why}", look.what), format!("       try: {todo}")],
+        });
+        show::print(show::Page::lines(lines));
+    }
+    Ok(if is_well { Code::Ok } else { Code::Failing })
+}
+
+fn settings(home: &Home) -> Look {
+    let file = home.settings.display();
+    match Settings::of(&home.settings) {
+        Ok(settings) => Look::well(format!("{file}: it listens on {}", settings.listen)),
+        Err(diagnostics) => Look::wrong(file.to_string(), diagnostics.text(None), "mend it; comments in it say how"),
+    }
+}
+
+fn store(home: &Home) -> Look {
+    let what = format!("{}", home.store().display());
+    match sqlite::examine(&home.store()) {
+        Ok(found) => match found.wrong.first() {
+            None => Look::well(format!(
+                "{what}: {}, {} entries of what was done, life {}",
+                show::count(found.hosts, "host"),
+                found.done,
+                found.epoch
+            )),
+            Some(wrong) => Look::wrong(what, wrong, "`ansai controller restore` brings back a copy"),
+        },
+        Err(error) => Look::wrong(what, error.to_string(), error.suggestion()),
+    }
+}
+
+fn authority(home: &Home) -> Look {
+    match home.authority() {
+        Ok(authority) => Look::well(format!("its CA: {}", authority.fingerprint().short())),
+        Err(error) => Look::wrong("its CA", error.to_string(), error.suggestion()),
+    }
+}
+
+fn running(paths: &Paths) -> Look {
+    let what = "the controller answers";
+    let status = client::of_controller(paths, "/v1/status").and_then(client::read::<FleetStatus>);
+    match status {
+        Ok(FleetStatus { store_error: Some(why), .. }) => {
+            Look::wrong(what, why.to_string(), "make room on the filesystem of its store; agents go on by themselves")
+        }
+        Ok(status) => {
+            let up = status.hosts.iter().filter(|host| host.is_connected).count();
+            Look::well(format!("{what}: {up} of {} are connected", show::count(status.hosts.len(), "host")))
+        }
+        Err(failure) => Look::wrong(what, failure.what(), failure.suggestion()),
+    }
+}

@@ -1,0 +1,393 @@
+//! The verbs that exist, over many hosts: the controller on this host is asked, and what would be changed is counted before.
+
+use ansai_model::{
+    fleet::{FleetScope, RestraintKind},
+    observation::Health,
+    policy::Scope,
+    text::Text,
+    time::Shown,
+};
+use ansai_protocol::{
+    SCHEMA,
+    operation::{FleetAnswer, FleetOperation, Reached},
+    views::{FleetIncidents, FleetOperate, FleetStatus, HostView, IncidentsAsked, RestraintView},
+};
+use serde_json::json;
+
+use super::{consent, hosts, incidents::WELL_AGAIN, report};
+use crate::{
+    ConsentArgs, Paths, StatusArgs, client,
+    exit::{Code, Failure},
+    fleet::WideScopeArgs,
+    show::{self, Cell},
+};
+
+/// Most hosts that an answer names.
+const NAMED_MAX: usize = 10;
+
+/// Whether a host is meant.
+fn is_over(over: &FleetScope, host: &HostView) -> bool {
+    match over {
+        FleetScope::Fleet => true,
+        FleetScope::Role(role) => host.role.as_ref().is_some_and(|has| has.as_str() == role.as_str()),
+        FleetScope::Host(name) => host.name.as_str() == name.as_str(),
+        FleetScope::Label { key, value } => {
+            host.labels.iter().any(|(has, is)| has.as_str() == key.as_str() && is.as_str() == value.as_str())
+        }
+    }
+}
+
+/// The hosts that are meant now; at least one, but of the whole fleet.
+fn meant(paths: &Paths, over: &FleetScope) -> Result<Vec<HostView>, Failure> {
+    let all = hosts::all(paths)?.hosts;
+    let found: Vec<HostView> = all.into_iter().filter(|host| is_over(over, host)).collect();
+    if found.is_empty() && *over != FleetScope::Fleet {
+        let what = format!("{over} is none: no host of the fleet is meant");
+        return Err(Failure::new(Code::Usage, what, "`ansai hosts list` lists them with their roles"));
+    }
+    Ok(found)
+}
+
+/// Says what would be done, and that it was not.
+pub(super) fn unchanged(paths: &Paths, what: &str) {
+    let text = format!("{what}\nnothing was changed (--dry-run)");
+    match paths.json {
+        true => show::print_json(&json!({"schema": SCHEMA, "text": text})),
+        false => show::print(&text),
+    }
+}
+
+/// Does something that a person asked for by its one name.
+pub(super) fn change(
+    paths: &Paths,
+    what: &str,
+    operation: FleetOperation,
+    consent: ConsentArgs,
+) -> Result<Code, Failure> {
+    if consent.rehearsal.dry_run {
+        unchanged(paths, what);
+        return Ok(Code::Ok);
+    }
+    tell(paths, operation)
+}
+
+/// The same, when a person must write `name` again.
+pub(super) fn change_proven(
+    paths: &Paths,
+    what: &str,
+    name: &str,
+    operation: FleetOperation,
+    assent: ConsentArgs,
+) -> Result<Code, Failure> {
+    if !assent.rehearsal.dry_run {
+        consent::ask(what, &consent::Proof::Text(name.to_owned()), assent)?;
+    }
+    change(paths, what, operation, assent)
+}
+
+fn tell(paths: &Paths, operation: FleetOperation) -> Result<Code, Failure> {
+    let body = serde_json::to_value(FleetOperate { operation }).unwrap_or_default();
+    let value = client::tell_controller(paths, "/v1/operate", &body)?;
+    if paths.json {
+        show::print_json(&value);
+        return Ok(Code::Ok);
+    }
+    match client::read(value)? {
+        FleetAnswer::Done { text, reached } => {
+            let text = show::told(text.as_str(), &show::terminal().zone);
+            let lines = std::iter::once(text).chain(reached.iter().flat_map(reached_lines));
+            show::print(show::Page::lines(lines));
+            Ok(Code::Ok)
+        }
+        FleetAnswer::Refused { why, suggestion } => {
+            Err(Failure::new(Code::Refused, why.to_string(), suggestion.to_string()))
+        }
+        FleetAnswer::NotFound { what, suggestion } => {
+            Err(Failure::new(Code::Failing, what.to_string(), suggestion.to_string()))
+        }
+    }
+}
+
+/// Who has not said that it obeys, and what goes on all the same.
+fn reached_lines(reached: &Reached) -> Vec<String> {
+    let missing = reached.missing.iter().map(|missing| format!("  {}: {}", missing.host, missing.why));
+    let going =
+        reached.under_way.iter().map(|one| format!("  {}: {} was begun before and goes on", one.host, one.target));
+    missing.chain(going).collect()
+}
+
+/// The targets that are meant on each of the hosts.
+fn scope(args: &WideScopeArgs) -> Scope {
+    if args.targets.is_empty() { Scope::All } else { Scope::Matching(args.targets.clone()) }
+}
+
+fn on(over: &FleetScope, scope: &Scope) -> String {
+    match scope {
+        Scope::All => over.to_string(),
+        Scope::Matching(_) => format!("{scope} on {over}"),
+    }
+}
+
+/// How many hosts are meant, with the first of their names.
+fn counted(what: &str, over: &FleetScope, scope: &Scope, hosts: &[HostView]) -> String {
+    let mut names: Vec<String> = hosts.iter().take(NAMED_MAX).map(|host| host.name.to_string()).collect();
+    if hosts.len() > NAMED_MAX {
+        names.push(format!("and {} more", hosts.len() - NAMED_MAX));
+    }
+    let colon = if names.is_empty() { "" } else { ": " };
+    format!("{what} {}: {}{colon}{}", on(over, scope), show::count(hosts.len(), "host"), names.join(", "))
+}
+
+/// Holds many. An emergency waits for no answer.
+pub(super) fn hold(
+    paths: &Paths,
+    over: FleetScope,
+    args: &WideScopeArgs,
+    reason: &str,
+    lasts: Option<std::time::Duration>,
+    consent: ConsentArgs,
+) -> Result<Code, Failure> {
+    let scope = scope(args);
+    let what = counted("hold", &over, &scope, &meant(paths, &over)?);
+    let kind = RestraintKind::Hold;
+    let operation = FleetOperation::Restrain { kind, over, scope, reason: Text::new(reason), lasts };
+    if !consent.rehearsal.dry_run {
+        show::note(&what);
+    }
+    change(paths, &what, operation, consent)
+}
+
+/// Ends a hold over many: healing begins on all of them, so it is asked where that is more than a few.
+pub(super) fn release(
+    paths: &Paths,
+    over: FleetScope,
+    args: &WideScopeArgs,
+    assent: ConsentArgs,
+) -> Result<Code, Failure> {
+    let scope = scope(args);
+    // A hold may outlive the hosts that it was for.
+    let hosts = meant(paths, &over).unwrap_or_default();
+    let what = counted("release", &over, &scope, &hosts);
+    if !assent.rehearsal.dry_run && hosts.len() > 1 {
+        consent::ask(&what, &consent::Proof::Text(hosts.len().to_string()), assent)?;
+    }
+    change(paths, &what, FleetOperation::End { kind: RestraintKind::Hold, over, scope }, assent)
+}
+
+/// What is asked of incidents.
+pub(super) struct Wanted {
+    pub(super) over: FleetScope,
+    pub(super) targets: Vec<String>,
+    pub(super) open: bool,
+    pub(super) limit: usize,
+}
+
+fn pages(paths: &Paths, wanted: Wanted) -> Result<FleetIncidents, Failure> {
+    let over = Some(wanted.over).filter(|over| *over != FleetScope::Fleet);
+    let mut asked =
+        IncidentsAsked { over, targets: wanted.targets, open: wanted.open, limit: wanted.limit, after: None };
+    let mut found = FleetIncidents { schema: SCHEMA, incidents: Vec::new(), next: None };
+    // Each page goes further, so this ends where the incidents do.
+    loop {
+        asked.limit = wanted.limit - found.incidents.len();
+        let body = serde_json::to_value(&asked).unwrap_or_default();
+        let page: FleetIncidents = client::read(client::tell_controller(paths, "/v1/incidents", &body)?)?;
+        found.incidents.extend(page.incidents);
+        found.next = page.next;
+        asked.after.clone_from(&found.next);
+        if found.incidents.len() >= wanted.limit || found.next.is_none() {
+            return Ok(found);
+        }
+    }
+}
+
+pub(super) fn incidents(paths: &Paths, wanted: Wanted) -> Result<Code, Failure> {
+    let is_open = wanted.open;
+    let found = if wanted.limit == 0 { None } else { Some(pages(paths, wanted)?) };
+    let found = found.unwrap_or(FleetIncidents { schema: SCHEMA, incidents: Vec::new(), next: None });
+    match paths.json {
+        true => show::print_json(&serde_json::to_value(&found).unwrap_or_default()),
+        false if found.incidents.is_empty() && is_open => show::print("no incident is open"),
+        false if found.incidents.is_empty() => show::print("there has been no incident"),
+        false => show::print(rows(&found, jiff::Timestamp::now().as_millisecond())),
+    }
+    Ok(Code::Ok)
+}
+
+fn rows(found: &FleetIncidents, now_ms: i64) -> show::Page {
+    let zone = &show::terminal().zone;
+    let rows = found.incidents.iter().map(|one| {
+        let incident = &one.incident;
+        let drill = if incident.is_drill { "drill: " } else { "" };
+        let state = if incident.is_well_again { WELL_AGAIN } else { show::phase(&incident.phase) };
+        let downtime = incident.downtime_ms.map(|ms| Shown(std::time::Duration::from_millis(ms)).to_string());
+        vec![
+            Cell::new(one.host.as_deref().unwrap_or("(controller)")),
+            Cell::new(incident.id),
+            Cell::new(show::moment_in_row(incident.opened_ms, now_ms, zone)),
+            Cell::new(state),
+            Cell::new(downtime.unwrap_or_default()),
+            Cell::new(format!("{drill}{}", incident.headline)),
+        ]
+    });
+    show::table(&["HOST", "INCIDENT", "OPENED", "STATE", "DOWN", "WHAT"], &[4, 2], rows)
+}
+
+/// The report on an incident of a host, or on its latest.
+pub(super) fn report(paths: &Paths, host: &str, incident: Option<&str>) -> Result<Code, Failure> {
+    let incident = match incident {
+        Some(incident) => super::operate::number(incident)?.to_string(),
+        None => {
+            let over = FleetScope::Host(Text::new(host));
+            let latest = pages(paths, Wanted { over, targets: Vec::new(), open: false, limit: 1 })?;
+            let latest = latest.incidents.first().map(|one| one.incident.id.to_string());
+            latest.ok_or_else(|| {
+                let what = format!("there has been no incident on {host}");
+                Failure::new(Code::Failing, what, "`ansai status --fleet` says how it is now")
+            })?
+        }
+    };
+    report::print(paths, client::of_controller(paths, &format!("/v1/reports/{host}/{incident}"))?)
+}
+
+/// The fleet at a glance.
+pub(super) fn status(paths: &Paths, over: &FleetScope, shown: &StatusArgs) -> Result<Code, Failure> {
+    let mut status: FleetStatus = client::read(client::of_controller(paths, "/v1/status")?)?;
+    status.hosts.retain(|host| is_over(over, host));
+    if status.hosts.is_empty() && *over != FleetScope::Fleet {
+        let what = format!("{over} is none: no host of the fleet is meant");
+        return Err(Failure::new(Code::Usage, what, "`ansai hosts list` lists them with their roles"));
+    }
+    let names: Vec<&str> = status.hosts.iter().map(|host| host.name.as_str()).collect();
+    let is_named =
+        |target: &str| shown.targets.is_empty() || shown.targets.iter().any(|part| target.contains(part.as_str()));
+    status.unwell.retain(|one| names.contains(&one.host.as_str()) && is_named(one.status.target.as_str()));
+    let is_failing = status.unwell.iter().any(|one| one.status.health == Health::Failing);
+    match paths.json {
+        true => show::print_json(&serde_json::to_value(&status).unwrap_or_default()),
+        false => show::print(picture(&status, jiff::Timestamp::now().as_millisecond())),
+    }
+    Ok(if is_failing { Code::Failing } else { Code::Ok })
+}
+
+fn picture(status: &FleetStatus, now_ms: i64) -> show::Page {
+    let mut head = Vec::new();
+    if let Some(why) = &status.store_error {
+        head.push(format!("NOTHING NEW IS KEPT: {why}"));
+    }
+    head.extend(status.restraints.iter().map(|restraint| restraint_line(restraint, now_ms)));
+    let up = status.hosts.iter().filter(|host| host.is_connected).count();
+    let failing = status.hosts.iter().filter(|host| host.is_connected && host.failing > 0).count();
+    let waits = if status.pending > 0 {
+        format!("; {} to be accepted (`ansai hosts list`)", status.pending)
+    } else {
+        String::new()
+    };
+    head.push(format!(
+        "{}: {up} connected, {failing} with something failing{waits}",
+        show::count(status.hosts.len(), "host")
+    ));
+    let mut page = show::Page::lines(head);
+    if !status.hosts.is_empty() {
+        page = page.above(&hosts::table(&status.hosts, now_ms));
+    }
+    if status.unwell.is_empty() {
+        return page;
+    }
+    let rows = status.unwell.iter().map(|one| {
+        let told = if one.is_connected { String::new() } else { hosts::ago(one.told_ms, now_ms) };
+        vec![
+            Cell::new(&one.host),
+            Cell::new(&one.status.target),
+            show::health(one.status.health),
+            Cell::new(told),
+            Cell::new(&one.status.explanation),
+        ]
+    });
+    page.above(&show::table(&["HOST", "TARGET", "HEALTH", "TOLD", "WHAT"], &[3], rows))
+}
+
+/// What holds over many, and who has not said that it obeys.
+fn restraint_line(restraint: &RestraintView, now_ms: i64) -> String {
+    let RestraintView { kind, over, scope, reason, by, missing, hosts, .. } = restraint;
+    let reason = if reason.as_str().is_empty() { String::new() } else { format!(": {reason}") };
+    let until = restraint
+        .until_ms
+        .map_or_else(String::new, |at| format!(", until {}", show::moment_in_row(at, now_ms, &show::terminal().zone)));
+    let obeyed = match missing.len() {
+        0 => format!("all of {hosts} obey"),
+        count => {
+            let names: Vec<&str> = missing.iter().take(NAMED_MAX).map(|name| name.as_str()).collect();
+            format!("{} of {hosts} obey; not {}", hosts.saturating_sub(count), names.join(", "))
+        }
+    };
+    format!("{} on {scope}, {over}, by {by}{until}{reason} ({obeyed}; {})", kind.as_str().to_uppercase(), restraint.end)
+}
+
+#[cfg(test)]
+mod tests {
+    use ansai_model::id::RestraintId;
+    use ansai_protocol::{
+        link::ControllerId,
+        operation::{Missing, UnderWay},
+    };
+
+    use super::*;
+
+    fn restraint(missing: &[&str]) -> RestraintView {
+        RestraintView {
+            id: RestraintId(3),
+            kind: RestraintKind::Hold,
+            over: "every host".into(),
+            scope: "all targets".into(),
+            reason: "moving".into(),
+            by: "ada".into(),
+            since_ms: 0,
+            until_ms: None,
+            hosts: 3,
+            missing: missing.iter().map(|name| (*name).into()).collect(),
+            end: "ansai release --fleet".into(),
+        }
+    }
+
+    #[test]
+    fn a_hold_says_who_has_not_heard_of_it() {
+        let all = restraint_line(&restraint(&[]), 0);
+        assert_eq!(all, "HOLD on all targets, every host, by ada: moving (all of 3 obey; ansai release --fleet)");
+        let some = restraint_line(&restraint(&["web-01", "db-02"]), 0);
+        assert!(some.contains("1 of 3 obey; not web-01, db-02"), "{some}");
+        let reached = Reached {
+            meant: 2,
+            acknowledged: 1,
+            missing: vec![Missing { host: "db-02".into(), why: "its link is down".into() }],
+            under_way: vec![UnderWay {
+                host: "web-01".into(),
+                target: ansai_model::id::TargetId::new("service/app.service").expect("valid"),
+            }],
+        };
+        let lines = reached_lines(&reached);
+        assert_eq!(lines[0], "  db-02: its link is down");
+        assert!(lines[1].contains("web-01: service/app.service was begun before"), "{lines:?}");
+    }
+
+    #[test]
+    fn a_controller_that_keeps_nothing_says_so_first() {
+        let status = FleetStatus {
+            schema: SCHEMA,
+            version: "1.0.0".into(),
+            controller: ControllerId::of_chance([1; 16]),
+            epoch: 1,
+            uptime_seconds: 5,
+            store_error: Some("its filesystem is full".into()),
+            pending: 2,
+            restraints: vec![restraint(&[])],
+            hosts: Vec::new(),
+            unwell: Vec::new(),
+        };
+        let text = picture(&status, 0).to_string();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], "NOTHING NEW IS KEPT: its filesystem is full");
+        assert!(lines[1].starts_with("HOLD on all targets"), "{text}");
+        assert_eq!(lines[2], "0 hosts: 0 connected, 0 with something failing; 2 to be accepted (`ansai hosts list`)");
+    }
+}

@@ -1,0 +1,114 @@
+//! `ansai token`: what hosts join by. A token's secret is shown once, when it is made, and never again.
+
+use ansai_protocol::{
+    link::{Short, TokenId},
+    operation::FleetOperation,
+    views::{FleetTokens, FreshTokenView, TokenAsked, TokenView},
+};
+
+use super::{fleet, operate};
+use crate::{
+    Paths, client,
+    exit::{Code, Failure},
+    fleet::TokenCommand,
+    show::{self, Cell},
+};
+
+pub(super) fn run(paths: &Paths, command: TokenCommand) -> Result<Code, Failure> {
+    match command {
+        TokenCommand::Create { role, uses, lasts, rehearsal } => {
+            let lasts = operate::length(&lasts)?;
+            let lasts_ms = u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX);
+            let asked = TokenAsked { role: role.map(Short::new), uses, lasts_ms };
+            if rehearsal.dry_run { rehearse(paths, &asked) } else { create(paths, &asked) }
+        }
+        TokenCommand::List => list(paths),
+        TokenCommand::Revoke { id, consent } => {
+            let token: TokenId = id.parse().map_err(|_| {
+                let what = format!("`{id}` is no name of a token");
+                Failure::new(Code::Usage, what, "`ansai token list` shows them: twelve digits")
+            })?;
+            let what = format!("revoke the token {token}; hosts that have joined by it stay");
+            fleet::change(paths, &what, FleetOperation::RevokeToken { id: token }, consent)
+        }
+    }
+}
+
+fn of_role(role: Option<&Short>) -> String {
+    role.map_or_else(String::new, |role| format!(" as {role}"))
+}
+
+fn rehearse(paths: &Paths, asked: &TokenAsked) -> Result<Code, Failure> {
+    let lasts = ansai_model::time::Shown(std::time::Duration::from_millis(asked.lasts_ms));
+    let hosts = show::count(usize::try_from(asked.uses).unwrap_or(usize::MAX), "host");
+    fleet::unchanged(paths, &format!("a token for {hosts}{}, good for {lasts}", of_role(asked.role.as_ref())));
+    Ok(Code::Ok)
+}
+
+fn create(paths: &Paths, asked: &TokenAsked) -> Result<Code, Failure> {
+    let body = serde_json::to_value(asked).unwrap_or_default();
+    let fresh: FreshTokenView = client::read(client::tell_controller(paths, "/v1/tokens", &body)?)?;
+    if paths.json {
+        show::print_json(&serde_json::to_value(&fresh).unwrap_or_default());
+        return Ok(Code::Ok);
+    }
+    // Alone on its line, so that it can be handed on by a pipe; what is said of it goes beside it.
+    show::print(&fresh.token);
+    let hosts = show::count(usize::try_from(fresh.uses).unwrap_or(usize::MAX), "host");
+    let until = show::moment(fresh.until_ms, &show::terminal().zone);
+    show::note(&format!(
+        "good for {hosts}{} until {until}, and shown this once; on the host: ansai join https://CONTROLLER --token-file -",
+        of_role(asked.role.as_ref())
+    ));
+    Ok(Code::Ok)
+}
+
+fn list(paths: &Paths) -> Result<Code, Failure> {
+    let tokens: FleetTokens = client::read(client::of_controller(paths, "/v1/tokens")?)?;
+    if paths.json {
+        show::print_json(&serde_json::to_value(&tokens).unwrap_or_default());
+    } else if tokens.tokens.is_empty() {
+        show::print("there is no token; `ansai token create` makes one");
+    } else {
+        show::print(table(&tokens.tokens, jiff::Timestamp::now().as_millisecond()));
+    }
+    Ok(Code::Ok)
+}
+
+fn table(tokens: &[TokenView], now_ms: i64) -> show::Page {
+    let zone = &show::terminal().zone;
+    let rows = tokens.iter().map(|token| {
+        let used = token.used_ms.map_or_else(|| "never".to_owned(), |at| show::moment_in_row(at, now_ms, zone));
+        vec![
+            Cell::new(token.id),
+            Cell::new(token.role.as_ref().map(ToString::to_string).unwrap_or_default()),
+            Cell::new(if token.is_good { token.uses_left.to_string() } else { "ended".to_owned() }),
+            Cell::new(show::moment_in_row(token.until_ms, now_ms, zone)),
+            Cell::new(used),
+            Cell::new(&token.by),
+        ]
+    });
+    show::table(&["TOKEN", "ROLE", "USES LEFT", "UNTIL", "LAST USED", "MADE BY"], &[5], rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_that_ended_is_told_from_one_that_is_good() {
+        let token = |is_good| TokenView {
+            id: TokenId([0x1f; 6]),
+            role: Some("web".into()),
+            uses_left: 4,
+            until_ms: 1_700_000_000_000,
+            by: "ada".into(),
+            used_ms: None,
+            is_good,
+        };
+        let text = table(&[token(true), token(false)], 1_700_000_000_000).to_string();
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[1].contains("1f1f1f1f1f1f") && lines[1].contains(" 4 ") && lines[1].contains("never"), "{text}");
+        assert!(lines[2].contains("ended") && !lines[2].contains(" 4 "), "{text}");
+    }
+}

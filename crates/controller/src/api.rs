@@ -1,0 +1,141 @@
+//! The controller's own socket: what can be asked, and how it is written. It asks the loop and decides nothing; who may ask is
+//! `crates/socket`'s.
+
+use std::path::Path;
+
+use ansai_model::{id::IncidentId, text::Text};
+use ansai_protocol::{
+    operation::FleetOperation,
+    views::{FleetOperate, IncidentsAsked, TokenAsked},
+};
+use ansai_socket::{Answers, Asker, Body, Refusal, answered, body, problem};
+use hyper::{Method, Request, Response, StatusCode, body::Incoming};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Where one reads what can be asked.
+const PAGE: &str = "see docs/reference/api.md";
+/// Longest name of a host in a path.
+const NAME_BYTES_MAX: usize = 255;
+
+/// The loop's answer: JSON, or a problem with its status code.
+pub(crate) type Reply = Result<serde_json::Value, Refusal>;
+
+/// What can be asked of the loop.
+#[derive(Debug)]
+pub(crate) enum Query {
+    /// The fleet at a glance.
+    Status,
+    /// Hosts, and those that wait.
+    Hosts,
+    /// Tokens, without their secrets.
+    Tokens,
+    /// A page of incidents.
+    Incidents(IncidentsAsked),
+    /// The report on an incident of a host, by its name.
+    Report(String, IncidentId),
+    /// What was done lately.
+    Audit,
+    /// An operation, by this person.
+    Operate(Text, FleetOperation),
+    /// A token, for this person.
+    CreateToken(Text, TokenAsked),
+}
+
+/// A question with the place for its answer.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) query: Query,
+    pub(crate) reply: oneshot::Sender<Reply>,
+}
+
+#[derive(Clone)]
+struct Api {
+    asked: mpsc::Sender<Asked>,
+}
+
+/// Listens on `path` until stopped. The store's lock is held, so a socket that is left is nobody's.
+///
+/// # Errors
+/// When the socket cannot be made.
+pub(crate) fn serve(
+    path: &Path,
+    asked: mpsc::Sender<Asked>,
+    tasks: &TaskTracker,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
+    ansai_socket::serve(path, Api { asked }, tasks, stop)
+}
+
+impl Answers for Api {
+    const NAME: &'static str = "the controller";
+
+    async fn answer(&self, request: Request<Incoming>, asker: Asker, _: CancellationToken) -> Response<Body> {
+        answered(self.asked(request, asker.by).await)
+    }
+
+    fn overdue(&self, _: &str) -> (&'static str, &'static str) {
+        ("the controller did not answer in time", "try again; see its log")
+    }
+}
+
+impl Api {
+    async fn asked(&self, request: Request<Incoming>, by: Text) -> Reply {
+        let query = query(request, by).await?;
+        let (reply, answer) = oneshot::channel();
+        let gone =
+            || problem(StatusCode::SERVICE_UNAVAILABLE, "the controller is stopping", "try again when it is back");
+        self.asked.send(Asked { query, reply }).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+}
+
+async fn query(request: Request<Incoming>, by: Text) -> Result<Query, Refusal> {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    match (&method, path.as_str()) {
+        (&Method::GET, "/v1/status") => Ok(Query::Status),
+        (&Method::GET, "/v1/hosts") => Ok(Query::Hosts),
+        (&Method::GET, "/v1/tokens") => Ok(Query::Tokens),
+        (&Method::GET, "/v1/audit") => Ok(Query::Audit),
+        // What is asked for has parts that do not fit a path.
+        (&Method::POST, "/v1/incidents") => body(request, PAGE).await.map(Query::Incidents),
+        (&Method::POST, "/v1/tokens") => body(request, PAGE).await.map(|asked| Query::CreateToken(by, asked)),
+        (&Method::POST, "/v1/operate") => {
+            let FleetOperate { operation } = body(request, PAGE).await?;
+            match operation {
+                // Its secret is made here, and by nobody else.
+                FleetOperation::CreateToken { .. } => {
+                    Err(problem(StatusCode::BAD_REQUEST, "a token is made by /v1/tokens", PAGE))
+                }
+                operation => Ok(Query::Operate(by, operation)),
+            }
+        }
+        (&Method::GET, path) => {
+            report(path).ok_or_else(|| problem(StatusCode::NOT_FOUND, format!("there is nothing at {path}"), PAGE))
+        }
+        _ => Err(problem(StatusCode::NOT_FOUND, format!("there is nothing at {method} {path}"), PAGE)),
+    }
+}
+
+fn report(path: &str) -> Option<Query> {
+    let (host, incident) = path.strip_prefix("/v1/reports/")?.rsplit_once('/')?;
+    let is_name = !host.is_empty() && host.len() <= NAME_BYTES_MAX;
+    is_name.then(|| incident.parse().ok()).flatten().map(|incident| Query::Report(host.to_owned(), incident))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_asked_for_by_host_and_number() {
+        let asked = |path: &str| match report(path) {
+            Some(Query::Report(host, incident)) => Some((host, incident.0)),
+            _ => None,
+        };
+        assert_eq!(asked("/v1/reports/web-01/i7"), Some(("web-01".into(), 7)));
+        for wrong in ["/v1/reports/web-01", "/v1/reports//i7", "/v1/reports/web-01/seven", "/v1/report/a/i1", "/"] {
+            assert_eq!(asked(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The second shell: it runs the fleet's engine. Agents come over the link, people over a socket of this host; the loop receives,
+//! steps, saves and only then acts. It decides nothing.
+
+mod answer;
+mod api;
+pub mod home;
+mod keeper;
+mod links;
+pub mod settings;
+mod shell;
+mod start;
+mod unwell;
+mod views;
+
+pub use start::{Options, run};

@@ -1,0 +1,179 @@
+//! The controller's own file: where it listens, what it is called, how patient it is. Each key is a line; the file that `init`
+//! writes is made of the same lines.
+
+use std::{net::SocketAddr, path::Path, time::Duration};
+
+use ansai_document::{Diagnostics, Findings, Node, Source, Sources, place_of, read, units};
+use ansai_keys::{Key, Kind, Shape, Special, check, key};
+use ansai_link::address::Address;
+
+/// Most bytes of the file.
+const BYTES_MAX: u64 = 256 << 10;
+/// The least and the most patience with a host that says nothing; it says something each ten seconds.
+const SILENT: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(86_400));
+/// The shortest and the longest time for which what has ended is kept.
+const KEPT: (Duration, Duration) = (Duration::from_secs(86_400), Duration::from_secs(3_650 * 86_400));
+
+const LISTEN: Special = Special {
+    expected: "an address with its port",
+    how: "write \"0.0.0.0:7443\", or \"[::]:7443\" for both families",
+    example: "\"[::]:7443\"",
+    beginnings: Vec::new,
+    wrong: |text| match text.parse::<SocketAddr>() {
+        Ok(_) => None,
+        Err(_) => Some((format!("`{text}` is no address with a port"), "write \"[::]:7443\"".to_owned())),
+    },
+};
+
+const ADDRESS: Special = Special {
+    expected: "a name with or without a port",
+    how: "write the name by which hosts reach it, as controller.example.com",
+    example: "controller.example.com",
+    beginnings: Vec::new,
+    wrong: |text| match text.parse::<Address>() {
+        Ok(_) => None,
+        Err(error) => Some((error.to_string(), "write controller.example.com".to_owned())),
+    },
+};
+
+const KEYS: &[Key] = &[
+    key("listen", Kind::Special(&LISTEN), "Where agents come to: an address of this host, and a port")
+        .default("\"[::]:7443\""),
+    key("address", Kind::Special(&ADDRESS), "By which name hosts reach it; it stands in the commands that join them")
+        .otherwise("the host's name"),
+    key(
+        "silent_after",
+        Kind::Between { min: SILENT.0, max: SILENT.1 },
+        "A host of which nothing was heard for so long is an incident",
+    )
+    .default("60s"),
+    key(
+        "incidents_kept_for",
+        Kind::Between { min: KEPT.0, max: KEPT.1 },
+        "For how long incidents that have ended are kept, with their reports",
+    )
+    .default("400d"),
+];
+
+const SHAPE: Shape = Shape { title: "The controller", keys: KEYS, beside: None };
+
+/// What holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Where agents come to.
+    pub listen: SocketAddr,
+    /// By which name they reach it, when the file says so.
+    pub address: Option<Address>,
+    /// How long a host may say nothing.
+    pub silent_after: Duration,
+    /// For how long what has ended is kept.
+    pub incidents_kept_for: Duration,
+}
+
+impl Settings {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn of(path: &Path) -> Result<Self, Diagnostics> {
+        let name = path.display().to_string();
+        let text = ansai_files::text(path, BYTES_MAX).map_err(|error| {
+            let help = "`ansai controller init` writes one";
+            Diagnostics(vec![ansai_document::Diagnostic::of_file(name.clone(), error.to_string(), help)])
+        })?;
+        Self::read(&name, &text)
+    }
+
+    /// Reads a text; `name` is how it is called in messages.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn read(name: &str, text: &str) -> Result<Self, Diagnostics> {
+        let sources = Sources(vec![Source { name: name.to_owned(), text: text.to_owned(), rank: 0 }]);
+        let mut findings = Findings::new(&sources);
+        let node = match read(text, ansai_document::Form::Yaml, 0) {
+            Ok(node) => node,
+            Err(error) => {
+                findings.form(0, error);
+                findings.finish()?;
+                return Err(Diagnostics(Vec::new()));
+            }
+        };
+        check(&mut findings, &node, &Kind::Shape(&SHAPE), "", &|_, _| None);
+        let settings = Self::filled(&node, &mut findings);
+        findings.finish()?;
+        Ok(settings)
+    }
+
+    fn filled(node: &Node, findings: &mut Findings<'_>) -> Self {
+        let text = |name: &str| node.text_at(name).or_else(|| default(name));
+        let duration = |name: &str| text(name).and_then(units::read_duration).unwrap_or_default();
+        let listen = text("listen").and_then(|text| text.parse().ok());
+        if listen.is_none() && findings.is_valid() {
+            findings.error(place_of(node, "listen"), "listen", "it listens nowhere", LISTEN.how.to_owned());
+        }
+        Self {
+            listen: listen.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], ansai_protocol::link::PORT))),
+            address: node.text_at("address").and_then(|text| text.parse().ok()),
+            silent_after: duration("silent_after"),
+            incidents_kept_for: duration("incidents_kept_for"),
+        }
+    }
+}
+
+/// What holds for a key that is not written, without quotes.
+fn default(name: &str) -> Option<&'static str> {
+    SHAPE.key(name).and_then(Key::value).map(|value| value.trim_matches('"'))
+}
+
+/// The file that says what holds by itself, with each key explained and this address.
+#[must_use]
+pub fn file(address: &Address) -> String {
+    let mut text = "# The controller of a fleet. `systemctl restart ansai-controller` applies a change.\n\
+                    # `ansai controller doctor` says what is wrong with it.\n"
+        .to_owned();
+    for key in KEYS {
+        let value = match key.name {
+            "address" => address.to_string(),
+            _ => key.value().unwrap_or_default().to_owned(),
+        };
+        // What holds anyway is written as a comment, so that a later version may know better.
+        let mark = if key.name == "address" { "" } else { "# " };
+        text += &format!("\n# {}.\n{mark}{}: {value}\n", key.meaning, key.name);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address() -> Address {
+        "controller.example.com".parse().expect("an address")
+    }
+
+    #[test]
+    fn the_file_that_is_written_first_says_what_holds_by_itself() {
+        let text = file(&address());
+        let written = Settings::read("controller.yaml", &text).expect("valid");
+        let all = text.replace("\n# listen", "\nlisten").replace("\n# silent", "\nsilent").replace("\n# inc", "\ninc");
+        assert_ne!(all, text);
+        assert_eq!(Settings::read("controller.yaml", &all).expect("valid"), written);
+        assert_eq!(written.address, Some(address()));
+        assert_eq!((written.listen.port(), written.silent_after), (7443, Duration::from_secs(60)));
+        assert_eq!(Settings::read("controller.yaml", "").expect("valid"), Settings { address: None, ..written });
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_said_at_once_with_its_place() {
+        let text = "listen: 7443\nadress: a\nsilent_after: 1s\nincidents_kept_for: soon\naddress: \"a b\"\n";
+        let wrong = Settings::read("controller.yaml", text).expect_err("refused").text(None);
+        for (line, word) in [(1, "listen"), (2, "address"), (3, "silent_after"), (4, "duration"), (5, "a b")] {
+            assert!(
+                wrong.contains(&format!("controller.yaml:{line}:")) && wrong.contains(word),
+                "{line} {word}: {wrong}"
+            );
+        }
+        assert!(Settings::read("controller.yaml", "[").is_err());
+    }
+}
