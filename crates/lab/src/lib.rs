@@ -7,6 +7,7 @@
 //! [`Host`]'s methods break and inspect it, [`Host::wait_until`] awaits what should follow, and dropping the [`Host`] ends it.
 
 pub mod agent;
+pub mod controller;
 pub mod fixture;
 pub mod host;
 pub mod image;

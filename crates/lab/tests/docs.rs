@@ -1,4 +1,5 @@
-//! What the README, the first page and the page of the local API tell a reader to do, done on a host that is as they say.
+//! What the README, the first pages of one host and of many, and the page of the local API tell a reader to do, done on hosts
+//! that are as they say.
 //!
 //! It deliberately knows no command of them: they stand in the pages. A line `$ …` is run and must end with 0; the lines below
 //! it must be in what it prints, `…` being anything.
@@ -9,11 +10,13 @@ use std::{
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use ansai_lab::lan::Lan;
 use ansai_lab::{Host, HostOptions, agent, fixture, mail, process};
 use anyhow::{Context as _, Result, ensure};
+use rustix::process::Signal;
 use serde_json::Value;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -67,12 +70,17 @@ fn is_printed(printed: &str, shown: &str) -> bool {
 }
 
 fn run(host: &Host, step: &Step) -> Result<()> {
-    let script = format!("cd {FOLDER} && {}", step.command);
+    run_in(host, FOLDER, step)?;
+    after(host, &step.command)
+}
+
+fn run_in(host: &Host, folder: &str, step: &Step) -> Result<()> {
+    let script = format!("cd {folder} && {}", step.command);
     let output = host.run_within(PACKAGE_LIMIT, &["sh", "-c", &script])?.ok()?;
     for line in &step.prints {
         ensure!(is_printed(&output.stdout, line), "`{}` does not print `{line}` but\n{}", step.command, output.stdout);
     }
-    after(host, &step.command)
+    Ok(())
 }
 
 /// What a reader sees in time before going on.
@@ -255,6 +263,48 @@ fn the_first_pages_and_the_local_api_do_what_they_say() -> Result<()> {
     ensure!(is_told("app.service was healed by restart"), "{messages:?}");
     check_signature(&host)?;
     check_api(&host)
+}
+
+/// A fresh host of a network with the package installed, and nothing else done to it.
+fn installed(lan: &Lan, name: &str, number: u8, folder: &Path) -> Result<Host> {
+    let host = Host::boot(&HostOptions::new(name).bind_read_only(folder, FOLDER))?;
+    lan.join(&host, number)?;
+    host.install_unit("app.service", &fixture::unit("app", 5000))?;
+    host.start("app.service")?;
+    let install = ["sh", "-c", &format!("DEBIAN_FRONTEND=noninteractive dpkg --install {FOLDER}/ansai_*.deb")];
+    host.run_within(PACKAGE_LIMIT, &install)?.ok()?;
+    Ok(host)
+}
+
+#[test]
+fn the_page_on_many_hosts_does_what_it_says() -> Result<()> {
+    let folder = package()?;
+    let lan = Lan::new()?;
+    let controller = installed(&lan, "controller", 1, &folder)?;
+    let host = installed(&lan, "web-01", 2, &folder)?;
+    let text = page("docs/fleet/start.md")?;
+    let blocks = blocks(&text, "console");
+    let [make, token, join, see, told, hold] = blocks.as_slice() else { anyhow::bail!("{} blocks", blocks.len()) };
+    let begun = Instant::now();
+    let run = |host: &Host, block: &str| steps(block).iter().try_for_each(|step| run_in(host, "/root", step));
+    run(&controller, make)?;
+    run(&controller, token)?;
+    host.write_file("/root/web.token", controller.read_file("/root/web.token")?, 0o600)?;
+    run(&host, join)?;
+    run(&controller, see)?;
+    println!("a controller and its first host after {:.1} s", begun.elapsed().as_secs_f64());
+    // As a reader does who lets it heal: a fresh one only observes.
+    let own = host.read_file(agent::CONFIGURATION)?.replace("autonomy: observe", "autonomy: act");
+    host.write_file(agent::CONFIGURATION, format!("{own}policies: {{default: {{stable_for: 2s}}}}\n"), 0o640)?;
+    host.run_ok(&["systemctl", "reload", "ansai"])?;
+    agent::wait_health(&host, "app.service", "healthy")?;
+    host.signal_main("app.service", Signal::KILL)?;
+    agent::wait_report(&host, "i1", "healed")?;
+    controller.wait_until("the incident to be seen", LIMIT, || {
+        Ok(agent::json(&controller, &["incidents", "--fleet"])?.to_string().contains("healed"))
+    })?;
+    run(&controller, told)?;
+    run(&controller, hold)
 }
 
 #[test]

@@ -1,0 +1,119 @@
+//! A controller on a lab host, and hosts that have joined it: installed as the package would, made and asked through the
+//! command line.
+//!
+//! It deliberately knows nothing of ansai but its paths, its unit, its commands and what `--json` prints.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use crate::lan::Lan;
+use crate::{Host, agent, fixture, host::BINARIES};
+
+/// The unit that runs the controller.
+pub const UNIT: &str = "ansai-controller.service";
+/// Where it listens, on each of its host's addresses.
+pub const PORT: u16 = 7443;
+
+const UNIT_TEXT: &str = include_str!("../../../packaging/ansai-controller.service");
+const GROUP_TEXT: &str = include_str!("../../../packaging/ansai.sysusers");
+/// How long any single thing that a test awaits may take on a machine that compiles at the same time.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A controller that runs.
+#[derive(Debug)]
+pub struct Controller {
+    /// The host that it runs on.
+    pub host: Host,
+    number: u8,
+    /// The token that `ansai controller init` has made.
+    token: String,
+}
+
+impl Controller {
+    /// Makes and starts a controller on a host of the network that has this number there.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start(host: Host, number: u8) -> Result<Self> {
+        fixture::binary("ansai")?;
+        host.run_ok(&["ln", "-sf", &format!("{BINARIES}/ansai"), "/usr/bin/ansai"])?;
+        host.write_file("/usr/lib/sysusers.d/ansai.conf", GROUP_TEXT, 0o644)?;
+        host.run_ok(&["systemd-sysusers", "ansai.conf"])?;
+        host.run_ok(&["mkdir", "-p", "-m", "0750", "/etc/ansai"])?;
+        host.write_file(format!("/usr/lib/systemd/system/{UNIT}"), UNIT_TEXT, 0o644)?;
+        host.run_ok(&["systemctl", "daemon-reload"])?;
+        let made = agent::json(&host, &["controller", "init", "--address", &Lan::address(number)])?;
+        let token = made["token"].as_str().with_context(|| format!("no token in {made}"))?.to_owned();
+        let controller = Self { host, number, token };
+        let started = controller.host.run(&["systemctl", "start", UNIT])?;
+        started.ok().with_context(|| format!("starting the controller\n{}", controller.host.evidence()))?;
+        controller.host.wait_active(UNIT, LIMIT)?;
+        Ok(controller)
+    }
+
+    /// Where hosts of the network reach it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("https://{}:{PORT}", Lan::address(self.number))
+    }
+
+    /// Has a host join by the token of `init`.
+    ///
+    /// # Errors
+    /// When it is not taken in.
+    pub fn join(&self, host: &Host) -> Result<()> {
+        let command = ["ansai", "join", &self.url(), "--token-file", "-"];
+        let said = host.run_with_input(&command, self.token.as_bytes())?;
+        said.ok().with_context(|| format!("the controller:\n{}", self.host.evidence()))?;
+        Ok(())
+    }
+
+    /// What an `ansai` command says here with `--json`.
+    ///
+    /// # Errors
+    /// When it says no JSON.
+    pub fn json(&self, arguments: &[&str]) -> Result<Value> {
+        agent::json(&self.host, arguments)
+    }
+
+    /// A host of the fleet as `ansai hosts list` shows it; null when there is none of that name.
+    #[must_use]
+    pub fn sees(&self, host: &str) -> Value {
+        let hosts = self.json(&["hosts", "list"]).unwrap_or_default();
+        let found = hosts["hosts"].as_array().into_iter().flatten().find(|one| one["name"] == host);
+        found.cloned().unwrap_or_default()
+    }
+
+    /// The incidents of a host that the controller knows, newest first.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn incidents(&self, host: &str) -> Result<Vec<Value>> {
+        let said = self.json(&["incidents", "--host", host])?;
+        let all = said["incidents"].as_array().cloned().unwrap_or_default();
+        Ok(all.into_iter().map(|one| one["incident"].clone()).collect())
+    }
+
+    /// Waits until something is seen here.
+    ///
+    /// # Errors
+    /// When it is not seen in a minute, with what stands in the journals.
+    pub fn wait_until(&self, what: &str, look: impl FnMut() -> Result<bool>) -> Result<()> {
+        let evidence =
+            || self.host.run(&["journalctl", "--no-pager", "-u", UNIT, "-n", "60"]).map(|output| output.stdout);
+        self.host
+            .wait_until(what, LIMIT, look)
+            .with_context(|| format!("the controller's journal:\n{}", evidence().unwrap_or_default()))
+    }
+
+    /// Waits until the link of each of these hosts is up.
+    ///
+    /// # Errors
+    /// When one does not come.
+    pub fn wait_connected(&self, hosts: &[&str]) -> Result<()> {
+        let is_up = |host: &&str| self.sees(host)["is_connected"] == true;
+        self.wait_until(&format!("{hosts:?} to be connected"), || Ok(hosts.iter().all(is_up)))
+    }
+}
