@@ -286,8 +286,12 @@ async fn whoever_has_expired_renews_and_says_nothing_else_before_it_comes_again(
         kept: None,
     };
     arrived.link.send(&FromController::Welcome(Box::new(welcome))).await.unwrap();
-    world.line.tell_all([]);
+    while !world.line.wants_all() {
+        tokio::task::yield_now().await;
+    }
+    world.line.tell_all([target("a")]);
     renewed(&world, &mut arrived.link).await;
+    assert!(arrived.link.receive::<FromHost>().await.is_err(), "it has gone, and told nothing");
     let arrived = world.arrived().await;
     assert!(!arrived.is_expired);
     drop(arrived);
