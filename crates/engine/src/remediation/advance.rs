@@ -96,6 +96,9 @@ impl Context {
         let view = self.view();
         let Some((incident, remediation)) = view.climbing(id) else { return false };
         let Some(rung) = remediation.current().cloned() else {
+            if self.repeats_what_worked(id) {
+                return true;
+            }
             self.escalate(id, "no rung of the runbook is left".into());
             return false;
         };

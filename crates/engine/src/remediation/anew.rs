@@ -1,15 +1,17 @@
 //! What failed anew after a remedy that was verified: what the ladder knew is from before, so what is cheap to ask is asked
 //! again before anything more is done, and then it goes on where it stood. It frees no try and begins nothing itself.
 
+use alloc::vec::Vec;
+
 use ansai_model::{
     action::Disruption,
-    id::IncidentId,
+    id::{IncidentId, RungId},
     incident::{Incident, StepKind},
     observation::{Health, Observation},
     runbook::{Rung, Step, Then},
 };
 
-use super::{Place, Remediation, Stage};
+use super::{Place, Reached, Remediation, Stage};
 use crate::{cause, context::Context, view::View};
 
 impl Remediation {
@@ -41,6 +43,18 @@ impl Context {
                 remediation.ask_anew();
             }
         });
+    }
+
+    /// Goes back to the rung that worked last, when nothing else is left to try and it was no failed remedy that led here: to
+    /// leave down what a start brings back is worse than to start it again. Says whether it did. The attempts of the policy
+    /// and the gates bound it, and the back-off before this try has passed.
+    pub(super) fn repeats_what_worked(&mut self, id: IncidentId) -> bool {
+        let view = self.view();
+        let Some((incident, remediation)) = view.climbing(id) else { return false };
+        let Some(worked) = worked_last(incident).filter(|_| view.is_down(incident)) else { return false };
+        let Some(index) = remediation.runbook.rungs.iter().position(|rung| rung.id == *worked) else { return false };
+        self.change_remediation(id, |remediation| remediation.climb_to(index, Reached::ByName));
+        true
     }
 
     /// Notes that what was well by itself fails once more before its incident is over: it is told as it is seen now.
@@ -125,4 +139,20 @@ impl<'a> View<'a> {
 fn is_cheap(rung: &Rung) -> bool {
     let ends = |step: &Step| matches!(step, Step::Act { action, .. } if action.disruption() >= Disruption::Full);
     rung.then == Then::Continue && !rung.steps.iter().any(ends)
+}
+
+/// The rung whose remedy had worked when the last try ended, and that was not passed over since.
+pub(super) fn worked_last(incident: &Incident) -> Option<&RungId> {
+    let mut passed_over = Vec::new();
+    for step in incident.steps.iter().rev() {
+        match &step.kind {
+            StepKind::Skipped { rung, .. } => passed_over.push(rung),
+            StepKind::NotVerified { rung, was_verified: true, .. } => {
+                return (!passed_over.contains(&rung)).then_some(rung);
+            }
+            StepKind::NotVerified { .. } | StepKind::Escalated { .. } | StepKind::TriedAgain { .. } => return None,
+            _ => {}
+        }
+    }
+    None
 }

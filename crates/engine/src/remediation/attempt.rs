@@ -10,7 +10,7 @@ use ansai_model::{
     text::Text,
 };
 
-use super::{Reached, Stage, backoff_wait};
+use super::{Reached, Stage, anew::worked_last, backoff_wait};
 use crate::{
     context::{Context, Wake},
     incident::again::is_tried_again,
@@ -72,6 +72,11 @@ impl Context {
             }
             (false, OnFailure::NextRung) => remediation.rung + 1,
         };
+        // What is only about to fail, or serves badly, is not disturbed for that.
+        let is_brought_back = view.is_down(incident) && worked_last(incident).is_some();
+        if next >= remediation.runbook.rungs.len() && is_brought_back {
+            return self.back_off_to(id, remediation.rung, Reached::InOrder);
+        }
         if next >= remediation.runbook.rungs.len() {
             let plural = if attempts == 1 { "" } else { "s" };
             let why = format!("nothing is left to try after {attempts} attempt{plural}{}", last_failure(incident));

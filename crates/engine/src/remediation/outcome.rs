@@ -12,7 +12,7 @@ use ansai_model::{
     time::Shown,
 };
 
-use super::{Reached, Remediation, Stage};
+use super::{Reached, Remediation, Stage, anew::worked_last};
 use crate::{
     context::Context,
     effect::Effect,
@@ -219,6 +219,8 @@ impl View<'_> {
             && !remediation.has_acted
             && is_start_left
             && before.iter().flat_map(|rung| &rung.steps).any(starts)
+            // A start that was verified was none in vain, however soon it died again.
+            && worked_last(incident).is_none()
             && self.is_down(incident)
     }
 

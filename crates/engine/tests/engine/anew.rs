@@ -92,7 +92,44 @@ fn what_fails_anew_each_time_is_asked_each_time_and_still_ends_with_a_person() {
     assert_eq!(host.phase("app.service"), "escalated", "{:?}", host.story(1));
     let (restarts, kills) = (count(&host, "restart"), count(&host, "kill"));
     assert_eq!((restarts, kills), (1, 1), "{:?}", host.done());
-    assert_eq!(count(&host, "validate"), 2, "before each: {:?}", host.done());
+    assert_eq!(count(&host, "validate"), 3, "before each: {:?}", host.done());
+}
+
+/// As `Restart=always` would: what a start brings back each time is not left down for want of another remedy.
+#[test]
+fn what_dies_again_after_each_verified_start_is_started_again_after_a_wait() {
+    let start = "start app.service";
+    for ladder in [
+        "",
+        "runbooks:\n  service/app.service: [{name: only, steps: [{start_unit: app.service}], then: verify}]",
+        "runbooks:\n  service/app.service: [{name: first, steps: [{start_unit: app.service}], then: verify}, \
+         {name: other, entry: only-by-name, steps: [{exec: [/bin/other]}]}]",
+    ] {
+        let mut host = Host::new(&format!("{PLAIN}{ladder}"));
+        for death in 1..=4 {
+            host.sees(CHECK, killed());
+            for _ in 0..60 {
+                while let Some(run) = host.under_way.first() {
+                    let what = run.action.describe();
+                    host.pass(secs(1));
+                    let starts = what.as_str() == start || what.as_str() == RESTART;
+                    if starts {
+                        host.is_mended("app.service");
+                    }
+                    host.action_ends(if what.as_str().starts_with("kill") { not_needed() } else { succeeded() });
+                }
+                if host.phase("app.service") == "stabilizing" {
+                    break;
+                }
+                host.pass(secs(1));
+            }
+            assert_eq!(host.phase("app.service"), "stabilizing", "{ladder}: death {death}: {:?}", host.story(1));
+        }
+        // The attempts of the policy bound it all the same.
+        host.sees(CHECK, killed());
+        host.pass(secs(1));
+        assert_eq!(host.phase("app.service"), "escalated", "{:?}", host.story(1));
+    }
 }
 
 fn count(host: &Host, what: &str) -> usize {
