@@ -147,6 +147,12 @@ pub(crate) const RULES: &[CauseRule] = &[
         seen: |i| unit(i, |u| u.exit == Some(Exit::Signal(9)) && u.own_signal.is_none()),
     },
     CauseRule {
+        name: "changed-since-read",
+        text: "something that it would read now was changed since it was started, and is refused",
+        advice: "mend that change or take it back before it is started next: until then it runs with what it has read",
+        seen: changes::not_read,
+    },
+    CauseRule {
         name: "recent-change",
         text: "something that it depends on was changed after it was last well and before it failed, and may be why",
         advice: "compare the change with its last log lines, and take it back only if they belong together",

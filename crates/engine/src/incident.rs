@@ -103,7 +103,7 @@ impl Context {
             relapse: None,
             opened: self.now,
             well_until: began.well_until,
-            well_run: self.view().well_run(&target, began.at),
+            well_run: self.view().well_run(&target, kind, began.at),
             observation,
             seen_anew: None,
             otherwise_since: None,

@@ -7,6 +7,7 @@ use core::time::Duration;
 use ansai_model::{
     bundle::Target,
     id::TargetId,
+    incident::IncidentKind,
     observation::{Health, Observation},
     probe::Probe,
     time::{MonoTime, Now, WallTime},
@@ -93,10 +94,15 @@ impl View<'_> {
         self.checks.of(target).find_map(|check| check.start.at())
     }
 
-    /// When the run of a target's unit began that was well before it failed in a later one.
-    pub(crate) fn well_run(self, target: &TargetId, failed: Now) -> Option<WallTime> {
+    /// When the run of a target's unit began that was well before it failed in a later one; of what warns that it may not come
+    /// back, when the run that is well began: it says nothing of what it has not read since.
+    pub(crate) fn well_run(self, target: &TargetId, kind: IncidentKind, failed: Now) -> Option<WallTime> {
         let check = &self.checks[self.own_slot(target)?];
-        let began = check.start.of_well_run(check.last.as_ref()?.1.unit()?, failed.mono)?;
+        let unit = check.last.as_ref()?.1.unit()?;
+        let began = match kind == IncidentKind::Warning && unit.next_start_may_fail().is_some() {
+            true => check.start.at()?,
+            false => check.start.of_well_run(unit, failed.mono)?,
+        };
         let ago = i64::try_from(self.now.mono.since(began).as_millis()).unwrap_or(i64::MAX);
         Some(WallTime(self.now.wall.0.saturating_sub(ago)))
     }

@@ -7,7 +7,7 @@ use ansai_model::{
     action::ActionOutcome,
     check::Trend,
     condition::Value,
-    incident::{Change, Evidence, EvidenceKind, Incident, SinceBy, StepKind},
+    incident::{Change, Evidence, EvidenceKind, Incident, IncidentKind, SinceBy, StepKind},
     time::WallTime,
 };
 
@@ -36,6 +36,12 @@ pub(super) fn before(incident: &Incident) -> Option<String> {
     };
     let valid = is_found_valid(incident).filter(|_| found.source.as_str() == Evidence::CONFIGURATION);
     Some(format!("{}: {line}{more}{}{}", found.source, later.unwrap_or_default(), valid.unwrap_or_default()))
+}
+
+/// The same of what warns that it may not come back with what it would read now.
+pub(super) fn not_read(incident: &Incident) -> Option<String> {
+    let unit = incident.observation.unit().filter(|_| incident.kind == IncidentKind::Warning)?;
+    unit.next_start_may_fail().and_then(|_| before(incident))
 }
 
 /// The last change of the target's own that was made while it failed, when it fails in another way since.

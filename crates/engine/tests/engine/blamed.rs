@@ -149,3 +149,28 @@ fn changes_with_which_it_was_well_are_told_as_such_and_those_of_others_are_left_
     ];
     assert_eq!(told, expected);
 }
+
+/// What runs has not read what was changed since, however well it was meanwhile.
+#[test]
+fn an_edit_that_a_reload_refused_is_the_cause_though_all_was_well_after_it() {
+    let mut host = Host::plain().actions_end(succeeded());
+    host.has_evidence = false;
+    let up = |since: WallTime| UnitSnapshot {
+        since: Some(since),
+        invocation: Some("run".into()),
+        ..unit(ActiveState::Active, Intent::Unknown)
+    };
+    host.sees("app.service#unit", judged(up(host.now.wall)));
+    host.pass(secs(60));
+    let edited = host.now.wall;
+    host.pass(secs(600));
+    // systemd counts the state from the end of the reload.
+    let failed = UnitSnapshot { has_failed_to_reload: true, ..up(host.now.wall) };
+    host.sees("app.service#unit", judged(failed));
+    host.pass(secs(180));
+    let incident = host.open("app.service").expect("a warning").id;
+    let lines = [(0, "line 86 was changed", false), (-3600, "older than the run", false)];
+    let report = found(&mut host, incident, changes("configuration", true, edited, &lines));
+    let expected = ("changed-since-read".to_owned(), "configuration: line 86 was changed".to_owned());
+    assert_eq!(blamed(&report), expected);
+}
