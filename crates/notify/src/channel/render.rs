@@ -226,8 +226,6 @@ pub const COMMANDS: &[&str] = &[
     "completions",
     "config",
     "doctor",
-    "join",
-    "leave",
     "drill",
     "explain",
     "heal",
