@@ -15,6 +15,8 @@ pub mod ending;
 
 /// What is put behind the end of the file.
 const BROKEN_LINE: &[u8] = b"\n}}} ansai drill: this line is broken on purpose\n";
+/// The line in it, as a person sees it.
+const LINE: &str = "}}} ansai drill: this line is broken on purpose";
 /// Largest file that is broken.
 const BYTES_MAX: u64 = 16 << 20;
 
@@ -27,8 +29,31 @@ pub enum Remains {
     Broken,
     /// The file is as it was before, as a remedy has it, so only the copy of the original is left.
     Mended,
-    /// The file has been changed since, so only the copy of the original is left.
+    /// The file has been changed since and holds the broken line no more, so only the copy of the original is left.
     Copy,
+    /// The file has been changed since, and the broken line still stands in it once, by itself.
+    Edited,
+    /// The file has been changed since, and the broken line is in it in another way: only a person can tell what it was.
+    Entangled,
+    /// The file is gone, and the copy of the original may be all that there is of it.
+    Gone,
+}
+
+impl Remains {
+    /// Why the copy of the original is not taken away, and what a person does then; nothing when it may go.
+    #[must_use]
+    pub fn why_kept(self, path: &Path) -> Option<String> {
+        let (file, copy) = (path.display(), copy_of(path));
+        let copy = copy.display();
+        match self {
+            Self::Entangled => Some(format!(
+                "{file} has been changed since and still holds `{LINE}`, not once and by itself; delete that from it; the \
+                 original is kept in {copy}"
+            )),
+            Self::Gone => Some(format!("{file} is gone; the original is kept in {copy}: move it back, or remove it")),
+            Self::Nothing | Self::Broken | Self::Mended | Self::Copy | Self::Edited => None,
+        }
+    }
 }
 
 /// Most entries of a directory that are looked at.
@@ -106,7 +131,7 @@ pub fn may_break(path: &Path, trusted: &Trusted) -> io::Result<()> {
 
 fn breakable(path: &Path, trusted: &Trusted) -> io::Result<(Found, Remains)> {
     let remains = remains_of(path, trusted)?;
-    if remains == Remains::Broken {
+    if matches!(remains, Remains::Broken | Remains::Edited | Remains::Entangled) {
         return Err(io::Error::other(
             "a drill has broken it already; `ansai drill NAME --undo`, with the name of its service, mends it",
         ));
@@ -130,34 +155,63 @@ pub fn remains(path: &Path) -> io::Result<Remains> {
     remains_of(path, &Trusted::own().and_one_other())
 }
 
-/// Ends a drill: puts the original back when the file is as the drill left it, and takes the copy away. What was there.
+/// Ends a drill: puts the original back when the file is as the drill left it, takes the broken line out of one that somebody
+/// has changed since, and takes the copy away. What was there.
 ///
 /// # Errors
-/// When the system refuses, or a file may be another's; the copy stays until the original is back.
+/// When the system refuses, a file may be another's, or the broken line cannot be told from what somebody wrote; the copy
+/// stays until the file is free of it.
 pub fn undo(path: &Path) -> io::Result<Remains> {
     // Only what the file holds anyway is written, so it does no harm whoever owns its folder.
     let trusted = Trusted::own().and_one_other();
-    let found = remains_of(path, &trusted)?;
-    if found == Remains::Broken
-        && let (Some(file), Some(copy)) = (file(path, &trusted)?, copy(path, &trusted)?)
-    {
-        file.overwrite(&copy)?;
+    let Some(original) = copy(path, &trusted)? else { return Ok(Remains::Nothing) };
+    let found = file(path, &trusted)?;
+    let now = found.as_ref().map(|file| file.bytes(BYTES_MAX)).transpose()?;
+    let remains = judged(&original, now.as_deref());
+    if let Some(why) = remains.why_kept(path) {
+        return Err(io::Error::other(why));
     }
-    if found != Remains::Nothing {
-        remove_copy(path, &trusted)?;
+    let free = match (remains, now.as_deref()) {
+        (Remains::Broken, _) => Some(original),
+        (Remains::Edited, Some(now)) => without_line(now),
+        _ => None,
+    };
+    if let (Some(file), Some(free)) = (found, free) {
+        file.overwrite(&free)?;
     }
-    Ok(found)
+    remove_copy(path, &trusted)?;
+    Ok(remains)
 }
 
 fn remains_of(path: &Path, trusted: &Trusted) -> io::Result<Remains> {
     let Some(original) = copy(path, trusted)? else { return Ok(Remains::Nothing) };
-    let Some(found) = file(path, trusted)? else { return Ok(Remains::Copy) };
-    let now = found.bytes(BYTES_MAX)?;
-    Ok(match now.strip_prefix(original.as_slice()) {
+    let now = file(path, trusted)?.map(|found| found.bytes(BYTES_MAX)).transpose()?;
+    Ok(judged(&original, now.as_deref()))
+}
+
+/// What a file, as it is now, holds of a drill that kept this original.
+fn judged(original: &[u8], now: Option<&[u8]>) -> Remains {
+    let Some(now) = now else { return Remains::Gone };
+    match now.strip_prefix(original) {
         Some([]) => Remains::Mended,
         Some(BROKEN_LINE) => Remains::Broken,
-        Some(_) | None => Remains::Copy,
-    })
+        Some(_) | None if !now.windows(LINE.len()).any(|part| part == LINE.as_bytes()) => Remains::Copy,
+        Some(_) | None if without_line(now).is_some() => Remains::Edited,
+        Some(_) | None => Remains::Entangled,
+    }
+}
+
+/// A text without the broken line and the blank one before it; nothing when that is not in it exactly once, as a line.
+fn without_line(text: &[u8]) -> Option<Vec<u8>> {
+    let mut places = text.windows(LINE.len()).enumerate().filter(|(_, part)| *part == LINE.as_bytes());
+    let (Some((at, _)), None) = (places.next(), places.next()) else { return None };
+    let (before, after) = (text.get(..at)?, text.get(at + LINE.len()..)?);
+    if !(before.is_empty() || before.ends_with(b"\n")) || !(after.is_empty() || after.starts_with(b"\n")) {
+        return None;
+    }
+    // The line break before it came with it; whoever took away the blank line has left the end of another.
+    let before = before.strip_suffix(b"\n").filter(|kept| kept.is_empty() || kept.ends_with(b"\n")).unwrap_or(before);
+    Some([before, after.strip_prefix(b"\n").unwrap_or_default()].concat())
 }
 
 fn file(path: &Path, trusted: &Trusted) -> Result<Option<Found>, Refused> {
@@ -231,6 +285,68 @@ mod tests {
         break_file(&path, &Trusted::own()).expect("broken");
         undo(&path).expect("undone");
         assert_eq!(fs::read_to_string(&path).expect("text"), "listen 8080\n");
+    }
+
+    #[test]
+    fn the_broken_line_is_taken_out_of_what_somebody_has_edited() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = file(folder.path());
+        let edits: [(&str, &str, &str); 5] = [
+            ("listen 80\n", "listen 80\n\nLINE\n# by me\n", "listen 80\n# by me\n"),
+            ("listen 80\n", "listen 81\n\nLINE\n", "listen 81\n"),
+            ("listen 80", "listen 80\nLINE\n# by me\n", "listen 80\n# by me\n"),
+            ("listen 80\n", "listen 80\nLINE", "listen 80\n"),
+            ("", "LINE\n# by me\n", "# by me\n"),
+        ];
+        for (original, edited, expected) in edits {
+            fs::write(&path, original).expect("written");
+            break_file(&path, &Trusted::own()).expect("broken");
+            fs::write(&path, edited.replace("LINE", LINE)).expect("edited");
+            assert_eq!(remains(&path).expect("readable"), Remains::Edited, "{edited:?}");
+            assert!(break_file(&path, &Trusted::own()).expect_err("twice").to_string().contains("already"));
+            assert_eq!(undo(&path).expect("undone"), Remains::Edited);
+            assert_eq!(fs::read_to_string(&path).expect("text"), expected);
+            assert!(!copy_of(&path).exists());
+        }
+    }
+
+    #[test]
+    fn the_copy_of_the_original_stays_as_long_as_the_file_is_not_free_of_the_drill() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = file(folder.path());
+        break_file(&path, &Trusted::own()).expect("broken");
+        for edited in ["# LINE\n", "a LINE\n", "LINE b\n", "LINE\nLINE\n", "LINE\r\n"] {
+            let edited = edited.replace("LINE", LINE);
+            fs::write(&path, &edited).expect("edited");
+            assert_eq!(remains(&path).expect("readable"), Remains::Entangled, "{edited:?}");
+            let why = undo(&path).expect_err("kept").to_string();
+            assert!(why.contains(LINE) && why.contains("app.conf.ansai-drill"), "{why}");
+            assert!(break_file(&path, &Trusted::own()).is_err());
+            assert_eq!(fs::read_to_string(&path).expect("text"), edited);
+            assert_eq!(fs::read_to_string(copy_of(&path)).expect("text"), "listen 80\n");
+        }
+        fs::remove_file(&path).expect("removed");
+        assert!(undo(&path).expect_err("kept").to_string().contains("is gone"));
+        assert_eq!(fs::read_to_string(copy_of(&path)).expect("text"), "listen 80\n");
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_drill_leaves_no_broken_line_and_takes_no_copy_away_that_is_needed() {
+        let state = tempfile::tempdir().expect("a folder");
+        let path = state.path().join("app.conf");
+        fs::write(&path, "listen 80\n").expect("written");
+        ending::Lasting::breaking("a.service", path.clone()).keep(state.path()).expect("kept");
+        break_file(&path, &Trusted::own()).expect("broken");
+        let broken = fs::read_to_string(&path).expect("text");
+        fs::write(&path, format!("# {}", broken.trim_start_matches("listen 80").trim())).expect("edited");
+        ending::end_what_is_mended("a.service", state.path()).await;
+        ending::end_all(state.path()).await;
+        assert!(copy_of(&path).exists(), "the only good copy");
+        assert_eq!(ending::lasting(state.path()).expect("readable").len(), 1, "it is tried again");
+        fs::write(&path, format!("{broken}# by me\n")).expect("edited");
+        ending::end_all(state.path()).await;
+        assert_eq!(fs::read_to_string(&path).expect("text"), "listen 80\n# by me\n");
+        assert!(!copy_of(&path).exists() && ending::lasting(state.path()).expect("readable").is_empty());
     }
 
     #[test]

@@ -40,16 +40,23 @@ pub(in crate::command) fn undo(paths: &Paths, name: &str, consent: ConsentArgs) 
         return Ok(Code::Ok);
     }
     if consent.rehearsal.dry_run {
+        if let Some(failure) = left.not_undone() {
+            show::note(&format!("{}\nnothing was changed (--dry-run)", lines.join("\n")));
+            return Err(failure);
+        }
         left.told(paths, &format!("{}\nnothing was changed (--dry-run)", lines.join("\n")), &name);
         return Ok(Code::Ok);
     }
     show::note(&lines.join("\n"));
     // Nobody is asked: it ends what would end by itself, and puts back what was there.
-    for lasting in &left.lasting {
+    for lasting in left.lasting.iter().filter(|lasting| !left.is_kept(lasting)) {
         lasting.end(&paths.state_dir).map_err(|error| failed(&paths.state_dir, &error))?;
     }
-    for (path, _) in &left.files {
+    for (path, _) in left.files.iter().filter(|(path, remains)| remains.why_kept(path).is_none()) {
         drill::undo(path).map_err(|error| failed(path, &error))?;
+    }
+    if let Some(failure) = left.not_undone() {
+        return Err(failure);
     }
     // What is down is seen once more: it may have failed, or be back, since the first look.
     let next = match left.down(paths, &name) {
@@ -120,6 +127,19 @@ impl Left {
         self.unit.as_ref().filter(is_down).cloned()
     }
 
+    /// Whether it broke a file that is left as it is.
+    fn is_kept(&self, lasting: &Lasting) -> bool {
+        let Done::Broken { path } = &lasting.done else { return false };
+        self.files.iter().any(|(file, remains)| file == path && remains.why_kept(file).is_some())
+    }
+
+    /// What a person has to do first, where the drill's line cannot be told from what somebody wrote.
+    fn not_undone(&self) -> Option<Failure> {
+        let whys: Vec<_> = self.files.iter().filter_map(|(path, remains)| remains.why_kept(path)).collect();
+        let what = format!("the drill is not ended: {}", whys.join("; "));
+        (!whys.is_empty()).then(|| Failure::new(Code::Failing, what, "then give the same command again"))
+    }
+
     /// The processes that are to go on.
     fn stopped(&self) -> impl Iterator<Item = i32> {
         let left = self.processes.iter().filter(|(_, left)| *left == Process::Stopped);
@@ -136,7 +156,9 @@ impl Left {
         });
         let processes = processes.chain(others);
         let files = self.files.iter().map(|(path, remains)| line(path, *remains));
-        let down = self.down.iter().map(|unit| format!("start {unit}, which is down"));
+        // What is still broken is not started.
+        let down = self.down.iter().filter(|_| self.not_undone().is_none());
+        let down = down.map(|unit| format!("start {unit}, which is down"));
         processes.chain(files).chain(down).collect()
     }
 
@@ -144,7 +166,12 @@ impl Left {
         if !paths.json {
             return show::print(text);
         }
-        let word = |remains| if remains == Remains::Broken { "put-back" } else { "copy-removed" };
+        let word = |remains| match remains {
+            Remains::Broken => "put-back",
+            Remains::Edited => "line-removed",
+            // Where the copy stays, it fails instead.
+            Remains::Mended | Remains::Copy | Remains::Nothing | Remains::Entangled | Remains::Gone => "copy-removed",
+        };
         let files = self.files.iter().map(|(path, remains)| json!({"path": path, "outcome": word(*remains)}));
         let (files, processes): (Vec<_>, Vec<_>) = (files.collect(), self.stopped().collect());
         show::print_json(&json!({
@@ -191,12 +218,19 @@ fn process_line(pid: i32, left: Process) -> String {
 }
 
 fn line(path: &std::path::Path, remains: Remains) -> String {
+    if let Some(why) = remains.why_kept(path) {
+        return format!("leave it as it is: {why}");
+    }
     let (file, copy) = (path.display(), drill::copy_of(path));
+    let copy = copy.display();
     match remains {
-        Remains::Broken => format!("put back {file} from {}", copy.display()),
-        Remains::Mended => format!("remove {}: {file} is as it was before", copy.display()),
-        Remains::Copy | Remains::Nothing => {
-            format!("leave {file} as it is, for it has been changed since; remove {}", copy.display())
+        Remains::Broken => format!("put back {file} from {copy}"),
+        Remains::Mended => format!("remove {copy}: {file} is as it was before"),
+        Remains::Edited => {
+            format!("take the drill's line out of {file}, and leave what has been changed since; remove {copy}")
+        }
+        Remains::Copy | Remains::Nothing | Remains::Entangled | Remains::Gone => {
+            format!("leave {file} as it is, for it has been changed since; remove {copy}")
         }
     }
 }
@@ -224,6 +258,26 @@ mod tests {
             "let process 9 go on",
         ];
         assert_eq!(left.lines(), expected);
+    }
+
+    #[test]
+    fn what_cannot_be_undone_is_not_said_to_be_and_nothing_is_started_with_it() {
+        let (path, unit) = (PathBuf::from("/etc/a.conf"), UnitName::new("a.service").ok());
+        let left = |remains| {
+            let files = vec![(path.clone(), remains)];
+            Left { lasting: Vec::new(), processes: Vec::new(), files, unit: unit.clone(), down: unit.clone() }
+        };
+        for remains in [Remains::Entangled, Remains::Gone] {
+            let left = left(remains);
+            let failure = left.not_undone().expect("refused");
+            assert!(failure.what().contains("not ended") && failure.what().contains("/etc/a.conf.ansai-drill"));
+            assert!(left.lines().len() == 1 && left.lines()[0].starts_with("leave it as it is: /etc/a.conf"));
+            assert!(left.is_kept(&Lasting::breaking("a.service", path.clone())));
+        }
+        let left = left(Remains::Edited);
+        assert!(left.not_undone().is_none() && !left.is_kept(&Lasting::breaking("a.service", path.clone())));
+        assert!(left.lines()[0].starts_with("take the drill's line out of /etc/a.conf"), "{:?}", left.lines());
+        assert_eq!(left.lines()[1], "start a.service, which is down");
     }
 
     #[test]

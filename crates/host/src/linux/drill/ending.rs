@@ -86,6 +86,8 @@ pub enum Ended {
     Resumed,
     /// A file is as it was.
     PutBack,
+    /// The broken line is out of a file that somebody has changed since.
+    TakenOut,
     /// The process that had it in its hands has let go of it.
     LetGo,
     /// Nothing was left of it but its traces.
@@ -182,8 +184,8 @@ impl Lasting {
         Ok((new, file))
     }
 
-    /// Ends it: wakes what it stopped, puts back what it broke, as far as nobody has changed it since, and waits up to two
-    /// seconds for what a process has in its hands.
+    /// Ends it: wakes what it stopped, puts back what it broke, or takes its line out of what was changed since, and waits up
+    /// to two seconds for what a process has in its hands.
     ///
     /// # Errors
     /// When the system refuses, or that process does not let go; the note of what is on the disk stays, so that it is tried
@@ -196,7 +198,10 @@ impl Lasting {
             },
             Done::Broken { path } => match undo(path)? {
                 Remains::Broken => Ended::PutBack,
+                Remains::Edited => Ended::TakenOut,
                 Remains::Copy | Remains::Mended | Remains::Nothing => Ended::Nothing,
+                // These are refused above, with why.
+                Remains::Entangled | Remains::Gone => Ended::Nothing,
             },
             Done::Taken { .. } | Done::Kills => return let_go(&self.note(state_dir)),
         };
@@ -220,8 +225,11 @@ impl Lasting {
             (Ended::Nothing, _) => None,
             (Ended::Resumed, Done::Stopped { pid, .. }) => Some(Text::new(format!("process {pid} goes on"))),
             (Ended::PutBack, Done::Broken { path }) => Some(Text::new(format!("{} is as it was", path.display()))),
+            (Ended::TakenOut, Done::Broken { path }) => {
+                Some(Text::new(format!("the drill's line is out of {}, which has been changed since", path.display())))
+            }
             // Whoever had it in their hands says so.
-            (Ended::Resumed | Ended::PutBack | Ended::LetGo, _) => None,
+            (Ended::Resumed | Ended::PutBack | Ended::TakenOut | Ended::LetGo, _) => None,
         }
     }
 
