@@ -34,12 +34,6 @@ pub(super) const BREAKS: &[Break] = &[
         replace: "seen.are_twins = false;",
     },
     Break {
-        what: "half a telling counts as a whole one",
-        file: "crates/fleet/src/changes.rs",
-        find: "if self.sessions.get(&id).is_some_and(|session| session.telling.is_some()) {",
-        replace: "if self.sessions.get(&id).is_none() {",
-    },
-    Break {
         what: "changes are taken behind one that could not be kept",
         file: "crates/fleet/src/changes.rs",
         find: "session.is_stalled |= is_not_taken;\n        let (host, feed) = (session.host, session.feed);\n        if session.is_stalled {",
