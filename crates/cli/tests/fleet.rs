@@ -356,6 +356,38 @@ fn a_hold_over_the_fleet_reaches_all_says_who_is_missing_and_outlives_the_contro
 }
 
 #[test]
+fn a_dry_run_of_a_fleets_commands_is_refused_as_the_run_is() {
+    let mut controller = Controller::begin();
+    let said = |controller: &Controller, words: &[&str], more: &str| {
+        let output = controller.run(&[words, &[more]].concat());
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let as_the_run = |controller: &Controller, words: &[&str]| {
+        let run = said(controller, words, "--yes");
+        assert!(run.0 != Some(0) && run.1.contains("ansai: "), "{words:?} was not refused: {run:?}");
+        assert_eq!(said(controller, words, "--dry-run"), run, "{words:?}");
+    };
+    let nobody: &[&[&str]] = &[
+        &["token", "revoke", "000000000000"],
+        &["hosts", "accept", "abcd"],
+        &["hosts", "reject", "abcd"],
+        &["hosts", "rename", "nobody", "web-09"],
+        &["hosts", "remove", "nobody"],
+        &["hold", "--host", "nobody"],
+        &["release", "--host", "nobody"],
+    ];
+    nobody.iter().for_each(|words| as_the_run(&controller, words));
+    let (made, again) = (controller.run(&["controller", "init"]), controller.run(&["controller", "init", "--dry-run"]));
+    assert!(!made.status.success());
+    assert_eq!((made.status.code(), &made.stderr), (again.status.code(), &again.stderr), "it is there already");
+    controller.kill();
+    nobody.iter().for_each(|words| as_the_run(&controller, words));
+    let (made, again) = (controller.run(&["token", "create"]), controller.run(&["token", "create", "--dry-run"]));
+    assert!(!made.status.success());
+    assert_eq!((made.status.code(), &made.stderr), (again.status.code(), &again.stderr), "nobody answers");
+}
+
+#[test]
 fn a_token_is_good_for_as_many_as_it_says_and_is_shown_once() {
     let controller = Controller::begin();
     let fresh = controller.run(&["token", "create", "--role", "db"]);

@@ -28,6 +28,10 @@ pub(super) fn run(paths: &Paths, command: TokenCommand) -> Result<Code, Failure>
                 let what = format!("`{id}` is no name of a token");
                 Failure::new(Code::Usage, what, "`ansai token list` shows them: twelve digits")
             })?;
+            if !all(paths)?.tokens.iter().any(|known| known.id == token) {
+                let what = format!("no token is called {token}");
+                return Err(Failure::new(Code::Usage, what, "`ansai token list` shows them"));
+            }
             let what = format!("revoke the token {token}; hosts that have joined by it stay");
             fleet::change(paths, &what, FleetOperation::RevokeToken { id: token }, consent)
         }
@@ -38,7 +42,13 @@ fn of_role(role: Option<&Short>) -> String {
     role.map_or_else(String::new, |role| format!(" as {role}"))
 }
 
+fn all(paths: &Paths) -> Result<FleetTokens, Failure> {
+    client::read(client::of_controller(paths, "/v1/tokens")?)
+}
+
 fn rehearse(paths: &Paths, asked: &TokenAsked) -> Result<Code, Failure> {
+    // Where no controller answers, none would be made.
+    all(paths)?;
     let lasts = ansai_model::time::Shown(std::time::Duration::from_millis(asked.lasts_ms));
     let hosts = show::count(usize::try_from(asked.uses).unwrap_or(usize::MAX), "host");
     fleet::unchanged(paths, &format!("a token for {hosts}{}, good for {lasts}", of_role(asked.role.as_ref())));
@@ -64,7 +74,7 @@ fn create(paths: &Paths, asked: &TokenAsked) -> Result<Code, Failure> {
 }
 
 fn list(paths: &Paths) -> Result<Code, Failure> {
-    let tokens: FleetTokens = client::read(client::of_controller(paths, "/v1/tokens")?)?;
+    let tokens = all(paths)?;
     if paths.json {
         show::print_json(&serde_json::to_value(&tokens).unwrap_or_default());
     } else if tokens.tokens.is_empty() {
