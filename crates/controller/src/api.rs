@@ -38,6 +38,8 @@ pub(crate) enum Query {
     Audit,
     /// An operation, by this person.
     Operate(Text, FleetOperation),
+    /// What would come of an operation; nothing is done.
+    Rehearse(FleetOperation),
     /// A token, for this person.
     CreateToken(Text, TokenAsked),
 }
@@ -109,6 +111,9 @@ async fn query(request: Request<Incoming>, by: Text) -> Result<Query, Refusal> {
                 }
                 operation => Ok(Query::Operate(by, operation)),
             }
+        }
+        (&Method::POST, "/v1/rehearse") => {
+            body(request, PAGE).await.map(|FleetOperate { operation }| Query::Rehearse(operation))
         }
         (&Method::GET, path) => {
             report(path).ok_or_else(|| problem(StatusCode::NOT_FOUND, format!("there is nothing at {path}"), PAGE))

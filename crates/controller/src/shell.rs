@@ -18,7 +18,7 @@ use ansai_protocol::{
     link::{ControllerId, FromController, HostId, JoinAnswer, Request},
     operation::{FleetAnswer, FleetOperation},
     record::{IdentityRecord, Record},
-    views::{FreshTokenView, TokenAsked},
+    views::{FleetRehearsed, FreshTokenView, TokenAsked},
 };
 use ansai_socket::problem;
 use ansai_store::Store;
@@ -301,6 +301,10 @@ impl Shell {
             uptime: self.begun.elapsed(),
         };
         let answer = match query {
+            Query::Rehearse(operation) => match self.parts.engine.rehearse(&operation) {
+                Ok(hosts) => answer::json(&FleetRehearsed { schema: SCHEMA, hosts }),
+                Err(refusal) => in_words(&refusal, None),
+            },
             Query::Operate(by, operation) => return self.operate(by, operation, reply),
             Query::CreateToken(by, asked) => return self.create_token(by, &asked, reply),
             Query::Incidents(asked) => return answer::incidents(&reading, asked, reply),
@@ -358,16 +362,22 @@ impl Shell {
 
     fn answered(&mut self, request: u64, answer: FleetAnswer) {
         let instead = self.requests.get_mut(&request).and_then(|waiting| waiting.instead.take());
-        let reply = match answer {
-            FleetAnswer::Done { .. } => instead.map_or_else(|| answer::json(&answer), Ok),
-            FleetAnswer::Refused { why, suggestion } => Err(problem(StatusCode::CONFLICT, why, suggestion)),
-            FleetAnswer::NotFound { what, suggestion } => Err(problem(StatusCode::NOT_FOUND, what, suggestion)),
-        };
-        self.reply(request, reply);
+        self.reply(request, in_words(&answer, instead));
     }
 
     fn reply(&mut self, request: u64, reply: Reply) {
         // Whoever asked may have gone.
         let _ = self.requests.remove(&request).map(|waiting| waiting.reply.send(reply));
+    }
+}
+
+/// What the engine answers, as whoever asked gets it; `instead` of what was done, when there is more to say.
+fn in_words(answer: &FleetAnswer, instead: Option<serde_json::Value>) -> Reply {
+    match answer {
+        FleetAnswer::Done { .. } => instead.map_or_else(|| answer::json(answer), Ok),
+        FleetAnswer::Refused { why, suggestion } => Err(problem(StatusCode::CONFLICT, why.clone(), suggestion.clone())),
+        FleetAnswer::NotFound { what, suggestion } => {
+            Err(problem(StatusCode::NOT_FOUND, what.clone(), suggestion.clone()))
+        }
     }
 }

@@ -59,12 +59,16 @@ impl FleetEngine {
                 let wanted = restraints::Wanted { kind: *kind, over: over.clone(), scope: scope.clone() };
                 self.may_restrain(&wanted, reason, *lasts)
             }
-            FleetOperation::End { over, .. } => Ok(self.meant(over).len()),
+            FleetOperation::End { kind, over, scope } => {
+                let wanted = restraints::Wanted { kind: *kind, over: over.clone(), scope: scope.clone() };
+                self.ended_by(&wanted).map(|_| self.meant(over).len())
+            }
             FleetOperation::Accept { fingerprint, .. } | FleetOperation::Reject { fingerprint } => {
                 self.pending_named(fingerprint).map(|_| 1)
             }
             FleetOperation::Rename { host, .. } | FleetOperation::Remove { host } => self.member(host).map(|_| 1),
-            FleetOperation::CreateToken { .. } | FleetOperation::RevokeToken { .. } => Ok(0),
+            FleetOperation::RevokeToken { id } => self.token_named(*id).map(|_| 0),
+            FleetOperation::CreateToken { .. } => Ok(0),
         }
     }
 

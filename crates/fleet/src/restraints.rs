@@ -122,19 +122,11 @@ impl FleetEngine {
 
     /// Ends the restraints for exactly these hosts and targets.
     pub(crate) fn end(&mut self, request: u64, by: &Text, wanted: &Wanted) {
-        let Wanted { kind, over, scope } = wanted;
-        let is_meant = |one: &&Restraint| one.kind == *kind && one.over == *over && one.scope == *scope;
-        let ended: Vec<RestraintId> = self.books.restraints.values().filter(is_meant).map(|one| one.id).collect();
-        if ended.is_empty() {
-            let what = Text::new(format!("there is no {} for exactly {over} ({scope})", kind.as_str()));
-            let others = self.books.restraints.values().filter(|one| one.kind == *kind);
-            let others: Vec<String> = others.map(|one| format!("`{}`", one.end_command())).collect();
-            let suggestion = match others.as_slice() {
-                [] => "none is for any other either, so nothing is to be ended".into(),
-                some => Text::new(format!("these end what there is: {}", words::listed(some))),
-            };
-            return self.answer(request, FleetAnswer::NotFound { what, suggestion });
-        }
+        let ended = match self.ended_by(wanted) {
+            Ok(ended) => ended,
+            Err(refusal) => return self.answer(request, refusal),
+        };
+        let Wanted { kind, over, scope: _ } = wanted;
         for id in &ended {
             self.put(Record::RestraintGone(*id));
         }
@@ -155,6 +147,27 @@ impl FleetEngine {
         self.audit(by, &what, hosts.len());
         self.tell_hosts(&hosts);
         self.await_acknowledgement(request, hosts, what, *kind, words::Change::Ended);
+    }
+
+    /// The restraints for exactly these hosts and targets; at least one.
+    ///
+    /// # Errors
+    /// There is none: how those that there are can be ended.
+    pub(crate) fn ended_by(&self, wanted: &Wanted) -> Result<Vec<RestraintId>, FleetAnswer> {
+        let Wanted { kind, over, scope } = wanted;
+        let is_meant = |one: &&Restraint| one.kind == *kind && one.over == *over && one.scope == *scope;
+        let found: Vec<RestraintId> = self.books.restraints.values().filter(is_meant).map(|one| one.id).collect();
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        let what = Text::new(format!("there is no {} for exactly {over} ({scope})", kind.as_str()));
+        let others = self.books.restraints.values().filter(|one| one.kind == *kind);
+        let others: Vec<String> = others.map(|one| format!("`{}`", one.end_command())).collect();
+        let suggestion = match others.as_slice() {
+            [] => "none is for any other either, so nothing is to be ended".into(),
+            some => Text::new(format!("these end what there is: {}", words::listed(some))),
+        };
+        Err(FleetAnswer::NotFound { what, suggestion })
     }
 
     /// Why something may not be restrained, when it may not: an empty scope stops nothing, and one that no host is in is

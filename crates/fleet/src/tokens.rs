@@ -70,12 +70,22 @@ impl FleetEngine {
         })
     }
 
+    /// The token of this name, good or not.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) fn token_named(&self, id: TokenId) -> Result<&TokenRecord, FleetAnswer> {
+        self.books.tokens.get(&id).ok_or_else(|| FleetAnswer::NotFound {
+            what: Text::new(format!("there is no token {id}")),
+            suggestion: "`ansai token list` shows them".into(),
+        })
+    }
+
     /// Makes a token good for nothing.
     pub(crate) fn revoke_token(&mut self, request: u64, by: &Text, id: TokenId) {
-        let Some(token) = self.books.tokens.get(&id) else {
-            let what = Text::new(format!("there is no token {id}"));
-            return self
-                .answer(request, FleetAnswer::NotFound { what, suggestion: "`ansai token list` shows them".into() });
+        let token = match self.token_named(id) {
+            Ok(token) => token,
+            Err(refusal) => return self.answer(request, refusal),
         };
         let revoked = token.revoked.or(Some(self.now.wall));
         let record = TokenRecord { revoked, ..token.clone() };

@@ -236,6 +236,15 @@ pub struct FleetOperate {
     pub operation: FleetOperation,
 }
 
+/// What would come of an operation that is not refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FleetRehearsed {
+    /// [`crate::SCHEMA`].
+    pub schema: u32,
+    /// How many hosts it means.
+    pub hosts: usize,
+}
+
 /// Incidents of the fleet, newest first.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FleetIncidents {

@@ -10,7 +10,7 @@ use ansai_model::{
 use ansai_protocol::{
     SCHEMA,
     operation::{FleetAnswer, FleetOperation, Reached},
-    views::{FleetIncidents, FleetOperate, FleetStatus, HostView, IncidentsAsked, RestraintView},
+    views::{FleetIncidents, FleetOperate, FleetRehearsed, FleetStatus, HostView, IncidentsAsked, RestraintView},
 };
 use serde_json::json;
 
@@ -64,11 +64,13 @@ pub(super) fn change(
     operation: FleetOperation,
     consent: ConsentArgs,
 ) -> Result<Code, Failure> {
-    if consent.rehearsal.dry_run {
-        unchanged(paths, what);
-        return Ok(Code::Ok);
+    if !consent.rehearsal.dry_run {
+        return tell(paths, operation);
     }
-    tell(paths, operation)
+    let body = serde_json::to_value(FleetOperate { operation }).unwrap_or_default();
+    let _: FleetRehearsed = client::read(client::tell_controller(paths, "/v1/rehearse", &body)?)?;
+    unchanged(paths, what);
+    Ok(Code::Ok)
 }
 
 /// The same, when a person must write `name` again.

@@ -28,10 +28,6 @@ pub(super) fn run(paths: &Paths, command: TokenCommand) -> Result<Code, Failure>
                 let what = format!("`{id}` is no name of a token");
                 Failure::new(Code::Usage, what, "`ansai token list` shows them: twelve digits")
             })?;
-            if !all(paths)?.tokens.iter().any(|known| known.id == token) {
-                let what = format!("no token is called {token}");
-                return Err(Failure::new(Code::Usage, what, "`ansai token list` shows them"));
-            }
             let what = format!("revoke the token {token}; hosts that have joined by it stay");
             fleet::change(paths, &what, FleetOperation::RevokeToken { id: token }, consent)
         }
