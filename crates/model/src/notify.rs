@@ -157,6 +157,8 @@ pub enum NoticeKind {
     Escalated,
     /// What was escalated has recovered.
     Recovered,
+    /// What was escalated is no longer what it was told as, and is not well for that: it fails now, or nobody can say.
+    Withdrawn,
     /// It was healed.
     Healed,
     /// It is healed too often.

@@ -114,7 +114,7 @@ impl Context {
             "it is known again, and it fails"
         };
         let why = Text::new(format!("{how}: {seen}"));
-        self.end(id, Resolution::Withdrawn { why }, self.view().kind_of_end(id));
+        self.end(id, Resolution::Withdrawn { why }, self.view().kind_of_withdrawal(id));
     }
 
     /// Ends what is told only once it is known to be well for a while, or has settled.
@@ -178,7 +178,7 @@ impl View<'_> {
     /// told is that, and it opens anew when it is seen again. Nothing for one that goes on.
     fn end_in_doubt(self, incident: &Incident) -> Option<(NoticeKind, Text)> {
         if incident.kind == IncidentKind::Warning {
-            return Some((self.kind_of_end(incident.id), "it warned, and now nobody can say how it is".into()));
+            return Some((self.kind_of_withdrawal(incident.id), "it warned, and now nobody can say how it is".into()));
         }
         let is_failure = incident.kind == IncidentKind::Failure && incident.symptom_of.is_none();
         let is_waiting = is_failure && incident.phase == Phase::Open;
@@ -199,6 +199,12 @@ impl View<'_> {
     fn kind_of_end(self, id: IncidentId) -> NoticeKind {
         let was_notified = self.state.notified.contains(&(id, NoticeKind::Escalated));
         if was_notified { NoticeKind::Recovered } else { NoticeKind::Healed }
+    }
+
+    /// As what it is told that something was told for another reason than that it is well: nobody is to think that it is.
+    fn kind_of_withdrawal(self, id: IncidentId) -> NoticeKind {
+        let was_notified = self.state.notified.contains(&(id, NoticeKind::Escalated));
+        if was_notified { NoticeKind::Withdrawn } else { NoticeKind::Healed }
     }
 
     /// Whether somebody wants the target down.

@@ -64,7 +64,7 @@ fn w06_while_a_lock_keeps_a_dead_service_unknown_a_person_hears_who_holds_it_and
     host.pass(secs(60));
     assert_eq!(host.done(), ["restart app.service"]);
     let told = headlines(&host);
-    assert_eq!(told[1], "Recovered: app.service: it is known again, and it fails: failed: killed by SIGKILL");
+    assert_eq!(told[1], "Withdrawn: app.service: it is known again, and it fails: failed: killed by SIGKILL");
     assert!(told[2].starts_with("Healed: app.service was healed by restart"), "{told:?}");
 }
 

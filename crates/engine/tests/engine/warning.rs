@@ -42,7 +42,7 @@ fn a_warning_that_becomes_a_failure_is_healed() {
     host.pass(secs(120));
     assert_eq!(host.done(), ["restart app.service"]);
     let told = headlines(&host);
-    assert_eq!(told[1], "Recovered: app.service: it warned, and now it fails: no worker");
+    assert_eq!(told[1], "Withdrawn: app.service: it warned, and now it fails: no worker");
     assert!(told[2].starts_with("Healed: app.service was healed by restart"), "{told:?}");
 }
 
@@ -55,7 +55,7 @@ fn what_warned_and_can_be_judged_no_longer_is_told() {
     host.pass(secs(1800));
     let told = headlines(&host);
     assert_eq!(told.len(), 3, "{told:#?}");
-    assert_eq!(told[1], "Recovered: app.service: it warned, and now nobody can say how it is");
+    assert_eq!(told[1], "Withdrawn: app.service: it warned, and now nobody can say how it is");
     assert_eq!(told[2], "Escalated: app.service cannot be judged: the plugin did not end within 10s");
     assert!(host.done().is_empty());
 }

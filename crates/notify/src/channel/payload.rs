@@ -134,7 +134,7 @@ fn discord(message: &Message, options: &RenderOptions) -> Value {
     let color = |kind: NoticeKind| match kind {
         NoticeKind::Escalated | NoticeKind::HealedTooOften => 0xb3_261e,
         NoticeKind::Recovered | NoticeKind::Healed => 0x2e_7d32,
-        NoticeKind::Suggested | NoticeKind::ApprovalWanted | NoticeKind::Foreseen => 0x8a_6d00,
+        NoticeKind::Suggested | NoticeKind::ApprovalWanted | NoticeKind::Foreseen | NoticeKind::Withdrawn => 0x8a_6d00,
     };
     let embed = match message {
         Message::One(notice) => {

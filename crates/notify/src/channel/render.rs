@@ -97,6 +97,7 @@ pub fn kind_word(kind: NoticeKind) -> &'static str {
     match kind {
         NoticeKind::Escalated => "needs you",
         NoticeKind::Recovered => "recovered",
+        NoticeKind::Withdrawn => "withdrawn",
         NoticeKind::Healed => "healed",
         NoticeKind::HealedTooOften => "healed too often",
         NoticeKind::Suggested => "suggestion",
@@ -113,7 +114,8 @@ pub fn subject(notice: &Notice, host: &str) -> String {
         NoticeKind::Escalated | NoticeKind::ApprovalWanted if !notice.report.is_drill => {
             format!(", {}", notice.report.severity.as_str())
         }
-        NoticeKind::Escalated | NoticeKind::ApprovalWanted | NoticeKind::Recovered => String::new(),
+        NoticeKind::Escalated | NoticeKind::ApprovalWanted => String::new(),
+        NoticeKind::Recovered | NoticeKind::Withdrawn => String::new(),
         NoticeKind::Healed | NoticeKind::HealedTooOften | NoticeKind::Suggested | NoticeKind::Foreseen => String::new(),
     };
     let (kind, headline) = (kind_word(notice.kind), notice.report.headline.as_str());

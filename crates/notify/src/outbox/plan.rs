@@ -148,6 +148,7 @@ pub fn retry_wait(failures: u32, route: &RouteId, how: Failure) -> Duration {
 pub fn is_dispensable(kind: NoticeKind) -> bool {
     match kind {
         NoticeKind::Healed | NoticeKind::Recovered | NoticeKind::Suggested | NoticeKind::Foreseen => true,
+        NoticeKind::Withdrawn => true,
         NoticeKind::Escalated | NoticeKind::HealedTooOften | NoticeKind::ApprovalWanted => false,
     }
 }

@@ -93,6 +93,9 @@ fn subjects_say_host_reason_and_urgency_on_one_line() {
         subject_of(NoticeKind::Escalated, fixtures::escalated()),
         "[web-01] needs you, act now: nginx.service is down and ansai may not act"
     );
+    let mut fails = fixtures::healed();
+    fails.headline = "a.service: it warned, and now it fails".into();
+    assert_eq!(subject_of(NoticeKind::Withdrawn, fails), "[web-01] withdrawn: a.service: it warned, and now it fails");
     let mut drill = fixtures::healed();
     drill.is_drill = true;
     drill.headline = format!("a\r\nBcc: x@example.com {}", "x".repeat(300)).into();
