@@ -18,10 +18,11 @@ const STARTS: &[&str] = &["restart", "kill-and-start"];
 
 /// The last change of the target's own that was made after it was last well and before it failed, in words.
 pub(super) fn before(incident: &Incident) -> Option<String> {
-    if is_well_with_all(incident) {
+    let grows_since = grows_since(incident);
+    // What grows is well after each start, whatever has been changed.
+    if grows_since.is_none() && is_well_with_all(incident) {
         return None;
     }
-    let grows_since = grows_since(incident);
     let is_it = |change: Change| match grows_since {
         Some(since) => change.at <= since,
         None => came_before(incident, change.at),
