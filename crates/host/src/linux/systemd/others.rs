@@ -18,9 +18,10 @@ const LEFT: &str = "ActiveExitTimestampMonotonic";
 pub(super) const ENTERED: &str = "ActiveEnterTimestampMonotonic";
 
 /// Listens to the units that one is bound to: only of what was heard falling is it said that it fell.
-pub(super) async fn listen(bus: &Bus, bound_to: &[Box<str>]) {
+pub(super) async fn listen(bus: &Bus, unit: &UnitName, bound_to: &[Box<str>]) {
+    let bound_to: Vec<UnitName> = bound_to.iter().filter_map(|other| UnitName::new(&**other).ok()).collect();
+    bus.with_tracker(|tracker| tracker.is_bound_to(unit, &bound_to));
     for other in bound_to {
-        let Ok(other) = UnitName::new(&**other) else { continue };
         if bus.with_tracker(|tracker| tracker.listen_to(&other))
             && let Some(active) = state(bus, &other).await
         {
@@ -38,6 +39,10 @@ pub(super) async fn stopped_with(bus: &Bus, unit: &UnitName, seen: &Properties, 
     if !may_be || seen.bound_to.is_empty() {
         return None;
     }
+    if let Some(other) = bus.with_tracker(|tracker| tracker.stopped_with(unit).cloned()) {
+        return Some(Text::new(other.as_str()));
+    }
+    // Before anybody listened there are the moments that systemd keeps: of each unit the last alone.
     let left = moment(bus, unit, LEFT).await?;
     for other in &seen.bound_to {
         let Ok(other) = UnitName::new(&**other) else { continue };

@@ -43,6 +43,10 @@ struct Track {
     was_down: bool,
     /// Whether a stop was asked for when it was down already.
     is_stopped_again: bool,
+    /// The units that it is bound to; few units are to any.
+    bound_to: Box<[UnitName]>,
+    /// Of these, the one that had fallen and was down when the unit was stopped, until it is up again.
+    stopped_with: Option<Box<UnitName>>,
 }
 
 /// Whether the host is going down.
@@ -202,6 +206,22 @@ impl Tracker {
         self.units.get(unit).is_none_or(|track| track.active.is_none())
     }
 
+    /// A watched unit is bound to these: it is stopped when one of them goes.
+    pub fn is_bound_to(&mut self, unit: &UnitName, others: &[UnitName]) {
+        if let Some(track) = self.units.get_mut(unit)
+            && *track.bound_to != *others
+        {
+            track.bound_to = others.into();
+        }
+    }
+
+    /// The unit that had fallen and was still down when this one was stopped because of it, in the order of the wire: it may
+    /// have been started, and have stopped once more, by the time at which anybody looks.
+    #[must_use]
+    pub fn stopped_with(&self, unit: &UnitName) -> Option<&UnitName> {
+        self.units.get(unit)?.stopped_with.as_deref()
+    }
+
     /// Whether a unit was heard to go down by itself when it last did, up again since or not.
     #[must_use]
     pub fn fell(&self, unit: &UnitName) -> bool {
@@ -290,6 +310,7 @@ impl Tracker {
     /// that was asked for: whoever knows the bindings tells them apart.
     pub fn job_removed(&mut self, unit: &UnitName, job: &str, result: &str) {
         let is_ours = self.ours.remove(job);
+        let fallen = self.fallen_of(unit);
         let Some(track) = self.units.get_mut(unit) else { return };
         let was_start = track.is_starting && track.job.as_deref() == Some(job);
         if track.job.as_deref() == Some(job) {
@@ -315,7 +336,19 @@ impl Tracker {
             (_, false) => Intent::StartFailed,
         };
         track.fell = result != "done" || was_start;
-        track.is_stopped_again |= track.intent == Intent::Stopped && track.was_down;
+        let is_stop = track.intent == Intent::Stopped;
+        if is_stop && !track.was_down {
+            track.stopped_with = fallen.map(Box::new);
+        }
+        track.is_stopped_again |= is_stop && track.was_down;
+    }
+
+    /// Of the units that one is bound to, the one that has fallen and is down.
+    fn fallen_of(&self, unit: &UnitName) -> Option<UnitName> {
+        let is_it = |other: &&UnitName| {
+            self.units.get(*other).is_some_and(|other| other.fell && other.active.is_some_and(is_down))
+        };
+        self.units.get(unit)?.bound_to.iter().find(is_it).cloned()
     }
 
     /// A signal says that the unit's state has changed.
@@ -339,6 +372,7 @@ impl Tracker {
             if active != ActiveState::Deactivating {
                 track.intent = Intent::Unknown;
                 track.is_stopped_again = false;
+                track.stopped_with = None;
             }
             return;
         }

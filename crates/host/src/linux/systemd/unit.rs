@@ -350,7 +350,7 @@ async fn asked(bus: &Bus, unit: &UnitName, is_first: bool) -> Result<Properties,
         return Box::pin(ask(bus, &own)).await;
     }
     bus.learn_triggers(unit, &seen.triggers);
-    others::listen(bus, &seen.bound_to).await;
+    others::listen(bus, unit, &seen.bound_to).await;
     set(&mut seen, always)?;
     if !seen.is_up() {
         set(&mut seen, each(bus, unit, ENDED).await)?;

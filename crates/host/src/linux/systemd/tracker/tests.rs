@@ -188,3 +188,29 @@ fn a_one_shot_that_has_run_was_not_stopped() {
     let restarted = [New("/1"), Became(Deactivating), Became(Inactive), Became(Activating), Became(Active)];
     check(&restarted, Intent::Unknown);
 }
+
+#[test]
+fn w09_what_was_stopped_with_a_fallen_unit_is_known_whatever_that_one_does_next() {
+    let [web, app] = ["web.service", "app.service"].map(|name| UnitName::new(name).expect("valid"));
+    let mut tracker = Tracker::default();
+    assert!(tracker.watch([web.clone(), app.clone()].into(), Vec::new()).is_empty());
+    [&web, &app].into_iter().for_each(|unit| tracker.saw(unit, Active));
+    tracker.is_bound_to(&web, std::slice::from_ref(&app));
+    let moved = |tracker: &mut Tracker, unit: &UnitName, job: &str, to: ActiveState| {
+        tracker.job_new(unit, job);
+        tracker.became(unit, to);
+        tracker.job_removed(unit, job, "done");
+    };
+    tracker.became(&app, Failed);
+    moved(&mut tracker, &web, "/1", Inactive);
+    // What else was bound to it has it started, and it is restarted: its last stop is younger than that of the first then.
+    moved(&mut tracker, &app, "/2", Active);
+    moved(&mut tracker, &app, "/3", Inactive);
+    moved(&mut tracker, &app, "/4", Active);
+    assert_eq!(tracker.stopped_with(&web), Some(&app));
+    moved(&mut tracker, &web, "/5", Active);
+    assert_eq!(tracker.stopped_with(&web), None);
+    moved(&mut tracker, &app, "/6", Inactive);
+    moved(&mut tracker, &web, "/7", Inactive);
+    assert_eq!(tracker.stopped_with(&web), None, "an operator has stopped both");
+}
