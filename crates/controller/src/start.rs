@@ -88,7 +88,7 @@ pub async fn run(options: Options) -> Result<()> {
     let keeper = Keeper::start(store.clone(), saved).context("no thread for the store")?;
     let mut shell = Shell::new(Parts {
         unwell: Unwell::new(&state),
-        engine: FleetEngine::new(state, now()),
+        engine: FleetEngine::new(state, now()).silent_after(settings.silent_after),
         controller,
         epoch,
         authority,

@@ -1,7 +1,10 @@
 //! The engine itself: what it holds, and how an input goes through it. What it decides stands in the modules named after each
 //! matter, as an `impl FleetEngine` there.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Duration,
+};
 
 use ansai_model::{text::Text, time::Now};
 use ansai_protocol::{
@@ -15,6 +18,7 @@ use crate::{
     effect::FleetEffect,
     input::{FleetInput, Issued, SessionId},
     joining::Issuing,
+    limits::SILENT_AFTER,
     saving::Saving,
     sessions::{Seen, Session},
     silent::Silent,
@@ -47,6 +51,8 @@ pub struct FleetEngine {
     pub(crate) rejected: VecDeque<(Fingerprint, Text)>,
     /// Own incidents about silent hosts.
     pub(crate) silent: Silent,
+    /// A host of which nothing was heard for so long is silent.
+    pub(crate) silent_after: Duration,
 }
 
 impl FleetEngine {
@@ -60,6 +66,7 @@ impl FleetEngine {
             now,
             started: now,
             silent: Silent::from_books(&books),
+            silent_after: SILENT_AFTER,
             books,
             saving: Saving::default(),
             effects: Vec::new(),
@@ -73,6 +80,12 @@ impl FleetEngine {
             issuing: BTreeMap::new(),
             rejected: VecDeque::new(),
         }
+    }
+
+    /// The same engine with another patience with hosts that say nothing than [`SILENT_AFTER`].
+    #[must_use]
+    pub fn silent_after(self, silent_after: Duration) -> Self {
+        Self { silent_after, ..self }
     }
 
     /// Takes one input in and says what is to be done.

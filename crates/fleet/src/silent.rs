@@ -9,12 +9,7 @@ use ansai_protocol::{
     link::{HostId, RestraintsAt},
 };
 
-use crate::{
-    Books, FleetEngine,
-    incidents::About,
-    limits::{SILENT_AFTER, SILENT_TOGETHER},
-    words,
-};
+use crate::{Books, FleetEngine, incidents::About, limits::SILENT_TOGETHER, words};
 
 /// Which silent hosts belong to which open incident.
 #[derive(Clone, Debug, Default)]
@@ -42,13 +37,13 @@ impl FleetEngine {
     #[must_use]
     pub fn is_silent(&self, host: HostId) -> bool {
         let heard = self.seen.get(&host).map_or(self.started.mono, |seen| seen.heard.mono);
-        self.now.mono.since(heard) >= SILENT_AFTER
+        self.now.mono.since(heard) >= self.silent_after
     }
 
     /// Opens, changes and closes the incidents about silent hosts.
     pub(crate) fn watch_silence(&mut self) {
         // Nobody listened before, and hosts come back one after another.
-        if self.now.mono.since(self.started.mono) < SILENT_AFTER {
+        if self.now.mono.since(self.started.mono) < self.silent_after {
             return;
         }
         let silent: BTreeSet<HostId> = self.books.hosts.keys().copied().filter(|host| self.is_silent(*host)).collect();

@@ -60,7 +60,7 @@ impl FleetEngine {
             record,
             connected,
             heard: self.last_heard(id),
-            is_silent: now.mono.since(seen.heard.mono) >= crate::limits::SILENT_AFTER,
+            is_silent: now.mono.since(seen.heard.mono) >= self.silent_after,
             are_twins: seen.are_twins,
             ahead_ms: seen.ahead_ms,
             acknowledged: seen.acknowledged,

@@ -48,3 +48,15 @@ fn nobody_is_called_silent_because_the_controller_was_not_there() {
     again.passes(secs(2), &[]);
     assert_eq!(again.own().len(), 1);
 }
+
+#[test]
+fn how_long_a_host_may_say_nothing_is_the_configurations() {
+    let mut fleet = four();
+    fleet.engine = fleet.engine.clone().silent_after(secs(300));
+    fleet.passes(secs(310), &[1, 2, 3, 4]);
+    fleet.disconnects(1);
+    fleet.passes(secs(290), &[2, 3, 4]);
+    assert_eq!(fleet.own(), Vec::<String>::new());
+    fleet.passes(secs(20), &[2, 3, 4]);
+    assert_eq!(fleet.own().len(), 1);
+}
