@@ -8,20 +8,17 @@ use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     os::unix::net::UnixStream,
-    path::{Path, PathBuf},
-    process::Command,
+    path::Path,
     time::{Duration, Instant},
 };
 
 use ansai_lab::lan::Lan;
-use ansai_lab::{Host, HostOptions, agent, fixture, mail, process};
+use ansai_lab::{Host, HostOptions, agent, fixture, mail, package};
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::Signal;
 use serde_json::Value;
 
 const LIMIT: Duration = Duration::from_secs(60);
-/// For what packs or unpacks the program.
-const PACKAGE_LIMIT: Duration = Duration::from_secs(120);
 /// Where the host has the package, and where commands are run.
 const FOLDER: &str = "/root/packages";
 
@@ -76,7 +73,7 @@ fn run(host: &Host, step: &Step) -> Result<()> {
 
 fn run_in(host: &Host, folder: &str, step: &Step) -> Result<()> {
     let script = format!("cd {folder} && {}", step.command);
-    let output = host.run_within(PACKAGE_LIMIT, &["sh", "-c", &script])?.ok()?;
+    let output = host.run_within(package::LIMIT, &["sh", "-c", &script])?.ok()?;
     for line in &step.prints {
         ensure!(is_printed(&output.stdout, line), "`{}` does not print `{line}` but\n{}", step.command, output.stdout);
     }
@@ -114,17 +111,6 @@ fn healed(host: &Host, target: &str, rung: &str) -> Result<()> {
     let is_by = agent::steps(&report, "ended").iter().any(|step| step["rung"] == rung);
     ensure!(is_by, "{target} was not healed by {rung}: {report:#}");
     Ok(())
-}
-
-/// Builds the package of the built program in a folder of this test, and returns the folder.
-fn package() -> Result<PathBuf> {
-    let folder = fixture::bin_dir().join("docs-test");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging/deb/build");
-    let mut command = Command::new(script);
-    // Packing a build with its debug information takes longer than the whole rest.
-    command.arg(fixture::binary("ansai")?).arg(&folder).env("DPKG_DEB_COMPRESSOR_TYPE", "none");
-    process::run(&mut command, None, PACKAGE_LIMIT)?.ok()?;
-    Ok(folder)
 }
 
 /// What `init` has written with the lines of a page in the place of its own: those of the same key, also behind `#`, or else
@@ -234,7 +220,7 @@ fn check_signature(host: &Host) -> Result<()> {
 
 #[test]
 fn the_first_pages_and_the_local_api_do_what_they_say() -> Result<()> {
-    let folder = package()?;
+    let folder = package::folder("docs")?;
     let host = Host::boot(&HostOptions::new("docs").bind_read_only(&folder, FOLDER))?;
     host.install_unit("app.service", &fixture::unit("app", 5000))?;
     host.start("app.service")?;
@@ -274,13 +260,13 @@ fn installed(lan: &Lan, name: &str, number: u8, folder: &Path) -> Result<Host> {
     host.install_unit("app.service", &fixture::unit("app", 5000))?;
     host.start("app.service")?;
     let install = ["sh", "-c", &format!("DEBIAN_FRONTEND=noninteractive dpkg --install {FOLDER}/ansai_*.deb")];
-    host.run_within(PACKAGE_LIMIT, &install)?.ok()?;
+    host.run_within(package::LIMIT, &install)?.ok()?;
     Ok(host)
 }
 
 #[test]
 fn the_page_on_many_hosts_does_what_it_says() -> Result<()> {
-    let folder = package()?;
+    let folder = package::folder("docs-fleet")?;
     let lan = Lan::new()?;
     let controller = installed(&lan, "controller", 1, &folder)?;
     let host = installed(&lan, "web-01", 2, &folder)?;
