@@ -3,6 +3,8 @@
 //! The hosts are played here, over the same link that agents use.
 
 use std::{
+    io::{Read, Write},
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
@@ -29,7 +31,7 @@ use ansai_protocol::{
         VERSION_OLDEST, Welcome,
     },
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Longest wait for anything.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -97,6 +99,17 @@ impl Controller {
 
     fn run(&self, words: &[&str]) -> Output {
         command(self.folder.path()).args(words).stdin(Stdio::null()).output().expect("run")
+    }
+
+    /// Asks on its socket, as programs do.
+    fn ask(&self, path: &str, body: &Value) -> Value {
+        let mut stream = UnixStream::connect(self.folder.path().join("run/api.sock")).expect("connected");
+        let (body, mut answer) = (body.to_string(), String::new());
+        write!(stream, "POST {path} HTTP/1.0\r\nHost: ansai\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+            .expect("asked");
+        stream.read_to_string(&mut answer).expect("answered");
+        let (_, document) = answer.split_once("\r\n\r\n").expect("an answer");
+        serde_json::from_str(document).unwrap_or_else(|error| panic!("{path}: {error}: {answer}"))
     }
 
     fn json(&self, words: &[&str]) -> Value {
@@ -265,6 +278,13 @@ fn what_hosts_tell_stands_at_the_controller_and_outlives_it_once() {
     assert!(hosts.iter().all(|host| host.key.fingerprint() != controller.token.authority));
     let listed = controller.json(&["hosts", "list"]);
     assert_eq!(listed["hosts"].as_array().map(Vec::len), Some(3), "{listed}");
+
+    // A page at a time they are the same.
+    let page = |after: &Value| controller.ask("/v1/hosts", &json!({"limit": 2, "after": after}));
+    let (first, names) = (page(&Value::Null), |page: &Value| [0, 1].map(|place| page["hosts"][place]["name"].clone()));
+    assert_eq!((names(&first), &first["next"]), ([json!("web-01"), json!("web-02")], &json!("web-02")), "{first}");
+    let last = page(&first["next"]);
+    assert_eq!((names(&last), &last["next"]), ([json!("web-03"), Value::Null], &Value::Null), "{last}");
 
     // A service dies on one and is healed there.
     runtime.block_on(async {

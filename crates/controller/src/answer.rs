@@ -6,15 +6,15 @@ use ansai_fleet::FleetEngine;
 use ansai_model::{fleet::FleetScope, id::IncidentId, text::Text, time::Now};
 use ansai_protocol::{
     ReportAnswer, SCHEMA,
-    link::{ControllerId, HostId},
+    link::{ControllerId, HostId, Short},
     views::{
-        FleetAudit, FleetHosts, FleetIncident, FleetIncidents, FleetStatus, FleetTokens, HostView, IncidentsAsked,
+        FleetAudit, FleetHosts, FleetIncident, FleetIncidents, FleetStatus, FleetTokens, HostsAsked, IncidentsAsked,
     },
 };
 use ansai_socket::problem;
 use ansai_store::{
     Store, StoreError,
-    page::{IncidentsOf, Which},
+    page::{IncidentsOf, PAGE_MAX, Which},
 };
 use hyper::StatusCode;
 use serde::Serialize;
@@ -48,8 +48,13 @@ fn unread(error: &StoreError) -> (StatusCode, ansai_protocol::Problem) {
     problem(StatusCode::INTERNAL_SERVER_ERROR, error.to_string(), error.suggestion())
 }
 
-pub(crate) fn status(reading: &Reading<'_>) -> Reply {
-    json(&FleetStatus {
+/// Writes a document beside the loop, since one of many hosts takes its time, and answers with it.
+fn written(reading: &Reading<'_>, reply: oneshot::Sender<Reply>, document: impl Serialize + Send + 'static) {
+    beside(reading, reply, move |_| json(&document));
+}
+
+pub(crate) fn status(reading: &Reading<'_>, reply: oneshot::Sender<Reply>) {
+    let status = FleetStatus {
         schema: SCHEMA,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         controller: reading.controller,
@@ -60,27 +65,26 @@ pub(crate) fn status(reading: &Reading<'_>) -> Reply {
         restraints: views::restraints(reading),
         hosts: views::hosts(reading),
         unwell: views::unwell(reading),
-    })
+    };
+    written(reading, reply, status);
 }
 
-pub(crate) fn hosts(reading: &Reading<'_>) -> Reply {
-    json(&FleetHosts { schema: SCHEMA, hosts: views::hosts(reading), pending: views::pending(reading) })
+pub(crate) fn hosts(reading: &Reading<'_>, reply: oneshot::Sender<Reply>) {
+    let (hosts, pending) = (views::hosts(reading), views::pending(reading));
+    written(reading, reply, FleetHosts { schema: SCHEMA, hosts, pending, next: None });
+}
+
+pub(crate) fn hosts_of(reading: &Reading<'_>, asked: HostsAsked, reply: oneshot::Sender<Reply>) {
+    let most = asked.limit.clamp(1, PAGE_MAX);
+    let mut hosts = views::hosts_of(reading, asked.over.as_ref(), asked.after.as_ref(), most + 1);
+    let more = hosts.split_off(hosts.len().min(most));
+    let next = hosts.last().filter(|_| !more.is_empty()).map(|last| last.name.clone());
+    let pending = views::pending(reading);
+    written(reading, reply, FleetHosts { schema: SCHEMA, hosts, pending, next });
 }
 
 pub(crate) fn tokens(reading: &Reading<'_>) -> Reply {
     json(&FleetTokens { schema: SCHEMA, tokens: views::tokens(reading) })
-}
-
-/// Whether a host is among those that are meant.
-fn is_over(over: &FleetScope, host: &HostView) -> bool {
-    match over {
-        FleetScope::Fleet => true,
-        FleetScope::Host(name) => host.name.as_str() == name.as_str(),
-        FleetScope::Role(role) => host.role.as_ref().is_some_and(|has| has.as_str() == role.as_str()),
-        FleetScope::Label { key, value } => {
-            host.labels.iter().any(|(has, is)| has.as_str() == key.as_str() && is.as_str() == value.as_str())
-        }
-    }
 }
 
 /// Reads beside the loop, and answers when that is done.
@@ -97,10 +101,8 @@ fn beside(
 }
 
 pub(crate) fn incidents(reading: &Reading<'_>, asked: IncidentsAsked, reply: oneshot::Sender<Reply>) {
-    let members = views::hosts(reading);
     let over = asked.over.filter(|over| *over != FleetScope::Fleet);
-    let hosts: Option<Vec<HostId>> =
-        over.map(|over| members.iter().filter(|host| is_over(&over, host)).map(|host| host.id).collect());
+    let hosts: Option<Vec<HostId>> = over.map(|over| reading.engine.meant(&over));
     let after = match asked.after.map(|after| after.parse()).transpose() {
         Ok(after) => after,
         Err(error) => {
@@ -110,10 +112,12 @@ pub(crate) fn incidents(reading: &Reading<'_>, asked: IncidentsAsked, reply: one
     };
     let which = if asked.open { Which::Open } else { Which::All };
     let of = IncidentsOf { hosts, targets: asked.targets, which, after, most: asked.limit };
-    let names: BTreeMap<HostId, String> = members.into_iter().map(|host| (host.id, host.name.to_string())).collect();
+    // Ten thousand names are counted references; which of them the page needs is not known before it is read.
+    let names: BTreeMap<HostId, Short> =
+        reading.engine.books().hosts.values().map(|host| (host.id, host.name.clone())).collect();
     beside(reading, reply, move |store| {
         let page = store.incidents(&of).map_err(|error| unread(&error))?;
-        let named = |host: HostId| names.get(&host).cloned().unwrap_or_else(|| host.to_string());
+        let named = |host: HostId| names.get(&host).map_or_else(|| host.to_string(), ToString::to_string);
         let incidents =
             page.incidents.into_iter().map(|one| FleetIncident { host: one.host.map(named), incident: one.incident });
         let next = page.next.map(|next| next.to_string());
@@ -122,7 +126,7 @@ pub(crate) fn incidents(reading: &Reading<'_>, asked: IncidentsAsked, reply: one
 }
 
 pub(crate) fn report(reading: &Reading<'_>, host: &str, incident: IncidentId, reply: oneshot::Sender<Reply>) {
-    let member = views::hosts(reading).into_iter().find(|member| member.name.as_str() == host);
+    let member = reading.engine.books().host_named(host);
     // One that is no member any more is asked for by its id: what happened on it stays.
     let Some(id) = member.map(|member| member.id).or_else(|| host.parse().ok()) else {
         let what = Text::new(format!("no host of the fleet is called `{host}`"));

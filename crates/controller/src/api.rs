@@ -6,7 +6,7 @@ use std::path::Path;
 use ansai_model::{id::IncidentId, text::Text};
 use ansai_protocol::{
     operation::FleetOperation,
-    views::{FleetOperate, IncidentsAsked, TokenAsked},
+    views::{FleetOperate, HostsAsked, IncidentsAsked, TokenAsked},
 };
 use ansai_socket::{Answers, Asker, Body, Refusal, answered, body, problem};
 use hyper::{Method, Request, Response, StatusCode, body::Incoming};
@@ -28,6 +28,8 @@ pub(crate) enum Query {
     Status,
     /// Hosts, and those that wait.
     Hosts,
+    /// A page of hosts.
+    HostsOf(HostsAsked),
     /// Tokens, without their secrets.
     Tokens,
     /// A page of incidents.
@@ -100,6 +102,7 @@ async fn query(request: Request<Incoming>, by: Text) -> Result<Query, Refusal> {
         (&Method::GET, "/v1/tokens") => Ok(Query::Tokens),
         (&Method::GET, "/v1/audit") => Ok(Query::Audit),
         // What is asked for has parts that do not fit a path.
+        (&Method::POST, "/v1/hosts") => body(request, PAGE).await.map(Query::HostsOf),
         (&Method::POST, "/v1/incidents") => body(request, PAGE).await.map(Query::Incidents),
         (&Method::POST, "/v1/tokens") => body(request, PAGE).await.map(|asked| Query::CreateToken(by, asked)),
         (&Method::POST, "/v1/operate") => {

@@ -310,8 +310,9 @@ impl Shell {
             Query::Incidents(asked) => return answer::incidents(&reading, asked, reply),
             Query::Report(host, incident) => return answer::report(&reading, &host, incident, reply),
             Query::Audit => return answer::audit(&reading, reply),
-            Query::Status => answer::status(&reading),
-            Query::Hosts => answer::hosts(&reading),
+            Query::Status => return answer::status(&reading, reply),
+            Query::Hosts => return answer::hosts(&reading, reply),
+            Query::HostsOf(asked) => return answer::hosts_of(&reading, asked, reply),
             Query::Tokens => answer::tokens(&reading),
         };
         // Whoever asked may have gone.

@@ -1,9 +1,9 @@
 //! What is shown of the fleet, made of what the engine knows.
 
 use ansai_fleet::standing::HostStanding;
-use ansai_model::{observation::Health, time::WallTime};
+use ansai_model::{fleet::FleetScope, observation::Health, time::WallTime};
 use ansai_protocol::{
-    link::HostId,
+    link::{HostId, Short},
     record::TokenRecord,
     views::{HostTargetView, HostView, PendingView, RestraintView, TokenView},
 };
@@ -13,6 +13,16 @@ use crate::answer::Reading;
 /// Members, by name.
 pub(crate) fn hosts(reading: &Reading<'_>) -> Vec<HostView> {
     reading.engine.hosts(reading.now).map(|host| view(reading, &host)).collect()
+}
+
+/// The first so many members of a scope, by name, from behind a name on.
+pub(crate) fn hosts_of(
+    reading: &Reading<'_>,
+    over: Option<&FleetScope>,
+    after: Option<&Short>,
+    most: usize,
+) -> Vec<HostView> {
+    reading.engine.hosts_of(reading.now, over, after).take(most).map(|host| view(reading, &host)).collect()
 }
 
 fn view(reading: &Reading<'_>, host: &HostStanding<'_>) -> HostView {

@@ -1,13 +1,15 @@
 //! What is known of each host and of each restraint at a moment, for whoever shows it. Nothing is changed here.
 
+use std::ops::Bound;
+
 use ansai_model::{
-    fleet::Restraint,
+    fleet::{FleetScope, Restraint},
     id::{RestraintId, TargetId},
     text::Text,
     time::{Now, WallTime},
 };
 use ansai_protocol::{
-    link::{HostId, RestraintsAt},
+    link::{HostId, RestraintsAt, Short},
     operation::Reached,
     record::HostRecord,
 };
@@ -74,7 +76,20 @@ impl FleetEngine {
 
     /// How every member stands, in the order of their names.
     pub fn hosts(&self, now: Now) -> impl Iterator<Item = HostStanding<'_>> {
-        self.books.names.values().filter_map(move |id| self.host(now, *id))
+        self.hosts_of(now, None, None)
+    }
+
+    /// How those of a scope stand, in the order of their names, from behind a name on.
+    pub fn hosts_of<'a>(
+        &'a self,
+        now: Now,
+        over: Option<&'a FleetScope>,
+        after: Option<&Short>,
+    ) -> impl Iterator<Item = HostStanding<'a>> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let members = self.books.names.range((from, Bound::Unbounded)).filter_map(|(_, id)| self.books.hosts.get(id));
+        let meant = members.filter(move |host| over.is_none_or(|over| crate::restraints::concerns(over, host)));
+        meant.filter_map(move |host| self.host(now, host.id))
     }
 
     /// Whether a host obeys every restraint that concerns it.

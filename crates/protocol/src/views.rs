@@ -103,6 +103,22 @@ pub struct FleetHosts {
     pub hosts: Vec<HostView>,
     /// Those that asked to join.
     pub pending: Vec<PendingView>,
+    /// Behind which name the next page begins; nothing when there are no more, or when all were asked for.
+    #[serde(default)]
+    pub next: Option<Short>,
+}
+
+/// Which hosts are asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostsAsked {
+    /// These; all when it is left out.
+    #[serde(default)]
+    pub over: Option<FleetScope>,
+    /// At most so many; never more than a thousand.
+    pub limit: usize,
+    /// Those behind this name: `next` of the page before.
+    #[serde(default)]
+    pub after: Option<Short>,
 }
 
 /// A host that waits for a person.

@@ -1,7 +1,8 @@
 //! How hosts come in, and how people let them, or not.
 
+use ansai_model::fleet::FleetScope;
 use ansai_protocol::{
-    link::{Fingerprint, JoinAnswer, TokenId},
+    link::{Fingerprint, JoinAnswer, Short, TokenId},
     operation::{FleetAnswer, FleetOperation},
 };
 
@@ -135,4 +136,21 @@ fn a_removed_host_is_out_at_once_and_a_renamed_one_stays() {
     fleet.operates(FleetOperation::Remove { host: "www".into() });
     assert_eq!(fleet.closed, [(1, "this host was removed from the fleet".to_owned())]);
     assert!(!fleet.engine.books().is_member(identity.host, &identity.serial));
+}
+
+#[test]
+fn members_are_listed_by_name_from_behind_a_name_on_whoever_is_called_so() {
+    let fleet = Paper::of(&[("web-2", "web"), ("db-1", "db"), ("web-1", "web"), ("web-3", "web")]);
+    let listed = |over: Option<&FleetScope>, after: Option<&str>| {
+        let after = after.map(Short::from);
+        let hosts = fleet.engine.hosts_of(fleet.now, over, after.as_ref());
+        hosts.map(|host| host.record.name.to_string()).collect::<Vec<_>>().join(" ")
+    };
+    let web = FleetScope::Role("web".into());
+    assert_eq!(listed(None, None), "db-1 web-1 web-2 web-3");
+    assert_eq!(listed(None, Some("web-1")), "web-2 web-3");
+    assert_eq!(listed(Some(&web), None), "web-1 web-2 web-3");
+    // A name that nobody has any more is a place all the same.
+    assert_eq!(listed(Some(&web), Some("web-1b")), "web-2 web-3");
+    assert_eq!(listed(Some(&web), Some("web-3")), "");
 }
