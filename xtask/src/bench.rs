@@ -2,11 +2,14 @@
 
 mod connections;
 mod domains;
+mod fleet;
 mod footprint;
 mod heal;
 mod hosts;
+mod joined;
 mod spent;
 mod storm;
+mod table;
 
 use std::time::Duration;
 
@@ -16,9 +19,11 @@ use anyhow::{Context, Result};
 use crate::cargo;
 
 pub(crate) use domains::run as domains;
+pub(crate) use fleet::{kills, run as fleet};
 pub(crate) use footprint::run as footprint;
 pub(crate) use heal::run as heal;
 pub(crate) use hosts::run as hosts;
+pub(crate) use joined::run as joined;
 pub(crate) use storm::run as storm;
 
 /// The lab with the release program: what is measured is what is shipped.

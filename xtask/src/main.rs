@@ -23,6 +23,9 @@ cargo xtask bench storm       20 and 200 services killed at once, beside systemd
 cargo xtask bench footprint   memory and processor time of the agent at rest and with 1,000 checks
 cargo xtask bench hosts       large hosts: memory, processor time, bytes written and the time of a status, beside their limits
 cargo xtask bench domains     what watching filesystems, certificates, TLS sockets and memory takes on top
+cargo xtask bench fleet       10,000 agents of one controller; --agents N and --incidents N change how many
+cargo xtask bench joined      what an agent takes on top when it has joined a controller: memory, processor, time to heal
+cargo xtask bench kills       a controller killed 1,000 times while agents and operators speak; --kills N, --agents N
 cargo xtask bench engine      observations per second on one core
 cargo xtask bench clean       a tree of 1,000,000 files cleaned to a goal, beside find -delete
 cargo xtask bench leaks       which of the labelled series are called leaks, and how early
@@ -60,13 +63,21 @@ fn run(arguments: &[&str]) -> Result<()> {
             demo::run(after, if has("--reports") { demo::Reports::Shown } else { demo::Reports::Hidden })
         }
         // What is measured is what is shipped: the lab takes programs from beside the one that runs.
-        ["bench", what @ ("heal" | "storm" | "footprint" | "domains" | "hosts")] if cfg!(debug_assertions) => {
+        ["bench", what @ ("heal" | "storm" | "footprint" | "domains" | "hosts" | "joined")]
+            if cfg!(debug_assertions) =>
+        {
             cargo::run(&["run", "--release", "--quiet", "-p", "xtask", "--", "bench", what])
         }
+        ["bench", "fleet" | "kills", ..] if cfg!(debug_assertions) => {
+            cargo::run(&[&["run", "--release", "--quiet", "-p", "xtask", "--"], arguments].concat())
+        }
+        ["bench", "fleet", options @ ..] => bench::fleet(options),
+        ["bench", "kills", options @ ..] => bench::kills(options),
         ["bench", "heal"] => bench::heal(),
         ["bench", "storm"] => bench::storm(),
         ["bench", "domains"] => bench::domains(),
         ["bench", "hosts"] => bench::hosts(),
+        ["bench", "joined"] => bench::joined(),
         ["bench", "footprint"] => bench::footprint(),
         ["bench", "engine"] => cargo::run(&["run", "--release", "--quiet", "-p", "ansai-sim", "--", "bench"]),
         ["bench", "leaks"] => judged("leaks::"),

@@ -17,13 +17,13 @@ use super::{MONIT, prepare, quantile, say};
 /// Kills of each contender.
 const KILLS: usize = 100;
 /// ansai takes a unit that fails more than twice in two minutes for a flapping one and asks for a person, so its kills go round.
-const OURS: usize = 50;
+pub(super) const OURS: usize = 50;
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// systemd does one thing after another: a question of ours would be measured as part of what the healer still asks it.
 const UNDISTURBED: Duration = Duration::from_millis(50);
 
-const SERVICE: &str = "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/sleep infinity\n";
+pub(super) const SERVICE: &str = "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/sleep infinity\n";
 const MEND: &str = "[Unit]\nStartLimitIntervalSec=0\n\
                     [Service]\nType=oneshot\nExecStart=/bin/systemctl restart onfailure.service\n";
 const MONITORED: &str = "\
@@ -31,7 +31,7 @@ check process m with pidfile /run/monitored.pid
  start program = \"/bin/systemctl restart monitored.service\"
  stop program = \"/bin/true\"
 ";
-const CONFIGURATION: &str = "\
+pub(super) const CONFIGURATION: &str = "\
 autonomy: act
 policies:
   default: {cooldown: 0s, stable_for: 1ms, budget: {actions: 250, per: 1h}, loud_after: 1000}
@@ -51,7 +51,7 @@ impl Contender {
     }
 }
 
-fn ours(round: usize) -> String {
+pub(super) fn ours(round: usize) -> String {
     format!("ours-{}.service", round % OURS)
 }
 
@@ -91,7 +91,7 @@ pub(crate) fn run() -> Result<()> {
 }
 
 /// How long each kill of ours took until the report says that it was verified; both times are of the boot clock.
-fn verified(host: &Host, killed: &[i64]) -> Result<Vec<Duration>> {
+pub(super) fn verified(host: &Host, killed: &[i64]) -> Result<Vec<Duration>> {
     let time = |(index, killed): (usize, &i64)| {
         let incident = format!("i{}", index + 1);
         let text = agent::ansai(host, &["report", &incident, "--json"])?.stdout;
@@ -137,7 +137,7 @@ fn install(host: &Host) -> Result<Background> {
 
 /// Kills the main process and waits until the unit's cgroup holds another one, which systemd then confirms as active
 /// and main. Returns when that was on the boot clock, in nanoseconds, and how long it took.
-fn kill_and_wait(host: &Host, unit: &str) -> Result<(i64, Duration)> {
+pub(super) fn kill_and_wait(host: &Host, unit: &str) -> Result<(i64, Duration)> {
     // Whoever healed the last round may still be at it.
     host.wait_active(unit, LIMIT)?;
     let file = host.unit_processes_file(unit)?;
