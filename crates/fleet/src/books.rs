@@ -1,5 +1,6 @@
 //! What is kept, as the engine needs it: every change goes through one door, as the record that the store keeps, and gives
-//! back what undoes it. What a store holds is exactly what this holds after the same records; nothing is decided here.
+//! back what undoes it, whole: what could not be kept leaves no trace. What a store holds is exactly what this holds after the
+//! same records; nothing is decided here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +13,9 @@ use ansai_model::{
 use ansai_protocol::{
     IncidentSummary,
     link::{ControllerId, Fingerprint, HostId, Short, TokenId},
-    record::{FleetState, HostIncident, HostRecord, IdentityRecord, Kept, PendingRecord, Record, TokenRecord},
+    record::{
+        FleetState, HostIncident, HostRecord, HostTarget, IdentityRecord, Kept, PendingRecord, Record, TokenRecord,
+    },
 };
 
 /// An incident by when it was opened and its number: a host that lost its ledger counts anew.
@@ -47,6 +50,21 @@ pub struct Books {
     pub(crate) open: BTreeMap<Option<HostId>, BTreeMap<OpenKey, IncidentSummary>>,
     /// The highest number of an own incident.
     pub(crate) last_incident: IncidentId,
+}
+
+/// What puts one thing back as it was before a record.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Undo {
+    /// This was said of it.
+    Put(Box<Record>),
+    /// A host had this target: how it stood is the store's.
+    Target(HostId, TargetId),
+}
+
+impl Undo {
+    fn put(record: Record) -> Self {
+        Self::Put(Box::new(record))
+    }
 }
 
 fn is_over(incident: &IncidentSummary) -> bool {
@@ -89,55 +107,65 @@ impl Books {
         books
     }
 
-    /// Takes a record over; what puts it back as it was. What a host tells again when it was not kept undoes nothing.
-    pub fn put(&mut self, record: &Record) -> Vec<Record> {
-        match record {
-            Record::Host(host) => vec![self.put_host(host)],
-            Record::HostGone(id) => self.drop_host(*id),
+    /// Takes a record over.
+    pub fn put(&mut self, record: &Record) {
+        drop(self.change(record));
+    }
+
+    /// Takes a record over; what puts everything back as it was, in this order.
+    pub(crate) fn change(&mut self, record: &Record) -> Vec<Undo> {
+        let before = match record {
+            Record::Host(host) => Some(self.put_host(host)),
+            Record::HostGone(id) => return self.drop_host(*id),
             Record::Identity(identity) => {
                 let before = self.identities.insert(identity.serial.clone(), identity.clone());
-                // One that never was is as good as one that was taken back.
-                let none = || IdentityRecord { revoked: Some(identity.since), ..identity.clone() };
-                vec![Record::Identity(before.unwrap_or_else(none))]
+                Some(before.map_or_else(|| Record::IdentityGone(identity.serial.clone()), Record::Identity))
             }
+            Record::IdentityGone(serial) => self.identities.remove(serial).map(Record::Identity),
             Record::Token(token) => {
                 let before = self.tokens.insert(token.id, token.clone());
-                let none = || TokenRecord { revoked: Some(token.made), ..token.clone() };
-                vec![Record::Token(before.unwrap_or_else(none))]
+                Some(before.map_or(Record::TokenGone(token.id), Record::Token))
             }
+            Record::TokenGone(id) => self.tokens.remove(id).map(Record::Token),
             Record::Pending(pending) => {
                 let before = self.pending.insert(pending.fingerprint, pending.clone());
-                vec![before.map_or(Record::PendingGone(pending.fingerprint), Record::Pending)]
+                Some(before.map_or(Record::PendingGone(pending.fingerprint), Record::Pending))
             }
-            Record::PendingGone(fingerprint) => {
-                self.pending.remove(fingerprint).map(Record::Pending).into_iter().collect()
-            }
+            Record::PendingGone(fingerprint) => self.pending.remove(fingerprint).map(Record::Pending),
             Record::Restraint(restraint) => {
                 let before = self.restraints.insert(restraint.id, restraint.clone());
-                vec![before.map_or(Record::RestraintGone(restraint.id), Record::Restraint)]
+                Some(before.map_or(Record::RestraintGone(restraint.id), Record::Restraint))
             }
-            Record::RestraintGone(id) => self.restraints.remove(id).map(Record::Restraint).into_iter().collect(),
+            Record::RestraintGone(id) => self.restraints.remove(id).map(Record::Restraint),
             Record::Generation(generation) => {
-                vec![Record::Generation(std::mem::replace(&mut self.generation, *generation))]
+                Some(Record::Generation(std::mem::replace(&mut self.generation, *generation)))
             }
             Record::Kept(kept) => {
                 let before = self.kept.insert(kept.host, kept.clone());
-                // Of another feed than any: everything is told anew.
-                let none = || Kept { through: 0, ..kept.clone() };
-                vec![Record::Kept(before.unwrap_or_else(none))]
+                // Nothing of the feed is kept: everything is told anew.
+                Some(Record::Kept(before.unwrap_or_else(|| Kept { through: 0, ..kept.clone() })))
             }
-            Record::Target(target) => {
-                self.targets.entry(target.host).or_default().insert(target.status.target.clone());
-                Vec::new()
+            Record::Target(HostTarget { host, status, .. }) => {
+                let is_new = self.targets.entry(*host).or_default().insert(status.target.clone());
+                is_new.then(|| Record::TargetGone { host: *host, target: status.target.clone() })
             }
             Record::TargetGone { host, target } => {
-                if let Some(targets) = self.targets.get_mut(host) {
-                    targets.remove(target);
-                }
-                Vec::new()
+                let was_there = self.targets.get_mut(host).is_some_and(|targets| targets.remove(target));
+                return was_there.then(|| Undo::Target(*host, target.clone())).into_iter().collect();
             }
-            Record::Incident(incident) => self.put_incident(incident),
-            Record::Report { .. } | Record::Audit(_) => Vec::new(),
+            Record::Incident(incident) => Some(self.put_incident(incident)),
+            Record::Report { .. } | Record::Audit(_) => None,
+        };
+        before.map(Undo::put).into_iter().collect()
+    }
+
+    /// One thing is as it was.
+    pub(crate) fn take_back(&mut self, undo: &Undo) {
+        match undo {
+            Undo::Put(record) => self.put(record),
+            Undo::Target(host, target) => {
+                self.targets.entry(*host).or_default().insert(target.clone());
+            }
         }
     }
 
@@ -150,20 +178,23 @@ impl Books {
         before.map_or(Record::HostGone(host.id), Record::Host)
     }
 
-    fn drop_host(&mut self, id: HostId) -> Vec<Record> {
+    fn drop_host(&mut self, id: HostId) -> Vec<Undo> {
         let Some(host) = self.hosts.remove(&id) else { return Vec::new() };
         self.names.remove(&host.name);
-        self.targets.remove(&id);
-        self.open.remove(&Some(id));
-        let mut undo = vec![Record::Host(host)];
+        let mut undo = vec![Undo::put(Record::Host(host))];
         let of_host = |identity: &IdentityRecord| identity.host == id;
-        undo.extend(self.identities.values().filter(|one| of_host(one)).cloned().map(Record::Identity));
+        let identities = self.identities.values().filter(|one| of_host(one)).cloned();
+        undo.extend(identities.map(Record::Identity).map(Undo::put));
         self.identities.retain(|_, identity| !of_host(identity));
-        undo.extend(self.kept.remove(&id).map(Record::Kept));
+        undo.extend(self.kept.remove(&id).map(Record::Kept).map(Undo::put));
+        undo.extend(self.targets.remove(&id).into_iter().flatten().map(|target| Undo::Target(id, target)));
+        let open = self.open.remove(&Some(id)).into_iter().flat_map(BTreeMap::into_values);
+        undo.extend(open.map(|incident| Undo::put(Record::Incident(HostIncident { host: Some(id), incident }))));
         undo
     }
 
-    fn put_incident(&mut self, HostIncident { host, incident }: &HostIncident) -> Vec<Record> {
+    /// Takes an incident over; how it stood before.
+    fn put_incident(&mut self, HostIncident { host, incident }: &HostIncident) -> Record {
         if host.is_none() {
             self.last_incident = self.last_incident.max(incident.id);
         }
@@ -172,15 +203,12 @@ impl Books {
             true => open.remove(&key(incident)),
             false => open.insert(key(incident), incident.clone()),
         };
-        // A host's own are told again; nobody tells the controller's.
-        if host.is_some() {
-            return Vec::new();
-        }
-        let never_was = || {
+        // One that was not open was not there, or had ended: here that is the same.
+        let not_open = || {
             let why = "it could not be kept".into();
             IncidentSummary { phase: Phase::Resolved(Resolution::Withdrawn { why }), ..incident.clone() }
         };
-        vec![Record::Incident(HostIncident { host: None, incident: before.unwrap_or_else(never_was) })]
+        Record::Incident(HostIncident { host: *host, incident: before.unwrap_or_else(not_open) })
     }
 
     /// The host that is meant by a name or an id.

@@ -32,6 +32,8 @@ impl FleetEngine {
         if session.is_stalled {
             return;
         }
+        // Of a telling in parts one could be lost otherwise, and the rest kept.
+        self.saving.now.sessions.insert(id);
         let kept = self.books.kept.get(&host).filter(|kept| kept.feed == feed).map_or(0, |kept| kept.through);
         let count = u64::try_from(changes.len()).unwrap_or(u64::MAX);
         let last = first.saturating_add(count).saturating_sub(1);
@@ -45,7 +47,10 @@ impl FleetEngine {
             return;
         }
         if last > kept {
-            self.put(Record::Kept(Kept { host, feed, through: last }));
+            // While two tell, what is kept goes on from neither: whoever comes to a controller that was killed meanwhile tells
+            // everything anew.
+            let through = if self.mixed.contains(&host) { 0 } else { last };
+            self.put(Record::Kept(Kept { host, feed, through }));
         }
         let message = FromController::Kept { through: last.max(kept) };
         self.effects.push(FleetEffect::Send { session: id, message });
@@ -126,10 +131,15 @@ impl FleetEngine {
         for target in gone {
             self.put(Record::TargetGone { host, target });
         }
-        let open = self.books.open_of(Some(host)).filter(|open| !telling.incidents.contains(&key(open)));
+        self.withdraw(host, "its host knows it no more", |open| !telling.incidents.contains(&key(open)));
+    }
+
+    /// Ends the open incidents of a host that nobody tells of any more.
+    pub(crate) fn withdraw(&mut self, host: HostId, why: &str, which: impl Fn(&IncidentSummary) -> bool) {
+        let open = self.books.open_of(Some(host)).filter(|open| which(open));
         let forgotten: Vec<IncidentSummary> = open.cloned().collect();
         for incident in forgotten {
-            let phase = Phase::Resolved(Resolution::Withdrawn { why: "its host knows it no more".into() });
+            let phase = Phase::Resolved(Resolution::Withdrawn { why: why.into() });
             let incident = IncidentSummary { phase, ..incident };
             self.put(Record::Incident(HostIncident { host: Some(host), incident }));
         }

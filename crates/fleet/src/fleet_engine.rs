@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use ansai_model::{text::Text, time::Now};
+use ansai_model::{
+    text::Text,
+    time::{MonoTime, Now},
+};
 use ansai_protocol::{
     link::{Fingerprint, HostId},
     record::{Audited, FleetState, Record},
@@ -35,7 +38,8 @@ pub struct FleetEngine {
     pub(crate) effects: Vec<FleetEffect>,
     pub(crate) sessions: BTreeMap<SessionId, Session>,
     pub(crate) by_host: BTreeMap<HostId, BTreeSet<SessionId>>,
-    /// Members of which two processes have told changes, or of which something could not be kept: they tell everything anew.
+    /// Members of which two processes have told changes: they tell everything anew. So they do after a kill, since what is kept
+    /// of them goes on from none of what they told.
     pub(crate) mixed: BTreeSet<HostId>,
     /// Hosts that may say that they are for something else than is kept.
     pub(crate) says_otherwise: BTreeSet<HostId>,
@@ -53,6 +57,8 @@ pub struct FleetEngine {
     pub(crate) silent: Silent,
     /// A host of which nothing was heard for so long is silent.
     pub(crate) silent_after: Duration,
+    /// When it is looked next for what ended long ago.
+    pub(crate) forget_at: MonoTime,
 }
 
 impl FleetEngine {
@@ -67,6 +73,7 @@ impl FleetEngine {
             started: now,
             silent: Silent::from_books(&books),
             silent_after: SILENT_AFTER,
+            forget_at: now.mono,
             books,
             saving: Saving::default(),
             effects: Vec::new(),
@@ -93,8 +100,8 @@ impl FleetEngine {
         self.now = now;
         match input {
             FleetInput::Tick => self.tick(),
-            FleetInput::Connected { session, host, serial, address, is_expired, hello } => {
-                self.connected(session, Session::new(host, serial, address, is_expired, &hello, now), &hello);
+            FleetInput::Connected { session, came, hello } => {
+                self.connected(session, Session::new(came, &hello, now), &hello);
             }
             FleetInput::Disconnected { session } => self.disconnected(session),
             FleetInput::Heard { session, message } => self.heard(session, message),
@@ -121,6 +128,7 @@ impl FleetEngine {
             return;
         }
         self.forget_pending();
+        self.forget_ended();
         self.forget_ended_restraints();
         self.hold_twins();
         self.take_roles_over();

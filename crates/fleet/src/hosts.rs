@@ -1,7 +1,5 @@
 //! What people decide about hosts, and every command of an operator by its name: accept, reject, rename, remove.
 
-use std::collections::BTreeMap;
-
 use ansai_model::{
     fleet::{FleetScope, Restraint},
     text::Text,
@@ -15,9 +13,7 @@ use ansai_protocol::{
 use crate::{
     FleetEngine,
     limits::{HOSTS_MAX, REJECTED_MAX},
-    restraints,
-    sessions::Seen,
-    tokens, words,
+    restraints, tokens, words,
 };
 
 impl FleetEngine {
@@ -140,8 +136,7 @@ impl FleetEngine {
                     return self.answer(request, words::refused("there is no id for it".into(), "accept it again"));
                 };
                 let record = new_host(host, &pending, self.now.wall);
-                self.seen.insert(host, Seen::from_record(&record, self.books.generation, self.now));
-                self.put(Record::Host(record));
+                self.comes_to_be(record);
                 (host, format!("{} is accepted", pending.name))
             }
         };
@@ -215,6 +210,7 @@ impl FleetEngine {
             "this host was removed from the fleet",
             "`ansai join` with a new token lets it in again",
         );
+        self.withdraw(record.id, "its host was removed from the fleet", |_| true);
         self.put(Record::HostGone(record.id));
         self.stale.insert(record.id);
         self.audit(by, &text, 1);
@@ -226,8 +222,8 @@ fn new_host(id: HostId, pending: &PendingRecord, joined: ansai_model::time::Wall
     HostRecord {
         id,
         name: pending.name.clone(),
-        role: None,
-        labels: BTreeMap::new(),
+        role: pending.role.clone(),
+        labels: pending.labels.clone(),
         machine_id: pending.machine_id.clone(),
         boot_id: "".into(),
         program: pending.program.clone(),

@@ -8,6 +8,7 @@ use ansai_protocol::{link::JoinAnswer, operation::FleetAnswer, record::Record};
 
 use crate::{
     FleetEngine,
+    books::Undo,
     effect::FleetEffect,
     input::{Issued, JoiningId, SessionId},
     limits::SAVE_AGAIN,
@@ -36,13 +37,14 @@ pub(crate) struct Saving {
 pub(crate) struct Unsaved {
     records: Vec<Record>,
     /// What takes it back, to be put in reverse.
-    undo: Vec<Record>,
+    undo: Vec<Undo>,
     /// Whose commands are in it.
     pub(crate) requests: BTreeSet<u64>,
     /// What is answered meanwhile, and waits behind it.
     answers: BTreeMap<u64, FleetAnswer>,
     joinings: BTreeSet<JoiningId>,
-    sessions: BTreeSet<SessionId>,
+    /// Who told what is in it, or hears of it.
+    pub(crate) sessions: BTreeSet<SessionId>,
 }
 
 impl Unsaved {
@@ -69,7 +71,7 @@ impl Unsaved {
 impl FleetEngine {
     /// Changes what is kept: the one door.
     pub(crate) fn put(&mut self, record: Record) {
-        self.saving.now.undo.extend(self.books.put(&record));
+        self.saving.now.undo.extend(self.books.change(&record));
         self.saving.now.records.push(record);
     }
 
@@ -111,8 +113,8 @@ impl FleetEngine {
         let mut all = Unsaved::default();
         while self.saving.waiting.back().is_some_and(|(number, _)| *number >= from) {
             let Some((_, unsaved)) = self.saving.waiting.pop_back() else { break };
-            for record in unsaved.undo.iter().rev() {
-                self.books.put(record);
+            for undo in unsaved.undo.iter().rev() {
+                self.books.take_back(undo);
             }
             all.requests.extend(unsaved.requests);
             all.answers.extend(unsaved.answers);
@@ -145,10 +147,9 @@ impl FleetEngine {
             let answer = JoinAnswer::Refused { what, suggestion: "join again when there is room in its store".into() };
             self.effects.push(FleetEffect::Join { joining, answer });
         }
-        // It may wait for what was never said: it comes again and tells what is not kept, and everything when that is over.
+        // It may wait for what was never said, or go on behind what is lost: it comes again and tells what is not kept.
         for session in unsaved.sessions {
             self.issuing.remove(&Issued::Session(session));
-            self.mixed.extend(self.sessions.get(&session).map(|session| session.host));
             self.close(session, "the controller could not keep what was said", COMES_AGAIN);
         }
     }

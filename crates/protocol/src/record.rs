@@ -27,8 +27,12 @@ pub enum Record {
     HostGone(HostId),
     /// A certificate that was given to a host, by its serial number.
     Identity(IdentityRecord),
+    /// A certificate of which nothing need be known any more: it is good for nothing.
+    IdentityGone(Text),
     /// A token, by its id.
     Token(TokenRecord),
+    /// A token of which nothing need be known any more: it is good for nothing.
+    TokenGone(TokenId),
     /// A host that waits for a person, by the fingerprint of its key.
     Pending(PendingRecord),
     /// It waits no more.
@@ -161,6 +165,12 @@ pub struct PendingRecord {
     pub program: Short,
     /// From where it asks.
     pub address: Short,
+    /// What it is for, by its own configuration.
+    #[serde(default)]
+    pub role: Option<Short>,
+    /// What else it says of itself.
+    #[serde(default)]
+    pub labels: BTreeMap<Short, Short>,
     /// Its request for a certificate.
     pub request: Request,
     /// When it asked first.
@@ -203,7 +213,7 @@ pub struct Kept {
     pub host: HostId,
     /// The feed of one process of its agent.
     pub feed: FeedId,
-    /// The number of its last change that is kept.
+    /// The number of its last change that is kept; 0 when what is kept goes on from nothing that the feed told.
     pub through: u64,
 }
 

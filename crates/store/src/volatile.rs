@@ -1,4 +1,5 @@
-//! A store in memory: what the suite holds SQLite against, and what tests and simulations use. It outlives nothing.
+//! A store in memory: what the suite holds SQLite against, and what tests and simulations use. It outlives nothing. It never
+//! fails, and does not pretend to: whoever wants a disk that fails, or one that is copied, does that with the [`Records`].
 
 use std::{
     collections::BTreeMap,
@@ -25,36 +26,42 @@ use crate::{
     page::{Cursor, IncidentPage, IncidentsOf, SCANNED_MAX, Which},
 };
 
-/// Records in memory.
+/// A store of [`Records`].
 #[derive(Debug)]
 pub struct VolatileStore {
-    controller: ControllerId,
-    epoch: u64,
     records: Mutex<Records>,
 }
 
-#[derive(Debug, Default)]
-struct Records {
-    hosts: BTreeMap<HostId, HostRecord>,
-    identities: BTreeMap<String, IdentityRecord>,
+/// What a store holds after what it was given. A clone is a copy, as of a disk.
+#[derive(Clone, Debug)]
+pub struct Records {
+    controller: ControllerId,
+    /// How often it was brought back from a copy, or later.
+    pub epoch: u64,
+    /// Members, by their ids.
+    pub hosts: BTreeMap<HostId, HostRecord>,
+    identities: BTreeMap<Text, IdentityRecord>,
     tokens: BTreeMap<TokenId, TokenRecord>,
     pending: BTreeMap<Fingerprint, PendingRecord>,
-    restraints: BTreeMap<RestraintId, Restraint>,
-    targets: BTreeMap<(HostId, TargetId), HostTarget>,
+    /// Restraints, by their numbers.
+    pub restraints: BTreeMap<RestraintId, Restraint>,
+    /// Targets as they were told last, by host and name.
+    pub targets: BTreeMap<(HostId, TargetId), HostTarget>,
     kept: BTreeMap<HostId, Kept>,
     incidents: BTreeMap<Cursor, HostIncident>,
     reports: BTreeMap<Cursor, Report>,
     audit: Vec<AuditEntry>,
     last_incident: IncidentId,
     last_restraint: RestraintId,
-    generation: u64,
+    /// The generation of restraints.
+    pub generation: u64,
 }
 
 impl VolatileStore {
     /// An empty store of this controller.
     #[must_use]
     pub fn new(controller: ControllerId, epoch: u64) -> Self {
-        Self { controller, epoch, records: Mutex::default() }
+        Self { records: Mutex::new(Records::new(controller, epoch)) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Records> {
@@ -64,6 +71,58 @@ impl VolatileStore {
 }
 
 impl Records {
+    /// None yet, of this controller.
+    #[must_use]
+    pub fn new(controller: ControllerId, epoch: u64) -> Self {
+        Self {
+            controller,
+            epoch,
+            hosts: BTreeMap::new(),
+            identities: BTreeMap::new(),
+            tokens: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            restraints: BTreeMap::new(),
+            targets: BTreeMap::new(),
+            kept: BTreeMap::new(),
+            incidents: BTreeMap::new(),
+            reports: BTreeMap::new(),
+            audit: Vec::new(),
+            last_incident: IncidentId(0),
+            last_restraint: RestraintId(0),
+            generation: 0,
+        }
+    }
+
+    /// Keeps all of these, in their order: one save.
+    pub fn keep(&mut self, records: Vec<Record>) {
+        records.into_iter().for_each(|record| self.take(record));
+    }
+
+    /// All that an engine needs to begin.
+    #[must_use]
+    pub fn state(&self) -> FleetState {
+        FleetState {
+            controller: self.controller,
+            epoch: self.epoch,
+            hosts: self.hosts.values().cloned().collect(),
+            identities: self.identities.values().cloned().collect(),
+            tokens: self.tokens.values().cloned().collect(),
+            pending: self.pending.values().cloned().collect(),
+            restraints: self.restraints.values().cloned().collect(),
+            generation: self.generation,
+            kept: self.kept.values().cloned().collect(),
+            targets: self.targets.values().cloned().collect(),
+            open: self.open().cloned().collect(),
+            last_incident: self.last_incident,
+            last_restraint: self.last_restraint,
+        }
+    }
+
+    /// The incidents that have not ended, the oldest first.
+    pub fn open(&self) -> impl Iterator<Item = &HostIncident> {
+        self.incidents.values().filter(|incident| incident.incident.is_open())
+    }
+
     fn take(&mut self, record: Record) {
         match record {
             Record::Host(host) => drop(self.hosts.insert(host.id, host)),
@@ -73,10 +132,10 @@ impl Records {
                 self.identities.retain(|_, identity| identity.host != host);
                 self.targets.retain(|(of, _), _| *of != host);
             }
-            Record::Identity(identity) => {
-                drop(self.identities.insert(identity.serial.as_str().to_owned(), identity));
-            }
+            Record::Identity(identity) => drop(self.identities.insert(identity.serial.clone(), identity)),
+            Record::IdentityGone(serial) => drop(self.identities.remove(&serial)),
             Record::Token(token) => drop(self.tokens.insert(token.id, token)),
+            Record::TokenGone(id) => drop(self.tokens.remove(&id)),
             Record::Pending(pending) => drop(self.pending.insert(pending.fingerprint, pending)),
             Record::PendingGone(fingerprint) => drop(self.pending.remove(&fingerprint)),
             Record::Restraint(restraint) => {
@@ -105,28 +164,12 @@ impl Records {
 
 impl Store for VolatileStore {
     fn save(&self, records: Vec<Record>) -> Result<(), StoreError> {
-        let mut kept = self.lock();
-        records.into_iter().for_each(|record| kept.take(record));
+        self.lock().keep(records);
         Ok(())
     }
 
     fn state(&self) -> Result<FleetState, StoreError> {
-        let kept = self.lock();
-        Ok(FleetState {
-            controller: self.controller,
-            epoch: self.epoch,
-            hosts: kept.hosts.values().cloned().collect(),
-            identities: kept.identities.values().cloned().collect(),
-            tokens: kept.tokens.values().cloned().collect(),
-            pending: kept.pending.values().cloned().collect(),
-            restraints: kept.restraints.values().cloned().collect(),
-            generation: kept.generation,
-            kept: kept.kept.values().cloned().collect(),
-            targets: kept.targets.values().cloned().collect(),
-            open: kept.incidents.values().filter(|incident| incident.incident.is_open()).cloned().collect(),
-            last_incident: kept.last_incident,
-            last_restraint: kept.last_restraint,
-        })
+        Ok(self.lock().state())
     }
 
     fn incidents(&self, of: &IncidentsOf) -> Result<IncidentPage, StoreError> {

@@ -24,8 +24,8 @@ pub(super) const BREAKS: &[Break] = &[
     Break {
         what: "what could not be kept is not taken back",
         file: "crates/fleet/src/saving.rs",
-        find: "for record in unsaved.undo.iter().rev() {",
-        replace: "for record in unsaved.undo.iter().rev().take(0) {",
+        find: "for undo in unsaved.undo.iter().rev() {",
+        replace: "for undo in unsaved.undo.iter().rev().take(0) {",
     },
     Break {
         what: "two hosts with one identity are not told apart from a lost connection",
@@ -38,6 +38,12 @@ pub(super) const BREAKS: &[Break] = &[
         file: "crates/fleet/src/changes.rs",
         find: "session.is_stalled |= is_not_taken;\n        let (host, feed) = (session.host, session.feed);\n        if session.is_stalled {",
         replace: "let (host, feed) = (session.host, session.feed);\n        if is_not_taken {",
+    },
+    Break {
+        what: "what two hosts with one identity have told goes on from one of them",
+        file: "crates/fleet/src/changes.rs",
+        find: "let through = if self.mixed.contains(&host) { 0 } else { last };",
+        replace: "let through = last;",
     },
     Break {
         what: "a hold over a role reaches every host",

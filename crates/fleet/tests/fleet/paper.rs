@@ -1,12 +1,15 @@
 //! A fleet of paper: a clock in the hands of the test, hosts that say what the test says, and a store that keeps everything at
 //! once or nothing. After every step the engine's own invariants are asked.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 use ansai_fleet::{
-    FleetEffect, FleetEngine, FleetInput,
+    Books, FleetEffect, FleetEngine, FleetInput,
     effect::FleetNotice,
-    input::{Issued, JoiningId, Joins, SessionId},
+    input::{Came, Issued, JoiningId, Joins, SessionId},
     invariant,
 };
 use ansai_model::{
@@ -24,7 +27,7 @@ use ansai_protocol::{
         Request, RestraintsAt, Roots, Short, TokenId,
     },
     operation::{FleetAnswer, FleetOperation},
-    record::{FleetState, IdentityRecord, Record},
+    record::{FleetState, HostIncident, HostTarget, IdentityRecord, Record},
 };
 
 /// The controller's own id.
@@ -70,6 +73,8 @@ pub(crate) struct Paper {
     pub(crate) now: Now,
     /// What was kept, in order.
     pub(crate) kept: Vec<Record>,
+    /// Whether hosts connect from the controller's own machine.
+    pub(crate) is_beside: bool,
     /// Whether nothing can be kept.
     pub(crate) disk_is_full: bool,
     pub(crate) sent: Vec<(u64, FromController)>,
@@ -89,6 +94,7 @@ impl Paper {
             engine: FleetEngine::new(empty(), now),
             now,
             kept: Vec::new(),
+            is_beside: false,
             disk_is_full: false,
             sent: Vec::new(),
             closed: Vec::new(),
@@ -177,6 +183,49 @@ impl Paper {
         None
     }
 
+    /// The controller is killed, and starts from what was kept.
+    pub(crate) fn is_killed(&mut self) {
+        let books = self.replayed();
+        let mut targets = BTreeMap::<(HostId, TargetId), HostTarget>::new();
+        let mut last_incident = IncidentId(0);
+        for record in &self.kept {
+            match record {
+                Record::Target(target) => {
+                    targets.insert((target.host, target.status.target.clone()), target.clone());
+                }
+                Record::TargetGone { host, target } => drop(targets.remove(&(*host, target.clone()))),
+                Record::HostGone(gone) => targets.retain(|(host, _), _| host != gone),
+                Record::Incident(HostIncident { host: None, incident }) => {
+                    last_incident = last_incident.max(incident.id)
+                }
+                _ => {}
+            }
+        }
+        let own = books.open_of(None).map(|incident| HostIncident { host: None, incident: incident.clone() });
+        let state = FleetState {
+            open: own.collect(),
+            last_incident,
+            targets: targets.into_values().collect(),
+            hosts: books.hosts.into_values().collect(),
+            identities: books.identities.into_values().collect(),
+            tokens: books.tokens.into_values().collect(),
+            pending: books.pending.into_values().collect(),
+            last_restraint: books.restraints.keys().last().copied().unwrap_or(RestraintId(0)),
+            restraints: books.restraints.into_values().collect(),
+            generation: books.generation,
+            kept: books.kept.into_values().collect(),
+            ..empty()
+        };
+        self.engine = FleetEngine::new(state, self.now);
+    }
+
+    /// What a store holds after what was kept.
+    pub(crate) fn replayed(&self) -> Books {
+        let mut books = Books::new(empty());
+        self.kept.iter().for_each(|record| books.put(record));
+        books
+    }
+
     /// A host asks to join with the key of this number, with the token or without.
     pub(crate) fn joins(&mut self, number: u8, name: &str, role: &str, with_token: bool) -> JoinAnswer {
         self.joins_with(number, name, role, with_token.then(|| (TOKEN, secret())))
@@ -202,6 +251,7 @@ impl Paper {
             machine_id: "m".into(),
             program: "1.5.0".into(),
             role: (!role.is_empty()).then(|| role.into()),
+            labels: [("zone".into(), "a".into())].into(),
         })));
         self.joined.last().expect("an answer").1.clone()
     }
@@ -238,14 +288,14 @@ impl Paper {
 
     pub(crate) fn connects_with(&mut self, session: u64, number: u8, hello: Hello) {
         let identity = self.identity(number);
-        self.step(FleetInput::Connected {
-            session: SessionId(session),
+        let came = Came {
             host: identity.host,
             serial: identity.serial,
             address: "10.0.0.1".into(),
             is_expired: false,
-            hello: Box::new(hello),
-        });
+            is_beside: self.is_beside,
+        };
+        self.step(FleetInput::Connected { session: SessionId(session), came, hello: Box::new(hello) });
     }
 
     pub(crate) fn disconnects(&mut self, session: u64) {

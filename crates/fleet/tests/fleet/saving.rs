@@ -1,10 +1,12 @@
 //! What was not kept was never said.
 
-use ansai_fleet::{Books, FleetEngine};
-use ansai_model::fleet::FleetScope;
-use ansai_protocol::{link::JoinAnswer, operation::FleetOperation};
+use ansai_model::{fleet::FleetScope, observation::Health};
+use ansai_protocol::{
+    link::{Change, JoinAnswer},
+    operation::FleetOperation,
+};
 
-use crate::paper::{Paper, empty, hold, said, secs, short};
+use crate::paper::{Paper, hold, said, secs, short, target, tells};
 
 #[test]
 fn what_could_not_be_kept_is_refused_told_to_nobody_and_taken_back() {
@@ -54,16 +56,41 @@ fn a_controller_that_is_killed_goes_on_from_what_was_kept() {
     fleet.holds(FleetScope::Role("web".into()));
     fleet.operates(FleetOperation::Rename { host: "db-1".into(), name: short("db-9") });
     fleet.operates(FleetOperation::Remove { host: "web-1".into() });
-    let mut books = Books::new(empty());
-    for record in &fleet.kept {
-        books.put(record);
+    let books = fleet.engine.books().clone();
+    assert_eq!(fleet.replayed(), books);
+    fleet.is_killed();
+    assert_eq!(*fleet.engine.books(), books);
+    assert_eq!(fleet.engine.restraints().next().expect("one").1.acknowledged, 0, "nobody has said that it obeys");
+}
+
+#[test]
+fn what_a_host_has_no_more_is_gone_though_that_could_not_be_kept_at_first() {
+    let mut fleet = Paper::of(&[("web-1", "web")]);
+    let host = fleet.identity(1).host;
+    let whole = |last: &str| vec![Change::Anew, tells(last, Health::Healthy), Change::Told];
+    fleet.changes(1, 1, whole("a.service"));
+    let before = fleet.engine.books().clone();
+    fleet.disk_is_full = true;
+    fleet.changes(1, 4, whole("b.service"));
+    assert_eq!(*fleet.engine.books(), before);
+    fleet.disk_is_full = false;
+    fleet.passes(secs(6), &[]);
+    fleet.connects(2, 1);
+    fleet.changes(2, 4, whole("b.service"));
+    for books in [&fleet.replayed(), fleet.engine.books()] {
+        assert_eq!(books.targets[&host].iter().collect::<Vec<_>>(), [&target("b.service")]);
     }
-    assert_eq!(&books, fleet.engine.books());
-    let mut state = empty();
-    state.hosts = books.hosts.values().cloned().collect();
-    state.restraints = books.restraints.values().cloned().collect();
-    state.generation = books.generation;
-    let engine = FleetEngine::new(state, fleet.now);
-    assert_eq!(engine.books().restraints, books.restraints);
-    assert_eq!(engine.restraints().next().expect("one").1.acknowledged, 0, "nobody has said that it obeys");
+}
+
+#[test]
+fn a_telling_of_which_a_part_could_not_be_kept_begins_anew() {
+    let mut fleet = Paper::of(&[("web-1", "web")]);
+    fleet.disk_is_full = true;
+    fleet.changes(1, 1, vec![Change::Anew, tells("a.service", Health::Failing)]);
+    fleet.disk_is_full = false;
+    fleet.passes(secs(6), &[]);
+    // The rest of it comes when all can be kept again.
+    fleet.changes(1, 3, vec![tells("b.service", Health::Healthy), Change::Told]);
+    let known = fleet.engine.books().targets.values().flatten().count();
+    assert_eq!((known, fleet.closed.len()), (0, 1), "{:?}", fleet.closed);
 }

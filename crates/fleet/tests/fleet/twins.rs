@@ -1,7 +1,10 @@
 //! Two hosts with one identity.
 
 use ansai_model::{fleet::FleetScope, observation::Health};
-use ansai_protocol::record::Record;
+use ansai_protocol::{
+    link::{Change, FeedId, FromController, RestraintsAt},
+    record::Record,
+};
 
 use crate::paper::{Paper, secs, tells};
 
@@ -60,4 +63,25 @@ fn what_a_twin_told_is_told_again_when_it_is_alone() {
     fleet.connects(8, 1);
     fleet.changes(8, 1, vec![tells("a.service", Health::Failing), tells("b.service", Health::Healthy)]);
     assert_eq!(kept(&fleet), 2);
+}
+
+/// A controller that is killed before it has had them tell everything knows all the same that what it has is mixed.
+#[test]
+fn what_two_have_told_is_told_anew_to_a_controller_that_was_killed_meanwhile() {
+    let mut fleet = Paper::of(&[("web-1", "web")]);
+    let whole = |health| vec![Change::Anew, tells("a.service", health), Change::Told];
+    fleet.changes(1, 1, whole(Health::Healthy));
+    let mut hello = fleet.hello(1, RestraintsAt::default());
+    hello.feed = FeedId::of_chance([7; 16]);
+    fleet.connects_with(7, 1, hello);
+    fleet.changes(7, 1, whole(Health::Failing));
+    fleet.changes(1, 4, vec![tells("b.service", Health::Healthy)]);
+    fleet.is_killed();
+    fleet.connects(8, 1);
+    let welcome = fleet.sent.iter().rev().find_map(|(session, message)| match message {
+        FromController::Welcome(welcome) if *session == 8 => Some(welcome.kept),
+        _ => None,
+    });
+    let goes_on_from = welcome.expect("it is welcome").map_or(0, |(_, through)| through);
+    assert_eq!(goes_on_from, 0, "a.service is told as the other one has it");
 }

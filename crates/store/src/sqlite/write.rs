@@ -91,7 +91,9 @@ impl Change {
             Record::Identity(identity) => {
                 put(kind::IDENTITY, identity.serial.to_string(), Some(identity.host), json(identity)?)
             }
+            Record::IdentityGone(serial) => Self::Drop { kind: kind::IDENTITY, key: serial.to_string() },
             Record::Token(token) => put(kind::TOKEN, token.id.to_string(), None, json(token)?),
+            Record::TokenGone(id) => Self::Drop { kind: kind::TOKEN, key: id.to_string() },
             Record::Pending(pending) => put(kind::PENDING, pending.fingerprint.to_string(), None, json(pending)?),
             Record::PendingGone(key) => Self::Drop { kind: kind::PENDING, key: key.to_string() },
             Record::Restraint(restraint) => {

@@ -8,7 +8,7 @@ use ansai_model::{
     time::WallTime,
 };
 use ansai_protocol::{
-    link::Fingerprint,
+    link::{Fingerprint, TokenId},
     record::{HostIncident, Record},
 };
 use ansai_store::{
@@ -64,6 +64,11 @@ fn what_is_saved_again_replaces_what_was_there() {
         let state = store.state().expect("read");
         assert!(state.pending.is_empty());
         assert_eq!(state.restraints.len(), 1);
+        save(store, [token(2, 1), identity(1, "0a"), identity(1, "0b")]);
+        save(store, [Record::TokenGone(TokenId([1; 6])), Record::IdentityGone("0a".into())]);
+        let state = store.state().expect("read");
+        assert_eq!(state.tokens.iter().map(|token| token.id).collect::<Vec<_>>(), [TokenId([2; 6])]);
+        assert_eq!(state.identities.iter().map(|one| one.serial.as_str()).collect::<Vec<_>>(), ["0b"]);
         assert_eq!(state.last_restraint, RestraintId(10), "a number is given once");
         assert_eq!(state.generation, 7, "it only grows");
     });

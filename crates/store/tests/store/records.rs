@@ -74,6 +74,8 @@ pub(crate) fn pending(number: u8) -> Record {
         machine_id: "m".into(),
         program: "1.0.0".into(),
         address: "192.0.2.7".into(),
+        role: Some("web".into()),
+        labels: [("zone".into(), "a".into())].into(),
         request: Request::new("MIIB").expect("short"),
         since: WallTime(1),
         until: WallTime(9),
