@@ -88,6 +88,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "ansai-engine",
             "ansai-fleet",
             "ansai-protocol",
+            "ansai-store",
             "ansai-config",
             "ansai-host",
             "ansai-notify",

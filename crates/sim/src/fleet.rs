@@ -5,7 +5,6 @@
 
 pub mod checks;
 mod controller;
-mod disk;
 mod host;
 mod operators;
 mod peace;

@@ -24,7 +24,9 @@ use ansai_model::{
 };
 use ansai_protocol::{link::Short, operation::Reached};
 
-use super::{disk::Disk, host::SimHost};
+use ansai_store::volatile::Records;
+
+use super::host::SimHost;
 
 /// Sets that are remembered of a host.
 const TOLD_MAX: usize = 64;
@@ -185,7 +187,7 @@ pub(super) fn answered_means_obeyed(
 ///
 /// # Errors
 /// When the set is newer than what is on the disk.
-pub(super) fn said_is_durable(set: &RestraintSet, disk: &Disk) -> Result<(), String> {
+pub(super) fn said_is_durable(set: &RestraintSet, disk: &Records) -> Result<(), String> {
     let on_disk = |one: &Restraint| disk.restraints.contains_key(&one.id) || set.generation < disk.generation;
     let is_durable = set.epoch == disk.epoch && set.generation <= disk.generation && set.restraints.iter().all(on_disk);
     match is_durable {
@@ -201,7 +203,7 @@ pub(super) fn said_is_durable(set: &RestraintSet, disk: &Disk) -> Result<(), Str
 ///
 /// # Errors
 /// When it does not.
-pub(super) fn told_what_concerns(set: &RestraintSet, host: &SimHost, disk: &Disk) -> Result<(), String> {
+pub(super) fn told_what_concerns(set: &RestraintSet, host: &SimHost, disk: &Records) -> Result<(), String> {
     let record = disk.hosts.get(&host.id);
     let role = record.and_then(|record| record.role.as_ref());
     let is_told = |one: &Restraint| set.restraints.iter().any(|told| told.id == one.id);
@@ -219,7 +221,7 @@ pub(super) fn told_what_concerns(set: &RestraintSet, host: &SimHost, disk: &Disk
 ///
 /// # Errors
 /// What differs.
-pub(super) fn books_match_disk(engine: &FleetEngine, disk: &Disk) -> Result<(), String> {
+pub(super) fn books_match_disk(engine: &FleetEngine, disk: &Records) -> Result<(), String> {
     let books = engine.books();
     if books.generation != disk.generation || books.epoch != disk.epoch {
         let (ours, theirs) = ((books.epoch, books.generation), (disk.epoch, disk.generation));
@@ -229,10 +231,14 @@ pub(super) fn books_match_disk(engine: &FleetEngine, disk: &Disk) -> Result<(), 
         return Err(format!("books_match_disk: {:?} in force, {:?} on the disk", books.restraints, disk.restraints));
     }
     let open = engine.books().open_of(None).count();
-    let on_disk = disk.open.keys().filter(|(host, _, _)| host.is_none()).count();
-    match books.hosts == disk.hosts && open == on_disk {
+    let on_disk = disk.open().filter(|one| one.host.is_none()).count();
+    if books.hosts != disk.hosts || open != on_disk {
+        return Err(format!("books_match_disk: {open} own incidents or other hosts, {on_disk} on the disk"));
+    }
+    let known = books.targets.iter().flat_map(|(host, targets)| targets.iter().map(move |target| (host, target)));
+    match known.eq(disk.targets.keys().map(|(host, target)| (host, target))) {
         true => Ok(()),
-        false => Err(format!("books_match_disk: {open} own incidents or other hosts, {on_disk} on the disk")),
+        false => Err(format!("books_match_disk: {:?} are known, {:?} on the disk", books.targets, disk.targets.keys())),
     }
 }
 

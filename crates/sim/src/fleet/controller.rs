@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 use ansai_fleet::{FleetEffect, FleetEngine, FleetInput};
 use ansai_model::time::Now;
 use ansai_protocol::record::Record;
+use ansai_store::volatile::Records;
 
-use super::disk::Disk;
 use crate::random::Random;
 
 /// A save that is not durable yet, and what waits for it.
@@ -21,9 +21,9 @@ struct Waiting {
 /// A controller that runs, or is dead for a moment.
 pub(super) struct Controller {
     pub(super) engine: FleetEngine,
-    pub(super) disk: Disk,
+    pub(super) disk: Records,
     /// A copy of its disk from some time ago.
-    pub(super) copy: Option<Disk>,
+    pub(super) copy: Option<Records>,
     pub(super) is_up: bool,
     pub(super) disk_is_full: bool,
     waiting: VecDeque<Waiting>,
@@ -40,7 +40,7 @@ pub(super) struct Output {
 }
 
 impl Controller {
-    pub(super) fn new(disk: Disk, now: Now) -> Self {
+    pub(super) fn new(disk: Records, now: Now) -> Self {
         let engine = FleetEngine::new(disk.state(), now);
         let waiting = VecDeque::new();
         Self { engine, disk, copy: None, is_up: true, disk_is_full: false, waiting, unsaved: 0 }
@@ -79,7 +79,7 @@ impl Controller {
             return self.step(now, FleetInput::NotSaved { from, why: "disk full".into() });
         }
         let Some(first) = self.waiting.pop_front() else { return Output::default() };
-        self.disk.keep(&first.records);
+        self.disk.keep(first.records);
         let mut output = self.step(now, FleetInput::Saved { through: first.number });
         output.effects = first.effects.into_iter().chain(output.effects).collect();
         output
@@ -92,7 +92,7 @@ impl Controller {
             if self.disk_is_full || random.chance(50) {
                 break;
             }
-            self.disk.keep(&waiting.records);
+            self.disk.keep(waiting.records);
         }
     }
 

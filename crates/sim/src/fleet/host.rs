@@ -54,6 +54,8 @@ fn bundle() -> Bundle {
 }
 
 pub(super) const SERVICES: [&str; 2] = ["app.service", "db.service"];
+/// A target that comes into the host's configuration and goes out of it; nothing happens to it.
+const EXTRA: &str = "extra.service";
 
 /// A connection as its host sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +79,8 @@ pub(super) struct SimHost {
     pub(super) disk_is_full: bool,
     has_told_trouble: bool,
     pub(super) up: [bool; 2],
+    /// Whether its configuration has one target more.
+    has_extra: bool,
     running: Vec<(MonoTime, ActionRun)>,
     pub(super) link: Option<Link>,
     pub(super) is_cut: bool,
@@ -126,6 +130,7 @@ impl SimHost {
             disk_is_full: false,
             has_told_trouble: false,
             up: [true; 2],
+            has_extra: false,
             running: Vec::new(),
             link: None,
             is_cut: false,
@@ -338,7 +343,8 @@ impl SimHost {
             None => {
                 self.unkept.clear();
                 let targets: Vec<Change> = (0..SERVICES.len()).filter_map(|which| self.target(which)).collect();
-                for change in [Change::Anew].into_iter().chain(targets).chain([Change::Told]) {
+                let extra = self.has_extra.then(|| self.extra()).flatten();
+                for change in [Change::Anew].into_iter().chain(targets).chain(extra).chain([Change::Told]) {
                     self.numbered += 1;
                     self.unkept.push_back((self.numbered, change));
                 }
@@ -357,25 +363,36 @@ impl SimHost {
         self.unkept.retain(|(number, _)| *number > through);
     }
 
+    /// The names of the targets that it has.
+    pub(super) fn targets(&self) -> Vec<&'static str> {
+        SERVICES.into_iter().chain(self.has_extra.then_some(EXTRA)).collect()
+    }
+
     fn target(&self, which: usize) -> Option<Change> {
-        let target = TargetId::of("service", SERVICES[which]).ok()?;
-        let health = if self.up[which] { Health::Healthy } else { Health::Failing };
-        Some(Change::Target(Box::new(TargetStatus {
-            target,
-            health,
-            summary: "sim".into(),
-            incident: None,
-            explanation: "sim".into(),
-            is_critical: false,
-            autonomy: None,
-            is_held: false,
-            stopped: None,
-            warning: None,
-        })))
+        status(SERVICES[which], if self.up[which] { Health::Healthy } else { Health::Failing })
+    }
+
+    fn extra(&self) -> Option<Change> {
+        match self.has_extra {
+            true => status(EXTRA, Health::Healthy),
+            false => TargetId::of("service", EXTRA).ok().map(Change::TargetGone),
+        }
+    }
+
+    /// Its configuration has one target more, or one less.
+    pub(super) fn is_configured_anew(&mut self) {
+        self.has_extra = !self.has_extra;
+        let change = self.extra();
+        self.tells(change);
     }
 
     fn changed(&mut self, which: usize) {
-        let Some(change) = self.target(which) else { return };
+        let change = self.target(which);
+        self.tells(change);
+    }
+
+    fn tells(&mut self, change: Option<Change>) {
+        let Some(change) = change else { return };
         self.numbered += 1;
         // What is longer ago than can be kept is told anew one day; here it is not.
         self.unkept.push_back((self.numbered, change.clone()));
@@ -398,4 +415,21 @@ impl SimHost {
             self.books.promises((said.epoch, said.generation));
         }
     }
+}
+
+/// A target as it is told.
+fn status(name: &str, health: Health) -> Option<Change> {
+    let target = TargetId::of("service", name).ok()?;
+    Some(Change::Target(Box::new(TargetStatus {
+        target,
+        health,
+        summary: "sim".into(),
+        incident: None,
+        explanation: "sim".into(),
+        is_critical: false,
+        autonomy: None,
+        is_held: false,
+        stopped: None,
+        warning: None,
+    })))
 }

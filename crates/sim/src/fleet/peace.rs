@@ -11,10 +11,7 @@ use ansai_model::{
 };
 use ansai_protocol::operation::FleetOperation;
 
-use super::{
-    host::{SERVICES, SimHost},
-    world::World,
-};
+use super::{host::SimHost, world::World};
 
 const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -124,7 +121,8 @@ impl World {
         for host in self.members().into_iter().map(|index| &self.hosts[index]) {
             let told: Vec<_> =
                 disk.targets.iter().filter(|((of, _), _)| *of == host.id).map(|(_, told)| told).collect();
-            if told.len() != SERVICES.len() || told.iter().any(|told| told.status.health != Health::Healthy) {
+            let names: Vec<&str> = told.iter().map(|told| told.status.target.name()).collect();
+            if names != host.targets() || told.iter().any(|told| told.status.health != Health::Healthy) {
                 let told: Vec<_> = told.iter().map(|one| (&one.status.target, one.status.health)).collect();
                 let standing = self.controller.engine.host(self.now, host.id);
                 let waits = host.untold();
@@ -134,7 +132,7 @@ impl World {
                 ));
             }
         }
-        match disk.open.values().find(|one| one.host.is_none()) {
+        match disk.open().find(|one| one.host.is_none()) {
             Some(one) => Err(format!("own_incidents_end: {} is open, and all is well", one.incident.headline)),
             None => Ok(()),
         }
@@ -172,7 +170,7 @@ impl World {
         self.passes(secs(100))?;
         let name = self.hosts[0].name.to_string();
         let open = |world: &Self| {
-            let own = world.controller.disk.open.values().filter(|one| one.host.is_none());
+            let own = world.controller.disk.open().filter(|one| one.host.is_none());
             own.map(|one| one.incident.headline.to_string()).collect::<Vec<_>>()
         };
         let told = open(self);

@@ -39,6 +39,10 @@ impl World {
                 let by = i64::try_from(self.random.below(7_200_000)).unwrap_or(0) - 3_600_000;
                 self.now.wall = WallTime(self.now.wall.0 + by);
             }
+            98..99 => self.on_host(index, |host, _, _| {
+                host.is_configured_anew();
+                Ok(())
+            })?,
             _ => {}
         }
         Ok(())

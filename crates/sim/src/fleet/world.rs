@@ -4,21 +4,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use ansai_fleet::{FleetEffect, FleetInput, input::SessionId, invariant};
+use ansai_fleet::{
+    FleetEffect, FleetInput,
+    input::{Came, SessionId},
+    invariant,
+};
 use ansai_model::{
     text::Text,
     time::{MonoTime, Now, WallTime},
 };
 use ansai_protocol::{
     link::{ControllerId, FromController, FromHost, HostId, RestraintsAt, Short},
-    record::{HostRecord, IdentityRecord},
+    record::{HostRecord, IdentityRecord, Record},
 };
+use ansai_store::volatile::Records;
 
 use super::{
     Totals,
     checks::{self, Books},
     controller::{Controller, Output},
-    disk::Disk,
     host::{Link, Made, SimHost},
     operators::Operators,
 };
@@ -106,15 +110,14 @@ impl World {
             80..98 => 8 + random.below(20),
             _ => 30 + random.below(171),
         };
-        let mut disk = Disk::new(of_number(1, ControllerId::of_chance));
+        let mut disk = Records::new(of_number(1, ControllerId::of_chance), 1);
         for number in 0..count {
             let (id, serial) = (of_number(100 + number, HostId::of_chance), Text::new(format!("{number:x}")));
-            disk.hosts.insert(id, record(id, number, now));
             let fingerprint = ansai_protocol::link::Fingerprint([0; 32]);
             let until = WallTime(i64::MAX);
             let identity =
                 IdentityRecord { serial: serial.clone(), host: id, fingerprint, since: now.wall, until, revoked: None };
-            disk.identities.insert(serial, identity);
+            disk.keep(vec![Record::Host(record(id, number, now)), Record::Identity(identity)]);
         }
         let controller = Controller::new(disk, now);
         let slowness = if random.chance(20) { 4_000 } else { 1 + random.below(300) };
@@ -354,7 +357,8 @@ impl World {
         let session = SessionId(session);
         self.controls(match message {
             FromHost::Hello(hello) => {
-                FleetInput::Connected { session, host, serial, address: "10.0.0.1".into(), is_expired: false, hello }
+                let came = Came { host, serial, address: "10.0.0.1".into(), is_expired: false, is_beside: false };
+                FleetInput::Connected { session, came, hello }
             }
             message => FleetInput::Heard { session, message },
         })
