@@ -62,6 +62,7 @@ pub(crate) fn status(reading: &Reading<'_>, reply: oneshot::Sender<Reply>) {
         uptime_seconds: reading.uptime.as_secs(),
         store_error: reading.store.plight(),
         pending: views::pending(reading).len(),
+        own: reading.engine.books().open_of(None).cloned().collect(),
         restraints: views::restraints(reading),
         hosts: views::hosts(reading),
         unwell: views::unwell(reading),

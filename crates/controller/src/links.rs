@@ -3,13 +3,13 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use ansai_fleet::input::{JoiningId, SessionId};
+use ansai_fleet::input::{Came, JoiningId, SessionId};
 use ansai_link::{
     accept::{Acceptor, Arrival, Arrived},
     dial::Link,
 };
 use ansai_model::text::Text;
-use ansai_protocol::link::{FromController, FromHost, Hello, HostId, Join, JoinAnswer, Message, Short};
+use ansai_protocol::link::{FromController, FromHost, Hello, Join, JoinAnswer, Message, Short};
 use bytes::Bytes;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -48,10 +48,7 @@ pub(crate) enum News {
 #[derive(Debug)]
 pub(crate) struct Connected {
     pub(crate) session: SessionId,
-    pub(crate) host: HostId,
-    pub(crate) serial: Text,
-    pub(crate) address: Short,
-    pub(crate) is_expired: bool,
+    pub(crate) came: Came,
     pub(crate) hello: Hello,
     pub(crate) to: Outgoing,
 }
@@ -126,15 +123,16 @@ pub(crate) async fn serve(
 async fn connection(stream: TcpStream, peer: SocketAddr, number: u64, shared: &Shared) {
     let acceptor = shared.acceptor.borrow().clone();
     let address = Short::new(peer.ip().to_canonical().to_string());
+    let is_beside = stream.local_addr().is_ok_and(|own| own.ip() == peer.ip());
     match acceptor.accept(stream).await {
         // The future of a session is small and lives long; that of a handshake is large, and has ended.
-        Ok(Arrival::Host(arrived)) => Box::pin(session(arrived, SessionId(number), address, shared)).await,
+        Ok(Arrival::Host(arrived)) => Box::pin(session(arrived, SessionId(number), address, is_beside, shared)).await,
         Ok(Arrival::Joining(link)) => Box::pin(joining(*link, JoiningId(number), address, shared)).await,
         Err(trouble) => tracing::debug!("{address}: {trouble}"),
     }
 }
 
-async fn session(arrived: Box<Arrived>, session: SessionId, address: Short, shared: &Shared) {
+async fn session(arrived: Box<Arrived>, session: SessionId, address: Short, is_beside: bool, shared: &Shared) {
     let Arrived { host, serial, is_expired, mut link, .. } = *arrived;
     let hello = match link.receive_within(FIRST_WITHIN).await {
         Ok(FromHost::Hello(hello)) => *hello,
@@ -143,7 +141,8 @@ async fn session(arrived: Box<Arrived>, session: SessionId, address: Short, shar
     };
     let (to, said) = mpsc::channel(WAITING_MAX);
     let serial = Text::new(serial.to_string());
-    let connected = Connected { session, host, serial, address, is_expired, hello, to: Outgoing(to) };
+    let came = Came { host, serial, address, is_expired, is_beside };
+    let connected = Connected { session, came, hello, to: Outgoing(to) };
     if shared.news.send(News::Connected(Box::new(connected))).await.is_err() {
         return;
     }

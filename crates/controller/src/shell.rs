@@ -242,10 +242,9 @@ impl Shell {
     pub(crate) fn hear(&mut self, news: News) {
         match news {
             News::Connected(connected) => {
-                let links::Connected { session, host, serial, address, is_expired, hello, to } = *connected;
+                let links::Connected { session, came, hello, to } = *connected;
                 self.sessions.insert(session, to);
-                let hello = Box::new(hello);
-                self.step(FleetInput::Connected { session, host, serial, address, is_expired, hello });
+                self.step(FleetInput::Connected { session, came, hello: Box::new(hello) });
             }
             // What was said before the link was closed is heard no more.
             News::Heard(session, _) if !self.sessions.contains_key(&session) => {}
@@ -284,6 +283,7 @@ impl Shell {
             machine_id: join.machine_id,
             program: join.program,
             role: join.role,
+            labels: join.labels.into_iter().collect(),
         })));
     }
 

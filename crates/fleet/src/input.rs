@@ -1,5 +1,7 @@
 //! Everything that can make the fleet engine change: one closed list.
 
+use std::collections::BTreeMap;
+
 use ansai_model::text::Text;
 use ansai_protocol::{
     link::{Certificate, Fingerprint, FromHost, Hello, HostId, Request, Roots, Short, TokenId},
@@ -33,14 +35,8 @@ pub enum FleetInput {
     Connected {
         /// The connection.
         session: SessionId,
-        /// Who the certificate says that it is.
-        host: HostId,
-        /// The certificate's serial number.
-        serial: Text,
-        /// From where it comes.
-        address: Short,
-        /// Whether the certificate has ended: it may only be renewed then.
-        is_expired: bool,
+        /// Who came, and from where.
+        came: Came,
         /// What it said.
         hello: Box<Hello>,
     },
@@ -99,6 +95,21 @@ pub enum FleetInput {
     },
 }
 
+/// A host that came with a certificate that leads to a CA of this controller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Came {
+    /// Who the certificate says that it is.
+    pub host: HostId,
+    /// The certificate's serial number.
+    pub serial: Text,
+    /// From where it comes.
+    pub address: Short,
+    /// Whether the certificate has ended: it may only be renewed then.
+    pub is_expired: bool,
+    /// Whether it comes from the controller's own machine: it is heard without any network.
+    pub is_beside: bool,
+}
+
 /// A host that asks to join, whose request is signed by the key that it names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Joins {
@@ -122,4 +133,6 @@ pub struct Joins {
     pub program: Short,
     /// What it is for, by its own configuration.
     pub role: Option<Short>,
+    /// Names with values by which operators choose hosts.
+    pub labels: BTreeMap<Short, Short>,
 }

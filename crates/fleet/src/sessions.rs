@@ -16,7 +16,7 @@ use crate::{
     FleetEngine,
     books::OpenKey,
     effect::FleetEffect,
-    input::SessionId,
+    input::{Came, SessionId},
     limits::{GONE_AFTER, REFRESH_EVERY, REFRESH_MAX, SESSIONS_OF_HOST_MAX},
 };
 
@@ -27,6 +27,8 @@ pub(crate) struct Session {
     pub(crate) serial: Text,
     address: Short,
     is_expired: bool,
+    /// It comes from the controller's own machine.
+    is_beside: bool,
     pub(crate) feed: FeedId,
     pub(crate) since: Now,
     /// When it last said anything.
@@ -47,10 +49,21 @@ pub(crate) struct Telling {
 }
 
 impl Session {
-    pub(crate) fn new(host: HostId, serial: Text, address: Short, is_expired: bool, hello: &Hello, since: Now) -> Self {
-        let (feed, acknowledged) = (hello.feed, RestraintsAt::default());
-        let heard = since.mono;
-        Self { host, serial, address, is_expired, feed, since, heard, acknowledged, telling: None, is_stalled: false }
+    pub(crate) fn new(came: Came, hello: &Hello, since: Now) -> Self {
+        let Came { host, serial, address, is_expired, is_beside } = came;
+        Self {
+            host,
+            serial,
+            address,
+            is_expired,
+            is_beside,
+            feed: hello.feed,
+            since,
+            heard: since.mono,
+            acknowledged: RestraintsAt::default(),
+            telling: None,
+            is_stalled: false,
+        }
     }
 }
 
@@ -74,6 +87,8 @@ pub(crate) struct Seen {
     pub(crate) concerned_since: u64,
     /// Two hosts have spoken under this identity.
     pub(crate) are_twins: bool,
+    /// It came last from the controller's own machine.
+    pub(crate) is_beside: bool,
     /// When it was last kept.
     refreshed: Now,
 }
@@ -101,6 +116,7 @@ impl Seen {
             refused: None,
             says: None,
             are_twins: false,
+            is_beside: false,
             refreshed: now,
         }
     }
@@ -145,6 +161,7 @@ impl FleetEngine {
         let generation = self.books.generation;
         let seen = self.seen.entry(host).or_insert_with(|| Seen::from_record(record, generation, now));
         seen.says = Some(says);
+        seen.is_beside = session.is_beside;
         self.sessions.insert(id, session);
         self.by_host.entry(host).or_default().insert(id);
         self.says_otherwise.insert(host);

@@ -3,20 +3,30 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ansai_model::{id::IncidentId, rule::Severity, text::Text, time::MonoTime};
+use ansai_model::{
+    id::IncidentId,
+    rule::Severity,
+    text::Text,
+    time::{MonoTime, WallTime},
+};
 use ansai_protocol::{
     IncidentSummary,
     link::{HostId, RestraintsAt},
 };
 
-use crate::{Books, FleetEngine, incidents::About, limits::SILENT_TOGETHER, words};
+use crate::{
+    Books, FleetEngine,
+    incidents::About,
+    limits::{GONE_AFTER, SILENT_TOGETHER},
+    words,
+};
 
 /// Which silent hosts belong to which open incident.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Silent {
     groups: BTreeMap<IncidentId, Group>,
-    /// Incidents from before this process: which hosts they were about is not known, so all that are silent then are.
-    adopting: Option<IncidentId>,
+    /// There are incidents from before this process: which hosts they are about is told by when each was heard last.
+    is_from_books: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -27,8 +37,8 @@ struct Group {
 
 impl Silent {
     pub(crate) fn from_books(books: &Books) -> Self {
-        let mut open = books.open_of(None).filter(|incident| About::Silence.is_of(incident));
-        Self { groups: BTreeMap::new(), adopting: open.next().map(|incident| incident.id) }
+        let is_from_books = books.open_of(None).any(|incident| About::Silence.is_of(incident));
+        Self { groups: BTreeMap::new(), is_from_books }
     }
 }
 
@@ -54,29 +64,39 @@ impl FleetEngine {
         for id in open.keys() {
             groups.entry(*id).or_insert_with(|| Group { opened: MonoTime(i64::MIN), hosts: BTreeSet::new() });
         }
+        if std::mem::take(&mut self.silent.is_from_books) {
+            for host in &silent {
+                let belongs = open.values().find(|incident| self.was_silent_with(*host, incident));
+                if let Some(group) = belongs.and_then(|incident| groups.get_mut(&incident.id)) {
+                    group.hosts.insert(*host);
+                }
+            }
+        }
         for group in groups.values_mut() {
             group.hosts.retain(|host| silent.contains(host));
         }
         let known: BTreeSet<HostId> = groups.values().flat_map(|group| group.hosts.iter().copied()).collect();
         let new: BTreeSet<HostId> = silent.difference(&known).copied().collect();
-        let adopting = self.silent.adopting.take();
+        let is_nobody_heard = !silent.is_empty() && self.is_nobody_heard();
         if !new.is_empty() {
             let is_young =
                 |group: &Group| self.now.mono.since(group.opened) <= SILENT_TOGETHER && !group.hosts.is_empty();
-            let joined = groups.iter_mut().find(|(id, group)| adopting == Some(**id) || is_young(group));
-            match joined {
-                Some((_, group)) => group.hosts.extend(new),
+            match groups.values_mut().find(|group| is_young(group)) {
+                Some(group) => group.hosts.extend(new),
                 None => {
-                    let headline = self.silence_in_words(&new, silent.len());
-                    let opened = self.open_own(About::Silence, Severity::Day, headline);
+                    let headline = self.silence_in_words(&new, is_nobody_heard);
+                    let severity = if is_nobody_heard { Severity::Now } else { Severity::Day };
+                    let opened = self.open_own(About::Silence, severity, headline);
                     groups.extend(opened.map(|id| (id, Group { opened: self.now.mono, hosts: new })));
                 }
             }
         }
+        let newest = groups.keys().last().copied();
         for (id, incident) in &open {
             match groups.get(id).filter(|group| !group.hosts.is_empty()) {
                 Some(group) => {
-                    let headline = self.silence_in_words(&group.hosts, silent.len());
+                    // What fell silent before has its own reason.
+                    let headline = self.silence_in_words(&group.hosts, is_nobody_heard && newest == Some(*id));
                     self.headline_own(incident, headline);
                 }
                 None => {
@@ -88,12 +108,33 @@ impl FleetEngine {
         self.silent.groups = groups;
     }
 
-    fn silence_in_words(&self, hosts: &BTreeSet<HostId>, all_silent: usize) -> Text {
+    /// Whether a host that is silent was so when an incident from before this process was opened, or fell silent with those that
+    /// were.
+    fn was_silent_with(&self, host: HostId, incident: &IncidentSummary) -> bool {
+        let Some(record) = self.books.hosts.get(&host) else { return false };
+        let heard = record.heard.unwrap_or(record.joined);
+        heard.plus(self.silent_after) <= WallTime(incident.opened_ms).plus(SILENT_TOGETHER)
+    }
+
+    /// Whether the controller's own network is to be suspected: of several hosts none is heard. One on the controller's own
+    /// machine is heard without it, and a host that says nothing for two beats is not waited for.
+    fn is_nobody_heard(&self) -> bool {
+        let elsewhere = |host: &&HostId| self.seen.get(host).is_none_or(|seen| !seen.is_beside);
+        let others: Vec<&HostId> = self.books.hosts.keys().filter(elsewhere).collect();
+        let is_quiet = |host: &HostId| {
+            let heard = self.seen.get(host).map_or(self.started.mono, |seen| seen.heard.mono);
+            self.now.mono.since(heard) >= GONE_AFTER
+        };
+        others.len() > 1 && others.into_iter().all(is_quiet)
+    }
+
+    fn silence_in_words(&self, hosts: &BTreeSet<HostId>, is_nobody_heard: bool) -> Text {
         let names: Vec<String> =
             hosts.iter().filter_map(|id| self.books.hosts.get(id)).map(|host| host.name.to_string()).collect();
-        let is_everybody = all_silent == self.books.hosts.len() && all_silent > 2;
-        let suspicion =
-            if is_everybody { "; that is every host, so the controller's own network may be why" } else { "" };
+        let suspicion = match is_nobody_heard {
+            true => "; no other is either, so the controller's own network is suspected, and none of them is blamed",
+            false => "",
+        };
         let (is, they) = if names.len() == 1 { ("is", "it heals") } else { ("are", "they heal") };
         Text::new(format!(
             "{} {is} not heard any more{suspicion}; as far as anybody knows {they} alone",

@@ -35,6 +35,9 @@ pub struct FleetStatus {
     pub store_error: Option<Text>,
     /// How many hosts wait for a person.
     pub pending: usize,
+    /// What the controller itself has found and nobody has ended: hosts that are not heard, two with one identity.
+    #[serde(default)]
+    pub own: Vec<IncidentSummary>,
     /// What holds over many.
     pub restraints: Vec<RestraintView>,
     /// Each host that was asked about, by name.
@@ -134,6 +137,12 @@ pub struct PendingView {
     pub machine_id: Short,
     /// The version of its agent.
     pub program: Short,
+    /// What it is for, by its own configuration.
+    #[serde(default)]
+    pub role: Option<Short>,
+    /// What else it says of itself.
+    #[serde(default)]
+    pub labels: BTreeMap<Short, Short>,
     /// When it asked first, in milliseconds since 1970.
     pub since_ms: i64,
     /// When it is forgotten, in milliseconds since 1970.

@@ -277,6 +277,9 @@ fn picture(status: &FleetStatus, now_ms: i64) -> show::Page {
     if let Some(why) = &status.store_error {
         head.push(format!("NOTHING NEW IS KEPT: {why}"));
     }
+    let zone = &show::terminal().zone;
+    let own = status.own.iter().map(|own| (show::moment_in_row(own.opened_ms, now_ms, zone), &own.headline));
+    head.extend(own.map(|(since, headline)| format!("{headline} (since {since})")));
     head.extend(status.restraints.iter().map(|restraint| restraint_line(restraint, now_ms)));
     let up = status.hosts.iter().filter(|host| host.is_connected).count();
     let failing = status.hosts.iter().filter(|host| host.is_connected && host.failing > 0).count();
@@ -382,6 +385,7 @@ mod tests {
             uptime_seconds: 5,
             store_error: Some("its filesystem is full".into()),
             pending: 2,
+            own: Vec::new(),
             restraints: vec![restraint(&[])],
             hosts: Vec::new(),
             unwell: Vec::new(),

@@ -1,5 +1,7 @@
 //! Hosts that are not heard.
 
+use ansai_model::rule::Severity;
+
 use crate::paper::{Paper, secs};
 
 fn four() -> Paper {
@@ -34,7 +36,9 @@ fn many_that_fall_silent_at_once_are_one_incident_and_everybody_makes_the_contro
     fleet.passes(secs(80), &[]);
     // One that falls silent later is another matter.
     assert_eq!(fleet.own().len(), 2);
-    assert!(fleet.own()[1].starts_with("db-1 is not heard") && fleet.own()[1].contains("the controller's own network"));
+    let suspicion = "the controller's own network is suspected, and none of them is blamed";
+    assert!(fleet.own()[1].starts_with("db-1 is not heard") && fleet.own()[1].contains(suspicion), "{:?}", fleet.own());
+    assert!(!fleet.own()[0].contains(suspicion), "what was silent before has its own reason: {:?}", fleet.own());
 }
 
 #[test]
@@ -59,4 +63,52 @@ fn how_long_a_host_may_say_nothing_is_the_configurations() {
     assert_eq!(fleet.own(), Vec::<String>::new());
     fleet.passes(secs(20), &[2, 3, 4]);
     assert_eq!(fleet.own().len(), 1);
+}
+
+#[test]
+fn a_controller_that_hears_nobody_suspects_itself_from_the_first_on_and_blames_no_host() {
+    let mut fleet = Paper::of(&[("web-1", "web"), ("web-2", "web"), ("db-1", "db")]);
+    // One is on the controller's own machine, which needs no network.
+    fleet.disconnects(3);
+    fleet.is_beside = true;
+    fleet.connects(4, 3);
+    fleet.passes(secs(70), &[1, 2, 4]);
+    fleet.passes(secs(4), &[]);
+    fleet.beats(2);
+    for _ in 0..70 {
+        fleet.passes(secs(1), &[4]);
+        fleet.beats(4);
+        assert!(
+            fleet.own().iter().all(|own| own.contains("the controller's own network is suspected")),
+            "{:?}",
+            fleet.own()
+        );
+    }
+    assert_eq!(fleet.own().len(), 1, "{:?}", fleet.own());
+    let told: Vec<_> = fleet.told.iter().map(|notice| notice.severity).collect();
+    assert_eq!(told, [Severity::Now]);
+    // Of one host alone nobody knows which side is cut off.
+    let mut fleet = Paper::of(&[("web-1", "web")]);
+    fleet.passes(secs(130), &[]);
+    assert_eq!(fleet.own(), ["web-1 is not heard any more; as far as anybody knows it heals alone"]);
+}
+
+#[test]
+fn after_a_restart_an_open_incident_is_about_those_that_were_silent_then() {
+    let mut fleet = four();
+    fleet.passes(secs(70), &[1, 2, 3, 4]);
+    fleet.disconnects(1);
+    fleet.passes(secs(80), &[2, 3, 4]);
+    assert_eq!(fleet.own().len(), 1);
+    fleet.is_killed();
+    // Two come back; one has gone with the controller.
+    fleet.connects(12, 2);
+    fleet.connects(13, 3);
+    fleet.passes(secs(70), &[12, 13]);
+    let names: Vec<_> =
+        fleet.own().iter().map(|own| own.split(" is not").next().unwrap_or_default().to_owned()).collect();
+    assert_eq!(names, ["web-1", "db-1"], "{:?}", fleet.own());
+    fleet.connects(11, 1);
+    fleet.passes(secs(2), &[12, 13]);
+    assert!(fleet.own().len() == 1 && fleet.own()[0].starts_with("db-1"), "{:?}", fleet.own());
 }
