@@ -1,13 +1,17 @@
 //! What must hold of the fleet between two steps, as named functions for tests and the simulator. They count anew, and trust
 //! no index of the engine.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ansai_model::text::Text;
+use ansai_protocol::link::HostId;
 
 use crate::{
     FleetEngine,
-    limits::{HOSTS_MAX, ISSUING_MAX, NAMED_MAX, PENDING_MAX, REJECTED_MAX, TOKENS_MAX, WAITING_MAX},
+    limits::{
+        HOSTS_MAX, IDENTITIES_OF_HOST_MAX, ISSUING_MAX, NAMED_MAX, PENDING_MAX, REJECTED_MAX, SESSIONS_OF_HOST_MAX,
+        TOKENS_MAX, WAITING_MAX,
+    },
 };
 
 /// A broken invariant.
@@ -69,10 +73,14 @@ fn restraints_are_numbered(engine: &FleetEngine) -> Result<(), Violation> {
 /// Nothing grows without bound.
 fn everything_is_bounded(engine: &FleetEngine) -> Result<(), Violation> {
     let books = &engine.books;
+    let mut identities: BTreeMap<HostId, usize> = BTreeMap::new();
+    books.identities.values().for_each(|one| *identities.entry(one.host).or_default() += 1);
+    let identities = identities.into_values().max().unwrap_or(0);
     let sizes = [
         ("hosts", books.hosts.len(), HOSTS_MAX),
         ("hosts that wait", books.pending.len(), PENDING_MAX),
         ("tokens", books.tokens.len(), TOKENS_MAX),
+        ("certificates of a host", identities, IDENTITIES_OF_HOST_MAX + SESSIONS_OF_HOST_MAX),
         ("restraints", books.restraints.len(), ansai_model::fleet::RESTRAINTS_MAX),
         ("operators who wait", engine.waiting.len(), WAITING_MAX),
         ("certificates being signed", engine.issuing.len(), ISSUING_MAX),

@@ -19,6 +19,13 @@ pub const ASK_AGAIN: Duration = Duration::from_secs(5);
 pub const REJECTED_MAX: usize = 256;
 /// Most tokens, those that have ended included.
 pub const TOKENS_MAX: usize = 10_000;
+/// How long a token that has ended, and a certificate that was taken back, is remembered; so is one that has ended by itself,
+/// when its host has used a later one.
+pub const ENDED_KEPT_FOR: Duration = Duration::from_secs(30 * 86_400);
+/// How often what has ended is looked for.
+pub const FORGET_EVERY: Duration = Duration::from_secs(3_600);
+/// Most certificates of one host that are remembered beside those in use; the oldest go first.
+pub const IDENTITIES_OF_HOST_MAX: usize = 8;
 /// Most hosts that may join by one token.
 pub const TOKEN_USES_MAX: u32 = 10_000;
 /// The longest life of a token.

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use ansai_model::{text::Text, time::Shown};
+use ansai_model::{
+    text::Text,
+    time::{Shown, WallTime},
+};
 use ansai_protocol::{
     link::{Fingerprint, Short, TokenId},
     operation::FleetAnswer,
@@ -23,6 +26,13 @@ pub(crate) struct Wanted {
     pub(crate) role: Option<Short>,
     pub(crate) uses: u32,
     pub(crate) lasts: Duration,
+}
+
+/// Since when a token is good for nothing, when it is.
+pub(crate) fn ended(token: &TokenRecord, now: WallTime) -> Option<WallTime> {
+    let used_up = token.used.filter(|_| token.uses_left == 0);
+    let over = Some(token.until).filter(|until| *until <= now);
+    [token.revoked, used_up, over].into_iter().flatten().min()
 }
 
 impl FleetEngine {
