@@ -2,13 +2,14 @@
 //! what changed, hands restraints to the loop, renews the identity, and dials again when the link is gone. The loop never waits
 //! for it, and heals the same with and without it.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use ansai_engine::Input;
 use ansai_link::{Trouble, chance, dial::Link, key::Key, pause::Pause};
 use ansai_model::time::WallTime;
 use ansai_protocol::link::{
-    BEAT_EVERY, Change, ControllerId, FRAME_BYTES_MAX, FromController, FromHost, Hello, Short, VERSION, VERSION_OLDEST,
+    BEAT_EVERY, Change, ControllerId, FRAME_BYTES_MAX, FromController, FromHost, Hello, LABELS_MAX, Short, VERSION,
+    VERSION_OLDEST,
 };
 use tokio::{
     sync::mpsc,
@@ -44,6 +45,7 @@ pub(crate) struct Claims {
     pub(crate) name: String,
     pub(crate) boot_id: String,
     pub(crate) role: Option<String>,
+    pub(crate) labels: BTreeMap<String, String>,
     pub(crate) started: WallTime,
 }
 
@@ -139,7 +141,13 @@ impl Uplink {
             feed: self.line.feed(),
             restraints: self.line.restraints(controller),
             role: self.claims.role.as_ref().map(Short::new),
-            labels: Vec::new(),
+            labels: self
+                .claims
+                .labels
+                .iter()
+                .take(LABELS_MAX)
+                .map(|(key, value)| (Short::new(key), Short::new(value)))
+                .collect(),
         }
     }
 

@@ -162,6 +162,7 @@ impl Host {
             machine_id: name.into(),
             program: "1.0.0".into(),
             role: role.map(Into::into),
+            labels: vec![("zone".into(), "a".into())],
             now_ms: now_ms(),
         };
         let answer = joining::ask(&route, controller.token.authority, &join).await.expect("answered");
@@ -445,6 +446,7 @@ fn a_token_is_good_for_as_many_as_it_says_and_is_shown_once() {
             machine_id: "late".into(),
             program: "1.0.0".into(),
             role: None,
+            labels: Vec::new(),
             now_ms: now_ms(),
         };
         let route = Route::new(&format!("https://127.0.0.1:{}", controller.port), None).expect("a route");

@@ -86,6 +86,8 @@ pub(crate) fn pending(reading: &Reading<'_>) -> Vec<PendingView> {
             address: waits.address.clone(),
             machine_id: waits.machine_id.clone(),
             program: waits.program.clone(),
+            role: waits.role.clone(),
+            labels: waits.labels.clone(),
             since_ms: waits.since.0,
             until_ms: waits.until.0,
             replaces: waits.replaces.and_then(name_of),

@@ -99,6 +99,8 @@ impl FleetEngine {
             machine_id: joins.machine_id,
             program: joins.program,
             address: joins.address,
+            role: joins.role,
+            labels: joins.labels,
             request: joins.request,
             accepted: None,
         };
@@ -134,6 +136,7 @@ impl FleetEngine {
         }
         let (host, now_ms) = (identity.host, self.now.wall.0);
         self.put(Record::Identity(identity));
+        self.bound_identities(host);
         match to {
             Issued::Session(session) => {
                 let message = FromController::Renewed { certificate, roots };
@@ -162,7 +165,7 @@ impl FleetEngine {
             id: joins.fresh,
             name: joins.name.clone(),
             role: joins.role.clone().or_else(|| token.role.clone()),
-            labels: std::collections::BTreeMap::new(),
+            labels: joins.labels.clone(),
             machine_id: joins.machine_id.clone(),
             boot_id: "".into(),
             program: joins.program.clone(),
@@ -179,9 +182,18 @@ impl FleetEngine {
             used: Some(self.now.wall),
             ..token
         }));
-        self.seen.insert(record.id, Seen::from_record(&record, self.books.generation, self.now));
-        self.put(Record::Host(record));
+        self.comes_to_be(record);
         Ok(())
+    }
+
+    /// A host is a member from now on. It may have been another one here: what it gets is newer than all that it was told then.
+    pub(crate) fn comes_to_be(&mut self, record: HostRecord) {
+        let id = record.id;
+        self.seen.insert(id, Seen::from_record(&record, self.books.generation, self.now));
+        self.put(Record::Host(record));
+        if !self.books.restraints.is_empty() {
+            self.concerns_anew(&[id]);
+        }
     }
 
     /// A host that was let in before gets its certificate.

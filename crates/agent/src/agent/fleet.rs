@@ -1,10 +1,11 @@
 //! What of a fleet concerns the loop: it sees that the host has joined a controller or left it, begins and ends the link, and
 //! notes which targets changed. Nothing of it is there while the host has joined none.
 
-use std::{path::Path, time::SystemTime};
+use std::{collections::BTreeMap, path::Path, time::SystemTime};
 
 use ansai_engine::Input;
 use ansai_link::chance;
+use ansai_model::text::Text;
 use ansai_protocol::{ControllerView, link::FeedId};
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -12,7 +13,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::Agent;
 use crate::{
     answer,
-    uplink::{Claims, Uplink, feed::Item, line::Line, membership::Folder, telling::Telling},
+    uplink::{
+        Claims, Uplink,
+        feed::Item,
+        line::Line,
+        membership::{Folder, Joined},
+        telling::Telling,
+    },
 };
 
 /// Whether the host has joined a controller, and the link to it.
@@ -27,10 +34,17 @@ pub(super) struct Fleet {
 struct Linked {
     /// When it joined, by the file that says so.
     stamp: SystemTime,
+    /// As whom; nothing when that could not be read.
+    joined: Option<Joined>,
+    /// What the link says of the host: what it is for, and its labels.
+    says: Says,
     line: Line,
     telling: Telling,
     stop: CancellationToken,
 }
+
+/// What a host's configuration says of it to its controller.
+type Says = (Option<String>, BTreeMap<String, String>);
 
 impl Fleet {
     /// Nothing is begun: the first look does.
@@ -61,13 +75,24 @@ impl Agent {
     }
 
     fn joins_or_leaves(&mut self, stamp: Option<SystemTime>) {
-        if self.fleet.linked.as_ref().map(|linked| linked.stamp) != stamp {
-            if let Some(before) = self.fleet.linked.take() {
+        let settings = self.configuration.settings();
+        let is_as_it_is = |linked: &Linked| {
+            Some(linked.stamp) == stamp && (&linked.says.0, &linked.says.1) == (&settings.role, &settings.labels)
+        };
+        if self.fleet.linked.as_ref().map_or(stamp.is_some(), |linked| !is_as_it_is(linked)) {
+            let before = self.fleet.linked.take();
+            if let Some(before) = &before {
                 before.stop.cancel();
             }
             self.shell.tells(None);
             if let Some(stamp) = stamp {
-                self.link(stamp);
+                // It was read a moment ago, or is read by the link; what cannot be read ends nothing.
+                let joined = self.fleet.folder.joined().ok().flatten();
+                let before = before.and_then(|before| before.joined);
+                if joined.as_ref().is_some_and(|joined| self.has_left(before.as_ref(), joined)) {
+                    self.shell.step(Input::LeftController);
+                }
+                self.link(stamp, joined);
             }
         }
         if stamp.is_none() && self.shell.state().controller.is_some() {
@@ -76,11 +101,19 @@ impl Agent {
         }
     }
 
-    fn link(&mut self, stamp: SystemTime) {
+    /// Whether what a controller's operators have said here was said to what the host is no more: it has left, and joined anew.
+    fn has_left(&self, before: Option<&Joined>, joined: &Joined) -> bool {
+        let said = self.shell.state().controller.as_ref().map(|from| &from.said.controller);
+        said.is_some_and(|by| is_over(by, before, joined))
+    }
+
+    fn link(&mut self, stamp: SystemTime, joined: Option<Joined>) {
         let feed = match chance() {
             Ok(bytes) => FeedId::of_chance(bytes),
             Err(error) => return tracing::warn!("no link to the controller is begun: {error}"),
         };
+        let settings = self.configuration.settings();
+        let says = (settings.role.clone(), settings.labels.clone());
         let now = self.shell.now();
         let line = Line::new(feed);
         let stop = self.fleet.stop.child_token();
@@ -92,7 +125,8 @@ impl Agent {
             claims: Claims {
                 name: self.inventory.hostname.clone(),
                 boot_id: self.inventory.boot_id.clone(),
-                role: self.configuration.settings().role.clone(),
+                role: says.0.clone(),
+                labels: says.1.clone(),
                 started: ansai_model::time::WallTime(started),
             },
             clock: self.shell.clock(),
@@ -104,7 +138,7 @@ impl Agent {
         }
         self.shell.tells(Some(line.clone()));
         self.fleet.tasks.spawn(uplink.run());
-        self.fleet.linked = Some(Linked { stamp, line, telling: Telling::default(), stop });
+        self.fleet.linked = Some(Linked { stamp, joined, says, line, telling: Telling::default(), stop });
     }
 
     /// Hands on which restraints are saved and obeyed.
@@ -131,5 +165,38 @@ impl Agent {
         let reports = engine.state().incidents.keys().filter_map(|id| engine.report(now, *id));
         let incidents = reports.map(|report| Item::Incident(Box::new(answer::summary(&report))));
         linked.line.tell_all(linked.telling.of(now.mono, targets).into_iter().chain(incidents));
+    }
+}
+
+/// Whether what the operators of the controller `by` have said is over, now that the host is `joined`: that is another controller,
+/// or the host was another one `before` there. While no agent runs nobody sees that it was, and it holds until it is told anew.
+fn is_over(by: &Text, before: Option<&Joined>, joined: &Joined) -> bool {
+    by.as_str() != joined.controller.to_string() || before.is_some_and(|before| before != joined)
+}
+
+#[cfg(test)]
+mod tests {
+    use ansai_protocol::link::{ControllerId, HostId};
+
+    use super::*;
+
+    #[test]
+    fn who_leaves_and_joins_within_a_second_is_held_by_nobody_of_before() {
+        let joined = |controller: u8, host: u8| Joined {
+            address: "controller:7443".into(),
+            proxy: None,
+            controller: ControllerId::of_chance([controller; 16]),
+            host: HostId::of_chance([host; 16]),
+            name: "web-01".into(),
+            joined_ms: 0,
+        };
+        let (one, other, renewed) = (joined(1, 1), joined(2, 1), joined(1, 2));
+        let by = Text::new(one.controller.to_string());
+        assert!(!is_over(&by, Some(&one), &one), "nothing has changed");
+        assert!(is_over(&by, Some(&one), &other), "it is another controller's");
+        assert!(is_over(&by, Some(&one), &renewed), "it is another host there");
+        // An agent that starts knows only what its ledger says.
+        assert!(is_over(&by, None, &other));
+        assert!(!is_over(&by, None, &renewed), "what was acknowledged is obeyed until something newer is told");
     }
 }

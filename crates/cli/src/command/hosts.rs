@@ -132,10 +132,19 @@ fn link(host: &HostView, now_ms: i64) -> String {
 }
 
 pub(super) fn table(hosts: &[HostView], now_ms: i64) -> show::Page {
+    // Most fleets have none.
+    let has_labels = hosts.iter().any(|host| !host.labels.is_empty());
+    let mut head = vec!["HOST", "ROLE", "HEALTH", "TARGETS", "LINK", "CLOCK", "AGENT"];
+    let mut spare = vec![6, 5];
+    if has_labels {
+        spare.push(head.len());
+        head.push("LABELS");
+    }
     let rows = hosts.iter().map(|host| {
         let health = if host.is_connected { host.health } else { Health::Unknown };
         let failing = if host.failing > 0 { format!(", {} failing", host.failing) } else { String::new() };
-        vec![
+        let labels = has_labels.then(|| Cell::new(labels(host)));
+        let row = [
             Cell::new(&host.name),
             Cell::new(host.role.as_ref().map(ToString::to_string).unwrap_or_default()),
             show::health(health),
@@ -143,9 +152,14 @@ pub(super) fn table(hosts: &[HostView], now_ms: i64) -> show::Page {
             Cell::new(link(host, now_ms)),
             Cell::new(skew(host.ahead_ms)),
             Cell::new(&host.program),
-        ]
+        ];
+        row.into_iter().chain(labels).collect()
     });
-    show::table(&["HOST", "ROLE", "HEALTH", "TARGETS", "LINK", "CLOCK", "AGENT"], &[6, 5], rows)
+    show::table(&head, &spare, rows)
+}
+
+fn labels(host: &HostView) -> String {
+    host.labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
 }
 
 /// How far a clock is off, when that is worth a word.
@@ -164,12 +178,13 @@ fn waiting(pending: &[PendingView]) -> show::Page {
         vec![
             Cell::new(waits.fingerprint.short()),
             Cell::new(&waits.name),
+            Cell::new(waits.role.as_ref().map(ToString::to_string).unwrap_or_default()),
             Cell::new(&waits.address),
             Cell::new(&waits.program),
             Cell::new(replaces),
         ]
     });
-    let table = show::table(&["WAITS", "CALLS ITSELF", "FROM", "AGENT", ""], &[], rows);
+    let table = show::table(&["WAITS", "CALLS ITSELF", "ROLE", "FROM", "AGENT", ""], &[], rows);
     show::Page::from("\nto be accepted, when the host itself shows the same: ansai hosts accept WAITS").above(&table)
 }
 
@@ -210,6 +225,10 @@ mod tests {
         assert!(lines[2].contains("1h ahead"), "{text}");
         assert!(lines[3].contains("FAILING") && lines[3].contains("3 targets, 1 failing"), "{text}");
         assert!(lines[3].contains("TWINS"), "{text}");
+        assert!(!text.contains("LABELS"), "{text}");
+        let labelled = HostView { labels: [("zone".into(), "a".into())].into(), ..host("web-04") };
+        let text = table(&[host("web-01"), labelled], 61_000).to_string();
+        assert!(text.contains("LABELS") && text.contains("zone=a"), "{text}");
     }
 
     #[test]
@@ -220,12 +239,14 @@ mod tests {
             address: "192.0.2.7".into(),
             machine_id: "m".into(),
             program: "1.0.0".into(),
+            role: Some("web".into()),
+            labels: [].into(),
             since_ms: 0,
             until_ms: 9,
             replaces: Some("web-01".into()),
         };
         let text = waiting(&[waits]).to_string();
-        for word in ["3f3f-3f3f-3f3f", "new", "192.0.2.7", "replaces web-01?", "ansai hosts accept"] {
+        for word in ["3f3f-3f3f-3f3f", "new", "web", "192.0.2.7", "replaces web-01?", "ansai hosts accept"] {
             assert!(text.contains(word), "{word}: {text}");
         }
     }

@@ -12,7 +12,10 @@ use ansai_link::{Trouble, dial::Route, joining, key::Key};
 use ansai_model::time::{Shown, WallTime};
 use ansai_protocol::{
     ControllerView, SCHEMA,
-    link::{Fingerprint, Identity, Join, JoinAnswer, Short, Token, TokenId, TokenSecret, VERSION, VERSION_OLDEST},
+    link::{
+        Fingerprint, Identity, Join, JoinAnswer, LABELS_MAX, Short, Token, TokenId, TokenSecret, VERSION,
+        VERSION_OLDEST,
+    },
 };
 use clap::Args;
 use serde_json::json;
@@ -79,6 +82,7 @@ pub(super) fn join(paths: &Paths, args: JoinArgs) -> Result<Code, Failure> {
     let key = folder.joining_key().map_err(|error| unusable(&error))?;
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let request = key.request().map_err(|trouble| failed(&trouble))?;
+    let (role, labels) = says_of_itself(paths);
     let join = Join {
         oldest: VERSION_OLDEST,
         newest: VERSION,
@@ -87,7 +91,8 @@ pub(super) fn join(paths: &Paths, args: JoinArgs) -> Result<Code, Failure> {
         name: Short::new(&name),
         machine_id: machine_id(),
         program: env!("CARGO_PKG_VERSION").into(),
-        role: None,
+        role,
+        labels,
         now_ms: now().0,
     };
     let runtime = Builder::new_current_thread().enable_all().build();
@@ -106,6 +111,16 @@ pub(super) fn join(paths: &Paths, args: JoinArgs) -> Result<Code, Failure> {
         false => show::print(&linked.said(&joined)),
     }
     Ok(Code::Ok)
+}
+
+/// What the host is for, and its labels, by its configuration. One that cannot be read says neither: the agent tells them once
+/// it has read it.
+fn says_of_itself(paths: &Paths) -> (Option<Short>, Vec<(Short, Short)>) {
+    let Ok(configuration) = super::config::load(paths) else { return (None, Vec::new()) };
+    let settings = configuration.settings();
+    let labels = settings.labels.iter().take(LABELS_MAX);
+    let labels = labels.map(|(key, value)| (Short::new(key), Short::new(value)));
+    (settings.role.as_ref().map(Short::new), labels.collect())
 }
 
 fn asking(args: JoinArgs) -> Result<Asking, Failure> {

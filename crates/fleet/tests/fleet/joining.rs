@@ -1,8 +1,9 @@
 //! How hosts come in, and how people let them, or not.
 
+use ansai_fleet::FleetInput;
 use ansai_model::fleet::FleetScope;
 use ansai_protocol::{
-    link::{Fingerprint, JoinAnswer, Short, TokenId},
+    link::{Fingerprint, FromController, FromHost, HostId, JoinAnswer, Request, Short, TokenId},
     operation::{FleetAnswer, FleetOperation},
 };
 
@@ -153,4 +154,86 @@ fn members_are_listed_by_name_from_behind_a_name_on_whoever_is_called_so() {
     // A name that nobody has any more is a place all the same.
     assert_eq!(listed(Some(&web), Some("web-1b")), "web-2 web-3");
     assert_eq!(listed(Some(&web), Some("web-3")), "");
+}
+
+#[test]
+fn what_a_host_is_for_is_known_from_the_join_on() {
+    let mut fleet = Paper::empty();
+    fleet.token(1);
+    fleet.joins(1, "web-1", "web", true);
+    fleet.joins(2, "db-1", "db", false);
+    let waits = &fleet.engine.books().pending[&key(2)];
+    assert_eq!((waits.role.clone(), waits.labels.len()), (Some(short("db")), 1));
+    let fresh = Some(HostId::of_chance([5; 16]));
+    fleet.operates(FleetOperation::Accept { fingerprint: key(2).to_string().as_str().into(), fresh });
+    for (name, role) in [("web-1", "web"), ("db-1", "db")] {
+        let host = fleet.engine.books().host_named(name).expect("a member");
+        assert_eq!(
+            (host.role.clone(), host.labels.get(&short("zone"))),
+            (Some(short(role)), Some(&short("a"))),
+            "{name}"
+        );
+    }
+}
+
+const DAY: u64 = 86_400;
+
+/// So many days go by at once.
+fn days_pass(fleet: &mut Paper, days: u64) {
+    fleet.now = fleet.now.plus(secs(days * DAY));
+    fleet.step(FleetInput::Tick);
+}
+
+fn renews(fleet: &mut Paper, session: u64) {
+    fleet.hears(session, FromHost::Renew { request: Request::new("request").expect("short") });
+}
+
+fn serials(fleet: &Paper) -> Vec<String> {
+    fleet.engine.books().identities.keys().map(ToString::to_string).collect()
+}
+
+#[test]
+fn what_has_ended_is_remembered_for_a_month() {
+    let mut fleet = Paper::of(&[("web-1", "web")]);
+    days_pass(&mut fleet, 29);
+    assert_eq!(fleet.engine.books().tokens.len(), 1, "it has ended, and people may ask why");
+    days_pass(&mut fleet, 2);
+    assert!(fleet.engine.books().tokens.is_empty());
+    // A key that another has replaced.
+    fleet.token(1);
+    fleet.joins(2, "web-1", "web", true);
+    fleet.operates(FleetOperation::Accept { fingerprint: key(2).to_string().as_str().into(), fresh: None });
+    fleet.joins(2, "web-1", "web", true);
+    assert_eq!(serials(&fleet), ["s1", "s2"]);
+    days_pass(&mut fleet, 31);
+    assert_eq!(serials(&fleet), ["s2"]);
+}
+
+#[test]
+fn the_newest_certificate_that_a_host_has_shown_is_good_for_renewal_however_long_it_slept() {
+    let mut fleet = Paper::of(&[("web-1", "web")]);
+    days_pass(&mut fleet, 10);
+    // The answer may be lost: it has shown the first one only.
+    renews(&mut fleet, 1);
+    days_pass(&mut fleet, 300);
+    assert_eq!(serials(&fleet), ["s1", "s2"]);
+    fleet.disconnects(1);
+    days_pass(&mut fleet, 300);
+    assert_eq!(serials(&fleet), ["s1", "s2"]);
+    // It shows the second, and nobody needs the first any more.
+    fleet.connects(2, 1);
+    days_pass(&mut fleet, 1);
+    assert_eq!(serials(&fleet), ["s2"]);
+    assert!(fleet.sent.iter().any(|(session, said)| *session == 2 && matches!(said, FromController::Welcome(_))));
+}
+
+#[test]
+fn a_host_that_renews_again_and_again_takes_no_room_and_keeps_what_it_is_here_with() {
+    let mut fleet = Paper::of(&[("web-1", "web")]);
+    for _ in 0..50 {
+        renews(&mut fleet, 1);
+    }
+    let serials = serials(&fleet);
+    assert_eq!(serials.len(), 1 + ansai_fleet::limits::IDENTITIES_OF_HOST_MAX, "{serials:?}");
+    assert!(serials.contains(&"s1".to_owned()) && serials.contains(&"s51".to_owned()), "{serials:?}");
 }

@@ -174,6 +174,19 @@ fn a_host_that_is_called_otherwise_or_for_something_else_keeps_and_gets_what_con
 }
 
 #[test]
+fn a_host_that_has_left_and_joined_anew_is_told_what_concerns_what_it_is_now() {
+    let mut fleet = Paper::of(&[("web-1", "web")]);
+    fleet.holds(FleetScope::Host("web-1".into()));
+    let before = fleet.set(1).expect("it is told");
+    fleet.joins(5, "web-5", "web", true);
+    // Its ledger is the same.
+    let hello = fleet.hello(5, RestraintsAt { epoch: before.epoch, generation: before.generation });
+    fleet.connects_with(5, 5, hello);
+    let after = fleet.set(5).expect("it is told");
+    assert!(after.restraints.is_empty() && after.generation > before.generation, "{after:?}");
+}
+
+#[test]
 fn one_that_is_said_again_is_replaced_and_keeps_its_reason() {
     let mut fleet = three();
     fleet.holds(FleetScope::Fleet);

@@ -17,6 +17,7 @@ fn join(key: &Key) -> Join {
         machine_id: "c0ffee".into(),
         program: "1.5.0".into(),
         role: None,
+        labels: Vec::new(),
         now_ms: now().0,
     }
 }

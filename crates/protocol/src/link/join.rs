@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Certificate, Fingerprint, HostId, Request, Roots, Short, TokenId, TokenSecret};
+use super::{Certificate, Fingerprint, HostId, LABELS_MAX, Request, Roots, Short, TokenId, TokenSecret, bounds};
 use ansai_model::text::Text;
 
 /// A host asks to join. It is asked again on a new connection, with the same key, while it is pending.
@@ -27,6 +27,9 @@ pub struct Join {
     /// What it is for, by its own configuration.
     #[serde(default)]
     pub role: Option<Short>,
+    /// Names with values by which operators choose hosts, by its own configuration.
+    #[serde(default, deserialize_with = "bounds::pairs::<_, LABELS_MAX>", serialize_with = "bounds::write_pairs")]
+    pub labels: Vec<(Short, Short)>,
     /// Its clock, in milliseconds since 1970.
     pub now_ms: i64,
 }

@@ -146,6 +146,7 @@ fn each_message_is_read_as_it_is_written() {
         machine_id: "".into(),
         program: "1.5.0".into(),
         role: None,
+        labels: vec![("rack".into(), "7".into())],
         now_ms: 0,
     };
     assert_eq!(Join::read(&join.write()), Ok(Some(join)));
