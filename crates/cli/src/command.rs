@@ -2,6 +2,7 @@
 
 mod agent;
 mod check;
+mod cluster;
 mod complete;
 pub(crate) mod config;
 pub(crate) mod consent;

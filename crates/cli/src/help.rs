@@ -168,6 +168,7 @@ const EXAMPLES: domain::Examples = &[
         &[
             ("ansai join https://ctl:7443 --token-file -", "with a token, piped in"),
             ("ansai join ctl --authority 7d05…", "a person accepts it"),
+            ("ansai join --token-file web.token", "whom ansai_cluster names"),
         ],
     ),
     ("leave", &[("ansai leave --dry-run", "which controller it is"), ("ansai leave", "be nobody's")]),

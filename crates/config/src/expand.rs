@@ -36,6 +36,7 @@ pub fn expanded(bundle: &Bundle, own: &HostSettings) -> String {
     let fields = Fields::default()
         .put("agent", parts.settings.fields().and(own.fields()).done())
         .maybe("heartbeat", own.heartbeat.as_ref().map(|heartbeat| heartbeat.fields().done()))
+        .maybe("ansai_cluster", own.cluster.as_ref().map(|cluster| cluster.fields().done()))
         .put("notify", named(&parts.routes, notify::written))
         .put("maintenance", Written::List(parts.maintenance.iter().map(policy::written).collect()))
         .put("policies", named(&parts.policies, |policy| policy.fields().done()))

@@ -5,7 +5,7 @@ pub(crate) mod limits;
 
 use ansai_document::{
     Findings, Node, Value, place_of,
-    secrets::SECRET_ADDRESSES,
+    secrets::{SECRET_ADDRESSES, sounds_secret},
     text::{cut, joined},
 };
 use ansai_model::{
@@ -83,13 +83,6 @@ fn secrets(findings: &mut Findings<'_>, node: &Node, key: &str) {
             }
         }
     }
-}
-
-fn sounds_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase().replace(['-', '_'], "");
-    ["authorization", "cookie", "token", "apikey", "password", "passwd", "secret"]
-        .iter()
-        .any(|word| name.contains(word))
 }
 
 fn routes(findings: &mut Findings<'_>, configuration: &Configuration, root: &Node) {

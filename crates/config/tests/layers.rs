@@ -78,7 +78,7 @@ fn each_value_names_its_layer_and_line_and_what_it_replaced() {
     check(
         "nginx",
         "there is no key `nginx`; known here: autonomy, services, processes, disks, certificates, memory, timesync, \
-         notify, policies, maintenance, probe_defaults, flap, heartbeat, agent, targets, checks, rules, runbooks, generation, expires",
+         notify, policies, maintenance, probe_defaults, flap, heartbeat, ansai_cluster, agent, targets, checks, rules, runbooks, generation, expires",
     );
 }
 

@@ -32,6 +32,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) unwell: &'a Unwell,
     pub(crate) store: &'a Arc<dyn Store>,
     pub(crate) tasks: &'a TaskTracker,
+    /// The hosts that are to join, by name.
+    pub(crate) expected: &'a [String],
     pub(crate) now: Now,
     pub(crate) controller: ControllerId,
     pub(crate) epoch: u64,
@@ -62,6 +64,7 @@ pub(crate) fn status(reading: &Reading<'_>, reply: oneshot::Sender<Reply>) {
         uptime_seconds: reading.uptime.as_secs(),
         store_error: reading.store.plight(),
         pending: views::pending(reading).len(),
+        expected: views::expected(reading).len(),
         own: reading.engine.books().open_of(None).cloned().collect(),
         restraints: views::restraints(reading),
         hosts: views::hosts(reading),
@@ -71,8 +74,8 @@ pub(crate) fn status(reading: &Reading<'_>, reply: oneshot::Sender<Reply>) {
 }
 
 pub(crate) fn hosts(reading: &Reading<'_>, reply: oneshot::Sender<Reply>) {
-    let (hosts, pending) = (views::hosts(reading), views::pending(reading));
-    written(reading, reply, FleetHosts { schema: SCHEMA, hosts, pending, next: None });
+    let (hosts, pending, expected) = (views::hosts(reading), views::pending(reading), views::expected(reading));
+    written(reading, reply, FleetHosts { schema: SCHEMA, hosts, pending, expected, next: None });
 }
 
 pub(crate) fn hosts_of(reading: &Reading<'_>, asked: HostsAsked, reply: oneshot::Sender<Reply>) {
@@ -80,8 +83,8 @@ pub(crate) fn hosts_of(reading: &Reading<'_>, asked: HostsAsked, reply: oneshot:
     let mut hosts = views::hosts_of(reading, asked.over.as_ref(), asked.after.as_ref(), most + 1);
     let more = hosts.split_off(hosts.len().min(most));
     let next = hosts.last().filter(|_| !more.is_empty()).map(|last| last.name.clone());
-    let pending = views::pending(reading);
-    written(reading, reply, FleetHosts { schema: SCHEMA, hosts, pending, next });
+    let (pending, expected) = (views::pending(reading), views::expected(reading));
+    written(reading, reply, FleetHosts { schema: SCHEMA, hosts, pending, expected, next });
 }
 
 pub(crate) fn tokens(reading: &Reading<'_>) -> Reply {

@@ -100,11 +100,11 @@ impl Home {
         Ok(Authority::from_pem(&read(AUTHORITY)?, &read(AUTHORITY_KEY)?)?)
     }
 
-    /// Makes a controller: CA, store, file, and a first token. The store comes last: while there is none, nothing was made.
+    /// Makes a controller: CA, store, file with who is expected, and a first token. The store comes last: while there is none, nothing was made.
     ///
     /// # Errors
     /// When there is one, or it cannot be made.
-    pub fn make(&self, address: &Address, by: Text, now: WallTime) -> Result<Made, HomeError> {
+    pub fn make(&self, address: &Address, expected: &[String], by: Text, now: WallTime) -> Result<Made, HomeError> {
         if self.store().exists() {
             return Err(StoreError::There(self.store()).into());
         }
@@ -115,7 +115,7 @@ impl Home {
         self.write(AUTHORITY, authority.certificate_pem().as_bytes())?;
         let kept_settings = self.settings.exists();
         if !kept_settings {
-            write(&self.settings, settings::file(address).as_bytes())?;
+            write(&self.settings, settings::file(address, expected).as_bytes())?;
         }
         let (uses, lasts) = FIRST_TOKEN;
         let fresh = FreshToken::new(&authority)?;
@@ -248,9 +248,9 @@ mod tests {
     fn a_controller_is_made_once_and_its_token_is_kept_without_its_secret() {
         let folder = tempfile::tempdir().expect("a folder");
         let home = home(folder.path());
-        let made = home.make(&address(), "ada".into(), NOW).expect("made");
+        let made = home.make(&address(), &[], "ada".into(), NOW).expect("made");
         assert_eq!(made.token.authority, home.authority().expect("read").fingerprint());
-        assert!(matches!(home.make(&address(), "ada".into(), NOW), Err(HomeError::Store(StoreError::There(_)))));
+        assert!(matches!(home.make(&address(), &[], "ada".into(), NOW), Err(HomeError::Store(StoreError::There(_)))));
         let state = SqliteStore::open(&home.store()).expect("opened").state().expect("read");
         let [token] = &state.tokens[..] else { panic!("{:?}", state.tokens) };
         assert_eq!((token.id, token.secret), (made.token.id, digest(made.token.secret.expose())));
@@ -268,7 +268,7 @@ mod tests {
     fn a_controller_comes_back_from_one_file_with_its_ca() {
         let folder = tempfile::tempdir().expect("a folder");
         let home = home(folder.path());
-        home.make(&address(), "ada".into(), NOW).expect("made");
+        home.make(&address(), &[], "ada".into(), NOW).expect("made");
         let copy = folder.path().join("copy");
         home.backup(&copy).expect("copied");
         assert_eq!(fs::metadata(&copy).expect("known").permissions().mode() & 0o777, 0o600);

@@ -3,9 +3,10 @@
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
-use ansai_document::{Diagnostics, Findings, Node, Source, Sources, place_of, read, units};
+use ansai_document::{Diagnostics, Findings, Node, Source, Sources, place_of, read, text::cut, units, written::quoted};
 use ansai_keys::{Key, Kind, Shape, Special, check, key};
 use ansai_link::address::Address;
+use ansai_model::cluster::{Cluster, is_host_name};
 
 /// Most bytes of the file.
 const BYTES_MAX: u64 = 256 << 10;
@@ -41,6 +42,8 @@ const KEYS: &[Key] = &[
         .default("\"[::]:7443\""),
     key("address", Kind::Special(&ADDRESS), "By which name hosts reach it; it stands in the commands that join them")
         .otherwise("the host's name"),
+    key("expected_hosts", Kind::Texts, "The hosts that are to join, by name: those that have not are listed")
+        .example("[web-01.example.com, db-01.example.com]"),
     key(
         "silent_after",
         Kind::Between { min: SILENT.0, max: SILENT.1 },
@@ -64,6 +67,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// By which name they reach it, when the file says so.
     pub address: Option<Address>,
+    /// The names of the hosts that are to join.
+    pub expected_hosts: Vec<String>,
     /// How long a host may say nothing.
     pub silent_after: Duration,
     /// For how long what has ended is kept.
@@ -112,7 +117,18 @@ impl Settings {
         if listen.is_none() && findings.is_valid() {
             findings.error(place_of(node, "listen"), "listen", "it listens nowhere", LISTEN.how.to_owned());
         }
+        for (name, place) in node.texts_at("expected_hosts").into_iter().filter(|(name, _)| !is_host_name(name)) {
+            let what = format!("`{}` is no name of a host", cut(&name));
+            findings.error(place, "expected_hosts", what, "write web-01.example.com".to_owned());
+        }
+        let expected_hosts = node.strings_at("expected_hosts");
+        if expected_hosts.len() > Cluster::HOSTS_MAX {
+            let what =
+                format!("{} hosts are named, and at most {} are expected", expected_hosts.len(), Cluster::HOSTS_MAX);
+            findings.error(place_of(node, "expected_hosts"), "expected_hosts", what, "name fewer".to_owned());
+        }
         Self {
+            expected_hosts,
             listen: listen.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], ansai_protocol::link::PORT))),
             address: node.text_at("address").and_then(|text| text.parse().ok()),
             silent_after: duration("silent_after"),
@@ -126,19 +142,24 @@ fn default(name: &str) -> Option<&'static str> {
     SHAPE.key(name).and_then(Key::value).map(|value| value.trim_matches('"'))
 }
 
-/// The file that says what holds by itself, with each key explained and this address.
+/// The file that says what holds by itself, with each key explained, this address, and the hosts that are to join.
 #[must_use]
-pub fn file(address: &Address) -> String {
+pub fn file(address: &Address, expected: &[String]) -> String {
     let mut text = "# The controller of a fleet. `systemctl restart ansai-controller` applies a change.\n\
                     # `ansai controller doctor` says what is wrong with it.\n"
         .to_owned();
     for key in KEYS {
-        let value = match key.name {
-            "address" => address.to_string(),
-            _ => key.value().unwrap_or_default().to_owned(),
+        let own = match key.name {
+            "address" => Some(address.to_string()),
+            "expected_hosts" if !expected.is_empty() => {
+                let names: Vec<String> = expected.iter().map(|name| quoted(name)).collect();
+                Some(format!("[{}]", names.join(", ")))
+            }
+            _ => None,
         };
         // What holds anyway is written as a comment, so that a later version may know better.
-        let mark = if key.name == "address" { "" } else { "# " };
+        let mark = if own.is_some() { "" } else { "# " };
+        let value = own.unwrap_or_else(|| key.value().unwrap_or(key.example).to_owned());
         text += &format!("\n# {}.\n{mark}{}: {value}\n", key.meaning, key.name);
     }
     text
@@ -154,7 +175,7 @@ mod tests {
 
     #[test]
     fn the_file_that_is_written_first_says_what_holds_by_itself() {
-        let text = file(&address());
+        let text = file(&address(), &[]);
         let written = Settings::read("controller.yaml", &text).expect("valid");
         let all = text.replace("\n# listen", "\nlisten").replace("\n# silent", "\nsilent").replace("\n# inc", "\ninc");
         assert_ne!(all, text);

@@ -49,6 +49,8 @@ pub(crate) struct Parts {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) keeper: Keeper,
     pub(crate) tasks: TaskTracker,
+    /// The hosts that are to join, by name.
+    pub(crate) expected: Vec<String>,
 }
 
 /// What steps returned and is not done yet: all of it belongs to one save.
@@ -295,6 +297,7 @@ impl Shell {
             unwell: &self.parts.unwell,
             store: &self.parts.store,
             tasks: &self.parts.tasks,
+            expected: &self.parts.expected,
             now: now(),
             controller: self.parts.controller,
             epoch: self.parts.epoch,

@@ -95,6 +95,7 @@ pub async fn run(options: Options) -> Result<()> {
         store,
         keeper,
         tasks: tasks.clone(),
+        expected: settings.expected_hosts,
     });
     tracing::info!("listening on {port}; {hosts} hosts are known");
     // Without a service manager nobody listens, which is fine.

@@ -1,7 +1,7 @@
 //! What is shown of the fleet, made of what the engine knows.
 
 use ansai_fleet::standing::HostStanding;
-use ansai_model::{fleet::FleetScope, observation::Health, time::WallTime};
+use ansai_model::{cluster, fleet::FleetScope, observation::Health, time::WallTime};
 use ansai_protocol::{
     link::{HostId, Short},
     record::TokenRecord,
@@ -93,6 +93,12 @@ pub(crate) fn pending(reading: &Reading<'_>) -> Vec<PendingView> {
             replaces: waits.replaces.and_then(name_of),
         })
         .collect()
+}
+
+/// Who is expected by name and has not joined.
+pub(crate) fn expected(reading: &Reading<'_>) -> Vec<String> {
+    let members = reading.engine.books().hosts.values().map(|host| host.name.as_str());
+    cluster::missing(reading.expected, members).into_iter().map(str::to_owned).collect()
 }
 
 /// What was said for many, with who obeys it.

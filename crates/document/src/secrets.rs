@@ -9,6 +9,12 @@ const SECRET_WORDS: &[&str] =
 pub const SECRET_ADDRESSES: &[&str] =
     &["hooks.slack.com/", "discord.com/api/webhooks/", "discordapp.com/api/webhooks/", "api.telegram.org/bot"];
 
+/// Whether what has this name may be a secret.
+pub fn sounds_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase().replace(['-', '_'], "");
+    SECRET_WORDS.iter().any(|word| name.contains(word))
+}
+
 /// The line with stars for whatever may be a secret: the rest after a telling key, and what stands before the `@` of an
 /// address. Characters keep their place in bytes.
 pub fn masked(line: &str) -> String {

@@ -2,9 +2,10 @@
 //! [`Note`] with its line, why, and what to do instead; what is wrong is refused whole.
 //!
 //! It reads one text and makes another. Secrets are never repeated: they become references, and a note says where to put
-//! them. What is common to the file stands in `old`, what is said of a domain in a file below `domain`, and how one mapping is
+//! them. What is common to the file stands in `old`, what is said of a fleet in `cluster`, what is said of a domain in a file below `domain`, and how one mapping is
 //! read in `reader`.
 
+mod cluster;
 mod domain;
 mod notes;
 mod old;

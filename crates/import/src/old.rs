@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 
 use ansai_document::{Findings, Node, Place, nearest_name};
+use ansai_model::cluster::is_host_name;
 
 use crate::{
+    cluster::{self, Fleet},
     domain::{self, Domains, Timing},
     notes::{Fate, Notes},
-    reader::{Reader, is_host},
+    reader::Reader,
     words::shown,
 };
 
@@ -34,7 +36,7 @@ const KEYS: &[&str] = &[
     "healthcheck_interval",
     "healthcheck_grace",
     "ai_analysis_enabled",
-    "ansai_cluster",
+    cluster::KEY,
 ];
 
 /// Every key that is read.
@@ -56,6 +58,8 @@ pub(super) struct Old {
     pub(super) hook: Option<Hook>,
     /// The period of the dead-man's switch in seconds, when it has one.
     pub(super) heartbeat: Option<Option<u64>>,
+    /// The fleet that its host was of.
+    pub(super) fleet: Option<Fleet>,
     pub(super) timing: Timing,
     pub(super) domains: Domains,
 }
@@ -104,7 +108,7 @@ pub(super) fn read(findings: &mut Findings<'_>, notes: &mut Notes<'_>, root: &No
     let grace =
         reader.number("healthcheck_grace", SECONDS_MAX).map(|grace| (grace, reader.key_place("healthcheck_grace")));
     language_model(&mut reader, notes);
-    not_yet(&reader, notes);
+    old.fleet = cluster::read(&mut reader, notes);
     old.domains = domain::read(findings, notes, root, old.heals == Some(true));
     if let Some((grace, place)) = grace {
         old.timing.start_period = start_period(notes, &old, grace, place);
@@ -219,7 +223,7 @@ fn recipients(reader: &mut Reader<'_, '_, '_>) -> Vec<String> {
 
 fn server(reader: &mut Reader<'_, '_, '_>) -> Option<String> {
     let (text, place) = (reader.text("smtp_server")?, reader.value("smtp_server")?.place);
-    if is_host(&text) {
+    if is_host_name(&text) {
         return Some(text);
     }
     reader.wrong(place, "smtp_server", format!("`{}` is no name of a host", shown(&text)), "write smtp.example.com");
@@ -281,20 +285,5 @@ fn language_model(reader: &mut Reader<'_, '_, '_>, notes: &mut Notes<'_>) {
             false => "nothing; the probable cause in a report comes from rules",
         };
         notes.add(Fate::NotYet, place, key, why, instead);
-    }
-}
-
-/// What is not read yet, one note for each part of it.
-fn not_yet(reader: &Reader<'_, '_, '_>, notes: &mut Notes<'_>) {
-    let key = "ansai_cluster";
-    let Some(node) = reader.value(key) else { return };
-    let parts = node.map().into_iter().flatten().map(|(name, entry)| (entry.key, format!("{key}.{name}")));
-    let mut parts: Vec<(Place, String)> = parts.collect();
-    if parts.is_empty() {
-        parts.push((reader.key_place(key), key.to_owned()));
-    }
-    for (place, key) in parts {
-        let why = "fleets of hosts are not managed yet";
-        notes.add(Fate::NotYet, place, &key, why, "install ansai on each host; it heals alone");
     }
 }

@@ -143,12 +143,6 @@ pub(crate) fn one_of(text: &str, words: &[&'static str]) -> String {
     }
 }
 
-/// Whether this can be the name or the address of a host.
-pub(crate) fn is_host(text: &str) -> bool {
-    let is_fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    !text.is_empty() && text.len() <= 253 && text.chars().all(is_fine) && !text.starts_with(['-', '.'])
-}
-
 /// From / on, without a way back: nothing else is ever cleaned or written.
 pub(crate) fn is_plain(path: &str) -> bool {
     let is_fine = |part: &str| !matches!(part, "." | "..") && !part.chars().any(char::is_control);

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, path::Path};
 
 use crate::{
-    domain,
+    cluster, domain,
     notes::{Fate, Note},
     old::{Mail, Old},
     words::{duration, quoted, shown},
@@ -24,6 +24,9 @@ pub(super) fn configuration(old: &Old, notes: &[Note], file: &Path) -> String {
         let every = every.map_or(String::new(), |every| format!(", every: {}", duration(every)));
         let _ = writeln!(text, "\n# The dead-man's switch: healthcheck_ping_url stands in that file.");
         let _ = writeln!(text, "heartbeat: {{url: \"file:/etc/ansai/heartbeat-url\"{every}}}");
+    }
+    if let Some(fleet) = &old.fleet {
+        cluster::write(&mut text, fleet);
     }
     domain::write(&mut text, &old.domains, &old.timing);
     lost(&mut text, notes);

@@ -122,6 +122,9 @@ fn wrong_files_are_refused_with_every_place() {
         "disk_cleanup_rules:\n  - {path: /, strategy: delete_all, age: 7}\n  - {path: /a/../b, pattern: a/b, strategy: agressive_delete, threshold_percent: 0}\n  - {pattern: \"*\"}\n  - /tmp\n",
         "disk_monitoring: [80, 90]\ndisk_cleanup_rules: {path: /tmp}\nmanaged_certificates: api.example.com\n",
         "managed_certificates:\n  - {domain: api.example.com, provider: letsencrpyt, services: [a b], deploy_to: [etc/ssl]}\n  - {domain: localhost, services: {nginx: 1}}\n  - {provider: letsencrypt}\n  - api.example.com\n  - {domain: x.example.com, provider: letsencrypt}\n  - {domain: \"*.x.example.com\", provider: letsencrypt}\n",
+        "ansai_cluster: {mode: centralised, management_nodes: ctl, management_node: \"a b\", managed_hosts: [web-01, \"-x\", [db]]}\n",
+        "ansai_cluster: {management_node: ctl, managed_hosts: web-01}\n",
+        "ansai_cluster: centralized\n",
         "",
     ];
     let said: Vec<String> = wrong

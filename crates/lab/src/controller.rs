@@ -37,6 +37,14 @@ impl Controller {
     /// # Errors
     /// When it does not start.
     pub fn start(host: Host, number: u8) -> Result<Self> {
+        Self::start_with(host, number, &["--address", &Lan::address(number)])
+    }
+
+    /// The same with other words for `ansai controller init`.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start_with(host: Host, number: u8, words: &[&str]) -> Result<Self> {
         fixture::binary("ansai")?;
         host.run_ok(&["ln", "-sf", &format!("{BINARIES}/ansai"), "/usr/bin/ansai"])?;
         host.write_file("/usr/lib/sysusers.d/ansai.conf", GROUP_TEXT, 0o644)?;
@@ -44,13 +52,19 @@ impl Controller {
         host.run_ok(&["mkdir", "-p", "-m", "0750", "/etc/ansai"])?;
         host.write_file(format!("/usr/lib/systemd/system/{UNIT}"), UNIT_TEXT, 0o644)?;
         host.run_ok(&["systemctl", "daemon-reload"])?;
-        let made = agent::json(&host, &["controller", "init", "--address", &Lan::address(number)])?;
+        let made = agent::json(&host, &[&["controller", "init"], words].concat())?;
         let token = made["token"].as_str().with_context(|| format!("no token in {made}"))?.to_owned();
         let controller = Self { host, number, token };
         let started = controller.host.run(&["systemctl", "start", UNIT])?;
         started.ok().with_context(|| format!("starting the controller\n{}", controller.host.evidence()))?;
         controller.host.wait_active(UNIT, LIMIT)?;
         Ok(controller)
+    }
+
+    /// The token of `init`.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        &self.token
     }
 
     /// Where hosts of the network reach it.

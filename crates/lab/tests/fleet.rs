@@ -183,3 +183,59 @@ fn a_host_that_says_nothing_is_unknown_and_one_incident_and_heals_itself_meanwhi
     fleet.controller.wait_until("the silence to have ended", ended)?;
     Ok(())
 }
+
+/// A host as the predecessor left it: its service, its file, and an agent that has not begun. It is imported as it stands.
+fn carried_over(lan: &Lan, name: &str, number: u8) -> Result<Host> {
+    const OLD: &str = "\
+monitored_services: [{name: app, port: 5000}]
+self_healing_enabled: true
+ansai_cluster:
+  mode: centralized
+  management_node: ansai-controller.example.com
+  managed_hosts: [web-01.example.com, web-02.example.com, db-01.example.com]
+";
+    let host = Host::boot(&HostOptions::new(name))?;
+    lan.join(&host, number)?;
+    let names = format!("{}{} ansai-controller.example.com\n", host.read_file("/etc/hosts")?, Lan::address(1));
+    host.write_file("/etc/hosts", names, 0o644)?;
+    host.install_unit("app.service", &fixture::unit("app", 5000))?;
+    host.start("app.service")?;
+    agent::install(&host, "")?;
+    host.write_file("/root/old.yml", OLD, 0o644)?;
+    let command = ["ansai", "import", "ansai", "/root/old.yml", "--output", agent::CONFIGURATION, "--force"];
+    let imported = host.run(&command)?;
+    assert_eq!(imported.code, 1, "a token is for a person to bring: {}{}", imported.stdout, imported.stderr);
+    agent::start(&host)?;
+    agent::wait_health(&host, "app.service", "healthy")?;
+    Ok(host)
+}
+
+#[test]
+fn the_fleet_of_the_predecessors_file_is_imported_run_joined_and_seen() -> Result<()> {
+    let lan = Lan::new()?;
+    let manager = carried_over(&lan, "ansai-controller", 1)?;
+    let todo = agent::ansai(&manager, &["doctor"])?.stdout;
+    assert!(todo.contains("ansai controller init"), "the management node is told what to do: {todo}");
+    // Nothing is said that the file says.
+    let controller = Controller::start_with(manager, 1, &[])?;
+    let expected = || -> Result<Value> { Ok(controller.json(&["hosts", "list"])?["expected"].clone()) };
+    let named = ["web-01.example.com", "web-02.example.com", "db-01.example.com"];
+    assert_eq!(expected()?, serde_json::json!(named), "who is to join is known before anybody has");
+
+    let host = carried_over(&lan, "web-01", 2)?;
+    let todo = agent::ansai(&host, &["doctor"])?.stdout;
+    assert!(todo.contains("on ansai-controller.example.com: ansai token create"), "{todo}");
+    host.run_with_input(&["ansai", "join", "--token-file", "-"], controller.token().as_bytes())?.ok()?;
+    controller.wait_connected(&["web-01"])?;
+    assert_eq!(expected()?, serde_json::json!(named[1..]), "who has joined is expected no more");
+    let listed = controller.host.run_ok(&["ansai", "hosts", "list"])?.stdout;
+    assert!(listed.contains("db-01.example.com") && listed.contains("not joined"), "{listed}");
+    let todo = agent::ansai(&host, &["doctor"])?.stdout;
+    assert!(todo.contains("has joined the controller at ansai-controller.example.com"), "{todo}");
+
+    host.signal_main("app.service", Signal::KILL)?;
+    let is_seen = || Ok(controller.incidents("web-01")?.len() == 1);
+    controller.wait_until("what is healed there to be seen", is_seen)?;
+    host.wait_active("app.service", LIMIT)?;
+    Ok(())
+}

@@ -11,6 +11,7 @@ extern crate alloc;
 pub mod action;
 pub mod bundle;
 pub mod check;
+pub mod cluster;
 pub mod columns;
 pub mod condition;
 pub mod decision;

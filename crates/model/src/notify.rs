@@ -1,6 +1,11 @@
 //! Whom to tell, how, and what a secret is called. Sending is the agent's.
 
-use alloc::{collections::BTreeMap, string::String, vec::Vec};
+use alloc::{
+    collections::BTreeMap,
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
 use core::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
@@ -112,6 +117,83 @@ pub enum SmtpSecurity {
     Starttls,
     /// TLS from the first byte (`smtps://`).
     Tls,
+}
+
+/// A mail server as it is written, as `smtps://mail.example.com:465`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MailServer {
+    /// How the connection is protected.
+    pub security: SmtpSecurity,
+    /// Its name or address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+}
+
+/// What is wrong with the text of a mail server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoMailServer {
+    /// What it is.
+    pub what: String,
+    /// What to write.
+    pub suggestion: &'static str,
+}
+
+impl MailServer {
+    /// How one is written.
+    pub const HOW: &'static str = "write smtp://HOST, smtp+starttls://HOST or smtps://HOST";
+
+    /// The schemes, each with its usual port.
+    const SCHEMES: [(SmtpSecurity, &'static str, u16); 3] = [
+        (SmtpSecurity::None, "smtp://", 25),
+        (SmtpSecurity::Starttls, "smtp+starttls://", 587),
+        (SmtpSecurity::Tls, "smtps://", 465),
+    ];
+
+    /// How the text of one may begin.
+    pub fn beginnings() -> impl Iterator<Item = &'static str> {
+        Self::SCHEMES.iter().map(|(_, scheme, _)| *scheme)
+    }
+
+    /// The server that a text names.
+    ///
+    /// # Errors
+    /// When it names none, or holds a user, who belongs elsewhere.
+    pub fn of(text: &str) -> Result<Self, NoMailServer> {
+        let wrong = |what: &str, suggestion| NoMailServer { what: what.to_string(), suggestion };
+        // What is shown of it is short.
+        let cut = |text: &str| text.chars().take(60).collect::<String>();
+        let found = Self::SCHEMES
+            .iter()
+            .find_map(|(security, scheme, port)| Some((*security, *port, text.strip_prefix(scheme)?)));
+        let Some((security, usual, rest)) = found else {
+            return Err(wrong(&format!("`{}` is no mail server", cut(text)), Self::HOW));
+        };
+        let rest = rest.trim_end_matches('/');
+        if rest.contains('@') {
+            let suggestion = "write user: NAME and password: file:/etc/ansai/NAME beside smtp";
+            return Err(wrong("user and password must not stand in the address of the server", suggestion));
+        }
+        let (host, port) = match rest.rsplit_once(':') {
+            Some((host, port)) if !port.contains(']') => {
+                let number = port.parse::<u16>().ok().filter(|port| *port != 0);
+                let no_port = || wrong(&format!("`{}` is no port", cut(port)), "write a number from 1 to 65535");
+                (host, number.ok_or_else(no_port)?)
+            }
+            Some(_) | None => (rest, usual),
+        };
+        if host.is_empty() || host.contains(['/', ' ']) {
+            return Err(wrong("the mail server has no name", "write smtp://HOST:PORT"));
+        }
+        Ok(Self { security, host: host.to_string(), port })
+    }
+}
+
+impl fmt::Display for MailServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let found = Self::SCHEMES.iter().find(|(security, ..)| *security == self.security);
+        write!(f, "{}{}:{}", found.map_or("", |(_, scheme, _)| *scheme), self.host, self.port)
+    }
 }
 
 /// A web hook.

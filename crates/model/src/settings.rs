@@ -6,6 +6,7 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    cluster::Cluster,
     notify::{SecretRef, WebhookUrl},
     policy::Budget,
     units::ByteSize,
@@ -36,6 +37,8 @@ pub struct HostSettings {
     pub metrics_listen: Option<String>,
     /// The dead-man's switch, when wanted.
     pub heartbeat: Option<Heartbeat>,
+    /// The fleet that the host is of, when its owner says so in the predecessor's words.
+    pub cluster: Option<Cluster>,
     /// Largest flight recorder on disk.
     pub journal_bytes_max: ByteSize,
     /// Longest that reports are kept.

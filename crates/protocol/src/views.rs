@@ -35,6 +35,9 @@ pub struct FleetStatus {
     pub store_error: Option<Text>,
     /// How many hosts wait for a person.
     pub pending: usize,
+    /// How many hosts are expected by name and have not joined.
+    #[serde(default)]
+    pub expected: usize,
     /// What the controller itself has found and nobody has ended: hosts that are not heard, two with one identity.
     #[serde(default)]
     pub own: Vec<IncidentSummary>,
@@ -106,6 +109,9 @@ pub struct FleetHosts {
     pub hosts: Vec<HostView>,
     /// Those that asked to join.
     pub pending: Vec<PendingView>,
+    /// The names of those that are expected and have not joined.
+    #[serde(default)]
+    pub expected: Vec<String>,
     /// Behind which name the next page begins; nothing when there are no more, or when all were asked for.
     #[serde(default)]
     pub next: Option<Short>,

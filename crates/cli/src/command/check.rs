@@ -75,6 +75,7 @@ fn found(paths: &Paths, path: &Path, configuration: &Configuration) -> Vec<Diagn
     // Another file may be another host's.
     if *path == paths.config {
         found.extend(super::units::warnings(paths, configuration));
+        found.extend(super::cluster::warnings(paths, configuration));
     }
     show::suggested(&mut found);
     found

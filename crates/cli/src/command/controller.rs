@@ -9,6 +9,7 @@ use ansai_controller::{
 };
 use ansai_link::address::Address;
 use ansai_model::{
+    cluster::{Cluster, Part},
     text::Text,
     time::{Shown, WallTime},
 };
@@ -16,7 +17,7 @@ use ansai_protocol::{SCHEMA, views::FleetStatus};
 use ansai_store::{StoreError, sqlite};
 use serde_json::json;
 
-use super::{agent, consent};
+use super::{agent, cluster, consent};
 use crate::{
     ConsentArgs, Paths, client,
     exit::{Code, Failure},
@@ -39,6 +40,11 @@ fn home(paths: &Paths) -> Home {
     Home { state_dir: paths.controller_state_dir.clone(), settings: paths.controller_config.clone() }
 }
 
+/// Whether a controller was made on this host; nothing when that cannot be seen.
+pub(super) fn is_made(paths: &Paths) -> Option<bool> {
+    home(paths).store().try_exists().ok()
+}
+
 fn refused(error: &HomeError) -> Failure {
     let code = match error {
         HomeError::Store(StoreError::There(_) | StoreError::Missing(_) | StoreError::Foreign { .. }) => Code::Usage,
@@ -52,25 +58,52 @@ fn now() -> WallTime {
     WallTime(jiff::Timestamp::now().as_millisecond())
 }
 
-/// The address that was written, or this host's name.
-fn address(written: Option<String>) -> Result<Address, Failure> {
-    let name = written.unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned());
+/// The address that was written, or else the one that the configuration names, or this host's name.
+fn address(written: Option<String>, cluster: Option<&Cluster>) -> Result<Address, Failure> {
+    let named = || cluster.map_or_else(cluster::own_name, |cluster| cluster.management_node.clone());
+    let name = written.unwrap_or_else(named);
     let wrong = |error: ansai_link::Trouble| {
         Failure::new(Code::Usage, error.to_string(), "--address controller.example.com, as hosts reach this one")
     };
     name.parse().map_err(wrong)
 }
 
+/// Who is expected to join, in a clause.
+fn expected(cluster: Option<&Cluster>) -> String {
+    match cluster.map_or(0, |cluster| cluster.managed_hosts.len()) {
+        0 => String::new(),
+        hosts => format!(
+            "; {} of ansai_cluster {} expected",
+            show::count(hosts, "host"),
+            if hosts == 1 { "is" } else { "are" }
+        ),
+    }
+}
+
+/// Says that hosts would look for the controller elsewhere, when they would.
+fn warn_of_another(cluster: Option<&Cluster>) {
+    let host = cluster::own_name();
+    if let Some(cluster) = cluster.filter(|cluster| cluster.part_of(&host) != Part::Manages) {
+        let node = &cluster.management_node;
+        show::note(&format!(
+            "this host is {host}, and the management_node of ansai_cluster is {node}: there hosts look for it"
+        ));
+    }
+}
+
 fn rehearse_init(paths: &Paths, written: Option<String>) -> Result<Code, Failure> {
-    let (address, home) = (address(written)?, home(paths));
+    let named = cluster::named(paths)?;
+    let (address, home) = (address(written, named.as_ref())?, home(paths));
     if home.store().exists() {
         return Err(refused(&StoreError::There(home.store()).into()));
     }
     let (state, settings) = (home.state_dir.display(), home.settings.display());
     let text = format!(
-        "it would make a CA and a store in {state}, and write {settings}; hosts would reach it at {address}\n\
-         nothing was changed (--dry-run)"
+        "it would make a CA and a store in {state}, and write {settings}; hosts would reach it at {address}{}\n\
+         nothing was changed (--dry-run)",
+        expected(named.as_ref())
     );
+    warn_of_another(named.as_ref());
     match paths.json {
         true => show::print_json(&json!({"schema": SCHEMA, "text": text})),
         false => show::print(&text),
@@ -79,9 +112,12 @@ fn rehearse_init(paths: &Paths, written: Option<String>) -> Result<Code, Failure
 }
 
 fn init(paths: &Paths, written: Option<String>) -> Result<Code, Failure> {
-    let (address, home) = (address(written)?, home(paths));
+    let named = cluster::named(paths)?;
+    let (address, home) = (address(written, named.as_ref())?, home(paths));
     let by = Text::new(format!("user {}", rustix::process::getuid().as_raw()));
-    let made = home.make(&address, by, now()).map_err(|error| refused(&error))?;
+    let hosts = named.as_ref().map_or(&[][..], |cluster| &cluster.managed_hosts);
+    let made = home.make(&address, hosts, by, now()).map_err(|error| refused(&error))?;
+    warn_of_another(named.as_ref());
     let token = made.token.expose();
     let (state, settings) = (home.state_dir.display(), home.settings.display());
     if paths.json {
@@ -92,8 +128,9 @@ fn init(paths: &Paths, written: Option<String>) -> Result<Code, Failure> {
         return Ok(Code::Ok);
     }
     let kept = if made.kept_settings { " (it was there, and is as it was)" } else { "" };
+    let expected = if made.kept_settings { String::new() } else { expected(named.as_ref()) };
     show::print(&format!(
-        "A controller is made: its CA and its store are in {state}, its configuration is {settings}{kept}.\n\n\
+        "A controller is made: its CA and its store are in {state}, its configuration is {settings}{kept}{expected}.\n\n\
          Start it here, and join each host with its own agent:\n\n  \
          systemctl enable --now ansai-controller\n  \
          echo {token} | ansai join https://{address} --token-file -\n\n\
@@ -249,7 +286,11 @@ fn running(paths: &Paths) -> Look {
         }
         Ok(status) => {
             let up = status.hosts.iter().filter(|host| host.is_connected).count();
-            Look::well(format!("{what}: {up} of {} are connected", show::count(status.hosts.len(), "host")))
+            let expected = match status.expected {
+                0 => String::new(),
+                hosts => format!("; {hosts} that are expected have not joined (`ansai hosts list`)"),
+            };
+            Look::well(format!("{what}: {up} of {} are connected{expected}", show::count(status.hosts.len(), "host")))
         }
         Err(failure) => Look::wrong(what, failure.what(), failure.suggestion()),
     }

@@ -53,7 +53,14 @@ pub(crate) struct Finding {
     todo: String,
 }
 
-fn ok(what: impl Into<String>) -> Finding {
+#[cfg(test)]
+impl Finding {
+    pub(super) fn todo(&self) -> &str {
+        &self.todo
+    }
+}
+
+pub(super) fn ok(what: impl Into<String>) -> Finding {
     Finding { level: Level::Ok, what: what.into(), todo: String::new() }
 }
 
@@ -101,7 +108,7 @@ fn findings(paths: &Paths, routes: impl Fn(&Paths) -> Vec<Finding>) -> Vec<Findi
     if let Some((inventory, bundle)) = &bundle {
         findings.extend(watched(inventory, bundle, paths.user));
         findings.extend(routes::declared(&paths.config, bundle));
-        findings.extend(configured::units(paths));
+        findings.extend(configured::of_this_host(paths));
         findings.extend(drills(bundle));
         findings.extend(lasting(paths));
     }

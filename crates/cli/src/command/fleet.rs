@@ -288,8 +288,12 @@ fn picture(status: &FleetStatus, now_ms: i64) -> show::Page {
     } else {
         String::new()
     };
+    let expected = match status.expected {
+        0 => String::new(),
+        hosts => format!("; {hosts} expected and not joined (`ansai hosts list`)"),
+    };
     head.push(format!(
-        "{}: {up} connected, {failing} with something failing{waits}",
+        "{}: {up} connected, {failing} with something failing{waits}{expected}",
         show::count(status.hosts.len(), "host")
     ));
     let mut page = show::Page::lines(head);
@@ -385,6 +389,7 @@ mod tests {
             uptime_seconds: 5,
             store_error: Some("its filesystem is full".into()),
             pending: 2,
+            expected: 3,
             own: Vec::new(),
             restraints: vec![restraint(&[])],
             hosts: Vec::new(),
@@ -394,6 +399,8 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "NOTHING NEW IS KEPT: its filesystem is full");
         assert!(lines[1].starts_with("HOLD on all targets"), "{text}");
-        assert_eq!(lines[2], "0 hosts: 0 connected, 0 with something failing; 2 to be accepted (`ansai hosts list`)");
+        let expected = "0 hosts: 0 connected, 0 with something failing; 2 to be accepted (`ansai hosts list`); \
+                        3 expected and not joined (`ansai hosts list`)";
+        assert_eq!(lines[2], expected);
     }
 }

@@ -101,6 +101,7 @@ fn list(paths: &Paths, names: &[String], role: Option<&str>) -> Result<Code, Fai
         is_named(&host.name) && role.is_none_or(|role| host.role.as_ref().is_some_and(|has| has.as_str() == role))
     });
     all.pending.retain(|waits| is_named(&waits.name) && role.is_none());
+    all.expected.retain(|name| is_named(&Short::new(name)) && role.is_none());
     if paths.json {
         show::print_json(&serde_json::to_value(&all).unwrap_or_default());
         return Ok(Code::Ok);
@@ -110,7 +111,8 @@ fn list(paths: &Paths, names: &[String], role: Option<&str>) -> Result<Code, Fai
         true => show::Page::from("no host has joined; `ansai token create` makes a token to join one by"),
         false => table(&all.hosts, now),
     };
-    let page = if all.pending.is_empty() { members } else { members.above(&waiting(&all.pending)) };
+    let page = if all.expected.is_empty() { members } else { members.above(&expected(&all.expected)) };
+    let page = if all.pending.is_empty() { page } else { page.above(&waiting(&all.pending)) };
     show::print(page);
     Ok(Code::Ok)
 }
@@ -188,6 +190,16 @@ fn waiting(pending: &[PendingView]) -> show::Page {
     show::Page::from("\nto be accepted, when the host itself shows the same: ansai hosts accept WAITS").above(&table)
 }
 
+/// Who is to join, by the controller's configuration, and has not.
+fn expected(names: &[String]) -> show::Page {
+    let table = show::table(
+        &["EXPECTED", "LINK"],
+        &[],
+        names.iter().map(|name| vec![Cell::new(name), Cell::new("not joined")]),
+    );
+    show::Page::from("\nto be joined there, with a token: ansai join --token-file FILE").above(&table)
+}
+
 #[cfg(test)]
 mod tests {
     use ansai_protocol::link::{Fingerprint, HostId};
@@ -229,6 +241,14 @@ mod tests {
         let labelled = HostView { labels: [("zone".into(), "a".into())].into(), ..host("web-04") };
         let text = table(&[host("web-01"), labelled], 61_000).to_string();
         assert!(text.contains("LABELS") && text.contains("zone=a"), "{text}");
+    }
+
+    #[test]
+    fn who_is_expected_is_shown_with_the_way_in() {
+        let text = expected(&["web-02.example.com".to_owned()]).to_string();
+        let lines: Vec<&str> = text.trim().lines().collect();
+        assert!(lines[0].contains("ansai join --token-file"), "{text}");
+        assert!(lines[2].contains("web-02.example.com") && lines[2].contains("not joined"), "{text}");
     }
 
     #[test]

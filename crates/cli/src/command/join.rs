@@ -22,6 +22,7 @@ use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
 
 use super::{
+    cluster,
     consent::{Proof, ask},
     operate::length,
 };
@@ -48,8 +49,9 @@ const LINKED_LOOK: Duration = Duration::from_millis(200);
 /// How a host joins.
 #[derive(Args)]
 pub(crate) struct JoinArgs {
-    /// Where the controller is, as https://controller.example.com:7443.
-    controller: String,
+    /// Where the controller is, as https://controller.example.com:7443; the management_node of the configuration's
+    /// ansai_cluster when it is left out.
+    controller: Option<String>,
     /// A file with the token that was made on the controller; `-` reads the standard input.
     #[arg(long, value_name = "PATH")]
     token_file: Option<PathBuf>,
@@ -78,9 +80,9 @@ pub(super) fn join(paths: &Paths, args: JoinArgs) -> Result<Code, Failure> {
         let what = format!("this host has joined the controller at {} as {}", joined.address, joined.name);
         return Err(Failure::new(Code::Refused, what, "`ansai status` shows the link; `ansai leave` ends it"));
     }
-    let asking = asking(args)?;
+    let asking = asking(paths, args)?;
     let key = folder.joining_key().map_err(|error| unusable(&error))?;
-    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let name = cluster::own_name();
     let request = key.request().map_err(|trouble| failed(&trouble))?;
     let (role, labels) = says_of_itself(paths);
     let join = Join {
@@ -123,8 +125,9 @@ fn says_of_itself(paths: &Paths) -> (Option<Short>, Vec<(Short, Short)>) {
     (settings.role.as_ref().map(Short::new), labels.collect())
 }
 
-fn asking(args: JoinArgs) -> Result<Asking, Failure> {
-    let route = Route::new(&args.controller, args.proxy.as_deref())
+fn asking(paths: &Paths, args: JoinArgs) -> Result<Asking, Failure> {
+    let controller = args.controller.map_or_else(|| cluster::controller(paths), Ok)?;
+    let route = Route::new(&controller, args.proxy.as_deref())
         .map_err(|trouble| Failure::new(Code::Usage, trouble.to_string(), trouble.suggestion().as_str()))?;
     let wait = length(&args.wait)?;
     let (authority, token) = match (&args.token_file, &args.authority) {

@@ -5,6 +5,7 @@ use ansai_keys::Kind;
 use ansai_model::{
     action::Disruption,
     check::TrendKind,
+    cluster::ClusterMode,
     notify::WebhookFormat,
     probe::Protocol,
     retry::Retrying,
@@ -85,6 +86,7 @@ words! {
     FailsOn, "plugin's word": Critical = "critical", Warning = "warning";
     Autonomy, "autonomy": Observe = "observe", Suggest = "suggest", Approve = "approve", Act = "act";
     Severity, "severity": Now = "now", Day = "day", Week = "week";
+    ClusterMode, "mode": Centralized = "centralized";
     Retrying, "retry": Growing = "growing", Never = "never";
     TrendKind, "kind of growth": Fill = "fill", Leak = "leak";
     WebhookFormat, "format": Generic = "generic", Slack = "slack", Discord = "discord";

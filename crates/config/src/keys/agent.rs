@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use ansai_document::{Findings, Node, place_of, text};
 use ansai_keys::{Key, Kind, Shape, count, joined, key};
-use ansai_model::settings::{Heartbeat, HostSettings, Settings};
+use ansai_model::{
+    cluster::{Cluster, ClusterMode, is_host_name},
+    settings::{Heartbeat, HostSettings, Settings},
+};
 
 use super::{COUNT, PATIENCE, PERIOD, limits::BUDGET};
 use crate::{
-    fill::{Filled, fills, shape},
+    fill::{Filled, fills, shape, words::word},
     keys::shared::{ADDRESS, SECRET},
 };
 
@@ -16,6 +20,8 @@ const PARTS: &[&[Key]] = &[Settings::KEYS, HostSettings::KEYS];
 const WHOLE: [Key; count(PARTS)] = joined(PARTS);
 pub(super) static AGENT: Shape = Shape::of("The agent", &WHOLE);
 pub(super) static HEARTBEAT: Shape = shape::<Heartbeat>("The heartbeat");
+pub(super) static CLUSTER: Shape =
+    shape::<Cluster>("The fleet").beside("management_node: ansai-controller.example.com");
 pub(super) static PROBE_DEFAULTS: Shape = shape::<ProbeDefaults>("Defaults of probes");
 
 fills! {
@@ -39,8 +45,9 @@ fills! {
         memory_max: key("memory_max", Kind::Size, "The agent's own memory above which it drops what it can").default("64MiB"),
         redact: key("redact", Kind::Texts, "Words whose values are redacted, besides the shipped ones").example("[card_number]"),
     } besides {
-        // It has a section of its own.
+        // They have sections of their own.
         heartbeat: None,
+        cluster: None,
     }
 }
 
@@ -50,6 +57,36 @@ fills! {
             .example("https://hc.example.com/ping/ansai").needed("a heartbeat needs an address", "write url: https://…"),
         every: key("every", Kind::Duration, "The period").default("5m"),
         token: key("token", SECRET, "A reference to a bearer token").example("env:HEARTBEAT_TOKEN"),
+    }
+}
+
+fills! {
+    Cluster {
+        mode: key("mode", word::<ClusterMode>(), "How the fleet is managed").otherwise("centralized, the only one").example("centralized"),
+        management_node: key("management_node", Kind::Text, "The host with the controller, as the others reach it")
+            .example("ansai-controller.example.com").needed("a host must manage the fleet", "write management_node: ansai-controller.example.com"),
+        managed_hosts: key("managed_hosts", Kind::Texts, "The hosts that are expected to join").example("[web-01.example.com, db-01.example.com]"),
+    } checked hosts
+}
+
+fn hosts(findings: &mut Findings<'_>, node: &Node, path: &str, cluster: &Cluster) {
+    for key in ["management_node", "managed_hosts"] {
+        for (name, place) in node.texts_at(key).into_iter().filter(|(name, _)| !is_host_name(name)) {
+            let what = format!("`{}` is no name of a host", text::cut(&name));
+            findings.error(place, &text::joined(path, key), what, "write web-01.example.com".to_owned());
+        }
+    }
+    let (place, path) = (place_of(node, "managed_hosts"), text::joined(path, "managed_hosts"));
+    match cluster.managed_hosts.len() {
+        0 if node.has("managed_hosts") => {
+            let what = "no host is expected, so none is missed that never joins";
+            findings.warning(place, &path, what, "write managed_hosts: [web-01.example.com]".to_owned());
+        }
+        hosts if hosts > Cluster::HOSTS_MAX => {
+            let what = format!("{hosts} hosts are named, and at most {} are expected", Cluster::HOSTS_MAX);
+            findings.error(place, &path, what, "leave it out: each host that joins by a token is taken in".to_owned());
+        }
+        _ => {}
     }
 }
 

@@ -4,7 +4,7 @@ use ansai_keys::{Key, Kind, Shape, count, joined, key};
 
 use super::{
     COUNT,
-    agent::{AGENT, HEARTBEAT, PROBE_DEFAULTS},
+    agent::{AGENT, CLUSTER, HEARTBEAT, PROBE_DEFAULTS},
     limits::{FLAP, POLICY, WINDOW},
     long::{CHECK, RULE, RUNG, TARGET},
     notify::CHANNEL,
@@ -34,6 +34,7 @@ const KEYS: &[&[Key]] = &[
         key("flap", Kind::Shape(&FLAP), "When a check counts as flapping, unless a service says otherwise")
             .ships(),
         key("heartbeat", Kind::Shape(&HEARTBEAT), "The dead-man's switch: an outside service that misses our pings"),
+        key("ansai_cluster", Kind::Shape(&CLUSTER), "The fleet of this host: whom it joins, and who is expected"),
         key("agent", Kind::Shape(&AGENT), "The agent's own settings and limits").ships(),
         key("targets", Kind::Named(const { &Kind::Shape(&TARGET) }), "Long form: targets by id, as service/nginx.service")
             .example("{service/app.service: {unit: app.service, port: 5000}}").elsewhere("services: {db.service: {}}, disks: {/var: {}}"),

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use ansai_document::{Node, text::cut, written::Written};
+use ansai_document::{Node, written::Written};
 use ansai_keys::{Key, Kind, Shape, Special, count, joined, key};
 use ansai_model::{
-    notify::{SecretRef, SmtpSecurity, Webhook, WebhookFormat},
+    notify::{MailServer, SecretRef, Webhook, WebhookFormat},
     policy::Scope,
     probe::CommandLine,
     rule::Severity,
@@ -23,7 +23,8 @@ use crate::{
 const OWN: [Key; count(Way::OWN)] = joined(Way::OWN);
 const CHANNELS: &[&[Key]] = &[&OWN, RouteOptions::KEYS];
 
-pub(super) static CHANNEL: Shape = Shape::of("A route", &joined::<{ count(CHANNELS) }>(CHANNELS))
+/// A route, for whoever has `notify:` in a file of their own.
+pub static CHANNEL: Shape = Shape::of("A route", &joined::<{ count(CHANNELS) }>(CHANNELS))
     .beside("to: ops@example.com, smtp: \"smtp://127.0.0.1:25\"");
 static DIGEST: Shape = shape::<Digest>("A digest");
 
@@ -43,7 +44,7 @@ ways! {
 /// A way by mail.
 #[derive(Clone)]
 pub(crate) struct Mail {
-    pub(crate) smtp: Server,
+    pub(crate) smtp: MailServer,
     pub(crate) to: Vec<String>,
     pub(crate) from: Option<String>,
     pub(crate) user: Option<String>,
@@ -138,65 +139,21 @@ impl Held for Scope {
     }
 }
 
-/// A mail server.
-#[derive(Clone)]
-pub(crate) struct Server {
-    pub(crate) security: SmtpSecurity,
-    pub(crate) host: String,
-    pub(crate) port: u16,
-}
-
 /// How a mail server is written.
 pub(crate) const SERVER: Kind = Kind::Special(&Special {
     expected: "a mail server",
-    how: "write smtp://HOST, smtp+starttls://HOST or smtps://HOST",
+    how: MailServer::HOW,
     example: "\"smtp://127.0.0.1:25\"",
-    beginnings: || SCHEMES.iter().map(|(_, scheme, _)| (*scheme).to_owned()).collect(),
+    beginnings: || MailServer::beginnings().map(ToString::to_string).collect(),
     ..Special::TEXT
 });
 
-/// The schemes of mail servers, each with its usual port.
-const SCHEMES: [(SmtpSecurity, &str, u16); 3] = [
-    (SmtpSecurity::None, "smtp://", 25),
-    (SmtpSecurity::Starttls, "smtp+starttls://", 587),
-    (SmtpSecurity::Tls, "smtps://", 465),
-];
-
-impl Held for Server {
+impl Held for MailServer {
     fn read(at: &mut At<'_, '_>, node: &Node, _: Option<&Self>) -> Option<Self> {
-        let text = node.text()?;
-        let found =
-            SCHEMES.iter().find_map(|(security, scheme, port)| Some((*security, *port, text.strip_prefix(scheme)?)));
-        let Some((security, usual, rest)) = found else {
-            let help = "write smtp://HOST, smtp+starttls://HOST or smtps://HOST";
-            at.error(node.place, format!("`{}` is no mail server", cut(text)), help);
-            return None;
-        };
-        let rest = rest.trim_end_matches('/');
-        if rest.contains('@') {
-            let help = "write user: NAME and password: file:/etc/ansai/NAME beside smtp";
-            at.error(node.place, "user and password must not stand in the address of the server", help);
-            return None;
-        }
-        let (host, port) = match rest.rsplit_once(':') {
-            Some((host, port)) if !port.contains(']') => match port.parse() {
-                Ok(port) if port != 0 => (host, port),
-                _ => {
-                    at.error(node.place, format!("`{}` is no port", cut(port)), "write a number from 1 to 65535");
-                    return None;
-                }
-            },
-            Some(_) | None => (rest, usual),
-        };
-        if host.is_empty() || host.contains(['/', ' ']) {
-            at.error(node.place, "the mail server has no name", "write smtp://HOST:PORT");
-            return None;
-        }
-        Some(Self { security, host: host.to_owned(), port })
+        Self::of(node.text()?).map_err(|wrong| at.error(node.place, wrong.what, wrong.suggestion)).ok()
     }
 
     fn write(&self, _: &'static Key) -> Option<Written> {
-        let found = SCHEMES.iter().find(|(security, ..)| *security == self.security);
-        found.map(|(_, scheme, _)| Written::Text(format!("{scheme}{}:{}", self.host, self.port)))
+        Some(Written::text(self))
     }
 }

@@ -9,16 +9,17 @@ use ansai_document::{
 };
 use ansai_model::{
     id::RouteId,
-    notify::{Channel, Email, Route, SmtpSecurity, Webhook},
+    notify::{Channel, Email, MailServer, Route, SmtpSecurity, Webhook},
 };
 
 use super::each;
 use crate::{
     fill::{Filled, choice::Choice as _},
-    keys::notify::{Digest, Mail, Program, RouteOptions, Server, Way},
+    keys::notify::{Digest, Mail, Program, RouteOptions, Way},
 };
 
-pub(crate) fn routes(findings: &mut Findings<'_>, root: &Node) -> BTreeMap<RouteId, Route> {
+/// The routes that stand under `notify`; what is wrong with them is said.
+pub fn routes(findings: &mut Findings<'_>, root: &Node) -> BTreeMap<RouteId, Route> {
     each(findings, root, "notify", |findings, node, key, id| route(findings, root, node, key, id))
 }
 
@@ -53,7 +54,7 @@ fn channel(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Channe
 }
 
 fn email(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Email> {
-    let Mail { smtp: Server { security, host, port }, to, from, user, password, ca } =
+    let Mail { smtp: MailServer { security, host, port }, to, from, user, password, ca } =
         Mail::filled(findings, node, key, None)?;
     if to.is_empty() {
         findings.lacks(node.place, (key, "to"), "mail needs a recipient", "write to: ops@example.com".to_owned());
@@ -81,7 +82,7 @@ fn email(findings: &mut Findings<'_>, node: &Node, key: &str) -> Option<Email> {
 pub(crate) fn written(route: &Route) -> Written {
     let way = match route.channel.clone() {
         Channel::Email(Email { to, from, host, port, security, user, password, ca_file }) => {
-            Mail { smtp: Server { security, host, port }, to, from, user, password, ca: ca_file }.fields()
+            Mail { smtp: MailServer { security, host, port }, to, from, user, password, ca: ca_file }.fields()
         }
         Channel::Webhook(hook) => hook.fields(),
         Channel::Exec(exec) => Program { exec }.fields(),

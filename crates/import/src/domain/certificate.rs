@@ -4,11 +4,14 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use ansai_document::{Findings, Node, Place};
-use ansai_model::domain::certificate::{Endpoint, is_name};
+use ansai_model::{
+    cluster::is_host_name,
+    domain::certificate::{Endpoint, is_name},
+};
 
 use crate::{
     notes::{Fate, Notes},
-    reader::{Reader, is_host, is_plain},
+    reader::{Reader, is_plain},
     words::{quoted, shown},
 };
 
@@ -169,7 +172,7 @@ fn domain(reader: &mut Reader<'_, '_, '_>) -> Option<String> {
         return None;
     };
     let bare = text.strip_prefix("*.").unwrap_or(&text);
-    if is_host(bare) && is_name(bare) && bare.contains('.') {
+    if is_host_name(bare) && is_name(bare) && bare.contains('.') {
         return Some(text.to_ascii_lowercase());
     }
     let place = reader.value("domain").map_or(reader.node.place, |node| node.place);

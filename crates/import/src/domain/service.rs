@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use ansai_document::{Findings, Node, Place};
-use ansai_model::validators;
+use ansai_model::{cluster::is_host_name, validators};
 
 use crate::{
     notes::{Fate, Notes},
-    reader::{Reader, is_host, one_of},
+    reader::{Reader, one_of},
     words::{duration, quoted, shown},
 };
 
@@ -138,7 +138,7 @@ fn url(reader: &mut Reader<'_, '_, '_>) -> Option<String> {
     let (host, path) = rest.unwrap_or(&text).split_once('/').unwrap_or((rest.unwrap_or(&text), ""));
     let name = host.split_once(':').map_or(host, |(name, _)| name);
     let is_fine = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '@');
-    if is_host(name) && host.chars().all(is_fine) && path.chars().all(is_fine) {
+    if is_host_name(name) && host.chars().all(is_fine) && path.chars().all(is_fine) {
         return Some(if rest.is_some() { text } else { format!("https://{text}/") });
     }
     reader.wrong(place, "domain", format!("`{}` is no domain", shown(&text)), "write app.example.com");

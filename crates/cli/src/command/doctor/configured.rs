@@ -8,7 +8,7 @@ use ansai_document::Diagnostic;
 use ansai_model::text::Text;
 
 use super::{
-    super::{config, units},
+    super::{cluster, config, units},
     Finding, INDENT, answer_of, fail, ok, warn,
 };
 use crate::{Paths, show};
@@ -61,12 +61,13 @@ pub(super) fn standing(warnings: &[Text], has_read: bool) -> Vec<Finding> {
     new.map(|text| warn(text.to_string(), "journalctl -u ansai says since when")).collect()
 }
 
-/// Units that are configured and that this host does not have.
-pub(super) fn units(paths: &Paths) -> Vec<Finding> {
+/// Units that are configured and that this host does not have, and what it is in the fleet that is named.
+pub(super) fn of_this_host(paths: &Paths) -> Vec<Finding> {
     let config = paths.config.clone();
     let Some(Ok(configuration)) = answer_of(move || ansai_config::load(&config)) else { return Vec::new() };
     let found = units::warnings(paths, &configuration).into_iter();
-    found.map(|found| warn(found.in_a_line(), found.suggestion.unwrap_or_default())).collect()
+    let units = found.map(|found| warn(found.in_a_line(), found.suggestion.unwrap_or_default()));
+    units.chain(cluster::findings(paths, &configuration)).collect()
 }
 
 #[cfg(test)]
