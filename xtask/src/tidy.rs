@@ -53,6 +53,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "ansai-files",
             "ansai-document",
             "ansai-keys",
+            "ansai-config",
             "ansai-protocol",
             "ansai-fleet",
             "ansai-link",

@@ -42,19 +42,13 @@ pub(crate) fn observer(metrics: &Arc<Metrics>, warnings: &Warnings, clock: &Cloc
 
 fn log(delivery: &Delivery) {
     match delivery {
-        Delivery::Delivered { route, messages, took } => {
-            tracing::info!("told {route}: {messages} messages in {took:?}");
-        }
+        Delivery::Delivered { .. } => tracing::info!("{delivery}"),
         // The warning says it.
         Delivery::Refused { .. } => {}
-        Delivery::Retrying { route, failures, after, why } => {
-            tracing::warn!("{route} could not be told ({failures} times, again in {after:?}): {why}");
+        Delivery::Retrying { .. } | Delivery::Rerouted { .. } | Delivery::Dropped { .. } => {
+            tracing::warn!("{delivery}");
         }
-        Delivery::Rerouted { incident, from, to } => tracing::warn!("{incident} is told on {to} instead of {from}"),
-        Delivery::Dead { why, .. } => tracing::error!("a message is given up: {why}"),
-        Delivery::Dropped { incident, .. } => {
-            tracing::warn!("a message about {incident} gave its place to another");
-        }
+        Delivery::Dead { .. } => tracing::error!("{delivery}"),
     }
 }
 

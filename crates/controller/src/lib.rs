@@ -9,6 +9,7 @@ mod links;
 pub mod settings;
 mod shell;
 mod start;
+mod telling;
 mod unwell;
 mod views;
 

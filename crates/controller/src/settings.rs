@@ -3,10 +3,14 @@
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
+use ansai_config::CHANNEL;
 use ansai_document::{Diagnostics, Findings, Node, Source, Sources, place_of, read, text::cut, units, written::quoted};
 use ansai_keys::{Key, Kind, Shape, Special, check, key};
 use ansai_link::address::Address;
-use ansai_model::cluster::{Cluster, is_host_name};
+use ansai_model::{
+    cluster::{Cluster, is_host_name},
+    notify::Route,
+};
 
 /// Most bytes of the file.
 const BYTES_MAX: u64 = 256 << 10;
@@ -45,6 +49,12 @@ const KEYS: &[Key] = &[
     key("expected_hosts", Kind::Texts, "The hosts that are to join, by name: those that have not are listed")
         .example("[web-01.example.com, db-01.example.com]"),
     key(
+        "notify",
+        Kind::Named(const { &Kind::Shape(&CHANNEL) }),
+        "Whom to tell of silent hosts, twins and a full store, and how; each route by its name",
+    )
+    .example("{email: {to: ops@example.com, smtp: \"smtp://127.0.0.1:25\"}}"),
+    key(
         "silent_after",
         Kind::Between { min: SILENT.0, max: SILENT.1 },
         "A host of which nothing was heard for so long is an incident",
@@ -69,6 +79,8 @@ pub struct Settings {
     pub address: Option<Address>,
     /// The names of the hosts that are to join.
     pub expected_hosts: Vec<String>,
+    /// Whom to tell, and how.
+    pub routes: Vec<Route>,
     /// How long a host may say nothing.
     pub silent_after: Duration,
     /// For how long what has ended is kept.
@@ -129,6 +141,7 @@ impl Settings {
         }
         Self {
             expected_hosts,
+            routes: ansai_config::routes(findings, node).into_values().collect(),
             listen: listen.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], ansai_protocol::link::PORT))),
             address: node.text_at("address").and_then(|text| text.parse().ok()),
             silent_after: duration("silent_after"),

@@ -33,6 +33,7 @@ use crate::{
     keeper::{Done, Keeper},
     links::{self, News, Outgoing},
     start::now,
+    telling::Telling,
     unwell::Unwell,
 };
 
@@ -51,6 +52,7 @@ pub(crate) struct Parts {
     pub(crate) tasks: TaskTracker,
     /// The hosts that are to join, by name.
     pub(crate) expected: Vec<String>,
+    pub(crate) telling: Telling,
 }
 
 /// What steps returned and is not done yet: all of it belongs to one save.
@@ -84,6 +86,8 @@ struct Waiting {
 
 impl Shell {
     pub(crate) fn new(parts: Parts) -> Self {
+        // The process before this one may have ended between keeping and telling; what was told is not told again.
+        parts.engine.open_notices().iter().for_each(|notice| parts.telling.tell(notice));
         Self {
             parts,
             begun: Instant::now(),
@@ -215,8 +219,13 @@ impl Shell {
                 let _ = self.joinings.remove(&joining).map(|asked| asked.send(answer));
             }
             FleetEffect::Answer { request, answer } => self.answered(request, answer),
-            FleetEffect::Tell(notice) if notice.is_over => tracing::info!("{}", notice.headline),
-            FleetEffect::Tell(notice) => tracing::warn!("{}", notice.headline),
+            FleetEffect::Tell(notice) => {
+                match notice.is_over {
+                    true => tracing::info!("{}", notice.headline),
+                    false => tracing::warn!("{}", notice.headline),
+                }
+                self.parts.telling.tell(&notice);
+            }
         }
     }
 

@@ -23,6 +23,7 @@ use crate::{
     links,
     settings::Settings,
     shell::{Parts, Shell},
+    telling::Telling,
     unwell::Unwell,
 };
 
@@ -96,6 +97,7 @@ pub async fn run(options: Options) -> Result<()> {
         keeper,
         tasks: tasks.clone(),
         expected: settings.expected_hosts,
+        telling: Telling::begin(&home.state_dir, settings.routes, &tasks, &stop),
     });
     tracing::info!("listening on {port}; {hosts} hosts are known");
     // Without a service manager nobody listens, which is fine.

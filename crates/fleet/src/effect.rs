@@ -1,6 +1,11 @@
 //! Everything that the fleet engine asks of its shell: complete values that leave no choice.
 
-use ansai_model::{rule::Severity, text::Text};
+use ansai_model::{
+    id::{CheckId, IncidentId, TargetId},
+    rule::Severity,
+    text::Text,
+    time::WallTime,
+};
 use ansai_protocol::{
     link::{FromController, HostId, JoinAnswer, Request},
     operation::FleetAnswer,
@@ -63,6 +68,14 @@ pub enum FleetEffect {
 /// What people are told of an incident of the controller's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FleetNotice {
+    /// Its number; 0 of what is no incident, since nothing can be kept.
+    pub incident: IncidentId,
+    /// What it is about: the controller.
+    pub target: TargetId,
+    /// What was looked at.
+    pub check: CheckId,
+    /// When it began.
+    pub opened: WallTime,
     /// How soon a person must act.
     pub severity: Severity,
     /// In a line.

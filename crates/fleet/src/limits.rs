@@ -54,3 +54,5 @@ pub const SAVE_AGAIN: Duration = Duration::from_secs(5);
 pub const REFRESH_EVERY: Duration = Duration::from_secs(10);
 /// Most of those at once.
 pub const REFRESH_MAX: usize = 1_000;
+/// How long nothing can be kept before people are told: a disk that is full for a moment is everyday.
+pub const TROUBLE_TOLD_AFTER: Duration = Duration::from_secs(60);

@@ -3,15 +3,19 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use ansai_model::{text::Text, time::MonoTime};
+use ansai_model::{
+    text::Text,
+    time::{MonoTime, Now},
+};
 use ansai_protocol::{link::JoinAnswer, operation::FleetAnswer, record::Record};
 
 use crate::{
     FleetEngine,
     books::Undo,
     effect::FleetEffect,
+    incidents::of_the_store,
     input::{Issued, JoiningId, SessionId},
-    limits::SAVE_AGAIN,
+    limits::{SAVE_AGAIN, TROUBLE_TOLD_AFTER},
     sessions::Seen,
 };
 
@@ -30,6 +34,8 @@ pub(crate) struct Saving {
     pub(crate) trouble: Option<Text>,
     /// When it is tried again.
     again: MonoTime,
+    /// Since when nothing can be kept, and whether people were told.
+    since: Option<(Now, bool)>,
 }
 
 /// One save, and who hears nothing when it fails.
@@ -99,6 +105,10 @@ impl FleetEngine {
         let is_waiting = self.saving.waiting.iter().any(|(number, _)| *number <= through);
         self.saving.waiting.retain(|(number, _)| *number > through);
         if is_waiting && self.saving.trouble.take().is_some() {
+            if let Some((since, true)) = self.saving.since.take() {
+                let headline = "over: the controller keeps what it is told again".to_owned();
+                self.effects.extend(of_the_store(since.wall, headline, true).map(FleetEffect::Tell));
+            }
             // Hosts whose changes were not taken come again and tell them.
             let stalled: Vec<_> =
                 self.sessions.iter().filter(|(_, session)| session.is_stalled).map(|(id, _)| *id).collect();
@@ -128,7 +138,22 @@ impl FleetEngine {
         }
         self.says_otherwise.extend(self.sessions.values().map(|session| session.host));
         self.saving.again = self.now.mono.plus(SAVE_AGAIN);
+        self.silent.not_saved();
+        self.tell_of_trouble(&why);
         self.saving.trouble = Some(why);
+    }
+
+    /// People are told once when nothing can be kept for a while. It is said in a step of which nothing is to be kept: what is
+    /// said beside a save is not done when that fails.
+    fn tell_of_trouble(&mut self, why: &Text) {
+        let (since, is_told) = *self.saving.since.get_or_insert((self.now, false));
+        let is_due = self.now.mono.since(since.mono) >= TROUBLE_TOLD_AFTER && self.saving.now.records.is_empty();
+        if is_told || !is_due {
+            return;
+        }
+        let headline = format!("the controller keeps nothing new, and hosts keep what they have to tell: {why}");
+        self.effects.extend(of_the_store(since.wall, headline, false).map(FleetEffect::Tell));
+        self.saving.since = Some((since, true));
     }
 
     /// Tells everybody whom it concerns that it was not kept, each once.

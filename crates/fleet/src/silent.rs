@@ -33,12 +33,28 @@ pub(crate) struct Silent {
 struct Group {
     opened: MonoTime,
     hosts: BTreeSet<HostId>,
+    told: Told,
+}
+
+/// Whether people were told of a group: they are when no further host can join it, so that they are told of all at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    NotYet,
+    /// They may have been: what was said beside a save that failed was not.
+    Perhaps,
+    Yes,
 }
 
 impl Silent {
     pub(crate) fn from_books(books: &Books) -> Self {
         let is_from_books = books.open_of(None).any(|incident| About::Silence.is_of(incident));
         Self { groups: BTreeMap::new(), is_from_books }
+    }
+
+    /// A save has failed. What is told twice is the same, and told once.
+    pub(crate) fn not_saved(&mut self) {
+        let told = self.groups.values_mut().map(|group| &mut group.told);
+        told.filter(|told| **told == Told::Yes).for_each(|told| *told = Told::Perhaps);
     }
 }
 
@@ -62,7 +78,9 @@ impl FleetEngine {
         let mut groups = std::mem::take(&mut self.silent.groups);
         groups.retain(|id, _| open.contains_key(id));
         for id in open.keys() {
-            groups.entry(*id).or_insert_with(|| Group { opened: MonoTime(i64::MIN), hosts: BTreeSet::new() });
+            // Those from before this process were told when it began.
+            let before = || Group { opened: MonoTime(i64::MIN), hosts: BTreeSet::new(), told: Told::Yes };
+            groups.entry(*id).or_insert_with(before);
         }
         if std::mem::take(&mut self.silent.is_from_books) {
             for host in &silent {
@@ -87,22 +105,30 @@ impl FleetEngine {
                     let headline = self.silence_in_words(&new, is_nobody_heard);
                     let severity = if is_nobody_heard { Severity::Now } else { Severity::Day };
                     let opened = self.open_own(About::Silence, severity, headline);
-                    groups.extend(opened.map(|id| (id, Group { opened: self.now.mono, hosts: new })));
+                    let group = Group { opened: self.now.mono, hosts: new, told: Told::NotYet };
+                    groups.extend(opened.map(|id| (id, group)));
                 }
             }
         }
         let newest = groups.keys().last().copied();
         for (id, incident) in &open {
-            match groups.get(id).filter(|group| !group.hosts.is_empty()) {
+            match groups.get_mut(id).filter(|group| !group.hosts.is_empty()) {
                 Some(group) => {
                     // What fell silent before has its own reason.
                     let headline = self.silence_in_words(&group.hosts, is_nobody_heard && newest == Some(*id));
-                    self.headline_own(incident, headline);
+                    self.headline_own(incident, headline.clone());
+                    // When nobody is heard there is nobody to wait for.
+                    let is_young = self.now.mono.since(group.opened) <= SILENT_TOGETHER;
+                    let is_due = !is_young || incident.severity == Severity::Now;
+                    if is_due && std::mem::replace(&mut group.told, Told::Yes) != Told::Yes {
+                        self.tell_own(&IncidentSummary { headline, ..incident.clone() });
+                    }
                 }
-                None => {
-                    groups.remove(id);
-                    self.close_own(incident);
-                }
+                // What is over before people were told of it is not told.
+                None => match groups.remove(id) {
+                    Some(group) if group.told == Told::NotYet => self.close_own(incident),
+                    Some(_) | None => self.close_and_tell(incident),
+                },
             }
         }
         self.silent.groups = groups;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use ansai_lab::agent::{QUICK, wait_report};
 use ansai_lab::controller::{Controller, UNIT};
 use ansai_lab::lan::{Cable, Lan};
-use ansai_lab::{Host, HostOptions, agent, fixture};
+use ansai_lab::{Host, HostOptions, agent, fixture, mail};
 use anyhow::{Context as _, Result};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -181,6 +181,40 @@ fn a_host_that_says_nothing_is_unknown_and_one_incident_and_heals_itself_meanwhi
     fleet.controller.wait_until("what happened meanwhile to be seen", || fleet.is_healed_there(1, 1))?;
     let ended = || Ok(own()?.iter().all(|one| !one["incident"]["phase"]["resolved"].is_null()));
     fleet.controller.wait_until("the silence to have ended", ended)?;
+    Ok(())
+}
+
+#[test]
+fn people_are_told_once_of_all_that_fall_silent_at_once_and_when_they_are_back() -> Result<()> {
+    let fleet = Fleet::boot()?;
+    let controller = &fleet.controller;
+    let doctor = || controller.host.run(&["ansai", "controller", "doctor"]);
+    let unsaid = doctor()?;
+    assert!(unsaid.is_success() && unsaid.stdout.contains("has no route"), "{}", unsaid.stdout);
+    mail::start(&controller.host)?;
+    let file = "/etc/ansai/controller.yaml";
+    let to = mail::RECIPIENT;
+    let own = format!("silent_after: 30s\nnotify: {{desk: {{to: {to}, smtp: \"smtp://127.0.0.1:25\"}}}}\n");
+    controller.host.write_file(file, format!("{}{own}", controller.host.read_file(file)?), 0o644)?;
+    controller.host.run_ok(&["systemctl", "restart", UNIT])?;
+    controller.wait_connected(&NAMES)?;
+    let said = doctor()?;
+    assert!(said.is_success() && said.stdout.contains("full store: desk"), "{}", said.stdout);
+
+    fleet.lan.set(number(0), Cable::Cut)?;
+    fleet.lan.set(number(1), Cable::Cut)?;
+    let told = mail::wait_for(&controller.host, 1, 3 * LIMIT)?;
+    // A long subject goes on in the next line, behind a blank.
+    let unfolded = |mail: &str| mail.replace("\n ", " ");
+    assert!(unfolded(&told[0]).contains("web-01 and web-02 are not heard"), "one message for both: {}", told[0]);
+    // Who ended right after it had told begins with what it knows, and tells it to nobody again.
+    controller.host.signal_main(UNIT, Signal::KILL)?;
+    fleet.lan.set(number(0), Cable::Plugged)?;
+    fleet.lan.set(number(1), Cable::Plugged)?;
+    controller.wait_connected(&NAMES)?;
+    let told = mail::wait_for(&controller.host, 2, 3 * LIMIT)?;
+    assert_eq!(told.len(), 2, "{told:#?}");
+    assert!(unfolded(&told[1]).contains("over: web-0"), "{}", told[1]);
     Ok(())
 }
 

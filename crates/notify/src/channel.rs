@@ -51,6 +51,13 @@ impl<H: HttpClient> Notifier<H> {
         Self { redactor, ..self }
     }
 
+    /// Speaks for the host and not for its user, though it does not run as root: commands in messages are the system's then.
+    #[must_use]
+    pub fn for_system(mut self) -> Self {
+        self.render.is_of_user = false;
+        self
+    }
+
     async fn send(&self, route: &Route, message: &Message, done: &[String]) -> Result<Receipt, DeliverError> {
         let delivered = match &route.channel {
             Channel::Email(email) => return email::send(email, message, &self.render, &self.secrets, done).await,

@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     future::Future,
     io,
     path::{Path, PathBuf},
@@ -173,6 +174,24 @@ impl Delivery {
             Self::Rerouted { .. } => "rerouted",
             Self::Dead { .. } => "dead",
             Self::Dropped { .. } => "dropped",
+        }
+    }
+}
+
+impl fmt::Display for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Delivered { route, messages, took } => write!(f, "told {route}: {messages} messages in {took:?}"),
+            Self::Refused { route, recipients } => {
+                let each: Vec<String> = recipients.iter().map(|(who, why)| format!("{who} ({why})")).collect();
+                write!(f, "{} of the route {route}", each.join(", "))
+            }
+            Self::Retrying { route, failures, after, why } => {
+                write!(f, "{route} could not be told ({failures} times, again in {after:?}): {why}")
+            }
+            Self::Rerouted { incident, from, to } => write!(f, "{incident} is told on {to} instead of {from}"),
+            Self::Dead { why, .. } => write!(f, "a message is given up: {why}"),
+            Self::Dropped { incident, .. } => write!(f, "a message about {incident} gave its place to another"),
         }
     }
 }

@@ -7,6 +7,7 @@ use ansai_controller::{
     home::{Home, HomeError},
     settings::Settings,
 };
+use ansai_document::Diagnostics;
 use ansai_link::address::Address;
 use ansai_model::{
     cluster::{Cluster, Part},
@@ -115,7 +116,7 @@ fn init(paths: &Paths, written: Option<String>) -> Result<Code, Failure> {
     let named = cluster::named(paths)?;
     let (address, home) = (address(written, named.as_ref())?, home(paths));
     let by = Text::new(format!("user {}", rustix::process::getuid().as_raw()));
-    let hosts = named.as_ref().map_or(&[][..], |cluster| &cluster.managed_hosts);
+    let hosts = named.as_ref().map_or(&[][..], |cluster| cluster.managed_hosts.as_slice());
     let made = home.make(&address, hosts, by, now()).map_err(|error| refused(&error))?;
     warn_of_another(named.as_ref());
     let token = made.token.expose();
@@ -211,44 +212,69 @@ struct Look {
     what: String,
     /// What is wrong with it, and what to do.
     wrong: Option<(String, String)>,
+    /// Whether the controller works all the same.
+    is_warning: bool,
 }
 
 impl Look {
     fn well(what: impl Into<String>) -> Self {
-        Self { what: what.into(), wrong: None }
+        Self { what: what.into(), wrong: None, is_warning: false }
     }
 
     fn wrong(what: impl Into<String>, why: impl Into<String>, todo: impl Into<String>) -> Self {
-        Self { what: what.into(), wrong: Some((why.into(), todo.into())) }
+        Self { what: what.into(), wrong: Some((why.into(), todo.into())), is_warning: false }
     }
 }
 
 fn doctor(paths: &Paths) -> Result<Code, Failure> {
     let home = home(paths);
-    let looks = [settings(&home), store(&home), authority(&home), running(paths)];
-    let is_well = looks.iter().all(|look| look.wrong.is_none());
+    let settings = Settings::of(&home.settings);
+    let told = settings.as_ref().ok().map(|settings| told(&home, settings));
+    let looks =
+        [Some(listens(&home, settings)), told, Some(store(&home)), Some(authority(&home)), Some(running(paths))];
+    let looks: Vec<Look> = looks.into_iter().flatten().collect();
+    let is_well = looks.iter().all(|look| look.wrong.is_none() || look.is_warning);
     if paths.json {
         let looks: Vec<_> = looks
             .iter()
             .map(|look| match &look.wrong {
                 None => json!({"what": look.what, "is_well": true}),
-                Some((why, todo)) => json!({"what": look.what, "is_well": false, "why": why, "suggestion": todo}),
+                Some((why, todo)) => json!({
+                    "what": look.what, "is_well": false, "is_warning": look.is_warning, "why": why, "suggestion": todo,
+                }),
             })
             .collect();
         show::print_json(&json!({"schema": SCHEMA, "looks": looks}));
     } else {
         let lines = looks.iter().flat_map(|look| match &look.wrong {
             None => vec![format!("ok     {}", look.what)],
-            Some((why, todo)) => vec![format!("WRONG  {}: {why}", look.what), format!("       try: {todo}")],
+            Some((why, todo)) => {
+                let word = if look.is_warning { "warn " } else { "WRONG" };
+                vec![format!("{word}  {}: {why}", look.what), format!("       try: {todo}")]
+            }
         });
         show::print(show::Page::lines(lines));
     }
     Ok(if is_well { Code::Ok } else { Code::Failing })
 }
 
-fn settings(home: &Home) -> Look {
+/// Whether anybody hears of what no single host can say.
+fn told(home: &Home, settings: &Settings) -> Look {
+    let what = "people are told of silent hosts, twins and a full store";
+    if settings.routes.is_empty() {
+        let todo = format!(
+            "write notify: {{email: {{to: you@example.com, smtp: \"smtp://127.0.0.1:25\"}}}} into {}, then: systemctl restart ansai-controller",
+            home.settings.display()
+        );
+        return Look { is_warning: true, ..Look::wrong(what, "nobody is, for its configuration has no route", todo) };
+    }
+    let names: Vec<String> = settings.routes.iter().map(|route| route.id.to_string()).collect();
+    Look::well(format!("{what}: {}", names.join(", ")))
+}
+
+fn listens(home: &Home, settings: Result<Settings, Diagnostics>) -> Look {
     let file = home.settings.display();
-    match Settings::of(&home.settings) {
+    match settings {
         Ok(settings) => Look::well(format!("{file}: it listens on {}", settings.listen)),
         Err(diagnostics) => Look::wrong(file.to_string(), diagnostics.text(None), "mend it; comments in it say how"),
     }

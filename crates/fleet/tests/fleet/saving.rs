@@ -94,3 +94,26 @@ fn a_telling_of_which_a_part_could_not_be_kept_begins_anew() {
     let known = fleet.engine.books().targets.values().flatten().count();
     assert_eq!((known, fleet.closed.len()), (0, 1), "{:?}", fleet.closed);
 }
+
+#[test]
+fn people_are_told_once_of_a_store_that_keeps_nothing_for_a_minute_and_when_it_does_again() {
+    let mut fleet = Paper::of(&[("web-1", "web")]);
+    let told = |fleet: &Paper| -> Vec<bool> {
+        let of_the_store = fleet.told.iter().filter(|notice| notice.check.name() == "store");
+        of_the_store.map(|notice| notice.is_over).collect()
+    };
+    fleet.disk_is_full = true;
+    fleet.holds(FleetScope::Fleet);
+    fleet.passes(secs(40), &[]);
+    fleet.disk_is_full = false;
+    fleet.passes(secs(10), &[]);
+    assert!(told(&fleet).is_empty(), "a moment is everyday");
+    fleet.disk_is_full = true;
+    fleet.holds(FleetScope::Fleet);
+    fleet.passes(secs(200), &[]);
+    assert_eq!(told(&fleet), [false]);
+    assert!(fleet.told[0].headline.as_str().contains("disk full"), "{:?}", fleet.told);
+    fleet.disk_is_full = false;
+    fleet.passes(secs(10), &[]);
+    assert_eq!(told(&fleet), [false, true]);
+}

@@ -17,6 +17,10 @@ fn a_host_that_is_not_heard_for_a_minute_is_an_incident_that_ends_when_it_is_hea
     assert_eq!(fleet.own(), Vec::<String>::new());
     fleet.passes(secs(20), &[2, 3, 4]);
     assert_eq!(fleet.own(), ["web-1 is not heard any more; as far as anybody knows it heals alone"]);
+    // Whoever ended before it was told finds it, as the same, when it begins again.
+    assert_eq!((fleet.engine.open_notices().len(), fleet.told.len()), (1, 0), "others may fall silent with it");
+    fleet.passes(secs(20), &[2, 3, 4]);
+    assert_eq!(fleet.engine.open_notices(), fleet.told);
     let standing = fleet.engine.host(fleet.now, fleet.identity(1).host).expect("a member");
     assert!(standing.is_silent && standing.connected.is_none());
     fleet.connects(9, 1);
@@ -24,6 +28,8 @@ fn a_host_that_is_not_heard_for_a_minute_is_an_incident_that_ends_when_it_is_hea
     assert_eq!(fleet.own(), Vec::<String>::new());
     let told: Vec<_> = fleet.told.iter().map(|notice| notice.is_over).collect();
     assert_eq!(told, [false, true]);
+    assert!(fleet.engine.open_notices().is_empty());
+    assert_eq!((fleet.told[0].incident, fleet.told[0].opened), (fleet.told[1].incident, fleet.told[1].opened));
 }
 
 #[test]
@@ -111,4 +117,23 @@ fn after_a_restart_an_open_incident_is_about_those_that_were_silent_then() {
     fleet.connects(11, 1);
     fleet.passes(secs(2), &[12, 13]);
     assert!(fleet.own().len() == 1 && fleet.own()[0].starts_with("db-1"), "{:?}", fleet.own());
+}
+
+#[test]
+fn people_are_told_of_all_that_fall_silent_together_and_of_nothing_that_was_only_a_moment() {
+    let mut fleet = four();
+    fleet.passes(secs(70), &[1, 2, 3, 4]);
+    fleet.passes(secs(15), &[2, 3, 4]);
+    fleet.passes(secs(15), &[3, 4]);
+    fleet.passes(secs(65), &[4]);
+    let told: Vec<_> = fleet.told.iter().map(|notice| notice.headline.to_string()).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("web-1, web-2 and web-3 are not heard"), "{told:?}");
+    let mut fleet = four();
+    fleet.passes(secs(70), &[1, 2, 3, 4]);
+    fleet.passes(secs(70), &[2, 3, 4]);
+    assert_eq!(fleet.own().len(), 1);
+    fleet.passes(secs(20), &[1, 2, 3, 4]);
+    fleet.passes(secs(60), &[1, 2, 3, 4]);
+    assert_eq!((fleet.own().len(), fleet.told.len()), (0, 0));
 }
