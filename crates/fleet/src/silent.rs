@@ -91,12 +91,17 @@ impl FleetEngine {
             }
         }
         for group in groups.values_mut() {
-            group.hosts.retain(|host| silent.contains(host));
+            group.hosts.retain(|host| silent.contains(host) || self.is_quiet(*host));
         }
         let known: BTreeSet<HostId> = groups.values().flat_map(|group| group.hosts.iter().copied()).collect();
-        let new: BTreeSet<HostId> = silent.difference(&known).copied().collect();
+        let mut new: BTreeSet<HostId> = silent.difference(&known).copied().collect();
         let is_nobody_heard = !silent.is_empty() && self.is_nobody_heard();
         if !new.is_empty() {
+            if is_nobody_heard {
+                // One cause: who comes back last must not be told of as one more that fell silent.
+                let quiet = self.books.hosts.keys().filter(|host| self.is_quiet(**host) && !known.contains(*host));
+                new.extend(quiet.copied());
+            }
             let is_young =
                 |group: &Group| self.now.mono.since(group.opened) <= SILENT_TOGETHER && !group.hosts.is_empty();
             match groups.values_mut().find(|group| is_young(group)) {
@@ -143,15 +148,17 @@ impl FleetEngine {
     }
 
     /// Whether the controller's own network is to be suspected: of several hosts none is heard. One on the controller's own
-    /// machine is heard without it, and a host that says nothing for two beats is not waited for.
+    /// machine is heard without it, and who has missed two beats is not waited for.
     fn is_nobody_heard(&self) -> bool {
         let elsewhere = |host: &&HostId| self.seen.get(host).is_none_or(|seen| !seen.is_beside);
         let others: Vec<&HostId> = self.books.hosts.keys().filter(elsewhere).collect();
-        let is_quiet = |host: &HostId| {
-            let heard = self.seen.get(host).map_or(self.started.mono, |seen| seen.heard.mono);
-            self.now.mono.since(heard) >= GONE_AFTER
-        };
-        others.len() > 1 && others.into_iter().all(is_quiet)
+        others.len() > 1 && others.into_iter().all(|host| self.is_quiet(*host))
+    }
+
+    /// Whether a member has missed two beats.
+    fn is_quiet(&self, host: HostId) -> bool {
+        let heard = self.seen.get(&host).map_or(self.started.mono, |seen| seen.heard.mono);
+        self.now.mono.since(heard) >= GONE_AFTER
     }
 
     fn silence_in_words(&self, hosts: &BTreeSet<HostId>, is_nobody_heard: bool) -> Text {

@@ -81,7 +81,7 @@ fn a_controller_that_hears_nobody_suspects_itself_from_the_first_on_and_blames_n
     fleet.passes(secs(70), &[1, 2, 4]);
     fleet.passes(secs(4), &[]);
     fleet.beats(2);
-    for _ in 0..70 {
+    for _ in 0..58 {
         fleet.passes(secs(1), &[4]);
         fleet.beats(4);
         assert!(
@@ -93,6 +93,13 @@ fn a_controller_that_hears_nobody_suspects_itself_from_the_first_on_and_blames_n
     assert_eq!(fleet.own().len(), 1, "{:?}", fleet.own());
     let told: Vec<_> = fleet.told.iter().map(|notice| notice.severity).collect();
     assert_eq!(told, [Severity::Now]);
+    // They come back one after another, and none is told of as one more.
+    fleet.connects(11, 1);
+    fleet.passes(secs(40), &[4, 11]);
+    assert_eq!(fleet.own(), ["web-2 is not heard any more; as far as anybody knows it heals alone"]);
+    fleet.connects(12, 2);
+    fleet.passes(secs(30), &[4, 11, 12]);
+    assert_eq!((fleet.own().len(), fleet.told.len()), (0, 2));
     // Of one host alone nobody knows which side is cut off.
     let mut fleet = Paper::of(&[("web-1", "web")]);
     fleet.passes(secs(130), &[]);
