@@ -1,7 +1,7 @@
 //! What is said for many hosts at once: which hosts a scope means, the set of restraints that each of them gets, and the one
 //! number by which every change of any set is newer than all before. A host gets what concerns it and nothing else.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use ansai_model::{
     fleet::{FleetScope, RESTRAINTS_MAX, Restraint, RestraintKind, RestraintSet},
@@ -237,18 +237,21 @@ impl FleetEngine {
         }
     }
 
-    /// What has ended by itself everywhere is forgotten; for hosts nothing changes by it.
+    /// What has ended by itself is forgotten. Whoever it was for is told: a host that heard of it while this clock was set back
+    /// would go by it for as long as it was.
     pub(crate) fn forget_ended_restraints(&mut self) {
         let now = self.steady();
         let is_over = |one: &&Restraint| one.until.is_some_and(|until| until.plus(FORGOTTEN_AFTER) <= now);
-        let over: Vec<RestraintId> = self.books.restraints.values().filter(is_over).map(|one| one.id).collect();
+        let over: Vec<Restraint> = self.books.restraints.values().filter(is_over).cloned().collect();
         if over.is_empty() {
             return;
         }
-        for id in over {
-            self.put(Record::RestraintGone(id));
+        let hosts: BTreeSet<HostId> = over.iter().flat_map(|one| self.meant(&one.over)).collect();
+        for one in over {
+            self.put(Record::RestraintGone(one.id));
         }
         self.next_generation();
+        self.tell_hosts(&Vec::from_iter(hosts));
     }
 }
 
