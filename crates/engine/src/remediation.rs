@@ -37,6 +37,9 @@ pub struct Remediation {
     pub is_by_name: bool,
     /// Whether a step of the rung has done something.
     pub has_acted: bool,
+    /// Whether an action of this climb may have changed something: a climb that has changed nothing costs nothing.
+    #[serde(default = "assumed")]
+    pub has_changed: bool,
     /// Whether a rung that helps in part has done something: what it did is verified with the last of them.
     #[serde(default)]
     pub has_helped: bool,
@@ -128,6 +131,7 @@ impl Remediation {
             step: 0,
             is_by_name: false,
             has_acted: false,
+            has_changed: false,
             has_helped: false,
             was_interrupted: false,
             is_at_once: false,
@@ -188,6 +192,11 @@ impl Remediation {
         self.is_by_name = reached == Reached::ByName;
         self.stage = Stage::Ready;
     }
+}
+
+/// Of what an older version had begun it is not known.
+fn assumed() -> bool {
+    true
 }
 
 /// How a rung is reached: from the one before it, or because one that failed named it.

@@ -196,6 +196,16 @@ impl Action {
         }
     }
 
+    /// Whether it asks or measures, and changes nothing whatever comes of it.
+    #[must_use]
+    pub fn only_looks(&self) -> bool {
+        match self {
+            Self::Validate { .. } => true,
+            Self::Domain(action) => action.deed().only_looks(),
+            _ => false,
+        }
+    }
+
     /// Whether doing it twice is the same as doing it once, so that it may be repeated after an unknown outcome.
     #[must_use]
     pub fn is_idempotent(&self) -> bool {

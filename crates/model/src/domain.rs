@@ -183,6 +183,11 @@ pub trait Deed {
     /// Whether doing it twice is the same as doing it once, so that it may be repeated after an unknown outcome.
     fn is_idempotent(&self) -> bool;
 
+    /// Whether it measures, and changes nothing whatever comes of it.
+    fn only_looks(&self) -> bool {
+        false
+    }
+
     /// What it does, in words that continue "ansai will …".
     fn describe(&self) -> Text;
 

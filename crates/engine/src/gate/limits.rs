@@ -32,6 +32,8 @@ fn is_anew(p: &Proposal<'_>) -> bool {
 }
 
 const ANEW: &str = "what the last try failed for is gone";
+/// What did nothing is not remembered, so it is not said that nothing was tried.
+const NO_WAIT: &str = "nothing is waited for";
 const DRILLED: &str = "a drill broke it, and does not wait for what failed before";
 
 pub(super) fn cooldown(p: &Proposal<'_>) -> Ruling {
@@ -47,23 +49,20 @@ pub(super) fn cooldown(p: &Proposal<'_>) -> Ruling {
     if is_anew(p) {
         return allow(ANEW);
     }
-    let Some(memory) = memory(p) else { return allow("no remediation before") };
-    let Some(last) = memory.remediated else { return allow("no remediation before") };
+    let Some(memory) = memory(p) else { return allow(NO_WAIT) };
+    let Some(last) = memory.remediated else { return allow(NO_WAIT) };
     let since = p.view.now.mono.since(last.mono);
     let wait = cooldown_wait(p.policy, memory.repeats);
     if since >= wait {
-        return allow(match memory.repeats {
-            0 | 1 => {
-                Text::new(format!("it was healed last {} ago, and the first time nothing is waited for", Shown(since)))
-            }
-            _ => Text::new(format!("it was healed last {} ago", Shown(since))),
-        });
+        // It may have healed or not.
+        let first = if memory.repeats <= 1 { ", and the first time nothing is waited for" } else { "" };
+        return allow(Text::new(format!("the last remediation ended {} ago{first}", Shown(since))));
     }
     let until = last.mono.plus(wait);
     let (since, repeats) = (Shown(since), memory.repeats);
     let why = format!(
-        "it was healed {since} ago and has failed since, {repeats} times in a row by now: the next try waits until {} after \
-         that healing",
+        "the last remediation ended {since} ago and it has failed since, {repeats} times in a row by now: the next try waits \
+         until {} after that",
         Shown(wait)
     );
     defer(Some(moment_at(p.view.now, until)), Text::new(why))
@@ -207,9 +206,9 @@ pub(super) fn circuit_breaker(p: &Proposal<'_>) -> Ruling {
 }
 
 pub(super) fn back_off(p: &Proposal<'_>) -> Ruling {
-    let Some(memory) = memory(p) else { return allow("first attempt") };
+    let Some(memory) = memory(p) else { return allow(NO_WAIT) };
     if p.kind != ProposalKind::Start || is_forced(p) {
-        return allow("no wait is left");
+        return allow(NO_WAIT);
     }
     if is_drill(p) {
         return allow(DRILLED);
@@ -217,9 +216,9 @@ pub(super) fn back_off(p: &Proposal<'_>) -> Ruling {
     if is_anew(p) {
         return allow(ANEW);
     }
-    let (Some(last), level) = (memory.remediated, memory.backoff_level) else { return allow("first attempt") };
+    let (Some(last), level) = (memory.remediated, memory.backoff_level) else { return allow(NO_WAIT) };
     if level == 0 {
-        return allow("no attempt lately");
+        return allow(NO_WAIT);
     }
     let wait = backoff_wait(&p.policy.backoff, level, p.incident.id.0);
     let until = last.mono.plus(wait);

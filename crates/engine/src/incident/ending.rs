@@ -57,7 +57,8 @@ impl Context {
         let view = self.view();
         let Some(incident) = view.incident(id) else { return };
         let (was_again, is_drill) = (is_tried_again(incident), incident.is_drill);
-        if let Some(failed) = remediation.as_ref().filter(|remediation| remediation.attempts > 0 && !is_drill) {
+        let counts = |tried: &&Remediation| tried.attempts > 0 && tried.has_changed && !is_drill;
+        if let Some(failed) = remediation.as_ref().filter(counts) {
             self.remember_failure(id, failed, was_again);
         }
         // What it costs to have failed is known now, and so when it may be tried again.
@@ -75,7 +76,7 @@ impl Context {
         self.wake_waiting();
     }
 
-    /// Counts that a remediation has failed; a try after an escalation has its own waits.
+    /// Counts that a remediation has failed, which has changed something; a try after an escalation has its own waits.
     fn remember_failure(&mut self, id: IncidentId, failed: &Remediation, was_again: bool) {
         let (times_max, now) = (self.view().depth().times, self.now);
         let Some(memory) = self.memory_of_mut(id) else { return };

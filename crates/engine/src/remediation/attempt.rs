@@ -22,7 +22,8 @@ impl Context {
         let Some(rung) = self.state.remediations.get(&id).and_then(|r| r.current()).cloned() else { return };
         let was_verified = self.state.remediations.get(&id).is_some_and(|tried| tried.fails_anew);
         self.record(id, StepKind::NotVerified { rung: rung.id.clone(), why, was_verified });
-        if self.state.incidents.get(&id).is_some_and(|incident| !incident.is_drill) {
+        let has_changed = self.state.remediations.get(&id).is_some_and(|tried| tried.has_changed);
+        if has_changed && self.state.incidents.get(&id).is_some_and(|incident| !incident.is_drill) {
             self.state.ramp.closes(self.now, self.bundle.parts().settings.remediations_at_once_max);
         }
         self.fails_otherwise(id);
@@ -114,7 +115,8 @@ impl Context {
             return None;
         }
         let backoff = remediation.policy.backoff;
-        if is_drill {
+        // What is a drill's, or has changed nothing, waits as well, and is not remembered for it.
+        if is_drill || !remediation.has_changed {
             let level = remediation.attempts;
             return Some(backoff_wait(&backoff, level, id.0));
         }

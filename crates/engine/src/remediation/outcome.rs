@@ -59,6 +59,7 @@ impl Context {
                 let took = self.now.mono.since(since.mono);
                 self.tell_symptoms(id, &Text::new(format!("{}: {outcome}", rung.id)));
                 self.record(id, StepKind::Ended { rung: rung.id.clone(), run, outcome: outcome.clone(), took });
+                self.note_change(id, &outcome);
                 self.outcome(id, &rung, outcome);
             }
             Stage::Undoing { run: current, index, .. } if current == run => {
@@ -73,6 +74,18 @@ impl Context {
         }
         self.reconcile(id);
         self.wake_waiting();
+    }
+
+    /// Notes that an action may have changed something: one that only looks, was not needed or was refused has not.
+    fn note_change(&mut self, id: IncidentId, outcome: &ActionOutcome) {
+        if matches!(outcome, ActionOutcome::NotNeeded { .. } | ActionOutcome::Refused { .. }) {
+            return;
+        }
+        self.change_remediation(id, |remediation| {
+            let step = remediation.current().and_then(|rung| rung.steps.get(remediation.step));
+            let may_change = matches!(step, Some(Step::Act { action, .. }) if !action.only_looks());
+            remediation.has_changed |= may_change;
+        });
     }
 
     fn outcome(&mut self, id: IncidentId, rung: &Rung, outcome: ActionOutcome) {
@@ -123,10 +136,11 @@ impl Context {
     /// The target became well while nothing of this rung was done: by itself, by a person, late after the rung before,
     /// or while the agent was away. What is well is not acted on.
     pub(super) fn leave_alone(&mut self, id: IncidentId) {
+        let has_changed = self.state.remediations.get(&id).is_some_and(|remediation| remediation.has_changed);
         self.leave(id, "it is well again, so nothing more is done".into());
         let now = self.now;
         let is_drill = self.state.incidents.get(&id).is_some_and(|incident| incident.is_drill);
-        if let Some(memory) = self.memory_of_mut(id).filter(|_| !is_drill) {
+        if let Some(memory) = self.memory_of_mut(id).filter(|_| has_changed && !is_drill) {
             memory.remediated = Some(now);
         }
         self.wake_waiting();

@@ -35,7 +35,7 @@ fn when_nothing_objects_every_gate_says_why_it_allows() {
             Gate::Concurrency,
             "allow: 0 remedies of others are under way; at most 4 at once (4 at first, one more with each that succeeds, half as many with each that fails)",
         ),
-        (Gate::BackOff, "allow: first attempt"),
+        (Gate::BackOff, "allow: nothing is waited for"),
         (Gate::Quiet, "allow: no quiet hours are asked for"),
     ];
     assert_eq!(table.len(), Gate::ALL.len());

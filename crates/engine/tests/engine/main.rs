@@ -37,5 +37,6 @@ mod storm;
 mod suggested;
 mod telling;
 mod unknown;
+mod vain;
 mod verifying;
 mod warning;

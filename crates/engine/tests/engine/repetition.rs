@@ -29,7 +29,7 @@ fn what_dies_again_soon_after_it_was_healed_is_back_at_once_the_first_time_and_w
     let said = host.gate("app.service", Gate::Cooldown);
     assert!(
         said.starts_with("defer 19")
-            && said.ends_with("2 times in a row by now: the next try waits until 30s after that healing"),
+            && said.ends_with("2 times in a row by now: the next try waits until 30s after that"),
         "{said}"
     );
     host.pass(secs(18));
@@ -39,7 +39,7 @@ fn what_dies_again_soon_after_it_was_healed_is_back_at_once_the_first_time_and_w
     host.pass(secs(16));
     host.fails("app.service#unit");
     let said = host.gate("app.service", Gate::Cooldown);
-    assert!(said.ends_with("3 times in a row by now: the next try waits until 1m after that healing"), "{said}");
+    assert!(said.ends_with("3 times in a row by now: the next try waits until 1m after that"), "{said}");
     // Well for as long as the back-off wants it, and it begins anew.
     host.is_well("app.service#unit");
     host.pass(secs(700));

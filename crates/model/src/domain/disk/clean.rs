@@ -247,6 +247,10 @@ impl Deed for DiskAction {
         }
     }
 
+    fn only_looks(&self) -> bool {
+        matches!(self, Self::Measure { .. })
+    }
+
     /// What it does, in words that continue "ansai will …".
     fn describe(&self) -> Text {
         Text::new(match self {
