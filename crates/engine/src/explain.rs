@@ -156,10 +156,15 @@ impl View<'_> {
         let checks: Vec<_> = self.checks.of(target).map(|check| check_view(self.now, check, changed)).collect();
         let incidents: Vec<_> = self.open_of(target).map(|incident| self.incident_view(incident)).collect();
         let stopped = self.stopped(target);
-        let warning = self.checks.of(target).find_map(|check| check.last.as_ref()?.1.unit()?.warning());
+        let hung = self.hung_by_drill(target);
+        let of_unit = || self.checks.of(target).find_map(|check| check.last.as_ref()?.1.unit()?.warning());
+        let warning = hung.clone().or_else(of_unit);
         let known = Known { target, is_ungoverned: index.rules.is_empty(), warning: warning.as_ref() };
         let can_be_healed = !incidents.is_empty() && self.can_be_healed(target);
-        let summary = summary(&checks, &incidents, known, can_be_healed);
+        let mut summary = summary(&checks, &incidents, known, can_be_healed);
+        if let Some(hung) = hung.filter(|hung| !summary.as_str().contains(hung.as_str())) {
+            summary = Text::new(format!("{summary}; {hung}"));
+        }
         Some(Standing { checks, incidents, summary, stopped, warning })
     }
 

@@ -30,7 +30,7 @@ use crate::{
 
 pub(crate) mod again;
 mod began;
-mod drilled;
+pub(crate) mod drilled;
 mod ending;
 mod notify_only;
 mod started;

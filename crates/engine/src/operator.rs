@@ -86,6 +86,7 @@ impl Context {
             Operation::Reject { incident } => self.reject(incident, &by),
             Operation::Heal { target } => self.heal(&target, &by),
             Operation::Drill { target, kind } => self.drill(&target, kind),
+            Operation::EndDrill { target } => self.drill_ended_by_hand(&target, &by),
             Operation::Request { target, name } => self.requested(&target, &name, &by),
         }
     }

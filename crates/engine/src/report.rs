@@ -12,7 +12,7 @@ use ansai_model::{
     time::{Now, Shown, WallTime},
 };
 
-use crate::{cause, view::View};
+use crate::{cause, incident::drilled::drill_over, view::View};
 
 /// The rungs that ask what keeps a target from running: its validator, who holds its port, what its environment lacks.
 const ASKING: &[&str] = &["validate", "free-port", "environment"];
@@ -186,13 +186,17 @@ fn headline_of_failure(incident: &Incident) -> Text {
             Some(downtime) => format!("{name} was healed by {rung} after {}", Shown(downtime)),
             None => format!("{name} was healed by {rung}"),
         },
-        Phase::Resolved(Resolution::ByItself) => format!("{name} recovered by itself"),
+        Phase::Resolved(Resolution::ByItself) => match drill_over(incident) {
+            Some(at) => format!("{name} is well again: the drill in it was over at {at}"),
+            None => format!("{name} recovered by itself"),
+        },
         Phase::Resolved(Resolution::StartedByOthers { at }) => {
             format!("{name} is well again: somebody else started it at {at}")
         }
-        Phase::Resolved(Resolution::AfterEscalation) => match started_by_others(incident) {
-            Some(at) => format!("{name} has recovered: somebody else started it at {at}"),
-            None => format!("{name} has recovered"),
+        Phase::Resolved(Resolution::AfterEscalation) => match (started_by_others(incident), drill_over(incident)) {
+            (Some(at), _) => format!("{name} has recovered: somebody else started it at {at}"),
+            (None, Some(at)) => format!("{name} has recovered: the drill in it was over at {at}"),
+            (None, None) => format!("{name} has recovered"),
         },
         Phase::Resolved(Resolution::Withdrawn { why }) => format!("{name}: nothing to heal ({why})"),
         Phase::Escalated { .. } => format!("{name} needs a person: {}", kept_by(incident).unwrap_or(symptom)),

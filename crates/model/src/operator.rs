@@ -99,6 +99,11 @@ pub enum Operation {
         /// The kind of failure.
         kind: DrillKind,
     },
+    /// Say that a drill is ended by hand: nothing is begun, and what is started for it is told as its end.
+    EndDrill {
+        /// On which target.
+        target: TargetId,
+    },
     /// Do what the target offers under this name. Holds, maintenance and budgets still apply.
     Request {
         /// Of which target.
@@ -147,7 +152,7 @@ impl Operation {
                 sensible_scope(scope)
             }
             Self::Approve { .. } | Self::Reject { .. } | Self::Heal { .. } | Self::Drill { .. } => Ok(()),
-            Self::Request { .. } => Ok(()),
+            Self::EndDrill { .. } | Self::Request { .. } => Ok(()),
         }
     }
 }

@@ -7,23 +7,29 @@ use core::time::Duration;
 use ansai_model::{
     action::ActionOutcome,
     id::{IncidentId, TargetId},
-    incident::{Resolution, StepKind},
+    incident::{Incident, Resolution, StepKind},
     notify::NoticeKind,
     observation::Health,
     operator::DrillKind,
     text::Text,
-    time::Shown,
+    time::{Shown, WallTime},
     unit::{ActiveState, Exit, UnitResult, UnitSnapshot},
 };
 
 use crate::{
     check::{Change, CheckState},
     context::Context,
+    effect::Answer,
     remediation::Stage,
     state::{Drill, PendingRun},
     view::View,
 };
 
+/// What is told as taken back when a drill has ended by itself, or was ended by somebody.
+const OVER: &str = "the drill, which is over";
+const BY_HAND: &str = "the drill, before its time";
+/// How long after somebody has said that they end a drill its unit may be started for that.
+const STARTED_WITHIN: Duration = Duration::from_secs(90);
 /// How long after a drill an incident may be its doing.
 const DRILL_WINDOW: Duration = Duration::from_secs(120);
 const SIGKILL: i32 = 9;
@@ -96,8 +102,25 @@ impl Context {
         let drilled = |id: &IncidentId| self.state.incidents.get(id).is_some_and(|incident| incident.is_drill);
         for id in self.checks.open_of(target).filter(drilled).collect::<Vec<_>>() {
             let outcome = ActionOutcome::Succeeded { note: what.clone() };
-            self.record(id, StepKind::Undone { what: "the drill, which is over".into(), outcome });
+            self.record(id, StepKind::Undone { what: OVER.into(), outcome });
         }
+    }
+
+    /// Somebody ends a drill before its time, past the agent: what they start for that is the end of the drill, and nobody
+    /// else's start.
+    pub(crate) fn drill_ended_by_hand(&mut self, target: &TargetId, by: &Text) -> Answer {
+        let drilled = |id: &IncidentId| self.state.incidents.get(id).is_some_and(|incident| incident.is_drill);
+        let open: Vec<_> = self.checks.open_of(target).filter(drilled).collect();
+        if open.is_empty() {
+            let why = Text::new(format!("no incident of {target} is open that a drill has made"));
+            let suggestion = Text::new(format!("`ansai explain {target}` says how it stands"));
+            return Answer::Refused { why, suggestion };
+        }
+        for id in open {
+            let note = Text::new(format!("{by} has asked for that"));
+            self.record(id, StepKind::Undone { what: BY_HAND.into(), outcome: ActionOutcome::Succeeded { note } });
+        }
+        Answer::Done(Text::new(format!("the drill on {target} is told as ended by {by}")))
     }
 
     /// What a drill broke has been seen mended by a remedy: it is over, but for one that breaks several runs.
@@ -178,6 +201,17 @@ impl<'a> View<'a> {
         is_its_way.then_some(Some(drill.kind))
     }
 
+    /// That a drill hangs a target at this moment, in words, when its unit is seen to stand still in the run that it has stopped.
+    pub(crate) fn hung_by_drill(self, target: &TargetId) -> Option<Text> {
+        let memory = self.state.targets.get(target)?;
+        let drill = memory.drill.as_ref().filter(|drill| drill.kind == DrillKind::Hang)?;
+        let lasts = memory.drilled.is_some_and(|at| self.now.mono.since(at) <= DRILL_WINDOW);
+        let unit = self.unit_of(target).filter(|unit| lasts && unit.active == ActiveState::Active)?;
+        let is_still = unit.is_main_stopped || unit.still_for.is_some();
+        (is_still && is_its_doing(drill, unit))
+            .then(|| Text::new(format!("a drill hangs it on purpose, and `ansai drill {target} --undo` lets it go on")))
+    }
+
     /// Whether a drill is why a check fails now, or was why it has failed until now.
     pub(crate) fn is_by_drill(self, slot: usize, change: Change) -> bool {
         let check = &self.checks[slot].check;
@@ -192,6 +226,20 @@ impl<'a> View<'a> {
     pub(crate) fn unit_of(self, target: &TargetId) -> Option<&'a UnitSnapshot> {
         self.checks[self.own_slot(target)?].last.as_ref()?.1.unit()
     }
+}
+
+/// When the drill that made an incident was over, as far as that was told.
+pub(crate) fn drill_over(incident: &Incident) -> Option<WallTime> {
+    let ended =
+        |kind: &StepKind| matches!(kind, StepKind::Undone { what, .. } if [OVER, BY_HAND].contains(&what.as_str()));
+    incident.steps.iter().rev().find(|step| incident.is_drill && ended(&step.kind)).map(|step| step.at.wall)
+}
+
+/// Whether a unit was started at this moment to end the drill that made an incident.
+pub(super) fn is_end_of_drill(incident: &Incident, started: WallTime) -> bool {
+    let is_by_hand = |kind: &StepKind| matches!(kind, StepKind::Undone { what, .. } if what.as_str() == BY_HAND);
+    let mut ends = incident.steps.iter().filter(|step| incident.is_drill && is_by_hand(&step.kind));
+    ends.any(|step| step.at.wall <= started && started <= step.at.wall.plus(STARTED_WITHIN))
 }
 
 /// Whether an action is a drill's own, and no remedy of what it broke.

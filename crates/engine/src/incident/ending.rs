@@ -13,8 +13,9 @@ use ansai_model::{
 
 use crate::{
     context::{Context, Wake},
-    incident::again::is_tried_again,
-    remediation::Remediation,
+    gate::operator,
+    incident::{again::is_tried_again, drilled::drill_over},
+    remediation::{Remediation, anew::worked_last},
     state::{BreakerState, PastIncident, TargetMemory, keep_newest},
 };
 
@@ -102,6 +103,9 @@ impl Context {
         let how = match &resolution {
             Resolution::Healed { rung } if is_watched => Text::new(format!("healed by `{rung}`")),
             Resolution::Healed { rung } => Text::new(format!("healed by `{rung}`, and it has stayed well")),
+            Resolution::ByItself if incident.is_some_and(|incident| drill_over(incident).is_some()) => {
+                "it recovered once the drill was over".into()
+            }
             Resolution::ByItself => "it recovered by itself".into(),
             Resolution::StartedByOthers { at } => Text::new(format!("somebody else had started it at {at}")),
             Resolution::AfterEscalation => "it recovered after it had been handed to a person".into(),

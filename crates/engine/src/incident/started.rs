@@ -11,6 +11,7 @@ use ansai_model::{
     unit::{ActiveState, StartedBy, UnitSnapshot},
 };
 
+use super::drilled::is_end_of_drill;
 use crate::{context::Context, view::View};
 
 /// How long after the end of an action of ours a start may still be its doing: it need not have waited for it.
@@ -47,7 +48,7 @@ impl View<'_> {
         let at = unit.since?;
         let went = incident.relapse.map_or(incident.failing_since, |relapse| relapse.went).wall;
         // Where it went is systemd's own stamp the next start cannot be of the same moment.
-        if at <= went || incident.kind.is_notify_only() {
+        if at <= went || incident.kind.is_notify_only() || is_end_of_drill(incident, at) {
             return None;
         }
         match unit.started_by {

@@ -6,7 +6,7 @@ use ansai_model::{
     id::UnitName,
     observation::Observation,
     operator::{DrillKind, Operation, OperatorCommand},
-    unit::{ActiveState, Exit, Intent, OwnSignal, Sender, UnitResult, UnitSnapshot},
+    unit::{ActiveState, Exit, Intent, OwnSignal, Sender, StartedBy, UnitResult, UnitSnapshot},
 };
 
 use crate::host::{Host, QUIET, TWO_FAULT_DOMAINS, changed, failed, judged, not_needed, secs, succeeded, target, unit};
@@ -400,4 +400,74 @@ fn what_a_drill_takes_back_at_its_end_is_told() {
     host.fails("app.service#unit");
     ends(&mut host);
     assert!(host.story(1).iter().all(|step| !step.starts_with("undo")), "{:?}", host.story(1));
+}
+
+/// What an operator starts who has said that they end the drill is its end, and nobody else's start.
+#[test]
+fn the_start_that_ends_a_drill_by_hand_is_told_as_that() {
+    let ends = |is_said: bool, after: u64| {
+        let observed =
+            changed("app.service: {}", "app.service: {port: 5000}").replace("autonomy: act", "autonomy: observe");
+        let mut host = Host::new(&observed);
+        host.sees(UNIT, run("one", ActiveState::Active));
+        host.pass(secs(60));
+        assert!(
+            host.operator(Operation::Drill { target: target("app.service"), kind: DrillKind::Crash })
+                .starts_with("done")
+        );
+        host.action_ends(succeeded());
+        host.happens("app.service", died("one", DrillKind::Crash, true));
+        host.pass(secs(10));
+        assert!(is_drill(&host));
+        if is_said {
+            let said = host.operator(Operation::EndDrill { target: target("app.service") });
+            assert_eq!(said, "done: the drill on service/app.service is told as ended by ann");
+        }
+        host.pass(secs(after));
+        let up = unit(ActiveState::Active, Intent::Unknown);
+        let (since, started_by) = (Some(host.now.wall), StartedBy::Others);
+        host.happens("app.service", judged(UnitSnapshot { since, started_by, invocation: Some("two".into()), ..up }));
+        host.pass(secs(120));
+        let told = host.dispatches.last().expect("told").report.clone();
+        assert!(host.open("app.service").is_none(), "{told:?}");
+        (told.headline.to_string(), host.story(1))
+    };
+    let (headline, story) = ends(true, 1);
+    assert!(headline.starts_with("app.service is well again: the drill in it was over at "), "{headline}");
+    assert!(story.iter().all(|step| !step.contains("started it")), "{story:?}");
+    assert!(story.contains(&"undo: the drill, before its time: succeeded".to_owned()), "{story:?}");
+    for (is_said, after) in [(false, 1), (true, 600)] {
+        let (headline, _) = ends(is_said, after);
+        assert!(headline.starts_with("app.service is well again: somebody else started it at "), "{headline}");
+    }
+    let mut host = Host::plain();
+    host.fails("app.service#unit");
+    let said = host.operator(Operation::EndDrill { target: target("app.service") });
+    assert_eq!(said, "refused: no incident of service/app.service is open that a drill has made");
+}
+
+#[test]
+fn a_hang_is_named_as_the_drills_wherever_its_target_is_told() {
+    let hung = |is_main_stopped: bool| {
+        let up = UnitSnapshot { invocation: Some("one".into()), ..unit(ActiveState::Active, Intent::ByItself) };
+        judged(UnitSnapshot { is_main_stopped, ..up })
+    };
+    let ours = "a drill hangs it on purpose, and `ansai drill service/app.service --undo` lets it go on";
+    let mut host = drilled(DrillKind::Hang);
+    host.sees(UNIT, hung(true));
+    assert_eq!(host.summary("app.service"), format!("all checks are healthy, but {ours}"));
+    assert_eq!(host.explain("app.service").warning.expect("a warning").as_str(), ours);
+    host.sees(TCP, Observation::failing("no answer"));
+    assert!(host.summary("app.service").ends_with(ours), "{}", host.summary("app.service"));
+    // What goes on again, another drill and what others have stopped are none of its doing.
+    let mut host = drilled(DrillKind::Hang);
+    host.sees(UNIT, hung(false));
+    assert_eq!(host.summary("app.service"), "all checks are healthy");
+    let mut host = drilled(DrillKind::Crash);
+    host.sees(UNIT, hung(true));
+    assert!(!host.summary("app.service").contains("drill"), "{}", host.summary("app.service"));
+    let mut host = drilled(DrillKind::Hang);
+    host.pass(secs(300));
+    host.sees(UNIT, hung(true));
+    assert!(!host.summary("app.service").contains("drill"), "{}", host.summary("app.service"));
 }

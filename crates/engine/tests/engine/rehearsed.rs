@@ -36,6 +36,7 @@ fn operations() -> Vec<Operation> {
         let mut all = vec![
             Operation::Heal { target: target(name) },
             Operation::Request { target: target(name), name: "renew".into() },
+            Operation::EndDrill { target: target(name) },
         ];
         all.extend(drills);
         all
