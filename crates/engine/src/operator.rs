@@ -205,6 +205,9 @@ impl Context {
 
     fn approve(&mut self, id: IncidentId, by: &Text) -> Answer {
         let Some(incident) = self.state.incidents.get(&id) else { return incident_not_found(id) };
+        if self.view().keeps_approval(incident) {
+            return refused(format!("{id} is approved already"), format!("`ansai reject {id}` takes that back"));
+        }
         if !matches!(incident.phase, Phase::AwaitingApproval { .. }) {
             return not_asked(incident);
         }
@@ -215,7 +218,10 @@ impl Context {
         // What was said once is not asked for again: it is kept, and that it waits is told.
         done(match restraint {
             Some(restraint) => {
-                format!("{id} is approved, and that is kept: nothing is done now: {}", restraint.words())
+                let why = restraint.words();
+                format!(
+                    "{id} is approved, and that is kept: nothing is done now: {why}; `ansai reject {id}` takes it back"
+                )
             }
             None => format!("{id} is approved; healing begins when no other gate objects"),
         })
@@ -223,12 +229,14 @@ impl Context {
 
     fn reject(&mut self, id: IncidentId, by: &Text) -> Answer {
         let Some(incident) = self.state.incidents.get(&id) else { return incident_not_found(id) };
-        if !matches!(incident.phase, Phase::AwaitingApproval { .. }) {
+        let was_approved = self.view().keeps_approval(incident);
+        if !was_approved && !matches!(incident.phase, Phase::AwaitingApproval { .. }) {
             return not_asked(incident);
         }
         self.record(id, StepKind::Answered { text: Text::new(format!("rejected by {by}")) });
         self.escalate(id, Text::new(format!("the proposal was rejected by {by}")));
-        done(format!("{id} is rejected; nothing will be done about it"))
+        let back = if was_approved { "the approval is taken back, and " } else { "" };
+        done(format!("{id} is rejected; {back}nothing will be done about it"))
     }
 
     fn drill(&mut self, target: &TargetId, kind: DrillKind) -> Answer {
@@ -293,6 +301,13 @@ impl<'a> View<'a> {
             what: Text::new(format!("{scope} holds none of the {} targets", self.bundle.parts().targets.len())),
             suggestion: "`ansai status` lists them; --all is every one".into(),
         })
+    }
+
+    /// Whether an incident was approved and nothing has begun for it yet, as under a hold.
+    pub(crate) fn keeps_approval(self, incident: &Incident) -> bool {
+        self.state.answers.get(&incident.id) == Some(&OperatorAnswer::Approved)
+            && incident.phase == Phase::Open
+            && !self.state.remediations.contains_key(&incident.id)
     }
 
     /// Whether a target is in both.

@@ -73,6 +73,9 @@ impl View<'_> {
             commands.push(format!("ansai approve {id}"));
             commands.push(format!("ansai reject {id}"));
         }
+        if self.keeps_approval(incident) {
+            commands.push(format!("ansai reject {id}"));
+        }
         // What has left the configuration is unknown to everybody.
         let Some(known) = self.bundle.parts().targets.get(target) else { return commands };
         if let Some(unit) = &known.unit {

@@ -4,7 +4,7 @@ use alloc::{borrow::ToOwned, format, string::String};
 
 use ansai_model::{
     action::ActionOutcome,
-    decision::{GateResult, Verdict},
+    decision::{Decision, Gate, GateResult, Verdict},
     fleet::{Restraint as Said, RestraintKind},
     id::TargetId,
     incident::{Incident, Phase, Step, StepKind},
@@ -243,9 +243,17 @@ pub(super) fn autonomy(p: &Proposal<'_>, others: &[GateResult]) -> Ruling {
     }
 }
 
+/// How the words begin by which a person is asked, and by which it is said that they will be.
+const ASKS: &str = ": `ansai approve ";
+const WILL_ASK: &str = ", and will when no other gate objects: ";
+
 /// What a person can answer, and until when; an answer to what is not asked would be refused.
 fn approval(incident: &Incident, others: &[GateResult]) -> String {
     let id = incident.id;
+    // What a person has, or is over, is asked about no more.
+    if matches!(incident.phase, Phase::Resolved(_) | Phase::Escalated { .. }) {
+        return String::new();
+    }
     let ends = |other: &&GateResult| match other.verdict {
         Verdict::Defer { until: Some(until) } => (false, until.mono),
         Verdict::Allow | Verdict::Deny | Verdict::Defer { until: None } => (true, MonoTime(0)),
@@ -256,12 +264,21 @@ fn approval(incident: &Incident, others: &[GateResult]) -> String {
             Verdict::Defer { until: Some(until) } => format!(", until {}", until.wall),
             Verdict::Allow | Verdict::Deny | Verdict::Defer { until: None } => String::new(),
         };
-        return format!(", and will when no other gate objects: {}{until}", other.why);
+        return format!("{WILL_ASK}{}{until}", other.why);
     }
     let until = match incident.phase {
         Phase::AwaitingApproval { expires } => format!(", until {}", expires.wall),
         Phase::Open | Phase::Remediating | Phase::Stabilizing { .. } => String::new(),
         Phase::Resolved(_) | Phase::Escalated { .. } => String::new(),
     };
-    format!(": `ansai approve {id}` has it done, `ansai reject {id}` leaves it to you{until}")
+    format!("{ASKS}{id}` has it done, `ansai reject {id}` leaves it to you{until}")
+}
+
+/// Takes the question out of a decision that was kept: a person has said no, or nothing, and an answer would be refused.
+pub(crate) fn ask_no_more(decision: &mut Decision) {
+    for said in decision.gates.iter_mut().filter(|said| said.gate == Gate::Autonomy && said.verdict != Verdict::Allow) {
+        let why = said.why.as_str();
+        let asks = why.find(ASKS).or_else(|| why.find(WILL_ASK));
+        said.why = asks.and_then(|at| why.get(..at)).map_or_else(|| said.why.clone(), Text::new);
+    }
 }

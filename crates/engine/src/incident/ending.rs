@@ -54,6 +54,7 @@ impl Context {
         self.tell_symptoms(id, &Text::new(format!("handed to a person: {why}")));
         self.record(id, StepKind::Escalated { why: why.clone() });
         self.set_phase(id, Phase::Escalated { why });
+        self.ask_no_more(id);
         let remediation = self.state.remediations.remove(&id);
         let view = self.view();
         let Some(incident) = view.incident(id) else { return };
@@ -94,6 +95,11 @@ impl Context {
         }
     }
 
+    /// What was asked of a person is asked no more, wherever it is told.
+    fn ask_no_more(&mut self, id: IncidentId) {
+        self.change_incident(id, |incident| incident.decision.iter_mut().for_each(operator::ask_no_more));
+    }
+
     /// Ends an incident and says so.
     pub(crate) fn end(&mut self, id: IncidentId, resolution: Resolution, kind: NoticeKind) {
         let incident = self.state.incidents.get(&id);
@@ -114,6 +120,7 @@ impl Context {
         let (was_healed, is_withdrawn) =
             (matches!(resolution, Resolution::Healed { .. }), matches!(resolution, Resolution::Withdrawn { .. }));
         self.record(id, StepKind::Resolved { how });
+        self.ask_no_more(id);
         let now = self.now;
         let Some(incident) = self.state.incidents.get_mut(&id) else { return };
         incident.phase = Phase::Resolved(resolution);

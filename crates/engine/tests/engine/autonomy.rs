@@ -299,3 +299,55 @@ fn what_carries_our_own_messages_waits_for_a_person_though_its_rule_may_act() {
     host.pass(secs(60));
     assert_eq!((host.phase("app.service"), host.done()), ("none", vec!["restart app.service"]));
 }
+
+/// A person who has said no, or nothing, is not asked any more, wherever the incident is told; neither is one whom nobody needs.
+#[test]
+fn what_is_answered_or_over_offers_no_approval() {
+    let is_offered = |host: &Host| {
+        let kept = host.dispatches.last().map(|told| told.report.clone());
+        let report = host.engine.report(host.now, IncidentId(1)).or(kept).expect("a report");
+        let why = report.decision.iter().flat_map(|decision| &decision.gates).map(|said| said.why.as_str());
+        let explained = host.explain("app.service");
+        let said = explained.incidents.iter().filter_map(|incident| incident.decision.as_ref());
+        let said = said.flat_map(|decision| &decision.gates).map(|said| said.why.as_str());
+        let mut all =
+            why.chain(said).chain(report.commands.iter().map(String::as_str)).chain([explained.summary.as_str()]);
+        all.any(|words| words.contains("ansai approve"))
+    };
+    let asked = || {
+        let mut host = with("approve");
+        host.fails("app.service#unit");
+        assert!(is_offered(&host));
+        host
+    };
+    let mut host = asked();
+    host.operator(Operation::Reject { incident: IncidentId(1) });
+    assert!(!is_offered(&host), "{:?}", host.explain("app.service"));
+    let mut host = asked();
+    host.pass(secs(3_601));
+    assert_eq!(host.phase("app.service"), "escalated");
+    assert!(!is_offered(&host), "nobody has answered: {:?}", host.explain("app.service"));
+    let mut host = asked();
+    host.is_well("app.service#unit");
+    host.pass(secs(120));
+    assert_eq!(host.phase("app.service"), "none");
+    assert!(!is_offered(&host), "it is over");
+}
+
+#[test]
+fn an_approval_that_is_kept_can_be_taken_back() {
+    let mut host = with("approve");
+    host.fails("app.service#unit");
+    host.operator(Operation::Hold { scope: Scope::All, reason: "".into(), until: None });
+    let said = approve(&mut host, 1);
+    assert!(said.contains("that is kept") && said.ends_with("; `ansai reject i1` takes it back"), "{said}");
+    assert_eq!(approve(&mut host, 1), "refused: i1 is approved already");
+    let report = host.engine.report(host.now, IncidentId(1)).expect("open");
+    assert!(report.commands.contains(&"ansai reject i1".to_owned()), "{:?}", report.commands);
+    let rejected = "done: i1 is rejected; the approval is taken back, and nothing will be done about it";
+    assert_eq!(host.rehearsed(Operation::Reject { incident: IncidentId(1) }), rejected);
+    assert_eq!(host.operator(Operation::Reject { incident: IncidentId(1) }), rejected);
+    host.operator(Operation::Release { scope: Scope::All });
+    host.pass(secs(60));
+    assert_eq!((host.phase("app.service"), host.done()), ("escalated", vec![]));
+}
