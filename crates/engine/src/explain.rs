@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use ansai_model::{
     action::Disruption,
-    decision::{Decision, Gate},
+    decision::{Choice, Decision, Gate},
     id::{CheckId, IncidentId, RuleId, TargetId},
     incident::{Incident, Phase},
     observation::Health,
@@ -22,6 +22,7 @@ use crate::{
         self, operator,
         proposal::{Proposal, ProposalKind},
     },
+    incident::NO_REMEDY,
     meaning::Stopped,
     remediation::{Remediation, Stage, next_step_of},
     rules::Governed,
@@ -222,12 +223,17 @@ impl View<'_> {
             Governed::NotNow(why) => (known(), Some(why)),
             Governed::Never => (known(), None),
         };
+        // Of one whose condition does not hold yet it is judged as it will be.
+        let covering = rule.or_else(|| self.rules_for(incident).next());
         let remediation = self.state.remediations.get(&incident.id);
         let decision = match (remediation, self.policy_of(incident)) {
             // Nothing is proposed about what is told only, so no gate is asked.
             _ if incident.kind.is_notify_only() => None,
+            (None, Some(_)) if covering.is_some_and(|rule| !self.has_remedy(rule)) => {
+                Some(Decision::without_gates(self.now, NO_REMEDY, Choice::Deny))
+            }
             (None, Some(policy)) => {
-                let autonomy = rule.map(|rule| rule.autonomy).unwrap_or_default();
+                let autonomy = covering.map(|rule| rule.autonomy).unwrap_or_default();
                 let (disruption, kind) = (Disruption::Full, ProposalKind::Start);
                 let proposal = Proposal { view: self, incident, policy, autonomy, disruption, kind, if_asked: None };
                 Some(gate::evaluate(&proposal, "run its runbook".into()))

@@ -38,6 +38,8 @@ mod symptom;
 
 /// Most turns of one reconciliation: a ladder has at most 32 rungs, and each turn makes progress on it.
 const TURNS_MAX: usize = 256;
+/// Why nothing is proposed about what is only told.
+pub(crate) const NO_REMEDY: &str = "no remedy is declared for it";
 /// How long an incident that no rule governs must be well until it is resolved.
 pub(crate) const STABLE_DEFAULT: Duration = Duration::from_secs(30);
 
@@ -266,8 +268,7 @@ impl Context {
                 self.decide(id, &rule)
             }
             Governed::NotNow(why) => {
-                let (at, choice) = (self.now, Choice::Defer);
-                self.keep_decision(id, Decision { at, proposal: why, choice, until: None, gates: Vec::new() });
+                self.keep_decision(id, Decision::without_gates(self.now, why, Choice::Defer));
                 false
             }
             Governed::Never => {
@@ -317,14 +318,17 @@ impl Context {
         }
         let nearer = self.view().seen_in_steps(incident).cloned();
         self.change_incident(id, |incident| govern(incident, rule, nearer, is_critical));
+        if runbook.rungs.is_empty() {
+            // No gate is asked about nothing.
+            self.keep_decision(id, Decision::without_gates(self.now, NO_REMEDY, Choice::Deny));
+            self.escalate(id, "nothing heals this by itself".into());
+            return false;
+        }
         let view = self.view();
         let Some(incident) = view.incident(id) else { return false };
         let (disruption, autonomy, kind) = (Disruption::Full, rule.autonomy, ProposalKind::Start);
         let proposal = Proposal { view, incident, policy: &policy, autonomy, disruption, kind, if_asked: None };
-        let what = match runbook.rungs.is_empty() {
-            true => "nothing: no remedy is declared for it".into(),
-            false => Text::new(format!("run {}: {}", runbook.id, next_step_of(&runbook, 0))),
-        };
+        let what = Text::new(format!("run {}: {}", runbook.id, next_step_of(&runbook, 0)));
         let decision = gate::evaluate(&proposal, what);
         let (choice, until) = (decision.choice, decision.until);
         let wants_approval = only_autonomy_defers(&decision);
@@ -333,10 +337,6 @@ impl Context {
             self.wake(until.mono, Wake::Incident(id));
         }
         match choice {
-            _ if runbook.rungs.is_empty() => {
-                self.escalate(id, "nothing heals this by itself".into());
-                false
-            }
             // What is foreseen leaves the time to look first: a remedy would take the traces away.
             Choice::Act if !is_forced && self.is_foreseen_and_looked_into(id) => false,
             Choice::Act => {

@@ -55,9 +55,14 @@ impl<'a> View<'a> {
         not_now.map_or(Governed::Never, |why| Governed::NotNow(Text::new(why)))
     }
 
+    /// Whether a rule has a remedy: of what none is declared for people are told, however freely it may act.
+    pub(crate) fn has_remedy(self, rule: &Rule) -> bool {
+        self.bundle.parts().runbooks.get(&rule.runbook).is_some_and(|runbook| !runbook.rungs.is_empty())
+    }
+
     /// Whether an incident is only observed: nothing is done about it and nobody is told, however long it lasts.
     pub(crate) fn is_only_observed(self, incident: &Incident) -> bool {
-        let is_observed = |rule: &Rule| rule.autonomy == Autonomy::Observe;
+        let is_observed = |rule: &Rule| rule.autonomy == Autonomy::Observe && self.has_remedy(rule);
         let is_asked_for = self.state.answers.contains_key(&incident.id);
         !is_asked_for
             && !incident.kind.is_notify_only()

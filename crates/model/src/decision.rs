@@ -97,6 +97,12 @@ pub struct Decision {
 }
 
 impl Decision {
+    /// One about which no gate was asked, since nothing is proposed: why that is so.
+    #[must_use]
+    pub fn without_gates(at: Now, why: impl Into<Text>, choice: Choice) -> Self {
+        Self { at, proposal: why.into(), choice, until: None, gates: Vec::new() }
+    }
+
     /// The gates that did not allow.
     pub fn objections(&self) -> impl Iterator<Item = &GateResult> {
         self.gates.iter().filter(|result| result.verdict != Verdict::Allow)

@@ -22,7 +22,7 @@ use crate::{
         operator::{self, Restraint},
         proposal::{Proposal, ProposalKind},
     },
-    incident::why_not_healed,
+    incident::{NO_REMEDY, why_not_healed},
     remediation::{disruptive_in, next_step_of},
     rules::Governed,
     state::OperatorAnswer,
@@ -63,9 +63,10 @@ impl Context {
 
     /// What the gates object to is not begun, and changes nothing of what was decided before.
     fn healing_is_refused(&mut self, id: IncidentId, target: &TargetId, decision: Decision) -> Answer {
+        let has = if decision.gates.is_empty() { "says how it stands" } else { "has every gate" };
         self.keep_decision(id, decision);
         let why = self.state.incidents.get(&id).map_or_else(|| "it is over".into(), why_not_healed);
-        refused(why, format!("`ansai explain {target}` has every gate"))
+        refused(why, format!("`ansai explain {target}` {has}"))
     }
 }
 
@@ -77,7 +78,7 @@ impl<'a> View<'a> {
         let parts = self.bundle.parts();
         let (runbook, policy) = parts.runbooks.get(&rule.runbook).zip(parts.policies.get(&rule.policy))?;
         if runbook.rungs.is_empty() {
-            return None;
+            return Some(Decision::without_gates(self.now, NO_REMEDY, Choice::Deny));
         }
         let (autonomy, disruption, kind) = (rule.autonomy, Disruption::Full, ProposalKind::Start);
         let proposal = Proposal { view: self, incident, policy, autonomy, disruption, kind, if_asked: Some(1) };

@@ -2,13 +2,14 @@
 //! seen now, and the ladder ends all the same.
 
 use ansai_model::{
+    decision::Gate,
     id::IncidentId,
     incident::{Evidence, EvidenceKind},
     observation::Observation,
     unit::{ActiveState, Exit, Intent, UnitResult, UnitSnapshot},
 };
 
-use crate::host::{Host, PLAIN, changed, check, failed, judged, not_needed, secs, succeeded, unit};
+use crate::host::{Host, PLAIN, TWO_FAULT_DOMAINS, changed, check, failed, judged, not_needed, secs, succeeded, unit};
 
 const CHECK: &str = "app.service#unit";
 const VALIDATE: &str = "validate the configuration with `/bin/app-check`";
@@ -248,10 +249,10 @@ fn a_full_disk_is_told_with_what_takes_its_room_and_why_it_is_not_healed() {
         (told.rule.as_str(), told.seen_in.as_str()),
         ("disk-filled", "folders of /data: largest files: 19.0 MiB /data/fill")
     );
-    assert_eq!(host.story(1)[0], "decided: nothing: no remedy is declared for it");
+    assert_eq!(host.story(1)[0], "decided: no remedy is declared for it");
     let target = ansai_model::id::TargetId::new("disk//data").expect("a name");
     let answer = host.operator(ansai_model::operator::Operation::Heal { target });
-    assert!(answer.starts_with("refused: nothing heals this by itself"), "{answer}");
+    assert!(answer.starts_with("refused: no remedy is declared for it"), "{answer}");
     host.sees.remove(&check);
     host.pass(secs(90));
     let target = ansai_model::id::TargetId::new("disk//data").expect("a name");
@@ -301,4 +302,37 @@ fn what_keeps_it_broken_is_told_as_it_is_seen_though_that_is_seen_after_the_try_
     host.sees(CHECK, ended_with_an_error());
     host.action_ends(failed());
     assert_eq!((cause(&host).as_str(), began(&host)), ("configuration-invalid", None));
+}
+
+/// What is only told of has no remedy that a rule could keep from being run: no gate is asked about nothing.
+#[test]
+fn what_has_no_remedy_is_not_told_as_kept_from_one() {
+    for autonomy in ["observe", "act"] {
+        let mut host = Host::new(&format!("autonomy: {autonomy}\ndisks:\n  /data: {{}}\n"));
+        let target = ansai_model::id::TargetId::new("disk//data").expect("a name");
+        for (name, is_told) in [("disk//data#read-only", true), ("disk//data#warn", false)] {
+            host.sees(name, Observation::failing("/data: it is so"));
+            host.sees(name, Observation::failing("/data: it is so"));
+            let incident = host.engine.state().incidents.values().find(|open| open.check.as_str() == name);
+            let id = incident.expect("open").id;
+            let report = host.engine.report(host.now, id).expect("open");
+            let decision = report.decision.expect("a decision");
+            let words = if is_told { "no remedy is declared for it" } else { "rule disk//data#warn does not apply" };
+            assert!(decision.gates.is_empty() && decision.proposal.as_str().starts_with(words), "{decision:?}");
+            let explained = host.engine.explain(host.now, &target).expect("a target").incidents;
+            let explained = explained.into_iter().find(|open| open.id == id).and_then(|open| open.decision);
+            assert!(explained.is_some_and(|said| said.gates.is_empty()), "{name}");
+        }
+    }
+}
+
+/// A rule whose condition does not hold yet is judged as the one that it is.
+#[test]
+fn a_rule_that_does_not_apply_yet_is_as_free_as_it_says() {
+    let late = "runbook: memory, policy: default, when: failing_for > 5m";
+    let mut host = Host::new(&(PLAIN.to_owned() + &TWO_FAULT_DOMAINS.replace("runbook: memory, policy: leak", late)));
+    host.sees("app.service#memory", Observation::failing("it grows"));
+    let explained = host.explain("app.service");
+    assert!(explained.incidents[0].no_rule.is_some(), "{explained:?}");
+    assert_eq!(host.gate("app.service", Gate::Autonomy), "allow: the rule may act");
 }
