@@ -15,7 +15,7 @@ use ansai_model::{
 use serde::{Deserialize, Serialize};
 
 mod advance;
-mod anew;
+pub(crate) mod anew;
 mod attempt;
 mod awaited;
 pub(crate) mod counting;

@@ -29,7 +29,7 @@ use crate::{
         operator,
         proposal::{Proposal, ProposalKind, moment_at},
     },
-    remediation::{Remediation, disruptive_in},
+    remediation::{Remediation, backoff_wait, disruptive_in},
     view::View,
 };
 
@@ -208,8 +208,14 @@ impl Context {
 }
 
 impl View<'_> {
-    /// When an incident that is handed over now is tried again, and what it waits for.
-    pub(super) fn retry_after(self, incident: &Incident, failed: Option<&Remediation>) -> Option<Retry> {
+    /// When an incident that is handed over now is tried again, and what it waits for. What the last remedy had brought back is
+    /// brought back again after its back-off, which grows: to leave it down for longer is worse than to start it.
+    pub(super) fn retry_after(
+        self,
+        incident: &Incident,
+        failed: Option<&Remediation>,
+        is_brought_back: bool,
+    ) -> Option<Retry> {
         let parts = self.bundle.parts();
         let rule = parts.rules.get(incident.rule.as_ref()?)?;
         let is_notifier = parts.targets.get(&incident.target).is_some_and(|target| target.is_notifier);
@@ -219,7 +225,12 @@ impl View<'_> {
             return None;
         }
         let tries = incident.retry.as_ref().map_or(0, |retry| retry.tries);
-        let at = self.now.mono.plus(wait_after(tries)).max(self.free_from(incident, Hindrance::Stays));
+        let level = self.memory_of(incident).map_or(0, |memory| memory.backoff_level);
+        let wait = match is_brought_back {
+            true => backoff_wait(&policy.backoff, level.saturating_add(tries).max(1), incident.id.0),
+            false => wait_after(tries),
+        };
+        let at = self.now.mono.plus(wait).max(self.free_from(incident, Hindrance::Stays));
         let obstacle = self.obstacle(incident, failed);
         let free = obstacle.as_ref().map(|_| self.free_from(incident, Hindrance::Gone));
         let not_before = free.filter(|free| *free > self.now.mono).map(|free| moment_at(self.now, free));

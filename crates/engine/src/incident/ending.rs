@@ -52,6 +52,8 @@ impl Context {
         self.state.answers.remove(&id);
         self.state.preempted.remove(&id);
         self.tell_symptoms(id, &Text::new(format!("handed to a person: {why}")));
+        let view = self.view();
+        let is_brought_back = view.incident(id).is_some_and(|of| view.is_down(of) && worked_last(of).is_some());
         self.record(id, StepKind::Escalated { why: why.clone() });
         self.set_phase(id, Phase::Escalated { why });
         self.ask_no_more(id);
@@ -65,7 +67,7 @@ impl Context {
         }
         // What it costs to have failed is known now, and so when it may be tried again.
         let view = self.view();
-        let retry = view.incident(id).and_then(|incident| view.retry_after(incident, remediation.as_ref()));
+        let retry = view.incident(id).and_then(|of| view.retry_after(of, remediation.as_ref(), is_brought_back));
         if let Some(retry) = &retry {
             self.wake(retry.at.mono.min(self.now.mono), Wake::Incident(id));
         }

@@ -142,7 +142,7 @@ fn is_cheap(rung: &Rung) -> bool {
 }
 
 /// The rung whose remedy had worked when the last try ended, and that was not passed over since.
-pub(super) fn worked_last(incident: &Incident) -> Option<&RungId> {
+pub(crate) fn worked_last(incident: &Incident) -> Option<&RungId> {
     let mut passed_over = Vec::new();
     for step in incident.steps.iter().rev() {
         match &step.kind {

@@ -56,8 +56,11 @@ impl Context {
             return self.escalate(id, Text::new(why));
         }
         if attempts >= most {
-            self.escalate(id, Text::new(format!("{attempts} attempts did not heal it; the policy allows {most}")));
-            return;
+            let what = match worked_last(incident).is_some() {
+                true => format!("it was brought back, and failed again each time, {attempts} attempts in all"),
+                false => format!("{attempts} attempts did not heal it"),
+            };
+            return self.escalate(id, Text::new(format!("{what}; the policy allows {most}")));
         }
         let next = match (remediation.rung_attempts < rung.attempts_max, &rung.on_failure) {
             (true, _) => remediation.rung,

@@ -98,3 +98,29 @@ fn a_drill_and_what_it_broke_cost_a_real_failure_nothing() {
     assert_eq!(host.explain("app.service").actions, 2);
     assert!(host.engine.state().targets[&target("app.service")].past.values().all(|past| past.len() == 2));
 }
+
+/// A person hears of what is brought back each time and dies again; it is not left down for minutes all the same.
+#[test]
+fn what_a_start_brings_back_each_time_is_brought_back_after_a_person_was_told_too() {
+    let often = changed("    retry: never\n", "").replace("actions: 6", "actions: 60");
+    let only = "app.service: {flap: {changes: 500}}\nrunbooks:\n  service/app.service: \
+                [{name: restart, steps: [{restart_unit: app.service}], then: verify}]";
+    let mut host = Host::new(&often.replace("app.service: {}", only)).mended_by("restart");
+    let dies = |host: &mut Host| {
+        let starts = host.done().len();
+        host.fails("app.service#unit");
+        let mut waited = 0;
+        while host.done().len() == starts && waited < 600 {
+            host.pass(secs(1));
+            waited += 1;
+        }
+        host.pass(secs(2));
+        waited
+    };
+    let waits: Vec<u32> = (0..8).map(|_| dies(&mut host)).collect();
+    assert!(waits[..2] == [0, 0] && waits.iter().all(|wait| *wait <= 61), "{waits:?}: {:?}", host.story(1));
+    assert_eq!(host.told().iter().filter(|told| told.starts_with("Escalated")).count(), 1, "{:?}", host.told());
+    let handed = host.story(1).into_iter().find(|step| step.starts_with("escalated")).expect("handed over");
+    let words = "escalated: it was brought back, and failed again each time, 4 attempts in all; the policy allows 4";
+    assert_eq!(handed, words);
+}
