@@ -37,6 +37,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "ansai-model",
             "ansai-files",
             "ansai-document",
+            "ansai-keys",
             "ansai-engine",
             "ansai-config",
             "ansai-protocol",

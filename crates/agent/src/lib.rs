@@ -3,6 +3,7 @@
 pub mod agent;
 mod answer;
 pub mod api;
+pub mod ceiling;
 pub mod clock;
 mod deliveries;
 pub mod events;

@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ansai_config::Configuration;
+use ansai_config::{Configuration, Input, Layer};
 use ansai_document::{Diagnostic, Diagnostics};
 use ansai_host::linux::{
     owned_path::{self, Refused, Trusted},
@@ -29,6 +29,11 @@ use ansai_model::{
     unit::ActiveState,
 };
 use anyhow::{Context, Result};
+
+use crate::{
+    ceiling::{self, Ceiling},
+    uplink::membership::Folder,
+};
 
 /// Longest look at the programs of a configuration.
 const PROGRAMS_MAX: Duration = Duration::from_secs(5);
@@ -45,18 +50,27 @@ const ENTRIES_MAX: usize = 10_000;
 /// # Errors
 /// As for [`load`] and [`own_folder`].
 pub fn begin(config: &Path, state_dir: &Path) -> Result<Configuration> {
-    let configuration = load(config)?;
+    let configuration = load(config, of_fleet(config, &Folder::of(state_dir))?)?;
     own_folder(state_dir)?;
     Ok(configuration)
 }
 
-/// Reads a configuration, and refuses one that others may change.
+/// What the fleet says of this host, as far as its owner takes that.
+///
+/// # Errors
+/// When it is not what was signed for this host, or the owner's ceiling cannot be read.
+pub fn of_fleet(config: &Path, folder: &Folder) -> Result<Vec<Input>, Diagnostics> {
+    Ok(Ceiling::of(config)?.taken(folder.texts()?))
+}
+
+/// Reads a configuration over what the fleet says, and refuses one that others may change.
 ///
 /// # Errors
 /// Everything that is wrong with it, or who may change it or a program that it names.
-pub fn load(path: &Path) -> Result<Configuration, Diagnostics> {
-    let configuration = ansai_config::load(path)?;
+pub fn load(path: &Path, of_fleet: Vec<Input>) -> Result<Configuration, Diagnostics> {
+    let configuration = ansai_config::load_over(path, of_fleet)?;
     let mut wrong = files(path, &configuration);
+    wrong.extend(Ceiling::of(path).err().into_iter().flat_map(|Diagnostics(wrong)| wrong));
     wrong.extend(programs_in(&configuration));
     if wrong.is_empty() { Ok(configuration) } else { Err(Diagnostics(wrong)) }
 }
@@ -83,8 +97,12 @@ fn programs_in(configuration: &Configuration) -> Vec<Diagnostic> {
 
 /// Whoever may change a file of the configuration, or a folder on the way to one.
 fn files(path: &Path, configuration: &Configuration) -> Vec<Diagnostic> {
-    let layers = configuration.layers().iter().map(|layer| layer.file.clone());
-    let places: BTreeSet<PathBuf> = layers.chain([path.to_owned()]).collect();
+    // Those of the fleet lie in the agent's own folder, and are signed.
+    let of_fleet = [Layer::Fleet, Layer::FleetRole, Layer::FleetHost];
+    let layers = configuration.layers().iter().filter(|layer| !of_fleet.contains(&layer.layer));
+    let layers = layers.map(|layer| layer.file.clone());
+    let ceiling = Some(ceiling::beside(path)).filter(|ceiling| ceiling.exists());
+    let places: BTreeSet<PathBuf> = layers.chain([path.to_owned()]).chain(ceiling).collect();
     let mut said = BTreeSet::new();
     let mut wrong = Vec::new();
     for place in places.into_iter().filter_map(|place| std::path::absolute(place).ok()) {

@@ -6,10 +6,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use ansai_engine::Input;
 use ansai_link::{Trouble, chance, dial::Link, key::Key, pause::Pause};
-use ansai_model::time::WallTime;
+use ansai_model::{text::Text, time::WallTime};
 use ansai_protocol::link::{
-    BEAT_EVERY, Change, ControllerId, FRAME_BYTES_MAX, FromController, FromHost, Hello, LABELS_MAX, Short, VERSION,
-    VERSION_OLDEST,
+    BEAT_EVERY, Change, ControllerId, FRAME_BYTES_MAX, FromController, FromHost, Hello, LABELS_MAX, RefusedBundle,
+    Short, SignedBundle, VERSION, VERSION_OLDEST,
 };
 use tokio::{
     sync::mpsc,
@@ -25,7 +25,7 @@ pub mod membership;
 pub(crate) mod telling;
 
 use feed::Item;
-use line::{Kept, Line};
+use line::{Kept, Line, Offered};
 use membership::{Folder, Membership, Told};
 
 /// Most changes that are taken at once.
@@ -103,6 +103,10 @@ impl Uplink {
         let membership = beside(move || folder.read()).await?.map_err(|error| Trouble::Settings(error.to_string()))?;
         let Some(membership) = membership else { return Err(Trouble::Settings("this host has joined nobody".into())) };
         self.line.dials(&membership.route);
+        let folder = self.folder.clone();
+        // One that cannot be read is not there: the controller gives it again.
+        let kept = beside(move || folder.bundle()).await?.ok().flatten();
+        self.line.begins_with(kept.map(|bundle| bundle.held).unwrap_or_default());
         let dialing = membership.caller.dial(&membership.route, self.hello(membership.joined.controller).await);
         let (link, welcome) = tokio::select! {
             dialed = dialing => dialed?,
@@ -140,6 +144,7 @@ impl Uplink {
             now_ms: self.clock.now().wall.0,
             feed: self.line.feed(),
             restraints: self.line.restraints(controller),
+            configuration: self.line.held(),
             role: self.claims.role.as_ref().map(Short::new),
             labels: self
                 .claims
@@ -238,6 +243,9 @@ impl Session<'_> {
         if let Some(acknowledged) = line.take_acknowledged() {
             self.link.send(&FromHost::Restrained(Box::new(acknowledged))).await?;
         }
+        if let Some(configured) = line.take_configured() {
+            self.link.send(&FromHost::Configured(Box::new(configured))).await?;
+        }
         while let Some((first, items)) = line.take(BATCH_MAX) {
             let mut message = Message::new(first);
             for item in items {
@@ -269,6 +277,7 @@ impl Session<'_> {
                 // A loop that is busy hears it when it comes to it; one that is gone stops this task too.
                 let _ = self.uplink.inputs.send(Input::Restraints(set)).await;
             }
+            FromController::Bundle(signed) => self.hear_configuration(*signed).await?,
             FromController::Renewed { certificate, roots } => {
                 let Some((key, _)) = self.renewal.take() else {
                     return Err(Trouble::NoMessage("a certificate that nobody asked for".into()));
@@ -292,6 +301,31 @@ impl Session<'_> {
             FromController::Welcome(_) => return Err(Trouble::NoMessage("a second welcome".into())),
         }
         Ok(None)
+    }
+
+    /// Checks a configuration, and has the loop take it. What is not signed for this host, or is older than what it has, is
+    /// never taken, and that is said.
+    async fn hear_configuration(&mut self, signed: SignedBundle) -> Result<(), Trouble> {
+        let (folder, line) = (self.uplink.folder.clone(), &self.uplink.line);
+        let checked = beside(move || folder.verified(&signed).map(|bundle| Offered { signed, bundle })).await?;
+        let refused = match checked {
+            Ok(offered) => {
+                let (held, has) = (offered.bundle.held.clone(), line.held());
+                if held.age() >= has.age() {
+                    line.offer(offered);
+                    return Ok(());
+                }
+                let why = format!(
+                    "generation {} of epoch {} is older than generation {} of epoch {}, which it has",
+                    held.generation, held.epoch, has.generation, has.epoch
+                );
+                RefusedBundle { epoch: held.epoch, generation: held.generation, why: Text::new(why) }
+            }
+            Err(error) => RefusedBundle { epoch: 0, generation: 0, why: Text::new(error.to_string()) },
+        };
+        tracing::warn!("a configuration of the fleet is not taken: {}", refused.why);
+        line.refuses_configuration(refused);
+        Ok(())
     }
 
     /// Asks for the next certificate once a third of this one's life is over, with a new key.

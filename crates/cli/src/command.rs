@@ -24,6 +24,7 @@ mod operate;
 mod player;
 mod replay;
 mod report;
+mod rollout;
 mod scenario;
 mod status;
 pub(crate) mod target;
@@ -33,6 +34,7 @@ mod units;
 
 pub(crate) use self::complete::Completed;
 pub(crate) use self::join::JoinArgs;
+pub(crate) use self::rollout::canary;
 use self::{
     fleet::Wanted,
     operate::{Ended, Opened},
@@ -50,7 +52,7 @@ pub(crate) fn reads_files(command: &Command) -> bool {
         Command::Test { .. } | Command::Replay { .. } | Command::Import { .. } | Command::Drill { .. } => true,
         Command::OfDomain(_) | Command::Complete { what: Completed::Keys, .. } => true,
         // Root's own files, of which none lies on a server: a controller runs where its disk is.
-        Command::Controller { .. } | Command::Token { .. } | Command::Hosts { .. } => false,
+        Command::Controller { .. } | Command::Token { .. } | Command::Hosts { .. } | Command::Fleet { .. } => false,
         Command::Reload { .. }
         | Command::Agent
         | Command::Status(_)
@@ -115,6 +117,7 @@ pub(crate) fn run(paths: &Paths, command: Command) -> Result<Code, Failure> {
         Command::Controller { what } => controller::run(paths, what),
         Command::Token { what } => token::run(paths, what),
         Command::Hosts { what } => hosts::run(paths, what),
+        Command::Fleet { what } => rollout::run(paths, what),
         Command::Unsilence { scope, consent } => {
             // An end of silence is never too much to ask for.
             operate::end(paths, Ended::Silence, &scope, ConsentArgs { yes: true, ..consent })

@@ -4,10 +4,11 @@
 use std::path::PathBuf;
 
 use ansai_model::{fleet::FleetScope, text::Text};
+use ansai_protocol::operation::Canary;
 use clap::{Args, Subcommand};
 
 use crate::{
-    ConsentArgs, RehearsalArgs, ScopeArgs,
+    ConsentArgs, RehearsalArgs, ScopeArgs, command,
     exit::{Code, Failure},
 };
 
@@ -188,6 +189,41 @@ pub(crate) enum HostsCommand {
         #[command(flatten)]
         consent: ConsentArgs,
     },
+}
+
+/// What is said of the configuration of a fleet.
+#[derive(Subcommand)]
+pub(crate) enum RolloutCommand {
+    /// Say which hosts would get what, and what changes; nothing is changed.
+    Plan {
+        /// A file for every host, or a folder with site, role-NAME and host-NAME.
+        path: PathBuf,
+        /// How many hosts come first: a number, or a share as 10%.
+        #[arg(long, value_name = "COUNT", default_value = "1", value_parser = command::canary)]
+        canary: Canary,
+    },
+    /// Bring a configuration to the hosts: a canary first, then waves; it stops by itself when one becomes worse.
+    Apply {
+        /// A file for every host, or a folder with site, role-NAME and host-NAME.
+        path: PathBuf,
+        /// How many hosts come first: a number, or a share as 10%.
+        #[arg(long, value_name = "COUNT", default_value = "1", value_parser = command::canary)]
+        canary: Canary,
+        /// How long each wave is watched before the next.
+        #[arg(long, value_name = "TIME", default_value = "30s")]
+        soak: String,
+        #[command(flatten)]
+        consent: ConsentArgs,
+    },
+    /// List how configurations came to the hosts, the newest first, and why one was stopped.
+    Rollouts,
+    /// Bring back what was there before the newest, as a new generation; to those that have the newest first.
+    Rollback {
+        #[command(flatten)]
+        consent: ConsentArgs,
+    },
+    /// List the hosts whose configuration is not what the fleet says; exit code 1 when there are any.
+    Drift,
 }
 
 impl crate::StatusArgs {

@@ -25,7 +25,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Ask it", &["status", "incidents", "report", "explain", "doctor"]),
     ("Tell it", &["hold", "release", "silence", "unsilence", "maintenance", "approve", "reject", "heal"]),
     ("Configure it", &["init", "check", "reload", "config", "import"]),
-    ("Many hosts", &["controller", "token", "hosts", "join", "leave"]),
+    ("Many hosts", &["controller", "token", "hosts", "fleet", "join", "leave"]),
     ("Try it", &["drill", "test", "replay"]),
     ("The program", &["agent", "completions", "man"]),
 ];
@@ -112,6 +112,27 @@ const EXAMPLES: domain::Examples = &[
     ("hosts reject", &[("ansai hosts reject 3f0c-91aa-72de", "turn it away")]),
     ("hosts rename", &[("ansai hosts rename web-1 web-01", "its history stays")]),
     ("hosts remove", &[("ansai hosts remove web-01", "its certificates end")]),
+    (
+        "fleet",
+        &[
+            ("ansai fleet plan ./site", "which hosts would get what"),
+            ("ansai fleet apply ./site", "one host first, then the others"),
+        ],
+    ),
+    ("fleet plan", &[("ansai fleet plan ./site", "a folder"), ("ansai fleet plan ./site.yaml", "a file for all")]),
+    (
+        "fleet apply",
+        &[
+            ("ansai fleet apply ./site --dry-run", "what would be done"),
+            ("ansai fleet apply ./site --canary 10% --soak 5m", "a tenth first"),
+        ],
+    ),
+    ("fleet rollouts", &[("ansai fleet rollouts", "how far it is, and why it was stopped")]),
+    (
+        "fleet rollback",
+        &[("ansai fleet rollback --dry-run", "how many hosts it means"), ("ansai fleet rollback", "do it")],
+    ),
+    ("fleet drift", &[("ansai fleet drift", "which hosts have something else")]),
     (
         "init",
         &[

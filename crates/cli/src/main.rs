@@ -289,6 +289,11 @@ enum Command {
         #[command(subcommand)]
         what: fleet::HostsCommand,
     },
+    /// One configuration for the hosts of the fleet; the controller on this host is asked.
+    Fleet {
+        #[command(subcommand)]
+        what: fleet::RolloutCommand,
+    },
     /// Carry over the configuration of another program.
     Import {
         #[command(subcommand)]

@@ -27,8 +27,8 @@ use ansai_model::{
 use ansai_protocol::{
     IncidentSummary, TargetStatus,
     link::{
-        Change, FeedId, FromController, FromHost, Hello, Identity, Join, JoinAnswer, RestraintsAt, Token, VERSION,
-        VERSION_OLDEST, Welcome,
+        Change, FeedId, FromController, FromHost, Held, Hello, Identity, Join, JoinAnswer, RestraintsAt, Token,
+        VERSION, VERSION_OLDEST, Welcome,
     },
 };
 use serde_json::{Value, json};
@@ -184,6 +184,7 @@ impl Host {
             now_ms: now_ms(),
             feed: self.feed,
             restraints: RestraintsAt::default(),
+            configuration: Held::default(),
             role: Some("web".into()),
             labels: Vec::new(),
         };

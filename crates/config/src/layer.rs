@@ -11,6 +11,12 @@ use serde::{Deserialize, Serialize};
 pub enum Layer {
     /// Ansai's own defaults.
     Shipped,
+    /// What the host's fleet says for all of its hosts.
+    Fleet,
+    /// The same for those of its role.
+    FleetRole,
+    /// The same for it alone.
+    FleetHost,
     /// What holds for every host of an operator.
     Site,
     /// What holds for hosts of one role.
@@ -22,28 +28,27 @@ pub enum Layer {
 }
 
 impl Layer {
-    const ALL: [Self; 5] = [Self::Shipped, Self::Site, Self::Role, Self::Host, Self::Emergency];
+    /// Each with its name, in the order of their strength.
+    const ALL: [(Self, &str); 8] = [
+        (Self::Shipped, "shipped"),
+        (Self::Fleet, "fleet"),
+        (Self::FleetRole, "fleet role"),
+        (Self::FleetHost, "fleet host"),
+        (Self::Site, "site"),
+        (Self::Role, "role"),
+        (Self::Host, "host"),
+        (Self::Emergency, "emergency"),
+    ];
 
-    /// How strong it is, among the texts of a configuration.
-    pub(crate) fn rank(self) -> u8 {
-        self as u8
-    }
-
-    /// The layer of a text of this rank.
+    /// The layer of a text of this rank, which is its place among them.
     pub(crate) fn of_rank(rank: u8) -> Self {
-        Self::ALL.get(usize::from(rank)).copied().unwrap_or(Self::Shipped)
+        Self::ALL.get(usize::from(rank)).map_or(Self::Shipped, |(layer, _)| *layer)
     }
 
     /// The name, as it is written.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Shipped => "shipped",
-            Self::Site => "site",
-            Self::Role => "role",
-            Self::Host => "host",
-            Self::Emergency => "emergency",
-        }
+        Self::ALL.get(self as usize).map_or("", |(_, name)| name)
     }
 }
 
@@ -63,10 +68,13 @@ pub struct LayerFile {
 /// A text before it is read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Input {
-    pub(crate) layer: Layer,
-    /// The role that a role layer is for.
-    pub(crate) role: Option<String>,
-    pub(crate) file: PathBuf,
-    pub(crate) text: String,
+pub struct Input {
+    /// Where it belongs.
+    pub layer: Layer,
+    /// The role that a role layer is for; of a layer of the fleet none, since its host has those that are for it.
+    pub role: Option<String>,
+    /// Where it stands, for messages; the ending says its form.
+    pub file: PathBuf,
+    /// What stands there.
+    pub text: String,
 }

@@ -1,7 +1,6 @@
 //! From files to a configuration: `files` finds them, `stack` makes one tree of them, and here it is understood.
 
 mod files;
-pub(crate) mod kept;
 pub(crate) mod resting;
 mod stack;
 
@@ -29,7 +28,16 @@ use crate::{
 /// # Errors
 /// Everything that is wrong.
 pub fn load(path: &Path) -> Result<Configuration, Diagnostics> {
-    load_at(path, wall_now())
+    load_over(path, Vec::new())
+}
+
+/// The same over weaker texts, the weakest first, as those of the host's fleet.
+///
+/// # Errors
+/// Everything that is wrong.
+pub fn load_over(path: &Path, weaker: Vec<Input>) -> Result<Configuration, Diagnostics> {
+    let (inputs, unreadable) = files::inputs(path)?;
+    read(weaker.into_iter().chain(inputs).collect(), unreadable, wall_now())
 }
 
 /// The same at a given time, which decides whether an emergency layer still holds.
@@ -56,7 +64,15 @@ pub fn parse(texts: &[(PathBuf, String)]) -> Result<Configuration, Diagnostics> 
         let (layer, file, text) = (Layer::Host, file.clone(), text.clone());
         Input { layer, role: None, file, text }
     };
-    read(texts.iter().map(input).collect(), Diagnostics(Vec::new()), wall_now())
+    parse_layers(texts.iter().map(input).collect())
+}
+
+/// Reads texts in their layers, the weakest first, over the shipped defaults.
+///
+/// # Errors
+/// Everything that is wrong.
+pub fn parse_layers(texts: Vec<Input>) -> Result<Configuration, Diagnostics> {
+    read(texts, Diagnostics(Vec::new()), wall_now())
 }
 
 fn wall_now() -> WallTime {

@@ -6,15 +6,17 @@ use std::path::Path;
 use ansai_model::{id::IncidentId, text::Text};
 use ansai_protocol::{
     operation::FleetOperation,
-    views::{FleetOperate, HostsAsked, IncidentsAsked, TokenAsked},
+    views::{FleetOperate, HostsAsked, IncidentsAsked, PlanAsked, TokenAsked},
 };
-use ansai_socket::{Answers, Asker, Body, Refusal, answered, body, problem};
+use ansai_socket::{Answers, Asker, Body, Refusal, answered, body, body_within, problem};
 use hyper::{Method, Request, Response, StatusCode, body::Incoming};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Where one reads what can be asked.
 const PAGE: &str = "see docs/reference/api.md";
+/// Most bytes of a question that may hold the files of a configuration: as JSON a text is a few times as long.
+const FILES_BODY_MAX: usize = 2 << 20;
 /// Longest name of a host in a path.
 const NAME_BYTES_MAX: usize = 255;
 
@@ -42,6 +44,12 @@ pub(crate) enum Query {
     Operate(Text, FleetOperation),
     /// What would come of an operation; nothing is done.
     Rehearse(FleetOperation),
+    /// How configurations came to the hosts.
+    Rollouts,
+    /// Hosts whose configuration is not what the fleet says.
+    Drift,
+    /// What would come of files.
+    Plan(PlanAsked),
     /// A token, for this person.
     CreateToken(Text, TokenAsked),
 }
@@ -101,12 +109,15 @@ async fn query(request: Request<Incoming>, by: Text) -> Result<Query, Refusal> {
         (&Method::GET, "/v1/hosts") => Ok(Query::Hosts),
         (&Method::GET, "/v1/tokens") => Ok(Query::Tokens),
         (&Method::GET, "/v1/audit") => Ok(Query::Audit),
+        (&Method::GET, "/v1/rollouts") => Ok(Query::Rollouts),
+        (&Method::GET, "/v1/drift") => Ok(Query::Drift),
+        (&Method::POST, "/v1/plan") => body_within(request, PAGE, FILES_BODY_MAX).await.map(Query::Plan),
         // What is asked for has parts that do not fit a path.
         (&Method::POST, "/v1/hosts") => body(request, PAGE).await.map(Query::HostsOf),
         (&Method::POST, "/v1/incidents") => body(request, PAGE).await.map(Query::Incidents),
         (&Method::POST, "/v1/tokens") => body(request, PAGE).await.map(|asked| Query::CreateToken(by, asked)),
         (&Method::POST, "/v1/operate") => {
-            let FleetOperate { operation } = body(request, PAGE).await?;
+            let FleetOperate { operation } = body_within(request, PAGE, FILES_BODY_MAX).await?;
             match operation {
                 // Its secret is made here, and by nobody else.
                 FleetOperation::CreateToken { .. } => {
@@ -116,7 +127,8 @@ async fn query(request: Request<Incoming>, by: Text) -> Result<Query, Refusal> {
             }
         }
         (&Method::POST, "/v1/rehearse") => {
-            body(request, PAGE).await.map(|FleetOperate { operation }| Query::Rehearse(operation))
+            let asked = body_within(request, PAGE, FILES_BODY_MAX).await;
+            asked.map(|FleetOperate { operation }| Query::Rehearse(operation))
         }
         (&Method::GET, path) => {
             report(path).ok_or_else(|| problem(StatusCode::NOT_FOUND, format!("there is nothing at {path}"), PAGE))

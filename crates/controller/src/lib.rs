@@ -6,6 +6,7 @@ mod api;
 pub mod home;
 mod keeper;
 mod links;
+mod rollouts;
 pub mod settings;
 mod shell;
 mod start;

@@ -32,6 +32,7 @@ use crate::{
     home::FreshToken,
     keeper::{Done, Keeper},
     links::{self, News, Outgoing},
+    rollouts,
     start::now,
     telling::Telling,
     unwell::Unwell,
@@ -189,6 +190,7 @@ impl Shell {
                 | FleetEffect::Send { .. }
                 | FleetEffect::Close { .. }
                 | FleetEffect::Issue { .. }
+                | FleetEffect::Configure { .. }
                 | FleetEffect::Tell(_) => {}
             }
         }
@@ -199,13 +201,13 @@ impl Shell {
         match effect {
             // It was taken out when it came.
             FleetEffect::Save { .. } => {}
-            FleetEffect::Send { session, message } => {
-                if self.sessions.get(&session).is_some_and(|to| !to.tell(&message)) {
-                    // It takes nothing: without its queue its link ends, and it comes again.
-                    self.sessions.remove(&session);
-                }
-            }
+            FleetEffect::Send { session, message } => self.tell(session, &message),
             FleetEffect::Close { session, message } => self.close(session, &message),
+            FleetEffect::Configure { session, bundle } => match self.parts.authority.sign_bundle(&bundle) {
+                Ok(signed) => self.tell(session, &FromController::Bundle(Box::new(signed))),
+                // It is not told, and the roll-out stops for want of an answer.
+                Err(trouble) => tracing::error!("a configuration is not given to a host: {trouble}"),
+            },
             FleetEffect::Issue { to, host, request } => {
                 let issued = self.issued(to, host, &request);
                 let issued = issued.unwrap_or_else(|trouble| FleetInput::NotIssued {
@@ -226,6 +228,13 @@ impl Shell {
                 }
                 self.parts.telling.tell(&notice);
             }
+        }
+    }
+
+    fn tell(&mut self, session: SessionId, message: &FromController) {
+        if self.sessions.get(&session).is_some_and(|to| !to.tell(message)) {
+            // It takes nothing: without its queue its link ends, and it comes again.
+            self.sessions.remove(&session);
         }
     }
 
@@ -326,6 +335,12 @@ impl Shell {
             Query::Hosts => return answer::hosts(&reading, reply),
             Query::HostsOf(asked) => return answer::hosts_of(&reading, asked, reply),
             Query::Tokens => answer::tokens(&reading),
+            Query::Rollouts => answer::json(&rollouts::rollouts(&reading)),
+            Query::Drift => answer::json(&rollouts::drift(&reading)),
+            Query::Plan(asked) => match rollouts::plan(&reading, &asked) {
+                Ok(plan) => answer::json(&plan),
+                Err(refusal) => in_words(&refusal, None),
+            },
         };
         // Whoever asked may have gone.
         let _ = reply.send(answer);

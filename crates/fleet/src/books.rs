@@ -14,7 +14,8 @@ use ansai_protocol::{
     IncidentSummary,
     link::{ControllerId, Fingerprint, HostId, Short, TokenId},
     record::{
-        FleetState, HostIncident, HostRecord, HostTarget, IdentityRecord, Kept, PendingRecord, Record, TokenRecord,
+        BundleRecord, FleetState, HostIncident, HostRecord, HostTarget, IdentityRecord, Kept, PendingRecord, Record,
+        RolloutRecord, TokenRecord,
     },
 };
 
@@ -42,6 +43,10 @@ pub struct Books {
     pub pending: BTreeMap<Fingerprint, PendingRecord>,
     /// Restraints, by their numbers.
     pub restraints: BTreeMap<RestraintId, Restraint>,
+    /// Configurations of the fleet, by their generations.
+    pub bundles: BTreeMap<u64, BundleRecord>,
+    /// How they come to the hosts, by the same.
+    pub rollouts: BTreeMap<u64, RolloutRecord>,
     /// Where each host's changes stand.
     pub kept: BTreeMap<HostId, Kept>,
     /// The targets that each host has.
@@ -89,6 +94,8 @@ impl Books {
             tokens: BTreeMap::new(),
             pending: BTreeMap::new(),
             restraints: BTreeMap::new(),
+            bundles: BTreeMap::new(),
+            rollouts: BTreeMap::new(),
             kept: BTreeMap::new(),
             targets: BTreeMap::new(),
             open: BTreeMap::new(),
@@ -99,6 +106,8 @@ impl Books {
         let records = records.chain(state.tokens.into_iter().map(Record::Token));
         let records = records.chain(state.pending.into_iter().map(Record::Pending));
         let records = records.chain(state.restraints.into_iter().map(Record::Restraint));
+        let records = records.chain(state.bundles.into_iter().map(Record::Bundle));
+        let records = records.chain(state.rollouts.into_iter().map(Record::Rollout));
         let records = records.chain(state.kept.into_iter().map(Record::Kept));
         let records = records.chain(state.targets.into_iter().map(Record::Target));
         for record in records.chain(state.open.into_iter().map(Record::Incident)) {
@@ -139,6 +148,19 @@ impl Books {
             Record::RestraintGone(id) => self.restraints.remove(id).map(Record::Restraint),
             Record::Generation(generation) => {
                 Some(Record::Generation(std::mem::replace(&mut self.generation, *generation)))
+            }
+            Record::Bundle(bundle) => {
+                let before = self.bundles.insert(bundle.generation, bundle.clone());
+                Some(before.map_or(Record::RolloutGone(bundle.generation), Record::Bundle))
+            }
+            Record::Rollout(rollout) => {
+                let before = self.rollouts.insert(rollout.generation, rollout.clone());
+                Some(before.map_or(Record::RolloutGone(rollout.generation), Record::Rollout))
+            }
+            Record::RolloutGone(generation) => {
+                let rollout = self.rollouts.remove(generation).map(Record::Rollout);
+                let bundle = self.bundles.remove(generation).map(Record::Bundle);
+                return rollout.into_iter().chain(bundle).map(Undo::put).collect();
             }
             Record::Kept(kept) => {
                 let before = self.kept.insert(kept.host, kept.clone());

@@ -7,7 +7,7 @@ use ansai_model::{
     time::WallTime,
 };
 use ansai_protocol::{
-    link::{FromController, HostId, JoinAnswer, Request},
+    link::{FromController, HostBundle, HostId, JoinAnswer, Request},
     operation::FleetAnswer,
     record::Record,
 };
@@ -37,6 +37,13 @@ pub enum FleetEffect {
         session: SessionId,
         /// Always [`FromController::Closing`].
         message: FromController,
+    },
+    /// Sign a configuration, and give it to a host.
+    Configure {
+        /// On this connection.
+        session: SessionId,
+        /// The host's files.
+        bundle: Box<HostBundle>,
     },
     /// Sign a certificate, and answer with `FleetInput::Issued` or `NotIssued`.
     Issue {

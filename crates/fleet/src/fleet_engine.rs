@@ -134,6 +134,7 @@ impl FleetEngine {
         self.take_roles_over();
         self.watch_silence();
         self.watch_generations();
+        self.watch_rollout();
         self.refresh();
     }
 

@@ -5,7 +5,7 @@ use ansai_model::{
     text::Text,
 };
 use ansai_protocol::{
-    link::{HostId, RestraintsAt, Short},
+    link::{Held, HostId, RestraintsAt, Short},
     operation::{FleetAnswer, FleetOperation},
     record::{HostRecord, PendingRecord, Record},
 };
@@ -39,6 +39,8 @@ impl FleetEngine {
                 self.create_token(request, by, tokens::Wanted { id, secret, role, uses, lasts });
             }
             FleetOperation::RevokeToken { id } => self.revoke_token(request, by, id),
+            FleetOperation::Configure { files, canary, soak } => self.configure(request, by, files, canary, soak),
+            FleetOperation::RollBack => self.roll_back(request, by),
         }
     }
 
@@ -65,6 +67,10 @@ impl FleetEngine {
             FleetOperation::Rename { host, .. } | FleetOperation::Remove { host } => self.member(host).map(|_| 1),
             FleetOperation::RevokeToken { id } => self.token_named(*id).map(|_| 0),
             FleetOperation::CreateToken { .. } => Ok(0),
+            FleetOperation::Configure { files, canary, soak } => {
+                self.may_apply(files, *canary, *soak).map(|waves| waves.iter().map(Vec::len).sum())
+            }
+            FleetOperation::RollBack => self.rehearse_rollback(),
         }
     }
 
@@ -194,6 +200,7 @@ impl FleetEngine {
             self.concerns_anew(&[id]);
             self.tell_hosts(&[id]);
         }
+        self.tell_configuration(id);
         self.audit(by, &text, 1);
         self.answer(request, words::done(text));
     }
@@ -233,5 +240,7 @@ fn new_host(id: HostId, pending: &PendingRecord, joined: ansai_model::time::Wall
         ahead_ms: 0,
         acknowledged: RestraintsAt::default(),
         under_way: Vec::new(),
+        configuration: Held::default(),
+        refused: None,
     }
 }

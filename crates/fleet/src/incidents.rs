@@ -30,6 +30,8 @@ pub(crate) enum About {
     Twins,
     /// Hosts that know newer restraints than this controller: it was brought back from a copy.
     Generations,
+    /// A configuration that was stopped on its way to the hosts.
+    Rollout,
 }
 
 impl About {
@@ -38,6 +40,7 @@ impl About {
             Self::Silence => "link",
             Self::Twins => "identity",
             Self::Generations => "restraints",
+            Self::Rollout => "configuration",
         }
     }
 

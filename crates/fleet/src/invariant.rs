@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ansai_model::text::Text;
-use ansai_protocol::link::HostId;
+use ansai_protocol::{link::HostId, record::RolloutState};
 
 use crate::{
     FleetEngine,
     limits::{
-        HOSTS_MAX, IDENTITIES_OF_HOST_MAX, ISSUING_MAX, NAMED_MAX, PENDING_MAX, REJECTED_MAX, SESSIONS_OF_HOST_MAX,
-        TOKENS_MAX, WAITING_MAX,
+        HOSTS_MAX, IDENTITIES_OF_HOST_MAX, ISSUING_MAX, NAMED_MAX, PENDING_MAX, REJECTED_MAX, ROLLOUTS_MAX,
+        SESSIONS_OF_HOST_MAX, TOKENS_MAX, WAITING_MAX,
     },
 };
 
@@ -35,6 +35,8 @@ pub fn of_engine(engine: &FleetEngine) -> Result<(), Violation> {
     names_are_unique(engine)?;
     sessions_are_members(engine)?;
     restraints_are_numbered(engine)?;
+    rollouts_have_their_files(engine)?;
+    one_rollout_goes_on(engine)?;
     everything_is_bounded(engine)
 }
 
@@ -70,6 +72,29 @@ fn restraints_are_numbered(engine: &FleetEngine) -> Result<(), Violation> {
     }
 }
 
+/// What is brought to hosts is there to be given to them, and nothing else is kept.
+fn rollouts_have_their_files(engine: &FleetEngine) -> Result<(), Violation> {
+    let (rollouts, bundles) = (&engine.books.rollouts, &engine.books.bundles);
+    match rollouts.keys().ne(bundles.keys()) {
+        true => {
+            let what = format!("roll-outs {:?}, configurations {:?}", rollouts.keys(), bundles.keys());
+            violated("rollouts_have_their_files", what)
+        }
+        false => Ok(()),
+    }
+}
+
+/// At most the newest configuration is on its way; of one before it no host is told any more.
+fn one_rollout_goes_on(engine: &FleetEngine) -> Result<(), Violation> {
+    let mut older = engine.books.rollouts.values().rev().skip(1);
+    match older.find(|rollout| rollout.state == RolloutState::Running) {
+        Some(older) => {
+            violated("one_rollout_goes_on", format!("generation {} goes on beside a newer one", older.generation))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Nothing grows without bound.
 fn everything_is_bounded(engine: &FleetEngine) -> Result<(), Violation> {
     let books = &engine.books;
@@ -82,6 +107,7 @@ fn everything_is_bounded(engine: &FleetEngine) -> Result<(), Violation> {
         ("tokens", books.tokens.len(), TOKENS_MAX),
         ("certificates of a host", identities, IDENTITIES_OF_HOST_MAX + SESSIONS_OF_HOST_MAX),
         ("restraints", books.restraints.len(), ansai_model::fleet::RESTRAINTS_MAX),
+        ("configurations", books.rollouts.len(), ROLLOUTS_MAX),
         ("operators who wait", engine.waiting.len(), WAITING_MAX),
         ("certificates being signed", engine.issuing.len(), ISSUING_MAX),
         ("rejected keys", engine.rejected.len(), REJECTED_MAX),

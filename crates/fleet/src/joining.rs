@@ -175,6 +175,8 @@ impl FleetEngine {
             ahead_ms: 0,
             acknowledged: ansai_protocol::link::RestraintsAt::default(),
             under_way: Vec::new(),
+            configuration: ansai_protocol::link::Held::default(),
+            refused: None,
         };
         self.audit(&CONTROLLER.into(), format!("{} joined by token {}", record.name, token.id), 1);
         self.put(Record::Token(TokenRecord {

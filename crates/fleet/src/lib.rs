@@ -9,6 +9,7 @@
 pub mod acknowledged;
 mod books;
 mod changes;
+mod configuration;
 pub mod effect;
 mod fleet_engine;
 mod hosts;
@@ -19,6 +20,7 @@ pub mod invariant;
 mod joining;
 pub mod limits;
 mod restraints;
+mod rollouts;
 mod saving;
 mod sessions;
 mod silent;
@@ -28,6 +30,8 @@ mod twins;
 mod words;
 
 pub use books::Books;
+pub use configuration::Drift;
 pub use effect::FleetEffect;
 pub use fleet_engine::FleetEngine;
 pub use input::FleetInput;
+pub use rollouts::Planned;

@@ -50,6 +50,12 @@ pub const SILENT_TOGETHER: Duration = Duration::from_secs(30);
 pub const TWINS_AFTER: Duration = Duration::from_secs(5);
 /// After a failed save it is tried this often whether one works again.
 pub const SAVE_AGAIN: Duration = Duration::from_secs(5);
+/// Most configurations of the fleet that are kept, with how they came to the hosts; the oldest go first.
+pub const ROLLOUTS_MAX: usize = 20;
+/// How long a host that was told a configuration has until it is in force there, or refused.
+pub const CONFIGURED_WITHIN: Duration = Duration::from_secs(60);
+/// The longest that a wave of a roll-out is watched before the next.
+pub const SOAK_MAX: Duration = Duration::from_secs(7 * 86_400);
 /// Facts of hosts that are known again after a restart are saved this often.
 pub const REFRESH_EVERY: Duration = Duration::from_secs(10);
 /// Most of those at once.

@@ -213,6 +213,7 @@ impl FleetEngine {
     /// Members are called or for something else by now: who is concerned by other restraints for it is told.
     pub(crate) fn change_hosts(&mut self, changed: Vec<HostRecord>) {
         let mut concerned = Vec::new();
+        let all: Vec<HostId> = changed.iter().map(|record| record.id).collect();
         for record in changed {
             let id = record.id;
             let before = self.books.hosts.get(&id).map(|before| self.restraints_of(before));
@@ -225,6 +226,8 @@ impl FleetEngine {
             self.concerns_anew(&concerned);
             self.tell_hosts(&concerned);
         }
+        // Other files are for it now.
+        all.into_iter().for_each(|host| self.tell_configuration(host));
     }
 
     /// Other restraints concern these hosts from the next generation on.

@@ -63,7 +63,9 @@ impl Unsaved {
             FleetEffect::Join { joining, .. } | FleetEffect::Issue { to: Issued::Joining(joining), .. } => {
                 self.joinings.insert(*joining);
             }
-            FleetEffect::Send { session, .. } | FleetEffect::Close { session, .. } => {
+            FleetEffect::Send { session, .. }
+            | FleetEffect::Close { session, .. }
+            | FleetEffect::Configure { session, .. } => {
                 self.sessions.insert(*session);
             }
             FleetEffect::Issue { to: Issued::Session(session), .. } => {

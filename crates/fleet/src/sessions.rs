@@ -8,7 +8,9 @@ use ansai_model::{
     time::{MonoTime, Now},
 };
 use ansai_protocol::{
-    link::{FeedId, FromController, FromHost, Hello, HostId, RestraintsAt, Short, Welcome, agreed},
+    link::{
+        FeedId, FromController, FromHost, Held, Hello, HostId, RefusedBundle, RestraintsAt, Short, Welcome, agreed,
+    },
     record::{HostRecord, Record},
 };
 
@@ -85,6 +87,10 @@ pub(crate) struct Seen {
     /// The generation in which other restraints came to concern it, since it is for something else or called otherwise: one
     /// that says it has an older one may have none of those. After a restart that is not known, and the newest counts.
     pub(crate) concerned_since: u64,
+    /// The configuration of the fleet that it says it has.
+    pub(crate) configuration: Held,
+    /// One that it says it does not take.
+    pub(crate) refused_configuration: Option<RefusedBundle>,
     /// Two hosts have spoken under this identity.
     pub(crate) are_twins: bool,
     /// It came last from the controller's own machine.
@@ -115,6 +121,8 @@ impl Seen {
             under_way: host.under_way.clone(),
             refused: None,
             says: None,
+            configuration: host.configuration.clone(),
+            refused_configuration: host.refused.clone(),
             are_twins: false,
             is_beside: false,
             refreshed: now,
@@ -172,6 +180,8 @@ impl FleetEngine {
             if hello.restraints != self.in_force() {
                 self.tell_session(id, host);
             }
+            self.has_configuration(host, hello.configuration.clone());
+            self.tell_configuration(host);
         }
     }
 
@@ -224,11 +234,12 @@ impl FleetEngine {
             FromHost::Hello(_) => {
                 self.close(id, "the host said hello twice on one connection", "it comes again by itself")
             }
-            FromHost::Changes { .. } | FromHost::Restrained(_) if is_expired => {
+            FromHost::Changes { .. } | FromHost::Restrained(_) | FromHost::Configured(_) if is_expired => {
                 self.close(id, "its certificate has ended, and can only be renewed", "the agent renews it by itself");
             }
             FromHost::Changes { first, changes } => self.changes(id, first, changes),
             FromHost::Restrained(said) => self.acknowledged(id, host, *said),
+            FromHost::Configured(said) => self.configured(host, *said),
         }
     }
 
@@ -275,6 +286,8 @@ impl FleetEngine {
                 ahead_ms: seen.ahead_ms,
                 acknowledged: seen.acknowledged,
                 under_way: seen.under_way.clone(),
+                configuration: seen.configuration.clone(),
+                refused: seen.refused_configuration.clone(),
                 ..record.clone()
             };
             if let Some(says) = &seen.says {

@@ -86,6 +86,11 @@ impl Authority {
         self.issuer.key().serialize_pem()
     }
 
+    /// Its key pair.
+    pub(crate) fn key(&self) -> &KeyPair {
+        self.issuer.key()
+    }
+
     /// The digest that tokens name.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {

@@ -18,11 +18,15 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::{IncidentSummary, TargetStatus};
 
 mod bounds;
+mod bundle;
 mod id;
 mod join;
 mod token;
 
 pub use bounds::{Short, Whole};
+pub use bundle::{
+    Configured, FILES_BYTES_MAX, FILES_MAX, FleetFile, FleetLayer, Held, HostBundle, RefusedBundle, SignedBundle,
+};
 pub use id::{ControllerId, FeedId, Fingerprint, HostId, NoId};
 pub use join::{Identity, Join, JoinAnswer};
 pub use token::{NoToken, Token, TokenId, TokenSecret};
@@ -83,6 +87,8 @@ pub enum FromHost {
         /// Signed by the new key.
         request: Request,
     },
+    /// Which configuration of the fleet it has, and whether it takes the one that it was given.
+    Configured(Box<Configured>),
 }
 
 /// Which set of restraints: a restore of the controller counts before every change.
@@ -120,6 +126,9 @@ pub struct Hello {
     /// The last restraints that it has saved; zeros when it never had any.
     #[serde(default)]
     pub restraints: RestraintsAt,
+    /// The configuration of the fleet that it has; zeros when it never had any.
+    #[serde(default)]
+    pub configuration: Held,
     /// What it is for, by its own configuration.
     #[serde(default)]
     pub role: Option<Short>,
@@ -190,6 +199,9 @@ pub enum FromController {
         #[serde(default)]
         again_after_ms: Option<u64>,
     },
+    /// The configuration that the fleet has for the host, below its own. One that is older than what it has, or that the
+    /// controller's CA has not signed, is never taken.
+    Bundle(Box<SignedBundle>),
 }
 
 /// A host is taken in.
@@ -276,7 +288,7 @@ fn kind(value: &serde_json::Value) -> Option<&str> {
 }
 
 impl Message for FromHost {
-    const KINDS: &'static [&'static str] = &["hello", "beat", "changes", "restrained", "renew"];
+    const KINDS: &'static [&'static str] = &["hello", "beat", "changes", "restrained", "renew", "configured"];
 
     /// A change that is not understood is counted, and those beside it are read.
     fn read_in_parts(mut value: serde_json::Value) -> Option<Self> {
@@ -292,7 +304,7 @@ impl Message for FromHost {
 }
 
 impl Message for FromController {
-    const KINDS: &'static [&'static str] = &["welcome", "kept", "restraints", "renewed", "beat", "closing"];
+    const KINDS: &'static [&'static str] = &["welcome", "kept", "restraints", "renewed", "beat", "closing", "bundle"];
 }
 
 impl Message for Join {

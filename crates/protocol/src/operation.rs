@@ -10,7 +10,7 @@ use ansai_model::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::link::{Fingerprint, HostId, Short, TokenId};
+use crate::link::{Fingerprint, FleetFile, HostId, Short, TokenId};
 
 /// What an operator may ask of a controller.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +83,27 @@ pub enum FleetOperation {
         /// Its public part.
         id: TokenId,
     },
+    /// Bring a configuration to every host, the canary first, then in waves.
+    Configure {
+        /// The files, the weakest first.
+        files: Vec<FleetFile>,
+        /// How many hosts come first.
+        canary: Canary,
+        /// How long each wave is watched before the next.
+        soak: Duration,
+    },
+    /// Bring back the configuration before the newest, as a new one.
+    RollBack,
+}
+
+/// How many hosts come first, of those for which something changes; at least one does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Canary {
+    /// So many.
+    Hosts(u32),
+    /// So many of a hundred, rounded up.
+    Percent(u8),
 }
 
 /// What came of it.

@@ -14,8 +14,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     IncidentSummary, TargetStatus,
-    link::{ControllerId, FeedId, Fingerprint, HostId, Request, RestraintsAt, Short, TokenId},
+    link::{
+        ControllerId, FeedId, Fingerprint, FleetFile, Held, HostId, RefusedBundle, Request, RestraintsAt, Short,
+        TokenId,
+    },
 };
+
+mod rollout;
+
+pub use rollout::{HostRollout, Progress, RolloutRecord, RolloutState};
 
 /// One change of what is kept. Those that are saved together are kept together, or none of them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -65,6 +72,12 @@ pub enum Record {
     Kept(Kept),
     /// Something that was done, behind all that was done before.
     Audit(Audited),
+    /// A configuration of the fleet, by its generation.
+    Bundle(BundleRecord),
+    /// How it is brought to the hosts, by its generation.
+    Rollout(RolloutRecord),
+    /// The configuration of this generation is kept no more, nor how it was brought to the hosts.
+    RolloutGone(u64),
 }
 
 /// A host of the fleet.
@@ -106,6 +119,23 @@ pub struct HostRecord {
     /// What was still going on there when it said so.
     #[serde(default)]
     pub under_way: Vec<TargetId>,
+    /// The configuration of the fleet that it said it has.
+    #[serde(default)]
+    pub configuration: Held,
+    /// The one that it said it does not take.
+    #[serde(default)]
+    pub refused: Option<RefusedBundle>,
+}
+
+/// A configuration of the fleet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BundleRecord {
+    /// The controller's life in which it was made.
+    pub epoch: u64,
+    /// Its number, which only grows.
+    pub generation: u64,
+    /// Its files, the weakest first.
+    pub files: Vec<FleetFile>,
 }
 
 /// A certificate that was given to a host.
@@ -260,4 +290,8 @@ pub struct FleetState {
     pub last_incident: IncidentId,
     /// The highest number that a restraint ever had.
     pub last_restraint: RestraintId,
+    /// The configurations of the fleet that are kept.
+    pub bundles: Vec<BundleRecord>,
+    /// How they were, or are, brought to the hosts.
+    pub rollouts: Vec<RolloutRecord>,
 }

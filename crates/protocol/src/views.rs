@@ -18,6 +18,12 @@ use crate::{
     record::Audited,
 };
 
+mod rollout;
+
+pub use rollout::{
+    DriftView, FleetDrift, FleetPlan, FleetRollouts, PlanAsked, PlannedHost, RolloutHostView, RolloutView,
+};
+
 /// The fleet at a glance.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FleetStatus {

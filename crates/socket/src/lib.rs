@@ -243,8 +243,20 @@ fn turn_away(stream: &UnixStream, busy: &slots::Busy, who: &str) {
 /// # Errors
 /// When it is longer, does not arrive, or is something else; `page` is where one may read what it should be.
 pub async fn body<T: DeserializeOwned>(request: Request<Incoming>, page: &str) -> Result<T, Refusal> {
+    body_within(request, page, BODY_MAX).await
+}
+
+/// The same, of at most so many bytes.
+///
+/// # Errors
+/// When it is too long, does not come in time, or is no such document.
+pub async fn body_within<T: DeserializeOwned>(
+    request: Request<Incoming>,
+    page: &str,
+    bytes_max: usize,
+) -> Result<T, Refusal> {
     let bad = |what: String| problem(StatusCode::BAD_REQUEST, what, page);
-    let body = tokio::time::timeout(ARRIVAL_MAX, Limited::new(request.into_body(), BODY_MAX).collect()).await;
+    let body = tokio::time::timeout(ARRIVAL_MAX, Limited::new(request.into_body(), bytes_max).collect()).await;
     let body = body.map_err(|_| bad(format!("the body did not arrive within {}", Shown(ARRIVAL_MAX))))?;
     let body = body.map_err(|error| bad(error.to_string()))?;
     serde_json::from_slice(&body.to_bytes()).map_err(|error| bad(error.to_string()))

@@ -16,7 +16,8 @@ use ansai_model::{
 use ansai_protocol::{
     link::{ControllerId, Fingerprint, HostId, TokenId},
     record::{
-        FleetState, HostIncident, HostRecord, HostTarget, IdentityRecord, Kept, PendingRecord, Record, TokenRecord,
+        BundleRecord, FleetState, HostIncident, HostRecord, HostTarget, IdentityRecord, Kept, PendingRecord, Record,
+        RolloutRecord, TokenRecord,
     },
 };
 
@@ -55,6 +56,8 @@ pub struct Records {
     last_restraint: RestraintId,
     /// The generation of restraints.
     pub generation: u64,
+    bundles: BTreeMap<u64, BundleRecord>,
+    rollouts: BTreeMap<u64, RolloutRecord>,
 }
 
 impl VolatileStore {
@@ -90,6 +93,8 @@ impl Records {
             last_incident: IncidentId(0),
             last_restraint: RestraintId(0),
             generation: 0,
+            bundles: BTreeMap::new(),
+            rollouts: BTreeMap::new(),
         }
     }
 
@@ -115,6 +120,8 @@ impl Records {
             open: self.open().cloned().collect(),
             last_incident: self.last_incident,
             last_restraint: self.last_restraint,
+            bundles: self.bundles.values().cloned().collect(),
+            rollouts: self.rollouts.values().cloned().collect(),
         }
     }
 
@@ -153,6 +160,12 @@ impl Records {
                 self.incidents.insert(Cursor::of(&incident), incident);
             }
             Record::Report { host, report } => drop(self.reports.insert(Cursor::of_report(host, &report), *report)),
+            Record::Bundle(bundle) => drop(self.bundles.insert(bundle.generation, bundle)),
+            Record::Rollout(rollout) => drop(self.rollouts.insert(rollout.generation, rollout)),
+            Record::RolloutGone(generation) => {
+                self.bundles.remove(&generation);
+                self.rollouts.remove(&generation);
+            }
             Record::Kept(kept) => drop(self.kept.insert(kept.host, kept)),
             Record::Audit(done) => {
                 let entry = AuditEntry::behind(self.audit.last(), done);

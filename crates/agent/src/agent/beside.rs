@@ -16,7 +16,7 @@ use ansai_model::text::Text;
 use tokio::sync::mpsc;
 
 use super::reading::News;
-use crate::hold_file;
+use crate::{ceiling, hold_file};
 
 /// How often the files are looked at.
 const EVERY: Duration = Duration::from_secs(1);
@@ -47,7 +47,7 @@ impl Beside {
     /// When there is no thread for it.
     pub(super) fn begin(hold: PathBuf, configuration: PathBuf, news: mpsc::Sender<News>) -> std::io::Result<Self> {
         let look =
-            move || ConfigurationSeen { hold: hold_file::read(&hold), stamp: ansai_config::changed_at(&configuration) };
+            move || ConfigurationSeen { hold: hold_file::read(&hold), stamp: ceiling::changed_at(&configuration) };
         Self::with(EVERY, look, news)
     }
 
@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(beside.seen(), Some(ConfigurationSeen { hold: Some("stop".into()), stamp: None }));
         std::fs::write(&configuration, "").expect("written");
         told(&mut heard).await;
-        assert_eq!(beside.seen().map(|seen| seen.stamp), Some(ansai_config::changed_at(&configuration)));
+        assert_eq!(beside.seen().map(|seen| seen.stamp), Some(ceiling::changed_at(&configuration)));
         assert!(heard.try_recv().is_err());
         drop(beside);
         assert!(tokio::time::timeout(LONG, heard.recv()).await.expect("it ends").is_none());

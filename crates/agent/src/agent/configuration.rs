@@ -49,6 +49,17 @@ impl Agent {
                 let reply = self.reloaded();
                 self.reader.answer(&reply);
             }
+            News::Offered(held, read) => match read {
+                Ok(read) => {
+                    tracing::info!(generation = held.generation, "the fleet's configuration is taken");
+                    self.accept(*read);
+                    self.tell_configured(held, None);
+                }
+                Err(refused) => {
+                    tracing::error!("the fleet's configuration {} is not taken:\n{}", held.generation, refused.why());
+                    self.tell_configured(held, Some(refused.why()));
+                }
+            },
             News::Rehearsed(read, reply) => {
                 let answer = match read {
                     Ok(read) => answer::json(&Done { schema: SCHEMA, text: self.would_be(&read.bundle).into() }),

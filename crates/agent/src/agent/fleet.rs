@@ -6,11 +6,14 @@ use std::{collections::BTreeMap, path::Path, time::SystemTime};
 use ansai_engine::Input;
 use ansai_link::chance;
 use ansai_model::text::Text;
-use ansai_protocol::{ControllerView, link::FeedId};
+use ansai_protocol::{
+    ControllerView,
+    link::{FeedId, Held, RefusedBundle},
+};
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::Agent;
+use super::{Agent, reading::Edition};
 use crate::{
     answer,
     uplink::{
@@ -72,6 +75,28 @@ impl Agent {
         }
         self.tell_acknowledged();
         self.tell_targets();
+        self.take_offered();
+    }
+
+    /// Takes a configuration that the controller has given, when nothing is being read.
+    fn take_offered(&mut self) {
+        if self.reader.is_reading() {
+            return;
+        }
+        let Some(offered) = self.fleet.linked.as_ref().and_then(|linked| linked.line.take_offered()) else { return };
+        self.reader.take(offered, self.inventory.clone(), Edition::of(self.shell.state()));
+    }
+
+    /// Says what became of a configuration that the controller has given.
+    pub(super) fn tell_configured(&self, held: Held, refused: Option<&str>) {
+        let Some(linked) = &self.fleet.linked else { return };
+        match refused {
+            None => linked.line.has_configuration(held),
+            Some(why) => {
+                let Held { epoch, generation, .. } = held;
+                linked.line.refuses_configuration(RefusedBundle { epoch, generation, why: Text::new(why) });
+            }
+        }
     }
 
     fn joins_or_leaves(&mut self, stamp: Option<SystemTime>) {
@@ -83,6 +108,8 @@ impl Agent {
             let before = self.fleet.linked.take();
             if let Some(before) = &before {
                 before.stop.cancel();
+                // What another controller's fleet said holds no more.
+                self.reader.is_wanted |= Some(before.stamp) != stamp;
             }
             self.shell.tells(None);
             if let Some(stamp) = stamp {

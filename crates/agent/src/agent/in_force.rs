@@ -75,7 +75,7 @@ impl InForce {
 
 fn write(path: &Path, config: &Path, configuration: &Resting) -> io::Result<()> {
     let place = serde_json::to_vec(config)?;
-    write_atomically(path, &[&place[..], b"\n", &configuration.kept()?].concat())
+    write_atomically(path, &[&place[..], b"\n", &serde_json::to_vec(configuration.texts())?].concat())
 }
 
 /// What was in force before, in the place of files that are refused.
@@ -92,7 +92,8 @@ pub(super) fn instead_of(config: &Path, state_dir: &Path) -> Result<Configuratio
     if serde_json::from_slice::<PathBuf>(place)? != config {
         bail!("what is kept was read from another place");
     }
-    let configuration = ansai_config::of_kept(texts)??;
+    // An emergency layer may have ended meanwhile.
+    let configuration = ansai_config::parse_layers(serde_json::from_slice(texts)?)?;
     trust::programs(&configuration)?;
     Ok(configuration)
 }
@@ -153,12 +154,17 @@ mod tests {
     fn what_was_damaged_or_may_be_changed_by_others_is_not_obeyed() {
         let (host, config) = host();
         let whole = fs::read(host.path().join(NAME)).unwrap();
-        let halves = [&whole[..whole.len() / 2], b"", b"\n", b"\n[]", b"null\n[]", b"\xff\n\xff"];
+        let place = serde_json::to_vec(&config).unwrap();
+        let with = |texts: &str| [&place[..], b"\n", texts.as_bytes()].concat();
+        let cut = with("[{\"layer\":\"host\",\"role\":null,\"file\":\"a\"}]");
+        let older = with("[{\"layer\":\"host\",\"role\":null,\"file\":\"a.yaml\",\"text\":\"servces: {}\"}]");
+        let halves: [&[u8]; 8] =
+            [&whole[..whole.len() / 2], b"", b"\n", b"\n[]", b"null\n[]", b"\xff\n\xff", &cut, &older];
         for half in halves {
             fs::write(host.path().join(NAME), half).unwrap();
             assert!(instead_of(&config, host.path()).is_err(), "{}", String::from_utf8_lossy(half));
         }
-        fs::write(host.path().join(NAME), whole).unwrap();
+        fs::write(host.path().join(NAME), &whole).unwrap();
         assert!(instead_of(&config, host.path()).is_ok());
         let tool = host.path().join("tool");
         fs::write(&tool, "#!/bin/sh\n").unwrap();

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use ansai_config::{Configuration, Resting};
+use ansai_config::{Configuration, Input, Resting};
 use ansai_document::Diagnostics;
 use ansai_engine::State;
 use ansai_host::linux::{
@@ -20,14 +20,22 @@ use ansai_model::{
     inventory::{Inventory, UnitFacts},
     text::Text,
 };
-use ansai_protocol::Problem;
+use ansai_protocol::{Problem, link::Held};
 use anyhow::{Result, anyhow, bail};
 use hyper::StatusCode;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
 use super::{INVENTORY_WAIT, in_force, known};
-use crate::{api::Reply, trust};
+use crate::{
+    api::Reply,
+    ceiling::{self, Ceiling},
+    trust,
+    uplink::{
+        line::Offered,
+        membership::{self, Folder},
+    },
+};
 
 /// Longest reading and evaluation of a configuration.
 const READ_MAX: Duration = Duration::from_secs(60);
@@ -47,6 +55,8 @@ pub(super) enum News {
     Read(Result<Box<Evaluated>, Refused>),
     /// The same configuration for the units and filesystems of now; nothing when they are those it was evaluated for.
     Inventory(Result<Option<Box<Evaluated>>, Refused>),
+    /// The files were read over another configuration of the fleet, which is kept if that is valid.
+    Offered(Held, Result<Box<Evaluated>, Refused>),
     /// The files were read to say what would come of them, to whom that is to be answered.
     Rehearsed(Result<Box<Evaluated>, Refused>, oneshot::Sender<Reply>),
 }
@@ -87,8 +97,13 @@ impl Edition {
     /// same, and the next one otherwise.
     ///
     /// # Errors
-    /// When they do not fit together, or declare an older generation.
-    fn followed_by(self, configuration: &Configuration, inventory: &Inventory) -> Result<Bundle, Refused> {
+    /// When they do not fit together, or declare an older generation, or the owner's ceiling beside them is wrong.
+    fn followed_by(
+        self,
+        config: &Path,
+        configuration: &Configuration,
+        inventory: &Inventory,
+    ) -> Result<Bundle, Refused> {
         let fingerprint = configuration.fingerprint();
         if let Some(declared) = configuration.generation().filter(|declared| *declared < self.generation) {
             return Err(Refused::Wrong(format!(
@@ -103,7 +118,8 @@ impl Edition {
             false => self.generation.saturating_add(1),
         };
         let bundle = configuration.bundle(inventory, next).map_err(|wrong| Refused::Wrong(wrong.to_string()))?;
-        Ok(bundle.made_of(fingerprint))
+        let ceiling = Ceiling::of(config).map_err(|wrong| Refused::Wrong(wrong.to_string()))?;
+        Ok(ceiling.over(bundle).made_of(fingerprint))
     }
 }
 
@@ -134,6 +150,8 @@ impl Evaluated {
 /// Begins readings, one at a time.
 pub(super) struct Reader {
     path: PathBuf,
+    /// Where the fleet's configuration is kept.
+    folder: Folder,
     host: LinuxHost,
     tasks: TaskTracker,
     news: mpsc::Sender<News>,
@@ -153,9 +171,16 @@ pub(super) struct Reader {
 
 impl Reader {
     /// Nothing is under way; what is found is told to `news`.
-    pub(super) fn new(path: PathBuf, host: LinuxHost, tasks: TaskTracker, news: mpsc::Sender<News>) -> Self {
+    pub(super) fn new(
+        path: PathBuf,
+        folder: Folder,
+        host: LinuxHost,
+        tasks: TaskTracker,
+        news: mpsc::Sender<News>,
+    ) -> Self {
         Self {
             path,
+            folder,
             host,
             tasks,
             news,
@@ -204,7 +229,7 @@ impl Reader {
                 self.is_asking = false;
                 self.is_to_evaluate_again()
             }
-            News::Read(_) => {
+            News::Read(_) | News::Offered(..) => {
                 self.is_reading = false;
                 false
             }
@@ -229,7 +254,7 @@ impl Reader {
         let (path, news) = (self.path.clone(), self.news.clone());
         self.tasks.spawn(async move {
             let asked = path.clone();
-            let stamp = aside::run(stamp_of(&path), STAMP_MAX, move || ansai_config::changed_at(&asked)).await;
+            let stamp = aside::run(stamp_of(&path), STAMP_MAX, move || ceiling::changed_at(&asked)).await;
             // The receiver is gone only when the agent stops.
             let _ = news.send(News::Stamp(stamp.map_err(|late| late.to_string()))).await;
         });
@@ -240,9 +265,33 @@ impl Reader {
         self.is_reading = true;
         self.heard_of.append(&mut self.asked);
         let (path, host, news) = (self.path.clone(), self.host.clone(), self.news.clone());
+        let (asked, folder) = (path.clone(), self.folder.clone());
         self.tasks.spawn(async move {
-            let read = read_anew(&path, &host, &before, last);
+            let read = read_anew(&path, move || trust::of_fleet(&asked, &folder), &host, &before, last);
             let _ = news.send(News::Read(in_time(&path, read).await)).await;
+        });
+    }
+
+    /// Reads the files over what the fleet offers, and keeps that when it is valid here: it is kept before it is in force.
+    pub(super) fn take(&mut self, offered: Offered, before: Inventory, last: Edition) {
+        self.is_reading = true;
+        let (path, host, news) = (self.path.clone(), self.host.clone(), self.news.clone());
+        let (asked, folder) = (path.clone(), self.folder.clone());
+        self.tasks.spawn(async move {
+            let Offered { signed, bundle } = offered;
+            let (held, texts) = (bundle.held.clone(), membership::texts_of(bundle));
+            let mut read = in_time(
+                &path,
+                read_anew(&path, move || Ceiling::of(&asked)?.takes_new(&asked).map(|()| texts), &host, &before, last),
+            )
+            .await;
+            if read.is_ok() {
+                let work = Work::new(Kind::Own, "the fleet's configuration");
+                let kept = aside::run(work, READ_MAX, move || folder.keep_bundle(&signed)).await.map_err(late);
+                let kept = kept.and_then(|kept| kept.map_err(|error| Refused::Wrong(error.to_string())));
+                read = kept.and(read);
+            }
+            let _ = news.send(News::Offered(held, read)).await;
         });
     }
 
@@ -255,8 +304,10 @@ impl Reader {
             return;
         }
         let (path, host, news) = (self.path.clone(), self.host.clone(), self.news.clone());
+        let (asked, folder) = (path.clone(), self.folder.clone());
         self.tasks.spawn(async move {
-            let read = in_time(&path, read_anew(&path, &host, &before, last)).await;
+            let read =
+                in_time(&path, read_anew(&path, move || trust::of_fleet(&asked, &folder), &host, &before, last)).await;
             let _ = news.send(News::Rehearsed(read, reply)).await;
         });
     }
@@ -297,20 +348,24 @@ async fn in_time<T>(path: &Path, evaluated: impl Future<Output = Result<T, Refus
 /// Reads the files and evaluates them for what this host has now.
 async fn read_anew(
     path: &Path,
+    of_fleet: impl FnOnce() -> Result<Vec<Input>, Diagnostics> + Send + 'static,
     host: &LinuxHost,
     before: &Inventory,
     last: Edition,
 ) -> Result<Box<Evaluated>, Refused> {
-    let configuration = Arc::new(load(path).await?);
+    let configuration = Arc::new(load(path, of_fleet).await?);
     let concerned = Arc::clone(&configuration);
     let inventory = inventory_of(host, concerned, Configuration::concerns, before).await;
     evaluate(path, configuration, inventory, last).await.map(Box::new)
 }
 
-async fn load(path: &Path) -> Result<Configuration, Refused> {
+async fn load(
+    path: &Path,
+    of_fleet: impl FnOnce() -> Result<Vec<Input>, Diagnostics> + Send + 'static,
+) -> Result<Configuration, Refused> {
     let asked = path.to_owned();
     let work = Work::new(Kind::Own, format!("the configuration {}", path.display())).on([path]);
-    let loaded = aside::run(work, READ_MAX, move || trust::load(&asked)).await;
+    let loaded = aside::run(work, READ_MAX, move || trust::load(&asked, of_fleet()?)).await;
     loaded.map_err(late)?.map_err(|wrong| Refused::Wrong(wrong.to_string()))
 }
 
@@ -344,8 +399,9 @@ async fn evaluate(
     last: Edition,
 ) -> Result<Evaluated, Refused> {
     let work = Work::new(Kind::Own, format!("the evaluation of {}", path.display()));
+    let asked = path.to_owned();
     let evaluates = move || {
-        let bundle = last.followed_by(&configuration, &inventory)?;
+        let bundle = last.followed_by(&asked, &configuration, &inventory)?;
         Ok(Evaluated::new(&configuration, inventory, bundle))
     };
     aside::run(work, READ_MAX, evaluates).await.map_err(late)?
@@ -367,7 +423,7 @@ pub(super) struct AtStart {
 pub(super) async fn files_at_start(path: &Path, state_dir: &Path) -> Result<AtStart> {
     let (asked, state_dir) = (path.to_owned(), state_dir.to_owned());
     let read = move || -> Result<AtStart> {
-        let stamp = ansai_config::changed_at(&asked);
+        let stamp = ceiling::changed_at(&asked);
         let refused = match trust::begin(&asked, &state_dir) {
             Ok(configuration) => return Ok(AtStart { stamp, configuration, refused: None }),
             Err(error) => error.downcast::<Diagnostics>()?,
@@ -393,8 +449,10 @@ pub(super) async fn evaluated_at_start(
     inventory: Inventory,
     last: Edition,
 ) -> Result<Evaluated> {
+    let asked = path.to_owned();
     let evaluate = move || {
-        let bundle = last.followed_by(&configuration, &inventory).map_err(|refused| anyhow!("{}", refused.why()))?;
+        let bundle = last.followed_by(&asked, &configuration, &inventory);
+        let bundle = bundle.map_err(|refused| anyhow!("{}", refused.why()))?;
         Ok(Evaluated::new(&configuration, inventory, bundle))
     };
     at_start("evaluation", path, evaluate).await?

@@ -50,6 +50,7 @@ use crate::{
     telemetry::Telemetry,
     trends::Trends,
     trial::Trials,
+    uplink::membership::Folder,
     warnings::Warnings,
 };
 
@@ -125,7 +126,7 @@ pub(super) async fn start(options: Options) -> Result<Started> {
     let agent = Agent {
         beside: beside.inspect_err(|error| tracing::warn!("files are not looked at beside the loop: {error}")).ok(),
         watchdog: Watchdog::of_environment(),
-        reader: Reader::new(options.config.clone(), host.clone(), tasks.clone(), told),
+        reader: Reader::new(options.config.clone(), Folder::of(&options.state_dir), host.clone(), tasks.clone(), told),
         in_force: InForce::new(&options.state_dir, &options.config, tasks.clone()),
         options,
         shell,

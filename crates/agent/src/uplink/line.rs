@@ -12,7 +12,7 @@ use ansai_model::{
 };
 use ansai_protocol::{
     ControllerView,
-    link::{ControllerId, FeedId, RestraintsAt, Welcome},
+    link::{Configured, ControllerId, FeedId, Held, HostBundle, RefusedBundle, RestraintsAt, SignedBundle, Welcome},
 };
 use tokio::sync::Notify;
 
@@ -37,13 +37,19 @@ struct State {
     feed: Feed,
     /// The restraints that are in force and saved, and whether that has still to be said.
     acknowledged: Option<(Acknowledged, bool)>,
+    /// A configuration that was checked and that the loop has not taken.
+    offered: Option<Offered>,
+    /// What the host has of the fleet's configuration, and whether that has still to be said.
+    configured: (Configured, bool),
     view: ControllerView,
 }
 
 impl Line {
     /// A line on which nothing was said.
     pub(crate) fn new(feed: FeedId) -> Self {
-        let state = State { feed: Feed::new(feed), acknowledged: None, view: ControllerView::default() };
+        let configured = (Configured { held: Held::default(), refused: None }, false);
+        let (acknowledged, offered, view) = (None, None, ControllerView::default());
+        let state = State { feed: Feed::new(feed), acknowledged, offered, configured, view };
         Self(Arc::new(Inner { state: Mutex::new(state), changed: Notify::new() }))
     }
 
@@ -82,6 +88,47 @@ impl Line {
     pub(crate) fn acknowledge(&self, acknowledged: Acknowledged) {
         self.lock().acknowledged = Some((acknowledged, true));
         self.0.changed.notify_one();
+    }
+
+    /// A configuration that the loop is to take; of several the newest.
+    pub(crate) fn offer(&self, offered: Offered) {
+        self.lock().offered = Some(offered);
+    }
+
+    /// The configuration that the loop is to take, once.
+    pub(crate) fn take_offered(&self) -> Option<Offered> {
+        self.lock().offered.take()
+    }
+
+    /// The host has this configuration of its fleet, in force.
+    pub(crate) fn has_configuration(&self, held: Held) {
+        self.lock().configured = (Configured { held, refused: None }, true);
+        self.0.changed.notify_one();
+    }
+
+    /// The host does not take a configuration; it keeps what it has.
+    pub(crate) fn refuses_configuration(&self, refused: RefusedBundle) {
+        let mut state = self.lock();
+        state.configured.0.refused = Some(refused);
+        state.configured.1 = true;
+        self.0.changed.notify_one();
+    }
+
+    /// What the host has on its disk, when nothing else was said yet.
+    pub(super) fn begins_with(&self, held: Held) {
+        self.lock().configured.0.held = held;
+    }
+
+    /// The configuration of the fleet that the host has.
+    pub(super) fn held(&self) -> Held {
+        self.lock().configured.0.held.clone()
+    }
+
+    /// What has to be said of the configuration, once.
+    pub(super) fn take_configured(&self) -> Option<Configured> {
+        let mut state = self.lock();
+        let (configured, is_due) = &mut state.configured;
+        std::mem::take(is_due).then(|| configured.clone())
     }
 
     /// How it stands, for people.
@@ -134,6 +181,7 @@ impl Line {
         if let Some((_, is_due)) = &mut state.acknowledged {
             *is_due = true;
         }
+        state.configured.1 |= state.configured.0.refused.is_some();
         let skew = now.0.abs_diff(welcome.now_ms);
         let skewed = (skew > SKEW_MAX_MS).then(|| {
             let apart = Shown(std::time::Duration::from_millis(skew));
@@ -165,6 +213,15 @@ impl Line {
         state.view.suggestion = Some(trouble.suggestion());
         is_news
     }
+}
+
+/// A configuration of the fleet whose signature was checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Offered {
+    /// As it is kept.
+    pub(crate) signed: SignedBundle,
+    /// What it says.
+    pub(crate) bundle: HostBundle,
 }
 
 /// Whether a report lies on the disk.

@@ -19,6 +19,11 @@ use ansai_protocol::link::{Certificate, ControllerId, HostId, Identity, Roots, S
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+mod bundle;
+
+use bundle::BUNDLE;
+pub(crate) use bundle::texts_of;
+
 /// Most bytes of any of the files.
 const FILE_BYTES_MAX: u64 = 64 << 10;
 
@@ -176,6 +181,7 @@ impl Folder {
         let text = serde_json::to_string_pretty(joined).map_err(|error| self.unreadable(CONTROLLER, error))?;
         // What another controller has, this one has not.
         self.remove(TOLD)?;
+        self.remove(BUNDLE)?;
         self.write(CONTROLLER, &text)?;
         self.remove(JOINING)
     }
@@ -208,7 +214,7 @@ impl Folder {
     pub fn leave(&self) -> Result<Option<Joined>, MembershipError> {
         // Whoever leaves because it cannot be read leaves too.
         let joined = self.joined().ok().flatten();
-        for name in [CONTROLLER, IDENTITY, ROOTS, JOINING, TOLD] {
+        for name in [CONTROLLER, IDENTITY, ROOTS, JOINING, TOLD, BUNDLE] {
             self.remove(name)?;
         }
         Ok(joined)
@@ -283,7 +289,7 @@ impl Joined {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use ansai_link::authority::Authority;
@@ -292,8 +298,21 @@ mod tests {
 
     const NOW: WallTime = WallTime(1_800_000_000_000);
 
-    fn given(key: &Key) -> (Joined, Identity) {
+    /// A host that has joined, with its controller's CA, the controller and itself.
+    pub(crate) fn joined(state_dir: &Path) -> (Folder, Authority, ControllerId, HostId) {
+        let folder = Folder::of(state_dir);
+        let key = folder.joining_key().unwrap();
         let authority = Authority::create(NOW).unwrap();
+        let (joined, identity) = given_by(&authority, &key);
+        folder.keep(&key, &joined, &identity).unwrap();
+        (folder, authority, joined.controller, joined.host)
+    }
+
+    fn given(key: &Key) -> (Joined, Identity) {
+        given_by(&Authority::create(NOW).unwrap(), key)
+    }
+
+    fn given_by(authority: &Authority, key: &Key) -> (Joined, Identity) {
         let host = HostId::of_chance([1; 16]);
         let signed = authority.sign_host(&key.request().unwrap(), host, NOW).unwrap();
         let identity = Identity {

@@ -15,7 +15,7 @@ use ansai_model::{
     report::Report,
     time::{MonoTime, Now},
 };
-use ansai_protocol::link::{ControllerId, FeedId, HostId, Identity, Welcome};
+use ansai_protocol::link::{Configured, ControllerId, FeedId, Held, HostBundle, HostId, Identity, Welcome};
 use tokio::{net::TcpListener, task::JoinSet, time::timeout};
 
 use super::*;
@@ -355,4 +355,51 @@ fn a_message_is_what_its_type_reads_and_holds_no_more_than_it_may() {
     let lost = || Change::Lost { count: 1 };
     let expected = FromHost::Changes { first: 7, changes: vec![gone("a"), lost(), lost(), Change::Told] };
     assert_eq!(read, Ok(Some(expected)));
+}
+
+#[tokio::test]
+async fn a_configuration_is_offered_to_the_loop_when_it_is_good_and_refused_with_why_when_it_is_not() {
+    let mut world = joined(1).await;
+    let (mut link, hello) = world.linked(None).await;
+    assert_eq!(hello.configuration, Held::default());
+    let bundle = |generation| HostBundle {
+        controller: world.controller,
+        host: world.host,
+        held: Held { epoch: 1, generation, name: "web-01".into(), role: None },
+        files: Vec::new(),
+    };
+    let sent = |generation| FromController::Bundle(Box::new(world.authority.sign_bundle(&bundle(generation)).unwrap()));
+    link.send(&sent(4)).await.unwrap();
+    let offered = loop {
+        match world.line.take_offered() {
+            Some(offered) => break offered,
+            None => tokio::task::yield_now().await,
+        }
+    };
+    assert_eq!(offered.bundle, bundle(4));
+    world.folder.keep_bundle(&offered.signed).unwrap();
+    world.line.has_configuration(offered.bundle.held.clone());
+    let held = bundle(4).held;
+    let said = timeout(LONG, link.receive()).await.expect("in time");
+    assert_eq!(said, Ok(FromHost::Configured(Box::new(Configured { held: held.clone(), refused: None }))));
+    // An older one, and one of another CA.
+    link.send(&sent(3)).await.unwrap();
+    let other = Authority::create(clock().now().wall).unwrap().sign_bundle(&bundle(5)).unwrap();
+    for (message, generation, word) in
+        [(None, 3, "is older than generation 4"), (Some(FromController::Bundle(Box::new(other))), 0, "no CA")]
+    {
+        if let Some(message) = message {
+            link.send(&message).await.unwrap();
+        }
+        let Ok(FromHost::Configured(said)) = timeout(LONG, link.receive()).await.expect("in time") else { panic!() };
+        let refused = said.refused.expect("refused");
+        assert_eq!((said.held, refused.generation), (held.clone(), generation));
+        assert!(refused.why.as_str().contains(word), "{}", refused.why);
+    }
+    assert!(world.line.take_offered().is_none());
+    drop(link);
+    // In the next session it says at once what it has.
+    let (_link, hello) = world.linked(None).await;
+    assert_eq!(hello.configuration, held);
+    world.stops().await;
 }

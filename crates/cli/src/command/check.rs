@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ansai_config::Configuration;
-use ansai_document::Diagnostic;
+use ansai_document::{Diagnostic, Diagnostics};
 use serde_json::json;
 
 use crate::{
@@ -24,7 +24,7 @@ pub(super) enum Warnings {
 pub(super) fn check(paths: &Paths, path: Option<PathBuf>, warnings: Warnings) -> Result<Code, Failure> {
     let path = path.unwrap_or_else(|| paths.config.clone());
     patience::read(&path, || super::config::permitted(&path))?;
-    let configuration = match patience::read(&path, || ansai_agent::trust::load(&path)) {
+    let configuration = match patience::read(&path, || load(paths, &path)) {
         Ok(configuration) => configuration,
         Err(mut wrong) if paths.json => {
             show::suggested(&mut wrong.0);
@@ -66,8 +66,12 @@ pub(super) fn warnings(paths: &Paths) -> Vec<Diagnostic> {
     if super::config::permitted(&paths.config).is_err() {
         return Vec::new();
     }
-    let read = patience::read(&paths.config, || ansai_agent::trust::load(&paths.config));
+    let read = patience::read(&paths.config, || load(paths, &paths.config));
     read.map(|configuration| found(paths, &paths.config, &configuration)).unwrap_or_default()
+}
+
+fn load(paths: &Paths, path: &Path) -> Result<Configuration, Diagnostics> {
+    ansai_agent::trust::load(path, super::config::of_fleet(paths, path)?)
 }
 
 fn found(paths: &Paths, path: &Path, configuration: &Configuration) -> Vec<Diagnostic> {

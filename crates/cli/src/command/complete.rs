@@ -62,7 +62,7 @@ impl Completed {
 /// Prints the words of a kind that begin so, a line each.
 pub(super) fn complete(paths: &Paths, what: Completed, begun: &str) -> Result<Code, Failure> {
     let mut words = match what {
-        Completed::Keys => ansai_config::load(&paths.config).map(|found| found.completions(begun)).unwrap_or_default(),
+        Completed::Keys => super::config::read(paths).map(|found| found.completions(begun)).unwrap_or_default(),
         Completed::Incidents => incidents(paths).unwrap_or_default(),
         Completed::Hosts | Completed::Roles => of_fleet(paths, what).unwrap_or_default(),
         _ => of_status(paths, what).unwrap_or_default(),

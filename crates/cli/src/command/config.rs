@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
-use ansai_config::{Configuration, Layer, Origin};
+use ansai_agent::{ceiling::Ceiling, uplink::membership::Folder};
+use ansai_config::{Configuration, Input, Layer, Origin};
+use ansai_document::Diagnostics;
 use ansai_host::{
     linux::{LinuxHost, Options},
     port::Host,
@@ -49,17 +51,36 @@ pub(super) fn permitted(path: &Path) -> Result<(), Failure> {
 
 /// Reads the configuration, or says all that is wrong with it.
 pub(crate) fn load(paths: &Paths) -> Result<Configuration, Failure> {
+    patience::read(&paths.config, || read(paths))
+}
+
+/// The same, for whoever waits for it in another way.
+pub(super) fn read(paths: &Paths) -> Result<Configuration, Failure> {
     let path = &paths.config;
-    patience::read(path, || {
-        permitted(path)?;
-        ansai_config::load(path).map_err(|wrong| Failure::wrong(&wrong))
-    })
+    permitted(path)?;
+    let read = of_fleet(paths, path).and_then(|of_fleet| ansai_config::load_over(path, of_fleet));
+    read.map_err(|wrong| Failure::wrong(&wrong))
+}
+
+/// What the fleet says of this host, below its own configuration; of another configuration nothing. Whoever may not look into
+/// the agent's folder does not know.
+pub(super) fn of_fleet(paths: &Paths, path: &Path) -> Result<Vec<Input>, Diagnostics> {
+    let folder = Folder::of(&paths.state_dir);
+    match folder.stamp() {
+        Ok(Some(_)) if *path == paths.config => ansai_agent::trust::of_fleet(path, &folder),
+        Ok(_) | Err(_) => Ok(Vec::new()),
+    }
 }
 
 pub(super) fn show(paths: &Paths) -> Result<Code, Failure> {
     let configuration = load(paths)?;
     let mut files = Vec::new();
+    let of_fleet = of_fleet(paths, &paths.config).map_err(|wrong| Failure::wrong(&wrong))?;
     for path in configuration.files() {
+        if let Some(found) = of_fleet.iter().find(|found| found.file == path) {
+            files.push((path, found.text.clone()));
+            continue;
+        }
         let text = patience::read(&path, || ansai_files::text(&path, FILE_BYTES_MAX))
             .map_err(|error| Failure::new(Code::Failing, error.to_string(), "ansai check"))?;
         files.push((path, text));
@@ -80,7 +101,8 @@ pub(super) fn expanded(paths: &Paths) -> Result<Code, Failure> {
     let configuration = load(paths)?;
     let inventory = inventory(paths)?;
     let bundle = configuration.bundle(&inventory, 1);
-    let bundle = bundle.map_err(|wrong| Failure::wrong(&wrong))?;
+    let ceiling = Ceiling::of(&paths.config).map_err(|wrong| Failure::wrong(&wrong))?;
+    let bundle = ceiling.over(bundle.map_err(|wrong| Failure::wrong(&wrong))?);
     let own = configuration.host_settings();
     match paths.json {
         true => show::print_json(
@@ -165,7 +187,13 @@ fn example(text: &str) -> show::Page {
 fn origin(origin: &Origin) -> String {
     match origin.layer {
         Layer::Shipped => origin.file.clone(),
-        Layer::Site | Layer::Role | Layer::Host | Layer::Emergency => {
+        Layer::Fleet
+        | Layer::FleetRole
+        | Layer::FleetHost
+        | Layer::Site
+        | Layer::Role
+        | Layer::Host
+        | Layer::Emergency => {
             format!("{} {}:{}", origin.layer.as_str(), origin.file, origin.line)
         }
     }

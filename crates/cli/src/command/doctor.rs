@@ -86,8 +86,8 @@ pub(super) fn send_test(paths: &Paths) -> Result<Code, Failure> {
 
 /// All that is found; `routes` asks the agent that answers whether it can tell people.
 fn findings(paths: &Paths, routes: impl Fn(&Paths) -> Vec<Finding>) -> Vec<Finding> {
-    let (config, state) = (paths.config.clone(), paths.state_dir.clone());
-    let mut findings = answer_of(move || configured::file(&config))
+    let (asked, state) = (paths.clone(), paths.state_dir.clone());
+    let mut findings = answer_of(move || configured::file(&asked))
         .unwrap_or_else(|| vec![unanswered(&paths.config.display().to_string())]);
     findings.extend([
         init_system(),
@@ -145,8 +145,8 @@ fn denied(looked: std::io::Result<()>) -> Option<String> {
 
 /// What is watched on this host; nothing when that cannot be known.
 fn bundle(paths: &Paths) -> Option<(Inventory, Bundle)> {
-    let config = paths.config.clone();
-    let configuration = answer_of(move || ansai_config::load(&config))?.ok()?;
+    let asked = paths.clone();
+    let configuration = answer_of(move || super::config::read(&asked).ok())??;
     let inventory = super::config::inventory(paths).ok()?;
     let bundle = configuration.bundle(&inventory, 1).ok()?;
     Some((inventory, bundle))

@@ -11,7 +11,7 @@ use ansai_model::{
     time::WallTime,
 };
 
-use super::{read, wall_now};
+use super::parse_layers;
 use crate::{configuration::Configuration, layer::Input, patterns::Names};
 
 /// A configuration that is in force, as its texts and the little that is asked of it meanwhile.
@@ -33,7 +33,13 @@ impl Resting {
     /// # Errors
     /// When they are not valid any more, as a window of maintenance that a new civil time does not know.
     pub fn wake(&self) -> Result<Configuration, Diagnostics> {
-        read(self.inputs.to_vec(), Diagnostics(Vec::new()), wall_now())
+        parse_layers(self.inputs.to_vec())
+    }
+
+    /// The texts that it was read from, as [`super::parse_layers`] takes them.
+    #[must_use]
+    pub fn texts(&self) -> &[Input] {
+        &self.inputs
     }
 
     /// As [`Configuration::settings`].

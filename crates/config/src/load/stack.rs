@@ -18,7 +18,7 @@ use ansai_model::time::WallTime;
 pub(super) fn sources(inputs: &[Input]) -> Sources {
     let source = |input: &Input| {
         let (name, text) = (input.file.display().to_string(), input.text.clone());
-        Source { name, text, rank: input.layer.rank() }
+        Source { name, text, rank: input.layer as u8 }
     };
     Sources(inputs.iter().map(source).collect())
 }

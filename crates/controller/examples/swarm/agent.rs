@@ -13,7 +13,8 @@ use ansai_model::{
     time::WallTime,
 };
 use ansai_protocol::link::{
-    BEAT_EVERY, Change, FeedId, FromController, FromHost, Hello, HostId, RestraintsAt, VERSION, VERSION_OLDEST, Welcome,
+    BEAT_EVERY, Change, FeedId, FromController, FromHost, Held, Hello, HostId, RestraintsAt, VERSION, VERSION_OLDEST,
+    Welcome,
 };
 use anyhow::Result;
 use tokio::{
@@ -126,6 +127,7 @@ impl Agent {
             now_ms: said::now().0,
             feed: self.feed,
             restraints: self.restraints,
+            configuration: Held::default(),
             role: Some(said::ROLE.into()),
             labels: Vec::new(),
         }
@@ -205,7 +207,10 @@ impl Agent {
             FromController::Closing { why, suggestion, .. } => {
                 return Err(Trouble::Closing { why, suggestion, again_after: None });
             }
-            FromController::Beat { .. } | FromController::Welcome(_) | FromController::Renewed { .. } => {}
+            FromController::Beat { .. }
+            | FromController::Welcome(_)
+            | FromController::Renewed { .. }
+            | FromController::Bundle(_) => {}
         }
         Ok(())
     }

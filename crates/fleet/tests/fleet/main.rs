@@ -7,6 +7,7 @@ mod changes;
 mod joining;
 mod random;
 mod restraints;
+mod rollouts;
 mod saving;
 mod silent;
 mod twins;

@@ -23,8 +23,8 @@ use ansai_model::{
 use ansai_protocol::{
     TargetStatus,
     link::{
-        Certificate, Change, ControllerId, FeedId, Fingerprint, FromController, FromHost, Hello, HostId, JoinAnswer,
-        Request, RestraintsAt, Roots, Short, TokenId,
+        Certificate, Change, ControllerId, FeedId, Fingerprint, FromController, FromHost, Held, Hello, HostBundle,
+        HostId, JoinAnswer, Request, RestraintsAt, Roots, Short, TokenId,
     },
     operation::{FleetAnswer, FleetOperation},
     record::{FleetState, HostIncident, HostTarget, IdentityRecord, Record},
@@ -59,6 +59,8 @@ pub(crate) fn empty() -> FleetState {
         open: Vec::new(),
         last_incident: IncidentId(0),
         last_restraint: RestraintId(0),
+        bundles: Vec::new(),
+        rollouts: Vec::new(),
     }
 }
 
@@ -78,6 +80,8 @@ pub(crate) struct Paper {
     /// Whether nothing can be kept.
     pub(crate) disk_is_full: bool,
     pub(crate) sent: Vec<(u64, FromController)>,
+    /// The configurations that were given to hosts.
+    pub(crate) given: Vec<(u64, HostBundle)>,
     pub(crate) closed: Vec<(u64, String)>,
     answers: Vec<(u64, FleetAnswer)>,
     pub(crate) joined: Vec<(u64, JoinAnswer)>,
@@ -97,6 +101,7 @@ impl Paper {
             is_beside: false,
             disk_is_full: false,
             sent: Vec::new(),
+            given: Vec::new(),
             closed: Vec::new(),
             answers: Vec::new(),
             joined: Vec::new(),
@@ -154,6 +159,7 @@ impl Paper {
         match effect {
             FleetEffect::Save { .. } => {}
             FleetEffect::Send { session, message } => self.sent.push((session.0, message)),
+            FleetEffect::Configure { session, bundle } => self.given.push((session.0, *bundle)),
             FleetEffect::Close { session, message } => {
                 let FromController::Closing { why, .. } = message else { panic!("{message:?}") };
                 self.closed.push((session.0, why.to_string()));
@@ -214,6 +220,8 @@ impl Paper {
             restraints: books.restraints.into_values().collect(),
             generation: books.generation,
             kept: books.kept.into_values().collect(),
+            bundles: books.bundles.into_values().collect(),
+            rollouts: books.rollouts.into_values().collect(),
             ..empty()
         };
         self.engine = FleetEngine::new(state, self.now);
@@ -275,6 +283,7 @@ impl Paper {
             now_ms: self.now.wall.0,
             feed: FeedId::of_chance([number; 16]),
             restraints,
+            configuration: Held::default(),
             role: host.and_then(|host| host.role.clone()),
             labels: Vec::new(),
         }

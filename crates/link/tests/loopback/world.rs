@@ -11,7 +11,7 @@ use ansai_link::{
 };
 use ansai_model::time::WallTime;
 use ansai_protocol::link::{
-    ControllerId, FeedId, FromController, FromHost, Hello, HostId, RestraintsAt, VERSION, Welcome,
+    ControllerId, FeedId, FromController, FromHost, Held, Hello, HostId, RestraintsAt, VERSION, Welcome,
 };
 use tokio::net::{TcpListener, TcpStream};
 
@@ -130,6 +130,7 @@ pub(crate) fn hello() -> Hello {
         now_ms: now().0,
         feed: FeedId::of_chance([2; 16]),
         restraints: RestraintsAt::default(),
+        configuration: Held::default(),
         role: None,
         labels: Vec::new(),
     }

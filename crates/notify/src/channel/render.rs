@@ -223,6 +223,7 @@ pub const COMMANDS: &[&str] = &[
     "controller",
     "token",
     "hosts",
+    "fleet",
     "join",
     "leave",
     "completions",

@@ -25,6 +25,7 @@ fn hello() -> FromHost {
         now_ms: 1_800_000_001_000,
         feed: FeedId::of_chance([7; 16]),
         restraints: RestraintsAt { epoch: 1, generation: 4 },
+        configuration: Held { epoch: 1, generation: 2, name: "web-01".into(), role: Some("web".into()) },
         role: Some("web".into()),
         labels: vec![("rack".into(), "7".into())],
     }))
@@ -90,6 +91,10 @@ fn from_host() -> Vec<FromHost> {
             refused: None,
         })),
         FromHost::Renew { request },
+        FromHost::Configured(Box::new(Configured {
+            held: Held { epoch: 1, generation: 2, name: "web-01".into(), role: None },
+            refused: Some(RefusedBundle { epoch: 1, generation: 3, why: "line 4: there is no key `servces`".into() }),
+        })),
     ]
 }
 
@@ -105,6 +110,16 @@ fn restraints() -> RestraintSet {
         until: Some(WallTime(2)),
     };
     RestraintSet { controller: "c".into(), epoch: 1, generation: 5, at: WallTime(3), restraints: vec![restraint] }
+}
+
+fn bundle() -> HostBundle {
+    let file = |layer, name: &str| FleetFile { layer, name: name.into(), text: "autonomy: act\n".into() };
+    HostBundle {
+        controller: ControllerId::of_chance([1; 16]),
+        host: HostId::of_chance([2; 16]),
+        held: Held { epoch: 1, generation: 3, name: "web-01".into(), role: Some("web".into()) },
+        files: vec![file(FleetLayer::Site, "site.yaml"), file(FleetLayer::Role("web".into()), "role-web/app.toml")],
+    }
 }
 
 fn from_controller() -> Vec<FromController> {
@@ -126,6 +141,10 @@ fn from_controller() -> Vec<FromController> {
         },
         FromController::Beat { now_ms: 0 },
         FromController::Closing { why: "too old".into(), suggestion: "upgrade".into(), again_after_ms: None },
+        FromController::Bundle(Box::new(SignedBundle {
+            text: Whole::new(bundle().text()).expect("short"),
+            signature: Whole::new("MEUC").expect("short"),
+        })),
     ]
 }
 
@@ -173,8 +192,35 @@ fn the_lists_of_kinds_are_whole() {
 #[test]
 fn the_first_words_stay_as_they_are() {
     let written = String::from_utf8(hello().write()).expect("text");
-    let expected = r#"{"hello":{"oldest":1,"newest":1,"program":"1.5.0","name":"web-01","machine_id":"c0ffee","boot_id":"b007","started_ms":1800000000000,"now_ms":1800000001000,"feed":"07070707-0707-4707-8707-070707070707","restraints":{"epoch":1,"generation":4},"role":"web","labels":{"rack":"7"}}}"#;
+    let expected = r#"{"hello":{"oldest":1,"newest":1,"program":"1.5.0","name":"web-01","machine_id":"c0ffee","boot_id":"b007","started_ms":1800000000000,"now_ms":1800000001000,"feed":"07070707-0707-4707-8707-070707070707","restraints":{"epoch":1,"generation":4},"configuration":{"epoch":1,"generation":2,"name":"web-01","role":"web"},"role":"web","labels":{"rack":"7"}}}"#;
     assert_eq!(written, expected);
+}
+
+/// An agent of before fleets had configurations said nothing of one.
+#[test]
+fn the_words_of_an_older_agent_are_understood() {
+    let written = String::from_utf8(hello().write()).expect("text");
+    let older = written.replace(r#""configuration":{"epoch":1,"generation":2,"name":"web-01","role":"web"},"#, "");
+    assert_ne!(older, written);
+    let Ok(Some(FromHost::Hello(hello))) = FromHost::read(older.as_bytes()) else { panic!("{older}") };
+    assert_eq!(hello.configuration, Held::default());
+}
+
+#[test]
+fn a_bundle_is_read_as_it_is_signed_and_is_for_whom_its_files_are() {
+    assert_eq!(HostBundle::read(&bundle().text()), Ok(bundle()));
+    assert!(HostBundle::read("{}").is_err());
+    assert!(bundle().fits());
+    let many = HostBundle { files: vec![bundle().files[0].clone(); FILES_MAX + 1], ..bundle() };
+    assert!(HostBundle::read(&many.text()).is_err());
+    let large = FleetFile { text: "\u{1}".repeat(FILES_BYTES_MAX), ..bundle().files[0].clone() };
+    assert!(!HostBundle { files: vec![large], ..bundle() }.fits(), "it would not go into a frame");
+    let is_for = |layer: FleetLayer, role: Option<&str>| layer.is_for(&"web-01".into(), role.map(Short::new).as_ref());
+    for role in [None, Some("web"), Some("db")] {
+        assert!(is_for(FleetLayer::Site, role));
+        assert_eq!(is_for(FleetLayer::Role("web".into()), role), role == Some("web"));
+        assert!(is_for(FleetLayer::Host("web-01".into()), role) && !is_for(FleetLayer::Host("web-02".into()), role));
+    }
 }
 
 #[test]

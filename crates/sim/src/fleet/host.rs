@@ -19,7 +19,7 @@ use ansai_model::{
 };
 use ansai_protocol::{
     TargetStatus,
-    link::{CHANGES_MAX, Change, FeedId, FromHost, Hello, HostId, RestraintsAt, Short},
+    link::{CHANGES_MAX, Change, FeedId, FromHost, Held, Hello, HostId, RestraintsAt, Short},
 };
 
 use super::checks::Books;
@@ -329,6 +329,7 @@ impl SimHost {
             restraints: controller
                 .map(|said| RestraintsAt { epoch: said.epoch, generation: said.generation })
                 .unwrap_or_default(),
+            configuration: Held::default(),
             role: self.role.clone(),
             labels: Vec::new(),
         }

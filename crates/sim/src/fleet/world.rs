@@ -14,7 +14,7 @@ use ansai_model::{
     time::{MonoTime, Now, WallTime},
 };
 use ansai_protocol::{
-    link::{ControllerId, FromController, FromHost, HostId, RestraintsAt, Short},
+    link::{ControllerId, FromController, FromHost, Held, HostId, RestraintsAt, Short},
     record::{HostRecord, IdentityRecord, Record},
 };
 use ansai_store::volatile::Records;
@@ -387,7 +387,7 @@ impl World {
                 self.loses_link(session);
                 Ok(())
             }
-            FromController::Renewed { .. } | FromController::Beat { .. } => Ok(()),
+            FromController::Renewed { .. } | FromController::Beat { .. } | FromController::Bundle(_) => Ok(()),
         }
     }
 
@@ -422,6 +422,7 @@ impl World {
                 }
                 FleetEffect::Answer { request, answer } => self.is_answered(request, answer)?,
                 FleetEffect::Save { .. }
+                | FleetEffect::Configure { .. }
                 | FleetEffect::Issue { .. }
                 | FleetEffect::Join { .. }
                 | FleetEffect::Tell(_) => {}
@@ -493,5 +494,7 @@ fn record(id: HostId, number: u64, now: Now) -> HostRecord {
         ahead_ms: 0,
         acknowledged: RestraintsAt::default(),
         under_way: Vec::new(),
+        configuration: Held::default(),
+        refused: None,
     }
 }

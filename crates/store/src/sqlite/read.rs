@@ -82,6 +82,8 @@ pub(super) fn state(connection: &Connection) -> Result<FleetState, StoreError> {
         open,
         last_incident: IncidentId(counted(connection, LAST_INCIDENT)?),
         last_restraint: RestraintId(counted(connection, LAST_RESTRAINT)?),
+        bundles: all(connection, kind::BUNDLE)?,
+        rollouts: all(connection, kind::ROLLOUT)?,
     })
 }
 

@@ -24,6 +24,8 @@ pub(super) mod kind {
     pub(crate) const RESTRAINT: &str = "restraint";
     pub(crate) const TARGET: &str = "target";
     pub(crate) const KEPT: &str = "kept";
+    pub(crate) const BUNDLE: &str = "bundle";
+    pub(crate) const ROLLOUT: &str = "rollout";
 }
 
 /// What keeps a save on the disk, and the log from growing without end.
@@ -111,6 +113,12 @@ impl Change {
                 Self::Drop { kind: kind::TARGET, key: target_key(*host, target.as_str()) }
             }
             Record::Kept(kept) => put(kind::KEPT, kept.host.to_string(), Some(kept.host), json(kept)?),
+            Record::Bundle(bundle) => put(kind::BUNDLE, number_key(bundle.generation), None, json(bundle)?),
+            Record::Rollout(rollout) => put(kind::ROLLOUT, number_key(rollout.generation), None, json(rollout)?),
+            Record::RolloutGone(generation) => {
+                let gone = |kind| Self::Drop { kind, key: number_key(*generation) };
+                Self::All(vec![gone(kind::BUNDLE), gone(kind::ROLLOUT)])
+            }
             Record::Incident(incident) => {
                 let (place, summary) = (Cursor::of(incident), &incident.incident);
                 let (target, is_open) = (summary.target.to_string(), summary.is_open());

@@ -12,7 +12,7 @@ use ansai_model::{
 };
 use ansai_protocol::{
     IncidentSummary, TargetStatus,
-    link::{ControllerId, FeedId, Fingerprint, HostId, Request, RestraintsAt, TokenId},
+    link::{ControllerId, FeedId, Fingerprint, Held, HostId, Request, RestraintsAt, TokenId},
     record::{Audited, HostIncident, HostRecord, HostTarget, IdentityRecord, Kept, PendingRecord, Record, TokenRecord},
 };
 
@@ -39,6 +39,8 @@ pub(crate) fn host_record(number: u8) -> HostRecord {
         ahead_ms: -3,
         acknowledged: RestraintsAt { epoch: 1, generation: 2 },
         under_way: vec![TargetId::new("service/nginx.service").expect("valid")],
+        configuration: Held { epoch: 1, generation: 2, name: "web-01".into(), role: Some("web".into()) },
+        refused: None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is read, evaluated, late, refused and left as it is.
 
 use ansai_host::linux::Options;
+use ansai_protocol::link::{FleetFile, FleetLayer, HostBundle};
 
 use super::*;
 
@@ -14,7 +15,7 @@ async fn check(text: &str, hangs: bool) -> Result<Box<Evaluated>, Refused> {
     let options = Options { buses: Vec::new(), ..Options::this_machine(folder.path().to_owned()) };
     let tasks = TaskTracker::new();
     let (news, mut heard) = mpsc::channel(4);
-    let mut reader = Reader::new(path.clone(), LinuxHost::new(options, &tasks), tasks, news);
+    let mut reader = Reader::new(path.clone(), Folder::of(folder.path()), LinuxHost::new(options, &tasks), tasks, news);
     let (hold, held) = std::sync::mpsc::sync_channel::<()>(0);
     let stuck = Work::new(Kind::Own, format!("the configuration {}", path.display()));
     if hangs {
@@ -31,7 +32,9 @@ async fn check(text: &str, hangs: bool) -> Result<Box<Evaluated>, Refused> {
     drop(hold);
     match news {
         News::Read(read) => read,
-        News::Seen | News::Stamp(_) | News::Inventory(_) | News::Rehearsed(..) => panic!("it was not asked for"),
+        News::Seen | News::Stamp(_) | News::Inventory(_) | News::Rehearsed(..) | News::Offered(..) => {
+            panic!("it was not asked for")
+        }
     }
 }
 
@@ -74,7 +77,7 @@ async fn evaluated_of(folder: &Path, configuration: Configuration, before: Inven
     let configuration = configuration.rest(&before);
     let tasks = TaskTracker::new();
     let (news, mut heard) = mpsc::channel(4);
-    let mut reader = Reader::new(folder.join("ansai.yaml"), host_of(folder, &tasks), tasks, news);
+    let mut reader = Reader::new(folder.join("ansai.yaml"), Folder::of(folder), host_of(folder, &tasks), tasks, news);
     reader.evaluate(Arc::new(configuration), before, Edition::default());
     let news = tokio::time::timeout(LONG, heard.recv()).await.expect("in time").expect("told");
     assert!(!reader.has_heard(&news) && !reader.is_reading());
@@ -133,7 +136,8 @@ async fn an_evaluation_that_was_late_is_asked_for_again_and_a_wrong_one_is_not()
     let options = Options { buses: Vec::new(), ..Options::this_machine(folder.path().to_owned()) };
     let tasks = TaskTracker::new();
     let host = LinuxHost::new(options, &tasks);
-    let mut reader = Reader::new(folder.path().join("ansai.yaml"), host, tasks, mpsc::channel(4).0);
+    let mut reader =
+        Reader::new(folder.path().join("ansai.yaml"), Folder::of(folder.path()), host, tasks, mpsc::channel(4).0);
     let stamp = News::Stamp(Ok(None));
     let mut after = |refused| {
         let is_at_once = reader.has_heard(&News::Inventory(Err(refused)));
@@ -151,4 +155,47 @@ async fn a_configuration_that_is_not_answered_for_is_late_and_one_that_is_wrong_
     assert!(why.contains("ansai.yaml:1"), "{why}");
     let read = check("services: {app.service: {}}", false).await.expect("valid");
     assert_eq!(read.bundle.parts().targets.len(), 1);
+}
+
+/// What comes of an offer on a host that has joined, and what is kept of it then.
+async fn offered(own: &str, text: &str) -> (Result<Box<Evaluated>, Refused>, Option<HostBundle>) {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("ansai.yaml"), own).expect("written");
+    let (fleet, authority, controller, host) = membership::tests::joined(folder.path());
+    let file = FleetFile { layer: FleetLayer::Site, name: "site.yaml".into(), text: text.into() };
+    let held = Held { epoch: 1, generation: 3, ..Held::default() };
+    let bundle = HostBundle { controller, host, held, files: vec![file] };
+    let signed = authority.sign_bundle(&bundle).expect("signed");
+    let tasks = TaskTracker::new();
+    let (news, mut heard) = mpsc::channel(4);
+    let linux = host_of(folder.path(), &tasks);
+    let mut reader = Reader::new(folder.path().join("ansai.yaml"), fleet.clone(), linux, tasks, news);
+    reader.take(Offered { signed, bundle }, Inventory::default(), Edition::default());
+    let news = tokio::time::timeout(LONG, heard.recv()).await.expect("in time").expect("told");
+    assert!(!reader.has_heard(&news) && !reader.is_reading());
+    let News::Offered(of, read) = news else { panic!("it was not asked for") };
+    assert_eq!(of.generation, 3);
+    (read, fleet.bundle().expect("readable"))
+}
+
+#[tokio::test]
+async fn what_the_fleet_says_holds_below_the_hosts_own_and_is_kept_before_it_holds() {
+    let own = "services: {own.service: {}}\npolicies: {default: {cooldown: 7s}}\n";
+    let text = "services: {fleet.service: {}}\npolicies: {default: {cooldown: 9s, attempts: 2}}\n";
+    let (read, kept) = offered(own, text).await;
+    let read = read.expect("valid");
+    let (targets, policies) = (&read.bundle.parts().targets, &read.bundle.parts().policies);
+    let names: Vec<&str> = targets.keys().map(|target| target.name()).collect();
+    assert_eq!(names, ["fleet.service", "own.service"]);
+    let default = policies.iter().find(|(id, _)| id.as_str() == "default").expect("there").1;
+    assert_eq!((default.cooldown, default.attempts_max), (Duration::from_secs(7), 2), "the host's own is stronger");
+    assert_eq!(kept.map(|kept| kept.held.generation), Some(3));
+}
+
+#[tokio::test]
+async fn what_is_not_valid_here_is_not_kept_and_its_place_is_said() {
+    let (read, kept) = offered("services: {own.service: {}}\n", "autonomy: act\nservces: {}\n").await;
+    let Err(Refused::Wrong(why)) = read else { panic!("it is valid") };
+    assert!(why.contains("fleet:site.yaml:2:") && why.contains("services"), "{why}");
+    assert_eq!(kept, None);
 }

@@ -4,7 +4,7 @@ _ansai_with_names() {
     _ansai "$@"
     local words=() options=() kind= names= word value= begun=${COMP_WORDS[COMP_CWORD]}
     case "${COMP_WORDS[COMP_CWORD-1]}" in
-        --for | --until | --reason | --limit | --label | --address | --uses | --authority | --proxy | --wait)
+        --for | --until | --reason | --limit | --label | --address | --uses | --authority | --proxy | --wait | --soak | --canary)
             COMPREPLY=(); compopt +o default +o bashdefault 2>/dev/null; return ;;
         --host) kind=hosts COMPREPLY=() ;;
         --role) kind=roles COMPREPLY=() ;;

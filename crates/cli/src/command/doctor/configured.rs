@@ -1,7 +1,5 @@
 //! What is to be said of the configuration and of the units in it: what `check` says, once, and what the agent warns of besides.
 
-use std::path::Path;
-
 use ansai_agent::warnings::{CHECK_SAYS, DOCTOR_SAYS};
 use ansai_config::{NOBODY_TO_TELL, NOTHING_WATCHED};
 use ansai_document::Diagnostic;
@@ -17,7 +15,8 @@ use crate::{Paths, show};
 const WARNINGS_SAID_MAX: usize = 10;
 
 /// Whether the configuration can be read and is right, and each thing that `check` warns of.
-pub(super) fn file(config: &Path) -> Vec<Finding> {
+pub(super) fn file(paths: &Paths) -> Vec<Finding> {
+    let config = &paths.config;
     let path = config.display();
     if let Err(failure) = config::permitted(config) {
         return vec![warn(failure.what(), failure.suggestion())];
@@ -25,7 +24,8 @@ pub(super) fn file(config: &Path) -> Vec<Finding> {
     if !config.exists() {
         return vec![fail(format!("there is no configuration {path}"), "write one from what runs here: ansai init")];
     }
-    match ansai_agent::trust::load(config) {
+    let read = config::of_fleet(paths, config).and_then(|of_fleet| ansai_agent::trust::load(config, of_fleet));
+    match read {
         Ok(configuration) => {
             let valid = ok(format!("the configuration {path} is valid"));
             std::iter::once(valid).chain(warned(configuration.warnings())).collect()
@@ -63,8 +63,8 @@ pub(super) fn standing(warnings: &[Text], has_read: bool) -> Vec<Finding> {
 
 /// Units that are configured and that this host does not have, and what it is in the fleet that is named.
 pub(super) fn of_this_host(paths: &Paths) -> Vec<Finding> {
-    let config = paths.config.clone();
-    let Some(Ok(configuration)) = answer_of(move || ansai_config::load(&config)) else { return Vec::new() };
+    let asked = paths.clone();
+    let Some(Some(configuration)) = answer_of(move || config::read(&asked).ok()) else { return Vec::new() };
     let found = units::warnings(paths, &configuration).into_iter();
     let units = found.map(|found| warn(found.in_a_line(), found.suggestion.unwrap_or_default()));
     units.chain(cluster::findings(paths, &configuration)).collect()
