@@ -7,7 +7,7 @@ use ansai_controller::home::Home;
 use ansai_link::{authority::Authority, chance, dial::Caller, key::Key};
 use ansai_model::{text::Text, time::WallTime};
 use ansai_protocol::{
-    link::{ControllerId, HostId, RestraintsAt, Roots},
+    link::{ControllerId, Held, HostId, RestraintsAt, Roots},
     record::{HostIncident, HostRecord, IdentityRecord, Record},
 };
 use ansai_store::{
@@ -87,6 +87,8 @@ fn member(
         ahead_ms: 0,
         acknowledged: RestraintsAt::default(),
         under_way: Vec::new(),
+        configuration: Held::default(),
+        refused: None,
     }));
     records.push(Record::Identity(IdentityRecord {
         serial: Text::new(signed.facts.serial.to_string()),
