@@ -12,9 +12,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ansai_model::{action::ActionOutcome, id::UnitName, text::Text};
+use ansai_model::{
+    action::ActionOutcome,
+    id::UnitName,
+    text::{Counted, Text},
+};
 
 pub(in crate::linux) use self::comments::changes_only_comments;
+use self::since::age;
 pub(super) use self::since::other_than_kept;
 use crate::linux::{
     act::Planned,
@@ -67,9 +72,9 @@ fn store(state_dir: &Path, unit: &UnitName) -> Result<PathBuf, Refused> {
 /// Copies the files of `paths` into the state directory.
 pub(super) fn save(state_dir: &Path, unit: &UnitName, paths: &[String], trusted: &Trusted) -> ActionOutcome {
     match kept(state_dir, unit, paths, trusted) {
-        Ok(count) => {
-            ActionOutcome::Succeeded { note: Text::new(format!("{count} files of {unit} kept as last known good")) }
-        }
+        Ok(count) => ActionOutcome::Succeeded {
+            note: Text::new(format!("{} of {unit} kept as last known good", Counted(count, "file"))),
+        },
         Err(why) => ActionOutcome::Refused { why: why.into() },
     }
 }
@@ -139,7 +144,7 @@ pub(super) fn restore(
     let outcome = match replaced.is_empty() {
         true if reach == Reach::Missing => ActionOutcome::NotNeeded { why: "none of it is missing".into() },
         true => ActionOutcome::NotNeeded { why: nothing_differs(state_dir, unit, paths, trusted) },
-        false => ActionOutcome::Succeeded { note: put_back_note(&replaced) },
+        false => ActionOutcome::Succeeded { note: put_back_note(state_dir, unit, &replaced) },
     };
     (outcome, replaced)
 }
@@ -152,8 +157,8 @@ fn nothing_differs(state_dir: &Path, unit: &UnitName, paths: &[String], trusted:
     }
 }
 
-/// Which files were put back, and where what was there is kept.
-pub(super) fn put_back_note(replaced: &[Replaced]) -> Text {
+/// Which files were put back, where what was there is kept, and how old the copy is.
+pub(super) fn put_back_note(state_dir: &Path, unit: &UnitName, replaced: &[Replaced]) -> Text {
     let words = |one: &Replaced| match (&one.was, &one.beside) {
         (Some(_), Some(_)) => {
             format!("{} (what was there is kept as {})", one.path.display(), broken(&one.path).display())
@@ -161,7 +166,8 @@ pub(super) fn put_back_note(replaced: &[Replaced]) -> Text {
         (Some(_), None) => format!("{} (which a drill had broken)", one.path.display()),
         (None, _) => format!("{} (which was missing)", one.path.display()),
     };
-    Text::new(format!("put back: {}", replaced.iter().map(words).collect::<Vec<_>>().join(", ")))
+    let files = replaced.iter().map(words).collect::<Vec<_>>().join(", ");
+    Text::new(format!("put back: {files}{}", age(state_dir, unit).map(|age| format!("; {age}")).unwrap_or_default()))
 }
 
 /// Undoes [`restore`]: each file is as it was, and nothing is left beside it. What somebody has changed since is left alone;
@@ -201,7 +207,7 @@ pub(super) fn plan_restore(state_dir: &Path, unit: &UnitName, paths: &[String], 
                 let keeping = if change.now.is_some() { ", keeping what is there" } else { "" };
                 Text::new(format!("put {} back{keeping}", change.kept.path.display()))
             };
-            Ok(changes.iter().map(words).collect())
+            Ok(changes.iter().map(words).chain(age(state_dir, unit).map(Text::new)).collect())
         }
     }
 }
@@ -386,7 +392,7 @@ mod tests {
         drill::break_file(&file, &own).expect("broken");
         let (outcome, replaced) = restore(state.path(), &unit, &paths, Reach::All, &own);
         let ActionOutcome::Succeeded { note } = outcome else { panic!("{outcome}") };
-        assert!(note.as_str().ends_with("app.conf (which a drill had broken)"), "{note}");
+        assert!(note.as_str().contains("app.conf (which a drill had broken); the copy is of "), "{note}");
         assert_eq!(fs::read_to_string(&file).expect("text"), "listen 80\n");
         assert_eq!(fs::read_to_string(broken(&file)).expect("text"), "of somebody");
         assert_eq!(take_back(replaced, &own).expect("taken back"), [""; 0]);
@@ -431,6 +437,7 @@ mod tests {
         fs::write(&file, "broken").expect("written");
         let planned = plan_restore(&state, &unit, &paths, &trusted).expect("not refused");
         assert_eq!(planned[0].as_str(), format!("put {} back, keeping what is there", file.display()));
+        assert!(planned[1].as_str().starts_with("the copy is of 2"), "{planned:?}");
         assert!(matches!(restore(&state, &unit, &paths, Reach::All, &trusted).0, ActionOutcome::Succeeded { .. }));
         assert_eq!(fs::read_to_string(&file).expect("there"), "good");
         assert_eq!(fs::read_to_string(folder.path().join("app.conf.ansai-broken")).expect("there"), "broken");

@@ -71,7 +71,9 @@ pub(super) async fn restore(
                     };
                 }
                 ActionOutcome::Succeeded { .. } => {
-                    return ActionOutcome::Succeeded { note: configuration::put_back_note(&replaced) };
+                    return ActionOutcome::Succeeded {
+                        note: configuration::put_back_note(&host.inner.options.state_dir, unit, &replaced),
+                    };
                 }
                 ActionOutcome::Failed { why } | ActionOutcome::NotNeeded { why } => Some(why),
                 other => Some(Text::new(other.to_string())),

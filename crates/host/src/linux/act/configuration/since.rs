@@ -5,12 +5,20 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
-use ansai_model::id::UnitName;
+use ansai_model::{
+    id::UnitName,
+    time::{Shown, WallTime},
+};
+use jiff::Timestamp;
 
 use super::{File, below, collect, store, walk};
-use crate::linux::owned_path::{Kind, Refused, Trusted};
+use crate::linux::{
+    clock::wall_now,
+    owned_path::{Kind, Refused, Trusted},
+};
 
 /// Most paths that are named of each kind.
 const NAMED_MAX: usize = 4;
@@ -32,10 +40,22 @@ pub(in crate::linux::act) fn other_than_kept(
     (!said.is_empty()).then(|| said.join("; "))
 }
 
+/// How old the copy is, in words; nothing when that cannot be known. Whoever is told that it was put back learns by it which of
+/// their changes are not in it.
+pub(in crate::linux::act) fn age(state_dir: &Path, unit: &UnitName) -> Option<String> {
+    let kept = Timestamp::try_from(kept_at(&store(state_dir, unit).ok()?).ok()?).ok()?;
+    let kept = WallTime(kept.as_millisecond());
+    Some(format!("the copy is of {kept}, {} old", Shown(wall_now().since(kept))))
+}
+
+/// When it was kept, whatever was in it before.
+fn kept_at(place: &Path) -> std::io::Result<SystemTime> {
+    fs::metadata(place)?.modified()
+}
+
 /// The files and links that are new, and the files that belong to another or have another mode.
 fn looked(place: &Path, paths: &[String], trusted: &Trusted) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Refused> {
-    let kept_at = fs::metadata(place).and_then(|place| place.modified());
-    let kept_at = kept_at.map_err(|error| Refused::said(place, error.to_string()))?;
+    let kept_at = kept_at(place).map_err(|error| Refused::said(place, error.to_string()))?;
     let copies = collect(paths.iter().map(|path| below(place, Path::new(path))).collect(), &Trusted::own())?;
     let original = |copy: File| Some((Path::new("/").join(copy.path.strip_prefix(place).ok()?), copy.ownership));
     let kept: BTreeMap<_, _> = copies.into_iter().filter_map(original).collect();
@@ -98,7 +118,9 @@ mod tests {
         // The copy is older than what is made from now on, and the old link than it, however coarse the filesystem's clock is.
         let place = store(&state, &unit).expect("ours");
         let kept_at = fs::metadata(&place).and_then(|place| place.modified()).expect("known");
-        fs::File::open(&place).and_then(|place| place.set_modified(kept_at - Duration::from_secs(9))).expect("set");
+        fs::File::open(&place)
+            .and_then(|place| place.set_modified(kept_at - Duration::from_secs(90_000)))
+            .expect("set");
         let long_ago = Timestamps {
             last_access: Timespec { tv_sec: 1_000, tv_nsec: 0 },
             last_modification: Timespec { tv_sec: 1_000, tv_nsec: 0 },
@@ -120,5 +142,10 @@ mod tests {
         fs::remove_file(at("conf/new-link")).expect("removed");
         fs::set_permissions(at("conf/old.conf"), fs::Permissions::from_mode(0o600)).expect("set");
         assert!(why().contains(&format!("owner or mode changed since it was kept: {}", at("conf/old.conf").display())));
+        fs::write(at("conf/old.conf"), "bad").expect("written");
+        let planned = plan_restore(&state, &unit, &paths, &own).expect("not refused");
+        assert!(planned[1].as_str().starts_with("the copy is of ") && planned[1].as_str().ends_with("Z, 1d1h old"));
+        let (outcome, _) = restore(&state, &unit, &paths, Reach::All, &own);
+        assert!(outcome.to_string().contains(".ansai-broken); the copy is of "), "{outcome}");
     }
 }
