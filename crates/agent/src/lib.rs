@@ -12,6 +12,7 @@ pub mod journal;
 pub mod ledger;
 pub mod metrics;
 mod probe_queue;
+pub mod program;
 pub mod recorder;
 pub mod reports;
 pub mod selfwatch;

@@ -20,7 +20,10 @@ use ansai_model::{
 };
 use serde::Serialize;
 
-use crate::journal::{Journal, Next, Notice, Weight};
+use crate::{
+    journal::{Journal, Next, Notice, Weight},
+    program,
+};
 
 mod records;
 
@@ -29,6 +32,8 @@ pub use records::{Recorded, Records, Snapshot};
 #[derive(Serialize)]
 struct SnapshotRef<'a> {
     at: Now,
+    /// Which program this is: another one may decide otherwise.
+    program: &'a str,
     /// The attachment with the bundle in force.
     bundle_file: u64,
     state: &'a State,
@@ -96,6 +101,8 @@ pub struct Taken {
 #[derive(Debug)]
 pub struct Recorder {
     journal: Journal,
+    /// Which program this is.
+    program: String,
     /// How many segments this recorder has begun.
     segment: u64,
     /// The attachment with the bundle in force, when there is one.
@@ -109,7 +116,7 @@ impl Recorder {
     #[must_use]
     pub fn open(dir: &Path, bytes_max: u64) -> Self {
         let journal = Journal::open(dir, bytes_max);
-        Self { journal, segment: 0, bundle: None, told: BTreeMap::new(), hold_file: None }
+        Self { journal, program: program::program(), segment: 0, bundle: None, told: BTreeMap::new(), hold_file: None }
     }
 
     /// Records an input before the engine is told, when it can matter; else it is left out, until it is known whether something
@@ -181,7 +188,10 @@ impl Recorder {
         self.bundle = self.bundle.or_else(|| self.journal.attach(now.mono, engine.bundle()));
         if let Some(bundle_file) = self.bundle {
             let (state, kept) = (engine.state(), engine.kept());
-            self.journal.begin(now.mono, &SnapshotRef { at: now, bundle_file, state, is_exact: true, kept });
+            self.journal.begin(
+                now.mono,
+                &SnapshotRef { at: now, program: &self.program, bundle_file, state, is_exact: true, kept },
+            );
         }
     }
 

@@ -31,6 +31,8 @@ pub struct Recorded {
 pub struct Snapshot {
     /// The instant, on both clocks.
     pub at: Now,
+    /// The program that recorded it; nothing when it was one that did not say.
+    pub program: Option<String>,
     /// The bundle in force.
     pub bundle: Bundle,
     /// The ledger's state.
@@ -45,6 +47,7 @@ pub struct Snapshot {
 #[derive(Debug, Deserialize)]
 struct WrittenSnapshot {
     at: Now,
+    program: Option<String>,
     bundle: Option<Box<Bundle>>,
     bundle_file: Option<u64>,
     state: State,
@@ -91,13 +94,13 @@ impl Records {
     }
 
     fn snapshot(&mut self, written: WrittenSnapshot) -> io::Result<Snapshot> {
-        let WrittenSnapshot { at, bundle, bundle_file, state, is_exact, kept } = written;
+        let WrittenSnapshot { at, program, bundle, bundle_file, state, is_exact, kept } = written;
         let bundle = match (bundle, bundle_file) {
             (Some(bundle), _) => *bundle,
             (None, Some(number)) => self.bundle(number)?,
             (None, None) => return Err(io::Error::other("it names no bundle")),
         };
-        Ok(Snapshot { at, bundle, state, is_exact, kept })
+        Ok(Snapshot { at, program, bundle, state, is_exact, kept })
     }
 
     fn record(&mut self, written: WrittenRecord) -> io::Result<Recorded> {

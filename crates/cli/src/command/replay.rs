@@ -5,13 +5,14 @@
 //! the decisions tell, not what followed from them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use ansai_agent::{
     journal::{Entry, Item},
+    program::program,
     recorder::{Recorded, Records, Snapshot},
 };
 use ansai_config::Configuration;
@@ -34,6 +35,9 @@ use crate::{
     patience, show,
 };
 
+/// Most programs that are named, and most characters of each.
+const PROGRAMS_MAX: usize = 4;
+const PROGRAM_CHARACTERS_MAX: usize = 64;
 /// Most lines of a story; a journal of gigabytes is told from its beginning.
 const LINES_MAX: usize = 100_000;
 
@@ -55,6 +59,8 @@ impl World for Recording {
 
 /// What a journal tells.
 struct Told {
+    /// Which programs recorded it; nothing for one that did not say.
+    programs: BTreeSet<Option<String>>,
     lines: Vec<Line>,
     inputs: u64,
     flaws: Vec<String>,
@@ -70,6 +76,9 @@ pub(super) fn replay(paths: &Paths, journal: &Path, with: Option<PathBuf>) -> Re
         let what = format!("{} is no journal: nothing in it is understood", journal.display());
         return Err(Failure::new(Code::Usage, what, NAME_ONE));
     }
+    if let Some(others) = by_others(&recorded.programs, &program()) {
+        show::note(&others);
+    }
     let Some(path) = with else {
         return Ok(show_story(paths, &recorded));
     };
@@ -77,6 +86,23 @@ pub(super) fn replay(paths: &Paths, journal: &Path, with: Option<PathBuf>) -> Re
     let other = other.map_err(|wrong| Failure::wrong(&wrong))?;
     let other = patience::read(journal, || play(journal, Some(&other), time))?;
     Ok(show_difference(paths, &recorded, &other))
+}
+
+/// That a journal was recorded by other programs than this, whose decisions are told: said once, whatever the number of segments.
+fn by_others(programs: &BTreeSet<Option<String>>, own: &str) -> Option<String> {
+    let others = programs.iter().filter(|program| program.as_deref() != Some(own));
+    let named = |other: &Option<String>| match other {
+        Some(other) => format!("ansai {}", other.chars().take(PROGRAM_CHARACTERS_MAX).collect::<String>()),
+        None => "an ansai that did not say which it is".to_owned(),
+    };
+    let others: Vec<String> = others.map(named).take(PROGRAMS_MAX).collect();
+    (!others.is_empty()).then(|| {
+        format!(
+            "warning: recorded by {}, and replayed by ansai {own}: what is told here is what this program decides, which may be \
+             other than what was done",
+            others.join(", ")
+        )
+    })
 }
 
 /// When what is due by itself is done.
@@ -93,13 +119,14 @@ fn play(journal: &Path, other: Option<&Configuration>, time: Time) -> Result<Tol
         let what = format!("{}: {}", journal.display(), ansai_files::said(&error));
         Failure::new(Code::Usage, what, NAME_ONE)
     })?;
-    let mut told = Told { lines: Vec::new(), inputs: 0, flaws: Vec::new(), is_empty: true };
+    let mut told = Told { programs: BTreeSet::new(), lines: Vec::new(), inputs: 0, flaws: Vec::new(), is_empty: true };
     let mut story = Story { other, time, player: None, is_exact: false, begun: None };
     for item in records {
         told.is_empty &= !matches!(item, Item::Entry(_));
         match item {
             Item::Entry(Entry::Snapshot(snapshot)) => {
                 story.settle(false)?;
+                told.programs.insert(snapshot.program.clone());
                 story.begun = Some(Begun { snapshot, before: Vec::new() });
             }
             Item::Entry(Entry::Record(record)) => {
@@ -158,7 +185,7 @@ impl Story<'_> {
     /// done since has happened. Elsewhere it goes on from the segment before, or from its own state where there is none.
     fn settle(&mut self, is_start: bool) -> Result<(), Failure> {
         let Some(Begun { snapshot, before }) = self.begun.take() else { return Ok(()) };
-        let Snapshot { at, bundle, state, is_exact, kept } = snapshot;
+        let Snapshot { at, program: _, bundle, state, is_exact, kept } = snapshot;
         self.is_exact = is_exact && self.time == Time::AsRecorded;
         match &mut self.player {
             Some(player) if is_start && self.other.is_none() => player.restart(bundle, state, at),
@@ -241,7 +268,9 @@ fn as_json(lines: &[Line]) -> serde_json::Value {
 fn show_story(paths: &Paths, told: &Told) -> Code {
     if paths.json {
         let (inputs, flaws) = (told.inputs, &told.flaws);
-        show::print_json(&json!({"schema": SCHEMA, "inputs": inputs, "flaws": flaws, "steps": as_json(&told.lines)}));
+        show::print_json(
+            &json!({"schema": SCHEMA, "programs": told.programs, "inputs": inputs, "flaws": flaws, "steps": as_json(&told.lines)}),
+        );
         return Code::Ok;
     }
     let mut lines: Vec<String> = told.lines.iter().map(line).collect();
@@ -276,7 +305,9 @@ fn show_difference(paths: &Paths, recorded: &Told, other: &Told) -> Code {
             .iter()
             .map(|target| json!({"target": target, "recorded": list(&before, target), "other": list(&after, target)}));
         let differences: Vec<_> = differences.collect();
-        show::print_json(&json!({"schema": SCHEMA, "inputs": recorded.inputs, "differences": differences}));
+        show::print_json(
+            &json!({"schema": SCHEMA, "programs": recorded.programs, "inputs": recorded.inputs, "differences": differences}),
+        );
         return Code::Ok;
     }
     if targets.is_empty() {
@@ -292,4 +323,22 @@ fn show_difference(paths: &Paths, recorded: &Told, other: &Told) -> Code {
         show::print(&format!("{target}\n{}\n{}", side("-", &before), side("+", &after)));
     }
     Code::Ok
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_build_recorded_is_said_once_and_of_its_own_nothing_is() {
+        let own = "1.0.0 (build 54bc)";
+        let of = |programs: &[Option<&str>]| {
+            let programs = programs.iter().map(|program| program.map(str::to_owned)).collect();
+            by_others(&programs, own)
+        };
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&[Some(own), Some(own)]), None);
+        let said = of(&[Some(own), Some("1.0.0 (build 77)"), None]).expect("others");
+        assert!(said.contains("by an ansai that did not say which it is, ansai 1.0.0 (build 77), and replayed by ansai 1.0.0 (build 54bc): "), "{said}");
+    }
 }
