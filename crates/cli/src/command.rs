@@ -43,6 +43,7 @@ use crate::{
     Command, ConfigCommand, ConsentArgs, ImportCommand, MaintenanceCommand, Paths,
     exit::{Code, Failure},
     fleet::WideScopeArgs,
+    when,
 };
 
 /// Whether a subcommand reads files that may lie on a server that is away; the others ask the agent, or nobody.
@@ -66,6 +67,11 @@ pub(crate) fn reads_files(command: &Command) -> bool {
         Command::Complete { .. } => false,
         Command::Join(_) | Command::Leave { .. } => false,
     }
+}
+
+/// Whether it is about the controller on this host and about nothing else.
+pub(crate) fn is_of_controller(command: &Command) -> bool {
+    matches!(command, Command::Controller { .. } | Command::Token { .. } | Command::Hosts { .. })
 }
 
 /// Runs a subcommand.
@@ -151,7 +157,7 @@ fn hold(
 ) -> Result<Code, Failure> {
     match scope.over().scope()? {
         Some(over) => {
-            let lasts = until.map(|until| operate::length(&until)).transpose()?;
+            let lasts = until.map(|until| when::when(&until)).transpose()?.map(|when| when.lasts);
             fleet::hold(paths, over, &scope, &reason, lasts, consent)
         }
         None => operate::hold(paths, &scope.here(), reason, until, consent),

@@ -131,7 +131,7 @@ pub(crate) enum TokenCommand {
         /// How many hosts may join by it.
         #[arg(long, value_name = "COUNT", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=10_000))]
         uses: u32,
-        /// For how long it is good, as 1h, or until when, as 2030-01-31T08:00:00Z. `--until` is the same.
+        /// For how long it is good, as 1h, or until when, as 18:30, 'tomorrow 08:00' or 2030-01-31T08:00:00Z. `--until` is the same.
         #[arg(long = "for", alias = "until", value_name = "WHEN", default_value = "1h", allow_hyphen_values = true)]
         lasts: String,
         #[command(flatten)]

@@ -13,6 +13,7 @@ mod paths;
 mod patience;
 mod show;
 mod usage;
+mod when;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -70,7 +71,7 @@ struct ConsentArgs {
 struct StatusArgs {
     /// Only these targets: names or parts of them, or patterns with * and ?.
     targets: Vec<String>,
-    /// Only what is not healthy.
+    /// Only what is not healthy: what fails, is unknown or warns.
     #[arg(long)]
     failed: bool,
     /// Also what a terminal has no room for: on a small one, what is healthy is only counted.
@@ -187,7 +188,7 @@ enum Command {
         /// Why; it is shown wherever the hold stops something.
         #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
         reason: String,
-        /// When it ends by itself: for how long, as 2h, or a time, as 2030-01-31T08:00:00Z. `--for` is the same.
+        /// When it ends by itself: for how long, as 2h, or when, as 18:30, 'tomorrow 08:00' or 2030-01-31T08:00:00Z. `--for` is the same.
         #[arg(long, alias = "for", value_name = "WHEN", allow_hyphen_values = true)]
         until: Option<String>,
         #[command(flatten)]
@@ -204,7 +205,7 @@ enum Command {
     Silence {
         #[command(flatten)]
         scope: ScopeArgs,
-        /// For how long, as 2h, or until when, as 2030-01-31T08:00:00Z. `--until` is the same.
+        /// For how long, as 2h, or until when, as 18:30, 'tomorrow 08:00' or 2030-01-31T08:00:00Z. `--until` is the same.
         #[arg(long = "for", alias = "until", value_name = "WHEN", default_value = "1h", allow_hyphen_values = true)]
         lasts: String,
         /// Why.
@@ -355,7 +356,7 @@ enum MaintenanceCommand {
     Start {
         #[command(flatten)]
         scope: ScopeArgs,
-        /// For how long, as 2h, or until when, as 2030-01-31T08:00:00Z. `--until` is the same.
+        /// For how long, as 2h, or until when, as 18:30, 'tomorrow 08:00' or 2030-01-31T08:00:00Z. `--until` is the same.
         #[arg(long = "for", alias = "until", value_name = "WHEN", default_value = "1h", allow_hyphen_values = true)]
         lasts: String,
         /// Why; it is shown wherever the window stops something.
@@ -446,7 +447,10 @@ fn main() -> ExitCode {
     };
     // What the command line's own definition refuses has ended the program by now.
     let Program { paths, command } = Program::from_arg_matches(&given).unwrap_or_else(|error| error.exit());
-    let trouble = show::set_up(&paths, paths::given(&given));
+    // The places of the controller are named by the environment alone: it needs none of these, and the hosts that it is asked
+    // about are others.
+    let places = if command::is_of_controller(&command) { Vec::new() } else { paths::given(&given) };
+    let trouble = show::set_up(&paths, places);
     if command::reads_files(&command)
         && let Some(code) = beside::run()
     {

@@ -24,12 +24,11 @@ use tokio::runtime::{Builder, Runtime};
 use super::{
     cluster,
     consent::{Proof, ask},
-    operate::length,
 };
 use crate::{
     ConsentArgs, Paths, client,
     exit::{Code, Failure},
-    show,
+    show, when,
 };
 
 /// Most bytes of a file with a token.
@@ -129,7 +128,7 @@ fn asking(paths: &Paths, args: JoinArgs) -> Result<Asking, Failure> {
     let controller = args.controller.map_or_else(|| cluster::controller(paths), Ok)?;
     let route = Route::new(&controller, args.proxy.as_deref())
         .map_err(|trouble| Failure::new(Code::Usage, trouble.to_string(), trouble.suggestion().as_str()))?;
-    let wait = length(&args.wait)?;
+    let wait = when::when(&args.wait)?.lasts;
     let (authority, token) = match (&args.token_file, &args.authority) {
         (Some(path), _) => {
             let token = read_token(path)?;

@@ -2,8 +2,6 @@
 //!
 //! A hold asks nothing: it only stops action, and an emergency must not wait for an answer.
 
-use std::time::Duration;
-
 use ansai_model::{id::IncidentId, operator::Operation, policy::Scope, text::Text, time::WallTime};
 use ansai_protocol::{Done, Incidents, SCHEMA, ScopeView, Status};
 use serde_json::json;
@@ -12,7 +10,7 @@ use super::{check, consent, heal, target};
 use crate::{
     ConsentArgs, Paths, RehearsalArgs, ScopeArgs, client,
     exit::{Code, Failure},
-    show,
+    show, when,
 };
 
 /// Asks the agent to do it, and says what came of it.
@@ -53,7 +51,7 @@ pub(super) fn hold(
     until: Option<String>,
     assent: ConsentArgs,
 ) -> Result<Code, Failure> {
-    let until = until.map(|text| moment(&text)).transpose()?;
+    let until = until.map(|text| when::when(&text)).transpose()?.map(|when| when.until);
     // What is wrong with it in any case is said before anybody is asked.
     permitted(&Operation::Hold { scope: Scope::All, reason: Text::new(&reason), until })?;
     let (scope, targets) = target::scope(paths, scope).map_err(|failure| match failure.code {
@@ -176,7 +174,7 @@ pub(super) struct Opened {
 }
 
 pub(super) fn silence(paths: &Paths, opened: Opened) -> Result<Code, Failure> {
-    let lasts = length(&opened.lasts)?;
+    let lasts = when::when(&opened.lasts)?.lasts;
     permitted(&Operation::Silence { scope: Scope::All, reason: Text::new(&opened.reason), lasts })?;
     let (scope, targets) = target::scope(paths, &opened.scope)?;
     let operation = Operation::Silence { scope, reason: Text::new(opened.reason), lasts };
@@ -187,7 +185,7 @@ pub(super) fn silence(paths: &Paths, opened: Opened) -> Result<Code, Failure> {
 }
 
 pub(super) fn maintenance(paths: &Paths, opened: Opened) -> Result<Code, Failure> {
-    let lasts = length(&opened.lasts)?;
+    let lasts = when::when(&opened.lasts)?.lasts;
     permitted(&Operation::Maintenance { scope: Scope::All, reason: Text::new(&opened.reason), lasts })?;
     let (scope, targets) = target::scope(paths, &opened.scope)?;
     let operation = Operation::Maintenance { scope, reason: Text::new(opened.reason), lasts };
@@ -226,7 +224,7 @@ fn answered(paths: &Paths, incident: IncidentId, operation: Operation, assent: C
         return Ok(Code::Ok);
     }
     let about = target.map(|target| format!("{incident} is about {target}"));
-    let answer = format!("it would be answered: {}", show::told(would.text.as_str(), &show::terminal().zone));
+    let answer = format!("the answer would be: {}", show::told(would.text.as_str(), &show::terminal().zone));
     let rungs = plan.map(|plan| heal::ladder(&plan, &show::terminal().zone)).unwrap_or_default();
     show::print(show::Page::lines(about.into_iter().chain([answer]).chain(rungs)));
     show::note("\nnothing was changed (--dry-run)");
@@ -252,31 +250,10 @@ pub(super) fn number(text: &str) -> Result<IncidentId, Failure> {
     })
 }
 
-/// How long something lasts, written so or as the time at which it ends.
-pub(super) fn length(text: &str) -> Result<Duration, Failure> {
-    if let Ok(lasts) = ansai_document::units::duration(text) {
-        return Ok(lasts);
-    }
-    let left = moment(text)?.0.saturating_sub(now().0);
-    Ok(Duration::from_millis(u64::try_from(left).unwrap_or(0)))
-}
-
-/// A moment, written as a time or as how long from now.
-fn moment(text: &str) -> Result<WallTime, Failure> {
-    let wrong = |what: String| Failure::new(Code::Usage, what, "write it as 2h, or as 2030-01-31T08:00:00Z");
-    if let Ok(lasts) = ansai_document::units::duration(text) {
-        return match lasts.is_zero() {
-            true => Err(wrong(format!("`{text}` is no time at all"))),
-            false => Ok(now().plus(lasts)),
-        };
-    }
-    let at: jiff::Timestamp = text.parse().map_err(|_| wrong(format!("`{text}` is neither a duration nor a time")))?;
-    let at = WallTime(at.as_millisecond());
-    if at <= now() { Err(wrong(format!("`{text}` is already over"))) } else { Ok(at) }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -286,22 +263,7 @@ mod tests {
         for wrong in [silence("", Duration::ZERO), silence("", Duration::from_secs(400 * 86_400))] {
             assert_eq!(permitted(&wrong).expect_err("refused").code, Code::Usage);
         }
-        let until = moment("4000d").expect("a duration");
+        let until = when::when("4000d").expect("a length").until;
         assert!(permitted(&Operation::Hold { scope: Scope::All, reason: "".into(), until: Some(until) }).is_err());
-    }
-
-    #[test]
-    fn a_moment_is_a_duration_or_a_time_to_come() {
-        assert_eq!(length("30m").ok(), Some(Duration::from_secs(1_800)));
-        let years = length("9999-01-01T00:00:00Z").map(|lasts| lasts.as_secs() / 31_557_600);
-        assert!(years.is_ok_and(|years| (7_000..8_000).contains(&years)));
-        assert!(length("2020-01-01T00:00:00Z").is_err());
-        let now = jiff::Timestamp::now().as_millisecond();
-        let in_two_hours = moment("2h").expect("a duration").0 - now;
-        assert!((7_200_000..7_260_000).contains(&in_two_hours), "{in_two_hours}");
-        assert_eq!(moment("9999-01-01T00:00:00Z").map(|at| at.0).ok(), Some(253_370_764_800_000));
-        for wrong in ["2020-01-01T00:00:00Z", "soon", "", "0s"] {
-            assert_eq!(moment(wrong).expect_err(wrong).code, Code::Usage);
-        }
     }
 }

@@ -10,12 +10,13 @@ use ansai_protocol::{
     views::{DriftView, FleetDrift, FleetPlan, FleetRollouts, PlanAsked, PlannedHost, RolloutHostView, RolloutView},
 };
 
-use super::{fleet, hosts, operate};
+use super::{fleet, hosts};
 use crate::{
     ConsentArgs, Paths, client,
     exit::{Code, Failure},
     fleet::RolloutCommand,
     show::{self, Cell},
+    when,
 };
 
 mod files;
@@ -69,7 +70,7 @@ fn planned(paths: &Paths, path: &Path, canary: Canary) -> Result<(FleetPlan, Vec
 }
 
 fn apply(paths: &Paths, path: &Path, canary: Canary, soak: &str, consent: ConsentArgs) -> Result<Code, Failure> {
-    let soak = operate::length(soak)?;
+    let soak = when::when(soak)?.lasts;
     let (plan, files) = planned(paths, path, canary)?;
     let changed = plan.hosts.iter().filter(|host| host.is_changed).count();
     let what = summary(&plan);

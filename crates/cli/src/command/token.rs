@@ -6,18 +6,19 @@ use ansai_protocol::{
     views::{FleetTokens, FreshTokenView, TokenAsked, TokenView},
 };
 
-use super::{fleet, operate};
+use super::fleet;
 use crate::{
     Paths, client,
     exit::{Code, Failure},
     fleet::TokenCommand,
     show::{self, Cell},
+    when,
 };
 
 pub(super) fn run(paths: &Paths, command: TokenCommand) -> Result<Code, Failure> {
     match command {
         TokenCommand::Create { role, uses, lasts, rehearsal } => {
-            let lasts = operate::length(&lasts)?;
+            let lasts = when::when(&lasts)?.lasts;
             let lasts_ms = u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX);
             let asked = TokenAsked { role: role.map(Short::new), uses, lasts_ms };
             if rehearsal.dry_run { rehearse(paths, &asked) } else { create(paths, &asked) }
