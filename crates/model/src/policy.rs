@@ -195,9 +195,11 @@ impl Scope {
     /// As the arguments of a command that is about exactly this scope.
     #[must_use]
     pub fn arguments(&self) -> String {
-        let quoted = |pattern: &String| match pattern.contains(['*', '?', ' ']) {
-            true => alloc::format!("'{pattern}'"),
-            false => pattern.clone(),
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./_-".contains(c);
+        // Whoever has written it may be somebody else than who copies it into a shell.
+        let quoted = |pattern: &String| match pattern.chars().all(is_plain) {
+            true => pattern.clone(),
+            false => alloc::format!("'{}'", pattern.replace('\'', "'\\''")),
         };
         match self {
             Self::All => "--all".into(),

@@ -7,6 +7,22 @@ use core::fmt::{self, Write};
 
 use serde::{Deserialize, Serialize};
 
+/// So many of something, in words: `1 time`, `2 times`.
+#[derive(Clone, Copy, Debug)]
+pub struct Counted<'a, N>(
+    /// How many.
+    pub N,
+    /// Of what, as of one; its plural ends in s.
+    pub &'a str,
+);
+
+impl<N: fmt::Display + PartialEq + From<u8>> fmt::Display for Counted<'_, N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(count, of) = self;
+        write!(f, "{count} {of}{}", if *count == N::from(1) { "" } else { "s" })
+    }
+}
+
 /// Whether a character is obeyed instead of shown (escape, bell, the controls of C0 and C1), hides (of no width), or
 /// turns the order of others (as U+202E). Line breaks and tabs are meant by this too.
 #[must_use]
