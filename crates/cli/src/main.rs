@@ -71,7 +71,7 @@ struct ConsentArgs {
 struct StatusArgs {
     /// Only these targets: names or parts of them, or patterns with * and ?.
     targets: Vec<String>,
-    /// Only what is not healthy: what fails, is unknown or warns.
+    /// Only what is not healthy.
     #[arg(long)]
     failed: bool,
     /// Also what a terminal has no room for: on a small one, what is healthy is only counted.
