@@ -1,7 +1,7 @@
 //! Which program this is: its version, and the number that its linker gave it, by which two builds of one version are told apart.
 //! It compares nothing.
 
-use std::{fs::File, io::Read};
+use std::path::Path;
 
 /// Of the beginning of the file, where the number stands.
 const HEAD_BYTES: u64 = 64 << 10;
@@ -18,11 +18,8 @@ const SHOWN_BYTES: usize = 8;
 #[must_use]
 pub fn program() -> String {
     let version = env!("CARGO_PKG_VERSION");
-    let head = File::open("/proc/self/exe").and_then(|file| {
-        let mut head = Vec::new();
-        file.take(HEAD_BYTES).read_to_end(&mut head).map(|_| head)
-    });
-    match head.ok().and_then(|head| number(&head)) {
+    let head = ansai_files::head(Path::new("/proc/self/exe"), HEAD_BYTES);
+    match head.ok().and_then(|(head, _)| number(&head)) {
         Some(number) => format!("{version} (build {number})"),
         None => version.to_owned(),
     }

@@ -35,6 +35,8 @@ mod units;
 pub(crate) use self::complete::Completed;
 pub(crate) use self::join::JoinArgs;
 pub(crate) use self::rollout::canary;
+use clap::ArgMatches;
+
 use self::{
     fleet::Wanted,
     operate::{Ended, Opened},
@@ -43,7 +45,7 @@ use crate::{
     Command, ConfigCommand, ConsentArgs, ImportCommand, MaintenanceCommand, Paths,
     exit::{Code, Failure},
     fleet::WideScopeArgs,
-    when,
+    paths, when,
 };
 
 /// Whether a subcommand reads files that may lie on a server that is away; the others ask the agent, or nobody.
@@ -70,8 +72,15 @@ pub(crate) fn reads_files(command: &Command) -> bool {
 }
 
 /// Whether it is about the controller on this host and about nothing else.
-pub(crate) fn is_of_controller(command: &Command) -> bool {
-    matches!(command, Command::Controller { .. } | Command::Token { .. } | Command::Hosts { .. })
+fn is_of_controller(command: &Command) -> bool {
+    use Command::{Controller, Fleet, Hosts, Token};
+    matches!(command, Controller { .. } | Token { .. } | Hosts { .. } | Fleet { .. })
+}
+
+/// The places of this host that a command has named, for the commands that are shown. A controller's are named by the
+/// environment alone: it needs none of these, and the hosts that it is asked about are others.
+pub(crate) fn places(command: &Command, given: &ArgMatches) -> Vec<String> {
+    if is_of_controller(command) { Vec::new() } else { paths::given(given) }
 }
 
 /// Runs a subcommand.

@@ -447,10 +447,7 @@ fn main() -> ExitCode {
     };
     // What the command line's own definition refuses has ended the program by now.
     let Program { paths, command } = Program::from_arg_matches(&given).unwrap_or_else(|error| error.exit());
-    // The places of the controller are named by the environment alone: it needs none of these, and the hosts that it is asked
-    // about are others.
-    let places = if command::is_of_controller(&command) { Vec::new() } else { paths::given(&given) };
-    let trouble = show::set_up(&paths, places);
+    let trouble = show::set_up(&paths, command::places(&command, &given));
     if command::reads_files(&command)
         && let Some(code) = beside::run()
     {
