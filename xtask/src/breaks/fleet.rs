@@ -63,28 +63,4 @@ pub(super) const BREAKS: &[Break] = &[
         find: "let elsewhere = by_controller(view, RestraintKind::Hold, target).map(",
         replace: "let elsewhere = by_controller(view, RestraintKind::Hold, target).take(0).map(",
     },
-    Break {
-        what: "the next wave of a configuration is told before the last one was watched",
-        file: "crates/fleet/src/rollouts.rs",
-        find: "if is_waiting || !is_soaked {",
-        replace: "if is_waiting {",
-    },
-    Break {
-        what: "a controller that starts passes over the hosts that are about to be back",
-        file: "crates/fleet/src/rollouts.rs",
-        find: "if wave.iter().all(|host| self.is_there(*host) || self.is_silent(*host) || !self.is_known(*host)) {",
-        replace: "if !wave.is_empty() {",
-    },
-    Break {
-        what: "a host is given an older configuration than it has",
-        file: "crates/fleet/src/configuration.rs",
-        find: "if has == wanted || has.age() > wanted.age() {",
-        replace: "if has == wanted {",
-    },
-    Break {
-        what: "a host that became worse stops no configuration",
-        file: "crates/fleet/src/rollouts.rs",
-        find: "!open.is_drill && !told.before.contains(&key(open))",
-        replace: "open.is_drill && !told.before.contains(&key(open))",
-    },
 ];
