@@ -115,9 +115,13 @@ pub fn wait_says(host: &Host, unit: &str, words: &str) -> Result<()> {
 
 /// Asks for healing until it is begun: for a moment a job of systemd may be in the way.
 pub fn heal(host: &Host, target: &str) -> Result<()> {
-    host.wait_until(&format!("`ansai heal {target}` to be accepted"), LIMIT, || {
-        Ok(ansai(host, &["heal", target, "--yes"])?.is_success())
-    })
+    let mut said = String::new();
+    let accepted = host.wait_until(&format!("`ansai heal {target}` to be accepted"), LIMIT, || {
+        let answer = ansai(host, &["heal", target, "--yes"])?;
+        said = format!("{}{}", answer.stdout, answer.stderr);
+        Ok(answer.is_success())
+    });
+    accepted.with_context(|| said)
 }
 
 /// The report on an incident, and null when there is none yet.

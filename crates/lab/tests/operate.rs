@@ -41,7 +41,7 @@ fn what_waits_for_approval_is_healed_after_it_and_what_is_suggested_on_request()
     check(&host, &["report", "i1"], 0, "$ ansai approve i1")?;
     check(&host, &["approve", "i1", "--dry-run"], 0, "restart app.service")?;
     check(&host, &["approve", "i1", "--dry-run"], 0, "nothing was changed (--dry-run)")?;
-    check(&host, &["reject", "i1", "--dry-run"], 0, "it would be answered: i1 is rejected")?;
+    check(&host, &["reject", "i1", "--dry-run"], 0, "the answer would be: i1 is rejected")?;
     ensure!(!host.is_active("app.service")?, "a rehearsal healed it");
     check(&host, &["approve", "i1"], 0, "i1 is approved")?;
     wait_report(&host, "i1", "healed")?;
