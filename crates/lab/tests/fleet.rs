@@ -1,5 +1,6 @@
 //! One controller and three hosts on a network: they join, what fails is healed where it fails and seen in one place, a hold
-//! stops all of them, and what is killed or parted loses and doubles nothing.
+//! stops all of them, what is killed or parted loses and doubles nothing, copies of one host act no more, a host that is
+//! installed anew keeps its history, and a controller that hears nobody suspects itself.
 
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,11 @@ fn number(place: usize) -> u8 {
 
 impl Fleet {
     fn boot() -> Result<Self> {
+        Self::boot_joined(NAMES.len())
+    }
+
+    /// The first so many hosts have joined; on the others an agent runs alone.
+    fn boot_joined(joined: usize) -> Result<Self> {
         let lan = Lan::new()?;
         let host = Host::boot(&HostOptions::new("controller"))?;
         lan.join(&host, 1)?;
@@ -45,10 +51,12 @@ impl Fleet {
             agent::install(&host, &format!("{QUICK}{SERVICES}"))?;
             agent::start(&host)?;
             agent::wait_health(&host, "app.service", "healthy")?;
-            controller.join(&host)?;
+            if place < joined {
+                controller.join(&host)?;
+            }
             hosts.push(host);
         }
-        controller.wait_connected(&NAMES)?;
+        controller.wait_connected(&NAMES[..joined])?;
         Ok(Self { lan, controller, hosts })
     }
 
@@ -57,6 +65,44 @@ impl Fleet {
         let host = &self.hosts[place];
         host.signal_main("app.service", Signal::KILL)?;
         wait_report(host, incident, "healed")
+    }
+
+    /// The controller's own incidents, newest first.
+    fn own(&self) -> Result<Vec<Value>> {
+        let all = self.controller.json(&["incidents", "--fleet"])?;
+        let all = all["incidents"].as_array().cloned().unwrap_or_default();
+        Ok(all.into_iter().filter(|one| one["host"].is_null()).map(|one| one["incident"].clone()).collect())
+    }
+
+    fn own_has_ended(&self) -> Result<bool> {
+        Ok(self.own()?.iter().all(|one| !one["phase"]["resolved"].is_null()))
+    }
+
+    /// All that the agent of a host has on its disk.
+    fn image(&self, place: usize) -> Result<Vec<u8>> {
+        self.hosts[place].run_ok(&["tar", "-C", "/var/lib", "-cf", "/tmp/image.tar", "ansai"])?;
+        self.hosts[place].read_bytes("/tmp/image.tar")
+    }
+
+    /// A host goes on from what another had on its disk.
+    fn becomes(&self, place: usize, image: &[u8]) -> Result<()> {
+        let host = &self.hosts[place];
+        self.forgets(place)?;
+        host.write_file("/tmp/image.tar", image, 0o600)?;
+        host.run_ok(&["tar", "-C", "/var/lib", "-xf", "/tmp/image.tar"])?;
+        agent::start(host)
+    }
+
+    /// The agent of a host is stopped, and its disk empty.
+    fn forgets(&self, place: usize) -> Result<()> {
+        self.hosts[place].stop(agent::UNIT)?;
+        self.hosts[place].run_ok(&["find", "/var/lib/ansai", "-mindepth", "1", "-delete"])?;
+        Ok(())
+    }
+
+    /// What a host says of its link.
+    fn link(&self, place: usize) -> Result<Value> {
+        Ok(agent::json(&self.hosts[place], &["status"])?["controller"].clone())
     }
 
     /// The phases of a host's incidents as the controller has them, by number.
@@ -168,19 +214,154 @@ fn a_host_that_says_nothing_is_unknown_and_one_incident_and_heals_itself_meanwhi
     fleet
         .controller
         .wait_until("the silence to be noticed", || Ok(fleet.controller.sees("web-02")["health"] == "unknown"))?;
-    let own = || -> Result<Vec<Value>> {
-        let all = fleet.controller.json(&["incidents", "--fleet"])?;
-        let all = all["incidents"].as_array().cloned().unwrap_or_default();
-        Ok(all.into_iter().filter(|one| one["host"].is_null()).collect())
-    };
     // Longer than `silent_after`, which is a minute.
-    fleet.controller.host.wait_until("an incident of the silent host", 2 * LIMIT, || Ok(own()?.len() == 1))?;
-    assert!(own()?[0].to_string().contains("web-02"), "{:#}", own()?[0]);
+    fleet.controller.host.wait_until("an incident of the silent host", 2 * LIMIT, || Ok(fleet.own()?.len() == 1))?;
+    assert!(fleet.own()?[0].to_string().contains("web-02"), "{:#}", fleet.own()?[0]);
     fleet.lan.set(number(1), Cable::Plugged)?;
     fleet.controller.wait_connected(&NAMES)?;
     fleet.controller.wait_until("what happened meanwhile to be seen", || fleet.is_healed_there(1, 1))?;
-    let ended = || Ok(own()?.iter().all(|one| !one["incident"]["phase"]["resolved"].is_null()));
-    fleet.controller.wait_until("the silence to have ended", ended)?;
+    fleet.controller.wait_until("the silence to have ended", || fleet.own_has_ended())?;
+    Ok(())
+}
+
+/// The resident memory of the controller, in KiB.
+fn resident(fleet: &Fleet) -> Result<u64> {
+    let pid = fleet.controller.host.main_pid(UNIT)?.context("it runs")?;
+    let status = fleet.controller.host.read_file(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
+    line.trim().trim_end_matches(" kB").parse().with_context(|| line.to_owned())
+}
+
+#[test]
+fn an_enrolled_image_that_is_cloned_twice_is_one_incident_and_none_of_them_acts() -> Result<()> {
+    let fleet = Fleet::boot_joined(1)?;
+    let image = fleet.image(0)?;
+    for place in [1, 2] {
+        fleet.becomes(place, &image)?;
+    }
+    fleet.controller.wait_until("the twins to be seen", || Ok(fleet.controller.sees("web-01")["is_twin"] == true))?;
+    for host in &fleet.hosts {
+        let holds = || Ok(agent::json(host, &["status"])?["holds"].to_string().contains("two hosts have its identity"));
+        fleet.controller.wait_until(&format!("{} to be held", host.name()), holds)?;
+        host.signal_main("app.service", Signal::KILL)?;
+    }
+    for host in &fleet.hosts {
+        agent::wait_says(host, "app.service", "two hosts have its identity")?;
+        assert!(!host.is_active("app.service")?, "{} has acted beside its clone", host.name());
+    }
+    // However much they have to tell, the controller takes no more memory for it.
+    let rounds = |count: usize| -> Result<u64> {
+        for _ in 0..count {
+            for host in &fleet.hosts {
+                host.run_ok(&["systemctl", "reset-failed", "app.service"])?;
+                host.start("app.service")?;
+            }
+            for host in &fleet.hosts {
+                agent::wait_health(host, "app.service", "healthy")?;
+                host.signal_main("app.service", Signal::KILL)?;
+                agent::wait_health(host, "app.service", "failing")?;
+            }
+        }
+        resident(&fleet)
+    };
+    let (before, after) = (rounds(3)?, rounds(12)?);
+    println!("the controller has {before} KiB beside three clones, and {after} KiB after they told much more");
+    assert!(after < before + 1_024, "{before} KiB became {after} KiB");
+    let own = fleet.own()?;
+    assert_eq!(own.len(), 1, "{own:#?}");
+    assert!(own[0]["headline"].to_string().contains("two hosts have the identity of web-01"), "{:#}", own[0]);
+    let status = fleet.controller.host.run(&["ansai", "status", "--fleet"])?.stdout;
+    assert!(status.contains("two hosts have the identity of web-01") && status.contains("TWINS"), "{status}");
+    // Each copy becomes a host of its own, and a person lets the first one act again.
+    for place in [1, 2] {
+        fleet.hosts[place].run_ok(&["ansai", "leave", "--yes"])?;
+        fleet.controller.join(&fleet.hosts[place])?;
+    }
+    fleet.controller.wait_connected(&NAMES)?;
+    fleet.controller.wait_until("the incident of the twins to have ended", || fleet.own_has_ended())?;
+    fleet.controller.host.run_ok(&["ansai", "release", "--host", "web-01", "--yes"])?;
+    for host in &fleet.hosts {
+        host.wait_active("app.service", LIMIT)?;
+        host.signal_main("app.service", Signal::KILL)?;
+        host.wait_active("app.service", LIMIT)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_host_that_is_installed_anew_is_approved_once_and_keeps_its_history_and_its_place() -> Result<()> {
+    let fleet = Fleet::boot_joined(1)?;
+    fleet.kill_and_heal(0, "i1")?;
+    fleet.controller.wait_until("the incident to be seen healed", || fleet.is_healed_there(0, 1))?;
+    let before = fleet.controller.sees("web-01");
+    // The old disk runs on in another machine.
+    let old = fleet.image(0)?;
+    fleet.forgets(0)?;
+    fleet.becomes(1, &old)?;
+    fleet.controller.wait_connected(&["web-01"])?;
+    agent::start(&fleet.hosts[0])?;
+    agent::wait_health(&fleet.hosts[0], "app.service", "healthy")?;
+    let token = fleet.controller.json(&["token", "create", "--uses", "1", "--for", "1h"])?;
+    fleet.hosts[0].write_file("/root/token", token["token"].as_str().context("a token")?, 0o600)?;
+    let joining = fleet.hosts[0].spawn(&["ansai", "join", &fleet.controller.url(), "--token-file", "/root/token"])?;
+    let pending = || -> Result<Value> { Ok(fleet.controller.json(&["hosts", "list"])?["pending"].clone()) };
+    let waits = |waiting: Value| waiting.as_array().map_or(0, Vec::len);
+    fleet.controller.wait_until("it to wait for a person", || Ok(waits(pending()?) == 1))?;
+    let waiting = pending()?[0].clone();
+    assert_eq!(waiting["replaces"], "web-01", "{waiting:#}");
+    assert_eq!(fleet.controller.sees("web-01")["is_connected"], true, "nobody is put out by one who asks");
+    let key = waiting["fingerprint"].as_str().context("a fingerprint")?;
+    fleet.controller.host.run_ok(&["ansai", "hosts", "accept", key, "--yes"])?;
+    let is_linked = |place: usize| Ok(!fleet.link(place)?["connected_since_ms"].is_null());
+    fleet.controller.wait_until("the new one to be linked", || is_linked(0))?;
+    drop(joining);
+    let since = fleet.link(0)?["connected_since_ms"].clone();
+    // The old one is told why it is out, and takes the place of the new one no more.
+    let is_told = || Ok(fleet.link(1)?["trouble"].to_string().contains("taken back"));
+    fleet.controller.wait_until("the old one to be told", is_told)?;
+    let after = fleet.controller.sees("web-01");
+    assert_eq!((&after["id"], &after["joined_ms"]), (&before["id"], &before["joined_ms"]), "it is the same host");
+    assert_eq!((&after["is_connected"], &after["is_twin"]), (&Value::Bool(true), &Value::Bool(false)), "{after:#}");
+    assert_eq!(waits(pending()?), 0, "one approval is enough");
+    let all = fleet.controller.incidents("web-01")?;
+    assert_eq!(all.len(), 1, "its history is kept: {all:#?}");
+    fleet.kill_and_heal(0, "i1")?;
+    fleet.controller.wait_until("what happens on it now to be seen", || fleet.is_healed_there(0, 2))?;
+    assert_eq!(fleet.link(0)?["connected_since_ms"], since, "its link was never broken");
+    assert!(fleet.link(1)?["connected_since_ms"].is_null());
+    assert_eq!(fleet.own()?, Vec::<Value>::new());
+    Ok(())
+}
+
+#[test]
+fn a_controller_that_hears_nobody_suspects_its_own_network_and_blames_no_host() -> Result<()> {
+    let fleet = Fleet::boot()?;
+    fleet.lan.set(1, Cable::Cut)?;
+    for (place, _) in NAMES.iter().enumerate() {
+        fleet.kill_and_heal(place, "i1")?;
+    }
+    let suspects = |one: &Value| one["headline"].to_string().contains("the controller's own network is suspected");
+    let seen = || -> Result<Vec<Value>> {
+        let own = fleet.own()?;
+        anyhow::ensure!(own.len() <= 1, "one cause is one incident: {own:#?}");
+        anyhow::ensure!(own.iter().all(suspects), "hosts are blamed: {own:#?}");
+        Ok(own)
+    };
+    fleet.controller.host.wait_until("the controller to suspect itself", 2 * LIMIT, || Ok(seen()?.len() == 1))?;
+    fleet.controller.wait_until("every host to be unknown", || {
+        seen()?;
+        Ok(NAMES.iter().all(|name| fleet.controller.sees(name)["health"] == "unknown"))
+    })?;
+    assert_eq!(seen()?[0]["severity"], "now");
+    let status = fleet.controller.host.run(&["ansai", "status", "--fleet"])?.stdout;
+    assert!(status.contains("the controller's own network is suspected"), "{status}");
+    fleet.lan.set(1, Cable::Plugged)?;
+    fleet.controller.wait_connected(&NAMES)?;
+    fleet.controller.wait_until("the suspicion to have ended", || fleet.own_has_ended())?;
+    for (place, _) in NAMES.iter().enumerate() {
+        fleet.controller.wait_until("what happened meanwhile to be seen", || fleet.is_healed_there(place, 1))?;
+    }
+    assert_eq!(fleet.own()?.len(), 1, "nothing was doubled");
     Ok(())
 }
 
