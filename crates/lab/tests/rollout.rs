@@ -22,6 +22,11 @@ services:
   app.service: {probe: {http: \"http://127.0.0.1:5000/\", every: 1s, timeout: 1s, fail_after: 2}}
 agent: {host_budget: {actions: 9}}
 ";
+/// A port at which nobody listens. The app has just been started, which is no excuse here.
+const FAILING: &str = "\
+services:
+  app.service: {start_period: 1s, probe: {http: \"http://127.0.0.1:5999/\", every: 1s, timeout: 1s, fail_after: 2}}
+";
 /// Valid by itself, and not on the hosts: there everybody may change the program.
 const REFUSED: &str = "\
 services:
@@ -158,6 +163,13 @@ fn a_bad_configuration_stops_at_the_canary_and_is_brought_back() -> Result<()> {
     fleet.controller.host.run_ok(&["ansai", "fleet", "rollback", "--yes"])?;
     let back = fleet.wait_state(3, "done")?;
     assert_eq!(back["reverts"], 1);
+    // What makes a service fail its probe is seen at the canary.
+    fleet.apply(FAILING, "20s")?;
+    let stopped = fleet.wait_state(4, "stopped")?;
+    assert!(stopped["why"].as_str().unwrap_or_default().contains("service/app.service"), "{stopped:#}");
+    assert_eq!(stopped["hosts"].as_array().map(|hosts| hosts.iter().filter(told).count()), Some(1), "{stopped:#}");
+    fleet.controller.host.run_ok(&["ansai", "fleet", "rollback", "--yes"])?;
+    fleet.wait_state(5, "done")?;
     for host in &fleet.hosts {
         agent::wait_health(host, "app.service", "healthy")?;
     }
