@@ -58,6 +58,15 @@ pub(crate) fn when(text: &str) -> Result<When, Failure> {
     Ok(When { lasts, until: WallTime(at.timestamp().as_millisecond()) })
 }
 
+/// How long something lasts, written as what [`when`] reads. Nothing at all is a length as well: whoever takes it says what ends
+/// what there is.
+///
+/// # Errors
+/// As [`when`].
+pub(crate) fn lasting(text: &str) -> Result<Duration, Failure> {
+    length(text).map_or_else(|| when(text).map(|when| when.lasts), Ok)
+}
+
 fn wrong(what: String) -> Failure {
     Failure::new(Code::Usage, what, WRITTEN)
 }

@@ -263,7 +263,7 @@ fn a_maintenance_window_is_opened_listed_and_ended() {
     agent.check(&["maintenance", "list"], 0, "nginx.service  9999-01-0");
     let value: Value = serde_json::from_slice(&agent.ansai(&["maintenance", "list", "--json"]).stdout).expect("JSON");
     assert_eq!(value["maintenance"][0]["by"], "root");
-    agent.check(&["maintenance", "start", "nginx", "--for", "0s"], 2, "`0s` is no time at all");
+    agent.check(&["maintenance", "start", "nginx", "--for", "0s"], 2, "`ansai maintenance end` ends one");
     agent.check(&["maintenance", "start"], 2, "needs TARGETS or --all");
     assert_eq!(agent.asked(), Vec::<Value>::new());
 }

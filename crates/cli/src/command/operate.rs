@@ -174,7 +174,7 @@ pub(super) struct Opened {
 }
 
 pub(super) fn silence(paths: &Paths, opened: Opened) -> Result<Code, Failure> {
-    let lasts = when::when(&opened.lasts)?.lasts;
+    let lasts = when::lasting(&opened.lasts)?;
     permitted(&Operation::Silence { scope: Scope::All, reason: Text::new(&opened.reason), lasts })?;
     let (scope, targets) = target::scope(paths, &opened.scope)?;
     let operation = Operation::Silence { scope, reason: Text::new(opened.reason), lasts };
@@ -185,7 +185,7 @@ pub(super) fn silence(paths: &Paths, opened: Opened) -> Result<Code, Failure> {
 }
 
 pub(super) fn maintenance(paths: &Paths, opened: Opened) -> Result<Code, Failure> {
-    let lasts = when::when(&opened.lasts)?.lasts;
+    let lasts = when::lasting(&opened.lasts)?;
     permitted(&Operation::Maintenance { scope: Scope::All, reason: Text::new(&opened.reason), lasts })?;
     let (scope, targets) = target::scope(paths, &opened.scope)?;
     let operation = Operation::Maintenance { scope, reason: Text::new(opened.reason), lasts };

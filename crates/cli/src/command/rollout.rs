@@ -70,7 +70,7 @@ fn planned(paths: &Paths, path: &Path, canary: Canary) -> Result<(FleetPlan, Vec
 }
 
 fn apply(paths: &Paths, path: &Path, canary: Canary, soak: &str, consent: ConsentArgs) -> Result<Code, Failure> {
-    let soak = when::when(soak)?.lasts;
+    let soak = when::lasting(soak)?;
     let (plan, files) = planned(paths, path, canary)?;
     let changed = plan.hosts.iter().filter(|host| host.is_changed).count();
     let what = summary(&plan);
