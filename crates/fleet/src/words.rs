@@ -37,9 +37,11 @@ pub(crate) fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{s}")
 }
 
-/// The first few of them, and how many more there are.
+/// The first few of them by name, and how many more there are. Identities are drawn by chance, so their order tells nothing.
 pub(crate) fn listed(names: &[String]) -> String {
-    match names {
+    let mut names = names.to_vec();
+    names.sort_unstable();
+    match &names[..] {
         [] => "nothing".into(),
         [one] => one.clone(),
         [most @ .., last] if names.len() <= LISTED_MAX => format!("{} and {last}", most.join(", ")),

@@ -48,6 +48,14 @@ fn many_that_fall_silent_at_once_are_one_incident_and_everybody_makes_the_contro
 }
 
 #[test]
+fn hosts_are_named_in_the_order_of_their_names_whatever_their_identities_are() {
+    let mut fleet = Paper::of(&[("web-3", "web"), ("db-1", "db"), ("web-2", "web"), ("web-1", "web")]);
+    fleet.passes(secs(70), &[1, 2, 3, 4]);
+    fleet.passes(secs(80), &[2]);
+    assert!(fleet.own()[0].starts_with("web-1, web-2 and web-3 are not heard"), "{:?}", fleet.own());
+}
+
+#[test]
 fn nobody_is_called_silent_because_the_controller_was_not_there() {
     let mut fleet = four();
     fleet.passes(secs(70), &[1, 2, 3, 4]);
