@@ -18,9 +18,9 @@ use anyhow::{Context, Result};
 
 use crate::cargo;
 
-pub(crate) use domains::run as domains;
+pub(crate) use domains::{run as domains, watched as every_domain};
 pub(crate) use fleet::{kills, run as fleet};
-pub(crate) use footprint::run as footprint;
+pub(crate) use footprint::{many_services, run as footprint};
 pub(crate) use heal::run as heal;
 pub(crate) use hosts::run as hosts;
 pub(crate) use joined::run as joined;
@@ -42,7 +42,7 @@ set statefile /run/monit.state
 ";
 
 /// Starts the agent anew; its process, as outside.
-fn restarted(host: &Host) -> Result<i32> {
+pub(crate) fn restarted(host: &Host) -> Result<i32> {
     host.run_ok(&["systemctl", "stop", agent::UNIT])?;
     agent::start(host)?;
     let inner = host.main_pid(agent::UNIT)?.context("the agent runs")?;
@@ -50,7 +50,7 @@ fn restarted(host: &Host) -> Result<i32> {
 }
 
 #[expect(clippy::print_stdout, reason = "this is a program for people at a terminal")]
-fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     println!("{text}");
 }
 

@@ -6,6 +6,7 @@ mod cargo;
 mod demo;
 mod dist;
 mod endtoend;
+mod layout;
 mod test;
 mod tidy;
 
@@ -32,6 +33,7 @@ cargo xtask bench leaks       which of the labelled series are called leaks, and
 cargo xtask bench forecast    error of the time at which disks are full, beside least squares
 cargo xtask sim [--seeds N]   many simulated hosts under faults, invariants checked after each step
 cargo xtask breaks            engine and shell broken on purpose in many ways: the simulation must notice each
+cargo xtask layout            which functions an agent at rest runs, written down for the linker; a quarter of an hour
 cargo xtask dist              the release build as a Debian package, in target/dist
 cargo xtask tidy              the rules of the house; --domains prints which files name which domain
 cargo xtask setup             only the set-up of the lab";
@@ -56,6 +58,11 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["tidy"] => tidy::run(),
         ["tidy", "--domains"] => tidy::domains(),
         ["dist"] => dist::run(),
+        // The lab takes programs from beside the one that runs, and what is recorded is what is shipped.
+        ["layout"] if cfg!(debug_assertions) => {
+            cargo::run(&["run", "--release", "--quiet", "-p", "xtask", "--", "layout"])
+        }
+        ["layout"] => layout::run(),
         ["setup"] => ansai_lab::setup::prepare(ansai_lab::image::Kind::Base),
         ["demo", options @ ..] if options.iter().all(|option| ["--keep", "--reports"].contains(option)) => {
             let has = |option| options.contains(&option);

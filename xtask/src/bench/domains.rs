@@ -27,6 +27,29 @@ const SERVICE: &str = "[Service]\nExecStart=/bin/sleep infinity\n";
 /// Measures and prints.
 pub(crate) fn run() -> Result<()> {
     prepare()?;
+    let (host, services, domains) = watched()?;
+    let seconds = (SETTLED + MEASURED).as_secs();
+    say(&format!("each row is watched for {seconds} s from when everything is seen well"));
+    say(&format!(
+        "{:<58} {:>10} {:>12} {:>11} {:>11} {:>14}",
+        "", "RSS", "anonymous", "of a core", "wake-ups", "first looks"
+    ));
+    let before = measure(&host, "200 services", &services)?;
+    let after = measure(&host, "with 20 filesystems, 200 certificates, 50 sockets, memory", &domains)?;
+    say(&format!(
+        "{:<58} {:>7.1} MB {:>9.1} MB {:>9.2} % {:>9.1}/s {:>11.1} ms",
+        "on top",
+        after.0.rss - before.0.rss,
+        after.0.anonymous - before.0.anonymous,
+        after.0.share - before.0.share,
+        after.0.woken - before.0.woken,
+        (after.1 - before.1) * 1e3
+    ));
+    Ok(())
+}
+
+/// A host with all of it, the configuration that watches its services, and the one that watches the rest as well.
+pub(crate) fn watched() -> Result<(Host, String, String)> {
     let options = (0..FILESYSTEMS)
         .fold(HostOptions::new("domains"), |options, number| options.tmpfs(&format!("/srv/fs-{number}"), "1M"));
     let host = Host::boot(&options)?;
@@ -37,14 +60,7 @@ pub(crate) fn run() -> Result<()> {
     for number in 0..SERVICES {
         writeln!(services, "  idle-{number}.service: {{}}")?;
     }
-    let watched = (SETTLED + MEASURED).as_secs();
-    say(&format!("each row is watched for {watched} s from when everything is seen well"));
-    say(&format!(
-        "{:<58} {:>10} {:>12} {:>11} {:>11} {:>14}",
-        "", "RSS", "anonymous", "of a core", "wake-ups", "first looks"
-    ));
-    let before = measure(&host, "200 services", &services)?;
-    let mut domains = services + "memory: true\ndisks:\n";
+    let mut domains = services.clone() + "memory: true\ndisks:\n";
     for number in 0..FILESYSTEMS {
         writeln!(domains, "  /srv/fs-{number}: {{}}")?;
     }
@@ -59,17 +75,7 @@ pub(crate) fn run() -> Result<()> {
             "  c{number}.example.com: {{file: /etc/bench/c{number}.pem, bundle: true, trust: nobody{endpoint}}}"
         )?;
     }
-    let after = measure(&host, "with 20 filesystems, 200 certificates, 50 sockets, memory", &domains)?;
-    say(&format!(
-        "{:<58} {:>7.1} MB {:>9.1} MB {:>9.2} % {:>9.1}/s {:>11.1} ms",
-        "on top",
-        after.0.rss - before.0.rss,
-        after.0.anonymous - before.0.anonymous,
-        after.0.share - before.0.share,
-        after.0.woken - before.0.woken,
-        (after.1 - before.1) * 1e3
-    ));
-    Ok(())
+    Ok((host, services, domains))
 }
 
 fn begin_services(host: &Host) -> Result<()> {

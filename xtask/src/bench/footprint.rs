@@ -79,6 +79,15 @@ pub(crate) fn run() -> Result<()> {
 
 /// As many services as a large host has, each looked at as usual: its unit, and its port each second.
 fn services(host: &Host) -> Result<()> {
+    let watched = many_services(host)?;
+    agent::install(host, &watched)?;
+    measure("1,000 services, unit and port each second", restarted(host)?)
+}
+
+/// Starts them, and what answers at their port; the configuration that watches them.
+pub(crate) fn many_services(host: &Host) -> Result<String> {
+    host.install_unit("app.service", APP)?;
+    host.start("app.service")?;
     let mut watched = String::from("services:\n");
     for number in 0..SERVICES {
         host.write_file(format!("/etc/systemd/system/many-{number}.service"), SERVICE, 0o644)?;
@@ -88,8 +97,7 @@ fn services(host: &Host) -> Result<()> {
     }
     host.run_ok(&["systemctl", "daemon-reload"])?;
     host.run_ok(&["sh", "-c", &format!("seq -f 'many-%g.service' 0 {} | xargs systemctl start", SERVICES - 1)])?;
-    agent::install(host, &watched)?;
-    measure("1,000 services, unit and port each second", restarted(host)?)
+    Ok(watched)
 }
 
 /// A process of the host, by its name; as outside.
