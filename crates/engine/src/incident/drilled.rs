@@ -153,7 +153,8 @@ impl Context {
             return;
         }
         let id = incident.id;
-        let rung = remediation.and_then(|of| of.current()).map(|rung| rung.id.clone());
+        let healed = remediation.filter(|of| of.has_changed);
+        let rung = healed.and_then(|of| of.current()).map(|rung| rung.id.clone());
         let lasted = Shown(self.now.mono.since(was_well));
         let what =
             format!("it failed again {lasted} after it was well: that is no drill, and has an incident of its own");

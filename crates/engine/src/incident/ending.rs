@@ -20,7 +20,7 @@ use crate::{
 };
 
 impl Context {
-    /// A remedy of ours worked and has lasted.
+    /// A remedy of ours worked and has lasted; one that has changed nothing has only seen it become well.
     pub(crate) fn healed(&mut self, id: IncidentId) {
         let Some(remediation) = self.state.remediations.remove(&id) else { return };
         let Some(incident) = self.state.incidents.get(&id) else { return };
@@ -30,18 +30,25 @@ impl Context {
         let is_too_often = too_often(memory, self.now, loud_after);
         let is_drill = incident.is_drill;
         let now = self.now;
-        if let Some(memory) = self.memory_of_mut(id).filter(|_| !is_drill) {
+        let has_changed = remediation.has_changed;
+        if let Some(memory) = self.memory_of_mut(id).filter(|_| has_changed && !is_drill) {
             memory.remediated = Some(now);
             memory.breaker = BreakerState::Closed;
         }
         let Some(rung) = remediation.current().map(|rung| rung.id.clone()) else { return };
-        let kind = match is_too_often {
+        let was_notified = self.state.notified.contains(&(id, NoticeKind::Escalated));
+        let kind = match is_too_often && has_changed {
             true => NoticeKind::HealedTooOften,
             // Whoever was told that a person is needed is told that none is needed any more.
-            false if self.state.notified.contains(&(id, NoticeKind::Escalated)) => NoticeKind::Recovered,
+            false if was_notified => NoticeKind::Recovered,
             false => NoticeKind::Healed,
         };
-        self.end(id, self.view().unless_started_by_others(id, Resolution::Healed { rung }), kind);
+        let resolution = match has_changed {
+            true => Resolution::Healed { rung },
+            false if was_notified => Resolution::AfterEscalation,
+            false => Resolution::ByItself,
+        };
+        self.end(id, self.view().unless_started_by_others(id, resolution), kind);
     }
 
     /// Hands an incident to a person; it is still watched, and resolved when it recovers.
