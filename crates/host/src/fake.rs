@@ -108,6 +108,7 @@ impl Host for FakeHost {
         ActionPlan {
             steps: vec![action.describe()],
             refusal: self.machine().objection(action),
+            idle: None,
             disruption: action.disruption(),
         }
     }

@@ -57,6 +57,7 @@ pub mod tls;
 mod tmpfiles;
 mod unit_files;
 
+use act::Steps;
 use owned_path::Trusted;
 use processes::Processes;
 use systemd::{Bus, Drill};
@@ -331,15 +332,16 @@ impl Host for LinuxHost {
             (Some(bus), Action::Drill { unit, kind, port, paths }) => {
                 let state_dir = &self.inner.options.state_dir;
                 let drill = Drill { unit, kind: *kind, port: *port, paths, state_dir };
-                systemd::may_drill(bus, &drill).await.map(|()| Vec::new())
+                systemd::may_drill(bus, &drill).await.map(|()| Steps::default())
             }
             (_, other) => act::plan(self, other).await,
         };
         let refusal = planned.as_ref().err().map(|why| self.inner.redactor.text(why));
-        let steps = planned.unwrap_or_else(|why| vec![Text::new(format!("nothing: {why}"))]);
-        let steps = std::iter::once(action.describe()).chain(steps);
+        let Steps { lines, idle } = planned.unwrap_or_else(|why| vec![Text::new(format!("nothing: {why}"))].into());
+        let steps = std::iter::once(action.describe()).chain(lines);
         let steps = steps.map(|step| self.inner.redactor.text(&step)).collect();
-        ActionPlan { steps, refusal, disruption: action.disruption() }
+        let idle = idle.map(|why| self.inner.redactor.text(&why));
+        ActionPlan { steps, refusal, idle, disruption: action.disruption() }
     }
 
     async fn gather(&self, request: &EvidenceRequest) -> Vec<Evidence> {

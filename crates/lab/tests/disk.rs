@@ -167,6 +167,31 @@ fn a_disk_that_the_kernel_stops_writing_to_is_told_and_one_that_is_remounted_is_
     Ok(())
 }
 
+/// Whoever asks for it hears at once that nothing can be done, and a full disk costs nothing of what heals it later.
+#[test]
+fn of_a_full_disk_on_which_nothing_may_be_given_up_a_person_hears_at_once() -> Result<()> {
+    let host = Host::boot(&HostOptions::new("nothing-to-give"))?;
+    mount(&host, "/data")?;
+    let notify = "notify:\n  email: {to: ops@lab.test, smtp: \"smtp://127.0.0.1:25\"}\n";
+    agent::install(&host, &format!("{QUICK}{notify}{}", disk("/data", "")))?;
+    agent::start(&host)?;
+    host.wait_until("the disk to be watched", LIMIT, || Ok(!disk_target(&host, "/data").is_null()))?;
+    fill(&host, "/data", "fill", 96)?;
+    let id = wait_incident(&host, "disk//data#space")?;
+    wait_report(&host, &id, "escalated")?;
+    let nothing = "nothing would be done: there is nothing to give up of old logs";
+    for more in ["--dry-run", "--yes", "--yes", "--yes", "--yes"] {
+        let said = agent::ansai(&host, &["heal", "disk//data", more])?;
+        assert!(said.code == 4 && said.stderr.contains(nothing), "{more}: {said:?}");
+    }
+    let explained = agent::ansai(&host, &["explain", "disk//data"])?.ok()?.stdout;
+    assert!(explained.contains("circuit breaker: closed") && !explained.contains("healed last"), "{explained}");
+    // As soon as something may go, it goes.
+    write_logs(&host, "/data", 1)?;
+    agent::ansai(&host, &["heal", "disk//data", "--yes"])?.ok()?;
+    Ok(())
+}
+
 /// What the agent says of a disk, and null when it watches none there.
 fn disk_target(host: &Host, at: &str) -> Value {
     let status = agent::json(host, &["status"]).unwrap_or_default();

@@ -344,6 +344,10 @@ pub struct ActionPlan {
     /// Why the host would refuse it now, in the words of [`ActionOutcome::Refused`]; none when it would begin.
     #[serde(default)]
     pub refusal: Option<Text>,
+    /// Why it would do nothing now, in the words of [`ActionOutcome::NotNeeded`]; none when it would do something, or when
+    /// that is not known before.
+    #[serde(default)]
+    pub idle: Option<Text>,
     /// What it disrupts.
     pub disruption: Disruption,
 }

@@ -17,10 +17,9 @@ use crate::{
 pub(super) fn heal(paths: &Paths, name: &str, consent: ConsentArgs) -> Result<Code, Failure> {
     let target = target::target_id(paths, name)?;
     let operation = Operation::Heal { target: target.clone() };
-    if consent.rehearsal.dry_run || !consent.yes {
-        // Nobody is asked about what would be refused, or told what it would do.
-        client::rehearse(paths, operation.clone())?;
-    }
+    // Nobody is asked about what would be refused, or told what it would do; and whoever asks for it hears at once when there is
+    // nothing to do.
+    client::rehearse(paths, operation.clone())?;
     if consent.rehearsal.dry_run {
         return rehearse(paths, &target);
     }

@@ -26,7 +26,22 @@ use super::{
 };
 
 /// What an action would do besides what it says of itself; the error says why it would be refused, as its outcome does.
-pub(crate) type Planned = Result<Vec<Text>, Text>;
+pub(crate) type Planned = Result<Steps, Text>;
+
+/// What an action would do, step by step.
+#[derive(Debug, Default)]
+pub(crate) struct Steps {
+    /// In words.
+    pub(crate) lines: Vec<Text>,
+    /// Why it would do nothing, as far as that is known.
+    pub(crate) idle: Option<Text>,
+}
+
+impl From<Vec<Text>> for Steps {
+    fn from(lines: Vec<Text>) -> Self {
+        Self { lines, idle: None }
+    }
+}
 
 const NO_SYSTEMD: &str = "no systemd runs here";
 
@@ -120,9 +135,9 @@ pub(super) async fn plan(host: &LinuxHost, action: &Action) -> Planned {
         }
         Action::SaveConfiguration { unit, paths, .. } => configuration::plan_save(&state_dir, unit, paths, &trusted),
         Action::Drill { .. } => Err(NO_SYSTEMD.into()),
-        _ => Ok(Vec::new()),
+        _ => Ok(Steps::default()),
     });
-    planned.await.unwrap_or_else(|late| Ok(vec![Text::new(late.to_string())]))
+    planned.await.unwrap_or_else(|late| Ok(vec![Text::new(late.to_string())].into()))
 }
 
 /// Runs a command, and says how it ended.

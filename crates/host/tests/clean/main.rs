@@ -312,8 +312,10 @@ fn a_plan_names_what_would_go_and_touches_nothing() {
     };
     let tree = Tree::plant(&[file("old\n.log", 40), file("young.log", 1)]);
     let before = tree.seen();
-    let lines = job(vec![rule(&tree.scope(), "*", 10, Strategy::Delete)], vec![]).plan().expect("planned");
-    let text = lines.join("\n");
+    let plan = |days| job(vec![rule(&tree.scope(), "*", days, Strategy::Delete)], vec![]).plan().expect("planned");
+    assert_eq!(plan(10).idle, None);
+    assert!(plan(50).idle.is_some_and(|why| why.starts_with("there is nothing to give up of ")), "none is as old");
+    let text = plan(10).lines.join("\n");
     assert!(text.contains("delete 1 of 1 files") && text.contains("old\\n.log (8.0 KiB, 40d"), "{text}");
     assert_eq!(tree.seen(), before);
 }
@@ -330,7 +332,7 @@ fn what_a_plan_names_is_what_goes_and_no_more_than_is_needed() {
     let tree = Tree::plant(&numbers.map(|number| file(format!("{number}.log"), false)));
     let need = Need { bytes: 12_000, inodes: 0 };
     let rules = || vec![rule(&tree.scope(), "*", 10, Strategy::Delete)];
-    let plan = job(rules(), vec![]).plan_of(need).expect("planned").join("\n");
+    let plan = job(rules(), vec![]).plan_of(need).expect("planned").lines.join("\n");
     assert!(plan.contains("delete 2 of 6 files that may go, 16.0 KiB of 48.0 KiB"), "{plan}");
     let named = |number: &u32| plan.contains(&format!("/{number}.log ("));
     assert_eq!((1..=6).filter(named).collect::<Vec<_>>(), [1, 2], "{plan}");

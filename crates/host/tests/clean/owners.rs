@@ -369,7 +369,7 @@ fn the_plan_and_the_outcome_name_the_rule_that_gave_each_file_up() {
     planted.write("/etc/logrotate.conf", &planted.config, 0);
     planted.write("/var/lib/logrotate/status", &planted.state, 0);
     let before = files(planted.root.path());
-    let plan = planted.job.plan().expect("planned").join("\n");
+    let plan = planted.job.plan().expect("planned").lines.join("\n");
     assert_eq!(files(planted.root.path()), before, "{plan}");
     assert!(plan.contains("/var/log: delete 2 of 2 rotations that their owners' rules do not keep"), "{plan}");
     let why = "beyond `rotate 2` of /etc/logrotate.conf, line 1";
@@ -383,7 +383,7 @@ fn the_plan_and_the_outcome_name_the_rule_that_gave_each_file_up() {
     planted.write("/etc/logrotate.conf", &format!("{}keepforever\n", planted.config), 0);
     let ActionOutcome::NotNeeded { why } = done(&planted.job) else { panic!("something was done") };
     assert!(why.as_str().contains("what it made is kept: /etc/logrotate.conf, line"), "{why}");
-    assert!(planted.job.plan().expect("planned").join("\n").contains("is kept"));
+    assert!(planted.job.plan().expect("planned").lines.join("\n").contains("is kept"));
 }
 
 #[test]

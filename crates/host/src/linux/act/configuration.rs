@@ -22,7 +22,7 @@ pub(in crate::linux) use self::comments::changes_only_comments;
 use self::since::age;
 pub(super) use self::since::other_than_kept;
 use crate::linux::{
-    act::Planned,
+    act::{Planned, Steps},
     aside, drill,
     owned_path::{self, Folder, Found, Fresh, Kind, Ownership, Refused, Trusted},
 };
@@ -82,7 +82,7 @@ pub(super) fn save(state_dir: &Path, unit: &UnitName, paths: &[String], trusted:
 /// Why a configuration would not be kept; nothing when it would be.
 pub(super) fn plan_save(state_dir: &Path, unit: &UnitName, paths: &[String], trusted: &Trusted) -> Planned {
     let looked = store(state_dir, unit).and_then(|_| collect(paths.iter().map(PathBuf::from).collect(), trusted));
-    looked.map(|_| Vec::new()).map_err(Into::into)
+    looked.map(|_| Steps::default()).map_err(Into::into)
 }
 
 fn kept(state_dir: &Path, unit: &UnitName, paths: &[String], trusted: &Trusted) -> Result<usize, Refused> {
@@ -200,14 +200,15 @@ pub(super) fn plan_restore(state_dir: &Path, unit: &UnitName, paths: &[String], 
     match changes(state_dir, unit, paths, trusted)? {
         None => Err(nothing_kept(unit)),
         Some(changes) if changes.is_empty() => {
-            Ok(vec![Text::new(format!("nothing: {}", nothing_differs(state_dir, unit, paths, trusted)))])
+            let why = nothing_differs(state_dir, unit, paths, trusted);
+            Ok(Steps { lines: vec![Text::new(format!("nothing: {why}"))], idle: Some(why) })
         }
         Some(changes) => {
             let words = |change: &Change| {
                 let keeping = if change.now.is_some() { ", keeping what is there" } else { "" };
                 Text::new(format!("put {} back{keeping}", change.kept.path.display()))
             };
-            Ok(changes.iter().map(words).chain(age(state_dir, unit).map(Text::new)).collect())
+            Ok(changes.iter().map(words).chain(age(state_dir, unit).map(Text::new)).collect::<Vec<_>>().into())
         }
     }
 }
@@ -436,8 +437,8 @@ mod tests {
         assert!(matches!(save(&state, &unit, &paths, &trusted), ActionOutcome::Succeeded { .. }));
         fs::write(&file, "broken").expect("written");
         let planned = plan_restore(&state, &unit, &paths, &trusted).expect("not refused");
-        assert_eq!(planned[0].as_str(), format!("put {} back, keeping what is there", file.display()));
-        assert!(planned[1].as_str().starts_with("the copy is of 2"), "{planned:?}");
+        assert_eq!(planned.lines[0].as_str(), format!("put {} back, keeping what is there", file.display()));
+        assert!(planned.lines[1].as_str().starts_with("the copy is of 2"), "{planned:?}");
         assert!(matches!(restore(&state, &unit, &paths, Reach::All, &trusted).0, ActionOutcome::Succeeded { .. }));
         assert_eq!(fs::read_to_string(&file).expect("there"), "good");
         assert_eq!(fs::read_to_string(folder.path().join("app.conf.ansai-broken")).expect("there"), "broken");

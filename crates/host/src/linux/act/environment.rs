@@ -10,10 +10,12 @@ use ansai_model::{
 };
 
 use crate::linux::{
-    act::Planned,
+    act::{Planned, Steps},
     aside,
     owned_path::{Folder, Found, Fresh, Kind, Refused, Trusted, number},
 };
+
+const ALL_RIGHT: &str = "every declared path is as it should be";
 
 /// Whether something is done, or only said.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,7 +47,7 @@ pub(super) fn ensure(entries: &[EnvironmentEntry]) -> ActionOutcome {
         }
     }
     match done.is_empty() {
-        true => ActionOutcome::NotNeeded { why: "every declared path is as it should be".into() },
+        true => ActionOutcome::NotNeeded { why: ALL_RIGHT.into() },
         false => ActionOutcome::Succeeded { note: Text::new(done.join(", ")) },
     }
 }
@@ -65,7 +67,8 @@ pub(super) fn plan(entries: &[EnvironmentEntry]) -> Planned {
             }
         }
     }
-    Ok(steps)
+    let idle = steps.is_empty().then(|| ALL_RIGHT.into());
+    Ok(Steps { lines: steps, idle })
 }
 
 fn put_right(entry: &EnvironmentEntry, doing: Doing) -> Result<Vec<String>, Refused> {

@@ -190,7 +190,7 @@ pub(super) fn plan(host: &LinuxHost, action: &CertificateAction, users: &[u32]) 
         CertificateAction::Revoke(_) => Ok(Vec::new()),
         CertificateAction::Replace(replacement) => replace::plan(host, replacement),
     };
-    steps.map(|steps| steps.into_iter().map(Text::new).collect()).map_err(Text::new)
+    steps.map(|steps| steps.into_iter().map(Text::new).collect::<Vec<_>>().into()).map_err(Text::new)
 }
 
 /// The evidence of a certificate: whose it is, from when to when, for which names, and who signed it. The certificate

@@ -214,6 +214,15 @@ impl Strategy {
 }
 
 impl Cleaning {
+    /// Whether it gives up files itself, and leaves it to no program.
+    #[must_use]
+    pub fn is_of_files(&self) -> bool {
+        match self {
+            Self::PackageCache | Self::Rotated { .. } | Self::Logs { .. } | Self::Temporary { .. } => true,
+            Self::Journal { .. } | Self::Containers { .. } | Self::Grow { .. } => false,
+        }
+    }
+
     /// What is given up, in words that follow "clean".
     #[must_use]
     pub fn as_str(&self) -> &'static str {

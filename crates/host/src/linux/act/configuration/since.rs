@@ -136,7 +136,7 @@ mod tests {
         );
         assert_eq!(why(), expected);
         let planned = plan_restore(&state, &unit, &paths, &own).expect("not refused");
-        assert_eq!(planned[0].as_str(), format!("nothing: {expected}"));
+        assert_eq!(planned.lines[0].as_str(), format!("nothing: {expected}"));
         assert!(at("conf/new.conf").exists());
         fs::remove_file(at("conf/new.conf")).expect("removed");
         fs::remove_file(at("conf/new-link")).expect("removed");
@@ -144,7 +144,8 @@ mod tests {
         assert!(why().contains(&format!("owner or mode changed since it was kept: {}", at("conf/old.conf").display())));
         fs::write(at("conf/old.conf"), "bad").expect("written");
         let planned = plan_restore(&state, &unit, &paths, &own).expect("not refused");
-        assert!(planned[1].as_str().starts_with("the copy is of ") && planned[1].as_str().ends_with("Z, 1d1h old"));
+        let age = planned.lines[1].as_str();
+        assert!(age.starts_with("the copy is of ") && age.ends_with("Z, 1d1h old"));
         let (outcome, _) = restore(&state, &unit, &paths, Reach::All, &own);
         assert!(outcome.to_string().contains(".ansai-broken); the copy is of "), "{outcome}");
     }

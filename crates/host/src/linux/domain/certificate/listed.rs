@@ -98,7 +98,7 @@ async fn plan(host: &LinuxHost, action: &CertificateAction) -> Planned {
         _ => Vec::new(),
     };
     let planned = aside::run(work, act::PLAN_TIME, move || super::plan(&asked, &does, &users)).await;
-    planned.unwrap_or_else(|late| Ok(vec![Text::new(late.to_string())]))
+    planned.unwrap_or_else(|late| Ok(vec![Text::new(late.to_string())].into()))
 }
 
 fn of_renewal(renewal: &Renewal, who: &str, all: &mut Collected) {

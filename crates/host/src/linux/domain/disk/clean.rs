@@ -36,7 +36,7 @@ pub use sweep::{Need, Pace};
 use self::files::Job;
 use crate::linux::{
     LinuxHost,
-    act::Planned,
+    act::{Planned, Steps},
     aside::{self, Kind, Work},
 };
 
@@ -96,10 +96,15 @@ pub(super) async fn perform(host: &LinuxHost, action: &DiskAction, run: &ActionR
 
 /// What would be done, file by file as far as there is room for it; nothing is touched.
 pub(super) async fn plan(host: &LinuxHost, action: &DiskAction) -> Planned {
-    let DiskAction::Clean { mount, goal, what, protect } = action else { return Ok(Vec::new()) };
+    let DiskAction::Clean { mount, goal, what, protect } = action else { return Ok(Steps::default()) };
     let order = Order::of(host, mount, *goal, what, protect);
-    let lines = in_background(order.job(host, PLAN_TIME), Job::plan).await;
-    lines.map(|lines| lines.into_iter().map(Text::new).collect()).map_err(Text::new)
+    let plan = in_background(order.job(host, PLAN_TIME), Job::plan).await.map_err(Text::new)?;
+    let idle = match plan.idle {
+        // What cannot be known before is found out by doing it.
+        None if !what.is_of_files() => programs::idle(host, &order, PLAN_TIME).await.ok().flatten(),
+        idle => idle,
+    };
+    Ok(Steps { lines: plan.lines.into_iter().map(Text::new).collect(), idle: idle.map(Text::new) })
 }
 
 async fn measure(host: &LinuxHost, mount: &str, below: Percent, within: Duration) -> ActionOutcome {

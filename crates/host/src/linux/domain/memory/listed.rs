@@ -57,7 +57,7 @@ impl Acts for MemoryAction {
     }
 
     fn plan<'a>(&'a self, _: &'a LinuxHost) -> BoxFuture<'a, Planned> {
-        Box::pin(std::future::ready(Ok(vec![self.detail()])))
+        Box::pin(std::future::ready(Ok(vec![self.detail()].into())))
     }
 
     fn needs(&self, who: &str, all: &mut Collected) {

@@ -119,7 +119,7 @@ async fn copies_are_put_in_place_once_and_can_be_put_back() {
     let alone = Place { key: KeyPlace::Nowhere, mode: Some(0o444), ..bench.place("alone") };
     let deployment = bench.deployment(vec![bench.place("b"), bundle, alone]);
     let plan = plan(&bench.host, &CertificateAction::Deploy(deployment.clone()), &[]).expect("not refused");
-    assert_eq!(plan.len(), 4, "four files: {plan:?}");
+    assert_eq!(plan.lines.len(), 4, "four files: {plan:?}");
     assert!(!bench.path("haproxy.pem").exists(), "a plan changes nothing");
     succeeded(bench.perform(CertificateAction::Deploy(deployment.clone())).await, "b.pem");
     assert_eq!((bench.read("b.pem"), bench.read("b.key")), (bench.read("a.pem"), bench.read("a.key")));

@@ -250,19 +250,19 @@ impl Job {
             let note = [vec![brought(&self.mount, before, after)], lines].concat().join("; ");
             return ActionOutcome::Succeeded { note: Text::new(note) };
         }
-        let nothing = format!("there is nothing to give up of {}", self.what.as_str());
-        ActionOutcome::NotNeeded { why: Text::new([vec![nothing], lines].concat().join("; ")) }
+        ActionOutcome::NotNeeded { why: Text::new([vec![self.nothing()], lines].concat().join("; ")) }
     }
 
     /// What would be given up, with sizes; touches nothing.
     ///
     /// # Errors
     /// When the filesystem cannot be opened.
-    pub fn plan(&self) -> Result<Vec<String>, String> {
+    pub fn plan(&self) -> Result<Plan, String> {
         let scope = self.scope()?;
         let usage = scope.usage()?;
         if is_reached(&usage, self.goal) {
-            return Ok(vec![format!("nothing is needed: {}", enough(&self.mount, &usage, self.goal))]);
+            let why = enough(&self.mount, &usage, self.goal);
+            return Ok(Plan { lines: vec![format!("nothing is needed: {why}")], idle: Some(why) });
         }
         self.planned(&scope, &usage, self.need(&usage))
     }
@@ -271,19 +271,21 @@ impl Job {
     ///
     /// # Errors
     /// When the filesystem cannot be opened.
-    pub fn plan_of(&self, need: Need) -> Result<Vec<String>, String> {
+    pub fn plan_of(&self, need: Need) -> Result<Plan, String> {
         let scope = self.scope()?;
         let usage = scope.usage()?;
         self.planned(&scope, &usage, need)
     }
 
-    fn planned(&self, scope: &Scope, usage: &DiskUsage, need: Need) -> Result<Vec<String>, String> {
-        let mut rest = need;
+    fn planned(&self, scope: &Scope, usage: &DiskUsage, need: Need) -> Result<Plan, String> {
+        let (mut rest, mut may_go) = (need, 0_u64);
+        let nothing = |may_go: u64| (may_go == 0).then(|| self.nothing());
         let mut lines =
             vec![format!("{} of {} used; {} must become free", usage.used_share(), self.mount, ByteSize(rest.bytes))];
         if let Cleaning::Rotated { path, older_than } = &self.what {
-            lines.extend(Rotated::look(self, scope, path, *older_than)?.plan(rest));
-            return Ok(lines);
+            let rotated = Rotated::look(self, scope, path, *older_than)?;
+            lines.extend(rotated.plan(rest));
+            return Ok(Plan { lines, idle: nothing(rotated.count()) });
         }
         let progress = Progress::new(
             Need { bytes: u64::MAX, inodes: u64::MAX },
@@ -297,6 +299,7 @@ impl Job {
             let sweep = self.sweep((scope, &caches), &rule, &declared);
             if rule.strategy.compresses() {
                 let (count, bytes) = sweep.survey(&progress, Pass::Compress)?.0.from(0);
+                may_go = may_go.saturating_add(count);
                 let s = if count == 1 { "" } else { "s" };
                 let until = if count == 0 { "" } else { ", until enough is free" };
                 let files = format!("{count} file{s} of {}", ByteSize(bytes));
@@ -304,12 +307,28 @@ impl Job {
             }
             if rule.strategy.deletes() {
                 let (survey, _) = sweep.survey(&progress, Pass::Delete)?;
+                may_go = may_go.saturating_add(survey.from(0).0);
                 let (count, bytes) = deleted(&survey, &rule.path, rest, &mut lines);
                 rest = Need { bytes: rest.bytes.saturating_sub(bytes), inodes: rest.inodes.saturating_sub(count) };
             }
         }
-        Ok(lines)
+        // Of what a program keeps only that program knows how much may go.
+        let idle = nothing(may_go).filter(|_| self.what.is_of_files() && !progress.is_late());
+        Ok(Plan { lines, idle })
     }
+
+    fn nothing(&self) -> String {
+        format!("there is nothing to give up of {}", self.what.as_str())
+    }
+}
+
+/// What would be given up.
+#[derive(Debug)]
+pub struct Plan {
+    /// In lines, with sizes.
+    pub lines: Vec<String>,
+    /// Why nothing would be, when that is known.
+    pub idle: Option<String>,
 }
 
 /// Which files of a path would be deleted, in lines: by name when those are few. How many, and how large together.

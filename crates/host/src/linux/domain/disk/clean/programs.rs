@@ -2,10 +2,19 @@
 //!
 //! Tools that need more rights than the agent keeps for itself are started by systemd, in a unit of their own.
 
-use std::time::Duration;
+use std::{
+    fs::{self, DirEntry},
+    io::ErrorKind,
+    os::unix::fs::MetadataExt,
+    path::Path,
+    time::Duration,
+};
 
 use ansai_model::{
-    action::ActionOutcome, domain::disk::DiskUsage, domain::disk::Images, probe::CommandLine, text::Text,
+    action::ActionOutcome,
+    domain::disk::{Cleaning, DiskUsage, Images},
+    probe::CommandLine,
+    text::Text,
     units::ByteSize,
 };
 
@@ -22,8 +31,76 @@ type Done = Result<ActionOutcome, String>;
 
 /// Where the journal may lie.
 const JOURNALS: &[&str] = &["/var/log/journal", "/run/log/journal"];
+/// Most entries of a folder of the journal that are counted.
+const ENTRIES_MAX: usize = 10_000;
 /// Container engines, and where they keep their images.
 const ENGINES: &[(&str, &str)] = &[("podman", "/var/lib/containers/storage"), ("docker", "/var/lib/docker")];
+
+/// Why a program would give nothing up, as far as that is known without asking it to.
+pub(super) async fn idle(host: &LinuxHost, order: &Order<'_>, within: Duration) -> Result<Option<String>, String> {
+    match order.what {
+        Cleaning::Journal { keep, yields } => {
+            if let Room::Elsewhere = usage_if(host, order, JOURNALS, within).await? {
+                return Ok(Some(elsewhere(order)));
+            }
+            let (root, keep, yields) = (host.inner.options.root.clone(), *keep, *yields);
+            in_background(order.job(host, within), move |_| {
+                let rule = journald::rule(&root).filter(|_| yields).map(|rule| yielding(&rule, keep));
+                let is_kept = || size_of_journals(&root).filter(|size| *size <= keep);
+                Ok(rule
+                    .or_else(|| is_kept().map(|size| format!("the journal takes {size}, and {keep} of it are kept"))))
+            })
+            .await
+        }
+        Cleaning::Containers { .. } => {
+            for (engine, store) in ENGINES {
+                let room = usage_if(host, order, &[store], within).await?;
+                if !matches!(room, Room::Elsewhere) && is_installed(&host.inner.options.root, engine) {
+                    return Ok(None);
+                }
+            }
+            Ok(Some(no_engine(order)))
+        }
+        Cleaning::PackageCache | Cleaning::Rotated { .. } | Cleaning::Logs { .. } => Ok(None),
+        Cleaning::Temporary { .. } | Cleaning::Grow { .. } => Ok(None),
+    }
+}
+
+/// What the files of the journal take; nothing when that cannot be told.
+fn size_of_journals(root: &Path) -> Option<ByteSize> {
+    let mut blocks = 0_u64;
+    for path in JOURNALS {
+        for folder in entries(&root.join(path.trim_start_matches('/')))? {
+            for file in entries(&folder.path())? {
+                blocks = blocks.saturating_add(file.metadata().ok()?.blocks());
+            }
+        }
+    }
+    Some(ByteSize(blocks.saturating_mul(512)))
+}
+
+/// What lies in a folder, none where there is no folder; nothing when it cannot be read or holds too much.
+fn entries(path: &Path) -> Option<Vec<DirEntry>> {
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Some(Vec::new()),
+        Err(_) => return None,
+    };
+    let found: Vec<DirEntry> = entries.take(ENTRIES_MAX + 1).collect::<Result<_, _>>().ok()?;
+    (found.len() <= ENTRIES_MAX).then_some(found)
+}
+
+fn elsewhere(order: &Order<'_>) -> String {
+    format!("the journal does not lie on {}", order.mount)
+}
+
+fn no_engine(order: &Order<'_>) -> String {
+    format!("no container engine keeps its images on {}", order.mount)
+}
+
+fn yielding(rule: &str, keep: ByteSize) -> String {
+    format!("journald itself keeps what it was told to, {rule}; `journal: {keep}` under `clean` stands above that")
+}
 
 /// Shortens the journal to a size; one that yields does nothing where journald has been told what it keeps.
 pub(super) async fn journal(
@@ -35,13 +112,12 @@ pub(super) async fn journal(
     let before = match usage_if(host, order, JOURNALS, within).await? {
         Room::Wanted(usage) => usage,
         Room::Reached(why) => return Ok(not_needed(why)),
-        Room::Elsewhere => return Ok(not_needed(format!("the journal does not lie on {}", order.mount))),
+        Room::Elsewhere => return Ok(not_needed(elsewhere(order))),
     };
     let root = host.inner.options.root.clone();
     let rule = in_background(order.job(host, within), move |_| Ok(journald::rule(&root).filter(|_| yields))).await?;
     if let Some(rule) = rule {
-        let why = "journald itself keeps what it was told to";
-        return Ok(not_needed(format!("{why}, {rule}; `journal: {keep}` under `clean` stands above that")));
+        return Ok(not_needed(yielding(&rule, keep)));
     }
     let size = format!("--vacuum-size={}", keep.0);
     let command = CommandLine::new(["journalctl", "--quiet", "--rotate", size.as_str()]);
@@ -51,7 +127,7 @@ pub(super) async fn journal(
 
 /// Gives up images that no container uses, of the engines that are here.
 pub(super) async fn images(host: &LinuxHost, order: &Order<'_>, images: Images, within: Duration) -> Done {
-    let mut last = not_needed(format!("no container engine keeps its images on {}", order.mount));
+    let mut last = not_needed(no_engine(order));
     for (engine, store) in ENGINES {
         let before = match usage_if(host, order, &[store], within).await? {
             Room::Wanted(usage) if is_installed(&host.inner.options.root, engine) => usage,

@@ -158,6 +158,11 @@ impl Rotated {
         tally.remarks.extend(self.remarks);
     }
 
+    /// How many may go.
+    pub(super) fn count(&self) -> u64 {
+        u64::try_from(self.given.len()).unwrap_or(u64::MAX)
+    }
+
     /// What would go for this need, and by whose rule.
     pub(super) fn plan(&self, need: Need) -> Vec<String> {
         let (mut bytes, mut goes) = (0_u64, 0_usize);
