@@ -157,6 +157,7 @@ pub(crate) fn summary(report: &Report) -> IncidentSummary {
         is_drill: report.is_drill,
         opened_ms: report.opened.wall.0,
         is_well_again: report.well_since.is_some() && !is_over,
+        is_kept: report.is_kept(),
         well_since_ms: report.well_since.map(|since| since.wall.0),
         // Of what is no outage there is none to be told.
         downtime_ms: report

@@ -14,6 +14,7 @@ use ansai_model::{
     text::{is_unseen, visible, visible_line},
 };
 use ansai_notify::channel::render;
+use ansai_protocol::IncidentSummary;
 use comfy_table::Color;
 use jiff::{Timestamp, tz::TimeZone};
 
@@ -240,6 +241,20 @@ pub(crate) fn health(health: Health) -> Cell {
 /// The same of what is down because somebody wants it so.
 pub(crate) fn stopped() -> Cell {
     Cell::colored("stopped", Color::Yellow)
+}
+
+/// The state of what is open and whose target is well: whoever has it need not get up any more.
+pub(crate) const WELL_AGAIN: &str = "well again";
+/// The state of what was being healed and is kept from it, as by a hold.
+pub(crate) const LEFT_ALONE: &str = "left alone";
+
+/// Where an incident stands, in a few words. What has ended is neither watched nor kept from anything.
+pub(crate) fn state(incident: &IncidentSummary) -> &'static str {
+    match incident.is_open() {
+        true if incident.is_well_again => WELL_AGAIN,
+        true if incident.is_kept => LEFT_ALONE,
+        _ => phase(&incident.phase),
+    }
 }
 
 /// A phase in a few words.

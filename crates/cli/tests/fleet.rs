@@ -258,6 +258,7 @@ fn incident(id: u64, phase: Phase) -> [Change; 2] {
         opened_ms: at.wall.0,
         downtime_ms: None,
         is_well_again: false,
+        is_kept: false,
         well_since_ms: None,
     };
     let report = Report { headline: "app.service was killed".into(), ..report };

@@ -140,7 +140,7 @@ impl FleetEngine {
         let forgotten: Vec<IncidentSummary> = open.cloned().collect();
         for incident in forgotten {
             let phase = Phase::Resolved(Resolution::Withdrawn { why: why.into() });
-            let incident = IncidentSummary { phase, ..incident };
+            let incident = IncidentSummary { phase, is_well_again: false, is_kept: false, ..incident };
             self.put(Record::Incident(HostIncident { host: Some(host), incident }));
         }
     }

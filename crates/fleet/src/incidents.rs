@@ -99,6 +99,7 @@ impl FleetEngine {
             opened_ms: self.now.wall.0,
             downtime_ms: None,
             is_well_again: false,
+            is_kept: false,
             well_since_ms: None,
         };
         self.put(Record::Incident(HostIncident { host: None, incident }));

@@ -7,7 +7,7 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    decision::Decision,
+    decision::{Decision, Gate},
     id::{CheckId, IncidentId, RuleId, TargetId},
     incident::{Evidence, IncidentKind, Phase, Relapse, SinceBy, Step},
     retry::Retry,
@@ -99,6 +99,14 @@ pub struct Report {
 }
 
 impl Report {
+    /// Whether its remediation is kept from going on at this moment.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        let keeps = |gate: Gate| matches!(gate, Gate::Hold | Gate::Maintenance | Gate::Ledger | Gate::Autonomy);
+        let is_asked = self.decision.as_ref().filter(|_| self.phase == Phase::Remediating);
+        is_asked.is_some_and(|decision| decision.objections().any(|said| keeps(said.gate)))
+    }
+
     /// A report of an incident in this phase, seen at this moment, of which nothing more is known: there is no headline, no
     /// evidence and no step, and a person must act now.
     #[must_use]

@@ -195,6 +195,9 @@ pub struct IncidentSummary {
     /// Whether it is open still and its target is well again, and watched until it has stayed so.
     #[serde(default)]
     pub is_well_again: bool,
+    /// Whether its remediation is kept from going on: somebody wants its target left alone, or its rule may do less by now.
+    #[serde(default)]
+    pub is_kept: bool,
     /// Since when the target is well, in milliseconds since 1970, when it is or was when the incident ended.
     #[serde(default)]
     pub well_since_ms: Option<i64>,

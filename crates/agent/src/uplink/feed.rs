@@ -227,6 +227,7 @@ mod tests {
             opened_ms: 0,
             downtime_ms: None,
             is_well_again: false,
+            is_kept: false,
             well_since_ms: None,
         }))
     }

@@ -6,7 +6,6 @@ use ansai_model::{incident::Phase, time::Shown};
 use jiff::tz::TimeZone;
 use serde_json::json;
 
-use super::incidents::WELL_AGAIN;
 use crate::{
     Paths, client,
     command::target::resolve,
@@ -52,7 +51,9 @@ fn explanation(value: &serde_json::Value, zone: &TimeZone) -> show::Page {
     for incident in list(&value["incidents"]) {
         let well = incident["well_since"]["wall"].as_i64();
         let state = match (well, serde_json::from_value::<Phase>(incident["phase"].clone())) {
-            (Some(since), _) => format!(": {WELL_AGAIN} since {}", show::moment(since, zone)),
+            (Some(since), _) => format!(": {} since {}", show::WELL_AGAIN, show::moment(since, zone)),
+            // What goes on says what it does.
+            (None, Ok(Phase::Remediating)) if incident["doing"].is_null() => format!(": {}", show::LEFT_ALONE),
             (None, Ok(phase)) => format!(": {}", show::phase(&phase)),
             (None, Err(_)) => String::new(),
         };
@@ -171,5 +172,14 @@ circuit breaker: closed";
         let text = shown(json!({"mono": 1, "wall": 1_700_000_000_000_i64}));
         assert!(text.contains("\nincident i7: well again since 2023-11-14 22:13:20 UTC, by rule app\n"), "{text}");
         assert!(!text.contains("allow"), "{text}");
+        let healed = |doing: serde_json::Value| {
+            let incident = json!({"id": 7, "phase": "remediating", "doing": doing});
+            explanation(&json!({"target": "service/app.service", "incidents": [incident]}), &TimeZone::UTC).to_string()
+        };
+        let (held, goes_on) = (healed(json!(null)), healed(json!("`restart` is done")));
+        assert!(
+            held.contains("incident i7: left alone\n") && goes_on.contains("incident i7: being healed\n"),
+            "{held}"
+        );
     }
 }

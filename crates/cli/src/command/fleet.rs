@@ -14,7 +14,7 @@ use ansai_protocol::{
 };
 use serde_json::json;
 
-use super::{consent, hosts, incidents::WELL_AGAIN, report};
+use super::{consent, hosts, report};
 use crate::{
     ConsentArgs, Paths, StatusArgs, client,
     exit::{Code, Failure},
@@ -221,13 +221,12 @@ fn rows(found: &FleetIncidents, now_ms: i64) -> show::Page {
     let rows = found.incidents.iter().map(|one| {
         let incident = &one.incident;
         let drill = if incident.is_drill { "drill: " } else { "" };
-        let state = if incident.is_well_again { WELL_AGAIN } else { show::phase(&incident.phase) };
         let downtime = incident.downtime_ms.map(|ms| Shown(std::time::Duration::from_millis(ms)).to_string());
         vec![
             Cell::new(one.host.as_deref().unwrap_or("(controller)")),
             Cell::new(incident.id),
             Cell::new(show::moment_in_row(incident.opened_ms, now_ms, zone)),
-            Cell::new(state),
+            Cell::new(show::state(incident)),
             Cell::new(downtime.unwrap_or_default()),
             Cell::new(format!("{drill}{}", incident.headline)),
         ]

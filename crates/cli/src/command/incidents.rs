@@ -11,9 +11,6 @@ use crate::{
     show::{self, Cell},
 };
 
-/// The state of what is open and whose target is well: whoever has it need not get up any more.
-pub(super) const WELL_AGAIN: &str = "well again";
-
 pub(super) fn incidents(paths: &Paths, targets: &[String], open_only: bool, limit: usize) -> Result<Code, Failure> {
     let mut list: Incidents = client::read(client::get(paths, "/v1/incidents")?)?;
     if !targets.is_empty() {
@@ -68,13 +65,12 @@ fn rendered(incidents: &[IncidentSummary], limit: usize, now_ms: i64, zone: &Tim
         let drill = if incident.is_drill { "drill: " } else { "" };
         let since = incident.well_since_ms.filter(|_| incident.is_well_again);
         let since = since.map(|since| format!("; well since {}", show::moment_in_row(since, now_ms, zone)));
-        let state = if incident.is_well_again { WELL_AGAIN } else { show::phase(&incident.phase) };
         let headline = show::told(incident.headline.as_str(), zone);
         let downtime = incident.downtime_ms.map(|ms| Shown(std::time::Duration::from_millis(ms)).to_string());
         vec![
             Cell::new(incident.id),
             Cell::new(show::moment_in_row(incident.opened_ms, now_ms, zone)),
-            Cell::new(state),
+            Cell::new(show::state(incident)),
             Cell::new(downtime.unwrap_or_default()),
             Cell::new(format!("{drill}{headline}{}{more}", since.unwrap_or_default())),
         ]
@@ -106,6 +102,7 @@ mod tests {
             opened_ms: 1_700_000_000_000,
             downtime_ms,
             is_well_again: id == 13,
+            is_kept: false,
             well_since_ms: Some(1_700_000_060_000),
         };
         let healed = Phase::Resolved(Resolution::Healed { rung: RungId::new("restart").expect("valid") });
@@ -129,6 +126,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_held_is_not_told_as_being_healed() {
+        let row = |phase, is_kept, is_well_again| {
+            let incident = IncidentSummary {
+                id: IncidentId(1),
+                target: TargetId::new("service/nginx.service").expect("valid"),
+                check: CheckId::new("service/nginx.service#unit").expect("valid"),
+                severity: Severity::Now,
+                phase,
+                headline: "nginx.service is failing".into(),
+                is_drill: false,
+                opened_ms: 0,
+                downtime_ms: None,
+                is_well_again,
+                is_kept,
+                well_since_ms: None,
+            };
+            rendered(&[incident], 1, 0, &TimeZone::UTC).to_string()
+        };
+        let healed = Phase::Remediating;
+        let (held, goes_on) = (row(healed.clone(), true, false), row(healed.clone(), false, false));
+        assert!(held.contains("left alone") && !held.contains("being healed") && goes_on.contains("being healed"));
+        assert!(row(healed, true, true).contains("well again"));
+        let over = row(Phase::Resolved(Resolution::Withdrawn { why: "it is gone".into() }), true, true);
+        assert!(over.contains("withdrawn"), "{over}");
+    }
+
+    #[test]
     fn what_is_open_about_one_target_is_one_line() {
         let incident = |id, target: &str, severity, phase| IncidentSummary {
             id: IncidentId(id),
@@ -141,6 +165,7 @@ mod tests {
             opened_ms: 0,
             downtime_ms: None,
             is_well_again: false,
+            is_kept: false,
             well_since_ms: None,
         };
         let waits = Phase::AwaitingApproval { expires: Now::default() };

@@ -74,6 +74,7 @@ pub(crate) fn incident(number: u64, opened: WallTime, stage: Stage) -> IncidentS
         opened_ms: opened.0,
         downtime_ms: (stage != Stage::Failed).then_some(23),
         is_well_again: stage == Stage::Back,
+        is_kept: false,
         well_since_ms: (stage != Stage::Failed).then_some(opened.0 + 23),
     }
 }

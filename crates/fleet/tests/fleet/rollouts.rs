@@ -98,6 +98,7 @@ impl Paper {
             opened_ms: self.now.wall.0,
             downtime_ms: None,
             is_well_again: false,
+            is_kept: false,
             well_since_ms: None,
         };
         self.changes(session, number, vec![Change::Incident(Box::new(incident))]);

@@ -64,6 +64,7 @@ fn changes() -> Vec<Change> {
         opened_ms: 5,
         downtime_ms: None,
         is_well_again: false,
+        is_kept: false,
         well_since_ms: None,
     };
     vec![

@@ -139,6 +139,7 @@ pub(crate) fn incident(of: Option<HostId>, id: u64, opened_ms: i64, stands: Stan
         opened_ms,
         downtime_ms: None,
         is_well_again: false,
+        is_kept: false,
         well_since_ms: None,
     };
     HostIncident { host: of, incident }

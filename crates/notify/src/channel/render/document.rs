@@ -185,7 +185,10 @@ fn what_broke(report: &Report, options: &RenderOptions) -> Vec<(&'static str, St
     ];
     facts.extend(report.relapse.map(|relapse| ("went again", moment(relapse.went.wall, zone))));
     facts.push(("now", now(report, zone)));
-    facts.extend(report.restrained.as_ref().map(|why| ("left alone", told(why.as_str(), zone))));
+    // What was begun before is not interrupted.
+    let goes_on = matches!(report.phase, Phase::Remediating | Phase::Stabilizing { .. }) && !report.is_kept();
+    let begun = if goes_on { "what was begun goes on, and nothing more is begun: " } else { "" };
+    facts.extend(report.restrained.as_ref().map(|why| ("left alone", format!("{begun}{}", told(why.as_str(), zone)))));
     let is_well = is_well(report);
     if let Some(retry) = report.retry.as_ref().filter(|_| report.restrained.is_none() && !is_well) {
         let at = moment(retry.at.wall, zone);
@@ -231,12 +234,7 @@ fn is_well(report: &Report) -> bool {
 
 /// Where it stands; what is open may be well again, and is watched then.
 fn now(report: &Report, zone: &TimeZone) -> String {
-    let is_kept =
-        report.restrained.is_some() && report.decision.as_ref().is_some_and(|decision| decision.choice != Choice::Act);
-    let stands = match report.phase {
-        Phase::Remediating if is_kept => "kept from being healed".to_owned(),
-        _ => phase_of(report, zone),
-    };
+    let stands = if report.is_kept() { "kept from being healed".to_owned() } else { phase_of(report, zone) };
     let watched = report
         .well_since
         .map(|since| format!("well again since {}, watched until it has stayed so", moment(since.wall, zone)));

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ansai_model::{
     action::ActionOutcome,
+    decision::{Choice, Decision, Gate, GateResult, Verdict},
     id::{IncidentId, RunId, RungId},
     incident::{Phase, Relapse, Step},
     report::{Cause, Report, Storm},
@@ -296,4 +297,31 @@ fn what_keeps_it_broken_and_what_began_it_stand_apart_and_so_does_who_wants_it_l
     let expected = "PROBABLE CAUSE\n  What it fails for now: its configuration is not valid (rule\n  `configuration-invalid`, seen in its log)";
     assert!(text.contains(expected) && text.contains("What began it: somebody killed it"), "{text}");
     assert!(text.contains("left alone  ann has held it since 2026-11-21 03:00:00 +01 (lunch)"), "{text}");
+}
+
+/// A hold that comes while a remedy is under way stops what would come after it, and not the remedy.
+#[test]
+fn under_a_hold_what_was_begun_is_told_as_going_on_and_the_rest_as_left_alone() {
+    let decision = |gate, verdict| {
+        let gates = vec![GateResult { gate, verdict, why: "the HOLD file stops all action".into() }];
+        let choice = if verdict == Verdict::Allow { Choice::Act } else { Choice::Defer };
+        Some(Decision { at: fixtures::at(0), proposal: "restart a.service".into(), choice, until: None, gates })
+    };
+    let restrained = Some("the HOLD file stops all action".into());
+    let page = |phase, decision| {
+        let report = Report { restrained: restrained.clone(), decision, ..fixtures::report(7, phase) };
+        (report.is_kept(), text(&report, &options()).split_whitespace().collect::<Vec<_>>().join(" "))
+    };
+    let goes_on = "left alone what was begun goes on, and nothing more is begun: the HOLD file stops all action";
+    let (defer, allow) = (Verdict::Defer { until: None }, Verdict::Allow);
+    for phase in [Phase::Remediating, Phase::Stabilizing { until: fixtures::at(90_000) }] {
+        let (is_kept, page) = page(phase, decision(Gate::Hold, allow));
+        assert!(!is_kept && page.contains(goes_on) && !page.contains("kept from"), "{page}");
+    }
+    for gate in [Gate::Hold, Gate::Autonomy] {
+        let (is_kept, page) = page(Phase::Remediating, decision(gate, defer));
+        assert!(is_kept && page.contains("now kept from being healed") && !page.contains("goes on"), "{page}");
+    }
+    let (is_kept, _) = page(Phase::Remediating, decision(Gate::Cooldown, defer));
+    assert!(!is_kept, "it waits for nobody");
 }
