@@ -252,6 +252,7 @@ impl Recorder {
             | Input::Facts(_)
             | Input::Ledger(_)
             | Input::Restraints(_)
+            | Input::StandBack { .. }
             | Input::LeftController => Some(Weight::New),
         }
     }

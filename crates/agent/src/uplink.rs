@@ -277,6 +277,10 @@ impl Session<'_> {
                 // A loop that is busy hears it when it comes to it; one that is gone stops this task too.
                 let _ = self.uplink.inputs.send(Input::Restraints(set)).await;
             }
+            FromController::StandBack { why, lasts_ms } => {
+                let lasts = Duration::from_millis(lasts_ms);
+                let _ = self.uplink.inputs.send(Input::StandBack { why, lasts }).await;
+            }
             FromController::Bundle(signed) => self.hear_configuration(*signed).await?,
             FromController::Renewed { certificate, roots } => {
                 let Some((key, _)) = self.renewal.take() else {

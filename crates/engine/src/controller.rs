@@ -3,15 +3,20 @@
 //! It knows no link: who may speak for a controller is asked before.
 
 use alloc::{boxed::Box, format, string::String, vec::Vec};
+use core::time::Duration;
 
 use ansai_model::{
     fleet::{Acknowledged, Restraint, RestraintKind, RestraintSet},
     id::TargetId,
     policy::Scope,
     text::Text,
+    time::Now,
 };
 
 use crate::{context::Context, effect::Effect, state::FromController, view::View};
+
+/// The longest that a controller has a host stand back by saying so once: for longer there are holds.
+const STANDS_BACK_MAX: Duration = Duration::from_secs(60);
 
 impl Context {
     /// A controller says which restraints its operators have for this host. What is in force then is acknowledged, and why it
@@ -32,10 +37,24 @@ impl Context {
         self.effects.push(Effect::Restrained(Box::new(said)));
     }
 
+    /// The controller has the host begin nothing for a while. It is no restraint: it has no number, the ledger does not hold it,
+    /// nobody acknowledges it, and it is over by itself soon, whatever becomes of the controller.
+    pub(crate) fn stand_back(&mut self, why: Text, lasts: Duration) {
+        let is_new = self.view().stands_back().is_none();
+        self.outside.stands_back = Some((why, self.now.mono.plus(lasts.min(STANDS_BACK_MAX))));
+        if is_new {
+            self.reconcile_all();
+        }
+    }
+
     /// The host is in no fleet any more: what its controller's operators said ends.
     pub(crate) fn left_controller(&mut self) {
-        if self.state.controller.take().is_some() {
+        let stood_back = self.outside.stands_back.take().is_some();
+        let was_restrained = self.state.controller.take().is_some();
+        if was_restrained {
             self.changed();
+        }
+        if stood_back || was_restrained {
             self.reconcile_all();
         }
     }
@@ -70,6 +89,12 @@ impl<'a> View<'a> {
     fn has_in_force(self, set: &RestraintSet) -> bool {
         let same = |before: &FromController| before.said.controller == set.controller && before.said.age() == set.age();
         self.state.controller.as_ref().is_some_and(same)
+    }
+
+    /// Why the controller has the host begin nothing at this moment, and until when.
+    pub(crate) fn stands_back(self) -> Option<(&'a Text, Now)> {
+        let (why, until) = self.outside.stands_back.as_ref().filter(|(_, until)| self.now.mono < *until)?;
+        Some((why, self.now.plus(until.since(self.now.mono))))
     }
 
     /// What the controller's operators have in force here, and what was begun before and goes on.

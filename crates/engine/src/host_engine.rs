@@ -190,6 +190,7 @@ impl Context {
             }
             Input::Operator { request, command } => self.operate(request, command),
             Input::Restraints(set) => self.restrain(*set),
+            Input::StandBack { why, lasts } => self.stand_back(why, lasts),
             Input::LeftController => self.left_controller(),
             Input::Apply(bundle) => {
                 // Whoever sends bundles may be behind, as a controller that was restored from a backup is.

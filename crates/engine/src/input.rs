@@ -1,6 +1,7 @@
 //! Everything that can make the engine change: one closed list.
 
 use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
+use core::time::Duration;
 
 use ansai_model::{
     action::ActionOutcome,
@@ -68,6 +69,13 @@ pub enum Input {
     },
     /// A controller says which restraints its operators have for this host: all of them.
     Restraints(Box<RestraintSet>),
+    /// A controller has the host begin no action for a while; nothing of it is kept.
+    StandBack {
+        /// The reason, as people read it.
+        why: Text,
+        /// How long from now on.
+        lasts: Duration,
+    },
     /// Root has taken the host out of its fleet: what a controller's operators said ends.
     LeftController,
     /// A new bundle is to be applied.

@@ -132,6 +132,9 @@ fn nothing_acts_while_stopped(view: View<'_>, target: &TargetId) -> Result<(), V
     if view.outside.ledger_trouble.is_some() {
         return violated(NAME, "an action was about to begin although the ledger cannot be saved");
     }
+    if view.outside.stands_back.as_ref().is_some_and(|(_, until)| *until > view.now.mono) {
+        return violated(NAME, format!("an action on {target} was about to begin although the host stands back"));
+    }
     for hold in &view.state.holds {
         if hold.scope.holds(target) && hold.is_on(view.now) {
             return violated(NAME, format!("an action on {target} was about to begin although it is held"));

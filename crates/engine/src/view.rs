@@ -9,7 +9,7 @@ use ansai_model::{
     id::{IncidentId, TargetId},
     incident::Incident,
     text::Text,
-    time::Now,
+    time::{MonoTime, Now},
 };
 
 use crate::{
@@ -33,6 +33,8 @@ pub(crate) struct Outside {
     pub(crate) facts: BTreeMap<Box<str>, Value>,
     pub(crate) hold_file: Option<Text>,
     pub(crate) ledger_trouble: Option<Text>,
+    /// Why the controller has the host begin nothing, and until when.
+    pub(crate) stands_back: Option<(Text, MonoTime)>,
 }
 
 impl<'a> View<'a> {

@@ -125,12 +125,13 @@ impl FleetEngine {
         self.try_to_save();
         self.answer_the_patient();
         if self.saving.trouble.is_some() {
-            return;
+            return self.have_twins_stand_back();
         }
         self.forget_pending();
         self.forget_ended();
         self.forget_ended_restraints();
         self.hold_twins();
+        self.have_twins_stand_back();
         self.take_roles_over();
         self.watch_silence();
         self.watch_generations();

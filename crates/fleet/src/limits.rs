@@ -48,6 +48,10 @@ pub const SILENT_AFTER: Duration = Duration::from_secs(60);
 pub const SILENT_TOGETHER: Duration = Duration::from_secs(30);
 /// An older session of an identity that speaks so long after a newer one came is no remnant: there are two hosts.
 pub const TWINS_AFTER: Duration = Duration::from_secs(5);
+/// How long twins that cannot be held stand back when they are told to.
+pub const STAND_BACK_FOR: Duration = Duration::from_secs(30);
+/// How often they are told to, until they are held.
+pub const STAND_BACK_EVERY: Duration = Duration::from_secs(10);
 /// After a failed save it is tried this often whether one works again.
 pub const SAVE_AGAIN: Duration = Duration::from_secs(5);
 /// Most configurations of the fleet that are kept, with how they came to the hosts; the oldest go first.

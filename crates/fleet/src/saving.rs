@@ -181,6 +181,11 @@ impl FleetEngine {
         }
     }
 
+    /// Whether what is said now waits for no save, and so is said whatever becomes of the next one.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.saving.waiting.is_empty() && self.saving.now.records.is_empty()
+    }
+
     /// Why nothing that must be kept may be begun, when it may not.
     pub(crate) fn objection_to_saving(&self) -> Option<FleetAnswer> {
         self.saving.trouble.as_ref().map(not_kept)

@@ -41,6 +41,8 @@ pub(crate) struct Session {
     pub(crate) telling: Option<Telling>,
     /// A change of it was not taken, since nothing could be kept or it has a twin: none is before it comes again.
     pub(crate) is_stalled: bool,
+    /// When it was last told to stand back.
+    pub(crate) stood_back: Option<MonoTime>,
 }
 
 /// What a full telling has named.
@@ -65,6 +67,7 @@ impl Session {
             acknowledged: RestraintsAt::default(),
             telling: None,
             is_stalled: false,
+            stood_back: None,
         }
     }
 }

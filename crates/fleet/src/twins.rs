@@ -8,14 +8,21 @@ use ansai_model::{
     text::Text,
 };
 use ansai_protocol::{
-    link::HostId,
+    link::{FromController, HostId},
     record::{Kept, Record},
 };
 
-use crate::{FleetEngine, input::SessionId, limits::TWINS_AFTER};
+use crate::{
+    FleetEngine,
+    effect::FleetEffect,
+    input::SessionId,
+    limits::{STAND_BACK_EVERY, STAND_BACK_FOR, TWINS_AFTER},
+};
 
-/// By whom twins are held.
+/// By whom twins are held, and why.
 pub(crate) const CONTROLLER: &str = "the controller";
+const WHY_HELD: &str =
+    "two hosts have its identity, so neither may act: have one of them join for itself (`ansai join`)";
 
 impl FleetEngine {
     /// A connection speaks: a newer one of the same identity that came a while ago is another host's.
@@ -69,21 +76,15 @@ impl FleetEngine {
                 }
                 continue;
             }
-            let Some(record) = self.books.hosts.get(&host) else { continue };
-            let over = FleetScope::Host(Text::new(record.name.as_str()));
-            let is_ours =
-                |one: &Restraint| one.over == over && one.by.as_str() == CONTROLLER && one.scope == Scope::All;
-            if self.books.restraints.values().any(is_ours) || self.books.restraints.len() >= RESTRAINTS_MAX {
+            let Some(over) = self.unheld(host).filter(|_| self.books.restraints.len() < RESTRAINTS_MAX) else {
                 continue;
-            }
-            let reason =
-                "two hosts have its identity, so neither may act: have one of them join for itself (`ansai join`)";
+            };
             let restraint = Restraint {
                 id: RestraintId(self.next_generation()),
                 kind: RestraintKind::Hold,
                 over,
                 scope: Scope::All,
-                reason: reason.into(),
+                reason: WHY_HELD.into(),
                 by: CONTROLLER.into(),
                 since: self.steady(),
                 until: None,
@@ -94,6 +95,42 @@ impl FleetEngine {
         }
         self.tell_hosts(&held);
         self.hear_out();
+    }
+
+    /// Over what a member is to be held as one of twins; nothing when it is.
+    fn unheld(&self, host: HostId) -> Option<FleetScope> {
+        let over = FleetScope::Host(Text::new(self.books.hosts.get(&host)?.name.as_str()));
+        let is_ours = |one: &Restraint| one.over == over && one.by.as_str() == CONTROLLER && one.scope == Scope::All;
+        (!self.books.restraints.values().any(is_ours)).then_some(over)
+    }
+
+    /// Twins that cannot be held, since nothing can be kept or there is no room for a hold, stand back for a while instead, again
+    /// and again: that has no number that could come to mean something else, so nobody has to know later that it was said.
+    pub(crate) fn have_twins_stand_back(&mut self) {
+        // What is said beside a save is not said when that fails, as the next one will.
+        if self.saving.trouble.is_some() && !self.is_settled() {
+            return;
+        }
+        let now = self.now.mono;
+        for host in self.twins() {
+            if self.unheld(host).is_none() {
+                continue;
+            }
+            let there: Vec<SessionId> = self.sessions_of(host).map(|(id, _)| id).collect();
+            if there.len() < 2 {
+                continue;
+            }
+            for id in there {
+                let Some(session) = self.sessions.get_mut(&id) else { continue };
+                if session.stood_back.is_some_and(|told| now.since(told) < STAND_BACK_EVERY) {
+                    continue;
+                }
+                session.stood_back = Some(now);
+                let lasts_ms = u64::try_from(STAND_BACK_FOR.as_millis()).unwrap_or(u64::MAX);
+                let message = FromController::StandBack { why: WHY_HELD.into(), lasts_ms };
+                self.effects.push(FleetEffect::Send { session: id, message });
+            }
+        }
     }
 
     /// Changes come from one of two processes that speak under one identity: what they told is mixed.

@@ -177,6 +177,14 @@ pub enum FromController {
     /// All restraints that concern the host: those that are not among them have ended. A set that is older than the one that
     /// the host has is never obeyed.
     Restraints(Box<RestraintSet>),
+    /// The host is to begin no action for so long. It is kept nowhere, ends by itself, and is said again for as long as there
+    /// is a reason: what a controller that can keep nothing says in the place of a hold.
+    StandBack {
+        /// Why, as people read it.
+        why: Text,
+        /// For how long, in milliseconds from now.
+        lasts_ms: u64,
+    },
     /// The certificate that was asked for.
     Renewed {
         /// For the key that signed the request.
@@ -304,7 +312,8 @@ impl Message for FromHost {
 }
 
 impl Message for FromController {
-    const KINDS: &'static [&'static str] = &["welcome", "kept", "restraints", "renewed", "beat", "closing", "bundle"];
+    const KINDS: &'static [&'static str] =
+        &["welcome", "kept", "restraints", "stand-back", "renewed", "beat", "closing", "bundle"];
 }
 
 impl Message for Join {

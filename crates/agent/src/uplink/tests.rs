@@ -219,6 +219,9 @@ async fn restraints_reach_the_loop_and_what_is_obeyed_is_said_in_each_session() 
     link.send(&FromController::Restraints(Box::new(set.clone()))).await.unwrap();
     let heard = timeout(LONG, world.inputs.recv()).await.expect("in time");
     assert_eq!(heard, Some(Input::Restraints(Box::new(set))));
+    link.send(&FromController::StandBack { why: "twins".into(), lasts_ms: 30_000 }).await.unwrap();
+    let heard = timeout(LONG, world.inputs.recv()).await.expect("in time");
+    assert_eq!(heard, Some(Input::StandBack { why: "twins".into(), lasts: Duration::from_secs(30) }));
     let acknowledged = Acknowledged {
         controller: world.controller.to_string().into(),
         epoch: 1,

@@ -60,7 +60,13 @@ pub(crate) fn hold_on(view: View<'_>, target: &TargetId) -> Option<Restraint> {
             format!("{by} has held {over} at the controller since {since}{}{}", quoted(&said.reason), ends(until));
         Restraint::new(until, why, at_controller(said))
     });
-    here.chain(elsewhere).max_by_key(|restraint| (restraint.until.is_none(), restraint.until.map(|until| until.mono)))
+    let meanwhile = view.stands_back().map(|(why, until)| {
+        let why = format!("the controller has it stand back until {}: {why}", until.wall);
+        Restraint::new(Some(until), why, "it ends by itself when the controller says so no more".to_owned())
+    });
+    here.chain(elsewhere)
+        .chain(meanwhile)
+        .max_by_key(|restraint| (restraint.until.is_none(), restraint.until.map(|until| until.mono)))
 }
 
 /// What a controller's operators have said of a target, with its end if it has one, and since when.

@@ -247,6 +247,41 @@ fn a_host_that_left_its_fleet_obeys_it_no_more_and_another_controller_counts_ane
     assert_eq!(host.restrained.pop().expect("an answer").refused, None);
 }
 
+/// What a controller says that can keep nothing. It ends by itself, and the host's ledger knows nothing of it.
+#[test]
+fn a_host_that_is_told_to_stand_back_begins_nothing_until_that_is_over() {
+    let told = |host: &mut Host, seconds| {
+        host.step(Input::StandBack { why: "two hosts have its identity".into(), lasts: secs(seconds) });
+    };
+    let mut host = Host::plain();
+    let before = host.engine.revision();
+    told(&mut host, 30);
+    assert_eq!((host.engine.revision(), host.restrained.len()), (before, 0), "nobody acknowledges it");
+    host.fails("app.service#unit");
+    host.pass(secs(20));
+    told(&mut host, 30);
+    host.pass(secs(29));
+    assert_eq!(host.done(), Vec::<&str>::new());
+    let gate = host.gate("app.service", Gate::Hold);
+    assert!(gate.contains("the controller has it stand back until"), "{gate}");
+    assert!(gate.contains("two hosts have its identity"), "{gate}");
+    host.pass(secs(2));
+    assert_eq!(host.done(), ["restart app.service"]);
+    // However long is said, it is over soon; and who leaves the fleet is told nothing by it.
+    for is_left in [false, true] {
+        let mut host = Host::plain();
+        told(&mut host, 1_000_000);
+        host.fails("app.service#unit");
+        host.pass(secs(58));
+        assert_eq!(host.done(), Vec::<&str>::new());
+        if is_left {
+            host.step(Input::LeftController);
+        }
+        host.pass(secs(if is_left { 1 } else { 3 }));
+        assert_eq!(host.done(), ["restart app.service"]);
+    }
+}
+
 #[test]
 fn a_ledger_from_before_there_were_controllers_is_read() {
     let host = Host::plain();

@@ -136,6 +136,7 @@ fn from_controller() -> Vec<FromController> {
         })),
         FromController::Kept { through: u64::MAX },
         FromController::Restraints(Box::new(restraints())),
+        FromController::StandBack { why: "two hosts have its identity".into(), lasts_ms: 30_000 },
         FromController::Renewed {
             certificate: Certificate::new("-----BEGIN").expect("short"),
             roots: Roots::new("-----BEGIN").expect("short"),

@@ -1,6 +1,6 @@
 //! One host of the fleet: the production engine, two services that die, a ledger, and the agent's end of the link.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use ansai_engine::{Effect, HostEngine, Input, State};
@@ -20,6 +20,7 @@ use ansai_model::{
 use ansai_protocol::{
     TargetStatus,
     link::{CHANGES_MAX, Change, FeedId, FromHost, Held, Hello, HostId, RestraintsAt, Short},
+    record::HostRecord,
 };
 
 use super::checks::Books;
@@ -433,4 +434,29 @@ fn status(name: &str, health: Health) -> Option<Change> {
         stopped: None,
         warning: None,
     })))
+}
+
+/// A member as the controller knows it at first.
+pub(super) fn record(id: HostId, number: u64, now: Now) -> HostRecord {
+    let role = match number % 3 {
+        0 => "db",
+        _ => "web",
+    };
+    HostRecord {
+        id,
+        name: Short::new(format!("host-{number}")),
+        role: Some(role.into()),
+        labels: BTreeMap::new(),
+        machine_id: "".into(),
+        boot_id: "".into(),
+        program: "".into(),
+        address: "".into(),
+        joined: now.wall,
+        heard: None,
+        ahead_ms: 0,
+        acknowledged: RestraintsAt::default(),
+        under_way: Vec::new(),
+        configuration: Held::default(),
+        refused: None,
+    }
 }

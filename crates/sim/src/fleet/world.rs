@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use ansai_engine::Input;
 use ansai_fleet::{
     FleetEffect, FleetInput,
     input::{Came, SessionId},
@@ -14,8 +15,8 @@ use ansai_model::{
     time::{MonoTime, Now, WallTime},
 };
 use ansai_protocol::{
-    link::{ControllerId, FromController, FromHost, Held, HostId, RestraintsAt, Short},
-    record::{HostRecord, IdentityRecord, Record},
+    link::{ControllerId, FromController, FromHost, HostId, RestraintsAt},
+    record::{IdentityRecord, Record},
 };
 use ansai_store::volatile::Records;
 
@@ -23,7 +24,7 @@ use super::{
     Totals,
     checks::{self, Books},
     controller::{Controller, Output},
-    host::{Link, Made, SimHost},
+    host::{Link, Made, SimHost, record},
     operators::Operators,
 };
 use crate::random::Random;
@@ -383,6 +384,10 @@ impl World {
                 Ok(())
             }
             FromController::Restraints(set) => self.on_host(index, |host, now, random| host.is_told(*set, now, random)),
+            FromController::StandBack { why, lasts_ms } => {
+                let lasts = Duration::from_millis(lasts_ms);
+                self.on_host(index, |host, now, random| host.step(now, Input::StandBack { why, lasts }, random))
+            }
             FromController::Closing { .. } => {
                 self.loses_link(session);
                 Ok(())
@@ -472,29 +477,5 @@ impl World {
             let again = Duration::from_millis(100 + self.random.below(3_000));
             self.after(again, Event::Dials(index));
         }
-    }
-}
-
-fn record(id: HostId, number: u64, now: Now) -> HostRecord {
-    let role = match number % 3 {
-        0 => "db",
-        _ => "web",
-    };
-    HostRecord {
-        id,
-        name: Short::new(format!("host-{number}")),
-        role: Some(role.into()),
-        labels: BTreeMap::new(),
-        machine_id: "".into(),
-        boot_id: "".into(),
-        program: "".into(),
-        address: "".into(),
-        joined: now.wall,
-        heard: None,
-        ahead_ms: 0,
-        acknowledged: RestraintsAt::default(),
-        under_way: Vec::new(),
-        configuration: Held::default(),
-        refused: None,
     }
 }
