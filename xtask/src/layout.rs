@@ -29,6 +29,7 @@ SECTIONS
   .text.rest :
   {
 ";
+const BETWEEN: &str = "    /* Disks, certificates and memory. */\n";
 const END: &str = "  }\n}\nINSERT BEFORE .text;\n";
 
 /// Builds, records and writes.
@@ -38,20 +39,22 @@ pub(crate) fn run() -> Result<()> {
     // With the names of its functions, which the shipped program has not.
     cargo::run(&["rustc", "--release", "-p", "ansai-cli", "--bin", "ansai", "--", "-C", "strip=none"])?;
     let functions = functions(&cargo::root().join("target/release/ansai"))?;
-    let mut run = BTreeSet::new();
     let host = Host::boot(&HostOptions::new("layout"))?;
     let services = bench::many_services(&host)?;
-    run.extend(at_rest(&host, "1,000 services", &services, &functions)?);
+    let of_services = at_rest(&host, "1,000 services", &services, &functions)?;
     drop(host);
     let (host, _, domains) = bench::every_domain()?;
-    run.extend(at_rest(&host, "every domain", &domains, &functions)?);
+    let of_domains = at_rest(&host, "every domain", &domains, &functions)?;
+    let run: BTreeSet<String> = of_services.union(&of_domains).cloned().collect();
     ensure!(!run.is_empty(), "no function was seen to run: is the program that runs the one that was built?");
     let path = cargo::root().join("crates/cli/layout.ld");
     let patterns = patterns(&run, functions.values());
-    std::fs::write(&path, script(&patterns)).with_context(|| format!("{} cannot be written", path.display()))?;
+    let (first, then) = patterns.into_iter().partition(|(name, _)| of_services.contains(*name));
+    std::fs::write(&path, script([first, then].map(distinct)))
+        .with_context(|| format!("{} cannot be written", path.display()))?;
     bench::say(&format!(
         "{} functions are in crates/cli/layout.ld; build again to have them laid side by side",
-        patterns.len()
+        run.len()
     ));
     Ok(())
 }
@@ -71,17 +74,26 @@ fn at_rest(
     Ok(found)
 }
 
-/// What names the functions that were run and no other: a pattern, or the whole name where others have the same pattern, as
-/// those have that were made of one generic function.
-fn patterns<'a>(run: &BTreeSet<String>, all: impl Iterator<Item = &'a String>) -> BTreeSet<String> {
+/// What names each function that was run, and none that was not: a pattern, or the whole name where others have the same
+/// pattern, as those have that were made of one generic function.
+fn patterns<'a>(run: &'a BTreeSet<String>, all: impl Iterator<Item = &'a String>) -> BTreeMap<&'a String, String> {
     let others: BTreeSet<String> = all.filter(|name| !run.contains(*name)).map(|name| pattern(name)).collect();
-    let named = |name: &String| Some(pattern(name)).filter(|it| !others.contains(it)).unwrap_or_else(|| name.clone());
+    let named = |name: &'a String| {
+        let pattern = pattern(name);
+        (name, if others.contains(&pattern) { name.clone() } else { pattern })
+    };
     run.iter().map(named).collect()
 }
 
-fn script(patterns: &BTreeSet<String>) -> String {
-    let lines: String = patterns.iter().map(|pattern| format!("    *(.text.{pattern})\n")).collect();
-    format!("{HEAD}{lines}{END}")
+fn distinct(patterns: BTreeMap<&String, String>) -> BTreeSet<String> {
+    patterns.into_values().collect()
+}
+
+/// Those that every agent runs, and then those that only some need: what lies between others is resident with them.
+fn script(groups: [BTreeSet<String>; 2]) -> String {
+    let line = |pattern: String| format!("    *(.text.{pattern})\n");
+    let [first, then] = groups.map(|group| group.into_iter().map(line).collect::<String>());
+    format!("{HEAD}{first}{BETWEEN}{then}{END}")
 }
 
 /// The functions of a program and where they begin, as `nm` prints them.
@@ -150,16 +162,19 @@ mod tests {
         let run = BTreeSet::from([symbol("4poll", 'a'), symbol("5sleep", 'a'), symbol("5sleep", 'b')]);
         let all = [&run.iter().cloned().collect::<Vec<_>>()[..], &[symbol("4poll", 'c')]].concat();
         let expected = BTreeSet::from([symbol("4poll", 'a'), "_ZN5tokio5sleep17h*".to_owned()]);
-        assert_eq!(patterns(&run, all.iter()), expected);
+        assert_eq!(distinct(patterns(&run, all.iter())), expected);
     }
 
     #[test]
     fn the_script_that_is_there_is_one_that_would_be_written() {
         let path = cargo::root().join("crates/cli/layout.ld");
         let there = std::fs::read_to_string(path).expect("it is there");
-        let names = there.lines().filter_map(|line| line.trim().strip_prefix("*(.text.")?.strip_suffix(')'));
-        let patterns: BTreeSet<String> = names.map(str::to_owned).collect();
-        assert!(patterns.len() > 100, "{} functions", patterns.len());
-        assert!(script(&patterns) == there, "`cargo xtask layout` writes it");
+        let (first, then) = there.split_once(BETWEEN).expect("two groups");
+        let groups = [first, then].map(|group| -> BTreeSet<String> {
+            let names = group.lines().filter_map(|line| line.trim().strip_prefix("*(.text.")?.strip_suffix(')'));
+            names.map(str::to_owned).collect()
+        });
+        assert!(groups.iter().all(|group| group.len() > 100), "{} functions", there.lines().count());
+        assert!(script(groups) == there, "`cargo xtask layout` writes it");
     }
 }
