@@ -41,6 +41,8 @@ pub struct Telemetry {
 #[derive(Debug)]
 struct Published {
     phase: Phase,
+    /// How many steps there were.
+    steps: u64,
     decision: Option<(Choice, Text)>,
 }
 
@@ -86,24 +88,24 @@ impl Telemetry {
             self.metrics.incident_resolved();
         }
         for incident in incidents.values() {
-            let moved = self.follow(now.wall, incident);
-            if moved
+            let has_news = self.follow(now.wall, incident);
+            if has_news
                 && let Some(line) = &self.line
                 && let Some(report) = engine.report(now, incident.id)
             {
-                // The report itself comes when it is made for people.
-                line.note_report(&report, Kept::No);
+                // As it stands: what is done is seen at the controller while it goes on.
+                line.note_report(report, Kept::No);
             }
         }
         self.metrics.set_incidents(counted(incidents.values()));
     }
 
-    /// Says whether it stands elsewhere than before.
+    /// Says whether it stands elsewhere than before, or has more steps.
     fn follow(&mut self, at: WallTime, incident: &Incident) -> bool {
         let mut is_new = false;
         let seen = self.incidents.entry(incident.id).or_insert_with(|| {
             is_new = true;
-            Published { phase: incident.phase.clone(), decision: None }
+            Published { phase: incident.phase.clone(), steps: 0, decision: None }
         });
         if is_new {
             self.metrics.incident_opened();
@@ -114,7 +116,10 @@ impl Telemetry {
             let (id, target, phase) = (incident.id, incident.target.clone(), incident.phase.clone());
             self.events.tell(at, EventKind::Incident { id, target, phase });
         }
-        let Some(decision) = &incident.decision else { return has_moved };
+        let steps =
+            u64::try_from(incident.steps.len()).unwrap_or(u64::MAX).saturating_add(incident.steps_dropped.into());
+        let has_news = std::mem::replace(&mut seen.steps, steps) != steps || has_moved;
+        let Some(decision) = &incident.decision else { return has_news };
         let is_known = seen
             .decision
             .as_ref()
@@ -127,7 +132,7 @@ impl Telemetry {
                 self.events.tell(at, told(incident, decision));
             }
         }
-        has_moved
+        has_news
     }
 
     /// An action begins.
@@ -152,7 +157,7 @@ impl Telemetry {
     /// A report was kept, or could not be.
     pub(crate) fn keeps(&self, report: &Report, is_kept: bool) {
         if let Some(line) = &self.line {
-            line.note_report(report, if is_kept { Kept::Yes } else { Kept::No });
+            line.note_report(report.clone(), if is_kept { Kept::Yes } else { Kept::No });
         }
     }
 

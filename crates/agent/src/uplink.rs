@@ -162,7 +162,7 @@ impl Uplink {
         beside(move || {
             let mut newer = reports.newest_since(WallTime(since_ms), REPORTS_MAX);
             newer.reverse();
-            newer.iter().for_each(|report| line.note_report(report, Kept::Yes));
+            newer.into_iter().for_each(|report| line.note_report(report, Kept::Yes));
         })
         .await
     }
@@ -175,6 +175,7 @@ impl Uplink {
             Item::Target(status) => Change::Target(status),
             Item::TargetGone(target) => Change::TargetGone(target),
             Item::Incident(summary) => Change::Incident(summary),
+            Item::Going(report) => Change::Report(report),
             Item::Lost(count) => Change::Lost { count },
             Item::Report { incident, .. } => {
                 let reports = self.reports.clone();

@@ -190,7 +190,8 @@ impl Agent {
         }
         linked.telling.anew();
         let reports = engine.state().incidents.keys().filter_map(|id| engine.report(now, *id));
-        let incidents = reports.map(|report| Item::Incident(Box::new(answer::summary(&report))));
+        let incidents = reports
+            .flat_map(|report| [Item::Incident(Box::new(answer::summary(&report))), Item::Going(Box::new(report))]);
         linked.line.tell_all(linked.telling.of(now.mono, targets).into_iter().chain(incidents));
     }
 }

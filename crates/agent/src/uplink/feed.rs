@@ -3,15 +3,20 @@
 
 use std::collections::VecDeque;
 
-use ansai_model::id::{IncidentId, TargetId};
+use ansai_model::{
+    id::{IncidentId, TargetId},
+    report::Report,
+};
 use ansai_protocol::{IncidentSummary, TargetStatus, link::FeedId};
 
 /// Most changes that are sent and not kept yet.
 const SENT_MAX: usize = 256;
 /// Most changes that wait, beside those of targets, of which there are as many as are watched.
 const WAITING_MAX: usize = 1024;
+/// Most of those that are reports on what goes on, which are held whole.
+const GOING_MAX: usize = 64;
 
-/// Something to tell. Of a report only its number is held: it lies on the disk.
+/// Something to tell. Of a report that was made for people only its number is held: it lies on the disk.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Item {
     /// Everything is told anew.
@@ -24,6 +29,8 @@ pub(crate) enum Item {
     TargetGone(TargetId),
     /// An incident as it stands.
     Incident(Box<IncidentSummary>),
+    /// The report on an incident that goes on, as it stands.
+    Going(Box<Report>),
     /// The report on an incident, made at this moment (milliseconds since 1970).
     Report {
         /// Which one.
@@ -46,6 +53,8 @@ impl Item {
         match (self, newer) {
             (Self::Incident(one), Self::Incident(other)) => one.id == other.id,
             (Self::Report { incident: one, .. }, Self::Report { incident: other, .. }) => one == other,
+            (Self::Going(one), Self::Going(other)) => one.incident == other.incident,
+            (Self::Going(one), Self::Report { incident: other, .. }) => one.incident == *other,
             (one, other) => target(one).is_some_and(|one| Some(one) == target(other)),
         }
     }
@@ -96,6 +105,9 @@ impl Feed {
             return;
         }
         self.waiting.push_back(item);
+        if self.waiting.iter().filter(|item| matches!(item, Item::Going(_))).count() > GOING_MAX {
+            self.drop_going();
+        }
         while self.waiting.iter().filter(|item| !item.is_of_a_target()).count() > WAITING_MAX {
             if !self.drop_oldest() {
                 return;
@@ -103,8 +115,18 @@ impl Feed {
         }
     }
 
+    /// What is said of an incident that goes on is said again when it goes further, so nothing is lost by it. No when there is
+    /// none.
+    fn drop_going(&mut self) -> bool {
+        let place = self.waiting.iter().position(|item| matches!(item, Item::Going(_)));
+        place.and_then(|place| self.waiting.remove(place)).is_some()
+    }
+
     /// Incidents go before reports, which say more; what is dropped is counted. No when there is nothing to drop.
     fn drop_oldest(&mut self) -> bool {
+        if self.drop_going() {
+            return true;
+        }
         let is_incident = |item: &Item| matches!(item, Item::Incident(_));
         let is_report = |item: &Item| matches!(item, Item::Report { .. });
         let place = self.waiting.iter().position(is_incident).or_else(|| self.waiting.iter().position(is_report));
@@ -129,7 +151,12 @@ impl Feed {
                 Item::Report { .. } | Item::Lost(_) => self.note(item),
                 // It has ended, or it is in what is told.
                 Item::Incident(_) if !self.waiting.iter().any(|told| told.is_replaced_by(&item)) => self.note(item),
-                Item::Incident(_) | Item::Target(_) | Item::TargetGone(_) | Item::Anew | Item::Told => {}
+                Item::Incident(_)
+                | Item::Going(_)
+                | Item::Target(_)
+                | Item::TargetGone(_)
+                | Item::Anew
+                | Item::Told => {}
             }
         }
         self.wants_all = false;
@@ -188,7 +215,7 @@ impl Feed {
 
 #[cfg(test)]
 mod tests {
-    use ansai_model::{id::CheckId, incident::Phase, observation::Health, rule::Severity};
+    use ansai_model::{id::CheckId, incident::Phase, observation::Health, rule::Severity, time::Now};
 
     use super::*;
 
@@ -323,6 +350,45 @@ mod tests {
             assert!(taken.len() <= 64 && feed.sent.len() <= SENT_MAX);
         }
         assert_eq!(feed.sent.len(), SENT_MAX, "it waits until that is kept");
+    }
+
+    fn going(id: u64, steps: u32) -> Item {
+        let check = CheckId::of(&target("app"), "unit").unwrap();
+        let mut report = Report::bare(IncidentId(id), target("app"), check, Now::default(), Phase::Open);
+        report.steps_dropped = steps;
+        Item::Going(Box::new(report))
+    }
+
+    #[test]
+    fn what_goes_on_is_told_as_it_stands_until_its_report_is_made() {
+        let mut feed = connected();
+        [going(1, 1), incident(1), going(1, 2), going(2, 1)].into_iter().for_each(|item| feed.note(item));
+        feed.note(report(1));
+        assert_eq!(feed.take(9), Some((3, vec![report(1), incident(1), going(2, 1)])));
+        feed.note(report(2));
+        feed.note(going(2, 2));
+        assert_eq!(
+            feed.take(9),
+            Some((6, vec![report(2), going(2, 2)])),
+            "a report that was made is told all the same"
+        );
+        feed.note(going(3, 1));
+        feed.connected(None);
+        feed.tell_all([incident(3), going(3, 2)]);
+        let told = feed.take(9).unwrap().1;
+        assert_eq!(told, [Item::Anew, incident(3), going(3, 2), Item::Told, report(1), report(2)]);
+    }
+
+    #[test]
+    fn few_reports_on_what_goes_on_wait_and_none_of_them_is_missed() {
+        let mut feed = connected();
+        (0..200).for_each(|id| [incident(id), going(id, 1)].into_iter().for_each(|item| feed.note(item)));
+        let going = feed.waiting.iter().filter(|item| matches!(item, Item::Going(_))).count();
+        assert_eq!((going, feed.waiting.len()), (GOING_MAX, 200 + GOING_MAX));
+        (0..2_000).for_each(|id| feed.note(report(id)));
+        assert!(!feed.waiting.iter().any(|item| matches!(item, Item::Going(_))), "they go first");
+        let lost = feed.waiting.iter().find_map(|item| if let Item::Lost(lost) = item { Some(*lost) } else { None });
+        assert_eq!(lost, Some(2_200 - u64::try_from(WAITING_MAX - 1).unwrap()), "and are not counted");
     }
 
     #[test]

@@ -65,12 +65,13 @@ impl Line {
     }
 
     /// A report was made; whether it lies on the disk to be read says `is_kept`.
-    pub(crate) fn note_report(&self, report: &Report, is_kept: Kept) {
-        let summary = answer::summary(report);
+    pub(crate) fn note_report(&self, report: Report, is_kept: Kept) {
+        let summary = answer::summary(&report);
         self.note(Item::Incident(Box::new(summary)));
-        if is_kept == Kept::Yes {
-            self.note(Item::Report { incident: report.incident, at_ms: report.at.wall.0 });
-        }
+        self.note(match is_kept {
+            Kept::Yes => Item::Report { incident: report.incident, at_ms: report.at.wall.0 },
+            Kept::No => Item::Going(Box::new(report)),
+        });
     }
 
     /// Whether the loop is to tell everything.

@@ -189,7 +189,7 @@ async fn what_the_controller_has_is_not_told_to_it_by_the_next_process() {
     }
     world.line.tell_all([]);
     world.reports.save(&report(1)).unwrap();
-    world.line.note_report(&report(1), Kept::Yes);
+    world.line.note_report(report(1), Kept::Yes);
     let mut through = 0;
     while through < 4 {
         let (first, changes) = changes(&mut link).await;
