@@ -233,8 +233,9 @@ impl FleetEngine {
             }
             Some(before) => format!("generation {generation} of the configuration, which is generation {before} again"),
         };
+        let comma = if reverts.is_some() { "," } else { "" };
         let text = format!(
-            "{what} is on its way to {} in {}; `ansai fleet rollouts` shows how far it is",
+            "{what}{comma} is on its way to {} in {}; `ansai fleet rollouts` shows how far it is",
             words::count(hosts, "host"),
             words::count(waves.len(), "wave")
         );

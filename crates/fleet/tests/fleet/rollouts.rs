@@ -179,7 +179,10 @@ fn it_stops_at_a_host_that_refuses_it_and_nobody_else_gets_it() {
     assert_eq!(drift, ["it refuses it: line 1: no mapping"]);
     // What was there before comes back as a newer one.
     let answer = fleet.operates(FleetOperation::RollBack);
-    assert!(said(&answer).contains("generation 3 of the configuration, which is generation 1 again"), "{answer:?}");
+    assert!(
+        said(&answer).contains("generation 3 of the configuration, which is generation 1 again, is on its way"),
+        "{answer:?}"
+    );
     for _ in 0..3 {
         fleet.were_given(3).into_iter().for_each(|session| fleet.takes(session));
         fleet.passes(secs(2), &[1, 2, 3, 4]);
