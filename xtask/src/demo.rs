@@ -12,6 +12,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 mod failures;
+pub(crate) mod fleet;
 mod show;
 
 use failures::{ANY, DATA, FAILURES, Failure, NGINX, configuration, put_certificates, unit};

@@ -5,7 +5,7 @@ use std::time::Instant;
 use ansai_lab::image::Kind;
 use anyhow::{Result, bail};
 
-use crate::{cargo, endtoend, tidy};
+use crate::{cargo, demo, endtoend, tidy};
 
 /// Runs every stage; all of them, so that one run shows everything that is wrong.
 pub(crate) fn run() -> Result<()> {
@@ -36,6 +36,8 @@ pub(crate) fn run() -> Result<()> {
         Ok(result) => result,
         Err(_) => bail!("the set-up panicked"),
     });
+    // Alone as well: it says how soon a controller sees what happens, and asserts it.
+    stage("demo of a fleet", &mut failed, demo::fleet::run_built);
     // Apart from the others: forty daemons that start at once leave nothing of two cores to them.
     stage("real daemons", &mut failed, || counted(DAEMONS));
     stage("end-to-end tests", &mut failed, || {

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::lan::Lan;
@@ -78,10 +79,48 @@ impl Controller {
     /// # Errors
     /// When it is not taken in.
     pub fn join(&self, host: &Host) -> Result<()> {
+        self.join_by(host, &self.token)
+    }
+
+    /// The same by another token.
+    ///
+    /// # Errors
+    /// When it is not taken in.
+    pub fn join_by(&self, host: &Host, token: &str) -> Result<()> {
         let command = ["ansai", "join", &self.url(), "--token-file", "-"];
-        let said = host.run_with_input(&command, self.token.as_bytes())?;
+        let said = host.run_with_input(&command, token.as_bytes())?;
         said.ok().with_context(|| format!("the controller:\n{}", self.host.evidence()))?;
         Ok(())
+    }
+
+    /// Starts it anew, as after a change of its file.
+    ///
+    /// # Errors
+    /// When it does not come back.
+    pub fn restart(&self) -> Result<()> {
+        self.host.run_ok(&["systemctl", "restart", UNIT])?;
+        self.host.wait_active(UNIT, LIMIT)
+    }
+
+    /// Kills it with SIGKILL and returns which process it was; systemd brings it back as another one.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn kill(&self) -> Result<i32> {
+        let pid = self.host.main_pid(UNIT)?.context("the controller does not run")?;
+        self.host.signal(self.host.outer_pid(pid)?, Signal::KILL)?;
+        Ok(pid)
+    }
+
+    /// Waits until it is back as another process than this one.
+    ///
+    /// # Errors
+    /// When it does not come back.
+    pub fn wait_back(&self, killed: i32) -> Result<()> {
+        self.host.wait_until("the controller to be back", LIMIT, || {
+            let is_another = self.host.main_pid(UNIT)?.is_some_and(|pid| pid != killed);
+            Ok(is_another && self.host.is_active(UNIT)?)
+        })
     }
 
     /// What an `ansai` command says here with `--json`.

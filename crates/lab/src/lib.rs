@@ -9,6 +9,7 @@
 pub mod agent;
 pub mod controller;
 pub mod fixture;
+pub mod fleet;
 pub mod host;
 pub mod image;
 pub mod lan;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use ansai_lab::agent::{QUICK, wait_report};
 use ansai_lab::controller::{Controller, UNIT};
+use ansai_lab::fleet::{Fleet, Member};
 use ansai_lab::lan::{Cable, Lan};
 use ansai_lab::{Host, HostOptions, agent, fixture, mail};
 use anyhow::{Context as _, Result};
@@ -19,110 +20,48 @@ services:
   app.service: {probe: {http: \"http://127.0.0.1:5000/\", every: 1s, timeout: 1s, fail_after: 2}}
 ";
 
-/// A fleet: the network, the controller, and each host with a service that the agent heals.
-struct Fleet {
-    lan: Lan,
-    controller: Controller,
-    hosts: Vec<Host>,
+const APP: &str = "app.service";
+
+fn boot() -> Result<Fleet> {
+    boot_joined(NAMES.len())
 }
 
-/// The number of a host on the network, by its place in [`NAMES`].
-fn number(place: usize) -> u8 {
-    u8::try_from(place).unwrap_or(u8::MAX) + 2
+/// The first so many hosts have joined; on the others an agent runs alone.
+fn boot_joined(joined: usize) -> Result<Fleet> {
+    let configuration = format!("{QUICK}{SERVICES}");
+    let fleet =
+        Fleet::boot(&NAMES.map(|name| Member { name, units: &[("app", 5000)], configuration: &configuration }))?;
+    fleet.hosts.iter().try_for_each(|host| agent::wait_health(host, APP, "healthy"))?;
+    fleet.hosts[..joined].iter().try_for_each(|host| fleet.controller.join(host))?;
+    fleet.controller.wait_connected(&NAMES[..joined])?;
+    Ok(fleet)
 }
 
-impl Fleet {
-    fn boot() -> Result<Self> {
-        Self::boot_joined(NAMES.len())
-    }
+/// All that the agent of a host has on its disk.
+fn image(host: &Host) -> Result<Vec<u8>> {
+    host.run_ok(&["tar", "-C", "/var/lib", "-cf", "/tmp/image.tar", "ansai"])?;
+    host.read_bytes("/tmp/image.tar")
+}
 
-    /// The first so many hosts have joined; on the others an agent runs alone.
-    fn boot_joined(joined: usize) -> Result<Self> {
-        let lan = Lan::new()?;
-        let host = Host::boot(&HostOptions::new("controller"))?;
-        lan.join(&host, 1)?;
-        let controller = Controller::start(host, 1)?;
-        let mut hosts = Vec::new();
-        for (place, name) in NAMES.iter().enumerate() {
-            let host = Host::boot(&HostOptions::new(name))?;
-            lan.join(&host, number(place))?;
-            host.install_unit("app.service", &fixture::unit("app", 5000))?;
-            host.start("app.service")?;
-            agent::install(&host, &format!("{QUICK}{SERVICES}"))?;
-            agent::start(&host)?;
-            agent::wait_health(&host, "app.service", "healthy")?;
-            if place < joined {
-                controller.join(&host)?;
-            }
-            hosts.push(host);
-        }
-        controller.wait_connected(&NAMES[..joined])?;
-        Ok(Self { lan, controller, hosts })
-    }
+/// A host goes on from what another had on its disk.
+fn becomes(host: &Host, image: &[u8]) -> Result<()> {
+    forgets(host)?;
+    host.write_file("/tmp/image.tar", image, 0o600)?;
+    host.run_ok(&["tar", "-C", "/var/lib", "-xf", "/tmp/image.tar"])?;
+    agent::start(host)
+}
 
-    /// Kills the app of a host, and waits until it is healed there.
-    fn kill_and_heal(&self, place: usize, incident: &str) -> Result<Value> {
-        let host = &self.hosts[place];
-        host.signal_main("app.service", Signal::KILL)?;
-        wait_report(host, incident, "healed")
-    }
-
-    /// The controller's own incidents, newest first.
-    fn own(&self) -> Result<Vec<Value>> {
-        let all = self.controller.json(&["incidents", "--fleet"])?;
-        let all = all["incidents"].as_array().cloned().unwrap_or_default();
-        Ok(all.into_iter().filter(|one| one["host"].is_null()).map(|one| one["incident"].clone()).collect())
-    }
-
-    fn own_has_ended(&self) -> Result<bool> {
-        Ok(self.own()?.iter().all(|one| !one["phase"]["resolved"].is_null()))
-    }
-
-    /// All that the agent of a host has on its disk.
-    fn image(&self, place: usize) -> Result<Vec<u8>> {
-        self.hosts[place].run_ok(&["tar", "-C", "/var/lib", "-cf", "/tmp/image.tar", "ansai"])?;
-        self.hosts[place].read_bytes("/tmp/image.tar")
-    }
-
-    /// A host goes on from what another had on its disk.
-    fn becomes(&self, place: usize, image: &[u8]) -> Result<()> {
-        let host = &self.hosts[place];
-        self.forgets(place)?;
-        host.write_file("/tmp/image.tar", image, 0o600)?;
-        host.run_ok(&["tar", "-C", "/var/lib", "-xf", "/tmp/image.tar"])?;
-        agent::start(host)
-    }
-
-    /// The agent of a host is stopped, and its disk empty.
-    fn forgets(&self, place: usize) -> Result<()> {
-        self.hosts[place].stop(agent::UNIT)?;
-        self.hosts[place].run_ok(&["find", "/var/lib/ansai", "-mindepth", "1", "-delete"])?;
-        Ok(())
-    }
-
-    /// What a host says of its link.
-    fn link(&self, place: usize) -> Result<Value> {
-        Ok(agent::json(&self.hosts[place], &["status"])?["controller"].clone())
-    }
-
-    /// The phases of a host's incidents as the controller has them, by number.
-    fn phases(&self, place: usize) -> Result<Vec<(u64, Value)>> {
-        let mut all: Vec<_> = self.controller.incidents(NAMES[place])?;
-        all.reverse();
-        let phase = |one: Value| Ok((one["id"].as_u64().context("a number")?, one["phase"].clone()));
-        all.into_iter().map(phase).collect()
-    }
-
-    fn is_healed_there(&self, place: usize, incidents: usize) -> Result<bool> {
-        let phases = self.phases(place)?;
-        Ok(phases.len() == incidents && phases.iter().all(|(_, phase)| !phase["resolved"].is_null()))
-    }
+/// The agent of a host is stopped, and its disk empty.
+fn forgets(host: &Host) -> Result<()> {
+    host.stop(agent::UNIT)?;
+    host.run_ok(&["find", "/var/lib/ansai", "-mindepth", "1", "-delete"])?;
+    Ok(())
 }
 
 #[test]
 fn a_failure_is_healed_where_it_is_and_seen_in_one_place() -> Result<()> {
-    let fleet = Fleet::boot()?;
-    let on_host = fleet.kill_and_heal(0, "i1")?;
+    let fleet = boot()?;
+    let on_host = fleet.kill_and_heal(0, APP, "i1")?;
     let seen = Instant::now();
     fleet.controller.wait_until("the incident to be seen healed", || fleet.is_healed_there(0, 1))?;
     println!("seen at the controller {} ms after the host had its report", seen.elapsed().as_millis());
@@ -137,7 +76,7 @@ fn a_failure_is_healed_where_it_is_and_seen_in_one_place() -> Result<()> {
 
 #[test]
 fn a_hold_over_the_fleet_stops_every_host_and_says_who_obeys_it() -> Result<()> {
-    let fleet = Fleet::boot()?;
+    let fleet = boot()?;
     let said =
         fleet.controller.host.run_ok(&["ansai", "hold", "--fleet", "--reason", "a look at the switch", "--yes"])?;
     assert!(said.stdout.contains("3 of 3"), "{}", said.stdout);
@@ -158,11 +97,11 @@ fn a_hold_over_the_fleet_stops_every_host_and_says_who_obeys_it() -> Result<()> 
         wait_report(host, "i1", "healed")?;
     }
     // A host that the hold has not reached is named, and gets it as soon as it is there again.
-    fleet.lan.set(number(2), Cable::Cut)?;
+    fleet.set(2, Cable::Cut)?;
     let said = fleet.controller.host.run(&["ansai", "hold", "--fleet", "--reason", "again", "--yes"])?;
     let words = format!("{}{}", said.stdout, said.stderr);
     assert!(words.contains("2 of 3") && words.contains("db-01"), "{words}");
-    fleet.lan.set(number(2), Cable::Plugged)?;
+    fleet.set(2, Cable::Plugged)?;
     let holds = || Ok(agent::json(&fleet.hosts[2], &["status"])?["holds"].to_string().contains("again"));
     fleet.controller.wait_until("the third host to hold", holds)?;
     Ok(())
@@ -170,7 +109,7 @@ fn a_hold_over_the_fleet_stops_every_host_and_says_who_obeys_it() -> Result<()> 
 
 #[test]
 fn a_controller_that_is_killed_loses_and_doubles_nothing() -> Result<()> {
-    let fleet = Fleet::boot()?;
+    let fleet = boot()?;
     fleet.controller.host.run_ok(&[
         "ansai",
         "hold",
@@ -184,7 +123,7 @@ fn a_controller_that_is_killed_loses_and_doubles_nothing() -> Result<()> {
     // Killed before the failure, while it is told, and right after it was seen.
     for (place, _) in fleet.hosts.iter().enumerate() {
         fleet.controller.host.signal_main(UNIT, Signal::KILL)?;
-        fleet.kill_and_heal(place, "i1")?;
+        fleet.kill_and_heal(place, APP, "i1")?;
         fleet.controller.host.wait_active(UNIT, LIMIT)?;
         fleet.controller.host.signal_main(UNIT, Signal::KILL)?;
         fleet.controller.host.wait_active(UNIT, LIMIT)?;
@@ -200,7 +139,7 @@ fn a_controller_that_is_killed_loses_and_doubles_nothing() -> Result<()> {
     assert!(status["restraints"].to_string().contains("kept"), "{:#}", status["restraints"]);
     // While nobody controls it, a host is healed all the same, and what it has to say is said later.
     fleet.controller.host.stop(UNIT)?;
-    fleet.kill_and_heal(1, "i2")?;
+    fleet.kill_and_heal(1, APP, "i2")?;
     fleet.controller.host.start(UNIT)?;
     fleet.controller.wait_until("what happened meanwhile to be seen", || fleet.is_healed_there(1, 2))?;
     Ok(())
@@ -208,16 +147,16 @@ fn a_controller_that_is_killed_loses_and_doubles_nothing() -> Result<()> {
 
 #[test]
 fn a_host_that_says_nothing_is_unknown_and_one_incident_and_heals_itself_meanwhile() -> Result<()> {
-    let fleet = Fleet::boot()?;
-    fleet.lan.set(number(1), Cable::Cut)?;
-    fleet.kill_and_heal(1, "i1")?;
+    let fleet = boot()?;
+    fleet.set(1, Cable::Cut)?;
+    fleet.kill_and_heal(1, APP, "i1")?;
     fleet
         .controller
         .wait_until("the silence to be noticed", || Ok(fleet.controller.sees("web-02")["health"] == "unknown"))?;
     // Longer than `silent_after`, which is a minute.
     fleet.controller.host.wait_until("an incident of the silent host", 2 * LIMIT, || Ok(fleet.own()?.len() == 1))?;
     assert!(fleet.own()?[0].to_string().contains("web-02"), "{:#}", fleet.own()?[0]);
-    fleet.lan.set(number(1), Cable::Plugged)?;
+    fleet.set(1, Cable::Plugged)?;
     fleet.controller.wait_connected(&NAMES)?;
     fleet.controller.wait_until("what happened meanwhile to be seen", || fleet.is_healed_there(1, 1))?;
     fleet.controller.wait_until("the silence to have ended", || fleet.own_has_ended())?;
@@ -234,10 +173,10 @@ fn resident(fleet: &Fleet) -> Result<u64> {
 
 #[test]
 fn an_enrolled_image_that_is_cloned_twice_is_one_incident_and_none_of_them_acts() -> Result<()> {
-    let fleet = Fleet::boot_joined(1)?;
-    let image = fleet.image(0)?;
+    let fleet = boot_joined(1)?;
+    let image = image(&fleet.hosts[0])?;
     for place in [1, 2] {
-        fleet.becomes(place, &image)?;
+        becomes(&fleet.hosts[place], &image)?;
     }
     fleet.controller.wait_until("the twins to be seen", || Ok(fleet.controller.sees("web-01")["is_twin"] == true))?;
     for host in &fleet.hosts {
@@ -290,14 +229,14 @@ fn an_enrolled_image_that_is_cloned_twice_is_one_incident_and_none_of_them_acts(
 
 #[test]
 fn a_host_that_is_installed_anew_is_approved_once_and_keeps_its_history_and_its_place() -> Result<()> {
-    let fleet = Fleet::boot_joined(1)?;
-    fleet.kill_and_heal(0, "i1")?;
+    let fleet = boot_joined(1)?;
+    fleet.kill_and_heal(0, APP, "i1")?;
     fleet.controller.wait_until("the incident to be seen healed", || fleet.is_healed_there(0, 1))?;
     let before = fleet.controller.sees("web-01");
     // The old disk runs on in another machine.
-    let old = fleet.image(0)?;
-    fleet.forgets(0)?;
-    fleet.becomes(1, &old)?;
+    let old = image(&fleet.hosts[0])?;
+    forgets(&fleet.hosts[0])?;
+    becomes(&fleet.hosts[1], &old)?;
     fleet.controller.wait_connected(&["web-01"])?;
     agent::start(&fleet.hosts[0])?;
     agent::wait_health(&fleet.hosts[0], "app.service", "healthy")?;
@@ -325,7 +264,7 @@ fn a_host_that_is_installed_anew_is_approved_once_and_keeps_its_history_and_its_
     assert_eq!(waits(pending()?), 0, "one approval is enough");
     let all = fleet.controller.incidents("web-01")?;
     assert_eq!(all.len(), 1, "its history is kept: {all:#?}");
-    fleet.kill_and_heal(0, "i1")?;
+    fleet.kill_and_heal(0, APP, "i1")?;
     fleet.controller.wait_until("what happens on it now to be seen", || fleet.is_healed_there(0, 2))?;
     assert_eq!(fleet.link(0)?["connected_since_ms"], since, "its link was never broken");
     assert!(fleet.link(1)?["connected_since_ms"].is_null());
@@ -335,10 +274,10 @@ fn a_host_that_is_installed_anew_is_approved_once_and_keeps_its_history_and_its_
 
 #[test]
 fn a_controller_that_hears_nobody_suspects_its_own_network_and_blames_no_host() -> Result<()> {
-    let fleet = Fleet::boot()?;
-    fleet.lan.set(1, Cable::Cut)?;
+    let fleet = boot()?;
+    fleet.set_controller(Cable::Cut)?;
     for (place, _) in NAMES.iter().enumerate() {
-        fleet.kill_and_heal(place, "i1")?;
+        fleet.kill_and_heal(place, APP, "i1")?;
     }
     let suspects = |one: &Value| one["headline"].to_string().contains("the controller's own network is suspected");
     let seen = || -> Result<Vec<Value>> {
@@ -355,7 +294,7 @@ fn a_controller_that_hears_nobody_suspects_its_own_network_and_blames_no_host() 
     assert_eq!(seen()?[0]["severity"], "now");
     let status = fleet.controller.host.run(&["ansai", "status", "--fleet"])?.stdout;
     assert!(status.contains("the controller's own network is suspected"), "{status}");
-    fleet.lan.set(1, Cable::Plugged)?;
+    fleet.set_controller(Cable::Plugged)?;
     fleet.controller.wait_connected(&NAMES)?;
     fleet.controller.wait_until("the suspicion to have ended", || fleet.own_has_ended())?;
     for (place, _) in NAMES.iter().enumerate() {
@@ -367,7 +306,7 @@ fn a_controller_that_hears_nobody_suspects_its_own_network_and_blames_no_host() 
 
 #[test]
 fn people_are_told_once_of_all_that_fall_silent_at_once_and_when_they_are_back() -> Result<()> {
-    let fleet = Fleet::boot()?;
+    let fleet = boot()?;
     let controller = &fleet.controller;
     let doctor = || controller.host.run(&["ansai", "controller", "doctor"]);
     let unsaid = doctor()?;
@@ -382,16 +321,16 @@ fn people_are_told_once_of_all_that_fall_silent_at_once_and_when_they_are_back()
     let said = doctor()?;
     assert!(said.is_success() && said.stdout.contains("full store: desk"), "{}", said.stdout);
 
-    fleet.lan.set(number(0), Cable::Cut)?;
-    fleet.lan.set(number(1), Cable::Cut)?;
+    fleet.set(0, Cable::Cut)?;
+    fleet.set(1, Cable::Cut)?;
     let told = mail::wait_for(&controller.host, 1, 3 * LIMIT)?;
     // A long subject goes on in the next line, behind a blank.
     let unfolded = |mail: &str| mail.replace("\n ", " ");
     assert!(unfolded(&told[0]).contains("web-01 and web-02 are not heard"), "one message for both: {}", told[0]);
     // Who ended right after it had told begins with what it knows, and tells it to nobody again.
     controller.host.signal_main(UNIT, Signal::KILL)?;
-    fleet.lan.set(number(0), Cable::Plugged)?;
-    fleet.lan.set(number(1), Cable::Plugged)?;
+    fleet.set(0, Cable::Plugged)?;
+    fleet.set(1, Cable::Plugged)?;
     controller.wait_connected(&NAMES)?;
     let told = mail::wait_for(&controller.host, 2, 3 * LIMIT)?;
     assert_eq!(told.len(), 2, "{told:#?}");

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use ansai_lab::controller::{Controller, UNIT};
-use ansai_lab::lan::Lan;
-use ansai_lab::{Host, HostOptions, agent, fixture};
-use anyhow::{Context as _, Result};
+use ansai_lab::agent;
+use ansai_lab::controller::UNIT;
+use ansai_lab::fleet::{Fleet, Member};
+use anyhow::Result;
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -34,92 +34,52 @@ services:
 ";
 const SITE: &str = "/root/site";
 
-struct Fleet {
-    _lan: Lan,
-    controller: Controller,
-    hosts: Vec<Host>,
+const UNITS: &[(&str, u16)] = &[("app", 5000), ("own", 5001)];
+
+fn boot() -> Result<Fleet> {
+    let fleet = Fleet::boot_joined(&NAMES.map(|name| Member { name, units: UNITS, configuration: OWN }))?;
+    fleet.hosts.iter().try_for_each(|host| host.write_file("/srv/tool", "#!/bin/sh\n", 0o777))?;
+    fleet.controller.host.run_ok(&["mkdir", "-p", SITE])?;
+    Ok(fleet)
 }
 
-impl Fleet {
-    fn boot() -> Result<Self> {
-        let lan = Lan::new()?;
-        let host = Host::boot(&HostOptions::new("controller"))?;
-        lan.join(&host, 1)?;
-        let controller = Controller::start(host, 1)?;
-        let mut hosts = Vec::new();
-        for (number, name) in (2..).zip(NAMES) {
-            let host = Host::boot(&HostOptions::new(name))?;
-            lan.join(&host, number)?;
-            host.install_unit("app.service", &fixture::unit("app", 5000))?;
-            host.install_unit("own.service", &fixture::unit("own", 5001))?;
-            host.start("app.service")?;
-            host.start("own.service")?;
-            host.write_file("/srv/tool", "#!/bin/sh\n", 0o777)?;
-            agent::install(&host, OWN)?;
-            agent::start(&host)?;
-            controller.join(&host)?;
-            hosts.push(host);
+fn write(fleet: &Fleet, text: &str) -> Result<()> {
+    fleet.controller.host.write_file(format!("{SITE}/site.yaml"), text, 0o644)
+}
+
+/// Begins to bring a configuration to the hosts.
+fn apply(fleet: &Fleet, text: &str, soak: &str) -> Result<()> {
+    write(fleet, text)?;
+    fleet.controller.host.run_ok(&["ansai", "fleet", "apply", SITE, "--soak", soak, "--yes"])?;
+    Ok(())
+}
+
+/// Which hosts watch the app, which only the fleet's configuration says.
+fn watching(fleet: &Fleet) -> Result<Vec<&str>> {
+    let mut watching = Vec::new();
+    for host in &fleet.hosts {
+        if agent::json(host, &["status"])?["targets"].to_string().contains("service/app.service") {
+            watching.push(host.name());
         }
-        controller.wait_connected(&NAMES)?;
-        controller.host.run_ok(&["mkdir", "-p", SITE])?;
-        Ok(Self { _lan: lan, controller, hosts })
     }
-
-    fn write(&self, text: &str) -> Result<()> {
-        self.controller.host.write_file(format!("{SITE}/site.yaml"), text, 0o644)?;
-        Ok(())
-    }
-
-    /// Begins to bring a configuration to the hosts.
-    fn apply(&self, text: &str, soak: &str) -> Result<()> {
-        self.write(text)?;
-        self.controller.host.run_ok(&["ansai", "fleet", "apply", SITE, "--soak", soak, "--yes"])?;
-        Ok(())
-    }
-
-    /// The newest roll-out.
-    fn newest(&self) -> Result<Value> {
-        Ok(self.controller.json(&["fleet", "rollouts"])?["rollouts"][0].clone())
-    }
-
-    fn wait_state(&self, generation: u64, state: &str) -> Result<Value> {
-        let is_so = || {
-            let newest = self.newest().unwrap_or_default();
-            Ok(newest["generation"] == generation && newest["state"] == state)
-        };
-        let waited =
-            self.controller.host.wait_until(&format!("generation {generation} to be {state}"), 3 * LIMIT, is_so);
-        waited.with_context(|| format!("{:#}", self.newest().unwrap_or_default()))?;
-        self.newest()
-    }
-
-    /// Which hosts watch the app, which only the fleet's configuration says.
-    fn watching(&self) -> Result<Vec<&str>> {
-        let mut watching = Vec::new();
-        for host in &self.hosts {
-            if agent::json(host, &["status"])?["targets"].to_string().contains("service/app.service") {
-                watching.push(host.name());
-            }
-        }
-        Ok(watching)
-    }
+    Ok(watching)
 }
 
 #[test]
 fn a_good_configuration_reaches_every_host_the_canary_first_and_the_hosts_own_stays_stronger() -> Result<()> {
-    let fleet = Fleet::boot()?;
-    fleet.write(GOOD)?;
+    let fleet = boot()?;
+    write(&fleet, GOOD)?;
     let plan = fleet.controller.json(&["fleet", "plan", SITE])?;
     assert_eq!(plan["hosts"].as_array().map(Vec::len), Some(3), "{plan:#}");
     assert!(plan["hosts"].to_string().matches("\"is_changed\":true").count() == 3, "{plan:#}");
     let dry = fleet.controller.host.run_ok(&["ansai", "fleet", "apply", SITE, "--dry-run"])?;
     assert!(dry.stdout.contains("nothing was changed"), "{}", dry.stdout);
-    fleet.apply(GOOD, "5s")?;
-    fleet.controller.wait_until("the canary to have it", || Ok(fleet.watching()?.len() == 1))?;
-    assert_eq!(fleet.newest()?["state"], "running");
-    let done = fleet.wait_state(1, "done")?;
+    apply(&fleet, GOOD, "5s")?;
+    fleet.controller.wait_until("the canary to have it", || Ok(watching(&fleet)?.len() == 1))?;
+    assert_eq!(fleet.rollout()?["state"], "running");
+    let done = fleet.wait_rollout(1, "done")?;
     assert_eq!(done["waves"], 2, "{done:#}");
-    assert_eq!(fleet.watching()?.len(), 3);
+    assert_eq!(watching(&fleet)?.len(), 3);
     for host in &fleet.hosts {
         agent::wait_health(host, "app.service", "healthy")?;
         let explained = agent::ansai(host, &["config", "explain", "agent.host_budget.actions"])?.ok()?.stdout;
@@ -127,7 +87,7 @@ fn a_good_configuration_reaches_every_host_the_canary_first_and_the_hosts_own_st
         let layers = agent::ansai(host, &["config", "layers"])?.ok()?.stdout;
         assert!(layers.contains("fleet:site.yaml"), "{layers}");
     }
-    assert_eq!(fleet.controller.json(&["fleet", "drift"])?["drift"].as_array().map(Vec::len), Some(0));
+    assert!(fleet.has_no_drift()?);
     // What the fleet says is healed as what the host says itself; without a controller as well, and after a restart.
     fleet.controller.host.stop(UNIT)?;
     let host = &fleet.hosts[1];
@@ -145,31 +105,31 @@ fn a_good_configuration_reaches_every_host_the_canary_first_and_the_hosts_own_st
 
 #[test]
 fn a_bad_configuration_stops_at_the_canary_and_is_brought_back() -> Result<()> {
-    let fleet = Fleet::boot()?;
-    fleet.apply(GOOD, "1s")?;
-    fleet.wait_state(1, "done")?;
+    let fleet = boot()?;
+    apply(&fleet, GOOD, "1s")?;
+    fleet.wait_rollout(1, "done")?;
     // What is not even valid goes nowhere.
-    fleet.write("servces: {}\n")?;
+    write(&fleet, "servces: {}\n")?;
     let wrong = fleet.controller.host.run(&["ansai", "fleet", "apply", SITE, "--yes"])?;
     assert!(wrong.stderr.contains("site.yaml:1") && wrong.stderr.contains("services"), "{}", wrong.stderr);
     // What a host refuses leaves it with what it had.
-    fleet.apply(REFUSED, "1s")?;
-    let stopped = fleet.wait_state(2, "stopped")?;
+    apply(&fleet, REFUSED, "1s")?;
+    let stopped = fleet.wait_rollout(2, "stopped")?;
     let why = stopped["why"].as_str().unwrap_or_default();
     assert!(why.contains("refuses it") && why.contains("others can change it"), "{stopped:#}");
-    assert_eq!(fleet.watching()?.len(), 3, "the one that refused it goes on with what it had");
+    assert_eq!(watching(&fleet)?.len(), 3, "the one that refused it goes on with what it had");
     let told = |one: &&Value| !one["progress"].is_null();
     assert_eq!(stopped["hosts"].as_array().map(|hosts| hosts.iter().filter(told).count()), Some(1), "{stopped:#}");
     fleet.controller.host.run_ok(&["ansai", "fleet", "rollback", "--yes"])?;
-    let back = fleet.wait_state(3, "done")?;
+    let back = fleet.wait_rollout(3, "done")?;
     assert_eq!(back["reverts"], 1);
     // What makes a service fail its probe is seen at the canary.
-    fleet.apply(FAILING, "20s")?;
-    let stopped = fleet.wait_state(4, "stopped")?;
+    apply(&fleet, FAILING, "20s")?;
+    let stopped = fleet.wait_rollout(4, "stopped")?;
     assert!(stopped["why"].as_str().unwrap_or_default().contains("service/app.service"), "{stopped:#}");
     assert_eq!(stopped["hosts"].as_array().map(|hosts| hosts.iter().filter(told).count()), Some(1), "{stopped:#}");
     fleet.controller.host.run_ok(&["ansai", "fleet", "rollback", "--yes"])?;
-    fleet.wait_state(5, "done")?;
+    fleet.wait_rollout(5, "done")?;
     for host in &fleet.hosts {
         agent::wait_health(host, "app.service", "healthy")?;
     }
@@ -178,15 +138,15 @@ fn a_bad_configuration_stops_at_the_canary_and_is_brought_back() -> Result<()> {
 
 #[test]
 fn a_controller_that_is_killed_in_the_middle_goes_on() -> Result<()> {
-    let fleet = Fleet::boot()?;
-    fleet.apply(GOOD, "10s")?;
-    fleet.controller.wait_until("the canary to have it", || Ok(fleet.watching()?.len() == 1))?;
+    let fleet = boot()?;
+    apply(&fleet, GOOD, "10s")?;
+    fleet.controller.wait_until("the canary to have it", || Ok(watching(&fleet)?.len() == 1))?;
     fleet.controller.host.signal_main(UNIT, Signal::KILL)?;
     fleet.controller.host.wait_active(UNIT, LIMIT)?;
-    assert_eq!(fleet.watching()?.len(), 1, "nobody is told because of that");
-    let done = fleet.wait_state(1, "done")?;
+    assert_eq!(watching(&fleet)?.len(), 1, "nobody is told because of that");
+    let done = fleet.wait_rollout(1, "done")?;
     assert_eq!(done["waves"], 2);
-    assert_eq!(fleet.watching()?.len(), 3);
-    assert_eq!(fleet.controller.json(&["fleet", "drift"])?["drift"].as_array().map(Vec::len), Some(0));
+    assert_eq!(watching(&fleet)?.len(), 3);
+    assert!(fleet.has_no_drift()?);
     Ok(())
 }
