@@ -1,10 +1,21 @@
 //! The port on which agents come: a task for each connection, which tells the loop what it hears and sends what the loop says.
-//! What any of it means is the engine's.
+//! The tasks have threads of their own, so that ten thousand who shake hands keep nobody from the loop. What any of it means is
+//! the engine's.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    num::NonZero,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::available_parallelism,
+    time::Duration,
+};
 
 use ansai_fleet::input::{Came, JoiningId, SessionId};
 use ansai_link::{
+    Trouble,
     accept::{Acceptor, Arrival, Arrived},
     dial::Link,
 };
@@ -12,15 +23,24 @@ use ansai_model::text::Text;
 use ansai_protocol::link::{FromController, FromHost, Hello, Join, JoinAnswer, Message, Short};
 use bytes::Bytes;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::{Semaphore, mpsc, oneshot, watch},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::start::now;
 
+/// Most threads for links: shaking hands is most of the work, and ten thousand come back in seconds with two.
+const THREADS_MAX: usize = 4;
 /// Most connections; the unit allows a few more files than that.
 const CONNECTIONS_MAX: usize = 60_000;
+/// Most connections that wait in the kernel's queue; `net.core.somaxconn` (4096) may allow fewer.
+const QUEUED_MAX: u32 = 16_384;
+/// Most that shake hands at once on a thread. All of them at once would take as long as all together for each, and be given up;
+/// whoever is taken is done soon, and the others wait in the kernel's queue.
+const SHAKING_MAX: usize = 64;
+/// Who has not shaken hands by then waits for its network and not for us: its turn is over, and it goes on beside the others.
+const TURN_LASTS: Duration = Duration::from_millis(500);
 /// Most that ask to join at once, of all.
 const JOININGS_MAX: usize = 64;
 /// Most frames that wait for one host: one that takes nothing is let go.
@@ -74,31 +94,78 @@ impl Outgoing {
 }
 
 /// What every connection's task has.
-#[derive(Clone)]
 struct Shared {
     acceptor: watch::Receiver<Acceptor>,
     news: mpsc::Sender<News>,
+    /// The number of the last connection, whichever thread has it.
+    last: Arc<AtomicU64>,
+    places: Arc<Semaphore>,
     joinings: Arc<Semaphore>,
+    tasks: TaskTracker,
     stop: CancellationToken,
 }
 
-/// Takes connections until stopped.
-pub(crate) async fn serve(
+/// Listens. Hosts that lost their controller in one moment dial within two seconds of each other, faster than hands are shaken;
+/// whoever finds no room in the kernel's queue comes seconds later.
+///
+/// # Errors
+/// When the address cannot be had.
+pub(crate) fn listen(at: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if at.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // As a service that is started again needs it: connections of the one before may linger.
+    socket.set_reuseaddr(true)?;
+    socket.bind(at)?;
+    socket.listen(QUEUED_MAX)
+}
+
+/// Takes connections until stopped, each on the thread that has time for it first.
+///
+/// # Errors
+/// When the system has no thread or no file to give.
+pub(crate) fn serve(
     listener: TcpListener,
     acceptor: watch::Receiver<Acceptor>,
     news: mpsc::Sender<News>,
     tasks: TaskTracker,
     stop: CancellationToken,
-) {
-    let shared = Shared { acceptor, news, joinings: Arc::new(Semaphore::new(JOININGS_MAX)), stop: stop.clone() };
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let mut number = 0_u64;
+) -> std::io::Result<()> {
+    let shared = Arc::new(Shared {
+        acceptor,
+        news,
+        last: Arc::default(),
+        places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+        joinings: Arc::new(Semaphore::new(JOININGS_MAX)),
+        tasks,
+        stop,
+    });
+    let listener = listener.into_std()?;
+    for _ in 0..available_parallelism().map_or(1, NonZero::get).min(THREADS_MAX) {
+        let (listener, shared) = (listener.try_clone()?, shared.clone());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        std::thread::Builder::new().name("links".into()).spawn(move || runtime.block_on(take(listener, shared)))?;
+    }
+    Ok(())
+}
+
+/// One thread's part of it.
+async fn take(listener: std::net::TcpListener, shared: Arc<Shared>) {
+    let listener = match TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!("a thread takes no connections: {}", ansai_files::said(&error)),
+    };
+    let turns = Arc::new(Semaphore::new(SHAKING_MAX));
     loop {
-        let accepted = tokio::select! {
-            () = stop.cancelled() => return,
-            accepted = listener.accept() => accepted,
+        let next = async {
+            // Nobody closes it.
+            let turn = turns.clone().acquire_owned().await;
+            listener.accept().await.map(|(stream, peer)| (stream, peer, turn))
         };
-        let (stream, peer) = match accepted {
+        // A turn that is given back when we stop is missed by nobody.
+        let accepted = tokio::select! {
+            () = shared.stop.cancelled() => return,
+            accepted = next => accepted,
+        };
+        let (stream, peer, turn) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!("a connection could not be taken: {}", ansai_files::said(&error));
@@ -107,29 +174,40 @@ pub(crate) async fn serve(
             }
         };
         // Who finds no place hears that the connection was closed, and comes again.
-        let Ok(place) = places.clone().try_acquire_owned() else { continue };
-        number += 1;
-        let (shared, number) = (shared.clone(), number);
-        tasks.spawn(async move {
+        let Ok(place) = shared.places.clone().try_acquire_owned() else { continue };
+        let number = shared.last.fetch_add(1, Ordering::Relaxed) + 1;
+        let of_task = shared.clone();
+        shared.tasks.spawn(async move {
             tokio::select! {
-                () = shared.stop.cancelled() => {}
-                () = connection(stream, peer, number, &shared) => {}
+                () = of_task.stop.cancelled() => {}
+                () = connection(stream, peer, number, &of_task, turn) => {}
             }
             drop(place);
         });
     }
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, number: u64, shared: &Shared) {
+async fn connection(stream: TcpStream, peer: SocketAddr, number: u64, shared: &Shared, turn: impl Send) {
     let acceptor = shared.acceptor.borrow().clone();
     let address = Short::new(peer.ip().to_canonical().to_string());
     let is_beside = stream.local_addr().is_ok_and(|own| own.ip() == peer.ip());
-    match acceptor.accept(stream).await {
-        // The future of a session is small and lives long; that of a handshake is large, and has ended.
+    // The future of a session is small and lives long; that of a handshake is large, and goes when it has ended.
+    let arrived = Box::pin(shaken(&acceptor, stream, turn)).await;
+    match arrived {
         Ok(Arrival::Host(arrived)) => Box::pin(session(arrived, SessionId(number), address, is_beside, shared)).await,
         Ok(Arrival::Joining(link)) => Box::pin(joining(*link, JoiningId(number), address, shared)).await,
         Err(trouble) => tracing::debug!("{address}: {trouble}"),
     }
+}
+
+/// Shakes hands; the turn ends with that, or before.
+async fn shaken(acceptor: &Acceptor, stream: TcpStream, turn: impl Send) -> Result<Arrival, Trouble> {
+    let mut shaking = std::pin::pin!(acceptor.accept(stream));
+    if let Ok(arrived) = tokio::time::timeout(TURN_LASTS, &mut shaking).await {
+        return arrived;
+    }
+    drop(turn);
+    shaking.await
 }
 
 async fn session(arrived: Box<Arrived>, session: SessionId, address: Short, is_beside: bool, shared: &Shared) {

@@ -9,7 +9,6 @@ use ansai_protocol::link::ControllerId;
 use ansai_store::{Store, sqlite::SqliteStore};
 use anyhow::{Context, Result};
 use tokio::{
-    net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::{mpsc, watch},
     time::{MissedTickBehavior, interval, timeout},
@@ -72,6 +71,9 @@ pub async fn run(options: Options) -> Result<()> {
     let Options { home, settings, runtime_dir } = options;
     let authority = home.authority()?;
     let store = Arc::new(SqliteStore::open(&home.store()).map_err(HomeError::from)?);
+    // Hosts that come while the state is read wait for it; refused ones would come again later and later.
+    let listener =
+        links::listen(settings.listen).with_context(|| format!("it cannot listen on {}", settings.listen))?;
     let state = store.state().map_err(HomeError::from)?;
     let (controller, epoch) = (state.controller, state.epoch);
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
@@ -79,12 +81,10 @@ pub async fn run(options: Options) -> Result<()> {
     let (news, mut heard) = mpsc::channel(NEWS_MAX);
     let (asked, mut questions) = mpsc::channel(ASKED_MAX);
     let (new_acceptor, acceptors) = watch::channel(acceptor(&authority, controller)?);
-    let listener =
-        TcpListener::bind(settings.listen).await.with_context(|| format!("it cannot listen on {}", settings.listen))?;
     let port = listener.local_addr().map_or(settings.listen, |address| address);
     let socket = runtime_dir.join("api.sock");
     api::serve(&socket, asked, &tasks, stop.clone()).with_context(|| socket.display().to_string())?;
-    tasks.spawn(links::serve(listener, acceptors, news, tasks.clone(), stop.clone()));
+    links::serve(listener, acceptors, news, tasks.clone(), stop.clone()).context("no threads for the links")?;
     let hosts = state.hosts.len();
     let keeper = Keeper::start(store.clone(), saved).context("no thread for the store")?;
     let mut shell = Shell::new(Parts {
