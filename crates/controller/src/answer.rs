@@ -16,6 +16,7 @@ use ansai_store::{
     Store, StoreError,
     page::{IncidentsOf, PAGE_MAX, Which},
 };
+use bytes::Bytes;
 use hyper::StatusCode;
 use serde::Serialize;
 use tokio::sync::oneshot;
@@ -42,7 +43,8 @@ pub(crate) struct Reading<'a> {
 
 /// A document as JSON.
 pub(crate) fn json(document: &impl Serialize) -> Reply {
-    serde_json::to_value(document)
+    serde_json::to_vec(document)
+        .map(Bytes::from)
         .map_err(|error| problem(StatusCode::INTERNAL_SERVER_ERROR, error.to_string(), "see the controller's log"))
 }
 

@@ -8,7 +8,8 @@ use ansai_protocol::{
     operation::FleetOperation,
     views::{FleetOperate, HostsAsked, IncidentsAsked, PlanAsked, TokenAsked},
 };
-use ansai_socket::{Answers, Asker, Body, Refusal, answered, body, body_within, problem};
+use ansai_socket::{Answers, Asker, Body, Refusal, body, body_within, problem, written};
+use bytes::Bytes;
 use hyper::{Method, Request, Response, StatusCode, body::Incoming};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -20,8 +21,8 @@ const FILES_BODY_MAX: usize = 2 << 20;
 /// Longest name of a host in a path.
 const NAME_BYTES_MAX: usize = 255;
 
-/// The loop's answer: JSON, or a problem with its status code.
-pub(crate) type Reply = Result<serde_json::Value, Refusal>;
+/// The loop's answer: a text in JSON, or a problem with its status code.
+pub(crate) type Reply = Result<Bytes, Refusal>;
 
 /// What can be asked of the loop.
 #[derive(Debug)]
@@ -83,7 +84,7 @@ impl Answers for Api {
     const NAME: &'static str = "the controller";
 
     async fn answer(&self, request: Request<Incoming>, asker: Asker, _: CancellationToken) -> Response<Body> {
-        answered(self.asked(request, asker.by).await)
+        written(self.asked(request, asker.by).await)
     }
 
     fn overdue(&self, _: &str) -> (&'static str, &'static str) {

@@ -402,7 +402,7 @@ impl Shell {
 /// What the engine answers, as whoever asked gets it; `instead` of what was done, when there is more to say.
 fn in_words(answer: &FleetAnswer, instead: Option<serde_json::Value>) -> Reply {
     match answer {
-        FleetAnswer::Done { .. } => instead.map_or_else(|| answer::json(answer), Ok),
+        FleetAnswer::Done { .. } => instead.map_or_else(|| answer::json(answer), |instead| answer::json(&instead)),
         FleetAnswer::Refused { why, suggestion } => Err(problem(StatusCode::CONFLICT, why.clone(), suggestion.clone())),
         FleetAnswer::NotFound { what, suggestion } => {
             Err(problem(StatusCode::NOT_FOUND, what.clone(), suggestion.clone()))

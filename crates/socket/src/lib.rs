@@ -271,6 +271,15 @@ pub fn answered(reply: Result<serde_json::Value, Refusal>) -> Response<Body> {
     }
 }
 
+/// The same, of a document that was written already: one of many hosts is written where it holds nobody up.
+#[must_use]
+pub fn written(reply: Result<Bytes, Refusal>) -> Response<Body> {
+    match reply {
+        Ok(text) => response(StatusCode::OK, "application/json", Body::Left(Full::new(text))),
+        Err(refused) => refusal(refused),
+    }
+}
+
 /// An answer of lines, for as long as they come.
 #[must_use]
 pub fn streamed(kind: &'static str, lines: impl Stream<Item = Bytes> + Send + 'static) -> Response<Body> {
