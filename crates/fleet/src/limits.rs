@@ -60,8 +60,11 @@ pub const ROLLOUTS_MAX: usize = 20;
 pub const CONFIGURED_WITHIN: Duration = Duration::from_secs(60);
 /// The longest that a wave of a roll-out is watched before the next.
 pub const SOAK_MAX: Duration = Duration::from_secs(7 * 86_400);
-/// Facts of hosts that are known again after a restart are saved this often.
-pub const REFRESH_EVERY: Duration = Duration::from_secs(10);
+/// When a host was heard last is saved this often: it is known again after a restart, and a row for each beat would be most of
+/// what a controller writes.
+pub const REFRESH_EVERY: Duration = Duration::from_secs(60);
+/// It is this often while hosts are silent: after a restart it tells which of them belong to an incident.
+pub const REFRESH_IN_SILENCE: Duration = Duration::from_secs(10);
 /// Most of those at once.
 pub const REFRESH_MAX: usize = 1_000;
 /// How long nothing can be kept before people are told: a disk that is full for a moment is everyday.

@@ -18,8 +18,9 @@ use crate::{
     FleetEngine,
     books::OpenKey,
     effect::FleetEffect,
+    incidents::About,
     input::{Came, SessionId},
-    limits::{GONE_AFTER, REFRESH_EVERY, REFRESH_MAX, SESSIONS_OF_HOST_MAX},
+    limits::{GONE_AFTER, REFRESH_EVERY, REFRESH_IN_SILENCE, REFRESH_MAX, SESSIONS_OF_HOST_MAX},
 };
 
 /// A live connection of a host.
@@ -113,6 +114,15 @@ pub(crate) struct Says {
     address: Short,
 }
 
+impl Says {
+    /// Whether nothing of it is news, but for what is asked about elsewhere.
+    fn is_kept_in(&self, record: &HostRecord) -> bool {
+        let Self { role: _, labels: _, machine_id, boot_id, program, address } = self;
+        let HostRecord { machine_id: m, boot_id: b, program: p, address: a, .. } = record;
+        (machine_id, boot_id, program, address) == (m, b, p, a)
+    }
+}
+
 impl Seen {
     /// As it was kept: silence counts from now on.
     pub(crate) fn from_record(host: &HostRecord, concerned_since: u64, now: Now) -> Self {
@@ -171,6 +181,9 @@ impl FleetEngine {
         let (host, is_expired, now) = (session.host, session.is_expired, self.now);
         let generation = self.books.generation;
         let seen = self.seen.entry(host).or_insert_with(|| Seen::from_record(record, generation, now));
+        if !says.is_kept_in(record) {
+            self.stale.insert(host);
+        }
         seen.says = Some(says);
         seen.is_beside = session.is_beside;
         self.sessions.insert(id, session);
@@ -248,9 +261,11 @@ impl FleetEngine {
 
     fn heard_from(&mut self, host: HostId) {
         let now = self.now;
+        let is_anybody_silent = self.own(About::Silence).next().is_some();
+        let every = if is_anybody_silent { REFRESH_IN_SILENCE } else { REFRESH_EVERY };
         if let Some(seen) = self.seen.get_mut(&host) {
             seen.heard = now;
-            if now.mono.since(seen.refreshed.mono) >= REFRESH_EVERY {
+            if now.mono.since(seen.refreshed.mono) >= every {
                 self.stale.insert(host);
             }
         }

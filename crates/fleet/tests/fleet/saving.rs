@@ -2,8 +2,9 @@
 
 use ansai_model::{fleet::FleetScope, observation::Health};
 use ansai_protocol::{
-    link::{Change, JoinAnswer},
+    link::{Change, JoinAnswer, RestraintsAt},
     operation::FleetOperation,
+    record::Record,
 };
 
 use crate::paper::{Paper, hold, said, secs, short, target, tells};
@@ -116,4 +117,26 @@ fn people_are_told_once_of_a_store_that_keeps_nothing_for_a_minute_and_when_it_d
     fleet.disk_is_full = false;
     fleet.passes(secs(10), &[]);
     assert_eq!(told(&fleet), [false, true]);
+}
+
+/// Ten thousand hosts that only beat would otherwise write a thousand rows a second.
+#[test]
+fn a_beat_is_seldom_worth_a_row_and_what_is_news_is_at_once() {
+    let rows = |fleet: &Paper| fleet.kept.iter().filter(|one| matches!(one, Record::Host(_))).count();
+    let mut fleet = Paper::of(&[("web-1", "web"), ("db-1", "db")]);
+    fleet.passes(secs(70), &[1, 2]);
+    let before = rows(&fleet);
+    fleet.passes(secs(600), &[1, 2]);
+    let at_rest = rows(&fleet) - before;
+    assert!((18..=20).contains(&at_rest), "{at_rest}");
+    // While one is silent it counts when each of the others was heard.
+    fleet.passes(secs(70), &[1]);
+    let before = rows(&fleet);
+    fleet.passes(secs(100), &[1]);
+    assert_eq!(rows(&fleet) - before, 10);
+    let mut hello = fleet.hello(1, RestraintsAt::default());
+    hello.program = "1.6.0".into();
+    fleet.connects_with(7, 1, hello);
+    fleet.passes(secs(1), &[]);
+    assert_eq!(fleet.replayed().hosts[&fleet.identity(1).host].program, short("1.6.0"));
 }
