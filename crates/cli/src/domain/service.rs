@@ -75,22 +75,20 @@ fn proposal(found: &Found, text: &mut String) {
             validators::for_unit(name).map(|validator| format!("  # validated with `{}`", validator.argv.join(" ")));
         let validator = validator.unwrap_or_default();
         let quoted = quoted(name);
-        let socket = found.socket_of(&unit.name);
-        let look = looks.get(name).filter(|look| !look.is_empty() && socket.is_none());
-        let socket = socket.map(|socket| format!("  # its socket {socket} is watched with it")).unwrap_or_default();
+        let sockets = found.sockets_of(&unit.name);
+        let look = looks.get(name).filter(|look| !look.is_empty() && sockets.is_none());
+        let sockets = sockets.map(|sockets| format!("  # {sockets} watched with it")).unwrap_or_default();
         let _ = match look {
             Some(look) => writeln!(text, "  {quoted}: {{probe: {look}}}{validator}"),
-            None => writeln!(text, "  {quoted}: {{}}{validator}{socket}"),
+            None => writeln!(text, "  {quoted}: {{}}{validator}{sockets}"),
         };
     }
     for socket in found.sockets() {
         let _ = writeln!(text, "  # {}", shown(socket.description.as_str()));
-        let name = quoted(socket.starts.as_ref().unwrap_or(&socket.name).as_str());
-        let _ = match &socket.starts {
-            Some(_) => {
-                let socket = &socket.name;
-                writeln!(text, "  {name}: {{}}  # rests until somebody asks; its socket {socket} is watched with it")
-            }
+        let service = socket.starts.as_ref();
+        let name = quoted(service.unwrap_or(&socket.name).as_str());
+        let _ = match service.and_then(|service| found.sockets_of(service)) {
+            Some(sockets) => writeln!(text, "  {name}: {{}}  # rests until somebody asks; {sockets} watched with it"),
             None => writeln!(text, "  {name}: {{}}  # starts an instance for each connection"),
         };
     }

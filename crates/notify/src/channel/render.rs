@@ -276,7 +276,7 @@ pub fn with_option(text: &str, program: &str, option: &str) -> String {
     let places: Vec<usize> = text.match_indices(&from).map(|(at, _)| at).collect();
     for at in places.into_iter().rev() {
         let rest = &text[at + from.len()..];
-        let command = rest.split(['`', ';', '\n']).next().unwrap_or(rest);
+        let command = rest.split(['`', ';', '&', '|', '\n']).next().unwrap_or(rest);
         let has_it = command.split(' ').any(|word| word.split('=').next() == Some(name));
         if is_command(&text[..at], rest) && !has_it {
             text.insert_str(at + from.len(), &format!("{option} "));

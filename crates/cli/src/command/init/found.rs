@@ -81,16 +81,25 @@ impl Found {
         units.filter(|unit| unit.active == ActiveState::Active && !unit.is_oneshot && !is_plumbing(&unit.name))
     }
 
-    /// The sockets that are proposed: those that listen for what is not proposed itself, the system's own left out.
+    /// The sockets that are proposed: those that listen for what is not proposed itself, the system's own left out. Of several
+    /// that start one service the first stands for all.
     pub(crate) fn sockets(&self) -> impl Iterator<Item = &SocketFacts> {
         let runs = |name: &UnitName| self.units().any(|unit| unit.name == *name);
         let sockets = self.inventory.sockets.iter().filter(|socket| !is_plumbing(&socket.name));
-        sockets.filter(move |socket| socket.starts.as_ref().is_none_or(|name| !is_plumbing(name) && !runs(name)))
+        let mut started = BTreeSet::new();
+        sockets.filter(move |socket| {
+            let is_meant = |name: &UnitName| !is_plumbing(name) && !runs(name);
+            socket.starts.as_ref().is_none_or(|name| is_meant(name) && started.insert(name))
+        })
     }
 
-    /// The socket that starts a unit.
-    pub(crate) fn socket_of(&self, unit: &UnitName) -> Option<&UnitName> {
-        let mut sockets = self.inventory.sockets.iter();
-        sockets.find(|socket| socket.starts.as_ref() == Some(unit)).map(|socket| &socket.name)
+    /// The sockets that start a unit, in words: `its socket a.socket is`, or `its 2 sockets are`.
+    pub(crate) fn sockets_of(&self, unit: &UnitName) -> Option<String> {
+        let mut sockets = self.inventory.sockets.iter().filter(|socket| socket.starts.as_ref() == Some(unit));
+        let first = &sockets.next()?.name;
+        Some(match sockets.count() {
+            0 => format!("its socket {first} is"),
+            more => format!("its {} sockets are", more + 1),
+        })
     }
 }

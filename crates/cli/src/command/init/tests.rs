@@ -118,6 +118,9 @@ fn full() -> Found {
         sockets: vec![
             socket("chat.socket", None),
             socket("cups.socket", Some("cups.service")),
+            socket("agent-browser.socket", Some("agent.service")),
+            socket("agent-extra.socket", Some("agent.service")),
+            socket("agent.socket", Some("agent.service")),
             socket("echo.socket", Some("echo.service")),
             socket("systemd-initctl.socket", Some("systemd-initctl.service")),
         ],
@@ -146,13 +149,13 @@ fn check(found: &Found, whose: Whose, golden: &str, expected: &str) {
 #[test]
 fn what_is_found_is_proposed_to_be_observed() {
     check(&full(), Whose::Host, "full.yaml", include_str!("../../../tests/init/full.yaml"));
-    assert_eq!(counts(&full(), Whose::Host), "9 services, 2 filesystems, 6 certificates");
+    assert_eq!(counts(&full(), Whose::Host), "10 services, 2 filesystems, 6 certificates");
 }
 
 #[test]
 fn somebody_without_root_is_proposed_their_own_services_and_no_more() {
     check(&full(), Whose::Person, "person.yaml", include_str!("../../../tests/init/person.yaml"));
-    assert_eq!(counts(&full(), Whose::Person), "9 services");
+    assert_eq!(counts(&full(), Whose::Person), "10 services");
 }
 
 #[test]

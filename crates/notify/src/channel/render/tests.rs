@@ -160,6 +160,8 @@ fn somebodys_own_services_have_commands_of_their_own() {
         "start it: systemctl --user start ansai; journalctl --user -u ansai says why"
     );
     assert_eq!(of("mend it; ansai check"), "mend it; ansai --user check");
+    assert_eq!(of("then: ansai reload && ansai doctor"), "then: ansai --user reload && ansai --user doctor");
+    assert_eq!(of("ansai check | ansai doctor"), "ansai --user check | ansai --user doctor");
     // What was repeated from what they typed has it already, wherever it stands.
     for own in
         ["did you mean `ansai check --user`?", "`ansai --user init` writes one", "`ansai --utc --user status`; else"]
