@@ -4,7 +4,6 @@
 
 use std::{env, path::PathBuf};
 
-#[expect(clippy::print_stdout, reason = "this is how a build script speaks to cargo")]
 fn main() {
     println!("cargo::rerun-if-changed=layout.ld");
     println!("cargo::rerun-if-changed=build.rs");
