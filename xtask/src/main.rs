@@ -19,7 +19,7 @@ cargo xtask test              every test: formatting, lints, tidy, unit, contrac
 cargo xtask test end-to-end   only those on lab hosts, without the real daemons
 cargo xtask daemons           44 real daemons of Debian under what init writes for them, in one table; eleven minutes
 cargo xtask demo              a lab host, broken in nine ways and healed before your eyes; --reports prints them, --keep leaves the host
-cargo xtask demo --fleet      a controller and four hosts on one network: joined, broken, held, configured, parted, healed; two minutes
+cargo xtask demo --fleet      a controller and four hosts on one network: broken, held, configured, parted, healed; --keep leaves them
 cargo xtask bench heal        SIGKILL to healed, beside systemd's own restart and monit
 cargo xtask bench storm       20 and 200 services killed at once, beside systemd's own restart and monit
 cargo xtask bench footprint   memory and processor time of the agent at rest and with 1,000 checks
@@ -65,7 +65,8 @@ fn run(arguments: &[&str]) -> Result<()> {
         }
         ["layout"] => layout::run(),
         ["setup"] => ansai_lab::setup::prepare(ansai_lab::image::Kind::Base),
-        ["demo", "--fleet"] => demo::fleet::run(),
+        ["demo", "--fleet"] => demo::fleet::run(demo::After::End),
+        ["demo", "--fleet", "--keep"] | ["demo", "--keep", "--fleet"] => demo::fleet::run(demo::After::Keep),
         ["demo", options @ ..] if options.iter().all(|option| ["--keep", "--reports"].contains(option)) => {
             let has = |option| options.contains(&option);
             let after = if has("--keep") { demo::After::Keep } else { demo::After::End };

@@ -37,7 +37,7 @@ pub(crate) fn run() -> Result<()> {
         Err(_) => bail!("the set-up panicked"),
     });
     // Alone as well: it says how soon a controller sees what happens, and asserts it.
-    stage("demo of a fleet", &mut failed, demo::fleet::run_built);
+    stage("demo of a fleet", &mut failed, || demo::fleet::run_built(demo::After::End));
     // Apart from the others: forty daemons that start at once leave nothing of two cores to them.
     stage("real daemons", &mut failed, || counted(DAEMONS));
     stage("end-to-end tests", &mut failed, || {

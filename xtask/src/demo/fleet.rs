@@ -16,7 +16,7 @@ mod parted;
 mod table;
 
 use super::{
-    now_ms,
+    After, now_ms,
     show::{COLUMNS, say},
 };
 use table::{Line, table, wrapped};
@@ -80,14 +80,14 @@ struct Course {
 type Chapter = fn(&mut Course) -> Result<()>;
 
 /// Makes everything that is needed, and runs the demo.
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run(after: After) -> Result<()> {
     say("set-up: the lab's image and the program");
     super::set_up()?;
-    run_built()
+    run_built(after)
 }
 
 /// Runs the demo with what is built.
-pub(crate) fn run_built() -> Result<()> {
+pub(crate) fn run_built(after: After) -> Result<()> {
     let begun = Instant::now();
     let mut course = Course { fleet: boot(begun)?, begun, lines: Vec::new() };
     let chapters: [(&str, Chapter); 6] = [
@@ -106,7 +106,7 @@ pub(crate) fn run_built() -> Result<()> {
             course.line(title, "it goes to its end", &format!("it broke off: {error}"), false);
         }
     }
-    course.closed()
+    course.closed(after)
 }
 
 fn boot(begun: Instant) -> Result<Fleet> {
@@ -273,22 +273,31 @@ impl Course {
     }
 
     /// Waits until nothing goes on anywhere, and compares what the hosts have with what the controller has of them.
-    fn closed(mut self) -> Result<()> {
+    fn closed(mut self, after: After) -> Result<()> {
         if let Err(error) = self.compared() {
             say(&format!("{error:#}"));
             self.line("at the end", "nothing goes on", &format!("{error}"), false);
         }
         let wrong = self.lines.iter().filter(|line| !line.is_so).count();
         if wrong > 0 {
-            let hosts = std::iter::once(&self.fleet.controller.host).chain(&self.fleet.hosts);
-            hosts.for_each(|host| say(&format!("\nof {}:\n{}", host.name(), host.evidence())));
+            self.all_hosts().for_each(|host| say(&format!("\nof {}:\n{}", host.name(), host.evidence())));
         }
         say("\nWhat was expected, and what was seen:\n");
         table(&self.lines).iter().for_each(|row| say(row));
-        ensure!(wrong == 0, "{wrong} of {} lines do not hold", self.lines.len());
         let took = self.begun.elapsed().as_secs();
-        say(&format!("\n{} of {} lines hold, in {took} s", self.lines.len(), self.lines.len()));
+        say(&format!("\n{} of {} lines hold, in {took} s", self.lines.len() - wrong, self.lines.len()));
+        if after == After::Keep {
+            say("\nthe hosts go on until you press Enter; enter one with\n");
+            self.all_hosts().for_each(|host| say(&format!("{:<12} {}", host.name(), host.enter_command())));
+            std::io::stdin().read_line(&mut String::new())?;
+        }
+        ensure!(wrong == 0, "{wrong} of {} lines do not hold", self.lines.len());
         Ok(())
+    }
+
+    /// The controller's host, and the others.
+    fn all_hosts(&self) -> impl Iterator<Item = &Host> {
+        std::iter::once(&self.fleet.controller.host).chain(&self.fleet.hosts)
     }
 
     fn compared(&mut self) -> Result<()> {

@@ -97,8 +97,8 @@ fn tell(paths: &Paths, operation: FleetOperation) -> Result<Code, Failure> {
     match client::read(value)? {
         FleetAnswer::Done { text, reached } => {
             let text = show::told(text.as_str(), &show::terminal().zone);
-            let lines = std::iter::once(text).chain(reached.iter().flat_map(reached_lines));
-            show::print(show::Page::lines(lines));
+            let beyond: Vec<String> = reached.iter().flat_map(|reached| beyond(reached, &text)).collect();
+            show::print(show::Page::lines(std::iter::once(text).chain(beyond)));
             Ok(Code::Ok)
         }
         FleetAnswer::Refused { why, suggestion } => {
@@ -110,12 +110,12 @@ fn tell(paths: &Paths, operation: FleetOperation) -> Result<Code, Failure> {
     }
 }
 
-/// Who has not said that it obeys, and what goes on all the same.
-fn reached_lines(reached: &Reached) -> Vec<String> {
-    let missing = reached.missing.iter().map(|missing| format!("  {}: {}", missing.host, missing.why));
-    let going =
-        reached.under_way.iter().map(|one| format!("  {}: {} was begun before and goes on", one.host, one.target));
-    missing.chain(going).collect()
+/// Who has not said that it obeys, and what goes on all the same, as far as the text does not name them: it names the first few.
+fn beyond(reached: &Reached, text: &str) -> Vec<String> {
+    let missing = reached.missing.iter().filter(|one| !text.contains(&format!("{} ({})", one.host, one.why)));
+    let going = reached.under_way.iter().filter(|one| !text.contains(&format!("{} on {}", one.target, one.host)));
+    let missing = missing.map(|one| format!("  {}: {}", one.host, one.why));
+    missing.chain(going.map(|one| format!("  {}: {} was begun before and goes on", one.host, one.target))).collect()
 }
 
 /// The targets that are meant on each of the hosts.
@@ -373,9 +373,11 @@ mod tests {
                 target: ansai_model::id::TargetId::new("service/app.service").expect("valid"),
             }],
         };
-        let lines = reached_lines(&reached);
+        let lines = beyond(&reached, "1 of 2 hold");
         assert_eq!(lines[0], "  db-02: its link is down");
         assert!(lines[1].contains("web-01: service/app.service was begun before"), "{lines:?}");
+        let said = "1 of 2 hold; not reached: db-02 (its link is down); still under way: service/app.service on web-01";
+        assert_eq!(beyond(&reached, said), [""; 0], "nothing is said twice");
     }
 
     #[test]

@@ -73,7 +73,8 @@ impl Course {
         let name = SPOTS[place].name;
         let counted = format!("{} of {}", SPOTS.len() - 1, SPOTS.len());
         let is_so = said.contains(&counted) && said.contains(name);
-        let seen = format!("{counted} hold; {}", said.lines().nth(1).unwrap_or_default().trim());
+        let missing = said.split([';', '\n']).map(str::trim).find(|clause| clause.starts_with("not reached"));
+        let seen = format!("{counted} hold; {}", missing.unwrap_or("all were reached"));
         self.line("hold while it is away", &format!("{counted} hold, {name} is named"), &seen, is_so);
         Ok(())
     }
