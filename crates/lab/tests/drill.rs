@@ -117,7 +117,10 @@ fn a_drill_on_what_is_only_observed_says_so_and_its_undo_starts_what_it_took_dow
         let undone = agent::ansai(&host, &["drill", "app", "--undo"])?.ok()?.stdout;
         ensure!(undone.contains("app.service is started") && host.is_active("app.service")?, "{kind}: {undone}");
         ensure!(host.read_file("/etc/app.conf")? == "fine\n", "{kind}");
-        agent::wait_report(&host, incident, "resolved")?;
+        let report = agent::wait_report(&host, incident, "resolved")?;
+        let headline = report["headline"].as_str().unwrap_or_default();
+        ensure!(headline.starts_with("app.service is well again: the drill in it was over at "), "{kind}: {report:#}");
+        ensure!(!report["steps"].to_string().contains("started-by-others"), "{kind}: {report:#}");
     }
     // What its operator stops is theirs.
     host.run_ok(&["systemctl", "stop", "app.service"])?;
@@ -268,6 +271,17 @@ fn what_a_hang_leaves_beside_others_that_answer_goes_on_by_itself_over_a_death_o
 
     agent::ansai(&host, &["drill", "app", "hang", "--yes"])?.ok()?;
     host.wait_until("the drill to stop the process", LIMIT, || is_stopped(&host))?;
+    // It is named as ours, and there is nothing to hang twice.
+    for more in ["--dry-run", "--yes"] {
+        let again = agent::ansai(&host, &["drill", "app", "hang", more])?;
+        ensure!(again.code == 4 && again.stderr.contains("a drill has stopped its main process"), "{more}: {again:?}");
+    }
+    let doctor = agent::ansai(&host, &["doctor"])?.stdout;
+    ensure!(doctor.contains("a drill (hang) in app.service lasts for another"), "{doctor}");
+    host.wait_until("the hang to be named as a drill's", LIMIT, || {
+        let (explained, status) = (agent::ansai(&host, &["explain", "app"])?, agent::ansai(&host, &["status"])?);
+        Ok([explained, status].iter().all(|said| said.stdout.contains("a drill hangs it on purpose")))
+    })?;
     let shown = agent::ansai(&host, &["drill", "app", "--undo", "--dry-run"])?.ok()?.stdout;
     ensure!(shown.contains("go on") && is_stopped(&host)?, "{shown}");
     agent::ansai(&host, &["drill", "app", "--undo", "--yes"])?.ok()?;

@@ -11,10 +11,12 @@ use std::{
 };
 
 use ansai_agent::hold_file::HoldFile;
-use ansai_host::linux::drill;
+use ansai_host::linux::drill::{self, ending::Lasting};
 use ansai_model::{
     bundle::{Bundle, Target},
     inventory::Inventory,
+    operator::DrillKind,
+    time::Shown,
 };
 use ansai_protocol::{SCHEMA, Status};
 use serde_json::json;
@@ -186,15 +188,21 @@ fn left(target: &Target) -> Vec<Finding> {
     left.collect()
 }
 
-/// Drills whose time is over and that nobody has ended; those that last still end by themselves.
+/// Drills that have not ended. What breaks a file is told with that file as long as it lasts.
 fn lasting(paths: &Paths) -> Vec<Finding> {
     let state_dir = paths.state_dir.clone();
     let found = answer_of(move || drill::ending::lasting(&state_dir)).and_then(Result::ok).unwrap_or_default();
-    let over = found.into_iter().filter(|drill| drill.rest().is_zero()).map(|drill| {
-        let what = format!("a drill in {} has not been ended, though its time is over", drill.unit);
-        warn(what, format!("ansai drill {} --undo", drill.unit))
-    });
-    over.collect()
+    let is_told = |drill: &Lasting| drill.kind() == DrillKind::Configuration && !drill.rest().is_zero();
+    found.iter().filter(|drill| !is_told(drill)).map(lasts).collect()
+}
+
+fn lasts(drill: &Lasting) -> Finding {
+    let (unit, kind, rest) = (&drill.unit, drill.kind().as_str(), drill.rest());
+    let what = match rest.is_zero() {
+        true => format!("a drill in {unit} has not been ended, though its time is over"),
+        false => format!("a drill ({kind}) in {unit} lasts for another {}", Shown(Duration::from_secs(rest.as_secs()))),
+    };
+    warn(what, format!("ansai drill {unit} --undo"))
 }
 
 /// What is found within a few seconds: a thread that waits for a server that is away is left behind.
@@ -465,6 +473,16 @@ mod tests {
         let path = Path::new("/nonexistent/ansai");
         assert_eq!(state_dir(path).level, Level::Warn);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_drill_that_lasts_is_named_with_its_kind_and_how_it_is_ended() {
+        let told = |drill: &Lasting| (lasts(drill).what, lasts(drill).todo);
+        let (what, todo) = told(&Lasting::killing("a.service", Duration::from_secs(30)));
+        assert!(what.starts_with("a drill (loop) in a.service lasts for another "), "{what}");
+        assert_eq!(todo, "ansai drill a.service --undo");
+        let (what, _) = told(&Lasting::taking("a.service", 80, Duration::ZERO));
+        assert_eq!(what, "a drill in a.service has not been ended, though its time is over");
     }
 
     #[test]

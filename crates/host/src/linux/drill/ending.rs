@@ -28,6 +28,7 @@ mod process;
 pub use in_hand::InHand;
 use in_hand::{is_free, let_go};
 pub use process::Process;
+pub(crate) use process::stopped_already;
 
 /// How long a drill lasts whose doing would stay: what follows within this time counts as its doing as well.
 pub const LASTS: Duration = Duration::from_secs(120);
@@ -140,7 +141,9 @@ impl Lasting {
         self.until.since(wall_now()).min(LASTS)
     }
 
-    fn kind(&self) -> DrillKind {
+    /// Which kind of drill it is.
+    #[must_use]
+    pub fn kind(&self) -> DrillKind {
         match self.done {
             Done::Stopped { .. } => DrillKind::Hang,
             Done::Broken { .. } => DrillKind::Configuration,

@@ -16,7 +16,7 @@ use crate::linux::{
     aside::{self, Kind, Work},
     drill::{
         break_file,
-        ending::{InHand, LASTS, Lasting},
+        ending::{InHand, LASTS, Lasting, lasting, stopped_already},
         file_to_break, may_break,
     },
     owned_path::Trusted,
@@ -83,13 +83,25 @@ async fn ready(bus: &Bus, drill: &Drill<'_>) -> Result<Broken, String> {
         return Err("this is ansai's own unit".to_owned());
     }
     match drill.kind {
-        DrillKind::Crash | DrillKind::Hang | DrillKind::Exit | DrillKind::Loop => Ok(Broken::Process),
+        DrillKind::Hang => match hangs_already(drill, pid).await {
+            Some(why) => Err(why),
+            None => Ok(Broken::Process),
+        },
+        DrillKind::Crash | DrillKind::Exit | DrillKind::Loop => Ok(Broken::Process),
         DrillKind::Port => drill.port.map(Broken::Port).ok_or_else(|| format!("{unit} declares no port")),
         DrillKind::Configuration => {
             let (path, trusted) = breakable(bus, drill).await?;
             Ok(Broken::File(path, trusted))
         }
     }
+}
+
+/// That its main process is stopped already, so that nothing is left to hang.
+async fn hangs_already(drill: &Drill<'_>, pid: Pid) -> Option<String> {
+    let (work, state_dir) =
+        (Work::new(Kind::Act, format!("the notes on drills in {}", drill.unit)), drill.state_dir.to_owned());
+    let noted = aside::run(work, BREAK_TIME, move || lasting(&state_dir)).await.ok().and_then(Result::ok);
+    stopped_already(drill.unit.as_str(), pid, &noted.unwrap_or_default())
 }
 
 /// The file that is to be broken, and whose its way may be.
