@@ -48,7 +48,12 @@ impl Context {
         });
         // It is said once, when it opens: what they see later is of a remedy.
         let before = if incident.steps.is_empty() { view.seen_by_others(incident) } else { Vec::new() };
-        let (run, ended_pid) = seen.map(|(_, unit)| (unit.invocation.clone(), unit.ended_pid)).unwrap_or_default();
+        // One whose log is awaited is not forgotten for another: what all of them have logged is asked for then.
+        let is_awaited = |unit: &UnitSnapshot| {
+            self.gathering.get(&id).is_none_or(|awaited| awaited.run.as_ref() == unit.invocation.as_ref())
+        };
+        let of_run = view.run_seen(incident).filter(|unit| is_awaited(unit));
+        let (run, ended_pid) = of_run.map(|unit| (unit.invocation.clone(), unit.ended_pid)).unwrap_or_default();
         let was_up = seen.is_some_and(|(_, unit)| unit.active.is_up());
         let (part, begun, after) = (EvidencePart::Passing, self.now, last_begun(incident));
         let search = Gathering { part, begun, run, ended_pid, was_up, after, asked: None };
@@ -184,6 +189,20 @@ impl<'a> View<'a> {
         self.checks_to_verify(incident).into_iter().find_map(seen)
     }
 
+    /// The same, when it is of the run that fails now: a look from before the end of the action that was begun last says
+    /// nothing of what that has started, which may have failed before anybody looked.
+    fn run_seen(self, incident: &Incident) -> Option<&'a UnitSnapshot> {
+        let begun = last_begun(incident).map(|(run, _)| run);
+        let is_its_end = |step: &&Step| matches!(&step.kind, StepKind::Ended { run, .. } if Some(*run) == begun);
+        let ended = incident.steps.iter().rev().find(is_its_end).map(|step| step.at.mono);
+        let is_later = |looked: MonoTime| begun.is_none() || ended.is_some_and(|ended| ended <= looked);
+        let seen = |check: &'a CheckState| {
+            let (_, seen) = check.last.as_ref().filter(|_| check.looked_at.is_some_and(is_later))?;
+            seen.unit()
+        };
+        self.checks_to_verify(incident).into_iter().find_map(seen)
+    }
+
     /// What the other checks of an incident's target had last seen before it went: as what its memory was. What they have seen
     /// since is of what has failed.
     fn seen_by_others(self, incident: &Incident) -> Vec<Evidence> {
@@ -307,7 +326,7 @@ fn is_of_a_moment(found: &Evidence) -> bool {
     matches!(found.kind, EvidenceKind::Port | EvidenceKind::Resources)
 }
 
-/// It is gathered again after a failed remedy; lines that the same source has said before say nothing new.
+/// It is gathered again after a failed remedy; lines that the same source, or another log, has said before say nothing new.
 fn add(incident: &mut Incident, evidence: impl IntoIterator<Item = Evidence>) {
     for found in evidence {
         if incident.evidence.len() >= Incident::EVIDENCE_MAX {
@@ -323,7 +342,9 @@ fn add(incident: &mut Incident, evidence: impl IntoIterator<Item = Evidence>) {
             (kept.text, kept.seen) = (found.text, found.seen);
             continue;
         }
-        let before: Vec<&Evidence> = incident.evidence.iter().filter(|kept| kept.source == found.source).collect();
+        let is_log = |one: &Evidence| one.kind == EvidenceKind::Log;
+        let is_same = |kept: &&Evidence| kept.source == found.source || (is_log(kept) && is_log(&found));
+        let before: Vec<&Evidence> = incident.evidence.iter().filter(is_same).collect();
         let is_old = |line: &str| before.iter().any(|kept| kept.text.as_str().lines().any(|said| said == line));
         let is_news: Vec<bool> = found.text.as_str().lines().map(|line| !is_old(line)).collect();
         let news = found.with_lines(|index| is_news.get(index).copied().unwrap_or(false));

@@ -98,6 +98,25 @@ fn a_kill_just_after_a_drill_is_none_of_its_doing() -> Result<()> {
     Ok(())
 }
 
+/// Whatever of a start fails: what it has logged is told, though nobody had looked between two starts.
+#[test]
+fn a_start_that_fails_before_or_in_its_main_process_has_its_lines_told() -> Result<()> {
+    for (name, key) in [("moment-pre", "ExecStartPre"), ("moment-start", "ExecStart"), ("moment-post", "ExecStartPost")]
+    {
+        let host = boot(name, QUICK_TO_GIVE_UP)?;
+        let own = if key == "ExecStart" { "ExecStart=\n" } else { "" };
+        let fails = "/bin/sh -c 'echo no such license as %n; exit 7'";
+        let drop_in = format!("[Service]\n{own}{key}={fails}\n");
+        host.write_file("/etc/systemd/system/app.service.d/fails.conf", drop_in, 0o644)?;
+        host.run_ok(&["systemctl", "daemon-reload"])?;
+        host.signal_main("app.service", Signal::KILL)?;
+        wait_report(&host, "i1", "escalated")?;
+        let told = wait_report_with(&host, "i1", "evidence", "no such license as app.service")?;
+        ensure!(log_of(&told).contains("no such license as app.service"), "{key}: {told:#}");
+    }
+    Ok(())
+}
+
 /// A broken configuration is named with its line, and that the drill has put it back by itself is told before what comes of it.
 #[test]
 fn what_a_drill_has_broken_is_shown_and_that_it_ended_by_itself_is_told() -> Result<()> {

@@ -21,6 +21,7 @@ mod explaining;
 mod fault_domains;
 mod foreseen;
 mod gates;
+mod logged;
 mod outages;
 mod outcomes;
 mod promised;
