@@ -40,8 +40,10 @@ impl Context {
     pub(crate) fn remember_drill(&mut self, target: &TargetId, kind: DrillKind) {
         let run = self.view().unit_of(target).and_then(|unit| unit.invocation.clone());
         let memory = self.state.targets.entry(target.clone()).or_default();
+        let before = memory.drilled.zip(memory.drill.take());
+        let before = before.map(|(at, drill)| (at, Box::new(Drill { before: None, ..*drill })));
         memory.drilled = Some(self.now.mono);
-        memory.drill = Some(Box::new(Drill { kind, run, runs_anew: None }));
+        memory.drill = Some(Box::new(Drill { kind, run, runs_anew: None, before }));
         self.changed();
     }
 
@@ -49,7 +51,7 @@ impl Context {
     pub(crate) fn drill_is_injected(&mut self, ended: &PendingRun) {
         let memory = self.state.targets.get_mut(&ended.target).filter(|_| is_injection(ended));
         if let Some(drill) = memory.and_then(|memory| memory.drill.as_mut()) {
-            drill.runs_anew = None;
+            (drill.runs_anew, drill.before) = (None, None);
         }
     }
 
@@ -165,10 +167,12 @@ impl Context {
         self.end(id, resolution, if was_notified { NoticeKind::Recovered } else { NoticeKind::Healed });
     }
 
-    /// A drill that was not begun, or that did nothing, breaks nothing.
+    /// A drill that was not begun, or that did nothing, breaks nothing, and the one before it lasts as it did.
     pub(crate) fn drill_did_nothing(&mut self, pending: &PendingRun) {
-        if is_injection(pending) {
-            self.drill_is_over(&pending.target);
+        let memory = self.state.targets.get_mut(&pending.target).filter(|_| is_injection(pending));
+        if let Some(memory) = memory {
+            let before = memory.drill.take().and_then(|drill| drill.before);
+            (memory.drilled, memory.drill) = before.unzip();
         }
     }
 

@@ -459,6 +459,16 @@ fn a_hang_is_named_as_the_drills_wherever_its_target_is_told() {
     assert_eq!(host.explain("app.service").warning.expect("a warning").as_str(), ours);
     host.sees(TCP, Observation::failing("no answer"));
     assert!(host.summary("app.service").ends_with(ours), "{}", host.summary("app.service"));
+    // Another one that does nothing ends nothing of it.
+    let mut host = drilled(DrillKind::Hang);
+    host.sees(UNIT, hung(true));
+    assert!(
+        host.operator(Operation::Drill { target: target("app.service"), kind: DrillKind::Hang }).starts_with("done")
+    );
+    host.action_ends(not_needed());
+    assert!(host.summary("app.service").ends_with(ours), "{}", host.summary("app.service"));
+    host.sees(TCP, Observation::failing("no answer"));
+    assert!(is_drill(&host));
     // What goes on again, another drill and what others have stopped are none of its doing.
     let mut host = drilled(DrillKind::Hang);
     host.sees(UNIT, hung(false));
