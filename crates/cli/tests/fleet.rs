@@ -411,6 +411,19 @@ fn a_dry_run_of_a_fleets_commands_is_refused_as_the_run_is() {
 }
 
 #[test]
+fn of_hosts_that_there_are_not_nothing_is_said_to_have_not_happened() {
+    let controller = Controller::begin();
+    for words in
+        [&["incidents", "--host", "nobody"][..], &["incidents", "--role", "nobody"], &["report", "--host", "nobody"]]
+    {
+        let output = controller.run(words);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.contains("nobody is none"), "{words:?}: {output:?}");
+    }
+    assert!(controller.run(&["incidents", "--fleet"]).status.success(), "of all that there are there is none");
+}
+
+#[test]
 fn a_token_is_good_for_as_many_as_it_says_and_is_shown_once() {
     let controller = Controller::begin();
     let fresh = controller.run(&["token", "create", "--role", "db"]);

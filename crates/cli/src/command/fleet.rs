@@ -204,9 +204,13 @@ fn pages(paths: &Paths, wanted: Wanted) -> Result<FleetIncidents, Failure> {
 }
 
 pub(super) fn incidents(paths: &Paths, wanted: Wanted) -> Result<Code, Failure> {
-    let is_open = wanted.open;
+    let (is_open, over) = (wanted.open, wanted.over.clone());
     let found = if wanted.limit == 0 { None } else { Some(pages(paths, wanted)?) };
     let found = found.unwrap_or(FleetIncidents { schema: SCHEMA, incidents: Vec::new(), next: None });
+    if found.incidents.is_empty() && over != FleetScope::Fleet {
+        // Of hosts that there are not, nothing is known; that is not to say that nothing happened there.
+        meant(paths, &over)?;
+    }
     match paths.json {
         true => show::print_json(&serde_json::to_value(&found).unwrap_or_default()),
         false if found.incidents.is_empty() && is_open => show::print("no incident is open"),
@@ -240,12 +244,14 @@ pub(super) fn report(paths: &Paths, host: &str, incident: Option<&str>) -> Resul
         Some(incident) => super::operate::number(incident)?.to_string(),
         None => {
             let over = FleetScope::Host(Text::new(host));
-            let latest = pages(paths, Wanted { over, targets: Vec::new(), open: false, limit: 1 })?;
-            let latest = latest.incidents.first().map(|one| one.incident.id.to_string());
-            latest.ok_or_else(|| {
+            let wanted = Wanted { over: over.clone(), targets: Vec::new(), open: false, limit: 1 };
+            let latest = pages(paths, wanted)?.incidents.first().map(|one| one.incident.id.to_string());
+            let Some(latest) = latest else {
+                meant(paths, &over)?;
                 let what = format!("there has been no incident on {host}");
-                Failure::new(Code::Failing, what, "`ansai status --fleet` says how it is now")
-            })?
+                return Err(Failure::new(Code::Failing, what, "`ansai status --fleet` says how it is now"));
+            };
+            latest
         }
     };
     report::print(paths, client::of_controller(paths, &format!("/v1/reports/{host}/{incident}"))?)
