@@ -34,8 +34,8 @@ impl Code {
         (
             Self::Failing,
             "something is failing, or went wrong",
-            "`status` found a failing target, `doctor` something amiss, `test` a difference, `import` something left to do; \
-             a drill failed; there is no such incident or restraint",
+            "`status` found a failing target (what warns, is unknown or is stopped is none), `doctor` something amiss, \
+             `test` a difference, `import` something left to do; a drill failed; there is no such incident or restraint",
         ),
         (
             Self::Usage,
@@ -118,7 +118,7 @@ impl Failure {
         let name = if self.what.starts_with("error: ") { "" } else { "ansai: " };
         match self.suggestion.is_empty() {
             true => format!("{name}{}", self.what),
-            false => format!("{name}{}\n  try: {}", self.what, self.suggestion),
+            false => format!("{name}{}\n  help: {}", self.what, self.suggestion),
         }
     }
 

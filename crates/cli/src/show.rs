@@ -11,7 +11,7 @@ use ansai_document::Diagnostic;
 use ansai_model::{
     incident::{Phase, Resolution},
     observation::Health,
-    text::{is_unseen, visible, visible_line},
+    text::{Counted, is_unseen, visible, visible_line},
 };
 use ansai_notify::channel::render;
 use ansai_protocol::IncidentSummary;
@@ -188,7 +188,7 @@ pub(crate) fn next_picture() {
 
 /// How many of something there are, in words: `1 target`, `2 targets`.
 pub(crate) fn count(count: usize, of: &str) -> String {
-    format!("{count} {of}{}", if count == 1 { "" } else { "s" })
+    Counted(count, of).to_string()
 }
 
 /// A moment, given in milliseconds since 1970, for people: with its date and the name of the zone.
@@ -241,6 +241,11 @@ pub(crate) fn health(health: Health) -> Cell {
 /// The same of what is down because somebody wants it so.
 pub(crate) fn stopped() -> Cell {
     Cell::colored("stopped", Color::Yellow)
+}
+
+/// The same of what works, and of which a person should know something all the same.
+pub(crate) fn warning() -> Cell {
+    Cell::colored("warning", Color::Yellow)
 }
 
 /// The state of what is open and whose target is well: whoever has it need not get up any more.

@@ -284,7 +284,7 @@ fn what_changes_many_targets_or_breaks_something_wants_a_yes() {
     let asked = agent.asked();
     assert!(asked.len() == 5 && asked.iter().all(|asked| asked["rehearse"].is_object()), "nothing was done: {asked:?}");
     agent.check(&["silence", "--all", "--yes"], 0, "silence: 7 targets\n  service/nginx.service");
-    agent.check(&["drill", "nginx", "crash", "--yes"], 4, "ansai: it is held\n  try: release it");
+    agent.check(&["drill", "nginx", "crash", "--yes"], 4, "ansai: it is held\n  help: release it");
     agent.check(
         &["drill", "app1", "crash", "--yes"],
         0,
@@ -313,9 +313,9 @@ fn nobody_is_asked_about_what_is_refused_or_does_not_exist() {
     agent.check(
         &["heal", "db"],
         4,
-        "ansai: nothing is known to be wrong with service/db.service\n  try: `ansai explain`",
+        "ansai: nothing is known to be wrong with service/db.service\n  help: `ansai explain`",
     );
-    agent.check(&["drill", "nginx", "crash"], 4, "ansai: it is held\n  try: release it");
+    agent.check(&["drill", "nginx", "crash"], 4, "ansai: it is held\n  help: release it");
     agent.asked();
     // The agent knows best that there is no hold; a maintenance window is open.
     agent.check(&["release", "--all", "--yes"], 0, "done");
@@ -340,7 +340,7 @@ fn nothing_is_announced_that_is_refused() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(
             (output.status.code(), said.as_str()),
-            (Some(4), "ansai: it is held\n  try: release it\n"),
+            (Some(4), "ansai: it is held\n  help: release it\n"),
             "{arguments:?}"
         );
     }
@@ -372,8 +372,8 @@ fn a_reload_repeats_what_is_dangerous_in_the_configuration() {
 fn the_exit_codes_are_those_of_the_help() {
     let agent = Agent::new(MANY);
     agent.check(&["status"], 0, "in maintenance by root until 9999-01-0");
-    agent.check(&["reload"], 2, "ansai: the new configuration is not applied\n  try: mend it");
-    agent.check(&["report", "i1"], 1, "ansai: there is nothing\n  try: look elsewhere");
+    agent.check(&["reload"], 2, "ansai: the new configuration is not applied\n  help: mend it");
+    agent.check(&["report", "i1"], 1, "ansai: there is nothing\n  help: look elsewhere");
     agent.check(&["explain", "ngnix"], 2, "did you mean `nginx.service`?");
     agent.check(&["drill", "nginx"], 2, "needs KIND or --undo");
     agent.check(&["hold", "nginx", "--all"], 2, "exclude each other");
@@ -385,7 +385,7 @@ fn a_route_whose_server_is_away_is_told_without_a_test() {
     let agent = Agent::new(MANY);
     agent.check(&["doctor"], 1, "ok    route ops: web hook can be reached; it took 7 ms, and nothing was sent");
     let away = "FAIL  route boss: web hook cannot be reached, so nobody is told there: no connection\n      \
-                try: see that its server runs and lets this host in, or mend `notify.boss`\n      \
+                help: see that its server runs and lets this host in, or mend `notify.boss`\n      \
                 it is written here: ansai config explain notify.boss\n      then: ansai reload && ansai doctor --send-test";
     agent.check(&["doctor"], 1, away);
 }
@@ -396,7 +396,7 @@ fn a_test_is_sent_on_every_route_and_a_route_that_fails_fails_the_doctor() {
     let arrived = "ok    route ops: mail to ops@example.com through localhost:25 took a test over in 12 ms";
     agent.check(&["doctor", "--send-test"], 1, arrived);
     let failed = "FAIL  route boss: mail to boss@example.com through localhost:25 did not take a test over: 550 no such user\n      \
-                  try: mend `notify.boss`";
+                  help: mend `notify.boss`";
     agent.check(&["doctor", "--send-test"], 1, failed);
     let value: Value = serde_json::from_slice(&agent.ansai(&["doctor", "--send-test", "--json"]).stdout).expect("JSON");
     let last = value["findings"].as_array().and_then(|findings| findings.last()).expect("findings");
@@ -416,7 +416,7 @@ fn a_drill_on_a_configuration_is_undone() {
     ansai_host::linux::drill::break_file(&path, &ansai_host::linux::owned_path::Trusted::own()).expect("broken");
     // Whether this machine is well is another question.
     let doctor = String::from_utf8(agent.ansai(&["doctor"]).stdout).expect("text");
-    let warning = format!("warn  a drill has left {shown}.ansai-drill\n      try: ansai drill app.service --undo");
+    let warning = format!("warn  a drill has left {shown}.ansai-drill\n      help: ansai drill app.service --undo");
     assert!(doctor.contains(&warning), "{doctor}");
     agent.check(&undo(&["--dry-run"]), 0, &format!("put back {shown} from {shown}.ansai-drill\nnothing was changed"));
     assert!(text(&path).contains("ansai drill"));

@@ -11,6 +11,7 @@ fn completed(words: &str) -> String {
             case "$2" in
                 targets) printf '%s\n' app.service /var a.b ;;
                 incidents) printf '%s\n' i7 i12 ;;
+                holds) printf '%s\n' --all '$(echo x>&2)' 'w*' holds ;;
                 keys) printf '%s\n' services.app.service.cooldown ;;
                 *) printf '%s\n' "$2" ;;
             esac
@@ -39,6 +40,10 @@ fn bash_completes_commands_and_what_the_agent_and_the_configuration_know() {
     assert_eq!(completed("ansai report i"), "i7 i12");
     assert_eq!(completed("ansai --config /x config explain serv"), "services.app.service.cooldown");
     assert_eq!(completed("ansai release h"), "holds");
+    assert_eq!(completed("ansai release --al"), "--all");
+    // What somebody has held by another name than that of a target is no command of whoever completes it.
+    assert_eq!(completed("ansai release $"), r"\$\(echo\ x\>\&2\)");
+    assert_eq!(completed("ansai release w"), r"w\*");
     assert_eq!(completed("ansai maintenance end w"), "windows");
     assert_eq!(completed("ansai --user explain my"), "my-app.service");
     assert_eq!(completed("ansai drill app c"), "crash configuration");

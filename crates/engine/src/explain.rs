@@ -11,7 +11,7 @@ use ansai_model::{
     observation::Health,
     rule::Autonomy,
     runbook::Runbook,
-    text::Text,
+    text::{Counted, Text},
     time::{MonoTime, Now, Shown, WallTime},
 };
 use serde::Serialize;
@@ -158,8 +158,7 @@ impl View<'_> {
         let incidents: Vec<_> = self.open_of(target).map(|incident| self.incident_view(incident)).collect();
         let stopped = self.stopped(target);
         let hung = self.hung_by_drill(target);
-        let of_unit = || self.checks.of(target).find_map(|check| check.last.as_ref()?.1.unit()?.warning());
-        let warning = hung.clone().or_else(of_unit);
+        let warning = hung.clone().or_else(|| self.warning_of(target));
         let known = Known { target, is_ungoverned: index.rules.is_empty(), warning: warning.as_ref() };
         let can_be_healed = !incidents.is_empty() && self.can_be_healed(target);
         let mut summary = summary(&checks, &incidents, known, can_be_healed);
@@ -167,6 +166,16 @@ impl View<'_> {
             summary = Text::new(format!("{summary}; {hung}"));
         }
         Some(Standing { checks, incidents, summary, stopped, warning })
+    }
+
+    /// What a person should know of a target that works: what its unit says of its next start or its processes, or else
+    /// what a look warns of, once that is believed.
+    fn warning_of(self, target: &TargetId) -> Option<Text> {
+        let of_unit = self.checks.of(target).find_map(|check| check.last.as_ref()?.1.unit()?.warning());
+        of_unit.or_else(|| {
+            let warns = self.checks.of(target).find(|check| check.warns_since().is_some())?;
+            warns.last.as_ref().map(|(_, seen)| seen.summary().clone())
+        })
     }
 
     /// Everything that bears on a target; `None` when there is no such target.
@@ -294,8 +303,8 @@ impl View<'_> {
         let left = |until: MonoTime| Shown(until.since(self.now.mono));
         Text::new(match &remediation.stage {
             Stage::Ready => format!("the next step of `{rung}` waits for the gates"),
-            Stage::Acting { run, since } => {
-                format!("`{rung}` has been under way for {} ({run})", Shown(self.now.mono.since(since.mono)))
+            Stage::Acting { since, .. } => {
+                format!("`{rung}` has been under way for {}", Shown(self.now.mono.since(since.mono)))
             }
             Stage::Waiting { until } => format!("`{rung}` waits for another {}", left(*until)),
             Stage::Verifying { since, until } => match self.verification(incident, since.mono) {
@@ -324,7 +333,7 @@ impl View<'_> {
                 }
             }
             Stage::BackingOff { until } => format!("the next attempt (`{rung}`) comes in {}", left(*until)),
-            Stage::Undoing { run, .. } => format!("`{rung}` is being taken back ({run})"),
+            Stage::Undoing { .. } => format!("`{rung}` is being taken back"),
         })
     }
 }
@@ -394,8 +403,10 @@ fn summary(checks: &[CheckView], incidents: &[IncidentView], known: Known<'_>, c
         let unknown = checks.iter().filter(is_unknown).min_by_key(|check| check.probe != "unit");
         return match (failing, unknown) {
             (Some(check), _) => Text::new(format!(
-                "{} failed {} times in a row; an incident opens at {}",
-                check.id, check.failures.0, check.failures.1
+                "{} failed {} in a row; an incident opens at {}",
+                check.id,
+                Counted(check.failures.0, "time"),
+                check.failures.1
             )),
             (None, Some(check)) => match &check.last {
                 Some((_, _, why)) => Text::new(format!("nothing is done: {why}")),

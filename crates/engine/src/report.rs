@@ -8,7 +8,7 @@ use ansai_model::{
     domain,
     incident::{Incident, IncidentKind, Phase, Resolution, StepKind},
     report::{History, Report},
-    text::Text,
+    text::{Counted, Text},
     time::{Now, Shown, WallTime},
 };
 
@@ -275,8 +275,8 @@ fn advice(incident: &Incident, of_cause: Option<&'static str>, history: History)
     }
     if incident.is_foreseen() && history.incidents >= 1 {
         advice.push(Text::new(format!(
-            "it was foreseen or seen {} times before: what is done about it buys time, and the cause is still there",
-            history.incidents
+            "it was foreseen or seen {} before: what is done about it buys time, and the cause is still there",
+            Counted(history.incidents, "time")
         )));
     } else if history.incidents >= 3 {
         let number = history.incidents + 1;

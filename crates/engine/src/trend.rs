@@ -19,7 +19,7 @@ use ansai_model::{
     condition::Value,
     observation::{Details, Observation},
     text::Text,
-    time::{Now, Shown, WallTime},
+    time::{Now, WallTime},
     units::{ByteSize, Percent},
 };
 
@@ -53,23 +53,31 @@ pub fn follow(trend: &Trend, series: &mut Series, now: Now, observation: Observa
     with_figures(observation, now.wall, &forecast)
 }
 
-/// The forecast in words: "grows by 50.0 MiB an hour since 2026-11-21T04:10:00Z; reaches its limit of 2.0 GiB in 6h (5h to 8h)".
+/// The forecast in words: "reaches its limit of 2.0 GiB at about 2026-11-21T10:10:00Z (between 2026-11-21T09:10:00Z and
+/// 2026-11-21T12:10:00Z); grows by 50.0 MiB an hour since 2026-11-21T04:10:00Z". It is read later as well, so it says when and not
+/// how soon.
 fn told(now: WallTime, limit: f64, forecast: &Forecast) -> Text {
+    let at = |after| to_the_minute(now.plus(after));
     Text::from(format!(
-        "grows by {} an hour since {}; reaches its limit of {} in {} ({} to {})",
+        "reaches its limit of {} at about {} (between {} and {}); grows by {} an hour since {}",
+        bytes(limit),
+        at(forecast.reached_in),
+        at(forecast.earliest),
+        at(forecast.latest),
         bytes(forecast.slope_per_hour),
         grows_since(now, forecast),
-        bytes(limit),
-        Shown(forecast.reached_in),
-        Shown(forecast.earliest),
-        Shown(forecast.latest),
     ))
 }
 
-/// Since when it grows, to the minute: more exactly it is not known, and not each look should say something else.
+/// More exactly it is not known, and not each look should say something else.
+fn to_the_minute(at: WallTime) -> WallTime {
+    WallTime(at.0.div_euclid(60_000).saturating_mul(60_000))
+}
+
+/// Since when it grows.
 fn grows_since(now: WallTime, forecast: &Forecast) -> WallTime {
     let since = now.0.saturating_sub(i64::try_from(forecast.growing_for.as_millis()).unwrap_or(i64::MAX));
-    WallTime(since.div_euclid(60_000).saturating_mul(60_000))
+    to_the_minute(WallTime(since))
 }
 
 /// The observation with the forecast as figures.

@@ -38,7 +38,7 @@ fn its_heartbeat_its_figures_and_its_events_reach_whoever_listens() -> Result<()
     agent::wait_report(&host, "i1", "healed")?;
     host.wait_until("the events to be told", LIMIT, || {
         let told = host.read_file("/run/events").unwrap_or_default();
-        Ok(["i1 is", "begins: restart app.service", "succeeded:", "is healed"].iter().all(|words| told.contains(words)))
+        Ok(["i1 is", "begun: restart app.service", "succeeded:", "is healed"].iter().all(|words| told.contains(words)))
     })?;
     let figures = host.http("127.0.0.1:9560", "GET", "/metrics", "")?;
     assert!(figures.status == 200 && figures.body.contains("ansai_ledger_save"), "{}", figures.body);

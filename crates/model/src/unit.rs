@@ -11,9 +11,9 @@ use core::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-pub use self::{judgment::judge, started::StartedBy};
+pub use self::{judgment::judge, started::StartedBy, warning::MAIN_STOPPED};
 use crate::{
-    text::Text,
+    text::{Counted, Text},
     time::{Shown, WallTime},
 };
 
@@ -461,7 +461,7 @@ impl fmt::Display for UnitSnapshot {
         if let Some(still) = self.still_for.filter(|still| !still.is_zero()) {
             write!(f, "; none of its processes has run for {}", Shown(still))?;
         }
-        write!(f, "; restarted by systemd {} times", self.restarts)?;
+        write!(f, "; restarted by systemd {}", Counted(self.restarts, "time"))?;
         // Why something runs is not kept.
         if matches!(self.active, ActiveState::Active | ActiveState::Reloading) {
             return Ok(());

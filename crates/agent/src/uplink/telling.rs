@@ -80,7 +80,8 @@ fn state(status: &TargetStatus) -> u64 {
     let is_well = status.health == Health::Healthy;
     (is_well, status.health == Health::Failing, status.incident, status.is_critical, status.is_held).hash(&mut hasher);
     (status.autonomy.map(|autonomy| autonomy.as_str()), status.stopped.is_some()).hash(&mut hasher);
-    status.warning.as_ref().map(|warning| warning.as_str()).hash(&mut hasher);
+    // Its words may be others at each look, as the figures of a plugin are.
+    status.warning.is_some().hash(&mut hasher);
     if !is_well {
         status.summary.as_str().hash(&mut hasher);
     }
@@ -90,6 +91,7 @@ fn state(status: &TargetStatus) -> u64 {
 fn words(status: &TargetStatus) -> u64 {
     let mut hasher = DefaultHasher::new();
     (status.summary.as_str(), status.explanation.as_str()).hash(&mut hasher);
+    status.warning.as_ref().map(|warning| warning.as_str()).hash(&mut hasher);
     hasher.finish()
 }
 

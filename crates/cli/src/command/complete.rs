@@ -3,8 +3,10 @@
 
 use std::collections::BTreeSet;
 
+use ansai_model::policy::Scope;
 use ansai_protocol::{Incidents, ScopeView, views::FleetHosts};
 
+use super::target;
 use crate::{
     Paths, client, domain,
     exit::{Code, Failure},
@@ -92,13 +94,20 @@ fn of_fleet(paths: &Paths, what: Completed) -> Result<Vec<String>, Failure> {
     })
 }
 
+/// What ends these when it is typed: `--all` for what is on everything, and the names of others, of which each is typed alone as
+/// it is. What a controller's operators have said is not ended here.
+fn scopes(views: &[ScopeView]) -> Vec<String> {
+    let here = views.iter().filter(|view| view.ended_by.is_none());
+    let words = here.flat_map(|view| match target::scope_in_words(&view.scope) {
+        Scope::All => vec!["--all".to_owned()],
+        Scope::Matching(names) => names,
+    });
+    let words: BTreeSet<String> = words.filter(|word| !word.is_empty()).collect();
+    words.into_iter().collect()
+}
+
 fn of_status(paths: &Paths, what: Completed) -> Result<Vec<String>, Failure> {
     let status = client::status(paths)?;
-    let scopes = |views: &[ScopeView]| {
-        let here = views.iter().filter(|view| view.ended_by.is_none());
-        let names = here.flat_map(|view| view.scope.as_str().split([',', ' ']).map(str::to_owned).collect::<Vec<_>>());
-        names.filter(|name| !name.is_empty()).collect()
-    };
     Ok(match what {
         Completed::Holds => scopes(&status.holds),
         Completed::Silences => scopes(&status.silences),
@@ -111,4 +120,27 @@ fn of_status(paths: &Paths, what: Completed) -> Result<Vec<String>, Failure> {
             status.targets.iter().map(|target| target.target.name().to_owned()).collect()
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_offered_to_end_something_is_what_ends_it() {
+        let view = |scope: &str, ended_by: Option<&str>| ScopeView {
+            scope: scope.to_owned(),
+            by: "ada".into(),
+            reason: String::new(),
+            until_ms: None,
+            ended_by: ended_by.map(str::to_owned),
+        };
+        let words = Scope::All.to_string();
+        assert_eq!(scopes(&[view(&words, None)]), ["--all"]);
+        assert_eq!(
+            scopes(&[view("b.service, a*", None), view("a*", None), view(&words, None)]),
+            ["--all", "a*", "b.service"]
+        );
+        assert_eq!(scopes(&[view(&words, Some("ansai release --fleet"))]), [""; 0]);
+    }
 }

@@ -111,7 +111,7 @@ pub(crate) fn rehearse(paths: &Paths, what: &str, targets: &[String], operation:
             show::print_json(&would);
         }
         false => show::print(&format!(
-            "it would be answered: {told}\n{targets_told}{}\nnothing was changed (--dry-run)",
+            "the answer would be: {told}\n{targets_told}{}\nnothing was changed (--dry-run)",
             steps(&would)
         )),
     }

@@ -250,7 +250,7 @@ fn doctor(paths: &Paths) -> Result<Code, Failure> {
             None => vec![format!("ok     {}", look.what)],
             Some((why, todo)) => {
                 let word = if look.is_warning { "warn " } else { "WRONG" };
-                vec![format!("{word}  {}: {why}", look.what), format!("       try: {todo}")]
+                vec![format!("{word}  {}: {why}", look.what), format!("       help: {todo}")]
             }
         });
         show::print(show::Page::lines(lines));

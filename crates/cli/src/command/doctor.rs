@@ -17,6 +17,7 @@ use ansai_model::{
     inventory::Inventory,
     operator::DrillKind,
     time::Shown,
+    unit::MAIN_STOPPED,
 };
 use ansai_protocol::{SCHEMA, Status};
 use serde_json::json;
@@ -350,9 +351,10 @@ fn agent(status: &Status) -> Vec<Finding> {
     }
     findings.extend(status.targets.iter().filter_map(|target| {
         let (name, warning) = (target.target.name(), target.warning.as_ref()?);
-        let todo = format!(
-            "find out who stopped it; `kill -CONT` with its number lets it go on, `systemctl restart {name}` starts it anew"
-        );
+        let todo = match warning.as_str().contains(MAIN_STOPPED) {
+            true => "find out who stopped it; `kill -CONT` with its number lets it go on",
+            false => "mend what it says; `ansai explain` shows each look and what is done",
+        };
         Some(warn(format!("{name}: {warning}"), todo))
     }));
     if let Some(why) = &status.configuration_error {
@@ -390,8 +392,8 @@ fn rendered(findings: &[Finding]) -> String {
         let [what, todo] = [what, todo].map(|text| text.trim_end().replace('\n', &below));
         match level {
             Level::Ok => format!("ok    {what}"),
-            Level::Warn => format!("warn  {what}\n      try: {todo}"),
-            Level::Fail => format!("FAIL  {what}\n      try: {todo}"),
+            Level::Warn => format!("warn  {what}\n      help: {todo}"),
+            Level::Fail => format!("FAIL  {what}\n      help: {todo}"),
         }
     });
     lines.collect::<Vec<_>>().join("\n")
@@ -404,7 +406,7 @@ mod tests {
     #[test]
     fn each_finding_that_is_not_well_says_what_to_do() {
         let text = rendered(&[ok("fine"), warn("odd", "look"), fail("bad\nworse", "mend it")]);
-        assert_eq!(text, "ok    fine\nwarn  odd\n      try: look\nFAIL  bad\n      worse\n      try: mend it");
+        assert_eq!(text, "ok    fine\nwarn  odd\n      help: look\nFAIL  bad\n      worse\n      help: mend it");
         let value = as_json(&[fail("bad", "mend it")]);
         assert_eq!(value["findings"][0]["level"], "fail");
     }
@@ -435,7 +437,7 @@ mod tests {
         let told = found(&text, &inventory);
         assert!(told.starts_with(&format!("{counts}, filesystems: 1, ")) && !told.contains("warn"), "{told}");
         let nothing = found("services: {}\n", &Inventory::default());
-        assert!(nothing.ends_with("warn  no service is watched, so none is healed\n      try: write each under `services:`; ansai init --output - shows those that run here"), "{nothing}");
+        assert!(nothing.ends_with("warn  no service is watched, so none is healed\n      help: write each under `services:`; ansai init --output - shows those that run here"), "{nothing}");
         let processes = "processes: {app: {start: [/usr/bin/app]}}\n";
         assert!(!found(processes, &Inventory::default()).contains("warn"));
     }
@@ -450,7 +452,7 @@ mod tests {
         let found = routes::declared(path, &bundle("services: {app.service: {}}\n")).expect("nobody is told");
         let text = rendered(&[found]);
         assert!(
-            text.contains("try: add this line to /etc/ansai/ansai.yaml, with your address and mail server:\n"),
+            text.contains("help: add this line to /etc/ansai/ansai.yaml, with your address and mail server:\n"),
             "{text}"
         );
         assert!(text.contains("\n      then: ansai reload && ansai doctor --send-test\n"), "{text}");

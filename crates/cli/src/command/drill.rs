@@ -110,7 +110,10 @@ fn what_it_does(kind: DrillKind) -> &'static str {
         DrillKind::Crash => "which kills its main process",
         DrillKind::Hang => "which stops its main process with SIGSTOP, for two minutes at most",
         DrillKind::Exit => "which ends its main process with SIGTERM, past systemd",
-        DrillKind::Port => "which kills it and holds its port for 15 seconds",
+        DrillKind::Port => {
+            "which kills it and holds its port for 15 seconds; no remedy takes a port from others, so people are told that it needs \
+             them, and when it is back"
+        }
         DrillKind::Configuration => {
             "which breaks its configuration and kills it; what is left is put back after two minutes, or by `--undo`"
         }

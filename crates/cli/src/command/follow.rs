@@ -61,13 +61,14 @@ fn line(event: &Event, zone: &TimeZone) -> Option<String> {
         EventKind::Decision { choice: Choice::Act, .. } => return None,
         EventKind::Decision { incident, target, choice, proposal, reasons } => {
             let reasons: Vec<&str> = reasons.iter().map(Text::as_str).collect();
-            of(target, format!("{incident}: {} {proposal}: {}", verb(*choice), reasons.join("; ")))
+            of(target, format!("{incident}: would {proposal}, and {}: {}", instead(*choice), reasons.join("; ")))
         }
-        EventKind::ActionBegun { run, target, what, .. } => of(target, format!("{run} begins: {what}")),
-        EventKind::ActionEnded { run, target, outcome } => {
-            let text = format!("{run} {}", ended(outcome));
-            target.as_ref().map_or(text.clone(), |target| of(target, text))
-        }
+        // A target has one action at a time, so nobody needs its number.
+        EventKind::ActionBegun { target, what, .. } => of(target, format!("begun: {what}")),
+        EventKind::ActionEnded { run, target, outcome } => match target {
+            Some(target) => of(target, ended(outcome)),
+            None => format!("{run} {}", ended(outcome)),
+        },
         EventKind::Report { incident, target, headline, .. } => {
             of(target, format!("{headline} (`ansai report {incident}`)"))
         }
@@ -83,12 +84,12 @@ fn line(event: &Event, zone: &TimeZone) -> Option<String> {
     Some(format!("{at}  {}", show::told(&text, zone)))
 }
 
-fn verb(choice: Choice) -> &'static str {
+fn instead(choice: Choice) -> &'static str {
     match choice {
         Choice::Act => "does",
-        Choice::Defer => "waits with",
+        Choice::Defer => "waits",
         Choice::Deny => "may not",
-        Choice::Escalate => "leaves to a person",
+        Choice::Escalate => "leaves it to a person",
     }
 }
 
@@ -144,9 +145,9 @@ mod tests {
             .collect();
         let expected = [
             "1970-01-01 00:00:00 UTC  nginx.service: i7 is open",
-            "1970-01-01 00:00:00 UTC  nginx.service: i7: waits with restart nginx.service: hold: held by root",
-            "1970-01-01 00:00:00 UTC  nginx.service: r3 begins: restart nginx.service",
-            "1970-01-01 00:00:00 UTC  nginx.service: r3 failed: it timed out",
+            "1970-01-01 00:00:00 UTC  nginx.service: i7: would restart nginx.service, and waits: hold: held by root",
+            "1970-01-01 00:00:00 UTC  nginx.service: begun: restart nginx.service",
+            "1970-01-01 00:00:00 UTC  nginx.service: failed: it timed out",
         ];
         assert_eq!(lines, expected);
     }

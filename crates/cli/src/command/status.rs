@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use ansai_model::{observation::Health, rule::Autonomy, time::Shown, units::ByteSize};
-use ansai_protocol::{Own, ScopeView, Status, TargetStatus};
+use ansai_model::observation::Health;
+use ansai_protocol::{ScopeView, Status, TargetStatus};
 use jiff::tz::TimeZone;
 
 use super::{join, target};
@@ -12,6 +12,8 @@ use crate::{
     exit::{Code, Failure},
     show::{self, Cell},
 };
+
+mod head;
 
 /// How often `--watch` looks.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
@@ -67,14 +69,14 @@ fn asked(paths: &Paths, shown: &StatusArgs) -> Result<Asked, Failure> {
         return Err(Failure::new(Code::Usage, format!("{} {has}, not `{role}`", status.host), todo));
     }
     let wanted = target::wanted(target::names(&status), &shown.targets)?;
-    let mut head = vec![summary(&status.targets)];
+    let mut head = head::summary(&status.targets);
     let count = status.targets.len();
     status.targets.retain(|target| {
         let is_named = shown.targets.is_empty() || wanted.contains(&target.target.to_string());
-        is_named && (!shown.failed || target.health != Health::Healthy)
+        is_named && (!shown.failed || target.health != Health::Healthy || warns(target))
     });
     if status.targets.is_empty() && shown.failed {
-        head.push("nothing of what was asked for fails or is unknown".to_owned());
+        head.push("nothing of what was asked for fails, warns or is unknown".to_owned());
     } else if status.targets.len() < count {
         head.push(format!("shown: {} of {count}", status.targets.len()));
     }
@@ -89,39 +91,6 @@ fn rank(target: &TargetStatus) -> (u8, bool, bool, bool) {
         Health::Healthy => 2,
     };
     (health, is_calm(target), !target.is_critical, !target.is_held)
-}
-
-/// What may be done by itself, and how many targets are how.
-fn summary(targets: &[TargetStatus]) -> String {
-    let count = |is_so: &dyn Fn(&TargetStatus) -> bool| targets.iter().filter(|target| is_so(target)).count();
-    let words = [Autonomy::Act, Autonomy::Approve, Autonomy::Suggest, Autonomy::Observe]
-        .map(|autonomy| (autonomy, count(&|target| target.autonomy.unwrap_or_default() == autonomy)));
-    let modes: Vec<_> = words.into_iter().filter(|(_, count)| *count > 0).collect();
-    let mode = match modes.as_slice() {
-        [] => "nothing is watched".to_owned(),
-        [(Autonomy::Observe, _)] => "observe: nothing is healed".to_owned(),
-        [(only, _)] => only.as_str().to_owned(),
-        several => {
-            several.iter().map(|(mode, count)| format!("{} {count}", mode.as_str())).collect::<Vec<_>>().join(", ")
-        }
-    };
-    let health = |health: Health| count(&|target| target.health == health && !is_stopped(target));
-    let mut line = format!(
-        "mode {mode}; {}: {} failing, {} unknown, {} healthy",
-        show::count(targets.len(), "target"),
-        health(Health::Failing),
-        health(Health::Unknown),
-        health(Health::Healthy),
-    );
-    let stopped = count(&is_stopped);
-    if stopped > 0 {
-        line.push_str(&format!(", {stopped} stopped by an operator"));
-    }
-    let held = count(&|target| target.is_held);
-    if held > 0 {
-        line.push_str(&format!("; {held} held"));
-    }
-    line
 }
 
 /// What somebody wants left alone: which targets, who, until when, why, and how it is ended.
@@ -165,10 +134,7 @@ impl Restraint {
 const CONFIGURATION: &str = "configuration";
 
 fn rendered(status: &Status, head: &[String], zone: &TimeZone, rows: Option<usize>) -> show::Page {
-    let uptime = Shown(Duration::from_secs(status.uptime_seconds));
-    let Status { version, host, generation, .. } = status;
-    let own = status.own.as_ref().map(own).unwrap_or_default();
-    let mut lines = vec![format!("ansai {version} on {host}, up {uptime}, configuration {generation}{own}")];
+    let mut lines = head::agent(status);
     lines.extend(head.iter().cloned());
     let problems = [("HELD", &status.held), ("THE LEDGER CANNOT BE SAVED, nothing is done", &status.ledger_error)];
     lines.extend(problems.into_iter().filter_map(|(what, why)| Some(format!("{what}: {}", why.as_ref()?))));
@@ -214,7 +180,13 @@ fn rendered(status: &Status, head: &[String], zone: &TimeZone, rows: Option<usiz
 
 /// Whether nobody has to look at it.
 fn is_calm(target: &TargetStatus) -> bool {
-    target.health == Health::Healthy && target.incident.is_none() && !target.is_held && target.warning.is_none()
+    target.health == Health::Healthy && target.incident.is_none() && !target.is_held && !warns(target)
+}
+
+/// Whether it works, so that nothing is healed, and a person should know something of it all the same. It is counted and shown
+/// apart from what is healthy, and never makes the exit code.
+fn warns(target: &TargetStatus) -> bool {
+    target.health == Health::Healthy && target.warning.is_some()
 }
 
 /// Whether somebody wants it down, so that nobody has to find out why it does not run.
@@ -233,7 +205,11 @@ fn table(targets: &[&TargetStatus], zone: &TimeZone) -> show::Page {
     let rows = targets.iter().map(|target| {
         let incident = target.incident.map(|id| id.to_string()).unwrap_or_default();
         let stopped = stopped(target, zone);
-        let health = if stopped.is_some() { show::stopped() } else { show::health(target.health) };
+        let health = match target.health {
+            _ if stopped.is_some() => show::stopped(),
+            _ if warns(target) => show::warning(),
+            health => show::health(health),
+        };
         let text = match target.health {
             _ if stopped.is_some() && target.incident.is_none() => stopped.unwrap_or_default(),
             // That it is well again says why it has an incident.
@@ -262,16 +238,13 @@ pub(super) fn waiting(count: usize) -> String {
     }
 }
 
-/// What the agent takes, at the end of a line.
-fn own(own: &Own) -> String {
-    let load = own.cpu_percent.map(|percent| format!(" and {percent:.1} % of a core"));
-    format!(", taking {}{}", ByteSize(own.memory_bytes), load.unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
-    use ansai_model::id::{IncidentId, TargetId};
-    use ansai_protocol::{SCHEMA, StoppedView, TargetStatus};
+    use ansai_model::{
+        id::{IncidentId, TargetId},
+        rule::Autonomy,
+    };
+    use ansai_protocol::{Own, SCHEMA, StoppedView, TargetStatus};
 
     use super::*;
 
@@ -298,7 +271,7 @@ mod tests {
         status.targets[7].is_held = true;
         status.targets[8].health = Health::Unknown;
         status.targets[9].autonomy = Some(Autonomy::Observe);
-        let of = |rows| rendered(&status, &[summary(&status.targets)], &TimeZone::UTC, rows).to_string();
+        let of = |rows| rendered(&status, &head::summary(&status.targets), &TimeZone::UTC, rows).to_string();
         let text = of(None);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[1], "mode act 300, observe 1; 301 targets: 1 failing, 1 unknown, 299 healthy; 1 held");
@@ -345,7 +318,7 @@ mod tests {
         let words = "stopped            stopped by an operator since 2023-11-14 22:13:20 UTC; nothing is done until";
         assert!(text.contains(words), "{text}");
         let other = target("service/other.service", Health::Unknown, None);
-        let counted = summary(&[down, other]);
+        let counted = head::summary(&[down, other]).join(" ");
         assert!(counted.ends_with("0 failing, 1 unknown, 0 healthy, 1 stopped by an operator"), "{counted}");
     }
 
@@ -353,11 +326,26 @@ mod tests {
     fn what_is_well_and_has_a_warning_is_never_folded() {
         let mut half = target("service/app.service", Health::Healthy, None);
         half.warning = Some("its main process 7 is stopped".into());
-        assert!(table(&[&half], &TimeZone::UTC).to_string().ends_with("its main process 7 is stopped"));
+        let text = table(&[&half], &TimeZone::UTC).to_string();
+        assert!(text.ends_with(" app.service  warning            its main process 7 is stopped"), "{text}");
         assert!(!is_calm(&half) && rank(&half) < rank(&target("service/a.service", Health::Healthy, None)));
     }
 
-    fn status() -> Status {
+    #[test]
+    fn what_warns_is_counted_as_such_where_it_is_well_and_as_failing_where_it_fails() {
+        let warning =
+            |health| TargetStatus { warning: Some("slow".into()), ..target("service/b.service", health, None) };
+        let well = target("service/a.service", Health::Healthy, None);
+        let counted = head::summary(&[well.clone(), warning(Health::Healthy), warning(Health::Failing)]).join(" ");
+        assert!(counted.ends_with("3 targets: 1 failing, 1 warning, 0 unknown, 1 healthy"), "{counted}");
+        let counted =
+            head::summary(&[warning(Health::Healthy), warning(Health::Healthy), warning(Health::Unknown)]).join(" ");
+        assert!(counted.ends_with("3 targets: 0 failing, 2 warnings, 1 unknown, 0 healthy"), "{counted}");
+        let text = table(&[&well, &warning(Health::Failing)], &TimeZone::UTC).to_string();
+        assert!(text.contains(" healthy ") && text.contains(" FAILING ") && !text.contains("warning"), "{text}");
+    }
+
+    pub(super) fn status() -> Status {
         let view = |reason: &str, until_ms| ScopeView {
             scope: "nginx.service".into(),
             by: "root".into(),
@@ -394,7 +382,7 @@ mod tests {
     #[test]
     fn what_stops_it_stands_above_the_targets() {
         let expected = [
-            "ansai 1.0.0 on web1, up 1h1m, configuration 2, taking 8.0 MiB and 0.0 % of a core",
+            "ansai 1.0.0 on web1, up 1h1m, 8.0 MiB, 0.0 % CPU, configuration 2",
             "mode act; 2 targets: 1 failing, 0 unknown, 1 healthy",
             "THE LEDGER CANNOT BE SAVED, nothing is done: no space left",
             "held by root (moving): nginx.service; `ansai release nginx.service` ends that",
@@ -408,7 +396,7 @@ mod tests {
             " nginx.service  healthy            active (running)",
         ];
         let status = status();
-        let text = rendered(&status, &[summary(&status.targets)], &TimeZone::UTC, Some(24)).to_string();
+        let text = rendered(&status, &head::summary(&status.targets), &TimeZone::UTC, Some(24)).to_string();
         assert_eq!(text, expected.join("\n"));
     }
 
@@ -427,7 +415,7 @@ mod tests {
     #[test]
     fn where_nothing_is_shown_no_table_is() {
         let mut status = status();
-        let head = [summary(&status.targets)];
+        let head = head::summary(&status.targets);
         status.targets.clear();
         status.messages_waiting = 1;
         let text = rendered(&status, &head, &TimeZone::UTC, None).to_string();

@@ -196,7 +196,7 @@ mod tests {
         }
         assert_eq!(
             check("app"),
-            "ansai: `app` could be service/app@1.service, service/app@2.service\n  try: write more of the name"
+            "ansai: `app` could be service/app@1.service, service/app@2.service\n  help: write more of the name"
         );
     }
 
@@ -221,11 +221,11 @@ mod tests {
         }
         assert_eq!(
             check("shop"),
-            "ansai: `shop` could be certificate/shop, service/shop.service\n  try: write more of the name"
+            "ansai: `shop` could be certificate/shop, service/shop.service\n  help: write more of the name"
         );
         assert_eq!(
             check("/var/library/x"),
-            "ansai: there is no target `/var/library/x`\n  try: it lies on the filesystem `/var`"
+            "ansai: there is no target `/var/library/x`\n  help: it lies on the filesystem `/var`"
         );
         assert!(check("/vat").contains("did you mean `/var`?"), "{}", check("/vat"));
     }
@@ -242,8 +242,8 @@ mod tests {
     fn a_misspelled_name_is_told_the_nearest() {
         assert_eq!(
             check("ngnix"),
-            "ansai: there is no target `ngnix`\n  try: did you mean `nginx.service`? `ansai status` lists them"
+            "ansai: there is no target `ngnix`\n  help: did you mean `nginx.service`? `ansai status` lists them"
         );
-        assert_eq!(check("redis"), "ansai: there is no target `redis`\n  try: `ansai status` lists them");
+        assert_eq!(check("redis"), "ansai: there is no target `redis`\n  help: `ansai status` lists them");
     }
 }

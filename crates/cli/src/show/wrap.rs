@@ -52,7 +52,7 @@ mod tests {
     fn no_line_is_longer_than_its_terminal_and_no_word_is_lost() {
         let texts = [
             "warn  the configuration is valid, with 2 warnings that somebody should read one day",
-            "      try: systemctl start ansai; journalctl -u ansai says why it ended, when it did",
+            "      help: systemctl start ansai; journalctl -u ansai says why it ended, when it did",
             "ä ö ü é  日本 a b c d e f g h i j k l m n o p q r s t u v w x y z a b c d e f g h i j",
             "                                        far in, and long enough to be broken in the end",
             "  it is being healed (i1): `restart` is done, and its success is awaited for another 2m",
@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn what_follows_stands_below_what_it_belongs_to() {
         assert_eq!(wrapped("warn  one two three four", 15), "warn  one two\n      three\n      four");
-        assert_eq!(wrapped("  try: one two three", 14), "  try: one two\n    three");
+        assert_eq!(wrapped("  help: one two three", 15), "  help: one two\n    three");
         assert_eq!(wrapped("  it is one two", 12), "  it is one\n    two");
         let gate = "  allow  budget    none of it is used today";
         assert_eq!(wrapped(gate, 38), format!("  allow  budget    none of it is used\n{:19}today", ""));

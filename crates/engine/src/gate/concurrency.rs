@@ -24,11 +24,10 @@ const ASKED_AGAIN: Duration = Duration::from_secs(10);
 
 pub(super) fn concurrency(p: &Proposal<'_>) -> Ruling {
     let (view, state, own) = (p.view, p.view.state, p.incident.id);
-    let on_target =
-        state.runs.iter().find(|(_, run)| run.target == p.incident.target && run.lost_after > p.view.now.mono);
-    if let Some((run, pending)) = on_target {
+    let on_target = state.runs.values().find(|run| run.target == p.incident.target && run.lost_after > p.view.now.mono);
+    if let Some(pending) = on_target {
         let until = moment_at(p.view.now, pending.lost_after);
-        return defer(Some(until), Text::new(format!("an action on it, {run}, is still under way")));
+        return defer(Some(until), "an action on it is still under way");
     }
     let has_disrupted = state.remediations.get(&own).is_some_and(|remediation| remediation.has_disrupted());
     if p.kind == ProposalKind::Undo || has_disrupted {

@@ -7,7 +7,7 @@ use ansai_model::{
     id::IncidentId,
     incident::{Incident, StepKind},
     runbook::{OnFailure, Rung},
-    text::Text,
+    text::{Counted, Text},
 };
 
 use super::{Reached, Stage, anew::worked_last, backoff_wait};
@@ -56,9 +56,10 @@ impl Context {
             return self.escalate(id, Text::new(why));
         }
         if attempts >= most {
+            let tried = Counted(attempts, "attempt");
             let what = match worked_last(incident).is_some() {
-                true => format!("it was brought back, and failed again each time, {attempts} attempts in all"),
-                false => format!("{attempts} attempts did not heal it"),
+                true => format!("it was brought back, and failed again each time, {tried} in all"),
+                false => format!("{tried} did not heal it"),
             };
             return self.escalate(id, Text::new(format!("{what}; the policy allows {most}")));
         }

@@ -210,7 +210,7 @@ impl Context {
         let lost: alloc::vec::Vec<_> = self.state.runs.iter().map(|(run, pending)| (*run, pending.incident)).collect();
         for (run, incident) in lost {
             if let Some(id) = incident {
-                let what = Text::new(format!("the agent stopped while {run} was under way; its outcome is unknown"));
+                let what = Text::new("the agent stopped while this was under way; its outcome is unknown");
                 self.record(id, StepKind::Interrupted { what });
             }
             self.action_ended(run, ActionOutcome::Lost { why: "the agent was restarted".into() });

@@ -23,7 +23,7 @@ fn two_failing_looks_are_soft_and_the_third_is_an_incident() {
     let mut host = with_probe();
     host.fails("app.service#tcp");
     assert_eq!((hard(&host, "tcp"), host.phase("app.service")), (Health::Healthy, "none"));
-    assert!(host.summary("app.service").contains("failed 1 times in a row; an incident opens at 3"));
+    assert!(host.summary("app.service").contains("failed 1 time in a row; an incident opens at 3"));
     host.pass(secs(1));
     assert_eq!((hard(&host, "tcp"), host.phase("app.service")), (Health::Healthy, "none"));
     host.pass(secs(2));

@@ -98,13 +98,13 @@ fn says(table: &[(Deed, &str)]) {
 fn every_stage_of_a_remediation_says_what_it_does_or_waits_for() {
     says(&[
         (|_| {}, "all checks are healthy"),
-        (fails, "it is being healed (i1): `restart` has been under way for 0s (r1)"),
+        (fails, "it is being healed (i1): `restart` has been under way for 0s"),
         (
             |host| {
                 fails(host);
                 host.action_ends(failed());
             },
-            "it is being healed (i1): `restart` is being taken back (r2)",
+            "it is being healed (i1): `restart` is being taken back",
         ),
         (
             |host| {

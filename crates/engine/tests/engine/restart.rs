@@ -17,7 +17,7 @@ fn killed_while_an_action_is_under_way_it_looks_before_it_acts_again() {
     host.hanging.insert(check("app.service#unit"));
     host.restart(None);
     host.pass(secs(2));
-    let lost = "interrupted: the agent stopped while r1 was under way; its outcome is unknown";
+    let lost = "interrupted: the agent stopped while this was under way; its outcome is unknown";
     assert_eq!(host.story(1)[2..], [lost, "restart lost: the agent was restarted"]);
     assert_eq!(host.begun.len(), 1);
     host.hanging.clear();

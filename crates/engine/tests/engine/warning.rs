@@ -1,6 +1,6 @@
 //! What is well and warns: told once and never acted on, over when it warns no longer, and a failure when it fails.
 
-use ansai_model::{incident::IncidentKind, observation::Observation};
+use ansai_model::{id::TargetId, incident::IncidentKind, observation::Observation};
 
 use crate::host::{Host, changed, secs};
 
@@ -21,14 +21,19 @@ fn a_warning_is_told_once_and_nothing_is_done_about_it() {
     host.sees(DISK, Observation::warning("warning: DISK 82 % full"));
     host.pass(secs(15));
     assert_eq!(host.told().len(), 0, "one or two of them are nothing yet");
+    let target = TargetId::new("service/app.service").expect("valid");
+    let warning = |host: &Host| host.engine.standing(host.now, &target).expect("watched").warning.map(String::from);
+    assert_eq!(warning(&host), None);
     host.pass(secs(3600));
     let told = "Escalated: app.service is well and warns: warning: DISK 82 % full";
     assert_eq!((headlines(&host), host.begun.len()), (vec![told.to_owned()], 0));
     assert_eq!(host.dispatches[0].report.kind, IncidentKind::Warning);
+    assert_eq!(warning(&host).as_deref(), Some("warning: DISK 82 % full"));
     assert!(host.summary("app.service").contains("nothing is done"), "{}", host.summary("app.service"));
 
     host.is_well(DISK);
     host.pass(secs(300));
+    assert_eq!(warning(&host), None);
     assert_eq!(headlines(&host)[1..], ["Recovered: app.service warns no longer"]);
     assert_eq!((host.phase("app.service"), host.begun.len()), ("none", 0));
 }

@@ -5,6 +5,9 @@ use alloc::format;
 use super::{ActiveState, UnitSnapshot};
 use crate::text::Text;
 
+/// What is said of a main process that a signal has stopped, and that a signal lets go on.
+pub const MAIN_STOPPED: &str = "is stopped (state T)";
+
 impl UnitSnapshot {
     /// What a person should know of it though it may be well: nobody looks after its workers, and no reload reaches it; or it
     /// would not come back with the configuration that it would read now.
@@ -14,7 +17,7 @@ impl UnitSnapshot {
             return Some(why);
         }
         let pid = self.main_pid.filter(|_| self.is_main_stopped && self.active == ActiveState::Active)?;
-        Some(Text::new(format!("its main process {pid} is stopped (state T), though others of it run")))
+        Some(Text::new(format!("its main process {pid} {MAIN_STOPPED}, though others of it run")))
     }
 
     /// That it runs with what it has read before, and would not with what it would read now; of this people are told.

@@ -9,7 +9,7 @@ use ansai_model::{
     incident::StepKind,
     notify::{Notice, NoticeKind},
     report::Report,
-    text::visible_line,
+    text::{Counted, visible_line},
     time::{Shown, WallTime},
 };
 use jiff::{Timestamp, tz::TimeZone};
@@ -137,7 +137,12 @@ pub fn digest_subject(notices: &[Notice], host: &str) -> String {
         return one_line(&format!("[{host}] {headline}"), 200);
     }
     let urgent = notices.iter().filter(|notice| notice.kind == NoticeKind::Escalated).count();
-    one_line(&format!("[{host}] {} messages in one, {urgent} of them need you", notices.len()), 200)
+    let urgent = match urgent {
+        0 => String::new(),
+        1 => ", 1 of them needs you".to_owned(),
+        more => format!(", {more} of them need you"),
+    };
+    one_line(&format!("[{host}] {} in one{urgent}", Counted(notices.len(), "message")), 200)
 }
 
 /// Whether who is told so hears of something that is well.
@@ -257,7 +262,8 @@ pub fn for_user(text: &str) -> String {
 }
 
 /// A text in which each command of this program that is named has this option, with its value when it has one: whoever gave
-/// it once means the same in what they type next. One that has it already is left as it is.
+/// it once means the same in what they type next. One that has it already is left as it is, and so is one that is for the
+/// controller, which is another host, or has places of its own.
 #[must_use]
 pub fn with_option(text: &str, program: &str, option: &str) -> String {
     // `systemctl start ansai; …` names the unit, and `ansai will not …` what does it: both are no command.
@@ -278,11 +284,20 @@ pub fn with_option(text: &str, program: &str, option: &str) -> String {
         let rest = &text[at + from.len()..];
         let command = rest.split(['`', ';', '&', '|', '\n']).next().unwrap_or(rest);
         let has_it = command.split(' ').any(|word| word.split('=').next() == Some(name));
-        if is_command(&text[..at], rest) && !has_it {
+        let is_elsewhere = program == "ansai" && is_for_controller(command, &rest[command.len()..]);
+        if is_command(&text[..at], rest) && !has_it && !is_elsewhere {
             text.insert_str(at + from.len(), &format!("{option} "));
         }
     }
     text
+}
+
+/// Whether a command of `ansai`, behind whose words the text goes on so, is one for the controller.
+fn is_for_controller(command: &str, behind: &str) -> bool {
+    let mut words = command.split(' ');
+    words.next().is_some_and(|first| ["controller", "token", "hosts"].contains(&first))
+        || words.any(|word| ["--fleet", "--host", "--label"].contains(&word.split('=').next().unwrap_or_default()))
+        || behind.starts_with("` on the controller")
 }
 
 /// A text in which every moment that says by itself which one it means is told in this zone.

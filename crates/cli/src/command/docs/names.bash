@@ -27,15 +27,20 @@ _ansai_with_names() {
         "certificate renew" | "certificate revoke" | "certificate list"*) kind=certificates ;;
         "hosts list"* | "hosts rename" | "hosts remove") kind=hosts ;;
         explain | heal | drill | hold* | silence* | status* | incidents* | "maintenance start"* | "maintenance list"*) kind=targets ;;
-        "drill "*) names="crash hang exit port configuration loop" ;;
+        "drill "*) names=$'crash\nhang\nexit\nport\nconfiguration\nloop' ;;
         *) return ;;
     esac
     if [[ -n "$kind" ]]; then
         names=$(ansai "${options[@]}" complete "$kind" -- "$begun" 2>/dev/null)
     fi
-    names=$(compgen -W "$names" -- "$begun")
     # Whoever has typed nothing yet looks for a name; options come once a dash is there.
     if [[ -z "$begun" && -n "$names" ]]; then COMPREPLY=(); fi
-    COMPREPLY+=($names)
+    # A name is a word and nothing more, whoever has given it: nothing in it is expanded here, or when it is run.
+    while IFS= read -r word; do
+        if [[ -n "$word" && "$word" == "$begun"* ]]; then
+            printf -v word %q "$word"
+            [[ " ${COMPREPLY[*]} " == *" $word "* ]] || COMPREPLY+=("$word")
+        fi
+    done <<< "$names"
 }
 complete -F _ansai_with_names -o bashdefault -o default ansai

@@ -356,7 +356,7 @@ fn objections(report: &Report, zone: &TimeZone) -> Vec<Block> {
     // Where no gate was asked nothing was proposed, and that is why.
     let proposed = match decision.gates.is_empty() {
         true => format!("Nothing was proposed: {proposal}."),
-        false => format!("Proposed was to {steps}."),
+        false => format!("It would {steps}, but:"),
     };
     let mut blocks = vec![Block::Paragraph(clean(&proposed))];
     blocks.extend(points(lines));

@@ -41,7 +41,7 @@ fn many_messages_as_one() {
         fixtures::notice(NoticeKind::Escalated, fixtures::escalated(), &["ops"]),
     ];
     insta::assert_snapshot!(digest_text(&notices, &options()));
-    assert_eq!(digest_subject(&notices, "web-01"), "[web-01] 2 messages in one, 1 of them need you");
+    assert_eq!(digest_subject(&notices, "web-01"), "[web-01] 2 messages in one, 1 of them needs you");
     assert!(digest_html(&notices, &options()).contains("ansai report i8"));
 }
 
@@ -176,6 +176,20 @@ fn somebodys_own_services_have_commands_of_their_own() {
     for own in ["`ansai check --config /b`", "`ansai --config=/b check`", "systemctl start ansai"] {
         assert_eq!(with(own), own);
     }
+    // The controller is another host, or has places of its own.
+    for own in [
+        "`ansai hosts accept 3f0c` on the controller, if it is the same",
+        "`ansai release nginx` on the controller ends that",
+        "`ansai status --fleet` says how it is now",
+        "ansai release --host web-01",
+        "`ansai controller doctor` says more",
+    ] {
+        assert_eq!((with(own), of(own)), (own.to_owned(), own.to_owned()));
+    }
+    assert_eq!(
+        with("`ansai leave` here, `ansai hosts remove a` there"),
+        "`ansai --config /tmp/a.yaml leave` here, `ansai hosts remove a` there"
+    );
     assert_eq!(of("`ansai explain` says how it stands"), "`ansai --user explain` says how it stands");
     for told in
         ["what ansai does is told", "it is killed; ansai will not heal that", "approve it, or ansai leaves it alone"]

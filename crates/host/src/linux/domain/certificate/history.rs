@@ -6,7 +6,10 @@
 
 use std::time::Duration;
 
-use ansai_model::time::{Shown, WallTime};
+use ansai_model::{
+    text::Counted,
+    time::{Shown, WallTime},
+};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -84,7 +87,7 @@ impl History {
         let waited = now.since(*last);
         (waited < backoff).then(|| {
             let wait = Shown(backoff.saturating_sub(waited));
-            format!("{} attempts failed in a row; the next is made in {wait}", self.in_a_row)
+            format!("{} failed in a row; the next is made in {wait}", Counted(self.in_a_row, "attempt"))
         })
     }
 

@@ -4,6 +4,7 @@ use ansai_model::{
     action::ActionOutcome,
     incident::{Step, StepKind},
     report::Report,
+    text::Counted,
     time::{Jump, Now, Shown, WallTime},
 };
 use jiff::tz::TimeZone;
@@ -46,7 +47,7 @@ pub(super) fn what_was_done(report: &Report, zone: &TimeZone) -> Vec<Block> {
     }
     let mut blocks = vec![Block::Timeline(lines)];
     if report.steps_dropped > 0 {
-        blocks.push(Block::Paragraph(format!("{} steps in the middle are not kept.", report.steps_dropped)));
+        blocks.push(Block::Paragraph(format!("Not kept: {} in the middle.", Counted(report.steps_dropped, "step"))));
     }
     blocks
 }
@@ -76,7 +77,7 @@ pub(in super::super) fn step_words(kind: &StepKind) -> (Tone, String) {
     match kind {
         StepKind::Decided(text) => (Tone::Plain, format!("decided: {text}")),
         StepKind::Skipped { rung, why } => (Tone::Plain, format!("{rung}: skipped, {why}")),
-        StepKind::Started { rung, run, what, .. } => (Tone::Plain, format!("{rung}: {what} ({run})")),
+        StepKind::Started { rung, what, .. } => (Tone::Plain, format!("{rung}: {what}")),
         StepKind::Ended { rung, outcome, took, .. } => {
             (outcome_tone(outcome), format!("{rung}: {outcome}, after {}", Shown(*took)))
         }

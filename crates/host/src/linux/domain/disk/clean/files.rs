@@ -13,7 +13,7 @@ use std::{
 use ansai_model::{
     action::ActionOutcome,
     domain::disk::{CleanRule, Cleaning, DiskUsage},
-    text::Text,
+    text::{Counted, Text},
     time::Shown,
     units::{ByteSize, Percent},
 };
@@ -300,10 +300,12 @@ impl Job {
             if rule.strategy.compresses() {
                 let (count, bytes) = sweep.survey(&progress, Pass::Compress)?.0.from(0);
                 may_go = may_go.saturating_add(count);
-                let s = if count == 1 { "" } else { "s" };
-                let until = if count == 0 { "" } else { ", until enough is free" };
-                let files = format!("{count} file{s} of {}", ByteSize(bytes));
-                lines.push(format!("{}: compress at most {files}{until}", rule.path));
+                let path = &rule.path;
+                let files = format!("{} of {}", Counted(count, "file"), ByteSize(bytes));
+                lines.push(match count {
+                    0 => format!("{path}: compress nothing, for no file of it may be compressed"),
+                    _ => format!("{path}: compress at most {files}, until enough is free"),
+                });
             }
             if rule.strategy.deletes() {
                 let (survey, _) = sweep.survey(&progress, Pass::Delete)?;
@@ -341,11 +343,15 @@ fn deleted(survey: &Histogram, path: &str, need: Need, lines: &mut Vec<String>) 
     };
     let (all, all_bytes) = survey.from(0);
     let about = if is_exact { "" } else { "about " };
-    lines.push(format!(
-        "{path}: delete {about}{count} of {all} files that may go, {} of {}, the oldest first:",
-        ByteSize(bytes),
-        ByteSize(all_bytes)
-    ));
+    lines.push(match (count, all) {
+        (_, 0) => format!("{path}: delete nothing, for no file of it may go"),
+        (0, _) => format!("{path}: delete nothing, for enough is free before"),
+        _ => format!(
+            "{path}: delete {about}{count} of {all} files that may go, {} of {}, the oldest first:",
+            ByteSize(bytes),
+            ByteSize(all_bytes)
+        ),
+    });
     // Of those as old as the last one that goes it is not known beforehand which.
     let last = survey.bucket_for(need);
     let is_sure = |age: u64| is_exact || Histogram::bucket(Duration::from_secs(age)) > last;

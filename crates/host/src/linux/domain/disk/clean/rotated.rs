@@ -174,13 +174,16 @@ impl Rotated {
             goes += 1;
         }
         let all: u64 = self.given.iter().map(|given| given.seen.bytes).sum();
-        let mut lines = vec![format!(
-            "{}: delete {goes} of {} rotations that their owners' rules do not keep, {} of {}, the oldest first:",
-            self.path,
-            self.given.len(),
-            ByteSize(bytes),
-            ByteSize(all)
-        )];
+        let mut lines = vec![match (goes, self.given.len()) {
+            (_, 0) => format!("{}: delete nothing, for its owners' rules keep all rotations", self.path),
+            (0, _) => format!("{}: delete nothing, for enough is free before", self.path),
+            (_, given) => format!(
+                "{}: delete {goes} of {given} rotations that their owners' rules do not keep, {} of {}, the oldest first:",
+                self.path,
+                ByteSize(bytes),
+                ByteSize(all)
+            ),
+        }];
         lines.extend(self.given.iter().take(goes.min(NAMED_MAX)).map(|given| {
             let (declared, dir) = &self.folders[given.folder];
             let (shown, size) = (declared.shown(dir, &given.name), ByteSize(given.seen.bytes));
