@@ -35,6 +35,12 @@ pub(super) fn incidents(paths: &Paths, targets: &[String], open_only: bool, limi
     Ok(Code::Ok)
 }
 
+/// What happened last: of several matters that are one to people, that of their line.
+pub(super) fn latest(incidents: &[IncidentSummary]) -> Option<IncidentId> {
+    let newest = |(first, others): &(&IncidentSummary, Vec<IncidentId>)| others.iter().copied().chain([first.id]).max();
+    grouped(incidents).into_iter().max_by_key(newest).map(|(first, _)| first.id)
+}
+
 /// What is open about one target is one matter to people, as a disk that is full, out of inodes and was forecast to be: the
 /// first of them, and the numbers of the others. One that waits for an answer has a line of its own.
 fn grouped(incidents: &[IncidentSummary]) -> Vec<(&IncidentSummary, Vec<IncidentId>)> {
@@ -180,6 +186,8 @@ mod tests {
         let groups = grouped(&incidents);
         let seen: Vec<_> = groups.iter().map(|(first, others)| (first.id.0, others.len())).collect();
         assert_eq!(seen, [(7, 2), (8, 0), (4, 0), (5, 0)]);
+        assert_eq!(latest(&incidents), Some(IncidentId(7)), "nobody means the least of three");
+        assert_eq!(latest(&incidents[1..]), Some(IncidentId(8)));
         let text = |limit| rendered(&incidents, limit, 0, &TimeZone::UTC).to_string();
         assert!(text(9).contains("it is full (with it: i9, i6)"));
         assert_eq!(text(1).lines().count(), 2, "a line that is shown is whole: {}", text(1));

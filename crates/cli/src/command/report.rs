@@ -3,7 +3,7 @@
 use ansai_notify::channel::render::{self, RenderOptions};
 use ansai_protocol::{Incidents, ReportAnswer};
 
-use super::operate;
+use super::{incidents, operate};
 use crate::{
     Paths, client,
     exit::{Code, Failure},
@@ -36,9 +36,9 @@ pub(super) fn print(paths: &Paths, value: serde_json::Value) -> Result<Code, Fai
     Ok(Code::Ok)
 }
 
-/// The incident that was opened last.
+/// The incident that was opened last, or the one with which it stands on one line.
 fn latest(paths: &Paths) -> Result<String, Failure> {
     let list: Incidents = client::read(client::get(paths, "/v1/incidents")?)?;
-    let latest = list.incidents.iter().max_by_key(|incident| incident.id).map(|incident| incident.id.to_string());
+    let latest = incidents::latest(&list.incidents).map(|incident| incident.to_string());
     latest.ok_or_else(|| Failure::new(Code::Failing, "there has been no incident", "`ansai status` says how it is now"))
 }

@@ -1,5 +1,5 @@
 //! Tables without lines, whose last column is text. Where a terminal has room for them it wraps at words; where it has not, the
-//! text stands below its row, and columns that can be spared are left out. What is in the cells is the command's.
+//! text stands below its row, and what stands in columns that can be spared before it. What is in the cells is the command's.
 
 use std::fmt;
 
@@ -95,8 +95,12 @@ fn stacked(head: &[&str], spare: &[usize], rows: Vec<Vec<Cell>>, columns: usize,
     let mut texts = Vec::new();
     let mut above = Vec::new();
     for mut row in rows {
-        texts.push(row.get(last).map(|cell| cell.text.clone()).unwrap_or_default());
+        let text = row.get(last).map(|cell| cell.text.clone()).unwrap_or_default();
         row.truncate(last);
+        // What has no column says itself before the text.
+        let left_out = row.iter().enumerate().filter(|(column, _)| !kept.contains(column));
+        let said = left_out.map(|(_, cell)| cell.text.as_str()).chain([text.as_str()]).filter(|text| !text.is_empty());
+        texts.push(said.collect::<Vec<_>>().join(": "));
         let mut cells = row.into_iter().enumerate().filter(|(column, _)| kept.contains(column)).map(|(_, cell)| cell);
         let name = cells.next().map(|cell| Cell { text: shortened(&cell.text, name_max), ..cell });
         above.push(name.into_iter().chain(cells).collect::<Vec<_>>());
@@ -195,8 +199,8 @@ mod tests {
             &[
                 " TARGET                      HEALTH",
                 " postgresql@15-main.service  FAILING",
-                "    nothing is done: hold: held by root",
-                "    (moving it)",
+                "    i12: nothing is done: hold: held by",
+                "    root (moving it)",
                 " nginx.service               healthy",
             ],
         );
@@ -205,8 +209,9 @@ mod tests {
             &[
                 " TARGET                HEALTH",
                 " postgresql…n.service  FAILING",
-                "    nothing is done: hold:",
-                "    held by root (moving it)",
+                "    i12: nothing is done:",
+                "    hold: held by root (moving",
+                "    it)",
                 " nginx.service         healthy",
             ],
         );

@@ -258,6 +258,40 @@ fn what_was_said_in_the_line_above_is_not_said_again() {
 }
 
 #[test]
+fn why_a_remedy_did_not_help_stands_once_in_a_timeline_whatever_it_was_about() {
+    for said in [
+        "96.5 % of /data used, and there is nothing left that may be given up",
+        "its server shows another certificate than that in the file",
+        "it holds 90.0 MiB, and gives nothing back when it is asked to",
+    ] {
+        let mut report = fixtures::escalated();
+        let rung = || RungId::new("mend").unwrap();
+        let ended = |why: &str| StepKind::Ended {
+            rung: rung(),
+            run: RunId(3),
+            outcome: ActionOutcome::Failed { why: Text::new(why) },
+            took: Duration::from_secs(1),
+        };
+        let vain = |why: &str| StepKind::NotVerified { rung: rung(), why: Text::new(why), was_verified: false };
+        let escalated = |why: String| StepKind::Escalated { why: why.into() };
+        let mut page = |kinds: Vec<StepKind>| {
+            report.steps = kinds.into_iter().map(|kind| Step { at: report.at, kind }).collect();
+            super::text(&report, &RenderOptions { width: 400, ..options() })
+        };
+        let given_up = escalated(format!("nothing is left to try after 1 attempt; the last one: {said}"));
+        let seen = page(vec![ended(said), vain(said), given_up]);
+        assert_eq!(seen.matches(said).count(), 1, "{seen}");
+        let end = "escalated: nothing is left to try after 1 attempt, the last one for what stands above";
+        assert!(seen.contains(end) && !seen.contains("not verified"), "{seen}");
+        // Another reason is no repetition, nor is the same one of another try.
+        let other = page(vec![ended("it ended with code 1"), vain(said), vain(said)]);
+        assert_eq!((other.matches(said).count(), other.matches("not verified").count()), (2, 2), "{other}");
+        let handed = page(vec![vain(said), escalated(format!("the rung `mend` did not help: {said}"))]);
+        assert!(handed.contains("escalated: the rung `mend` did not help, as said above"), "{handed}");
+    }
+}
+
+#[test]
 fn what_a_validator_says_stands_once_in_a_timeline_and_not_beside_the_headline() {
     let mut report = fixtures::escalated();
     let said = "line 7 is wrong";

@@ -123,8 +123,11 @@ pub(super) fn measured(mount: &str, below: Percent, usage: &DiskUsage) -> Action
         true => ActionOutcome::Succeeded { note: Text::new(said) },
         false => ActionOutcome::Failed {
             why: Text::new(format!(
-                "{said}: that is {below} or more, and there is nothing left that may be given up; see what \
-                 takes the room in the evidence, then delete it, declare it under `clean:`, or make {mount} larger"
+                "{} of {mount} used, {} of its inodes: that is {below} or more, and there is nothing left that may be \
+                 given up; see what takes the room in the evidence, then delete it, declare it under `clean:`, or make \
+                 {mount} larger",
+                usage.used_share(),
+                usage.inodes_share()
             )),
         },
     }

@@ -11,6 +11,9 @@ use jiff::tz::TimeZone;
 
 use super::{super::formatted, Block, Tone, told};
 
+/// What is shorter is read as fast as that it was said.
+const SAID_MIN: usize = 24;
+
 pub(super) fn what_was_done(report: &Report, zone: &TimeZone) -> Vec<Block> {
     if report.steps.is_empty() {
         return vec![Block::Paragraph("Nothing.".to_owned())];
@@ -23,12 +26,19 @@ pub(super) fn what_was_done(report: &Report, zone: &TimeZone) -> Vec<Block> {
     let mut before = report.opened;
     // What the actions that failed have said, and what is nothing done for.
     let mut said: Vec<String> = Vec::new();
+    // Why the steps before did not help, without the rungs.
+    let mut reasons: Vec<&str> = Vec::new();
+    let mut last = None;
     for step in &report.steps {
         // Times of day that do not follow each other would look like a mistake; durations are right all the same.
         if let Some(jump) = Jump::between(before, step.at) {
             lines.push((step_time(step.at, report.opened, zone), Tone::Plain, format!("the wall clock was {jump}")));
         }
         // What was said before is not said again.
+        let repeats = repeats(last.replace(&step.kind), &step.kind);
+        if repeats {
+            continue;
+        }
         let failure = failure_of(&step.kind);
         let is_said = failure.as_ref().is_some_and(|failure| said.contains(failure));
         let (at, tone, words) = line(step);
@@ -36,12 +46,14 @@ pub(super) fn what_was_done(report: &Report, zone: &TimeZone) -> Vec<Block> {
             StepKind::Escalated { why } if said.iter().any(|said| said == why.as_str()) => {
                 "escalated for that".to_owned()
             }
+            StepKind::Escalated { why } => told(&format!("escalated: {}", said_once(why.as_str(), &reasons)), zone),
             StepKind::Ended { rung, took, .. } if is_said => {
                 format!("{rung}: failed as before, after {}", Shown(*took))
             }
             _ => words,
         };
         lines.push((at, tone, words));
+        reasons.extend(reason_of(&step.kind));
         said.extend(failure.filter(|_| !is_said));
         before = step.at;
     }
@@ -50,6 +62,37 @@ pub(super) fn what_was_done(report: &Report, zone: &TimeZone) -> Vec<Block> {
         blocks.push(Block::Paragraph(format!("Not kept: {} in the middle.", Counted(report.steps_dropped, "step"))));
     }
     blocks
+}
+
+/// Whether a step only says of an action that failed what the step before has said: that it helped nothing.
+fn repeats(before: Option<&StepKind>, kind: &StepKind) -> bool {
+    let (Some(StepKind::Ended { rung: of, .. }), StepKind::NotVerified { rung, .. }) = (before, kind) else {
+        return false;
+    };
+    of == rung && before.and_then(reason_of) == reason_of(kind)
+}
+
+/// Why a step did not help.
+fn reason_of(kind: &StepKind) -> Option<&str> {
+    match kind {
+        StepKind::Ended { outcome: ActionOutcome::Failed { why } | ActionOutcome::Refused { why }, .. } => {
+            Some(why.as_str())
+        }
+        StepKind::NotVerified { why, .. } => Some(why.as_str()),
+        _ => None,
+    }
+}
+
+/// A text without the reason in which it ends, when a line above gives that.
+fn said_once(text: &str, reasons: &[&str]) -> String {
+    let without = |reason: &&str| text.strip_suffix(reason)?.strip_suffix(": ");
+    let Some(begin) = reasons.iter().filter(|reason| reason.len() >= SAID_MIN).find_map(without) else {
+        return text.to_owned();
+    };
+    match begin.rsplit_once("; ") {
+        Some((before, "the last one")) => format!("{before}, the last one for what stands above"),
+        _ => format!("{begin}, as said above"),
+    }
 }
 
 /// As what an action that failed is handed to a person, when nothing else is tried.
