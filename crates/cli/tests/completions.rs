@@ -38,6 +38,7 @@ fn bash_completes_commands_and_what_the_agent_and_the_configuration_know() {
     assert_eq!(completed("ansai --json hold a"), "app.service a.b");
     assert_eq!(completed("ansai report a"), "");
     assert_eq!(completed("ansai report i"), "i7 i12");
+    assert_eq!(completed("ansai approve open"), "open-incidents");
     assert_eq!(completed("ansai --config /x config explain serv"), "services.app.service.cooldown");
     assert_eq!(completed("ansai release h"), "holds");
     assert_eq!(completed("ansai release --al"), "--all");

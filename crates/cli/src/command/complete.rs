@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use ansai_model::policy::Scope;
-use ansai_protocol::{Incidents, ScopeView, views::FleetHosts};
+use ansai_model::{id::TargetId, policy::Scope};
+use ansai_protocol::{IncidentSummary, Incidents, ScopeView, views::FleetHosts};
 
 use super::target;
 use crate::{
@@ -23,6 +23,8 @@ pub(crate) enum Completed {
     Targets,
     /// Numbers of incidents.
     Incidents,
+    /// Numbers of those that have not ended, to which somebody may answer.
+    OpenIncidents,
     /// What is held.
     Holds,
     /// What is silenced.
@@ -40,9 +42,10 @@ pub(crate) enum Completed {
 }
 
 impl Completed {
-    const WORDS: [(&str, Self); 8] = [
+    const WORDS: [(&str, Self); 9] = [
         ("targets", Self::Targets),
         ("incidents", Self::Incidents),
+        ("open-incidents", Self::OpenIncidents),
         ("holds", Self::Holds),
         ("silences", Self::Silences),
         ("windows", Self::Windows),
@@ -65,9 +68,10 @@ impl Completed {
 pub(super) fn complete(paths: &Paths, what: Completed, begun: &str) -> Result<Code, Failure> {
     let mut words = match what {
         Completed::Keys => super::config::read(paths).map(|found| found.completions(begun)).unwrap_or_default(),
-        Completed::Incidents => incidents(paths).unwrap_or_default(),
+        Completed::Incidents => incidents(paths, |_| true).unwrap_or_default(),
+        Completed::OpenIncidents => incidents(paths, IncidentSummary::is_open).unwrap_or_default(),
         Completed::Hosts | Completed::Roles => of_fleet(paths, what).unwrap_or_default(),
-        _ => of_status(paths, what).unwrap_or_default(),
+        _ => names(of_status(paths, what).unwrap_or_default(), begun),
     };
     words.retain(|word| word.starts_with(begun));
     words.truncate(WORDS_MAX);
@@ -77,9 +81,17 @@ pub(super) fn complete(paths: &Paths, what: Completed, begun: &str) -> Result<Co
     Ok(Code::Ok)
 }
 
-fn incidents(paths: &Paths) -> Result<Vec<String>, Failure> {
+/// Each target by the name that people type, and where something is typed also by its whole one, of which that may be the
+/// beginning; what is no target stays as it is.
+fn names(words: Vec<String>, begun: &str) -> Vec<String> {
+    let short = |word: &String| TargetId::new(word).map_or_else(|_| word.clone(), |target| target.name().to_owned());
+    let whole = words.iter().filter(|word| !begun.is_empty() && TargetId::new(*word).is_ok()).cloned();
+    words.iter().map(short).chain(whole).collect()
+}
+
+fn incidents(paths: &Paths, is_meant: impl Fn(&IncidentSummary) -> bool) -> Result<Vec<String>, Failure> {
     let list: Incidents = client::read(client::get(paths, "/v1/incidents")?)?;
-    Ok(list.incidents.iter().map(|incident| incident.id.to_string()).collect())
+    Ok(list.incidents.iter().filter(|incident| is_meant(incident)).map(|incident| incident.id.to_string()).collect())
 }
 
 fn of_fleet(paths: &Paths, what: Completed) -> Result<Vec<String>, Failure> {
@@ -114,17 +126,30 @@ fn of_status(paths: &Paths, what: Completed) -> Result<Vec<String>, Failure> {
         Completed::Windows => scopes(&status.maintenance),
         Completed::OfDomain(domain) => {
             let ids = status.targets.iter().filter(|target| target.target.domain() == domain);
-            ids.map(|target| target.target.name().to_owned()).collect()
+            ids.map(|target| target.target.to_string()).collect()
         }
-        Completed::Targets | Completed::Keys | Completed::Incidents | Completed::Hosts | Completed::Roles => {
-            status.targets.iter().map(|target| target.target.name().to_owned()).collect()
-        }
+        _ => status.targets.iter().map(|target| target.target.to_string()).collect(),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_target_is_offered_by_each_name_that_can_be_typed() {
+        let all = || ["service/nginx.service", "disk//var", "w*", "--all"].map(str::to_owned).to_vec();
+        let check = |begun: &str, expected: &[&str]| {
+            let words = names(all(), begun);
+            assert_eq!(words.iter().filter(|word| word.starts_with(begun)).collect::<Vec<_>>(), expected, "{begun}");
+        };
+        check("", &["nginx.service", "/var", "w*", "--all"]);
+        check("ng", &["nginx.service"]);
+        check("service/n", &["service/nginx.service"]);
+        check("/v", &["/var"]);
+        check("disk", &["disk//var"]);
+        check("w", &["w*"]);
+    }
 
     #[test]
     fn what_is_offered_to_end_something_is_what_ends_it() {

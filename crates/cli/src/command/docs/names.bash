@@ -20,7 +20,8 @@ _ansai_with_names() {
     done
     [[ -n "$kind" ]] || case "${words[*]}" in
         "config explain") kind=keys ;;
-        report | approve | reject) kind=incidents ;;
+        report) kind=incidents ;;
+        approve | reject) kind=open-incidents ;;
         release*) kind=holds ;;
         unsilence*) kind=silences ;;
         "maintenance end"*) kind=windows ;;
