@@ -87,6 +87,8 @@ pub enum Probe {
 impl Probe {
     /// The figure of [`Probe::UnitFiles`] that is another one when something has changed.
     pub const PRINT: &str = "files.print";
+    /// The figure of [`Probe::UnitFiles`] that says when the last of the files was changed: how long after 1970, by the wall clock.
+    pub const CHANGED: &str = "files.changed";
 
     /// The kind, in one word, as in the configuration.
     #[must_use]
@@ -122,7 +124,7 @@ impl Probe {
             Self::ProcessCount { .. } => Some(&[("processes", ValueType::Number)]),
             Self::File { age_max: None, .. } => Some(&[("size", ValueType::Bytes)]),
             Self::File { .. } => Some(&[("size", ValueType::Bytes), ("age", ValueType::Duration)]),
-            Self::UnitFiles { .. } => Some(&[(Self::PRINT, ValueType::Number)]),
+            Self::UnitFiles { .. } => Some(&[(Self::PRINT, ValueType::Number), (Self::CHANGED, ValueType::Duration)]),
             Self::Domain(probe) => Some(probe.look().figures()),
             Self::Nagios(_) => None,
         }

@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use ansai_model::{
     action::{Action, ActionOutcome, Disruption},
+    condition::Value,
     decision::Gate,
     id::{CheckId, IncidentId, TargetId},
     incident::{self, EvidenceKind, Incident, Phase, StepKind},
@@ -16,7 +17,7 @@ use ansai_model::{
     rule::Autonomy,
     runbook::{Entry, Step},
     text::Text,
-    time::{MonoTime, Now, Shown},
+    time::{MonoTime, Now, Shown, WallTime},
     unit::LoadState,
 };
 
@@ -179,16 +180,21 @@ impl Context {
         true
     }
 
-    /// Takes in how the files are that the unit of an incident reads; says whether they were otherwise.
+    /// Takes in how the files are that the unit of an incident reads; says whether they were otherwise when it was tried last.
     fn have_changed(&mut self, check: &CheckId, seen: &Observation) -> bool {
         let Some(figure) = seen.figure(Probe::PRINT) else { return false };
         let figure = Text::new(format!("{figure:?}"));
         let Some(watch) = self.watches.get_mut(check) else { return false };
         watch.print = Some(figure.clone());
-        let retry = self.state.incidents.get_mut(&watch.incident).and_then(|incident| incident.retry.as_mut());
+        let now = self.now;
+        let Some(incident) = self.state.incidents.get_mut(&watch.incident) else { return false };
+        let tried = last_tried(incident);
+        let retry = incident.retry.as_mut();
         let Some(Obstacle::Files { print, .. }) = retry.and_then(|retry| retry.obstacle.as_mut()) else { return false };
         match print {
             Some(before) => *before != figure,
+            // Whoever mended it during the last wait did so before it was looked at for the first time.
+            None if changed_at(seen).is_some_and(|changed| tried < changed && changed <= now.wall) => true,
             None => {
                 *print = Some(figure);
                 self.changed();
@@ -335,6 +341,20 @@ impl View<'_> {
 /// Whether this is a try after an escalation.
 pub(crate) fn is_tried_again(incident: &Incident) -> bool {
     incident.retry.as_ref().is_some_and(|retry| retry.tries > 0)
+}
+
+/// When the last try began to change something, or was taken back; else when it was seen to fail.
+fn last_tried(incident: &Incident) -> WallTime {
+    let is_try = |step: &&incident::Step| {
+        matches!(step.kind, StepKind::Started { is_harmless: false, .. } | StepKind::Undone { .. })
+    };
+    incident.steps.iter().rev().find(is_try).map_or(incident.opened.wall, |step| step.at.wall)
+}
+
+/// When the last of the files that a unit reads was changed, to the millisecond.
+fn changed_at(seen: &Observation) -> Option<WallTime> {
+    let Value::Duration(since) = seen.figure(Probe::CHANGED)? else { return None };
+    Some(WallTime(i64::try_from(since.as_millis()).ok()?))
 }
 
 /// When at the earliest what an incident was handed over for, and is gone, is tried again.

@@ -1,6 +1,8 @@
 //! An escalation is not the end: what it failed for is looked at, and healing is tried once more when that is gone, or
 //! when time has passed.
 
+use std::time::Duration;
+
 use ansai_model::{
     action::ActionOutcome,
     condition::Value,
@@ -264,6 +266,21 @@ fn a_changed_file_of_what_a_unit_reads_is_a_reason_to_try_at_once() {
     assert_eq!(host.phase("app.service"), "stabilizing", "{:?}", host.story(1));
     host.pass(secs(60));
     assert_eq!(host.told(), ["Escalated to 1", "Recovered to 1"]);
+}
+
+#[test]
+fn what_was_mended_after_the_last_try_and_before_it_was_handed_over_is_a_reason_to_try_at_once() {
+    let tries = |edited_ago: i64| {
+        let mut host = Host::new(&changed("attempts: 4", "attempts: 1")).actions_end(failed());
+        let changed = u64::try_from(host.now.wall.0 - edited_ago).expect("after 1970");
+        host.sees(LOOK, files(1.0).with_figure(Probe::CHANGED, Value::Duration(Duration::from_millis(changed))));
+        host.fails("app.service#unit");
+        host.pass(secs(60));
+        assert_eq!(host.phase("app.service"), "escalated");
+        host.done().len()
+    };
+    // Once, for it does not help here; a file from before the try, or one of a clock that was set back, is none.
+    assert_eq!((tries(-2), tries(1_000), tries(-3_600_000)), (2, 1, 1));
 }
 
 #[test]

@@ -46,7 +46,11 @@ pub(super) async fn observe(
         is_stale.hash(&mut found.hasher);
         let print = u32::try_from(found.hasher.finish() >> 32).unwrap_or_default();
         let summary = format!("{} files and folders", found.known.len());
-        Observation::healthy(summary).with_figure(Probe::PRINT, Value::Number(f64::from(print)))
+        let seen = Observation::healthy(summary).with_figure(Probe::PRINT, Value::Number(f64::from(print)));
+        match found.changed {
+            Some(changed) => seen.with_figure(Probe::CHANGED, Value::Duration(changed)),
+            None => seen,
+        }
     };
     seen(aside::run(work, timeout, look).await)
 }
@@ -55,11 +59,13 @@ pub(super) async fn observe(
 struct Found {
     hasher: DefaultHasher,
     known: BTreeSet<PathBuf>,
+    /// When the last of the files was changed, since 1970.
+    changed: Option<Duration>,
 }
 
 impl Found {
     fn of(context: &Context, unit: &str, paths: &[String]) -> Self {
-        let mut found = Self { hasher: DefaultHasher::new(), known: BTreeSet::new() };
+        let mut found = Self { hasher: DefaultHasher::new(), known: BTreeSet::new(), changed: None };
         let names = names_of(unit);
         let mut texts = Vec::new();
         for file in context.unit_folders.iter().flat_map(|folder| names.iter().map(|name| folder.join(name))) {
@@ -97,6 +103,8 @@ impl Found {
         }
         // A device or a socket changes by being used.
         if is.is_file() {
+            let changed = u64::try_from(is.ctime()).ok().zip(u32::try_from(is.ctime_nsec()).ok());
+            self.changed = self.changed.max(changed.map(|(seconds, part)| Duration::new(seconds, part)));
             (is.size(), is.mtime(), is.mtime_nsec(), is.ctime(), is.ctime_nsec()).hash(&mut self.hasher);
         }
     }
@@ -186,6 +194,13 @@ mod tests {
         };
         let mut before = look().await;
         assert_eq!(before, look().await);
+        let Some(Value::Duration(changed)) =
+            observe(&context, None, &unit, &paths, Duration::from_secs(10)).await.figure(Probe::CHANGED).cloned()
+        else {
+            panic!("no time")
+        };
+        let own = fs::metadata(at("srv/own.conf")).expect("there");
+        assert_eq!(i64::try_from(changed.as_secs()), Ok(own.ctime()));
         write("srv/other", "nobody reads it");
         assert_eq!(before, look().await);
         let changes: [(&str, &dyn Fn()); 8] = [
