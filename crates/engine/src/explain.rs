@@ -162,8 +162,9 @@ impl View<'_> {
         let known = Known { target, is_ungoverned: index.rules.is_empty(), warning: warning.as_ref() };
         let can_be_healed = !incidents.is_empty() && self.can_be_healed(target);
         let mut summary = summary(&checks, &incidents, known, can_be_healed);
-        if let Some(hung) = hung.filter(|hung| !summary.as_str().contains(hung.as_str())) {
-            summary = Text::new(format!("{summary}; {hung}"));
+        let drilled = hung.or_else(|| self.broken_by_drill(target));
+        if let Some(drilled) = drilled.filter(|drilled| !summary.as_str().contains(drilled.as_str())) {
+            summary = Text::new(format!("{summary}; {drilled}"));
         }
         Some(Standing { checks, incidents, summary, stopped, warning })
     }

@@ -217,6 +217,17 @@ impl<'a> View<'a> {
             .then(|| Text::new(format!("a drill hangs it on purpose, and `ansai drill {target} --undo` lets it go on")))
     }
 
+    /// That a drill has broken a target that fails at this moment, in words.
+    pub(crate) fn broken_by_drill(self, target: &TargetId) -> Option<Text> {
+        let at = self.state.targets.get(target)?.drilled?;
+        let is_its_doing = |incident: &Incident| {
+            let fails = || self.checks_of(incident).into_iter().any(CheckState::is_known_to_fail);
+            incident.is_drill && drill_over(incident).is_none() && fails()
+        };
+        (self.now.mono.since(at) <= DRILL_WINDOW && self.open_of(target).any(is_its_doing))
+            .then(|| Text::new(format!("a drill broke it on purpose, and `ansai drill {target} --undo` ends that")))
+    }
+
     /// Whether a drill is why a check fails now, or was why it has failed until now.
     pub(crate) fn is_by_drill(self, slot: usize, change: Change) -> bool {
         let check = &self.checks[slot].check;

@@ -481,3 +481,22 @@ fn a_hang_is_named_as_the_drills_wherever_its_target_is_told() {
     host.sees(UNIT, hung(true));
     assert!(!host.summary("app.service").contains("drill"), "{}", host.summary("app.service"));
 }
+
+#[test]
+fn what_a_drill_broke_says_so_and_how_it_is_ended_as_long_as_it_fails() {
+    let ours = "; a drill broke it on purpose, and `ansai drill service/app.service --undo` ends that";
+    for kind in [DrillKind::Port, DrillKind::Configuration, DrillKind::Crash] {
+        let mut host = drilled(kind).actions_end(failed());
+        host.sees(UNIT, run("one", ActiveState::Failed));
+        host.pass(secs(2));
+        assert!(host.summary("app.service").ends_with(ours), "{kind:?}: {}", host.summary("app.service"));
+        host.sees(UNIT, run("two", ActiveState::Active));
+        host.pass(secs(2));
+        assert!(!host.summary("app.service").contains("drill"), "{kind:?}: {}", host.summary("app.service"));
+        // A failure of its own, of which no drill is the cause.
+        host.pass(secs(180));
+        host.sees(UNIT, run("two", ActiveState::Failed));
+        host.pass(secs(2));
+        assert!(!host.summary("app.service").contains("drill"), "{kind:?}: {}", host.summary("app.service"));
+    }
+}
