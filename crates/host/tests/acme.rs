@@ -357,6 +357,6 @@ async fn an_issuer_that_cannot_reach_us_is_told_of_and_not_asked_again_at_once()
     let ActionOutcome::Refused { why } = bench.perform(CertificateAction::Renew(renewal)).await else {
         panic!("it was asked again")
     };
-    assert!(why.as_str().contains("1 attempts failed in a row; the next is made in 4m"), "{why}");
+    assert!(why.as_str().contains("1 attempt failed in a row; the next is made in 4m"), "{why}");
     bench.check(Health::Failing, "does not exist").await;
 }

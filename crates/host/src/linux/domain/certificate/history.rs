@@ -164,7 +164,7 @@ mod tests {
         let store = Store::open(folder.path(), "a").expect("made");
         let mut history = History::default();
         history.begin(&store, minutes(0)).expect("saved");
-        check(&history, 4, "1 attempts failed in a row; the next is made in 1m");
+        check(&history, 4, "1 attempt failed in a row; the next is made in 1m");
         check(&history, 5, "");
         assert_eq!(history.objection(minutes(1), true), None, "an operator waits for no back-off");
         history.begin(&store, minutes(5)).expect("saved");
