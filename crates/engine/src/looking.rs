@@ -71,6 +71,21 @@ impl Context {
         }
     }
 
+    /// Has a target looked at in so long, or before.
+    pub(crate) fn look_within(&mut self, target: &TargetId, wait: Duration) {
+        let at = self.now.mono.plus(wait);
+        for slot in self.checks.slots_of(target).to_vec() {
+            let check = &mut self.checks[slot];
+            if check.in_flight.is_some() {
+                check.again = true;
+            } else if at < check.due {
+                let due = core::mem::replace(&mut check.due, at);
+                self.wakes.remove(&(due, Wake::Check(slot)));
+                self.wakes.insert((at, Wake::Check(slot)));
+            }
+        }
+    }
+
     /// Begins a look now, or another one as soon as the one under way has ended.
     pub(crate) fn look(&mut self, slot: usize) {
         let Some(check) = self.checks.states.get_mut(slot) else { return };

@@ -237,6 +237,9 @@ pub struct Drill {
     pub run: Option<Text>,
     /// When the unit was first seen well in another run since.
     pub runs_anew: Option<MonoTime>,
+    /// Whether it was ended: by itself, or by somebody. What it broke may fail for a while yet.
+    #[serde(default)]
+    pub is_ended: bool,
     /// The drill that still lasted when this one began, and since when, until this one has broken something.
     #[serde(default)]
     pub before: Option<(MonoTime, Box<Drill>)>,

@@ -30,6 +30,10 @@ const OVER: &str = "the drill, which is over";
 const BY_HAND: &str = "the drill, before its time";
 /// How long after somebody has said that they end a drill its unit may be started for that.
 const STARTED_WITHIN: Duration = Duration::from_secs(90);
+/// How soon after a drill was ended by hand its target is looked at.
+const LOOK_AFTER_END: Duration = Duration::from_secs(1);
+/// How long a hang is known from the drill alone: a stopped process is judged only when it has been so for ten seconds.
+const HANG_UNSEEN: Duration = Duration::from_secs(15);
 /// How long after a drill an incident may be its doing.
 const DRILL_WINDOW: Duration = Duration::from_secs(120);
 const SIGKILL: i32 = 9;
@@ -43,7 +47,7 @@ impl Context {
         let before = memory.drilled.zip(memory.drill.take());
         let before = before.map(|(at, drill)| (at, Box::new(Drill { before: None, ..*drill })));
         memory.drilled = Some(self.now.mono);
-        memory.drill = Some(Box::new(Drill { kind, run, runs_anew: None, before }));
+        memory.drill = Some(Box::new(Drill { kind, run, runs_anew: None, is_ended: false, before }));
         self.changed();
     }
 
@@ -101,6 +105,7 @@ impl Context {
 
     /// A drill has ended by itself: what is better from now on may be so for that.
     pub(crate) fn drill_took_back(&mut self, target: &TargetId, what: &Text) {
+        self.drill_is_ended(target);
         let drilled = |id: &IncidentId| self.state.incidents.get(id).is_some_and(|incident| incident.is_drill);
         for id in self.checks.open_of(target).filter(drilled).collect::<Vec<_>>() {
             let outcome = ActionOutcome::Succeeded { note: what.clone() };
@@ -111,6 +116,9 @@ impl Context {
     /// Somebody ends a drill before its time, past the agent: what they start for that is the end of the drill, and nobody
     /// else's start.
     pub(crate) fn drill_ended_by_hand(&mut self, target: &TargetId, by: &Text) -> Answer {
+        self.drill_is_ended(target);
+        // What lets it go on follows this word, and nothing tells of a process that goes on.
+        self.look_within(target, LOOK_AFTER_END);
         let drilled = |id: &IncidentId| self.state.incidents.get(id).is_some_and(|incident| incident.is_drill);
         let open: Vec<_> = self.checks.open_of(target).filter(drilled).collect();
         if open.is_empty() {
@@ -123,6 +131,13 @@ impl Context {
             self.record(id, StepKind::Undone { what: BY_HAND.into(), outcome: ActionOutcome::Succeeded { note } });
         }
         Answer::Done(Text::new(format!("the drill on {target} is told as ended by {by}")))
+    }
+
+    fn drill_is_ended(&mut self, target: &TargetId) {
+        if let Some(drill) = self.state.targets.get_mut(target).and_then(|memory| memory.drill.as_mut()) {
+            drill.is_ended = true;
+            self.changed();
+        }
     }
 
     /// What a drill broke has been seen mended by a remedy: it is over, but for one that breaks several runs.
@@ -206,20 +221,22 @@ impl<'a> View<'a> {
         is_its_way.then_some(Some(drill.kind))
     }
 
-    /// That a drill hangs a target at this moment, in words, when its unit is seen to stand still in the run that it has stopped.
+    /// That a drill hangs a target at this moment, in words: since it has begun, and as long as its unit is seen to stand still in
+    /// the run that it has stopped.
     pub(crate) fn hung_by_drill(self, target: &TargetId) -> Option<Text> {
         let memory = self.state.targets.get(target)?;
-        let drill = memory.drill.as_ref().filter(|drill| drill.kind == DrillKind::Hang)?;
-        let lasts = memory.drilled.is_some_and(|at| self.now.mono.since(at) <= DRILL_WINDOW);
-        let unit = self.unit_of(target).filter(|unit| lasts && unit.active == ActiveState::Active)?;
-        let is_still = unit.is_main_stopped || unit.still_for.is_some();
+        let drill = memory.drill.as_ref().filter(|drill| drill.kind == DrillKind::Hang && !drill.is_ended)?;
+        let age = self.now.mono.since(memory.drilled?);
+        let unit = self.unit_of(target).filter(|unit| age <= DRILL_WINDOW && unit.active == ActiveState::Active)?;
+        let is_still = unit.is_main_stopped || unit.still_for.is_some() || age <= HANG_UNSEEN;
         (is_still && is_its_doing(drill, unit))
             .then(|| Text::new(format!("a drill hangs it on purpose, and `ansai drill {target} --undo` lets it go on")))
     }
 
     /// That a drill has broken a target that fails at this moment, in words.
     pub(crate) fn broken_by_drill(self, target: &TargetId) -> Option<Text> {
-        let at = self.state.targets.get(target)?.drilled?;
+        let memory = self.state.targets.get(target)?;
+        let at = memory.drilled.filter(|_| memory.drill.as_ref().is_none_or(|drill| !drill.is_ended))?;
         let is_its_doing = |incident: &Incident| {
             let fails = || self.checks_of(incident).into_iter().any(CheckState::is_known_to_fail);
             incident.is_drill && drill_over(incident).is_none() && fails()

@@ -11,11 +11,11 @@ use ansai_model::{
 
 use crate::host::{Host, QUIET, TWO_FAULT_DOMAINS, changed, failed, judged, not_needed, secs, succeeded, target, unit};
 
-const UNIT: &str = "app.service#unit";
-const TCP: &str = "app.service#tcp";
+pub(crate) const UNIT: &str = "app.service#unit";
+pub(crate) const TCP: &str = "app.service#tcp";
 
 /// A unit in one of its runs.
-fn run(name: &str, active: ActiveState) -> Observation {
+pub(crate) fn run(name: &str, active: ActiveState) -> Observation {
     judged(UnitSnapshot { invocation: Some(name.into()), ..unit(active, Intent::ByItself) })
 }
 
@@ -28,7 +28,7 @@ fn died(name: &str, kind: DrillKind, is_known: bool) -> Observation {
 }
 
 /// A service that runs, is looked at through its port, and is drilled.
-fn drilled(kind: DrillKind) -> Host {
+pub(crate) fn drilled(kind: DrillKind) -> Host {
     let mut host = begun(kind);
     host.action_ends(succeeded());
     host.pass(secs(1));
@@ -46,7 +46,7 @@ fn begun(kind: DrillKind) -> Host {
     host
 }
 
-fn is_drill(host: &Host) -> bool {
+pub(crate) fn is_drill(host: &Host) -> bool {
     host.open("app.service").expect("an incident").is_drill
 }
 
@@ -444,59 +444,4 @@ fn the_start_that_ends_a_drill_by_hand_is_told_as_that() {
     host.fails("app.service#unit");
     let said = host.operator(Operation::EndDrill { target: target("app.service") });
     assert_eq!(said, "refused: no incident of service/app.service is open that a drill has made");
-}
-
-#[test]
-fn a_hang_is_named_as_the_drills_wherever_its_target_is_told() {
-    let hung = |is_main_stopped: bool| {
-        let up = UnitSnapshot { invocation: Some("one".into()), ..unit(ActiveState::Active, Intent::ByItself) };
-        judged(UnitSnapshot { is_main_stopped, ..up })
-    };
-    let ours = "a drill hangs it on purpose, and `ansai drill service/app.service --undo` lets it go on";
-    let mut host = drilled(DrillKind::Hang);
-    host.sees(UNIT, hung(true));
-    assert_eq!(host.summary("app.service"), format!("all checks are healthy, but {ours}"));
-    assert_eq!(host.explain("app.service").warning.expect("a warning").as_str(), ours);
-    host.sees(TCP, Observation::failing("no answer"));
-    assert!(host.summary("app.service").ends_with(ours), "{}", host.summary("app.service"));
-    // Another one that does nothing ends nothing of it.
-    let mut host = drilled(DrillKind::Hang);
-    host.sees(UNIT, hung(true));
-    assert!(
-        host.operator(Operation::Drill { target: target("app.service"), kind: DrillKind::Hang }).starts_with("done")
-    );
-    host.action_ends(not_needed());
-    assert!(host.summary("app.service").ends_with(ours), "{}", host.summary("app.service"));
-    host.sees(TCP, Observation::failing("no answer"));
-    assert!(is_drill(&host));
-    // What goes on again, another drill and what others have stopped are none of its doing.
-    let mut host = drilled(DrillKind::Hang);
-    host.sees(UNIT, hung(false));
-    assert_eq!(host.summary("app.service"), "all checks are healthy");
-    let mut host = drilled(DrillKind::Crash);
-    host.sees(UNIT, hung(true));
-    assert!(!host.summary("app.service").contains("drill"), "{}", host.summary("app.service"));
-    let mut host = drilled(DrillKind::Hang);
-    host.pass(secs(300));
-    host.sees(UNIT, hung(true));
-    assert!(!host.summary("app.service").contains("drill"), "{}", host.summary("app.service"));
-}
-
-#[test]
-fn what_a_drill_broke_says_so_and_how_it_is_ended_as_long_as_it_fails() {
-    let ours = "; a drill broke it on purpose, and `ansai drill service/app.service --undo` ends that";
-    for kind in [DrillKind::Port, DrillKind::Configuration, DrillKind::Crash] {
-        let mut host = drilled(kind).actions_end(failed());
-        host.sees(UNIT, run("one", ActiveState::Failed));
-        host.pass(secs(2));
-        assert!(host.summary("app.service").ends_with(ours), "{kind:?}: {}", host.summary("app.service"));
-        host.sees(UNIT, run("two", ActiveState::Active));
-        host.pass(secs(2));
-        assert!(!host.summary("app.service").contains("drill"), "{kind:?}: {}", host.summary("app.service"));
-        // A failure of its own, of which no drill is the cause.
-        host.pass(secs(180));
-        host.sees(UNIT, run("two", ActiveState::Failed));
-        host.pass(secs(2));
-        assert!(!host.summary("app.service").contains("drill"), "{kind:?}: {}", host.summary("app.service"));
-    }
 }

@@ -15,6 +15,7 @@ mod checks;
 mod controller;
 mod declared;
 mod doubt;
+mod drill_told;
 mod drilled;
 mod enemy;
 mod explaining;
