@@ -34,12 +34,6 @@ pub(super) const BREAKS: &[Break] = &[
         replace: "seen.are_twins = false;",
     },
     Break {
-        what: "two hosts with one identity act while nothing can be kept",
-        file: "crates/fleet/src/fleet_engine.rs",
-        find: "            return self.have_twins_stand_back();",
-        replace: "            return;",
-    },
-    Break {
         what: "changes are taken behind one that could not be kept",
         file: "crates/fleet/src/changes.rs",
         find: "session.is_stalled |= is_not_taken;\n        let (host, feed) = (session.host, session.feed);\n        if session.is_stalled {",
