@@ -306,6 +306,11 @@ fn the_page_on_many_hosts_does_what_it_says() -> Result<()> {
     ensure!(took <= SEEN_WITHIN, "the first host heals and is seen after {took:?}");
     run(&controller, told)?;
     run(&controller, token)?;
+    // A status that finds something failing ends with 1, and how a target stands follows its incident's steps.
+    controller.wait_until("the host to be well", LIMIT, || {
+        let seen = agent::json(&controller, &["status", "--fleet"]).unwrap_or_default();
+        Ok(seen["hosts"][0]["health"] == "healthy")
+    })?;
     let programs = page("docs/fleet/api.md")?;
     for block in self::blocks(&programs, "console") {
         run(&controller, &block)?;
