@@ -124,6 +124,7 @@ struct Inner {
     context: probe::Context,
     kept: domain::Kept,
     redactor: redact::Redactor,
+    declarations: tmpfiles::Declarations,
 }
 
 impl LinuxHost {
@@ -138,7 +139,19 @@ impl LinuxHost {
         let redactor = redact::Redactor::new(&options.redact);
         let hints = Mutex::new(Some(hints));
         let kept = domain::Kept::default();
-        Self { inner: Arc::new(Inner { bus, processes, wakes: sender, hints, context, kept, redactor, options }) }
+        Self {
+            inner: Arc::new(Inner {
+                bus,
+                processes,
+                wakes: sender,
+                hints,
+                context,
+                kept,
+                redactor,
+                options,
+                declarations: Default::default(),
+            }),
+        }
     }
 
     /// Limits unit hints to these units; new units that match a pattern are hinted at as well.

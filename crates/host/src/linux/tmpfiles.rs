@@ -6,7 +6,9 @@
 
 use std::{
     collections::BTreeMap,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -41,11 +43,56 @@ pub(super) struct Declared {
     file: PathBuf,
 }
 
+/// What the declarations said when they were read last: whoever is down waits while they are read.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Declarations(Arc<Mutex<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    /// The files, and what of each changes with its content.
+    files: Vec<(PathBuf, Stamp)>,
+    declared: Vec<Declared>,
+}
+
+/// Of a file what changes whenever it does: device, inode, size, and the moment of its last change in seconds and nanoseconds.
+type Stamp = (u64, u64, u64, i64, i64);
+
+impl Known {
+    /// What these files declare, when they are the ones that were read.
+    fn declared_in(&self, files: &[(PathBuf, Stamp)]) -> Option<Vec<Declared>> {
+        (self.files == files).then(|| self.declared.clone())
+    }
+}
+
+impl Declarations {
+    /// Those that are declared below a root, read anew where a file has changed.
+    fn below(&self, root: &Path) -> Vec<Declared> {
+        let files: Vec<(PathBuf, Stamp)> =
+            files_below(root).into_iter().filter_map(|file| Some((file.clone(), stamp(&file)?))).collect();
+        // Not held while files are read: whoever waits for a dead server must not keep others waiting.
+        if let Some(declared) = self.known().declared_in(&files) {
+            return declared;
+        }
+        let declared: Vec<Declared> = files.iter().flat_map(|(file, _)| declared_in(file)).collect();
+        *self.known() = Known { files, declared: declared.clone() };
+        declared
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn stamp(file: &Path) -> Option<Stamp> {
+    let found = std::fs::metadata(file).ok()?;
+    Some((found.dev(), found.ino(), found.len(), found.ctime(), found.ctime_nsec()))
+}
+
 /// The directories that are declared for whomever and are not there; on most hosts none is missing.
 pub(super) async fn missing(host: &LinuxHost) -> Vec<Declared> {
-    let root = host.inner.options.root.clone();
+    let (root, known) = (host.inner.options.root.clone(), host.inner.declarations.clone());
     let work = Work::new(Kind::Look, "declared directories").on(FOLDERS.iter().map(|folder| root.join(folder)));
-    aside::run(work, READ_TIME, move || missing_on(&root)).await.unwrap_or_default()
+    aside::run(work, READ_TIME, move || missing_on(&root, &known)).await.unwrap_or_default()
 }
 
 /// Makes those of the missing directories that are declared for a unit of these names; says in words what was done, or
@@ -65,7 +112,14 @@ pub(super) async fn make(host: &LinuxHost, missing: Vec<Declared>, names: &[Stri
     (!words.is_empty()).then(|| words.join("; "))
 }
 
-fn missing_on(root: &Path) -> Vec<Declared> {
+fn missing_on(root: &Path, known: &Declarations) -> Vec<Declared> {
+    let mut found = known.below(root);
+    found.retain(|declared| !root.join(declared.path.trim_start_matches('/')).exists());
+    found
+}
+
+/// The files that declare something; none that a stronger one hides.
+fn files_below(root: &Path) -> Vec<PathBuf> {
     let mut files: BTreeMap<String, PathBuf> = BTreeMap::new();
     for folder in FOLDERS {
         let entries = std::fs::read_dir(root.join(folder)).into_iter().flatten().flatten();
@@ -75,17 +129,13 @@ fn missing_on(root: &Path) -> Vec<Declared> {
             }
         }
     }
-    let mut found = Vec::new();
-    for file in files.into_values() {
-        // One that hides another by leading nowhere is no regular file.
-        let Ok(text) = ansai_files::text(&file, FILE_BYTES_MAX) else { continue };
-        for path in text.lines().filter_map(directory) {
-            if !root.join(path.trim_start_matches('/')).exists() {
-                found.push(Declared { path, file: file.clone() });
-            }
-        }
-    }
-    found
+    files.into_values().collect()
+}
+
+fn declared_in(file: &Path) -> Vec<Declared> {
+    // One that hides another by leading nowhere is no regular file.
+    let text = ansai_files::text(file, FILE_BYTES_MAX).unwrap_or_default();
+    text.lines().filter_map(directory).map(|path| Declared { path, file: file.to_owned() }).collect()
 }
 
 /// Those that are declared for a unit of these names.
@@ -193,10 +243,19 @@ mod tests {
         write("usr/lib/tmpfiles.d/web.conf", "d /run/web 0755\n");
         write("etc/tmpfiles.d/web.conf", "# nothing\n");
         std::fs::create_dir_all(root.path().join("run/there")).expect("made");
-        let found = |unit: &str| of_unit(missing_on(root.path()), &[unit.to_owned()]);
+        let known = Declarations::default();
+        let found = |unit: &str| of_unit(missing_on(root.path(), &known), &[unit.to_owned()]);
         let file = root.path().join("usr/lib/tmpfiles.d/app.conf");
-        assert_eq!(found("app.service"), [Declared { path: "/run/app".into(), file }]);
+        let app = [Declared { path: "/run/app".into(), file }];
+        assert_eq!(found("app.service"), app);
+        assert_eq!(found("app.service"), app, "what was read before is believed");
         assert_eq!(found("web.service"), []);
         assert_eq!(found("none.service"), []);
+        write("usr/lib/tmpfiles.d/app.conf", "d /run/else 0755\n");
+        assert_eq!(found("app.service").first().map(|declared| declared.path.as_str()), Some("/run/else"));
+        std::fs::create_dir_all(root.path().join("run/else")).expect("made");
+        assert_eq!(found("app.service"), []);
+        std::fs::remove_dir(root.path().join("run/else")).expect("removed");
+        assert_eq!(found("app.service").len(), 1, "whether one is there is asked each time");
     }
 }

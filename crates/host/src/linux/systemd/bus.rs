@@ -84,6 +84,8 @@ struct State {
     trouble: String,
     waiters: BTreeMap<u32, Waiter>,
     jobs: BTreeMap<String, oneshot::Sender<Result<String, CallError>>>,
+    /// Units with jobs that are waited for here.
+    awaited: BTreeSet<UnitName>,
     tracker: Tracker,
     told: Told,
     /// Of units that were asked once, until systemd reads its files anew.
@@ -418,7 +420,7 @@ impl Bus {
             state.tracker.job_removed(&unit, job, result);
             state.told.heard(&unit);
             drop(state);
-            self.hint_now(&unit);
+            self.pass_on(&unit);
         }
     }
 

@@ -235,15 +235,16 @@ pub(super) async fn snapshot(bus: &Bus, root: &Path, unit: &UnitName) -> Result<
     let (exit, ended) = (seen.exit(), seen.ended());
     let own_signal = exit.zip(ended.pid);
     let own_signal = own_signal.and_then(|(exit, pid)| bus.with_sent(|sent| sent.why_ended(unit, pid, exit, ended.at)));
-    let (activity, busy) = match is_down {
-        true => activity(bus, root, unit, &seen, is_asked).await,
-        false => (HostActivity::Normal, None),
+    // All at once: whoever is down waits for the answers.
+    let ((activity, busy), stopped_with, failed_trigger, needs_reload) = match is_down {
+        true => tokio::join!(
+            activity(bus, root, unit, &seen, is_asked),
+            stopped_with(bus, unit, &seen, intent),
+            failed_trigger(bus, &seen),
+            async { needs_reload(bus, unit).await.unwrap_or_default() },
+        ),
+        false => ((HostActivity::Normal, None), None, None, false),
     };
-    let (stopped_with, failed_trigger) = match is_down {
-        true => (stopped_with(bus, unit, &seen, intent).await, failed_trigger(bus, &seen).await),
-        false => (None, None),
-    };
-    let needs_reload = is_down && needs_reload(bus, unit).await.unwrap_or_default();
     let is_job = seen.is_job();
     if let Some(pid) = seen.main_pid {
         bus.saw_process(root, unit, pid);

@@ -33,9 +33,29 @@ struct Awaited {
     end: JobEnd,
 }
 
+/// A unit with a job that is waited for, for as long as it is.
+pub(super) struct Awaiting<'a> {
+    bus: &'a Bus,
+    unit: UnitName,
+}
+
+impl Drop for Awaiting<'_> {
+    fn drop(&mut self) {
+        self.bus.state().awaited.remove(&self.unit);
+    }
+}
+
 impl Bus {
+    /// From now on a job of this unit is awaited, until what this returns is dropped.
+    pub(super) fn awaits(&self, unit: &UnitName) -> Awaiting<'_> {
+        let unit = self.own_name(unit);
+        self.state().awaited.insert(unit.clone());
+        Awaiting { bus: self, unit }
+    }
+
     /// Calls a method that answers with a job, and waits for the job's result (`done`, `failed`, …).
     pub async fn run_job(&self, unit: &UnitName, method: &str, within: Duration) -> Result<String, CallError> {
+        let _awaited = self.awaits(unit);
         let job = self.ask_for_job(unit, method, &(unit.as_str(), "replace")).await?;
         if within == AS_DECLARED {
             return self.until_its_end(job).await;
