@@ -54,7 +54,8 @@ pub(crate) fn read(arguments: &[&str]) -> Result<(bool, String)> {
     Ok((status.success(), String::from_utf8_lossy(&said).into_owned()))
 }
 
-fn command(arguments: &[&str]) -> Command {
+/// Cargo with these words, in the project's root.
+pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
     // An error of a test says in words where it comes from; forty lines of frames below it hide them.
     command.args(arguments).current_dir(root()).env("RUST_LIB_BACKTRACE", "0");

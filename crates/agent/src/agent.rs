@@ -24,6 +24,7 @@ use crate::{
     shell::Shell,
     sources::{self, Sources},
     trial::Trials,
+    uplink::carried::Carried,
     warnings::Warnings,
 };
 
@@ -74,6 +75,8 @@ pub struct Options {
     pub runtime_dir: PathBuf,
     /// The file that stops all action.
     pub hold_file: PathBuf,
+    /// The stream to the controller that has carried it here, with which it ends; none when it has a host of its own.
+    pub carried: Option<Arc<Carried>>,
 }
 
 struct Agent {
@@ -102,7 +105,7 @@ struct Agent {
     fleet: Fleet,
 }
 
-/// Runs the agent until SIGTERM or SIGINT.
+/// Runs the agent until SIGTERM or SIGINT, or until the stream ends on which it was carried.
 ///
 /// # Errors
 /// When it cannot start: no valid configuration, no usable state directory, or another agent has it.
@@ -163,6 +166,7 @@ impl Agent {
         let _time = StopTime::watch();
         // What was read at the start is new enough, and the first looks come first.
         let files = Beat::every(FILES_EVERY)?;
+        let carried = self.options.carried.clone();
         tracing::info!(targets = self.shell.bundle().parts().targets.len(), "watching");
         // Without a service manager nobody listens, which is fine.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
@@ -183,6 +187,7 @@ impl Agent {
                 }
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
+                () = Carried::over(carried.as_deref()) => break,
             }
         }
         self.stop(sources.into_results()).await;

@@ -2,7 +2,7 @@
 //! what changed, hands restraints to the loop, renews the identity, and dials again when the link is gone. The loop never waits
 //! for it, and heals the same with and without it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use ansai_engine::Input;
 use ansai_link::{Trouble, chance, dial::Link, key::Key, pause::Pause};
@@ -19,11 +19,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{clock::Clock, reports::Reports};
 
+pub mod carried;
 pub(crate) mod feed;
 pub(crate) mod line;
 pub mod membership;
 pub(crate) mod telling;
 
+use carried::Carried;
 use feed::Item;
 use line::{Kept, Line, Offered};
 use membership::{Folder, Membership, Told};
@@ -60,6 +62,8 @@ pub(crate) struct Uplink {
     /// Where restraints go.
     pub(crate) inputs: mpsc::Sender<Input>,
     pub(crate) stop: CancellationToken,
+    /// The stream on which the agent was carried, when it was.
+    pub(crate) carried: Option<Arc<Carried>>,
 }
 
 /// How a session ended that did not fail.
@@ -73,6 +77,15 @@ enum Next {
 impl Uplink {
     /// Keeps a link up until it is told to stop.
     pub(crate) async fn run(self) {
+        if let Some(carried) = self.carried.clone() {
+            // There is one stream, and whoever has carried the agent here does so again.
+            if let Err(trouble) = self.session(&mut Pause::default()).await
+                && self.line.lost(&trouble)
+            {
+                tracing::warn!("the link to the controller has ended: {trouble}");
+            }
+            return carried.has_ended();
+        }
         let mut pause = Pause::default();
         let mut wait = self.jitter(&mut pause);
         loop {
@@ -107,7 +120,13 @@ impl Uplink {
         // One that cannot be read is not there: the controller gives it again.
         let kept = beside(move || folder.bundle()).await?.ok().flatten();
         self.line.begins_with(kept.map(|bundle| bundle.held).unwrap_or_default());
-        let dialing = membership.caller.dial(&membership.route, self.hello(membership.joined.controller).await);
+        let hello = self.hello(membership.joined.controller).await;
+        let dialing = async {
+            match &self.carried {
+                None => membership.caller.dial(&membership.route, hello).await,
+                Some(carried) => membership.caller.dial_on(carried.road().ok_or(Trouble::Ended)?, hello).await,
+            }
+        };
         let (link, welcome) = tokio::select! {
             dialed = dialing => dialed?,
             () = self.stop.cancelled() => return Ok(Next::Stop),

@@ -21,6 +21,7 @@ pub(crate) mod init;
 mod join;
 mod maintenance;
 mod operate;
+mod over_ssh;
 mod player;
 mod replay;
 mod report;
@@ -32,8 +33,10 @@ mod test;
 mod token;
 mod units;
 
+pub(crate) use self::agent::AgentArgs;
 pub(crate) use self::complete::Completed;
 pub(crate) use self::join::JoinArgs;
+pub(crate) use self::over_ssh::AddArgs;
 pub(crate) use self::rollout::canary;
 use clap::ArgMatches;
 
@@ -57,7 +60,7 @@ pub(crate) fn reads_files(command: &Command) -> bool {
         // Root's own files, of which none lies on a server: a controller runs where its disk is.
         Command::Controller { .. } | Command::Token { .. } | Command::Hosts { .. } | Command::Fleet { .. } => false,
         Command::Reload { .. }
-        | Command::Agent
+        | Command::Agent(_)
         | Command::Status(_)
         | Command::Incidents { .. }
         | Command::Report { .. } => false,
@@ -86,7 +89,7 @@ pub(crate) fn places(command: &Command, given: &ArgMatches) -> Vec<String> {
 /// Runs a subcommand.
 pub(crate) fn run(paths: &Paths, command: Command) -> Result<Code, Failure> {
     match command {
-        Command::Agent => agent::agent(paths),
+        Command::Agent(args) => agent::agent(paths, args),
         Command::Init { output, force, dry_run } => init::init(paths, output, force, dry_run),
         Command::Check { path, strict: true } => check::check(paths, path, check::Warnings::Refused),
         Command::Check { path, strict: false } => check::check(paths, path, check::Warnings::Said),

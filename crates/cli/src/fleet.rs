@@ -159,6 +159,8 @@ pub(crate) enum HostsCommand {
         #[arg(long, value_name = "ROLE")]
         role: Option<String>,
     },
+    /// Keep a host well over SSH, on which nothing is installed: its agent is carried there, and lives as long as the connection.
+    Add(command::AddArgs),
     /// Take in a host that waits.
     Accept {
         /// Its fingerprint, or the beginning of it, as `ansai hosts list` shows it.

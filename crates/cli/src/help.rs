@@ -108,6 +108,13 @@ const EXAMPLES: domain::Examples = &[
     ("token revoke", &[("ansai token revoke 0123456789ab", "no host joins by it any more")]),
     ("hosts", &[("ansai hosts list", "who is in it, and who waits"), ("ansai hosts accept 3f0c-91aa", "take one in")]),
     ("hosts list", &[("ansai hosts list --role web", "only these"), ("ansai hosts list db", "named so")]),
+    (
+        "hosts add",
+        &[
+            ("ansai hosts add --ssh root@web-01 --dry-run", "what is found there, and its key"),
+            ("ansai hosts add --ssh ada@web-01 --sudo --role web", "as ada, who becomes root by sudo"),
+        ],
+    ),
     ("hosts accept", &[("ansai hosts accept 3f0c-91aa-72de", "when the host shows the same")]),
     ("hosts reject", &[("ansai hosts reject 3f0c-91aa-72de", "turn it away")]),
     ("hosts rename", &[("ansai hosts rename web-1 web-01", "its history stays")]),

@@ -105,7 +105,7 @@ struct ScopeArgs {
 #[derive(Subcommand)]
 enum Command {
     /// Run the agent: observe, heal, report.
-    Agent,
+    Agent(command::AgentArgs),
     /// Write a first configuration from what this host runs; nothing is healed until it says so.
     Init {
         /// Where to write; `-` prints it.

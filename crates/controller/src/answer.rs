@@ -39,6 +39,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) controller: ControllerId,
     pub(crate) epoch: u64,
     pub(crate) uptime: Duration,
+    /// Why hosts are not reached over SSH, of those that are not.
+    pub(crate) ssh_troubles: &'a BTreeMap<HostId, Text>,
 }
 
 /// A document as JSON.

@@ -6,6 +6,7 @@ use std::path::Path;
 use ansai_model::{id::IncidentId, text::Text};
 use ansai_protocol::{
     operation::FleetOperation,
+    ssh::SshAsked,
     views::{FleetOperate, HostsAsked, IncidentsAsked, PlanAsked, TokenAsked},
 };
 use ansai_socket::{Answers, Asker, Body, Refusal, body, body_within, problem, written};
@@ -49,6 +50,8 @@ pub(crate) enum Query {
     Rollouts,
     /// Hosts whose configuration is not what the fleet says.
     Drift,
+    /// What is found on a host over SSH; nothing is changed there.
+    LookOverSsh(SshAsked),
     /// What would come of files.
     Plan(PlanAsked),
     /// A token, for this person.
@@ -113,6 +116,7 @@ async fn query(request: Request<Incoming>, by: Text) -> Result<Query, Refusal> {
         (&Method::GET, "/v1/rollouts") => Ok(Query::Rollouts),
         (&Method::GET, "/v1/drift") => Ok(Query::Drift),
         (&Method::POST, "/v1/plan") => body_within(request, PAGE, FILES_BODY_MAX).await.map(Query::Plan),
+        (&Method::POST, "/v1/ssh") => body(request, PAGE).await.map(Query::LookOverSsh),
         // What is asked for has parts that do not fit a path.
         (&Method::POST, "/v1/hosts") => body(request, PAGE).await.map(Query::HostsOf),
         (&Method::POST, "/v1/incidents") => body(request, PAGE).await.map(Query::Incidents),

@@ -3,6 +3,7 @@
 
 mod answer;
 mod api;
+mod carrier;
 pub mod home;
 mod keeper;
 mod links;

@@ -18,9 +18,10 @@ use ansai_link::{
     Trouble,
     accept::{Acceptor, Arrival, Arrived},
     dial::Link,
+    road::Road,
 };
 use ansai_model::text::Text;
-use ansai_protocol::link::{FromController, FromHost, Hello, Join, JoinAnswer, Message, Short};
+use ansai_protocol::link::{FromController, FromHost, Hello, HostId, Join, JoinAnswer, Message, Short};
 use bytes::Bytes;
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
@@ -79,6 +80,8 @@ pub(crate) struct Joins {
     pub(crate) joining: JoiningId,
     pub(crate) join: Join,
     pub(crate) address: Short,
+    /// The member to which we have carried the agent that asks.
+    pub(crate) carried: Option<HostId>,
     pub(crate) answer: oneshot::Sender<JoinAnswer>,
 }
 
@@ -94,7 +97,7 @@ impl Outgoing {
 }
 
 /// What every connection's task has.
-struct Shared {
+pub(crate) struct Shared {
     acceptor: watch::Receiver<Acceptor>,
     news: mpsc::Sender<News>,
     /// The number of the last connection, whichever thread has it.
@@ -122,22 +125,7 @@ pub(crate) fn listen(at: SocketAddr) -> std::io::Result<TcpListener> {
 ///
 /// # Errors
 /// When the system has no thread or no file to give.
-pub(crate) fn serve(
-    listener: TcpListener,
-    acceptor: watch::Receiver<Acceptor>,
-    news: mpsc::Sender<News>,
-    tasks: TaskTracker,
-    stop: CancellationToken,
-) -> std::io::Result<()> {
-    let shared = Arc::new(Shared {
-        acceptor,
-        news,
-        last: Arc::default(),
-        places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
-        joinings: Arc::new(Semaphore::new(JOININGS_MAX)),
-        tasks,
-        stop,
-    });
+pub(crate) fn serve(listener: TcpListener, shared: &Arc<Shared>) -> std::io::Result<()> {
     let listener = listener.into_std()?;
     for _ in 0..available_parallelism().map_or(1, NonZero::get).min(THREADS_MAX) {
         let (listener, shared) = (listener.try_clone()?, shared.clone());
@@ -145,6 +133,59 @@ pub(crate) fn serve(
         std::thread::Builder::new().name("links".into()).spawn(move || runtime.block_on(take(listener, shared)))?;
     }
     Ok(())
+}
+
+impl Shared {
+    /// What connections need; none is there yet.
+    pub(crate) fn new(
+        acceptor: watch::Receiver<Acceptor>,
+        news: mpsc::Sender<News>,
+        tasks: TaskTracker,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            acceptor,
+            news,
+            last: Arc::default(),
+            places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+            joinings: Arc::new(Semaphore::new(JOININGS_MAX)),
+            tasks,
+            stop,
+        }
+    }
+
+    fn number(&self) -> u64 {
+        self.last.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Has an agent that we have carried to a member get its certificate.
+    pub(crate) async fn certify(&self, host: HostId, join: Join, address: Short) -> JoinAnswer {
+        self.ask(Some(host), JoiningId(self.number()), join, address).await.unwrap_or_else(|| JoinAnswer::Refused {
+            what: "the controller is stopping".into(),
+            suggestion: "it is carried again when the controller is back".into(),
+        })
+    }
+
+    /// The link of an agent that we have carried, on a stream that leads there, until it ends.
+    pub(crate) async fn carried(&self, road: Road, address: Short) -> Result<(), Trouble> {
+        let acceptor = self.acceptor.borrow().clone();
+        let Arrival::Host(arrived) = Box::pin(acceptor.accept(road)).await? else { return Err(Trouble::SomebodyElse) };
+        Box::pin(session(arrived, SessionId(self.number()), address, false, self)).await;
+        Ok(())
+    }
+
+    /// Asks the loop; nothing when it turns no more.
+    async fn ask(&self, carried: Option<HostId>, joining: JoiningId, join: Join, address: Short) -> Option<JoinAnswer> {
+        let (answer, answered) = oneshot::channel();
+        let joins = Joins { joining, join, address, carried, answer };
+        self.news.send(News::Joins(Box::new(joins))).await.ok()?;
+        let answered = tokio::time::timeout(ANSWER_WITHIN, answered).await;
+        let busy = || JoinAnswer::Refused {
+            what: "the controller could not answer in time".into(),
+            suggestion: "try again; `ansai controller doctor` there says more".into(),
+        };
+        Some(answered.ok().and_then(Result::ok).unwrap_or_else(busy))
+    }
 }
 
 /// One thread's part of it.
@@ -175,7 +216,7 @@ async fn take(listener: std::net::TcpListener, shared: Arc<Shared>) {
         };
         // Who finds no place hears that the connection was closed, and comes again.
         let Ok(place) = shared.places.clone().try_acquire_owned() else { continue };
-        let number = shared.last.fetch_add(1, Ordering::Relaxed) + 1;
+        let number = shared.number();
         let of_task = shared.clone();
         shared.tasks.spawn(async move {
             tokio::select! {
@@ -267,17 +308,7 @@ async fn joining(mut link: Link, joining: JoiningId, address: Short, shared: &Sh
         Ok(join) => join,
         Err(trouble) => return tracing::info!("{address}: did not ask to join: {trouble}"),
     };
-    let (answer, answered) = oneshot::channel();
-    let joins = Joins { joining, join, address, answer };
-    if shared.news.send(News::Joins(Box::new(joins))).await.is_err() {
-        return;
-    }
-    let answered = tokio::time::timeout(ANSWER_WITHIN, answered).await;
-    let busy = || JoinAnswer::Refused {
-        what: "the controller could not answer in time".into(),
-        suggestion: "try again; `ansai controller doctor` there says more".into(),
-    };
-    let answer = answered.ok().and_then(Result::ok).unwrap_or_else(busy);
+    let Some(answer) = shared.ask(None, joining, join, address).await else { return };
     if link.send(&answer).await.is_ok() {
         link.close().await;
     }

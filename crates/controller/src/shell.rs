@@ -29,6 +29,7 @@ use tokio_util::task::TaskTracker;
 use crate::{
     answer::{self, Reading},
     api::{Asked, Query, Reply},
+    carrier::Carrier,
     home::FreshToken,
     keeper::{Done, Keeper},
     links::{self, News, Outgoing},
@@ -54,6 +55,7 @@ pub(crate) struct Parts {
     /// The hosts that are to join, by name.
     pub(crate) expected: Vec<String>,
     pub(crate) telling: Telling,
+    pub(crate) carrier: Carrier,
 }
 
 /// What steps returned and is not done yet: all of it belongs to one save.
@@ -279,7 +281,7 @@ impl Shell {
     }
 
     fn hear_joining(&mut self, joins: links::Joins) {
-        let links::Joins { joining, join, address, answer } = joins;
+        let links::Joins { joining, join, address, carried, answer } = joins;
         let known = authority::fingerprint(&join.request).and_then(|key| Ok((key, HostId::of_chance(chance()?))));
         let (fingerprint, fresh) = match known {
             Ok(known) => known,
@@ -304,7 +306,14 @@ impl Shell {
             program: join.program,
             role: join.role,
             labels: join.labels.into_iter().collect(),
+            carried,
         })));
+    }
+
+    /// Has agents carried to the hosts that are kept well over SSH, and to no others.
+    pub(crate) fn carry(&mut self) {
+        let Parts { engine, carrier, .. } = &mut self.parts;
+        carrier.see(engine.over_ssh());
     }
 
     /// A question of somebody on this host.
@@ -320,8 +329,11 @@ impl Shell {
             controller: self.parts.controller,
             epoch: self.parts.epoch,
             uptime: self.begun.elapsed(),
+            ssh_troubles: &self.parts.carrier.troubles(),
         };
         let answer = match query {
+            // It may take a while, and nobody waits for it but who asked.
+            Query::LookOverSsh(asked) => return self.parts.carrier.look(asked, reply),
             Query::Rehearse(operation) => match self.parts.engine.rehearse(&operation) {
                 Ok(hosts) => answer::json(&FleetRehearsed { schema: SCHEMA, hosts }),
                 Err(refusal) => in_words(&refusal, None),
@@ -350,6 +362,9 @@ impl Shell {
         let operation = match (operation, chance()) {
             (FleetOperation::Accept { fingerprint, fresh: _ }, Ok(bytes)) => {
                 FleetOperation::Accept { fingerprint, fresh: Some(HostId::of_chance(bytes)) }
+            }
+            (FleetOperation::AddOverSsh { name, role, over, fresh: _ }, Ok(bytes)) => {
+                FleetOperation::AddOverSsh { name, role, over, fresh: Some(HostId::of_chance(bytes)) }
             }
             (operation, _) => operation,
         };

@@ -17,8 +17,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     api,
+    carrier::Carrier,
     home::{Home, HomeError},
-    keeper::Keeper,
+    keeper::{Done, Keeper},
     links,
     settings::Settings,
     shell::{Parts, Shell},
@@ -84,7 +85,9 @@ pub async fn run(options: Options) -> Result<()> {
     let port = listener.local_addr().map_or(settings.listen, |address| address);
     let socket = runtime_dir.join("api.sock");
     api::serve(&socket, asked, &tasks, stop.clone()).with_context(|| socket.display().to_string())?;
-    links::serve(listener, acceptors, news, tasks.clone(), stop.clone()).context("no threads for the links")?;
+    let shared = Arc::new(links::Shared::new(acceptors, news, tasks.clone(), stop.clone()));
+    links::serve(listener, &shared).context("no threads for the links")?;
+    let carrier = Carrier::new(&home.state_dir, &runtime_dir, shared, tasks.clone(), stop.clone());
     let hosts = state.hosts.len();
     let keeper = Keeper::start(store.clone(), saved).context("no thread for the store")?;
     let mut shell = Shell::new(Parts {
@@ -98,6 +101,7 @@ pub async fn run(options: Options) -> Result<()> {
         tasks: tasks.clone(),
         expected: settings.expected_hosts,
         telling: Telling::begin(&home.state_dir, settings.routes, &tasks, &stop),
+        carrier,
     });
     tracing::info!("listening on {port}; {hosts} hosts are known");
     // Without a service manager nobody listens, which is fine.
@@ -119,6 +123,7 @@ pub async fn run(options: Options) -> Result<()> {
             _ = second.tick() => {
                 let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
                 shell.step(FleetInput::Tick);
+                shell.carry();
             }
             _ = certificate.tick() => match acceptor(shell.authority(), controller) {
                 Ok(fresh) => drop(new_acceptor.send(fresh)),
@@ -132,11 +137,16 @@ pub async fn run(options: Options) -> Result<()> {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     stop.cancel();
     tasks.close();
+    saved(&mut shell, &mut saves).await;
+    Ok(())
+}
+
+/// Waits for the save that is under way when the controller is told to stop.
+async fn saved(shell: &mut Shell, saves: &mut mpsc::Receiver<Done>) {
     while shell.is_saving() {
         match timeout(STOP_WAIT, saves.recv()).await {
             Ok(Some(done)) => shell.saved(done),
             Ok(None) | Err(_) => break,
         }
     }
-    Ok(())
 }

@@ -51,6 +51,8 @@ fn view(reading: &Reading<'_>, host: &HostStanding<'_>) -> HostView {
         targets: host.targets,
         failing,
         open: host.open,
+        over_ssh: record.over_ssh.as_ref().map(|over| over.destination.clone()),
+        ssh_trouble: reading.ssh_troubles.get(&record.id).filter(|_| record.over_ssh.is_some()).cloned(),
     }
 }
 

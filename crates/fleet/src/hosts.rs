@@ -11,7 +11,7 @@ use ansai_protocol::{
 };
 
 use crate::{
-    FleetEngine,
+    FleetEngine, agentless,
     limits::{HOSTS_MAX, REJECTED_MAX},
     restraints, tokens, words,
 };
@@ -35,6 +35,9 @@ impl FleetEngine {
             FleetOperation::Reject { fingerprint } => self.reject(request, by, &fingerprint),
             FleetOperation::Rename { host, name } => self.rename(request, by, &host, name),
             FleetOperation::Remove { host } => self.remove(request, by, &host),
+            FleetOperation::AddOverSsh { name, role, over, fresh } => {
+                self.add_over_ssh(request, by, agentless::Wanted { name, role, over }, fresh);
+            }
             FleetOperation::CreateToken { id, secret, role, uses, lasts } => {
                 self.create_token(request, by, tokens::Wanted { id, secret, role, uses, lasts });
             }
@@ -66,6 +69,7 @@ impl FleetEngine {
             }
             FleetOperation::Rename { host, .. } | FleetOperation::Remove { host } => self.member(host).map(|_| 1),
             FleetOperation::RevokeToken { id } => self.token_named(*id).map(|_| 0),
+            FleetOperation::AddOverSsh { name, over, .. } => self.may_add(name, over).map(|()| 1),
             FleetOperation::CreateToken { .. } => Ok(0),
             FleetOperation::Configure { files, canary, soak } => {
                 self.may_apply(files, *canary, *soak).map(|waves| waves.iter().map(Vec::len).sum())
@@ -127,6 +131,10 @@ impl FleetEngine {
                     "another key has taken this host's place",
                     "`ansai join` lets it in under another name",
                 );
+                // It has an agent of its own by now, and none is carried there any more.
+                if let Some(record) = self.books.hosts.get(&host).filter(|record| record.over_ssh.is_some()) {
+                    self.put(Record::Host(HostRecord { over_ssh: None, ..record.clone() }));
+                }
                 let text = format!(
                     "{} is accepted in the place of the host of that name; its old key is good for nothing",
                     pending.name
@@ -174,8 +182,7 @@ impl FleetEngine {
             Ok(record) => record,
             Err(refusal) => return self.answer(request, refusal),
         };
-        let is_name =
-            !name.as_str().is_empty() && name.as_str().chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+        let is_name = words::is_host_name(&name);
         if !is_name || self.books.names.contains_key(&name) {
             let why = match is_name {
                 true => format!("a host is called {name} already"),
@@ -210,8 +217,11 @@ impl FleetEngine {
             Ok(record) => record,
             Err(refusal) => return self.answer(request, refusal),
         };
-        let text =
-            format!("{} is removed: its certificate is good for nothing, and it goes on healing alone", record.name);
+        let after = match record.over_ssh {
+            None => "its certificate is good for nothing, and it goes on healing alone",
+            Some(_) => "the agent that was carried there ends, and nothing heals it",
+        };
+        let text = format!("{} is removed: {after}", record.name);
         self.end_sessions(
             record.id,
             "this host was removed from the fleet",
@@ -242,5 +252,6 @@ fn new_host(id: HostId, pending: &PendingRecord, joined: ansai_model::time::Wall
         under_way: Vec::new(),
         configuration: Held::default(),
         refused: None,
+        over_ssh: None,
     }
 }

@@ -135,4 +135,6 @@ pub struct Joins {
     pub role: Option<Short>,
     /// Names with values by which operators choose hosts.
     pub labels: BTreeMap<Short, Short>,
+    /// The member to which the controller itself has carried the agent that asks; none when a host asks by itself.
+    pub carried: Option<HostId>,
 }

@@ -52,6 +52,13 @@ impl FleetEngine {
         if self.issuing.len() >= ISSUING_MAX {
             return Err(("too many hosts join at this moment".into(), "join again in a minute"));
         }
+        if let Some(host) = joins.carried {
+            let is_member = self.books.hosts.get(&host).is_some_and(|host| host.over_ssh.is_some());
+            let gone = || {
+                ("no agent is carried to this host any more".into(), "`ansai hosts list` shows who is kept over SSH")
+            };
+            return is_member.then_some(Some((Issuing::Again(joins.fingerprint, host), host))).ok_or_else(gone);
+        }
         if let Some((_, by)) = self.rejected.iter().find(|(key, _)| *key == joins.fingerprint) {
             return Err((Text::new(format!("{by} has rejected this host")), "ask them, and join with a token"));
         }
@@ -177,6 +184,7 @@ impl FleetEngine {
             under_way: Vec::new(),
             configuration: ansai_protocol::link::Held::default(),
             refused: None,
+            over_ssh: None,
         };
         self.audit(&CONTROLLER.into(), format!("{} joined by token {}", record.name, token.id), 1);
         self.put(Record::Token(TokenRecord {

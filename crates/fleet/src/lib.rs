@@ -7,6 +7,7 @@
 //! needed for that.
 
 pub mod acknowledged;
+mod agentless;
 mod books;
 mod changes;
 mod configuration;

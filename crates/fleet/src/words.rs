@@ -7,7 +7,7 @@ use ansai_model::{
     time::Shown,
 };
 use ansai_protocol::{
-    link::HostId,
+    link::{HostId, Short},
     operation::{FleetAnswer, Reached},
 };
 
@@ -29,6 +29,11 @@ pub(crate) fn done(text: String) -> FleetAnswer {
 
 pub(crate) fn refused(why: String, suggestion: &'static str) -> FleetAnswer {
     FleetAnswer::Refused { why: why.into(), suggestion: suggestion.into() }
+}
+
+/// Whether a host may be called so.
+pub(crate) fn is_host_name(name: &Short) -> bool {
+    !name.as_str().is_empty() && name.as_str().chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
 }
 
 /// So many of something.

@@ -34,6 +34,8 @@ policies:
 ";
 
 const PROGRAM: &str = "/usr/bin/ansai";
+/// Where an agent that was carried over SSH has its things.
+const CARRIED: &str = "/run/ansai-over-ssh";
 const READY_LIMIT: Duration = Duration::from_secs(60);
 /// How long any single thing that a test awaits may take on a machine that compiles at the same time.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -74,7 +76,9 @@ pub fn start(host: &Host) -> Result<()> {
 
 /// Runs an `ansai` command on the host.
 pub fn ansai(host: &Host, arguments: &[&str]) -> Result<Output> {
-    let mut command = vec![PROGRAM];
+    // A carried agent is asked at its own place, by the built program, which is no part of that host.
+    let carried = [&format!("{BINARIES}/ansai"), "--runtime-dir", CARRIED];
+    let mut command = if host.exists(format!("{CARRIED}/api.sock")) { carried.to_vec() } else { vec![PROGRAM] };
     command.extend(arguments);
     host.run(&command)
 }

@@ -93,6 +93,52 @@ impl Controller {
         Ok(())
     }
 
+    /// Gives it the program that it carries over SSH, as the package would: without what only a debugger reads.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn has_carried(&self) -> Result<()> {
+        let (built, stripped) = (fixture::binary("ansai")?, fixture::bin_dir().join("ansai-carried"));
+        let changed = |path: &std::path::Path| std::fs::metadata(path).and_then(|file| file.modified()).ok();
+        if changed(&stripped) < changed(&built) {
+            // Another test may make it at the same time.
+            let fresh = stripped.with_extension(std::process::id().to_string());
+            let mut strip = std::process::Command::new("strip");
+            crate::process::run(strip.arg("-o").arg(&fresh).arg(&built), None, LIMIT)?.ok()?;
+            std::fs::rename(&fresh, &stripped).context("putting the stripped program in its place")?;
+        }
+        let folder = "/usr/lib/ansai/carried";
+        self.host.run_ok(&["mkdir", "-p", folder])?;
+        let place = format!("{folder}/ansai-{}", std::env::consts::ARCH);
+        self.host.run_ok(&["ln", "-sf", &format!("{BINARIES}/ansai-carried"), &place])?;
+        Ok(())
+    }
+
+    /// Has a host kept well over SSH: its own sshd listens, and lets the controller's key in once it is known.
+    ///
+    /// # Errors
+    /// When the host is not added.
+    pub fn add_over_ssh(&self, host: &Host, number: u8, words: &[&str]) -> Result<String> {
+        self.has_carried()?;
+        listens_for_ssh(host)?;
+        let destination = format!("root@{}", Lan::address(number));
+        let command = [&["ansai", "hosts", "add", "--ssh", &destination, "--name", host.name()], words].concat();
+        // The controller makes its key when it is first needed, and says what the host must know.
+        let refused = self.host.run(&[command.as_slice(), &["--dry-run"]].concat())?;
+        let key = refused.stderr.lines().find_map(|line| line.find("ssh-ed25519 ").map(|at| line[at..].trim()));
+        if let Some(key) = key {
+            host.run_with_input(
+                &["sh", "-c", "umask 077; mkdir -p /root/.ssh; cat >> /root/.ssh/authorized_keys"],
+                key.as_bytes(),
+            )?
+            .ok()?;
+        }
+        let added = self.host.run(&[command.as_slice(), &["--yes"]].concat())?;
+        let said = format!("{}{}", added.stdout, added.stderr);
+        added.ok().with_context(|| format!("{}\nthe host:\n{}", refused.stderr, host.evidence()))?;
+        Ok(said)
+    }
+
     /// Starts it anew, as after a change of its file.
     ///
     /// # Errors
@@ -169,4 +215,15 @@ impl Controller {
         let is_up = |host: &&str| self.sees(host)["is_connected"] == true;
         self.wait_until(&format!("{hosts:?} to be connected"), || Ok(hosts.iter().all(is_up)))
     }
+}
+
+/// The host's own sshd runs, with keys of its own, behind a shell that talks at each login.
+///
+/// # Errors
+/// When it does not start.
+pub fn listens_for_ssh(host: &Host) -> Result<()> {
+    host.write_file("/root/.bashrc", "echo 'the password of this host is changed each month'\n", 0o644)?;
+    host.run_ok(&["ssh-keygen", "-A"])?;
+    host.start("ssh.service")?;
+    host.wait_active("ssh.service", LIMIT)
 }

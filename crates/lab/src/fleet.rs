@@ -25,7 +25,7 @@ pub struct Member<'a> {
     pub name: &'a str,
     /// The units of the fixture service on it, each with its port.
     pub units: &'a [(&'a str, u16)],
-    /// What its agent is told by its own file.
+    /// What its agent is told by its own file; empty where no agent is installed.
     pub configuration: &'a str,
 }
 
@@ -47,7 +47,7 @@ pub fn number(place: usize) -> u8 {
 }
 
 impl Fleet {
-    /// Boots the controller and the hosts; an agent runs on each of them, and none has joined.
+    /// Boots the controller and the hosts; an agent runs on each of them that is told anything, and none has joined.
     ///
     /// # Errors
     /// When one of them does not come up.
@@ -198,8 +198,10 @@ impl Member<'_> {
             host.install_unit(&unit, &fixture::unit(name, *port))?;
             host.start(&unit)?;
         }
-        agent::install(&host, self.configuration)?;
-        agent::start(&host)?;
+        if !self.configuration.is_empty() {
+            agent::install(&host, self.configuration)?;
+            agent::start(&host)?;
+        }
         Ok(host)
     }
 }

@@ -10,7 +10,7 @@ use rustls::{
     server::{Acceptor as Greeting, NoServerSessionStorage},
     version::TLS13,
 };
-use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
+use tokio::{io::AsyncWriteExt, time::timeout};
 use tokio_rustls::{LazyConfigAcceptor, TlsStream};
 
 use crate::{
@@ -20,6 +20,7 @@ use crate::{
     frames::{Frames, hear_out},
     key::Key,
     provider,
+    road::Road,
     trouble::{of_stream, settings},
     trust::HostVerifier,
 };
@@ -86,13 +87,12 @@ impl Acceptor {
     ///
     /// # Errors
     /// When what comes is no TLS, speaks another protocol, or has no certificate of ours.
-    pub async fn accept(&self, stream: TcpStream) -> Result<Arrival, Trouble> {
-        timeout(SHAKEN_WITHIN, self.shake(stream)).await.unwrap_or(Err(Trouble::Silent(SHAKEN_WITHIN)))
+    pub async fn accept(&self, stream: impl Into<Road>) -> Result<Arrival, Trouble> {
+        timeout(SHAKEN_WITHIN, self.shake(stream.into())).await.unwrap_or(Err(Trouble::Silent(SHAKEN_WITHIN)))
     }
 
-    async fn shake(&self, stream: TcpStream) -> Result<Arrival, Trouble> {
-        // Small messages leave at once; where it cannot be said they leave a little later.
-        let _ = stream.set_nodelay(true);
+    async fn shake(&self, stream: Road) -> Result<Arrival, Trouble> {
+        stream.hurry();
         let greeted = LazyConfigAcceptor::new(Greeting::default(), stream).await.map_err(|error| of_stream(&error))?;
         let is_joining =
             greeted.client_hello().alpn().is_some_and(|mut protocols| protocols.any(|protocol| protocol == ALPN_JOIN));

@@ -20,6 +20,7 @@ use crate::{
     frames::Frames,
     key::Key,
     provider,
+    road::Road,
     trouble::{of_stream, settings},
     trust::ControllerVerifier,
 };
@@ -36,7 +37,7 @@ const SHAKEN_WITHIN: Duration = Duration::from_secs(10);
 const PROXY_BYTES_MAX: usize = 4 << 10;
 
 /// A stream of messages under TLS.
-pub type Link = Frames<TlsStream<TcpStream>>;
+pub type Link = Frames<TlsStream<Road>>;
 
 /// How a controller is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +85,20 @@ impl Caller {
     /// # Errors
     /// When the controller cannot be reached, is another one, or does not take the host in.
     pub async fn dial(&self, route: &Route, hello: Hello) -> Result<(Link, Box<Welcome>), Trouble> {
-        let stream = shake(&self.0, route).await?;
+        Self::greet(shake(&self.0, route).await?, hello).await
+    }
+
+    /// The same on a stream that leads to the controller already.
+    ///
+    /// # Errors
+    /// As [`Caller::dial`].
+    pub async fn dial_on(&self, road: Road, hello: Hello) -> Result<(Link, Box<Welcome>), Trouble> {
+        // Which controller it is says its certificate, by its id and not by a name.
+        let nobody = ServerName::try_from("controller").map_err(|_| Trouble::NoAddress("controller".into()))?;
+        Self::greet(shake_on(&self.0, road, nobody).await?, hello).await
+    }
+
+    async fn greet(stream: TlsStream<Road>, hello: Hello) -> Result<(Link, Box<Welcome>), Trouble> {
         let mut link = Frames::of_link(stream);
         link.send(&FromHost::Hello(Box::new(hello))).await?;
         match link.receive_within(SHAKEN_WITHIN).await? {
@@ -116,16 +130,23 @@ pub(crate) fn finished(mut config: ClientConfig, alpn: &[u8]) -> ClientConfig {
 }
 
 /// Connects and shakes hands.
-pub(crate) async fn shake(config: &Arc<ClientConfig>, route: &Route) -> Result<TlsStream<TcpStream>, Trouble> {
+pub(crate) async fn shake(config: &Arc<ClientConfig>, route: &Route) -> Result<TlsStream<Road>, Trouble> {
     let stream = match &route.proxy {
         None => connect(&route.controller).await?,
         Some(proxy) => through(connect(proxy).await?, proxy, &route.controller).await?,
     };
-    // Small messages leave at once; where it cannot be said they leave a little later.
-    let _ = stream.set_nodelay(true);
     let name = ServerName::try_from(route.controller.host().to_owned())
         .map_err(|_| Trouble::NoAddress(route.controller.to_string()))?;
-    let shaking = TlsConnector::from(Arc::clone(config)).connect(name, stream);
+    shake_on(config, stream.into(), name).await
+}
+
+async fn shake_on(
+    config: &Arc<ClientConfig>,
+    road: Road,
+    name: ServerName<'static>,
+) -> Result<TlsStream<Road>, Trouble> {
+    road.hurry();
+    let shaking = TlsConnector::from(Arc::clone(config)).connect(name, road);
     match timeout(SHAKEN_WITHIN, shaking).await {
         Ok(Ok(stream)) => Ok(stream.into()),
         Ok(Err(error)) => Err(match of_stream(&error) {

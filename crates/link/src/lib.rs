@@ -15,6 +15,7 @@ pub mod frames;
 pub mod joining;
 pub mod key;
 pub mod pause;
+pub mod road;
 mod trouble;
 mod trust;
 

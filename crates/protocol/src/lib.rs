@@ -16,6 +16,7 @@ mod event;
 pub mod link;
 pub mod operation;
 pub mod record;
+pub mod ssh;
 pub mod views;
 
 pub use event::{Event, EventKind};

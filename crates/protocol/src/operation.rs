@@ -10,7 +10,10 @@ use ansai_model::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::link::{Fingerprint, FleetFile, HostId, Short, TokenId};
+use crate::{
+    link::{Fingerprint, FleetFile, HostId, Short, TokenId},
+    ssh::OverSsh,
+};
 
 /// What an operator may ask of a controller.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +66,19 @@ pub enum FleetOperation {
     Remove {
         /// Its name or id.
         host: Text,
+    },
+    /// Take a host in that is kept well over SSH: it is a member at once, and its agent is carried there.
+    AddOverSsh {
+        /// What it is called.
+        name: Short,
+        /// What it is for.
+        #[serde(default)]
+        role: Option<Short>,
+        /// How it is reached.
+        over: OverSsh,
+        /// Who it will be, by chance; the controller's shell sets it.
+        #[serde(default)]
+        fresh: Option<HostId>,
     },
     /// Let hosts join by a token. The controller's shell makes its secret, and shows it once.
     CreateToken {

@@ -18,6 +18,7 @@ use crate::{
         ControllerId, FeedId, Fingerprint, FleetFile, Held, HostId, RefusedBundle, Request, RestraintsAt, Short,
         TokenId,
     },
+    ssh::OverSsh,
 };
 
 mod rollout;
@@ -125,6 +126,9 @@ pub struct HostRecord {
     /// The one that it said it does not take.
     #[serde(default)]
     pub refused: Option<RefusedBundle>,
+    /// How it is reached, when it is kept well over SSH; nothing when it has an agent of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over_ssh: Option<Box<OverSsh>>,
 }
 
 /// A configuration of the fleet.

@@ -91,6 +91,12 @@ pub struct HostView {
     pub failing: usize,
     /// How many incidents are open on it.
     pub open: usize,
+    /// As what `ssh` reaches it, when it is kept well over SSH; nothing when it has an agent of its own.
+    #[serde(default)]
+    pub over_ssh: Option<Text>,
+    /// Why it is not reached over SSH at this moment.
+    #[serde(default)]
+    pub ssh_trouble: Option<Text>,
 }
 
 /// A target of a host.

@@ -1,7 +1,7 @@
 //! The demo of a fleet: a controller and four hosts on a network, joined, broken, held, configured, parted and healed before your
 //! eyes. It asserts what it shows: the closing table says what was expected and what was seen, and all of it must be the same.
 //!
-//! It deliberately shows nothing of hosts without an agent of their own: a controller reaches none.
+//! On the last of the hosts nothing is installed: the controller carries an agent there over SSH.
 
 use std::time::{Duration, Instant};
 
@@ -36,6 +36,8 @@ const SPOTS: [Spot; 4] = [
     Spot { name: "db-01", role: "db", service: "orders" },
     Spot { name: "mail-01", role: "mail", service: "mailer" },
 ];
+/// On which nothing is installed, by its place.
+const OVER_SSH: usize = 3;
 const PORT: u16 = 5000;
 
 /// How long anything that is awaited may take.
@@ -79,6 +81,11 @@ struct Course {
 /// A part of the demo.
 type Chapter = fn(&mut Course) -> Result<()>;
 
+/// Whether the host at a place has an agent of its own.
+fn has_agent(place: usize) -> bool {
+    place != OVER_SSH
+}
+
 /// Makes everything that is needed, and runs the demo.
 pub(crate) fn run(after: After) -> Result<()> {
     say("set-up: the lab's image and the program");
@@ -91,7 +98,7 @@ pub(crate) fn run_built(after: After) -> Result<()> {
     let begun = Instant::now();
     let mut course = Course { fleet: boot(begun)?, begun, lines: Vec::new() };
     let chapters: [(&str, Chapter); 6] = [
-        ("1. each host joins the controller with one command", Course::joined),
+        ("1. each host joins the controller with one command, and one is reached over SSH", Course::joined),
         ("2. the service of each host is killed", Course::killed),
         ("3. everything is held, once for all", Course::held),
         ("4. a configuration for all of them, and the controller is killed amid it", Course::configured),
@@ -116,17 +123,25 @@ fn boot(begun: Instant) -> Result<Fleet> {
     let members: Vec<Member<'_>> = SPOTS
         .iter()
         .zip(&own)
-        .map(|(spot, (configuration, units))| Member { name: spot.name, units, configuration })
+        .enumerate()
+        .map(|(place, (spot, (configuration, units)))| {
+            let configuration = if has_agent(place) { configuration.as_str() } else { "" };
+            Member { name: spot.name, units, configuration }
+        })
         .collect();
     let fleet = Fleet::boot(&members)?;
     let host = &fleet.controller.host;
     let file = "/etc/ansai/controller.yaml";
     host.write_file(file, format!("{}{SILENT_AFTER}", host.read_file(file)?), 0o644)?;
     fleet.controller.restart()?;
-    for (spot, host) in SPOTS.iter().zip(&fleet.hosts) {
+    for (spot, host) in SPOTS.iter().zip(&fleet.hosts).take(OVER_SSH) {
         agent::wait_health(host, &spot.unit(), "healthy")?;
     }
-    told(begun, "they are up; an agent runs on each, and nobody controls it yet");
+    let last = SPOTS[OVER_SSH].name;
+    told(
+        begun,
+        &format!("they are up; an agent runs on each but {last}, where none is installed; nobody controls them yet"),
+    );
     Ok(fleet)
 }
 
@@ -173,7 +188,7 @@ impl Course {
 
     fn joined(&mut self) -> Result<()> {
         let mut longest = Duration::ZERO;
-        for (place, Spot { name, role, .. }) in SPOTS.iter().enumerate() {
+        for (place, Spot { name, role, .. }) in SPOTS.iter().enumerate().take(OVER_SSH) {
             let token = self.asked(&["ansai", "token", "create", "--role", role, "--uses", "1", "--for", "1h"])?;
             let begun = Instant::now();
             self.fleet.controller.join_by(self.host(place), &token)?;
@@ -181,6 +196,7 @@ impl Course {
             longest = longest.max(took);
             self.told(&format!("{name} has joined as {role} and is linked after {:.1} s", took.as_secs_f64()));
         }
+        self.carried()?;
         self.fleet.wait_connected()?;
         let seen = || SPOTS.map(|spot| self.fleet.controller.sees(spot.name));
         self.fleet
@@ -191,6 +207,26 @@ impl Course {
         self.shown(&["ansai", "hosts", "list"], SPOTS.len() + 1)?;
         let seen = format!("{} after at most {:.1} s each", of_all(joined), longest.as_secs_f64());
         self.line("four hosts join", "each by one command, with its role, healthy", &seen, joined == SPOTS.len());
+        Ok(())
+    }
+
+    /// The host on which nothing is installed gets its agent over SSH, and what it is to do from the fleet.
+    fn carried(&mut self) -> Result<()> {
+        let (spot, host) = (&SPOTS[OVER_SSH], self.host(OVER_SSH));
+        self.write(&format!("host-{}", spot.name), &spot.configuration())?;
+        let begun = Instant::now();
+        let number = ansai_lab::fleet::number(OVER_SSH);
+        let said = self.fleet.controller.add_over_ssh(host, number, &["--role", spot.role])?;
+        said.lines().for_each(|line| self.told(line));
+        self.fleet.controller.wait_connected(&[spot.name])?;
+        let took = begun.elapsed().as_secs_f64();
+        self.apply("0s")?;
+        self.fleet.wait_rollout(1, "done")?;
+        let seen = self.fleet.controller.sees(spot.name);
+        let is_so = seen["over_ssh"].is_string() && !host.exists("/etc/ansai/ansai.yaml");
+        let seen = format!("linked over SSH after {took:.1} s; nothing is installed there");
+        self.told(&format!("{}: {seen}", spot.name));
+        self.line(&format!("{} added over SSH", spot.name), "an agent is carried there, and linked", &seen, is_so);
         Ok(())
     }
 

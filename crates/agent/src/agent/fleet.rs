@@ -1,7 +1,7 @@
 //! What of a fleet concerns the loop: it sees that the host has joined a controller or left it, begins and ends the link, and
 //! notes which targets changed. Nothing of it is there while the host has joined none.
 
-use std::{collections::BTreeMap, path::Path, time::SystemTime};
+use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 
 use ansai_engine::Input;
 use ansai_link::chance;
@@ -13,11 +13,12 @@ use ansai_protocol::{
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Agent, reading::Edition};
+use super::{Agent, Options, reading::Edition};
 use crate::{
     answer,
     uplink::{
         Claims, Uplink,
+        carried::Carried,
         feed::Item,
         line::Line,
         membership::{Folder, Joined},
@@ -28,6 +29,7 @@ use crate::{
 /// Whether the host has joined a controller, and the link to it.
 pub(super) struct Fleet {
     folder: Folder,
+    carried: Option<Arc<Carried>>,
     linked: Option<Linked>,
     tasks: TaskTracker,
     inputs: mpsc::Sender<Input>,
@@ -52,12 +54,13 @@ type Says = (Option<String>, BTreeMap<String, String>);
 impl Fleet {
     /// Nothing is begun: the first look does.
     pub(super) fn new(
-        state_dir: &Path,
+        options: &Options,
         tasks: TaskTracker,
         inputs: mpsc::Sender<Input>,
         stop: CancellationToken,
     ) -> Self {
-        Self { folder: Folder::of(state_dir), linked: None, tasks, inputs, stop }
+        let (folder, carried) = (Folder::of(&options.state_dir), options.carried.clone());
+        Self { folder, carried, linked: None, tasks, inputs, stop }
     }
 
     /// How it stands with the controller, for the status.
@@ -159,6 +162,7 @@ impl Agent {
             clock: self.shell.clock(),
             inputs: self.fleet.inputs.clone(),
             stop: stop.clone(),
+            carried: self.fleet.carried.clone(),
         };
         if let Some(acknowledged) = self.shell.engine().acknowledged(now) {
             line.acknowledge(acknowledged);

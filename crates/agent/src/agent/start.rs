@@ -106,7 +106,7 @@ pub(super) async fn start(options: Options) -> Result<Started> {
     let bytes_max = configuration.host_settings().journal_bytes_max.0;
     let recorder = Recorder::open(&options.state_dir.join("journal"), bytes_max);
     let engine = HostEngine::new(bundle, state, clock.now());
-    let fleet = Fleet::new(&options.state_dir, tasks.clone(), results.clone(), stop.clone());
+    let fleet = Fleet::new(&options, tasks.clone(), results.clone(), stop.clone());
     let shell = Shell::new(Parts {
         engine,
         clock: clock.clone(),

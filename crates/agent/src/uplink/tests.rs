@@ -79,6 +79,7 @@ async fn joined(days_ago: i64) -> World {
         clock: clock(),
         inputs: sender,
         stop: stop.clone(),
+        carried: None,
     };
     let mut task = JoinSet::new();
     task.spawn(uplink.run());

@@ -1,9 +1,16 @@
 //! `ansai agent`: runs the agent until it is told to stop.
 
-use std::io::Write;
+use std::{io::Write, path::PathBuf, sync::Arc};
 
-use ansai_agent::Options;
-use ansai_model::text::visible;
+use ansai_agent::{
+    Options,
+    uplink::{
+        carried::{Carried, Place},
+        membership::Folder,
+    },
+};
+use ansai_model::{text::visible, time::WallTime};
+use clap::Args;
 
 use crate::{
     Paths,
@@ -35,7 +42,41 @@ pub(super) fn log() {
     tracing_subscriber::fmt().with_target(false).with_ansi(false).without_time().with_writer(|| Journal).init();
 }
 
-pub(super) fn agent(paths: &Paths) -> Result<Code, Failure> {
+/// Where a carried agent has its things: in memory, and gone when the host boots.
+const CARRIED: &str = "/run/ansai-over-ssh";
+
+/// How the agent came to its host.
+#[derive(Args)]
+pub(crate) struct AgentArgs {
+    /// A controller has carried it here over SSH; what it says first is marked by this.
+    #[arg(long, value_name = "TAG", hide = true)]
+    over_ssh: Option<String>,
+}
+
+/// Makes all that a carried agent needs, and gets its certificate from whoever has carried it here.
+fn carried(paths: &Paths, tag: &str) -> Result<Options, Failure> {
+    let failed = |why: String| {
+        Failure::new(Code::Failing, format!("the carried agent cannot run: {why}"), "see the controller's log")
+    };
+    let place = Place { folder: CARRIED.into() };
+    let says_something =
+        Folder::of(&place.state_dir()).bundle().ok().flatten().is_some_and(|told| !told.files.is_empty());
+    let proposal = if says_something { String::new() } else { super::init::proposed_here(paths)? };
+    place.make(&proposal).map_err(|error| failed(format!("{CARRIED}: {}", ansai_files::said(&error))))?;
+    let now = WallTime(jiff::Timestamp::now().as_millisecond());
+    let joined = place.join_on_standard(tag, &super::cluster::own_name(), now);
+    joined.map_err(|error| failed(format!("{error:#}")))?;
+    let stream = Carried::on_standard().map_err(|error| failed(ansai_files::said(&error)))?;
+    Ok(Options {
+        config: place.config(),
+        state_dir: place.state_dir(),
+        runtime_dir: PathBuf::from(CARRIED),
+        hold_file: paths.hold_file.clone(),
+        carried: Some(Arc::new(stream)),
+    })
+}
+
+pub(super) fn agent(paths: &Paths, args: AgentArgs) -> Result<Code, Failure> {
     log();
     let is_root = rustix::process::geteuid().is_root();
     let next = if is_root || paths.user {
@@ -48,11 +89,15 @@ pub(super) fn agent(paths: &Paths) -> Result<Code, Failure> {
     // One thread is enough: the work is waiting, and memory is counted.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| failed(error.to_string(), Code::Failing))?;
-    let options = Options {
-        config: paths.config.clone(),
-        state_dir: paths.state_dir.clone(),
-        runtime_dir: paths.runtime_dir.clone(),
-        hold_file: paths.hold_file.clone(),
+    let options = match &args.over_ssh {
+        Some(tag) => carried(paths, tag)?,
+        None => Options {
+            config: paths.config.clone(),
+            state_dir: paths.state_dir.clone(),
+            runtime_dir: paths.runtime_dir.clone(),
+            hold_file: paths.hold_file.clone(),
+            carried: None,
+        },
     };
     let result = runtime.block_on(ansai_agent::run(options));
     // Tasks that are still under way (a drill, a slow probe) end with the process.

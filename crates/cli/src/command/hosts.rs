@@ -7,7 +7,7 @@ use ansai_protocol::{
     views::{FleetHosts, HostView, PendingView},
 };
 
-use super::fleet;
+use super::{fleet, over_ssh};
 use crate::{
     ConsentArgs, Paths, client,
     exit::{Code, Failure},
@@ -18,6 +18,7 @@ use crate::{
 pub(super) fn run(paths: &Paths, command: HostsCommand) -> Result<Code, Failure> {
     match command {
         HostsCommand::List { names, role } => list(paths, &names, role.as_deref()),
+        HostsCommand::Add(args) => over_ssh::add(paths, args),
         HostsCommand::Accept { fingerprint, consent } => {
             let waits = pending(paths, &fingerprint)?;
             let fingerprint = Text::new(waits.fingerprint.to_string());
@@ -111,6 +112,16 @@ fn list(paths: &Paths, names: &[String], role: Option<&str>) -> Result<Code, Fai
         true => show::Page::from("no host has joined; `ansai token create` makes a token to join one by"),
         false => table(&all.hosts, now),
     };
+    let troubles = all
+        .hosts
+        .iter()
+        .filter(|host| !host.is_connected)
+        .filter_map(|host| host.ssh_trouble.as_ref().map(|trouble| format!("{}: {trouble}", host.name)));
+    let troubles: Vec<String> = troubles.collect();
+    let members = match troubles.is_empty() {
+        true => members,
+        false => members.above(&show::Page::lines(std::iter::once(String::new()).chain(troubles))),
+    };
     let page = if all.expected.is_empty() { members } else { members.above(&expected(&all.expected)) };
     let page = if all.pending.is_empty() { page } else { page.above(&waiting(&all.pending)) };
     show::print(page);
@@ -126,6 +137,9 @@ pub(super) fn ago(at_ms: i64, now_ms: i64) -> String {
 /// Whether a host is heard, and since when not.
 fn link(host: &HostView, now_ms: i64) -> String {
     match (host.is_connected, host.heard_ms) {
+        (true, _) if host.over_ssh.is_some() && !host.is_twin => "up, over SSH".to_owned(),
+        (false, Some(heard)) if host.over_ssh.is_some() => format!("silent, heard {}, over SSH", ago(heard, now_ms)),
+        (false, None) if host.over_ssh.is_some() => "never heard, over SSH".to_owned(),
         (true, _) if host.is_twin => "TWINS".to_owned(),
         (true, _) => "up".to_owned(),
         (false, Some(heard)) => format!("silent, heard {}", ago(heard, now_ms)),
@@ -223,6 +237,8 @@ mod tests {
             targets: 3,
             failing: 0,
             open: 0,
+            over_ssh: None,
+            ssh_trouble: None,
         }
     }
 

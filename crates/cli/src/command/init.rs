@@ -63,6 +63,12 @@ pub(super) fn init(paths: &Paths, output: Option<PathBuf>, force: bool, dry_run:
     Ok(Code::Ok)
 }
 
+/// What is proposed for this host, for an agent that was carried here: whether it is valid it finds out itself.
+pub(super) fn proposed_here(paths: &Paths) -> Result<String, Failure> {
+    let inventory = super::config::survey(paths)?;
+    Ok(proposal(&found::on_this_host(inventory), Whose::Host))
+}
+
 /// What to do with what was written. A file that the agent does not read is not brought into force by it.
 fn next(output: &Path, config: &Path, has_agent: impl FnOnce() -> bool) -> String {
     let whole = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());

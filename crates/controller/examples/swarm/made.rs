@@ -89,6 +89,7 @@ fn member(
         under_way: Vec::new(),
         configuration: Held::default(),
         refused: None,
+        over_ssh: None,
     }));
     records.push(Record::Identity(IdentityRecord {
         serial: Text::new(signed.facts.serial.to_string()),

@@ -3,6 +3,7 @@
 
 mod paper;
 
+mod agentless;
 mod changes;
 mod joining;
 mod random;

@@ -88,6 +88,8 @@ pub(crate) struct Paper {
     pub(crate) told: Vec<FleetNotice>,
     requests: u64,
     serials: u64,
+    /// The member to which the next that asks was carried.
+    pub(crate) carried: Option<HostId>,
 }
 
 impl Paper {
@@ -108,6 +110,7 @@ impl Paper {
             told: Vec::new(),
             requests: 0,
             serials: 0,
+            carried: None,
         }
     }
 
@@ -260,6 +263,7 @@ impl Paper {
             program: "1.5.0".into(),
             role: (!role.is_empty()).then(|| role.into()),
             labels: [("zone".into(), "a".into())].into(),
+            carried: self.carried,
         })));
         self.joined.last().expect("an answer").1.clone()
     }

@@ -458,5 +458,6 @@ pub(super) fn record(id: HostId, number: u64, now: Now) -> HostRecord {
         under_way: Vec::new(),
         configuration: Held::default(),
         refused: None,
+        over_ssh: None,
     }
 }

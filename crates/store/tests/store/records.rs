@@ -41,6 +41,7 @@ pub(crate) fn host_record(number: u8) -> HostRecord {
         under_way: vec![TargetId::new("service/nginx.service").expect("valid")],
         configuration: Held { epoch: 1, generation: 2, name: "web-01".into(), role: Some("web".into()) },
         refused: None,
+        over_ssh: None,
     }
 }
 

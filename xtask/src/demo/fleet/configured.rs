@@ -16,7 +16,7 @@ const SOAK: &str = "3s";
 /// A port at which nobody listens.
 const WRONG: u16 = 5999;
 /// What is killed beside the controller, by its place.
-const MEANWHILE: usize = 3;
+const MEANWHILE: usize = 1;
 
 /// A service and the port at which it is asked. It was started just before, which is no excuse here.
 fn probed(service: &str, port: u16) -> String {
@@ -33,12 +33,12 @@ fn told_hosts(rollout: &Value) -> Vec<&str> {
 }
 
 impl Course {
-    /// Writes the file of a role.
-    fn write(&self, role: &str, text: &str) -> Result<()> {
-        self.fleet.controller.host.write_file(format!("{SITE}/role-{role}.yaml"), text, 0o644)
+    /// Writes a file of the fleet's configuration.
+    pub(super) fn write(&self, layer: &str, text: &str) -> Result<()> {
+        self.fleet.controller.host.write_file(format!("{SITE}/{layer}.yaml"), text, 0o644)
     }
 
-    fn apply(&self, soak: &str) -> Result<()> {
+    pub(super) fn apply(&self, soak: &str) -> Result<()> {
         let said = self.asked(&["ansai", "fleet", "apply", SITE, "--canary", "1", "--soak", soak, "--yes"])?;
         self.told(&said);
         Ok(())
@@ -53,7 +53,7 @@ impl Course {
     }
 
     pub(super) fn configured(&mut self) -> Result<()> {
-        SPOTS.iter().try_for_each(|spot| self.write(spot.role, &probed(spot.service, PORT)))?;
+        SPOTS.iter().try_for_each(|spot| self.write(&format!("role-{}", spot.role), &probed(spot.service, PORT)))?;
         let begun = Instant::now();
         self.apply(SOAK)?;
         let first = poll::until("the canary to have it", LIMIT, poll::INTERVAL, || {
@@ -74,10 +74,10 @@ impl Course {
         let is_once = || Ok(self.fleet.phases(MEANWHILE)?.len() == incident);
         self.fleet.controller.wait_until("what happened meanwhile to be seen", is_once)?;
         let back = killed.elapsed();
-        let done = self.fleet.wait_rollout(1, "done")?;
+        let done = self.fleet.wait_rollout(2, "done")?;
         let took = begun.elapsed().as_secs();
         let has = self.well()?;
-        self.told(&format!("generation 1 is everywhere, in {} waves", done["waves"]));
+        self.told(&format!("generation 2 is everywhere, in {} waves", done["waves"]));
         let is_one = SPOTS.iter().any(|spot| spot.name == first);
         let is_so =
             is_one && told_hosts(&done).len() == SPOTS.len() && has == SPOTS.len() && self.fleet.has_no_drift()?;
@@ -92,10 +92,10 @@ impl Course {
     }
 
     pub(super) fn misconfigured(&mut self) -> Result<()> {
-        self.write(SPOTS[0].role, &probed(SPOTS[0].service, WRONG))?;
+        self.write(&format!("role-{}", SPOTS[0].role), &probed(SPOTS[0].service, WRONG))?;
         self.apply("20s")?;
         let begun = Instant::now();
-        let stopped = self.fleet.wait_rollout(2, "stopped")?;
+        let stopped = self.fleet.wait_rollout(3, "stopped")?;
         let took = begun.elapsed().as_secs_f64();
         let why = stopped["why"].as_str().unwrap_or_default().to_owned();
         self.told(&format!("it was stopped: {why}"));
@@ -105,13 +105,13 @@ impl Course {
         let seen = format!("{} alone was told, for {took:.1} s: {why}", told.join(", "));
         self.line("a wrong port for the role web", "stopped at the canary, nobody else is told", &cut(&seen), is_so);
         self.told(&self.asked(&["ansai", "fleet", "rollback", "--yes"])?);
-        let back = self.fleet.wait_rollout(3, "done")?;
+        let back = self.fleet.wait_rollout(4, "done")?;
         let has = self.well()?;
-        self.shown(&["ansai", "fleet", "rollouts"], 4)?;
+        self.shown(&["ansai", "fleet", "rollouts"], 5)?;
         // The canary may have been restarted for it, and that is over as well.
         self.fleet.controller.wait_until("the stopped one to be over", || self.fleet.own_has_ended())?;
-        let is_so = back["reverts"] == 1 && has == SPOTS.len() && self.fleet.has_no_drift()?;
-        let seen = format!("generation 3 is generation {} again; {} well, no drift", back["reverts"], of_all(has));
+        let is_so = back["reverts"] == 2 && has == SPOTS.len() && self.fleet.has_no_drift()?;
+        let seen = format!("generation 4 is generation {} again; {} well, no drift", back["reverts"], of_all(has));
         self.line("rollback", "all have what they had, and are well", &seen, is_so);
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::io;
 use ansai_config::{Input, Layer};
 use ansai_document::{Diagnostic, Diagnostics};
 use ansai_link::bundle::verified;
-use ansai_notify::durable::read_bounded;
+use ansai_notify::durable::{create_private_dir, read_bounded, write_atomically};
 use ansai_protocol::link::{FleetFile, FleetLayer, HostBundle, Roots, SignedBundle};
 
 use super::{CONTROLLER, Folder, MembershipError, ROOTS};
@@ -15,6 +15,9 @@ use super::{CONTROLLER, Folder, MembershipError, ROOTS};
 pub(super) const BUNDLE: &str = "bundle.json";
 /// Most bytes of that: as JSON its text is longer.
 const BUNDLE_BYTES_MAX: u64 = 4 << 20;
+/// What `ansai init` proposes, and how that is named in messages.
+const PROPOSAL: &str = "proposal.yaml";
+const PROPOSED: &str = "fleet:what-init-proposes.yaml";
 /// The folder under which its files are named in messages.
 const NAMED: &str = "fleet:";
 
@@ -66,7 +69,22 @@ impl Folder {
             let file = self.path(BUNDLE).display().to_string();
             Diagnostics(vec![Diagnostic::of_file(file, error.to_string(), help)])
         };
-        Ok(self.bundle().map_err(wrong)?.map(texts_of).unwrap_or_default())
+        let texts = self.bundle().map_err(wrong)?.map(texts_of).unwrap_or_default();
+        Ok(if texts.is_empty() { self.proposed() } else { texts })
+    }
+
+    /// Keeps what holds where the fleet says nothing for this host; only a carried agent has that.
+    pub(crate) fn propose(&self, text: &str) -> io::Result<()> {
+        create_private_dir(&self.0)?;
+        write_atomically(&self.path(PROPOSAL), text.as_bytes())
+    }
+
+    /// What holds where the fleet says nothing for this host.
+    fn proposed(&self) -> Vec<Input> {
+        let text =
+            read_bounded(&self.path(PROPOSAL), BUNDLE_BYTES_MAX).ok().and_then(|text| String::from_utf8(text).ok());
+        let input = |text| Input { layer: Layer::Fleet, role: None, file: PROPOSED.into(), text };
+        text.map(input).into_iter().collect()
     }
 }
 

@@ -1,0 +1,75 @@
+//! A host on which nothing is installed, kept well over SSH by a controller: added with its key in sight, healed by a carried agent
+//! that is seen as any other, reached again when the connection breaks, and left as it was when it is removed.
+
+use std::time::Duration;
+
+use ansai_lab::controller::Controller;
+use ansai_lab::lan::Lan;
+use ansai_lab::{Host, HostOptions, fixture, poll};
+use anyhow::Result;
+use rustix::process::Signal;
+use serde_json::Value;
+
+const LIMIT: Duration = Duration::from_secs(60);
+const SITE: &str = "\
+autonomy: act
+policies:
+  default: {cooldown: 1s, stable_for: 1s, verify_within: 5s}
+services:
+  app.service: {}
+";
+
+/// The processes of a host whose command line has this word.
+fn running(host: &Host, word: &str) -> Result<usize> {
+    let all = host.run_ok(&["ps", "-eo", "args"])?.stdout;
+    Ok(all.lines().filter(|line| line.contains(word) && !line.starts_with("sh ")).count())
+}
+
+#[test]
+fn a_host_over_ssh_is_healed_seen_reached_again_and_left_as_it_was() -> Result<()> {
+    let lan = Lan::new()?;
+    let host = Host::boot(&HostOptions::new("controller"))?;
+    lan.join(&host, 1)?;
+    let controller = Controller::start(host, 1)?;
+    let host = Host::boot(&HostOptions::new("web-01"))?;
+    lan.join(&host, 2)?;
+    host.install_unit("app.service", &fixture::unit("app", 5000))?;
+    host.start("app.service")?;
+    let said = controller.add_over_ssh(&host, 2, &["--role", "web"])?;
+    for words in ["SHA256:", "is carried to /var/lib/ansai/carried", "web-01 is added over SSH"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    controller.wait_connected(&["web-01"])?;
+    let seen = || controller.sees("web-01");
+    controller.wait_until("what init proposes to be watched", || Ok(seen()["targets"].as_u64() > Some(0)))?;
+    let list = controller.host.run_ok(&["ansai", "hosts", "list"])?.stdout;
+    assert!(list.contains("up, over SSH") && list.contains("web-01"), "{list}");
+    // The fleet's configuration takes the place of what init proposes.
+    controller.host.write_file("/root/site.yaml", SITE, 0o644)?;
+    controller.host.run_ok(&["ansai", "fleet", "apply", "/root/site.yaml", "--soak", "0s", "--yes"])?;
+    controller.wait_until("the service alone to be watched", || {
+        Ok(seen()["targets"] == 1 && seen()["health"] == "healthy")
+    })?;
+    host.signal_main("app.service", Signal::KILL)?;
+    let report = || controller.json(&["report", "--host", "web-01", "i1"]).unwrap_or_default()["report"].clone();
+    let is_healed = |report: &Value| !report["phase"]["resolved"]["healed"].is_null();
+    controller.wait_until("it to be healed", || Ok(is_healed(&report())))?;
+    host.wait_active("app.service", LIMIT)?;
+    assert_eq!(running(&host, "agent --over-ssh")?, 1);
+    // The connection breaks, and is begun again; what is known stays.
+    let link = seen()["heard_ms"].as_u64();
+    controller.host.run_ok(&["pkill", "-x", "ssh"])?;
+    controller.wait_until("it to be gone", || Ok(seen()["is_connected"] == false))?;
+    assert_ne!(seen()["health"], "failing", "who is not heard is unknown");
+    controller.wait_connected(&["web-01"])?;
+    assert!(seen()["heard_ms"].as_u64() > link && seen()["targets"] == 1);
+    assert_eq!(running(&host, "agent --over-ssh")?, 1);
+    let removed = controller.host.run_ok(&["ansai", "hosts", "remove", "web-01", "--yes"])?.stdout;
+    assert!(removed.contains("the agent that was carried there ends"), "{removed}");
+    poll::until("the agent to end", LIMIT, poll::INTERVAL, || Ok((running(&host, "over-ssh")? == 0).then_some(())))?;
+    assert!(host.is_active("app.service")?);
+    let left = host.run_ok(&["find", "/var/lib/ansai", "/etc/ansai", "/usr/bin/ansai", "-type", "f"]);
+    let left = left.map(|left| left.stdout).unwrap_or_default();
+    assert!(left.lines().all(|file| file.starts_with("/var/lib/ansai/carried/ansai-")), "{left}");
+    Ok(())
+}
