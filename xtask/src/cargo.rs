@@ -22,6 +22,19 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// Runs cargo beside something else, which goes before it, and returns all that it said.
+pub(crate) fn beside(arguments: &[&str]) -> Result<String> {
+    let wanted = command(arguments);
+    let mut command = Command::new("nice");
+    command.args(["-n", "19"]).arg(wanted.get_program()).args(wanted.get_args()).current_dir(root());
+    let output = command.output().context("nice of coreutils cannot be run")?;
+    let said = [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat();
+    if !output.status.success() {
+        bail!("`cargo {}` failed:\n{said}", arguments.join(" "));
+    }
+    Ok(said)
+}
+
 /// Whether cargo has a command of that name here.
 pub(crate) fn is_there(subcommand: &str) -> bool {
     let output = command(&[subcommand, "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();

@@ -38,6 +38,8 @@ pub(crate) fn run() -> Result<()> {
     });
     // Alone as well: it says how soon a controller sees what happens, and asserts it.
     stage("demo of a fleet", &mut failed, || demo::fleet::run_built(demo::After::End));
+    // Who only reckons takes what the daemons leave, which wait most of the time.
+    let simulation = std::thread::spawn(|| cargo::beside(&["run", "-p", "ansai-sim", "--", "run", "500"]));
     // Apart from the others: forty daemons that start at once leave nothing of two cores to them.
     stage("real daemons", &mut failed, || counted(DAEMONS));
     stage("end-to-end tests", &mut failed, || {
@@ -46,7 +48,10 @@ pub(crate) fn run() -> Result<()> {
         broken += outcome.failed.len() as u64;
         well(&outcome)
     });
-    stage("simulation", &mut failed, || cargo::run(&["run", "-p", "ansai-sim", "--", "run", "500"]));
+    stage("simulation", &mut failed, || match simulation.join() {
+        Ok(said) => said.map(|said| show(&said)),
+        Err(_) => bail!("its thread panicked"),
+    });
     // Once more at the end, where whoever reads a long log looks first.
     said.iter().for_each(|line: &String| show(&format!("  {line}\n")));
     show(&format!("{passed} passed, {broken} failed\n"));
