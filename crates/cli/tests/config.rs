@@ -102,6 +102,40 @@ fn layers_and_explanations_name_their_files() {
     );
 }
 
+/// Every key below which names or items stand says what may stand there, and how more is asked of one of it.
+#[test]
+fn of_names_and_lists_it_is_said_what_may_stand_below_them() {
+    let nowhere = Path::new("/nonexistent");
+    let schema = json(nowhere, &["config", "explain", "--json"]);
+    let keys = schema["explained"]["may"]["keys"].as_array().expect("a list").clone();
+    let mut asked = 0;
+    for key in keys.iter().map(|key| key["name"].as_str().expect("a name")) {
+        let said = json(nowhere, &["config", "explain", key, "--json"]);
+        let may = &said["explained"]["may"];
+        let (kind, steps) = (may["kind"].as_str().expect("words"), may["steps"].as_str().expect("words"));
+        let inner = may["keys"].as_array().expect("a list");
+        let is_named = kind.starts_with("names") || kind.starts_with("a list, each item a mapping");
+        assert_eq!(is_named, !steps.is_empty(), "{key}: {kind}");
+        let Some(first) = inner.first().filter(|_| is_named) else { continue };
+        let first = first["name"].as_str().expect("a name");
+        let (whole, next) =
+            (format!("What may stand under {key}{steps}:"), format!("config explain {key}{steps}.{first}`"));
+        check(nowhere, &["config", "explain", key], 0, &[&whole, &next, first]);
+        check(nowhere, &["config", "explain", &format!("{key}{steps}.{first}")], 0, &[]);
+        asked += 1;
+    }
+    assert!(asked > 5, "{asked}");
+    check(nowhere, &["config", "explain", "services"], 0, &["What may stand under services.NAME:", "probe "]);
+    check(nowhere, &["config", "explain", "maintenance"], 0, &["What may stand under maintenance[0]:", "days "]);
+    check(
+        nowhere,
+        &["config", "explain", "maintenance.days"],
+        2,
+        &["`maintenance` has no item `days`", "ansai config explain maintenance[0].days"],
+    );
+    check(nowhere, &["config", "explain", "maintenance.x"], 2, &["write maintenance[0]\n"]);
+}
+
 #[test]
 fn what_is_expanded_is_a_configuration() {
     let folder = written();

@@ -10,7 +10,7 @@ use ansai_document::{
 use ansai_keys::{
     Key, Kind, Shape,
     example::{Part, row, row_of},
-    page::flow,
+    page::{flow, mapping},
 };
 use ansai_model::policy::matches;
 use serde::Serialize;
@@ -238,7 +238,7 @@ impl Configuration {
                 }
                 Kind::List(inner) => {
                     kind = *inner;
-                    step_index(&mut found, rest)?
+                    step_index(&mut found, rest, inner)?
                 }
                 _ => {
                     let what = format!("`{}` is a single value, without `{}`", found.key, cut(rest));
@@ -395,7 +395,7 @@ fn unwritten_name(
 }
 
 /// One item of a list, as `[0]`.
-fn step_index<'r>(found: &mut Found<'_>, rest: &'r str) -> Result<&'r str, NoKey> {
+fn step_index<'r>(found: &mut Found<'_>, rest: &'r str, inner: &Kind) -> Result<&'r str, NoKey> {
     let (number, tail) = match rest.strip_prefix('[') {
         Some(rest) => rest.split_once(']').unwrap_or((rest, "")),
         None => rest.split_once('.').unwrap_or((rest, "")),
@@ -409,7 +409,13 @@ fn step_index<'r>(found: &mut Found<'_>, rest: &'r str) -> Result<&'r str, NoKey
     let list = found.node.and_then(Node::list).unwrap_or_default();
     let item = number.parse::<usize>().ok().and_then(|index| list.get(index));
     let Some(item) = item else {
-        let suggestion = format!("write {}[0] to {}[{}]", found.key, found.key, list.len().saturating_sub(1));
+        let first = format!("{}[0]", found.key);
+        let keys = mapping(inner).into_iter().flat_map(|(_, shape)| shape.keys).map(|key| key.name);
+        let suggestion = match (nearest_name(number, keys), list.len()) {
+            (Some(near), _) => format!("ansai config explain {first}.{near}"),
+            (None, 0 | 1) => format!("write {first}"),
+            (None, len) => format!("write {first} to {}[{}]", found.key, len - 1),
+        };
         return Err(NoKey { what: format!("`{}` has no item `{}`", found.key, cut(number)), suggestion });
     };
     found.node = Some(item);

@@ -44,17 +44,10 @@ pub fn default_of(key: &Key) -> Option<String> {
 /// Every mapping that can be reached, in the order in which a reader meets it.
 #[must_use]
 pub fn shapes(root: &'static Shape) -> Vec<&'static Shape> {
-    fn inner(kind: &Kind) -> Option<&'static Shape> {
-        match kind {
-            Kind::Shape(shape) | Kind::Short(_, shape) => Some(shape),
-            Kind::Named(kind) | Kind::List(kind) => inner(kind),
-            _ => None,
-        }
-    }
     let mut shapes: Vec<&'static Shape> = vec![root];
     let mut next = 0;
     while let Some(shape) = shapes.get(next).copied() {
-        for found in shape.keys.iter().filter_map(|key: &Key| inner(&key.kind)) {
+        for (_, found) in shape.keys.iter().filter_map(|key: &Key| mapping(&key.kind)) {
             if !shapes.iter().any(|known| known.title == found.title) {
                 shapes.push(found);
             }
@@ -63,6 +56,24 @@ pub fn shapes(root: &'static Shape) -> Vec<&'static Shape> {
     }
     shapes
 }
+
+/// The mapping that may stand under a key of this kind, and the steps from the key to it as they are written: none, `.NAME`
+/// below names of the operator's, `[0]` in a list.
+#[must_use]
+pub fn mapping(kind: &Kind) -> Option<(String, &'static Shape)> {
+    let further = |step: &str, inner: &Kind| mapping(inner).map(|(steps, shape)| (format!("{step}{steps}"), shape));
+    match kind {
+        Kind::Shape(shape) | Kind::Short(_, shape) => Some((String::new(), shape)),
+        Kind::Named(inner) => further(ANY_NAME, inner),
+        Kind::List(inner) => further(FIRST, inner),
+        _ => None,
+    }
+}
+
+/// The step to any name of the operator's.
+const ANY_NAME: &str = ".NAME";
+/// The step to an item of a list.
+const FIRST: &str = "[0]";
 
 /// A link to a shape's section.
 fn link(shape: &Shape) -> String {

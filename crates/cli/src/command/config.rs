@@ -153,7 +153,8 @@ pub(super) fn explain(paths: &Paths, key: &str) -> Result<Code, Failure> {
     }];
     let may = &explained.may;
     // How a mapping is written is told by its keys.
-    let how = if may.keys.is_empty() { format!(" ({})", may.how) } else { String::new() };
+    let is_mapping = !may.keys.is_empty() && may.steps.is_empty();
+    let how = if is_mapping { String::new() } else { format!(" ({})", may.how) };
     lines.push(format!("  kind     {}{how}", may.kind));
     let default = may.default.as_ref().or(explained.default.as_ref());
     lines.extend(default.map(|default| format!("  default  {default}")));
@@ -169,18 +170,31 @@ pub(super) fn explain(paths: &Paths, key: &str) -> Result<Code, Failure> {
     if explained.values.is_empty() && !is_whole {
         lines.push("It is not written here.".to_owned());
     }
-    let page = if is_whole { head } else { head.above(&show::Page::lines(lines)) };
-    show::print(match may.keys.is_empty() {
-        true => page,
-        false => page.above(&show::Page::own("")).above(&keys(&may.keys)),
+    let blank = show::Page::own("");
+    let page = if is_whole { head } else { head.above(&blank).above(&show::Page::lines(lines)) };
+    show::print(match may.keys.first() {
+        None => page,
+        Some(first) => page.above(&blank).above(&below(&explained.key, &may.steps, &may.keys, first)),
     });
     Ok(Code::Ok)
 }
 
+/// What may stand below a key, and how more is asked of one of it.
+fn below(key: &str, steps: &str, all: &[MayKey], first: &MayKey) -> show::Page {
+    let whole = format!("{key}{steps}");
+    let next = if whole.is_empty() { first.name.clone() } else { format!("{whole}.{}", first.name) };
+    let begin = (!steps.is_empty()).then(|| format!("What may stand under {whole}:"));
+    let table = keys(all).above(&show::Page::lines(["", &format!("`ansai config explain {next}` says more of one.")]));
+    match begin {
+        Some(begin) => show::Page::lines([begin]).above(&table),
+        None => table,
+    }
+}
+
 /// The example as it is to be copied, further in.
 fn example(text: &str) -> show::Page {
-    let lines = text.lines().map(|line| format!("    {line}\n"));
-    show::Page::file(&format!("  example\n{}", lines.collect::<String>()))
+    let lines = text.lines().map(|line| format!("\n    {line}"));
+    show::Page::file(&format!("  example{}", lines.collect::<String>()))
 }
 
 /// Where a value stands; nobody can look it up in the program.

@@ -4,10 +4,10 @@ use serde::Serialize;
 
 use super::example;
 use ansai_keys::{
-    Kind, Shape,
+    Kind,
     example::{Part, row},
     kind::how,
-    page::{MayKey, bare, default_of, in_words, keys_of},
+    page::{MayKey, bare, default_of, in_words, keys_of, mapping},
 };
 
 /// What may stand under a key.
@@ -21,26 +21,22 @@ pub struct May {
     pub default: Option<String>,
     /// An example as lines of YAML: below what it belongs to, and beside what it needs.
     pub example: String,
-    /// The keys that may stand in it.
+    /// The keys that may stand in it, or in each mapping below it.
     pub keys: Vec<MayKey>,
+    /// The steps to those mappings: none, `.NAME` below names of the operator's, `[0]` in a list.
+    pub steps: String,
 }
 
 /// What may stand under a key of the table, to which these steps lead.
 pub(super) fn may(kind: &Kind, path: &[Part]) -> May {
     let default = row(path).and_then(default_of);
+    let (steps, keys) = mapping(kind).map(|(steps, shape)| (steps, keys_of(shape))).unwrap_or_default();
     May {
         kind: in_words(kind),
         how: how(kind),
         default: default.map(bare),
         example: example::of(path, kind),
-        keys: shape_of(kind).map(keys_of).unwrap_or_default(),
-    }
-}
-
-/// The mapping whose keys the table knows, when the kind is one.
-fn shape_of(kind: &Kind) -> Option<&'static Shape> {
-    match kind {
-        Kind::Shape(shape) | Kind::Short(_, shape) => Some(shape),
-        _ => None,
+        keys,
+        steps,
     }
 }
