@@ -277,7 +277,7 @@ impl<H: Host, S: Store> Shell<H, S> {
                     let evidence = tokio::time::timeout(GATHER_MAX, host.gather(&request)).await;
                     let evidence = evidence.unwrap_or_else(|_| vec![missing("the search for evidence did not end")]);
                     // The receiver is gone only when the agent stops.
-                    let _ = results.send(Input::Gathered { incident: request.incident, evidence }).await;
+                    let _ = results.send(gathered(&request, evidence)).await;
                 });
             }
             Effect::Dispatch(dispatch) => self.dispatch(*dispatch, inputs),
@@ -290,7 +290,7 @@ impl<H: Host, S: Store> Shell<H, S> {
 
     fn not_gathered(&self, request: &EvidenceRequest) -> Input {
         let text = self.shedding.clone().unwrap_or_else(|| "there was no room".into());
-        Input::Gathered { incident: request.incident, evidence: vec![missing(text)] }
+        gathered(request, vec![missing(text)])
     }
 
     /// Begins the looks that have a place. While nothing is wrong, what one sees without waiting, as a port of this host
@@ -465,6 +465,10 @@ impl<H: Host, S: Store> Shell<H, S> {
             self.telemetry.metrics.loop_lagged(self.clock.now().mono.since(deadline));
         }
     }
+}
+
+fn gathered(request: &EvidenceRequest, evidence: Vec<Evidence>) -> Input {
+    Input::Gathered { incident: request.incident, request: Some(request.number), evidence }
 }
 
 fn missing(text: impl Into<Text>) -> Evidence {

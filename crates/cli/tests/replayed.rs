@@ -123,7 +123,7 @@ impl Live {
             Effect::Perform(run) => self.perform(&run),
             Effect::Gather(request) => {
                 let evidence = vec![Evidence::new("journal", EvidenceKind::Log, "it died")];
-                self.later(50, Input::Gathered { incident: request.incident, evidence });
+                self.later(50, Input::Gathered { incident: request.incident, request: Some(request.number), evidence });
             }
             Effect::Dispatch(dispatch) => self.later(1, Input::Dispatched { dispatch: dispatch.id }),
             Effect::Answer { .. } | Effect::Restrained(_) => {}

@@ -70,16 +70,22 @@ pub(crate) struct Gathering {
     pub(crate) after: Option<(RunId, RungId)>,
     /// Set once that part was asked for.
     pub(crate) asked: Option<Asked>,
+    /// What earlier searches of the same incident have asked for, and no answer has come to yet.
+    pub(crate) earlier: Vec<Asked>,
 }
 
 /// A part of the evidence that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Asked {
+    /// Of the request, which its answer bears.
+    pub(crate) number: u64,
     pub(crate) at: MonoTime,
     /// Nobody waits for it after this time.
     pub(crate) until: MonoTime,
     /// Whether the unit was up, so that a remedy that begins before the answer takes what is looked for.
     pub(crate) was_up: bool,
+    /// What had been begun before its search.
+    pub(crate) after: Option<(RunId, RungId)>,
 }
 
 /// A look at what a remedy failed for.

@@ -34,8 +34,30 @@ const GATHERED_AT_ONCE_MAX: usize = 8;
 const WAIT_MAX: Duration = Duration::from_secs(10);
 /// Longest that the first action on a service that is up waits, so that its processes and its port are seen as they fail.
 const MOMENT_MAX: Duration = Duration::from_secs(1);
+/// Most requests of earlier searches of one incident of which the answer is known when it comes late.
+const EARLIER_MAX: usize = 8;
 /// Most of its other checks of which is told what they had seen.
 const LOOKS_MAX: usize = 4;
+
+impl Gathering {
+    /// What was asked for and is not answered, the oldest first.
+    fn unanswered(self) -> Vec<Asked> {
+        self.earlier.into_iter().chain(self.asked).collect()
+    }
+
+    /// Of a request that is made now: its moment, and another one than those that are not answered have. So nothing has to be
+    /// saved for it, and what is replayed has the same.
+    fn next_number(&self, now: MonoTime) -> u64 {
+        let unanswered = self.earlier.iter().chain(&self.asked).map(|asked| asked.number.saturating_add(1));
+        unanswered.max().unwrap_or_default().max(u64::try_from(now.0).unwrap_or_default())
+    }
+
+    /// What an earlier search has asked for by this number.
+    fn take_earlier(&mut self, number: Option<u64>) -> Option<Asked> {
+        let at = self.earlier.iter().position(|asked| Some(asked.number) == number)?;
+        Some(self.earlier.remove(at))
+    }
+}
 
 impl Context {
     /// Keeps what the last looks have told, and has the rest gathered.
@@ -56,7 +78,9 @@ impl Context {
         let (run, ended_pid) = of_run.map(|unit| (unit.invocation.clone(), unit.ended_pid)).unwrap_or_default();
         let was_up = seen.is_some_and(|(_, unit)| unit.active.is_up());
         let (part, begun, after) = (EvidencePart::Passing, self.now, last_begun(incident));
-        let search = Gathering { part, begun, run, ended_pid, was_up, after, asked: None };
+        let mut earlier = self.gathering.remove(&id).map(Gathering::unanswered).unwrap_or_default();
+        earlier.drain(..earlier.len().saturating_sub(EARLIER_MAX));
+        let search = Gathering { part, begun, run, ended_pid, was_up, after, asked: None, earlier };
         self.change_incident(id, |incident| add(incident, unit.into_iter().chain(before)));
         self.gathering.insert(id, search);
     }
@@ -101,7 +125,9 @@ impl Context {
             let (at, until) = (self.now.mono, self.now.mono.plus(WAIT_MAX));
             if let Some(search) = self.gathering.get_mut(&id) {
                 search.part = part;
-                search.asked = request.is_some().then_some(Asked { at, until, was_up });
+                let after = search.after.clone();
+                search.asked =
+                    request.as_ref().map(|request| Asked { number: request.number, at, until, was_up, after });
             }
             let Some(request) = request else { continue };
             under_way += 1;
@@ -110,21 +136,30 @@ impl Context {
         }
     }
 
-    pub(crate) fn gathered(&mut self, id: IncidentId, mut evidence: Vec<Evidence>) {
-        let after = self.gathering.get(&id).and_then(|search| search.after.clone());
-        let asked = self.gathering.get_mut(&id).and_then(|search| search.asked.take());
-        match self.gathering.get_mut(&id) {
-            // What was asked for by a search before this one.
-            Some(_) if asked.is_none() => {}
-            Some(search) if search.part == EvidencePart::Passing => search.part = EvidencePart::Lasting,
-            Some(_) => drop(self.gathering.remove(&id)),
-            None => {}
-        }
+    /// Takes the answer to the request of this number, or, where it bears none, to the newest. Only what this search has asked
+    /// for brings it further: what answers an earlier one is evidence, and its own is still awaited.
+    pub(crate) fn gathered(&mut self, id: IncidentId, number: Option<u64>, mut evidence: Vec<Evidence>) {
+        let search = self.gathering.get_mut(&id);
+        let asked = match search {
+            None => None,
+            Some(search) => {
+                let is_its_answer =
+                    search.asked.as_ref().is_some_and(|asked| number.is_none_or(|it| it == asked.number));
+                match search.part {
+                    _ if !is_its_answer => search.take_earlier(number),
+                    EvidencePart::Passing => {
+                        search.part = EvidencePart::Lasting;
+                        search.asked.take()
+                    }
+                    EvidencePart::Lasting => self.gathering.remove(&id).and_then(|search| search.asked),
+                }
+            }
+        };
         if let Some(incident) = self.state.incidents.get_mut(&id) {
             // What was not seen before the remedy began is the remedy's.
             let began = asked.as_ref().filter(|asked| asked.was_up).and_then(|asked| began_after(incident, asked.at));
             evidence.retain(|found| found.seen.zip(began).is_none_or(|(seen, began)| seen < began));
-            let after = after.as_ref().map(|(_, rung)| rung);
+            let after = asked.as_ref().and_then(|asked| asked.after.as_ref()).map(|(_, rung)| rung);
             let sorted = evidence.into_iter().flat_map(|found| cause::changes::sorted(incident, found));
             let found: Vec<_> = sorted.map(|found| labeled(found, after)).collect();
             add(incident, found);
@@ -172,7 +207,8 @@ impl Context {
         });
         for (id, part, kind, after, begun) in open.collect::<Vec<_>>() {
             if let Some(part) = part {
-                let search = Gathering { part, begun, run: None, ended_pid: None, was_up: false, after, asked: None };
+                let (run, ended_pid, was_up, earlier) = (None, None, false, Vec::new());
+                let search = Gathering { part, begun, run, ended_pid, was_up, after, asked: None, earlier };
                 self.gathering.insert(id, search);
             }
             if let Some(kind) = kind {
@@ -242,6 +278,7 @@ impl<'a> View<'a> {
         };
         let within = i64::try_from(CHANGES_WITHIN.max(growing).as_millis()).unwrap_or(0);
         EvidenceRequest {
+            number: search.next_number(self.now.mono),
             part,
             incident: incident.id,
             target: incident.target.clone(),

@@ -182,7 +182,7 @@ impl Context {
             Input::Observed { check, observation } => self.observed(&check, observation),
             Input::ActionEnded { run, outcome } => self.action_ended(run, outcome),
             Input::NotStarted { run, why } => self.action_not_started(run, why),
-            Input::Gathered { incident, evidence } => self.gathered(incident, evidence),
+            Input::Gathered { incident, request, evidence } => self.gathered(incident, request, evidence),
             Input::Dispatched { dispatch } => {
                 if self.state.dispatches.remove(&dispatch).is_some() {
                     self.changed();

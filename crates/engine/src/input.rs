@@ -52,6 +52,9 @@ pub enum Input {
     Gathered {
         /// For which incident.
         incident: IncidentId,
+        /// The number of the request; older versions gave none, and then it answers the newest.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        request: Option<u64>,
         /// The findings.
         evidence: Vec<Evidence>,
     },

@@ -406,6 +406,9 @@ pub enum EvidencePart {
 /// What evidence is asked for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EvidenceRequest {
+    /// Its number, which the answer bears; older versions gave none.
+    #[serde(default)]
+    pub number: u64,
     /// Which part of it; those of older versions asked for all at once.
     #[serde(default)]
     pub part: EvidencePart,

@@ -89,7 +89,7 @@ pub struct World {
     running: Vec<(MonoTime, ActionRun)>,
     looking: Vec<CheckId>,
     /// Evidence on its way; some of it comes later than anybody waits for it.
-    gathering: Vec<(MonoTime, IncidentId)>,
+    gathering: Vec<(MonoTime, IncidentId, u64)>,
     checker: Checker,
     totals: Totals,
 }
@@ -281,7 +281,7 @@ impl World {
             let due = [
                 self.engine.next_deadline(),
                 self.running.iter().map(|(at, _)| *at).min(),
-                self.gathering.iter().map(|(at, _)| *at).min(),
+                self.gathering.iter().map(|(at, ..)| *at).min(),
                 self.units.values().filter_map(Unit::dies_at).min(),
             ];
             let next = due.into_iter().flatten().min().filter(|at| *at <= end);
@@ -328,9 +328,9 @@ impl World {
     }
 
     fn evidence_comes(&mut self) -> Result<(), String> {
-        while let Some(index) = self.gathering.iter().position(|(at, _)| *at <= self.now.mono) {
-            let (_, incident) = self.gathering.swap_remove(index);
-            self.step(Input::Gathered { incident, evidence: Vec::new() })?;
+        while let Some(index) = self.gathering.iter().position(|(at, ..)| *at <= self.now.mono) {
+            let (_, incident, request) = self.gathering.swap_remove(index);
+            self.step(Input::Gathered { incident, request: Some(request), evidence: Vec::new() })?;
         }
         Ok(())
     }
@@ -452,7 +452,7 @@ impl World {
             }
             Effect::Gather(request) => {
                 let takes = Duration::from_millis(self.random.below(15_000));
-                self.gathering.push((self.now.mono.plus(takes), request.incident));
+                self.gathering.push((self.now.mono.plus(takes), request.incident, request.number));
             }
             Effect::Dispatch(dispatch) => {
                 self.checker.ended_with(&dispatch);

@@ -114,7 +114,7 @@ impl<W: World> Player<W> {
     /// Lets time pass until `to`, then gives an input.
     pub(super) fn feed(&mut self, to: Now, input: Input) {
         self.pass(to);
-        self.step(input);
+        self.step(unnumbered(input));
     }
 
     /// Lets time pass. While nothing is open, nothing is decided by time alone, and one step stands for it.
@@ -210,4 +210,12 @@ fn count(steps: &[Step], dropped: u32) -> usize {
 /// The moment so long after the beginning of all time.
 pub(super) fn moment(after: Duration) -> Now {
     Now { mono: MonoTime::default(), ..Now::default() }.plus(after)
+}
+
+/// An answer to whatever is asked now: what is asked at other times than was recorded has other numbers.
+fn unnumbered(input: Input) -> Input {
+    match input {
+        Input::Gathered { incident, request: _, evidence } => Input::Gathered { incident, request: None, evidence },
+        other => other,
+    }
 }

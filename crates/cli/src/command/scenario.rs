@@ -261,7 +261,8 @@ impl World for Script {
                 Some((ACTION, Input::ActionEnded { run: run.id, outcome }))
             }
             Effect::Gather(request) => {
-                Some((LOOK, Input::Gathered { incident: request.incident, evidence: Vec::new() }))
+                let (incident, request) = (request.incident, Some(request.number));
+                Some((LOOK, Input::Gathered { incident, request, evidence: Vec::new() }))
             }
             Effect::Dispatch(dispatch) => Some((Duration::ZERO, Input::Dispatched { dispatch: dispatch.id })),
             Effect::Answer { .. } | Effect::Restrained(_) => None,

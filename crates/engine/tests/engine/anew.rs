@@ -239,10 +239,18 @@ fn a_full_disk_is_told_with_what_takes_its_room_and_why_it_is_not_healed() {
     }
     // The figures of the host are no reason, whenever they come.
     let figures = || Evidence::new("/proc", EvidenceKind::Resources, "memory: 2.0 GiB of 4.0 GiB available");
-    host.step(ansai_engine::input::Input::Gathered { incident: IncidentId(1), evidence: vec![figures()] });
+    host.step(ansai_engine::input::Input::Gathered {
+        request: None,
+        incident: IncidentId(1),
+        evidence: vec![figures()],
+    });
     assert_eq!(host.engine.report(host.now, IncidentId(1)).expect("a report").cause, None);
     let files = Evidence::new("folders of /data", EvidenceKind::Resources, "largest files: 19.0 MiB /data/fill");
-    host.step(ansai_engine::input::Input::Gathered { incident: IncidentId(1), evidence: vec![files, figures()] });
+    host.step(ansai_engine::input::Input::Gathered {
+        request: None,
+        incident: IncidentId(1),
+        evidence: vec![files, figures()],
+    });
     let report = host.engine.report(host.now, IncidentId(1)).expect("a report");
     let told = report.cause.expect("a cause");
     assert_eq!(

@@ -46,7 +46,7 @@ fn changes(source: &str, is_own: bool, from: WallTime, each: &[(i64, &str, bool)
 }
 
 fn found(host: &mut Host, incident: IncidentId, evidence: Evidence) -> Report {
-    host.step(Input::Gathered { incident, evidence: vec![evidence] });
+    host.step(Input::Gathered { request: None, incident, evidence: vec![evidence] });
     host.engine.report(host.now, incident).expect("open")
 }
 

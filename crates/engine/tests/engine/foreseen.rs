@@ -136,9 +136,9 @@ fn what_was_changed_before_it_began_to_grow_is_the_cause_and_is_told() {
     let before = changed("2026-11-13 10:00:00 upgrade app 1.0 1.1", secs((5 * 24 + 1) * HOUR));
     let evidence = vec![later, before];
     let incident = host.open("app.service").expect("open").id;
-    host.step(Input::Gathered { incident, evidence: vec![] });
+    host.step(Input::Gathered { request: None, incident, evidence: vec![] });
     assert!(told(&host, NoticeKind::Foreseen).is_empty(), "what was changed is still looked for");
-    host.step(Input::Gathered { incident, evidence });
+    host.step(Input::Gathered { request: None, incident, evidence });
     let report = told(&host, NoticeKind::Foreseen)[0];
     assert!(report.steps.iter().any(|step| format!("{step:?}").contains("waits for the quiet hours")), "{report:?}");
     let cause = report.cause.as_ref().expect("one");

@@ -263,7 +263,8 @@ impl Host {
                 self.requests.push((*request).clone());
                 let evidence = Evidence::new("journal", EvidenceKind::Log, "it died");
                 let port = Evidence::new("sockets", EvidenceKind::Port, self.port_owner);
-                Some(Input::Gathered { incident: request.incident, evidence: vec![evidence, port] })
+                let (incident, request) = (request.incident, Some(request.number));
+                Some(Input::Gathered { incident, request, evidence: vec![evidence, port] })
             }
             Effect::Gather(request) => {
                 self.requests.push(*request);

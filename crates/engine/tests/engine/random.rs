@@ -309,7 +309,11 @@ impl Books {
             }
             Event::Says(what, whom) => self.says(what, whom),
             Event::Gathered(which) => {
-                self.step(Input::Gathered { incident: IncidentId(u64::from(which % 16)), evidence: Vec::new() });
+                self.step(Input::Gathered {
+                    request: None,
+                    incident: IncidentId(u64::from(which % 16)),
+                    evidence: Vec::new(),
+                });
             }
         }
     }

@@ -47,7 +47,7 @@ fn a_service_that_is_up_is_looked_at_before_a_remedy_takes_its_traces() {
     until_open(&mut host);
     assert_eq!(host.done(), [""; 0], "its processes and its port are looked at first");
     let incident = opened(&host);
-    host.step(Input::Gathered { incident, evidence: vec![] });
+    host.step(Input::Gathered { request: None, incident, evidence: vec![] });
     assert_eq!(host.done(), ["free port 5000 from leftovers of app.service", "restart app.service"]);
 }
 
@@ -72,7 +72,7 @@ fn report_with(changed_ago: u64, is_own: bool) -> Report {
     let changed = Some(Changed::once(at, is_own));
     let found = Evidence { changed, ..Evidence::new("unit files", EvidenceKind::Change, "it was changed") };
     let incident = opened(&host);
-    host.step(Input::Gathered { incident, evidence: vec![found] });
+    host.step(Input::Gathered { request: None, incident, evidence: vec![found] });
     host.engine.report(host.now, incident).expect("open")
 }
 
@@ -102,7 +102,7 @@ fn cause_after(runs: &[(&str, u64)], failed_in: &str, changed_ago: u64) -> Optio
     let changed = Some(Changed::once(at, true));
     let found = Evidence { changed, ..Evidence::new("unit files", EvidenceKind::Change, "it was changed") };
     let incident = opened(&host);
-    host.step(Input::Gathered { incident, evidence: vec![found] });
+    host.step(Input::Gathered { request: None, incident, evidence: vec![found] });
     let report = host.engine.report(host.now, incident).expect("open");
     report.cause.map(|cause| cause.rule.as_str().to_owned())
 }
@@ -143,7 +143,7 @@ fn a_service_all_of_whose_processes_are_stopped_was_stopped_by_somebody() {
     let incident = opened(&host);
     let seen = "3 processes; all stopped (state T); memory 12 MiB";
     let evidence = vec![Evidence::new("processes of app.service", EvidenceKind::Resources, seen)];
-    host.step(Input::Gathered { incident, evidence });
+    host.step(Input::Gathered { request: None, incident, evidence });
     let cause = host.engine.report(host.now, incident).and_then(|report| report.cause).expect("a cause");
     assert_eq!(
         (cause.rule.as_str(), cause.seen_in.as_str()),
@@ -185,7 +185,7 @@ fn of_a_crash_it_is_told_what_was_seen_before_and_the_log_of_the_run_that_died()
     );
     let since = host.open("app.service").expect("open").failing_since.wall;
     assert!(seen[0].2.is_some_and(|at| at < since), "{seen:?}");
-    host.step(Input::Gathered { incident: before, evidence: vec![] });
+    host.step(Input::Gathered { request: None, incident: before, evidence: vec![] });
     assert_eq!(host.requests.len(), 1, "the log waits, while the restart does not");
     // It runs anew, and what is asked for now is still of the run that died.
     host.sees(
@@ -212,7 +212,7 @@ fn what_is_seen_of_a_service_after_its_remedy_has_begun_is_no_evidence_of_its_fa
         host.pass(secs(2));
         assert!(!host.done().is_empty(), "it does not wait for longer");
         let at = if is_late { host.now.wall } else { before };
-        host.step(Input::Gathered { incident, evidence: vec![found(at, "3 processes")] });
+        host.step(Input::Gathered { request: None, incident, evidence: vec![found(at, "3 processes")] });
         let report = host.engine.report(host.now, incident).expect("open");
         let told = report.evidence.iter().filter(|found| found.kind == EvidenceKind::Resources);
         told.map(|found| found.source.to_string()).collect::<Vec<_>>()
@@ -248,7 +248,7 @@ fn a_change_that_was_made_after_the_failure_is_not_why() {
     let changed = Some(Changed::once(host.now.wall, true));
     let found = Evidence { changed, ..Evidence::new("configuration", EvidenceKind::Change, "it was put back") };
     let incident = opened(&host);
-    host.step(Input::Gathered { incident, evidence: vec![found] });
+    host.step(Input::Gathered { request: None, incident, evidence: vec![found] });
     let cause = host.engine.report(host.now, incident).expect("open").cause.expect("a cause");
     assert_eq!(cause.rule.as_str(), "killed");
 }
@@ -269,7 +269,7 @@ fn blamed_of_a_later_change(code: i32) -> (String, String) {
     let changed = Some(Changed::once(host.now.wall, true));
     let found = Evidence { changed, ..Evidence::new("unit files", EvidenceKind::Change, "it was changed") };
     let incident = opened(&host);
-    host.step(Input::Gathered { incident, evidence: vec![found] });
+    host.step(Input::Gathered { request: None, incident, evidence: vec![found] });
     host.is_well("app.service#unit");
     host.pass(secs(10));
     host.sees("app.service#unit", ended(code));
@@ -312,7 +312,7 @@ fn what_a_drill_did_is_blamed_on_the_drill() {
     let mut host = drill(DrillKind::Crash);
     let incident = opened(&host);
     let full = Evidence::new("journal", EvidenceKind::Log, "write: no space left on device");
-    host.step(Input::Gathered { incident, evidence: vec![full] });
+    host.step(Input::Gathered { request: None, incident, evidence: vec![full] });
     assert_eq!(blamed(&host).0, "drill");
     for _ in 0..100 {
         if host.phase("app.service") == "escalated" {
@@ -365,14 +365,14 @@ fn what_only_looks_takes_no_traces_away() {
     assert_eq!(host.done().len(), 1, "its traces are waited for: {:?}", host.done());
     let (incident, seen) = (opened(&host), "3 processes; all stopped (state T); memory 12 MiB");
     let found = Evidence::seen_at(host.now.wall, "processes of app.service", EvidenceKind::Resources, seen);
-    host.step(Input::Gathered { incident, evidence: vec![found] });
+    host.step(Input::Gathered { request: None, incident, evidence: vec![found] });
     assert_eq!(host.done().len(), 2, "{:?}", host.done());
     let report = host.engine.report(host.now, incident).expect("open");
     assert_eq!(report.cause.map(|cause| cause.rule.to_string()).as_deref(), Some("stopped"));
     // Whoever had it stopped is found in its log.
     let line = "systemd[1]: app.service: Sent signal SIGSTOP to main process 4711 (app) on client request.";
     let log = Evidence::new("journalctl", EvidenceKind::Log, line);
-    host.step(Input::Gathered { incident, evidence: vec![log] });
+    host.step(Input::Gathered { request: None, incident, evidence: vec![log] });
     let report = host.engine.report(host.now, incident).expect("open");
     assert_eq!(report.cause.map(|cause| cause.rule.to_string()).as_deref(), Some("signal-on-request"));
 }
@@ -390,7 +390,7 @@ fn blamed(exit: Option<Exit>, logged: &str) -> Option<String> {
     };
     host.sees("app.service#unit", seen);
     let (incident, log) = (opened(&host), Evidence::new("journalctl", EvidenceKind::Log, logged));
-    host.step(Input::Gathered { incident, evidence: vec![log] });
+    host.step(Input::Gathered { request: None, incident, evidence: vec![log] });
     host.engine.report(host.now, incident).expect("open").cause.map(|cause| cause.rule.to_string())
 }
 
@@ -423,7 +423,7 @@ fn the_log_of_a_run_that_was_up_ends_where_its_remedy_begins() {
     let mut host = hung(false);
     until_open(&mut host);
     let incident = opened(&host);
-    host.step(Input::Gathered { incident, evidence: vec![] });
+    host.step(Input::Gathered { request: None, incident, evidence: vec![] });
     let began = host.begun.first().map(|(after, _)| *after).expect("a remedy");
     let asked = host.requests.iter().find(|asked| asked.part == EvidencePart::Lasting).expect("the log is asked for");
     let until = asked.until.expect("it ends");
@@ -431,7 +431,7 @@ fn the_log_of_a_run_that_was_up_ends_where_its_remedy_begins() {
     assert_eq!(until.0 - start, i64::try_from(began.as_millis()).expect("short"));
     let mut host = died();
     let incident = opened(&host);
-    host.step(Input::Gathered { incident, evidence: vec![] });
+    host.step(Input::Gathered { request: None, incident, evidence: vec![] });
     host.pass(ACTION);
     host.action_ends(succeeded());
     let asked = host.requests.iter().find(|asked| asked.part == EvidencePart::Lasting).expect("the log is asked for");

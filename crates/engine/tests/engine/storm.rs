@@ -198,7 +198,7 @@ fn packages_are_the_cause_of_a_storm_only_when_they_were_changed_since_all_was_w
             let changed = Some(Changed::once(at, false));
             let source = format!("{}, other packages", Evidence::PACKAGES);
             let found = Evidence { changed, ..Evidence::new(source, EvidenceKind::Change, "upgrade libc6 1 2") };
-            host.step(Input::Gathered { incident: IncidentId(incident), evidence: vec![found] });
+            host.step(Input::Gathered { request: None, incident: IncidentId(incident), evidence: vec![found] });
         }
         host.engine.state().storms[&IncidentId(1)].cause.clone().map(|cause| cause.rule.as_str().to_owned())
     };
@@ -211,7 +211,7 @@ fn one_line_in_one_log_is_not_the_cause_of_a_storm_and_the_same_in_a_third_of_th
     let line = |host: &mut Host, incident: u64| {
         let text = "write: No space left on device";
         let evidence = vec![Evidence::new("journal", EvidenceKind::Log, text)];
-        host.step(Input::Gathered { incident: IncidentId(incident), evidence });
+        host.step(Input::Gathered { request: None, incident: IncidentId(incident), evidence });
     };
     let mut host = host(6);
     host.has_evidence = false;

@@ -394,6 +394,7 @@ impl<B: Bench> Course<'_, B> {
     async fn evidence_is_about_the_unit(&mut self) {
         let unit = self.unit("evidence", Kind::Daemon);
         let request = EvidenceRequest {
+            number: 1,
             until: None,
             said: None,
             part: EvidencePart::Passing,

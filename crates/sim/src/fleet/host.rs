@@ -268,7 +268,8 @@ impl SimHost {
                 self.running.push((now.mono.plus(takes), *run));
             }
             Effect::Gather(request) => {
-                inputs.push_back(Input::Gathered { incident: request.incident, evidence: Vec::new() });
+                let (incident, request) = (request.incident, Some(request.number));
+                inputs.push_back(Input::Gathered { incident, request, evidence: Vec::new() });
             }
             Effect::Dispatch(dispatch) => inputs.push_back(Input::Dispatched { dispatch: dispatch.id }),
             Effect::Restrained(said) if is_recorded => self.says(FromHost::Restrained(said)),
