@@ -9,7 +9,7 @@ use std::{
 
 use ansai_config::Input;
 use ansai_document::{Diagnostic, Diagnostics, Findings, Form, Node, Source, Sources, read};
-use ansai_files::ReadError;
+use ansai_files::{ReadError, zone};
 use ansai_keys::{Key, Kind, Shape, check, key};
 use ansai_model::{bundle::Bundle, id::TargetId, policy::matches, rule::Autonomy};
 
@@ -55,11 +55,11 @@ pub fn beside(config: &Path) -> PathBuf {
     config.with_file_name(NAME)
 }
 
-/// When the configuration or its ceiling was last changed, so that both are read anew.
+/// When the configuration, its ceiling or the time zone in which it tells hours was last changed, so that all is read anew.
 #[must_use]
 pub fn changed_at(config: &Path) -> Option<SystemTime> {
     let own = fs::metadata(beside(config)).and_then(|file| file.modified()).ok();
-    ansai_config::changed_at(config).max(own)
+    ansai_config::changed_at(config).max(own).max(zone::changed_at())
 }
 
 impl Ceiling {

@@ -40,12 +40,12 @@ impl Telling {
             return Self(None);
         }
         let outbox = Outbox::open(&state_dir.join(OUTBOX), &routes, Arc::new(log));
-        let zone = ansai_files::zone::system();
-        if let Some(trouble) = zone.trouble {
+        if let Some(trouble) = ansai_files::zone::system().trouble {
             tracing::warn!("{trouble}");
         }
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        let notifier = Notifier::new(host, zone.zone, Resolver::default(), Arc::new(HyperClient::new())).for_system();
+        let zones = Arc::new(|| ansai_files::zone::system().zone);
+        let notifier = Notifier::new(host, zones, Resolver::default(), Arc::new(HyperClient::new())).for_system();
         let (queue, stop) = (outbox.clone(), stop.clone());
         tasks.spawn(async move { outbox::run(queue, &notifier, now, stop).await });
         Self(Some(Parts { routes, outbox, tasks: tasks.clone() }))

@@ -7,6 +7,7 @@ use std::{
     ffi::{OsStr, OsString},
     io::ErrorKind,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use jiff::tz::TimeZone;
@@ -39,6 +40,16 @@ pub struct Zone {
 #[must_use]
 pub fn system() -> Zone {
     of(std::env::var_os("TZ"), Path::new(ZONES), Path::new(LOCAL))
+}
+
+/// When the host was last given a zone: of the link itself, which is made anew then. Nothing where it has none.
+#[must_use]
+pub fn changed_at() -> Option<SystemTime> {
+    changed(Path::new(LOCAL))
+}
+
+fn changed(local: &Path) -> Option<SystemTime> {
+    std::fs::symlink_metadata(local).and_then(|link| link.modified()).ok()
 }
 
 fn of(asked: Option<OsString>, zones: &Path, local: &Path) -> Zone {
@@ -180,6 +191,21 @@ mod tests {
             "{trouble:?}"
         );
         assert_eq!(july(host.path(), Some("EST5EDT")).0, "09:46 EDT");
+    }
+
+    #[test]
+    fn a_host_that_is_given_another_zone_has_another_stamp() {
+        let host = host();
+        let local = host.path().join("localtime");
+        assert_eq!(changed(&local), None);
+        symlink("/nowhere/zoneinfo/Mars/Base", &local).expect("made");
+        let first = changed(&local).expect("the link is there, whatever it leads to");
+        // What is made anew has a later time, as soon as the clock of the file system has gone on.
+        while changed(&local) == Some(first) {
+            fs::remove_file(&local).expect("removed");
+            symlink(host.path().join("zoneinfo/America/New_York"), &local).expect("made");
+        }
+        assert!(changed(&local) > Some(first));
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! Telling people: what is said, and by which channel it leaves the host. When it is said is the outbox's.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use ansai_files::unnumbered;
-use ansai_host::linux::redact::Redactor;
+use ansai_host::linux::{
+    aside::{self, Kind, Work},
+    redact::Redactor,
+};
 use ansai_model::notify::{Channel, Route};
 use jiff::tz::TimeZone;
 
@@ -28,20 +31,36 @@ pub trait Reach: Send + Sync {
     fn reach(&self, route: &Route) -> impl Future<Output = Result<(), String>> + Send;
 }
 
+/// Longest wait for the file of the host's time zone.
+const ZONE_MAX: Duration = Duration::from_secs(1);
+
+/// Says which time zone the host has at this moment; it may read a file.
+pub type Zones = Arc<dyn Fn() -> TimeZone + Send + Sync>;
+
 /// Sends messages by mail, web hook and command.
 #[derive(Clone)]
 pub struct Notifier<H> {
     render: RenderOptions,
+    zones: Zones,
     secrets: Resolver,
     http: Arc<H>,
     redactor: Redactor,
 }
 
 impl<H: HttpClient> Notifier<H> {
-    /// A notifier that speaks for `host`, with times in `time_zone`.
+    /// A notifier that speaks for `host`, with times in the zone that it has when a message leaves.
     #[must_use]
-    pub fn new(host: impl Into<String>, time_zone: TimeZone, secrets: Resolver, http: Arc<H>) -> Self {
-        Self { render: RenderOptions::new(host, time_zone), secrets, http, redactor: Redactor::new(&[]) }
+    pub fn new(host: impl Into<String>, zones: Zones, secrets: Resolver, http: Arc<H>) -> Self {
+        let render = RenderOptions::new(host, zones());
+        Self { render, zones, secrets, http, redactor: Redactor::new(&[]) }
+    }
+
+    /// How a message is rendered that leaves now. Where the zone cannot be read in time, it is the one of the beginning.
+    async fn rendering(&self) -> RenderOptions {
+        let (work, zones) = (Work::new(Kind::Own, "the time zone"), Arc::clone(&self.zones));
+        let zone = aside::run(work, ZONE_MAX, move || zones()).await;
+        let time_zone = zone.unwrap_or_else(|_| self.render.time_zone.clone());
+        RenderOptions { time_zone, ..self.render.clone() }
     }
 
     /// Takes what looks like a secret, by these words of the configuration as well, out of what others answer: a server, a
@@ -59,12 +78,11 @@ impl<H: HttpClient> Notifier<H> {
     }
 
     async fn send(&self, route: &Route, message: &Message, done: &[String]) -> Result<Receipt, DeliverError> {
+        let render = self.rendering().await;
         let delivered = match &route.channel {
-            Channel::Email(email) => return email::send(email, message, &self.render, &self.secrets, done).await,
-            Channel::Webhook(webhook) => {
-                webhook::send(webhook, message, &self.render, &self.secrets, &*self.http).await
-            }
-            Channel::Exec(command) => exec::send(command, message, &self.render, &self.redactor).await,
+            Channel::Email(email) => return email::send(email, message, &render, &self.secrets, done).await,
+            Channel::Webhook(webhook) => webhook::send(webhook, message, &render, &self.secrets, &*self.http).await,
+            Channel::Exec(command) => exec::send(command, message, &render, &self.redactor).await,
         };
         delivered.map(|()| Receipt::default())
     }
@@ -122,7 +140,21 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicI8, Ordering};
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_message_has_the_time_zone_that_the_host_has_when_it_leaves() {
+        let hours = Arc::new(AtomicI8::new(0));
+        let now = Arc::clone(&hours);
+        let zones: Zones = Arc::new(move || TimeZone::fixed(jiff::tz::offset(now.load(Ordering::Relaxed))));
+        let notifier = Notifier::new("web1", zones, Resolver::default(), Arc::new(HyperClient::new()));
+        for moved in [0, 2, -5] {
+            hours.store(moved, Ordering::Relaxed);
+            assert_eq!(notifier.rendering().await.time_zone, TimeZone::fixed(jiff::tz::offset(moved)));
+        }
+    }
 
     #[test]
     fn why_something_was_not_told_is_in_words_without_numbers_of_the_system() {

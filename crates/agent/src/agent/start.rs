@@ -10,7 +10,7 @@ use std::{
 use ansai_config::{Configuration, Resting};
 use ansai_document::Diagnostics;
 use ansai_engine::{HostEngine, Input, State};
-use ansai_files::zone::{self, Zone};
+use ansai_files::zone;
 use ansai_host::linux::{LinuxHost, Options as HostOptions, redact::Redactor};
 use ansai_model::{bundle::Bundle, inventory::Inventory};
 use ansai_notify::{
@@ -186,11 +186,11 @@ fn open_outbox(state_dir: &Path, bundle: &Bundle, deliveries: Observer) -> Outbo
 }
 
 fn notifier(hostname: &str, configuration: &Resting) -> Arc<Notifier<HyperClient>> {
-    let Zone { zone: time_zone, trouble } = zone::system();
-    if let Some(trouble) = trouble {
+    if let Some(trouble) = zone::system().trouble {
         tracing::warn!("{trouble}");
     }
-    let notifier = Notifier::new(hostname, time_zone, Resolver::default(), Arc::new(HyperClient::new()));
+    let zones = Arc::new(|| zone::system().zone);
+    let notifier = Notifier::new(hostname, zones, Resolver::default(), Arc::new(HyperClient::new()));
     Arc::new(notifier.redacting(Redactor::new(&configuration.host_settings().redact)))
 }
 
