@@ -11,8 +11,13 @@ const LIMIT: Duration = Duration::from_secs(90);
 
 /// A host with the app, of which only its unit is watched, and the agent.
 fn boot(name: &str) -> Result<Host> {
+    boot_with(name, "")
+}
+
+/// The same with these lines in the app's unit.
+fn boot_with(name: &str, lines: &str) -> Result<Host> {
     let host = Host::boot(&HostOptions::new(name))?;
-    host.install_unit("app.service", &fixture::unit("app", 5000))?;
+    host.install_unit("app.service", &format!("{}{lines}", fixture::unit("app", 5000)))?;
     host.start("app.service")?;
     agent::install(&host, &format!("{QUICK}services:\n  app.service: {{}}\n"))?;
     agent::start(&host)?;
@@ -20,9 +25,12 @@ fn boot(name: &str) -> Result<Host> {
     Ok(host)
 }
 
+/// Its stop asks it to end and waits for that, as PostgreSQL's does: who is stopped does not hear it, and has to go on first.
 #[test]
 fn a_service_of_which_all_processes_are_stopped_is_restarted_without_any_probe() -> Result<()> {
-    let host = boot("stopped")?;
+    let stop =
+        "ExecStop=/bin/sh -c 'kill -INT $MAINPID; while kill -0 $MAINPID; do sleep 0.1; done'\nTimeoutStopSec=50s\n";
+    let host = boot_with("stopped", stop)?;
     let before = host.main_pid("app.service")?;
     host.run_ok(&["systemctl", "kill", "--signal=STOP", "app.service"])?;
     let report = wait_report(&host, "i1", "healed")?;
@@ -30,6 +38,10 @@ fn a_service_of_which_all_processes_are_stopped_is_restarted_without_any_probe()
     assert!(symptom.contains("it hangs: ") && symptom.contains("been stopped (state T) for"), "{symptom}");
     host.wait_active("app.service", LIMIT)?;
     assert_ne!(host.main_pid("app.service")?, before, "{report:#}");
+    let went_on = "1 stopped process had to go on first, to hear the stop (SIGCONT)";
+    assert!(report.to_string().contains(went_on), "{report:#}");
+    let log = host.run(&["journalctl", "-u", "app.service"])?.stdout;
+    assert!(!log.contains("Stopping timed out"), "{log}");
     Ok(())
 }
 

@@ -20,6 +20,7 @@ use super::{
 
 pub(crate) mod drill;
 mod kill;
+mod wake;
 
 /// Most units of a kind that are asked whether they are started, when one that was required is not.
 const NEEDS_MAX: usize = 32;
@@ -34,7 +35,10 @@ pub async fn perform(bus: &Bus, run: &ActionRun) -> Option<ActionOutcome> {
         Action::StartUnit { unit } => start(bus, unit, "StartUnit", "started", within).await,
         Action::RestartUnit { unit } => start(bus, unit, "RestartUnit", "restarted", within).await,
         Action::ReloadUnit { unit } => job(bus, unit, "ReloadUnit", "reloaded", within).await,
-        Action::StopUnit { unit } => job(bus, unit, "StopUnit", "stopped", within).await,
+        Action::StopUnit { unit } => {
+            let woken = wake::before_stop(bus, unit).await;
+            wake::told(job(bus, unit, "StopUnit", "stopped", within).await, woken)
+        }
         Action::KillUnit { unit } => kill::perform(bus, unit, within).await,
         // A drill is noted where the agent keeps its state.
         Action::Drill { .. } => return None,
@@ -54,12 +58,14 @@ async fn start(bus: &Bus, unit: &UnitName, method: &str, done: &str, within: Dur
         Triggers::Sound => {}
         Triggers::Started(outcome) | Triggers::Failed(outcome) => return outcome,
     }
+    let woken = if method == "RestartUnit" { wake::before_stop(bus, unit).await } else { None };
     let start = begin(bus, unit, method, done, within);
     let outcome = match bus.last_state(unit) {
         Some(active) if active != ActiveState::Failed => start.await,
         // Both are sent at once, and systemd takes them in order. A unit that cannot be reset says so when it is started.
         Some(_) | None => tokio::join!(reset_failed(bus, unit), start).1,
     };
+    let outcome = wake::told(outcome, woken);
     let is_up = bus.last_state(unit).is_some_and(|active| active == ActiveState::Active);
     match outcome {
         ActionOutcome::Succeeded { note } if !is_up => {

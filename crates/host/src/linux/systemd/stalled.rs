@@ -2,8 +2,8 @@
 //! are stopped or never come to accept, so a look at its port finds nothing wrong.
 //!
 //! A look costs one small file while the main process can run and nobody waits at its sockets; where all have to be read that
-//! is done aside. What somebody debugs or has frozen is not judged, what works is not called hung however long it lets others
-//! wait, and nothing is judged by one look.
+//! is done aside. What a debugger holds is unknown, and what is frozen is not judged; what works is not called hung however long
+//! it lets others wait, and nothing is judged by one look.
 
 use std::{
     collections::BTreeMap,
@@ -24,6 +24,9 @@ use crate::linux::aside::{self, Kind, Work};
 
 /// How long all processes must have been found stopped.
 const STOPPED_FOR: Duration = Duration::from_secs(10);
+/// How long a debugger must have held the main process without letting it run in between: one that only follows it lets it go
+/// on at once.
+const HELD_FOR: Duration = Duration::from_secs(1);
 /// How long all must have waited for a device or a server without having run in between.
 const WAITING_FOR: Duration = Duration::from_secs(60);
 /// How long none must have run while connections wait to be accepted and there is room for no other.
@@ -84,6 +87,8 @@ enum Why {
     Waiting,
     /// The main process alone was stopped by a signal: others of the unit go on and may answer.
     MainStopped,
+    /// The main process is held by a debugger, between two steps.
+    Held,
     /// Somebody waits to be accepted, and there is room for no other or there is.
     Deaf { is_full: bool },
 }
@@ -131,6 +136,7 @@ impl Why {
     fn lasts(self) -> Duration {
         match self {
             Self::Stopped | Self::MainStopped => STOPPED_FOR,
+            Self::Held => HELD_FOR,
             Self::Waiting => WAITING_FOR,
             Self::Deaf { is_full: true } => FULL_FOR,
             Self::Deaf { is_full: false } => DEAF_FOR,
@@ -155,7 +161,7 @@ pub(super) async fn look(bus: &Bus, root: &Path, unit: &UnitName, seen: &UnitSna
         return None;
     }
     let may_be_still = match seen.main_pid {
-        Some(main) => process(root, main).is_some_and(|process| matches!(process.state, 'T' | 'D')),
+        Some(main) => process(root, main).is_some_and(|process| matches!(process.state, 'T' | 'D' | HELD)),
         // Of init scripts, and of what leaves no pid file behind, systemd knows no main process.
         None if seen.sub.as_str() == "running" => true,
         None => return None,
@@ -184,8 +190,8 @@ pub(super) async fn look(bus: &Bus, root: &Path, unit: &UnitName, seen: &UnitSna
                 tokio::time::sleep(wait).await;
                 again.hint(Hint::Unit(unit));
             });
-            // Others of it go on, and answer.
-            (why != Why::MainStopped).then_some(Stalled::InDoubt(lasts))
+            // Others of it go on, and answer; or a look has met a debugger that follows it.
+            (!matches!(why, Why::MainStopped | Why::Held)).then_some(Stalled::InDoubt(lasts))
         }
         Verdict::Stalled(why, lasts) => {
             let all =
@@ -203,6 +209,9 @@ pub(super) async fn look(bus: &Bus, root: &Path, unit: &UnitName, seen: &UnitSna
                 Why::Stopped => {
                     Observation::failing(format!("it hangs: {all} been stopped (state T) for {for_so_long}"))
                 }
+                Why::Held => Observation::unknown(format!(
+                    "a debugger has held its main process (state {HELD}) for {for_so_long}; what somebody debugs is left alone"
+                )),
                 Why::Waiting => Observation::unknown(format!(
                     "it hangs: {all} waited in the kernel (state D) for {for_so_long}, for a disk or a server that is away; a \
                      restart would not end them"
@@ -224,8 +233,11 @@ async fn aside_of(
     aside::run(work, READ_TIME, move || found(&root, &pids)).await.ok().flatten()
 }
 
-/// Why none of these processes can run, or the main one cannot; nothing when they can, one is debugged or frozen, or cannot be
-/// looked at.
+/// The state of a process that a debugger has stopped between two steps.
+const HELD: char = 't';
+
+/// Why none of these processes can run, or the main one cannot; nothing when they can, another one is debugged or all are
+/// frozen, or one cannot be looked at.
 fn still(root: &Path, pids: &[u32], main: Option<u32>) -> Option<Still> {
     if pids.is_empty() || pids.len() > PROCESSES_MAX || is_frozen(root, pids[0]) {
         return None;
@@ -238,6 +250,10 @@ fn still(root: &Path, pids: &[u32], main: Option<u32>) -> Option<Still> {
         // What has ended and was not asked for its end cannot run, and says nothing of the others.
         if process.state == 'Z' {
             continue;
+        }
+        if process.is_traced && process.state == HELD && main == Some(*pid) {
+            let marks = vec![Mark { id: *pid, switches: process.switches, ticks: 0 }];
+            return Some(Still { why: Why::Held, marks });
         }
         if process.is_traced {
             return None;
@@ -285,6 +301,11 @@ fn deaf(root: &Path, pids: &[u32], is_full: bool) -> Option<Still> {
     Some(Still { why: Why::Deaf { is_full }, marks })
 }
 
+/// Whether a process is stopped by a signal, and no debugger holds it.
+pub(super) fn is_stopped(root: &Path, pid: u32) -> bool {
+    process(root, pid).is_some_and(|process| process.state == 'T' && !process.is_traced)
+}
+
 fn process(root: &Path, pid: u32) -> Option<Process> {
     let status = ansai_files::head_text(&root.join(format!("proc/{pid}/status")), BYTES_MAX).ok()?;
     parse(&status)
@@ -315,168 +336,4 @@ fn is_frozen(root: &Path, pid: u32) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn status(state: char, switches: u64, tracer: u32) -> String {
-        format!(
-            "Name:\tState: x\nUmask:\t0022\nState:\t{state} (stopped)\nTgid:\t7\nTracerPid:\t{tracer}\nThreads:\t1\n\
-             voluntary_ctxt_switches:\t{switches}\nnonvoluntary_ctxt_switches:\t2\n"
-        )
-    }
-
-    #[derive(Clone, Copy)]
-    struct Thread {
-        pid: u32,
-        id: u32,
-        state: char,
-        switches: u64,
-        ticks: u64,
-        tracer: u32,
-    }
-
-    impl Default for Thread {
-        fn default() -> Self {
-            Self { pid: 7, id: 7, state: 'S', switches: 1, ticks: 0, tracer: 0 }
-        }
-    }
-
-    fn host_of(threads: &[Thread]) -> tempfile::TempDir {
-        let root = tempfile::tempdir().expect("a folder");
-        for Thread { pid, id, state, switches, ticks, tracer } in threads {
-            let folder = root.path().join(format!("proc/{pid}/task/{id}"));
-            std::fs::create_dir_all(&folder).expect("made");
-            std::fs::write(folder.join("status"), status(*state, *switches, *tracer)).expect("written");
-            let stat = format!("{id} (a) b) {state} 1 1 1 0 -1 0 0 0 0 0 {ticks} 0 0 0 20 0 1 0 9 0 0");
-            std::fs::write(folder.join("stat"), stat).expect("written");
-        }
-        root
-    }
-
-    fn host(processes: &[(u32, char, u64, u32)], is_frozen: bool) -> (tempfile::TempDir, Vec<u32>) {
-        let root = tempfile::tempdir().expect("a folder");
-        let write = |path: String, text: &str| {
-            let path = root.path().join(path);
-            std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
-            std::fs::write(path, text).expect("written");
-        };
-        for (pid, state, switches, tracer) in processes {
-            write(format!("proc/{pid}/status"), &status(*state, *switches, *tracer));
-            write(format!("proc/{pid}/cgroup"), "0::/system.slice/app.service\n");
-        }
-        let frozen = if is_frozen { "populated 1\nfrozen 1\n" } else { "populated 1\nfrozen 0\n" };
-        write("sys/fs/cgroup/system.slice/app.service/cgroup.events".into(), frozen);
-        (root, processes.iter().map(|process| process.0).collect())
-    }
-
-    #[test]
-    fn only_a_unit_of_which_no_process_can_run_is_still() {
-        let cases = [
-            (vec![(7, 'T', 1, 0)], false, Some(Why::Stopped)),
-            (vec![(7, 'T', 1, 0), (8, 'T', 1, 0), (9, 'Z', 1, 0)], false, Some(Why::Stopped)),
-            (vec![(7, 'D', 1, 0), (8, 'D', 1, 0)], false, Some(Why::Waiting)),
-            // A drill or a person stopped the master, and the workers answer.
-            (vec![(7, 'T', 1, 0), (8, 'S', 1, 0)], false, Some(Why::MainStopped)),
-            (vec![(7, 'T', 1, 0), (8, 'D', 1, 0)], false, Some(Why::MainStopped)),
-            (vec![(7, 'S', 1, 0), (8, 'T', 1, 0)], false, None),
-            (vec![(7, 'T', 1, 0), (8, 'S', 1, 4)], false, None),
-            (vec![(7, 'S', 1, 0)], false, None),
-            // Debugged, stopped between two steps or not.
-            (vec![(7, 't', 1, 4)], false, None),
-            (vec![(7, 'T', 1, 0), (8, 'T', 1, 4)], false, None),
-            (vec![(7, 'T', 1, 0)], true, None),
-            (vec![], false, None),
-        ];
-        for (processes, is_frozen, expected) in cases {
-            let (root, pids) = host(&processes, is_frozen);
-            let found = still(root.path(), &pids, Some(7));
-            assert_eq!(found.map(|still| still.why), expected, "{processes:?} {is_frozen}");
-        }
-        // What the workers do in between does not let it go on.
-        let before = host(&[(7, 'T', 1, 0), (8, 'S', 1, 0)], false);
-        let later = host(&[(7, 'T', 1, 0), (8, 'R', 9, 0), (9, 'S', 1, 0)], false);
-        let seen = |(root, pids): &(tempfile::TempDir, Vec<u32>)| still(root.path(), pids, Some(7)).expect("stopped");
-        assert!(seen(&before).goes_on_as(&seen(&later)));
-    }
-
-    #[test]
-    fn a_unit_of_which_no_thread_runs_while_connections_wait_is_deaf() {
-        let seen = |threads: &[Thread], pids: &[u32]| deaf(host_of(threads).path(), pids, true);
-        let thread = |pid, id, switches| Thread { pid, id, switches, ..Thread::default() };
-        let three = [thread(7, 7, 1), thread(7, 8, 1), thread(9, 9, 1)];
-        let before = seen(&three, &[7, 9]);
-        assert_eq!(before.as_ref().map(|still| still.marks.len()), Some(3));
-        assert_eq!(seen(&three, &[7, 9]), before);
-        // One thread has run, in whichever process.
-        assert_ne!(seen(&[three[0], thread(7, 8, 2), three[2]], &[7, 9]), before);
-        assert_eq!(seen(&[Thread { tracer: 4, ..three[0] }], &[7]), None, "debugged");
-        assert_eq!(seen(&three[..1], &[7, 9]), None, "one is gone");
-        assert_eq!(seen(&[], &[]), None);
-    }
-
-    #[test]
-    fn a_unit_that_works_is_not_deaf_however_long_it_lets_others_wait() {
-        let seen = |thread: Thread| deaf(host_of(&[thread]).path(), &[7], false);
-        let at_first = Thread { pid: 7, id: 7, switches: 1, ticks: 500, ..Thread::default() };
-        let before = seen(at_first).expect("it sleeps");
-        // It has a processor for itself, so that nobody made it give it up in between.
-        let later = seen(Thread { ticks: 501, ..at_first }).expect("it sleeps");
-        assert!(!before.goes_on_as(&later));
-        for state in ['R', 'D'] {
-            assert_eq!(seen(Thread { state, ..at_first }), None, "{state}");
-        }
-        assert_eq!(ticks_in("7 (a) b 9 9) S 1 2 3 4 5 6 7 8 9 10 400 100 0"), Some(500));
-        assert_eq!(ticks_in("7 (app) S 1 2"), None);
-    }
-
-    #[tokio::test]
-    async fn the_files_of_its_processes_are_not_read_on_the_loop() {
-        let (root, pids) = host(&[(7, 'T', 1, 0)], false);
-        let unit = UnitName::new("app.service").expect("valid");
-        // However soon another thread begins, it does not end before the loop has gone on.
-        let (went_on, goes_on) = std::sync::mpsc::sync_channel(1);
-        let held = move |root: &Path, pids: &[u32]| {
-            let _ = goes_on.recv_timeout(Duration::from_secs(5));
-            still(root, pids, None)
-        };
-        let mut read = Box::pin(aside_of(&unit, root.path(), pids, held));
-        assert!(futures_util::FutureExt::now_or_never(&mut read).is_none(), "the loop waited for it");
-        let _ = went_on.send(());
-        assert_eq!(read.await.map(|still| still.why), Some(Why::Stopped));
-    }
-
-    #[test]
-    fn a_process_that_is_gone_or_torn_is_not_judged() {
-        assert_eq!(parse(""), None);
-        assert_eq!(parse("State:\nTracerPid:\tx\n"), None);
-        let (root, _) = host(&[(7, 'T', 1, 0)], false);
-        assert_eq!(still(root.path(), &[7, 8], Some(7)), None);
-    }
-
-    #[test]
-    fn nothing_is_judged_by_one_look_nor_by_two_between_which_it_ran() {
-        let unit = UnitName::new("app.service").expect("valid");
-        let still = |why, switches| Some(Still { why, marks: vec![Mark { id: 7, switches, ticks: 0 }] });
-        let begun = Instant::now();
-        let at = |seconds| begun + Duration::from_secs(seconds);
-        let (mut stalls, none) = (Stalls::default(), Duration::ZERO);
-        assert_eq!(stalls.saw(&unit, still(Why::Stopped, 1), at(0)), Verdict::InDoubt(Why::Stopped, none));
-        let lasts = Duration::from_secs(4);
-        assert_eq!(stalls.saw(&unit, still(Why::Stopped, 1), at(4)), Verdict::InDoubt(Why::Stopped, lasts));
-        let lasts = Duration::from_secs(10);
-        assert_eq!(stalls.saw(&unit, still(Why::Stopped, 1), at(10)), Verdict::Stalled(Why::Stopped, lasts));
-        // It was let go of for a moment.
-        assert_eq!(stalls.saw(&unit, still(Why::Stopped, 2), at(12)), Verdict::InDoubt(Why::Stopped, none));
-        assert_eq!(stalls.saw(&unit, None, at(13)), Verdict::Runs);
-        assert_eq!(stalls.saw(&unit, still(Why::Waiting, 3), at(20)), Verdict::InDoubt(Why::Waiting, none));
-        assert_eq!(stalls.saw(&unit, still(Why::Waiting, 4), at(90)), Verdict::InDoubt(Why::Waiting, none));
-        let lasts = Duration::from_secs(60);
-        assert_eq!(stalls.saw(&unit, still(Why::Waiting, 4), at(150)), Verdict::Stalled(Why::Waiting, lasts));
-        let (room, full) = (Why::Deaf { is_full: false }, Why::Deaf { is_full: true });
-        assert_eq!(stalls.saw(&unit, still(room, 4), at(160)), Verdict::InDoubt(room, none));
-        // Meanwhile there is room for no other, and it counts from when the first one waited.
-        let lasts = Duration::from_secs(35);
-        assert_eq!(stalls.saw(&unit, still(full, 4), at(195)), Verdict::Stalled(full, lasts));
-        assert_eq!(stalls.saw(&unit, still(full, 5), at(200)), Verdict::InDoubt(full, none));
-    }
-}
+mod tests;

@@ -139,7 +139,7 @@ fn not_needed(why: String) -> ActionOutcome {
 }
 
 /// Units of other types, and those that are gone, have no such word: then all is meant.
-async fn mode(bus: &Bus, unit: &UnitName) -> Result<String, CallError> {
+pub(super) async fn mode(bus: &Bus, unit: &UnitName) -> Result<String, CallError> {
     match property(bus, unit, SERVICE, "KillMode").await {
         Ok(value) => Ok(value.downcast_ref::<&str>().map(str::to_owned).unwrap_or_default()),
         Err(CallError::Refused { .. }) => Ok(String::new()),
@@ -167,7 +167,7 @@ async fn startable(bus: &Bus, unit: &UnitName) -> Result<Startable, CallError> {
     Ok(if can_start { Startable::Yes } else { Startable::No })
 }
 
-async fn main(bus: &Bus, unit: &UnitName) -> Option<u32> {
+pub(super) async fn main(bus: &Bus, unit: &UnitName) -> Option<u32> {
     u32::try_from(main_pid(bus, unit).await?.as_raw_nonzero().get()).ok()
 }
 
