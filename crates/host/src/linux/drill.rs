@@ -147,6 +147,12 @@ pub(crate) fn is_its_doing(path: &Path, bytes: &[u8], trusted: &Trusted) -> bool
     original.is_some_and(|original| copy(path, trusted).is_ok_and(|kept| kept.as_deref() == Some(original)))
 }
 
+/// The line that a drill had put into a file which holds this without it, when it stood there; lines are counted from 1.
+pub(crate) fn line_in(text: &str, number: usize) -> Option<&'static str> {
+    let broken = format!("{text}{}", String::from_utf8_lossy(BROKEN_LINE));
+    broken.lines().nth(number.checked_sub(1)?).filter(|line| *line == LINE).map(|_| LINE)
+}
+
 /// What a drill has left of a file.
 ///
 /// # Errors

@@ -88,9 +88,9 @@ async fn lasting(
         found.push(logs::of_failure(unit.as_str(), request, redactor).await);
     }
     if let Some((at, said)) = request.said.clone() {
-        let paths = request.paths.clone();
+        let (paths, state_dir) = (request.paths.clone(), state_dir.to_owned());
         let work = Work::new(Kind::Gather, format!("the configuration of {}", request.target)).on(&paths);
-        let places = beside(work, move || complaint::places(said.as_str(), at, &paths)).await;
+        let places = beside(work, move || complaint::places(said.as_str(), at, &paths, &state_dir)).await;
         found.extend(places.into_iter().map(|place| redacted(place, redactor)));
     }
     let program = unit.as_ref().zip(bus).and_then(|(unit, bus)| bus.program_of(unit));

@@ -41,6 +41,8 @@ const BYTES_MAX: u64 = 64 * 1024;
 /// Most notes that are read.
 const NOTES_MAX: usize = 256;
 const FOLDER: &str = "drills";
+/// Below it, of drills that are over.
+const ENDED: &str = "ended";
 
 /// A drill that has not ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -208,10 +210,23 @@ impl Lasting {
             },
             Done::Taken { .. } | Done::Kills => return let_go(&self.note(state_dir)),
         };
-        match fs::remove_file(self.note(state_dir)) {
+        let note = self.note(state_dir);
+        let gone = match &self.done {
+            Done::Broken { .. } => self.is_over(state_dir, &note),
+            Done::Stopped { .. } | Done::Taken { .. } | Done::Kills => fs::remove_file(&note),
+        };
+        match gone {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             Err(_) | Ok(()) => Ok(ended),
         }
+    }
+
+    /// Puts the note on a file that was broken aside, where the next drill in its unit replaces it: by it is known what stood in
+    /// the file when its validator complained.
+    fn is_over(&self, state_dir: &Path, note: &Path) -> io::Result<()> {
+        let folder = state_dir.join(FOLDER).join(ENDED);
+        fs::create_dir_all(&folder)?;
+        fs::rename(note, folder.join(note.file_name().unwrap_or_default()))
     }
 
     /// Waits until its time is over, and ends it, unless a later drill of its kind has taken its place. One whose doing is
@@ -290,6 +305,18 @@ pub(crate) async fn end_what_is_mended(unit: &str, state_dir: &Path) {
     }
 }
 
+/// Whether a drill that is over by now had broken this file at a time.
+#[must_use]
+pub(crate) fn had_broken(state_dir: &Path, file: &Path, at: WallTime) -> bool {
+    let notes = fs::read_dir(state_dir.join(FOLDER).join(ENDED)).into_iter().flatten().flatten().take(NOTES_MAX);
+    let is_meant = |drill: &Lasting| {
+        let Done::Broken { path } = &drill.done else { return false };
+        let is_then = at < drill.until && drill.until.since(at) <= LASTS;
+        is_then && (path == file || fs::canonicalize(path).is_ok_and(|path| path == file))
+    };
+    notes.filter_map(|note| read(&note.path())).any(|drill| is_meant(&drill))
+}
+
 /// The drills that have not ended, by their notes.
 ///
 /// # Errors
@@ -340,154 +367,4 @@ fn boot() -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::process::{Child, Command};
-
-    use super::*;
-
-    fn sleeper() -> Child {
-        Command::new("/bin/sleep").arg("600").spawn().expect("it starts")
-    }
-
-    fn pid(child: &Child) -> Pid {
-        Pid::from_child(child)
-    }
-
-    fn is_stopped(child: &Child) -> bool {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).expect("it is there");
-        stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
-    }
-
-    fn stop(child: &Child) {
-        rustix::process::kill_process(pid(child), Signal::STOP).expect("stopped");
-        // The signal is taken at once by whoever sleeps; what is not yet stopped is about to be.
-        while !is_stopped(child) {
-            std::thread::yield_now();
-        }
-    }
-
-    #[test]
-    fn what_was_stopped_goes_on_even_when_another_life_of_the_agent_ends_the_drill() {
-        let state = tempfile::tempdir().expect("a folder");
-        let mut child = sleeper();
-        let drill = Lasting::stopping("a.service", pid(&child)).expect("it runs");
-        drill.keep(state.path()).expect("kept");
-        stop(&child);
-        let kept = lasting(state.path()).expect("readable");
-        assert_eq!(kept, [drill]);
-        assert_eq!(kept[0].end(state.path()).expect("ended"), Ended::Resumed);
-        assert!(!is_stopped(&child));
-        assert_eq!(lasting(state.path()).expect("readable"), []);
-        child.kill().expect("ended");
-        child.wait().expect("waited for");
-    }
-
-    #[tokio::test]
-    async fn an_agent_that_stops_ends_every_drill_before_its_time() {
-        let state = tempfile::tempdir().expect("a folder");
-        let path = state.path().join("app.conf");
-        fs::write(&path, "listen 80\n").expect("written");
-        let mut child = sleeper();
-        let hang = Lasting::stopping("a.service", pid(&child)).expect("it runs");
-        hang.keep(state.path()).expect("kept");
-        stop(&child);
-        Lasting::breaking("b.service", path.clone()).keep(state.path()).expect("kept");
-        super::super::break_file(&path, &super::super::Trusted::own()).expect("broken");
-        end_all(state.path()).await;
-        assert!(!is_stopped(&child));
-        assert_eq!(fs::read_to_string(&path).expect("text"), "listen 80\n");
-        assert_eq!(lasting(state.path()).expect("readable"), []);
-        child.kill().expect("ended");
-        child.wait().expect("waited for");
-    }
-
-    #[tokio::test]
-    async fn a_drill_whose_doing_is_mended_leaves_nothing_beside_the_file() {
-        let state = tempfile::tempdir().expect("a folder");
-        let path = state.path().join("app.conf");
-        let copy = super::super::copy_of(&path);
-        let begin = || {
-            fs::write(&path, "listen 80\n").expect("written");
-            Lasting::breaking("a.service", path.clone()).keep(state.path()).expect("kept");
-            super::super::break_file(&path, &super::super::Trusted::own()).expect("broken");
-        };
-        begin();
-        end_what_is_mended("a.service", state.path()).await;
-        assert!(copy.exists(), "it is still broken, and so the drill goes on");
-        fs::write(&path, "listen 80\n").expect("put back");
-        end_what_is_mended("b.service", state.path()).await;
-        assert!(copy.exists(), "it is the drill of another");
-        end_what_is_mended("a.service", state.path()).await;
-        assert!(!copy.exists());
-        assert_eq!(lasting(state.path()).expect("readable"), []);
-        // The agent was stopped after the file had been put back.
-        begin();
-        fs::write(&path, "listen 8080\n").expect("mended by hand");
-        let left = lasting(state.path()).expect("readable").remove(0);
-        let over = Lasting { until: WallTime(0), ..left.clone() };
-        over.keep(state.path()).expect("kept");
-        over.end_in_time(state.path().to_owned()).await;
-        assert!(!copy.exists() && lasting(state.path()).expect("readable").is_empty());
-        assert_eq!(fs::read_to_string(&path).expect("text"), "listen 8080\n");
-    }
-
-    #[test]
-    fn nobody_else_is_woken() {
-        let state = tempfile::tempdir().expect("a folder");
-        let mut child = sleeper();
-        let drill = Lasting::stopping("a.service", pid(&child)).expect("it runs");
-        stop(&child);
-        let Done::Stopped { pid, started, boot } = drill.done.clone() else { panic!("{drill:?}") };
-        let others = [
-            Done::Stopped { pid, started: started + 1, boot: boot.clone() },
-            Done::Stopped { pid, started, boot: "another boot".to_owned() },
-            Done::Stopped { pid: 0, started, boot: boot.clone() },
-            Done::Stopped { pid: i32::MAX, started, boot },
-        ];
-        for done in others {
-            let other = Lasting { done, ..drill.clone() };
-            assert_eq!(other.end(state.path()).expect("ended"), Ended::Nothing, "{other:?}");
-        }
-        assert!(is_stopped(&child));
-        child.kill().expect("ended");
-        child.wait().expect("waited for");
-    }
-
-    #[test]
-    fn what_is_left_of_a_stopped_process_is_known() {
-        let mut child = sleeper();
-        let drill = Lasting::stopping("a.service", pid(&child)).expect("it runs");
-        let left = || drill.process().map(|(_, left)| left);
-        stop(&child);
-        assert_eq!(left(), Some(Process::Stopped));
-        rustix::process::kill_process(pid(&child), Signal::CONT).expect("sent");
-        while is_stopped(&child) {
-            std::thread::yield_now();
-        }
-        assert_eq!(left(), Some(Process::Runs));
-        child.kill().expect("ended");
-        // Nobody has waited for it yet: it is a zombie, or about to be one.
-        while left() == Some(Process::Runs) {
-            std::thread::yield_now();
-        }
-        assert_eq!(left(), Some(Process::Ended));
-        child.wait().expect("waited for");
-        assert_eq!(left(), Some(Process::Ended));
-        assert_eq!(Lasting::breaking("a.service", PathBuf::from("/x")).process(), None);
-    }
-
-    #[test]
-    fn a_file_is_put_back_once_and_a_clock_that_was_set_back_prolongs_nothing() {
-        let state = tempfile::tempdir().expect("a folder");
-        let path = state.path().join("app.conf");
-        fs::write(&path, "listen 80\n").expect("written");
-        let drill = Lasting::breaking("a.service", path.clone());
-        drill.keep(state.path()).expect("kept");
-        super::super::break_file(&path, &super::super::Trusted::own()).expect("broken");
-        assert_eq!(drill.end(state.path()).expect("ended"), Ended::PutBack);
-        assert_eq!(drill.end(state.path()).expect("again"), Ended::Nothing);
-        assert_eq!(fs::read_to_string(&path).expect("text"), "listen 80\n");
-        let later = Lasting { until: WallTime(i64::MAX), ..drill };
-        assert_eq!(later.rest(), LASTS);
-    }
-}
+mod tests;

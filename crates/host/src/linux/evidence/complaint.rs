@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use super::changes::MOMENT;
 use crate::linux::{
     act::broken,
+    drill::{ending::had_broken, line_in},
     owned_path::{self, Kind, Trusted},
 };
 
@@ -35,8 +36,9 @@ struct Place {
     line: Option<usize>,
 }
 
-/// The places that the words name, as they were when that was said, when they are of this configuration.
-pub(super) fn places(said: &str, at: WallTime, configuration: &[String]) -> Option<Evidence> {
+/// The places that the words name, as they were when that was said, when they are of this configuration. What drills have broken
+/// is noted in the state directory.
+pub(super) fn places(said: &str, at: WallTime, configuration: &[String], state_dir: &Path) -> Option<Evidence> {
     let own: Vec<PathBuf> = configuration.iter().filter_map(|path| fs::canonicalize(path).ok()).collect();
     let mut told: Vec<String> = Vec::new();
     let named: Vec<Place> = said.lines().take(SAID_MAX).filter_map(named).collect();
@@ -47,7 +49,7 @@ pub(super) fn places(said: &str, at: WallTime, configuration: &[String]) -> Opti
     for place in named.iter().filter(|place| !is_told_better(place)) {
         let Ok(path) = fs::canonicalize(&place.path) else { continue };
         let is_own = own.iter().any(|own| path.starts_with(own));
-        let words = if is_own { shown(place, &path, at) } else { None };
+        let words = if is_own { shown(place, &path, at, state_dir) } else { None };
         told.extend(words.filter(|words| !told.contains(words) && told.len() < PLACES_MAX));
     }
     (!told.is_empty())
@@ -55,16 +57,21 @@ pub(super) fn places(said: &str, at: WallTime, configuration: &[String]) -> Opti
 }
 
 /// A place, when the file was changed, and what stood there. What was put back since is looked up in what was kept of it.
-fn shown(place: &Place, path: &Path, at: WallTime) -> Option<String> {
+fn shown(place: &Place, path: &Path, at: WallTime, state_dir: &Path) -> Option<String> {
     let name = place.path.display();
     let there = read(path)?;
     // What was there is kept as it is put back, and so after that was said.
     let kept = || read(&broken(path)).filter(|kept| kept.changed >= at);
     let (was, changed) = match there.changed <= at {
-        true => (Some(there.text), Timestamp::from_millisecond(there.changed.0).ok()),
+        true => (Some(there.text.clone()), Timestamp::from_millisecond(there.changed.0).ok()),
         false => (kept().map(|kept| kept.text), None),
     };
     let Some(was) = was else {
+        // What a drill had put there is kept by nobody, and known.
+        let drilled = place.line.and_then(|number| Some((number, line_in(&there.text, number)?)));
+        if let Some((number, line)) = drilled.filter(|_| had_broken(state_dir, path, at)) {
+            return Some(format!("{name}:{number}: {line}"));
+        }
         let line = place.line.map(|line| format!(":{line}")).unwrap_or_default();
         return Some(format!("{name}{line}, changed since"));
     };
@@ -145,7 +152,8 @@ mod tests {
         fs::write(&secret, "secret\n").expect("written");
         std::os::unix::fs::symlink(&secret, etc.join("link.conf")).expect("a link");
         let declared = [etc.display().to_string()];
-        let at = |said: &str, at| places(said, at, &declared).map(|found| found.text.to_string());
+        let state = folder.path().join("state");
+        let at = |said: &str, at| places(said, at, &declared, &state).map(|found| found.text.to_string());
         let told = |said: &str| at(said, WallTime(i64::MAX));
         let twice = format!("bad in {0}:2\nbad in {0}:2\nthe file {0} is bad", file.display());
         let said = told(&twice).expect("shown");
@@ -166,5 +174,35 @@ mod tests {
         let old = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
         fs::File::open(broken(&file)).and_then(|kept| kept.set_modified(old)).expect("aged");
         assert_eq!(at(&name, before), Some(format!("{}:2, changed since", file.display())), "it is of an earlier time");
+    }
+
+    #[test]
+    fn the_line_of_a_drill_is_told_though_the_file_is_as_it_was_and_nothing_of_it_is_kept() {
+        use crate::linux::drill::{break_file, ending::Lasting, undo};
+        let folder = tempfile::tempdir().expect("a folder");
+        let (file, state) = (folder.path().join("app.conf"), folder.path().join("state"));
+        fs::write(&file, "listen 80\n").expect("written");
+        let declared = [file.display().to_string()];
+        let drill = Lasting::breaking("app.service", file.clone());
+        drill.keep(&state).expect("kept");
+        break_file(&file, &Trusted::own()).expect("broken");
+        // It is complained of while it is broken, and the file is written anew after that.
+        let said_at = WallTime(Timestamp::now().as_millisecond());
+        let is_later = || read(&file).is_some_and(|file| file.changed > said_at);
+        while !is_later() {
+            undo(&file).expect("undone");
+            fs::write(&file, "listen 80\n").expect("put back");
+        }
+        drill.end(&state).expect("ended");
+        let told = |line: usize, at: WallTime| {
+            let said = format!("bad in {}:{line}", file.display());
+            places(&said, at, &declared, &state).map(|found| found.text.to_string())
+        };
+        let line = "}}} ansai drill: this line is broken on purpose";
+        assert_eq!(told(3, said_at), Some(format!("{}:3: {line}", file.display())));
+        // Another line, and another time, are not the drill's.
+        assert_eq!(told(1, said_at), Some(format!("{}:1, changed since", file.display())));
+        let before = WallTime(said_at.0 - 600_000);
+        assert_eq!(told(3, before), Some(format!("{}:3, changed since", file.display())));
     }
 }
