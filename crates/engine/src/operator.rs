@@ -22,7 +22,7 @@ use crate::{
     gate::operator,
     invariant::{self, Behalf},
     operator::replaced::Replaced,
-    state::{Hold, OpenedWindow, OperatorAnswer, SCOPES_MAX, Silence},
+    state::{Hold, OpenedWindow, OperatorAnswer, PendingRun, SCOPES_MAX, Silence},
     view::View,
 };
 
@@ -272,6 +272,9 @@ impl Context {
                 format!("`ansai report {id}` says how it goes"),
             );
         }
+        if let Some(refusal) = self.view().busy(target) {
+            return refusal;
+        }
         if let Err(violation) =
             invariant::before_action(self.view(), target, Behalf::Request, request.action.disruption())
         {
@@ -286,6 +289,21 @@ impl Context {
 }
 
 impl<'a> View<'a> {
+    /// The answer while something is done to a target already, with what that is: a target has one action at a time.
+    fn busy(self, target: &TargetId) -> Option<Answer> {
+        let is_on_it = |run: &&PendingRun| run.target == *target && run.lost_after > self.now.mono;
+        let run = self.state.runs.values().find(is_on_it)?;
+        let what = if run.is_keeping {
+            "its configuration is being validated, to keep a copy of it as the last known good one"
+        } else if run.is_drill && run.incident.is_none() {
+            "a drill on it is about to begin"
+        } else {
+            "an action on it is under way"
+        };
+        let age = Shown(self.now.mono.since(run.decided.mono));
+        Some(refused(format!("{target}: {what}, for {age} so far"), "give the command again in some seconds"))
+    }
+
     /// The answer to what makes no sense, or is about nothing that is there: a misspelled scope would stop nothing.
     fn senseless(self, operation: &Operation) -> Option<Answer> {
         if let Some(objection) = operation.objection(self.now.wall) {

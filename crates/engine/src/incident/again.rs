@@ -63,6 +63,10 @@ impl Context {
             return false;
         }
         let target = incident.target.clone();
+        if view.is_known_of_before(incident) {
+            self.look_at_target(&target);
+            return false;
+        }
         let held = operator::hold_on(view, &target).map(|hold| hold.until);
         let held = held.or_else(|| operator::maintenance_on(view, &target).map(|(until, _)| Some(until)));
         if let Some(until) = held {
@@ -300,6 +304,18 @@ impl View<'_> {
 
     fn needs_are_unwell(self, incident: &Incident) -> Option<Obstacle> {
         (!self.needs_are_well(incident)).then_some(Obstacle::Needs)
+    }
+
+    /// Whether all that is known to fail was seen before its unit was started last, by whomever: it may be well by now.
+    fn is_known_of_before(self, incident: &Incident) -> bool {
+        let up = self.unit_of(&incident.target).filter(|unit| unit.active.is_up());
+        // By a clock that was set back it would be started in the future.
+        let Some(started) = up.and_then(|unit| unit.since).filter(|since| *since <= self.now.wall) else {
+            return false;
+        };
+        let ago = self.now.wall.since(started);
+        let is_of_before = |check: &CheckState| check.looked_at.is_some_and(|at| self.now.mono.since(at) > ago);
+        self.checks_of(incident).into_iter().filter(|check| check.is_known_to_fail()).all(is_of_before)
     }
 
     /// Whether all that a target needs or waits for is seen well.

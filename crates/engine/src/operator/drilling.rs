@@ -49,6 +49,9 @@ impl View<'_> {
             let instead = "write its files as `configuration:` in ansai's configuration";
             return Err(refused(format!("no configuration of {target} is declared"), instead));
         }
+        if let Some(refusal) = self.busy(target) {
+            return Err(refusal);
+        }
         let action = Action::Drill { unit, kind, port: found.port, paths: found.configuration };
         match invariant::before_action(self, target, Behalf::Drill, action.disruption()) {
             Ok(()) => Ok(action),
@@ -66,7 +69,7 @@ impl View<'_> {
     fn objection_to_drill(self, target: &TargetId) -> Option<Answer> {
         if let Some(incident) = self.open_of(target).next() {
             let why = format!("incident {} of {target} is still open{}", incident.id, self.ends_when(incident));
-            return Some(refused(why, "again when that incident is over"));
+            return Some(refused(why, "give the command again when that incident is over"));
         }
         if self.checks.of(target).any(|check| check.hard != Health::Healthy) {
             return Some(refused(format!("{target} is not known to be well"), "a drill begins with a healthy target"));

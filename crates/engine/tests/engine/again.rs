@@ -63,6 +63,33 @@ fn when_the_validator_says_yes_again_it_is_healed_within_seconds_and_people_hear
     );
 }
 
+/// A service that is started by hand when its configuration is mended, as the end of a drill does it: what its seldom probe saw
+/// before is no reason to restart it.
+#[test]
+fn what_was_started_since_it_was_seen_to_fail_is_looked_at_before_it_is_tried_again() {
+    let seldom =
+        "app.service: {validate: [/bin/app, --check], probe: {tcp: '127.0.0.1:8080', every: 30s, every_soft: 30s}}";
+    for is_well in [true, false] {
+        let mut host = Host::new(&changed("app.service: {}", seldom));
+        host.sees(LOOK, no());
+        host.fails("app.service#tcp");
+        host.fails("app.service#unit");
+        host.action_ends(failed());
+        host.pass(secs(100));
+        assert_eq!(host.phase("app.service"), "escalated");
+        let mut host = host.mended_by("restart");
+        let up = UnitSnapshot { since: Some(host.now.wall), ..unit(ActiveState::Active, Intent::Unknown) };
+        host.happens("app.service", judged(up));
+        if is_well {
+            host.is_well("app.service#tcp");
+        }
+        host.is_well(LOOK);
+        host.pass(secs(10));
+        let restarts = host.done().iter().filter(|action| action.starts_with("restart")).count();
+        assert_eq!(restarts, usize::from(!is_well), "{is_well}: {:?}", host.story(1));
+    }
+}
+
 #[test]
 fn a_person_who_is_asked_hears_first_what_keeps_it_broken() {
     let mut host = Host::new(&changed("app.service: {}", VALIDATED));

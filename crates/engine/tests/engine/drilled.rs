@@ -445,3 +445,23 @@ fn the_start_that_ends_a_drill_by_hand_is_told_as_that() {
     let said = host.operator(Operation::EndDrill { target: target("app.service") });
     assert_eq!(said, "refused: no incident of service/app.service is open that a drill has made");
 }
+
+/// A copy of the configuration is made now and then while a service is well; a drill that meets it is refused for a moment.
+#[test]
+fn what_is_being_done_to_a_target_is_named_to_whoever_drills_it() {
+    let kept =
+        "app.service: {validate: [/bin/app, --check], configuration: [/etc/app.conf], restore_configuration: true}";
+    let mut host = Host::new(&changed("app.service: {}", kept));
+    assert_eq!(host.under_way.len(), 1, "a copy is being made");
+    let drill = || Operation::Drill { target: target("app.service"), kind: DrillKind::Crash };
+    let said = host.operator(drill());
+    assert_eq!(
+        said,
+        "refused: service/app.service: its configuration is being validated, to keep a copy of it as the last known good one, for \
+         0s so far"
+    );
+    host.action_ends(succeeded());
+    assert!(host.operator(drill()).starts_with("done: "));
+    let said = host.operator(drill());
+    assert!(said.contains("a drill on it is about to begin"), "{said}");
+}
