@@ -69,7 +69,7 @@ pub(crate) fn reads_files(command: &Command) -> bool {
         Command::Explain { .. } | Command::Approve { .. } | Command::Reject { .. } => false,
         Command::Hold { .. } | Command::Release { .. } | Command::Silence { .. } | Command::Unsilence { .. } => false,
         Command::Maintenance { .. } | Command::Completions { .. } | Command::Man { .. } | Command::Reference => false,
-        Command::Complete { .. } => false,
+        Command::Complete { .. } | Command::Options => false,
         Command::Join(_) | Command::Leave { .. } => false,
     }
 }
@@ -124,6 +124,7 @@ pub(crate) fn run(paths: &Paths, command: Command) -> Result<Code, Failure> {
         Command::Completions { shell } => docs::completions(shell),
         Command::Complete { what, begun } => complete::complete(paths, what, &begun),
         Command::Man { out } => docs::man(out),
+        Command::Options => docs::options(),
         Command::Reference => docs::reference(),
         Command::Approve { incident, consent } => operate::approve(paths, &incident, consent),
         Command::Reject { incident, consent } => operate::reject(paths, &incident, consent),

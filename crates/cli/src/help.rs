@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use clap::Command;
+use clap::{
+    Command,
+    builder::{Resettable, StyledStr},
+};
 
 use crate::domain;
 
@@ -16,6 +19,11 @@ Begin:
   ansai doctor                   says what is amiss
 
 `ansai COMMAND --help` says more of a command, with examples.";
+
+/// Where the options are that every command takes: in each help they would stand between what is its own and its examples.
+const OPTIONS: &str = "\
+Every command takes --json, --utc, --quiet, --color, --user and others:
+`ansai help options` tells of them.";
 
 /// Where the commands stand that only one domain has.
 const OF_DOMAINS: &str = "Configure it";
@@ -47,7 +55,14 @@ const EXAMPLES: domain::Examples = &[
         "incidents",
         &[("ansai incidents --open", "what has not ended"), ("ansai incidents --watch", "what happens from now on")],
     ),
-    ("report", &[("ansai report", "the latest incident"), ("ansai report i7 --utc", "incident i7, with times in UTC")]),
+    (
+        "report",
+        &[
+            ("ansai report", "the latest incident"),
+            ("ansai report app", "the latest of a target"),
+            ("ansai report i7 --utc", "incident i7, with times in UTC"),
+        ],
+    ),
     ("explain", &[("ansai explain nginx", "a service"), ("ansai explain /var", "a filesystem")]),
     ("doctor", &[("ansai doctor", "what is amiss"), ("ansai doctor --send-test", "also try every way to tell people")]),
     ("approve", &[("ansai approve i7 --dry-run", "what it proposes"), ("ansai approve i7", "do it")]),
@@ -245,6 +260,43 @@ pub(crate) fn with_help(program: Command) -> Command {
     program
 }
 
+/// The same without the options that every command takes, but for where to find them: help fits a screen.
+pub(crate) fn brief(program: Command) -> Command {
+    let options = options(&program);
+    let hidden: Vec<clap::Id> =
+        program.get_arguments().filter(|known| known.is_global_set()).map(|known| known.get_id().clone()).collect();
+    let program = hidden.into_iter().fold(program, |program, id| program.mut_arg(id, |known| known.hide(true)));
+    let names: Vec<String> = program.get_subcommands().map(|below| below.get_name().to_owned()).collect();
+    let program = names.into_iter().fold(program, |program, name| program.mut_subcommand(name, on_few_lines));
+    pointing(program).mut_subcommand("options", |command| command.override_help(options))
+}
+
+/// The same with all that is said of it in its short help, which has an option on a line. Where commands are listed only their
+/// first sentence stands.
+fn on_few_lines(command: Command) -> Command {
+    match command.get_long_about().cloned() {
+        Some(about) => command.about(about).long_about(Resettable::Reset),
+        None => command,
+    }
+}
+
+/// With a word on where those options are, at every depth.
+fn pointing(command: Command) -> Command {
+    let names: Vec<String> = command.get_subcommands().map(|below| below.get_name().to_owned()).collect();
+    let command = names.into_iter().fold(command, |command, name| command.mut_subcommand(name, pointing));
+    match command.get_after_help().map(ToString::to_string) {
+        Some(examples) => command.after_help(format!("{examples}\n\n{OPTIONS}")),
+        None => command,
+    }
+}
+
+/// What is told of the options that every command takes.
+pub(crate) fn options(program: &Command) -> StyledStr {
+    let global = program.get_arguments().filter(|known| known.is_global_set()).cloned();
+    let alone = Command::new("ansai").disable_help_flag(true).disable_version_flag(true).args(global);
+    alone.help_template("{all-args}").render_help()
+}
+
 /// The first example of a command, by its words behind the program's name.
 pub(crate) fn example(path: &str) -> Option<&'static str> {
     let mut all = EXAMPLES.iter().chain(domain::all().flat_map(|domain| domain.examples()));
@@ -320,6 +372,30 @@ mod tests {
             std::iter::once((path, command.clone())).chain(below)
         };
         command.get_subcommands().filter(is_shown).flat_map(one).collect()
+    }
+
+    /// The last lines of a help are what stays on a screen.
+    #[test]
+    fn the_help_of_every_command_fits_a_screen_and_says_where_the_other_options_are() {
+        const ROWS: usize = 40;
+        let program = brief(crate::program()).term_width(80);
+        for (path, _) in all(&crate::program(), "") {
+            let words = format!("ansai {path} --help");
+            let help = program.clone().try_get_matches_from(words.split(' ')).expect_err("it is shown");
+            let text = help.render().to_string();
+            // On 80 columns and 24 rows the end of it is seen, and it is scrolled back once.
+            let lines = text.lines().count();
+            assert!(lines <= ROWS, "{path} has {lines} lines:\n{text}");
+            assert!(text.trim_end().ends_with(OPTIONS), "{path}: {text}");
+            assert!(!text.contains("--state-dir") && !text.contains("--color <"), "{path}: {text}");
+        }
+        let program = crate::program();
+        let text = options(&program).to_string();
+        assert!(text.lines().count() <= ROWS, "{text}");
+        for known in program.get_arguments().filter(|known| known.is_global_set()) {
+            let long = known.get_long().expect("it has a name");
+            assert!(text.contains(&format!("--{long}")), "{text}");
+        }
     }
 
     #[test]

@@ -156,7 +156,8 @@ enum Command {
     },
     /// Show the report on an incident, or on the latest.
     Report {
-        /// The incident's number, as i7.
+        /// The incident's number, as i7, or a target, of which the latest is meant.
+        #[arg(value_name = "INCIDENT|TARGET")]
         incident: Option<String>,
         /// Of the host of the fleet with this name; the controller on this host is asked.
         #[arg(long, value_name = "NAME")]
@@ -244,14 +245,15 @@ enum Command {
     },
     /// Inject a failure on purpose, to see the healing work.
     #[command(
+        long_about = command::drill::about(),
         group = clap::ArgGroup::new("drilled").required(true).args(["kind", "undo"]),
         override_usage = "ansai drill [OPTIONS] <TARGET> <KIND|--undo>"
     )]
     Drill {
         /// The target: nginx, nginx.service or service/nginx.service.
         target: String,
-        /// crash, hang, exit, port, configuration or loop.
-        #[arg(value_parser = drill_kind)]
+        /// crash, hang, exit, port, configuration or loop; above stands what each does.
+        #[arg(value_parser = command::drill::kind)]
         kind: Option<DrillKind>,
         /// End a drill now: what it stopped goes on, its port is given back, its broken configuration is put back if nobody has changed it since, and what it took down is started.
         #[arg(long)]
@@ -321,6 +323,9 @@ enum Command {
         #[arg(default_value = "", hide_default_value = true)]
         begun: String,
     },
+    /// Print the options that every command takes.
+    #[command(hide = true)]
+    Options,
     /// Print the manual page.
     Man {
         /// Write a page a subcommand into this folder instead.
@@ -407,24 +412,13 @@ fn program() -> clap::Command {
     help::with_help(Program::command())
 }
 
-/// The same, with its help as wide as the terminal.
+/// The same, with its help as short as it can be, and as wide as the terminal.
 fn for_terminal(program: clap::Command) -> clap::Command {
+    let program = help::brief(program);
     match show::help_columns() {
         Some(columns) => program.term_width(columns),
         None => program,
     }
-}
-
-fn drill_kind(text: &str) -> Result<DrillKind, String> {
-    // What people call a crash as well, and the first word of a configuration.
-    let text = match text {
-        "kill" => "crash",
-        "config" => "configuration",
-        text => text,
-    };
-    let words = DrillKind::ALL.map(|kind| kind.as_str().to_owned());
-    let found = DrillKind::ALL.into_iter().find(|kind| kind.as_str() == text);
-    found.ok_or_else(|| usage::one_of(text, &words))
 }
 
 /// How many.

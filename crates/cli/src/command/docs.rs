@@ -7,7 +7,7 @@ use clap::Command;
 
 use crate::{
     exit::{Code, Failure},
-    show,
+    help, show,
 };
 
 /// What stands on the page about the keys, and around them in the manual page: `ansai.yaml(5)`.
@@ -128,6 +128,12 @@ fn file_format() -> String {
     let keys = ansai_keys::manual::sections(ansai_config::table());
     let text = MANUAL.replacen(".\\\" The keys.\n", &keys, 1);
     format!(".TH ansai.yaml 5 \"\" \"ansai {version}\" \"File formats\"\n{text}")
+}
+
+/// Prints the options that every command takes.
+pub(super) fn options() -> Result<Code, Failure> {
+    show::help(&help::options(&crate::program()));
+    Ok(Code::Ok)
 }
 
 /// Prints `docs/reference/configuration.md`.

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     ConsentArgs, Paths, client,
     exit::{Code, Failure},
-    show,
+    show, usage,
 };
 
 /// Longest wait for the end of a drill; one of kind `loop` takes longest.
@@ -38,7 +38,7 @@ pub(super) fn drill(paths: &Paths, name: &str, kind: DrillKind, consent: Consent
     let known = status.targets.iter().find(|known| known.target == target);
     let unhealed = known.and_then(unhealed);
     let also = unhealed.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
-    let does = format!("{}{also}", what_it_does(kind));
+    let does = format!("which {}{also}", what_it_does(kind));
     let operation = Operation::Drill { target: target.clone(), kind };
     if consent.rehearsal.dry_run {
         let what = format!("drill {}, {does}", kind.as_str());
@@ -104,20 +104,41 @@ fn unhealed(known: &TargetStatus) -> Option<String> {
     Some(why)
 }
 
+/// What the command is for, and what each kind of failure is.
+pub(crate) fn about() -> String {
+    // What else there is to know of one stands in the question.
+    let briefly = |kind| what_it_does(kind).split(';').next().unwrap_or_default();
+    let kinds = DrillKind::ALL.map(|kind| format!("- `{}`: {}", kind.as_str(), briefly(kind)));
+    format!("Inject a failure on purpose, to see the healing work. Its kinds:\n\n{}", kinds.join("\n"))
+}
+
+/// The kind that a person means.
+pub(crate) fn kind(text: &str) -> Result<DrillKind, String> {
+    // What people call a crash as well, and the first word of a configuration.
+    let text = match text {
+        "kill" => "crash",
+        "config" => "configuration",
+        text => text,
+    };
+    let words = DrillKind::ALL.map(|kind| kind.as_str().to_owned());
+    let found = DrillKind::ALL.into_iter().find(|kind| kind.as_str() == text);
+    found.ok_or_else(|| usage::one_of(text, &words))
+}
+
 /// What will happen, before it does.
 fn what_it_does(kind: DrillKind) -> &'static str {
     match kind {
-        DrillKind::Crash => "which kills its main process",
-        DrillKind::Hang => "which stops its main process with SIGSTOP, for two minutes at most",
-        DrillKind::Exit => "which ends its main process with SIGTERM, past systemd",
+        DrillKind::Crash => "kills its main process",
+        DrillKind::Hang => "stops its main process with SIGSTOP, for two minutes at most",
+        DrillKind::Exit => "ends its main process with SIGTERM, past systemd",
         DrillKind::Port => {
-            "which kills it and holds its port for 15 seconds; no remedy takes a port from others, so people are told that it needs \
+            "kills it and holds its port for 15 seconds; no remedy takes a port from others, so people are told that it needs \
              them, and when it is back"
         }
         DrillKind::Configuration => {
-            "which breaks its configuration and kills it; what is left is put back after two minutes, or by `--undo`"
+            "breaks its configuration and kills it; what is left is put back after two minutes, or by `--undo`"
         }
-        DrillKind::Loop => "which kills it twice: at once, and after its next start",
+        DrillKind::Loop => "kills it twice: at once, and after its next start",
     }
 }
 
