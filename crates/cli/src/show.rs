@@ -4,6 +4,7 @@
 use std::{
     fmt,
     io::{ErrorKind, Write},
+    path::Path,
     sync::OnceLock,
 };
 
@@ -25,8 +26,11 @@ mod terminal;
 mod wrap;
 
 pub(crate) use refused::brief;
-pub(crate) use table::{Cell, table};
+pub(crate) use table::{Cell, brief_table, table};
 pub(crate) use terminal::{help_columns, set_up, terminal};
+
+/// Most lines that a row says of a target or an incident on a terminal.
+pub(crate) const DETAIL_LINES_MAX: usize = 4;
 
 /// Why nothing more can be printed, once that is so.
 static ENDED: OnceLock<Ended> = OnceLock::new();
@@ -97,12 +101,16 @@ impl From<&String> for Page {
 
 /// Prints text. That nobody reads it any more, or that it cannot be written, is known to [`ended`].
 pub(crate) fn print(page: impl Into<Page>) {
+    written(&format!("{}\n", page.into().fitted().trim_end()));
+}
+
+/// Writes to a person or a program as it is.
+fn written(text: &str) {
     if terminal().is_quiet || ended().is_some() {
         return;
     }
-    let page = page.into().fitted();
     let mut out = std::io::stdout().lock();
-    let Err(error) = writeln!(out, "{}", page.trim_end()).and_then(|()| out.flush()) else { return };
+    let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) else { return };
     let why = match error.kind() {
         ErrorKind::BrokenPipe => Ended::Gone,
         _ => Ended::Failed(ansai_files::said(&error)),
@@ -181,9 +189,13 @@ fn beside(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
-/// Clears the screen when a person looks, and parts one picture from the next otherwise.
-pub(crate) fn next_picture() {
-    print(Page::own(if terminal().can_clear { "\u{1b}[2J\u{1b}[H" } else { "" }));
+/// Clears the screen when a person looks, and parts one picture from the one before it otherwise.
+pub(crate) fn next_picture(is_first: bool) {
+    match (terminal().can_clear, is_first) {
+        (true, _) => written("\u{1b}[2J\u{1b}[H"),
+        (false, true) => {}
+        (false, false) => written("\n"),
+    }
 }
 
 /// How many of something there are, in words: `1 target`, `2 targets`.
@@ -209,11 +221,26 @@ pub(crate) fn suggested(found: &mut [Diagnostic]) {
     }
 }
 
+/// Where the package puts the documents.
+const DOCUMENTS: &str = "/usr/share/doc/ansai/";
+
+/// A text in which each page of the documents that is named is named as it is found on this host.
+fn pages(text: &str, folder: &str) -> String {
+    let is_page = |word: &str| word.starts_with("docs/") && word.contains(".md");
+    if !text.split([' ', '\n']).any(is_page) || !Path::new(folder).join("docs").is_dir() {
+        return text.to_owned();
+    }
+    let word = |word: &str| if is_page(word) { format!("{folder}{word}") } else { word.to_owned() };
+    let lines = text.split('\n').map(|line| line.split(' ').map(word).collect::<Vec<_>>().join(" "));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// A text in which each command that is named is what has to be typed here: for somebody's own services, and with the places
-/// that this command was given.
+/// that this command was given. So it is with pages of the documents.
 pub(crate) fn commands(text: &str) -> String {
     let terminal = terminal();
-    let text = if terminal.is_of_user { render::for_user(text) } else { text.to_owned() };
+    let text = pages(text, DOCUMENTS);
+    let text = if terminal.is_of_user { render::for_user(&text) } else { text };
     terminal.places.iter().rev().fold(text, |text, place| render::with_option(&text, "ansai", place))
 }
 
@@ -283,6 +310,17 @@ mod tests {
 
     /// What attackers write into symptoms, reasons and names: a title, a bell, a cleared screen, a turned line, a new one.
     const HOSTILE: &str = "a\u{1b}]0;x\u{7}\u{1b}[2J\u{0}\u{202e}\u{9b}31m\u{200b}\nHELD: not at all";
+
+    #[test]
+    fn a_page_is_named_as_it_is_found_where_the_package_has_put_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let name = format!("{}/", folder.path().display());
+        let text = "mend it; docs/scenarios.md says how\ndocs/telling.md, /srv/docs/x.md";
+        assert_eq!(pages(text, &name), text, "nothing is installed here");
+        std::fs::create_dir(folder.path().join("docs")).expect("made");
+        let expected = format!("mend it; {name}docs/scenarios.md says how\n{name}docs/telling.md, /srv/docs/x.md");
+        assert_eq!(pages(text, &name), expected);
+    }
 
     #[test]
     fn nothing_that_is_printed_is_obeyed_and_no_line_becomes_two() {

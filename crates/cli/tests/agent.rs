@@ -434,3 +434,19 @@ fn a_drill_on_a_configuration_is_undone() {
 fn text(path: &Path) -> String {
     std::fs::read_to_string(path).expect("text")
 }
+
+#[test]
+fn the_first_picture_begins_with_its_first_line_and_nobody_waits_for_a_reader_who_has_gone() {
+    let agent = Agent::new(&["nginx"]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ansai"));
+    command.env("ANSAI_RUNTIME_DIR", agent.folder.path()).args(["status", "--watch"]);
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the program runs");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let first = lines.next().expect("a line").expect("text");
+    assert!(first.starts_with("ansai "), "{first:?}");
+    // The next picture stands apart from it.
+    let before = lines.by_ref().map_while(Result::ok).take_while(|line| !line.starts_with("ansai ")).last();
+    assert_eq!(before.as_deref(), Some(""));
+    drop(lines);
+    assert_eq!(child.wait().expect("it ends").code(), Some(141));
+}

@@ -2,6 +2,7 @@
 
 use ansai_model::{
     fleet::{FleetScope, RestraintKind},
+    id::IncidentId,
     observation::Health,
     policy::Scope,
     text::Text,
@@ -238,13 +239,15 @@ fn rows(found: &FleetIncidents, now_ms: i64) -> show::Page {
     show::table(&["HOST", "INCIDENT", "OPENED", "STATE", "DOWN", "WHAT"], &[4, 2], rows)
 }
 
-/// The report on an incident of a host, or on its latest.
+/// The report on an incident of a host, or on its latest, of all or of one target.
 pub(super) fn report(paths: &Paths, host: &str, incident: Option<&str>) -> Result<Code, Failure> {
-    let incident = match incident {
-        Some(incident) => super::operate::number(incident)?.to_string(),
+    let number = incident.and_then(|text| text.parse::<IncidentId>().ok());
+    let incident = match number {
+        Some(number) => number.to_string(),
         None => {
             let over = FleetScope::Host(Text::new(host));
-            let wanted = Wanted { over: over.clone(), targets: Vec::new(), open: false, limit: 1 };
+            let targets: Vec<String> = incident.map(str::to_owned).into_iter().collect();
+            let wanted = Wanted { over: over.clone(), targets, open: false, limit: 1 };
             let latest = pages(paths, wanted)?.incidents.first().map(|one| one.incident.id.to_string());
             let Some(latest) = latest else {
                 meant(paths, &over)?;

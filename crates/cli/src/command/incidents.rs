@@ -81,7 +81,8 @@ fn rendered(incidents: &[IncidentSummary], limit: usize, now_ms: i64, zone: &Tim
             Cell::new(format!("{drill}{headline}{}{more}", since.unwrap_or_default())),
         ]
     });
-    show::table(&["INCIDENT", "OPENED", "STATE", "DOWN", "WHAT"], &[3, 1], rows)
+    let told = "`ansai report INCIDENT` tells the rest";
+    show::brief_table(&["INCIDENT", "OPENED", "STATE", "DOWN", "WHAT"], &[3, 1], rows, show::DETAIL_LINES_MAX, told)
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! `ansai status`: the agent and its targets. What stops it stands first, then how many targets are how, then what fails.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use ansai_model::observation::Health;
+use ansai_model::{id::TargetId, observation::Health};
 use ansai_protocol::{ScopeView, Status, TargetStatus};
 use jiff::tz::TimeZone;
 
@@ -32,12 +32,13 @@ pub(super) fn status(paths: &Paths, shown: &StatusArgs) -> Result<Code, Failure>
 
 /// Shows it again and again until it is interrupted, or the agent is gone.
 pub(super) fn watch(paths: &Paths, shown: &StatusArgs) -> Result<Code, Failure> {
+    let mut is_first = true;
     while show::ended().is_none() {
         let Asked { status, head } = asked(paths, shown)?;
         if paths.json {
             show::print_json_line(&serde_json::to_value(&status).unwrap_or_default());
         } else {
-            show::next_picture();
+            show::next_picture(std::mem::take(&mut is_first));
             show::print(rendered(&status, &head, &show::terminal().zone, rows(shown)));
         }
         // Nothing is waited for: it is how often a person can look at a picture, and the agent be asked for one.
@@ -68,19 +69,29 @@ fn asked(paths: &Paths, shown: &StatusArgs) -> Result<Asked, Failure> {
         let todo = "leave --role out, or write `agent: {role: …}` into the configuration";
         return Err(Failure::new(Code::Usage, format!("{} {has}, not `{role}`", status.host), todo));
     }
-    let wanted = target::wanted(target::names(&status), &shown.targets)?;
+    if !shown.targets.is_empty() {
+        let wanted = target::wanted(target::names(&status), &shown.targets)?;
+        narrow(&mut status, &wanted);
+    }
     let mut head = head::summary(&status.targets);
-    let count = status.targets.len();
-    status.targets.retain(|target| {
-        let is_named = shown.targets.is_empty() || wanted.contains(&target.target.to_string());
-        is_named && (!shown.failed || target.health != Health::Healthy || warns(target))
-    });
+    status.targets.retain(|target| !shown.failed || target.health != Health::Healthy || warns(target));
     if status.targets.is_empty() && shown.failed {
         head.push("nothing of what was asked for fails, warns or is unknown".to_owned());
-    } else if status.targets.len() < count {
-        head.push(format!("shown: {} of {count}", status.targets.len()));
     }
     Ok(Asked { status, head })
+}
+
+/// Leaves only what is about these targets, and what is about the agent itself.
+fn narrow(status: &mut Status, wanted: &BTreeSet<String>) {
+    status.targets.retain(|target| wanted.contains(&target.target.to_string()));
+    let named: Vec<TargetId> = status.targets.iter().map(|target| target.target.clone()).collect();
+    for views in [&mut status.holds, &mut status.silences, &mut status.maintenance] {
+        views.retain(|view| {
+            let scope = target::scope_in_words(&view.scope);
+            named.iter().any(|target| scope.holds(target))
+        });
+    }
+    status.idle_patterns.clear();
 }
 
 /// What people look for first: what fails and is critical, what fails, what is unknown, what is held.
@@ -226,7 +237,8 @@ fn table(targets: &[&TargetStatus], zone: &TimeZone) -> show::Page {
         let text = text.strip_prefix(name).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(&text);
         vec![Cell::new(name), health, Cell::new(incident), Cell::new(show::told(text, zone))]
     });
-    show::table(&["TARGET", "HEALTH", "INCIDENT", "DETAIL"], &[2], rows)
+    let told = "`ansai explain TARGET` says the rest";
+    show::brief_table(&["TARGET", "HEALTH", "INCIDENT", "DETAIL"], &[2], rows, show::DETAIL_LINES_MAX, told)
 }
 
 /// How many messages have not reached anybody.
@@ -410,6 +422,17 @@ mod tests {
                     error: there is no key `servces` here\n    --> ansai.yaml:1:1\n  \
                     1 more error: `ansai check` shows both\nheld by";
         assert!(text.contains(told), "{text}");
+    }
+
+    #[test]
+    fn of_what_was_not_asked_for_nothing_is_counted_or_told() {
+        let mut status = status();
+        status.holds.push(ScopeView { scope: "service/app.service".into(), ..status.holds[0].clone() });
+        narrow(&mut status, &BTreeSet::from(["service/app.service".to_owned()]));
+        let text = rendered(&status, &head::summary(&status.targets), &TimeZone::UTC, None).to_string();
+        assert!(text.contains("\nmode act; 1 target: 1 failing, 0 unknown, 0 healthy\n"), "{text}");
+        assert!(text.contains("`ansai release service/app.service`") && !text.contains("nginx"), "{text}");
+        assert!(!text.contains("app@") && text.contains("THE LEDGER CANNOT BE SAVED"), "{text}");
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use ansai_model::{id::TargetId, policy::Scope};
+use ansai_model::{
+    id::{IncidentId, TargetId},
+    policy::Scope,
+};
 use ansai_protocol::Status;
 
 use crate::{
@@ -73,6 +76,7 @@ pub(crate) fn among(all: &[String], name: &str) -> Result<String, Failure> {
         [one] => Ok((*one).to_owned()),
         [] => {
             let suggestion = match (nearest(all, name), holder(all, name)) {
+                _ if name.parse::<IncidentId>().is_ok() => format!("that is an incident: `ansai report {name}`"),
                 (Some(near), _) => format!("did you mean `{near}`? `ansai status` lists them"),
                 (None, Some((kind, holder))) => format!("it lies on the {kind} `{holder}`"),
                 (None, None) => "`ansai status` lists them".to_owned(),
@@ -244,6 +248,7 @@ mod tests {
             check("ngnix"),
             "ansai: there is no target `ngnix`\n  help: did you mean `nginx.service`? `ansai status` lists them"
         );
+        assert_eq!(check("i7"), "ansai: there is no target `i7`\n  help: that is an incident: `ansai report i7`");
         assert_eq!(check("redis"), "ansai: there is no target `redis`\n  help: `ansai status` lists them");
     }
 }

@@ -14,7 +14,7 @@ const TEXT_MIN: usize = 30;
 const BELOW: usize = 4;
 /// Fewer characters of a name say nothing.
 const NAME_MIN: usize = 8;
-/// What stands for what was left out of a name.
+/// What stands for what was left out.
 const MARK: char = '…';
 
 /// A cell of a table: one line, in which nothing is unseen.
@@ -50,16 +50,61 @@ impl Cell {
 /// this order.
 pub(crate) fn table(head: &[&str], spare: &[usize], rows: impl IntoIterator<Item = Vec<Cell>>) -> Page {
     let rows: Vec<Vec<Cell>> = rows.into_iter().collect();
-    Page::own(laid_out(head, spare, rows, terminal().columns, terminal().has_color))
+    let (columns, has_color) = (terminal().columns, terminal().has_color);
+    Page::own(laid_out(Layout { head, spare, columns, lines_max: usize::MAX, has_color }, rows))
 }
 
-fn laid_out(
+/// The same, with at most so many lines of text in a row where a terminal is too narrow for one. What is left out is marked, and
+/// below the table stands where it is told.
+pub(crate) fn brief_table(
     head: &[&str],
     spare: &[usize],
-    mut rows: Vec<Vec<Cell>>,
+    rows: impl IntoIterator<Item = Vec<Cell>>,
+    lines_max: usize,
+    told: &str,
+) -> Page {
+    let rows: Vec<Vec<Cell>> = rows.into_iter().collect();
+    let (columns, has_color) = (terminal().columns, terminal().has_color);
+    let table = laid_out(Layout { head, spare, columns, lines_max, has_color }, rows);
+    let is_cut = table.lines().any(|line| line.ends_with(CUT));
+    let page = Page::own(table);
+    if is_cut { page.above(&Page::lines([format!("{MARK} {told}")])) } else { page }
+}
+
+/// The end of a text of which a part is left out.
+const CUT: &str = " …";
+
+/// A text in lines of so many columns, all but the first so far in; of more lines than these the rest is left out.
+fn fitted(text: &str, begin: usize, columns: usize, lines_max: usize) -> String {
+    let whole = hanging(text, begin, begin, columns);
+    if whole.lines().count() <= lines_max {
+        return whole;
+    }
+    let mut kept: Vec<&str> = whole.lines().take(lines_max).collect();
+    let mut last = kept.pop().unwrap_or_default();
+    while last.chars().count() + CUT.chars().count() > columns
+        && let Some((shorter, _)) = last.rsplit_once(' ')
+    {
+        last = shorter;
+    }
+    let last = format!("{}{CUT}", last.trim_end_matches([' ', ',', ';', ':']));
+    kept.push(&last);
+    kept.join("\n")
+}
+
+/// How a table is laid out.
+#[derive(Clone, Copy)]
+struct Layout<'a> {
+    head: &'a [&'a str],
+    spare: &'a [usize],
     columns: Option<usize>,
+    /// Most lines of text in a row.
+    lines_max: usize,
     has_color: bool,
-) -> String {
+}
+
+fn laid_out(layout: Layout<'_>, mut rows: Vec<Vec<Cell>>) -> String {
+    let Layout { head, columns, lines_max, has_color, .. } = layout;
     let last = head.len().saturating_sub(1);
     let Some(columns) = columns else { return drawn(head, &rows, has_color) };
     let widths: Vec<usize> = (0..head.len()).map(|column| width(head, &rows, column)).collect();
@@ -71,15 +116,16 @@ fn laid_out(
     }
     if room >= TEXT_MIN {
         for cell in rows.iter_mut().filter_map(|row| row.get_mut(last)) {
-            cell.text = hanging(&cell.text, 0, 0, room);
+            cell.text = fitted(&cell.text, 0, room, lines_max);
         }
         return drawn(head, &rows, has_color);
     }
-    stacked(head, spare, rows, columns, has_color)
+    stacked(layout, rows, columns)
 }
 
 /// Each row with its text below it.
-fn stacked(head: &[&str], spare: &[usize], rows: Vec<Vec<Cell>>, columns: usize, has_color: bool) -> String {
+fn stacked(layout: Layout<'_>, rows: Vec<Vec<Cell>>, columns: usize) -> String {
+    let Layout { head, spare, lines_max, has_color, .. } = layout;
     let last = head.len().saturating_sub(1);
     let mut kept: Vec<usize> = (0..last).collect();
     let wide = |kept: &[usize]| kept.iter().map(|column| width(head, &rows, *column) + 2).sum::<usize>();
@@ -113,7 +159,7 @@ fn stacked(head: &[&str], spare: &[usize], rows: Vec<Vec<Cell>>, columns: usize,
         out.push(line.to_owned());
         if !text.is_empty() {
             let begin = " ".repeat(BELOW);
-            out.push(hanging(&format!("{begin}{text}"), BELOW, BELOW, columns));
+            out.push(fitted(&format!("{begin}{text}"), BELOW, columns, lines_max));
         }
     }
     out.join("\n")
@@ -164,7 +210,28 @@ mod tests {
 
     #[track_caller]
     fn check(columns: Option<usize>, expected: &[&str]) {
-        assert_eq!(laid_out(HEAD, &[2], rows(), columns, false), expected.join("\n"));
+        assert_eq!(laid_out(layout(columns, usize::MAX), rows()), expected.join("\n"));
+    }
+
+    fn layout(columns: Option<usize>, lines_max: usize) -> Layout<'static> {
+        Layout { head: HEAD, spare: &[2], columns, lines_max, has_color: false }
+    }
+
+    #[test]
+    fn a_row_has_no_more_lines_of_text_than_it_may_and_says_that_there_is_more() {
+        let long = "escalated to a person: there is no room, and nothing that may be deleted; ".repeat(8);
+        for columns in 30..120 {
+            for most in 1..5 {
+                let rows = vec![["/var", "FAILING", "i3", long.as_str()].map(Cell::new).into()];
+                let text = laid_out(layout(Some(columns), most), rows);
+                // The head and, where it stands above its text, the name.
+                assert!((most + 1..=most + 2).contains(&text.lines().count()), "{columns}, {most}: {text}");
+                assert!(text.lines().all(|line| line.chars().count() <= columns), "{columns}: {text}");
+                assert!(text.ends_with(CUT), "{text}");
+            }
+        }
+        let rows = vec![["/var", "FAILING", "i3", long.as_str()].map(Cell::new).into()];
+        assert!(!laid_out(layout(None, 4), rows).contains(MARK), "what is no terminal has the whole");
     }
 
     #[test]
@@ -220,7 +287,7 @@ mod tests {
     #[test]
     fn no_line_is_longer_than_its_terminal() {
         for columns in 20..120 {
-            let text = laid_out(HEAD, &[2], rows(), Some(columns), false);
+            let text = laid_out(layout(Some(columns), usize::MAX), rows());
             assert!(text.lines().all(|line| line.chars().count() <= columns), "{columns}: {text}");
         }
     }

@@ -21,7 +21,29 @@ fn is_of_frame(line: &str) -> bool {
     rest.starts_with("--> ") || rest.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start().starts_with('|')
 }
 
+/// Stands for a blank at which no line ends; no text that is shown has it, since unseen characters are written by their numbers.
+const KEPT: char = '\u{1}';
+/// What stands around a command in its line: where it hangs, its marks, and what ends the sentence.
+const MARKS: usize = 6;
+
+/// With the blanks of what is to be typed kept, where it fits a line: a command that is copied is whole.
+fn with_commands_kept(line: &str, columns: usize) -> String {
+    let mut parts: Vec<String> = line.split('`').map(str::to_owned).collect();
+    let last = parts.len().saturating_sub(1);
+    // Between an odd mark and the next one; a mark without another means nothing.
+    for (at, part) in parts.iter_mut().enumerate() {
+        if at % 2 == 1 && at < last && part.chars().count() + MARKS <= columns {
+            *part = part.replace(' ', &KEPT.to_string());
+        }
+    }
+    parts.join("`")
+}
+
 fn broken(line: &str, columns: usize) -> String {
+    broken_at_blanks(&with_commands_kept(line, columns), columns).replace(KEPT, " ")
+}
+
+fn broken_at_blanks(line: &str, columns: usize) -> String {
     let begin = spaces(line, 0);
     let mut kept = begin;
     // A row may begin with several labels, as `allow  hold    nothing is held`: all keep their columns.
@@ -80,6 +102,18 @@ mod tests {
         assert_eq!(wrapped("short\nlonger than this", 9), "short\nlonger\n  than\n  this");
         assert_eq!(wrapped("/a/path/that/is/long after", 10), "/a/path/that/is/long\n  after");
     }
+
+    #[test]
+    fn a_command_that_fits_a_line_is_not_broken() {
+        assert_eq!(
+            wrapped("it is done; `ansai drill app --undo` ends it", 30),
+            "it is done;\n  `ansai drill app --undo`\n  ends it"
+        );
+        // One that does not, and a mark without another, are text.
+        assert_eq!(wrapped("`ansai drill app --undo` ends it", 20), "`ansai drill app\n  --undo` ends it");
+        assert_eq!(wrapped("a ` mark and some words", 12), "a ` mark and\n  some words");
+    }
+
     #[test]
     fn what_is_meant_in_a_file_stays_below_it() {
         let frame = [

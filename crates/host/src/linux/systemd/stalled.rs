@@ -210,7 +210,7 @@ pub(super) async fn look(bus: &Bus, root: &Path, unit: &UnitName, seen: &UnitSna
                     Observation::failing(format!("it hangs: {all} been stopped (state T) for {for_so_long}"))
                 }
                 Why::Held => Observation::unknown(format!(
-                    "a debugger has held its main process (state {HELD}) for {for_so_long}; what somebody debugs is left alone"
+                    "a debugger has held its main process (state t) for {for_so_long}; what somebody debugs is left alone"
                 )),
                 Why::Waiting => Observation::unknown(format!(
                     "it hangs: {all} waited in the kernel (state D) for {for_so_long}, for a disk or a server that is away; a \
