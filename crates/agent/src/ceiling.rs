@@ -55,11 +55,12 @@ pub fn beside(config: &Path) -> PathBuf {
     config.with_file_name(NAME)
 }
 
-/// When the configuration, its ceiling or the time zone in which it tells hours was last changed, so that all is read anew.
+/// When the configuration, its ceiling or the time zone in which it tells hours was last changed, so that all is read anew;
+/// nothing where there is neither of both files.
 #[must_use]
 pub fn changed_at(config: &Path) -> Option<SystemTime> {
     let own = fs::metadata(beside(config)).and_then(|file| file.modified()).ok();
-    ansai_config::changed_at(config).max(own).max(zone::changed_at())
+    ansai_config::changed_at(config).max(own).map(|files| Some(files).max(zone::changed_at())).unwrap_or_default()
 }
 
 impl Ceiling {

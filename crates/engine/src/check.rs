@@ -324,7 +324,12 @@ impl CheckState {
             Some(before) => unit.restarts.saturating_sub(before).min(64),
             None => 0,
         };
+        // systemd counts from zero after each start that somebody asks for: as after an action of ours, the loop before it is over.
+        let is_begun_anew = self.last_restarts.is_some_and(|before| unit.restarts < before);
         self.last_restarts = Some(unit.restarts);
+        if let Some(unwell) = self.unwell.any().filter(|_| is_begun_anew) {
+            unwell.restarts = Times::NONE;
+        }
         if new > 0 || is_waiting(unit) {
             self.unwell.note();
         }
