@@ -78,7 +78,7 @@ pub async fn run(options: Options) -> Result<()> {
     let state = store.state().map_err(HomeError::from)?;
     let (controller, epoch) = (state.controller, state.epoch);
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-    let (saved, mut saves) = mpsc::channel(4);
+    let (done, mut saves) = mpsc::channel(4);
     let (news, mut heard) = mpsc::channel(NEWS_MAX);
     let (asked, mut questions) = mpsc::channel(ASKED_MAX);
     let (new_acceptor, acceptors) = watch::channel(acceptor(&authority, controller)?);
@@ -89,7 +89,7 @@ pub async fn run(options: Options) -> Result<()> {
     links::serve(listener, &shared).context("no threads for the links")?;
     let carrier = Carrier::new(&home.state_dir, &runtime_dir, shared, tasks.clone(), stop.clone());
     let hosts = state.hosts.len();
-    let keeper = Keeper::start(store.clone(), saved).context("no thread for the store")?;
+    let keeper = Keeper::start(store.clone(), done).context("no thread for the store")?;
     let mut shell = Shell::new(Parts {
         unwell: Unwell::new(&state),
         engine: FleetEngine::new(state, now()).silent_after(settings.silent_after),
