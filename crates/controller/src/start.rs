@@ -137,12 +137,12 @@ pub async fn run(options: Options) -> Result<()> {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     stop.cancel();
     tasks.close();
-    saved(&mut shell, &mut saves).await;
+    wound_down(&mut shell, &mut saves).await;
     Ok(())
 }
 
 /// Waits for the save that is under way when the controller is told to stop.
-async fn saved(shell: &mut Shell, saves: &mut mpsc::Receiver<Done>) {
+async fn wound_down(shell: &mut Shell, saves: &mut mpsc::Receiver<Done>) {
     while shell.is_saving() {
         match timeout(STOP_WAIT, saves.recv()).await {
             Ok(Some(done)) => shell.saved(done),

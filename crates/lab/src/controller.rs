@@ -114,28 +114,34 @@ impl Controller {
         Ok(())
     }
 
-    /// Has a host kept well over SSH: its own sshd listens, and lets the controller's key in once it is known.
+    /// A host lets the controller in over SSH, on which it listens from then on, behind a shell that talks; returns as what it
+    /// is reached.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn is_let_in(&self, host: &Host, number: u8) -> Result<String> {
+        self.has_carried()?;
+        listens_for_ssh(host)?;
+        let destination = format!("root@{}", Lan::address(number));
+        // The controller makes its key when it is first needed, and says what the host must know.
+        let refused = self.host.run(&["ansai", "hosts", "add", "--ssh", &destination, "--dry-run"])?.stderr;
+        let key = refused.lines().find_map(|line| line.find("ssh-ed25519 ").map(|at| line[at..].trim()));
+        let key = key.with_context(|| format!("it says no key: {refused}"))?;
+        let append = "umask 077; mkdir -p /root/.ssh; cat >> /root/.ssh/authorized_keys";
+        host.run_with_input(&["sh", "-c", append], format!("{key}\n").as_bytes())?.ok()?;
+        Ok(destination)
+    }
+
+    /// Has a host kept well over SSH that lets the controller in; returns what was said.
     ///
     /// # Errors
     /// When the host is not added.
     pub fn add_over_ssh(&self, host: &Host, number: u8, words: &[&str]) -> Result<String> {
-        self.has_carried()?;
-        listens_for_ssh(host)?;
-        let destination = format!("root@{}", Lan::address(number));
-        let command = [&["ansai", "hosts", "add", "--ssh", &destination, "--name", host.name()], words].concat();
-        // The controller makes its key when it is first needed, and says what the host must know.
-        let refused = self.host.run(&[command.as_slice(), &["--dry-run"]].concat())?;
-        let key = refused.stderr.lines().find_map(|line| line.find("ssh-ed25519 ").map(|at| line[at..].trim()));
-        if let Some(key) = key {
-            host.run_with_input(
-                &["sh", "-c", "umask 077; mkdir -p /root/.ssh; cat >> /root/.ssh/authorized_keys"],
-                key.as_bytes(),
-            )?
-            .ok()?;
-        }
-        let added = self.host.run(&[command.as_slice(), &["--yes"]].concat())?;
-        let said = format!("{}{}", added.stdout, added.stderr);
-        added.ok().with_context(|| format!("{}\nthe host:\n{}", refused.stderr, host.evidence()))?;
+        let destination = self.is_let_in(host, number)?;
+        let command = ["ansai", "hosts", "add", "--ssh", &destination, "--name", host.name(), "--yes"];
+        let added = self.host.run(&[&command, words].concat())?;
+        let said = format!("{}{}", added.stderr, added.stdout);
+        added.ok().with_context(|| format!("the host:\n{}", host.evidence()))?;
         Ok(said)
     }
 

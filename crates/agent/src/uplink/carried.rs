@@ -199,3 +199,87 @@ fn line(from: &mut impl Read) -> io::Result<Vec<u8>> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+
+    use ansai_link::authority::Authority;
+    use ansai_protocol::link::{ControllerId, HostId, Identity};
+
+    use super::{super::membership::Told, *};
+
+    const NOW: WallTime = WallTime(1_800_000_000_000);
+
+    /// A controller that answers one who asks: with a certificate for this host, or not.
+    fn answers(
+        authority: Authority,
+        host: Option<HostId>,
+        mut stream: UnixStream,
+    ) -> std::thread::JoinHandle<Authority> {
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            BufReader::new(stream.try_clone().expect("another handle")).read_line(&mut line).expect("it asks");
+            let asks: CarriedAsks =
+                serde_json::from_str(line.strip_prefix("tag asks ").expect("marked")).expect("asks");
+            let answer = match host {
+                Some(host) => JoinAnswer::Joined(Identity {
+                    host,
+                    name: asks.name,
+                    controller: ControllerId::of_chance([2; 16]),
+                    certificate: authority.sign_host(&asks.request, host, NOW).expect("signed").certificate,
+                    roots: authority.roots().expect("roots"),
+                    now_ms: NOW.0,
+                }),
+                None => JoinAnswer::Refused { what: "no agent is carried here".into(), suggestion: "look".into() },
+            };
+            let told = serde_json::to_string(&CarriedTold { answer }).expect("written");
+            // What comes behind the line is the link's, and stays unread.
+            stream.write_all(format!("{told}\nTLS").as_bytes()).expect("told");
+            authority
+        })
+    }
+
+    fn joins(place: &Place, authority: Authority, host: Option<HostId>) -> (Result<()>, Authority, UnixStream) {
+        let (mut ours, theirs) = UnixStream::pair().expect("a pair");
+        let controller = answers(authority, host, theirs);
+        let mut to = ours.try_clone().expect("another handle");
+        let joined = place.join("tag", "web-01", &mut ours, &mut to, NOW);
+        (joined, controller.join().expect("it answered"), ours)
+    }
+
+    #[test]
+    fn each_connection_has_another_key_and_knows_what_was_known() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = Place { folder: folder.path().join("carried") };
+        place.make("services: {}\n").expect("made");
+        place.make("services: {app.service: {}}\n").expect("made once more");
+        let (host, fleet) = (HostId::of_chance([1; 16]), Folder::of(&place.state_dir()));
+        let (joined, authority, mut rest) = joins(&place, Authority::create(NOW).expect("a CA"), Some(host));
+        joined.expect("joined");
+        let mut unread = [0; 3];
+        rest.read_exact(&mut unread).expect("read");
+        assert_eq!(&unread, b"TLS", "nothing of the link was taken");
+        let proposed = fleet.texts().expect("read");
+        assert_eq!(proposed.len(), 1);
+        assert_eq!(proposed[0].text, "services: {app.service: {}}\n", "the fleet says nothing yet");
+        let first = fleet.read().expect("read").expect("joined").facts.key;
+        let told = Told { controller: ControllerId::of_chance([2; 16]), epoch: 1, reports_ms: 7 };
+        fleet.keep_told(&told).expect("kept");
+        let (joined, authority, _) = joins(&place, authority, Some(host));
+        joined.expect("joined again");
+        assert_ne!(fleet.read().expect("read").expect("joined").facts.key, first);
+        assert_eq!(fleet.told(), Some(told), "the same host goes on");
+        let (refused, authority, _) = joins(&place, authority, None);
+        assert!(refused.expect_err("refused").to_string().contains("no agent is carried here"));
+        joins(&place, authority, Some(HostId::of_chance([3; 16]))).0.expect("joined as another");
+        assert_eq!(fleet.told(), None, "another host begins anew");
+    }
+
+    #[test]
+    fn what_answers_without_an_end_is_given_up() {
+        let mut endless = io::repeat(b'x');
+        assert!(line(&mut endless).is_err());
+        assert!(line(&mut &b"half a line"[..]).is_err());
+    }
+}

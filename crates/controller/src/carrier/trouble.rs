@@ -91,3 +91,27 @@ impl SshTrouble {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ssh_says_is_said_in_words_with_what_to_do() {
+        for (said, word) in [
+            ("root@web-01: Permission denied (publickey,password).", "permission denied"),
+            ("@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed.", "another key"),
+            ("No ED25519 host key is known for web-01\nHost key verification failed.", "known by no key"),
+            ("ssh: connect to host web-01 port 22: Connection refused", "nobody listens"),
+            ("ssh: Could not resolve hostname web-01: Name or service not known", "name is not known"),
+            ("ssh: connect to host web-01 port 22: Connection timed out", "does not answer"),
+        ] {
+            let trouble = SshTrouble::of_ssh(said, "ssh-ed25519 AAAA").expect(said);
+            assert!(trouble.what.contains(word) && !trouble.todo.is_empty(), "{said}: {trouble:?}");
+        }
+        let denied = SshTrouble::of_ssh("Permission denied", "ssh-ed25519 AAAA").expect("known");
+        assert!(denied.todo.contains("ssh-ed25519 AAAA"));
+        assert_eq!(SshTrouble::of_ssh("kex_exchange_identification: read", ""), None);
+        assert!(SshTrouble::unknown("one\ntwo\n\n").what.ends_with("two"), "its last word");
+    }
+}
