@@ -126,8 +126,8 @@ const EXAMPLES: domain::Examples = &[
     (
         "hosts add",
         &[
-            ("ansai hosts add --ssh root@web-01 --dry-run", "what is found there, and its key"),
-            ("ansai hosts add --ssh ada@web-01 --sudo --role web", "as ada, who becomes root by sudo"),
+            ("ansai hosts add --ssh root@web-01 --dry-run", "what is there"),
+            ("ansai hosts add --ssh ada@web-01 --sudo", "root by sudo"),
         ],
     ),
     ("hosts accept", &[("ansai hosts accept 3f0c-91aa-72de", "when the host shows the same")]),

@@ -162,17 +162,25 @@ impl FleetEngine {
     }
 
     fn silence_in_words(&self, hosts: &BTreeSet<HostId>, is_nobody_heard: bool) -> Text {
-        let names: Vec<String> =
-            hosts.iter().filter_map(|id| self.books.hosts.get(id)).map(|host| host.name.to_string()).collect();
+        let members = || hosts.iter().filter_map(|id| self.books.hosts.get(id));
+        let names: Vec<String> = members().map(|host| host.name.to_string()).collect();
+        let alone = members().filter(|host| host.over_ssh.is_none()).count();
         let suspicion = match is_nobody_heard {
             true => "; no other is either, so the controller's own network is suspected, and none of them is blamed",
             false => "",
         };
-        let (is, they) = if names.len() == 1 { ("is", "it heals") } else { ("are", "they heal") };
-        Text::new(format!(
-            "{} {is} not heard any more{suspicion}; as far as anybody knows {they} alone",
-            words::listed(&names)
-        ))
+        let is = if names.len() == 1 { "is" } else { "are" };
+        // A carried agent has ended with its connection.
+        let heals = match (alone, names.len() - alone) {
+            (1, 0) => "as far as anybody knows it heals alone",
+            (_, 0) => "as far as anybody knows they heal alone",
+            (0, 1) => "it is kept over SSH, so nobody heals there until it is reached again",
+            (0, _) => "they are kept over SSH, so nobody heals there until they are reached again",
+            (_, _) => {
+                "as far as anybody knows they heal alone, but for those over SSH, where nobody does until they are reached"
+            }
+        };
+        Text::new(format!("{} {is} not heard any more{suspicion}; {heals}", words::listed(&names)))
     }
 
     /// Opens and closes the incidents about twins, and about hosts that know newer restraints than this controller.

@@ -47,6 +47,7 @@ const CARRIED: &str = "/run/ansai-over-ssh";
 
 /// How the agent came to its host.
 #[derive(Args)]
+#[group(skip)]
 pub(crate) struct AgentArgs {
     /// A controller has carried it here over SSH; what it says first is marked by this.
     #[arg(long, value_name = "TAG", hide = true)]

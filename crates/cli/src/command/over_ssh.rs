@@ -117,7 +117,7 @@ fn linked(paths: &Paths, name: &Short) -> Result<Option<String>, Failure> {
         if begun.elapsed() > most {
             return Ok(Some(trouble));
         }
-        if is_under_way && trouble != told && begun.elapsed() > Duration::from_secs(1) {
+        if is_under_way && host.ssh_trouble.is_some() && trouble != told {
             show::note(&trouble);
             told = trouble;
         }

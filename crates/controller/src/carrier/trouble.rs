@@ -61,7 +61,7 @@ impl SshTrouble {
 
     /// What `ssh` said last, when it is known no better.
     pub(crate) fn unknown(said: &str) -> Self {
-        let last = said.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("it said nothing");
+        let last = last_word(said).unwrap_or("it said nothing");
         Self::new(
             format!("the connection ended: {last}"),
             "try the same by hand: ssh -o BatchMode=yes, as the controller's user",
@@ -78,8 +78,7 @@ impl SshTrouble {
 
     /// The agent has gone.
     pub(crate) fn ended(said: &str) -> Self {
-        let last = said.lines().map(str::trim).rfind(|line| !line.is_empty());
-        let why = last.map_or_else(String::new, |last| format!(": {last}"));
+        let why = last_word(said).map_or_else(String::new, |last| format!(": {last}"));
         Self::new(format!("the connection to the agent ended{why}"), "it is begun again by itself")
     }
 
@@ -90,6 +89,14 @@ impl SshTrouble {
             "see what it logs: journalctl -u ansai-controller",
         )
     }
+}
+
+/// What was said last by whoever gives up: an error of the agent, or else of `ssh`. What the agent logs begins with a blank,
+/// and so does what helps against its error.
+fn last_word(said: &str) -> Option<&str> {
+    let error = |line: &&str| line.starts_with("ansai: ");
+    let is_said = |line: &&str| !line.trim().is_empty() && !line.starts_with(' ');
+    said.lines().rfind(error).or_else(|| said.lines().rfind(is_said)).map(str::trim)
 }
 
 #[cfg(test)]
@@ -113,5 +120,9 @@ mod tests {
         assert!(denied.todo.contains("ssh-ed25519 AAAA"));
         assert_eq!(SshTrouble::of_ssh("kex_exchange_identification: read", ""), None);
         assert!(SshTrouble::unknown("one\ntwo\n\n").what.ends_with("two"), "its last word");
+        let agent =
+            " INFO watching\nansai: the agent cannot run: another one runs\n  help: see there\n INFO stopping\n";
+        assert!(SshTrouble::unknown(agent).what.ends_with("another one runs"));
+        assert_eq!(SshTrouble::ended(" INFO stopping\n").what, "the connection to the agent ended");
     }
 }

@@ -6,7 +6,7 @@ use ansai_protocol::{
     ssh::OverSsh,
 };
 
-use crate::paper::{Paper, key, said, short};
+use crate::paper::{Paper, key, said, secs, short};
 
 fn over(destination: &str) -> OverSsh {
     OverSsh { destination: destination.into(), sudo: true, known: vec!["web-1 ssh-ed25519 AAAA".into()] }
@@ -94,4 +94,20 @@ fn an_agent_that_is_installed_there_takes_the_place_of_the_carried_one() {
     let joined = fleet.joins(2, "web-1", "web", true);
     assert!(matches!(&joined, JoinAnswer::Joined(one) if one.host == host), "{joined:?}");
     assert!(carried(&fleet).is_empty());
+}
+
+#[test]
+fn of_a_silent_host_over_ssh_nobody_says_that_it_heals_alone() {
+    let mut fleet = Paper::of(&[("web-1", "web")]);
+    fleet.operates(add("web-2", over("root@web-2"), 5));
+    fleet.carried = carried(&fleet).first().copied();
+    fleet.joins(2, "web-2", "", false);
+    fleet.connects(2, 2);
+    fleet.disconnects(2);
+    fleet.passes(secs(90), &[1]);
+    let own = fleet.own();
+    assert!(
+        own.iter().any(|one| one.starts_with("web-2 is not heard") && one.contains("nobody heals there")),
+        "{own:?}"
+    );
 }
