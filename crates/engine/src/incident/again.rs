@@ -8,7 +8,7 @@ use ansai_model::{
     action::{Action, ActionOutcome, Disruption},
     condition::Value,
     decision::Gate,
-    id::{CheckId, IncidentId, TargetId},
+    id::{CheckId, IncidentId, RunId, TargetId},
     incident::{self, EvidenceKind, Incident, Phase, StepKind},
     notify::NoticeKind,
     observation::{Health, Observation},
@@ -184,27 +184,30 @@ impl Context {
         true
     }
 
-    /// Takes in how the files are that the unit of an incident reads; says whether they were otherwise when it was tried last.
+    /// Takes in how the files are that the unit of an incident reads; says whether somebody has changed them since it was tried
+    /// last. What was written while that was under way may be the service's own, and is how they are from then on.
     fn have_changed(&mut self, check: &CheckId, seen: &Observation) -> bool {
         let Some(figure) = seen.figure(Probe::PRINT) else { return false };
         let figure = Text::new(format!("{figure:?}"));
         let Some(watch) = self.watches.get_mut(check) else { return false };
-        watch.print = Some(figure.clone());
+        let is_first = watch.print.replace(figure.clone()).is_none();
         let now = self.now;
         let Some(incident) = self.state.incidents.get_mut(&watch.incident) else { return false };
-        let tried = last_tried(incident);
+        let (began, ended) = last_try(incident);
+        let changed = changed_at(seen).filter(|_| is_first);
         let retry = incident.retry.as_mut();
         let Some(Obstacle::Files { print, .. }) = retry.and_then(|retry| retry.obstacle.as_mut()) else { return false };
-        match print {
-            Some(before) => *before != figure,
+        let is_mended = match print {
+            Some(before) if *before == figure => return false,
+            Some(_) => changed.is_none_or(|changed| changed < began || ended < changed),
             // Whoever mended it during the last wait did so before it was looked at for the first time.
-            None if changed_at(seen).is_some_and(|changed| tried < changed && changed <= now.wall) => true,
-            None => {
-                *print = Some(figure);
-                self.changed();
-                false
-            }
+            None => changed.is_some_and(|changed| ended < changed && changed <= now.wall),
+        };
+        if !is_mended {
+            *print = Some(figure);
+            self.changed();
         }
+        is_mended
     }
 
     /// The look at what an incident waits for, when there is one under this name.
@@ -359,12 +362,22 @@ pub(crate) fn is_tried_again(incident: &Incident) -> bool {
     incident.retry.as_ref().is_some_and(|retry| retry.tries > 0)
 }
 
-/// When the last try began to change something, or was taken back; else when it was seen to fail.
-fn last_tried(incident: &Incident) -> WallTime {
-    let is_try = |step: &&incident::Step| {
-        matches!(step.kind, StepKind::Started { is_harmless: false, .. } | StepKind::Undone { .. })
-    };
-    incident.steps.iter().rev().find(is_try).map_or(incident.opened.wall, |step| step.at.wall)
+/// When the last try began to change something, and when it was over: its action had ended, it was known not to have helped, or
+/// it was taken back. Without one, when it was seen to fail.
+fn last_try(incident: &Incident) -> (WallTime, WallTime) {
+    let opened = incident.opened.wall;
+    incident.steps.iter().fold((opened, opened), |(began, ended), step| match &step.kind {
+        StepKind::Started { is_harmless: false, .. } => (step.at.wall, step.at.wall),
+        StepKind::Ended { run, .. } if !is_harmless(incident, *run) => (began, step.at.wall),
+        StepKind::NotVerified { .. } | StepKind::Undone { .. } => (began, step.at.wall),
+        _ => (began, ended),
+    })
+}
+
+/// Whether an action was begun as one that changes nothing.
+fn is_harmless(incident: &Incident, of: RunId) -> bool {
+    let is_it = |kind: &StepKind| matches!(kind, StepKind::Started { run, is_harmless: true, .. } if *run == of);
+    incident.steps.iter().any(|step| is_it(&step.kind))
 }
 
 /// When the last of the files that a unit reads was changed, to the millisecond.

@@ -11,6 +11,7 @@ use ansai_model::{
     policy::Scope,
     probe::Probe,
     retry::Obstacle,
+    time::WallTime,
     unit::{ActiveState, Intent, LoadState, UnitSnapshot},
 };
 
@@ -302,7 +303,7 @@ fn a_changed_file_of_what_a_unit_reads_is_a_reason_to_try_at_once() {
     host.pass(secs(100));
     let said = host.summary("app.service");
     assert!(said.contains("it is tried again as soon as what app.service reads is changed, or in 3m"), "{said}");
-    // Half of it was mended, and the other half while that was tried.
+    // Half of it was mended, and the other half after that was tried.
     host.sees(LOOK, files(2.0));
     host.pass(secs(6));
     assert_eq!((host.done().len(), host.phase("app.service")), (2, "escalated"), "{:?}", host.story(1));
@@ -316,19 +317,51 @@ fn a_changed_file_of_what_a_unit_reads_is_a_reason_to_try_at_once() {
     assert_eq!(host.told(), ["Escalated to 1", "Recovered to 1"]);
 }
 
+/// The same, when the last of the files was changed at this moment.
+fn files_of(print: f64, changed: WallTime) -> Observation {
+    let changed = Duration::from_millis(u64::try_from(changed.0).expect("after 1970"));
+    files(print).with_figure(Probe::CHANGED, Value::Duration(changed))
+}
+
 #[test]
-fn what_was_mended_after_the_last_try_and_before_it_was_handed_over_is_a_reason_to_try_at_once() {
-    let tries = |edited_ago: i64| {
+fn what_was_mended_after_the_last_try_and_before_it_was_looked_at_is_a_reason_to_try_at_once() {
+    // How often it is tried when a file was changed so many milliseconds after the try began, which lasts for 20.
+    let tries = |edited_after: i64| {
         let mut host = Host::new(&changed("attempts: 4", "attempts: 1")).actions_end(failed());
-        let changed = u64::try_from(host.now.wall.0 - edited_ago).expect("after 1970");
-        host.sees(LOOK, files(1.0).with_figure(Probe::CHANGED, Value::Duration(Duration::from_millis(changed))));
+        let edited = WallTime(host.now.wall.0 + edited_after);
+        host.hanging.insert(crate::host::check(LOOK));
         host.fails("app.service#unit");
-        host.pass(secs(60));
         assert_eq!(host.phase("app.service"), "escalated");
+        host.sees(LOOK, files_of(1.0, edited));
+        host.pass(secs(1));
+        host.hanging.clear();
+        host.pass(secs(60));
         host.done().len()
     };
-    // Once, for it does not help here; a file from before the try, or one of a clock that was set back, is none.
-    assert_eq!((tries(-2), tries(1_000), tries(-3_600_000)), (2, 1, 1));
+    assert_eq!(tries(500), 2, "once, for it does not help here");
+    assert_eq!(tries(-1_000), 1, "before the try");
+    assert_eq!((tries(10), tries(20)), (1, 1), "what a start writes is no mending");
+    assert_eq!(tries(3_600_000), 1, "the clock was set back");
+}
+
+#[test]
+fn a_service_that_writes_its_own_files_when_it_starts_is_not_tried_again_for_that() {
+    let mut host = Host::new(&changed("attempts: 4", "attempts: 1"));
+    host.sees(LOOK, files_of(1.0, host.now.wall));
+    host.fails("app.service#unit");
+    host.action_ends(failed());
+    host.pass(secs(310));
+    assert_eq!((host.done().len(), host.under_way.len()), (2, 1), "time has passed: {:?}", host.story(1));
+    let written = host.now.wall;
+    host.pass(secs(1));
+    host.sees.insert(crate::host::check(LOOK), files_of(2.0, written));
+    host.action_ends(failed());
+    host.pass(secs(120));
+    assert_eq!((host.done().len(), host.phase("app.service")), (2, "escalated"), "{:?}", host.story(1));
+    // What a person takes away is no younger than what it wrote.
+    host.sees(LOOK, files_of(3.0, written));
+    host.pass(secs(12));
+    assert_eq!(host.done().len(), 3, "{:?}", host.story(1));
 }
 
 #[test]
