@@ -113,10 +113,20 @@ fn tell(paths: &Paths, operation: FleetOperation) -> Result<Code, Failure> {
 
 /// Who has not said that it obeys, and what goes on all the same, as far as the text does not name them: it names the first few.
 fn beyond(reached: &Reached, text: &str) -> Vec<String> {
-    let missing = reached.missing.iter().filter(|one| !text.contains(&format!("{} ({})", one.host, one.why)));
-    let going = reached.under_way.iter().filter(|one| !text.contains(&format!("{} on {}", one.target, one.host)));
+    let missing = reached.missing.iter().filter(|one| !names(text, &format!("{} ({})", one.host, one.why)));
+    let going = reached.under_way.iter().filter(|one| !names(text, &format!("{} on {}", one.target, one.host)));
     let missing = missing.map(|one| format!("  {}: {}", one.host, one.why));
     missing.chain(going.map(|one| format!("  {}: {} was begun before and goes on", one.host, one.target))).collect()
+}
+
+/// Whether a text lists an entry, and not only one in which it is contained: `db-1` is no part of `prod-db-1` or `db-10`.
+fn names(text: &str, entry: &str) -> bool {
+    let is_whole = |(at, _): (usize, &str)| {
+        let (before, after) = (&text[..at], &text[at + entry.len()..]);
+        let begins = before.chars().next_back().is_none_or(char::is_whitespace);
+        begins && after.chars().next().is_none_or(|next| next.is_whitespace() || ",;".contains(next))
+    };
+    text.match_indices(entry).any(is_whole)
 }
 
 /// The targets that are meant on each of the hosts.
@@ -387,6 +397,9 @@ mod tests {
         assert!(lines[1].contains("web-01: service/app.service was begun before"), "{lines:?}");
         let said = "1 of 2 hold; not reached: db-02 (its link is down); still under way: service/app.service on web-01";
         assert_eq!(beyond(&reached, said), [""; 0], "nothing is said twice");
+        let others = "1 of 2 hold; not reached: prod-db-02 (its link is down), 1 more; begun before and still under way: \
+                      service/app.service on web-010 and other-service/app.service on web-01";
+        assert_eq!(beyond(&reached, others), lines, "who is named there is another one");
     }
 
     #[test]
