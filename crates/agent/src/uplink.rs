@@ -27,7 +27,7 @@ pub(crate) mod telling;
 
 use carried::Carried;
 use feed::Item;
-use line::{Kept, Line, Offered};
+use line::{Line, Offered};
 use membership::{Folder, Membership, Told};
 
 /// Most changes that are taken at once.
@@ -181,7 +181,7 @@ impl Uplink {
         beside(move || {
             let mut newer = reports.newest_since(WallTime(since_ms), REPORTS_MAX);
             newer.reverse();
-            newer.into_iter().for_each(|report| line.note_report(report, Kept::Yes));
+            newer.iter().for_each(|report| line.note_older_report(report));
         })
         .await
     }

@@ -115,6 +115,18 @@ impl Feed {
         }
     }
 
+    /// What was made before and is read or told now: it takes the place of nothing that says more.
+    pub(crate) fn note_older(&mut self, item: Item) {
+        let says_more = |other: &Item| match (other, &item) {
+            // The report on its end would have taken the place of this one.
+            (Item::Going(going), Item::Report { incident, .. }) => going.incident == *incident,
+            _ => item.is_replaced_by(other),
+        };
+        if !self.waiting.iter().any(says_more) {
+            self.note(item);
+        }
+    }
+
     /// What is said of an incident that goes on is said again when it goes further, so nothing is lost by it. No when there is
     /// none.
     fn drop_going(&mut self) -> bool {
@@ -148,15 +160,10 @@ impl Feed {
         self.waiting.push_back(Item::Told);
         for item in rest {
             match item {
-                Item::Report { .. } | Item::Lost(_) => self.note(item),
-                // It has ended, or it is in what is told.
-                Item::Incident(_) if !self.waiting.iter().any(|told| told.is_replaced_by(&item)) => self.note(item),
-                Item::Incident(_)
-                | Item::Going(_)
-                | Item::Target(_)
-                | Item::TargetGone(_)
-                | Item::Anew
-                | Item::Told => {}
+                // It has ended, or what is told says more of it.
+                Item::Report { .. } | Item::Incident(_) => self.note_older(item),
+                Item::Lost(_) => self.note(item),
+                Item::Going(_) | Item::Target(_) | Item::TargetGone(_) | Item::Anew | Item::Told => {}
             }
         }
         self.wants_all = false;
@@ -377,6 +384,25 @@ mod tests {
         feed.tell_all([incident(3), going(3, 2)]);
         let told = feed.take(9).unwrap().1;
         assert_eq!(told, [Item::Anew, incident(3), going(3, 2), Item::Told, report(1), report(2)]);
+    }
+
+    #[test]
+    fn no_older_report_takes_the_place_of_what_goes_on_when_everything_is_told() {
+        let told = |tells: [fn(&mut Feed); 2]| {
+            let mut feed = connected();
+            // Of the first there is a report since a person has it; the second has ended.
+            [report(1), incident(2), report(2)].into_iter().for_each(|item| feed.note(item));
+            feed.take(1);
+            feed.connected(None);
+            tells.into_iter().for_each(|tells| tells(&mut feed));
+            feed.take(9).unwrap().1
+        };
+        let from_disk: fn(&mut Feed) =
+            |feed| [incident(1), report(1), report(2)].into_iter().for_each(|item| feed.note_older(item));
+        let all: fn(&mut Feed) = |feed| feed.tell_all([incident(1), going(1, 2)]);
+        let expected = [Item::Anew, incident(1), going(1, 2), Item::Told, incident(2), report(2)];
+        assert_eq!(told([from_disk, all]), expected);
+        assert_eq!(told([all, from_disk]), expected);
     }
 
     #[test]

@@ -74,6 +74,15 @@ impl Line {
         });
     }
 
+    /// A report that was made before, as it lies on the disk: what is known by now says more.
+    pub(super) fn note_older_report(&self, report: &Report) {
+        let mut state = self.lock();
+        state.feed.note_older(Item::Incident(Box::new(answer::summary(report))));
+        state.feed.note_older(Item::Report { incident: report.incident, at_ms: report.at.wall.0 });
+        drop(state);
+        self.0.changed.notify_one();
+    }
+
     /// Whether the loop is to tell everything.
     pub(crate) fn wants_all(&self) -> bool {
         self.lock().feed.wants_all()

@@ -19,7 +19,10 @@ use ansai_protocol::link::{Configured, ControllerId, FeedId, Held, HostBundle, H
 use tokio::{net::TcpListener, task::JoinSet, time::timeout};
 
 use super::*;
-use crate::{clock::TimeSource, uplink::membership::Joined};
+use crate::{
+    clock::TimeSource,
+    uplink::{line::Kept, membership::Joined},
+};
 
 const LONG: Duration = Duration::from_secs(30);
 const DAY_MS: i64 = 86_400_000;
