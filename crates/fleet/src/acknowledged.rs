@@ -129,23 +129,24 @@ impl FleetEngine {
         self.answer(waiting.request, FleetAnswer::Done { text, reached: Some(reached) });
     }
 
-    /// Which of these hosts obey what was in force at a moment, or something newer.
+    /// Which of these hosts obey what was in force at a moment, or something newer. Those that are named are the first by name:
+    /// identities are drawn by chance, so their order tells nothing.
     pub(crate) fn reached(&self, meant: &[HostId], at: RestraintsAt) -> Reached {
         let mut reached = Reached { meant: u32::try_from(meant.len()).unwrap_or(u32::MAX), ..Reached::default() };
-        for host in meant {
-            let (Some(record), Some(seen)) = (self.books.hosts.get(host), self.seen.get(host)) else { continue };
-            match self.why_missing(*host, at) {
+        let known = |host: &HostId| Some((&self.books.hosts.get(host)?.name, *host, self.seen.get(host)?));
+        let mut hosts: Vec<_> = meant.iter().filter_map(known).collect();
+        hosts.sort_unstable_by_key(|(name, ..)| *name);
+        for (name, host, seen) in hosts {
+            match self.why_missing(host, at) {
                 None => reached.acknowledged += 1,
                 Some(why) if reached.missing.len() < NAMED_MAX => {
-                    reached.missing.push(Missing { host: record.name.clone(), why });
+                    reached.missing.push(Missing { host: name.clone(), why });
                 }
                 Some(_) => {}
             }
             let room = NAMED_MAX - reached.under_way.len();
             let under_way = seen.under_way.iter().take(room);
-            reached
-                .under_way
-                .extend(under_way.map(|target| UnderWay { host: record.name.clone(), target: target.clone() }));
+            reached.under_way.extend(under_way.map(|target| UnderWay { host: name.clone(), target: target.clone() }));
         }
         reached
     }

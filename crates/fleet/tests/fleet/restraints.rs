@@ -68,6 +68,20 @@ fn who_is_not_reached_is_named_with_why() {
 }
 
 #[test]
+fn of_many_who_are_not_reached_the_first_by_name_are_named() {
+    let mut fleet =
+        Paper::of(&["web-7", "web-3", "web-6", "web-1", "web-5", "web-2", "web-4"].map(|name| (name, "web")));
+    let request = fleet.holds(web());
+    fleet.passes(Duration::from_secs(5), &[]);
+    let text = said(fleet.answer(request).expect("an answer in time"));
+    let names: Vec<&str> = text.split(" (it has not").filter_map(|part| part.rsplit(' ').next()).collect();
+    assert_eq!(names[..5], ["web-1", "web-2", "web-3", "web-4", "web-5"], "{text}");
+    assert!(text.contains("2 more"), "{text}");
+    let (_, reached) = fleet.engine.restraints().next().expect("one");
+    assert!(reached.missing.is_sorted_by_key(|one| one.host.clone()), "{:?}", reached.missing);
+}
+
+#[test]
 fn one_that_goes_while_it_is_awaited_keeps_nobody_waiting() {
     let mut fleet = three();
     let request = fleet.holds(web());
