@@ -38,7 +38,7 @@ const CONNECTIONS_MAX: usize = 60_000;
 /// Most connections that wait in the kernel's queue; `net.core.somaxconn` (4096) may allow fewer.
 const QUEUED_MAX: u32 = 16_384;
 /// Most that shake hands at once on a thread. All of them at once would take as long as all together for each, and be given up;
-/// whoever is taken is done soon, and the others wait in the kernel's queue.
+/// whoever has a turn is done soon, and the others wait for theirs with what they have said unread.
 const SHAKING_MAX: usize = 64;
 /// Who has not shaken hands by then waits for its network and not for us: its turn is over, and it goes on beside the others.
 const TURN_LASTS: Duration = Duration::from_millis(500);
@@ -46,6 +46,8 @@ const TURN_LASTS: Duration = Duration::from_millis(500);
 const JOININGS_MAX: usize = 64;
 /// Most frames that wait for one host: one that takes nothing is let go.
 const WAITING_MAX: usize = 64;
+/// Longest wait for the first byte of a connection: who says nothing has no turn, and takes none from others.
+const GREETED_WITHIN: Duration = Duration::from_secs(10);
 /// Longest wait for the first message of a host, and for the engine's answer to one who joins.
 const FIRST_WITHIN: Duration = Duration::from_secs(10);
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
@@ -196,17 +198,11 @@ async fn take(listener: std::net::TcpListener, shared: Arc<Shared>) {
     };
     let turns = Arc::new(Semaphore::new(SHAKING_MAX));
     loop {
-        let next = async {
-            // Nobody closes it.
-            let turn = turns.clone().acquire_owned().await;
-            listener.accept().await.map(|(stream, peer)| (stream, peer, turn))
-        };
-        // A turn that is given back when we stop is missed by nobody.
         let accepted = tokio::select! {
             () = shared.stop.cancelled() => return,
-            accepted = next => accepted,
+            accepted = listener.accept() => accepted,
         };
-        let (stream, peer, turn) = match accepted {
+        let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!("a connection could not be taken: {}", ansai_files::said(&error));
@@ -217,28 +213,41 @@ async fn take(listener: std::net::TcpListener, shared: Arc<Shared>) {
         // Who finds no place hears that the connection was closed, and comes again.
         let Ok(place) = shared.places.clone().try_acquire_owned() else { continue };
         let number = shared.number();
-        let of_task = shared.clone();
+        let (of_task, turns) = (shared.clone(), turns.clone());
         shared.tasks.spawn(async move {
             tokio::select! {
                 () = of_task.stop.cancelled() => {}
-                () = connection(stream, peer, number, &of_task, turn) => {}
+                () = connection(stream, peer, number, &of_task, &turns) => {}
             }
             drop(place);
         });
     }
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, number: u64, shared: &Shared, turn: impl Send) {
-    let acceptor = shared.acceptor.borrow().clone();
+async fn connection(stream: TcpStream, peer: SocketAddr, number: u64, shared: &Shared, turns: &Semaphore) {
     let address = Short::new(peer.ip().to_canonical().to_string());
     let is_beside = stream.local_addr().is_ok_and(|own| own.ip() == peer.ip());
-    // The future of a session is small and lives long; that of a handshake is large, and goes when it has ended.
-    let arrived = Box::pin(shaken(&acceptor, stream, turn)).await;
-    match arrived {
+    match in_turn(&shared.acceptor, stream, turns).await {
         Ok(Arrival::Host(arrived)) => Box::pin(session(arrived, SessionId(number), address, is_beside, shared)).await,
         Ok(Arrival::Joining(link)) => Box::pin(joining(*link, JoiningId(number), address, shared)).await,
         Err(trouble) => tracing::debug!("{address}: {trouble}"),
     }
+}
+
+/// Waits until somebody has said something and it is their turn, and shakes hands.
+async fn in_turn(
+    acceptor: &watch::Receiver<Acceptor>,
+    stream: TcpStream,
+    turns: &Semaphore,
+) -> Result<Arrival, Trouble> {
+    // Being woken is no sign that something came. What a look at the socket says of its trouble the handshake says as well.
+    let greeted = tokio::time::timeout(GREETED_WITHIN, stream.peek(&mut [0])).await;
+    let _ = greeted.map_err(|_| Trouble::Silent(GREETED_WITHIN))?;
+    // Nobody closes it.
+    let turn = turns.acquire().await;
+    let acceptor = acceptor.borrow().clone();
+    // The future of a session is small and lives long; that of a handshake is large, and goes when it has ended.
+    Box::pin(shaken(&acceptor, stream, turn)).await
 }
 
 /// Shakes hands; the turn ends with that, or before.
@@ -311,5 +320,44 @@ async fn joining(mut link: Link, joining: JoiningId, address: Short, shared: &Sh
     let Some(answer) = shared.ask(None, joining, join, address).await else { return };
     if link.send(&answer).await.is_ok() {
         link.close().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ansai_link::{authority::Authority, key::Key};
+    use ansai_protocol::link::ControllerId;
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    fn acceptor() -> Acceptor {
+        let (authority, key) = (Authority::create(now().wall).expect("a CA"), Key::generate().expect("a key"));
+        let signed = authority.sign_controller(&key, ControllerId::of_chance([3; 16]), now().wall).expect("signed");
+        let roots = authority.roots().expect("short");
+        Acceptor::new(&key, &signed.certificate, authority.certificate_pem(), &roots).expect("settings")
+    }
+
+    #[tokio::test]
+    async fn who_says_nothing_takes_no_turn_from_others() {
+        let listener = listen("127.0.0.1:0".parse().expect("an address")).expect("a port");
+        let at = listener.local_addr().expect("bound");
+        let (_keep, acceptor) = watch::channel(acceptor());
+        let turns = Semaphore::new(1);
+        let _silent = TcpStream::connect(at).await.expect("connected");
+        let (taken, _) = listener.accept().await.expect("somebody");
+        let silent = in_turn(&acceptor, taken, &turns);
+        let next = async {
+            let mut other = TcpStream::connect(at).await.expect("connected");
+            let (taken, _) = listener.accept().await.expect("somebody");
+            other.write_all(b"GET / HTTP/1.1\r\n\r\n").await.expect("said");
+            in_turn(&acceptor, taken, &turns).await
+        };
+        tokio::select! {
+            biased;
+            _ = silent => panic!("it has said nothing"),
+            arrived = next => assert!(arrived.is_err(), "it has had its turn, and speaks no TLS"),
+        }
+        assert_eq!(turns.available_permits(), 1);
     }
 }
