@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use ansai_model::{
     id::{IncidentId, TargetId},
+    incident::Phase,
     report::Report,
 };
 use ansai_protocol::{IncidentSummary, TargetStatus, link::FeedId};
@@ -13,7 +14,7 @@ use ansai_protocol::{IncidentSummary, TargetStatus, link::FeedId};
 const SENT_MAX: usize = 256;
 /// Most changes that wait, beside those of targets, of which there are as many as are watched.
 const WAITING_MAX: usize = 1024;
-/// Most of those that are reports on what goes on, which are held whole.
+/// Most of those that are held as whole reports; what was sent may be as many more as [`SENT_MAX`].
 const GOING_MAX: usize = 64;
 
 /// Something to tell. Of a report that was made for people only its number is held: it lies on the disk.
@@ -29,7 +30,7 @@ pub(crate) enum Item {
     TargetGone(TargetId),
     /// An incident as it stands.
     Incident(Box<IncidentSummary>),
-    /// The report on an incident that goes on, as it stands.
+    /// The report on an incident that goes on, as it stands; or on one that has ended, which could not be written.
     Going(Box<Report>),
     /// The report on an incident, made at this moment (milliseconds since 1970).
     Report {
@@ -57,6 +58,11 @@ impl Item {
             (Self::Going(one), Self::Report { incident: other, .. }) => one.incident == *other,
             (one, other) => target(one).is_some_and(|one| Some(one) == target(other)),
         }
+    }
+
+    /// Whether it is a report that lies nowhere else, and that nothing follows.
+    fn is_of_an_end(&self) -> bool {
+        matches!(self, Self::Going(report) if matches!(report.phase, Phase::Resolved(_)))
     }
 
     fn is_of_a_target(&self) -> bool {
@@ -105,9 +111,7 @@ impl Feed {
             return;
         }
         self.waiting.push_back(item);
-        if self.waiting.iter().filter(|item| matches!(item, Item::Going(_))).count() > GOING_MAX {
-            self.drop_going();
-        }
+        self.keep_few_whole();
         while self.waiting.iter().filter(|item| !item.is_of_a_target()).count() > WAITING_MAX {
             if !self.drop_oldest() {
                 return;
@@ -127,11 +131,21 @@ impl Feed {
         }
     }
 
-    /// What is said of an incident that goes on is said again when it goes further, so nothing is lost by it. No when there is
-    /// none.
+    fn keep_few_whole(&mut self) {
+        while self.waiting.iter().filter(|item| matches!(item, Item::Going(_))).count() > GOING_MAX {
+            self.drop_going();
+        }
+    }
+
+    /// What is said of an incident that goes on is said again when it goes further, so nothing is lost by it; the report on an
+    /// end that could not be written is lost. No when there is none.
     fn drop_going(&mut self) -> bool {
         let place = self.waiting.iter().position(|item| matches!(item, Item::Going(_)));
-        place.and_then(|place| self.waiting.remove(place)).is_some()
+        let Some(dropped) = place.and_then(|place| self.waiting.remove(place)) else { return false };
+        if dropped.is_of_an_end() {
+            self.count_lost();
+        }
+        true
     }
 
     /// Incidents go before reports, which say more; what is dropped is counted. No when there is nothing to drop.
@@ -145,24 +159,35 @@ impl Feed {
         if place.and_then(|place| self.waiting.remove(place)).is_none() {
             return false;
         }
+        self.count_lost();
+        true
+    }
+
+    fn count_lost(&mut self) {
         match self.waiting.iter_mut().find(|item| matches!(item, Item::Lost(_))) {
             Some(Item::Lost(count)) => *count += 1,
             _ => self.waiting.push_front(Item::Lost(1)),
         }
-        true
     }
 
     /// Everything as it stands; of what waited, only reports and what was lost are not in it.
     pub(crate) fn tell_all(&mut self, all: impl IntoIterator<Item = Item>) {
         let rest = std::mem::take(&mut self.waiting);
         self.waiting.push_back(Item::Anew);
-        self.waiting.extend(all);
+        for item in all {
+            let is_whole = matches!(item, Item::Going(_));
+            self.waiting.push_back(item);
+            if is_whole {
+                self.keep_few_whole();
+            }
+        }
         self.waiting.push_back(Item::Told);
         for item in rest {
             match item {
                 // It has ended, or what is told says more of it.
                 Item::Report { .. } | Item::Incident(_) => self.note_older(item),
                 Item::Lost(_) => self.note(item),
+                Item::Going(_) if item.is_of_an_end() => self.note_older(item),
                 Item::Going(_) | Item::Target(_) | Item::TargetGone(_) | Item::Anew | Item::Told => {}
             }
         }
@@ -180,7 +205,9 @@ impl Feed {
             Some(_) | None => {
                 // What was sent is told anew; the reports among it wait again.
                 let reports = std::mem::take(&mut self.sent);
-                let reports = reports.into_iter().filter(|item| matches!(item, Item::Report { .. } | Item::Lost(_)));
+                let is_report =
+                    |item: &Item| matches!(item, Item::Report { .. } | Item::Lost(_)) || item.is_of_an_end();
+                let reports = reports.into_iter().filter(is_report);
                 reports.collect::<Vec<_>>().into_iter().for_each(|report| self.note(report));
                 self.wants_all = true;
             }
@@ -222,7 +249,7 @@ impl Feed {
 
 #[cfg(test)]
 mod tests {
-    use ansai_model::{id::CheckId, incident::Phase, observation::Health, rule::Severity, time::Now};
+    use ansai_model::{id::CheckId, incident::Resolution, observation::Health, rule::Severity, time::Now};
 
     use super::*;
 
@@ -415,6 +442,34 @@ mod tests {
         assert!(!feed.waiting.iter().any(|item| matches!(item, Item::Going(_))), "they go first");
         let lost = feed.waiting.iter().find_map(|item| if let Item::Lost(lost) = item { Some(*lost) } else { None });
         assert_eq!(lost, Some(2_200 - u64::try_from(WAITING_MAX - 1).unwrap()), "and are not counted");
+    }
+
+    #[test]
+    fn few_whole_reports_wait_when_everything_is_told_and_those_of_an_end_are_counted() {
+        let whole = |feed: &Feed| feed.waiting.iter().filter(|item| matches!(item, Item::Going(_))).count();
+        let mut feed = connected();
+        feed.connected(None);
+        feed.tell_all((0..200).flat_map(|id| [incident(id), going(id, 1)]));
+        assert_eq!((whole(&feed), feed.waiting.len()), (GOING_MAX, 2 + 200 + GOING_MAX));
+        assert!(
+            !feed.waiting.iter().any(|item| matches!(item, Item::Lost(_))),
+            "it is said again when it goes further"
+        );
+        let mut feed = connected();
+        let ended = |id| match going(id, 1) {
+            Item::Going(mut report) => {
+                report.phase = Phase::Resolved(Resolution::ByItself);
+                Item::Going(report)
+            }
+            other => other,
+        };
+        (0..100).for_each(|id| feed.note(ended(id)));
+        assert_eq!(whole(&feed), GOING_MAX);
+        assert_eq!(feed.waiting[0], Item::Lost(100 - u64::try_from(GOING_MAX).unwrap()));
+        feed.take(9);
+        feed.connected(None);
+        feed.tell_all([]);
+        assert_eq!(whole(&feed), GOING_MAX, "they are told all the same");
     }
 
     #[test]
