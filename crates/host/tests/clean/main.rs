@@ -318,6 +318,11 @@ fn a_plan_names_what_would_go_and_touches_nothing() {
     let text = plan(10).lines.join("\n");
     assert!(text.contains("delete 1 of 1 files") && text.contains("old\\n.log (8.0 KiB, 40d"), "{text}");
     assert_eq!(tree.seen(), before);
+    // Whoever has no time to look knows no reason.
+    let rules = || vec![rule(&tree.scope(), "*", 50, Strategy::Delete)];
+    let nothing = |job: Job| job.plan().expect("planned").lines.into_iter().next_back().expect("a line");
+    assert!(nothing(job(rules(), vec![])).ends_with(": delete nothing, for no file of it may go"));
+    assert!(nothing(Job { deadline: Instant::now(), ..job(rules(), vec![]) }).ends_with(": delete nothing"));
 }
 
 /// Of files of one age as few go as are needed, and those that the plan has named.

@@ -387,6 +387,38 @@ fn the_plan_and_the_outcome_name_the_rule_that_gave_each_file_up() {
 }
 
 #[test]
+fn a_plan_says_that_owners_keep_all_only_where_it_has_seen_that() {
+    let nothing = |there: u64, days: u64, is_linked: bool| {
+        let mut planted = Planted::new();
+        let log = Rotated {
+            names: Names::Numbers { start: 1 },
+            rotate: 2,
+            maxage: None,
+            has_gap: false,
+            there,
+            days,
+            suffix: ".gz",
+            place: ("", "", ""),
+            more: ("compress", true),
+            is_made: true,
+        };
+        planted.rotated(0, &log);
+        planted.write("/etc/logrotate.conf", &planted.config, 0);
+        planted.write("/var/lib/logrotate/status", &planted.state, 0);
+        if is_linked {
+            let linked = planted.place("/var/log/app-0/0.log.3.gz");
+            fs::hard_link(&linked, planted.place("/var/log/other")).expect("linked");
+        }
+        let plan = planted.job.plan().expect("planned").lines;
+        plan.into_iter().find(|line| line.contains("delete")).expect("a line")
+    };
+    assert_eq!(nothing(2, 40, false), "/var/log: delete nothing, for its owners' rules keep all rotations");
+    assert_eq!(nothing(0, 40, false), "/var/log: delete nothing", "there is none");
+    assert_eq!(nothing(3, 5, false), "/var/log: delete nothing", "one is too young");
+    assert_eq!(nothing(3, 40, true), "/var/log: delete nothing", "one is linked elsewhere");
+}
+
+#[test]
 fn nothing_goes_while_logrotate_is_at_work() {
     let mut planted = Planted::new();
     planted.write("/var/log/a.log", "now", 0);

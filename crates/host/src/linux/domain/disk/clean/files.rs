@@ -303,6 +303,7 @@ impl Job {
                 let path = &rule.path;
                 let files = format!("{} of {}", Counted(count, "file"), ByteSize(bytes));
                 lines.push(match count {
+                    0 if progress.is_late() => format!("{path}: compress nothing"),
                     0 => format!("{path}: compress nothing, for no file of it may be compressed"),
                     _ => format!("{path}: compress at most {files}, until enough is free"),
                 });
@@ -310,7 +311,8 @@ impl Job {
             if rule.strategy.deletes() {
                 let (survey, _) = sweep.survey(&progress, Pass::Delete)?;
                 may_go = may_go.saturating_add(survey.from(0).0);
-                let (count, bytes) = deleted(&survey, &rule.path, rest, &mut lines);
+                let looked = if progress.is_late() { Looked::AtSome } else { Looked::AtAll };
+                let (count, bytes) = deleted((&survey, looked), &rule.path, rest, &mut lines);
                 rest = Need { bytes: rest.bytes.saturating_sub(bytes), inodes: rest.inodes.saturating_sub(count) };
             }
         }
@@ -333,8 +335,15 @@ pub struct Plan {
     pub idle: Option<String>,
 }
 
+/// Whether a survey has come to its end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Looked {
+    AtAll,
+    AtSome,
+}
+
 /// Which files of a path would be deleted, in lines: by name when those are few. How many, and how large together.
-fn deleted(survey: &Histogram, path: &str, need: Need, lines: &mut Vec<String>) -> (u64, u64) {
+fn deleted((survey, looked): (&Histogram, Looked), path: &str, need: Need, lines: &mut Vec<String>) -> (u64, u64) {
     let exactly = survey.exactly(need);
     let is_exact = exactly.is_some();
     let (count, bytes) = match &exactly {
@@ -344,6 +353,7 @@ fn deleted(survey: &Histogram, path: &str, need: Need, lines: &mut Vec<String>) 
     let (all, all_bytes) = survey.from(0);
     let about = if is_exact { "" } else { "about " };
     lines.push(match (count, all) {
+        (_, 0) if looked == Looked::AtSome => format!("{path}: delete nothing"),
         (_, 0) => format!("{path}: delete nothing, for no file of it may go"),
         (0, _) => format!("{path}: delete nothing, for enough is free before"),
         _ => format!(

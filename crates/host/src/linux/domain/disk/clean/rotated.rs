@@ -62,6 +62,9 @@ pub(super) struct Rotated {
     folders: Vec<(Declared, Dir)>,
     /// The oldest first.
     given: Vec<Given>,
+    /// How many their owners' rules keep, and how many are kept for something else.
+    kept: u64,
+    others: u64,
     left: Leftovers,
     remarks: Vec<String>,
 }
@@ -75,9 +78,16 @@ impl Rotated {
         if job.pace == Pace::Idle {
             kernel::become_idle();
         }
-        let (given, left) = (Vec::new(), Leftovers::new());
-        let mut all =
-            Self { path: path.to_owned(), now: job.second(), folders: Vec::new(), given, left, remarks: Vec::new() };
+        let mut all = Self {
+            path: path.to_owned(),
+            now: job.second(),
+            folders: Vec::new(),
+            given: Vec::new(),
+            kept: 0,
+            others: 0,
+            left: Leftovers::new(),
+            remarks: Vec::new(),
+        };
         if scope.declared(path)?.is_none() {
             return Ok(all);
         }
@@ -117,9 +127,13 @@ impl Rotated {
             let row: Vec<Rotation> = candidates.iter().map(of).collect();
             for (found, beyond) in candidates.into_iter().zip(given_up(rule, &row, self.now)) {
                 let age = found.seen.age(self.now, Touched::Written);
-                let Some(beyond) = beyond.filter(|_| age >= older_than) else { continue };
+                let Some(beyond) = beyond else {
+                    self.kept += 1;
+                    continue;
+                };
                 let shown = declared.shown(&dir, &found.name);
-                if known.is_log(&shown) {
+                if age < older_than || known.is_log(&shown) {
+                    self.others += 1;
                     continue;
                 }
                 if found.seen.links != 1 {
@@ -163,6 +177,12 @@ impl Rotated {
         u64::try_from(self.given.len()).unwrap_or(u64::MAX)
     }
 
+    /// Why there is nothing to give up, as far as that is known.
+    fn why_nothing(&self) -> &'static str {
+        let is_of_rules = self.kept > 0 && self.others == 0 && self.left.is_empty() && self.remarks.is_empty();
+        if is_of_rules { ", for its owners' rules keep all rotations" } else { "" }
+    }
+
     /// What would go for this need, and by whose rule.
     pub(super) fn plan(&self, need: Need) -> Vec<String> {
         let (mut bytes, mut goes) = (0_u64, 0_usize);
@@ -175,7 +195,7 @@ impl Rotated {
         }
         let all: u64 = self.given.iter().map(|given| given.seen.bytes).sum();
         let mut lines = vec![match (goes, self.given.len()) {
-            (_, 0) => format!("{}: delete nothing, for its owners' rules keep all rotations", self.path),
+            (_, 0) => format!("{}: delete nothing{}", self.path, self.why_nothing()),
             (0, _) => format!("{}: delete nothing, for enough is free before", self.path),
             (_, given) => format!(
                 "{}: delete {goes} of {given} rotations that their owners' rules do not keep, {} of {}, the oldest first:",
