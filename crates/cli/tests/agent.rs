@@ -429,6 +429,17 @@ fn a_drill_on_a_configuration_is_undone() {
     let value: Value = serde_json::from_slice(&value).expect("JSON");
     assert_eq!(value["files"], json!([{"path": shown, "outcome": "copy-removed"}]));
     assert_eq!(text(&path), "listen 8080\n");
+    // What is not undone is not told as ended.
+    let is_told = || agent.asked().iter().any(|asked| asked["end-drill"]["target"] == "service/app.service");
+    assert!(is_told());
+    ansai_host::linux::drill::break_file(&path, &ansai_host::linux::owned_path::Trusted::own()).expect("broken");
+    let broken = text(&path);
+    std::fs::write(&path, format!("{broken}{broken}")).expect("edited");
+    agent.check(&undo(&[]), 1, "the drill is not ended: ");
+    assert!(!is_told());
+    std::fs::write(&path, broken).expect("as the drill left it");
+    agent.check(&undo(&[]), 0, "the drill is undone");
+    assert!(is_told());
 }
 
 fn text(path: &Path) -> String {

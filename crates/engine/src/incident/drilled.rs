@@ -113,11 +113,11 @@ impl Context {
         }
     }
 
-    /// Somebody ends a drill before its time, past the agent: what they start for that is the end of the drill, and nobody
+    /// Somebody has ended a drill before its time, past the agent: what they start for that is the end of the drill, and nobody
     /// else's start.
     pub(crate) fn drill_ended_by_hand(&mut self, target: &TargetId, by: &Text) -> Answer {
         self.drill_is_ended(target);
-        // What lets it go on follows this word, and nothing tells of a process that goes on.
+        // Nothing tells of a process that goes on.
         self.look_within(target, LOOK_AFTER_END);
         let drilled = |id: &IncidentId| self.state.incidents.get(id).is_some_and(|incident| incident.is_drill);
         let open: Vec<_> = self.checks.open_of(target).filter(drilled).collect();

@@ -48,10 +48,6 @@ pub(in crate::command) fn undo(paths: &Paths, name: &str, consent: ConsentArgs) 
         return Ok(Code::Ok);
     }
     show::note(&lines.join("\n"));
-    // What is started for it is not somebody else's start. An agent that does not run hears of it no more.
-    if let Ok(target) = TargetId::new(&name) {
-        let _ = client::operate(paths, Operation::EndDrill { target });
-    }
     // Nobody is asked: it ends what would end by itself, and puts back what was there.
     for lasting in left.lasting.iter().filter(|lasting| !left.is_kept(lasting)) {
         lasting.end(&paths.state_dir).map_err(|error| failed(&paths.state_dir, &error))?;
@@ -61,6 +57,10 @@ pub(in crate::command) fn undo(paths: &Paths, name: &str, consent: ConsentArgs) 
     }
     if let Some(failure) = left.not_undone() {
         return Err(failure);
+    }
+    // It is told when it is so, and before the start, which is not somebody else's. An agent that does not run hears of it no more.
+    if let Ok(target) = TargetId::new(&name) {
+        let _ = client::operate(paths, Operation::EndDrill { target });
     }
     // What is down is seen once more: it may have failed, or be back, since the first look.
     let next = match left.down(paths, &name) {
