@@ -150,8 +150,18 @@ fn answer(stream: UnixStream, status: &Value, asked: &Mutex<Vec<Value>>, refuses
         let _ = reader.into_inner().write_all(format!("{head}{lines}").as_bytes());
         return;
     } else if let Some(target) = first.strip_prefix("GET /v1/plan/") {
-        let target = target.split(' ').next();
-        (200, json!({"schema": 1, "target": target, "incident": 1, "refused": null, "gates": [], "rungs": []}))
+        let target = target.split(' ').next().unwrap_or_default();
+        asked.lock().expect("no panic holds it").push(json!({"plan": target}));
+        let (refused, suggestion) = match refuses == Refuses::All || target == "service/app5.service" {
+            true => (json!("it is held"), json!("release it")),
+            false => (Value::Null, Value::Null),
+        };
+        let gates = json!([{"gate": "hold", "verdict": "deny", "why": "somebody holds it"}]);
+        (
+            200,
+            json!({"schema": 1, "target": target, "incident": 1, "refused": refused, "suggestion": suggestion, "gates": gates,
+                   "rungs": []}),
+        )
     } else if first.starts_with("POST /v1/reload") || first.starts_with("POST /v1/rehearse-reload") {
         reloaded(refuses)
     } else if first.starts_with("GET /v1/routes") {
@@ -192,6 +202,13 @@ fn a_rehearsal_names_the_targets_and_has_nothing_done_by_the_agent() {
     assert_eq!(asked.len(), 12);
     assert!(asked.iter().all(|asked| asked["rehearse"].is_object()), "{asked:?}");
     agent.check(&["heal", "nginx", "--dry-run"], 0, "service/nginx.service\n  it would begin, for incident i1");
+    // What the host says of it may take its time, so it is asked once; why it is refused stands beside all gates.
+    assert_eq!(agent.asked(), [json!({"plan": "service/nginx.service"})]);
+    let refused =
+        "service/app5.service\n  it would be refused: it is held\n\n  deny   hold             somebody holds it\n";
+    agent.check(&["heal", "app5", "--dry-run"], 4, refused);
+    agent.check(&["heal", "app5", "--dry-run"], 4, "ansai: it is held\n  help: release it");
+    assert_eq!(agent.asked().len(), 2);
 }
 
 /// Each command with `--dry-run`, as it is written without it.

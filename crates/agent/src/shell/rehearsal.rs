@@ -82,6 +82,12 @@ impl<H: Host, S: Store> Shell<H, S> {
                 return;
             }
         };
+        // What the engine would begin may be refused all the same, as when nothing can be saved.
+        let operation = Operation::Heal { target: target.clone() };
+        let would = self.engine().rehearse(self.now(), OperatorCommand { by: "a rehearsal".into(), operation }).0;
+        if let (true, Err((_, problem))) = (plan["refused"].is_null(), self.acknowledged(would)) {
+            (plan["refused"], plan["suggestion"]) = (json!(problem.what), json!(problem.suggestion));
+        }
         let host = self.host.clone();
         self.tasks.spawn(async move {
             let planned = tokio::time::timeout(PLAN_MAX, async {

@@ -1,6 +1,7 @@
 //! `ansai heal`: the runbook of a target, now; and with `--dry-run` what it would do, rung by rung. The agent's gates decide.
 
 use ansai_model::{id::TargetId, operator::Operation};
+use ansai_protocol::Problem;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
@@ -16,13 +17,12 @@ use crate::{
 
 pub(super) fn heal(paths: &Paths, name: &str, consent: ConsentArgs) -> Result<Code, Failure> {
     let target = target::target_id(paths, name)?;
-    let operation = Operation::Heal { target: target.clone() };
-    // Nobody is asked about what would be refused, or told what it would do; and whoever asks for it hears at once when there is
-    // nothing to do.
-    client::rehearse(paths, operation.clone())?;
     if consent.rehearsal.dry_run {
         return rehearse(paths, &target);
     }
+    let operation = Operation::Heal { target: target.clone() };
+    // Nobody is asked about what would be refused; and whoever asks for it hears at once when there is nothing to do.
+    client::rehearse(paths, operation.clone())?;
     consent::ask(&format!("run the runbook of {target}"), &Proof::Yes, consent)?;
     operate::run(paths, operation)
 }
@@ -32,9 +32,17 @@ pub(super) fn plan(paths: &Paths, target: &TargetId) -> Result<Value, Failure> {
     client::get(paths, &format!("/v1/plan/{target}"))
 }
 
-/// Says what would be done.
+/// Says what would be done; what would be refused is refused in the same words, below what is known of it.
 fn rehearse(paths: &Paths, target: &TargetId) -> Result<Code, Failure> {
     let plan = plan(paths, target)?;
+    if let Some(why) = plan["refused"].as_str() {
+        let (gates, rungs) = (plan["gates"].as_array(), plan["rungs"].as_array());
+        if !paths.json && [gates, rungs].into_iter().flatten().any(|list| !list.is_empty()) {
+            show::print(planned(&plan, &show::terminal().zone));
+        }
+        let suggestion = plan["suggestion"].as_str().unwrap_or_default();
+        return Err(Failure::refused(&Problem::new(why, suggestion)));
+    }
     match paths.json {
         true => show::print_json(&plan),
         false => {
