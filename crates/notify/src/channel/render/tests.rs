@@ -140,6 +140,19 @@ fn a_wall_clock_that_was_set_stands_between_the_steps() {
     }
     let text = text(&report, &options());
     assert_eq!(text.matches("the wall clock was set back by 5h").count(), 1, "{text}");
+    // Also where the step of that moment repeats what was said, and has no line of its own.
+    let (rung, why) = (RungId::new("mend").unwrap(), Text::new("it did not start within its time"));
+    let outcome = ActionOutcome::Failed { why: why.clone() };
+    let ended = StepKind::Ended { rung: rung.clone(), run: RunId(3), outcome, took: Duration::ZERO };
+    let vain = StepKind::NotVerified { rung, why: why.clone(), was_verified: false };
+    let kinds = [ended, vain, StepKind::Escalated { why: "nothing is left to try".into() }];
+    report.steps = kinds.into_iter().map(|kind| Step { at: report.opened, kind }).collect();
+    for step in report.steps.iter_mut().skip(1) {
+        step.at.wall.0 -= 5 * 3_600_000;
+    }
+    let text = super::text(&report, &options());
+    assert_eq!(text.matches(why.as_str()).count(), 1, "{text}");
+    assert_eq!(text.matches("the wall clock was set back by 5h").count(), 1, "{text}");
 }
 
 #[test]

@@ -34,6 +34,7 @@ pub(super) fn what_was_done(report: &Report, zone: &TimeZone) -> Vec<Block> {
         if let Some(jump) = Jump::between(before, step.at) {
             lines.push((step_time(step.at, report.opened, zone), Tone::Plain, format!("the wall clock was {jump}")));
         }
+        before = step.at;
         // What was said before is not said again.
         let repeats = repeats(last.replace(&step.kind), &step.kind);
         if repeats {
@@ -55,7 +56,6 @@ pub(super) fn what_was_done(report: &Report, zone: &TimeZone) -> Vec<Block> {
         lines.push((at, tone, words));
         reasons.extend(reason_of(&step.kind));
         said.extend(failure.filter(|_| !is_said));
-        before = step.at;
     }
     let mut blocks = vec![Block::Timeline(lines)];
     if report.steps_dropped > 0 {
