@@ -41,11 +41,12 @@ impl Context {
         if matches!(outcome, ActionOutcome::NotNeeded { .. } | ActionOutcome::Refused { .. }) {
             self.refund(&pending);
             self.drill_did_nothing(&pending);
+        } else {
+            self.drill_is_injected(&pending);
         }
         if pending.disruption > Disruption::None && matches!(outcome, ActionOutcome::Succeeded { .. }) {
             self.state.ramp.opens(self.now, self.bundle.parts().settings.remediations_at_once_max);
         }
-        self.drill_is_injected(&pending);
         let remediation = pending.incident.and_then(|id| Some((id, self.state.remediations.get(&id)?)));
         let Some((id, remediation)) = remediation else {
             // A drill, a copy of a configuration, or an action whose incident is over: another may have waited for it.

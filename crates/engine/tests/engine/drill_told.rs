@@ -1,6 +1,8 @@
 //! What people read of a drill while it lasts: what it does, and how it is ended.
 
+use ansai_engine::Input;
 use ansai_model::{
+    action::ActionOutcome,
     observation::Observation,
     operator::{DrillKind, Operation},
     unit::{ActiveState, Intent, UnitSnapshot},
@@ -8,7 +10,7 @@ use ansai_model::{
 
 use crate::{
     drilled::{TCP, UNIT, drilled, is_drill, run},
-    host::{check, failed, judged, not_needed, secs, target, unit},
+    host::{Host, check, failed, judged, not_needed, secs, target, unit},
 };
 
 #[test]
@@ -59,6 +61,23 @@ fn a_hang_is_named_as_the_drills_wherever_its_target_is_told() {
     host.pass(secs(300));
     host.sees(UNIT, hung(true));
     assert!(!host.summary("app.service").contains("drill"), "{}", host.summary("app.service"));
+}
+
+#[test]
+fn a_drill_that_does_nothing_changes_nothing_of_the_one_before_it() {
+    for outcome in [not_needed(), ActionOutcome::Refused { why: "it hangs already".into() }] {
+        let mut host = drilled(DrillKind::Hang);
+        // Its unit runs anew, and not all of it has been seen well since.
+        host.happens("app.service", run("two", ActiveState::Active));
+        let drill = |host: &Host| host.engine.state().targets[&target("app.service")].drill.clone();
+        let before = drill(&host);
+        assert!(before.as_ref().is_some_and(|drill| drill.runs_anew.is_some()), "{before:?}");
+        let again = Operation::Drill { target: target("app.service"), kind: DrillKind::Hang };
+        assert!(host.operator(again).starts_with("done"));
+        let id = host.under_way.remove(0).id;
+        host.engine.step(host.now, Input::ActionEnded { run: id, outcome });
+        assert_eq!(drill(&host), before);
+    }
 }
 
 #[test]
