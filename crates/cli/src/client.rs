@@ -1,4 +1,4 @@
-//! Talks to the agent over its socket, and to the controller over its own. It knows addresses and errors, not what is shown.
+//! Talks to the agent over its socket, and to the controller over its own, or by a context over the network. It knows addresses and errors, not what is shown.
 
 use std::{
     io::{BufRead, BufReader, ErrorKind, Read, Write},
@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ansai_link::https;
 use ansai_model::{operator::Operation, time::Shown};
 use ansai_protocol::{Abilities, Done, Event, Operate, Problem, RouteTrials, Status, Would};
 use serde::de::DeserializeOwned;
@@ -14,6 +15,7 @@ use serde_json::Value;
 
 use crate::{
     Paths,
+    context::{Context, Contexts},
     exit::{Code, Failure},
     show,
 };
@@ -31,10 +33,10 @@ const BUSY_TOLD_AFTER: Duration = Duration::from_secs(1);
 /// How a failure begins that says that no agent runs.
 pub(crate) const NO_AGENT: &str = "no agent runs here";
 
-/// Who listens at a socket, and how it is called.
+/// Who is asked, and how it is called.
 #[derive(Clone, Debug)]
 struct Server {
-    socket: PathBuf,
+    place: Place,
     /// As in "the agent".
     name: &'static str,
     /// The unit that runs it.
@@ -43,25 +45,58 @@ struct Server {
     group: &'static str,
 }
 
+/// Where somebody is asked.
+#[derive(Clone, Debug)]
+enum Place {
+    /// On a socket of this host.
+    Socket(PathBuf),
+    /// Over the network.
+    Elsewhere(Box<Context>),
+}
+
 impl Server {
-    fn agent(paths: &Paths) -> Self {
-        Self { socket: paths.runtime_dir.join("api.sock"), name: "agent", unit: "ansai", group: "ansai" }
+    fn agent(paths: &Paths) -> Result<Self, Failure> {
+        paths.is_here()?;
+        let place = Place::Socket(paths.runtime_dir.join("api.sock"));
+        Ok(Self { place, name: "agent", unit: "ansai", group: "ansai" })
     }
 
-    fn controller(paths: &Paths) -> Self {
+    fn controller(paths: &Paths) -> Result<Self, Failure> {
+        let place = match paths.context() {
+            Some(name) => Place::Elsewhere(Box::new(Contexts::own()?.named(name)?)),
+            None => Place::Socket(paths.controller_runtime_dir.join("api.sock")),
+        };
+        Ok(Self::controller_at(place))
+    }
+
+    fn controller_at(place: Place) -> Self {
         let (name, unit) = ("controller", "ansai-controller");
-        Self { socket: paths.controller_runtime_dir.join("api.sock"), name, unit, group: unit }
+        Self { place, name, unit, group: unit }
+    }
+
+    /// Where it is asked, as people read it.
+    fn at(&self) -> String {
+        match &self.place {
+            Place::Socket(socket) => socket.display().to_string(),
+            Place::Elsewhere(context) => context.address.clone(),
+        }
     }
 }
 
-/// Asks the controller on this host for something to read.
+/// Asks the controller, on this host or by the context that was named, for something to read.
 pub(crate) fn of_controller(paths: &Paths, path: &str) -> Result<Value, Failure> {
-    asked(&Server::controller(paths), "GET", path, "")
+    asked(&Server::controller(paths)?, "GET", path, "")
 }
 
-/// Asks the controller on this host for something to be done.
+/// Asks it for something to be done.
 pub(crate) fn tell_controller(paths: &Paths, path: &str, body: &Value) -> Result<Value, Failure> {
-    asked(&Server::controller(paths), "POST", path, &body.to_string())
+    asked(&Server::controller(paths)?, "POST", path, &body.to_string())
+}
+
+/// Asks the controller of a context that is kept nowhere yet.
+pub(crate) fn by_context(context: &Context, method: &str, path: &str, body: &Value) -> Result<Value, Failure> {
+    let server = Server::controller_at(Place::Elsewhere(Box::new(context.clone())));
+    asked(&server, method, path, &body.to_string())
 }
 
 /// Asks for something to read.
@@ -114,7 +149,7 @@ pub(crate) fn status(paths: &Paths) -> Result<Status, Failure> {
 /// What happens from now on, a line each, until the agent says nothing for a while. Lines that are not understood are
 /// passed over.
 pub(crate) fn events(paths: &Paths) -> Result<impl Iterator<Item = Event>, Failure> {
-    let agent = Server::agent(paths);
+    let agent = Server::agent(paths)?;
     let mut wait = Wait::new(BUSY_MAX);
     loop {
         let answer = match listened(&agent)? {
@@ -137,7 +172,7 @@ enum Listened<L> {
 
 fn listened(server: &Server) -> Result<Listened<impl Iterator<Item = Event> + use<>>, Failure> {
     let unreachable = |error| unreachable(server, &error);
-    let mut stream = UnixStream::connect(&server.socket).map_err(unreachable)?;
+    let mut stream = UnixStream::connect(server.at()).map_err(unreachable)?;
     stream.set_read_timeout(Some(TIMEOUT)).map_err(unreachable)?;
     // An answer to HTTP/1.0 ends with the connection, so its lines come as they are.
     stream.write_all(b"GET /v1/events HTTP/1.0\r\nhost: ansai\r\n\r\n").map_err(unreachable)?;
@@ -171,7 +206,7 @@ fn unreadable(error: &dyn std::fmt::Display) -> Failure {
 
 fn unreachable(server: &Server, error: &std::io::Error) -> Failure {
     let Server { name, unit, group, .. } = server;
-    let socket = server.socket.display();
+    let socket = server.at();
     let none = if *name == "agent" { NO_AGENT.to_owned() } else { format!("no {name} runs here") };
     let run = format!("start it: systemctl start {unit}; journalctl -u {unit} says why it ended");
     match error.kind() {
@@ -197,14 +232,20 @@ fn unreachable(server: &Server, error: &std::io::Error) -> Failure {
 
 // A request and an answer of HTTP/1.1 on a socket of this host: no client library is worth its start-up time here.
 fn ask(paths: &Paths, method: &str, path: &str, body: &str) -> Result<Value, Failure> {
-    asked(&Server::agent(paths), method, path, body)
+    asked(&Server::agent(paths)?, method, path, body)
 }
 
 fn asked(server: &Server, method: &str, path: &str, body: &str) -> Result<Value, Failure> {
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nhost: ansai\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    );
+    let close = format!("connection: close\r\ncontent-length: {}", body.len());
+    let request = match &server.place {
+        Place::Socket(_) => format!("{method} {path} HTTP/1.1\r\nhost: ansai\r\n{close}\r\n\r\n{body}"),
+        Place::Elsewhere(context) => {
+            let (host, token) = (context.route()?.controller, context.token.expose());
+            format!(
+                "{method} /api{path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {token}\r\n{close}\r\n\r\n{body}"
+            )
+        }
+    };
     let mut wait = Wait::new(BUSY_MAX);
     loop {
         let answer = exchanged(server, &request)?;
@@ -216,8 +257,17 @@ fn asked(server: &Server, method: &str, path: &str, body: &str) -> Result<Value,
 
 /// One request, and what was answered to it.
 fn exchanged(server: &Server, request: &str) -> Result<Vec<u8>, Failure> {
+    let socket = match &server.place {
+        Place::Socket(socket) => socket,
+        Place::Elsewhere(context) => {
+            return elsewhere(context, request).and_then(|answer| match answer.is_empty() {
+                true => Err(silent(server)),
+                false => Ok(answer),
+            });
+        }
+    };
     let unreachable = |error| unreachable(server, &error);
-    let mut stream = UnixStream::connect(&server.socket).map_err(unreachable)?;
+    let mut stream = UnixStream::connect(socket).map_err(unreachable)?;
     stream.set_read_timeout(Some(TIMEOUT)).map_err(unreachable)?;
     // An agent that is busy says so without having listened, and closes.
     let sent = stream.write_all(request.as_bytes());
@@ -227,6 +277,21 @@ fn exchanged(server: &Server, request: &str) -> Result<Vec<u8>, Failure> {
         Ok(()) | Err(_) if answer.is_empty() => Err(silent(server)),
         Ok(()) | Err(_) => Ok(answer),
     }
+}
+
+/// The same over the network.
+fn elsewhere(context: &Context, request: &str) -> Result<Vec<u8>, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(Code::Failing, ansai_files::said(&error), "try again"))?;
+    let (route, trust) = (context.route()?, context.trust());
+    let bytes_max = usize::try_from(ANSWER_BYTES_MAX).unwrap_or(usize::MAX);
+    let answer = runtime.block_on(https::exchange(&route, &trust, request.as_bytes(), bytes_max, TIMEOUT));
+    // A resolver that hangs holds nobody up.
+    runtime.shutdown_background();
+    answer.map_err(|trouble| {
+        let what = format!("context {}: {trouble}", context.name);
+        Failure::new(Code::Unreachable, what, trouble.suggestion().as_str())
+    })
 }
 
 /// Whether the agent had no place for the request and has not read it, so that it may be asked the same again.
@@ -284,7 +349,7 @@ fn is_closed(kind: ErrorKind) -> bool {
 fn silent(server: &Server) -> Failure {
     let Server { name, unit, .. } = server;
     let article = if *name == "agent" { "an" } else { "a" };
-    let at = server.socket.display();
+    let at = server.at();
     let what = format!("{article} {name} runs, and closed the connection without an answer at {at}");
     let todo = format!("it may be stopping: try again; journalctl -u {unit} says what it is doing");
     Failure::new(Code::Unreachable, what, todo)
@@ -308,11 +373,12 @@ fn answered(server: &Server, answer: &[u8]) -> Result<Value, Failure> {
     let problem: Problem = read(value)?;
     let told = |text: &str| show::told(text, &show::terminal().zone);
     let code = match status {
+        401 | 403 => Code::Forbidden,
         409 => Code::Refused,
         // It is the configuration that is wrong.
         422 => Code::Usage,
-        // It is stopping, or busy.
-        503 | 504 => Code::Unreachable,
+        // It is stopping, or busy, or has heard too many wrong tokens.
+        429 | 503 | 504 => Code::Unreachable,
         _ => Code::Failing,
     };
     // Of its pages on the API only who writes programs has use. This one asks what its own version answers.
@@ -332,7 +398,7 @@ mod tests {
     use super::*;
 
     fn agent(socket: PathBuf) -> Server {
-        Server { socket, name: "agent", unit: "ansai", group: "ansai" }
+        Server { place: Place::Socket(socket), name: "agent", unit: "ansai", group: "ansai" }
     }
 
     /// What the program says when whoever listens at the socket does this with a connection.

@@ -6,6 +6,7 @@ mod cluster;
 mod complete;
 pub(crate) mod config;
 pub(crate) mod consent;
+mod context;
 mod controller;
 mod docs;
 pub(crate) mod doctor;
@@ -59,6 +60,7 @@ pub(crate) fn reads_files(command: &Command) -> bool {
         Command::OfDomain(_) | Command::Complete { what: Completed::Keys, .. } => true,
         // Root's own files, of which none lies on a server: a controller runs where its disk is.
         Command::Controller { .. } | Command::Token { .. } | Command::Hosts { .. } | Command::Fleet { .. } => false,
+        Command::Context { .. } => false,
         Command::Reload { .. }
         | Command::Agent(_)
         | Command::Status(_)
@@ -83,6 +85,9 @@ fn is_of_controller(command: &Command) -> bool {
 /// The places of this host that a command has named, for the commands that are shown. A controller's are named by the
 /// environment alone: it needs none of these, and the hosts that it is asked about are others.
 pub(crate) fn places(command: &Command, given: &ArgMatches) -> Vec<String> {
+    if let Some(context) = paths::given_context(given) {
+        return if matches!(command, Command::Context { .. }) { Vec::new() } else { vec![context] };
+    }
     if is_of_controller(command) { Vec::new() } else { paths::given(given) }
 }
 
@@ -133,7 +138,8 @@ pub(crate) fn run(paths: &Paths, command: Command) -> Result<Code, Failure> {
             Some(over) => fleet::release(paths, over, &scope, consent),
             None => operate::end(paths, Ended::Hold, &scope.here(), consent),
         },
-        Command::Controller { what } => controller::run(paths, what),
+        Command::Controller { what } => paths.is_here().and_then(|()| controller::run(paths, what)),
+        Command::Context { what } => context::run(paths, what),
         Command::Token { what } => token::run(paths, what),
         Command::Hosts { what } => hosts::run(paths, what),
         Command::Fleet { what } => rollout::run(paths, what),

@@ -4,8 +4,11 @@
 use std::path::PathBuf;
 
 use ansai_model::{fleet::FleetScope, text::Text};
-use ansai_protocol::operation::Canary;
-use clap::{Args, Subcommand};
+use ansai_protocol::{access::ApiRole, operation::Canary};
+use clap::{
+    Args, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 
 use crate::{
     ConsentArgs, RehearsalArgs, ScopeArgs, command,
@@ -120,7 +123,45 @@ pub(crate) enum ControllerCommand {
     Doctor,
 }
 
-/// What is said of tokens, by which hosts join.
+/// What is said of controllers elsewhere.
+#[derive(Subcommand)]
+pub(crate) enum ContextCommand {
+    /// Give a controller elsewhere a name, with the token by which it is asked; it is tried before it is kept.
+    Add {
+        /// Its name here, as prod.
+        name: String,
+        /// Where its API is, as https://controller.example.com:7444.
+        address: String,
+        /// A file with the token that `ansai token create --api` printed; `-` reads the standard input.
+        #[arg(long, value_name = "PATH", default_value = "-")]
+        token_file: PathBuf,
+        /// A file of CAs (PEM) by which the controller is known, when it shows a certificate that was given to it; otherwise it is known by its own CA, which the token names.
+        #[arg(long, value_name = "PATH")]
+        ca: Option<PathBuf>,
+        /// The HTTP proxy on the way there, as http://proxy.example.com:3128; it must allow CONNECT.
+        #[arg(long, value_name = "URL")]
+        proxy: Option<String>,
+        #[command(flatten)]
+        rehearsal: RehearsalArgs,
+    },
+    /// List them, without their tokens' secrets.
+    List,
+    /// Forget one, with its token.
+    Remove {
+        /// Its name.
+        name: String,
+        #[command(flatten)]
+        consent: ConsentArgs,
+    },
+}
+
+/// The words of the roles of a token of the API.
+fn api_roles() -> impl TypedValueParser<Value = ApiRole> {
+    let words = PossibleValuesParser::new(ApiRole::ALL.map(ApiRole::as_str));
+    words.map(|word| ApiRole::ALL.into_iter().find(|role| role.as_str() == word).unwrap_or(ApiRole::Viewer))
+}
+
+/// What is said of tokens, by which hosts join, or people ask from elsewhere.
 #[derive(Subcommand)]
 pub(crate) enum TokenCommand {
     /// Make a token and show it, once.
@@ -131,15 +172,21 @@ pub(crate) enum TokenCommand {
         /// How many hosts may join by it.
         #[arg(long, value_name = "COUNT", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=10_000))]
         uses: u32,
-        /// For how long it is good, as 1h, or until when, as 18:30, 'tomorrow 08:00' or 2030-01-31T08:00:00Z. `--until` is the same.
-        #[arg(long = "for", alias = "until", value_name = "WHEN", default_value = "1h", allow_hyphen_values = true)]
-        lasts: String,
+        /// Not to join by, but to ask the API over the network: a viewer reads, an operator changes what is said of hosts, an admin makes tokens as well.
+        #[arg(long, value_name = "ROLE", value_parser = api_roles(), conflicts_with_all = ["role", "uses"])]
+        api: Option<ApiRole>,
+        /// Whose token of the API it is, as the activity log names them; you when it is left out.
+        #[arg(long, value_name = "NAME", requires = "api")]
+        owner: Option<String>,
+        /// For how long it is good, as 1h, or until when, as 18:30, 'tomorrow 08:00' or 2030-01-31T08:00:00Z; 1h when it is left out, and 90d with --api. `--until` is the same.
+        #[arg(long = "for", alias = "until", value_name = "WHEN", allow_hyphen_values = true)]
+        lasts: Option<String>,
         #[command(flatten)]
         rehearsal: RehearsalArgs,
     },
     /// List tokens, without their secrets.
     List,
-    /// Take a token back: no host can join by it any more.
+    /// Take a token back: nobody can join, or ask, by it any more.
     Revoke {
         /// Its name, as `ansai token list` shows it.
         id: String,

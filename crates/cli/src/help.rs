@@ -33,7 +33,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Ask it", &["status", "incidents", "report", "explain", "doctor"]),
     ("Tell it", &["hold", "release", "silence", "unsilence", "maintenance", "approve", "reject", "heal"]),
     ("Configure it", &["init", "check", "reload", "config", "import"]),
-    ("Many hosts", &["controller", "token", "hosts", "fleet", "join", "leave"]),
+    ("Many hosts", &["controller", "token", "hosts", "fleet", "join", "leave", "context"]),
     ("Try it", &["drill", "test", "replay"]),
     ("The program", &["agent", "completions", "man"]),
 ];
@@ -117,10 +117,18 @@ const EXAMPLES: domain::Examples = &[
         &[
             ("ansai token create", "for one host, good for an hour"),
             ("ansai token create --uses 20 --for 8h", "for twenty hosts"),
+            ("ansai token create --api viewer", "to look from elsewhere"),
         ],
     ),
     ("token list", &[("ansai token list", "without their secrets")]),
     ("token revoke", &[("ansai token revoke 0123456789ab", "no host joins by it any more")]),
+    (
+        "context",
+        &[("ansai context add prod https://ctl:7444", "asks for the token"), ("ansai context list", "which there are")],
+    ),
+    ("context add", &[("ansai context add prod https://ctl:7444", "asks for the token")]),
+    ("context list", &[("ansai context list", "without the tokens' secrets")]),
+    ("context remove", &[("ansai context remove prod --dry-run", "what would be forgotten")]),
     ("hosts", &[("ansai hosts list", "who is in it, and who waits"), ("ansai hosts accept 3f0c-91aa", "take one in")]),
     ("hosts list", &[("ansai hosts list --role web", "only these"), ("ansai hosts list db", "named so")]),
     (

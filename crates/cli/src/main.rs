@@ -3,6 +3,7 @@
 mod beside;
 mod client;
 mod command;
+mod context;
 #[cfg(test)]
 mod documents;
 mod domain;
@@ -22,6 +23,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, error::Erro
 use command::Completed;
 use exit::{Code, Failure};
 use paths::Paths;
+use usage::count;
 
 /// Keeps a host healthy by itself, and says what it did.
 ///
@@ -282,20 +284,25 @@ enum Command {
         #[command(subcommand)]
         what: fleet::ControllerCommand,
     },
-    /// Tokens, by which hosts join the fleet; the controller on this host is asked.
+    /// Tokens, by which hosts join the fleet, or people ask its API; the controller on this host is asked, or that of --context.
     Token {
         #[command(subcommand)]
         what: fleet::TokenCommand,
     },
-    /// The hosts of the fleet; the controller on this host is asked.
+    /// The hosts of the fleet; the controller on this host is asked, or that of --context.
     Hosts {
         #[command(subcommand)]
         what: fleet::HostsCommand,
     },
-    /// One configuration for the hosts of the fleet; the controller on this host is asked.
+    /// One configuration for the hosts of the fleet; the controller on this host is asked, or that of --context.
     Fleet {
         #[command(subcommand)]
         what: fleet::RolloutCommand,
+    },
+    /// Controllers elsewhere, by names; they are asked with --context.
+    Context {
+        #[command(subcommand)]
+        what: fleet::ContextCommand,
     },
     /// Carry over the configuration of another program.
     Import {
@@ -419,11 +426,6 @@ fn for_terminal(program: clap::Command) -> clap::Command {
         Some(columns) => program.term_width(columns),
         None => program,
     }
-}
-
-/// How many.
-fn count(text: &str) -> Result<usize, &'static str> {
-    text.parse().map_err(|_| "write a whole number, as 20")
 }
 
 fn main() -> ExitCode {

@@ -65,6 +65,9 @@ pub(crate) struct Paths {
     /// Where a controller's socket is.
     #[arg(skip = place("ANSAI_CONTROLLER_RUNTIME_DIR", "/run/ansai-controller"))]
     pub(crate) controller_runtime_dir: PathBuf,
+    /// The controller elsewhere that is asked, by the name that `ansai context add` gave it.
+    #[arg(long, global = true, value_name = "NAME", env = "ANSAI_CONTEXT", hide_env_values = true)]
+    pub(crate) context: Option<String>,
     /// Your own services instead of the host's: the agent of your own systemd, with its files in your home.
     #[arg(long, global = true)]
     pub(crate) user: bool,
@@ -88,6 +91,22 @@ fn place(variable: &str, otherwise: &str) -> PathBuf {
 }
 
 impl Paths {
+    /// The context that was named, when one was.
+    pub(crate) fn context(&self) -> Option<&str> {
+        self.context.as_deref().filter(|name| !name.is_empty())
+    }
+
+    /// Refuses what is about this host alone, when a controller elsewhere was named: nobody is to believe that it was asked.
+    ///
+    /// # Errors
+    /// A context was named.
+    pub(crate) fn is_here(&self) -> Result<(), Failure> {
+        let Some(name) = self.context() else { return Ok(()) };
+        let what = format!("this is about the host on which it is typed, and `{name}` is a controller elsewhere");
+        let todo = "add --fleet, --host, --role or --label where the command has them; or leave --context and ANSAI_CONTEXT out";
+        Err(Failure::new(Code::Usage, what, todo))
+    }
+
     /// The paths meant: with `--user` those that were not named are the person's own.
     ///
     /// # Errors
@@ -116,6 +135,14 @@ impl Paths {
         }
         Ok(self)
     }
+}
+
+/// The context that was named in the command itself, as an option with its value.
+pub(crate) fn given_context(given: &ArgMatches) -> Option<String> {
+    let was_typed = given.value_source("context") == Some(ValueSource::CommandLine);
+    let name = given.get_one::<String>("context").filter(|_| was_typed)?;
+    let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    is_name.then(|| format!("--context {name}"))
 }
 
 /// The places that were named in the command itself, each as an option with its value, as a shell takes it. What the

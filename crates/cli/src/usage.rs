@@ -230,6 +230,11 @@ fn nearest<'a>(written: &str, known: impl Iterator<Item = &'a str>) -> Option<&'
     near.filter(|(distance, _)| *distance <= far).min().map(|(_, known)| known)
 }
 
+/// How many.
+pub(crate) fn count(text: &str) -> Result<usize, &'static str> {
+    text.parse().map_err(|_| "write a whole number, as 20")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

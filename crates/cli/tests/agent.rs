@@ -233,7 +233,7 @@ const REHEARSED: &[&[&str]] = &[
 ];
 
 /// What is asked of a controller is tried beside one, in `fleet.rs`.
-const OF_A_CONTROLLER: [&str; 4] = ["controller", "token", "hosts", "fleet"];
+const OF_A_CONTROLLER: [&str; 5] = ["controller", "token", "hosts", "fleet", "context"];
 
 #[test]
 fn a_dry_run_refuses_what_the_run_would_refuse_with_the_same_words_and_code() {

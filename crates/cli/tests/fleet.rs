@@ -33,9 +33,13 @@ use ansai_protocol::{
 };
 use serde_json::{Value, json};
 
+#[path = "fleet/network.rs"]
+mod network;
+#[path = "fleet/rollout.rs"]
+mod rollout;
+
 /// Longest wait for anything.
 const LIMIT: Duration = Duration::from_secs(20);
-
 /// A controller in a folder of its own.
 struct Controller {
     folder: tempfile::TempDir,

@@ -22,7 +22,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
-use crate::{api::Reply, unwell::Unwell, views};
+use crate::{api::Reply, figures::Figures, unwell::Unwell, views};
 
 /// Most entries of what was done that are told at once.
 const DONE_MAX: usize = 200;
@@ -57,6 +57,11 @@ fn unread(error: &StoreError) -> (StatusCode, ansai_protocol::Problem) {
 /// Writes a document beside the loop, since one of many hosts takes its time, and answers with it.
 fn written(reading: &Reading<'_>, reply: oneshot::Sender<Reply>, document: impl Serialize + Send + 'static) {
     beside(reading, reply, move |_| json(&document));
+}
+
+/// Writes the page of figures beside the loop.
+pub(crate) fn page(reading: &Reading<'_>, reply: oneshot::Sender<Reply>, figures: Figures) {
+    beside(reading, reply, move |_| Ok(figures.text().into()));
 }
 
 pub(crate) fn status(reading: &Reading<'_>, reply: oneshot::Sender<Reply>) {

@@ -1,19 +1,23 @@
-//! The controller's own socket: what can be asked, and how it is written. It asks the loop and decides nothing; who may ask is
-//! `crates/socket`'s.
+//! What can be asked of a controller, and how it is written, and its own socket; over the network it is asked by [`crate::network`].
+//! It asks the loop and decides nothing; who may ask on the socket is `crates/socket`'s.
 
 use std::path::Path;
 
 use ansai_model::{id::IncidentId, text::Text};
 use ansai_protocol::{
+    access::{Access, ApiRole},
+    link::{Fingerprint, TokenId},
     operation::FleetOperation,
     ssh::SshAsked,
     views::{FleetOperate, HostsAsked, IncidentsAsked, PlanAsked, TokenAsked},
 };
-use ansai_socket::{Answers, Asker, Body, Refusal, body, body_within, problem, written};
+use ansai_socket::{Answers, Asker, Body, Refusal, body, body_within, problem, written_as};
 use bytes::Bytes;
 use hyper::{Method, Request, Response, StatusCode, body::Incoming};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::figures;
 
 /// Where one reads what can be asked.
 const PAGE: &str = "see docs/reference/api.md";
@@ -56,13 +60,47 @@ pub(crate) enum Query {
     Plan(PlanAsked),
     /// A token, for this person.
     CreateToken(Text, TokenAsked),
+    /// The fleet's figures, for Prometheus.
+    Figures,
+    /// The hosts as Prometheus finds them, at this port.
+    Scraped(u16),
+}
+
+impl Query {
+    /// What somebody must be allowed who asks from elsewhere.
+    pub(crate) fn needs(&self) -> ApiRole {
+        match self {
+            Self::Status | Self::Hosts | Self::HostsOf(_) | Self::Incidents(_) | Self::Report(..) => ApiRole::Viewer,
+            Self::Figures | Self::Scraped(_) => ApiRole::Viewer,
+            // A rehearsal changes nothing, whatever it is of.
+            Self::Audit | Self::Rehearse(_) | Self::Rollouts | Self::Drift | Self::Plan(_) => ApiRole::Viewer,
+            Self::Operate(_, FleetOperation::RevokeToken { .. } | FleetOperation::CreateToken { .. }) => ApiRole::Admin,
+            // It is done with the keys that the controller has for its hosts, wherever it is told to go.
+            Self::Operate(_, FleetOperation::AddOverSsh { .. }) | Self::LookOverSsh(_) => ApiRole::Admin,
+            Self::Operate(..) => ApiRole::Operator,
+            Self::Tokens | Self::CreateToken(..) => ApiRole::Admin,
+        }
+    }
 }
 
 /// A question with the place for its answer.
 #[derive(Debug)]
-pub(crate) struct Asked {
-    pub(crate) query: Query,
-    pub(crate) reply: oneshot::Sender<Reply>,
+pub(crate) enum Asked {
+    /// Something of the fleet.
+    Query(Query, oneshot::Sender<Reply>),
+    /// Who asks by this token, of which the digest of the secret is shown, and what they may.
+    Access(TokenId, Fingerprint, oneshot::Sender<Result<Access, Refusal>>),
+}
+
+/// Asks the loop.
+pub(crate) async fn ask<T>(
+    asked: &mpsc::Sender<Asked>,
+    what: impl FnOnce(oneshot::Sender<Result<T, Refusal>>) -> Asked,
+) -> Result<T, Refusal> {
+    let (reply, answer) = oneshot::channel();
+    let gone = || problem(StatusCode::SERVICE_UNAVAILABLE, "the controller is stopping", "try again when it is back");
+    asked.send(what(reply)).await.map_err(|_| gone())?;
+    answer.await.map_err(|_| gone())?
 }
 
 #[derive(Clone)]
@@ -87,7 +125,8 @@ impl Answers for Api {
     const NAME: &'static str = "the controller";
 
     async fn answer(&self, request: Request<Incoming>, asker: Asker, _: CancellationToken) -> Response<Body> {
-        written(self.asked(request, asker.by).await)
+        let kind = kind(request.uri().path());
+        written_as(kind, self.asked(request, asker.by).await)
     }
 
     fn overdue(&self, _: &str) -> (&'static str, &'static str) {
@@ -98,16 +137,15 @@ impl Answers for Api {
 impl Api {
     async fn asked(&self, request: Request<Incoming>, by: Text) -> Reply {
         let query = query(request, by).await?;
-        let (reply, answer) = oneshot::channel();
-        let gone =
-            || problem(StatusCode::SERVICE_UNAVAILABLE, "the controller is stopping", "try again when it is back");
-        self.asked.send(Asked { query, reply }).await.map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?
+        ask(&self.asked, |reply| Asked::Query(query, reply)).await
     }
 }
 
-async fn query(request: Request<Incoming>, by: Text) -> Result<Query, Refusal> {
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+/// What a request asks for, by this person.
+pub(crate) async fn query(request: Request<Incoming>, by: Text) -> Result<Query, Refusal> {
+    let (method, path) = (request.method().clone(), request.uri().path());
+    // Over the network, and for whoever likes it on the socket, it stands below /api.
+    let path = path.strip_prefix("/api").unwrap_or(path).to_owned();
     match (&method, path.as_str()) {
         (&Method::GET, "/v1/status") => Ok(Query::Status),
         (&Method::GET, "/v1/hosts") => Ok(Query::Hosts),
@@ -115,6 +153,8 @@ async fn query(request: Request<Incoming>, by: Text) -> Result<Query, Refusal> {
         (&Method::GET, "/v1/audit") => Ok(Query::Audit),
         (&Method::GET, "/v1/rollouts") => Ok(Query::Rollouts),
         (&Method::GET, "/v1/drift") => Ok(Query::Drift),
+        (&Method::GET, "/metrics") => Ok(Query::Figures),
+        (&Method::GET, "/v1/prometheus/targets") => port(request.uri().query()).map(Query::Scraped),
         (&Method::POST, "/v1/plan") => body_within(request, PAGE, FILES_BODY_MAX).await.map(Query::Plan),
         (&Method::POST, "/v1/ssh") => body(request, PAGE).await.map(Query::LookOverSsh),
         // What is asked for has parts that do not fit a path.
@@ -142,6 +182,20 @@ async fn query(request: Request<Incoming>, by: Text) -> Result<Query, Refusal> {
     }
 }
 
+/// The port at which hosts are scraped.
+fn port(query: Option<&str>) -> Result<u16, Refusal> {
+    let Some(query) = query.filter(|query| !query.is_empty()) else { return Ok(figures::AGENT_PORT) };
+    let port = query.strip_prefix("port=").and_then(|port| port.parse().ok()).filter(|port| *port > 0);
+    port.ok_or_else(|| {
+        problem(StatusCode::BAD_REQUEST, "what is asked for is no port", "write ?port=9100, or leave it out")
+    })
+}
+
+/// Of what kind the answer to a question for this path is.
+pub(crate) fn kind(path: &str) -> &'static str {
+    if path.ends_with("/metrics") { "text/plain; version=0.0.4; charset=utf-8" } else { "application/json" }
+}
+
 fn report(path: &str) -> Option<Query> {
     let (host, incident) = path.strip_prefix("/v1/reports/")?.rsplit_once('/')?;
     let is_name = !host.is_empty() && host.len() <= NAME_BYTES_MAX;
@@ -151,6 +205,16 @@ fn report(path: &str) -> Option<Query> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hosts_are_scraped_at_a_port() {
+        for (query, expected) in [(None, 9560), (Some(""), 9560), (Some("port=9100"), 9100)] {
+            assert_eq!(port(query).ok(), Some(expected));
+        }
+        for wrong in ["port=", "port=0", "port=65536", "port=9100&x=1", "9100", "port=%00"] {
+            assert!(port(Some(wrong)).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_report_is_asked_for_by_host_and_number() {

@@ -224,6 +224,7 @@ impl FreshToken {
             made: now,
             used: None,
             revoked: None,
+            access: None,
         }
     }
 }

@@ -1,7 +1,11 @@
 //! The controller's own file: where it listens, what it is called, how patient it is. Each key is a line; the file that `init`
 //! writes is made of the same lines.
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use ansai_config::CHANNEL;
 use ansai_document::{Diagnostics, Findings, Node, Source, Sources, place_of, read, text::cut, units, written::quoted};
@@ -41,11 +45,40 @@ const ADDRESS: Special = Special {
     },
 };
 
+const API_LISTEN: Special =
+    Special { how: "write \"0.0.0.0:7444\", or \"[::]:7444\" for both families", example: "\"[::]:7444\"", ..LISTEN };
+
+const API: Shape = Shape {
+    title: "The API over the network",
+    keys: &[
+        key(
+            "listen",
+            Kind::Special(&API_LISTEN),
+            "Where people and programs come to: an address of this host, and a port",
+        )
+        .example("\"[::]:7444\""),
+        key(
+            "certificate",
+            Kind::Path,
+            "A certificate to show in place of one of the controller's own CA, with its chain (PEM)",
+        )
+        .example("/etc/ansai/api.pem"),
+        key("key", Kind::Path, "The key of that certificate (PEM)").example("/etc/ansai/api-key.pem"),
+    ],
+    beside: None,
+};
+
 const KEYS: &[Key] = &[
     key("listen", Kind::Special(&LISTEN), "Where agents come to: an address of this host, and a port")
         .default("\"[::]:7443\""),
     key("address", Kind::Special(&ADDRESS), "By which name hosts reach it; it stands in the commands that join them")
         .otherwise("the host's name"),
+    key(
+        "api",
+        Kind::Shape(&API),
+        "Where people and programs ask over the network, by tokens; nowhere when it is left out",
+    )
+    .example("{listen: \"[::]:7444\"}"),
     key("expected_hosts", Kind::Texts, "The hosts that are to join, by name: those that have not are listed")
         .example("[web-01.example.com, db-01.example.com]"),
     key(
@@ -70,6 +103,15 @@ const KEYS: &[Key] = &[
 
 const SHAPE: Shape = Shape { title: "The controller", keys: KEYS, beside: None };
 
+/// Where the API is asked over the network, and with which certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiSettings {
+    /// Where people and programs come to.
+    pub listen: SocketAddr,
+    /// The files of a certificate with its chain and of its key, in place of one of the controller's own CA.
+    pub certificate: Option<(PathBuf, PathBuf)>,
+}
+
 /// What holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -77,6 +119,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// By which name they reach it, when the file says so.
     pub address: Option<Address>,
+    /// Where the API is asked over the network; nowhere when the file does not say.
+    pub api: Option<ApiSettings>,
     /// The names of the hosts that are to join.
     pub expected_hosts: Vec<String>,
     /// Whom to tell, and how.
@@ -144,10 +188,36 @@ impl Settings {
             routes: ansai_config::routes(findings, node).into_values().collect(),
             listen: listen.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], ansai_protocol::link::PORT))),
             address: node.text_at("address").and_then(|text| text.parse().ok()),
+            api: api(node, findings),
             silent_after: duration("silent_after"),
             incidents_kept_for: duration("incidents_kept_for"),
         }
     }
+}
+
+/// What the file says of the API. Nothing is asked over the network that nobody has opened.
+fn api(node: &Node, findings: &mut Findings<'_>) -> Option<ApiSettings> {
+    let said = node.get("api")?;
+    let path = |name: &str| said.text_at(name).map(PathBuf::from);
+    let certificate = match (path("certificate"), path("key")) {
+        (Some(certificate), Some(key)) => Some((certificate, key)),
+        (None, None) => None,
+        (Some(_), None) | (None, Some(_)) => {
+            let what = "a certificate is given with its key, and a key with its certificate";
+            findings.error(
+                place_of(node, "api"),
+                "api",
+                what,
+                "write both certificate: and key:, or neither".to_owned(),
+            );
+            None
+        }
+    };
+    let listen = said.text_at("listen").and_then(|text| text.parse().ok());
+    if listen.is_none() && findings.is_valid() {
+        findings.error(place_of(node, "api"), "api", "it listens nowhere", API_LISTEN.how.to_owned());
+    }
+    listen.map(|listen| ApiSettings { listen, certificate })
 }
 
 /// What holds for a key that is not written, without quotes.
@@ -196,6 +266,22 @@ mod tests {
         assert_eq!(written.address, Some(address()));
         assert_eq!((written.listen.port(), written.silent_after), (7443, Duration::from_secs(60)));
         assert_eq!(Settings::read("controller.yaml", "").expect("valid"), Settings { address: None, ..written });
+    }
+
+    #[test]
+    fn the_api_is_asked_over_the_network_only_where_the_file_says_so() {
+        let read = |text: &str| Settings::read("controller.yaml", text);
+        assert_eq!(read("").expect("valid").api, None);
+        let api = read("api: {listen: \"[::]:7444\"}").expect("valid").api.expect("open");
+        assert_eq!((api.listen.port(), api.certificate), (7444, None));
+        let text = "api:\n  listen: 127.0.0.1:1\n  certificate: /a\n  key: /b\n";
+        let api = read(text).expect("valid").api.expect("open");
+        assert_eq!(api.certificate, Some(("/a".into(), "/b".into())));
+        for wrong in
+            ["api: {}", "api: {listen: 7444}", "api: {listen: \"[::]:1\", key: /b}", "api: [::]:7444", "api: on"]
+        {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

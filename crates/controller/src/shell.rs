@@ -15,7 +15,7 @@ use ansai_link::{
 use ansai_model::text::Text;
 use ansai_protocol::{
     SCHEMA,
-    link::{ControllerId, FromController, HostId, JoinAnswer, Request},
+    link::{ApiToken, ControllerId, FromController, HostId, JoinAnswer, Request},
     operation::{FleetAnswer, FleetOperation},
     record::{IdentityRecord, Record},
     views::{FleetRehearsed, FreshTokenView, TokenAsked},
@@ -30,6 +30,7 @@ use crate::{
     answer::{self, Reading},
     api::{Asked, Query, Reply},
     carrier::Carrier,
+    figures::{self, Figures},
     home::FreshToken,
     keeper::{Done, Keeper},
     links::{self, News, Outgoing},
@@ -316,9 +317,24 @@ impl Shell {
         carrier.see(engine.over_ssh());
     }
 
-    /// A question of somebody on this host.
+    /// A question of somebody, on this host or by a token.
     pub(crate) fn answer(&mut self, asked: Asked) {
-        let Asked { query, reply } = asked;
+        match asked {
+            Asked::Query(query, reply) => self.answer_query(query, reply),
+            Asked::Access(token, secret, reply) => {
+                let access = self.parts.engine.access_by(token, secret).cloned();
+                let is_good = access.is_ok();
+                let refused = |(what, todo): (Text, &'static str)| problem(StatusCode::UNAUTHORIZED, what, todo);
+                // Whoever asked may have gone.
+                let _ = reply.send(access.map_err(refused));
+                if is_good {
+                    self.step(FleetInput::TokenUsed { token });
+                }
+            }
+        }
+    }
+
+    fn answer_query(&mut self, query: Query, reply: oneshot::Sender<Reply>) {
         let reading = Reading {
             engine: &self.parts.engine,
             unwell: &self.parts.unwell,
@@ -342,6 +358,11 @@ impl Shell {
             Query::CreateToken(by, asked) => return self.create_token(by, &asked, reply),
             Query::Incidents(asked) => return answer::incidents(&reading, asked, reply),
             Query::Report(host, incident) => return answer::report(&reading, &host, incident, reply),
+            Query::Figures => {
+                let figures = Figures::of(&reading, self.sessions.len());
+                return answer::page(&reading, reply, figures);
+            }
+            Query::Scraped(port) => answer::json(&figures::scraped(&reading, port)),
             Query::Audit => return answer::audit(&reading, reply),
             Query::Status => return answer::status(&reading, reply),
             Query::Hosts => return answer::hosts(&reading, reply),
@@ -382,9 +403,13 @@ impl Shell {
         let lasts = Duration::from_millis(asked.lasts_ms);
         let view = FreshTokenView {
             schema: SCHEMA,
-            token: fresh.expose(),
+            token: match asked.access {
+                None => fresh.expose(),
+                Some(_) => ApiToken(fresh.clone()).expose(),
+            },
             uses: asked.uses,
             until_ms: now().wall.plus(lasts).0,
+            access: asked.access.clone(),
         };
         let operation = FleetOperation::CreateToken {
             id: fresh.id,
@@ -392,6 +417,7 @@ impl Shell {
             role: asked.role.clone(),
             uses: asked.uses,
             lasts,
+            access: asked.access.clone(),
         };
         self.ask(by, operation, Waiting { reply, instead: serde_json::to_value(view).ok() });
     }

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use ansai_fleet::{FleetEngine, FleetInput};
-use ansai_link::{accept::Acceptor, authority::Authority, key::Key};
+use ansai_link::{accept::Acceptor, authority::Authority, https::HttpsAcceptor, key::Key};
 use ansai_model::time::{MonoTime, Now, WallTime};
 use ansai_protocol::link::ControllerId;
 use ansai_store::{Store, sqlite::SqliteStore};
@@ -16,11 +16,11 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    api,
+    api::{self, Asked},
     carrier::Carrier,
     home::{Home, HomeError},
     keeper::{Done, Keeper},
-    links,
+    links, network,
     settings::Settings,
     shell::{Parts, Shell},
     telling::Telling,
@@ -64,6 +64,38 @@ fn acceptor(authority: &Authority, controller: ControllerId) -> Result<Acceptor,
     Ok(Acceptor::new(&key, &signed.certificate, authority.certificate_pem(), &authority.roots()?)?)
 }
 
+/// Answers the API over the network from now on, where the file says so; what it shows later is told to what comes back.
+fn open(
+    settings: &Settings,
+    authority: &Authority,
+    controller: ControllerId,
+    asked: &mpsc::Sender<Asked>,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> Result<Option<watch::Sender<HttpsAcceptor>>> {
+    let Some(api) = &settings.api else { return Ok(None) };
+    let first = network::acceptor(settings, api, authority, controller).context("the API")?;
+    let listener = links::listen(api.listen).with_context(|| format!("the API cannot listen on {}", api.listen))?;
+    let (renewed, acceptors) = watch::channel(first);
+    network::serve(listener, acceptors, asked.clone(), tasks.clone(), stop.clone()).context("no thread for the API")?;
+    tracing::info!("the API is asked on {}", api.listen);
+    Ok(Some(renewed))
+}
+
+/// The API shows a certificate that was just made, or what lies in its files now: whoever renews it restarts nothing.
+fn renew(
+    acceptor: Option<&watch::Sender<HttpsAcceptor>>,
+    settings: &Settings,
+    authority: &Authority,
+    controller: ControllerId,
+) {
+    let (Some(acceptor), Some(api)) = (acceptor, &settings.api) else { return };
+    match network::acceptor(settings, api, authority, controller) {
+        Ok(fresh) => drop(acceptor.send(fresh)),
+        Err(error) => tracing::error!("the certificate of the API stays as it was: {error}"),
+    }
+}
+
 /// Runs the controller until SIGTERM or SIGINT.
 ///
 /// # Errors
@@ -82,6 +114,7 @@ pub async fn run(options: Options) -> Result<()> {
     let (news, mut heard) = mpsc::channel(NEWS_MAX);
     let (asked, mut questions) = mpsc::channel(ASKED_MAX);
     let (new_acceptor, acceptors) = watch::channel(acceptor(&authority, controller)?);
+    let api_acceptor = open(&settings, &authority, controller, &asked, &tasks, &stop)?;
     let port = listener.local_addr().map_or(settings.listen, |address| address);
     let socket = runtime_dir.join("api.sock");
     api::serve(&socket, asked, &tasks, stop.clone()).with_context(|| socket.display().to_string())?;
@@ -99,8 +132,8 @@ pub async fn run(options: Options) -> Result<()> {
         store,
         keeper,
         tasks: tasks.clone(),
-        expected: settings.expected_hosts,
-        telling: Telling::begin(&home.state_dir, settings.routes, &tasks, &stop),
+        expected: settings.expected_hosts.clone(),
+        telling: Telling::begin(&home.state_dir, settings.routes.clone(), &tasks, &stop),
         carrier,
     });
     tracing::info!("listening on {port}; {hosts} hosts are known");
@@ -129,7 +162,10 @@ pub async fn run(options: Options) -> Result<()> {
                 Ok(fresh) => drop(new_acceptor.send(fresh)),
                 Err(error) => tracing::error!("the controller's certificate could not be made anew: {error}"),
             },
-            _ = old.tick() => shell.forget(settings.incidents_kept_for),
+            _ = old.tick() => {
+                shell.forget(settings.incidents_kept_for);
+                renew(api_acceptor.as_ref(), &settings, shell.authority(), controller);
+            }
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         }
@@ -146,7 +182,7 @@ async fn wound_down(shell: &mut Shell, saves: &mut mpsc::Receiver<Done>) {
     while shell.is_saving() {
         match timeout(STOP_WAIT, saves.recv()).await {
             Ok(Some(done)) => shell.saved(done),
-            Ok(None) | Err(_) => break,
+            Ok(None) | Err(_) => return,
         }
     }
 }

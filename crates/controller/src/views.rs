@@ -126,8 +126,10 @@ pub(crate) fn restraints(reading: &Reading<'_>) -> Vec<RestraintView> {
 pub(crate) fn tokens(reading: &Reading<'_>) -> Vec<TokenView> {
     let mut all: Vec<&TokenRecord> = reading.engine.books().tokens.values().collect();
     all.sort_by_key(|token| std::cmp::Reverse(token.made));
-    let is_good =
-        |token: &TokenRecord| token.revoked.is_none() && token.uses_left > 0 && token.until > reading.now.wall;
+    let is_good = |token: &TokenRecord| {
+        let is_for_some = token.uses_left > 0 || token.access.is_some();
+        token.revoked.is_none() && is_for_some && token.until > reading.now.wall
+    };
     all.into_iter()
         .map(|token| TokenView {
             id: token.id,
@@ -137,6 +139,7 @@ pub(crate) fn tokens(reading: &Reading<'_>) -> Vec<TokenView> {
             by: token.by.clone(),
             used_ms: token.used.map(|WallTime(ms)| ms),
             is_good: is_good(token),
+            access: token.access.clone(),
         })
         .collect()
 }

@@ -109,6 +109,7 @@ impl FleetEngine {
             FleetInput::Issued { to, identity, certificate, roots } => self.issued(to, identity, certificate, roots),
             FleetInput::NotIssued { to, why } => self.not_issued(to, &why),
             FleetInput::Operator { request, by, operation } => self.operate(request, &by, operation),
+            FleetInput::TokenUsed { token } => self.token_used(token),
             FleetInput::Saved { through } => self.saved(through),
             FleetInput::NotSaved { from, why } => self.not_saved(from, why),
         }

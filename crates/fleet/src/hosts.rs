@@ -38,8 +38,8 @@ impl FleetEngine {
             FleetOperation::AddOverSsh { name, role, over, fresh } => {
                 self.add_over_ssh(request, by, agentless::Wanted { name, role, over }, fresh);
             }
-            FleetOperation::CreateToken { id, secret, role, uses, lasts } => {
-                self.create_token(request, by, tokens::Wanted { id, secret, role, uses, lasts });
+            FleetOperation::CreateToken { id, secret, role, uses, lasts, access } => {
+                self.create_token(request, by, tokens::Wanted { id, secret, role, uses, lasts, access });
             }
             FleetOperation::RevokeToken { id } => self.revoke_token(request, by, id),
             FleetOperation::Configure { files, canary, soak } => self.configure(request, by, files, canary, soak),

@@ -81,6 +81,11 @@ pub enum FleetInput {
         /// What is asked for.
         operation: FleetOperation,
     },
+    /// Somebody asks the API by this token, which is good.
+    TokenUsed {
+        /// Its public part.
+        token: TokenId,
+    },
     /// Every save up to this one is durable.
     Saved {
         /// The last one.

@@ -30,6 +30,12 @@ pub const IDENTITIES_OF_HOST_MAX: usize = 8;
 pub const TOKEN_USES_MAX: u32 = 10_000;
 /// The longest life of a token.
 pub const TOKEN_LASTS_MAX: Duration = Duration::from_secs(30 * 86_400);
+/// The longest life of a token of the API.
+pub const API_TOKEN_LASTS_MAX: Duration = Duration::from_secs(366 * 86_400);
+/// Longest name of the owner of one.
+pub const OWNER_BYTES_MAX: usize = 100;
+/// When a token of the API was used last is kept this often.
+pub const USED_EVERY: Duration = Duration::from_secs(60);
 /// Most certificates that are being signed at once.
 pub const ISSUING_MAX: usize = 1_000;
 /// Most targets of one host; what it tells beyond is not kept.

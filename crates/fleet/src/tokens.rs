@@ -1,5 +1,5 @@
-//! Tokens, by which hosts join without being asked about: who may make which, and when one is good. Their secrets are not here,
-//! only digests of them.
+//! Tokens, by which hosts join without being asked about, or by which people ask the API from elsewhere: who may make which, and
+//! when one is good. Their secrets are not here, only digests of them.
 
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use ansai_model::{
     time::{Shown, WallTime},
 };
 use ansai_protocol::{
+    access::Access,
     link::{Fingerprint, Short, TokenId},
     operation::FleetAnswer,
     record::{Record, TokenRecord},
@@ -15,7 +16,7 @@ use ansai_protocol::{
 
 use crate::{
     FleetEngine,
-    limits::{TOKEN_LASTS_MAX, TOKEN_USES_MAX, TOKENS_MAX},
+    limits::{API_TOKEN_LASTS_MAX, OWNER_BYTES_MAX, TOKEN_LASTS_MAX, TOKEN_USES_MAX, TOKENS_MAX, USED_EVERY},
     words,
 };
 
@@ -26,11 +27,12 @@ pub(crate) struct Wanted {
     pub(crate) role: Option<Short>,
     pub(crate) uses: u32,
     pub(crate) lasts: Duration,
+    pub(crate) access: Option<Access>,
 }
 
 /// Since when a token is good for nothing, when it is.
 pub(crate) fn ended(token: &TokenRecord, now: WallTime) -> Option<WallTime> {
-    let used_up = token.used.filter(|_| token.uses_left == 0);
+    let used_up = token.used.filter(|_| token.uses_left == 0 && token.access.is_none());
     let over = Some(token.until).filter(|until| *until <= now);
     [token.revoked, used_up, over].into_iter().flatten().min()
 }
@@ -41,23 +43,30 @@ impl FleetEngine {
         if let Some(refusal) = self.objection_to_token(&wanted) {
             return self.answer(request, refusal);
         }
-        let Wanted { id, secret, role, uses, lasts } = wanted;
+        let Wanted { id, secret, role, uses, lasts, access } = wanted;
         let now = self.now.wall;
         let until = now.plus(lasts);
         let hosts = words::count(uses as usize, "host");
         let of_role = role.as_ref().map(|role| format!(" of role {role}")).unwrap_or_default();
-        let text = format!("token {id}: {hosts}{of_role} may join by it until {until}");
+        let text = match &access {
+            None => format!("token {id}: {hosts}{of_role} may join by it until {until}"),
+            Some(Access { role, owner }) => {
+                format!("token {id} of the API: {owner} asks by it as {role} until {until}")
+            }
+        };
+        let uses_left = if access.is_some() { 0 } else { uses };
         let (by_whom, made) = (by.clone(), now);
         self.put(Record::Token(TokenRecord {
             id,
             secret,
             role,
-            uses_left: uses,
+            uses_left,
             until,
             by: by_whom,
             made,
             used: None,
             revoked: None,
+            access,
         }));
         self.audit(by, format!("created {text}"), 0);
         self.answer(request, words::done(text));
@@ -69,6 +78,9 @@ impl FleetEngine {
             let what =
                 format!("there are {} tokens already, of which none may have this number", self.books.tokens.len());
             return Some(words::refused(what, "`ansai token list` shows them; one of them may do"));
+        }
+        if let Some(access) = &wanted.access {
+            return objection_to_access(access, *lasts);
         }
         if *uses == 0 || *uses > TOKEN_USES_MAX {
             let what = format!("a token is for 1 to {TOKEN_USES_MAX} hosts, not for {uses}");
@@ -98,10 +110,14 @@ impl FleetEngine {
             Err(refusal) => return self.answer(request, refusal),
         };
         let revoked = token.revoked.or(Some(self.now.wall));
+        let text = match &token.access {
+            None => format!("no host joins by token {id} any more; those that have stay"),
+            Some(Access { owner, .. }) => format!("{owner} asks the API by token {id} no more"),
+        };
         let record = TokenRecord { revoked, ..token.clone() };
         self.put(Record::Token(record));
         self.audit(by, format!("revoked token {id}"), 0);
-        self.answer(request, words::done(format!("no host joins by token {id} any more; those that have stay")));
+        self.answer(request, words::done(text));
     }
 
     /// The token that a host shows, when it is good.
@@ -110,7 +126,7 @@ impl FleetEngine {
     /// What is wrong with it, and what to do; nothing of a token is told to whoever does not have its secret.
     pub(crate) fn good_token(&self, id: TokenId, secret: Fingerprint) -> Result<&TokenRecord, (Text, &'static str)> {
         const ANEW: &str = "`ansai token create` on the controller makes another";
-        let known = self.books.tokens.get(&id).filter(|token| token.secret == secret);
+        let known = self.books.tokens.get(&id).filter(|token| token.secret == secret && token.access.is_none());
         let Some(token) = known else {
             return Err(("this controller knows no such token".into(), "copy the token whole, or have another made"));
         };
@@ -125,4 +141,47 @@ impl FleetEngine {
         }
         Ok(token)
     }
+
+    /// Who asks the API by a token, and what they may, when it is good.
+    ///
+    /// # Errors
+    /// What is wrong with it, and what to do; nothing of a token is told to whoever does not have its secret.
+    pub fn access_by(&self, id: TokenId, secret: Fingerprint) -> Result<&Access, (Text, &'static str)> {
+        const ANEW: &str = "`ansai token create --api viewer` on the controller makes another";
+        let known = self.books.tokens.get(&id).filter(|token| token.secret == secret);
+        let Some((token, access)) = known.and_then(|token| Some((token, token.access.as_ref()?))) else {
+            return Err(("this controller knows no such token of its API".into(), ANEW));
+        };
+        if token.revoked.is_some() {
+            return Err(("this token was revoked".into(), ANEW));
+        }
+        if token.until <= self.now.wall {
+            return Err((Text::new(format!("this token ended at {}", token.until)), ANEW));
+        }
+        Ok(access)
+    }
+
+    /// Notes that a token of the API was used, when that is worth keeping. It never holds up who asks.
+    pub(crate) fn token_used(&mut self, id: TokenId) {
+        let now = self.now.wall;
+        let Some(token) = self.books.tokens.get(&id) else { return };
+        let is_news = token.used.is_none_or(|used| used > now || now.since(used) >= USED_EVERY);
+        if is_news && self.objection_to_saving().is_none() {
+            self.put(Record::Token(TokenRecord { used: Some(now), ..token.clone() }));
+        }
+    }
+}
+
+fn objection_to_access(access: &Access, lasts: Duration) -> Option<FleetAnswer> {
+    let owner = access.owner.as_str();
+    let is_name = !owner.trim().is_empty() && owner.len() <= OWNER_BYTES_MAX && !owner.chars().any(char::is_control);
+    if !is_name {
+        let what = format!("the owner of a token is named, in at most {OWNER_BYTES_MAX} bytes");
+        return Some(words::refused(what, "write whose it is, as --owner ada"));
+    }
+    (lasts.is_zero() || lasts > API_TOKEN_LASTS_MAX).then(|| {
+        let what =
+            format!("a token of the API lasts for at most {}, not for {}", Shown(API_TOKEN_LASTS_MAX), Shown(lasts));
+        words::refused(what, "write for how long it is good, as --for 90d")
+    })
 }

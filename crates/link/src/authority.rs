@@ -126,10 +126,28 @@ impl Authority {
         self.sign(params, Owner::Controller(controller), &key.0)
     }
 
+    /// Signs a controller's key for its API, where programs of any kind look for the name, or the address, that they dialed.
+    /// What is no name of DNS and no IP address is left out.
+    ///
+    /// # Errors
+    /// When it cannot be signed.
+    pub fn sign_api(
+        &self,
+        key: &Key,
+        controller: ControllerId,
+        names: &[String],
+        now: WallTime,
+    ) -> Result<Signed, Trouble> {
+        let mut params = params(now, LEAF_LASTS)?;
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.subject_alt_names = names.iter().filter_map(|name| named(name)).collect();
+        self.sign(params, Owner::Controller(controller), &key.0)
+    }
+
     fn sign(&self, mut params: CertificateParams, owner: Owner, key: &impl PublicKeyData) -> Result<Signed, Trouble> {
         let uri = owner.to_string();
         params.distinguished_name.push(DnType::CommonName, uri.trim_start_matches("ansai://"));
-        params.subject_alt_names = vec![SanType::URI(uri.try_into().map_err(settings)?)];
+        params.subject_alt_names.push(SanType::URI(uri.try_into().map_err(settings)?));
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.use_authority_key_identifier_extension = true;
         let signed = params.signed_by(key, &self.issuer).map_err(settings)?;
@@ -137,6 +155,16 @@ impl Authority {
         let facts = facts.ok_or_else(|| Trouble::Settings("what was signed cannot be read".into()))?;
         Ok(Signed { certificate: written(signed.pem())?, facts })
     }
+}
+
+/// A name in a certificate.
+fn named(name: &str) -> Option<SanType> {
+    if let Ok(address) = name.parse() {
+        return Some(SanType::IpAddress(address));
+    }
+    let is_name =
+        !name.is_empty() && name.len() <= 253 && name.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c));
+    is_name.then(|| name.to_owned().try_into().ok().map(SanType::DnsName)).flatten()
 }
 
 /// The digest of the key that a request is for.

@@ -1,6 +1,6 @@
 //! The link between a host's agent and its controller: who is who ([`key`], [`authority`], [`certificate`]), one TLS stream
 //! on which both are known ([`dial`], [`accept`]), and messages on it ([`frames`]). How a host comes by its certificate is
-//! [`joining`], how a configuration is signed for it [`bundle`].
+//! [`joining`], how a configuration is signed for it [`bundle`]. People and programs come by [`https`].
 //!
 //! It keeps no file, knows no store, and decides nothing: whether a certificate is still allowed, and what a message means,
 //! is for who calls. It logs nothing: what goes wrong is [`Trouble`], in words with a suggestion.
@@ -12,6 +12,7 @@ pub mod bundle;
 pub mod certificate;
 pub mod dial;
 pub mod frames;
+pub mod https;
 pub mod joining;
 pub mod key;
 pub mod pause;

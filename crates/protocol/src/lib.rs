@@ -12,6 +12,7 @@ use ansai_model::{
 };
 use serde::{Deserialize, Serialize};
 
+pub mod access;
 mod event;
 pub mod link;
 pub mod operation;
@@ -315,7 +316,35 @@ pub struct Problem {
     pub suggestion: Text,
 }
 
+/// A problem as an API answers it (RFC 9457): what programs of any kind understand, and beside it the words of [`Problem`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ProblemDocument {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// What kind it is; `about:blank` says that the status code tells it.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What its status code means, in words.
+    pub title: String,
+    /// The status code.
+    pub status: u16,
+    /// What it was, as people read it.
+    pub detail: Text,
+    /// The same, under the name that it has in every problem of ours.
+    pub what: Text,
+    /// What to do.
+    pub suggestion: Text,
+}
+
 impl Problem {
+    /// The same as a document of its own, with the status code and that code's words.
+    #[must_use]
+    pub fn document(self, status: u16, title: &str) -> ProblemDocument {
+        let Self { schema, what, suggestion } = self;
+        let (kind, title, detail) = ("about:blank".to_owned(), title.to_owned(), what.clone());
+        ProblemDocument { schema, kind, title, status, detail, what, suggestion }
+    }
+
     /// A problem with a suggestion.
     #[must_use]
     pub fn new(what: impl Into<Text>, suggestion: impl Into<Text>) -> Self {

@@ -29,7 +29,7 @@ pub use bundle::{
 };
 pub use id::{ControllerId, FeedId, Fingerprint, HostId, NoId};
 pub use join::{Identity, Join, JoinAnswer};
-pub use token::{NoToken, Token, TokenId, TokenSecret};
+pub use token::{ApiToken, NoToken, Token, TokenId, TokenSecret};
 
 /// The newest version of these messages.
 pub const VERSION: u32 = 1;
@@ -41,6 +41,8 @@ pub const ALPN: &[u8] = b"ansai/1";
 pub const ALPN_JOIN: &[u8] = b"ansai-join/1";
 /// The port on which a controller listens when nothing else is said.
 pub const PORT: u16 = 7443;
+/// The port on which a controller answers its API when nothing else is said.
+pub const API_PORT: u16 = 7444;
 /// Most bytes of a frame of the link.
 pub const FRAME_BYTES_MAX: usize = 1 << 20;
 /// Most bytes of a frame when joining, where anybody may speak.

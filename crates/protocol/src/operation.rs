@@ -11,6 +11,7 @@ use ansai_model::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    access::Access,
     link::{Fingerprint, FleetFile, HostId, Short, TokenId},
     ssh::OverSsh,
 };
@@ -80,7 +81,7 @@ pub enum FleetOperation {
         #[serde(default)]
         fresh: Option<HostId>,
     },
-    /// Let hosts join by a token. The controller's shell makes its secret, and shows it once.
+    /// Let hosts join, or somebody ask the API, by a token. The controller's shell makes its secret, and shows it once.
     CreateToken {
         /// Its public part.
         id: TokenId,
@@ -93,8 +94,11 @@ pub enum FleetOperation {
         uses: u32,
         /// For how long.
         lasts: Duration,
+        /// What may be asked of the API by it, in place of joining.
+        #[serde(default)]
+        access: Option<Access>,
     },
-    /// Let no more hosts join by a token.
+    /// Let nobody join, or ask, by a token any more.
     RevokeToken {
         /// Its public part.
         id: TokenId,

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     IncidentSummary, TargetStatus,
+    access::Access,
     link::{
         ControllerId, FeedId, Fingerprint, FleetFile, Held, HostId, RefusedBundle, Request, RestraintsAt, Short,
         TokenId,
@@ -160,7 +161,7 @@ pub struct IdentityRecord {
     pub revoked: Option<WallTime>,
 }
 
-/// A token, by which hosts join without being asked about.
+/// A token: by which hosts join without being asked about, or by which somebody asks the API.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TokenRecord {
     /// Its public part.
@@ -170,7 +171,7 @@ pub struct TokenRecord {
     /// The role of the hosts that join by it.
     #[serde(default)]
     pub role: Option<Short>,
-    /// How many hosts may still join by it.
+    /// How many hosts may still join by it; none by one of the API.
     pub uses_left: u32,
     /// When it ends.
     pub until: WallTime,
@@ -178,12 +179,15 @@ pub struct TokenRecord {
     pub by: Text,
     /// When it was made.
     pub made: WallTime,
-    /// When a host last joined by it.
+    /// When it was last used.
     #[serde(default)]
     pub used: Option<WallTime>,
     /// When it was taken back, if it was.
     #[serde(default)]
     pub revoked: Option<WallTime>,
+    /// What may be asked of the API by it, when it is a token of the API: no host joins by such a one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<Access>,
 }
 
 /// A host that asked to join and waits for a person.

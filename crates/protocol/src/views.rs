@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     IncidentSummary, TargetStatus,
+    access::Access,
     link::{ControllerId, Fingerprint, HostId, Short, TokenId},
     operation::FleetOperation,
     record::Audited,
@@ -221,11 +222,14 @@ pub struct TokenView {
     pub until_ms: i64,
     /// Who made it.
     pub by: Text,
-    /// When a host last joined by it, in milliseconds since 1970.
+    /// When it was last used, in milliseconds since 1970.
     #[serde(default)]
     pub used_ms: Option<i64>,
-    /// Whether a host can join by it now.
+    /// Whether it can be used now.
     pub is_good: bool,
+    /// Who asks the API by it, and what they may; nothing of a token by which hosts join.
+    #[serde(default)]
+    pub access: Option<Access>,
 }
 
 /// A token that was just made. Its secret is shown here and nowhere again.
@@ -239,6 +243,9 @@ pub struct FreshTokenView {
     pub uses: u32,
     /// When it ends, in milliseconds since 1970.
     pub until_ms: i64,
+    /// Who asks the API by it, and what they may; nothing of a token by which hosts join.
+    #[serde(default)]
+    pub access: Option<Access>,
 }
 
 /// A token that is wanted.
@@ -247,10 +254,14 @@ pub struct TokenAsked {
     /// The role of the hosts that join by it.
     #[serde(default)]
     pub role: Option<Short>,
-    /// How many hosts may join by it.
+    /// How many hosts may join by it; none by one of the API.
+    #[serde(default)]
     pub uses: u32,
     /// For how long, in milliseconds.
     pub lasts_ms: u64,
+    /// What may be asked of the API by it, and under whose name, in place of joining.
+    #[serde(default)]
+    pub access: Option<Access>,
 }
 
 /// Which incidents are asked for.

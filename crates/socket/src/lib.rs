@@ -1,5 +1,6 @@
 //! HTTP and JSON on a unix socket, for an agent as for a controller: guarded by the socket's file permissions, one question a
-//! connection, in bounded time, and nobody keeps root's places. What can be asked, and what is answered, is the caller's.
+//! connection, in bounded time, and nobody keeps root's places. The same is spoken on a stream that somebody else has accepted
+//! ([`converse`]). What can be asked, and what is answered, is the caller's.
 
 use std::{
     convert::Infallible,
@@ -27,7 +28,10 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::de::DeserializeOwned;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{UnixListener, UnixStream},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 mod slots;
@@ -36,6 +40,8 @@ pub use slots::USER_MAX;
 
 /// Largest body of a request.
 pub const BODY_MAX: usize = 64 * 1024;
+/// Largest head of a request, and most of a body that is read at once.
+const HEAD_MAX: usize = 64 * 1024;
 /// How long a reader of a stream that was dropped may take to read what is left, with its closing line.
 pub const CLOSING_MAX: Duration = Duration::from_secs(5);
 /// Longest that one request may take.
@@ -125,7 +131,7 @@ pub fn serve_as(
             connections.spawn(async move {
                 tokio::select! {
                     () = stop.cancelled() => {}
-                    () = connection(stream, answers, asker) => {}
+                    () = converse(stream, answers, asker) => {}
                 }
                 drop(place);
             });
@@ -160,7 +166,12 @@ fn group_id(groups: &str) -> Option<u32> {
     groups.lines().find(|line| line.split(':').next() == Some(GROUP))?.split(':').nth(2)?.parse().ok()
 }
 
-async fn connection<A: Answers>(stream: UnixStream, answers: A, asker: Asker) {
+/// Answers the one question of a connection, in bounded time and memory.
+pub async fn converse<A: Answers>(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    answers: A,
+    asker: Asker,
+) {
     let slow = CancellationToken::new();
     let dropped = slow.clone();
     let is_stream = Arc::new(AtomicBool::new(false));
@@ -178,6 +189,7 @@ async fn connection<A: Answers>(stream: UnixStream, answers: A, asker: Asker) {
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(ARRIVAL_MAX)
+        .max_buf_size(HEAD_MAX)
         // What is sent behind the first request is not read.
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), answering);
@@ -227,10 +239,10 @@ fn name(uid: u32) -> Text {
 fn turn_away(stream: &UnixStream, busy: &slots::Busy, who: &str) {
     let (uid, count) = busy.most;
     let what = format!("{who} is busy: {} connections are open, {count} of them by {}", busy.open, name(uid));
-    let body =
-        serde_json::to_string(&Problem::new(what, "end what keeps them open, and try again")).unwrap_or_default();
+    let problem = Problem::new(what, "end what keeps them open, and try again").document(503, "Service Unavailable");
+    let body = serde_json::to_string(&problem).unwrap_or_default();
     let answer = format!(
-        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nconnection: close\r\n\
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nconnection: close\r\n\
          retry-after: 1\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
@@ -274,8 +286,14 @@ pub fn answered(reply: Result<serde_json::Value, Refusal>) -> Response<Body> {
 /// The same, of a document that was written already: one of many hosts is written where it holds nobody up.
 #[must_use]
 pub fn written(reply: Result<Bytes, Refusal>) -> Response<Body> {
+    written_as("application/json", reply)
+}
+
+/// The same, of another kind than JSON.
+#[must_use]
+pub fn written_as(kind: &'static str, reply: Result<Bytes, Refusal>) -> Response<Body> {
     match reply {
-        Ok(text) => response(StatusCode::OK, "application/json", Body::Left(Full::new(text))),
+        Ok(text) => response(StatusCode::OK, kind, Body::Left(Full::new(text))),
         Err(refused) => refusal(refused),
     }
 }
@@ -297,8 +315,11 @@ fn whole(value: &serde_json::Value) -> Body {
     Body::Left(Full::new(Bytes::from(value.to_string())))
 }
 
-fn refusal((status, problem): Refusal) -> Response<Body> {
-    response(status, "application/json", whole(&serde_json::to_value(problem).unwrap_or_default()))
+/// A problem, as RFC 9457 writes it.
+#[must_use]
+pub fn refusal((status, problem): Refusal) -> Response<Body> {
+    let document = problem.document(status.as_u16(), status.canonical_reason().unwrap_or("Error"));
+    response(status, "application/problem+json", whole(&serde_json::to_value(document).unwrap_or_default()))
 }
 
 fn response(status: StatusCode, kind: &'static str, body: Body) -> Response<Body> {

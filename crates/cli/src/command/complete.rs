@@ -8,7 +8,9 @@ use ansai_protocol::{IncidentSummary, Incidents, ScopeView, views::FleetHosts};
 
 use super::target;
 use crate::{
-    Paths, client, domain,
+    Paths, client,
+    context::Contexts,
+    domain,
     exit::{Code, Failure},
     show,
 };
@@ -39,10 +41,12 @@ pub(crate) enum Completed {
     Hosts,
     /// Their roles.
     Roles,
+    /// Names of controllers elsewhere.
+    Contexts,
 }
 
 impl Completed {
-    const WORDS: [(&str, Self); 9] = [
+    const WORDS: [(&str, Self); 10] = [
         ("targets", Self::Targets),
         ("incidents", Self::Incidents),
         ("open-incidents", Self::OpenIncidents),
@@ -52,6 +56,7 @@ impl Completed {
         ("keys", Self::Keys),
         ("hosts", Self::Hosts),
         ("roles", Self::Roles),
+        ("contexts", Self::Contexts),
     ];
 
     /// The kind of this name; the targets of a domain have the name of all its things.
@@ -70,6 +75,7 @@ pub(super) fn complete(paths: &Paths, what: Completed, begun: &str) -> Result<Co
         Completed::Keys => super::config::read(paths).map(|found| found.completions(begun)).unwrap_or_default(),
         Completed::Incidents => incidents(paths, |_| true).unwrap_or_default(),
         Completed::OpenIncidents => incidents(paths, IncidentSummary::is_open).unwrap_or_default(),
+        Completed::Contexts => Contexts::own().map(|contexts| contexts.names()).unwrap_or_default(),
         Completed::Hosts | Completed::Roles => of_fleet(paths, what).unwrap_or_default(),
         _ => names(of_status(paths, what).unwrap_or_default(), begun),
     };

@@ -275,7 +275,13 @@ fn told(home: &Home, settings: &Settings) -> Look {
 fn listens(home: &Home, settings: Result<Settings, Diagnostics>) -> Look {
     let file = home.settings.display();
     match settings {
-        Ok(settings) => Look::well(format!("{file}: it listens on {}", settings.listen)),
+        Ok(settings) => {
+            let api = match settings.api {
+                Some(api) => format!(", and answers its API on {}", api.listen),
+                None => String::new(),
+            };
+            Look::well(format!("{file}: it listens on {}{api}", settings.listen))
+        }
         Err(diagnostics) => Look::wrong(file.to_string(), diagnostics.text(None), "mend it; comments in it say how"),
     }
 }

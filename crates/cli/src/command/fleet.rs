@@ -66,12 +66,25 @@ pub(super) fn change(
     consent: ConsentArgs,
 ) -> Result<Code, Failure> {
     if !consent.rehearsal.dry_run {
+        if let Some(context) = paths.context() {
+            let hosts = show::count(rehearsed(paths, operation.clone())?, "host");
+            // A person who works with several controllers sees which of them it is.
+            let hosts = if what.contains(&hosts) { String::new() } else { format!(": {hosts}") };
+            show::note(&format!("context {context}: {what}{hosts}"));
+        }
         return tell(paths, operation);
     }
-    let body = serde_json::to_value(FleetOperate { operation }).unwrap_or_default();
-    let _: FleetRehearsed = client::read(client::tell_controller(paths, "/v1/rehearse", &body)?)?;
-    unchanged(paths, what);
+    rehearsed(paths, operation)?;
+    let context = paths.context().map_or_else(String::new, |context| format!("context {context}: "));
+    unchanged(paths, &format!("{context}{what}"));
     Ok(Code::Ok)
+}
+
+/// How many hosts an operation means, when it would not be refused.
+fn rehearsed(paths: &Paths, operation: FleetOperation) -> Result<usize, Failure> {
+    let body = serde_json::to_value(FleetOperate { operation }).unwrap_or_default();
+    let rehearsed: FleetRehearsed = client::read(client::tell_controller(paths, "/v1/rehearse", &body)?)?;
+    Ok(rehearsed.hosts)
 }
 
 /// The same, when a person must write `name` again.
@@ -164,7 +177,7 @@ pub(super) fn hold(
     let what = counted("hold", &over, &scope, &meant(paths, &over)?);
     let kind = RestraintKind::Hold;
     let operation = FleetOperation::Restrain { kind, over, scope, reason: Text::new(reason), lasts };
-    if !consent.rehearsal.dry_run {
+    if !consent.rehearsal.dry_run && paths.context().is_none() {
         show::note(&what);
     }
     change(paths, &what, operation, consent)

@@ -4,6 +4,7 @@
 use std::{
     io::{IsTerminal, Read},
     path::{Path, PathBuf},
+    str::FromStr,
     time::{Duration, Instant},
 };
 
@@ -13,7 +14,7 @@ use ansai_model::time::{Shown, WallTime};
 use ansai_protocol::{
     ControllerView, SCHEMA,
     link::{
-        Fingerprint, Identity, Join, JoinAnswer, LABELS_MAX, Short, Token, TokenId, TokenSecret, VERSION,
+        Fingerprint, Identity, Join, JoinAnswer, LABELS_MAX, NoToken, Short, Token, TokenId, TokenSecret, VERSION,
         VERSION_OLDEST,
     },
 };
@@ -131,7 +132,8 @@ fn asking(paths: &Paths, args: JoinArgs) -> Result<Asking, Failure> {
     let wait = when::when(&args.wait)?.lasts;
     let (authority, token) = match (&args.token_file, &args.authority) {
         (Some(path), _) => {
-            let token = read_token(path)?;
+            let todo = "`ansai token create` on the controller prints one; write it into a file, or pipe it in with --token-file -";
+            let token: Token = read_token(path, todo)?;
             (token.authority, Some((token.id, token.secret)))
         }
         (None, authority) => {
@@ -145,9 +147,8 @@ fn asking(paths: &Paths, args: JoinArgs) -> Result<Asking, Failure> {
     Ok(Asking { route, authority, token, wait })
 }
 
-fn read_token(path: &Path) -> Result<Token, Failure> {
-    let todo =
-        "`ansai token create` on the controller prints one; write it into a file, or pipe it in with --token-file -";
+/// A token from a file, or for `-` from the standard input. It is never repeated.
+pub(super) fn read_token<T: FromStr<Err = NoToken>>(path: &Path, todo: &str) -> Result<T, Failure> {
     let unread = |why: String| Failure::new(Code::Usage, format!("--token-file {}: {why}", path.display()), todo);
     let text = if path.as_os_str() == "-" {
         let mut text = String::new();
@@ -159,7 +160,7 @@ fn read_token(path: &Path) -> Result<Token, Failure> {
     } else {
         ansai_files::text(path, TOKEN_BYTES_MAX).map_err(|error| unread(error.why.to_string()))?
     };
-    text.parse().map_err(|error: ansai_protocol::link::NoToken| unread(error.to_string()))
+    text.parse().map_err(|error: NoToken| unread(error.to_string()))
 }
 
 /// Asks until the host has joined, is refused, or was waited for long enough; says what it waits for.

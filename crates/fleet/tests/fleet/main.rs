@@ -3,6 +3,7 @@
 
 mod paper;
 
+mod access;
 mod agentless;
 mod changes;
 mod joining;

@@ -128,7 +128,8 @@ impl Paper {
     }
 
     pub(crate) fn token(&mut self, uses: u32) -> FleetAnswer {
-        self.operates(FleetOperation::CreateToken { id: TOKEN, secret: secret(), role: None, uses, lasts: secs(3_600) })
+        let (role, lasts, access) = (None, secs(3_600), None);
+        self.operates(FleetOperation::CreateToken { id: TOKEN, secret: secret(), role, uses, lasts, access })
     }
 
     /// One input, and all that follows from it at this moment.

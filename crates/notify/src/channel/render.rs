@@ -229,6 +229,7 @@ pub const COMMANDS: &[&str] = &[
     "token",
     "hosts",
     "fleet",
+    "context",
     "join",
     "leave",
     "completions",
@@ -284,7 +285,12 @@ pub fn with_option(text: &str, program: &str, option: &str) -> String {
         let rest = &text[at + from.len()..];
         let command = rest.split(['`', ';', '&', '|', '\n']).next().unwrap_or(rest);
         let has_it = command.split(' ').any(|word| word.split('=').next() == Some(name));
-        let is_elsewhere = program == "ansai" && is_for_controller(command, &rest[command.len()..]);
+        let is_for_controller = is_for_controller(command, &rest[command.len()..]);
+        let is_elsewhere = match name {
+            // It names a controller elsewhere: what is done on one's own host is typed there.
+            "--context" => !is_for_controller || ["controller", "context"].iter().any(|own| command.starts_with(own)),
+            _ => program == "ansai" && is_for_controller,
+        };
         if is_command(&text[..at], rest) && !has_it && !is_elsewhere {
             text.insert_str(at + from.len(), &format!("{option} "));
         }
@@ -295,7 +301,7 @@ pub fn with_option(text: &str, program: &str, option: &str) -> String {
 /// Whether a command of `ansai`, behind whose words the text goes on so, is one for the controller.
 fn is_for_controller(command: &str, behind: &str) -> bool {
     let mut words = command.split(' ');
-    words.next().is_some_and(|first| ["controller", "token", "hosts"].contains(&first))
+    words.next().is_some_and(|first| ["controller", "token", "hosts", "fleet", "context"].contains(&first))
         || words.any(|word| ["--fleet", "--host", "--label"].contains(&word.split('=').next().unwrap_or_default()))
         || behind.starts_with("` on the controller")
 }

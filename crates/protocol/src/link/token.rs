@@ -1,5 +1,6 @@
-//! The token by which a host joins: `ansai1.ID.SECRET.CA`, each in hexadecimal digits. Its secret is never printed; making one
-//! of chance and knowing whether it was used are the controller's.
+//! The token by which a host joins, `ansai1.ID.SECRET.CA`, and the one by which a person asks the API from elsewhere,
+//! `ansai-api1.ID.SECRET.CA`, each part in hexadecimal digits. A secret is never printed; making one of chance and knowing
+//! whether it is good are the controller's.
 
 use std::{fmt, str::FromStr};
 
@@ -9,6 +10,8 @@ use super::id::{Fingerprint, bytes_of, digits_of};
 
 /// How each token begins; another form of it would begin otherwise.
 const BEGINS: &str = "ansai1";
+/// How each token of the API begins: the one is never taken for the other.
+const API_BEGINS: &str = "ansai-api1";
 
 /// A token's name: it may be shown, and is what `ansai token list` lists.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -101,7 +104,47 @@ impl Token {
     /// All of it with the secret, to be handed to a person once.
     #[must_use]
     pub fn expose(&self) -> String {
-        format!("{BEGINS}.{}.{}.{}", self.id, digits_of(self.secret.expose()), self.authority)
+        self.written(BEGINS)
+    }
+
+    fn written(&self, begins: &str) -> String {
+        format!("{begins}.{}.{}.{}", self.id, digits_of(self.secret.expose()), self.authority)
+    }
+
+    fn read(text: &str, begins: &str) -> Result<Self, NoToken> {
+        let mut parts = text.trim().split('.');
+        if parts.next() != Some(begins) {
+            return Err(NoToken::Beginning);
+        }
+        let mut part = || parts.next().ok_or(NoToken::Form);
+        let (id, secret, authority) = (part()?, part()?, part()?);
+        if parts.next().is_some() {
+            return Err(NoToken::Form);
+        }
+        let secret = TokenSecret(bytes_of(secret).ok_or(NoToken::Form)?);
+        Ok(Self { id: id.parse()?, secret, authority: authority.parse().map_err(|_| NoToken::Form)? })
+    }
+}
+
+/// A token by which a person, or a program, asks a controller's API from elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiToken(pub Token);
+
+impl ApiToken {
+    /// All of it with the secret, to be handed to a person once.
+    #[must_use]
+    pub fn expose(&self) -> String {
+        self.0.written(API_BEGINS)
+    }
+}
+
+impl FromStr for ApiToken {
+    type Err = NoToken;
+    fn from_str(text: &str) -> Result<Self, NoToken> {
+        Token::read(text, API_BEGINS).map(Self).map_err(|error| match error {
+            NoToken::Beginning => NoToken::ApiBeginning,
+            error => error,
+        })
     }
 }
 
@@ -116,6 +159,8 @@ impl fmt::Debug for Token {
 pub enum NoToken {
     /// It begins like none.
     Beginning,
+    /// It begins like none of the API.
+    ApiBeginning,
     /// It begins like one, and is not whole.
     Form,
 }
@@ -124,6 +169,9 @@ impl fmt::Display for NoToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Beginning => "this is no token: one begins with `ansai1.`, as `ansai token create` prints it",
+            Self::ApiBeginning => {
+                "this is no token of the API: one begins with `ansai-api1.`, as `ansai token create --api viewer` prints it"
+            }
             Self::Form => "this token is not whole: copy all of the line that `ansai token create` printed",
         })
     }
@@ -134,17 +182,7 @@ impl std::error::Error for NoToken {}
 impl FromStr for Token {
     type Err = NoToken;
     fn from_str(text: &str) -> Result<Self, NoToken> {
-        let mut parts = text.trim().split('.');
-        if parts.next() != Some(BEGINS) {
-            return Err(NoToken::Beginning);
-        }
-        let mut part = || parts.next().ok_or(NoToken::Form);
-        let (id, secret, authority) = (part()?, part()?, part()?);
-        if parts.next().is_some() {
-            return Err(NoToken::Form);
-        }
-        let secret = TokenSecret(bytes_of(secret).ok_or(NoToken::Form)?);
-        Ok(Self { id: id.parse()?, secret, authority: authority.parse().map_err(|_| NoToken::Form)? })
+        Self::read(text, BEGINS)
     }
 }
 
@@ -175,6 +213,15 @@ mod tests {
             let error = wrong.parse::<Token>().expect_err("no token");
             assert!(error == NoToken::Form && !error.to_string().contains("abab"), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_token_of_the_api_is_none_to_join_by_nor_the_other_way_round() {
+        let (join, api) = (token(), ApiToken(token()));
+        assert_eq!(api.expose().parse(), Ok(api.clone()));
+        assert_eq!(join.expose().parse::<ApiToken>(), Err(NoToken::ApiBeginning));
+        assert_eq!(api.expose().parse::<Token>(), Err(NoToken::Beginning));
+        assert!(!format!("{api:?}").contains("abab"));
     }
 
     #[test]

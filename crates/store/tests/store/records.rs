@@ -67,6 +67,7 @@ pub(crate) fn token(number: u8, uses_left: u32) -> Record {
         made: WallTime(1),
         used: None,
         revoked: None,
+        access: None,
     })
 }
 

@@ -8,11 +8,12 @@ _ansai_with_names() {
             COMPREPLY=(); compopt +o default +o bashdefault 2>/dev/null; return ;;
         --host) kind=hosts COMPREPLY=() ;;
         --role) kind=roles COMPREPLY=() ;;
+        --context) kind=contexts COMPREPLY=() ;;
     esac
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         if [[ -n "$value" ]]; then options+=("$value" "$word"); value=; continue; fi
         case "$word" in
-            --config | --state-dir | --runtime-dir | --hold-file | --host | --role | --label) value=$word ;;
+            --config | --state-dir | --runtime-dir | --hold-file | --host | --role | --label | --context) value=$word ;;
             --user) options+=("$word") ;;
             -*) ;;
             *) words+=("$word") ;;
@@ -27,6 +28,7 @@ _ansai_with_names() {
         "maintenance end"*) kind=windows ;;
         "certificate renew" | "certificate revoke" | "certificate list"*) kind=certificates ;;
         "hosts list"* | "hosts rename" | "hosts remove") kind=hosts ;;
+        "context remove") kind=contexts ;;
         explain | heal | drill | hold* | silence* | status* | incidents* | "maintenance start"* | "maintenance list"*) kind=targets ;;
         "drill "*) names=$'crash\nhang\nexit\nport\nconfiguration\nloop' ;;
         *) return ;;

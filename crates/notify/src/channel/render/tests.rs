@@ -203,6 +203,15 @@ fn somebodys_own_services_have_commands_of_their_own() {
         with("`ansai leave` here, `ansai hosts remove a` there"),
         "`ansai --config /tmp/a.yaml leave` here, `ansai hosts remove a` there"
     );
+    // A controller elsewhere is named where one is asked, and nowhere else.
+    let elsewhere = |text: &str| super::with_option(text, "ansai", "--context prod");
+    assert_eq!(
+        elsewhere("`ansai hosts list` lists them; `ansai release --fleet` ends it"),
+        "`ansai --context prod hosts list` lists them; `ansai --context prod release --fleet` ends it"
+    );
+    for own in ["`ansai controller doctor` there", "`ansai context list`", "`ansai join` there", "`ansai check`"] {
+        assert_eq!(elsewhere(own), own);
+    }
     assert_eq!(of("`ansai explain` says how it stands"), "`ansai --user explain` says how it stands");
     for told in
         ["what ansai does is told", "it is killed; ansai will not heal that", "approve it, or ansai leaves it alone"]
