@@ -70,7 +70,8 @@ impl Declarations {
         let files: Vec<(PathBuf, Stamp)> =
             files_below(root).into_iter().filter_map(|file| Some((file.clone(), stamp(&file)?))).collect();
         // Not held while files are read: whoever waits for a dead server must not keep others waiting.
-        if let Some(declared) = self.known().declared_in(&files) {
+        let declared = self.known().declared_in(&files);
+        if let Some(declared) = declared {
             return declared;
         }
         let declared: Vec<Declared> = files.iter().flat_map(|(file, _)| declared_in(file)).collect();
