@@ -93,6 +93,38 @@ fn reloaded(refuses: Refuses) -> (u16, Value) {
     }
 }
 
+/// Two drills: one that succeeds and one that does not, told to whoever listens.
+fn events() -> String {
+    let event = |event: Value| json!({"schema": 1, "at_ms": 1, "event": event});
+    let begun = |run: u32, name: &str| {
+        event(
+            json!({"action-begun": {"run": run, "incident": null, "target": format!("service/{name}.service"), "what": "x"}}),
+        )
+    };
+    let ended =
+        |run: u32, outcome: Value| event(json!({"action-ended": {"run": run, "target": null, "outcome": outcome}}));
+    let lines = [
+        event(json!("alive")),
+        json!({"schema": 1, "at_ms": 1, "event": {"something-new": 7}}),
+        begun(1, "app1"),
+        begun(2, "app2"),
+        ended(2, json!({"failed": {"why": "app2.service declares no port"}})),
+        ended(1, json!({"succeeded": {"note": "drill `crash` injected into app1.service"}})),
+    ];
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+/// What healing would come to.
+fn plan(target: &str, refuses: Refuses) -> Value {
+    let (refused, suggestion) = match refuses == Refuses::All || target == "service/app5.service" {
+        true => (json!("it is held"), json!("release it")),
+        false => (Value::Null, Value::Null),
+    };
+    let gates = json!([{"gate": "hold", "verdict": "deny", "why": "somebody holds it"}]);
+    json!({"schema": 1, "target": target, "incident": 1, "refused": refused, "suggestion": suggestion, "gates": gates,
+           "rungs": []})
+}
+
 fn answer(stream: UnixStream, status: &Value, asked: &Mutex<Vec<Value>>, refuses: Refuses) {
     let mut reader = BufReader::new(stream);
     let (mut first, mut length) = (String::new(), 0);
@@ -127,24 +159,7 @@ fn answer(stream: UnixStream, status: &Value, asked: &Mutex<Vec<Value>>, refuses
             false => (200, json!({"schema": 1, "text": "done"})),
         }
     } else if first.starts_with("GET /v1/events") {
-        // Two drills: one that succeeds and one that does not, told to whoever listens.
-        let event = |event: Value| json!({"schema": 1, "at_ms": 1, "event": event});
-        let begun = |run: u32, name: &str| {
-            event(
-                json!({"action-begun": {"run": run, "incident": null, "target": format!("service/{name}.service"), "what": "x"}}),
-            )
-        };
-        let ended =
-            |run: u32, outcome: Value| event(json!({"action-ended": {"run": run, "target": null, "outcome": outcome}}));
-        let lines = [
-            event(json!("alive")),
-            json!({"schema": 1, "at_ms": 1, "event": {"something-new": 7}}),
-            begun(1, "app1"),
-            begun(2, "app2"),
-            ended(2, json!({"failed": {"why": "app2.service declares no port"}})),
-            ended(1, json!({"succeeded": {"note": "drill `crash` injected into app1.service"}})),
-        ];
-        let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let lines = events();
         let head = "HTTP/1.0 200 OK\r\ncontent-type: application/x-ndjson\r\n\r\n";
         // Who only wanted to ask has gone.
         let _ = reader.into_inner().write_all(format!("{head}{lines}").as_bytes());
@@ -152,16 +167,7 @@ fn answer(stream: UnixStream, status: &Value, asked: &Mutex<Vec<Value>>, refuses
     } else if let Some(target) = first.strip_prefix("GET /v1/plan/") {
         let target = target.split(' ').next().unwrap_or_default();
         asked.lock().expect("no panic holds it").push(json!({"plan": target}));
-        let (refused, suggestion) = match refuses == Refuses::All || target == "service/app5.service" {
-            true => (json!("it is held"), json!("release it")),
-            false => (Value::Null, Value::Null),
-        };
-        let gates = json!([{"gate": "hold", "verdict": "deny", "why": "somebody holds it"}]);
-        (
-            200,
-            json!({"schema": 1, "target": target, "incident": 1, "refused": refused, "suggestion": suggestion, "gates": gates,
-                   "rungs": []}),
-        )
+        (200, plan(target, refuses))
     } else if first.starts_with("POST /v1/reload") || first.starts_with("POST /v1/rehearse-reload") {
         reloaded(refuses)
     } else if first.starts_with("GET /v1/routes") {
