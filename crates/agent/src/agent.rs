@@ -10,7 +10,7 @@ use std::{
 use ansai_config::Resting;
 use ansai_engine::Input;
 use ansai_host::{linux::LinuxHost, port::Host};
-use ansai_model::{bundle::Bundle, hint::Hint, id::UnitName, inventory::Inventory};
+use ansai_model::{bundle::Bundle, hint::Hint, id::UnitName, inventory::Inventory, permit::LinkStanding};
 use ansai_notify::channel::{Notifier, http::HyperClient};
 use anyhow::Result;
 use tokio::{
@@ -145,6 +145,10 @@ impl Agent {
                 self.in_force.was_kept(self.fingerprint());
                 self.tell_configuration(Some(why));
             }
+        }
+        if self.fleet.has_joined() {
+            // Before the first decision: what still serves is not disturbed by a host of a fleet that has not asked.
+            self.shell.step(Input::Linked(LinkStanding::Away));
         }
         self.shell.start(&self.inventory);
         self.tell_predecessor();

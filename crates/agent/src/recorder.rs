@@ -253,7 +253,9 @@ impl Recorder {
             | Input::Ledger(_)
             | Input::Restraints(_)
             | Input::StandBack { .. }
-            | Input::LeftController => Some(Weight::New),
+            | Input::LeftController
+            | Input::Linked(_)
+            | Input::Permit(_) => Some(Weight::New),
         }
     }
 

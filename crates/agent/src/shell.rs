@@ -21,6 +21,7 @@ use ansai_model::{
     inventory::Inventory,
     notify::Notice,
     observation::{Health, Observation},
+    permit::PermitsSaid,
     text::Text,
     time::MonoTime,
 };
@@ -63,6 +64,9 @@ const GATHER_MAX: Duration = Duration::from_secs(60);
 /// Longest wait for anything to happen; there is always a check that is due before.
 const IDLE_MAX: Duration = Duration::from_secs(3600);
 
+/// Why nothing is begun for which a permit was given: it was decided in time, and the process stood still before the act.
+const PERMIT_ENDED: &str = "the permit of the controller for it has ended";
+
 /// The engine with everything that it needs to act.
 pub struct Shell<H, S> {
     engine: HostEngine,
@@ -91,6 +95,8 @@ pub struct Shell<H, S> {
     waiting: BTreeMap<u64, oneshot::Sender<Reply>>,
     /// What the controller has not been told yet.
     restrained: Option<Acknowledged>,
+    /// What the controller has not been told of permits, and on which link it is to be.
+    permits: Option<(u64, PermitsSaid)>,
     requests: u64,
 }
 
@@ -162,6 +168,7 @@ impl<H: Host, S: Store> Shell<H, S> {
             hold_file: HoldFile::new(hold_file),
             waiting: BTreeMap::new(),
             restrained: None,
+            permits: None,
             requests: 0,
         }
     }
@@ -285,6 +292,7 @@ impl<H: Host, S: Store> Shell<H, S> {
             // It is told anew as soon as it can be saved.
             Effect::Restrained(_) if self.ledger_error.is_some() => {}
             Effect::Restrained(said) => self.restrained = Some(*said),
+            Effect::Permits { session, said } => self.permits = Some((session, *said)),
         }
     }
 
@@ -341,10 +349,18 @@ impl<H: Host, S: Store> Shell<H, S> {
             inputs.push_back(not_started(id, "the HOLD file has appeared".into()));
             return inputs.push_back(Input::HoldFile(Some(text)));
         }
+        let (clock, begins_before) = (self.clock.clone(), self.engine.begins_before(id));
+        let is_late = move || begins_before.is_some_and(|end| end <= clock.now().mono);
+        if is_late() {
+            return inputs.push_back(not_started(id, PERMIT_ENDED.into()));
+        }
         tracing::info!(run = %id, target = %run.target, "begins: {}", run.action.describe());
         self.telemetry.begins(self.clock.now().wall, &run);
         let (host, results) = (self.host.clone(), self.results.clone());
         self.tasks.spawn(async move {
+            if is_late() {
+                return drop(results.send(not_started(id, PERMIT_ENDED.into())).await);
+            }
             let limit = run.timeout.saturating_add(Duration::from_secs(10));
             let outcome = match tokio::time::timeout(limit, host.perform(&run)).await {
                 Ok(outcome) => outcome,
@@ -441,7 +457,7 @@ impl<H: Host, S: Store> Shell<H, S> {
         let runs = effects.into_iter().filter_map(|effect| match effect {
             Effect::Perform(run) => Some(run.id),
             Effect::Observe(_) | Effect::Gather(_) | Effect::Dispatch(_) => None,
-            Effect::Answer { .. } | Effect::Restrained(_) => None,
+            Effect::Answer { .. } | Effect::Restrained(_) | Effect::Permits { .. } => None,
         });
         for run in runs.collect::<Vec<_>>() {
             // Nothing is lost by it: the decision is taken back and made again after the start.

@@ -2,14 +2,21 @@
 //! what changed, hands restraints to the loop, renews the identity, and dials again when the link is gone. The loop never waits
 //! for it, and heals the same with and without it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use ansai_engine::Input;
 use ansai_link::{Trouble, chance, dial::Link, key::Key, pause::Pause};
-use ansai_model::{text::Text, time::WallTime};
+use ansai_model::{permit::LinkStanding, text::Text, time::WallTime};
 use ansai_protocol::link::{
-    BEAT_EVERY, Change, ControllerId, FRAME_BYTES_MAX, FromController, FromHost, Hello, LABELS_MAX, RefusedBundle,
-    Short, SignedBundle, VERSION, VERSION_OLDEST,
+    BEAT_EVERY, Change, ControllerId, FRAME_BYTES_MAX, FromController, FromHost, Hello, LABELS_MAX, PERMITS_SINCE,
+    RefusedBundle, Short, SignedBundle, VERSION, VERSION_OLDEST,
 };
 use tokio::{
     sync::mpsc,
@@ -40,6 +47,9 @@ const REPORTS_MAX: usize = 100;
 const RENEWED_WITHIN: Duration = Duration::from_secs(3600);
 /// The longest that a controller can have us stay away.
 const AWAY_MAX: Duration = Duration::from_secs(3600);
+
+/// Links that were up in this process: what is said on one is said on no other.
+static LINKS: AtomicU64 = AtomicU64::new(0);
 
 /// What a host says of itself.
 #[derive(Clone, Debug)]
@@ -97,6 +107,7 @@ impl Uplink {
                 Ok(Next::Stop) => return,
                 Ok(Next::Again) => Duration::ZERO,
                 Err(trouble) => {
+                    self.stands(LinkStanding::Away).await;
                     if self.line.lost(&trouble) {
                         tracing::warn!("no link to the controller: {trouble}; {}", trouble.suggestion());
                     }
@@ -104,6 +115,11 @@ impl Uplink {
                 }
             };
         }
+    }
+
+    /// Says to the loop how it stands; one that is gone stops this task too.
+    async fn stands(&self, standing: LinkStanding) {
+        let _ = self.inputs.send(Input::Linked(standing)).await;
     }
 
     fn jitter(&self, pause: &mut Pause) -> Duration {
@@ -145,7 +161,13 @@ impl Uplink {
             self.tell_reports(told.reports_ms).await?;
         }
         let is_expired = membership.facts.not_after < now;
-        let session = Session { uplink: self, link, membership, told, is_told: true, renewal: None, is_expired };
+        let number = LINKS.fetch_add(1, Ordering::Relaxed) + 1;
+        if !is_expired {
+            let gives_permits = welcome.version >= PERMITS_SINCE;
+            self.stands(LinkStanding::Up { session: number, epoch: welcome.epoch, gives_permits }).await;
+        }
+        let session =
+            Session { uplink: self, number, link, membership, told, is_told: true, renewal: None, is_expired };
         session.run().await
     }
 
@@ -214,6 +236,8 @@ async fn beside<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) ->
 /// One link that is up.
 struct Session<'a> {
     uplink: &'a Uplink,
+    /// Which link it is.
+    number: u64,
     link: Link,
     membership: Membership,
     told: Told,
@@ -279,6 +303,10 @@ impl Session<'_> {
             }
             self.link.send_frame(message.ended()).await?;
         }
+        // Behind the changes: whoever is permitted something by it knows how the host stands.
+        if let Some(said) = line.take_permits(self.number) {
+            self.link.send(&FromHost::Permits(Box::new(said))).await?;
+        }
         Ok(())
     }
 
@@ -300,6 +328,9 @@ impl Session<'_> {
             FromController::StandBack { why, lasts_ms } => {
                 let lasts = Duration::from_millis(lasts_ms);
                 let _ = self.uplink.inputs.send(Input::StandBack { why, lasts }).await;
+            }
+            FromController::Permit(news) => {
+                let _ = self.uplink.inputs.send(Input::Permit(news)).await;
             }
             FromController::Bundle(signed) => self.hear_configuration(*signed).await?,
             FromController::Renewed { certificate, roots } => {

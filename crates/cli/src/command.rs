@@ -23,6 +23,7 @@ mod join;
 mod maintenance;
 mod operate;
 mod over_ssh;
+mod permits;
 mod player;
 mod replay;
 mod report;
@@ -59,7 +60,8 @@ pub(crate) fn reads_files(command: &Command) -> bool {
         Command::Test { .. } | Command::Replay { .. } | Command::Import { .. } | Command::Drill { .. } => true,
         Command::OfDomain(_) | Command::Complete { what: Completed::Keys, .. } => true,
         // Root's own files, of which none lies on a server: a controller runs where its disk is.
-        Command::Controller { .. } | Command::Token { .. } | Command::Hosts { .. } | Command::Fleet { .. } => false,
+        Command::Controller { .. } | Command::Token { .. } | Command::Hosts { .. } => false,
+        Command::Permits { .. } | Command::Fleet { .. } => false,
         Command::Context { .. } => false,
         Command::Reload { .. }
         | Command::Agent(_)
@@ -78,8 +80,8 @@ pub(crate) fn reads_files(command: &Command) -> bool {
 
 /// Whether it is about the controller on this host and about nothing else.
 fn is_of_controller(command: &Command) -> bool {
-    use Command::{Controller, Fleet, Hosts, Token};
-    matches!(command, Controller { .. } | Token { .. } | Hosts { .. } | Fleet { .. })
+    use Command::{Controller, Fleet, Hosts, Permits, Token};
+    matches!(command, Controller { .. } | Token { .. } | Hosts { .. } | Permits { .. } | Fleet { .. })
 }
 
 /// The places of this host that a command has named, for the commands that are shown. A controller's are named by the
@@ -141,6 +143,7 @@ pub(crate) fn run(paths: &Paths, command: Command) -> Result<Code, Failure> {
         Command::Controller { what } => paths.is_here().and_then(|()| controller::run(paths, what)),
         Command::Context { what } => context::run(paths, what),
         Command::Token { what } => token::run(paths, what),
+        Command::Permits { what } => permits::run(paths, what),
         Command::Hosts { what } => hosts::run(paths, what),
         Command::Fleet { what } => rollout::run(paths, what),
         Command::Unsilence { scope, consent } => {

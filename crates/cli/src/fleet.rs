@@ -195,6 +195,20 @@ pub(crate) enum TokenCommand {
     },
 }
 
+/// What is said of permits, by which hosts disturb what still serves.
+#[derive(Subcommand)]
+pub(crate) enum PermitsCommand {
+    /// List who holds a permit, who waits for one and why, and how much of each role may be disturbed.
+    List,
+    /// Take a permit back, so that others may have one: what has not begun under it does not begin.
+    Free {
+        /// Its number, as `ansai permits list` shows it.
+        id: String,
+        #[command(flatten)]
+        consent: ConsentArgs,
+    },
+}
+
 /// What is said of the hosts of a fleet.
 #[derive(Subcommand)]
 pub(crate) enum HostsCommand {

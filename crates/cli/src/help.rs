@@ -33,7 +33,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Ask it", &["status", "incidents", "report", "explain", "doctor"]),
     ("Tell it", &["hold", "release", "silence", "unsilence", "maintenance", "approve", "reject", "heal"]),
     ("Configure it", &["init", "check", "reload", "config", "import"]),
-    ("Many hosts", &["controller", "token", "hosts", "fleet", "join", "leave", "context"]),
+    ("Many hosts", &["controller", "token", "hosts", "permits", "fleet", "join", "leave", "context"]),
     ("Try it", &["drill", "test", "replay"]),
     ("The program", &["agent", "completions", "man"]),
 ];
@@ -142,6 +142,12 @@ const EXAMPLES: domain::Examples = &[
     ("hosts reject", &[("ansai hosts reject 3f0c-91aa-72de", "turn it away")]),
     ("hosts rename", &[("ansai hosts rename web-1 web-01", "its history stays")]),
     ("hosts remove", &[("ansai hosts remove web-01", "its certificates end")]),
+    (
+        "permits",
+        &[("ansai permits list", "who holds one, and who waits"), ("ansai permits free p7", "let others go on")],
+    ),
+    ("permits list", &[("ansai permits list", "who holds one, who waits, and why")]),
+    ("permits free", &[("ansai permits free p7 --dry-run", "what that would do")]),
     (
         "fleet",
         &[

@@ -148,7 +148,7 @@ enum Command {
         #[arg(long)]
         open: bool,
         /// Show at most this many.
-        #[arg(long, default_value = "50", value_parser = count, allow_negative_numbers = true)]
+        #[arg(long, default_value = "50", value_parser = usage::count, allow_negative_numbers = true)]
         limit: usize,
         /// Tell what happens from now on instead, a line each, until interrupted.
         #[arg(long, short, conflicts_with_all = ["open", "limit", "fleet", "host", "role", "label"])]
@@ -293,6 +293,11 @@ enum Command {
     Hosts {
         #[command(subcommand)]
         what: fleet::HostsCommand,
+    },
+    /// Who may disturb what still serves, one at a time; the controller on this host is asked, or that of --context.
+    Permits {
+        #[command(subcommand)]
+        what: fleet::PermitsCommand,
     },
     /// One configuration for the hosts of the fleet; the controller on this host is asked, or that of --context.
     Fleet {

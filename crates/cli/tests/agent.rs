@@ -239,7 +239,7 @@ const REHEARSED: &[&[&str]] = &[
 ];
 
 /// What is asked of a controller is tried beside one, in `fleet.rs`.
-const OF_A_CONTROLLER: [&str; 5] = ["controller", "token", "hosts", "fleet", "context"];
+const OF_A_CONTROLLER: [&str; 6] = ["controller", "token", "hosts", "permits", "fleet", "context"];
 
 #[test]
 fn a_dry_run_refuses_what_the_run_would_refuse_with_the_same_words_and_code() {

@@ -50,6 +50,8 @@ pub(crate) enum Query {
     Operate(Text, FleetOperation),
     /// What would come of an operation; nothing is done.
     Rehearse(FleetOperation),
+    /// Who may disturb what, and who waits.
+    Permits,
     /// How configurations came to the hosts.
     Rollouts,
     /// Hosts whose configuration is not what the fleet says.
@@ -74,6 +76,7 @@ impl Query {
             Self::Figures | Self::Scraped(_) => ApiRole::Viewer,
             // A rehearsal changes nothing, whatever it is of.
             Self::Audit | Self::Rehearse(_) | Self::Rollouts | Self::Drift | Self::Plan(_) => ApiRole::Viewer,
+            Self::Permits => ApiRole::Viewer,
             Self::Operate(_, FleetOperation::RevokeToken { .. } | FleetOperation::CreateToken { .. }) => ApiRole::Admin,
             // It is done with the keys that the controller has for its hosts, wherever it is told to go.
             Self::Operate(_, FleetOperation::AddOverSsh { .. }) | Self::LookOverSsh(_) => ApiRole::Admin,
@@ -151,6 +154,7 @@ pub(crate) async fn query(request: Request<Incoming>, by: Text) -> Result<Query,
         (&Method::GET, "/v1/hosts") => Ok(Query::Hosts),
         (&Method::GET, "/v1/tokens") => Ok(Query::Tokens),
         (&Method::GET, "/v1/audit") => Ok(Query::Audit),
+        (&Method::GET, "/v1/permits") => Ok(Query::Permits),
         (&Method::GET, "/v1/rollouts") => Ok(Query::Rollouts),
         (&Method::GET, "/v1/drift") => Ok(Query::Drift),
         (&Method::GET, "/metrics") => Ok(Query::Figures),

@@ -10,6 +10,7 @@ pub mod home;
 mod keeper;
 mod links;
 mod network;
+mod permits;
 mod rollouts;
 pub mod settings;
 mod shell;

@@ -9,12 +9,14 @@ use std::{
 
 use ansai_config::CHANNEL;
 use ansai_document::{Diagnostics, Findings, Node, Source, Sources, place_of, read, text::cut, units, written::quoted};
+use ansai_fleet::{PermitRules, RoleRule, Share};
 use ansai_keys::{Key, Kind, Shape, Special, check, key};
 use ansai_link::address::Address;
 use ansai_model::{
     cluster::{Cluster, is_host_name},
     notify::Route,
 };
+use ansai_protocol::link::Short;
 
 /// Most bytes of the file.
 const BYTES_MAX: u64 = 256 << 10;
@@ -68,6 +70,46 @@ const API: Shape = Shape {
     beside: None,
 };
 
+/// A share of hosts, or a number of them.
+fn share_of(text: &str) -> Option<Share> {
+    match text.strip_suffix('%') {
+        Some(_) => units::read_percent(text).map(Share::Percent),
+        None => text.parse().ok().map(Share::Hosts),
+    }
+}
+
+const SHARE: Special = Special {
+    expected: "a number of hosts or a share",
+    how: "write 2, or 70%",
+    example: "70%",
+    beginnings: Vec::new,
+    wrong: |text| match share_of(text) {
+        Some(_) => None,
+        None => Some((format!("`{}` is neither a number nor a share", cut(text)), "write 2, or 70%".to_owned())),
+    },
+};
+
+const OF_ROLE: &[Key] = &[
+    key(
+        "healthy_min",
+        Kind::Special(&SHARE),
+        "How many of its members must stay healthy; a share is rounded up. What is not known counts as not healthy",
+    )
+    .default("50%"),
+    key("quorum", Kind::Truth, "Whether more than half of its members must stay healthy, whatever `healthy_min` says")
+        .default("false"),
+    key("members", Kind::Whole { min: 1, max: 20_000 }, "How many members it has, with those that have not joined")
+        .otherwise("as many as have joined"),
+    key(
+        "disturbed_max",
+        Kind::Special(&SHARE),
+        "How many of its members may be disturbed at once; a share is rounded down, and one always may",
+    )
+    .default("10%"),
+];
+
+const ROLE: Shape = Shape::of("What of a role must stay", OF_ROLE);
+
 const KEYS: &[Key] = &[
     key("listen", Kind::Special(&LISTEN), "Where agents come to: an address of this host, and a port")
         .default("\"[::]:7443\""),
@@ -99,6 +141,19 @@ const KEYS: &[Key] = &[
         "For how long incidents that have ended are kept, with their reports",
     )
     .default("400d"),
+    key(
+        "roles",
+        Kind::Named(const { &Kind::Shape(&ROLE) }),
+        "How much of each role may be disturbed by what is mended before it fails; what is down is mended at once",
+    )
+    .otherwise("half of each role must stay healthy")
+    .example("{web: {healthy_min: 70%}, db: {quorum: true, members: 3}}"),
+    key(
+        "disturbed_max",
+        Kind::Special(&SHARE),
+        "How many of the hosts without a role may be disturbed at once; a share is rounded down, and one always may",
+    )
+    .default("10%"),
 ];
 
 const SHAPE: Shape = Shape { title: "The controller", keys: KEYS, beside: None };
@@ -129,6 +184,8 @@ pub struct Settings {
     pub silent_after: Duration,
     /// For how long what has ended is kept.
     pub incidents_kept_for: Duration,
+    /// How much may be disturbed at once.
+    pub permits: PermitRules,
 }
 
 impl Settings {
@@ -191,6 +248,7 @@ impl Settings {
             api: api(node, findings),
             silent_after: duration("silent_after"),
             incidents_kept_for: duration("incidents_kept_for"),
+            permits: permits(node),
         }
     }
 }
@@ -218,6 +276,22 @@ fn api(node: &Node, findings: &mut Findings<'_>) -> Option<ApiSettings> {
         findings.error(place_of(node, "api"), "api", "it listens nowhere", API_LISTEN.how.to_owned());
     }
     listen.map(|listen| ApiSettings { listen, certificate })
+}
+
+/// How much may be disturbed at once.
+fn permits(node: &Node) -> PermitRules {
+    let share = |node: &Node, name: &str, otherwise: Share| node.text_at(name).and_then(share_of).unwrap_or(otherwise);
+    let usual = RoleRule::default();
+    let roles = node.named("roles").map(|(name, _, role)| {
+        let rule = RoleRule {
+            healthy_min: share(role, "healthy_min", usual.healthy_min),
+            is_quorum: role.truth_at("quorum").unwrap_or(usual.is_quorum),
+            members: role.count_at("members").unwrap_or(usual.members),
+            disturbed_max: share(role, "disturbed_max", usual.disturbed_max),
+        };
+        (Short::new(name), rule)
+    });
+    PermitRules { roles: roles.collect(), disturbed_max: share(node, "disturbed_max", usual.disturbed_max) }
 }
 
 /// What holds for a key that is not written, without quotes.
@@ -295,5 +369,24 @@ mod tests {
             );
         }
         assert!(Settings::read("controller.yaml", "[").is_err());
+    }
+
+    #[test]
+    fn what_of_a_role_must_stay_is_a_number_or_a_share() {
+        let text = "roles:\n  web: {healthy_min: 70%, disturbed_max: 2}\n  db: {quorum: true, members: 3}\n\
+                    disturbed_max: 3\n";
+        let permits = Settings::read("controller.yaml", text).expect("valid").permits;
+        let (web, db) = (permits.of(&"web".into()), permits.of(&"db".into()));
+        assert_eq!((web.healthy_min(10), web.disturbed_max), (7, Share::Hosts(2)));
+        assert_eq!((db.healthy_min(3), db.members), (2, 3));
+        assert_eq!(permits.disturbed_max, Share::Hosts(3));
+        assert_eq!(permits.of(&"cache".into()), RoleRule::default());
+        for default in OF_ROLE.iter().filter(|key| ["healthy_min", "disturbed_max"].contains(&key.name)) {
+            let written = default.value().and_then(share_of);
+            assert!([RoleRule::default().healthy_min, RoleRule::default().disturbed_max].map(Some).contains(&written));
+        }
+        let wrong = Settings::read("controller.yaml", "roles: {web: {healthy_min: most}}\ndisturbed_max: 10 %x\n");
+        let wrong = wrong.expect_err("refused").text(None);
+        assert!(wrong.contains("`most`") && wrong.contains("controller.yaml:2:"), "{wrong}");
     }
 }

@@ -34,7 +34,7 @@ use crate::{
     home::FreshToken,
     keeper::{Done, Keeper},
     links::{self, News, Outgoing},
-    rollouts,
+    permits, rollouts,
     start::now,
     telling::Telling,
     unwell::Unwell,
@@ -368,6 +368,7 @@ impl Shell {
             Query::Hosts => return answer::hosts(&reading, reply),
             Query::HostsOf(asked) => return answer::hosts_of(&reading, asked, reply),
             Query::Tokens => answer::tokens(&reading),
+            Query::Permits => answer::json(&permits::permits(&reading)),
             Query::Rollouts => answer::json(&rollouts::rollouts(&reading)),
             Query::Drift => answer::json(&rollouts::drift(&reading)),
             Query::Plan(asked) => match rollouts::plan(&reading, &asked) {

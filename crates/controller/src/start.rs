@@ -125,7 +125,9 @@ pub async fn run(options: Options) -> Result<()> {
     let keeper = Keeper::start(store.clone(), done).context("no thread for the store")?;
     let mut shell = Shell::new(Parts {
         unwell: Unwell::new(&state),
-        engine: FleetEngine::new(state, now()).silent_after(settings.silent_after),
+        engine: FleetEngine::new(state, now())
+            .silent_after(settings.silent_after)
+            .permit_rules(settings.permits.clone()),
         controller,
         epoch,
         authority,

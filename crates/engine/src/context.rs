@@ -51,6 +51,8 @@ pub(crate) struct Context {
 pub(crate) enum Wake {
     Check(usize),
     Incident(IncidentId),
+    /// What is wanted of the controller is said again.
+    Permits,
 }
 
 /// The search for the evidence of an incident.

@@ -49,12 +49,13 @@ impl Context {
 
     /// The host is in no fleet any more: what its controller's operators said ends.
     pub(crate) fn left_controller(&mut self) {
+        let was_linked = self.unlinked();
         let stood_back = self.outside.stands_back.take().is_some();
         let was_restrained = self.state.controller.take().is_some();
         if was_restrained {
             self.changed();
         }
-        if stood_back || was_restrained {
+        if was_linked || stood_back || was_restrained {
             self.reconcile_all();
         }
     }

@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 
 use ansai_model::id::RouteId;
 use ansai_model::{
-    action::ActionRun, fleet::Acknowledged, id::CheckId, incident::EvidenceRequest, notify::NoticeKind, report::Report,
-    text::Text,
+    action::ActionRun, fleet::Acknowledged, id::CheckId, incident::EvidenceRequest, notify::NoticeKind,
+    permit::PermitsSaid, report::Report, text::Text,
 };
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,13 @@ pub enum Effect {
     Dispatch(Box<Dispatch>),
     /// Tell the controller what its operators have in force here, once the ledger holds the state; never before.
     Restrained(Box<Acknowledged>),
+    /// Tell the controller what the host wants to disturb and what it holds; only on this link, and of several the newest.
+    Permits {
+        /// Which link.
+        session: u64,
+        /// All of it.
+        said: Box<PermitsSaid>,
+    },
     /// Answer an operator.
     Answer {
         /// The number of the request.

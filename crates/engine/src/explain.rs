@@ -303,7 +303,10 @@ impl View<'_> {
         let rung = remediation.current().map_or("none", |rung| rung.id.as_str());
         let left = |until: MonoTime| Shown(until.since(self.now.mono));
         Text::new(match &remediation.stage {
-            Stage::Ready => format!("the next step of `{rung}` waits for the gates"),
+            Stage::Ready => match incident.decision.as_ref().and_then(|decision| decision.objections().next()) {
+                Some(said) if said.gate == Gate::Permit => format!("`{rung}` waits: {}", said.why),
+                Some(_) | None => format!("the next step of `{rung}` waits for the gates"),
+            },
             Stage::Acting { since, .. } => {
                 format!("`{rung}` has been under way for {}", Shown(self.now.mono.since(since.mono)))
             }
@@ -391,7 +394,7 @@ fn yields_to_operator(gate: Gate) -> bool {
     match gate {
         Gate::Autonomy | Gate::Cooldown | Gate::BackOff | Gate::CircuitBreaker | Gate::Quiet => true,
         Gate::Hold | Gate::Ledger | Gate::Maintenance | Gate::Intent | Gate::Existence => false,
-        Gate::TargetBudget | Gate::HostBudget | Gate::Dependency | Gate::Concurrency => false,
+        Gate::TargetBudget | Gate::HostBudget | Gate::Dependency | Gate::Concurrency | Gate::Permit => false,
     }
 }
 

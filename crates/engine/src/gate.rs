@@ -16,6 +16,7 @@ pub(crate) mod concurrency;
 pub(crate) mod context;
 pub(crate) mod limits;
 pub(crate) mod operator;
+mod permit;
 pub(crate) mod proposal;
 mod quiet_hours;
 
@@ -48,6 +49,7 @@ fn ask(proposal: &Proposal<'_>, gate: Gate, others: &[GateResult]) -> GateResult
         Gate::Dependency => context::dependency(proposal),
         Gate::Quiet => quiet_hours::quiet(proposal),
         Gate::Concurrency => concurrency::concurrency(proposal),
+        Gate::Permit => permit::permit(proposal),
     };
     GateResult { gate, verdict, why }
 }
@@ -65,6 +67,12 @@ fn choose(gates: &[GateResult]) -> Choice {
         (false, true) => Choice::Escalate,
         (false, false) => Choice::Act,
     }
+}
+
+/// Whether all that is missing is an operator's word.
+pub(crate) fn only_autonomy_defers(decision: &Decision) -> bool {
+    let mut objections = decision.objections().peekable();
+    objections.peek().is_some() && objections.all(|objection| objection.gate == Gate::Autonomy)
 }
 
 fn deferred_until(verdict: Verdict) -> Option<Now> {

@@ -12,7 +12,7 @@ use ansai_model::{
     action::Action,
     bundle::Bundle,
     fleet::Acknowledged,
-    id::{CheckId, IncidentId, TargetId},
+    id::{CheckId, IncidentId, RunId, TargetId},
     operator::OperatorCommand,
     probe::Probe,
     report::Report,
@@ -68,6 +68,7 @@ impl HostEngine {
         self.context.take_in(input);
         if self.context.has_started {
             self.context.do_what_is_due();
+            self.context.tend_permits();
         }
         core::mem::take(&mut self.context.effects)
     }
@@ -154,6 +155,18 @@ impl HostEngine {
         self.view(now).acknowledged()
     }
 
+    /// Whether the host is in a fleet, as the engine was told.
+    #[must_use]
+    pub fn is_linked(&self) -> bool {
+        self.context.outside.permits.link.is_some()
+    }
+
+    /// From when on a run must not begin any more: the permit for it ends. None when it needs none.
+    #[must_use]
+    pub fn begins_before(&self, run: RunId) -> Option<MonoTime> {
+        self.state().runs.get(&run)?.begins_before
+    }
+
     /// What an operator's command would be answered now, and the action of its own that it would begin, which the host may
     /// refuse. It is tried on a copy, and nothing is begun.
     #[must_use]
@@ -192,6 +205,8 @@ impl Context {
             Input::Restraints(set) => self.restrain(*set),
             Input::StandBack { why, lasts } => self.stand_back(why, lasts),
             Input::LeftController => self.left_controller(),
+            Input::Linked(standing) => self.linked(standing),
+            Input::Permit(news) => self.hears_of_permits(news),
             Input::Apply(bundle) => {
                 // Whoever sends bundles may be behind, as a controller that was restored from a backup is.
                 if bundle.parts().generation >= self.state.generation {
@@ -233,6 +248,7 @@ impl Context {
 
     fn started(&mut self) {
         self.has_started = true;
+        self.forgets_unused_permits();
         let dispatches: Vec<_> = self.state.dispatches.values().cloned().collect();
         self.effects.extend(dispatches.into_iter().map(|dispatch| Effect::Dispatch(Box::new(dispatch))));
         self.resume_evidence();

@@ -331,7 +331,7 @@ impl Context {
         let what = Text::new(format!("run {}: {}", runbook.id, next_step_of(&runbook, 0)));
         let decision = gate::evaluate(&proposal, what);
         let (choice, until) = (decision.choice, decision.until);
-        let wants_approval = only_autonomy_defers(&decision);
+        let wants_approval = gate::only_autonomy_defers(&decision);
         self.keep_decision(id, decision);
         if let Some(until) = until {
             self.wake(until.mono, Wake::Incident(id));
@@ -403,6 +403,7 @@ impl Context {
 
     /// Keeps what the gates said; a step is recorded only when it says something else than before.
     pub(crate) fn keep_decision(&mut self, id: IncidentId, decision: Decision) {
+        self.heeds_permit(id, &decision);
         let Some(incident) = self.state.incidents.get_mut(&id) else { return };
         let is_news = incident.decision.as_ref().is_none_or(|before| {
             let gates = |decision: &Decision| decision.objections().map(|objection| objection.gate).collect::<Vec<_>>();
@@ -456,12 +457,6 @@ impl View<'_> {
         });
         waited && concurrency::is_full(self, incident)
     }
-}
-
-/// Whether all that is missing is an operator's word.
-fn only_autonomy_defers(decision: &Decision) -> bool {
-    let mut objections = decision.objections().peekable();
-    objections.peek().is_some() && objections.all(|objection| objection.gate == Gate::Autonomy)
 }
 
 /// Takes a rule over into an incident, with how bad it is by now.

@@ -13,6 +13,7 @@ use ansai_model::{
     incident::Evidence,
     observation::Observation,
     operator::OperatorCommand,
+    permit::{LinkStanding, PermitNews},
     text::Text,
 };
 use serde::{Deserialize, Serialize};
@@ -79,6 +80,10 @@ pub enum Input {
         /// How long from now on.
         lasts: Duration,
     },
+    /// How the host stands with the controller that it has joined.
+    Linked(LinkStanding),
+    /// A controller says something of permits.
+    Permit(PermitNews),
     /// Root has taken the host out of its fleet: what a controller's operators said ends.
     LeftController,
     /// A new bundle is to be applied.

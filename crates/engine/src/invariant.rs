@@ -11,7 +11,11 @@ use ansai_model::{
     fleet::{RESTRAINTS_MAX, RestraintKind},
     id::{IncidentId, TargetId},
     incident::Phase,
+    observation::Health,
+    permit::LinkStanding,
     policy::{Budget, Scope},
+    probe::Probe,
+    runbook::Step,
     text::Text,
     time::{MonoTime, Now},
 };
@@ -64,6 +68,7 @@ pub(crate) fn before_action(
         if begins {
             at_once_bounded(view)?;
         }
+        disturbs_by_permit_only(view, target, id, disruption)?;
     }
     if disruption > Disruption::None {
         budget_respected(view, target, on)?;
@@ -155,6 +160,40 @@ fn nothing_acts_while_stopped(view: View<'_>, target: &TargetId) -> Result<(), V
     match planned.chain(opened).any(|(scope, is_open)| is_open && scope.holds(target)) {
         true => violated(NAME, format!("an action on {target} was about to begin in its maintenance window")),
         false => Ok(()),
+    }
+}
+
+/// I1 and I4 at this end: in a fleet what serves is not taken away without a permit of this life of the controller that lasts.
+fn disturbs_by_permit_only(
+    view: View<'_>,
+    target: &TargetId,
+    id: IncidentId,
+    disruption: Disruption,
+) -> Result<(), Violation> {
+    const NAME: &str = "disturbs_by_permit_only";
+    let epoch = match view.outside.permits.link {
+        None | Some(LinkStanding::Up { gives_permits: false, .. }) => return Ok(()),
+        Some(LinkStanding::Away) => None,
+        Some(LinkStanding::Up { epoch, .. }) => Some(epoch),
+    };
+    let is_down = view.checks.of(target).any(|check| {
+        let fails = check.last.as_ref().is_some_and(|(_, seen)| seen.health() == Health::Failing);
+        fails && !matches!(check.check.probe, Probe::Domain(_))
+    });
+    let done = view.state.remediations.get(&id).map_or(0, |remediation| remediation.step);
+    let steps = view.state.remediations.get(&id).and_then(Remediation::current).map(|rung| rung.steps.iter());
+    let was_taken = steps
+        .into_iter()
+        .flatten()
+        .take(done)
+        .any(|step| matches!(step, Step::Act { action, .. } if action.disruption() == Disruption::Full));
+    if disruption < Disruption::Full || is_down || was_taken {
+        return Ok(());
+    }
+    let held = view.state.permits.get(&id);
+    match held.is_some_and(|held| Some(held.epoch) == epoch && view.now.mono < held.until) {
+        true => Ok(()),
+        false => violated(NAME, format!("{target} serves, and was about to be taken away without a permit")),
     }
 }
 
@@ -295,6 +334,6 @@ pub fn dispatches(effects: &[Effect]) -> impl Iterator<Item = &Dispatch> {
     effects.iter().filter_map(|effect| match effect {
         Effect::Dispatch(dispatch) => Some(&**dispatch),
         Effect::Observe(_) | Effect::Perform(_) | Effect::Gather(_) => None,
-        Effect::Answer { .. } | Effect::Restrained(_) => None,
+        Effect::Answer { .. } | Effect::Restrained(_) | Effect::Permits { .. } => None,
     })
 }

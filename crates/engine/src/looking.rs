@@ -211,6 +211,8 @@ impl Context {
             match wake {
                 Wake::Check(slot) => self.check_due(slot),
                 Wake::Incident(id) => self.reconcile(id),
+                // It is said at the end of each step, when it is due.
+                Wake::Permits => {}
             }
         }
     }

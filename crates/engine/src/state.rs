@@ -28,7 +28,7 @@ use crate::{effect::Dispatch, ramp::Ramp, remediation::Remediation};
 mod from_controller;
 mod past;
 
-pub use from_controller::FromController;
+pub use from_controller::{FromController, HeldPermit};
 pub use past::PastIncident;
 
 /// Most open incidents; when there are more, the new one is not opened and the check says so.
@@ -125,6 +125,9 @@ pub struct State {
     /// What the operators of the host's controller want of it, once they have said anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub controller: Option<FromController>,
+    /// The permits of the controller that are held, by the incidents for which they were given.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub permits: BTreeMap<IncidentId, HeldPermit>,
     /// Reports that the shell has not yet confirmed.
     pub dispatches: BTreeMap<u64, Dispatch>,
     /// Dispatches that had to be dropped.
@@ -175,6 +178,9 @@ pub struct PendingRun {
     /// Whether it keeps a configuration that is valid, or only asks whether it is while the unit runs.
     #[serde(default)]
     pub is_keeping: bool,
+    /// It is not begun from this moment on: the permit under which it was decided ends before it would be done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begins_before: Option<MonoTime>,
 }
 
 /// What is remembered of a target across incidents.

@@ -14,6 +14,7 @@ use ansai_model::{
 
 use crate::{
     checks::Checks,
+    permits::known::Permits,
     state::{Depth, State, TargetMemory},
 };
 
@@ -35,6 +36,8 @@ pub(crate) struct Outside {
     pub(crate) ledger_trouble: Option<Text>,
     /// Why the controller has the host begin nothing, and until when.
     pub(crate) stands_back: Option<(Text, MonoTime)>,
+    /// What is wanted of the controller, and how it stands with it.
+    pub(crate) permits: Permits,
 }
 
 impl<'a> View<'a> {

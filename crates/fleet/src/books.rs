@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ansai_model::{
     fleet::Restraint,
-    id::{IncidentId, RestraintId, TargetId},
+    id::{IncidentId, PermitId, RestraintId, TargetId},
     incident::{Phase, Resolution},
     text::Text,
 };
@@ -14,8 +14,8 @@ use ansai_protocol::{
     IncidentSummary,
     link::{ControllerId, Fingerprint, HostId, Short, TokenId},
     record::{
-        BundleRecord, FleetState, HostIncident, HostRecord, HostTarget, IdentityRecord, Kept, PendingRecord, Record,
-        RolloutRecord, TokenRecord,
+        BundleRecord, FleetState, HostIncident, HostRecord, HostTarget, IdentityRecord, Kept, PendingRecord,
+        PermitRecord, Record, RolloutRecord, TokenRecord,
     },
 };
 
@@ -55,6 +55,10 @@ pub struct Books {
     pub(crate) open: BTreeMap<Option<HostId>, BTreeMap<OpenKey, IncidentSummary>>,
     /// The highest number of an own incident.
     pub(crate) last_incident: IncidentId,
+    /// Permits that are held, by their numbers.
+    pub permits: BTreeMap<PermitId, PermitRecord>,
+    /// The highest number that a permit ever had; one that could not be kept counts as well.
+    pub(crate) last_permit: PermitId,
 }
 
 /// What puts one thing back as it was before a record.
@@ -100,6 +104,8 @@ impl Books {
             targets: BTreeMap::new(),
             open: BTreeMap::new(),
             last_incident: state.last_incident,
+            permits: BTreeMap::new(),
+            last_permit: state.last_permit,
         };
         let records = state.hosts.into_iter().map(Record::Host);
         let records = records.chain(state.identities.into_iter().map(Record::Identity));
@@ -108,6 +114,7 @@ impl Books {
         let records = records.chain(state.restraints.into_iter().map(Record::Restraint));
         let records = records.chain(state.bundles.into_iter().map(Record::Bundle));
         let records = records.chain(state.rollouts.into_iter().map(Record::Rollout));
+        let records = records.chain(state.permits.into_iter().map(Record::Permit));
         let records = records.chain(state.kept.into_iter().map(Record::Kept));
         let records = records.chain(state.targets.into_iter().map(Record::Target));
         for record in records.chain(state.open.into_iter().map(Record::Incident)) {
@@ -175,6 +182,12 @@ impl Books {
                 let was_there = self.targets.get_mut(host).is_some_and(|targets| targets.remove(target));
                 return was_there.then(|| Undo::Target(*host, target.clone())).into_iter().collect();
             }
+            Record::Permit(permit) => {
+                self.last_permit = self.last_permit.max(permit.id);
+                let before = self.permits.insert(permit.id, permit.clone());
+                Some(before.map_or(Record::PermitGone(permit.id), Record::Permit))
+            }
+            Record::PermitGone(id) => self.permits.remove(id).map(Record::Permit),
             Record::Incident(incident) => Some(self.put_incident(incident)),
             Record::Report { .. } | Record::Audit(_) => None,
         };
@@ -209,6 +222,9 @@ impl Books {
         undo.extend(identities.map(Record::Identity).map(Undo::put));
         self.identities.retain(|_, identity| !of_host(identity));
         undo.extend(self.kept.remove(&id).map(Record::Kept).map(Undo::put));
+        let held = self.permits.values().filter(|permit| permit.host == id).cloned();
+        undo.extend(held.map(Record::Permit).map(Undo::put));
+        self.permits.retain(|_, permit| permit.host != id);
         undo.extend(self.targets.remove(&id).into_iter().flatten().map(|target| Undo::Target(id, target)));
         let open = self.open.remove(&Some(id)).into_iter().flat_map(BTreeMap::into_values);
         undo.extend(open.map(|incident| Undo::put(Record::Incident(HostIncident { host: Some(id), incident }))));

@@ -22,6 +22,7 @@ use crate::{
     input::{FleetInput, Issued, SessionId},
     joining::Issuing,
     limits::SILENT_AFTER,
+    permits::Permits,
     saving::Saving,
     sessions::{Seen, Session},
     silent::Silent,
@@ -53,6 +54,8 @@ pub struct FleetEngine {
     pub(crate) issuing: BTreeMap<Issued, Issuing>,
     /// Keys that somebody rejected, oldest first.
     pub(crate) rejected: VecDeque<(Fingerprint, Text)>,
+    /// Who wants to disturb what, and how much may be.
+    pub(crate) permits: Permits,
     /// Own incidents about silent hosts.
     pub(crate) silent: Silent,
     /// A host of which nothing was heard for so long is silent.
@@ -85,6 +88,7 @@ impl FleetEngine {
             stale: BTreeSet::new(),
             waiting: Vec::new(),
             issuing: BTreeMap::new(),
+            permits: Permits::default(),
             rejected: VecDeque::new(),
         }
     }
@@ -137,6 +141,7 @@ impl FleetEngine {
         self.watch_silence();
         self.watch_generations();
         self.watch_rollout();
+        self.tend_permits();
         self.refresh();
     }
 

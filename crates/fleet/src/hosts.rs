@@ -44,6 +44,7 @@ impl FleetEngine {
             FleetOperation::RevokeToken { id } => self.revoke_token(request, by, id),
             FleetOperation::Configure { files, canary, soak } => self.configure(request, by, files, canary, soak),
             FleetOperation::RollBack => self.roll_back(request, by),
+            FleetOperation::FreePermit { id } => self.free_permit(request, by, id),
         }
     }
 
@@ -75,6 +76,7 @@ impl FleetEngine {
                 self.may_apply(files, *canary, *soak).map(|waves| waves.iter().map(Vec::len).sum())
             }
             FleetOperation::RollBack => self.rehearse_rollback(),
+            FleetOperation::FreePermit { id } => self.permit(*id).map(|_| 1),
         }
     }
 
@@ -135,10 +137,13 @@ impl FleetEngine {
                 if let Some(record) = self.books.hosts.get(&host).filter(|record| record.over_ssh.is_some()) {
                     self.put(Record::Host(HostRecord { over_ssh: None, ..record.clone() }));
                 }
-                let text = format!(
+                let mut text = format!(
                     "{} is accepted in the place of the host of that name; its old key is good for nothing",
                     pending.name
                 );
+                if let Some(held) = self.free_permits_of(host, "another host has taken its place") {
+                    text.push_str(&format!("; free again is what it held: {held}"));
+                }
                 (host, text)
             }
             None if self.books.hosts.len() >= HOSTS_MAX => {
@@ -221,7 +226,10 @@ impl FleetEngine {
             None => "its certificate is good for nothing, and it goes on healing alone",
             Some(_) => "the agent that was carried there ends, and nothing heals it",
         };
-        let text = format!("{} is removed: {after}", record.name);
+        let mut text = format!("{} is removed: {after}", record.name);
+        if let Some(held) = self.free_permits_of(record.id, "its host was removed from the fleet") {
+            text.push_str(&format!("; free again is what it held: {held}"));
+        }
         self.end_sessions(
             record.id,
             "this host was removed from the fleet",

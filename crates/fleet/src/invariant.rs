@@ -9,8 +9,8 @@ use ansai_protocol::{link::HostId, record::RolloutState};
 use crate::{
     FleetEngine,
     limits::{
-        HOSTS_MAX, IDENTITIES_OF_HOST_MAX, ISSUING_MAX, NAMED_MAX, PENDING_MAX, REJECTED_MAX, ROLLOUTS_MAX,
-        SESSIONS_OF_HOST_MAX, TOKENS_MAX, WAITING_MAX,
+        HOSTS_MAX, IDENTITIES_OF_HOST_MAX, ISSUING_MAX, NAMED_MAX, PENDING_MAX, PERMITS_MAX, REJECTED_MAX,
+        ROLLOUTS_MAX, SESSIONS_OF_HOST_MAX, TOKENS_MAX, WAITING_MAX,
     },
 };
 
@@ -37,6 +37,7 @@ pub fn of_engine(engine: &FleetEngine) -> Result<(), Violation> {
     restraints_are_numbered(engine)?;
     rollouts_have_their_files(engine)?;
     one_rollout_goes_on(engine)?;
+    permits_are_members(engine)?;
     everything_is_bounded(engine)
 }
 
@@ -95,6 +96,18 @@ fn one_rollout_goes_on(engine: &FleetEngine) -> Result<(), Violation> {
     }
 }
 
+/// Whoever holds a permit is a member, and no number was given that is above the highest.
+fn permits_are_members(engine: &FleetEngine) -> Result<(), Violation> {
+    let books = &engine.books;
+    let is_wrong = |permit: &&ansai_protocol::record::PermitRecord| {
+        !books.hosts.contains_key(&permit.host) || permit.id > books.last_permit
+    };
+    match books.permits.values().find(is_wrong) {
+        Some(permit) => violated("permits_are_members", format!("{} is held by {}", permit.id, permit.host)),
+        None => Ok(()),
+    }
+}
+
 /// Nothing grows without bound.
 fn everything_is_bounded(engine: &FleetEngine) -> Result<(), Violation> {
     let books = &engine.books;
@@ -108,6 +121,7 @@ fn everything_is_bounded(engine: &FleetEngine) -> Result<(), Violation> {
         ("certificates of a host", identities, IDENTITIES_OF_HOST_MAX + SESSIONS_OF_HOST_MAX),
         ("restraints", books.restraints.len(), ansai_model::fleet::RESTRAINTS_MAX),
         ("configurations", books.rollouts.len(), ROLLOUTS_MAX),
+        ("permits", books.permits.len(), PERMITS_MAX),
         ("operators who wait", engine.waiting.len(), WAITING_MAX),
         ("certificates being signed", engine.issuing.len(), ISSUING_MAX),
         ("rejected keys", engine.rejected.len(), REJECTED_MAX),

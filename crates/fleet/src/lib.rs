@@ -20,6 +20,7 @@ pub mod input;
 pub mod invariant;
 mod joining;
 pub mod limits;
+mod permits;
 mod restraints;
 mod rollouts;
 mod saving;
@@ -35,4 +36,9 @@ pub use configuration::Drift;
 pub use effect::FleetEffect;
 pub use fleet_engine::FleetEngine;
 pub use input::FleetInput;
+pub use permits::{
+    Waiting,
+    members::RoleStanding,
+    rules::{PermitRules, RoleRule, Share},
+};
 pub use rollouts::Planned;

@@ -73,5 +73,17 @@ pub const REFRESH_EVERY: Duration = Duration::from_secs(60);
 pub const REFRESH_IN_SILENCE: Duration = Duration::from_secs(10);
 /// Most of those at once.
 pub const REFRESH_MAX: usize = 1_000;
+/// Before so many of a hundred hosts have reported to a controller that has begun, it permits nothing.
+pub const REPORTED_PERCENT: usize = 90;
+/// It waits no longer for them than this.
+pub const REPORTED_WITHIN: Duration = Duration::from_secs(300);
+/// The shortest and the longest lease of a permit.
+pub const PERMIT_LASTS: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(4 * 3_600));
+/// How much later than its holder the controller takes a permit for ended.
+pub const PERMIT_MARGIN: Duration = Duration::from_secs(15);
+/// What a host wants, and how it says it stands, counts for so long: it says both each ten seconds while there is something.
+pub const PERMIT_SAID_FOR: Duration = Duration::from_secs(35);
+/// Most permits of a fleet at once.
+pub const PERMITS_MAX: usize = 1_000;
 /// How long nothing can be kept before people are told: a disk that is full for a moment is everyday.
 pub const TROUBLE_TOLD_AFTER: Duration = Duration::from_secs(60);

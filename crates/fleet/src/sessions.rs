@@ -33,6 +33,8 @@ pub(crate) struct Session {
     /// It comes from the controller's own machine.
     is_beside: bool,
     pub(crate) feed: FeedId,
+    /// The version of the link.
+    pub(crate) version: u32,
     pub(crate) since: Now,
     /// When it last said anything.
     heard: MonoTime,
@@ -63,6 +65,7 @@ impl Session {
             is_expired,
             is_beside,
             feed: hello.feed,
+            version: agreed(hello.oldest, hello.newest).unwrap_or_default(),
             since,
             heard: since.mono,
             acknowledged: RestraintsAt::default(),
@@ -161,7 +164,7 @@ impl FleetEngine {
         }
         let Some(record) = self.books.hosts.get(&session.host) else { return };
         let welcome = Welcome {
-            version: agreed(hello.oldest, hello.newest).unwrap_or_default(),
+            version: session.version,
             controller: self.books.controller,
             epoch: self.books.epoch,
             host: session.host,
@@ -231,6 +234,7 @@ impl FleetEngine {
             of_host.remove(&id);
         }
         self.issuing.remove(&crate::input::Issued::Session(id));
+        self.permits_unsaid(id);
         self.stale.insert(session.host);
         self.nobody_waits_for(session.host);
     }
@@ -250,12 +254,15 @@ impl FleetEngine {
             FromHost::Hello(_) => {
                 self.close(id, "the host said hello twice on one connection", "it comes again by itself")
             }
-            FromHost::Changes { .. } | FromHost::Restrained(_) | FromHost::Configured(_) if is_expired => {
+            FromHost::Changes { .. } | FromHost::Restrained(_) | FromHost::Configured(_) | FromHost::Permits(_)
+                if is_expired =>
+            {
                 self.close(id, "its certificate has ended, and can only be renewed", "the agent renews it by itself");
             }
             FromHost::Changes { first, changes } => self.changes(id, first, changes),
             FromHost::Restrained(said) => self.acknowledged(id, host, *said),
             FromHost::Configured(said) => self.configured(host, *said),
+            FromHost::Permits(said) => self.permits_said(id, host, *said),
         }
     }
 

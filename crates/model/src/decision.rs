@@ -38,6 +38,8 @@ listed! {
         BackOff => "back-off",
         /// A quieter hour is near enough.
         Quiet => "quiet hours",
+        /// The controller has not permitted to disturb what still serves.
+        Permit => "permit",
     }
 }
 

@@ -255,6 +255,11 @@ number!(
     RestraintId,
     "f"
 );
+number!(
+    /// A permit that a controller gave, counted from 1 there: `p3`.
+    PermitId,
+    "p"
+);
 
 #[cfg(test)]
 mod tests {

@@ -25,6 +25,7 @@ mod listed;
 pub mod notify;
 pub mod observation;
 pub mod operator;
+pub mod permit;
 pub mod policy;
 pub mod probe;
 pub mod report;

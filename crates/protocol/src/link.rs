@@ -10,6 +10,7 @@ use std::time::Duration;
 use ansai_model::{
     fleet::{Acknowledged, RestraintSet},
     id::TargetId,
+    permit::{PermitNews, PermitsSaid},
     report::Report,
     text::Text,
 };
@@ -32,9 +33,11 @@ pub use join::{Identity, Join, JoinAnswer};
 pub use token::{ApiToken, NoToken, Token, TokenId, TokenSecret};
 
 /// The newest version of these messages.
-pub const VERSION: u32 = 1;
-/// The oldest version that is understood as well: the one before the newest, once there are two.
+pub const VERSION: u32 = 2;
+/// The oldest version that is understood as well: the one before the newest.
 pub const VERSION_OLDEST: u32 = 1;
+/// The version from which on permits are asked for and given.
+pub const PERMITS_SINCE: u32 = 2;
 /// The name of the link in the TLS handshake.
 pub const ALPN: &[u8] = b"ansai/1";
 /// The name of joining there.
@@ -91,6 +94,8 @@ pub enum FromHost {
     },
     /// Which configuration of the fleet it has, and whether it takes the one that it was given.
     Configured(Box<Configured>),
+    /// What it wants to disturb, and what it holds for that; said from version [`PERMITS_SINCE`] on.
+    Permits(Box<PermitsSaid>),
 }
 
 /// Which set of restraints: a restore of the controller counts before every change.
@@ -212,6 +217,8 @@ pub enum FromController {
     /// The configuration that the fleet has for the host, below its own. One that is older than what it has, or that the
     /// controller's CA has not signed, is never taken.
     Bundle(Box<SignedBundle>),
+    /// A permit, why there is none yet, or that one is none any more; said from version [`PERMITS_SINCE`] on.
+    Permit(PermitNews),
 }
 
 /// A host is taken in.
@@ -298,7 +305,8 @@ fn kind(value: &serde_json::Value) -> Option<&str> {
 }
 
 impl Message for FromHost {
-    const KINDS: &'static [&'static str] = &["hello", "beat", "changes", "restrained", "renew", "configured"];
+    const KINDS: &'static [&'static str] =
+        &["hello", "beat", "changes", "restrained", "renew", "configured", "permits"];
 
     /// A change that is not understood is counted, and those beside it are read.
     fn read_in_parts(mut value: serde_json::Value) -> Option<Self> {
@@ -315,7 +323,7 @@ impl Message for FromHost {
 
 impl Message for FromController {
     const KINDS: &'static [&'static str] =
-        &["welcome", "kept", "restraints", "stand-back", "renewed", "beat", "closing", "bundle"];
+        &["welcome", "kept", "restraints", "stand-back", "renewed", "beat", "closing", "bundle", "permit"];
 }
 
 impl Message for Join {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ansai_model::{
     fleet::{FleetScope, RestraintKind},
-    id::TargetId,
+    id::{PermitId, TargetId},
     policy::Scope,
     text::Text,
 };
@@ -114,6 +114,11 @@ pub enum FleetOperation {
     },
     /// Bring back the configuration before the newest, as a new one.
     RollBack,
+    /// Take a permit back, so that others may have one: what has not begun under it does not begin.
+    FreePermit {
+        /// Its number.
+        id: PermitId,
+    },
 }
 
 /// How many hosts come first, of those for which something changes; at least one does.

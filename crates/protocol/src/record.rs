@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use ansai_model::{
     fleet::Restraint,
-    id::{IncidentId, RestraintId, TargetId},
+    id::{IncidentId, PermitId, RestraintId, TargetId},
     report::Report,
     text::Text,
     time::WallTime,
@@ -22,8 +22,10 @@ use crate::{
     ssh::OverSsh,
 };
 
+mod permit;
 mod rollout;
 
+pub use permit::PermitRecord;
 pub use rollout::{HostRollout, Progress, RolloutRecord, RolloutState};
 
 /// One change of what is kept. Those that are saved together are kept together, or none of them.
@@ -80,6 +82,10 @@ pub enum Record {
     Rollout(RolloutRecord),
     /// The configuration of this generation is kept no more, nor how it was brought to the hosts.
     RolloutGone(u64),
+    /// A permit, by its number.
+    Permit(PermitRecord),
+    /// It was given back, freed, or has ended.
+    PermitGone(PermitId),
 }
 
 /// A host of the fleet.
@@ -302,4 +308,8 @@ pub struct FleetState {
     pub bundles: Vec<BundleRecord>,
     /// How they were, or are, brought to the hosts.
     pub rollouts: Vec<RolloutRecord>,
+    /// The permits that are held.
+    pub permits: Vec<PermitRecord>,
+    /// The highest number that a permit ever had.
+    pub last_permit: PermitId,
 }

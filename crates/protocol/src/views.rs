@@ -19,8 +19,10 @@ use crate::{
     record::Audited,
 };
 
+mod permits;
 mod rollout;
 
+pub use permits::{FleetPermits, PermitView, RoleView, WaitingView};
 pub use rollout::{
     DriftView, FleetDrift, FleetPlan, FleetRollouts, PlanAsked, PlannedHost, RolloutHostView, RolloutView,
 };

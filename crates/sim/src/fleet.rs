@@ -6,6 +6,7 @@
 pub mod checks;
 mod controller;
 mod host;
+mod made;
 mod operators;
 mod peace;
 mod turmoil;

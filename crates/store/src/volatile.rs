@@ -8,7 +8,7 @@ use std::{
 
 use ansai_model::{
     fleet::Restraint,
-    id::{IncidentId, RestraintId, TargetId},
+    id::{IncidentId, PermitId, RestraintId, TargetId},
     report::Report,
     text::Text,
     time::WallTime,
@@ -16,8 +16,8 @@ use ansai_model::{
 use ansai_protocol::{
     link::{ControllerId, Fingerprint, HostId, TokenId},
     record::{
-        BundleRecord, FleetState, HostIncident, HostRecord, HostTarget, IdentityRecord, Kept, PendingRecord, Record,
-        RolloutRecord, TokenRecord,
+        BundleRecord, FleetState, HostIncident, HostRecord, HostTarget, IdentityRecord, Kept, PendingRecord,
+        PermitRecord, Record, RolloutRecord, TokenRecord,
     },
 };
 
@@ -58,6 +58,9 @@ pub struct Records {
     pub generation: u64,
     bundles: BTreeMap<u64, BundleRecord>,
     rollouts: BTreeMap<u64, RolloutRecord>,
+    /// Permits, by their numbers.
+    pub permits: BTreeMap<PermitId, PermitRecord>,
+    last_permit: PermitId,
 }
 
 impl VolatileStore {
@@ -95,6 +98,8 @@ impl Records {
             generation: 0,
             bundles: BTreeMap::new(),
             rollouts: BTreeMap::new(),
+            permits: BTreeMap::new(),
+            last_permit: PermitId(0),
         }
     }
 
@@ -122,6 +127,8 @@ impl Records {
             last_restraint: self.last_restraint,
             bundles: self.bundles.values().cloned().collect(),
             rollouts: self.rollouts.values().cloned().collect(),
+            permits: self.permits.values().cloned().collect(),
+            last_permit: self.last_permit,
         }
     }
 
@@ -138,6 +145,7 @@ impl Records {
                 self.kept.remove(&host);
                 self.identities.retain(|_, identity| identity.host != host);
                 self.targets.retain(|(of, _), _| *of != host);
+                self.permits.retain(|_, permit| permit.host != host);
             }
             Record::Identity(identity) => drop(self.identities.insert(identity.serial.clone(), identity)),
             Record::IdentityGone(serial) => drop(self.identities.remove(&serial)),
@@ -166,6 +174,11 @@ impl Records {
                 self.bundles.remove(&generation);
                 self.rollouts.remove(&generation);
             }
+            Record::Permit(permit) => {
+                self.last_permit = self.last_permit.max(permit.id);
+                self.permits.insert(permit.id, permit);
+            }
+            Record::PermitGone(id) => drop(self.permits.remove(&id)),
             Record::Kept(kept) => drop(self.kept.insert(kept.host, kept)),
             Record::Audit(done) => {
                 let entry = AuditEntry::behind(self.audit.last(), done);

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 
 use ansai_engine::Input;
 use ansai_link::chance;
-use ansai_model::text::Text;
+use ansai_model::{permit::LinkStanding, text::Text};
 use ansai_protocol::{
     ControllerView,
     link::{FeedId, Held, RefusedBundle},
@@ -61,6 +61,11 @@ impl Fleet {
     ) -> Self {
         let (folder, carried) = (Folder::of(&options.state_dir), options.carried.clone());
         Self { folder, carried, linked: None, tasks, inputs, stop }
+    }
+
+    /// Whether the host has joined a controller, as far as that is known: in doubt it has.
+    pub(super) fn has_joined(&self) -> bool {
+        !matches!(self.folder.stamp(), Ok(None))
     }
 
     /// How it stands with the controller, for the status.
@@ -125,7 +130,7 @@ impl Agent {
                 self.link(stamp, joined);
             }
         }
-        if stamp.is_none() && self.shell.state().controller.is_some() {
+        if stamp.is_none() && (self.shell.state().controller.is_some() || self.shell.engine().is_linked()) {
             // Whoever has left a controller is not held by it any more.
             self.shell.step(Input::LeftController);
         }
@@ -167,13 +172,19 @@ impl Agent {
         if let Some(acknowledged) = self.shell.engine().acknowledged(now) {
             line.acknowledge(acknowledged);
         }
+        self.shell.step(Input::Linked(LinkStanding::Away));
         self.shell.tells(Some(line.clone()));
         self.fleet.tasks.spawn(uplink.run());
         self.fleet.linked = Some(Linked { stamp, joined, says, line, telling: Telling::default(), stop });
     }
 
-    /// Hands on which restraints are saved and obeyed.
+    /// Hands on which restraints are saved and obeyed, and what is wanted of the controller.
     pub(super) fn tell_acknowledged(&mut self) {
+        if let Some((session, said)) = self.shell.take_permits()
+            && let Some(linked) = &self.fleet.linked
+        {
+            linked.line.wants_permits(session, said);
+        }
         let Some(acknowledged) = self.shell.take_restrained() else { return };
         if let Some(linked) = &self.fleet.linked {
             linked.line.acknowledge(acknowledged);

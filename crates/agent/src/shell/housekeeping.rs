@@ -9,6 +9,7 @@ use ansai_model::{
     bundle::Bundle,
     condition::Value,
     fleet::RestraintKind,
+    permit::PermitsSaid,
     text::Text,
     time::{Now, WallTime},
 };
@@ -22,6 +23,11 @@ use crate::{
 };
 
 impl<H: Host, S: Store> Shell<H, S> {
+    /// What the controller is to be told of permits, once, and on which link.
+    pub fn take_permits(&mut self) -> Option<(u64, PermitsSaid)> {
+        self.permits.take()
+    }
+
     /// What decides, to be looked at only.
     #[must_use]
     pub fn engine(&self) -> &HostEngine {

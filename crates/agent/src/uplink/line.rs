@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ansai_link::{Trouble, dial::Route};
 use ansai_model::{
     fleet::Acknowledged,
+    permit::PermitsSaid,
     report::Report,
     text::Text,
     time::{Shown, WallTime},
@@ -41,6 +42,8 @@ struct State {
     offered: Option<Offered>,
     /// What the host has of the fleet's configuration, and whether that has still to be said.
     configured: (Configured, bool),
+    /// What is wanted of the controller and what is held, on which link that is to be said, and whether it has still to be.
+    permits: Option<(u64, PermitsSaid, bool)>,
     view: ControllerView,
 }
 
@@ -48,8 +51,8 @@ impl Line {
     /// A line on which nothing was said.
     pub(crate) fn new(feed: FeedId) -> Self {
         let configured = (Configured { held: Held::default(), refused: None }, false);
-        let (acknowledged, offered, view) = (None, None, ControllerView::default());
-        let state = State { feed: Feed::new(feed), acknowledged, offered, configured, view };
+        let (acknowledged, offered, permits, view) = (None, None, None, ControllerView::default());
+        let state = State { feed: Feed::new(feed), acknowledged, offered, configured, permits, view };
         Self(Arc::new(Inner { state: Mutex::new(state), changed: Notify::new() }))
     }
 
@@ -98,6 +101,19 @@ impl Line {
     pub(crate) fn acknowledge(&self, acknowledged: Acknowledged) {
         self.lock().acknowledged = Some((acknowledged, true));
         self.0.changed.notify_one();
+    }
+
+    /// What is wanted of the controller and what is held, for one link; of several the newest.
+    pub(crate) fn wants_permits(&self, session: u64, said: PermitsSaid) {
+        self.lock().permits = Some((session, said, true));
+        self.0.changed.notify_one();
+    }
+
+    /// What has to be said of permits on this link, once.
+    pub(super) fn take_permits(&self, session: u64) -> Option<PermitsSaid> {
+        let mut state = self.lock();
+        let (_, said, is_due) = state.permits.as_mut().filter(|(of, ..)| *of == session)?;
+        std::mem::take(is_due).then(|| said.clone())
     }
 
     /// A configuration that the loop is to take; of several the newest.

@@ -4,7 +4,10 @@
 use std::collections::BTreeSet;
 
 use ansai_model::{id::TargetId, policy::Scope};
-use ansai_protocol::{IncidentSummary, Incidents, ScopeView, views::FleetHosts};
+use ansai_protocol::{
+    IncidentSummary, Incidents, ScopeView,
+    views::{FleetHosts, FleetPermits},
+};
 
 use super::target;
 use crate::{
@@ -43,10 +46,12 @@ pub(crate) enum Completed {
     Roles,
     /// Names of controllers elsewhere.
     Contexts,
+    /// Numbers of permits that are held.
+    Permits,
 }
 
 impl Completed {
-    const WORDS: [(&str, Self); 10] = [
+    const WORDS: [(&str, Self); 11] = [
         ("targets", Self::Targets),
         ("incidents", Self::Incidents),
         ("open-incidents", Self::OpenIncidents),
@@ -57,6 +62,7 @@ impl Completed {
         ("hosts", Self::Hosts),
         ("roles", Self::Roles),
         ("contexts", Self::Contexts),
+        ("permits", Self::Permits),
     ];
 
     /// The kind of this name; the targets of a domain have the name of all its things.
@@ -76,6 +82,7 @@ pub(super) fn complete(paths: &Paths, what: Completed, begun: &str) -> Result<Co
         Completed::Incidents => incidents(paths, |_| true).unwrap_or_default(),
         Completed::OpenIncidents => incidents(paths, IncidentSummary::is_open).unwrap_or_default(),
         Completed::Contexts => Contexts::own().map(|contexts| contexts.names()).unwrap_or_default(),
+        Completed::Permits => permits(paths).unwrap_or_default(),
         Completed::Hosts | Completed::Roles => of_fleet(paths, what).unwrap_or_default(),
         _ => names(of_status(paths, what).unwrap_or_default(), begun),
     };
@@ -98,6 +105,11 @@ fn names(words: Vec<String>, begun: &str) -> Vec<String> {
 fn incidents(paths: &Paths, is_meant: impl Fn(&IncidentSummary) -> bool) -> Result<Vec<String>, Failure> {
     let list: Incidents = client::read(client::get(paths, "/v1/incidents")?)?;
     Ok(list.incidents.iter().filter(|incident| is_meant(incident)).map(|incident| incident.id.to_string()).collect())
+}
+
+fn permits(paths: &Paths) -> Result<Vec<String>, Failure> {
+    let all: FleetPermits = client::read(client::of_controller(paths, "/v1/permits")?)?;
+    Ok(all.permits.iter().map(|permit| permit.id.to_string()).collect())
 }
 
 fn of_fleet(paths: &Paths, what: Completed) -> Result<Vec<String>, Failure> {

@@ -211,6 +211,7 @@ impl Agent {
             | FromController::StandBack { .. }
             | FromController::Welcome(_)
             | FromController::Renewed { .. }
+            | FromController::Permit(_)
             | FromController::Bundle(_) => {}
         }
         Ok(())

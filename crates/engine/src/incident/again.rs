@@ -278,7 +278,7 @@ impl View<'_> {
             // It was tried so often that something must change first.
             Gate::TargetBudget | Gate::HostBudget | Gate::CircuitBreaker => self.files_of(incident),
             Gate::Hold | Gate::Ledger | Gate::Maintenance | Gate::Intent | Gate::Autonomy | Gate::Cooldown => None,
-            Gate::Concurrency | Gate::BackOff | Gate::Quiet => None,
+            Gate::Concurrency | Gate::BackOff | Gate::Quiet | Gate::Permit => None,
         })
     }
 

@@ -31,6 +31,12 @@ use crate::{
 
 impl Context {
     pub(super) fn heal(&mut self, target: &TargetId, by: &Text) -> Answer {
+        if let Some(id) = self.asks_for_permitted(target) {
+            self.record(id, StepKind::Answered { text: Text::new(format!("healing asked for by {by}")) });
+            return done(format!(
+                "the controller is told that a person wants it; `ansai explain {target}` says whether it has permitted it"
+            ));
+        }
         let incident = match self.view().to_heal(target) {
             Ok(incident) => incident,
             Err(refusal) => return refusal,

@@ -288,7 +288,11 @@ impl Context {
             self.hold_for_violation(&target, &violation);
             return false;
         }
+        let begins_before = self.uses_permit(id, &action);
         let run = self.begin_run(Some(id), target, action, timeout);
+        if let Some(pending) = self.state.runs.get_mut(&run.id) {
+            pending.begins_before = begins_before;
+        }
         let (what, run_id) = (run.action.describe(), run.id);
         let is_harmless = run.action.disruption() == Disruption::None;
         self.record(id, StepKind::Started { rung: rung.clone(), run: run_id, what, is_harmless });

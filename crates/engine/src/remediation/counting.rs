@@ -75,6 +75,7 @@ impl Context {
             is_repetition,
             awaits,
             is_keeping: false,
+            begins_before: None,
         };
         if disruption > Disruption::None {
             self.count(&pending);

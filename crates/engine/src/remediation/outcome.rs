@@ -170,6 +170,9 @@ impl Context {
         self.refund(&pending);
         self.drill_did_nothing(&pending);
         let Some(id) = pending.incident else { return };
+        if pending.begins_before.is_some() {
+            self.did_not_use_permit(id);
+        }
         self.record(id, StepKind::Interrupted { what: Text::new(format!("not begun: {why}")) });
         let Some(remediation) = self.state.remediations.get(&id) else { return };
         match remediation.stage {

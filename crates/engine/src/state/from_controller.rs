@@ -1,11 +1,11 @@
 //! What the operators of a controller want of this host, as the ledger holds it: what of it is in force, since when and
-//! until when by this host's clocks. How it comes into force stands in `controller`.
+//! until when by this host's clocks, and which permits it has given. How it comes into force stands in `controller` and `permits`.
 
 use core::time::Duration;
 
 use ansai_model::{
     fleet::{Restraint, RestraintKind, RestraintSet},
-    id::TargetId,
+    id::{PermitId, TargetId},
     time::{MonoTime, Now, WallTime},
 };
 use serde::{Deserialize, Serialize};
@@ -55,5 +55,27 @@ impl FromController {
     /// How long it was to last when it came.
     fn left(&self, restraint: &Restraint) -> Option<Duration> {
         restraint.until.map(|until| until.since(self.said.at))
+    }
+}
+
+/// A permit that the host holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldPermit {
+    /// Which one.
+    pub id: PermitId,
+    /// The controller's life in which it was given.
+    pub epoch: u64,
+    /// Nothing begins under it from then on: what begins is done before it ends.
+    pub begins_before: MonoTime,
+    /// When it ends.
+    pub until: MonoTime,
+    /// Whether something was begun under it.
+    pub is_used: bool,
+}
+
+impl HeldPermit {
+    /// Whether something may begin under it now, in this life of the controller.
+    pub(crate) fn lets_begin(&self, now: MonoTime, epoch: u64) -> bool {
+        self.epoch == epoch && now < self.begins_before
     }
 }

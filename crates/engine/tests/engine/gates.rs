@@ -37,6 +37,7 @@ fn when_nothing_objects_every_gate_says_why_it_allows() {
         ),
         (Gate::BackOff, "allow: nothing is waited for"),
         (Gate::Quiet, "allow: no quiet hours are asked for"),
+        (Gate::Permit, "allow: the host has joined no controller"),
     ];
     assert_eq!(table.len(), Gate::ALL.len());
     for (gate, said) in table {

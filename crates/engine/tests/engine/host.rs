@@ -23,6 +23,7 @@ use ansai_model::{
     inventory::Inventory,
     observation::Observation,
     operator::{Operation, OperatorCommand},
+    permit::PermitsSaid,
     policy::Scope,
     text::Text,
     time::{MonoTime, Now, WallTime},
@@ -100,6 +101,8 @@ pub(crate) struct Host {
     answers: Vec<Answer>,
     /// What the controller was told.
     pub(crate) restrained: Vec<Acknowledged>,
+    /// What the controller was told of permits, and on which link.
+    pub(crate) permits: Vec<(u64, PermitsSaid)>,
     hold_file: Option<Text>,
 }
 
@@ -200,6 +203,7 @@ impl Host {
             port_owner: "nobody",
             answers: Vec::new(),
             restrained: Vec::new(),
+            permits: Vec::new(),
             hold_file: None,
         };
         host.step(Input::Started);
@@ -281,6 +285,10 @@ impl Host {
             }
             Effect::Restrained(said) => {
                 self.restrained.push(*said);
+                None
+            }
+            Effect::Permits { session, said } => {
+                self.permits.push((session, *said));
                 None
             }
         }

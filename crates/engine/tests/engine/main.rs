@@ -25,6 +25,7 @@ mod gates;
 mod logged;
 mod outages;
 mod outcomes;
+mod permits;
 mod promised;
 mod random;
 mod rehearsed;

@@ -7,6 +7,7 @@ mod access;
 mod agentless;
 mod changes;
 mod joining;
+mod permits;
 mod random;
 mod restraints;
 mod rollouts;

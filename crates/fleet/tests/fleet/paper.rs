@@ -14,7 +14,7 @@ use ansai_fleet::{
 };
 use ansai_model::{
     fleet::{Acknowledged, FleetScope, RestraintKind, RestraintSet},
-    id::{IncidentId, RestraintId, TargetId},
+    id::{IncidentId, PermitId, RestraintId, TargetId},
     observation::Health,
     policy::Scope,
     text::Text,
@@ -61,6 +61,8 @@ pub(crate) fn empty() -> FleetState {
         last_restraint: RestraintId(0),
         bundles: Vec::new(),
         rollouts: Vec::new(),
+        permits: Vec::new(),
+        last_permit: PermitId(0),
     }
 }
 
@@ -197,7 +199,7 @@ impl Paper {
     pub(crate) fn is_killed(&mut self) {
         let books = self.replayed();
         let mut targets = BTreeMap::<(HostId, TargetId), HostTarget>::new();
-        let mut last_incident = IncidentId(0);
+        let (mut last_incident, mut last_permit) = (IncidentId(0), PermitId(0));
         for record in &self.kept {
             match record {
                 Record::Target(target) => {
@@ -208,6 +210,7 @@ impl Paper {
                 Record::Incident(HostIncident { host: None, incident }) => {
                     last_incident = last_incident.max(incident.id)
                 }
+                Record::Permit(permit) => last_permit = last_permit.max(permit.id),
                 _ => {}
             }
         }
@@ -226,6 +229,8 @@ impl Paper {
             kept: books.kept.into_values().collect(),
             bundles: books.bundles.into_values().collect(),
             rollouts: books.rollouts.into_values().collect(),
+            last_permit,
+            permits: books.permits.into_values().collect(),
             ..empty()
         };
         self.engine = FleetEngine::new(state, self.now);

@@ -2,9 +2,10 @@
 
 use ansai_model::{
     fleet::{FleetScope, Restraint, RestraintKind},
-    id::{CheckId, IncidentId, RestraintId},
+    id::{CheckId, IncidentId, PermitId, RestraintId},
     incident::Phase,
     observation::Health,
+    permit::{PermitGranted, PermitWanted},
     policy::Scope,
     rule::Severity,
     time::{Now, WallTime},
@@ -96,6 +97,21 @@ fn from_host() -> Vec<FromHost> {
             held: Held { epoch: 1, generation: 2, name: "web-01".into(), role: None },
             refused: Some(RefusedBundle { epoch: 1, generation: 3, why: "line 4: there is no key `servces`".into() }),
         })),
+        FromHost::Permits(Box::new(PermitsSaid {
+            number: 4,
+            through: PermitId(2),
+            is_well: true,
+            wants: vec![PermitWanted {
+                incident: IncidentId(3),
+                target: target(),
+                what: "restart app.service".into(),
+                severity: Severity::Day,
+                waits_ms: 10_000,
+                lasts_ms: 60_000,
+                is_approved: false,
+            }],
+            holds: vec![PermitId(2)],
+        })),
     ]
 }
 
@@ -146,6 +162,13 @@ fn from_controller() -> Vec<FromController> {
         FromController::Bundle(Box::new(SignedBundle {
             text: Whole::new(bundle().text()).expect("short"),
             signature: Whole::new("MEUC").expect("short"),
+        })),
+        FromController::Permit(PermitNews::Granted(PermitGranted {
+            id: PermitId(3),
+            epoch: 1,
+            incident: IncidentId(3),
+            number: 4,
+            lasts_ms: 60_000,
         })),
     ]
 }
@@ -237,7 +260,9 @@ fn a_newer_peer_is_understood_as_far_as_it_can_be() {
     let gone = || Change::TargetGone(target());
     let read = FromHost::Changes { first: 4, changes: vec![gone(), Change::Unknown, Change::Unknown, gone()] };
     assert_eq!(FromHost::read(changes.as_bytes()), Ok(Some(read)), "each keeps its number");
-    for (oldest, newest, expected) in [(1, 1, Some(1)), (1, 9, Some(1)), (2, 9, None), (0, 0, None), (9, 1, None)] {
+    for (oldest, newest, expected) in
+        [(1, 1, Some(1)), (1, 2, Some(2)), (1, 9, Some(2)), (3, 9, None), (0, 0, None), (9, 1, None)]
+    {
         assert_eq!(agreed(oldest, newest), expected, "{oldest} to {newest}");
     }
 }

@@ -10,6 +10,8 @@
 //! | [`answered_means_obeyed`] | I5: a host that an operator was told to hold holds |
 //! | [`said_is_durable`] | a controller says nothing to a host that it could forget |
 //! | [`told_what_concerns`] | a host is told what concerns it, and nothing else |
+//! | [`few_are_disturbed`] | I1: what serves is taken away on no more of a role than may be |
+//! | [`permit_is_durable`] | a permit is kept before it is told |
 //! | [`books_match_disk`] | what is in force at the controller is what is on its disk, and nothing else |
 
 use std::collections::BTreeMap;
@@ -20,9 +22,13 @@ use ansai_fleet::FleetEngine;
 use ansai_model::{
     action::ActionRun,
     fleet::{FleetScope, Restraint, RestraintKind, RestraintSet},
+    permit::PermitNews,
     time::{MonoTime, Now, WallTime},
 };
-use ansai_protocol::{link::Short, operation::Reached};
+use ansai_protocol::{
+    link::{FromController, HostId, Short},
+    operation::Reached,
+};
 
 use ansai_store::volatile::Records;
 
@@ -227,6 +233,9 @@ pub(super) fn books_match_disk(engine: &FleetEngine, disk: &Records) -> Result<(
         let (ours, theirs) = ((books.epoch, books.generation), (disk.epoch, disk.generation));
         return Err(format!("books_match_disk: {ours:?} is in force, and {theirs:?} on the disk"));
     }
+    if books.permits != disk.permits {
+        return Err(format!("books_match_disk: {:?} are held, {:?} on the disk", books.permits, disk.permits));
+    }
     if books.restraints != disk.restraints {
         return Err(format!("books_match_disk: {:?} in force, {:?} on the disk", books.restraints, disk.restraints));
     }
@@ -239,6 +248,47 @@ pub(super) fn books_match_disk(engine: &FleetEngine, disk: &Records) -> Result<(
     match known.eq(disk.targets.keys().map(|(host, target)| (host, target))) {
         true => Ok(()),
         false => Err(format!("books_match_disk: {:?} are known, {:?} on the disk", books.targets, disk.targets.keys())),
+    }
+}
+
+/// I1: a host takes away what serves on it while no more of its role are disturbed than may be, and never the only one.
+///
+/// # Errors
+/// When more are.
+pub(super) fn few_are_disturbed(index: usize, hosts: &[SimHost], epoch: u64) -> Result<(), String> {
+    let host = &hosts[index];
+    // Whose clone is there is told so when both have been there for a while; a copy with old numbers means two things.
+    let has_twin = hosts.iter().enumerate().any(|(other, twin)| other != index && twin.id == host.id);
+    if !host.is_disturbing() || has_twin || host.books.numbers_are_ambiguous {
+        return Ok(());
+    }
+    let mut members: BTreeMap<HostId, bool> = BTreeMap::new();
+    for member in hosts.iter().filter(|member| member.role == host.role) {
+        *members.entry(member.id).or_default() |= member.is_disturbing();
+    }
+    let (all, disturbed) = (members.len(), members.values().filter(|is_disturbed| **is_disturbed).count());
+    // One in ten, and one always; after a copy has forgotten who holds a permit, half of them must stay all the same.
+    let most = match (all, epoch) {
+        (1, _) => 0,
+        (_, 1) => (all / 10).max(1),
+        (_, _) => all - all.div_ceil(2),
+    };
+    match disturbed > most {
+        true => Err(format!("few_are_disturbed: {} is one of {disturbed} of {all} that are at once", host.name)),
+        false => Ok(()),
+    }
+}
+
+/// A permit is on the disk before its host hears of it.
+///
+/// # Errors
+/// When it is not.
+pub(super) fn permit_is_durable(message: &FromController, disk: &Records) -> Result<(), String> {
+    match message {
+        FromController::Permit(PermitNews::Granted(granted)) if !disk.permits.contains_key(&granted.id) => {
+            Err(format!("permit_is_durable: {} is said, and is not on the disk", granted.id))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! One host of the fleet: the production engine, two services that die, a ledger, and the agent's end of the link.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use ansai_engine::{Effect, HostEngine, Input, State};
@@ -9,9 +9,10 @@ use ansai_model::{
     bundle::Bundle,
     fleet::{Acknowledged, RestraintSet},
     hint::Hint,
-    id::{CheckId, TargetId, UnitName},
+    id::{CheckId, RunId, TargetId, UnitName},
     inventory::Inventory,
     observation::{Health, Observation},
+    permit::LinkStanding,
     probe::Probe,
     text::Text,
     time::{MonoTime, Now, WallTime},
@@ -19,11 +20,10 @@ use ansai_model::{
 };
 use ansai_protocol::{
     TargetStatus,
-    link::{CHANGES_MAX, Change, FeedId, FromHost, Held, Hello, HostId, RestraintsAt, Short},
-    record::HostRecord,
+    link::{CHANGES_MAX, Change, FeedId, FromHost, Held, Hello, HostId, RestraintsAt, Short, VERSION},
 };
 
-use super::checks::Books;
+use super::{checks::Books, made::Made};
 use crate::random::Random;
 
 /// Services that are healed as soon as they die, as often as they die.
@@ -42,6 +42,13 @@ agent: {host_budget: {actions: 5000, per: 1h}, remediations_at_once: 4}
 services:
   app.service: {}
   db.service: {}
+checks:
+  'service/app.service#grows': {probe: {exec: [/bin/grows]}, every: 5s, every_soft: 1s, fail_after: 1, recover_after: 1}
+rules:
+  grows: {target: service/app.service, checks: ['service/app.service#grows'], runbook: grows, autonomy: act}
+runbooks:
+  grows:
+    - {name: restart, steps: [{restart_unit: app.service}], then: verify}
 ";
 
 thread_local! {
@@ -80,6 +87,10 @@ pub(super) struct SimHost {
     pub(super) disk_is_full: bool,
     has_told_trouble: bool,
     pub(super) up: [bool; 2],
+    /// Whether its first service grows, and serves still.
+    pub(super) grows: bool,
+    /// The run that takes away what serves.
+    disturbs: Option<RunId>,
     /// Whether its configuration has one target more.
     has_extra: bool,
     running: Vec<(MonoTime, ActionRun)>,
@@ -102,18 +113,6 @@ pub(super) struct SimHost {
     pub(super) actions: u64,
 }
 
-/// A host as it is made.
-pub(super) struct Made {
-    pub(super) id: HostId,
-    pub(super) serial: Text,
-    pub(super) name: Short,
-    pub(super) role: Option<Short>,
-    pub(super) machine: u64,
-    pub(super) skew_ms: i64,
-    pub(super) saved: State,
-    pub(super) books: Books,
-}
-
 impl SimHost {
     pub(super) fn new(made: Made, now: Now, random: &mut Random) -> Result<Self, String> {
         let Made { id, serial, name, role, machine, skew_ms, saved, books } = made;
@@ -131,6 +130,8 @@ impl SimHost {
             disk_is_full: false,
             has_told_trouble: false,
             up: [true; 2],
+            grows: false,
+            disturbs: None,
             has_extra: false,
             running: Vec::new(),
             link: None,
@@ -172,6 +173,7 @@ impl SimHost {
         (self.feed, self.numbered, self.confirmed) = (FeedId::of_chance(bytes), 0, 0);
         self.unkept.clear();
         self.books.agent_starts(&self.name, &self.saved)?;
+        self.step(now, Input::Linked(LinkStanding::Away), random)?;
         self.step(now, Input::Started, random)
     }
 
@@ -183,8 +185,34 @@ impl SimHost {
         self.step(now, Input::Hint(Hint::Unit(name)), random)
     }
 
+    /// A service of it grows, and what follows.
+    pub(super) fn service_grows(&mut self, now: Now, random: &mut Random) -> Result<(), String> {
+        self.grows = true;
+        self.step(now, Input::Hint(Hint::Everything), random)
+    }
+
+    /// Whether something is under way that takes away what serves, for which its controller gives permits.
+    pub(super) fn is_disturbing(&self) -> bool {
+        self.disturbs.is_some_and(|id| self.running.iter().any(|(_, run)| run.id == id))
+    }
+
+    /// Whether an action takes away what serves, as far as its own engine can know.
+    fn is_disturbed_by(&self, run: &ActionRun) -> bool {
+        let is_it = matches!(&run.action, Action::RestartUnit { unit } if unit.as_str() == SERVICES[0]);
+        let mut states = self.engine.check_states();
+        let is_down =
+            states.any(|check| check.check.id.as_str() == "service/app.service#unit" && check.hard == Health::Failing);
+        is_it && self.up[0] && !is_down && self.version() > 1
+    }
+
+    /// The newest version of the link that it speaks: a few are older.
+    fn version(&self) -> u32 {
+        if self.machine % 7 == 6 { 1 } else { VERSION }
+    }
+
     /// A person mends what was handed over; everything is looked at, and what could not be saved is.
     pub(super) fn is_mended(&mut self, now: Now, random: &mut Random) -> Result<(), String> {
+        self.grows = false;
         for which in 0..SERVICES.len() {
             if !std::mem::replace(&mut self.up[which], true) {
                 self.changed(which);
@@ -214,6 +242,7 @@ impl SimHost {
             && let Some(which) = SERVICES.iter().position(|name| *name == unit.as_str())
         {
             self.up[which] = true;
+            self.grows &= which != 0;
             self.changed(which);
         }
         ActionOutcome::Succeeded { note: "done".into() }
@@ -264,6 +293,9 @@ impl SimHost {
                     .acts(&self.name, now, &run)
                     .map_err(|broken| format!("{broken}; in force is {:?}", self.engine.state().controller))?;
                 self.actions += 1;
+                if self.is_disturbed_by(&run) {
+                    self.disturbs = Some(run.id);
+                }
                 let takes = Duration::from_millis(100 + random.below(2_000));
                 self.running.push((now.mono.plus(takes), *run));
             }
@@ -273,7 +305,10 @@ impl SimHost {
             }
             Effect::Dispatch(dispatch) => inputs.push_back(Input::Dispatched { dispatch: dispatch.id }),
             Effect::Restrained(said) if is_recorded => self.says(FromHost::Restrained(said)),
-            Effect::Restrained(_) | Effect::Answer { .. } => {}
+            Effect::Permits { session, said } if self.link.is_some_and(|link| link.session == session) => {
+                self.says(FromHost::Permits(said));
+            }
+            Effect::Restrained(_) | Effect::Permits { .. } | Effect::Answer { .. } => {}
         }
         Ok(())
     }
@@ -299,6 +334,7 @@ impl SimHost {
                     },
                 )
             }
+            Some(Probe::Exec(_)) if self.grows => Observation::failing("it grows"),
             _ => Observation::healthy("well"),
         })
     }
@@ -320,7 +356,7 @@ impl SimHost {
         let controller = self.saved.controller.as_ref().map(|from| &from.said);
         Hello {
             oldest: 1,
-            newest: 1,
+            newest: self.version(),
             program: "1.5.0".into(),
             name: self.name.clone(),
             machine_id: Short::new(self.machine.to_string()),
@@ -435,30 +471,4 @@ fn status(name: &str, health: Health) -> Option<Change> {
         stopped: None,
         warning: None,
     })))
-}
-
-/// A member as the controller knows it at first.
-pub(super) fn record(id: HostId, number: u64, now: Now) -> HostRecord {
-    let role = match number % 3 {
-        0 => "db",
-        _ => "web",
-    };
-    HostRecord {
-        id,
-        name: Short::new(format!("host-{number}")),
-        role: Some(role.into()),
-        labels: BTreeMap::new(),
-        machine_id: "".into(),
-        boot_id: "".into(),
-        program: "".into(),
-        address: "".into(),
-        joined: now.wall,
-        heard: None,
-        ahead_ms: 0,
-        acknowledged: RestraintsAt::default(),
-        under_way: Vec::new(),
-        configuration: Held::default(),
-        refused: None,
-        over_ssh: None,
-    }
 }

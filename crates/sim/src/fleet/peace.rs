@@ -43,6 +43,7 @@ impl World {
         self.passes(secs(30))?;
         self.nothing_is_restrained()?;
         self.everything_runs("after the turmoil")?;
+        self.no_permit_is_left()?;
         self.controller_knows()?;
         self.a_hold_reaches_everybody()?;
         self.silence_is_told()
@@ -113,6 +114,18 @@ impl World {
             }
             None => Ok(()),
         }
+    }
+
+    /// Who has nothing to mend holds no permit, by what it knows and by what the controller has kept.
+    fn no_permit_is_left(&self) -> Result<(), String> {
+        for host in self.members().into_iter().map(|index| &self.hosts[index]) {
+            let state = host.engine.state();
+            let held = self.controller.disk.permits.values().find(|permit| permit.host == host.id);
+            if state.incidents.is_empty() && (held.is_some() || !state.permits.is_empty()) {
+                return Err(format!("no_permit_is_left: {} has {:?}, kept is {held:?}", host.name, state.permits));
+            }
+        }
+        Ok(())
     }
 
     /// What hosts told while nothing was kept, or while the controller was dead, has come all the same.

@@ -6,7 +6,8 @@ use std::time::Duration;
 use ansai_model::time::WallTime;
 
 use super::{
-    host::{Made, SERVICES},
+    host::{SERVICES, SimHost},
+    made::Made,
     world::{Event, World},
 };
 
@@ -56,7 +57,10 @@ impl World {
         for _ in 0..1 + self.hosts.len() / 4 {
             let index = self.any_host();
             let which = usize::from(self.random.chance(50)) % SERVICES.len();
-            self.on_host(index, |host, now, random| host.service_dies(which, now, random))?;
+            match self.random.chance(30) {
+                true => self.on_host(index, SimHost::service_grows)?,
+                false => self.on_host(index, |host, now, random| host.service_dies(which, now, random))?,
+            }
         }
         Ok(())
     }

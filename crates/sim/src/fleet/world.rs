@@ -11,11 +11,12 @@ use ansai_fleet::{
     invariant,
 };
 use ansai_model::{
+    permit::LinkStanding,
     text::Text,
     time::{MonoTime, Now, WallTime},
 };
 use ansai_protocol::{
-    link::{ControllerId, FromController, FromHost, HostId, RestraintsAt},
+    link::{ControllerId, FromController, FromHost, HostId, PERMITS_SINCE, RestraintsAt},
     record::{IdentityRecord, Record},
 };
 use ansai_store::volatile::Records;
@@ -24,7 +25,8 @@ use super::{
     Totals,
     checks::{self, Books},
     controller::{Controller, Output},
-    host::{Link, Made, SimHost, record},
+    host::{Link, SimHost},
+    made::{Made, record},
     operators::Operators,
 };
 use crate::random::Random;
@@ -278,6 +280,7 @@ impl World {
         what(&mut self.hosts[index], self.now, &mut self.random)?;
         if self.hosts[index].actions > before {
             checks::twins_are_held(index, &self.hosts, self.now, self.calm_since)?;
+            checks::few_are_disturbed(index, &self.hosts, self.epoch)?;
         }
         self.follows(index);
         Ok(())
@@ -376,8 +379,9 @@ impl World {
                 host.link = Some(Link { session, is_up: true });
                 host.linked_since = Some(self.now.mono);
                 host.is_welcomed(welcome.kept, self.now);
-                self.follows(index);
-                Ok(())
+                let (epoch, gives_permits) = (welcome.epoch, welcome.version >= PERMITS_SINCE);
+                let up = Input::Linked(LinkStanding::Up { session, epoch, gives_permits });
+                self.on_host(index, |host, now, random| host.step(now, up, random))
             }
             FromController::Kept { through } => {
                 self.hosts[index].is_kept(through);
@@ -391,6 +395,9 @@ impl World {
             FromController::Closing { .. } => {
                 self.loses_link(session);
                 Ok(())
+            }
+            FromController::Permit(news) => {
+                self.on_host(index, |host, now, random| host.step(now, Input::Permit(news), random))
             }
             FromController::Renewed { .. } | FromController::Beat { .. } | FromController::Bundle(_) => Ok(()),
         }
@@ -412,6 +419,7 @@ impl World {
         for effect in output.effects {
             match effect {
                 FleetEffect::Send { session, message } => {
+                    checks::permit_is_durable(&message, &self.controller.disk)?;
                     if let FromController::Restraints(set) = &message {
                         checks::said_is_durable(set, &self.controller.disk)?;
                         if let Some(connection) = self.connections.get(&session.0) {
@@ -476,6 +484,9 @@ impl World {
             (host.link, host.linked_since) = (None, None);
             let again = Duration::from_millis(100 + self.random.below(3_000));
             self.after(again, Event::Dials(index));
+            let away = Input::Linked(LinkStanding::Away);
+            let done = self.on_host(index, |host, now, random| host.step(now, away, random));
+            self.failed = self.failed.take().or(done.err());
         }
     }
 }

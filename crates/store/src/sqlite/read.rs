@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use ansai_model::{
-    id::{IncidentId, RestraintId},
+    id::{IncidentId, PermitId, RestraintId},
     report::Report,
     time::WallTime,
 };
@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     failed, opened,
-    schema::{self, CONTROLLER, EPOCH, GENERATION, LAST_INCIDENT, LAST_RESTRAINT},
+    schema::{self, CONTROLLER, EPOCH, GENERATION, LAST_INCIDENT, LAST_PERMIT, LAST_RESTRAINT},
     write::{kind, number},
 };
 use crate::{
@@ -37,6 +37,12 @@ fn meta<T: rusqlite::types::FromSql>(connection: &Connection, name: &str) -> Res
 
 fn counted(connection: &Connection, name: &str) -> Result<u64, StoreError> {
     meta::<i64>(connection, name).map(|value| u64::try_from(value).unwrap_or(0))
+}
+
+/// The same of what an older store did not count.
+fn counted_since(connection: &Connection, name: &str) -> Result<u64, StoreError> {
+    let value = connection.query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get::<_, i64>(0));
+    Ok(u64::try_from(value.optional().map_err(failed)?.unwrap_or(0)).unwrap_or(0))
 }
 
 /// The epoch of a store.
@@ -84,6 +90,8 @@ pub(super) fn state(connection: &Connection) -> Result<FleetState, StoreError> {
         last_restraint: RestraintId(counted(connection, LAST_RESTRAINT)?),
         bundles: all(connection, kind::BUNDLE)?,
         rollouts: all(connection, kind::ROLLOUT)?,
+        permits: all(connection, kind::PERMIT)?,
+        last_permit: PermitId(counted_since(connection, LAST_PERMIT)?),
     })
 }
 

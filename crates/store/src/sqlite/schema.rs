@@ -42,6 +42,7 @@ pub(super) const EPOCH: &str = "epoch";
 pub(super) const GENERATION: &str = "generation";
 pub(super) const LAST_INCIDENT: &str = "last-incident";
 pub(super) const LAST_RESTRAINT: &str = "last-restraint";
+pub(super) const LAST_PERMIT: &str = "last-permit";
 
 /// Makes a store of an empty file.
 pub(super) fn make(path: &Path, controller: ControllerId) -> Result<(), StoreError> {
@@ -52,7 +53,7 @@ pub(super) fn make(path: &Path, controller: ControllerId) -> Result<(), StoreErr
         let meta = "INSERT INTO meta (name, value) VALUES (?1, ?2)";
         connection.execute(meta, params![CONTROLLER, controller.to_string()])?;
         connection.execute(meta, params![EPOCH, 1])?;
-        let none_yet = [GENERATION, LAST_INCIDENT, LAST_RESTRAINT];
+        let none_yet = [GENERATION, LAST_INCIDENT, LAST_RESTRAINT, LAST_PERMIT];
         none_yet.iter().try_for_each(|name| connection.execute(meta, params![name, 0]).map(drop))
     };
     make().map_err(super::not_kept)

@@ -8,7 +8,7 @@ use ansai_protocol::{
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 use serde::Serialize;
 
-use super::schema::{GENERATION, LAST_INCIDENT, LAST_RESTRAINT};
+use super::schema::{GENERATION, LAST_INCIDENT, LAST_PERMIT, LAST_RESTRAINT};
 use crate::{
     StoreError,
     audit::AuditEntry,
@@ -26,6 +26,7 @@ pub(super) mod kind {
     pub(crate) const KEPT: &str = "kept";
     pub(crate) const BUNDLE: &str = "bundle";
     pub(crate) const ROLLOUT: &str = "rollout";
+    pub(crate) const PERMIT: &str = "permit";
 }
 
 /// What keeps a save on the disk, and the log from growing without end.
@@ -119,6 +120,12 @@ impl Change {
                 let gone = |kind| Self::Drop { kind, key: number_key(*generation) };
                 Self::All(vec![gone(kind::BUNDLE), gone(kind::ROLLOUT)])
             }
+            Record::Permit(permit) => {
+                let id = permit.id.0;
+                let permit = put(kind::PERMIT, number_key(id), Some(permit.host), json(permit)?);
+                Self::All(vec![permit, Self::Given(LAST_PERMIT, id)])
+            }
+            Record::PermitGone(id) => Self::Drop { kind: kind::PERMIT, key: number_key(id.0) },
             Record::Incident(incident) => {
                 let (place, summary) = (Cursor::of(incident), &incident.incident);
                 let (target, is_open) = (summary.target.to_string(), summary.is_open());
@@ -153,9 +160,13 @@ impl Change {
                     &[&kind::HOST, &host.to_string()],
                 )
             }
-            Self::Given(name, given) => {
-                execute(connection, "UPDATE meta SET value = max(value, ?2) WHERE name = ?1", &[name, &number(*given)])
-            }
+            // A store of before a number was counted has no row for it.
+            Self::Given(name, given) => execute(
+                connection,
+                "INSERT INTO meta (name, value) VALUES (?1, ?2)
+                 ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)",
+                &[name, &number(*given)],
+            ),
             Self::Incident { place, is_open, target, body } => execute(
                 connection,
                 "INSERT INTO incidents (opened_ms, host, id, is_open, target, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)

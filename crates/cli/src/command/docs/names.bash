@@ -27,6 +27,7 @@ _ansai_with_names() {
         unsilence*) kind=silences ;;
         "maintenance end"*) kind=windows ;;
         "certificate renew" | "certificate revoke" | "certificate list"*) kind=certificates ;;
+        "permits free") kind=permits ;;
         "hosts list"* | "hosts rename" | "hosts remove") kind=hosts ;;
         "context remove") kind=contexts ;;
         explain | heal | drill | hold* | silence* | status* | incidents* | "maintenance start"* | "maintenance list"*) kind=targets ;;
