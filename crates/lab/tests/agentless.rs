@@ -56,6 +56,9 @@ fn a_host_over_ssh_is_healed_seen_reached_again_and_left_as_it_was() -> Result<(
     lan.join(&host, 2)?;
     host.install_unit("app.service", &fixture::unit("app", 5000))?;
     host.start("app.service")?;
+    // Its owner's ceiling counts as on every host, and leaves what is asked for here.
+    host.run_ok(&["mkdir", "-m", "0750", "/etc/ansai"])?;
+    host.write_file("/etc/ansai/limits.yaml", "untouched: [ssh*]\n", 0o640)?;
     let refused = controller.host.run(&["ansai", "hosts", "add", "--ssh", "root@10.77.0.2", "--yes"])?.stderr;
     assert!(refused.contains("nobody listens for SSH there") && refused.contains("help:"), "{refused}");
     controller.is_let_in(&host, 2)?;
@@ -64,6 +67,7 @@ fn a_host_over_ssh_is_healed_seen_reached_again_and_left_as_it_was() -> Result<(
     assert_eq!(said.matches("nothing was changed").count(), 1, "the dry run alone: {said}");
     let seen = || controller.sees("web-01");
     controller.wait_until("what init proposes to be watched", || Ok(seen()["targets"].as_u64() > Some(0)))?;
+    assert!(running(&host, "agent --over-ssh")? == 1, "nothing is lost by a ceiling");
     let list = controller.host.run_ok(&["ansai", "hosts", "list"])?.stdout;
     assert!(list.contains("up, over SSH") && list.contains("web-01"), "{list}");
     // The fleet's configuration takes the place of what init proposes.
@@ -94,8 +98,9 @@ fn a_host_over_ssh_is_healed_seen_reached_again_and_left_as_it_was() -> Result<(
     assert!(removed.contains("the agent that was carried there ends"), "{removed}");
     poll::until("the agent to end", LIMIT, poll::INTERVAL, || Ok((running(&host, "over-ssh")? == 0).then_some(())))?;
     assert!(host.is_active("app.service")?);
-    let left = host.run_ok(&["find", "/var/lib/ansai", "/etc/ansai", "/usr/bin/ansai", "-type", "f"]);
-    let left = left.map(|left| left.stdout).unwrap_or_default();
-    assert!(left.lines().all(|file| file.starts_with("/var/lib/ansai/carried/ansai-")), "{left}");
+    let left = host.run_ok(&["find", "/var/lib/ansai", "/etc/ansai", "-type", "f"])?.stdout;
+    assert!(!host.exists("/usr/bin/ansai"));
+    let is_ours = |file: &str| file.starts_with("/var/lib/ansai/carried/ansai-") || file == "/etc/ansai/limits.yaml";
+    assert!(left.lines().count() == 2 && left.lines().all(is_ours), "{left}");
     Ok(())
 }

@@ -79,6 +79,7 @@ mod tests {
     #[test]
     fn a_machine_of_another_kind_gets_no_program_of_this_one() {
         assert_eq!(file_for(&format!("Linux {}", std::env::consts::ARCH)).expect("its own"), PathBuf::from(OWN));
+        assert!(ansai_files::open(OWN.as_ref()).is_ok(), "whoever runs can be read");
         for (kind, word) in [("Linux s390x", "s390x"), ("FreeBSD amd64", "Linux only"), ("", "Linux only")] {
             let trouble = file_for(kind).expect_err(kind);
             assert!(trouble.what.contains(word), "{trouble:?}");
