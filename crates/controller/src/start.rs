@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{mpsc, watch},
-    time::{MissedTickBehavior, interval, timeout},
+    time::{Interval, MissedTickBehavior, interval, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -96,6 +96,13 @@ fn renew(
     }
 }
 
+/// A beat, the first one at once; one that is late puts off the next.
+fn every(period: Duration) -> Interval {
+    let mut beat = interval(period);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    beat
+}
+
 /// Runs the controller until SIGTERM or SIGINT.
 ///
 /// # Errors
@@ -142,11 +149,6 @@ pub async fn run(options: Options) -> Result<()> {
     // Without a service manager nobody listens, which is fine.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let every = |period| {
-        let mut beat = interval(period);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        beat
-    };
     let (mut second, mut certificate, mut old) =
         (every(Duration::from_secs(1)), every(CERTIFICATE_EVERY), every(FORGET_EVERY));
     loop {

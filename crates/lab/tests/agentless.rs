@@ -77,9 +77,9 @@ fn a_host_over_ssh_is_healed_seen_reached_again_and_left_as_it_was() -> Result<(
         Ok(seen()["targets"] == 1 && seen()["health"] == "healthy")
     })?;
     host.signal_main("app.service", Signal::KILL)?;
-    let report = || controller.json(&["report", "--host", "web-01", "i1"]).unwrap_or_default()["report"].clone();
-    let is_healed = |report: &Value| !report["phase"]["resolved"]["healed"].is_null();
-    controller.wait_until("it to be healed", || Ok(is_healed(&report())))?;
+    // What init has proposed looks at this machine's own disk as well, which may be full.
+    let is_healed = |one: &Value| !one["phase"]["resolved"]["healed"].is_null();
+    controller.wait_until("it to be healed", || Ok(controller.incidents("web-01")?.iter().any(is_healed)))?;
     host.wait_active("app.service", LIMIT)?;
     assert_eq!(running(&host, "agent --over-ssh")?, 1);
     // The connection breaks, and is begun again; what is known stays.
