@@ -52,6 +52,7 @@ use beside::Beside;
 use fleet::Fleet;
 use housekeeping::Housekeeping;
 use in_force::InForce;
+pub use in_force::instead_of as in_force_instead_of;
 use plight::Plight;
 use reading::{News, Reader};
 use start::Started;

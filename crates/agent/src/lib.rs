@@ -25,4 +25,4 @@ pub mod trust;
 pub mod uplink;
 pub mod warnings;
 
-pub use agent::{Options, run};
+pub use agent::{Options, in_force_instead_of, run};

@@ -463,6 +463,17 @@ fn a_drill_on_a_configuration_is_undone() {
     std::fs::write(&path, broken).expect("as the drill left it");
     agent.check(&undo(&[]), 0, "the drill is undone");
     assert!(is_told());
+    // It is ended also while a mistake stands in the configuration: the agent goes on with what was in force.
+    let (folder, file) = (agent.folder.path(), agent.folder.path().join("ansai.yaml"));
+    let kept = ansai_config::load(&file).expect("valid").rest(&ansai_model::inventory::Inventory::default());
+    let place = serde_json::to_string(&file).expect("JSON");
+    let in_force = format!("{place}\n{}", serde_json::to_string(kept.texts()).expect("JSON"));
+    std::fs::write(folder.join("configuration"), in_force).expect("written");
+    ansai_host::linux::drill::break_file(&path, &ansai_host::linux::owned_path::Trusted::own()).expect("broken");
+    std::fs::write(&file, "servces: {}\n").expect("written");
+    agent.check(&undo(&[]), 0, "the drill is undone");
+    std::fs::remove_file(folder.join("configuration")).expect("removed");
+    agent.check(&undo(&[]), 2, "servces");
 }
 
 fn text(path: &Path) -> String {

@@ -189,7 +189,8 @@ impl CheckState {
     /// That its unit is down because somebody wants it so, and since when it is down.
     fn stopped(&self) -> Option<Stopped> {
         self.wanted_down()?;
-        let unit = self.last.as_ref()?.1.unit()?;
+        // One that runs may be masked.
+        let unit = self.last.as_ref()?.1.unit().filter(|unit| !unit.active.is_up())?;
         let why = if unit.load == LoadState::Masked { "masked by an operator" } else { "stopped by an operator" };
         Some(Stopped { why: why.into(), since: unit.left_active.or(unit.since) })
     }

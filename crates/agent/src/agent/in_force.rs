@@ -82,7 +82,7 @@ fn write(path: &Path, config: &Path, configuration: &Resting) -> io::Result<()> 
 ///
 /// # Errors
 /// When nothing is kept that may be obeyed, with the reason.
-pub(super) fn instead_of(config: &Path, state_dir: &Path) -> Result<Configuration> {
+pub fn instead_of(config: &Path, state_dir: &Path) -> Result<Configuration> {
     if !config.exists() {
         bail!("{} is not there", config.display());
     }

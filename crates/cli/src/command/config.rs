@@ -62,6 +62,11 @@ pub(super) fn read(paths: &Paths) -> Result<Configuration, Failure> {
     read.map_err(|wrong| Failure::wrong(&wrong))
 }
 
+/// What an agent goes on with while its files are refused, if that is kept and may be obeyed.
+pub(super) fn in_force(paths: &Paths) -> Option<Configuration> {
+    ansai_agent::in_force_instead_of(&paths.config, &paths.state_dir).ok()
+}
+
 /// What the fleet says of this host, below its own configuration; of another configuration nothing. Whoever may not look into
 /// the agent's folder does not know.
 pub(super) fn of_fleet(paths: &Paths, path: &Path) -> Result<Vec<Input>, Diagnostics> {

@@ -194,7 +194,7 @@ fn lasting(paths: &Paths) -> Vec<Finding> {
     let state_dir = paths.state_dir.clone();
     let found = answer_of(move || drill::ending::lasting(&state_dir)).and_then(Result::ok).unwrap_or_default();
     let is_told = |drill: &Lasting| drill.kind() == DrillKind::Configuration && !drill.rest().is_zero();
-    found.iter().filter(|drill| !is_told(drill)).map(lasts).collect()
+    found.iter().filter(|drill| !is_told(drill) && !drill.has_gone()).map(lasts).collect()
 }
 
 fn lasts(drill: &Lasting) -> Finding {

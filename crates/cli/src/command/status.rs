@@ -209,7 +209,8 @@ fn is_stopped(target: &TargetStatus) -> bool {
 fn stopped(target: &TargetStatus, zone: &TimeZone) -> Option<String> {
     let stopped = target.stopped.as_ref().filter(|_| is_stopped(target))?;
     let since = stopped.since_ms.map(|since| format!(" since {}", show::moment(since, zone))).unwrap_or_default();
-    Some(format!("{}{since}; nothing is done until it is started", stopped.why))
+    let back = if stopped.why.as_str().starts_with("masked") { "unmasked and started" } else { "started" };
+    Some(format!("{}{since}; nothing is done until it is {back}", stopped.why))
 }
 
 fn table(targets: &[&TargetStatus], zone: &TimeZone) -> show::Page {

@@ -50,6 +50,11 @@ enum Verdict {
 fn verdict(expect: UnitExpectation, unit: &UnitSnapshot) -> Verdict {
     match unit.load {
         LoadState::Loaded => {}
+        LoadState::Masked if unit.active.is_up() => {
+            return Verdict::Unknown(
+                "it runs, and is masked by an operator: it is left alone until it is unmasked".into(),
+            );
+        }
         LoadState::Masked => return Verdict::Unknown("masked by an operator".into()),
         LoadState::NotFound if unit.active == ActiveState::Active => {}
         // A package that is being replaced takes its unit away for a while.
@@ -257,7 +262,11 @@ mod tests {
     #[test]
     fn a_mask_a_shutdown_a_package_operation_and_a_job_are_unknown() {
         let failed = || unit(ActiveState::Failed, Intent::ByItself);
-        check(UnitExpectation::Running, UnitSnapshot { load: LoadState::Masked, ..failed() }, Health::Unknown);
+        let masked = UnitSnapshot { load: LoadState::Masked, ..failed() };
+        check(UnitExpectation::Running, masked.clone(), Health::Unknown);
+        let runs = UnitSnapshot { active: ActiveState::Active, ..masked };
+        let text = judge(UnitExpectation::Running, runs).summary().to_string();
+        assert!(text.starts_with("it runs, and is masked"), "{text}");
         check(
             UnitExpectation::Running,
             UnitSnapshot { activity: HostActivity::ShuttingDown, ..failed() },

@@ -28,7 +28,8 @@ use crate::{
 };
 
 pub(in crate::command) fn undo(paths: &Paths, name: &str, consent: ConsentArgs) -> Result<Code, Failure> {
-    let configuration = config::load(paths)?;
+    // What a drill broke is put back also while a mistake stands in the configuration.
+    let configuration = config::load(paths).or_else(|refused| config::in_force(paths).ok_or(refused))?;
     let bundle = configuration.bundle(&config::inventory(paths)?, 1);
     let bundle = bundle.map_err(|wrong| Failure::wrong(&wrong))?;
     let all: Vec<String> = bundle.parts().targets.keys().map(ToString::to_string).collect();
@@ -151,7 +152,7 @@ impl Left {
     }
 
     fn lines(&self) -> Vec<String> {
-        let processes = self.processes.iter().map(|(pid, left)| process_line(*pid, *left));
+        let processes = self.processes.iter().filter_map(|(pid, left)| process_line(*pid, *left));
         let others = self.lasting.iter().filter_map(|drill| match drill.done {
             Done::Taken { port } => Some(format!("give port {port} back")),
             Done::Kills => Some(format!("no longer kill {} when it comes back", drill.unit)),
@@ -213,11 +214,12 @@ fn declared(bundle: &Bundle, name: &str) -> Vec<String> {
     target.map(|(_, target)| target.configuration.clone()).unwrap_or_default()
 }
 
-fn process_line(pid: i32, left: Process) -> String {
+/// Nothing is to be done about a process that has ended, as one that was restarted has.
+fn process_line(pid: i32, left: Process) -> Option<String> {
     match left {
-        Process::Stopped => format!("let process {pid} go on"),
-        Process::Runs => format!("leave process {pid} as it is, for it goes on already"),
-        Process::Ended => format!("nothing is left of process {pid}, which the drill had stopped: it has ended"),
+        Process::Stopped => Some(format!("let process {pid} go on")),
+        Process::Runs => Some(format!("leave process {pid} as it is, for it goes on already")),
+        Process::Ended => None,
     }
 }
 
@@ -256,12 +258,8 @@ mod tests {
         let processes = vec![(7, Process::Ended), (8, Process::Runs), (9, Process::Stopped)];
         let left = Left { lasting: Vec::new(), processes, files: Vec::new(), unit: None, down: None };
         assert_eq!(left.stopped().collect::<Vec<_>>(), [9]);
-        let expected = [
-            "nothing is left of process 7, which the drill had stopped: it has ended",
-            "leave process 8 as it is, for it goes on already",
-            "let process 9 go on",
-        ];
-        assert_eq!(left.lines(), expected);
+        // There is nothing to be done about the first.
+        assert_eq!(left.lines(), ["leave process 8 as it is, for it goes on already", "let process 9 go on"]);
     }
 
     #[test]

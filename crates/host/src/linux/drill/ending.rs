@@ -137,6 +137,12 @@ impl Lasting {
         }
     }
 
+    /// Whether the process that it stopped has ended, as one that was restarted has: then nothing is left of it.
+    #[must_use]
+    pub fn has_gone(&self) -> bool {
+        matches!(self.process(), Some((_, Process::Ended)))
+    }
+
     /// How long it still lasts; never longer than any drill, whatever the clock was set to.
     #[must_use]
     pub fn rest(&self) -> Duration {
