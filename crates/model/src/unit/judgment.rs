@@ -265,8 +265,8 @@ mod tests {
         let masked = UnitSnapshot { load: LoadState::Masked, ..failed() };
         check(UnitExpectation::Running, masked.clone(), Health::Unknown);
         let runs = UnitSnapshot { active: ActiveState::Active, ..masked };
-        let text = judge(UnitExpectation::Running, runs).summary().to_string();
-        assert!(text.starts_with("it runs, and is masked"), "{text}");
+        let seen = judge(UnitExpectation::Running, runs);
+        assert!(seen.summary().as_str().starts_with("it runs, and is masked"), "{}", seen.summary());
         check(
             UnitExpectation::Running,
             UnitSnapshot { activity: HostActivity::ShuttingDown, ..failed() },
