@@ -159,6 +159,7 @@ pub(crate) fn summary(report: &Report) -> IncidentSummary {
         is_well_again: report.well_since.is_some() && !is_over,
         is_kept: report.is_kept(),
         well_since_ms: report.well_since.map(|since| since.wall.0),
+        seen_to: None,
         // Of what is no outage there is none to be told.
         downtime_ms: report
             .downtime

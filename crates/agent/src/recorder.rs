@@ -252,6 +252,7 @@ impl Recorder {
             | Input::Facts(_)
             | Input::Ledger(_)
             | Input::Restraints(_)
+            | Input::Order { .. }
             | Input::StandBack { .. }
             | Input::LeftController
             | Input::Linked(_)

@@ -21,6 +21,7 @@ use ansai_model::{
     inventory::Inventory,
     notify::Notice,
     observation::{Health, Observation},
+    order::Ordered,
     permit::PermitsSaid,
     text::Text,
     time::MonoTime,
@@ -43,6 +44,7 @@ use crate::{
 };
 
 mod housekeeping;
+mod ordered;
 mod rehearsal;
 
 /// Most probes under way at once; more wait.
@@ -95,6 +97,7 @@ pub struct Shell<H, S> {
     waiting: BTreeMap<u64, oneshot::Sender<Reply>>,
     /// What the controller has not been told yet.
     restrained: Option<Acknowledged>,
+    ordered: Vec<Ordered>,
     /// What the controller has not been told of permits, and on which link it is to be.
     permits: Option<(u64, PermitsSaid)>,
     requests: u64,
@@ -168,6 +171,7 @@ impl<H: Host, S: Store> Shell<H, S> {
             hold_file: HoldFile::new(hold_file),
             waiting: BTreeMap::new(),
             restrained: None,
+            ordered: Vec::new(),
             permits: None,
             requests: 0,
         }
@@ -199,7 +203,7 @@ impl<H: Host, S: Store> Shell<H, S> {
         let input = self.trends.follow(self.clock.now(), input, &self.engine);
         let mut inputs = VecDeque::new();
         // A person is answered by what is there now.
-        let is_asked = matches!(input, Input::Operator { .. });
+        let is_asked = matches!(input, Input::Operator { .. } | Input::Order { .. });
         if is_asked || !self.is_calm(&input) && !self.has_just_looked_at_hold() {
             self.hold_looked = Some(self.clock.now().mono);
             inputs.push_back(Input::HoldFile(self.hold_file.look()));
@@ -292,6 +296,7 @@ impl<H: Host, S: Store> Shell<H, S> {
             // It is told anew as soon as it can be saved.
             Effect::Restrained(_) if self.ledger_error.is_some() => {}
             Effect::Restrained(said) => self.restrained = Some(*said),
+            Effect::Ordered(said) => self.answer_order(*said),
             Effect::Permits { session, said } => self.permits = Some((session, *said)),
         }
     }
@@ -417,11 +422,6 @@ impl<H: Host, S: Store> Shell<H, S> {
         self.step(Input::Operator { request: self.requests, command });
     }
 
-    /// What the controller is to be told of its restraints, once: they are obeyed, and in the ledger.
-    pub fn take_restrained(&mut self) -> Option<Acknowledged> {
-        self.restrained.take()
-    }
-
     fn answer(&mut self, request: u64, answer: Answer) {
         let Some(reply) = self.waiting.remove(&request) else { return };
         // Whoever asked may have gone.
@@ -457,7 +457,7 @@ impl<H: Host, S: Store> Shell<H, S> {
         let runs = effects.into_iter().filter_map(|effect| match effect {
             Effect::Perform(run) => Some(run.id),
             Effect::Observe(_) | Effect::Gather(_) | Effect::Dispatch(_) => None,
-            Effect::Answer { .. } | Effect::Restrained(_) | Effect::Permits { .. } => None,
+            Effect::Answer { .. } | Effect::Restrained(_) | Effect::Ordered(_) | Effect::Permits { .. } => None,
         });
         for run in runs.collect::<Vec<_>>() {
             // Nothing is lost by it: the decision is taken back and made again after the start.

@@ -72,7 +72,8 @@ impl Telemetry {
             }
             Input::Tick | Input::Started | Input::Hint(_) | Input::NotStarted { .. } | Input::Gathered { .. } => {}
             Input::Dispatched { .. } | Input::Operator { .. } | Input::Apply(_) | Input::Facts(_) => {}
-            Input::HoldFile(_) | Input::Restraints(_) | Input::StandBack { .. } | Input::LeftController => {}
+            Input::HoldFile(_) | Input::Restraints(_) | Input::Order { .. } => {}
+            Input::StandBack { .. } | Input::LeftController => {}
             Input::Linked(_) | Input::Permit(_) => {}
         }
     }

@@ -166,8 +166,18 @@ impl Uplink {
             let gives_permits = welcome.version >= PERMITS_SINCE;
             self.stands(LinkStanding::Up { session: number, epoch: welcome.epoch, gives_permits }).await;
         }
-        let session =
-            Session { uplink: self, number, link, membership, told, is_told: true, renewal: None, is_expired };
+        let controllers_clock = (welcome.now_ms, Instant::now());
+        let session = Session {
+            uplink: self,
+            number,
+            link,
+            membership,
+            told,
+            is_told: true,
+            renewal: None,
+            is_expired,
+            controllers_clock,
+        };
         session.run().await
     }
 
@@ -246,6 +256,8 @@ struct Session<'a> {
     /// The new key for which a certificate was asked, and until when the answer is waited for.
     renewal: Option<(Key, Instant)>,
     is_expired: bool,
+    /// What the controller's clock showed when it was last told, and when that was.
+    controllers_clock: (i64, Instant),
 }
 
 impl Session<'_> {
@@ -287,6 +299,9 @@ impl Session<'_> {
         if let Some(acknowledged) = line.take_acknowledged() {
             self.link.send(&FromHost::Restrained(Box::new(acknowledged))).await?;
         }
+        while let Some(ordered) = line.take_ordered() {
+            self.link.send(&FromHost::Ordered(Box::new(ordered))).await?;
+        }
         if let Some(configured) = line.take_configured() {
             self.link.send(&FromHost::Configured(Box::new(configured))).await?;
         }
@@ -312,7 +327,15 @@ impl Session<'_> {
 
     async fn hear(&mut self, message: FromController) -> Result<Option<Next>, Trouble> {
         match message {
-            FromController::Beat { .. } => {}
+            FromController::Beat { now_ms } => self.controllers_clock = (now_ms, Instant::now()),
+            FromController::Order { order, at_ms } => {
+                // By the controller's own clock as it was heard last: that of this host may be an hour apart.
+                let (then_ms, heard) = self.controllers_clock;
+                let since_ms = i64::try_from(heard.elapsed().as_millis()).unwrap_or(i64::MAX);
+                let late_ms = then_ms.saturating_add(since_ms).saturating_sub(at_ms);
+                let late = Duration::from_millis(u64::try_from(late_ms).unwrap_or_default());
+                let _ = self.uplink.inputs.send(Input::Order { order, late }).await;
+            }
             FromController::Kept { through } => {
                 if let Some(at_ms) = self.uplink.line.kept(through)
                     && at_ms > self.told.reports_ms

@@ -85,18 +85,41 @@ impl Server {
 
 /// Asks the controller, on this host or by the context that was named, for something to read.
 pub(crate) fn of_controller(paths: &Paths, path: &str) -> Result<Value, Failure> {
-    asked(&Server::controller(paths)?, "GET", path, "")
+    asked(&Server::controller(paths)?, "GET", path, "").map_err(|failure| sent_on(paths, failure))
 }
 
 /// Asks it for something to be done.
 pub(crate) fn tell_controller(paths: &Paths, path: &str, body: &Value) -> Result<Value, Failure> {
-    asked(&Server::controller(paths)?, "POST", path, &body.to_string())
+    let server = Server::controller(paths)?;
+    asked(&server, "POST", path, &body.to_string()).map_err(|failure| sent_on(paths, failure))
 }
 
 /// Asks the controller of a context that is kept nowhere yet.
 pub(crate) fn by_context(context: &Context, method: &str, path: &str, body: &Value) -> Result<Value, Failure> {
     let server = Server::controller_at(Place::Elsewhere(Box::new(context.clone())));
     asked(&server, method, path, &body.to_string())
+}
+
+/// Whoever asks on a host that has joined a controller is sent to that one.
+fn sent_on(paths: &Paths, failure: Failure) -> Failure {
+    if failure.code != Code::Unreachable || paths.context().is_some() || has_controller(paths) {
+        return failure;
+    }
+    let joined = status(paths).ok().and_then(|status| status.controller);
+    match joined.filter(|controller| !controller.address.is_empty()) {
+        Some(controller) => {
+            let what = format!("no controller runs here: this host has joined the one at {}", controller.address);
+            let host = controller.address.rsplit_once(':').map_or(controller.address.as_str(), |(host, _)| host);
+            let todo = format!("run it on the controller's host {host}, as over ssh");
+            Failure::new(Code::Unreachable, what, todo)
+        }
+        None => failure,
+    }
+}
+
+/// Whether a controller has run on this host since it was started.
+pub(crate) fn has_controller(paths: &Paths) -> bool {
+    paths.controller_runtime_dir.join("api.sock").exists()
 }
 
 /// Asks for something to read.

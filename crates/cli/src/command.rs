@@ -22,12 +22,14 @@ pub(crate) mod init;
 mod join;
 mod maintenance;
 mod operate;
+mod orders;
 mod over_ssh;
 mod permits;
 mod player;
 mod replay;
 mod report;
 mod rollout;
+mod said;
 mod scenario;
 mod status;
 pub(crate) mod target;
@@ -40,16 +42,19 @@ pub(crate) use self::complete::Completed;
 pub(crate) use self::join::JoinArgs;
 pub(crate) use self::over_ssh::AddArgs;
 pub(crate) use self::rollout::canary;
+use ansai_model::{fleet::RestraintKind, order::Deed};
 use clap::ArgMatches;
 
 use self::{
     fleet::Wanted,
     operate::{Ended, Opened},
+    orders::Order,
 };
 use crate::{
-    Command, ConfigCommand, ConsentArgs, ImportCommand, MaintenanceCommand, Paths,
+    Command, ConfigCommand, ConsentArgs, ImportCommand, Paths,
     exit::{Code, Failure},
     fleet::WideScopeArgs,
+    maintenance::MaintenanceCommand,
     paths, when,
 };
 
@@ -71,6 +76,7 @@ pub(crate) fn reads_files(command: &Command) -> bool {
         // What a runbook would do is found out from files.
         Command::Heal { consent, .. } => consent.rehearsal.dry_run,
         Command::Explain { .. } | Command::Approve { .. } | Command::Reject { .. } => false,
+        Command::Acknowledge { .. } => false,
         Command::Hold { .. } | Command::Release { .. } | Command::Silence { .. } | Command::Unsilence { .. } => false,
         Command::Maintenance { .. } | Command::Completions { .. } | Command::Man { .. } | Command::Reference => false,
         Command::Complete { .. } | Command::Options => false,
@@ -119,7 +125,10 @@ pub(crate) fn run(paths: &Paths, command: Command) -> Result<Code, Failure> {
         },
         Command::Report { incident, host: Some(host) } => fleet::report(paths, &host, incident.as_deref()),
         Command::Report { incident, host: None } => report::report(paths, incident.as_deref()),
-        Command::Explain { target } => explain::explain(paths, &target),
+        Command::Explain { target, over } => match over.scope()? {
+            Some(over) => orders::explain(paths, over, &target),
+            None => explain::explain(paths, &target),
+        },
         Command::Test { path, bless: true } => test::bless(paths, path),
         Command::Test { path, bless: false } => test::test(paths, path),
         Command::Replay { journal, with } => replay::replay(paths, &journal, with),
@@ -133,13 +142,20 @@ pub(crate) fn run(paths: &Paths, command: Command) -> Result<Code, Failure> {
         Command::Man { out } => docs::man(out),
         Command::Options => docs::options(),
         Command::Reference => docs::reference(),
-        Command::Approve { incident, consent } => operate::approve(paths, &incident, consent),
-        Command::Reject { incident, consent } => operate::reject(paths, &incident, consent),
-        Command::Hold { scope, reason, until, consent } => hold(paths, scope, reason, until, consent),
-        Command::Release { scope, consent } => match scope.over().scope()? {
-            Some(over) => fleet::release(paths, over, &scope, consent),
-            None => operate::end(paths, Ended::Hold, &scope.here(), consent),
+        Command::Approve { incident, over, consent } => match over.scope()? {
+            Some(over) => orders::run(paths, &Order::of_incident(Deed::Approve, over, &incident), consent),
+            None => operate::approve(paths, &incident, consent),
         },
+        Command::Acknowledge { incident, over, reason, undo, consent } => {
+            let over = over.scope()?.ok_or_else(said::of_no_host)?;
+            said::see_to(paths, said::SeenTo { over, word: &incident, reason: &reason, is_undone: undo }, consent)
+        }
+        Command::Reject { incident, over, consent } => match over.scope()? {
+            Some(over) => orders::run(paths, &Order::of_incident(Deed::Reject, over, &incident), consent),
+            None => operate::reject(paths, &incident, consent),
+        },
+        Command::Hold { scope, reason, until, consent } => hold(paths, scope, reason, until, consent),
+        Command::Release { scope, consent } => end(paths, Ended::Hold, scope, consent),
         Command::Controller { what } => paths.is_here().and_then(|()| controller::run(paths, what)),
         Command::Context { what } => context::run(paths, what),
         Command::Token { what } => token::run(paths, what),
@@ -148,24 +164,33 @@ pub(crate) fn run(paths: &Paths, command: Command) -> Result<Code, Failure> {
         Command::Fleet { what } => rollout::run(paths, what),
         Command::Unsilence { scope, consent } => {
             // An end of silence is never too much to ask for.
-            operate::end(paths, Ended::Silence, &scope, ConsentArgs { yes: true, ..consent })
+            end(paths, Ended::Silence, scope, ConsentArgs { yes: true, ..consent })
         }
         Command::Silence { scope, lasts, reason, consent } => {
-            operate::silence(paths, Opened { scope, lasts, reason, consent })
+            open(paths, RestraintKind::Silence, scope, Lasting { lasts, reason, consent })
         }
         Command::Maintenance { what: MaintenanceCommand::Start { scope, lasts, reason, consent } } => {
-            operate::maintenance(paths, Opened { scope, lasts, reason, consent })
+            open(paths, RestraintKind::Maintenance, scope, Lasting { lasts, reason, consent })
         }
         Command::Maintenance { what: MaintenanceCommand::End { scope, consent } } => {
-            operate::end(paths, Ended::Maintenance, &scope, consent)
+            end(paths, Ended::Maintenance, scope, consent)
         }
         Command::Maintenance { what: MaintenanceCommand::List { targets } } => maintenance::list(paths, &targets),
         Command::OfDomain(command) => command.run(paths),
         Command::Join(args) => join::join(paths, args),
         Command::Leave { consent } => join::leave(paths, consent),
-        Command::Heal { target, consent } => heal::heal(paths, &target, consent),
-        Command::Drill { target, kind: Some(kind), consent, undo: _ } => drill::drill(paths, &target, kind, consent),
-        Command::Drill { target, kind: None, consent, undo: _ } => drill::undo(paths, &target, consent),
+        Command::Heal { target, over, consent } => match over.scope()? {
+            Some(over) => orders::run(paths, &Order::of_target(Deed::Heal, over, &target), consent),
+            None => heal::heal(paths, &target, consent),
+        },
+        Command::Drill { target, kind: Some(kind), over, consent, undo: _ } => match over.scope()? {
+            Some(over) => orders::run(paths, &Order::of_target(Deed::Drill(kind), over, &target), consent),
+            None => drill::drill(paths, &target, kind, consent),
+        },
+        Command::Drill { target, kind: None, over, consent, undo: _ } => match over.scope()? {
+            Some(over) => Err(drill::undone_there(&over)),
+            None => drill::undo(paths, &target, consent),
+        },
     }
 }
 
@@ -180,8 +205,38 @@ fn hold(
     match scope.over().scope()? {
         Some(over) => {
             let lasts = until.map(|until| when::when(&until)).transpose()?.map(|when| when.lasts);
-            fleet::hold(paths, over, &scope, &reason, lasts, consent)
+            let said = said::Said { kind: RestraintKind::Hold, reason: &reason, lasts };
+            said::restrain(paths, over, &scope, &said, consent)
         }
         None => operate::hold(paths, &scope.here(), reason, until, consent),
+    }
+}
+
+/// A silence or a maintenance window, as it is written.
+struct Lasting {
+    lasts: String,
+    reason: String,
+    consent: ConsentArgs,
+}
+
+/// Silences targets of this host or of others, or opens maintenance of them.
+fn open(paths: &Paths, kind: RestraintKind, scope: WideScopeArgs, said: Lasting) -> Result<Code, Failure> {
+    let Lasting { lasts, reason, consent } = said;
+    if let Some(over) = scope.over().scope()? {
+        let said = said::Said { kind, reason: &reason, lasts: Some(when::lasting(&lasts)?) };
+        return said::restrain(paths, over, &scope, &said, consent);
+    }
+    let opened = Opened { scope: scope.here(), lasts, reason, consent };
+    match kind {
+        RestraintKind::Maintenance => operate::maintenance(paths, opened),
+        _ => operate::silence(paths, opened),
+    }
+}
+
+/// Ends what was said of targets of this host, or of others.
+fn end(paths: &Paths, ended: Ended, scope: WideScopeArgs, consent: ConsentArgs) -> Result<Code, Failure> {
+    match scope.over().scope()? {
+        Some(over) => said::end(paths, ended.kind(), over, &scope, consent),
+        None => operate::end(paths, ended, &scope.here(), consent),
     }
 }

@@ -31,7 +31,10 @@ const OF_DOMAINS: &str = "Configure it";
 /// The commands as a person looks for them, but those that only one domain has.
 const GROUPS: &[(&str, &[&str])] = &[
     ("Ask it", &["status", "incidents", "report", "explain", "doctor"]),
-    ("Tell it", &["hold", "release", "silence", "unsilence", "maintenance", "approve", "reject", "heal"]),
+    (
+        "Tell it",
+        &["hold", "release", "silence", "unsilence", "maintenance", "approve", "reject", "acknowledge", "heal"],
+    ),
     ("Configure it", &["init", "check", "reload", "config", "import"]),
     ("Many hosts", &["controller", "token", "hosts", "permits", "fleet", "join", "leave", "context"]),
     ("Try it", &["drill", "test", "replay"]),
@@ -63,12 +66,38 @@ const EXAMPLES: domain::Examples = &[
             ("ansai report i7 --utc", "incident i7, with times in UTC"),
         ],
     ),
-    ("explain", &[("ansai explain nginx", "a service"), ("ansai explain /var", "a filesystem")]),
+    (
+        "explain",
+        &[
+            ("ansai explain nginx", "a service"),
+            ("ansai explain /var", "a filesystem"),
+            ("ansai explain nginx --host web-01", "on another host of the fleet"),
+        ],
+    ),
     ("doctor", &[("ansai doctor", "what is amiss"), ("ansai doctor --send-test", "also try every way to tell people")]),
-    ("approve", &[("ansai approve i7 --dry-run", "what it proposes"), ("ansai approve i7", "do it")]),
+    (
+        "approve",
+        &[
+            ("ansai approve i7 --dry-run", "what it proposes"),
+            ("ansai approve i7", "do it"),
+            ("ansai approve i7 --host web-01", "its i7"),
+        ],
+    ),
     (
         "reject",
-        &[("ansai reject i7 --dry-run", "what it proposes"), ("ansai reject i7", "do not; a person sees to it")],
+        &[
+            ("ansai reject i7 --dry-run", "what it proposes"),
+            ("ansai reject i7", "do not; a person sees to it"),
+            ("ansai reject i7 --host web-01", "its i7"),
+        ],
+    ),
+    (
+        "acknowledge",
+        &[
+            ("ansai acknowledge i7 --host web-01", "it is seen to"),
+            ("ansai acknowledge nginx --role web", "all that is open there"),
+            ("ansai acknowledge nginx --role web --undo", "nobody does any more"),
+        ],
     ),
     (
         "hold",
@@ -79,8 +108,17 @@ const EXAMPLES: domain::Examples = &[
         ],
     ),
     ("release", &[("ansai release nginx", "end the hold on it"), ("ansai release --all", "end every hold")]),
-    ("silence", &[("ansai silence nginx --for 30m", "tell nobody; it is still healed")]),
-    ("unsilence", &[("ansai unsilence nginx", "tell again"), ("ansai unsilence --all --yes", "without asking")]),
+    (
+        "silence",
+        &[
+            ("ansai silence nginx --for 30m", "quiet; it is still healed"),
+            ("ansai silence nginx --role web --for 1h", "on each host of that role"),
+        ],
+    ),
+    (
+        "unsilence",
+        &[("ansai unsilence nginx", "tell again"), ("ansai unsilence nginx --role web", "on each host of that role")],
+    ),
     (
         "maintenance",
         &[
@@ -94,11 +132,25 @@ const EXAMPLES: domain::Examples = &[
         &[
             ("ansai maintenance start nginx --for 2h", "it is left alone so long"),
             ("ansai maintenance start --all", "the whole host, for one hour"),
+            ("ansai maintenance start --host web-01", "another host of the fleet"),
         ],
     ),
-    ("maintenance end", &[("ansai maintenance end nginx", "it is watched and healed again")]),
+    (
+        "maintenance end",
+        &[
+            ("ansai maintenance end nginx", "it is watched and healed again"),
+            ("ansai maintenance end --host web-01", "another host of the fleet"),
+        ],
+    ),
     ("maintenance list", &[("ansai maintenance list --utc", "with their ends in UTC")]),
-    ("heal", &[("ansai heal nginx --dry-run", "what would be done"), ("ansai heal nginx", "do it now")]),
+    (
+        "heal",
+        &[
+            ("ansai heal nginx --dry-run", "what would be done"),
+            ("ansai heal nginx", "do it now"),
+            ("ansai heal nginx --role web", "wherever it fails"),
+        ],
+    ),
     (
         "controller",
         &[
@@ -235,6 +287,7 @@ const EXAMPLES: domain::Examples = &[
             ("ansai drill app crash --dry-run", "whether it would be allowed"),
             ("ansai drill app crash", "kill it, and see it healed"),
             ("ansai drill app --undo", "end it now; else it ends by itself"),
+            ("ansai drill app crash --role web", "on other hosts of the fleet"),
         ],
     ),
     (

@@ -10,6 +10,7 @@ mod domain;
 mod exit;
 mod fleet;
 mod help;
+mod maintenance;
 mod paths;
 mod patience;
 mod show;
@@ -23,7 +24,6 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, error::Erro
 use command::Completed;
 use exit::{Code, Failure};
 use paths::Paths;
-use usage::count;
 
 /// Keeps a host healthy by itself, and says what it did.
 ///
@@ -169,18 +169,39 @@ enum Command {
     Explain {
         /// The target: nginx for service/nginx.service, /var for disk//var, api.example.com for certificate/api.example.com.
         target: String,
+        #[command(flatten)]
+        over: fleet::FleetArgs,
     },
     /// Allow what an incident proposes.
     Approve {
-        /// The incident's number, as i7.
+        /// The incident's number, as i7; on other hosts also a target, for what waits of it.
         incident: String,
+        #[command(flatten)]
+        over: fleet::FleetArgs,
         #[command(flatten)]
         consent: ConsentArgs,
     },
     /// Refuse what an incident proposes; a person sees to it.
     Reject {
-        /// The incident's number, as i7.
+        /// The incident's number, as i7; on other hosts also a target, for what waits of it.
         incident: String,
+        #[command(flatten)]
+        over: fleet::FleetArgs,
+        #[command(flatten)]
+        consent: ConsentArgs,
+    },
+    /// Say that you see to what is open on hosts of the fleet: it ends with each incident, and lapses when one gets worse.
+    Acknowledge {
+        /// The incident's number, as i7, or a target, for what is open of it.
+        incident: String,
+        #[command(flatten)]
+        over: fleet::FleetArgs,
+        /// What you have to say of it; it is shown with the incident.
+        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+        reason: String,
+        /// Say that nobody sees to it any more.
+        #[arg(long)]
+        undo: bool,
         #[command(flatten)]
         consent: ConsentArgs,
     },
@@ -207,7 +228,7 @@ enum Command {
     /// Suppress notifications; healing goes on.
     Silence {
         #[command(flatten)]
-        scope: ScopeArgs,
+        scope: fleet::WideScopeArgs,
         /// For how long, as 2h, or until when, as 18:30, 'tomorrow 08:00' or 2030-01-31T08:00:00Z. `--until` is the same.
         #[arg(long = "for", alias = "until", value_name = "WHEN", default_value = "1h", allow_hyphen_values = true)]
         lasts: String,
@@ -220,19 +241,21 @@ enum Command {
     /// End silences.
     Unsilence {
         #[command(flatten)]
-        scope: ScopeArgs,
+        scope: fleet::WideScopeArgs,
         #[command(flatten)]
         consent: ConsentArgs,
     },
     /// Plan work: in a maintenance window targets are neither healed nor notified about.
     Maintenance {
         #[command(subcommand)]
-        what: MaintenanceCommand,
+        what: maintenance::MaintenanceCommand,
     },
     /// Run the runbook of a failing target now.
     Heal {
         /// The target: nginx for service/nginx.service, /var for disk//var, api.example.com for certificate/api.example.com.
         target: String,
+        #[command(flatten)]
+        over: fleet::FleetArgs,
         #[command(flatten)]
         consent: ConsentArgs,
     },
@@ -260,6 +283,8 @@ enum Command {
         /// End a drill now: what it stopped goes on, its port is given back, its broken configuration is put back if nobody has changed it since, and what it took down is started.
         #[arg(long)]
         undo: bool,
+        #[command(flatten)]
+        over: fleet::FleetArgs,
         #[command(flatten)]
         consent: ConsentArgs,
     },
@@ -364,35 +389,6 @@ enum ImportCommand {
         /// Replace a file that is there; it is kept as .bak.
         #[arg(long, requires = "output")]
         force: bool,
-    },
-}
-
-#[derive(Subcommand)]
-enum MaintenanceCommand {
-    /// Open a maintenance window; it ends by itself.
-    Start {
-        #[command(flatten)]
-        scope: ScopeArgs,
-        /// For how long, as 2h, or until when, as 18:30, 'tomorrow 08:00' or 2030-01-31T08:00:00Z. `--until` is the same.
-        #[arg(long = "for", alias = "until", value_name = "WHEN", default_value = "1h", allow_hyphen_values = true)]
-        lasts: String,
-        /// Why; it is shown wherever the window stops something.
-        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
-        reason: String,
-        #[command(flatten)]
-        consent: ConsentArgs,
-    },
-    /// End the maintenance windows that were opened on these targets.
-    End {
-        #[command(flatten)]
-        scope: ScopeArgs,
-        #[command(flatten)]
-        consent: ConsentArgs,
-    },
-    /// List the maintenance windows that are open, those of the configuration as well.
-    List {
-        /// Only those in which these targets are: names or parts of them.
-        targets: Vec<String>,
     },
 }
 

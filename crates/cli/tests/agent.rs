@@ -239,7 +239,7 @@ const REHEARSED: &[&[&str]] = &[
 ];
 
 /// What is asked of a controller is tried beside one, in `fleet.rs`.
-const OF_A_CONTROLLER: [&str; 6] = ["controller", "token", "hosts", "permits", "fleet", "context"];
+const OF_A_CONTROLLER: [&str; 7] = ["controller", "token", "hosts", "permits", "fleet", "context", "acknowledge"];
 
 #[test]
 fn a_dry_run_refuses_what_the_run_would_refuse_with_the_same_words_and_code() {

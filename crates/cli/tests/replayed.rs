@@ -126,7 +126,7 @@ impl Live {
                 self.later(50, Input::Gathered { incident: request.incident, request: Some(request.number), evidence });
             }
             Effect::Dispatch(dispatch) => self.later(1, Input::Dispatched { dispatch: dispatch.id }),
-            Effect::Answer { .. } | Effect::Restrained(_) | Effect::Permits { .. } => {}
+            Effect::Answer { .. } | Effect::Restrained(_) | Effect::Ordered(_) | Effect::Permits { .. } => {}
         }
     }
 

@@ -445,6 +445,7 @@ impl Shell {
 fn in_words(answer: &FleetAnswer, instead: Option<serde_json::Value>) -> Reply {
     match answer {
         FleetAnswer::Done { .. } => instead.map_or_else(|| answer::json(answer), |instead| answer::json(&instead)),
+        FleetAnswer::Ordered { .. } => answer::json(answer),
         FleetAnswer::Refused { why, suggestion } => Err(problem(StatusCode::CONFLICT, why.clone(), suggestion.clone())),
         FleetAnswer::NotFound { what, suggestion } => {
             Err(problem(StatusCode::NOT_FOUND, what.clone(), suggestion.clone()))

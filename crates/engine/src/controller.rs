@@ -26,7 +26,8 @@ impl Context {
         if refused.is_none() && !self.view().has_in_force(&set) {
             let before = self.state.controller.as_ref().filter(|before| before.said.controller == set.controller);
             let newest = before.map_or(set.age(), |before| before.newest.max(set.age()));
-            self.state.controller = Some(FromController { said: set.clone(), came: self.now, newest });
+            let ordered = before.map_or((0, 0), |before| before.ordered);
+            self.state.controller = Some(FromController { said: set.clone(), came: self.now, newest, ordered });
             self.changed();
             self.reconcile_all();
         }

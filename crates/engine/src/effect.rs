@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use ansai_model::id::RouteId;
 use ansai_model::{
-    action::ActionRun, fleet::Acknowledged, id::CheckId, incident::EvidenceRequest, notify::NoticeKind,
+    action::ActionRun, fleet::Acknowledged, id::CheckId, incident::EvidenceRequest, notify::NoticeKind, order::Ordered,
     permit::PermitsSaid, report::Report, text::Text,
 };
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,8 @@ pub enum Effect {
     Dispatch(Box<Dispatch>),
     /// Tell the controller what its operators have in force here, once the ledger holds the state; never before.
     Restrained(Box<Acknowledged>),
+    /// Tell the controller what came of an order, once the ledger holds the state; never before.
+    Ordered(Box<Ordered>),
     /// Tell the controller what the host wants to disturb and what it holds; only on this link, and of several the newest.
     Permits {
         /// Which link.

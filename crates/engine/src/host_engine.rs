@@ -203,6 +203,7 @@ impl Context {
             }
             Input::Operator { request, command } => self.operate(request, command),
             Input::Restraints(set) => self.restrain(*set),
+            Input::Order { order, late } => self.order(&order, late),
             Input::StandBack { why, lasts } => self.stand_back(why, lasts),
             Input::LeftController => self.left_controller(),
             Input::Linked(standing) => self.linked(standing),

@@ -13,6 +13,7 @@ use ansai_model::{
     incident::Evidence,
     observation::Observation,
     operator::OperatorCommand,
+    order::Order,
     permit::{LinkStanding, PermitNews},
     text::Text,
 };
@@ -73,6 +74,13 @@ pub enum Input {
     },
     /// A controller says which restraints its operators have for this host: all of them.
     Restraints(Box<RestraintSet>),
+    /// An operator of a controller has the host do something now, once.
+    Order {
+        /// What.
+        order: Box<Order>,
+        /// How long it was on its way, as far as that is known.
+        late: Duration,
+    },
     /// A controller has the host begin no action for a while; nothing of it is kept.
     StandBack {
         /// The reason, as people read it.

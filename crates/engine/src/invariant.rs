@@ -334,6 +334,6 @@ pub fn dispatches(effects: &[Effect]) -> impl Iterator<Item = &Dispatch> {
     effects.iter().filter_map(|effect| match effect {
         Effect::Dispatch(dispatch) => Some(&**dispatch),
         Effect::Observe(_) | Effect::Perform(_) | Effect::Gather(_) => None,
-        Effect::Answer { .. } | Effect::Restrained(_) | Effect::Permits { .. } => None,
+        Effect::Answer { .. } | Effect::Restrained(_) | Effect::Ordered(_) | Effect::Permits { .. } => None,
     })
 }

@@ -33,6 +33,7 @@ mod looking;
 mod meaning;
 pub mod notice;
 pub mod operator;
+mod order;
 mod permits;
 pub mod ramp;
 pub mod remediation;

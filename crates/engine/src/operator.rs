@@ -58,7 +58,7 @@ impl Context {
     }
 
     /// Does what an operator asks for, or refuses it. A rehearsal is this on a copy that nobody keeps.
-    fn answer_to(&mut self, command: OperatorCommand) -> Answer {
+    pub(crate) fn answer_to(&mut self, command: OperatorCommand) -> Answer {
         let OperatorCommand { by, operation } = command;
         if let Some(answer) = self.view().senseless(&operation) {
             return answer;

@@ -101,6 +101,7 @@ impl FleetEngine {
             return;
         }
         self.names(id, key(&incident));
+        let incident = self.still_seen_to(host, incident);
         self.put(Record::Incident(HostIncident { host: Some(host), incident }));
     }
 

@@ -22,6 +22,7 @@ use crate::{
     input::{FleetInput, Issued, SessionId},
     joining::Issuing,
     limits::SILENT_AFTER,
+    orders::Ordering,
     permits::Permits,
     saving::Saving,
     sessions::{Seen, Session},
@@ -50,6 +51,8 @@ pub struct FleetEngine {
     pub(crate) stale: BTreeSet<HostId>,
     /// Operators who wait for hosts.
     pub(crate) waiting: Vec<Waiting>,
+    /// Orders that hosts were told and that are not answered yet, by the operators' requests.
+    pub(crate) orders: BTreeMap<u64, Ordering>,
     /// Certificates that are being signed.
     pub(crate) issuing: BTreeMap<Issued, Issuing>,
     /// Keys that somebody rejected, oldest first.
@@ -87,6 +90,7 @@ impl FleetEngine {
             seen,
             stale: BTreeSet::new(),
             waiting: Vec::new(),
+            orders: BTreeMap::new(),
             issuing: BTreeMap::new(),
             permits: Permits::default(),
             rejected: VecDeque::new(),
@@ -129,6 +133,7 @@ impl FleetEngine {
     fn tick(&mut self) {
         self.try_to_save();
         self.answer_the_patient();
+        self.answer_orders_in_time();
         if self.saving.trouble.is_some() {
             return self.have_twins_stand_back();
         }

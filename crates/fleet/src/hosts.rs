@@ -13,7 +13,7 @@ use ansai_protocol::{
 use crate::{
     FleetEngine, agentless,
     limits::{HOSTS_MAX, REJECTED_MAX},
-    restraints, tokens, words,
+    orders, restraints, seen_to, tokens, words,
 };
 
 impl FleetEngine {
@@ -30,6 +30,12 @@ impl FleetEngine {
             }
             FleetOperation::End { kind, over, scope } => {
                 self.end(request, by, &restraints::Wanted { kind, over, scope });
+            }
+            FleetOperation::Order { deed, over, to, is_rehearsal } => {
+                self.order(request, by, orders::Wanted { deed, over, to, is_rehearsal });
+            }
+            FleetOperation::SeeTo { over, to, reason, is_undone } => {
+                self.see_to(request, by, &seen_to::Wanted { over, to, reason, is_undone });
             }
             FleetOperation::Accept { fingerprint, fresh } => self.accept(request, by, &fingerprint, fresh),
             FleetOperation::Reject { fingerprint } => self.reject(request, by, &fingerprint),
@@ -64,6 +70,16 @@ impl FleetEngine {
             FleetOperation::End { kind, over, scope } => {
                 let wanted = restraints::Wanted { kind: *kind, over: over.clone(), scope: scope.clone() };
                 self.ended_by(&wanted).map(|_| self.meant(over).len())
+            }
+            FleetOperation::Order { deed, over, to, is_rehearsal } => {
+                let (over, to) = (over.clone(), to.clone());
+                self.may_order(&orders::Wanted { deed: *deed, over, to, is_rehearsal: *is_rehearsal })
+                    .map(|hosts| hosts.len())
+            }
+            FleetOperation::SeeTo { over, to, reason, is_undone } => {
+                let (over, to, reason) = (over.clone(), to.clone(), reason.clone());
+                let wanted = seen_to::Wanted { over, to, reason, is_undone: *is_undone };
+                self.may_see_to(&wanted).map(|open| seen_to::hosts_of(&open))
             }
             FleetOperation::Accept { fingerprint, .. } | FleetOperation::Reject { fingerprint } => {
                 self.pending_named(fingerprint).map(|_| 1)

@@ -101,6 +101,7 @@ impl FleetEngine {
             is_well_again: false,
             is_kept: false,
             well_since_ms: None,
+            seen_to: None,
         };
         self.put(Record::Incident(HostIncident { host: None, incident }));
         Some(id)
@@ -114,7 +115,8 @@ impl FleetEngine {
     /// Says of an own incident what it is about by now.
     pub(crate) fn headline_own(&mut self, incident: &IncidentSummary, headline: Text) {
         if incident.headline != headline {
-            let incident = IncidentSummary { headline, ..incident.clone() };
+            // It is about other hosts by now, which somebody has to see.
+            let incident = IncidentSummary { headline, seen_to: None, ..incident.clone() };
             self.put(Record::Incident(HostIncident { host: None, incident }));
         }
     }

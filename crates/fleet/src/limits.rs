@@ -46,6 +46,15 @@ pub const OPEN_OF_HOST_MAX: usize = 1_000;
 pub const WAITING_MAX: usize = 64;
 /// How long an operator waits for hosts to acknowledge before those that have not are named.
 pub const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(5);
+/// How long hosts have to say what came of an order before those that have not are named. They do nothing that was longer on its
+/// way than [`ansai_model::order::ORDER_LATE`], which is less.
+pub const ORDERED_WITHIN: Duration = Duration::from_secs(15);
+/// Most hosts that are broken on purpose at once.
+pub const DRILLED_MAX: usize = 10;
+/// Most hosts that are asked a question at once: each may have much to say.
+pub const ASKED_MAX: usize = 32;
+/// Most incidents to which somebody says at once that he sees.
+pub const SEEN_TO_MAX: usize = 1_000;
 /// Most hosts and most targets that an answer names; it counts the rest.
 pub const NAMED_MAX: usize = 100;
 /// A host of which nothing was heard for so long is silent.

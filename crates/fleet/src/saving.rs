@@ -162,6 +162,7 @@ impl FleetEngine {
     fn take_back(&mut self, mut unsaved: Unsaved, why: &Text) {
         for request in unsaved.requests {
             self.waiting.retain(|waiting| waiting.request != request);
+            self.orders.remove(&request);
             unsaved.answers.insert(request, not_kept(why));
         }
         // What was asked before, and is kept, is answered as it would have been.

@@ -29,7 +29,7 @@ pub(crate) struct Session {
     pub(crate) host: HostId,
     pub(crate) serial: Text,
     address: Short,
-    is_expired: bool,
+    pub(crate) is_expired: bool,
     /// It comes from the controller's own machine.
     is_beside: bool,
     pub(crate) feed: FeedId,
@@ -237,6 +237,7 @@ impl FleetEngine {
         self.permits_unsaid(id);
         self.stale.insert(session.host);
         self.nobody_waits_for(session.host);
+        self.order_is_cut_off(id);
     }
 
     /// A host has said something on its link.
@@ -254,7 +255,11 @@ impl FleetEngine {
             FromHost::Hello(_) => {
                 self.close(id, "the host said hello twice on one connection", "it comes again by itself")
             }
-            FromHost::Changes { .. } | FromHost::Restrained(_) | FromHost::Configured(_) | FromHost::Permits(_)
+            FromHost::Changes { .. }
+            | FromHost::Restrained(_)
+            | FromHost::Configured(_)
+            | FromHost::Permits(_)
+            | FromHost::Ordered(_)
                 if is_expired =>
             {
                 self.close(id, "its certificate has ended, and can only be renewed", "the agent renews it by itself");
@@ -262,6 +267,7 @@ impl FleetEngine {
             FromHost::Changes { first, changes } => self.changes(id, first, changes),
             FromHost::Restrained(said) => self.acknowledged(id, host, *said),
             FromHost::Configured(said) => self.configured(host, *said),
+            FromHost::Ordered(said) => self.ordered(id, *said),
             FromHost::Permits(said) => self.permits_said(id, host, *said),
         }
     }

@@ -2,13 +2,14 @@
 
 use ansai_model::{
     fleet::{FleetScope, Restraint, RestraintKind},
+    order::{Deed, OrderOutcome},
     policy::Scope,
     text::Text,
     time::Shown,
 };
 use ansai_protocol::{
     link::{HostId, Short},
-    operation::{FleetAnswer, Reached},
+    operation::{FleetAnswer, HostTold, Reached},
 };
 
 use crate::FleetEngine;
@@ -112,4 +113,35 @@ pub(crate) fn not_reached(engine: &FleetEngine, host: HostId) -> Text {
         Some(heard) => Text::new(format!("not heard for {}", Shown(engine.now.wall.since(heard)))),
         None => "it has not been heard yet".into(),
     }
+}
+
+/// What is ordered, as the words of its command.
+pub(crate) fn deed(deed: Deed) -> String {
+    match deed {
+        Deed::Drill(kind) => format!("drill {}", kind.as_str()),
+        deed => deed.as_str().into(),
+    }
+}
+
+/// What came of an order, in a clause: on how many hosts what.
+pub(crate) fn came_of(hosts: &[HostTold]) -> String {
+    let has = |host: &&HostTold, outcome| host.told.iter().any(|told| told.outcome == outcome);
+    let said = |outcome, what: &str| {
+        let some: Vec<&HostTold> = hosts.iter().filter(|host| has(host, outcome)).collect();
+        let names: Vec<String> = some.iter().map(|host| host.host.to_string()).collect();
+        match outcome {
+            _ if some.is_empty() => None,
+            OrderOutcome::Done => Some(format!("{what} on {} of {}", some.len(), count(hosts.len(), "host"))),
+            _ => Some(format!("{what} on {}", listed(&names))),
+        }
+    };
+    let all = [
+        said(OrderOutcome::Done, "done"),
+        said(OrderOutcome::Refused, "refused"),
+        said(OrderOutcome::Nothing, "nothing to do"),
+        said(OrderOutcome::Unanswered, "not answered"),
+        said(OrderOutcome::Unreached, "not reached, and not told later,"),
+    ];
+    let all: Vec<String> = all.into_iter().flatten().collect();
+    all.join("; ")
 }

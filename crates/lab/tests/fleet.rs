@@ -87,6 +87,16 @@ fn a_hold_over_the_fleet_stops_every_host_and_says_who_obeys_it() -> Result<()> 
         agent::wait_says(host, "app.service", "a look at the switch")?;
         assert!(!host.is_active("app.service")?, "{} was healed under a hold", host.name());
     }
+    // What is ordered is refused by each host's own gates, and told so; a host orders nothing of others.
+    let told = fleet.controller.host.run(&["ansai", "heal", "app", "--fleet", "--yes"])?;
+    let refusals = told.stdout.matches("nothing is done to service/app.service now").count();
+    assert!(told.code == 4 && refusals == 3, "{}{}", told.stdout, told.stderr);
+    let elsewhere = agent::ansai(&fleet.hosts[0], &["silence", "--fleet"])?;
+    assert!(
+        elsewhere.code == 3 && elsewhere.stderr.contains("run it on the controller's host"),
+        "{}",
+        elsewhere.stderr
+    );
     // What the fleet holds, one host cannot release, and it is told why.
     let refused = agent::ansai(&fleet.hosts[0], &["release", "--all", "--yes"])?;
     let words = format!("{}{}", refused.stdout, refused.stderr);
@@ -96,6 +106,21 @@ fn a_hold_over_the_fleet_stops_every_host_and_says_who_obeys_it() -> Result<()> 
     for host in &fleet.hosts {
         wait_report(host, "i1", "healed")?;
     }
+    // What is broken on purpose on two of them is healed by each, and its report says so.
+    let is_over =
+        || Ok(fleet.controller.json(&["incidents", "--fleet", "--open"])?["incidents"] == serde_json::json!([]));
+    fleet.controller.wait_until("all to be over", is_over)?;
+    for name in ["web-01", "db-01"] {
+        let drilled = ["ansai", "drill", "app", "crash", "--host", name, "--yes"];
+        let drilled = fleet.controller.host.run_ok(&drilled)?.stdout;
+        assert!(drilled.contains("done") && drilled.contains("ansai will inject a failure (crash)"), "{drilled}");
+    }
+    for place in [0, 2] {
+        wait_report(&fleet.hosts[place], "i2", "healed")?;
+    }
+    assert_eq!(fleet.phases(1)?.len(), 1, "nobody else was told");
+    let explained = fleet.controller.host.run_ok(&["ansai", "explain", "app", "--host", "web-02"])?.stdout;
+    assert!(explained.contains("service/app.service") && explained.contains("checks"), "{explained}");
     // A host that the hold has not reached is named, and gets it as soon as it is there again.
     fleet.set(2, Cable::Cut)?;
     let said = fleet.controller.host.run(&["ansai", "hold", "--fleet", "--reason", "again", "--yes"])?;

@@ -25,6 +25,7 @@ mod listed;
 pub mod notify;
 pub mod observation;
 pub mod operator;
+pub mod order;
 pub mod permit;
 pub mod policy;
 pub mod probe;

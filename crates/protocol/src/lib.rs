@@ -203,6 +203,20 @@ pub struct IncidentSummary {
     /// Since when the target is well, in milliseconds since 1970, when it is or was when the incident ended.
     #[serde(default)]
     pub well_since_ms: Option<i64>,
+    /// Who has said at the controller that he sees to it; nobody says so to a host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen_to: Option<Box<SeenTo>>,
+}
+
+/// Somebody sees to an incident, until it ends or gets worse.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenTo {
+    /// Who.
+    pub by: Text,
+    /// Since when, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// What he has to say of it; may be empty.
+    pub reason: Text,
 }
 
 impl IncidentSummary {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use ansai_model::{
     fleet::{Acknowledged, RestraintSet},
     id::TargetId,
+    order::{Order, Ordered},
     permit::{PermitNews, PermitsSaid},
     report::Report,
     text::Text,
@@ -94,6 +95,8 @@ pub enum FromHost {
     },
     /// Which configuration of the fleet it has, and whether it takes the one that it was given.
     Configured(Box<Configured>),
+    /// What came of an order.
+    Ordered(Box<Ordered>),
     /// What it wants to disturb, and what it holds for that; said from version [`PERMITS_SINCE`] on.
     Permits(Box<PermitsSaid>),
 }
@@ -198,6 +201,13 @@ pub enum FromController {
         certificate: Certificate,
         /// The CAs to which a controller's certificate may lead from now on.
         roots: Roots,
+    },
+    /// What an operator has the host do now, once.
+    Order {
+        /// What.
+        order: Box<Order>,
+        /// When it was given, by the controller's clock, in milliseconds since 1970.
+        at_ms: i64,
     },
     /// It is there.
     Beat {
@@ -306,7 +316,7 @@ fn kind(value: &serde_json::Value) -> Option<&str> {
 
 impl Message for FromHost {
     const KINDS: &'static [&'static str] =
-        &["hello", "beat", "changes", "restrained", "renew", "configured", "permits"];
+        &["hello", "beat", "changes", "restrained", "renew", "configured", "ordered", "permits"];
 
     /// A change that is not understood is counted, and those beside it are read.
     fn read_in_parts(mut value: serde_json::Value) -> Option<Self> {
@@ -323,7 +333,7 @@ impl Message for FromHost {
 
 impl Message for FromController {
     const KINDS: &'static [&'static str] =
-        &["welcome", "kept", "restraints", "stand-back", "renewed", "beat", "closing", "bundle", "permit"];
+        &["welcome", "kept", "restraints", "stand-back", "order", "renewed", "beat", "closing", "bundle", "permit"];
 }
 
 impl Message for Join {

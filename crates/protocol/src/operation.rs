@@ -5,6 +5,7 @@ use std::time::Duration;
 use ansai_model::{
     fleet::{FleetScope, RestraintKind},
     id::{PermitId, TargetId},
+    order::{Deed, Subject, Told},
     policy::Scope,
     text::Text,
 };
@@ -42,6 +43,30 @@ pub enum FleetOperation {
         over: FleetScope,
         /// On which targets there.
         scope: Scope,
+    },
+    /// Have hosts do something now, once; those that are not there are not told later.
+    Order {
+        /// What.
+        deed: Deed,
+        /// On which hosts.
+        over: FleetScope,
+        /// To what, on each of them.
+        to: Subject,
+        /// Only ask what would come of it.
+        #[serde(default)]
+        is_rehearsal: bool,
+    },
+    /// Say that somebody sees to what is open, or no more.
+    SeeTo {
+        /// On which hosts; of the whole fleet and an incident's number it is the controller's own.
+        over: FleetScope,
+        /// To what on each of them.
+        to: Subject,
+        /// The reason, as people read it.
+        reason: Text,
+        /// Nobody does any more.
+        #[serde(default)]
+        is_undone: bool,
     },
     /// Let a host in that waits.
     Accept {
@@ -143,6 +168,13 @@ pub enum FleetAnswer {
         #[serde(default)]
         reached: Option<Reached>,
     },
+    /// Hosts were told to do it: what each has answered.
+    Ordered {
+        /// In words.
+        text: Text,
+        /// Each host that was meant.
+        hosts: Vec<HostTold>,
+    },
     /// It may not be done.
     Refused {
         /// The reason, as people read it.
@@ -157,6 +189,15 @@ pub enum FleetAnswer {
         /// What to do instead.
         suggestion: Text,
     },
+}
+
+/// What came of an order on a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostTold {
+    /// Its name.
+    pub host: Short,
+    /// Of each target or incident that was meant there, or of the host as a whole.
+    pub told: Vec<Told>,
 }
 
 /// Which hosts have acknowledged what was said to them.

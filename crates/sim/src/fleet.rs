@@ -23,6 +23,8 @@ pub struct Totals {
     pub actions: u64,
     /// Restraints that operators set or ended, and that were answered with how many hosts obey.
     pub answered: u64,
+    /// Orders that were answered.
+    pub ordered: u64,
     /// Hosts that acknowledged a hold or a maintenance window.
     pub acknowledged: u64,
     /// Connections that broke.
@@ -43,6 +45,7 @@ impl crate::Summed for Totals {
         self.hosts += other.hosts;
         self.actions += other.actions;
         self.answered += other.answered;
+        self.ordered += other.ordered;
         self.acknowledged += other.acknowledged;
         self.broken += other.broken;
         self.killed += other.killed;

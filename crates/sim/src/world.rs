@@ -464,7 +464,7 @@ impl World {
                 self.totals.escalated += u64::from(dispatch.kind == NoticeKind::Escalated);
                 inputs.push_back(Input::Dispatched { dispatch: dispatch.id });
             }
-            Effect::Answer { .. } | Effect::Restrained(_) | Effect::Permits { .. } => {}
+            Effect::Answer { .. } | Effect::Restrained(_) | Effect::Ordered(_) | Effect::Permits { .. } => {}
         }
         Ok(())
     }

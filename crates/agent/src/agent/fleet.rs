@@ -178,8 +178,12 @@ impl Agent {
         self.fleet.linked = Some(Linked { stamp, joined, says, line, telling: Telling::default(), stop });
     }
 
-    /// Hands on which restraints are saved and obeyed, and what is wanted of the controller.
+    /// Hands on which restraints are saved and obeyed, and what came of orders, and what is wanted of the controller.
     pub(super) fn tell_acknowledged(&mut self) {
+        let ordered = self.shell.take_ordered();
+        if let Some(linked) = &self.fleet.linked {
+            ordered.into_iter().for_each(|said| linked.line.answer(said));
+        }
         if let Some((session, said)) = self.shell.take_permits()
             && let Some(linked) = &self.fleet.linked
         {

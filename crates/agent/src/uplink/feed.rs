@@ -290,6 +290,7 @@ mod tests {
             is_well_again: false,
             is_kept: false,
             well_since_ms: None,
+            seen_to: None,
         }))
     }
 

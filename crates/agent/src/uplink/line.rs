@@ -1,11 +1,15 @@
 //! What the loop and the link have in common: the loop notes what changed and goes on, the link takes it when it can. Each
 //! holds the lock for a moment only, and neither waits for the other.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use ansai_link::{Trouble, dial::Route};
 use ansai_model::{
     fleet::Acknowledged,
+    order::Ordered,
     permit::PermitsSaid,
     report::Report,
     text::Text,
@@ -23,6 +27,9 @@ use crate::answer;
 /// Clocks that are further apart than this are told of.
 const SKEW_MAX_MS: u64 = 5_000;
 
+/// Most answers to orders that wait to be said.
+const ORDERED_MAX: usize = 16;
+
 /// One end of it; a clone is another.
 #[derive(Clone, Debug)]
 pub(crate) struct Line(Arc<Inner>);
@@ -38,6 +45,8 @@ struct State {
     feed: Feed,
     /// The restraints that are in force and saved, and whether that has still to be said.
     acknowledged: Option<(Acknowledged, bool)>,
+    /// What came of orders and has still to be said on this link.
+    ordered: VecDeque<Ordered>,
     /// A configuration that was checked and that the loop has not taken.
     offered: Option<Offered>,
     /// What the host has of the fleet's configuration, and whether that has still to be said.
@@ -51,8 +60,9 @@ impl Line {
     /// A line on which nothing was said.
     pub(crate) fn new(feed: FeedId) -> Self {
         let configured = (Configured { held: Held::default(), refused: None }, false);
-        let (acknowledged, offered, permits, view) = (None, None, None, ControllerView::default());
-        let state = State { feed: Feed::new(feed), acknowledged, offered, configured, permits, view };
+        let (acknowledged, ordered, offered) = (None, VecDeque::new(), None);
+        let (permits, view) = (None, ControllerView::default());
+        let state = State { feed: Feed::new(feed), acknowledged, ordered, offered, configured, permits, view };
         Self(Arc::new(Inner { state: Mutex::new(state), changed: Notify::new() }))
     }
 
@@ -101,6 +111,21 @@ impl Line {
     pub(crate) fn acknowledge(&self, acknowledged: Acknowledged) {
         self.lock().acknowledged = Some((acknowledged, true));
         self.0.changed.notify_one();
+    }
+
+    /// What came of an order; of too many the oldest are not said.
+    pub(crate) fn answer(&self, said: Ordered) {
+        let mut state = self.lock();
+        while state.ordered.len() >= ORDERED_MAX {
+            state.ordered.pop_front();
+        }
+        state.ordered.push_back(said);
+        self.0.changed.notify_one();
+    }
+
+    /// What came of an order and has to be said, once.
+    pub(super) fn take_ordered(&self) -> Option<Ordered> {
+        self.lock().ordered.pop_front()
     }
 
     /// What is wanted of the controller and what is held, for one link; of several the newest.
@@ -203,6 +228,8 @@ impl Line {
     pub(super) fn connected(&self, welcome: &Welcome, now: WallTime) {
         let mut state = self.lock();
         state.feed.connected(welcome.kept);
+        // Nobody waits on this link for what was asked on the one before.
+        state.ordered.clear();
         // Another session is told what was said in the one before.
         if let Some((_, is_due)) = &mut state.acknowledged {
             *is_due = true;

@@ -277,10 +277,13 @@ mod tests {
         };
         assert_eq!(synopsis(&described()), "\\fBansai\\fR [OPTIONS] <COMMAND>");
         assert_eq!(of("ansai drill"), "\\fBansai drill\\fR [OPTIONS] <TARGET> <KIND|\\-\\-undo>");
-        let maintenance = "\\fBansai maintenance start\\fR [OPTIONS] <TARGETS|\\-\\-all>\n.br\n\
-                           \\fBansai maintenance end\\fR [OPTIONS] <TARGETS|\\-\\-all>\n.br\n\
-                           \\fBansai maintenance list\\fR [OPTIONS]";
-        assert!(of("ansai maintenance").starts_with(maintenance), "{}", of("ansai maintenance"));
+        let wide = "<TARGETS|\\-\\-all|\\-\\-fleet|\\-\\-host <NAME>|\\-\\-role <ROLE>|\\-\\-label <KEY=VALUE>>";
+        let maintenance = format!(
+            "\\fBansai maintenance start\\fR [OPTIONS] {wide}\n.br\n\
+             \\fBansai maintenance end\\fR [OPTIONS] {wide}\n.br\n\
+             \\fBansai maintenance list\\fR [OPTIONS]"
+        );
+        assert!(of("ansai maintenance").starts_with(&maintenance), "{}", of("ansai maintenance"));
         for command in below(&program) {
             assert!(!synopsis(&command).contains("COMMAND>"), "{:?}", command.get_bin_name());
         }

@@ -15,7 +15,7 @@ use ansai_model::{
 use ansai_protocol::{Event, EventKind, Problem, SCHEMA, TargetStatus};
 use serde_json::json;
 
-pub(super) use self::undo::undo;
+pub(super) use self::undo::{undo, undone_there};
 use super::{
     consent::{self, Proof},
     target,

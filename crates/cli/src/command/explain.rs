@@ -36,7 +36,7 @@ pub(super) fn gate(gate: &serde_json::Value, zone: &TimeZone) -> String {
 }
 
 /// An explanation as a person reads it.
-fn explanation(value: &serde_json::Value, zone: &TimeZone) -> show::Page {
+pub(super) fn explanation(value: &serde_json::Value, zone: &TimeZone) -> show::Page {
     let text = |value: &serde_json::Value| show::told(value.as_str().unwrap_or_default(), zone);
     let list = |value: &serde_json::Value| value.as_array().cloned().unwrap_or_default();
     let mut lines =

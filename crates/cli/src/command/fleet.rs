@@ -1,15 +1,8 @@
 //! The verbs that exist, over many hosts: the controller on this host is asked, and what would be changed is counted before.
 
-use ansai_model::{
-    fleet::{FleetScope, RestraintKind},
-    id::IncidentId,
-    observation::Health,
-    policy::Scope,
-    text::Text,
-    time::Shown,
-};
+use ansai_model::{fleet::FleetScope, id::IncidentId, observation::Health, policy::Scope, text::Text, time::Shown};
 use ansai_protocol::{
-    SCHEMA,
+    IncidentSummary, SCHEMA,
     operation::{FleetAnswer, FleetOperation, Reached},
     views::{FleetIncidents, FleetOperate, FleetRehearsed, FleetStatus, HostView, IncidentsAsked, RestraintView},
 };
@@ -39,7 +32,7 @@ fn is_over(over: &FleetScope, host: &HostView) -> bool {
 }
 
 /// The hosts that are meant now; at least one, but of the whole fleet.
-fn meant(paths: &Paths, over: &FleetScope) -> Result<Vec<HostView>, Failure> {
+pub(super) fn meant(paths: &Paths, over: &FleetScope) -> Result<Vec<HostView>, Failure> {
     let all = hosts::all(paths)?.hosts;
     let found: Vec<HostView> = all.into_iter().filter(|host| is_over(over, host)).collect();
     if found.is_empty() && *over != FleetScope::Fleet {
@@ -81,7 +74,7 @@ pub(super) fn change(
 }
 
 /// How many hosts an operation means, when it would not be refused.
-fn rehearsed(paths: &Paths, operation: FleetOperation) -> Result<usize, Failure> {
+pub(super) fn rehearsed(paths: &Paths, operation: FleetOperation) -> Result<usize, Failure> {
     let body = serde_json::to_value(FleetOperate { operation }).unwrap_or_default();
     let rehearsed: FleetRehearsed = client::read(client::tell_controller(paths, "/v1/rehearse", &body)?)?;
     Ok(rehearsed.hosts)
@@ -115,6 +108,11 @@ fn tell(paths: &Paths, operation: FleetOperation) -> Result<Code, Failure> {
             show::print(show::Page::lines(std::iter::once(text).chain(beyond)));
             Ok(Code::Ok)
         }
+        // Orders are asked for elsewhere.
+        FleetAnswer::Ordered { text, .. } => {
+            show::print(text.as_str());
+            Ok(Code::Ok)
+        }
         FleetAnswer::Refused { why, suggestion } => {
             Err(Failure::new(Code::Refused, why.to_string(), suggestion.to_string()))
         }
@@ -143,8 +141,24 @@ fn names(text: &str, entry: &str) -> bool {
 }
 
 /// The targets that are meant on each of the hosts.
-fn scope(args: &WideScopeArgs) -> Scope {
-    if args.targets.is_empty() { Scope::All } else { Scope::Matching(args.targets.clone()) }
+pub(super) fn scope(args: &WideScopeArgs) -> Scope {
+    if args.targets.is_empty() { Scope::All } else { Scope::Matching(patterns(&args.targets)) }
+}
+
+/// Names as people write them, as patterns: what targets other hosts have is not known here, so a word is also the name of a
+/// service.
+pub(super) fn patterns(words: &[String]) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for word in words {
+        let is_word = !word.is_empty() && !word.contains(['*', '?', '/']) && !word.ends_with(".service");
+        let both = std::iter::once(word.clone()).chain(is_word.then(|| format!("{word}.service")));
+        both.for_each(|pattern| {
+            if !all.contains(&pattern) {
+                all.push(pattern)
+            }
+        });
+    }
+    all
 }
 
 fn on(over: &FleetScope, scope: &Scope) -> String {
@@ -155,49 +169,13 @@ fn on(over: &FleetScope, scope: &Scope) -> String {
 }
 
 /// How many hosts are meant, with the first of their names.
-fn counted(what: &str, over: &FleetScope, scope: &Scope, hosts: &[HostView]) -> String {
+pub(super) fn counted(what: &str, over: &FleetScope, scope: &Scope, hosts: &[HostView]) -> String {
     let mut names: Vec<String> = hosts.iter().take(NAMED_MAX).map(|host| host.name.to_string()).collect();
     if hosts.len() > NAMED_MAX {
         names.push(format!("and {} more", hosts.len() - NAMED_MAX));
     }
     let colon = if names.is_empty() { "" } else { ": " };
     format!("{what} {}: {}{colon}{}", on(over, scope), show::count(hosts.len(), "host"), names.join(", "))
-}
-
-/// Holds many. An emergency waits for no answer.
-pub(super) fn hold(
-    paths: &Paths,
-    over: FleetScope,
-    args: &WideScopeArgs,
-    reason: &str,
-    lasts: Option<std::time::Duration>,
-    consent: ConsentArgs,
-) -> Result<Code, Failure> {
-    let scope = scope(args);
-    let what = counted("hold", &over, &scope, &meant(paths, &over)?);
-    let kind = RestraintKind::Hold;
-    let operation = FleetOperation::Restrain { kind, over, scope, reason: Text::new(reason), lasts };
-    if !consent.rehearsal.dry_run && paths.context().is_none() {
-        show::note(&what);
-    }
-    change(paths, &what, operation, consent)
-}
-
-/// Ends a hold over many: healing begins on all of them, so it is asked where that is more than a few.
-pub(super) fn release(
-    paths: &Paths,
-    over: FleetScope,
-    args: &WideScopeArgs,
-    assent: ConsentArgs,
-) -> Result<Code, Failure> {
-    let scope = scope(args);
-    // A hold may outlive the hosts that it was for.
-    let hosts = meant(paths, &over).unwrap_or_default();
-    let what = counted("release", &over, &scope, &hosts);
-    if !assent.rehearsal.dry_run && hosts.len() > 1 {
-        consent::ask(&what, &consent::Proof::Text(hosts.len().to_string()), assent)?;
-    }
-    change(paths, &what, FleetOperation::End { kind: RestraintKind::Hold, over, scope }, assent)
 }
 
 /// What is asked of incidents.
@@ -256,10 +234,17 @@ fn rows(found: &FleetIncidents, now_ms: i64) -> show::Page {
             Cell::new(show::moment_in_row(incident.opened_ms, now_ms, zone)),
             Cell::new(show::state(incident)),
             Cell::new(downtime.unwrap_or_default()),
-            Cell::new(format!("{drill}{}", incident.headline)),
+            Cell::new(format!("{drill}{}{}", incident.headline, seen_to(incident))),
         ]
     });
     show::table(&["HOST", "INCIDENT", "OPENED", "STATE", "DOWN", "WHAT"], &[4, 2], rows)
+}
+
+/// Who sees to it, in a clause.
+fn seen_to(incident: &IncidentSummary) -> String {
+    let Some(seen_to) = incident.seen_to.as_ref().filter(|_| incident.is_open()) else { return String::new() };
+    let reason = if seen_to.reason.as_str().is_empty() { String::new() } else { format!(": {}", seen_to.reason) };
+    format!(" ({} sees to it{reason})", seen_to.by)
 }
 
 /// The report on an incident of a host, or on its latest, of all or of one target.
@@ -309,8 +294,8 @@ fn picture(status: &FleetStatus, now_ms: i64) -> show::Page {
         head.push(format!("NOTHING NEW IS KEPT: {why}"));
     }
     let zone = &show::terminal().zone;
-    let own = status.own.iter().map(|own| (show::moment_in_row(own.opened_ms, now_ms, zone), &own.headline));
-    head.extend(own.map(|(since, headline)| format!("{headline} (since {since})")));
+    let own = status.own.iter().map(|own| (show::moment_in_row(own.opened_ms, now_ms, zone), own));
+    head.extend(own.map(|(since, own)| format!("{} (since {since}){}", own.headline, seen_to(own))));
     head.extend(status.restraints.iter().map(|restraint| restraint_line(restraint, now_ms)));
     let up = status.hosts.iter().filter(|host| host.is_connected).count();
     let failing = status.hosts.iter().filter(|host| host.is_connected && host.failing > 0).count();
@@ -366,7 +351,7 @@ fn restraint_line(restraint: &RestraintView, now_ms: i64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use ansai_model::id::RestraintId;
+    use ansai_model::{fleet::RestraintKind, id::RestraintId};
     use ansai_protocol::{
         link::ControllerId,
         operation::{Missing, UnderWay},
@@ -413,6 +398,14 @@ mod tests {
         let others = "1 of 2 hold; not reached: prod-db-02 (its link is down), 1 more; begun before and still under way: \
                       service/app.service on web-010 and other-service/app.service on web-01";
         assert_eq!(beyond(&reached, others), lines, "who is named there is another one");
+    }
+
+    #[test]
+    fn a_word_is_also_the_name_of_a_service() {
+        let all = |words: &[&str]| patterns(&words.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(all(&["nginx"]), ["nginx", "nginx.service"]);
+        assert_eq!(all(&["nginx", "nginx.service", "nginx"]), ["nginx", "nginx.service"], "as it is told to be ended");
+        assert_eq!(all(&["web*", "/var", "service/app.service", "shop.example.com"]).len(), 5);
     }
 
     #[test]

@@ -111,6 +111,7 @@ mod tests {
             is_well_again: id == 13,
             is_kept: false,
             well_since_ms: Some(1_700_000_060_000),
+            seen_to: None,
         };
         let healed = Phase::Resolved(Resolution::Healed { rung: RungId::new("restart").expect("valid") });
         let text = rendered(
@@ -148,6 +149,7 @@ mod tests {
                 is_well_again,
                 is_kept,
                 well_since_ms: None,
+                seen_to: None,
             };
             rendered(&[incident], 1, 0, &TimeZone::UTC).to_string()
         };
@@ -174,6 +176,7 @@ mod tests {
             is_well_again: false,
             is_kept: false,
             well_since_ms: None,
+            seen_to: None,
         };
         let waits = Phase::AwaitingApproval { expires: Now::default() };
         let incidents = [

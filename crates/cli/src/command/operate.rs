@@ -2,7 +2,9 @@
 //!
 //! A hold asks nothing: it only stops action, and an emergency must not wait for an answer.
 
-use ansai_model::{id::IncidentId, operator::Operation, policy::Scope, text::Text, time::WallTime};
+use ansai_model::{
+    fleet::RestraintKind, id::IncidentId, operator::Operation, policy::Scope, text::Text, time::WallTime,
+};
 use ansai_protocol::{Done, Incidents, SCHEMA, ScopeView, Status};
 use serde_json::json;
 
@@ -104,6 +106,15 @@ pub(super) enum Ended {
 }
 
 impl Ended {
+    /// What it is of.
+    pub(super) fn kind(self) -> RestraintKind {
+        match self {
+            Self::Hold => RestraintKind::Hold,
+            Self::Silence => RestraintKind::Silence,
+            Self::Maintenance => RestraintKind::Maintenance,
+        }
+    }
+
     /// What is there that could be ended.
     fn those_on(self, status: &Status) -> &[ScopeView] {
         match self {

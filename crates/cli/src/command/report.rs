@@ -93,6 +93,7 @@ mod tests {
             is_well_again: false,
             is_kept: false,
             well_since_ms: None,
+            seen_to: None,
         };
         let incidents =
             [incident(9, "disk//var"), incident(8, "service/app.service"), incident(7, "service/old.service")];

@@ -265,7 +265,7 @@ impl World for Script {
                 Some((LOOK, Input::Gathered { incident, request, evidence: Vec::new() }))
             }
             Effect::Dispatch(dispatch) => Some((Duration::ZERO, Input::Dispatched { dispatch: dispatch.id })),
-            Effect::Answer { .. } | Effect::Restrained(_) | Effect::Permits { .. } => None,
+            Effect::Answer { .. } | Effect::Restrained(_) | Effect::Ordered(_) | Effect::Permits { .. } => None,
         }
     }
 }

@@ -60,8 +60,18 @@ fn rows(shown: &StatusArgs) -> Option<usize> {
     show::terminal().rows.filter(|_| !is_whole)
 }
 
+/// A host that only runs a controller has an answer all the same.
+fn of_controllers_host(paths: &Paths, failure: Failure) -> Failure {
+    let is_without_agent = failure.code == Code::Unreachable && failure.what().starts_with(client::NO_AGENT);
+    if !is_without_agent || !client::has_controller(paths) {
+        return failure;
+    }
+    let todo = "a controller runs here: `ansai status --fleet` shows its hosts; systemctl start ansai watches this one";
+    Failure::new(Code::Unreachable, failure.what(), todo)
+}
+
 fn asked(paths: &Paths, shown: &StatusArgs) -> Result<Asked, Failure> {
-    let mut status = client::status(paths)?;
+    let mut status = client::status(paths).map_err(|failure| of_controllers_host(paths, failure))?;
     if let Some(role) = &shown.role
         && status.role.as_ref() != Some(role)
     {

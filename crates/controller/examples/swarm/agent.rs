@@ -208,6 +208,7 @@ impl Agent {
                 return Err(Trouble::Closing { why, suggestion, again_after: None });
             }
             FromController::Beat { .. }
+            | FromController::Order { .. }
             | FromController::StandBack { .. }
             | FromController::Welcome(_)
             | FromController::Renewed { .. }

@@ -76,6 +76,7 @@ pub(crate) fn incident(number: u64, opened: WallTime, stage: Stage) -> IncidentS
         is_well_again: stage == Stage::Back,
         is_kept: false,
         well_since_ms: (stage != Stage::Failed).then_some(opened.0 + 23),
+        seen_to: None,
     }
 }
 

@@ -19,6 +19,9 @@ pub struct FromController {
     pub came: Now,
     /// Epoch and generation of the newest set that this controller has ever had in force here.
     pub newest: (u64, u64),
+    /// Epoch and number of the newest order of this controller that was heard here, whatever came of it.
+    #[serde(default)]
+    pub ordered: (u64, u64),
 }
 
 impl FromController {

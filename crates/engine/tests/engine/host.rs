@@ -23,6 +23,7 @@ use ansai_model::{
     inventory::Inventory,
     observation::Observation,
     operator::{Operation, OperatorCommand},
+    order::Ordered,
     permit::PermitsSaid,
     policy::Scope,
     text::Text,
@@ -101,6 +102,7 @@ pub(crate) struct Host {
     answers: Vec<Answer>,
     /// What the controller was told.
     pub(crate) restrained: Vec<Acknowledged>,
+    pub(crate) ordered: Vec<Ordered>,
     /// What the controller was told of permits, and on which link.
     pub(crate) permits: Vec<(u64, PermitsSaid)>,
     hold_file: Option<Text>,
@@ -203,6 +205,7 @@ impl Host {
             port_owner: "nobody",
             answers: Vec::new(),
             restrained: Vec::new(),
+            ordered: Vec::new(),
             permits: Vec::new(),
             hold_file: None,
         };
@@ -285,6 +288,10 @@ impl Host {
             }
             Effect::Restrained(said) => {
                 self.restrained.push(*said);
+                None
+            }
+            Effect::Ordered(said) => {
+                self.ordered.push(*said);
                 None
             }
             Effect::Permits { session, said } => {

@@ -23,6 +23,7 @@ mod fault_domains;
 mod foreseen;
 mod gates;
 mod logged;
+mod ordered;
 mod outages;
 mod outcomes;
 mod permits;

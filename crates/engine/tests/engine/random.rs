@@ -150,7 +150,11 @@ impl Books {
                 let before = self.told.insert(key, dispatch.id);
                 assert!(before.is_none_or(|before| before == dispatch.id), "told twice: {:?}", dispatch.kind);
             }
-            Effect::Gather(_) | Effect::Answer { .. } | Effect::Restrained(_) | Effect::Permits { .. } => {}
+            Effect::Gather(_)
+            | Effect::Answer { .. }
+            | Effect::Restrained(_)
+            | Effect::Ordered(_)
+            | Effect::Permits { .. } => {}
         }
     }
 

@@ -415,6 +415,7 @@ pub(crate) fn hold(over: FleetScope) -> FleetOperation {
 pub(crate) fn said(answer: &FleetAnswer) -> String {
     match answer {
         FleetAnswer::Done { text, .. } => format!("done: {text}"),
+        FleetAnswer::Ordered { text, .. } => format!("ordered: {text}"),
         FleetAnswer::Refused { why, .. } => format!("refused: {why}"),
         FleetAnswer::NotFound { what, .. } => format!("not found: {what}"),
     }

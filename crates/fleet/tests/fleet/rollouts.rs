@@ -100,6 +100,7 @@ impl Paper {
             is_well_again: false,
             is_kept: false,
             well_since_ms: None,
+            seen_to: None,
         };
         self.changes(session, number, vec![Change::Incident(Box::new(incident))]);
     }

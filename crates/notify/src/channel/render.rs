@@ -222,6 +222,7 @@ pub fn step(kind: &StepKind) -> String {
 /// The commands of `ansai`, by which what is to be typed is told from what is said of it; those of domains are named in
 /// backticks, in which everything is typed.
 pub const COMMANDS: &[&str] = &[
+    "acknowledge",
     "agent",
     "approve",
     "check",
@@ -243,6 +244,7 @@ pub const COMMANDS: &[&str] = &[
     "incidents",
     "init",
     "maintenance",
+    "permits",
     "man",
     "reject",
     "release",

@@ -5,6 +5,8 @@ use ansai_model::{
     id::{CheckId, IncidentId, PermitId, RestraintId},
     incident::Phase,
     observation::Health,
+    operator::DrillKind,
+    order::{Deed, OrderOutcome, Subject, Told},
     permit::{PermitGranted, PermitWanted},
     policy::Scope,
     rule::Severity,
@@ -67,6 +69,7 @@ fn changes() -> Vec<Change> {
         is_well_again: false,
         is_kept: false,
         well_since_ms: None,
+        seen_to: None,
     };
     vec![
         Change::Anew,
@@ -96,6 +99,18 @@ fn from_host() -> Vec<FromHost> {
         FromHost::Configured(Box::new(Configured {
             held: Held { epoch: 1, generation: 2, name: "web-01".into(), role: None },
             refused: Some(RefusedBundle { epoch: 1, generation: 3, why: "line 4: there is no key `servces`".into() }),
+        })),
+        FromHost::Ordered(Box::new(Ordered {
+            request: 3,
+            epoch: 1,
+            number: 6,
+            told: vec![Told {
+                of: "service/app.service".into(),
+                outcome: OrderOutcome::Refused,
+                text: "it is held".into(),
+                suggestion: "release it".into(),
+                document: None,
+            }],
         })),
         FromHost::Permits(Box::new(PermitsSaid {
             number: 4,
@@ -153,6 +168,19 @@ fn from_controller() -> Vec<FromController> {
         FromController::Kept { through: u64::MAX },
         FromController::Restraints(Box::new(restraints())),
         FromController::StandBack { why: "two hosts have its identity".into(), lasts_ms: 30_000 },
+        FromController::Order {
+            order: Box::new(Order {
+                request: 3,
+                controller: "c".into(),
+                epoch: 1,
+                number: 6,
+                by: "ann".into(),
+                deed: Deed::Drill(DrillKind::Crash),
+                to: Subject::Targets(Scope::Matching(vec!["app*".into()])),
+                is_rehearsal: false,
+            }),
+            at_ms: 4,
+        },
         FromController::Renewed {
             certificate: Certificate::new("-----BEGIN").expect("short"),
             roots: Roots::new("-----BEGIN").expect("short"),

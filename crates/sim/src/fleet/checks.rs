@@ -7,6 +7,8 @@
 //! | [`Books::is_told`] | a generation has one content, whoever tells it and when |
 //! | [`Books::acts`] | I5: once a hold is acknowledged, no new action, until something newer was heard or it has ended |
 //! | [`Books::agent_starts`] | what was acknowledged is on the host's disk |
+//! | [`Books::ordered`] | what is ordered is done at most once on a host |
+//! | [`answered_means_done`] | a host that an operator was told has done what was ordered has done it |
 //! | [`answered_means_obeyed`] | I5: a host that an operator was told to hold holds |
 //! | [`said_is_durable`] | a controller says nothing to a host that it could forget |
 //! | [`told_what_concerns`] | a host is told what concerns it, and nothing else |
@@ -14,7 +16,7 @@
 //! | [`permit_is_durable`] | a permit is kept before it is told |
 //! | [`books_match_disk`] | what is in force at the controller is what is on its disk, and nothing else |
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ansai_engine::State;
@@ -22,12 +24,13 @@ use ansai_fleet::FleetEngine;
 use ansai_model::{
     action::ActionRun,
     fleet::{FleetScope, Restraint, RestraintKind, RestraintSet},
+    order::{OrderOutcome, Ordered},
     permit::PermitNews,
     time::{MonoTime, Now, WallTime},
 };
 use ansai_protocol::{
     link::{FromController, HostId, Short},
-    operation::Reached,
+    operation::{HostTold, Reached},
 };
 
 use ansai_store::volatile::Records;
@@ -48,6 +51,8 @@ pub struct Books {
     told: BTreeMap<Age, (RestraintSet, MonoTime)>,
     /// What it last said that it obeys, until it hears something newer.
     promised: Option<Age>,
+    /// The orders of which it has done anything, and that its ledger holds.
+    done: BTreeSet<Age>,
     /// Whether a controller was brought back from a copy without beginning a new epoch: then numbers mean two things.
     pub numbers_are_ambiguous: bool,
 }
@@ -120,6 +125,18 @@ impl Books {
         }
     }
 
+    /// It says what came of an order.
+    ///
+    /// # Errors
+    /// When it has done the same before.
+    pub fn ordered(&mut self, name: &Short, said: &Ordered) -> Result<(), String> {
+        let is_done = said.number > 0 && said.told.iter().any(|told| told.outcome == OrderOutcome::Done);
+        match is_done && !self.done.insert((said.epoch, said.number)) && !self.numbers_are_ambiguous {
+            true => Err(format!("ordered_once: {name} has done ({}, {}) twice", said.epoch, said.number)),
+            false => Ok(()),
+        }
+    }
+
     /// It begins an action.
     ///
     /// # Errors
@@ -184,6 +201,19 @@ pub(super) fn answered_means_obeyed(
                 restraint.id,
                 host.ledger().map(|set| (set.epoch, set.generation))
             ));
+        }
+    }
+    Ok(())
+}
+
+/// An operator was told what came of an order: who is said to have done it has.
+///
+/// # Errors
+/// The first host that has not.
+pub(super) fn answered_means_done(age: Age, said: &[HostTold], hosts: &[SimHost]) -> Result<(), String> {
+    for one in said.iter().filter(|one| one.told.iter().any(|told| told.outcome == OrderOutcome::Done)) {
+        if !hosts.iter().any(|host| host.name == one.host && host.books.done.contains(&age)) {
+            return Err(format!("answered_means_done: {} is said to have done {age:?}, and has not", one.host));
         }
     }
     Ok(())

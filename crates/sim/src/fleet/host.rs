@@ -12,6 +12,7 @@ use ansai_model::{
     id::{CheckId, RunId, TargetId, UnitName},
     inventory::Inventory,
     observation::{Health, Observation},
+    order::Order,
     permit::LinkStanding,
     probe::Probe,
     text::Text,
@@ -233,6 +234,9 @@ impl SimHost {
             let (_, run) = self.running.swap_remove(index);
             let outcome = self.take_effect(&run);
             self.step(now, Input::ActionEnded { run: run.id, outcome }, random)?;
+            if let Action::Drill { unit, .. } = run.action {
+                self.step(now, Input::Hint(Hint::Unit(unit)), random)?;
+            }
         }
         self.step(now, Input::Tick, random)
     }
@@ -243,6 +247,12 @@ impl SimHost {
         {
             self.up[which] = true;
             self.grows &= which != 0;
+            self.changed(which);
+        }
+        if let Action::Drill { unit, .. } = &run.action
+            && let Some(which) = SERVICES.iter().position(|name| *name == unit.as_str())
+        {
+            self.up[which] = false;
             self.changed(which);
         }
         ActionOutcome::Succeeded { note: "done".into() }
@@ -305,10 +315,14 @@ impl SimHost {
             }
             Effect::Dispatch(dispatch) => inputs.push_back(Input::Dispatched { dispatch: dispatch.id }),
             Effect::Restrained(said) if is_recorded => self.says(FromHost::Restrained(said)),
+            Effect::Ordered(said) if is_recorded => {
+                self.books.ordered(&self.name, &said)?;
+                self.says(FromHost::Ordered(said));
+            }
             Effect::Permits { session, said } if self.link.is_some_and(|link| link.session == session) => {
                 self.says(FromHost::Permits(said));
             }
-            Effect::Restrained(_) | Effect::Permits { .. } | Effect::Answer { .. } => {}
+            Effect::Restrained(_) | Effect::Ordered(_) | Effect::Permits { .. } | Effect::Answer { .. } => {}
         }
         Ok(())
     }
@@ -343,6 +357,17 @@ impl SimHost {
     pub(super) fn is_told(&mut self, set: RestraintSet, now: Now, random: &mut Random) -> Result<(), String> {
         self.books.is_told(&self.name, &set, now)?;
         self.step(now, Input::Restraints(Box::new(set)), random)
+    }
+
+    /// The controller has said what it is to do.
+    pub(super) fn is_ordered(
+        &mut self,
+        order: Order,
+        late: Duration,
+        now: Now,
+        random: &mut Random,
+    ) -> Result<(), String> {
+        self.step(now, Input::Order { order: Box::new(order), late }, random)
     }
 
     fn says(&mut self, message: FromHost) {

@@ -7,7 +7,10 @@ use ansai_fleet::FleetInput;
 use ansai_model::{
     fleet::{FleetScope, RestraintKind},
     id::RestraintId,
+    operator::DrillKind,
+    order::{Deed, Order, Subject},
     policy::Scope,
+    time::WallTime,
 };
 use ansai_protocol::operation::{FleetAnswer, FleetOperation};
 
@@ -20,7 +23,7 @@ use super::{
 #[derive(Debug, Default)]
 pub(super) struct Operators {
     asked: u64,
-    /// The restraint that a question made, when it made one.
+    /// The restraint or the order that a question made, when it made one.
     waiting: BTreeMap<u64, Option<RestraintId>>,
     /// A controller was brought back from a copy, and no new epoch was begun: numbers mean two things.
     pub(super) numbers_are_ambiguous: bool,
@@ -36,6 +39,10 @@ impl World {
         self.after(wait, Event::Operator);
         if !self.controller.is_up {
             return Ok(());
+        }
+        if self.random.chance(25) {
+            let order = self.an_order();
+            return self.asks(order);
         }
         let operation = if self.random.chance(40) { self.an_end() } else { None };
         let operation = operation.unwrap_or_else(|| self.a_restraint());
@@ -55,18 +62,29 @@ impl World {
             7..9 => RestraintKind::Maintenance,
             _ => RestraintKind::Silence,
         };
-        let over = match self.random.below(10) {
+        let over = self.some_hosts();
+        let scope = if self.random.chance(60) { Scope::All } else { Scope::Matching(vec!["app.service".into()]) };
+        let lasts = Duration::from_secs(3 + self.random.below(60));
+        let is_endless = kind == RestraintKind::Hold && self.random.chance(50);
+        FleetOperation::Restrain { kind, over, scope, reason: "sim".into(), lasts: (!is_endless).then_some(lasts) }
+    }
+
+    fn some_hosts(&mut self) -> FleetScope {
+        match self.random.below(10) {
             0..4 => FleetScope::Fleet,
             4..7 => FleetScope::Role(if self.random.chance(50) { "web" } else { "db" }.into()),
             _ => {
                 let index = self.random.below(self.hosts.len() as u64);
                 FleetScope::Host(format!("host-{index}").into())
             }
-        };
-        let scope = if self.random.chance(60) { Scope::All } else { Scope::Matching(vec!["app.service".into()]) };
-        let lasts = Duration::from_secs(3 + self.random.below(60));
-        let is_endless = kind == RestraintKind::Hold && self.random.chance(50);
-        FleetOperation::Restrain { kind, over, scope, reason: "sim".into(), lasts: (!is_endless).then_some(lasts) }
+        }
+    }
+
+    fn an_order(&mut self) -> FleetOperation {
+        let over = self.some_hosts();
+        let deed = if self.random.chance(70) { Deed::Drill(DrillKind::Crash) } else { Deed::Heal };
+        let to = Subject::Targets(Scope::Matching(vec!["app.service".into()]));
+        FleetOperation::Order { deed, over, to, is_rehearsal: self.random.chance(10) }
     }
 
     /// Says something to the controller.
@@ -74,7 +92,7 @@ impl World {
         if matches!(operation, FleetOperation::End { .. }) {
             self.calm_since = self.now.mono;
         }
-        let is_restraint = matches!(operation, FleetOperation::Restrain { .. });
+        let is_restraint = matches!(operation, FleetOperation::Restrain { .. } | FleetOperation::Order { .. });
         self.operators.asked += 1;
         let request = self.operators.asked;
         self.operators.waiting.insert(request, None);
@@ -87,6 +105,21 @@ impl World {
         Ok(())
     }
 
+    /// A host hears an order. Whatever it travels over may bring it again, much later, and beside a newer one.
+    pub(super) fn is_ordered(&mut self, index: usize, order: Order, at_ms: i64) -> Result<(), String> {
+        let late = self.now.wall.since(WallTime(at_ms));
+        if self.random.chance(30) {
+            let again = Duration::from_millis(self.random.below(30_000));
+            self.after(again, Event::OrderAgain(index, Box::new(order.clone())));
+        }
+        self.on_host(index, |host, now, random| host.is_ordered(order, late, now, random))
+    }
+
+    /// A host hears it again, as if it had just been given.
+    pub(super) fn is_ordered_again(&mut self, index: usize, order: Order) -> Result<(), String> {
+        self.on_host(index, |host, now, random| host.is_ordered(order, Duration::ZERO, now, random))
+    }
+
     /// The controller was killed: nobody answers any more.
     pub(super) fn nobody_answers(&mut self) {
         self.operators.waiting.clear();
@@ -97,6 +130,12 @@ impl World {
         let Some(made) = self.operators.waiting.remove(&request) else {
             return Err(format!("answered_once: request {request} is answered, and nobody waits: {answer:?}"));
         };
+        if let (FleetAnswer::Ordered { hosts, .. }, Some(RestraintId(number))) = (&answer, made) {
+            self.totals.ordered += 1;
+            let age = (self.controller.disk.epoch, number);
+            let is_known = !self.operators.numbers_are_ambiguous;
+            return if is_known { checks::answered_means_done(age, hosts, &self.hosts) } else { Ok(()) };
+        }
         let FleetAnswer::Done { reached: Some(reached), .. } = answer else { return Ok(()) };
         self.totals.answered += 1;
         let disk = &self.controller.disk;

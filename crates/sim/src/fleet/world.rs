@@ -11,6 +11,7 @@ use ansai_fleet::{
     invariant,
 };
 use ansai_model::{
+    order::Order,
     permit::LinkStanding,
     text::Text,
     time::{MonoTime, Now, WallTime},
@@ -49,6 +50,8 @@ pub(super) enum Event {
     ToController(u64, Box<FromHost>),
     /// A message reaches a host.
     ToHost(u64, Box<FromController>),
+    /// An order reaches a host once more, as if it had just been given.
+    OrderAgain(usize, Box<Order>),
     /// The controller sees that a connection is gone.
     ControllerSees(u64),
     /// A host sees that its connection is gone.
@@ -264,6 +267,7 @@ impl World {
             }
             Event::Trouble => self.trouble(),
             Event::Operator => self.operator(),
+            Event::OrderAgain(index, order) => self.is_ordered_again(index, *order),
         }
     }
 
@@ -392,6 +396,7 @@ impl World {
                 let lasts = Duration::from_millis(lasts_ms);
                 self.on_host(index, |host, now, random| host.step(now, Input::StandBack { why, lasts }, random))
             }
+            FromController::Order { order, at_ms } => self.is_ordered(index, *order, at_ms),
             FromController::Closing { .. } => {
                 self.loses_link(session);
                 Ok(())

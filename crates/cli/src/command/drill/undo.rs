@@ -12,6 +12,7 @@ use ansai_host::linux::drill::{
 use ansai_model::{
     action::{AS_DECLARED, Action, ActionOutcome, ActionRun},
     bundle::Bundle,
+    fleet::FleetScope,
     id::{RunId, TargetId, UnitName},
     incident::Phase,
     operator::Operation,
@@ -26,6 +27,16 @@ use crate::{
     exit::{Code, Failure},
     show,
 };
+
+/// Ends no drill of another host: what it left lies there.
+pub(in crate::command) fn undone_there(over: &FleetScope) -> Failure {
+    let what = format!("a drill is undone on its own host, and not from here on {over}");
+    Failure::new(
+        Code::Usage,
+        what,
+        "`ansai drill TARGET --undo` there; what is left of a drill ends by itself in two minutes",
+    )
+}
 
 pub(in crate::command) fn undo(paths: &Paths, name: &str, consent: ConsentArgs) -> Result<Code, Failure> {
     // What a drill broke is put back also while a mistake stands in the configuration.
