@@ -42,7 +42,11 @@ pub(crate) use self::complete::Completed;
 pub(crate) use self::join::JoinArgs;
 pub(crate) use self::over_ssh::AddArgs;
 pub(crate) use self::rollout::canary;
-use ansai_model::{fleet::RestraintKind, order::Deed};
+use ansai_model::{
+    fleet::{FleetScope, RestraintKind},
+    operator::DrillKind,
+    order::Deed,
+};
 use clap::ArgMatches;
 
 use self::{
@@ -104,15 +108,9 @@ pub(crate) fn run(paths: &Paths, command: Command) -> Result<Code, Failure> {
     match command {
         Command::Agent(args) => agent::agent(paths, args),
         Command::Init { output, force, dry_run } => init::init(paths, output, force, dry_run),
-        Command::Check { path, strict: true } => check::check(paths, path, check::Warnings::Refused),
-        Command::Check { path, strict: false } => check::check(paths, path, check::Warnings::Said),
+        Command::Check { path, strict } => check::check(paths, path, check::Warnings::when(strict)),
         Command::Reload { rehearsal } => operate::reload(paths, rehearsal),
-        Command::Config { show: ConfigCommand::Show { expanded: false } } => config::show(paths),
-        Command::Config { show: ConfigCommand::Show { expanded: true } } => config::expanded(paths),
-        Command::Config { show: ConfigCommand::Layers } => config::layers(paths),
-        Command::Config { show: ConfigCommand::Explain { key } } => config::explain(paths, &key),
-        Command::Config { show: ConfigCommand::Schema } => config::schema(),
-        Command::Config { show: ConfigCommand::Reference } => docs::keys(),
+        Command::Config { show } => of_config(paths, show),
         Command::Status(shown) if shown.watch => status::watch(paths, &shown),
         Command::Status(shown) => match shown.over().scope()? {
             Some(over) => fleet::status(paths, &over, &shown),
@@ -125,10 +123,7 @@ pub(crate) fn run(paths: &Paths, command: Command) -> Result<Code, Failure> {
         },
         Command::Report { incident, host: Some(host) } => fleet::report(paths, &host, incident.as_deref()),
         Command::Report { incident, host: None } => report::report(paths, incident.as_deref()),
-        Command::Explain { target, over } => match over.scope()? {
-            Some(over) => orders::explain(paths, over, &target),
-            None => explain::explain(paths, &target),
-        },
+        Command::Explain { target, over } => explained(paths, &target, over.scope()?),
         Command::Test { path, bless: true } => test::bless(paths, path),
         Command::Test { path, bless: false } => test::test(paths, path),
         Command::Replay { journal, with } => replay::replay(paths, &journal, with),
@@ -169,13 +164,7 @@ pub(crate) fn run(paths: &Paths, command: Command) -> Result<Code, Failure> {
         Command::Silence { scope, lasts, reason, consent } => {
             open(paths, RestraintKind::Silence, scope, Lasting { lasts, reason, consent })
         }
-        Command::Maintenance { what: MaintenanceCommand::Start { scope, lasts, reason, consent } } => {
-            open(paths, RestraintKind::Maintenance, scope, Lasting { lasts, reason, consent })
-        }
-        Command::Maintenance { what: MaintenanceCommand::End { scope, consent } } => {
-            end(paths, Ended::Maintenance, scope, consent)
-        }
-        Command::Maintenance { what: MaintenanceCommand::List { targets } } => maintenance::list(paths, &targets),
+        Command::Maintenance { what } => of_maintenance(paths, what),
         Command::OfDomain(command) => command.run(paths),
         Command::Join(args) => join::join(paths, args),
         Command::Leave { consent } => join::leave(paths, consent),
@@ -183,14 +172,54 @@ pub(crate) fn run(paths: &Paths, command: Command) -> Result<Code, Failure> {
             Some(over) => orders::run(paths, &Order::of_target(Deed::Heal, over, &target), consent),
             None => heal::heal(paths, &target, consent),
         },
-        Command::Drill { target, kind: Some(kind), over, consent, undo: _ } => match over.scope()? {
-            Some(over) => orders::run(paths, &Order::of_target(Deed::Drill(kind), over, &target), consent),
-            None => drill::drill(paths, &target, kind, consent),
-        },
-        Command::Drill { target, kind: None, over, consent, undo: _ } => match over.scope()? {
-            Some(over) => Err(drill::undone_there(&over)),
-            None => drill::undo(paths, &target, consent),
-        },
+        Command::Drill { target, kind, over, consent, undo: _ } => {
+            drilled(paths, &target, kind, over.scope()?, consent)
+        }
+    }
+}
+
+fn of_config(paths: &Paths, show: ConfigCommand) -> Result<Code, Failure> {
+    match show {
+        ConfigCommand::Show { expanded: false } => config::show(paths),
+        ConfigCommand::Show { expanded: true } => config::expanded(paths),
+        ConfigCommand::Layers => config::layers(paths),
+        ConfigCommand::Explain { key } => config::explain(paths, &key),
+        ConfigCommand::Schema => config::schema(),
+        ConfigCommand::Reference => docs::keys(),
+    }
+}
+
+fn of_maintenance(paths: &Paths, what: MaintenanceCommand) -> Result<Code, Failure> {
+    match what {
+        MaintenanceCommand::Start { scope, lasts, reason, consent } => {
+            open(paths, RestraintKind::Maintenance, scope, Lasting { lasts, reason, consent })
+        }
+        MaintenanceCommand::End { scope, consent } => end(paths, Ended::Maintenance, scope, consent),
+        MaintenanceCommand::List { targets } => maintenance::list(paths, &targets),
+    }
+}
+
+/// Explains a target of this host, or of others.
+fn explained(paths: &Paths, target: &str, over: Option<FleetScope>) -> Result<Code, Failure> {
+    match over {
+        Some(over) => orders::explain(paths, over, target),
+        None => explain::explain(paths, target),
+    }
+}
+
+/// Begins a drill on a target of this host, or of others, or ends it here.
+fn drilled(
+    paths: &Paths,
+    target: &str,
+    kind: Option<DrillKind>,
+    over: Option<FleetScope>,
+    consent: ConsentArgs,
+) -> Result<Code, Failure> {
+    match (kind, over) {
+        (Some(kind), Some(over)) => orders::run(paths, &Order::of_target(Deed::Drill(kind), over, target), consent),
+        (Some(kind), None) => drill::drill(paths, target, kind, consent),
+        (None, Some(over)) => Err(drill::undone_there(&over)),
+        (None, None) => drill::undo(paths, target, consent),
     }
 }
 

@@ -83,7 +83,7 @@ impl Context {
             Some(LinkStanding::Away) | None => None,
         };
         let permits = &mut self.outside.permits;
-        let before = core::mem::replace(&mut permits.link, Some(standing));
+        let before = permits.link.replace(standing);
         if before == permits.link {
             return;
         }

@@ -21,6 +21,13 @@ pub(super) enum Warnings {
     Refused,
 }
 
+impl Warnings {
+    /// As `--strict` was given or not.
+    pub(super) fn when(is_strict: bool) -> Self {
+        if is_strict { Self::Refused } else { Self::Said }
+    }
+}
+
 pub(super) fn check(paths: &Paths, path: Option<PathBuf>, warnings: Warnings) -> Result<Code, Failure> {
     let path = path.unwrap_or_else(|| paths.config.clone());
     patience::read(&path, || super::config::permitted(&path))?;
