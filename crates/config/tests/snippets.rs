@@ -42,7 +42,8 @@ fn check(name: &str, text: &str) {
     assert_eq!(read("expanded.yaml", &expanded(&bundle, &own)), (bundle, own), "the long form says the same");
 }
 
-/// The blocks of a page that are configurations, with the numbers of their first lines.
+/// The blocks of a page that are configurations, with the numbers of their first lines. Those of a controller are marked `yml`,
+/// and tested with its own reader.
 fn blocks(page: &str) -> Vec<(usize, &'static str, String)> {
     let mut blocks = Vec::new();
     let mut lines = page.lines().enumerate();

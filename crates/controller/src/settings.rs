@@ -343,6 +343,21 @@ mod tests {
     }
 
     #[test]
+    fn what_the_pages_have_written_into_this_file_is_valid() {
+        let pages = concat!(
+            include_str!("../../../docs/fleet/api.md"),
+            include_str!("../../../docs/fleet/permits.md"),
+            include_str!("../../../docs/fleet/troubleshooting.md"),
+        );
+        let blocks: Vec<&str> =
+            pages.split("\n```yml\n").skip(1).map(|rest| rest.split("```").next().unwrap_or(rest)).collect();
+        assert!(blocks.len() >= 2, "{}", blocks.len());
+        for block in blocks {
+            Settings::read("controller.yaml", block).expect(block);
+        }
+    }
+
+    #[test]
     fn the_api_is_asked_over_the_network_only_where_the_file_says_so() {
         let read = |text: &str| Settings::read("controller.yaml", text);
         assert_eq!(read("").expect("valid").api, None);

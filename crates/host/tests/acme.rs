@@ -112,7 +112,9 @@ impl Bench {
             Command::new("pebble")
                 .args(["-config", &path("pebble.json"), "-dnsserver", &format!("127.0.0.1:{dns_port}")])
                 .env("PEBBLE_VA_NOSLEEP", "1")
-                .env("PEBBLE_AUTHZREUSE", "0"),
+                .env("PEBBLE_AUTHZREUSE", "0")
+                // It refuses one nonce in twenty by itself, and so now and then three in a row, after which we give up as well.
+                .env("PEBBLE_WFE_NONCEREJECT", "1"),
         );
         for port in [directory_port, management_port, dns_management_port] {
             await_port(port);
