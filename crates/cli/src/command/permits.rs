@@ -39,11 +39,14 @@ fn list(paths: &Paths) -> Result<Code, Failure> {
 }
 
 fn picture(permits: &FleetPermits, now_ms: i64) -> show::Page {
-    let mut page = show::Page::lines(permits.none_is_given.iter().map(ToString::to_string));
-    page = page.above(&match permits.permits.as_slice() {
-        [] => show::Page::lines(["nobody holds a permit".to_owned()]),
+    let held = match permits.permits.as_slice() {
+        [] => show::Page::lines(["nobody holds a permit"]),
         held => held_table(held, now_ms),
-    });
+    };
+    let mut page = match &permits.none_is_given {
+        Some(why) => show::Page::lines([why.as_str()]).above(&held),
+        None => held,
+    };
     if !permits.waiting.is_empty() {
         page = page.above(&show::Page::lines([String::new()])).above(&waiting_table(&permits.waiting, now_ms));
     }
