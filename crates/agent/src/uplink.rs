@@ -107,8 +107,9 @@ impl Uplink {
                 Ok(Next::Stop) => return,
                 Ok(Next::Again) => Duration::ZERO,
                 Err(trouble) => {
-                    self.stands(LinkStanding::Away).await;
                     if self.line.lost(&trouble) {
+                        // The loop hears of what has changed, and of no dial that fails like the one before it.
+                        self.stands(LinkStanding::Away).await;
                         tracing::warn!("no link to the controller: {trouble}; {}", trouble.suggestion());
                     }
                     self.jitter(&mut pause) + trouble.again_after().unwrap_or_default().min(AWAY_MAX)
@@ -117,9 +118,12 @@ impl Uplink {
         }
     }
 
-    /// Says to the loop how it stands; one that is gone stops this task too.
+    /// Says to the loop how it stands; one that is gone stops this task too, and one that is busy does not keep it from ending.
     async fn stands(&self, standing: LinkStanding) {
-        let _ = self.inputs.send(Input::Linked(standing)).await;
+        tokio::select! {
+            _ = self.inputs.send(Input::Linked(standing)) => {}
+            () = self.stop.cancelled() => {}
+        }
     }
 
     fn jitter(&self, pause: &mut Pause) -> Duration {

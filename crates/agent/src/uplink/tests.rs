@@ -115,6 +115,16 @@ impl World {
         (link, *hello)
     }
 
+    /// What the loop hears next, but how it stands with the controller.
+    async fn hears(&mut self) -> Option<Input> {
+        loop {
+            match timeout(LONG, self.inputs.recv()).await.expect("in time") {
+                Some(Input::Linked(_)) => {}
+                heard => return heard,
+            }
+        }
+    }
+
     async fn stops(&mut self) {
         self.stop.cancel();
         timeout(LONG, self.task.join_next()).await.expect("it ends").expect("one task").expect("it did not panic");
@@ -221,10 +231,9 @@ async fn restraints_reach_the_loop_and_what_is_obeyed_is_said_in_each_session() 
         restraints: Vec::new(),
     };
     link.send(&FromController::Restraints(Box::new(set.clone()))).await.unwrap();
-    let heard = timeout(LONG, world.inputs.recv()).await.expect("in time");
-    assert_eq!(heard, Some(Input::Restraints(Box::new(set))));
+    assert_eq!(world.hears().await, Some(Input::Restraints(Box::new(set))));
     link.send(&FromController::StandBack { why: "twins".into(), lasts_ms: 30_000 }).await.unwrap();
-    let heard = timeout(LONG, world.inputs.recv()).await.expect("in time");
+    let heard = world.hears().await;
     assert_eq!(heard, Some(Input::StandBack { why: "twins".into(), lasts: Duration::from_secs(30) }));
     let acknowledged = Acknowledged {
         controller: world.controller.to_string().into(),
