@@ -49,8 +49,6 @@ pub const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(5);
 /// How long hosts have to say what came of an order before those that have not are named. They do nothing that was longer on its
 /// way than [`ansai_model::order::ORDER_LATE`], which is less.
 pub const ORDERED_WITHIN: Duration = Duration::from_secs(15);
-/// Most hosts that are broken on purpose at once.
-pub const DRILLED_MAX: usize = 10;
 /// Most hosts that are asked a question at once: each may have much to say.
 pub const ASKED_MAX: usize = 32;
 /// Most incidents to which somebody says at once that he sees.

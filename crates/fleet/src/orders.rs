@@ -16,13 +16,14 @@ use ansai_model::{
 use ansai_protocol::{
     link::{FromController, HostId, Short},
     operation::{FleetAnswer, HostTold},
+    record::HostRecord,
 };
 
 use crate::{
     FleetEngine,
     effect::FleetEffect,
     input::SessionId,
-    limits::{ASKED_MAX, DRILLED_MAX, ORDERED_WITHIN, WAITING_MAX},
+    limits::{ASKED_MAX, ORDERED_WITHIN, WAITING_MAX},
     words,
 };
 
@@ -107,8 +108,10 @@ impl FleetEngine {
             let why = format!("{incident} is another incident on each host");
             return Err(words::refused(why, "name its host with --host, or targets in place of its number"));
         }
+        if let (Deed::Drill(_), Some(refusal)) = (deed, self.objection_to_drills(&hosts)) {
+            return Err(refusal);
+        }
         let most = match deed {
-            Deed::Drill(_) if !is_rehearsal => DRILLED_MAX,
             Deed::Explain if !is_rehearsal => ASKED_MAX,
             _ => usize::MAX,
         };
@@ -122,6 +125,27 @@ impl FleetEngine {
             return Err(words::refused(why, "try again in a few seconds"));
         }
         Ok(hosts)
+    }
+
+    /// Why these hosts are not broken on purpose at once: a drill takes away what serves, so it is one host of a role at a time, and
+    /// none while another one of it may be away by permit.
+    fn objection_to_drills(&self, hosts: &[HostId]) -> Option<FleetAnswer> {
+        let mut roles: BTreeMap<Option<&Short>, Vec<&HostRecord>> = BTreeMap::new();
+        for record in hosts.iter().filter_map(|host| self.books.hosts.get(host)) {
+            roles.entry(record.role.as_ref()).or_default().push(record);
+        }
+        let of = |role: Option<&Short>| role.map_or("hosts without a role".to_owned(), |role| format!("role {role}"));
+        roles.into_iter().find_map(|(role, members)| {
+            if let [_, _, ..] = members.as_slice() {
+                let all = words::count(members.len(), "host");
+                let why = format!("{}: {all} are meant, and a drill breaks one at a time", of(role));
+                return Some(words::refused(why, "name one of them: --host NAME"));
+            }
+            let mut permits = self.books.permits.values();
+            let held = permits.find(|permit| permit.role.as_ref() == role && permit.host != members[0].id)?;
+            let why = format!("{}: {} is held, and a drill would take away one more", of(role), self.described(held));
+            Some(words::refused(why, "order it again when that is given back: ansai permits list"))
+        })
     }
 
     /// The one connection on which a host can be told, or why there is none.

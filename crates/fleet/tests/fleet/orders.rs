@@ -166,7 +166,7 @@ fn an_order_that_means_nothing_or_too_much_is_refused_and_a_rehearsal_keeps_noth
     assert!(matches!(fleet.operates(all), FleetAnswer::Refused { .. }));
     let kept = fleet.kept.len();
     let rehearsed = FleetOperation::Order {
-        deed: Deed::Drill(DrillKind::Crash),
+        deed: Deed::Heal,
         over: web(),
         to: Subject::Targets(Scope::Matching(vec!["app.service".into()])),
         is_rehearsal: true,
@@ -180,12 +180,21 @@ fn an_order_that_means_nothing_or_too_much_is_refused_and_a_rehearsal_keeps_noth
 }
 
 #[test]
-fn few_hosts_are_broken_on_purpose_at_once() {
-    let names: Vec<String> = (0..11).map(|number| format!("web-{number}")).collect();
-    let hosts: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "web")).collect();
-    let mut fleet = Paper::of(&hosts);
-    let to = Subject::Targets(Scope::Matching(vec!["app.service".into()]));
-    let drill = FleetOperation::Order { deed: Deed::Drill(DrillKind::Crash), over: web(), to, is_rehearsal: false };
-    let answer = fleet.operates(drill);
-    assert!(said(&answer).contains("11 hosts are meant, and at most 10 may be at once"), "{answer:?}");
+fn one_host_of_a_role_is_broken_on_purpose_at_a_time() {
+    let mut fleet = three();
+    let drill = |over: FleetScope, is_rehearsal: bool| {
+        let to = Subject::Targets(Scope::Matching(vec!["app.service".into()]));
+        FleetOperation::Order { deed: Deed::Drill(DrillKind::Crash), over, to, is_rehearsal }
+    };
+    for is_rehearsal in [true, false] {
+        for over in [web(), FleetScope::Fleet] {
+            let answer = fleet.operates(drill(over, is_rehearsal));
+            let why = "role web: 2 hosts are meant, and a drill breaks one at a time";
+            assert!(said(&answer).contains(why), "{answer:?}");
+        }
+    }
+    assert_eq!(orders(&fleet, 1).len() + orders(&fleet, 2).len() + orders(&fleet, 3).len(), 0);
+    fleet.asks(drill(FleetScope::Host("web-1".into()), false));
+    fleet.asks(drill(FleetScope::Role("db".into()), false));
+    assert_eq!((orders(&fleet, 1).len(), orders(&fleet, 2).len(), orders(&fleet, 3).len()), (1, 0, 1));
 }

@@ -299,7 +299,8 @@ pub(super) fn few_are_disturbed(index: usize, hosts: &[SimHost], epoch: u64) -> 
     let (all, disturbed) = (members.len(), members.values().filter(|is_disturbed| **is_disturbed).count());
     // One in ten, and one always; after a copy has forgotten who holds a permit, half of them must stay all the same.
     let most = match (all, epoch) {
-        (1, _) => 0,
+        // A person's order is an approval; without one the only member is left alone.
+        (1, _) => usize::from(host.was_ordered_to_disturb()),
         (_, 1) => (all / 10).max(1),
         (_, _) => all - all.div_ceil(2),
     };

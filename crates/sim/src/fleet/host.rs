@@ -197,6 +197,13 @@ impl SimHost {
         self.disturbs.is_some_and(|id| self.running.iter().any(|(_, run)| run.id == id))
     }
 
+    /// Whether what takes away what serves was wanted by an operator.
+    pub(super) fn was_ordered_to_disturb(&self) -> bool {
+        let run = self.running.iter().find(|(_, run)| Some(run.id) == self.disturbs);
+        let incident = run.and_then(|(_, run)| run.incident);
+        incident.is_some_and(|incident| self.engine.state().answers.contains_key(&incident))
+    }
+
     /// Whether an action takes away what serves, as far as its own engine can know.
     fn is_disturbed_by(&self, run: &ActionRun) -> bool {
         let is_it = matches!(&run.action, Action::RestartUnit { unit } if unit.as_str() == SERVICES[0]);

@@ -73,16 +73,20 @@ impl World {
         match self.random.below(10) {
             0..4 => FleetScope::Fleet,
             4..7 => FleetScope::Role(if self.random.chance(50) { "web" } else { "db" }.into()),
-            _ => {
-                let index = self.random.below(self.hosts.len() as u64);
-                FleetScope::Host(format!("host-{index}").into())
-            }
+            _ => self.one_host(),
         }
     }
 
+    fn one_host(&mut self) -> FleetScope {
+        let index = self.random.below(self.hosts.len() as u64);
+        FleetScope::Host(format!("host-{index}").into())
+    }
+
     fn an_order(&mut self) -> FleetOperation {
-        let over = self.some_hosts();
         let deed = if self.random.chance(70) { Deed::Drill(DrillKind::Crash) } else { Deed::Heal };
+        // A drill on more than one of a role is refused.
+        let is_of_one = deed != Deed::Heal && self.random.chance(80);
+        let over = if is_of_one { self.one_host() } else { self.some_hosts() };
         let to = Subject::Targets(Scope::Matching(vec!["app.service".into()]));
         FleetOperation::Order { deed, over, to, is_rehearsal: self.random.chance(10) }
     }
