@@ -148,7 +148,7 @@ enum Command {
         #[arg(long)]
         open: bool,
         /// Show at most this many.
-        #[arg(long, default_value = "50", value_parser = count, allow_negative_numbers = true)]
+        #[arg(long, default_value = "50", value_parser = usage::count, allow_negative_numbers = true)]
         limit: usize,
         /// Tell what happens from now on instead, a line each, until interrupted.
         #[arg(long, short, conflicts_with_all = ["open", "limit", "fleet", "host", "role", "label"])]

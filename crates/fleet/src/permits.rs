@@ -169,7 +169,12 @@ impl FleetEngine {
     /// What waits, in the order in which it is looked at: how bad it is, then since when.
     fn in_order(&self) -> Vec<(std::cmp::Reverse<Severity>, i64, SessionId, IncidentId)> {
         let is_fresh = |said: &Said| self.now.mono.since(said.at.mono) < PERMIT_SAID_FOR;
-        let said = self.permits.said.iter().filter(|(_, said)| is_fresh(said));
+        // A host that has come anew may have left a connection behind that is not known to be gone.
+        let is_newest = |id: &SessionId| {
+            let host = self.sessions.get(id).map(|session| session.host);
+            host.and_then(|host| self.sessions_of(host).last()).is_some_and(|(newest, _)| newest == *id)
+        };
+        let said = self.permits.said.iter().filter(|(id, said)| is_fresh(said) && is_newest(id));
         let all = said.flat_map(|(session, said)| {
             said.wants.iter().map(|(incident, want)| {
                 (std::cmp::Reverse(want.wanted.severity), want.since.mono.0, *session, *incident)
