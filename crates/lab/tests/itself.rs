@@ -29,7 +29,10 @@ fn its_heartbeat_its_figures_and_its_events_reach_whoever_listens() -> Result<()
     host.wait_until("the sink to listen", LIMIT, || Ok(host.connect("127.0.0.1:9000").is_ok()))?;
     agent::start(&host)?;
     agent::wait_health(&host, "app.service", "healthy")?;
-    let _watch = host.spawn(&["sh", "-c", "ansai incidents --watch >/run/events"])?;
+    let _watch = host.spawn(&["sh", "-c", "ansai incidents --watch --json >/run/events"])?;
+    let told = || host.read_file("/run/events").unwrap_or_default();
+    // Whoever listens is told so first.
+    host.wait_until("the watch to listen", LIMIT, || Ok(told().contains("\"alive\"")))?;
     host.wait_until("a ping after the start", LIMIT, || {
         let pings = host.read_file("/run/pings").unwrap_or_default();
         Ok(pings.contains("\"/ping/start\"") && pings.contains("\"/ping\""))
@@ -37,8 +40,9 @@ fn its_heartbeat_its_figures_and_its_events_reach_whoever_listens() -> Result<()
     host.signal_main("app.service", Signal::KILL)?;
     agent::wait_report(&host, "i1", "healed")?;
     host.wait_until("the events to be told", LIMIT, || {
-        let told = host.read_file("/run/events").unwrap_or_default();
-        Ok(["i1 is", "begun: restart app.service", "succeeded:", "is healed"].iter().all(|words| told.contains(words)))
+        let told = told();
+        let words = ["\"incident\"", "\"action-begun\"", "restart app.service", "\"action-ended\"", "\"healed\""];
+        Ok(words.iter().all(|words| told.contains(words)))
     })?;
     let figures = host.http("127.0.0.1:9560", "GET", "/metrics", "")?;
     assert!(figures.status == 200 && figures.body.contains("ansai_ledger_save"), "{}", figures.body);
