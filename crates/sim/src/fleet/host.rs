@@ -1,5 +1,7 @@
 //! One host of the fleet: the production engine, two services that die, a ledger, and the agent's end of the link.
 
+mod disturbing;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -190,18 +192,6 @@ impl SimHost {
     pub(super) fn service_grows(&mut self, now: Now, random: &mut Random) -> Result<(), String> {
         self.grows = true;
         self.step(now, Input::Hint(Hint::Everything), random)
-    }
-
-    /// Whether something is under way that takes away what serves, for which its controller gives permits.
-    pub(super) fn is_disturbing(&self) -> bool {
-        self.disturbs.is_some_and(|id| self.running.iter().any(|(_, run)| run.id == id))
-    }
-
-    /// Whether what takes away what serves was wanted by an operator.
-    pub(super) fn was_ordered_to_disturb(&self) -> bool {
-        let run = self.running.iter().find(|(_, run)| Some(run.id) == self.disturbs);
-        let incident = run.and_then(|(_, run)| run.incident);
-        incident.is_some_and(|incident| self.engine.state().answers.contains_key(&incident))
     }
 
     /// Whether an action takes away what serves, as far as its own engine can know.
