@@ -303,7 +303,7 @@ pub fn with_option(text: &str, program: &str, option: &str) -> String {
 /// Whether a command of `ansai`, behind whose words the text goes on so, is one for the controller.
 fn is_for_controller(command: &str, behind: &str) -> bool {
     let mut words = command.split(' ');
-    words.next().is_some_and(|first| ["controller", "token", "hosts", "fleet", "context"].contains(&first))
+    words.next().is_some_and(|first| ["controller", "token", "hosts", "permits", "fleet", "context"].contains(&first))
         || words.any(|word| ["--fleet", "--host", "--label"].contains(&word.split('=').next().unwrap_or_default()))
         || behind.starts_with("` on the controller")
 }

@@ -209,6 +209,7 @@ fn somebodys_own_services_have_commands_of_their_own() {
         elsewhere("`ansai hosts list` lists them; `ansai release --fleet` ends it"),
         "`ansai --context prod hosts list` lists them; `ansai --context prod release --fleet` ends it"
     );
+    assert_eq!(elsewhere("`ansai permits list` shows them"), "`ansai --context prod permits list` shows them");
     for own in ["`ansai controller doctor` there", "`ansai context list`", "`ansai join` there", "`ansai check`"] {
         assert_eq!(elsewhere(own), own);
     }
