@@ -80,6 +80,12 @@ impl Query {
             Self::Operate(_, FleetOperation::RevokeToken { .. } | FleetOperation::CreateToken { .. }) => ApiRole::Admin,
             // It is done with the keys that the controller has for its hosts, wherever it is told to go.
             Self::Operate(_, FleetOperation::AddOverSsh { .. }) | Self::LookOverSsh(_) => ApiRole::Admin,
+            // A question changes nothing either.
+            Self::Operate(_, FleetOperation::Order { deed, is_rehearsal, .. })
+                if *is_rehearsal || deed.is_a_question() =>
+            {
+                ApiRole::Viewer
+            }
             Self::Operate(..) => ApiRole::Operator,
             Self::Tokens | Self::CreateToken(..) => ApiRole::Admin,
         }
@@ -208,7 +214,24 @@ fn report(path: &str) -> Option<Query> {
 
 #[cfg(test)]
 mod tests {
+    use ansai_model::{
+        fleet::FleetScope,
+        order::{Deed, Subject},
+        policy::Scope,
+    };
+
     use super::*;
+
+    #[test]
+    fn a_question_to_hosts_and_a_rehearsal_are_a_viewers() {
+        let needs = |deed, is_rehearsal| {
+            let to = Subject::Targets(Scope::Matching(vec!["app.service".into()]));
+            let over = FleetScope::Host("web-01".into());
+            Query::Operate("ada".into(), FleetOperation::Order { deed, over, to, is_rehearsal }).needs()
+        };
+        assert_eq!([needs(Deed::Explain, false), needs(Deed::Heal, true)], [ApiRole::Viewer; 2]);
+        assert_eq!(needs(Deed::Heal, false), ApiRole::Operator);
+    }
 
     #[test]
     fn hosts_are_scraped_at_a_port() {

@@ -9,6 +9,7 @@ mod figures;
 pub mod home;
 mod keeper;
 mod links;
+mod listening;
 mod network;
 mod permits;
 mod rollouts;

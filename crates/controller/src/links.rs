@@ -29,7 +29,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::start::now;
+use crate::{listening, start::now};
 
 /// Most threads for links: shaking hands is most of the work, and ten thousand come back in seconds with two.
 const THREADS_MAX: usize = 4;
@@ -130,7 +130,8 @@ pub(crate) fn listen(at: SocketAddr) -> std::io::Result<TcpListener> {
 pub(crate) fn serve(listener: TcpListener, shared: &Arc<Shared>) -> std::io::Result<()> {
     let listener = listener.into_std()?;
     for _ in 0..available_parallelism().map_or(1, NonZero::get).min(THREADS_MAX) {
-        begin(listener.try_clone()?, shared.clone())?;
+        let shared = shared.clone();
+        listening::begin("links", listener.try_clone()?, |listener| take(listener, shared))?;
     }
     Ok(())
 }
@@ -186,27 +187,6 @@ impl Shared {
         };
         Some(answered.ok().and_then(Result::ok).unwrap_or_else(busy))
     }
-}
-
-/// Begins one thread, and waits until it can take connections.
-fn begin(listener: std::net::TcpListener, shared: Arc<Shared>) -> std::io::Result<()> {
-    let (to, begun) = std::sync::mpsc::sync_channel(1);
-    // A runtime that was made out here would have to be dropped here where no thread is to be had, which no task may do.
-    let run = move || match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(async {
-            match TcpListener::from_std(listener) {
-                // Whoever began it waits for this.
-                Ok(listener) => {
-                    let _ = to.send(Ok(()));
-                    take(listener, shared).await;
-                }
-                Err(error) => drop(to.send(Err(error))),
-            }
-        }),
-        Err(error) => drop(to.send(Err(error))),
-    };
-    std::thread::Builder::new().name("links".into()).spawn(run)?;
-    begun.recv().map_err(std::io::Error::other)?
 }
 
 /// One thread's part of it.
@@ -340,8 +320,6 @@ async fn joining(mut link: Link, joining: JoiningId, address: Short, shared: &Sh
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::OwnedFd;
-
     use ansai_link::{authority::Authority, key::Key};
     use ansai_protocol::link::ControllerId;
     use tokio::io::AsyncWriteExt;
@@ -353,22 +331,6 @@ mod tests {
         let signed = authority.sign_controller(&key, ControllerId::of_chance([3; 16]), now().wall).expect("signed");
         let roots = authority.roots().expect("short");
         Acceptor::new(&key, &signed.certificate, authority.certificate_pem(), &roots).expect("settings")
-    }
-
-    #[tokio::test]
-    async fn a_thread_that_can_take_no_connections_is_told_of() {
-        let (_keep, acceptor) = watch::channel(acceptor());
-        let shared = Shared::new(acceptor, mpsc::channel(1).0, TaskTracker::new(), CancellationToken::new());
-        let stop = shared.stop.clone();
-        let shared = Arc::new(shared);
-        // Nobody can wait for a file on a disk.
-        let file = tempfile::tempfile().expect("a file");
-        rustix::fs::fcntl_setfl(&file, rustix::fs::OFlags::NONBLOCK).expect("set");
-        assert!(begin(OwnedFd::from(file).into(), shared.clone()).is_err());
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        listener.set_nonblocking(true).expect("set");
-        assert!(begin(listener, shared).is_ok());
-        stop.cancel();
     }
 
     #[tokio::test]

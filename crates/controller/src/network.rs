@@ -30,6 +30,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     api::{self, Asked, Reply},
+    listening,
     settings::{ApiSettings, Settings},
     start::now,
     tries::{Places, Tries},
@@ -95,23 +96,16 @@ pub(crate) fn serve(
     tasks: TaskTracker,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
-    let listener = listener.into_std()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let take = take(listener, acceptor, asked, tasks, stop);
-    std::thread::Builder::new().name("api".into()).spawn(move || runtime.block_on(take)).map(drop)
+    listening::begin("api", listener.into_std()?, |listener| take(listener, acceptor, asked, tasks, stop))
 }
 
 async fn take(
-    listener: std::net::TcpListener,
+    listener: TcpListener,
     acceptor: watch::Receiver<HttpsAcceptor>,
     asked: mpsc::Sender<Asked>,
     tasks: TaskTracker,
     stop: CancellationToken,
 ) {
-    let listener = match TcpListener::from_std(listener) {
-        Ok(listener) => listener,
-        Err(error) => return tracing::error!("the API takes no connections: {}", ansai_files::said(&error)),
-    };
     let places = Places::new();
     let tries = Arc::new(Mutex::new(Tries::default()));
     loop {
