@@ -1,7 +1,7 @@
 //! Probable causes: a table of small rules over what was observed, each named so that a report can say which one spoke.
 //! No rule guesses: when none applies, the report says nothing about a cause.
 
-use alloc::{format, string::String, vec::Vec};
+use alloc::{boxed::Box, format, string::String, vec::Vec};
 
 use ansai_model::{
     action::ActionOutcome,
@@ -198,11 +198,36 @@ pub(crate) fn probable(incident: &Incident) -> Option<(Cause, &'static str)> {
 /// keeps it broken as well.
 const BEGINNINGS: &[&str] = &["signal-on-request", "killed", "out-of-memory", "crashed", "stopped", "watchdog"];
 
-/// What began an incident that something else keeps broken now, when that was seen: by its first observation and the log of
-/// the run that failed first.
+/// The rules that say no more than that it ended: while it has not been mended, that follows from what is found next.
+const ENDINGS: &[&str] = &["exit-code", "ended-by-itself", "start-limit"];
+
+/// What an incident was until it fails in another way.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// Mended, or well by itself: what follows is a failure of its own.
+    Mended,
+    /// Down: what follows may be the same failure, better known.
+    Down,
+}
+
+/// Keeps what an incident failed for first, before it is told as it fails now: a second failure makes the first none.
+pub(crate) fn keep_first(incident: &mut Incident, until_now: Kept) {
+    if incident.first_cause.is_some() || incident.is_drill {
+        return;
+    }
+    let is_it = |cause: &Cause| until_now == Kept::Mended || !ENDINGS.contains(&cause.rule.as_str());
+    let first = probable(incident).map(|(cause, _)| cause).filter(is_it);
+    incident.first_cause = first.map(Box::new);
+}
+
+/// What began an incident that something else keeps broken now, when that was seen: as it was known when it failed once more, or
+/// by its first observation and the log of the run that failed first.
 pub(crate) fn began_by(incident: &Incident, now: Option<&Cause>) -> Option<Cause> {
     if incident.is_drill {
         return None;
+    }
+    if let Some(first) = &incident.first_cause {
+        return (now != Some(&**first)).then(|| (**first).clone());
     }
     let mut logs = 0;
     let is_of_first = |found: &&Evidence| {
@@ -320,10 +345,10 @@ pub(crate) fn complaint(incident: &Incident) -> Option<(WallTime, Text)> {
     })
 }
 
-/// A failed step whose reason has all these words.
+/// A step that failed, or did nothing, whose reason has all these words.
 fn step_said(incident: &Incident, words: &[&str]) -> Option<String> {
     newest_steps(incident).iter().find_map(|step| match &step.kind {
-        StepKind::Ended { rung, outcome: ActionOutcome::Failed { why }, .. }
+        StepKind::Ended { rung, outcome: ActionOutcome::Failed { why } | ActionOutcome::Refused { why }, .. }
             if words.iter().all(|word| why.as_str().contains(word)) =>
         {
             Some(format!("{rung}: {}", first_line(why.as_str())))

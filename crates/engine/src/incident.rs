@@ -108,6 +108,7 @@ impl Context {
             well_run: self.view().well_run(&target, kind, began.at),
             observation,
             seen_anew: None,
+            first_cause: None,
             otherwise_since: None,
             symptom_of: None,
             is_drill: drill.is_some(),

@@ -345,7 +345,7 @@ impl Host for LinuxHost {
             (Some(bus), Action::Drill { unit, kind, port, paths }) => {
                 let state_dir = &self.inner.options.state_dir;
                 let drill = Drill { unit, kind: *kind, port: *port, paths, state_dir };
-                systemd::may_drill(bus, &drill).await.map(|()| Steps::default())
+                systemd::may_drill(bus, &drill).await.map(Steps::from)
             }
             (_, other) => act::plan(self, other).await,
         };

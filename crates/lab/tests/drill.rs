@@ -269,7 +269,14 @@ fn what_a_hang_leaves_beside_others_that_answer_goes_on_by_itself_over_a_death_o
     );
     agent::ansai(&host, &["release", "app", "--yes"])?.ok()?;
 
-    agent::ansai(&host, &["drill", "app", "hang", "--yes"])?.ok()?;
+    let others =
+        "its 1 other process may go on answering: as long as each look finds that well, nothing heals the hang";
+    let shown = agent::ansai(&host, &["drill", "app", "hang", "--dry-run"])?.ok()?.stdout;
+    ensure!(shown.split_whitespace().collect::<Vec<_>>().join(" ").contains(others), "{shown}");
+    let crash = agent::ansai(&host, &["drill", "app", "crash", "--dry-run"])?.ok()?.stdout;
+    ensure!(!crash.contains("other process"), "{crash}");
+    let done = agent::ansai(&host, &["drill", "app", "hang", "--yes"])?.ok()?.stdout;
+    ensure!(done.split_whitespace().collect::<Vec<_>>().join(" ").contains(others), "{done}");
     host.wait_until("the drill to stop the process", LIMIT, || is_stopped(&host))?;
     // It is named as ours, and there is nothing to hang twice.
     for more in ["--dry-run", "--yes"] {

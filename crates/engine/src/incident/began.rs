@@ -11,6 +11,7 @@ use ansai_model::{
 };
 
 use crate::{
+    cause,
     check::{CheckState, Since},
     context::Context,
     view::View,
@@ -58,7 +59,10 @@ impl Context {
             return false;
         };
         let went = self.checks.slot(&incident.check).map_or(self.now, |own| view.began(own).at);
-        self.change_incident(id, |incident| incident.went_again(went));
+        self.change_incident(id, |incident| {
+            cause::keep_first(incident, cause::Kept::Mended);
+            incident.went_again(went);
+        });
         self.changed();
         true
     }

@@ -96,6 +96,7 @@ impl Context {
         let now = self.now;
         self.change_incident(id, |incident| {
             if cause::fails_otherwise(incident.seen_last(), &seen) {
+                cause::keep_first(incident, cause::Kept::Down);
                 incident.otherwise_since = Some(now.wall);
             }
             incident.seen_anew = Some(seen);

@@ -312,6 +312,34 @@ fn what_keeps_it_broken_is_told_as_it_is_seen_though_that_is_seen_after_the_try_
     assert_eq!((cause(&host).as_str(), began(&host)), ("configuration-invalid", None));
 }
 
+/// A healed failure that is followed by another within its incident was there all the same.
+#[test]
+fn a_second_failure_does_not_erase_what_the_first_was_caused_by() {
+    let told = |host: &Host| {
+        let report = host.engine.report(host.now, IncidentId(1)).expect("open");
+        let rule = |cause: Option<ansai_model::report::Cause>| cause.map(|cause| cause.rule.to_string());
+        (rule(report.began_by), rule(report.cause))
+    };
+    let some = |rule: &str| Some(rule.to_owned());
+    // An end with an error, mended, and then a kill.
+    let mut host = Host::plain().mended_by(RESTART);
+    host.sees(CHECK, ended_with_an_error());
+    assert_eq!((host.phase("app.service"), told(&host)), ("stabilizing", (None, some("exit-code"))));
+    host.pass(secs(5));
+    host.next_actions_end([failed()]);
+    host.sees(CHECK, killed());
+    assert_eq!(told(&host), (some("exit-code"), some("killed")), "{:?}", host.story(1));
+    // What it fails for as at first is told once.
+    host.sees(CHECK, ended_with_an_error());
+    assert_eq!(told(&host), (None, some("exit-code")));
+    // The same once more is told once.
+    let mut host = watched(false);
+    host.pass(secs(5));
+    host.next_actions_end([succeeded(), not_needed(), succeeded()]);
+    host.sees(CHECK, killed());
+    assert_eq!(told(&host), (None, some("killed")), "{:?}", host.story(1));
+}
+
 /// What is only told of has no remedy that a rule could keep from being run: no gate is asked about nothing.
 #[test]
 fn what_has_no_remedy_is_not_told_as_kept_from_one() {

@@ -95,7 +95,11 @@ impl Machine {
             },
             Action::Drill { unit, kind, port, .. } => {
                 let (kind, port) = (*kind, *port);
-                self.unit_action(unit, |machine, unit| machine.drill_action(unit, kind, port))
+                match self.unit_action(unit, |machine, unit| machine.drill_action(unit, kind, port)) {
+                    // Nothing was there to be broken.
+                    Some(ActionOutcome::Failed { why }) => refused(why),
+                    outcome => outcome,
+                }
             }
         }
     }

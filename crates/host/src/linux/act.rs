@@ -113,8 +113,13 @@ pub(super) async fn aside_future<F: Future<Output = ActionOutcome>>(
     Box::pin(aside::run_future(work(run), within, does)).await.unwrap_or_else(|late| given_up(&late))
 }
 
+/// What was not begun has changed nothing.
 fn given_up(late: &Late) -> ActionOutcome {
-    ActionOutcome::Failed { why: Text::new(late.to_string()) }
+    let why = Text::new(late.to_string());
+    match late {
+        Late::NotBegun { .. } => ActionOutcome::Refused { why },
+        Late::Unanswered { .. } | Late::Broke { .. } => ActionOutcome::Failed { why },
+    }
 }
 
 /// What an action that is no unit's would do.
@@ -171,5 +176,18 @@ fn concluded(
         Ended::TimedOut => ActionOutcome::TimedOut { after: run.timeout },
         Ended::Missing => ActionOutcome::NotNeeded { why: Text::new(format!("there is no program `{program}` here")) },
         Ended::Failed(why) => ActionOutcome::Failed { why: Text::new(why) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_begun_is_refused_and_what_was_begun_has_failed() {
+        let (what, lasts) = ("a mount".to_owned(), Duration::from_secs(1));
+        assert!(matches!(given_up(&Late::NotBegun { what, lasts }), ActionOutcome::Refused { .. }));
+        let what = "a mount".to_owned();
+        assert!(matches!(given_up(&Late::Unanswered { what, lasts }), ActionOutcome::Failed { .. }));
     }
 }

@@ -18,6 +18,10 @@ use super::{
     systemd::{self, Bus},
 };
 
+mod named;
+
+pub(super) use named::{named_in, names_of, usual_of};
+
 /// Of a file of a unit.
 const UNIT_BYTES: u64 = 64 * 1024;
 /// Most files and folders that are looked at.
@@ -77,8 +81,7 @@ impl Found {
         for file in texts {
             found.entry(&file, 0);
             let text = ansai_files::head_text(&file, UNIT_BYTES).unwrap_or_default();
-            let named: Vec<PathBuf> = text.lines().flat_map(named_in).map(|path| context.below(path)).collect();
-            named.iter().for_each(|path| found.entry(path, 0));
+            named_in(&text).iter().for_each(|path| found.entry(&context.below(path), 0));
         }
         for path in paths.iter().cloned().chain(usual_of(unit)) {
             found.entry(&context.below(&path), 0);
@@ -117,60 +120,9 @@ fn sorted(folder: &Path) -> Vec<PathBuf> {
     entries
 }
 
-/// The names of the files of a unit: its own, and its template's.
-fn names_of(unit: &str) -> Vec<String> {
-    let template = unit.split_once('@').zip(unit.rsplit_once('.'));
-    let template = template.map(|((name, _), (_, kind))| format!("{name}@.{kind}"));
-    [unit.to_owned()].into_iter().chain(template.filter(|name| name != unit)).collect()
-}
-
-/// Where the configuration of a service of this name lies by custom.
-fn usual_of(unit: &str) -> Vec<String> {
-    let stem = unit.rsplit_once('.').map_or(unit, |(stem, _)| stem);
-    let stem = stem.split_once('@').map_or(stem, |(stem, _)| stem);
-    if stem.is_empty() {
-        return Vec::new();
-    }
-    [format!("/etc/{stem}"), format!("/etc/{stem}.conf"), format!("/etc/default/{stem}")].into()
-}
-
-/// The paths in a line of a unit file that its start reads: programs with their arguments, and environments.
-fn named_in(line: &str) -> Vec<&str> {
-    let Some((key, value)) = line.split_once('=') else { return Vec::new() };
-    let key = key.trim();
-    let is_read = ["ExecStart", "ExecCondition", "EnvironmentFile", "LoadCredential"];
-    if !is_read.iter().any(|read| key.starts_with(read)) {
-        return Vec::new();
-    }
-    let words = value.split(|end: char| end.is_whitespace() || "='\":,;".contains(end));
-    let words = words.map(|word| word.trim_start_matches(['@', '-', '+', '!', '|']));
-    let is_path = |word: &&str| word.starts_with('/') && word.len() > 1 && !word.contains(['%', '$', '*']);
-    words.filter(is_path).filter(|word| !is_volatile(word)).collect()
-}
-
-/// Whether what lies there changes by being used.
-fn is_volatile(path: &str) -> bool {
-    ["/dev/", "/proc/", "/sys/", "/run/", "/var/", "/tmp/"].iter().any(|folder| path.starts_with(folder))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_files_that_a_unit_names_are_known_and_what_changes_by_being_used_is_left_out() {
-        let check = |line: &str, named: &[&str]| assert_eq!(named_in(line), named, "{line}");
-        check(
-            "ExecStart=/usr/sbin/app --config=/etc/a/b.conf -x /etc/c",
-            &["/usr/sbin/app", "/etc/a/b.conf", "/etc/c"],
-        );
-        check("ExecStartPre=-/bin/sh -c 'exec /usr/bin/x'", &["/bin/sh", "/usr/bin/x"]);
-        check("EnvironmentFile=-/etc/default/app", &["/etc/default/app"]);
-        check("ExecStart=/usr/bin/app /run/app.sock /var/log/app /etc/%i.conf", &["/usr/bin/app"]);
-        for line in ["", "=", "ExecStart=", "ExecReload=/bin/kill", "Description=/x", "WorkingDirectory=/srv"] {
-            check(line, &[]);
-        }
-    }
 
     #[tokio::test]
     async fn every_change_to_what_a_unit_reads_is_another_print_and_nothing_else_is() {
@@ -182,7 +134,8 @@ mod tests {
         };
         write(
             "units/app@.service",
-            "[Service]\nEnvironmentFile=-/etc/default/other\nExecStart=/usr/bin/app /etc/x.conf\n",
+            "[Service]\nEnvironmentFile=-/etc/default/other\nExecStart=/usr/bin/app /etc/x.conf\n\
+             ExecStartPre=/bin/sh /var/lib/app/prepare.sh /var/lib/app/data\n",
         );
         write("srv/own.conf", "a");
         let context = Context::new(root.path().to_owned()).with_unit_folders(vec![at("units")]);
@@ -202,8 +155,10 @@ mod tests {
         let own = fs::metadata(at("srv/own.conf")).expect("there");
         assert_eq!(i64::try_from(changed.as_secs()), Ok(own.ctime()));
         write("srv/other", "nobody reads it");
+        write("var/lib/app/data", "it changes by being used");
         assert_eq!(before, look().await);
-        let changes: [(&str, &dyn Fn()); 8] = [
+        let changes: [(&str, &dyn Fn()); 9] = [
+            ("a script, wherever it lies", &|| write("var/lib/app/prepare.sh", "exit 1")),
             ("a file of the configuration", &|| write("srv/own.conf", "bb")),
             ("an environment that was missing", &|| write("etc/default/other", "A=1")),
             ("an argument of its program", &|| write("etc/x.conf", "x")),

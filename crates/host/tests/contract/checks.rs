@@ -359,8 +359,12 @@ impl<B: Bench> Course<'_, B> {
         self.succeeds(drill(DrillKind::Crash)).await;
         let seen = self.until_health(&unit, Health::Failing).await;
         assert!(seen.unit().is_some_and(UnitSnapshot::is_ended_by_drill), "{seen:?}");
-        let outcome = self.perform(drill(DrillKind::Crash), LIMIT).await;
-        assert!(matches!(outcome, ActionOutcome::Refused { .. }), "{outcome:?}");
+        let missing = UnitName::new("contract-missing.service").expect("valid");
+        let nowhere = Action::Drill { unit: missing, kind: DrillKind::Crash, port: None, paths: Vec::new() };
+        for nothing_to_break in [drill(DrillKind::Crash), nowhere] {
+            let outcome = self.perform(nothing_to_break, LIMIT).await;
+            assert!(matches!(outcome, ActionOutcome::Refused { .. }), "{outcome:?}");
+        }
         self.succeeds(Action::StartUnit { unit: unit.clone() }).await;
         self.succeeds(drill(DrillKind::Exit)).await;
         let seen = self.until_health(&unit, Health::Failing).await;

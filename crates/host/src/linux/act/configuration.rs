@@ -129,7 +129,7 @@ pub(super) fn restore(
     };
     // Once it has begun it goes on to its end, or back; what was given up before does not begin.
     if !aside::is_awaited() {
-        return (ActionOutcome::Failed { why: aside::GIVEN_UP.into() }, Vec::new());
+        return (ActionOutcome::Refused { why: aside::GIVEN_UP.into() }, Vec::new());
     }
     let mut replaced = Vec::new();
     for change in changes.into_iter().filter(|change| reach == Reach::All || change.now.is_none()) {

@@ -243,6 +243,17 @@ impl Lasting {
         self.end_now(state_dir, END_TIME).await
     }
 
+    /// Ends it now, since it has not come about.
+    ///
+    /// # Errors
+    /// What is left of it, and why; its note stays, so that it is tried again when its time is over.
+    pub(crate) async fn call_off(&self, state_dir: &Path) -> Result<(), String> {
+        let work = Work::new(Kind::Act, format!("the end of the drill in {}", self.unit));
+        let (drill, state_dir) = (self.clone(), state_dir.to_owned());
+        let ended = aside::run(work, END_TIME, move || drill.end(&state_dir)).await;
+        ended.map_err(|late| late.to_string())?.map(drop).map_err(|error| error.to_string())
+    }
+
     /// What of it is taken back, in words.
     fn taken_back(&self, ended: Ended) -> Option<Text> {
         match (ended, &self.done) {

@@ -11,10 +11,15 @@ use ansai_model::{
     incident::{Change as Made, Changed, Evidence, EvidenceKind, EvidenceRequest},
     time::WallTime,
 };
-use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+use jiff::{civil::DateTime, tz::TimeZone};
 
 use super::Context;
-use crate::linux::act::changes_only_comments;
+use crate::linux::{
+    act::changes_only_comments,
+    unit_files::{named_in, names_of, usual_of},
+};
+
+mod moment;
 
 /// How a moment is written, so that whoever shows it can do so in the zone of the reader.
 pub(super) const MOMENT: &str = "%FT%TZ";
@@ -38,6 +43,8 @@ pub(super) struct Searched {
     root: PathBuf,
     unit_files: Vec<PathBuf>,
     configuration: Vec<PathBuf>,
+    /// Where the configuration of a service of its name lies by custom.
+    usual: Vec<PathBuf>,
     since: WallTime,
     /// What was changed later is no reason of the failure: a remedy may have done it.
     until: WallTime,
@@ -59,11 +66,13 @@ impl Searched {
     /// Where the changes are that a request asks for.
     pub(super) fn of(context: &Context, request: &EvidenceRequest, program: Option<String>, state_dir: &Path) -> Self {
         let names = request.unit.as_ref().map(|unit| names_of(unit.as_str())).unwrap_or_default();
+        let usual = request.unit.as_ref().map(|unit| usual_of(unit.as_str())).unwrap_or_default();
         let folders = context.unit_folders.iter();
         Self {
             root: context.root.clone(),
             unit_files: folders.flat_map(|folder| names.iter().map(|name| folder.join(name))).collect(),
             configuration: request.paths.iter().map(PathBuf::from).collect(),
+            usual: usual.iter().map(|path| context.below(path)).collect(),
             since: request.since,
             until: request.failed,
             program,
@@ -78,7 +87,7 @@ impl Searched {
     /// What is touched.
     pub(super) fn paths(&self) -> Vec<PathBuf> {
         let log = self.root.join("var/log/dpkg.log");
-        self.unit_files.iter().chain(&self.configuration).cloned().chain([log]).collect()
+        self.unit_files.iter().chain(&self.configuration).chain(&self.usual).cloned().chain([log]).collect()
     }
 
     /// What was changed, a finding a kind.
@@ -86,17 +95,43 @@ impl Searched {
         let own = |source: &str, changes: Vec<Change>| finding(source, changes, true);
         let unit = own("unit files", self.of_unit());
         let configuration = own(Evidence::CONFIGURATION, self.of_configuration());
-        unit.into_iter().chain(configuration).chain(self.packages()).collect()
+        let named = own("what its unit starts and reads", self.of_named());
+        unit.into_iter().chain(configuration).chain(named).chain(self.packages()).collect()
     }
 
     fn of_unit(&self) -> Vec<Change> {
+        self.files_of_unit().filter_map(|file| self.change(&file)).collect()
+    }
+
+    /// The files of the unit with those beside them.
+    fn files_of_unit(&self) -> impl Iterator<Item = PathBuf> {
         let drop_ins = |file: &PathBuf| {
             let mut folder = file.clone().into_os_string();
             folder.push(".d");
             entries(Path::new(&folder))
         };
-        let files = self.unit_files.iter().flat_map(|file| [vec![file.clone()], drop_ins(file)].concat());
-        files.filter_map(|file| self.change(&file)).collect()
+        self.unit_files.iter().flat_map(move |file| [vec![file.clone()], drop_ins(file)].concat())
+    }
+
+    /// What the unit names and what lies where a service of its name has it, but for what is declared as its configuration: its
+    /// programs, the scripts of its interpreters, its environments.
+    fn of_named(&self) -> Vec<Change> {
+        let text = |file: PathBuf| ansai_files::head_text(&file, UNIT_BYTES).ok();
+        let named = self.files_of_unit().filter_map(text).flat_map(|text| named_in(&text)).chain(self.program.clone());
+        let named = named.map(|path| self.root.join(path.trim_start_matches('/')));
+        let is_configured = |path: &PathBuf| self.configuration.iter().any(|known| path.starts_with(known));
+        let etc = self.root.join("etc");
+        let mut files = Vec::new();
+        for path in named.chain(self.usual.iter().cloned()).filter(|path| !is_configured(path)) {
+            // A folder elsewhere holds what the service itself writes.
+            if path.starts_with(&etc) || !path.is_dir() {
+                below(&path, FOLDERS_DEEP, &mut files);
+            }
+        }
+        files.sort();
+        files.dedup();
+        files.retain(|path| !is_configured(path));
+        files.iter().filter_map(|file| self.change(file)).collect()
     }
 
     fn of_configuration(&self) -> Vec<Change> {
@@ -113,10 +148,8 @@ impl Searched {
     }
 
     fn change(&self, path: &Path) -> Option<Change> {
-        let modified = fs::metadata(path).ok()?.modified().ok()?;
-        let at = Timestamp::try_from(modified).ok()?;
-        let when = at.strftime(MOMENT);
-        let line = format!("{} was changed at {when}", path.display());
+        let (at, how) = moment::of(path)?;
+        let line = format!("{} {how} at {}", path.display(), at.strftime(MOMENT));
         let at = WallTime(at.as_millisecond());
         self.is_of_interest(at).then_some(Change { at, line, is_harmless: false })
     }
@@ -201,13 +234,6 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
     fs::read_dir(folder).into_iter().flatten().flatten().take(ENTRIES_MAX).map(|entry| entry.path()).collect()
 }
 
-/// The names of the files of a unit: its own, and its template's.
-fn names_of(unit: &str) -> Vec<String> {
-    let template = unit.split_once('@').zip(unit.rsplit_once('.'));
-    let template = template.map(|((name, _), (_, kind))| format!("{name}@.{kind}"));
-    [unit.to_owned()].into_iter().chain(template.filter(|name| name != unit)).collect()
-}
-
 /// A path as dpkg may have it: before the directories of the system were merged below /usr, or after.
 fn merged(path: &str) -> &str {
     path.strip_prefix("/usr").filter(|rest| rest.starts_with('/')).unwrap_or(path)
@@ -241,6 +267,8 @@ fn package_change(line: &str, zone: &TimeZone) -> Option<(Change, String)> {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
     use crate::linux::clock::wall_now;
 
@@ -267,6 +295,7 @@ mod tests {
                 .map(|name| Path::new("/usr/lib/systemd/system").join(name))
                 .collect(),
             configuration: Vec::new(),
+            usual: Vec::new(),
             since: WallTime(since),
             until: WallTime(i64::MAX),
             program: None,
@@ -313,6 +342,40 @@ mod tests {
         assert_eq!(searched.of_configuration().len(), 2, "as far down as it goes, and not in circles");
         searched.until = WallTime(wall_now().0 - 60_000);
         assert_eq!(searched.of_configuration().len(), 0, "a remedy has put it back");
+    }
+
+    /// A unit whose files are old, as the image of a host has them.
+    #[test]
+    fn a_script_that_a_unit_runs_is_told_when_it_was_changed_and_what_the_service_writes_is_not() {
+        let (root, mut searched) = host();
+        let at = |path: &str| root.path().join(path);
+        let write = |path: &str, text: &str| {
+            fs::create_dir_all(at(path).parent().expect("a parent")).expect("made");
+            fs::write(at(path), text).expect("written");
+        };
+        write(
+            "units/app.service",
+            "[Service]\nEnvironmentFile=/etc/extra\nExecStart=/usr/bin/python3 /var/lib/app/serve.py /srv/data /etc/app.d\n",
+        );
+        write("srv/data/written", "by the service");
+        searched.unit_files = vec![at("units/app.service")];
+        searched.usual = vec![at("etc/app")];
+        let told = |searched: &Searched| {
+            let of = |change: Change| change.line.split(' ').next().map(ToOwned::to_owned);
+            let lines = searched.of_named().into_iter().filter_map(of);
+            lines.map(|line| line.trim_start_matches(&root.path().display().to_string()).to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&searched), Vec::<String>::new());
+        for path in ["var/lib/app/serve.py", "etc/extra", "etc/app.d/one", "etc/app/two"] {
+            write(path, "changed");
+        }
+        assert_eq!(told(&searched), ["/etc/app/two", "/etc/app.d/one", "/etc/extra", "/var/lib/app/serve.py"]);
+        let found = searched.changes();
+        let named = found.iter().find(|found| found.source.as_str() == "what its unit starts and reads");
+        assert!(named.and_then(|found| found.changed.as_ref()).is_some_and(|changed| changed.is_own), "{found:?}");
+        // What is declared as its configuration is told as that.
+        searched.configuration = vec![at("etc/app.d")];
+        assert!(!told(&searched).contains(&"/etc/app.d/one".to_owned()));
     }
 
     #[test]

@@ -323,13 +323,15 @@ fn not_down(report: &Report) -> String {
 }
 
 fn cause(report: &Report, zone: &TimeZone) -> Vec<Block> {
-    let Some(cause) = &report.cause else {
-        return vec![Block::Paragraph("Not known: nothing in the evidence points to one.".to_owned())];
-    };
     let words = |cause: &Cause| format!("{} (rule `{}`, seen in {})", cause.text, cause.rule, cause.seen_in);
-    let Some(began) = &report.began_by else { return vec![Block::Paragraph(told(&words(cause), zone))] };
-    let [now, began] = [("What it fails for now", cause), ("What began it", began)]
-        .map(|(what, cause)| Block::Paragraph(told(&format!("{what}: {}", words(cause)), zone)));
+    let now = report.cause.as_ref().map(words);
+    let Some(began) = &report.began_by else {
+        let now = now.unwrap_or_else(|| "Not known: nothing in the evidence points to one.".to_owned());
+        return vec![Block::Paragraph(told(&now, zone))];
+    };
+    let now = now.unwrap_or_else(|| "not known: nothing in the evidence points to that".to_owned());
+    let [now, began] = [("What it fails for now", now), ("What began it", words(began))]
+        .map(|(what, words)| Block::Paragraph(told(&format!("{what}: {words}"), zone)));
     vec![now, began]
 }
 

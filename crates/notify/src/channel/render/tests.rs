@@ -370,6 +370,8 @@ fn what_keeps_it_broken_and_what_began_it_stand_apart_and_so_does_who_wants_it_l
     let expected = "PROBABLE CAUSE\n  What it fails for now: its configuration is not valid (rule\n  `configuration-invalid`, seen in its log)";
     assert!(text.contains(expected) && text.contains("What began it: somebody killed it"), "{text}");
     assert!(text.contains("left alone  ann has held it since 2026-11-21 03:00:00 +01 (lunch)"), "{text}");
+    let unknown = super::text(&Report { cause: None, ..report }, &options());
+    assert!(unknown.contains("now: not known") && unknown.contains("What began it: somebody"), "{unknown}");
 }
 
 /// A hold that comes while a remedy is under way stops what would come after it, and not the remedy.

@@ -62,7 +62,7 @@ fn is_caught(status: &str, signal: Signal) -> bool {
 async fn limit(host: &LinuxHost, bus: &Bus, unit: &UnitName, high: ByteSize) -> ActionOutcome {
     let group = match systemd::control_group(bus, unit).await {
         Ok(group) => group,
-        Err(error) => return ActionOutcome::Failed { why: Text::new(error.to_string()) },
+        Err(error) => return ActionOutcome::Refused { why: Text::new(error.to_string()) },
     };
     let file = host.inner.options.root.join("sys/fs/cgroup").join(group.trim_start_matches('/')).join("memory.high");
     if !file.is_file() {

@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal};
 use super::{main_pid, main_within, signal_main_if};
 use crate::linux::{
     act::changed_since_kept,
-    aside::{self, Kind, Work},
+    aside::{self, Kind, Late, Work},
     drill::{
         break_file,
         ending::{InHand, LASTS, Lasting, lasting, stopped_already},
@@ -22,7 +22,7 @@ use crate::linux::{
     owned_path::Trusted,
     systemd::{
         bus::{Bus, UNIT},
-        unit::{property, user_of},
+        unit::{processes, property, user_of},
     },
 };
 
@@ -53,12 +53,27 @@ pub struct Drill<'a> {
     pub state_dir: &'a Path,
 }
 
-/// Whether a failure would be injected now; nothing is done.
+/// What would come of a failure that is injected now, besides what its kind says; nothing is done.
 ///
 /// # Errors
 /// Why it would be refused.
-pub async fn may_perform(bus: &Bus, drill: &Drill<'_>) -> Result<(), Text> {
-    ready(bus, drill).await.map(drop).map_err(Text::new)
+pub async fn may_perform(bus: &Bus, drill: &Drill<'_>) -> Result<Vec<Text>, Text> {
+    ready(bus, drill).await.map_err(Text::new)?;
+    Ok(unseen(bus, drill).await.map(Text::new).into_iter().collect())
+}
+
+/// That a hang may be seen by no look: the main process alone is stopped, and what others of the unit answer is well.
+async fn unseen(bus: &Bus, drill: &Drill<'_>) -> Option<String> {
+    if drill.kind != DrillKind::Hang {
+        return None;
+    }
+    let others = processes(bus, drill.unit).await.ok()?.len().saturating_sub(1);
+    let processes = match others {
+        0 => return None,
+        1 => "1 other process".to_owned(),
+        many => format!("{many} other processes"),
+    };
+    Some(format!("its {processes} may go on answering: as long as each look finds that well, nothing heals the hang"))
 }
 
 /// What is to be broken.
@@ -128,6 +143,7 @@ pub async fn perform(bus: &Bus, drill: &Drill<'_>) -> ActionOutcome {
         Ok(ready) => ready,
         Err(why) => return ActionOutcome::Refused { why: Text::new(why) },
     };
+    let unseen = unseen(bus, drill).await.map(|why| format!("; {why}")).unwrap_or_default();
     let result = match (kind, ready) {
         (DrillKind::Hang, _) => hang(bus, drill).await,
         (DrillKind::Exit, _) => signal_main(bus, unit, Signal::TERM).await,
@@ -148,9 +164,27 @@ pub async fn perform(bus: &Bus, drill: &Drill<'_>) -> ActionOutcome {
     };
     match result {
         Ok(()) => ActionOutcome::Succeeded {
-            note: Text::new(format!("drill `{}` injected into {unit}{ends}", kind.as_str())),
+            note: Text::new(format!("drill `{}` injected into {unit}{unseen}{ends}", kind.as_str())),
         },
-        Err(why) => ActionOutcome::Failed { why: Text::new(why) },
+        Err(short) => short.told(),
+    }
+}
+
+/// How a drill fell short.
+#[derive(Debug, PartialEq, Eq)]
+enum Short {
+    /// It has done nothing, or nothing is left of it: what an earlier drill has broken is that one's still.
+    Nothing(String),
+    /// It has done something, but not all.
+    Halfway(String),
+}
+
+impl Short {
+    fn told(self) -> ActionOutcome {
+        match self {
+            Self::Nothing(why) => ActionOutcome::Refused { why: Text::new(format!("{why}, so nothing was done")) },
+            Self::Halfway(why) => ActionOutcome::Failed { why: Text::new(why) },
+        }
     }
 }
 
@@ -171,24 +205,25 @@ fn not_noted(error: std::io::Error) -> String {
 }
 
 /// Stops the main process; others of the unit may go on answering.
-async fn hang(bus: &Bus, drill: &Drill<'_>) -> Result<(), String> {
+async fn hang(bus: &Bus, drill: &Drill<'_>) -> Result<(), Short> {
     let noted = |pid| {
         let ended = || format!("the main process of {} has just ended", drill.unit);
         lasts(bus, drill.unit, Lasting::stopping(drill.unit.as_str(), pid).ok_or_else(ended)?, drill.state_dir)
     };
-    signal_main_if(bus, drill.unit, Signal::STOP, Sender::Drill, noted).await
+    // A note on a process that has ended meanwhile takes nothing back.
+    signal_main_if(bus, drill.unit, Signal::STOP, Sender::Drill, noted).await.map_err(Short::Nothing)
 }
 
-/// Sends a signal to the main process.
-async fn signal_main(bus: &Bus, unit: &UnitName, signal: Signal) -> Result<(), String> {
-    signal_main_if(bus, unit, signal, Sender::Drill, |_| Ok(())).await
+/// Sends a signal to the main process, or does nothing.
+async fn signal_main(bus: &Bus, unit: &UnitName, signal: Signal) -> Result<(), Short> {
+    signal_main_if(bus, unit, signal, Sender::Drill, |_| Ok(())).await.map_err(Short::Nothing)
 }
 
 /// Takes the port as soon as the killed unit has left it, and keeps it for a while after the action has ended.
-async fn take_port(bus: &Bus, drill: &Drill<'_>, port: u16) -> Result<(), String> {
+async fn take_port(bus: &Bus, drill: &Drill<'_>, port: u16) -> Result<(), Short> {
     let unit = drill.unit;
     let lasting = Lasting::taking(unit.as_str(), port, PORT_WAIT + PORT_DRILL);
-    let in_hand = lasting.keep_in_hand(drill.state_dir).map_err(not_noted)?;
+    let in_hand = lasting.keep_in_hand(drill.state_dir).map_err(not_noted).map_err(Short::Nothing)?;
     signal_main(bus, unit, Signal::KILL).await?;
     let begun = Instant::now();
     while begun.elapsed() < PORT_WAIT && !in_hand.is_to_end() {
@@ -205,7 +240,7 @@ async fn take_port(bus: &Bus, drill: &Drill<'_>, port: u16) -> Result<(), String
         }
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    Err(format!("port {port} could not be taken: the unit was back before"))
+    Err(Short::Halfway(format!("it was killed, but port {port} could not be taken: the unit was back before")))
 }
 
 /// Waits until a drill in hand is over.
@@ -216,21 +251,40 @@ async fn lasts_in_hand(in_hand: &InHand, lasts: Duration) {
     }
 }
 
-async fn break_configuration(bus: &Bus, drill: &Drill<'_>, path: PathBuf, trusted: Trusted) -> Result<(), String> {
-    let unit = drill.unit;
-    lasts(bus, unit, Lasting::breaking(unit.as_str(), path.clone()), drill.state_dir)?;
+/// Breaks the file and kills what reads it. When one of both does not come about, the other is taken back.
+async fn break_configuration(bus: &Bus, drill: &Drill<'_>, path: PathBuf, trusted: Trusted) -> Result<(), Short> {
+    let (unit, state_dir) = (drill.unit, drill.state_dir);
+    let lasting = Lasting::breaking(unit.as_str(), path.clone());
+    lasts(bus, unit, lasting.clone(), state_dir).map_err(Short::Nothing)?;
     let work = Work::new(Kind::Act, format!("the configuration of {unit}")).on([&path]);
     let breaks = move || break_file(&path, &trusted).map_err(|error| format!("{}: {error}", path.display()));
-    aside::run(work, BREAK_TIME, breaks).await.map_err(|late| late.to_string())??;
-    signal_main(bus, unit, Signal::KILL).await
+    let short = match aside::run(work, BREAK_TIME, breaks).await {
+        Ok(Ok(())) => match signal_main(bus, unit, Signal::KILL).await {
+            Ok(()) => return Ok(()),
+            Err(Short::Nothing(why) | Short::Halfway(why)) => why,
+        },
+        Ok(Err(why)) => why,
+        // It may come to be broken later; the note ends that in its time.
+        Err(late @ (Late::Unanswered { .. } | Late::Broke { .. })) => return Err(Short::Halfway(late.to_string())),
+        Err(late @ Late::NotBegun { .. }) => late.to_string(),
+    };
+    Err(called_off(&lasting, state_dir, short).await)
+}
+
+/// A drill that fell short, taken back before its time.
+async fn called_off(lasting: &Lasting, state_dir: &Path, why: String) -> Short {
+    match lasting.call_off(state_dir).await {
+        Ok(()) => Short::Nothing(why),
+        Err(left) => Short::Halfway(format!("{why}; what it broke is not put back yet: {left}")),
+    }
 }
 
 /// Kills the main process, and beside the action each that comes back: while the action lasted, no remedy could begin, and
 /// nothing would come back.
-async fn kill_repeatedly(bus: &Bus, drill: &Drill<'_>) -> Result<(), String> {
+async fn kill_repeatedly(bus: &Bus, drill: &Drill<'_>) -> Result<(), Short> {
     let unit = drill.unit;
     let lasting = Lasting::killing(unit.as_str(), MAIN_WAIT * LOOP_KILLS);
-    let in_hand = lasting.keep_in_hand(drill.state_dir).map_err(not_noted)?;
+    let in_hand = lasting.keep_in_hand(drill.state_dir).map_err(not_noted).map_err(Short::Nothing)?;
     let first = main_pid(bus, unit).await;
     signal_main(bus, unit, Signal::KILL).await?;
     let (teller, unit) = (bus.clone(), unit.clone());
@@ -277,4 +331,34 @@ async fn another_main(
         tokio::time::sleep(LOOK_EVERY).await;
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::linux::drill::{Remains, copy_of, remains};
+
+    #[tokio::test]
+    async fn a_drill_that_fell_short_is_taken_back_and_has_failed_only_when_something_is_left_of_it() {
+        let state = tempfile::tempdir().expect("a folder");
+        let path = state.path().join("app.conf");
+        fs::write(&path, "listen 80\n").expect("written");
+        let lasting = Lasting::breaking("a.service", path.clone());
+        lasting.keep(state.path()).expect("kept");
+        break_file(&path, &Trusted::own()).expect("broken");
+        let short = called_off(&lasting, state.path(), "it has no main process".to_owned()).await;
+        assert!(matches!(short.told(), ActionOutcome::Refused { .. }));
+        assert_eq!(remains(&path).expect("readable"), Remains::Nothing);
+        assert!(crate::linux::drill::ending::lasting(state.path()).expect("readable").is_empty());
+        // What cannot be put back stays noted.
+        lasting.keep(state.path()).expect("kept");
+        break_file(&path, &Trusted::own()).expect("broken");
+        fs::remove_file(&path).expect("removed");
+        let short = called_off(&lasting, state.path(), "it has no main process".to_owned()).await;
+        let ActionOutcome::Failed { why } = short.told() else { panic!("something is left") };
+        assert!(why.as_str().contains("is gone") && copy_of(&path).exists(), "{why}");
+        assert_eq!(crate::linux::drill::ending::lasting(state.path()).expect("readable"), [lasting]);
+    }
 }

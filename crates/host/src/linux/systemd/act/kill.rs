@@ -68,7 +68,7 @@ pub(super) async fn perform(bus: &Bus, unit: &UnitName, within: Duration) -> Act
             // In systemd's own words, by which the cause is known.
             let what = if load == "masked" { "is masked" } else { "not found" };
             let why = format!("nothing is killed, for nothing could start it again: Unit {unit} {what}");
-            return ActionOutcome::Failed { why: Text::new(why) };
+            return ActionOutcome::Refused { why: Text::new(why) };
         }
         Ok(Startable::No) => {
             let why = format!(
