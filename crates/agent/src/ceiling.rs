@@ -8,7 +8,7 @@ use std::{
 };
 
 use ansai_config::Input;
-use ansai_document::{Diagnostic, Diagnostics, Findings, Form, Node, Source, Sources, read};
+use ansai_document::{Diagnostic, Diagnostics, Findings, Form, Node, Source, Sources, read_all};
 use ansai_files::{ReadError, zone};
 use ansai_keys::{Key, Kind, Shape, check, key};
 use ansai_model::{bundle::Bundle, id::TargetId, policy::matches, rule::Autonomy};
@@ -81,13 +81,9 @@ impl Ceiling {
     fn read(name: &str, text: &str) -> Result<Self, Diagnostics> {
         let sources = Sources(vec![Source { name: name.to_owned(), text: text.to_owned(), rank: 0 }]);
         let mut findings = Findings::new(&sources);
-        let node = match read(text, Form::Yaml, 0) {
-            Ok(node) => node,
-            Err(error) => {
-                findings.form(0, error);
-                findings.finish()?;
-                return Err(Diagnostics(Vec::new()));
-            }
+        let Some(node) = findings.read(0, read_all(text, Form::Yaml, 0)) else {
+            findings.finish()?;
+            return Err(Diagnostics(Vec::new()));
         };
         check(&mut findings, &node, &Kind::Shape(&SHAPE), "", &|_, _| None);
         findings.finish()?;

@@ -254,7 +254,7 @@ impl Configuration {
                 let help = if what.contains("needs itself") {
                     "delete one of the needs on the way round"
                 } else {
-                    "see docs/rules.md"
+                    "see /usr/share/doc/ansai/docs/rules.md"
                 };
                 findings.error(place, &key, what, help.to_owned());
             }

@@ -36,7 +36,10 @@ pub fn load(path: &Path) -> Result<Configuration, Diagnostics> {
 /// # Errors
 /// Everything that is wrong.
 pub fn load_over(path: &Path, weaker: Vec<Input>) -> Result<Configuration, Diagnostics> {
-    let (inputs, unreadable) = files::inputs(path)?;
+    let (inputs, mut unreadable) = files::inputs(path)?;
+    if weaker.is_empty() && inputs.is_empty() && unreadable.0.is_empty() {
+        unreadable.0.push(files::nothing_in(path));
+    }
     read(weaker.into_iter().chain(inputs).collect(), unreadable, wall_now())
 }
 

@@ -292,3 +292,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_folder_without_a_file_of_a_configuration_is_none() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let wrong = |folder: &Path| ansai_config::load(folder).expect_err("nothing is there").to_string();
+    let said = wrong(folder.path());
+    assert!(said.contains("the folder holds no file of a configuration") && said.contains(".yaml"), "{said}");
+    write(folder.path(), &[("ansai.conf", "services: {}\n"), ("inner/ansai.yaml", "services: {}\n")]);
+    assert!(wrong(folder.path()).contains("holds no file"), "those are not read");
+    // Layers alone are a configuration, and so is what the fleet of a host says.
+    write(folder.path(), &[("layers/site.yaml", "services: {a.service: {}}\n")]);
+    ansai_config::load(folder.path()).expect("valid");
+}

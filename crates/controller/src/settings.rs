@@ -8,7 +8,9 @@ use std::{
 };
 
 use ansai_config::CHANNEL;
-use ansai_document::{Diagnostics, Findings, Node, Source, Sources, place_of, read, text::cut, units, written::quoted};
+use ansai_document::{
+    Diagnostics, Findings, Node, Source, Sources, place_of, read_all, text::cut, units, written::quoted,
+};
 use ansai_fleet::{PermitRules, RoleRule, Share};
 use ansai_keys::{Key, Kind, Shape, Special, check, key};
 use ansai_link::address::Address;
@@ -209,13 +211,9 @@ impl Settings {
     pub fn read(name: &str, text: &str) -> Result<Self, Diagnostics> {
         let sources = Sources(vec![Source { name: name.to_owned(), text: text.to_owned(), rank: 0 }]);
         let mut findings = Findings::new(&sources);
-        let node = match read(text, ansai_document::Form::Yaml, 0) {
-            Ok(node) => node,
-            Err(error) => {
-                findings.form(0, error);
-                findings.finish()?;
-                return Err(Diagnostics(Vec::new()));
-            }
+        let Some(node) = findings.read(0, read_all(text, ansai_document::Form::Yaml, 0)) else {
+            findings.finish()?;
+            return Err(Diagnostics(Vec::new()));
         };
         check(&mut findings, &node, &Kind::Shape(&SHAPE), "", &|_, _| None);
         let settings = Self::filled(&node, &mut findings);

@@ -12,7 +12,7 @@ use crate::{
     secrets::masked,
     sources::Sources,
     text::{cut, joined},
-    tree::{FormError, Node, Place, line_of, line_range},
+    tree::{FormError, Node, Place, Reading, line_of, line_range},
 };
 
 /// The most findings that are kept; what is more is counted.
@@ -95,6 +95,12 @@ impl<'s> Findings<'s> {
             Some(at) => Place { start: place.start + at + offset, length: length.max(1), ..place },
             None => place,
         }
+    }
+
+    /// The tree of a text, with what is wrong with its form; nothing of a text that is no document.
+    pub fn read(&mut self, source: usize, reading: Reading) -> Option<Node> {
+        reading.wrong.into_iter().for_each(|error| self.form(source, error));
+        reading.root
     }
 
     /// A text that is no document.

@@ -4,32 +4,41 @@
 
 use std::collections::BTreeMap;
 
-use crate::tree::{DEPTH_HELP, DEPTH_MAX, FormError, NODES_MAX, Node, Place, Scalar, Value, insert};
+use crate::tree::{DEPTH_HELP, DEPTH_MAX, FormError, NODES_MAX, Node, Place, Reading, Scalar, Twice, Value, insert};
 
 struct Reader<'a> {
     text: &'a str,
     at: usize,
     source: usize,
     nodes: usize,
+    twice: Twice,
 }
 
 type Read<T> = Result<T, FormError>;
 
-pub(crate) fn read(text: &str, source: usize) -> Read<Node> {
-    let mut reader = Reader { text, at: 0, source, nodes: 0 };
-    reader.skip()?;
-    if reader.peek().is_none() {
-        return Ok(Node::new(Value::Map(BTreeMap::new()), Place { source, start: 0, length: 0 }));
-    }
-    let node = reader.value(0)?;
-    reader.skip()?;
-    match reader.peek() {
-        None => Ok(node),
-        Some(_) => reader.wrong(reader.at, "something stands after the end", "a file holds one value in braces"),
+pub(crate) fn read(text: &str, source: usize) -> Reading {
+    let mut reader = Reader { text, at: 0, source, nodes: 0, twice: Twice::default() };
+    match reader.all() {
+        Ok(root) => reader.twice.of(root),
+        Err(error) => reader.twice.and(error),
     }
 }
 
 impl Reader<'_> {
+    fn all(&mut self) -> Read<Node> {
+        self.skip()?;
+        if self.peek().is_none() {
+            let place = Place { source: self.source, start: 0, length: 0 };
+            return Ok(Node::new(Value::Map(BTreeMap::new()), place));
+        }
+        let node = self.value(0)?;
+        self.skip()?;
+        match self.peek() {
+            None => Ok(node),
+            Some(_) => self.wrong(self.at, "something stands after the end", "a file holds one value in braces"),
+        }
+    }
+
     fn peek(&self) -> Option<char> {
         self.text[self.at..].chars().next()
     }
@@ -114,7 +123,7 @@ impl Reader<'_> {
             self.next();
             self.skip()?;
             let node = self.value(depth + 1)?;
-            insert(&mut map, name, key, node, self.text)?;
+            insert(&mut map, name, key, node, (self.text, &mut self.twice));
             self.separator('}', start)?;
         }
     }

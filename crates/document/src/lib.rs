@@ -24,6 +24,6 @@ pub use diagnostics::{Diagnostic, Diagnostics, Level};
 pub use findings::{Findings, place_of};
 pub use merge::merge;
 pub use nearest::{nearest, nearest_name};
-pub use read::{ENDINGS, Form, read};
+pub use read::{ENDINGS, Form, read, read_all};
 pub use sources::{Source, Sources};
-pub use tree::{ALL_NODES_MAX, Entry, FormError, Node, Place, Scalar, Value, line_of};
+pub use tree::{ALL_NODES_MAX, Entry, FormError, Node, Place, Reading, Scalar, Value, line_of};

@@ -18,8 +18,9 @@ pub fn nearest_name<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) ->
     let asked = stem(name);
     let distance = |candidate: &str| {
         let known = stem(candidate);
+        // In a short word two slips make another word.
         let is_near =
-            |distance: usize, length: usize| distance <= 1 + length / 4 && distance * 2 <= length.max(asked.len());
+            |distance: usize, length: usize| distance <= 1 + length / 5 && distance * 2 <= length.max(asked.len());
         let short =
             Some(strsim::damerau_levenshtein(&asked, &known)).filter(|distance| is_near(*distance, known.len()));
         // A mistake may be in the ending.
@@ -36,7 +37,8 @@ pub fn nearest_name<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) ->
     let near = known.iter().take_while(is_tried);
     let near = near.filter_map(|candidate| Some((distance(candidate)?, *candidate))).min();
     let begins = || known.iter().copied().find(|candidate| name.len() >= 3 && candidate.starts_with(name));
-    near.map(|(_, candidate)| candidate).or_else(begins)
+    let (slip, further) = (near.filter(|(distance, _)| *distance <= 1), near);
+    slip.map(|(_, candidate)| candidate).or_else(begins).or(further.map(|(_, candidate)| candidate))
 }
 
 #[cfg(test)]
@@ -47,5 +49,8 @@ mod tests {
     fn the_nearest_name_is_near() {
         assert_eq!(nearest_name("evry", ["every", "exec"]), Some("every"));
         assert_eq!(nearest_name("frobnicate", ["every", "exec"]), None);
+        assert_eq!(nearest_name("cert", ["test", "certificates"]), Some("certificates"));
+        assert_eq!(nearest_name("cert", ["test"]), None, "two slips in four letters");
+        assert_eq!(nearest_name("conf", ["cond", "configuration"]), Some("cond"), "one slip goes before a beginning");
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::{
     json5, toml,
-    tree::{FormError, Node},
+    tree::{FormError, Node, Place, Reading},
     yaml,
 };
 
@@ -39,6 +39,17 @@ impl Form {
 /// # Errors
 /// The first thing that is wrong.
 pub fn read(text: &str, form: Form, source: usize) -> Result<Node, FormError> {
+    let Reading { root, wrong } = read_all(text, form, source);
+    match (root, wrong.into_iter().next()) {
+        (_, Some(error)) => Err(error),
+        (Some(root), None) => Ok(root),
+        (None, None) => Ok(Node::null(Place { source, start: 0, length: 0 })),
+    }
+}
+
+/// The same with all that is wrong with its form; where that does not hide the rest, as a key that stands twice, with the rest.
+#[must_use]
+pub fn read_all(text: &str, form: Form, source: usize) -> Reading {
     match form {
         Form::Yaml => yaml::read(text, source),
         Form::Toml => toml::read(text, source),
@@ -49,7 +60,7 @@ pub fn read(text: &str, form: Form, source: usize) -> Result<Node, FormError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tree::{DEPTH_MAX, Place, Value};
+    use crate::tree::{DEPTH_MAX, Value};
 
     /// The tree in one line: texts in quotes, everything else bare.
     fn shown(node: &Node) -> String {
@@ -98,6 +109,27 @@ mod tests {
         check(Form::Yaml, "a: 1\nb: 2\na: 3\n", Err((10, "`a` is there twice")));
         check(Form::Json5, "{a: 1, a: 2}", Err((7, "`a` is there twice")));
         check(Form::Toml, "a = 1\na = 2\n", Err((6, "duplicate")));
+    }
+
+    #[test]
+    fn a_key_twice_hides_nothing_of_what_else_is_there() {
+        for (form, text) in [
+            (Form::Yaml, "a: {b: 1}\nc: 2\na: {b: 3, d: 4}\nc: 5\ne: 6\n"),
+            (Form::Json5, "{a: {b: 1}, c: 2, a: {b: 3, d: 4}, c: 5, e: 6}"),
+        ] {
+            let Reading { root, wrong } = read_all(text, form, 0);
+            assert_eq!(root.as_ref().map(shown).as_deref(), Some("{a:{b:1 d:4} c:2 e:6}"), "{text}");
+            let places: Vec<&str> = wrong.iter().map(|wrong| &text[wrong.start..][..wrong.length]).collect();
+            assert_eq!(places, ["a", "c"], "{wrong:?}");
+        }
+        let text = "a = 1\na = 2\n[b]\nc = 1\nc = 2\nd = 3\n";
+        let Reading { root, wrong } = read_all(text, Form::Toml, 0);
+        assert_eq!((root.as_ref().map(shown).as_deref(), wrong.len()), (Some("{a:1 b:{c:1 d:3}}"), 2), "{wrong:?}");
+        // What is no document at all is said as that, with the keys before it.
+        let Reading { root, wrong } = read_all("a: 1\na: 2\nb: [\n", Form::Yaml, 0);
+        assert!(root.is_none() && wrong.len() == 2, "{wrong:?}");
+        let Reading { wrong, .. } = read_all(&"a: 1\n".repeat(10_000), Form::Yaml, 0);
+        assert!(wrong.len() <= 100, "what is told is bounded");
     }
 
     #[test]

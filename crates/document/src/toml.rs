@@ -4,20 +4,48 @@ use std::{collections::BTreeMap, ops::Range};
 
 use ::toml::de::{DeTable, DeValue};
 
-use crate::tree::{DEPTH_HELP, DEPTH_MAX, Entry, FormError, Node, Place, Scalar, Value};
+use crate::tree::{DEPTH_HELP, DEPTH_MAX, Entry, FormError, Node, Place, Reading, Scalar, Value};
 
-pub(crate) fn read(text: &str, source: usize) -> Result<Node, FormError> {
-    let table = DeTable::parse(text).map_err(|error| {
+/// Largest text of which more than the first mistake is told: the parser keeps each that it finds.
+const RECOVERED_BYTES_MAX: usize = 64 * 1024;
+/// Most keys of it that are told as standing twice.
+const TWICE_MAX: usize = 100;
+/// How the parser says that a key stands twice, which hides nothing else.
+const TWICE: &str = "duplicate key";
+
+pub(crate) fn read(text: &str, source: usize) -> Reading {
+    let wrong = |error: &::toml::de::Error| {
         let span = error.span().unwrap_or(0..0);
         let what = error.message().trim().replace('\n', ", ");
         FormError { start: span.start.min(text.len()), length: span.len(), help: Some(help(&what).to_owned()), what }
-    })?;
-    let range = table.span();
-    convert_table(table.get_ref(), range, source, 0)
+    };
+    let (table, errors) = if text.len() <= RECOVERED_BYTES_MAX {
+        DeTable::parse_recoverable(text)
+    } else {
+        match DeTable::parse(text) {
+            Ok(table) => (table, Vec::new()),
+            Err(error) => return Reading { root: None, wrong: vec![wrong(&error)] },
+        }
+    };
+    let is_twice = |error: &&::toml::de::Error| error.message().contains(TWICE);
+    let mut found: Vec<FormError> = errors.iter().filter(is_twice).take(TWICE_MAX).map(wrong).collect();
+    // What else is wrong changes what follows.
+    if let Some(error) = errors.iter().find(|error| !is_twice(error)) {
+        found.push(wrong(error));
+        found.sort_by_key(|error| error.start);
+        return Reading { root: None, wrong: found };
+    }
+    match convert_table(table.get_ref(), table.span(), source, 0) {
+        Ok(root) => Reading { root: Some(root), wrong: found },
+        Err(error) => {
+            found.push(error);
+            Reading { root: None, wrong: found }
+        }
+    }
 }
 
 fn help(what: &str) -> &'static str {
-    if what.contains("duplicate key") {
+    if what.contains(TWICE) {
         return "keep one of the two";
     }
     if what.contains("must be quoted") {

@@ -180,26 +180,75 @@ impl Node {
     }
 }
 
-/// Puts a key into a mapping, or says that it stands there already.
+/// Keys that stand twice in their mapping: that is wrong, and hides nothing else.
+#[derive(Default)]
+pub(crate) struct Twice(Vec<FormError>);
+
+/// Most of them that are told.
+const TWICE_MAX: usize = 100;
+
+impl Twice {
+    fn add(&mut self, name: &str, key: Place, first: Place, text: &str) {
+        if self.0.len() >= TWICE_MAX {
+            return;
+        }
+        let line = line_of(text, first.start);
+        let help = Some(format!("it stands in line {line} already; keep one of the two"));
+        let what = format!("the key `{name}` is there twice");
+        self.0.push(FormError { start: key.start, length: key.length, what, help });
+    }
+
+    /// What was read, with what is wrong in it.
+    pub(crate) fn of(self, root: Node) -> Reading {
+        Reading { root: Some(root), wrong: self.0 }
+    }
+
+    /// The same where the rest could not be read.
+    pub(crate) fn and(mut self, error: FormError) -> Reading {
+        self.0.push(error);
+        Reading { root: None, wrong: self.0 }
+    }
+}
+
+/// What came of a text.
+#[derive(Debug)]
+pub struct Reading {
+    /// The tree, unless the text is no document. Of a key that stands twice the first counts.
+    pub root: Option<Node>,
+    /// What is wrong with the form of the text, in its order; nothing when all is right.
+    pub wrong: Vec<FormError>,
+}
+
+/// Puts a key into a mapping, or notes that it stands there already. What the second says besides the first is kept for
+/// whoever looks for further mistakes: the document as a whole is refused.
 pub(crate) fn insert(
     map: &mut BTreeMap<String, Entry>,
     name: String,
     key: Place,
     node: Node,
-    text: &str,
-) -> Result<(), FormError> {
-    if let Some(first) = map.get(&name) {
-        let line = line_of(text, first.key.start);
-        let help = Some(format!("it stands in line {line} already; keep one of the two"));
-        return Err(FormError {
-            start: key.start,
-            length: key.length,
-            what: format!("the key `{name}` is there twice"),
-            help,
-        });
+    (text, twice): (&str, &mut Twice),
+) {
+    match map.get_mut(&name) {
+        None => {
+            map.insert(name, Entry { key, node: Box::new(node) });
+        }
+        Some(first) => {
+            twice.add(&name, key, first.key, text);
+            join(&mut first.node, node);
+        }
     }
-    map.insert(name, Entry { key, node: Box::new(node) });
-    Ok(())
+}
+
+/// Adds what only the second says.
+fn join(first: &mut Node, second: Node) {
+    if let (Value::Map(first), Value::Map(second)) = (&mut first.value, second.value) {
+        for (name, entry) in second {
+            match first.get_mut(&name) {
+                None => drop(first.insert(name, entry)),
+                Some(there) => join(&mut there.node, *entry.node),
+            }
+        }
+    }
 }
 
 /// The number of the line that holds a byte, from 1.

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use granit_parser::{Event, Marker, Parser, ScalarStyle, Span};
 
-use crate::tree::{DEPTH_HELP, DEPTH_MAX, Entry, FormError, NODES_MAX, Node, Place, Scalar, Value, insert};
+use crate::tree::{
+    DEPTH_HELP, DEPTH_MAX, Entry, FormError, NODES_MAX, Node, Place, Reading, Scalar, Twice, Value, insert,
+};
 
 /// A list or mapping that has not ended.
 struct Open {
@@ -30,17 +32,29 @@ struct Reader<'a> {
     nodes: usize,
     root: Option<Node>,
     documents: usize,
+    twice: Twice,
 }
 
-pub(crate) fn read(text: &str, source: usize) -> Result<Node, FormError> {
-    let mut reader =
-        Reader { text, source, open: Vec::new(), anchors: BTreeMap::new(), nodes: 0, root: None, documents: 0 };
+pub(crate) fn read(text: &str, source: usize) -> Reading {
+    let mut reader = Reader {
+        text,
+        source,
+        open: Vec::new(),
+        anchors: BTreeMap::new(),
+        nodes: 0,
+        root: None,
+        documents: 0,
+        twice: Twice::default(),
+    };
     for event in Parser::new_from_str(text) {
-        let (event, span) = event.map_err(|error| scan::wrong(text, &error))?;
-        reader.take(event, span)?;
+        let taken = event.map_err(|error| scan::wrong(text, &error)).and_then(|(event, span)| reader.take(event, span));
+        if let Err(error) = taken {
+            return reader.twice.and(error);
+        }
     }
     let end = Place { source, start: 0, length: 0 };
-    Ok(reader.root.filter(|root| !root.is_null()).unwrap_or_else(|| Node::new(Value::Map(BTreeMap::new()), end)))
+    let root = reader.root.filter(|root| !root.is_null());
+    reader.twice.of(root.unwrap_or_else(|| Node::new(Value::Map(BTreeMap::new()), end)))
 }
 
 /// The byte that a marker stands at.
@@ -166,7 +180,7 @@ impl Reader<'_> {
                 if name == "<<" && node.map().is_some() {
                     merges.push(node);
                 } else {
-                    insert(map, name, place, node, text)?;
+                    insert(map, name, place, node, (text, &mut self.twice));
                 }
             }
         }

@@ -15,7 +15,7 @@ mod write;
 
 use std::path::Path;
 
-use ansai_document::{Diagnostic, Diagnostics, Findings, Form, Source, Sources, read};
+use ansai_document::{Diagnostic, Diagnostics, Findings, Form, Source, Sources, read_all};
 
 use notes::Notes;
 pub use notes::{Fate, Note};
@@ -54,13 +54,8 @@ pub fn predecessor(file: &Path, text: &str) -> Result<Imported, Diagnostics> {
     let name = file.display().to_string();
     let sources = Sources(vec![Source { name, text: text.to_owned(), rank: 0 }]);
     let mut findings = Findings::new(&sources);
-    let old = match read(text, Form::Yaml, 0) {
-        Ok(root) => Some(old::read(&mut findings, &mut notes, &root)),
-        Err(error) => {
-            findings.form(0, error);
-            None
-        }
-    };
+    let root = findings.read(0, read_all(text, Form::Yaml, 0));
+    let old = root.map(|root| old::read(&mut findings, &mut notes, &root));
     findings.finish()?;
     let old = old.ok_or_else(|| Diagnostics(Vec::new()))?;
     let notes = notes.sorted();

@@ -41,13 +41,21 @@ pub(super) fn check(paths: &Paths, path: Option<PathBuf>, warnings: Warnings) ->
         }
         Err(wrong) => return Err(Failure::wrong(&wrong)),
     };
-    let found = found(paths, &path, &configuration);
+    let mut found = configuration.warnings().to_vec();
+    let mut here = of_this_host(paths, &path, &configuration);
+    show::suggested(&mut found);
+    show::suggested(&mut here);
+    // What this host lacks is no fault of a file that may be another's.
+    if path == paths.config {
+        found.append(&mut here);
+    }
     let code = if warnings == Warnings::Refused && !found.is_empty() { Code::Usage } else { Code::Ok };
     if paths.json {
-        show::print_json(&json!({"schema": ansai_protocol::SCHEMA, "errors": [], "warnings": found}));
+        let schema = ansai_protocol::SCHEMA;
+        show::print_json(&json!({"schema": schema, "errors": [], "warnings": found, "on_this_host": here}));
         return Ok(code);
     }
-    for warning in &found {
+    for warning in found.iter().chain(&here) {
         show::note(&format!("{}\n", warning.text(show::terminal().error_columns)));
     }
     if code == Code::Usage {
@@ -63,7 +71,11 @@ pub(super) fn check(paths: &Paths, path: Option<PathBuf>, warnings: Warnings) ->
         1 => ", 1 warning".to_owned(),
         many => format!(", {many} warnings"),
     };
-    show::print(&format!("{} is valid ({files}{said})", path.display()));
+    let of_host = match here.len() {
+        0 => String::new(),
+        many => format!("; for this host {}", show::count(many, "warning")),
+    };
+    show::print(&format!("{} is valid ({files}{said}{of_host})", path.display()));
     Ok(code)
 }
 
@@ -74,20 +86,22 @@ pub(super) fn warnings(paths: &Paths) -> Vec<Diagnostic> {
         return Vec::new();
     }
     let read = patience::read(&paths.config, || load(paths, &paths.config));
-    read.map(|configuration| found(paths, &paths.config, &configuration)).unwrap_or_default()
+    let found = |configuration: Configuration| {
+        let mut found = configuration.warnings().to_vec();
+        found.extend(of_this_host(paths, &paths.config, &configuration));
+        show::suggested(&mut found);
+        found
+    };
+    read.map(found).unwrap_or_default()
 }
 
 fn load(paths: &Paths, path: &Path) -> Result<Configuration, Diagnostics> {
     ansai_agent::trust::load(path, super::config::of_fleet(paths, path)?)
 }
 
-fn found(paths: &Paths, path: &Path, configuration: &Configuration) -> Vec<Diagnostic> {
-    let mut found = configuration.warnings().to_vec();
-    // Another file may be another host's.
-    if *path == paths.config {
-        found.extend(super::units::warnings(paths, configuration));
-        found.extend(super::cluster::warnings(paths, configuration));
-    }
-    show::suggested(&mut found);
+/// What this host lacks of what a configuration names, whether it is the one in force or is to become it.
+fn of_this_host(paths: &Paths, path: &Path, configuration: &Configuration) -> Vec<Diagnostic> {
+    let mut found = super::units::warnings(paths, configuration);
+    found.extend(super::cluster::warnings(path, configuration));
     found
 }

@@ -1,6 +1,8 @@
 //! What `ansai_cluster` of the configuration means for this host: whom it joins, what it is in the fleet, and what is to be done
 //! for that. It only reads: who is taken in is the controller's to say.
 
+use std::path::Path;
+
 use ansai_agent::uplink::membership::Folder;
 use ansai_config::Configuration;
 use ansai_document::{Diagnostic, Level};
@@ -48,11 +50,11 @@ pub(super) fn own_name() -> String {
 }
 
 /// That this host is not of the fleet that its configuration names.
-pub(super) fn warnings(paths: &Paths, configuration: &Configuration) -> Vec<Diagnostic> {
+pub(super) fn warnings(path: &Path, configuration: &Configuration) -> Vec<Diagnostic> {
     let of = |cluster: &Cluster| stranger(cluster, &own_name());
     let found = configuration.host_settings().cluster.as_ref().and_then(of);
     let warning = |(what, todo): (String, String)| {
-        let mut found = Diagnostic::of_file(paths.config.display().to_string(), what, &todo);
+        let mut found = Diagnostic::of_file(path.display().to_string(), what, &todo);
         found.level = Level::Warning;
         found.key = "ansai_cluster".to_owned();
         found

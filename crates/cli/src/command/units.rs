@@ -1,5 +1,5 @@
-//! What this host says of the units that its configuration names: for `check` and `doctor`. A configuration that is not this
-//! host's, and a host on which no systemd answers, are told nothing: a guess would be wrong elsewhere.
+//! What this host says of the units that its configuration names: for `check` and `doctor`. A host on which no
+//! systemd answers is told nothing: a guess would be wrong elsewhere.
 
 use ansai_config::Configuration;
 use ansai_document::Diagnostic;

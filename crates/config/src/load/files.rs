@@ -70,6 +70,12 @@ pub(super) fn inputs(path: &Path) -> Result<(Vec<Input>, Diagnostics), Diagnosti
     Ok((inputs, wrong))
 }
 
+/// That a folder holds no file of a configuration, which is hardly meant.
+pub(super) fn nothing_in(folder: &Path) -> Diagnostic {
+    let help = format!("name the right folder; of one the files are read that end in .{}", ENDINGS.join(", ."));
+    problem(folder, "the folder holds no file of a configuration", &help)
+}
+
 /// The files of the layers besides the host's.
 fn others(layers: &Path, wrong: &mut Diagnostics) -> Vec<Found> {
     let mut found = Vec::new();

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use ansai_document::{
-    ALL_NODES_MAX, Findings, Form, Node, Place, Source, Sources, Value, merge, nearest, place_of, read, text::cut,
+    ALL_NODES_MAX, Findings, Form, Node, Place, Source, Sources, Value, merge, nearest, place_of, read_all, text::cut,
 };
 use ansai_keys::{Kind, check};
 
@@ -33,23 +33,16 @@ pub(super) fn stack(findings: &mut Findings<'_>, sources: &Sources, inputs: &[In
     let mut documents: Vec<Option<Node>> = Vec::new();
     let mut values = 0;
     for (index, source) in sources.0.iter().enumerate() {
-        match read(&source.text, Form::of(Path::new(&source.name)), index) {
-            Ok(node) => {
-                values += node.count();
-                if values > ALL_NODES_MAX {
-                    let what = format!("the files up to this one have more than {ALL_NODES_MAX} values together");
-                    let help = "a host needs less than that; use fewer aliases".to_owned();
-                    findings.error(Place { source: index, ..Place::default() }, "", what, help);
-                    break;
-                }
-                check(findings, &node, &Kind::Shape(&CONFIG), "", &meant);
-                documents.push(Some(node));
-            }
-            Err(error) => {
-                findings.form(index, error);
-                documents.push(None);
-            }
+        let node = findings.read(index, read_all(&source.text, Form::of(Path::new(&source.name)), index));
+        values += node.as_ref().map_or(0, Node::count);
+        if values > ALL_NODES_MAX {
+            let what = format!("the files up to this one have more than {ALL_NODES_MAX} values together");
+            let help = "a host needs less than that; use fewer aliases".to_owned();
+            findings.error(Place { source: index, ..Place::default() }, "", what, help);
+            break;
         }
+        node.iter().for_each(|node| check(findings, node, &Kind::Shape(&CONFIG), "", &meant));
+        documents.push(node);
     }
     let expirations: Vec<Option<WallTime>> = inputs
         .iter()

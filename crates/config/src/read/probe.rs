@@ -86,9 +86,9 @@ pub(crate) fn look(findings: &mut Findings<'_>, node: &Node, key: &str) -> Optio
     match &node.value {
         Value::Scalar(_) => short(findings, node, key).map(|probe| made(probe, Schedule::default())),
         Value::Map(_) => {
-            let probe = long(findings, node, key)?;
+            let probe = long(findings, node, key);
             let schedule = Schedule::filled(findings, node, key, None).unwrap_or_default();
-            Some(made(probe, schedule))
+            Some(made(probe?, schedule))
         }
         Value::List(_) => None,
     }

@@ -39,6 +39,11 @@ fn slip(text: &str, start: usize, info: String) -> Slip {
             _ => here("a name that begins with `*` needs quotes", "write \"*\" with its quotes"),
         };
     }
+    // One without its end takes in what follows, up to the next quote: the parser stumbles only there, or at the end.
+    if let Some(at) = unclosed_quote(text, start) {
+        let (what, help) = ("this quote has no end", "write the same quote once more where the text ends");
+        return Slip { start: at, length: 1, what: what.to_owned(), help };
+    }
     if info.contains("unclosed quote") {
         return here("this quote has no end", "write the same quote once more where the text ends");
     }
@@ -73,6 +78,49 @@ fn slip(text: &str, start: usize, info: String) -> Slip {
         UNKNOWN
     };
     found.unwrap_or_else(|| here(&info, help))
+}
+
+/// The quote before a place that has no end there, or that ended only in a later line than it began, right before that place.
+fn unclosed_quote(text: &str, stop: usize) -> Option<usize> {
+    let (mut open, mut last, mut is_comment) = (None::<(usize, char)>, None, false);
+    // What stands in a line before a place, without blanks: a quote begins a text only where a value or a key may begin.
+    let (mut before, mut is_behind_blank, mut is_escaped) = (None::<char>, true, false);
+    for (at, c) in text[..stop].char_indices() {
+        match (open, c) {
+            (Some((_, '"')), '\\') if !is_escaped => {
+                is_escaped = true;
+                continue;
+            }
+            (Some((begin, sign)), c) if c == sign && !is_escaped => {
+                (open, last, before) = (None, Some((begin, at)), Some(c));
+            }
+            (Some(_), _) => {}
+            (None, '\n') => (before, is_comment) = (None, false),
+            (None, _) if is_comment => {}
+            (None, '#') if is_behind_blank => is_comment = true,
+            (None, '"' | '\'') if may_begin(before, is_behind_blank) => open = Some((at, c)),
+            (None, c) if !c.is_whitespace() => before = Some(c),
+            (None, _) => {}
+        }
+        is_escaped = false;
+        is_behind_blank = c.is_whitespace();
+    }
+    if let Some((begin, _)) = open {
+        return Some(begin);
+    }
+    let (begin, end) = last?;
+    // Nothing but blanks may stand between the two, or the mistake is another.
+    let is_right_before = text.get(end + 1..stop)?.chars().all(|c| c == ' ');
+    (is_right_before && text[begin..end].contains('\n')).then_some(begin)
+}
+
+/// Whether a value or a key may begin behind this sign of a line.
+fn may_begin(before: Option<char>, is_behind_blank: bool) -> bool {
+    match before {
+        None | Some('[' | '{') => true,
+        Some(':' | '-' | ',' | '?') => is_behind_blank,
+        Some(_) => false,
+    }
 }
 
 /// The line above that says something, and where it begins.
@@ -181,6 +229,22 @@ mod tests {
             4,
             "this line is indented in another way than those it belongs to",
         );
+    }
+
+    #[test]
+    fn a_quote_without_its_end_is_named_where_it_begins() {
+        let quote = "this quote has no end";
+        check("services:\n  a.service:\n    when: \"b\n    port: 80\n", 3, quote);
+        check("services:\n  a.service:\n    when: 'b\n    port: 80\n", 3, quote);
+        // The next quote ends it, and what follows that makes no sense.
+        check("services:\n  a.service: {when: \"b, port: 80}\n  b.service: {when: \"c\"}\n", 2, quote);
+        check("a: 'it is\nb: 'x'\nc: d\n", 1, quote);
+        check("# it's\na: \"so # it is\nb: 'x'\n", 2, quote);
+        check("a: it's\nb: \"x \\\" y\nc: d\n", 2, quote);
+        check("\"a: b\nc: d\n", 1, quote);
+        check("a: [\"b, c]\nd: \"e\"\n", 1, quote);
+        // A quote within a word begins nothing.
+        check("a: it's\nb: {c: d\ne: it's\n", 2, "this `{` has no end");
     }
 
     #[test]
