@@ -42,6 +42,11 @@ cargo xtask setup             only the set-up of the lab";
 #[expect(clippy::print_stderr, reason = "this is a program for people at a terminal")]
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    // Whoever asks what there is has nothing done.
+    if arguments.iter().any(|word| matches!(word.as_str(), "help" | "--help" | "-h")) {
+        eprintln!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
     match run(&arguments.iter().map(String::as_str).collect::<Vec<_>>()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

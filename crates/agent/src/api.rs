@@ -25,7 +25,7 @@ mod tests;
 /// Where the event stream is.
 const EVENTS_PATH: &str = "/v1/events";
 /// Where one reads what can be asked.
-const PAGE: &str = "see docs/reference/api.md";
+const PAGE: &str = "see /usr/share/doc/ansai/docs/reference/api.md";
 
 /// What can be asked of the loop.
 #[derive(Debug)]

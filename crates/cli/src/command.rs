@@ -133,7 +133,7 @@ pub(crate) fn run(paths: &Paths, command: Command) -> Result<Code, Failure> {
         Command::Doctor { send_test: false } => doctor::doctor(paths),
         Command::Doctor { send_test: true } => doctor::send_test(paths),
         Command::Completions { shell } => docs::completions(shell),
-        Command::Complete { what, begun } => complete::complete(paths, what, &begun),
+        Command::Complete { what, begun, of } => complete::complete(paths, what, &begun, of.as_deref()),
         Command::Man { out } => docs::man(out),
         Command::Options => docs::options(),
         Command::Reference => docs::reference(),

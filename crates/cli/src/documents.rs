@@ -321,3 +321,38 @@ fn what_the_program_says_is_quoted_as_it_says_it() {
     assert!(count >= 15, "{count} quotations were found");
     assert_eq!(quoted_parts("done: failed 1 times in CONDITION now"), ["done", "failed", "times in", "now"]);
 }
+
+/// Whoever has installed a package has no `docs/` in the folder that they are in: a message names a page by where the package
+/// puts it.
+#[test]
+fn messages_name_pages_of_the_documents_where_they_are_installed() {
+    const PLACE: &str = "/usr/share/doc/ansai/";
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let (mut folders, mut wrong, mut named) = (vec![sources], Vec::new(), 0);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a folder").flatten() {
+            let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
+            if path.is_dir() {
+                // Tests read the pages themselves, and so do the programs of this project alone.
+                folders
+                    .extend((!["tests", "target", "benches", "lab", "sim"].contains(&name.as_str())).then_some(path));
+            } else if name.ends_with(".rs") && !["tests.rs", "documents.rs"].contains(&name.as_str()) {
+                let text = fs::read_to_string(&path).expect("text");
+                let shipped = text.split("#[cfg(test)]").next().unwrap_or_default();
+                let lines = shipped.lines().filter(|line| !line.trim_start().starts_with("//"));
+                for (line, at) in lines.flat_map(|line| line.match_indices("docs/").map(move |(at, _)| (line, at))) {
+                    let page = line[at..].split(['"', ' ', '`', ';', ',']).next().unwrap_or_default();
+                    if !page.contains(".md") || line.contains("contains(\"docs/") {
+                        continue;
+                    }
+                    named += 1;
+                    let is_there = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(page).is_file();
+                    if !line[..at].ends_with(PLACE) || !is_there {
+                        wrong.push(format!("{}: {}", path.display(), line.trim()));
+                    }
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty() && named >= 5, "{named}: {}", wrong.join("\n"));
+}

@@ -174,7 +174,7 @@ enum Command {
     },
     /// Allow what an incident proposes.
     Approve {
-        /// The incident's number, as i7; on other hosts also a target, for what waits of it.
+        /// The incident's number, as i7, or its target, for what waits of it.
         incident: String,
         #[command(flatten)]
         over: fleet::FleetArgs,
@@ -183,7 +183,7 @@ enum Command {
     },
     /// Refuse what an incident proposes; a person sees to it.
     Reject {
-        /// The incident's number, as i7; on other hosts also a target, for what waits of it.
+        /// The incident's number, as i7, or its target, for what waits of it.
         incident: String,
         #[command(flatten)]
         over: fleet::FleetArgs,
@@ -359,6 +359,9 @@ enum Command {
         /// How they begin.
         #[arg(default_value = "", hide_default_value = true)]
         begun: String,
+        /// Of which target, where that matters.
+        #[arg(long, value_name = "TARGET")]
+        of: Option<String>,
     },
     /// Print the options that every command takes.
     #[command(hide = true)]

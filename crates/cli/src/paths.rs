@@ -74,7 +74,7 @@ pub(crate) struct Paths {
     /// Print JSON in its documented shape.
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Tell times in UTC instead of the local time zone.
+    /// Tell times in UTC instead of the local time zone; a time that you write is a local one in any case.
     #[arg(long, global = true)]
     pub(crate) utc: bool,
     /// Color the output: auto means when a person looks at a terminal that has colors. NO_COLOR is a no, CLICOLOR_FORCE=1 an always.

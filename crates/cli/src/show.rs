@@ -4,7 +4,6 @@
 use std::{
     fmt,
     io::{ErrorKind, Write},
-    path::Path,
     sync::OnceLock,
 };
 
@@ -13,6 +12,7 @@ use ansai_model::{
     incident::{Phase, Resolution},
     observation::Health,
     text::{Counted, is_unseen, visible, visible_line},
+    time::WallTime,
 };
 use ansai_notify::channel::render;
 use ansai_protocol::IncidentSummary;
@@ -214,6 +214,11 @@ pub(crate) fn told(text: &str, zone: &TimeZone) -> String {
     commands(&render::in_zone(text, zone))
 }
 
+/// The same in a row of a table, where room is short.
+pub(crate) fn told_in_row(text: &str, now_ms: i64, zone: &TimeZone) -> String {
+    commands(&render::in_row(text, WallTime(now_ms), zone))
+}
+
 /// Suggestions in which each command is what has to be typed here.
 pub(crate) fn suggested(found: &mut [Diagnostic]) {
     for one in found {
@@ -221,26 +226,11 @@ pub(crate) fn suggested(found: &mut [Diagnostic]) {
     }
 }
 
-/// Where the package puts the documents.
-const DOCUMENTS: &str = "/usr/share/doc/ansai/";
-
-/// A text in which each page of the documents that is named is named as it is found on this host.
-fn pages(text: &str, folder: &str) -> String {
-    let is_page = |word: &str| word.starts_with("docs/") && word.contains(".md");
-    if !text.split([' ', '\n']).any(is_page) || !Path::new(folder).join("docs").is_dir() {
-        return text.to_owned();
-    }
-    let word = |word: &str| if is_page(word) { format!("{folder}{word}") } else { word.to_owned() };
-    let lines = text.split('\n').map(|line| line.split(' ').map(word).collect::<Vec<_>>().join(" "));
-    lines.collect::<Vec<_>>().join("\n")
-}
-
 /// A text in which each command that is named is what has to be typed here: for somebody's own services, and with the places
-/// that this command was given. So it is with pages of the documents.
+/// that this command was given.
 pub(crate) fn commands(text: &str) -> String {
     let terminal = terminal();
-    let text = pages(text, DOCUMENTS);
-    let text = if terminal.is_of_user { render::for_user(&text) } else { text };
+    let text = if terminal.is_of_user { render::for_user(text) } else { text.to_owned() };
     terminal.places.iter().rev().fold(text, |text, place| render::with_option(&text, "ansai", place))
 }
 
@@ -310,17 +300,6 @@ mod tests {
 
     /// What attackers write into symptoms, reasons and names: a title, a bell, a cleared screen, a turned line, a new one.
     const HOSTILE: &str = "a\u{1b}]0;x\u{7}\u{1b}[2J\u{0}\u{202e}\u{9b}31m\u{200b}\nHELD: not at all";
-
-    #[test]
-    fn a_page_is_named_as_it_is_found_where_the_package_has_put_it() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let name = format!("{}/", folder.path().display());
-        let text = "mend it; docs/scenarios.md says how\ndocs/telling.md, /srv/docs/x.md";
-        assert_eq!(pages(text, &name), text, "nothing is installed here");
-        std::fs::create_dir(folder.path().join("docs")).expect("made");
-        let expected = format!("mend it; {name}docs/scenarios.md says how\n{name}docs/telling.md, /srv/docs/x.md");
-        assert_eq!(pages(text, &name), expected);
-    }
 
     #[test]
     fn nothing_that_is_printed_is_obeyed_and_no_line_becomes_two() {

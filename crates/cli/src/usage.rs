@@ -81,6 +81,7 @@ impl<'a> Meant<'a> {
             ErrorKind::UnknownArgument => self.unknown(&arg?),
             ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
                 let (arg, value) = (arg?, first(ContextKind::InvalidValue).unwrap_or_default());
+                let arg = self.as_written(&arg).pop().unwrap_or(arg);
                 let what = match value.is_empty() {
                     true => format!("`{arg}` has no value"),
                     false => format!("`{value}` is no {}", as_value(&arg)),
@@ -102,11 +103,15 @@ impl<'a> Meant<'a> {
             ErrorKind::ArgumentConflict => {
                 let (arg, others) = (arg?, context(ContextKind::PriorArg));
                 let others: Vec<String> = others.iter().map(|other| format!("`{}`", bare(other))).collect();
-                match others.as_slice() {
-                    [other] if *other == format!("`{arg}`") => {
+                match (others.as_slice(), self.as_written(&arg).as_slice()) {
+                    ([other], [one, another]) if *other == format!("`{arg}`") => {
+                        (format!("`{one}` and `{another}` say the same thing"), "give one of them".to_owned())
+                    }
+                    ([other], written) if *other == format!("`{arg}`") => {
+                        let arg = written.first().unwrap_or(&arg);
                         (format!("`{arg}` is given more than once"), "give it once".to_owned())
                     }
-                    others => {
+                    (others, _) => {
                         let others =
                             if others.is_empty() { "what else is given".to_owned() } else { others.join(" and ") };
                         (format!("`{arg}` and {others} exclude each other"), "leave one of them out".to_owned())
@@ -122,6 +127,23 @@ impl<'a> Meant<'a> {
         })
     }
 
+    /// The names by which an option stands among the words, in their order: some have another one.
+    fn as_written(&self, arg: &str) -> Vec<String> {
+        let long = arg.strip_prefix("--");
+        let Some(known) = long.and_then(|long| self.options().find(|known| known.get_long() == Some(long))) else {
+            return Vec::new();
+        };
+        let names: Vec<&str> = known.get_all_aliases().into_iter().flatten().chain(long).collect();
+        let mut written: Vec<String> = Vec::new();
+        for word in self.words.iter().take_while(|word| *word != "--").filter_map(|word| word.strip_prefix("--")) {
+            let name = word.split('=').next().unwrap_or(word);
+            if names.contains(&name) && !written.iter().any(|known| known[2..] == *name) {
+                written.push(format!("--{name}"));
+            }
+        }
+        written
+    }
+
     /// How what begins with a dash is given to the option before it, when that takes a value.
     fn as_value_before(&self, word: &str) -> Option<String> {
         let pairs = self.words.windows(2).filter(|pair| pair[1].starts_with(word) && !pair[1].starts_with("--"));
@@ -134,9 +156,13 @@ impl<'a> Meant<'a> {
 
     fn no_command(&self, word: &str) -> (String, String) {
         let shown = self.command.get_subcommands().filter(|command| !command.is_hide_set());
-        let near = nearest(word, shown.map(Command::get_name));
+        let near = commands_meant(word, &shown.map(Command::get_name).collect::<Vec<_>>());
         let list = format!("`{} --help` lists them", self.name);
-        let instead = near.map_or(list.clone(), |near| format!("did you mean `{} {near}`? {list}", self.name));
+        let near: Vec<String> = near.into_iter().map(|near| format!("`{} {near}`", self.name)).collect();
+        let instead = match near.is_empty() {
+            true => list,
+            false => format!("did you mean {}? {list}", near.join(" or ")),
+        };
         (format!("`{}` has no command `{word}`", self.name), instead)
     }
 
@@ -223,11 +249,58 @@ pub(crate) fn one_of(value: &str, valid: &[String]) -> String {
     }
 }
 
-/// What was probably meant.
+/// What was probably meant: with few slips, or by its beginning. In a short word two slips make another word.
 fn nearest<'a>(written: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let far = 1 + written.chars().count() / 4;
-    let near = known.map(|known| (damerau_levenshtein(written, known), known));
-    near.filter(|(distance, _)| *distance <= far).min().map(|(_, known)| known)
+    let far = 1 + written.chars().count() / 5;
+    let known: Vec<&str> = known.collect();
+    let near = known.iter().map(|known| (damerau_levenshtein(written, known), *known));
+    let near = near.filter(|(distance, _)| *distance <= far).min();
+    let begun = || known.iter().copied().find(|known| is_beginning(written, known));
+    near.filter(|(distance, _)| *distance <= 1).map(|(_, near)| near).or_else(begun).or(near.map(|(_, near)| near))
+}
+
+fn is_beginning(written: &str, whole: &str) -> bool {
+    written.len() >= BEGINNING_MIN && whole.starts_with(written)
+}
+
+/// The fewest letters by which a whole word is known.
+const BEGINNING_MIN: usize = 3;
+/// What other programs call it, and ours.
+const OTHERWISE: &[(&str, &str)] = &[
+    ("list", "status"),
+    ("ls", "status"),
+    ("ps", "status"),
+    ("log", "incidents"),
+    ("logs", "incidents"),
+    ("events", "incidents"),
+    ("validate", "check"),
+    ("lint", "check"),
+    ("pause", "hold"),
+    ("stop", "hold"),
+    ("resume", "release"),
+    ("unhold", "release"),
+    ("mute", "silence"),
+    ("unmute", "unsilence"),
+    ("fix", "heal"),
+    ("repair", "heal"),
+    ("restart", "heal"),
+    ("deny", "reject"),
+];
+
+/// The commands that a word may have been meant as: all that begin so, or what it is called otherwise, or the nearest.
+fn commands_meant<'a>(word: &str, known: &[&'a str]) -> Vec<&'a str> {
+    let stem = word.strip_suffix('s').filter(|stem| stem.len() >= BEGINNING_MIN).unwrap_or(word);
+    let one = |name: &str| known.iter().copied().find(|known| *known == name);
+    let near = nearest(word, known.iter().copied());
+    if let Some(near) = near.filter(|near| damerau_levenshtein(word, near) <= 1) {
+        return vec![near];
+    }
+    let begun: Vec<&str> = known.iter().copied().filter(|name| is_beginning(stem, name)).collect();
+    if !begun.is_empty() {
+        return begun;
+    }
+    let otherwise = OTHERWISE.iter().find(|(other, _)| *other == word).and_then(|(_, ours)| one(ours));
+    otherwise.or(near).into_iter().collect()
 }
 
 /// How many.
@@ -273,6 +346,31 @@ mod tests {
         );
     }
 
+    /// What is short is near to many words, and is rather the beginning of one, or another word for it.
+    #[test]
+    fn a_short_word_is_taken_for_what_it_begins_or_is_called_otherwise() {
+        for (word, meant) in [
+            ("cert", "`ansai certificate`?"),
+            ("certs", "`ansai certificate`?"),
+            ("rep", "`ansai report` or `ansai replay`?"),
+            ("conf", "`ansai config`?"),
+            ("maint", "`ansai maintenance`?"),
+            ("logs", "`ansai incidents`?"),
+            ("pause", "`ansai hold`?"),
+            ("hold-all", ""),
+            ("rest", "`ansai test`?"),
+            ("cat", ""),
+        ] {
+            let (_, instead) = said(&format!("ansai {word}"));
+            let expected =
+                if meant.is_empty() { "`ansai --help` lists".to_owned() } else { format!("did you mean {meant}") };
+            assert!(instead.starts_with(&expected), "{word}: {instead}");
+        }
+        check("ansai status --js", "`ansai status` has no option `--js`", "`ansai status --help`");
+        check("ansai status --fail", "`ansai status` has no option `--fail`", "did you mean `--failed`?");
+        check("ansai drill nginx conf", "`conf` is no kind of drill", "did you mean `configuration`?");
+    }
+
     #[test]
     fn a_value_that_is_none_is_told_with_how_one_is_written() {
         check("ansai incidents --limit x", "`x` is no value of `--limit`", "write a whole number, as 20");
@@ -306,6 +404,15 @@ mod tests {
         check("ansai report i7 i8", "`i8` is one too many for `ansai report`", "as in `ansai report`");
         check("ansai status -q --json", "`--quiet` and `--json` exclude each other", "leave one of them out");
         check("ansai incidents --limit 1 --limit 2", "`--limit` is given more than once", "give it once");
+        for command in ["maintenance start", "silence", "hold"] {
+            let both = format!("ansai {command} app --for 1h --until 18:30");
+            check(&both, "`--for` and `--until` say the same thing", "give one of them");
+            let twice = format!("ansai {command} app --until=1h --until 18:30");
+            check(&twice, "`--until` is given more than once", "give it once");
+            for option in ["--for", "--until"] {
+                check(&format!("ansai {command} app {option}"), &format!("`{option}` has no value"), "");
+            }
+        }
         check("ansai drill nginx crash --undo", "`KIND` and `--undo` exclude each other", "leave one of them out");
     }
 

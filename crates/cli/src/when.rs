@@ -1,7 +1,8 @@
 //! When something ends, as people write it for a command: for how long, a time of the day, a day, a date. The one reader of that; what
 //! lasts until then is the command's.
 //!
-//! A time is one to come, in the zone in which times are shown to this person, and what is shown is read as what it says.
+//! A time is one to come, in the zone of whoever writes it, also where times are to be told in UTC; what is told is read as what
+//! it says, with its zone.
 
 use std::time::Duration;
 
@@ -40,7 +41,13 @@ pub(crate) struct When {
 /// # Errors
 /// When it is none, or over.
 pub(crate) fn when(text: &str) -> Result<When, Failure> {
-    let now = Timestamp::now().to_zoned(show::terminal().zone.clone());
+    let terminal = show::terminal();
+    let now = Timestamp::now().to_zoned(terminal.own_zone.clone());
+    // An option may have taken the next one for its value.
+    if let Some(option) = text.strip_prefix("--").filter(|option| option.starts_with(|c: char| c.is_ascii_alphabetic()))
+    {
+        return Err(wrong(format!("no time is given: what follows is the option `--{option}`")));
+    }
     if let Some(lasts) = length(text) {
         let until = WallTime(now.timestamp().as_millisecond()).plus(lasts);
         return match lasts.is_zero() {
@@ -49,12 +56,12 @@ pub(crate) fn when(text: &str) -> Result<When, Failure> {
         };
     }
     let at = moment(text, &now).ok_or_else(|| wrong(format!("`{text}` is neither a duration nor a time")))?;
-    let told = |at: &Zoned| show::moment(at.timestamp().as_millisecond(), at.time_zone());
+    let told = |at: &Zoned| show::moment(at.timestamp().as_millisecond(), &terminal.zone);
     let lasts = Duration::try_from(now.duration_until(&at)).unwrap_or_default();
     if lasts.is_zero() {
         return Err(wrong(format!("`{text}` is already over: it is {} now", told(&now))));
     }
-    show::note(&format!("`{text}` is {}, in {}", told(&at.with_time_zone(now.time_zone().clone())), Shown(lasts)));
+    show::note(&format!("`{text}` is {}, in {}", told(&at), Shown(lasts)));
     Ok(When { lasts, until: WallTime(at.timestamp().as_millisecond()) })
 }
 
@@ -275,6 +282,12 @@ mod tests {
         for wrong in ["2020-01-01T00:00:00Z", "2020-01-01", "soon", "", "0s", "-5m"] {
             assert_eq!(when(wrong).expect_err(wrong).code, Code::Usage);
         }
+        let taken = when("--until").expect_err("an option");
+        assert!(
+            taken.what().ends_with("the option `--until`") && taken.suggestion().contains("as 2h"),
+            "{}",
+            taken.what()
+        );
         assert_eq!(when("30m").map(|when| when.lasts).ok(), Some(Duration::from_secs(1_800)));
         assert_eq!(when("in 30m").map(|when| when.lasts).ok(), Some(Duration::from_secs(1_800)));
         let now = Timestamp::now().as_millisecond();

@@ -295,18 +295,16 @@ fn a_maintenance_window_is_opened_listed_and_ended() {
 fn what_changes_many_targets_or_breaks_something_wants_a_yes() {
     let agent = Agent::new(MANY);
     let unconfirmed = "ansai: nothing was done: nobody is there to confirm this: ";
-    for arguments in [
-        &["silence", "--all"][..],
-        &["maintenance", "start", "--all"],
-        &["maintenance", "end", "--all"],
-        &["heal", "nginx"],
-        &["drill", "app1", "crash"],
-    ] {
+    for arguments in
+        [&["silence", "--all"][..], &["maintenance", "start", "--all"], &["heal", "nginx"], &["drill", "app1", "crash"]]
+    {
         agent.check(arguments, 4, unconfirmed);
     }
     let asked = agent.asked();
-    assert!(asked.len() == 5 && asked.iter().all(|asked| asked["rehearse"].is_object()), "nothing was done: {asked:?}");
+    assert!(asked.len() == 4 && asked.iter().all(|asked| asked["rehearse"].is_object()), "nothing was done: {asked:?}");
     agent.check(&["silence", "--all", "--yes"], 0, "silence: 7 targets\n  service/nginx.service");
+    // One of them is in a window that an operator has opened, and that is all that ends.
+    agent.check(&["maintenance", "end", "--all"], 0, "end maintenance of: 1 target\n  service/nginx.service");
     agent.check(&["drill", "nginx", "crash", "--yes"], 4, "ansai: it is held\n  help: release it");
     agent.check(
         &["drill", "app1", "crash", "--yes"],
@@ -321,7 +319,7 @@ fn what_changes_many_targets_or_breaks_something_wants_a_yes() {
     agent.check(&["drill", "app3", "crash", "--yes"], 0, "done");
     // An emergency waits for no answer.
     agent.check(&["hold", "--all"], 0, "done");
-    assert_eq!(agent.asked().len(), 6);
+    assert_eq!(agent.asked().len(), 7);
     // Who answers a question is not asked one, and a script need not know who asks.
     for arguments in [&["approve", "i1"][..], &["reject", "i1"], &["hold", "nginx"], &["unsilence", "nginx"]] {
         agent.check(arguments, 0, "done");

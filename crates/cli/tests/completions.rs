@@ -8,10 +8,12 @@ fn completed(words: &str) -> String {
     let script = r#"
         ansai() {
             while [[ "$1" != complete ]]; do [[ "$1" == --user ]] && printf 'my-'; shift; done
+            local of=; [[ "$2" == --of=* ]] && of=${2#--of=} && shift
             case "$2" in
-                targets) printf '%s\n' app.service /var a.b ;;
+                targets | to-drill) printf '%s\n' app.service /var a.b ;;
                 incidents) printf '%s\n' i7 i12 ;;
                 holds) printf '%s\n' --all '$(echo x>&2)' 'w*' holds ;;
+                drill-kinds) [[ "$of" == app ]] && printf '%s\n' crash hang configuration ;;
                 keys) printf '%s\n' services.app.service.cooldown ;;
                 *) printf '%s\n' "$2" ;;
             esac
@@ -38,7 +40,9 @@ fn bash_completes_commands_and_what_the_agent_and_the_configuration_know() {
     assert_eq!(completed("ansai --json hold a"), "app.service a.b");
     assert_eq!(completed("ansai report a"), "");
     assert_eq!(completed("ansai report i"), "i7 i12");
-    assert_eq!(completed("ansai approve open"), "open-incidents");
+    assert_eq!(completed("ansai approve a"), "asking");
+    assert_eq!(completed("ansai drill a"), "app.service a.b");
+    assert_eq!(completed("ansai heal to"), "to-heal");
     assert_eq!(completed("ansai --config /x config explain serv"), "services.app.service.cooldown");
     assert_eq!(completed("ansai release h"), "holds");
     assert_eq!(completed("ansai release --al"), "--all");
@@ -48,6 +52,7 @@ fn bash_completes_commands_and_what_the_agent_and_the_configuration_know() {
     assert_eq!(completed("ansai maintenance end w"), "windows");
     assert_eq!(completed("ansai --user explain my"), "my-app.service");
     assert_eq!(completed("ansai drill app c"), "crash configuration");
+    assert_eq!(completed("ansai drill other c"), "", "what the agent would refuse");
     assert_eq!(completed("ansai hosts remove h"), "hosts");
     assert_eq!(completed("ansai hold --host h"), "hosts");
     assert_eq!(completed("ansai incidents --role r"), "roles");

@@ -20,7 +20,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::figures;
 
 /// Where one reads what can be asked.
-const PAGE: &str = "see docs/reference/api.md";
+const PAGE: &str = "see /usr/share/doc/ansai/docs/reference/api.md";
 /// Most bytes of a question that may hold the files of a configuration: as JSON a text is a few times as long.
 const FILES_BODY_MAX: usize = 2 << 20;
 /// Longest name of a host in a path.

@@ -100,7 +100,9 @@ fn message(routes: &[Route], now: Now, told: &FleetNotice) -> Option<(u64, Notic
         failing_since: opened,
         is_outage: false,
         well_since: told.is_over.then_some(now),
-        advice: vec![Text::new("docs/fleet/troubleshooting.md says what each of these is, and what to do")],
+        advice: vec![Text::new(
+            "/usr/share/doc/ansai/docs/fleet/troubleshooting.md says what each of these is, and what to do",
+        )],
         commands: commands.map(str::to_owned).into(),
         ..Report::bare(told.incident, told.target.clone(), told.check.clone(), now, phase)
     };

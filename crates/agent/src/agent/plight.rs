@@ -65,7 +65,9 @@ fn notice(bundle: &Bundle, now: Now, what: &str) -> Option<Notice> {
     let report = Report {
         headline: "ansai heals nothing on this host until a person sees to its ledger".into(),
         symptom: why.clone(),
-        advice: vec!["docs/troubleshooting.md says what each file in the state directory is for".into()],
+        advice: vec![
+            "/usr/share/doc/ansai/docs/troubleshooting.md says what each file in the state directory is for".into(),
+        ],
         commands: vec!["ansai status".into(), "ansai doctor".into(), "journalctl -u ansai".into()],
         ..Report::bare(IncidentId(0), target, check, now, Phase::Escalated { why })
     };

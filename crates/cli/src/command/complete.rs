@@ -3,13 +3,18 @@
 
 use std::collections::BTreeSet;
 
-use ansai_model::{id::TargetId, policy::Scope};
+use ansai_model::{
+    id::TargetId,
+    observation::Health,
+    operator::{DrillKind, Operation},
+    policy::Scope,
+};
 use ansai_protocol::{
-    IncidentSummary, Incidents, ScopeView,
+    IncidentSummary, Incidents, ScopeView, Status, TargetStatus,
     views::{FleetHosts, FleetPermits},
 };
 
-use super::target;
+use super::{operate, target};
 use crate::{
     Paths, client,
     context::Contexts,
@@ -28,8 +33,14 @@ pub(crate) enum Completed {
     Targets,
     /// Numbers of incidents.
     Incidents,
-    /// Numbers of those that have not ended, to which somebody may answer.
-    OpenIncidents,
+    /// Numbers of those that wait for an answer.
+    Asking,
+    /// Names of the targets that a drill may begin with.
+    ToDrill,
+    /// The kinds of drill that would not be refused on one of them.
+    DrillKinds,
+    /// Names of the targets that may be healed: something is wrong with them.
+    ToHeal,
     /// What is held.
     Holds,
     /// What is silenced.
@@ -51,10 +62,13 @@ pub(crate) enum Completed {
 }
 
 impl Completed {
-    const WORDS: [(&str, Self); 11] = [
+    const WORDS: [(&str, Self); 14] = [
         ("targets", Self::Targets),
         ("incidents", Self::Incidents),
-        ("open-incidents", Self::OpenIncidents),
+        ("asking", Self::Asking),
+        ("to-drill", Self::ToDrill),
+        ("drill-kinds", Self::DrillKinds),
+        ("to-heal", Self::ToHeal),
         ("holds", Self::Holds),
         ("silences", Self::Silences),
         ("windows", Self::Windows),
@@ -76,11 +90,12 @@ impl Completed {
 }
 
 /// Prints the words of a kind that begin so, a line each.
-pub(super) fn complete(paths: &Paths, what: Completed, begun: &str) -> Result<Code, Failure> {
+pub(super) fn complete(paths: &Paths, what: Completed, begun: &str, of: Option<&str>) -> Result<Code, Failure> {
     let mut words = match what {
         Completed::Keys => super::config::read(paths).map(|found| found.completions(begun)).unwrap_or_default(),
         Completed::Incidents => incidents(paths, |_| true).unwrap_or_default(),
-        Completed::OpenIncidents => incidents(paths, IncidentSummary::is_open).unwrap_or_default(),
+        Completed::Asking => incidents(paths, operate::waits).unwrap_or_default(),
+        Completed::DrillKinds => drill_kinds(paths, of),
         Completed::Contexts => Contexts::own().map(|contexts| contexts.names()).unwrap_or_default(),
         Completed::Permits => permits(paths).unwrap_or_default(),
         Completed::Hosts | Completed::Roles => of_fleet(paths, what).unwrap_or_default(),
@@ -136,17 +151,48 @@ fn scopes(views: &[ScopeView]) -> Vec<String> {
     words.into_iter().collect()
 }
 
+fn targets(status: &Status, is_meant: impl Fn(&TargetStatus) -> bool) -> Vec<String> {
+    status.targets.iter().filter(|target| is_meant(target)).map(|target| target.target.to_string()).collect()
+}
+
+/// Whether a drill may begin with it, as far as its status says: a unit that is well, and that nobody wants left alone.
+fn may_be_drilled(target: &TargetStatus) -> bool {
+    let is_unit = target.target.name().ends_with(".service");
+    let is_well = target.health == Health::Healthy && target.incident.is_none() && target.stopped.is_none();
+    is_unit && is_well && !target.is_held
+}
+
+fn may_be_healed(target: &TargetStatus) -> bool {
+    (target.health == Health::Failing || target.incident.is_some()) && !target.is_held
+}
+
+/// The kinds of drill that the agent would not refuse on a target; all, where it cannot be asked.
+fn drill_kinds(paths: &Paths, of: Option<&str>) -> Vec<String> {
+    let target = of.and_then(|of| target::target_id(paths, of).ok());
+    let is_refused = |kind: DrillKind| {
+        let Some(target) = target.clone() else { return false };
+        client::rehearse(paths, Operation::Drill { target, kind }).is_err_and(|failure| failure.code == Code::Refused)
+    };
+    let kinds = DrillKind::ALL.into_iter().filter(|kind| !is_refused(*kind));
+    kinds.map(|kind| kind.as_str().to_owned()).collect()
+}
+
 fn of_status(paths: &Paths, what: Completed) -> Result<Vec<String>, Failure> {
     let status = client::status(paths)?;
     Ok(match what {
         Completed::Holds => scopes(&status.holds),
         Completed::Silences => scopes(&status.silences),
-        Completed::Windows => scopes(&status.maintenance),
+        // What the configuration plans is ended by no command.
+        Completed::Windows => {
+            scopes(&status.maintenance.into_iter().filter(|view| view.by != operate::PLANNED).collect::<Vec<_>>())
+        }
+        Completed::ToDrill => targets(&status, may_be_drilled),
+        Completed::ToHeal => targets(&status, may_be_healed),
         Completed::OfDomain(domain) => {
             let ids = status.targets.iter().filter(|target| target.target.domain() == domain);
             ids.map(|target| target.target.to_string()).collect()
         }
-        _ => status.targets.iter().map(|target| target.target.to_string()).collect(),
+        _ => targets(&status, |_| true),
     })
 }
 
@@ -167,6 +213,28 @@ mod tests {
         check("/v", &["/var"]);
         check("disk", &["disk//var"]);
         check("w", &["w*"]);
+    }
+
+    #[test]
+    fn what_would_be_refused_is_not_offered() {
+        let target = |id: &str, health: &str, more: serde_json::Value| -> TargetStatus {
+            let mut all =
+                serde_json::json!({"target": id, "health": health, "summary": "", "incident": null, "explanation": ""});
+            for (key, value) in more.as_object().expect("a mapping") {
+                all[key] = value.clone();
+            }
+            serde_json::from_value(all).expect("a target")
+        };
+        let none = || serde_json::json!({});
+        let well = target("service/a.service", "healthy", none());
+        let failing = target("service/a.service", "failing", serde_json::json!({"incident": 3}));
+        let held = target("service/a.service", "healthy", serde_json::json!({"is_held": true}));
+        let stopped = target("service/a.service", "healthy", serde_json::json!({"stopped": {"why": "by hand"}}));
+        let others = [target("disk//var", "healthy", none()), target("service/worker", "healthy", none())];
+        assert!(may_be_drilled(&well) && !may_be_healed(&well));
+        assert!(!may_be_drilled(&failing) && may_be_healed(&failing));
+        assert!(!may_be_drilled(&held) && !may_be_drilled(&stopped));
+        assert!(!others.iter().any(may_be_drilled));
     }
 
     #[test]

@@ -119,7 +119,7 @@ pub(crate) fn rehearse(paths: &Paths, what: &str, targets: &[String], operation:
 }
 
 /// What the host would do, a line each, but for what the answer says already.
-fn steps(would: &Would) -> String {
+pub(super) fn steps(would: &Would) -> String {
     let steps = would.steps.iter().filter(|step| !would.text.as_str().contains(step.as_str()));
     steps.map(|step| format!("\n- {step}")).collect()
 }

@@ -45,8 +45,11 @@ pub(super) fn drill(paths: &Paths, name: &str, kind: DrillKind, consent: Consent
         return consent::rehearse(paths, &what, &[target.to_string()], operation);
     }
     if !consent.yes {
-        // Nobody is asked about what would be refused.
-        client::rehearse(paths, operation.clone())?;
+        // Nobody is asked about what would be refused, or without what a rehearsal warns of.
+        let steps = consent::steps(&client::rehearse(paths, operation.clone())?);
+        if !steps.is_empty() {
+            show::note(steps.trim_start());
+        }
     }
     consent::ask(&format!("drill on {target}, {does}"), &proof(&target, known), consent)?;
     // Whoever cannot listen still hears whether the drill was taken on.

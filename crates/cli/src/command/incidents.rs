@@ -71,7 +71,7 @@ fn rendered(incidents: &[IncidentSummary], limit: usize, now_ms: i64, zone: &Tim
         let drill = if incident.is_drill { "drill: " } else { "" };
         let since = incident.well_since_ms.filter(|_| incident.is_well_again);
         let since = since.map(|since| format!("; well since {}", show::moment_in_row(since, now_ms, zone)));
-        let headline = show::told(incident.headline.as_str(), zone);
+        let headline = show::told_in_row(incident.headline.as_str(), now_ms, zone);
         let downtime = incident.downtime_ms.map(|ms| Shown(std::time::Duration::from_millis(ms)).to_string());
         vec![
             Cell::new(incident.id),
@@ -126,9 +126,9 @@ mod tests {
         );
         let expected = [
             " INCIDENT  OPENED              STATE       DOWN  WHAT",
-            " i13       11-14 22:13:20 UTC  well again  1m    nginx.service was killed at 2023-11-14 22:13:20 UTC; well since 11-14 22:14:20 UTC",
-            " i12       11-14 22:13:20 UTC  ESCALATED         nginx.service was killed at 2023-11-14 22:13:20 UTC",
-            " i7        11-14 22:13:20 UTC  healed      48ms  drill: nginx.service was killed at 2023-11-14 22:13:20 UTC",
+            " i13       11-14 22:13:20 UTC  well again  1m    nginx.service was killed at 22:13:20 UTC; well since 11-14 22:14:20 UTC",
+            " i12       11-14 22:13:20 UTC  ESCALATED         nginx.service was killed at 22:13:20 UTC",
+            " i7        11-14 22:13:20 UTC  healed      48ms  drill: nginx.service was killed at 22:13:20 UTC",
         ];
         assert_eq!(text.to_string(), expected.join("\n"));
     }

@@ -14,6 +14,8 @@ use crate::{
     show,
 };
 
+/// Most units that have failed and are named.
+const FAILED_MAX: usize = 5;
 /// Most characters of a text of this host that are repeated in a comment.
 const TEXT_MAX: usize = 100;
 /// Largest configuration that is kept as `.bak`.
@@ -41,6 +43,9 @@ pub(super) fn init(paths: &Paths, output: Option<PathBuf>, force: bool, dry_run:
     read.and_then(|configuration| configuration.bundle(&found.inventory, 1)).map_err(|error| {
         failed(format!("the configuration that init made is not valid: {error}"), "please report this as a bug")
     })?;
+    if let Some(failed) = failed_now(&found) {
+        show::note(&failed);
+    }
     let is_printed = dry_run || is_for_stdout;
     if !is_printed {
         write(&output, &text, force)?;
@@ -52,7 +57,8 @@ pub(super) fn init(paths: &Paths, output: Option<PathBuf>, force: bool, dry_run:
     }
     if paths.json {
         let written = (!is_printed).then_some(&output);
-        show::print_json(&json!({"schema": SCHEMA, "written": written, "configuration": text}));
+        let failed: Vec<&str> = found.failed().map(|unit| unit.name.as_str()).collect();
+        show::print_json(&json!({"schema": SCHEMA, "written": written, "configuration": text, "failed": failed}));
     } else if is_printed {
         show::print(show::Page::file(&text));
     } else {
@@ -61,6 +67,25 @@ pub(super) fn init(paths: &Paths, output: Option<PathBuf>, force: bool, dry_run:
         show::print(&format!("{} written: {counts}, observed only\nnext: {next}", output.display()));
     }
     Ok(Code::Ok)
+}
+
+/// That units have failed now, which is no good moment to begin with, and which of them are not proposed.
+fn failed_now(found: &Found) -> Option<String> {
+    let all: Vec<&str> = found.failed().map(|unit| unit.name.as_str()).take(FAILED_MAX + 1).collect();
+    let first = all.first()?;
+    let named = match all.len() {
+        1 => (*first).to_owned(),
+        count if count <= FAILED_MAX => all.join(", "),
+        _ => format!("{} and others", all[..FAILED_MAX].join(", ")),
+    };
+    let is_proposed = |name: &&str| found.units().any(|unit| unit.name.as_str() == *name);
+    let left_out: Vec<&str> = all.iter().take(FAILED_MAX).filter(|name| !is_proposed(name)).copied().collect();
+    let left_out = match left_out.len() {
+        0 => String::new(),
+        count if count == all.len() => "; it is not for ansai to look after, unless you write so".to_owned(),
+        _ => format!("; not proposed: {}", left_out.join(", ")),
+    };
+    Some(format!("warning: failed right now: {named} (`systemctl status {first}` says why){left_out}"))
 }
 
 /// What is proposed for this host, for an agent that was carried here: whether it is valid it finds out itself.

@@ -3,9 +3,15 @@
 //! A hold asks nothing: it only stops action, and an emergency must not wait for an answer.
 
 use ansai_model::{
-    fleet::RestraintKind, id::IncidentId, operator::Operation, policy::Scope, text::Text, time::WallTime,
+    fleet::RestraintKind,
+    id::{IncidentId, TargetId},
+    incident::Phase,
+    operator::Operation,
+    policy::Scope,
+    text::Text,
+    time::WallTime,
 };
-use ansai_protocol::{Done, Incidents, SCHEMA, ScopeView, Status};
+use ansai_protocol::{Done, IncidentSummary, Incidents, SCHEMA, ScopeView, Status};
 use serde_json::json;
 
 use super::{check, consent, heal, target};
@@ -94,6 +100,9 @@ fn announced(
     Ok(said(paths, &done))
 }
 
+/// By whom the agent calls a window that the configuration plans: no command ends it.
+pub(super) const PLANNED: &str = "configuration";
+
 /// Which restraint is ended.
 #[derive(Clone, Copy)]
 pub(super) enum Ended {
@@ -134,6 +143,24 @@ impl Ended {
         let held = held.map(|target| target.target.to_string()).collect();
         Some((scope, held))
     }
+
+    /// The targets on which something ends: those of `all` that are under one that such a scope ends. Where it ends none here, all
+    /// of them: why is the agent's to say.
+    fn really(self, status: &Status, scope: &Scope, all: Vec<String>) -> Vec<String> {
+        let words = scope.to_string();
+        let here = self.those_on(status).iter().filter(|view| view.ended_by.is_none() && view.by != PLANNED);
+        let ended: Vec<Scope> = here
+            .filter(|view| *scope == Scope::All || view.scope == words)
+            .map(|view| target::scope_in_words(&view.scope))
+            .collect();
+        if ended.is_empty() {
+            return all;
+        }
+        let is_under = |name: &String| {
+            TargetId::new(name.as_str()).is_ok_and(|target| ended.iter().any(|scope| scope.holds(&target)))
+        };
+        all.into_iter().filter(is_under).collect()
+    }
 }
 
 pub(super) fn end(paths: &Paths, ended: Ended, scope: &ScopeArgs, consent: ConsentArgs) -> Result<Code, Failure> {
@@ -154,6 +181,7 @@ pub(super) fn end(paths: &Paths, ended: Ended, scope: &ScopeArgs, consent: Conse
         }
         Err(failure) => return Err(failure),
     };
+    let targets = ended.really(&status, &scope, targets);
     let operation = match ended {
         Ended::Hold => Operation::Release { scope },
         Ended::Silence => Operation::Unsilence { scope },
@@ -208,13 +236,48 @@ pub(super) fn maintenance(paths: &Paths, opened: Opened) -> Result<Code, Failure
 
 /// Nobody is asked: to approve is to answer a question.
 pub(super) fn approve(paths: &Paths, incident: &str, assent: ConsentArgs) -> Result<Code, Failure> {
-    let incident = number(incident)?;
+    let incident = asked(paths, incident)?;
     answered(paths, incident, Operation::Approve { incident }, assent)
 }
 
 pub(super) fn reject(paths: &Paths, incident: &str, assent: ConsentArgs) -> Result<Code, Failure> {
-    let incident = number(incident)?;
+    let incident = asked(paths, incident)?;
     answered(paths, incident, Operation::Reject { incident }, assent)
+}
+
+/// The incident that is answered, by its number or by the name of its target.
+fn asked(paths: &Paths, word: &str) -> Result<IncidentId, Failure> {
+    if let Ok(id) = word.parse() {
+        return Ok(id);
+    }
+    let list: Incidents = client::read(client::get(paths, "/v1/incidents")?)?;
+    let names = target::names(&client::status(paths)?);
+    asked_of(&list.incidents, &target::among(&names, word)?)
+}
+
+/// The one incident of a target that waits for an answer, or, where none does, the one that is open: why nothing is asked of it
+/// is the agent's to say.
+fn asked_of(list: &[IncidentSummary], target: &str) -> Result<IncidentId, Failure> {
+    let open = list.iter().filter(|incident| incident.target.as_str() == target && incident.is_open());
+    let (waiting, others): (Vec<_>, Vec<_>) = open.partition(|incident| waits(incident));
+    let found = if waiting.is_empty() { others } else { waiting };
+    match found.as_slice() {
+        [one] => Ok(one.id),
+        [] => {
+            let what = format!("nothing is open of {target}, so nothing waits for an answer");
+            Err(Failure::new(Code::Usage, what, "`ansai incidents --open` lists what is"))
+        }
+        several => {
+            let ids: Vec<String> = several.iter().map(|incident| incident.id.to_string()).collect();
+            let what = format!("of {target} it could be {}", ids.join(" or "));
+            Err(Failure::new(Code::Usage, what, "write the number; `ansai incidents --open` says what each is about"))
+        }
+    }
+}
+
+/// Whether it waits for an answer.
+pub(super) fn waits(incident: &IncidentSummary) -> bool {
+    matches!(incident.phase, Phase::AwaitingApproval { .. })
 }
 
 fn answered(paths: &Paths, incident: IncidentId, operation: Operation, assent: ConsentArgs) -> Result<Code, Failure> {
@@ -266,6 +329,58 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    /// What the agent tells of a host with six targets, two of which are held by one hold and one by the controller.
+    fn held() -> Status {
+        let target = |name: &str| {
+            json!({"target": format!("service/{name}.service"), "health": "healthy", "summary": "", "incident": null,
+            "explanation": ""})
+        };
+        let view = |scope: &str, by: &str, ended_by: Option<&str>| json!({"scope": scope, "by": by, "reason": "", "ended_by": ended_by});
+        let targets: Vec<_> = ["a", "b1", "b2", "c", "d", "e"].into_iter().map(target).collect();
+        let holds = [view("service/b*", "ann", None), view("service/e.service", "bo at the controller", Some("there"))];
+        let maintenance = [view("*", PLANNED, None), view("service/c.service", "ann", None)];
+        serde_json::from_value(
+            json!({"schema": SCHEMA, "version": "1", "pid": 1, "host": "h", "uptime_seconds": 1, "generation": 1,
+            "configuration_error": null, "ledger_error": null, "held": null, "messages_waiting": 0, "targets": targets,
+            "holds": holds, "silences": [], "maintenance": maintenance}),
+        )
+        .expect("a status")
+    }
+
+    #[test]
+    fn what_is_released_are_the_targets_that_are_held() {
+        let status = held();
+        let all = target::names(&status);
+        let really = |ended: Ended, scope: Scope| ended.really(&status, &scope, all.clone());
+        assert_eq!(really(Ended::Hold, Scope::All), ["service/b1.service", "service/b2.service"]);
+        assert_eq!(really(Ended::Maintenance, Scope::All), ["service/c.service"], "no command ends what is planned");
+        assert_eq!(really(Ended::Hold, Scope::Matching(vec!["service/b*".into()])).len(), 2);
+        assert_eq!(really(Ended::Silence, Scope::All), all, "the agent says that there is none");
+    }
+
+    #[test]
+    fn a_request_is_answered_by_the_name_of_its_target_when_it_is_the_only_one() {
+        let incident = |id: u64, target: &str, phase: serde_json::Value| -> IncidentSummary {
+            serde_json::from_value(json!({"id": id, "target": format!("service/{target}.service"), "check": format!("service/{target}.service#unit"),
+                "severity": "day", "phase": phase, "headline": "", "opened_ms": 0, "downtime_ms": null}))
+            .expect("an incident")
+        };
+        let asks = || json!({"awaiting-approval": {"expires": {"mono": 0, "wall": 0}}});
+        let list = [
+            incident(1, "a", json!("open")),
+            incident(2, "a", asks()),
+            incident(3, "b", asks()),
+            incident(4, "b", asks()),
+            incident(5, "c", json!("open")),
+        ];
+        let of = |target: &str| asked_of(&list, &format!("service/{target}.service"));
+        assert_eq!(of("a").ok(), Some(IncidentId(2)));
+        assert_eq!(of("c").ok(), Some(IncidentId(5)), "why it is not asked about is told");
+        let several = of("b").expect_err("two");
+        assert!(several.what().ends_with("it could be i3 or i4"), "{}", several.what());
+        assert!(of("d").expect_err("none").what().starts_with("nothing is open of service/d.service"));
+    }
 
     #[test]
     fn what_is_wrong_in_any_case_is_said_before_the_agent_is_asked() {

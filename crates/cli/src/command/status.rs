@@ -6,7 +6,7 @@ use ansai_model::{id::TargetId, observation::Health};
 use ansai_protocol::{ScopeView, Status, TargetStatus};
 use jiff::tz::TimeZone;
 
-use super::{join, target};
+use super::{join, operate::PLANNED, target};
 use crate::{
     Paths, StatusArgs, client,
     exit::{Code, Failure},
@@ -141,7 +141,7 @@ impl Restraint {
             Self::Silence => {
                 format!("silenced by {by}{until}{reason}: {scope}; `ansai unsilence {arguments}` ends that")
             }
-            Self::Window if by == CONFIGURATION => {
+            Self::Window if by == PLANNED => {
                 format!("in planned maintenance{until}{reason}: {scope}; `maintenance:` in the configuration says when")
             }
             Self::Window => {
@@ -150,9 +150,6 @@ impl Restraint {
         }
     }
 }
-
-/// Who a window is from that no operator opened.
-const CONFIGURATION: &str = "configuration";
 
 fn rendered(status: &Status, head: &[String], zone: &TimeZone, rows: Option<usize>) -> show::Page {
     let mut lines = head::agent(status);
@@ -224,6 +221,7 @@ fn stopped(target: &TargetStatus, zone: &TimeZone) -> Option<String> {
 }
 
 fn table(targets: &[&TargetStatus], zone: &TimeZone) -> show::Page {
+    let now_ms = jiff::Timestamp::now().as_millisecond();
     let rows = targets.iter().map(|target| {
         let incident = target.incident.map(|id| id.to_string()).unwrap_or_default();
         let stopped = stopped(target, zone);
@@ -246,7 +244,7 @@ fn table(targets: &[&TargetStatus], zone: &TimeZone) -> show::Page {
         // Its name stands before it.
         let name = target.target.name();
         let text = text.strip_prefix(name).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(&text);
-        vec![Cell::new(name), health, Cell::new(incident), Cell::new(show::told(text, zone))]
+        vec![Cell::new(name), health, Cell::new(incident), Cell::new(show::told_in_row(text, now_ms, zone))]
     });
     let told = "`ansai explain TARGET` says the rest";
     show::brief_table(&["TARGET", "HEALTH", "INCIDENT", "DETAIL"], &[2], rows, show::DETAIL_LINES_MAX, told)
@@ -266,6 +264,7 @@ mod tests {
     use ansai_model::{
         id::{IncidentId, TargetId},
         rule::Autonomy,
+        text::Text,
     };
     use ansai_protocol::{Own, SCHEMA, StoppedView, TargetStatus};
 
@@ -308,6 +307,26 @@ mod tests {
         // What wants attention is never folded.
         assert_eq!(of(Some(1)).lines().count(), lines.len() - 298 + 1);
         assert_eq!(of(Some(400)), text);
+    }
+
+    /// A forecast names four moments; in a row of 80 columns they leave room for what else there is to say.
+    #[test]
+    fn a_forecast_is_told_briefly_in_a_row() {
+        let minute = jiff::ToSpan::minutes(1);
+        let now = jiff::Timestamp::now().round(jiff::Unit::Hour).expect("an hour");
+        let at = |minutes: i64| now.checked_add(minute * minutes).expect("a time").to_string();
+        let mut growing = target("service/app.service", Health::Failing, Some(1));
+        growing.explanation = Text::new(format!(
+            "reaches its limit of 2.0 GiB at about {} (between {} and {}); grows by 50.0 MiB an hour since {}",
+            at(300),
+            at(240),
+            at(360),
+            at(-300)
+        ));
+        let text = table(&[&growing], &TimeZone::UTC).to_string();
+        let row = text.lines().last().expect("a row");
+        let detail = row.split_once("reaches").expect("a detail").1;
+        assert!(detail.len() < 115 && detail.matches("UTC").count() == 1 && !detail.contains(":00:00"), "{row}");
     }
 
     #[test]

@@ -61,7 +61,11 @@ pub(super) fn bless(paths: &Paths, path: Option<PathBuf>) -> Result<Code, Failur
     for outcome in outcomes(paths, path)? {
         let shown = outcome.path.display();
         let happened = outcome.result.as_ref().map_err(|error| {
-            Failure::new(Code::Usage, format!("{shown}: {error}"), "mend it; docs/scenarios.md says how one is written")
+            Failure::new(
+                Code::Usage,
+                format!("{shown}: {error}"),
+                "mend it; /usr/share/doc/ansai/docs/scenarios.md says how one is written",
+            )
         })?;
         if outcome.is_well() {
             continue;
@@ -84,7 +88,7 @@ fn outcomes(paths: &Paths, path: Option<PathBuf>) -> Result<Vec<Outcome>, Failur
     let files = patience::read(&path, || files(&path))?;
     if files.is_empty() {
         let what = format!("there is no .{ENDING} file in {}", path.display());
-        return Err(Failure::new(Code::Usage, what, "docs/scenarios.md says how one is written"));
+        return Err(Failure::new(Code::Usage, what, "/usr/share/doc/ansai/docs/scenarios.md says how one is written"));
     }
     Ok(files.into_iter().map(|path| outcome(paths, path)).collect())
 }

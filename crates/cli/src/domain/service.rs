@@ -7,6 +7,7 @@ use ansai_model::{
     domain::service::DOMAIN,
     inventory::Inventory,
     probe::{HttpProbe, Probe, Protocol},
+    unit::ActiveState,
     validators,
 };
 
@@ -21,6 +22,9 @@ use crate::{
 
 /// How often a server is looked at that may log each connection, and still soon enough for a hang to be seen in a minute.
 const SELDOM: &str = "every: 30s";
+
+/// What is said of a unit that is proposed and does not run.
+const HAS_FAILED: &str = "  # has failed: watched by its unit alone";
 
 /// Services, each by its unit.
 pub(super) struct Services;
@@ -78,9 +82,10 @@ fn proposal(found: &Found, text: &mut String) {
         let sockets = found.sockets_of(&unit.name);
         let look = looks.get(name).filter(|look| !look.is_empty() && sockets.is_none());
         let sockets = sockets.map(|sockets| format!("  # {sockets} watched with it")).unwrap_or_default();
+        let failed = if unit.active == ActiveState::Failed { HAS_FAILED } else { "" };
         let _ = match look {
             Some(look) => writeln!(text, "  {quoted}: {{probe: {look}}}{validator}"),
-            None => writeln!(text, "  {quoted}: {{}}{validator}{sockets}"),
+            None => writeln!(text, "  {quoted}: {{}}{validator}{sockets}{failed}"),
         };
     }
     for socket in found.sockets() {

@@ -30,6 +30,7 @@ static NONE: Terminal = Terminal {
     error_columns: None,
     is_quiet: false,
     zone: TimeZone::UTC,
+    own_zone: TimeZone::UTC,
     is_of_user: false,
     places: Vec::new(),
 };
@@ -48,6 +49,8 @@ pub(crate) struct Terminal {
     pub(crate) is_quiet: bool,
     /// The zone in which times are told.
     pub(crate) zone: TimeZone,
+    /// The zone in which this person means times that they write.
+    pub(crate) own_zone: TimeZone,
     /// Whether it is about somebody's own services, so that the commands that are named are theirs.
     pub(crate) is_of_user: bool,
     /// The places that were named in the command itself, as options with their values: what is typed next means the same ones.
@@ -64,6 +67,7 @@ pub(crate) fn set_up(paths: &Paths, places: Vec<String>) -> Option<String> {
     let is_terminal = std::io::stdout().is_terminal();
     let asked = variable("COLUMNS");
     let (zone, trouble) = zone(paths.utc);
+    let own_zone = zone.clone();
     let terminal = Terminal {
         has_color: match paths.color {
             ColorChoice::Auto => shows_colors(std::io::stdout()),
@@ -79,6 +83,7 @@ pub(crate) fn set_up(paths: &Paths, places: Vec<String>) -> Option<String> {
         error_columns: error_columns(),
         is_quiet: paths.quiet,
         zone,
+        own_zone: if paths.utc { self::zone(false).0 } else { own_zone },
         is_of_user: paths.user,
         places,
     };

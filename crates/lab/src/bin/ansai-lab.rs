@@ -26,14 +26,37 @@ fn main() -> ExitCode {
     }
 }
 
+/// What is to be done.
+#[derive(Debug, PartialEq, Eq)]
+enum Command {
+    Help,
+    Setup,
+    Boot(Kind),
+}
+
+impl Command {
+    /// The command that these words are, behind the program's name. Whoever asks for help has nothing done.
+    fn of(words: &[String]) -> Result<Self> {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        if words.iter().any(|word| matches!(*word, "help" | "--help" | "-h")) {
+            return Ok(Self::Help);
+        }
+        Ok(match words[..] {
+            ["setup"] => Self::Setup,
+            ["boot"] => Self::Boot(Kind::Base),
+            ["boot", "daemons"] => Self::Boot(Kind::Daemons),
+            [] => bail!("say what to do\n{USAGE}"),
+            [known @ ("setup" | "boot"), ..] => bail!("`{known}` does not take `{}`\n{USAGE}", words[1..].join(" ")),
+            [other, ..] => bail!("there is no command `{other}`\n{USAGE}"),
+        })
+    }
+}
+
 fn run() -> Result<()> {
-    let word = std::env::args().nth(1).unwrap_or_default();
-    match word.as_str() {
-        "help" | "--help" | "-h" => Ok(std::io::stdout().write_all(USAGE.as_bytes())?),
-        "setup" => setup::prepare(Kind::Base),
-        "boot" => {
-            let is_of_daemons = std::env::args().nth(2).is_some_and(|word| word == "daemons");
-            let kind = if is_of_daemons { Kind::Daemons } else { Kind::Base };
+    match Command::of(&std::env::args().skip(1).collect::<Vec<_>>())? {
+        Command::Help => Ok(std::io::stdout().write_all(USAGE.as_bytes())?),
+        Command::Setup => setup::prepare(Kind::Base),
+        Command::Boot(kind) => {
             let host = Host::boot(&HostOptions::new("lab").of_image(kind, "lab"))?;
             let text = format!("leader {}\nenter: {}\n", host.leader().as_raw_nonzero(), host.enter_command());
             std::io::stdout().write_all(text.as_bytes())?;
@@ -41,7 +64,31 @@ fn run() -> Result<()> {
             std::io::stdin().read_to_end(&mut Vec::new())?;
             Ok(())
         }
-        "" => bail!("say what to do\n{USAGE}"),
-        other => bail!("there is no command `{other}`\n{USAGE}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(words: &str) -> Result<Command> {
+        Command::of(&words.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn whoever_asks_for_help_has_nothing_done() {
+        for words in ["help", "--help", "-h", "boot --help", "boot daemons -h", "setup --help", "boot help"] {
+            assert_eq!(of(words).expect(words), Command::Help, "{words}");
+        }
+        assert_eq!(of("boot").expect("known"), Command::Boot(Kind::Base));
+        assert_eq!(of("boot daemons").expect("known"), Command::Boot(Kind::Daemons));
+        assert_eq!(of("setup").expect("known"), Command::Setup);
+    }
+
+    #[test]
+    fn what_is_not_understood_boots_nothing() {
+        for words in ["", "boot demons", "boot daemons more", "setup now", "--boot", "bot"] {
+            assert!(of(words).is_err(), "{words}");
+        }
     }
 }

@@ -314,6 +314,12 @@ pub fn in_zone(text: &str, zone: &TimeZone) -> String {
     stamps::all(text, zone)
 }
 
+/// The same in a row of a table, where room is short: what is said by the moment before, or by what time it is now, is left out.
+#[must_use]
+pub fn in_row(text: &str, now: WallTime, zone: &TimeZone) -> String {
+    stamps::briefly(text, Timestamp::from_millisecond(now.0).unwrap_or_default(), zone)
+}
+
 /// A moment for people, with its date and the zone's name.
 #[must_use]
 pub fn moment(at: WallTime, zone: &TimeZone) -> String {

@@ -2,7 +2,7 @@
 # What only the running agent and the configuration know: targets, incidents, holds, keys.
 _ansai_with_names() {
     _ansai "$@"
-    local words=() options=() kind= names= word value= begun=${COMP_WORDS[COMP_CWORD]}
+    local words=() options=() of=() kind= names= word value= begun=${COMP_WORDS[COMP_CWORD]}
     case "${COMP_WORDS[COMP_CWORD-1]}" in
         --for | --until | --reason | --limit | --label | --address | --uses | --authority | --proxy | --wait | --soak | --canary)
             COMPREPLY=(); compopt +o default +o bashdefault 2>/dev/null; return ;;
@@ -22,7 +22,9 @@ _ansai_with_names() {
     [[ -n "$kind" ]] || case "${words[*]}" in
         "config explain") kind=keys ;;
         report) kind=incidents ;;
-        approve | reject) kind=open-incidents ;;
+        approve | reject) kind=asking ;;
+        drill) kind=to-drill ;;
+        heal) kind=to-heal ;;
         release*) kind=holds ;;
         unsilence*) kind=silences ;;
         "maintenance end"*) kind=windows ;;
@@ -30,12 +32,12 @@ _ansai_with_names() {
         "permits free") kind=permits ;;
         "hosts list"* | "hosts rename" | "hosts remove") kind=hosts ;;
         "context remove") kind=contexts ;;
-        explain | heal | drill | hold* | silence* | status* | incidents* | "maintenance start"* | "maintenance list"*) kind=targets ;;
-        "drill "*) names=$'crash\nhang\nexit\nport\nconfiguration\nloop' ;;
+        explain | hold* | silence* | status* | incidents* | "maintenance start"* | "maintenance list"*) kind=targets ;;
+        "drill "*) kind=drill-kinds of=(--of="${words[1]}") ;;
         *) return ;;
     esac
     if [[ -n "$kind" ]]; then
-        names=$(ansai "${options[@]}" complete "$kind" -- "$begun" 2>/dev/null)
+        names=$(ansai "${options[@]}" complete "${of[@]}" "$kind" -- "$begun" 2>/dev/null)
     fi
     # Whoever has typed nothing yet looks for a name; options come once a dash is there.
     if [[ -z "$begun" && -n "$names" ]]; then COMPREPLY=(); fi

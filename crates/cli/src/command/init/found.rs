@@ -75,10 +75,17 @@ fn is_plumbing(name: &UnitName) -> bool {
 }
 
 impl Found {
-    /// The units that are proposed: those that run and are not the system's own.
+    /// The units that are proposed: those that run, are about to, or have failed, and are not the system's own.
     pub(crate) fn units(&self) -> impl Iterator<Item = &UnitFacts> {
-        let units = self.inventory.units.iter();
-        units.filter(|unit| unit.active == ActiveState::Active && !unit.is_oneshot && !is_plumbing(&unit.name))
+        use ActiveState::{Activating, Active, Failed, Reloading};
+        let is_meant = |unit: &&UnitFacts| matches!(unit.active, Active | Activating | Failed | Reloading);
+        let units = self.inventory.units.iter().filter(is_meant);
+        units.filter(|unit| !unit.is_oneshot && !is_plumbing(&unit.name))
+    }
+
+    /// The units that have failed, the system's own included: those that are to run and do not, whether they are proposed or not.
+    pub(crate) fn failed(&self) -> impl Iterator<Item = &UnitFacts> {
+        self.inventory.units.iter().filter(|unit| unit.active == ActiveState::Failed)
     }
 
     /// The sockets that are proposed: those that listen for what is not proposed itself, the system's own left out. Of several

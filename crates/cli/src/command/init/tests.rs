@@ -176,6 +176,42 @@ fn what_stands_in_comments_is_valid_once_it_is_uncommented() {
 }
 
 #[test]
+fn what_has_failed_right_now_is_proposed_and_said() {
+    let of = |units: &[(&str, ActiveState, bool)]| {
+        let made = |(name, active, is_oneshot): &(&str, ActiveState, bool)| UnitFacts {
+            active: *active,
+            is_oneshot: *is_oneshot,
+            ..unit(name, "A unit")
+        };
+        let inventory = Inventory { units: units.iter().map(made).collect(), ..Inventory::default() };
+        Found { inventory, ..Found::default() }
+    };
+    let well = ("a.service", ActiveState::Active, false);
+    assert_eq!(failed_now(&of(&[well])), None);
+    let one = of(&[well, ("b.service", ActiveState::Failed, false), ("c.service", ActiveState::Activating, false)]);
+    let said = "warning: failed right now: b.service (`systemctl status b.service` says why)";
+    assert_eq!(failed_now(&one).as_deref(), Some(said));
+    let text = proposal(&one, Whose::Host);
+    assert!(text.contains("\"b.service\": {}  # has failed") && text.contains("\"c.service\": {}\n"), "{text}");
+    ansai_config::parse(&[("ansai.yaml".into(), text)]).unwrap_or_else(|wrong| panic!("{wrong}"));
+    // A one-shot and the system's own are not proposed, and said all the same.
+    let more = of(&[
+        ("b.service", ActiveState::Failed, false),
+        ("job.service", ActiveState::Failed, true),
+        ("logrotate.service", ActiveState::Failed, true),
+    ]);
+    let said = failed_now(&more).expect("three");
+    assert!(
+        said.contains("b.service, job.service, logrotate.service (")
+            && said.ends_with("; not proposed: job.service, logrotate.service"),
+        "{said}"
+    );
+    let names: Vec<String> = (0..9).map(|number| format!("u{number}.service")).collect();
+    let many: Vec<_> = names.iter().map(|name| (name.as_str(), ActiveState::Failed, false)).collect();
+    assert!(failed_now(&of(&many)).expect("many").contains("u4.service and others ("));
+}
+
+#[test]
 fn a_host_with_nothing_gets_a_valid_file_as_well() {
     check(&Found::default(), Whose::Host, "empty.yaml", include_str!("../../../tests/init/empty.yaml"));
     assert_eq!(
