@@ -9,6 +9,7 @@ mod memory;
 mod service;
 mod timesync;
 
+use ansai_config::Configuration;
 use ansai_model::{bundle::Bundle, inventory::Inventory};
 use clap::Subcommand;
 
@@ -99,6 +100,11 @@ pub(crate) fn all() -> impl Iterator<Item = &'static dyn Domain> {
 pub(crate) fn split(target: &str) -> Option<(&'static dyn Domain, &str)> {
     let (key, name) = target.split_once('/')?;
     Some((all().find(|domain| domain.model().key == key)?, name))
+}
+
+/// What follows here where a key of the configuration is not written, as it would be written; nothing where that is not known.
+pub(crate) fn deduced(configuration: &Configuration, key: &str) -> Option<String> {
+    service::deduced(configuration, key)
 }
 
 /// The commands that only one domain has.

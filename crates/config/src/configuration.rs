@@ -20,13 +20,13 @@ use crate::{
     common::Common,
     domain,
     layer::{Input, LayerFile},
-    patterns::Names,
     read::{
         long::{self, Long},
         policy,
     },
     slice::Domain,
 };
+use ansai_document::patterns::Names;
 
 /// A configuration that was read and understood; it still needs a host's units to become a bundle.
 #[derive(Debug)]

@@ -20,9 +20,10 @@ use crate::{
     configuration::Configuration,
     keys::{config::CONFIG, limits::POLICY},
     layer::Layer,
-    patterns::UNIT_KINDS,
 };
+use ansai_document::patterns::{Patterns, UNIT_KINDS};
 
+mod elsewhere;
 mod example;
 mod may;
 
@@ -93,13 +94,32 @@ impl fmt::Display for NoKey {
 impl std::error::Error for NoKey {}
 
 /// A key that the table knows, as far as the tree has it.
+#[derive(Debug)]
 struct Found<'t> {
+    /// As it is asked for, written out.
     key: String,
+    /// As it is written, which may be under a pattern.
+    written: String,
     node: Option<&'t Node>,
     meaning: &'static str,
     kind: Kind,
     /// How it is reached.
     path: Vec<Part>,
+}
+
+impl Found<'_> {
+    /// One key further.
+    fn goes(&mut self, name: &str) {
+        self.key = joined(&self.key, name);
+        self.written = joined(&self.written, name);
+    }
+
+    /// At an item of a list.
+    fn at(&mut self, number: &str) {
+        self.key = format!("{}[{number}]", self.key);
+        self.written = format!("{}[{number}]", self.written);
+        self.path.push(Part::Item);
+    }
 }
 
 impl Configuration {
@@ -120,8 +140,8 @@ impl Configuration {
         let mut found = asked;
         for _ in 0..STEPS_MAX {
             if let Some(node) = found.node.filter(|node| !node.is_null()) {
-                self.list(node, &found.key, &mut explained.values);
-                explained.holds = (found.key != explained.key).then_some(found.key);
+                self.list(node, &found.written, &mut explained.values);
+                explained.holds = (found.written != explained.key).then_some(found.written);
                 break;
             }
             let Some(next) = self.fallback(&found).and_then(|next| self.find(&next).ok()) else { break };
@@ -179,7 +199,7 @@ impl Configuration {
     fn along(&self, path: &[Part]) -> Option<&Node> {
         path.iter().try_fold(&self.tree, |node, part| match part {
             Part::Key(key, _) => node.get(key.name),
-            Part::Name(name) => node.get(name.as_deref()?),
+            Part::Name(name) => held_by(node.map()?, name.as_deref()?).map(|(_, node)| node),
             Part::Item => None,
         })
     }
@@ -223,6 +243,7 @@ impl Configuration {
         }
         let mut found = Found {
             key: String::new(),
+            written: String::new(),
             node: Some(&self.tree),
             meaning: "Everything",
             kind: Kind::Shape(&CONFIG),
@@ -231,6 +252,15 @@ impl Configuration {
         let (mut kind, mut rest) = (Kind::Shape(&CONFIG), key.trim_matches('.'));
         while !rest.is_empty() {
             rest = match kind {
+                // One of several texts, where a single one may stand as well.
+                Kind::Texts | Kind::Paths | Kind::Statuses | Kind::Argv if rest.starts_with('[') => {
+                    kind = Kind::Text;
+                    step_index(&mut found, rest, &Kind::Text)?
+                }
+                Kind::Short(short, _) if rest.starts_with('[') => {
+                    kind = *short;
+                    rest
+                }
                 Kind::Shape(shape) | Kind::Short(_, shape) => self.step_shape(&mut found, &mut kind, shape, rest)?,
                 Kind::Named(inner) => {
                     kind = *inner;
@@ -263,22 +293,25 @@ impl Configuration {
         let Some(key) = shape.key(name) else {
             if let Some(limits) = limits_of(shape).filter(|_| POLICY.key(name).is_some()) {
                 found.node = found.node.and_then(|node| node.get(limits.name));
-                found.key = joined(&found.key, limits.name);
+                found.goes(limits.name);
                 found.path.push(Part::Key(limits, shape));
                 *kind = Kind::Shape(&POLICY);
                 return Ok(rest);
             }
             let names = shape.keys.iter().map(|key| key.name);
             let limits = POLICY.keys.iter().map(|key| key.name).filter(|_| limits_of(shape).is_some());
-            let suggestion = match nearest_name(name, names.clone().chain(limits)) {
-                Some(near) => format!("ansai config explain {}", joined(&found.key, near)),
-                None => format!("known here: {}", names.collect::<Vec<_>>().join(", ")),
+            let elsewhere =
+                || elsewhere::key_named(name, (found.key.as_str(), shape)).or_else(|| self.named_so(rest, found));
+            let suggestion = match (elsewhere(), nearest_name(name, names.clone().chain(limits))) {
+                (Some(elsewhere), _) => elsewhere,
+                (None, Some(near)) => format!("ansai config explain {}", joined(&found.key, near)),
+                (None, None) => format!("known here: {}", names.collect::<Vec<_>>().join(", ")),
             };
             let whole = joined(&found.key, name);
             return Err(NoKey { what: format!("there is no key `{}`", cut(&whole)), suggestion });
         };
         found.node = found.node.and_then(|node| node.get(name));
-        found.key = joined(&found.key, name);
+        found.goes(name);
         (found.meaning, *kind) = (key.meaning, key.kind);
         found.path.push(Part::Key(key, shape));
         Ok(tail)
@@ -308,7 +341,7 @@ const UNIT_ENDING: &str = ".service";
 fn step_name<'r>(found: &mut Found<'_>, rest: &'r str, inner: &Kind) -> Result<&'r str, NoKey> {
     if let Some(tail) = rest.strip_prefix(ANY_NAME).filter(|tail| tail.is_empty() || tail.starts_with(['.', '['])) {
         found.node = None;
-        found.key = joined(&found.key, ANY_NAME);
+        found.goes(ANY_NAME);
         found.path.push(Part::Name(None));
         return Ok(tail.trim_start_matches('.'));
     }
@@ -320,7 +353,9 @@ fn step_name<'r>(found: &mut Found<'_>, rest: &'r str, inner: &Kind) -> Result<&
             (end, rest[..end].to_owned())
         }
     };
-    found.node = map.and_then(|map| map.get(&name)).map(|entry| &*entry.node);
+    let held = map.and_then(|map| held_by(map, &name));
+    found.node = held.map(|(_, node)| node);
+    found.written = joined(&found.written, held.map_or(&name, |(written, _)| written));
     found.key = joined(&found.key, &name);
     found.path.push(Part::Name(Some(name)));
     Ok(rest[end..].trim_start_matches('.'))
@@ -331,13 +366,24 @@ fn ends(rest: &str) -> Vec<usize> {
     rest.match_indices(['.', '[']).map(|(at, _)| at).filter(|at| *at > 0).chain([rest.len()]).collect()
 }
 
-/// The name among those that are written, and where it ends.
+/// What a name stands under: itself, or the pattern that says most of it.
+fn held_by<'t>(map: &'t BTreeMap<String, Entry>, name: &str) -> Option<(&'t str, &'t Node)> {
+    let entry = |(written, entry): (&'t String, &'t Entry)| (written.as_str(), &*entry.node);
+    let by_pattern = || {
+        let names = Patterns::among(map.keys());
+        map.get_key_value(names.strongest(name)?)
+    };
+    map.get_key_value(name).or_else(by_pattern).map(entry)
+}
+
+/// A name that is written, or that a pattern fits which is, written out, and where it ends.
 fn written_name(map: Option<&BTreeMap<String, Entry>>, rest: &str) -> Option<(usize, String)> {
     let names = || map.into_iter().flat_map(|map| map.keys());
     let ends = ends(rest);
     let full = |part: &str| [part.to_owned(), format!("{part}.service")];
     let written = |part: &str| full(part).into_iter().find(|name| map.is_some_and(|map| map.contains_key(name)));
-    let like = |part: &str| names().find(|name| name.contains('*') && matches(name, part)).cloned();
+    let like =
+        |part: &str| names().any(|name| name.contains(['*', '?']) && matches(name, part)).then(|| part.to_owned());
     let hit = ends.iter().rev().find_map(|end| Some((*end, written(&rest[..*end])?)));
     // The shortest part, as a pattern matches whatever follows as well.
     let hit = hit.or_else(|| ends.iter().find_map(|end| Some((*end, like(&rest[..*end])?))));
@@ -402,11 +448,12 @@ fn step_index<'r>(found: &mut Found<'_>, rest: &'r str, inner: &Kind) -> Result<
     };
     // Of a list of which nothing is written it may be asked what an item is.
     if found.node.is_none() && number.parse::<usize>().is_ok() {
-        found.key = format!("{}[{number}]", found.key);
-        found.path.push(Part::Item);
+        found.at(number);
         return Ok(tail.trim_start_matches('.'));
     }
-    let list = found.node.and_then(Node::list).unwrap_or_default();
+    // What may stand alone is the only one there.
+    let alone = found.node.filter(|node| node.plain().is_some()).map(std::slice::from_ref);
+    let list = found.node.and_then(Node::list).or(alone).unwrap_or_default();
     let item = number.parse::<usize>().ok().and_then(|index| list.get(index));
     let Some(item) = item else {
         let first = format!("{}[0]", found.key);
@@ -419,7 +466,6 @@ fn step_index<'r>(found: &mut Found<'_>, rest: &'r str, inner: &Kind) -> Result<
         return Err(NoKey { what: format!("`{}` has no item `{}`", found.key, cut(number)), suggestion });
     };
     found.node = Some(item);
-    found.key = format!("{}[{number}]", found.key);
-    found.path.push(Part::Item);
+    found.at(number);
     Ok(tail.trim_start_matches('.'))
 }

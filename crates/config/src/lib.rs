@@ -18,7 +18,6 @@ mod keys;
 mod layer;
 mod lint;
 mod load;
-mod patterns;
 mod read;
 mod schema;
 mod shipped;

@@ -18,7 +18,8 @@ use ansai_model::{
     runbook::{Runbook, Rung},
 };
 
-use crate::{common::Common, patterns::Names};
+use crate::common::Common;
+use ansai_document::patterns::Names;
 
 /// For what does not wait for a unit.
 pub(crate) const LOCAL_TIMEOUT: Duration = Duration::from_secs(15);

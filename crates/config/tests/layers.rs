@@ -75,9 +75,10 @@ fn each_value_names_its_layer_and_line_and_what_it_replaced() {
         "services.nginx.service.probe.every",
         "services.nginx.service.probe.every = 15s (role role-web.json5:1, site 20s)",
     );
+    check("nginx", "there is no key `nginx`; ansai config explain services.nginx.service");
     check(
-        "nginx",
-        "there is no key `nginx`; known here: autonomy, services, processes, disks, certificates, memory, timesync, \
+        "xyzzy",
+        "there is no key `xyzzy`; known here: autonomy, services, processes, disks, certificates, memory, timesync, \
          notify, policies, maintenance, probe_defaults, flap, heartbeat, ansai_cluster, agent, targets, checks, rules, runbooks, generation, expires",
     );
 }
@@ -88,7 +89,7 @@ fn what_is_not_written_is_led_to_what_holds() {
     let said = format!("services.nginx.service.policy.cooldown -> policies.default.cooldown: {cooldown}");
     check("services.nginx.service.cooldown", &said);
     check("services.nginx.policy.cooldown", &said);
-    let said = format!("services.worker@*.service.policy.cooldown -> policies.default.cooldown: {cooldown}");
+    let said = format!("services.worker@3.service.policy.cooldown -> policies.default.cooldown: {cooldown}");
     check("services.worker@3.service.cooldown", &said);
     check("services.worker@3.cooldown", &said);
     check("services.nginx.port", "services.nginx.service.port: the port of a probe on this host");
@@ -97,6 +98,53 @@ fn what_is_not_written_is_led_to_what_holds() {
         "agent.host_budget.actions = 20 (shipped the shipped defaults:12); \
          agent.host_budget.per = 1h (shipped the shipped defaults:12)",
     );
+}
+
+#[test]
+fn what_is_asked_for_by_its_name_is_answered_by_that_name_also_where_a_pattern_holds() {
+    let text = "services:\n  '*.service': {port: 80}\n  'web*.service': {needs: [db], port: 81}\n  db.service: {needs: web1}\n\
+                disks:\n  '*': {act_at: 90%}\n";
+    let configuration = parse(&[("ansai.yaml".into(), text.to_owned())]).expect("valid");
+    let said = |key: &str| shown(&configuration.explain(key).unwrap_or_else(|wrong| panic!("{key}: {wrong:?}")));
+    assert_eq!(said("disks./var"), "disks./var -> disks.*: disks.*.act_at = 90% (host ansai.yaml:6)");
+    assert_eq!(
+        said("disks./var.act_at"),
+        "disks./var.act_at -> disks.*.act_at: disks.*.act_at = 90% (host ansai.yaml:6)"
+    );
+    assert_eq!(said("disks.*.act_at"), "disks.*.act_at = 90% (host ansai.yaml:6)");
+    // The pattern that says most of a name holds.
+    let web =
+        "services.web1.service.port -> services.web*.service.port: services.web*.service.port = 81 (host ansai.yaml:3)";
+    assert_eq!(said("services.web1.service.port"), web);
+    assert_eq!(said("services.web1.port"), web);
+    // One of several, also where one stands alone.
+    let needs = "services.web1.service.needs[0] -> services.web*.service.needs[0]: services.web*.service.needs[0] = db";
+    assert!(said("services.web1.needs[0]").starts_with(needs), "{}", said("services.web1.needs[0]"));
+    assert_eq!(said("services.db.needs[0]"), "services.db.service.needs[0] = web1 (host ansai.yaml:4)");
+    assert!(
+        configuration.explain("services.db.needs[1]").is_err() && configuration.explain("services.db.needs[x").is_err()
+    );
+    configuration.explain("services.db.validate[0]").expect("it may be written");
+}
+
+#[test]
+fn a_key_that_stands_elsewhere_is_pointed_to() {
+    let led = |key: &str| loaded(ALL, END - 1).expect("valid").explain(key).expect_err("it is none").suggestion;
+    for (key, place) in [
+        ("cooldown", "services.NAME.cooldown"),
+        ("when", "services.NAME.when"),
+        ("act_at", "disks.NAME.act_at"),
+        ("host_budget", "agent.host_budget"),
+        ("services.nginx.every", "services.nginx.service.probe.every"),
+    ] {
+        let said = led(key);
+        assert!(
+            said.starts_with("it stands in ") && said.ends_with(&format!(": ansai config explain {place}")),
+            "{said}"
+        );
+        // What is advised is answered.
+        loaded(ALL, END - 1).expect("valid").explain(place).expect("a key");
+    }
 }
 
 #[test]
@@ -248,7 +296,7 @@ fn what_is_written_with_nothing_in_it_is_written() {
     let configuration = loaded(&[("ansai.yaml", text)], 0).expect("valid");
     let said = |key| shown(&configuration.explain(key).expect("a key"));
     assert_eq!(said("disks"), "disks.* = {} (host ansai.yaml:1)");
-    assert_eq!(said("disks./var"), "disks.* = {} (host ansai.yaml:1)");
+    assert_eq!(said("disks./var"), "disks./var -> disks.*: disks.* = {} (host ansai.yaml:1)");
     for name in ["services", "services.app@1", "services.app@1.service"] {
         assert!(said(name).ends_with(" = {} (host ansai.yaml:2)"), "{}", said(name));
     }

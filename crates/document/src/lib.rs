@@ -10,6 +10,7 @@ mod findings;
 mod json5;
 mod merge;
 mod nearest;
+pub mod patterns;
 mod read;
 pub mod secrets;
 mod sources;

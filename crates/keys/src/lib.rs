@@ -11,6 +11,7 @@ pub mod example;
 pub mod kind;
 pub mod manual;
 pub mod page;
+pub mod places;
 pub mod schema;
 mod table;
 

@@ -22,7 +22,7 @@ use serde_json::json;
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    Paths,
+    Paths, domain,
     exit::{Code, Failure},
     patience,
     show::{self, Cell},
@@ -148,8 +148,10 @@ pub(super) fn explain(paths: &Paths, key: &str) -> Result<Code, Failure> {
     };
     let explained =
         configuration.explain(key).map_err(|wrong| Failure::new(Code::Usage, wrong.what, wrong.suggestion))?;
+    let is_written = !explained.values.is_empty();
+    let deduced = (!is_written).then(|| domain::deduced(&configuration, &explained.key)).flatten();
     if paths.json {
-        show::print_json(&json!({"schema": SCHEMA, "explained": explained}));
+        show::print_json(&json!({"schema": SCHEMA, "explained": explained, "deduced": deduced}));
         return Ok(Code::Ok);
     }
     let mut lines = vec![match explained.key.as_str() {
@@ -173,7 +175,10 @@ pub(super) fn explain(paths: &Paths, key: &str) -> Result<Code, Failure> {
         lines.extend(shadowed);
     }
     if explained.values.is_empty() && !is_whole {
-        lines.push("It is not written here.".to_owned());
+        lines.push(match deduced {
+            Some(deduced) => format!("It is not written here; what follows is: {deduced}"),
+            None => "It is not written here.".to_owned(),
+        });
     }
     let blank = show::Page::own("");
     let page = if is_whole { head } else { head.above(&blank).above(&show::Page::lines(lines)) };

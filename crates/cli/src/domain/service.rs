@@ -3,10 +3,15 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
+use ansai_config::Configuration;
+use ansai_document::written;
 use ansai_model::{
+    action::Action,
     domain::service::DOMAIN,
-    inventory::Inventory,
+    id::{TargetId, UnitName},
+    inventory::{Inventory, UnitFacts},
     probe::{HttpProbe, Probe, Protocol},
+    runbook::Step,
     unit::ActiveState,
     validators,
 };
@@ -60,6 +65,36 @@ impl Domain for Services {
 
     fn short<'a>(&self, name: &'a str) -> &'a str {
         name.strip_suffix(".service").unwrap_or(name)
+    }
+}
+
+/// What a key of a service or of a declared process comes to by its probes, its name and its other keys, on a host that has it.
+pub(super) fn deduced(configuration: &Configuration, key: &str) -> Option<String> {
+    let named = key.strip_prefix("services.").or_else(|| key.strip_prefix("processes."))?;
+    let (name, key) = named.rsplit_once('.')?;
+    let id = TargetId::of(DOMAIN.key, name).ok()?;
+    // It may be there by a pattern.
+    let unit = UnitName::new(name).ok().map(|unit| UnitFacts::plain(unit, ActiveState::Active));
+    let bundle =
+        configuration.bundle(&Inventory { units: unit.into_iter().collect(), ..Inventory::default() }, 1).ok()?;
+    let target = bundle.parts().targets.get(&id)?;
+    let rule = bundle.parts().rules.values().find(|rule| rule.target == id)?;
+    let flow = |words: &[String]| {
+        format!("[{}]", words.iter().map(|word| written::quoted(word)).collect::<Vec<_>>().join(", "))
+    };
+    match key {
+        "port" => target.port.map(|port| port.to_string()),
+        "configuration" => Some(flow(&target.configuration)).filter(|_| !target.configuration.is_empty()),
+        "notifier" => Some(target.is_notifier.to_string()),
+        "severity" => serde_json::to_value(rule.severity).ok()?.as_str().map(str::to_owned),
+        "validate" => {
+            let rungs = &bundle.parts().runbooks.get(&rule.runbook)?.rungs;
+            rungs.iter().flat_map(|rung| &rung.steps).find_map(|step| match step {
+                Step::Act { action: Action::Validate { command }, .. } => Some(flow(&command.argv)),
+                Step::Act { .. } | Step::Wait(_) => None,
+            })
+        }
+        _ => None,
     }
 }
 
@@ -141,4 +176,30 @@ fn web(http: &HttpProbe) -> String {
     }
     let url = quoted(&http.url);
     if keys.is_empty() { url } else { format!("{{http: {url}, {}}}", keys.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_deduced_is_told_as_it_would_be_written() {
+        let text = "services:\n  nginx.service: {probe: \"http://127.0.0.1:8080/\"}\n  'php*.service': {probe: \"tcp://127.0.0.1:9000\"}\n  \
+                    b.service: {critical: true, port: 5}\n";
+        let configuration = ansai_config::parse(&[("ansai.yaml".into(), text.to_owned())]).expect("valid");
+        let expected = [
+            ("services.nginx.service.port", Some("8080")),
+            ("services.nginx.service.validate", Some("[nginx, \"-t\", \"-q\"]")),
+            ("services.nginx.service.configuration", Some("[/etc/nginx]")),
+            ("services.php-fpm.service.port", Some("9000")),
+            ("services.b.service.validate", None),
+            ("services.b.service.severity", Some("now")),
+            ("services.c.service.port", None),
+            ("services.NAME.port", None),
+            ("disks./var.severity", None),
+        ];
+        for (key, value) in expected {
+            assert_eq!(deduced(&configuration, key).as_deref(), value, "{key}");
+        }
+    }
 }

@@ -18,10 +18,9 @@ use ansai_model::{
 
 use crate::{
     common::Common,
-    patterns::Names,
-    patterns::with_ending,
     slice::{Domain, Kept, Provided, Slice},
 };
+use ansai_document::patterns::{Names, with_ending};
 
 use short::Services;
 

@@ -1,5 +1,6 @@
 //! Fields that hold a name, a condition, a reference to a secret or an address: what can be wrong in itself is said here.
 
+use ansai_document::patterns::with_ending;
 use ansai_document::{Node, text::cut, written::Written};
 use ansai_model::{
     action::ProcessDeclaration,
@@ -10,7 +11,6 @@ use ansai_model::{
 };
 
 use super::{At, Held};
-use crate::patterns::with_ending;
 use ansai_keys::{Key, Kind};
 
 macro_rules! name {

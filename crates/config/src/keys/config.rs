@@ -10,7 +10,8 @@ use super::{
     notify::CHANNEL,
     shared::AUTONOMIES,
 };
-use crate::{domain::SECTIONS, patterns::UNIT_KINDS};
+use crate::domain::SECTIONS;
+use ansai_document::patterns::UNIT_KINDS;
 
 const KEYS: &[&[Key]] = &[
     &[

@@ -12,7 +12,8 @@ use ansai_model::{
 };
 
 use super::parse_layers;
-use crate::{configuration::Configuration, layer::Input, patterns::Names};
+use crate::{configuration::Configuration, layer::Input};
+use ansai_document::patterns::Names;
 
 /// A configuration that is in force, as its texts and the little that is asked of it meanwhile.
 #[derive(Clone, Debug)]

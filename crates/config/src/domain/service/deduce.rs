@@ -22,7 +22,8 @@ use super::{
     ladder,
     short::{Service, Services},
 };
-use crate::{common::Common, patterns::with_ending, read::probe::is_local, slice::Kept};
+use crate::{common::Common, read::probe::is_local, slice::Kept};
+use ansai_document::patterns::with_ending;
 
 const UNIT_EVERY_SOFT: Duration = Duration::from_millis(250);
 const UNIT_TIMEOUT: Duration = Duration::from_secs(5);

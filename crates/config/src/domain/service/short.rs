@@ -16,12 +16,12 @@ use super::keys::PROCESS;
 use crate::{
     common::{Common, DEFAULT, Limits, limits},
     fill::{HeldUnder, section, simple::command_at, words::Words},
-    patterns::Names,
     read::{
         declaration,
         probe::{Look, look},
     },
 };
+use ansai_document::patterns::Names;
 
 /// What stands under `services` and `processes`.
 #[derive(Debug)]

@@ -9,13 +9,14 @@ const WILDCARDS: [char; 2] = ['*', '?'];
 
 /// Some patterns.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Patterns {
+pub struct Patterns {
     by_beginning: BTreeMap<String, Vec<String>>,
 }
 
 impl Patterns {
     /// Those among some names that are patterns.
-    pub(crate) fn among<'n>(names: impl IntoIterator<Item = &'n String>) -> Self {
+    #[must_use]
+    pub fn among<'n>(names: impl IntoIterator<Item = &'n String>) -> Self {
         let mut by_beginning: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for name in names {
             if let Some(end) = name.find(WILDCARDS) {
@@ -26,24 +27,26 @@ impl Patterns {
     }
 
     /// Every one.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &String> {
+    pub fn all(&self) -> impl Iterator<Item = &String> {
         self.by_beginning.values().flatten()
     }
 
     /// Those that a name fits.
-    pub(crate) fn fitting(&self, name: &str) -> impl Iterator<Item = &String> {
+    pub fn fitting(&self, name: &str) -> impl Iterator<Item = &String> {
         let ends = name.char_indices().map(|(end, _)| end).chain([name.len()]);
         let beginnings = ends.filter_map(|end| self.by_beginning.get(&name[..end]));
         beginnings.flatten().filter(move |pattern| matches(pattern, name))
     }
 
     /// Whether a name fits one.
-    pub(crate) fn fits(&self, name: &str) -> bool {
+    #[must_use]
+    pub fn fits(&self, name: &str) -> bool {
         self.fitting(name).next().is_some()
     }
 
     /// The one that says most of a name; of two that say as much, the first by name.
-    pub(crate) fn strongest(&self, name: &str) -> Option<&String> {
+    #[must_use]
+    pub fn strongest(&self, name: &str) -> Option<&String> {
         let said = |pattern: &str| pattern.chars().filter(|c| !WILDCARDS.contains(c)).count();
         self.fitting(name).max_by(|a, b| said(a).cmp(&said(b)).then_with(|| b.cmp(a)))
     }
@@ -51,37 +54,42 @@ impl Patterns {
 
 /// Names as an operator writes them, patterns among them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Names {
+pub struct Names {
     /// Each of them, sorted.
     written: Box<[Box<str>]>,
-    pub(crate) patterns: Patterns,
+    /// The patterns among them.
+    pub patterns: Patterns,
 }
 
 impl Names {
     /// These names, which are sorted.
-    pub(crate) fn of<'n>(sorted: impl IntoIterator<Item = &'n String> + Clone) -> Self {
+    #[must_use]
+    pub fn of<'n>(sorted: impl IntoIterator<Item = &'n String> + Clone) -> Self {
         let patterns = Patterns::among(sorted.clone());
         Self { written: sorted.into_iter().map(|name| name.as_str().into()).collect(), patterns }
     }
 
     /// Whether a unit is among them, with its ending or without.
-    pub(crate) fn has(&self, unit: &str) -> bool {
+    #[must_use]
+    pub fn has(&self, unit: &str) -> bool {
         let has = |name: &str| self.written.binary_search_by(|known| (**known).cmp(name)).is_ok();
         let short = unit.strip_suffix(".service").filter(|short| !short.contains('.'));
         has(unit) || short.is_some_and(has)
     }
 
     /// Whether a unit is among them, or fits a pattern among them.
-    pub(crate) fn concerns(&self, unit: &str) -> bool {
+    #[must_use]
+    pub fn concerns(&self, unit: &str) -> bool {
         self.has(unit) || self.patterns.fits(unit)
     }
 }
 
 /// Endings of the names of units.
-pub(crate) const UNIT_KINDS: &[&str] = &[".service", ".socket", ".timer", ".path", ".mount", ".target"];
+pub const UNIT_KINDS: &[&str] = &[".service", ".socket", ".timer", ".path", ".mount", ".target"];
 
 /// The name of a unit, which is a service when it has no ending.
-pub(crate) fn with_ending(name: &str) -> String {
+#[must_use]
+pub fn with_ending(name: &str) -> String {
     if name.contains('.') { name.to_owned() } else { format!("{name}.service") }
 }
 
