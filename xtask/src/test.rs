@@ -10,7 +10,10 @@ use crate::{cargo, demo, endtoend, tidy};
 /// Runs every stage; all of them, so that one run shows everything that is wrong.
 pub(crate) fn run() -> Result<()> {
     // The lab's images are built beside the compilation and the first tests: they take minutes, and nothing waits for them.
-    let setup = std::thread::spawn(|| ansai_lab::setup::prepare(Kind::Daemons));
+    let setup = std::thread::spawn(|| {
+        ansai_lab::setup::prepare(Kind::Daemons)?;
+        ansai_lab::setup::prepare(Kind::Engines)
+    });
     let mut failed = Vec::new();
     stage("formatting", &mut failed, || cargo::run(&["fmt", "--all", "--check"]));
     stage("tidy", &mut failed, tidy::run);

@@ -211,7 +211,7 @@ impl Agent {
 
     /// New units change the bundle, which takes a moment: the next look at the files does it.
     fn note(&mut self, hint: &Hint) {
-        self.has_new_units |= matches!(hint, Hint::Units | Hint::Mounts | Hint::Everything);
+        self.has_new_units |= matches!(hint, Hint::Units | Hint::Mounts | Hint::Targets | Hint::Everything);
     }
 
     /// What only changes now and then: the configuration, new units, HOLD, and the watchdog that shows that we turn.

@@ -4,6 +4,7 @@
 //! It asks no host and no agent: what a domain is told is what a command has found out.
 
 mod certificate;
+mod container;
 mod disk;
 mod memory;
 mod service;
@@ -23,8 +24,14 @@ use crate::{
 pub(crate) type Examples = &'static [(&'static str, &'static [(&'static str, &'static str)])];
 
 /// Every domain, in the order in which `init` and `doctor` speak of them.
-const ALL: &[&dyn Domain] =
-    &[&service::Services, &memory::Memory, &disk::Disks, &certificate::Certificates, &timesync::Timesync];
+const ALL: &[&dyn Domain] = &[
+    &service::Services,
+    &memory::Memory,
+    &disk::Disks,
+    &certificate::Certificates,
+    &timesync::Timesync,
+    &container::Containers,
+];
 
 /// The commands that only one domain has.
 #[derive(Subcommand)]

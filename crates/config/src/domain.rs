@@ -2,6 +2,7 @@
 //! long form of its looks and actions is listed in `long`.
 
 pub(crate) mod certificate;
+pub(crate) mod container;
 pub(crate) mod disk;
 pub(crate) mod long;
 pub(crate) mod memory;
@@ -22,7 +23,8 @@ use crate::{
 };
 
 /// In the order in which their sections are read.
-const LIST: [Slice; 5] = [service::SLICE, memory::SLICE, disk::SLICE, certificate::SLICE, timesync::SLICE];
+const LIST: [Slice; 6] =
+    [service::SLICE, memory::SLICE, disk::SLICE, certificate::SLICE, timesync::SLICE, container::SLICE];
 
 /// What other domains say of a unit stands among its keys.
 const OF_A_UNIT: &[&[Key]] = &[&service::keys::UNIT, &[memory::keys::OF_A_UNIT]];
@@ -30,13 +32,14 @@ static UNIT: Shape = Shape::of("A service", &joined::<{ count(OF_A_UNIT) }>(OF_A
 static A_UNIT: Kind = Kind::Shape(&UNIT);
 
 /// The sections of the file.
-pub(crate) const SECTIONS: [Key; 6] = [
+pub(crate) const SECTIONS: [Key; 7] = [
     service::keys::units(&A_UNIT),
     service::keys::PROCESSES,
     disk::keys::SECTION,
     certificate::keys::SECTION,
     memory::keys::SECTION,
     timesync::keys::SECTION,
+    container::keys::SECTION,
 ];
 
 /// A target, as its id is written.

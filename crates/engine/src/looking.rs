@@ -46,6 +46,9 @@ impl Context {
                     self.look(slot);
                 }
             }
+            Hint::Target(target) => self.look_at_target(target),
+            // What comes of it is another bundle.
+            Hint::Targets => {}
             Hint::DrillEnded { unit, what } => {
                 for slot in self.checks.units.get(unit).cloned().unwrap_or_default() {
                     let target = self.checks[slot].check.target.clone();

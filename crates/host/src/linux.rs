@@ -118,6 +118,7 @@ pub struct LinuxHost {
 struct Inner {
     options: Options,
     bus: Option<Bus>,
+    tasks: TaskTracker,
     processes: Processes,
     wakes: mpsc::Sender<Hint>,
     hints: Mutex<Option<mpsc::Receiver<Hint>>>,
@@ -142,6 +143,7 @@ impl LinuxHost {
         Self {
             inner: Arc::new(Inner {
                 bus,
+                tasks: tasks.clone(),
                 processes,
                 wakes: sender,
                 hints,

@@ -34,13 +34,14 @@ pub struct HostOptions {
     name: String,
     image: Kind,
     arguments: Vec<String>,
+    is_unified: bool,
 }
 
 impl HostOptions {
     /// A host whose hostname is `name`; the folder of the built binaries is bound at [`BINARIES`].
     #[must_use]
     pub fn new(name: &str) -> Self {
-        let options = Self { name: name.to_owned(), image: Kind::Base, arguments: Vec::new() };
+        let options = Self { name: name.to_owned(), image: Kind::Base, arguments: Vec::new(), is_unified: false };
         options.bind_read_only(&fixture::bin_dir(), BINARIES)
     }
 
@@ -72,6 +73,15 @@ impl HostOptions {
         self
     }
 
+    /// Lets container engines run in the host: their runtime needs cgroups of the second version and a few calls more; layers
+    /// of images lie in memory, since one overlay cannot lie on another.
+    #[must_use]
+    pub fn with_engines(mut self, name: &str) -> Self {
+        self.arguments.push("--system-call-filter=add_key keyctl request_key bpf".to_owned());
+        self.is_unified = true;
+        self.of_image(Kind::Engines, name).tmpfs("/var/lib/docker", "1G").tmpfs("/var/lib/containers", "1G")
+    }
+
     /// Mounts a file system of limited size (`64M`), so that a disk can be filled without filling the machine's.
     #[must_use]
     pub fn tmpfs(mut self, host: &str, size: &str) -> Self {
@@ -99,7 +109,7 @@ impl Host {
         let image = image::open(options.image)?;
         let started = Instant::now();
         let machine = format!("ansai-lab-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let container = Container::start(image.root(), &machine, &options.name, &options.arguments)?;
+        let container = Container::start(image.root(), &machine, options)?;
         let mut host = Self { name: options.name.clone(), booted_in: Duration::ZERO, container, _image: image };
         host.await_systemd()
             .with_context(|| format!("booting lab host `{}`\n{}", host.name, host.container.console()))?;

@@ -1,7 +1,7 @@
 //! The images: Debian roots that lab hosts boot from through a throwaway overlay, built once and kept outside the build tree.
 //!
-//! The base image is every host's; the one of the daemons is a copy of it with many servers more. What is in them stands in
-//! [`recipes`]. An image is stamped with a hash of its recipe, built beside its place, and renamed when whole, so a killed build leaves no half image.
+//! The base image is every host's; that of the daemons is a copy of it with many servers more, that of the engines one with
+//! Docker. What is in them stands in [`recipes`]. An image is stamped with a hash of its recipe, built beside its place, and renamed when whole, so a killed build leaves no half image.
 //! It deliberately starts nothing and enables no service: a test enables what it needs, so that an idle host boots fast.
 
 mod recipes;
@@ -25,6 +25,8 @@ pub enum Kind {
     Base,
     /// The base image with the real daemons of Debian that one test is about.
     Daemons,
+    /// The base image, which has Podman, with Docker besides.
+    Engines,
 }
 
 impl Kind {
@@ -33,6 +35,7 @@ impl Kind {
         match self {
             Self::Base => "image-",
             Self::Daemons => "daemons-",
+            Self::Engines => "engines-",
         }
     }
 }
@@ -79,7 +82,7 @@ pub fn build(kind: Kind) -> Result<()> {
         return Ok(());
     }
     fs::create_dir_all(cache_dir()).with_context(|| format!("creating {}", cache_dir().display()))?;
-    if kind == Kind::Daemons {
+    if kind != Kind::Base {
         build(Kind::Base)?;
     }
     let _builder = lock(&cache_dir().join("build"), FlockOperation::LockExclusive)?;
@@ -91,12 +94,13 @@ pub fn build(kind: Kind) -> Result<()> {
     let step = Step::start(match kind {
         Kind::Base => "building the base image (about a minute, once)",
         Kind::Daemons => "building the image of the daemons (one to three minutes, once)",
+        Kind::Engines => "building the image of the container engines (a minute, once)",
     });
     let codename = sources::codename()?;
     let sources = sources::of_release(Path::new("/etc/apt"), &codename)?;
     match kind {
         Kind::Base => bootstrap(&building, &codename, &sources[0])?,
-        Kind::Daemons => copy(open(Kind::Base)?.root(), &building)?,
+        Kind::Daemons | Kind::Engines => copy(open(Kind::Base)?.root(), &building)?,
     }
     write_build_settings(&building, &sources)?;
     add_packages(kind, &building)?;
@@ -172,7 +176,7 @@ fn path_of(kind: Kind) -> Result<PathBuf> {
 fn stamp(kind: Kind) -> Result<String> {
     let beneath = match kind {
         Kind::Base => recipes::PACKAGES_BASE.join(" "),
-        Kind::Daemons => stamp(Kind::Base)?,
+        Kind::Daemons | Kind::Engines => stamp(Kind::Base)?,
     };
     let parts = [beneath, recipes::packages(kind).join(" "), recipes::script(kind), sources::codename()?];
     Ok(format!("{:016x}", fnv1a(parts.join("\n").as_bytes())))

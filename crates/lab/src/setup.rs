@@ -39,7 +39,12 @@ pub fn missing(wanted: Kind) -> Result<Vec<String>> {
     if !packages.is_empty() {
         findings.push(format!("packages: apt-get install --no-install-recommends {}", packages.join(" ")));
     }
-    for (kind, name) in [(Kind::Base, "the base image"), (Kind::Daemons, "the image of the daemons")] {
+    let kinds = [
+        (Kind::Base, "the base image"),
+        (Kind::Daemons, "the image of the daemons"),
+        (Kind::Engines, "the image of the container engines"),
+    ];
+    for (kind, name) in kinds {
         if (kind == Kind::Base || wanted == kind) && !image::is_built(kind)? {
             findings.push(format!("{name}: cargo xtask setup (as root)"));
         }

@@ -2,6 +2,7 @@
 //! its actions have a line each here. Whoever needs something of a domain asks this list, and names none.
 
 pub mod certificate;
+pub mod container;
 pub mod disk;
 pub mod memory;
 pub mod service;
@@ -20,13 +21,14 @@ use crate::{
     text::Text,
 };
 use certificate::{CertificateAction, CertificateProbe};
+use container::{ContainerAction, ContainerProbe};
 use disk::{DiskAction, DiskProbe};
 use memory::{MemoryAction, MemoryProbe};
 use timesync::TimesyncProbe;
 
 /// Every domain.
 pub const ALL: &[&Domain] =
-    &[&service::DOMAIN, &certificate::DOMAIN, &disk::DOMAIN, &memory::DOMAIN, &timesync::DOMAIN];
+    &[&service::DOMAIN, &certificate::DOMAIN, &disk::DOMAIN, &memory::DOMAIN, &timesync::DOMAIN, &container::DOMAIN];
 
 /// Every domain that has targets of its own, as it is written before the `/` of a target.
 pub const DOMAINS: &[&str] = &keys_of_targets::<{ count_with_targets() }>();
@@ -147,6 +149,8 @@ pub enum DomainProbe {
     Memory(MemoryProbe),
     /// Whether the host's clock is synchronized.
     Timesync(TimesyncProbe),
+    /// A container.
+    Container(Box<ContainerProbe>),
 }
 
 /// What is done about a thing of a domain.
@@ -159,6 +163,8 @@ pub enum DomainAction {
     Disk(Box<DiskAction>),
     /// Something about a unit's memory.
     Memory(MemoryAction),
+    /// Something about a container.
+    Container(ContainerAction),
 }
 
 /// What a look says of itself.
@@ -210,6 +216,7 @@ impl DomainProbe {
             Self::Disk(probe) => probe,
             Self::Memory(probe) => probe,
             Self::Timesync(probe) => probe,
+            Self::Container(probe) => &**probe,
         }
     }
 }
@@ -222,6 +229,7 @@ impl DomainAction {
             Self::Certificate(action) => &**action,
             Self::Disk(action) => &**action,
             Self::Memory(action) => action,
+            Self::Container(action) => action,
         }
     }
 }
@@ -250,6 +258,12 @@ impl From<TimesyncProbe> for Probe {
     }
 }
 
+impl From<ContainerProbe> for Probe {
+    fn from(probe: ContainerProbe) -> Self {
+        Self::Domain(DomainProbe::Container(Box::new(probe)))
+    }
+}
+
 impl From<CertificateAction> for Action {
     fn from(action: CertificateAction) -> Self {
         Self::Domain(DomainAction::Certificate(Box::new(action)))
@@ -268,6 +282,12 @@ impl From<MemoryAction> for Action {
     }
 }
 
+impl From<ContainerAction> for Action {
+    fn from(action: ContainerAction) -> Self {
+        Self::Domain(DomainAction::Container(action))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -275,7 +295,7 @@ mod tests {
 
     #[test]
     fn what_has_targets_is_known_before_the_slash_of_a_target() {
-        assert_eq!(DOMAINS, ["service", "certificate", "disk", "timesync"]);
+        assert_eq!(DOMAINS, ["service", "certificate", "disk", "timesync", "container"]);
         assert!(TargetId::of(OF_UNITS, "app.service").is_ok());
         assert!(
             TargetId::of(memory::DOMAIN.key, "app.service").is_err(),

@@ -4,7 +4,10 @@ use alloc::boxed::Box;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{id::UnitName, text::Text};
+use crate::{
+    id::{TargetId, UnitName},
+    text::Text,
+};
 
 /// What may have changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +21,10 @@ pub enum Hint {
     Units,
     /// Filesystems have been mounted or unmounted.
     Mounts,
+    /// A target that is no unit.
+    Target(TargetId),
+    /// Such targets have come or gone: what is watched is to be deduced anew.
+    Targets,
     /// A drill in a unit has ended, and ansai has taken back what of it would have stayed.
     DrillEnded {
         /// In which unit.

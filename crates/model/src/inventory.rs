@@ -5,8 +5,14 @@ use alloc::{boxed::Box, collections::BTreeMap, string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    condition::Value, domain::certificate::Endpoint, id::UnitName, probe::Probe, text::Text, time::WallTime,
-    unit::ActiveState, units::ByteSize,
+    condition::Value,
+    domain::{certificate::Endpoint, container::ContainerFacts},
+    id::UnitName,
+    probe::Probe,
+    text::Text,
+    time::WallTime,
+    unit::ActiveState,
+    units::ByteSize,
 };
 
 /// One look at the host.
@@ -33,6 +39,12 @@ pub struct Inventory {
     /// The unit that synchronizes the clock, where the host has a clock of its own and something for it.
     #[serde(default)]
     pub timesync: Option<UnitName>,
+    /// The engines of containers that have a socket here, by their names.
+    #[serde(default)]
+    pub engines: Vec<Text>,
+    /// The containers of its engines, sorted by name; at most [`Inventory::CONTAINERS_MAX`].
+    #[serde(default)]
+    pub containers: Vec<ContainerFacts>,
     /// The `host.*` fields of the condition language that could be read.
     pub facts: BTreeMap<Box<str>, Value>,
 }
@@ -48,6 +60,8 @@ impl Inventory {
     pub const LISTENERS_MAX: usize = 128;
     /// Most sockets of systemd kept.
     pub const SOCKETS_MAX: usize = 512;
+    /// Most containers kept.
+    pub const CONTAINERS_MAX: usize = 1_000;
 }
 
 /// A unit that listens in the place of a service, and starts it when somebody asks.

@@ -26,6 +26,7 @@ const DOMAINS: &[(&str, &[&str], usize)] = &[
     ("certificate", &["certificate", "certificates"], 8),
     ("memory", &["memory"], 5),
     ("timesync", &["timesync"], 6),
+    ("container", &["container", "containers"], 6),
 ];
 
 /// Words that look like a domain's and mean something else: where, and what they mean. `*` stands for anything at an end, and
@@ -38,6 +39,10 @@ const HOMONYMS: &[(&str, &[&str], &str)] = &[
     ),
     ("crates/", &["own_memory", "memory_max", "memory_bytes*"], "what the agent itself holds"),
     ("crates/agent/src/", &["Memory"], "what the agent itself holds"),
+    ("crates/model/src/domain/disk/", &["Containers"], "images that no container uses, which make room"),
+    ("crates/config/src/domain/disk", &["Containers", "containers"], "images that no container uses, which make room"),
+    ("crates/host/src/linux/domain/disk", &["Containers"], "images that no container uses, which make room"),
+    ("crates/import/src/domain/disk.rs", &["containers"], "images that no container uses, which make room"),
     ("crates/", &["memory_available"], "a figure of the host"),
     ("crates/", &["MemoryStore", "is_in_memory"], "what no device keeps"),
     ("crates/", &["verify_certificate", "InvalidCertificate"], "a web server's, of whichever probe asks it"),

@@ -9,15 +9,16 @@ use ansai_model::{
     domain::{DomainAction, DomainProbe},
 };
 
-use super::{certificate, disk, memory, timesync};
+use super::{certificate, container, disk, memory, timesync};
 use crate::{
     fill::Filled,
     slice::{LOCAL_TIMEOUT, LongAction, LongForm, LongProbe},
 };
 
-const PROBES: [LongProbe; 4] =
-    [memory::LONG_PROBE, certificate::LONG_PROBE, disk::long::LONG_PROBE, timesync::LONG_PROBE];
-const ACTIONS: [LongAction; 3] = [memory::LONG_ACTION, certificate::LONG_ACTION, disk::long::LONG_ACTION];
+const PROBES: [LongProbe; 5] =
+    [memory::LONG_PROBE, certificate::LONG_PROBE, disk::long::LONG_PROBE, timesync::LONG_PROBE, container::LONG_PROBE];
+const ACTIONS: [LongAction; 4] =
+    [memory::LONG_ACTION, certificate::LONG_ACTION, disk::long::LONG_ACTION, container::LONG_ACTION];
 pub(crate) const PROBE_KEYS: [Key; PROBES.len()] = keys(&PROBES);
 pub(crate) const ACTION_KEYS: [Key; ACTIONS.len()] = keys(&ACTIONS);
 
@@ -49,6 +50,7 @@ pub(crate) fn written_probe(probe: &DomainProbe) -> Fields {
         DomainProbe::Disk(probe) => fields.put("disk", disk::write::written_probe(probe)),
         DomainProbe::Memory(probe) => fields.put("memory", probe.fields().done()),
         DomainProbe::Timesync(probe) => fields.put("timesync", probe.fields().done()),
+        DomainProbe::Container(probe) => fields.put("container", probe.fields().done()),
     }
 }
 
@@ -59,6 +61,7 @@ pub(crate) fn written_action(action: &DomainAction) -> Fields {
         DomainAction::Certificate(action) => fields.put("certificate", action.fields().done()),
         DomainAction::Disk(action) => fields.put("disk", disk::write::written_action(action)),
         DomainAction::Memory(action) => fields.put("memory", memory::keys::written(action).done()),
+        DomainAction::Container(action) => fields.put("container", container::keys::written(action).done()),
     }
 }
 
@@ -68,5 +71,6 @@ pub(crate) fn timeout(action: &DomainAction) -> Duration {
         DomainAction::Certificate(action) => certificate::timeout(action),
         DomainAction::Disk(_) => disk::long::TIMEOUT,
         DomainAction::Memory(_) => LOCAL_TIMEOUT,
+        DomainAction::Container(_) => container::TIMEOUT,
     }
 }

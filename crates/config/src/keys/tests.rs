@@ -94,6 +94,8 @@ const LITTLE: &[&str] = &[
     "disks: {/: {clean: {temporary: [{path: /var/tmp/a}]}}}",
     "disks: {/: {autonomy: act}}",
     "timesync: {unit: a.service}",
+    "containers: {web: {restarts_max: 5}}",
+    "services: {a.service: {probe: {container: {name: web}}}}",
     "services: {a.service: {probe: {timesync: {unit: b.service}}}}",
     "certificates: {a.example.com: {file: /etc/a.pem, renew: {acme: {webroot: /srv}}}}",
     "certificates: {a.example.com: {file: /etc/a.pem, services: [a.service], renew: {acme: {dns: {set: [/bin/a]}}}}}",

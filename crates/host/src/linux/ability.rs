@@ -80,6 +80,8 @@ pub enum Ability {
     OwnUnit,
     /// Ask a container engine that is installed.
     Engine(&'static str),
+    /// Connect to a socket of this host; one that is not there is another matter.
+    Socket(String),
 }
 
 /// Abilities, each with the targets and routes that need it.
@@ -138,6 +140,7 @@ impl fmt::Display for Ability {
             Self::Listen(address) => write!(f, "listen on {address}"),
             Self::OwnUnit => f.write_str("have systemd run a command in a unit of its own"),
             Self::Engine(engine) => write!(f, "ask {engine}"),
+            Self::Socket(path) => write!(f, "connect to {path}"),
         }
     }
 }
@@ -146,7 +149,7 @@ impl Ability {
     /// Where it is tried, when that is a place.
     fn path(&self) -> Option<&str> {
         match self {
-            Self::Write(path) | Self::Read(path) => Some(path),
+            Self::Write(path) | Self::Read(path) | Self::Socket(path) => Some(path),
             Self::Run { program, .. } => Some(program.as_str()).filter(|program| program.starts_with('/')),
             _ => None,
         }
@@ -175,6 +178,7 @@ impl Ability {
             Self::Listen(_) => "name another address, or use `webroot`".into(),
             Self::OwnUnit => "`systemd-run --wait true` shows why".into(),
             Self::Engine(engine) => format!("`{engine} image ls` shows why"),
+            Self::Socket(path) => format!("see who listens at {path} and who may write to it (`ss -xlp`, `ls -l`)"),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! What a look means is the model's.
 
 pub mod certificate;
+pub mod container;
 pub mod disk;
 mod memory;
 pub mod timesync;
@@ -70,6 +71,7 @@ pub(crate) trait Acts: Send + Sync {
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     memory: memory::Seen,
+    container: container::Seen,
 }
 
 /// What of the domains the fake machine has; its units and their memory are its own.
@@ -81,6 +83,8 @@ pub struct Pretended {
     pub filesystems: disk::pretend::Filesystems,
     /// Whether its clock is synchronized.
     pub timesync: timesync::pretend::Timesync,
+    /// Its containers.
+    pub containers: container::pretend::Containers,
 }
 
 impl Pretended {
@@ -88,6 +92,7 @@ impl Pretended {
     pub(crate) fn tell(&self, inventory: &mut Inventory) {
         inventory.mounts = self.filesystems.facts();
         self.timesync.tell(inventory);
+        self.containers.tell(inventory);
     }
 }
 
@@ -95,6 +100,7 @@ impl Pretended {
 pub(super) async fn found(host: &LinuxHost, inventory: &mut Inventory) {
     disk::found(&host.inner.options.root, inventory).await;
     timesync::found(host, inventory).await;
+    container::found(host, inventory).await;
 }
 
 /// What domains search for only when an operator asks what there is: it takes seconds. The rest of the inventory is empty.
@@ -116,6 +122,7 @@ pub(crate) fn looks(probe: &DomainProbe) -> &dyn Observes {
         DomainProbe::Disk(probe) => probe,
         DomainProbe::Memory(probe) => probe,
         DomainProbe::Timesync(probe) => probe,
+        DomainProbe::Container(probe) => &**probe,
     }
 }
 
@@ -125,5 +132,6 @@ pub(crate) fn acts(action: &DomainAction) -> &dyn Acts {
         DomainAction::Certificate(action) => &**action,
         DomainAction::Disk(action) => &**action,
         DomainAction::Memory(action) => action,
+        DomainAction::Container(action) => action,
     }
 }

@@ -28,6 +28,21 @@ const BYTES_MAX: u64 = 4 << 20;
 /// Longest wait for the sizes of all of them.
 const SIZES_TIME: Duration = Duration::from_millis(500);
 
+/// How long changes are waited for that come together.
+const TOGETHER: Duration = Duration::from_millis(300);
+
+/// Where container engines mount what only containers use.
+const OF_ENGINES: &[&str] = &[
+    "/run/docker/",
+    "/run/containerd/",
+    "/run/containers/",
+    "/run/netns/",
+    "/run/runc/",
+    "/var/lib/containerd/",
+    "/var/lib/containers/",
+    "/var/lib/docker/",
+];
+
 /// Types that keep data of this host on a device of this host, and can be written to.
 const REAL: &[&str] = &[
     "ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "bcachefs", "jfs", "nilfs2", "reiserfs", "gfs2", "ocfs2",
@@ -191,6 +206,14 @@ pub(crate) async fn facts(root: &Path) -> Vec<MountFacts> {
     found.into_iter().zip(sizes).map(facts).collect()
 }
 
+/// What counts as a change: which mounts there are, and how they can be written to; not those of containers, which come and go
+/// with each health check of one.
+fn changing(root: &Path) -> Vec<(u64, String, Writable)> {
+    let mounts = read(root).unwrap_or_default().into_iter();
+    let is_of_engine = |path: &str| OF_ENGINES.iter().any(|folder| path.starts_with(folder));
+    mounts.filter(|mount| !is_of_engine(&mount.path)).map(|mount| (mount.id, mount.path, mount.writable)).collect()
+}
+
 /// Says [`Hint::Mounts`] whenever a filesystem is mounted or unmounted, until nobody listens; the kernel wakes it.
 pub(crate) async fn watch(root: PathBuf, hints: mpsc::Sender<Hint>) {
     let file = match ansai_files::open(&root.join("proc/self/mountinfo")) {
@@ -202,12 +225,16 @@ pub(crate) async fn watch(root: PathBuf, hints: mpsc::Sender<Hint>) {
         Ok(mounts) => mounts,
         Err(error) => return tracing::debug!(%error, "mounts are not watched"),
     };
-    // Readiness is told once for what was there before anybody looked; a hint too many does no harm.
+    let mut last = changing(&root);
     while let Ok(mut ready) = mounts.ready(Interest::PRIORITY).await {
         ready.clear_ready();
-        if hints.send(Hint::Mounts).await.is_err() {
+        // What is mounted for a moment only is not worth a look at everything.
+        tokio::time::sleep(TOGETHER).await;
+        let now = changing(&root);
+        if now != last && hints.send(Hint::Mounts).await.is_err() {
             return;
         }
+        last = now;
     }
 }
 

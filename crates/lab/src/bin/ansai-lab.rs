@@ -1,5 +1,5 @@
 //! The lab by hand: `ansai-lab setup` makes the machine ready, `ansai-lab boot` boots a host and keeps it until its standard input
-//! ends; `boot daemons` boots one with the real daemons of Debian.
+//! ends; `boot daemons` boots one with the real daemons of Debian, `boot engines` one for Docker and Podman.
 //!
 //! It deliberately does nothing that a test could not do through the library.
 
@@ -13,6 +13,7 @@ const USAGE: &str = "\
 ansai-lab setup          makes the machine ready: packages and the image of the hosts, in some minutes
 ansai-lab boot           boots a host, prints how to enter it, and ends it when standard input ends
 ansai-lab boot daemons   the same with the real daemons of Debian
+ansai-lab boot engines   the same for Docker and Podman
 ";
 
 #[expect(clippy::print_stderr, reason = "this is a program for people at a terminal")]
@@ -45,6 +46,7 @@ impl Command {
             ["setup"] => Self::Setup,
             ["boot"] => Self::Boot(Kind::Base),
             ["boot", "daemons"] => Self::Boot(Kind::Daemons),
+            ["boot", "engines"] => Self::Boot(Kind::Engines),
             [] => bail!("say what to do\n{USAGE}"),
             [known @ ("setup" | "boot"), ..] => bail!("`{known}` does not take `{}`\n{USAGE}", words[1..].join(" ")),
             [other, ..] => bail!("there is no command `{other}`\n{USAGE}"),
@@ -57,7 +59,11 @@ fn run() -> Result<()> {
         Command::Help => Ok(std::io::stdout().write_all(USAGE.as_bytes())?),
         Command::Setup => setup::prepare(Kind::Base),
         Command::Boot(kind) => {
-            let host = Host::boot(&HostOptions::new("lab").of_image(kind, "lab"))?;
+            let options = HostOptions::new("lab");
+            let host = Host::boot(&match kind {
+                Kind::Engines => options.with_engines("lab"),
+                Kind::Base | Kind::Daemons => options.of_image(kind, "lab"),
+            })?;
             let text = format!("leader {}\nenter: {}\n", host.leader().as_raw_nonzero(), host.enter_command());
             std::io::stdout().write_all(text.as_bytes())?;
             std::io::stdout().flush()?;

@@ -14,6 +14,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal};
 
+use super::HostOptions;
 use crate::poll;
 use crate::process::{pid_of, spawn_for_life, wait_for_end};
 
@@ -33,7 +34,7 @@ pub(super) struct Container {
 
 impl Container {
     /// Starts nspawn over `root` and waits until the host's process 1 is there.
-    pub(super) fn start(root: &Path, machine: &str, hostname: &str, arguments: &[String]) -> Result<Self> {
+    pub(super) fn start(root: &Path, machine: &str, options: &HostOptions) -> Result<Self> {
         remove_stale_cgroups();
         let cgroups = create_cgroups(machine)?;
         let console = memory_file()?;
@@ -51,7 +52,13 @@ impl Container {
             "--console=passive",
         ]);
         command.arg("--resolv-conf=off").arg("--timezone=off").arg("-D").arg(root);
-        command.arg(format!("--machine={machine}")).arg(format!("--hostname={hostname}")).args(arguments);
+        command
+            .arg(format!("--machine={machine}"))
+            .arg(format!("--hostname={}", options.name))
+            .args(&options.arguments);
+        if options.is_unified {
+            command.env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1");
+        }
         command.stdin(Stdio::null()).stdout(console.try_clone()?).stderr(console.try_clone()?);
         let keeper = spawn_for_life(command).context("starting systemd-nspawn")?;
         let mut container = Self { keeper, leader: None, cgroups, console };

@@ -66,6 +66,9 @@ const PACKAGES_DAEMONS: &[&str] = &[
     "vsftpd",
 ];
 
+/// Docker, and what the images of its tests are made of.
+const PACKAGES_ENGINES: &[&str] = &["docker.io", "iptables", "busybox-static", "dbus-user-session"];
+
 /// Run in the mount namespace of the build, with the root as `$1` and the packages as the rest.
 const PREPARE: &str = r#"
 root=$1; shift
@@ -105,6 +108,15 @@ for unit in "$root"/etc/systemd/system/*.wants/*.service "$root"/etc/systemd/sys
 done
 "#;
 
+/// Docker is started by the tests that want it, and by nobody who connects to its socket.
+const ENGINES: &str = r#"chroot "$root" apt-get -q -o Acquire::Languages=none update
+chroot "$root" apt-get -q -y --no-install-recommends install "$@"
+for unit in docker.service docker.socket containerd.service; do
+    chroot "$root" systemctl -q disable "$unit" 2>/dev/null || true
+done
+rm -f "$root/etc/systemd/system/podman.service" "$root/etc/systemd/system/podman.socket"
+"#;
+
 const FINISH: &str = r#"chroot "$root" apt-get clean
 rm -rf "$root"/var/lib/apt/lists/* "$root/etc/apt/sources.list" "$root"/etc/apt/sources.list.d/* "$root/etc/apt/apt.conf.d/00lab"
 rm -f "$root/usr/sbin/policy-rc.d" "$root/etc/machine-id" "$root/var/lib/dbus/machine-id" "$root/etc/resolv.conf" "$root/etc/hostname"
@@ -119,6 +131,7 @@ pub(super) const fn packages(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Base => PACKAGES_ADDED,
         Kind::Daemons => PACKAGES_DAEMONS,
+        Kind::Engines => PACKAGES_ENGINES,
     }
 }
 
@@ -127,6 +140,7 @@ pub(super) fn script(kind: Kind) -> String {
     let installs = match kind {
         Kind::Base => BASE,
         Kind::Daemons => DAEMONS,
+        Kind::Engines => ENGINES,
     };
     [PREPARE, installs, FINISH].concat()
 }

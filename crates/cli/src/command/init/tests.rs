@@ -1,7 +1,10 @@
 //! What is proposed for hosts of the fixtures: word for word, valid, and without a warning.
 
 use ansai_model::{
-    domain::certificate::Endpoint,
+    domain::{
+        certificate::Endpoint,
+        container::{ContainerFacts, Owner},
+    },
     id::UnitName,
     inventory::{
         Answering, CertificateFacts, CertificateIdentity, Inventory, MountFacts, Signer, SocketFacts, TlsListener,
@@ -68,6 +71,11 @@ fn answering() -> Vec<Answering> {
     .into()
 }
 
+fn container(name: &str, owner: Owner) -> ContainerFacts {
+    let image = "example/app:1".into();
+    ContainerFacts { name: name.into(), image, owner, needs: Vec::new(), settles_within: None }
+}
+
 /// A host that has some of everything.
 fn full() -> Found {
     let site = certificate("a", &["www.example.com", "example.com"], Signer::Trusted);
@@ -80,6 +88,12 @@ fn full() -> Found {
     let live = "/etc/letsencrypt/live/www.example.com";
     let inventory = Inventory {
         timesync: UnitName::new("chrony.service").ok(),
+        engines: vec!["docker".into()],
+        containers: vec![
+            container("db", Owner::Nobody),
+            container("node-agent", Owner::Other("a kubelet runs it".into())),
+            container("web", Owner::Unit(UnitName::new("web.service").expect("valid"))),
+        ],
         units: vec![
             unit("app.service", "An app\nof two lines"),
             unit("cups.service", "CUPS Scheduler"),
@@ -149,13 +163,13 @@ fn check(found: &Found, whose: Whose, golden: &str, expected: &str) {
 #[test]
 fn what_is_found_is_proposed_to_be_observed() {
     check(&full(), Whose::Host, "full.yaml", include_str!("../../../tests/init/full.yaml"));
-    assert_eq!(counts(&full(), Whose::Host), "10 services, 2 filesystems, 6 certificates");
+    assert_eq!(counts(&full(), Whose::Host), "10 services, 2 filesystems, 6 certificates, 3 containers");
 }
 
 #[test]
 fn somebody_without_root_is_proposed_their_own_services_and_no_more() {
     check(&full(), Whose::Person, "person.yaml", include_str!("../../../tests/init/person.yaml"));
-    assert_eq!(counts(&full(), Whose::Person), "10 services");
+    assert_eq!(counts(&full(), Whose::Person), "10 services, 3 containers");
 }
 
 #[test]

@@ -116,6 +116,9 @@ impl Made<'_> {
             let rungs = Vec::new();
             FaultDomain { name, checks, rungs, policy, condition, autonomy, severity }
         };
+        let used = |[space, inodes]: [&str; 2], at| -> Result<Vec<Check>, NameError> {
+            Ok(vec![self.look(space, self.space(at))?, self.look(inodes, self.inodes(at))?])
+        };
         let severity = disk.severity;
         let forecast = self.forecast()?;
         let space = vec![
@@ -124,25 +127,9 @@ impl Made<'_> {
             Check { fail_after: 1, ..self.look("full", self.full(self.available_min))? },
         ];
         let mut fault_domains = vec![
-            told(
-                "warn",
-                vec![
-                    self.look("warn", self.space(disk.warn_at))?,
-                    self.look("warn-inodes", self.inodes(disk.warn_at))?,
-                ],
-                condition(STAYS),
-                Severity::Week,
-            ),
+            told("warn", used(["warn", "warn-inodes"], disk.warn_at)?, condition(STAYS), Severity::Week),
             FaultDomain { rungs: ladder.to_vec(), ..told("space", space, None, severity) },
-            told(
-                "urgent",
-                vec![
-                    self.look("urgent", self.space(disk.urgent_at))?,
-                    self.look("urgent-inodes", self.inodes(disk.urgent_at))?,
-                ],
-                condition(STAYS),
-                Severity::Now,
-            ),
+            told("urgent", used(["urgent", "urgent-inodes"], disk.urgent_at)?, condition(STAYS), Severity::Now),
             told("forecast-told", vec![forecast.clone()], None, severity),
             told(
                 "read-only",

@@ -54,6 +54,7 @@ pub(super) async fn attempt(host: &LinuxHost, ability: &Ability) -> Result<(), S
         Ability::GroupBit => here(|| Ok(fchmod(unnamed()?, Mode::from_raw_mode(0o2600))?)),
         Ability::Run { program, user, missing } => run(program, user.as_deref(), *missing).await,
         Ability::Listen(address) => listen(address).await,
+        Ability::Socket(path) => connect(path).await,
         Ability::OwnUnit => {
             said(command::run(&apart(host, &CommandLine::new(["true"]), COMMAND_MAX), COMMAND_MAX).await)
         }
@@ -187,6 +188,19 @@ async fn listen(address: &str) -> Result<(), String> {
     }
 }
 
+/// Whether it lets us in. One that starts its program when somebody connects, as systemd has it, is asked for the right alone,
+/// unless a program has noted beside it that it runs.
+async fn connect(path: &str) -> Result<(), String> {
+    if !Path::new(path).exists() {
+        return Ok(());
+    }
+    if !Path::new(path).with_extension("pid").exists() {
+        return access(path, Access::WRITE_OK).map_err(|error| io::Error::from(error).to_string());
+    }
+    let connected = tokio::time::timeout(COMMAND_MAX, tokio::net::UnixStream::connect(path)).await;
+    connected.map_err(|_| "nobody accepts connections".to_owned())?.map(drop).map_err(|error| error.to_string())
+}
+
 fn said(finished: Finished) -> Result<(), String> {
     let said = command::said(&finished);
     match finished.ended {
@@ -235,6 +249,7 @@ mod tests {
             run_as("true", None, MissingProgram::Amiss),
             run_as("/no/such/program", None, MissingProgram::PassedOver),
             Ability::Listen("127.0.0.1:0".into()),
+            Ability::Socket("/no/such.sock".into()),
         ];
         assert_eq!(errors(able).await, []);
         assert_eq!(std::fs::read_dir(folder.path()).expect("there").count(), 0);

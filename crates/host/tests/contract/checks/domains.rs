@@ -9,6 +9,7 @@ use ansai_model::{
     condition::Value,
     domain::{
         certificate::{CertificateProbe, Endpoint, Expectation, FileProbe, KeyPlace, ServedProbe},
+        container::{ContainerAction, ContainerProbe},
         disk::{DiskAction, DiskProbe, USABLE, USED},
         memory::{self, ANONYMOUS, LIFE, MemoryAction, MemoryProbe, Release, ReleaseSignal},
         timesync::TimesyncProbe,
@@ -72,6 +73,16 @@ impl<B: Bench> Course<'_, B> {
         let down = self.bench.host().observe(&look(Duration::ZERO), LIMIT).await;
         assert_eq!(down.health(), Health::Unknown, "{down:?}");
         assert_eq!(down.summary().as_str(), format!("{unit} does not run, so nobody synchronizes the clock"));
+    }
+
+    pub(super) async fn a_container_that_is_not_there_is_unknown_and_is_not_restarted(&mut self) {
+        let (name, within) = ("ansai-contract-nothing".to_owned(), Duration::from_secs(600));
+        let probe = Probe::from(ContainerProbe { name: name.clone(), restarts_max: 3, within });
+        let seen = self.bench.host().observe(&probe, LIMIT).await;
+        assert_eq!(seen.health(), Health::Unknown, "{seen:?}");
+        let outcome = self.perform(Action::from(ContainerAction::Restart { name }), LIMIT).await;
+        let is_done = matches!(outcome, ActionOutcome::Succeeded { .. } | ActionOutcome::NotNeeded { .. });
+        assert!(!is_done, "{outcome:?}");
     }
 
     pub(super) async fn a_filesystem_is_judged_where_one_is_mounted(&mut self) {
