@@ -33,7 +33,7 @@ cargo xtask bench clean       a tree of 1,000,000 files cleaned to a goal, besid
 cargo xtask bench leaks       which of the labelled series are called leaks, and how early
 cargo xtask bench forecast    error of the time at which disks are full, beside least squares
 cargo xtask sim [--seeds N]   many simulated hosts under faults, invariants checked after each step
-cargo xtask breaks            engine and shell broken on purpose in many ways: the simulation must notice each
+cargo xtask breaks [WORDS]    engine and shell broken on purpose in many ways: the simulation must notice each
 cargo xtask layout            which functions an agent at rest runs, written down for the linker; a quarter of an hour
 cargo xtask dist              the release build as a Debian package, in target/dist
 cargo xtask tidy              the rules of the house; --domains prints which files name which domain
@@ -98,7 +98,8 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["bench", "leaks"] => judged("leaks::"),
         ["bench", "forecast"] => judged("forecast::"),
         ["bench", "clean"] => cargo::run(&["bench", "--quiet", "-p", "ansai-host", "--bench", "clean"]),
-        ["breaks"] => breaks::run(),
+        ["breaks"] => breaks::run(""),
+        ["breaks", only] => breaks::run(only),
         ["sim"] => sim("10000"),
         ["sim", "--seeds", seeds] => sim(seeds),
         _ => bail!("there is no such command\n{USAGE}"),

@@ -63,4 +63,46 @@ pub(super) const BREAKS: &[Break] = &[
         find: "let elsewhere = by_controller(view, RestraintKind::Hold, target).map(",
         replace: "let elsewhere = by_controller(view, RestraintKind::Hold, target).take(0).map(",
     },
+    Break {
+        what: "more of a role are disturbed at once than may be",
+        file: "crates/fleet/src/permits/members.rs",
+        find: "let most = disturbed_max(rule.disturbed_max, all);",
+        replace: "let most = disturbed_max(rule.disturbed_max, all).max(all);",
+    },
+    Break {
+        what: "a permit is free before its holder has done what it is for",
+        file: "crates/fleet/src/permits.rs",
+        find: "until: at.plus(lasts.saturating_add(PERMIT_MARGIN)),",
+        replace: "until: at.plus(lasts.saturating_add(PERMIT_MARGIN) / 500),",
+    },
+    Break {
+        what: "a permit that its host has not heard of yet is taken for given back",
+        file: "crates/fleet/src/permits.rs",
+        find: "(permit.id <= said.through || !is_of_now(permit))",
+        replace: "(permit.id <= said.through || is_of_now(permit))",
+    },
+    Break {
+        what: "a host disturbs what serves without asking",
+        file: "crates/engine/src/gate/permit.rs",
+        find: "if p.disruption < Disruption::Full {",
+        replace: "if p.disruption <= Disruption::Full {",
+    },
+    Break {
+        what: "a permit of an older life of the controller, or one that has ended, lets something begin",
+        file: "crates/engine/src/state/from_controller.rs",
+        find: "self.epoch == epoch && now < self.begins_before",
+        replace: "self.epoch <= epoch || now < self.begins_before",
+    },
+    Break {
+        what: "an order that is said again is done again",
+        file: "crates/engine/src/order.rs",
+        find: "from.ordered = from.ordered.max((order.epoch, order.number));",
+        replace: "from.ordered = (from.ordered.0, from.ordered.1);",
+    },
+    Break {
+        what: "who does not answer an order is said to have done it",
+        file: "crates/fleet/src/orders.rs",
+        find: "            told.push(of_whole(\n                OrderOutcome::Unanswered,\n                why.into(),",
+        replace: "            told.push(of_whole(\n                OrderOutcome::Done,\n                why.into(),",
+    },
 ];
